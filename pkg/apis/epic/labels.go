@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package epic
+
+import "math"
+
+// Names that the whole system agrees on.
+const (
+	// ProductName names the product in names that are made from it.
+	ProductName = "epic"
+	// ConfigNamespace is the namespace of the platform team's objects: the EPIC
+	// object, the service prefixes, and the service groups that every account
+	// may use.
+	ConfigNamespace = "epic"
+	// ConfigName is the name of the one EPIC object.
+	ConfigName = "epic"
+	// MetricsNamespace begins the name of every metric.
+	MetricsNamespace = "epic"
+	// AccountNamespacePrefix begins the name of every account's namespace; the
+	// account's name follows.
+	AccountNamespacePrefix = "epic-"
+	// AltPoolSuffix follows a prefix's name in the name of its alternate pool.
+	AltPoolSuffix = "-alt"
+	// HeadlessServiceName is the name of the Service in each account's namespace
+	// that gives the Envoy pods their DNS names.
+	HeadlessServiceName = "epic"
+	// CompatibilityGatewayClass is the gateway class of a proxy whose client
+	// named none, and the name of the listener of one that named none.
+	CompatibilityGatewayClass = "compatibility"
+)
+
+// Labels by which an object names those it belongs to.
+const (
+	// LabelPrefix begins every label, annotation and finalizer of EPIC's.
+	LabelPrefix = GroupName + "/"
+	// OwningAccountLabel names an object's account.
+	OwningAccountLabel = LabelPrefix + "owning-account"
+	// OwningLBServiceGroupLabel names the service group of a load balancer or a
+	// gateway proxy.
+	OwningLBServiceGroupLabel = LabelPrefix + "owning-lbservicegroup"
+	// OwningLBServiceGroupNamespaceLabel names the namespace in which that group
+	// was found: the object's own, or ConfigNamespace. The server sets it.
+	OwningLBServiceGroupNamespaceLabel = LabelPrefix + "owning-lbservicegroup-namespace"
+	// OwningServicePrefixLabel names the prefix from which addresses come.
+	OwningServicePrefixLabel = LabelPrefix + "owning-serviceprefix"
+	// OwningLoadBalancerLabel names the load balancer of a remote endpoint or of
+	// an Envoy pod.
+	OwningLoadBalancerLabel = LabelPrefix + "owning-loadbalancer"
+	// OwningProxyLabel names the gateway proxy of an Envoy pod.
+	OwningProxyLabel = LabelPrefix + "owning-proxy"
+	// OwningClusterLabel names the tenant's cluster that an object comes from.
+	OwningClusterLabel = LabelPrefix + "owning-cluster"
+)
+
+// Labels of the objects around the API's own: namespaces and pods.
+const (
+	// PartOfLabel says which product a namespace or a pod is part of.
+	PartOfLabel = "app.kubernetes.io/part-of"
+	// ComponentLabel says which part of the product it is.
+	ComponentLabel = "app.kubernetes.io/component"
+	// AccountNamespaceComponent is the component of an account's namespace.
+	AccountNamespaceComponent = "user-namespace"
+	// EnvoyComponent is the component of an Envoy pod.
+	EnvoyComponent = "envoy-deployment"
+)
+
+// Annotations and finalizers.
+const (
+	// IfIndexAnnotation on an Envoy pod is the index of the host's end of its
+	// public interface.
+	IfIndexAnnotation = LabelPrefix + "ifindex"
+	// IfNameAnnotation on an Envoy pod is the name of that interface.
+	IfNameAnnotation = LabelPrefix + "ifname"
+	// NudgeLabel on a load balancer holds a random number that older programs
+	// change to wake whoever watches.
+	NudgeLabel = "nudge"
+	// NudgeAnnotation does on gateway proxies and endpoint slices what
+	// NudgeLabel does on load balancers.
+	NudgeAnnotation = "nudge"
+	// ControllerFinalizer keeps an object until the controller has cleaned up.
+	ControllerFinalizer = LabelPrefix + "controller"
+)
+
+// Limits of the API.
+const (
+	// MinID is the lowest tunnel ID, service ID or group ID.
+	MinID int32 = 1
+	// MaxID is the highest tunnel ID, service ID or group ID.
+	MaxID int32 = math.MaxInt32
+	// MaxTunnelsPerObject is how many tunnels one load balancer or gateway proxy
+	// may have.
+	MaxTunnelsPerObject = 1024
+	// DefaultProxyLimit is how many load balancers and gateway proxies an
+	// account may have unless it says otherwise.
+	DefaultProxyLimit int32 = 20
+	// DefaultTunnelPort is the UDP port on which gateway nodes take in tunnels.
+	DefaultTunnelPort int32 = 6080
+	// DefaultMultusBridge is the bridge of a pool that names none.
+	DefaultMultusBridge = "multus0"
+	// MaxListeners is how many listeners a gateway may have.
+	MaxListeners = 64
+	// MaxGatewayAddresses is how many addresses a gateway may ask for.
+	MaxGatewayAddresses = 16
+	// MaxParentRefs is how many parents a route may have.
+	MaxParentRefs = 32
+	// MaxHostnames is how many hostnames a route may have.
+	MaxHostnames = 16
+	// MaxRouteRules is how many rules a route may have.
+	MaxRouteRules = 16
+	// MaxRuleMatches is how many matches a rule may have.
+	MaxRuleMatches = 8
+	// MaxRuleFilters is how many filters a rule, or a backend of it, may have.
+	MaxRuleFilters = 16
+	// MaxRuleBackends is how many backends a rule may have.
+	MaxRuleBackends = 16
+	// MaxBackendWeight is the highest weight of a backend.
+	MaxBackendWeight int32 = 1000000
+)
+
+// AccountNamespace is the namespace of an account.
+func AccountNamespace(account string) string {
+	return AccountNamespacePrefix + account
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package epic
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// ClaimAudit is the answer to a read of epics/audit: a comparison of every
+// object with the IDs, addresses and places that it has claimed. It is worked
+// out on demand and stored nowhere.
+type ClaimAudit struct {
+	metav1.TypeMeta
+	// Standard object metadata.
+	metav1.ObjectMeta
+
+	// The storage revision at which objects and claims were both read.
+	Revision int64
+
+	// How many objects were read.
+	Objects int32
+
+	// How many claims were read.
+	Claims int32
+
+	// Whether objects and claims agree completely.
+	Clean bool
+
+	// Every disagreement that was found.
+	Problems []ClaimProblem
+}
+
+// ClaimProblemType is a way in which an object and its claims can disagree.
+type ClaimProblemType string
+
+const (
+	// ClaimMissing says that an object implies a claim that does not exist.
+	ClaimMissing ClaimProblemType = "missing"
+	// ClaimOrphaned says that a claim's object does not exist.
+	ClaimOrphaned ClaimProblemType = "orphaned"
+	// ClaimForeign says that a claim's object exists and does not imply it, or
+	// that a claim which one object implies belongs to another.
+	ClaimForeign ClaimProblemType = "foreign"
+	// ClaimDuplicate says that two objects imply the same claim.
+	ClaimDuplicate ClaimProblemType = "duplicate"
+)
+
+// ClaimProblem is one disagreement between an object and its claims.
+type ClaimProblem struct {
+	// What kind of disagreement it is: missing when the claim should exist and
+	// does not, orphaned when its object does not exist, foreign when it
+	// belongs to an object that does not imply it, duplicate when two objects
+	// imply it.
+	Type ClaimProblemType
+
+	// The claim, by the thing that is claimed, such as tunnel/17.
+	Claim string
+
+	// The resource of the object concerned, such as loadbalancers.
+	Resource string
+
+	// The namespace of the object concerned.
+	Namespace string
+
+	// The name of the object concerned.
+	Name string
+
+	// The disagreement in a sentence for people.
+	Message string
+}

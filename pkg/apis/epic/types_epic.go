@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package epic
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// EPIC is the configuration of one whole EPIC installation. There is exactly
+// one: the object named epic in the namespace epic.
+type EPIC struct {
+	metav1.TypeMeta
+	// Standard object metadata.
+	metav1.ObjectMeta
+
+	// What the platform team sets for the installation.
+	Spec EPICSpec
+
+	// What the server and the controller report about the installation.
+	Status EPICStatus
+}
+
+// EPICSpec is what the platform team sets for the installation.
+type EPICSpec struct {
+	// The image of a per-account endpoint server that this version does not
+	// run.
+	EDSImage string
+
+	// The Envoy image of every proxy whose service group does not name
+	// another.
+	EnvoyImage string
+
+	// The image of a per-account discovery server that this version does not
+	// run.
+	XDSImage string
+
+	// The service addresses of the gateway cluster in CIDR form, several of
+	// them separated by commas.
+	ServiceCIDR string
+
+	// Settings of the gateway nodes.
+	Base EPICNodeBase
+}
+
+// EPICNodeBase holds the settings that all gateway nodes share.
+type EPICNodeBase struct {
+	// The network interfaces of a gateway node that carry tunnel traffic.
+	GUEIngressNICs []string
+
+	// The tunnel endpoint from which new ones are made: a tunnel gets this
+	// port unless it is given one of its own.
+	GUEEndpoint GUETunnelEndpoint
+}
+
+// EPICStatus is what the server and the controller report about the
+// installation.
+type EPICStatus struct {
+	// The tunnel ID that was assigned most recently, from 1 to 2147483647.
+	CurrentTunnelID int32
+
+	// The group ID that was assigned most recently to an account, from 1 to
+	// 2147483647.
+	CurrentGroupID int32
+
+	// The generation of the spec that this status describes.
+	ObservedGeneration int64
+
+	// What the controller found out about the installation, one entry a type.
+	Conditions []metav1.Condition
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// EPICList is a list of EPIC objects.
+type EPICList struct {
+	metav1.TypeMeta
+	// Standard list metadata.
+	metav1.ListMeta
+
+	// The objects.
+	Items []EPIC
+}

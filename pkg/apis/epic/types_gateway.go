@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package epic
+
+import gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+// The wrappers below have the layout of those in the versioned package, so that
+// converting them costs nothing.
+
+// GatewaySpec is the spec of a Gateway, as the Gateway API defines it.
+type GatewaySpec struct {
+	gatewayv1.GatewaySpec
+}
+
+// HTTPRouteSpec is the spec of an HTTPRoute, as the Gateway API defines it.
+type HTTPRouteSpec struct {
+	gatewayv1.HTTPRouteSpec
+}
+
+// TCPRouteSpec is the spec of a TCPRoute, as the Gateway API defines it.
+type TCPRouteSpec struct {
+	gatewayv1.TCPRouteSpec
+}
+
+// DroppedMetadata stands where clients send metadata that EPIC does not keep.
+type DroppedMetadata struct{}

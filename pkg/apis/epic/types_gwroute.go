@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package epic
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// GWRoute is one HTTPRoute or TCPRoute of a tenant's cluster: it says which
+// requests that arrive at a GWProxy go to which endpoint slices. The name in
+// each of its parent references is a GWProxy's name; the name in each of its
+// backend references is the uid of the Service that a GWEndpointSlice names as
+// its parent.
+type GWRoute struct {
+	metav1.TypeMeta
+	// Standard object metadata.
+	metav1.ObjectMeta
+
+	// The route, as the tenant's cluster has it.
+	Spec GWRouteSpec
+
+	// What the controller reports about the route.
+	Status GWRouteStatus
+}
+
+// GWRouteSpec is a route as the tenant's cluster has it.
+type GWRouteSpec struct {
+	// The route in the tenant's cluster that this object stands for.
+	ClientRef ClientRef
+
+	// The spec of the tenant's HTTPRoute, when that is what this stands for.
+	HTTP *HTTPRouteSpec
+
+	// The spec of the tenant's TCPRoute, when that is what this stands for.
+	TCP *TCPRouteSpec
+}
+
+// GWRouteStatus is what the controller reports about a route.
+type GWRouteStatus struct {
+	// The generation of the spec that this status describes.
+	ObservedGeneration int64
+
+	// What the controller found out about the route, one entry a type.
+	Conditions []metav1.Condition
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// GWRouteList is a list of GWRoute objects.
+type GWRouteList struct {
+	metav1.TypeMeta
+	// Standard list metadata.
+	metav1.ListMeta
+
+	// The objects.
+	Items []GWRoute
+}

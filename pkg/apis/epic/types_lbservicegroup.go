@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package epic
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// LBServiceGroup is a class of service that an account's load balancers and
+// gateway proxies choose by name: it says from which pool they get an address
+// and how their Envoy is run. In an account's namespace it belongs to that
+// account; in the namespace epic it is offered to every account. Its label
+// epic.acnodal.io/owning-serviceprefix names the pool.
+type LBServiceGroup struct {
+	metav1.TypeMeta
+	// Standard object metadata.
+	metav1.ObjectMeta
+
+	// How the group's proxies are made.
+	Spec LBServiceGroupSpec
+
+	// What the controller reports about the group.
+	Status LBServiceGroupStatus
+}
+
+// LBServiceGroupSpec says how a group's proxies are made.
+type LBServiceGroupSpec struct {
+	// Whether one load balancer may serve several of the tenant's clusters
+	// under one address.
+	CanBeShared bool
+
+	// The Envoy image of this group's proxies.
+	EnvoyImage string
+
+	// How many Envoy pods a load balancer or gateway proxy of this group runs,
+	// unless it asks for another number itself.
+	EnvoyReplicaCount *int32
+
+	// The Envoy configuration of the group's proxies, in templates.
+	EnvoyTemplate *EnvoyConfigSpec
+
+	// The DNS record from which each proxy's own record is made.
+	EndpointTemplate *DNSEndpoint
+}
+
+// LBServiceGroupStatus is what the controller reports about a group.
+type LBServiceGroupStatus struct {
+	// A counter for each proxy's configuration, by proxy name, in which an
+	// endpoint server that this version does not run kept its place.
+	ProxySnapshotVersions map[string]int32
+
+	// The generation of the spec that this status describes.
+	ObservedGeneration int64
+
+	// What the controller found out about the group, one entry a type.
+	Conditions []metav1.Condition
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// LBServiceGroupList is a list of LBServiceGroup objects.
+type LBServiceGroupList struct {
+	metav1.TypeMeta
+	// Standard list metadata.
+	metav1.ListMeta
+
+	// The objects.
+	Items []LBServiceGroup
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package epic
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// ProxyStatus is what runs for a load balancer or a gateway proxy: its tunnels
+// and its proxies' interfaces.
+type ProxyStatus struct {
+	// The tunnels, by the address of the tenant's node at their far end.
+	GUETunnelEndpoints map[string]TunnelEndpoint
+
+	// The public interface of each proxy pod, by pod name.
+	ProxyIfInfo map[string]ProxyInterfaceInfo
+
+	// The index of the host's end of a proxy's public interface: that of the
+	// first pod in proxy-if-info.
+	ProxyIfIndex int32
+
+	// The name of the host's end of a proxy's public interface: that of the
+	// first pod in proxy-if-info.
+	ProxyIfName string
+
+	// Which of the places that the account's proxyLimit allows this proxy
+	// takes, counted from 1.
+	QuotaPlace int32
+
+	// The generation of the spec that this status describes.
+	ObservedGeneration int64
+
+	// What the controller found out about the proxy, one entry a type.
+	Conditions []metav1.Condition
+}
+
+// TunnelEndpoint is the tunnels between one of the tenant's nodes and the
+// gateway's nodes: there is one to each gateway node that runs a proxy.
+type TunnelEndpoint struct {
+	// The address of a gateway node: the lowest of those in epic-endpoints.
+	EPICAddress string
+
+	// The port on which that gateway node takes in tunnel traffic.
+	EPICPort EndpointPort
+
+	// The ID of the tunnel to that gateway node, from 1 to 2147483647.
+	TunnelID int32
+
+	// Every tunnel of the tenant's node, by the address of the gateway node at
+	// its near end.
+	EPICEndpoints map[string]GUETunnelEndpoint
+}
+
+// GUETunnelEndpoint is the gateway's end of one tunnel.
+type GUETunnelEndpoint struct {
+	// The address of the gateway node.
+	EPICAddress string
+
+	// The port on which the gateway node takes in tunnel traffic.
+	EPICPort EndpointPort
+
+	// The ID of the tunnel, from 1 to 2147483647.
+	TunnelID int32
+}
+
+// ProxyInterfaceInfo is the public interface of one proxy pod, seen from the
+// gateway node on which the pod runs.
+type ProxyInterfaceInfo struct {
+	// The address of the gateway node on which the pod runs.
+	EPICNodeAddress string
+
+	// The port on which that gateway node takes in tunnel traffic.
+	EPICPort EndpointPort
+
+	// The index of the host's end of the pod's public interface.
+	Index int32
+
+	// The name of the host's end of the pod's public interface.
+	Name string
+}
+
+// EndpointPort is one port at which something listens. Setting any part of it
+// sets the whole.
+type EndpointPort struct {
+	// The port number, from 1 to 65535.
+	Port int32
+
+	// The protocol: TCP, UDP or SCTP.
+	Protocol corev1.Protocol
+
+	// A name for the port.
+	Name string
+
+	// The application protocol that is spoken on the port, such as http or
+	// gue.
+	AppProtocol string
+}
+
+// ServicePort is one port on which a service is published.
+type ServicePort struct {
+	// The port number, from 1 to 65535, on which the service is published.
+	Port int32
+
+	// The protocol: TCP, UDP or SCTP.
+	Protocol corev1.Protocol
+
+	// A name for the port.
+	Name string
+
+	// The application protocol that is spoken on the port, such as http.
+	AppProtocol string
+
+	// The port of the tenant's pods, as a number or a name, as the tenant's
+	// Service has it.
+	TargetPort *intstr.IntOrString
+
+	// The port of the tenant's nodes, as the tenant's Service has it.
+	NodePort int32
+}
+
+// ClientRef says which object of a tenant's cluster an object here stands for.
+type ClientRef struct {
+	// The ID of the tenant's cluster.
+	ClusterID string
+
+	// The namespace of the object in that cluster.
+	Namespace string
+
+	// The name of the object in that cluster.
+	Name string
+
+	// The uid of the object in that cluster.
+	UID string
+}
+
+// DNSEndpoint is one DNS record, in the form that external-dns reads.
+type DNSEndpoint struct {
+	// The name of the record.
+	DNSName string
+
+	// What the record points to: addresses, or another name.
+	Targets []string
+
+	// The type of the record, such as A or AAAA.
+	RecordType string
+
+	// What tells this record from others of the same name and type.
+	SetIdentifier string
+
+	// How long others may keep the record, in seconds.
+	RecordTTL int64
+
+	// Labels that external-dns stores beside the record.
+	Labels map[string]string
+
+	// Settings for the DNS provider that hosts the record.
+	ProviderSpecific []ProviderSpecificProperty
+}
+
+// ProviderSpecificProperty is one setting for a DNS provider.
+type ProviderSpecificProperty struct {
+	// The name of the setting.
+	Name string
+
+	// The value of the setting.
+	Value string
+}

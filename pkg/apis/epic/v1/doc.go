@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package v1 is version 1 of the epic.acnodal.io API: the shape in which
+// clients send and receive EPIC's objects and in which the server stores them.
+//
+// The JSON names mix two styles because two generations of the API did:
+// kebab-case (public-address) in the older kinds, camelCase (clientRef) in the
+// newer ones. Published clients depend on both, so neither may be "fixed".
+//
+// +k8s:deepcopy-gen=package
+// +k8s:conversion-gen=github.com/acnodal/epic/pkg/apis/epic
+// +k8s:defaulter-gen=TypeMeta
+// +k8s:openapi-gen=true
+// +k8s:openapi-model-package=io.acnodal.epic.v1
+// +k8s:protobuf-gen=package
+// +groupName=epic.acnodal.io
+package v1

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// +genclient
+// +resourceName=accounts
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// Account is one tenant of the gateway. An account called NAME is the object
+// NAME in the namespace epic-NAME, and that namespace holds everything that the
+// tenant owns.
+type Account struct {
+	metav1.TypeMeta `json:",inline"`
+	// Standard object metadata. The namespace is epic- followed by the name.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// What the platform team grants the tenant.
+	// +optional
+	Spec AccountSpec `json:"spec,omitempty"`
+
+	// What the server reports about the tenant.
+	// +optional
+	Status AccountStatus `json:"status,omitempty"`
+}
+
+// AccountSpec is what the platform team grants a tenant.
+type AccountSpec struct {
+	// How many load balancers and gateway proxies, counted together, the account
+	// may have. Zero allows none. Lowering it below the number in use takes
+	// nothing away: it only stops new ones. Default: 20.
+	// +optional
+	// +default=20
+	ProxyLimit *int32 `json:"proxyLimit,omitempty"`
+
+	// The number that stands for this account, from 1 to 2147483647, unique in
+	// the installation. The server assigns it when the account is created; it
+	// never changes. Leave it out.
+	// +optional
+	GroupID int32 `json:"group-id,omitempty"`
+}
+
+// AccountStatus is what the server reports about a tenant.
+type AccountStatus struct {
+	// The service ID that was assigned most recently in this account, from 1 to
+	// 2147483647. Absent until the account's first load balancer exists. Set by
+	// the server.
+	// +optional
+	CurrentServiceID int32 `json:"current-service-id,omitempty"`
+
+	// The generation of the spec that this status describes. When it is lower
+	// than metadata.generation the controller has not seen the last change yet.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// What the controller found out about the account, one entry a type.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// AccountList is a list of Account objects.
+type AccountList struct {
+	metav1.TypeMeta `json:",inline"`
+	// Standard list metadata.
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	// The objects.
+	Items []Account `json:"items"`
+}

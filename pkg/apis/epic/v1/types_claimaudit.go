@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// ClaimAudit is the answer to a read of epics/audit: a comparison of every
+// object with the IDs, addresses and places that it has claimed. It is worked
+// out on demand and stored nowhere.
+type ClaimAudit struct {
+	metav1.TypeMeta `json:",inline"`
+	// Standard object metadata. The name and the namespace are those of the EPIC
+	// object that was asked.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// The storage revision at which objects and claims were both read.
+	// +optional
+	Revision int64 `json:"revision"`
+
+	// How many objects were read.
+	// +optional
+	Objects int32 `json:"objects"`
+
+	// How many claims were read.
+	// +optional
+	Claims int32 `json:"claims"`
+
+	// Whether objects and claims agree completely.
+	// +optional
+	Clean bool `json:"clean"`
+
+	// Every disagreement that was found. Empty when the audit is clean.
+	// +optional
+	// +listType=atomic
+	Problems []ClaimProblem `json:"problems,omitempty"`
+}
+
+// ClaimProblemType is a way in which an object and its claims can disagree.
+// +enum
+type ClaimProblemType string
+
+const (
+	// ClaimMissing says that an object implies a claim that does not exist.
+	ClaimMissing ClaimProblemType = "missing"
+	// ClaimOrphaned says that a claim's object does not exist.
+	ClaimOrphaned ClaimProblemType = "orphaned"
+	// ClaimForeign says that a claim's object exists and does not imply it, or
+	// that a claim which one object implies belongs to another.
+	ClaimForeign ClaimProblemType = "foreign"
+	// ClaimDuplicate says that two objects imply the same claim.
+	ClaimDuplicate ClaimProblemType = "duplicate"
+)
+
+// ClaimProblem is one disagreement between an object and its claims.
+type ClaimProblem struct {
+	// What kind of disagreement it is: missing when the claim should exist and
+	// does not, orphaned when its object does not exist, foreign when it belongs
+	// to an object that does not imply it, duplicate when two objects imply it.
+	Type ClaimProblemType `json:"type"`
+
+	// The claim, by the thing that is claimed, such as tunnel/17.
+	Claim string `json:"claim"`
+
+	// The resource of the object concerned, such as loadbalancers.
+	// +optional
+	Resource string `json:"resource,omitempty"`
+
+	// The namespace of the object concerned.
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+
+	// The name of the object concerned.
+	// +optional
+	Name string `json:"name,omitempty"`
+
+	// The disagreement in a sentence for people.
+	// +optional
+	Message string `json:"message,omitempty"`
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1
+
+// EnvoySerialization is a way to write Envoy configuration down.
+// +enum
+type EnvoySerialization string
+
+const (
+	// SerializationJSON is JSON text.
+	SerializationJSON EnvoySerialization = "json"
+	// SerializationB64JSON is JSON text in base64.
+	SerializationB64JSON EnvoySerialization = "b64json"
+	// SerializationYAML is YAML text.
+	SerializationYAML EnvoySerialization = "yaml"
+)
+
+// EnvoyAPIVersion is a version of Envoy's own API.
+// +enum
+type EnvoyAPIVersion string
+
+// EnvoyAPIv3 is version 3, the only one.
+const EnvoyAPIv3 EnvoyAPIVersion = "v3"
+
+// EnvoyConfigSpec is the Envoy configuration of a proxy, in templates.
+type EnvoyConfigSpec struct {
+	// The name by which Envoy asks for its configuration. The controller sets
+	// the one it serves; what is given here is kept, and nothing uses it.
+	NodeID string `json:"nodeID"`
+
+	// How the values of the resources are written: json, b64json or yaml.
+	// When absent, json.
+	// +optional
+	Serialization EnvoySerialization `json:"serialization,omitempty"`
+
+	// The version of Envoy's API for which the resources are written: v3.
+	// When absent, v3.
+	// +optional
+	EnvoyAPI EnvoyAPIVersion `json:"envoyAPI,omitempty"`
+
+	// The resources that make up the configuration.
+	EnvoyResources EnvoyResources `json:"envoyResources"`
+}
+
+// EnvoyResources is the resources that make up an Envoy configuration. Each
+// value is a Go template that yields one resource.
+type EnvoyResources struct {
+	// Templates of clusters, each rendered once for every backend.
+	// +optional
+	// +listType=atomic
+	Clusters []EnvoyResource `json:"clusters,omitempty"`
+
+	// Templates of cluster load assignments, each rendered once for every
+	// backend.
+	// +optional
+	// +listType=atomic
+	Endpoints []EnvoyResource `json:"endpoints,omitempty"`
+
+	// Route configurations, which are used as they are.
+	// +optional
+	// +listType=atomic
+	Routes []EnvoyResource `json:"routes,omitempty"`
+
+	// Templates of listeners, each rendered once for every published port.
+	// +optional
+	// +listType=atomic
+	Listeners []EnvoyResource `json:"listeners,omitempty"`
+
+	// Runtime layers, which are used as they are.
+	// +optional
+	// +listType=atomic
+	Runtimes []EnvoyResource `json:"runtimes,omitempty"`
+
+	// Secrets that Envoy may use, such as certificates.
+	// +optional
+	// +listType=atomic
+	Secrets []EnvoySecretResource `json:"secrets,omitempty"`
+}
+
+// EnvoyResource is one named resource of an Envoy configuration.
+type EnvoyResource struct {
+	// The name of the resource.
+	Name string `json:"name"`
+
+	// The resource, written as serialization says.
+	Value string `json:"value"`
+}
+
+// EnvoySecretResource is one secret that Envoy may use.
+type EnvoySecretResource struct {
+	// The name by which the Envoy configuration refers to the secret.
+	Name string `json:"name"`
+
+	// The Secret of the gateway cluster that holds it.
+	// +optional
+	Ref *SecretReference `json:"ref,omitempty"`
+}
+
+// SecretReference names a Secret of the gateway cluster. Setting any part of it
+// sets the whole.
+// +structType=atomic
+type SecretReference struct {
+	// The name of the Secret.
+	// +optional
+	Name string `json:"name,omitempty"`
+
+	// The namespace of the Secret. When absent, the proxy's own.
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+}

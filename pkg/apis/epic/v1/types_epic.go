@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// +genclient
+// +genclient:method=Audit,verb=get,subresource=audit,result=github.com/acnodal/epic/pkg/apis/epic/v1.ClaimAudit
+// +resourceName=epics
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// EPIC is the configuration of one whole EPIC installation. There is exactly
+// one: the object named epic in the namespace epic.
+type EPIC struct {
+	metav1.TypeMeta `json:",inline"`
+	// Standard object metadata. The name and the namespace are both epic.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// What the platform team sets for the installation. Every field has a
+	// default or may be absent, so an empty spec is a complete one.
+	// +optional
+	Spec EPICSpec `json:"spec,omitempty"`
+
+	// What the server and the controller report about the installation.
+	// +optional
+	Status EPICStatus `json:"status,omitempty"`
+}
+
+// EPICSpec is what the platform team sets for the installation.
+type EPICSpec struct {
+	// The image of a per-account endpoint server that this version does not
+	// run. The value is accepted and kept, and nothing uses it.
+	// Default: quay.io/epic-gateway/eds-server:latest.
+	// +optional
+	// +default="quay.io/epic-gateway/eds-server:latest"
+	EDSImage string `json:"eds-image,omitempty"`
+
+	// The Envoy image of every proxy whose service group does not name another.
+	// When neither names one, the controller uses the image it was built for.
+	// +optional
+	EnvoyImage string `json:"envoy-image,omitempty"`
+
+	// The image of a per-account discovery server that this version does not
+	// run. The value is accepted and kept, and nothing uses it.
+	// +optional
+	XDSImage string `json:"xds-image,omitempty"`
+
+	// The service addresses of the gateway cluster in CIDR form, several of
+	// them separated by commas. Proxy pods reach these over the cluster's own
+	// network rather than over their public interface.
+	// +optional
+	ServiceCIDR string `json:"service-cidr,omitempty"`
+
+	// Settings of the gateway nodes.
+	// +optional
+	Base EPICNodeBase `json:"base,omitempty"`
+}
+
+// EPICNodeBase holds the settings that all gateway nodes share.
+type EPICNodeBase struct {
+	// The network interfaces of a gateway node that carry tunnel traffic. Each
+	// of them gets the programs that wrap and unwrap packets; the first address
+	// of the first one identifies the node. Default: enp1s0.
+	// +optional
+	// +listType=atomic
+	GUEIngressNICs []string `json:"gue-ingress-nics,omitempty"`
+
+	// The tunnel endpoint from which new ones are made: a tunnel gets this port
+	// unless it is given one of its own. An address or an ID here means nothing.
+	// Default: UDP port 6080.
+	// +optional
+	GUEEndpoint GUETunnelEndpoint `json:"gue-endpoint,omitempty"`
+}
+
+// EPICStatus is what the server and the controller report about the
+// installation.
+type EPICStatus struct {
+	// The tunnel ID that was assigned most recently, from 1 to 2147483647.
+	// Absent until the first tunnel exists. Set by the server; written by
+	// nobody else.
+	// +optional
+	CurrentTunnelID int32 `json:"current-tunnel-id,omitempty"`
+
+	// The group ID that was assigned most recently to an account, from 1 to
+	// 2147483647. Absent until the first account exists. Set by the server.
+	// +optional
+	CurrentGroupID int32 `json:"current-group-id,omitempty"`
+
+	// The generation of the spec that this status describes. When it is lower
+	// than metadata.generation the controller has not seen the last change yet.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// What the controller found out about the installation, one entry a type.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// EPICList is a list of EPIC objects.
+type EPICList struct {
+	metav1.TypeMeta `json:",inline"`
+	// Standard list metadata.
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	// The objects.
+	Items []EPIC `json:"items"`
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1
+
+import (
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// +genclient
+// +resourceName=gwendpointslices
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// GWEndpointSlice is one EndpointSlice of a tenant's cluster: addresses to
+// which the routes of the account's gateway proxies may send requests.
+type GWEndpointSlice struct {
+	metav1.TypeMeta `json:",inline"`
+	// Standard object metadata. The namespace is an account's.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// The slice, as the tenant's cluster has it.
+	// +optional
+	Spec GWEndpointSliceSpec `json:"spec,omitempty"`
+
+	// What the controller reports about the slice.
+	// +optional
+	Status GWEndpointSliceStatus `json:"status,omitempty"`
+}
+
+// GWEndpointSliceSpec is an EndpointSlice as the tenant's cluster has it, with
+// what the cluster knows besides about its nodes.
+type GWEndpointSliceSpec struct {
+	// The EndpointSlice in the tenant's cluster that this object stands for.
+	// +optional
+	ClientRef ClientRef `json:"clientRef,omitempty"`
+
+	// The Service in the tenant's cluster to which the slice belongs. Routes
+	// refer to it by its uid.
+	// +optional
+	ParentRef ClientRef `json:"parentRef,omitempty"`
+
+	// The IP address of each node that the endpoints name, by node name: the
+	// tenant's ends of the tunnels. An endpoint whose node is missing here gets
+	// no tunnel.
+	NodeAddresses map[string]string `json:"nodeAddresses"`
+
+	// The API version of the tenant's EndpointSlice, as clients send it along.
+	// It is kept, and nothing uses it.
+	// +optional
+	APIVersion string `json:"apiVersion,omitempty"`
+
+	// The kind of the tenant's EndpointSlice, as clients send it along. It is
+	// kept, and nothing uses it.
+	// +optional
+	Kind string `json:"kind,omitempty"`
+
+	// The metadata of the tenant's EndpointSlice. Any object is accepted and
+	// none of its content is kept: it reads back as an empty object.
+	// +optional
+	Metadata *DroppedMetadata `json:"metadata,omitempty"`
+
+	// What the addresses of the endpoints are: IPv4, IPv6 or FQDN.
+	AddressType discoveryv1.AddressType `json:"addressType"`
+
+	// The endpoints. One without a node name gets no tunnel.
+	// +listType=atomic
+	Endpoints []discoveryv1.Endpoint `json:"endpoints"`
+
+	// The ports on which each endpoint listens. May be empty.
+	// +optional
+	// +listType=atomic
+	Ports []discoveryv1.EndpointPort `json:"ports,omitempty"`
+}
+
+// GWEndpointSliceStatus is what the controller reports about a slice.
+type GWEndpointSliceStatus struct {
+	// The generation of the spec that this status describes. When it is lower
+	// than metadata.generation the controller has not seen the last change yet.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// What the controller found out about the slice, one entry a type.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// GWEndpointSliceList is a list of GWEndpointSlice objects.
+type GWEndpointSliceList struct {
+	metav1.TypeMeta `json:",inline"`
+	// Standard list metadata.
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	// The objects.
+	Items []GWEndpointSlice `json:"items"`
+}

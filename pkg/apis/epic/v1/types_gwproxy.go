@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// +genclient
+// +resourceName=gwproxies
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// GWProxy publishes one Gateway of a tenant's cluster on a public address. EPIC
+// runs Envoy pods for it and carries each request through a tunnel to the
+// endpoints that GWRoute and GWEndpointSlice objects lead to. Its label
+// epic.acnodal.io/owning-lbservicegroup names the service group.
+type GWProxy struct {
+	metav1.TypeMeta `json:",inline"`
+	// Standard object metadata. The namespace is an account's.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// What the tenant asks for.
+	Spec GWProxySpec `json:"spec"`
+
+	// What runs for this proxy: its tunnels and its pods' interfaces.
+	// +optional
+	Status ProxyStatus `json:"status,omitempty"`
+}
+
+// GWProxySpec is what a tenant asks of a gateway proxy.
+type GWProxySpec struct {
+	// The Gateway in the tenant's cluster that this proxy stands for.
+	// +optional
+	ClientRef ClientRef `json:"clientRef,omitempty"`
+
+	// The name of the tenant's service, as people know it. DNS names and Envoy
+	// templates are made with it.
+	// +optional
+	DisplayName string `json:"display-name,omitempty"`
+
+	// The address on which the service is published. Ask for one that is free in
+	// the group's pool, or leave it out and the server assigns one. Once
+	// assigned it never changes.
+	// +optional
+	PublicAddress string `json:"public-address,omitempty"`
+
+	// An IPv4 address beside a public address that is an IPv6 one. The server
+	// assigns it when the group's prefix has an alternate pool.
+	// +optional
+	AltAddress string `json:"alt-address,omitempty"`
+
+	// The ports on which the service is published. A port number may appear once
+	// for each protocol.
+	// +optional
+	// +listType=map
+	// +listMapKey=port
+	// +listMapKey=protocol
+	PublicPorts []ServicePort `json:"public-ports,omitempty"`
+
+	// The Envoy configuration of this proxy, in templates. The server copies the
+	// group's when it is left out.
+	// +optional
+	EnvoyTemplate *EnvoyConfigSpec `json:"envoy-template,omitempty"`
+
+	// How many Envoy pods run for this proxy. The server copies the group's
+	// number when it is left out.
+	// +optional
+	EnvoyReplicaCount *int32 `json:"envoy-replica-count,omitempty"`
+
+	// A read-only copy of the tunnels in status.gue-tunnel-endpoints, by tenant
+	// node, for programs that look for them here. Whatever a client writes here
+	// is ignored, and no generation counts it.
+	// +optional
+	GUETunnelEndpoints map[string]EPICEndpointMap `json:"gue-tunnel-endpoints,omitempty"`
+
+	// A read-only copy of status.proxy-if-info, by proxy pod, for programs that
+	// look for it here. Whatever a client writes here is ignored, and no
+	// generation counts it.
+	// +optional
+	ProxyIfInfo map[string]ProxyInterfaceInfo `json:"proxy-if-info,omitempty"`
+
+	// The DNS records of the service. The server adds one, made from the group's
+	// endpoint-template, when it assigns the address.
+	// +optional
+	// +listType=atomic
+	Endpoints []DNSEndpoint `json:"endpoints,omitempty"`
+
+	// The spec of the tenant's Gateway. An empty class name becomes
+	// compatibility. A Gateway without listeners gets one, named compatibility,
+	// for HTTP on the first public port; so does a proxy that has public ports
+	// and no Gateway.
+	// +optional
+	Gateway *GatewaySpec `json:"gateway,omitempty"`
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// GWProxyList is a list of GWProxy objects.
+type GWProxyList struct {
+	metav1.TypeMeta `json:",inline"`
+	// Standard list metadata.
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	// The objects.
+	Items []GWProxy `json:"items"`
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// +genclient
+// +resourceName=lbservicegroups
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// LBServiceGroup is a class of service that an account's load balancers and
+// gateway proxies choose by name: it says from which pool they get an address
+// and how their Envoy is run. In an account's namespace it belongs to that
+// account; in the namespace epic it is offered to every account. Its label
+// epic.acnodal.io/owning-serviceprefix names the pool.
+type LBServiceGroup struct {
+	metav1.TypeMeta `json:",inline"`
+	// Standard object metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// How the group's proxies are made.
+	// +optional
+	Spec LBServiceGroupSpec `json:"spec,omitempty"`
+
+	// What the controller reports about the group.
+	// +optional
+	Status LBServiceGroupStatus `json:"status,omitempty"`
+}
+
+// LBServiceGroupSpec says how a group's proxies are made.
+type LBServiceGroupSpec struct {
+	// Whether one load balancer may serve several of the tenant's clusters under
+	// one address. When false, each service gets a load balancer of its own.
+	// Default: false.
+	// +optional
+	// +default=false
+	CanBeShared bool `json:"can-be-shared"`
+
+	// The Envoy image of this group's proxies. When absent, the image that the
+	// EPIC object names.
+	// +optional
+	EnvoyImage string `json:"envoy-image,omitempty"`
+
+	// How many Envoy pods a load balancer or gateway proxy of this group runs,
+	// unless it asks for another number itself. Default: 1.
+	// +optional
+	// +default=1
+	EnvoyReplicaCount *int32 `json:"envoy-replica-count,omitempty"`
+
+	// The Envoy configuration of the group's proxies, in templates. It is copied
+	// into each load balancer and gateway proxy that brings none. When there is
+	// none here either, the controller writes the configuration by itself.
+	// +optional
+	EnvoyTemplate *EnvoyConfigSpec `json:"envoy-template,omitempty"`
+
+	// The DNS record from which each proxy's own record is made. The name is a
+	// Go template. Default: the name
+	// {{.PureLBServiceName}}.{{.LBSGName}}.client.acnodal.io, type A, with a
+	// time to live of 180 seconds.
+	// +optional
+	EndpointTemplate *DNSEndpoint `json:"endpoint-template,omitempty"`
+}
+
+// LBServiceGroupStatus is what the controller reports about a group.
+type LBServiceGroupStatus struct {
+	// A counter for each proxy's configuration, by proxy name, in which an
+	// endpoint server that this version does not run kept its place. It is
+	// accepted and kept, and nothing uses it. Default: an empty map.
+	// +optional
+	ProxySnapshotVersions map[string]int32 `json:"proxy-snapshot-versions"`
+
+	// The generation of the spec that this status describes. When it is lower
+	// than metadata.generation the controller has not seen the last change yet.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// What the controller found out about the group, one entry a type.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// LBServiceGroupList is a list of LBServiceGroup objects.
+type LBServiceGroupList struct {
+	metav1.TypeMeta `json:",inline"`
+	// Standard list metadata.
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	// The objects.
+	Items []LBServiceGroup `json:"items"`
+}

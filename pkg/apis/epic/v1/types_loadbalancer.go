@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// +genclient
+// +resourceName=loadbalancers
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// LoadBalancer publishes one service of a tenant on a public address. EPIC runs
+// Envoy pods for it and carries each request through a tunnel to the tenant's
+// endpoints, which RemoteEndpoint objects describe.
+type LoadBalancer struct {
+	metav1.TypeMeta `json:",inline"`
+	// Standard object metadata. The namespace is an account's.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// What the tenant asks for.
+	Spec LoadBalancerSpec `json:"spec"`
+
+	// What runs for this load balancer: its tunnels and its proxies' interfaces.
+	// +optional
+	Status ProxyStatus `json:"status,omitempty"`
+}
+
+// LoadBalancerSpec is what a tenant asks of a load balancer.
+type LoadBalancerSpec struct {
+	// The name of the LBServiceGroup that this load balancer belongs to, in its
+	// own namespace or else in the namespace epic. The label
+	// epic.acnodal.io/owning-lbservicegroup says the same: give either, and the
+	// server sets the other. It never changes.
+	// +optional
+	ServiceGroup string `json:"service-group,omitempty"`
+
+	// The number that stands for this load balancer, from 1 to 2147483647,
+	// unique in its account. The server assigns it when the load balancer is
+	// created; it never changes. Leave it out.
+	// +optional
+	ServiceID int32 `json:"service-id,omitempty"`
+
+	// The name of the tenant's service, as people know it. DNS names and Envoy
+	// templates are made with it.
+	// +optional
+	DisplayName string `json:"display-name,omitempty"`
+
+	// The address on which the service is published. Ask for one that is free in
+	// the group's pool, or leave it out and the server assigns one. Once
+	// assigned it never changes.
+	// +optional
+	PublicAddress string `json:"public-address,omitempty"`
+
+	// The ports on which the service is published. A port number may appear once
+	// for each protocol.
+	// +optional
+	// +listType=map
+	// +listMapKey=port
+	// +listMapKey=protocol
+	PublicPorts []ServicePort `json:"public-ports,omitempty"`
+
+	// The Envoy configuration of this load balancer, in templates. The server
+	// copies the group's when it is left out.
+	// +optional
+	EnvoyTemplate *EnvoyConfigSpec `json:"envoy-template,omitempty"`
+
+	// How many Envoy pods run for this load balancer. The server copies the
+	// group's number when it is left out.
+	// +optional
+	EnvoyReplicaCount *int32 `json:"envoy-replica-count,omitempty"`
+
+	// The IDs of the tenant's clusters whose endpoints this load balancer uses,
+	// each once. A load balancer can't be deleted while any is listed, and a
+	// RemoteEndpoint is only accepted for a cluster that is.
+	// +optional
+	// +listType=set
+	UpstreamClusters []string `json:"upstream-clusters,omitempty"`
+
+	// Whether requests travel to the endpoints in tunnels. False is for
+	// endpoints that the gateway's nodes reach without. Default: true.
+	// +optional
+	// +default=true
+	TrueIngress *bool `json:"true-ingress,omitempty"`
+
+	// A read-only copy of the tunnels in status.gue-tunnel-endpoints, by tenant
+	// node, for programs that look for them here. Whatever a client writes here
+	// is ignored, and no generation counts it.
+	// +optional
+	GUETunnelEndpoints map[string]EPICEndpointMap `json:"gue-tunnel-endpoints,omitempty"`
+
+	// A read-only copy of status.proxy-if-info, by proxy pod, for programs that
+	// look for it here. Whatever a client writes here is ignored, and no
+	// generation counts it.
+	// +optional
+	ProxyIfInfo map[string]ProxyInterfaceInfo `json:"proxy-if-info,omitempty"`
+
+	// The DNS records of the service. The server adds one, made from the group's
+	// endpoint-template, when it assigns the address.
+	// +optional
+	// +listType=atomic
+	Endpoints []DNSEndpoint `json:"endpoints,omitempty"`
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// LoadBalancerList is a list of LoadBalancer objects.
+type LoadBalancerList struct {
+	metav1.TypeMeta `json:",inline"`
+	// Standard list metadata.
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	// The objects.
+	Items []LoadBalancer `json:"items"`
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1
+
+import (
+	"bytes"
+	"errors"
+)
+
+// DroppedMetadata stands where clients send the metadata of an object of
+// theirs that EPIC has no use for. It accepts any JSON object, forgets it, and
+// writes an empty one.
+type DroppedMetadata struct{}
+
+var errNotAnObject = errors.New("must be an object")
+
+// UnmarshalJSON accepts any object, however strict the decoder is.
+func (*DroppedMetadata) UnmarshalJSON(data []byte) error {
+	data = bytes.TrimSpace(data)
+	if bytes.Equal(data, []byte("null")) || bytes.HasPrefix(data, []byte("{")) {
+		return nil
+	}
+	return errNotAnObject
+}
+
+// MarshalJSON writes an empty object.
+func (DroppedMetadata) MarshalJSON() ([]byte, error) {
+	return []byte("{}"), nil
+}
+
+// OpenAPISchemaType says that this is an object.
+func (DroppedMetadata) OpenAPISchemaType() []string { return []string{"object"} }
+
+// OpenAPISchemaFormat says that the object has no particular format.
+func (DroppedMetadata) OpenAPISchemaFormat() string { return "" }

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// +genclient
+// +resourceName=remoteendpoints
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// RemoteEndpoint is one address and port in a tenant's cluster to which a load
+// balancer sends requests: usually a pod. Its label
+// epic.acnodal.io/owning-loadbalancer names the load balancer.
+type RemoteEndpoint struct {
+	metav1.TypeMeta `json:",inline"`
+	// Standard object metadata. The namespace is an account's.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Where the endpoint is.
+	// +optional
+	Spec RemoteEndpointSpec `json:"spec,omitempty"`
+
+	// What the controller reports about the endpoint.
+	// +optional
+	Status RemoteEndpointStatus `json:"status,omitempty"`
+}
+
+// RemoteEndpointSpec says where an endpoint is.
+type RemoteEndpointSpec struct {
+	// The ID of the tenant's cluster in which the endpoint runs. The load
+	// balancer lists it in upstream-clusters.
+	Cluster string `json:"cluster"`
+
+	// The IP address of the endpoint.
+	Address string `json:"address"`
+
+	// The IP address of the node on which the endpoint runs: the tenant's end of
+	// the tunnel. When absent, no tunnel is made and the gateway's nodes reach
+	// the address by themselves.
+	// +optional
+	NodeAddress string `json:"node-address,omitempty"`
+
+	// The port of the endpoint.
+	Port EndpointPort `json:"port"`
+}
+
+// RemoteEndpointStatus is what the controller reports about an endpoint.
+type RemoteEndpointStatus struct {
+	// The index of a network interface of the load balancer's proxy. The load
+	// balancer's own status has the current one; this copy is accepted and kept,
+	// and nothing uses it.
+	// +optional
+	ProxyIfIndex int32 `json:"proxy-ifindex,omitempty"`
+
+	// The ID of a tunnel to the endpoint's node. The load balancer's own status
+	// has the current one; this copy is accepted and kept, and nothing uses it.
+	// +optional
+	TunnelID int32 `json:"tunnel-id,omitempty"`
+
+	// The generation of the spec that this status describes. When it is lower
+	// than metadata.generation the controller has not seen the last change yet.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// What the controller found out about the endpoint, one entry a type.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// RemoteEndpointList is a list of RemoteEndpoint objects.
+type RemoteEndpointList struct {
+	metav1.TypeMeta `json:",inline"`
+	// Standard list metadata.
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	// The objects.
+	Items []RemoteEndpoint `json:"items"`
+}

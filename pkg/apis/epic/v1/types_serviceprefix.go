@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// +genclient
+// +resourceName=serviceprefixes
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// ServicePrefix is a pool of public addresses that service groups hand out to
+// their proxies. It lives in the namespace epic.
+type ServicePrefix struct {
+	metav1.TypeMeta `json:",inline"`
+	// Standard object metadata. The namespace is epic.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// The addresses in the pool.
+	// +optional
+	Spec ServicePrefixSpec `json:"spec,omitempty"`
+
+	// What the server and the controller report about the pool.
+	// +optional
+	Status ServicePrefixStatus `json:"status,omitempty"`
+}
+
+// ServicePrefixSpec is the addresses in a pool.
+type ServicePrefixSpec struct {
+	// The addresses from which each proxy gets its public address.
+	// +optional
+	PublicPool *AddressPool `json:"public-pool,omitempty"`
+
+	// A second pool, of IPv4 addresses, for proxies whose public address is an
+	// IPv6 one: each gateway proxy gets an address from both.
+	// +optional
+	AltPool *AddressPool `json:"alt-pool,omitempty"`
+}
+
+// AddressPool is a run of addresses and how the gateway nodes announce them.
+type AddressPool struct {
+	// The addresses that may be assigned: a CIDR such as 192.0.2.0/28, or a
+	// first and a last address with a dash between, such as
+	// 192.0.2.5-192.0.2.9. IPv4 or IPv6. Every address lies in the subnet, and
+	// in no other pool.
+	Pool string `json:"pool"`
+
+	// The subnet in which the addresses lie, in CIDR form.
+	Subnet string `json:"subnet"`
+
+	// The mask that is announced for an assigned address: a slash and a number
+	// of bits, such as /32, or the word default for the subnet's own.
+	Aggregation string `json:"aggregation"`
+
+	// The name of the bridge on each gateway node to which the public
+	// interfaces of this pool's proxies are attached. Default: multus0.
+	// +optional
+	// +default="multus0"
+	MultusBridge string `json:"multus-bridge,omitempty"`
+}
+
+// ServicePrefixStatus is what the server and the controller report about a
+// pool.
+type ServicePrefixStatus struct {
+	// The generation of the spec that this status describes. When it is lower
+	// than metadata.generation the controller has not seen the last change yet.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// What the controller found out about the pool, one entry a type.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// ServicePrefixList is a list of ServicePrefix objects.
+type ServicePrefixList struct {
+	metav1.TypeMeta `json:",inline"`
+	// Standard list metadata.
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	// The objects.
+	Items []ServicePrefix `json:"items"`
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// ProxyStatus is what runs for a load balancer or a gateway proxy: its tunnels
+// and its proxies' interfaces.
+type ProxyStatus struct {
+	// The tunnels, by the address of the tenant's node at their far end. The
+	// controller and the node programs add and remove entries; the server gives
+	// each of them its tunnel-id.
+	// +optional
+	GUETunnelEndpoints map[string]TunnelEndpoint `json:"gue-tunnel-endpoints,omitempty"`
+
+	// The public interface of each proxy pod, by pod name. Set by the node
+	// program of the node on which the pod runs.
+	// +optional
+	ProxyIfInfo map[string]ProxyInterfaceInfo `json:"proxy-if-info,omitempty"`
+
+	// The index of the host's end of a proxy's public interface: that of the
+	// first pod in proxy-if-info.
+	// +optional
+	ProxyIfIndex int32 `json:"proxy-ifindex,omitempty"`
+
+	// The name of the host's end of a proxy's public interface: that of the
+	// first pod in proxy-if-info.
+	// +optional
+	ProxyIfName string `json:"proxy-ifname,omitempty"`
+
+	// Which of the places that the account's proxyLimit allows this proxy takes,
+	// counted from 1. The server assigns it when the object is created, and a
+	// place is free again when its object is gone.
+	// +optional
+	QuotaPlace int32 `json:"quota-place,omitempty"`
+
+	// The generation of the spec that this status describes. When it is lower
+	// than metadata.generation the controller has not seen the last change yet.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// What the controller found out about the proxy, one entry a type.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// TunnelEndpoint is the tunnels between one of the tenant's nodes and the
+// gateway's nodes: there is one to each gateway node that runs a proxy.
+type TunnelEndpoint struct {
+	// The address of a gateway node: the lowest of those in epic-endpoints.
+	// +optional
+	EPICAddress string `json:"epic-address,omitempty"`
+
+	// The port on which that gateway node takes in tunnel traffic.
+	// Default: UDP port 6080.
+	// +optional
+	EPICPort EndpointPort `json:"epic-port,omitempty"`
+
+	// The ID of the tunnel to that gateway node, from 1 to 2147483647. No two
+	// tunnels of the installation have the same. Set by the server.
+	// +optional
+	TunnelID int32 `json:"tunnel-id,omitempty"`
+
+	// Every tunnel of the tenant's node, by the address of the gateway node at
+	// its near end.
+	// +optional
+	EPICEndpoints map[string]GUETunnelEndpoint `json:"epic-endpoints,omitempty"`
+}
+
+// EPICEndpointMap is the tunnels between one of the tenant's nodes and the
+// gateway's nodes, in the form in which a spec shows them.
+type EPICEndpointMap struct {
+	// The tunnels of the tenant's node, by the address of the gateway node at
+	// their near end.
+	// +optional
+	EPICEndpoints map[string]GUETunnelEndpoint `json:"epic-endpoints,omitempty"`
+}
+
+// GUETunnelEndpoint is the gateway's end of one tunnel.
+type GUETunnelEndpoint struct {
+	// The address of the gateway node.
+	// +optional
+	EPICAddress string `json:"epic-address,omitempty"`
+
+	// The port on which the gateway node takes in tunnel traffic.
+	// Default: UDP port 6080.
+	// +optional
+	EPICPort EndpointPort `json:"epic-port,omitempty"`
+
+	// The ID of the tunnel, from 1 to 2147483647. No two tunnels of the
+	// installation have the same. The server assigns it; a client leaves it out,
+	// or sends back the value it was given.
+	// +optional
+	TunnelID int32 `json:"tunnel-id,omitempty"`
+}
+
+// ProxyInterfaceInfo is the public interface of one proxy pod, seen from the
+// gateway node on which the pod runs.
+type ProxyInterfaceInfo struct {
+	// The address of the gateway node on which the pod runs.
+	// +optional
+	EPICNodeAddress string `json:"epic-node-address,omitempty"`
+
+	// The port on which that gateway node takes in tunnel traffic.
+	// Default: UDP port 6080.
+	// +optional
+	EPICPort EndpointPort `json:"epic-port,omitempty"`
+
+	// The index of the host's end of the pod's public interface.
+	// +optional
+	Index int32 `json:"index,omitempty"`
+
+	// The name of the host's end of the pod's public interface.
+	// +optional
+	Name string `json:"name,omitempty"`
+}
+
+// EndpointPort is one port at which something listens. Setting any part of it
+// sets the whole.
+// +structType=atomic
+type EndpointPort struct {
+	// The port number, from 1 to 65535.
+	Port int32 `json:"port"`
+
+	// The protocol: TCP, UDP or SCTP. Default: UDP in an epic-port, which
+	// carries tunnels, and TCP everywhere else.
+	// +optional
+	// +default="TCP"
+	Protocol corev1.Protocol `json:"protocol,omitempty"`
+
+	// A name for the port.
+	// +optional
+	Name string `json:"name,omitempty"`
+
+	// The application protocol that is spoken on the port, such as http or gue.
+	// +optional
+	AppProtocol string `json:"appProtocol,omitempty"`
+}
+
+// ServicePort is one port on which a service is published.
+type ServicePort struct {
+	// The port number, from 1 to 65535, on which the service is published.
+	Port int32 `json:"port"`
+
+	// The protocol: TCP, UDP or SCTP. Default: TCP.
+	// +optional
+	// +default="TCP"
+	Protocol corev1.Protocol `json:"protocol,omitempty"`
+
+	// A name for the port.
+	// +optional
+	Name string `json:"name,omitempty"`
+
+	// The application protocol that is spoken on the port, such as http.
+	// +optional
+	AppProtocol string `json:"appProtocol,omitempty"`
+
+	// The port of the tenant's pods, as a number or a name, as the tenant's
+	// Service has it. It is kept for the tenant's sake: requests go to the ports
+	// that the endpoints give.
+	// +optional
+	TargetPort *intstr.IntOrString `json:"targetPort,omitempty"`
+
+	// The port of the tenant's nodes, as the tenant's Service has it. It is kept
+	// for the tenant's sake: requests do not pass through it.
+	// +optional
+	NodePort int32 `json:"nodePort,omitempty"`
+}
+
+// ClientRef says which object of a tenant's cluster an object here stands for.
+type ClientRef struct {
+	// The ID of the tenant's cluster.
+	// +optional
+	ClusterID string `json:"clusterID,omitempty"`
+
+	// The namespace of the object in that cluster.
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+
+	// The name of the object in that cluster.
+	// +optional
+	Name string `json:"name,omitempty"`
+
+	// The uid of the object in that cluster.
+	// +optional
+	UID string `json:"uid,omitempty"`
+}
+
+// DNSEndpoint is one DNS record, in the form that external-dns reads.
+type DNSEndpoint struct {
+	// The name of the record. In a group's endpoint-template, a Go template from
+	// which the name is made.
+	// +optional
+	DNSName string `json:"dnsName,omitempty"`
+
+	// What the record points to: addresses, or another name. The server appends
+	// the public address.
+	// +optional
+	// +listType=atomic
+	Targets []string `json:"targets,omitempty"`
+
+	// The type of the record, such as A or AAAA.
+	// +optional
+	RecordType string `json:"recordType,omitempty"`
+
+	// What tells this record from others of the same name and type.
+	// +optional
+	SetIdentifier string `json:"setIdentifier,omitempty"`
+
+	// How long others may keep the record, in seconds.
+	// +optional
+	RecordTTL int64 `json:"recordTTL,omitempty"`
+
+	// Labels that external-dns stores beside the record.
+	// +optional
+	Labels map[string]string `json:"labels,omitempty"`
+
+	// Settings for the DNS provider that hosts the record.
+	// +optional
+	// +listType=atomic
+	ProviderSpecific []ProviderSpecificProperty `json:"providerSpecific,omitempty"`
+}
+
+// ProviderSpecificProperty is one setting for a DNS provider.
+type ProviderSpecificProperty struct {
+	// The name of the setting.
+	// +optional
+	Name string `json:"name,omitempty"`
+
+	// The value of the setting.
+	// +optional
+	Value string `json:"value,omitempty"`
+}
