@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package claims
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"k8s.io/utils/clock"
+)
+
+const (
+	// quick is how fast a block must be used up for the next to be twice as
+	// large.
+	quick = time.Second
+
+	// maxRuns bounds into how many pieces the numbers of one write may fall,
+	// and so the comparisons in its transaction (see maxOps).
+	maxRuns = 48
+
+	// scan is how many numbers one look for free ones covers at least, once
+	// blocks turn out to be taken.
+	scan = 4096
+)
+
+// allocator hands out the numbers of spaces.
+//
+// Each space has a cursor in etcd: the position, counted on through all turns,
+// that nobody has reserved yet. A server reserves a block of positions by one
+// compare-and-swap and hands them out in order from memory. Whether a number is
+// really free the claim decides, in the transaction of the write that takes it:
+// the cursor only keeps writers apart, so nothing is lost with a server's
+// memory but the numbers of its block, until their next turn.
+type allocator struct {
+	client *clientv3.Client
+	layout layout
+	clock  clock.PassiveClock
+
+	mu     sync.Mutex
+	blocks map[string]*block
+}
+
+// block is what this server has reserved of one space.
+type block struct {
+	mu sync.Mutex
+	// free are the positions left, in order, as half-open ranges.
+	free []span
+	// end is one past the last position reserved.
+	end uint64
+	// created tells the cursor from one that was deleted and made again; mod
+	// is its last known revision.
+	created, mod int64
+	// size of the last reservation, and when it was made.
+	size uint64
+	at   time.Time
+}
+
+type span struct{ from, to uint64 }
+
+// grant is one number handed out for one write.
+type grant struct {
+	space    Space
+	position uint64
+	claim    Claim
+}
+
+func newAllocator(c *clientv3.Client, l layout) *allocator {
+	return &allocator{client: c, layout: l, clock: clock.RealClock{}, blocks: map[string]*block{}}
+}
+
+func (a *allocator) block(s Space) *block {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	b := a.blocks[s.name]
+	if b == nil {
+		b = &block{}
+		a.blocks[s.name] = b
+	}
+	return b
+}
+
+// take hands out n numbers and the conditions under which a write may use them.
+func (a *allocator) take(ctx context.Context, s Space, n int) ([]grant, []condition, error) {
+	if uint64(n) > s.size {
+		return nil, nil, ErrExhausted
+	}
+	b := a.block(s)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+
+	got, err := a.collect(ctx, s, b, n)
+	if err != nil {
+		return nil, nil, err
+	}
+	grants := make([]grant, 0, n)
+	for _, sp := range got {
+		for p := sp.from; p < sp.to; p++ {
+			grants = append(grants, grant{space: s, position: p, claim: s.claimAt(p)})
+		}
+	}
+	return grants, a.conditions(s, b, grants), nil
+}
+
+// collect takes n positions off the block, reserving more as needed. Pieces
+// that are too short for a large request are passed over.
+func (a *allocator) collect(ctx context.Context, s Space, b *block, n int) ([]span, error) {
+	shortest := uint64((n + maxRuns - 1) / maxRuns)
+	var got []span
+	want := uint64(n)
+	for scanned := uint64(0); want > 0; {
+		if len(b.free) == 0 {
+			if scanned >= s.size {
+				return nil, ErrExhausted
+			}
+			reserved, err := a.reserve(ctx, s, b, want, scanned > 0)
+			if err != nil {
+				return nil, err
+			}
+			scanned += reserved
+			continue
+		}
+		sp := b.free[0]
+		k := min(sp.to-sp.from, want)
+		if k < shortest && k < want {
+			b.free = b.free[1:]
+			continue
+		}
+		got = append(got, span{sp.from, sp.from + k})
+		want -= k
+		if b.free[0].from += k; b.free[0].from == sp.to {
+			b.free = b.free[1:]
+		}
+	}
+	return got, nil
+}
+
+// reserve moves the cursor over the next block and keeps what is free of it.
+// It returns how many positions it passed.
+func (a *allocator) reserve(ctx context.Context, s Space, b *block, want uint64, searching bool) (uint64, error) {
+	now := a.clock.Now()
+	if b.size == 0 || now.Sub(b.at) > quick {
+		b.size = s.minBlock
+	} else {
+		b.size = min(b.size*2, s.maxBlock)
+	}
+	b.at = now
+	size := max(b.size, want)
+	if searching {
+		size = max(size, scan)
+	}
+	key := a.layout.cursor(s)
+	for {
+		// The block ends with the turn, so that its claims are one range.
+		from, mod := b.end, b.mod
+		to := min(from+size, (from/s.size+1)*s.size)
+		first, end := a.claimRange(s, from, to)
+		resp, err := a.client.Txn(ctx).
+			If(clientv3.Compare(clientv3.ModRevision(key), "=", mod)).
+			Then(clientv3.OpPut(key, formatPosition(to)), clientv3.OpGet(first, clientv3.WithRange(end), clientv3.WithKeysOnly()), clientv3.OpGet(key)).
+			Else(clientv3.OpGet(key)).
+			Commit()
+		if err != nil {
+			return 0, fmt.Errorf("reserve numbers of %s: %w", s.name, err)
+		}
+		if !resp.Succeeded {
+			b.free = nil
+			b.end, b.created, b.mod = 0, 0, 0
+			if kvs := resp.Responses[0].GetResponseRange().Kvs; len(kvs) > 0 {
+				if b.end, err = parsePosition(kvs[0].Value); err != nil {
+					return 0, fmt.Errorf("cursor of %s: %w", s.name, err)
+				}
+				b.created, b.mod = kvs[0].CreateRevision, kvs[0].ModRevision
+			}
+			continue
+		}
+		cursor := resp.Responses[2].GetResponseRange().Kvs[0]
+		b.end, b.created, b.mod = to, cursor.CreateRevision, cursor.ModRevision
+		used := map[string]bool{}
+		for _, kv := range resp.Responses[1].GetResponseRange().Kvs {
+			used[string(kv.Key)] = true
+		}
+		b.free = a.freeSpans(s, from, to, used)
+		return to - from, nil
+	}
+}
+
+// freeSpans lists the positions of [from, to) whose claims are not in use.
+func (a *allocator) freeSpans(s Space, from, to uint64, used map[string]bool) []span {
+	if len(used) == 0 {
+		return []span{{from, to}}
+	}
+	var out []span
+	for p := from; p < to; p++ {
+		if used[a.layout.claim(s.claimAt(p))] {
+			continue
+		}
+		if n := len(out); n > 0 && out[n-1].to == p {
+			out[n-1].to++
+		} else {
+			out = append(out, span{p, p + 1})
+		}
+	}
+	return out
+}
+
+func (a *allocator) claimRange(s Space, from, to uint64) (first, end string) {
+	return a.layout.claim(s.claimAt(from)), a.layout.claim(s.claimAt(to-1)) + "\x00"
+}
+
+// conditions keep a server that slept on its block for a whole turn from
+// handing out a number that had its next turn meanwhile, and one whose cursor
+// was deleted with its owner from handing out numbers of the next.
+func (a *allocator) conditions(s Space, b *block, grants []grant) []condition {
+	if !s.turns {
+		return nil
+	}
+	key, created := a.layout.cursor(s), b.created
+	over := formatPosition(grants[0].position + s.size + 1)
+	forget := func([]keyValue) error {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.created == created {
+			b.free = nil
+		}
+		return &staleError{"the cursor of " + s.name + " went on"}
+	}
+	return []condition{{
+		cmp: clientv3.Compare(clientv3.CreateRevision(key), "=", created),
+		key: key,
+		failed: func(kvs []keyValue) bool {
+			return len(kvs) == 0 || kvs[0].create != created
+		},
+		err: forget,
+	}, {
+		cmp: clientv3.Compare(clientv3.Value(key), "<", over),
+		key: key,
+		failed: func(kvs []keyValue) bool {
+			return len(kvs) == 0 || kvs[0].value >= over
+		},
+		err: forget,
+	}}
+}
+
+// giveBack returns numbers that a write took and certainly did not use, if
+// nobody was served after them: small gaps in the numbering puzzle people.
+func (a *allocator) giveBack(grants []grant) {
+	for i := len(grants) - 1; i >= 0; i-- {
+		g := grants[i]
+		b := a.block(g.space)
+		b.mu.Lock()
+		switch {
+		case len(b.free) > 0 && b.free[0].from == g.position+1:
+			b.free[0].from--
+		case len(b.free) == 0 && b.end == g.position+1:
+			b.free = []span{{g.position, g.position + 1}}
+		}
+		b.mu.Unlock()
+	}
+}
+
+// close moves cursors back over what was reserved and not handed out, where
+// nobody reserved behind it.
+func (a *allocator) close(ctx context.Context) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for name, b := range a.blocks {
+		b.mu.Lock()
+		free, end, mod := b.free, b.end, b.mod
+		b.free = nil
+		b.mu.Unlock()
+		if len(free) == 0 || free[len(free)-1].to != end {
+			continue
+		}
+		key := a.layout.cursor(Space{name: name})
+		_, err := a.client.Txn(ctx).
+			If(clientv3.Compare(clientv3.ModRevision(key), "=", mod)).
+			Then(clientv3.OpPut(key, formatPosition(free[len(free)-1].from))).
+			Commit()
+		if err != nil {
+			return fmt.Errorf("return reserved numbers: %w", err)
+		}
+	}
+	return nil
+}
+
+// Positions are written with all digits of a uint64, so that they compare as
+// strings.
+func formatPosition(p uint64) string { return fmt.Sprintf("%020d", p) }
+
+func parsePosition(v []byte) (uint64, error) { return strconv.ParseUint(string(v), 10, 64) }
+
+// numberOf is the number at the end of a claim's key.
+func numberOf(key []byte) uint64 {
+	n, err := strconv.ParseUint(lastElement(string(key)), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+func lastElement(key string) string { return key[strings.LastIndexByte(key, '/')+1:] }

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package claims
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// ProblemType says how objects and claims differ.
+type ProblemType string
+
+const (
+	// Missing is an object without a claim that it should hold.
+	Missing ProblemType = "Missing"
+	// Orphaned is a claim whose object is not there or does not claim it.
+	Orphaned ProblemType = "Orphaned"
+	// Foreign is a claim that one object should hold and another does.
+	Foreign ProblemType = "Foreign"
+	// Dangling is a claim on a parent that is not there.
+	Dangling ProblemType = "Dangling"
+	// Overlapping is a pool that shares addresses with another.
+	Overlapping ProblemType = "Overlapping"
+	// Misplaced is a record of the last ID that does not fit the claims.
+	Misplaced ProblemType = "Misplaced"
+)
+
+// Problem is one difference.
+type Problem struct {
+	Type ProblemType
+	// Claim is the claim's key, below the folder of all claims.
+	Claim string
+	// Owner is the object that holds or should hold the claim, where known.
+	Owner Owner
+	// Message is one sentence.
+	Message string
+}
+
+// Report is the result of an audit.
+type Report struct {
+	// Revision of etcd at which everything was read.
+	Revision int64
+	// Objects and Claims is how many there are.
+	Objects, Claims int
+	// Problems is empty if all is well.
+	Problems []Problem
+}
+
+// page is how many keys one read returns during an audit.
+const page = 1000
+
+// Audit compares all objects with all claims at one revision of etcd. It reads
+// page by page and holds one entry a claim in memory.
+func (b *Backend) Audit(ctx context.Context) (*Report, error) {
+	head, err := b.client.Get(ctx, b.layout.schema())
+	if err != nil {
+		return nil, fmt.Errorf("audit: %w", err)
+	}
+	a := &audit{b: b, rev: head.Header.Revision, expected: map[string]expectation{}, parents: map[string]bool{}}
+	for _, k := range b.allKinds() {
+		if err := a.readObjects(ctx, k); err != nil {
+			return nil, fmt.Errorf("audit %s: %w", k.resource, err)
+		}
+	}
+	if err := a.readClaims(ctx); err != nil {
+		return nil, fmt.Errorf("audit claims: %w", err)
+	}
+	if err := a.readLast(ctx); err != nil {
+		return nil, fmt.Errorf("audit last IDs: %w", err)
+	}
+	r := a.report()
+	r.publish()
+	return r, nil
+}
+
+func (r *Report) publish() {
+	counts := map[ProblemType]int{Missing: 0, Orphaned: 0, Foreign: 0, Dangling: 0, Overlapping: 0, Misplaced: 0}
+	for _, p := range r.Problems {
+		counts[p.Type]++
+	}
+	for t, n := range counts {
+		auditProblems.WithLabelValues(string(t)).Set(float64(n))
+	}
+	auditTime.Set(float64(time.Now().Unix()))
+}
+
+func (b *Backend) allKinds() []*kind {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	out := make([]*kind, 0, len(b.kinds))
+	for _, k := range b.kinds {
+		out = append(out, k)
+	}
+	slices.SortFunc(out, func(x, y *kind) int { return strings.Compare(x.resource, y.resource) })
+	return out
+}
+
+type expectation struct {
+	owner Owner
+	value string
+	claim Claim
+	seen  bool
+}
+
+type audit struct {
+	b        *Backend
+	rev      int64
+	objects  int
+	claims   int
+	expected map[string]expectation
+	// parents are the folders of claims on objects that exist.
+	parents  map[string]bool
+	pools    []HeldPool
+	newest   map[string]newest
+	problems []Problem
+}
+
+// newest is the claim of a space that was made last, of those still held.
+type newest struct {
+	rev     int64
+	numbers []uint64
+}
+
+func (a *audit) problem(t ProblemType, claim string, o Owner, format string, args ...any) {
+	a.problems = append(a.problems, Problem{Type: t, Claim: claim, Owner: o, Message: fmt.Sprintf(format, args...)})
+}
+
+func (a *audit) readObjects(ctx context.Context, k *kind) error {
+	return a.each(ctx, k.prefix, func(kv *mvccpb.KeyValue) error {
+		obj, err := k.decode(ctx, string(kv.Key), kv.Value, kv.ModRevision)
+		if err != nil {
+			return fmt.Errorf("%s: %w", kv.Key, err)
+		}
+		a.objects++
+		return a.expect(k, obj)
+	})
+}
+
+func (a *audit) expect(k *kind, obj runtime.Object) error {
+	owner, err := ownerOf(k.resource, obj)
+	if err != nil {
+		return err
+	}
+	a.parents[childKind(owner.Ref)] = true
+	set := k.rules.Claims(obj)
+	for _, c := range set.twice {
+		a.problem(Foreign, c.path(), owner, "%s claims it twice", owner.Ref)
+	}
+	for c := range set.claims {
+		key := c.path()
+		if other, ok := a.expected[key]; ok {
+			a.problem(Foreign, key, owner, "both %s and %s claim it", other.owner.Ref, owner.Ref)
+			continue
+		}
+		a.expected[key] = expectation{owner: owner, value: c.value(owner), claim: c}
+	}
+	return nil
+}
+
+func (a *audit) readClaims(ctx context.Context) error {
+	folder := a.b.layout.claims()
+	a.newest = map[string]newest{}
+	return a.each(ctx, folder, func(kv *mvccpb.KeyValue) error {
+		a.claims++
+		path := string(kv.Key[len(folder):])
+		holder, err := parseOwner(kv.Value)
+		if err != nil {
+			a.problem(Orphaned, path, Owner{}, "%v", err)
+			return nil
+		}
+		e, ok := a.expected[path]
+		switch {
+		case !ok:
+			a.problem(Orphaned, path, holder, "%s holds it and is not there or does not claim it", holder.Ref)
+			return nil
+		case !bytes.Equal(kv.Value, []byte(e.value)):
+			a.problem(Foreign, path, holder, "%s should hold it", e.owner.Ref)
+		}
+		e.seen = true
+		a.expected[path] = e
+		a.inspect(path, e, kv)
+		return nil
+	})
+}
+
+// inspect checks what a claim means beside being there.
+func (a *audit) inspect(path string, e expectation, kv *mvccpb.KeyValue) {
+	switch e.claim.Kind() {
+	case kindChild:
+		if !a.parents[e.claim.kind] {
+			a.problem(Dangling, path, e.owner, "%s depends on an object that is not there", e.owner.Ref)
+		}
+	case kindPool:
+		if h, err := parsePoolClaim(e.claim.name, kv.Value); err == nil {
+			a.pools = append(a.pools, h)
+		}
+	case "tunnel", "group", "service":
+		n := a.newest[e.claim.kind]
+		if kv.CreateRevision > n.rev {
+			n = newest{rev: kv.CreateRevision}
+		}
+		if kv.CreateRevision == n.rev {
+			n.numbers = append(n.numbers, e.claim.number)
+		}
+		a.newest[e.claim.kind] = n
+	}
+}
+
+// readLast checks that the last ID recorded for each space was not recorded
+// before the newest claim: they are written together.
+func (a *audit) readLast(ctx context.Context) error {
+	folder := a.b.layout.root + "last/"
+	last := map[string]*mvccpb.KeyValue{}
+	err := a.each(ctx, folder, func(kv *mvccpb.KeyValue) error {
+		last[string(kv.Key[len(folder):])] = kv
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for space, n := range a.newest {
+		kv := last[space]
+		switch {
+		case kv == nil:
+			a.problem(Misplaced, "last/"+space, Owner{}, "no last ID is recorded, and IDs are assigned")
+		case kv.ModRevision < n.rev:
+			a.problem(Misplaced, "last/"+space, Owner{}, "the last ID was recorded at revision %d, and IDs were assigned at %d", kv.ModRevision, n.rev)
+		case kv.ModRevision == n.rev && !slices.ContainsFunc(n.numbers, func(id uint64) bool { return fmt.Sprint(id) == string(kv.Value) }):
+			a.problem(Misplaced, "last/"+space, Owner{}, "%s is recorded as the last ID, and another was assigned with it", kv.Value)
+		}
+	}
+	return nil
+}
+
+func (a *audit) report() *Report {
+	for path, e := range a.expected {
+		if !e.seen {
+			a.problem(Missing, path, e.owner, "%s does not hold what it should", e.owner.Ref)
+		}
+	}
+	for i, p := range a.pools {
+		for _, q := range a.pools[:i] {
+			if p.Overlaps(q.Pool) {
+				a.problem(Overlapping, kindPool+"/"+addressKey(p.From), p.Owner, "%s overlaps %s of %s", p.Pool, q.Pool, q.Owner.Ref)
+			}
+		}
+	}
+	slices.SortFunc(a.problems, func(x, y Problem) int {
+		return strings.Compare(string(x.Type)+x.Claim, string(y.Type)+y.Claim)
+	})
+	return &Report{Revision: a.rev, Objects: a.objects, Claims: a.claims, Problems: a.problems}
+}
+
+// each calls f for every key of a folder as it was at the audit's revision.
+func (a *audit) each(ctx context.Context, folder string, f func(*mvccpb.KeyValue) error) error {
+	key, end := folder, clientv3.GetPrefixRangeEnd(folder)
+	for {
+		resp, err := a.b.client.Get(ctx, key, clientv3.WithRange(end), clientv3.WithLimit(page), clientv3.WithRev(a.rev))
+		if err != nil {
+			return err
+		}
+		for _, kv := range resp.Kvs {
+			if err := f(kv); err != nil {
+				return err
+			}
+		}
+		if !resp.More {
+			return nil
+		}
+		key = string(resp.Kvs[len(resp.Kvs)-1].Key) + "\x00"
+	}
+}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package claims
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/kubernetes"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/storage/etcd3"
+	"k8s.io/apiserver/pkg/storage/storagebackend"
+)
+
+// closeTimeout bounds the return of reserved numbers at shutdown.
+const closeTimeout = 2 * time.Second
+
+// Backend is the part of a server that all kinds share: the connection to etcd,
+// the claims, and the numbers reserved for this server.
+type Backend struct {
+	// client reads and writes etcd for the claims themselves; kube is the same
+	// connection as the etcd stores of the kinds use it.
+	client    *clientv3.Client
+	kube      *kubernetes.Client
+	layout    layout
+	allocator *allocator
+	compactor etcd3.Compactor
+	stop      func()
+
+	mu    sync.RWMutex
+	kinds map[string]*kind
+}
+
+// kind is how the objects of one resource are found and read.
+type kind struct {
+	resource string
+	rules    Rules
+	newFunc  func() runtime.Object
+	// prefix is the etcd key under which the objects lie, with a slash.
+	prefix string
+	decode func(ctx context.Context, key string, data []byte, rev int64) (runtime.Object, error)
+}
+
+func (k *kind) key(r Ref) string { return k.prefix + r.Namespace + "/" + r.Name }
+
+// NewBackend connects to etcd and makes sure that what lies under the prefix is
+// of this server's schema. It waits for etcd no longer than ctx allows.
+func NewBackend(ctx context.Context, cfg storagebackend.Config) (*Backend, error) {
+	client, err := newEtcdClient(ctx, cfg.Transport)
+	if err != nil {
+		return nil, err
+	}
+	b := newBackend(client, cfg.Prefix)
+	if err := b.claimSchema(ctx, cfg.Prefix); err != nil {
+		return nil, errors.Join(err, client.Close())
+	}
+	b.stop = func() {}
+	if cfg.CompactionInterval > 0 {
+		c := etcd3.StartCompactorPerEndpoint(client.Client, cfg.CompactionInterval)
+		b.compactor, b.stop = c, c.Stop
+	}
+	return b, nil
+}
+
+// newBackend puts the claims' transactions under an etcd client.
+func newBackend(client *kubernetes.Client, prefix string) *Backend {
+	l := newLayout(prefix)
+	b := &Backend{client: client.Client, kube: client, layout: l, allocator: newAllocator(client.Client, l), kinds: map[string]*kind{}}
+	client.Kubernetes = &txnClient{Interface: client.Kubernetes, b: b}
+	return b
+}
+
+// claimSchema writes the schema key on an empty prefix, and refuses data of any
+// other schema.
+func (b *Backend) claimSchema(ctx context.Context, prefix string) error {
+	found, err := b.schema(ctx)
+	if err != nil || found == SchemaVersion {
+		return err
+	}
+	if found != "" {
+		return errors.New(schemaMessage(found))
+	}
+	// Only the servers' own keys are looked at: a shared etcd may hold others.
+	folder := newLayout(prefix).root
+	folder = folder[:len(folder)-len(".claims/")]
+	resp, err := b.client.Txn(ctx).
+		If(clientv3.Compare(clientv3.CreateRevision(folder), "=", 0).WithPrefix()).
+		Then(clientv3.OpPut(b.layout.schema(), SchemaVersion)).
+		Commit()
+	if err != nil {
+		return fmt.Errorf("write the claim schema to etcd: %w", err)
+	}
+	if resp.Succeeded {
+		return nil
+	}
+	// Another server may have been faster.
+	if found, err = b.schema(ctx); err != nil || found == SchemaVersion {
+		return err
+	}
+	return errors.New(schemaMessage(found))
+}
+
+func (b *Backend) schema(ctx context.Context) (string, error) {
+	resp, err := b.client.Get(ctx, b.layout.schema())
+	if err != nil {
+		return "", fmt.Errorf("read the claim schema from etcd: %w", err)
+	}
+	if len(resp.Kvs) == 0 {
+		return "", nil
+	}
+	return string(resp.Kvs[0].Value), nil
+}
+
+// Ready says what keeps the claims from working, or nil.
+func (b *Backend) Ready(ctx context.Context) error {
+	found, err := b.schema(ctx)
+	if err == nil && found != SchemaVersion {
+		err = errors.New(schemaMessage(found))
+	}
+	return err
+}
+
+// Close gives back reserved numbers and closes the connection. Nothing may be
+// written through the backend any more.
+func (b *Backend) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	b.stop()
+	return errors.Join(b.allocator.close(ctx), b.client.Close())
+}
+
+func (b *Backend) register(k *kind) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.kinds[k.resource] = k
+}
+
+func (b *Backend) kind(resource string) (*kind, error) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	k := b.kinds[resource]
+	if k == nil {
+		return nil, fmt.Errorf("no storage is registered for %s", resource)
+	}
+	return k, nil
+}
+
+// read returns objects at one revision, nil for those that don't exist.
+func (b *Backend) read(ctx context.Context, refs []Ref) ([]runtime.Object, []revisions, error) {
+	ops := make([]clientv3.Op, len(refs))
+	kinds := make([]*kind, len(refs))
+	for i, r := range refs {
+		k, err := b.kind(r.Resource)
+		if err != nil {
+			return nil, nil, err
+		}
+		kinds[i], ops[i] = k, clientv3.OpGet(k.key(r))
+	}
+	resp, err := b.client.Txn(ctx).Then(ops...).Commit()
+	if err != nil {
+		return nil, nil, fmt.Errorf("read parents: %w", err)
+	}
+	objs, revs := make([]runtime.Object, len(refs)), make([]revisions, len(refs))
+	for i, r := range resp.Responses {
+		kvs := r.GetResponseRange().Kvs
+		if len(kvs) == 0 {
+			continue
+		}
+		kv := kvs[0]
+		if objs[i], err = kinds[i].decode(ctx, string(kv.Key), kv.Value, kv.ModRevision); err != nil {
+			return nil, nil, fmt.Errorf("read %s: %w", refs[i], err)
+		}
+		revs[i] = revisions{key: string(kv.Key), create: kv.CreateRevision, mod: kv.ModRevision}
+	}
+	return objs, revs, nil
+}
+
+// keys reads one key, or the first few of a range, without its objects' values.
+func (b *Backend) keys(ctx context.Context, key, end string) ([]keyValue, error) {
+	resp, err := b.client.KV.Do(ctx, diagnosticGet(key, end))
+	if err != nil {
+		return nil, fmt.Errorf("read what a write depends on: %w", err)
+	}
+	return keyValues(resp.Get().Kvs), nil
+}
+
+// Last returns the numbers of the spaces that were assigned most recently, in
+// etcd's own order, and 0 where none was yet.
+func (b *Backend) Last(ctx context.Context, spaces ...Space) ([]int32, error) {
+	out := make([]int32, len(spaces))
+	// etcd allows 128 operations in a transaction by default.
+	for from := 0; from < len(spaces); from += 100 {
+		part := spaces[from:min(from+100, len(spaces))]
+		ops := make([]clientv3.Op, len(part))
+		for i, s := range part {
+			ops[i] = clientv3.OpGet(b.layout.last(s))
+		}
+		resp, err := b.client.Txn(ctx).Then(ops...).Commit()
+		if err != nil {
+			return nil, fmt.Errorf("read the last IDs: %w", err)
+		}
+		for i, r := range resp.Responses {
+			kvs := r.GetResponseRange().Kvs
+			if len(kvs) == 0 {
+				continue
+			}
+			n, err := strconv.ParseInt(string(kvs[0].Value), 10, 32)
+			if err != nil {
+				return nil, fmt.Errorf("read the last IDs: %w", err)
+			}
+			out[from+i] = int32(n)
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package claims
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Claim is one thing that one object holds alone. Claims are comparable.
+type Claim struct {
+	// kind is the folder, such as "tunnel" or "child/DIGEST".
+	kind string
+	// number is set for claims of a Space; name for all others.
+	number uint64
+	name   string
+	// detail is kept in the claim's value behind the owner.
+	detail string
+}
+
+func (c Claim) path() string {
+	if c.name != "" {
+		return c.kind + "/" + c.name
+	}
+	return fmt.Sprintf("%s/%020d", c.kind, c.number)
+}
+
+// Kind is the first part of the claim's key: tunnel, group, service, address,
+// place, child, pool or unique.
+func (c Claim) Kind() string {
+	kind, _, _ := strings.Cut(c.kind, "/")
+	return kind
+}
+
+// Number is the ID or place that the claim is for, or 0.
+func (c Claim) Number() uint64 { return c.number }
+
+// Address is the address that the claim is for, if it is for one.
+func (c Claim) Address() (netip.Addr, bool) {
+	if c.kind != kindAddress {
+		return netip.Addr{}, false
+	}
+	a, err := parseAddressKey(c.name)
+	return a, err == nil
+}
+
+func (c Claim) value(o Owner) string {
+	if c.detail == "" {
+		return o.String()
+	}
+	return o.String() + "/" + c.detail
+}
+
+const (
+	kindAddress = "address"
+	kindPlace   = "place"
+	kindChild   = "child"
+	kindPool    = "pool"
+	kindUnique  = "unique"
+)
+
+// Set collects the claims of one object. The zero value is empty.
+type Set struct {
+	claims map[Claim]struct{}
+	twice  []Claim
+}
+
+func (s *Set) add(c Claim) {
+	if s.claims == nil {
+		s.claims = map[Claim]struct{}{}
+	}
+	if _, ok := s.claims[c]; ok {
+		s.twice = append(s.twice, c)
+	}
+	s.claims[c] = struct{}{}
+}
+
+// AddID claims a number of a space.
+func (s *Set) AddID(space Space, id int32) {
+	if id > 0 {
+		s.add(Claim{kind: space.name, number: uint64(id)})
+	}
+}
+
+// AddAddress claims an IP address, which is unique in the whole system.
+func (s *Set) AddAddress(a netip.Addr) {
+	if a.IsValid() {
+		s.add(AddressClaim(a))
+	}
+}
+
+// AddressClaim is the claim of an address.
+func AddressClaim(a netip.Addr) Claim {
+	return Claim{kind: kindAddress, name: addressKey(a)}
+}
+
+// AddPlace claims a place among those that an account's quota allows.
+func (s *Set) AddPlace(account Ref, place int32) {
+	if place > 0 {
+		s.add(Claim{kind: placeKind(account), number: uint64(place)})
+	}
+}
+
+func placeKind(account Ref) string { return kindPlace + "/" + digest(account.String()) }
+
+// AddParent says that the object depends on parent, which can't be deleted
+// while it does. uid is the dependent object's.
+func (s *Set) AddParent(parent Ref, uid string) {
+	s.add(Claim{kind: childKind(parent), name: uid})
+}
+
+func childKind(parent Ref) string { return kindChild + "/" + digest(parent.String()) }
+
+// AddUnique claims a combination of values that no two objects of one scope may
+// have.
+func (s *Set) AddUnique(scope string, values ...string) {
+	s.add(Claim{kind: kindUnique + "/" + scope, name: digest(values...)})
+}
+
+// AddPool claims a range of addresses. Pools of different objects are kept from
+// overlapping by Plan.Pools.
+func (s *Set) AddPool(p Pool) {
+	s.add(Claim{kind: kindPool, name: addressKey(p.From), detail: p.To.String()})
+}
+
+// minus returns the claims of s that o does not have, in the order of their
+// keys.
+func (s *Set) minus(o *Set) []Claim {
+	var out []Claim
+	for c := range s.claims {
+		if _, ok := o.claims[c]; !ok {
+			out = append(out, c)
+		}
+	}
+	sortClaims(out)
+	return out
+}
+
+// Sorted returns the claims in the order of their keys.
+func (s *Set) Sorted() []Claim { return s.minus(&Set{}) }
+
+func sortClaims(cs []Claim) {
+	slices.SortFunc(cs, func(a, b Claim) int {
+		return cmp.Or(strings.Compare(a.kind, b.kind), cmp.Compare(a.number, b.number), strings.Compare(a.name, b.name))
+	})
+}
+
+// run is a range of claims whose keys follow each other with none between, so
+// that one comparison and one deletion cover them.
+type run []Claim
+
+// runs cuts sorted claims into ranges.
+func runs(cs []Claim) []run {
+	var out []run
+	for i := 0; i < len(cs); {
+		j := i + 1
+		for j < len(cs) && cs[i].name == "" && cs[j].name == "" && cs[j].kind == cs[i].kind && cs[j].number == cs[j-1].number+1 {
+			j++
+		}
+		out = append(out, cs[i:j])
+		i = j
+	}
+	return out
+}
+
+// keyRange is the half-open range of etcd keys that the run covers.
+func (r run) keyRange(l layout) (first, end string) {
+	return l.claim(r[0]), l.claim(r[len(r)-1]) + "\x00"
+}

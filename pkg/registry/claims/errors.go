@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package claims
+
+import (
+	"errors"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// ErrExhausted is returned where a pool, a quota or a range of IDs has nothing
+// left to give.
+var ErrExhausted = errors.New("nothing is left")
+
+// staleError says that what a plan relied on has changed, or that something it
+// picked was taken meanwhile: planning again will help. It never leaves this
+// package.
+type staleError struct{ what string }
+
+func (e *staleError) Error() string { return e.what }
+
+// errBusy is for the request that lost every race. Clients retry it, since it
+// is marked so; nothing has been written.
+func errBusy(last error) error {
+	return apierrors.NewTimeoutError(fmt.Sprintf("the objects on which this write depends kept changing (%v); try again", last), 1)
+}
+
+// errSchema is for a server that finds itself beside another version's data.
+func errSchema(found string) error {
+	return apierrors.NewServiceUnavailable(schemaMessage(found))
+}
+
+func schemaMessage(found string) string {
+	if found == "" {
+		return fmt.Sprintf("the claim schema key is missing in etcd, this server writes schema %q only: restore a backup, or start on an empty etcd prefix", SchemaVersion)
+	}
+	return fmt.Sprintf("etcd holds claim schema %q, this server writes schema %q only: run the release that wrote the data, or start on another etcd prefix", found, SchemaVersion)
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package claims
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	grpcprom "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.etcd.io/etcd/client/pkg/v3/transport"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/kubernetes"
+	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"k8s.io/apiserver/pkg/storage/etcd3"
+	"k8s.io/apiserver/pkg/storage/storagebackend"
+	"k8s.io/component-base/metrics/legacyregistry"
+	"k8s.io/component-base/tracing"
+)
+
+const (
+	// A dead etcd member is noticed after at most their sum.
+	keepAliveTime    = 30 * time.Second
+	keepAliveTimeout = 10 * time.Second
+
+	// etcd answers with at most so much; its own limit for requests is smaller.
+	maxReceive = 1 << 30
+)
+
+// clientMetrics finds the collector of the gRPC client's metrics: the storage
+// factory of k8s.io/apiserver registers one of its own, and a second one under
+// the same name is refused.
+var clientMetrics = sync.OnceValues(func() (*grpcprom.ClientMetrics, error) {
+	m := grpcprom.NewClientMetrics()
+	err := legacyregistry.Registerer().Register(m)
+	var already prometheus.AlreadyRegisteredError
+	if errors.As(err, &already) {
+		if existing, ok := already.ExistingCollector.(*grpcprom.ClientMetrics); ok {
+			return existing, nil
+		}
+	}
+	return m, err
+})
+
+// newEtcdClient connects to etcd, and waits until it answers or ctx ends.
+func newEtcdClient(ctx context.Context, t storagebackend.TransportConfig) (*kubernetes.Client, error) {
+	cfg := clientv3.Config{
+		Endpoints:            t.ServerList,
+		DialKeepAliveTime:    keepAliveTime,
+		DialKeepAliveTimeout: keepAliveTimeout,
+		MaxCallRecvMsgSize:   maxReceive,
+		Logger:               zap.NewNop(),
+	}
+	if t.CertFile != "" || t.KeyFile != "" || t.TrustedCAFile != "" {
+		info := transport.TLSInfo{CertFile: t.CertFile, KeyFile: t.KeyFile, TrustedCAFile: t.TrustedCAFile}
+		tlsConfig, err := info.ClientConfig()
+		if err != nil {
+			return nil, fmt.Errorf("etcd client certificate %s, key %s, CA %s: %w", t.CertFile, t.KeyFile, t.TrustedCAFile, err)
+		}
+		cfg.TLS = tlsConfig
+	}
+	m, err := clientMetrics()
+	if err != nil {
+		return nil, fmt.Errorf("register the etcd client's metrics: %w", err)
+	}
+	traces := []otelgrpc.Option{otelgrpc.WithPropagators(tracing.Propagators())}
+	if t.TracerProvider != nil {
+		traces = append(traces, otelgrpc.WithTracerProvider(t.TracerProvider))
+	}
+	cfg.DialOptions = []grpc.DialOption{
+		grpc.WithChainUnaryInterceptor(m.UnaryClientInterceptor()),
+		grpc.WithChainStreamInterceptor(m.StreamClientInterceptor()),
+		grpc.WithStatsHandler(otelgrpc.NewClientHandler(traces...)),
+	}
+	client, err := kubernetes.New(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("connect to etcd at %s: %w", strings.Join(t.ServerList, ","), err)
+	}
+	// Any answer will do. The key is read by nobody.
+	if _, err := client.Get(ctx, "health", kubernetes.GetOptions{}); err != nil {
+		return nil, errors.Join(fmt.Errorf("etcd at %s does not answer: %w", strings.Join(t.ServerList, ","), err), client.Close())
+	}
+	client.KV = etcd3.NewETCDLatencyTracker(client.KV)
+	return client, nil
+}

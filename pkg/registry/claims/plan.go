@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package claims
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// Plan is one attempt at one write: what Rules read, rely on and assign.
+type Plan struct {
+	b       *Backend
+	preview bool
+
+	seen       map[Ref]revisions
+	conditions []condition
+	picked     map[Claim]struct{}
+	grants     []grant
+	puts       map[string]string
+	removals   []string
+}
+
+// condition is a comparison in the write's transaction, and what its failure
+// means.
+type condition struct {
+	cmp clientv3.Cmp
+	// key and end are read when the transaction fails, to find out whether it
+	// was this condition.
+	key, end string
+	// failed judges what was read.
+	failed func(kvs []keyValue) bool
+	err    func(kvs []keyValue) error
+}
+
+// revisions are those of an object's key in etcd.
+type revisions struct {
+	key         string
+	create, mod int64
+}
+
+// keyValue is what the diagnosis of a failed transaction knows of a key.
+type keyValue struct {
+	key, value  string
+	create, mod int64
+}
+
+func newPlan(b *Backend, preview bool) *Plan {
+	return &Plan{b: b, preview: preview, seen: map[Ref]revisions{}, picked: map[Claim]struct{}{}, puts: map[string]string{}}
+}
+
+// Preview says that nothing will be written (a dry run): the plan looks up and
+// checks, and Assign and Pick calls are not to be made, since a preview must
+// not promise what it can't keep.
+func (p *Plan) Preview() bool { return p.preview }
+
+// Read returns the named objects as they are in etcd now, all at one revision;
+// nil stands for one that does not exist.
+func (p *Plan) Read(ctx context.Context, refs ...Ref) ([]runtime.Object, error) {
+	objs, seen, err := p.b.read(ctx, refs)
+	if err != nil {
+		return nil, err
+	}
+	for i, ref := range refs {
+		if objs[i] != nil {
+			p.seen[ref] = seen[i]
+		}
+	}
+	return objs, nil
+}
+
+// DependOnContent makes the write fail, and be planned again, if parent is
+// changed or deleted before it lands. Read has returned parent before.
+func (p *Plan) DependOnContent(parent Ref) {
+	seen := p.seen[parent]
+	p.conditions = append(p.conditions, condition{
+		cmp: clientv3.Compare(clientv3.ModRevision(seen.key), "=", seen.mod),
+		key: seen.key,
+		failed: func(kvs []keyValue) bool {
+			return len(kvs) == 0 || kvs[0].mod != seen.mod
+		},
+		err: stale("a parent changed"),
+	})
+}
+
+// DependOnExistence makes the write fail, and be planned again, if parent does
+// not exist any more. Changes of parent don't matter, so that writers of a busy
+// parent and of its dependents stay out of each other's way. Read has returned
+// parent before.
+func (p *Plan) DependOnExistence(parent Ref) {
+	seen := p.seen[parent]
+	p.conditions = append(p.conditions, condition{
+		cmp: clientv3.Compare(clientv3.CreateRevision(seen.key), "=", seen.create),
+		key: seen.key,
+		failed: func(kvs []keyValue) bool {
+			return len(kvs) == 0 || kvs[0].create != seen.create
+		},
+		err: stale("a parent was deleted"),
+	})
+}
+
+func stale(what string) func([]keyValue) error {
+	return func([]keyValue) error { return &staleError{what} }
+}
+
+// AssignIDs takes n numbers of a space, in the order in which they are to be
+// assigned. They are this object's once the write has landed; until then, and
+// if it fails, they are nobody's.
+func (p *Plan) AssignIDs(ctx context.Context, space Space, n int) ([]int32, error) {
+	gs, err := p.assign(ctx, space, n)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]int32, 0, n)
+	for _, g := range gs {
+		ids = append(ids, int32(g.claim.number)) //nolint:gosec // at most MaxID
+	}
+	p.puts[p.b.layout.last(space)] = fmt.Sprint(ids[len(ids)-1])
+	return ids, nil
+}
+
+// PickAddress takes an address of the pool that nobody has, the lowest first in
+// a pool that was never used.
+func (p *Plan) PickAddress(ctx context.Context, pool Pool) (netip.Addr, error) {
+	gs, err := p.assign(ctx, pool.space(), 1)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	return parseAddressKey(gs[0].claim.name)
+}
+
+func (p *Plan) assign(ctx context.Context, space Space, n int) ([]grant, error) {
+	if p.preview {
+		return nil, fmt.Errorf("a preview assigns nothing")
+	}
+	gs, conds, err := p.b.allocator.take(ctx, space, n)
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range gs {
+		p.picked[g.claim] = struct{}{}
+	}
+	p.grants = append(p.grants, gs...)
+	p.conditions = append(p.conditions, conds...)
+	return gs, nil
+}
+
+// PickPlace takes a place from 1 to limit in account's quota, or returns
+// ErrExhausted. Places are picked at random, so that writers on several servers
+// seldom meet.
+func (p *Plan) PickPlace(ctx context.Context, account Ref, limit int32) (int32, error) {
+	free, err := p.freePlaces(ctx, account, limit)
+	if err != nil {
+		return 0, err
+	}
+	if len(free) == 0 {
+		return 0, ErrExhausted
+	}
+	place := free[rand.IntN(len(free))] //nolint:gosec // spreads load, protects nothing
+	p.picked[Claim{kind: placeKind(account), number: uint64(place)}] = struct{}{}
+	return place, nil
+}
+
+// PlaceLeft says whether account's quota has a place left.
+func (p *Plan) PlaceLeft(ctx context.Context, account Ref, limit int32) (bool, error) {
+	free, err := p.freePlaces(ctx, account, limit)
+	return len(free) > 0, err
+}
+
+func (p *Plan) freePlaces(ctx context.Context, account Ref, limit int32) ([]int32, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	kind := placeKind(account)
+	used := map[uint64]bool{}
+	resp, err := p.b.client.Get(ctx, p.b.layout.claims()+kind+"/", clientv3.WithPrefix(), clientv3.WithKeysOnly())
+	if err != nil {
+		return nil, fmt.Errorf("read the places in use: %w", err)
+	}
+	for _, kv := range resp.Kvs {
+		used[numberOf(kv.Key)] = true
+	}
+	free := make([]int32, 0, limit)
+	for n := int32(1); n <= limit; n++ {
+		if !used[uint64(n)] {
+			free = append(free, n)
+		}
+	}
+	return free, nil
+}
+
+// Holder returns who has the claim now, and whether anybody has.
+func (p *Plan) Holder(ctx context.Context, c Claim) (Owner, bool, error) {
+	resp, err := p.b.client.Get(ctx, p.b.layout.claim(c))
+	if err != nil {
+		return Owner{}, false, fmt.Errorf("read claim: %w", err)
+	}
+	if len(resp.Kvs) == 0 {
+		return Owner{}, false, nil
+	}
+	o, err := parseOwner(resp.Kvs[0].Value)
+	return o, true, err
+}
+
+// HeldPool is a pool and the object that declares it.
+type HeldPool struct {
+	Pool
+	Owner Owner
+}
+
+// Pools returns all pools that objects have claimed, and makes the write fail,
+// and be planned again, if one is added before it lands.
+func (p *Plan) Pools(ctx context.Context) ([]HeldPool, error) {
+	prefix := p.b.layout.claims() + kindPool + "/"
+	resp, err := p.b.client.Get(ctx, prefix, clientv3.WithPrefix())
+	if err != nil {
+		return nil, fmt.Errorf("read the pools: %w", err)
+	}
+	var out []HeldPool
+	for _, kv := range resp.Kvs {
+		h, err := parsePoolClaim(string(kv.Key[len(prefix):]), kv.Value)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, h)
+	}
+	seen := resp.Header.Revision
+	p.conditions = append(p.conditions, condition{
+		cmp: clientv3.Compare(clientv3.ModRevision(prefix), "<", seen+1).WithPrefix(),
+		key: prefix, end: clientv3.GetPrefixRangeEnd(prefix),
+		failed: func(kvs []keyValue) bool {
+			for _, kv := range kvs {
+				if kv.mod > seen {
+					return true
+				}
+			}
+			return false
+		},
+		err: stale("a pool was added"),
+	})
+	return out, nil
+}
+
+// RequireUnused makes the write fail with err if an address of the pool is in
+// use when it lands.
+func (p *Plan) RequireUnused(pool Pool, err func(inUse netip.Addr) error) {
+	first, end := pool.keyRange(p.b.layout)
+	p.conditions = append(p.conditions, condition{
+		cmp: clientv3.Compare(clientv3.CreateRevision(first), "=", 0).WithRange(end),
+		key: first, end: end,
+		failed: func(kvs []keyValue) bool { return len(kvs) > 0 },
+		err: func(kvs []keyValue) error {
+			a, _ := parseAddressKey(lastElement(kvs[0].key))
+			return err(a)
+		},
+	})
+}
+
+// ForgetSpace removes what is kept of a space when its owner goes.
+func (p *Plan) ForgetSpace(s Space) {
+	p.removals = append(p.removals, p.b.layout.cursor(s), p.b.layout.last(s))
+}
+
+// ForgetPool removes what is kept of a pool when it goes or changes.
+func (p *Plan) ForgetPool(pool Pool) { p.removals = append(p.removals, p.b.layout.cursor(pool.space())) }
+
+// requireNoChildren makes a deletion fail while anything depends on the object.
+func (p *Plan) requireNoChildren(obj runtime.Object, parent Ref, rules Rules) {
+	prefix := p.b.layout.claims() + childKind(parent) + "/"
+	p.conditions = append(p.conditions, condition{
+		cmp: clientv3.Compare(clientv3.CreateRevision(prefix), "=", 0).WithPrefix(),
+		key: prefix, end: clientv3.GetPrefixRangeEnd(prefix),
+		failed: func(kvs []keyValue) bool { return len(kvs) > 0 },
+		err: func(kvs []keyValue) error {
+			child, err := parseOwner([]byte(kvs[0].value))
+			if err != nil {
+				return err
+			}
+			return rules.HasChildren(obj, child)
+		},
+	})
+}
+
+// check reads what the conditions compare and reports the first that fails. It
+// is for previews, which have no transaction.
+func (p *Plan) check(ctx context.Context) error {
+	for _, c := range p.conditions {
+		kvs, err := p.b.keys(ctx, c.key, c.end)
+		if err != nil {
+			return err
+		}
+		if c.failed(kvs) {
+			return c.err(kvs)
+		}
+	}
+	return nil
+}
+
+// ownerOf names obj as the holder of its claims.
+func ownerOf(resource string, obj runtime.Object) (Owner, error) {
+	m, err := meta.Accessor(obj)
+	if err != nil {
+		return Owner{}, err
+	}
+	return Owner{Ref: Ref{Resource: resource, Namespace: m.GetNamespace(), Name: m.GetName()}, UID: string(m.GetUID())}, nil
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package claims
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// Rules says what the objects of one kind claim and what their writes rely on.
+// The objects are of the internal version.
+type Rules interface {
+	// Claims returns what obj holds. It is a pure function of obj: it is
+	// computed again whenever the object changes or goes, and by the audit.
+	Claims(obj runtime.Object) *Set
+
+	// Plan completes obj before it is written: it looks parents up, assigns
+	// what is missing, and tells the plan on what the write depends. old is nil
+	// on creation. It may run several times for one request, each time with a
+	// fresh obj. What the caller did wrong it reports as *errors.StatusError,
+	// not wrapped.
+	Plan(ctx context.Context, p *Plan, old, obj runtime.Object) error
+
+	// PlanDelete says whether obj may go. That nothing depends on it is checked
+	// beside it, where Parent says that something can.
+	PlanDelete(ctx context.Context, p *Plan, obj runtime.Object) error
+
+	// Taken turns the loss of a claim that the caller asked for into an error
+	// that names the field, the rule and the way out. It must not tell one
+	// tenant the names of another's objects.
+	Taken(obj runtime.Object, c Claim, holder Owner) error
+
+	// HasChildren is the error for the deletion of obj while others depend on
+	// it, of which child is one. It is nil for kinds on which nothing depends.
+	HasChildren(obj runtime.Object, child Owner) error
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package claims
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/storage"
+)
+
+const (
+	// attempts bounds how often one request is planned anew because others were
+	// faster. Each loss is another writer's success, so a request that loses
+	// this often meets a storm.
+	attempts = 64
+
+	// spread is the longest wait before another attempt, once the first few
+	// have failed.
+	spread = 10 * time.Millisecond
+)
+
+// store is the storage.Interface of one kind with its claims.
+type store struct {
+	storage.Interface
+	b    *Backend
+	kind *kind
+}
+
+var _ storage.Interface = &store{}
+
+// Create implements storage.Interface.
+func (s *store) Create(ctx context.Context, key string, obj, out runtime.Object, ttl uint64) error {
+	if ttl != 0 {
+		return fmt.Errorf("%s can't expire", s.kind.resource)
+	}
+	return retry(ctx, func() error {
+		w := &pending{}
+		attempt := obj.DeepCopyObject()
+		if err := s.prepare(ctx, w, nil, &Set{}, attempt); err != nil {
+			return err
+		}
+		err := s.Interface.Create(withPending(ctx, w), key, attempt, out, 0)
+		if err != nil {
+			w.abandon(s.b)
+		}
+		return err
+	})
+}
+
+// GuaranteedUpdate implements storage.Interface.
+func (s *store) GuaranteedUpdate(ctx context.Context, key string, destination runtime.Object, ignoreNotFound bool,
+	preconditions *storage.Preconditions, tryUpdate storage.UpdateFunc, cached runtime.Object,
+) error {
+	w := &pending{}
+	ctx = withPending(ctx, w)
+	return retry(ctx, func() error {
+		defer func() { cached = nil }()
+		return s.Interface.GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions,
+			func(input runtime.Object, res storage.ResponseMeta) (runtime.Object, *uint64, error) {
+				w.abandon(s.b)
+				// tryUpdate may change its input.
+				old, held, err := s.existing(input)
+				if err != nil {
+					return nil, nil, err
+				}
+				obj, ttl, err := tryUpdate(input, res)
+				if err != nil {
+					return nil, nil, err
+				}
+				if ttl != nil && *ttl != 0 {
+					return nil, nil, fmt.Errorf("%s can't expire", s.kind.resource)
+				}
+				if err := s.prepare(ctx, w, old, held, obj); err != nil {
+					return nil, nil, err
+				}
+				return obj, ttl, nil
+			}, cached)
+	})
+}
+
+// existing returns a copy of an object and its claims, or nothing if it is the
+// empty object that stands for one that doesn't exist: only the UID tells.
+func (s *store) existing(obj runtime.Object) (runtime.Object, *Set, error) {
+	m, err := meta.Accessor(obj)
+	if err != nil {
+		return nil, nil, err
+	}
+	if m.GetUID() == "" {
+		return nil, &Set{}, nil
+	}
+	old := obj.DeepCopyObject()
+	return old, s.kind.rules.Claims(old), nil
+}
+
+// prepare plans a write of obj and leaves its claims for the transaction.
+func (s *store) prepare(ctx context.Context, w *pending, old runtime.Object, held *Set, obj runtime.Object) error {
+	p := newPlan(s.b, false)
+	w.plan = p
+	if err := s.kind.rules.Plan(ctx, p, old, obj); err != nil {
+		w.abandon(s.b)
+		return err
+	}
+	if old != nil && deletionStarts(old, obj) {
+		if err := s.planDelete(ctx, p, obj); err != nil {
+			w.abandon(s.b)
+			return err
+		}
+	}
+	owner, err := ownerOf(s.kind.resource, obj)
+	if err != nil {
+		return err
+	}
+	set := s.kind.rules.Claims(obj)
+	if len(set.twice) > 0 {
+		w.abandon(s.b)
+		return s.kind.rules.Taken(obj, set.twice[0], owner)
+	}
+	*w = pending{ready: true, kind: s.kind, obj: obj, owner: owner, plan: p, adds: set.minus(held), releases: held.minus(set)}
+	return nil
+}
+
+// abandon gives back what an attempt took that will not be written.
+func (w *pending) abandon(b *Backend) {
+	if w.plan != nil {
+		b.allocator.giveBack(w.plan.grants)
+	}
+	*w = pending{}
+}
+
+// Delete implements storage.Interface.
+func (s *store) Delete(ctx context.Context, key string, out runtime.Object, preconditions *storage.Preconditions,
+	validate storage.ValidateObjectFunc, cached runtime.Object, opts storage.DeleteOptions,
+) error {
+	if opts.ExpectTransformOrDecodeError {
+		return errors.New("an object that can't be read can't be deleted through the API, since its claims are not known: restore a backup")
+	}
+	w := &pending{}
+	ctx = withPending(ctx, w)
+	return retry(ctx, func() error {
+		defer func() { cached = nil }()
+		return s.Interface.Delete(ctx, key, out, preconditions, func(ctx context.Context, obj runtime.Object) error {
+			*w = pending{}
+			if err := validate(ctx, obj); err != nil {
+				return err
+			}
+			p := newPlan(s.b, false)
+			if err := s.planDelete(ctx, p, obj); err != nil {
+				return err
+			}
+			owner, err := ownerOf(s.kind.resource, obj)
+			if err != nil {
+				return err
+			}
+			*w = pending{ready: true, kind: s.kind, obj: obj, owner: owner, plan: p, releases: s.kind.rules.Claims(obj).Sorted()}
+			return nil
+		}, cached, opts)
+	})
+}
+
+// planDelete refuses a deletion that the rules forbid or on whose object others
+// depend.
+func (s *store) planDelete(ctx context.Context, p *Plan, obj runtime.Object) error {
+	if err := s.kind.rules.PlanDelete(ctx, p, obj); err != nil {
+		return err
+	}
+	owner, err := ownerOf(s.kind.resource, obj)
+	if err != nil {
+		return err
+	}
+	p.requireNoChildren(obj, owner.Ref, s.kind.rules)
+	return nil
+}
+
+func deletionStarts(old, obj runtime.Object) bool {
+	o, err := meta.Accessor(old)
+	if err != nil {
+		return false
+	}
+	n, err := meta.Accessor(obj)
+	return err == nil && o.GetDeletionTimestamp() == nil && n.GetDeletionTimestamp() != nil
+}
+
+// retry runs f again as long as it fails because others were faster.
+func retry(ctx context.Context, f func() error) error {
+	var stale *staleError
+	for n := range attempts {
+		if n > 4 {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(rand.N(spread)): //nolint:gosec // spreads load, protects nothing
+			}
+		}
+		if err := f(); !errors.As(err, &stale) {
+			return err
+		}
+		retries.Inc()
+	}
+	return errBusy(stale)
+}
+
+// Preview checks a write as it would be planned, without writing or assigning
+// anything: for dry runs, which never reach the store. It completes obj by what
+// needs no assignment.
+func (b *Backend) Preview(ctx context.Context, resource string, old, obj runtime.Object) error {
+	k, err := b.kind(resource)
+	if err != nil {
+		return err
+	}
+	p := newPlan(b, true)
+	if err := k.rules.Plan(ctx, p, old, obj); err != nil {
+		return err
+	}
+	held := &Set{}
+	if old != nil {
+		held = k.rules.Claims(old)
+	}
+	for _, c := range k.rules.Claims(obj).minus(held) {
+		holder, ok, err := p.Holder(ctx, c)
+		if err != nil {
+			return err
+		}
+		if ok {
+			return k.rules.Taken(obj, c, holder)
+		}
+	}
+	return p.check(ctx)
+}
+
+// PreviewDelete checks a deletion without doing it.
+func (b *Backend) PreviewDelete(ctx context.Context, resource string, obj runtime.Object) error {
+	k, err := b.kind(resource)
+	if err != nil {
+		return err
+	}
+	p := newPlan(b, true)
+	if err := (&store{b: b, kind: k}).planDelete(ctx, p, obj); err != nil {
+		return err
+	}
+	return p.check(ctx)
+}

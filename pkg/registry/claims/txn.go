@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package claims
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/kubernetes"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// pending is what one attempt at one write adds to its transaction. Store fills
+// it just before the etcd store below it writes.
+type pending struct {
+	ready    bool
+	kind     *kind
+	obj      runtime.Object
+	owner    Owner
+	plan     *Plan
+	adds     []Claim
+	releases []Claim
+}
+
+type pendingKey struct{}
+
+func withPending(ctx context.Context, p *pending) context.Context {
+	return context.WithValue(ctx, pendingKey{}, p)
+}
+
+// errNoPlan is a defect of this program: a write that came past Store.
+var errNoPlan = errors.New("refused: a write without its claims")
+
+// txnClient turns the single-key writes of the etcd store into transactions
+// with claims.
+type txnClient struct {
+	kubernetes.Interface
+	b *Backend
+}
+
+// OptimisticPut implements kubernetes.Interface.
+func (c *txnClient) OptimisticPut(ctx context.Context, key string, value []byte, expected int64, opts kubernetes.PutOptions) (kubernetes.PutResponse, error) {
+	if opts.LeaseID != 0 {
+		return kubernetes.PutResponse{}, errors.New("refused: an object that expires would leave its claims behind")
+	}
+	r, err := c.commit(ctx, clientv3.OpPut(key, string(value)), key, expected)
+	return kubernetes.PutResponse{KV: r.current, Succeeded: r.succeeded, Revision: r.revision}, err
+}
+
+// OptimisticDelete implements kubernetes.Interface.
+func (c *txnClient) OptimisticDelete(ctx context.Context, key string, expected int64, _ kubernetes.DeleteOptions) (kubernetes.DeleteResponse, error) {
+	r, err := c.commit(ctx, clientv3.OpDelete(key), key, expected)
+	return kubernetes.DeleteResponse{KV: r.current, Succeeded: r.succeeded, Revision: r.revision}, err
+}
+
+type result struct {
+	succeeded bool
+	revision  int64
+	// current is the object as it is if it was not as expected.
+	current *mvccpb.KeyValue
+}
+
+func (c *txnClient) commit(ctx context.Context, op clientv3.Op, key string, expected int64) (result, error) {
+	p, _ := ctx.Value(pendingKey{}).(*pending)
+	if p == nil || !p.ready {
+		return result{}, errNoPlan
+	}
+	p.ready = false
+	conds := c.conditions(p)
+	then, releasing := c.operations(p, op)
+	if len(conds)+1 > maxOps || len(then) > maxOps {
+		return result{}, fmt.Errorf("the write needs %d conditions and %d operations in one transaction, more than %d", len(conds)+1, len(then), maxOps)
+	}
+	cmps := []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=", expected)}
+	otherwise := []clientv3.Op{clientv3.OpGet(key)}
+	for _, d := range conds {
+		cmps = append(cmps, d.cmp)
+		otherwise = append(otherwise, diagnosticGet(d.key, d.end))
+	}
+	grants := p.plan.grants
+	p.plan.grants = nil
+	resp, err := c.b.client.Txn(ctx).If(cmps...).Then(then...).Else(otherwise...).Commit()
+	if err != nil {
+		// The transaction may have been applied all the same: what it took is
+		// not given back.
+		return result{}, err
+	}
+	if resp.Succeeded {
+		if n := refusedReleases(resp, releasing); n > 0 {
+			reportForeignReleases(ctx, p.owner, n)
+		}
+		return result{succeeded: true, revision: resp.Header.Revision}, nil
+	}
+	c.b.allocator.giveBack(grants)
+	return c.diagnose(resp, p, conds, expected)
+}
+
+// diagnose finds out why the transaction was refused. Only a changed object is
+// told to the etcd store, which would otherwise try again without end.
+func (c *txnClient) diagnose(resp *clientv3.TxnResponse, p *pending, conds []condition, expected int64) (result, error) {
+	r := result{revision: resp.Header.Revision}
+	found := func(i int) []*mvccpb.KeyValue { return resp.Responses[i].GetResponseRange().Kvs }
+	mod := int64(0)
+	if kvs := found(0); len(kvs) > 0 {
+		r.current, mod = kvs[0], kvs[0].ModRevision
+	}
+	if mod != expected {
+		return r, nil
+	}
+	for i, d := range conds {
+		if kvs := keyValues(found(i + 1)); d.failed(kvs) {
+			return result{}, d.err(kvs)
+		}
+	}
+	return result{}, fmt.Errorf("etcd refused a write of %s for no reason that it shows", p.owner.Ref)
+}
+
+// conditions are those of the schema, of the plan, and that added claims are
+// free.
+func (c *txnClient) conditions(p *pending) []condition {
+	l := c.b.layout
+	out := []condition{{
+		cmp:    clientv3.Compare(clientv3.Value(l.schema()), "=", SchemaVersion),
+		key:    l.schema(),
+		failed: func(kvs []keyValue) bool { return len(kvs) == 0 || kvs[0].value != SchemaVersion },
+		err: func(kvs []keyValue) error {
+			if len(kvs) == 0 {
+				return errSchema("")
+			}
+			return errSchema(kvs[0].value)
+		},
+	}}
+	out = append(out, p.plan.conditions...)
+	for _, r := range runs(p.adds) {
+		first, end := r.keyRange(l)
+		out = append(out, condition{
+			cmp: clientv3.Compare(clientv3.CreateRevision(first), "=", 0).WithRange(end),
+			key: first, end: end,
+			failed: func(kvs []keyValue) bool { return len(kvs) > 0 },
+			err:    func(kvs []keyValue) error { return taken(p, r, l, kvs[0]) },
+		})
+	}
+	return out
+}
+
+// taken says what the loss of a claim means: another attempt if the server
+// picked it, the kind's own error if the caller did.
+func taken(p *pending, r run, l layout, kv keyValue) error {
+	for _, claim := range r {
+		if l.claim(claim) != kv.key {
+			continue
+		}
+		if _, ok := p.plan.picked[claim]; ok {
+			return &staleError{"what the server picked was taken"}
+		}
+		holder, err := parseOwner([]byte(kv.value))
+		if err != nil {
+			return err
+		}
+		return p.kind.rules.Taken(p.obj, claim, holder)
+	}
+	return &staleError{"a claim was taken"}
+}
+
+const (
+	// etcd allows 128 operations in a transaction by default, and of what one
+	// level uses, the levels inside it have so much less. maxOps is for the
+	// outer level, inner for each nested transaction, and one is left for the
+	// transaction inside that, which releases a claim: 71+56+1.
+	maxOps = 71
+	inner  = 56
+)
+
+// operations writes the object and its claims. It also returns how many of the
+// operations may refuse to release a claim.
+func (c *txnClient) operations(p *pending, op clientv3.Op) (out []clientv3.Op, releasing int) {
+	l := c.b.layout
+	var leaves []clientv3.Op
+	for _, r := range runs(p.releases) {
+		leaves = append(leaves, releaseOp(l, r, p.owner))
+		releasing++
+	}
+	for _, a := range p.adds {
+		leaves = append(leaves, clientv3.OpPut(l.claim(a), a.value(p.owner)))
+	}
+	out = append(out, op)
+	for chunk := range slices.Chunk(leaves, inner) {
+		out = append(out, clientv3.OpTxn(nil, chunk, nil))
+	}
+	for _, key := range p.plan.removals {
+		out = append(out, clientv3.OpDelete(key))
+	}
+	for key, value := range p.plan.puts {
+		out = append(out, clientv3.OpPut(key, value))
+	}
+	return out, releasing
+}
+
+// releaseOp deletes claims if they are the owner's. The comparison lies inside,
+// so that damaged data can't keep an object from being changed or deleted: a
+// foreign claim stays, is reported, and found by the audit.
+func releaseOp(l layout, r run, owner Owner) clientv3.Op {
+	first, end := r.keyRange(l)
+	return clientv3.OpTxn(
+		[]clientv3.Cmp{clientv3.Compare(clientv3.Value(first), "=", r[0].value(owner)).WithRange(end)},
+		[]clientv3.Op{clientv3.OpDelete(first, clientv3.WithRange(end))},
+		nil)
+}
+
+func refusedReleases(resp *clientv3.TxnResponse, releasing int) int {
+	refused := 0
+	for _, outer := range resp.Responses {
+		nested := outer.GetResponseTxn()
+		if nested == nil {
+			continue
+		}
+		for _, leaf := range nested.Responses {
+			if releasing == 0 {
+				return refused
+			}
+			releasing--
+			if t := leaf.GetResponseTxn(); t != nil && !t.Succeeded {
+				refused++
+			}
+		}
+	}
+	return refused
+}
+
+// diagnosticGet reads as little as tells whether a condition holds. The newest
+// key of a range comes first.
+func diagnosticGet(key, end string) clientv3.Op {
+	opts := []clientv3.OpOption{clientv3.WithLimit(1)}
+	if end != "" {
+		opts = append(opts, clientv3.WithRange(end), clientv3.WithSort(clientv3.SortByModRevision, clientv3.SortDescend))
+	}
+	return clientv3.OpGet(key, opts...)
+}
+
+func keyValues(kvs []*mvccpb.KeyValue) []keyValue {
+	out := make([]keyValue, 0, len(kvs))
+	for _, kv := range kvs {
+		out = append(out, keyValue{key: string(kv.Key), value: string(kv.Value), create: kv.CreateRevision, mod: kv.ModRevision})
+	}
+	return out
+}
