@@ -105,7 +105,6 @@ func (b *Backend) allKinds() []*kind {
 
 type expectation struct {
 	owner Owner
-	value string
 	claim Claim
 	seen  bool
 }
@@ -160,7 +159,7 @@ func (a *audit) expect(k *kind, obj runtime.Object) error {
 			a.problem(Foreign, key, owner, "both %s and %s claim it", other.owner.Ref, owner.Ref)
 			continue
 		}
-		a.expected[key] = expectation{owner: owner, value: c.value(owner), claim: c}
+		a.expected[key] = expectation{owner: owner, claim: c}
 	}
 	return nil
 }
@@ -181,7 +180,7 @@ func (a *audit) readClaims(ctx context.Context) error {
 		case !ok:
 			a.problem(Orphaned, path, holder, "%s holds it and is not there or does not claim it", holder.Ref)
 			return nil
-		case !bytes.Equal(kv.Value, []byte(e.value)):
+		case !bytes.Equal(kv.Value, []byte(e.owner.String())):
 			a.problem(Foreign, path, holder, "%s should hold it", e.owner.Ref)
 		}
 		e.seen = true
@@ -249,7 +248,7 @@ func (a *audit) report() *Report {
 	for i, p := range a.pools {
 		for _, q := range a.pools[:i] {
 			if p.Overlaps(q.Pool) {
-				a.problem(Overlapping, kindPool+"/"+addressKey(p.From), p.Owner, "%s overlaps %s of %s", p.Pool, q.Pool, q.Owner.Ref)
+				a.problem(Overlapping, kindPool+"/"+addressKey(p.From)+"-"+addressKey(p.To), p.Owner, "%s overlaps %s of %s", p.Pool, q.Pool, q.Owner.Ref)
 			}
 		}
 	}

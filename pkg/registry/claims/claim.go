@@ -17,8 +17,6 @@ type Claim struct {
 	// number is set for claims of a Space; name for all others.
 	number uint64
 	name   string
-	// detail is kept in the claim's value behind the owner.
-	detail string
 }
 
 func (c Claim) path() string {
@@ -45,13 +43,6 @@ func (c Claim) Address() (netip.Addr, bool) {
 	}
 	a, err := parseAddressKey(c.name)
 	return a, err == nil
-}
-
-func (c Claim) value(o Owner) string {
-	if c.detail == "" {
-		return o.String()
-	}
-	return o.String() + "/" + c.detail
 }
 
 const (
@@ -123,7 +114,7 @@ func (s *Set) AddUnique(scope string, values ...string) {
 // AddPool claims a range of addresses. Pools of different objects are kept from
 // overlapping by Plan.Pools.
 func (s *Set) AddPool(p Pool) {
-	s.add(Claim{kind: kindPool, name: addressKey(p.From), detail: p.To.String()})
+	s.add(Claim{kind: kindPool, name: addressKey(p.From) + "-" + addressKey(p.To)})
 }
 
 // minus returns the claims of s that o does not have, in the order of their

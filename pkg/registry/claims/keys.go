@@ -86,8 +86,8 @@ type Owner struct {
 func (o Owner) String() string { return o.Ref.String() + "/" + o.UID }
 
 func parseOwner(v []byte) (Owner, error) {
-	f := strings.SplitN(string(v), "/", 5)
-	if len(f) < 4 {
+	f := strings.Split(string(v), "/")
+	if len(f) != 4 {
 		return Owner{}, fmt.Errorf("claim value %q names no owner", v)
 	}
 	return Owner{Ref: Ref{Resource: f[0], Namespace: f[1], Name: f[2]}, UID: f[3]}, nil

@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/bits"
 	"net/netip"
+	"strings"
 )
 
 // MaxID is the largest ID of any kind; the smallest is 1.
@@ -188,17 +189,18 @@ func cutRange(s string) (from, to string, ok bool) {
 
 // parsePoolClaim reads a claim that AddPool made.
 func parsePoolClaim(name string, value []byte) (HeldPool, error) {
-	from, err := parseAddressKey(name)
+	first, last, _ := strings.Cut(name, "-")
+	from, err := parseAddressKey(first)
+	if err != nil {
+		return HeldPool{}, err
+	}
+	to, err := parseAddressKey(last)
 	if err != nil {
 		return HeldPool{}, err
 	}
 	o, err := parseOwner(value)
 	if err != nil {
 		return HeldPool{}, err
-	}
-	to, err := netip.ParseAddr(lastElement(string(value)))
-	if err != nil {
-		return HeldPool{}, fmt.Errorf("claim value %q ends in no address", value)
 	}
 	return HeldPool{Pool: Pool{From: from, To: to}, Owner: o}, nil
 }

@@ -185,7 +185,7 @@ func (c *txnClient) operations(p *pending, op clientv3.Op) (out []clientv3.Op, r
 		releasing++
 	}
 	for _, a := range p.adds {
-		leaves = append(leaves, clientv3.OpPut(l.claim(a), a.value(p.owner)))
+		leaves = append(leaves, clientv3.OpPut(l.claim(a), p.owner.String()))
 	}
 	out = append(out, op)
 	for chunk := range slices.Chunk(leaves, inner) {
@@ -206,7 +206,7 @@ func (c *txnClient) operations(p *pending, op clientv3.Op) (out []clientv3.Op, r
 func releaseOp(l layout, r run, owner Owner) clientv3.Op {
 	first, end := r.keyRange(l)
 	return clientv3.OpTxn(
-		[]clientv3.Cmp{clientv3.Compare(clientv3.Value(first), "=", r[0].value(owner)).WithRange(end)},
+		[]clientv3.Cmp{clientv3.Compare(clientv3.Value(first), "=", owner.String()).WithRange(end)},
 		[]clientv3.Op{clientv3.OpDelete(first, clientv3.WithRange(end))},
 		nil)
 }
