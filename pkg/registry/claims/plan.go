@@ -267,7 +267,9 @@ func (p *Plan) ForgetSpace(s Space) {
 }
 
 // ForgetPool removes what is kept of a pool when it goes or changes.
-func (p *Plan) ForgetPool(pool Pool) { p.removals = append(p.removals, p.b.layout.cursor(pool.space())) }
+func (p *Plan) ForgetPool(pool Pool) {
+	p.removals = append(p.removals, p.b.layout.cursor(pool.space()))
+}
 
 // requireNoChildren makes a deletion fail while anything depends on the object.
 func (p *Plan) requireNoChildren(obj runtime.Object, parent Ref, rules Rules) {
