@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package account
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/registry/claims"
+	"github.com/acnodal/epic/pkg/registry/tenancy"
+)
+
+// Rules are those of accounts: each has a group ID of its own, and depends on
+// the EPIC object.
+type Rules struct{}
+
+var _ claims.Rules = Rules{}
+
+// Claims implements claims.Rules.
+func (Rules) Claims(obj runtime.Object) *claims.Set {
+	a, s := obj.(*epic.Account), &claims.Set{}
+	s.AddID(claims.GroupIDs, a.Spec.GroupID)
+	s.AddParent(tenancy.EPICRef(), string(a.UID))
+	return s
+}
+
+// Plan implements claims.Rules.
+func (Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object) error {
+	if old != nil {
+		return nil
+	}
+	a := obj.(*epic.Account)
+	objs, err := p.Read(ctx, tenancy.EPICRef())
+	if err != nil {
+		return err
+	}
+	if system, _ := objs[0].(*epic.EPIC); system == nil || system.DeletionTimestamp != nil {
+		return tenancy.Invalid("Account", a.Name, field.Invalid(field.NewPath("metadata", "name"), a.Name,
+			"an account needs the EPIC object "+epic.ConfigNamespace+"/"+epic.ConfigName+": create that first"))
+	}
+	p.DependOnExistence(tenancy.EPICRef())
+	if p.Preview() {
+		return nil
+	}
+	ids, err := p.AssignIDs(ctx, claims.GroupIDs, 1)
+	if err != nil {
+		return err
+	}
+	a.Spec.GroupID = ids[0]
+	return nil
+}
+
+// PlanDelete implements claims.Rules.
+func (Rules) PlanDelete(_ context.Context, p *claims.Plan, obj runtime.Object) error {
+	p.ForgetSpace(claims.ServiceIDs(tenancy.AccountRef(obj.(*epic.Account).Namespace)))
+	return nil
+}
+
+// Taken implements claims.Rules. Validation keeps callers from choosing a group
+// ID, so that none can be lost to another.
+func (Rules) Taken(obj runtime.Object, c claims.Claim, _ claims.Owner) error {
+	return tenancy.Invalid("Account", obj.(*epic.Account).Name,
+		field.Invalid(field.NewPath("spec", "group-id"), c.Number(), "another account has it: leave it out, the server assigns it"))
+}
+
+// HasChildren implements claims.Rules.
+func (Rules) HasChildren(obj runtime.Object, child claims.Owner) error {
+	return tenancy.InUse("Account", obj.(*epic.Account).Name, child)
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loadbalancer
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/registry/claims"
+	"github.com/acnodal/epic/pkg/registry/proxy"
+	"github.com/acnodal/epic/pkg/registry/tenancy"
+)
+
+// Rules are those of load balancers: what all proxies have, and an ID that is
+// unique in the account.
+type Rules struct {
+	// NamespaceTerminating says whether a namespace is being deleted, and with
+	// it everything that it holds.
+	NamespaceTerminating func(ctx context.Context, name string) (bool, error)
+}
+
+var _ claims.Rules = Rules{}
+
+// Claims implements claims.Rules.
+func (Rules) Claims(obj runtime.Object) *claims.Set {
+	lb := obj.(*epic.LoadBalancer)
+	s := proxy.Claims(proxy.LoadBalancer(lb))
+	s.AddID(claims.ServiceIDs(tenancy.AccountRef(lb.Namespace)), lb.Spec.ServiceID)
+	return s
+}
+
+// Plan implements claims.Rules.
+func (Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object) error {
+	lb := obj.(*epic.LoadBalancer)
+	if old == nil {
+		if err := proxy.PlanCreate(ctx, p, proxy.LoadBalancer(lb)); err != nil {
+			return err
+		}
+		if !p.Preview() {
+			ids, err := p.AssignIDs(ctx, claims.ServiceIDs(tenancy.AccountRef(lb.Namespace)), 1)
+			if err != nil {
+				return err
+			}
+			lb.Spec.ServiceID = ids[0]
+		}
+	}
+	return proxy.AssignTunnels(ctx, p, &lb.Status)
+}
+
+// PlanDelete implements claims.Rules. A load balancer that tenants' clusters
+// still use stays, unless its whole namespace goes.
+func (r Rules) PlanDelete(ctx context.Context, _ *claims.Plan, obj runtime.Object) error {
+	lb := obj.(*epic.LoadBalancer)
+	if len(lb.Spec.UpstreamClusters) == 0 {
+		return nil
+	}
+	going, err := r.NamespaceTerminating(ctx, lb.Namespace)
+	if err != nil || going {
+		return err
+	}
+	return tenancy.Invalid("LoadBalancer", lb.Name, field.Forbidden(field.NewPath("spec", "upstream-clusters"),
+		"take the clusters out of the list first: load balancer "+lb.Name+" has upstream clusters, can't delete"))
+}
+
+// Taken implements claims.Rules.
+func (Rules) Taken(obj runtime.Object, c claims.Claim, _ claims.Owner) error {
+	lb := obj.(*epic.LoadBalancer)
+	if c.Kind() == "service" {
+		return tenancy.Invalid("LoadBalancer", lb.Name, field.Invalid(field.NewPath("spec", "service-id"), c.Number(),
+			"another load balancer of the account has it: leave it out, the server assigns it"))
+	}
+	return proxy.Taken(proxy.LoadBalancer(lb), c)
+}
+
+// HasChildren implements claims.Rules. Remote endpoints go with their load
+// balancer, by owner reference.
+func (Rules) HasChildren(runtime.Object, claims.Owner) error { return nil }

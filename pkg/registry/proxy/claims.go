@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"net/netip"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/registry/claims"
+	"github.com/acnodal/epic/pkg/registry/tenancy"
+)
+
+// Claims returns what an object of either kind holds: its tunnels' IDs, its
+// addresses, its place in the account's quota, and its parents.
+func Claims(v View) *claims.Set {
+	s := &claims.Set{}
+	for _, entry := range v.Status.GUETunnelEndpoints {
+		for _, tunnel := range entry.EPICEndpoints {
+			s.AddID(claims.TunnelIDs, tunnel.TunnelID)
+		}
+	}
+	addAddress(s, *v.PublicAddress)
+	if v.AltAddress != nil {
+		addAddress(s, *v.AltAddress)
+	}
+	account := tenancy.AccountRef(v.Meta.Namespace)
+	s.AddPlace(account, v.Status.QuotaPlace)
+	s.AddParent(account, string(v.Meta.UID))
+	if group := v.Meta.Labels[epic.OwningLBServiceGroupLabel]; group != "" {
+		s.AddParent(tenancy.GroupRef(v.Meta.Labels[epic.OwningLBServiceGroupNamespaceLabel], group), string(v.Meta.UID))
+	}
+	return s
+}
+
+func addAddress(s *claims.Set, text string) {
+	if a, err := netip.ParseAddr(text); err == nil {
+		s.AddAddress(a)
+	}
+}
+
+// Taken words the loss of a claim that the caller asked for.
+func Taken(v View, c claims.Claim) error {
+	if a, ok := c.Address(); ok {
+		path := spec.Child("public-address")
+		if v.AltAddress != nil && *v.AltAddress == a.String() {
+			path = spec.Child("alt-address")
+		}
+		return tenancy.Invalid(v.Kind, v.Meta.Name, field.Invalid(path, a.String(),
+			"the address is in use: leave it out to have one assigned, or ask for another"))
+	}
+	return tenancy.Invalid(v.Kind, v.Meta.Name, field.Invalid(field.NewPath("status", "gue-tunnel-endpoints"), c.Number(),
+		"tunnel ID in use: the server assigns tunnel IDs; leave tunnel-id out"))
+}

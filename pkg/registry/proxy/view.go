@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+)
+
+// View is what the rules see of an object of either kind.
+type View struct {
+	Kind, Resource string
+	Meta           *metav1.ObjectMeta
+	Status         *epic.ProxyStatus
+
+	DisplayName   string
+	PublicAddress *string
+	// AltAddress is nil for kinds that have none.
+	AltAddress    *string
+	EnvoyTemplate **epic.EnvoyConfigSpec
+	ReplicaCount  **int32
+	Endpoints     *[]epic.DNSEndpoint
+	// ClientNamespace is the namespace of the tenant's own object.
+	ClientNamespace string
+	// ServiceGroup is the field that repeats the group's label, or nil.
+	ServiceGroup *string
+}
+
+// LoadBalancer is the view of a load balancer.
+func LoadBalancer(o *epic.LoadBalancer) View {
+	return View{
+		Kind: "LoadBalancer", Resource: "loadbalancers",
+		Meta: &o.ObjectMeta, Status: &o.Status,
+		DisplayName: o.Spec.DisplayName, PublicAddress: &o.Spec.PublicAddress,
+		EnvoyTemplate: &o.Spec.EnvoyTemplate, ReplicaCount: &o.Spec.EnvoyReplicaCount,
+		Endpoints: &o.Spec.Endpoints, ServiceGroup: &o.Spec.ServiceGroup,
+	}
+}
+
+// GWProxy is the view of a gateway proxy.
+func GWProxy(o *epic.GWProxy) View {
+	return View{
+		Kind: "GWProxy", Resource: "gwproxies",
+		Meta: &o.ObjectMeta, Status: &o.Status,
+		DisplayName: o.Spec.DisplayName, PublicAddress: &o.Spec.PublicAddress, AltAddress: &o.Spec.AltAddress,
+		EnvoyTemplate: &o.Spec.EnvoyTemplate, ReplicaCount: &o.Spec.EnvoyReplicaCount,
+		Endpoints: &o.Spec.Endpoints, ClientNamespace: o.Spec.ClientRef.Namespace,
+	}
+}
+
+func (v View) displayName() string {
+	if v.DisplayName != "" {
+		return v.DisplayName
+	}
+	return v.Meta.Name
+}
+
+// groupName is the service group that the object names, by its label or field.
+func (v View) groupName() string {
+	if name := v.Meta.Labels[epic.OwningLBServiceGroupLabel]; name != "" || v.ServiceGroup == nil {
+		return name
+	}
+	return *v.ServiceGroup
+}
+
+// groupPath is where a caller names the group.
+func (v View) groupPath() *field.Path {
+	if v.ServiceGroup != nil {
+		return spec.Child("service-group")
+	}
+	return field.NewPath("metadata", "labels").Key(epic.OwningLBServiceGroupLabel)
+}
+
+var spec = field.NewPath("spec")

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package serviceprefix
+
+import (
+	"context"
+	"net/netip"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/registry/claims"
+	"github.com/acnodal/epic/pkg/registry/tenancy"
+)
+
+// Rules are those of service prefixes: no two pools share an address, and none
+// gives up an address in use.
+type Rules struct{}
+
+var _ claims.Rules = Rules{}
+
+// namedPool is a pool and the field that declares it.
+type namedPool struct {
+	claims.Pool
+	path *field.Path
+}
+
+// pools returns those of a prefix that can be read; validation reports others.
+func pools(obj runtime.Object) []namedPool {
+	spec := field.NewPath("spec")
+	var out []namedPool
+	add := func(p *epic.AddressPool, path *field.Path) {
+		if p == nil {
+			return
+		}
+		if pool, err := claims.ParsePool(p.Pool); err == nil {
+			out = append(out, namedPool{pool, path.Child("pool")})
+		}
+	}
+	s := obj.(*epic.ServicePrefix).Spec
+	add(s.PublicPool, spec.Child("public-pool"))
+	add(s.AltPool, spec.Child("alt-pool"))
+	return out
+}
+
+// Claims implements claims.Rules.
+func (Rules) Claims(obj runtime.Object) *claims.Set {
+	s := &claims.Set{}
+	for _, p := range pools(obj) {
+		s.AddPool(p.Pool)
+	}
+	return s
+}
+
+// Plan implements claims.Rules.
+func (Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object) error {
+	sp := obj.(*epic.ServicePrefix)
+	now := pools(obj)
+	var before []namedPool
+	if old != nil {
+		before = pools(old)
+	}
+	if samePools(before, now) {
+		return nil
+	}
+	held, err := p.Pools(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range now {
+		for _, h := range held {
+			if h.Owner.UID != string(sp.UID) && h.Overlaps(n.Pool) {
+				return tenancy.Invalid("ServicePrefix", sp.Name, field.Invalid(n.path, n.String(),
+					"it overlaps pool "+h.Pool.String()+" of service prefix "+h.Owner.Name+": choose addresses that no other prefix has"))
+			}
+		}
+	}
+	for _, b := range before {
+		if !contains(now, b.Pool) {
+			p.ForgetPool(b.Pool)
+		}
+		for _, gone := range removed(b.Pool, now) {
+			p.RequireUnused(gone, func(inUse netip.Addr) error {
+				return tenancy.Invalid("ServicePrefix", sp.Name, field.Invalid(b.path, b.String(),
+					"address "+inUse.String()+" of this pool is in use: keep it in a pool of this prefix, or delete its load balancer or proxy first"))
+			})
+		}
+	}
+	return nil
+}
+
+func samePools(a, b []namedPool) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i].Pool != b[i].Pool {
+			return false
+		}
+	}
+	return true
+}
+
+func contains(ps []namedPool, p claims.Pool) bool {
+	for _, o := range ps {
+		if o.Pool == p {
+			return true
+		}
+	}
+	return false
+}
+
+// removed is what of a pool lies in none of the others.
+func removed(p claims.Pool, others []namedPool) []claims.Pool {
+	rest := []claims.Pool{p}
+	for _, o := range others {
+		var next []claims.Pool
+		for _, r := range rest {
+			next = append(next, r.Minus(o.Pool)...)
+		}
+		rest = next
+	}
+	return rest
+}
+
+// PlanDelete implements claims.Rules.
+func (Rules) PlanDelete(_ context.Context, p *claims.Plan, obj runtime.Object) error {
+	for _, pool := range pools(obj) {
+		p.ForgetPool(pool.Pool)
+	}
+	return nil
+}
+
+// Taken implements claims.Rules: two prefixes were given the same pool at once.
+func (Rules) Taken(obj runtime.Object, _ claims.Claim, holder claims.Owner) error {
+	return tenancy.Invalid("ServicePrefix", obj.(*epic.ServicePrefix).Name, field.Invalid(field.NewPath("spec"), holder.Name,
+		"a pool of this prefix is a pool of service prefix "+holder.Name+" too: choose addresses that no other prefix has"))
+}
+
+// HasChildren implements claims.Rules.
+func (Rules) HasChildren(obj runtime.Object, child claims.Owner) error {
+	return tenancy.InUse("ServicePrefix", obj.(*epic.ServicePrefix).Name, child)
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tenancy
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/registry/claims"
+)
+
+// Member has the rules of kinds whose objects need no more than to belong to
+// the account of their namespace.
+type Member struct {
+	// Kind names the kind in errors.
+	Kind string
+}
+
+var _ claims.Rules = Member{}
+
+// Claims implements claims.Rules.
+func (Member) Claims(runtime.Object) *claims.Set { return &claims.Set{} }
+
+// Plan implements claims.Rules.
+func (r Member) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object) error {
+	if old != nil {
+		return nil
+	}
+	m, err := meta.Accessor(obj)
+	if err != nil {
+		return err
+	}
+	account, problem, err := RequireAccount(ctx, p, m.GetNamespace())
+	if err != nil {
+		return err
+	}
+	if problem != nil {
+		return Invalid(r.Kind, m.GetName(), problem)
+	}
+	labels := m.GetLabels()
+	if have, ok := labels[epic.OwningAccountLabel]; ok && have != account.Name {
+		return Invalid(r.Kind, m.GetName(), wrongLabel(epic.OwningAccountLabel, have, "it is the Account of the namespace"))
+	}
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels[epic.OwningAccountLabel] = account.Name
+	m.SetLabels(labels)
+	return nil
+}
+
+// PlanDelete implements claims.Rules.
+func (Member) PlanDelete(context.Context, *claims.Plan, runtime.Object) error { return nil }
+
+// Taken implements claims.Rules.
+func (Member) Taken(runtime.Object, claims.Claim, claims.Owner) error { return nil }
+
+// HasChildren implements claims.Rules.
+func (Member) HasChildren(runtime.Object, claims.Owner) error { return nil }

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package tenancy finds the objects to which a tenant's object belongs, and
+// words the errors for those that are missing. It decides nothing about the
+// object itself: that is for the Rules of each kind.
+package tenancy
+
+import (
+	"context"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/registry/claims"
+)
+
+// The resources that others depend on.
+const (
+	EPICs           = "epics"
+	Accounts        = "accounts"
+	ServicePrefixes = "serviceprefixes"
+	LBServiceGroups = "lbservicegroups"
+	LoadBalancers   = "loadbalancers"
+	GWProxies       = "gwproxies"
+)
+
+// EPICRef names the one EPIC object.
+func EPICRef() claims.Ref {
+	return claims.Ref{Resource: EPICs, Namespace: epic.ConfigNamespace, Name: epic.ConfigName}
+}
+
+// AccountRef names the account of a namespace, which there is one of at most.
+func AccountRef(namespace string) claims.Ref {
+	return claims.Ref{Resource: Accounts, Namespace: namespace, Name: strings.TrimPrefix(namespace, epic.AccountNamespacePrefix)}
+}
+
+// PrefixRef names a service prefix.
+func PrefixRef(name string) claims.Ref {
+	return claims.Ref{Resource: ServicePrefixes, Namespace: epic.ConfigNamespace, Name: name}
+}
+
+// GroupRef names a service group.
+func GroupRef(namespace, name string) claims.Ref {
+	return claims.Ref{Resource: LBServiceGroups, Namespace: namespace, Name: name}
+}
+
+// LoadBalancerRef names a load balancer.
+func LoadBalancerRef(namespace, name string) claims.Ref {
+	return claims.Ref{Resource: LoadBalancers, Namespace: namespace, Name: name}
+}
+
+// Label is the path of one of an object's labels.
+func Label(name string) *field.Path {
+	return field.NewPath("metadata", "labels").Key(name)
+}
+
+// Invalid is the answer to a write that breaks a rule.
+func Invalid(kind, name string, errs ...*field.Error) error {
+	return apierrors.NewInvalid(schema.GroupKind{Group: epic.GroupName, Kind: kind}, name, errs)
+}
+
+// InUse is the answer to the deletion of an object on which others depend.
+func InUse(kind, name string, child claims.Owner) error {
+	return Invalid(kind, name, field.Forbidden(field.NewPath("metadata", "name"),
+		"others depend on it, "+singular(child.Resource)+" "+child.Namespace+"/"+child.Name+" for one: delete those first"))
+}
+
+func singular(resource string) string {
+	if resource == ServicePrefixes || resource == GWProxies {
+		return strings.TrimSuffix(resource, "es")
+	}
+	return strings.TrimSuffix(resource, "s")
+}
+
+// RequireAccount reads the account of a namespace, and makes the write depend
+// on its being there. Where there is none, the error says how to make one.
+func RequireAccount(ctx context.Context, p *claims.Plan, namespace string) (*epic.Account, *field.Error, error) {
+	ref := AccountRef(namespace)
+	objs, err := p.Read(ctx, ref)
+	if err != nil {
+		return nil, nil, err
+	}
+	account, _ := objs[0].(*epic.Account)
+	if e := CheckAccount(account, namespace); e != nil {
+		return nil, e, nil
+	}
+	p.DependOnExistence(ref)
+	return account, nil, nil
+}
+
+// CheckAccount says what is wrong with the account that was found for a
+// namespace.
+func CheckAccount(account *epic.Account, namespace string) *field.Error {
+	path := field.NewPath("metadata", "namespace")
+	ref := AccountRef(namespace)
+	switch {
+	case account == nil:
+		return field.Invalid(path, namespace, "the namespace has no Account: create Account "+ref.Name+" in it first")
+	case account.DeletionTimestamp != nil:
+		return field.Invalid(path, namespace, "Account "+ref.Name+" is being deleted: wait until it is gone and create it again")
+	}
+	return nil
+}
+
+// SetLabel sets a label that the system owns, and refuses another value than
+// the right one.
+func SetLabel(m *metav1.ObjectMeta, name, value, why string) *field.Error {
+	if have, ok := m.Labels[name]; ok && have != value {
+		return wrongLabel(name, have, why)
+	}
+	if m.Labels == nil {
+		m.Labels = map[string]string{}
+	}
+	m.Labels[name] = value
+	return nil
+}
+
+func wrongLabel(name, have, why string) *field.Error {
+	return field.Invalid(Label(name), have, "the server sets it: "+why+"; leave it out")
+}
