@@ -15,15 +15,15 @@ type Account struct {
 	metav1.TypeMeta `json:",inline"`
 	// Standard object metadata. The namespace is epic- followed by the name.
 	// +optional
-	metav1.ObjectMeta `json:"metadata,omitempty"`
+	metav1.ObjectMeta `json:"metadata,omitempty" protobuf:"bytes,1,opt,name=metadata"`
 
 	// What the platform team grants the tenant.
 	// +optional
-	Spec AccountSpec `json:"spec,omitempty"`
+	Spec AccountSpec `json:"spec,omitempty" protobuf:"bytes,2,opt,name=spec"`
 
 	// What the server reports about the tenant.
 	// +optional
-	Status AccountStatus `json:"status,omitempty"`
+	Status AccountStatus `json:"status,omitempty" protobuf:"bytes,3,opt,name=status"`
 }
 
 // AccountSpec is what the platform team grants a tenant.
@@ -33,13 +33,13 @@ type AccountSpec struct {
 	// nothing away: it only stops new ones. Default: 20.
 	// +optional
 	// +default=20
-	ProxyLimit *int32 `json:"proxyLimit,omitempty"`
+	ProxyLimit *int32 `json:"proxyLimit,omitempty" protobuf:"varint,1,opt,name=proxyLimit"`
 
 	// The number that stands for this account, from 1 to 2147483647, unique in
 	// the installation. The server assigns it when the account is created; it
 	// never changes. Leave it out.
 	// +optional
-	GroupID int32 `json:"group-id,omitempty"`
+	GroupID int32 `json:"group-id,omitempty" protobuf:"varint,2,opt,name=groupId"`
 }
 
 // AccountStatus is what the server reports about a tenant.
@@ -48,18 +48,18 @@ type AccountStatus struct {
 	// 2147483647. Absent until the account's first load balancer exists. Set by
 	// the server.
 	// +optional
-	CurrentServiceID int32 `json:"current-service-id,omitempty"`
+	CurrentServiceID int32 `json:"current-service-id,omitempty" protobuf:"varint,1,opt,name=currentServiceId"`
 
 	// The generation of the spec that this status describes. When it is lower
 	// than metadata.generation the controller has not seen the last change yet.
 	// +optional
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	ObservedGeneration int64 `json:"observedGeneration,omitempty" protobuf:"varint,2,opt,name=observedGeneration"`
 
 	// What the controller found out about the account, one entry a type.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
-	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	Conditions []metav1.Condition `json:"conditions,omitempty" protobuf:"bytes,3,opt,name=conditions"`
 }
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
@@ -69,8 +69,8 @@ type AccountList struct {
 	metav1.TypeMeta `json:",inline"`
 	// Standard list metadata.
 	// +optional
-	metav1.ListMeta `json:"metadata,omitempty"`
+	metav1.ListMeta `json:"metadata,omitempty" protobuf:"bytes,1,opt,name=metadata"`
 
 	// The objects.
-	Items []Account `json:"items"`
+	Items []Account `json:"items" protobuf:"bytes,2,rep,name=items"`
 }

@@ -14,28 +14,28 @@ type ClaimAudit struct {
 	// Standard object metadata. The name and the namespace are those of the EPIC
 	// object that was asked.
 	// +optional
-	metav1.ObjectMeta `json:"metadata,omitempty"`
+	metav1.ObjectMeta `json:"metadata,omitempty" protobuf:"bytes,1,opt,name=metadata"`
 
 	// The storage revision at which objects and claims were both read.
 	// +optional
-	Revision int64 `json:"revision"`
+	Revision int64 `json:"revision" protobuf:"varint,2,opt,name=revision"`
 
 	// How many objects were read.
 	// +optional
-	Objects int32 `json:"objects"`
+	Objects int32 `json:"objects" protobuf:"varint,3,opt,name=objects"`
 
 	// How many claims were read.
 	// +optional
-	Claims int32 `json:"claims"`
+	Claims int32 `json:"claims" protobuf:"varint,4,opt,name=claims"`
 
 	// Whether objects and claims agree completely.
 	// +optional
-	Clean bool `json:"clean"`
+	Clean bool `json:"clean" protobuf:"varint,5,opt,name=clean"`
 
 	// Every disagreement that was found. Empty when the audit is clean.
 	// +optional
 	// +listType=atomic
-	Problems []ClaimProblem `json:"problems,omitempty"`
+	Problems []ClaimProblem `json:"problems,omitempty" protobuf:"bytes,6,rep,name=problems"`
 }
 
 // ClaimProblemType is a way in which an object and its claims can disagree.
@@ -59,24 +59,24 @@ type ClaimProblem struct {
 	// What kind of disagreement it is: missing when the claim should exist and
 	// does not, orphaned when its object does not exist, foreign when it belongs
 	// to an object that does not imply it, duplicate when two objects imply it.
-	Type ClaimProblemType `json:"type"`
+	Type ClaimProblemType `json:"type" protobuf:"bytes,1,opt,name=type,casttype=ClaimProblemType"`
 
 	// The claim, by the thing that is claimed, such as tunnel/17.
-	Claim string `json:"claim"`
+	Claim string `json:"claim" protobuf:"bytes,2,opt,name=claim"`
 
 	// The resource of the object concerned, such as loadbalancers.
 	// +optional
-	Resource string `json:"resource,omitempty"`
+	Resource string `json:"resource,omitempty" protobuf:"bytes,3,opt,name=resource"`
 
 	// The namespace of the object concerned.
 	// +optional
-	Namespace string `json:"namespace,omitempty"`
+	Namespace string `json:"namespace,omitempty" protobuf:"bytes,4,opt,name=namespace"`
 
 	// The name of the object concerned.
 	// +optional
-	Name string `json:"name,omitempty"`
+	Name string `json:"name,omitempty" protobuf:"bytes,5,opt,name=name"`
 
 	// The disagreement in a sentence for people.
 	// +optional
-	Message string `json:"message,omitempty"`
+	Message string `json:"message,omitempty" protobuf:"bytes,6,opt,name=message"`
 }

@@ -26,20 +26,20 @@ const EnvoyAPIv3 EnvoyAPIVersion = "v3"
 type EnvoyConfigSpec struct {
 	// The name by which Envoy asks for its configuration. The controller sets
 	// the one it serves; what is given here is kept, and nothing uses it.
-	NodeID string `json:"nodeID"`
+	NodeID string `json:"nodeID" protobuf:"bytes,1,opt,name=nodeID"`
 
 	// How the values of the resources are written: json, b64json or yaml.
 	// When absent, json.
 	// +optional
-	Serialization EnvoySerialization `json:"serialization,omitempty"`
+	Serialization EnvoySerialization `json:"serialization,omitempty" protobuf:"bytes,2,opt,name=serialization,casttype=EnvoySerialization"`
 
 	// The version of Envoy's API for which the resources are written: v3.
 	// When absent, v3.
 	// +optional
-	EnvoyAPI EnvoyAPIVersion `json:"envoyAPI,omitempty"`
+	EnvoyAPI EnvoyAPIVersion `json:"envoyAPI,omitempty" protobuf:"bytes,3,opt,name=envoyAPI,casttype=EnvoyAPIVersion"`
 
 	// The resources that make up the configuration.
-	EnvoyResources EnvoyResources `json:"envoyResources"`
+	EnvoyResources EnvoyResources `json:"envoyResources" protobuf:"bytes,4,opt,name=envoyResources"`
 }
 
 // EnvoyResources is the resources that make up an Envoy configuration. Each
@@ -48,52 +48,52 @@ type EnvoyResources struct {
 	// Templates of clusters, each rendered once for every backend.
 	// +optional
 	// +listType=atomic
-	Clusters []EnvoyResource `json:"clusters,omitempty"`
+	Clusters []EnvoyResource `json:"clusters,omitempty" protobuf:"bytes,1,rep,name=clusters"`
 
 	// Templates of cluster load assignments, each rendered once for every
 	// backend.
 	// +optional
 	// +listType=atomic
-	Endpoints []EnvoyResource `json:"endpoints,omitempty"`
+	Endpoints []EnvoyResource `json:"endpoints,omitempty" protobuf:"bytes,2,rep,name=endpoints"`
 
 	// Route configurations, which are used as they are.
 	// +optional
 	// +listType=atomic
-	Routes []EnvoyResource `json:"routes,omitempty"`
+	Routes []EnvoyResource `json:"routes,omitempty" protobuf:"bytes,3,rep,name=routes"`
 
 	// Templates of listeners, each rendered once for every published port.
 	// +optional
 	// +listType=atomic
-	Listeners []EnvoyResource `json:"listeners,omitempty"`
+	Listeners []EnvoyResource `json:"listeners,omitempty" protobuf:"bytes,4,rep,name=listeners"`
 
 	// Runtime layers, which are used as they are.
 	// +optional
 	// +listType=atomic
-	Runtimes []EnvoyResource `json:"runtimes,omitempty"`
+	Runtimes []EnvoyResource `json:"runtimes,omitempty" protobuf:"bytes,5,rep,name=runtimes"`
 
 	// Secrets that Envoy may use, such as certificates.
 	// +optional
 	// +listType=atomic
-	Secrets []EnvoySecretResource `json:"secrets,omitempty"`
+	Secrets []EnvoySecretResource `json:"secrets,omitempty" protobuf:"bytes,6,rep,name=secrets"`
 }
 
 // EnvoyResource is one named resource of an Envoy configuration.
 type EnvoyResource struct {
 	// The name of the resource.
-	Name string `json:"name"`
+	Name string `json:"name" protobuf:"bytes,1,opt,name=name"`
 
 	// The resource, written as serialization says.
-	Value string `json:"value"`
+	Value string `json:"value" protobuf:"bytes,2,opt,name=value"`
 }
 
 // EnvoySecretResource is one secret that Envoy may use.
 type EnvoySecretResource struct {
 	// The name by which the Envoy configuration refers to the secret.
-	Name string `json:"name"`
+	Name string `json:"name" protobuf:"bytes,1,opt,name=name"`
 
 	// The Secret of the gateway cluster that holds it.
 	// +optional
-	Ref *SecretReference `json:"ref,omitempty"`
+	Ref *SecretReference `json:"ref,omitempty" protobuf:"bytes,2,opt,name=ref"`
 }
 
 // SecretReference names a Secret of the gateway cluster. Setting any part of it
@@ -102,9 +102,9 @@ type EnvoySecretResource struct {
 type SecretReference struct {
 	// The name of the Secret.
 	// +optional
-	Name string `json:"name,omitempty"`
+	Name string `json:"name,omitempty" protobuf:"bytes,1,opt,name=name"`
 
 	// The namespace of the Secret. When absent, the proxy's own.
 	// +optional
-	Namespace string `json:"namespace,omitempty"`
+	Namespace string `json:"namespace,omitempty" protobuf:"bytes,2,opt,name=namespace"`
 }

@@ -15,16 +15,16 @@ type EPIC struct {
 	metav1.TypeMeta `json:",inline"`
 	// Standard object metadata. The name and the namespace are both epic.
 	// +optional
-	metav1.ObjectMeta `json:"metadata,omitempty"`
+	metav1.ObjectMeta `json:"metadata,omitempty" protobuf:"bytes,1,opt,name=metadata"`
 
 	// What the platform team sets for the installation. Every field has a
 	// default or may be absent, so an empty spec is a complete one.
 	// +optional
-	Spec EPICSpec `json:"spec,omitempty"`
+	Spec EPICSpec `json:"spec,omitempty" protobuf:"bytes,2,opt,name=spec"`
 
 	// What the server and the controller report about the installation.
 	// +optional
-	Status EPICStatus `json:"status,omitempty"`
+	Status EPICStatus `json:"status,omitempty" protobuf:"bytes,3,opt,name=status"`
 }
 
 // EPICSpec is what the platform team sets for the installation.
@@ -34,27 +34,27 @@ type EPICSpec struct {
 	// Default: quay.io/epic-gateway/eds-server:latest.
 	// +optional
 	// +default="quay.io/epic-gateway/eds-server:latest"
-	EDSImage string `json:"eds-image,omitempty"`
+	EDSImage string `json:"eds-image,omitempty" protobuf:"bytes,1,opt,name=edsImage"`
 
 	// The Envoy image of every proxy whose service group does not name another.
 	// When neither names one, the controller uses the image it was built for.
 	// +optional
-	EnvoyImage string `json:"envoy-image,omitempty"`
+	EnvoyImage string `json:"envoy-image,omitempty" protobuf:"bytes,2,opt,name=envoyImage"`
 
 	// The image of a per-account discovery server that this version does not
 	// run. The value is accepted and kept, and nothing uses it.
 	// +optional
-	XDSImage string `json:"xds-image,omitempty"`
+	XDSImage string `json:"xds-image,omitempty" protobuf:"bytes,3,opt,name=xdsImage"`
 
 	// The service addresses of the gateway cluster in CIDR form, several of
 	// them separated by commas. Proxy pods reach these over the cluster's own
 	// network rather than over their public interface.
 	// +optional
-	ServiceCIDR string `json:"service-cidr,omitempty"`
+	ServiceCIDR string `json:"service-cidr,omitempty" protobuf:"bytes,4,opt,name=serviceCidr"`
 
 	// Settings of the gateway nodes.
 	// +optional
-	Base EPICNodeBase `json:"base,omitempty"`
+	Base EPICNodeBase `json:"base,omitempty" protobuf:"bytes,5,opt,name=base"`
 }
 
 // EPICNodeBase holds the settings that all gateway nodes share.
@@ -64,13 +64,13 @@ type EPICNodeBase struct {
 	// of the first one identifies the node. Default: enp1s0.
 	// +optional
 	// +listType=atomic
-	GUEIngressNICs []string `json:"gue-ingress-nics,omitempty"`
+	GUEIngressNICs []string `json:"gue-ingress-nics,omitempty" protobuf:"bytes,1,opt,name=gueIngressNics"`
 
 	// The tunnel endpoint from which new ones are made: a tunnel gets this port
 	// unless it is given one of its own. An address or an ID here means nothing.
 	// Default: UDP port 6080.
 	// +optional
-	GUEEndpoint GUETunnelEndpoint `json:"gue-endpoint,omitempty"`
+	GUEEndpoint GUETunnelEndpoint `json:"gue-endpoint,omitempty" protobuf:"bytes,2,opt,name=gueEndpoint"`
 }
 
 // EPICStatus is what the server and the controller report about the
@@ -80,23 +80,23 @@ type EPICStatus struct {
 	// Absent until the first tunnel exists. Set by the server; written by
 	// nobody else.
 	// +optional
-	CurrentTunnelID int32 `json:"current-tunnel-id,omitempty"`
+	CurrentTunnelID int32 `json:"current-tunnel-id,omitempty" protobuf:"varint,1,opt,name=currentTunnelId"`
 
 	// The group ID that was assigned most recently to an account, from 1 to
 	// 2147483647. Absent until the first account exists. Set by the server.
 	// +optional
-	CurrentGroupID int32 `json:"current-group-id,omitempty"`
+	CurrentGroupID int32 `json:"current-group-id,omitempty" protobuf:"varint,2,opt,name=currentGroupId"`
 
 	// The generation of the spec that this status describes. When it is lower
 	// than metadata.generation the controller has not seen the last change yet.
 	// +optional
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	ObservedGeneration int64 `json:"observedGeneration,omitempty" protobuf:"varint,3,opt,name=observedGeneration"`
 
 	// What the controller found out about the installation, one entry a type.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
-	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	Conditions []metav1.Condition `json:"conditions,omitempty" protobuf:"bytes,4,opt,name=conditions"`
 }
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
@@ -106,8 +106,8 @@ type EPICList struct {
 	metav1.TypeMeta `json:",inline"`
 	// Standard list metadata.
 	// +optional
-	metav1.ListMeta `json:"metadata,omitempty"`
+	metav1.ListMeta `json:"metadata,omitempty" protobuf:"bytes,1,opt,name=metadata"`
 
 	// The objects.
-	Items []EPIC `json:"items"`
+	Items []EPIC `json:"items" protobuf:"bytes,2,rep,name=items"`
 }

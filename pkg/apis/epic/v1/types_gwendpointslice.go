@@ -17,15 +17,15 @@ type GWEndpointSlice struct {
 	metav1.TypeMeta `json:",inline"`
 	// Standard object metadata. The namespace is an account's.
 	// +optional
-	metav1.ObjectMeta `json:"metadata,omitempty"`
+	metav1.ObjectMeta `json:"metadata,omitempty" protobuf:"bytes,1,opt,name=metadata"`
 
 	// The slice, as the tenant's cluster has it.
 	// +optional
-	Spec GWEndpointSliceSpec `json:"spec,omitempty"`
+	Spec GWEndpointSliceSpec `json:"spec,omitempty" protobuf:"bytes,2,opt,name=spec"`
 
 	// What the controller reports about the slice.
 	// +optional
-	Status GWEndpointSliceStatus `json:"status,omitempty"`
+	Status GWEndpointSliceStatus `json:"status,omitempty" protobuf:"bytes,3,opt,name=status"`
 }
 
 // GWEndpointSliceSpec is an EndpointSlice as the tenant's cluster has it, with
@@ -33,44 +33,44 @@ type GWEndpointSlice struct {
 type GWEndpointSliceSpec struct {
 	// The EndpointSlice in the tenant's cluster that this object stands for.
 	// +optional
-	ClientRef ClientRef `json:"clientRef,omitempty"`
+	ClientRef ClientRef `json:"clientRef,omitempty" protobuf:"bytes,1,opt,name=clientRef"`
 
 	// The Service in the tenant's cluster to which the slice belongs. Routes
 	// refer to it by its uid.
 	// +optional
-	ParentRef ClientRef `json:"parentRef,omitempty"`
+	ParentRef ClientRef `json:"parentRef,omitempty" protobuf:"bytes,2,opt,name=parentRef"`
 
 	// The IP address of each node that the endpoints name, by node name: the
 	// tenant's ends of the tunnels. An endpoint whose node is missing here gets
 	// no tunnel.
-	NodeAddresses map[string]string `json:"nodeAddresses"`
+	NodeAddresses map[string]string `json:"nodeAddresses" protobuf:"bytes,3,rep,name=nodeAddresses"`
 
 	// The API version of the tenant's EndpointSlice, as clients send it along.
 	// It is kept, and nothing uses it.
 	// +optional
-	APIVersion string `json:"apiVersion,omitempty"`
+	APIVersion string `json:"apiVersion,omitempty" protobuf:"bytes,4,opt,name=apiVersion"`
 
 	// The kind of the tenant's EndpointSlice, as clients send it along. It is
 	// kept, and nothing uses it.
 	// +optional
-	Kind string `json:"kind,omitempty"`
+	Kind string `json:"kind,omitempty" protobuf:"bytes,5,opt,name=kind"`
 
 	// The metadata of the tenant's EndpointSlice. Any object is accepted and
 	// none of its content is kept: it reads back as an empty object.
 	// +optional
-	Metadata *DroppedMetadata `json:"metadata,omitempty"`
+	Metadata *DroppedMetadata `json:"metadata,omitempty" protobuf:"bytes,6,opt,name=metadata"`
 
 	// What the addresses of the endpoints are: IPv4, IPv6 or FQDN.
-	AddressType discoveryv1.AddressType `json:"addressType"`
+	AddressType discoveryv1.AddressType `json:"addressType" protobuf:"bytes,7,opt,name=addressType,casttype=k8s.io/api/discovery/v1.AddressType"`
 
 	// The endpoints. One without a node name gets no tunnel.
 	// +listType=atomic
-	Endpoints []discoveryv1.Endpoint `json:"endpoints"`
+	Endpoints []discoveryv1.Endpoint `json:"endpoints" protobuf:"bytes,8,rep,name=endpoints"`
 
 	// The ports on which each endpoint listens. May be empty.
 	// +optional
 	// +listType=atomic
-	Ports []discoveryv1.EndpointPort `json:"ports,omitempty"`
+	Ports []discoveryv1.EndpointPort `json:"ports,omitempty" protobuf:"bytes,9,rep,name=ports"`
 }
 
 // GWEndpointSliceStatus is what the controller reports about a slice.
@@ -78,13 +78,13 @@ type GWEndpointSliceStatus struct {
 	// The generation of the spec that this status describes. When it is lower
 	// than metadata.generation the controller has not seen the last change yet.
 	// +optional
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	ObservedGeneration int64 `json:"observedGeneration,omitempty" protobuf:"varint,1,opt,name=observedGeneration"`
 
 	// What the controller found out about the slice, one entry a type.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
-	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	Conditions []metav1.Condition `json:"conditions,omitempty" protobuf:"bytes,2,rep,name=conditions"`
 }
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
@@ -94,8 +94,8 @@ type GWEndpointSliceList struct {
 	metav1.TypeMeta `json:",inline"`
 	// Standard list metadata.
 	// +optional
-	metav1.ListMeta `json:"metadata,omitempty"`
+	metav1.ListMeta `json:"metadata,omitempty" protobuf:"bytes,1,opt,name=metadata"`
 
 	// The objects.
-	Items []GWEndpointSlice `json:"items"`
+	Items []GWEndpointSlice `json:"items" protobuf:"bytes,2,rep,name=items"`
 }

@@ -16,37 +16,37 @@ type GWProxy struct {
 	metav1.TypeMeta `json:",inline"`
 	// Standard object metadata. The namespace is an account's.
 	// +optional
-	metav1.ObjectMeta `json:"metadata,omitempty"`
+	metav1.ObjectMeta `json:"metadata,omitempty" protobuf:"bytes,1,opt,name=metadata"`
 
 	// What the tenant asks for.
-	Spec GWProxySpec `json:"spec"`
+	Spec GWProxySpec `json:"spec" protobuf:"bytes,2,opt,name=spec"`
 
 	// What runs for this proxy: its tunnels and its pods' interfaces.
 	// +optional
-	Status ProxyStatus `json:"status,omitempty"`
+	Status ProxyStatus `json:"status,omitempty" protobuf:"bytes,3,opt,name=status"`
 }
 
 // GWProxySpec is what a tenant asks of a gateway proxy.
 type GWProxySpec struct {
 	// The Gateway in the tenant's cluster that this proxy stands for.
 	// +optional
-	ClientRef ClientRef `json:"clientRef,omitempty"`
+	ClientRef ClientRef `json:"clientRef,omitempty" protobuf:"bytes,1,opt,name=clientRef"`
 
 	// The name of the tenant's service, as people know it. DNS names and Envoy
 	// templates are made with it.
 	// +optional
-	DisplayName string `json:"display-name,omitempty"`
+	DisplayName string `json:"display-name,omitempty" protobuf:"bytes,2,opt,name=displayName"`
 
 	// The address on which the service is published. Ask for one that is free in
 	// the group's pool, or leave it out and the server assigns one. Once
 	// assigned it never changes.
 	// +optional
-	PublicAddress string `json:"public-address,omitempty"`
+	PublicAddress string `json:"public-address,omitempty" protobuf:"bytes,3,opt,name=publicAddress"`
 
 	// An IPv4 address beside a public address that is an IPv6 one. The server
 	// assigns it when the group's prefix has an alternate pool.
 	// +optional
-	AltAddress string `json:"alt-address,omitempty"`
+	AltAddress string `json:"alt-address,omitempty" protobuf:"bytes,4,opt,name=altAddress"`
 
 	// The ports on which the service is published. A port number may appear once
 	// for each protocol.
@@ -54,42 +54,42 @@ type GWProxySpec struct {
 	// +listType=map
 	// +listMapKey=port
 	// +listMapKey=protocol
-	PublicPorts []ServicePort `json:"public-ports,omitempty"`
+	PublicPorts []ServicePort `json:"public-ports,omitempty" protobuf:"bytes,5,opt,name=publicPorts"`
 
 	// The Envoy configuration of this proxy, in templates. The server copies the
 	// group's when it is left out.
 	// +optional
-	EnvoyTemplate *EnvoyConfigSpec `json:"envoy-template,omitempty"`
+	EnvoyTemplate *EnvoyConfigSpec `json:"envoy-template,omitempty" protobuf:"bytes,6,opt,name=envoyTemplate"`
 
 	// How many Envoy pods run for this proxy. The server copies the group's
 	// number when it is left out.
 	// +optional
-	EnvoyReplicaCount *int32 `json:"envoy-replica-count,omitempty"`
+	EnvoyReplicaCount *int32 `json:"envoy-replica-count,omitempty" protobuf:"varint,7,opt,name=envoyReplicaCount"`
 
 	// A read-only copy of the tunnels in status.gue-tunnel-endpoints, by tenant
 	// node, for programs that look for them here. Whatever a client writes here
 	// is ignored, and no generation counts it.
 	// +optional
-	GUETunnelEndpoints map[string]EPICEndpointMap `json:"gue-tunnel-endpoints,omitempty"`
+	GUETunnelEndpoints map[string]EPICEndpointMap `json:"gue-tunnel-endpoints,omitempty" protobuf:"bytes,8,opt,name=gueTunnelEndpoints"`
 
 	// A read-only copy of status.proxy-if-info, by proxy pod, for programs that
 	// look for it here. Whatever a client writes here is ignored, and no
 	// generation counts it.
 	// +optional
-	ProxyIfInfo map[string]ProxyInterfaceInfo `json:"proxy-if-info,omitempty"`
+	ProxyIfInfo map[string]ProxyInterfaceInfo `json:"proxy-if-info,omitempty" protobuf:"bytes,9,opt,name=proxyIfInfo"`
 
 	// The DNS records of the service. The server adds one, made from the group's
 	// endpoint-template, when it assigns the address.
 	// +optional
 	// +listType=atomic
-	Endpoints []DNSEndpoint `json:"endpoints,omitempty"`
+	Endpoints []DNSEndpoint `json:"endpoints,omitempty" protobuf:"bytes,10,opt,name=endpoints"`
 
 	// The spec of the tenant's Gateway. An empty class name becomes
 	// compatibility. A Gateway without listeners gets one, named compatibility,
 	// for HTTP on the first public port; so does a proxy that has public ports
 	// and no Gateway.
 	// +optional
-	Gateway *GatewaySpec `json:"gateway,omitempty"`
+	Gateway *GatewaySpec `json:"gateway,omitempty" protobuf:"bytes,11,opt,name=gateway"`
 }
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
@@ -99,8 +99,8 @@ type GWProxyList struct {
 	metav1.TypeMeta `json:",inline"`
 	// Standard list metadata.
 	// +optional
-	metav1.ListMeta `json:"metadata,omitempty"`
+	metav1.ListMeta `json:"metadata,omitempty" protobuf:"bytes,1,opt,name=metadata"`
 
 	// The objects.
-	Items []GWProxy `json:"items"`
+	Items []GWProxy `json:"items" protobuf:"bytes,2,rep,name=items"`
 }

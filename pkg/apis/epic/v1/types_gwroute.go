@@ -17,30 +17,30 @@ type GWRoute struct {
 	metav1.TypeMeta `json:",inline"`
 	// Standard object metadata. The namespace is an account's.
 	// +optional
-	metav1.ObjectMeta `json:"metadata,omitempty"`
+	metav1.ObjectMeta `json:"metadata,omitempty" protobuf:"bytes,1,opt,name=metadata"`
 
 	// The route, as the tenant's cluster has it.
 	// +optional
-	Spec GWRouteSpec `json:"spec,omitempty"`
+	Spec GWRouteSpec `json:"spec,omitempty" protobuf:"bytes,2,opt,name=spec"`
 
 	// What the controller reports about the route.
 	// +optional
-	Status GWRouteStatus `json:"status,omitempty"`
+	Status GWRouteStatus `json:"status,omitempty" protobuf:"bytes,3,opt,name=status"`
 }
 
 // GWRouteSpec is a route as the tenant's cluster has it.
 type GWRouteSpec struct {
 	// The route in the tenant's cluster that this object stands for.
 	// +optional
-	ClientRef ClientRef `json:"clientRef,omitempty"`
+	ClientRef ClientRef `json:"clientRef,omitempty" protobuf:"bytes,1,opt,name=clientRef"`
 
 	// The spec of the tenant's HTTPRoute, when that is what this stands for.
 	// +optional
-	HTTP *HTTPRouteSpec `json:"http,omitempty"`
+	HTTP *HTTPRouteSpec `json:"http,omitempty" protobuf:"bytes,2,opt,name=http"`
 
 	// The spec of the tenant's TCPRoute, when that is what this stands for.
 	// +optional
-	TCP *TCPRouteSpec `json:"tcp,omitempty"`
+	TCP *TCPRouteSpec `json:"tcp,omitempty" protobuf:"bytes,3,opt,name=tcp"`
 }
 
 // GWRouteStatus is what the controller reports about a route.
@@ -48,13 +48,13 @@ type GWRouteStatus struct {
 	// The generation of the spec that this status describes. When it is lower
 	// than metadata.generation the controller has not seen the last change yet.
 	// +optional
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	ObservedGeneration int64 `json:"observedGeneration,omitempty" protobuf:"varint,1,opt,name=observedGeneration"`
 
 	// What the controller found out about the route, one entry a type.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
-	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	Conditions []metav1.Condition `json:"conditions,omitempty" protobuf:"bytes,2,rep,name=conditions"`
 }
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
@@ -64,8 +64,8 @@ type GWRouteList struct {
 	metav1.TypeMeta `json:",inline"`
 	// Standard list metadata.
 	// +optional
-	metav1.ListMeta `json:"metadata,omitempty"`
+	metav1.ListMeta `json:"metadata,omitempty" protobuf:"bytes,1,opt,name=metadata"`
 
 	// The objects.
-	Items []GWRoute `json:"items"`
+	Items []GWRoute `json:"items" protobuf:"bytes,2,rep,name=items"`
 }

@@ -17,15 +17,15 @@ type LBServiceGroup struct {
 	metav1.TypeMeta `json:",inline"`
 	// Standard object metadata.
 	// +optional
-	metav1.ObjectMeta `json:"metadata,omitempty"`
+	metav1.ObjectMeta `json:"metadata,omitempty" protobuf:"bytes,1,opt,name=metadata"`
 
 	// How the group's proxies are made.
 	// +optional
-	Spec LBServiceGroupSpec `json:"spec,omitempty"`
+	Spec LBServiceGroupSpec `json:"spec,omitempty" protobuf:"bytes,2,opt,name=spec"`
 
 	// What the controller reports about the group.
 	// +optional
-	Status LBServiceGroupStatus `json:"status,omitempty"`
+	Status LBServiceGroupStatus `json:"status,omitempty" protobuf:"bytes,3,opt,name=status"`
 }
 
 // LBServiceGroupSpec says how a group's proxies are made.
@@ -35,31 +35,31 @@ type LBServiceGroupSpec struct {
 	// Default: false.
 	// +optional
 	// +default=false
-	CanBeShared bool `json:"can-be-shared"`
+	CanBeShared bool `json:"can-be-shared" protobuf:"varint,1,opt,name=canBeShared"`
 
 	// The Envoy image of this group's proxies. When absent, the image that the
 	// EPIC object names.
 	// +optional
-	EnvoyImage string `json:"envoy-image,omitempty"`
+	EnvoyImage string `json:"envoy-image,omitempty" protobuf:"bytes,2,opt,name=envoyImage"`
 
 	// How many Envoy pods a load balancer or gateway proxy of this group runs,
 	// unless it asks for another number itself. Default: 1.
 	// +optional
 	// +default=1
-	EnvoyReplicaCount *int32 `json:"envoy-replica-count,omitempty"`
+	EnvoyReplicaCount *int32 `json:"envoy-replica-count,omitempty" protobuf:"varint,3,opt,name=envoyReplicaCount"`
 
 	// The Envoy configuration of the group's proxies, in templates. It is copied
 	// into each load balancer and gateway proxy that brings none. When there is
 	// none here either, the controller writes the configuration by itself.
 	// +optional
-	EnvoyTemplate *EnvoyConfigSpec `json:"envoy-template,omitempty"`
+	EnvoyTemplate *EnvoyConfigSpec `json:"envoy-template,omitempty" protobuf:"bytes,4,opt,name=envoyTemplate"`
 
 	// The DNS record from which each proxy's own record is made. The name is a
 	// Go template. Default: the name
 	// {{.PureLBServiceName}}.{{.LBSGName}}.client.acnodal.io, type A, with a
 	// time to live of 180 seconds.
 	// +optional
-	EndpointTemplate *DNSEndpoint `json:"endpoint-template,omitempty"`
+	EndpointTemplate *DNSEndpoint `json:"endpoint-template,omitempty" protobuf:"bytes,5,opt,name=endpointTemplate"`
 }
 
 // LBServiceGroupStatus is what the controller reports about a group.
@@ -68,18 +68,18 @@ type LBServiceGroupStatus struct {
 	// endpoint server that this version does not run kept its place. It is
 	// accepted and kept, and nothing uses it. Default: an empty map.
 	// +optional
-	ProxySnapshotVersions map[string]int32 `json:"proxy-snapshot-versions"`
+	ProxySnapshotVersions map[string]int32 `json:"proxy-snapshot-versions" protobuf:"bytes,1,opt,name=proxySnapshotVersions"`
 
 	// The generation of the spec that this status describes. When it is lower
 	// than metadata.generation the controller has not seen the last change yet.
 	// +optional
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	ObservedGeneration int64 `json:"observedGeneration,omitempty" protobuf:"varint,2,opt,name=observedGeneration"`
 
 	// What the controller found out about the group, one entry a type.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
-	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	Conditions []metav1.Condition `json:"conditions,omitempty" protobuf:"bytes,3,opt,name=conditions"`
 }
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
@@ -89,8 +89,8 @@ type LBServiceGroupList struct {
 	metav1.TypeMeta `json:",inline"`
 	// Standard list metadata.
 	// +optional
-	metav1.ListMeta `json:"metadata,omitempty"`
+	metav1.ListMeta `json:"metadata,omitempty" protobuf:"bytes,1,opt,name=metadata"`
 
 	// The objects.
-	Items []LBServiceGroup `json:"items"`
+	Items []LBServiceGroup `json:"items" protobuf:"bytes,2,rep,name=items"`
 }

@@ -15,14 +15,14 @@ type LoadBalancer struct {
 	metav1.TypeMeta `json:",inline"`
 	// Standard object metadata. The namespace is an account's.
 	// +optional
-	metav1.ObjectMeta `json:"metadata,omitempty"`
+	metav1.ObjectMeta `json:"metadata,omitempty" protobuf:"bytes,1,opt,name=metadata"`
 
 	// What the tenant asks for.
-	Spec LoadBalancerSpec `json:"spec"`
+	Spec LoadBalancerSpec `json:"spec" protobuf:"bytes,2,opt,name=spec"`
 
 	// What runs for this load balancer: its tunnels and its proxies' interfaces.
 	// +optional
-	Status ProxyStatus `json:"status,omitempty"`
+	Status ProxyStatus `json:"status,omitempty" protobuf:"bytes,3,opt,name=status"`
 }
 
 // LoadBalancerSpec is what a tenant asks of a load balancer.
@@ -32,24 +32,24 @@ type LoadBalancerSpec struct {
 	// epic.acnodal.io/owning-lbservicegroup says the same: give either, and the
 	// server sets the other. It never changes.
 	// +optional
-	ServiceGroup string `json:"service-group,omitempty"`
+	ServiceGroup string `json:"service-group,omitempty" protobuf:"bytes,1,opt,name=serviceGroup"`
 
 	// The number that stands for this load balancer, from 1 to 2147483647,
 	// unique in its account. The server assigns it when the load balancer is
 	// created; it never changes. Leave it out.
 	// +optional
-	ServiceID int32 `json:"service-id,omitempty"`
+	ServiceID int32 `json:"service-id,omitempty" protobuf:"varint,2,opt,name=serviceId"`
 
 	// The name of the tenant's service, as people know it. DNS names and Envoy
 	// templates are made with it.
 	// +optional
-	DisplayName string `json:"display-name,omitempty"`
+	DisplayName string `json:"display-name,omitempty" protobuf:"bytes,3,opt,name=displayName"`
 
 	// The address on which the service is published. Ask for one that is free in
 	// the group's pool, or leave it out and the server assigns one. Once
 	// assigned it never changes.
 	// +optional
-	PublicAddress string `json:"public-address,omitempty"`
+	PublicAddress string `json:"public-address,omitempty" protobuf:"bytes,4,opt,name=publicAddress"`
 
 	// The ports on which the service is published. A port number may appear once
 	// for each protocol.
@@ -57,48 +57,48 @@ type LoadBalancerSpec struct {
 	// +listType=map
 	// +listMapKey=port
 	// +listMapKey=protocol
-	PublicPorts []ServicePort `json:"public-ports,omitempty"`
+	PublicPorts []ServicePort `json:"public-ports,omitempty" protobuf:"bytes,5,opt,name=publicPorts"`
 
 	// The Envoy configuration of this load balancer, in templates. The server
 	// copies the group's when it is left out.
 	// +optional
-	EnvoyTemplate *EnvoyConfigSpec `json:"envoy-template,omitempty"`
+	EnvoyTemplate *EnvoyConfigSpec `json:"envoy-template,omitempty" protobuf:"bytes,6,opt,name=envoyTemplate"`
 
 	// How many Envoy pods run for this load balancer. The server copies the
 	// group's number when it is left out.
 	// +optional
-	EnvoyReplicaCount *int32 `json:"envoy-replica-count,omitempty"`
+	EnvoyReplicaCount *int32 `json:"envoy-replica-count,omitempty" protobuf:"varint,7,opt,name=envoyReplicaCount"`
 
 	// The IDs of the tenant's clusters whose endpoints this load balancer uses,
 	// each once. A load balancer can't be deleted while any is listed, and a
 	// RemoteEndpoint is only accepted for a cluster that is.
 	// +optional
 	// +listType=set
-	UpstreamClusters []string `json:"upstream-clusters,omitempty"`
+	UpstreamClusters []string `json:"upstream-clusters,omitempty" protobuf:"bytes,8,opt,name=upstreamClusters"`
 
 	// Whether requests travel to the endpoints in tunnels. False is for
 	// endpoints that the gateway's nodes reach without. Default: true.
 	// +optional
 	// +default=true
-	TrueIngress *bool `json:"true-ingress,omitempty"`
+	TrueIngress *bool `json:"true-ingress,omitempty" protobuf:"varint,9,opt,name=trueIngress"`
 
 	// A read-only copy of the tunnels in status.gue-tunnel-endpoints, by tenant
 	// node, for programs that look for them here. Whatever a client writes here
 	// is ignored, and no generation counts it.
 	// +optional
-	GUETunnelEndpoints map[string]EPICEndpointMap `json:"gue-tunnel-endpoints,omitempty"`
+	GUETunnelEndpoints map[string]EPICEndpointMap `json:"gue-tunnel-endpoints,omitempty" protobuf:"bytes,10,opt,name=gueTunnelEndpoints"`
 
 	// A read-only copy of status.proxy-if-info, by proxy pod, for programs that
 	// look for it here. Whatever a client writes here is ignored, and no
 	// generation counts it.
 	// +optional
-	ProxyIfInfo map[string]ProxyInterfaceInfo `json:"proxy-if-info,omitempty"`
+	ProxyIfInfo map[string]ProxyInterfaceInfo `json:"proxy-if-info,omitempty" protobuf:"bytes,11,opt,name=proxyIfInfo"`
 
 	// The DNS records of the service. The server adds one, made from the group's
 	// endpoint-template, when it assigns the address.
 	// +optional
 	// +listType=atomic
-	Endpoints []DNSEndpoint `json:"endpoints,omitempty"`
+	Endpoints []DNSEndpoint `json:"endpoints,omitempty" protobuf:"bytes,12,opt,name=endpoints"`
 }
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
@@ -108,8 +108,8 @@ type LoadBalancerList struct {
 	metav1.TypeMeta `json:",inline"`
 	// Standard list metadata.
 	// +optional
-	metav1.ListMeta `json:"metadata,omitempty"`
+	metav1.ListMeta `json:"metadata,omitempty" protobuf:"bytes,1,opt,name=metadata"`
 
 	// The objects.
-	Items []LoadBalancer `json:"items"`
+	Items []LoadBalancer `json:"items" protobuf:"bytes,2,rep,name=items"`
 }

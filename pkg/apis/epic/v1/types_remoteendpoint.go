@@ -15,34 +15,34 @@ type RemoteEndpoint struct {
 	metav1.TypeMeta `json:",inline"`
 	// Standard object metadata. The namespace is an account's.
 	// +optional
-	metav1.ObjectMeta `json:"metadata,omitempty"`
+	metav1.ObjectMeta `json:"metadata,omitempty" protobuf:"bytes,1,opt,name=metadata"`
 
 	// Where the endpoint is.
 	// +optional
-	Spec RemoteEndpointSpec `json:"spec,omitempty"`
+	Spec RemoteEndpointSpec `json:"spec,omitempty" protobuf:"bytes,2,opt,name=spec"`
 
 	// What the controller reports about the endpoint.
 	// +optional
-	Status RemoteEndpointStatus `json:"status,omitempty"`
+	Status RemoteEndpointStatus `json:"status,omitempty" protobuf:"bytes,3,opt,name=status"`
 }
 
 // RemoteEndpointSpec says where an endpoint is.
 type RemoteEndpointSpec struct {
 	// The ID of the tenant's cluster in which the endpoint runs. The load
 	// balancer lists it in upstream-clusters.
-	Cluster string `json:"cluster"`
+	Cluster string `json:"cluster" protobuf:"bytes,1,opt,name=cluster"`
 
 	// The IP address of the endpoint.
-	Address string `json:"address"`
+	Address string `json:"address" protobuf:"bytes,2,opt,name=address"`
 
 	// The IP address of the node on which the endpoint runs: the tenant's end of
 	// the tunnel. When absent, no tunnel is made and the gateway's nodes reach
 	// the address by themselves.
 	// +optional
-	NodeAddress string `json:"node-address,omitempty"`
+	NodeAddress string `json:"node-address,omitempty" protobuf:"bytes,3,opt,name=nodeAddress"`
 
 	// The port of the endpoint.
-	Port EndpointPort `json:"port"`
+	Port EndpointPort `json:"port" protobuf:"bytes,4,opt,name=port"`
 }
 
 // RemoteEndpointStatus is what the controller reports about an endpoint.
@@ -51,23 +51,23 @@ type RemoteEndpointStatus struct {
 	// balancer's own status has the current one; this copy is accepted and kept,
 	// and nothing uses it.
 	// +optional
-	ProxyIfIndex int32 `json:"proxy-ifindex,omitempty"`
+	ProxyIfIndex int32 `json:"proxy-ifindex,omitempty" protobuf:"varint,1,opt,name=proxyIfindex"`
 
 	// The ID of a tunnel to the endpoint's node. The load balancer's own status
 	// has the current one; this copy is accepted and kept, and nothing uses it.
 	// +optional
-	TunnelID int32 `json:"tunnel-id,omitempty"`
+	TunnelID int32 `json:"tunnel-id,omitempty" protobuf:"varint,2,opt,name=tunnelId"`
 
 	// The generation of the spec that this status describes. When it is lower
 	// than metadata.generation the controller has not seen the last change yet.
 	// +optional
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	ObservedGeneration int64 `json:"observedGeneration,omitempty" protobuf:"varint,3,opt,name=observedGeneration"`
 
 	// What the controller found out about the endpoint, one entry a type.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
-	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	Conditions []metav1.Condition `json:"conditions,omitempty" protobuf:"bytes,4,opt,name=conditions"`
 }
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
@@ -77,8 +77,8 @@ type RemoteEndpointList struct {
 	metav1.TypeMeta `json:",inline"`
 	// Standard list metadata.
 	// +optional
-	metav1.ListMeta `json:"metadata,omitempty"`
+	metav1.ListMeta `json:"metadata,omitempty" protobuf:"bytes,1,opt,name=metadata"`
 
 	// The objects.
-	Items []RemoteEndpoint `json:"items"`
+	Items []RemoteEndpoint `json:"items" protobuf:"bytes,2,rep,name=items"`
 }

@@ -15,39 +15,39 @@ type ProxyStatus struct {
 	// controller and the node programs add and remove entries; the server gives
 	// each of them its tunnel-id.
 	// +optional
-	GUETunnelEndpoints map[string]TunnelEndpoint `json:"gue-tunnel-endpoints,omitempty"`
+	GUETunnelEndpoints map[string]TunnelEndpoint `json:"gue-tunnel-endpoints,omitempty" protobuf:"bytes,1,opt,name=gueTunnelEndpoints"`
 
 	// The public interface of each proxy pod, by pod name. Set by the node
 	// program of the node on which the pod runs.
 	// +optional
-	ProxyIfInfo map[string]ProxyInterfaceInfo `json:"proxy-if-info,omitempty"`
+	ProxyIfInfo map[string]ProxyInterfaceInfo `json:"proxy-if-info,omitempty" protobuf:"bytes,2,opt,name=proxyIfInfo"`
 
 	// The index of the host's end of a proxy's public interface: that of the
 	// first pod in proxy-if-info.
 	// +optional
-	ProxyIfIndex int32 `json:"proxy-ifindex,omitempty"`
+	ProxyIfIndex int32 `json:"proxy-ifindex,omitempty" protobuf:"varint,3,opt,name=proxyIfindex"`
 
 	// The name of the host's end of a proxy's public interface: that of the
 	// first pod in proxy-if-info.
 	// +optional
-	ProxyIfName string `json:"proxy-ifname,omitempty"`
+	ProxyIfName string `json:"proxy-ifname,omitempty" protobuf:"bytes,4,opt,name=proxyIfname"`
 
 	// Which of the places that the account's proxyLimit allows this proxy takes,
 	// counted from 1. The server assigns it when the object is created, and a
 	// place is free again when its object is gone.
 	// +optional
-	QuotaPlace int32 `json:"quota-place,omitempty"`
+	QuotaPlace int32 `json:"quota-place,omitempty" protobuf:"varint,5,opt,name=quotaPlace"`
 
 	// The generation of the spec that this status describes. When it is lower
 	// than metadata.generation the controller has not seen the last change yet.
 	// +optional
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	ObservedGeneration int64 `json:"observedGeneration,omitempty" protobuf:"varint,6,opt,name=observedGeneration"`
 
 	// What the controller found out about the proxy, one entry a type.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
-	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	Conditions []metav1.Condition `json:"conditions,omitempty" protobuf:"bytes,7,opt,name=conditions"`
 }
 
 // TunnelEndpoint is the tunnels between one of the tenant's nodes and the
@@ -55,22 +55,22 @@ type ProxyStatus struct {
 type TunnelEndpoint struct {
 	// The address of a gateway node: the lowest of those in epic-endpoints.
 	// +optional
-	EPICAddress string `json:"epic-address,omitempty"`
+	EPICAddress string `json:"epic-address,omitempty" protobuf:"bytes,1,opt,name=epicAddress"`
 
 	// The port on which that gateway node takes in tunnel traffic.
 	// Default: UDP port 6080.
 	// +optional
-	EPICPort EndpointPort `json:"epic-port,omitempty"`
+	EPICPort EndpointPort `json:"epic-port,omitempty" protobuf:"bytes,2,opt,name=epicPort"`
 
 	// The ID of the tunnel to that gateway node, from 1 to 2147483647. No two
 	// tunnels of the installation have the same. Set by the server.
 	// +optional
-	TunnelID int32 `json:"tunnel-id,omitempty"`
+	TunnelID int32 `json:"tunnel-id,omitempty" protobuf:"varint,3,opt,name=tunnelId"`
 
 	// Every tunnel of the tenant's node, by the address of the gateway node at
 	// its near end.
 	// +optional
-	EPICEndpoints map[string]GUETunnelEndpoint `json:"epic-endpoints,omitempty"`
+	EPICEndpoints map[string]GUETunnelEndpoint `json:"epic-endpoints,omitempty" protobuf:"bytes,4,opt,name=epicEndpoints"`
 }
 
 // EPICEndpointMap is the tunnels between one of the tenant's nodes and the
@@ -79,25 +79,25 @@ type EPICEndpointMap struct {
 	// The tunnels of the tenant's node, by the address of the gateway node at
 	// their near end.
 	// +optional
-	EPICEndpoints map[string]GUETunnelEndpoint `json:"epic-endpoints,omitempty"`
+	EPICEndpoints map[string]GUETunnelEndpoint `json:"epic-endpoints,omitempty" protobuf:"bytes,1,opt,name=epicEndpoints"`
 }
 
 // GUETunnelEndpoint is the gateway's end of one tunnel.
 type GUETunnelEndpoint struct {
 	// The address of the gateway node.
 	// +optional
-	EPICAddress string `json:"epic-address,omitempty"`
+	EPICAddress string `json:"epic-address,omitempty" protobuf:"bytes,1,opt,name=epicAddress"`
 
 	// The port on which the gateway node takes in tunnel traffic.
 	// Default: UDP port 6080.
 	// +optional
-	EPICPort EndpointPort `json:"epic-port,omitempty"`
+	EPICPort EndpointPort `json:"epic-port,omitempty" protobuf:"bytes,2,opt,name=epicPort"`
 
 	// The ID of the tunnel, from 1 to 2147483647. No two tunnels of the
 	// installation have the same. The server assigns it; a client leaves it out,
 	// or sends back the value it was given.
 	// +optional
-	TunnelID int32 `json:"tunnel-id,omitempty"`
+	TunnelID int32 `json:"tunnel-id,omitempty" protobuf:"varint,3,opt,name=tunnelId"`
 }
 
 // ProxyInterfaceInfo is the public interface of one proxy pod, seen from the
@@ -105,20 +105,20 @@ type GUETunnelEndpoint struct {
 type ProxyInterfaceInfo struct {
 	// The address of the gateway node on which the pod runs.
 	// +optional
-	EPICNodeAddress string `json:"epic-node-address,omitempty"`
+	EPICNodeAddress string `json:"epic-node-address,omitempty" protobuf:"bytes,1,opt,name=epicNodeAddress"`
 
 	// The port on which that gateway node takes in tunnel traffic.
 	// Default: UDP port 6080.
 	// +optional
-	EPICPort EndpointPort `json:"epic-port,omitempty"`
+	EPICPort EndpointPort `json:"epic-port,omitempty" protobuf:"bytes,2,opt,name=epicPort"`
 
 	// The index of the host's end of the pod's public interface.
 	// +optional
-	Index int32 `json:"index,omitempty"`
+	Index int32 `json:"index,omitempty" protobuf:"varint,3,opt,name=index"`
 
 	// The name of the host's end of the pod's public interface.
 	// +optional
-	Name string `json:"name,omitempty"`
+	Name string `json:"name,omitempty" protobuf:"bytes,4,opt,name=name"`
 }
 
 // EndpointPort is one port at which something listens. Setting any part of it
@@ -126,70 +126,70 @@ type ProxyInterfaceInfo struct {
 // +structType=atomic
 type EndpointPort struct {
 	// The port number, from 1 to 65535.
-	Port int32 `json:"port"`
+	Port int32 `json:"port" protobuf:"varint,1,opt,name=port"`
 
 	// The protocol: TCP, UDP or SCTP. Default: UDP in an epic-port, which
 	// carries tunnels, and TCP everywhere else.
 	// +optional
 	// +default="TCP"
-	Protocol corev1.Protocol `json:"protocol,omitempty"`
+	Protocol corev1.Protocol `json:"protocol,omitempty" protobuf:"bytes,2,opt,name=protocol,casttype=k8s.io/api/core/v1.Protocol"`
 
 	// A name for the port.
 	// +optional
-	Name string `json:"name,omitempty"`
+	Name string `json:"name,omitempty" protobuf:"bytes,3,opt,name=name"`
 
 	// The application protocol that is spoken on the port, such as http or gue.
 	// +optional
-	AppProtocol string `json:"appProtocol,omitempty"`
+	AppProtocol string `json:"appProtocol,omitempty" protobuf:"bytes,4,opt,name=appProtocol"`
 }
 
 // ServicePort is one port on which a service is published.
 type ServicePort struct {
 	// The port number, from 1 to 65535, on which the service is published.
-	Port int32 `json:"port"`
+	Port int32 `json:"port" protobuf:"varint,1,opt,name=port"`
 
 	// The protocol: TCP, UDP or SCTP. Default: TCP.
 	// +optional
 	// +default="TCP"
-	Protocol corev1.Protocol `json:"protocol,omitempty"`
+	Protocol corev1.Protocol `json:"protocol,omitempty" protobuf:"bytes,2,opt,name=protocol,casttype=k8s.io/api/core/v1.Protocol"`
 
 	// A name for the port.
 	// +optional
-	Name string `json:"name,omitempty"`
+	Name string `json:"name,omitempty" protobuf:"bytes,3,opt,name=name"`
 
 	// The application protocol that is spoken on the port, such as http.
 	// +optional
-	AppProtocol string `json:"appProtocol,omitempty"`
+	AppProtocol string `json:"appProtocol,omitempty" protobuf:"bytes,4,opt,name=appProtocol"`
 
 	// The port of the tenant's pods, as a number or a name, as the tenant's
 	// Service has it. It is kept for the tenant's sake: requests go to the ports
 	// that the endpoints give.
 	// +optional
-	TargetPort *intstr.IntOrString `json:"targetPort,omitempty"`
+	TargetPort *intstr.IntOrString `json:"targetPort,omitempty" protobuf:"bytes,5,opt,name=targetPort"`
 
 	// The port of the tenant's nodes, as the tenant's Service has it. It is kept
 	// for the tenant's sake: requests do not pass through it.
 	// +optional
-	NodePort int32 `json:"nodePort,omitempty"`
+	NodePort int32 `json:"nodePort,omitempty" protobuf:"varint,6,opt,name=nodePort"`
 }
 
 // ClientRef says which object of a tenant's cluster an object here stands for.
 type ClientRef struct {
 	// The ID of the tenant's cluster.
 	// +optional
-	ClusterID string `json:"clusterID,omitempty"`
+	ClusterID string `json:"clusterID,omitempty" protobuf:"bytes,1,opt,name=clusterID"`
 
 	// The namespace of the object in that cluster.
 	// +optional
-	Namespace string `json:"namespace,omitempty"`
+	Namespace string `json:"namespace,omitempty" protobuf:"bytes,2,opt,name=namespace"`
 
 	// The name of the object in that cluster.
 	// +optional
-	Name string `json:"name,omitempty"`
+	Name string `json:"name,omitempty" protobuf:"bytes,3,opt,name=name"`
 
 	// The uid of the object in that cluster.
 	// +optional
-	UID string `json:"uid,omitempty"`
+	UID string `json:"uid,omitempty" protobuf:"bytes,4,opt,name=uid"`
 }
 
 // DNSEndpoint is one DNS record, in the form that external-dns reads.
@@ -197,43 +197,43 @@ type DNSEndpoint struct {
 	// The name of the record. In a group's endpoint-template, a Go template from
 	// which the name is made.
 	// +optional
-	DNSName string `json:"dnsName,omitempty"`
+	DNSName string `json:"dnsName,omitempty" protobuf:"bytes,1,opt,name=dnsName"`
 
 	// What the record points to: addresses, or another name. The server appends
 	// the public address.
 	// +optional
 	// +listType=atomic
-	Targets []string `json:"targets,omitempty"`
+	Targets []string `json:"targets,omitempty" protobuf:"bytes,2,rep,name=targets"`
 
 	// The type of the record, such as A or AAAA.
 	// +optional
-	RecordType string `json:"recordType,omitempty"`
+	RecordType string `json:"recordType,omitempty" protobuf:"bytes,3,opt,name=recordType"`
 
 	// What tells this record from others of the same name and type.
 	// +optional
-	SetIdentifier string `json:"setIdentifier,omitempty"`
+	SetIdentifier string `json:"setIdentifier,omitempty" protobuf:"bytes,4,opt,name=setIdentifier"`
 
 	// How long others may keep the record, in seconds.
 	// +optional
-	RecordTTL int64 `json:"recordTTL,omitempty"`
+	RecordTTL int64 `json:"recordTTL,omitempty" protobuf:"varint,5,opt,name=recordTTL"`
 
 	// Labels that external-dns stores beside the record.
 	// +optional
-	Labels map[string]string `json:"labels,omitempty"`
+	Labels map[string]string `json:"labels,omitempty" protobuf:"bytes,6,rep,name=labels"`
 
 	// Settings for the DNS provider that hosts the record.
 	// +optional
 	// +listType=atomic
-	ProviderSpecific []ProviderSpecificProperty `json:"providerSpecific,omitempty"`
+	ProviderSpecific []ProviderSpecificProperty `json:"providerSpecific,omitempty" protobuf:"bytes,7,rep,name=providerSpecific"`
 }
 
 // ProviderSpecificProperty is one setting for a DNS provider.
 type ProviderSpecificProperty struct {
 	// The name of the setting.
 	// +optional
-	Name string `json:"name,omitempty"`
+	Name string `json:"name,omitempty" protobuf:"bytes,1,opt,name=name"`
 
 	// The value of the setting.
 	// +optional
-	Value string `json:"value,omitempty"`
+	Value string `json:"value,omitempty" protobuf:"bytes,2,opt,name=value"`
 }
