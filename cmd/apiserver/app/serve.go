@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+	cliflag "k8s.io/component-base/cli/flag"
+	logsapi "k8s.io/component-base/logs/api/v1"
+	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/apiserver/options"
+)
+
+const serveLong = `The EPIC API server: serves epic.acnodal.io/v1 from etcd, beside a kube-apiserver
+that aggregates it, or alone.
+
+Alone, on this machine, with nothing else installed:
+  epic-apiserver --standalone --data-dir=DIR --kubeconfig-out=FILE
+
+In a cluster, with an etcd of three members:
+  epic-apiserver --etcd-servers=https://etcd-0:2379,https://etcd-1:2379,https://etcd-2:2379 \
+    --etcd-cafile=FILE --etcd-certfile=FILE --etcd-keyfile=FILE \
+    --tls-cert-file=FILE --tls-private-key-file=FILE`
+
+func newServeCommand(use string, o *options.Options, groups cliflag.NamedFlagSets) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   use,
+		Short: "Serve the API (the default)",
+		Long:  serveLong,
+		Args:  noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := o.Complete(c.Flags()); err != nil {
+				return err
+			}
+			if err := logsapi.ValidateAndApply(o.Logs, gate()); err != nil {
+				return err
+			}
+			if err := o.Validate(); err != nil {
+				return err
+			}
+			return serve(klog.NewContext(c.Context(), klog.Background()), o)
+		},
+	}
+	for _, name := range groups.Order {
+		cmd.Flags().AddFlagSet(groups.FlagSets[name])
+	}
+	cmd.SetUsageFunc(func(c *cobra.Command) error { return printUsage(c.OutOrStderr(), c, groups) })
+	cmd.SetHelpFunc(func(c *cobra.Command, _ []string) {
+		fmt.Fprintf(c.OutOrStdout(), "%s\n\n", c.Long) //nolint:errcheck // as cobra does
+		_ = printUsage(c.OutOrStdout(), c, groups)     // as cobra does
+	})
+	return cmd
+}
+
+// noArguments refuses what is neither a flag nor a command.
+func noArguments(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%q is no command and no flag; %q lists both", args[0], c.CommandPath()+" --help")
+}
+
+// serve runs a server until the context ends.
+func serve(ctx context.Context, o *options.Options) error {
+	logger := klog.FromContext(ctx)
+	if info, ok := debug.ReadBuildInfo(); ok {
+		logger.V(1).Info("Starting", "program", program, "version", releaseVersion(), "go", info.GoVersion)
+	}
+	server, err := o.NewServer(ctx)
+	if err != nil {
+		return err
+	}
+	if err := server.Run(ctx); err != nil {
+		return err
+	}
+	logger.Info("Stopped")
+	return nil
+}

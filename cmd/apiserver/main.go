@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command epic-apiserver serves the EPIC API, beside a kube-apiserver or alone,
+// and saves and restores its data.
+package main
+
+import (
+	"os"
+
+	"github.com/acnodal/epic/cmd/apiserver/app"
+)
+
+func main() {
+	os.Exit(app.Main(os.Args[1:], os.Stdout, os.Stderr))
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package backup
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	clientsnapshot "go.etcd.io/etcd/client/v3/snapshot"
+	"go.etcd.io/etcd/etcdutl/v3/snapshot"
+	"go.uber.org/zap"
+
+	"github.com/acnodal/epic/pkg/apiserver/embedetcd"
+)
+
+// Summary says what a snapshot holds.
+type Summary struct {
+	// Bytes is the size of the file.
+	Bytes int64
+	// Revision is the last revision of etcd that is in it.
+	Revision int64
+	// Keys is the number of keys at that revision.
+	Keys int
+	// SHA256 is the digest of the whole file, in hexadecimal.
+	SHA256 string
+}
+
+// Save writes a snapshot of a running etcd to file. It asks the endpoints in
+// turn until one answers. The file appears whole or not at all, and one that
+// was there before is not replaced.
+func Save(ctx context.Context, cfg clientv3.Config, file string) (*Summary, error) {
+	if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
+		if err != nil {
+			return nil, fmt.Errorf("can't write the snapshot: %w", err)
+		}
+		return nil, fmt.Errorf("%s is there already; give another name, or remove it first", file)
+	}
+	var failed []error
+	for _, endpoint := range cfg.Endpoints {
+		one := cfg
+		one.Endpoints = []string{endpoint}
+		// It writes to a file beside the target, syncs it, and renames it.
+		if _, err := clientsnapshot.SaveWithVersion(ctx, zap.NewNop(), one, file); err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", endpoint, err))
+			continue
+		}
+		if err := syncDir(filepath.Dir(file)); err != nil {
+			return nil, err
+		}
+		return Inspect(file)
+	}
+	return nil, fmt.Errorf("no etcd gave a snapshot: %w", errors.Join(failed...))
+}
+
+// SaveDataDir writes a snapshot of the embedded etcd under dataDir, whether a
+// server runs on it or not.
+func SaveDataDir(ctx context.Context, dataDir, file string) (*Summary, error) {
+	dataDir, err := filepath.Abs(dataDir)
+	if err != nil {
+		return nil, err
+	}
+	found, err := embedetcd.Initialized(dataDir)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, fmt.Errorf("%s holds no data of an embedded etcd; name the --data-dir of the server", dataDir)
+	}
+	// A member of our own replays the log, which a copy of the files would
+	// not. If a server holds the directory, it has a member running.
+	member, err := embedetcd.Start(ctx, embedetcd.Config{DataDir: dataDir})
+	var held *embedetcd.HeldError
+	switch {
+	case errors.As(err, &held):
+	case err != nil:
+		return nil, err
+	default:
+		defer member.Stop()
+	}
+	return Save(ctx, clientv3.Config{Endpoints: []string{embedetcd.Endpoint(dataDir)}, Logger: zap.NewNop()}, file)
+}
+
+// Inspect checks the integrity of a snapshot and says what it holds.
+func Inspect(file string) (*Summary, error) {
+	summary, err := checkDigest(file)
+	if err != nil {
+		return nil, err
+	}
+	status, err := snapshot.NewV3(zap.NewNop()).Status(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s is no usable snapshot: %w", file, err)
+	}
+	summary.Revision, summary.Keys = status.Revision, status.TotalKey
+	return summary, nil
+}
+
+// checkDigest compares the content with the digest that etcd appends to it.
+func checkDigest(file string) (*Summary, error) {
+	f, err := os.Open(file) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, fmt.Errorf("can't read the snapshot: %w", err)
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("can't read the snapshot: %w", err)
+	}
+	content := info.Size() - sha256.Size
+	if content <= 0 || content%512 != 0 {
+		return nil, fmt.Errorf("%s is no snapshot, or was cut off: it has no digest at its end", file)
+	}
+	whole, body := sha256.New(), sha256.New()
+	if _, err := io.CopyN(io.MultiWriter(whole, body), f, content); err != nil {
+		return nil, fmt.Errorf("can't read the snapshot: %w", err)
+	}
+	var digest bytes.Buffer
+	if _, err := io.Copy(io.MultiWriter(whole, &digest), f); err != nil {
+		return nil, fmt.Errorf("can't read the snapshot: %w", err)
+	}
+	if !bytes.Equal(body.Sum(nil), digest.Bytes()) {
+		return nil, fmt.Errorf("%s is damaged: its content does not match its digest", file)
+	}
+	return &Summary{Bytes: info.Size(), SHA256: fmt.Sprintf("%x", whole.Sum(nil))}, nil
+}
+
+// syncDir makes a rename in dir durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir) //nolint:gosec // the operator names the file
+	if err != nil {
+		return fmt.Errorf("can't make the snapshot durable: %w", err)
+	}
+	defer d.Close() //nolint:errcheck // it was only read
+	if err := d.Sync(); err != nil {
+		return fmt.Errorf("can't make the snapshot durable: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package apiserver
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/util/version"
+	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+
+	"github.com/acnodal/epic/pkg/apiserver/scheme"
+)
+
+const (
+	// ComponentName is how the server calls itself in logs, and the component
+	// of --feature-gates and --emulated-version that is its own.
+	ComponentName = "epic"
+	// BinaryVersion is the version of the API server's behaviour that
+	// --emulated-version goes by. It is not the release's number.
+	BinaryVersion = "1.0"
+)
+
+// ExtraConfig is what an EPIC server has beyond a generic one.
+type ExtraConfig struct {
+	// Claims is the part of the storage that all kinds share.
+	Claims ClaimsBackend
+	// NamespaceTerminating says whether a namespace is being deleted.
+	NamespaceTerminating func(ctx context.Context, name string) (bool, error)
+}
+
+// Config is the configuration of a server before its defaults.
+type Config struct {
+	// GenericConfig is that of the generic API server.
+	GenericConfig *genericapiserver.RecommendedConfig
+	// ExtraConfig is EPIC's own.
+	ExtraConfig ExtraConfig
+}
+
+// NewGenericConfig returns a generic configuration that has what does not
+// depend on options: the codecs and the OpenAPI documents.
+func NewGenericConfig() *genericapiserver.RecommendedConfig {
+	c := genericapiserver.NewRecommendedConfig(scheme.Codecs)
+	namer := openapinamer.NewDefinitionNamer(scheme.Scheme)
+	c.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(openAPIDefinitions, namer)
+	c.OpenAPIConfig.Info.Title = "EPIC"
+	c.OpenAPIConfig.Info.Version = "v1"
+	c.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(openAPIDefinitions, namer)
+	c.OpenAPIV3Config.Info.Title = "EPIC"
+	c.OpenAPIV3Config.Info.Version = "v1"
+	return c
+}
+
+// KubeVersion returns the version of the generic API server's behaviour that
+// goes with a version of EPIC's.
+func KubeVersion(binary *version.Version) func(*version.Version) *version.Version {
+	own := version.MustParse(BinaryVersion)
+	return func(from *version.Version) *version.Version {
+		if from.Major() != own.Major() {
+			return nil
+		}
+		// One minor version of Kubernetes for one of EPIC.
+		offset := int(from.Minor()) - int(own.Minor()) //nolint:gosec // version numbers are small
+		mapped := binary.OffsetMinor(offset)
+		if mapped.GreaterThan(binary) {
+			return binary
+		}
+		return mapped
+	}
+}
+
+// CompletedConfig is a configuration with its defaults, from Config.Complete only.
+type CompletedConfig struct {
+	generic genericapiserver.CompletedConfig
+	extra   ExtraConfig
+}
+
+// Complete fills in defaults.
+func (c *Config) Complete() CompletedConfig {
+	return CompletedConfig{generic: c.GenericConfig.Complete(), extra: c.ExtraConfig}
+}
+
+// Server is an EPIC API server that is ready to run.
+type Server struct {
+	// GenericAPIServer serves the API.
+	GenericAPIServer *genericapiserver.GenericAPIServer
+}
+
+// New puts a server together.
+func (c CompletedConfig) New() (*Server, error) {
+	generic, err := c.generic.New("epic-apiserver", genericapiserver.NewEmptyDelegate())
+	if err != nil {
+		return nil, fmt.Errorf("can't build the API server: %w", err)
+	}
+	if err := c.installAPI(generic); err != nil {
+		return nil, err
+	}
+	return &Server{GenericAPIServer: generic}, nil
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package embedetcd
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// lockName is the file whose lock says which process holds a data directory.
+const lockName = "lock"
+
+// HeldError says that another process holds a data directory.
+type HeldError struct {
+	// DataDir is the directory in question.
+	DataDir string
+	// PID is the process that wrote its number into the lock file, or 0.
+	PID int
+}
+
+// Error implements error.
+func (e *HeldError) Error() string {
+	holder := "another process"
+	if e.PID != 0 {
+		holder = fmt.Sprintf("another process (pid %d)", e.PID)
+	}
+	return fmt.Sprintf("data directory %s is in use by %s; stop that process, or choose another --data-dir", e.DataDir, holder)
+}
+
+// lockDir takes the lock of dataDir for the life of this process. etcd has a
+// lock of its own, but it waits for it in silence, and before that it removes
+// the socket of the member that is running. The kernel drops the lock when the
+// process ends, however it ends.
+func lockDir(dataDir string) (*os.File, error) {
+	path := filepath.Join(dataDir, lockName)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("can't write to the data directory: %w; choose another --data-dir, or make this one writable for the user that runs the server", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		defer f.Close() //nolint:errcheck // nothing was written
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, &HeldError{DataDir: dataDir, PID: readPID(path)}
+		}
+		return nil, fmt.Errorf("can't lock the data directory %s: %w", dataDir, err)
+	}
+	if err := writePID(f); err != nil {
+		f.Close() //nolint:errcheck,gosec // the write's error says more
+		return nil, fmt.Errorf("can't write to the data directory %s: %w", dataDir, err)
+	}
+	return f, nil
+}
+
+func writePID(f *os.File) error {
+	if err := f.Truncate(0); err != nil {
+		return err
+	}
+	_, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	return err
+}
+
+func readPID(path string) int {
+	content, err := os.ReadFile(path) //nolint:gosec // the path is made from the data directory
+	if err != nil {
+		return 0
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(content)))
+	if err != nil {
+		return 0
+	}
+	return pid
+}

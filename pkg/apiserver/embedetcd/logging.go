@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package embedetcd
+
+import (
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"k8s.io/klog/v2"
+)
+
+// verbosityInfo is where etcd's own running commentary goes: about forty lines
+// at each start, which nobody wants to read while all is well.
+const verbosityInfo = 4
+
+// newLogger returns a zap logger that writes through klog, so that etcd's lines
+// have the format (text or JSON) and the destination of the server's own.
+// level is the lowest level that reaches the log without -v=4.
+func newLogger(logger klog.Logger, level zapcore.LevelEnabler) *zap.Logger {
+	return zap.New(&klogCore{logger: logger, level: level})
+}
+
+// klogCore is a zapcore.Core on top of klog.
+type klogCore struct {
+	logger klog.Logger
+	level  zapcore.LevelEnabler
+	fields []zapcore.Field
+}
+
+func (c *klogCore) verbose() bool { return c.logger.V(verbosityInfo).Enabled() }
+
+// Enabled implements zapcore.LevelEnabler.
+func (c *klogCore) Enabled(level zapcore.Level) bool {
+	return c.level.Enabled(level) || (level >= zapcore.InfoLevel && c.verbose())
+}
+
+// With implements zapcore.Core.
+func (c *klogCore) With(fields []zapcore.Field) zapcore.Core {
+	clone := *c
+	clone.fields = append(append([]zapcore.Field(nil), c.fields...), fields...)
+	return &clone
+}
+
+// Check implements zapcore.Core.
+func (c *klogCore) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if c.Enabled(entry.Level) {
+		return checked.AddCore(entry, c)
+	}
+	return checked
+}
+
+// Write implements zapcore.Core.
+func (c *klogCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
+	encoder := zapcore.NewMapObjectEncoder()
+	for _, field := range c.fields {
+		field.AddTo(encoder)
+	}
+	for _, field := range fields {
+		field.AddTo(encoder)
+	}
+	args := make([]any, 0, 2*len(encoder.Fields))
+	for _, field := range append(append([]zapcore.Field(nil), c.fields...), fields...) {
+		if value, ok := encoder.Fields[field.Key]; ok {
+			args = append(args, field.Key, value)
+		}
+	}
+	switch {
+	case entry.Level >= zapcore.ErrorLevel:
+		c.logger.Error(nil, entry.Message, args...)
+	case c.level.Enabled(entry.Level):
+		c.logger.Info(entry.Message, args...)
+	default:
+		c.logger.V(verbosityInfo).Info(entry.Message, args...)
+	}
+	return nil
+}
+
+// Sync implements zapcore.Core.
+func (c *klogCore) Sync() error { return nil }

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package embedetcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"sync"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"k8s.io/klog/v2"
+)
+
+const (
+	// MemberName is the name of the only member.
+	MemberName = "epic"
+	// PeerURL is what the member says of itself to other members. There are
+	// none and nothing listens there, but etcd wants an address, and one that
+	// does not depend on the data directory lets that directory be moved.
+	PeerURL = "http://127.0.0.1:2380"
+	// DefaultQuotaBytes is the size at which etcd stops taking writes. etcd's
+	// documentation suggests 8 GiB as the most for normal environments.
+	DefaultQuotaBytes = int64(8) << 30
+	// DefaultStartTimeout bounds the wait for a member that does not get ready.
+	DefaultStartTimeout = time.Minute
+)
+
+// Config says how to run the member.
+type Config struct {
+	// DataDir is the directory that holds all that the member writes.
+	DataDir string
+	// QuotaBytes is the size at which etcd stops taking writes; 0 is DefaultQuotaBytes.
+	QuotaBytes int64
+	// StartTimeout bounds the wait until the member serves; 0 is DefaultStartTimeout.
+	StartTimeout time.Duration
+	// UnsafeNoFsync gives up durability for speed. It is for tests only, and
+	// there is no flag for it.
+	UnsafeNoFsync bool
+}
+
+// Server is a running member.
+type Server struct {
+	dataDir string
+	etcd    *embed.Etcd
+	lock    *os.File
+	level   zap.AtomicLevel
+	stop    sync.Once
+	failed  chan error
+}
+
+// Start runs a member and returns once it serves. ctx bounds the start and
+// carries the logger; it does not end the member, Stop does.
+func Start(ctx context.Context, cfg Config) (*Server, error) {
+	dataDir, err := Prepare(cfg.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	lock, err := lockDir(dataDir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		dataDir: dataDir,
+		lock:    lock,
+		failed:  make(chan error, 1),
+		// A start and a stop say much at the level of warnings that is no cause
+		// for concern; what matters comes back as an error.
+		level: zap.NewAtomicLevelAt(zapcore.ErrorLevel),
+	}
+	if err := s.start(ctx, cfg); err != nil {
+		s.Stop()
+		return nil, fmt.Errorf("embedded etcd in %s did not start: %w", dataDir, err)
+	}
+	s.level.SetLevel(zapcore.WarnLevel)
+	go s.watchErrors()
+	return s, nil
+}
+
+func (s *Server) start(ctx context.Context, cfg Config) (err error) {
+	// Parts of etcd's recovery panic on damaged files. The reader of the
+	// message wants to know which directory, not which goroutine.
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("its files can't be read: %v; restore a snapshot into a new directory (epic-apiserver restore)", r)
+		}
+	}()
+
+	timeout := cfg.StartTimeout
+	if timeout == 0 {
+		timeout = DefaultStartTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+
+	s.etcd, err = embed.StartEtcd(s.etcdConfig(klog.FromContext(ctx).WithName("etcd"), cfg))
+	if err != nil {
+		return err
+	}
+	select {
+	case <-s.etcd.Server.ReadyNotify():
+		return nil
+	case err := <-s.etcd.Err():
+		return err
+	case <-s.etcd.Server.StopNotify():
+		return errors.New("it stopped by itself")
+	case <-ctx.Done():
+		return fmt.Errorf("it was not ready after %s: %w", timeout, ctx.Err())
+	}
+}
+
+func (s *Server) etcdConfig(logger klog.Logger, cfg Config) *embed.Config {
+	c := embed.NewConfig()
+	c.Name = MemberName
+	c.Dir = MemberDir(s.dataDir)
+	c.InitialCluster = MemberName + "=" + PeerURL
+	c.ListenPeerUrls = nil
+	c.AdvertisePeerUrls = []url.URL{mustParse(PeerURL)}
+	c.ListenClientUrls = []url.URL{{Scheme: "unix", Path: SocketPath(s.dataDir)}}
+	c.AdvertiseClientUrls = c.ListenClientUrls
+	// The gateway is a second, JSON, front to the same data: nobody here uses it.
+	c.EnableGRPCGateway = false
+	c.QuotaBackendBytes = cfg.QuotaBytes
+	if c.QuotaBackendBytes == 0 {
+		c.QuotaBackendBytes = DefaultQuotaBytes
+	}
+	c.UnsafeNoFsync = cfg.UnsafeNoFsync
+	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(newLogger(logger, s.level))
+	return c
+}
+
+func mustParse(raw string) url.URL {
+	u, err := url.Parse(raw)
+	if err != nil {
+		panic(err)
+	}
+	return *u
+}
+
+// watchErrors passes on the first error of a member that serves.
+func (s *Server) watchErrors() {
+	select {
+	case err, ok := <-s.etcd.Err():
+		if ok && err != nil {
+			s.failed <- fmt.Errorf("embedded etcd in %s failed: %w", s.dataDir, err)
+		}
+	case <-s.etcd.Server.StopNotify():
+	}
+	close(s.failed)
+}
+
+// Endpoint returns the address of this member for an etcd client.
+func (s *Server) Endpoint() string { return Endpoint(s.dataDir) }
+
+// Failed receives the error of a member that dies while it should serve, and
+// is closed when the member has ended for whatever reason.
+func (s *Server) Failed() <-chan error { return s.failed }
+
+// Healthy returns nil while the member can serve reads and writes.
+func (s *Server) Healthy() error {
+	select {
+	case <-s.etcd.Server.StopNotify():
+		return errors.New("embedded etcd has stopped")
+	default:
+	}
+	if s.etcd.Server.Leader() == 0 {
+		return errors.New("embedded etcd has no leader")
+	}
+	for _, alarm := range s.etcd.Server.Alarms() {
+		switch alarm.Alarm {
+		case etcdserverpb.AlarmType_NOSPACE:
+			return fmt.Errorf("embedded etcd in %s takes no writes: its database has reached the quota of %d bytes; delete objects, or raise --embedded-etcd-quota-bytes", s.dataDir, s.etcd.Server.Cfg.QuotaBackendBytes)
+		case etcdserverpb.AlarmType_CORRUPT:
+			return fmt.Errorf("embedded etcd in %s found its data damaged; restore a snapshot into a new directory (epic-apiserver restore)", s.dataDir)
+		case etcdserverpb.AlarmType_NONE:
+		}
+	}
+	return nil
+}
+
+// Stop ends the member: requests in flight are answered, the files are closed,
+// and the data directory is free for another process. It may be called twice.
+func (s *Server) Stop() {
+	s.stop.Do(func() {
+		// Each listener that is closed is reported as a failure of its server.
+		s.level.SetLevel(zapcore.FatalLevel)
+		if s.etcd != nil {
+			s.etcd.Close()
+		}
+		// Closing the file gives up the lock.
+		s.lock.Close() //nolint:errcheck,gosec // nothing is buffered
+	})
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package options
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/pflag"
+
+	"github.com/acnodal/epic/pkg/apiserver/embedetcd"
+)
+
+// minEmbeddedQuota is far above what an empty etcd needs, so that a number
+// given in the wrong unit is noticed.
+const minEmbeddedQuota = 16 << 20
+
+// EmbeddedEtcdOptions says how to run the etcd inside this process.
+type EmbeddedEtcdOptions struct {
+	// DataDir holds the data of the embedded etcd and, in standalone mode, the
+	// certificates.
+	DataDir string
+	// QuotaBytes is the size at which it stops taking writes.
+	QuotaBytes int64
+	// UnsafeNoFsync is for tests and has no flag.
+	UnsafeNoFsync bool
+}
+
+// NewEmbeddedEtcdOptions returns the defaults.
+func NewEmbeddedEtcdOptions() *EmbeddedEtcdOptions {
+	return &EmbeddedEtcdOptions{QuotaBytes: embedetcd.DefaultQuotaBytes}
+}
+
+// AddFlags adds the flags.
+func (o *EmbeddedEtcdOptions) AddFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&o.DataDir, "data-dir", o.DataDir, "")
+	fs.Int64Var(&o.QuotaBytes, "embedded-etcd-quota-bytes", o.QuotaBytes, "")
+}
+
+// Validate checks the values. enabled says whether the embedded etcd is to run.
+func (o *EmbeddedEtcdOptions) Validate(enabled bool) []error {
+	var errs []error
+	if enabled && o.DataDir == "" {
+		errs = append(errs, fmt.Errorf("no storage: name the servers of an etcd with --etcd-servers, or a directory for the embedded one with --data-dir"))
+	}
+	if o.QuotaBytes < minEmbeddedQuota {
+		errs = append(errs, fmt.Errorf("--embedded-etcd-quota-bytes must be at least %d; it is %d", minEmbeddedQuota, o.QuotaBytes))
+	}
+	return errs
+}
+
+// Start runs the embedded etcd.
+func (o *EmbeddedEtcdOptions) Start(ctx context.Context) (*embedetcd.Server, error) {
+	server, err := embedetcd.Start(ctx, embedetcd.Config{DataDir: o.DataDir, QuotaBytes: o.QuotaBytes, UnsafeNoFsync: o.UnsafeNoFsync})
+	if err != nil {
+		return nil, fmt.Errorf("--data-dir: %w", err)
+	}
+	return server, nil
+}

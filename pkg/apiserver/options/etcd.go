@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package options
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+	"go.etcd.io/etcd/client/pkg/v3/transport"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	genericoptions "k8s.io/apiserver/pkg/server/options"
+	serverstorage "k8s.io/apiserver/pkg/server/storage"
+	"k8s.io/apiserver/pkg/storage/storagebackend"
+
+	"github.com/acnodal/epic/pkg/apiserver/pki"
+	"github.com/acnodal/epic/pkg/apiserver/scheme"
+)
+
+const (
+	// DefaultEtcdPrefix is the key under which everything of EPIC lies.
+	DefaultEtcdPrefix = "/epic"
+
+	defaultEtcdStartTimeout = 30 * time.Second
+)
+
+// EtcdOptions says which etcd to use and how. With no servers named, the
+// embedded one of EmbeddedEtcdOptions is used.
+type EtcdOptions struct {
+	*genericoptions.EtcdOptions
+	// StartTimeout bounds the wait for etcd at the start of the server.
+	StartTimeout time.Duration
+}
+
+// NewEtcdOptions returns the defaults.
+func NewEtcdOptions() *EtcdOptions {
+	o := &EtcdOptions{
+		// The codec comes from the storage factory, for each resource.
+		EtcdOptions:  genericoptions.NewEtcdOptions(storagebackend.NewDefaultConfig(DefaultEtcdPrefix, nil)),
+		StartTimeout: defaultEtcdStartTimeout,
+	}
+	o.DefaultStorageMediaType = runtime.ContentTypeProtobuf
+	return o
+}
+
+// AddFlags adds the flags.
+func (o *EtcdOptions) AddFlags(fs *pflag.FlagSet) {
+	addFlagsWithout(fs, o.EtcdOptions.AddFlags,
+		// One connection serves all kinds, since a transaction writes an object
+		// with its claims: no kind can live in another etcd.
+		"etcd-servers-overrides",
+		// There is one backend, and the watch caches size themselves.
+		"storage-backend", "default-watch-cache-size", "watch-cache-sizes",
+		// Objects with an owner would stay for ever without it.
+		"enable-garbage-collector",
+		// Nothing here expires.
+		"lease-reuse-duration-seconds",
+	)
+	fs.DurationVar(&o.StartTimeout, "etcd-start-timeout", o.StartTimeout, "")
+}
+
+// Validate checks the values. embedded says that no etcd server needs to be named.
+func (o *EtcdOptions) Validate(embedded bool) []error {
+	check := *o.EtcdOptions
+	if embedded {
+		check.StorageConfig.Transport.ServerList = []string{"unix:///embedded"}
+	}
+	errs := check.Validate()
+	tp := o.StorageConfig.Transport
+	if (tp.CertFile == "") != (tp.KeyFile == "") {
+		errs = append(errs, errors.New("--etcd-certfile and --etcd-keyfile belong together: set both, or neither"))
+	}
+	for _, server := range tp.ServerList {
+		if !strings.Contains(server, "://") {
+			errs = append(errs, fmt.Errorf("--etcd-servers: %q has no scheme; write http://%s or https://%s", server, server, server))
+		}
+	}
+	if !path.IsAbs(o.StorageConfig.Prefix) || path.Clean(o.StorageConfig.Prefix) == "/" {
+		errs = append(errs, fmt.Errorf("--etcd-prefix must start with a slash and name something, as %s does; it is %q", DefaultEtcdPrefix, o.StorageConfig.Prefix))
+	}
+	if o.StartTimeout <= 0 {
+		errs = append(errs, fmt.Errorf("--etcd-start-timeout must be above 0; it is %s", o.StartTimeout))
+	}
+	return errs
+}
+
+// Check makes sure that the certificates are good and that etcd answers, before
+// anything is built on it.
+func (o *EtcdOptions) Check(ctx context.Context) error {
+	if err := CheckEtcdFiles(o.StorageConfig.Transport); err != nil {
+		return err
+	}
+	return WaitForEtcd(ctx, o.StorageConfig.Transport, o.StartTimeout)
+}
+
+// CheckEtcdFiles makes sure that the certificates for etcd can be used.
+func CheckEtcdFiles(tp storagebackend.TransportConfig) error {
+	if tp.TrustedCAFile != "" {
+		if err := pki.CheckFile("etcd-cafile", tp.TrustedCAFile, time.Now()); err != nil {
+			return err
+		}
+	}
+	if tp.CertFile == "" {
+		return nil
+	}
+	if err := pki.CheckFile("etcd-certfile", tp.CertFile, time.Now()); err != nil {
+		return err
+	}
+	if _, err := tls.LoadX509KeyPair(tp.CertFile, tp.KeyFile); err != nil {
+		return fmt.Errorf("--etcd-certfile and --etcd-keyfile don't make a pair: %w", err)
+	}
+	return nil
+}
+
+// EtcdClientConfig returns what a plain etcd client needs to reach the servers.
+func EtcdClientConfig(tp storagebackend.TransportConfig) (clientv3.Config, error) {
+	cfg := clientv3.Config{
+		Endpoints:   tp.ServerList,
+		DialTimeout: 5 * time.Second,
+		// What etcd's client has to say comes back as an error.
+		Logger: zap.NewNop(),
+	}
+	if tp.CertFile == "" && tp.TrustedCAFile == "" {
+		return cfg, nil
+	}
+	info := transport.TLSInfo{CertFile: tp.CertFile, KeyFile: tp.KeyFile, TrustedCAFile: tp.TrustedCAFile}
+	tlsConfig, err := info.ClientConfig()
+	if err != nil {
+		return cfg, fmt.Errorf("--etcd-certfile, --etcd-keyfile, --etcd-cafile: %w", err)
+	}
+	cfg.TLS = tlsConfig
+	return cfg, nil
+}
+
+// WaitForEtcd returns once one of the servers answers a read, and otherwise,
+// after the timeout, an error that says what each of them answered.
+func WaitForEtcd(ctx context.Context, tp storagebackend.TransportConfig, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	var last []error
+	for {
+		last = last[:0]
+		for _, server := range tp.ServerList {
+			err := askEtcd(ctx, tp, server)
+			if err == nil {
+				return nil
+			}
+			last = append(last, fmt.Errorf("%s: %w", server, err))
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("--etcd-servers: no etcd answered within %s (--etcd-start-timeout): %w; start etcd, or correct the address or the certificates", timeout, errors.Join(last...))
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+}
+
+func askEtcd(ctx context.Context, tp storagebackend.TransportConfig, server string) error {
+	tp.ServerList = []string{server}
+	cfg, err := EtcdClientConfig(tp)
+	if err != nil {
+		return err
+	}
+	client, err := clientv3.New(cfg)
+	if err != nil {
+		return err
+	}
+	defer client.Close() //nolint:errcheck // it was only asked
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	// A linearizable read: a member that has lost its quorum is no etcd.
+	_, err = client.Get(ctx, "epic-start", clientv3.WithCountOnly())
+	return err
+}
+
+// ApplyTo gives the server its storage, health checks and encryption at rest.
+func (o *EtcdOptions) ApplyTo(c *genericapiserver.Config) error {
+	storageConfig := o.StorageConfig
+	storageConfig.StorageObjectCountTracker = c.StorageObjectCountTracker
+	factory := &groupStorageFactory{serverstorage.NewDefaultStorageFactory(
+		storageConfig,
+		o.DefaultStorageMediaType,
+		scheme.Codecs,
+		serverstorage.NewDefaultResourceEncodingConfigForEffectiveVersion(scheme.Scheme, c.EffectiveVersion),
+		serverstorage.NewResourceConfig(),
+		nil,
+	)}
+	if err := o.ApplyWithStorageFactoryTo(factory, c); err != nil {
+		return fmt.Errorf("storage: %w", err)
+	}
+	return nil
+}
+
+// groupStorageFactory puts the API group into the keys, so that an etcd that
+// several API servers share can't confuse their resources.
+type groupStorageFactory struct {
+	*serverstorage.DefaultStorageFactory
+}
+
+// ResourcePrefix implements serverstorage.StorageFactory.
+func (f *groupStorageFactory) ResourcePrefix(resource schema.GroupResource) string {
+	return resource.Group + "/" + resource.Resource
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package options
+
+import (
+	"fmt"
+
+	"github.com/spf13/pflag"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	genericoptions "k8s.io/apiserver/pkg/server/options"
+)
+
+// ObserveOptions says what can be seen of a running server: its audit log, its
+// traces and its profiles.
+type ObserveOptions struct {
+	// Audit writes down who asked for what.
+	Audit *genericoptions.AuditOptions
+	// Traces sends spans to an OpenTelemetry collector.
+	Traces *genericoptions.TracingOptions
+}
+
+// NewObserveOptions returns the defaults.
+func NewObserveOptions() *ObserveOptions {
+	return &ObserveOptions{Audit: genericoptions.NewAuditOptions(), Traces: genericoptions.NewTracingOptions()}
+}
+
+// AddFlags adds the flags to their groups.
+func (o *ObserveOptions) AddFlags(audit, traces *pflag.FlagSet) {
+	o.Audit.AddFlags(audit)
+	o.Traces.AddFlags(traces)
+}
+
+// Validate checks the values.
+func (o *ObserveOptions) Validate() []error {
+	return append(o.Audit.Validate(), o.Traces.Validate()...)
+}
+
+// ApplyTo sets audit and tracing.
+func (o *ObserveOptions) ApplyTo(c *genericapiserver.Config) error {
+	if err := o.Traces.ApplyTo(nil, c); err != nil {
+		return fmt.Errorf("--tracing-config-file: %w", err)
+	}
+	if err := o.Audit.ApplyTo(c); err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package options
+
+import (
+	"errors"
+
+	"github.com/spf13/pflag"
+	genericoptions "k8s.io/apiserver/pkg/server/options"
+	cliflag "k8s.io/component-base/cli/flag"
+	basecompatibility "k8s.io/component-base/compatibility"
+	logsapi "k8s.io/component-base/logs/api/v1"
+)
+
+// Options is the whole command line of the server.
+type Options struct {
+	Standalone *StandaloneOptions
+	Etcd       *EtcdOptions
+	Embedded   *EmbeddedEtcdOptions
+	Serving    *ServingOptions
+	Kube       *KubeOptions
+	Admission  *AdmissionOptions
+	Run        *RunOptions
+	Features   *genericoptions.FeatureOptions
+	Observe    *ObserveOptions
+	Logs       *logsapi.LoggingConfiguration
+
+	registry basecompatibility.ComponentGlobalsRegistry
+}
+
+// NewOptions returns the defaults. The registry holds the versions and feature
+// gates that the flags change.
+func NewOptions(registry basecompatibility.ComponentGlobalsRegistry) (*Options, error) {
+	run, err := NewRunOptions(registry)
+	if err != nil {
+		return nil, err
+	}
+	return &Options{
+		Standalone: NewStandaloneOptions(),
+		Etcd:       NewEtcdOptions(),
+		Embedded:   NewEmbeddedEtcdOptions(),
+		Serving:    NewServingOptions(),
+		Kube:       NewKubeOptions(),
+		Admission:  NewAdmissionOptions(),
+		Run:        run,
+		Features:   genericoptions.NewFeatureOptions(),
+		Observe:    NewObserveOptions(),
+		Logs:       logsapi.NewLoggingConfiguration(),
+		registry:   registry,
+	}, nil
+}
+
+// Flags returns the flags in their groups, in the order in which somebody who
+// sets the server up comes upon them.
+func (o *Options) Flags() cliflag.NamedFlagSets {
+	var fss cliflag.NamedFlagSets
+	o.Standalone.AddFlags(fss.FlagSet("standalone mode"))
+	o.Embedded.AddFlags(fss.FlagSet("embedded etcd"))
+	o.Etcd.AddFlags(fss.FlagSet("storage"))
+	o.Serving.AddFlags(fss.FlagSet("serving"))
+	o.Kube.AddFlags(fss.FlagSet("kube-apiserver"), fss.FlagSet("authentication"), fss.FlagSet("authorization"))
+	o.Admission.AddFlags(fss.FlagSet("admission"))
+	o.Run.AddFlags(fss.FlagSet("requests and shutdown"), fss.FlagSet("versions and features"))
+	o.Features.AddFlags(fss.FlagSet("versions and features"))
+	o.Observe.AddFlags(fss.FlagSet("audit"), fss.FlagSet("tracing"))
+	logsapi.AddFlags(o.Logs, fss.FlagSet("logs"))
+	for _, fs := range fss.FlagSets {
+		fs.VisitAll(describe)
+	}
+	return fss
+}
+
+// EmbedsEtcd says whether the server is to run an etcd of its own.
+func (o *Options) EmbedsEtcd() bool { return len(o.Etcd.StorageConfig.Transport.ServerList) == 0 }
+
+// Complete fills in what follows from other options. fs is the set that was parsed.
+func (o *Options) Complete(fs *pflag.FlagSet) error {
+	o.Kube.Complete()
+	o.Standalone.DefaultBindAddress(fs, o.Serving)
+	if o.Standalone.Enabled {
+		// Flow schemas live in a kube-apiserver. The plain limits on requests
+		// in flight hold instead.
+		o.Features.EnablePriorityAndFairness = false
+	}
+	return o.Run.Complete()
+}
+
+// Validate checks the values and returns all that is wrong with them.
+func (o *Options) Validate() error {
+	var errs []error
+	errs = append(errs, o.Standalone.Validate(o.Embedded.DataDir)...)
+	// A standalone server without its directory has been told so already.
+	errs = append(errs, o.Embedded.Validate(o.EmbedsEtcd() && !o.Standalone.Enabled)...)
+	errs = append(errs, o.Etcd.Validate(o.EmbedsEtcd())...)
+	errs = append(errs, o.Serving.Validate(o.Standalone.Enabled)...)
+	if !o.Standalone.Enabled {
+		errs = append(errs, o.Kube.Validate()...)
+		errs = append(errs, o.Admission.Validate()...)
+	}
+	errs = append(errs, o.Run.Validate()...)
+	errs = append(errs, o.Features.Validate()...)
+	errs = append(errs, o.Observe.Validate()...)
+	return errors.Join(errs...)
+}

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package options
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/server/healthz"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/apiserver"
+	"github.com/acnodal/epic/pkg/apiserver/embedetcd"
+	"github.com/acnodal/epic/pkg/apiserver/pki"
+	"github.com/acnodal/epic/pkg/registry/claims"
+)
+
+// readyTimeout bounds one look at the claims for readyz.
+const readyTimeout = 5 * time.Second
+
+// Server is a server with what belongs to it and outlives it: the connection
+// of the claims, and the embedded etcd.
+type Server struct {
+	// Generic serves the API.
+	Generic *genericapiserver.GenericAPIServer
+	// URL is where a client on this machine reaches it.
+	URL string
+
+	options *Options
+	pki     *pki.Store
+	claims  *claims.Backend
+	etcd    *embedetcd.Server
+}
+
+// NewServer checks the machine, starts the embedded etcd where there is to be
+// one, and builds a server that Run starts. The options must be complete and
+// valid, and are used up: a second server needs new ones.
+func (o *Options) NewServer(ctx context.Context) (server *Server, err error) {
+	s := &Server{options: o}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	// What takes no time comes first, and the port before the storage, so that
+	// a second start of the same command says "port in use" or "directory in
+	// use" within a moment.
+	if err := s.checkFiles(ctx); err != nil {
+		return nil, err
+	}
+	if err := o.Serving.Listen(ctx); err != nil {
+		return nil, err
+	}
+	s.URL = o.Serving.URL()
+	if err := s.startStorage(ctx); err != nil {
+		return nil, err
+	}
+	config, err := s.config()
+	if err != nil {
+		return nil, err
+	}
+	built, err := config.Complete().New()
+	if err != nil {
+		return nil, err
+	}
+	s.Generic = built.GenericAPIServer
+	return s, nil
+}
+
+func (s *Server) checkFiles(ctx context.Context) (err error) {
+	o := s.options
+	if o.Embedded.DataDir != "" {
+		if o.Embedded.DataDir, err = embedetcd.Prepare(o.Embedded.DataDir); err != nil {
+			return fmt.Errorf("--data-dir: %w", err)
+		}
+	}
+	if o.Standalone.Enabled {
+		if s.pki, err = o.Standalone.OpenPKI(ctx, o.Embedded.DataDir, o.Serving); err != nil {
+			return err
+		}
+	} else if err := o.Kube.Check(); err != nil {
+		return err
+	}
+	return o.Serving.Check()
+}
+
+// startStorage brings etcd and the claims up.
+func (s *Server) startStorage(ctx context.Context) (err error) {
+	o := s.options
+	transport := &o.Etcd.StorageConfig.Transport
+	if o.EmbedsEtcd() {
+		if s.etcd, err = o.Embedded.Start(ctx); err != nil {
+			return err
+		}
+		transport.ServerList = []string{s.etcd.Endpoint()}
+	}
+	if err := o.Etcd.Check(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.Etcd.StartTimeout)
+	defer cancel()
+	if s.claims, err = claims.NewBackend(ctx, o.Etcd.StorageConfig); err != nil {
+		return fmt.Errorf("storage under --etcd-prefix %s: %w", o.Etcd.StorageConfig.Prefix, err)
+	}
+	return nil
+}
+
+// config applies the options.
+func (s *Server) config() (*apiserver.Config, error) {
+	o := s.options
+	c := apiserver.NewGenericConfig()
+	if err := o.Run.ApplyTo(&c.Config); err != nil {
+		return nil, err
+	}
+	if err := o.Serving.ApplyTo(&c.Config); err != nil {
+		return nil, err
+	}
+	if err := o.Observe.ApplyTo(&c.Config); err != nil {
+		return nil, err
+	}
+	if err := o.Etcd.ApplyTo(&c.Config); err != nil {
+		return nil, err
+	}
+	config := &apiserver.Config{GenericConfig: c, ExtraConfig: apiserver.ExtraConfig{Claims: s.claims}}
+	apply := s.applyCluster
+	if o.Standalone.Enabled {
+		apply = s.applyStandalone
+	}
+	if err := apply(config); err != nil {
+		return nil, err
+	}
+	s.addHealthChecks(c)
+	return config, nil
+}
+
+func (s *Server) addHealthChecks(c *genericapiserver.RecommendedConfig) {
+	if s.etcd != nil {
+		c.AddHealthChecks(healthz.NamedCheck("embedded-etcd", func(*http.Request) error { return s.etcd.Healthy() }))
+	}
+	c.AddReadyzChecks(healthz.NamedCheck("claim-schema", func(r *http.Request) error {
+		ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+		defer cancel()
+		return s.claims.Ready(ctx)
+	}))
+}
+
+// applyStandalone sets what a server has of its own when there is no cluster.
+func (s *Server) applyStandalone(config *apiserver.Config) error {
+	c := config.GenericConfig
+	if err := s.options.Standalone.ApplyTo(&c.Config, s.pki); err != nil {
+		return err
+	}
+	// There are no namespace objects, so none is ever being deleted.
+	config.ExtraConfig.NamespaceTerminating = func(context.Context, string) (bool, error) { return false, nil }
+	if err := s.options.Features.ApplyTo(&c.Config, nil, nil); err != nil {
+		return fmt.Errorf("features: %w", err)
+	}
+	if err := s.writeKubeconfig(); err != nil {
+		return err
+	}
+	return c.AddPostStartHook("renew-standalone-certificates", func(hook genericapiserver.PostStartHookContext) error {
+		go s.pki.Renew(hook, s.writeKubeconfig)
+		return nil
+	})
+}
+
+func (s *Server) writeKubeconfig() error {
+	path := s.options.Standalone.KubeconfigOut
+	if path == "" {
+		return nil
+	}
+	if err := s.pki.WriteKubeconfig(path, s.URL); err != nil {
+		return fmt.Errorf("--kubeconfig-out: %w", err)
+	}
+	return nil
+}
+
+// applyCluster sets what a server leaves to the cluster that it extends.
+func (s *Server) applyCluster(config *apiserver.Config) error {
+	o, c := s.options, config.GenericConfig
+	if err := o.Kube.ApplyCoreAPI(c); err != nil {
+		return err
+	}
+	if err := o.Kube.ApplyAuth(c); err != nil {
+		return err
+	}
+	kube, err := kubernetes.NewForConfig(c.ClientConfig)
+	if err != nil {
+		return fmt.Errorf("--kubeconfig: %w", err)
+	}
+	dyn, err := dynamic.NewForConfig(c.ClientConfig)
+	if err != nil {
+		return fmt.Errorf("--kubeconfig: %w", err)
+	}
+	if err := o.Features.ApplyTo(&c.Config, kube, c.SharedInformerFactory); err != nil {
+		return fmt.Errorf("--enable-priority-and-fairness: %w", err)
+	}
+	if err := o.Admission.ApplyTo(c, kube, dyn); err != nil {
+		return err
+	}
+	namespaces := c.SharedInformerFactory.Core().V1().Namespaces()
+	config.ExtraConfig.NamespaceTerminating = namespaceTerminating(namespaces.Lister(), kube.CoreV1().Namespaces())
+	return s.addPermissionChecks(c, kube)
+}
+
+// Run serves until ctx ends or the embedded etcd dies, drains, and then closes
+// the storage. It must be called, and once.
+func (s *Server) Run(ctx context.Context) (err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer func() { err = errors.Join(err, s.close()) }()
+	if s.etcd != nil {
+		go func() {
+			if failure, ok := <-s.etcd.Failed(); ok {
+				cancel(failure)
+			}
+		}()
+	}
+	klog.FromContext(ctx).Info("Serving", "url", s.URL, "standalone", s.options.Standalone.Enabled, "etcd", s.options.Etcd.StorageConfig.Transport.ServerList)
+	if err := s.Generic.PrepareRun().RunWithContext(ctx); err != nil {
+		return fmt.Errorf("the server ended: %w", err)
+	}
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+// close releases what a server holds beside its port. By then the API server
+// has answered its last request: first the users of etcd go, then etcd.
+func (s *Server) close() error {
+	var err error
+	if s.claims != nil {
+		err = s.claims.Close()
+	}
+	if s.etcd != nil {
+		s.etcd.Stop()
+	}
+	if s.Generic == nil && s.options.Serving.Listener != nil {
+		s.options.Serving.Listener.Close() //nolint:errcheck,gosec // nothing was served
+	}
+	return err
+}

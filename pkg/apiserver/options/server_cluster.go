@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package options
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	mutatingpolicy "k8s.io/apiserver/pkg/admission/plugin/policy/mutating"
+	validatingpolicy "k8s.io/apiserver/pkg/admission/plugin/policy/validating"
+	"k8s.io/apiserver/pkg/admission/plugin/resourcequota"
+	mutatingwebhook "k8s.io/apiserver/pkg/admission/plugin/webhook/mutating"
+	validatingwebhook "k8s.io/apiserver/pkg/admission/plugin/webhook/validating"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/client-go/kubernetes"
+	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
+	corelisters "k8s.io/client-go/listers/core/v1"
+
+	"github.com/acnodal/epic/pkg/apiserver/readiness"
+)
+
+// namespaceTerminating returns a function that says whether a namespace is
+// being deleted. A yes from the cache is good for ever. A no may be a moment
+// old, and a wrong one would refuse a deletion that the namespace waits for, so
+// the kube-apiserver is asked then; a deletion that is about to be refused is
+// rare.
+func namespaceTerminating(lister corelisters.NamespaceLister, client coreclient.NamespaceInterface) func(context.Context, string) (bool, error) {
+	return func(ctx context.Context, name string) (bool, error) {
+		if cached, err := lister.Get(name); err == nil && terminating(cached) {
+			return true, nil
+		}
+		live, err := client.Get(ctx, name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return true, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("can't see whether namespace %s is being deleted: %w", name, err)
+		}
+		return terminating(live), nil
+	}
+}
+
+func terminating(ns *corev1.Namespace) bool {
+	return ns.DeletionTimestamp != nil || ns.Status.Phase == corev1.NamespaceTerminating
+}
+
+// needs says which permissions the options ask for.
+func (o *Options) needs() readiness.Needs {
+	auth := o.Kube.Authentication
+	return readiness.Needs{
+		AuthReader:          !auth.SkipInClusterLookup && (auth.ClientCert.ClientCA == "" || auth.RequestHeader.ClientCAFile == ""),
+		TokenReview:         true,
+		AccessReview:        true,
+		PriorityAndFairness: o.Features.EnablePriorityAndFairness,
+		MutatingWebhook:     o.Admission.Enabled(mutatingwebhook.PluginName),
+		ValidatingWebhook:   o.Admission.Enabled(validatingwebhook.PluginName),
+		MutatingPolicy:      o.Admission.Enabled(mutatingpolicy.PluginName),
+		ValidatingPolicy:    o.Admission.Enabled(validatingpolicy.PluginName),
+		ResourceQuota:       o.Admission.Enabled(resourcequota.PluginName),
+	}
+}
+
+// addPermissionChecks makes readyz name each permission that is missing.
+func (s *Server) addPermissionChecks(c *genericapiserver.RecommendedConfig, kube kubernetes.Interface) error {
+	checker := readiness.NewChecker(kube.AuthorizationV1().SelfSubjectAccessReviews(), readiness.Permissions(s.options.needs()))
+	c.AddReadyzChecks(checker.HealthChecks()...)
+	return c.AddPostStartHook("check-permissions", func(hook genericapiserver.PostStartHookContext) error {
+		go checker.Run(hook)
+		return nil
+	})
+}

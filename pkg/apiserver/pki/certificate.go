@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pki
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"time"
+
+	"k8s.io/client-go/util/cert"
+	"k8s.io/client-go/util/keyutil"
+)
+
+// backdate makes a new certificate valid for a client whose clock is a little late.
+const backdate = 5 * time.Minute
+
+// issued is a certificate with its key, parsed and in PEM.
+type issued struct {
+	cert    *x509.Certificate
+	key     crypto.Signer
+	certPEM []byte
+	keyPEM  []byte
+}
+
+// load parses a pair. It returns nil where the pair is missing, can't be
+// parsed, or does not belong together: all three are answered by a new pair.
+func load(p pair) (*issued, error) {
+	certPEM, keyPEM, err := p.read()
+	if err != nil || certPEM == nil {
+		return nil, err
+	}
+	parsed, err := tls.X509KeyPair(certPEM, keyPEM)
+	if err != nil {
+		return nil, nil //nolint:nilerr // see above
+	}
+	signer, ok := parsed.PrivateKey.(crypto.Signer)
+	if !ok {
+		return nil, nil
+	}
+	return &issued{cert: parsed.Leaf, key: signer, certPEM: certPEM, keyPEM: keyPEM}, nil
+}
+
+// fresh says whether more than a third of the certificate's life is left.
+func (i *issued) fresh(now time.Time) bool {
+	life := i.cert.NotAfter.Sub(i.cert.NotBefore)
+	return now.After(i.cert.NotBefore) && now.Before(i.cert.NotAfter.Add(-life/3))
+}
+
+// covers says whether the certificate has each of the names and addresses.
+func (i *issued) covers(names []string, addresses []net.IP) bool {
+	for _, name := range names {
+		if i.cert.VerifyHostname(name) != nil {
+			return false
+		}
+	}
+	for _, address := range addresses {
+		if i.cert.VerifyHostname(address.String()) != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// issue makes a key and a certificate for it from the template, signed by
+// signer, or by itself where signer is nil.
+func issue(template *x509.Certificate, signer *issued, now time.Time, life time.Duration) (*issued, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("can't make a key: %w", err)
+	}
+	// 127 bits: positive, and at most 20 bytes as RFC 5280 asks.
+	template.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return nil, fmt.Errorf("can't make a serial number: %w", err)
+	}
+	template.NotBefore = now.Add(-backdate)
+	template.NotAfter = now.Add(life)
+	template.BasicConstraintsValid = true
+
+	parent, parentKey := template, crypto.Signer(key)
+	if signer != nil {
+		parent, parentKey = signer.cert, signer.key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), parentKey)
+	if err != nil {
+		return nil, fmt.Errorf("can't sign the certificate of %s: %w", template.Subject, err)
+	}
+	parsed, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
+	}
+	keyPEM, err := keyutil.MarshalPrivateKeyToPEM(key)
+	if err != nil {
+		return nil, err
+	}
+	return &issued{
+		cert:    parsed,
+		key:     key,
+		certPEM: pem.EncodeToMemory(&pem.Block{Type: cert.CertificateBlockType, Bytes: der}),
+		keyPEM:  keyPEM,
+	}, nil
+}
+
+func authorityTemplate() *x509.Certificate {
+	return &x509.Certificate{
+		Subject:  pkix.Name{CommonName: "epic-standalone-ca"},
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+		IsCA:     true,
+		// It signs end entities only.
+		MaxPathLenZero: true,
+	}
+}
+
+func servingTemplate(names []string, addresses []net.IP) *x509.Certificate {
+	return &x509.Certificate{
+		Subject:     pkix.Name{CommonName: "epic-apiserver"},
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		DNSNames:    names,
+		IPAddresses: addresses,
+	}
+}
+
+func clientTemplate(user string, groups ...string) *x509.Certificate {
+	return &x509.Certificate{
+		Subject:     pkix.Name{CommonName: user, Organization: groups},
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+}

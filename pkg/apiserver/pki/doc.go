@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package pki makes and keeps the certificates of a standalone server: an
+// authority, the serving certificate, and an administrator's client certificate.
+//
+// It is for an installation with no cluster to ask for certificates. It issues
+// nothing for anybody else and revokes nothing: to lock an administrator out,
+// remove the files and start again.
+package pki

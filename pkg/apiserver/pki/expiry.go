@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pki
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"k8s.io/client-go/util/cert"
+)
+
+// CheckFile says what keeps the first certificate of a PEM file from being
+// used now: it is missing, is no certificate, has expired or is not valid yet.
+// flag names the option that the file came from.
+//
+// The TLS libraries load an expired certificate without a word, and what the
+// other side then says does not name the file.
+func CheckFile(flag, file string, now time.Time) error {
+	content, err := os.ReadFile(file) //nolint:gosec // the operator names the file
+	if err != nil {
+		return fmt.Errorf("--%s: can't read the certificate: %w", flag, err)
+	}
+	certs, err := cert.ParseCertsPEM(content)
+	if err != nil {
+		return fmt.Errorf("--%s: %s holds no certificate in PEM format: %w", flag, file, err)
+	}
+	leaf := certs[0]
+	if now.After(leaf.NotAfter) {
+		return fmt.Errorf("--%s: the certificate in %s (%s) expired on %s; renew it and start again", flag, file, leaf.Subject, leaf.NotAfter.UTC().Format(time.RFC3339))
+	}
+	if now.Before(leaf.NotBefore) {
+		return fmt.Errorf("--%s: the certificate in %s (%s) is not valid before %s; check the clock of this machine, or use another certificate", flag, file, leaf.Subject, leaf.NotBefore.UTC().Format(time.RFC3339))
+	}
+	return nil
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pki
+
+import (
+	"fmt"
+
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/clientcmd/api"
+)
+
+// kubeconfigName names the cluster, the user and the context.
+const kubeconfigName = "epic"
+
+// kubeconfig returns a kubeconfig that has all it needs within itself, so that
+// it can be copied elsewhere.
+func kubeconfig(server string, ca, cert, key []byte) ([]byte, error) {
+	config := api.NewConfig()
+	config.Clusters[kubeconfigName] = &api.Cluster{Server: server, CertificateAuthorityData: ca}
+	config.AuthInfos[AdminUser] = &api.AuthInfo{ClientCertificateData: cert, ClientKeyData: key}
+	config.Contexts[kubeconfigName] = &api.Context{Cluster: kubeconfigName, AuthInfo: AdminUser}
+	config.CurrentContext = kubeconfigName
+	content, err := clientcmd.Write(*config)
+	if err != nil {
+		return nil, fmt.Errorf("can't encode the kubeconfig: %w", err)
+	}
+	return content, nil
+}

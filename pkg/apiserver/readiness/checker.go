@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package readiness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiserver/pkg/server/healthz"
+	authorizationclient "k8s.io/client-go/kubernetes/typed/authorization/v1"
+	"k8s.io/klog/v2"
+)
+
+const (
+	// whileMissing is short, since somebody is probably mending the role.
+	whileMissing = 5 * time.Second
+	// whileComplete notices a role that is changed under a running server.
+	whileComplete = 2 * time.Minute
+	// askTimeout bounds one question.
+	askTimeout = 10 * time.Second
+)
+
+var errNotAsked = errors.New("the kube-apiserver has not been asked yet")
+
+// Checker knows which of a server's permissions it has.
+type Checker struct {
+	reviews     authorizationclient.SelfSubjectAccessReviewInterface
+	permissions []Permission
+
+	mu      sync.Mutex
+	results []error
+}
+
+// NewChecker returns a checker that has not asked yet.
+func NewChecker(reviews authorizationclient.SelfSubjectAccessReviewInterface, permissions []Permission) *Checker {
+	c := &Checker{reviews: reviews, permissions: permissions, results: make([]error, len(permissions))}
+	for i := range c.results {
+		c.results[i] = errNotAsked
+	}
+	return c
+}
+
+// HealthChecks returns a check for each permission. They answer from what Run
+// has found, so that frequent probes cost the kube-apiserver nothing.
+func (c *Checker) HealthChecks() []healthz.HealthChecker {
+	checks := make([]healthz.HealthChecker, len(c.permissions))
+	for i, p := range c.permissions {
+		checks[i] = healthz.NamedCheck(p.CheckName(), func(*http.Request) error {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.results[i]
+		})
+	}
+	return checks
+}
+
+// Run asks about all permissions again and again until ctx ends.
+func (c *Checker) Run(ctx context.Context) {
+	for {
+		pause := whileComplete
+		if !c.ask(ctx) {
+			pause = whileMissing
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+// ask asks about each permission and says whether all are there. What changed
+// since the last time is logged.
+func (c *Checker) ask(ctx context.Context) bool {
+	logger := klog.FromContext(ctx)
+	complete := true
+	for i, p := range c.permissions {
+		err := c.askOne(ctx, p)
+		complete = complete && err == nil
+		c.mu.Lock()
+		before := c.results[i]
+		c.results[i] = err
+		c.mu.Unlock()
+		switch {
+		case err != nil && (before == nil || before.Error() != err.Error()):
+			logger.Error(err, "A permission is missing", "permission", p.String())
+		case err == nil && before != nil && !errors.Is(before, errNotAsked):
+			logger.Info("A permission that was missing is there now", "permission", p.String())
+		}
+	}
+	return complete
+}
+
+func (c *Checker) askOne(ctx context.Context, p Permission) error {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	review, err := c.reviews.Create(ctx, p.review(), metav1.CreateOptions{})
+	if err != nil {
+		return fmt.Errorf("can't ask the kube-apiserver whether this server may %s: %w", p, err)
+	}
+	if !review.Status.Allowed {
+		return p.missing()
+	}
+	return nil
+}

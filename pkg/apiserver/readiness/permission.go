@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package readiness
+
+import (
+	"fmt"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+)
+
+// Permission is one verb on one resource.
+type Permission struct {
+	// Verb, Group, Resource and Subresource are as in a role's rule.
+	Verb, Group, Resource, Subresource string
+	// Namespace is empty for a permission in all namespaces, or for a resource
+	// that has none.
+	Namespace string
+	// Name limits the permission to one object.
+	Name string
+	// Reason says what the server does with it.
+	Reason string
+}
+
+// String reads like a rule: list namespaces, update resourcequotas/status.
+func (p Permission) String() string {
+	s := p.Verb + " " + p.Resource
+	if p.Group != "" {
+		s += "." + p.Group
+	}
+	if p.Subresource != "" {
+		s += "/" + p.Subresource
+	}
+	if p.Name != "" {
+		s += " " + p.Name
+	}
+	if p.Namespace != "" {
+		s += " in namespace " + p.Namespace
+	}
+	return s
+}
+
+// CheckName is the name of the permission's check under /readyz.
+func (p Permission) CheckName() string {
+	s := "permission-" + p.Verb + "-" + p.Resource
+	if p.Subresource != "" {
+		s += "-" + p.Subresource
+	}
+	if p.Group != "" {
+		s += "." + p.Group
+	}
+	return s
+}
+
+func (p Permission) review() *authorizationv1.SelfSubjectAccessReview {
+	return &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
+		ResourceAttributes: &authorizationv1.ResourceAttributes{
+			Verb: p.Verb, Group: p.Group, Version: "*", Resource: p.Resource, Subresource: p.Subresource,
+			Namespace: p.Namespace, Name: p.Name,
+		},
+	}}
+}
+
+func (p Permission) missing() error {
+	return fmt.Errorf("this server's service account may not %s, which it needs to %s; add the rule to its role (see the RBAC manifest of the release)", p, p.Reason)
+}
+
+// Needs says which optional parts of the server are on.
+type Needs struct {
+	// AuthReader: it reads the front proxy's authority from the cluster.
+	AuthReader bool
+	// TokenReview and AccessReview: it asks who somebody is and what they may do.
+	TokenReview, AccessReview bool
+	// PriorityAndFairness: it queues requests by the cluster's flow schemas.
+	PriorityAndFairness bool
+	// The webhooks, the policies and ResourceQuota are admission plugins.
+	MutatingWebhook, ValidatingWebhook              bool
+	MutatingPolicy, ValidatingPolicy, ResourceQuota bool
+}
+
+const (
+	admissionGroup   = "admissionregistration.k8s.io"
+	flowcontrolGroup = "flowcontrol.apiserver.k8s.io"
+)
+
+// Permissions returns the exact list for those needs. The RBAC manifest grants
+// this and no more.
+func Permissions(n Needs) []Permission {
+	var out []Permission
+	add := func(reason, group, resource string, verbs ...string) {
+		for _, verb := range verbs {
+			out = append(out, Permission{Verb: verb, Group: group, Resource: resource, Reason: reason})
+		}
+	}
+	if n.TokenReview {
+		add("ask who sent a request", "authentication.k8s.io", "tokenreviews", "create")
+	}
+	if n.AccessReview {
+		add("ask what the sender of a request may do", "authorization.k8s.io", "subjectaccessreviews", "create")
+	}
+	if n.AuthReader {
+		for _, verb := range []string{"get", "list", "watch"} {
+			out = append(out, Permission{
+				Verb: verb, Resource: "configmaps", Namespace: "kube-system", Name: "extension-apiserver-authentication",
+				Reason: "know whose front proxy to trust (Role extension-apiserver-authentication-reader)",
+			})
+		}
+	}
+	// Also read outside admission: the deletion of a whole namespace may
+	// remove what a deletion of one object may not.
+	add("see which namespaces are there and which are being deleted", "", "namespaces", "get", "list", "watch")
+	if n.MutatingWebhook {
+		add("call the cluster's webhooks", admissionGroup, "mutatingwebhookconfigurations", "list", "watch")
+	}
+	if n.ValidatingWebhook {
+		add("call the cluster's webhooks", admissionGroup, "validatingwebhookconfigurations", "list", "watch")
+	}
+	if n.MutatingPolicy {
+		add("apply the cluster's admission policies", admissionGroup, "mutatingadmissionpolicies", "list", "watch")
+		add("apply the cluster's admission policies", admissionGroup, "mutatingadmissionpolicybindings", "list", "watch")
+	}
+	if n.ValidatingPolicy {
+		add("apply the cluster's admission policies", admissionGroup, "validatingadmissionpolicies", "list", "watch")
+		add("apply the cluster's admission policies", admissionGroup, "validatingadmissionpolicybindings", "list", "watch")
+	}
+	if n.ResourceQuota {
+		add("keep the object quotas of namespaces", "", "resourcequotas", "get", "list", "watch")
+		out = append(out, Permission{
+			Verb: "update", Resource: "resourcequotas", Subresource: "status",
+			Reason: "count what it admits against the quotas of namespaces",
+		})
+	}
+	if n.PriorityAndFairness {
+		add("queue requests fairly", flowcontrolGroup, "flowschemas", "list", "watch")
+		add("queue requests fairly", flowcontrolGroup, "prioritylevelconfigurations", "list", "watch")
+		out = append(out, Permission{
+			Verb: "patch", Group: flowcontrolGroup, Resource: "flowschemas", Subresource: "status",
+			Reason: "report flow schemas that refer to nothing",
+		})
+	}
+	return out
+}

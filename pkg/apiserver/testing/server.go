@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package testing starts EPIC API servers inside the process of a test: real
+// ones, with an etcd and certificates of their own, on a free port.
+//
+// It offers no fakes. A test that wants no server at all tests a smaller
+// package.
+package testing
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+	"k8s.io/apiserver/pkg/util/compatibility"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	basecompatibility "k8s.io/component-base/compatibility"
+	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/apiserver/options"
+)
+
+const (
+	// readyTimeout is generous, for a machine that does much else.
+	readyTimeout = time.Minute
+	stopTimeout  = time.Minute
+)
+
+// TestServer is a server that runs in this process.
+type TestServer struct {
+	// Config is the administrator's: who uses it may do everything. It has no
+	// rate limit.
+	Config *rest.Config
+	// Kubeconfig is a file with the same, for kubectl.
+	Kubeconfig string
+	// DataDir holds the server's data and certificates.
+	DataDir string
+
+	cancel context.CancelFunc
+	done   chan error
+	err    error
+}
+
+// StartTestServer starts a standalone server and stops it at the end of the
+// test. Flags come on top of those that make it standalone and may replace
+// them; with --data-dir, the server finds what another one left there.
+func StartTestServer(t testing.TB, flags ...string) *TestServer {
+	t.Helper()
+	s, err := Start(t, flags...)
+	if err != nil {
+		t.Fatalf("The server did not start: %v", err)
+	}
+	return s
+}
+
+// Start is StartTestServer for tests in which the start may fail.
+func Start(t testing.TB, flags ...string) (*TestServer, error) {
+	t.Helper()
+	o, err := parse(append([]string{"--standalone", "--secure-port=0", "--shutdown-watch-termination-grace-period=2s"}, flags...), func() string { return shortTempDir(t) })
+	if err != nil {
+		return nil, err
+	}
+	// A test's data need not survive a power cut.
+	o.Embedded.UnsafeNoFsync = true
+	s := &TestServer{DataDir: o.Embedded.DataDir, Kubeconfig: o.Standalone.KubeconfigOut, done: make(chan error, 1)}
+
+	var ctx context.Context
+	ctx, s.cancel = context.WithCancel(klog.NewContext(context.Background(), klog.Background()))
+	server, err := o.NewServer(ctx)
+	if err != nil {
+		s.cancel()
+		return nil, err
+	}
+	go func() { s.done <- server.Run(ctx) }()
+	t.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			t.Errorf("The server did not stop well: %v", err)
+		}
+	})
+
+	if s.Config, err = clientcmd.BuildConfigFromFlags("", s.Kubeconfig); err != nil {
+		return nil, err
+	}
+	s.Config.QPS = -1
+	return s, s.waitReady(server.URL)
+}
+
+// parse turns flags into options that share no feature gate and no version with
+// another server of this process.
+func parse(flags []string, tempDir func() string) (*options.Options, error) {
+	registry := basecompatibility.NewComponentGlobalsRegistry()
+	if err := registry.Register(basecompatibility.DefaultKubeComponent, compatibility.DefaultBuildEffectiveVersion(), utilfeature.DefaultMutableFeatureGate.DeepCopy()); err != nil {
+		return nil, err
+	}
+	o, err := options.NewOptions(registry)
+	if err != nil {
+		return nil, err
+	}
+	fs := pflag.NewFlagSet("epic-apiserver", pflag.ContinueOnError)
+	for _, group := range o.Flags().FlagSets {
+		fs.AddFlagSet(group)
+	}
+	if err := fs.Parse(flags); err != nil {
+		return nil, err
+	}
+	if o.Embedded.DataDir == "" {
+		o.Embedded.DataDir = tempDir()
+	}
+	if o.Standalone.KubeconfigOut == "" {
+		o.Standalone.KubeconfigOut = filepath.Join(o.Embedded.DataDir, "kubeconfig")
+	}
+	if err := o.Complete(fs); err != nil {
+		return nil, err
+	}
+	return o, o.Validate()
+}
+
+// shortTempDir is a directory for one test. The name that testing gives may be
+// too long for a socket in it.
+func shortTempDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "epic-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// It goes after the server, which is cleaned up later and so runs earlier.
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Errorf("The data directory can't be removed: %v", err)
+		}
+	})
+	return dir
+}
+
+func (s *TestServer) waitReady(url string) error {
+	client, err := rest.HTTPClientFor(s.Config)
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdleConnections()
+	deadline := time.After(readyTimeout)
+	for {
+		response, err := client.Get(url + "/readyz")
+		if err == nil {
+			response.Body.Close() //nolint:errcheck,gosec // the status is all that counts
+			if response.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-deadline:
+			return context.DeadlineExceeded
+		case s.err = <-s.done:
+			close(s.done)
+			return s.err
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// Stop ends the server, as SIGTERM does, and waits until its data directory is
+// free. It may be called again.
+func (s *TestServer) Stop() error {
+	s.cancel()
+	select {
+	case err, ok := <-s.done:
+		if ok {
+			s.err = err
+			close(s.done)
+		}
+		return s.err
+	case <-time.After(stopTimeout):
+		return context.DeadlineExceeded
+	}
+}
