@@ -13,6 +13,8 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/klog/v2"
 )
 
 // ProblemType says how objects and claims differ.
@@ -276,4 +278,19 @@ func (a *audit) each(ctx context.Context, folder string, f func(*mvccpb.KeyValue
 		}
 		key = string(resp.Kvs[len(resp.Kvs)-1].Key) + "\x00"
 	}
+}
+
+// RunAudits audits now and then every interval until ctx ends, and logs what it
+// finds. Audits that can't be done are logged and tried again.
+func (b *Backend) RunAudits(ctx context.Context, interval time.Duration) {
+	wait.JitterUntilWithContext(ctx, func(ctx context.Context) {
+		r, err := b.Audit(ctx)
+		switch {
+		case ctx.Err() != nil:
+		case err != nil:
+			klog.FromContext(ctx).Error(err, "Could not compare objects and claims")
+		case len(r.Problems) > 0:
+			klog.FromContext(ctx).Error(nil, "Objects and claims differ", "problems", len(r.Problems), "first", r.Problems[0].Message, "revision", r.Revision)
+		}
+	}, interval, 0.1, true)
 }

@@ -64,6 +64,7 @@ func NewBackend(ctx context.Context, cfg storagebackend.Config) (*Backend, error
 		c := etcd3.StartCompactorPerEndpoint(client.Client, cfg.CompactionInterval)
 		b.compactor, b.stop = c, c.Stop
 	}
+	poolMetrics.backend.Store(b)
 	return b, nil
 }
 
@@ -131,6 +132,7 @@ func (b *Backend) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	b.stop()
+	poolMetrics.backend.CompareAndSwap(b, nil)
 	return errors.Join(b.allocator.close(ctx), b.client.Close())
 }
 

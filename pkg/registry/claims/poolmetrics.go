@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package claims
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"k8s.io/component-base/metrics"
+	"k8s.io/component-base/metrics/legacyregistry"
+	"k8s.io/klog/v2"
+)
+
+// scrapeTimeout bounds how long a scrape waits for etcd.
+const scrapeTimeout = 2 * time.Second
+
+// PoolUse is how much of a pool is in use.
+type PoolUse struct {
+	HeldPool
+	// Size and InUse are numbers of addresses. Size is at most 1<<62.
+	Size, InUse uint64
+}
+
+// PoolUse counts the addresses in use of every pool.
+func (b *Backend) PoolUse(ctx context.Context) ([]PoolUse, error) {
+	pools, err := newPlan(b, true).Pools(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]PoolUse, 0, len(pools))
+	for _, p := range pools {
+		first, end := p.keyRange(b.layout)
+		resp, err := b.client.Get(ctx, first, clientv3.WithRange(end), clientv3.WithCountOnly())
+		if err != nil {
+			return nil, fmt.Errorf("count the addresses in use: %w", err)
+		}
+		out = append(out, PoolUse{HeldPool: p, Size: p.Size(), InUse: uint64(resp.Count)}) //nolint:gosec // a count
+	}
+	return out, nil
+}
+
+// poolCollector shows the use of pools at each scrape: of the backend that was
+// made last, since a process has one.
+type poolCollector struct {
+	metrics.BaseStableCollector
+	backend atomic.Pointer[Backend]
+}
+
+var (
+	poolSize = metrics.NewDesc("epic_address_pool_size",
+		"Addresses in a pool of a service prefix.", []string{"prefix", "pool"}, nil, metrics.ALPHA, "")
+	poolInUse = metrics.NewDesc("epic_address_pool_addresses_in_use",
+		"Addresses of a pool that load balancers and gateway proxies hold.", []string{"prefix", "pool"}, nil, metrics.ALPHA, "")
+
+	poolMetrics = &poolCollector{}
+)
+
+func init() { legacyregistry.CustomMustRegister(poolMetrics) }
+
+// DescribeWithStability implements metrics.StableCollector.
+func (c *poolCollector) DescribeWithStability(ch chan<- *metrics.Desc) {
+	ch <- poolSize
+	ch <- poolInUse
+}
+
+// CollectWithStability implements metrics.StableCollector.
+func (c *poolCollector) CollectWithStability(ch chan<- metrics.Metric) {
+	b := c.backend.Load()
+	if b == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
+	defer cancel()
+	pools, err := b.PoolUse(ctx)
+	if err != nil {
+		klog.FromContext(ctx).Error(err, "Could not count the addresses in use")
+		return
+	}
+	for _, p := range pools {
+		ch <- metrics.NewLazyConstMetric(poolSize, metrics.GaugeValue, float64(p.Size), p.Owner.Name, p.String())
+		ch <- metrics.NewLazyConstMetric(poolInUse, metrics.GaugeValue, float64(p.InUse), p.Owner.Name, p.String())
+	}
+}
