@@ -34,7 +34,7 @@ func addDefaultingFuncs(scheme *runtime.Scheme) error {
 
 // SetDefaults_EPICNodeBase names the usual network interface.
 func SetDefaults_EPICNodeBase(base *EPICNodeBase) {
-	if base.GUEIngressNICs == nil {
+	if len(base.GUEIngressNICs) == 0 {
 		base.GUEIngressNICs = []string{defaultIngressNIC}
 	}
 }
