@@ -130,6 +130,9 @@ func (s *Server) etcdConfig(logger klog.Logger, cfg Config) *embed.Config {
 	if c.QuotaBackendBytes == 0 {
 		c.QuotaBackendBytes = DefaultQuotaBytes
 	}
+	// With nobody to lose touch with, a member may call its election early: a
+	// start takes a third of a second instead of one.
+	c.TickMs, c.ElectionMs = 50, 250
 	c.UnsafeNoFsync = cfg.UnsafeNoFsync
 	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(newLogger(logger, s.level))
 	return c

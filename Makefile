@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+
+# The front door. "make" lists what there is; each target says in one line what
+# it does. What a target does is in hack/, so that it can be run without make.
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# Generated code is formatted by its generators.
+GO_SOURCES = $$(git ls-files --cached --others --exclude-standard '*.go' | grep -v -E 'zz_generated|\.pb\.go$$|^pkg/generated/')
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build the server and kubectl into bin/
+	go build -o bin/epic-apiserver ./cmd/apiserver
+	go build -C hack/tools/kubectl -o "$(CURDIR)/bin/kubectl" .
+
+.PHONY: run
+run: build ## Serve the API alone, with samples, until Ctrl-C; data stays in .epic/
+	@hack/run.sh
+
+.PHONY: test
+test: build ## Run all tests
+	@hack/test.sh ./...
+
+.PHONY: bench
+bench: ## Run the benchmarks
+	go test -run='^$$' -bench=. -timeout=60m ./...
+
+.PHONY: generate
+generate: ## Generate code from the types in pkg/apis
+	hack/update-codegen.sh
+
+.PHONY: verify
+verify: ## Check what a reviewer should not have to: generated code, format, lint
+	@hack/verify.sh
+
+.PHONY: lint
+lint: ## Run the linters
+	go tool -modfile=hack/tools/lint/go.mod golangci-lint run ./...
+
+.PHONY: fmt
+fmt: ## Format the Go sources
+	@gofmt -w $(GO_SOURCES)
+
+.PHONY: clean
+clean: ## Remove what was built; data in .epic/ stays
+	rm -rf bin
