@@ -8,12 +8,19 @@ package openapi
 import (
 	"maps"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/kube-openapi/pkg/common"
 	"k8s.io/kube-openapi/pkg/validation/spec"
 	gatewayopenapi "sigs.k8s.io/gateway-api/pkg/generated/openapi"
 
 	"github.com/acnodal/epic/pkg/generated/openapi"
+)
+
+const (
+	// objectReferenceName is the name by which an endpoint refers to its target's
+	// type.
+	objectReferenceName = "k8s.io/api/core/v1.ObjectReference"
+	// gatewayModels begins the names of the Gateway API's types.
+	gatewayModels = "sigs.k8s.io/gateway-api/apis/v1."
 )
 
 // GetOpenAPIDefinitions returns a definition for every type that is served and
@@ -23,8 +30,26 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 	// Where both describe a type, ours is made from the version that we build
 	// with.
 	maps.Copy(definitions, openapi.GetOpenAPIDefinitions(ref))
-	definitions[corev1.ObjectReference{}.OpenAPIModelName()] = objectReference()
+	definitions[objectReferenceName] = objectReference()
+	describe(definitions, gatewayModels+"TLSPortConfig", "TLSPortConfig is the TLS settings of one port.", nil)
+	describe(definitions, gatewayModels+"Fraction", "Fraction is a part of a whole.", map[string]string{
+		"numerator":   "How many parts of the whole.",
+		"denominator": "How many parts make the whole. Default: 100.",
+	})
 	return definitions
+}
+
+// describe adds what the Gateway API's own definitions leave unsaid, so that
+// kubectl explain has a word about every field.
+func describe(definitions map[string]common.OpenAPIDefinition, name, description string, fields map[string]string) {
+	definition := definitions[name]
+	definition.Schema.Description = description
+	for field, description := range fields {
+		property := definition.Schema.Properties[field]
+		property.Description = description
+		definition.Schema.Properties[field] = property
+	}
+	definitions[name] = definition
 }
 
 // objectReference describes the type of an endpoint's targetRef. It is the only
