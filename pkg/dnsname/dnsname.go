@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package dnsname makes the DNS names of proxies from the templates of their
+// service groups.
+//
+// A template is text with plain fields, such as {{.LBName}}.example.com, and
+// nothing else that Go's templates know: no functions, no pipelines, no
+// conditions. A tenant writes the template and the server runs it, so it must
+// not be possible to make the server work hard by it.
+package dnsname
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"text/template/parse"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// MaxTemplateLength is how long a template may be. A name has at most 253
+// characters, and the longest field's name is shorter than that of a label.
+const MaxTemplateLength = 1024
+
+// DNSParams are the values of a template's fields. Those that a proxy does not
+// have are empty.
+type DNSParams struct {
+	// LBName is the name of the load balancer or the gateway proxy.
+	LBName string
+	// LBSGName is the name of its service group.
+	LBSGName string
+	// PureLBServiceName is the display name of a load balancer.
+	PureLBServiceName string
+	// ClusterServiceName is the display name of a gateway proxy.
+	ClusterServiceName string
+	// ClusterServiceNS is the namespace of the Gateway in the tenant's cluster.
+	ClusterServiceNS string
+	// Account is the name of the account.
+	Account string
+	// IPAddress is the public address. Its dots and colons become dashes.
+	IPAddress string
+}
+
+// SampleParams has a value for every field, to try a template with.
+var SampleParams = DNSParams{
+	LBName:             "lb",
+	LBSGName:           "group",
+	PureLBServiceName:  "service",
+	ClusterServiceName: "service",
+	ClusterServiceNS:   "namespace",
+	Account:            "account",
+	IPAddress:          "192.0.2.1",
+}
+
+// fields are the names of a template's fields, in the order in which messages
+// list them.
+var fields = []string{"LBName", "LBSGName", "PureLBServiceName", "ClusterServiceName", "ClusterServiceNS", "Account", "IPAddress"}
+
+func (p DNSParams) value(field string) string {
+	switch field {
+	case "LBName":
+		return p.LBName
+	case "LBSGName":
+		return p.LBSGName
+	case "PureLBServiceName":
+		return p.PureLBServiceName
+	case "ClusterServiceName":
+		return p.ClusterServiceName
+	case "ClusterServiceNS":
+		return p.ClusterServiceNS
+	case "Account":
+		return p.Account
+	case "IPAddress":
+		return strings.NewReplacer(".", "-", ":", "-").Replace(p.IPAddress)
+	}
+	return ""
+}
+
+// RenderDNSName fills a template in. DNS does not tell upper case from lower,
+// so the name is in lower case. It is an error if the template has anything but
+// text and the fields of DNSParams, if a field that it uses is empty, or if the
+// result is no DNS name.
+func RenderDNSName(template string, params DNSParams) (string, error) {
+	parts, err := parseTemplate(template)
+	if err != nil {
+		return "", err
+	}
+	var name strings.Builder
+	for _, p := range parts {
+		if p.field == "" {
+			name.WriteString(p.text)
+			continue
+		}
+		value := params.value(p.field)
+		if value == "" {
+			return "", fmt.Errorf("{{.%s}} has no value here: use another field, or give the object one", p.field)
+		}
+		name.WriteString(value)
+	}
+	out := strings.ToLower(name.String())
+	if msgs := validation.IsDNS1123Subdomain(out); len(msgs) > 0 {
+		return "", fmt.Errorf("makes %q, which is no DNS name: %s", shorten(out), strings.Join(msgs, "; "))
+	}
+	for label := range strings.SplitSeq(out, ".") {
+		if len(label) > validation.DNS1123LabelMaxLength {
+			return "", fmt.Errorf("makes %q, in which %q is longer than the %d characters that DNS allows between dots",
+				shorten(out), shorten(label), validation.DNS1123LabelMaxLength)
+		}
+	}
+	return out, nil
+}
+
+// part is a piece of a template: text, or the name of a field.
+type part struct{ text, field string }
+
+func parseTemplate(template string) ([]part, error) {
+	if len(template) > MaxTemplateLength {
+		return nil, fmt.Errorf("is longer than %d characters: shorten it", MaxTemplateLength)
+	}
+	trees, err := parse.Parse("dnsName", template, "", "")
+	if err != nil {
+		return nil, fmt.Errorf("does not parse as a template: %w", err)
+	}
+	tree := trees["dnsName"]
+	if len(trees) != 1 || tree == nil || tree.Root == nil {
+		return nil, errNotPlain("it defines templates")
+	}
+	var parts []part
+	for _, n := range tree.Root.Nodes {
+		p, err := plain(n)
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, p)
+	}
+	return parts, nil
+}
+
+// plain accepts text and {{.Field}}.
+func plain(n parse.Node) (part, error) {
+	switch n := n.(type) {
+	case *parse.TextNode:
+		return part{text: string(n.Text)}, nil
+	case *parse.ActionNode:
+		if len(n.Pipe.Decl) > 0 || len(n.Pipe.Cmds) != 1 || len(n.Pipe.Cmds[0].Args) != 1 {
+			return part{}, errNotPlain(n.String())
+		}
+		f, ok := n.Pipe.Cmds[0].Args[0].(*parse.FieldNode)
+		if !ok || len(f.Ident) != 1 || !slices.Contains(fields, f.Ident[0]) {
+			return part{}, errNotPlain(n.String())
+		}
+		return part{field: f.Ident[0]}, nil
+	}
+	return part{}, errNotPlain(n.String())
+}
+
+func errNotPlain(what string) error {
+	return fmt.Errorf("%s is not allowed: use text and these fields only: {{.%s}}", shorten(what), strings.Join(fields, "}}, {{."))
+}
+
+func shorten(s string) string {
+	const most = 80
+	if len(s) <= most {
+		return s
+	}
+	return s[:most] + "..."
+}

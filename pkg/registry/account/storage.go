@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package account
+
+import (
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/registry/generic"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/registry/kind"
+)
+
+// Resource is the plural name of the kind.
+const Resource = "accounts"
+
+type (
+	// REST serves the objects.
+	REST = kind.REST
+	// StatusREST serves their status.
+	StatusREST = kind.StatusREST
+)
+
+// NewREST builds the storage of the kind and of its status.
+func NewREST(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, p kind.Previewer) (*REST, *StatusREST, error) {
+	return kind.New(scheme, getter, p, kind.Config{
+		Resource:       Resource,
+		Singular:       "account",
+		NewFunc:        func() runtime.Object { return &epic.Account{} },
+		NewListFunc:    func() runtime.Object { return &epic.AccountList{} },
+		Strategy:       newStrategy(scheme),
+		StatusStrategy: newStatusStrategy(scheme),
+		Table:          newTable(),
+		Fields:         selectable,
+	})
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package account
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/utils/ptr"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/registry/kind"
+)
+
+type object = epic.Account
+
+func newTable() rest.TableConvertor {
+	return kind.NewTable[object](Resource,
+		kind.Number("Group ID", "The number that stands for the account.", func(o *object) int64 { return int64(o.Spec.GroupID) }),
+		kind.Number("Proxy Limit", "How many load balancers and gateway proxies the account may have.", func(o *object) int64 {
+			return int64(ptr.Deref(o.Spec.ProxyLimit, epic.DefaultProxyLimit))
+		}),
+		kind.Ready(func(o *object) []metav1.Condition { return o.Status.Conditions }),
+		kind.Number("Service ID", "The service ID that was assigned most recently.", func(o *object) int64 { return int64(o.Status.CurrentServiceID) }).Wide(),
+	)
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gwendpointslice
+
+import (
+	"fmt"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/utils/ptr"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/registry/kind"
+)
+
+type object = epic.GWEndpointSlice
+
+func newTable() rest.TableConvertor {
+	return kind.NewTable[object](Resource,
+		kind.Text("Client Cluster", "The tenant's cluster that the slice is in.", func(o *object) string { return o.Spec.ClientRef.ClusterID }),
+		kind.Text("Client NS", "The slice's namespace in that cluster.", func(o *object) string { return o.Spec.ClientRef.Namespace }),
+		kind.Text("Client Name", "The slice's name in that cluster.", func(o *object) string { return o.Spec.ClientRef.Name }),
+		kind.Number("Endpoints", "How many endpoints the slice has.", func(o *object) int64 { return int64(len(o.Spec.Endpoints)) }),
+		kind.Ready(func(o *object) []metav1.Condition { return o.Status.Conditions }),
+		kind.Text("Parent", "The Service to which the slice belongs.", func(o *object) string { return o.Spec.ParentRef.Name }).Wide(),
+		kind.Text("Parent UID", "The uid of that Service, by which routes name it.", func(o *object) string { return o.Spec.ParentRef.UID }).Wide(),
+		kind.Text("Address Type", "What the addresses of the endpoints are.", func(o *object) string { return string(o.Spec.AddressType) }).Wide(),
+		kind.Text("Ports", "The ports on which the endpoints listen.", ports).Wide(),
+		kind.Number("Nodes", "How many of the tenant's nodes have a known address.", func(o *object) int64 { return int64(len(o.Spec.NodeAddresses)) }).Wide(),
+	)
+}
+
+// ports lists the ports. A slice may leave out any part of one.
+func ports(o *object) string {
+	var out []string
+	for _, p := range o.Spec.Ports {
+		number := "*"
+		if p.Port != nil {
+			number = fmt.Sprint(*p.Port)
+		}
+		out = append(out, number+"/"+string(ptr.Deref(p.Protocol, "TCP")))
+	}
+	return strings.Join(out, ",")
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gwroute
+
+import (
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiserver/pkg/registry/rest"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/registry/kind"
+)
+
+type object = epic.GWRoute
+
+func newTable() rest.TableConvertor {
+	return kind.NewTable[object](Resource,
+		kind.Text("Client Cluster", "The tenant's cluster that the route is in.", func(o *object) string { return o.Spec.ClientRef.ClusterID }),
+		kind.Text("Client NS", "The route's namespace in that cluster.", func(o *object) string { return o.Spec.ClientRef.Namespace }),
+		kind.Text("Client Name", "The route's name in that cluster.", func(o *object) string { return o.Spec.ClientRef.Name }),
+		kind.Text("Type", "What the route is for: HTTP or TCP.", routeType),
+		kind.Ready(func(o *object) []metav1.Condition { return o.Status.Conditions }),
+		kind.Text("Parents", "The gateway proxies to which the route belongs.", func(o *object) string { return strings.Join(parents(o), ",") }).Wide(),
+		kind.Text("Hostnames", "The hostnames for which the route is.", hostnames).Wide(),
+		kind.Number("Rules", "How many rules the route has.", rules).Wide(),
+	)
+}
+
+func routeType(o *object) string {
+	var types []string
+	if o.Spec.HTTP != nil {
+		types = append(types, "HTTP")
+	}
+	if o.Spec.TCP != nil {
+		types = append(types, "TCP")
+	}
+	return strings.Join(types, ",")
+}
+
+func hostnames(o *object) string {
+	if o.Spec.HTTP == nil {
+		return ""
+	}
+	var names []string
+	for _, h := range o.Spec.HTTP.Hostnames {
+		names = append(names, string(h))
+	}
+	return strings.Join(names, ",")
+}
+
+func rules(o *object) int64 {
+	var n int
+	if o.Spec.HTTP != nil {
+		n += len(o.Spec.HTTP.Rules)
+	}
+	if o.Spec.TCP != nil {
+		n += len(o.Spec.TCP.Rules)
+	}
+	return int64(n)
+}

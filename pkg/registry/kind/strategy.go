@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kind
+
+import (
+	"context"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/storage/names"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+)
+
+// Strategy is the strategy of a kind's objects.
+type Strategy interface {
+	rest.RESTCreateStrategy
+	rest.RESTDeleteStrategy
+	UpdateStrategy
+}
+
+// UpdateStrategy is the strategy of updates, of the objects or of their status.
+type UpdateStrategy interface {
+	rest.RESTUpdateStrategy
+	rest.ResetFieldsStrategy
+}
+
+// BaseStrategy is what the strategies of all kinds have in common.
+type BaseStrategy struct {
+	runtime.ObjectTyper
+	names.NameGenerator
+	reset []fieldpath.Path
+}
+
+// NewBaseStrategy is the base of a strategy for objects. Beside the status,
+// writes ignore the paths in reset.
+func NewBaseStrategy(typer runtime.ObjectTyper, reset ...fieldpath.Path) BaseStrategy {
+	reset = append([]fieldpath.Path{fieldpath.MakePathOrDie("status")}, reset...)
+	return BaseStrategy{ObjectTyper: typer, NameGenerator: names.SimpleNameGenerator, reset: reset}
+}
+
+// NewBaseStatusStrategy is the base of a strategy for the status.
+func NewBaseStatusStrategy(typer runtime.ObjectTyper) BaseStrategy {
+	return BaseStrategy{ObjectTyper: typer, NameGenerator: names.SimpleNameGenerator, reset: []fieldpath.Path{
+		fieldpath.MakePathOrDie("spec"),
+		fieldpath.MakePathOrDie("metadata", "labels"),
+		fieldpath.MakePathOrDie("metadata", "annotations"),
+		fieldpath.MakePathOrDie("metadata", "ownerReferences"),
+	}}
+}
+
+// NamespaceScoped says that all kinds are namespaced.
+func (BaseStrategy) NamespaceScoped() bool { return true }
+
+// AllowCreateOnUpdate says that a PUT creates nothing.
+func (BaseStrategy) AllowCreateOnUpdate(context.Context) bool { return false }
+
+// AllowUnconditionalUpdate says that a write without a resourceVersion is made
+// whatever others wrote before.
+func (BaseStrategy) AllowUnconditionalUpdate(context.Context) bool { return true }
+
+// Canonicalize has nothing to do: preparing does it.
+func (BaseStrategy) Canonicalize(runtime.Object) {}
+
+// WarningsOnCreate has none.
+func (BaseStrategy) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
+
+// WarningsOnUpdate has none.
+func (BaseStrategy) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
+	return nil
+}
+
+// GetResetFields are the fields that a write can't set, and so does not own.
+func (s BaseStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return map[fieldpath.APIVersion]*fieldpath.Set{
+		fieldpath.APIVersion(v1.SchemeGroupVersion.String()): fieldpath.NewSet(s.reset...),
+	}
+}
+
+// Created sets the generation of a new object.
+func Created(m *metav1.ObjectMeta) { m.Generation = 1 }
+
+// Bump counts a change of the spec in an object's generation. Specs that differ
+// only in an absent and an empty list count as equal.
+func Bump(m *metav1.ObjectMeta, spec, old any) {
+	if !apiequality.Semantic.DeepEqual(spec, old) {
+		m.Generation++
+	}
+}
+
+// KeepMeta puts the old metadata into a write of the status, which may change
+// finalizers and no more.
+func KeepMeta(m, old *metav1.ObjectMeta) {
+	// Not to be confused with a change: which version the writer has seen, which
+	// object is meant, and who owns what.
+	kept := *old.DeepCopy()
+	kept.ResourceVersion = m.ResourceVersion
+	kept.UID = m.UID
+	kept.ManagedFields = m.ManagedFields
+	kept.Finalizers = m.Finalizers
+	*m = kept
+}
+
+// KeepLabels carries labels over from old that an update left out.
+func KeepLabels(m, old *metav1.ObjectMeta, keys ...string) {
+	for _, key := range keys {
+		value, ok := old.Labels[key]
+		if !ok {
+			continue
+		}
+		if _, ok := m.Labels[key]; ok {
+			continue
+		}
+		if m.Labels == nil {
+			m.Labels = map[string]string{}
+		}
+		m.Labels[key] = value
+	}
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lbservicegroup
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/utils/ptr"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/registry/kind"
+)
+
+type object = epic.LBServiceGroup
+
+func newTable() rest.TableConvertor {
+	return kind.NewTable[object](Resource,
+		kind.Label[object]("Service Prefix", epic.OwningServicePrefixLabel, "The prefix from which the group's proxies get their addresses."),
+		kind.Number("Replicas", "How many Envoy pods a proxy of the group runs.", func(o *object) int64 {
+			return int64(ptr.Deref(o.Spec.EnvoyReplicaCount, 1))
+		}),
+		shared(),
+		kind.Ready(func(o *object) []metav1.Condition { return o.Status.Conditions }),
+		kind.Label[object]("Account", epic.OwningAccountLabel, "The account to which the group belongs.").Wide(),
+		kind.Text("DNS Name", "The template of the proxies' DNS names.", dnsName).Wide(),
+		kind.Text("Envoy Image", "The Envoy image of the group's proxies.", func(o *object) string { return o.Spec.EnvoyImage }).Wide(),
+	)
+}
+
+func shared() kind.Column[object] {
+	return kind.Column[object]{
+		TableColumnDefinition: metav1.TableColumnDefinition{
+			Name: "Shared", Type: "boolean", Description: "Whether one load balancer may serve several of the tenant's clusters.",
+		},
+		Cell: func(o *object) any { return o.Spec.CanBeShared },
+	}
+}
+
+func dnsName(o *object) string {
+	if o.Spec.EndpointTemplate == nil {
+		return ""
+	}
+	return o.Spec.EndpointTemplate.DNSName
+}

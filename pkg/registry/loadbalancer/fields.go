@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loadbalancer
+
+import (
+	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/registry/fieldset"
+	"github.com/acnodal/epic/pkg/registry/proxystatus"
+)
+
+// selectable are the fields by which objects can be selected, beside their name
+// and namespace. A list is served from the index of the first that its selector
+// names, so those that leave the fewest objects come first.
+var selectable = fieldset.Fields{
+	fieldset.One("spec.public-address", func(obj *epic.LoadBalancer) string { return obj.Spec.PublicAddress }),
+	fieldset.Many("status.tenant-node", func(obj *epic.LoadBalancer) []string { return proxystatus.TenantNodes(&obj.Status) }),
+	fieldset.Many("status.epic-node", func(obj *epic.LoadBalancer) []string { return proxystatus.EPICNodes(&obj.Status) }),
+	fieldset.One("spec.service-group", func(obj *epic.LoadBalancer) string { return obj.Spec.ServiceGroup }),
+}

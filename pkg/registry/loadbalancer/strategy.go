@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loadbalancer
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/apis/epic/validation"
+	"github.com/acnodal/epic/pkg/registry/kind"
+	"github.com/acnodal/epic/pkg/registry/proxystatus"
+)
+
+// strategy is for writes of the objects. It does what needs nothing but the
+// object, new and old; what needs others is done where claims are made.
+type strategy struct{ kind.BaseStrategy }
+
+func newStrategy(typer runtime.ObjectTyper) strategy {
+	return strategy{kind.NewBaseStrategy(typer,
+		fieldpath.MakePathOrDie("spec", "gue-tunnel-endpoints"),
+		fieldpath.MakePathOrDie("spec", "proxy-if-info"))}
+}
+
+// PrepareForCreate drops the status, which only the server and its controllers
+// write.
+func (strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
+	a := obj.(*epic.LoadBalancer)
+	a.Status = epic.ProxyStatus{}
+	equateGroup(a)
+	kind.Created(&a.ObjectMeta)
+}
+
+// Validate implements rest.RESTCreateStrategy.
+func (strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
+	return validation.ValidateLoadBalancer(obj.(*epic.LoadBalancer))
+}
+
+// PrepareForUpdate keeps the status, and what was left out but can't be taken
+// back.
+func (strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	a, o := obj.(*epic.LoadBalancer), old.(*epic.LoadBalancer)
+	a.Status = o.Status
+	kind.KeepLabels(&a.ObjectMeta, &o.ObjectMeta, proxystatus.OwnerLabels...)
+	keepAssigned(&a.Spec, &o.Spec)
+	if a.Spec.ServiceGroup == "" {
+		a.Spec.ServiceGroup = o.Spec.ServiceGroup
+	}
+	kind.Bump(&a.ObjectMeta, a.Spec, o.Spec)
+}
+
+// ValidateUpdate implements rest.RESTUpdateStrategy.
+func (strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.ValidateLoadBalancerUpdate(obj.(*epic.LoadBalancer), old.(*epic.LoadBalancer))
+}
+
+// equateGroup sets the group's name in the spec or in the label where the other
+// has it. Where they differ, validation says so.
+func equateGroup(a *epic.LoadBalancer) {
+	label := a.Labels[epic.OwningLBServiceGroupLabel]
+	switch {
+	case a.Spec.ServiceGroup == "":
+		a.Spec.ServiceGroup = label
+	case label == "":
+		if a.Labels == nil {
+			a.Labels = map[string]string{}
+		}
+		a.Labels[epic.OwningLBServiceGroupLabel] = a.Spec.ServiceGroup
+	}
+}
+
+// keepAssigned carries over what the server assigned and an update left out.
+func keepAssigned(spec, old *epic.LoadBalancerSpec) {
+	if spec.ServiceID == 0 {
+		spec.ServiceID = old.ServiceID
+	}
+	if spec.PublicAddress == "" {
+		spec.PublicAddress = old.PublicAddress
+	}
+}
+
+// statusStrategy is for writes of the status.
+type statusStrategy struct{ kind.BaseStrategy }
+
+func newStatusStrategy(typer runtime.ObjectTyper) statusStrategy {
+	return statusStrategy{kind.NewBaseStatusStrategy(typer)}
+}
+
+// PrepareForUpdate keeps everything but the status.
+func (statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	a, o := obj.(*epic.LoadBalancer), old.(*epic.LoadBalancer)
+	a.Spec = o.Spec
+	kind.KeepMeta(&a.ObjectMeta, &o.ObjectMeta)
+	proxystatus.Normalize(&a.Status, &o.Status)
+}
+
+// ValidateUpdate implements rest.RESTUpdateStrategy.
+func (statusStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.ValidateLoadBalancerStatusUpdate(obj.(*epic.LoadBalancer), old.(*epic.LoadBalancer))
+}

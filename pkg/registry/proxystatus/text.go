@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proxystatus
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+)
+
+// few is how many values a table's cell shows.
+const few = 3
+
+// Few lists the first values, and says how many more there are.
+func Few(values []string) string {
+	if len(values) <= few {
+		return strings.Join(values, ",")
+	}
+	return fmt.Sprintf("%s + %d more...", strings.Join(values[:few], ","), len(values)-few)
+}
+
+// Ports lists ports with their protocols.
+func Ports(ports []epic.ServicePort) string {
+	out := make([]string, 0, len(ports))
+	for _, p := range ports {
+		out = append(out, fmt.Sprintf("%d/%s", p.Port, p.Protocol))
+	}
+	return Few(out)
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package serviceprefix
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/apis/epic/validation"
+	"github.com/acnodal/epic/pkg/registry/kind"
+)
+
+// strategy is for writes of the objects. It does what needs nothing but the
+// object, new and old; what needs others is done where claims are made.
+type strategy struct{ kind.BaseStrategy }
+
+func newStrategy(typer runtime.ObjectTyper) strategy {
+	return strategy{kind.NewBaseStrategy(typer)}
+}
+
+// PrepareForCreate drops the status, which only the server and its controllers
+// write.
+func (strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
+	a := obj.(*epic.ServicePrefix)
+	a.Status = epic.ServicePrefixStatus{}
+	kind.Created(&a.ObjectMeta)
+}
+
+// Validate implements rest.RESTCreateStrategy.
+func (strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
+	return validation.ValidateServicePrefix(obj.(*epic.ServicePrefix))
+}
+
+// PrepareForUpdate keeps the status, and what was left out but can't be taken
+// back.
+func (strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	a, o := obj.(*epic.ServicePrefix), old.(*epic.ServicePrefix)
+	a.Status = o.Status
+	kind.Bump(&a.ObjectMeta, a.Spec, o.Spec)
+}
+
+// ValidateUpdate implements rest.RESTUpdateStrategy.
+func (strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.ValidateServicePrefixUpdate(obj.(*epic.ServicePrefix), old.(*epic.ServicePrefix))
+}
+
+// statusStrategy is for writes of the status.
+type statusStrategy struct{ kind.BaseStrategy }
+
+func newStatusStrategy(typer runtime.ObjectTyper) statusStrategy {
+	return statusStrategy{kind.NewBaseStatusStrategy(typer)}
+}
+
+// PrepareForUpdate keeps everything but the status.
+func (statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	a, o := obj.(*epic.ServicePrefix), old.(*epic.ServicePrefix)
+	a.Spec = o.Spec
+	kind.KeepMeta(&a.ObjectMeta, &o.ObjectMeta)
+}
+
+// ValidateUpdate implements rest.RESTUpdateStrategy.
+func (statusStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.ValidateServicePrefixStatusUpdate(obj.(*epic.ServicePrefix), old.(*epic.ServicePrefix))
+}
