@@ -5,12 +5,15 @@ package apiserver
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"k8s.io/apimachinery/pkg/util/version"
 	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
+	epicopenapi "github.com/acnodal/epic/pkg/apis/openapi"
 	"github.com/acnodal/epic/pkg/apiserver/scheme"
+	"github.com/acnodal/epic/pkg/registry/claims"
 )
 
 const (
@@ -25,7 +28,10 @@ const (
 // ExtraConfig is what an EPIC server has beyond a generic one.
 type ExtraConfig struct {
 	// Claims is the part of the storage that all kinds share.
-	Claims ClaimsBackend
+	Claims *claims.Backend
+	// AuditInterval is the time between two comparisons of objects and claims;
+	// 0 means never.
+	AuditInterval time.Duration
 	// NamespaceTerminating says whether a namespace is being deleted.
 	NamespaceTerminating func(ctx context.Context, name string) (bool, error)
 }
@@ -43,10 +49,10 @@ type Config struct {
 func NewGenericConfig() *genericapiserver.RecommendedConfig {
 	c := genericapiserver.NewRecommendedConfig(scheme.Codecs)
 	namer := openapinamer.NewDefinitionNamer(scheme.Scheme)
-	c.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(openAPIDefinitions, namer)
+	c.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(epicopenapi.GetOpenAPIDefinitions, namer)
 	c.OpenAPIConfig.Info.Title = "EPIC"
 	c.OpenAPIConfig.Info.Version = "v1"
-	c.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(openAPIDefinitions, namer)
+	c.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(epicopenapi.GetOpenAPIDefinitions, namer)
 	c.OpenAPIV3Config.Info.Title = "EPIC"
 	c.OpenAPIV3Config.Info.Version = "v1"
 	return c
@@ -94,6 +100,9 @@ func (c CompletedConfig) New() (*Server, error) {
 		return nil, fmt.Errorf("can't build the API server: %w", err)
 	}
 	if err := c.installAPI(generic); err != nil {
+		return nil, err
+	}
+	if err := c.auditClaims(generic); err != nil {
 		return nil, err
 	}
 	return &Server{GenericAPIServer: generic}, nil

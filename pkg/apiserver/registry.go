@@ -3,21 +3,37 @@
 package apiserver
 
 import (
-	"context"
+	"fmt"
 
 	genericapiserver "k8s.io/apiserver/pkg/server"
+
+	"github.com/acnodal/epic/pkg/registry"
 )
 
-// ClaimsBackend is what the server itself needs of the claims storage: to know
-// whether it is fit to serve, and to close it.
-type ClaimsBackend interface {
-	// Ready returns nil, or what is missing.
-	Ready(ctx context.Context) error
-	// Close closes the connection once nothing is written any more.
-	Close() error
+// installAPI adds EPIC's group to the server.
+func (c CompletedConfig) installAPI(server *genericapiserver.GenericAPIServer) error {
+	group, err := registry.NewAPIGroupInfo(registry.Config{
+		RESTOptionsGetter:    c.generic.RESTOptionsGetter,
+		Claims:               c.extra.Claims,
+		NamespaceTerminating: c.extra.NamespaceTerminating,
+	})
+	if err != nil {
+		return fmt.Errorf("can't set up the storage of the API: %w", err)
+	}
+	if err := server.InstallAPIGroup(group); err != nil {
+		return fmt.Errorf("can't install the API: %w", err)
+	}
+	return nil
 }
 
-// installAPI adds EPIC's group to the server.
-func (c CompletedConfig) installAPI(_ *genericapiserver.GenericAPIServer) error {
-	return nil
+// auditClaims compares objects and claims while the server runs. Nothing should
+// ever be found; if it is, the log and a metric say so.
+func (c CompletedConfig) auditClaims(server *genericapiserver.GenericAPIServer) error {
+	if c.extra.AuditInterval <= 0 {
+		return nil
+	}
+	return server.AddPostStartHook("audit-claims", func(hook genericapiserver.PostStartHookContext) error {
+		go c.extra.Claims.RunAudits(hook, c.extra.AuditInterval)
+		return nil
+	})
 }

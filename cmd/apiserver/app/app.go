@@ -10,6 +10,7 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc/grpclog"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/util/compatibility"
@@ -26,6 +27,9 @@ import (
 const program = "epic-apiserver"
 
 func init() {
+	// It replaces the one that the storage of the generic server sets, which
+	// logs each failed attempt to reach etcd as a warning.
+	grpclog.SetLoggerV2(grpcLogger{})
 	utilruntime.Must(logsapi.AddFeatureGates(utilfeature.DefaultMutableFeatureGate))
 }
 

@@ -12,6 +12,13 @@ import (
 // at each start, which nobody wants to read while all is well.
 const verbosityInfo = 4
 
+// transient are complaints of the first seconds of a new member, which has not
+// written its first batch yet. It tries again by itself, and succeeds.
+var transient = map[string]bool{
+	"Failed to detect schema version":  true,
+	"failed to update storage version": true,
+}
+
 // newLogger returns a zap logger that writes through klog, so that etcd's lines
 // have the format (text or JSON) and the destination of the server's own.
 // level is the lowest level that reaches the log without -v=4.
@@ -42,7 +49,7 @@ func (c *klogCore) With(fields []zapcore.Field) zapcore.Core {
 
 // Check implements zapcore.Core.
 func (c *klogCore) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	if c.Enabled(entry.Level) {
+	if c.Enabled(entry.Level) && (!transient[entry.Message] || c.verbose()) {
 		return checked.AddCore(entry, c)
 	}
 	return checked

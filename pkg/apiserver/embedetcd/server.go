@@ -88,9 +88,12 @@ func (s *Server) start(ctx context.Context, cfg Config) (err error) {
 	// message wants to know which directory, not which goroutine.
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("its files can't be read: %v; restore a snapshot into a new directory (epic-apiserver restore)", r)
+			err = unreadable(fmt.Errorf("%v", r))
 		}
 	}()
+	if err := checkDatabase(s.dataDir); err != nil {
+		return unreadable(err)
+	}
 
 	timeout := cfg.StartTimeout
 	if timeout == 0 {

@@ -31,6 +31,8 @@ const (
 	DefaultEtcdPrefix = "/epic"
 
 	defaultEtcdStartTimeout = 30 * time.Second
+	// An audit reads everything, so it is rare.
+	defaultAuditInterval = time.Hour
 )
 
 // EtcdOptions says which etcd to use and how. With no servers named, the
@@ -39,14 +41,17 @@ type EtcdOptions struct {
 	*genericoptions.EtcdOptions
 	// StartTimeout bounds the wait for etcd at the start of the server.
 	StartTimeout time.Duration
+	// AuditInterval is the time between two comparisons of objects and claims.
+	AuditInterval time.Duration
 }
 
 // NewEtcdOptions returns the defaults.
 func NewEtcdOptions() *EtcdOptions {
 	o := &EtcdOptions{
 		// The codec comes from the storage factory, for each resource.
-		EtcdOptions:  genericoptions.NewEtcdOptions(storagebackend.NewDefaultConfig(DefaultEtcdPrefix, nil)),
-		StartTimeout: defaultEtcdStartTimeout,
+		EtcdOptions:   genericoptions.NewEtcdOptions(storagebackend.NewDefaultConfig(DefaultEtcdPrefix, nil)),
+		StartTimeout:  defaultEtcdStartTimeout,
+		AuditInterval: defaultAuditInterval,
 	}
 	o.DefaultStorageMediaType = runtime.ContentTypeProtobuf
 	return o
@@ -66,6 +71,7 @@ func (o *EtcdOptions) AddFlags(fs *pflag.FlagSet) {
 		"lease-reuse-duration-seconds",
 	)
 	fs.DurationVar(&o.StartTimeout, "etcd-start-timeout", o.StartTimeout, "")
+	fs.DurationVar(&o.AuditInterval, "claims-audit-interval", o.AuditInterval, "")
 }
 
 // Validate checks the values. embedded says that no etcd server needs to be named.
@@ -89,6 +95,9 @@ func (o *EtcdOptions) Validate(embedded bool) []error {
 	}
 	if o.StartTimeout <= 0 {
 		errs = append(errs, fmt.Errorf("--etcd-start-timeout must be above 0; it is %s", o.StartTimeout))
+	}
+	if o.AuditInterval < 0 {
+		errs = append(errs, fmt.Errorf("--claims-audit-interval must not be negative; it is %s; 0 switches it off", o.AuditInterval))
 	}
 	return errs
 }

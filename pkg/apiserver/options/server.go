@@ -124,15 +124,17 @@ func (s *Server) config() (*apiserver.Config, error) {
 	if err := o.Observe.ApplyTo(&c.Config); err != nil {
 		return nil, err
 	}
-	if err := o.Etcd.ApplyTo(&c.Config); err != nil {
-		return nil, err
-	}
-	config := &apiserver.Config{GenericConfig: c, ExtraConfig: apiserver.ExtraConfig{Claims: s.claims}}
+	config := &apiserver.Config{GenericConfig: c, ExtraConfig: apiserver.ExtraConfig{Claims: s.claims, AuditInterval: o.Etcd.AuditInterval}}
 	apply := s.applyCluster
 	if o.Standalone.Enabled {
 		apply = s.applyStandalone
 	}
 	if err := apply(config); err != nil {
+		return nil, err
+	}
+	// Last, since from here on clients of etcd run that only a server that has
+	// run can end.
+	if err := o.Etcd.ApplyTo(&c.Config); err != nil {
 		return nil, err
 	}
 	s.addHealthChecks(c)

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package embedetcd
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+// checkDatabase opens the database and closes it again. etcd opens it in a
+// goroutine of its own and panics there where it can't, which nobody can catch.
+func checkDatabase(dataDir string) error {
+	path := filepath.Join(MemberDir(dataDir), "member", "snap", "db")
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: time.Second})
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return db.Close()
+}
+
+func unreadable(err error) error {
+	return fmt.Errorf("its files can't be read: %w; restore a snapshot into a new directory (epic-apiserver restore)", err)
+}
