@@ -101,7 +101,6 @@ fi
 # Foreign types take the apply configurations that their own projects made. The
 # generator needs every type of the Gateway API that ours reach in one step.
 say "apply configurations"
-rm -rf pkg/generated/{applyconfiguration,clientset,listers,informers}
 external=()
 for type in Endpoint EndpointPort; do
 	external+=("k8s.io/api/discovery/v1.${type}:k8s.io/client-go/applyconfigurations/discovery/v1")
@@ -111,15 +110,17 @@ for type in GatewaySpec Listener GatewaySpecAddress GatewayInfrastructure \
 	HTTPRouteSpec HTTPRouteRule TCPRouteSpec TCPRouteRule; do
 	external+=("sigs.k8s.io/gateway-api/apis/v1.${type}:sigs.k8s.io/gateway-api/applyconfiguration/apis/v1")
 done
+go run ./pkg/apis/openapi/models-schema >"${work}/schema.json"
 applyconfiguration-gen --go-header-file "${boilerplate}" \
-	--output-dir pkg/generated/applyconfiguration \
+	--output-dir "${work}/clients/applyconfiguration" \
 	--output-pkg "${generated}/applyconfiguration" \
+	--openapi-schema "${work}/schema.json" \
 	--external-applyconfigurations "$(IFS=,; echo "${external[*]}")" \
 	"${apis}/v1"
 
 say "clients"
 client-gen --go-header-file "${boilerplate}" \
-	--output-dir pkg/generated/clientset \
+	--output-dir "${work}/clients/clientset" \
 	--output-pkg "${generated}/clientset" \
 	--clientset-name versioned \
 	--apply-configuration-package "${generated}/applyconfiguration" \
@@ -129,16 +130,21 @@ client-gen --go-header-file "${boilerplate}" \
 
 say "listers"
 lister-gen --go-header-file "${boilerplate}" \
-	--output-dir pkg/generated/listers \
+	--output-dir "${work}/clients/listers" \
 	--output-pkg "${generated}/listers" \
 	"${apis}/v1"
 
 say "informers"
 informer-gen --go-header-file "${boilerplate}" \
-	--output-dir pkg/generated/informers \
+	--output-dir "${work}/clients/informers" \
 	--output-pkg "${generated}/informers" \
 	--versioned-clientset-package "${generated}/clientset/versioned" \
 	--listers-package "${generated}/listers" \
 	"${apis}/v1"
 
+# Only now, so that a generator that fails leaves the tree as it was.
+for package in applyconfiguration clientset listers informers; do
+	rm -rf "pkg/generated/${package}"
+	cp -R "${work}/clients/${package}" "pkg/generated/${package}"
+done
 say "done"

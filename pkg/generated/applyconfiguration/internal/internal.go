@@ -25,6 +25,1935 @@ func Parser() *typed.Parser {
 var parserOnce sync.Once
 var parser *typed.Parser
 var schemaYAML = typed.YAMLObject(`types:
+- name: Condition.v1.meta.apis.pkg.apimachinery.k8s.io
+  map:
+    fields:
+    - name: lastTransitionTime
+      type:
+        namedType: Time.v1.meta.apis.pkg.apimachinery.k8s.io
+    - name: message
+      type:
+        scalar: string
+      default: ""
+    - name: observedGeneration
+      type:
+        scalar: numeric
+    - name: reason
+      type:
+        scalar: string
+      default: ""
+    - name: status
+      type:
+        scalar: string
+      default: ""
+    - name: type
+      type:
+        scalar: string
+      default: ""
+- name: Endpoint.v1.discovery.api.k8s.io
+  map:
+    fields:
+    - name: addresses
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: conditions
+      type:
+        namedType: EndpointConditions.v1.discovery.api.k8s.io
+      default: {}
+    - name: deprecatedTopology
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: hints
+      type:
+        namedType: EndpointHints.v1.discovery.api.k8s.io
+    - name: hostname
+      type:
+        scalar: string
+    - name: nodeName
+      type:
+        scalar: string
+    - name: targetRef
+      type:
+        namedType: io.k8s.api.core.v1.ObjectReference
+    - name: zone
+      type:
+        scalar: string
+- name: EndpointConditions.v1.discovery.api.k8s.io
+  map:
+    fields:
+    - name: ready
+      type:
+        scalar: boolean
+    - name: serving
+      type:
+        scalar: boolean
+    - name: terminating
+      type:
+        scalar: boolean
+- name: EndpointHints.v1.discovery.api.k8s.io
+  map:
+    fields:
+    - name: forNodes
+      type:
+        list:
+          elementType:
+            namedType: ForNode.v1.discovery.api.k8s.io
+          elementRelationship: atomic
+    - name: forZones
+      type:
+        list:
+          elementType:
+            namedType: ForZone.v1.discovery.api.k8s.io
+          elementRelationship: atomic
+- name: EndpointPort.v1.discovery.api.k8s.io
+  map:
+    fields:
+    - name: appProtocol
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+    - name: port
+      type:
+        scalar: numeric
+    - name: protocol
+      type:
+        scalar: string
+    elementRelationship: atomic
+- name: FieldsV1.v1.meta.apis.pkg.apimachinery.k8s.io
+  map:
+    elementType:
+      scalar: untyped
+      list:
+        elementType:
+          namedType: __untyped_atomic_
+        elementRelationship: atomic
+      map:
+        elementType:
+          namedType: __untyped_deduced_
+        elementRelationship: separable
+- name: ForNode.v1.discovery.api.k8s.io
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+      default: ""
+- name: ForZone.v1.discovery.api.k8s.io
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+      default: ""
+- name: IntOrString.intstr.util.pkg.apimachinery.k8s.io
+  scalar: untyped
+- name: LabelSelector.v1.meta.apis.pkg.apimachinery.k8s.io
+  map:
+    fields:
+    - name: matchExpressions
+      type:
+        list:
+          elementType:
+            namedType: LabelSelectorRequirement.v1.meta.apis.pkg.apimachinery.k8s.io
+          elementRelationship: atomic
+    - name: matchLabels
+      type:
+        map:
+          elementType:
+            scalar: string
+    elementRelationship: atomic
+- name: LabelSelectorRequirement.v1.meta.apis.pkg.apimachinery.k8s.io
+  map:
+    fields:
+    - name: key
+      type:
+        scalar: string
+      default: ""
+    - name: operator
+      type:
+        scalar: string
+      default: ""
+    - name: values
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+- name: ManagedFieldsEntry.v1.meta.apis.pkg.apimachinery.k8s.io
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: fieldsType
+      type:
+        scalar: string
+    - name: fieldsV1
+      type:
+        namedType: FieldsV1.v1.meta.apis.pkg.apimachinery.k8s.io
+    - name: manager
+      type:
+        scalar: string
+    - name: operation
+      type:
+        scalar: string
+    - name: subresource
+      type:
+        scalar: string
+    - name: time
+      type:
+        namedType: Time.v1.meta.apis.pkg.apimachinery.k8s.io
+- name: ObjectMeta.v1.meta.apis.pkg.apimachinery.k8s.io
+  map:
+    fields:
+    - name: annotations
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: creationTimestamp
+      type:
+        namedType: Time.v1.meta.apis.pkg.apimachinery.k8s.io
+    - name: deletionGracePeriodSeconds
+      type:
+        scalar: numeric
+    - name: deletionTimestamp
+      type:
+        namedType: Time.v1.meta.apis.pkg.apimachinery.k8s.io
+    - name: finalizers
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: generateName
+      type:
+        scalar: string
+    - name: generation
+      type:
+        scalar: numeric
+    - name: labels
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: managedFields
+      type:
+        list:
+          elementType:
+            namedType: ManagedFieldsEntry.v1.meta.apis.pkg.apimachinery.k8s.io
+          elementRelationship: atomic
+    - name: name
+      type:
+        scalar: string
+    - name: namespace
+      type:
+        scalar: string
+    - name: ownerReferences
+      type:
+        list:
+          elementType:
+            namedType: OwnerReference.v1.meta.apis.pkg.apimachinery.k8s.io
+          elementRelationship: associative
+          keys:
+          - uid
+    - name: resourceVersion
+      type:
+        scalar: string
+    - name: selfLink
+      type:
+        scalar: string
+    - name: uid
+      type:
+        scalar: string
+- name: OwnerReference.v1.meta.apis.pkg.apimachinery.k8s.io
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+      default: ""
+    - name: blockOwnerDeletion
+      type:
+        scalar: boolean
+    - name: controller
+      type:
+        scalar: boolean
+    - name: kind
+      type:
+        scalar: string
+      default: ""
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: uid
+      type:
+        scalar: string
+      default: ""
+    elementRelationship: atomic
+- name: Time.v1.meta.apis.pkg.apimachinery.k8s.io
+  scalar: untyped
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.Account
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: ObjectMeta.v1.meta.apis.pkg.apimachinery.k8s.io
+      default: {}
+    - name: spec
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.AccountSpec
+      default: {}
+    - name: status
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.AccountStatus
+      default: {}
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.AccountSpec
+  map:
+    fields:
+    - name: group-id
+      type:
+        scalar: numeric
+    - name: proxyLimit
+      type:
+        scalar: numeric
+      default: 20
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.AccountStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: Condition.v1.meta.apis.pkg.apimachinery.k8s.io
+          elementRelationship: associative
+          keys:
+          - type
+    - name: current-service-id
+      type:
+        scalar: numeric
+    - name: observedGeneration
+      type:
+        scalar: numeric
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.AddressPool
+  map:
+    fields:
+    - name: aggregation
+      type:
+        scalar: string
+      default: ""
+    - name: multus-bridge
+      type:
+        scalar: string
+      default: multus0
+    - name: pool
+      type:
+        scalar: string
+      default: ""
+    - name: subnet
+      type:
+        scalar: string
+      default: ""
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.ClientRef
+  map:
+    fields:
+    - name: clusterID
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+    - name: namespace
+      type:
+        scalar: string
+    - name: uid
+      type:
+        scalar: string
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.DNSEndpoint
+  map:
+    fields:
+    - name: dnsName
+      type:
+        scalar: string
+    - name: labels
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: providerSpecific
+      type:
+        list:
+          elementType:
+            namedType: com.github.acnodal.epic.pkg.apis.epic.v1.ProviderSpecificProperty
+          elementRelationship: atomic
+    - name: recordTTL
+      type:
+        scalar: numeric
+    - name: recordType
+      type:
+        scalar: string
+    - name: setIdentifier
+      type:
+        scalar: string
+    - name: targets
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.DroppedMetadata
+  map:
+    elementType:
+      scalar: untyped
+      list:
+        elementType:
+          namedType: __untyped_atomic_
+        elementRelationship: atomic
+      map:
+        elementType:
+          namedType: __untyped_deduced_
+        elementRelationship: separable
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.EPIC
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: ObjectMeta.v1.meta.apis.pkg.apimachinery.k8s.io
+      default: {}
+    - name: spec
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.EPICSpec
+      default: {}
+    - name: status
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.EPICStatus
+      default: {}
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.EPICEndpointMap
+  map:
+    fields:
+    - name: epic-endpoints
+      type:
+        map:
+          elementType:
+            namedType: com.github.acnodal.epic.pkg.apis.epic.v1.GUETunnelEndpoint
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.EPICNodeBase
+  map:
+    fields:
+    - name: gue-endpoint
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.GUETunnelEndpoint
+      default: {}
+    - name: gue-ingress-nics
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.EPICSpec
+  map:
+    fields:
+    - name: base
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.EPICNodeBase
+      default: {}
+    - name: eds-image
+      type:
+        scalar: string
+      default: quay.io/epic-gateway/eds-server:latest
+    - name: envoy-image
+      type:
+        scalar: string
+    - name: service-cidr
+      type:
+        scalar: string
+    - name: xds-image
+      type:
+        scalar: string
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.EPICStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: Condition.v1.meta.apis.pkg.apimachinery.k8s.io
+          elementRelationship: associative
+          keys:
+          - type
+    - name: current-group-id
+      type:
+        scalar: numeric
+    - name: current-tunnel-id
+      type:
+        scalar: numeric
+    - name: observedGeneration
+      type:
+        scalar: numeric
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.EndpointPort
+  map:
+    fields:
+    - name: appProtocol
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+    - name: port
+      type:
+        scalar: numeric
+      default: 0
+    - name: protocol
+      type:
+        scalar: string
+      default: TCP
+    elementRelationship: atomic
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.EnvoyConfigSpec
+  map:
+    fields:
+    - name: envoyAPI
+      type:
+        scalar: string
+    - name: envoyResources
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.EnvoyResources
+      default: {}
+    - name: nodeID
+      type:
+        scalar: string
+      default: ""
+    - name: serialization
+      type:
+        scalar: string
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.EnvoyResource
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: value
+      type:
+        scalar: string
+      default: ""
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.EnvoyResources
+  map:
+    fields:
+    - name: clusters
+      type:
+        list:
+          elementType:
+            namedType: com.github.acnodal.epic.pkg.apis.epic.v1.EnvoyResource
+          elementRelationship: atomic
+    - name: endpoints
+      type:
+        list:
+          elementType:
+            namedType: com.github.acnodal.epic.pkg.apis.epic.v1.EnvoyResource
+          elementRelationship: atomic
+    - name: listeners
+      type:
+        list:
+          elementType:
+            namedType: com.github.acnodal.epic.pkg.apis.epic.v1.EnvoyResource
+          elementRelationship: atomic
+    - name: routes
+      type:
+        list:
+          elementType:
+            namedType: com.github.acnodal.epic.pkg.apis.epic.v1.EnvoyResource
+          elementRelationship: atomic
+    - name: runtimes
+      type:
+        list:
+          elementType:
+            namedType: com.github.acnodal.epic.pkg.apis.epic.v1.EnvoyResource
+          elementRelationship: atomic
+    - name: secrets
+      type:
+        list:
+          elementType:
+            namedType: com.github.acnodal.epic.pkg.apis.epic.v1.EnvoySecretResource
+          elementRelationship: atomic
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.EnvoySecretResource
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: ref
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.SecretReference
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.GUETunnelEndpoint
+  map:
+    fields:
+    - name: epic-address
+      type:
+        scalar: string
+    - name: epic-port
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.EndpointPort
+      default: {}
+    - name: tunnel-id
+      type:
+        scalar: numeric
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.GWEndpointSlice
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: ObjectMeta.v1.meta.apis.pkg.apimachinery.k8s.io
+      default: {}
+    - name: spec
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.GWEndpointSliceSpec
+      default: {}
+    - name: status
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.GWEndpointSliceStatus
+      default: {}
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.GWEndpointSliceSpec
+  map:
+    fields:
+    - name: addressType
+      type:
+        scalar: string
+      default: ""
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: clientRef
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.ClientRef
+      default: {}
+    - name: endpoints
+      type:
+        list:
+          elementType:
+            namedType: Endpoint.v1.discovery.api.k8s.io
+          elementRelationship: atomic
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.DroppedMetadata
+    - name: nodeAddresses
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: parentRef
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.ClientRef
+      default: {}
+    - name: ports
+      type:
+        list:
+          elementType:
+            namedType: EndpointPort.v1.discovery.api.k8s.io
+          elementRelationship: atomic
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.GWEndpointSliceStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: Condition.v1.meta.apis.pkg.apimachinery.k8s.io
+          elementRelationship: associative
+          keys:
+          - type
+    - name: observedGeneration
+      type:
+        scalar: numeric
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.GWProxy
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: ObjectMeta.v1.meta.apis.pkg.apimachinery.k8s.io
+      default: {}
+    - name: spec
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.GWProxySpec
+      default: {}
+    - name: status
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.ProxyStatus
+      default: {}
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.GWProxySpec
+  map:
+    fields:
+    - name: alt-address
+      type:
+        scalar: string
+    - name: clientRef
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.ClientRef
+      default: {}
+    - name: display-name
+      type:
+        scalar: string
+    - name: endpoints
+      type:
+        list:
+          elementType:
+            namedType: com.github.acnodal.epic.pkg.apis.epic.v1.DNSEndpoint
+          elementRelationship: atomic
+    - name: envoy-replica-count
+      type:
+        scalar: numeric
+    - name: envoy-template
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.EnvoyConfigSpec
+    - name: gateway
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.GatewaySpec
+    - name: gue-tunnel-endpoints
+      type:
+        map:
+          elementType:
+            namedType: com.github.acnodal.epic.pkg.apis.epic.v1.EPICEndpointMap
+    - name: proxy-if-info
+      type:
+        map:
+          elementType:
+            namedType: com.github.acnodal.epic.pkg.apis.epic.v1.ProxyInterfaceInfo
+    - name: public-address
+      type:
+        scalar: string
+    - name: public-ports
+      type:
+        list:
+          elementType:
+            namedType: com.github.acnodal.epic.pkg.apis.epic.v1.ServicePort
+          elementRelationship: associative
+          keys:
+          - port
+          - protocol
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.GWRoute
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: ObjectMeta.v1.meta.apis.pkg.apimachinery.k8s.io
+      default: {}
+    - name: spec
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.GWRouteSpec
+      default: {}
+    - name: status
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.GWRouteStatus
+      default: {}
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.GWRouteSpec
+  map:
+    fields:
+    - name: clientRef
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.ClientRef
+      default: {}
+    - name: http
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.HTTPRouteSpec
+    - name: tcp
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.TCPRouteSpec
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.GWRouteStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: Condition.v1.meta.apis.pkg.apimachinery.k8s.io
+          elementRelationship: associative
+          keys:
+          - type
+    - name: observedGeneration
+      type:
+        scalar: numeric
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.GatewaySpec
+  map:
+    fields:
+    - name: addresses
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.GatewaySpecAddress
+          elementRelationship: atomic
+    - name: allowedListeners
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.AllowedListeners
+    - name: defaultScope
+      type:
+        scalar: string
+    - name: gatewayClassName
+      type:
+        scalar: string
+      default: ""
+    - name: infrastructure
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.GatewayInfrastructure
+    - name: listeners
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.Listener
+          elementRelationship: associative
+          keys:
+          - name
+    - name: tls
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.GatewayTLSConfig
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.HTTPRouteSpec
+  map:
+    fields:
+    - name: hostnames
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: parentRefs
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.ParentReference
+          elementRelationship: atomic
+    - name: rules
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.HTTPRouteRule
+          elementRelationship: atomic
+    - name: useDefaultGateways
+      type:
+        scalar: string
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.LBServiceGroup
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: ObjectMeta.v1.meta.apis.pkg.apimachinery.k8s.io
+      default: {}
+    - name: spec
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.LBServiceGroupSpec
+      default: {}
+    - name: status
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.LBServiceGroupStatus
+      default: {}
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.LBServiceGroupSpec
+  map:
+    fields:
+    - name: can-be-shared
+      type:
+        scalar: boolean
+      default: false
+    - name: endpoint-template
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.DNSEndpoint
+    - name: envoy-image
+      type:
+        scalar: string
+    - name: envoy-replica-count
+      type:
+        scalar: numeric
+      default: 1
+    - name: envoy-template
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.EnvoyConfigSpec
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.LBServiceGroupStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: Condition.v1.meta.apis.pkg.apimachinery.k8s.io
+          elementRelationship: associative
+          keys:
+          - type
+    - name: observedGeneration
+      type:
+        scalar: numeric
+    - name: proxy-snapshot-versions
+      type:
+        map:
+          elementType:
+            scalar: numeric
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.LoadBalancer
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: ObjectMeta.v1.meta.apis.pkg.apimachinery.k8s.io
+      default: {}
+    - name: spec
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.LoadBalancerSpec
+      default: {}
+    - name: status
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.ProxyStatus
+      default: {}
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.LoadBalancerSpec
+  map:
+    fields:
+    - name: display-name
+      type:
+        scalar: string
+    - name: endpoints
+      type:
+        list:
+          elementType:
+            namedType: com.github.acnodal.epic.pkg.apis.epic.v1.DNSEndpoint
+          elementRelationship: atomic
+    - name: envoy-replica-count
+      type:
+        scalar: numeric
+    - name: envoy-template
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.EnvoyConfigSpec
+    - name: gue-tunnel-endpoints
+      type:
+        map:
+          elementType:
+            namedType: com.github.acnodal.epic.pkg.apis.epic.v1.EPICEndpointMap
+    - name: proxy-if-info
+      type:
+        map:
+          elementType:
+            namedType: com.github.acnodal.epic.pkg.apis.epic.v1.ProxyInterfaceInfo
+    - name: public-address
+      type:
+        scalar: string
+    - name: public-ports
+      type:
+        list:
+          elementType:
+            namedType: com.github.acnodal.epic.pkg.apis.epic.v1.ServicePort
+          elementRelationship: associative
+          keys:
+          - port
+          - protocol
+    - name: service-group
+      type:
+        scalar: string
+    - name: service-id
+      type:
+        scalar: numeric
+    - name: true-ingress
+      type:
+        scalar: boolean
+      default: true
+    - name: upstream-clusters
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.ProviderSpecificProperty
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+    - name: value
+      type:
+        scalar: string
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.ProxyInterfaceInfo
+  map:
+    fields:
+    - name: epic-node-address
+      type:
+        scalar: string
+    - name: epic-port
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.EndpointPort
+      default: {}
+    - name: index
+      type:
+        scalar: numeric
+    - name: name
+      type:
+        scalar: string
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.ProxyStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: Condition.v1.meta.apis.pkg.apimachinery.k8s.io
+          elementRelationship: associative
+          keys:
+          - type
+    - name: gue-tunnel-endpoints
+      type:
+        map:
+          elementType:
+            namedType: com.github.acnodal.epic.pkg.apis.epic.v1.TunnelEndpoint
+    - name: observedGeneration
+      type:
+        scalar: numeric
+    - name: proxy-if-info
+      type:
+        map:
+          elementType:
+            namedType: com.github.acnodal.epic.pkg.apis.epic.v1.ProxyInterfaceInfo
+    - name: proxy-ifindex
+      type:
+        scalar: numeric
+    - name: proxy-ifname
+      type:
+        scalar: string
+    - name: quota-place
+      type:
+        scalar: numeric
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.RemoteEndpoint
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: ObjectMeta.v1.meta.apis.pkg.apimachinery.k8s.io
+      default: {}
+    - name: spec
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.RemoteEndpointSpec
+      default: {}
+    - name: status
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.RemoteEndpointStatus
+      default: {}
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.RemoteEndpointSpec
+  map:
+    fields:
+    - name: address
+      type:
+        scalar: string
+      default: ""
+    - name: cluster
+      type:
+        scalar: string
+      default: ""
+    - name: node-address
+      type:
+        scalar: string
+    - name: port
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.EndpointPort
+      default: {}
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.RemoteEndpointStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: Condition.v1.meta.apis.pkg.apimachinery.k8s.io
+          elementRelationship: associative
+          keys:
+          - type
+    - name: observedGeneration
+      type:
+        scalar: numeric
+    - name: proxy-ifindex
+      type:
+        scalar: numeric
+    - name: tunnel-id
+      type:
+        scalar: numeric
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.SecretReference
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+    - name: namespace
+      type:
+        scalar: string
+    elementRelationship: atomic
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.ServicePort
+  map:
+    fields:
+    - name: appProtocol
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+    - name: nodePort
+      type:
+        scalar: numeric
+    - name: port
+      type:
+        scalar: numeric
+      default: 0
+    - name: protocol
+      type:
+        scalar: string
+      default: TCP
+    - name: targetPort
+      type:
+        namedType: IntOrString.intstr.util.pkg.apimachinery.k8s.io
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.ServicePrefix
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: ObjectMeta.v1.meta.apis.pkg.apimachinery.k8s.io
+      default: {}
+    - name: spec
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.ServicePrefixSpec
+      default: {}
+    - name: status
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.ServicePrefixStatus
+      default: {}
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.ServicePrefixSpec
+  map:
+    fields:
+    - name: alt-pool
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.AddressPool
+    - name: public-pool
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.AddressPool
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.ServicePrefixStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: Condition.v1.meta.apis.pkg.apimachinery.k8s.io
+          elementRelationship: associative
+          keys:
+          - type
+    - name: observedGeneration
+      type:
+        scalar: numeric
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.TCPRouteSpec
+  map:
+    fields:
+    - name: parentRefs
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.ParentReference
+          elementRelationship: atomic
+    - name: rules
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.TCPRouteRule
+          elementRelationship: atomic
+    - name: useDefaultGateways
+      type:
+        scalar: string
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.TunnelEndpoint
+  map:
+    fields:
+    - name: epic-address
+      type:
+        scalar: string
+    - name: epic-endpoints
+      type:
+        map:
+          elementType:
+            namedType: com.github.acnodal.epic.pkg.apis.epic.v1.GUETunnelEndpoint
+    - name: epic-port
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.EndpointPort
+      default: {}
+    - name: tunnel-id
+      type:
+        scalar: numeric
+- name: io.k8s.api.core.v1.ObjectReference
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: fieldPath
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+    - name: namespace
+      type:
+        scalar: string
+    - name: resourceVersion
+      type:
+        scalar: string
+    - name: uid
+      type:
+        scalar: string
+    elementRelationship: atomic
+- name: io.k8s.sigs.gateway-api.apis.v1.AllowedListeners
+  map:
+    fields:
+    - name: namespaces
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.ListenerNamespaces
+- name: io.k8s.sigs.gateway-api.apis.v1.AllowedRoutes
+  map:
+    fields:
+    - name: kinds
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.RouteGroupKind
+          elementRelationship: atomic
+    - name: namespaces
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.RouteNamespaces
+- name: io.k8s.sigs.gateway-api.apis.v1.BackendObjectReference
+  map:
+    fields:
+    - name: group
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: namespace
+      type:
+        scalar: string
+    - name: port
+      type:
+        scalar: numeric
+- name: io.k8s.sigs.gateway-api.apis.v1.BackendRef
+  map:
+    fields:
+    - name: group
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: namespace
+      type:
+        scalar: string
+    - name: port
+      type:
+        scalar: numeric
+    - name: weight
+      type:
+        scalar: numeric
+- name: io.k8s.sigs.gateway-api.apis.v1.CookieConfig
+  map:
+    fields:
+    - name: lifetimeType
+      type:
+        scalar: string
+- name: io.k8s.sigs.gateway-api.apis.v1.ForwardBodyConfig
+  map:
+    fields:
+    - name: maxSize
+      type:
+        scalar: numeric
+- name: io.k8s.sigs.gateway-api.apis.v1.Fraction
+  map:
+    fields:
+    - name: denominator
+      type:
+        scalar: numeric
+    - name: numerator
+      type:
+        scalar: numeric
+      default: 0
+- name: io.k8s.sigs.gateway-api.apis.v1.FrontendTLSConfig
+  map:
+    fields:
+    - name: default
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.TLSConfig
+      default: {}
+    - name: perPort
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.TLSPortConfig
+          elementRelationship: associative
+          keys:
+          - port
+- name: io.k8s.sigs.gateway-api.apis.v1.FrontendTLSValidation
+  map:
+    fields:
+    - name: caCertificateRefs
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.ObjectReference
+          elementRelationship: atomic
+    - name: mode
+      type:
+        scalar: string
+- name: io.k8s.sigs.gateway-api.apis.v1.GRPCAuthConfig
+  map:
+    fields:
+    - name: allowedHeaders
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+- name: io.k8s.sigs.gateway-api.apis.v1.GatewayBackendTLS
+  map:
+    fields:
+    - name: clientCertificateRef
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.SecretObjectReference
+- name: io.k8s.sigs.gateway-api.apis.v1.GatewayInfrastructure
+  map:
+    fields:
+    - name: annotations
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: labels
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: parametersRef
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.LocalParametersReference
+- name: io.k8s.sigs.gateway-api.apis.v1.GatewaySpecAddress
+  map:
+    fields:
+    - name: type
+      type:
+        scalar: string
+    - name: value
+      type:
+        scalar: string
+- name: io.k8s.sigs.gateway-api.apis.v1.GatewayTLSConfig
+  map:
+    fields:
+    - name: backend
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.GatewayBackendTLS
+    - name: frontend
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.FrontendTLSConfig
+- name: io.k8s.sigs.gateway-api.apis.v1.HTTPAuthConfig
+  map:
+    fields:
+    - name: allowedHeaders
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: allowedResponseHeaders
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: path
+      type:
+        scalar: string
+- name: io.k8s.sigs.gateway-api.apis.v1.HTTPBackendRef
+  map:
+    fields:
+    - name: filters
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.HTTPRouteFilter
+          elementRelationship: atomic
+    - name: group
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: namespace
+      type:
+        scalar: string
+    - name: port
+      type:
+        scalar: numeric
+    - name: weight
+      type:
+        scalar: numeric
+- name: io.k8s.sigs.gateway-api.apis.v1.HTTPCORSFilter
+  map:
+    fields:
+    - name: allowCredentials
+      type:
+        scalar: boolean
+    - name: allowHeaders
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: allowMethods
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: allowOrigins
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: exposeHeaders
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: maxAge
+      type:
+        scalar: numeric
+- name: io.k8s.sigs.gateway-api.apis.v1.HTTPExternalAuthFilter
+  map:
+    fields:
+    - name: backendRef
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.BackendObjectReference
+      default: {}
+    - name: forwardBody
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.ForwardBodyConfig
+    - name: grpc
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.GRPCAuthConfig
+    - name: http
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.HTTPAuthConfig
+    - name: protocol
+      type:
+        scalar: string
+- name: io.k8s.sigs.gateway-api.apis.v1.HTTPHeader
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: value
+      type:
+        scalar: string
+      default: ""
+- name: io.k8s.sigs.gateway-api.apis.v1.HTTPHeaderFilter
+  map:
+    fields:
+    - name: add
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.HTTPHeader
+          elementRelationship: associative
+          keys:
+          - name
+    - name: remove
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: set
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.HTTPHeader
+          elementRelationship: associative
+          keys:
+          - name
+- name: io.k8s.sigs.gateway-api.apis.v1.HTTPHeaderMatch
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: type
+      type:
+        scalar: string
+    - name: value
+      type:
+        scalar: string
+      default: ""
+- name: io.k8s.sigs.gateway-api.apis.v1.HTTPPathMatch
+  map:
+    fields:
+    - name: type
+      type:
+        scalar: string
+    - name: value
+      type:
+        scalar: string
+- name: io.k8s.sigs.gateway-api.apis.v1.HTTPPathModifier
+  map:
+    fields:
+    - name: replaceFullPath
+      type:
+        scalar: string
+    - name: replacePrefixMatch
+      type:
+        scalar: string
+    - name: type
+      type:
+        scalar: string
+      default: ""
+- name: io.k8s.sigs.gateway-api.apis.v1.HTTPQueryParamMatch
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: type
+      type:
+        scalar: string
+    - name: value
+      type:
+        scalar: string
+      default: ""
+- name: io.k8s.sigs.gateway-api.apis.v1.HTTPRequestMirrorFilter
+  map:
+    fields:
+    - name: backendRef
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.BackendObjectReference
+      default: {}
+    - name: fraction
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.Fraction
+    - name: percent
+      type:
+        scalar: numeric
+- name: io.k8s.sigs.gateway-api.apis.v1.HTTPRequestRedirectFilter
+  map:
+    fields:
+    - name: hostname
+      type:
+        scalar: string
+    - name: path
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.HTTPPathModifier
+    - name: port
+      type:
+        scalar: numeric
+    - name: scheme
+      type:
+        scalar: string
+    - name: statusCode
+      type:
+        scalar: numeric
+- name: io.k8s.sigs.gateway-api.apis.v1.HTTPRouteFilter
+  map:
+    fields:
+    - name: cors
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.HTTPCORSFilter
+    - name: extensionRef
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.LocalObjectReference
+    - name: externalAuth
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.HTTPExternalAuthFilter
+    - name: requestHeaderModifier
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.HTTPHeaderFilter
+    - name: requestMirror
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.HTTPRequestMirrorFilter
+    - name: requestRedirect
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.HTTPRequestRedirectFilter
+    - name: responseHeaderModifier
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.HTTPHeaderFilter
+    - name: type
+      type:
+        scalar: string
+      default: ""
+    - name: urlRewrite
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.HTTPURLRewriteFilter
+- name: io.k8s.sigs.gateway-api.apis.v1.HTTPRouteMatch
+  map:
+    fields:
+    - name: headers
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.HTTPHeaderMatch
+          elementRelationship: associative
+          keys:
+          - name
+    - name: method
+      type:
+        scalar: string
+    - name: path
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.HTTPPathMatch
+    - name: queryParams
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.HTTPQueryParamMatch
+          elementRelationship: associative
+          keys:
+          - name
+- name: io.k8s.sigs.gateway-api.apis.v1.HTTPRouteRetry
+  map:
+    fields:
+    - name: attempts
+      type:
+        scalar: numeric
+    - name: backoff
+      type:
+        scalar: string
+    - name: codes
+      type:
+        list:
+          elementType:
+            scalar: numeric
+          elementRelationship: associative
+- name: io.k8s.sigs.gateway-api.apis.v1.HTTPRouteRule
+  map:
+    fields:
+    - name: backendRefs
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.HTTPBackendRef
+          elementRelationship: atomic
+    - name: filters
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.HTTPRouteFilter
+          elementRelationship: atomic
+    - name: matches
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.HTTPRouteMatch
+          elementRelationship: atomic
+    - name: name
+      type:
+        scalar: string
+    - name: retry
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.HTTPRouteRetry
+    - name: sessionPersistence
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.SessionPersistence
+    - name: timeouts
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.HTTPRouteTimeouts
+- name: io.k8s.sigs.gateway-api.apis.v1.HTTPRouteTimeouts
+  map:
+    fields:
+    - name: backendRequest
+      type:
+        scalar: string
+    - name: request
+      type:
+        scalar: string
+- name: io.k8s.sigs.gateway-api.apis.v1.HTTPURLRewriteFilter
+  map:
+    fields:
+    - name: hostname
+      type:
+        scalar: string
+    - name: path
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.HTTPPathModifier
+- name: io.k8s.sigs.gateway-api.apis.v1.Listener
+  map:
+    fields:
+    - name: allowedRoutes
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.AllowedRoutes
+    - name: hostname
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: port
+      type:
+        scalar: numeric
+      default: 0
+    - name: protocol
+      type:
+        scalar: string
+      default: ""
+    - name: tls
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.ListenerTLSConfig
+- name: io.k8s.sigs.gateway-api.apis.v1.ListenerNamespaces
+  map:
+    fields:
+    - name: from
+      type:
+        scalar: string
+    - name: selector
+      type:
+        namedType: LabelSelector.v1.meta.apis.pkg.apimachinery.k8s.io
+- name: io.k8s.sigs.gateway-api.apis.v1.ListenerTLSConfig
+  map:
+    fields:
+    - name: certificateRefs
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.SecretObjectReference
+          elementRelationship: atomic
+    - name: mode
+      type:
+        scalar: string
+    - name: options
+      type:
+        map:
+          elementType:
+            scalar: string
+- name: io.k8s.sigs.gateway-api.apis.v1.LocalObjectReference
+  map:
+    fields:
+    - name: group
+      type:
+        scalar: string
+      default: ""
+    - name: kind
+      type:
+        scalar: string
+      default: ""
+    - name: name
+      type:
+        scalar: string
+      default: ""
+- name: io.k8s.sigs.gateway-api.apis.v1.LocalParametersReference
+  map:
+    fields:
+    - name: group
+      type:
+        scalar: string
+      default: ""
+    - name: kind
+      type:
+        scalar: string
+      default: ""
+    - name: name
+      type:
+        scalar: string
+      default: ""
+- name: io.k8s.sigs.gateway-api.apis.v1.ObjectReference
+  map:
+    fields:
+    - name: group
+      type:
+        scalar: string
+      default: ""
+    - name: kind
+      type:
+        scalar: string
+      default: ""
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: namespace
+      type:
+        scalar: string
+- name: io.k8s.sigs.gateway-api.apis.v1.ParentReference
+  map:
+    fields:
+    - name: group
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: namespace
+      type:
+        scalar: string
+    - name: port
+      type:
+        scalar: numeric
+    - name: sectionName
+      type:
+        scalar: string
+- name: io.k8s.sigs.gateway-api.apis.v1.RouteGroupKind
+  map:
+    fields:
+    - name: group
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+      default: ""
+- name: io.k8s.sigs.gateway-api.apis.v1.RouteNamespaces
+  map:
+    fields:
+    - name: from
+      type:
+        scalar: string
+    - name: selector
+      type:
+        namedType: LabelSelector.v1.meta.apis.pkg.apimachinery.k8s.io
+- name: io.k8s.sigs.gateway-api.apis.v1.SecretObjectReference
+  map:
+    fields:
+    - name: group
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: namespace
+      type:
+        scalar: string
+- name: io.k8s.sigs.gateway-api.apis.v1.SessionPersistence
+  map:
+    fields:
+    - name: absoluteTimeout
+      type:
+        scalar: string
+    - name: cookieConfig
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.CookieConfig
+    - name: sessionName
+      type:
+        scalar: string
+    - name: type
+      type:
+        scalar: string
+- name: io.k8s.sigs.gateway-api.apis.v1.TCPRouteRule
+  map:
+    fields:
+    - name: backendRefs
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.BackendRef
+          elementRelationship: atomic
+    - name: name
+      type:
+        scalar: string
+- name: io.k8s.sigs.gateway-api.apis.v1.TLSConfig
+  map:
+    fields:
+    - name: validation
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.FrontendTLSValidation
+- name: io.k8s.sigs.gateway-api.apis.v1.TLSPortConfig
+  map:
+    fields:
+    - name: port
+      type:
+        scalar: numeric
+      default: 0
+    - name: tls
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.TLSConfig
+      default: {}
 - name: __untyped_atomic_
   scalar: untyped
   list:

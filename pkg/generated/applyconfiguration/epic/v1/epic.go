@@ -5,8 +5,11 @@
 package v1
 
 import (
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	internal "github.com/acnodal/epic/pkg/generated/applyconfiguration/internal"
 	apismetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	types "k8s.io/apimachinery/pkg/types"
+	managedfields "k8s.io/apimachinery/pkg/util/managedfields"
 	metav1 "k8s.io/client-go/applyconfigurations/meta/v1"
 )
 
@@ -35,6 +38,53 @@ func EPIC(name, namespace string) *EPICApplyConfiguration {
 	b.WithKind("EPIC")
 	b.WithAPIVersion("epic.acnodal.io/v1")
 	return b
+}
+
+// ExtractEPICFrom extracts the applied configuration owned by fieldManager from
+// ePIC for the specified subresource. Pass an empty string for subresource to extract
+// the main resource. Common subresources include "status", "scale", etc.
+// ePIC must be a unmodified EPIC API object that was retrieved from the Kubernetes API.
+// ExtractEPICFrom provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractEPICFrom(ePIC *epicv1.EPIC, fieldManager string, subresource string) (*EPICApplyConfiguration, error) {
+	b := &EPICApplyConfiguration{}
+	err := managedfields.ExtractInto(ePIC, internal.Parser().Type("com.github.acnodal.epic.pkg.apis.epic.v1.EPIC"), fieldManager, b, subresource)
+	if err != nil {
+		return nil, err
+	}
+	b.WithName(ePIC.Name)
+	b.WithNamespace(ePIC.Namespace)
+
+	b.WithKind("EPIC")
+	b.WithAPIVersion("epic.acnodal.io/v1")
+	return b, nil
+}
+
+// ExtractEPIC extracts the applied configuration owned by fieldManager from
+// ePIC. If no managedFields are found in ePIC for fieldManager, a
+// EPICApplyConfiguration is returned with only the Name, Namespace (if applicable),
+// APIVersion and Kind populated. It is possible that no managed fields were found for because other
+// field managers have taken ownership of all the fields previously owned by fieldManager, or because
+// the fieldManager never owned fields any fields.
+// ePIC must be a unmodified EPIC API object that was retrieved from the Kubernetes API.
+// ExtractEPIC provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractEPIC(ePIC *epicv1.EPIC, fieldManager string) (*EPICApplyConfiguration, error) {
+	return ExtractEPICFrom(ePIC, fieldManager, "")
+}
+
+// ExtractEPICAudit extracts the applied configuration owned by fieldManager from
+// ePIC for the audit subresource.
+func ExtractEPICAudit(ePIC *epicv1.EPIC, fieldManager string) (*EPICApplyConfiguration, error) {
+	return ExtractEPICFrom(ePIC, fieldManager, "audit")
+}
+
+// ExtractEPICStatus extracts the applied configuration owned by fieldManager from
+// ePIC for the status subresource.
+func ExtractEPICStatus(ePIC *epicv1.EPIC, fieldManager string) (*EPICApplyConfiguration, error) {
+	return ExtractEPICFrom(ePIC, fieldManager, "status")
 }
 
 func (b EPICApplyConfiguration) IsApplyConfiguration() {}

@@ -5,8 +5,11 @@
 package v1
 
 import (
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	internal "github.com/acnodal/epic/pkg/generated/applyconfiguration/internal"
 	apismetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	types "k8s.io/apimachinery/pkg/types"
+	managedfields "k8s.io/apimachinery/pkg/util/managedfields"
 	metav1 "k8s.io/client-go/applyconfigurations/meta/v1"
 )
 
@@ -34,6 +37,47 @@ func GWEndpointSlice(name, namespace string) *GWEndpointSliceApplyConfiguration 
 	b.WithKind("GWEndpointSlice")
 	b.WithAPIVersion("epic.acnodal.io/v1")
 	return b
+}
+
+// ExtractGWEndpointSliceFrom extracts the applied configuration owned by fieldManager from
+// gWEndpointSlice for the specified subresource. Pass an empty string for subresource to extract
+// the main resource. Common subresources include "status", "scale", etc.
+// gWEndpointSlice must be a unmodified GWEndpointSlice API object that was retrieved from the Kubernetes API.
+// ExtractGWEndpointSliceFrom provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractGWEndpointSliceFrom(gWEndpointSlice *epicv1.GWEndpointSlice, fieldManager string, subresource string) (*GWEndpointSliceApplyConfiguration, error) {
+	b := &GWEndpointSliceApplyConfiguration{}
+	err := managedfields.ExtractInto(gWEndpointSlice, internal.Parser().Type("com.github.acnodal.epic.pkg.apis.epic.v1.GWEndpointSlice"), fieldManager, b, subresource)
+	if err != nil {
+		return nil, err
+	}
+	b.WithName(gWEndpointSlice.Name)
+	b.WithNamespace(gWEndpointSlice.Namespace)
+
+	b.WithKind("GWEndpointSlice")
+	b.WithAPIVersion("epic.acnodal.io/v1")
+	return b, nil
+}
+
+// ExtractGWEndpointSlice extracts the applied configuration owned by fieldManager from
+// gWEndpointSlice. If no managedFields are found in gWEndpointSlice for fieldManager, a
+// GWEndpointSliceApplyConfiguration is returned with only the Name, Namespace (if applicable),
+// APIVersion and Kind populated. It is possible that no managed fields were found for because other
+// field managers have taken ownership of all the fields previously owned by fieldManager, or because
+// the fieldManager never owned fields any fields.
+// gWEndpointSlice must be a unmodified GWEndpointSlice API object that was retrieved from the Kubernetes API.
+// ExtractGWEndpointSlice provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractGWEndpointSlice(gWEndpointSlice *epicv1.GWEndpointSlice, fieldManager string) (*GWEndpointSliceApplyConfiguration, error) {
+	return ExtractGWEndpointSliceFrom(gWEndpointSlice, fieldManager, "")
+}
+
+// ExtractGWEndpointSliceStatus extracts the applied configuration owned by fieldManager from
+// gWEndpointSlice for the status subresource.
+func ExtractGWEndpointSliceStatus(gWEndpointSlice *epicv1.GWEndpointSlice, fieldManager string) (*GWEndpointSliceApplyConfiguration, error) {
+	return ExtractGWEndpointSliceFrom(gWEndpointSlice, fieldManager, "status")
 }
 
 func (b GWEndpointSliceApplyConfiguration) IsApplyConfiguration() {}

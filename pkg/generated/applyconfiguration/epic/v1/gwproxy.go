@@ -5,8 +5,11 @@
 package v1
 
 import (
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	internal "github.com/acnodal/epic/pkg/generated/applyconfiguration/internal"
 	apismetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	types "k8s.io/apimachinery/pkg/types"
+	managedfields "k8s.io/apimachinery/pkg/util/managedfields"
 	metav1 "k8s.io/client-go/applyconfigurations/meta/v1"
 )
 
@@ -36,6 +39,47 @@ func GWProxy(name, namespace string) *GWProxyApplyConfiguration {
 	b.WithKind("GWProxy")
 	b.WithAPIVersion("epic.acnodal.io/v1")
 	return b
+}
+
+// ExtractGWProxyFrom extracts the applied configuration owned by fieldManager from
+// gWProxy for the specified subresource. Pass an empty string for subresource to extract
+// the main resource. Common subresources include "status", "scale", etc.
+// gWProxy must be a unmodified GWProxy API object that was retrieved from the Kubernetes API.
+// ExtractGWProxyFrom provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractGWProxyFrom(gWProxy *epicv1.GWProxy, fieldManager string, subresource string) (*GWProxyApplyConfiguration, error) {
+	b := &GWProxyApplyConfiguration{}
+	err := managedfields.ExtractInto(gWProxy, internal.Parser().Type("com.github.acnodal.epic.pkg.apis.epic.v1.GWProxy"), fieldManager, b, subresource)
+	if err != nil {
+		return nil, err
+	}
+	b.WithName(gWProxy.Name)
+	b.WithNamespace(gWProxy.Namespace)
+
+	b.WithKind("GWProxy")
+	b.WithAPIVersion("epic.acnodal.io/v1")
+	return b, nil
+}
+
+// ExtractGWProxy extracts the applied configuration owned by fieldManager from
+// gWProxy. If no managedFields are found in gWProxy for fieldManager, a
+// GWProxyApplyConfiguration is returned with only the Name, Namespace (if applicable),
+// APIVersion and Kind populated. It is possible that no managed fields were found for because other
+// field managers have taken ownership of all the fields previously owned by fieldManager, or because
+// the fieldManager never owned fields any fields.
+// gWProxy must be a unmodified GWProxy API object that was retrieved from the Kubernetes API.
+// ExtractGWProxy provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractGWProxy(gWProxy *epicv1.GWProxy, fieldManager string) (*GWProxyApplyConfiguration, error) {
+	return ExtractGWProxyFrom(gWProxy, fieldManager, "")
+}
+
+// ExtractGWProxyStatus extracts the applied configuration owned by fieldManager from
+// gWProxy for the status subresource.
+func ExtractGWProxyStatus(gWProxy *epicv1.GWProxy, fieldManager string) (*GWProxyApplyConfiguration, error) {
+	return ExtractGWProxyFrom(gWProxy, fieldManager, "status")
 }
 
 func (b GWProxyApplyConfiguration) IsApplyConfiguration() {}

@@ -5,8 +5,11 @@
 package v1
 
 import (
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	internal "github.com/acnodal/epic/pkg/generated/applyconfiguration/internal"
 	apismetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	types "k8s.io/apimachinery/pkg/types"
+	managedfields "k8s.io/apimachinery/pkg/util/managedfields"
 	metav1 "k8s.io/client-go/applyconfigurations/meta/v1"
 )
 
@@ -37,6 +40,47 @@ func GWRoute(name, namespace string) *GWRouteApplyConfiguration {
 	b.WithKind("GWRoute")
 	b.WithAPIVersion("epic.acnodal.io/v1")
 	return b
+}
+
+// ExtractGWRouteFrom extracts the applied configuration owned by fieldManager from
+// gWRoute for the specified subresource. Pass an empty string for subresource to extract
+// the main resource. Common subresources include "status", "scale", etc.
+// gWRoute must be a unmodified GWRoute API object that was retrieved from the Kubernetes API.
+// ExtractGWRouteFrom provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractGWRouteFrom(gWRoute *epicv1.GWRoute, fieldManager string, subresource string) (*GWRouteApplyConfiguration, error) {
+	b := &GWRouteApplyConfiguration{}
+	err := managedfields.ExtractInto(gWRoute, internal.Parser().Type("com.github.acnodal.epic.pkg.apis.epic.v1.GWRoute"), fieldManager, b, subresource)
+	if err != nil {
+		return nil, err
+	}
+	b.WithName(gWRoute.Name)
+	b.WithNamespace(gWRoute.Namespace)
+
+	b.WithKind("GWRoute")
+	b.WithAPIVersion("epic.acnodal.io/v1")
+	return b, nil
+}
+
+// ExtractGWRoute extracts the applied configuration owned by fieldManager from
+// gWRoute. If no managedFields are found in gWRoute for fieldManager, a
+// GWRouteApplyConfiguration is returned with only the Name, Namespace (if applicable),
+// APIVersion and Kind populated. It is possible that no managed fields were found for because other
+// field managers have taken ownership of all the fields previously owned by fieldManager, or because
+// the fieldManager never owned fields any fields.
+// gWRoute must be a unmodified GWRoute API object that was retrieved from the Kubernetes API.
+// ExtractGWRoute provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractGWRoute(gWRoute *epicv1.GWRoute, fieldManager string) (*GWRouteApplyConfiguration, error) {
+	return ExtractGWRouteFrom(gWRoute, fieldManager, "")
+}
+
+// ExtractGWRouteStatus extracts the applied configuration owned by fieldManager from
+// gWRoute for the status subresource.
+func ExtractGWRouteStatus(gWRoute *epicv1.GWRoute, fieldManager string) (*GWRouteApplyConfiguration, error) {
+	return ExtractGWRouteFrom(gWRoute, fieldManager, "status")
 }
 
 func (b GWRouteApplyConfiguration) IsApplyConfiguration() {}

@@ -5,8 +5,11 @@
 package v1
 
 import (
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	internal "github.com/acnodal/epic/pkg/generated/applyconfiguration/internal"
 	apismetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	types "k8s.io/apimachinery/pkg/types"
+	managedfields "k8s.io/apimachinery/pkg/util/managedfields"
 	metav1 "k8s.io/client-go/applyconfigurations/meta/v1"
 )
 
@@ -37,6 +40,47 @@ func LBServiceGroup(name, namespace string) *LBServiceGroupApplyConfiguration {
 	b.WithKind("LBServiceGroup")
 	b.WithAPIVersion("epic.acnodal.io/v1")
 	return b
+}
+
+// ExtractLBServiceGroupFrom extracts the applied configuration owned by fieldManager from
+// lBServiceGroup for the specified subresource. Pass an empty string for subresource to extract
+// the main resource. Common subresources include "status", "scale", etc.
+// lBServiceGroup must be a unmodified LBServiceGroup API object that was retrieved from the Kubernetes API.
+// ExtractLBServiceGroupFrom provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractLBServiceGroupFrom(lBServiceGroup *epicv1.LBServiceGroup, fieldManager string, subresource string) (*LBServiceGroupApplyConfiguration, error) {
+	b := &LBServiceGroupApplyConfiguration{}
+	err := managedfields.ExtractInto(lBServiceGroup, internal.Parser().Type("com.github.acnodal.epic.pkg.apis.epic.v1.LBServiceGroup"), fieldManager, b, subresource)
+	if err != nil {
+		return nil, err
+	}
+	b.WithName(lBServiceGroup.Name)
+	b.WithNamespace(lBServiceGroup.Namespace)
+
+	b.WithKind("LBServiceGroup")
+	b.WithAPIVersion("epic.acnodal.io/v1")
+	return b, nil
+}
+
+// ExtractLBServiceGroup extracts the applied configuration owned by fieldManager from
+// lBServiceGroup. If no managedFields are found in lBServiceGroup for fieldManager, a
+// LBServiceGroupApplyConfiguration is returned with only the Name, Namespace (if applicable),
+// APIVersion and Kind populated. It is possible that no managed fields were found for because other
+// field managers have taken ownership of all the fields previously owned by fieldManager, or because
+// the fieldManager never owned fields any fields.
+// lBServiceGroup must be a unmodified LBServiceGroup API object that was retrieved from the Kubernetes API.
+// ExtractLBServiceGroup provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractLBServiceGroup(lBServiceGroup *epicv1.LBServiceGroup, fieldManager string) (*LBServiceGroupApplyConfiguration, error) {
+	return ExtractLBServiceGroupFrom(lBServiceGroup, fieldManager, "")
+}
+
+// ExtractLBServiceGroupStatus extracts the applied configuration owned by fieldManager from
+// lBServiceGroup for the status subresource.
+func ExtractLBServiceGroupStatus(lBServiceGroup *epicv1.LBServiceGroup, fieldManager string) (*LBServiceGroupApplyConfiguration, error) {
+	return ExtractLBServiceGroupFrom(lBServiceGroup, fieldManager, "status")
 }
 
 func (b LBServiceGroupApplyConfiguration) IsApplyConfiguration() {}

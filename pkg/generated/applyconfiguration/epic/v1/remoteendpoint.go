@@ -5,8 +5,11 @@
 package v1
 
 import (
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	internal "github.com/acnodal/epic/pkg/generated/applyconfiguration/internal"
 	apismetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	types "k8s.io/apimachinery/pkg/types"
+	managedfields "k8s.io/apimachinery/pkg/util/managedfields"
 	metav1 "k8s.io/client-go/applyconfigurations/meta/v1"
 )
 
@@ -35,6 +38,47 @@ func RemoteEndpoint(name, namespace string) *RemoteEndpointApplyConfiguration {
 	b.WithKind("RemoteEndpoint")
 	b.WithAPIVersion("epic.acnodal.io/v1")
 	return b
+}
+
+// ExtractRemoteEndpointFrom extracts the applied configuration owned by fieldManager from
+// remoteEndpoint for the specified subresource. Pass an empty string for subresource to extract
+// the main resource. Common subresources include "status", "scale", etc.
+// remoteEndpoint must be a unmodified RemoteEndpoint API object that was retrieved from the Kubernetes API.
+// ExtractRemoteEndpointFrom provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractRemoteEndpointFrom(remoteEndpoint *epicv1.RemoteEndpoint, fieldManager string, subresource string) (*RemoteEndpointApplyConfiguration, error) {
+	b := &RemoteEndpointApplyConfiguration{}
+	err := managedfields.ExtractInto(remoteEndpoint, internal.Parser().Type("com.github.acnodal.epic.pkg.apis.epic.v1.RemoteEndpoint"), fieldManager, b, subresource)
+	if err != nil {
+		return nil, err
+	}
+	b.WithName(remoteEndpoint.Name)
+	b.WithNamespace(remoteEndpoint.Namespace)
+
+	b.WithKind("RemoteEndpoint")
+	b.WithAPIVersion("epic.acnodal.io/v1")
+	return b, nil
+}
+
+// ExtractRemoteEndpoint extracts the applied configuration owned by fieldManager from
+// remoteEndpoint. If no managedFields are found in remoteEndpoint for fieldManager, a
+// RemoteEndpointApplyConfiguration is returned with only the Name, Namespace (if applicable),
+// APIVersion and Kind populated. It is possible that no managed fields were found for because other
+// field managers have taken ownership of all the fields previously owned by fieldManager, or because
+// the fieldManager never owned fields any fields.
+// remoteEndpoint must be a unmodified RemoteEndpoint API object that was retrieved from the Kubernetes API.
+// ExtractRemoteEndpoint provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractRemoteEndpoint(remoteEndpoint *epicv1.RemoteEndpoint, fieldManager string) (*RemoteEndpointApplyConfiguration, error) {
+	return ExtractRemoteEndpointFrom(remoteEndpoint, fieldManager, "")
+}
+
+// ExtractRemoteEndpointStatus extracts the applied configuration owned by fieldManager from
+// remoteEndpoint for the status subresource.
+func ExtractRemoteEndpointStatus(remoteEndpoint *epicv1.RemoteEndpoint, fieldManager string) (*RemoteEndpointApplyConfiguration, error) {
+	return ExtractRemoteEndpointFrom(remoteEndpoint, fieldManager, "status")
 }
 
 func (b RemoteEndpointApplyConfiguration) IsApplyConfiguration() {}

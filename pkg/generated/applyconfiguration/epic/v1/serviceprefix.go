@@ -5,8 +5,11 @@
 package v1
 
 import (
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	internal "github.com/acnodal/epic/pkg/generated/applyconfiguration/internal"
 	apismetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	types "k8s.io/apimachinery/pkg/types"
+	managedfields "k8s.io/apimachinery/pkg/util/managedfields"
 	metav1 "k8s.io/client-go/applyconfigurations/meta/v1"
 )
 
@@ -34,6 +37,47 @@ func ServicePrefix(name, namespace string) *ServicePrefixApplyConfiguration {
 	b.WithKind("ServicePrefix")
 	b.WithAPIVersion("epic.acnodal.io/v1")
 	return b
+}
+
+// ExtractServicePrefixFrom extracts the applied configuration owned by fieldManager from
+// servicePrefix for the specified subresource. Pass an empty string for subresource to extract
+// the main resource. Common subresources include "status", "scale", etc.
+// servicePrefix must be a unmodified ServicePrefix API object that was retrieved from the Kubernetes API.
+// ExtractServicePrefixFrom provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractServicePrefixFrom(servicePrefix *epicv1.ServicePrefix, fieldManager string, subresource string) (*ServicePrefixApplyConfiguration, error) {
+	b := &ServicePrefixApplyConfiguration{}
+	err := managedfields.ExtractInto(servicePrefix, internal.Parser().Type("com.github.acnodal.epic.pkg.apis.epic.v1.ServicePrefix"), fieldManager, b, subresource)
+	if err != nil {
+		return nil, err
+	}
+	b.WithName(servicePrefix.Name)
+	b.WithNamespace(servicePrefix.Namespace)
+
+	b.WithKind("ServicePrefix")
+	b.WithAPIVersion("epic.acnodal.io/v1")
+	return b, nil
+}
+
+// ExtractServicePrefix extracts the applied configuration owned by fieldManager from
+// servicePrefix. If no managedFields are found in servicePrefix for fieldManager, a
+// ServicePrefixApplyConfiguration is returned with only the Name, Namespace (if applicable),
+// APIVersion and Kind populated. It is possible that no managed fields were found for because other
+// field managers have taken ownership of all the fields previously owned by fieldManager, or because
+// the fieldManager never owned fields any fields.
+// servicePrefix must be a unmodified ServicePrefix API object that was retrieved from the Kubernetes API.
+// ExtractServicePrefix provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractServicePrefix(servicePrefix *epicv1.ServicePrefix, fieldManager string) (*ServicePrefixApplyConfiguration, error) {
+	return ExtractServicePrefixFrom(servicePrefix, fieldManager, "")
+}
+
+// ExtractServicePrefixStatus extracts the applied configuration owned by fieldManager from
+// servicePrefix for the status subresource.
+func ExtractServicePrefixStatus(servicePrefix *epicv1.ServicePrefix, fieldManager string) (*ServicePrefixApplyConfiguration, error) {
+	return ExtractServicePrefixFrom(servicePrefix, fieldManager, "status")
 }
 
 func (b ServicePrefixApplyConfiguration) IsApplyConfiguration() {}
