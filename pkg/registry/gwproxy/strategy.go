@@ -30,6 +30,7 @@ func newStrategy(typer runtime.ObjectTyper) strategy {
 func (strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
 	a := obj.(*epic.GWProxy)
 	a.Status = epic.ProxyStatus{}
+	a.Spec.EnvoyReplicaCount = proxystatus.Replicas(a.Spec.EnvoyReplicaCount, nil)
 	kind.Created(&a.ObjectMeta)
 }
 
@@ -43,19 +44,32 @@ func (strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList 
 func (strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	a, o := obj.(*epic.GWProxy), old.(*epic.GWProxy)
 	a.Status = o.Status
-	kind.KeepLabels(&a.ObjectMeta, &o.ObjectMeta, proxystatus.OwnerLabels...)
-	if a.Spec.PublicAddress == "" {
-		a.Spec.PublicAddress = o.Spec.PublicAddress
-	}
-	if a.Spec.AltAddress == "" {
-		a.Spec.AltAddress = o.Spec.AltAddress
-	}
+	kind.KeepOwners(&a.ObjectMeta, &o.ObjectMeta)
+	keepAssigned(&a.Spec, &o.Spec)
 	kind.Bump(&a.ObjectMeta, a.Spec, o.Spec)
 }
 
 // ValidateUpdate implements rest.RESTUpdateStrategy.
 func (strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
 	return validation.ValidateGWProxyUpdate(obj.(*epic.GWProxy), old.(*epic.GWProxy))
+}
+
+// keepAssigned carries over what the server assigned, or took from the group,
+// and an update left out.
+func keepAssigned(spec, old *epic.GWProxySpec) {
+	if spec.PublicAddress == "" {
+		spec.PublicAddress = old.PublicAddress
+	}
+	if spec.AltAddress == "" {
+		spec.AltAddress = old.AltAddress
+	}
+	if spec.EnvoyTemplate == nil {
+		spec.EnvoyTemplate = old.EnvoyTemplate
+	}
+	if len(spec.Endpoints) == 0 {
+		spec.Endpoints = old.Endpoints
+	}
+	spec.EnvoyReplicaCount = proxystatus.Replicas(spec.EnvoyReplicaCount, old.EnvoyReplicaCount)
 }
 
 // statusStrategy is for writes of the status.

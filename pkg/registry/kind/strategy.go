@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/apis/epic/validation"
 )
 
 // Strategy is the strategy of a kind's objects.
@@ -104,9 +105,10 @@ func KeepMeta(m, old *metav1.ObjectMeta) {
 	*m = kept
 }
 
-// KeepLabels carries labels over from old that an update left out.
-func KeepLabels(m, old *metav1.ObjectMeta, keys ...string) {
-	for _, key := range keys {
+// KeepOwners carries the labels over that name an object's owners, where an
+// update left them out.
+func KeepOwners(m, old *metav1.ObjectMeta) {
+	for _, key := range validation.OwnerLabels {
 		value, ok := old.Labels[key]
 		if !ok {
 			continue

@@ -39,7 +39,7 @@ func (strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList 
 func (strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	a, o := obj.(*epic.LBServiceGroup), old.(*epic.LBServiceGroup)
 	a.Status = o.Status
-	kind.KeepLabels(&a.ObjectMeta, &o.ObjectMeta, epic.OwningAccountLabel, epic.OwningServicePrefixLabel)
+	kind.KeepOwners(&a.ObjectMeta, &o.ObjectMeta)
 	kind.Bump(&a.ObjectMeta, a.Spec, o.Spec)
 }
 

@@ -30,6 +30,7 @@ func newStrategy(typer runtime.ObjectTyper) strategy {
 func (strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
 	a := obj.(*epic.LoadBalancer)
 	a.Status = epic.ProxyStatus{}
+	a.Spec.EnvoyReplicaCount = proxystatus.Replicas(a.Spec.EnvoyReplicaCount, nil)
 	equateGroup(a)
 	kind.Created(&a.ObjectMeta)
 }
@@ -44,11 +45,8 @@ func (strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList 
 func (strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	a, o := obj.(*epic.LoadBalancer), old.(*epic.LoadBalancer)
 	a.Status = o.Status
-	kind.KeepLabels(&a.ObjectMeta, &o.ObjectMeta, proxystatus.OwnerLabels...)
+	kind.KeepOwners(&a.ObjectMeta, &o.ObjectMeta)
 	keepAssigned(&a.Spec, &o.Spec)
-	if a.Spec.ServiceGroup == "" {
-		a.Spec.ServiceGroup = o.Spec.ServiceGroup
-	}
 	kind.Bump(&a.ObjectMeta, a.Spec, o.Spec)
 }
 
@@ -72,14 +70,25 @@ func equateGroup(a *epic.LoadBalancer) {
 	}
 }
 
-// keepAssigned carries over what the server assigned and an update left out.
+// keepAssigned carries over what the server assigned, or took from the group,
+// and an update left out.
 func keepAssigned(spec, old *epic.LoadBalancerSpec) {
+	if spec.ServiceGroup == "" {
+		spec.ServiceGroup = old.ServiceGroup
+	}
 	if spec.ServiceID == 0 {
 		spec.ServiceID = old.ServiceID
 	}
 	if spec.PublicAddress == "" {
 		spec.PublicAddress = old.PublicAddress
 	}
+	if spec.EnvoyTemplate == nil {
+		spec.EnvoyTemplate = old.EnvoyTemplate
+	}
+	if len(spec.Endpoints) == 0 {
+		spec.Endpoints = old.Endpoints
+	}
+	spec.EnvoyReplicaCount = proxystatus.Replicas(spec.EnvoyReplicaCount, old.EnvoyReplicaCount)
 }
 
 // statusStrategy is for writes of the status.

@@ -9,15 +9,6 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
-// OwnerLabels are the labels that say where a load balancer or a gateway proxy
-// belongs. They never change.
-var OwnerLabels = []string{
-	epic.OwningAccountLabel,
-	epic.OwningLBServiceGroupLabel,
-	epic.OwningLBServiceGroupNamespaceLabel,
-	epic.OwningServicePrefixLabel,
-}
-
 // TenantNodes are the addresses of the tenant's nodes that have tunnels, each
 // once and in order.
 func TenantNodes(status *epic.ProxyStatus) []string {

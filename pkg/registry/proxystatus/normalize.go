@@ -105,3 +105,12 @@ func normalizeInterface(status, old *epic.ProxyStatus) {
 		status.ProxyIfIndex, status.ProxyIfName = 0, ""
 	}
 }
+
+// Replicas is a number of Envoy pods, or otherwise if it was left out. Older
+// programs leave it out by a 0.
+func Replicas(n, otherwise *int32) *int32 {
+	if n == nil || *n == 0 {
+		return otherwise
+	}
+	return n
+}

@@ -3,16 +3,90 @@
 package validation
 
 import (
+	"strings"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
+const (
+	maxNICs         = 32
+	maxServiceCIDRs = 16
+	maxCIDRText     = 1024
+)
+
 // ValidateEPIC checks a new object.
-func ValidateEPIC(obj *epic.EPIC) field.ErrorList { return nil }
+func ValidateEPIC(obj *epic.EPIC) field.ErrorList {
+	var errs field.ErrorList
+	if obj.Name != epic.ConfigName {
+		errs = append(errs, field.Invalid(metaPath.Child("name"), quoted(obj.Name), "there is one EPIC object, and its name is "+epic.ConfigName+": use that name"))
+	}
+	errs = append(errs, inConfigNamespace(&obj.ObjectMeta, "the EPIC object")...)
+	return append(errs, epicSpec(&obj.Spec)...)
+}
 
 // ValidateEPICUpdate checks a change of an object.
-func ValidateEPICUpdate(obj, old *epic.EPIC) field.ErrorList { return nil }
+func ValidateEPICUpdate(obj, old *epic.EPIC) field.ErrorList {
+	if apiequality.Semantic.DeepEqual(obj.Spec, old.Spec) {
+		return nil
+	}
+	return epicSpec(&obj.Spec)
+}
 
 // ValidateEPICStatusUpdate checks a change of an object's status.
-func ValidateEPICStatusUpdate(obj, old *epic.EPIC) field.ErrorList { return nil }
+func ValidateEPICStatusUpdate(obj, old *epic.EPIC) field.ErrorList {
+	errs := statusBase(obj.Status.ObservedGeneration, obj.Status.Conditions)
+	errs = append(errs, serverOnly(statusPath.Child("current-tunnel-id"), obj.Status.CurrentTunnelID, old.Status.CurrentTunnelID)...)
+	return append(errs, serverOnly(statusPath.Child("current-group-id"), obj.Status.CurrentGroupID, old.Status.CurrentGroupID)...)
+}
+
+func epicSpec(spec *epic.EPICSpec) field.ErrorList {
+	errs := image(specPath.Child("eds-image"), spec.EDSImage)
+	errs = append(errs, image(specPath.Child("envoy-image"), spec.EnvoyImage)...)
+	errs = append(errs, image(specPath.Child("xds-image"), spec.XDSImage)...)
+	errs = append(errs, serviceCIDR(specPath.Child("service-cidr"), spec.ServiceCIDR)...)
+
+	base := specPath.Child("base")
+	nics := base.Child("gue-ingress-nics")
+	errs = append(errs, atMost(nics, len(spec.Base.GUEIngressNICs), maxNICs)...)
+	if len(spec.Base.GUEIngressNICs) <= maxNICs {
+		seen := map[string]bool{}
+		for i, name := range spec.Base.GUEIngressNICs {
+			errs = append(errs, interfaceName(nics.Index(i), name)...)
+			if seen[name] {
+				errs = append(errs, field.Duplicate(nics.Index(i), quoted(name)))
+			}
+			seen[name] = true
+		}
+	}
+	endpoint := base.Child("gue-endpoint")
+	_, more := addressOrNone(endpoint.Child("epic-address"), spec.Base.GUEEndpoint.EPICAddress)
+	errs = append(errs, more...)
+	errs = append(errs, notNegative(endpoint.Child("tunnel-id"), spec.Base.GUEEndpoint.TunnelID)...)
+	return append(errs, tunnelPort(endpoint.Child("epic-port"), spec.Base.GUEEndpoint.EPICPort)...)
+}
+
+// serviceCIDR checks prefixes with commas between them.
+func serviceCIDR(path *field.Path, s string) field.ErrorList {
+	if s == "" {
+		return nil
+	}
+	if errs := text(path, s, maxCIDRText); len(errs) > 0 {
+		return errs
+	}
+	cidrs := strings.Split(s, ",")
+	if errs := atMost(path, len(cidrs), maxServiceCIDRs); len(errs) > 0 {
+		return errs
+	}
+	var errs field.ErrorList
+	for _, c := range cidrs {
+		if c == "" || strings.TrimSpace(c) != c {
+			return field.ErrorList{field.Invalid(path, quoted(s), "must be prefixes in CIDR form with nothing but a comma between them: write it as 10.96.0.0/12,fd00::/108")}
+		}
+		_, more := prefix(path, c)
+		errs = append(errs, more...)
+	}
+	return errs
+}

@@ -3,16 +3,55 @@
 package validation
 
 import (
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
 // ValidateGWProxy checks a new object.
-func ValidateGWProxy(obj *epic.GWProxy) field.ErrorList { return nil }
+func ValidateGWProxy(obj *epic.GWProxy) field.ErrorList {
+	// A Service and DNS names are made from the name. It may begin with a digit,
+	// since it is the uid of a Gateway.
+	errs := dnsLabel(metaPath.Child("name"), obj.Name)
+	errs = append(errs, inAccountNamespace(&obj.ObjectMeta, "a gateway proxy")...)
+	errs = append(errs, ownerNamed(&obj.ObjectMeta, epic.OwningLBServiceGroupLabel, "a service group in this namespace or in "+epic.ConfigNamespace)...)
+	return append(errs, gwProxySpec(&obj.Spec)...)
+}
 
 // ValidateGWProxyUpdate checks a change of an object.
-func ValidateGWProxyUpdate(obj, old *epic.GWProxy) field.ErrorList { return nil }
+func ValidateGWProxyUpdate(obj, old *epic.GWProxy) field.ErrorList {
+	errs := immutableLabels(&obj.ObjectMeta, &old.ObjectMeta)
+	errs = append(errs, unchanged(specPath.Child("public-address"), obj.Spec.PublicAddress, old.Spec.PublicAddress, "leave it out, or create another gateway proxy")...)
+	errs = append(errs, unchanged(specPath.Child("alt-address"), obj.Spec.AltAddress, old.Spec.AltAddress, "leave it out, or create another gateway proxy")...)
+	errs = append(errs, unchangedRecords(specPath.Child("endpoints"), obj.Spec.Endpoints, old.Spec.Endpoints)...)
+	if apiequality.Semantic.DeepEqual(obj.Spec, old.Spec) {
+		return errs
+	}
+	return append(errs, gwProxySpec(&obj.Spec)...)
+}
 
 // ValidateGWProxyStatusUpdate checks a change of an object's status.
-func ValidateGWProxyStatusUpdate(obj, old *epic.GWProxy) field.ErrorList { return nil }
+func ValidateGWProxyStatusUpdate(obj, old *epic.GWProxy) field.ErrorList {
+	return proxyStatus(&obj.Status, &old.Status)
+}
+
+func gwProxySpec(spec *epic.GWProxySpec) field.ErrorList {
+	errs := ref(specPath.Child("clientRef"), spec.ClientRef)
+	errs = append(errs, text(specPath.Child("display-name"), spec.DisplayName, maxName)...)
+	_, more := addressOrNone(specPath.Child("public-address"), spec.PublicAddress)
+	errs = append(errs, more...)
+	alt, more := addressOrNone(specPath.Child("alt-address"), spec.AltAddress)
+	errs = append(errs, more...)
+	if alt.Is6() {
+		errs = append(errs, field.Invalid(specPath.Child("alt-address"), spec.AltAddress, "must be an IPv4 address: an IPv6 one is a public-address"))
+	}
+	errs = append(errs, publicPorts(specPath.Child("public-ports"), spec.PublicPorts)...)
+	errs = append(errs, envoyTemplate(specPath.Child("envoy-template"), spec.EnvoyTemplate)...)
+	errs = append(errs, replicas(specPath.Child("envoy-replica-count"), spec.EnvoyReplicaCount)...)
+	errs = append(errs, dnsEndpoints(specPath.Child("endpoints"), spec.Endpoints)...)
+	if spec.Gateway != nil {
+		errs = append(errs, gateway(specPath.Child("gateway"), &spec.Gateway.GatewaySpec)...)
+	}
+	return errs
+}

@@ -3,16 +3,43 @@
 package validation
 
 import (
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
 // ValidateGWRoute checks a new object.
-func ValidateGWRoute(obj *epic.GWRoute) field.ErrorList { return nil }
+func ValidateGWRoute(obj *epic.GWRoute) field.ErrorList {
+	errs := dnsName(metaPath.Child("name"), obj.Name)
+	errs = append(errs, inAccountNamespace(&obj.ObjectMeta, "a gateway route")...)
+	return append(errs, gwRouteSpec(&obj.Spec)...)
+}
 
 // ValidateGWRouteUpdate checks a change of an object.
-func ValidateGWRouteUpdate(obj, old *epic.GWRoute) field.ErrorList { return nil }
+func ValidateGWRouteUpdate(obj, old *epic.GWRoute) field.ErrorList {
+	errs := immutableLabels(&obj.ObjectMeta, &old.ObjectMeta)
+	if apiequality.Semantic.DeepEqual(obj.Spec, old.Spec) {
+		return errs
+	}
+	return append(errs, gwRouteSpec(&obj.Spec)...)
+}
 
 // ValidateGWRouteStatusUpdate checks a change of an object's status.
-func ValidateGWRouteStatusUpdate(obj, old *epic.GWRoute) field.ErrorList { return nil }
+func ValidateGWRouteStatusUpdate(obj, _ *epic.GWRoute) field.ErrorList {
+	return statusBase(obj.Status.ObservedGeneration, obj.Status.Conditions)
+}
+
+func gwRouteSpec(spec *epic.GWRouteSpec) field.ErrorList {
+	errs := ref(specPath.Child("clientRef"), spec.ClientRef)
+	if spec.HTTP == nil && spec.TCP == nil {
+		return append(errs, field.Required(specPath, "must have http or tcp, the spec of a route: add one"))
+	}
+	if spec.HTTP != nil {
+		errs = append(errs, httpRoute(specPath.Child("http"), &spec.HTTP.HTTPRouteSpec)...)
+	}
+	if spec.TCP != nil {
+		errs = append(errs, tcpRoute(specPath.Child("tcp"), &spec.TCP.TCPRouteSpec)...)
+	}
+	return errs
+}

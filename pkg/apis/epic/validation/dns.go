@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package validation
+
+import (
+	"math"
+	"strings"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/dnsname"
+)
+
+const (
+	maxDNSEndpoints  = 32
+	maxTargets       = 64
+	maxRecordLabels  = 64
+	maxRecordText    = 1024
+	maxProviderProps = 64
+)
+
+// recordTypes are those that external-dns writes.
+var recordTypes = []string{"A", "AAAA", "CNAME", "MX", "NAPTR", "NS", "PTR", "SRV", "TXT"}
+
+// dnsEndpoints checks the DNS records of a proxy.
+func dnsEndpoints(path *field.Path, endpoints []epic.DNSEndpoint) field.ErrorList {
+	errs := atMost(path, len(endpoints), maxDNSEndpoints)
+	if len(errs) > 0 {
+		return errs
+	}
+	for i := range endpoints {
+		e := &endpoints[i]
+		at := path.Index(i)
+		if name := strings.TrimSuffix(strings.ToLower(e.DNSName), "."); name != "" {
+			if len(validation.IsDNS1123Subdomain(name)) > 0 && len(validation.IsWildcardDNS1123Subdomain(name)) > 0 {
+				errs = append(errs, field.Invalid(at.Child("dnsName"), quoted(e.DNSName), "must be a DNS name, such as www.example.com"))
+			}
+		}
+		errs = append(errs, dnsRecord(at, e)...)
+	}
+	return errs
+}
+
+// unchangedRecords checks that an update leaves the DNS records alone. Their
+// names are made by the group's template, since a name is not for a tenant to
+// choose. An update that leaves them out has been given the old ones before.
+func unchangedRecords(path *field.Path, endpoints, old []epic.DNSEndpoint) field.ErrorList {
+	if apiequality.Semantic.DeepEqual(endpoints, old) {
+		return nil
+	}
+	return field.ErrorList{field.Forbidden(path, "the records are made by the server from the group's endpoint-template and can't be changed: leave them out")}
+}
+
+// dnsTemplate checks the DNS record from which those of a group's proxies are
+// made.
+func dnsTemplate(path *field.Path, e *epic.DNSEndpoint) field.ErrorList {
+	if e == nil {
+		return nil
+	}
+	var errs field.ErrorList
+	if e.DNSName != "" {
+		if _, err := dnsname.RenderDNSName(e.DNSName, dnsname.SampleParams); err != nil {
+			errs = append(errs, field.Invalid(path.Child("dnsName"), quoted(e.DNSName), err.Error()))
+		}
+	}
+	return append(errs, dnsRecord(path, e)...)
+}
+
+func dnsRecord(path *field.Path, e *epic.DNSEndpoint) field.ErrorList {
+	errs := oneOfOrNone(path.Child("recordType"), e.RecordType, recordTypes...)
+	errs = append(errs, between(path.Child("recordTTL"), e.RecordTTL, 0, math.MaxInt32)...)
+	errs = append(errs, text(path.Child("setIdentifier"), e.SetIdentifier, maxName)...)
+	errs = append(errs, atMost(path.Child("targets"), len(e.Targets), maxTargets)...)
+	errs = append(errs, atMost(path.Child("labels"), len(e.Labels), maxRecordLabels)...)
+	errs = append(errs, atMost(path.Child("providerSpecific"), len(e.ProviderSpecific), maxProviderProps)...)
+	if len(errs) > 0 {
+		return errs
+	}
+	for i, t := range e.Targets {
+		errs = append(errs, text(path.Child("targets").Index(i), t, maxRecordText)...)
+	}
+	for k, v := range e.Labels {
+		errs = append(errs, text(path.Child("labels"), k, maxName)...)
+		errs = append(errs, text(path.Child("labels").Key(quoted(k)), v, maxRecordText)...)
+	}
+	for i, p := range e.ProviderSpecific {
+		errs = append(errs, text(path.Child("providerSpecific").Index(i).Child("name"), p.Name, maxName)...)
+		errs = append(errs, text(path.Child("providerSpecific").Index(i).Child("value"), p.Value, maxRecordText)...)
+	}
+	return errs
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package validation
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+)
+
+// The limits of the Gateway API that its original version did not have, or had
+// lower.
+const (
+	maxMatches      = 64
+	maxTotalMatches = 128
+	maxHeaders      = 16
+	maxPath         = 1024
+	maxHeaderName   = 256
+	maxHeaderValue  = 4096
+	maxQueryValue   = 1024
+)
+
+var (
+	methods = []gatewayv1.HTTPMethod{
+		gatewayv1.HTTPMethodGet, gatewayv1.HTTPMethodHead, gatewayv1.HTTPMethodPost, gatewayv1.HTTPMethodPut, gatewayv1.HTTPMethodDelete,
+		gatewayv1.HTTPMethodConnect, gatewayv1.HTTPMethodOptions, gatewayv1.HTTPMethodTrace, gatewayv1.HTTPMethodPatch,
+	}
+	// headerForm is what HTTP calls a token.
+	headerForm = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+\\-.^_\\x60|~]+$")
+)
+
+// httpRoute checks the spec of an HTTPRoute.
+func httpRoute(path *field.Path, spec *gatewayv1.HTTPRouteSpec) field.ErrorList {
+	errs := atMost(path.Child("hostnames"), len(spec.Hostnames), epic.MaxHostnames)
+	errs = append(errs, atMost(path.Child("rules"), len(spec.Rules), epic.MaxRouteRules)...)
+	errs = append(errs, atMost(path.Child("parentRefs"), len(spec.ParentRefs), epic.MaxParentRefs)...)
+	if len(errs) > 0 {
+		return errs
+	}
+	errs = append(errs, bounded(path, spec)...)
+	errs = append(errs, parents(path.Child("parentRefs"), spec.ParentRefs)...)
+	for i, h := range spec.Hostnames {
+		errs = append(errs, hostname(path.Child("hostnames").Index(i), string(h))...)
+	}
+	total := 0
+	for i := range spec.Rules {
+		total += len(spec.Rules[i].Matches)
+		errs = append(errs, httpRule(path.Child("rules").Index(i), &spec.Rules[i])...)
+	}
+	if total > maxTotalMatches {
+		errs = append(errs, field.Invalid(path.Child("rules"), total, fmt.Sprintf("have more than %d matches together: use several routes", maxTotalMatches)))
+	}
+	return errs
+}
+
+// tcpRoute checks the spec of a TCPRoute.
+func tcpRoute(path *field.Path, spec *gatewayv1.TCPRouteSpec) field.ErrorList {
+	errs := atMost(path.Child("rules"), len(spec.Rules), epic.MaxRouteRules)
+	errs = append(errs, atMost(path.Child("parentRefs"), len(spec.ParentRefs), epic.MaxParentRefs)...)
+	if len(errs) > 0 {
+		return errs
+	}
+	errs = append(errs, bounded(path, spec)...)
+	errs = append(errs, parents(path.Child("parentRefs"), spec.ParentRefs)...)
+	if len(spec.Rules) == 0 {
+		errs = append(errs, field.Required(path.Child("rules"), "a TCP route must have a rule: add one"))
+	}
+	for i := range spec.Rules {
+		at := path.Child("rules").Index(i).Child("backendRefs")
+		refs := spec.Rules[i].BackendRefs
+		if len(refs) == 0 {
+			errs = append(errs, field.Required(at, "a rule of a TCP route must have a backend: add one"))
+		}
+		if more := atMost(at, len(refs), epic.MaxRuleBackends); len(more) > 0 {
+			errs = append(errs, more...)
+			continue
+		}
+		for j := range refs {
+			errs = append(errs, backend(at.Index(j), &refs[j])...)
+		}
+	}
+	return errs
+}
+
+// parents checks the gateway proxies to which a route belongs.
+func parents(path *field.Path, refs []gatewayv1.ParentReference) field.ErrorList {
+	if len(refs) == 0 {
+		return field.ErrorList{field.Required(path, "a route must refer to a gateway proxy: add a reference with its name")}
+	}
+	var errs field.ErrorList
+	for i, r := range refs {
+		at := path.Index(i)
+		// A gateway proxy's name is a DNS label, but a route may refer to others'
+		// parents beside it.
+		errs = append(errs, dnsName(at.Child("name"), string(r.Name))...)
+		if r.Port != nil {
+			errs = append(errs, port(at.Child("port"), *r.Port)...)
+		}
+		if r.SectionName != nil {
+			errs = append(errs, dnsName(at.Child("sectionName"), string(*r.SectionName))...)
+		}
+	}
+	return errs
+}
+
+func httpRule(path *field.Path, r *gatewayv1.HTTPRouteRule) field.ErrorList {
+	errs := atMost(path.Child("matches"), len(r.Matches), maxMatches)
+	errs = append(errs, atMost(path.Child("filters"), len(r.Filters), epic.MaxRuleFilters)...)
+	errs = append(errs, atMost(path.Child("backendRefs"), len(r.BackendRefs), epic.MaxRuleBackends)...)
+	if len(errs) > 0 {
+		return errs
+	}
+	for i := range r.Matches {
+		errs = append(errs, httpMatch(path.Child("matches").Index(i), &r.Matches[i])...)
+	}
+	errs = append(errs, filters(path.Child("filters"), r.Filters)...)
+	for i := range r.BackendRefs {
+		at := path.Child("backendRefs").Index(i)
+		errs = append(errs, backend(at, &r.BackendRefs[i].BackendRef)...)
+		if more := atMost(at.Child("filters"), len(r.BackendRefs[i].Filters), epic.MaxRuleFilters); len(more) > 0 {
+			errs = append(errs, more...)
+			continue
+		}
+		errs = append(errs, filters(at.Child("filters"), r.BackendRefs[i].Filters)...)
+	}
+	return errs
+}
+
+func httpMatch(path *field.Path, m *gatewayv1.HTTPRouteMatch) field.ErrorList {
+	var errs field.ErrorList
+	if m.Path != nil {
+		errs = append(errs, pathMatch(path.Child("path"), m.Path)...)
+	}
+	if m.Method != nil {
+		errs = append(errs, oneOf(path.Child("method"), *m.Method, methods...)...)
+	}
+	errs = append(errs, atMost(path.Child("headers"), len(m.Headers), maxHeaders)...)
+	errs = append(errs, atMost(path.Child("queryParams"), len(m.QueryParams), maxHeaders)...)
+	if len(m.Headers) > maxHeaders || len(m.QueryParams) > maxHeaders {
+		return errs
+	}
+	for i, h := range m.Headers {
+		at := path.Child("headers").Index(i)
+		errs = append(errs, headerName(at.Child("name"), string(h.Name))...)
+		kind := gatewayv1.HeaderMatchExact
+		if h.Type != nil {
+			kind = *h.Type
+		}
+		errs = append(errs, oneOf(at.Child("type"), kind, gatewayv1.HeaderMatchExact, gatewayv1.HeaderMatchRegularExpression)...)
+		errs = append(errs, pattern(at.Child("value"), h.Value, maxHeaderValue, kind == gatewayv1.HeaderMatchRegularExpression)...)
+	}
+	for i, q := range m.QueryParams {
+		at := path.Child("queryParams").Index(i)
+		errs = append(errs, headerName(at.Child("name"), string(q.Name))...)
+		kind := gatewayv1.QueryParamMatchExact
+		if q.Type != nil {
+			kind = *q.Type
+		}
+		errs = append(errs, oneOf(at.Child("type"), kind, gatewayv1.QueryParamMatchExact, gatewayv1.QueryParamMatchRegularExpression)...)
+		errs = append(errs, pattern(at.Child("value"), q.Value, maxQueryValue, kind == gatewayv1.QueryParamMatchRegularExpression)...)
+	}
+	return errs
+}
+
+func pathMatch(path *field.Path, m *gatewayv1.HTTPPathMatch) field.ErrorList {
+	kind, value := gatewayv1.PathMatchPathPrefix, "/"
+	if m.Type != nil {
+		kind = *m.Type
+	}
+	if m.Value != nil {
+		value = *m.Value
+	}
+	errs := oneOf(path.Child("type"), kind, gatewayv1.PathMatchExact, gatewayv1.PathMatchPathPrefix, gatewayv1.PathMatchRegularExpression)
+	at := path.Child("value")
+	errs = append(errs, pattern(at, value, maxPath, kind == gatewayv1.PathMatchRegularExpression)...)
+	if kind != gatewayv1.PathMatchRegularExpression && !strings.HasPrefix(value, "/") {
+		errs = append(errs, field.Invalid(at, quoted(value), "must be an absolute path: begin it with a slash"))
+	}
+	return errs
+}
+
+// pattern checks a value that is compared, or a regular expression of the kind
+// that Envoy knows, which is Go's.
+func pattern(path *field.Path, s string, most int, isRegexp bool) field.ErrorList {
+	if s == "" {
+		return field.ErrorList{field.Required(path, "must be what is to be matched")}
+	}
+	if errs := text(path, s, most); len(errs) > 0 {
+		return errs
+	}
+	if isRegexp {
+		if _, err := regexp.Compile(s); err != nil {
+			return field.ErrorList{field.Invalid(path, quoted(s), "is no regular expression in RE2 syntax: "+quoted(err.Error())+": correct it")}
+		}
+	}
+	return nil
+}
+
+func headerName(path *field.Path, s string) field.ErrorList {
+	if len(s) <= maxHeaderName && headerForm.MatchString(s) {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(path, quoted(s), fmt.Sprintf("must be a name of 1 to %d letters, digits and characters of !#$%%&'*+-.^_|~", maxHeaderName))}
+}
+
+func backend(path *field.Path, b *gatewayv1.BackendRef) field.ErrorList {
+	errs := target(path, &b.BackendObjectReference)
+	if b.Weight != nil {
+		errs = append(errs, between(path.Child("weight"), *b.Weight, 0, epic.MaxBackendWeight)...)
+	}
+	return errs
+}
+
+func target(path *field.Path, t *gatewayv1.BackendObjectReference) field.ErrorList {
+	errs := dnsName(path.Child("name"), string(t.Name))
+	if t.Port != nil {
+		errs = append(errs, port(path.Child("port"), *t.Port)...)
+	}
+	return errs
+}

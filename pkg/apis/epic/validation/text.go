@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package validation
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+const (
+	// maxName is for names that follow the rules of somebody else's system.
+	maxName = 253
+	// maxQuoted is how much of a value a message repeats.
+	maxQuoted = 128
+	// maxConditions is how many conditions an object may have.
+	maxConditions = 64
+)
+
+// quoted is a value as messages show it.
+func quoted(s string) string {
+	if len(s) <= maxQuoted {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxQuoted], "") + "..."
+}
+
+// text checks that s is no longer than most and has nothing in it that changes
+// how a terminal or a log shows it.
+func text(path *field.Path, s string, most int) field.ErrorList {
+	if len(s) > most {
+		return field.ErrorList{field.Invalid(path, quoted(s), fmt.Sprintf("is %d bytes long: shorten it to %d", len(s), most))}
+	}
+	if !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
+		return field.ErrorList{field.Invalid(path, quoted(s), "must be text without control characters: remove them")}
+	}
+	return nil
+}
+
+// word is text without spaces.
+func word(path *field.Path, s string, most int) field.ErrorList {
+	if errs := text(path, s, most); len(errs) > 0 {
+		return errs
+	}
+	if strings.ContainsFunc(s, unicode.IsSpace) {
+		return field.ErrorList{field.Invalid(path, quoted(s), "must not have spaces in it: remove them")}
+	}
+	return nil
+}
+
+// oneOf checks a closed enumeration.
+func oneOf[T ~string](path *field.Path, value T, allowed ...T) field.ErrorList {
+	if slices.Contains(allowed, value) {
+		return nil
+	}
+	if value == "" {
+		return field.ErrorList{field.Required(path, "use one of "+list(allowed))}
+	}
+	return field.ErrorList{field.Invalid(path, quoted(string(value)), "is not known here: use one of "+list(allowed))}
+}
+
+// oneOfOrNone is oneOf for a field that may be left out.
+func oneOfOrNone[T ~string](path *field.Path, value T, allowed ...T) field.ErrorList {
+	if value == "" {
+		return nil
+	}
+	return oneOf(path, value, allowed...)
+}
+
+func list[T ~string](values []T) string {
+	var s []string
+	for _, v := range values {
+		s = append(s, string(v))
+	}
+	return strings.Join(s, ", ")
+}
+
+// atMost checks the length of a list or a map.
+func atMost(path *field.Path, n, most int) field.ErrorList {
+	if n <= most {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(path, n, fmt.Sprintf("has more than %d entries: remove some", most))}
+}
+
+// between checks a number.
+func between[T ~int | ~int32 | ~int64](path *field.Path, n, least, most T) field.ErrorList {
+	if n >= least && n <= most {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(path, n, fmt.Sprintf("must be from %d to %d: choose a number in that range", least, most))}
+}
+
+// notNegative checks a counter.
+func notNegative[T ~int | ~int32 | ~int64](path *field.Path, n T) field.ErrorList {
+	if n >= 0 {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(path, n, "must not be negative: leave it out")}
+}
+
+// dnsLabel checks a name of which a part of a DNS name, or a Service, is made.
+func dnsLabel(path *field.Path, s string) field.ErrorList {
+	return named(path, s, validation.IsDNS1123Label(s))
+}
+
+// dnsName checks a name that may have dots.
+func dnsName(path *field.Path, s string) field.ErrorList {
+	return named(path, s, validation.IsDNS1123Subdomain(s))
+}
+
+func named(path *field.Path, s string, problems []string) field.ErrorList {
+	if s == "" {
+		return field.ErrorList{field.Required(path, "must have a name")}
+	}
+	var errs field.ErrorList
+	for _, p := range problems {
+		errs = append(errs, field.Invalid(path, quoted(s), p))
+	}
+	return errs
+}
+
+// interfaceName checks what Linux takes for the name of a network interface.
+func interfaceName(path *field.Path, s string) field.ErrorList {
+	const most = 15
+	bad := s == "" || s == "." || s == ".." || len(s) > most || strings.ContainsAny(s, "/:") || !isGraphicASCII(s)
+	if !bad {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(path, quoted(s),
+		fmt.Sprintf("must be the name of a network interface: 1 to %d letters, digits or punctuation, without spaces, slashes and colons, such as eth0", most))}
+}
+
+func isGraphicASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
+// image checks a container image reference. Which references exist is for the
+// cluster that runs them to say.
+func image(path *field.Path, s string) field.ErrorList {
+	const most = 1024
+	return word(path, s, most)
+}
