@@ -67,6 +67,8 @@ type grant struct {
 	space    Space
 	position uint64
 	claim    Claim
+	// created is the cursor's, so that the number does not go back to another.
+	created int64
 }
 
 func newAllocator(c *clientv3.Client, l layout) *allocator {
@@ -100,7 +102,7 @@ func (a *allocator) take(ctx context.Context, s Space, n int) ([]grant, []condit
 	grants := make([]grant, 0, n)
 	for _, sp := range got {
 		for p := sp.from; p < sp.to; p++ {
-			grants = append(grants, grant{space: s, position: p, claim: s.claimAt(p)})
+			grants = append(grants, grant{space: s, position: p, claim: s.claimAt(p), created: b.created})
 		}
 	}
 	return grants, a.conditions(s, b, grants), nil
@@ -227,7 +229,7 @@ func (a *allocator) conditions(s Space, b *block, grants []grant) []condition {
 		if b.created == created {
 			b.free = nil
 		}
-		return &staleError{"the cursor of " + s.name + " went on"}
+		return &staleError{what: "the cursor of " + s.name + " went on", spent: true}
 	}
 	return []condition{{
 		cmp: clientv3.Compare(clientv3.CreateRevision(key), "=", created),
@@ -254,6 +256,7 @@ func (a *allocator) giveBack(grants []grant) {
 		b := a.block(g.space)
 		b.mu.Lock()
 		switch {
+		case b.created != g.created:
 		case len(b.free) > 0 && b.free[0].from == g.position+1:
 			b.free[0].from--
 		case len(b.free) == 0 && b.end == g.position+1:

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -31,7 +32,8 @@ const (
 	Dangling ProblemType = "Dangling"
 	// Overlapping is a pool that shares addresses with another.
 	Overlapping ProblemType = "Overlapping"
-	// Misplaced is a record of the last ID that does not fit the claims.
+	// Misplaced is a record of the last ID, or of the IDs that had their turn,
+	// that does not fit the claims.
 	Misplaced ProblemType = "Misplaced"
 )
 
@@ -56,8 +58,12 @@ type Report struct {
 	Problems []Problem
 }
 
-// page is how many keys one read returns during an audit.
-const page = 1000
+// How many keys one read returns during an audit: an object with all its tunnels
+// has a few hundred KiB, a claim a few hundred bytes.
+const (
+	objectsPage = 100
+	claimsPage  = 1000
+)
 
 // Audit compares all objects with all claims at one revision of etcd. It reads
 // page by page and holds one entry a claim in memory.
@@ -72,12 +78,13 @@ func (b *Backend) Audit(ctx context.Context) (*Report, error) {
 			return nil, fmt.Errorf("audit %s: %w", k.resource, err)
 		}
 	}
+	if err := a.readRecords(ctx); err != nil {
+		return nil, fmt.Errorf("audit last IDs: %w", err)
+	}
 	if err := a.readClaims(ctx); err != nil {
 		return nil, fmt.Errorf("audit claims: %w", err)
 	}
-	if err := a.readLast(ctx); err != nil {
-		return nil, fmt.Errorf("audit last IDs: %w", err)
-	}
+	a.compareRecords()
 	r := a.report()
 	r.publish()
 	return r, nil
@@ -118,16 +125,24 @@ type audit struct {
 	claims   int
 	expected map[string]expectation
 	// parents are the folders of claims on objects that exist.
-	parents  map[string]bool
-	pools    []HeldPool
-	newest   map[string]newest
-	problems []Problem
+	parents map[string]bool
+	pools   []HeldPool
+	// last and cursors are the records of each space of IDs.
+	last, cursors map[string]*mvccpb.KeyValue
+	held          map[string]*heldIDs
+	problems      []Problem
 }
 
-// newest is the claim of a space that was made last, of those still held.
-type newest struct {
+// heldIDs sums up the claims that are held in one space.
+type heldIDs struct {
+	// rev is when the newest was made, and numbers are those made then.
 	rev     int64
 	numbers []uint64
+	// highest of all numbers.
+	highest uint64
+	// lastMade is when the claim on the number that is recorded as the last was
+	// made, or 0 if nobody holds it.
+	lastMade int64
 }
 
 func (a *audit) problem(t ProblemType, claim string, o Owner, format string, args ...any) {
@@ -135,7 +150,7 @@ func (a *audit) problem(t ProblemType, claim string, o Owner, format string, arg
 }
 
 func (a *audit) readObjects(ctx context.Context, k *kind) error {
-	return a.each(ctx, k.prefix, func(kv *mvccpb.KeyValue) error {
+	return a.each(ctx, k.prefix, objectsPage, func(kv *mvccpb.KeyValue) error {
 		obj, err := k.decode(ctx, string(kv.Key), kv.Value, kv.ModRevision)
 		if err != nil {
 			return fmt.Errorf("%s: %w", kv.Key, err)
@@ -168,8 +183,8 @@ func (a *audit) expect(k *kind, obj runtime.Object) error {
 
 func (a *audit) readClaims(ctx context.Context) error {
 	folder := a.b.layout.claims()
-	a.newest = map[string]newest{}
-	return a.each(ctx, folder, func(kv *mvccpb.KeyValue) error {
+	a.held = map[string]*heldIDs{}
+	return a.each(ctx, folder, claimsPage, func(kv *mvccpb.KeyValue) error {
 		a.claims++
 		path := string(kv.Key[len(folder):])
 		holder, err := parseOwner(kv.Value)
@@ -204,41 +219,87 @@ func (a *audit) inspect(path string, e expectation, kv *mvccpb.KeyValue) {
 			a.pools = append(a.pools, h)
 		}
 	case "tunnel", "group", "service":
-		n := a.newest[e.claim.kind]
-		if kv.CreateRevision > n.rev {
-			n = newest{rev: kv.CreateRevision}
+		h := a.held[e.claim.kind]
+		if h == nil {
+			h = &heldIDs{}
+			a.held[e.claim.kind] = h
 		}
-		if kv.CreateRevision == n.rev {
-			n.numbers = append(n.numbers, e.claim.number)
+		if kv.CreateRevision > h.rev {
+			h.rev, h.numbers = kv.CreateRevision, nil
 		}
-		a.newest[e.claim.kind] = n
+		if kv.CreateRevision == h.rev {
+			h.numbers = append(h.numbers, e.claim.number)
+		}
+		h.highest = max(h.highest, e.claim.number)
+		if last := a.last[e.claim.kind]; last != nil && string(last.Value) == fmt.Sprint(e.claim.number) {
+			h.lastMade = kv.CreateRevision
+		}
 	}
 }
 
-// readLast checks that the last ID recorded for each space was not recorded
-// before the newest claim: they are written together.
-func (a *audit) readLast(ctx context.Context) error {
-	folder := a.b.layout.root + "last/"
-	last := map[string]*mvccpb.KeyValue{}
-	err := a.each(ctx, folder, func(kv *mvccpb.KeyValue) error {
-		last[string(kv.Key[len(folder):])] = kv
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	for space, n := range a.newest {
-		kv := last[space]
-		switch {
-		case kv == nil:
-			a.problem(Misplaced, "last/"+space, Owner{}, "no last ID is recorded, and IDs are assigned")
-		case kv.ModRevision < n.rev:
-			a.problem(Misplaced, "last/"+space, Owner{}, "the last ID was recorded at revision %d, and IDs were assigned at %d", kv.ModRevision, n.rev)
-		case kv.ModRevision == n.rev && !slices.ContainsFunc(n.numbers, func(id uint64) bool { return fmt.Sprint(id) == string(kv.Value) }):
-			a.problem(Misplaced, "last/"+space, Owner{}, "%s is recorded as the last ID, and another was assigned with it", kv.Value)
+// readRecords reads what is kept of each space.
+func (a *audit) readRecords(ctx context.Context) error {
+	a.last, a.cursors = map[string]*mvccpb.KeyValue{}, map[string]*mvccpb.KeyValue{}
+	for folder, records := range map[string]map[string]*mvccpb.KeyValue{"last/": a.last, "cursor/": a.cursors} {
+		folder = a.b.layout.root + folder
+		err := a.each(ctx, folder, claimsPage, func(kv *mvccpb.KeyValue) error {
+			records[string(kv.Key[len(folder):])] = kv
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// compareRecords checks that the last ID recorded for each space is that of the
+// newest claim, with which it was written, as far as the claims still held can
+// tell, and that no ID was assigned that had no turn yet.
+func (a *audit) compareRecords() {
+	for space := range a.last {
+		if a.held[space] == nil {
+			a.held[space] = &heldIDs{}
+		}
+	}
+	for space, h := range a.held {
+		h.highest = max(h.highest, a.compareLast(space, h))
+		cursor, position := a.cursors[space], uint64(0)
+		if cursor != nil {
+			var err error
+			if position, err = parsePosition(cursor.Value); err != nil {
+				a.problem(Misplaced, "cursor/"+space, Owner{}, "%q is no position", cursor.Value)
+				continue
+			}
+		}
+		if position < h.highest {
+			a.problem(Misplaced, "cursor/"+space, Owner{}, "ID %d was assigned, and the next to assign is recorded as %d", h.highest, position+1)
+		}
+	}
+}
+
+// compareLast returns the ID recorded as the last of a space, if it fits.
+func (a *audit) compareLast(space string, h *heldIDs) uint64 {
+	misplaced := func(format string, args ...any) uint64 {
+		a.problem(Misplaced, "last/"+space, Owner{}, format, args...)
+		return 0
+	}
+	kv := a.last[space]
+	if kv == nil {
+		return misplaced("no last ID is recorded, and IDs are assigned")
+	}
+	id, err := strconv.ParseUint(string(kv.Value), 10, 31)
+	switch {
+	case err != nil || id == 0:
+		return misplaced("%q is no ID", kv.Value)
+	case kv.ModRevision < h.rev:
+		return misplaced("the last ID was recorded at revision %d, and IDs were assigned at %d", kv.ModRevision, h.rev)
+	case kv.ModRevision == h.rev && !slices.Contains(h.numbers, id):
+		return misplaced("%d is recorded as the last ID, and another was assigned with it", id)
+	case h.lastMade != 0 && h.lastMade < kv.ModRevision:
+		return misplaced("%d was recorded as the last ID at revision %d, and was assigned at %d", id, kv.ModRevision, h.lastMade)
+	}
+	return id
 }
 
 func (a *audit) report() *Report {
@@ -261,7 +322,7 @@ func (a *audit) report() *Report {
 }
 
 // each calls f for every key of a folder as it was at the audit's revision.
-func (a *audit) each(ctx context.Context, folder string, f func(*mvccpb.KeyValue) error) error {
+func (a *audit) each(ctx context.Context, folder string, page int64, f func(*mvccpb.KeyValue) error) error {
 	key, end := folder, clientv3.GetPrefixRangeEnd(folder)
 	for {
 		resp, err := a.b.client.Get(ctx, key, clientv3.WithRange(end), clientv3.WithLimit(page), clientv3.WithRev(a.rev))

@@ -4,6 +4,7 @@ package claims
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -105,13 +106,16 @@ func (p *Plan) DependOnExistence(parent Ref) {
 }
 
 func stale(what string) func([]keyValue) error {
-	return func([]keyValue) error { return &staleError{what} }
+	return func([]keyValue) error { return &staleError{what: what} }
 }
 
 // AssignIDs takes n numbers of a space, in the order in which they are to be
 // assigned. They are this object's once the write has landed; until then, and
 // if it fails, they are nobody's.
 func (p *Plan) AssignIDs(ctx context.Context, space Space, n int) ([]int32, error) {
+	if n == 0 {
+		return nil, nil
+	}
 	gs, err := p.assign(ctx, space, n)
 	if err != nil {
 		return nil, err
@@ -150,6 +154,9 @@ func (p *Plan) assign(ctx context.Context, space Space, n int) ([]grant, error) 
 	return gs, nil
 }
 
+// placeWindow is how many places one look for a free one covers.
+const placeWindow = 256
+
 // PickPlace takes a place from 1 to limit in account's quota, or returns
 // ErrExhausted. Places are picked at random, so that writers on several servers
 // seldom meet.
@@ -162,8 +169,8 @@ func (p *Plan) PickPlace(ctx context.Context, account Ref, limit int32) (int32, 
 		return 0, ErrExhausted
 	}
 	place := free[rand.IntN(len(free))] //nolint:gosec // spreads load, protects nothing
-	p.picked[Claim{kind: placeKind(account), number: uint64(place)}] = struct{}{}
-	return place, nil
+	p.picked[Claim{kind: placeKind(account), number: place}] = struct{}{}
+	return int32(place), nil //nolint:gosec // at most limit
 }
 
 // PlaceLeft says whether account's quota has a place left.
@@ -172,26 +179,70 @@ func (p *Plan) PlaceLeft(ctx context.Context, account Ref, limit int32) (bool, e
 	return len(free) > 0, err
 }
 
-func (p *Plan) freePlaces(ctx context.Context, account Ref, limit int32) ([]int32, error) {
+// freePlaces returns some of the places that are free, or nothing if none is.
+func (p *Plan) freePlaces(ctx context.Context, account Ref, limit int32) ([]uint64, error) {
 	if limit <= 0 {
 		return nil, nil
 	}
 	kind := placeKind(account)
-	used := map[uint64]bool{}
-	resp, err := p.b.client.Get(ctx, p.b.layout.claims()+kind+"/", clientv3.WithPrefix(), clientv3.WithKeysOnly())
-	if err != nil {
-		return nil, fmt.Errorf("read the places in use: %w", err)
+	top, err := p.topPlace(ctx, kind, uint64(limit))
+	if err != nil || top == 0 {
+		return nil, err
 	}
-	for _, kv := range resp.Kvs {
-		used[numberOf(kv.Key)] = true
-	}
-	free := make([]int32, 0, limit)
-	for n := int32(1); n <= limit; n++ {
-		if !used[uint64(n)] {
-			free = append(free, n)
+	windows := (top + placeWindow - 1) / placeWindow
+	start := rand.Uint64N(windows) //nolint:gosec // spreads load, protects nothing
+	for n := range windows {
+		w := (start + n) % windows
+		first, last := w*placeWindow+1, min((w+1)*placeWindow, top)
+		resp, err := p.b.client.Get(ctx, p.placeKey(kind, first), clientv3.WithRange(p.placeKey(kind, last+1)), clientv3.WithKeysOnly())
+		if err != nil {
+			return nil, fmt.Errorf("read the places in use: %w", err)
+		}
+		used := make(map[uint64]bool, len(resp.Kvs))
+		for _, kv := range resp.Kvs {
+			used[numberOf(kv.Key)] = true
+		}
+		var free []uint64
+		for place := first; place <= last; place++ {
+			if !used[place] {
+				free = append(free, place)
+			}
+		}
+		if len(free) > 0 {
+			return free, nil
 		}
 	}
-	return free, nil
+	return nil, nil
+}
+
+// topPlace is the highest place to pick, or 0 if there is none. That is limit,
+// unless it was higher once: places above it are still held then, and count, so
+// that for each of them one less below it is to be had. (Whoever picks below
+// the top leaves at most limit places in use, also beside others who do.)
+func (p *Plan) topPlace(ctx context.Context, kind string, limit uint64) (uint64, error) {
+	end := clientv3.GetPrefixRangeEnd(p.b.layout.claims() + kind + "/")
+	for top := limit; ; {
+		resp, err := p.b.client.Txn(ctx).Then(
+			clientv3.OpGet(p.placeKey(kind, 1), clientv3.WithRange(p.placeKey(kind, top+1)), clientv3.WithCountOnly()),
+			clientv3.OpGet(p.placeKey(kind, top+1), clientv3.WithRange(end), clientv3.WithCountOnly()),
+		).Commit()
+		if err != nil {
+			return 0, fmt.Errorf("count the places in use: %w", err)
+		}
+		below := uint64(resp.Responses[0].GetResponseRange().Count) //nolint:gosec // a count
+		above := uint64(resp.Responses[1].GetResponseRange().Count) //nolint:gosec // a count
+		switch {
+		case above >= limit || below >= top:
+			return 0, nil
+		case top <= limit-above:
+			return top, nil
+		}
+		top = limit - above
+	}
+}
+
+func (p *Plan) placeKey(kind string, place uint64) string {
+	return p.b.layout.claim(Claim{kind: kind, number: place})
 }
 
 // Holder returns who has the claim now, and whether anybody has.
@@ -297,7 +348,10 @@ func (p *Plan) check(ctx context.Context) error {
 			return err
 		}
 		if c.failed(kvs) {
-			return c.err(kvs)
+			if err := c.err(kvs); err != nil {
+				return err
+			}
+			return errors.New("the write breaks a rule that has no words for it")
 		}
 	}
 	return nil

@@ -62,10 +62,7 @@ func ParsePool(s string) (Pool, error) {
 		if p != p.Masked() {
 			return Pool{}, fmt.Errorf("%q has bits set beyond its mask: write %s", s, p.Masked())
 		}
-		if p.Addr().Is4In6() {
-			return Pool{}, fmt.Errorf("%q is an IPv4 address written as IPv6: write it as IPv4", s)
-		}
-		return Pool{From: p.Addr(), To: lastOf(p)}, nil
+		return apartFromIPv4(s, Pool{From: p.Addr(), To: lastOf(p)})
 	}
 	from, to, ok := cutRange(s)
 	if !ok {
@@ -87,7 +84,18 @@ func ParsePool(s string) (Pool, error) {
 	case t.Less(f):
 		return Pool{}, fmt.Errorf("%q: the end comes before the start", s)
 	}
-	return Pool{From: f, To: t}, nil
+	return apartFromIPv4(s, Pool{From: f, To: t})
+}
+
+// ipv4InIPv6 are the IPv6 addresses that stand for IPv4 ones. Claims write IPv4
+// addresses so, and would not tell the two apart.
+var ipv4InIPv6 = Pool{From: netip.MustParseAddr("::ffff:0:0"), To: netip.MustParseAddr("::ffff:ffff:ffff")}
+
+func apartFromIPv4(s string, p Pool) (Pool, error) {
+	if p.Overlaps(ipv4InIPv6) {
+		return Pool{}, fmt.Errorf("%q holds IPv4 addresses written as IPv6: write IPv4 pools as IPv4, and IPv6 pools without ::ffff:0:0/96", s)
+	}
+	return p, nil
 }
 
 // String is "from-to".

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/storage"
@@ -61,7 +63,7 @@ func (s *store) GuaranteedUpdate(ctx context.Context, key string, destination ru
 	ctx = withPending(ctx, w)
 	return retry(ctx, func() error {
 		defer func() { cached = nil }()
-		return s.Interface.GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions,
+		err := s.Interface.GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions,
 			func(input runtime.Object, res storage.ResponseMeta) (runtime.Object, *uint64, error) {
 				w.abandon(s.b)
 				// tryUpdate may change its input.
@@ -81,6 +83,10 @@ func (s *store) GuaranteedUpdate(ctx context.Context, key string, destination ru
 				}
 				return obj, ttl, nil
 			}, cached)
+		if err != nil {
+			w.abandon(s.b)
+		}
+		return err
 	})
 }
 
@@ -138,7 +144,7 @@ func (s *store) Delete(ctx context.Context, key string, out runtime.Object, prec
 	validate storage.ValidateObjectFunc, cached runtime.Object, opts storage.DeleteOptions,
 ) error {
 	if opts.ExpectTransformOrDecodeError {
-		return errors.New("an object that can't be read can't be deleted through the API, since its claims are not known: restore a backup")
+		return apierrors.NewBadRequest("an object that can't be read can't be deleted through the API, since its claims are not known: restore a backup")
 	}
 	w := &pending{}
 	ctx = withPending(ctx, w)
@@ -213,6 +219,15 @@ func (b *Backend) Preview(ctx context.Context, resource string, old, obj runtime
 	if err != nil {
 		return err
 	}
+	fresh := obj.DeepCopyObject()
+	return retry(ctx, func() error {
+		// An attempt before this one may have changed it.
+		reflect.ValueOf(obj).Elem().Set(reflect.ValueOf(fresh.DeepCopyObject()).Elem())
+		return b.preview(ctx, k, old, obj)
+	})
+}
+
+func (b *Backend) preview(ctx context.Context, k *kind, old, obj runtime.Object) error {
 	p := newPlan(b, true)
 	if err := k.rules.Plan(ctx, p, old, obj); err != nil {
 		return err
@@ -221,7 +236,15 @@ func (b *Backend) Preview(ctx context.Context, resource string, old, obj runtime
 	if old != nil {
 		held = k.rules.Claims(old)
 	}
-	for _, c := range k.rules.Claims(obj).minus(held) {
+	set := k.rules.Claims(obj)
+	if len(set.twice) > 0 {
+		owner, err := ownerOf(k.resource, obj)
+		if err != nil {
+			return err
+		}
+		return k.rules.Taken(obj, set.twice[0], owner)
+	}
+	for _, c := range set.minus(held) {
 		holder, ok, err := p.Holder(ctx, c)
 		if err != nil {
 			return err
@@ -239,9 +262,11 @@ func (b *Backend) PreviewDelete(ctx context.Context, resource string, obj runtim
 	if err != nil {
 		return err
 	}
-	p := newPlan(b, true)
-	if err := (&store{b: b, kind: k}).planDelete(ctx, p, obj); err != nil {
-		return err
-	}
-	return p.check(ctx)
+	return retry(ctx, func() error {
+		p := newPlan(b, true)
+		if err := (&store{b: b, kind: k}).planDelete(ctx, p, obj); err != nil {
+			return err
+		}
+		return p.check(ctx)
+	})
 }

@@ -87,7 +87,7 @@ func (c *txnClient) commit(ctx context.Context, op clientv3.Op, key string, expe
 	if err != nil {
 		// The transaction may have been applied all the same: what it took is
 		// not given back.
-		return result{}, err
+		return result{}, clientError(err)
 	}
 	if resp.Succeeded {
 		if n := refusedReleases(resp, releasing); n > 0 {
@@ -95,8 +95,11 @@ func (c *txnClient) commit(ctx context.Context, op clientv3.Op, key string, expe
 		}
 		return result{succeeded: true, revision: resp.Header.Revision}, nil
 	}
-	c.b.allocator.giveBack(grants)
-	return c.diagnose(resp, p, conds, expected)
+	r, err := c.diagnose(resp, p, conds, expected)
+	if stale, ok := errors.AsType[*staleError](err); !ok || !stale.spent {
+		c.b.allocator.giveBack(grants)
+	}
+	return r, err
 }
 
 // diagnose finds out why the transaction was refused. Only a changed object is
@@ -113,7 +116,12 @@ func (c *txnClient) diagnose(resp *clientv3.TxnResponse, p *pending, conds []con
 	}
 	for i, d := range conds {
 		if kvs := keyValues(found(i + 1)); d.failed(kvs) {
-			return result{}, d.err(kvs)
+			if err := d.err(kvs); err != nil {
+				return result{}, err
+			}
+			// Without an error the etcd store would take the write for landed,
+			// or the object for changed.
+			return result{}, fmt.Errorf("a write of %s breaks a rule that has no words for it", p.owner.Ref)
 		}
 	}
 	return result{}, fmt.Errorf("etcd refused a write of %s for no reason that it shows", p.owner.Ref)
@@ -155,7 +163,7 @@ func taken(p *pending, r run, l layout, kv keyValue) error {
 			continue
 		}
 		if _, ok := p.plan.picked[claim]; ok {
-			return &staleError{"what the server picked was taken"}
+			return &staleError{what: "what the server picked was taken", spent: true}
 		}
 		holder, err := parseOwner([]byte(kv.value))
 		if err != nil {
@@ -163,7 +171,7 @@ func taken(p *pending, r run, l layout, kv keyValue) error {
 		}
 		return p.kind.rules.Taken(p.obj, claim, holder)
 	}
-	return &staleError{"a claim was taken"}
+	return &staleError{what: "a claim was taken", spent: true}
 }
 
 const (
