@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/apiserver/pkg/util/compatibility"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/client-go/rest"
@@ -167,6 +168,10 @@ func (s *TestServer) waitReady(url string) error {
 // Stop ends the server, as SIGTERM does, and waits until its data directory is
 // free. It may be called again.
 func (s *TestServer) Stop() error {
+	// A server gives each idle connection a second to go.
+	if transport, err := rest.TransportFor(s.Config); err == nil {
+		utilnet.CloseIdleConnectionsFor(transport)
+	}
 	s.cancel()
 	select {
 	case err, ok := <-s.done:
