@@ -16,7 +16,7 @@ import (
 )
 
 // modelPrefix begins the names of our own types.
-const modelPrefix = "io.acnodal.epic.v1."
+const modelPrefix = "com.github.acnodal.epic.pkg.apis.epic.v1."
 
 // originalFields lists the fields that published clients know.
 const originalFields = "../epic/v1/testdata/original-fields.txt"

@@ -7,11 +7,14 @@
 // kebab-case (public-address) in the older kinds, camelCase (clientRef) in the
 // newer ones. Published clients depend on both, so neither may be "fixed".
 //
+// The OpenAPI model names are the package's path turned round, since the apply
+// configurations look types up by that whatever the tag below says.
+//
 // +k8s:deepcopy-gen=package
 // +k8s:conversion-gen=github.com/acnodal/epic/pkg/apis/epic
 // +k8s:defaulter-gen=TypeMeta
 // +k8s:openapi-gen=true
-// +k8s:openapi-model-package=io.acnodal.epic.v1
+// +k8s:openapi-model-package=com.github.acnodal.epic.pkg.apis.epic.v1
 // +k8s:protobuf-gen=package
 // +groupName=epic.acnodal.io
 package v1

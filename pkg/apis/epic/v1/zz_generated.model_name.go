@@ -9,290 +9,290 @@ package v1
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in Account) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.Account"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.Account"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in AccountList) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.AccountList"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.AccountList"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in AccountSpec) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.AccountSpec"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.AccountSpec"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in AccountStatus) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.AccountStatus"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.AccountStatus"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in AddressPool) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.AddressPool"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.AddressPool"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ClaimAudit) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.ClaimAudit"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.ClaimAudit"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ClaimProblem) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.ClaimProblem"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.ClaimProblem"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ClientRef) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.ClientRef"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.ClientRef"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in DNSEndpoint) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.DNSEndpoint"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.DNSEndpoint"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in DroppedMetadata) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.DroppedMetadata"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.DroppedMetadata"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in EPIC) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.EPIC"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.EPIC"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in EPICEndpointMap) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.EPICEndpointMap"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.EPICEndpointMap"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in EPICList) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.EPICList"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.EPICList"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in EPICNodeBase) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.EPICNodeBase"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.EPICNodeBase"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in EPICSpec) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.EPICSpec"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.EPICSpec"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in EPICStatus) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.EPICStatus"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.EPICStatus"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in EndpointPort) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.EndpointPort"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.EndpointPort"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in EnvoyConfigSpec) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.EnvoyConfigSpec"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.EnvoyConfigSpec"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in EnvoyResource) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.EnvoyResource"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.EnvoyResource"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in EnvoyResources) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.EnvoyResources"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.EnvoyResources"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in EnvoySecretResource) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.EnvoySecretResource"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.EnvoySecretResource"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in GUETunnelEndpoint) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.GUETunnelEndpoint"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.GUETunnelEndpoint"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in GWEndpointSlice) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.GWEndpointSlice"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.GWEndpointSlice"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in GWEndpointSliceList) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.GWEndpointSliceList"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.GWEndpointSliceList"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in GWEndpointSliceSpec) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.GWEndpointSliceSpec"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.GWEndpointSliceSpec"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in GWEndpointSliceStatus) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.GWEndpointSliceStatus"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.GWEndpointSliceStatus"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in GWProxy) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.GWProxy"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.GWProxy"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in GWProxyList) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.GWProxyList"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.GWProxyList"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in GWProxySpec) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.GWProxySpec"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.GWProxySpec"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in GWRoute) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.GWRoute"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.GWRoute"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in GWRouteList) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.GWRouteList"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.GWRouteList"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in GWRouteSpec) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.GWRouteSpec"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.GWRouteSpec"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in GWRouteStatus) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.GWRouteStatus"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.GWRouteStatus"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in GatewaySpec) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.GatewaySpec"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.GatewaySpec"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in HTTPRouteSpec) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.HTTPRouteSpec"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.HTTPRouteSpec"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in JSONText) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.JSONText"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.JSONText"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in LBServiceGroup) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.LBServiceGroup"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.LBServiceGroup"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in LBServiceGroupList) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.LBServiceGroupList"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.LBServiceGroupList"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in LBServiceGroupSpec) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.LBServiceGroupSpec"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.LBServiceGroupSpec"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in LBServiceGroupStatus) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.LBServiceGroupStatus"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.LBServiceGroupStatus"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in LoadBalancer) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.LoadBalancer"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.LoadBalancer"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in LoadBalancerList) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.LoadBalancerList"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.LoadBalancerList"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in LoadBalancerSpec) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.LoadBalancerSpec"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.LoadBalancerSpec"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ProviderSpecificProperty) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.ProviderSpecificProperty"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.ProviderSpecificProperty"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ProxyInterfaceInfo) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.ProxyInterfaceInfo"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.ProxyInterfaceInfo"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ProxyStatus) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.ProxyStatus"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.ProxyStatus"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in RemoteEndpoint) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.RemoteEndpoint"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.RemoteEndpoint"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in RemoteEndpointList) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.RemoteEndpointList"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.RemoteEndpointList"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in RemoteEndpointSpec) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.RemoteEndpointSpec"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.RemoteEndpointSpec"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in RemoteEndpointStatus) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.RemoteEndpointStatus"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.RemoteEndpointStatus"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in SecretReference) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.SecretReference"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.SecretReference"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ServicePort) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.ServicePort"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.ServicePort"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ServicePrefix) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.ServicePrefix"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.ServicePrefix"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ServicePrefixList) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.ServicePrefixList"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.ServicePrefixList"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ServicePrefixSpec) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.ServicePrefixSpec"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.ServicePrefixSpec"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ServicePrefixStatus) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.ServicePrefixStatus"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.ServicePrefixStatus"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in TCPRouteSpec) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.TCPRouteSpec"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.TCPRouteSpec"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in TunnelEndpoint) OpenAPIModelName() string {
-	return "io.acnodal.epic.v1.TunnelEndpoint"
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.TunnelEndpoint"
 }

@@ -46,12 +46,11 @@ func run() error {
 	}})
 }
 
-// modelName is the name by which the generator looks a type up. It makes that
-// from the type's package and knows nothing of the names that the package asks
-// for.
+// modelName is the name by which the generator looks a type up: the import path
+// turned round, unless the type's package has turned it round already.
 func modelName(name string) string {
-	if kind, ours := strings.CutPrefix(name, "io.acnodal.epic.v1."); ours {
-		name = "github.com/acnodal/epic/pkg/apis/epic/v1." + kind
+	if !strings.Contains(name, "/") {
+		return name
 	}
 	return util.ToRESTFriendlyName(name)
 }
