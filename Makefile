@@ -29,8 +29,9 @@ test: build ## Run all tests
 	@hack/test.sh ./...
 
 .PHONY: bench
-bench: ## Run the benchmarks
-	go test -run='^$$' -bench=. -timeout=60m ./...
+bench: build ## Run the benchmarks
+	go run ./test/bench
+	go test -run='^$$$$' -bench=. -timeout=60m ./pkg/...
 
 .PHONY: generate
 generate: ## Generate code from the types in pkg/apis
