@@ -31,7 +31,7 @@ test: build ## Run all tests
 .PHONY: bench
 bench: build ## Run the benchmarks
 	go run ./test/bench
-	go test -run='^$$$$' -bench=. -timeout=60m ./pkg/...
+	go test -run='^$$' -bench=. -timeout=60m ./pkg/...
 
 .PHONY: generate
 generate: ## Generate code from the types in pkg/apis
