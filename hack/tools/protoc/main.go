@@ -13,6 +13,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -94,7 +95,7 @@ func parse(args []string) (command, error) {
 		}
 	}
 	if cmd.plugin == "" || len(cmd.files) == 0 {
-		return command{}, fmt.Errorf("usage: protoc -I DIR ... --NAME_out=DIR FILE ")
+		return command{}, errors.New("usage: protoc -I DIR ... --NAME_out=DIR FILE ...")
 	}
 	return cmd, nil
 }

@@ -35,6 +35,15 @@ func TestRoundTrip(t *testing.T) {
 	roundtrip.RoundTripProtobufTestForAPIGroup(t, install.Install, epicfuzzer.Funcs)
 }
 
+// TestRoundTripVersioned does it with objects of v1 as they are, without
+// defaults: clients and copies of objects in caches see these.
+func TestRoundTripVersioned(t *testing.T) {
+	scheme := newScheme()
+	codecs := serializer.NewCodecFactory(scheme)
+	fill := fuzzer.FuzzerFor(fuzzer.MergeFuzzerFuncs(metafuzzer.Funcs, epicfuzzer.Funcs), rand.NewSource(rand.Int63()), codecs)
+	roundtrip.RoundTripExternalTypes(t, scheme, codecs, fill, nil)
+}
+
 // TestRoundTripUnstructured does it by way of the untyped objects that
 // server-side apply works on.
 func TestRoundTripUnstructured(t *testing.T) {
