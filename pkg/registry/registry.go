@@ -10,6 +10,7 @@ import (
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -65,6 +66,19 @@ func (c Config) entries() []entry {
 		{gwroute.Resource, gwroute.NewREST, gwroute.NewRules(), nil},
 		{gwendpointslice.Resource, gwendpointslice.NewREST, gwendpointslice.NewRules(), nil},
 	}
+}
+
+// Resources gives each kind that is stored its resource.
+func Resources() map[schema.GroupKind]schema.GroupVersionResource {
+	out := map[schema.GroupKind]schema.GroupVersionResource{}
+	for kind, resource := range map[string]string{
+		"EPIC": epicregistry.Resource, "Account": account.Resource, "ServicePrefix": serviceprefix.Resource,
+		"LBServiceGroup": lbservicegroup.Resource, "LoadBalancer": loadbalancer.Resource, "RemoteEndpoint": remoteendpoint.Resource,
+		"GWProxy": gwproxy.Resource, "GWRoute": gwroute.Resource, "GWEndpointSlice": gwendpointslice.Resource,
+	} {
+		out[schema.GroupKind{Group: epic.GroupName, Kind: kind}] = v1.SchemeGroupVersion.WithResource(resource)
+	}
+	return out
 }
 
 // NewAPIGroupInfo builds the storage of all kinds.

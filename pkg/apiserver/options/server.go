@@ -17,7 +17,9 @@ import (
 
 	"github.com/acnodal/epic/pkg/apiserver"
 	"github.com/acnodal/epic/pkg/apiserver/embedetcd"
+	"github.com/acnodal/epic/pkg/apiserver/garbage"
 	"github.com/acnodal/epic/pkg/apiserver/pki"
+	"github.com/acnodal/epic/pkg/registry"
 	"github.com/acnodal/epic/pkg/registry/claims"
 )
 
@@ -166,10 +168,24 @@ func (s *Server) applyStandalone(config *apiserver.Config) error {
 	if err := s.writeKubeconfig(); err != nil {
 		return err
 	}
+	if err := c.AddPostStartHook("collect-garbage", collectGarbage); err != nil {
+		return err
+	}
 	return c.AddPostStartHook("renew-standalone-certificates", func(hook genericapiserver.PostStartHookContext) error {
 		go s.pki.Renew(hook, s.writeKubeconfig)
 		return nil
 	})
+}
+
+// collectGarbage does what a cluster's garbage collector would: dependents go
+// with their owners.
+func collectGarbage(hook genericapiserver.PostStartHookContext) error {
+	collector, err := garbage.New(hook.LoopbackClientConfig, registry.Resources())
+	if err != nil {
+		return err
+	}
+	go collector.Run(hook)
+	return nil
 }
 
 func (s *Server) writeKubeconfig() error {
