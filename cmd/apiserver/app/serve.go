@@ -37,7 +37,7 @@ func newServeCommand(use string, o *options.Options, groups cliflag.NamedFlagSet
 				return err
 			}
 			if err := logsapi.ValidateAndApply(o.Logs, gate()); err != nil {
-				return err
+				return fmt.Errorf("--logging-format and the other flags on logs: %w", err)
 			}
 			if err := o.Validate(); err != nil {
 				return err

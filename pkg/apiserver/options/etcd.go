@@ -7,6 +7,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
 	"path"
 	"strings"
 	"time"
@@ -31,6 +33,8 @@ const (
 	DefaultEtcdPrefix = "/epic"
 
 	defaultEtcdStartTimeout = 30 * time.Second
+	// askEtcdTimeout bounds one attempt to reach one server.
+	askEtcdTimeout = 3 * time.Second
 	// An audit reads everything, so it is rare.
 	defaultAuditInterval = time.Hour
 )
@@ -179,16 +183,41 @@ func askEtcd(ctx context.Context, tp storagebackend.TransportConfig, server stri
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, askEtcdTimeout)
+	defer cancel()
+	if err := dialEtcd(ctx, server, cfg.TLS); err != nil {
+		return err
+	}
 	client, err := clientv3.New(cfg)
 	if err != nil {
 		return err
 	}
 	defer client.Close() //nolint:errcheck // it was only asked
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-	defer cancel()
 	// A linearizable read: a member that has lost its quorum is no etcd.
 	_, err = client.Get(ctx, "epic-start", clientv3.WithCountOnly())
 	return err
+}
+
+// dialEtcd connects and shakes hands. Where that fails, etcd's client would try
+// again until its time is up, and then say only that it is.
+func dialEtcd(ctx context.Context, server string, tlsConfig *tls.Config) error {
+	u, err := url.Parse(server)
+	if err != nil {
+		return err
+	}
+	var conn net.Conn
+	switch u.Scheme {
+	case "unix", "unixs":
+		conn, err = (&net.Dialer{}).DialContext(ctx, "unix", u.Host+u.Path)
+	case "https":
+		conn, err = (&tls.Dialer{Config: tlsConfig}).DialContext(ctx, "tcp", u.Host)
+	default:
+		conn, err = (&net.Dialer{}).DialContext(ctx, "tcp", u.Host)
+	}
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }
 
 // ApplyTo gives the server its storage, health checks and encryption at rest.

@@ -208,6 +208,10 @@ func (s *Server) applyCluster(config *apiserver.Config) error {
 	if err := o.Kube.ApplyAuth(c); err != nil {
 		return err
 	}
+	// The kube-apiserver's priority and fairness limits this server. A limit on
+	// this side would only make writers wait for one another, where admission
+	// asks about each.
+	c.ClientConfig.QPS = -1
 	kube, err := kubernetes.NewForConfig(c.ClientConfig)
 	if err != nil {
 		return fmt.Errorf("--kubeconfig: %w", err)

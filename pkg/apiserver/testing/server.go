@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,6 +33,8 @@ const (
 	// readyTimeout is generous, for a machine that does much else.
 	readyTimeout = time.Minute
 	stopTimeout  = time.Minute
+	// watchGracePeriod is short, since a test has nothing to wait for.
+	watchGracePeriod = 2 * time.Second
 )
 
 // TestServer is a server that runs in this process.
@@ -63,12 +67,14 @@ func StartTestServer(t testing.TB, flags ...string) *TestServer {
 // Start is StartTestServer for tests in which the start may fail.
 func Start(t testing.TB, flags ...string) (*TestServer, error) {
 	t.Helper()
-	o, err := parse(append([]string{"--standalone", "--secure-port=0", "--shutdown-watch-termination-grace-period=2s"}, flags...), func() string { return shortTempDir(t) })
+	flags = append([]string{"--standalone", "--secure-port=0"}, flags...)
+	if !slices.ContainsFunc(flags, func(flag string) bool { return strings.HasPrefix(flag, "--data-dir") }) {
+		flags = append(flags, "--data-dir="+shortTempDir(t))
+	}
+	o, err := NewOptions(flags...)
 	if err != nil {
 		return nil, err
 	}
-	// A test's data need not survive a power cut.
-	o.Embedded.UnsafeNoFsync = true
 	s := &TestServer{DataDir: o.Embedded.DataDir, Kubeconfig: o.Standalone.KubeconfigOut, done: make(chan error, 1)}
 
 	var ctx context.Context
@@ -92,9 +98,10 @@ func Start(t testing.TB, flags ...string) (*TestServer, error) {
 	return s, s.waitReady(server.URL)
 }
 
-// parse turns flags into options that share no feature gate and no version with
-// another server of this process.
-func parse(flags []string, tempDir func() string) (*options.Options, error) {
+// NewOptions turns flags into options, complete and valid, that share no feature
+// gate and no version with another server of this process. It is for tests that
+// need another server than StartTestServer's.
+func NewOptions(flags ...string) (*options.Options, error) {
 	registry := basecompatibility.NewComponentGlobalsRegistry()
 	if err := registry.Register(basecompatibility.DefaultKubeComponent, compatibility.DefaultBuildEffectiveVersion(), utilfeature.DefaultMutableFeatureGate.DeepCopy()); err != nil {
 		return nil, err
@@ -107,13 +114,14 @@ func parse(flags []string, tempDir func() string) (*options.Options, error) {
 	for _, group := range o.Flags().FlagSets {
 		fs.AddFlagSet(group)
 	}
+	// Clients that are part of the test hold watches that nobody else ends.
+	o.Run.ShutdownWatchTerminationGracePeriod = watchGracePeriod
+	// A test's data need not survive a power cut.
+	o.Embedded.UnsafeNoFsync = true
 	if err := fs.Parse(flags); err != nil {
 		return nil, err
 	}
-	if o.Embedded.DataDir == "" {
-		o.Embedded.DataDir = tempDir()
-	}
-	if o.Standalone.KubeconfigOut == "" {
+	if o.Standalone.Enabled && o.Standalone.KubeconfigOut == "" {
 		o.Standalone.KubeconfigOut = filepath.Join(o.Embedded.DataDir, "kubeconfig")
 	}
 	if err := o.Complete(fs); err != nil {
