@@ -43,6 +43,13 @@ const (
 	ClaimForeign ClaimProblemType = "foreign"
 	// ClaimDuplicate says that two objects imply the same claim.
 	ClaimDuplicate ClaimProblemType = "duplicate"
+	// ClaimDangling says that an object depends on one that does not exist.
+	ClaimDangling ClaimProblemType = "dangling"
+	// ClaimOverlapping says that two pools share addresses.
+	ClaimOverlapping ClaimProblemType = "overlapping"
+	// ClaimMisplaced says that the ID recorded as assigned last is not the one
+	// that was.
+	ClaimMisplaced ClaimProblemType = "misplaced"
 )
 
 // ClaimProblem is one disagreement between an object and its claims.
@@ -50,7 +57,9 @@ type ClaimProblem struct {
 	// What kind of disagreement it is: missing when the claim should exist and
 	// does not, orphaned when its object does not exist, foreign when it
 	// belongs to an object that does not imply it, duplicate when two objects
-	// imply it.
+	// imply it, dangling when its object depends on one that does not exist,
+	// overlapping when a pool shares addresses with another, misplaced when the
+	// ID recorded as assigned last is not the one that was.
 	Type ClaimProblemType
 
 	// The claim, by the thing that is claimed, such as tunnel/17.

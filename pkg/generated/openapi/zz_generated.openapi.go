@@ -464,11 +464,11 @@ func schema_pkg_apis_epic_v1_ClaimProblem(ref common.ReferenceCallback) common.O
 				Properties: map[string]spec.Schema{
 					"type": {
 						SchemaProps: spec.SchemaProps{
-							Description: "What kind of disagreement it is: missing when the claim should exist and does not, orphaned when its object does not exist, foreign when it belongs to an object that does not imply it, duplicate when two objects imply it.\n\nPossible enum values:\n - `\"duplicate\"` says that two objects imply the same claim.\n - `\"foreign\"` says that a claim's object exists and does not imply it, or that a claim which one object implies belongs to another.\n - `\"missing\"` says that an object implies a claim that does not exist.\n - `\"orphaned\"` says that a claim's object does not exist.",
+							Description: "What kind of disagreement it is: missing when the claim should exist and does not, orphaned when its object does not exist, foreign when it belongs to an object that does not imply it, duplicate when two objects imply it.\n\nPossible enum values:\n - `\"dangling\"` says that an object depends on one that does not exist.\n - `\"duplicate\"` says that two objects imply the same claim.\n - `\"foreign\"` says that a claim's object exists and does not imply it, or that a claim which one object implies belongs to another.\n - `\"misplaced\"` says that the ID recorded as assigned last is not the one that was.\n - `\"missing\"` says that an object implies a claim that does not exist.\n - `\"orphaned\"` says that a claim's object does not exist.\n - `\"overlapping\"` says that two pools share addresses.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
-							Enum:        []interface{}{"duplicate", "foreign", "missing", "orphaned"},
+							Enum:        []interface{}{"dangling", "duplicate", "foreign", "misplaced", "missing", "orphaned", "overlapping"},
 						},
 					},
 					"claim": {

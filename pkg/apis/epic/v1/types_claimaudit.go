@@ -52,6 +52,13 @@ const (
 	ClaimForeign ClaimProblemType = "foreign"
 	// ClaimDuplicate says that two objects imply the same claim.
 	ClaimDuplicate ClaimProblemType = "duplicate"
+	// ClaimDangling says that an object depends on one that does not exist.
+	ClaimDangling ClaimProblemType = "dangling"
+	// ClaimOverlapping says that two pools share addresses.
+	ClaimOverlapping ClaimProblemType = "overlapping"
+	// ClaimMisplaced says that the ID recorded as assigned last is not the one
+	// that was.
+	ClaimMisplaced ClaimProblemType = "misplaced"
 )
 
 // ClaimProblem is one disagreement between an object and its claims.
