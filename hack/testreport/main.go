@@ -115,7 +115,7 @@ func reason(lines []string) string {
 
 func (r *report) print(lines ...string) {
 	for _, line := range lines {
-		fmt.Fprint(r.out, line) //nolint:errcheck // there is no other place to say so
+		fmt.Fprint(r.out, line)
 	}
 }
 

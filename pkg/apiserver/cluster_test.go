@@ -250,6 +250,7 @@ func TestAggregatedServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	a.waitReadyz(t, "[+]front-proxy ok", true)
 	a.waitReadyz(t, "readyz check passed", true)
 	proxy := a.frontProxy(t)
 	url := a.url + "/apis/epic.acnodal.io/v1/namespaces/epic/serviceprefixes"

@@ -67,7 +67,7 @@ func KubeVersion(binary *version.Version) func(*version.Version) *version.Versio
 			return nil
 		}
 		// One minor version of Kubernetes for one of EPIC.
-		offset := int(from.Minor()) - int(own.Minor()) //nolint:gosec // version numbers are small
+		offset := int(from.Minor()) - int(own.Minor())
 		mapped := binary.OffsetMinor(offset)
 		if mapped.GreaterThan(binary) {
 			return binary

@@ -328,7 +328,7 @@ func TestGracefulShutdownUnderLoad(t *testing.T) {
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
-		for range watch.ResultChan() { //nolint:revive // until it ends
+		for range watch.ResultChan() {
 		}
 	}()
 

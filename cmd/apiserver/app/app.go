@@ -38,7 +38,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	ctx := genericapiserver.SetupSignalContext()
 	if err := execute(ctx, args, stdout, stderr); err != nil {
 		logs.FlushLogs()
-		fmt.Fprintf(stderr, "%s: %v\n", program, err) //nolint:errcheck // there is no other place to say so
+		fmt.Fprintf(stderr, "%s: %v\n", program, err)
 		return 1
 	}
 	logs.FlushLogs()
@@ -46,7 +46,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 }
 
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	root, err := newRootCommand()
+	root, err := newRootCommand() //nolint:contextcheck // cobra carries the context
 	if err != nil {
 		return err
 	}

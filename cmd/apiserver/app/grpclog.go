@@ -63,4 +63,4 @@ func (l grpcLogger) Fatalln(args ...any) { l.Error(args...) }
 func (l grpcLogger) Fatalf(format string, args ...any) { l.Error(fmt.Sprintf(format, args...)) }
 
 // V implements grpclog.LoggerV2.
-func (grpcLogger) V(level int) bool { return klog.V(klog.Level(grpcInfo + level)).Enabled() } //nolint:gosec // a small number
+func (grpcLogger) V(level int) bool { return klog.V(klog.Level(grpcInfo + level)).Enabled() }

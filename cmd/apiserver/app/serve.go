@@ -50,8 +50,8 @@ func newServeCommand(use string, o *options.Options, groups cliflag.NamedFlagSet
 	}
 	cmd.SetUsageFunc(func(c *cobra.Command) error { return printUsage(c.OutOrStderr(), c, groups) })
 	cmd.SetHelpFunc(func(c *cobra.Command, _ []string) {
-		fmt.Fprintf(c.OutOrStdout(), "%s\n\n", c.Long) //nolint:errcheck // as cobra does
-		_ = printUsage(c.OutOrStdout(), c, groups)     // as cobra does
+		fmt.Fprintf(c.OutOrStdout(), "%s\n\n", c.Long)
+		_ = printUsage(c.OutOrStdout(), c, groups) // as cobra does
 	})
 	return cmd
 }

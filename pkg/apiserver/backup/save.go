@@ -104,7 +104,7 @@ func Inspect(file string) (*Summary, error) {
 
 // checkDigest compares the content with the digest that etcd appends to it.
 func checkDigest(file string) (*Summary, error) {
-	f, err := os.Open(file) //nolint:gosec // the operator names the file
+	f, err := os.Open(file)
 	if err != nil {
 		return nil, fmt.Errorf("can't read the snapshot: %w", err)
 	}
@@ -133,7 +133,7 @@ func checkDigest(file string) (*Summary, error) {
 
 // syncDir makes a rename in dir durable.
 func syncDir(dir string) error {
-	d, err := os.Open(dir) //nolint:gosec // the operator names the file
+	d, err := os.Open(dir)
 	if err != nil {
 		return fmt.Errorf("can't make the snapshot durable: %w", err)
 	}

@@ -65,7 +65,7 @@ func writePID(f *os.File) error {
 }
 
 func readPID(path string) int {
-	content, err := os.ReadFile(path) //nolint:gosec // the path is made from the data directory
+	content, err := os.ReadFile(path)
 	if err != nil {
 		return 0
 	}

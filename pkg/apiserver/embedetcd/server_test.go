@@ -234,7 +234,7 @@ func TestKillSurvival(t *testing.T) {
 	dir := tempDir(t)
 	last := -1
 	for round := range 3 {
-		cmd := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this binary
+		cmd := exec.CommandContext(t.Context(), os.Args[0])
 		cmd.Env = append(os.Environ(), childEnv+"="+dir)
 		out, err := cmd.StdoutPipe()
 		if err != nil {

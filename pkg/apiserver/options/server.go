@@ -47,7 +47,7 @@ func (o *Options) NewServer(ctx context.Context) (server *Server, err error) {
 	s := &Server{options: o}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.close())
+			err = errors.Join(err, s.close()) //nolint:contextcheck // it must close although ctx has ended
 		}
 	}()
 	// What takes no time comes first, and the port before the storage, so that
@@ -67,7 +67,7 @@ func (o *Options) NewServer(ctx context.Context) (server *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	built, err := config.Complete().New()
+	built, err := config.Complete().New() //nolint:contextcheck // what it installs gets its contexts from requests
 	if err != nil {
 		return nil, err
 	}
@@ -236,7 +236,7 @@ func (s *Server) applyCluster(config *apiserver.Config) error {
 func (s *Server) Run(ctx context.Context) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer func() { err = errors.Join(err, s.close()) }()
+	defer func() { err = errors.Join(err, s.close()) }() //nolint:contextcheck // ctx has ended by then
 	if s.etcd != nil {
 		go func() {
 			if failure, ok := <-s.etcd.Failed(); ok {

@@ -4,7 +4,9 @@ package options
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -15,6 +17,7 @@ import (
 	mutatingwebhook "k8s.io/apiserver/pkg/admission/plugin/webhook/mutating"
 	validatingwebhook "k8s.io/apiserver/pkg/admission/plugin/webhook/validating"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/server/healthz"
 	"k8s.io/client-go/kubernetes"
 	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
@@ -67,6 +70,16 @@ func (o *Options) needs() readiness.Needs {
 func (s *Server) addPermissionChecks(c *genericapiserver.RecommendedConfig, kube kubernetes.Interface) error {
 	checker := readiness.NewChecker(kube.AuthorizationV1().SelfSubjectAccessReviews(), readiness.Permissions(s.options.needs()))
 	c.AddReadyzChecks(checker.HealthChecks()...)
+	if proxy := c.Authentication.RequestHeaderConfig; proxy != nil {
+		// The authority is read from the cluster after the start, and until it
+		// is there every request through the kube-apiserver is anonymous.
+		c.AddReadyzChecks(healthz.NamedCheck("front-proxy", func(*http.Request) error {
+			if _, known := proxy.CAContentProvider.VerifyOptions(); !known {
+				return errors.New("the front proxy's authority has not been read yet from configmap kube-system/extension-apiserver-authentication")
+			}
+			return nil
+		}))
+	}
 	return c.AddPostStartHook("check-permissions", func(hook genericapiserver.PostStartHookContext) error {
 		go checker.Run(hook)
 		return nil

@@ -134,7 +134,7 @@ func NewOptions(flags ...string) (*options.Options, error) {
 // too long for a socket in it.
 func shortTempDir(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "epic-test-")
+	dir, err := os.MkdirTemp("", "epic-test-") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,9 +153,13 @@ func (s *TestServer) waitReady(url string) error {
 		return err
 	}
 	defer client.CloseIdleConnections()
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, url+"/readyz", http.NoBody)
+	if err != nil {
+		return err
+	}
 	deadline := time.After(readyTimeout)
 	for {
-		response, err := client.Get(url + "/readyz")
+		response, err := client.Do(request)
 		if err == nil {
 			response.Body.Close() //nolint:errcheck,gosec // the status is all that counts
 			if response.StatusCode == http.StatusOK {
