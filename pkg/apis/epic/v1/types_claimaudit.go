@@ -65,7 +65,10 @@ const (
 type ClaimProblem struct {
 	// What kind of disagreement it is: missing when the claim should exist and
 	// does not, orphaned when its object does not exist, foreign when it belongs
-	// to an object that does not imply it, duplicate when two objects imply it.
+	// to an object that does not imply it, duplicate when two objects imply it,
+	// dangling when its object depends on one that does not exist, overlapping
+	// when a pool shares addresses with another, misplaced when the ID recorded
+	// as assigned last is not the one that was.
 	Type ClaimProblemType `json:"type" protobuf:"bytes,1,opt,name=type,casttype=ClaimProblemType"`
 
 	// The claim, by the thing that is claimed, such as tunnel/17.
