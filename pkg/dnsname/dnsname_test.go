@@ -37,6 +37,7 @@ func TestRenderDNSNameRefuses(t *testing.T) {
 		{`{{printf "%0999999999d" 1}}.example.com`, "not allowed"},
 		{`{{.LBName | printf "%s"}}`, "not allowed"},
 		{`{{print .LBName}}`, "not allowed"},
+		{`{{.LBName .Account}}`, "not allowed"},
 		{`{{if .LBName}}a{{end}}`, "not allowed"},
 		{`{{range .LBName}}a{{end}}`, "not allowed"},
 		{`{{with .LBName}}a{{end}}`, "not allowed"},

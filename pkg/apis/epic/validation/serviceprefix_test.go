@@ -37,6 +37,7 @@ func TestServicePrefix(t *testing.T) {
 		{"loopback", public(epic.AddressPool{Pool: "127.0.0.0/8", Subnet: "127.0.0.0/8", Aggregation: "/32"}), "spec.public-pool.pool", "unicast"},
 		{"no subnet", public(epic.AddressPool{Pool: "192.0.2.0/28", Aggregation: "/32"}), "spec.public-pool.subnet", "Required"},
 		{"outside its subnet", public(epic.AddressPool{Pool: "192.0.3.0/28", Subnet: "192.0.2.0/24", Aggregation: "/32"}), "spec.public-pool.pool", "does not lie in the subnet 192.0.2.0/24"},
+		{"begins outside", public(epic.AddressPool{Pool: "192.0.1.250-192.0.2.5", Subnet: "192.0.2.0/24", Aggregation: "/32"}), "spec.public-pool.pool", "does not lie in the subnet"},
 		{"half outside", public(epic.AddressPool{Pool: "192.0.2.250-192.0.3.5", Subnet: "192.0.2.0/24", Aggregation: "/32"}), "spec.public-pool.pool", "does not lie in the subnet"},
 		{"subnet of the other family", public(epic.AddressPool{Pool: "192.0.2.0/28", Subnet: "2001:db8::/64", Aggregation: "/32"}), "spec.public-pool.pool", "does not lie in the subnet"},
 		{"no aggregation", public(epic.AddressPool{Pool: "192.0.2.0/28", Subnet: "192.0.2.0/24"}), "spec.public-pool.aggregation", "Required"},

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gwendpointslice
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/acnodal/epic/pkg/registry/kind/kindtest"
+)
+
+func TestTable(t *testing.T) {
+	s := kindtest.New(t, NewREST, nil)
+	columns, cells := s.Row(sample())
+	if want := "Name,Client Cluster,Client NS,Client Name,Endpoints,Ready,Age|Parent,Parent UID,Address Type,Ports,Nodes"; columns != want {
+		t.Errorf("columns\n%s, want\n%s", columns, want)
+	}
+	want := "[a c n s 1 -]"
+	if got := fmt.Sprint(cells[:6]); got != want {
+		t.Errorf("cells %s, want %s", got, want)
+	}
+}

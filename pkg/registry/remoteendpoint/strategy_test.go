@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package remoteendpoint
+
+import (
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/registry/kind/kindtest"
+)
+
+func sample() *epic.RemoteEndpoint {
+	return &epic.RemoteEndpoint{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "epic-root", Name: "a", Labels: map[string]string{epic.OwningLoadBalancerLabel: "lb"}},
+		Spec: epic.RemoteEndpointSpec{
+			Cluster:     "c",
+			Address:     "10.42.0.7",
+			NodeAddress: "192.168.1.16",
+			Port:        epic.EndpointPort{Port: 8080, Protocol: "TCP"},
+		},
+	}
+}
+
+func TestCreate(t *testing.T) {
+	s := kindtest.New(t, NewREST, nil)
+	in := sample()
+	in.Generation = 7
+	in.Status.Conditions = kindtest.Ready()
+	in.Status.ObservedGeneration = 3
+	if out := kindtest.MustCreate(s, in); out.Generation != 1 || out.Status.Conditions != nil || out.Status.ObservedGeneration != 0 {
+		t.Errorf("generation %d, status %+v", out.Generation, out.Status)
+	}
+}
+
+func TestCreateRefuses(t *testing.T) {
+	s := kindtest.New(t, NewREST, nil)
+	o := sample()
+	o.Spec.Cluster = ""
+	if _, err := kindtest.Create(s, o); !apierrors.IsInvalid(err) {
+		t.Errorf("got %v", err)
+	}
+	if s.Writes() != 0 {
+		t.Error("a refused write left something behind")
+	}
+}
+
+func TestUpdate(t *testing.T) {
+	s := kindtest.New(t, NewREST, nil)
+	o := kindtest.MustCreate(s, sample())
+	o.Status.Conditions = kindtest.Ready()
+	o, err := kindtest.Update(s, o)
+	if err != nil || o.Generation != 1 || o.Status.Conditions != nil {
+		t.Errorf("a write of the status with the object: %+v, %v", o, err)
+	}
+	o.Spec.Port.Port = 80
+	if o, err = kindtest.Update(s, o); err != nil || o.Generation != 2 {
+		t.Fatalf("generation %d, %v", o.Generation, err)
+	}
+	o.Labels[epic.OwningLoadBalancerLabel] = "other"
+	if _, err := kindtest.Update(s, o); !apierrors.IsInvalid(err) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestUpdateStatus(t *testing.T) {
+	s := kindtest.New(t, NewREST, nil)
+	o := kindtest.MustCreate(s, sample())
+	o.Spec.Port.Port = 80
+	o.Status.Conditions = kindtest.Ready()
+	o, err := kindtest.UpdateStatus(s, o)
+	if err != nil || o.Generation != 1 || len(o.Status.Conditions) != 1 {
+		t.Errorf("got %+v, %v", o, err)
+	}
+	o.Status.ObservedGeneration = -1
+	if _, err := kindtest.UpdateStatus(s, o); !apierrors.IsInvalid(err) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestUpdateKeepsOwner(t *testing.T) {
+	s := kindtest.New(t, NewREST, nil)
+	in := kindtest.MustCreate(s, sample())
+	in.Labels = nil
+	if out, err := kindtest.Update(s, in); err != nil || out.Labels[epic.OwningLoadBalancerLabel] == "" {
+		t.Errorf("got %v, %v", out.Labels, err)
+	}
+}
+
+func TestStorage(t *testing.T) {
+	s := kindtest.New(t, NewREST, nil)
+	if got := strings.Join(s.REST.ShortNames(), ","); got != "rep,reps" {
+		t.Errorf("short names %q", got)
+	}
+	if s.Trigger != "spec.node-address" {
+		t.Errorf("watchers are found by %q", s.Trigger)
+	}
+}
+
+func TestSelection(t *testing.T) {
+	s := kindtest.New(t, NewREST, nil)
+	for selector, want := range map[string]bool{
+		"spec.node-address=192.168.1.16": true,
+		"spec.node-address=192.168.1.1":  false,
+		"spec.cluster=c":                 true,
+		"spec.cluster=d":                 false,
+	} {
+		if got := s.Selected(sample(), selector); got != want {
+			t.Errorf("%s: %v", selector, got)
+		}
+	}
+}

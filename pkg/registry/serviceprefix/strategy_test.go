@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package serviceprefix
+
+import (
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/registry/kind/kindtest"
+)
+
+func sample() *epic.ServicePrefix {
+	return &epic.ServicePrefix{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "epic", Name: "default"},
+		Spec: epic.ServicePrefixSpec{
+			PublicPool: &epic.AddressPool{Pool: "192.168.77.0/29", Subnet: "192.168.77.0/24", Aggregation: "default"},
+		},
+	}
+}
+
+func TestCreate(t *testing.T) {
+	s := kindtest.New(t, NewREST, nil)
+	in := sample()
+	in.Generation = 7
+	in.Status.Conditions = kindtest.Ready()
+	in.Status.ObservedGeneration = 3
+	if out := kindtest.MustCreate(s, in); out.Generation != 1 || out.Status.Conditions != nil || out.Status.ObservedGeneration != 0 {
+		t.Errorf("generation %d, status %+v", out.Generation, out.Status)
+	}
+}
+
+func TestCreateRefuses(t *testing.T) {
+	s := kindtest.New(t, NewREST, nil)
+	o := sample()
+	o.Namespace = "epic-root"
+	if _, err := kindtest.Create(s, o); !apierrors.IsInvalid(err) {
+		t.Errorf("got %v", err)
+	}
+	if s.Writes() != 0 {
+		t.Error("a refused write left something behind")
+	}
+}
+
+func TestUpdate(t *testing.T) {
+	s := kindtest.New(t, NewREST, nil)
+	o := kindtest.MustCreate(s, sample())
+	o.Status.Conditions = kindtest.Ready()
+	o, err := kindtest.Update(s, o)
+	if err != nil || o.Generation != 1 || o.Status.Conditions != nil {
+		t.Errorf("a write of the status with the object: %+v, %v", o, err)
+	}
+	o.Spec.PublicPool.Aggregation = "/32"
+	if o, err = kindtest.Update(s, o); err != nil || o.Generation != 2 {
+		t.Fatalf("generation %d, %v", o.Generation, err)
+	}
+	o.Spec.PublicPool.Pool = "no pool"
+	if _, err := kindtest.Update(s, o); !apierrors.IsInvalid(err) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestUpdateStatus(t *testing.T) {
+	s := kindtest.New(t, NewREST, nil)
+	o := kindtest.MustCreate(s, sample())
+	o.Spec.PublicPool.Aggregation = "/32"
+	o.Status.Conditions = kindtest.Ready()
+	o, err := kindtest.UpdateStatus(s, o)
+	if err != nil || o.Generation != 1 || len(o.Status.Conditions) != 1 {
+		t.Errorf("got %+v, %v", o, err)
+	}
+	o.Status.ObservedGeneration = -1
+	if _, err := kindtest.UpdateStatus(s, o); !apierrors.IsInvalid(err) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestStorage(t *testing.T) {
+	s := kindtest.New(t, NewREST, nil)
+	if got := strings.Join(s.REST.ShortNames(), ","); got != "sp,sps" {
+		t.Errorf("short names %q", got)
+	}
+	if s.Trigger != "" {
+		t.Errorf("watchers are found by %q", s.Trigger)
+	}
+}
