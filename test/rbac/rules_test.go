@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rbac
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+)
+
+const everything = "*"
+
+// Verbs that hand out rights that their holder does not have.
+var grantingVerbs = []string{"escalate", "bind", "impersonate"}
+
+// Resources through which rights can be had that no rule grants: other
+// people's credentials, and programs that run with other rights.
+var powerful = []string{
+	"secrets", "serviceaccounts/token", "pods/exec", "pods/attach", "pods/portforward", "pods/proxy", "nodes/proxy", "nodes/status",
+	"pods/ephemeralcontainers",
+	rbacv1.GroupName + "/clusterroles", rbacv1.GroupName + "/clusterrolebindings", rbacv1.GroupName + "/roles",
+	"certificates.k8s.io/certificatesigningrequests/approval",
+	"admissionregistration.k8s.io/mutatingwebhookconfigurations", "admissionregistration.k8s.io/validatingwebhookconfigurations",
+	"apiregistration.k8s.io/apiservices",
+}
+
+// Who has a right on what is powerful all the same, and may only have this.
+var powerfulAllowed = map[string][]right{
+	"epic-kubeconfig-issuer": {{"serviceaccounts/token", "", "create"}},
+	"epic-platform-admin":    {{"apiregistration.k8s.io/apiservices", "v1.epic.acnodal.io", "get"}},
+	"epic-auditor":           {{"apiregistration.k8s.io/apiservices", "v1.epic.acnodal.io", "get"}},
+}
+
+// Roles whose names begin so are the ones of this folder's own base.
+var base = filepath.Join(shipped, "rbac")
+
+// TestNoRoleGrantsWithoutBound is for all that ships, not only for the roles
+// that people bind.
+func TestNoRoleGrantsWithoutBound(t *testing.T) {
+	roles, _ := read(t, shipped)
+	if len(roles) == 0 {
+		t.Fatal("No role was found")
+	}
+	for _, r := range roles {
+		t.Run(r.name, func(t *testing.T) {
+			if r.aggregation != nil {
+				t.Error("It takes up the rules of other roles, which nobody can read here")
+			}
+			for have := range rights(r.rules) {
+				for _, part := range []string{have.resource, have.name, have.verb} {
+					if strings.Contains(part, everything) {
+						t.Errorf("It has a wildcard: %s", have)
+					}
+				}
+				if slices.Contains(grantingVerbs, have.verb) {
+					t.Errorf("It may hand out rights that it lacks: %s", have)
+				}
+				readsPolicies := strings.HasPrefix(have.resource, "admissionregistration.k8s.io/") && slices.Contains([]string{"get", "list", "watch"}, have.verb)
+				if slices.Contains(powerful, have.resource) && !readsPolicies && !slices.Contains(powerfulAllowed[r.name], have) {
+					t.Errorf("It may do what leads to other rights: %s", have)
+				}
+			}
+		})
+	}
+}
+
+// TestNoBindingForEverybody looks for what would open the API to strangers.
+func TestNoBindingForEverybody(t *testing.T) {
+	_, bindings := read(t, shipped)
+	for _, b := range bindings {
+		for _, s := range b.subjects {
+			if s.Kind != rbacv1.ServiceAccountKind {
+				t.Errorf("%s: %s %s names the %s %s: people are bound by the platform team, not by a manifest", b.file, b.kind, b.name, s.Kind, s.Name)
+			}
+		}
+		if slices.Contains([]string{"cluster-admin", "admin", "edit"}, b.ref.Name) {
+			t.Errorf("%s: %s %s binds %s, which is more than any part of EPIC needs", b.file, b.kind, b.name, b.ref.Name)
+		}
+	}
+}
+
+// TestTenantsReachOnlyTheirOwn says what a tenant's roles may at most do.
+func TestTenantsReachOnlyTheirOwn(t *testing.T) {
+	roles, _ := read(t, base)
+	for _, name := range []string{"epic-tenant-admin", "epic-tenant-viewer", "epic-node-client"} {
+		for have := range rights(named(t, roles, name).rules) {
+			resource, own := strings.CutPrefix(have.resource, epic.GroupName+"/")
+			resource, subresource, _ := strings.Cut(resource, "/")
+			writes := !slices.Contains([]string{"get", "list", "watch"}, have.verb)
+			switch {
+			case !own:
+				t.Errorf("%s reaches beyond EPIC's own objects: %s", name, have)
+			case resource == "epics" || resource == "serviceprefixes":
+				t.Errorf("%s reaches the platform team's objects: %s", name, have)
+			case writes && name != "epic-tenant-admin":
+				t.Errorf("%s writes: %s", name, have)
+			case writes && subresource != "":
+				t.Errorf("%s writes what the system owns: %s", name, have)
+			case writes && (resource == "accounts" || resource == "lbservicegroups"):
+				t.Errorf("%s grants itself more: %s", name, have)
+			}
+		}
+	}
+}
+
+// TestNodesWriteOnlyStatus bounds what a stolen node can change.
+func TestNodesWriteOnlyStatus(t *testing.T) {
+	roles, _ := read(t, base)
+	allowed := []string{epic.GroupName + "/loadbalancers/status", epic.GroupName + "/gwproxies/status"}
+	for have := range rights(named(t, roles, "epic-node").rules) {
+		if !slices.Contains([]string{"get", "list", "watch"}, have.verb) && !slices.Contains(allowed, have.resource) {
+			t.Errorf("A node may %s", have)
+		}
+	}
+}
+
+// TestAuditorsWriteNothing keeps the word of the role's name.
+func TestAuditorsWriteNothing(t *testing.T) {
+	roles, _ := read(t, base)
+	for have := range rights(named(t, roles, "epic-auditor").rules) {
+		if !slices.Contains([]string{"get", "list", "watch"}, have.verb) {
+			t.Errorf("An auditor may %s", have)
+		}
+	}
+}
+
+// TestWhoBindsHasWhatTheyBind: RBAC lets nobody grant what they do not have, so
+// that the platform's administrator must have each right of a tenant.
+func TestWhoBindsHasWhatTheyBind(t *testing.T) {
+	roles, _ := read(t, base)
+	has := rights(named(t, roles, "epic-platform-admin").rules)
+	for _, name := range []string{"epic-tenant-admin", "epic-tenant-viewer", "epic-node-client"} {
+		for need := range rights(named(t, roles, name).rules) {
+			if !has[need] {
+				t.Errorf("The platform's administrator can't bind %s: it may not %s", name, need)
+			}
+		}
+	}
+	has = rights(named(t, roles, "epic-tenant-admin").rules)
+	for need := range rights(named(t, roles, "epic-tenant-viewer").rules) {
+		if !has[need] {
+			t.Errorf("epic-tenant-viewer may %s, and epic-tenant-admin may not", need)
+		}
+	}
+}
+
+// TestKustomizationIsComplete: a role that it does not list is never installed.
+func TestKustomizationIsComplete(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(base, "kustomization.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kustomization struct{ Resources []string }
+	if err := yaml.Unmarshal(data, &kustomization); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(base, "*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if name := filepath.Base(file); name != "kustomization.yaml" && !slices.Contains(kustomization.Resources, name) {
+			t.Errorf("kustomization.yaml does not list %s", name)
+		}
+	}
+	if len(kustomization.Resources) != len(files)-1 {
+		t.Errorf("kustomization.yaml lists %d files, and there are %d", len(kustomization.Resources), len(files)-1)
+	}
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rbac
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"k8s.io/client-go/discovery"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	testserver "github.com/acnodal/epic/pkg/apiserver/testing"
+)
+
+// TestRolesNameWhatIsServed asks a real server: a rule for what it does not
+// serve is a spelling mistake, and what the platform's administrator can't reach
+// was forgotten.
+func TestRolesNameWhatIsServed(t *testing.T) {
+	server := testserver.StartTestServer(t)
+	client, err := discovery.NewDiscoveryClientForConfig(server.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := client.ServerResourcesForGroupVersion(v1.SchemeGroupVersion.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := map[string][]string{}
+	for _, r := range list.APIResources {
+		served[epic.GroupName+"/"+r.Name] = r.Verbs
+	}
+	if len(served) == 0 {
+		t.Fatal("The server serves nothing")
+	}
+
+	roles, _ := read(t, shipped)
+	for _, r := range roles {
+		for have := range rights(r.rules) {
+			if !strings.HasPrefix(have.resource, epic.GroupName+"/") {
+				continue
+			}
+			if !slices.Contains(served[have.resource], have.verb) {
+				t.Errorf("%s may %s, which the server does not serve", r.name, have)
+			}
+		}
+	}
+	admin := rights(named(t, roles, "epic-platform-admin").rules)
+	for resource, verbs := range served {
+		if strings.HasSuffix(resource, "/status") {
+			// Only programs write it.
+			verbs = []string{"get"}
+		}
+		for _, verb := range verbs {
+			if !admin[right{resource, "", verb}] {
+				t.Errorf("The platform's administrator may not %s %s", verb, resource)
+			}
+		}
+	}
+}
