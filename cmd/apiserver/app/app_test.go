@@ -166,7 +166,7 @@ func TestStartErrors(t *testing.T) {
 		"bad value":              {alone("--secure-port=many"), []string{"--secure-port", "many"}},
 		"bad command":            {[]string{"server"}, []string{`"server"`, "--help"}},
 		"bad log format":         {alone("--logging-format=xml"), []string{"--logging-format", "xml"}},
-		"port in use":            {[]string{"--standalone", "--data-dir=" + data, "--secure-port=" + takenPort}, []string{"--secure-port", takenPort}},
+		"port in use":            {[]string{"--standalone", "--data-dir=" + data, "--secure-port=" + takenPort}, []string{"--secure-port", takenPort, "another process"}},
 		"address of another":     {alone("--bind-address=192.0.2.1"), []string{"--bind-address", "192.0.2.1"}},
 		"directory in use":       {[]string{"--standalone", "--data-dir=" + filepath.Join(held, "data"), "--secure-port=0"}, []string{"--data-dir", "in use", "pid"}},
 		"directory unwritable":   {[]string{"--standalone", "--data-dir=/proc/self/d", "--secure-port=0"}, []string{"--data-dir", "/proc/self/d"}},

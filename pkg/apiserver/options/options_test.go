@@ -124,6 +124,9 @@ func TestDefaults(t *testing.T) {
 	if o.Features.EnablePriorityAndFairness {
 		t.Error("A standalone server wants flow schemas, which nobody has")
 	}
+	if o.Run.ShutdownWatchTerminationGracePeriod == 0 {
+		t.Error("A shutdown waits for clients to end their watches")
+	}
 	if !o.EmbedsEtcd() {
 		t.Error("A standalone server does not run its own etcd")
 	}
