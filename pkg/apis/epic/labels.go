@@ -107,8 +107,10 @@ const (
 	MaxHostnames = 16
 	// MaxRouteRules is how many rules a route may have.
 	MaxRouteRules = 16
-	// MaxRuleMatches is how many matches a rule may have.
-	MaxRuleMatches = 8
+	// MaxRuleMatches is how many matches a rule may have, MaxRouteMatches how
+	// many all rules of a route may have together; both are Gateway API's.
+	MaxRuleMatches  = 64
+	MaxRouteMatches = 128
 	// MaxRuleFilters is how many filters a rule, or a backend of it, may have.
 	MaxRuleFilters = 16
 	// MaxRuleBackends is how many backends a rule may have.

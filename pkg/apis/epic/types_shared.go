@@ -87,7 +87,7 @@ type EndpointPort struct {
 	// The port number, from 1 to 65535.
 	Port int32
 
-	// The protocol: TCP, UDP or SCTP.
+	// The protocol: TCP or UDP.
 	Protocol corev1.Protocol
 
 	// A name for the port.
@@ -103,7 +103,7 @@ type ServicePort struct {
 	// The port number, from 1 to 65535, on which the service is published.
 	Port int32
 
-	// The protocol: TCP, UDP or SCTP.
+	// The protocol: TCP or UDP.
 	Protocol corev1.Protocol
 
 	// A name for the port.

@@ -957,7 +957,7 @@ func schema_pkg_apis_epic_v1_EndpointPort(ref common.ReferenceCallback) common.O
 					},
 					"protocol": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The protocol: TCP, UDP or SCTP. Default: UDP in an epic-port, which carries tunnels, and TCP everywhere else.",
+							Description: "The protocol: TCP or UDP. Default: UDP in an epic-port, which carries tunnels, and TCP everywhere else.",
 							Default:     "TCP",
 							Type:        []string{"string"},
 							Format:      "",
@@ -2955,7 +2955,7 @@ func schema_pkg_apis_epic_v1_ServicePort(ref common.ReferenceCallback) common.Op
 					},
 					"protocol": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The protocol: TCP, UDP or SCTP. Default: TCP.",
+							Description: "The protocol: TCP or UDP. Default: TCP.",
 							Default:     "TCP",
 							Type:        []string{"string"},
 							Format:      "",

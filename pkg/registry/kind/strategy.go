@@ -92,8 +92,8 @@ func Bump(m *metav1.ObjectMeta, spec, old any) {
 	}
 }
 
-// KeepMeta puts the old metadata into a write of the status, which may change
-// finalizers and no more.
+// KeepMeta puts the old metadata into a write of the status, which changes none
+// of it: who may report on an object may not take its finalizers away.
 func KeepMeta(m, old *metav1.ObjectMeta) {
 	// Not to be confused with a change: which version the writer has seen, which
 	// object is meant, and who owns what.
@@ -101,7 +101,6 @@ func KeepMeta(m, old *metav1.ObjectMeta) {
 	kept.ResourceVersion = m.ResourceVersion
 	kept.UID = m.UID
 	kept.ManagedFields = m.ManagedFields
-	kept.Finalizers = m.Finalizers
 	*m = kept
 }
 

@@ -128,7 +128,7 @@ type EndpointPort struct {
 	// The port number, from 1 to 65535.
 	Port int32 `json:"port" protobuf:"varint,1,opt,name=port"`
 
-	// The protocol: TCP, UDP or SCTP. Default: UDP in an epic-port, which
+	// The protocol: TCP or UDP. Default: UDP in an epic-port, which
 	// carries tunnels, and TCP everywhere else.
 	// +optional
 	// +default="TCP"
@@ -148,7 +148,7 @@ type ServicePort struct {
 	// The port number, from 1 to 65535, on which the service is published.
 	Port int32 `json:"port" protobuf:"varint,1,opt,name=port"`
 
-	// The protocol: TCP, UDP or SCTP. Default: TCP.
+	// The protocol: TCP or UDP. Default: TCP.
 	// +optional
 	// +default="TCP"
 	Protocol corev1.Protocol `json:"protocol,omitempty" protobuf:"bytes,2,opt,name=protocol,casttype=k8s.io/api/core/v1.Protocol"`

@@ -16,13 +16,11 @@ import (
 // The limits of the Gateway API that its original version did not have, or had
 // lower.
 const (
-	maxMatches      = 64
-	maxTotalMatches = 128
-	maxHeaders      = 16
-	maxPath         = 1024
-	maxHeaderName   = 256
-	maxHeaderValue  = 4096
-	maxQueryValue   = 1024
+	maxHeaders     = 16
+	maxPath        = 1024
+	maxHeaderName  = 256
+	maxHeaderValue = 4096
+	maxQueryValue  = 1024
 )
 
 var (
@@ -52,8 +50,8 @@ func httpRoute(path *field.Path, spec *gatewayv1.HTTPRouteSpec) field.ErrorList 
 		total += len(spec.Rules[i].Matches)
 		errs = append(errs, httpRule(path.Child("rules").Index(i), &spec.Rules[i])...)
 	}
-	if total > maxTotalMatches {
-		errs = append(errs, field.Invalid(path.Child("rules"), total, fmt.Sprintf("have more than %d matches together: use several routes", maxTotalMatches)))
+	if total > epic.MaxRouteMatches {
+		errs = append(errs, field.Invalid(path.Child("rules"), total, fmt.Sprintf("have more than %d matches together: use several routes", epic.MaxRouteMatches)))
 	}
 	return errs
 }
@@ -109,7 +107,7 @@ func parents(path *field.Path, refs []gatewayv1.ParentReference) field.ErrorList
 }
 
 func httpRule(path *field.Path, r *gatewayv1.HTTPRouteRule) field.ErrorList {
-	errs := atMost(path.Child("matches"), len(r.Matches), maxMatches)
+	errs := atMost(path.Child("matches"), len(r.Matches), epic.MaxRuleMatches)
 	errs = append(errs, atMost(path.Child("filters"), len(r.Filters), epic.MaxRuleFilters)...)
 	errs = append(errs, atMost(path.Child("backendRefs"), len(r.BackendRefs), epic.MaxRuleBackends)...)
 	if len(errs) > 0 {

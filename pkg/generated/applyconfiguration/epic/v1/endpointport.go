@@ -16,7 +16,7 @@ import (
 type EndpointPortApplyConfiguration struct {
 	// The port number, from 1 to 65535.
 	Port *int32 `json:"port,omitempty"`
-	// The protocol: TCP, UDP or SCTP. Default: UDP in an epic-port, which
+	// The protocol: TCP or UDP. Default: UDP in an epic-port, which
 	// carries tunnels, and TCP everywhere else.
 	Protocol *corev1.Protocol `json:"protocol,omitempty"`
 	// A name for the port.

@@ -16,7 +16,7 @@ import (
 type ServicePortApplyConfiguration struct {
 	// The port number, from 1 to 65535, on which the service is published.
 	Port *int32 `json:"port,omitempty"`
-	// The protocol: TCP, UDP or SCTP. Default: TCP.
+	// The protocol: TCP or UDP. Default: TCP.
 	Protocol *corev1.Protocol `json:"protocol,omitempty"`
 	// A name for the port.
 	Name *string `json:"name,omitempty"`
