@@ -153,7 +153,12 @@ func (a *allocator) reserve(ctx context.Context, s Space, b *block, want uint64,
 	b.at = now
 	size := max(b.size, want)
 	if searching {
-		size = max(size, scan)
+		step := uint64(scan)
+		if s.turns {
+			// More than a turn ahead, the numbers taken before it would lapse.
+			step = min(step, s.size/4)
+		}
+		size = max(size, step)
 	}
 	key := a.layout.cursor(s)
 	for {
