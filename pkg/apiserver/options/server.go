@@ -45,9 +45,9 @@ type Server struct {
 // valid, and are used up: a second server needs new ones.
 func (o *Options) NewServer(ctx context.Context) (server *Server, err error) {
 	s := &Server{options: o}
-	defer func() {
+	defer func() { //nolint:contextcheck // it must close although ctx has ended
 		if err != nil {
-			err = errors.Join(err, s.close()) //nolint:contextcheck // it must close although ctx has ended
+			err = errors.Join(err, s.close())
 		}
 	}()
 	// What takes no time comes first, and the port before the storage, so that
