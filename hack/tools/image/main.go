@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command image puts one static binary into a container image, as a tarball
+// that "docker load", "ctr images import" and "kind load image-archive" take. It
+// needs no Docker and no registry, and equal input gives equal output, byte by
+// byte.
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+)
+
+func main() {
+	var o options
+	flag.StringVar(&o.out, "out", "", "write the tarball to this `FILE`")
+	flag.StringVar(&o.tag, "tag", "", "name the image `NAME:TAG`")
+	flag.StringVar(&o.user, "user", "65532:65532", "run as this `UID:GID`")
+	flag.StringVar(&o.arch, "arch", runtime.GOARCH, "the binary's `ARCHITECTURE`")
+	flag.StringVar(&o.entrypoint, "entrypoint", "", "the binary's `PATH` in the image (default: / and its name)")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "Usage: image -out FILE -tag NAME:TAG [flags] BINARY")
+		flag.PrintDefaults()
+	}
+	flag.Parse()
+	if flag.NArg() != 1 || o.out == "" || o.tag == "" {
+		flag.Usage()
+		os.Exit(2)
+	}
+	o.binary = flag.Arg(0)
+	digest, err := write(o)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "image:", err)
+		os.Exit(1)
+	}
+	fmt.Println(o.tag, digest)
+}
+
+type options struct {
+	binary, out, tag, user, arch, entrypoint string
+}
+
+// write makes the image, puts it into its tarball and returns its digest.
+func write(o options) (string, error) {
+	if o.entrypoint == "" {
+		o.entrypoint = "/" + filepath.Base(o.binary)
+	}
+	// No default registry: the tag stays as it is written in the manifests.
+	tag, err := name.NewTag(o.tag, name.WithDefaultRegistry(""))
+	if err != nil {
+		return "", err
+	}
+	image, err := build(o)
+	if err != nil {
+		return "", err
+	}
+	if err := tarball.WriteToFile(o.out, tag, image); err != nil {
+		return "", err
+	}
+	digest, err := image.Digest()
+	return digest.String(), err
+}
+
+func build(o options) (v1.Image, error) {
+	content, err := layer(o)
+	if err != nil {
+		return nil, err
+	}
+	files, err := tarball.LayerFromReader(bytes.NewReader(content))
+	if err != nil {
+		return nil, err
+	}
+	image, err := mutate.AppendLayers(empty.Image, files)
+	if err != nil {
+		return nil, err
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	config = config.DeepCopy()
+	config.OS, config.Architecture = "linux", o.arch
+	// The build's time would make every image a new one.
+	config.Created = v1.Time{Time: time.Unix(0, 0).UTC()}
+	config.Config = v1.Config{
+		Entrypoint: []string{o.entrypoint},
+		Env:        []string{"PATH=/"},
+		User:       o.user,
+		WorkingDir: "/",
+	}
+	return mutate.ConfigFile(image, config)
+}
+
+// layer is a tar of the binary alone, owned by root and writable by nobody.
+func layer(o options) ([]byte, error) {
+	data, err := os.ReadFile(o.binary)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	header := &tar.Header{
+		Typeflag: tar.TypeReg,
+		Name:     o.entrypoint[1:],
+		Mode:     0o555,
+		Size:     int64(len(data)),
+		ModTime:  time.Unix(0, 0),
+	}
+	if err := w.WriteHeader(header); err != nil {
+		return nil, err
+	}
+	if _, err := w.Write(data); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}

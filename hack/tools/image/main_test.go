@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+)
+
+func TestSameInputSameBytes(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "program")
+	if err := os.WriteFile(binary, []byte("content"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var first []byte
+	for range 2 {
+		out := filepath.Join(t.TempDir(), "image.tar")
+		if _, err := write(options{binary: binary, out: out, tag: "acnodal/program:dev", user: "65532:65532", arch: "amd64"}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first != nil && !bytes.Equal(first, got) {
+			t.Error("Two tarballs of the same binary differ")
+		}
+		first = got
+	}
+}
+
+func TestConfiguration(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "program")
+	if err := os.WriteFile(binary, []byte("content"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(t.TempDir(), "image.tar")
+	if _, err := write(options{binary: binary, out: out, tag: "acnodal/program:dev", user: "65532:65532", arch: "arm64"}); err != nil {
+		t.Fatal(err)
+	}
+	image, err := tarball.ImageFromPath(out, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if config.Architecture != "arm64" || config.Config.User != "65532:65532" || config.Config.Entrypoint[0] != "/program" {
+		t.Errorf("The configuration is %+v", config)
+	}
+	manifest, err := tarball.LoadManifest(func() (io.ReadCloser, error) { return os.Open(out) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := manifest[0].RepoTags[0]; got != "acnodal/program:dev" {
+		t.Errorf("The image is named %q", got)
+	}
+}
+
+func TestBadInput(t *testing.T) {
+	if _, err := write(options{binary: "/nonexistent", out: t.TempDir() + "/x", tag: "a:b"}); err == nil {
+		t.Error("A binary that is not there made an image")
+	}
+	if _, err := write(options{binary: "/proc/self/exe", out: t.TempDir() + "/x", tag: "no good:tag"}); err == nil {
+		t.Error("A name that is none made an image")
+	}
+}
