@@ -104,7 +104,7 @@ func (b *bench) addInterfaces(ctx context.Context, writer, n int) error {
 		s.GUETunnelEndpoints = nil
 		for half := range 2 {
 			if n%(grow+1) != 0 {
-				s.ProxyIfInfo[fmt.Sprintf("pod-%d-%d-%d", writer, n%(grow+1), half)] = epicv1.ProxyInterfaceInfo{EPICNodeAddress: "192.168.1.40", Index: int32(n%1000 + 1), Name: "veth0"} //nolint:gosec // small
+				s.ProxyIfInfo[fmt.Sprintf("pod-%d-%d-%d", writer, n%(grow+1), half)] = epicv1.ProxyInterfaceInfo{EPICNodeAddress: "192.168.1.40", Index: int32(n%1000 + 1), Name: "veth0"}
 			}
 		}
 	})

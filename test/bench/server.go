@@ -37,12 +37,12 @@ func startServer(ctx context.Context, binary string) (*server, error) {
 		return nil, err
 	}
 	defer func() { _ = log.Close() }()
-	port, err := freePort()
+	port, err := freePort(ctx)
 	if err != nil {
 		return nil, err
 	}
 	kubeconfig := filepath.Join(dir, "kubeconfig")
-	s.cmd = exec.Command(binary, "--standalone", "--data-dir", dir, "--secure-port", fmt.Sprint(port), "--kubeconfig-out", kubeconfig) //nolint:gosec // the caller's own binary
+	s.cmd = exec.CommandContext(context.WithoutCancel(ctx), binary, "--standalone", "--data-dir", dir, "--secure-port", fmt.Sprint(port), "--kubeconfig-out", kubeconfig)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if err := s.cmd.Start(); err != nil {
@@ -74,11 +74,15 @@ func (s *server) stop() {
 	_ = os.RemoveAll(s.dir)
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func freePort(ctx context.Context) (int, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, err
 	}
 	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	addr, ok := l.Addr().(*net.TCPAddr)
+	if !ok {
+		return 0, fmt.Errorf("%s is no TCP address", l.Addr())
+	}
+	return addr.Port, nil
 }

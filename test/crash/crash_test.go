@@ -58,7 +58,7 @@ func TestNothingIsLostWhenProcessesAreKilled(t *testing.T) {
 	if testing.Short() {
 		t.Skip("kills processes for 20 s; not with -short")
 	}
-	seed := uint64(time.Now().UnixNano()) //nolint:gosec // any number will do
+	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	w := newWorld(t)
 	prepare(t, w)
@@ -68,10 +68,10 @@ func TestNothingIsLostWhenProcessesAreKilled(t *testing.T) {
 	var working sync.WaitGroup
 	for i := range workers {
 		working.Go(func() {
-			worker{w: w, r: r, id: i, rng: rand.New(rand.NewPCG(seed, uint64(i)))}.run(ctx) //nolint:gosec // a test's choices
+			worker{w: w, r: r, id: i, rng: rand.New(rand.NewPCG(seed, uint64(i)))}.run(ctx)
 		})
 	}
-	kills := killAround(t, w, rand.New(rand.NewPCG(seed, 99)), duration(t)) //nolint:gosec // a test's choices
+	kills := killAround(t, w, rand.New(rand.NewPCG(seed, 99)), duration(t))
 	for i, s := range w.servers {
 		w.waitReady(t, i, s)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -66,12 +67,20 @@ func New(config *rest.Config, kinds map[schema.GroupKind]schema.GroupVersionReso
 }
 
 func ownUID(obj any) ([]string, error) {
-	return []string{string(obj.(*metav1.PartialObjectMetadata).UID)}, nil
+	m, err := meta.Accessor(obj)
+	if err != nil {
+		return nil, err
+	}
+	return []string{string(m.GetUID())}, nil
 }
 
 func ownerUIDs(obj any) ([]string, error) {
+	m, err := meta.Accessor(obj)
+	if err != nil {
+		return nil, err
+	}
 	var out []string
-	for _, r := range obj.(*metav1.PartialObjectMetadata).OwnerReferences {
+	for _, r := range m.GetOwnerReferences() {
 		out = append(out, string(r.UID))
 	}
 	return out, nil
@@ -136,7 +145,9 @@ func (c *Collector) find(index string, uid types.UID) []item {
 			continue // the index is there: New made it
 		}
 		for _, o := range objs {
-			out = append(out, item{o.(*metav1.PartialObjectMetadata), resource})
+			if m, ok := o.(*metav1.PartialObjectMetadata); ok {
+				out = append(out, item{m, resource})
+			}
 		}
 	}
 	return out

@@ -99,7 +99,9 @@ func (o *ServingOptions) Listen(ctx context.Context) error {
 		return fmt.Errorf("--bind-address, --secure-port: can't listen on %s: %w", address, err)
 	}
 	o.Listener = listener
-	o.BindPort = listener.Addr().(*net.TCPAddr).Port
+	if addr, ok := listener.Addr().(*net.TCPAddr); ok {
+		o.BindPort = addr.Port
+	}
 	return nil
 }
 

@@ -49,18 +49,18 @@ func schemaMessage(found string) string {
 	return fmt.Sprintf("etcd holds claim schema %q, this server writes schema %q only: run the release that wrote the data, or start on another etcd prefix", found, SchemaVersion)
 }
 
-// tooLarge is etcd's refusal of a write because of its size. It has the code and
+// tooLargeError is etcd's refusal of a write because of its size. It has the code and
 // the text of the original, by which the API server's handlers know it (they
 // try again without managed fields), and a status for the client.
-type tooLarge struct{}
+type tooLargeError struct{}
 
 // Code is that of the original error.
-func (tooLarge) Code() codes.Code { return codes.InvalidArgument }
+func (tooLargeError) Code() codes.Code { return codes.InvalidArgument }
 
-func (tooLarge) Error() string { return rpctypes.ErrRequestTooLarge.Error() }
+func (tooLargeError) Error() string { return rpctypes.ErrRequestTooLarge.Error() }
 
 // Status implements apierrors.APIStatus.
-func (tooLarge) Status() metav1.Status {
+func (tooLargeError) Status() metav1.Status {
 	return metav1.Status{
 		Status:  metav1.StatusFailure,
 		Code:    http.StatusRequestEntityTooLarge,
@@ -73,11 +73,11 @@ func (tooLarge) Status() metav1.Status {
 // says so, and leaves all else as it is.
 func clientError(err error) error {
 	if errors.Is(err, rpctypes.ErrRequestTooLarge) {
-		return tooLarge{}
+		return tooLargeError{}
 	}
 	// The client has a limit of its own, a little above that of etcd.
 	if s, ok := status.FromError(err); ok && s.Code() == codes.ResourceExhausted && strings.Contains(s.Message(), "trying to send message larger than max") {
-		return tooLarge{}
+		return tooLargeError{}
 	}
 	return err
 }

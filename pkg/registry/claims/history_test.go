@@ -43,11 +43,6 @@ type thing struct {
 	Pool string `json:"pool,omitempty"`
 }
 
-func (t thing) clone() thing {
-	t.Tunnels = maps.Clone(t.Tunnels)
-	return t
-}
-
 const thingAnnotation = "thing"
 
 func thingOf(p *example.Pod) (t thing) {
@@ -272,7 +267,7 @@ func (s *server) write(ctx context.Context, r *rand.Rand, seen map[string]runtim
 		}
 		return err
 	}
-	make := func(store storage.Interface, resource, name string, t thing) error {
+	create := func(store storage.Interface, resource, name string, t thing) error {
 		p := pod(name)
 		p.UID = uuid.NewUUID()
 		setThing(p, t)
@@ -309,7 +304,7 @@ func (s *server) write(ctx context.Context, r *rand.Rand, seen map[string]runtim
 			t.Unique = fmt.Sprint("u", r.IntN(4))
 		}
 		nodes(&t, r.IntN(6))
-		return make(s.things, thingsResource, name, t)
+		return create(s.things, thingsResource, name, t)
 	case n < 55:
 		more, fewer := r.IntN(6), r.IntN(6)
 		return update(s.things, thingsResource, name, func(t *thing) {
@@ -332,7 +327,7 @@ func (s *server) write(ctx context.Context, r *rand.Rand, seen map[string]runtim
 	case n < 82:
 		return remove(ctx, s.things, thingsResource, name)
 	case n < 90:
-		return make(s.parents, parentsResource, parent, thing{Pool: randomPool()})
+		return create(s.parents, parentsResource, parent, thing{Pool: randomPool()})
 	case n < 94:
 		return update(s.parents, parentsResource, parent, func(t *thing) { t.Pool = randomPool() })
 	default:

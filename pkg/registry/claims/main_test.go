@@ -112,7 +112,7 @@ func startEtcd(dir string, change func(*embed.Config)) (*embed.Etcd, string, err
 func ownEtcd(t testing.TB, change func(*embed.Config)) string {
 	t.Helper()
 	// A socket's path has to be short.
-	dir, err := os.MkdirTemp("", "etcd")
+	dir, err := os.MkdirTemp("", "etcd") //nolint:usetesting // t.TempDir is long
 	if err != nil {
 		t.Fatal(err)
 	}

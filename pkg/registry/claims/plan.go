@@ -122,7 +122,7 @@ func (p *Plan) AssignIDs(ctx context.Context, space Space, n int) ([]int32, erro
 	}
 	ids := make([]int32, 0, n)
 	for _, g := range gs {
-		ids = append(ids, int32(g.claim.number)) //nolint:gosec // at most MaxID
+		ids = append(ids, int32(g.claim.number))
 	}
 	p.puts[p.b.layout.last(space)] = fmt.Sprint(ids[len(ids)-1])
 	return ids, nil
@@ -170,7 +170,7 @@ func (p *Plan) PickPlace(ctx context.Context, account Ref, limit int32) (int32, 
 	}
 	place := free[rand.IntN(len(free))] //nolint:gosec // spreads load, protects nothing
 	p.picked[Claim{kind: placeKind(account), number: place}] = struct{}{}
-	return int32(place), nil //nolint:gosec // at most limit
+	return int32(place), nil
 }
 
 // PlaceLeft says whether account's quota has a place left.
@@ -229,8 +229,8 @@ func (p *Plan) topPlace(ctx context.Context, kind string, limit uint64) (uint64,
 		if err != nil {
 			return 0, fmt.Errorf("count the places in use: %w", err)
 		}
-		below := uint64(resp.Responses[0].GetResponseRange().Count) //nolint:gosec // a count
-		above := uint64(resp.Responses[1].GetResponseRange().Count) //nolint:gosec // a count
+		below := uint64(resp.Responses[0].GetResponseRange().Count)
+		above := uint64(resp.Responses[1].GetResponseRange().Count)
 		switch {
 		case above >= limit || below >= top:
 			return 0, nil

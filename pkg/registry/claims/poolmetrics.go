@@ -37,7 +37,7 @@ func (b *Backend) PoolUse(ctx context.Context) ([]PoolUse, error) {
 		if err != nil {
 			return nil, fmt.Errorf("count the addresses in use: %w", err)
 		}
-		out = append(out, PoolUse{HeldPool: p, Size: p.Size(), InUse: uint64(resp.Count)}) //nolint:gosec // a count
+		out = append(out, PoolUse{HeldPool: p, Size: p.Size(), InUse: uint64(resp.Count)})
 	}
 	return out, nil
 }

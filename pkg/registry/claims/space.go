@@ -159,7 +159,9 @@ func (p Pool) at(n uint64) netip.Addr {
 
 // space is the cursor's view of the pool.
 func (p Pool) space() Space {
-	return Space{name: "address/" + digest(p.String()), size: p.Size(), minBlock: 1, maxBlock: 64, pool: &p}
+	// Of a small pool every server has a part, so that they do not pick the same.
+	most := min(4096, max(64, p.Size()/64))
+	return Space{name: "address/" + digest(p.String()), size: p.Size(), minBlock: 1, maxBlock: most, pool: &p}
 }
 
 func (p Pool) keyRange(l layout) (first, end string) {

@@ -76,55 +76,70 @@ func (c *txnClient) commit(ctx context.Context, op clientv3.Op, key string, expe
 		return result{}, fmt.Errorf("the write needs %d conditions and %d operations in one transaction, more than %d", len(conds)+1, len(then), maxOps)
 	}
 	cmps := []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=", expected)}
-	otherwise := []clientv3.Op{clientv3.OpGet(key)}
 	for _, d := range conds {
 		cmps = append(cmps, d.cmp)
-		otherwise = append(otherwise, diagnosticGet(d.key, d.end))
 	}
 	grants := p.plan.grants
 	p.plan.grants = nil
-	resp, err := c.b.client.Txn(ctx).If(cmps...).Then(then...).Else(otherwise...).Commit()
+	resp, err := c.b.client.Txn(ctx).If(cmps...).Then(then...).Else(clientv3.OpGet(key)).Commit()
 	if err != nil {
 		// The transaction may have been applied all the same: what it took is
 		// not given back.
 		return result{}, clientError(err)
 	}
 	if resp.Succeeded {
-		if n := refusedReleases(resp, releasing); n > 0 {
+		if n := refusedReleases(resp, releasing+len(p.adds), releasing); n > 0 {
 			reportForeignReleases(ctx, p.owner, n)
 		}
 		return result{succeeded: true, revision: resp.Header.Revision}, nil
 	}
-	r, err := c.diagnose(resp, p, conds, expected)
+	r, err := c.diagnose(ctx, resp, key, expected, conds)
 	if stale, ok := errors.AsType[*staleError](err); !ok || !stale.spent {
 		c.b.allocator.giveBack(grants)
 	}
 	return r, err
 }
 
-// diagnose finds out why the transaction was refused. Only a changed object is
-// told to the etcd store, which would otherwise try again without end.
-func (c *txnClient) diagnose(resp *clientv3.TxnResponse, p *pending, conds []condition, expected int64) (result, error) {
-	r := result{revision: resp.Header.Revision}
-	found := func(i int) []*mvccpb.KeyValue { return resp.Responses[i].GetResponseRange().Kvs }
-	mod := int64(0)
-	if kvs := found(0); len(kvs) > 0 {
-		r.current, mod = kvs[0], kvs[0].ModRevision
+// diagnose finds out why etcd refused a write. Only a changed object is told to
+// the etcd store, which would otherwise try again without end. If it is as
+// expected, etcd is asked anew, at one revision: reading what tells the reason in
+// each transaction, for the few that are refused, would make all of them larger.
+func (c *txnClient) diagnose(ctx context.Context, refused *clientv3.TxnResponse, key string, expected int64, conds []condition) (result, error) {
+	if r, changed := changedObject(refused, expected); changed {
+		return r, nil
 	}
-	if mod != expected {
+	reads := []clientv3.Op{clientv3.OpGet(key)}
+	for _, d := range conds {
+		reads = append(reads, diagnosticGet(d.key, d.end))
+	}
+	resp, err := c.b.client.Txn(ctx).Then(reads...).Commit()
+	if err != nil {
+		return result{}, err
+	}
+	if r, changed := changedObject(resp, expected); changed {
 		return r, nil
 	}
 	for i, d := range conds {
-		if kvs := keyValues(found(i + 1)); d.failed(kvs) {
+		if kvs := keyValues(resp.Responses[i+1].GetResponseRange().Kvs); d.failed(kvs) {
 			if err := d.err(kvs); err != nil {
 				return result{}, err
 			}
 			// Without an error the etcd store would take the write for landed,
 			// or the object for changed.
-			return result{}, fmt.Errorf("a write of %s breaks a rule that has no words for it", p.owner.Ref)
+			return result{}, fmt.Errorf("a write of %s breaks a rule that has no words for it", key)
 		}
 	}
-	return result{}, fmt.Errorf("etcd refused a write of %s for no reason that it shows", p.owner.Ref)
+	return result{}, &staleError{what: "what etcd refused it for is gone"}
+}
+
+// changedObject looks at the object, which was read first, and says whether it
+// is another than expected.
+func changedObject(resp *clientv3.TxnResponse, expected int64) (result, bool) {
+	r, mod := result{revision: resp.Header.Revision}, int64(0)
+	if kvs := resp.Responses[0].GetResponseRange().Kvs; len(kvs) > 0 {
+		r.current, mod = kvs[0], kvs[0].ModRevision
+	}
+	return r, mod != expected
 }
 
 // conditions are those of the schema, of the plan, and that added claims are
@@ -181,6 +196,10 @@ const (
 	// transaction inside that, which releases a claim: 71+56+1.
 	maxOps = 71
 	inner  = 56
+
+	// inline is how many claims need no nested transaction around them. Etcd
+	// does without it a little faster.
+	inline = 32
 )
 
 // operations writes the object and its claims. It also returns how many of the
@@ -196,8 +215,12 @@ func (c *txnClient) operations(p *pending, op clientv3.Op) (out []clientv3.Op, r
 		leaves = append(leaves, clientv3.OpPut(l.claim(a), p.owner.String()))
 	}
 	out = append(out, op)
-	for chunk := range slices.Chunk(leaves, inner) {
-		out = append(out, clientv3.OpTxn(nil, chunk, nil))
+	if len(leaves) <= inline {
+		out = append(out, leaves...)
+	} else {
+		for chunk := range slices.Chunk(leaves, inner) {
+			out = append(out, clientv3.OpTxn(nil, chunk, nil))
+		}
 	}
 	for _, key := range p.plan.removals {
 		out = append(out, clientv3.OpDelete(key))
@@ -219,21 +242,21 @@ func releaseOp(l layout, r run, owner Owner) clientv3.Op {
 		nil)
 }
 
-func refusedReleases(resp *clientv3.TxnResponse, releasing int) int {
-	refused := 0
-	for _, outer := range resp.Responses {
-		nested := outer.GetResponseTxn()
-		if nested == nil {
-			continue
+// refusedReleases counts the releases that etcd refused: those are the first
+// claim operations behind that of the object.
+func refusedReleases(resp *clientv3.TxnResponse, claims, releasing int) int {
+	leaves := resp.Responses[1:]
+	if claims > inline {
+		nested := leaves
+		leaves = nil
+		for _, r := range nested[:(claims+inner-1)/inner] {
+			leaves = append(leaves, r.GetResponseTxn().Responses...)
 		}
-		for _, leaf := range nested.Responses {
-			if releasing == 0 {
-				return refused
-			}
-			releasing--
-			if t := leaf.GetResponseTxn(); t != nil && !t.Succeeded {
-				refused++
-			}
+	}
+	refused := 0
+	for _, leaf := range leaves[:releasing] {
+		if !leaf.GetResponseTxn().Succeeded {
+			refused++
 		}
 	}
 	return refused

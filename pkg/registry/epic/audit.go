@@ -59,8 +59,8 @@ func toAPI(r *claims.Report) *epic.ClaimAudit {
 	out := &epic.ClaimAudit{
 		ObjectMeta: metav1.ObjectMeta{Namespace: epic.ConfigNamespace, Name: epic.ConfigName, ResourceVersion: strconv.FormatInt(r.Revision, 10)},
 		Revision:   r.Revision,
-		Objects:    int32(r.Objects), //nolint:gosec // etcd holds no 2^31 objects
-		Claims:     int32(r.Claims),  //nolint:gosec // nor claims
+		Objects:    int32(r.Objects),
+		Claims:     int32(r.Claims),
 		Clean:      len(r.Problems) == 0,
 	}
 	for _, p := range r.Problems {

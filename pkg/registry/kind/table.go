@@ -121,7 +121,7 @@ func (t *table[T]) ConvertToTable(_ context.Context, object, tableOptions runtim
 	row := func(obj runtime.Object) error {
 		o, ok := any(obj).(*T)
 		if !ok {
-			return &notAcceptable{resource: t.resource, object: obj}
+			return &notAcceptableError{resource: t.resource, object: obj}
 		}
 		cells := make([]any, 0, len(t.cells))
 		for _, cell := range t.cells {
@@ -150,17 +150,17 @@ func (t *table[T]) ConvertToTable(_ context.Context, object, tableOptions runtim
 	return out, nil
 }
 
-// notAcceptable is for objects that the table can't show.
-type notAcceptable struct {
+// notAcceptableError is for objects that the table can't show.
+type notAcceptableError struct {
 	resource string
 	object   runtime.Object
 }
 
-func (e *notAcceptable) Error() string {
+func (e *notAcceptableError) Error() string {
 	return fmt.Sprintf("the table of %s can't show a %T", e.resource, e.object)
 }
 
 // Status makes the error an answer of the API.
-func (e *notAcceptable) Status() metav1.Status {
+func (e *notAcceptableError) Status() metav1.Status {
 	return metav1.Status{Status: metav1.StatusFailure, Code: http.StatusNotAcceptable, Reason: metav1.StatusReasonNotAcceptable, Message: e.Error()}
 }

@@ -133,8 +133,9 @@ func takePlace(ctx context.Context, p *claims.Plan, v View, account *epic.Accoun
 		v.Status.QuotaPlace, err = p.PickPlace(ctx, ref, limit)
 	}
 	if errors.Is(err, claims.ErrExhausted) {
+		// Existing clients know it by its first words.
 		return apierrors.NewForbidden(schema.GroupResource{Group: epic.GroupName, Resource: v.Resource}, v.Meta.Name,
-			fmt.Errorf("Account proxy limit exceeded: account %s may have %d load balancers and gateway proxies together: delete one, or ask the platform team for a higher spec.proxyLimit", account.Name, limit)) //nolint:revive,staticcheck // existing clients know it by these words
+			fmt.Errorf("Account proxy limit exceeded: account %s may have %d load balancers and gateway proxies together: delete one, or ask the platform team for a higher spec.proxyLimit", account.Name, limit))
 	}
 	return err
 }

@@ -5,6 +5,8 @@
 package fuzzer
 
 import (
+	"fmt"
+
 	"k8s.io/apimachinery/pkg/runtime"
 	runtimeserializer "k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -47,7 +49,10 @@ func Funcs(runtimeserializer.CodecFactory) []interface{} {
 func filler[Internal, Versioned any](scheme *runtime.Scheme) func(*Internal, randfill.Continue) {
 	return func(object *Internal, c randfill.Continue) {
 		c.FillNoCustom(object)
-		versioned := any(new(Versioned)).(runtime.Object)
+		versioned, ok := any(new(Versioned)).(runtime.Object)
+		if !ok {
+			panic(fmt.Sprintf("%T is no object", new(Versioned)))
+		}
 		utilruntime.Must(scheme.Convert(object, versioned, nil))
 		scheme.Default(versioned)
 		*object = *new(Internal)

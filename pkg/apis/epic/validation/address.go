@@ -22,15 +22,15 @@ func address(path *field.Path, s string) (netip.Addr, field.ErrorList) {
 	}
 	switch canonical := a.WithZone("").Unmap().String(); {
 	case a.Zone() != "":
-		err = errText("must have no zone: write " + canonical)
+		err = textError("must have no zone: write " + canonical)
 	case a.Is4In6():
-		err = errText("must not be an IPv4 address inside an IPv6 one: write " + canonical)
+		err = textError("must not be an IPv4 address inside an IPv6 one: write " + canonical)
 	case s != canonical:
-		err = errText("must be in its shortest form, in lower case: write " + canonical)
+		err = textError("must be in its shortest form, in lower case: write " + canonical)
 	case a.IsUnspecified():
-		err = errText("must be the address of one host: write which")
+		err = textError("must be the address of one host: write which")
 	case a.IsMulticast():
-		err = errText("must be the address of one host, not of a multicast group: write which")
+		err = textError("must be the address of one host, not of a multicast group: write which")
 	default:
 		return a, nil
 	}
@@ -56,10 +56,10 @@ func endpointAddress(path *field.Path, s string) (netip.Addr, field.ErrorList) {
 	return a, errs
 }
 
-// errText is an error that is a message and no more.
-type errText string
+// textError is an error that is a message and no more.
+type textError string
 
-func (e errText) Error() string { return string(e) }
+func (e textError) Error() string { return string(e) }
 
 // prefix checks a CIDR prefix.
 func prefix(path *field.Path, s string) (netip.Prefix, field.ErrorList) {

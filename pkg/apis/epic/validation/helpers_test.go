@@ -114,10 +114,10 @@ func nodes(n int) map[string]epic.TunnelEndpoint {
 	return m
 }
 
-func times[T any](n int, make func(i int) T) []T {
+func times[T any](n int, f func(i int) T) []T {
 	var out []T
 	for i := range n {
-		out = append(out, make(i))
+		out = append(out, f(i))
 	}
 	return out
 }

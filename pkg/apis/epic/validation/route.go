@@ -29,7 +29,7 @@ var (
 		gatewayv1.HTTPMethodConnect, gatewayv1.HTTPMethodOptions, gatewayv1.HTTPMethodTrace, gatewayv1.HTTPMethodPatch,
 	}
 	// headerForm is what HTTP calls a token.
-	headerForm = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+\\-.^_\\x60|~]+$")
+	headerForm = regexp.MustCompile(`^[A-Za-z0-9!#$%&'*+\-.^_\x60|~]+$`)
 )
 
 // httpRoute checks the spec of an HTTPRoute.

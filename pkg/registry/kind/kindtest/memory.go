@@ -4,6 +4,7 @@ package kindtest
 
 import (
 	"context"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -26,10 +27,13 @@ type memory struct {
 	writes int
 }
 
+// Versioner implements storage.Interface.
 func (m *memory) Versioner() storage.Versioner { return storage.APIObjectVersioner{} }
 
+// ReadinessCheck implements storage.Interface.
 func (m *memory) ReadinessCheck() error { return nil }
 
+// Create implements storage.Interface.
 func (m *memory) Create(_ context.Context, key string, obj, out runtime.Object, _ uint64) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -39,6 +43,7 @@ func (m *memory) Create(_ context.Context, key string, obj, out runtime.Object, 
 	return m.put(key, obj, out)
 }
 
+// Get implements storage.Interface.
 func (m *memory) Get(_ context.Context, key string, opts storage.GetOptions, out runtime.Object) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -53,6 +58,7 @@ func (m *memory) Get(_ context.Context, key string, opts storage.GetOptions, out
 	return nil
 }
 
+// GetList implements storage.Interface.
 func (m *memory) GetList(_ context.Context, key string, opts storage.ListOptions, out runtime.Object) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -76,6 +82,7 @@ func (m *memory) GetList(_ context.Context, key string, opts storage.ListOptions
 	return meta.SetList(out, found)
 }
 
+// GuaranteedUpdate implements storage.Interface.
 func (m *memory) GuaranteedUpdate(_ context.Context, key string, out runtime.Object, ignoreNotFound bool,
 	preconditions *storage.Preconditions, tryUpdate storage.UpdateFunc, _ runtime.Object,
 ) error {
@@ -86,7 +93,9 @@ func (m *memory) GuaranteedUpdate(_ context.Context, key string, out runtime.Obj
 		if !ignoreNotFound {
 			return storage.NewKeyNotFoundError(key, 0)
 		}
-		old = reflect.New(reflect.TypeOf(out).Elem()).Interface().(runtime.Object)
+		if old, ok = reflect.New(reflect.TypeOf(out).Elem()).Interface().(runtime.Object); !ok {
+			return fmt.Errorf("%T is no object", out)
+		}
 	}
 	old = old.DeepCopyObject()
 	if err := preconditions.Check(key, old); err != nil {
@@ -103,6 +112,7 @@ func (m *memory) GuaranteedUpdate(_ context.Context, key string, out runtime.Obj
 	return m.put(key, obj, out)
 }
 
+// Delete implements storage.Interface.
 func (m *memory) Delete(ctx context.Context, key string, out runtime.Object, preconditions *storage.Preconditions,
 	validate storage.ValidateObjectFunc, _ runtime.Object, _ storage.DeleteOptions,
 ) error {
