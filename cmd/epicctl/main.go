@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command epicctl makes, shows and checks what makes up an EPIC installation
+// and its accounts. Under the name kubectl-epic it is kubectl's plugin "epic".
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+
+	"github.com/acnodal/epic/pkg/epicctl"
+)
+
+func main() {
+	os.Exit(run())
+}
+
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	streams := genericclioptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
+	return epicctl.Main(ctx, os.Args, streams)
+}

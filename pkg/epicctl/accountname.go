@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package epicctl
+
+import (
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+)
+
+// maxAccountName leaves room for the prefix in the name of a namespace.
+const maxAccountName = validation.DNS1123LabelMaxLength - len(epic.AccountNamespacePrefix)
+
+// checkAccountName says no before anything is made: the namespace would be there
+// by the time the server refused the account.
+func checkAccountName(name string) error {
+	switch problems := validation.IsDNS1123Label(name); {
+	case name == "":
+		return usagef("the account needs a name")
+	case len(name) > maxAccountName:
+		return usagef("the account's name %q is %d characters long: shorten it to %d, so that its namespace can be called %sNAME",
+			shortened(name), len(name), maxAccountName, epic.AccountNamespacePrefix)
+	case len(problems) > 0 && strings.HasPrefix(name, epic.AccountNamespacePrefix) || strings.Contains(name, "/"):
+		return usagef("%q is not the name of an account: leave out the namespace", shortened(name))
+	case len(problems) > 0:
+		return usagef("the account's name %q can't be one: use lower-case letters, digits and dashes, with a letter or a digit at both ends", shortened(name))
+	}
+	return nil
+}
+
+func shortened(s string) string {
+	const most = 80
+	if len(s) > most {
+		return strings.ToValidUTF8(s[:most], "") + "..."
+	}
+	return s
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package epicctl
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// The roles that an account's people get, and the names of their bindings.
+const (
+	tenantAdminRole  = "epic-tenant-admin"
+	tenantViewerRole = "epic-tenant-viewer"
+)
+
+// subjectFlags are who gets rights in an account.
+type subjectFlags struct {
+	adminUsers, adminGroups, viewUsers, viewGroups, serviceAccounts []string
+}
+
+func (f *subjectFlags) addFlags(c *cobra.Command) {
+	// Names of users may have commas in them, so each flag takes one name.
+	c.Flags().StringArrayVar(&f.adminUsers, "admin-user", nil, "A user who may do the tenant's work in the account. May be given several times.")
+	c.Flags().StringArrayVar(&f.adminGroups, "admin-group", nil, "A group whose members may do the tenant's work in the account. May be given several times.")
+	c.Flags().StringArrayVar(&f.viewUsers, "view-user", nil, "A user who may see what the account has. May be given several times.")
+	c.Flags().StringArrayVar(&f.viewGroups, "view-group", nil, "A group whose members may see what the account has. May be given several times.")
+	c.Flags().StringArrayVar(&f.serviceAccounts, "service-account", nil, "A service account, as NAMESPACE/NAME, that may do the tenant's work in the account. May be given several times.")
+	for _, flag := range []string{"admin-user", "admin-group", "view-user", "view-group", "service-account"} {
+		must(c.RegisterFlagCompletionFunc(flag, cobra.NoFileCompletions))
+	}
+}
+
+// bindings are one for each role that somebody gets.
+func (f *subjectFlags) bindings(namespace string) ([]*rbacv1.RoleBinding, error) {
+	admins, err := people(f.adminUsers, f.adminGroups, "--admin")
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range f.serviceAccounts {
+		ns, name, ok := strings.Cut(s, "/")
+		if !ok || len(validation.IsDNS1123Label(ns)) > 0 || len(validation.IsDNS1123Subdomain(name)) > 0 {
+			return nil, usagef("--service-account %q: write it as NAMESPACE/NAME", shortened(s))
+		}
+		admins = append(admins, rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: ns, Name: name})
+	}
+	viewers, err := people(f.viewUsers, f.viewGroups, "--view")
+	if err != nil {
+		return nil, err
+	}
+	var out []*rbacv1.RoleBinding
+	for _, b := range []struct {
+		role     string
+		subjects []rbacv1.Subject
+	}{{tenantAdminRole, admins}, {tenantViewerRole, viewers}} {
+		if subjects, _ := union(nil, b.subjects); len(subjects) > 0 {
+			out = append(out, newBinding(namespace, b.role, subjects))
+		}
+	}
+	return out, nil
+}
+
+func people(users, groups []string, flag string) ([]rbacv1.Subject, error) {
+	var out []rbacv1.Subject
+	add := func(kind, flag string, names []string) error {
+		for _, name := range names {
+			if strings.TrimSpace(name) == "" {
+				return usagef("%s is empty: give a name", flag)
+			}
+			out = append(out, rbacv1.Subject{Kind: kind, APIGroup: rbacv1.GroupName, Name: name})
+		}
+		return nil
+	}
+	if err := add(rbacv1.UserKind, flag+"-user", users); err != nil {
+		return nil, err
+	}
+	err := add(rbacv1.GroupKind, flag+"-group", groups)
+	return out, err
+}
+
+func newBinding(namespace, role string, subjects []rbacv1.Subject) *rbacv1.RoleBinding {
+	return &rbacv1.RoleBinding{
+		TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "RoleBinding"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: role, Labels: copied(bindingLabels)},
+		RoleRef:    clusterRole(role),
+		Subjects:   subjects,
+	}
+}
+
+func clusterRole(name string) rbacv1.RoleRef {
+	return rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: name}
+}
+
+// union is all subjects of both, each once, and whether that is more than have.
+func union(have, more []rbacv1.Subject) (all []rbacv1.Subject, grown bool) {
+	all = slices.Clone(have)
+	for _, s := range more {
+		if !slices.Contains(all, s) {
+			all = append(all, s)
+			grown = true
+		}
+	}
+	return all, grown
+}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package epicctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/client-go/kubernetes"
+
+	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
+)
+
+type createAccount struct {
+	*tool
+	print *genericclioptions.PrintFlags
+
+	name       string
+	limit      int32
+	limitGiven bool
+	subjects   subjectFlags
+	dryRun     dryRun
+
+	kubeClient kubernetes.Interface
+	epicClient versioned.Interface
+}
+
+func newCreateAccount(t *tool) *cobra.Command {
+	o := &createAccount{tool: t, print: newPrintFlags()}
+	c := &cobra.Command{
+		Use:   "account NAME [flags]",
+		Short: "Make an account, its namespace, and the rights of its people",
+		Long: "Make an account: the namespace epic-NAME, the Account in it, and role bindings for\n" +
+			"the users, groups and service accounts given.\n\n" +
+			"What is there already stays as it is, so that the same command completes what was\n" +
+			"left half done, and changes nothing when all is done. People that are given are\n" +
+			"added to those who have rights; nobody loses any.",
+		Example: "  # An account for 50 load balancers and proxies, with an administrator\n" +
+			"  epicctl create account acme --proxy-limit 50 --admin-user jane@acme.example\n\n" +
+			"  # Manifests for a repository, made without a server\n" +
+			"  epicctl create account acme --admin-group acme --dry-run=client -o yaml",
+		Args:              exactly("NAME"),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(c *cobra.Command, args []string) error {
+			o.name = args[0]
+			o.limitGiven = c.Flags().Changed("proxy-limit")
+			return o.run(c.Context())
+		},
+	}
+	c.Flags().Int32Var(&o.limit, "proxy-limit", 0, "How many load balancers and gateway proxies, counted together, the account may have. If absent, the server's default for a new account, and no change of one that is there.")
+	o.subjects.addFlags(c)
+	o.dryRun.addFlag(c)
+	o.print.AddFlags(c)
+	completeOutput(c, o.print)
+	return c
+}
+
+// step is one object that the command makes. Its desired state depends on what
+// is there.
+type step struct {
+	// what names the object, as kubectl does.
+	what string
+	// object is what is made where nothing is there yet.
+	object runtime.Object
+	// ensure makes it so, and says what it did.
+	ensure func(ctx context.Context) (outcome, runtime.Object, error)
+}
+
+// outcome is what became of an object, in kubectl's words.
+type outcome string
+
+const (
+	created   outcome = "created"
+	changed   outcome = "configured"
+	unchanged outcome = "unchanged"
+	deleted   outcome = "deleted"
+	absent    outcome = "not there"
+)
+
+func (o *createAccount) run(ctx context.Context) error {
+	if err := checkAccountName(o.name); err != nil {
+		return err
+	}
+	if o.limitGiven && o.limit < 0 {
+		return usagef("--proxy-limit is %d: use 0, which allows none, or more", o.limit)
+	}
+	bindings, err := o.subjects.bindings(accountNamespace(o.name))
+	if err != nil {
+		return err
+	}
+	printer, err := objectPrinter(o.print, "")
+	if err != nil {
+		return err
+	}
+	steps := o.steps(bindings)
+	if o.dryRun == dryRunClient {
+		return o.preview(steps, printer)
+	}
+	if o.kubeClient, o.epicClient, err = o.clients(); err != nil {
+		return err
+	}
+	around, err := look(o.kubeClient)
+	if err != nil {
+		return err
+	}
+	return o.perform(ctx, o.within(around, steps, len(bindings)), printer)
+}
+
+// steps are all objects in the order in which they need each other.
+func (o *createAccount) steps(bindings []*rbacv1.RoleBinding) []step {
+	namespace := newNamespace(o.name)
+	account := newAccount(o.name)
+	if o.limitGiven {
+		account.Spec.ProxyLimit = &o.limit
+	}
+	steps := []step{
+		{"namespace/" + namespace.Name, namespace, func(ctx context.Context) (outcome, runtime.Object, error) {
+			return o.ensureNamespace(ctx, namespace)
+		}},
+		{"account.epic.acnodal.io/" + account.Name, account, func(ctx context.Context) (outcome, runtime.Object, error) {
+			return o.ensureAccount(ctx, account)
+		}},
+	}
+	for _, b := range bindings {
+		steps = append(steps, step{"rolebinding.rbac.authorization.k8s.io/" + b.Name, b, func(ctx context.Context) (outcome, runtime.Object, error) {
+			return o.ensureBinding(ctx, b)
+		}})
+	}
+	return steps
+}
+
+// within leaves out what the server has no place for, and says so.
+func (o *createAccount) within(around surroundings, steps []step, bindings int) []step {
+	var out []step
+	for _, s := range steps {
+		switch s.object.(type) {
+		case *corev1.Namespace:
+			if !around.namespaces {
+				continue
+			}
+		case *rbacv1.RoleBinding:
+			if !around.rbac {
+				continue
+			}
+		}
+		out = append(out, s)
+	}
+	switch {
+	case around.standalone() && bindings > 0:
+		o.note("This server runs alone, without namespaces and RBAC: only the Account is made, and nobody is given rights.")
+	case around.standalone():
+		o.note("This server runs alone, without namespaces and RBAC: only the Account is made.")
+	case !around.rbac && bindings > 0:
+		o.note("This server has no RBAC: nobody is given rights.")
+	}
+	return out
+}
+
+// note tells something beside the result, so that the result can be piped on.
+func (t *tool) note(format string, args ...any) {
+	fmt.Fprintf(t.ErrOut, format+"\n", args...)
+}
+
+func (o *createAccount) preview(steps []step, printer objectWriter) error {
+	var objects []runtime.Object
+	for _, s := range steps {
+		if printer == nil {
+			fmt.Fprintf(o.Out, "%s %s%s\n", s.what, created, o.dryRun.suffix())
+		}
+		objects = append(objects, s.object)
+	}
+	return printer.print(o.Out, objects...)
+}
+
+// perform takes one step after the other. When one fails, the error says what
+// was done before and what was not.
+func (o *createAccount) perform(ctx context.Context, steps []step, printer objectWriter) error {
+	var objects []runtime.Object
+	var done []string
+	for i, s := range steps {
+		result, object, err := s.ensure(ctx)
+		if err != nil {
+			// What is there belongs to the result, even of a failure.
+			return errors.Join(o.halfway(steps[i:], done, err), printer.print(o.Out, objects...))
+		}
+		if printer == nil {
+			fmt.Fprintf(o.Out, "%s %s%s\n", s.what, result, o.dryRun.suffix())
+		}
+		done = append(done, s.what+" "+string(result))
+		objects = append(objects, object)
+	}
+	return printer.print(o.Out, objects...)
+}
+
+func (o *createAccount) halfway(left []step, done []string, err error) error {
+	var not []string
+	for _, s := range left {
+		not = append(not, s.what)
+	}
+	before := "nothing was made before"
+	if len(done) > 0 {
+		before = "before that: " + strings.Join(done, ", ")
+	}
+	if o.dryRun == dryRunServer {
+		return fmt.Errorf("%s would fail: %w", left[0].what, err)
+	}
+	return fmt.Errorf("%s could not be made: %w\n%s\nnot made: %s\nOnce the cause is gone, the same command completes it.",
+		left[0].what, err, before, strings.Join(not, ", "))
+}
+
+func accountRight(verb, namespace string) right {
+	return right{verb, "accounts." + v1.GroupName, namespace}
+}

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package epicctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"k8s.io/utils/ptr"
+)
+
+const (
+	// shortestToken is the least that Kubernetes gives.
+	shortestToken = 10 * time.Minute
+	// onlyOwner is the mode of a file that holds a credential.
+	onlyOwner = 0o600
+)
+
+type createKubeconfig struct {
+	*tool
+	account, serviceAccount, file string
+	duration                      time.Duration
+	overwrite                     bool
+	dryRun                        dryRun
+}
+
+func newCreateKubeconfig(t *tool) *cobra.Command {
+	o := &createKubeconfig{tool: t}
+	c := &cobra.Command{
+		Use:   "kubeconfig ACCOUNT --service-account NAME [flags]",
+		Short: "Make a kubeconfig for a service account of an account",
+		Long: "Make a kubeconfig for a service account in an account's namespace, with a token\n" +
+			"that expires. The service account is made if it is not there; it has the rights\n" +
+			"that it is given with \"create account ACCOUNT --service-account\".",
+		Example: "  epicctl create account acme --service-account epic-acme/deployer\n" +
+			"  epicctl create kubeconfig acme --service-account deployer --duration 24h -f acme.kubeconfig",
+		Args:              exactly("ACCOUNT"),
+		ValidArgsFunction: completeAccounts(t, false),
+		RunE: func(c *cobra.Command, args []string) error {
+			o.account = args[0]
+			return o.run(c.Context())
+		},
+	}
+	c.Flags().StringVar(&o.serviceAccount, "service-account", "", "The name of the service account in the account's namespace.")
+	c.Flags().DurationVar(&o.duration, "duration", 0, "How long the token is valid, such as 24h. If absent, as long as the server likes.")
+	c.Flags().StringVarP(&o.file, "file", "f", "", "The file to write, readable by its owner alone. If absent, the kubeconfig is printed.")
+	c.Flags().BoolVar(&o.overwrite, "overwrite", false, "Replace the file if it is there.")
+	must(c.MarkFlagRequired("service-account"))
+	must(c.RegisterFlagCompletionFunc("service-account", o.completeServiceAccounts))
+	must(c.RegisterFlagCompletionFunc("duration", cobra.NoFileCompletions))
+	o.dryRun.addFlag(c)
+	return c
+}
+
+func (o *createKubeconfig) completeServiceAccounts(c *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	ctx, cancel := context.WithTimeout(c.Context(), completionTimeout)
+	defer cancel()
+	kube, err := o.kube()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	list, err := kube.CoreV1().ServiceAccounts(accountNamespace(args[0])).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var names []cobra.Completion
+	for i := range list.Items {
+		names = append(names, list.Items[i].Name)
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+func (o *createKubeconfig) check() error {
+	if err := checkAccountName(o.account); err != nil {
+		return err
+	}
+	if len(validation.IsDNS1123Subdomain(o.serviceAccount)) > 0 {
+		return usagef("--service-account %q can't be the name of a service account: use lower-case letters, digits and dashes, without the namespace", shortened(o.serviceAccount))
+	}
+	if o.duration != 0 && o.duration < shortestToken {
+		return usagef("--duration %s is too short: use %s or more", o.duration, shortestToken)
+	}
+	if o.file == "" || o.overwrite {
+		return nil
+	}
+	if _, err := os.Lstat(o.file); err == nil {
+		return usagef("the file %s is there already: name another, or replace it with --overwrite", o.file)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func (o *createKubeconfig) run(ctx context.Context) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	what := "serviceaccount/" + o.serviceAccount
+	if o.dryRun == dryRunClient {
+		o.note("%s %s%s, if it is not there; no token is asked for", what, created, o.dryRun.suffix())
+		return nil
+	}
+	kube, epic, err := o.clients()
+	if err != nil {
+		return err
+	}
+	around, err := look(kube)
+	if err != nil {
+		return err
+	}
+	if !around.namespaces {
+		return errors.New("this server runs alone and has no service accounts: use the kubeconfig that it wrote for its administrator (epic-apiserver --kubeconfig-out)")
+	}
+	if _, err := getAccount(ctx, epic, o.account); err != nil {
+		if apierrors.IsNotFound(err) && !notServed(err) {
+			return fmt.Errorf("there is no account %s: make it first with \"epicctl create account %s\"", o.account, o.account)
+		}
+		return err
+	}
+	result, err := o.ensureServiceAccount(ctx, kube)
+	if err != nil {
+		return err
+	}
+	o.note("%s %s%s", what, result, o.dryRun.suffix())
+	if o.dryRun != dryRunNone {
+		return nil
+	}
+	o.warnWithoutRights(ctx, kube, around)
+	data, err := o.kubeconfig(ctx, kube)
+	if err != nil {
+		return err
+	}
+	if o.file == "" {
+		_, err = o.Out.Write(data)
+		return err
+	}
+	if err := writeSecret(o.file, data, o.overwrite); err != nil {
+		return err
+	}
+	o.note("written to %s", o.file)
+	return nil
+}
+
+func (o *createKubeconfig) ensureServiceAccount(ctx context.Context, kube kubernetes.Interface) (outcome, error) {
+	ns := accountNamespace(o.account)
+	client := kube.CoreV1().ServiceAccounts(ns)
+	_, err := client.Get(ctx, o.serviceAccount, metav1.GetOptions{})
+	if err == nil {
+		return unchanged, nil
+	}
+	if !apierrors.IsNotFound(err) {
+		return "", right{"get", "serviceaccounts", ns}.explain(err)
+	}
+	_, err = client.Create(ctx, &corev1.ServiceAccount{
+		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: o.serviceAccount, Labels: copied(bindingLabels)},
+	}, metav1.CreateOptions{FieldManager: fieldManager, DryRun: o.dryRun.options()})
+	if apierrors.IsAlreadyExists(err) {
+		return unchanged, nil
+	}
+	return created, right{"create", "serviceaccounts", ns}.explain(err)
+}
+
+// warnWithoutRights spares its reader a kubeconfig that opens nothing.
+func (o *createKubeconfig) warnWithoutRights(ctx context.Context, kube kubernetes.Interface, around surroundings) {
+	if !around.rbac {
+		return
+	}
+	ns := accountNamespace(o.account)
+	list, err := kube.RbacV1().RoleBindings(ns).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		// It only means that nobody is warned.
+		return
+	}
+	for _, b := range list.Items {
+		for _, s := range b.Subjects {
+			if s.Kind == rbacv1.ServiceAccountKind && s.Name == o.serviceAccount && (s.Namespace == ns || s.Namespace == "") {
+				return
+			}
+			if s.Kind == rbacv1.GroupKind && (s.Name == "system:serviceaccounts:"+ns || s.Name == "system:serviceaccounts") {
+				return
+			}
+		}
+	}
+	o.note("Warning: no role is bound to it in namespace %s: \"epicctl create account %s --service-account %s/%s\" lets it do the tenant's work.", ns, o.account, ns, o.serviceAccount)
+}
+
+func (o *createKubeconfig) kubeconfig(ctx context.Context, kube kubernetes.Interface) ([]byte, error) {
+	ns := accountNamespace(o.account)
+	request := &authenticationv1.TokenRequest{}
+	if o.duration != 0 {
+		request.Spec.ExpirationSeconds = ptr.To(int64(o.duration.Seconds()))
+	}
+	answer, err := kube.CoreV1().ServiceAccounts(ns).CreateToken(ctx, o.serviceAccount, request, metav1.CreateOptions{})
+	if err != nil {
+		return nil, right{"create", "serviceaccounts/token", ns}.explain(err)
+	}
+	expires := answer.Status.ExpirationTimestamp
+	if !expires.IsZero() {
+		o.note("the token is valid until %s", expires.UTC().Format(time.RFC3339))
+		// A minute for clocks that differ.
+		if o.duration != 0 && time.Until(expires.Time) < o.duration-time.Minute {
+			o.note("Warning: that is less than was asked for; the server allows no more.")
+		}
+	}
+	config, err := o.config()
+	if err != nil {
+		return nil, err
+	}
+	cluster, err := clusterOf(config)
+	if err != nil {
+		return nil, err
+	}
+	out := clientcmdapi.NewConfig()
+	name := ns + "-" + o.serviceAccount
+	out.Clusters["epic"] = cluster
+	out.AuthInfos[name] = &clientcmdapi.AuthInfo{Token: answer.Status.Token}
+	out.Contexts[name] = &clientcmdapi.Context{Cluster: "epic", AuthInfo: name, Namespace: ns}
+	out.CurrentContext = name
+	return clientcmd.Write(*out)
+}
+
+// clusterOf is how to reach the server, with nothing of who asks.
+func clusterOf(config *rest.Config) (*clientcmdapi.Cluster, error) {
+	// The address with its scheme, which a host and port alone leave to guess.
+	url, _, err := rest.DefaultServerUrlFor(config)
+	if err != nil {
+		return nil, err
+	}
+	url.RawQuery, url.User = "", nil
+	cluster := &clientcmdapi.Cluster{
+		Server:                   url.String(),
+		TLSServerName:            config.ServerName,
+		InsecureSkipTLSVerify:    config.Insecure,
+		CertificateAuthorityData: config.CAData,
+		DisableCompression:       config.DisableCompression,
+	}
+	if len(config.CAData) == 0 && config.CAFile != "" {
+		// A path means nothing on the machine that the file is for.
+		if cluster.CertificateAuthorityData, err = os.ReadFile(config.CAFile); err != nil {
+			return nil, fmt.Errorf("the certificate authority of your kubeconfig can't be read: %w", err)
+		}
+	}
+	return cluster, nil
+}
+
+// writeSecret writes a file that only its owner can ever read, whole or not at
+// all.
+func writeSecret(path string, data []byte, overwrite bool) (err error) {
+	if overwrite {
+		// What is there stays until its replacement is complete.
+		f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+		if err != nil {
+			return err
+		}
+		defer os.Remove(f.Name()) //nolint:errcheck // it is there only after a failure
+		_, err = f.Write(data)
+		if err := errors.Join(err, f.Chmod(onlyOwner), f.Close()); err != nil {
+			return err
+		}
+		return os.Rename(f.Name(), path)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, onlyOwner)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package epicctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/ptr"
+
+	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
+)
+
+const (
+	// deleteTimeout is how long a controller has to clean up.
+	deleteTimeout = 2 * time.Minute
+	// rounds is how often the contents are deleted, when a tenant's programs
+	// make new ones meanwhile.
+	rounds = 3
+	// mostListed is how many names a message has.
+	mostListed = 5
+)
+
+type deleteAccount struct {
+	*tool
+	name    string
+	cascade bool
+	timeout time.Duration
+	dryRun  bool
+
+	kubeClient kubernetes.Interface
+	epicClient versioned.Interface
+	around     surroundings
+	// done is what is gone already, for the message of a failure.
+	done []string
+}
+
+func newDeleteAccount(t *tool) *cobra.Command {
+	o := &deleteAccount{tool: t}
+	c := &cobra.Command{
+		Use:   "account NAME [flags]",
+		Short: "Delete an account, its rights and its namespace",
+		Long: "Delete an account: the role bindings that this program made, the Account, and the\n" +
+			"namespace with everything else in it.\n\n" +
+			"An account that still has load balancers, proxies, groups, routes or endpoints is\n" +
+			"left as it is, unless --cascade is given: then these are deleted first. What is\n" +
+			"gone already is passed over, so that the same command completes what was left half\n" +
+			"done.",
+		Args:              exactly("NAME"),
+		ValidArgsFunction: completeAccounts(t, false),
+		RunE: func(c *cobra.Command, args []string) error {
+			o.name = args[0]
+			return o.run(c.Context())
+		},
+	}
+	c.Flags().BoolVar(&o.cascade, "cascade", false, "Delete what the account holds too.")
+	c.Flags().DurationVar(&o.timeout, "timeout", deleteTimeout, "How long to wait until all is gone.")
+	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "Only print what would be deleted.")
+	must(c.RegisterFlagCompletionFunc("timeout", cobra.NoFileCompletions))
+	return c
+}
+
+func (o *deleteAccount) run(ctx context.Context) (err error) {
+	if err := checkAccountName(o.name); err != nil {
+		return err
+	}
+	if o.kubeClient, o.epicClient, err = o.clients(); err != nil {
+		return err
+	}
+	if o.around, err = look(o.kubeClient); err != nil {
+		return err
+	}
+	if err := o.refuseOthers(ctx); err != nil {
+		return err
+	}
+	if err := o.checkContents(ctx); err != nil || o.dryRun {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	for _, step := range []struct {
+		what string
+		do   func(context.Context) error
+	}{
+		{"what the account holds", o.deleteContents},
+		{"the role bindings", o.deleteBindings},
+		{"the account", o.deleteAccount},
+		{"the namespace", o.deleteNamespace},
+	} {
+		if err := step.do(ctx); err != nil {
+			before := "nothing was deleted before"
+			if len(o.done) > 0 {
+				before = "deleted before: " + listed(o.done)
+			}
+			return fmt.Errorf("%s could not be deleted: %w\n%s\nOnce the cause is gone, the same command completes it.", step.what, err, before)
+		}
+	}
+	return nil
+}
+
+// tell prints what became of an object.
+func (o *deleteAccount) tell(what string, result outcome) {
+	fmt.Fprintf(o.Out, "%s %s\n", what, result)
+	if result == deleted {
+		o.done = append(o.done, what)
+	}
+}
+
+// refuseOthers looks for a namespace of somebody else's before anything in it is
+// touched.
+func (o *deleteAccount) refuseOthers(ctx context.Context) error {
+	if !o.around.namespaces {
+		return nil
+	}
+	name := accountNamespace(o.name)
+	ns, err := o.kubeClient.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return right{verb: "get", resource: "namespaces"}.explain(err)
+	}
+	if !hasLabels(ns.Labels, namespaceLabels) {
+		o.note("Warning: namespace %s does not have the labels of an account's namespace (%s): it stays.", name, labelText(namespaceLabels))
+	}
+	return nil
+}
+
+// checkContents says what would be deleted, or refuses what was not asked for.
+func (o *deleteAccount) checkContents(ctx context.Context) error {
+	var found []string
+	for _, c := range contents(o.epicClient.EpicV1(), accountNamespace(o.name)) {
+		names, err := c.names(ctx)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			found = append(found, c.resource+"/"+name)
+		}
+	}
+	if len(found) > 0 && !o.cascade {
+		return fmt.Errorf("account %s still has %s, %s: delete them first, or delete all of them with --cascade",
+			o.name, count(len(found), "object", "objects"), listed(found))
+	}
+	if o.dryRun {
+		for _, what := range found {
+			fmt.Fprintf(o.Out, "%s %s (dry run)\n", what, deleted)
+		}
+		fmt.Fprintf(o.Out, "account.epic.acnodal.io/%s %s (dry run)\n", o.name, deleted)
+		if o.around.namespaces {
+			fmt.Fprintf(o.Out, "namespace/%s and everything else in it %s (dry run)\n", accountNamespace(o.name), deleted)
+		}
+	}
+	return nil
+}
+
+func (o *deleteAccount) deleteContents(ctx context.Context) error {
+	for _, c := range contents(o.epicClient.EpicV1(), accountNamespace(o.name)) {
+		if !o.cascade {
+			return nil
+		}
+		if err := c.empty(ctx, func(what string) { o.tell(what, deleted) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deleteBindings deletes those that create makes. Others go with the namespace.
+func (o *deleteAccount) deleteBindings(ctx context.Context) error {
+	if !o.around.rbac {
+		return nil
+	}
+	ns := accountNamespace(o.name)
+	client := o.kubeClient.RbacV1().RoleBindings(ns)
+	rightTo := func(verb string) right { return right{verb, "rolebindings." + rbacv1.GroupName, ns} }
+	for _, name := range []string{tenantAdminRole, tenantViewerRole} {
+		what := "rolebinding.rbac.authorization.k8s.io/" + name
+		b, err := client.Get(ctx, name, metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err):
+			continue
+		case err != nil:
+			return rightTo("get").explain(err)
+		case !hasLabels(b.Labels, bindingLabels):
+			o.note("Warning: %s in namespace %s was not made by this program (it lacks the labels %s): it stays.", what, ns, labelText(bindingLabels))
+			continue
+		}
+		err = client.Delete(ctx, name, sameObject(b))
+		if err != nil && !apierrors.IsNotFound(err) {
+			return rightTo("delete").explain(err)
+		}
+		o.tell(what, deleted)
+	}
+	return nil
+}
+
+// deleteAccount deletes the account itself. The server refuses that while
+// something is in it: what a tenant's programs made since it was looked at.
+func (o *deleteAccount) deleteAccount(ctx context.Context) error {
+	ns := accountNamespace(o.name)
+	what := "account.epic.acnodal.io/" + o.name
+	client := o.epicClient.EpicV1().Accounts(ns)
+	var err error
+	for range rounds {
+		err = client.Delete(ctx, o.name, metav1.DeleteOptions{})
+		if !apierrors.IsInvalid(err) || !o.cascade {
+			break
+		}
+		if err := o.deleteContents(ctx); err != nil {
+			return err
+		}
+	}
+	if apierrors.IsNotFound(err) && !notServed(err) {
+		o.tell(what, absent)
+		return nil
+	}
+	if err != nil {
+		return accountRight("delete", ns).explain(err)
+	}
+	if err := o.waitGone(ctx, what, func(ctx context.Context) (metav1.Object, error) {
+		return client.Get(ctx, o.name, metav1.GetOptions{})
+	}); err != nil {
+		return err
+	}
+	o.tell(what, deleted)
+	return nil
+}
+
+func (o *deleteAccount) deleteNamespace(ctx context.Context) error {
+	if !o.around.namespaces {
+		o.note("This server runs alone, without namespaces: there is none to delete.")
+		return nil
+	}
+	name := accountNamespace(o.name)
+	what := "namespace/" + name
+	client := o.kubeClient.CoreV1().Namespaces()
+	ns, err := client.Get(ctx, name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		o.tell(what, absent)
+		return nil
+	case err != nil:
+		return right{verb: "get", resource: "namespaces"}.explain(err)
+	case !hasLabels(ns.Labels, namespaceLabels):
+		return nil
+	}
+	err = client.Delete(ctx, name, sameObject(ns))
+	// Conflict is its answer while it is being deleted already.
+	if err != nil && !apierrors.IsNotFound(err) && !(apierrors.IsConflict(err) && ns.DeletionTimestamp != nil) {
+		return right{verb: "delete", resource: "namespaces"}.explain(err)
+	}
+	if err := o.waitGone(ctx, what, func(ctx context.Context) (metav1.Object, error) {
+		return client.Get(ctx, name, metav1.GetOptions{})
+	}); err != nil {
+		return err
+	}
+	o.tell(what, deleted)
+	return nil
+}
+
+// sameObject makes a deletion one of the object that was read, not of one that
+// has taken its name since.
+func sameObject(read metav1.Object) metav1.DeleteOptions {
+	return metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: ptr.To(read.GetUID())}}
+}
+
+func (o *deleteAccount) waitGone(ctx context.Context, what string, get func(context.Context) (metav1.Object, error)) error {
+	var held string
+	err := wait.PollUntilContextCancel(ctx, pollInterval, true, func(ctx context.Context) (bool, error) {
+		object, err := get(ctx)
+		switch {
+		case apierrors.IsNotFound(err):
+			return true, nil
+		case err != nil && ctx.Err() != nil:
+			return false, nil
+		case err != nil:
+			return false, explain(err)
+		}
+		held = heldBy(object)
+		return false, nil
+	})
+	if wait.Interrupted(err) {
+		if errors.Is(context.Cause(ctx), context.Canceled) {
+			return errors.New("interrupted")
+		}
+		return fmt.Errorf("%s is still being deleted%s: see why, or give it more time with --timeout", what, held)
+	}
+	return err
+}
+
+// listed names a few of many.
+func listed(names []string) string {
+	if len(names) > mostListed {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:mostListed], ", "), len(names)-mostListed)
+	}
+	return strings.Join(names, ", ")
+}
+
+func labelText(labels map[string]string) string {
+	return metav1.FormatLabelSelector(&metav1.LabelSelector{MatchLabels: labels})
+}

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package epicctl
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/cli-runtime/pkg/printers"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
+)
+
+type describeAccount struct {
+	*tool
+	name string
+}
+
+func newDescribeAccount(t *tool) *cobra.Command {
+	o := &describeAccount{tool: t}
+	return &cobra.Command{
+		Use:   "account NAME [flags]",
+		Short: "Show all about an account",
+		Long: "Show all about an account: its limits and their use, its groups, addresses and\n" +
+			"tunnels, who has rights in it, and its conditions.",
+		Args:              exactly("NAME"),
+		ValidArgsFunction: completeAccounts(t, false),
+		RunE: func(c *cobra.Command, args []string) error {
+			o.name = args[0]
+			return o.run(c.Context())
+		},
+	}
+}
+
+// proxy is what the description tells of a load balancer or a gateway proxy.
+type proxy struct {
+	kind, name, group, address, alternate string
+	endpoints                             []v1.DNSEndpoint
+	status                                *v1.ProxyStatus
+}
+
+// inventory is all that the description is made from.
+type inventory struct {
+	account   *v1.Account
+	groups    []*v1.LBServiceGroup
+	proxies   []proxy
+	endpoints int
+	routes    int
+	slices    int
+	bindings  []rbacv1.RoleBinding
+	// bindingsUnknown says why there are none.
+	bindingsUnknown string
+}
+
+func (o *describeAccount) run(ctx context.Context) error {
+	if err := checkAccountName(o.name); err != nil {
+		return err
+	}
+	kube, client, err := o.clients()
+	if err != nil {
+		return err
+	}
+	account, err := getAccount(ctx, client, o.name)
+	if err != nil {
+		if isStatus(err, 404) && !notServed(err) {
+			return fmt.Errorf("there is no account %s: \"epicctl get accounts\" lists those there are", o.name)
+		}
+		return err
+	}
+	inv := &inventory{account: account}
+	if err := inv.read(ctx, client); err != nil {
+		return err
+	}
+	inv.readBindings(ctx, kube)
+	inv.print(o.Out)
+	return nil
+}
+
+func (inv *inventory) read(ctx context.Context, client versioned.Interface) (err error) {
+	ns, c := inv.account.Namespace, client.EpicV1()
+	if inv.groups, err = all(ctx, collection[*v1.LBServiceGroup]("lbservicegroups", ns, c.LBServiceGroups(ns).List)); err != nil {
+		return err
+	}
+	err = each(ctx, collection[*v1.LoadBalancer]("loadbalancers", ns, c.LoadBalancers(ns).List), func(o *v1.LoadBalancer) error {
+		inv.proxies = append(inv.proxies, proxy{
+			kind: "LoadBalancer", name: o.Name, group: o.Labels[epic.OwningLBServiceGroupLabel],
+			address: o.Spec.PublicAddress, endpoints: o.Spec.Endpoints, status: &o.Status,
+		})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = each(ctx, collection[*v1.GWProxy]("gwproxies", ns, c.GWProxies(ns).List), func(o *v1.GWProxy) error {
+		inv.proxies = append(inv.proxies, proxy{
+			kind: "GWProxy", name: o.Name, group: o.Labels[epic.OwningLBServiceGroupLabel],
+			address: o.Spec.PublicAddress, alternate: o.Spec.AltAddress, endpoints: o.Spec.Endpoints, status: &o.Status,
+		})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = each(ctx, collection[*v1.RemoteEndpoint]("remoteendpoints", ns, c.RemoteEndpoints(ns).List), func(*v1.RemoteEndpoint) error { inv.endpoints++; return nil })
+	if err != nil {
+		return err
+	}
+	err = each(ctx, collection[*v1.GWRoute]("gwroutes", ns, c.GWRoutes(ns).List), func(*v1.GWRoute) error { inv.routes++; return nil })
+	if err != nil {
+		return err
+	}
+	return each(ctx, collection[*v1.GWEndpointSlice]("gwendpointslices", ns, c.GWEndpointSlices(ns).List), func(*v1.GWEndpointSlice) error { inv.slices++; return nil })
+}
+
+// readBindings does without where it must: a tenant may see its account and not
+// who else may.
+func (inv *inventory) readBindings(ctx context.Context, kube kubernetes.Interface) {
+	around, err := look(kube)
+	if err != nil {
+		inv.bindingsUnknown = "unknown: " + line(err.Error())
+		return
+	}
+	if !around.rbac {
+		inv.bindingsUnknown = "this server runs alone, without RBAC"
+		return
+	}
+	ns := inv.account.Namespace
+	list, err := kube.RbacV1().RoleBindings(ns).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		missing := right{"list", "rolebindings." + rbacv1.GroupName, ns}
+		inv.bindingsUnknown = "unknown: you may not " + missing.String()
+		if !deniedByRBAC(err) {
+			inv.bindingsUnknown = "unknown: " + line(err.Error())
+		}
+		return
+	}
+	inv.bindings = list.Items
+}
+
+func (inv *inventory) print(out io.Writer) {
+	a := inv.account
+	var u usage
+	u.groups = len(inv.groups)
+	for _, p := range inv.proxies {
+		u.tunnels += tunnelCount(p.status)
+		if p.kind == "GWProxy" {
+			u.gateways++
+		} else {
+			u.loadBalancers++
+		}
+	}
+	w := printers.GetNewTabWriter(out)
+	defer w.Flush() //nolint:errcheck // there is no other place to say so
+	field := func(name, format string, args ...any) {
+		fmt.Fprintf(w, "%s:\t%s\n", name, line(fmt.Sprintf(format, args...)))
+	}
+	field("Name", "%s", a.Name)
+	field("Namespace", "%s", a.Namespace)
+	field("Group ID", "%s", idOrNone(a.Spec.GroupID))
+	field("Created", "%s (%s ago)", a.CreationTimestamp.UTC().Format("2006-01-02 15:04:05 MST"), age(a.CreationTimestamp))
+	if a.DeletionTimestamp != nil {
+		field("Being deleted", "since %s ago, kept by %s", age(*a.DeletionTimestamp), strings.Join(a.Finalizers, ", "))
+	}
+	field("Proxies", "%d of %d%s", u.proxies(), proxyLimit(a), limitNote(u.proxies(), proxyLimit(a)))
+	field("  Load balancers", "%d", u.loadBalancers)
+	field("  Gateways", "%d", u.gateways)
+	field("Tunnels", "%d", u.tunnels)
+	field("Remote endpoints", "%d", inv.endpoints)
+	field("Routes", "%d", inv.routes)
+	field("Endpoint slices", "%d", inv.slices)
+	field("Last service ID", "%s", idOrNone(a.Status.CurrentServiceID))
+
+	section(w, "Groups", "", []string{"NAME", "PREFIX", "SHARED", "REPLICAS"}, inv.groupRows())
+	section(w, "Addresses", "", []string{"KIND", "NAME", "GROUP", "ADDRESS", "DNS NAME", "READY"}, inv.addressRows())
+	section(w, "Tunnels", "", []string{"KIND", "NAME", "TENANT NODE", "EPIC NODE", "PORT", "ID"}, inv.tunnelRows())
+	section(w, "Rights", inv.bindingsUnknown, []string{"ROLE", "WHO", "BINDING"}, inv.bindingRows())
+	section(w, "Conditions", "", []string{"TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"}, inv.conditionRows())
+}
+
+func limitNote(used, limit int) string {
+	switch {
+	case used > limit:
+		return " (over the limit, which was lowered: no new ones)"
+	case used == limit:
+		return " (at the limit: \"epicctl create account NAME --proxy-limit\" raises it)"
+	}
+	return ""
+}
+
+// section prints rows below a title, or a word why there are none.
+func section(w io.Writer, title, why string, header []string, rows [][]string) {
+	if len(rows) == 0 {
+		if why == "" {
+			why = "<none>"
+		}
+		fmt.Fprintf(w, "%s:\t%s\n", title, why)
+		return
+	}
+	fmt.Fprintf(w, "%s:\n  %s\n", title, strings.Join(header, "\t"))
+	for _, cells := range rows {
+		for i := range cells {
+			cells[i] = orNone(cells[i])
+		}
+		fmt.Fprintf(w, "  %s\n", strings.Join(cells, "\t"))
+	}
+}
+
+func (inv *inventory) groupRows() (rows [][]string) {
+	for _, g := range inv.groups {
+		replicas := none
+		if g.Spec.EnvoyReplicaCount != nil {
+			replicas = fmt.Sprint(*g.Spec.EnvoyReplicaCount)
+		}
+		rows = append(rows, []string{g.Name, g.Labels[epic.OwningServicePrefixLabel], fmt.Sprint(g.Spec.CanBeShared), replicas})
+	}
+	return rows
+}
+
+func (inv *inventory) addressRows() (rows [][]string) {
+	for _, p := range inv.proxies {
+		var names []string
+		for _, e := range p.endpoints {
+			names = append(names, e.DNSName)
+		}
+		address := p.address
+		if p.alternate != "" {
+			address += ", " + p.alternate
+		}
+		rows = append(rows, []string{p.kind, p.name, p.group, address, strings.Join(names, ", "), readyStatus(p.status.Conditions)})
+	}
+	return rows
+}
+
+func (inv *inventory) tunnelRows() (rows [][]string) {
+	for _, p := range inv.proxies {
+		for _, node := range slices.Sorted(maps.Keys(p.status.GUETunnelEndpoints)) {
+			t := p.status.GUETunnelEndpoints[node]
+			pairs := t.EPICEndpoints
+			if len(pairs) == 0 {
+				pairs = map[string]v1.GUETunnelEndpoint{t.EPICAddress: {EPICAddress: t.EPICAddress, EPICPort: t.EPICPort, TunnelID: t.TunnelID}}
+			}
+			for _, address := range slices.Sorted(maps.Keys(pairs)) {
+				end := pairs[address]
+				rows = append(rows, []string{p.kind, p.name, node, address, fmt.Sprintf("%d/%s", end.EPICPort.Port, end.EPICPort.Protocol), idOrNone(end.TunnelID)})
+			}
+		}
+	}
+	return rows
+}
+
+func (inv *inventory) bindingRows() (rows [][]string) {
+	for _, b := range inv.bindings {
+		for _, s := range b.Subjects {
+			who := s.Kind + " " + s.Name
+			if s.Kind == rbacv1.ServiceAccountKind {
+				who = s.Kind + " " + s.Namespace + "/" + s.Name
+			}
+			rows = append(rows, []string{b.RoleRef.Name, who, b.Name})
+		}
+	}
+	return rows
+}
+
+func (inv *inventory) conditionRows() (rows [][]string) {
+	for _, c := range inv.account.Status.Conditions {
+		rows = append(rows, []string{c.Type, string(c.Status), c.Reason, age(c.LastTransitionTime), c.Message})
+	}
+	return rows
+}

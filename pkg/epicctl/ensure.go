@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package epicctl
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/retry"
+
+	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+)
+
+// Each ensure reads, and then creates or patches what is missing, on the
+// condition that nobody wrote in between: what others added in the meantime, a
+// person's rights for one, must not be lost.
+
+func (o *createAccount) createOptions() metav1.CreateOptions {
+	return metav1.CreateOptions{FieldManager: fieldManager, DryRun: o.dryRun.options()}
+}
+
+func (o *createAccount) patchOptions() metav1.PatchOptions {
+	return metav1.PatchOptions{FieldManager: fieldManager, DryRun: o.dryRun.options()}
+}
+
+// again repeats what another writer came in between of.
+func again(f func() error) error {
+	return retry.OnError(retry.DefaultBackoff, func(err error) bool {
+		return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err)
+	}, f)
+}
+
+// mergePatch changes an object that is still as it was read.
+func mergePatch(read metav1.Object, change map[string]any) []byte {
+	meta, ok := change["metadata"].(map[string]any)
+	if !ok {
+		meta = map[string]any{}
+		change["metadata"] = meta
+	}
+	meta["resourceVersion"] = read.GetResourceVersion()
+	data, err := json.Marshal(change)
+	must(err)
+	return data
+}
+
+func (o *createAccount) ensureNamespace(ctx context.Context, want *corev1.Namespace) (result outcome, _ runtime.Object, err error) {
+	client := o.kubeClient.CoreV1().Namespaces()
+	rightTo := func(verb string) right { return right{verb: verb, resource: "namespaces"} }
+	var is *corev1.Namespace
+	err = again(func() error {
+		is, err = client.Get(ctx, want.Name, metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err):
+			result = created
+			is, err = client.Create(ctx, want, o.createOptions())
+			return rightTo("create").explain(err)
+		case err != nil:
+			return rightTo("get").explain(err)
+		case is.DeletionTimestamp != nil:
+			return fmt.Errorf("namespace %s is being deleted: wait until it is gone", want.Name)
+		case hasLabels(is.Labels, want.Labels):
+			result = unchanged
+			return nil
+		}
+		for key, value := range want.Labels {
+			if other, ok := is.Labels[key]; ok && other != value {
+				return fmt.Errorf("namespace %s belongs to something else, its label %s is %q: remove the label if that is wrong, or give the account another name", want.Name, key, other)
+			}
+		}
+		result = changed
+		is, err = client.Patch(ctx, want.Name, types.MergePatchType, mergePatch(is, map[string]any{"metadata": map[string]any{"labels": want.Labels}}), o.patchOptions())
+		return rightTo("patch").explain(err)
+	})
+	if err == nil {
+		is.TypeMeta = want.TypeMeta
+	}
+	return result, is, err
+}
+
+func (o *createAccount) ensureAccount(ctx context.Context, want *v1.Account) (result outcome, _ runtime.Object, err error) {
+	client := o.epicClient.EpicV1().Accounts(want.Namespace)
+	var is *v1.Account
+	err = again(func() error {
+		is, err = client.Get(ctx, want.Name, metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err) && !notServed(err):
+			result = created
+			is, err = client.Create(ctx, want, o.createOptions())
+			if o.unseen(err) {
+				is, err = want.DeepCopy(), nil
+			}
+			return accountRight("create", want.Namespace).explain(err)
+		case err != nil:
+			return accountRight("get", want.Namespace).explain(err)
+		case is.DeletionTimestamp != nil:
+			return fmt.Errorf("account %s is being deleted: wait until it is gone", want.Name)
+		case want.Spec.ProxyLimit == nil || is.Spec.ProxyLimit != nil && *is.Spec.ProxyLimit == *want.Spec.ProxyLimit:
+			result = unchanged
+			return nil
+		}
+		result = changed
+		is, err = client.Patch(ctx, want.Name, types.MergePatchType, mergePatch(is, map[string]any{"spec": map[string]any{"proxyLimit": *want.Spec.ProxyLimit}}), o.patchOptions())
+		return accountRight("patch", want.Namespace).explain(err)
+	})
+	if err == nil {
+		is.TypeMeta = want.TypeMeta
+	}
+	return result, is, err
+}
+
+func (o *createAccount) ensureBinding(ctx context.Context, want *rbacv1.RoleBinding) (result outcome, _ runtime.Object, err error) {
+	client := o.kubeClient.RbacV1().RoleBindings(want.Namespace)
+	rightTo := func(verb string) right { return right{verb, "rolebindings." + rbacv1.GroupName, want.Namespace} }
+	var is *rbacv1.RoleBinding
+	err = again(func() error {
+		is, err = client.Get(ctx, want.Name, metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err):
+			result = created
+			is, err = client.Create(ctx, want, o.createOptions())
+			if o.unseen(err) {
+				is, err = want.DeepCopy(), nil
+			}
+			return rightTo("create").explain(grantingMore(err))
+		case err != nil:
+			return rightTo("get").explain(err)
+		case is.RoleRef != want.RoleRef:
+			return fmt.Errorf("there is a RoleBinding of that name in namespace %s that binds %s %s: delete it first, or rename it", want.Namespace, is.RoleRef.Kind, is.RoleRef.Name)
+		}
+		all, grown := union(is.Subjects, want.Subjects)
+		if !grown {
+			result = unchanged
+			return nil
+		}
+		result = changed
+		is, err = client.Patch(ctx, want.Name, types.MergePatchType, mergePatch(is, map[string]any{"subjects": all}), o.patchOptions())
+		return rightTo("patch").explain(grantingMore(err))
+	})
+	if err == nil {
+		is.TypeMeta = want.TypeMeta
+	}
+	return result, is, err
+}
+
+// unseen says that a dry run can't be checked, since the namespace that an
+// earlier step would have made is not there.
+func (o *createAccount) unseen(err error) bool {
+	if o.dryRun != dryRunServer || !apierrors.IsNotFound(err) || notServed(err) {
+		return false
+	}
+	o.note("The server can't check what is in a namespace that is not there yet: what follows is not checked.")
+	return true
+}
+
+// grantingMore explains the one refusal that names no right on role bindings:
+// RBAC lets nobody grant what they do not have.
+func grantingMore(err error) error {
+	if err != nil && apierrors.IsForbidden(err) && !deniedByRBAC(err) {
+		return fmt.Errorf("you can grant only rights that you have yourself: ask an administrator of the cluster to bind the ClusterRole epic-platform-admin to you, or to bind this role (%w)", err)
+	}
+	return err
+}

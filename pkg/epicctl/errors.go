@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package epicctl
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+)
+
+// usageError is a command line that can't be meant.
+type usageError struct{ error }
+
+func (e *usageError) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error {
+	return &usageError{fmt.Errorf(format, args...)}
+}
+
+// isUsage says whether an error is about the command line. Cobra has no types
+// for its own.
+func isUsage(err error) bool {
+	var usage *usageError
+	return errors.As(err, &usage) ||
+		strings.HasPrefix(err.Error(), "unknown command") ||
+		strings.HasPrefix(err.Error(), "required flag") ||
+		strings.HasPrefix(err.Error(), "if any flags in the group")
+}
+
+// notWell is the outcome of a command that did its work and found something
+// wrong. What it found has been printed.
+type notWell struct{}
+
+func (*notWell) Error() string { return "not all is well" }
+
+// right is what a request needs, in the words of a role's rule.
+type right struct {
+	verb, resource, namespace string
+}
+
+func (r right) String() string {
+	s := r.verb + " " + r.resource
+	if r.namespace != "" {
+		s += " in namespace " + r.namespace
+	}
+	return s
+}
+
+// explain says for what a request needed a right, if that is what it lacked, and
+// the way out of everything else that is not the request's own fault.
+func (r right) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	if deniedByRBAC(err) {
+		return fmt.Errorf("you may not %s: %s (%w)", r, r.wayOut(), err)
+	}
+	return explain(err)
+}
+
+// wayOut names the role that has the right.
+func (r right) wayOut() string {
+	const ask = "ask an administrator of the cluster "
+	switch {
+	case strings.HasPrefix(r.resource, "/"):
+		return ask + "to bind the cluster's own ClusterRole system:discovery to you"
+	case strings.HasPrefix(r.resource, "serviceaccounts"):
+		return ask + "to bind the ClusterRole epic-kubeconfig-issuer to you in namespace " + r.namespace
+	case r.verb == "get" || r.verb == "list":
+		way := ask + "to bind the ClusterRole epic-auditor or epic-platform-admin to you"
+		if r.namespace != "" && r.resource != "namespaces" {
+			way += ", or epic-tenant-viewer in that namespace"
+		}
+		return way
+	case r.verb == "patch" && r.resource == "namespaces":
+		return ask + "to set the labels of the namespace"
+	}
+	return ask + "to bind the ClusterRole epic-platform-admin to you"
+}
+
+// deniedByRBAC tells an authorizer's no from an admission plugin's, a quota's
+// for one, which has the same status and no missing right.
+func deniedByRBAC(err error) bool {
+	return apierrors.IsForbidden(err) && strings.Contains(err.Error(), " cannot ")
+}
+
+// explain adds the way out to an error that says nothing about what was asked.
+func explain(err error) error {
+	var (
+		dns     *net.DNSError
+		op      *net.OpError
+		request *url.Error
+		unknown x509.UnknownAuthorityError
+		host    x509.HostnameError
+	)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.Canceled):
+		return errors.New("interrupted")
+	case apierrors.IsUnauthorized(err):
+		return fmt.Errorf("the server does not know who you are: the credentials of your kubeconfig may have expired; get new ones (%w)", err)
+	case notServed(err):
+		return fmt.Errorf("the server does not serve %s: install EPIC there, or choose another cluster with --context or --kubeconfig (%w)", v1.SchemeGroupVersion, err)
+	case apierrors.IsServiceUnavailable(err):
+		return fmt.Errorf("the API is registered and does not answer: \"epicctl status\" says what is wrong (%w)", err)
+	case errors.As(err, &unknown):
+		return fmt.Errorf("the server's certificate is of an authority that your kubeconfig does not know: get a new kubeconfig, or name the authority with --certificate-authority (%w)", err)
+	case errors.As(err, &host):
+		return fmt.Errorf("the server's certificate is for another name: correct the address in your kubeconfig, or name the right one with --tls-server-name (%w)", err)
+	case errors.As(err, &dns), errors.As(err, &op), errors.Is(err, context.DeadlineExceeded), os.IsTimeout(err), errors.As(err, &request):
+		return fmt.Errorf("can't reach the server: see that it runs, and that your kubeconfig has its address; --context chooses another (%w)", err)
+	case isStatus(err, http.StatusBadGateway), isStatus(err, http.StatusGatewayTimeout):
+		return fmt.Errorf("something between here and the server does not pass requests on: try again (%w)", err)
+	}
+	return err
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package epicctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+)
+
+// Exit codes.
+const (
+	// ExitOK says that all was done, or that all is well.
+	ExitOK = 0
+	// ExitFailure says that something could not be done, or is not well.
+	ExitFailure = 1
+	// ExitUsage says that the command line was wrong, and nothing was done.
+	ExitUsage = 2
+)
+
+const (
+	program = "epicctl"
+	// pluginName is the binary's name as a plugin of kubectl, and
+	// completionName the one under which kubectl asks a plugin for completions.
+	pluginName     = "kubectl-epic"
+	completionName = "kubectl_complete-epic"
+)
+
+// Main runs the program with the process's arguments, its name included, and
+// returns its exit code.
+func Main(ctx context.Context, args []string, streams genericclioptions.IOStreams) int {
+	name := program
+	if len(args) > 0 {
+		name = strings.TrimSuffix(filepath.Base(args[0]), ".exe")
+		args = args[1:]
+	}
+	if name == completionName {
+		args = append([]string{cobra.ShellCompRequestCmd}, args...)
+	}
+	return execute(ctx, NewCommand(streams), name, args, streams)
+}
+
+func execute(ctx context.Context, root *cobra.Command, name string, args []string, streams genericclioptions.IOStreams) int {
+	if strings.HasPrefix(name, pluginName) || name == completionName {
+		// Help and errors then say what the user typed.
+		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl epic"}
+	}
+	root.SetArgs(args)
+	root.SetIn(streams.In)
+	root.SetOut(streams.Out)
+	root.SetErr(streams.ErrOut)
+	err := root.ExecuteContext(ctx)
+	var found *notWell
+	switch {
+	case err == nil:
+		return ExitOK
+	case errors.As(err, &found):
+		// The report that was printed says all there is to say.
+		return ExitFailure
+	}
+	fmt.Fprintf(streams.ErrOut, "error: %v\n", err)
+	if isUsage(err) {
+		return ExitUsage
+	}
+	return ExitFailure
+}
+
+// NewCommand returns the whole command line.
+func NewCommand(streams genericclioptions.IOStreams) *cobra.Command {
+	return newRoot(newTool(streams))
+}
+
+func newRoot(t *tool) *cobra.Command {
+	root := &cobra.Command{
+		Use:   program,
+		Short: "Manage the accounts of EPIC, and see whether all is well",
+		Long: "Manage the accounts of EPIC, and see whether all is well.\n\n" +
+			"It does what kubectl could do with the same rights: it uses the same kubeconfig\n" +
+			"and the same flags, and it is kubectl's plugin \"epic\" too.",
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("there is no command %q; %q lists those there are", args[0], c.CommandPath()+" --help")
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	t.flags.AddFlags(root.PersistentFlags())
+	root.AddCommand(
+		group("create", "Make an account, or a kubeconfig for one", newCreateAccount(t), newCreateKubeconfig(t)),
+		group("delete", "Delete an account", newDeleteAccount(t)),
+		group("get", "List accounts with their use", newGetAccounts(t)),
+		group("describe", "Show all about an account", newDescribeAccount(t)),
+		newAudit(t),
+		newStatus(t),
+		newVersion(t),
+	)
+	prepare(root)
+	completeFlags(t, root)
+	return root
+}
+
+// group is a command that only holds others.
+func group(name, short string, commands ...*cobra.Command) *cobra.Command {
+	var names []string
+	for _, c := range commands {
+		names = append(names, c.Name())
+	}
+	out := &cobra.Command{
+		Use:   name,
+		Short: short,
+		Args: func(c *cobra.Command, args []string) error {
+			way := fmt.Sprintf("it takes %s", strings.Join(names, " or "))
+			if len(args) > 0 {
+				return usagef("%q knows no %q: %s", c.CommandPath(), args[0], way)
+			}
+			return usagef("%q needs to know what: %s", c.CommandPath(), way)
+		},
+		RunE: func(*cobra.Command, []string) error { return nil },
+	}
+	out.AddCommand(commands...)
+	return out
+}
+
+// prepare sets what all commands have in common.
+func prepare(c *cobra.Command) {
+	c.SilenceErrors = true
+	c.SilenceUsage = true
+	c.DisableFlagsInUseLine = true
+	c.DisableAutoGenTag = true
+	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usagef("%w; %q lists the flags", err, c.CommandPath()+" --help")
+	})
+	for _, sub := range c.Commands() {
+		prepare(sub)
+	}
+}
+
+// exactly wants that many arguments, by name.
+func exactly(names ...string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) == len(names) {
+			return nil
+		}
+		if len(names) == 0 {
+			return usagef("%q takes no argument, and got %q", c.CommandPath(), args[0])
+		}
+		return usagef("%q takes %s, and got %d arguments: write %s", c.CommandPath(), strings.Join(names, " and "), len(args), c.UseLine())
+	}
+}

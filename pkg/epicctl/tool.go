@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package epicctl
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/utils/ptr"
+
+	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
+)
+
+const (
+	// fieldManager is the name under which the API records what this program
+	// wrote.
+	fieldManager = program
+	// requestTimeout bounds each request unless a flag says otherwise. Without
+	// one, a server that swallows packets would hold the command for ever.
+	requestTimeout = "1m"
+	// Commands that read much should not wait for themselves.
+	clientQPS   = 100
+	clientBurst = 200
+	// pageSize is how many objects one request lists.
+	pageSize = 500
+)
+
+// tool is what all commands work with.
+type tool struct {
+	genericclioptions.IOStreams
+
+	flags *genericclioptions.ConfigFlags
+	// What a command asks for. A test may set its own.
+	kube func() (kubernetes.Interface, error)
+	epic func() (versioned.Interface, error)
+	// raw gets a path of the server, and returns what came even with an error.
+	raw func(ctx context.Context, path string, params map[string]string) ([]byte, error)
+}
+
+func newTool(streams genericclioptions.IOStreams) *tool {
+	t := &tool{IOStreams: streams, flags: genericclioptions.NewConfigFlags(true)}
+	t.flags.Timeout = ptr.To(requestTimeout)
+	// Nothing is cached on disk, so the flag would promise what nobody keeps.
+	t.flags.CacheDir = nil
+	t.flags.WrapConfigFn = func(c *rest.Config) *rest.Config {
+		c.QPS, c.Burst = clientQPS, clientBurst
+		c.UserAgent = program + "/" + releaseVersion()
+		c.WarningHandler = rest.NewWarningWriter(streams.ErrOut, rest.WarningWriterOptions{Deduplicate: true})
+		return c
+	}
+	t.kube = func() (kubernetes.Interface, error) {
+		config, err := t.config()
+		if err != nil {
+			return nil, err
+		}
+		return kubernetes.NewForConfig(config)
+	}
+	t.epic = func() (versioned.Interface, error) {
+		config, err := t.config()
+		if err != nil {
+			return nil, err
+		}
+		return versioned.NewForConfig(config)
+	}
+	t.raw = func(ctx context.Context, path string, params map[string]string) ([]byte, error) {
+		client, err := t.epic()
+		if err != nil {
+			return nil, err
+		}
+		request := client.Discovery().RESTClient().Get().AbsPath(path)
+		for key, value := range params {
+			request.Param(key, value)
+		}
+		return request.DoRaw(ctx)
+	}
+	return t
+}
+
+// config is the client configuration of the flags and the kubeconfig.
+func (t *tool) config() (*rest.Config, error) {
+	config, err := t.flags.ToRESTConfig()
+	if err != nil {
+		if clientcmd.IsEmptyConfig(err) {
+			return nil, errors.New("no cluster is configured: name a kubeconfig with --kubeconfig or in the environment variable KUBECONFIG")
+		}
+		return nil, err
+	}
+	return config, nil
+}
+
+// namespace is the one that -n names, or none.
+func (t *tool) namespace() string { return ptr.Deref(t.flags.Namespace, "") }
+
+// clients returns both clients.
+func (t *tool) clients() (kubernetes.Interface, versioned.Interface, error) {
+	kube, err := t.kube()
+	if err != nil {
+		return nil, nil, err
+	}
+	epic, err := t.epic()
+	return kube, epic, err
+}
+
+// surroundings is what a server has beside EPIC's own API. One that runs alone
+// has nothing.
+type surroundings struct {
+	namespaces, rbac bool
+}
+
+// standalone says that there is no Kubernetes around the API.
+func (s surroundings) standalone() bool { return !s.namespaces && !s.rbac }
+
+// look asks the server what it serves.
+func look(kube kubernetes.Interface) (s surroundings, err error) {
+	if s.namespaces, err = serves(kube, "v1", "namespaces"); err != nil {
+		return s, err
+	}
+	s.rbac, err = serves(kube, "rbac.authorization.k8s.io/v1", "rolebindings")
+	return s, err
+}
+
+func serves(kube kubernetes.Interface, groupVersion, resource string) (bool, error) {
+	list, err := kube.Discovery().ServerResourcesForGroupVersion(groupVersion)
+	switch {
+	case apierrors.IsNotFound(err):
+		return false, nil
+	case err != nil:
+		path := "/apis/" + groupVersion
+		if groupVersion == "v1" {
+			path = "/api/v1"
+		}
+		return false, right{verb: "get", resource: path}.explain(err)
+	}
+	for _, r := range list.APIResources {
+		if r.Name == resource {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// isStatus says whether an answer had that HTTP status.
+func isStatus(err error, code int32) bool {
+	var status apierrors.APIStatus
+	return errors.As(err, &status) && status.Status().Code == code
+}
+
+// notServed says that the path itself is unknown, rather than the object.
+func notServed(err error) bool {
+	var status apierrors.APIStatus
+	if !isStatus(err, http.StatusNotFound) || !errors.As(err, &status) {
+		return false
+	}
+	details := status.Status().Details
+	return details == nil || details.Name == "" || apierrors.HasStatusCause(err, "UnexpectedServerResponse")
+}
