@@ -345,6 +345,7 @@ func expected(err error) bool {
 func TestHistories(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
 			prefix := newPrefix()
 			rules := &thingRules{
 				tunnels:  Space{name: "tunnel", size: 60, minBlock: 1, maxBlock: 8, turns: true},

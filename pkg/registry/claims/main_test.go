@@ -56,7 +56,7 @@ func TestMain(m *testing.M) {
 	// What KUBE_WATCHCACHE_CONSISTENCY_CHECKER=true sets: a watch cache that
 	// differs from etcd panics. The check comes often enough to happen here.
 	consistency.PanicOnCacheInconsistency = true
-	consistency.CheckPeriod = 200 * time.Millisecond
+	consistency.CheckPeriod = 100 * time.Millisecond
 	os.Exit(runTests(m))
 }
 

@@ -258,6 +258,7 @@ func TestLifeOfAnObject(t *testing.T) {
 func TestLimits(t *testing.T) {
 	for _, fragmented := range []bool{false, true} {
 		t.Run(fmt.Sprintf("fragmented=%v", fragmented), func(t *testing.T) {
+			t.Parallel()
 			b := newTestBackend(t, newPrefix())
 			rules := &idRules{space: Space{name: "tunnel", size: MaxID, minBlock: 4096, maxBlock: 4096, turns: true}}
 			if fragmented {

@@ -18,6 +18,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -252,6 +253,18 @@ func (s *lasting) GuaranteedUpdate(ctx context.Context, key string, destination 
 		}, cached)
 }
 
+// uncompared refuses the lists by which the consistency checker compares etcd
+// with the cache.
+type uncompared struct{ storage.Interface }
+
+// GetList implements storage.Interface.
+func (s uncompared) GetList(ctx context.Context, key string, opts storage.ListOptions, out runtime.Object) error {
+	if opts.ResourceVersionMatch == metav1.ResourceVersionMatchExact {
+		return errors.New("not to be compared")
+	}
+	return s.Interface.GetList(ctx, key, opts, out)
+}
+
 // impatientClock lets the watch cache look for compactions often.
 type impatientClock struct{ clock.RealClock }
 
@@ -394,6 +407,9 @@ type suiteCase struct {
 	rules            Rules
 	// prefix in etcd, where the suite knows it.
 	prefix *string
+	// misnamed is for suites that store objects under keys that are not their
+	// names'. The cache knows these by their names, and differs from etcd.
+	misnamed bool
 	// unaudited says why claims and objects differ afterwards.
 	unaudited string
 }
@@ -472,7 +488,11 @@ func newCache(t *testing.T, c suiteCase, raw storage.Interface) storage.Interfac
 	if err != nil {
 		t.Fatal(err)
 	}
-	delegator := cacher.NewCacheDelegator(watchCache, raw)
+	var compared storage.Interface = raw
+	if c.misnamed {
+		compared = uncompared{raw}
+	}
+	delegator := cacher.NewCacheDelegator(watchCache, compared)
 	t.Cleanup(func() {
 		delegator.Stop()
 		watchCache.Stop()
@@ -558,11 +578,11 @@ func suiteCases() []suiteCase {
 		{name: "ListResourceVersionMatch", on: rawOnly, run: prefixed(storagetesting.RunTestListResourceVersionMatch)},
 		{name: "ListPaging", run: plain(storagetesting.RunTestListPaging)},
 		{name: "NamespaceScopedList", run: plain(storagetesting.RunTestNamespaceScopedList), indexed: true, rules: nameRules{}},
-		{name: "GuaranteedUpdate", run: func(ctx c, t t, s s) { storagetesting.RunTestGuaranteedUpdate(ctx, t, s, s.checkStored) }},
+		{name: "GuaranteedUpdate", misnamed: true, run: func(ctx c, t t, s s) { storagetesting.RunTestGuaranteedUpdate(ctx, t, s, s.checkStored) }},
 		{name: "GuaranteedUpdateChecksStoredData", on: rawOnly, run: func(ctx c, t t, s s) {
 			storagetesting.RunTestGuaranteedUpdateChecksStoredData(ctx, t, &known{s})
 		}},
-		{name: "GuaranteedUpdateWithConflict", run: plain(storagetesting.RunTestGuaranteedUpdateWithConflict), unaudited: newName},
+		{name: "GuaranteedUpdateWithConflict", misnamed: true, run: plain(storagetesting.RunTestGuaranteedUpdateWithConflict), unaudited: newName},
 		{name: "GuaranteedUpdateWithSuggestionAndConflict", run: plain(storagetesting.RunTestGuaranteedUpdateWithSuggestionAndConflict)},
 		{name: "TransformationFailure", on: rawOnly, run: prefixed(storagetesting.RunTestTransformationFailure), unaudited: unreadable},
 		{name: "Stats", run: stats(false), features: map[featuregate.Feature]bool{features.SizeBasedListCostEstimate: false}},
@@ -570,7 +590,7 @@ func suiteCases() []suiteCase {
 		{name: "CompactRevision", alone: true, features: snapshots(true), run: func(ctx c, t t, s s) {
 			storagetesting.RunTestCompactRevision(ctx, t, s, s.increaseRV, s.compact)
 		}},
-		{name: "KeySchema", run: plain(storagetesting.RunTestKeySchema)},
+		{name: "KeySchema", misnamed: true, run: plain(storagetesting.RunTestKeySchema)},
 		{name: "Watch", run: plain(storagetesting.RunTestWatch)},
 		{name: "ClusterScopedWatch", run: plain(storagetesting.RunTestClusterScopedWatch), cluster: true, indexed: true},
 		{name: "NamespaceScopedWatch", run: plain(storagetesting.RunTestNamespaceScopedWatch), indexed: true},
