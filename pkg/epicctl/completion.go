@@ -32,7 +32,7 @@ func completeAccounts(t *tool, many bool) cobra.CompletionFunc {
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveError
 		}
-		accounts, err := client.EpicV1().Accounts(t.namespace()).List(ctx, metav1.ListOptions{ResourceVersion: "0"})
+		accounts, err := client.EpicV1().Accounts(t.namespace()).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveError
 		}

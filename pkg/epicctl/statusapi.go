@@ -217,7 +217,8 @@ func (s *status) checkAPI() bool {
 	const check = "api"
 	list, err := s.epicClient.Discovery().ServerResourcesForGroupVersion(v1.SchemeGroupVersion.String())
 	if err != nil {
-		s.fail(check, "", "%v", explain(err))
+		// Without the API nothing else can be said, whatever the reason.
+		s.fail(check, "", "%v", right{verb: "get", resource: "/apis/" + v1.SchemeGroupVersion.String()}.explain(err))
 		return false
 	}
 	missing := slices.DeleteFunc(slices.Clone(expectedResources), func(name string) bool {

@@ -6,12 +6,14 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/utils/ptr"
 
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
@@ -77,7 +79,10 @@ func newTool(streams genericclioptions.IOStreams) *tool {
 		for key, value := range params {
 			request.Param(key, value)
 		}
-		return request.DoRaw(ctx)
+		// Error knows the reasons that a Status in the body gives.
+		result := request.Do(ctx)
+		body, _ := result.Raw() //nolint:errcheck // the same error, with less in it
+		return body, result.Error()
 	}
 	return t
 }
@@ -85,13 +90,17 @@ func newTool(streams genericclioptions.IOStreams) *tool {
 // config is the client configuration of the flags and the kubeconfig.
 func (t *tool) config() (*rest.Config, error) {
 	config, err := t.flags.ToRESTConfig()
-	if err != nil {
-		if clientcmd.IsEmptyConfig(err) {
-			return nil, errors.New("no cluster is configured: name a kubeconfig with --kubeconfig or in the environment variable KUBECONFIG")
-		}
-		return nil, err
+	if clientcmd.IsEmptyConfig(err) || err == nil && t.isGuess(config) {
+		return nil, errors.New("no cluster is configured: name a kubeconfig with --kubeconfig or in the environment variable KUBECONFIG")
 	}
-	return config, nil
+	return config, err
+}
+
+// isGuess says that nothing was configured, and the client took an address that
+// once was usual.
+func (t *tool) isGuess(config *rest.Config) bool {
+	raw, err := t.flags.ToRawKubeConfigLoader().RawConfig()
+	return err == nil && clientcmdapi.IsConfigEmpty(&raw) && ptr.Deref(t.flags.APIServer, "") == "" && strings.HasSuffix(config.Host, "localhost:8080")
 }
 
 // namespace is the one that -n names, or none.

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package epicctl
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	clienttesting "k8s.io/client-go/testing"
+)
+
+func TestDescribeAccount(t *testing.T) {
+	i := install(t)
+	kube := i.beside()
+	i.run(t, "create", "account", "acme", "--proxy-limit", "2", "--admin-user", "jane", "--service-account", "epic-acme/deployer").want(t, ExitOK)
+	i.fill(t, "acme")
+	acme := i.account(t, "acme")
+	acme.Status.Conditions = []metav1.Condition{{Type: "Ready", Status: "False", Reason: "Waiting", Message: "one\nanother \x1b[31mline", LastTransitionTime: metav1.Now()}}
+	if _, err := i.client.EpicV1().Accounts("epic-acme").UpdateStatus(t.Context(), acme, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	r := i.run(t, "describe", "account", "acme")
+	r.want(t, ExitOK,
+		"Name: acme", "Namespace: epic-acme", "Group ID: 1", "Proxies: 2 of 2 (at the limit",
+		"Load balancers: 1", "Gateways: 1", "Tunnels: 2", "Remote endpoints: 1", "Endpoint slices: 1", "Last service ID: 1",
+		"NAME PREFIX SHARED REPLICAS web pool false 1",
+		"LoadBalancer shop web 192.0.2.0 shop.web.client.acnodal.io",
+		"GWProxy gate web 192.0.2.1",
+		"LoadBalancer shop 10.0.0.1 192.168.1.40 6080/UDP 1", "LoadBalancer shop 10.0.0.1 192.168.1.41 6080/UDP 2",
+		"epic-tenant-admin User jane epic-tenant-admin", "epic-tenant-admin ServiceAccount epic-acme/deployer",
+		"Ready False Waiting", "one another  [31mline")
+	if strings.Contains(r.stdout, "\x1b") {
+		t.Error("What a tenant wrote reaches the terminal as it is")
+	}
+	i.run(t, "describe", "account", "nobody").want(t, ExitFailure, "there is no account nobody")
+
+	kube.PrependReactor("list", "rolebindings", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return true, nil, apierrors.NewForbidden(schema.GroupResource{Group: rbacv1.GroupName, Resource: "rolebindings"}, "", errors.New(`User "jane" cannot list resource "rolebindings"`))
+	})
+	i.run(t, "describe", "account", "acme").want(t, ExitOK, "Rights: unknown: you may not list rolebindings.rbac.authorization.k8s.io in namespace epic-acme", "Conditions:")
+	i.kube = nil
+	i.run(t, "describe", "account", "acme").want(t, ExitOK, "Rights: this server runs alone")
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package epicctl
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/utils/ptr"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+)
+
+func TestStatusStandalone(t *testing.T) {
+	i := install(t)
+	i.run(t, "create", "account", "acme").want(t, ExitOK)
+	i.fill(t, "acme")
+	r := i.run(t, "status")
+	r.want(t, ExitOK, "CHECK RESULT DETAIL", "server OK reachable; an EPIC server that runs alone", "api service OK not installed",
+		"etcd OK", "readiness OK", "api OK epic.acnodal.io/v1 serves its 9 kinds", "configuration OK EPIC epic/epic is there; last tunnel ID 2, last group ID 1",
+		"addresses pool OK 2 of 4 in use, pool 192.0.2.0/30", "controller OK not installed", "nodes OK not installed", "claims OK")
+	r.lacks(t, "FAIL", "WARN", "What to do")
+
+	t.Run("a pool that is full", func(t *testing.T) {
+		i.run(t, "create", "account", "beta").want(t, ExitOK)
+		i.fill(t, "beta")
+		i.run(t, "status").want(t, ExitOK, "addresses pool WARN 4 of 4 in use, pool 192.0.2.0/30: it is full", "addresses pool: make the pool larger")
+	})
+	t.Run("nothing configured", func(t *testing.T) {
+		for _, account := range []string{"acme", "beta"} {
+			i.run(t, "delete", "account", account, "--cascade").want(t, ExitOK)
+		}
+		c := i.client.EpicV1()
+		if err := c.ServicePrefixes(epic.ConfigNamespace).Delete(t.Context(), "pool", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		i.run(t, "status").want(t, ExitOK, "addresses WARN there is no ServicePrefix", "20-serviceprefix.yaml")
+		if err := c.EPICs(epic.ConfigNamespace).Delete(t.Context(), epic.ConfigName, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		i.run(t, "status").want(t, ExitFailure, "configuration FAIL there is no EPIC object epic/epic", "10-epic.yaml")
+	})
+	t.Run("without rights", func(t *testing.T) {
+		// Health and discovery are for all who are known; the rest is not.
+		i.beside()
+		r := i.run(t, "status", "--as", "jane")
+		r.want(t, ExitFailure, "api service WARN unknown: you may not get apiservices.apiregistration.k8s.io", "api FAIL you may not get /apis/epic.acnodal.io/v1", "system:discovery")
+	})
+}
+
+const verboseReady = "[+]ping ok\n[+]etcd ok\n[+]claim-schema ok\nreadyz check passed\n"
+
+// inCluster is an installation in a cluster where all is well.
+func inCluster(t *testing.T) *installation {
+	t.Helper()
+	i := install(t)
+	ready := func(is bool) discoveryv1.Endpoint {
+		return discoveryv1.Endpoint{Conditions: discoveryv1.EndpointConditions{Ready: &is}}
+	}
+	meta := func(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Namespace: "epic-system", Name: name} }
+	slice := &discoveryv1.EndpointSlice{ObjectMeta: meta("epic-apiserver-1"), Endpoints: []discoveryv1.Endpoint{ready(true), ready(true)}}
+	slice.Labels = map[string]string{discoveryv1.LabelServiceName: "epic-apiserver"}
+	i.beside(slice,
+		&coordinationv1.Lease{ObjectMeta: meta("epic-controller"), Spec: coordinationv1.LeaseSpec{
+			HolderIdentity: ptr.To("pod-1"), RenewTime: &metav1.MicroTime{Time: time.Now()}, LeaseDurationSeconds: ptr.To[int32](60),
+		}},
+		&appsv1.DaemonSet{ObjectMeta: meta("epic-node"), Status: appsv1.DaemonSetStatus{DesiredNumberScheduled: 3, NumberReady: 3}})
+	i.raw = map[string]string{
+		apiServicePath: available("True", "Passed", "all checks passed"),
+		"/api/v1/namespaces/epic-system/services/https:epic-apiserver:443/proxy/readyz": verboseReady,
+	}
+	return i
+}
+
+func available(status, reason, message string) string {
+	return fmt.Sprintf(`{"spec":{"service":{"namespace":"epic-system","name":"epic-apiserver","port":443}},
+		"status":{"conditions":[{"type":"Available","status":%q,"reason":%q,"message":%q}]}}`, status, reason, message)
+}
+
+func TestStatusInACluster(t *testing.T) {
+	i := inCluster(t)
+	r := i.run(t, "status")
+	r.want(t, ExitOK, "server OK reachable; Kubernetes", "api service OK v1.epic.acnodal.io is Available", "replicas OK 2 of 2 are ready",
+		"etcd OK reachable from the server", "readiness OK 3 readyz checks pass", "controller OK pod-1 leads", "nodes OK the node program is ready on 3 of 3 nodes")
+	r.lacks(t, "WARN", "FAIL")
+
+	const readyz = "/api/v1/namespaces/epic-system/services/https:epic-apiserver:443/proxy/readyz"
+	kube := i.kube
+	for _, test := range []struct {
+		name string
+		raw  map[string]string
+		code int
+		want []string
+	}{
+		{"not available", map[string]string{apiServicePath: available("False", "FailedDiscoveryCheck", "x509: unknown\nauthority")}, ExitFailure,
+			[]string{"api service FAIL v1.epic.acnodal.io is not Available: FailedDiscoveryCheck: x509: unknown authority", "What to do: api service:", "caBundle"}},
+		{"a dead service", map[string]string{apiServicePath: available("False", "MissingEndpoints", "no addresses")}, ExitFailure,
+			[]string{"is not Available: MissingEndpoints", "the pods of the Deployment epic-apiserver"}},
+		{"etcd away", map[string]string{readyz: "[+]ping ok\n[-]etcd failed: reason withheld\n[+]claim-schema ok\n"}, ExitFailure,
+			[]string{"etcd FAIL readyz check etcd fails", "etcd: see that a majority", "readiness OK"}},
+		{"a permission missing", map[string]string{readyz: "[+]etcd ok\n[-]permission-list-namespaces failed: reason withheld\n"}, ExitFailure,
+			[]string{"etcd OK", "readiness FAIL readyz fails: permission-list-namespaces", "a rule that the server's own role lacks"}},
+		{"an answer that is none", map[string]string{readyz: "<html>"}, ExitFailure, []string{"readiness FAIL readyz did not answer with a list"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			before := i.raw
+			defer func() { i.raw = before }()
+			i.raw = map[string]string{}
+			for path, body := range before {
+				i.raw[path] = body
+			}
+			for path, body := range test.raw {
+				i.raw[path] = body
+			}
+			i.run(t, "status").want(t, test.code, test.want...)
+		})
+	}
+	t.Run("not installed", func(t *testing.T) {
+		before := i.raw
+		defer func() { i.raw = before }()
+		i.raw = map[string]string{"/none": ""}
+		i.run(t, "status").want(t, ExitFailure, "api service FAIL there is no APIService v1.epic.acnodal.io", "install EPIC", "controller OK not installed")
+	})
+	t.Run("programs", func(t *testing.T) {
+		ctx := t.Context()
+		lease, err := kube.CoordinationV1().Leases("epic-system").Get(ctx, "epic-controller", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		lease.Spec.RenewTime = &metav1.MicroTime{Time: time.Now().Add(-5 * time.Minute)}
+		if _, err := kube.CoordinationV1().Leases("epic-system").Update(ctx, lease, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		set, err := kube.AppsV1().DaemonSets("epic-system").Get(ctx, "epic-node", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		set.Status.NumberReady = 1
+		if _, err := kube.AppsV1().DaemonSets("epic-system").Update(ctx, set, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		slice, err := kube.DiscoveryV1().EndpointSlices("epic-system").Get(ctx, "epic-apiserver-1", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		slice.Endpoints[0].Conditions.Ready = ptr.To(false)
+		if _, err := kube.DiscoveryV1().EndpointSlices("epic-system").Update(ctx, slice, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		i.run(t, "status").want(t, ExitFailure, "replicas WARN 1 of 2 are ready", "controller FAIL pod-1 led, and has not been heard of for 5m", "nodes WARN the node program is ready on 1 of 3 nodes")
+	})
+	t.Run("without rights", func(t *testing.T) {
+		for _, resource := range []string{"leases", "daemonsets", "endpointslices"} {
+			i.beside().PrependReactor("*", resource, func(clienttesting.Action) (bool, runtime.Object, error) {
+				return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: resource}, "", errors.New(`User "jane" cannot list resource`))
+			})
+			r := i.run(t, "status")
+			r.want(t, ExitFailure*boolCode(resource != "endpointslices"), "WARN unknown: you may not", resource, "in namespace epic-system", "epic-auditor")
+		}
+	})
+}
+
+// boolCode is the exit code of a status in which the replicas are not there.
+func boolCode(replicasMissing bool) int {
+	if replicasMissing {
+		return 1
+	}
+	return 0
+}
+
+func TestPoolSizes(t *testing.T) {
+	for pool, want := range map[string]string{
+		"192.0.2.0/28":              "16",
+		"192.0.2.5-192.0.2.9":       "5",
+		"192.0.2.7/32":              "1",
+		"2001:db8:1::/64":           "18446744073709551616",
+		"2001:db8::1-2001:db8::1:0": "65536",
+		"0.0.0.0/0":                 "4294967296",
+		"192.0.2.9/28":              "16",
+	} {
+		first, last, err := poolBounds(pool)
+		if err != nil {
+			t.Errorf("%s: %v", pool, err)
+			continue
+		}
+		if got := poolSize(first, last).String(); got != want {
+			t.Errorf("%s has %s addresses, want %s", pool, got, want)
+		}
+	}
+	for _, pool := range []string{"", "many", "192.0.2.0/40", "192.0.2.1-many", "-"} {
+		if first, last, err := poolBounds(pool); err == nil {
+			t.Errorf("%q is taken for %v to %v", pool, first, last)
+		}
+	}
+	first, last, _ := poolBounds("192.0.2.0/30")
+	if first != netip.MustParseAddr("192.0.2.0") || last != netip.MustParseAddr("192.0.2.3") {
+		t.Errorf("192.0.2.0/30 is from %v to %v", first, last)
+	}
+}
