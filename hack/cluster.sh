@@ -1,0 +1,321 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# A real Kubernetes cluster on this machine: control plane, nodes with kubelet,
+# containerd, runc and CNI plugins, and DNS. All of it is built from Go modules;
+# it needs no Docker and no registry, but root on Linux.
+#
+#   hack/cluster.sh check          say what this machine lacks, if anything
+#   hack/cluster.sh build          build everything (the first time minutes, then seconds)
+#   hack/cluster.sh up [NODES]     build, start the cluster (two nodes), print its KUBECONFIG
+#   hack/cluster.sh load TAR...    bring container images to every node
+#   hack/cluster.sh exec NODE CMD  run a command in a node's namespaces
+#   hack/cluster.sh restart NAME   stop and start a part of the control plane, e.g. apiserver
+#   hack/cluster.sh down           end it and leave nothing behind but the binaries
+#
+# The control plane runs in the machine's own network; each node is one process
+# tree in network, mount, pid, uts and ipc namespaces of its own, on a bridge.
+# EPIC_E2E_CACHE names the folder for binaries and the running cluster's files.
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+cache=${EPIC_E2E_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/epic-e2e}
+run=$cache/run
+kubernetes=v1.37.2
+
+# Names and networks that are not likely to meet others on the machine.
+bridge=epic0
+export EPIC_NET=10.90.0 EPIC_PODS=10.91.0.0/16 EPIC_SERVICES=10.92.0.0/16 EPIC_DNS=10.92.0.10
+api=$EPIC_NET.1:6443
+
+packages='gcc libseccomp-dev pkg-config nftables conntrack iproute2 openssl procps'
+
+check() {
+	local missing=()
+	[[ $(uname -s) == Linux ]] || missing+=("Linux")
+	((EUID == 0)) || missing+=("root")
+	local command
+	for command in gcc pkg-config nft conntrack ip openssl unshare nsenter sysctl; do
+		command -v "$command" >/dev/null || missing+=("the command $command")
+	done
+	pkg-config --exists libseccomp 2>/dev/null || missing+=("libseccomp's headers")
+	[[ -d /sys/fs/cgroup/memory && -d /sys/fs/cgroup/pids ]] ||
+		missing+=("cgroup v1 hierarchies (where the machine has v2 alone, use hack/kind.sh)")
+	if ((EUID == 0)); then
+		unshare --mount --uts --ipc --pid --net --fork true 2>/dev/null || missing+=("leave to make namespaces")
+		grep -qw overlay /proc/filesystems || modprobe overlay 2>/dev/null || missing+=("the overlay file system")
+	fi
+	((${#missing[@]})) || return 0
+	{
+		echo "This machine can't run the cluster. What is missing:"
+		printf '  %s\n' "${missing[@]}"
+		echo "Debian's packages: $packages"
+	} >&2
+	return 1
+}
+
+# What the binaries are made of: another key, another folder.
+key() {
+	{
+		go env GOVERSION GOARCH
+		echo "$kubernetes"
+		git ls-files -z --cached --others --exclude-standard test/e2e/kube test/e2e/node test/e2e/dns hack/tools/image hack/tools/kubectl |
+			sort -z | xargs -0 sha256sum
+	} | sha256sum | cut -c1-16
+}
+
+bin=$cache/$(key)
+
+build() {
+	[[ ! -e $bin/complete ]] || return 0
+	echo "Building Kubernetes and its nodes' programs into $bin; the first time this takes 10 to 20 minutes." >&2
+	mkdir -p "$bin"
+	local v=k8s.io/component-base/version
+	local flags=(-buildvcs=false -trimpath)
+	CGO_ENABLED=0 go build -C test/e2e/kube "${flags[@]}" -o "$bin/" -ldflags \
+		"-s -w -X $v.gitVersion=$kubernetes -X $v.gitMajor=1 -X $v.gitMinor=${kubernetes:3:2}" ./cmd/...
+	CGO_ENABLED=0 go build -C hack/tools/kubectl "${flags[@]}" -o "$bin/kubectl" .
+	CGO_ENABLED=0 go build -C hack/tools/image "${flags[@]}" -o "$bin/image" .
+	CGO_ENABLED=0 go build -C test/e2e/dns "${flags[@]}" -ldflags '-s -w' -o "$bin/dns" .
+	CGO_ENABLED=0 go build -C test/e2e/node "${flags[@]}" -ldflags '-s -w' -o "$bin/" ./pause \
+		github.com/containerd/containerd/v2/cmd/{containerd,containerd-shim-runc-v2,ctr} \
+		github.com/containernetworking/plugins/plugins/{main/bridge,main/loopback,ipam/host-local}
+	# runc needs C, for what it does before Go's runtime starts.
+	CGO_ENABLED=1 go build -C test/e2e/node "${flags[@]}" -ldflags '-s -w' -tags 'seccomp netgo osusergo' \
+		-o "$bin/" github.com/opencontainers/runc
+	mkdir -p "$bin/images"
+	"$bin/image" -out "$bin/images/pause.tar" -tag epic-e2e/pause:dev "$bin/pause" >/dev/null
+	"$bin/image" -out "$bin/images/dns.tar" -tag epic-e2e/dns:dev "$bin/dns" >/dev/null
+	touch "$bin/complete"
+	# Binaries of other keys are of no more use.
+	find "$cache" -mindepth 1 -maxdepth 1 -type d ! -name run ! -path "$bin" -exec rm -rf {} +
+}
+
+# launch NAME COMMAND... starts a program in a session of its own and keeps its
+# command line, so that restart finds it.
+launch() {
+	local name=$1
+	shift
+	printf '%q ' "$@" >"$run/command/$name"
+	relaunch "$name"
+}
+
+relaunch() {
+	setsid bash -c "exec $(cat "$run/command/$1")" >>"$run/log/$1.log" 2>&1 </dev/null &
+	echo $! >"$run/pid/$1"
+}
+
+alive() { [[ -d /proc/$1 ]] && ! grep -q '^State:.*Z' "/proc/$1/status" 2>/dev/null; }
+
+# halt NAME [SIGNAL] waits until it is gone.
+halt() {
+	local pid i
+	pid=$(cat "$run/pid/$1" 2>/dev/null) || return 0
+	kill -"${2:-TERM}" "$pid" 2>/dev/null || true
+	for ((i = 0; i < 100; i++)); do
+		alive "$pid" || break
+		sleep 0.1
+	done
+	! alive "$pid" || kill -KILL "$pid" 2>/dev/null || true
+	rm -f "$run/pid/$1"
+}
+
+# await SECONDS WHAT COMMAND... polls until the command succeeds.
+await() {
+	local end=$((SECONDS + $1)) what=$2
+	shift 2
+	until "$@" >/dev/null 2>&1; do
+		if ((SECONDS >= end)); then
+			echo "Waited in vain for $what; the logs are in $run/log." >&2
+			return 1
+		fi
+		sleep 0.2
+	done
+}
+
+# certificate NAME SUBJECT USAGE [SANS] is signed by the authority $ca.
+certificate() {
+	openssl ecparam -name prime256v1 -genkey -noout -out "$1.key"
+	openssl req -new -key "$1.key" -subj "$2" -out "$1.csr"
+	printf 'extendedKeyUsage=%s\n%s\n' "$3" "${4:+subjectAltName=$4}" >"$1.ext"
+	openssl x509 -req -in "$1.csr" -CA "$ca.crt" -CAkey "$ca.key" -CAcreateserial -days 3650 -extfile "$1.ext" -out "$1.crt"
+}
+
+authority() {
+	openssl ecparam -name prime256v1 -genkey -noout -out "$1.key"
+	openssl req -x509 -new -key "$1.key" -days 3650 -subj "/CN=$1" -out "$1.crt"
+}
+
+pki() {
+	cd "$run/pki"
+	authority ca
+	authority front-proxy-ca
+	ca=ca certificate apiserver /CN=kube-apiserver serverAuth \
+		"IP:$EPIC_NET.1,IP:${EPIC_SERVICES%.*}.1,DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc"
+	ca=ca certificate kubelet-client /O=system:masters/CN=kube-apiserver-kubelet-client clientAuth
+	ca=front-proxy-ca certificate front-proxy-client /CN=front-proxy-client clientAuth
+	openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out sa.key
+	openssl pkey -in sa.key -pubout -out sa.pub
+	ca=ca certificate admin /O=system:masters/CN=admin clientAuth
+	ca=ca certificate controllers /CN=system:kube-controller-manager clientAuth
+	ca=ca certificate scheduler /CN=system:kube-scheduler clientAuth
+	ca=ca certificate proxy /CN=system:kube-proxy clientAuth
+	local i
+	for ((i = 1; i <= nodes; i++)); do
+		ca=ca certificate "node$i" "/O=system:nodes/CN=system:node:node$i" clientAuth
+	done
+}
+
+kubeconfig() {
+	local data
+	data() { base64 -w0 <"$run/pki/$1"; }
+	cat >"$run/$1.kubeconfig" <<YAML
+apiVersion: v1
+kind: Config
+clusters: [{name: epic-e2e, cluster: {server: "https://$api", certificate-authority-data: $(data ca.crt)}}]
+users: [{name: $1, user: {client-certificate-data: $(data "$1.crt"), client-key-data: $(data "$1.key")}}]
+contexts: [{name: epic-e2e, context: {cluster: epic-e2e, user: $1}}]
+current-context: epic-e2e
+YAML
+}
+
+kubectl() { "$bin/kubectl" --kubeconfig "$run/admin.kubeconfig" "$@"; }
+
+node_ready() {
+	[[ $(kubectl get node "$1" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}{.spec.podCIDR}') == True?* ]]
+}
+
+start_node() {
+	local node=$1 ip=$2 dir=$run/$1
+	mkdir -p "$dir"/{kubelet,containerd,cni,pods,containers,etc-cni,volumes,log}
+	ip netns add "epic-$node"
+	ip link add "epic-$node" type veth peer name eth0 netns "epic-$node"
+	ip link set "epic-$node" master "$bridge" up
+	ip -n "epic-$node" link set lo up
+	ip -n "epic-$node" addr add "$ip/24" dev eth0
+	ip -n "epic-$node" link set eth0 up
+	ip -n "epic-$node" route add default via "$EPIC_NET.1"
+	ip netns exec "epic-$node" sysctl -qw net.ipv4.ip_forward=1
+	launch "$node" nsenter --net="/run/netns/epic-$node" \
+		unshare --mount --uts --ipc --pid --fork --kill-child --mount-proc \
+		env BIN="$bin" RUN="$run" NODE="$node" IP="$ip" hack/cluster-node.sh
+}
+
+up() {
+	local nodes=${1:-2} i
+	check
+	build
+	if [[ -e $run/pid/apiserver ]]; then
+		echo "A cluster is there already; hack/cluster.sh down ends it." >&2
+		return 1
+	fi
+	rm -rf "$run"
+	mkdir -p "$run"/{pki,log,pid,command,etcd}
+	chmod 700 "$run"
+	(pki) >"$run/log/pki.log" 2>&1
+	local user
+	for user in admin controllers scheduler proxy; do kubeconfig "$user"; done
+	for ((i = 1; i <= nodes; i++)); do kubeconfig "node$i"; done
+
+	ip link add "$bridge" type bridge
+	ip addr add "$EPIC_NET.1/24" dev "$bridge"
+	ip link set "$bridge" up
+
+	local pki=$run/pki etcd=http://127.0.0.1:12389 peer=http://127.0.0.1:12390
+	launch etcd "$bin/etcd" --data-dir "$run/etcd" --unsafe-no-fsync \
+		--listen-client-urls "$etcd" --advertise-client-urls "$etcd" \
+		--listen-peer-urls "$peer" --initial-advertise-peer-urls "$peer" --initial-cluster "default=$peer"
+	launch apiserver "$bin/kube-apiserver" --etcd-servers="$etcd" \
+		--bind-address="$EPIC_NET.1" --advertise-address="$EPIC_NET.1" --secure-port=6443 \
+		--tls-cert-file="$pki/apiserver.crt" --tls-private-key-file="$pki/apiserver.key" --cert-dir="$run" \
+		--client-ca-file="$pki/ca.crt" --authorization-mode=Node,RBAC --allow-privileged \
+		--requestheader-client-ca-file="$pki/front-proxy-ca.crt" --requestheader-allowed-names=front-proxy-client \
+		--requestheader-username-headers=X-Remote-User --requestheader-group-headers=X-Remote-Group \
+		--requestheader-uid-headers=X-Remote-Uid --requestheader-extra-headers-prefix=X-Remote-Extra- \
+		--proxy-client-cert-file="$pki/front-proxy-client.crt" --proxy-client-key-file="$pki/front-proxy-client.key" \
+		--service-account-issuer=https://kubernetes.default.svc --service-account-key-file="$pki/sa.pub" \
+		--service-account-signing-key-file="$pki/sa.key" --service-cluster-ip-range="$EPIC_SERVICES" \
+		--kubelet-client-certificate="$pki/kubelet-client.crt" --kubelet-client-key="$pki/kubelet-client.key" \
+		--kubelet-preferred-address-types=InternalIP
+	for ((i = 1; i <= nodes; i++)); do start_node "node$i" "$EPIC_NET.1$i"; done
+
+	await 120 "the kube-apiserver" kubectl get --raw /readyz
+	# Both end at once when the kube-apiserver's own roles are not there yet.
+	launch controllers "$bin/kube-controller-manager" --leader-elect=false --bind-address=127.0.0.1 --cert-dir="$run" \
+		--{,authentication-,authorization-}kubeconfig="$run/controllers.kubeconfig" --use-service-account-credentials \
+		--service-account-private-key-file="$pki/sa.key" --root-ca-file="$pki/ca.crt" --flex-volume-plugin-dir="$run/flex" \
+		--allocate-node-cidrs --cluster-cidr="$EPIC_PODS" --service-cluster-ip-range="$EPIC_SERVICES"
+	launch scheduler "$bin/kube-scheduler" --leader-elect=false --bind-address=127.0.0.1 --cert-dir="$run" \
+		--{,authentication-,authorization-}kubeconfig="$run/scheduler.kubeconfig"
+
+	local j cidr hops=()
+	for ((i = 1; i <= nodes; i++)); do
+		await 120 "node$i" node_ready "node$i"
+		cidr=$(kubectl get node "node$i" -o 'jsonpath={.spec.podCIDR}')
+		ip route replace "$cidr" via "$EPIC_NET.1$i" dev "$bridge"
+		for ((j = 1; j <= nodes; j++)); do
+			((i == j)) || ip -n "epic-node$j" route replace "$cidr" via "$EPIC_NET.1$i"
+		done
+		hops+=(nexthop via "$EPIC_NET.1$i" dev "$bridge")
+	done
+	# The kube-apiserver reaches Services, ours above all, through the nodes' proxies.
+	ip route replace "$EPIC_SERVICES" "${hops[@]}"
+	kubectl apply -f test/e2e/cluster >/dev/null
+	await 60 "the cluster's DNS" kubectl -n kube-system rollout status --timeout=1s deployment/dns
+	echo "export KUBECONFIG=$run/admin.kubeconfig PATH=$bin:\$PATH"
+}
+
+in_node() {
+	local node=$1 pid child
+	shift
+	pid=$(cat "$run/pid/$node")
+	child=$(tr -d ' ' <"/proc/$pid/task/$pid/children")
+	nsenter -t "$child" -m -n -p -u env PATH="$bin:$PATH" CONTAINERD_ADDRESS=/run/containerd/containerd.sock "$@"
+}
+
+load() {
+	local node tar
+	for node in "$run"/pid/node*; do
+		for tar; do
+			in_node "${node##*/}" ctr -n k8s.io images import --local "$(realpath "$tar")" >/dev/null
+		done
+	done
+}
+
+down() {
+	local f
+	# unshare takes its child with it, and so the node's whole pid namespace.
+	for f in "$run"/pid/node*; do [[ ! -e $f ]] || halt "${f##*/}" KILL; done
+	for f in scheduler controllers apiserver etcd; do halt "$f" KILL; done
+	for f in /run/netns/epic-node*; do
+		[[ -e $f ]] || continue
+		ip link del "${f##*/}" 2>/dev/null || true
+		ip netns del "${f##*/}"
+	done
+	ip link del "$bridge" 2>/dev/null || true
+	for f in /sys/fs/cgroup/*/epic-node*; do
+		[[ ! -d $f ]] || for ((i = 0; i < 50; i++)); do
+			! find "$f" -depth -type d -exec rmdir {} + 2>/dev/null || break
+			sleep 0.1
+		done
+	done
+	# Mount points that the nodes made on the machine's disk.
+	rmdir /var/lib/{kubelet,containerd,cni,epic-volumes} /var/log/{pods,containers} /etc/cni/net.d /etc/cni 2>/dev/null || true
+	rm -rf "$run"
+}
+
+command=${1:-}
+(($#)) && shift
+case $command in
+check | build | up | load | down) "$command" "$@" ;;
+exec) in_node "$@" ;;
+restart)
+	halt "$1"
+	relaunch "$1"
+	;;
+*)
+	sed -n '/^# A real/,/^$/s/^# \{0,1\}//p' "$0"
+	exit 2
+	;;
+esac
