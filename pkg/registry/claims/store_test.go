@@ -369,6 +369,45 @@ func TestScattered(t *testing.T) {
 	clean(t, b)
 }
 
+// TestFullTransaction: with all conditions that a write may have, it can still
+// release claims in any number of pieces.
+func TestFullTransaction(t *testing.T) {
+	b := newTestBackend(t, newPrefix())
+	rules := &idRules{space: TunnelIDs}
+	more := 0
+	s := storeFor(t, b, "pods", &funcRules{
+		claims: func(p *example.Pod) *Set { return rules.Claims(p) },
+		planDelete: func(_ context.Context, p *Plan, _ *example.Pod) error {
+			for i := range more {
+				k := fmt.Sprint("/none/", i)
+				p.conditions = append(p.conditions, condition{
+					cmp: clientv3.Compare(clientv3.CreateRevision(k), "=", 0), key: k,
+					failed: func(kvs []keyValue) bool { return len(kvs) > 0 }, err: stale("never"),
+				})
+			}
+			return nil
+		},
+	})
+	var apart string
+	mustCreate(t, s, "pods", pod("a"))
+	for i := range 120 {
+		apart += fmt.Sprint(2*i+1, " ")
+		if i%40 == 39 {
+			mustAnnotate(t, s, "pods", "a", haveAnnotation, apart)
+		}
+	}
+	// Beside these stand those of the object, the schema and the children.
+	more = maxOps - 3 + 1
+	if err := remove(t.Context(), s, "pods", "a"); err == nil || !strings.Contains(err.Error(), "conditions") {
+		t.Errorf("got %v", err)
+	}
+	more = maxOps - 3
+	if err := remove(t.Context(), s, "pods", "a"); err != nil {
+		t.Error(err)
+	}
+	clean(t, b)
+}
+
 func TestTooManyPieces(t *testing.T) {
 	b := newTestBackend(t, newPrefix())
 	s := storeFor(t, b, "pods", &idRules{space: TunnelIDs})
@@ -477,6 +516,42 @@ func TestLapsedNumbers(t *testing.T) {
 		t.Errorf("planned %v times too often", n())
 	}
 	clean(t, a)
+}
+
+// TestCursorMadeAgainMeanwhile: between the assignment of a number and the write
+// the numbering was deleted with its owner, and begun again for another.
+func TestCursorMadeAgainMeanwhile(t *testing.T) {
+	prefix := newPrefix()
+	b, other := newTestBackend(t, prefix), newTestBackend(t, prefix)
+	space := ServiceIDs(testAccount)
+	times := 0
+	s := storeFor(t, b, "pods", &funcRules{
+		claims: func(p *example.Pod) *Set {
+			s := &Set{}
+			for _, id := range ids(p) {
+				s.AddID(space, id)
+			}
+			return s
+		},
+		plan: func(ctx context.Context, p *Plan, _, obj *example.Pod) error {
+			got, err := p.AssignIDs(ctx, space, 1)
+			if err != nil {
+				return err
+			}
+			setIDs(obj, got)
+			if times++; times > 1 {
+				return nil
+			}
+			if _, err := b.client.Delete(ctx, b.layout.cursor(space)); err != nil {
+				return err
+			}
+			_, _, err = other.allocator.take(ctx, space, 1)
+			return err
+		},
+	})
+	if got := ids(mustCreate(t, s, "pods", pod("a"))); !slices.Equal(got, []int32{2}) || times != 2 {
+		t.Errorf("got %v after %d plans; 1 is another's", got, times)
+	}
 }
 
 func TestParents(t *testing.T) {
