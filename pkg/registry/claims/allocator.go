@@ -26,6 +26,10 @@ const (
 	// scan is how many numbers one look for free ones covers at least, once
 	// blocks turn out to be taken.
 	scan = 4096
+
+	// idle is how long a block has to lie unused to be dropped when there are
+	// many: a server sees the spaces of many accounts come and go.
+	idle = time.Hour
 )
 
 // allocator hands out the numbers of spaces.
@@ -43,6 +47,8 @@ type allocator struct {
 
 	mu     sync.Mutex
 	blocks map[string]*block
+	// most is how many blocks are kept before those that lie idle are dropped.
+	most int
 }
 
 // block is what this server has reserved of one space.
@@ -58,6 +64,8 @@ type block struct {
 	// size of the last reservation, and when it was made.
 	size uint64
 	at   time.Time
+	// used is when a number was taken last.
+	used time.Time
 }
 
 type span struct{ from, to uint64 }
@@ -72,7 +80,7 @@ type grant struct {
 }
 
 func newAllocator(c *clientv3.Client, l layout) *allocator {
-	return &allocator{client: c, layout: l, clock: clock.RealClock{}, blocks: map[string]*block{}}
+	return &allocator{client: c, layout: l, clock: clock.RealClock{}, blocks: map[string]*block{}, most: 1 << 16}
 }
 
 func (a *allocator) block(s Space) *block {
@@ -80,10 +88,29 @@ func (a *allocator) block(s Space) *block {
 	defer a.mu.Unlock()
 	b := a.blocks[s.name]
 	if b == nil {
+		if len(a.blocks) >= a.most {
+			a.dropIdle()
+		}
 		b = &block{}
 		a.blocks[s.name] = b
 	}
 	return b
+}
+
+// dropIdle forgets blocks that nobody has used for long. Their numbers wait for
+// the next turn. Whoever still has one in hand may use it: that no number comes
+// twice is up to the cursor.
+func (a *allocator) dropIdle() {
+	for name, b := range a.blocks {
+		if !b.mu.TryLock() {
+			continue
+		}
+		old := a.clock.Since(b.used) > idle
+		b.mu.Unlock()
+		if old {
+			delete(a.blocks, name)
+		}
+	}
 }
 
 // take hands out n numbers and the conditions under which a write may use them.
@@ -94,6 +121,7 @@ func (a *allocator) take(ctx context.Context, s Space, n int) ([]grant, []condit
 	b := a.block(s)
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.used = a.clock.Now()
 
 	got, err := a.collect(ctx, s, b, n)
 	if err != nil {

@@ -441,6 +441,28 @@ func TestTakeEndsWithItsContext(t *testing.T) {
 	expectNumbers(t, take(t, b, TunnelIDs, 1), 1)
 }
 
+func TestIdleBlocksAreDropped(t *testing.T) {
+	b := newTestBackend(t, newPrefix())
+	clock := clocktesting.NewFakePassiveClock(time.Unix(1000, 0))
+	b.allocator.clock, b.allocator.most = clock, 3
+	space := func(n int) Space {
+		return Space{name: fmt.Sprint("service/", n), size: MaxID, minBlock: 4, maxBlock: 4, turns: true}
+	}
+	for n := range 3 {
+		take(t, b, space(n), 1)
+	}
+	clock.SetTime(clock.Now().Add(idle))
+	take(t, b, space(1), 1)
+	clock.SetTime(clock.Now().Add(time.Second))
+	take(t, b, space(3), 1)
+	if n := len(b.allocator.blocks); n != 2 {
+		t.Errorf("%d blocks are kept, want those of 1 and 3", n)
+	}
+	expectNumbers(t, take(t, b, space(1), 1), 3)
+	// The rest of the block that was dropped is skipped.
+	expectNumbers(t, take(t, b, space(0), 1), 5)
+}
+
 func TestNumberOf(t *testing.T) {
 	for key, want := range map[string]uint64{"/x/place/y/00000000000000000012": 12, "/x/place/y/": 0, "/x/place/y/z": 0, "7": 7} {
 		if got := numberOf([]byte(key)); got != want {
