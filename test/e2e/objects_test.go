@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// platform makes what all accounts need: the EPIC object and addresses.
+func (c *cluster) platform(t *testing.T) {
+	t.Helper()
+	c.with(t, `
+apiVersion: v1
+kind: Namespace
+metadata: {name: epic}
+`, "apply", "-f", "-")
+	c.with(t, `
+apiVersion: epic.acnodal.io/v1
+kind: EPIC
+metadata: {namespace: epic, name: epic}
+spec: {}
+---
+apiVersion: epic.acnodal.io/v1
+kind: ServicePrefix
+metadata: {namespace: epic, name: e2e}
+spec:
+  public-pool: {pool: 10.200.0.2-10.200.255.250, subnet: 10.200.0.0/16, aggregation: default}
+`, "apply", "-f", "-")
+}
+
+// account makes a tenant's namespace with its account and a group, and removes
+// it after the test.
+func (c *cluster) account(t *testing.T, name string) (namespace string) {
+	t.Helper()
+	c.platform(t)
+	namespace = "epic-" + name
+	c.with(t, fmt.Sprintf(`
+apiVersion: v1
+kind: Namespace
+metadata: {name: %s}
+`, namespace), "apply", "-f", "-")
+	t.Cleanup(func() {
+		if out, err := c.try("", "delete", "namespace", namespace, "--ignore-not-found", "--timeout=2m"); err != nil {
+			t.Errorf("The namespace %s does not go: %v\n%s", namespace, err, out)
+		}
+	})
+	manifest := fmt.Sprintf(`
+apiVersion: epic.acnodal.io/v1
+kind: Account
+metadata: {namespace: %[1]s, name: %[2]s}
+spec: {proxyLimit: 1000}
+---
+apiVersion: epic.acnodal.io/v1
+kind: LBServiceGroup
+metadata:
+  namespace: %[1]s
+  name: web
+  labels: {epic.acnodal.io/owning-serviceprefix: e2e}
+spec: {can-be-shared: true, envoy-replica-count: 1}
+`, namespace, name)
+	// A namespace that was just made may not be known to every server yet.
+	eventually(t, 10*time.Second, func() string {
+		out, err := c.try(manifest, "apply", "-f", "-")
+		if err != nil {
+			return out
+		}
+		return ""
+	})
+	return namespace
+}
+
+func loadBalancer(namespace, name string, extra ...string) string {
+	return fmt.Sprintf(`
+apiVersion: epic.acnodal.io/v1
+kind: LoadBalancer
+metadata: {namespace: %s, name: %s}
+spec:
+  service-group: web
+  public-ports: [{port: 8888, protocol: TCP, targetPort: 8080, nodePort: 30390}]
+%s`, namespace, name, strings.Join(extra, "\n"))
+}

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Runs the end-to-end tests; arguments go to "go test". See doc.go for the
+# variables. With EPIC_NO_SKIP=1 a machine that can't run them is a failure.
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+export KUBECTL=${KUBECTL:-$PWD/bin/kubectl}
+[[ -x $KUBECTL ]] || go build -C hack/tools/kubectl -o "$KUBECTL" .
+go build -o bin/testreport ./hack/testreport
+go test -C test/e2e -json -count=1 -timeout=60m "$@" . | bin/testreport
