@@ -4,6 +4,10 @@ package app
 
 import (
 	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +22,9 @@ with it. For an etcd of several members, run this once for each member, with its
 each member on the directory made for it.
 
 The data's revision is raised and the history before it is gone, so that
-clients that have seen later revisions list anew instead of going on.`
+clients that have seen later revisions list anew instead of going on.
+
+FILE may be - for standard input, to restore in a pod that has no other file.`
 
 func newRestoreCommand() *cobra.Command {
 	var (
@@ -34,7 +40,15 @@ func newRestoreCommand() *cobra.Command {
 			if err := checkMember(member); err != nil {
 				return err
 			}
-			summary, err := backup.Restore(args[0], dataDir, member)
+			file := args[0]
+			if file == "-" {
+				var err error
+				if file, err = spool(c.InOrStdin(), dataDir); err != nil {
+					return err
+				}
+				defer func() { _ = os.Remove(file) }()
+			}
+			summary, err := backup.Restore(file, dataDir, member)
 			if err != nil {
 				return err
 			}
@@ -48,6 +62,24 @@ func newRestoreCommand() *cobra.Command {
 	fs.StringVar(&member.InitialClusterToken, "initial-cluster-token", "epic-restored", "A `TOKEN` that tells this cluster from the one before")
 	fs.StringSliceVar(&member.PeerURLs, "initial-advertise-peer-urls", nil, "`URLS` of the member, as in --initial-cluster")
 	return cmd
+}
+
+// spool keeps what in holds in a file beside the data directory, which is on a
+// volume where the rest of the file system is read-only. A snapshot's checksum
+// is at its end, so it can't be read as a stream.
+func spool(in io.Reader, dataDir string) (string, error) {
+	f, err := os.CreateTemp(filepath.Dir(dataDir), "snapshot-")
+	if err != nil {
+		return "", fmt.Errorf("keeping the snapshot of the standard input: %w", err)
+	}
+	if _, err = io.Copy(f, in); err == nil {
+		err = f.Close()
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+		return "", fmt.Errorf("keeping the snapshot of the standard input: %w", err)
+	}
+	return f.Name(), nil
 }
 
 func checkMember(m backup.Member) error {
