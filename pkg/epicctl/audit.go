@@ -57,7 +57,7 @@ func (o *audit) run(ctx context.Context) error {
 		err = printAudit(o.Out, report)
 	}
 	if err == nil && !report.Clean {
-		err = &notWell{}
+		err = &notWellError{}
 	}
 	return err
 }

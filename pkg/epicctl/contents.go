@@ -124,7 +124,7 @@ func (c content) waitEmpty(ctx context.Context) error {
 			return err
 		})
 		if err != nil && ctx.Err() != nil {
-			return false, nil
+			return false, nil //nolint:nilerr // the poll says so, with what is left
 		}
 		return left == "", err
 	})

@@ -266,14 +266,15 @@ func clusterOf(config *rest.Config) (*clientcmdapi.Cluster, error) {
 // all.
 func writeSecret(path string, data []byte, overwrite bool) (err error) {
 	if overwrite {
-		// What is there stays until its replacement is complete.
+		// What is there stays until its replacement is complete. Temporary files
+		// are their owner's alone.
 		f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 		if err != nil {
 			return err
 		}
 		defer os.Remove(f.Name()) //nolint:errcheck // it is there only after a failure
 		_, err = f.Write(data)
-		if err := errors.Join(err, f.Chmod(onlyOwner), f.Close()); err != nil {
+		if err := errors.Join(err, f.Close()); err != nil {
 			return err
 		}
 		return os.Rename(f.Name(), path)

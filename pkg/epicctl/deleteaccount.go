@@ -256,7 +256,8 @@ func (o *deleteAccount) deleteNamespace(ctx context.Context) error {
 	}
 	err = client.Delete(ctx, name, sameObject(ns))
 	// Conflict is its answer while it is being deleted already.
-	if err != nil && !apierrors.IsNotFound(err) && !(apierrors.IsConflict(err) && ns.DeletionTimestamp != nil) {
+	going := apierrors.IsConflict(err) && ns.DeletionTimestamp != nil
+	if err != nil && !apierrors.IsNotFound(err) && !going {
 		return right{verb: "delete", resource: "namespaces"}.explain(err)
 	}
 	if err := o.waitGone(ctx, what, func(ctx context.Context) (metav1.Object, error) {
@@ -282,7 +283,7 @@ func (o *deleteAccount) waitGone(ctx context.Context, what string, get func(cont
 		case apierrors.IsNotFound(err):
 			return true, nil
 		case err != nil && ctx.Err() != nil:
-			return false, nil
+			return false, nil //nolint:nilerr // the poll says so, with what holds it
 		case err != nil:
 			return false, explain(err)
 		}

@@ -37,11 +37,11 @@ func isUsage(err error) bool {
 		strings.HasPrefix(err.Error(), "if any flags in the group")
 }
 
-// notWell is the outcome of a command that did its work and found something
+// notWellError is the outcome of a command that did its work and found something
 // wrong. What it found has been printed.
-type notWell struct{}
+type notWellError struct{}
 
-func (*notWell) Error() string { return "not all is well" }
+func (*notWellError) Error() string { return "not all is well" }
 
 // right is what a request needs, in the words of a role's rule.
 type right struct {

@@ -115,11 +115,6 @@ type result struct {
 // run runs the program as main does.
 func (i *installation) run(t *testing.T, args ...string) result {
 	t.Helper()
-	return i.runAs(t, t.Context(), program, args...)
-}
-
-func (i *installation) runAs(t *testing.T, ctx context.Context, name string, args ...string) result {
-	t.Helper()
 	var out, errOut bytes.Buffer
 	streams := genericclioptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &errOut}
 	tool := newTool(streams)
@@ -128,21 +123,21 @@ func (i *installation) runAs(t *testing.T, ctx context.Context, name string, arg
 	if i.kube != nil {
 		tool.kube = func() (kubernetes.Interface, error) { return i.kube, nil }
 	}
-	if real := tool.epic; i.epic != nil {
+	if given := tool.epic; i.epic != nil {
 		tool.epic = func() (versioned.Interface, error) {
-			client, err := real()
+			client, err := given()
 			return i.epic(client), err
 		}
 	}
-	if real := tool.raw; i.raw != nil {
+	if given := tool.raw; i.raw != nil {
 		tool.raw = func(ctx context.Context, path string, params map[string]string) ([]byte, error) {
 			if body, ok := i.raw[path]; ok {
 				return []byte(body), nil
 			}
-			return real(ctx, path, params)
+			return given(ctx, path, params)
 		}
 	}
-	code := execute(ctx, newRoot(tool), name, args, streams)
+	code := execute(t.Context(), newRoot(tool), program, args, streams)
 	return result{code: code, stdout: out.String(), stderr: errOut.String()}
 }
 

@@ -42,7 +42,7 @@ func Main(ctx context.Context, args []string, streams genericclioptions.IOStream
 	if name == completionName {
 		args = append([]string{cobra.ShellCompRequestCmd}, args...)
 	}
-	return execute(ctx, NewCommand(streams), name, args, streams)
+	return execute(ctx, NewCommand(streams), name, args, streams) //nolint:contextcheck // commands have it from cobra
 }
 
 func execute(ctx context.Context, root *cobra.Command, name string, args []string, streams genericclioptions.IOStreams) int {
@@ -55,7 +55,7 @@ func execute(ctx context.Context, root *cobra.Command, name string, args []strin
 	root.SetOut(streams.Out)
 	root.SetErr(streams.ErrOut)
 	err := root.ExecuteContext(ctx)
-	var found *notWell
+	var found *notWellError
 	switch {
 	case err == nil:
 		return ExitOK

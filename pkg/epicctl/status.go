@@ -101,7 +101,7 @@ func (s *status) run(ctx context.Context) (err error) {
 	}
 	for _, f := range s.findings {
 		if f.verdict == verdictFail {
-			return &notWell{}
+			return &notWellError{}
 		}
 	}
 	return nil

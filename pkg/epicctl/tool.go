@@ -81,7 +81,7 @@ func newTool(streams genericclioptions.IOStreams) *tool {
 		}
 		// Error knows the reasons that a Status in the body gives.
 		result := request.Do(ctx)
-		body, _ := result.Raw() //nolint:errcheck // the same error, with less in it
+		body, _ := result.Raw()
 		return body, result.Error()
 	}
 	return t
