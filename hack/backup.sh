@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# hack/backup.sh FILE saves all of EPIC's data from the etcd of three members in
+# a cluster to FILE on this machine, while everything serves. It needs kubectl
+# and bin/epic-apiserver (make build). FILE holds secrets.
+
+set -euo pipefail
+
+file=${1:?Usage: hack/backup.sh FILE}
+kubectl=${KUBECTL:-kubectl}
+program=$(dirname "${BASH_SOURCE[0]}")/../bin/epic-apiserver
+
+umask 077
+dir=$(mktemp -d)
+forward=
+trap '[[ -z $forward ]] || kill "$forward" 2>/dev/null; rm -rf "$dir"' EXIT
+
+for name in ca.crt tls.crt tls.key; do
+	$kubectl --namespace epic-system get secret epic-apiserver-etcd-tls --output="go-template={{index .data \"$name\"}}" | base64 -d >"$dir/$name"
+done
+$kubectl --namespace epic-system port-forward pod/epic-etcd-0 :2379 >"$dir/forward" &
+forward=$!
+for ((i = 0; i < 100; i++)); do
+	port=$(sed -n 's/^Forwarding from 127.0.0.1:\([0-9]*\) .*/\1/p' "$dir/forward")
+	[[ -z $port ]] || break
+	sleep 0.1
+done
+"$program" snapshot "$file" --etcd-servers="https://localhost:${port:?kubectl port-forward does not work}" \
+	--etcd-cafile="$dir/ca.crt" --etcd-certfile="$dir/tls.crt" --etcd-keyfile="$dir/tls.key"
