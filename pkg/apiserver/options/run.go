@@ -41,6 +41,10 @@ func NewRunOptions(registry basecompatibility.ComponentGlobalsRegistry) (*RunOpt
 	}
 	o := genericoptions.NewServerRunOptionsForComponent(apiserver.ComponentName, registry)
 	o.ShutdownWatchTerminationGracePeriod = watchGracePeriod
+	// The port stays open until all requests are answered; new ones are told to
+	// come again. Closing it then waits 2 s for peers that don't hang up, and
+	// not for a minute.
+	o.ShutdownSendRetryAfter = true
 	return &RunOptions{ServerRunOptions: o, registry: registry}, nil
 }
 
