@@ -35,6 +35,14 @@ bench: build ## Run the benchmarks
 	go run ./test/bench
 	go test -run='^$$' -bench=. -timeout=60m ./pkg/...
 
+.PHONY: images
+images: ## Build the container images into bin/images
+	hack/images.sh
+
+.PHONY: e2e
+e2e: build ## Test EPIC in a real cluster of its own (Linux, root)
+	test/e2e/run.sh
+
 .PHONY: generate
 generate: ## Generate code from the types in pkg/apis
 	hack/update-codegen.sh
