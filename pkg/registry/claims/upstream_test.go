@@ -488,7 +488,7 @@ func newCache(t *testing.T, c suiteCase, raw storage.Interface) storage.Interfac
 	if err != nil {
 		t.Fatal(err)
 	}
-	var compared storage.Interface = raw
+	compared := raw
 	if c.misnamed {
 		compared = uncompared{raw}
 	}
