@@ -23,7 +23,11 @@ func ValidateLBServiceGroup(obj *epic.LBServiceGroup) field.ErrorList {
 		errs = append(errs, field.Invalid(metaPath.Child("namespace"), obj.Namespace,
 			"a service group belongs in an account's namespace, "+epic.AccountNamespacePrefix+"NAME, or in "+epic.ConfigNamespace+", where it is for every account: create it there"))
 	}
-	errs = append(errs, ownerNamed(&obj.ObjectMeta, epic.OwningServicePrefixLabel, "a service prefix in the namespace "+epic.ConfigNamespace)...)
+	for _, e := range ownerNamed(&obj.ObjectMeta, epic.OwningServicePrefixLabel, "a service prefix in the namespace "+epic.ConfigNamespace) {
+		// Existing clients look for these words.
+		e.Detail = "error getting owning SP: " + e.Detail
+		errs = append(errs, e)
+	}
 	return append(errs, lbServiceGroupSpec(&obj.Spec)...)
 }
 
