@@ -47,36 +47,32 @@ type newREST func(*runtime.Scheme, generic.RESTOptionsGetter, kind.Previewer) (*
 
 // entry is one kind.
 type entry struct {
-	resource string
-	newREST  newREST
-	rules    claims.Rules
+	kind, resource string
+	newREST        newREST
+	rules          claims.Rules
 	// decorate completes objects that are shown, or is nil.
 	decorate func(runtime.Object)
 }
 
 func (c Config) entries() []entry {
 	return []entry{
-		{epicregistry.Resource, epicregistry.NewREST, epicregistry.Rules{}, epicregistry.ShowCurrent(c.Claims)},
-		{account.Resource, account.NewREST, account.Rules{}, account.ShowCurrent(c.Claims)},
-		{serviceprefix.Resource, serviceprefix.NewREST, serviceprefix.Rules{}, nil},
-		{lbservicegroup.Resource, lbservicegroup.NewREST, lbservicegroup.Rules{}, nil},
-		{loadbalancer.Resource, loadbalancer.NewREST, loadbalancer.Rules{NamespaceTerminating: c.NamespaceTerminating}, nil},
-		{remoteendpoint.Resource, remoteendpoint.NewREST, remoteendpoint.Rules{}, nil},
-		{gwproxy.Resource, gwproxy.NewREST, gwproxy.Rules{}, nil},
-		{gwroute.Resource, gwroute.NewREST, gwroute.NewRules(), nil},
-		{gwendpointslice.Resource, gwendpointslice.NewREST, gwendpointslice.NewRules(), nil},
+		{"EPIC", epicregistry.Resource, epicregistry.NewREST, epicregistry.Rules{}, epicregistry.ShowCurrent(c.Claims)},
+		{"Account", account.Resource, account.NewREST, account.Rules{}, account.ShowCurrent(c.Claims)},
+		{"ServicePrefix", serviceprefix.Resource, serviceprefix.NewREST, serviceprefix.Rules{}, nil},
+		{"LBServiceGroup", lbservicegroup.Resource, lbservicegroup.NewREST, lbservicegroup.Rules{}, nil},
+		{"LoadBalancer", loadbalancer.Resource, loadbalancer.NewREST, loadbalancer.Rules{NamespaceTerminating: c.NamespaceTerminating}, nil},
+		{"RemoteEndpoint", remoteendpoint.Resource, remoteendpoint.NewREST, remoteendpoint.Rules{}, nil},
+		{"GWProxy", gwproxy.Resource, gwproxy.NewREST, gwproxy.Rules{}, nil},
+		{"GWRoute", gwroute.Resource, gwroute.NewREST, gwroute.NewRules(), nil},
+		{"GWEndpointSlice", gwendpointslice.Resource, gwendpointslice.NewREST, gwendpointslice.NewRules(), nil},
 	}
 }
 
 // Resources gives each kind that is stored its resource.
 func Resources() map[schema.GroupKind]schema.GroupVersionResource {
 	out := map[schema.GroupKind]schema.GroupVersionResource{}
-	for kind, resource := range map[string]string{
-		"EPIC": epicregistry.Resource, "Account": account.Resource, "ServicePrefix": serviceprefix.Resource,
-		"LBServiceGroup": lbservicegroup.Resource, "LoadBalancer": loadbalancer.Resource, "RemoteEndpoint": remoteendpoint.Resource,
-		"GWProxy": gwproxy.Resource, "GWRoute": gwroute.Resource, "GWEndpointSlice": gwendpointslice.Resource,
-	} {
-		out[schema.GroupKind{Group: epic.GroupName, Kind: kind}] = v1.SchemeGroupVersion.WithResource(resource)
+	for _, e := range (Config{}).entries() {
+		out[schema.GroupKind{Group: epic.GroupName, Kind: e.kind}] = v1.SchemeGroupVersion.WithResource(e.resource)
 	}
 	return out
 }

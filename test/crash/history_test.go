@@ -5,6 +5,7 @@ package crash
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -105,7 +106,7 @@ func (j *judge) revision(events []*clientv3.Event) {
 			j.last = number(j.t, string(e.Kv.Value))
 		}
 	}
-	if len(assigned) > 0 && (!lastWritten || !contains(assigned, j.last)) {
+	if len(assigned) > 0 && (!lastWritten || !slices.Contains(assigned, j.last)) {
 		j.t.Errorf("revision %d assigned %v, and the last ID is said to be %d", rev, assigned, j.last)
 	}
 	j.compare(rev)
@@ -177,13 +178,4 @@ func number(t *testing.T, s string) int64 {
 		t.Fatal(fmt.Errorf("not a number in etcd: %w", err))
 	}
 	return n
-}
-
-func contains(ns []int64, n int64) bool {
-	for _, m := range ns {
-		if m == n {
-			return true
-		}
-	}
-	return false
 }

@@ -31,7 +31,7 @@ type Slim func(obj runtime.Object) (runtime.Object, error)
 
 // RESTOptionsGetter returns inner's options with the storage of this backend:
 // one connection to etcd for all kinds, claims in every write, and a watch
-// cache above where inner has one.
+// cache above.
 func (b *Backend) RESTOptionsGetter(inner generic.RESTOptionsGetter, kinds Kinds, slim Slim) generic.RESTOptionsGetter {
 	return &restOptionsGetter{inner: inner, b: b, kinds: kinds, slim: slim}
 }

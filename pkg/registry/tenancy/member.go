@@ -40,15 +40,9 @@ func (r Member) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Objec
 	if problem != nil {
 		return Invalid(r.Kind, m.GetName(), problem)
 	}
-	labels := m.GetLabels()
-	if have, ok := labels[epic.OwningAccountLabel]; ok && have != account.Name {
-		return Invalid(r.Kind, m.GetName(), wrongLabel(epic.OwningAccountLabel, have, "it is the Account of the namespace"))
+	if e := SetLabel(m, epic.OwningAccountLabel, account.Name, "it is the Account of the namespace"); e != nil {
+		return Invalid(r.Kind, m.GetName(), e)
 	}
-	if labels == nil {
-		labels = map[string]string{}
-	}
-	labels[epic.OwningAccountLabel] = account.Name
-	m.SetLabels(labels)
 	return nil
 }
 

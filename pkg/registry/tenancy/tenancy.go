@@ -108,17 +108,15 @@ func CheckAccount(account *epic.Account, namespace string) *field.Error {
 
 // SetLabel sets a label that the system owns, and refuses another value than
 // the right one.
-func SetLabel(m *metav1.ObjectMeta, name, value, why string) *field.Error {
-	if have, ok := m.Labels[name]; ok && have != value {
-		return wrongLabel(name, have, why)
+func SetLabel(m metav1.Object, name, value, why string) *field.Error {
+	labels := m.GetLabels()
+	if have, ok := labels[name]; ok && have != value {
+		return field.Invalid(Label(name), have, "the server sets it: "+why+"; leave it out")
 	}
-	if m.Labels == nil {
-		m.Labels = map[string]string{}
+	if labels == nil {
+		labels = map[string]string{}
 	}
-	m.Labels[name] = value
+	labels[name] = value
+	m.SetLabels(labels)
 	return nil
-}
-
-func wrongLabel(name, have, why string) *field.Error {
-	return field.Invalid(Label(name), have, "the server sets it: "+why+"; leave it out")
 }
