@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane
+
+import (
+	"net"
+	"net/netip"
+)
+
+// Role says at which end of its tunnels a node is.
+type Role uint8
+
+// The two roles. A node has one of them.
+const (
+	// RoleGateway is an EPIC node: requests of its proxies go into tunnels,
+	// replies come out.
+	RoleGateway Role = iota + 1
+	// RoleClient is a tenant's node: requests come out of tunnels, replies of its
+	// endpoints go back into the tunnel that their flow came by.
+	RoleClient
+)
+
+// Tunnel is this node's end of one tunnel.
+type Tunnel struct {
+	// ID is unique in the whole system, from 1 to 2147483647.
+	ID uint32
+	// Local is the outer source of what is sent and the only outer destination
+	// that is accepted.
+	Local netip.AddrPort
+	// Remote is the verified outer address of the other end. While it is the zero
+	// value, all packets of the tunnel are dropped.
+	Remote netip.AddrPort
+	// MTU is the largest inner packet in bytes: the underlay's MTU less the
+	// overhead (36 bytes over IPv4, 56 over IPv6).
+	MTU uint16
+}
+
+// Proxy is the interface of one proxy's pod on a gateway node. It selects, with
+// the inner destination, the tunnel of what the proxy sends.
+type Proxy struct {
+	// Interface is the index of the host's end.
+	Interface int
+	// PeerMAC is the hardware address of the pod's end.
+	PeerMAC net.HardwareAddr
+	// Addresses are the proxy's public and alternate addresses, the only inner
+	// sources that it may use: at most one of each family.
+	Addresses []netip.Addr
+}
+
+// Service lets one endpoint be reached through one tunnel. On a gateway it joins a
+// proxy's interface to the tunnel; on a tenant's node it names the proxy's
+// addresses from which requests may come.
+type Service struct {
+	Tunnel uint32
+	// Endpoint is the inner address and port of a tenant's pod.
+	Endpoint netip.AddrPort
+	// Protocol is the inner protocol's number: 6 for TCP, 17 for UDP. ICMP of
+	// the endpoint's address crosses without a service of its own.
+	Protocol uint8
+	// Interface is the index of the proxy's host end. Gateway only. Several
+	// services may differ in nothing else: pods of one proxy on one node.
+	Interface int
+	// Sources are the public and alternate addresses of the proxy. Client only:
+	// at most one of each family.
+	Sources []netip.Addr
+}
+
+// Counters are the packets and bytes (of inner packets) of one tunnel since its
+// creation.
+type Counters struct {
+	ReceivedPackets, ReceivedBytes uint64
+	SentPackets, SentBytes         uint64
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package proxies says which proxies run on this node, and by which interfaces.
+// It has two sources: what the CNI plugin attached, and a static description for
+// hosts without Kubernetes and for tests. It makes no interface and programs
+// nothing.
+package proxies
+
+import (
+	"context"
+	"net"
+	"net/netip"
+)
+
+// Kind is the kind of the object that a proxy runs for.
+type Kind string
+
+// The two kinds of objects that have proxies.
+const (
+	LoadBalancer Kind = "LoadBalancer"
+	GWProxy      Kind = "GWProxy"
+)
+
+// Interface is the second interface of one proxy's pod.
+type Interface struct {
+	// Kind, Namespace and Owner name the object that the proxy runs for.
+	Kind      Kind   `json:"kind"`
+	Namespace string `json:"namespace"`
+	Owner     string `json:"owner"`
+	// Pod is the pod's name, the key in status.proxy-if-info.
+	Pod string `json:"pod"`
+	// Index and Name are those of the host's end.
+	Index int    `json:"index"`
+	Name  string `json:"name"`
+	// PeerMAC is the hardware address of the pod's end.
+	PeerMAC net.HardwareAddr `json:"peerMAC"`
+	// Addresses are the public and alternate addresses of the pod's end.
+	Addresses []netip.Addr `json:"addresses"`
+}
+
+// Source tells of the proxies of this node.
+type Source interface {
+	// List returns the proxies that run now, by namespace and pod.
+	List() []Interface
+	// Run follows changes until the context ends, and calls changed after each; the
+	// first call comes when List is complete.
+	Run(ctx context.Context, changed func()) error
+}
