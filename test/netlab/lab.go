@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package netlab
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Lab is a set of namespaces that are made and removed together.
+type Lab struct {
+	prefix string
+
+	mu         sync.Mutex
+	namespaces []*Namespace
+}
+
+var labs atomic.Int32
+
+// New returns an empty lab. The names of its namespaces begin with the process
+// ID, so that labs of several processes do not meet.
+func New() *Lab {
+	return &Lab{prefix: fmt.Sprintf("lab%d-%d-", os.Getpid(), labs.Add(1))}
+}
+
+// Test returns a lab that is closed when the test ends. A test that may not make
+// namespaces is skipped, or fails where EPIC_NO_SKIP=1 says that nothing may be.
+func Test(t testing.TB) *Lab {
+	t.Helper()
+	Require(t)
+	lab := New()
+	t.Cleanup(func() {
+		if err := lab.Close(); err != nil {
+			t.Errorf("remove the lab: %v", err)
+		}
+	})
+	return lab
+}
+
+// Require skips a test that may not make namespaces and load programs, or fails
+// it where EPIC_NO_SKIP=1 says that nothing may be skipped.
+func Require(t testing.TB) {
+	t.Helper()
+	err := Possible()
+	switch {
+	case err == nil:
+	case os.Getenv("EPIC_NO_SKIP") == "1":
+		t.Fatalf("network namespaces: %v", err)
+	default:
+		t.Skipf("network namespaces: %v", err)
+	}
+}
+
+// Possible says why this process can't make namespaces; nil if it can.
+func Possible() error {
+	if os.Geteuid() != 0 {
+		return errors.New("this needs root; run it with sudo")
+	}
+	if err := os.MkdirAll(runDir, 0o755); err != nil {
+		return err
+	}
+	probe, err := newNamespace(fmt.Sprintf("lab%d-probe%d", os.Getpid(), labs.Add(1)))
+	if err != nil {
+		return err
+	}
+	return probe.remove()
+}
+
+// Namespace makes a namespace whose loopback interface is up.
+func (l *Lab) Namespace(name string) (*Namespace, error) {
+	if strings.Contains(name, "/") {
+		return nil, fmt.Errorf("namespace %q: a name has no slash", name)
+	}
+	n, err := newNamespace(l.prefix + name)
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.namespaces = append(l.namespaces, n)
+	return n, nil
+}
+
+// Close removes all namespaces, and with them their interfaces, routes, rules and
+// programs. Processes in them have to be gone.
+func (l *Lab) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var errs []error
+	for _, n := range l.namespaces {
+		errs = append(errs, n.remove())
+	}
+	l.namespaces = nil
+	return errors.Join(errs...)
+}
+
+// runDir is where "ip netns" and nsenter look for namespaces by name.
+const runDir = "/run/netns"
+
+func bind(name string) (string, error) {
+	path := runDir + "/" + name
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDONLY, 0o444)
+	if err != nil {
+		return "", err
+	}
+	if err := file.Close(); err != nil {
+		return "", err
+	}
+	self := fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid())
+	if err := unix.Mount(self, path, "none", unix.MS_BIND, ""); err != nil {
+		return "", errors.Join(fmt.Errorf("mount %s: %w", path, err), os.Remove(path))
+	}
+	return path, nil
+}
