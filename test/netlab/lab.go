@@ -63,7 +63,7 @@ func Possible() error {
 	if os.Geteuid() != 0 {
 		return errors.New("this needs root; run it with sudo")
 	}
-	if err := os.MkdirAll(runDir, 0o755); err != nil {
+	if err := os.MkdirAll(runDir, 0o755); err != nil { //nolint:gosec // as "ip netns" makes it
 		return err
 	}
 	probe, err := newNamespace(fmt.Sprintf("lab%d-probe%d", os.Getpid(), labs.Add(1)))
@@ -106,7 +106,7 @@ const runDir = "/run/netns"
 
 func bind(name string) (string, error) {
 	path := runDir + "/" + name
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDONLY, 0o444)
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDONLY, 0o444) //nolint:gosec // as "ip netns" makes it
 	if err != nil {
 		return "", err
 	}

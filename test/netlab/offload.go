@@ -51,8 +51,9 @@ func setOffload(fd int, name string, offload Offload, on bool) error {
 		_    [16]byte
 	}
 	copy(request.name[:unix.IFNAMSIZ-1], name)
-	request.data = unsafe.Pointer(&value)
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request)))
+	request.data = unsafe.Pointer(&value) //nolint:gosec // the ioctl takes a pointer
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL,
+		uintptr(unsafe.Pointer(&request))) //nolint:gosec // the ioctl takes a pointer
 	if errno != 0 {
 		return errno
 	}
