@@ -42,6 +42,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&GWRoute{}, &GWRouteList{},
 		&GWEndpointSlice{}, &GWEndpointSliceList{},
 		&ClaimAudit{},
+		&TunnelKeys{},
 	)
 	return nil
 }

@@ -67,6 +67,33 @@ type EPICStatus struct {
 
 	// What the controller found out about the installation, one entry a type.
 	Conditions []metav1.Condition
+
+	// What each gateway node said of itself last, by the node's address. Each
+	// node writes its own entry, about once a minute; one that stays away keeps
+	// its entry, and heartbeat-time says since when.
+	Nodes map[string]EPICNodeStatus
+}
+
+// EPICNodeStatus is what a gateway node says of itself.
+type EPICNodeStatus struct {
+	// The name of the node: that of its Node object, or of the host.
+	Name string
+
+	// The version of the node's program.
+	Version string
+
+	// When the node wrote its entry last, by the server's clock. A node writes
+	// its own time here; the server puts its own in place of any that is new.
+	HeartbeatTime metav1.Time
+
+	// How many tunnels end on the node.
+	Tunnels int32
+
+	// How many of those have a far end that answers.
+	TunnelsUp int32
+
+	// What the node found out about itself, one entry a type.
+	Conditions []metav1.Condition
 }
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object

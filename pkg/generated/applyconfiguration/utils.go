@@ -46,6 +46,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &epicv1.EPICEndpointMapApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("EPICNodeBase"):
 		return &epicv1.EPICNodeBaseApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("EPICNodeStatus"):
+		return &epicv1.EPICNodeStatusApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("EPICSpec"):
 		return &epicv1.EPICSpecApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("EPICStatus"):

@@ -35,6 +35,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1.EPICEndpointMap{}.OpenAPIModelName():               schema_pkg_apis_epic_v1_EPICEndpointMap(ref),
 		v1.EPICList{}.OpenAPIModelName():                      schema_pkg_apis_epic_v1_EPICList(ref),
 		v1.EPICNodeBase{}.OpenAPIModelName():                  schema_pkg_apis_epic_v1_EPICNodeBase(ref),
+		v1.EPICNodeStatus{}.OpenAPIModelName():                schema_pkg_apis_epic_v1_EPICNodeStatus(ref),
 		v1.EPICSpec{}.OpenAPIModelName():                      schema_pkg_apis_epic_v1_EPICSpec(ref),
 		v1.EPICStatus{}.OpenAPIModelName():                    schema_pkg_apis_epic_v1_EPICStatus(ref),
 		v1.EndpointPort{}.OpenAPIModelName():                  schema_pkg_apis_epic_v1_EndpointPort(ref),
@@ -78,6 +79,9 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1.ServicePrefixStatus{}.OpenAPIModelName():           schema_pkg_apis_epic_v1_ServicePrefixStatus(ref),
 		v1.TCPRouteSpec{}.OpenAPIModelName():                  schema_pkg_apis_epic_v1_TCPRouteSpec(ref),
 		v1.TunnelEndpoint{}.OpenAPIModelName():                schema_pkg_apis_epic_v1_TunnelEndpoint(ref),
+		v1.TunnelKey{}.OpenAPIModelName():                     schema_pkg_apis_epic_v1_TunnelKey(ref),
+		v1.TunnelKeySet{}.OpenAPIModelName():                  schema_pkg_apis_epic_v1_TunnelKeySet(ref),
+		v1.TunnelKeys{}.OpenAPIModelName():                    schema_pkg_apis_epic_v1_TunnelKeys(ref),
 		discoveryv1.Endpoint{}.OpenAPIModelName():             schema_k8sio_api_discovery_v1_Endpoint(ref),
 		discoveryv1.EndpointConditions{}.OpenAPIModelName():   schema_k8sio_api_discovery_v1_EndpointConditions(ref),
 		discoveryv1.EndpointHints{}.OpenAPIModelName():        schema_k8sio_api_discovery_v1_EndpointHints(ref),
@@ -832,6 +836,76 @@ func schema_pkg_apis_epic_v1_EPICNodeBase(ref common.ReferenceCallback) common.O
 	}
 }
 
+func schema_pkg_apis_epic_v1_EPICNodeStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "EPICNodeStatus is what a gateway node says of itself.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The name of the node: that of its Node object, or of the host.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"version": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The version of the node's program.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"heartbeat-time": {
+						SchemaProps: spec.SchemaProps{
+							Description: "When the node wrote its entry last, by the server's clock. A node writes its own time here; the server puts its own in place of any that is new.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"tunnels": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How many tunnels end on the node.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"tunnels-up": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How many of those have a far end that answers.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "What the node found out about itself, one entry a type.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(metav1.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			metav1.Condition{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName()},
+	}
+}
+
 func schema_pkg_apis_epic_v1_EPICSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -932,11 +1006,25 @@ func schema_pkg_apis_epic_v1_EPICStatus(ref common.ReferenceCallback) common.Ope
 							},
 						},
 					},
+					"nodes": {
+						SchemaProps: spec.SchemaProps{
+							Description: "What each gateway node said of itself last, by the node's address. Each node writes its own entry, about once a minute; one that stays away keeps its entry, and heartbeat-time says since when.",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1.EPICNodeStatus{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
 				},
 			},
 		},
 		Dependencies: []string{
-			metav1.Condition{}.OpenAPIModelName()},
+			v1.EPICNodeStatus{}.OpenAPIModelName(), metav1.Condition{}.OpenAPIModelName()},
 	}
 }
 
@@ -3273,6 +3361,150 @@ func schema_pkg_apis_epic_v1_TunnelEndpoint(ref common.ReferenceCallback) common
 		},
 		Dependencies: []string{
 			v1.EndpointPort{}.OpenAPIModelName(), v1.GUETunnelEndpoint{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_epic_v1_TunnelKey(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TunnelKey is one key of a tunnel.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"id": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Which of the server's master keys this key was made from, from 1 to 255. Control messages carry it, so that the other end knows which key to use.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"key": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The key: 32 bytes, in base64.",
+							Type:        []string{"string"},
+							Format:      "byte",
+						},
+					},
+				},
+				Required: []string{"id", "key"},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_epic_v1_TunnelKeySet(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TunnelKeySet is one tunnel and its keys.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"tunnel-id": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The ID of the tunnel, from 1 to 2147483647.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"tenant-node": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The address of the tenant's node at the tunnel's far end.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"epic-node": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The address of the gateway node at the tunnel's near end.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"keys": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "The keys that are valid now. An end sends with the first and accepts all of them, so that keys can be replaced while tunnels are in use.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1.TunnelKey{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"tunnel-id", "tenant-node", "epic-node", "keys"},
+			},
+		},
+		Dependencies: []string{
+			v1.TunnelKey{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_epic_v1_TunnelKeys(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TunnelKeys is the answer to a read of the subresource tunnelkeys of a load balancer or a gateway proxy: the keys by which the two ends of each of its tunnels know each other. It is worked out on demand and stored nowhere. A node gets the keys of the tunnels that end on it, and no others.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard object metadata: the name, the namespace and the uid of the object that was asked, and its resourceVersion then.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"tunnels": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"tunnel-id",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "The tunnels whose keys the reader may have, in the order of their IDs. Empty when there are none.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1.TunnelKeySet{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1.TunnelKeySet{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
 	}
 }
 

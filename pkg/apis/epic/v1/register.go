@@ -46,6 +46,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&GWRoute{}, &GWRouteList{},
 		&GWEndpointSlice{}, &GWEndpointSliceList{},
 		&ClaimAudit{},
+		&TunnelKeys{},
 	)
 	metav1.AddToGroupVersion(scheme, SchemeGroupVersion)
 	return nil

@@ -97,6 +97,42 @@ type EPICStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty" protobuf:"bytes,4,opt,name=conditions"`
+
+	// What each gateway node said of itself last, by the node's address. Each
+	// node writes its own entry, about once a minute; one that stays away keeps
+	// its entry, and heartbeat-time says since when.
+	// +optional
+	Nodes map[string]EPICNodeStatus `json:"nodes,omitempty" protobuf:"bytes,5,rep,name=nodes"`
+}
+
+// EPICNodeStatus is what a gateway node says of itself.
+type EPICNodeStatus struct {
+	// The name of the node: that of its Node object, or of the host.
+	// +optional
+	Name string `json:"name,omitempty" protobuf:"bytes,1,opt,name=name"`
+
+	// The version of the node's program.
+	// +optional
+	Version string `json:"version,omitempty" protobuf:"bytes,2,opt,name=version"`
+
+	// When the node wrote its entry last, by the server's clock. A node writes
+	// its own time here; the server puts its own in place of any that is new.
+	// +optional
+	HeartbeatTime metav1.Time `json:"heartbeat-time,omitempty" protobuf:"bytes,3,opt,name=heartbeatTime"`
+
+	// How many tunnels end on the node.
+	// +optional
+	Tunnels int32 `json:"tunnels,omitempty" protobuf:"varint,4,opt,name=tunnels"`
+
+	// How many of those have a far end that answers.
+	// +optional
+	TunnelsUp int32 `json:"tunnels-up,omitempty" protobuf:"varint,5,opt,name=tunnelsUp"`
+
+	// What the node found out about itself, one entry a type.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty" protobuf:"bytes,6,rep,name=conditions"`
 }
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object

@@ -5,6 +5,7 @@ package v1
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // +genclient
+// +genclient:method=GetTunnelKeys,verb=get,subresource=tunnelkeys,result=github.com/acnodal/epic/pkg/apis/epic/v1.TunnelKeys
 // +resourceName=gwproxies
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 

@@ -78,6 +78,11 @@ func (in EPICNodeBase) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in EPICNodeStatus) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.EPICNodeStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in EPICSpec) OpenAPIModelName() string {
 	return "com.github.acnodal.epic.pkg.apis.epic.v1.EPICSpec"
 }
@@ -295,4 +300,19 @@ func (in TCPRouteSpec) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in TunnelEndpoint) OpenAPIModelName() string {
 	return "com.github.acnodal.epic.pkg.apis.epic.v1.TunnelEndpoint"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in TunnelKey) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.TunnelKey"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in TunnelKeySet) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.TunnelKeySet"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in TunnelKeys) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.TunnelKeys"
 }

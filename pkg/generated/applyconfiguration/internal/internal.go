@@ -193,6 +193,32 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: atomic
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.EPICNodeStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: heartbeat-time
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: name
+      type:
+        scalar: string
+    - name: tunnels
+      type:
+        scalar: numeric
+    - name: tunnels-up
+      type:
+        scalar: numeric
+    - name: version
+      type:
+        scalar: string
 - name: com.github.acnodal.epic.pkg.apis.epic.v1.EPICSpec
   map:
     fields:
@@ -230,6 +256,11 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: current-tunnel-id
       type:
         scalar: numeric
+    - name: nodes
+      type:
+        map:
+          elementType:
+            namedType: com.github.acnodal.epic.pkg.apis.epic.v1.EPICNodeStatus
     - name: observedGeneration
       type:
         scalar: numeric

@@ -26,6 +26,10 @@ type EPICStatusApplyConfiguration struct {
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 	// What the controller found out about the installation, one entry a type.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
+	// What each gateway node said of itself last, by the node's address. Each
+	// node writes its own entry, about once a minute; one that stays away keeps
+	// its entry, and heartbeat-time says since when.
+	Nodes map[string]EPICNodeStatusApplyConfiguration `json:"nodes,omitempty"`
 }
 
 // EPICStatusApplyConfiguration constructs a declarative configuration of the EPICStatus type for use with
@@ -67,6 +71,20 @@ func (b *EPICStatusApplyConfiguration) WithConditions(values ...*metav1.Conditio
 			panic("nil value passed to WithConditions")
 		}
 		b.Conditions = append(b.Conditions, *values[i])
+	}
+	return b
+}
+
+// WithNodes puts the entries into the Nodes field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, the entries provided by each call will be put on the Nodes field,
+// overwriting an existing map entries in Nodes field with the same key.
+func (b *EPICStatusApplyConfiguration) WithNodes(entries map[string]EPICNodeStatusApplyConfiguration) *EPICStatusApplyConfiguration {
+	if b.Nodes == nil && len(entries) > 0 {
+		b.Nodes = make(map[string]EPICNodeStatusApplyConfiguration, len(entries))
+	}
+	for k, v := range entries {
+		b.Nodes[k] = v
 	}
 	return b
 }

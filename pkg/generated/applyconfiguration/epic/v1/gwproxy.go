@@ -82,6 +82,12 @@ func ExtractGWProxyStatus(gWProxy *epicv1.GWProxy, fieldManager string) (*GWProx
 	return ExtractGWProxyFrom(gWProxy, fieldManager, "status")
 }
 
+// ExtractGWProxyTunnelkeys extracts the applied configuration owned by fieldManager from
+// gWProxy for the tunnelkeys subresource.
+func ExtractGWProxyTunnelkeys(gWProxy *epicv1.GWProxy, fieldManager string) (*GWProxyApplyConfiguration, error) {
+	return ExtractGWProxyFrom(gWProxy, fieldManager, "tunnelkeys")
+}
+
 func (b GWProxyApplyConfiguration) IsApplyConfiguration() {}
 
 // WithKind sets the Kind field in the declarative configuration to the given value

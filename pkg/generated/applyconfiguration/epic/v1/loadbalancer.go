@@ -81,6 +81,12 @@ func ExtractLoadBalancerStatus(loadBalancer *epicv1.LoadBalancer, fieldManager s
 	return ExtractLoadBalancerFrom(loadBalancer, fieldManager, "status")
 }
 
+// ExtractLoadBalancerTunnelkeys extracts the applied configuration owned by fieldManager from
+// loadBalancer for the tunnelkeys subresource.
+func ExtractLoadBalancerTunnelkeys(loadBalancer *epicv1.LoadBalancer, fieldManager string) (*LoadBalancerApplyConfiguration, error) {
+	return ExtractLoadBalancerFrom(loadBalancer, fieldManager, "tunnelkeys")
+}
+
 func (b LoadBalancerApplyConfiguration) IsApplyConfiguration() {}
 
 // WithKind sets the Kind field in the declarative configuration to the given value

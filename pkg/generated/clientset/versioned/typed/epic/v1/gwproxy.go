@@ -37,6 +37,8 @@ type GWProxyInterface interface {
 	Apply(ctx context.Context, gWProxy *applyconfigurationepicv1.GWProxyApplyConfiguration, opts metav1.ApplyOptions) (result *epicv1.GWProxy, err error)
 	// Add a +genclient:noStatus comment above the type to avoid generating ApplyStatus().
 	ApplyStatus(ctx context.Context, gWProxy *applyconfigurationepicv1.GWProxyApplyConfiguration, opts metav1.ApplyOptions) (result *epicv1.GWProxy, err error)
+	GetTunnelKeys(ctx context.Context, gWProxyName string, options metav1.GetOptions) (*epicv1.TunnelKeys, error)
+
 	GWProxyExpansion
 }
 
@@ -58,4 +60,19 @@ func newGWProxies(c *EpicV1Client, namespace string) *gWProxies {
 			gentype.PrefersProtobuf[*epicv1.GWProxy](),
 		),
 	}
+}
+
+// GetTunnelKeys takes name of the gWProxy, and returns the corresponding epicv1.TunnelKeys object, and an error if there is any.
+func (c *gWProxies) GetTunnelKeys(ctx context.Context, gWProxyName string, options metav1.GetOptions) (result *epicv1.TunnelKeys, err error) {
+	result = &epicv1.TunnelKeys{}
+	err = c.GetClient().Get().
+		UseProtobufAsDefault().
+		Namespace(c.GetNamespace()).
+		Resource("gwproxies").
+		Name(gWProxyName).
+		SubResource("tunnelkeys").
+		VersionedParams(&options, scheme.ParameterCodec).
+		Do(ctx).
+		Into(result)
+	return
 }

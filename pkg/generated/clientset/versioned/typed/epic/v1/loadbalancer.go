@@ -37,6 +37,8 @@ type LoadBalancerInterface interface {
 	Apply(ctx context.Context, loadBalancer *applyconfigurationepicv1.LoadBalancerApplyConfiguration, opts metav1.ApplyOptions) (result *epicv1.LoadBalancer, err error)
 	// Add a +genclient:noStatus comment above the type to avoid generating ApplyStatus().
 	ApplyStatus(ctx context.Context, loadBalancer *applyconfigurationepicv1.LoadBalancerApplyConfiguration, opts metav1.ApplyOptions) (result *epicv1.LoadBalancer, err error)
+	GetTunnelKeys(ctx context.Context, loadBalancerName string, options metav1.GetOptions) (*epicv1.TunnelKeys, error)
+
 	LoadBalancerExpansion
 }
 
@@ -58,4 +60,19 @@ func newLoadBalancers(c *EpicV1Client, namespace string) *loadBalancers {
 			gentype.PrefersProtobuf[*epicv1.LoadBalancer](),
 		),
 	}
+}
+
+// GetTunnelKeys takes name of the loadBalancer, and returns the corresponding epicv1.TunnelKeys object, and an error if there is any.
+func (c *loadBalancers) GetTunnelKeys(ctx context.Context, loadBalancerName string, options metav1.GetOptions) (result *epicv1.TunnelKeys, err error) {
+	result = &epicv1.TunnelKeys{}
+	err = c.GetClient().Get().
+		UseProtobufAsDefault().
+		Namespace(c.GetNamespace()).
+		Resource("loadbalancers").
+		Name(loadBalancerName).
+		SubResource("tunnelkeys").
+		VersionedParams(&options, scheme.ParameterCodec).
+		Do(ctx).
+		Into(result)
+	return
 }

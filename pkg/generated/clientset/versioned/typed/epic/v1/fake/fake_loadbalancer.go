@@ -5,10 +5,14 @@
 package fake
 
 import (
+	context "context"
+
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	epicv1 "github.com/acnodal/epic/pkg/generated/applyconfiguration/epic/v1"
 	typedepicv1 "github.com/acnodal/epic/pkg/generated/clientset/versioned/typed/epic/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gentype "k8s.io/client-go/gentype"
+	testing "k8s.io/client-go/testing"
 )
 
 // fakeLoadBalancers implements LoadBalancerInterface
@@ -34,4 +38,16 @@ func newFakeLoadBalancers(fake *FakeEpicV1, namespace string) typedepicv1.LoadBa
 		),
 		fake,
 	}
+}
+
+// GetTunnelKeys takes name of the loadBalancer, and returns the corresponding tunnelKeys object, and an error if there is any.
+func (c *fakeLoadBalancers) GetTunnelKeys(ctx context.Context, loadBalancerName string, options metav1.GetOptions) (result *v1.TunnelKeys, err error) {
+	emptyResult := &v1.TunnelKeys{}
+	obj, err := c.Fake.
+		Invokes(testing.NewGetSubresourceActionWithOptions(c.Resource(), c.Namespace(), "tunnelkeys", loadBalancerName, options), emptyResult)
+
+	if obj == nil {
+		return emptyResult, err
+	}
+	return obj.(*v1.TunnelKeys), err
 }
