@@ -13,7 +13,7 @@ GO_SOURCES = $$(git ls-files --cached --others --exclude-standard '*.go' | grep 
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build the server, epicctl and kubectl into bin/
@@ -29,6 +29,7 @@ run: build ## Serve the API alone, with samples, until Ctrl-C; data stays in .ep
 .PHONY: test
 test: build ## Run all tests
 	@hack/test.sh ./...
+	@go test -C hack/tools/image ./...
 
 .PHONY: bench
 bench: build ## Run the benchmarks
@@ -42,6 +43,14 @@ images: ## Build the container images into bin/images
 .PHONY: e2e
 e2e: build ## Test EPIC in a real cluster of its own (Linux, root)
 	test/e2e/run.sh
+
+.PHONY: cluster
+cluster: build images ## Start a Kubernetes cluster with EPIC in it (Linux, root)
+	@hack/cluster-epic.sh
+
+.PHONY: cluster-down
+cluster-down: ## End that cluster
+	@hack/cluster.sh down
 
 .PHONY: generate
 generate: ## Generate code from the types in pkg/apis

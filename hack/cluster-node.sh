@@ -7,7 +7,7 @@
 set -euo pipefail
 dir=$RUN/$NODE
 
-hierarchies=$(awk '$3 == "cgroup" && $2 ~ "^/sys/fs/cgroup/" { print $2, $4 }' /proc/mounts)
+hierarchies=$(awk '$3 == "cgroup" && $2 ~ "^/sys/fs/cgroup/" { print $2 }' /proc/mounts)
 mount --make-rprivate /
 # containerd and the kubelet hand mounts on to pods.
 mount --make-rshared /
@@ -17,7 +17,7 @@ hostname "$NODE"
 # hierarchies. The kubelet's groups are below one of the node's own.
 mount -t sysfs sysfs /sys
 mount -t tmpfs -o mode=755 tmpfs /sys/fs/cgroup
-while read -r path options; do
+while read -r path; do
 	mkdir -p "$path"
 	case ${path##*/} in
 	systemd) mount -t cgroup -o none,name=systemd cgroup "$path" ;;

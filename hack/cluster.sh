@@ -6,8 +6,10 @@
 # it needs no Docker and no registry, but root on Linux.
 #
 #   hack/cluster.sh check          say what this machine lacks, if anything
+#   hack/cluster.sh packages       list what it needs of Debian
 #   hack/cluster.sh build          build everything (the first time minutes, then seconds)
 #   hack/cluster.sh up [NODES]     build, start the cluster (two nodes), print its KUBECONFIG
+#   hack/cluster.sh kubeconfig     print where that is
 #   hack/cluster.sh load TAR...    bring container images to every node
 #   hack/cluster.sh exec NODE CMD  run a command in a node's namespaces
 #   hack/cluster.sh restart NAME   stop and start a part of the control plane, e.g. apiserver
@@ -29,7 +31,8 @@ bridge=epic0
 export EPIC_NET=10.90.0 EPIC_PODS=10.91.0.0/16 EPIC_SERVICES=10.92.0.0/16 EPIC_DNS=10.92.0.10
 api=$EPIC_NET.1:6443
 
-packages='gcc libseccomp-dev pkg-config nftables conntrack iproute2 openssl procps'
+# libc6-dev is only recommended by gcc, and runc needs its headers.
+packages='gcc libc6-dev libseccomp-dev pkg-config nftables conntrack iproute2 openssl procps'
 
 check() {
 	local missing=()
@@ -134,8 +137,10 @@ await() {
 	done
 }
 
-# certificate NAME SUBJECT USAGE [SANS] is signed by the authority $ca.
+# certificate AUTHORITY NAME SUBJECT USAGE [SANS]
 certificate() {
+	local ca=$1
+	shift
 	openssl ecparam -name prime256v1 -genkey -noout -out "$1.key"
 	openssl req -new -key "$1.key" -subj "$2" -out "$1.csr"
 	printf 'extendedKeyUsage=%s\n%s\n' "$3" "${4:+subjectAltName=$4}" >"$1.ext"
@@ -151,24 +156,23 @@ pki() {
 	cd "$run/pki"
 	authority ca
 	authority front-proxy-ca
-	ca=ca certificate apiserver /CN=kube-apiserver serverAuth \
+	certificate ca apiserver /CN=kube-apiserver serverAuth \
 		"IP:$EPIC_NET.1,IP:${EPIC_SERVICES%.*}.1,DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc"
-	ca=ca certificate kubelet-client /O=system:masters/CN=kube-apiserver-kubelet-client clientAuth
-	ca=front-proxy-ca certificate front-proxy-client /CN=front-proxy-client clientAuth
+	certificate ca kubelet-client /O=system:masters/CN=kube-apiserver-kubelet-client clientAuth
+	certificate front-proxy-ca front-proxy-client /CN=front-proxy-client clientAuth
 	openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out sa.key
 	openssl pkey -in sa.key -pubout -out sa.pub
-	ca=ca certificate admin /O=system:masters/CN=admin clientAuth
-	ca=ca certificate controllers /CN=system:kube-controller-manager clientAuth
-	ca=ca certificate scheduler /CN=system:kube-scheduler clientAuth
-	ca=ca certificate proxy /CN=system:kube-proxy clientAuth
+	certificate ca admin /O=system:masters/CN=admin clientAuth
+	certificate ca controllers /CN=system:kube-controller-manager clientAuth
+	certificate ca scheduler /CN=system:kube-scheduler clientAuth
+	certificate ca proxy /CN=system:kube-proxy clientAuth
 	local i
 	for ((i = 1; i <= nodes; i++)); do
-		ca=ca certificate "node$i" "/O=system:nodes/CN=system:node:node$i" clientAuth
+		certificate ca "node$i" "/O=system:nodes/CN=system:node:node$i" clientAuth
 	done
 }
 
 kubeconfig() {
-	local data
 	data() { base64 -w0 <"$run/pki/$1"; }
 	cat >"$run/$1.kubeconfig" <<YAML
 apiVersion: v1
@@ -306,8 +310,10 @@ down() {
 }
 
 command=${1:-}
-(($#)) && shift
+(($# == 0)) || shift
 case $command in
+packages) echo "$packages" ;;
+kubeconfig) echo "$run/admin.kubeconfig" ;;
 check | build | up | load | down) "$command" "$@" ;;
 exec) in_node "$@" ;;
 restart)
