@@ -43,7 +43,8 @@ func newNamespace(name string) (*Namespace, error) {
 	}
 	n.Handle, err = netlink.NewHandleAt(n.handle)
 	if err == nil {
-		err = n.Up("lo")
+		// Nobody else is there: addresses are usable at once.
+		err = errors.Join(n.Up("lo"), n.Sysctl("ipv6.conf.default.accept_dad", "0"))
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("namespace %s: %w", name, err), n.remove())

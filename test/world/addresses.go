@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package world
+
+// The addresses of the world. The public ones are those of artifacts/samples.
+const (
+	// GatewayAddress and GatewayAddress6 are the EPIC node's.
+	GatewayAddress  = "192.0.2.40"
+	GatewayAddress6 = "2001:db8:2::40"
+	// NodeAddress and NodeAddress6 are those of each tenant's node, behind NAT.
+	NodeAddress  = "192.168.1.16"
+	NodeAddress6 = "fd00:1::16"
+	// PodAddress and PodAddress6 are those of each tenant's pod.
+	PodAddress  = "10.244.0.5"
+	PodAddress6 = "fd00:244::5"
+	// PublicPrefix and PublicPrefix6 are the proxies' addresses.
+	PublicPrefix  = "192.168.77.0/24"
+	PublicPrefix6 = "2001:db8:77::/64"
+	// Bridge is the bridge of the proxies on the EPIC node.
+	Bridge = "multus0"
+
+	// The router's ends of its links.
+	routerToGateway  = "192.0.2.1"
+	routerToGateway6 = "2001:db8:2::1"
+	visitorAddress   = "203.0.113.9"
+	visitorAddress6  = "2001:db8:3::9"
+	routerToVisitor  = "203.0.113.1"
+	routerToVisitor6 = "2001:db8:3::1"
+	// The bridge's own addresses, the proxies' way out.
+	bridgeAddress  = "192.168.77.1"
+	bridgeAddress6 = "2001:db8:77::1"
+)
