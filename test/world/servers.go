@@ -79,9 +79,17 @@ func relay(ctx context.Context, inside net.Conn, address string) {
 	go func() {
 		defer close(done)
 		_, _ = io.Copy(outside, inside)
-		_ = outside.(*net.TCPConn).CloseWrite() //nolint:forcetypeassert // dialed so
+		closeWrite(outside)
 	}()
 	_, _ = io.Copy(inside, outside)
-	_ = inside.(*net.TCPConn).CloseWrite() //nolint:forcetypeassert // accepted so
+	closeWrite(inside)
 	<-done
+}
+
+// closeWrite tells the other side that no more comes. If it is gone, it need not
+// be told.
+func closeWrite(conn net.Conn) {
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+	}
 }
