@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tunnelkey
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	// MinID and MaxID bound a master key's ID, which control messages carry in
+	// one byte. 0 is no ID.
+	MinID, MaxID int32 = 1, 255
+	// MaxMasters is how many master keys may be valid at a time. Two are enough
+	// to replace one; more only make readers try more.
+	MaxMasters = 4
+	// MinMasterSize is the least number of bytes of a master key: as many as
+	// SHA-256 has, so that a master key is no weaker than what is made of it.
+	MinMasterSize = 32
+	// maxMasterSize bounds a line. More bytes do not make a stronger key.
+	maxMasterSize = 256
+	// maxFileSize is far more than a valid file has.
+	maxFileSize = 64 << 10
+)
+
+// Masters are the master keys that are valid now, in the order in which readers
+// should prefer them. They can't be changed once they are made.
+type Masters struct {
+	keys []master
+}
+
+type master struct {
+	id     int32
+	secret []byte
+}
+
+// Parse reads master keys from the text of a file:
+//
+//	# comment
+//	2 BASE64
+//	1 BASE64
+//
+// Each line has the ID of a key, from 1 to 255, and at least 32 random bytes in
+// standard base64. Tunnels' ends send with a key made from the first and accept
+// those made from any. Errors name the line and the rule and never what a key
+// may be.
+func Parse(text []byte) (*Masters, error) {
+	if len(text) > maxFileSize {
+		return nil, fmt.Errorf("it has %d bytes, and master keys need no more than %d: is it another file?", len(text), maxFileSize)
+	}
+	if !utf8.Valid(text) {
+		return nil, errors.New("it is no text: write a line \"ID BASE64\" for each key")
+	}
+	m := &Masters{}
+	lines := map[int32]int{}
+	number := 0
+	for line := range strings.Lines(string(text)) {
+		number++
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		key, err := parseLine(line)
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", number, err)
+		}
+		if before, taken := lines[key.id]; taken {
+			return nil, fmt.Errorf("line %d: the ID %d is that of line %d too: give each key an ID of its own, or the two ends of a tunnel can't tell them apart", number, key.id, before)
+		}
+		for _, other := range m.keys {
+			if subtle.ConstantTimeCompare(other.secret, key.secret) == 1 {
+				return nil, fmt.Errorf("line %d: the key is that of line %d too: a new ID needs a new key", number, lines[other.id])
+			}
+		}
+		lines[key.id] = number
+		m.keys = append(m.keys, key)
+	}
+	switch {
+	case len(m.keys) == 0:
+		return nil, errors.New("it has no key: write a line \"ID BASE64\" with at least 32 random bytes in base64, such as \"1 $(openssl rand -base64 32)\" makes")
+	case len(m.keys) > MaxMasters:
+		return nil, fmt.Errorf("it has %d keys, and at most %d may be valid at a time: remove those that no node uses any more", len(m.keys), MaxMasters)
+	}
+	return m, nil
+}
+
+func parseLine(line string) (master, error) {
+	fields := strings.Fields(line)
+	if len(fields) != 2 {
+		return master{}, fmt.Errorf("has %d words: write \"ID BASE64\"", len(fields))
+	}
+	// A key in the place of the ID must not get into a log.
+	id, err := strconv.ParseUint(fields[0], 10, 8)
+	if err != nil || id == 0 || strconv.FormatUint(id, 10) != fields[0] {
+		return master{}, fmt.Errorf("the first word must be the key's ID, a number from %d to %d", MinID, MaxID)
+	}
+	secret, err := base64.StdEncoding.Strict().DecodeString(fields[1])
+	if err != nil {
+		return master{}, errors.New("the second word must be the key in standard base64, as \"openssl rand -base64 32\" writes it")
+	}
+	switch {
+	case len(secret) < MinMasterSize:
+		return master{}, fmt.Errorf("the key has %d bytes: it needs at least %d random ones", len(secret), MinMasterSize)
+	case len(secret) > maxMasterSize:
+		return master{}, fmt.Errorf("the key has %d bytes: at most %d are of use", len(secret), maxMasterSize)
+	case bytes.Count(secret, secret[:1]) == len(secret):
+		return master{}, errors.New("the key is one byte over and over: it must be random")
+	}
+	return master{id: int32(id), secret: secret}, nil
+}
+
+// Generate makes the text of a file with one new key, for Parse.
+func Generate() []byte {
+	secret := make([]byte, MinMasterSize)
+	// It never fails: without random numbers the program ends.
+	_, _ = rand.Read(secret) //nolint:errcheck // see above
+	return []byte("1 " + base64.StdEncoding.EncodeToString(secret) + "\n")
+}
+
+// IDs are the IDs of the keys, in their order.
+func (m *Masters) IDs() []int32 {
+	ids := make([]int32, 0, len(m.keys))
+	for _, k := range m.keys {
+		ids = append(ids, k.id)
+	}
+	return ids
+}
+
+// Equal says whether both are the same keys in the same order.
+func (m *Masters) Equal(other *Masters) bool {
+	if m == nil || other == nil {
+		return m == other
+	}
+	return slices.EqualFunc(m.keys, other.keys, func(a, b master) bool {
+		return a.id == b.id && subtle.ConstantTimeCompare(a.secret, b.secret) == 1
+	})
+}
+
+// Format writes the IDs, whatever is asked for, so that no log has the keys.
+func (m *Masters) Format(s fmt.State, _ rune) {
+	fmt.Fprintf(s, "master keys %v", m.IDs()) //nolint:errcheck // as every Formatter
+}
+
+// MarshalText is Format for encoders.
+func (m *Masters) MarshalText() ([]byte, error) { return []byte(fmt.Sprint(m)), nil }
