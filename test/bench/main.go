@@ -1,10 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command bench measures the API server under contention: writers that add
-// tunnels to objects of their own, and so need IDs, beside the same writers with
-// nothing to assign, and beside plain puts into the same etcd. It starts the
-// server that make built, alone, with an embedded etcd that syncs to disk, and
-// prints one table.
+// Command bench measures the API server beside other ways to do the same, both
+// in one run, and prints tables with the ratios:
+//
+//   - alone: writers that need IDs, beside the same writers with nothing to
+//     assign, and beside plain puts into the same etcd;
+//   - ids: the same behind a kube-apiserver, beside writers that take their IDs
+//     from a counter in a custom resource;
+//   - scale: many load balancers, written, read and watched through a
+//     kube-apiserver, beside the same objects as custom resources.
+//
+// It starts what it needs: the server that make built, and a real etcd and
+// kube-apiserver. Every etcd syncs its writes to disk. Figures go to standard
+// output, progress to standard error.
 package main
 
 import (
@@ -14,33 +22,62 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
 
+var parts = []string{"alone", "ids", "scale"}
+
 func main() {
-	binary := flag.String("server", "bin/epic-apiserver", "the API server's binary")
+	epic := flag.String("server", "bin/epic-apiserver", "the API server's binary")
+	kube := flag.String("kube", "", "a folder with etcd and kube-apiserver (default: those of hack/cluster.sh, or else built)")
+	only := flag.String("only", strings.Join(parts, ","), "which parts to run")
+	objects := flag.Int("objects", 100_000, "how many load balancers scale makes, each with two tunnels")
 	length := flag.Duration("length", 2*time.Second, "how long each measurement takes")
-	rounds := flag.Int("rounds", 5, "how often each is repeated, in turn with the others; the median counts")
+	count := flag.Int("rounds", 5, "how often each is repeated, in turn with the others; the median counts")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *binary, *length, *rounds); err != nil && !errors.Is(err, context.Canceled) {
+	if err := run(ctx, *epic, *kube, strings.Split(*only, ","), *objects, rounds{*count, *length}); err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, binary string, length time.Duration, rounds int) error {
-	s, err := startServer(ctx, binary)
-	if err != nil {
-		return err
+func run(ctx context.Context, epic, kube string, only []string, objects int, r rounds) error {
+	for _, part := range only {
+		if !slices.Contains(parts, part) {
+			return fmt.Errorf("-only: there is no part %q; the parts are %s", part, strings.Join(parts, ", "))
+		}
 	}
-	defer s.stop()
-	b, err := newBench(ctx, s)
-	if err != nil {
-		return err
+	if objects < 1 || r.count < 1 || r.length <= 0 {
+		return errors.New("-objects, -rounds and -length must be above 0")
 	}
-	defer b.close()
-	return contention(ctx, b, length, rounds)
+	if _, err := os.Stat(epic); err != nil {
+		return fmt.Errorf("-server: %w; run \"make build\" first", err)
+	}
+	b := binaries{epic: epic}
+	if slices.Contains(only, "ids") || slices.Contains(only, "scale") {
+		var err error
+		if b, err = findBinaries(ctx, kube, epic); err != nil {
+			return err
+		}
+	}
+	for _, part := range only {
+		var err error
+		switch part {
+		case "alone":
+			err = contention(ctx, epic, r)
+		case "ids":
+			err = idsBehindKube(ctx, b, r)
+		case "scale":
+			err = scale(ctx, b, objects, r)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", part, err)
+		}
+	}
+	return nil
 }
