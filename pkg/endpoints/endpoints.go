@@ -5,9 +5,18 @@
 // API objects and writes nothing. Both the controller, which wants tunnels to
 // these nodes, and the node programs, which let packets of these endpoints pass,
 // decide with it, so that they agree.
+//
+// It trusts nothing that it reads. What can't be used is left out and reported
+// as a Problem, never guessed.
 package endpoints
 
-import "net/netip"
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
 
 // Endpoint is one address and port of a tenant's pod that may get requests.
 type Endpoint struct {
@@ -16,6 +25,99 @@ type Endpoint struct {
 	// Protocol is the number of the transport protocol: 6 for TCP, 17 for UDP.
 	Protocol uint8
 	// Node is the address of the tenant's node at which tunnels end; the zero value
-	// when it is not known.
+	// when it is not known, or when the endpoint needs no tunnel.
 	Node netip.Addr
+}
+
+// Nodes are the nodes to which these endpoints need tunnels, each once and in
+// the order of their addresses.
+func Nodes(endpoints []Endpoint) []netip.Addr {
+	var nodes []netip.Addr
+	for _, e := range endpoints {
+		if e.Node.IsValid() {
+			nodes = append(nodes, e.Node)
+		}
+	}
+	slices.SortFunc(nodes, netip.Addr.Compare)
+	return slices.Compact(nodes)
+}
+
+// target is what makes an endpoint that one proxy can have only once.
+type target struct {
+	address  netip.AddrPort
+	protocol uint8
+}
+
+// set collects endpoints, each once.
+type set map[target]netip.Addr
+
+// add takes an endpoint in. A proxy can tell pods apart by their addresses only,
+// so that of several nodes said to have the same one, the lowest wins, and one
+// that is known over one that is not. It returns false when two nodes are known.
+func (s set) add(e Endpoint) bool {
+	key := target{e.Address, e.Protocol}
+	has, ok := s[key]
+	switch {
+	case !ok || !has.IsValid():
+		s[key] = e.Node
+		return true
+	case !e.Node.IsValid() || e.Node == has:
+		return true
+	case e.Node.Less(has):
+		s[key] = e.Node
+	}
+	return false
+}
+
+// sorted is all endpoints, in the order of address, port and protocol.
+func (s set) sorted() []Endpoint {
+	all := make([]Endpoint, 0, len(s))
+	for key, node := range s {
+		all = append(all, Endpoint{Address: key.address, Protocol: key.protocol, Node: node})
+	}
+	slices.SortFunc(all, func(a, b Endpoint) int {
+		return cmp.Or(a.Address.Compare(b.Address), cmp.Compare(a.Protocol, b.Protocol))
+	})
+	return all
+}
+
+// collector is what both kinds of proxy gather endpoints with.
+type collector struct {
+	endpoints set
+	problems  problems
+}
+
+func newCollector() *collector { return &collector{endpoints: set{}, problems: problems{}} }
+
+// add takes in one endpoint that object, such as "RemoteEndpoint web", gives.
+func (c *collector) add(object string, e Endpoint) {
+	if !c.endpoints.add(e) {
+		c.problems.add(ReasonAddressOnSeveralNodes, object,
+			"%s is said to be on several nodes, of which only the lowest is used: give each endpoint an address of its own", e.Address)
+	}
+}
+
+func (c *collector) result() ([]Endpoint, []Problem) {
+	return c.endpoints.sorted(), c.problems.sorted()
+}
+
+// object is a pointer to an API object.
+type object interface {
+	comparable
+	metav1.Object
+}
+
+// mine are the objects in the namespace of their owner that are not being
+// deleted, in the order of their names, so that the order of the input decides
+// nothing.
+func mine[T object](owner metav1.Object, all []T) []T {
+	var out []T
+	var none T
+	for _, obj := range all {
+		if obj != none && obj.GetNamespace() == owner.GetNamespace() && obj.GetDeletionTimestamp() == nil {
+			out = append(out, obj)
+		}
+	}
+	slices.SortFunc(out, func(a, b T) int { return cmp.Compare(a.GetName(), b.GetName()) })
+	return out
 }

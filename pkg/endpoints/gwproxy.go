@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package endpoints
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/utils/ptr"
+
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+)
+
+// ServiceOf is the uid of the tenant's Service that a slice belongs to; empty
+// when it names none.
+func ServiceOf(slice *epicv1.GWEndpointSlice) string {
+	return slice.Spec.ParentRef.UID
+}
+
+// OfGWProxy finds the endpoints of a gateway proxy: those that are ready, in the
+// slices of the Services to which the proxy's routes lead, at the ports that
+// these mean. Routes of other proxies, slices of other Services, objects of
+// other namespaces and what is being deleted are passed over. Both results are
+// sorted, and the same whatever the order of the input.
+func OfGWProxy(proxy *epicv1.GWProxy, routes []*epicv1.GWRoute, all []*epicv1.GWEndpointSlice) ([]Endpoint, []Problem) {
+	c := newCollector()
+	services := map[string][]*epicv1.GWEndpointSlice{}
+	for _, slice := range mine(proxy, all) {
+		if uid := ServiceOf(slice); uid != "" {
+			services[uid] = append(services[uid], slice)
+		}
+	}
+	// Many routes may lead to one backend.
+	seen := map[backend]bool{}
+	for _, route := range mine(proxy, routes) {
+		if !slices.Contains(ProxiesOf(route), proxy.Name) {
+			continue
+		}
+		for _, b := range backendsOf(route) {
+			if !seen[b] {
+				seen[b] = true
+				c.addBackend("GWRoute "+route.Name, b, services[b.service])
+			}
+		}
+	}
+	return c.result()
+}
+
+// addBackend takes in what the slices of one Service have for one of its ports.
+func (c *collector) addBackend(route string, b backend, all []*epicv1.GWEndpointSlice) {
+	if len(all) == 0 {
+		c.problems.add(ReasonBackendWithoutSlices, route,
+			"no GWEndpointSlice belongs to its backend %q: create one whose spec.parentRef.uid is this", b.service)
+		return
+	}
+	names := b.names(all)
+	for _, slice := range all {
+		object := "GWEndpointSlice " + slice.Name
+		port, ok := c.port(route, object, b, b.numbers(slice, names))
+		if !ok {
+			continue
+		}
+		for i := range slice.Spec.Endpoints {
+			if e := &slice.Spec.Endpoints[i]; ready(e) {
+				c.addSliceEndpoint(object, slice, e, port)
+			}
+		}
+	}
+}
+
+// port picks the one port of a slice that a backend means.
+func (c *collector) port(route, object string, b backend, numbers []int32) (uint16, bool) {
+	switch len(numbers) {
+	case 0:
+		c.problems.add(ReasonPortMissing, object, "it has no TCP port for %s of its Service, to which %s leads: add one", b.portText(), route)
+		return 0, false
+	case 1:
+		port, ok := portNumber(numbers[0])
+		if !ok {
+			c.problems.add(ReasonPortUnusable, object, "its port is %d: give it a number from 1 to %d", numbers[0], maxPort)
+		}
+		return port, ok
+	}
+	c.problems.add(ReasonPortAmbiguous, object, "%s of its Service, to which %s leads, may be any of the ports %v: "+
+		"say which in the annotation %s, as in \"80=http,9090=metrics\"", b.portText(), route, numbers, ServicePortsAnnotation)
+	return 0, false
+}
+
+func (b backend) portText() string {
+	if b.port == 0 {
+		return "the port"
+	}
+	return fmt.Sprintf("port %d", b.port)
+}
+
+// ready says whether an endpoint may get new requests. By the rules of
+// Kubernetes one that does not say is ready; one that terminates is not, even if
+// it is published before it is ready.
+func ready(e *discoveryv1.Endpoint) bool {
+	return (e.Conditions.Ready == nil || *e.Conditions.Ready) && (e.Conditions.Terminating == nil || !*e.Conditions.Terminating)
+}
+
+// addSliceEndpoint takes in one endpoint of a slice. Only its first address
+// counts: Kubernetes gives others no meaning.
+func (c *collector) addSliceEndpoint(object string, slice *epicv1.GWEndpointSlice, e *discoveryv1.Endpoint, port uint16) {
+	if len(e.Addresses) == 0 {
+		c.problems.add(ReasonAddressUnusable, object, "an endpoint has no address: give it one")
+		return
+	}
+	address, ok := podAddress(e.Addresses[0])
+	if !ok {
+		c.problems.add(ReasonAddressUnusable, object, "the address of an endpoint is %q: set it to the IP address by which other hosts reach it", e.Addresses[0])
+		return
+	}
+	node, ok := nodeOf(slice, e)
+	if !ok {
+		c.problems.add(ReasonEndpointWithoutNode, object,
+			"nodeAddresses has no IP address for the node %q of the endpoint %s, which therefore gets no tunnel: add it", ptr.Deref(e.NodeName, ""), address)
+	}
+	c.add(object, Endpoint{Address: netip.AddrPortFrom(address, port), Protocol: protocolTCP, Node: node})
+}
+
+// nodeOf is the address of an endpoint's node.
+func nodeOf(slice *epicv1.GWEndpointSlice, e *discoveryv1.Endpoint) (netip.Addr, bool) {
+	if e.NodeName == nil {
+		return netip.Addr{}, false
+	}
+	return nodeAddress(slice.Spec.NodeAddresses[*e.NodeName])
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package endpoints
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+)
+
+// ServicePortsAnnotation on a GWEndpointSlice says which port of the tenant's
+// Service each port of the slice serves, as numbers and names: "80=http,
+// 9090=metrics". It settles what a route means by a port of a Service that has
+// several.
+const ServicePortsAnnotation = epic.LabelPrefix + "service-ports"
+
+// usualNames are what a port is called by convention, by the number at which a
+// Service has it.
+var usualNames = map[int32]string{80: "http", 443: "https"}
+
+// A route names a port by the number that the tenant's Service gave it; a slice
+// has the ports of the pods, by name, and the Service itself is not here. The
+// name is the same in all slices of a Service, the number need not be. So a
+// backend's port is looked for as a name, over all slices of the Service:
+//
+//  1. the name that the annotation service-ports of a slice gives the number;
+//  2. else the names of the ports that have the number themselves: most Services
+//     that have several ports number them as their pods do;
+//  3. else the name that is usual for the number: http for 80, https for 443;
+//  4. else any: a Service with one port has nothing to choose.
+//
+// A slice is used when what is left stands for one port of its pods. A slice
+// whose ports name no number takes the backend's.
+
+// names are the port names that a backend may mean, by the rule above.
+func (b backend) names(all []*epicv1.GWEndpointSlice) map[string]bool {
+	said, numbered, usual, every := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for _, slice := range all {
+		if name, ok := saidName(slice, b.port); ok {
+			said[name] = true
+		}
+		for i := range slice.Spec.Ports {
+			p := &slice.Spec.Ports[i]
+			if !isTCP(p) {
+				continue
+			}
+			name := portName(p)
+			every[name] = true
+			if p.Port != nil && *p.Port == b.port {
+				numbered[name] = true
+			}
+			if name != "" && name == usualNames[b.port] {
+				usual[name] = true
+			}
+		}
+	}
+	for _, names := range []map[string]bool{said, numbered, usual} {
+		if len(names) > 0 {
+			return names
+		}
+	}
+	return every
+}
+
+// numbers are the ports of a slice's pods that the names stand for, each once
+// and in order. Zero is a port that names no number where the backend gives none
+// either.
+func (b backend) numbers(slice *epicv1.GWEndpointSlice, names map[string]bool) []int32 {
+	var numbers []int32
+	for i := range slice.Spec.Ports {
+		p := &slice.Spec.Ports[i]
+		if !isTCP(p) || !names[portName(p)] {
+			continue
+		}
+		n := b.port
+		if p.Port != nil {
+			n = *p.Port
+		}
+		numbers = append(numbers, n)
+	}
+	slices.Sort(numbers)
+	return slices.Compact(numbers)
+}
+
+// saidName is the name that a slice's annotation gives a port of the Service.
+// What can't be read is passed over.
+func saidName(slice *epicv1.GWEndpointSlice, port int32) (string, bool) {
+	for entry := range strings.SplitSeq(slice.Annotations[ServicePortsAnnotation], ",") {
+		number, name, ok := strings.Cut(entry, "=")
+		if !ok {
+			continue
+		}
+		if n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 32); err == nil && n > 0 && int32(n) == port {
+			return strings.TrimSpace(name), true
+		}
+	}
+	return "", false
+}
+
+// isTCP says whether a route can lead to a port: both kinds of routes carry TCP.
+func isTCP(p *discoveryv1.EndpointPort) bool {
+	return p.Protocol == nil || *p.Protocol == "" || *p.Protocol == corev1.ProtocolTCP
+}
+
+func portName(p *discoveryv1.EndpointPort) string {
+	if p.Name == nil {
+		return ""
+	}
+	return *p.Name
+}
