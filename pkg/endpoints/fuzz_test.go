@@ -33,10 +33,10 @@ func maybe[T any](g garbage, from ...T) *T {
 	return &v
 }
 
-func several[T any](g garbage, n int, make func() T) []T {
+func several[T any](g garbage, n int, one func() T) []T {
 	var all []T
 	for range g.IntN(n + 1) {
-		all = append(all, make())
+		all = append(all, one())
 	}
 	return all
 }
@@ -66,7 +66,7 @@ func (g garbage) remote(name string) *epicv1.RemoteEndpoint {
 	m := g.meta(name)
 	m.Labels = map[string]string{epic.OwningLoadBalancerLabel: pick(g, "web", "web", "web", "other")}
 	return &epicv1.RemoteEndpoint{ObjectMeta: m, Spec: epicv1.RemoteEndpointSpec{
-		Cluster: pick(g, "a", "b", "c"), Address: g.address(), NodeAddress: g.address(),
+		Cluster: pick(g, "a", "a", "b", "b", "c"), Address: g.address(), NodeAddress: g.address(),
 		Port: epicv1.EndpointPort{Port: g.port(), Protocol: g.protocol()},
 	}}
 }
@@ -139,7 +139,7 @@ func FuzzEndpoints(f *testing.F) {
 		g := garbage{rand.New(rand.NewPCG(seed, 0))}
 		number := 0
 		name := func() string { number++; return fmt.Sprint("o", number) }
-		reps := several(g, 6, func() *epicv1.RemoteEndpoint { return g.remote(name()) })
+		reps := several(g, 16, func() *epicv1.RemoteEndpoint { return g.remote(name()) })
 		routes := several(g, 4, func() *epicv1.GWRoute { return g.route(name()) })
 		all := several(g, 4, func() *epicv1.GWEndpointSlice { return g.slice(name()) })
 		lb := balancer()

@@ -186,6 +186,14 @@ func TestOfGWProxy(t *testing.T) {
 			},
 			want: "10.0.0.1:5353/6@192.168.1.1", problems: "PortMissing(GWEndpointSlice b)x1",
 		},
+		"a name that is UDP's in another slice": {
+			routes: []*epicv1.GWRoute{tcpTo("r", toService("svc", 53))},
+			slices: []*epicv1.GWEndpointSlice{
+				sliceOf("a", "svc", ports{slicePort("dns", 53)}, pod("10.0.0.1", "n1")),
+				sliceOf("b", "svc", ports{{Name: ptr.To("dns"), Port: ptr.To[int32](53), Protocol: ptr.To(corev1.ProtocolUDP)}}, pod("10.0.0.2", "n1")),
+			},
+			want: "10.0.0.1:53/6@192.168.1.1", problems: "PortMissing(GWEndpointSlice b)x1",
+		},
 		"no ports": {
 			routes:   []*epicv1.GWRoute{httpTo("r", toService("svc", 80))},
 			slices:   []*epicv1.GWEndpointSlice{sliceOf("s", "svc", nil, pod("10.0.0.1", "n1"))},
