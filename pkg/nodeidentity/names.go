@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package nodeidentity
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+const (
+	// UserPrefix begins the name of a user that is a node; its address follows.
+	UserPrefix = "epic:node:"
+	// Group is the group of all users that are nodes.
+	Group = "epic:nodes"
+	// AccountPrefix begins the name of a service account that is a tenant's node;
+	// its address follows, with dashes in the place of colons.
+	AccountPrefix = "node."
+)
+
+// ParseAddress reads the address of a node: canonical, without a zone, and of
+// one host. An address that could be written in two ways would be two nodes.
+func ParseAddress(s string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("%.64q is no IP address: write it as 192.0.2.16 or 2001:db8::16", s)
+	}
+	switch canonical := a.WithZone("").Unmap(); {
+	case a.IsUnspecified() || a.IsMulticast():
+		return netip.Addr{}, fmt.Errorf("%s is not the address of one host", a)
+	case canonical.String() != s:
+		return netip.Addr{}, fmt.Errorf("%.64q is not in its shortest form: write %s", s, canonical)
+	}
+	return a, nil
+}
+
+// UserName is the name of the user that is the node with that address.
+func UserName(a netip.Addr) string { return UserPrefix + a.String() }
+
+// AccountName is the name of the service account that is the tenant's node with
+// that address. An IPv6 address is written in full where its short form would
+// make a name that Kubernetes does not take.
+func AccountName(a netip.Addr) string {
+	name := AccountPrefix + strings.ReplaceAll(a.String(), ":", "-")
+	if len(validation.IsDNS1123Subdomain(name)) > 0 {
+		name = AccountPrefix + strings.ReplaceAll(a.StringExpanded(), ":", "-")
+	}
+	return name
+}
+
+// parseAccountName reads what AccountName writes, and nothing else.
+func parseAccountName(name string) (netip.Addr, error) {
+	text := strings.TrimPrefix(name, AccountPrefix)
+	a, err := netip.ParseAddr(text)
+	if err != nil {
+		a, err = netip.ParseAddr(strings.ReplaceAll(text, "-", ":"))
+	}
+	if err == nil {
+		_, err = ParseAddress(a.String())
+	}
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("its name has no address after %q", AccountPrefix)
+	}
+	if AccountName(a) != name {
+		return netip.Addr{}, fmt.Errorf("for %s it must be called %s", a, AccountName(a))
+	}
+	return a, nil
+}
