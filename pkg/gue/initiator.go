@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gue
+
+import (
+	"container/heap"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// DefaultInterval is the time between PINGs on a tunnel that works. NATs keep
+	// a UDP mapping for 30 seconds or more after the last packet.
+	DefaultInterval = 10 * time.Second
+	// DefaultRate is how many PINGs a second a node sends at most.
+	DefaultRate = 2000
+
+	// The first retry comes after a round trip with room to spare, or after this
+	// when none was measured.
+	firstRetry, minRetry = time.Second, 200 * time.Millisecond
+	// upFor is how many PINGs in a row may go unanswered on a tunnel that is up.
+	upFor = 3
+	// jitter is by which part a pause is shortened at random, so that tunnels that
+	// began together do not stay together.
+	jitter = 0.2
+	// outstanding is how many PINGs wait for their answers.
+	outstanding = 4
+	// staleAfter is how many PINGs go unanswered until keys are suspected.
+	staleAfter = 4
+	burst      = 64
+	// challengesAtOnce is how many CHALLENGEs in a row are answered at once.
+	challengesAtOnce = 3
+)
+
+// Initiator is the tenant's node's end of its tunnels. It opens them, keeps them
+// open through NAT, and measures. It has no socket. Its methods may be called at
+// the same time.
+type Initiator struct {
+	// Counts are the packets that came in, by result.
+	Counts Counts
+
+	now      func() time.Time
+	random   *rand.Rand
+	sequence func() uint64
+	interval time.Duration
+	rate     float32
+	stale    func(tunnel uint32)
+	wake     chan struct{}
+
+	mu    sync.Mutex
+	start time.Time
+	peers map[uint32]*target
+	queue targets
+	send  bucket
+}
+
+// InitiatorTunnel is what an Initiator has to know of a tunnel.
+type InitiatorTunnel struct {
+	ID uint32
+	// Local and Remote are the two ends, as the tenant's node sees them.
+	Local, Remote netip.AddrPort
+	// Keys are all that are accepted; PINGs are made with the first.
+	Keys []Key
+}
+
+// InitiatorOptions are what an Initiator works with.
+type InitiatorOptions struct {
+	// Now is the clock; time.Now if nil.
+	Now func() time.Time
+	// Seed makes pauses repeatable in tests; random if 0.
+	Seed uint64
+	// Sequence gives the number of each PING.
+	Sequence func() uint64
+	// Interval is the time between PINGs on a tunnel that works.
+	Interval time.Duration
+	// Rate is how many PINGs a second are sent at most.
+	Rate int
+	// Unanswered is called when PINGs have gone unanswered for a while, again and
+	// again: keys may have been replaced. It must not block or call the Initiator.
+	// May be nil.
+	Unanswered func(tunnel uint32)
+}
+
+type target struct {
+	InitiatorTunnel
+	// due is when the next PING goes out; index is its place in the queue.
+	due   time.Time
+	index int
+	// sent are the PINGs that may still be answered, the newest first.
+	sent       [outstanding]sentPing
+	unanswered int
+	pong       time.Time
+	srtt       time.Duration
+	rttvar     time.Duration
+	last       time.Duration
+	// answer is the nonce that the next PING takes along.
+	answer Nonce
+	// challenges are those since the last PONG.
+	challenges int
+}
+
+type sentPing struct {
+	sequence uint64
+	at       time.Time
+}
+
+// NewInitiator returns one without tunnels.
+func NewInitiator(o InitiatorOptions) *Initiator {
+	i := &Initiator{now: o.Now, sequence: o.Sequence, interval: o.Interval, rate: float32(o.Rate), stale: o.Unanswered, peers: map[uint32]*target{}, wake: make(chan struct{}, 1)}
+	if i.now == nil {
+		i.now = time.Now
+	}
+	if i.interval <= 0 {
+		i.interval = DefaultInterval
+	}
+	if i.rate <= 0 {
+		i.rate = DefaultRate
+	}
+	if i.stale == nil {
+		i.stale = func(uint32) {}
+	}
+	seed := o.Seed
+	if seed == 0 {
+		seed = rand.Uint64() //nolint:gosec // pauses are no secret
+	}
+	i.random = rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // pauses are no secret
+	i.start = i.now().Add(-time.Second)
+	return i
+}
+
+// Set adds a tunnel, which is opened at once, or changes it. A tunnel whose ends or
+// whose first key change is opened anew.
+func (i *Initiator) Set(t InitiatorTunnel) error {
+	if err := checkKeys(t.ID, t.Keys); err != nil {
+		return err
+	}
+	t.Local, t.Remote, t.Keys = unmap(t.Local), unmap(t.Remote), slices.Clone(t.Keys)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	p := i.peers[t.ID]
+	if p == nil {
+		p = &target{InitiatorTunnel: t, due: i.now()}
+		i.peers[t.ID] = p
+		heap.Push(&i.queue, p)
+		i.wakeUp()
+		return nil
+	}
+	again := p.Local != t.Local || p.Remote != t.Remote || p.Keys[0] != t.Keys[0]
+	p.InitiatorTunnel = t
+	if again {
+		p.answer, p.sent, p.unanswered = Nonce{}, [outstanding]sentPing{}, 0
+		p.due = i.now()
+		heap.Fix(&i.queue, p.index)
+		i.wakeUp()
+	}
+	return nil
+}
+
+// Remove forgets a tunnel.
+func (i *Initiator) Remove(tunnel uint32) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if p := i.peers[tunnel]; p != nil {
+		heap.Remove(&i.queue, p.index)
+		delete(i.peers, tunnel)
+	}
+}
+
+// Poll calls emit with each PING that is due, and returns when it is to be called
+// again, a minute from now at the latest. A call of Set or Handle may make that
+// earlier. Emit must not call the Initiator.
+func (i *Initiator) Poll(emit func(local, remote netip.AddrPort, packet *[PacketSize]byte)) time.Time {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	now := i.now()
+	for len(i.queue) > 0 {
+		p := i.queue[0]
+		if p.due.After(now) {
+			return earlier(p.due, now.Add(time.Minute))
+		}
+		if !i.send.take(int64(now.Sub(i.start)), i.rate, burst) {
+			return now.Add(time.Duration(float32(time.Second) / i.rate))
+		}
+		var packet [PacketSize]byte
+		i.ping(p, now, &packet)
+		emit(p.Local, p.Remote, &packet)
+	}
+	return now.Add(time.Minute)
+}
+
+func (i *Initiator) ping(p *target, now time.Time, packet *[PacketSize]byte) {
+	m := Message{Tunnel: p.ID, Type: Ping, KeyID: p.Keys[0].ID, Sequence: i.sequence(), RTT: p.last, Nonce: p.answer}
+	m.Encode(packet, &p.Keys[0].Bytes)
+	p.answer = Nonce{}
+	copy(p.sent[1:], p.sent[:])
+	p.sent[0] = sentPing{m.Sequence, now}
+	p.unanswered++
+	if p.unanswered >= staleAfter {
+		i.stale(p.ID)
+	}
+	i.schedule(p, now, min(i.retry(p)<<min(p.unanswered-1, 16), i.interval))
+}
+
+// retry is how long to wait for an answer at first, after RFC 6298.
+func (i *Initiator) retry(p *target) time.Duration {
+	if p.srtt == 0 {
+		return firstRetry
+	}
+	return min(max(p.srtt+4*p.rttvar, minRetry), i.interval)
+}
+
+func (i *Initiator) schedule(p *target, now time.Time, pause time.Duration) {
+	p.due = now.Add(pause - time.Duration(i.random.Float64()*jitter*float64(pause)))
+	heap.Fix(&i.queue, p.index)
+}
+
+// Handle takes a packet that came from one address to another. When it returns
+// true, Poll has something to send.
+func (i *Initiator) Handle(local, from netip.AddrPort, packet []byte) (Result, bool) {
+	var m Message
+	if m.Decode(packet) != nil {
+		return i.Counts.add(Malformed), false
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	p := i.peers[m.Tunnel]
+	switch {
+	case p == nil:
+		return i.Counts.add(UnknownTunnel), false
+	case m.Type == Ping:
+		return i.Counts.add(Unexpected), false
+	case unmap(from) != p.Remote || unmap(local) != p.Local:
+		return i.Counts.add(WrongAddress), false
+	}
+	k := slices.IndexFunc(p.Keys, func(k Key) bool { return k.ID == m.KeyID })
+	if k < 0 {
+		i.stale(p.ID)
+		return i.Counts.add(UnknownKey), false
+	}
+	if !Authentic(packet, &p.Keys[k].Bytes) {
+		return i.Counts.add(BadMAC), false
+	}
+	s := slices.IndexFunc(p.sent[:], func(s sentPing) bool { return s.sequence == m.Sequence })
+	if s < 0 {
+		return i.Counts.add(Replay), false
+	}
+	now := i.now()
+	i.measure(p, now.Sub(p.sent[s].at))
+	p.sent[s] = sentPing{}
+	if m.Type == Challenge {
+		if s != 0 {
+			// A newer PING is on its way, and gets a challenge of its own.
+			return i.Counts.add(OK), false
+		}
+		p.answer = m.Nonce
+		if p.challenges++; p.challenges > challengesAtOnce {
+			// An end that never gets enough is answered at the pace of retries.
+			return i.Counts.add(OK), false
+		}
+		p.due = now
+		p.unanswered = max(p.unanswered-1, 0)
+		heap.Fix(&i.queue, p.index)
+		return i.Counts.add(OK), true
+	}
+	p.pong, p.unanswered, p.challenges = now, 0, 0
+	i.schedule(p, now, i.interval)
+	return i.Counts.add(OK), false
+}
+
+// measure smooths round trips as RFC 6298 does.
+func (i *Initiator) measure(p *target, rtt time.Duration) {
+	rtt = max(rtt, time.Microsecond)
+	p.last = rtt
+	if p.srtt == 0 {
+		p.srtt, p.rttvar = rtt, rtt/2
+		return
+	}
+	p.rttvar += ((p.srtt - rtt).Abs() - p.rttvar) / 4
+	p.srtt += (rtt - p.srtt) / 8
+}
+
+// State returns what is known of a tunnel; false if there is no such tunnel.
+func (i *Initiator) State(tunnel uint32) (PeerState, bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	p, ok := i.peers[tunnel]
+	if !ok {
+		return PeerState{}, false
+	}
+	return p.state(), true
+}
+
+// Each calls see for each tunnel, in no order. It must not call the Initiator.
+func (i *Initiator) Each(see func(tunnel uint32, s PeerState)) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for id, p := range i.peers {
+		see(id, p.state())
+	}
+}
+
+func (p *target) state() PeerState {
+	return PeerState{
+		Remote: p.Remote, Seen: p.pong, RTT: p.last, Sequence: p.sent[0].sequence,
+		Up: !p.pong.IsZero() && p.unanswered <= upFor, Unanswered: p.unanswered,
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// targets is a heap of tunnels by when they are due.
+type targets []*target
+
+func (t targets) Len() int           { return len(t) }
+func (t targets) Less(a, b int) bool { return t[a].due.Before(t[b].due) }
+func (t targets) Swap(a, b int) {
+	t[a], t[b] = t[b], t[a]
+	t[a].index, t[b].index = a, b
+}
+
+// Push implements heap.Interface.
+func (t *targets) Push(x any) {
+	p := x.(*target) //nolint:forcetypeassert,errcheck // only Initiator uses it
+	p.index = len(*t)
+	*t = append(*t, p)
+}
+
+// Pop implements heap.Interface.
+func (t *targets) Pop() any {
+	last := len(*t) - 1
+	p := (*t)[last]
+	(*t)[last] = nil
+	*t = (*t)[:last]
+	return p
+}

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gue
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+)
+
+// challengeLife is how long a nonce is good for. It is more than the longest round
+// trip and less than somebody needs to come to own a NAT's mapping.
+const challengeLife = 5 * time.Second
+
+// ErrKeys says that a tunnel has no usable key.
+var ErrKeys = errors.New("a tunnel needs a key: each with an ID from 1 to 255, no two the same")
+
+// Responder is the EPIC node's end of its tunnels. It answers PINGs, and moves the
+// remote of a tunnel when the tenant's node has proven to be there. It has no
+// socket. Its methods may be called at the same time.
+type Responder struct {
+	// Counts are the packets that came in, by result.
+	Counts Counts
+
+	now    func() time.Time
+	start  time.Time
+	random io.Reader
+	move   func(tunnel uint32, remote netip.AddrPort) error
+	stale  func(tunnel uint32)
+
+	mu      sync.Mutex
+	peers   map[uint32]*peer
+	sources *limiter
+}
+
+// ResponderTunnel is what a Responder has to know of a tunnel.
+type ResponderTunnel struct {
+	ID uint32
+	// Local is this end: PINGs to another address are not for this tunnel.
+	Local netip.AddrPort
+	// Keys are all that are accepted.
+	Keys []Key
+	// Remote is where the other end was verified to be before this program
+	// started, if it was, and Sequence the last number that it used, 0 if that is
+	// not known. Both count only when the tunnel is new to the Responder.
+	Remote   netip.AddrPort
+	Sequence uint64
+}
+
+// peer is what is known of a tunnel.
+type peer struct {
+	local  netip.AddrPort
+	keys   []Key
+	remote netip.AddrPort
+	// sequence is the last number.
+	sequence uint64
+	// fresh says that sequence is certainly the last that was used. As long as it
+	// is not, as after a restart, even the verified remote has to show that its PING
+	// is no replay.
+	fresh    bool
+	nonce    Nonce
+	nonceFor netip.AddrPort
+	// nonceEnd and seen are nanoseconds since the start.
+	nonceEnd int64
+	seen     int64
+	rtt      time.Duration
+}
+
+// ResponderOptions are what a Responder works with.
+type ResponderOptions struct {
+	// Now is the clock; time.Now if nil.
+	Now func() time.Time
+	// Random is where nonces come from; the system's if nil.
+	Random io.Reader
+	// Move is called when the remote of a tunnel was verified, before the PONG. An
+	// error leaves the remote as it was, without an answer, so that the tenant's
+	// node tries again. It must not call the Responder.
+	Move func(tunnel uint32, remote netip.AddrPort) error
+	// UnknownKey is called for a message whose key is not known: keys may have been
+	// replaced. Anybody can cause it. It must not block or call the Responder. May
+	// be nil.
+	UnknownKey func(tunnel uint32)
+}
+
+// NewResponder returns one without tunnels.
+func NewResponder(o ResponderOptions) *Responder {
+	r := &Responder{now: o.Now, random: o.Random, move: o.Move, stale: o.UnknownKey, peers: map[uint32]*peer{}, sources: newLimiter()}
+	if r.now == nil {
+		r.now = time.Now
+	}
+	if r.random == nil {
+		r.random = rand.Reader
+	}
+	if r.stale == nil {
+		r.stale = func(uint32) {}
+	}
+	// One second earlier, so that no time since the start is 0.
+	r.start = r.now().Add(-time.Second)
+	return r
+}
+
+// Set adds a tunnel, or changes its local end and its keys.
+func (r *Responder) Set(t ResponderTunnel) error {
+	if err := checkKeys(t.ID, t.Keys); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.peers[t.ID]
+	if p == nil {
+		p = &peer{remote: unmap(t.Remote), sequence: t.Sequence, fresh: t.Sequence != 0}
+		r.peers[t.ID] = p
+	}
+	p.local, p.keys = unmap(t.Local), slices.Clone(t.Keys)
+	return nil
+}
+
+// Remove forgets a tunnel.
+func (r *Responder) Remove(tunnel uint32) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.peers, tunnel)
+}
+
+// Handle takes a packet that came from one address to another. When it returns
+// true, reply is to be sent the other way.
+func (r *Responder) Handle(local, from netip.AddrPort, packet []byte, reply *[PacketSize]byte) (Result, bool) {
+	var m Message
+	if m.Decode(packet) != nil {
+		return r.Counts.add(Malformed), false
+	}
+	local, from = unmap(local), unmap(from)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at := int64(r.now().Sub(r.start))
+	p := r.peers[m.Tunnel]
+	if (p == nil || p.remote != from) && !r.sources.allow(from.Addr(), at) {
+		return r.Counts.add(Limited), false
+	}
+	result, key := r.check(p, &m, local, packet)
+	if result != OK {
+		return r.Counts.add(result), false
+	}
+	p.sequence, p.seen, p.rtt = m.Sequence, at, m.RTT
+	answer := Message{Tunnel: m.Tunnel, KeyID: m.KeyID, Sequence: m.Sequence, Type: Pong}
+	switch {
+	case p.nonceFor == from && at < p.nonceEnd && m.Nonce == p.nonce:
+		if p.remote != from {
+			if err := r.move(m.Tunnel, from); err != nil {
+				return r.Counts.add(Failed), false
+			}
+			p.remote = from
+		}
+		p.nonceFor, p.nonce, p.fresh = netip.AddrPort{}, Nonce{}, true
+	case p.remote == from && p.fresh:
+	default:
+		if _, err := io.ReadFull(r.random, p.nonce[:]); err != nil {
+			p.nonceFor = netip.AddrPort{}
+			return r.Counts.add(Failed), false
+		}
+		p.nonceFor, p.nonceEnd = from, at+int64(challengeLife)
+		answer.Type, answer.Nonce = Challenge, p.nonce
+	}
+	answer.Encode(reply, key)
+	return r.Counts.add(OK), true
+}
+
+func (r *Responder) check(p *peer, m *Message, local netip.AddrPort, packet []byte) (Result, *[KeySize]byte) {
+	if p == nil {
+		return UnknownTunnel, nil
+	}
+	if m.Type != Ping {
+		return Unexpected, nil
+	}
+	if local != p.local {
+		return WrongAddress, nil
+	}
+	i := slices.IndexFunc(p.keys, func(k Key) bool { return k.ID == m.KeyID })
+	if i < 0 {
+		r.stale(m.Tunnel)
+		return UnknownKey, nil
+	}
+	if !Authentic(packet, &p.keys[i].Bytes) {
+		return BadMAC, nil
+	}
+	if m.Sequence <= p.sequence {
+		return Replay, nil
+	}
+	return OK, &p.keys[i].Bytes
+}
+
+// PeerState is what is known of a tunnel's other end.
+type PeerState struct {
+	// Remote is its verified address, the zero value if there is none.
+	Remote netip.AddrPort
+	// Seen is when its last authentic message came, the zero value if none did.
+	Seen time.Time
+	// RTT is the last measured round trip, 0 if there is none.
+	RTT time.Duration
+	// Sequence is the last number that it used.
+	Sequence uint64
+	// Up says that it answers. Only an Initiator sets it; on an EPIC node it is for
+	// the reader of Seen to say.
+	Up bool
+	// Unanswered is how many PINGs in a row had no answer. Initiator only.
+	Unanswered int
+}
+
+// State returns what is known of a tunnel; false if there is no such tunnel.
+func (r *Responder) State(tunnel uint32) (PeerState, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p, ok := r.peers[tunnel]
+	if !ok {
+		return PeerState{}, false
+	}
+	return r.state(p), true
+}
+
+// Each calls see for each tunnel, in no order. It must not call the Responder.
+func (r *Responder) Each(see func(tunnel uint32, s PeerState)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id, p := range r.peers {
+		see(id, r.state(p))
+	}
+}
+
+func (r *Responder) state(p *peer) PeerState {
+	s := PeerState{Remote: p.remote, RTT: p.rtt, Sequence: p.sequence}
+	if p.seen != 0 {
+		s.Seen = r.start.Add(time.Duration(p.seen))
+	}
+	return s
+}
+
+func checkKeys(tunnel uint32, keys []Key) error {
+	ids := map[uint8]bool{}
+	for _, k := range keys {
+		if k.ID == 0 || ids[k.ID] {
+			return fmt.Errorf("tunnel %d: %w", tunnel, ErrKeys)
+		}
+		ids[k.ID] = true
+	}
+	if len(keys) == 0 {
+		return fmt.Errorf("tunnel %d: %w", tunnel, ErrKeys)
+	}
+	return nil
+}
+
+func unmap(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}
