@@ -55,7 +55,7 @@ own volumes /var/lib/epic-volumes
 own pods /var/log/pods
 own containers /var/log/containers
 own etc-cni /etc/cni
-mkdir -p /etc/cni/net.d /var/lib/epic-volumes/{1..6}
+mkdir -p /etc/cni/net.d /var/lib/epic-volumes/{1..10}
 
 # containerd fills in the node's range of pod addresses when it learns it.
 cat >"$dir/cni.conflist" <<JSON

@@ -6,7 +6,8 @@
 # sources give the same digests on every machine; --check builds twice, from
 # another folder the second time, and compares.
 #
-# TAG names another tag than "dev", ARCH another architecture than this machine's.
+# TAG names another tag than "dev", ARCH another architecture than this machine's,
+# OUT another folder.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -28,7 +29,7 @@ build() {
 	rm "$out/epic-apiserver" "$out/etcd" "$out/image"
 }
 
-out=$PWD/bin/images
+out=$(realpath -m "${OUT:-bin/images}")
 if [[ ${1:-} != --check ]]; then
 	build "$out"
 	exit

@@ -10,8 +10,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 heading=${1:-Install}
 commands=$(awk -v heading="$heading" '
-	/^#+ / { sub(/^#+ /, ""); inside = ($0 == heading) }
-	/^```/ { if (block) block = 0; else block = ($0 == "```") ? 1 : 2; next }
+	/^```/ { block = block ? 0 : $0 == "```" ? 1 : 2; next }
+	!block && /^#+ / { sub(/^#+ /, ""); inside = $0 == heading }
 	inside && block == 1' docs/install.md)
 [[ -n $commands ]] || { echo "docs/install.md has no commands under \"$heading\"." >&2; exit 1; }
 

@@ -39,6 +39,13 @@ type cluster struct {
 	kubectl    string
 	// own says that the tests started it.
 	own bool
+	// local says that it is hack/cluster.sh's, so that its processes are on this
+	// machine.
+	local bool
+	// load brings an image's tarball to the nodes; nil if nothing does.
+	load []string
+	// tokens are those that tests asked for.
+	tokens []string
 }
 
 var (
@@ -87,72 +94,117 @@ func start() {
 	step := func(what string) {
 		fmt.Fprintf(os.Stderr, "%6.1fs %s\n", time.Since(begin).Seconds(), what)
 	}
-	c := &cluster{kubeconfig: os.Getenv("KUBECONFIG"), kubectl: os.Getenv("KUBECTL")}
+	c := &cluster{kubeconfig: os.Getenv("KUBECONFIG"), kubectl: os.Getenv("KUBECTL"), load: strings.Fields(os.Getenv("EPIC_E2E_LOAD"))}
 	if c.kubectl == "" {
 		c.kubectl = filepath.Join(root, "bin/kubectl")
 	}
+	out, err := script("hack/cluster.sh", "kubeconfig").Output()
+	if err != nil {
+		broken = fmt.Sprintf("hack/cluster.sh kubeconfig: %v", err)
+		return
+	}
+	local := strings.TrimSpace(string(out))
 	if c.kubeconfig == "" {
 		if out, err := script("hack/cluster.sh", "check").CombinedOutput(); err != nil {
 			missing = string(out)
 			return
 		}
-		c.own = true
+		c.own, c.kubeconfig = true, local
+		// Whatever comes up has to be taken down.
+		started = c
 		cmd := script("hack/cluster.sh", "up")
 		cmd.Stderr = os.Stderr
-		out, err := cmd.Output()
-		// Whatever came up has to be taken down.
-		started = c
-		if err != nil {
+		if err := cmd.Run(); err != nil {
 			broken = fmt.Sprintf("hack/cluster.sh up: %v", err)
 			return
 		}
-		_, rest, _ := strings.Cut(string(out), "KUBECONFIG=")
-		c.kubeconfig, _, _ = strings.Cut(rest, " ")
 		step("the cluster is up")
 	}
+	if c.local = c.kubeconfig == local; c.local {
+		c.load = []string{filepath.Join(root, "hack/cluster.sh"), "load"}
+	}
 	started = c
+	if err := c.mayLoseData(); err != nil {
+		broken = err.Error()
+		return
+	}
 	if err := c.install(step); err != nil {
 		broken = err.Error()
 	}
 }
 
+// mayLoseData refuses a cluster that somebody uses: the tests restore a backup
+// and uninstall EPIC.
+func (c *cluster) mayLoseData() error {
+	accounts, err := c.try("", "get", "accounts.epic.acnodal.io", "-A", "-o", "name")
+	if err == nil && strings.TrimSpace(accounts) != "" && os.Getenv("EPIC_E2E_DATA_LOSS") != "1" {
+		return fmt.Errorf("the tests lose all of EPIC's data, and this cluster has accounts:\n%s\nset EPIC_E2E_DATA_LOSS=1 if they may go, or unset KUBECONFIG to test in a cluster that is made for it", accounts)
+	}
+	return nil
+}
+
 // install follows docs/install.md.
 func (c *cluster) install(step func(string)) error {
-	load := os.Getenv("EPIC_E2E_LOAD")
-	if c.own {
-		load = filepath.Join(root, "hack/cluster.sh") + " load"
-	}
-	if load != "" {
-		if out, err := script("hack/images.sh").CombinedOutput(); err != nil {
-			return fmt.Errorf("hack/images.sh: %w\n%s", err, out)
+	_, err := c.try("", "get", "deployment", "--namespace", system, "epic-apiserver")
+	again := err == nil
+	if c.load != nil {
+		if err := c.images("dev"); err != nil {
+			return err
 		}
-		step("the images are built")
-		words := append(strings.Fields(load), "bin/images/epic-apiserver.tar", "bin/images/epic-etcd.tar")
-		cmd := exec.Command(words[0], words[1:]...)
-		cmd.Dir = root
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("%s: %w\n%s", load, err, out)
-		}
-		step("the images are loaded")
+		step("the images are built and loaded")
 	}
-	if out, err := c.try("", "apply", "-k", overlay); err != nil {
-		return fmt.Errorf("kubectl apply -k: %w\n%s", err, out)
+	if err := c.documented("Install"); err != nil {
+		pods, _ := c.try("", "get", "pods", "--namespace", system, "--output=wide")
+		logs, _ := c.try("", "logs", "--namespace", system, "--selector=app.kubernetes.io/part-of=epic", "--prefix", "--tail=20")
+		return fmt.Errorf("%w\n%s\n%s", err, pods, logs)
 	}
-	if err := c.certificates(); err != nil {
-		return err
-	}
-	for _, wait := range [][]string{
-		{"rollout", "status", "--namespace", system, "--timeout=5m", "statefulset/epic-etcd"},
-		{"rollout", "status", "--namespace", system, "--timeout=5m", "deployment/epic-apiserver"},
-		{"wait", "--for=condition=Available", "--timeout=2m", "apiservice/" + apiService},
-	} {
-		if out, err := c.try("", wait...); err != nil {
-			pods, _ := c.try("", "get", "pods", "--namespace", system, "--output=wide")
-			logs, _ := c.try("", "logs", "--namespace", system, "--selector=app.kubernetes.io/part-of=epic", "--prefix", "--tail=20")
-			return fmt.Errorf("kubectl %s: %w\n%s\n%s\n%s", strings.Join(wait, " "), err, out, pods, logs)
+	if again && c.load != nil {
+		// The image's name is the same as before, so nothing else starts the new one.
+		for _, what := range []string{"restart", "status"} {
+			if out, err := c.try("", "rollout", what, "--namespace", system, "deployment/epic-apiserver"); err != nil {
+				return fmt.Errorf("kubectl rollout %s: %w\n%s", what, err, out)
+			}
 		}
 	}
 	step("EPIC is installed and available")
+	return nil
+}
+
+// images builds all of them under a tag and brings them to the nodes.
+func (c *cluster) images(tag string) error {
+	out, err := os.MkdirTemp("", "epic-images")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(out)
+	build := script("hack/images.sh")
+	build.Env = append(os.Environ(), "TAG="+tag, "OUT="+out)
+	if text, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("hack/images.sh: %w\n%s", err, text)
+	}
+	tars, err := filepath.Glob(filepath.Join(out, "*.tar"))
+	if err != nil {
+		return err
+	}
+	for _, tar := range tars {
+		cmd := exec.Command(c.load[0], append(c.load[1:len(c.load):len(c.load)], tar)...)
+		cmd.Dir = root
+		if text, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w\n%s", cmd, err, text)
+		}
+	}
+	return nil
+}
+
+// documented runs what docs/install.md says under a heading, as it is written.
+func (c *cluster) documented(heading string, env ...string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(root, "hack/install.sh"), heading)
+	cmd.Env = append(append(os.Environ(), "KUBECONFIG="+c.kubeconfig, "KUBECTL="+c.kubectl), env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("docs/install.md, %s: %w\n%s", heading, err, out)
+	}
 	return nil
 }
 
@@ -181,6 +233,38 @@ func (c *cluster) tryContext(ctx context.Context, stdin string, args ...string) 
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()
 	return out.String(), err
+}
+
+// onThisMachine skips a test that wants to reach the cluster's own processes.
+func (c *cluster) onThisMachine(t *testing.T) {
+	t.Helper()
+	if !c.local {
+		t.Skip("the cluster's processes are not on this machine")
+	}
+}
+
+// aside moves a file of the developer's out of the way until the test ends, and
+// then removes what the test put there.
+func aside(t *testing.T, path string) string {
+	t.Helper()
+	path = filepath.Join(root, path)
+	kept := fmt.Sprintf("%s.kept-%d", path, os.Getpid())
+	err := os.Rename(path, kept)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	there := err == nil
+	t.Cleanup(func() {
+		if err := os.RemoveAll(path); err != nil {
+			t.Error(err)
+		}
+		if there {
+			if err := os.Rename(kept, path); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return path
 }
 
 // run is for what must work.

@@ -5,6 +5,11 @@
 //
 // Without KUBECONFIG the tests start a cluster of their own (hack/cluster.sh), and
 // end it; EPIC_E2E_KEEP=1 leaves it running. With KUBECONFIG they use that
-// cluster, which must have, or be able to get, the images that hack/images.sh
-// builds: EPIC_E2E_LOAD names a command that takes the tarballs as arguments.
+// cluster, install EPIC in it, lose its data and leave EPIC installed: they refuse
+// a cluster that has accounts, unless EPIC_E2E_DATA_LOSS=1. EPIC_E2E_LOAD names a
+// command that brings the image whose tarball is its last argument to the nodes;
+// without one they must have, or be able to get, what hack/images.sh builds.
+//
+// Some tests need to reach the cluster's own processes, and are skipped where
+// these are not hack/cluster.sh's.
 package e2e

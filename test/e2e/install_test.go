@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// pods returns the running pods of a program.
+// pods returns the pods of a program, without those that are on their way out.
 func (c *cluster) pods(t *testing.T, name string) []corev1.Pod {
 	t.Helper()
 	var list corev1.PodList
@@ -21,7 +22,7 @@ func (c *cluster) pods(t *testing.T, name string) []corev1.Pod {
 	if err := json.Unmarshal([]byte(out), &list); err != nil {
 		t.Fatal(err)
 	}
-	return list.Items
+	return slices.DeleteFunc(list.Items, func(p corev1.Pod) bool { return p.DeletionTimestamp != nil })
 }
 
 func (c *cluster) readyz(pod string) string {
@@ -112,34 +113,45 @@ func TestEtcdWantsCertificates(t *testing.T) {
 	}
 }
 
+// thirdReplica starts another replica and returns its name when it runs.
+func (c *cluster) thirdReplica(t *testing.T) string {
+	t.Helper()
+	known := map[string]bool{}
+	for _, pod := range c.pods(t, "epic-apiserver") {
+		known[pod.Name] = true
+	}
+	c.run(t, "scale", "--namespace", system, "--replicas=3", "deployment/epic-apiserver")
+	var name string
+	eventually(t, time.Minute, func() string {
+		for _, pod := range c.pods(t, "epic-apiserver") {
+			if !known[pod.Name] && pod.Status.Phase == corev1.PodRunning {
+				name = pod.Name
+				return ""
+			}
+		}
+		return "no third replica"
+	})
+	return name
+}
+
+// logs are a replica's, and those of its container before the last restart.
+func (c *cluster) logs(pod string) string {
+	now, _ := c.try("", "logs", "--namespace", system, pod)
+	before, _ := c.try("", "logs", "--namespace", system, pod, "--previous")
+	return now + before
+}
+
+// asShipped makes the installation what the manifests say.
+func (c *cluster) asShipped(t *testing.T) {
+	t.Helper()
+	c.run(t, "apply", "-k", overlay)
+	c.settled(t)
+}
+
 // What is missing is named where an operator looks.
 func TestMissingBindings(t *testing.T) {
 	c := epic(t)
-	restore := func() {
-		t.Helper()
-		c.run(t, "apply", "-k", overlay)
-		c.run(t, "rollout", "status", "--namespace", system, "--timeout=3m", "deployment/epic-apiserver")
-	}
-	// newPod starts a third replica and returns it.
-	newPod := func(t *testing.T) string {
-		t.Helper()
-		known := map[string]bool{}
-		for _, pod := range c.pods(t, "epic-apiserver") {
-			known[pod.Name] = true
-		}
-		c.run(t, "scale", "--namespace", system, "--replicas=3", "deployment/epic-apiserver")
-		var name string
-		eventually(t, time.Minute, func() string {
-			for _, pod := range c.pods(t, "epic-apiserver") {
-				if !known[pod.Name] && pod.Status.Phase == corev1.PodRunning {
-					name = pod.Name
-					return ""
-				}
-			}
-			return "no third replica"
-		})
-		return name
-	}
+	restore := func() { c.asShipped(t) }
 	for binding, want := range map[string]string{
 		"clusterrolebinding/epic-apiserver":                "list namespaces",
 		"clusterrolebinding/epic-apiserver:auth-delegator": "subjectaccessreviews",
@@ -147,7 +159,7 @@ func TestMissingBindings(t *testing.T) {
 		t.Run(binding, func(t *testing.T) {
 			defer restore()
 			c.run(t, "delete", binding)
-			pod := newPod(t)
+			pod := c.thirdReplica(t)
 			eventually(t, time.Minute, func() string {
 				logs, _ := c.try("", "logs", "--namespace", system, pod)
 				if !strings.Contains(logs, "A permission is missing") || !strings.Contains(logs, want) {
@@ -166,12 +178,10 @@ func TestMissingBindings(t *testing.T) {
 	t.Run("auth-reader", func(t *testing.T) {
 		defer restore()
 		c.run(t, "delete", "--namespace", "kube-system", "rolebinding", "epic-apiserver:auth-reader")
-		pod := newPod(t)
+		pod := c.thirdReplica(t)
 		eventually(t, time.Minute, func() string {
-			logs, _ := c.try("", "logs", "--namespace", system, pod)
-			before, _ := c.try("", "logs", "--namespace", system, pod, "--previous")
-			if !strings.Contains(logs+before, "extension-apiserver-authentication-reader") {
-				return "The log does not name the role:\n" + logs + before
+			if logs := c.logs(pod); !strings.Contains(logs, "extension-apiserver-authentication-reader") {
+				return "The log does not name the role:\n" + logs
 			}
 			return ""
 		})
@@ -187,6 +197,10 @@ func TestWrongAPIService(t *testing.T) {
 	for _, test := range []struct{ name, patch, undo, want string }{{
 		name:  "caBundle",
 		patch: `{"spec":{"caBundle":"` + otherAuthority(t) + `"}}`,
+		want:  "certificate",
+	}, {
+		name:  "no caBundle",
+		patch: `{"spec":{"caBundle":null}}`,
 		want:  "certificate",
 	}, {
 		name:  "service",

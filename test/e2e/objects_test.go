@@ -9,20 +9,11 @@ import (
 	"time"
 )
 
-// platform makes what all accounts need: the EPIC object and addresses.
+// platform makes what all accounts need: addresses. The EPIC object is there from
+// the installation.
 func (c *cluster) platform(t *testing.T) {
 	t.Helper()
 	c.with(t, `
-apiVersion: v1
-kind: Namespace
-metadata: {name: epic}
-`, "apply", "-f", "-")
-	c.with(t, `
-apiVersion: epic.acnodal.io/v1
-kind: EPIC
-metadata: {namespace: epic, name: epic}
-spec: {}
----
 apiVersion: epic.acnodal.io/v1
 kind: ServicePrefix
 metadata: {namespace: epic, name: e2e}
@@ -52,15 +43,7 @@ apiVersion: epic.acnodal.io/v1
 kind: Account
 metadata: {namespace: %[1]s, name: %[2]s}
 spec: {proxyLimit: 1000}
----
-apiVersion: epic.acnodal.io/v1
-kind: LBServiceGroup
-metadata:
-  namespace: %[1]s
-  name: web
-  labels: {epic.acnodal.io/owning-serviceprefix: e2e}
-spec: {can-be-shared: true, envoy-replica-count: 1}
-`, namespace, name)
+---`, namespace, name) + serviceGroup(namespace)
 	// A namespace that was just made may not be known to every server yet.
 	eventually(t, 10*time.Second, func() string {
 		out, err := c.try(manifest, "apply", "-f", "-")
@@ -70,6 +53,18 @@ spec: {can-be-shared: true, envoy-replica-count: 1}
 		return ""
 	})
 	return namespace
+}
+
+func serviceGroup(namespace string) string {
+	return fmt.Sprintf(`
+apiVersion: epic.acnodal.io/v1
+kind: LBServiceGroup
+metadata:
+  namespace: %s
+  name: web
+  labels: {epic.acnodal.io/owning-serviceprefix: e2e}
+spec: {can-be-shared: true, envoy-replica-count: 1}
+`, namespace)
 }
 
 func loadBalancer(namespace, name string, extra ...string) string {

@@ -9,5 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 export KUBECTL=${KUBECTL:-$PWD/bin/kubectl}
 [[ -x $KUBECTL ]] || go build -C hack/tools/kubectl -o "$KUBECTL" .
-go build -o bin/testreport ./hack/testreport
+go build -o bin/ ./cmd/epicctl ./hack/testreport
+# hack/backup.sh has the server's snapshot.
+go build -o bin/epic-apiserver ./cmd/apiserver
 go test -C test/e2e -json -count=1 -timeout=60m "$@" . | bin/testreport

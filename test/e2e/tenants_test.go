@@ -101,14 +101,11 @@ func TestTenant(t *testing.T) {
 	c := epic(t)
 	own, other := c.account(t, "acme"), c.account(t, "globex")
 	c.everything(t, other)
-	c.run(t, "create", "serviceaccount", "-n", own, "robot")
-	c.run(t, "create", "rolebinding", "-n", own, "tenant", "--clusterrole=epic-tenant-admin", "--user=alice", "--serviceaccount="+own+":robot")
+	c.run(t, "create", "rolebinding", "-n", own, "tenant", "--clusterrole=epic-tenant-admin", "--user=alice")
 
 	impersonated := c.config(t)
 	impersonated.Impersonate = rest.ImpersonationConfig{UserName: "alice", Groups: []string{"system:authenticated"}}
-	direct := rest.AnonymousClientConfig(c.config(t))
-	direct.BearerToken = c.run(t, "create", "token", "-n", own, "robot")
-	direct.QPS = -1
+	direct := c.serviceAccount(t, own, "robot", "epic-tenant-admin")
 
 	for who, config := range map[string]*rest.Config{"by impersonation": impersonated, "directly": direct} {
 		t.Run(who, func(t *testing.T) {
