@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"encoding/json"
+	"fmt"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/jsonmergepatch"
+
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+)
+
+// document is what a patch of a status is made from.
+type document struct {
+	Metadata struct {
+		UID             types.UID `json:"uid,omitempty"`
+		ResourceVersion string    `json:"resourceVersion,omitempty"`
+	} `json:"metadata"`
+	Status *epicv1.ProxyStatus `json:"status"`
+}
+
+// statusPatch is a merge patch that makes one status of another; nil when they
+// are equal. It has only what differs, so that it touches nobody else's fields,
+// known here or not. It holds for the one object and version that was seen: had
+// another changed the tunnels meanwhile, a pair could lose the ID that it just
+// got.
+func statusPatch(meta *metav1.ObjectMeta, from, to *epicv1.ProxyStatus) ([]byte, error) {
+	if apiequality.Semantic.DeepEqual(from, to) {
+		return nil, nil
+	}
+	before, after := document{Status: from}, document{Status: to}
+	after.Metadata.UID, after.Metadata.ResourceVersion = meta.UID, meta.ResourceVersion
+	original, err := json.Marshal(before)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the status that is: %w", err)
+	}
+	modified, err := json.Marshal(after)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the status that should be: %w", err)
+	}
+	data, err := jsonmergepatch.CreateThreeWayJSONMergePatch(original, modified, original)
+	if err != nil {
+		return nil, fmt.Errorf("comparing the status that is with the one that should be: %w", err)
+	}
+	return data, nil
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/endpoints"
+)
+
+// pair names one tunnel of an object.
+type pair struct{ tenantNode, epicNode netip.Addr }
+
+// compare orders pairs by the tenant's node, then by the gateway node.
+func (p pair) compare(q pair) int {
+	if c := p.tenantNode.Compare(q.tenantNode); c != 0 {
+		return c
+	}
+	return p.epicNode.Compare(q.epicNode)
+}
+
+// plan is what an object's status should be.
+type plan struct {
+	// wanted is how many tunnels are needed now.
+	wanted int
+	// pairs are the tunnels that the object gets: those that are needed, as far
+	// as one object may have them.
+	pairs          []pair
+	added, removed int
+	// reason is that of the condition TunnelsReady.
+	reason string
+	status epicv1.ProxyStatus
+}
+
+// planFor decides which tunnels an object gets. It keeps those it has and needs,
+// with their IDs, gives new ones none, and drops the rest. An object that is
+// being deleted gets nothing new, and its conditions stay.
+func planFor(s *state) *plan {
+	p := &plan{}
+	ports := epicNodes(s.status.ProxyIfInfo)
+	tenantNodes := endpoints.Nodes(s.endpoints)
+	p.wanted = len(tenantNodes) * len(ports)
+	has := existing(s.status)
+	p.choose(tenantNodes, slices.SortedFunc(maps.Keys(ports), netip.Addr.Compare), has, s.meta.DeletionTimestamp == nil)
+
+	p.status = *s.status.DeepCopy()
+	p.status.GUETunnelEndpoints = tunnelMap(p.pairs, ports, has)
+	epicv1.SetDefaults_ProxyStatus(&p.status)
+	if s.meta.DeletionTimestamp == nil {
+		p.status.ObservedGeneration = s.meta.Generation
+	}
+	p.setConditions(s, len(tenantNodes), len(ports))
+	return p
+}
+
+// choose fills in the pairs, those that exist first. Which of too many it takes
+// depends on nothing but the object, so that every controller takes the same.
+func (p *plan) choose(tenantNodes, epicNodes []netip.Addr, has map[pair]int32, mayAdd bool) {
+	var missing []pair
+	for _, tenantNode := range tenantNodes {
+		for _, epicNode := range epicNodes {
+			q := pair{tenantNode, epicNode}
+			if _, ok := has[q]; ok {
+				p.pairs = append(p.pairs, q)
+			} else {
+				missing = append(missing, q)
+			}
+		}
+	}
+	p.removed = len(has) - len(p.pairs)
+	if mayAdd {
+		missing = missing[:min(len(missing), max(0, epic.MaxTunnelsPerObject-len(p.pairs)))]
+		p.added = len(missing)
+		p.pairs = append(p.pairs, missing...)
+		slices.SortFunc(p.pairs, pair.compare)
+	}
+}
+
+// epicNodes are the gateway nodes on which proxies run, with the port on which
+// each takes in tunnels. The pods of one node say the same; if they do not, the
+// first by name decides. A pod that names no node has no interface yet.
+func epicNodes(infos map[string]epicv1.ProxyInterfaceInfo) map[netip.Addr]epicv1.EndpointPort {
+	nodes := map[netip.Addr]epicv1.EndpointPort{}
+	for _, pod := range slices.Sorted(maps.Keys(infos)) {
+		info := infos[pod]
+		node, ok := address(info.EPICNodeAddress)
+		if !ok {
+			continue
+		}
+		if _, ok := nodes[node]; !ok {
+			nodes[node] = info.EPICPort
+		}
+	}
+	return nodes
+}
+
+// existing are the tunnels that a status has, with their IDs.
+func existing(status *epicv1.ProxyStatus) map[pair]int32 {
+	has := map[pair]int32{}
+	for tenantNode, entry := range status.GUETunnelEndpoints {
+		for epicNode, tunnel := range entry.EPICEndpoints {
+			t, okT := address(tenantNode)
+			e, okE := address(epicNode)
+			if okT && okE {
+				has[pair{t, e}] = tunnel.TunnelID
+			}
+		}
+	}
+	return has
+}
+
+// tunnelMap is the pairs in the shape in which the server keeps them: the fields
+// of an entry repeat the pair with the lowest gateway node. The pairs are in
+// order.
+func tunnelMap(pairs []pair, ports map[netip.Addr]epicv1.EndpointPort, has map[pair]int32) map[string]epicv1.TunnelEndpoint {
+	if len(pairs) == 0 {
+		return nil
+	}
+	tunnels := map[string]epicv1.TunnelEndpoint{}
+	for _, q := range pairs {
+		tenantNode, epicNode := q.tenantNode.String(), q.epicNode.String()
+		tunnel := epicv1.GUETunnelEndpoint{EPICAddress: epicNode, EPICPort: ports[q.epicNode], TunnelID: has[q]}
+		entry, ok := tunnels[tenantNode]
+		if !ok {
+			entry = epicv1.TunnelEndpoint{
+				EPICAddress: tunnel.EPICAddress, EPICPort: tunnel.EPICPort, TunnelID: tunnel.TunnelID,
+				EPICEndpoints: map[string]epicv1.GUETunnelEndpoint{},
+			}
+		}
+		entry.EPICEndpoints[epicNode] = tunnel
+		tunnels[tenantNode] = entry
+	}
+	return tunnels
+}
+
+// address reads an address that the server has checked.
+func address(s string) (netip.Addr, bool) {
+	a, err := netip.ParseAddr(s)
+	return a, err == nil && a.Zone() == "" && !a.Is4In6()
+}
+
+// counts says how much of a plan a status carries out.
+func (p *plan) counts(status *epicv1.ProxyStatus) counts {
+	c := counts{wanted: p.wanted, reason: p.reason}
+	has := existing(status)
+	for _, q := range p.pairs {
+		if has[q] != 0 {
+			c.assigned++
+		}
+	}
+	return c
+}

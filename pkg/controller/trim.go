@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+)
+
+// trim takes out of an object what the controller does not read before it goes
+// into a cache: who manages which field, the copies of the status that specs
+// show, and the Envoy templates.
+func trim(obj any) (any, error) {
+	if m, err := meta.Accessor(obj); err == nil {
+		m.SetManagedFields(nil)
+	}
+	switch o := obj.(type) {
+	case *epicv1.LoadBalancer:
+		o.Spec.GUETunnelEndpoints, o.Spec.ProxyIfInfo, o.Spec.EnvoyTemplate = nil, nil, nil
+	case *epicv1.GWProxy:
+		o.Spec.GUETunnelEndpoints, o.Spec.ProxyIfInfo, o.Spec.EnvoyTemplate = nil, nil, nil
+	}
+	return obj, nil
+}
