@@ -1,0 +1,488 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package apply
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/dataplane"
+	"github.com/acnodal/epic/pkg/gue"
+	"github.com/acnodal/epic/pkg/node/intent"
+)
+
+const (
+	// settle is how long changes are gathered. It is short beside what an API write
+	// takes, and long enough for all objects of a burst to share a system call.
+	settle = 3 * time.Millisecond
+	// Retries of what failed.
+	firstRetry, lastRetry = time.Second, 30 * time.Second
+)
+
+// Ends are the ends of the control protocol on this node.
+type Ends interface {
+	// Set opens a tunnel or changes it.
+	Set(t dataplane.Tunnel, keys []gue.Key) error
+	// Remove closes it.
+	Remove(tunnel uint32)
+}
+
+// Applier applies intents. Its methods may be called at the same time.
+type Applier struct {
+	tunnels  dataplane.Tunnels
+	services dataplane.Services
+	ends     Ends
+	plan     Planner
+
+	mu      sync.Mutex
+	objects map[intent.Key]*object
+	owners  map[uint32]intent.Key
+	dirty   map[intent.Key]struct{}
+	retry   map[intent.Key]struct{}
+	// version counts changes, and done is the one up to which all is applied.
+	version, done uint64
+	waiters       []waiter
+	wake          chan struct{}
+	observe       func(time.Duration)
+}
+
+type waiter struct {
+	version uint64
+	done    chan struct{}
+}
+
+// object is what is known of one object. Only Run changes applied.
+type object struct {
+	want    *intent.Intent
+	keys    intent.Keys
+	applied Plan
+	since   time.Time
+	err     error
+}
+
+// New returns an Applier without objects.
+func New(tunnels dataplane.Tunnels, services dataplane.Services, ends Ends, plan Planner) *Applier {
+	return &Applier{
+		tunnels: tunnels, services: services, ends: ends, plan: plan,
+		objects: map[intent.Key]*object{}, owners: map[uint32]intent.Key{},
+		dirty: map[intent.Key]struct{}{}, retry: map[intent.Key]struct{}{},
+		wake: make(chan struct{}, 1), observe: func(time.Duration) {},
+	}
+}
+
+// Observe has the time from each change to its being applied told. It is to be
+// called before Run.
+func (a *Applier) Observe(observe func(time.Duration)) { a.observe = observe }
+
+// Set adds or changes an object.
+func (a *Applier) Set(i *intent.Intent) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	o := a.objects[i.Key]
+	switch {
+	case o == nil:
+		o = &object{}
+		a.objects[i.Key] = o
+	case o.want != nil && o.want.Equal(i):
+		return
+	case o.want != nil && o.want.UID != i.UID:
+		// Another object of the same name has other keys.
+		o.keys = nil
+	}
+	o.want = i
+	a.touch(i.Key, o)
+}
+
+// Delete removes an object.
+func (a *Applier) Delete(key intent.Key) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if o := a.objects[key]; o != nil && o.want != nil {
+		o.want, o.keys = nil, nil
+		a.touch(key, o)
+	}
+}
+
+// SetKeys gives an object's tunnels their keys. Tunnels without keys are not open.
+func (a *Applier) SetKeys(key intent.Key, keys intent.Keys) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if o := a.objects[key]; o != nil && o.want != nil {
+		o.keys = keys
+		a.touch(key, o)
+	}
+}
+
+// Replan plans objects anew, because what the Planner knows besides them changed:
+// the given ones, or all if none is given.
+func (a *Applier) Replan(keys ...intent.Key) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(keys) == 0 {
+		for key, o := range a.objects {
+			a.touch(key, o)
+		}
+		return
+	}
+	for _, key := range keys {
+		if o := a.objects[key]; o != nil {
+			a.touch(key, o)
+		}
+	}
+}
+
+func (a *Applier) touch(key intent.Key, o *object) {
+	if _, waits := a.dirty[key]; !waits {
+		o.since = time.Now()
+	}
+	a.dirty[key] = struct{}{}
+	a.version++
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Wait returns when all changes that were made before are applied, or have failed.
+func (a *Applier) Wait(ctx context.Context) error {
+	a.mu.Lock()
+	if a.done >= a.version {
+		a.mu.Unlock()
+		return nil
+	}
+	w := waiter{a.version, make(chan struct{})}
+	a.waiters = append(a.waiters, w)
+	a.mu.Unlock()
+	select {
+	case <-w.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Run applies changes until the context ends. What is applied stays.
+func (a *Applier) Run(ctx context.Context) {
+	pause := firstRetry
+	retry := time.NewTimer(time.Hour)
+	retry.Stop()
+	defer retry.Stop()
+	waiting := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.wake:
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(settle):
+			}
+		case <-retry.C:
+			waiting = false
+			a.mu.Lock()
+			for key := range a.retry {
+				a.dirty[key] = struct{}{}
+			}
+			a.mu.Unlock()
+		}
+		failed := a.flush(ctx)
+		switch {
+		case failed == 0:
+			pause, waiting = firstRetry, false
+			retry.Stop()
+		case !waiting:
+			retry.Reset(pause)
+			pause, waiting = min(pause*2, lastRetry), true
+		}
+	}
+}
+
+// flush applies what is dirty, and returns how many objects wait for a retry.
+func (a *Applier) flush(ctx context.Context) int {
+	a.mu.Lock()
+	keys := make([]intent.Key, 0, len(a.dirty))
+	for key := range a.dirty {
+		keys = append(keys, key)
+	}
+	clear(a.dirty)
+	version := a.version
+	a.mu.Unlock()
+
+	errs := a.apply(keys)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := time.Now()
+	for _, key := range keys {
+		o, err := a.objects[key], errs[key]
+		if o == nil {
+			continue
+		}
+		if err != nil {
+			if o.err == nil || o.err.Error() != err.Error() {
+				klog.FromContext(ctx).Error(err, "An object can't be programmed, trying again", "object", key.String())
+			}
+			o.err = err
+			a.retry[key] = struct{}{}
+			continue
+		}
+		o.err = nil
+		delete(a.retry, key)
+		a.observe(now.Sub(o.since))
+		if _, again := a.dirty[key]; o.want == nil && !again {
+			delete(a.objects, key)
+		}
+	}
+	a.done = version
+	rest := a.waiters[:0]
+	for _, w := range a.waiters {
+		if w.version <= version {
+			close(w.done)
+		} else {
+			rest = append(rest, w)
+		}
+	}
+	a.waiters = rest
+	return len(a.retry)
+}
+
+// apply applies objects together, and where that fails each by itself, so that one
+// that does not fit does not keep the others out. It returns the errors.
+func (a *Applier) apply(keys []intent.Key) map[intent.Key]error {
+	err := a.applyTogether(keys)
+	if err == nil {
+		return nil
+	}
+	if len(keys) == 1 {
+		return map[intent.Key]error{keys[0]: err}
+	}
+	errs := map[intent.Key]error{}
+	for _, key := range keys {
+		if err := a.applyTogether([]intent.Key{key}); err != nil {
+			errs[key] = err
+		}
+	}
+	return errs
+}
+
+type change struct {
+	key  intent.Key
+	o    *object
+	plan Plan
+	keys intent.Keys
+}
+
+func (a *Applier) applyTogether(keys []intent.Key) error {
+	changes, b := a.prepare(keys)
+	for _, id := range b.goneTunnels {
+		a.ends.Remove(id)
+	}
+	// Of two that fail the first has to be told, and the others might succeed.
+	errs := []error{
+		call(a.services.Delete, b.goneServices),
+		call(a.tunnels.Delete, b.goneTunnels),
+		call(a.tunnels.Put, b.closed),
+		call(a.services.Put, b.services),
+		call(a.tunnels.Put, b.open),
+	}
+	err := errors.Join(errs...)
+	a.settle(changes, err)
+	if err != nil {
+		return err
+	}
+	errs = errs[:0]
+	for _, c := range changes {
+		for _, t := range c.plan.Tunnels {
+			if k := c.keys[t.ID]; len(k) > 0 {
+				errs = append(errs, a.ends.Set(t, k))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// settle notes what the kernel has now. After an error that is what was there and
+// what should be, each of them perhaps, so that all of it is done again and all of
+// it goes with the object.
+func (a *Applier) settle(changes []change, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, c := range changes {
+		if err != nil {
+			c.plan.Tunnels = append(slices.Clone(c.o.applied.Tunnels), c.plan.Tunnels...)
+			c.plan.Services = append(slices.Clone(c.o.applied.Services), c.plan.Services...)
+		}
+		for _, t := range c.o.applied.Tunnels {
+			if a.owners[t.ID] == c.key {
+				delete(a.owners, t.ID)
+			}
+		}
+		c.o.applied, c.o.err = c.plan, err
+	}
+	for _, c := range changes {
+		for _, t := range c.o.applied.Tunnels {
+			a.owners[t.ID] = c.key
+		}
+	}
+}
+
+func call[T any](do func(...T) error, values []T) error {
+	if len(values) == 0 {
+		return nil
+	}
+	return do(values...)
+}
+
+// batch is what changes in the kernel.
+type batch struct {
+	goneServices []dataplane.Service
+	goneTunnels  []uint32
+	// closed are new tunnels, shut, and those that the other end will open; open are
+	// those that change and have their other end.
+	closed, open []dataplane.Tunnel
+	services     []dataplane.Service
+}
+
+// prepare plans objects and compares with what is applied.
+func (a *Applier) prepare(keys []intent.Key) ([]change, batch) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var changes []change
+	newTunnels, newServices := map[uint32]bool{}, map[serviceKey]bool{}
+	for _, key := range keys {
+		o := a.objects[key]
+		if o == nil {
+			continue
+		}
+		c := change{key: key, o: o, keys: o.keys}
+		if o.want != nil {
+			c.plan = a.plan(o.want)
+		}
+		for _, t := range c.plan.Tunnels {
+			newTunnels[t.ID] = true
+		}
+		for i := range c.plan.Services {
+			newServices[keyOf(&c.plan.Services[i])] = true
+		}
+		changes = append(changes, c)
+	}
+	var b batch
+	for _, c := range changes {
+		b.add(c, newTunnels, newServices, a.owners)
+	}
+	return changes, b
+}
+
+func (b *batch) add(c change, newTunnels map[uint32]bool, newServices map[serviceKey]bool, owners map[uint32]intent.Key) {
+	old := map[uint32]dataplane.Tunnel{}
+	for _, t := range c.o.applied.Tunnels {
+		old[t.ID] = t
+		if !newTunnels[t.ID] && owners[t.ID] == c.key {
+			b.goneTunnels = append(b.goneTunnels, t.ID)
+		}
+	}
+	for _, t := range c.plan.Tunnels {
+		was, known := old[t.ID]
+		// What failed before may be half done, so it is done again.
+		if known && was == t && c.o.err == nil {
+			continue
+		}
+		if !known || !t.Remote.IsValid() {
+			shut := t
+			shut.Remote = netip.AddrPort{}
+			b.closed = append(b.closed, shut)
+		}
+		if t.Remote.IsValid() {
+			b.open = append(b.open, t)
+		}
+	}
+	had := map[serviceKey]*dataplane.Service{}
+	for i := range c.o.applied.Services {
+		s := &c.o.applied.Services[i]
+		had[keyOf(s)] = s
+		if !newServices[keyOf(s)] {
+			b.goneServices = append(b.goneServices, *s)
+		}
+	}
+	for i := range c.plan.Services {
+		s := &c.plan.Services[i]
+		if was := had[keyOf(s)]; was == nil || c.o.err != nil || !sameService(was, s) {
+			b.services = append(b.services, *s)
+		}
+	}
+}
+
+// serviceKey is what tells services apart: on a gateway the interface and the
+// endpoint, whose tunnel may change; on a tenant's node the tunnel as well.
+type serviceKey struct {
+	tunnel    uint32
+	index     int
+	endpoint  netip.AddrPort
+	transport uint8
+}
+
+func keyOf(s *dataplane.Service) serviceKey {
+	k := serviceKey{index: s.Interface, endpoint: s.Endpoint, transport: s.Protocol}
+	if s.Interface == 0 {
+		k.tunnel = s.Tunnel
+	}
+	return k
+}
+
+func sameService(a, b *dataplane.Service) bool {
+	if a.Tunnel != b.Tunnel || len(a.Sources) != len(b.Sources) {
+		return false
+	}
+	for i := range a.Sources {
+		if a.Sources[i] != b.Sources[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// State is what is known of one object.
+type State struct {
+	Intent *intent.Intent
+	Keys   intent.Keys
+	Plan   Plan
+	// Err is why it is not applied, nil if it is.
+	Err error
+}
+
+// Each calls see for each object, in no order. It must not call the Applier, and
+// not change what it is given.
+func (a *Applier) Each(see func(State)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, o := range a.objects {
+		if o.want != nil {
+			see(State{Intent: o.want, Keys: o.keys, Plan: o.applied, Err: o.err})
+		}
+	}
+}
+
+// Get returns what is known of an object; false if there is none.
+func (a *Applier) Get(key intent.Key) (State, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	o := a.objects[key]
+	if o == nil || o.want == nil {
+		return State{}, false
+	}
+	return State{Intent: o.want, Keys: o.keys, Plan: o.applied, Err: o.err}, true
+}
+
+// Owner returns the object to which a tunnel belongs.
+func (a *Applier) Owner(tunnel uint32) (intent.Key, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	key, ok := a.owners[tunnel]
+	return key, ok
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package apply
+
+import (
+	"net/netip"
+
+	"github.com/acnodal/epic/pkg/dataplane"
+	"github.com/acnodal/epic/pkg/node/intent"
+	"github.com/acnodal/epic/pkg/node/proxies"
+)
+
+// Plan is what one object needs of the data plane.
+type Plan struct {
+	Tunnels  []dataplane.Tunnel
+	Services []dataplane.Service
+	// Problems say what of the object can't be done, in words for its owner.
+	Problems []string
+}
+
+// Planner works out what an object needs here.
+type Planner func(*intent.Intent) Plan
+
+// Local says by which address of this node a tunnel reaches its other end, and how
+// large its inner packets may be.
+type Local func(nodeAddress, other netip.Addr) (local netip.Addr, mtu uint16, err error)
+
+// ForGateway plans for an EPIC node: each endpoint is reached from each proxy of
+// its object that runs here.
+func ForGateway(local Local, interfaces func(intent.Key) []proxies.Interface) Planner {
+	return func(i *intent.Intent) Plan {
+		var p Plan
+		byNode := map[netip.Addr]uint32{}
+		for _, t := range i.Tunnels {
+			from, mtu, err := local(t.EPICNode.Addr(), t.TenantNode)
+			if err != nil {
+				p.Problems = append(p.Problems, err.Error())
+				continue
+			}
+			byNode[t.TenantNode] = t.ID
+			p.Tunnels = append(p.Tunnels, dataplane.Tunnel{ID: t.ID, Local: netip.AddrPortFrom(from, t.EPICNode.Port()), MTU: mtu})
+		}
+		for _, proxy := range interfaces(i.Key) {
+			for _, e := range i.Endpoints {
+				if id, ok := byNode[e.Node]; ok {
+					p.Services = append(p.Services, dataplane.Service{Tunnel: id, Endpoint: e.Address, Protocol: e.Protocol, Interface: proxy.Index})
+				}
+			}
+		}
+		return p
+	}
+}
+
+// ForClient plans for a tenant's node: each endpoint on it is reached through each
+// tunnel that ends at its node's address, from the proxy's addresses. Port is this
+// end's.
+func ForClient(local Local, port uint16) Planner {
+	return func(i *intent.Intent) Plan {
+		var p Plan
+		sources := i.Addresses()
+		for _, t := range i.Tunnels {
+			from, mtu, err := local(t.TenantNode, t.EPICNode.Addr())
+			if err != nil {
+				p.Problems = append(p.Problems, err.Error())
+				continue
+			}
+			p.Tunnels = append(p.Tunnels, dataplane.Tunnel{ID: t.ID, Local: netip.AddrPortFrom(from, port), Remote: t.EPICNode, MTU: mtu})
+			for _, e := range i.Endpoints {
+				if e.Node == t.TenantNode && len(sources) > 0 {
+					p.Services = append(p.Services, dataplane.Service{Tunnel: t.ID, Endpoint: e.Address, Protocol: e.Protocol, Sources: sources})
+				}
+			}
+		}
+		return p
+	}
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package intent has what a node keeps of a load balancer or a gateway proxy: which
+// of its tunnels end here, and which endpoints they lead to. It is made from API
+// objects, kept on disk, and what the data plane is programmed from. Making it is
+// pure; nothing here talks to anybody.
+package intent
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/endpoints"
+	"github.com/acnodal/epic/pkg/gue"
+	"github.com/acnodal/epic/pkg/node/proxies"
+)
+
+// Key names the object that an intent was made from.
+type Key struct {
+	Kind      proxies.Kind `json:"kind"`
+	Namespace string       `json:"namespace"`
+	Name      string       `json:"name"`
+}
+
+// String returns the key as people write it.
+func (k Key) String() string { return string(k.Kind) + " " + k.Namespace + "/" + k.Name }
+
+// Compare orders keys.
+func Compare(a, b Key) int {
+	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
+}
+
+// Intent is what one object means to this node.
+type Intent struct {
+	Key
+	UID types.UID `json:"uid"`
+	// Public and Alternate are the proxy's addresses; either may be invalid.
+	Public    netip.Addr `json:"public,omitzero"`
+	Alternate netip.Addr `json:"alternate,omitzero"`
+	// Ports are those on which the service is published.
+	Ports []Port `json:"ports,omitempty"`
+	// Prefix names the ServicePrefix of the addresses.
+	Prefix string `json:"prefix,omitempty"`
+	// Tunnels are those that end on this node, by ID.
+	Tunnels []Tunnel `json:"tunnels,omitempty"`
+	// Endpoints are those on the far nodes of the tunnels, or on this node.
+	Endpoints []endpoints.Endpoint `json:"endpoints,omitempty"`
+}
+
+// Port is a published port.
+type Port struct {
+	Protocol uint8  `json:"protocol"`
+	Port     uint16 `json:"port"`
+}
+
+// Tunnel is one tunnel.
+type Tunnel struct {
+	ID         uint32     `json:"id"`
+	TenantNode netip.Addr `json:"tenantNode"`
+	// EPICNode is the address and the port at which the gateway node listens.
+	EPICNode netip.AddrPort `json:"epicNode"`
+}
+
+// Addresses are the proxy's addresses, one of each family at most.
+func (i *Intent) Addresses() []netip.Addr {
+	var out []netip.Addr
+	for _, a := range []netip.Addr{i.Public, i.Alternate} {
+		if a.IsValid() && !slices.ContainsFunc(out, func(b netip.Addr) bool { return a.Is4() == b.Is4() }) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// Equal says whether two intents are the same.
+func (i *Intent) Equal(o *Intent) bool {
+	return i.Key == o.Key && i.UID == o.UID && i.Public == o.Public && i.Alternate == o.Alternate && i.Prefix == o.Prefix &&
+		slices.Equal(i.Ports, o.Ports) && slices.Equal(i.Tunnels, o.Tunnels) && slices.Equal(i.Endpoints, o.Endpoints)
+}
+
+// Ends says whether a tunnel between two nodes ends on this one.
+type Ends func(tenantNode, epicNode netip.Addr) bool
+
+// AtGateway are the tunnels whose EPIC end is one of the addresses.
+func AtGateway(own ...netip.Addr) Ends {
+	return func(_, epicNode netip.Addr) bool { return slices.Contains(own, epicNode) }
+}
+
+// AtTenantNode are the tunnels whose tenant's end is one of the addresses.
+func AtTenantNode(own ...netip.Addr) Ends {
+	return func(tenantNode, _ netip.Addr) bool { return slices.Contains(own, tenantNode) }
+}
+
+// OfLoadBalancer makes the intent of a load balancer with its remote endpoints.
+func OfLoadBalancer(lb *epicv1.LoadBalancer, reps []*epicv1.RemoteEndpoint, here Ends) *Intent {
+	i := &Intent{
+		Key: Key{proxies.LoadBalancer, lb.Namespace, lb.Name}, UID: lb.UID,
+		Public: address(lb.Spec.PublicAddress),
+		Ports:  ports(lb.Spec.PublicPorts), Prefix: lb.Labels[epic.OwningServicePrefixLabel],
+	}
+	all, _ := endpoints.OfLoadBalancer(lb, reps)
+	i.fill(&lb.Status, all, here)
+	return i
+}
+
+// OfGWProxy makes the intent of a gateway proxy with the routes that lead from it
+// and the slices that they lead to.
+func OfGWProxy(proxy *epicv1.GWProxy, routes []*epicv1.GWRoute, slices []*epicv1.GWEndpointSlice, here Ends) *Intent {
+	i := &Intent{
+		Key: Key{proxies.GWProxy, proxy.Namespace, proxy.Name}, UID: proxy.UID,
+		Public: address(proxy.Spec.PublicAddress), Alternate: address(proxy.Spec.AltAddress),
+		Ports: ports(proxy.Spec.PublicPorts), Prefix: proxy.Labels[epic.OwningServicePrefixLabel],
+	}
+	all, _ := endpoints.OfGWProxy(proxy, routes, slices)
+	i.fill(&proxy.Status, all, here)
+	return i
+}
+
+// fill takes what concerns this node. What can't be read is left out: anybody who
+// may write a status may have damaged it, and the rest still works.
+func (i *Intent) fill(status *epicv1.ProxyStatus, all []endpoints.Endpoint, here Ends) {
+	nodes := map[netip.Addr]bool{}
+	for tenant, entry := range status.GUETunnelEndpoints {
+		tenantNode := address(tenant)
+		if !tenantNode.IsValid() {
+			continue
+		}
+		for key, pair := range entry.EPICEndpoints {
+			epicNode := address(cmp.Or(pair.EPICAddress, key))
+			port := pair.EPICPort.Port
+			if port == 0 {
+				port = epic.DefaultTunnelPort
+			}
+			if !epicNode.IsValid() || pair.TunnelID <= 0 || port < 0 || port > 65535 || !here(tenantNode, epicNode) {
+				continue
+			}
+			nodes[tenantNode] = true
+			i.Tunnels = append(i.Tunnels, Tunnel{ID: uint32(pair.TunnelID), TenantNode: tenantNode, EPICNode: netip.AddrPortFrom(epicNode, uint16(port))})
+		}
+	}
+	slices.SortFunc(i.Tunnels, func(a, b Tunnel) int { return cmp.Compare(a.ID, b.ID) })
+	for _, e := range all {
+		if nodes[e.Node] {
+			i.Endpoints = append(i.Endpoints, e)
+		}
+	}
+	i.Endpoints = slices.Clip(i.Endpoints)
+}
+
+func address(s string) netip.Addr {
+	a, err := netip.ParseAddr(s)
+	if err != nil || a.Zone() != "" {
+		return netip.Addr{}
+	}
+	return a.Unmap()
+}
+
+func ports(all []epicv1.ServicePort) []Port {
+	var out []Port
+	for _, p := range all {
+		protocol := map[corev1.Protocol]uint8{"": 6, corev1.ProtocolTCP: 6, corev1.ProtocolUDP: 17}[p.Protocol]
+		if protocol != 0 && p.Port > 0 && p.Port <= 65535 {
+			out = append(out, Port{protocol, uint16(p.Port)})
+		}
+	}
+	return out
+}
+
+// Keys are the keys of tunnels, the first of each to send with.
+type Keys map[uint32][]gue.Key
+
+// KeysOf reads what the server gave out, and leaves out what is no key.
+func KeysOf(answer *epicv1.TunnelKeys) Keys {
+	out := Keys{}
+	for _, t := range answer.Tunnels {
+		for _, k := range t.Keys {
+			if k.ID < 1 || k.ID > 255 || len(k.Key) != gue.KeySize || t.TunnelID <= 0 {
+				continue
+			}
+			out[uint32(t.TunnelID)] = append(out[uint32(t.TunnelID)], gue.Key{ID: uint8(k.ID), Bytes: [gue.KeySize]byte(k.Key)})
+		}
+	}
+	return out
+}

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package fakeplane is a data plane in memory, for tests of what programs one. It
+// carries no packets.
+package fakeplane
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"github.com/acnodal/epic/pkg/dataplane"
+)
+
+// Plane has what was put and not deleted.
+type Plane struct {
+	mu       sync.Mutex
+	tunnels  map[uint32]dataplane.Tunnel
+	services map[string]dataplane.Service
+	proxies  map[int]dataplane.Proxy
+	attached map[int]string
+	// Repairs is how often Repair was called.
+	repairs int
+	// fail says whether a call fails; it may be nil.
+	fail func(call string) error
+	log  []string
+}
+
+// New returns an empty one.
+func New() *Plane {
+	return &Plane{
+		tunnels: map[uint32]dataplane.Tunnel{}, services: map[string]dataplane.Service{},
+		proxies: map[int]dataplane.Proxy{}, attached: map[int]string{},
+	}
+}
+
+// FailWith sets what decides which calls fail.
+func (p *Plane) FailWith(fail func(call string) error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fail = fail
+}
+
+// Log returns the calls so far and forgets them.
+func (p *Plane) Log() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	log := p.log
+	p.log = nil
+	return log
+}
+
+// Repairs returns how often Repair was called.
+func (p *Plane) Repairs() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.repairs
+}
+
+func (p *Plane) call(name string, format string, args ...any) error {
+	p.log = append(p.log, name+" "+fmt.Sprintf(format, args...))
+	if p.fail != nil {
+		return p.fail(name)
+	}
+	return nil
+}
+
+// The parts of a data plane.
+func (p *Plane) Tunnels() dataplane.Tunnels   { return tunnels{p} }
+func (p *Plane) Services() dataplane.Services { return services{p} }
+func (p *Plane) Proxies() dataplane.Proxies   { return proxies{p} }
+func (p *Plane) Underlay() dataplane.Underlay { return underlay{p} }
+func (p *Plane) Observer() dataplane.Observer { return observer{} }
+
+// Repair implements dataplane.Repairer.
+func (p *Plane) Repair() (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.repairs++
+	return 0, nil
+}
+
+type tunnels struct{ p *Plane }
+
+func (t tunnels) Put(all ...dataplane.Tunnel) error {
+	t.p.mu.Lock()
+	defer t.p.mu.Unlock()
+	for _, n := range all {
+		if err := t.p.call("tunnels.put", "%d remote %t", n.ID, n.Remote.IsValid()); err != nil {
+			return err
+		}
+		if !n.Remote.IsValid() {
+			n.Remote = t.p.tunnels[n.ID].Remote
+		}
+		t.p.tunnels[n.ID] = n
+	}
+	return nil
+}
+
+func (t tunnels) Delete(ids ...uint32) error {
+	t.p.mu.Lock()
+	defer t.p.mu.Unlock()
+	for _, id := range ids {
+		if err := t.p.call("tunnels.delete", "%d", id); err != nil {
+			return err
+		}
+		delete(t.p.tunnels, id)
+	}
+	return nil
+}
+
+func (t tunnels) SetRemote(id uint32, remote netip.AddrPort) error {
+	t.p.mu.Lock()
+	defer t.p.mu.Unlock()
+	n, ok := t.p.tunnels[id]
+	if !ok {
+		return dataplane.ErrNoTunnel
+	}
+	if err := t.p.call("tunnels.setremote", "%d %s", id, remote); err != nil {
+		return err
+	}
+	n.Remote = remote
+	t.p.tunnels[id] = n
+	return nil
+}
+
+func (t tunnels) List() ([]dataplane.Tunnel, error) {
+	t.p.mu.Lock()
+	defer t.p.mu.Unlock()
+	return slices.SortedFunc(maps.Values(t.p.tunnels), func(a, b dataplane.Tunnel) int { return cmp.Compare(a.ID, b.ID) }), nil
+}
+
+func (t tunnels) Counters(ids ...uint32) (map[uint32]dataplane.Counters, error) {
+	out := map[uint32]dataplane.Counters{}
+	all, err := t.List()
+	for _, n := range all {
+		if len(ids) == 0 || slices.Contains(ids, n.ID) {
+			out[n.ID] = dataplane.Counters{}
+		}
+	}
+	return out, err
+}
+
+type services struct{ p *Plane }
+
+func key(s dataplane.Service) string {
+	if s.Interface != 0 {
+		return fmt.Sprintf("if%d %s/%d", s.Interface, s.Endpoint, s.Protocol)
+	}
+	return fmt.Sprintf("t%d %s/%d", s.Tunnel, s.Endpoint, s.Protocol)
+}
+
+func (s services) Put(all ...dataplane.Service) error {
+	s.p.mu.Lock()
+	defer s.p.mu.Unlock()
+	for _, n := range all {
+		if err := s.p.call("services.put", "%s", key(n)); err != nil {
+			return err
+		}
+		if _, ok := s.p.tunnels[n.Tunnel]; !ok {
+			return errors.New("a service of a tunnel that is not there")
+		}
+		s.p.services[key(n)] = n
+	}
+	return nil
+}
+
+func (s services) Delete(all ...dataplane.Service) error {
+	s.p.mu.Lock()
+	defer s.p.mu.Unlock()
+	for _, n := range all {
+		if err := s.p.call("services.delete", "%s", key(n)); err != nil {
+			return err
+		}
+		delete(s.p.services, key(n))
+	}
+	return nil
+}
+
+func (s services) List() ([]dataplane.Service, error) {
+	s.p.mu.Lock()
+	defer s.p.mu.Unlock()
+	var out []dataplane.Service
+	for _, k := range slices.Sorted(maps.Keys(s.p.services)) {
+		out = append(out, s.p.services[k])
+	}
+	return out, nil
+}
+
+type proxies struct{ p *Plane }
+
+func (x proxies) Put(all ...dataplane.Proxy) error {
+	x.p.mu.Lock()
+	defer x.p.mu.Unlock()
+	for _, n := range all {
+		if err := x.p.call("proxies.put", "%d", n.Interface); err != nil {
+			return err
+		}
+		x.p.proxies[n.Interface] = n
+	}
+	return nil
+}
+
+func (x proxies) Delete(interfaces ...int) error {
+	x.p.mu.Lock()
+	defer x.p.mu.Unlock()
+	for _, n := range interfaces {
+		if err := x.p.call("proxies.delete", "%d", n); err != nil {
+			return err
+		}
+		delete(x.p.proxies, n)
+	}
+	return nil
+}
+
+func (x proxies) List() ([]dataplane.Proxy, error) {
+	x.p.mu.Lock()
+	defer x.p.mu.Unlock()
+	return slices.SortedFunc(maps.Values(x.p.proxies), func(a, b dataplane.Proxy) int { return cmp.Compare(a.Interface, b.Interface) }), nil
+}
+
+type underlay struct{ p *Plane }
+
+func (u underlay) Attach(index int) error {
+	u.p.mu.Lock()
+	defer u.p.mu.Unlock()
+	if err := u.p.call("underlay.attach", "%d", index); err != nil {
+		return err
+	}
+	u.p.attached[index] = "tcx"
+	return nil
+}
+
+func (u underlay) Detach(index int) error {
+	u.p.mu.Lock()
+	defer u.p.mu.Unlock()
+	if err := u.p.call("underlay.detach", "%d", index); err != nil {
+		return err
+	}
+	delete(u.p.attached, index)
+	return nil
+}
+
+func (u underlay) Attached() (map[int]string, error) {
+	u.p.mu.Lock()
+	defer u.p.mu.Unlock()
+	return maps.Clone(u.p.attached), nil
+}
+
+type observer struct{}
+
+func (observer) Drops() (map[dataplane.DropReason]uint64, error) {
+	return map[dataplane.DropReason]uint64{"no-tunnel": 0}, nil
+}
+
+func (observer) Trace(ctx context.Context, tunnel uint32, show func(dataplane.TraceEvent)) error {
+	show(dataplane.TraceEvent{Tunnel: tunnel, Text: "nothing passes here"})
+	<-ctx.Done()
+	return nil
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package statefile
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// ErrDamaged says that a file is not what was written, or was written in a version
+// that this program does not read.
+var ErrDamaged = errors.New("damaged state file")
+
+// File is one file with a value in JSON. Its first line has the version and a
+// checksum of the rest. Only its owner may read it, since it may hold keys.
+type File struct {
+	// Path is where it is, in a directory of the node's own.
+	Path string
+	// Version is that of the value's layout.
+	Version int
+}
+
+// Load reads the value. If there is no file it returns false.
+func (f File) Load(value any) (bool, error) {
+	b, err := os.ReadFile(f.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	line, body, _ := bytes.Cut(b, []byte("\n"))
+	if string(line) != f.header(body) {
+		return false, fmt.Errorf("%s: %w: its first line does not fit the rest", f.Path, ErrDamaged)
+	}
+	if err := json.Unmarshal(body, value); err != nil {
+		return false, fmt.Errorf("%s: %w: %w", f.Path, ErrDamaged, err)
+	}
+	return true, nil
+}
+
+// Save replaces the file. When it returns without an error the value survives a
+// loss of power; with one, the file is as it was.
+func (f File) Save(value any) (err error) {
+	body, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	next := f.Path + ".new"
+	// A leftover might have another mode.
+	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, ignoreMissing(os.Remove(next)))
+		}
+	}()
+	if err := write(next, []byte(f.header(body)+"\n"), body); err != nil {
+		return err
+	}
+	if err := os.Rename(next, f.Path); err != nil {
+		return err
+	}
+	return syncDirectory(filepath.Dir(f.Path))
+}
+
+func (f File) header(body []byte) string {
+	sum := sha256.Sum256(body)
+	return fmt.Sprintf("epic-node state %d %s", f.Version, hex.EncodeToString(sum[:]))
+}
+
+func write(path string, parts ...[]byte) (err error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	for _, b := range parts {
+		if _, err := file.Write(b); err != nil {
+			return err
+		}
+	}
+	return file.Sync()
+}
+
+func syncDirectory(path string) (err error) {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.Close()) }()
+	return d.Sync()
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
