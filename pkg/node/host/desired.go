@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Desired is what there has to be on this node. The order means nothing, and
+// duplicates are one.
+type Desired struct {
+	Bridges   []Bridge
+	Addresses []Address
+	Openings  []Opening
+}
+
+// Bridge is a bridge to which proxies are attached.
+type Bridge struct {
+	// Name is an interface's name, at most 15 bytes.
+	Name string
+	// MTU is in bytes.
+	MTU int
+}
+
+// Address is one public or alternate address, and the proxies on this node that
+// have it.
+type Address struct {
+	Address netip.Addr
+	// Announce is the route that is put into the main table for it: the address
+	// itself or an aggregate that contains it. See [Announced].
+	Announce netip.Prefix
+	// Bridge is the name of one of the bridges.
+	Bridge string
+	// Ends are the proxies. An address without one is not announced; an interface
+	// that is gone is left out.
+	Ends []End
+}
+
+// End is the second interface of one proxy.
+type End struct {
+	// Index is that of the host's end, which is made a port of the bridge.
+	Index int
+	// MAC is the hardware address of the proxy's end.
+	MAC net.HardwareAddr
+}
+
+// Opening is one port that the internet may reach.
+type Opening struct {
+	Address netip.Addr
+	// Protocol is the number of a protocol with ports, such as 6 for TCP and 17
+	// for UDP.
+	Protocol uint8
+	Port     uint16
+}
+
+// Announced returns the route that a pool's aggregation asks for: "default" means
+// the mask of the pool's subnet, "/N" means N bits.
+func Announced(addr netip.Addr, subnet netip.Prefix, aggregation string) (netip.Prefix, error) {
+	if aggregation == "default" {
+		if !subnet.IsValid() || subnet.Addr().Is4() != addr.Is4() {
+			return netip.Prefix{}, fmt.Errorf("aggregation: the default is the subnet's mask, and the subnet %s is not one of %s", subnet, addr)
+		}
+		return addr.Prefix(subnet.Bits())
+	}
+	digits, found := strings.CutPrefix(aggregation, "/")
+	bits, err := strconv.Atoi(digits)
+	if !found || err != nil {
+		return netip.Prefix{}, fmt.Errorf("aggregation: %q is neither default nor a slash and a number of bits", aggregation)
+	}
+	prefix, err := addr.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("aggregation: %q: %w", aggregation, err)
+	}
+	return prefix, nil
+}
+
+// maxName is the longest name of an interface that Linux takes.
+const maxName = 15
+
+// normalize checks d and returns it sorted and without duplicates.
+func (d Desired) normalize() (Desired, error) {
+	var errs []error
+	out := Desired{}
+	bridges := map[string]int{}
+	for i, b := range d.Bridges {
+		mtu, seen := bridges[b.Name]
+		switch {
+		case b.Name == "" || len(b.Name) > maxName || strings.ContainsAny(b.Name, "/ :%\t\n") || b.Name == "." || b.Name == "..":
+			errs = append(errs, fmt.Errorf("bridges[%d].name: %q can not be an interface's name: use 1 to %d letters, digits and dashes", i, b.Name, maxName))
+		case b.MTU < 68 || b.MTU > 65535:
+			errs = append(errs, fmt.Errorf("bridges[%d].mtu: %d is not between 68 and 65535", i, b.MTU))
+		case seen && mtu != b.MTU:
+			errs = append(errs, fmt.Errorf("bridges[%d].mtu: %d, but %s has %d already", i, b.MTU, b.Name, mtu))
+		case !seen:
+			bridges[b.Name] = b.MTU
+			out.Bridges = append(out.Bridges, b)
+		}
+	}
+	byAddr := map[netip.Addr]int{}
+	announced := map[netip.Prefix]string{}
+	for i, a := range d.Addresses {
+		a.Address = a.Address.Unmap()
+		switch {
+		case !a.Address.IsValid() || a.Address.IsUnspecified() || a.Address.IsMulticast() || a.Address.IsLoopback() || a.Address.Zone() != "":
+			errs = append(errs, fmt.Errorf("addresses[%d].address: %q is no unicast address", i, a.Address))
+			continue
+		case !a.Announce.IsValid() || !a.Announce.Contains(a.Address):
+			errs = append(errs, fmt.Errorf("addresses[%d].announce: %q does not contain %s", i, a.Announce, a.Address))
+			continue
+		}
+		if _, ok := bridges[a.Bridge]; !ok {
+			errs = append(errs, fmt.Errorf("addresses[%d].bridge: %q is not among the bridges", i, a.Bridge))
+			continue
+		}
+		a.Announce = a.Announce.Masked()
+		if other, ok := announced[a.Announce]; ok && other != a.Bridge {
+			errs = append(errs, fmt.Errorf("addresses[%d].announce: %s leads to the bridge %s already, not to %s: give the two pools one bridge or a finer aggregation", i, a.Announce, other, a.Bridge))
+			continue
+		}
+		announced[a.Announce] = a.Bridge
+		if at, ok := byAddr[a.Address]; ok {
+			if out.Addresses[at].Bridge != a.Bridge || out.Addresses[at].Announce != a.Announce {
+				errs = append(errs, fmt.Errorf("addresses[%d].address: %s is there twice, with different routes", i, a.Address))
+				continue
+			}
+			out.Addresses[at].Ends = append(out.Addresses[at].Ends, a.Ends...)
+			continue
+		}
+		byAddr[a.Address] = len(out.Addresses)
+		a.Ends = slices.Clone(a.Ends)
+		out.Addresses = append(out.Addresses, a)
+	}
+	owner := map[int]End{}
+	on := map[int]string{}
+	for i := range out.Addresses {
+		a := &out.Addresses[i]
+		slices.SortFunc(a.Ends, func(x, y End) int { return cmp.Compare(x.Index, y.Index) })
+		a.Ends = slices.CompactFunc(a.Ends, func(x, y End) bool { return x.Index == y.Index && slices.Equal(x.MAC, y.MAC) })
+		for _, e := range a.Ends {
+			was, seen := owner[e.Index]
+			switch {
+			case e.Index <= 0 || e.Index >= maxKey:
+				errs = append(errs, fmt.Errorf("%s: %d is not an interface's index", a.Address, e.Index))
+			case len(e.MAC) != 6:
+				errs = append(errs, fmt.Errorf("%s: %q is not the hardware address of an Ethernet interface", a.Address, e.MAC))
+			case seen && !slices.Equal(was.MAC, e.MAC):
+				errs = append(errs, fmt.Errorf("%s: interface %d has two hardware addresses, %s and %s", a.Address, e.Index, was.MAC, e.MAC))
+			case seen && on[e.Index] != a.Bridge:
+				errs = append(errs, fmt.Errorf("%s: interface %d can not be a port of two bridges, %s and %s", a.Address, e.Index, on[e.Index], a.Bridge))
+			}
+			owner[e.Index], on[e.Index] = e, a.Bridge
+		}
+	}
+	for i, o := range d.Openings {
+		o.Address = o.Address.Unmap()
+		switch {
+		case !o.Address.IsValid():
+			errs = append(errs, fmt.Errorf("openings[%d].address: is missing", i))
+		case o.Protocol == 0:
+			errs = append(errs, fmt.Errorf("openings[%d].protocol: is missing", i))
+		case o.Port == 0:
+			errs = append(errs, fmt.Errorf("openings[%d].port: is missing", i))
+		}
+		out.Openings = append(out.Openings, o)
+	}
+	slices.SortFunc(out.Bridges, func(x, y Bridge) int { return cmp.Compare(x.Name, y.Name) })
+	slices.SortFunc(out.Addresses, func(x, y Address) int { return x.Address.Compare(y.Address) })
+	return out, errors.Join(errs...)
+}

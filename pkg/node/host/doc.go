@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package host keeps what a gateway node needs outside its proxies' pods: the
+// bridges to which their second interfaces are attached, the routes of their
+// public addresses, and the firewall that lets only published ports through.
+//
+// It is declarative: it is told what there has to be, makes the kernel equal to
+// that, and puts back what somebody takes away. It uses netlink and nftables
+// directly and runs no command. It knows nothing of Kubernetes, makes no proxy's
+// interface, and touches no tunnel.
+//
+// # What is made
+//
+// Everything is marked, so that a program that starts anew finds what an earlier
+// one made, and nothing else is ever changed or removed:
+//
+//   - bridges, with the alias [Alias] and a hardware address computed from the
+//     bridge's name, so that what proxies know of it stays true when it is made
+//     again. Its ports are isolated: proxies reach each other, if at all, through
+//     the node's routing and its firewall.
+//   - the announced routes, in the main table, with the protocol number
+//     [RouteProtocol]: one for each public address, or for the aggregate that the
+//     pool asks for. A routing daemon exports the routes of that protocol.
+//   - the delivery routes, in a table of their own ([Table]) which a rule looks up
+//     before the main table: one for each address, to all of its proxies on this
+//     node, so that several share the load. A proxy is addressed by permanent
+//     neighbour entries, and never asked by ARP or neighbour discovery, so it can
+//     not claim another's address.
+//   - the nftables table inet/[FirewallTable]. Other tables are not changed: a
+//     drop policy of another firewall still drops, and has to be opened there.
+//
+// What has to be set for the whole machine (forwarding) is looked at and reported,
+// not changed.
+package host

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/mdlayher/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// sendBuffer holds the largest batch: transactions are sent as one message.
+	sendBuffer = 16 << 20
+	// chunk is how many elements go into one message, whose list of them may have
+	// 64 KiB.
+	chunk = 500
+	// perBatch is how many elements go into one transaction.
+	perBatch = 20000
+)
+
+// firewallState remembers the rules that were written, by the handles that the
+// kernel gave them. A rule that is replaced gets another handle.
+type firewallState struct {
+	handles map[string][]uint64
+}
+
+func openNFT(ns netns.NsHandle) (*nftables.Conn, error) {
+	options := []nftables.ConnOption{nftables.WithSockOptions(func(c *netlink.Conn) error {
+		return errors.Join(c.SetWriteBuffer(sendBuffer), c.SetReadBuffer(sendBuffer))
+	})}
+	if ns.IsOpen() {
+		options = append(options, nftables.WithNetNSFd(int(ns)))
+	}
+	return nftables.New(options...)
+}
+
+// reconcileFirewall keeps the table. Its rules never change: what differs are the
+// elements of its sets, which are added and deleted one by one, so that a proxy
+// that comes or goes disturbs no other.
+func (h *Host) reconcileFirewall() (int, error) {
+	changed, err := h.reconcileRules()
+	if err != nil {
+		return changed, fmt.Errorf("firewall: %w", err)
+	}
+	n, err := h.reconcileSets()
+	if err != nil {
+		return changed + n, fmt.Errorf("firewall: %w", err)
+	}
+	return changed + n, nil
+}
+
+// reconcileRules makes the table, or repairs it, in one transaction.
+func (h *Host) reconcileRules() (int, error) {
+	t := newTable()
+	state, err := h.inspect(t)
+	if err != nil {
+		return 0, err
+	}
+	if state == complete {
+		return 0, nil
+	}
+	switch state {
+	case absent, complete:
+		t.declare(h.nft)
+	case damaged:
+		// Sets or chains are not what they were: all of it is made again. The
+		// packets of the moment see the old table or the new one.
+		h.nft.AddTable(t.Table)
+		h.nft.DelTable(t.Table)
+		t.declare(h.nft)
+		if err := h.queueElements(t); err != nil {
+			return 0, err
+		}
+	case changedRules:
+		for _, c := range t.chains {
+			h.nft.FlushChain(c)
+		}
+	}
+	t.writeRules(h.nft)
+	if err := h.nft.Flush(); err != nil {
+		return 0, fmt.Errorf("write the table %s: %w", FirewallTable, err)
+	}
+	handles, err := h.ruleHandles(t)
+	if err != nil {
+		return 1, err
+	}
+	h.fw.handles = handles
+	return 1, nil
+}
+
+// condition is what became of the table.
+type condition int
+
+const (
+	absent condition = iota
+	damaged
+	changedRules
+	complete
+)
+
+func (h *Host) inspect(t *table) (condition, error) {
+	tables, err := h.nft.ListTablesOfFamily(nftables.TableFamilyINet)
+	if err != nil {
+		return absent, fmt.Errorf("list tables: %w", err)
+	}
+	if !slices.ContainsFunc(tables, func(x *nftables.Table) bool { return x.Name == FirewallTable }) {
+		return absent, nil
+	}
+	sets, err := h.nft.GetSets(t.Table)
+	if err != nil {
+		return absent, fmt.Errorf("list sets: %w", err)
+	}
+	for _, want := range t.sets {
+		if !slices.ContainsFunc(sets, func(s *nftables.Set) bool {
+			return s.Name == want.Name && s.KeyType.Bytes == want.KeyType.Bytes && !s.IsMap && !s.Interval && !s.HasTimeout
+		}) {
+			return damaged, nil
+		}
+	}
+	chains, err := h.nft.ListChainsOfTableFamily(nftables.TableFamilyINet)
+	if err != nil {
+		return absent, fmt.Errorf("list chains: %w", err)
+	}
+	own := 0
+	for _, c := range chains {
+		if c.Table.Name == FirewallTable {
+			own++
+		}
+	}
+	if own != len(t.chains) {
+		return damaged, nil
+	}
+	for _, want := range t.chains {
+		if !slices.ContainsFunc(chains, func(c *nftables.Chain) bool {
+			return c.Table.Name == FirewallTable && sameChain(c, want)
+		}) {
+			return damaged, nil
+		}
+	}
+	counters, err := h.nft.GetObjects(t.Table)
+	if err != nil {
+		return absent, fmt.Errorf("list counters: %w", err)
+	}
+	if len(counters) != len(t.counters) {
+		return damaged, nil
+	}
+	// After a start the rules are written once, since nothing tells whose they are.
+	if h.fw.handles == nil {
+		return changedRules, nil
+	}
+	handles, err := h.ruleHandles(t)
+	if err != nil {
+		return absent, err
+	}
+	for name, want := range h.fw.handles {
+		if !slices.Equal(handles[name], want) {
+			return changedRules, nil
+		}
+	}
+	return complete, nil
+}
+
+func sameChain(have, want *nftables.Chain) bool {
+	if have.Name != want.Name || (have.Hooknum == nil) != (want.Hooknum == nil) {
+		return false
+	}
+	if want.Hooknum == nil {
+		return true
+	}
+	return *have.Hooknum == *want.Hooknum && have.Priority != nil && *have.Priority == *want.Priority &&
+		(have.Policy == nil || *have.Policy == nftables.ChainPolicyAccept)
+}
+
+func (h *Host) ruleHandles(t *table) (map[string][]uint64, error) {
+	handles := map[string][]uint64{}
+	for _, c := range t.chains {
+		rules, err := h.nft.GetRules(t.Table, c)
+		if err != nil {
+			return nil, fmt.Errorf("list the rules of %s: %w", c.Name, err)
+		}
+		handles[c.Name] = nil
+		for _, r := range rules {
+			handles[c.Name] = append(handles[c.Name], r.Handle)
+		}
+	}
+	return handles, nil
+}
+
+// elements returns what has to be in each set.
+func (h *Host) elements() map[string]map[string]bool {
+	want := map[string]map[string]bool{setBridges: {}, setAddresses4: {}, setAddresses6: {}, setOpenings4: {}, setOpenings6: {}}
+	for _, b := range h.desired.Bridges {
+		var name [unix.IFNAMSIZ]byte
+		copy(name[:], b.Name)
+		want[setBridges][string(name[:])] = true
+	}
+	for _, a := range h.desired.Addresses {
+		if a.Address.Is4() {
+			want[setAddresses4][string(a.Address.AsSlice())] = true
+		} else {
+			want[setAddresses6][string(a.Address.AsSlice())] = true
+		}
+	}
+	for _, o := range h.desired.Openings {
+		if o.Address.Is4() {
+			want[setOpenings4][openingKey(o)] = true
+		} else {
+			want[setOpenings6][openingKey(o)] = true
+		}
+	}
+	return want
+}
+
+// openingKey is an element of the sets of openings. Each part fills a multiple of 4
+// bytes.
+func openingKey(o Opening) string {
+	k := o.Address.AsSlice()
+	k = append(k, o.Protocol, 0, 0, 0)
+	k = binary.BigEndian.AppendUint16(k, o.Port)
+	return string(append(k, 0, 0))
+}
+
+func (h *Host) queueElements(t *table) error {
+	for name, want := range h.elements() {
+		for part := range slices.Chunk(asElements(want), chunk) {
+			if err := h.nft.SetAddElements(t.set(name), part); err != nil {
+				return fmt.Errorf("add to the set %s: %w", name, err)
+			}
+		}
+	}
+	return nil
+}
+
+func asElements(keys map[string]bool) []nftables.SetElement {
+	out := make([]nftables.SetElement, 0, len(keys))
+	for k := range keys {
+		out = append(out, nftables.SetElement{Key: []byte(k)})
+	}
+	return out
+}
+
+func (h *Host) reconcileSets() (int, error) {
+	t := newTable()
+	changed, queued := 0, 0
+	flush := func() error {
+		queued = 0
+		return h.nft.Flush()
+	}
+	for name, want := range h.elements() {
+		have, err := h.nft.GetSetElements(t.set(name))
+		if err != nil {
+			return changed, fmt.Errorf("list the set %s: %w", name, err)
+		}
+		var extra []nftables.SetElement
+		for _, e := range have {
+			if want[string(e.Key)] {
+				delete(want, string(e.Key))
+			} else {
+				extra = append(extra, nftables.SetElement{Key: e.Key})
+			}
+		}
+		for _, op := range []struct {
+			do   func(*nftables.Set, []nftables.SetElement) error
+			what []nftables.SetElement
+		}{{h.nft.SetAddElements, asElements(want)}, {h.nft.SetDeleteElements, extra}} {
+			for part := range slices.Chunk(op.what, chunk) {
+				if err := op.do(t.set(name), part); err != nil {
+					return changed, fmt.Errorf("change the set %s: %w", name, err)
+				}
+				changed += len(part)
+				if queued += len(part); queued >= perBatch {
+					if err := flush(); err != nil {
+						return changed, fmt.Errorf("change the set %s: %w", name, err)
+					}
+				}
+			}
+		}
+	}
+	if err := flush(); err != nil {
+		return changed, fmt.Errorf("change the sets: %w", err)
+	}
+	return changed, nil
+}
+
+func (h *Host) removeFirewall() error {
+	h.fw = firewallState{}
+	t := newTable()
+	h.nft.AddTable(t.Table)
+	h.nft.DelTable(t.Table)
+	if err := h.nft.Flush(); err != nil {
+		return fmt.Errorf("remove the firewall's table: %w", err)
+	}
+	return nil
+}
+
+// Refusal says why the firewall dropped packets.
+type Refusal string
+
+// The reasons.
+const (
+	// RefusedClosed is a packet from elsewhere to a port that is not published.
+	RefusedClosed Refusal = "port-closed"
+	// RefusedSource is a packet of a proxy with a source that is no public address.
+	RefusedSource Refusal = "source-forged"
+	// RefusedNode is a packet of a proxy to the node itself.
+	RefusedNode Refusal = "to-node"
+)
+
+// Refused is how much was dropped for one reason.
+type Refused struct{ Packets, Bytes uint64 }
+
+// Refusals returns what the firewall has dropped since it was made.
+func (h *Host) Refusals() (map[Refusal]Refused, error) {
+	out := map[Refusal]Refused{RefusedClosed: {}, RefusedSource: {}, RefusedNode: {}}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	objects, err := h.nft.GetObjects(newTable().Table)
+	if errors.Is(err, unix.ENOENT) {
+		return out, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the firewall's counters: %w", err)
+	}
+	for _, o := range objects {
+		if c, ok := o.(*nftables.CounterObj); ok {
+			out[Refusal(c.Name)] = Refused{Packets: c.Packets, Bytes: c.Bytes}
+		}
+	}
+	return out, nil
+}
+
+// Opens says whether the desired state has an opening, for a status display.
+func (h *Host) Opens(addr netip.Addr, protocol uint8, port uint16) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Contains(h.desired.Openings, Opening{Address: addr.Unmap(), Protocol: protocol, Port: port})
+}

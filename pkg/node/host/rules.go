@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"encoding/binary"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"github.com/google/nftables/userdata"
+	"golang.org/x/sys/unix"
+)
+
+// The names of the sets and of the chains without a hook.
+const (
+	setBridges    = "bridges"
+	setAddresses4 = "addresses4"
+	setAddresses6 = "addresses6"
+	setOpenings4  = "openings4"
+	setOpenings6  = "openings6"
+
+	chainFrom = "from-proxies"
+	chainTo   = "to-proxies"
+)
+
+// ICMP types that a proxy has to get: errors about its own packets, path MTU
+// discovery above all, and pings (RFC 792, RFC 4443).
+var (
+	icmp4In = []byte{3, 8, 11, 12}
+	icmp6In = []byte{1, 2, 3, 4, 128}
+)
+
+// table is the firewall as it has to be.
+type table struct {
+	*nftables.Table
+	sets     []*nftables.Set
+	chains   []*nftables.Chain
+	counters []*nftables.CounterObj
+
+	forward, input, from, to *nftables.Chain
+}
+
+func newTable() *table {
+	t := &table{Table: &nftables.Table{Family: nftables.TableFamilyINet, Name: FirewallTable}}
+	for _, s := range []struct {
+		name string
+		key  nftables.SetDatatype
+	}{
+		{setBridges, nftables.TypeIFName},
+		{setAddresses4, nftables.TypeIPAddr},
+		{setAddresses6, nftables.TypeIP6Addr},
+		{setOpenings4, nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetProto, nftables.TypeInetService)},
+		{setOpenings6, nftables.MustConcatSetType(nftables.TypeIP6Addr, nftables.TypeInetProto, nftables.TypeInetService)},
+	} {
+		set := &nftables.Set{
+			Table: t.Table, Name: s.name, KeyType: s.key,
+			Concatenation: s.name == setOpenings4 || s.name == setOpenings6,
+		}
+		if s.name == setBridges {
+			// Only so that "nft list" shows the names.
+			set.KeyByteOrder = binaryutil.NativeEndian
+		}
+		t.sets = append(t.sets, set)
+	}
+	for _, r := range []Refusal{RefusedClosed, RefusedSource, RefusedNode} {
+		t.counters = append(t.counters, &nftables.CounterObj{Table: t.Table, Name: string(r)})
+	}
+	base := func(name string, hook *nftables.ChainHook) *nftables.Chain {
+		policy := nftables.ChainPolicyAccept
+		return &nftables.Chain{
+			Table: t.Table, Name: name, Type: nftables.ChainTypeFilter,
+			Hooknum: hook, Priority: nftables.ChainPriorityFilter, Policy: &policy,
+		}
+	}
+	t.from = &nftables.Chain{Table: t.Table, Name: chainFrom}
+	t.to = &nftables.Chain{Table: t.Table, Name: chainTo}
+	t.forward = base("forward", nftables.ChainHookForward)
+	t.input = base("input", nftables.ChainHookInput)
+	t.chains = []*nftables.Chain{t.from, t.to, t.forward, t.input}
+	return t
+}
+
+func (t *table) set(name string) *nftables.Set {
+	for _, s := range t.sets {
+		if s.Name == name {
+			return s
+		}
+	}
+	return nil
+}
+
+// declare queues the table without rules.
+func (t *table) declare(c *nftables.Conn) {
+	c.AddTable(t.Table)
+	for _, s := range t.sets {
+		// It fails only for contradictory fields of the set.
+		_ = c.AddSet(s, nil)
+	}
+	for _, o := range t.counters {
+		c.AddObject(o)
+	}
+	for _, ch := range t.chains {
+		c.AddChain(ch)
+	}
+}
+
+// writeRules queues all rules, in their order.
+func (t *table) writeRules(c *nftables.Conn) {
+	add := func(chain *nftables.Chain, comment string, parts ...[]expr.Any) {
+		var exprs []expr.Any
+		for _, p := range parts {
+			exprs = append(exprs, p...)
+		}
+		c.AddRule(&nftables.Rule{
+			Table: t.Table, Chain: chain, Exprs: exprs,
+			UserData: userdata.AppendString(nil, userdata.TypeComment, comment),
+		})
+	}
+	fromBridge, toBridge := t.interfaceIn(expr.MetaKeyIIFNAME), t.interfaceIn(expr.MetaKeyOIFNAME)
+
+	add(t.forward, "what proxies send", fromBridge, verdict(expr.VerdictJump, chainFrom))
+	add(t.forward, "what proxies are sent", toBridge, verdict(expr.VerdictGoto, chainTo))
+
+	add(t.from, "public addresses", ipv4(), load(12, 4, 1), t.in(setAddresses4), verdict(expr.VerdictReturn, ""))
+	add(t.from, "public addresses", ipv6(), load(8, 16, 1), t.in(setAddresses6), verdict(expr.VerdictReturn, ""))
+	add(t.from, "any other source is forged", counted(RefusedSource), verdict(expr.VerdictDrop, ""))
+
+	add(t.to, "published ports", ipv4(), load(16, 4, 8), protocolAndPort(9), t.in8(setOpenings4), verdict(expr.VerdictAccept, ""))
+	add(t.to, "published ports", ipv6(), load(24, 16, 8), protocolAndPort(12), t.in8(setOpenings6), verdict(expr.VerdictAccept, ""))
+	add(t.to, "replies to proxies", established(), verdict(expr.VerdictAccept, ""))
+	for _, kind := range icmp4In {
+		add(t.to, "errors and pings", ipv4(), load(16, 4, 1), t.in(setAddresses4), icmp(unix.IPPROTO_ICMP, kind), verdict(expr.VerdictAccept, ""))
+	}
+	for _, kind := range icmp6In {
+		add(t.to, "errors and pings", ipv6(), load(24, 16, 1), t.in(setAddresses6), icmp(unix.IPPROTO_ICMPV6, kind), verdict(expr.VerdictAccept, ""))
+	}
+	add(t.to, "anything else is closed", counted(RefusedClosed), verdict(expr.VerdictDrop, ""))
+
+	add(t.input, "replies to the node", fromBridge, established(), verdict(expr.VerdictAccept, ""))
+	add(t.input, "errors, pings, neighbour discovery", fromBridge, protocol(unix.IPPROTO_ICMP), verdict(expr.VerdictAccept, ""))
+	add(t.input, "errors, pings, neighbour discovery", fromBridge, protocol(unix.IPPROTO_ICMPV6), verdict(expr.VerdictAccept, ""))
+	add(t.input, "the node is not for proxies", fromBridge, counted(RefusedNode), verdict(expr.VerdictDrop, ""))
+}
+
+// interfaceIn matches packets of the own bridges.
+func (t *table) interfaceIn(key expr.MetaKey) []expr.Any {
+	return append([]expr.Any{&expr.Meta{Key: key, Register: 1}}, t.in(setBridges)...)
+}
+
+// in looks register 1 up in a set.
+func (t *table) in(set string) []expr.Any {
+	return []expr.Any{&expr.Lookup{SourceRegister: 1, SetName: set, SetID: t.set(set).ID}}
+}
+
+// in8 looks the registers of 4 bytes from 8 on up in a set.
+func (t *table) in8(set string) []expr.Any {
+	return []expr.Any{&expr.Lookup{SourceRegister: 8, SetName: set, SetID: t.set(set).ID}}
+}
+
+func verdict(kind expr.VerdictKind, chain string) []expr.Any {
+	return []expr.Any{&expr.Verdict{Kind: kind, Chain: chain}}
+}
+
+func counted(r Refusal) []expr.Any {
+	return []expr.Any{&expr.Objref{Type: unix.NFT_OBJECT_COUNTER, Name: string(r)}}
+}
+
+func ipv4() []expr.Any { return meta(expr.MetaKeyNFPROTO, unix.NFPROTO_IPV4) }
+func ipv6() []expr.Any { return meta(expr.MetaKeyNFPROTO, unix.NFPROTO_IPV6) }
+
+func protocol(number byte) []expr.Any { return meta(expr.MetaKeyL4PROTO, number) }
+
+func meta(key expr.MetaKey, value byte) []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: key, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{value}},
+	}
+}
+
+// load reads a part of the IP header.
+func load(offset, length, register uint32) []expr.Any {
+	return []expr.Any{&expr.Payload{Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: length, DestRegister: register}}
+}
+
+// protocolAndPort reads the protocol and the destination port into two registers
+// of 4 bytes.
+func protocolAndPort(register uint32) []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: register},
+		&expr.Payload{Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2, DestRegister: register + 1},
+	}
+}
+
+func icmp(proto, kind byte) []expr.Any {
+	return append(protocol(proto),
+		&expr.Payload{Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 1, DestRegister: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{kind}},
+	)
+}
+
+// established matches what belongs to a connection that is known. It comes after
+// the published ports, whose packets need no look at the connection.
+func established() []expr.Any {
+	mask := make([]byte, 4)
+	binary.NativeEndian.PutUint32(mask, expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED)
+	return []expr.Any{
+		&expr.Ct{Key: expr.CtKeySTATE, Register: 1},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: mask, Xor: make([]byte, 4)},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
+	}
+}

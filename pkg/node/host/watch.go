@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+	"k8s.io/klog/v2"
+)
+
+const (
+	// settle is how long changes are gathered before they are looked at.
+	settle = 100 * time.Millisecond
+	// defaultInterval is how often all is compared, whatever the kernel tells: it
+	// tells nothing of rules, and loses messages when there are too many.
+	defaultInterval = 3 * time.Second
+	// resubscribe is how long to wait after a subscription has ended.
+	resubscribe = time.Second
+)
+
+// Run puts back what somebody takes away, until the context ends. It calls
+// repaired, if that is given, with the number of things that were put back, and
+// with the error of a pass that failed.
+func (h *Host) Run(ctx context.Context, repaired func(int, error)) {
+	events := make(chan struct{}, 1)
+	go h.watch(ctx, events)
+	tick := time.NewTicker(h.interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-events:
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(settle):
+			}
+		}
+		n, err := h.Repair()
+		if repaired != nil && (n > 0 || err != nil) {
+			repaired(n, err)
+		}
+	}
+}
+
+// watch tells of changes that may concern what was made.
+func (h *Host) watch(ctx context.Context, events chan<- struct{}) {
+	notify := func() {
+		select {
+		case events <- struct{}{}:
+		default:
+		}
+	}
+	for ctx.Err() == nil {
+		if err := h.watchOnce(ctx, notify); err != nil {
+			klog.FromContext(ctx).Error(err, "Can not follow changes of the network, looking every few seconds", "interval", h.interval)
+		}
+		notify()
+		select {
+		case <-ctx.Done():
+		case <-time.After(resubscribe):
+		}
+	}
+}
+
+func (h *Host) watchOnce(ctx context.Context, notify func()) error {
+	done := make(chan struct{})
+	defer close(done)
+	links := make(chan netlink.LinkUpdate, 64)
+	routes := make(chan netlink.RouteUpdate, 64)
+	neighbours := make(chan netlink.NeighUpdate, 64)
+	if err := netlink.LinkSubscribeWithOptions(links, done, netlink.LinkSubscribeOptions{Namespace: &h.ns}); err != nil {
+		return err
+	}
+	if err := netlink.RouteSubscribeWithOptions(routes, done, netlink.RouteSubscribeOptions{Namespace: &h.ns}); err != nil {
+		return err
+	}
+	if err := netlink.NeighSubscribeWithOptions(neighbours, done, netlink.NeighSubscribeOptions{Namespace: &h.ns}); err != nil {
+		return err
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case u, open := <-links:
+			if !open {
+				return nil
+			}
+			if h.concernsLink(u) {
+				notify()
+			}
+		case u, open := <-routes:
+			if !open {
+				return nil
+			}
+			if u.Type == unix.RTM_DELROUTE && u.Protocol == RouteProtocol {
+				notify()
+			}
+		case u, open := <-neighbours:
+			if !open {
+				return nil
+			}
+			if u.Type == unix.RTM_DELNEIGH && u.State&netlink.NUD_PERMANENT != 0 {
+				notify()
+			}
+		}
+	}
+}
+
+// concernsLink says whether a change of a link may be one of what was made.
+func (h *Host) concernsLink(u netlink.LinkUpdate) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	name, index := u.Attrs().Name, u.Attrs().Index
+	for _, b := range h.desired.Bridges {
+		if b.Name == name {
+			return true
+		}
+	}
+	for _, a := range h.desired.Addresses {
+		for _, e := range a.Ends {
+			if e.Index == index {
+				return true
+			}
+		}
+	}
+	return false
+}
