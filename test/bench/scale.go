@@ -29,7 +29,7 @@ type scaled struct {
 	resources  *side
 }
 
-// scale loads both sides and measures them, in turns.
+// scale fills both sides and measures them, in turns.
 func scale(ctx context.Context, b binaries, objects int, r rounds) error {
 	s := &scaled{rounds: r, objects: objects}
 	defer s.stop()

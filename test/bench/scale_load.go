@@ -14,42 +14,53 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// chunks is in how many parts the objects are made, by both sides in turns.
-const chunks = 10
+const (
+	// chunks is in how many parts the objects are made.
+	chunks = 10
+	// loaders is how many clients make them at once: as many as keep two cores
+	// busy although each write waits for a disk.
+	loaders = 96
+)
 
-// load makes all objects: first EPIC's, each created and then given two tunnels
-// by a write of its status; then custom resources that say the same, in the same
-// two writes. It returns what reads of one namespace and of pages took when the
-// first of the chunks was there.
+// load makes all objects. The first tenth and the last are made by writes that
+// are measured: EPIC's, each created and then given two tunnels by a write of its
+// status; then custom resources that say the same, in the same two writes. Those
+// between are only to be there, and are made in the quickest way. load returns
+// what reads of one namespace and of pages took when the first tenth was there.
 func (s *scaled) load(ctx context.Context) (few []sideResult, err error) {
-	created, tunnels := make([][]result, 2), make([][]result, 2)
+	c := newComparison(fmt.Sprintf("Writes by %d clients: of the first tenth of the objects, and of the last, when all others are there.", loaders))
 	made := 0
 	for chunk := range chunks {
 		objects := make([]*epicv1.LoadBalancer, s.objects*(chunk+1)/chunks-made)
-		if len(objects) == 0 {
+		if 0 < chunk && chunk < chunks-1 {
+			if err := s.fill(ctx, made, objects); err != nil {
+				return nil, err
+			}
+			made += len(objects)
+			progress("  %d of %d are there", made, s.objects)
 			continue
 		}
-		for i, side := range []*side{s.epic.side, s.resources} {
+		var created, tunnels []sideResult
+		for _, side := range []*side{s.epic.side, s.resources} {
 			one, two, err := s.loadChunk(ctx, side, made, objects)
 			if err != nil {
 				return nil, err
 			}
-			created[i], tunnels[i] = append(created[i], one), append(tunnels[i], two)
+			created, tunnels = append(created, sideResult{side, one}), append(tunnels, sideResult{side, two})
 			progress("  %s: %d of %d; %.0f creates, %.0f writes of status a second", side.name, made+len(objects), s.objects, one.rate, two.rate)
 		}
 		made += len(objects)
-		if few == nil {
+		which := "first"
+		if chunk > 0 {
+			which = "last"
+		}
+		c.add("create, "+which, 1, created...)
+		c.add("add two tunnels, "+which, 1, tunnels...)
+		if chunk == 0 {
 			if few, err = s.narrowReads(ctx, made); err != nil {
 				return nil, err
 			}
 		}
-	}
-	c := newComparison(fmt.Sprintf("Writes by %d clients; median of %d parts of the objects, made in turns.", mostWriters, len(created[0])))
-	for _, t := range []struct {
-		name    string
-		results [][]result
-	}{{"create", created}, {"add two tunnels", tunnels}} {
-		c.add(t.name, 1, sideResult{s.epic.side, middle(t.results[0])}, sideResult{s.resources, middle(t.results[1])})
 	}
 	return few, c.w.Flush()
 }
@@ -59,7 +70,7 @@ func (s *scaled) load(ctx context.Context) (few []sideResult, err error) {
 func (s *scaled) loadChunk(ctx context.Context, side *side, first int, objects []*epicv1.LoadBalancer) (create, tunnels result, err error) {
 	statuses := make([]epicv1.ProxyStatus, len(objects))
 	for i := range objects {
-		if side == s.epic.side {
+		if side.api == epicAPI {
 			objects[i] = s.wanted(side, first+i)
 			statuses[i] = twoTunnels(first + i)
 		} else {
@@ -74,6 +85,7 @@ func (s *scaled) loadChunk(ctx context.Context, side *side, first int, objects [
 		return create, tunnels, fmt.Errorf("create: %w", err)
 	}
 	for i, lb := range objects {
+		// The place in the quota is the server's to give, where there is one.
 		statuses[i].QuotaPlace = max(lb.Status.QuotaPlace, statuses[i].QuotaPlace)
 		lb.Status = statuses[i]
 	}
@@ -90,7 +102,7 @@ func (s *scaled) loadChunk(ctx context.Context, side *side, first int, objects [
 // compare, so one failure is the end.
 func (*scaled) writeAll(ctx context.Context, side *side, objects []*epicv1.LoadBalancer, write func(context.Context, *epicv1.LoadBalancer) error) (result, error) {
 	r, err := withCPU(side.servers, func() result {
-		return measureCount(ctx, mostWriters, len(objects), func(ctx context.Context, i int) error { return write(ctx, objects[i]) })
+		return measureCount(ctx, loaders, len(objects), func(ctx context.Context, i int) error { return write(ctx, objects[i]) })
 	})
 	if err == nil {
 		err = ctx.Err()
@@ -151,7 +163,7 @@ func (s *scaled) describeStored(ctx context.Context) (string, error) {
 		etcd         *etcdServer
 	}{
 		{"EPIC's (protobuf)", "/epic/epic.acnodal.io/loadbalancers/", s.epic.etcd},
-		{"custom resources (JSON)", "/registry/bench.acnodal.io/loadbalancers/", s.plain.etcd},
+		{"custom resources (JSON)", storedResources, s.plain.etcd},
 	} {
 		size, err := objectSize(ctx, e.etcd.client, e.prefix)
 		if err != nil {

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -13,7 +14,8 @@ import (
 // page is as much of a list as the benchmark looks at.
 type page struct {
 	Metadata struct {
-		Continue string `json:"continue"`
+		Continue        string `json:"continue"`
+		ResourceVersion string `json:"resourceVersion"`
 	} `json:"metadata"`
 	Items []struct{} `json:"items"`
 }
@@ -48,37 +50,63 @@ func (s *scaled) namespaceOp(made int) func(*side) operation {
 	}
 }
 
-// pages lists all objects by pages, from one client. What the client does with a
-// page is not measured.
-func pages(ctx context.Context, side *side, want int) (result, error) {
-	var took []time.Duration
-	before, err := cpuOf(side.servers)
-	if err != nil {
-		return result{}, err
-	}
-	got, token := 0, ""
-	for {
+// pager lists all objects of a side, page by page.
+type pager struct {
+	side  *side
+	token string
+	done  bool
+	got   int
+	took  []time.Duration
+	cpu   time.Duration
+}
+
+// next reads a page. What the client does with it is not measured.
+func (p *pager) next(ctx context.Context) error {
+	var answer []byte
+	var failure error
+	r, err := withCPU(p.side.servers, func() result {
 		start := time.Now()
-		answer, err := side.client.Get().AbsPath(side.path("", "loadbalancers")...).
-			Param("limit", fmt.Sprint(pageSize)).Param("continue", token).Do(ctx).Raw()
-		if err != nil {
-			return result{}, err
-		}
-		took = append(took, time.Since(start))
-		var n int
-		if n, token, err = listed(answer); err != nil {
-			return result{}, err
-		}
-		got += n
-		if token == "" {
-			break
+		answer, failure = p.side.client.Get().AbsPath(p.side.path("", "loadbalancers")...).
+			Param("limit", fmt.Sprint(pageSize)).Param("continue", p.token).Do(ctx).Raw()
+		return timed([]time.Duration{time.Since(start)}, 0)
+	})
+	if err = errors.Join(err, failure); err != nil {
+		return err
+	}
+	p.took, p.cpu = append(p.took, r.median), p.cpu+r.cpu
+	n := 0
+	n, p.token, err = listed(answer)
+	p.got, p.done = p.got+n, p.token == ""
+	return err
+}
+
+// pages lists all objects of each side once, a page of each in turn.
+func pages(ctx context.Context, want int, sides ...*side) ([]sideResult, error) {
+	pagers := make([]*pager, len(sides))
+	for i, side := range sides {
+		pagers[i] = &pager{side: side}
+	}
+	for left := len(pagers); left > 0; {
+		for _, p := range pagers {
+			if p.done {
+				continue
+			}
+			if err := p.next(ctx); err != nil {
+				return nil, err
+			}
+			if p.done {
+				left--
+			}
 		}
 	}
-	if got != want {
-		return result{}, fmt.Errorf("%s lists %d objects, not %d", side.name, got, want)
+	var rs []sideResult
+	for _, p := range pagers {
+		if p.got != want {
+			return nil, fmt.Errorf("%s lists %d objects, not %d", p.side.name, p.got, want)
+		}
+		rs = append(rs, sideResult{p.side, timed(p.took, p.cpu)})
 	}
-	after, err := cpuOf(side.servers)
-	return timed(took, after-before), err
+	return rs, nil
 }
 
 // timed is the result of operations that followed each other.
@@ -107,26 +135,14 @@ func (s *scaled) narrowReads(ctx context.Context, made int) ([]sideResult, error
 		return nil, err
 	}
 	results = append(results, more...)
-	all := make([][]result, len(sides))
-	for range min(s.count, 3) {
-		for i, side := range sides {
-			r, err := pages(ctx, side, made)
-			if err != nil {
-				return nil, err
-			}
-			all[i] = append(all[i], r)
-		}
-	}
-	for i, side := range sides {
-		results = append(results, sideResult{side, middle(all[i])})
-	}
-	return results, nil
+	all, err := pages(ctx, made, sides...)
+	return append(results, all...), err
 }
 
 // reads prints what reads take with all objects there. few is narrowReads's
 // answer when the first chunk was there.
 func (s *scaled) reads(ctx context.Context, few []sideResult) error {
-	c := newComparison(fmt.Sprintf("Reads; %s. Rates are of objects.", s.rounds))
+	c := newComparison(fmt.Sprintf("Reads; %s, or a page of each side in turn. Rates are of objects.", s.rounds))
 	progress("  gets")
 	gets, err := s.sidesInTurns(ctx, 8, s.getOp(s.objects), s.epic.side, s.epic.direct, s.resources)
 	if err != nil {

@@ -6,10 +6,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -19,6 +21,8 @@ const (
 	changers = 4
 	// watchedNamespaces is how many namespaces are watched then, each alone.
 	watchedNamespaces = 100
+	// wholeRounds is the most rounds of watches of all objects, which take long.
+	wholeRounds = 3
 	// eventPatience bounds the wait for the last event.
 	eventPatience = 30 * time.Second
 )
@@ -32,9 +36,28 @@ type stream struct {
 // watch watches a namespace or, with none, all; the objects that are there come
 // first.
 func (s *side) watch(ctx context.Context, namespace string) (*stream, error) {
-	body, err := s.client.Get().AbsPath(s.path(namespace, "loadbalancers")...).
-		Param("watch", "true").Param("sendInitialEvents", "true").Param("resourceVersionMatch", "NotOlderThan").
-		Param("allowWatchBookmarks", "true").Stream(ctx)
+	return s.stream(ctx, namespace, "sendInitialEvents", "true", "resourceVersionMatch", "NotOlderThan", "allowWatchBookmarks", "true")
+}
+
+// watchFromNow watches changes only.
+func (s *side) watchFromNow(ctx context.Context, namespace string) (*stream, error) {
+	answer, err := s.client.Get().AbsPath(s.path(namespace, "loadbalancers")...).Param("limit", "1").Do(ctx).Raw()
+	if err != nil {
+		return nil, err
+	}
+	list := page{}
+	if err := json.Unmarshal(answer, &list); err != nil {
+		return nil, err
+	}
+	return s.stream(ctx, namespace, "resourceVersion", list.Metadata.ResourceVersion)
+}
+
+func (s *side) stream(ctx context.Context, namespace string, params ...string) (*stream, error) {
+	r := s.client.Get().AbsPath(s.path(namespace, "loadbalancers")...).Param("watch", "true")
+	for pair := range slices.Chunk(params, 2) {
+		r.Param(pair[0], pair[1])
+	}
+	body, err := r.Stream(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +127,7 @@ func (s *scaled) watches(ctx context.Context) error {
 	sides := []*side{s.epic.side, s.epic.direct, s.resources}
 	progress("  watches")
 	all := make([][]result, len(sides))
-	for range min(s.count, 3) {
+	for range min(s.count, wholeRounds) {
 		for i, side := range sides {
 			var took time.Duration
 			var failure error
@@ -196,27 +219,17 @@ func (a *arrivals) after(started map[string]time.Time) ([]time.Duration, error) 
 	return took, nil
 }
 
-// follow notes what a watch sees, once it has what was there.
-func (a *arrivals) follow(ctx context.Context, side *side, namespace string) error {
-	w, err := side.watch(ctx, namespace)
-	if err != nil {
-		return err
-	}
-	if _, err := w.sync(); err != nil {
-		w.close()
-		return err
-	}
-	go func() {
-		defer w.close()
-		for {
-			event, err := w.next()
-			if err != nil {
-				return // the end of the measurement; what was lost is found by who waits for it
-			}
-			a.note(version(event))
+// follow notes what a watch sees, until it ends with the measurement. What was
+// lost is found by who waits for it.
+func (a *arrivals) follow(w *stream) {
+	defer w.close()
+	for {
+		event, err := w.next()
+		if err != nil {
+			return
 		}
-	}()
-	return nil
+		a.note(version(event))
+	}
 }
 
 // deliver changes objects for one round and times the events.
@@ -226,13 +239,24 @@ func (s *scaled) deliver(ctx context.Context, side *side) (delivery, error) {
 	narrow, whole := &arrivals{seen: map[string]time.Time{}}, &arrivals{seen: map[string]time.Time{}}
 	watched := min(watchedNamespaces, len(s.namespaces))
 	if err := parallel(watching, changers, watched, func(_ context.Context, i int) error {
-		return narrow.follow(watching, side, s.namespaces[i])
+		w, err := side.watch(watching, s.namespaces[i])
+		if err != nil {
+			return err
+		}
+		if _, err := w.sync(); err != nil {
+			w.close()
+			return err
+		}
+		go narrow.follow(w)
+		return nil
 	}); err != nil {
 		return delivery{}, err
 	}
-	if err := whole.follow(watching, side, ""); err != nil {
+	w, err := side.watchFromNow(watching, "")
+	if err != nil {
 		return delivery{}, err
 	}
+	go whole.follow(w)
 	var mu sync.Mutex
 	started := map[string]time.Time{}
 	var d delivery
