@@ -5,6 +5,8 @@ package epic
 import (
 	"context"
 
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -62,6 +64,20 @@ func (statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Objec
 	// The server counts here.
 	a.Status.CurrentTunnelID = o.Status.CurrentTunnelID
 	a.Status.CurrentGroupID = o.Status.CurrentGroupID
+	stampHeartbeats(a.Status.Nodes, o.Status.Nodes, metav1.Now())
+}
+
+// stampHeartbeats puts the server's time into each entry that was written anew.
+// Nodes' clocks may be wrong, and then a dead node would look alive.
+func stampHeartbeats(nodes, old map[string]epicapi.EPICNodeStatus, now metav1.Time) {
+	for address, node := range nodes {
+		if before, known := old[address]; known && apiequality.Semantic.DeepEqual(node, before) {
+			continue
+		}
+		// What is stored has no more than seconds.
+		node.HeartbeatTime = now.Rfc3339Copy()
+		nodes[address] = node
+	}
 }
 
 // ValidateUpdate implements rest.RESTUpdateStrategy.

@@ -12,11 +12,11 @@ import (
 func TestTable(t *testing.T) {
 	s := kindtest.New(t, NewREST, nil)
 	columns, cells := s.Row(sample())
-	if want := "Name,Tunnel ID,Group ID,Ready,Age|Service CIDR,NICs,Envoy Image"; columns != want {
+	if want := "Name,Tunnel ID,Group ID,Nodes,Ready,Age|Service CIDR,NICs,Envoy Image"; columns != want {
 		t.Errorf("columns\n%s, want\n%s", columns, want)
 	}
-	want := "[epic 0 0 -]"
-	if got := fmt.Sprint(cells[:4]); got != want {
+	want := "[epic 0 0 0 -]"
+	if got := fmt.Sprint(cells[:5]); got != want {
 		t.Errorf("cells %s, want %s", got, want)
 	}
 }

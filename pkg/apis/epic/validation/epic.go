@@ -3,9 +3,13 @@
 package validation
 
 import (
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
@@ -15,6 +19,12 @@ const (
 	maxNICs         = 32
 	maxServiceCIDRs = 16
 	maxCIDRText     = 1024
+	// maxNodes bounds the entries that gateway nodes write about themselves.
+	maxNodes = 1024
+	// maxVersion is for the version of a program, as it is built.
+	maxVersion = 128
+	// maxNodeConditions is for one of them.
+	maxNodeConditions = 16
 )
 
 // ValidateEPIC checks a new object.
@@ -39,7 +49,34 @@ func ValidateEPICUpdate(obj, old *epic.EPIC) field.ErrorList {
 func ValidateEPICStatusUpdate(obj, old *epic.EPIC) field.ErrorList {
 	errs := statusBase(obj.Status.ObservedGeneration, obj.Status.Conditions)
 	errs = append(errs, serverOnly(statusPath.Child("current-tunnel-id"), obj.Status.CurrentTunnelID, old.Status.CurrentTunnelID)...)
-	return append(errs, serverOnly(statusPath.Child("current-group-id"), obj.Status.CurrentGroupID, old.Status.CurrentGroupID)...)
+	errs = append(errs, serverOnly(statusPath.Child("current-group-id"), obj.Status.CurrentGroupID, old.Status.CurrentGroupID)...)
+	return append(errs, nodes(statusPath.Child("nodes"), obj.Status.Nodes)...)
+}
+
+// nodes checks what gateway nodes say of themselves.
+func nodes(path *field.Path, all map[string]epic.EPICNodeStatus) field.ErrorList {
+	if errs := atMost(path, len(all), maxNodes); len(errs) > 0 {
+		return errs
+	}
+	var errs field.ErrorList
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		at, node := path.Key(quoted(key)), all[key]
+		_, more := address(at, key)
+		errs = append(errs, more...)
+		errs = append(errs, word(at.Child("name"), node.Name, maxName)...)
+		errs = append(errs, word(at.Child("version"), node.Version, maxVersion)...)
+		errs = append(errs, notNegative(at.Child("tunnels"), node.Tunnels)...)
+		errs = append(errs, notNegative(at.Child("tunnels-up"), node.TunnelsUp)...)
+		if node.TunnelsUp > node.Tunnels && node.Tunnels >= 0 {
+			errs = append(errs, field.Invalid(at.Child("tunnels-up"), node.TunnelsUp, fmt.Sprintf("is more than tunnels, which is %d: count those that are up among them", node.Tunnels)))
+		}
+		if more := atMost(at.Child("conditions"), len(node.Conditions), maxNodeConditions); len(more) > 0 {
+			errs = append(errs, more...)
+			continue
+		}
+		errs = append(errs, metav1validation.ValidateConditions(node.Conditions, at.Child("conditions"))...)
+	}
+	return errs
 }
 
 func epicSpec(spec *epic.EPICSpec) field.ErrorList {
