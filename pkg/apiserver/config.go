@@ -13,7 +13,9 @@ import (
 
 	epicopenapi "github.com/acnodal/epic/pkg/apis/openapi"
 	"github.com/acnodal/epic/pkg/apiserver/scheme"
+	"github.com/acnodal/epic/pkg/nodeidentity"
 	"github.com/acnodal/epic/pkg/registry/claims"
+	"github.com/acnodal/epic/pkg/tunnelkey"
 )
 
 const (
@@ -34,6 +36,10 @@ type ExtraConfig struct {
 	AuditInterval time.Duration
 	// NamespaceTerminating says whether a namespace is being deleted.
 	NamespaceTerminating func(ctx context.Context, name string) (bool, error)
+	// TunnelKeys is the file with the master keys of tunnels, or nil.
+	TunnelKeys *tunnelkey.File
+	// Nodes tells which node sent a request.
+	Nodes *nodeidentity.Identifier
 }
 
 // Config is the configuration of a server before its defaults.
@@ -103,6 +109,9 @@ func (c CompletedConfig) New() (*Server, error) {
 		return nil, err
 	}
 	if err := c.auditClaims(generic); err != nil {
+		return nil, err
+	}
+	if err := c.reloadTunnelKeys(generic); err != nil {
 		return nil, err
 	}
 	return &Server{GenericAPIServer: generic}, nil

@@ -16,6 +16,8 @@ func (c CompletedConfig) installAPI(server *genericapiserver.GenericAPIServer) e
 		RESTOptionsGetter:    c.generic.RESTOptionsGetter,
 		Claims:               c.extra.Claims,
 		NamespaceTerminating: c.extra.NamespaceTerminating,
+		TunnelKeys:           c.extra.TunnelKeys,
+		Nodes:                c.extra.Nodes,
 	})
 	if err != nil {
 		return fmt.Errorf("can't set up the storage of the API: %w", err)
@@ -34,6 +36,17 @@ func (c CompletedConfig) auditClaims(server *genericapiserver.GenericAPIServer) 
 	}
 	return server.AddPostStartHook("audit-claims", func(hook genericapiserver.PostStartHookContext) error {
 		go c.extra.Claims.RunAudits(hook, c.extra.AuditInterval)
+		return nil
+	})
+}
+
+// reloadTunnelKeys reads the master keys again when they change.
+func (c CompletedConfig) reloadTunnelKeys(server *genericapiserver.GenericAPIServer) error {
+	if c.extra.TunnelKeys == nil {
+		return nil
+	}
+	return server.AddPostStartHook("reload-tunnel-keys", func(hook genericapiserver.PostStartHookContext) error {
+		go c.extra.TunnelKeys.Run(hook)
 		return nil
 	})
 }

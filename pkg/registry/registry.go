@@ -29,6 +29,7 @@ import (
 	"github.com/acnodal/epic/pkg/registry/loadbalancer"
 	"github.com/acnodal/epic/pkg/registry/remoteendpoint"
 	"github.com/acnodal/epic/pkg/registry/serviceprefix"
+	"github.com/acnodal/epic/pkg/registry/tunnelkeys"
 )
 
 // Config is what the storage needs of the server.
@@ -40,6 +41,10 @@ type Config struct {
 	// NamespaceTerminating says whether a namespace is being deleted, and with
 	// it everything that it holds.
 	NamespaceTerminating func(ctx context.Context, name string) (bool, error)
+	// TunnelKeys has the master keys of tunnels, and Nodes tells which node asks
+	// for a tunnel's key.
+	TunnelKeys tunnelkeys.Masters
+	Nodes      tunnelkeys.Identifier
 }
 
 // newREST is what every kind's package has.
@@ -52,19 +57,21 @@ type entry struct {
 	rules          claims.Rules
 	// decorate completes objects that are shown, or is nil.
 	decorate func(runtime.Object)
+	// tunnels says whether the objects have tunnels.
+	tunnels bool
 }
 
 func (c Config) entries() []entry {
 	return []entry{
-		{"EPIC", epicregistry.Resource, epicregistry.NewREST, epicregistry.Rules{}, epicregistry.ShowCurrent(c.Claims)},
-		{"Account", account.Resource, account.NewREST, account.Rules{}, account.ShowCurrent(c.Claims)},
-		{"ServicePrefix", serviceprefix.Resource, serviceprefix.NewREST, serviceprefix.Rules{}, nil},
-		{"LBServiceGroup", lbservicegroup.Resource, lbservicegroup.NewREST, lbservicegroup.Rules{}, nil},
-		{"LoadBalancer", loadbalancer.Resource, loadbalancer.NewREST, loadbalancer.Rules{NamespaceTerminating: c.NamespaceTerminating}, nil},
-		{"RemoteEndpoint", remoteendpoint.Resource, remoteendpoint.NewREST, remoteendpoint.Rules{}, nil},
-		{"GWProxy", gwproxy.Resource, gwproxy.NewREST, gwproxy.Rules{}, nil},
-		{"GWRoute", gwroute.Resource, gwroute.NewREST, gwroute.NewRules(), nil},
-		{"GWEndpointSlice", gwendpointslice.Resource, gwendpointslice.NewREST, gwendpointslice.NewRules(), nil},
+		{"EPIC", epicregistry.Resource, epicregistry.NewREST, epicregistry.Rules{}, epicregistry.ShowCurrent(c.Claims), false},
+		{"Account", account.Resource, account.NewREST, account.Rules{}, account.ShowCurrent(c.Claims), false},
+		{"ServicePrefix", serviceprefix.Resource, serviceprefix.NewREST, serviceprefix.Rules{}, nil, false},
+		{"LBServiceGroup", lbservicegroup.Resource, lbservicegroup.NewREST, lbservicegroup.Rules{}, nil, false},
+		{"LoadBalancer", loadbalancer.Resource, loadbalancer.NewREST, loadbalancer.Rules{NamespaceTerminating: c.NamespaceTerminating}, nil, true},
+		{"RemoteEndpoint", remoteendpoint.Resource, remoteendpoint.NewREST, remoteendpoint.Rules{}, nil, false},
+		{"GWProxy", gwproxy.Resource, gwproxy.NewREST, gwproxy.Rules{}, nil, true},
+		{"GWRoute", gwroute.Resource, gwroute.NewREST, gwroute.NewRules(), nil, false},
+		{"GWEndpointSlice", gwendpointslice.Resource, gwendpointslice.NewREST, gwendpointslice.NewRules(), nil, false},
 	}
 }
 
@@ -92,6 +99,9 @@ func NewAPIGroupInfo(c Config) (*genericapiserver.APIGroupInfo, error) {
 		}
 		objects.Decorator, status.Store.Decorator = e.decorate, e.decorate
 		storage[e.resource], storage[e.resource+"/status"] = objects, status
+		if e.tunnels {
+			storage[e.resource+"/"+tunnelkeys.Subresource] = tunnelkeys.NewREST(e.resource, objects, c.TunnelKeys, c.Nodes)
+		}
 	}
 	storage[epicregistry.Resource+"/audit"] = epicregistry.NewAuditREST(c.Claims)
 

@@ -14,6 +14,10 @@ import (
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/acnodal/epic/pkg/apiserver/admission/noderestriction"
+	"github.com/acnodal/epic/pkg/apiserver/admission/systemfinalizers"
+	"github.com/acnodal/epic/pkg/nodeidentity"
 )
 
 // AdmissionOptions says which admission plugins see a write: those of the
@@ -41,6 +45,16 @@ func (o *AdmissionOptions) ApplyTo(c *genericapiserver.RecommendedConfig, kube k
 		return fmt.Errorf("admission: %w", err)
 	}
 	return nil
+}
+
+// addOwnAdmission puts EPIC's own rules before the plugins that the command line
+// chooses. They are part of the API, and nobody can leave them out.
+func addOwnAdmission(c *genericapiserver.Config, nodes *nodeidentity.Identifier) {
+	c.AdmissionControl = admission.NewChainHandler(
+		noderestriction.New(nodes),
+		systemfinalizers.New(c.Authorization.Authorizer),
+		c.AdmissionControl,
+	)
 }
 
 // Enabled says whether a plugin takes part.

@@ -83,6 +83,10 @@ var descriptions = map[string]string{
 	"enable-admission-plugins":      "`PLUGINS` to add to the default ones",
 	"disable-admission-plugins":     "`PLUGINS` to leave out",
 
+	// Nodes and tunnels.
+	"tunnel-key-file":       "Make the keys of tunnels from the master keys in `FILE`; read again when it changes",
+	"gateway-node-accounts": "Service `ACCOUNTS` of the gateway's node program, as NAMESPACE/NAME",
+
 	// Requests and shutdown.
 	"max-requests-inflight":                   "Reads at once; the rest wait or are refused",
 	"max-mutating-requests-inflight":          "Writes at once; the rest wait or are refused",

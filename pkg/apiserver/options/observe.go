@@ -6,8 +6,14 @@ import (
 	"fmt"
 
 	"github.com/spf13/pflag"
+	auditinternal "k8s.io/apiserver/pkg/apis/audit"
+	"k8s.io/apiserver/pkg/audit"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/registry/tunnelkeys"
 )
 
 // ObserveOptions says what can be seen of a running server: its audit log, its
@@ -43,5 +49,22 @@ func (o *ObserveOptions) ApplyTo(c *genericapiserver.Config) error {
 	if err := o.Audit.ApplyTo(c); err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
+	if c.AuditPolicyRuleEvaluator != nil {
+		c.AuditPolicyRuleEvaluator = withoutKeys{c.AuditPolicyRuleEvaluator}
+	}
 	return nil
+}
+
+// withoutKeys keeps the keys of tunnels out of the audit log, whatever the policy
+// says: of who reads them it records that they did, and never what they got.
+type withoutKeys struct{ policy audit.PolicyRuleEvaluator }
+
+// EvaluatePolicyRule implements audit.PolicyRuleEvaluator.
+func (w withoutKeys) EvaluatePolicyRule(a authorizer.Attributes) audit.RequestAuditConfig {
+	config := w.policy.EvaluatePolicyRule(a)
+	if a.IsResourceRequest() && a.GetAPIGroup() == epic.GroupName && a.GetSubresource() == tunnelkeys.Subresource &&
+		auditinternal.LevelMetadata.Less(config.Level) {
+		config.Level = auditinternal.LevelMetadata
+	}
+	return config
 }

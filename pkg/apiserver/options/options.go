@@ -21,6 +21,7 @@ type Options struct {
 	Serving    *ServingOptions
 	Kube       *KubeOptions
 	Admission  *AdmissionOptions
+	Nodes      *NodeOptions
 	Run        *RunOptions
 	Features   *genericoptions.FeatureOptions
 	Observe    *ObserveOptions
@@ -43,6 +44,7 @@ func NewOptions(registry basecompatibility.ComponentGlobalsRegistry) (*Options, 
 		Serving:    NewServingOptions(),
 		Kube:       NewKubeOptions(),
 		Admission:  NewAdmissionOptions(),
+		Nodes:      NewNodeOptions(),
 		Run:        run,
 		Features:   genericoptions.NewFeatureOptions(),
 		Observe:    NewObserveOptions(),
@@ -61,6 +63,7 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	o.Serving.AddFlags(fss.FlagSet("serving"))
 	o.Kube.AddFlags(fss.FlagSet("kube-apiserver"), fss.FlagSet("authentication"), fss.FlagSet("authorization"))
 	o.Admission.AddFlags(fss.FlagSet("admission"))
+	o.Nodes.AddFlags(fss.FlagSet("nodes and tunnels"))
 	o.Run.AddFlags(fss.FlagSet("requests and shutdown"), fss.FlagSet("versions and features"))
 	o.Features.AddFlags(fss.FlagSet("versions and features"))
 	o.Observe.AddFlags(fss.FlagSet("audit"), fss.FlagSet("tracing"))
@@ -98,6 +101,7 @@ func (o *Options) Validate() error {
 		errs = append(errs, o.Kube.Validate()...)
 		errs = append(errs, o.Admission.Validate()...)
 	}
+	errs = append(errs, o.Nodes.Validate()...)
 	errs = append(errs, o.Run.Validate()...)
 	errs = append(errs, o.Features.Validate()...)
 	errs = append(errs, o.Observe.Validate()...)

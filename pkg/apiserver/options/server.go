@@ -19,8 +19,10 @@ import (
 	"github.com/acnodal/epic/pkg/apiserver/embedetcd"
 	"github.com/acnodal/epic/pkg/apiserver/garbage"
 	"github.com/acnodal/epic/pkg/apiserver/pki"
+	"github.com/acnodal/epic/pkg/nodeidentity"
 	"github.com/acnodal/epic/pkg/registry"
 	"github.com/acnodal/epic/pkg/registry/claims"
+	"github.com/acnodal/epic/pkg/tunnelkey"
 )
 
 // readyTimeout bounds one look at the claims for readyz.
@@ -38,13 +40,16 @@ type Server struct {
 	pki     *pki.Store
 	claims  *claims.Backend
 	etcd    *embedetcd.Server
+	// nodes tells which node sent a request, keys are those of its tunnels.
+	nodes *nodeidentity.Identifier
+	keys  *tunnelkey.File
 }
 
 // NewServer checks the machine, starts the embedded etcd where there is to be
 // one, and builds a server that Run starts. The options must be complete and
 // valid, and are used up: a second server needs new ones.
 func (o *Options) NewServer(ctx context.Context) (server *Server, err error) {
-	s := &Server{options: o}
+	s := &Server{options: o, nodes: o.Nodes.Identifier()}
 	defer func() { //nolint:contextcheck // it must close although ctx has ended
 		if err != nil {
 			err = errors.Join(err, s.close())
@@ -89,6 +94,9 @@ func (s *Server) checkFiles(ctx context.Context) (err error) {
 	} else if err := o.Kube.Check(); err != nil {
 		return err
 	}
+	if s.keys, err = o.Nodes.OpenKeys(ctx, o.Standalone.Enabled, o.Embedded.DataDir); err != nil {
+		return err
+	}
 	return o.Serving.Check()
 }
 
@@ -126,7 +134,12 @@ func (s *Server) config() (*apiserver.Config, error) {
 	if err := o.Observe.ApplyTo(&c.Config); err != nil {
 		return nil, err
 	}
-	config := &apiserver.Config{GenericConfig: c, ExtraConfig: apiserver.ExtraConfig{Claims: s.claims, AuditInterval: o.Etcd.AuditInterval}}
+	config := &apiserver.Config{GenericConfig: c, ExtraConfig: apiserver.ExtraConfig{
+		Claims:        s.claims,
+		AuditInterval: o.Etcd.AuditInterval,
+		TunnelKeys:    s.keys,
+		Nodes:         s.nodes,
+	}}
 	apply := s.applyCluster
 	if o.Standalone.Enabled {
 		apply = s.applyStandalone
@@ -134,6 +147,7 @@ func (s *Server) config() (*apiserver.Config, error) {
 	if err := apply(config); err != nil {
 		return nil, err
 	}
+	addOwnAdmission(&c.Config, s.nodes)
 	// Last, since from here on clients of etcd run that only a server that has
 	// run can end.
 	if err := o.Etcd.ApplyTo(&c.Config); err != nil {
@@ -157,7 +171,7 @@ func (s *Server) addHealthChecks(c *genericapiserver.RecommendedConfig) {
 // applyStandalone sets what a server has of its own when there is no cluster.
 func (s *Server) applyStandalone(config *apiserver.Config) error {
 	c := config.GenericConfig
-	if err := s.options.Standalone.ApplyTo(&c.Config, s.pki); err != nil {
+	if err := s.options.Standalone.ApplyTo(&c.Config, s.pki, s.nodes); err != nil {
 		return err
 	}
 	// There are no namespace objects, so none is ever being deleted.
@@ -224,6 +238,9 @@ func (s *Server) applyCluster(config *apiserver.Config) error {
 		return fmt.Errorf("--enable-priority-and-fairness: %w", err)
 	}
 	if err := o.Admission.ApplyTo(c, kube, dyn); err != nil {
+		return err
+	}
+	if s.nodes.Nodes, err = nodeidentity.NewClusterNodes(c.SharedInformerFactory.Core().V1().Nodes(), kube.CoreV1().Nodes()); err != nil {
 		return err
 	}
 	namespaces := c.SharedInformerFactory.Core().V1().Namespaces()

@@ -20,7 +20,9 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 
+	"github.com/acnodal/epic/pkg/apiserver/nodeauthorizer"
 	"github.com/acnodal/epic/pkg/apiserver/pki"
+	"github.com/acnodal/epic/pkg/nodeidentity"
 )
 
 // healthPaths are what anybody may read of a standalone server.
@@ -102,7 +104,7 @@ func localAddresses() ([]net.IP, error) {
 }
 
 // ApplyTo sets authentication, authorization and admission of a standalone server.
-func (o *StandaloneOptions) ApplyTo(c *genericapiserver.Config, store *pki.Store) error {
+func (o *StandaloneOptions) ApplyTo(c *genericapiserver.Config, store *pki.Store, nodes *nodeidentity.Identifier) error {
 	ca, err := dynamiccertificates.NewDynamicCAContentFromFile("standalone-ca", store.CAFile())
 	if err != nil {
 		return fmt.Errorf("can't read the authority's certificate: %w", err)
@@ -131,6 +133,7 @@ func (o *StandaloneOptions) ApplyTo(c *genericapiserver.Config, store *pki.Store
 	c.Authorization.Authorizer, err = union.New(
 		union.NamedAuthorizer{AuthorizerName: "privileged-groups", Authorizer: authorizerfactory.NewPrivilegedGroups(user.SystemPrivilegedGroup)},
 		union.NamedAuthorizer{AuthorizerName: "health-paths", Authorizer: health},
+		union.NamedAuthorizer{AuthorizerName: "nodes", Authorizer: nodeauthorizer.New(nodes)},
 	)
 	if err != nil {
 		return fmt.Errorf("authorization: %w", err)

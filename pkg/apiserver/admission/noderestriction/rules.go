@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package noderestriction
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/nodeidentity"
+)
+
+var statusPath = field.NewPath("status")
+
+func loadBalancer(node *nodeidentity.Node, obj, old *epic.LoadBalancer) *field.Error {
+	if problem := proxyStatus(node, &obj.Status, &old.Status); problem != nil {
+		return problem
+	}
+	// Whatever is in the object beside its status, and whatever fields the
+	// status may have one day.
+	rest := *obj
+	rest.Status = withInterfaces(&obj.Status, &old.Status)
+	rest.ObjectMeta = written(&obj.ObjectMeta, &old.ObjectMeta)
+	return same(&rest, old)
+}
+
+func gwProxy(node *nodeidentity.Node, obj, old *epic.GWProxy) *field.Error {
+	if problem := proxyStatus(node, &obj.Status, &old.Status); problem != nil {
+		return problem
+	}
+	rest := *obj
+	rest.Status = withInterfaces(&obj.Status, &old.Status)
+	rest.ObjectMeta = written(&obj.ObjectMeta, &old.ObjectMeta)
+	return same(&rest, old)
+}
+
+func installation(node *nodeidentity.Node, obj, old *epic.EPIC) *field.Error {
+	path := statusPath.Child("nodes")
+	for _, address := range keys(obj.Status.Nodes, old.Status.Nodes) {
+		now, is := obj.Status.Nodes[address]
+		before, was := old.Status.Nodes[address]
+		if is == was && apiequality.Semantic.DeepEqual(now, before) || node.Has(address) {
+			continue
+		}
+		return field.Forbidden(path.Key(address), "is not an entry of this node: write the one whose key is its own address")
+	}
+	for _, part := range []struct {
+		name     string
+		now, old any
+	}{
+		{"conditions", obj.Status.Conditions, old.Status.Conditions},
+		{"observedGeneration", obj.Status.ObservedGeneration, old.Status.ObservedGeneration},
+	} {
+		if !apiequality.Semantic.DeepEqual(part.now, part.old) {
+			return notTheNodes(part.name)
+		}
+	}
+	rest := *obj
+	rest.Status.Nodes = old.Status.Nodes
+	rest.ObjectMeta = written(&obj.ObjectMeta, &old.ObjectMeta)
+	return same(&rest, old)
+}
+
+// proxyStatus checks what a node may change in the status of a load balancer or
+// a gateway proxy, and that it changes nothing else there.
+func proxyStatus(node *nodeidentity.Node, status, old *epic.ProxyStatus) *field.Error {
+	path := statusPath.Child("proxy-if-info")
+	for _, pod := range keys(status.ProxyIfInfo, old.ProxyIfInfo) {
+		now, is := status.ProxyIfInfo[pod]
+		before, was := old.ProxyIfInfo[pod]
+		if is == was && now == before {
+			continue
+		}
+		at := path.Key(pod).Child("epic-node-address")
+		// An entry that says of no node that it is its own is not this node's.
+		if was && !node.Has(before.EPICNodeAddress) {
+			return field.Forbidden(at, fmt.Sprintf("is %q, so the entry belongs to another node, which alone may change or remove it", before.EPICNodeAddress))
+		}
+		if is && !node.Has(now.EPICNodeAddress) {
+			return field.Forbidden(at, fmt.Sprintf("must be an address of this node and is %q: a node can't write for another", now.EPICNodeAddress))
+		}
+	}
+	// With entries these two are copies of the first. Without, they are what
+	// they were, or nothing.
+	copied := len(status.ProxyIfInfo) > 0
+	kept := status.ProxyIfIndex == old.ProxyIfIndex && status.ProxyIfName == old.ProxyIfName
+	cleared := status.ProxyIfIndex == 0 && status.ProxyIfName == ""
+	if !copied && !kept && !cleared {
+		return field.Forbidden(statusPath.Child("proxy-ifindex"), "and proxy-ifname repeat an entry of proxy-if-info, and there is none: leave them out")
+	}
+	for _, part := range []struct {
+		name     string
+		now, old any
+	}{
+		{"gue-tunnel-endpoints", status.GUETunnelEndpoints, old.GUETunnelEndpoints},
+		{"quota-place", status.QuotaPlace, old.QuotaPlace},
+		{"observedGeneration", status.ObservedGeneration, old.ObservedGeneration},
+		{"conditions", status.Conditions, old.Conditions},
+	} {
+		if !apiequality.Semantic.DeepEqual(part.now, part.old) {
+			return notTheNodes(part.name)
+		}
+	}
+	return nil
+}
+
+func notTheNodes(name string) *field.Error {
+	return field.Forbidden(statusPath.Child(name), "is not for a node to write: leave it as it was")
+}
+
+// withInterfaces is a status with the interfaces of another, which have been
+// looked at by themselves.
+func withInterfaces(status, old *epic.ProxyStatus) epic.ProxyStatus {
+	out := *status
+	out.ProxyIfInfo, out.ProxyIfIndex, out.ProxyIfName = old.ProxyIfInfo, old.ProxyIfIndex, old.ProxyIfName
+	return out
+}
+
+// written is metadata without what every write changes: which version it began
+// from, and who owns what.
+func written(m, old *metav1.ObjectMeta) metav1.ObjectMeta {
+	out := *m
+	out.ResourceVersion, out.ManagedFields = old.ResourceVersion, old.ManagedFields
+	return out
+}
+
+func same(obj, old any) *field.Error {
+	if apiequality.Semantic.DeepEqual(obj, old) {
+		return nil
+	}
+	return field.Forbidden(field.NewPath("metadata"), "and spec are not for a node to write, nor any other field: leave them as they were")
+}
+
+// keys are those of two maps, each once and in order.
+func keys[V any](a, b map[string]V) []string {
+	all := map[string]bool{}
+	for k := range a {
+		all[k] = true
+	}
+	for k := range b {
+		all[k] = true
+	}
+	return slices.Sorted(maps.Keys(all))
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package systemfinalizers
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+)
+
+func with(finalizers ...string) runtime.Object {
+	return &epic.LoadBalancer{ObjectMeta: metav1.ObjectMeta{Namespace: "epic-acme", Name: "shop", Finalizers: finalizers}}
+}
+
+// answers is an authorizer that notes what it is asked.
+type answers struct {
+	asked    []authorizer.Attributes
+	decision authorizer.Decision
+	err      error
+}
+
+func (a *answers) authorizer() authorizer.Authorizer {
+	return authorizer.AuthorizerFunc(func(_ context.Context, attributes authorizer.Attributes) (authorizer.Decision, string, error) {
+		a.asked = append(a.asked, attributes)
+		return a.decision, "", a.err
+	})
+}
+
+func validate(a *answers, obj, old runtime.Object, op admission.Operation, group string) error {
+	return New(a.authorizer()).Validate(context.Background(), admission.NewAttributesRecord(obj, old, schema.GroupVersionKind{}, "epic-acme", "shop",
+		schema.GroupVersionResource{Group: group, Version: "v1", Resource: "loadbalancers"}, "", op, nil, false, &user.DefaultInfo{Name: "jane"}), nil)
+}
+
+func TestFinalizers(t *testing.T) {
+	const own, older, bare = "epic.acnodal.io/controller", "x.eds.epic.acnodal.io/y", "node1.gwp.node-agent.epic.acnodal.io"
+	for name, test := range map[string]struct {
+		obj, old runtime.Object
+		// refused is part of what is said, or empty where nobody is asked.
+		refused string
+	}{
+		"created without":              {obj: with()},
+		"created with a tenant's":      {obj: with("acme.example/mine", "foregroundDeletion", "notepic.acnodal.io/x", "epic.acnodal.io.acme.example/x")},
+		"created with the system's":    {obj: with("acme.example/mine", own), refused: "adds " + own + ", which"},
+		"created with one below":       {obj: with(older), refused: "adds " + older},
+		"created with one of old":      {obj: with(bare), refused: "adds " + bare},
+		"created in capitals":          {obj: with("EPIC.acnodal.io/controller"), refused: "adds"},
+		"kept":                         {obj: with(own), old: with(own)},
+		"kept beside another":          {obj: with("acme.example/mine", own), old: with(own)},
+		"kept in another order":        {obj: with(bare, own), old: with(own, bare)},
+		"added":                        {obj: with(own), old: with(), refused: "adds " + own},
+		"removed":                      {obj: with(), old: with(own), refused: "removes " + own},
+		"exchanged":                    {obj: with(older), old: with(own), refused: "adds " + older + " and removes " + own},
+		"a tenant's removed":           {obj: with(own), old: with(own, "acme.example/mine")},
+		"kept, then named once more":   {obj: with(own, own), old: with(own)},
+		"one of the two kinds removed": {obj: with(own), old: with(own, older), refused: "removes " + older},
+	} {
+		t.Run(name, func(t *testing.T) {
+			op := admission.Update
+			if test.old == nil {
+				op = admission.Create
+			}
+			no := &answers{decision: authorizer.DecisionNoOpinion}
+			err := validate(no, test.obj, test.old, op, epic.GroupName)
+			if test.refused == "" {
+				if err != nil || len(no.asked) != 0 {
+					t.Fatalf("%v, asked %v", err, no.asked)
+				}
+				return
+			}
+			if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), test.refused) || !strings.Contains(err.Error(), "update on loadbalancers/finalizers") {
+				t.Errorf("got %v, want %q", err, test.refused)
+			}
+			asked := no.asked[0]
+			if asked.GetUser().GetName() != "jane" || asked.GetVerb() != "update" || asked.GetAPIGroup() != epic.GroupName || asked.GetResource() != "loadbalancers" ||
+				asked.GetSubresource() != "finalizers" || asked.GetNamespace() != "epic-acme" || asked.GetName() != "shop" || !asked.IsResourceRequest() {
+				t.Errorf("asked %+v", asked)
+			}
+			if err := validate(&answers{decision: authorizer.DecisionAllow}, test.obj, test.old, op, epic.GroupName); err != nil {
+				t.Errorf("with the permission: %v", err)
+			}
+			failed := &answers{decision: authorizer.DecisionNoOpinion, err: errors.New("connection refused")}
+			if err := validate(failed, test.obj, test.old, op, epic.GroupName); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "connection refused") {
+				t.Errorf("when nobody can be asked: %v", err)
+			}
+		})
+	}
+	if err := validate(&answers{}, with(own), nil, admission.Create, "other.example"); err != nil {
+		t.Errorf("what is not EPIC's: %v", err)
+	}
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package nodeauthorizer lets nodes reach a server that has no kube-apiserver
+// beside it to ask who may do what. It allows them what the shipped roles
+// epic-node and epic-node-client allow, a tenant's node in its namespace only.
+// It denies nothing: what it does not allow, another authorizer may.
+package nodeauthorizer
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/nodeidentity"
+)
+
+// Rules are verbs by resource, with its subresource if it has one.
+type Rules map[string][]string
+
+var (
+	reads  = []string{"get", "list", "watch"}
+	writes = []string{"get", "update", "patch"}
+)
+
+// Gateway is what a gateway node may do, Tenant what a tenant's may.
+var (
+	Gateway = Rules{
+		"epics":                    reads,
+		"serviceprefixes":          reads,
+		"accounts":                 reads,
+		"loadbalancers":            reads,
+		"remoteendpoints":          reads,
+		"gwproxies":                reads,
+		"gwroutes":                 reads,
+		"gwendpointslices":         reads,
+		"epics/status":             {"get", "patch"},
+		"loadbalancers/status":     writes,
+		"gwproxies/status":         writes,
+		"loadbalancers/tunnelkeys": {"get"},
+		"gwproxies/tunnelkeys":     {"get"},
+	}
+	Tenant = Rules{
+		"accounts":                 reads,
+		"loadbalancers":            reads,
+		"remoteendpoints":          reads,
+		"gwproxies":                reads,
+		"gwroutes":                 reads,
+		"gwendpointslices":         reads,
+		"loadbalancers/tunnelkeys": {"get"},
+		"gwproxies/tunnelkeys":     {"get"},
+	}
+)
+
+// discovery are the paths by which a client finds out what is served.
+var discovery = []string{"/api", "/apis", "/openapi", "/version"}
+
+// Identifier tells nodes from other users.
+type Identifier interface {
+	Identify(ctx context.Context, u user.Info) (*nodeidentity.Node, error)
+}
+
+// New returns the authorizer.
+func New(nodes Identifier) authorizer.Authorizer {
+	return authorizer.AuthorizerFunc(func(ctx context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
+		node, err := nodes.Identify(ctx, a.GetUser())
+		if err != nil {
+			// What is wrong with the credentials is the reason that users see.
+			return authorizer.DecisionNoOpinion, err.Error(), nil //nolint:nilerr // see above
+		}
+		if node != nil && allowed(node, a) {
+			return authorizer.DecisionAllow, "", nil
+		}
+		return authorizer.DecisionNoOpinion, "", nil
+	})
+}
+
+func allowed(node *nodeidentity.Node, a authorizer.Attributes) bool {
+	if !a.IsResourceRequest() {
+		return a.GetVerb() == "get" && slices.ContainsFunc(discovery, func(path string) bool {
+			return a.GetPath() == path || strings.HasPrefix(a.GetPath(), path+"/")
+		})
+	}
+	rules := Gateway
+	if node.Tenant != "" {
+		if a.GetNamespace() != node.Tenant {
+			return false
+		}
+		rules = Tenant
+	}
+	resource := a.GetResource()
+	if a.GetSubresource() != "" {
+		resource += "/" + a.GetSubresource()
+	}
+	return a.GetAPIGroup() == epic.GroupName && slices.Contains(rules[resource], a.GetVerb())
+}

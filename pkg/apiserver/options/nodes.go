@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package options
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"k8s.io/apiserver/pkg/authentication/serviceaccount"
+
+	"github.com/acnodal/epic/pkg/apiserver/pki"
+	"github.com/acnodal/epic/pkg/nodeidentity"
+	"github.com/acnodal/epic/pkg/tunnelkey"
+)
+
+// tunnelKeyName is the name of the file with the master keys that a standalone
+// server makes in its data directory.
+const tunnelKeyName = "tunnel-keys"
+
+// NodeOptions says how nodes are told from other users, and where the master
+// keys of their tunnels are.
+type NodeOptions struct {
+	// TunnelKeyFile is the file with the master keys, or empty.
+	TunnelKeyFile string
+	// GatewayAccounts are the service accounts of the gateway's node program,
+	// each as NAMESPACE/NAME.
+	GatewayAccounts []string
+}
+
+// NewNodeOptions returns the defaults, which are the names in the manifests.
+func NewNodeOptions() *NodeOptions {
+	return &NodeOptions{GatewayAccounts: []string{"epic-system/epic-node"}}
+}
+
+// AddFlags adds the flags.
+func (o *NodeOptions) AddFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&o.TunnelKeyFile, "tunnel-key-file", o.TunnelKeyFile, "")
+	fs.StringSliceVar(&o.GatewayAccounts, "gateway-node-accounts", o.GatewayAccounts, "")
+}
+
+// Validate checks the values.
+func (o *NodeOptions) Validate() []error {
+	var errs []error
+	for _, account := range o.GatewayAccounts {
+		namespace, name, _ := strings.Cut(account, "/")
+		if _, _, err := serviceaccount.SplitUsername(serviceaccount.MakeUsername(namespace, name)); err != nil {
+			errs = append(errs, fmt.Errorf("--gateway-node-accounts: %q is no service account: write NAMESPACE/NAME, such as epic-system/epic-node", account))
+		}
+	}
+	return errs
+}
+
+// Identifier returns what tells nodes from other users.
+func (o *NodeOptions) Identifier() *nodeidentity.Identifier {
+	i := &nodeidentity.Identifier{}
+	for _, account := range o.GatewayAccounts {
+		namespace, name, _ := strings.Cut(account, "/")
+		i.GatewayAccounts = append(i.GatewayAccounts, serviceaccount.MakeUsername(namespace, name))
+	}
+	return i
+}
+
+// OpenKeys reads the master keys. A standalone server makes them when nobody
+// named a file. It returns nil where there is no file to be read.
+func (o *NodeOptions) OpenKeys(ctx context.Context, standalone bool, dataDir string) (*tunnelkey.File, error) {
+	if o.TunnelKeyFile == "" && !standalone {
+		return nil, nil
+	}
+	path := o.TunnelKeyFile
+	if path == "" {
+		path = filepath.Join(dataDir, tunnelKeyName)
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			if err := pki.WriteFile(path, tunnelkey.Generate()); err != nil {
+				return nil, fmt.Errorf("--data-dir: %w", err)
+			}
+		}
+	}
+	return tunnelkey.Open(ctx, path)
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tunnelkeys
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/authentication/user"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/nodeidentity"
+	"github.com/acnodal/epic/pkg/tunnelkey"
+)
+
+const masters = "2 ZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXp7fH1+f4CBgoOEhYaHiImKi4yNjo+QkZKT\n1 AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n"
+
+type fixed string
+
+func (f fixed) Current() (*tunnelkey.Masters, error) {
+	if f == "" {
+		return nil, tunnelkey.ErrNone
+	}
+	return tunnelkey.Parse([]byte(f))
+}
+
+// objects has one object.
+type objects struct{ obj runtime.Object }
+
+func (o objects) Get(_ context.Context, name string, _ *metav1.GetOptions) (runtime.Object, error) {
+	if o.obj == nil {
+		return nil, apierrors.NewNotFound(epic.Resource("loadbalancers"), name)
+	}
+	return o.obj, nil
+}
+
+func pair(id int32) epic.GUETunnelEndpoint { return epic.GUETunnelEndpoint{TunnelID: id} }
+
+// shop has two tenant nodes with tunnels to two gateway nodes, one of which has
+// no ID yet, and a node without tunnels.
+func shop() *epic.LoadBalancer {
+	return &epic.LoadBalancer{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "epic-acme", Name: "shop", UID: "u", ResourceVersion: "7", Labels: map[string]string{"a": "b"}},
+		Status: epic.ProxyStatus{GUETunnelEndpoints: map[string]epic.TunnelEndpoint{
+			"10.0.0.1": {EPICEndpoints: map[string]epic.GUETunnelEndpoint{"192.0.2.1": pair(4), "192.0.2.2": pair(3)}},
+			"10.0.0.2": {EPICEndpoints: map[string]epic.GUETunnelEndpoint{"192.0.2.1": pair(2), "192.0.2.2": pair(0)}},
+			"10.0.0.3": {},
+		}},
+	}
+}
+
+func node(address string) user.Info {
+	return &user.DefaultInfo{Name: "epic:node:" + address, Groups: []string{nodeidentity.Group}}
+}
+
+func get(obj runtime.Object, m Masters, u user.Info, namespace string) (*epic.TunnelKeys, error) {
+	ctx := genericapirequest.WithNamespace(genericapirequest.NewContext(), namespace)
+	if u != nil {
+		ctx = genericapirequest.WithUser(ctx, u)
+	}
+	out, err := NewREST("loadbalancers", objects{obj}, m, &nodeidentity.Identifier{}).Get(ctx, "shop", &metav1.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	return out.(*epic.TunnelKeys), nil
+}
+
+func TestWhoGetsWhat(t *testing.T) {
+	tenant := func(name string) user.Info { return &user.DefaultInfo{Name: "system:serviceaccount:" + name} }
+	for name, test := range map[string]struct {
+		user user.Info
+		want string // the IDs of the tunnels, or part of the refusal
+	}{
+		"a person":                     {&user.DefaultInfo{Name: "jane"}, "2 3 4"},
+		"a gateway node":               {node("192.0.2.1"), "2 4"},
+		"another gateway node":         {node("192.0.2.2"), "3"},
+		"a host of the tenant's":       {node("10.0.0.2"), "2"},
+		"a node without tunnels":       {node("10.0.0.3"), ""},
+		"a node that is in none":       {node("192.0.2.9"), ""},
+		"a tenant's node":              {tenant("epic-acme:node.10.0.0.1"), "3 4"},
+		"a gateway node's address":     {tenant("epic-acme:node.192.0.2.1"), ""},
+		"a node of another tenant":     {tenant("epic-other:node.10.0.0.1"), "node of namespace epic-other"},
+		"a node's name alone":          {&user.DefaultInfo{Name: "epic:node:192.0.2.1"}, "not in the group"},
+		"a node's group alone":         {&user.DefaultInfo{Name: "jane", Groups: []string{nodeidentity.Group}}, "has no name"},
+		"an account with a node's dot": {tenant("epic-acme:node.exporter"), "begin with node."},
+		"nobody":                       {nil, "has no user"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, err := get(shop(), fixed(masters), test.user, "epic-acme")
+			if err != nil {
+				if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), test.want) || test.want == "" {
+					t.Errorf("got %v, want %q", err, test.want)
+				}
+				return
+			}
+			var ids []string
+			for _, tunnel := range out.Tunnels {
+				ids = append(ids, fmt.Sprint(tunnel.TunnelID))
+			}
+			if got := strings.Join(ids, " "); got != test.want || out.Tunnels == nil {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestContent(t *testing.T) {
+	out, err := get(shop(), fixed(masters), node("10.0.0.2"), "epic-acme")
+	if err != nil || out.Namespace != "epic-acme" || out.Name != "shop" || out.UID != "u" || out.ResourceVersion != "7" || out.Labels != nil {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	m, err := fixed(masters).Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := m.Derive("u", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := out.Tunnels[0]
+	if got.TunnelID != 2 || got.TenantNode != "10.0.0.2" || got.EPICNode != "192.0.2.1" || len(got.Keys) != 2 {
+		t.Fatalf("%+v", got)
+	}
+	for i, key := range got.Keys {
+		if key.ID != want[i].ID || !bytes.Equal(key.Key, want[i].Secret) {
+			t.Errorf("key %d is not the one that follows from master key %d", i, want[i].ID)
+		}
+	}
+	proxy := &epic.GWProxy{ObjectMeta: shop().ObjectMeta, Status: shop().Status}
+	same, err := get(proxy, fixed(masters), node("10.0.0.2"), "epic-acme")
+	if err != nil || len(same.Tunnels) != 1 {
+		t.Errorf("a gateway proxy: %+v, %v", same, err)
+	}
+	// An object that is made again has other keys.
+	again := shop()
+	again.UID = "v"
+	if other, err := get(again, fixed(masters), node("10.0.0.2"), "epic-acme"); err != nil || bytes.Equal(other.Tunnels[0].Keys[0].Key, got.Keys[0].Key) {
+		t.Errorf("the key outlived its object: %v", err)
+	}
+}
+
+func TestFailures(t *testing.T) {
+	jane := &user.DefaultInfo{Name: "jane"}
+	if _, err := get(nil, fixed(masters), jane, "epic-acme"); !apierrors.IsNotFound(err) {
+		t.Errorf("no object: %v", err)
+	}
+	if _, err := get(shop(), fixed(""), jane, "epic-acme"); !apierrors.IsServiceUnavailable(err) || !strings.Contains(err.Error(), "--tunnel-key-file") {
+		t.Errorf("no master keys: %v", err)
+	}
+	if _, err := get(&epic.Account{}, fixed(masters), jane, "epic-acme"); !apierrors.IsInternalError(err) {
+		t.Errorf("a kind without tunnels: %v", err)
+	}
+}
