@@ -3,6 +3,8 @@
 package gwendpointslice
 
 import (
+	"slices"
+
 	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/registry/fieldset"
 )
@@ -10,10 +12,26 @@ import (
 // fieldParentUID is the field by which the slices of one Service are found.
 const fieldParentUID = "spec.parentRef.uid"
 
+// fieldNodeAddress is the field by which a tenant's node watches the slices that may
+// have endpoints on it.
+const fieldNodeAddress = "spec.node-address"
+
 // selectable are the fields by which objects can be selected, beside their name
 // and namespace. A list is served from the index of the first that its selector
 // names, so those that leave the fewest objects come first.
 var selectable = fieldset.Fields{
 	fieldset.One(fieldParentUID, func(obj *epic.GWEndpointSlice) string { return obj.Spec.ParentRef.UID }),
+	fieldset.Many(fieldNodeAddress, nodeAddresses),
 	fieldset.One("spec.clientRef.clusterID", func(obj *epic.GWEndpointSlice) string { return obj.Spec.ClientRef.ClusterID }),
+}
+
+// nodeAddresses are the addresses of the nodes that a slice names, each once and as
+// nodes write them.
+func nodeAddresses(obj *epic.GWEndpointSlice) []string {
+	var out []string
+	for _, a := range obj.Spec.NodeAddresses {
+		out = append(out, fieldset.Address(a))
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }

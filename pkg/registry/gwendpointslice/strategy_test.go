@@ -94,13 +94,18 @@ func TestStorage(t *testing.T) {
 
 func TestSelection(t *testing.T) {
 	s := kindtest.New(t, NewREST, nil)
+	slice := sample()
+	slice.Spec.NodeAddresses = map[string]string{"n": "192.168.1.16", "m": "FD00::16"}
 	for selector, want := range map[string]bool{
-		"spec.parentRef.uid=u":       true,
-		"spec.parentRef.uid=v":       false,
-		"spec.clientRef.clusterID=c": true,
-		"spec.clientRef.clusterID=d": false,
+		"spec.parentRef.uid=u":           true,
+		"spec.parentRef.uid=v":           false,
+		"spec.clientRef.clusterID=c":     true,
+		"spec.clientRef.clusterID=d":     false,
+		"spec.node-address=192.168.1.16": true,
+		"spec.node-address=192.168.1.1":  false,
+		"spec.node-address=fd00::16":     true,
 	} {
-		if got := s.Selected(sample(), selector); got != want {
+		if got := s.Selected(slice, selector); got != want {
 			t.Errorf("%s: %v", selector, got)
 		}
 	}

@@ -15,6 +15,6 @@ const fieldNodeAddress = "spec.node-address"
 // and namespace. A list is served from the index of the first that its selector
 // names, so those that leave the fewest objects come first.
 var selectable = fieldset.Fields{
-	fieldset.One(fieldNodeAddress, func(obj *epic.RemoteEndpoint) string { return obj.Spec.NodeAddress }),
+	fieldset.One(fieldNodeAddress, func(obj *epic.RemoteEndpoint) string { return fieldset.Address(obj.Spec.NodeAddress) }),
 	fieldset.One("spec.cluster", func(obj *epic.RemoteEndpoint) string { return obj.Spec.Cluster }),
 }
