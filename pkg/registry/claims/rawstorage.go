@@ -20,6 +20,8 @@ import (
 	"k8s.io/apiserver/pkg/storage/value"
 	"k8s.io/apiserver/pkg/storage/value/encrypt/identity"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/acnodal/epic/pkg/registry/narrowwatch"
 )
 
 // Kinds gives each resource its rules.
@@ -79,7 +81,7 @@ func (g *restOptionsGetter) GetRESTOptions(resource schema.GroupResource, exampl
 		}
 		delegator := cacher.NewCacheDelegator(c, raw)
 		var once sync.Once
-		return delegator, func() {
+		return narrowwatch.New(delegator, prefix, newFunc, newListFunc), func() {
 			once.Do(func() {
 				delegator.Stop()
 				c.Stop()

@@ -38,6 +38,8 @@ import (
 	"k8s.io/component-base/featuregate"
 	featuregatetesting "k8s.io/component-base/featuregate/testing"
 	"k8s.io/utils/clock"
+
+	"github.com/acnodal/epic/pkg/registry/narrowwatch"
 )
 
 // Of the suites in k8s.io/apiserver/pkg/storage/testing these do not run here:
@@ -500,7 +502,7 @@ func newCache(t *testing.T, c suiteCase, raw storage.Interface) storage.Interfac
 	if err := watchCache.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return delegator
+	return narrowwatch.New(delegator, "/pods/", newPod, newPodList)
 }
 
 func snapshots(on bool) map[featuregate.Feature]bool {
