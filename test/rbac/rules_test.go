@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/apiserver/nodeauthorizer"
 )
 
 const everything = "*"
@@ -103,6 +104,8 @@ func TestTenantsReachOnlyTheirOwn(t *testing.T) {
 				t.Errorf("%s writes: %s", name, have)
 			case writes && subresource != "":
 				t.Errorf("%s writes what the system owns: %s", name, have)
+			case subresource == "tunnelkeys" && name != "epic-node-client":
+				t.Errorf("%s reads the keys of tunnels, which are for nodes: %s", name, have)
 			case writes && (resource == "accounts" || resource == "lbservicegroups"):
 				t.Errorf("%s grants itself more: %s", name, have)
 			}
@@ -113,7 +116,7 @@ func TestTenantsReachOnlyTheirOwn(t *testing.T) {
 // TestNodesWriteOnlyStatus bounds what a stolen node can change.
 func TestNodesWriteOnlyStatus(t *testing.T) {
 	roles, _ := read(t, base)
-	allowed := []string{epic.GroupName + "/loadbalancers/status", epic.GroupName + "/gwproxies/status"}
+	allowed := []string{epic.GroupName + "/loadbalancers/status", epic.GroupName + "/gwproxies/status", epic.GroupName + "/epics/status"}
 	for have := range rights(named(t, roles, "epic-node").rules) {
 		if !slices.Contains([]string{"get", "list", "watch"}, have.verb) && !slices.Contains(allowed, have.resource) {
 			t.Errorf("A node may %s", have)
@@ -141,6 +144,13 @@ func TestWhoBindsHasWhatTheyBind(t *testing.T) {
 			if !has[need] {
 				t.Errorf("The platform's administrator can't bind %s: it may not %s", name, need)
 			}
+		}
+	}
+	// And who makes the kubeconfigs of nodes binds these.
+	issuer := rights(named(t, roles, "epic-kubeconfig-issuer").rules)
+	for need := range rights(named(t, roles, "epic-node-client").rules) {
+		if !issuer[need] {
+			t.Errorf("The issuer of kubeconfigs can't bind epic-node-client: it may not %s", need)
 		}
 	}
 	has = rights(named(t, roles, "epic-tenant-admin").rules)
@@ -172,5 +182,49 @@ func TestKustomizationIsComplete(t *testing.T) {
 	}
 	if len(kustomization.Resources) != len(files)-1 {
 		t.Errorf("kustomization.yaml lists %d files, and there are %d", len(kustomization.Resources), len(files)-1)
+	}
+}
+
+// TestFinalizersAndKeys says who may have what is nobody's by default.
+func TestFinalizersAndKeys(t *testing.T) {
+	roles, _ := read(t, base)
+	for subresource, allowed := range map[string][]string{
+		"finalizers": {"epic-controller", "epic-platform-admin"},
+		"tunnelkeys": {"epic-node", "epic-node-client", "epic-platform-admin", "epic-kubeconfig-issuer"},
+	} {
+		for _, r := range roles {
+			has := false
+			for have := range rights(r.rules) {
+				has = has || strings.HasSuffix(have.resource, "/"+subresource)
+			}
+			if has != slices.Contains(allowed, r.name) {
+				t.Errorf("%s has %s: %v", r.name, subresource, has)
+			}
+		}
+	}
+}
+
+// TestStandaloneAllowsTheSame compares the roles of nodes with what a server that
+// has no RBAC allows them, of EPIC's own.
+func TestStandaloneAllowsTheSame(t *testing.T) {
+	roles, _ := read(t, base)
+	for name, rules := range map[string]nodeauthorizer.Rules{"epic-node": nodeauthorizer.Gateway, "epic-node-client": nodeauthorizer.Tenant} {
+		alone := map[right]bool{}
+		for resource, verbs := range rules {
+			for _, verb := range verbs {
+				alone[right{epic.GroupName + "/" + resource, "", verb}] = true
+			}
+		}
+		granted := rights(named(t, roles, name).rules)
+		for have := range granted {
+			if strings.HasPrefix(have.resource, epic.GroupName) && !alone[have] {
+				t.Errorf("%s may %s, and a node of a standalone server may not", name, have)
+			}
+		}
+		for have := range alone {
+			if !granted[have] {
+				t.Errorf("A node of a standalone server may %s, and %s may not", have, name)
+			}
+		}
 	}
 }

@@ -41,6 +41,10 @@ func TestRolesNameWhatIsServed(t *testing.T) {
 			if !strings.HasPrefix(have.resource, epic.GroupName+"/") {
 				continue
 			}
+			if parent, ok := strings.CutSuffix(have.resource, "/finalizers"); ok && len(served[parent]) > 0 && have.verb == "update" {
+				// A permission and no request: admission asks for it.
+				continue
+			}
 			if !slices.Contains(served[have.resource], have.verb) {
 				t.Errorf("%s may %s, which the server does not serve", r.name, have)
 			}
