@@ -32,7 +32,7 @@ func ForGateway(local Local, interfaces func(intent.Key) []proxies.Interface) Pl
 		var p Plan
 		byNode := map[netip.Addr]uint32{}
 		for _, t := range i.Tunnels {
-			from, mtu, err := local(t.EPICNode.Addr(), t.TenantNode)
+			from, mtu, err := local(t.EPICNode.Addr(), t.EPICNode.Addr())
 			if err != nil {
 				p.Problems = append(p.Problems, err.Error())
 				continue

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package follow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
+
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
+	"github.com/acnodal/epic/pkg/generated/informers/externalversions"
+	"github.com/acnodal/epic/pkg/node/intent"
+	"github.com/acnodal/epic/pkg/node/proxies"
+)
+
+const workers = 2
+
+// Sink takes intents.
+type Sink interface {
+	Set(*intent.Intent)
+	Delete(intent.Key)
+}
+
+// Options say what a Follower follows.
+type Options struct {
+	Client versioned.Interface
+	// Nodes are the node's addresses.
+	Nodes []netip.Addr
+	// Namespace is the tenant's, on a tenant's node. On a gateway node it is empty.
+	Namespace string
+	Sink      Sink
+	// Object is told of each change of a load balancer or proxy, and of a nil
+	// object when it is gone or concerns this node no more. May be nil.
+	Object func(key intent.Key, status *epicv1.ProxyStatus, version string)
+}
+
+// Follower follows the API.
+type Follower struct {
+	o     Options
+	here  intent.Ends
+	field string
+	queue workqueue.TypedRateLimitingInterface[intent.Key]
+
+	objects []cache.SharedIndexInformer
+	handles []cache.ResourceEventHandlerRegistration
+	starts  []func(<-chan struct{})
+
+	mu     sync.Mutex
+	spaces map[string]*space
+	errs   map[string]watchError
+	busy   atomic.Int64
+	stop   context.Context //nolint:containedctx // of Run; namespaces begin and end within it
+}
+
+// New prepares a Follower.
+func New(o Options) (*Follower, error) {
+	f := &Follower{
+		o: o, field: "status.epic-node", here: intent.AtGateway(o.Nodes...),
+		queue:  workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[intent.Key](50*time.Millisecond, 30*time.Second)),
+		spaces: map[string]*space{}, errs: map[string]watchError{},
+	}
+	if o.Namespace != "" {
+		f.field, f.here = "status.tenant-node", intent.AtTenantNode(o.Nodes...)
+	}
+	if f.o.Object == nil {
+		f.o.Object = func(intent.Key, *epicv1.ProxyStatus, string) {}
+	}
+	for _, node := range o.Nodes {
+		factory := f.factory(o.Namespace, fields.OneTermEqualSelector(f.field, node.String()))
+		for kind, informer := range map[proxies.Kind]cache.SharedIndexInformer{
+			proxies.LoadBalancer: factory.Epic().V1().LoadBalancers().Informer(),
+			proxies.GWProxy:      factory.Epic().V1().GWProxies().Informer(),
+		} {
+			if err := f.watchErrors(informer, string(kind)+" "+node.String()); err != nil {
+				return nil, err
+			}
+			handle, err := informer.AddEventHandler(handler(func(obj metav1.Object) {
+				f.queue.Add(intent.Key{Kind: kind, Namespace: obj.GetNamespace(), Name: obj.GetName()})
+			}))
+			if err != nil {
+				return nil, err
+			}
+			f.objects, f.handles = append(f.objects, informer), append(f.handles, handle)
+		}
+		f.starts = append(f.starts, factory.Start)
+	}
+	return f, nil
+}
+
+func (f *Follower) factory(namespace string, selector fields.Selector) externalversions.SharedInformerFactory {
+	return externalversions.NewSharedInformerFactoryWithOptions(f.o.Client, 0,
+		externalversions.WithNamespace(namespace),
+		externalversions.WithTransform(slim),
+		externalversions.WithTweakListOptions(func(o *metav1.ListOptions) { o.FieldSelector = selector.String() }))
+}
+
+// watchErrors notes what keeps a watch from going on.
+func (f *Follower) watchErrors(informer cache.SharedIndexInformer, what string) error {
+	return informer.SetWatchErrorHandlerWithContext(func(ctx context.Context, r *cache.Reflector, err error) {
+		f.mu.Lock()
+		f.errs[what] = watchError{err, time.Now()}
+		f.mu.Unlock()
+		cache.DefaultWatchErrorHandler(ctx, r, err)
+	})
+}
+
+// handler calls see for each object that is added, changed or deleted.
+func handler(see func(metav1.Object)) cache.ResourceEventHandler {
+	one := func(obj any) {
+		if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+			obj = gone.Obj
+		}
+		if o, err := meta.Accessor(obj); err == nil {
+			see(o)
+		}
+	}
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc: one, DeleteFunc: one,
+		// An endpoint that moves from one object to another concerns both.
+		UpdateFunc: func(before, after any) { one(before); one(after) },
+	}
+}
+
+// Run follows until the context ends.
+func (f *Follower) Run(ctx context.Context) {
+	f.mu.Lock()
+	f.stop = ctx
+	f.mu.Unlock()
+	for _, start := range f.starts {
+		start(ctx.Done())
+	}
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for f.next() {
+				continue
+			}
+		})
+	}
+	<-ctx.Done()
+	f.queue.ShutDown()
+	wg.Wait()
+}
+
+func (f *Follower) next() bool {
+	key, quit := f.queue.Get()
+	if quit {
+		return false
+	}
+	f.busy.Add(1)
+	defer f.busy.Add(-1)
+	defer f.queue.Done(key)
+	if err := f.reconcile(key); err != nil {
+		f.queue.AddRateLimited(key)
+		return true
+	}
+	f.queue.Forget(key)
+	return true
+}
+
+// Wait returns when all that the API had at the start was given to the sink.
+func (f *Follower) Wait(ctx context.Context) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !f.synced() {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+func (f *Follower) synced() bool {
+	for _, h := range f.handles {
+		if !h.HasSynced() {
+			return false
+		}
+	}
+	// Work first makes namespaces, whose coming in makes work.
+	if f.queue.Len() > 0 || f.busy.Load() > 0 {
+		return false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, s := range f.spaces {
+		if !s.ready {
+			return false
+		}
+	}
+	return f.queue.Len() == 0 && f.busy.Load() == 0
+}
+
+// Knows says whether an object concerns this node, as far as the API has told.
+func (f *Follower) Knows(key intent.Key) bool { return f.find(key) != nil }
+
+// Status returns the status of an object that concerns this node, and its
+// resourceVersion.
+func (f *Follower) Status(key intent.Key) (*epicv1.ProxyStatus, string, bool) {
+	switch o := f.find(key).(type) {
+	case *epicv1.LoadBalancer:
+		return &o.Status, o.ResourceVersion, true
+	case *epicv1.GWProxy:
+		return &o.Status, o.ResourceVersion, true
+	}
+	return nil, "", false
+}
+
+// watchError is what stopped a watch, and when.
+type watchError struct {
+	err error
+	at  time.Time
+}
+
+// errorsFor is how long an error is told. A watch that does not come up fails anew
+// within less.
+const errorsFor = time.Minute
+
+// Err returns what keeps watches from going on, nil when all is well.
+func (f *Follower) Err() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var errs []error
+	for what, e := range f.errs {
+		if time.Since(e.at) < errorsFor {
+			errs = append(errs, fmt.Errorf("%s: %w", what, e.err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// find returns the newest that is known of an object.
+func (f *Follower) find(key intent.Key) runtime.Object {
+	var found runtime.Object
+	var newest uint64
+	for _, informer := range f.objects {
+		obj, ok, err := informer.GetStore().GetByKey(key.Namespace + "/" + key.Name)
+		if err != nil || !ok {
+			continue
+		}
+		o, ok := obj.(runtime.Object)
+		if !ok || kindOf(o) != key.Kind {
+			continue
+		}
+		m, err := meta.Accessor(o)
+		if err != nil {
+			continue
+		}
+		// Only to choose between two watches of one server.
+		version, _ := strconv.ParseUint(m.GetResourceVersion(), 10, 64)
+		if found == nil || version > newest {
+			found, newest = o, version
+		}
+	}
+	return found
+}
+
+func kindOf(o runtime.Object) proxies.Kind {
+	switch o.(type) {
+	case *epicv1.LoadBalancer:
+		return proxies.LoadBalancer
+	case *epicv1.GWProxy:
+		return proxies.GWProxy
+	}
+	return ""
+}
+
+func (f *Follower) reconcile(key intent.Key) error {
+	obj := f.find(key)
+	if obj == nil {
+		f.leave(key)
+		f.o.Sink.Delete(key)
+		f.o.Object(key, nil, "")
+		return nil
+	}
+	s, err := f.enter(key)
+	if err != nil {
+		return err
+	}
+	if s == nil {
+		// It comes again when its namespace is known.
+		return nil
+	}
+	switch o := obj.(type) {
+	case *epicv1.LoadBalancer:
+		f.o.Object(key, &o.Status, o.ResourceVersion)
+		f.o.Sink.Set(intent.OfLoadBalancer(o, s.remoteEndpoints(o.Name), f.here))
+	case *epicv1.GWProxy:
+		f.o.Object(key, &o.Status, o.ResourceVersion)
+		routes, slices := s.routes(o.Name)
+		f.o.Sink.Set(intent.OfGWProxy(o, routes, slices, f.here))
+	}
+	return nil
+}

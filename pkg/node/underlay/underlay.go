@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package underlay keeps the programs on the interfaces by which tunnels reach
+// their other ends, and says from which address and with which MTU they do. It
+// follows the kernel: an interface that appears later, or changes its address or
+// MTU, is noticed at once. It changes no interface.
+package underlay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/dataplane"
+)
+
+const (
+	// What a tunnel adds to a packet, outer header to GUE fields.
+	overhead4, overhead6 = 36, 56
+	// settle is how long changes are gathered.
+	settle = 50 * time.Millisecond
+	// again is how often all is looked at, whatever the kernel tells.
+	again = 5 * time.Second
+	// minMTU is the least that IPv4 hosts take in.
+	minMTU = 576
+)
+
+// Link is an interface.
+type Link struct {
+	Index int
+	Name  string
+	MTU   int
+}
+
+// Kernel is what is asked of the kernel.
+type Kernel interface {
+	// Links returns all interfaces but the loopback.
+	Links() ([]Link, error)
+	// Addresses returns all addresses, and on which interface each is.
+	Addresses() (map[netip.Addr]int, error)
+	// DefaultRoutes returns the interfaces of the default routes.
+	DefaultRoutes() ([]int, error)
+	// Route returns by which interface and from which address a host is reached.
+	Route(netip.Addr) (index int, source netip.Addr, err error)
+	// Watch calls changed after changes of any of this, until the context ends.
+	Watch(ctx context.Context, changed func()) error
+}
+
+// Options say what an Underlay is like.
+type Options struct {
+	Kernel Kernel
+	Plane  dataplane.Underlay
+	// Nodes are the node's addresses.
+	Nodes []netip.Addr
+	// Names are the interfaces to use. If empty, it is those that have one of the
+	// addresses or a default route.
+	Names []string
+	// Local are addresses of interfaces to use in place of the node's: where the
+	// node is known by an address that it does not have itself.
+	Local map[netip.Addr]netip.Addr
+	// Changed is called when Local would answer otherwise than before. May be nil.
+	Changed func()
+}
+
+// Underlay is the interfaces of a node.
+type Underlay struct {
+	o Options
+
+	mu        sync.Mutex
+	extra     []string
+	links     map[int]Link
+	addresses map[netip.Addr]int
+	routes    map[netip.Addr]route
+	attached  map[int]string
+	problems  []string
+	kick      chan struct{}
+}
+
+type route struct {
+	index  int
+	source netip.Addr
+	err    string
+}
+
+// New returns an Underlay that knows nothing yet.
+func New(o Options) *Underlay {
+	if o.Changed == nil {
+		o.Changed = func() {}
+	}
+	return &Underlay{o: o, routes: map[netip.Addr]route{}, kick: make(chan struct{}, 1)}
+}
+
+// Use has more interfaces used, if they are there, as EPIC's gue-ingress-nics.
+func (u *Underlay) Use(names []string) {
+	u.mu.Lock()
+	same := slices.Equal(u.extra, names)
+	u.extra = slices.Clone(names)
+	u.mu.Unlock()
+	if !same {
+		u.notify()
+	}
+}
+
+func (u *Underlay) notify() {
+	select {
+	case u.kick <- struct{}{}:
+	default:
+	}
+}
+
+// Run keeps the programs attached until the context ends. They stay attached then.
+func (u *Underlay) Run(ctx context.Context) {
+	go func() {
+		for ctx.Err() == nil {
+			if err := u.o.Kernel.Watch(ctx, u.notify); err != nil && ctx.Err() == nil {
+				klog.FromContext(ctx).Error(err, "Can not follow changes of interfaces, looking every few seconds", "interval", again)
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+			}
+		}
+	}()
+	tick := time.NewTicker(again)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-u.kick:
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(settle):
+			}
+		}
+		if err := u.Refresh(); err != nil {
+			klog.FromContext(ctx).V(1).Info("The underlay is not complete", "err", err)
+		}
+	}
+}
+
+// Refresh looks at the kernel, attaches and detaches, and says what is missing.
+func (u *Underlay) Refresh() error {
+	changed, err := u.look()
+	if err == nil {
+		err = u.attach()
+	}
+	if changed {
+		u.o.Changed()
+	}
+	return err
+}
+
+// look takes a new picture, and says whether it differs.
+func (u *Underlay) look() (bool, error) {
+	all, err := u.o.Kernel.Links()
+	if err != nil {
+		return false, fmt.Errorf("list interfaces: %w", err)
+	}
+	addresses, err := u.o.Kernel.Addresses()
+	if err != nil {
+		return false, fmt.Errorf("list addresses: %w", err)
+	}
+	links := map[int]Link{}
+	for _, l := range all {
+		links[l.Index] = l
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	routes := map[netip.Addr]route{}
+	changed := u.links == nil
+	for to, was := range u.routes {
+		routes[to] = u.route(to)
+		changed = changed || routes[to] != was || links[was.index].MTU != u.links[was.index].MTU
+	}
+	for _, node := range u.o.Nodes {
+		local := u.localOf(node)
+		changed = changed || u.links[u.addresses[local]] != links[addresses[local]]
+	}
+	u.links, u.addresses, u.routes = links, addresses, routes
+	return changed, nil
+}
+
+func (u *Underlay) route(to netip.Addr) route {
+	index, source, err := u.o.Kernel.Route(to)
+	if err != nil {
+		return route{err: err.Error()}
+	}
+	return route{index: index, source: source}
+}
+
+func (u *Underlay) localOf(node netip.Addr) netip.Addr {
+	if local, ok := u.o.Local[node]; ok {
+		return local
+	}
+	return node
+}
+
+// wanted returns the interfaces that programs should be on, and those that are
+// named and not there.
+func (u *Underlay) wanted() (map[int]bool, []string, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	want := map[int]bool{}
+	byName := map[string]int{}
+	for _, l := range u.links {
+		byName[l.Name] = l.Index
+	}
+	var missing []string
+	for _, name := range u.o.Names {
+		if index, ok := byName[name]; ok {
+			want[index] = true
+		} else {
+			missing = append(missing, fmt.Sprintf("the interface %s is not there: programs are attached when it appears", name))
+		}
+	}
+	if len(u.o.Names) > 0 {
+		return want, missing, nil
+	}
+	for _, name := range u.extra {
+		if index, ok := byName[name]; ok {
+			want[index] = true
+		}
+	}
+	for _, node := range u.o.Nodes {
+		local := u.localOf(node)
+		if index, ok := u.addresses[local]; ok {
+			if _, ok := u.links[index]; ok {
+				want[index] = true
+			}
+		} else {
+			missing = append(missing, fmt.Sprintf("no interface has the address %s: give it to one, or say which is used in its place", local))
+		}
+	}
+	for _, r := range u.routes {
+		if _, ok := u.links[r.index]; ok {
+			want[r.index] = true
+		}
+	}
+	defaults, err := u.o.Kernel.DefaultRoutes()
+	for _, index := range defaults {
+		if _, ok := u.links[index]; ok {
+			want[index] = true
+		}
+	}
+	return want, missing, err
+}
+
+func (u *Underlay) attach() error {
+	want, problems, err := u.wanted()
+	if err != nil {
+		return fmt.Errorf("list default routes: %w", err)
+	}
+	has, err := u.o.Plane.Attached()
+	if err != nil {
+		return fmt.Errorf("list attached programs: %w", err)
+	}
+	for index := range want {
+		// Attaching again is cheap, and mends what somebody took away.
+		if _, ok := has[index]; ok {
+			continue
+		}
+		if err := u.o.Plane.Attach(index); err != nil {
+			problems = append(problems, fmt.Sprintf("attach to interface %s: %v", u.name(index), err))
+		}
+	}
+	for index := range has {
+		if want[index] {
+			continue
+		}
+		if err := u.o.Plane.Detach(index); err != nil {
+			problems = append(problems, fmt.Sprintf("detach from interface %s: %v", u.name(index), err))
+		}
+	}
+	has, err = u.o.Plane.Attached()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.attached, u.problems = has, problems
+	if len(problems) > 0 {
+		return errors.New(strings.Join(problems, "; "))
+	}
+	return err
+}
+
+func (u *Underlay) name(index int) string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if l, ok := u.links[index]; ok {
+		return l.Name
+	}
+	return fmt.Sprintf("%d (gone)", index)
+}
+
+// Local says from which address, and with which size of inner packets, a tunnel of
+// the node at one of its addresses reaches another host. The other may be the node's
+// own address, where the other's is not known.
+func (u *Underlay) Local(node, other netip.Addr) (netip.Addr, uint16, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	local := u.localOf(node)
+	index, here := u.addresses[local]
+	if node != other {
+		r, known := u.routes[other]
+		if !known {
+			r = u.route(other)
+			u.routes[other] = r
+			// Its interface may need programs.
+			u.notify()
+		}
+		switch {
+		case r.err != "":
+			return netip.Addr{}, 0, fmt.Errorf("no route to %s: %s", other, r.err)
+		case local.Is4() != other.Is4() || !here || index != r.index:
+			// Packets leave by another interface than that of the node's address.
+			local, index, here = r.source, r.index, r.source.IsValid()
+		}
+	}
+	if !here {
+		return netip.Addr{}, 0, fmt.Errorf("no interface has the address %s", local)
+	}
+	overhead := overhead4
+	if local.Is6() {
+		overhead = overhead6
+	}
+	l, ok := u.links[index]
+	mtu := l.MTU
+	if !ok {
+		// The loopback interface, as for a host route to itself.
+		mtu = 65535
+	}
+	if mtu < minMTU {
+		return netip.Addr{}, 0, fmt.Errorf("the MTU %d of interface %s is too small: set it to %d at least", mtu, l.Name, minMTU)
+	}
+	return local, uint16(min(mtu, 65535) - overhead), nil
+}
+
+// Interface is an interface with programs.
+type Interface struct {
+	Index int    `json:"index"`
+	Name  string `json:"name"`
+	MTU   int    `json:"mtu"`
+	// Mode is how programs are attached.
+	Mode string `json:"mode"`
+}
+
+// Interfaces returns those with programs, by index.
+func (u *Underlay) Interfaces() []Interface {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	var out []Interface
+	for index, mode := range u.attached {
+		out = append(out, Interface{Index: index, Name: u.links[index].Name, MTU: u.links[index].MTU, Mode: mode})
+	}
+	slices.SortFunc(out, func(a, b Interface) int { return a.Index - b.Index })
+	return out
+}
+
+// Problems say what is missing.
+func (u *Underlay) Problems() []string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.Clone(u.problems)
+}
+
+// MTU returns the smallest of the interfaces with programs, 1500 if there is none.
+func (u *Underlay) MTU() int {
+	mtu := 0
+	for _, i := range u.Interfaces() {
+		if i.MTU > 0 && (mtu == 0 || i.MTU < mtu) {
+			mtu = i.MTU
+		}
+	}
+	if mtu == 0 {
+		return 1500
+	}
+	return mtu
+}
