@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package podnet
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"unsafe"
+
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// ethtoolSetGRO is ETHTOOL_SGRO of linux/ethtool.h.
+const ethtoolSetGRO = 0x2c
+
+// setGRO switches generic receive offload on. On a veth it joins the packets of a
+// stream again that were cut in the tunnel.
+func setGRO(name string) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(fd) }()
+	value := struct{ cmd, data uint32 }{ethtoolSetGRO, 1}
+	var req struct {
+		name [unix.IFNAMSIZ]byte
+		data unsafe.Pointer
+		_    [16]byte
+	}
+	copy(req.name[:unix.IFNAMSIZ-1], name)
+	req.data = unsafe.Pointer(&value)                                                                         //nolint:gosec // the ioctl takes a structure with a pointer
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&req))) //nolint:gosec // see above
+	runtime.KeepAlive(&value)
+	// A kernel without GRO for this device is slower, and otherwise fine.
+	if errno != 0 && !errors.Is(errno, unix.EOPNOTSUPP) {
+		return errno
+	}
+	return nil
+}
+
+// enableIPv6 lets an interface have IPv6 addresses where new ones may not.
+func enableIPv6(name string) error {
+	err := os.WriteFile(filepath.Join("/proc/sys/net/ipv6/conf", name, "disable_ipv6"), []byte("0"), 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		return errors.New("the kernel has no IPv6, and the proxy has an IPv6 address: start the node with IPv6, or use a pool of IPv4 addresses")
+	}
+	return err
+}
+
+// inNamespace runs f on a thread of its own in a network namespace.
+func inNamespace(ns netns.NsHandle, f func() error) error {
+	if !ns.IsOpen() {
+		return f()
+	}
+	result := make(chan error, 1)
+	go func() {
+		// Never unlocked: the thread ends with the goroutine, and its namespace
+		// meets nobody else.
+		runtime.LockOSThread()
+		if err := netns.Set(ns); err != nil {
+			result <- fmt.Errorf("enter the network namespace: %w", err)
+			return
+		}
+		result <- f()
+	}()
+	return <-result
+}

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package podnet makes the second interface of a proxy's pod, with its addresses and
+// routes, and takes it down again. It decides nothing: all is in the plan.
+//
+// # The pod's routes
+//
+// What a proxy sends goes out by its public interface, whatever its destination,
+// because a tenant's pods may have any address, also one that a pod of the
+// gateway's own cluster has. Only what the plan keeps (the cluster's services and
+// the node) stays on the first interface. The other routes of the first interface
+// move to a table of their own, which is looked up for packets from that
+// interface's address: so probes, scrapes and whatever else reaches the pod's
+// cluster address gets its replies the way it came. A family in which the proxy has
+// no public address gets an unreachable default route, so that nothing leaves by
+// another way.
+package podnet
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"github.com/acnodal/epic/pkg/node/cni/wire"
+)
+
+// Worker does the work.
+type Worker struct {
+	// Host is the namespace of the host's ends; netns.None() is the process's own.
+	Host netns.NsHandle
+	// Fault, in tests, fails a step.
+	Fault func(step string) error
+}
+
+func (w *Worker) step(name string, do func() error) error {
+	if w.Fault != nil {
+		if err := w.Fault(name); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	if err := do(); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// ends are the two namespaces.
+type ends struct {
+	host, pod *netlink.Handle
+	ns        netns.NsHandle
+}
+
+func (w *Worker) open(path string) (*ends, error) {
+	ns, err := netns.GetFromPath(path)
+	if err != nil {
+		return nil, fmt.Errorf("open the pod's network namespace %s: %w", path, err)
+	}
+	e := &ends{ns: ns}
+	if e.host, err = netlink.NewHandleAt(w.Host, unix.NETLINK_ROUTE); err == nil {
+		e.pod, err = netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
+	}
+	if err != nil {
+		e.close()
+		return nil, fmt.Errorf("open rtnetlink: %w", err)
+	}
+	return e, nil
+}
+
+func (e *ends) close() {
+	if e.host != nil {
+		e.host.Close()
+	}
+	if e.pod != nil {
+		e.pod.Close()
+	}
+	_ = e.ns.Close()
+}
+
+// NetnsID returns what tells a namespace from a later one with the same path.
+func NetnsID(path string) (string, error) {
+	var s unix.Stat_t
+	if err := unix.Stat(path, &s); err != nil {
+		return "", &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	return fmt.Sprintf("%d:%d", s.Dev, s.Ino), nil
+}
+
+// Attach makes everything that the plan says, and returns the index of the host's
+// end. What is there already, complete, is left alone; what is incomplete is made
+// again. If it fails, nothing is left.
+func (w *Worker) Attach(path, first string, p *wire.Plan) (index int, err error) {
+	e, err := w.open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer e.close()
+	if old, err := e.host.LinkByName(p.Host); err == nil {
+		if _, own := wire.ParseAlias(old.Attrs().Alias); !own {
+			return 0, fmt.Errorf("the interface %s is there and is not EPIC's: remove it", p.Host)
+		}
+		if w.check(e, first, p) == nil {
+			return old.Attrs().Index, nil
+		}
+	}
+	// Also what an attempt left that was killed half way.
+	if err := w.undo(e, first, p.Host, p.Name); err != nil {
+		return 0, fmt.Errorf("remove what an earlier attempt left: %w", err)
+	}
+	bridge, err := e.host.LinkByName(p.Bridge)
+	if err != nil {
+		return 0, wire.Again("the bridge %s is not there yet (%v): the node program makes it from the pool's multus-bridge", p.Bridge, err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.undo(e, first, p.Host, p.Name))
+		}
+	}()
+	link, err := w.makeVeth(e, bridge, p)
+	if err != nil {
+		return 0, err
+	}
+	if err := w.configurePod(e, first, p); err != nil {
+		return 0, err
+	}
+	return link.Attrs().Index, nil
+}
+
+func (w *Worker) makeVeth(e *ends, bridge netlink.Link, p *wire.Plan) (netlink.Link, error) {
+	veth := netlink.NewVeth(netlink.LinkAttrs{Name: p.Host, MTU: p.MTU, HardwareAddr: p.HostMAC, TxQLen: -1})
+	veth.PeerName, veth.PeerNamespace, veth.PeerHardwareAddr, veth.PeerMTU = p.Name, netlink.NsFd(e.ns), p.MAC, uint32(p.MTU)
+	err := w.step("make the interface pair "+p.Host, func() error {
+		if _, err := e.pod.LinkByName(p.Name); err == nil {
+			return fmt.Errorf("the pod has an interface %s already: take it out of the pod's networks", p.Name)
+		}
+		return e.host.LinkAdd(veth)
+	})
+	if err != nil {
+		return nil, err
+	}
+	link, err := e.host.LinkByName(p.Host)
+	if err != nil {
+		return nil, fmt.Errorf("find %s: %w", p.Host, err)
+	}
+	for _, s := range []struct {
+		name string
+		do   func() error
+	}{
+		{"mark it as EPIC's", func() error { return e.host.LinkSetAlias(link, p.Alias) }},
+		{"attach it to the bridge " + p.Bridge, func() error { return e.host.LinkSetMaster(link, bridge) }},
+		{"isolate it from other proxies", func() error { return e.host.LinkSetIsolated(link, true) }},
+		{"switch GRO on", func() error { return inNamespace(w.Host, func() error { return setGRO(p.Host) }) }},
+		{"set it up", func() error { return e.host.LinkSetUp(link) }},
+	} {
+		if err := w.step(s.name, s.do); err != nil {
+			return nil, err
+		}
+	}
+	return link, nil
+}
+
+func (w *Worker) configurePod(e *ends, first string, p *wire.Plan) error {
+	link, err := e.pod.LinkByName(p.Name)
+	if err != nil {
+		return fmt.Errorf("find %s in the pod: %w", p.Name, err)
+	}
+	for _, s := range []struct {
+		name string
+		do   func() error
+	}{
+		{"switch GRO on in the pod", func() error { return inNamespace(e.ns, func() error { return setGRO(p.Name) }) }},
+		{"switch IPv6 on in the pod", func() error {
+			if !slices.ContainsFunc(p.Addresses, isIPv6) {
+				return nil
+			}
+			return inNamespace(e.ns, func() error { return enableIPv6(p.Name) })
+		}},
+		{"set the pod's interface up", func() error { return e.pod.LinkSetUp(link) }},
+		{"set the pod's addresses", func() error { return addAddresses(e.pod, link, p) }},
+		{"set the pod's gateways", func() error { return addGateways(e.pod, link, p) }},
+		{"move the routes of " + first, func() error { return moveRoutes(e.pod, first, p) }},
+		{"set the pod's default routes", func() error { return addDefaults(e.pod, link, first, p) }},
+	} {
+		if err := w.step(s.name, s.do); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// undo takes everything away and gives the first interface its routes back.
+func (w *Worker) undo(e *ends, first, hostEnd, podEnd string) error {
+	err := removeLink(e.host, hostEnd)
+	// The pod's end goes with it, unless the pair was torn apart.
+	if link, e2 := e.pod.LinkByName(podEnd); e2 == nil && link.Type() == "veth" {
+		if gone := waitGone(e.pod, podEnd); gone != nil {
+			err = errors.Join(err, gone)
+		}
+	}
+	return errors.Join(err, restoreRoutes(e.pod, first))
+}
+
+func waitGone(h *netlink.Handle, name string) error {
+	if _, err := h.LinkByName(name); err == nil {
+		return fmt.Errorf("the pod has an interface %s already that is not EPIC's: take it out of the pod's networks", name)
+	}
+	return nil
+}
+
+// removeLink deletes a host's end. One that is gone is fine; one that is another's
+// is left alone.
+func removeLink(h *netlink.Handle, name string) error {
+	link, err := h.LinkByName(name)
+	var missing netlink.LinkNotFoundError
+	if errors.As(err, &missing) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("find %s: %w", name, err)
+	}
+	// The alias comes a moment after the name, which is a hash that nobody else makes.
+	if alias := link.Attrs().Alias; alias != "" {
+		if _, own := wire.ParseAlias(alias); !own {
+			return nil
+		}
+	}
+	if err := h.LinkDel(link); err != nil && !errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("remove %s: %w", name, err)
+	}
+	return nil
+}
+
+// Detach takes an attachment down, as far as it is there. The path may be empty, if
+// the pod's namespace is gone.
+func (w *Worker) Detach(path string, a wire.Attachment) error {
+	if path != "" {
+		e, err := w.open(path)
+		if err == nil {
+			defer e.close()
+			err := removeLink(e.host, a.HostName())
+			return errors.Join(err, restoreRoutes(e.pod, a.Interface))
+		}
+		if !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.EINVAL) {
+			return err
+		}
+	}
+	h, err := netlink.NewHandleAt(w.Host, unix.NETLINK_ROUTE)
+	if err != nil {
+		return fmt.Errorf("open rtnetlink: %w", err)
+	}
+	defer h.Close()
+	return removeLink(h, a.HostName())
+}
+
+// Collect removes the host's ends of a network's attachments that are not valid any
+// more, and returns how many those were.
+func (w *Worker) Collect(network string, valid []wire.Attachment) (int, error) {
+	h, err := netlink.NewHandleAt(w.Host, unix.NETLINK_ROUTE)
+	if err != nil {
+		return 0, fmt.Errorf("open rtnetlink: %w", err)
+	}
+	defer h.Close()
+	links, err := h.LinkList()
+	if err != nil {
+		return 0, fmt.Errorf("list links: %w", err)
+	}
+	keep := map[string]bool{}
+	for _, a := range valid {
+		keep[a.HostName()] = true
+	}
+	removed := 0
+	var errs []error
+	for _, l := range links {
+		a, own := wire.ParseAlias(l.Attrs().Alias)
+		if !own || a.Network != network || keep[l.Attrs().Name] {
+			continue
+		}
+		if err := h.LinkDel(l); err != nil && !errors.Is(err, unix.ENODEV) {
+			errs = append(errs, fmt.Errorf("remove %s: %w", l.Attrs().Name, err))
+			continue
+		}
+		removed++
+	}
+	return removed, errors.Join(errs...)
+}
+
+// Check says what of an attachment is not as the plan has it.
+func (w *Worker) Check(path, first string, p *wire.Plan) error {
+	e, err := w.open(path)
+	if err != nil {
+		return err
+	}
+	defer e.close()
+	return w.check(e, first, p)
+}
+
+func (w *Worker) check(e *ends, first string, p *wire.Plan) error {
+	link, err := e.host.LinkByName(p.Host)
+	if err != nil {
+		return fmt.Errorf("%s: %w", p.Host, err)
+	}
+	bridge, err := e.host.LinkByName(p.Bridge)
+	if err != nil {
+		return fmt.Errorf("bridge %s: %w", p.Bridge, err)
+	}
+	a := link.Attrs()
+	switch {
+	case a.Alias != p.Alias:
+		return fmt.Errorf("%s has the alias %q, not %q", p.Host, a.Alias, p.Alias)
+	case a.MasterIndex != bridge.Attrs().Index:
+		return fmt.Errorf("%s is not attached to the bridge %s", p.Host, p.Bridge)
+	case a.Flags&net.FlagUp == 0:
+		return fmt.Errorf("%s is down", p.Host)
+	}
+	end, err := e.pod.LinkByName(p.Name)
+	if err != nil {
+		return fmt.Errorf("%s in the pod: %w", p.Name, err)
+	}
+	switch b := end.Attrs(); {
+	case !bytes.Equal(b.HardwareAddr, p.MAC):
+		return fmt.Errorf("%s in the pod has the hardware address %s, not %s", p.Name, b.HardwareAddr, p.MAC)
+	case b.ParentIndex != a.Index:
+		return fmt.Errorf("%s in the pod is not the other end of %s", p.Name, p.Host)
+	case b.Flags&net.FlagUp == 0:
+		return fmt.Errorf("%s in the pod is down", p.Name)
+	}
+	return checkPod(e.pod, end, first, p)
+}

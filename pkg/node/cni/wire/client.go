@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wire
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Client asks the node program.
+type Client struct {
+	// Socket is the path of its socket.
+	Socket string
+	// Timeout bounds one request.
+	Timeout time.Duration
+}
+
+// Call sends one request and reads its answer. Every failure to reach the node
+// program may go away, and says so.
+func (c Client) Call(ctx context.Context, path string, in, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	body, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	// The host's name means nothing.
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://epic-node"+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", c.Socket)
+		},
+		DisableKeepAlives: true,
+	}
+	answer, err := (&http.Client{Transport: transport}).Do(req)
+	if err != nil {
+		return Again("the node program does not answer at %s (%v): EPIC's proxies start when it runs again", c.Socket, errors.Unwrap(err))
+	}
+	defer func() { _ = answer.Body.Close() }()
+	data, err := io.ReadAll(io.LimitReader(answer.Body, MaxBody))
+	if err != nil {
+		return Again("the node program's answer ends early (%v)", err)
+	}
+	switch answer.StatusCode {
+	case http.StatusOK:
+		if err := json.Unmarshal(data, out); err != nil {
+			return fmt.Errorf("the node program's answer is not to be understood: %w", err)
+		}
+		return nil
+	case http.StatusNotFound:
+		return Again("the node program does not know %s: it is of another version than the plugin, and one of them is about to be replaced", path)
+	}
+	var f Failure
+	if err := json.Unmarshal(data, &f); err != nil || f.Message == "" {
+		return Again("the node program answers %s", answer.Status)
+	}
+	return &f
+}
