@@ -31,9 +31,12 @@ test: build ## Run all tests
 	@hack/test.sh ./...
 	@go test -C hack/tools/image ./...
 
+# For a quick look: make bench BENCH='-objects 2000 -rounds 1'
+BENCH ?=
+
 .PHONY: bench
-bench: build ## Run the benchmarks
-	go run ./test/bench
+bench: build ## Run the benchmarks; with 100,000 objects that takes up to an hour
+	go run ./test/bench $(BENCH)
 	go test -run='^$$' -bench=. -timeout=60m ./pkg/...
 
 .PHONY: images
