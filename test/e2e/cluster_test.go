@@ -46,6 +46,8 @@ type cluster struct {
 	load []string
 	// tokens are those that tests asked for.
 	tokens []string
+	// leaving are namespaces that are on their way out.
+	leaving []string
 }
 
 var (
@@ -58,6 +60,12 @@ var (
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	if started != nil && broken == "" {
+		if err := started.cleared(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
 	if started != nil && started.own && os.Getenv("EPIC_E2E_KEEP") == "" {
 		if out, err := script("hack/cluster.sh", "down").CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "hack/cluster.sh down: %v\n%s", err, out)

@@ -22,8 +22,8 @@ spec:
 `, "apply", "-f", "-")
 }
 
-// account makes a tenant's namespace with its account and a group, and removes
-// it after the test.
+// account makes a tenant's namespace with its account and a group. After the test
+// it goes, while the next ones run.
 func (c *cluster) account(t *testing.T, name string) (namespace string) {
 	t.Helper()
 	c.platform(t)
@@ -34,9 +34,8 @@ kind: Namespace
 metadata: {name: %s}
 `, namespace), "apply", "-f", "-")
 	t.Cleanup(func() {
-		if out, err := c.try("", "delete", "namespace", namespace, "--ignore-not-found", "--timeout=2m"); err != nil {
-			t.Errorf("The namespace %s does not go: %v\n%s", namespace, err, out)
-		}
+		c.run(t, "delete", "namespace", namespace, "--ignore-not-found", "--wait=false")
+		c.leaving = append(c.leaving, "namespace/"+namespace)
 	})
 	manifest := fmt.Sprintf(`
 apiVersion: epic.acnodal.io/v1
@@ -53,6 +52,19 @@ spec: {proxyLimit: 1000}
 		return ""
 	})
 	return namespace
+}
+
+// cleared waits until the namespaces of tests that ended are gone.
+func (c *cluster) cleared() error {
+	if len(c.leaving) == 0 {
+		return nil
+	}
+	out, err := c.try("", append([]string{"wait", "--for=delete", "--timeout=2m"}, c.leaving...)...)
+	c.leaving = nil
+	if err != nil {
+		return fmt.Errorf("tenants' namespaces do not go: %w\n%s", err, out)
+	}
+	return nil
 }
 
 func serviceGroup(namespace string) string {

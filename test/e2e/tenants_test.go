@@ -72,6 +72,8 @@ var verbs = map[string]func(context.Context, dynamic.ResourceInterface, *unstruc
 		_, err := r.Get(ctx, o.GetName(), metav1.GetOptions{}, "status")
 		return err
 	},
+	"get audit":      foreign("audit"),
+	"get tunnelkeys": foreign("tunnelkeys"),
 	"update status": func(ctx context.Context, r dynamic.ResourceInterface, o *unstructured.Unstructured) error {
 		_, err := r.UpdateStatus(ctx, o, metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
 		return err
@@ -82,6 +84,14 @@ var verbs = map[string]func(context.Context, dynamic.ResourceInterface, *unstruc
 	},
 }
 
+// get of a subresource that is not for tenants.
+func foreign(subresource string) func(context.Context, dynamic.ResourceInterface, *unstructured.Unstructured) error {
+	return func(ctx context.Context, r dynamic.ResourceInterface, o *unstructured.Unstructured) error {
+		_, err := r.Get(ctx, o.GetName(), metav1.GetOptions{}, subresource)
+		return err
+	}
+}
+
 // ownVerbs says what the role epic-tenant-admin grants.
 func ownVerbs(resource, verb string) bool {
 	switch verb {
@@ -89,7 +99,7 @@ func ownVerbs(resource, verb string) bool {
 		return tenants[resource] || resource == "accounts" || resource == "lbservicegroups"
 	case "get status":
 		return tenants[resource] || resource == "accounts" || resource == "lbservicegroups"
-	case "update status", "patch status":
+	case "update status", "patch status", "get audit", "get tunnelkeys":
 		return false
 	}
 	return tenants[resource]
@@ -99,6 +109,11 @@ func ownVerbs(resource, verb string) bool {
 // as a user and once as a service account with a token of its own.
 func TestTenant(t *testing.T) {
 	c := epic(t)
+	for _, resource := range strings.Fields(c.run(t, "api-resources", "--api-group="+group.Group, "--no-headers", "-o", "name")) {
+		if kinds[strings.TrimSuffix(resource, "."+group.Group)] == "" {
+			t.Errorf("This test does not know %s", resource)
+		}
+	}
 	own, other := c.account(t, "acme"), c.account(t, "globex")
 	c.everything(t, other)
 	c.run(t, "create", "rolebinding", "-n", own, "tenant", "--clusterrole=epic-tenant-admin", "--user=alice")

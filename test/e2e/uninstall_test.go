@@ -14,6 +14,9 @@ const oneMember = "artifacts/install/overlays/one-member"
 // be installed again: with one member, and then as shipped.
 func TestUninstall(t *testing.T) {
 	c := epic(t)
+	if err := c.cleared(); err != nil {
+		t.Fatal(err)
+	}
 	c.run(t, "create", "namespace", "epic-left")
 	t.Cleanup(func() { c.run(t, "delete", "namespace", "epic-left", "--ignore-not-found", "--timeout=1m") })
 	if err := c.documented("Uninstall"); err != nil {
