@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+	"sigs.k8s.io/yaml"
+
+	"github.com/acnodal/epic/pkg/node/proxies"
+	"github.com/acnodal/epic/test/netlab"
+	"github.com/acnodal/epic/test/world"
+)
+
+// end is one of the two nodes.
+type end struct {
+	title, name, address string
+	host                 *netlab.Namespace
+	role                 string
+	// account is that of a tenant's node.
+	account string
+	// socket is where the node program answers "epic-node status".
+	socket string
+}
+
+func (d *demo) ends() []end {
+	return []end{
+		{
+			title: "The EPIC node says of its end:", name: "gateway", role: "gateway",
+			address: world.GatewayAddress, host: d.world.Gateway, socket: d.in("gateway", "status.sock"),
+		},
+		{
+			title: "The tenant's node, behind NAT, says of its own:", name: "client", role: "client", account: account,
+			address: world.NodeAddress, host: d.world.Tenants[0].Node, socket: d.in("client", "status.sock"),
+		},
+	}
+}
+
+// in is a path below the demonstration's directory.
+func (d *demo) in(path ...string) string { return filepath.Join(append([]string{d.dir}, path...)...) }
+
+// programs starts the controller and both nodes' programs.
+func (d *demo) programs(ctx context.Context, proxy *world.Proxy) error {
+	if err := d.run(nil, "controller", "epic-controller",
+		"--kubeconfig="+d.kubeconfig, "--leader-elect=false", "--bind-address="); err != nil {
+		return err
+	}
+	server, err := url.Parse(d.config.Host)
+	if err != nil {
+		return err
+	}
+	description, err := yaml.Marshal(proxies.Description{Proxies: []proxies.DescribedProxy{{
+		Kind: proxy.Interface.Kind, Namespace: proxy.Interface.Namespace, Owner: proxy.Interface.Owner, Pod: proxy.Interface.Pod,
+		Interface: proxy.Interface.Name, MAC: proxy.Interface.PeerMAC.String(), Addresses: []string{proxy.Interface.Addresses[0].String()},
+	}}})
+	if err != nil {
+		return err
+	}
+	file := d.in("proxies.yaml")
+	if err := os.WriteFile(file, description, 0o600); err != nil {
+		return err
+	}
+	for _, e := range d.ends() {
+		if err := world.Relay(ctx, e.host, server.Host); err != nil {
+			return err
+		}
+		if err := d.node(ctx, e, file); err != nil {
+			return fmt.Errorf("the %s node: %w", e.name, err)
+		}
+	}
+	return nil
+}
+
+// node starts a node program with credentials that name the node.
+func (d *demo) node(ctx context.Context, e end, description string) error {
+	if err := os.Mkdir(d.in(e.name), 0o700); err != nil {
+		return err
+	}
+	kubeconfig := d.in(e.name, "kubeconfig")
+	credentials := []string{"node-kubeconfig", e.address, "--data-dir=" + d.data, "--server=" + d.config.Host, "--file=" + kubeconfig}
+	if e.account != "" {
+		credentials = append(credentials, "--account="+e.account)
+	}
+	if out, err := exec.CommandContext(ctx, d.program("epic-apiserver"), credentials...).CombinedOutput(); err != nil {
+		return fmt.Errorf("its kubeconfig: %w: %s", err, strings.TrimSpace(string(out)))
+	}
+	pins, err := d.mount(e.name)
+	if err != nil {
+		return err
+	}
+	args := []string{
+		e.role, "--kubeconfig=" + kubeconfig, "--node-address=" + e.address,
+		"--pin-path=" + pins, "--state-dir=" + d.in(e.name, "state"), "--status-socket=" + e.socket, "--metrics-bind-address=",
+	}
+	switch e.role {
+	case "gateway":
+		args = append(args, "--proxies-file="+description)
+	case "client":
+		args = append(args, "--namespace="+namespace)
+	}
+	return d.run(e.host, e.name, "epic-node", args...)
+}
+
+func (d *demo) run(host *netlab.Namespace, name, program string, args ...string) error {
+	p, err := world.Start(host, d.in(name+".log"), d.program(program), args...)
+	if err != nil {
+		return err
+	}
+	d.processes = append(d.processes, p)
+	return nil
+}
+
+// mount makes a place for pinned programs and maps, which goes with the
+// demonstration.
+func (d *demo) mount(name string) (string, error) {
+	dir := d.in(name, "bpf")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return "", err
+	}
+	if err := unix.Mount("bpf", dir, "bpf", 0, ""); err != nil {
+		return "", fmt.Errorf("mount a bpffs at %s: %w", dir, err)
+	}
+	d.mounts = append(d.mounts, dir)
+	return filepath.Join(dir, "epic"), nil
+}
+
+func (d *demo) unmount() error {
+	var errs []error
+	for _, dir := range d.mounts {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			errs = append(errs, fmt.Errorf("unmount %s: %w", dir, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// sweep unmounts what a demonstration left that was killed. Mostly there is
+// nothing, which is no error.
+func (d *demo) sweep() {
+	left, _ := filepath.Glob(d.in("*", "bpf"))
+	for _, dir := range left {
+		_ = unix.Unmount(dir, unix.MNT_DETACH)
+	}
+}
