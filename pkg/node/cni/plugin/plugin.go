@@ -4,7 +4,8 @@
 // every pod of a node. It lets the pods of other namespaces through at once; of the
 // others it asks the node program what to do, and does it.
 //
-// It keeps to versions 0.4.0, 1.0.0 and 1.1.0 of the CNI specification.
+// It keeps to versions 0.3.0 to 1.1.0 of the CNI specification: older ones have no
+// chains, and widespread networks still use 0.3.1.
 package plugin
 
 import (
@@ -64,7 +65,7 @@ func Main() int {
 	p := &plugin{out: os.Stdout}
 	err := skel.PluginMainFuncsWithError(skel.CNIFuncs{
 		Add: p.add, Del: p.del, Check: p.check, GC: p.gc, Status: p.status,
-	}, version.PluginSupports("0.4.0", "1.0.0", "1.1.0"), "EPIC's CNI plugin "+Type+": it gives proxies their public addresses")
+	}, version.PluginSupports("0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"), "EPIC's CNI plugin "+Type+": it gives proxies their public addresses")
 	if err == nil {
 		return 0
 	}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cni
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/node/cni/podnet"
+	"github.com/acnodal/epic/pkg/node/proxies"
+)
+
+func (s *Server) mendLoop(ctx context.Context) {
+	s.Mend(ctx, time.Now())
+	tick := time.NewTicker(mendInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			s.Mend(ctx, now)
+		}
+	}
+}
+
+// Mend makes interfaces again that somebody deleted, forgets attachments whose network
+// namespace is gone, and takes down those whose pod has been gone for minutes. It is
+// not to be called twice at the same time.
+func (s *Server) Mend(ctx context.Context, now time.Time) {
+	if s.told == nil {
+		s.told, s.goneSince = map[string]string{}, map[string]time.Time{}
+	}
+	seen := map[string]bool{}
+	for _, r := range s.Attached.All() {
+		if ctx.Err() != nil {
+			return
+		}
+		name := r.Plan.Host
+		seen[name] = true
+		err := s.mendOne(ctx, r, now)
+		switch {
+		case err == nil:
+			delete(s.told, name)
+		case s.told[name] != err.Error():
+			s.told[name] = err.Error()
+			klog.FromContext(ctx).Error(err, "Can not mend a proxy's interface; deleting the pod makes it anew", "pod", klog.KRef(r.Plan.Namespace, r.Plan.Pod), "interface", name)
+		}
+	}
+	for name := range s.goneSince {
+		if !seen[name] {
+			delete(s.goneSince, name)
+		}
+	}
+	for name := range s.told {
+		if !seen[name] {
+			delete(s.told, name)
+		}
+	}
+}
+
+func (s *Server) mendOne(ctx context.Context, r proxies.Attachment, now time.Time) error {
+	name := r.Plan.Host
+	defer s.locks.lock(name)()
+	if _, known := s.Attached.Get(name); !known {
+		return nil
+	}
+	logger := klog.FromContext(ctx).WithValues("pod", klog.KRef(r.Plan.Namespace, r.Plan.Pod), "interface", name)
+	if s.Resolver.Gone(r.Plan.Namespace, r.Plan.Pod, types.UID(r.Plan.PodUID)) {
+		since, seen := s.goneSince[name]
+		if !seen {
+			s.goneSince[name] = now
+			return nil
+		}
+		if now.Sub(since) < goneGrace {
+			return nil
+		}
+		logger.Info("Took down the interface of a pod that is gone")
+		return errors.Join(s.Worker.Detach("", r.Attachment), s.Attached.Delete(name))
+	}
+	delete(s.goneSince, name)
+	if s.Attached.Live(name) {
+		return nil
+	}
+	id, err := podnet.NetnsID(r.Netns)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && id != r.NetnsID {
+		logger.V(1).Info("Forgot an attachment whose network namespace is gone")
+		return s.Attached.Delete(name)
+	}
+	if err != nil {
+		return err
+	}
+	index, err := s.Worker.Attach(r.Netns, r.Interface, &r.Plan)
+	if err != nil {
+		return fmt.Errorf("the interface was deleted, and making it again, which needs CAP_SYS_ADMIN and the mount of /run/netns, failed: %w", err)
+	}
+	r.Index = index
+	logger.Info("Made a proxy's interface again that somebody had deleted")
+	return s.Attached.Put(r)
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cni
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	epiclisters "github.com/acnodal/epic/pkg/generated/listers/epic/v1"
+	"github.com/acnodal/epic/pkg/node/cni/wire"
+	"github.com/acnodal/epic/pkg/node/proxies"
+)
+
+// Proxy is what a pod needs to be a proxy.
+type Proxy struct {
+	Kind             proxies.Kind
+	Namespace, Owner string
+	PodUID           types.UID
+	// Addresses are the public and the alternate address.
+	Addresses []netip.Addr
+	// Bridge is the one of the public address's pool.
+	Bridge string
+	// MTU is in bytes.
+	MTU int
+	// Keep is what stays on the pod's first interface.
+	Keep []netip.Prefix
+}
+
+// Resolver says which pods are proxies.
+type Resolver interface {
+	// Resolve returns nil for a pod that is no proxy. A pod or an object that is not
+	// known yet is a failure that may go away.
+	Resolve(ctx context.Context, namespace, name string, uid types.UID) (*Proxy, error)
+	// Gone says whether a pod is known not to exist any more.
+	Gone(namespace, name string, uid types.UID) bool
+}
+
+// Pods finds the pods of this node, such as by an informer's store.
+type Pods interface {
+	// Get returns an error that apierrors.IsNotFound knows for a pod that is not
+	// there.
+	Get(namespace, name string) (*corev1.Pod, error)
+	// HasSynced says whether all pods are known.
+	HasSynced() bool
+}
+
+// Listers resolves from informers' stores.
+type Listers struct {
+	Pods          Pods
+	LoadBalancers epiclisters.LoadBalancerLister
+	GWProxies     epiclisters.GWProxyLister
+	Prefixes      epiclisters.ServicePrefixLister
+	// MTU is that of the proxies' interfaces, in bytes: the largest packet that
+	// every tunnel takes.
+	MTU func() int
+	// Keep is what proxies reach by the cluster's own network: its services' and the
+	// node's addresses.
+	Keep func() []netip.Prefix
+	// Wait is how long to wait for a pod that is not known yet: the kubelet's watch
+	// may be ahead of this program's. Default: 5 seconds.
+	Wait time.Duration
+}
+
+const (
+	defaultWait  = 5 * time.Second
+	waitInterval = 50 * time.Millisecond
+)
+
+// Resolve implements Resolver.
+func (l *Listers) Resolve(ctx context.Context, namespace, name string, uid types.UID) (*Proxy, error) {
+	pod, err := l.waitForPod(ctx, namespace, name, uid)
+	if err != nil {
+		return nil, err
+	}
+	labels := pod.Labels
+	if labels[epic.PartOfLabel] != epic.ProductName || labels[epic.ComponentLabel] != epic.EnvoyComponent {
+		return nil, nil
+	}
+	lb, proxy := labels[epic.OwningLoadBalancerLabel], labels[epic.OwningProxyLabel]
+	switch {
+	case lb != "" && proxy != "":
+		return nil, &wire.Failure{Message: fmt.Sprintf("pod %s/%s has both labels %s and %s: a proxy runs for one object", namespace, name, epic.OwningLoadBalancerLabel, epic.OwningProxyLabel)}
+	case lb != "":
+		return l.loadBalancer(pod, lb)
+	case proxy != "":
+		return l.gwProxy(pod, proxy)
+	}
+	return nil, &wire.Failure{Message: fmt.Sprintf("pod %s/%s is labelled as a proxy, but neither %s nor %s says of what", namespace, name, epic.OwningLoadBalancerLabel, epic.OwningProxyLabel)}
+}
+
+func (l *Listers) waitForPod(ctx context.Context, namespace, name string, uid types.UID) (*corev1.Pod, error) {
+	wait := l.Wait
+	if wait <= 0 {
+		wait = defaultWait
+	}
+	deadline := time.Now().Add(wait)
+	for {
+		pod, err := l.Pods.Get(namespace, name)
+		switch {
+		case err == nil && (uid == "" || pod.UID == uid):
+			return pod, nil
+		case err != nil && !apierrors.IsNotFound(err):
+			return nil, wire.Again("pod %s/%s can not be read: %v", namespace, name, err)
+		case time.Now().After(deadline):
+			return nil, wire.Again("pod %s/%s is not known to the node program yet", namespace, name)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, wire.Again("pod %s/%s: %v", namespace, name, ctx.Err())
+		case <-time.After(waitInterval):
+		}
+	}
+}
+
+func (l *Listers) loadBalancer(pod *corev1.Pod, name string) (*Proxy, error) {
+	obj, err := l.LoadBalancers.LoadBalancers(pod.Namespace).Get(name)
+	if err != nil {
+		return nil, unknown(proxies.LoadBalancer, pod, name, err)
+	}
+	return l.proxy(pod, proxies.LoadBalancer, name, obj.Labels, obj.Spec.PublicAddress, "")
+}
+
+func (l *Listers) gwProxy(pod *corev1.Pod, name string) (*Proxy, error) {
+	obj, err := l.GWProxies.GWProxies(pod.Namespace).Get(name)
+	if err != nil {
+		return nil, unknown(proxies.GWProxy, pod, name, err)
+	}
+	return l.proxy(pod, proxies.GWProxy, name, obj.Labels, obj.Spec.PublicAddress, obj.Spec.AltAddress)
+}
+
+func unknown(kind proxies.Kind, pod *corev1.Pod, name string, err error) error {
+	return wire.Again("pod %s/%s is a proxy of the %s %s, which can not be found: %v", pod.Namespace, pod.Name, kind, name, err)
+}
+
+func (l *Listers) proxy(pod *corev1.Pod, kind proxies.Kind, owner string, labels map[string]string, public, alternate string) (*Proxy, error) {
+	p := &Proxy{Kind: kind, Namespace: pod.Namespace, Owner: owner, PodUID: pod.UID, MTU: l.MTU(), Keep: l.Keep()}
+	what := fmt.Sprintf("%s %s/%s", kind, pod.Namespace, owner)
+	for i, text := range []string{public, alternate} {
+		if text == "" && i > 0 {
+			continue
+		}
+		addr, err := netip.ParseAddr(text)
+		if err != nil {
+			return nil, wire.Again("%s has no public address yet", what)
+		}
+		addr = addr.Unmap()
+		if len(p.Addresses) == 1 && p.Addresses[0].Is4() == addr.Is4() {
+			continue
+		}
+		p.Addresses = append(p.Addresses, addr)
+	}
+	name := labels[epic.OwningServicePrefixLabel]
+	prefix, err := l.Prefixes.ServicePrefixes(epic.ConfigNamespace).Get(name)
+	if err != nil {
+		return nil, wire.Again("%s has its address from the ServicePrefix %q, which can not be found: %v", what, name, err)
+	}
+	p.Bridge = Bridge(prefix)
+	return p, nil
+}
+
+// Bridge returns the bridge of a prefix's proxies.
+func Bridge(prefix *epicv1.ServicePrefix) string {
+	if pool := prefix.Spec.PublicPool; pool != nil && pool.MultusBridge != "" {
+		return pool.MultusBridge
+	}
+	return epic.DefaultMultusBridge
+}
+
+// Gone implements Resolver.
+func (l *Listers) Gone(namespace, name string, uid types.UID) bool {
+	if !l.Pods.HasSynced() {
+		return false
+	}
+	pod, err := l.Pods.Get(namespace, name)
+	if apierrors.IsNotFound(err) {
+		return true
+	}
+	return err == nil && uid != "" && pod.UID != uid
+}

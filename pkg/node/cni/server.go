@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cni
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/node/cni/podnet"
+	"github.com/acnodal/epic/pkg/node/cni/wire"
+	"github.com/acnodal/epic/pkg/node/host"
+	"github.com/acnodal/epic/pkg/node/proxies"
+)
+
+// InterfaceName is the name of the public interface in a proxy's pod.
+const InterfaceName = "net1"
+
+const (
+	// mendInterval is how often attachments are compared with the kernel.
+	mendInterval = 3 * time.Second
+	// goneGrace is how long a pod has to be gone before its attachment is taken down,
+	// should the runtime never do so.
+	goneGrace = 5 * time.Minute
+	// readTimeout bounds a request, which is small and comes from beside.
+	readTimeout = 5 * time.Second
+)
+
+// Server answers the plugin.
+type Server struct {
+	// Resolver says which pods are proxies.
+	Resolver Resolver
+	// Attached keeps what was attached.
+	Attached *proxies.Attached
+	// Worker mends.
+	Worker podnet.Worker
+
+	locks keyed
+	// goneSince is when a pod was first seen to be gone, by the host's end.
+	goneSince map[string]time.Time
+	// told are the troubles that were logged, so that each is once.
+	told map[string]string
+}
+
+// Listen makes the socket, for root only, in a directory that it makes too. A socket
+// that a dead program left is replaced; that no other lives is the caller's to know.
+func Listen(ctx context.Context, path string) (net.Listener, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		_ = l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// Run serves the listener and mends, until the context ends. Requests that have begun
+// are finished.
+func (s *Server) Run(ctx context.Context, l net.Listener) error {
+	srv := &http.Server{
+		Handler:     s.handler(),
+		ReadTimeout: readTimeout,
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.mendLoop(ctx)
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), defaultWait+readTimeout)
+		defer cancel()
+		_ = srv.Shutdown(stop)
+	}()
+	err := srv.Serve(rootOnly{l})
+	if errors.Is(err, http.ErrServerClosed) {
+		<-done
+		return nil
+	}
+	return err
+}
+
+// rootOnly takes connections of root alone. The socket's mode says the same; this
+// holds even if somebody changes that.
+type rootOnly struct{ net.Listener }
+
+// Accept returns the next connection of root.
+func (r rootOnly) Accept() (net.Conn, error) {
+	for {
+		c, err := r.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if peerIsRoot(c) {
+			return c, nil
+		}
+		_ = c.Close()
+	}
+}
+
+func peerIsRoot(c net.Conn) bool {
+	u, ok := c.(*net.UnixConn)
+	if !ok {
+		return false
+	}
+	raw, err := u.SyscallConn()
+	if err != nil {
+		return false
+	}
+	root := false
+	err = raw.Control(func(fd uintptr) {
+		cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+		root = err == nil && cred.Uid == 0
+	})
+	return err == nil && root
+}
+
+func (s *Server) handler() http.Handler {
+	mux := http.NewServeMux()
+	handle(mux, wire.PathPlan, s.plan)
+	handle(mux, wire.PathAttached, s.attached)
+	handle(mux, wire.PathDetach, s.detach)
+	handle(mux, wire.PathCheck, s.check)
+	handle(mux, wire.PathGC, s.gc)
+	return mux
+}
+
+func handle[In, Out any](mux *http.ServeMux, path string, f func(context.Context, In) (Out, error)) {
+	mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
+		var in In
+		d := json.NewDecoder(http.MaxBytesReader(w, r.Body, wire.MaxBody))
+		d.DisallowUnknownFields()
+		var out any
+		code := http.StatusOK
+		err := d.Decode(&in)
+		if err != nil {
+			err = &wire.Failure{Message: "the plugin's request is not to be understood: " + err.Error()}
+		} else {
+			out, err = f(r.Context(), in)
+		}
+		if err != nil {
+			code = http.StatusConflict
+			var failure *wire.Failure
+			if !errors.As(err, &failure) {
+				failure = &wire.Failure{Message: err.Error(), Retry: true}
+			}
+			out = failure
+			klog.FromContext(r.Context()).V(2).Info("Refused a request of the CNI plugin", "path", path, "reason", err)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(code)
+		if err := json.NewEncoder(w).Encode(out); err != nil {
+			klog.FromContext(r.Context()).V(2).Info("The CNI plugin hung up", "reason", err)
+		}
+	})
+}
+
+func validate(r wire.Request) error {
+	if r.Container == "" || r.Interface == "" {
+		return &wire.Failure{Message: "container and interface: must name the attachment"}
+	}
+	return nil
+}
+
+// plan says what a pod needs.
+func (s *Server) plan(ctx context.Context, r wire.Request) (wire.Answer, error) {
+	if err := validate(r); err != nil {
+		return wire.Answer{}, err
+	}
+	if r.PodNamespace == "" || r.PodName == "" {
+		return wire.Answer{}, &wire.Failure{Message: "podNamespace and podName: must name the pod"}
+	}
+	p, err := s.Resolver.Resolve(ctx, r.PodNamespace, r.PodName, types.UID(r.PodUID))
+	if err != nil || p == nil {
+		return wire.Answer{}, err
+	}
+	name := r.HostName()
+	return wire.Answer{Plan: &wire.Plan{
+		Kind: string(p.Kind), Namespace: p.Namespace, Owner: p.Owner, Pod: r.PodName, PodUID: string(p.PodUID),
+		Host: name, HostMAC: host.StableMAC("host " + name), Alias: r.Alias(),
+		Bridge: p.Bridge, BridgeMAC: host.BridgeMAC(p.Bridge),
+		Name: InterfaceName, MAC: host.StableMAC("pod " + name), MTU: p.MTU,
+		Addresses: p.Addresses, Keep: p.Keep,
+	}}, nil
+}
+
+// attached keeps what the plugin has made.
+func (s *Server) attached(_ context.Context, r wire.Request) (struct{}, error) {
+	if err := validate(r); err != nil {
+		return struct{}{}, err
+	}
+	if r.Plan == nil || r.Plan.Host != r.HostName() || r.Plan.Alias != r.Alias() {
+		return struct{}{}, &wire.Failure{Message: "plan: must be that of this attachment"}
+	}
+	defer s.locks.lock(r.Plan.Host)()
+	return struct{}{}, s.Attached.Put(proxies.Attachment{
+		Attachment: r.Attachment, Netns: r.Netns, NetnsID: r.NetnsID, Plan: *r.Plan, Index: r.HostIndex,
+	})
+}
+
+// detach forgets an attachment, before the plugin removes it.
+func (s *Server) detach(_ context.Context, r wire.Request) (struct{}, error) {
+	if err := validate(r); err != nil {
+		return struct{}{}, err
+	}
+	name := r.HostName()
+	defer s.locks.lock(name)()
+	return struct{}{}, s.Attached.Delete(name)
+}
+
+// check returns the plan of an attachment, if it is one.
+func (s *Server) check(ctx context.Context, r wire.Request) (wire.Answer, error) {
+	if err := validate(r); err != nil {
+		return wire.Answer{}, err
+	}
+	if known, ok := s.Attached.Get(r.HostName()); ok {
+		return wire.Answer{Plan: &known.Plan}, nil
+	}
+	answer, err := s.plan(ctx, r)
+	if err != nil || answer.Plan == nil {
+		return answer, err
+	}
+	return wire.Answer{}, &wire.Failure{Message: fmt.Sprintf("pod %s/%s is a proxy, and has no public interface: delete the pod", r.PodNamespace, r.PodName)}
+}
+
+// gc forgets the attachments of a network that are not valid any more.
+func (s *Server) gc(_ context.Context, g wire.GC) (struct{}, error) {
+	valid := map[string]bool{}
+	for _, a := range g.Valid {
+		valid[a.HostName()] = true
+	}
+	var errs []error
+	for _, r := range s.Attached.All() {
+		if r.Network != g.Network || valid[r.Plan.Host] {
+			continue
+		}
+		unlock := s.locks.lock(r.Plan.Host)
+		errs = append(errs, s.Attached.Delete(r.Plan.Host))
+		unlock()
+	}
+	return struct{}{}, errors.Join(errs...)
+}
+
+// keyed is one lock for each key.
+type keyed struct {
+	mu    sync.Mutex
+	locks map[string]*entry
+}
+
+type entry struct {
+	sync.Mutex
+	users int
+}
+
+// lock returns what unlocks.
+func (k *keyed) lock(key string) func() {
+	k.mu.Lock()
+	if k.locks == nil {
+		k.locks = map[string]*entry{}
+	}
+	e := k.locks[key]
+	if e == nil {
+		e = &entry{}
+		k.locks[key] = e
+	}
+	e.users++
+	k.mu.Unlock()
+	e.Lock()
+	return func() {
+		e.Unlock()
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if e.users--; e.users == 0 {
+			delete(k.locks, key)
+		}
+	}
+}
