@@ -66,7 +66,7 @@ func newRootCommand() (*cobra.Command, error) {
 	groups := o.Flags()
 	root := newServeCommand(program, o, groups)
 	serve := newServeCommand("serve", o, groups)
-	root.AddCommand(serve, newSnapshotCommand(), newRestoreCommand(), newVersionCommand())
+	root.AddCommand(serve, newSnapshotCommand(), newRestoreCommand(), newNodeKubeconfigCommand(), newVersionCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	for _, cmd := range append(root.Commands(), root) {
 		cmd.SilenceErrors = true

@@ -213,7 +213,7 @@ func TestHelp(t *testing.T) {
 	}
 	for _, group := range []string{
 		"Standalone mode:", "Embedded etcd:", "Storage:", "Serving:", "Kube-apiserver:", "Authentication:", "Authorization:",
-		"Admission:", "Requests and shutdown:", "Versions and features:", "Audit:", "Tracing:", "Logs:", "Other:", "Commands:",
+		"Admission:", "Nodes and tunnels:", "Requests and shutdown:", "Versions and features:", "Audit:", "Tracing:", "Logs:", "Other:", "Commands:",
 	} {
 		if !strings.Contains(help, "\n"+group+"\n") {
 			t.Errorf("The group %q is missing", group)
@@ -230,7 +230,7 @@ func TestHelp(t *testing.T) {
 			t.Errorf("This is no line about one flag: %q", line)
 		}
 	}
-	for _, name := range []string{"serve", "snapshot", "restore", "version"} {
+	for _, name := range []string{"serve", "snapshot", "restore", "node-kubeconfig", "version"} {
 		if code, help, _ := run(t, name, "--help"); code != 0 || !strings.Contains(help, "epic-apiserver "+name) {
 			t.Errorf("%s --help: %d, %s", name, code, help)
 		}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"path/filepath"
 
 	"github.com/spf13/pflag"
 	"k8s.io/apiserver/pkg/admission"
@@ -80,7 +79,7 @@ func (o *StandaloneOptions) OpenPKI(ctx context.Context, dataDir string, serving
 	case !serving.BindAddress.IsLoopback():
 		addresses = append(addresses, serving.BindAddress)
 	}
-	store, err := pki.Open(ctx, filepath.Join(dataDir, "pki"), []string{"localhost"}, addresses)
+	store, err := pki.Open(ctx, pki.Directory(dataDir), []string{"localhost"}, addresses)
 	if err != nil {
 		return nil, fmt.Errorf("--data-dir: %w", err)
 	}
