@@ -118,7 +118,7 @@ func (c *Controller) Run(ctx context.Context) error {
 		}
 	}
 	// Until all that exists is known, endpoints would seem to have gone.
-	if !cache.WaitFor(ctx, "caches", synced...) {
+	if !cache.WaitFor(ctx, "" /* no logging */, synced...) {
 		return nil
 	}
 	logger.Info("Reconciling", "workers", c.workers)

@@ -25,6 +25,8 @@ const (
 	// long each time, and no less often than every maxRetry.
 	minRetry = 10 * time.Millisecond
 	maxRetry = time.Minute
+	// patchTimeout bounds one write, so that no worker waits for ever.
+	patchTimeout = 30 * time.Second
 )
 
 // state is what is known of one load balancer or gateway proxy. What it points
@@ -124,7 +126,9 @@ func (k *keeper) reconcile(ctx context.Context, key cache.ObjectName) (what stri
 	if err != nil || data == nil {
 		return resultUnchanged, err
 	}
-	status, err := k.patch(ctx, key, data)
+	patching, cancel := context.WithTimeout(ctx, patchTimeout)
+	defer cancel()
+	status, err := k.patch(patching, key, data)
 	if err != nil {
 		return "", err
 	}

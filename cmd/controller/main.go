@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command epic-controller keeps the tunnels of load balancers and gateway
+// proxies equal to what their endpoints and proxies need.
+package main
+
+import (
+	"os"
+
+	"github.com/acnodal/epic/cmd/controller/app"
+)
+
+func main() {
+	os.Exit(app.Main(os.Args[1:], os.Stdout, os.Stderr))
+}
