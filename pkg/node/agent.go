@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/dataplane"
+	"github.com/acnodal/epic/pkg/gue"
+	"github.com/acnodal/epic/pkg/node/apply"
+	"github.com/acnodal/epic/pkg/node/follow"
+	"github.com/acnodal/epic/pkg/node/intent"
+	"github.com/acnodal/epic/pkg/node/keys"
+	"github.com/acnodal/epic/pkg/node/statefile"
+	"github.com/acnodal/epic/pkg/node/status"
+	"github.com/acnodal/epic/pkg/node/underlay"
+)
+
+const (
+	// repairEvery is how soon what somebody takes away is back at the latest.
+	repairEvery = 2 * time.Second
+	// withoutAPI is how long a start waits for the API before the state on disk
+	// counts as all that is wanted.
+	withoutAPI = 30 * time.Second
+	// stuck is how long the work may stand still.
+	stuck = 2 * time.Minute
+)
+
+// agent is what both roles have in common.
+type agent struct {
+	Config
+	role string
+
+	underlay *underlay.Underlay
+	applier  *apply.Applier
+	follower *follow.Follower
+	fetcher  *keys.Fetcher
+	saver    *saver
+	control  control
+	socket   *gue.Socket
+	metrics  *status.Collector
+
+	started time.Time
+	loaded  *state
+	// extra are further problems of the role.
+	extra func() []string
+	// listProxies are the role's.
+	listProxies func() []status.Proxy
+	// complete is closed when the role knows what else it needs before leftovers
+	// may go.
+	complete <-chan struct{}
+
+	source    atomic.Value // string: "none", "disk", "api"
+	repairs   atomic.Uint64
+	repairErr atomic.Value // string
+	repaired  atomic.Int64 // when, in Unix nanoseconds
+	tasks     sync.WaitGroup
+}
+
+// load reads the state on disk. One that is damaged, or another node's, is put aside
+// by starting without it: the API has it all.
+func (a *agent) load(ctx context.Context) error {
+	a.source.Store("none")
+	a.repairErr.Store("")
+	var s state
+	found, err := a.saver.file.Load(&s)
+	switch {
+	case errors.Is(err, statefile.ErrDamaged):
+		klog.FromContext(ctx).Error(err, "Start without the last state; the API has it")
+	case err != nil:
+		return fmt.Errorf("read the last state: %w", err)
+	case found && (s.Role != a.role || !slices.Equal(s.Nodes, a.Nodes)):
+		klog.FromContext(ctx).Info("The last state is another node's, so it is not used", "role", s.Role, "addresses", s.Nodes)
+	case found:
+		a.loaded = &s
+	}
+	return nil
+}
+
+// sink takes intents from the API.
+type sink struct{ *agent }
+
+// Set implements follow.Sink.
+func (s sink) Set(i *intent.Intent) {
+	s.applier.Set(i)
+	s.fetcher.Need(i)
+	s.saver.touch()
+}
+
+// Delete implements follow.Sink.
+func (s sink) Delete(key intent.Key) {
+	s.applier.Delete(key)
+	s.saver.touch()
+}
+
+// keyTarget takes keys from the API.
+type keyTarget struct{ *agent }
+
+func (t keyTarget) Get(key intent.Key) (apply.State, bool) { return t.applier.Get(key) }
+func (t keyTarget) Owner(tunnel uint32) (intent.Key, bool) { return t.applier.Owner(tunnel) }
+func (t keyTarget) SetKeys(key intent.Key, all intent.Keys) {
+	t.applier.SetKeys(key, all)
+	t.saver.touch()
+}
+
+// start begins a part of the work.
+func (a *agent) start(ctx context.Context, part func(context.Context)) {
+	a.tasks.Go(func() { part(ctx) })
+}
+
+// run does the work of both roles, and the parts of one, until the context ends or
+// something fails that can't be tried again.
+func (a *agent) run(ctx context.Context, parts ...Part) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var err error
+	if a.socket, err = gue.Listen(ctx, a.Port); err != nil {
+		return err
+	}
+	defer func() { _ = a.socket.Close() }()
+
+	if a.metrics == nil {
+		a.metrics = status.NewCollector(a, a.TunnelMetrics)
+	}
+	a.applier.Observe(func(d time.Duration) { a.metrics.Delay.Observe(d.Seconds()) })
+	if err := a.underlay.Refresh(); err != nil {
+		klog.FromContext(ctx).Info("The underlay is not complete yet", "err", err)
+	}
+	a.start(ctx, a.applier.Run)
+	a.start(ctx, a.underlay.Run)
+	a.restore()
+
+	failed := make(chan error, 3+len(parts))
+	serve := func(what string, do func() error) {
+		a.tasks.Go(func() {
+			if err := do(); err != nil && ctx.Err() == nil {
+				failed <- fmt.Errorf("%s: %w", what, err)
+			}
+		})
+	}
+	serve("control protocol", func() error { return a.control.Serve(ctx, a.socket) })
+	if a.StatusSocket != "" {
+		serve("status", func() error { return status.ServeSocket(ctx, a.StatusSocket, a) })
+	}
+	if a.MetricsAddress != "" {
+		registry := prometheus.NewRegistry()
+		registry.MustRegister(a.metrics, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		serve("metrics", func() error { return status.ServeHTTP(ctx, a.MetricsAddress, a, registry) })
+	}
+	for _, part := range parts {
+		serve(part.Name, func() error { return part.Run(ctx) })
+	}
+	a.start(ctx, a.fetcher.Run)
+	a.start(ctx, a.follower.Run)
+	a.start(ctx, a.saver.run)
+	a.start(ctx, a.settle)
+
+	select {
+	case <-ctx.Done():
+		err = nil
+	case err = <-failed:
+	}
+	cancel()
+	a.tasks.Wait()
+	return err
+}
+
+// restore applies the state on disk.
+func (a *agent) restore() {
+	if a.loaded == nil {
+		return
+	}
+	for _, o := range a.loaded.Objects {
+		if o.Intent == nil {
+			continue
+		}
+		a.applier.Set(o.Intent)
+		if k := loadKeys(o.Keys); len(k) > 0 {
+			a.applier.SetKeys(o.Intent.Key, k)
+		}
+	}
+	a.source.Store("disk")
+}
+
+// settle waits until all that is wanted is applied, and then keeps it so.
+func (a *agent) settle(ctx context.Context) {
+	select {
+	case <-a.complete:
+	case <-ctx.Done():
+		return
+	}
+	synced := make(chan struct{})
+	a.start(ctx, func(ctx context.Context) {
+		if a.follower.Wait(ctx) == nil {
+			a.forget()
+			a.source.Store("api")
+			a.saver.touch()
+			close(synced)
+		}
+	})
+	var late <-chan time.Time
+	if a.loaded != nil {
+		timer := time.NewTimer(withoutAPI)
+		defer timer.Stop()
+		late = timer.C
+	}
+	select {
+	case <-synced:
+	case <-late:
+		klog.FromContext(ctx).Info("The API does not answer; going on with the last state on disk")
+	case <-ctx.Done():
+		return
+	}
+	if a.applier.Wait(ctx) != nil {
+		return
+	}
+	tick := time.NewTicker(repairEvery)
+	defer tick.Stop()
+	for {
+		a.repair(ctx)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// forget drops what was on disk and the API has no more.
+func (a *agent) forget() {
+	var gone []intent.Key
+	a.applier.Each(func(s apply.State) { gone = append(gone, s.Intent.Key) })
+	for _, key := range gone {
+		if !a.follower.Knows(key) {
+			a.applier.Delete(key)
+		}
+	}
+}
+
+func (a *agent) repair(ctx context.Context) {
+	n, err := a.Plane.Repair()
+	a.repairs.Add(uint64(n))
+	a.repaired.Store(time.Now().UnixNano())
+	text := ""
+	if err != nil {
+		text = fmt.Sprintf("the data plane can't be mended: %v", err)
+		if a.repairErr.Load() != text {
+			klog.FromContext(ctx).Error(err, "The data plane can't be mended, trying again")
+		}
+	}
+	a.repairErr.Store(text)
+	if n > 0 {
+		klog.FromContext(ctx).Info("Mended the data plane", "things", n)
+	}
+}
+
+// Ready implements status.Source.
+func (a *agent) Ready() error {
+	switch {
+	case a.repaired.Load() == 0 && a.source.Load() == "none":
+		return errors.New("the API has not told yet what there is to do, and there is no last state on disk")
+	case a.repaired.Load() == 0:
+		return errors.New("what there is to do is being programmed")
+	}
+	return nil
+}
+
+// Healthy implements status.Source.
+func (a *agent) Healthy() error {
+	last := a.repaired.Load()
+	if last != 0 && time.Since(time.Unix(0, last)) > stuck {
+		return fmt.Errorf("the data plane was looked at %s ago", time.Since(time.Unix(0, last)).Round(time.Second))
+	}
+	return nil
+}
+
+// Trace implements status.Source.
+func (a *agent) Trace(ctx context.Context, tunnel uint32, show func(dataplane.TraceEvent)) error {
+	return a.Plane.Trace(ctx, tunnel, show)
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"context"
+	"path/filepath"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/gue"
+	"github.com/acnodal/epic/pkg/node/apply"
+	"github.com/acnodal/epic/pkg/node/follow"
+	"github.com/acnodal/epic/pkg/node/keys"
+	"github.com/acnodal/epic/pkg/node/statefile"
+	"github.com/acnodal/epic/pkg/node/status"
+	"github.com/acnodal/epic/pkg/node/underlay"
+)
+
+// RunClient is the node program on a tenant's node, until the context ends.
+func RunClient(ctx context.Context, c ClientConfig) error {
+	a, err := newClient(ctx, c)
+	if err != nil {
+		return err
+	}
+	return a.run(ctx)
+}
+
+func newClient(ctx context.Context, c ClientConfig) (*agent, error) {
+	a := &agent{Config: c.Config, role: roleClient, started: time.Now()}
+	a.extra = func() []string { return nil }
+	a.listProxies = func() []status.Proxy { return nil }
+	complete := make(chan struct{})
+	close(complete)
+	a.complete = complete
+
+	store := sequenceFile{statefile.File{Path: filepath.Join(c.StateDir, "sequence"), Version: stateVersion}}
+	sequence, err := gue.NewSequence(store, time.Now, func(err error) {
+		klog.FromContext(ctx).Error(err, "After a restart tunnels may be slow to open")
+	})
+	if err != nil {
+		// The clock alone serves, unless it was put back meanwhile.
+		klog.FromContext(ctx).Error(err, "Numbers of control messages begin at the present time")
+		if sequence, err = gue.NewSequence(emptyStore{store}, time.Now, nil); err != nil {
+			return nil, err
+		}
+	}
+	a.underlay = underlay.New(underlay.Options{
+		Kernel: c.Kernel, Plane: c.Plane.Underlay(), Nodes: c.Nodes, Names: c.Interfaces, Local: c.Local,
+		Changed: func() { a.applier.Replan() },
+	})
+	a.control = clientEnds{gue.NewInitiator(gue.InitiatorOptions{
+		Sequence: sequence.Next, Interval: c.PingInterval,
+		Unanswered: func(tunnel uint32) { a.fetcher.Suspect(tunnel) },
+	})}
+	a.applier = apply.New(c.Plane.Tunnels(), c.Plane.Services(), a.control, apply.ForClient(a.underlay.Local, c.Port))
+	a.fetcher = keys.New(c.Client, keyTarget{a})
+	a.saver = newSaver(c.StateDir, func() state {
+		return state{Role: a.role, Nodes: a.Nodes, Objects: gatherObjects(a.applier)}
+	})
+	if a.follower, err = follow.New(follow.Options{Client: c.Client, Nodes: c.Nodes, Namespace: c.Namespace, Sink: sink{a}}); err != nil {
+		return nil, err
+	}
+	return a, a.load(ctx)
+}
+
+// emptyStore begins anew over a file that can't be read.
+type emptyStore struct{ sequenceFile }
+
+// Load implements gue.SequenceStore.
+func (emptyStore) Load() (uint64, error) { return 0, nil }

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/acnodal/epic/pkg/dataplane"
+	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
+	"github.com/acnodal/epic/pkg/node/host"
+	"github.com/acnodal/epic/pkg/node/proxies"
+	"github.com/acnodal/epic/pkg/node/underlay"
+)
+
+// Plane is a data plane, as *dataplane.DataPlane is one.
+type Plane interface {
+	Tunnels() dataplane.Tunnels
+	Services() dataplane.Services
+	Proxies() dataplane.Proxies
+	Underlay() dataplane.Underlay
+	dataplane.Repairer
+	dataplane.Observer
+}
+
+// HostNetwork is the host's own network, as *host.Host is it.
+type HostNetwork interface {
+	Apply(host.Desired) (int, error)
+	Run(ctx context.Context, repaired func(int, error))
+}
+
+// Config is what both roles need.
+type Config struct {
+	Client versioned.Interface
+	Plane  Plane
+	Kernel underlay.Kernel
+
+	// Nodes are the addresses by which the API knows this node.
+	Nodes []netip.Addr
+	// Local are addresses of interfaces where they differ from Nodes.
+	Local map[netip.Addr]netip.Addr
+	// Interfaces are the underlay's; found by themselves if empty.
+	Interfaces []string
+	// Port is the UDP port of this end.
+	Port uint16
+	// StateDir is where the last state is kept.
+	StateDir string
+	// Name and Version are those of the node and of this program.
+	Name, Version string
+	// StatusSocket and MetricsAddress are where the program is asked; neither is
+	// served if empty.
+	StatusSocket, MetricsAddress string
+	// TunnelMetrics has series of each tunnel.
+	TunnelMetrics bool
+}
+
+// Part is something that runs beside the rest, until the context ends. That it ends
+// earlier with an error ends the program.
+type Part struct {
+	// Name is what an error begins with.
+	Name string
+	Run  func(ctx context.Context) error
+}
+
+// GatewayConfig is what an EPIC node needs besides.
+type GatewayConfig struct {
+	Config
+	Proxies proxies.Source
+	Host    HostNetwork
+	// Parts run beside, such as the server of the CNI plugin.
+	Parts []Part
+}
+
+// ClientConfig is what a tenant's node needs besides.
+type ClientConfig struct {
+	Config
+	// Namespace is the tenant's.
+	Namespace string
+	// PingInterval is the time between PINGs on a tunnel that works.
+	PingInterval time.Duration
+}

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/klog/v2"
+
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/dataplane"
+	"github.com/acnodal/epic/pkg/gue"
+	"github.com/acnodal/epic/pkg/node/apply"
+	"github.com/acnodal/epic/pkg/node/follow"
+	"github.com/acnodal/epic/pkg/node/intent"
+	"github.com/acnodal/epic/pkg/node/keys"
+	"github.com/acnodal/epic/pkg/node/proxies"
+	"github.com/acnodal/epic/pkg/node/publish"
+	"github.com/acnodal/epic/pkg/node/status"
+	"github.com/acnodal/epic/pkg/node/underlay"
+)
+
+// gateway is the node program on an EPIC node.
+type gateway struct {
+	*agent
+	source     proxies.Source
+	host       HostNetwork
+	keeper     *hostKeeper
+	interfaces *publish.Interfaces
+	heartbeat  *publish.Heartbeat
+	platform   *platformFollower
+	responder  *gatewayEnds
+	complete   chan struct{}
+	once       sync.Once
+
+	mu      sync.Mutex
+	running map[intent.Key][]proxies.Interface
+	applied map[int]dataplane.Proxy
+	failed  error
+}
+
+// RunGateway is the node program on an EPIC node, until the context ends.
+func RunGateway(ctx context.Context, c GatewayConfig) error {
+	g, err := newGateway(ctx, c)
+	if err != nil {
+		return err
+	}
+	forever := func(name string, run func(context.Context)) Part {
+		return Part{name, func(ctx context.Context) error { run(ctx); return nil }}
+	}
+	return g.run(ctx, append([]Part{
+		{"proxies of this node", func(ctx context.Context) error {
+			return g.source.Run(ctx, func() { g.proxiesChanged(ctx) })
+		}},
+		forever("host", g.keeper.run),
+		forever("host", func(ctx context.Context) { g.host.Run(ctx, g.hostRepaired(ctx)) }),
+		forever("platform", g.platform.run),
+		forever("heartbeat", g.heartbeat.Run),
+		forever("proxies", g.retryProxies),
+		forever("interfaces", func(ctx context.Context) {
+			select {
+			case <-g.complete:
+				g.interfaces.Run(ctx)
+			case <-ctx.Done():
+			}
+		}),
+	}, c.Parts...)...)
+}
+
+func newGateway(ctx context.Context, c GatewayConfig) (*gateway, error) {
+	if len(c.Nodes) != 1 {
+		return nil, fmt.Errorf("a gateway node is known by one address, not by %d", len(c.Nodes))
+	}
+	a := &agent{Config: c.Config, role: roleGateway, started: time.Now()}
+	g := &gateway{agent: a, source: c.Proxies, host: c.Host, complete: make(chan struct{}), running: map[intent.Key][]proxies.Interface{}, applied: map[int]dataplane.Proxy{}}
+	a.complete, a.extra, a.listProxies = g.complete, g.problems, g.list
+
+	left, err := c.Plane.Tunnels().List()
+	if err != nil {
+		return nil, fmt.Errorf("read the tunnels that are there: %w", err)
+	}
+	g.responder = &gatewayEnds{remotes: map[uint32]netip.AddrPort{}}
+	for _, t := range left {
+		if t.Remote.IsValid() {
+			g.responder.remotes[t.ID] = t.Remote
+		}
+	}
+	g.responder.Responder = gue.NewResponder(gue.ResponderOptions{
+		Move:       func(tunnel uint32, remote netip.AddrPort) error { return c.Plane.Tunnels().SetRemote(tunnel, remote) },
+		UnknownKey: func(tunnel uint32) { a.fetcher.Suspect(tunnel) },
+	})
+	a.control = g.responder
+	a.underlay = underlay.New(underlay.Options{
+		Kernel: c.Kernel, Plane: c.Plane.Underlay(), Nodes: c.Nodes, Names: c.Interfaces, Local: c.Local,
+		Changed: func() { a.applier.Replan(); g.keeper.touch() },
+	})
+	a.applier = apply.New(c.Plane.Tunnels(), c.Plane.Services(), a.control, apply.ForGateway(a.underlay.Local, g.proxiesOf))
+	g.keeper = &hostKeeper{network: c.Host, applier: a.applier, running: c.Proxies.List, mtu: a.underlay.MTU, kick: make(chan struct{}, 1)}
+	a.fetcher = keys.New(c.Client, keyTarget{a})
+	a.saver = newSaver(c.StateDir, g.gather)
+	if a.follower, err = follow.New(follow.Options{
+		Client: c.Client, Nodes: c.Nodes, Sink: gatewaySink{sink{a}, g},
+		Object: func(key intent.Key, _ *epicv1.ProxyStatus, _ string) { g.interfaces.Check(key) },
+	}); err != nil {
+		return nil, err
+	}
+	g.interfaces = publish.NewInterfaces(c.Client, c.Nodes[0], c.Port, g.proxiesOf, a.follower.Status)
+	g.heartbeat = publish.NewHeartbeat(c.Client, c.Nodes[0], g.nodeStatus)
+	if g.platform, err = followPlatform(c.Client, g.platformChanged); err != nil {
+		return nil, err
+	}
+	if err := a.load(ctx); err != nil {
+		return nil, err
+	}
+	if a.loaded != nil {
+		g.responder.sequences = a.loaded.Sequences
+		g.keeper.set(a.loaded.Platform)
+		a.underlay.Use(a.loaded.Platform.NICs)
+	}
+	return g, nil
+}
+
+// gatewaySink takes intents and keeps the host's network to them.
+type gatewaySink struct {
+	follow.Sink
+	g *gateway
+}
+
+// Set implements follow.Sink.
+func (s gatewaySink) Set(i *intent.Intent) { s.Sink.Set(i); s.g.keeper.touch() }
+
+// Delete implements follow.Sink.
+func (s gatewaySink) Delete(key intent.Key) { s.Sink.Delete(key); s.g.keeper.touch() }
+
+func (g *gateway) gather() state {
+	s := state{Role: g.role, Nodes: g.Nodes, Objects: gatherObjects(g.applier), Platform: g.keeper.get(), Sequences: map[uint32]uint64{}}
+	g.responder.Each(func(id uint32, p gue.PeerState) {
+		if p.Sequence != 0 {
+			s.Sequences[id] = p.Sequence
+		}
+	})
+	return s
+}
+
+func (g *gateway) platformChanged(p platform) {
+	g.underlay.Use(p.NICs)
+	g.keeper.set(p)
+	g.saver.touch()
+}
+
+// proxiesChanged programs the proxies' interfaces before anything refers to them.
+func (g *gateway) proxiesChanged(ctx context.Context) {
+	byObject := map[intent.Key][]proxies.Interface{}
+	for _, i := range g.source.List() {
+		key := intent.Key{Kind: i.Kind, Namespace: i.Namespace, Name: i.Owner}
+		byObject[key] = append(byObject[key], i)
+	}
+	g.mu.Lock()
+	var changed []intent.Key
+	for key, now := range byObject {
+		if !slices.EqualFunc(g.running[key], now, sameInterface) {
+			changed = append(changed, key)
+		}
+	}
+	for key := range g.running {
+		if _, ok := byObject[key]; !ok {
+			changed = append(changed, key)
+		}
+	}
+	g.running = byObject
+	g.mu.Unlock()
+	g.programProxies(ctx)
+	if len(changed) > 0 {
+		g.applier.Replan(changed...)
+		for _, key := range changed {
+			g.interfaces.Check(key)
+		}
+	}
+	g.keeper.touch()
+	g.once.Do(func() { close(g.complete) })
+}
+
+func sameInterface(a, b proxies.Interface) bool {
+	return a.Index == b.Index && a.Name == b.Name && a.Pod == b.Pod && slices.Equal(a.PeerMAC, b.PeerMAC) && slices.Equal(a.Addresses, b.Addresses)
+}
+
+// programProxies makes the data plane's proxies equal to those that run.
+func (g *gateway) programProxies(ctx context.Context) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	want := map[int]dataplane.Proxy{}
+	for _, all := range g.running {
+		for _, i := range all {
+			want[i.Index] = dataplane.Proxy{Interface: i.Index, PeerMAC: slices.Clone(net.HardwareAddr(i.PeerMAC)), Addresses: i.Addresses}
+		}
+	}
+	var gone []int
+	for index := range g.applied {
+		if _, ok := want[index]; !ok {
+			gone = append(gone, index)
+		}
+	}
+	var put []dataplane.Proxy
+	for index, p := range want {
+		if has, ok := g.applied[index]; !ok || !slices.Equal(has.PeerMAC, p.PeerMAC) || !slices.Equal(has.Addresses, p.Addresses) {
+			put = append(put, p)
+		}
+	}
+	var err error
+	if len(gone) > 0 {
+		err = g.Plane.Proxies().Delete(gone...)
+	}
+	if err == nil && len(put) > 0 {
+		err = g.Plane.Proxies().Put(put...)
+	}
+	if err != nil {
+		if g.failed == nil {
+			klog.FromContext(ctx).Error(err, "Interfaces of proxies can't be programmed, trying again")
+		}
+		g.failed = err
+		return
+	}
+	g.failed, g.applied = nil, want
+}
+
+// retryProxies tries again what failed.
+func (g *gateway) retryProxies(ctx context.Context) {
+	tick := time.NewTicker(5 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		g.mu.Lock()
+		again := g.failed != nil
+		g.mu.Unlock()
+		if again {
+			g.programProxies(ctx)
+		}
+	}
+}
+
+// proxiesOf returns the proxies of an object that run here.
+func (g *gateway) proxiesOf(key intent.Key) []proxies.Interface {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.running[key]
+}
+
+func (g *gateway) list() []status.Proxy {
+	out := []status.Proxy{}
+	for _, i := range g.source.List() {
+		out = append(out, status.Proxy{
+			Object: intent.Key{Kind: i.Kind, Namespace: i.Namespace, Name: i.Owner}.String(),
+			Pod:    i.Pod, Interface: i.Name, Index: i.Index, Addresses: i.Addresses,
+		})
+	}
+	return out
+}
+
+func (g *gateway) problems() []string {
+	out := g.keeper.list()
+	g.mu.Lock()
+	if g.failed != nil {
+		out = append(out, fmt.Sprintf("interfaces of proxies can't be programmed: %v", g.failed))
+	}
+	g.mu.Unlock()
+	for _, err := range []error{g.interfaces.Err(), g.heartbeat.Err()} {
+		if err != nil {
+			out = append(out, err.Error())
+		}
+	}
+	if port := g.keeper.get().Port; port != 0 && port != int32(g.Port) {
+		out = append(out, fmt.Sprintf("EPIC's port of tunnels is %d, and this program was started with %d: start it anew with that port", port, g.Port))
+	}
+	return out
+}
+
+// nodeStatus is the sign of life.
+func (g *gateway) nodeStatus() epicv1.EPICNodeStatus {
+	r := g.Report()
+	s := epicv1.EPICNodeStatus{Name: g.Name, Version: g.Version, Tunnels: int32(len(r.Tunnels))}
+	for i := range r.Tunnels {
+		if r.Tunnels[i].State == status.Up {
+			s.TunnelsUp++
+		}
+	}
+	c := metav1.Condition{Type: "Ready", Status: metav1.ConditionTrue, Reason: "Programmed", Message: "the node does its work", LastTransitionTime: metav1.NewTime(g.started)}
+	if err := g.Ready(); err != nil {
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, "Starting", err.Error()
+	} else if len(r.Problems) > 0 {
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, "Problems", summary(r.Problems)
+	}
+	s.Conditions = []metav1.Condition{c}
+	return s
+}
+
+// summary is a message that fits into a condition.
+func summary(problems []string) string {
+	text := problems[0]
+	if len(text) > 1000 {
+		text = text[:1000]
+	}
+	if n := len(problems) - 1; n > 0 {
+		text += fmt.Sprintf(" (and %d more: see epic-node status on the node)", n)
+	}
+	return text
+}
+
+func (g *gateway) hostRepaired(ctx context.Context) func(int, error) {
+	return func(n int, err error) {
+		g.repairs.Add(uint64(n))
+		if err != nil {
+			klog.FromContext(ctx).V(1).Info("The host's network can't be mended, trying again", "err", err)
+			return
+		}
+		klog.FromContext(ctx).Info("Mended the host's network", "things", n)
+	}
+}

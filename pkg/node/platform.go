@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
+	"github.com/acnodal/epic/pkg/generated/informers/externalversions"
+	"github.com/acnodal/epic/pkg/node/apply"
+	"github.com/acnodal/epic/pkg/node/host"
+	"github.com/acnodal/epic/pkg/node/intent"
+	"github.com/acnodal/epic/pkg/node/proxies"
+)
+
+// platform is what the platform team set that concerns a gateway node.
+type platform struct {
+	// NICs are EPIC's gue-ingress-nics.
+	NICs []string `json:"nics,omitempty"`
+	// Port is EPIC's port of tunnels.
+	Port int32 `json:"port,omitempty"`
+	// Pools are the public and alternate pools, by prefix.
+	Pools map[string]pools `json:"pools,omitempty"`
+}
+
+type pools struct {
+	Public    *pool `json:"public,omitempty"`
+	Alternate *pool `json:"alternate,omitempty"`
+}
+
+type pool struct {
+	Subnet      string `json:"subnet"`
+	Aggregation string `json:"aggregation"`
+	Bridge      string `json:"bridge"`
+}
+
+// platformFollower follows the EPIC object and the prefixes.
+type platformFollower struct {
+	factory  externalversions.SharedInformerFactory
+	epics    cache.SharedIndexInformer
+	prefixes cache.SharedIndexInformer
+	changed  func(platform)
+}
+
+func followPlatform(client versioned.Interface, changed func(platform)) (*platformFollower, error) {
+	factory := externalversions.NewSharedInformerFactoryWithOptions(client, 0, externalversions.WithNamespace(epic.ConfigNamespace))
+	f := &platformFollower{
+		factory: factory, changed: changed,
+		epics: factory.Epic().V1().EPICs().Informer(), prefixes: factory.Epic().V1().ServicePrefixes().Informer(),
+	}
+	return f, nil
+}
+
+// run follows until the context ends.
+func (f *platformFollower) run(ctx context.Context) {
+	kick := make(chan struct{}, 1)
+	see := func(any) {
+		select {
+		case kick <- struct{}{}:
+		default:
+		}
+	}
+	for _, informer := range []cache.SharedIndexInformer{f.epics, f.prefixes} {
+		// An informer that was not started takes handlers.
+		_, _ = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: see, DeleteFunc: see, UpdateFunc: func(_, o any) { see(o) }})
+	}
+	f.factory.Start(ctx.Done())
+	if !cache.WaitForCacheSync(ctx.Done(), f.epics.HasSynced, f.prefixes.HasSynced) {
+		return
+	}
+	for {
+		f.changed(f.read())
+		select {
+		case <-ctx.Done():
+			return
+		case <-kick:
+		}
+	}
+}
+
+func (f *platformFollower) read() platform {
+	var p platform
+	for _, obj := range f.epics.GetStore().List() {
+		if o, ok := obj.(*epicv1.EPIC); ok && o.Name == epic.ConfigName {
+			p.NICs, p.Port = o.Spec.Base.GUEIngressNICs, o.Spec.Base.GUEEndpoint.EPICPort.Port
+		}
+	}
+	p.Pools = map[string]pools{}
+	for _, obj := range f.prefixes.GetStore().List() {
+		if o, ok := obj.(*epicv1.ServicePrefix); ok {
+			p.Pools[o.Name] = pools{poolOf(o.Spec.PublicPool), poolOf(o.Spec.AltPool)}
+		}
+	}
+	return p
+}
+
+func poolOf(p *epicv1.AddressPool) *pool {
+	if p == nil {
+		return nil
+	}
+	return &pool{Subnet: p.Subnet, Aggregation: p.Aggregation, Bridge: p.MultusBridge}
+}
+
+// desiredHost works out what the host's network has to be: the bridges of all pools,
+// and the addresses and published ports of the proxies that run here.
+func desiredHost(p platform, mtu int, running []proxies.Interface, find func(intent.Key) *intent.Intent) (host.Desired, []string) {
+	var d host.Desired
+	var problems []string
+	bridges := map[string]bool{}
+	for _, ps := range p.Pools {
+		for _, one := range []*pool{ps.Public, ps.Alternate} {
+			if one != nil && one.Bridge != "" && !bridges[one.Bridge] {
+				bridges[one.Bridge] = true
+				d.Bridges = append(d.Bridges, host.Bridge{Name: one.Bridge, MTU: mtu})
+			}
+		}
+	}
+	opened := map[intent.Key]bool{}
+	for _, r := range running {
+		i := find(intent.Key{Kind: r.Kind, Namespace: r.Namespace, Name: r.Owner})
+		if i == nil {
+			continue
+		}
+		for _, a := range r.Addresses {
+			address, err := hostAddress(p.Pools[i.Prefix], i, a, r)
+			if err != nil {
+				problems = append(problems, fmt.Sprintf("%s: %v", i.Key, err))
+				continue
+			}
+			d.Addresses = append(d.Addresses, address)
+			if opened[i.Key] {
+				continue
+			}
+			for _, port := range i.Ports {
+				d.Openings = append(d.Openings, host.Opening{Address: a, Protocol: port.Protocol, Port: port.Port})
+			}
+		}
+		opened[i.Key] = true
+	}
+	slices.SortFunc(d.Bridges, func(x, y host.Bridge) int { return cmp.Compare(x.Name, y.Name) })
+	return d, problems
+}
+
+func hostAddress(ps pools, i *intent.Intent, a netip.Addr, r proxies.Interface) (host.Address, error) {
+	from := ps.Public
+	switch a {
+	case i.Public:
+	case i.Alternate:
+		from = ps.Alternate
+	default:
+		return host.Address{}, fmt.Errorf("the proxy %s has the address %s, which is not the object's: start its pod anew", r.Pod, a)
+	}
+	if from == nil {
+		return host.Address{}, fmt.Errorf("there is no pool of the ServicePrefix %q for %s", i.Prefix, a)
+	}
+	// A subnet that can't be read only matters to an aggregation that needs it.
+	subnet, _ := netip.ParsePrefix(from.Subnet)
+	announce, err := host.Announced(a, subnet, from.Aggregation)
+	if err != nil {
+		return host.Address{}, fmt.Errorf("ServicePrefix %s: %w", i.Prefix, err)
+	}
+	return host.Address{Address: a, Announce: announce, Bridge: from.Bridge, Ends: []host.End{{Index: r.Index, MAC: r.PeerMAC}}}, nil
+}
+
+// hostKeeper applies what the host's network has to be.
+type hostKeeper struct {
+	network HostNetwork
+	applier *apply.Applier
+	running func() []proxies.Interface
+	mtu     func() int
+	kick    chan struct{}
+
+	mu       sync.Mutex
+	platform platform
+	// known is set when the platform is, from the API or from disk.
+	known    bool
+	problems []string
+}
+
+func (k *hostKeeper) touch() {
+	select {
+	case k.kick <- struct{}{}:
+	default:
+	}
+}
+
+func (k *hostKeeper) set(p platform) {
+	k.mu.Lock()
+	k.platform, k.known = p, true
+	k.mu.Unlock()
+	k.touch()
+}
+
+func (k *hostKeeper) get() platform {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.platform
+}
+
+func (k *hostKeeper) run(ctx context.Context) {
+	retry := time.NewTicker(5 * time.Second)
+	defer retry.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-retry.C:
+			if len(k.list()) == 0 {
+				continue
+			}
+		case <-k.kick:
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+		k.apply()
+	}
+}
+
+func (k *hostKeeper) apply() {
+	k.mu.Lock()
+	p, known := k.platform, k.known
+	k.mu.Unlock()
+	if !known {
+		// Nothing is known to be superfluous.
+		return
+	}
+	desired, problems := desiredHost(p, k.mtu(), k.running(), func(key intent.Key) *intent.Intent {
+		s, _ := k.applier.Get(key)
+		return s.Intent
+	})
+	if _, err := k.network.Apply(desired); err != nil {
+		problems = append(problems, fmt.Sprintf("the host's network: %v", err))
+	}
+	k.mu.Lock()
+	k.problems = problems
+	k.mu.Unlock()
+}
+
+func (k *hostKeeper) list() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.problems)
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/acnodal/epic/pkg/gue"
+	"github.com/acnodal/epic/pkg/node/apply"
+	"github.com/acnodal/epic/pkg/node/status"
+)
+
+// upWithin is how long after its last sign of life a tenant's node counts as up: it
+// gives one each ten seconds, and a few may be lost.
+const upWithin = 45 * time.Second
+
+// Report implements status.Source.
+func (a *agent) Report() status.Report {
+	source, _ := a.source.Load().(string)
+	saved, saveErr := a.saver.last()
+	r := status.Report{
+		Role: a.role, Version: a.Version, Name: a.Name, Nodes: a.Nodes, Port: a.Port,
+		Started: a.started, Now: time.Now(), Source: source, Saved: saved,
+		Interfaces: a.underlay.Interfaces(), Proxies: a.listProxies(), Control: map[string]uint64{},
+		Tunnels: []status.Tunnel{}, Problems: a.underlay.Problems(), Repairs: a.repairs.Load(),
+	}
+	problem := func(format string, args ...any) { r.Problems = append(r.Problems, fmt.Sprintf(format, args...)) }
+	if source != "api" {
+		problem("the API has not told all yet (state from: %s)", source)
+	}
+	if err := a.follower.Err(); err != nil {
+		problem("the API can't be followed: %v", err)
+	}
+	if err := a.fetcher.Err(); err != nil {
+		problem("%v", err)
+	}
+	if saveErr != nil {
+		problem("the state can't be kept on disk: %v", saveErr)
+	}
+	if text, _ := a.repairErr.Load().(string); text != "" {
+		problem("%s", text)
+	}
+	for _, result := range gue.Results() {
+		r.Control[result.String()] = a.control.Count(result)
+	}
+	if a.socket != nil {
+		r.SendErrors = a.socket.SendErrors.Load()
+	}
+	a.reportTunnels(&r)
+	drops, err := a.Plane.Drops()
+	if err != nil {
+		problem("drops can't be read: %v", err)
+	}
+	r.Drops = drops
+	r.Problems = append(r.Problems, a.extra()...)
+	return r
+}
+
+func (a *agent) reportTunnels(r *status.Report) {
+	peers := map[uint32]gue.PeerState{}
+	a.control.Each(func(id uint32, s gue.PeerState) { peers[id] = s })
+	counters, err := a.Plane.Tunnels().Counters()
+	if err != nil {
+		r.Problems = append(r.Problems, fmt.Sprintf("counters can't be read: %v", err))
+	}
+	a.applier.Each(func(s apply.State) {
+		if s.Err != nil {
+			r.Failed++
+			r.Problems = append(r.Problems, fmt.Sprintf("%s can't be programmed: %v", s.Intent.Key, s.Err))
+		} else {
+			r.Applied++
+		}
+		for _, p := range s.Plan.Problems {
+			r.Problems = append(r.Problems, fmt.Sprintf("%s: %s", s.Intent.Key, p))
+		}
+		services := map[uint32]int{}
+		for i := range s.Plan.Services {
+			services[s.Plan.Services[i].Tunnel]++
+		}
+		for _, t := range s.Plan.Tunnels {
+			peer, known := peers[t.ID]
+			out := status.Tunnel{
+				ID: t.ID, Kind: string(s.Intent.Kind), Namespace: s.Intent.Namespace, Object: s.Intent.Name,
+				Local: t.Local, Remote: cmpOr(peer.Remote, t.Remote), MTU: t.MTU, Seen: peer.Seen, RTT: peer.RTT,
+				Unanswered: peer.Unanswered, Services: services[t.ID], Counters: counters[t.ID],
+			}
+			out.State = a.stateOf(peer, known, r.Now)
+			r.Tunnels = append(r.Tunnels, out)
+		}
+	})
+	slices.SortFunc(r.Tunnels, func(x, y status.Tunnel) int { return cmp.Compare(x.ID, y.ID) })
+}
+
+func (a *agent) stateOf(peer gue.PeerState, known bool, now time.Time) string {
+	switch {
+	case !known:
+		return status.NoKey
+	case peer.Seen.IsZero():
+		return status.Opening
+	case a.role == roleClient && peer.Up, a.role == roleGateway && now.Sub(peer.Seen) < upWithin:
+		return status.Up
+	}
+	return status.Down
+}
+
+func cmpOr(a, b netip.AddrPort) netip.AddrPort {
+	if a.IsValid() {
+		return a
+	}
+	return b
+}
+
+const (
+	roleGateway = "gateway"
+	roleClient  = "client"
+)
+
+var _ status.Source = (*agent)(nil)

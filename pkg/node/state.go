@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"context"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/gue"
+	"github.com/acnodal/epic/pkg/node/apply"
+	"github.com/acnodal/epic/pkg/node/intent"
+	"github.com/acnodal/epic/pkg/node/statefile"
+)
+
+const (
+	stateVersion = 1
+	// saveAfter is how long changes are gathered before the state is written.
+	saveAfter = time.Second
+	// saveEvery is how often the control protocol's numbers are written.
+	saveEvery = time.Minute
+)
+
+// state is what is kept on disk, so that a node that starts while the API is away
+// does its work. It has tunnels' keys: without them no tunnel could be opened. Who
+// reads the file as root could read them from the API with the node's credentials.
+type state struct {
+	Role  string       `json:"role"`
+	Nodes []netip.Addr `json:"nodes"`
+	// Objects are what the API had.
+	Objects  []savedObject `json:"objects"`
+	Platform platform      `json:"platform"`
+	// Sequences are the last numbers of the tunnels' other ends, on a gateway.
+	Sequences map[uint32]uint64 `json:"sequences,omitempty"`
+}
+
+type savedObject struct {
+	Intent *intent.Intent `json:"intent"`
+	Keys   []savedKeys    `json:"keys,omitempty"`
+}
+
+type savedKeys struct {
+	Tunnel uint32     `json:"tunnel"`
+	Keys   []savedKey `json:"keys"`
+}
+
+type savedKey struct {
+	ID    uint8  `json:"id"`
+	Bytes []byte `json:"bytes"`
+}
+
+func saveKeys(keys intent.Keys) []savedKeys {
+	var out []savedKeys
+	for id, all := range keys {
+		s := savedKeys{Tunnel: id}
+		for _, k := range all {
+			s.Keys = append(s.Keys, savedKey{k.ID, slices.Clone(k.Bytes[:])})
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func loadKeys(saved []savedKeys) intent.Keys {
+	out := intent.Keys{}
+	for _, s := range saved {
+		for _, k := range s.Keys {
+			if len(k.Bytes) == gue.KeySize {
+				out[s.Tunnel] = append(out[s.Tunnel], gue.Key{ID: k.ID, Bytes: [gue.KeySize]byte(k.Bytes)})
+			}
+		}
+	}
+	return out
+}
+
+// saver writes the state.
+type saver struct {
+	file    statefile.File
+	gather  func() state
+	changes chan struct{}
+
+	mu    sync.Mutex
+	saved time.Time
+	err   error
+}
+
+func newSaver(dir string, gather func() state) *saver {
+	return &saver{file: statefile.File{Path: filepath.Join(dir, "state"), Version: stateVersion}, gather: gather, changes: make(chan struct{}, 1)}
+}
+
+// touch says that there is something new.
+func (s *saver) touch() {
+	select {
+	case s.changes <- struct{}{}:
+	default:
+	}
+}
+
+// run writes the state after changes, and when the context ends.
+func (s *saver) run(ctx context.Context) {
+	tick := time.NewTicker(saveEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			s.save(ctx)
+			return
+		case <-tick.C:
+		case <-s.changes:
+			select {
+			case <-ctx.Done():
+				s.save(ctx)
+				return
+			case <-time.After(saveAfter):
+			}
+		}
+		s.save(ctx)
+	}
+}
+
+func (s *saver) save(ctx context.Context) {
+	err := s.file.Save(s.gather())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		s.saved = time.Now()
+	} else if s.err == nil {
+		klog.FromContext(ctx).Error(err, "The state can't be kept on disk; a start without the API would be without it")
+	}
+	s.err = err
+}
+
+func (s *saver) last() (time.Time, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.saved, s.err
+}
+
+// gatherObjects is the part of the state that both roles have.
+func gatherObjects(a *apply.Applier) []savedObject {
+	out := []savedObject{}
+	a.Each(func(s apply.State) {
+		out = append(out, savedObject{s.Intent, saveKeys(s.Keys)})
+	})
+	slices.SortFunc(out, func(x, y savedObject) int { return intent.Compare(x.Intent.Key, y.Intent.Key) })
+	return out
+}
+
+// sequenceFile keeps the mark of a gue.Sequence.
+type sequenceFile struct{ statefile.File }
+
+// Load implements gue.SequenceStore.
+func (f sequenceFile) Load() (uint64, error) {
+	var n uint64
+	_, err := f.File.Load(&n)
+	return n, err
+}
+
+// Save implements gue.SequenceStore.
+func (f sequenceFile) Save(n uint64) error { return f.File.Save(n) }

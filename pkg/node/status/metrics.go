@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package status
+
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metric is a metric, as docs/dataplane.md lists it.
+type metric struct {
+	*prometheus.Desc
+	kind prometheus.ValueType
+}
+
+const prefix = "epic_node_"
+
+func newMetric(kind prometheus.ValueType, name, help string, labels ...string) metric {
+	return metric{prometheus.NewDesc(prefix+name, help, labels, nil), kind}
+}
+
+var tunnelLabels = []string{"tunnel", "kind", "namespace", "object"}
+
+var (
+	mTunnels    = newMetric(prometheus.GaugeValue, "tunnels", "Tunnels that end on this node, by state: up, down, opening or no-key.", "state")
+	mObjects    = newMetric(prometheus.GaugeValue, "objects", "Load balancers and gateway proxies that concern this node, by whether they are programmed: applied or failed.", "state")
+	mProxies    = newMetric(prometheus.GaugeValue, "proxies", "Proxies that run on this node.")
+	mInterfaces = newMetric(prometheus.GaugeValue, "underlay_interfaces", "Interfaces that carry tunnels, by how programs are attached to them.", "mode")
+	mProblems   = newMetric(prometheus.GaugeValue, "problems", "Problems that epic-node status lists.")
+	mSynced     = newMetric(prometheus.GaugeValue, "synced", "1 if the state is the API's, 0 if it is the last one on disk or none.")
+	mSaved      = newMetric(prometheus.GaugeValue, "state_saved_timestamp_seconds", "When the state was written to disk last.")
+	mDrops      = newMetric(prometheus.CounterValue, "dropped_packets_total", "Packets that were dropped, by reason.", "reason")
+	mControl    = newMetric(prometheus.CounterValue, "control_packets_total", "Control packets that came in, by result.", "result")
+	mSendErrors = newMetric(prometheus.CounterValue, "control_send_errors_total", "Control packets that the kernel did not send.")
+	mRepairs    = newMetric(prometheus.CounterValue, "repairs_total", "Map entries, programs, routes and the like that were put back.")
+	mUp         = newMetric(prometheus.GaugeValue, "tunnel_up", "1 if the tunnel's other end answers.", tunnelLabels...)
+	mRTT        = newMetric(prometheus.GaugeValue, "tunnel_round_trip_seconds", "The last measured round trip of a tunnel.", tunnelLabels...)
+	mSeen       = newMetric(prometheus.GaugeValue, "tunnel_last_seen_timestamp_seconds", "When the tunnel's other end gave its last sign of life.", tunnelLabels...)
+	mRxPackets  = newMetric(prometheus.CounterValue, "tunnel_received_packets_total", "Inner packets that came out of a tunnel.", tunnelLabels...)
+	mRxBytes    = newMetric(prometheus.CounterValue, "tunnel_received_bytes_total", "Bytes of inner packets that came out of a tunnel.", tunnelLabels...)
+	mTxPackets  = newMetric(prometheus.CounterValue, "tunnel_sent_packets_total", "Inner packets that went into a tunnel.", tunnelLabels...)
+	mTxBytes    = newMetric(prometheus.CounterValue, "tunnel_sent_bytes_total", "Bytes of inner packets that went into a tunnel.", tunnelLabels...)
+
+	all = []metric{
+		mTunnels, mObjects, mProxies, mInterfaces, mProblems, mSynced, mSaved, mDrops, mControl, mSendErrors, mRepairs,
+		mUp, mRTT, mSeen, mRxPackets, mRxBytes, mTxPackets, mTxBytes,
+	}
+)
+
+// Collector makes metrics of reports.
+type Collector struct {
+	source    Source
+	perTunnel bool
+	// Delay is how long changes take until they are programmed.
+	Delay prometheus.Histogram
+}
+
+// NewCollector returns a collector, with series of each tunnel if they are wanted.
+func NewCollector(source Source, perTunnel bool) *Collector {
+	return &Collector{source: source, perTunnel: perTunnel, Delay: prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: prefix + "apply_seconds", Help: "Time from a change that the API tells to the programmed maps.",
+		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, 1, 5, 30},
+	})}
+}
+
+// Describe implements prometheus.Collector.
+func (c *Collector) Describe(out chan<- *prometheus.Desc) {
+	for _, m := range all {
+		out <- m.Desc
+	}
+	c.Delay.Describe(out)
+}
+
+// Collect implements prometheus.Collector.
+func (c *Collector) Collect(out chan<- prometheus.Metric) {
+	r := c.source.Report()
+	send := func(m metric, value float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(m.Desc, m.kind, value, labels...)
+	}
+	states := map[string]int{Up: 0, Down: 0, Opening: 0, NoKey: 0}
+	for i := range r.Tunnels {
+		t := &r.Tunnels[i]
+		states[t.State]++
+		if c.perTunnel {
+			sendTunnel(send, t)
+		}
+	}
+	for state, n := range states {
+		send(mTunnels, float64(n), state)
+	}
+	send(mObjects, float64(r.Applied), "applied")
+	send(mObjects, float64(r.Failed), "failed")
+	send(mProxies, float64(len(r.Proxies)))
+	modes := map[string]int{}
+	for _, i := range r.Interfaces {
+		modes[i.Mode]++
+	}
+	for mode, n := range modes {
+		send(mInterfaces, float64(n), mode)
+	}
+	send(mProblems, float64(len(r.Problems)))
+	synced := 0.0
+	if r.Source == "api" {
+		synced = 1
+	}
+	send(mSynced, synced)
+	if !r.Saved.IsZero() {
+		send(mSaved, float64(r.Saved.UnixMilli())/1000)
+	}
+	for reason, n := range r.Drops {
+		send(mDrops, float64(n), string(reason))
+	}
+	for result, n := range r.Control {
+		send(mControl, float64(n), result)
+	}
+	send(mSendErrors, float64(r.SendErrors))
+	send(mRepairs, float64(r.Repairs))
+	c.Delay.Collect(out)
+}
+
+func sendTunnel(send func(m metric, value float64, labels ...string), t *Tunnel) {
+	labels := []string{strconv.FormatUint(uint64(t.ID), 10), t.Kind, t.Namespace, t.Object}
+	up := 0.0
+	if t.State == Up {
+		up = 1
+	}
+	send(mUp, up, labels...)
+	if t.RTT > 0 {
+		send(mRTT, t.RTT.Seconds(), labels...)
+	}
+	if !t.Seen.IsZero() {
+		send(mSeen, float64(t.Seen.UnixMilli())/1000, labels...)
+	}
+	send(mRxPackets, float64(t.Counters.ReceivedPackets), labels...)
+	send(mRxBytes, float64(t.Counters.ReceivedBytes), labels...)
+	send(mTxPackets, float64(t.Counters.SentPackets), labels...)
+	send(mTxBytes, float64(t.Counters.SentBytes), labels...)
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package status is how a running node program is asked: a report as JSON and a
+// trace by a unix socket for root, tables that people read, metrics for Prometheus,
+// and probes. It gathers nothing by itself.
+package status
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/acnodal/epic/pkg/dataplane"
+	"github.com/acnodal/epic/pkg/node/underlay"
+)
+
+// Report is what a node program knows of itself.
+type Report struct {
+	Role    string       `json:"role"`
+	Version string       `json:"version"`
+	Name    string       `json:"name"`
+	Nodes   []netip.Addr `json:"nodes"`
+	Port    uint16       `json:"port"`
+	Started time.Time    `json:"started"`
+	Now     time.Time    `json:"now"`
+	// Source says where the state is from: "api", "disk" or "none".
+	Source string `json:"source"`
+	// Problems are what is wrong, in words.
+	Problems   []string             `json:"problems"`
+	Interfaces []underlay.Interface `json:"interfaces"`
+	Proxies    []Proxy              `json:"proxies,omitempty"`
+	Tunnels    []Tunnel             `json:"tunnels"`
+	// Drops are dropped packets, by reason.
+	Drops map[dataplane.DropReason]uint64 `json:"drops"`
+	// Control are received control packets, by result.
+	Control    map[string]uint64 `json:"control"`
+	SendErrors uint64            `json:"sendErrors"`
+	// Objects are load balancers and gateway proxies, by whether they are applied.
+	Applied int `json:"applied"`
+	Failed  int `json:"failed"`
+	// Repairs is how many things were put back.
+	Repairs uint64 `json:"repairs"`
+	// Saved is when the state was written to disk last.
+	Saved time.Time `json:"saved,omitzero"`
+}
+
+// Proxy is one proxy on a gateway node.
+type Proxy struct {
+	Object    string       `json:"object"`
+	Pod       string       `json:"pod"`
+	Interface string       `json:"interface"`
+	Index     int          `json:"index"`
+	Addresses []netip.Addr `json:"addresses"`
+}
+
+// The states of a tunnel.
+const (
+	// Up is a tunnel whose other end answers.
+	Up = "up"
+	// Down is one whose other end answered once.
+	Down = "down"
+	// Opening is one whose other end has not answered yet.
+	Opening = "opening"
+	// NoKey is one that can't be opened before the API gives its key.
+	NoKey = "no-key"
+)
+
+// Tunnel is one tunnel.
+type Tunnel struct {
+	ID        uint32         `json:"id"`
+	Kind      string         `json:"kind"`
+	Namespace string         `json:"namespace"`
+	Object    string         `json:"object"`
+	Local     netip.AddrPort `json:"local"`
+	// Remote is the verified other end; not valid if there is none.
+	Remote netip.AddrPort `json:"remote,omitzero"`
+	MTU    uint16         `json:"mtu"`
+	State  string         `json:"state"`
+	// Seen is when the other end gave its last sign of life.
+	Seen time.Time `json:"seen,omitzero"`
+	// RTT is the last round trip, in nanoseconds.
+	RTT time.Duration `json:"rtt,omitempty"`
+	// Unanswered is how many PINGs in a row had no answer, on a tenant's node.
+	Unanswered int                `json:"unanswered,omitempty"`
+	Services   int                `json:"services"`
+	Counters   dataplane.Counters `json:"counters"`
+}
+
+// Source is asked for what is shown.
+type Source interface {
+	// Report returns what there is now.
+	Report() Report
+	// Trace shows a tunnel's packets until the context ends.
+	Trace(ctx context.Context, tunnel uint32, show func(dataplane.TraceEvent)) error
+	// Ready returns why the node can't do its work yet, nil if it can.
+	Ready() error
+	// Healthy returns why the program should be started anew, nil if it is well.
+	Healthy() error
+}

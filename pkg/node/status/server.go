@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package status
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/acnodal/epic/pkg/dataplane"
+)
+
+// DefaultSocket is where a node program is asked.
+const DefaultSocket = "/run/epic/status.sock"
+
+// ServeSocket answers "epic-node status" and "epic-node trace" until the context
+// ends. Only root reaches the socket.
+func ServeSocket(ctx context.Context, path string, source Source) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	// A killed program leaves its socket. Who gets here has the node's lock.
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
+	if err != nil {
+		return fmt.Errorf("status socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		// A reader that hangs up is no problem of ours.
+		_ = json.NewEncoder(w).Encode(source.Report())
+	})
+	mux.HandleFunc("GET /trace/{tunnel}", func(w http.ResponseWriter, r *http.Request) { trace(w, r, source) })
+	return serve(ctx, listener, mux)
+}
+
+func trace(w http.ResponseWriter, r *http.Request, source Source) {
+	id, err := strconv.ParseUint(r.PathValue("tunnel"), 10, 31)
+	if err != nil || id == 0 {
+		http.Error(w, fmt.Sprintf("%q is no tunnel's ID: give a number from 1 to 2147483647", r.PathValue("tunnel")), http.StatusBadRequest)
+		return
+	}
+	flusher := http.NewResponseController(w)
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(http.StatusOK)
+	_ = flusher.Flush()
+	err = source.Trace(r.Context(), uint32(id), func(e dataplane.TraceEvent) {
+		fmt.Fprintln(w, e.Text)
+		_ = flusher.Flush()
+	})
+	if err != nil && r.Context().Err() == nil {
+		fmt.Fprintf(w, "the trace ended: %v\n", err)
+	}
+}
+
+// ServeHTTP answers /metrics, /healthz and /readyz until the context ends.
+func ServeHTTP(ctx context.Context, address string, source Source, metrics prometheus.Gatherer) error {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return fmt.Errorf("serve metrics: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", probe(source.Healthy))
+	mux.HandleFunc("GET /readyz", probe(source.Ready))
+	return serve(ctx, listener, mux)
+}
+
+func probe(check func() error) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if err := check(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	}
+}
+
+func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second,
+		BaseContext: func(net.Listener) context.Context { return ctx },
+	}
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
+	defer stop()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// Client asks a node program.
+type Client struct {
+	http   *http.Client
+	socket string
+}
+
+// NewClient returns a client of the program at a socket.
+func NewClient(socket string) *Client {
+	return &Client{socket: socket, http: &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		},
+	}}}
+}
+
+func (c *Client) get(ctx context.Context, path string) (io.ReadCloser, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://epic-node"+path, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	response, err := c.http.Do(request)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("only root may ask the node program at %s", c.socket)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("no node program answers at %s: is it running, with the same --status-socket?: %w", c.socket, err)
+	}
+	if response.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(response.Body, 4096))
+		return nil, errors.Join(fmt.Errorf("the node program answers: %s", text), response.Body.Close())
+	}
+	return response.Body, nil
+}
+
+// Report asks for the report.
+func (c *Client) Report(ctx context.Context) (Report, error) {
+	var r Report
+	body, err := c.get(ctx, "/status")
+	if err != nil {
+		return r, err
+	}
+	err = json.NewDecoder(body).Decode(&r)
+	return r, errors.Join(err, body.Close())
+}
+
+// Trace writes the packets of a tunnel until the context ends.
+func (c *Client) Trace(ctx context.Context, tunnel string, to io.Writer) error {
+	body, err := c.get(ctx, "/trace/"+tunnel)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(to, body)
+	if ctx.Err() != nil {
+		err = nil
+	}
+	return errors.Join(err, body.Close())
+}
