@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/acnodal/epic/pkg/dataplane"
+	"github.com/acnodal/epic/pkg/gue"
+	"github.com/acnodal/epic/pkg/node"
+	"github.com/acnodal/epic/pkg/node/statefile"
+)
+
+func newClientCommand() *cobra.Command {
+	o := &options{}
+	var namespace string
+	var ping time.Duration
+	cmd := &cobra.Command{
+		Use:   clientRole,
+		Short: "Run on a tenant's node: open tunnels and hand requests to pods",
+		Args:  noArguments,
+	}
+	logFlags(cmd, func(c *cobra.Command) error {
+		if !strings.HasPrefix(namespace, "epic-") {
+			return fmt.Errorf("--namespace is %q: give the account's namespace, epic- and its name", namespace)
+		}
+		if ping < minPing || ping > maxPing {
+			return fmt.Errorf("--ping-interval is %s: give from %s to %s", ping, minPing, maxPing)
+		}
+		config, err := o.config()
+		if err != nil {
+			return err
+		}
+		return locked(o, dataplane.RoleClient, func(plane *dataplane.DataPlane) error {
+			config.Plane = plane
+			return node.RunClient(c.Context(), node.ClientConfig{Config: config, Namespace: namespace, PingInterval: ping})
+		})
+	})
+	o.add(cmd.Flags(), clientRole)
+	cmd.Flags().StringVar(&namespace, "namespace", "", "The account's namespace, such as epic-NAME.")
+	cmd.Flags().DurationVar(&ping, "ping-interval", gue.DefaultInterval, "Time between the packets that keep a tunnel open.")
+	return cmd
+}
+
+// locked runs a role with the node's lock and its data plane.
+func locked(o *options, role dataplane.Role, run func(*dataplane.DataPlane) error) (err error) {
+	lock, err := statefile.Acquire(o.stateDir)
+	if err != nil {
+		return fmt.Errorf("--state-dir: %w", err)
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	plane, err := o.plane(role)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, plane.Close()) }()
+	return run(plane)
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/spf13/cobra"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/acnodal/epic/pkg/dataplane"
+	"github.com/acnodal/epic/pkg/node"
+	"github.com/acnodal/epic/pkg/node/host"
+	"github.com/acnodal/epic/pkg/node/proxies"
+)
+
+func newGatewayCommand() *cobra.Command {
+	o := &options{}
+	var described string
+	cmd := &cobra.Command{
+		Use:   gatewayRole,
+		Short: "Run on an EPIC node: carry what proxies send to tenants' pods",
+		Args:  noArguments,
+	}
+	logFlags(cmd, func(c *cobra.Command) error {
+		config, err := o.config()
+		if err != nil {
+			return err
+		}
+		if len(config.Nodes) > 1 {
+			return fmt.Errorf("--node-address is there %d times: a gateway node has one", len(config.Nodes))
+		}
+		var sources merged
+		if described != "" {
+			static, err := proxies.OpenStatic(described, netns.None())
+			if err != nil {
+				return fmt.Errorf("--proxies: %w", err)
+			}
+			defer static.Close()
+			sources = append(sources, static)
+		}
+		network, err := host.New(host.Options{Namespace: netns.None()})
+		if err != nil {
+			return err
+		}
+		defer network.Close()
+		return locked(o, dataplane.RoleGateway, func(plane *dataplane.DataPlane) error {
+			config.Plane = plane
+			return node.RunGateway(c.Context(), node.GatewayConfig{Config: config, Proxies: sources, Host: network})
+		})
+	})
+	o.add(cmd.Flags(), gatewayRole)
+	cmd.Flags().StringVar(&described, "proxies", "", "File that describes the proxies of a host without Kubernetes. It is read again when it changes.")
+	return cmd
+}
+
+// merged are the proxies of several sources.
+type merged []proxies.Source
+
+// List implements proxies.Source.
+func (m merged) List() []proxies.Interface {
+	var out []proxies.Interface
+	for _, s := range m {
+		out = append(out, s.List()...)
+	}
+	return out
+}
+
+// Run implements proxies.Source.
+func (m merged) Run(ctx context.Context, changed func()) error {
+	if len(m) == 0 {
+		changed()
+		<-ctx.Done()
+		return nil
+	}
+	var mu sync.Mutex
+	missing := make([]bool, len(m))
+	for i := range missing {
+		missing[i] = true
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for i, s := range m {
+		group.Go(func() error {
+			return s.Run(ctx, func() {
+				mu.Lock()
+				defer mu.Unlock()
+				missing[i] = false
+				if !slices.Contains(missing, true) {
+					changed()
+				}
+			})
+		})
+	}
+	return group.Wait()
+}

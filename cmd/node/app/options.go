@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/spf13/pflag"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/acnodal/epic/pkg/dataplane"
+	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
+	"github.com/acnodal/epic/pkg/node"
+	"github.com/acnodal/epic/pkg/node/status"
+	"github.com/acnodal/epic/pkg/node/underlay"
+)
+
+// options are the flags that both roles have.
+type options struct {
+	kubeconfig     string
+	nodeAddresses  []string
+	localAddresses map[string]string
+	interfaces     []string
+	nodeName       string
+	port           uint16
+	pinPath        string
+	stateDir       string
+	statusSocket   string
+	metricsAddress string
+	tunnelMetrics  bool
+	maxTunnels     uint32
+	maxServices    uint32
+	xdp            string
+	hook           string
+}
+
+func (o *options) add(fs *pflag.FlagSet, role string) {
+	fs.StringVar(&o.kubeconfig, "kubeconfig", "", "File with the API's address and this node's credentials. Without it the program uses those of the pod that it runs in.")
+	fs.StringSliceVar(&o.nodeAddresses, "node-address", nil, "The address by which the API knows this node. Default: the address from which the default route leaves."+several(role))
+	fs.StringToStringVar(&o.localAddresses, "local-address", nil, "NODE=LOCAL: this node is known by the address NODE, which something in front of it turns into its own address LOCAL.")
+	fs.StringSliceVar(&o.interfaces, "interface", nil, "Interfaces that carry tunnels. One that is not there is used when it appears. Default: those with the node's address or a default route"+nics(role)+".")
+	fs.StringVar(&o.nodeName, "node-name", "", "The name of this node. Default: the host's name.")
+	fs.Uint16Var(&o.port, "port", dataplane.DefaultPort, "UDP port of tunnels at this end"+ports(role)+".")
+	fs.StringVar(&o.pinPath, "pin-path", dataplane.DefaultPinPath, "Directory in a bpffs where maps and programs are pinned.")
+	fs.StringVar(&o.stateDir, "state-dir", "/var/lib/epic-node", "Directory for the last state, with the tunnels' keys; for root only.")
+	fs.StringVar(&o.statusSocket, "status-socket", status.DefaultSocket, "Unix socket at which status and trace ask; for root only.")
+	fs.StringVar(&o.metricsAddress, "metrics-address", "127.0.0.1:9606", "Address of /metrics, /healthz and /readyz; empty for none.")
+	fs.BoolVar(&o.tunnelMetrics, "tunnel-metrics", true, "Have metrics of each tunnel.")
+	fs.Uint32Var(&o.maxTunnels, "max-tunnels", dataplane.DefaultMaxTunnels, "How many tunnels fit. More are reported and not carried.")
+	fs.Uint32Var(&o.maxServices, "max-services", dataplane.DefaultMaxServices, "How many endpoints of tunnels fit.")
+	fs.StringVar(&o.xdp, "xdp", "auto", "Whether packets are taken out of tunnels by XDP: auto, native or off.")
+	fs.StringVar(&o.hook, "hook", "auto", "How programs are attached: auto, tcx or clsact.")
+}
+
+func several(role string) string {
+	if role == clientRole {
+		return " May be given several times."
+	}
+	return ""
+}
+
+func nics(role string) string {
+	if role == gatewayRole {
+		return ", and EPIC's gue-ingress-nics"
+	}
+	return ""
+}
+
+func ports(role string) string {
+	if role == gatewayRole {
+		return ", the same as EPIC's epic-port"
+	}
+	return ""
+}
+
+const (
+	gatewayRole = "gateway"
+	clientRole  = "client"
+)
+
+// config checks the flags and opens what does not depend on the role.
+func (o *options) config() (node.Config, error) {
+	c := node.Config{
+		Kernel: underlay.Netlink{}, Interfaces: o.interfaces, Port: o.port, StateDir: o.stateDir,
+		Version: releaseVersion(), StatusSocket: o.statusSocket, MetricsAddress: o.metricsAddress, TunnelMetrics: o.tunnelMetrics,
+		Local: map[netip.Addr]netip.Addr{}, Name: o.nodeName,
+	}
+	var errs []error
+	if o.port == 0 {
+		errs = append(errs, errors.New("--port is 0: give a port from 1 to 65535"))
+	}
+	for _, text := range o.nodeAddresses {
+		a, err := address("--node-address", text)
+		errs = append(errs, err)
+		if err == nil && !slices.Contains(c.Nodes, a) {
+			c.Nodes = append(c.Nodes, a)
+		}
+	}
+	for outside, inside := range o.localAddresses {
+		a, err := address("--local-address", outside)
+		b, e := address("--local-address", inside)
+		errs = append(errs, err, e)
+		if err == nil && e == nil && a.Is4() != b.Is4() {
+			errs = append(errs, fmt.Errorf("--local-address: %s and %s are of two families", a, b))
+		}
+		c.Local[a] = b
+	}
+	if o.metricsAddress != "" {
+		if _, _, err := net.SplitHostPort(o.metricsAddress); err != nil {
+			errs = append(errs, fmt.Errorf("--metrics-address: %w: give an address and a port, such as 127.0.0.1:9606", err))
+		}
+	}
+	for _, choice := range []struct {
+		flag, value string
+		allowed     []string
+	}{{"--xdp", o.xdp, []string{"auto", "native", "off"}}, {"--hook", o.hook, []string{"auto", "tcx", "clsact"}}} {
+		if !slices.Contains(choice.allowed, choice.value) {
+			errs = append(errs, fmt.Errorf("%s is %q: give one of %v", choice.flag, choice.value, choice.allowed))
+		}
+	}
+	if c.Name == "" {
+		name, err := os.Hostname()
+		if err != nil {
+			errs = append(errs, fmt.Errorf("the host's name: %w: give --node-name", err))
+		}
+		c.Name = name
+	}
+	if err := errors.Join(errs...); err != nil {
+		return c, err
+	}
+	if len(c.Nodes) == 0 {
+		a, err := ownAddress(c.Kernel)
+		if err != nil {
+			return c, err
+		}
+		c.Nodes = []netip.Addr{a}
+	}
+	rc, err := o.restConfig()
+	if err != nil {
+		return c, err
+	}
+	c.Client, err = versioned.NewForConfig(rc)
+	return c, err
+}
+
+func address(flag, text string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(text)
+	if err != nil || a.Zone() != "" || a.IsUnspecified() || a.IsMulticast() {
+		return a, fmt.Errorf("%s: %q is no IP address of a host", flag, text)
+	}
+	return a.Unmap(), nil
+}
+
+// ownAddress is the address from which the default route leaves. Nothing is sent to
+// the addresses, which RFC 5737 and RFC 3849 keep for documents.
+func ownAddress(kernel underlay.Kernel) (netip.Addr, error) {
+	for _, far := range []string{"198.51.100.1", "2001:db8::1"} {
+		if _, source, err := kernel.Route(netip.MustParseAddr(far)); err == nil && source.IsValid() {
+			return source, nil
+		}
+	}
+	return netip.Addr{}, errors.New("this node has no default route to tell its address by: give --node-address")
+}
+
+func (o *options) restConfig() (*rest.Config, error) {
+	if o.kubeconfig == "" && os.Getenv("KUBERNETES_SERVICE_HOST") == "" {
+		return nil, errors.New("give --kubeconfig, a file with the API's address and this node's credentials")
+	}
+	c, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("--kubeconfig: %w", err)
+	}
+	c.UserAgent = program + "/" + releaseVersion()
+	// Watches tell what to ask for, and a node that starts asks for the keys of all
+	// of its tunnels.
+	c.QPS, c.Burst = 500, 1000
+	c.Timeout = 0
+	return c, nil
+}
+
+// plane opens the data plane.
+func (o *options) plane(role dataplane.Role) (*dataplane.DataPlane, error) {
+	return dataplane.Open(dataplane.Options{
+		Role: role, Port: o.port, PinPath: o.pinPath, MaxTunnels: o.maxTunnels, MaxServices: o.maxServices,
+		Hook: dataplane.Hook(auto(o.hook)), XDP: dataplane.XDP(auto(o.xdp)),
+	})
+}
+
+func auto(s string) string {
+	if s == "auto" {
+		return ""
+	}
+	return s
+}
+
+const (
+	minPing = time.Second
+	maxPing = 2 * time.Minute
+)
