@@ -38,7 +38,7 @@ func newGatewayCommand() *cobra.Command {
 		if described != "" {
 			static, err := proxies.OpenStatic(described, netns.None())
 			if err != nil {
-				return fmt.Errorf("--proxies: %w", err)
+				return fmt.Errorf("--proxies-file: %w", err)
 			}
 			defer static.Close()
 			sources = append(sources, static)
@@ -54,7 +54,7 @@ func newGatewayCommand() *cobra.Command {
 		})
 	})
 	o.add(cmd.Flags(), gatewayRole)
-	cmd.Flags().StringVar(&described, "proxies", "", "File that describes the proxies of a host without Kubernetes. It is read again when it changes.")
+	cmd.Flags().StringVar(&described, "proxies-file", "", "File that describes the proxies of a host without Kubernetes. It is read again when it changes.")
 	return cmd
 }
 

@@ -51,7 +51,7 @@ func (o *options) add(fs *pflag.FlagSet, role string) {
 	fs.StringVar(&o.pinPath, "pin-path", dataplane.DefaultPinPath, "Directory in a bpffs where maps and programs are pinned.")
 	fs.StringVar(&o.stateDir, "state-dir", "/var/lib/epic-node", "Directory for the last state, with the tunnels' keys; for root only.")
 	fs.StringVar(&o.statusSocket, "status-socket", status.DefaultSocket, "Unix socket at which status and trace ask; for root only.")
-	fs.StringVar(&o.metricsAddress, "metrics-address", "127.0.0.1:9606", "Address of /metrics, /healthz and /readyz; empty for none.")
+	fs.StringVar(&o.metricsAddress, "metrics-bind-address", "127.0.0.1:9606", "Address of /metrics, /healthz and /readyz; empty for none.")
 	fs.BoolVar(&o.tunnelMetrics, "tunnel-metrics", true, "Have metrics of each tunnel.")
 	fs.Uint32Var(&o.maxTunnels, "max-tunnels", dataplane.DefaultMaxTunnels, "How many tunnels fit. More are reported and not carried.")
 	fs.Uint32Var(&o.maxServices, "max-services", dataplane.DefaultMaxServices, "How many endpoints of tunnels fit.")
@@ -114,7 +114,7 @@ func (o *options) config() (node.Config, error) {
 	}
 	if o.metricsAddress != "" {
 		if _, _, err := net.SplitHostPort(o.metricsAddress); err != nil {
-			errs = append(errs, fmt.Errorf("--metrics-address: %w: give an address and a port, such as 127.0.0.1:9606", err))
+			errs = append(errs, fmt.Errorf("--metrics-bind-address: %w: give an address and a port, such as 127.0.0.1:9606", err))
 		}
 	}
 	for _, choice := range []struct {

@@ -33,7 +33,7 @@ func newStatusCommand() *cobra.Command {
 			return status.Print(c.OutOrStdout(), &r)
 		},
 	}
-	cmd.Flags().StringVar(&socket, "status-socket", status.DefaultSocket, "Unix socket of the program.")
+	cmd.Flags().StringVar(&socket, "socket", status.DefaultSocket, "Unix socket of the program.")
 	cmd.Flags().StringVarP(&output, "output", "o", "table", "table or json.")
 	return cmd
 }
@@ -53,6 +53,6 @@ func newTraceCommand() *cobra.Command {
 			return status.NewClient(socket).Trace(c.Context(), args[0], c.OutOrStdout())
 		},
 	}
-	cmd.Flags().StringVar(&socket, "status-socket", status.DefaultSocket, "Unix socket of the program.")
+	cmd.Flags().StringVar(&socket, "socket", status.DefaultSocket, "Unix socket of the program.")
 	return cmd
 }

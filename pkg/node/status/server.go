@@ -132,7 +132,7 @@ func (c *Client) get(ctx context.Context, path string) (io.ReadCloser, error) {
 		return nil, fmt.Errorf("only root may ask the node program at %s", c.socket)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("no node program answers at %s: is it running, with the same --status-socket?: %w", c.socket, err)
+		return nil, fmt.Errorf("no node program answers at %s: is it running, with --status-socket set to this?: %w", c.socket, err)
 	}
 	if response.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(response.Body, 4096))
