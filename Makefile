@@ -16,8 +16,9 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## Build the server, epicctl and kubectl into bin/
+build: ## Build the server, the controller, epicctl and kubectl into bin/
 	go build -o bin/epic-apiserver ./cmd/apiserver
+	go build -o bin/epic-controller ./cmd/controller
 	go build -o bin/epicctl ./cmd/epicctl
 	ln -sf epicctl bin/kubectl-epic
 	go build -C hack/tools/kubectl -o "$(CURDIR)/bin/kubectl" .

@@ -22,11 +22,13 @@ build() {
 	local flags=(-trimpath -ldflags "-s -w -buildid=")
 	mkdir -p "$out"
 	go build "${flags[@]}" -o "$out/epic-apiserver" ./cmd/apiserver
+	go build "${flags[@]}" -o "$out/epic-controller" ./cmd/controller
 	go build -C test/e2e/kube "${flags[@]}" -o "$out/etcd" ./cmd/etcd
 	GOOS='' GOARCH='' go build -C hack/tools/image -o "$out/image" .
 	"$out/image" -arch "$arch" -out "$out/epic-apiserver.tar" -tag "acnodal/epic-apiserver:$tag" "$out/epic-apiserver"
+	"$out/image" -arch "$arch" -out "$out/epic-controller.tar" -tag "acnodal/epic-controller:$tag" "$out/epic-controller"
 	"$out/image" -arch "$arch" -out "$out/epic-etcd.tar" -tag "acnodal/epic-etcd:$tag" "$out/etcd"
-	rm "$out/epic-apiserver" "$out/etcd" "$out/image"
+	rm "$out/epic-apiserver" "$out/epic-controller" "$out/etcd" "$out/image"
 }
 
 out=$(realpath -m "${OUT:-bin/images}")
@@ -41,6 +43,7 @@ tar -c --exclude=./bin --exclude=./.epic . | tar -x -C "$copy"
 build "$out"
 cd "$copy"
 build "$copy/images" >/dev/null
-cmp "$out/epic-apiserver.tar" "$copy/images/epic-apiserver.tar"
-cmp "$out/epic-etcd.tar" "$copy/images/epic-etcd.tar"
-echo "Both images are the same when built again elsewhere."
+for image in epic-apiserver epic-controller epic-etcd; do
+	cmp "$out/$image.tar" "$copy/images/$image.tar"
+done
+echo "All images are the same when built again elsewhere."

@@ -189,7 +189,7 @@ func TestKustomizationIsComplete(t *testing.T) {
 func TestFinalizersAndKeys(t *testing.T) {
 	roles, _ := read(t, base)
 	for subresource, allowed := range map[string][]string{
-		"finalizers": {"epic-controller", "epic-platform-admin"},
+		"finalizers": {"epic-platform-admin"},
 		"tunnelkeys": {"epic-node", "epic-node-client", "epic-platform-admin", "epic-kubeconfig-issuer"},
 	} {
 		for _, r := range roles {
