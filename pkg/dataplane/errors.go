@@ -2,7 +2,12 @@
 
 package dataplane
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
 
 // ErrMapFull says that a map has no room. Maps never evict; the way out is a
 // larger limit.
@@ -10,3 +15,14 @@ var ErrMapFull = errors.New("map is full")
 
 // ErrNoTunnel says that a tunnel does not exist on this node.
 var ErrNoTunnel = errors.New("no such tunnel on this node")
+
+// ErrInUse says that another process has the data plane open.
+var ErrInUse = errors.New("another node program has this data plane open")
+
+// fullMap recognizes the kernel's answer for a map without room.
+func fullMap(err error) error {
+	if errors.Is(err, unix.E2BIG) {
+		return fmt.Errorf("%w: %w", ErrMapFull, err)
+	}
+	return err
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+//
+// Counting and tracing.
+#pragma once
+
+#include "maps.h"
+#include "packet.h"
+
+static __always_inline void count_drop(__u32 reason)
+{
+	__u64 *count = bpf_map_lookup_elem(&drops, &reason);
+
+	if (count)
+		*count += 1;
+}
+
+// What a trace event says beside the inner packet.
+struct seen {
+	struct address outer;
+	__be16 outer_port;
+	__u8 reason;
+	__u8 direction;
+	__u32 tunnel;
+	__u32 length;
+	__u32 ifindex;
+	__u8 xdp;
+};
+
+__noinline int trace(const struct packet *p, const struct seen *s)
+{
+	struct event *e;
+	int wanted = 0;
+
+	if (!p || !s)
+		return 0;
+	for (int i = 0; i < TRACES; i++)
+		wanted |= traced[i] == s->tunnel;
+	if (!wanted)
+		return 0;
+	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	if (!e)
+		return 0;
+	__builtin_memset(e, 0, sizeof(*e));
+	// Source and destination are the packet's own again.
+	if ((s->direction == DIRECTION_OUT) == !!gateway) {
+		e->source = p->flow.destination;
+		e->destination = p->flow.source;
+		e->source_port = p->flow.destination_port;
+		e->destination_port = p->flow.source_port;
+	} else {
+		e->source = p->flow.source;
+		e->destination = p->flow.destination;
+		e->source_port = p->flow.source_port;
+		e->destination_port = p->flow.destination_port;
+	}
+	e->outer = s->outer;
+	e->outer_port = s->outer_port;
+	e->tunnel = s->tunnel;
+	e->length = s->length;
+	e->ifindex = s->ifindex;
+	e->protocol = p->protocol;
+	e->tcp_flags = p->tcp_flags;
+	e->direction = s->direction;
+	e->reason = s->reason;
+	e->xdp = s->xdp;
+	bpf_ringbuf_submit(e, 0);
+	return 0;
+}
+
+static __always_inline void count_received(__u32 id, __u32 packets, __u32 bytes)
+{
+	struct counters *c = bpf_map_lookup_elem(&tunnel_counters, &id);
+
+	if (likely(c)) {
+		c->received_packets += packets;
+		c->received_bytes += bytes;
+	}
+}
+
+// count_sent returns how many packets this CPU had sent before.
+static __always_inline __u64 count_sent(__u32 id, __u32 packets, __u32 bytes)
+{
+	struct counters *c = bpf_map_lookup_elem(&tunnel_counters, &id);
+	__u64 before = 0;
+
+	if (likely(c)) {
+		before = c->sent_packets;
+		c->sent_packets = before + packets;
+		c->sent_bytes += bytes;
+	}
+	return before;
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+
+//go:build ignore
+
+// The programs of EPIC's data plane. docs/dataplane.md walks a packet through them.
+
+#include "decap.h"
+#include "encap.h"
+#include "xdp.h"
+
+// Every packet that a proxy's pod sends, on the host's end of its interface.
+SEC("tc")
+int epic_gateway_encap(struct __sk_buff *ctx)
+{
+	if (ctx->protocol == bpf_htons(ETH_P_IP))
+		return encap_gateway(ctx, 0);
+	if (ctx->protocol == bpf_htons(ETH_P_IPV6))
+		return encap_gateway(ctx, 1);
+	return TC_ACT_UNSPEC;
+}
+
+// Every packet that leaves a tenant's node by the underlay.
+SEC("tc")
+int epic_client_encap(struct __sk_buff *ctx)
+{
+	if (unlikely(ctx->tc_index == ENCAPSULATED)) {
+		ctx->tc_index = 0;
+		return TC_ACT_UNSPEC;
+	}
+	if (ctx->protocol == bpf_htons(ETH_P_IP))
+		return encap_client(ctx, 0);
+	if (ctx->protocol == bpf_htons(ETH_P_IPV6))
+		return encap_client(ctx, 1);
+	return TC_ACT_UNSPEC;
+}
+
+// Every packet that comes from the underlay.
+SEC("tc")
+int epic_decap(struct __sk_buff *ctx)
+{
+	if (gateway) {
+		void *data = (void *)(long)ctx->data;
+		struct delivery *d = (void *)(long)ctx->data_meta;
+
+		if ((void *)(d + 1) <= data && d->magic == DELIVERY)
+			return deliver(d->ifindex, SERVICE_PEER);
+	}
+	if (ctx->protocol == bpf_htons(ETH_P_IP))
+		return decap_ip(ctx, 0);
+	if (ctx->protocol == bpf_htons(ETH_P_IPV6))
+		return decap_ip(ctx, 1);
+	return TC_ACT_UNSPEC;
+}
+
+// The same, before tc, where the interface can.
+SEC("xdp")
+int epic_xdp(struct xdp_md *ctx)
+{
+	struct ethhdr *eth = (void *)(long)ctx->data;
+
+	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
+		return XDP_PASS;
+	if (eth->h_proto == bpf_htons(ETH_P_IP))
+		return xdp_ip(ctx, 0);
+	if (eth->h_proto == bpf_htons(ETH_P_IPV6))
+		return xdp_ip(ctx, 1);
+	return XDP_PASS;
+}
+
+// Some helpers are for programs under the GPL only.
+char __license[] SEC("license") = "GPL";

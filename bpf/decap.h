@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+//
+// Taking packets out of tunnels.
+#pragma once
+
+#include "reply.h"
+
+// dropped counts a packet that came to this node for a tunnel, and ends it.
+__noinline int dropped_in(struct __sk_buff *ctx, const struct packet *p, __u32 tunnel, __u32 reason)
+{
+	if (!p)
+		return TC_ACT_SHOT;
+	count_drop(reason);
+	if (unlikely(traces)) {
+		struct seen s = {};
+
+		s.tunnel = tunnel;
+		s.direction = DIRECTION_IN;
+		s.reason = reason;
+		s.length = p->total;
+		s.ifindex = ctx->ifindex;
+		trace(p, &s);
+	}
+	return TC_ACT_SHOT;
+}
+
+// is_place says whether an outer destination is one of the tunnels' ends here.
+// Other addresses may do with the port what they like.
+static __noinline int is_place(const struct address *a)
+{
+	struct place place;
+
+	place.address = *a;
+	return bpf_map_lookup_elem(&places, &place) != 0;
+}
+
+// outer is what the checks want to know of an outer packet.
+struct outer {
+	struct address source;
+	struct address destination;
+	__be16 source_port;
+};
+
+static __always_inline void outer_addresses(struct outer *o, void *l3, int v6)
+{
+	if (v6) {
+		struct ipv6hdr *ip = l3;
+
+		copy_address(&o->source, ip->saddr);
+		copy_address(&o->destination, ip->daddr);
+	} else {
+		struct iphdr *ip = l3;
+
+		map_address(&o->source, ip->saddr);
+		map_address(&o->destination, ip->daddr);
+	}
+}
+
+// check_tunnel finds the tunnel of a packet, if it came by that tunnel's ends.
+static __always_inline struct tunnel *check_tunnel(__u32 id, const struct outer *o, int *reason)
+{
+	struct tunnel *t = bpf_map_lookup_elem(&tunnels, &id);
+
+	if (unlikely(!t)) {
+		*reason = DROP_UNKNOWN_TUNNEL;
+		return 0;
+	}
+	if (unlikely(!same_address(&t->local, &o->destination) || t->local_port != port)) {
+		*reason = DROP_WRONG_LOCAL;
+		return 0;
+	}
+	if (unlikely(!t->remote_port)) {
+		*reason = DROP_UNVERIFIED;
+		return 0;
+	}
+	if (unlikely(!same_address(&t->remote, &o->source) || t->remote_port != o->source_port)) {
+		*reason = DROP_WRONG_REMOTE;
+		return 0;
+	}
+	return t;
+}
+
+// check_inner finds the policy that lets an inner packet through. Its key has been
+// made from what the endpoint's side of the packet is; here the proxy's is checked.
+static __always_inline struct policy *check_inner(const struct packet *p, int v6, __u32 id, int *reason)
+{
+	struct endpoint endpoint;
+	struct policy *policy;
+
+	endpoint_of(&endpoint, p, id);
+	policy = bpf_map_lookup_elem(&policies, &endpoint);
+	if (unlikely(!policy)) {
+		*reason = DROP_NOT_REGISTERED;
+		return 0;
+	}
+	if (unlikely(v6 ? !same_address(&policy->peer6, &p->flow.destination) :
+			  policy->peer4 != mapped(&p->flow.destination) || !policy->peer4)) {
+		*reason = DROP_WRONG_PEER;
+		return 0;
+	}
+	return policy;
+}
+
+// remember notes on a tenant's node by which tunnel a flow came.
+static __always_inline void remember(const struct packet *p, __u32 id)
+{
+	struct path path = {.tunnel = id}, *had;
+
+	if (unlikely(p->kind == KIND_FRAGMENT || p->kind == KIND_ICMP_ERROR))
+		return;
+	had = bpf_map_lookup_elem(&flows, &p->flow);
+	if (unlikely(!had || had->tunnel != id))
+		bpf_map_update_elem(&flows, &p->flow, &path, BPF_ANY);
+}
+
+// interface_of finds out which of a proxy's interfaces gets a packet.
+static __always_inline __u32 interface_of(const struct packet *p, const struct policy *policy, __u32 id)
+{
+	struct fragments fragments;
+	__u32 ifindex = policy->ifindex;
+	struct path *path;
+
+	if (likely(!(policy->flags & SERVICE_SHARED)))
+		return ifindex;
+	if (p->kind == KIND_FRAGMENT) {
+		fragments_of(&fragments, p, id);
+		path = bpf_map_lookup_elem(&fragmented, &fragments);
+	} else {
+		path = bpf_map_lookup_elem(&flows, &p->flow);
+	}
+	if (path && path->tunnel == id && path->ifindex)
+		ifindex = path->ifindex;
+	if (p->first) {
+		struct path rest = {.tunnel = id, .ifindex = ifindex};
+
+		fragments_of(&fragments, p, id);
+		bpf_map_update_elem(&fragmented, &fragments, &rest, BPF_ANY);
+	}
+	return ifindex;
+}
+
+// combine gives the inner packet's traffic class on leaving the tunnel: the outer
+// DSCP (uniform model), and ECN by figure 4 of RFC 6040. It returns -1 where that
+// says to drop.
+static __always_inline int combine(__u8 outer, __u8 inner)
+{
+	__u8 in = inner & 3, out = outer & 3;
+
+	if (out == 3) {
+		if (in == 0)
+			return -1;
+		in = 3;
+	} else if (out == 1 && in == 2) {
+		in = 1;
+	}
+	return (outer & 0xfc) | in;
+}
+
+// set_tos changes the traffic class of the packet at an offset.
+__noinline int set_tos(struct __sk_buff *ctx, __u32 offset, __u32 v6, __u32 from, __u32 to)
+{
+	if (v6) {
+		__be16 start;
+
+		if (bpf_skb_load_bytes(ctx, offset, &start, sizeof(start)))
+			return -1;
+		start = (start & ~bpf_htons(0x0ff0)) | bpf_htons(to << 4);
+		return bpf_skb_store_bytes(ctx, offset, &start, sizeof(start), 0);
+	} else {
+		__u8 tos = to;
+
+		if (bpf_l3_csum_replace(ctx, offset + 10, bpf_htons(from), bpf_htons(to), 2))
+			return -1;
+		return bpf_skb_store_bytes(ctx, offset + 1, &tos, sizeof(tos), 0);
+	}
+}
+
+// What the XDP program tells the tc program of a packet that it has taken out of a
+// tunnel for a proxy. Packets of one flow have the same, so GRO can merge them.
+#define DELIVERY 0x45504943
+struct delivery {
+	__u32 magic;
+	__u32 ifindex;
+};
+
+// deliver hands a packet to a proxy's interface.
+static __always_inline int deliver(__u32 ifindex, __u32 flags)
+{
+	if (likely(flags & SERVICE_PEER))
+		return bpf_redirect_peer(ifindex, 0);
+	return bpf_redirect(ifindex, 0);
+}
+
+static __always_inline void set_macs(struct ethhdr *eth, const struct policy *policy)
+{
+	__builtin_memcpy(eth->h_source, eth->h_dest, ETH_ALEN);
+	__builtin_memcpy(eth->h_dest, policy->mac, ETH_ALEN);
+}
+
+// decapsulate takes a packet out of the tunnel that its GUE header names. The outer
+// header has no options and is no fragment.
+static __always_inline int decapsulate(struct __sk_buff *ctx, int outer6, int v6, __u32 id, __u32 udp_len, __u8 outer_tos)
+{
+	const __u32 outer_len = (outer6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)) + UDP_GUE_LEN;
+	const __u32 inner = sizeof(struct ethhdr) + outer_len;
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u32 gso = ctx->gso_size, segments = ctx->gso_segs, ifindex = 0;
+	struct packet p = {};
+	struct outer o;
+	struct tunnel *t;
+	struct policy *policy;
+	int reason = 0, tos;
+	__u64 flags;
+
+	if (data + sizeof(struct ethhdr) + (outer6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)) + sizeof(struct udphdr) > end)
+		return TC_ACT_SHOT;
+	outer_addresses(&o, data + sizeof(struct ethhdr), outer6);
+	o.source_port = ((struct udphdr *)(data + sizeof(struct ethhdr) + (outer6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr))))->source;
+
+	t = check_tunnel(id, &o, &reason);
+	if (unlikely(!t)) {
+		if (!is_place(&o.destination))
+			return TC_ACT_UNSPEC;
+		return dropped_in(ctx, &p, id, reason);
+	}
+	reason = parse(ctx, inner, &p, v6, !gateway);
+	if (unlikely(reason))
+		return dropped_in(ctx, &p, id, reason);
+	if (likely(!gso)) {
+		// The lengths have to nest; a link may have padded the frame.
+		if (unlikely(!p.total || p.total + UDP_GUE_LEN > udp_len || udp_len + inner - UDP_GUE_LEN > ctx->len))
+			return dropped_in(ctx, &p, id, DROP_MALFORMED);
+	} else {
+		p.total = ctx->len - inner;
+	}
+	if (unlikely(p.kind == KIND_ICMP_UNMATCHED))
+		return dropped_in(ctx, &p, id, DROP_ICMP_UNMATCHED);
+	policy = check_inner(&p, v6, id, &reason);
+	if (unlikely(!policy))
+		return dropped_in(ctx, &p, id, reason);
+	tos = combine(outer_tos, p.tos);
+	if (unlikely(tos != p.tos)) {
+		if (tos < 0)
+			return dropped_in(ctx, &p, id, DROP_ECN);
+		if (set_tos(ctx, inner, v6, p.tos, tos))
+			return dropped_in(ctx, &p, id, DROP_INTERNAL);
+	}
+	if (unlikely(p.tcp_flags & TCP_SYN) && p.protocol == IPPROTO_TCP &&
+	    clamp_mss(ctx, inner + p.l4, t->mtu - (v6 ? 60 : 40)))
+		return dropped_in(ctx, &p, id, DROP_INTERNAL);
+
+	flags = BPF_F_ADJ_ROOM_FIXED_GSO;
+	if (outer6 != v6)
+		flags |= v6 ? BPF_F_ADJ_ROOM_DECAP_L3_IPV6 : BPF_F_ADJ_ROOM_DECAP_L3_IPV4;
+	if (unlikely(bpf_skb_adjust_room(ctx, -(__s32)outer_len, BPF_ADJ_ROOM_MAC, flags)))
+		return dropped_in(ctx, &p, id, outer6 != v6 ? DROP_FAMILY : DROP_INTERNAL);
+	if (gateway || outer6 != v6) {
+		struct ethhdr *eth;
+
+		data = (void *)(long)ctx->data;
+		end = (void *)(long)ctx->data_end;
+		eth = data;
+		if (unlikely(data + sizeof(*eth) > end))
+			return dropped_in(ctx, &p, id, DROP_INTERNAL);
+		eth->h_proto = v6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
+		if (gateway)
+			set_macs(eth, policy);
+	}
+	count_received(id, segments > 1 ? segments : 1,
+		       p.total + (segments > 1 ? (segments - 1) * p.headers : 0));
+	if (gateway)
+		ifindex = interface_of(&p, policy, id);
+	else
+		remember(&p, id);
+	if (unlikely(traces)) {
+		struct seen s = {};
+
+		s.tunnel = id;
+		s.direction = DIRECTION_IN;
+		s.length = p.total;
+		s.ifindex = gateway ? ifindex : ctx->ifindex;
+		s.outer = o.source;
+		s.outer_port = o.source_port;
+		trace(&p, &s);
+	}
+	if (gateway)
+		return deliver(ifindex, policy->flags);
+	return TC_ACT_UNSPEC;
+}
+
+// refuse drops what came to a tunnel's end with an outer packet that no tunnel
+// makes. What only looks so, since it goes elsewhere, passes.
+__noinline int refuse(struct __sk_buff *ctx, __u32 v6, __u32 reason)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct packet p = {};
+	struct outer o;
+
+	if (data + sizeof(struct ethhdr) + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)) > end)
+		return TC_ACT_UNSPEC;
+	if (v6)
+		outer_addresses(&o, data + sizeof(struct ethhdr), 1);
+	else
+		outer_addresses(&o, data + sizeof(struct ethhdr), 0);
+	if (!is_place(&o.destination))
+		return TC_ACT_UNSPEC;
+	return dropped_in(ctx, &p, 0, reason);
+}
+
+// linear makes sure that the first bytes can be read directly.
+static __always_inline int linear(struct __sk_buff *ctx, __u32 length)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+
+	if (likely(data + length <= end))
+		return 0;
+	return ctx->len < length ? -1 : bpf_skb_pull_data(ctx, length);
+}
+
+// decap_ip looks at a packet that has an outer header of one family.
+static __always_inline int decap_ip(struct __sk_buff *ctx, int outer6)
+{
+	const __u32 l3 = sizeof(struct ethhdr);
+	const __u32 l4 = l3 + (outer6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
+	void *data, *end;
+	struct udphdr *udp;
+	struct guehdr *gue;
+	__u8 tos;
+
+	if (linear(ctx, l4 + sizeof(*udp)))
+		return TC_ACT_UNSPEC;
+	data = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
+	if (data + l4 + sizeof(*udp) > end)
+		return TC_ACT_UNSPEC;
+	udp = data + l4;
+	if (outer6) {
+		struct ipv6hdr *ip = data + l3;
+
+		if (unlikely(ip->nexthdr == IPPROTO_FRAGMENT)) {
+			// The transport is eight bytes further on. A later fragment has none,
+			// and is of no use without the first.
+			if (((__u8 *)udp)[0] != IPPROTO_UDP || udp->dest & bpf_htons(0xfff8))
+				return TC_ACT_UNSPEC;
+			if (linear(ctx, l4 + 8 + sizeof(*udp)))
+				return TC_ACT_UNSPEC;
+			data = (void *)(long)ctx->data;
+			end = (void *)(long)ctx->data_end;
+			udp = data + l4 + 8;
+			if ((void *)(udp + 1) > end || udp->dest != port)
+				return TC_ACT_UNSPEC;
+			return refuse(ctx, 1, DROP_OUTER_FRAGMENT);
+		}
+		if (ip->nexthdr != IPPROTO_UDP || udp->dest != port)
+			return TC_ACT_UNSPEC;
+		tos = bpf_ntohl(ip->flow) >> 20;
+	} else {
+		struct iphdr *ip = data + l3;
+
+		if (ip->protocol != IPPROTO_UDP)
+			return TC_ACT_UNSPEC;
+		if (unlikely(ip->frag_off & bpf_htons(IP_OFFSET)))
+			return TC_ACT_UNSPEC; // of no use without the first
+		if (unlikely(ip->version_ihl != 0x45)) {
+			__u32 length = (ip->version_ihl & 0x0f) * 4;
+
+			if (length < sizeof(*ip) || linear(ctx, l3 + length + sizeof(*udp)))
+				return TC_ACT_UNSPEC;
+			data = (void *)(long)ctx->data;
+			end = (void *)(long)ctx->data_end;
+			udp = data + l3 + length;
+			if ((void *)(udp + 1) > end || udp->dest != port)
+				return TC_ACT_UNSPEC;
+			return refuse(ctx, 0, DROP_OUTER_OPTIONS);
+		}
+		if (udp->dest != port)
+			return TC_ACT_UNSPEC;
+		if (unlikely(ip->frag_off & bpf_htons(IP_MF)))
+			return refuse(ctx, 0, DROP_OUTER_FRAGMENT);
+		tos = ip->tos;
+	}
+	if (linear(ctx, l4 + UDP_GUE_LEN))
+		return refuse(ctx, outer6, DROP_BAD_HEADER);
+	data = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
+	udp = data + l4;
+	gue = (void *)(udp + 1);
+	if (unlikely((void *)(gue + 1) > end))
+		return refuse(ctx, outer6, DROP_BAD_HEADER);
+	if (likely(gue->word == GUE_DATA4))
+		return decapsulate(ctx, outer6, 0, bpf_ntohl(gue->tunnel), bpf_ntohs(udp->len), tos);
+	if (likely(gue->word == GUE_DATA6))
+		return decapsulate(ctx, outer6, 1, bpf_ntohl(gue->tunnel), bpf_ntohs(udp->len), tos);
+	// The node program's socket gets control packets, and believes none.
+	if (gue->word == GUE_CONTROL)
+		return TC_ACT_UNSPEC;
+	return refuse(ctx, outer6, DROP_BAD_HEADER);
+}

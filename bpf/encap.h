@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+//
+// Putting packets into tunnels.
+#pragma once
+
+#include "reply.h"
+
+// Marks a buffer that the client's program has put into a tunnel, for when it
+// comes by again on its way out.
+#define ENCAPSULATED 0xe91c
+
+static __always_inline __u16 limit16(__u32 value)
+{
+	// Only a GSO packet can be longer, whose segments get lengths of their own.
+	return value > 0xffff ? 0xffff : value;
+}
+
+// dropped counts a packet that was to go into a tunnel, and ends it.
+__noinline int dropped_out(struct __sk_buff *ctx, const struct packet *p, __u32 tunnel, __u32 reason)
+{
+	if (!p)
+		return TC_ACT_SHOT;
+	count_drop(reason);
+	if (unlikely(traces)) {
+		struct seen s = {};
+
+		s.tunnel = tunnel;
+		s.direction = DIRECTION_OUT;
+		s.reason = reason;
+		s.length = p->total;
+		s.ifindex = ctx->ifindex;
+		trace(p, &s);
+	}
+	return TC_ACT_SHOT;
+}
+
+// Every so often a packet goes by the neighbour's own send function, so that the
+// kernel goes on checking that the neighbour is still there.
+#define NEIGHBOUR_EVERY 64
+
+static __always_inline void write_macs(struct ethhdr *eth, const struct bpf_fib_lookup *fib, __be16 protocol)
+{
+	__builtin_memcpy(eth->h_dest, fib->dmac, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, fib->smac, ETH_ALEN);
+	eth->h_proto = protocol;
+}
+
+static __always_inline void write_gue(void *to, const struct tunnel *t, __u32 id, __u32 length, int v6)
+{
+	struct udphdr *udp = to;
+	struct guehdr *gue = (void *)(udp + 1);
+
+	udp->source = t->local_port;
+	udp->dest = t->remote_port;
+	udp->len = bpf_htons(limit16(length + UDP_GUE_LEN));
+	// A tunnel may leave it out, also over IPv6 (RFC 6935): what is inside has
+	// its own.
+	udp->check = 0;
+	gue->word = v6 ? GUE_DATA6 : GUE_DATA4;
+	gue->tunnel = bpf_htonl(id);
+}
+
+// Routes are looked up as for what the host itself sends.
+#define LOOPBACK 1
+
+// encapsulate sends a packet by a tunnel. The outer packet's next hop is looked up
+// here, so it takes no way through the host's routing and netfilter.
+static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, int v6, __u32 id, int egress)
+{
+	struct tunnel *t = bpf_map_lookup_elem(&tunnels, &id);
+	struct bpf_fib_lookup fib = {};
+	__u32 overhead, mtu, segment, length, gso = ctx->gso_size, segments = ctx->gso_segs, target;
+	void *data, *end;
+	__u64 flags, before;
+	long route;
+
+	if (unlikely(!t))
+		return dropped_out(ctx, p, id, DROP_NO_TUNNEL);
+	if (unlikely(!t->remote_port))
+		return dropped_out(ctx, p, id, DROP_NO_REMOTE);
+
+	length = ctx->len - sizeof(struct ethhdr);
+	segment = gso ? p->headers + gso : length;
+	overhead = t->family6 ? OVERHEAD6 : OVERHEAD4;
+	mtu = t->mtu;
+
+	fib.ifindex = LOOPBACK;
+	fib.l4_protocol = IPPROTO_UDP;
+	fib.sport = t->local_port;
+	fib.dport = t->remote_port;
+	fib.len_mtu = segment + overhead;
+	if (t->family6) {
+		fib.family = AF_INET6;
+		fib.tos_flow = bpf_htonl((__u32)p->tos << 20);
+		__builtin_memcpy(fib.src, t->local.bytes, 16);
+		__builtin_memcpy(fib.dst, t->remote.bytes, 16);
+	} else {
+		fib.family = AF_INET;
+		fib.tos_flow = p->tos;
+		fib.src[0] = mapped(&t->local);
+		fib.dst[0] = mapped(&t->remote);
+	}
+	route = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
+	if (unlikely(route == BPF_FIB_LKUP_RET_FWD_DISABLED)) {
+		// A host that forwards nothing can be asked for one interface only.
+		fib.ifindex = egress ? ctx->ifindex : uplink;
+		fib.len_mtu = segment + overhead;
+		route = bpf_fib_lookup(ctx, &fib, sizeof(fib), BPF_FIB_LOOKUP_OUTPUT);
+	}
+	switch (route) {
+	case BPF_FIB_LKUP_RET_SUCCESS:
+	case BPF_FIB_LKUP_RET_NO_NEIGH:
+	case BPF_FIB_LKUP_RET_UNSUPP_LWT:
+	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
+		break;
+	default:
+		return dropped_out(ctx, p, id, DROP_NO_ROUTE);
+	}
+	// The way to the other end may be narrower than the interface. Kernels before
+	// 5.12 do not say by how much.
+	if (route != BPF_FIB_LKUP_RET_NO_NEIGH && route != BPF_FIB_LKUP_RET_UNSUPP_LWT &&
+	    fib.len_mtu > overhead && fib.len_mtu - overhead < mtu)
+		mtu = fib.len_mtu - overhead;
+	if (unlikely(segment > mtu || route == BPF_FIB_LKUP_RET_FRAG_NEEDED)) {
+		dropped_out(ctx, p, id, DROP_TOO_BIG);
+		if (too_big(ctx, p, v6, mtu))
+			return TC_ACT_SHOT;
+		return bpf_redirect(ctx->ifindex, egress ? BPF_F_INGRESS : 0);
+	}
+	if (unlikely(p->tcp_flags & TCP_SYN) && p->protocol == IPPROTO_TCP) {
+		__u32 headers = v6 ? 60 : 40;
+
+		if (clamp_mss(ctx, sizeof(struct ethhdr) + p->l4, mtu - headers))
+			return dropped_out(ctx, p, id, DROP_INTERNAL);
+	}
+
+	flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L4_UDP |
+		(t->family6 ? BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 : BPF_F_ADJ_ROOM_ENCAP_L3_IPV4);
+	if (unlikely(bpf_skb_adjust_room(ctx, overhead, BPF_ADJ_ROOM_MAC, flags)))
+		return dropped_out(ctx, p, id, DROP_INTERNAL);
+	data = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
+	if (t->family6) {
+		struct ipv6hdr *ip = data + sizeof(struct ethhdr);
+
+		if (unlikely((void *)(ip + 1) + UDP_GUE_LEN > end))
+			return dropped_out(ctx, p, id, DROP_INTERNAL);
+		write_macs(data, &fib, bpf_htons(ETH_P_IPV6));
+		ip->flow = bpf_htonl(0x60000000 | (__u32)p->tos << 20 | (ctx->hash & 0xfffff));
+		ip->payload_len = bpf_htons(limit16(length + UDP_GUE_LEN));
+		ip->nexthdr = IPPROTO_UDP;
+		ip->hop_limit = 64;
+		__builtin_memcpy(ip->saddr, t->local.bytes, 16);
+		__builtin_memcpy(ip->daddr, t->remote.bytes, 16);
+		write_gue(ip + 1, t, id, length, v6);
+	} else {
+		struct iphdr *ip = data + sizeof(struct ethhdr);
+
+		if (unlikely((void *)(ip + 1) + UDP_GUE_LEN > end))
+			return dropped_out(ctx, p, id, DROP_INTERNAL);
+		write_macs(data, &fib, bpf_htons(ETH_P_IP));
+		ip->version_ihl = 0x45;
+		ip->tos = p->tos;
+		ip->tot_len = bpf_htons(limit16(length + OVERHEAD4));
+		ip->id = 0; // not needed where fragmenting is forbidden (RFC 6864)
+		ip->frag_off = bpf_htons(IP_DF);
+		ip->ttl = 64;
+		ip->protocol = IPPROTO_UDP;
+		ip->saddr = mapped(&t->local);
+		ip->daddr = mapped(&t->remote);
+		checksum4(ip);
+		write_gue(ip + 1, t, id, length, v6);
+	}
+
+	if (segments > 1)
+		before = count_sent(id, segments, length + (segments - 1) * p->headers);
+	else
+		before = count_sent(id, 1, length);
+	if (unlikely(traces)) {
+		struct seen s = {};
+
+		s.tunnel = id;
+		s.direction = DIRECTION_OUT;
+		s.length = length;
+		s.ifindex = fib.ifindex;
+		s.outer = t->remote;
+		s.outer_port = t->remote_port;
+		trace(p, &s);
+	}
+	target = fib.ifindex;
+	if (unlikely(route != BPF_FIB_LKUP_RET_SUCCESS || before % NEIGHBOUR_EVERY == 0)) {
+		if (egress)
+			ctx->tc_index = ENCAPSULATED;
+		return bpf_redirect_neigh(target, 0, 0, 0);
+	}
+	if (egress && target == ctx->ifindex)
+		return TC_ACT_UNSPEC; // it is on its way out there already
+	if (egress)
+		ctx->tc_index = ENCAPSULATED;
+	return bpf_redirect(target, 0);
+}
+
+// encap_gateway runs on what a proxy sends.
+static __always_inline int encap_gateway(struct __sk_buff *ctx, int v6)
+{
+	__u32 ifindex = ctx->ifindex;
+	struct fragments fragments;
+	struct endpoint endpoint;
+	struct packet p = {};
+	struct service *s;
+	struct path *later;
+	int result = parse(ctx, sizeof(struct ethhdr), &p, v6, 1);
+
+	if (unlikely(result)) {
+		// Whose packet this is can't be told from what is broken. The host drops
+		// it by itself, except that it knows extension headers.
+		if (result != DROP_EXTENSION_HEADERS)
+			return TC_ACT_UNSPEC;
+		p.kind = KIND_ADDRESS;
+	}
+	if (p.kind == KIND_ICMP_UNMATCHED)
+		p.kind = KIND_ADDRESS, result = DROP_ICMP_UNMATCHED;
+	endpoint_of(&endpoint, &p, ifindex);
+	s = bpf_map_lookup_elem(&services, &endpoint);
+	if (!s)
+		return TC_ACT_UNSPEC;
+	if (unlikely(v6 ? !same_address(&s->source6, &p.flow.destination) :
+			  s->source4 != mapped(&p.flow.destination)))
+		return dropped_out(ctx, &p, s->tunnel, DROP_WRONG_PEER);
+	if (unlikely(result))
+		return dropped_out(ctx, &p, s->tunnel, result);
+	if (unlikely(p.kind == KIND_FRAGMENT || p.first)) {
+		fragments_of(&fragments, &p, ifindex);
+		if (p.first) {
+			struct path path = {.tunnel = s->tunnel};
+
+			bpf_map_update_elem(&fragmented, &fragments, &path, BPF_ANY);
+		} else {
+			later = bpf_map_lookup_elem(&fragmented, &fragments);
+			if (!later || later->tunnel != s->tunnel)
+				return dropped_out(ctx, &p, s->tunnel, DROP_FRAGMENT_UNMATCHED);
+		}
+	}
+	if (unlikely(s->flags & SERVICE_SHARED) && p.kind != KIND_FRAGMENT && p.kind != KIND_ICMP_ERROR) {
+		struct path path = {.tunnel = s->tunnel, .ifindex = ifindex}, *had;
+
+		had = bpf_map_lookup_elem(&flows, &p.flow);
+		if (!had || had->ifindex != ifindex || had->tunnel != s->tunnel)
+			bpf_map_update_elem(&flows, &p.flow, &path, BPF_ANY);
+	}
+	return encapsulate(ctx, &p, v6, s->tunnel, 0);
+}
+
+// encap_client runs on everything that leaves a tenant's node.
+static __always_inline int encap_client(struct __sk_buff *ctx, int v6)
+{
+	struct fragments fragments;
+	struct packet p = {};
+	struct path *path;
+	__u32 tunnel;
+
+	// What is broken, or has more headers than are looked at, was let in by no
+	// tunnel, or can't be told from what was not.
+	if (parse(ctx, sizeof(struct ethhdr), &p, v6, 0))
+		return TC_ACT_UNSPEC;
+	if (unlikely(p.kind == KIND_FRAGMENT)) {
+		fragments_of(&fragments, &p, 0);
+		path = bpf_map_lookup_elem(&fragmented, &fragments);
+	} else {
+		path = bpf_map_lookup_elem(&flows, &p.flow);
+	}
+	if (!path)
+		return TC_ACT_UNSPEC;
+	tunnel = path->tunnel;
+	if (unlikely(p.first)) {
+		struct path rest = {.tunnel = tunnel};
+
+		fragments_of(&fragments, &p, 0);
+		bpf_map_update_elem(&fragmented, &fragments, &rest, BPF_ANY);
+	}
+	return encapsulate(ctx, &p, v6, tunnel, 1);
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+//
+// What the programs and the node program share: keys and values of the maps,
+// drop reasons, limits. The Go types are generated from this file, and maps that
+// an earlier version pinned are migrated field by field, so a field may be added,
+// removed or moved, but keeps its name and meaning.
+//
+// Addresses are 16 bytes; an IPv4 address is in its IPv6-mapped form. Ports and
+// addresses are in network byte order, all else in the host's.
+#pragma once
+
+#include "include/kernel.h"
+
+// address is eight-byte aligned, so that it can be compared in two steps.
+struct address {
+	__u8 bytes[16];
+} __attribute__((aligned(8)));
+
+// tunnel is this node's end of a tunnel. Its key is the tunnel's ID.
+struct tunnel {
+	struct address local;
+	struct address remote; // zero: not verified yet
+	__be16 local_port;
+	__be16 remote_port;
+	__u16 mtu; // of inner packets
+	__u8 family6; // the outer packets are IPv6
+	__u8 pad;
+};
+
+// counters are what a tunnel has carried on one CPU, in inner packets.
+struct counters {
+	__u64 received_packets;
+	__u64 received_bytes;
+	__u64 sent_packets;
+	__u64 sent_bytes;
+};
+
+// endpoint is a tenant's endpoint as seen in one scope: of an interface (services)
+// or of a tunnel (policies). Protocol and port are zero in the entry of the address
+// as such, by which ICMP and later fragments go.
+struct endpoint {
+	struct address address;
+	__u32 scope;
+	__be16 port;
+	__u8 protocol;
+	__u8 pad;
+};
+
+// Flags of services and policies.
+enum service_flags {
+	// Several interfaces have this service, so the flow decides which of them
+	// gets a reply.
+	SERVICE_SHARED = 1,
+	// The interface is one end of a pair whose other end can be handed packets.
+	SERVICE_PEER = 2,
+};
+
+// service says by which tunnel an interface's proxy reaches an endpoint.
+struct service {
+	struct address source6; // the proxy's own addresses, zero if it has none
+	__be32 source4;
+	__u32 tunnel;
+	enum service_flags flags;
+	__u32 pad;
+};
+
+// policy says with whom an endpoint may speak through a tunnel, and on a gateway
+// where that is.
+struct policy {
+	struct address peer6; // the proxy's addresses, zero if it has none
+	__be32 peer4;
+	__u32 ifindex; // gateway: the proxy's interface
+	enum service_flags flags;
+	__u8 mac[ETH_ALEN]; // gateway: of the interface's other end
+	__u8 pad[6];
+};
+
+// proxy is an interface of a proxy. Its key is the index. No program reads it:
+// it is there so that a restarted node program knows what it had.
+struct proxy {
+	struct address address6;
+	__be32 address4;
+	enum service_flags flags;
+	__u8 mac[ETH_ALEN];
+	__u8 pad[2];
+};
+
+// flow is a packet's addresses, as the packet has them that is looked up: one from
+// the endpoint to the proxy. The ports of an ICMP echo are its identifier.
+struct flow {
+	struct address source;
+	struct address destination;
+	__be16 source_port;
+	__be16 destination_port;
+	__u8 protocol;
+	__u8 pad[3];
+};
+
+// fragments is what the fragments of one packet have in common.
+struct fragments {
+	struct address source;
+	struct address destination;
+	__u32 id;
+	__u32 scope; // interface, or tunnel, that they come by
+	__u8 protocol;
+	__u8 pad[3];
+	__u32 pad2;
+};
+
+// path is where a flow, or the rest of a fragmented packet, goes.
+struct path {
+	__u32 tunnel;
+	__u32 ifindex; // gateway: the proxy's interface
+};
+
+// place is an outer address of this node. Its value counts the tunnels there.
+struct place {
+	struct address address;
+};
+
+// attachment is how the node program attached a program to an interface. Links are
+// pinned beside the maps; this is what there is to know beside them.
+enum hook {
+	HOOK_PROXY_INGRESS = 1,
+	HOOK_UNDERLAY_INGRESS,
+	HOOK_UNDERLAY_EGRESS,
+	HOOK_UNDERLAY_XDP,
+};
+
+enum how {
+	HOW_TCX = 1,
+	HOW_CLSACT,
+	HOW_XDP,
+};
+
+enum attachment_flags {
+	ATTACHMENT_QDISC_OURS = 1, // the node program made the clsact qdisc
+};
+
+struct attachment_key {
+	__u32 ifindex;
+	enum hook hook;
+};
+
+struct attachment {
+	enum how how;
+	enum attachment_flags flags;
+};
+
+// drop_reason says why a packet was dropped. pkg/dataplane documents each.
+enum drop_reason {
+	DROP_NONE,
+	// Towards this node, outer packet.
+	DROP_BAD_HEADER,
+	DROP_OUTER_OPTIONS,
+	DROP_OUTER_FRAGMENT,
+	DROP_UNKNOWN_TUNNEL,
+	DROP_UNVERIFIED,
+	DROP_WRONG_REMOTE,
+	DROP_WRONG_LOCAL,
+	// Inner packet, either way.
+	DROP_MALFORMED,
+	DROP_EXTENSION_HEADERS,
+	DROP_NOT_REGISTERED,
+	DROP_WRONG_PEER,
+	DROP_ICMP_UNMATCHED,
+	DROP_FRAGMENT_UNMATCHED,
+	DROP_ECN,
+	// Towards a tunnel.
+	DROP_NO_TUNNEL,
+	DROP_NO_REMOTE,
+	DROP_TOO_BIG,
+	DROP_NO_ROUTE,
+	// The kernel refused.
+	DROP_FAMILY,
+	DROP_INTERNAL,
+	DROP_REASONS, // how many there are
+};
+
+enum direction {
+	DIRECTION_IN = 1, // out of the tunnel
+	DIRECTION_OUT,    // into the tunnel
+};
+
+// event is one packet of a traced tunnel.
+struct event {
+	struct address source; // inner, except before the inner packet was looked at
+	struct address destination;
+	struct address outer; // the other end
+	__u32 tunnel;
+	__u32 length;
+	__u32 ifindex;
+	__be16 source_port;
+	__be16 destination_port;
+	__be16 outer_port;
+	__u8 protocol;
+	__u8 tcp_flags;
+	enum direction direction;
+	enum drop_reason reason;
+	__u8 xdp;
+	__u8 pad[3];
+};
+
+#define TRACES 8

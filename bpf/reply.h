@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+//
+// What is done to and about inner packets that would not fit into the tunnel: the
+// sender is told, and TCP is told beforehand.
+#pragma once
+
+#include "count.h"
+
+static __always_inline __sum16 fold(__u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return ~sum;
+}
+
+static __always_inline void checksum4(struct iphdr *ip)
+{
+	__u16 *words = (__u16 *)ip;
+	__u64 sum = 0;
+
+	ip->check = 0;
+#pragma unroll
+	for (int i = 0; i < 10; i++)
+		sum += words[i];
+	ip->check = fold(sum);
+}
+
+// As much of the packet goes into the error as bpf_csum_diff takes at once. RFC
+// 1812 wants an error of at most 576 bytes, RFC 4443 one of at most 1280.
+#define QUOTED 512
+
+static __always_inline void swap_macs(struct ethhdr *eth)
+{
+	__u8 mac[ETH_ALEN];
+
+	__builtin_memcpy(mac, eth->h_dest, ETH_ALEN);
+	__builtin_memcpy(eth->h_dest, eth->h_source, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, mac, ETH_ALEN);
+}
+
+__noinline int too_big4(struct __sk_buff *ctx, __u32 mtu)
+{
+	const __u32 added = sizeof(struct iphdr) + sizeof(struct icmphdr);
+	struct icmphdr *icmp;
+	struct iphdr *ip, *quoted;
+	void *data, *end;
+	__s64 sum;
+
+	if (bpf_skb_change_tail(ctx, sizeof(struct ethhdr) + QUOTED, 0) ||
+	    bpf_skb_adjust_room(ctx, added, BPF_ADJ_ROOM_MAC, 0))
+		return -1;
+	data = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
+	if (data + sizeof(struct ethhdr) + added + QUOTED > end)
+		return -1;
+	ip = data + sizeof(struct ethhdr);
+	icmp = (void *)(ip + 1);
+	quoted = (void *)(icmp + 1);
+	// The quoted packet's source gets it, in the name of its destination.
+	__builtin_memset(ip, 0, sizeof(*ip));
+	ip->daddr = quoted->saddr;
+	ip->saddr = quoted->daddr;
+	ip->version_ihl = 0x45;
+	ip->tos = 0xc0;
+	ip->tot_len = bpf_htons(added + QUOTED);
+	ip->ttl = 64;
+	ip->protocol = IPPROTO_ICMP;
+	checksum4(ip);
+	__builtin_memset(icmp, 0, sizeof(*icmp));
+	icmp->type = 3;
+	icmp->code = 4;
+	icmp->sequence = bpf_htons(mtu);
+	sum = bpf_csum_diff(0, 0, icmp, sizeof(*icmp), 0);
+	sum = bpf_csum_diff(0, 0, quoted, QUOTED, sum);
+	icmp->checksum = fold(sum);
+	swap_macs(data);
+	return 0;
+}
+
+__noinline int too_big6(struct __sk_buff *ctx, __u32 mtu)
+{
+	const __u32 added = sizeof(struct ipv6hdr) + sizeof(struct icmphdr);
+	struct icmphdr *icmp;
+	struct ipv6hdr *ip, *quoted;
+	void *data, *end;
+	__be32 pseudo[2];
+	__s64 sum;
+
+	if (bpf_skb_change_tail(ctx, sizeof(struct ethhdr) + QUOTED, 0) ||
+	    bpf_skb_adjust_room(ctx, added, BPF_ADJ_ROOM_MAC, 0))
+		return -1;
+	data = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
+	if (data + sizeof(struct ethhdr) + added + QUOTED > end)
+		return -1;
+	ip = data + sizeof(struct ethhdr);
+	icmp = (void *)(ip + 1);
+	quoted = (void *)(icmp + 1);
+	__builtin_memcpy(ip->daddr, quoted->saddr, sizeof(ip->daddr));
+	__builtin_memcpy(ip->saddr, quoted->daddr, sizeof(ip->saddr));
+	ip->flow = bpf_htonl(0x60000000);
+	ip->payload_len = bpf_htons(sizeof(*icmp) + QUOTED);
+	ip->nexthdr = IPPROTO_ICMPV6;
+	ip->hop_limit = 64;
+	__builtin_memset(icmp, 0, sizeof(*icmp));
+	icmp->type = 2;
+	icmp->sequence = bpf_htons(mtu);
+	pseudo[0] = bpf_htonl(sizeof(*icmp) + QUOTED);
+	pseudo[1] = bpf_htonl(IPPROTO_ICMPV6);
+	sum = bpf_csum_diff(0, 0, pseudo, sizeof(pseudo), 0);
+	sum = bpf_csum_diff(0, 0, ip->saddr, 32, sum);
+	sum = bpf_csum_diff(0, 0, icmp, sizeof(*icmp), sum);
+	sum = bpf_csum_diff(0, 0, quoted, QUOTED, sum);
+	icmp->checksum = fold(sum);
+	swap_macs(data);
+	return 0;
+}
+
+// too_big turns a packet into an error to its sender. It returns zero if the packet
+// may be sent back now.
+//
+// An IPv4 packet that could be fragmented is refused like one that could not:
+// programs cannot fragment, hosts that get the error fragment by themselves.
+static __always_inline int too_big(struct __sk_buff *ctx, const struct packet *p, int v6, __u32 mtu)
+{
+	if (ctx->len < sizeof(struct ethhdr) + QUOTED)
+		return -1;
+	if (p->kind == KIND_ICMP_ERROR || p->kind == KIND_ICMP_UNMATCHED || p->kind == KIND_FRAGMENT)
+		return -1;
+	return v6 ? too_big6(ctx, mtu) : too_big4(ctx, mtu);
+}
+
+// clamp_mss lowers the MSS option of a SYN to what fits into the MTU. It is global, so
+// that the verifier looks at it once.
+__noinline int clamp_mss(struct __sk_buff *ctx, __u32 tcp, __u32 wanted)
+{
+	__u32 at = sizeof(struct tcphdr), end;
+	struct tcphdr h;
+
+	if (bpf_skb_load_bytes(ctx, tcp, &h, sizeof(h)))
+		return 0;
+	end = (h.doff >> 4) * 4;
+	for (int i = 0; i < 40; i++) {
+		__u8 option[4];
+		__be16 from, to;
+
+		// Nothing but an end or padding is shorter than two bytes.
+		if (at + 2 > end || bpf_skb_load_bytes(ctx, tcp + at, option, 2))
+			return 0;
+		if (option[0] == TCPOPT_EOL)
+			return 0;
+		if (option[0] == TCPOPT_NOP) {
+			at++;
+			continue;
+		}
+		if (option[1] < 2)
+			return 0;
+		if (option[0] != TCPOPT_MSS || option[1] != 4) {
+			at += option[1];
+			continue;
+		}
+		if (at + 4 > end || bpf_skb_load_bytes(ctx, tcp + at, option, 4))
+			return 0;
+		from = *(__be16 *)(option + 2);
+		to = bpf_htons(wanted);
+		if (bpf_ntohs(from) <= wanted)
+			return 0;
+		if (bpf_skb_store_bytes(ctx, tcp + at + 2, &to, sizeof(to), 0))
+			return -1;
+		// The checksum adds words, and the option may lie across two.
+		if (at & 1) {
+			from = __builtin_bswap16(from);
+			to = __builtin_bswap16(to);
+		}
+		return bpf_l4_csum_replace(ctx, tcp + __builtin_offsetof(struct tcphdr, check), from, to, sizeof(to));
+	}
+	return 0;
+}

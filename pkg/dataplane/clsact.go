@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/acnodal/epic/bpf"
+)
+
+// The place of this package's filters among those of an interface. Others have
+// other handles.
+const (
+	filterHandle   = 0xe91c
+	filterPriority = 1
+)
+
+func filterOf(key bpf.KernelAttachmentKey) *netlink.BpfFilter {
+	filter := &netlink.BpfFilter{
+		FilterAttrs: netlink.FilterAttrs{
+			LinkIndex: int(key.Ifindex),
+			Parent:    netlink.HANDLE_MIN_INGRESS,
+			Handle:    filterHandle,
+			Protocol:  unix.ETH_P_ALL,
+			Priority:  filterPriority,
+		},
+		DirectAction: true,
+	}
+	if key.Hook == bpf.KernelHookHOOK_UNDERLAY_EGRESS {
+		filter.Parent = netlink.HANDLE_MIN_EGRESS
+	}
+	return filter
+}
+
+func clsact(ifindex uint32) *netlink.Clsact {
+	return &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
+		LinkIndex: int(ifindex),
+		Handle:    netlink.MakeHandle(0xffff, 0),
+		Parent:    netlink.HANDLE_CLSACT,
+	}}
+}
+
+// addFilter puts a program into the filter of a hook, in the place of the one that is
+// there. It says whether it had to make the qdisc.
+func addFilter(key bpf.KernelAttachmentKey, program *ebpf.Program) (made bool, err error) {
+	err = netlink.QdiscAdd(clsact(key.Ifindex))
+	if err != nil && !errors.Is(err, unix.EEXIST) {
+		return false, fmt.Errorf("making the clsact qdisc: %w", err)
+	}
+	made = err == nil
+	filter := filterOf(key)
+	filter.Fd = program.FD()
+	filter.Name = "epic_" + hookNames[key.Hook]
+	if err := netlink.FilterReplace(filter); err != nil {
+		return made, fmt.Errorf("making the filter: %w", err)
+	}
+	return made, nil
+}
+
+// addFilterIfPresent replaces the program of a filter, if there is one.
+func addFilterIfPresent(key bpf.KernelAttachmentKey, program *ebpf.Program) error {
+	if !filterAttached(key, nil) {
+		return nil
+	}
+	_, err := addFilter(key, program)
+	return err
+}
+
+// filterAttached says whether a hook's filter is there, with the given program if one
+// is given.
+func filterAttached(key bpf.KernelAttachmentKey, program *ebpf.Program) bool {
+	wanted := filterOf(key)
+	filters, err := netlink.FilterList(linkOf(key.Ifindex), wanted.Parent)
+	if err != nil {
+		return false
+	}
+	for _, filter := range filters {
+		found, ok := filter.(*netlink.BpfFilter)
+		if !ok || found.Handle != wanted.Handle || found.Priority != wanted.Priority {
+			continue
+		}
+		if program == nil {
+			return true
+		}
+		info, err := program.Info()
+		if err != nil {
+			return false
+		}
+		id, ok := info.ID()
+		return ok && int(id) == found.Id
+	}
+	return false
+}
+
+func linkOf(ifindex uint32) netlink.Link {
+	return &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: int(ifindex)}}
+}
+
+// gone says whether an answer means that there is no such thing any more.
+func gone(err error) bool {
+	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EINVAL)
+}
+
+func deleteFilter(key bpf.KernelAttachmentKey) error {
+	if err := netlink.FilterDel(filterOf(key)); err != nil && !gone(err) {
+		return fmt.Errorf("deleting the filter: %w", err)
+	}
+	return nil
+}
+
+// deleteQdisc deletes the clsact qdisc of an interface if it has no filter.
+func deleteQdisc(ifindex uint32) error {
+	for _, parent := range []uint32{netlink.HANDLE_MIN_INGRESS, netlink.HANDLE_MIN_EGRESS} {
+		filters, err := netlink.FilterList(linkOf(ifindex), parent)
+		if err == nil && len(filters) > 0 {
+			return nil
+		}
+	}
+	if err := netlink.QdiscDel(clsact(ifindex)); err != nil && !gone(err) {
+		return fmt.Errorf("deleting the clsact qdisc: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
+
+	"github.com/acnodal/epic/bpf"
+)
+
+// DataPlane is the data plane of one node. Its methods may be called by several
+// goroutines; those that attach something do so in the network namespace of the
+// caller's thread.
+type DataPlane struct {
+	// mu makes changes one after the other.
+	mu       sync.Mutex
+	options  Options
+	lock     *os.File
+	objects  bpf.KernelObjects
+	maps     []*pinnedMap
+	attacher *attacher
+	tunnels  *tunnels
+	services *services
+	proxies  *proxies
+	underlay *underlay
+	traces   traces
+}
+
+var (
+	_ Repairer = (*DataPlane)(nil)
+	_ Observer = (*DataPlane)(nil)
+)
+
+// Open loads the programs, and takes over what a former process has pinned: maps are
+// kept, and attached programs are replaced without a gap. ErrInUse says that another
+// process has the data plane open.
+func Open(options Options) (*DataPlane, error) {
+	options, err := options.complete()
+	if err != nil {
+		return nil, fmt.Errorf("opening the data plane: %w", err)
+	}
+	// Before Linux 5.11 maps count as locked memory.
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return nil, fmt.Errorf("raising the limit of locked memory: %w", err)
+	}
+	d := &DataPlane{options: options}
+	if err := d.open(); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the data plane at %s: %w", options.PinPath, err), d.Close())
+	}
+	return d, nil
+}
+
+func (d *DataPlane) open() error {
+	if err := d.takeLock(); err != nil {
+		return err
+	}
+	spec, err := bpf.LoadKernel()
+	if err != nil {
+		return err
+	}
+	if err := d.configure(spec); err != nil {
+		return err
+	}
+	if d.maps, err = openMaps(spec, d.options.PinPath); err != nil {
+		return err
+	}
+	replacements := map[string]*ebpf.Map{}
+	for _, m := range d.maps {
+		replacements[m.name] = m.m
+	}
+	if err := spec.LoadAndAssign(&d.objects, &ebpf.CollectionOptions{MapReplacements: replacements}); err != nil {
+		return explainLoad(err)
+	}
+	programs := map[bpf.KernelHook]*ebpf.Program{
+		bpf.KernelHookHOOK_UNDERLAY_INGRESS: d.objects.EpicDecap,
+		bpf.KernelHookHOOK_UNDERLAY_XDP:     d.objects.EpicXdp,
+	}
+	if d.options.Role == RoleGateway {
+		programs[bpf.KernelHookHOOK_PROXY_INGRESS] = d.objects.EpicGatewayEncap
+	} else {
+		programs[bpf.KernelHookHOOK_UNDERLAY_EGRESS] = d.objects.EpicClientEncap
+	}
+	if d.attacher, err = newAttacher(d.options, filepath.Join(d.options.PinPath, "links"), programs, &d.objects.KernelMaps); err != nil {
+		return err
+	}
+	d.underlay = &underlay{mu: &d.mu, options: d.options, attacher: d.attacher, uplink: d.objects.Uplink}
+	// Programs that are about to run need to know it.
+	if err := d.underlay.setUplink(); err != nil {
+		return err
+	}
+	if err := d.attacher.adopt(); err != nil {
+		return err
+	}
+	for _, m := range d.maps {
+		if err := m.replace(); err != nil {
+			return err
+		}
+	}
+	if d.tunnels, err = newTunnels(&d.mu, d.options.Port, &d.objects.KernelMaps); err != nil {
+		return err
+	}
+	proxyTable, err := newTable[uint32, bpf.KernelProxy](d.objects.Proxies, "proxies")
+	if err != nil {
+		return err
+	}
+	if d.services, err = newServices(&d.mu, d.options.Role, &d.objects.KernelMaps, proxyTable); err != nil {
+		return err
+	}
+	d.proxies = newProxies(&d.mu, d.options.Role, proxyTable, d.services, d.attacher)
+	return nil
+}
+
+// takeLock makes the pin path and locks it until the process ends.
+func (d *DataPlane) takeLock() error {
+	if err := os.MkdirAll(d.options.PinPath, 0o700); err != nil {
+		return err
+	}
+	if err := isBPFFS(d.options.PinPath); err != nil {
+		return err
+	}
+	lock, err := os.Open(d.options.PinPath)
+	if err != nil {
+		return err
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = lock.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return fmt.Errorf("%w: stop it, or give this one another pin path", ErrInUse)
+		}
+		return fmt.Errorf("locking: %w", err)
+	}
+	d.lock = lock
+	return nil
+}
+
+func isBPFFS(path string) error {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(path, &fs); err != nil {
+		return err
+	}
+	if int64(fs.Type) != unix.BPF_FS_MAGIC {
+		return errors.New("this is not in a bpffs: mount one with \"mount -t bpf bpf /sys/fs/bpf\"")
+	}
+	return nil
+}
+
+// configure sets sizes and constants before loading.
+func (d *DataPlane) configure(spec *ebpf.CollectionSpec) error {
+	spec.Maps[bpf.KernelMapTunnels].MaxEntries = d.options.MaxTunnels
+	spec.Maps[bpf.KernelMapTunnelCounters].MaxEntries = d.options.MaxTunnels
+	spec.Maps[bpf.KernelMapServices].MaxEntries = d.options.MaxServices
+	spec.Maps[bpf.KernelMapPolicies].MaxEntries = d.options.MaxServices
+	spec.Maps[bpf.KernelMapFlows].MaxEntries = d.options.MaxFlows
+	if d.options.Role != RoleGateway {
+		// Neither is used, and both may be large.
+		spec.Maps[bpf.KernelMapServices].MaxEntries = 1
+		spec.Maps[bpf.KernelMapProxies].MaxEntries = 1
+	}
+	var gateway uint8
+	unused := bpf.KernelProgEpicGatewayEncap
+	if d.options.Role == RoleGateway {
+		gateway = 1
+		unused = bpf.KernelProgEpicClientEncap
+	}
+	_ = unused
+	if err := spec.Variables[bpf.KernelVarGateway].Set(gateway); err != nil {
+		return err
+	}
+	return spec.Variables[bpf.KernelVarPort].Set(big(d.options.Port))
+}
+
+// explainLoad makes the verifier's long answer one line; it is a defect of this
+// package, or a kernel that is too old.
+func explainLoad(err error) error {
+	if verifier, ok := errors.AsType[*ebpf.VerifierError](err); ok {
+		return fmt.Errorf("the kernel refuses a program: %v", verifier)
+	}
+	return err
+}
+
+// Tunnels returns the tunnels of this node.
+func (d *DataPlane) Tunnels() Tunnels { return d.tunnels }
+
+// Proxies returns the interfaces of the proxies on a gateway node.
+func (d *DataPlane) Proxies() Proxies { return d.proxies }
+
+// Services returns the endpoints that may be reached through tunnels.
+func (d *DataPlane) Services() Services { return d.services }
+
+// Underlay returns the interfaces by which tunnels reach the other ends.
+func (d *DataPlane) Underlay() Underlay { return d.underlay }
+
+// Options returns what the data plane was opened with, with defaults filled in.
+func (d *DataPlane) Options() Options { return d.options }
+
+// Repair implements Repairer.
+func (d *DataPlane) Repair() (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	mended := 0
+	// Attachments last: what runs then finds full maps.
+	for _, repair := range []func() (int, error){d.repairPins, d.tunnels.repair, d.services.repair, d.proxies.repair, d.attacher.repair} {
+		n, err := repair()
+		mended += n
+		if err != nil {
+			return mended, fmt.Errorf("mending the data plane: %w", err)
+		}
+	}
+	return mended, nil
+}
+
+// repairPins pins maps again that somebody unpinned.
+func (d *DataPlane) repairPins() (int, error) {
+	mended := 0
+	for _, m := range d.maps {
+		if _, err := os.Stat(m.path); err == nil {
+			continue
+		}
+		clone, err := m.m.Clone() // which knows of no pin
+		if err != nil {
+			return mended, err
+		}
+		if err := errors.Join(clone.Pin(m.path), clone.Close()); err != nil {
+			return mended, fmt.Errorf("pinning map %s: %w", m.name, err)
+		}
+		mended++
+	}
+	return mended, nil
+}
+
+// Close ends this process' part. All that is pinned goes on working.
+func (d *DataPlane) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	errs := []error{d.traces.close()}
+	if d.attacher != nil {
+		errs = append(errs, d.attacher.close())
+	}
+	errs = append(errs, d.objects.Close(), closeMaps(d.maps))
+	if d.lock != nil {
+		errs = append(errs, d.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Remove detaches all programs, deletes what is pinned, and closes the data plane.
+// Nothing is left behind.
+func (d *DataPlane) Remove() error {
+	d.mu.Lock()
+	errs := []error{d.attacher.removeAll()}
+	for _, m := range d.maps {
+		if err := os.Remove(m.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	for _, dir := range []string{d.attacher.dir, d.options.PinPath} {
+		if err := os.Remove(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	d.mu.Unlock()
+	if err := errors.Join(append(errs, d.Close())...); err != nil {
+		return fmt.Errorf("removing the data plane at %s: %w", d.options.PinPath, err)
+	}
+	return nil
+}

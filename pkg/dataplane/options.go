@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane
+
+import (
+	"errors"
+	"fmt"
+)
+
+// What Options' fields are if they are zero.
+const (
+	// DefaultPort is the UDP port of tunnels at this node.
+	DefaultPort = 6080
+	// DefaultPinPath is where maps and links are pinned.
+	DefaultPinPath = "/sys/fs/bpf/epic"
+	// DefaultMaxTunnels bounds the tunnels of a node.
+	DefaultMaxTunnels = 131072
+	// DefaultMaxServices bounds its services. The address of an endpoint counts
+	// as one more, once for each interface or tunnel.
+	DefaultMaxServices = 524288
+	// DefaultMaxFlows bounds the flows that a tenant's node remembers. Beyond, the
+	// least recently used is forgotten.
+	DefaultMaxFlows = 131072
+)
+
+// Hook says how programs are attached for tc.
+type Hook string
+
+// The hooks.
+const (
+	// HookAuto is tcx where the kernel has it, else clsact.
+	HookAuto Hook = ""
+	// HookTCX is tcx (Linux 6.6 and later).
+	HookTCX Hook = "tcx"
+	// HookClsact is a filter of a clsact qdisc.
+	HookClsact Hook = "clsact"
+)
+
+// XDP says whether packets are taken out of tunnels by XDP.
+type XDP string
+
+// The choices for XDP.
+const (
+	// XDPAuto is native XDP where the interface runs it and that is faster: not
+	// on a veth that hands over whole segmented packets, since XDP takes that
+	// ability from its other end.
+	XDPAuto XDP = ""
+	// XDPNative is native XDP, also on such a veth; an interface that can't is
+	// an error.
+	XDPNative XDP = "native"
+	// XDPOff is tc only.
+	XDPOff XDP = "off"
+)
+
+// Options say what a data plane is like. The zero value of each field but Role
+// stands for its default.
+type Options struct {
+	// Role is this node's. Required.
+	Role Role
+	// Port is the UDP port of all tunnels at this node's end.
+	Port uint16
+	// PinPath is a directory in a bpffs, which is made if need be. A data plane
+	// owns it alone.
+	PinPath string
+	// MaxTunnels, MaxServices and MaxFlows are the limits of the maps. They may
+	// change from one Open to the next.
+	MaxTunnels, MaxServices, MaxFlows uint32
+	// Hook says how programs are attached for tc.
+	Hook Hook
+	// XDP says whether packets are taken out of tunnels by XDP.
+	XDP XDP
+}
+
+// complete fills in defaults, and says what is wrong.
+func (o Options) complete() (Options, error) {
+	var errs []error
+	if o.Role != RoleGateway && o.Role != RoleClient {
+		errs = append(errs, fmt.Errorf("role %d: must be RoleGateway or RoleClient", o.Role))
+	}
+	switch o.Hook {
+	case HookAuto, HookTCX, HookClsact:
+	default:
+		errs = append(errs, fmt.Errorf("hook %q: must be %q, %q or empty", o.Hook, HookTCX, HookClsact))
+	}
+	switch o.XDP {
+	case XDPAuto, XDPNative, XDPOff:
+	default:
+		errs = append(errs, fmt.Errorf("xdp %q: must be %q, %q or empty", o.XDP, XDPNative, XDPOff))
+	}
+	setDefault(&o.Port, DefaultPort)
+	setDefault(&o.PinPath, DefaultPinPath)
+	setDefault(&o.MaxTunnels, DefaultMaxTunnels)
+	setDefault(&o.MaxServices, DefaultMaxServices)
+	setDefault(&o.MaxFlows, DefaultMaxFlows)
+	return o, errors.Join(errs...)
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"golang.org/x/sys/unix"
+
+	"github.com/acnodal/epic/bpf"
+)
+
+// unpinned are maps that live and die with the programs: .rodata, .bss, and events,
+// which nobody misses after a restart.
+var unpinned = map[string]bool{".rodata": true, ".bss": true, bpf.KernelMapEvents: true}
+
+// learnt are maps whose entries programs write.
+var learnt = map[string]bool{
+	bpf.KernelMapFlows: true, bpf.KernelMapFragmented: true,
+	bpf.KernelMapTunnelCounters: true, bpf.KernelMapDrops: true,
+}
+
+// pinnedMap is one map, with the one that it replaces.
+type pinnedMap struct {
+	name string
+	path string
+	spec *ebpf.MapSpec
+	m    *ebpf.Map
+	// old is a map of another layout or size, which is in use until the programs
+	// are replaced.
+	old *ebpf.Map
+}
+
+// openMaps opens the pinned maps, makes those that are missing, and copies those
+// whose layout or size is another into new ones.
+func openMaps(spec *ebpf.CollectionSpec, dir string) ([]*pinnedMap, error) {
+	var opened []*pinnedMap
+	for name, mapSpec := range spec.Maps {
+		if unpinned[name] {
+			continue
+		}
+		m, err := openMap(name, mapSpec, filepath.Join(dir, name))
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("map %s: %w", name, err), closeMaps(opened))
+		}
+		opened = append(opened, m)
+	}
+	return opened, nil
+}
+
+func closeMaps(maps []*pinnedMap) error {
+	var errs []error
+	for _, m := range maps {
+		errs = append(errs, m.m.Close())
+		if m.old != nil {
+			errs = append(errs, m.old.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func openMap(name string, spec *ebpf.MapSpec, path string) (*pinnedMap, error) {
+	p := &pinnedMap{name: name, path: path, spec: spec}
+	old, err := ebpf.LoadPinnedMap(path, nil)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if err == nil {
+		conversion, err := convert(old, spec)
+		if err != nil {
+			return nil, errors.Join(err, old.Close())
+		}
+		if conversion == nil {
+			p.m = old
+			return p, nil
+		}
+		p.old = old
+		if p.m, err = ebpf.NewMap(spec); err != nil {
+			return nil, errors.Join(err, old.Close())
+		}
+		if err := conversion.copy(old, p.m, ebpf.UpdateAny); err != nil {
+			return nil, errors.Join(err, old.Close(), p.m.Close())
+		}
+		return p, nil
+	}
+	if p.m, err = ebpf.NewMap(spec); err != nil {
+		return nil, err
+	}
+	if err := p.m.Pin(path); err != nil {
+		return nil, errors.Join(err, p.m.Close())
+	}
+	return p, nil
+}
+
+// replace pins a new map in the place of the old one, once no program uses that any
+// more. What the old programs have learnt meanwhile goes with it.
+func (p *pinnedMap) replace() error {
+	if p.old == nil {
+		return nil
+	}
+	if learnt[p.name] {
+		conversion, err := convert(p.old, p.spec)
+		if err == nil && conversion != nil {
+			err = conversion.copy(p.old, p.m, ebpf.UpdateNoExist)
+		}
+		if err != nil {
+			return fmt.Errorf("map %s: %w", p.name, err)
+		}
+	}
+	next := p.path + "_next"
+	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := p.m.Pin(next); err != nil {
+		return err
+	}
+	if err := os.Rename(next, p.path); err != nil {
+		return err
+	}
+	err := p.old.Close()
+	p.old = nil
+	return err
+}
+
+// conversion tells how the entries of a pinned map become those of another layout:
+// field by field, by name.
+type conversion struct {
+	key, value []move
+}
+
+type move struct{ from, to, size int }
+
+// convert compares a pinned map with what it should be. It returns nil if they are
+// the same.
+func convert(m *ebpf.Map, spec *ebpf.MapSpec) (*conversion, error) {
+	info, err := m.Info()
+	if err != nil {
+		return nil, err
+	}
+	if info.Type != spec.Type {
+		return nil, fmt.Errorf("what is pinned is a %v, not a %v: remove it, or choose another pin path", info.Type, spec.Type)
+	}
+	c := new(conversion)
+	keySame, valueSame := info.KeySize == spec.KeySize, info.ValueSize == spec.ValueSize
+	c.key, c.value = whole(info.KeySize, spec.KeySize), whole(info.ValueSize, spec.ValueSize)
+	handle, err := m.Handle()
+	if err == nil {
+		defer func() { _ = handle.Close() }()
+		types, err := handle.Spec(nil)
+		if err != nil {
+			return nil, fmt.Errorf("reading the layout of the pinned map: %w", err)
+		}
+		if same, moves := compare(types, spec.Key); moves != nil {
+			keySame, c.key = keySame && same, moves
+		}
+		if same, moves := compare(types, spec.Value); moves != nil {
+			valueSame, c.value = valueSame && same, moves
+		}
+	}
+	if keySame && valueSame && info.MaxEntries == spec.MaxEntries && info.Flags == spec.Flags {
+		return nil, nil
+	}
+	return c, nil
+}
+
+// whole is how a value without fields moves.
+func whole(from, to uint32) []move { return []move{{size: int(min(from, to))}} }
+
+// compare finds the fields of a struct in the types of a pinned map. It returns no
+// moves for what is not a struct there.
+func compare(types *btf.Spec, wanted btf.Type) (same bool, moves []move) {
+	to, ok := btf.As[*btf.Struct](wanted)
+	if !ok {
+		return false, nil
+	}
+	var from *btf.Struct
+	if err := types.TypeByName(to.Name, &from); err != nil {
+		return false, nil
+	}
+	old := fieldsOf(from)
+	fields := fieldsOf(to)
+	same = from.Size == to.Size && len(old) == len(fields)
+	moves = []move{}
+	for name, field := range fields {
+		had, ok := old[name]
+		same = same && ok && had == field
+		if ok {
+			moves = append(moves, move{from: had.offset, to: field.offset, size: min(had.size, field.size)})
+		}
+	}
+	return same, moves
+}
+
+type field struct{ offset, size int }
+
+func fieldsOf(s *btf.Struct) map[string]field {
+	fields := map[string]field{}
+	for _, member := range s.Members {
+		size, err := btf.Sizeof(member.Type)
+		if err == nil {
+			fields[member.Name] = field{offset: int(member.Offset.Bytes()), size: size}
+		}
+	}
+	return fields
+}
+
+func apply(moves []move, from []byte, size uint32) []byte {
+	to := make([]byte, size)
+	for _, m := range moves {
+		copy(to[m.to:m.to+m.size], from[m.from:m.from+m.size])
+	}
+	return to
+}
+
+// copy converts all entries of a map. The flags say whether those that the new map
+// has already are written again.
+func (c *conversion) copy(from, to *ebpf.Map, flags ebpf.MapUpdateFlags) error {
+	perCPU := from.Type() == ebpf.PerCPUHash || from.Type() == ebpf.PerCPUArray
+	if from.Type() == ebpf.PerCPUArray {
+		flags = ebpf.UpdateAny
+	}
+	entries := from.Iterate()
+	var key, value []byte
+	var values [][]byte
+	next := func() bool {
+		if perCPU {
+			return entries.Next(&key, &values)
+		}
+		return entries.Next(&key, &value)
+	}
+	for next() {
+		var err error
+		newKey := apply(c.key, key, to.KeySize())
+		if perCPU {
+			converted := make([][]byte, len(values))
+			for i := range values {
+				converted[i] = apply(c.value, values[i], to.ValueSize())
+			}
+			if from.Type() == ebpf.PerCPUArray && binary.NativeEndian.Uint32(newKey) >= to.MaxEntries() {
+				continue
+			}
+			err = to.Update(newKey, converted, flags)
+		} else {
+			err = to.Update(newKey, apply(c.value, value, to.ValueSize()), flags)
+		}
+		switch {
+		case errors.Is(err, ebpf.ErrKeyExist):
+		case errors.Is(err, unix.E2BIG):
+			return fmt.Errorf("%w: it has more entries than the new limit of %d", ErrMapFull, to.MaxEntries())
+		case err != nil:
+			return fmt.Errorf("copying an entry: %w", err)
+		}
+	}
+	// Programs go on writing, so an iteration may begin anew and meet an end.
+	if err := entries.Err(); err != nil && !errors.Is(err, ebpf.ErrIterationAborted) {
+		return err
+	}
+	return nil
+}

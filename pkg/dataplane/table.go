@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+)
+
+// batch is how many entries go to the kernel at once.
+const batch = 4096
+
+// table is a hash map of the kernel, with what it should hold kept beside it.
+type table[K, V comparable] struct {
+	m    *ebpf.Map
+	what string
+	want map[K]V
+}
+
+// newTable makes the table of a map, which is taken to hold what it should.
+func newTable[K, V comparable](m *ebpf.Map, what string) (*table[K, V], error) {
+	have, err := readMap[K, V](m)
+	if err != nil {
+		return nil, fmt.Errorf("reading the map of %s: %w", what, err)
+	}
+	return &table[K, V]{m: m, what: what, want: have}, nil
+}
+
+// room returns how many more entries fit.
+func (t *table[K, V]) room() int { return int(t.m.MaxEntries()) - len(t.want) }
+
+// update writes entries that differ from what is there.
+func (t *table[K, V]) update(entries map[K]V) error {
+	keys, values := make([]K, 0, len(entries)), make([]V, 0, len(entries))
+	for key, value := range entries {
+		if had, ok := t.want[key]; !ok || had != value {
+			keys, values = append(keys, key), append(values, value)
+		}
+	}
+	if err := writeMap(t.m, keys, values); err != nil {
+		return fmt.Errorf("writing the map of %s: %w", t.what, err)
+	}
+	for i, key := range keys {
+		t.want[key] = values[i]
+	}
+	return nil
+}
+
+// remove deletes entries; those that are absent are not an error.
+func (t *table[K, V]) remove(keys []K) error {
+	if err := deleteMap(t.m, keys); err != nil {
+		return fmt.Errorf("deleting from the map of %s: %w", t.what, err)
+	}
+	for _, key := range keys {
+		delete(t.want, key)
+	}
+	return nil
+}
+
+// repair makes the kernel's map what it should be, and returns how many entries
+// were not.
+func (t *table[K, V]) repair() (int, error) {
+	have, err := readMap[K, V](t.m)
+	if err != nil {
+		return 0, fmt.Errorf("reading the map of %s: %w", t.what, err)
+	}
+	var foreign, missing []K
+	var values []V
+	for key := range have {
+		if _, ok := t.want[key]; !ok {
+			foreign = append(foreign, key)
+		}
+	}
+	for key, value := range t.want {
+		if had, ok := have[key]; !ok || had != value {
+			missing, values = append(missing, key), append(values, value)
+		}
+	}
+	err = errors.Join(deleteMap(t.m, foreign), writeMap(t.m, missing, values))
+	if err != nil {
+		return 0, fmt.Errorf("mending the map of %s: %w", t.what, err)
+	}
+	return len(foreign) + len(missing), nil
+}
+
+// readMap reads all of a hash map.
+func readMap[K comparable, V any](m *ebpf.Map) (map[K]V, error) {
+	have := map[K]V{}
+	keys, values := make([]K, batch), make([]V, batch)
+	for cursor := new(ebpf.MapBatchCursor); ; {
+		n, err := m.BatchLookup(cursor, keys, values, nil)
+		if errors.Is(err, ebpf.ErrNotSupported) {
+			break
+		}
+		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return nil, err
+		}
+		for i := range n {
+			have[keys[i]] = values[i]
+		}
+		if err != nil {
+			return have, nil
+		}
+	}
+	var key K
+	var value V
+	entries := m.Iterate()
+	for entries.Next(&key, &value) {
+		have[key] = value
+	}
+	return have, entries.Err()
+}
+
+// writeMap writes entries in batches.
+func writeMap[K, V any](m *ebpf.Map, keys []K, values []V) error {
+	for len(keys) > 0 {
+		n := min(len(keys), batch)
+		_, err := m.BatchUpdate(keys[:n], values[:n], nil)
+		if errors.Is(err, ebpf.ErrNotSupported) {
+			err = nil
+			for i := range n {
+				if err = m.Put(&keys[i], &values[i]); err != nil {
+					break
+				}
+			}
+		}
+		if err != nil {
+			return fullMap(err)
+		}
+		keys, values = keys[n:], values[n:]
+	}
+	return nil
+}
+
+// deleteMap deletes entries one batch after the other. A batch of the kernel ends at
+// the first key that is not there, so such keys are skipped.
+func deleteMap[K any](m *ebpf.Map, keys []K) error {
+	for len(keys) > 0 {
+		n := min(len(keys), batch)
+		done, err := m.BatchDelete(keys[:n], nil)
+		switch {
+		case errors.Is(err, ebpf.ErrKeyNotExist):
+			n = done + 1
+		case errors.Is(err, ebpf.ErrNotSupported):
+			for i := range n {
+				if err := m.Delete(&keys[i]); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+					return err
+				}
+			}
+		case err != nil:
+			return err
+		}
+		keys = keys[n:]
+	}
+	return nil
+}

@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/acnodal/epic/bpf"
+)
+
+// MinMTU is the smallest inner MTU of a tunnel: what an ICMP error about a packet
+// that is too big quotes has to be smaller than the packet.
+const MinMTU = 552
+
+// tunnels implements Tunnels.
+type tunnels struct {
+	mu       *sync.Mutex
+	port     uint16
+	tunnels  *table[uint32, bpf.KernelTunnel]
+	places   *table[bpf.KernelPlace, uint32]
+	counters *ebpf.Map
+	// counted are the tunnels that have counters.
+	counted map[uint32]struct{}
+	// leftover are tunnels of a former process that nobody has put since.
+	leftover map[uint32]struct{}
+	cpus     int
+}
+
+func newTunnels(mu *sync.Mutex, port uint16, m *bpf.KernelMaps) (*tunnels, error) {
+	t := &tunnels{mu: mu, port: port, counters: m.TunnelCounters, counted: map[uint32]struct{}{}, leftover: map[uint32]struct{}{}}
+	var err error
+	if t.cpus, err = ebpf.PossibleCPU(); err != nil {
+		return nil, err
+	}
+	if t.tunnels, err = newTable[uint32, bpf.KernelTunnel](m.Tunnels, "tunnels"); err != nil {
+		return nil, err
+	}
+	if t.places, err = newTable[bpf.KernelPlace, uint32](m.Places, "outer addresses"); err != nil {
+		return nil, err
+	}
+	for id := range t.tunnels.want {
+		t.leftover[id] = struct{}{}
+	}
+	all, err := t.readCounters()
+	if err != nil {
+		return nil, err
+	}
+	for id := range all {
+		t.counted[id] = struct{}{}
+	}
+	return t, nil
+}
+
+// check says what is wrong with a tunnel.
+func (t *tunnels) check(tunnel Tunnel) error {
+	switch {
+	case tunnel.ID == 0 || tunnel.ID > math.MaxInt32:
+		return fmt.Errorf("tunnel %d: the ID must be from 1 to %d", tunnel.ID, math.MaxInt32)
+	case !tunnel.Local.IsValid() || tunnel.Local.Addr().IsUnspecified() || tunnel.Local.Addr().IsMulticast():
+		return fmt.Errorf("tunnel %d: local %v: must be a unicast address of this node and a port", tunnel.ID, tunnel.Local)
+	case tunnel.Local.Port() != t.port:
+		return fmt.Errorf("tunnel %d: local %v: the port must be %d, this node's port of all tunnels", tunnel.ID, tunnel.Local, t.port)
+	case tunnel.MTU < MinMTU:
+		return fmt.Errorf("tunnel %d: MTU %d: must be at least %d", tunnel.ID, tunnel.MTU, MinMTU)
+	}
+	return checkRemote(tunnel.ID, tunnel.Local.Addr(), tunnel.Remote)
+}
+
+func checkRemote(id uint32, local netip.Addr, remote netip.AddrPort) error {
+	switch {
+	case remote == netip.AddrPort{}:
+		return nil
+	case !remote.IsValid() || remote.Port() == 0 || remote.Addr().IsUnspecified() || remote.Addr().IsMulticast():
+		return fmt.Errorf("tunnel %d: remote %v: must be a unicast address and a port", id, remote)
+	case remote.Addr().Unmap().Is4() != local.Unmap().Is4():
+		return fmt.Errorf("tunnel %d: remote %v: must be of the same family as the local address %v", id, remote, local)
+	}
+	return nil
+}
+
+func setRemote(value *bpf.KernelTunnel, remote netip.AddrPort) {
+	value.Remote.Bytes = as16(remote.Addr())
+	value.RemotePort = big(remote.Port())
+}
+
+// Put implements Tunnels.
+func (t *tunnels) Put(put ...Tunnel) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var errs []error
+	entries := make(map[uint32]bpf.KernelTunnel, len(put))
+	var full []uint32
+	room := t.tunnels.room()
+	for _, tunnel := range put {
+		if err := t.check(tunnel); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		had, exists := t.tunnels.want[tunnel.ID]
+		if again, ok := entries[tunnel.ID]; ok {
+			had, exists = again, true
+		}
+		if !exists {
+			if room == 0 {
+				full = append(full, tunnel.ID)
+				continue
+			}
+			room--
+		}
+		local := tunnel.Local.Addr().Unmap()
+		value := bpf.KernelTunnel{LocalPort: big(tunnel.Local.Port()), Mtu: tunnel.MTU}
+		value.Local.Bytes = as16(local)
+		if local.Is6() {
+			value.Family6 = 1
+		}
+		switch {
+		case tunnel.Remote != netip.AddrPort{}:
+			setRemote(&value, tunnel.Remote)
+		case exists && had.Family6 == value.Family6:
+			value.Remote, value.RemotePort = had.Remote, had.RemotePort
+		}
+		entries[tunnel.ID] = value
+	}
+	if len(full) > 0 {
+		errs = append(errs, fmt.Errorf("tunnels %s: %w: the limit is %d tunnels", some(full), ErrMapFull, t.tunnels.m.MaxEntries()))
+	}
+	if err := t.write(entries); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// write puts tunnels where programs see them, their outer addresses and counters
+// first.
+func (t *tunnels) write(entries map[uint32]bpf.KernelTunnel) error {
+	places := map[bpf.KernelPlace]uint32{}
+	var uncounted []uint32
+	for id, value := range entries {
+		place := bpf.KernelPlace{Address: value.Local}
+		if _, ok := places[place]; !ok {
+			places[place] = t.places.want[place]
+		}
+		places[place]++
+		if had, ok := t.tunnels.want[id]; ok {
+			old := bpf.KernelPlace{Address: had.Local}
+			if _, ok := places[old]; !ok {
+				places[old] = t.places.want[old]
+			}
+			places[old]--
+		}
+		if _, ok := t.counted[id]; !ok {
+			uncounted = append(uncounted, id)
+		}
+	}
+	gone := takeZeroes(places)
+	if err := t.places.update(places); err != nil {
+		return err
+	}
+	if err := t.addCounters(uncounted); err != nil {
+		return err
+	}
+	if err := t.tunnels.update(entries); err != nil {
+		return err
+	}
+	for id := range entries {
+		delete(t.leftover, id)
+	}
+	return t.places.remove(gone)
+}
+
+// takeZeroes moves keys that count nothing from a map into a list.
+func takeZeroes[K comparable](counts map[K]uint32) []K {
+	var gone []K
+	for key, count := range counts {
+		if count == 0 {
+			gone = append(gone, key)
+			delete(counts, key)
+		}
+	}
+	return gone
+}
+
+// Delete implements Tunnels.
+func (t *tunnels) Delete(ids ...uint32) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.delete(ids)
+}
+
+func (t *tunnels) delete(ids []uint32) error {
+	present := make([]uint32, 0, len(ids))
+	places := map[bpf.KernelPlace]uint32{}
+	for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
+		had, ok := t.tunnels.want[id]
+		if !ok {
+			continue
+		}
+		present = append(present, id)
+		place := bpf.KernelPlace{Address: had.Local}
+		if _, ok := places[place]; !ok {
+			places[place] = t.places.want[place]
+		}
+		places[place]--
+	}
+	if err := t.tunnels.remove(present); err != nil {
+		return err
+	}
+	for _, id := range present {
+		delete(t.leftover, id)
+		delete(t.counted, id)
+	}
+	if err := deleteMap(t.counters, present); err != nil {
+		return fmt.Errorf("deleting counters of tunnels: %w", err)
+	}
+	gone := takeZeroes(places)
+	return errors.Join(t.places.update(places), t.places.remove(gone))
+}
+
+// SetRemote implements Tunnels.
+func (t *tunnels) SetRemote(id uint32, remote netip.AddrPort) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	value, ok := t.tunnels.want[id]
+	if !ok {
+		return fmt.Errorf("tunnel %d: %w", id, ErrNoTunnel)
+	}
+	if err := checkRemote(id, from16(value.Local.Bytes), remote); err != nil {
+		return err
+	}
+	setRemote(&value, remote)
+	return t.tunnels.update(map[uint32]bpf.KernelTunnel{id: value})
+}
+
+// List implements Tunnels.
+func (t *tunnels) List() ([]Tunnel, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	list := make([]Tunnel, 0, len(t.tunnels.want))
+	for _, id := range slices.Sorted(maps.Keys(t.tunnels.want)) {
+		value := t.tunnels.want[id]
+		tunnel := Tunnel{
+			ID:    id,
+			Local: netip.AddrPortFrom(from16(value.Local.Bytes), big(value.LocalPort)),
+			MTU:   value.Mtu,
+		}
+		if value.RemotePort != 0 {
+			tunnel.Remote = netip.AddrPortFrom(from16(value.Remote.Bytes), big(value.RemotePort))
+		}
+		list = append(list, tunnel)
+	}
+	return list, nil
+}
+
+// Counters implements Tunnels.
+func (t *tunnels) Counters(ids ...uint32) (map[uint32]Counters, error) {
+	if len(ids) == 0 {
+		return t.readCounters()
+	}
+	counters := make(map[uint32]Counters, len(ids))
+	values := make([]bpf.KernelCounters, t.cpus)
+	for _, id := range ids {
+		err := t.counters.Lookup(&id, &values)
+		if errors.Is(err, ebpf.ErrKeyNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("counters of tunnel %d: %w", id, err)
+		}
+		counters[id] = sum(values)
+	}
+	return counters, nil
+}
+
+func sum(values []bpf.KernelCounters) Counters {
+	var total Counters
+	for _, value := range values {
+		total.ReceivedPackets += value.ReceivedPackets
+		total.ReceivedBytes += value.ReceivedBytes
+		total.SentPackets += value.SentPackets
+		total.SentBytes += value.SentBytes
+	}
+	return total
+}
+
+// perCPUBatch is smaller than batch, for each entry is as many values as there are
+// CPUs.
+const perCPUBatch = 1024
+
+func (t *tunnels) readCounters() (map[uint32]Counters, error) {
+	all := map[uint32]Counters{}
+	keys, values := make([]uint32, perCPUBatch), make([]bpf.KernelCounters, perCPUBatch*t.cpus)
+	for cursor := new(ebpf.MapBatchCursor); ; {
+		n, err := t.counters.BatchLookup(cursor, keys, values, nil)
+		if errors.Is(err, ebpf.ErrNotSupported) {
+			break
+		}
+		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return nil, fmt.Errorf("reading the map of counters: %w", err)
+		}
+		for i := range n {
+			all[keys[i]] = sum(values[i*t.cpus : (i+1)*t.cpus])
+		}
+		if err != nil {
+			return all, nil
+		}
+	}
+	var id uint32
+	one := make([]bpf.KernelCounters, t.cpus)
+	entries := t.counters.Iterate()
+	for entries.Next(&id, &one) {
+		all[id] = sum(one)
+	}
+	return all, entries.Err()
+}
+
+// addCounters makes counters that begin at zero.
+func (t *tunnels) addCounters(ids []uint32) error {
+	zero := make([]bpf.KernelCounters, perCPUBatch*t.cpus)
+	for chunk := range slices.Chunk(ids, perCPUBatch) {
+		_, err := t.counters.BatchUpdate(chunk, zero[:len(chunk)*t.cpus], nil)
+		if errors.Is(err, ebpf.ErrNotSupported) {
+			err = nil
+			for _, id := range chunk {
+				if err = t.counters.Put(id, zero[:t.cpus]); err != nil {
+					break
+				}
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("adding counters of tunnels: %w", fullMap(err))
+		}
+		for _, id := range chunk {
+			t.counted[id] = struct{}{}
+		}
+	}
+	return nil
+}
+
+// repair makes the maps what they should be.
+func (t *tunnels) repair() (int, error) {
+	leftover := slices.Collect(maps.Keys(t.leftover))
+	if err := t.delete(leftover); err != nil {
+		return 0, err
+	}
+	mended := len(leftover)
+	// A place that somebody changed may count wrongly.
+	counts := map[bpf.KernelPlace]uint32{}
+	for _, value := range t.tunnels.want {
+		counts[bpf.KernelPlace{Address: value.Local}]++
+	}
+	t.places.want = counts
+	for _, repair := range []func() (int, error){t.tunnels.repair, t.places.repair, t.repairCounters} {
+		n, err := repair()
+		if err != nil {
+			return mended, err
+		}
+		mended += n
+	}
+	return mended, nil
+}
+
+func (t *tunnels) repairCounters() (int, error) {
+	have, err := t.readCounters()
+	if err != nil {
+		return 0, err
+	}
+	var foreign, missing []uint32
+	for id := range have {
+		if _, ok := t.tunnels.want[id]; !ok {
+			foreign = append(foreign, id)
+		}
+	}
+	for id := range t.tunnels.want {
+		if _, ok := have[id]; !ok {
+			missing = append(missing, id)
+		}
+	}
+	if err := deleteMap(t.counters, foreign); err != nil {
+		return 0, fmt.Errorf("deleting counters of no tunnel: %w", err)
+	}
+	for _, id := range foreign {
+		delete(t.counted, id)
+	}
+	return len(foreign) + len(missing), t.addCounters(missing)
+}
+
+// some shows a list without drowning its reader.
+func some[T any](list []T) string {
+	const most = 10
+	if len(list) <= most {
+		return fmt.Sprint(list)
+	}
+	return fmt.Sprintf("%v and %d more", list[:most], len(list)-most)
+}
