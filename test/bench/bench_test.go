@@ -92,7 +92,7 @@ func TestStored(t *testing.T) {
 		t.Errorf("Got %s", text)
 	}
 	want := `{"f:172.16.0.2":{"f:192.168.0.151":{}},"f:172.17.0.2":{"f:192.168.0.151":{}}}`
-	if fields := string(got.ManagedFields[0].FieldsV1.Raw); fields != want {
+	if fields := got.ManagedFields[0].FieldsV1.GetRawString(); fields != want {
 		t.Errorf("The managed fields are %s, not %s", fields, want)
 	}
 }

@@ -74,9 +74,8 @@ func (p *pager) next(ctx context.Context) error {
 		return err
 	}
 	p.took, p.cpu = append(p.took, r.median), p.cpu+r.cpu
-	n := 0
-	n, p.token, err = listed(answer)
-	p.got, p.done = p.got+n, p.token == ""
+	n, token, err := listed(answer)
+	p.got, p.token, p.done = p.got+n, token, token == ""
 	return err
 }
 
