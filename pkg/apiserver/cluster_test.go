@@ -99,7 +99,8 @@ func (k *kube) serve(w http.ResponseWriter, r *http.Request) {
 	case strings.HasSuffix(r.URL.Path, "/subjectaccessreviews"):
 		review := &authorizationv1.SubjectAccessReview{}
 		k.review(r, review)
-		review.Status.Allowed = review.Spec.User == k.allowedUser
+		a := review.Spec.ResourceAttributes
+		review.Status.Allowed = review.Spec.User == k.allowedUser && (a == nil || !k.denied[a.Verb+" "+a.Resource+"/"+a.Subresource])
 		answer(review)
 	case r.URL.Query().Get("sendInitialEvents") != "":
 		// As a kube-apiserver does that can't: the client lists then.
@@ -114,6 +115,15 @@ func (k *kube) serve(w http.ResponseWriter, r *http.Request) {
 		answer(map[string]any{"kind": "ConfigMapList", "apiVersion": "v1", "metadata": map[string]any{"resourceVersion": "1"}, "items": []any{configMap}})
 	case r.URL.Path == "/api/v1/namespaces/epic":
 		answer(map[string]any{"kind": "Namespace", "apiVersion": "v1", "metadata": map[string]any{"name": "epic"}})
+	case r.URL.Path == "/api/v1/nodes":
+		node := map[string]any{
+			"metadata": map[string]any{"name": "node1", "uid": "1", "resourceVersion": "1"},
+			"status":   map[string]any{"addresses": []any{map[string]any{"type": "InternalIP", "address": "203.0.113.1"}}},
+		}
+		answer(map[string]any{"kind": "NodeList", "apiVersion": "v1", "metadata": map[string]any{"resourceVersion": "1"}, "items": []any{node}})
+	case strings.HasPrefix(r.URL.Path, "/api/v1/nodes/"):
+		w.WriteHeader(http.StatusNotFound)
+		answer(map[string]any{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404})
 	default:
 		// Whatever is listed, there is none of it.
 		answer(map[string]any{"metadata": map[string]any{"resourceVersion": "1"}, "items": []any{}})
@@ -328,5 +338,124 @@ func TestAuthReaderMissing(t *testing.T) {
 	}
 	if strings.Count(fmt.Sprint(err), "\n") > 0 {
 		t.Errorf("The error has several lines: %v", err)
+	}
+}
+
+const epicObject = `{"apiVersion":"epic.acnodal.io/v1","kind":"EPIC","metadata":{"name":"epic"}}`
+
+// A gateway node's program is known by its pod's token: by the Node on which the
+// pod runs, and the addresses that the Node has.
+func TestGatewayPods(t *testing.T) {
+	t.Parallel()
+	const account = "system:serviceaccount:epic-system:epic-node"
+	a, err := startAggregated(t, func(k *kube) { k.allowedUser = account })
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.waitReadyz(t, "readyz check passed", true)
+	proxy := a.frontProxy(t)
+	url := a.url + "/apis/epic.acnodal.io/v1/namespaces/epic/epics"
+	a.kube.mu.Lock()
+	a.kube.allowedUser = "alice"
+	a.kube.mu.Unlock()
+	if got := a.status(t, proxy, as("alice", http.MethodPost, url, epicObject)); got != http.StatusCreated {
+		t.Fatalf("The object: %d", got)
+	}
+	a.kube.mu.Lock()
+	a.kube.allowedUser = account
+	a.kube.mu.Unlock()
+	for name, test := range map[string]struct {
+		nodes []string
+		body  string
+		path  string
+		want  string // part of the answer
+	}{
+		"its own entry":        {[]string{"node1"}, `{"status":{"nodes":{"203.0.113.1":{"name":"node1"}}}}`, "/epic/status", `"node1"`},
+		"another's entry":      {[]string{"node1"}, `{"status":{"nodes":{"203.0.113.2":{"name":"node1"}}}}`, "/epic/status", "node node1 (203.0.113.1) may only write"},
+		"the spec":             {[]string{"node1"}, `{"spec":{"envoy-image":"mine"}}`, "/epic", "this is UPDATE of epics"},
+		"a token without node": {nil, `{"status":{"nodes":{"203.0.113.1":{"name":"node1"}}}}`, "/epic/status", "does not say on which node"},
+		"a token with two":     {[]string{"node1", "node2"}, `{"status":{"nodes":{"203.0.113.1":{"name":"node1"}}}}`, "/epic/status", "does not say on which node"},
+		"a Node that is not":   {[]string{"node9"}, `{"status":{"nodes":{"203.0.113.1":{"name":"node1"}}}}`, "/epic/status", "Node node9, which does not exist"},
+		"no program on a node": {nil, `{"spec":{"envoy-image":"mine"}}`, "/epic", "nothing may be written"},
+	} {
+		r := as(account, http.MethodPatch, url+test.path, test.body)
+		r.Header.Set("Content-Type", "application/merge-patch+json")
+		for _, node := range test.nodes {
+			// As the kube-apiserver writes the key authentication.kubernetes.io/node-name.
+			r.Header.Add("X-Remote-Extra-Authentication.kubernetes.io%2fnode-Name", node)
+		}
+		response, err := proxy.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil || !strings.Contains(string(body), test.want) {
+			t.Errorf("%s: %d %s, %v", name, response.StatusCode, body, err)
+		}
+		if refused := response.StatusCode == http.StatusForbidden; refused != (name != "its own entry") {
+			t.Errorf("%s: %d", name, response.StatusCode)
+		}
+	}
+	// Nor does it get keys.
+	keys := as(account, http.MethodGet, a.url+"/apis/epic.acnodal.io/v1/namespaces/epic-a/loadbalancers/x/tunnelkeys", "")
+	if got := a.status(t, proxy, keys); got != http.StatusForbidden {
+		t.Errorf("keys for a token without a node: %d", got)
+	}
+}
+
+// A finalizer of the system's takes a permission that nothing else gives.
+func TestSystemFinalizers(t *testing.T) {
+	t.Parallel()
+	a, err := startAggregated(t, func(k *kube) { k.denied["update epics/finalizers"] = true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.waitReadyz(t, "readyz check passed", true)
+	proxy := a.frontProxy(t)
+	url := a.url + "/apis/epic.acnodal.io/v1/namespaces/epic/epics"
+	write := func(method, path, body string) (int, string) {
+		r := as("alice", method, url+path, body)
+		if method == http.MethodPatch {
+			r.Header.Set("Content-Type", "application/merge-patch+json")
+		}
+		response, err := proxy.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		answer, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response.StatusCode, string(answer)
+	}
+	with := strings.Replace(epicObject, `"name":"epic"`, `"name":"epic","finalizers":["epic.acnodal.io/controller"]`, 1)
+	if code, answer := write(http.MethodPost, "", with); code != http.StatusForbidden || !strings.Contains(answer, "metadata.finalizers") || !strings.Contains(answer, "update on epics/finalizers") {
+		t.Errorf("created with one: %d %s", code, answer)
+	}
+	if code, answer := write(http.MethodPost, "", strings.Replace(with, "epic.acnodal.io/controller", "acme.example/mine", 1)); code != http.StatusCreated {
+		t.Errorf("created with a tenant's: %d %s", code, answer)
+	}
+	for _, dryRun := range []string{"?dryRun=All", ""} {
+		if code, answer := write(http.MethodPatch, "/epic"+dryRun, `{"metadata":{"finalizers":["epic.acnodal.io/controller"]}}`); code != http.StatusForbidden {
+			t.Errorf("added%s: %d %s", dryRun, code, answer)
+		}
+	}
+	a.kube.deny("update epics/finalizers", false)
+	// A no is remembered for a while.
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		code, answer := write(http.MethodPatch, "/epic", `{"metadata":{"finalizers":["epic.acnodal.io/controller"]}}`)
+		if code == http.StatusOK {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("with the permission: %d %s", code, answer)
+		}
+	}
+	// A yes, too; another name is another question.
+	a.kube.deny("update epics/finalizers", true)
+	if code, _ := write(http.MethodPatch, "/epic", `{"metadata":{"labels":{"a":"b"}}}`); code != http.StatusOK {
+		t.Errorf("a write that keeps it: %d", code)
 	}
 }
