@@ -16,6 +16,8 @@ days=${DAYS:-365}
 authority_days=3650
 kubectl=${KUBECTL:-kubectl}
 
+tunnel_keys=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/tunnel-keys.sh
+
 umask 077
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -86,6 +88,9 @@ if $kubectl get statefulset epic-etcd --namespace "$namespace" >/dev/null 2>&1; 
 	certificate epic-etcd-peer-tls epic-etcd-ca epic-etcd-peer serverAuth,clientAuth "$(names "${members[@]}")"
 	certificate epic-apiserver-etcd-tls epic-etcd-ca epic-apiserver clientAuth
 fi
+
+# The first master key of the tunnels, where there is none yet.
+KUBECTL=$kubectl "$tunnel_keys"
 
 $kubectl patch apiservice v1.epic.acnodal.io --field-manager=epic-certs --type=merge \
 	--patch "{\"spec\":{\"caBundle\":\"$(base64 -w0 <epic-ca.crt)\"}}"
