@@ -21,7 +21,7 @@ func ownBridge(link netlink.Link) bool {
 
 // reconcileBridges makes the bridges and removes those that nobody wants any more.
 func (h *Host) reconcileBridges() (*observed, int, error) {
-	all, err := h.rt.LinkList()
+	all, err := dump(h.rt.LinkList)
 	if err != nil {
 		return nil, 0, fmt.Errorf("list links: %w", err)
 	}
@@ -97,7 +97,7 @@ func (h *Host) reconcileBridge(b Bridge, link netlink.Link) (netlink.Link, int, 
 
 // reconcileGateway keeps the address that proxies may use as their IPv6 gateway.
 func (h *Host) reconcileGateway(link netlink.Link) (int, error) {
-	addrs, err := h.rt.AddrList(link, netlink.FAMILY_V6)
+	addrs, err := dump(func() ([]netlink.Addr, error) { return h.rt.AddrList(link, netlink.FAMILY_V6) })
 	if err != nil {
 		return 0, fmt.Errorf("list addresses: %w", err)
 	}
@@ -125,7 +125,7 @@ func (h *Host) reconcileGateway(link netlink.Link) (int, error) {
 func (h *Host) removeBridges(all []netlink.Link) (int, error) {
 	if all == nil {
 		var err error
-		if all, err = h.rt.LinkList(); err != nil {
+		if all, err = dump(h.rt.LinkList); err != nil {
 			return 0, fmt.Errorf("list links: %w", err)
 		}
 	}

@@ -139,9 +139,11 @@ func (h *Host) setDevconf(index, id int, value uint32) error {
 // proxyDelay returns the longest delay in milliseconds of an interface's ARP
 // answers on behalf of others.
 func (h *Host) proxyDelay(index int) (uint64, error) {
-	req := h.request(rtmGetNeighTbl, unix.NLM_F_DUMP)
-	req.AddData(&rawMessage{unix.AF_INET, 0, 0, 0})
-	answers, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWNEIGHTBL)
+	answers, err := dump(func() ([][]byte, error) {
+		req := h.request(rtmGetNeighTbl, unix.NLM_F_DUMP)
+		req.AddData(&rawMessage{unix.AF_INET, 0, 0, 0})
+		return req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWNEIGHTBL)
+	})
 	if err != nil {
 		return 0, err
 	}

@@ -33,7 +33,7 @@ func (h *Host) reconcileNeighbours(o *observed) (int, error) {
 	changed := 0
 	var errs []error
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-		list, err := h.rt.NeighList(0, family)
+		list, err := dump(func() ([]netlink.Neigh, error) { return h.rt.NeighList(0, family) })
 		if err != nil {
 			return changed, fmt.Errorf("list neighbours: %w", err)
 		}

@@ -76,9 +76,11 @@ func gone(err error) error {
 
 // isolatedPorts returns the bridge ports that are isolated, with one dump.
 func (h *Host) isolatedPorts() (map[int]bool, error) {
-	req := h.request(unix.RTM_GETLINK, unix.NLM_F_DUMP)
-	req.AddData(nl.NewIfInfomsg(unix.AF_BRIDGE))
-	answers, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
+	answers, err := dump(func() ([][]byte, error) {
+		req := h.request(unix.RTM_GETLINK, unix.NLM_F_DUMP)
+		req.AddData(nl.NewIfInfomsg(unix.AF_BRIDGE))
+		return req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -114,7 +114,9 @@ func hops(r *netlink.Route) string {
 
 // ownRoutes returns the routes of a table that have this package's protocol number.
 func (h *Host) ownRoutes(family, table int) (map[netip.Prefix][]netlink.Route, error) {
-	list, err := h.strict.RouteListFiltered(family, &netlink.Route{Table: table, Protocol: RouteProtocol}, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_PROTOCOL)
+	list, err := dump(func() ([]netlink.Route, error) {
+		return h.strict.RouteListFiltered(family, &netlink.Route{Table: table, Protocol: RouteProtocol}, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_PROTOCOL)
+	})
 	// The kernel says ENOENT of a table that was never used.
 	if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EAFNOSUPPORT) {
 		return nil, fmt.Errorf("list routes: %w", err)
@@ -195,7 +197,9 @@ func (h *Host) deleteRoutes(want map[netip.Prefix]*netlink.Route, have map[netip
 // reconcileRule keeps the rule that leads to the delivery table while there is
 // anything in it.
 func (h *Host) reconcileRule(family int, want bool) (int, error) {
-	rules, err := h.rt.RuleListFiltered(family, &netlink.Rule{Table: Table}, netlink.RT_FILTER_TABLE)
+	rules, err := dump(func() ([]netlink.Rule, error) {
+		return h.rt.RuleListFiltered(family, &netlink.Rule{Table: Table}, netlink.RT_FILTER_TABLE)
+	})
 	if errors.Is(err, unix.EAFNOSUPPORT) && !want {
 		return 0, nil
 	}

@@ -233,7 +233,8 @@ func (a *Attached) Run(ctx context.Context, changed func()) error {
 // verify compares what is kept with what the kernel has.
 func (a *Attached) verify() error {
 	links, err := a.rt.LinkList()
-	if err != nil {
+	// A list that changed while it was read may lack some, which are looked up.
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return fmt.Errorf("list links: %w", err)
 	}
 	byName := make(map[string]netlink.Link, len(links))
@@ -244,7 +245,11 @@ func (a *Attached) verify() error {
 	defer a.mu.Unlock()
 	for host, r := range a.records {
 		index := 0
-		if l := byName[host]; l != nil && l.Attrs().Alias == r.Plan.Alias {
+		l := byName[host]
+		if l == nil && a.live[host] != 0 {
+			l, _ = a.rt.LinkByName(host)
+		}
+		if l != nil && l.Attrs().Alias == r.Plan.Alias {
 			index = l.Attrs().Index
 		}
 		if index == a.live[host] {

@@ -169,7 +169,9 @@ func (s *Static) read() (bool, error) {
 // resolve finds the interfaces that are described, and says whether the list changed.
 func (s *Static) resolve() (bool, error) {
 	links, err := s.rt.LinkList()
-	if err != nil {
+	// A list that changed while it was read may lack some; the change that did it comes
+	// as a message, after which it is read again.
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return false, fmt.Errorf("list links: %w", err)
 	}
 	index := make(map[string]int, len(links))

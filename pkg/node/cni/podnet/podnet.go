@@ -102,7 +102,7 @@ func (w *Worker) Attach(path, first string, p *wire.Plan) (index int, err error)
 	}
 	defer e.close()
 	if old, err := e.host.LinkByName(p.Host); err == nil {
-		if _, own := wire.ParseAlias(old.Attrs().Alias); !own {
+		if !ownEnd(old) {
 			return 0, fmt.Errorf("the interface %s is there and is not EPIC's: remove it", p.Host)
 		}
 		if w.check(e, first, p) == nil {
@@ -224,16 +224,21 @@ func removeLink(h *netlink.Handle, name string) error {
 	if err != nil {
 		return fmt.Errorf("find %s: %w", name, err)
 	}
-	// The alias comes a moment after the name, which is a hash that nobody else makes.
-	if alias := link.Attrs().Alias; alias != "" {
-		if _, own := wire.ParseAlias(alias); !own {
-			return nil
-		}
+	if !ownEnd(link) {
+		return nil
 	}
 	if err := h.LinkDel(link); err != nil && !errors.Is(err, unix.ENODEV) {
 		return fmt.Errorf("remove %s: %w", name, err)
 	}
 	return nil
+}
+
+// ownEnd says whether an interface with the name of a host's end is one. Without an
+// alias it is what a plugin left that was killed just then: the name is a hash that
+// nobody else makes.
+func ownEnd(link netlink.Link) bool {
+	_, own := wire.ParseAlias(link.Attrs().Alias)
+	return own || link.Attrs().Alias == ""
 }
 
 // Detach takes an attachment down, as far as it is there. The path may be empty, if
@@ -267,7 +272,8 @@ func (w *Worker) Collect(network string, valid []wire.Attachment) (int, error) {
 	}
 	defer h.Close()
 	links, err := h.LinkList()
-	if err != nil {
+	// What an interrupted list lacks is left to the next collection.
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return 0, fmt.Errorf("list links: %w", err)
 	}
 	keep := map[string]bool{}

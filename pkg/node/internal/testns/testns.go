@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -42,8 +43,12 @@ type NS struct {
 	// Net changes and reads it.
 	Net *netlink.Handle
 
-	t testing.TB
+	t      testing.TB
+	delete func()
 }
+
+// Delete removes the namespace before the test ends.
+func (n *NS) Delete() { n.delete() }
 
 // New makes a namespace, with its loopback interface up, that lives as long as the
 // test.
@@ -60,12 +65,13 @@ func New(t testing.TB) *NS {
 	if err != nil {
 		t.Fatalf("make a network namespace: %v", err)
 	}
-	t.Cleanup(func() {
+	n.delete = sync.OnceFunc(func() {
 		_ = n.Handle.Close()
 		if err := netns.DeleteNamed(n.Name); err != nil {
 			t.Errorf("remove the network namespace %s: %v", n.Name, err)
 		}
 	})
+	t.Cleanup(n.delete)
 	if n.Net, err = netlink.NewHandleAt(n.Handle); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package cni is the command "epic-node cni": the plugin itself, and its installation
+// on a node.
+package cni
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/acnodal/epic/pkg/node/cni/install"
+	"github.com/acnodal/epic/pkg/node/cni/plugin"
+	"github.com/acnodal/epic/pkg/node/cni/wire"
+)
+
+// IsPlugin says whether the program was started by a container runtime under the
+// plugin's name. Its main function then runs the plugin and nothing else.
+func IsPlugin(arg0 string) bool { return filepath.Base(arg0) == plugin.Type }
+
+// RunPlugin runs the plugin and returns the exit code.
+func RunPlugin() int { return plugin.Main() }
+
+// Options are those of the installation. The gateway command has them too, with
+// InstallFlags.
+type Options struct {
+	Program, BinDir, ConfDir string
+	Socket                   string
+	Ignore                   []string
+}
+
+// NewOptions returns the defaults.
+func NewOptions() *Options {
+	return &Options{
+		BinDir: install.DefaultBinDir, ConfDir: install.DefaultConfDir,
+		Socket: wire.DefaultSocket, Ignore: []string{"epic-system"},
+	}
+}
+
+// AddFlags adds the options to a command's flags.
+func (o *Options) AddFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.Program, "cni-program", o.Program, "the plugin's program, which is copied (default: "+plugin.Type+" beside this program, or this program)")
+	f.StringVar(&o.BinDir, "cni-bin-dir", o.BinDir, "where the container runtime looks for plugins")
+	f.StringVar(&o.ConfDir, "cni-conf-dir", o.ConfDir, "where the container runtime looks for network configurations")
+	f.StringVar(&o.Socket, "cni-socket", o.Socket, "the socket at which the node program answers the plugin")
+	f.StringSliceVar(&o.Ignore, "cni-ignore-namespaces", o.Ignore, "namespaces with the prefix "+plugin.DefaultPrefix+" that have no proxies, such as that of EPIC's own programs")
+}
+
+// Installer returns what installs.
+func (o *Options) Installer() (*install.Installer, error) {
+	program := o.Program
+	if program == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return nil, fmt.Errorf("find this program: %w", err)
+		}
+		program = filepath.Join(filepath.Dir(self), plugin.Type)
+		if _, err := os.Stat(program); errors.Is(err, fs.ErrNotExist) {
+			program = self
+		}
+	}
+	return &install.Installer{
+		Program: program, BinDir: o.BinDir, ConfDir: o.ConfDir,
+		Config: plugin.Config{Socket: o.Socket, IgnoreNamespaces: o.Ignore},
+	}, nil
+}
+
+// New returns the command.
+func New() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "cni",
+		Short: "The CNI plugin that gives proxies their public addresses, and its installation",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if os.Getenv("CNI_COMMAND") == "" {
+				return cmd.Help()
+			}
+			if code := plugin.Main(); code != 0 {
+				os.Exit(code)
+			}
+			return nil
+		},
+	}
+	cmd.AddCommand(newInstall(), newUninstall())
+	return cmd
+}
+
+func newInstall() *cobra.Command {
+	o := NewOptions()
+	once := false
+	cmd := &cobra.Command{
+		Use:   "install",
+		Short: "Install the plugin, and put it back whenever somebody takes it away",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			i, err := o.Installer()
+			if err != nil {
+				return err
+			}
+			if once {
+				_, err := i.Install()
+				return err
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			return i.Run(ctx)
+		},
+	}
+	o.AddFlags(cmd.Flags())
+	cmd.Flags().BoolVar(&once, "once", once, "install and end")
+	return cmd
+}
+
+func newUninstall() *cobra.Command {
+	o := NewOptions()
+	stay := false
+	cmd := &cobra.Command{
+		Use:   "uninstall",
+		Short: "Take the plugin out of the network configuration, and remove it",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			i, err := o.Installer()
+			if err != nil {
+				return err
+			}
+			if err := i.Uninstall(); err != nil {
+				return err
+			}
+			if !stay {
+				return nil
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			<-ctx.Done()
+			return nil
+		},
+	}
+	o.AddFlags(cmd.Flags())
+	cmd.Flags().BoolVar(&stay, "stay", stay, "wait for a signal when it is done, as a DaemonSet's pod has to")
+	return cmd
+}

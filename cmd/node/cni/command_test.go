@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cni
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestInstallCommands(t *testing.T) {
+	root := t.TempDir()
+	program := filepath.Join(root, "program")
+	conf := filepath.Join(root, "net.d")
+	path := filepath.Join(conf, "10-n.conflist")
+	const original = `{"name":"n","cniVersion":"1.0.0","plugins":[{"type":"bridge"}]}`
+	if err := os.Mkdir(conf, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{program: "plugin", path: original} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := func(args ...string) {
+		t.Helper()
+		cmd := New()
+		cmd.SetArgs(append(args, "--cni-program="+program, "--cni-bin-dir="+filepath.Join(root, "bin"), "--cni-conf-dir="+conf, "--cni-socket=/tmp/s"))
+		if err := cmd.ExecuteContext(t.Context()); err != nil {
+			t.Fatalf("%v: %v", args, err)
+		}
+	}
+	run("install", "--once")
+	data, err := os.ReadFile(path)
+	if err != nil || !strings.Contains(string(data), `"socket":"/tmp/s"`) || !strings.Contains(string(data), `"ignoreNamespaces":["epic-system"]`) {
+		t.Errorf("the configuration is %s, %v", data, err)
+	}
+	run("uninstall")
+	if data, err = os.ReadFile(path); err != nil || string(data) != original {
+		t.Errorf("after uninstall it is %s, %v", data, err)
+	}
+}
+
+func TestIsPlugin(t *testing.T) {
+	if !IsPlugin("/opt/cni/bin/epic-cni") || IsPlugin("/usr/bin/epic-node") {
+		t.Error("the plugin's name is not recognised")
+	}
+}
