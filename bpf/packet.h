@@ -168,11 +168,15 @@ enum parse_flags {
 	PARSE_TURN = 2, // a packet from the proxy
 };
 
-// parse_network reads the IP header at l3 and all that is before the transport.
-static __noinline int parse_network(struct __sk_buff *ctx, __u32 l3, struct packet *p, __u32 flags)
+// parse_network reads the IP header at l3 and all that is before the transport. This
+// and what follows is global, so that the verifier looks at it once, and not once for
+// every way to it.
+__noinline int parse_network(struct __sk_buff *ctx, __u32 l3, struct packet *p, __u32 flags)
 {
 	__be16 fragment;
 
+	if (!p)
+		return DROP_INTERNAL;
 	if (flags & PARSE_V6) {
 		struct ipv6hdr ip;
 		__u32 at = sizeof(ip);
@@ -186,6 +190,7 @@ static __noinline int parse_network(struct __sk_buff *ctx, __u32 l3, struct pack
 			addresses6(&p->flow, &ip, 1);
 		else
 			addresses6(&p->flow, &ip, 0);
+#pragma clang loop unroll(disable)
 		for (int i = 0; i < 7; i++) {
 			__u8 h[8];
 
@@ -244,7 +249,7 @@ static __noinline int parse_network(struct __sk_buff *ctx, __u32 l3, struct pack
 
 // parse_quoted finds out which flow an ICMP error is about. Eight bytes of the
 // transport are all that it has to quote.
-static __noinline int parse_quoted(struct __sk_buff *ctx, __u32 l3, struct packet *p, __u32 flags)
+__noinline int parse_quoted(struct __sk_buff *ctx, __u32 l3, struct packet *p, __u32 flags)
 {
 	// An error goes to the source of what it is about, which went the other way.
 	int turn = !(flags & PARSE_TURN);
@@ -252,6 +257,8 @@ static __noinline int parse_quoted(struct __sk_buff *ctx, __u32 l3, struct packe
 	struct udphdr h;
 	__u32 l4;
 
+	if (!p)
+		return DROP_INTERNAL;
 	p->kind = KIND_ICMP_UNMATCHED;
 	if (flags & PARSE_V6) {
 		struct ipv6hdr ip;
@@ -307,8 +314,7 @@ static __noinline int parse_quoted(struct __sk_buff *ctx, __u32 l3, struct packe
 	return 0;
 }
 
-// parse_any reads every other packet. It returns zero or a drop reason. It is global,
-// so that the verifier looks at it once.
+// parse_any reads every other packet. It returns zero or a drop reason.
 __noinline int parse_any(struct __sk_buff *ctx, __u32 l3, struct packet *p, __u32 flags)
 {
 	int result;
