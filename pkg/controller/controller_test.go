@@ -54,6 +54,7 @@ func TestController(t *testing.T) {
 			w.audit()
 		})
 	}
+	compareRole(t, w.seen)
 }
 
 func testLoadBalancer(w *world) {

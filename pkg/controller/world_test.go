@@ -7,15 +7,20 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 	"k8s.io/klog/v2/ktesting"
 	"k8s.io/utils/ptr"
@@ -34,19 +39,25 @@ const patience = time.Minute
 
 // world is a server with a prefix, and the clients of all who write.
 type world struct {
-	t      *testing.T
+	t   *testing.T
+	api typed.EpicV1Interface
+	// client is the controllers', and seen what they asked for.
 	client versioned.Interface
-	api    typed.EpicV1Interface
+	seen   sets.Set[string]
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	server := testserver.StartTestServer(t)
 	client, err := versioned.NewForConfig(server.Config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &world{t, client, client.EpicV1()}
+	must(t)(client, err)
+	w := &world{t: t, api: client.EpicV1(), seen: sets.New[string]()}
+	config := rest.CopyConfig(server.Config)
+	config.ContentType = runtime.ContentTypeProtobuf
+	mu := &sync.Mutex{}
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &requests{next, mu, w.seen} })
+	w.client, err = versioned.NewForConfig(config)
+	must(t)(w.client, err)
 	ctx := t.Context()
 	must(t)(w.api.EPICs(epic.ConfigNamespace).Create(ctx, &epicv1.EPIC{ObjectMeta: metav1.ObjectMeta{Name: epic.ConfigName}}, metav1.CreateOptions{}))
 	must(t)(w.api.ServicePrefixes(epic.ConfigNamespace).Create(ctx, &epicv1.ServicePrefix{
@@ -70,7 +81,7 @@ func must(t *testing.T) func(any, error) {
 }
 
 // in is the same world for a subtest.
-func (w *world) in(t *testing.T) *world { return &world{t, w.client, w.api} }
+func (w *world) in(t *testing.T) *world { return &world{t, w.api, w.client, w.seen} }
 
 // start runs a controller until stop is called, at the latest at the end of the
 // test.
