@@ -57,8 +57,9 @@ cluster-down: ## End that cluster
 	@hack/cluster.sh down
 
 .PHONY: generate
-generate: ## Generate code from the types in pkg/apis
+generate: ## Generate code from the types in pkg/apis, and compile the BPF programs
 	hack/update-codegen.sh
+	hack/update-bpf.sh
 
 .PHONY: verify
 verify: ## Check what a reviewer should not have to: generated code, format, lint

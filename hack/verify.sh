@@ -69,6 +69,7 @@ check "licence headers" headers
 check "go vet" vet
 check "go mod tidy" tidy
 check "generated code" hack/verify-codegen.sh
+check "BPF objects" hack/verify-bpf.sh
 check "golangci-lint" lint
 check "shellcheck" scripts
 

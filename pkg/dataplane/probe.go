@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/features"
+	"github.com/cilium/ebpf/rlimit"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Problem is something that this machine lacks.
+type Problem struct {
+	// What is missing.
+	What string
+	// Remedy is the way out.
+	Remedy string
+	// Fatal says that the data plane can't work; else something is slower, or
+	// not possible.
+	Fatal bool
+}
+
+// Error implements error.
+func (p Problem) Error() string { return p.What + ": " + p.Remedy }
+
+// Probe says what this machine lacks for a data plane, before Open fails for it.
+// Interfaces are those that the underlay is meant to have, by name.
+func Probe(options Options, interfaces ...string) []Problem {
+	options, err := options.complete()
+	if err != nil {
+		return []Problem{{What: "options", Remedy: err.Error(), Fatal: true}}
+	}
+	var problems []Problem
+	add := func(fatal bool, what, remedy string) {
+		problems = append(problems, Problem{What: what, Remedy: remedy, Fatal: fatal})
+	}
+	missing := missingCapabilities()
+	if len(missing) > 0 {
+		add(true, "capability "+strings.Join(missing, ", ")+" is missing",
+			"run as root, or add it to securityContext.capabilities of the container")
+		return problems // whatever else failed would fail for it
+	}
+	_ = rlimit.RemoveMemlock()
+	for _, feature := range []struct {
+		name, since string
+		err         error
+	}{
+		{"programs for tc", "4.1", features.HaveProgramType(ebpf.SchedCLS)},
+		{"hash maps per CPU", "4.6", features.HaveMapType(ebpf.PerCPUHash)},
+		{"maps of least recently used entries", "4.10", features.HaveMapType(ebpf.LRUHash)},
+		{"ring buffers", "5.8", features.HaveMapType(ebpf.RingBuf)},
+		{"encapsulation that keeps offloads (bpf_skb_adjust_room)", "5.2", features.HaveProgramHelper(ebpf.SchedCLS, asm.FnSkbAdjustRoom)},
+		{"route lookups (bpf_fib_lookup)", "4.18", features.HaveProgramHelper(ebpf.SchedCLS, asm.FnFibLookup)},
+		{"sending by a neighbour (bpf_redirect_neigh)", "5.10", features.HaveProgramHelper(ebpf.SchedCLS, asm.FnRedirectNeigh)},
+		{"handing over to a pod (bpf_redirect_peer)", "5.10", features.HaveProgramHelper(ebpf.SchedCLS, asm.FnRedirectPeer)},
+	} {
+		if errors.Is(feature.err, ebpf.ErrNotSupported) {
+			add(true, "this kernel has no "+feature.name,
+				"use Linux 5.15 or later (it came with "+feature.since+") with CONFIG_BPF_SYSCALL and CONFIG_NET_CLS_ACT")
+		}
+	}
+	if err := probePinPath(options.PinPath); err != nil {
+		add(true, err.Error(), "mount one: mount -t bpf bpf /sys/fs/bpf; in a container, mount the host's /sys/fs/bpf")
+	}
+	if value, err := os.ReadFile("/proc/sys/net/core/bpf_jit_enable"); err == nil && strings.TrimSpace(string(value)) == "0" {
+		add(false, "the kernel interprets BPF programs, which costs several times as much", "set net.core.bpf_jit_enable=1")
+	}
+	if options.Role == RoleGateway {
+		for name, file := range map[string]string{"net.ipv4.ip_forward": "ipv4/ip_forward", "net.ipv6.conf.all.forwarding": "ipv6/conf/all/forwarding"} {
+			if value, err := os.ReadFile("/proc/sys/net/" + file); err == nil && strings.TrimSpace(string(value)) == "0" {
+				add(false, "this node forwards no packets of one family, so proxies' public addresses are not reached", "set "+name+"=1")
+			}
+		}
+	}
+	for _, name := range interfaces {
+		l, err := netlink.LinkByName(name)
+		switch {
+		case err != nil:
+			add(true, fmt.Sprintf("there is no interface %q", name), "name one of the underlay; it is taken as soon as it appears")
+		case l.Attrs().EncapType != "ether":
+			add(true, fmt.Sprintf("interface %q has no Ethernet headers (%s)", name, l.Attrs().EncapType), "name another one")
+		}
+	}
+	return problems
+}
+
+// needed are the capabilities that the data plane needs: loading programs that look at
+// packets, attaching them. CAP_SYS_ADMIN contains the first.
+var needed = map[string]uint{"CAP_BPF": unix.CAP_BPF, "CAP_NET_ADMIN": unix.CAP_NET_ADMIN}
+
+func missingCapabilities() []string {
+	var missing []string
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return nil // what fails for it will say so
+	}
+	has := func(capability uint) bool {
+		return data[capability/32].Effective&(1<<(capability%32)) != 0
+	}
+	for _, name := range []string{"CAP_BPF", "CAP_NET_ADMIN"} {
+		if !has(needed[name]) && (name != "CAP_BPF" || !has(unix.CAP_SYS_ADMIN)) {
+			missing = append(missing, name)
+		}
+	}
+	return missing
+}
+
+// probePinPath says why pins can't be made below a path, which need not exist yet.
+func probePinPath(path string) error {
+	for dir := path; ; dir = filepath.Dir(dir) {
+		_, err := os.Stat(dir)
+		if errors.Is(err, os.ErrNotExist) && dir != "/" {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		var fs unix.Statfs_t
+		if err := unix.Statfs(dir, &fs); err != nil {
+			return err
+		}
+		if int64(fs.Type) != unix.BPF_FS_MAGIC {
+			return fmt.Errorf("%s is not in a bpffs", path)
+		}
+		return nil
+	}
+}
