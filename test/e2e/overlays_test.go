@@ -45,9 +45,11 @@ func TestCertManagerOverlay(t *testing.T) {
 	}
 	wants(t, "the dry run", out, "certificate.cert-manager.io/epic-apiserver created", "issuer.cert-manager.io/epic-etcd-ca created")
 
-	// Rendered, and each object as JSON.
-	var objects struct {
-		Items []struct {
+	var made, mounted []string
+	// One object after the other, each as JSON.
+	objects := json.NewDecoder(strings.NewReader(c.run(t, "create", "--dry-run=client", "-o", "json", "-k", certManager)))
+	for objects.More() {
+		var o struct {
 			Kind string
 			Spec struct {
 				SecretName string
@@ -58,12 +60,9 @@ func TestCertManagerOverlay(t *testing.T) {
 				}
 			}
 		}
-	}
-	if err := json.Unmarshal([]byte(c.run(t, "apply", "--dry-run=client", "-o", "json", "-k", certManager)), &objects); err != nil {
-		t.Fatal(err)
-	}
-	var made, mounted []string
-	for _, o := range objects.Items {
+		if err := objects.Decode(&o); err != nil {
+			t.Fatal(err)
+		}
 		if o.Kind == "Certificate" {
 			made = append(made, o.Spec.SecretName)
 		}
