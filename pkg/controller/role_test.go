@@ -5,7 +5,7 @@ package controller
 import (
 	"net/http"
 	"os"
-	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -58,7 +58,16 @@ func compareRole(t *testing.T, seen sets.Set[string]) {
 			}
 		}
 	}
-	if needed, has := sets.List(seen), sets.List(granted); !slices.Equal(needed, has) {
-		t.Errorf("the controller asked for\n%q\nand its role grants\n%q", needed, has)
+	for right := range seen {
+		// A watch that can't bring what exists begins with a list.
+		if resource, ok := strings.CutPrefix(right, "watch "); ok {
+			seen.Insert("list " + resource)
+		}
+	}
+	if extra := sets.List(seen.Difference(granted)); len(extra) > 0 {
+		t.Errorf("the controller asked for %q, which its role does not grant", extra)
+	}
+	if extra := sets.List(granted.Difference(seen)); len(extra) > 0 && seen.HasAll("patch loadbalancers/status", "patch gwproxies/status") {
+		t.Errorf("the role grants %q, which the controller did not ask for", extra)
 	}
 }
