@@ -16,7 +16,7 @@ const (
 	// PublicPrefix and PublicPrefix6 are the proxies' addresses.
 	PublicPrefix  = "192.168.77.0/24"
 	PublicPrefix6 = "2001:db8:77::/64"
-	// Bridge is the bridge of the proxies on the EPIC node.
+	// Bridge is the bridge of the proxies on the EPIC node, which its program makes.
 	Bridge = "multus0"
 
 	// The router's ends of its links.
@@ -26,7 +26,7 @@ const (
 	visitorAddress6  = "2001:db8:3::9"
 	routerToVisitor  = "203.0.113.1"
 	routerToVisitor6 = "2001:db8:3::1"
-	// The bridge's own addresses, the proxies' way out.
-	bridgeAddress  = "192.168.77.1"
-	bridgeAddress6 = "2001:db8:77::1"
+	// The proxies' way out, the same on every EPIC node.
+	proxyGateway  = "169.254.1.1"
+	proxyGateway6 = "fe80::1"
 )

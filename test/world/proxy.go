@@ -3,10 +3,12 @@
 package world
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 
+	"github.com/vishvananda/netlink"
+
+	"github.com/acnodal/epic/pkg/node/host"
 	"github.com/acnodal/epic/pkg/node/proxies"
 	"github.com/acnodal/epic/test/netlab"
 )
@@ -19,8 +21,8 @@ type Proxy struct {
 	Interface proxies.Interface
 }
 
-// Proxy makes a pod with the given public addresses, at most one of each family,
-// on the bridge of the EPIC node.
+// Proxy makes a pod with the given public addresses, at most one of each family. The
+// EPIC node's program makes its host end a port of the bridge.
 func (w *World) Proxy(kind proxies.Kind, namespace, owner, pod string, addresses ...netip.Addr) (*Proxy, error) {
 	ns, err := w.lab.Namespace(pod)
 	if err != nil {
@@ -29,23 +31,12 @@ func (w *World) Proxy(kind proxies.Kind, namespace, owner, pod string, addresses
 	name := hostEnd(pod)
 	err = steps(
 		func() error { return netlab.Veth(w.Gateway, name, ns, "net1", w.mtu) },
-		func() error { return w.join(name) },
-		func() error {
-			var errs []error
-			for _, address := range addresses {
-				if address.Is4() {
-					errs = append(errs, ns.Addr("net1", address.String()+"/24"), ns.Route("0.0.0.0/0", bridgeAddress, ""))
-				} else {
-					errs = append(errs, ns.Addr("net1", address.String()+"/64"), ns.Route("::/0", bridgeAddress6, ""))
-				}
-			}
-			return errors.Join(errs...)
-		},
+		func() error { return attach(ns, addresses) },
 	)
 	if err != nil {
 		return nil, fmt.Errorf("proxy %s: %w", pod, err)
 	}
-	host, err := w.Gateway.LinkByName(name)
+	outer, err := w.Gateway.LinkByName(name)
 	if err != nil {
 		return nil, fmt.Errorf("proxy %s: %w", pod, err)
 	}
@@ -57,21 +48,38 @@ func (w *World) Proxy(kind proxies.Kind, namespace, owner, pod string, addresses
 		Namespace: ns,
 		Interface: proxies.Interface{
 			Kind: kind, Namespace: namespace, Owner: owner, Pod: pod,
-			Index: host.Attrs().Index, Name: name, PeerMAC: peer.Attrs().HardwareAddr, Addresses: addresses,
+			Index: outer.Attrs().Index, Name: name, PeerMAC: peer.Attrs().HardwareAddr, Addresses: addresses,
 		},
 	}, nil
 }
 
-func (w *World) join(port string) error {
-	bridge, err := w.Gateway.LinkByName(Bridge)
+// attach gives a proxy's interface its addresses and its routes. The gateways stand
+// for the bridge, whatever addresses that has.
+func attach(ns *netlab.Namespace, addresses []netip.Addr) error {
+	link, err := ns.LinkByName("net1")
 	if err != nil {
 		return err
 	}
-	link, err := w.Gateway.LinkByName(port)
-	if err != nil {
-		return err
+	for _, address := range addresses {
+		gateway, all := netip.MustParseAddr(proxyGateway), "0.0.0.0/0"
+		if address.Is6() {
+			gateway, all = netip.MustParseAddr(proxyGateway6), "::/0"
+		}
+		err := steps(
+			func() error { return ns.Addr("net1", fmt.Sprintf("%s/%d", address, address.BitLen())) },
+			func() error {
+				return ns.NeighSet(&netlink.Neigh{
+					LinkIndex: link.Attrs().Index, IP: gateway.AsSlice(), HardwareAddr: host.BridgeMAC(Bridge), State: netlink.NUD_PERMANENT,
+				})
+			},
+			func() error { return ns.Route(fmt.Sprintf("%s/%d", gateway, gateway.BitLen()), "", "net1") },
+			func() error { return ns.Route(all, gateway.String(), "net1") },
+		)
+		if err != nil {
+			return err
+		}
 	}
-	return w.Gateway.LinkSetMaster(link, bridge)
+	return nil
 }
 
 // hostEnd is a name that fits into an interface's 15 characters.

@@ -73,8 +73,6 @@ func (w *World) build(tenants int) error {
 		func() error { return w.Internet.Addr("gateway", routerToGateway+"/24", routerToGateway6+"/64") },
 		func() error { return defaults(w.Gateway, routerToGateway, routerToGateway6) },
 		func() error { return w.Gateway.Forward() },
-		func() error { return w.Gateway.Bridge(Bridge, w.mtu) },
-		func() error { return w.Gateway.Addr(Bridge, bridgeAddress+"/24", bridgeAddress6+"/64") },
 		func() error { return w.Internet.Route(PublicPrefix, GatewayAddress, "") },
 		func() error { return w.Internet.Route(PublicPrefix6, GatewayAddress6, "") },
 	)

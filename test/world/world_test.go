@@ -10,12 +10,16 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"github.com/acnodal/epic/pkg/node/host"
 	"github.com/acnodal/epic/pkg/node/proxies"
 	"github.com/acnodal/epic/test/netlab"
 )
 
-// Without EPIC's programs the world is as one would expect: visitors reach
-// proxies, tenants reach the world through their NAT, and nobody reaches a pod.
+// Without EPIC's tunnels the world is as one would expect: visitors reach proxies,
+// tenants reach the world through their NAT, and nobody reaches a pod.
 func TestWorld(t *testing.T) {
 	ctx := t.Context()
 	w, err := New(netlab.Test(t), 2)
@@ -27,6 +31,7 @@ func TestWorld(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	hostNetwork(t, w, proxy)
 	seen := http.HandlerFunc(func(answer http.ResponseWriter, request *http.Request) {
 		host, _, _ := net.SplitHostPort(request.RemoteAddr)
 		fmt.Fprint(answer, host)
@@ -77,5 +82,26 @@ func TestWorld(t *testing.T) {
 				t.Errorf("the server saw %s, want %s", got, test.want)
 			}
 		})
+	}
+}
+
+// hostNetwork does what the EPIC node's program does outside of tunnels.
+func hostNetwork(t *testing.T, w *World, proxy *Proxy) {
+	t.Helper()
+	network, err := host.New(host.Options{Namespace: netns.NsHandle(w.Gateway.FD())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { network.Close() })
+	desired := host.Desired{Bridges: []host.Bridge{{Name: Bridge, MTU: MTU}}}
+	for _, address := range proxy.Interface.Addresses {
+		desired.Addresses = append(desired.Addresses, host.Address{
+			Address: address, Announce: netip.PrefixFrom(address, address.BitLen()), Bridge: Bridge,
+			Ends: []host.End{{Index: proxy.Interface.Index, MAC: proxy.Interface.PeerMAC}},
+		})
+		desired.Openings = append(desired.Openings, host.Opening{Address: address, Protocol: unix.IPPROTO_TCP, Port: 8888})
+	}
+	if _, err := network.Apply(desired); err != nil {
+		t.Fatal(err)
 	}
 }
