@@ -32,7 +32,7 @@ func (c *cluster) readyz(pod string) string {
 
 func TestInstalled(t *testing.T) {
 	c := epic(t)
-	for name, count := range map[string]int{"epic-apiserver": 2, "epic-etcd": 3} {
+	for name, count := range map[string]int{"epic-apiserver": 2, "epic-controller": 2, "epic-etcd": 3} {
 		pods := c.pods(t, name)
 		if len(pods) != count {
 			t.Errorf("There are %d pods of %s", len(pods), name)
@@ -80,7 +80,7 @@ func TestPodsAreRestricted(t *testing.T) {
 	if strings.Contains(strings.ToLower(out), "violate") {
 		t.Error(out)
 	}
-	for _, name := range []string{"epic-apiserver", "epic-etcd"} {
+	for _, name := range []string{"epic-apiserver", "epic-controller", "epic-etcd"} {
 		for _, pod := range c.pods(t, name) {
 			s, p := pod.Spec.Containers[0].SecurityContext, pod.Spec.SecurityContext
 			if !*p.RunAsNonRoot || !*s.ReadOnlyRootFilesystem || *s.AllowPrivilegeEscalation {

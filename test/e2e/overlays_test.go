@@ -76,6 +76,10 @@ func TestCertManagerOverlay(t *testing.T) {
 		t.Errorf("The pods mount %v only", mounted)
 	}
 	for _, name := range mounted {
+		// No certificate: hack/tunnel-keys.sh makes it.
+		if name == "epic-tunnel-keys" {
+			continue
+		}
 		if !slices.Contains(made, name) {
 			t.Errorf("No certificate makes the secret %s; they make %v", name, made)
 		}

@@ -28,7 +28,16 @@ func TestBackupAndRestore(t *testing.T) {
 		return c.run(t, "get", "-A", "-o", `jsonpath={range .items[*]}{.kind} {.metadata.namespace}/{.metadata.name} {.metadata.uid} {.spec} {.status}{"\n"}{end}`,
 			"epics,serviceprefixes,accounts,lbservicegroups,loadbalancers,remoteendpoints,gwproxies,gwroutes,gwendpointslices")
 	}
+	// The controller may still have something to say about what was just made.
 	before := state()
+	eventually(t, 30*time.Second, func() string {
+		time.Sleep(2 * time.Second)
+		old := before
+		if before = state(); before != old {
+			return "what is there still changes:\n" + before
+		}
+		return ""
+	})
 	if err := c.documented("Back up"); err != nil {
 		t.Fatal(err)
 	}

@@ -90,7 +90,7 @@ func (c *cluster) testNothingSecretShows(t *testing.T) {
 			t.Errorf("Something secret shows in %s, after:\n%s", what, at)
 		}
 	}
-	for _, name := range []string{"epic-apiserver", "epic-etcd"} {
+	for _, name := range []string{"epic-apiserver", "epic-controller", "epic-etcd"} {
 		for _, pod := range c.pods(t, name) {
 			if at := shows(signs, c.logs(pod.Name)); at != "" {
 				t.Errorf("Something secret shows in the log of %s, after:\n%s", pod.Name, at)
