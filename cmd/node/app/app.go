@@ -19,6 +19,8 @@ import (
 	logsapi "k8s.io/component-base/logs/api/v1"
 	_ "k8s.io/component-base/logs/json/register" // so that --logging-format=json works
 	"k8s.io/klog/v2"
+
+	cnicommand "github.com/acnodal/epic/cmd/node/cni"
 )
 
 const program = "epic-node"
@@ -70,7 +72,7 @@ func newCommand() *cobra.Command {
 		},
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newGatewayCommand(), newClientCommand(), newCleanupCommand(), newStatusCommand(), newTraceCommand(), newVersionCommand())
+	root.AddCommand(newGatewayCommand(), newClientCommand(), newCleanupCommand(), newStatusCommand(), newTraceCommand(), newVersionCommand(), cnicommand.New())
 	for _, cmd := range append(root.Commands(), root) {
 		cmd.SilenceErrors = true
 		cmd.SilenceUsage = true

@@ -20,6 +20,7 @@ import (
 
 func newGatewayCommand() *cobra.Command {
 	o := &options{}
+	plugin := newCNIOptions()
 	var described string
 	cmd := &cobra.Command{
 		Use:   gatewayRole,
@@ -43,6 +44,18 @@ func newGatewayCommand() *cobra.Command {
 			defer static.Close()
 			sources = append(sources, static)
 		}
+		var attached *attachments
+		if plugin.enabled {
+			rc, err := o.restConfig()
+			if err != nil {
+				return err
+			}
+			if attached, err = plugin.open(c.Context(), rc, config.Client, config.Name, config.Nodes); err != nil {
+				return err
+			}
+			defer attached.Close()
+			sources = append(sources, attached)
+		}
 		network, err := host.New(host.Options{Namespace: netns.None()})
 		if err != nil {
 			return err
@@ -50,10 +63,18 @@ func newGatewayCommand() *cobra.Command {
 		defer network.Close()
 		return locked(o, dataplane.RoleGateway, func(plane *dataplane.DataPlane) error {
 			config.Plane = plane
-			return node.RunGateway(c.Context(), node.GatewayConfig{Config: config, Proxies: sources, Host: network})
+			group, ctx := errgroup.WithContext(c.Context())
+			group.Go(func() error {
+				return node.RunGateway(ctx, node.GatewayConfig{Config: config, Proxies: sources, Host: network})
+			})
+			if attached != nil {
+				group.Go(func() error { return attached.run(ctx) })
+			}
+			return group.Wait()
 		})
 	})
 	o.add(cmd.Flags(), gatewayRole)
+	plugin.add(cmd.Flags())
 	cmd.Flags().StringVar(&described, "proxies-file", "", "File that describes the proxies of a host without Kubernetes. It is read again when it changes.")
 	return cmd
 }

@@ -28,8 +28,7 @@ func IsPlugin(arg0 string) bool { return filepath.Base(arg0) == plugin.Type }
 // RunPlugin runs the plugin and returns the exit code.
 func RunPlugin() int { return plugin.Main() }
 
-// Options are those of the installation. The gateway command has them too, with
-// InstallFlags.
+// Options are those of the installation. The gateway command has them too.
 type Options struct {
 	Program, BinDir, ConfDir string
 	Socket                   string
@@ -46,11 +45,11 @@ func NewOptions() *Options {
 
 // AddFlags adds the options to a command's flags.
 func (o *Options) AddFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.Program, "cni-program", o.Program, "the plugin's program, which is copied (default: "+plugin.Type+" beside this program, or this program)")
-	f.StringVar(&o.BinDir, "cni-bin-dir", o.BinDir, "where the container runtime looks for plugins")
-	f.StringVar(&o.ConfDir, "cni-conf-dir", o.ConfDir, "where the container runtime looks for network configurations")
-	f.StringVar(&o.Socket, "cni-socket", o.Socket, "the socket at which the node program answers the plugin")
-	f.StringSliceVar(&o.Ignore, "cni-ignore-namespaces", o.Ignore, "namespaces with the prefix "+plugin.DefaultPrefix+" that have no proxies, such as that of EPIC's own programs")
+	f.StringVar(&o.Program, "cni-program", o.Program, "The plugin's program, which is copied. Default: "+plugin.Type+" beside this program, or else this program.")
+	f.StringVar(&o.BinDir, "cni-bin-dir", o.BinDir, "Where the container runtime looks for plugins.")
+	f.StringVar(&o.ConfDir, "cni-conf-dir", o.ConfDir, "Where the container runtime looks for network configurations.")
+	f.StringVar(&o.Socket, "cni-socket", o.Socket, "Unix socket at which the node program answers the plugin; for root only.")
+	f.StringSliceVar(&o.Ignore, "cni-ignore-namespaces", o.Ignore, "Namespaces with the prefix "+plugin.DefaultPrefix+" that have no proxies, such as that of EPIC's own programs.")
 }
 
 // Installer returns what installs.
@@ -114,7 +113,7 @@ func newInstall() *cobra.Command {
 		},
 	}
 	o.AddFlags(cmd.Flags())
-	cmd.Flags().BoolVar(&once, "once", once, "install and end")
+	cmd.Flags().BoolVar(&once, "once", once, "Install and end.")
 	return cmd
 }
 
@@ -143,6 +142,6 @@ func newUninstall() *cobra.Command {
 		},
 	}
 	o.AddFlags(cmd.Flags())
-	cmd.Flags().BoolVar(&stay, "stay", stay, "wait for a signal when it is done, as a DaemonSet's pod has to")
+	cmd.Flags().BoolVar(&stay, "stay", stay, "Wait for a signal when it is done, as a DaemonSet's pod has to.")
 	return cmd
 }

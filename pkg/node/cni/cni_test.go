@@ -193,7 +193,7 @@ func (c *cluster) pod(namespace, name string) *pod {
 // proxy is a pod that the node program knows as a proxy.
 func (c *cluster) proxy(name string, addrs ...string) *pod {
 	c.t.Helper()
-	p := &Proxy{Kind: proxies.GWProxy, Namespace: "epic-a", Owner: "web", PodUID: types.UID("uid-" + name), Bridge: "multus0", MTU: 1400}
+	p := &Proxy{Kind: proxies.GWProxy, Namespace: "epic-a", Owner: "web", PodUID: types.UID("uid-" + name), Bridge: "multus0"}
 	for _, a := range addrs {
 		p.Addresses = append(p.Addresses, netip.MustParseAddr(a))
 	}

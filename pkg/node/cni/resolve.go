@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,7 +15,6 @@ import (
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
-	epiclisters "github.com/acnodal/epic/pkg/generated/listers/epic/v1"
 	"github.com/acnodal/epic/pkg/node/cni/wire"
 	"github.com/acnodal/epic/pkg/node/proxies"
 )
@@ -28,8 +28,6 @@ type Proxy struct {
 	Addresses []netip.Addr
 	// Bridge is the one of the public address's pool.
 	Bridge string
-	// MTU is in bytes.
-	MTU int
 	// Keep is what stays on the pod's first interface.
 	Keep []netip.Prefix
 }
@@ -52,18 +50,16 @@ type Pods interface {
 	HasSynced() bool
 }
 
-// Listers resolves from informers' stores.
-type Listers struct {
-	Pods          Pods
-	LoadBalancers epiclisters.LoadBalancerLister
-	GWProxies     epiclisters.GWProxyLister
-	Prefixes      epiclisters.ServicePrefixLister
-	// MTU is that of the proxies' interfaces, in bytes: the largest packet that
-	// every tunnel takes.
-	MTU func() int
+// Objects resolves from the node's pods and from the API. Objects are read when a proxy
+// starts, which is seldom, so a store of them would only be memory.
+type Objects struct {
+	Pods         Pods
+	LoadBalancer func(ctx context.Context, namespace, name string) (*epicv1.LoadBalancer, error)
+	GWProxy      func(ctx context.Context, namespace, name string) (*epicv1.GWProxy, error)
+	Prefix       func(ctx context.Context, name string) (*epicv1.ServicePrefix, error)
 	// Keep is what proxies reach by the cluster's own network: its services' and the
 	// node's addresses.
-	Keep func() []netip.Prefix
+	Keep func(ctx context.Context) ([]netip.Prefix, error)
 	// Wait is how long to wait for a pod that is not known yet: the kubelet's watch
 	// may be ahead of this program's. Default: 5 seconds.
 	Wait time.Duration
@@ -75,7 +71,7 @@ const (
 )
 
 // Resolve implements Resolver.
-func (l *Listers) Resolve(ctx context.Context, namespace, name string, uid types.UID) (*Proxy, error) {
+func (l *Objects) Resolve(ctx context.Context, namespace, name string, uid types.UID) (*Proxy, error) {
 	pod, err := l.waitForPod(ctx, namespace, name, uid)
 	if err != nil {
 		return nil, err
@@ -89,14 +85,14 @@ func (l *Listers) Resolve(ctx context.Context, namespace, name string, uid types
 	case lb != "" && proxy != "":
 		return nil, &wire.Failure{Message: fmt.Sprintf("pod %s/%s has both labels %s and %s: a proxy runs for one object", namespace, name, epic.OwningLoadBalancerLabel, epic.OwningProxyLabel)}
 	case lb != "":
-		return l.loadBalancer(pod, lb)
+		return l.loadBalancer(ctx, pod, lb)
 	case proxy != "":
-		return l.gwProxy(pod, proxy)
+		return l.gwProxy(ctx, pod, proxy)
 	}
 	return nil, &wire.Failure{Message: fmt.Sprintf("pod %s/%s is labelled as a proxy, but neither %s nor %s says of what", namespace, name, epic.OwningLoadBalancerLabel, epic.OwningProxyLabel)}
 }
 
-func (l *Listers) waitForPod(ctx context.Context, namespace, name string, uid types.UID) (*corev1.Pod, error) {
+func (l *Objects) waitForPod(ctx context.Context, namespace, name string, uid types.UID) (*corev1.Pod, error) {
 	wait := l.Wait
 	if wait <= 0 {
 		wait = defaultWait
@@ -120,28 +116,28 @@ func (l *Listers) waitForPod(ctx context.Context, namespace, name string, uid ty
 	}
 }
 
-func (l *Listers) loadBalancer(pod *corev1.Pod, name string) (*Proxy, error) {
-	obj, err := l.LoadBalancers.LoadBalancers(pod.Namespace).Get(name)
+func (l *Objects) loadBalancer(ctx context.Context, pod *corev1.Pod, name string) (*Proxy, error) {
+	obj, err := l.LoadBalancer(ctx, pod.Namespace, name)
 	if err != nil {
 		return nil, unknown(proxies.LoadBalancer, pod, name, err)
 	}
-	return l.proxy(pod, proxies.LoadBalancer, name, obj.Labels, obj.Spec.PublicAddress, "")
+	return l.proxy(ctx, pod, proxies.LoadBalancer, name, obj.Labels, obj.Spec.PublicAddress, "")
 }
 
-func (l *Listers) gwProxy(pod *corev1.Pod, name string) (*Proxy, error) {
-	obj, err := l.GWProxies.GWProxies(pod.Namespace).Get(name)
+func (l *Objects) gwProxy(ctx context.Context, pod *corev1.Pod, name string) (*Proxy, error) {
+	obj, err := l.GWProxy(ctx, pod.Namespace, name)
 	if err != nil {
 		return nil, unknown(proxies.GWProxy, pod, name, err)
 	}
-	return l.proxy(pod, proxies.GWProxy, name, obj.Labels, obj.Spec.PublicAddress, obj.Spec.AltAddress)
+	return l.proxy(ctx, pod, proxies.GWProxy, name, obj.Labels, obj.Spec.PublicAddress, obj.Spec.AltAddress)
 }
 
 func unknown(kind proxies.Kind, pod *corev1.Pod, name string, err error) error {
 	return wire.Again("pod %s/%s is a proxy of the %s %s, which can not be found: %v", pod.Namespace, pod.Name, kind, name, err)
 }
 
-func (l *Listers) proxy(pod *corev1.Pod, kind proxies.Kind, owner string, labels map[string]string, public, alternate string) (*Proxy, error) {
-	p := &Proxy{Kind: kind, Namespace: pod.Namespace, Owner: owner, PodUID: pod.UID, MTU: l.MTU(), Keep: l.Keep()}
+func (l *Objects) proxy(ctx context.Context, pod *corev1.Pod, kind proxies.Kind, owner string, labels map[string]string, public, alternate string) (*Proxy, error) {
+	p := &Proxy{Kind: kind, Namespace: pod.Namespace, Owner: owner, PodUID: pod.UID}
 	what := fmt.Sprintf("%s %s/%s", kind, pod.Namespace, owner)
 	for i, text := range []string{public, alternate} {
 		if text == "" && i > 0 {
@@ -158,11 +154,14 @@ func (l *Listers) proxy(pod *corev1.Pod, kind proxies.Kind, owner string, labels
 		p.Addresses = append(p.Addresses, addr)
 	}
 	name := labels[epic.OwningServicePrefixLabel]
-	prefix, err := l.Prefixes.ServicePrefixes(epic.ConfigNamespace).Get(name)
+	prefix, err := l.Prefix(ctx, name)
 	if err != nil {
 		return nil, wire.Again("%s has its address from the ServicePrefix %q, which can not be found: %v", what, name, err)
 	}
 	p.Bridge = Bridge(prefix)
+	if p.Keep, err = l.Keep(ctx); err != nil {
+		return nil, wire.Again("what %s reaches by the cluster's own network can not be found: %v", what, err)
+	}
 	return p, nil
 }
 
@@ -175,7 +174,7 @@ func Bridge(prefix *epicv1.ServicePrefix) string {
 }
 
 // Gone implements Resolver.
-func (l *Listers) Gone(namespace, name string, uid types.UID) bool {
+func (l *Objects) Gone(namespace, name string, uid types.UID) bool {
 	if !l.Pods.HasSynced() {
 		return false
 	}
@@ -184,4 +183,21 @@ func (l *Listers) Gone(namespace, name string, uid types.UID) bool {
 		return true
 	}
 	return err == nil && uid != "" && pod.UID != uid
+}
+
+// Prefixes reads EPIC's service-cidr: prefixes with commas between.
+func Prefixes(field, text string) ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for part := range strings.SplitSeq(text, ",") {
+		part = strings.TrimSpace(part)
+		if part == "" {
+			continue
+		}
+		p, err := netip.ParsePrefix(part)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %q is no network in CIDR form, such as 10.96.0.0/16", field, part)
+		}
+		out = append(out, p.Masked())
+	}
+	return out, nil
 }

@@ -192,12 +192,16 @@ func (s *Server) plan(ctx context.Context, r wire.Request) (wire.Answer, error) 
 	if err != nil || p == nil {
 		return wire.Answer{}, err
 	}
+	mtu, err := s.Worker.MTU(p.Bridge)
+	if err != nil {
+		return wire.Answer{}, err
+	}
 	name := r.HostName()
 	return wire.Answer{Plan: &wire.Plan{
 		Kind: string(p.Kind), Namespace: p.Namespace, Owner: p.Owner, Pod: r.PodName, PodUID: string(p.PodUID),
 		Host: name, HostMAC: host.StableMAC("host " + name), Alias: r.Alias(),
 		Bridge: p.Bridge, BridgeMAC: host.BridgeMAC(p.Bridge),
-		Name: InterfaceName, MAC: host.StableMAC("pod " + name), MTU: p.MTU,
+		Name: InterfaceName, MAC: host.StableMAC("pod " + name), MTU: mtu,
 		Addresses: p.Addresses, Keep: p.Keep,
 	}}, nil
 }

@@ -113,9 +113,9 @@ func (w *Worker) Attach(path, first string, p *wire.Plan) (index int, err error)
 	if err := w.undo(e, first, p.Host, p.Name); err != nil {
 		return 0, fmt.Errorf("remove what an earlier attempt left: %w", err)
 	}
-	bridge, err := e.host.LinkByName(p.Bridge)
+	bridge, err := bridge(e.host, p.Bridge)
 	if err != nil {
-		return 0, wire.Again("the bridge %s is not there yet (%v): the node program makes it from the pool's multus-bridge", p.Bridge, err)
+		return 0, err
 	}
 	defer func() {
 		if err != nil {
@@ -130,6 +130,31 @@ func (w *Worker) Attach(path, first string, p *wire.Plan) (index int, err error)
 		return 0, err
 	}
 	return link.Attrs().Index, nil
+}
+
+func bridge(h *netlink.Handle, name string) (netlink.Link, error) {
+	link, err := h.LinkByName(name)
+	if err != nil {
+		return nil, wire.Again("the bridge %s is not there yet (%v): the node program makes it from the pool's multus-bridge", name, err)
+	}
+	if link.Type() != "bridge" {
+		return nil, wire.Again("the interface %s is a %s, not a bridge: remove it, or name another in the pool's multus-bridge", name, link.Type())
+	}
+	return link, nil
+}
+
+// MTU returns the MTU of a bridge in bytes, which is that of its proxies.
+func (w *Worker) MTU(name string) (int, error) {
+	h, err := netlink.NewHandleAt(w.Host, unix.NETLINK_ROUTE)
+	if err != nil {
+		return 0, fmt.Errorf("open rtnetlink: %w", err)
+	}
+	defer h.Close()
+	link, err := bridge(h, name)
+	if err != nil {
+		return 0, err
+	}
+	return link.Attrs().MTU, nil
 }
 
 func (w *Worker) makeVeth(e *ends, bridge netlink.Link, p *wire.Plan) (netlink.Link, error) {

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/spf13/pflag"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+
+	cnicommand "github.com/acnodal/epic/cmd/node/cni"
+	"github.com/acnodal/epic/pkg/apis/epic"
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
+	"github.com/acnodal/epic/pkg/node/cni"
+	"github.com/acnodal/epic/pkg/node/cni/install"
+	"github.com/acnodal/epic/pkg/node/cni/podnet"
+	"github.com/acnodal/epic/pkg/node/proxies"
+)
+
+// cniOptions are the flags on the CNI plugin.
+type cniOptions struct {
+	*cnicommand.Options
+
+	enabled  bool
+	stateDir string
+	keep     []string
+}
+
+func newCNIOptions() *cniOptions {
+	return &cniOptions{Options: cnicommand.NewOptions(), stateDir: "/run/epic/attachments"}
+}
+
+func (o *cniOptions) add(fs *pflag.FlagSet) {
+	fs.BoolVar(&o.enabled, "cni", o.enabled, "Install the CNI plugin on this node, and give the pods of proxies their public addresses.")
+	fs.StringVar(&o.stateDir, "cni-state-dir", o.stateDir, "Directory with what the plugin attached; for root only, and empty after a reboot.")
+	fs.StringSliceVar(&o.keep, "cni-keep", o.keep, "Networks that proxies reach by the cluster's own network, besides EPIC's service-cidr and the node's addresses.")
+	o.AddFlags(fs)
+}
+
+// attachments is the node's side of the CNI plugin.
+type attachments struct {
+	*proxies.Attached
+
+	server    *cni.Server
+	listener  net.Listener
+	installer *install.Installer
+	pods      informers.SharedInformerFactory
+}
+
+// open opens the socket and what is known of earlier attachments.
+func (o *cniOptions) open(ctx context.Context, rc *rest.Config, client versioned.Interface, node string, addresses []netip.Addr) (_ *attachments, err error) {
+	kube, err := kubernetes.NewForConfig(rc)
+	if err != nil {
+		return nil, err
+	}
+	a := &attachments{}
+	if a.installer, err = o.Installer(); err != nil {
+		return nil, err
+	}
+	a.pods = informers.NewSharedInformerFactoryWithOptions(kube, 0, informers.WithTweakListOptions(func(l *metav1.ListOptions) {
+		l.FieldSelector = fields.OneTermEqualSelector("spec.nodeName", node).String()
+	}))
+	if a.Attached, err = proxies.OpenAttached(ctx, o.stateDir, netns.None()); err != nil {
+		return nil, fmt.Errorf("--cni-state-dir: %w", err)
+	}
+	if a.listener, err = cni.Listen(ctx, o.Socket); err != nil {
+		a.Close()
+		return nil, fmt.Errorf("--cni-socket: %w", err)
+	}
+	v1 := client.EpicV1()
+	informer := a.pods.Core().V1().Pods()
+	a.server = &cni.Server{
+		Attached: a.Attached,
+		Worker:   podnet.Worker{Host: netns.None()},
+		Resolver: &cni.Objects{
+			Pods: nodePods{informer.Lister(), informer.Informer()},
+			LoadBalancer: func(ctx context.Context, namespace, name string) (*epicv1.LoadBalancer, error) {
+				return v1.LoadBalancers(namespace).Get(ctx, name, metav1.GetOptions{})
+			},
+			GWProxy: func(ctx context.Context, namespace, name string) (*epicv1.GWProxy, error) {
+				return v1.GWProxies(namespace).Get(ctx, name, metav1.GetOptions{})
+			},
+			Prefix: func(ctx context.Context, name string) (*epicv1.ServicePrefix, error) {
+				return v1.ServicePrefixes(epic.ConfigNamespace).Get(ctx, name, metav1.GetOptions{})
+			},
+			Keep: func(ctx context.Context) ([]netip.Prefix, error) {
+				return o.kept(ctx, kube, client, node, addresses)
+			},
+		},
+	}
+	return a, nil
+}
+
+// kept is what proxies reach by the cluster's own network.
+func (o *cniOptions) kept(ctx context.Context, kube kubernetes.Interface, client versioned.Interface, node string, addresses []netip.Addr) ([]netip.Prefix, error) {
+	config, err := client.EpicV1().EPICs(epic.ConfigNamespace).Get(ctx, epic.ConfigName, metav1.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	out, err := cni.Prefixes("EPIC's service-cidr", config.Spec.ServiceCIDR)
+	if err != nil {
+		return nil, err
+	}
+	for _, text := range o.keep {
+		more, err := cni.Prefixes("--cni-keep", text)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, more...)
+	}
+	// The kubelet's probes come from one of these.
+	this, err := kube.CoreV1().Nodes().Get(ctx, node, metav1.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range this.Status.Addresses {
+		if addr, err := netip.ParseAddr(a.Address); err == nil && a.Type == corev1.NodeInternalIP {
+			addresses = append(addresses[:len(addresses):len(addresses)], addr.Unmap())
+		}
+	}
+	for _, a := range addresses {
+		out = append(out, netip.PrefixFrom(a, a.BitLen()))
+	}
+	return out, nil
+}
+
+// run serves the plugin and keeps it installed, until the context ends.
+func (a *attachments) run(ctx context.Context) error {
+	a.pods.Start(ctx.Done())
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return a.server.Run(ctx, a.listener) })
+	group.Go(func() error { return a.installer.Run(ctx) })
+	err := group.Wait()
+	a.pods.Shutdown()
+	return err
+}
+
+// Close frees what was opened.
+func (a *attachments) Close() {
+	if a.listener != nil {
+		_ = a.listener.Close()
+	}
+	a.Attached.Close()
+}
+
+// nodePods are the pods of this node.
+type nodePods struct {
+	lister   corelisters.PodLister
+	informer cache.SharedIndexInformer
+}
+
+// Get implements cni.Pods.
+func (p nodePods) Get(namespace, name string) (*corev1.Pod, error) {
+	if !p.informer.HasSynced() {
+		return nil, errors.New("the node's pods are not known yet")
+	}
+	return p.lister.Pods(namespace).Get(name)
+}
+
+// HasSynced implements cni.Pods.
+func (p nodePods) HasSynced() bool { return p.informer.HasSynced() }
