@@ -12,10 +12,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// The roles that an account's people get, and the names of their bindings.
+// The roles that an account's people and nodes get, and the names of their
+// bindings.
 const (
 	tenantAdminRole  = "epic-tenant-admin"
 	tenantViewerRole = "epic-tenant-viewer"
+	nodeClientRole   = "epic-node-client"
 )
 
 // subjectFlags are who gets rights in an account.

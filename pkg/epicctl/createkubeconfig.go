@@ -23,6 +23,8 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/utils/ptr"
+
+	"github.com/acnodal/epic/pkg/nodeidentity"
 )
 
 const (
@@ -35,21 +37,28 @@ const (
 type createKubeconfig struct {
 	*tool
 	account, serviceAccount, file string
-	duration                      time.Duration
-	overwrite                     bool
-	dryRun                        dryRun
+	// node is the address of the tenant's node that the kubeconfig is for, or
+	// empty.
+	node      string
+	duration  time.Duration
+	overwrite bool
+	dryRun    dryRun
 }
 
 func newCreateKubeconfig(t *tool) *cobra.Command {
 	o := &createKubeconfig{tool: t}
 	c := &cobra.Command{
-		Use:   "kubeconfig ACCOUNT --service-account NAME [flags]",
-		Short: "Make a kubeconfig for a service account of an account",
+		Use:   "kubeconfig ACCOUNT (--service-account NAME | --node ADDRESS) [flags]",
+		Short: "Make a kubeconfig for a service account, or a node, of an account",
 		Long: "Make a kubeconfig for a service account in an account's namespace, with a token\n" +
 			"that expires. The service account is made if it is not there; it has the rights\n" +
-			"that it is given with \"create account ACCOUNT --service-account\".",
+			"that it is given with \"create account ACCOUNT --service-account\".\n\n" +
+			"With --node it is for the program on a tenant's node: the service account is called\n" +
+			"after the node's address and bound to the role epic-node-client. It reads what is in\n" +
+			"the account's namespace, and gets the keys of the tunnels that end at that address.",
 		Example: "  epicctl create account acme --service-account epic-acme/deployer\n" +
-			"  epicctl create kubeconfig acme --service-account deployer --duration 24h -f acme.kubeconfig",
+			"  epicctl create kubeconfig acme --service-account deployer --duration 24h -f acme.kubeconfig\n" +
+			"  epicctl create kubeconfig acme --node 192.168.1.16 --duration 8760h -f node.kubeconfig",
 		Args:              exactly("ACCOUNT"),
 		ValidArgsFunction: completeAccounts(t, false),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -61,7 +70,9 @@ func newCreateKubeconfig(t *tool) *cobra.Command {
 	c.Flags().DurationVar(&o.duration, "duration", 0, "How long the token is valid, such as 24h. If absent, as long as the server likes.")
 	c.Flags().StringVarP(&o.file, "file", "f", "", "The file to write, readable by its owner alone. If absent, the kubeconfig is printed.")
 	c.Flags().BoolVar(&o.overwrite, "overwrite", false, "Replace the file if it is there.")
-	must(c.MarkFlagRequired("service-account"))
+	c.Flags().StringVar(&o.node, "node", "", "The address of a tenant's node, as its endpoints name it.")
+	c.MarkFlagsMutuallyExclusive("service-account", "node")
+	must(c.RegisterFlagCompletionFunc("node", cobra.NoFileCompletions))
 	must(c.RegisterFlagCompletionFunc("service-account", o.completeServiceAccounts))
 	must(c.RegisterFlagCompletionFunc("duration", cobra.NoFileCompletions))
 	o.dryRun.addFlag(c)
@@ -93,6 +104,16 @@ func (o *createKubeconfig) check() error {
 	if err := checkAccountName(o.account); err != nil {
 		return err
 	}
+	if o.node == "" && o.serviceAccount == "" {
+		return usagef("say whom the kubeconfig is for: --service-account NAME, or --node ADDRESS")
+	}
+	if o.node != "" {
+		address, err := nodeidentity.ParseAddress(o.node)
+		if err != nil {
+			return usagef("--node: %v", err)
+		}
+		o.serviceAccount = nodeidentity.AccountName(address)
+	}
 	if len(validation.IsDNS1123Subdomain(o.serviceAccount)) > 0 {
 		return usagef("--service-account %q can't be the name of a service account: use lower-case letters, digits and dashes, without the namespace", shortened(o.serviceAccount))
 	}
@@ -117,6 +138,9 @@ func (o *createKubeconfig) run(ctx context.Context) error {
 	what := "serviceaccount/" + o.serviceAccount
 	if o.dryRun == dryRunClient {
 		o.note("%s %s%s, if it is not there; no token is asked for", what, created, o.dryRun.suffix())
+		if o.node != "" {
+			o.note("rolebinding/%s with it%s", nodeClientRole, o.dryRun.suffix())
+		}
 		return nil
 	}
 	kube, epic, err := o.clients()
@@ -128,7 +152,7 @@ func (o *createKubeconfig) run(ctx context.Context) error {
 		return err
 	}
 	if !around.namespaces {
-		return errors.New("this server runs alone and has no service accounts: use the kubeconfig that it wrote for its administrator (epic-apiserver --kubeconfig-out)")
+		return errors.New("this server runs alone and has no service accounts: use the kubeconfig that it wrote for its administrator (epic-apiserver --kubeconfig-out), or for a node what \"epic-apiserver node-kubeconfig\" writes")
 	}
 	if _, err := getAccount(ctx, epic, o.account); err != nil {
 		if apierrors.IsNotFound(err) && !notServed(err) {
@@ -141,6 +165,9 @@ func (o *createKubeconfig) run(ctx context.Context) error {
 		return err
 	}
 	o.note("%s %s%s", what, result, o.dryRun.suffix())
+	if err := o.bindNode(ctx, kube, around); err != nil {
+		return err
+	}
 	if o.dryRun != dryRunNone {
 		return nil
 	}
@@ -177,6 +204,23 @@ func (o *createKubeconfig) ensureServiceAccount(ctx context.Context, kube kubern
 		return unchanged, nil
 	}
 	return created, right{"create", "serviceaccounts", ns}.explain(err)
+}
+
+// bindNode gives a node's service account the rights of a tenant's node.
+func (o *createKubeconfig) bindNode(ctx context.Context, kube kubernetes.Interface, around surroundings) error {
+	if o.node == "" || !around.rbac {
+		return nil
+	}
+	ns := accountNamespace(o.account)
+	ensure := &createAccount{tool: o.tool, kubeClient: kube, dryRun: o.dryRun}
+	result, _, err := ensure.ensureBinding(ctx, newBinding(ns, nodeClientRole, []rbacv1.Subject{
+		{Kind: rbacv1.ServiceAccountKind, Namespace: ns, Name: o.serviceAccount},
+	}))
+	if err != nil {
+		return err
+	}
+	o.note("rolebinding/%s %s%s", nodeClientRole, result, o.dryRun.suffix())
+	return nil
 }
 
 // warnWithoutRights spares its reader a kubeconfig that opens nothing.

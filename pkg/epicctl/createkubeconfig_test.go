@@ -4,6 +4,7 @@ package epicctl
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -102,6 +103,28 @@ func TestCreateKubeconfig(t *testing.T) {
 		if len(*asked) != before {
 			t.Error("It asked for a token")
 		}
+	})
+	t.Run("for a node", func(t *testing.T) {
+		r := i.run(t, "create", "kubeconfig", "acme", "--node", "192.168.1.16")
+		r.want(t, ExitOK, "serviceaccount/node.192.168.1.16 created", "rolebinding/epic-node-client created")
+		r.lacks(t, "Warning: no role")
+		config, err := clientcmd.Load([]byte(r.stdout))
+		if err != nil || config.Contexts[config.CurrentContext].Namespace != "epic-acme" {
+			t.Errorf("%+v, %v", config, err)
+		}
+		i.run(t, "create", "kubeconfig", "acme", "--node", "2001:db8::16").want(t, ExitOK, "serviceaccount/node.2001-db8--16 created", "rolebinding/epic-node-client configured")
+		i.run(t, "create", "kubeconfig", "acme", "--node", "192.168.1.16").want(t, ExitOK, "serviceaccount/node.192.168.1.16 unchanged", "rolebinding/epic-node-client unchanged")
+		binding, err := kube.RbacV1().RoleBindings("epic-acme").Get(t.Context(), "epic-node-client", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(binding.RoleRef, binding.Subjects); got != "{rbac.authorization.k8s.io ClusterRole epic-node-client} [{ServiceAccount  node.192.168.1.16 epic-acme} {ServiceAccount  node.2001-db8--16 epic-acme}]" {
+			t.Errorf("The binding is %s", got)
+		}
+		i.run(t, "create", "kubeconfig", "acme", "--node", "192.168.1.17", "--dry-run=client").want(t, ExitOK, "serviceaccount/node.192.168.1.17 created", "rolebinding/epic-node-client with it")
+		i.run(t, "create", "kubeconfig", "acme", "--node", "host").want(t, ExitUsage, "--node", "no IP address")
+		i.run(t, "create", "kubeconfig", "acme", "--node", "2001:DB8::1").want(t, ExitUsage, "write 2001:db8::1")
+		i.run(t, "create", "kubeconfig", "acme", "--node", "192.168.1.16", "--service-account", "x").want(t, ExitUsage, "none of the others")
 	})
 	t.Run("bad input", func(t *testing.T) {
 		i.run(t, "create", "kubeconfig", "acme").want(t, ExitUsage, "service-account")

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/kubernetes"
 
+	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 )
 
@@ -37,6 +38,8 @@ type status struct {
 	kubeClient kubernetes.Interface
 	epicClient versioned.Interface
 	around     surroundings
+	// epic is the configuration object, or nil where it can't be seen.
+	epic *v1.EPIC
 	// service is where the kube-apiserver sends requests to EPIC's servers.
 	service  *serviceReference
 	findings []finding
@@ -93,6 +96,7 @@ func (s *status) run(ctx context.Context) (err error) {
 			s.checkPrefixes(ctx)
 			s.checkController(ctx)
 			s.checkNodes(ctx)
+			s.checkHeartbeats()
 			s.checkClaims(ctx)
 		}
 	}

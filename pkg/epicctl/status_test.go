@@ -16,10 +16,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/utils/ptr"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
+	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
 func TestStatusStandalone(t *testing.T) {
@@ -36,6 +38,18 @@ func TestStatusStandalone(t *testing.T) {
 		i.run(t, "create", "account", "beta").want(t, ExitOK)
 		i.fill(t, "beta")
 		i.run(t, "status").want(t, ExitOK, "addresses pool WARN 4 of 4 in use, pool 192.0.2.0/30: it is full", "addresses pool: make the pool larger")
+	})
+	t.Run("gateway nodes", func(t *testing.T) {
+		epics := i.client.EpicV1().EPICs(epic.ConfigNamespace)
+		const nodes = `{"status":{"nodes":{"203.0.113.10":{"name":"gw10","version":"v1","heartbeat-time":"2020-01-01T00:00:00Z","tunnels":3,"tunnels-up":3},
+			"203.0.113.9":{"name":"gw9","heartbeat-time":"2020-01-01T00:00:00Z","tunnels":3,"tunnels-up":1}}}}`
+		if _, err := epics.Patch(t.Context(), epic.ConfigName, types.MergePatchType, []byte(nodes), metav1.PatchOptions{}, "status"); err != nil {
+			t.Fatal(err)
+		}
+		i.run(t, "status").want(t, ExitOK, "node 203.0.113.9 WARN gw9: 1 of 3 tunnels up", "node 203.0.113.10 OK gw10, version v1: 3 of 3 tunnels up, heard of")
+		if _, err := epics.Patch(t.Context(), epic.ConfigName, types.MergePatchType, []byte(`{"status":{"nodes":null}}`), metav1.PatchOptions{}, "status"); err != nil {
+			t.Fatal(err)
+		}
 	})
 	t.Run("nothing configured", func(t *testing.T) {
 		for _, account := range []string{"acme", "beta"} {
@@ -206,5 +220,36 @@ func TestPoolSizes(t *testing.T) {
 	first, last, _ := poolBounds("192.0.2.0/30")
 	if first != netip.MustParseAddr("192.0.2.0") || last != netip.MustParseAddr("192.0.2.3") {
 		t.Errorf("192.0.2.0/30 is from %v to %v", first, last)
+	}
+}
+
+func TestHeartbeats(t *testing.T) {
+	ago := func(d time.Duration) metav1.Time { return metav1.NewTime(time.Now().Add(-d)) }
+	for name, test := range map[string]struct {
+		node v1.EPICNodeStatus
+		want string
+	}{
+		"well":             {v1.EPICNodeStatus{Name: "a", HeartbeatTime: ago(time.Minute), Tunnels: 2, TunnelsUp: 2}, "OK a: 2 of 2 tunnels up, heard of 60s ago"},
+		"a clock ahead":    {v1.EPICNodeStatus{Name: "a", HeartbeatTime: ago(-time.Minute)}, "OK a: 0 of 0 tunnels up, heard of 0s ago"},
+		"stale":            {v1.EPICNodeStatus{Name: "a", HeartbeatTime: ago(5 * time.Minute)}, "WARN a: stale, it has not been heard of for 5m"},
+		"never":            {v1.EPICNodeStatus{}, "WARN without a name: it has never reported"},
+		"not ready":        {v1.EPICNodeStatus{Name: "a", HeartbeatTime: ago(0), Conditions: []metav1.Condition{{Type: "Ready", Status: "False", Reason: "NoBPF", Message: "no bpffs"}}}, "WARN a: it is not Ready: NoBPF: no bpffs"},
+		"tunnels are down": {v1.EPICNodeStatus{Name: "a", HeartbeatTime: ago(0), Tunnels: 2}, "WARN a: 0 of 2 tunnels up"},
+	} {
+		s := &status{epic: &v1.EPIC{Status: v1.EPICStatus{Nodes: map[string]v1.EPICNodeStatus{"203.0.113.1": test.node}}}}
+		s.checkHeartbeats()
+		f := s.findings[0]
+		if got := string(f.verdict) + " " + f.detail; len(s.findings) != 1 || got != test.want || f.check != "node 203.0.113.1" || (f.verdict == verdictWarn) != (f.wayOut != "") {
+			t.Errorf("%s: %+v, want %s", name, s.findings, test.want)
+		}
+	}
+	// Of many, those that are well are counted.
+	s := &status{epic: &v1.EPIC{Status: v1.EPICStatus{Nodes: map[string]v1.EPICNodeStatus{}}}}
+	for n := range 30 {
+		s.epic.Status.Nodes[fmt.Sprintf("203.0.113.%d", n+1)] = v1.EPICNodeStatus{HeartbeatTime: ago(time.Duration(n/29) * time.Hour)}
+	}
+	s.checkHeartbeats()
+	if len(s.findings) != 2 || s.findings[0].check != "node 203.0.113.30" || s.findings[1].detail != "29 of 30 are well" {
+		t.Errorf("%+v", s.findings)
 	}
 }

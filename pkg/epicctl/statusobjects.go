@@ -32,6 +32,7 @@ func (s *status) checkEPIC(ctx context.Context) {
 	case object.DeletionTimestamp != nil:
 		s.warn(check, "", "EPIC %s/%s is being deleted%s", epic.ConfigNamespace, epic.ConfigName, heldBy(object))
 	default:
+		s.epic = object
 		if c := meta.FindStatusCondition(object.Status.Conditions, readyCondition); c != nil && c.Status != metav1.ConditionTrue {
 			s.fail(check, "kubectl describe -n epic epics.epic.acnodal.io epic", "EPIC %s/%s is not Ready: %s: %s", epic.ConfigNamespace, epic.ConfigName, c.Reason, c.Message)
 			return
