@@ -186,13 +186,14 @@ func TestTenant(t *testing.T) {
 			"its service ID":  `{"spec":{"service-id":4711}}`,
 			"another address": `{"spec":{"public-address":"10.200.7.7"}}`,
 			"a tunnel":        `{"spec":{"gue-tunnel-endpoints":{"192.168.1.16":{"epic-endpoints":{"192.168.1.40":{"tunnel-id":77}}}}}}`,
+			"a finalizer":     `{"metadata":{"finalizers":["epic.acnodal.io/controller"]}}`,
 			"its status":      `{"status":{"gue-tunnel-endpoints":{"192.168.1.16":{"epic-address":"192.168.1.40","tunnel-id":77}}}}`,
 		} {
 			// Some are refused and some ignored; none has an effect.
 			out, _ := patch(p)
 			for path, want := range map[string]string{
 				`{.metadata.labels.epic\.acnodal\.io/owning-account}`: "acme", "{.spec.service-id}": id, "{.spec.public-address}": address,
-				"{.status.gue-tunnel-endpoints}": "", "{.spec.gue-tunnel-endpoints}": "",
+				"{.status.gue-tunnel-endpoints}": "", "{.spec.gue-tunnel-endpoints}": "", "{.metadata.finalizers}": "",
 			} {
 				if got := value(path); got != want {
 					t.Errorf("After a tenant sets %s, %s is %q, not %q: %s", what, path, got, want, out)
@@ -202,6 +203,21 @@ func TestTenant(t *testing.T) {
 		if out, err := patch(`{"status":{}}`, "--subresource=status"); err == nil {
 			t.Errorf("A tenant writes the status: %s", out)
 		}
+		for _, finalizer := range []string{"epic.acnodal.io/controller", "node1.gwp.node-agent.epic.acnodal.io"} {
+			held := strings.Replace(loadBalancer(own, "held"), "metadata: {", "metadata: {finalizers: ["+finalizer+"], ", 1)
+			wants(t, "a finalizer of the system's", c.refused(t, held, "--as=alice", "apply", "-f", "-"), "metadata.finalizers", "update on loadbalancers/finalizers", "leave them out")
+		}
+		// What the system holds a tenant does not let go.
+		c.run(t, "patch", "-n", own, "loadbalancers.epic.acnodal.io", "plain", "--type=merge", "-p", `{"metadata":{"finalizers":["epic.acnodal.io/controller","acme.example/mine"]}}`)
+		if out, err := patch(`{"metadata":{"finalizers":null}}`); err == nil {
+			t.Errorf("A tenant removes a finalizer of the system's: %s", out)
+		}
+		if out, err := patch(`{"metadata":{"finalizers":["epic.acnodal.io/controller"]}}`); err != nil {
+			t.Errorf("A tenant can't remove its own finalizer: %s", out)
+		}
+		c.run(t, "patch", "-n", own, "loadbalancers.epic.acnodal.io", "plain", "--type=merge", "-p", `{"metadata":{"finalizers":null}}`)
+		// The keys of tunnels are for nodes.
+		wants(t, "its tunnels' keys", c.refused(t, "", "--as=alice", "get", "--raw", "/apis/epic.acnodal.io/v1/namespaces/"+own+"/loadbalancers/plain/tunnelkeys"), "forbidden")
 		// Another tenant's address stays another tenant's.
 		taken := c.run(t, "get", "-n", other, "loadbalancers.epic.acnodal.io", "plain", "-o", "jsonpath={.spec.public-address}")
 		problem := c.refused(t, loadBalancer(own, "thief", fmt.Sprintf("  public-address: %s", taken)), "--as=alice", "apply", "-f", "-")
