@@ -56,6 +56,8 @@ type agent struct {
 	extra func() []string
 	// listProxies are the role's.
 	listProxies func() []status.Proxy
+	// mend puts back what else the role made; may be nil.
+	mend func() (bool, error)
 	// complete is closed when the role knows what else it needs before leftovers
 	// may go.
 	complete <-chan struct{}
@@ -249,6 +251,13 @@ func (a *agent) forget() {
 
 func (a *agent) repair(ctx context.Context) {
 	n, err := a.Plane.Repair()
+	if a.mend != nil {
+		again, e := a.mend()
+		err = errors.Join(err, e)
+		if again {
+			n++
+		}
+	}
 	a.repairs.Add(uint64(n))
 	a.repaired.Store(time.Now().UnixNano())
 	text := ""

@@ -31,6 +31,9 @@ func newClient(ctx context.Context, c ClientConfig) (*agent, error) {
 	a := &agent{Config: c.Config, role: roleClient, started: time.Now()}
 	a.extra = func() []string { return nil }
 	a.listProxies = func() []status.Proxy { return nil }
+	if c.Ports != nil {
+		a.mend = c.Ports.Repair
+	}
 	complete := make(chan struct{})
 	close(complete)
 	a.complete = complete
@@ -50,7 +53,7 @@ func newClient(ctx context.Context, c ClientConfig) (*agent, error) {
 		Kernel: c.Kernel, Plane: c.Plane.Underlay(), Nodes: c.Nodes, Names: c.Interfaces, Local: c.Local,
 		Changed: func() { a.applier.Replan() },
 	})
-	a.control = clientEnds{gue.NewInitiator(gue.InitiatorOptions{
+	a.control = clientEnds{ports: c.Ports, Initiator: gue.NewInitiator(gue.InitiatorOptions{
 		Sequence: sequence.Next, Interval: c.PingInterval,
 		Unanswered: func(tunnel uint32) { a.fetcher.Suspect(tunnel) },
 	})}

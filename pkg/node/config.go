@@ -79,4 +79,13 @@ type ClientConfig struct {
 	Namespace string
 	// PingInterval is the time between PINGs on a tunnel that works.
 	PingInterval time.Duration
+	// Ports keeps the host's NAT from control packets. May be nil.
+	Ports PortKeeper
+}
+
+// PortKeeper has what leaves from an address keep its port, as *ownport.Keeper does.
+type PortKeeper interface {
+	Keep(netip.Addr) error
+	// Repair says whether it had to put something back.
+	Repair() (bool, error)
 }

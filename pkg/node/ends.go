@@ -53,10 +53,19 @@ func (e *gatewayEnds) Remove(tunnel uint32) {
 func (e *gatewayEnds) Count(r gue.Result) uint64 { return e.Counts.Of(r) }
 
 // clientEnds sends PINGs.
-type clientEnds struct{ *gue.Initiator }
+type clientEnds struct {
+	*gue.Initiator
+	// ports keeps the host's NAT away; nil if there is none to keep away.
+	ports PortKeeper
+}
 
 // Set implements apply.Ends.
 func (e clientEnds) Set(t dataplane.Tunnel, keys []gue.Key) error {
+	if e.ports != nil {
+		if err := e.ports.Keep(t.Local.Addr()); err != nil {
+			return err
+		}
+	}
 	return e.Initiator.Set(gue.InitiatorTunnel{ID: t.ID, Local: t.Local, Remote: t.Remote, Keys: keys})
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/acnodal/epic/pkg/dataplane"
 	"github.com/acnodal/epic/pkg/node/host"
+	"github.com/acnodal/epic/pkg/node/ownport"
 	"github.com/acnodal/epic/pkg/node/statefile"
 )
 
@@ -51,6 +52,9 @@ func cleanup(o *options, role string) error {
 		}
 		errs = append(errs, network.Remove())
 		network.Close()
+	}
+	if role == clientRole {
+		errs = append(errs, ownport.Remove())
 	}
 	plane, err := o.plane(planeRole)
 	if err != nil {

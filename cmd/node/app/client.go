@@ -13,6 +13,7 @@ import (
 	"github.com/acnodal/epic/pkg/dataplane"
 	"github.com/acnodal/epic/pkg/gue"
 	"github.com/acnodal/epic/pkg/node"
+	"github.com/acnodal/epic/pkg/node/ownport"
 	"github.com/acnodal/epic/pkg/node/statefile"
 )
 
@@ -38,7 +39,7 @@ func newClientCommand() *cobra.Command {
 		}
 		return locked(o, dataplane.RoleClient, func(plane *dataplane.DataPlane) error {
 			config.Plane = plane
-			return node.RunClient(c.Context(), node.ClientConfig{Config: config, Namespace: namespace, PingInterval: ping})
+			return node.RunClient(c.Context(), node.ClientConfig{Config: config, Namespace: namespace, PingInterval: ping, Ports: ownport.New(o.port)})
 		})
 	})
 	o.add(cmd.Flags(), clientRole)

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package ownport keeps a tenant's node from hiding its own control packets. Many
+// hosts masquerade all that leaves them, so that their pods reach the world, and some
+// choose ports at random when they do. Control packets would then leave by another
+// port than the data packets, which never meet the host's NAT, and the other end
+// would verify a port from which nothing comes.
+//
+// A mapping of the node's address and port to themselves, in tables of its own that
+// come before all others, settles it. Nothing else is changed, and connection
+// tracking goes on, so that a firewall that lets in answers only lets in these.
+package ownport
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// Table is the name of the tables, one of each family.
+	Table = "epic-node-client"
+	chain = "own-port"
+	// before is how much earlier than source NAT it comes.
+	before = 10
+)
+
+// Keeper keeps the mappings.
+type Keeper struct {
+	port uint16
+
+	mu        sync.Mutex
+	addresses []netip.Addr
+}
+
+// New returns a Keeper for a port.
+func New(port uint16) *Keeper { return &Keeper{port: port} }
+
+// Keep has packets from an address keep their port, from now on.
+func (k *Keeper) Keep(address netip.Addr) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if slices.Contains(k.addresses, address) {
+		return nil
+	}
+	k.addresses = append(k.addresses, address)
+	err := k.write()
+	if err != nil {
+		k.addresses = k.addresses[:len(k.addresses)-1]
+		return err
+	}
+	return k.forget(address)
+}
+
+// Repair puts the tables back if somebody took them away, and says whether it did.
+func (k *Keeper) Repair() (bool, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.addresses) == 0 {
+		return false, nil
+	}
+	there, err := k.there()
+	if err != nil || there {
+		return false, err
+	}
+	return true, k.write()
+}
+
+func (k *Keeper) of(family nftables.TableFamily) []netip.Addr {
+	var out []netip.Addr
+	for _, a := range k.addresses {
+		if a.Is4() == (family == nftables.TableFamilyIPv4) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+var families = []nftables.TableFamily{nftables.TableFamilyIPv4, nftables.TableFamilyIPv6}
+
+func (k *Keeper) there() (bool, error) {
+	conn, err := nftables.New()
+	if err != nil {
+		return false, err
+	}
+	for _, family := range families {
+		want := len(k.of(family))
+		if want == 0 {
+			continue
+		}
+		table := &nftables.Table{Name: Table, Family: family}
+		rules, err := conn.GetRules(table, &nftables.Chain{Name: chain, Table: table})
+		if errors.Is(err, unix.ENOENT) {
+			return false, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("read the table %s: %w", Table, err)
+		}
+		if len(rules) != want {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// write makes the tables anew, in one transaction.
+func (k *Keeper) write() error {
+	conn, err := nftables.New()
+	if err != nil {
+		return err
+	}
+	for _, family := range families {
+		addresses := k.of(family)
+		if len(addresses) == 0 {
+			continue
+		}
+		table := &nftables.Table{Name: Table, Family: family}
+		// Deleting needs that it is there.
+		conn.AddTable(table)
+		conn.DelTable(table)
+		conn.AddTable(table)
+		priority := *nftables.ChainPriorityNATSource - before
+		c := conn.AddChain(&nftables.Chain{
+			Name: chain, Table: table, Type: nftables.ChainTypeNAT,
+			Hooknum: nftables.ChainHookPostrouting, Priority: &priority,
+		})
+		for _, a := range addresses {
+			conn.AddRule(&nftables.Rule{Table: table, Chain: c, Exprs: k.rule(a)})
+		}
+	}
+	if err := conn.Flush(); err != nil {
+		return fmt.Errorf("write the table %s: %w", Table, err)
+	}
+	return nil
+}
+
+// rule maps UDP from an address and the port to the same.
+func (k *Keeper) rule(a netip.Addr) []expr.Any {
+	// Where the source is in the two headers.
+	offset, family := uint32(12), uint32(unix.NFPROTO_IPV4)
+	if a.Is6() {
+		offset, family = 8, unix.NFPROTO_IPV6
+	}
+	port := binaryutil.BigEndian.PutUint16(k.port)
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.IPPROTO_UDP}},
+		&expr.Payload{Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: uint32(len(a.AsSlice())), DestRegister: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: a.AsSlice()},
+		&expr.Payload{Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 2, DestRegister: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: port},
+		&expr.Immediate{Register: 1, Data: a.AsSlice()},
+		&expr.Immediate{Register: 2, Data: port},
+		&expr.NAT{Type: expr.NATTypeSourceNAT, Family: family, RegAddrMin: 1, RegProtoMin: 2, Specified: true},
+	}
+}
+
+// forget drops mappings that were made before.
+func (k *Keeper) forget(a netip.Addr) error {
+	family := netlink.InetFamily(unix.AF_INET)
+	if a.Is6() {
+		family = unix.AF_INET6
+	}
+	filter := &netlink.ConntrackFilter{}
+	if err := errors.Join(
+		filter.AddProtocol(unix.IPPROTO_UDP),
+		filter.AddPort(netlink.ConntrackOrigSrcPort, k.port),
+		filter.AddIP(netlink.ConntrackOrigSrcIP, a.AsSlice()),
+	); err != nil {
+		return err
+	}
+	_, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, family, filter)
+	if err != nil {
+		return fmt.Errorf("forget old mappings of %s: %w", a, err)
+	}
+	return nil
+}
+
+// Remove takes the tables away.
+func Remove() error {
+	conn, err := nftables.New()
+	if err != nil {
+		return err
+	}
+	for _, family := range families {
+		table := &nftables.Table{Name: Table, Family: family}
+		conn.AddTable(table)
+		conn.DelTable(table)
+	}
+	return conn.Flush()
+}
