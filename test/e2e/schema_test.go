@@ -56,7 +56,7 @@ func (e *etcd) call(t *testing.T, path string, in, out any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	request, err := http.NewRequest(http.MethodPost, e.url+path, bytes.NewReader(body)) //nolint:noctx // Cleanups use it too.
+	request, err := http.NewRequest(http.MethodPost, e.url+path, bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
