@@ -66,8 +66,9 @@ type Election struct {
 	watch   *leaderelection.HealthzAdaptor
 
 	begun chan struct{}
-	lead  context.Context //nolint:containedctx // the elector hands it over in a callback
-	once  sync.Once
+	// lead ends with the lease. The elector hands it over in a callback.
+	lead context.Context
+	once sync.Once
 }
 
 // New returns a candidate that does not stand yet.
