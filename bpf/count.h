@@ -67,26 +67,28 @@ __noinline int trace(const struct packet *p, const struct seen *s)
 	return 0;
 }
 
-static __always_inline void count_received(__u32 id, __u32 packets, __u32 bytes)
+static __always_inline void count_received(const struct tunnel *t, __u32 packets, __u32 bytes)
 {
-	struct counters *c = bpf_map_lookup_elem(&tunnel_counters, &id);
+	__u32 slot = t->slot;
+	struct counters *c = bpf_map_lookup_elem(&tunnel_counters, &slot);
 
 	if (likely(c)) {
-		c->received_packets += packets;
-		c->received_bytes += bytes;
+		__sync_fetch_and_add(&c->received_packets, packets);
+		__sync_fetch_and_add(&c->received_bytes, bytes);
 	}
 }
 
-// count_sent returns how many packets this CPU had sent before.
-static __always_inline __u64 count_sent(__u32 id, __u32 packets, __u32 bytes)
+// count_sent returns about how many packets were sent before.
+static __always_inline __u64 count_sent(const struct tunnel *t, __u32 packets, __u32 bytes)
 {
-	struct counters *c = bpf_map_lookup_elem(&tunnel_counters, &id);
+	__u32 slot = t->slot;
+	struct counters *c = bpf_map_lookup_elem(&tunnel_counters, &slot);
 	__u64 before = 0;
 
 	if (likely(c)) {
 		before = c->sent_packets;
-		c->sent_packets = before + packets;
-		c->sent_bytes += bytes;
+		__sync_fetch_and_add(&c->sent_packets, packets);
+		__sync_fetch_and_add(&c->sent_bytes, bytes);
 	}
 	return before;
 }

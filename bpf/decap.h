@@ -266,7 +266,7 @@ static __always_inline int decapsulate(struct __sk_buff *ctx, int outer6, int v6
 		if (gateway)
 			set_macs(eth, policy);
 	}
-	count_received(id, segments > 1 ? segments : 1,
+	count_received(t, segments > 1 ? segments : 1,
 		       p.total + (segments > 1 ? (segments - 1) * p.headers : 0));
 	if (gateway)
 		ifindex = interface_of(&p, policy, id);

@@ -173,9 +173,9 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 	}
 
 	if (segments > 1)
-		before = count_sent(id, segments, length + (segments - 1) * p->headers);
+		before = count_sent(t, segments, length + (segments - 1) * p->headers);
 	else
-		before = count_sent(id, 1, length);
+		before = count_sent(t, 1, length);
 	if (unlikely(traces)) {
 		struct seen s = {};
 

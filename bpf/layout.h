@@ -25,9 +25,13 @@ struct tunnel {
 	__u16 mtu; // of inner packets
 	__u8 family6; // the outer packets are IPv6
 	__u8 pad;
+	__u32 slot; // where its counters are
+	__u32 pad2;
 };
 
-// counters are what a tunnel has carried on one CPU, in inner packets.
+// counters are what a tunnel has carried, in inner packets. They are no value per
+// CPU: those would take their share of memory on every CPU for every tunnel that
+// there might be, and a tunnel's packets mostly come to one CPU anyway.
 struct counters {
 	__u64 received_packets;
 	__u64 received_bytes;

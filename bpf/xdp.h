@@ -68,7 +68,7 @@ static __always_inline int xdp_decapsulate(struct xdp_md *ctx, int outer6, int v
 	if ((void *)(to + 1) > end)
 		return XDP_DROP;
 	__builtin_memcpy(to, &eth, sizeof(eth));
-	count_received(id, 1, p.total);
+	count_received(t, 1, p.total);
 	if (unlikely(traces)) {
 		struct seen s = {};
 

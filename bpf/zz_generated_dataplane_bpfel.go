@@ -236,6 +236,8 @@ type KernelTunnel struct {
 	Mtu        uint16
 	Family6    uint8
 	Pad        uint8
+	Slot       uint32
+	Pad2       uint32
 }
 
 // Names of all BPF objects in the ELF.

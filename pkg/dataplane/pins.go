@@ -223,7 +223,8 @@ func apply(moves []move, from []byte, size uint32) []byte {
 // has already are written again.
 func (c *conversion) copy(from, to *ebpf.Map, flags ebpf.MapUpdateFlags) error {
 	perCPU := from.Type() == ebpf.PerCPUHash || from.Type() == ebpf.PerCPUArray
-	if from.Type() == ebpf.PerCPUArray {
+	array := from.Type() == ebpf.PerCPUArray || from.Type() == ebpf.Array
+	if array {
 		flags = ebpf.UpdateAny
 	}
 	entries := from.Iterate()
@@ -238,13 +239,13 @@ func (c *conversion) copy(from, to *ebpf.Map, flags ebpf.MapUpdateFlags) error {
 	for next() {
 		var err error
 		newKey := apply(c.key, key, to.KeySize())
+		if array && binary.NativeEndian.Uint32(newKey) >= to.MaxEntries() {
+			continue
+		}
 		if perCPU {
 			converted := make([][]byte, len(values))
 			for i := range values {
 				converted[i] = apply(c.value, values[i], to.ValueSize())
-			}
-			if from.Type() == ebpf.PerCPUArray && binary.NativeEndian.Uint32(newKey) >= to.MaxEntries() {
-				continue
 			}
 			err = to.Update(newKey, converted, flags)
 		} else {

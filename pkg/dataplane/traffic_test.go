@@ -97,4 +97,3 @@ func TestTCP(t *testing.T) {
 		}
 	}
 }
-

@@ -27,36 +27,52 @@ type tunnels struct {
 	tunnels  *table[uint32, bpf.KernelTunnel]
 	places   *table[bpf.KernelPlace, uint32]
 	counters *ebpf.Map
-	// counted are the tunnels that have counters.
-	counted map[uint32]struct{}
+	// free are the slots of counters that no tunnel has; next is the first that none
+	// ever had.
+	free []uint32
+	next uint32
 	// leftover are tunnels of a former process that nobody has put since.
 	leftover map[uint32]struct{}
-	cpus     int
 }
 
 func newTunnels(mu *sync.Mutex, port uint16, m *bpf.KernelMaps) (*tunnels, error) {
-	t := &tunnels{mu: mu, port: port, counters: m.TunnelCounters, counted: map[uint32]struct{}{}, leftover: map[uint32]struct{}{}}
+	t := &tunnels{mu: mu, port: port, counters: m.TunnelCounters, leftover: map[uint32]struct{}{}}
 	var err error
-	if t.cpus, err = ebpf.PossibleCPU(); err != nil {
-		return nil, err
-	}
 	if t.tunnels, err = newTable[uint32, bpf.KernelTunnel](m.Tunnels, "tunnels"); err != nil {
 		return nil, err
 	}
 	if t.places, err = newTable[bpf.KernelPlace, uint32](m.Places, "outer addresses"); err != nil {
 		return nil, err
 	}
-	for id := range t.tunnels.want {
+	taken := map[uint32]struct{}{}
+	for id, value := range t.tunnels.want {
 		t.leftover[id] = struct{}{}
+		if value.Slot < t.counters.MaxEntries() {
+			taken[value.Slot] = struct{}{}
+			t.next = max(t.next, value.Slot+1)
+		}
 	}
-	all, err := t.readCounters()
-	if err != nil {
-		return nil, err
-	}
-	for id := range all {
-		t.counted[id] = struct{}{}
+	for slot := range t.next {
+		if _, ok := taken[slot]; !ok {
+			t.free = append(t.free, slot)
+		}
 	}
 	return t, nil
+}
+
+// takeSlot finds a place for the counters of a new tunnel, where they begin at zero.
+func (t *tunnels) takeSlot() (uint32, error) {
+	if len(t.free) == 0 {
+		// Nothing was ever counted there.
+		t.next++
+		return t.next - 1, nil
+	}
+	slot := t.free[len(t.free)-1]
+	if err := t.counters.Put(slot, bpf.KernelCounters{}); err != nil {
+		return 0, fmt.Errorf("clearing counters: %w", err)
+	}
+	t.free = t.free[:len(t.free)-1]
+	return slot, nil
 }
 
 // check says what is wrong with a tunnel.
@@ -114,9 +130,14 @@ func (t *tunnels) Put(put ...Tunnel) error {
 				continue
 			}
 			room--
+			var err error
+			if had.Slot, err = t.takeSlot(); err != nil {
+				errs = append(errs, err)
+				continue
+			}
 		}
 		local := tunnel.Local.Addr().Unmap()
-		value := bpf.KernelTunnel{LocalPort: big(tunnel.Local.Port()), Mtu: tunnel.MTU}
+		value := bpf.KernelTunnel{LocalPort: big(tunnel.Local.Port()), Mtu: tunnel.MTU, Slot: had.Slot}
 		value.Local.Bytes = as16(local)
 		if local.Is6() {
 			value.Family6 = 1
@@ -138,11 +159,9 @@ func (t *tunnels) Put(put ...Tunnel) error {
 	return errors.Join(errs...)
 }
 
-// write puts tunnels where programs see them, their outer addresses and counters
-// first.
+// write puts tunnels where programs see them, their outer addresses first.
 func (t *tunnels) write(entries map[uint32]bpf.KernelTunnel) error {
 	places := map[bpf.KernelPlace]uint32{}
-	var uncounted []uint32
 	for id, value := range entries {
 		place := bpf.KernelPlace{Address: value.Local}
 		if _, ok := places[place]; !ok {
@@ -156,15 +175,9 @@ func (t *tunnels) write(entries map[uint32]bpf.KernelTunnel) error {
 			}
 			places[old]--
 		}
-		if _, ok := t.counted[id]; !ok {
-			uncounted = append(uncounted, id)
-		}
 	}
 	gone := takeZeroes(places)
 	if err := t.places.update(places); err != nil {
-		return err
-	}
-	if err := t.addCounters(uncounted); err != nil {
 		return err
 	}
 	if err := t.tunnels.update(entries); err != nil {
@@ -196,7 +209,7 @@ func (t *tunnels) Delete(ids ...uint32) error {
 }
 
 func (t *tunnels) delete(ids []uint32) error {
-	present := make([]uint32, 0, len(ids))
+	present, slots := make([]uint32, 0, len(ids)), make([]uint32, 0, len(ids))
 	places := map[bpf.KernelPlace]uint32{}
 	for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
 		had, ok := t.tunnels.want[id]
@@ -209,17 +222,15 @@ func (t *tunnels) delete(ids []uint32) error {
 			places[place] = t.places.want[place]
 		}
 		places[place]--
+		slots = append(slots, had.Slot)
 	}
 	if err := t.tunnels.remove(present); err != nil {
 		return err
 	}
 	for _, id := range present {
 		delete(t.leftover, id)
-		delete(t.counted, id)
 	}
-	if err := deleteMap(t.counters, present); err != nil {
-		return fmt.Errorf("deleting counters of tunnels: %w", err)
-	}
+	t.free = append(t.free, slots...)
 	gone := takeZeroes(places)
 	return errors.Join(t.places.update(places), t.places.remove(gone))
 }
@@ -261,87 +272,43 @@ func (t *tunnels) List() ([]Tunnel, error) {
 
 // Counters implements Tunnels.
 func (t *tunnels) Counters(ids ...uint32) (map[uint32]Counters, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if len(ids) == 0 {
-		return t.readCounters()
+		return t.allCounters()
 	}
 	counters := make(map[uint32]Counters, len(ids))
-	values := make([]bpf.KernelCounters, t.cpus)
 	for _, id := range ids {
-		err := t.counters.Lookup(&id, &values)
-		if errors.Is(err, ebpf.ErrKeyNotExist) {
+		tunnel, ok := t.tunnels.want[id]
+		if !ok {
 			continue
 		}
-		if err != nil {
+		var value bpf.KernelCounters
+		if err := t.counters.Lookup(tunnel.Slot, &value); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 			return nil, fmt.Errorf("counters of tunnel %d: %w", id, err)
 		}
-		counters[id] = sum(values)
+		counters[id] = countersOf(value)
 	}
 	return counters, nil
 }
 
-func sum(values []bpf.KernelCounters) Counters {
-	var total Counters
-	for _, value := range values {
-		total.ReceivedPackets += value.ReceivedPackets
-		total.ReceivedBytes += value.ReceivedBytes
-		total.SentPackets += value.SentPackets
-		total.SentBytes += value.SentBytes
+func countersOf(value bpf.KernelCounters) Counters {
+	return Counters{
+		ReceivedPackets: value.ReceivedPackets, ReceivedBytes: value.ReceivedBytes,
+		SentPackets: value.SentPackets, SentBytes: value.SentBytes,
 	}
-	return total
 }
 
-// perCPUBatch is smaller than batch, for each entry is as many values as there are
-// CPUs.
-const perCPUBatch = 1024
-
-func (t *tunnels) readCounters() (map[uint32]Counters, error) {
-	all := map[uint32]Counters{}
-	keys, values := make([]uint32, perCPUBatch), make([]bpf.KernelCounters, perCPUBatch*t.cpus)
-	for cursor := new(ebpf.MapBatchCursor); ; {
-		n, err := t.counters.BatchLookup(cursor, keys, values, nil)
-		if errors.Is(err, ebpf.ErrNotSupported) {
-			break
-		}
-		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return nil, fmt.Errorf("reading the map of counters: %w", err)
-		}
-		for i := range n {
-			all[keys[i]] = sum(values[i*t.cpus : (i+1)*t.cpus])
-		}
-		if err != nil {
-			return all, nil
-		}
+func (t *tunnels) allCounters() (map[uint32]Counters, error) {
+	slots, err := readMap[uint32, bpf.KernelCounters](t.counters)
+	if err != nil {
+		return nil, fmt.Errorf("reading the map of counters: %w", err)
 	}
-	var id uint32
-	one := make([]bpf.KernelCounters, t.cpus)
-	entries := t.counters.Iterate()
-	for entries.Next(&id, &one) {
-		all[id] = sum(one)
+	all := make(map[uint32]Counters, len(t.tunnels.want))
+	for id, value := range t.tunnels.want {
+		all[id] = countersOf(slots[value.Slot])
 	}
-	return all, entries.Err()
-}
-
-// addCounters makes counters that begin at zero.
-func (t *tunnels) addCounters(ids []uint32) error {
-	zero := make([]bpf.KernelCounters, perCPUBatch*t.cpus)
-	for chunk := range slices.Chunk(ids, perCPUBatch) {
-		_, err := t.counters.BatchUpdate(chunk, zero[:len(chunk)*t.cpus], nil)
-		if errors.Is(err, ebpf.ErrNotSupported) {
-			err = nil
-			for _, id := range chunk {
-				if err = t.counters.Put(id, zero[:t.cpus]); err != nil {
-					break
-				}
-			}
-		}
-		if err != nil {
-			return fmt.Errorf("adding counters of tunnels: %w", fullMap(err))
-		}
-		for _, id := range chunk {
-			t.counted[id] = struct{}{}
-		}
-	}
-	return nil
+	return all, nil
 }
 
 // repair makes the maps what they should be.
@@ -357,7 +324,7 @@ func (t *tunnels) repair() (int, error) {
 		counts[bpf.KernelPlace{Address: value.Local}]++
 	}
 	t.places.want = counts
-	for _, repair := range []func() (int, error){t.tunnels.repair, t.places.repair, t.repairCounters} {
+	for _, repair := range []func() (int, error){t.tunnels.repair, t.places.repair} {
 		n, err := repair()
 		if err != nil {
 			return mended, err
@@ -365,31 +332,6 @@ func (t *tunnels) repair() (int, error) {
 		mended += n
 	}
 	return mended, nil
-}
-
-func (t *tunnels) repairCounters() (int, error) {
-	have, err := t.readCounters()
-	if err != nil {
-		return 0, err
-	}
-	var foreign, missing []uint32
-	for id := range have {
-		if _, ok := t.tunnels.want[id]; !ok {
-			foreign = append(foreign, id)
-		}
-	}
-	for id := range t.tunnels.want {
-		if _, ok := have[id]; !ok {
-			missing = append(missing, id)
-		}
-	}
-	if err := deleteMap(t.counters, foreign); err != nil {
-		return 0, fmt.Errorf("deleting counters of no tunnel: %w", err)
-	}
-	for _, id := range foreign {
-		delete(t.counted, id)
-	}
-	return len(foreign) + len(missing), t.addCounters(missing)
 }
 
 // some shows a list without drowning its reader.

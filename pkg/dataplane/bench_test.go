@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/acnodal/epic/test/netlab"
+)
+
+// The ways from the proxy to the pod that are compared.
+const (
+	wayRaw   = "raw"
+	wayVXLAN = "VXLAN"
+	wayOurs  = "GUE"
+)
+
+// benchWorld is a world in which one way after the other is taken.
+type benchWorld struct {
+	*world
+	way string
+}
+
+// cubic makes a socket use the congestion control that the figures are for.
+func cubic(_, _ string, c syscall.RawConn) error {
+	var err error
+	return errors.Join(c.Control(func(fd uintptr) {
+		err = unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, "cubic")
+	}), err)
+}
+
+// stream sends from the pod to the proxy, or the other way, for a while, and returns
+// how many bytes a second arrived.
+func (w *world) stream(length time.Duration, fromPod bool) (float64, error) {
+	address := port(podAddress[false], worldPort).String()
+	ctx := context.Background()
+	var listener net.Listener
+	err := w.pod.Do(func() (err error) {
+		listener, err = (&net.ListenConfig{Control: cubic}).Listen(ctx, "tcp", address)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	defer listener.Close()
+	accepted := make(chan net.Conn, 1)
+	go func() {
+		conn, _ := listener.Accept()
+		accepted <- conn
+	}()
+	var client net.Conn
+	err = w.proxy.Do(func() (err error) {
+		client, err = (&net.Dialer{Control: cubic, Timeout: 5 * time.Second}).DialContext(ctx, "tcp", address)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	defer client.Close()
+	server := <-accepted
+	if server == nil {
+		return 0, errors.New("nothing was accepted")
+	}
+	defer server.Close()
+	from, to := client, server
+	if fromPod {
+		from, to = server, client
+	}
+	go func() {
+		block := make([]byte, 128<<10)
+		for {
+			if _, err := from.Write(block); err != nil {
+				return
+			}
+		}
+	}()
+	block := make([]byte, 256<<10)
+	// What is sent while the window opens does not count.
+	warm := time.Now().Add(length / 4)
+	_ = to.SetReadDeadline(warm.Add(length))
+	var bytes int64
+	begin := time.Now()
+	for time.Now().Before(warm.Add(length)) {
+		n, err := to.Read(block)
+		if begin.Before(warm) {
+			begin = time.Now()
+			continue
+		}
+		bytes += int64(n)
+		if err != nil {
+			if errors.Is(err, context.DeadlineExceeded) || isTimeout(err) || errors.Is(err, io.EOF) {
+				break
+			}
+			return 0, err
+		}
+	}
+	return float64(bytes) / time.Since(begin).Seconds(), nil
+}
+
+func isTimeout(err error) bool {
+	e, ok := errors.AsType[net.Error](err)
+	return ok && e.Timeout()
+}
+
+// newBenchWorld makes a world for each way: the same hosts and wires, and packets of
+// 1400 bytes inside.
+func newBenchWorld(b *testing.B, way string, offloads bool) *world {
+	b.Helper()
+	w := newWorld(b, 1500)
+	w.open()
+	for _, n := range []*netlab.Namespace{w.gateway, w.node} {
+		must(b, n.SetOffload("eth0", offloads, netlab.TSO, netlab.GSO))
+	}
+	for _, end := range []struct {
+		n    *netlab.Namespace
+		name string
+	}{{w.proxy, "net1"}, {w.pod, "eth0"}} {
+		l, err := end.n.LinkByName(end.name)
+		must(b, err)
+		must(b, end.n.LinkSetMTU(l, 1400))
+	}
+	switch way {
+	case wayRaw:
+		must(b, errors.Join(w.gateway.Route(podAddress[false]+"/32", nodeAddress[false], "eth0")))
+	case wayVXLAN:
+		for _, end := range []struct {
+			n            *netlab.Namespace
+			local, group string
+			inside, next string
+		}{{w.gateway, gatewayAddress[false], nodeAddress[false], "10.99.0.1/24", "10.99.0.2"}, {w.node, nodeAddress[false], gatewayAddress[false], "10.99.0.2/24", "10.99.0.1"}} {
+			attrs := netlink.NewLinkAttrs()
+			attrs.Name, attrs.MTU = "vxlan0", 1400
+			must(b, end.n.LinkAdd(&netlink.Vxlan{
+				LinkAttrs: attrs, VxlanId: 7, SrcAddr: net.ParseIP(end.local), Group: net.ParseIP(end.group),
+				Port: 4789, VtepDevIndex: index(b, end.n, "eth0"), Learning: true,
+			}))
+			must(b, errors.Join(end.n.Addr("vxlan0", end.inside), end.n.Up("vxlan0"), end.n.Sysctl("ipv4.conf.vxlan0.rp_filter", "0"), end.n.Sysctl("ipv4.conf.all.rp_filter", "0")))
+		}
+		must(b, w.gateway.Route(podAddress[false]+"/32", "10.99.0.2", "vxlan0"))
+		must(b, w.node.Route(proxyAddress[false]+"/32", "10.99.0.1", "vxlan0"))
+	default:
+		w.connect(false)
+		must(b, w.gatewaySide.Tunnels().Put(Tunnel{ID: worldTunnel, Local: port(gatewayAddress[false], DefaultPort), MTU: 1400}))
+		must(b, w.nodeSide.Tunnels().Put(Tunnel{ID: worldTunnel, Local: port(nodeAddress[false], DefaultPort), MTU: 1400}))
+	}
+	return w
+}
+
+func median(values []float64) float64 {
+	slices.Sort(values)
+	return values[len(values)/2]
+}
+
+// BenchmarkThroughput compares one TCP stream over a routed path without a tunnel, in
+// a VXLAN of the kernel and in a tunnel, in turns, and prints the ratios. It measures
+// once, whatever b.N is.
+func BenchmarkThroughput(b *testing.B) {
+	const rounds, length = 5, 1500 * time.Millisecond
+	for _, offloads := range []bool{true, false} {
+		for _, fromPod := range []bool{false, true} {
+			name := map[bool]string{true: "whole segments", false: "as on a wire"}[offloads] +
+				map[bool]string{true: ", replies", false: ", requests"}[fromPod]
+			b.Run(name, func(b *testing.B) {
+				ways := []string{wayRaw, wayVXLAN, wayOurs}
+				worlds := map[string]*world{}
+				for _, way := range ways {
+					worlds[way] = newBenchWorld(b, way, offloads)
+				}
+				rates := map[string][]float64{}
+				for range rounds {
+					for _, way := range ways {
+						rate, err := worlds[way].stream(length, fromPod)
+						if err != nil {
+							b.Fatalf("%s: %v; dropped:%s", way, err, worlds[way].drops())
+						}
+						rates[way] = append(rates[way], rate)
+					}
+				}
+				raw := median(rates[wayRaw])
+				for _, way := range ways {
+					rate := median(rates[way])
+					b.Logf("%-6s %7.2f Gbit/s, of raw %.2f", way, rate*8/1e9, rate/raw)
+					b.ReportMetric(rate/raw, way+"/raw")
+				}
+				attached, err := worlds[wayOurs].nodeSide.Underlay().Attached()
+				must(b, err)
+				b.Logf("taken out by %v", attached)
+				b.ReportMetric(0, "ns/op")
+			})
+		}
+	}
+}
+
+// BenchmarkPrograms prints what one run of each program costs in the kernel
+// (run_time_ns / run_cnt), under traffic of one TCP stream and of small packets.
+func BenchmarkPrograms(b *testing.B) {
+	stats, err := ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME))
+	must(b, err)
+	defer stats.Close()
+	for _, offloads := range []bool{true, false} {
+		b.Run(map[bool]string{true: "whole segments", false: "as on a wire"}[offloads], func(b *testing.B) {
+			w := newBenchWorld(b, wayOurs, offloads)
+			for range 2 {
+				_, err := w.stream(2*time.Second, false)
+				must(b, err)
+			}
+			for name, program := range map[string]*ebpf.Program{
+				"gateway encap": w.gatewaySide.objects.EpicGatewayEncap, "gateway decap": w.gatewaySide.objects.EpicDecap,
+				"gateway xdp": w.gatewaySide.objects.EpicXdp, "node encap": w.nodeSide.objects.EpicClientEncap,
+				"node decap": w.nodeSide.objects.EpicDecap, "node xdp": w.nodeSide.objects.EpicXdp,
+			} {
+				stats, err := program.Stats()
+				must(b, err)
+				if stats.RunCount > 0 {
+					cost := float64(stats.Runtime.Nanoseconds()) / float64(stats.RunCount)
+					b.Logf("%-14s %4.0f ns a packet, %d packets", name, cost, stats.RunCount)
+				}
+			}
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// BenchmarkLookups prints what a packet costs with few and with many tunnels. Each
+// packet is another tunnel's, so nothing of it is in the caches of the CPU.
+func BenchmarkLookups(b *testing.B) {
+	w := newBench(b)
+	sources := []netip.Addr{netip.MustParseAddr(proxyAddress[false])}
+	_ = sources
+	const first = 1000
+	put := 0
+	for _, tunnels := range []int{10, 10_000, 100_000} {
+		var list []Tunnel
+		var services []Service
+		for ; put < tunnels; put++ {
+			id := uint32(first + put)
+			list = append(list, Tunnel{ID: id, Local: port(gatewayAddress[false], DefaultPort), Remote: port(nodeAddress[false], DefaultPort), MTU: 1464})
+			services = append(services, Service{Tunnel: id, Endpoint: netip.AddrPortFrom(manyAddress(put), worldPort), Protocol: protoTCP, Interface: w.proxy0})
+		}
+		must(b, w.gatewaySide.Tunnels().Put(list...))
+		must(b, w.gatewaySide.Services().Put(services...))
+		for _, program := range []string{"encap", "decap"} {
+			b.Run(fmt.Sprintf("%s/tunnels=%d", program, tunnels), func(b *testing.B) {
+				side := w.gatewaySide
+				prog := side.objects.EpicDecap
+				if program == "encap" {
+					prog = side.objects.EpicGatewayEncap
+				}
+				stats, err := ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME))
+				must(b, err)
+				defer stats.Close()
+				var frames [][]byte
+				for i := range 2000 {
+					n := (i * 7919) % tunnels
+					pod := manyAddress(n).String()
+					packet := ip(proxyAddress[false], pod, protoTCP, tcp(40000, worldPort, flagACK, nil, []byte("data")))
+					if program == "decap" {
+						packet = outer(port(nodeAddress[false], DefaultPort), port(gatewayAddress[false], DefaultPort), uint32(first+n),
+							ip(pod, proxyAddress[false], protoTCP, tcp(worldPort, 40000, flagACK, nil, []byte("data"))))
+					}
+					frames = append(frames, ether(w.fixtureMAC["gateway"], w.fixtureMAC["net1"], packet))
+				}
+				ifindex := w.uplink[RoleGateway]
+				if program == "encap" {
+					ifindex = w.proxy0
+				}
+				skb := skbContext(ifindex, 0)
+				before, err := prog.Stats()
+				must(b, err)
+				must(b, w.gateway.Do(func() error {
+					for b.Loop() {
+						for _, frame := range frames {
+							if verdict, err := prog.Run(&ebpf.RunOptions{Data: frame, Context: skb, Repeat: 1}); err != nil || verdict != redirect {
+								return fmt.Errorf("verdict %d: %w", verdict, err)
+							}
+						}
+					}
+					return nil
+				}))
+				after, err := prog.Stats()
+				must(b, err)
+				b.ReportMetric(float64((after.Runtime-before.Runtime).Nanoseconds())/float64(after.RunCount-before.RunCount), "ns/packet")
+			})
+		}
+	}
+}
+
+func manyAddress(n int) netip.Addr {
+	return netip.AddrFrom4([4]byte{10, byte(100 + n>>16), byte(n >> 8), byte(n)})
+}
+
+// BenchmarkStart prints how long it takes to program many tunnels, each with one
+// service: into an empty data plane, and into one that has them already.
+func BenchmarkStart(b *testing.B) {
+	const tunnels = 100_000
+	var list []Tunnel
+	var services []Service
+	for i := range tunnels {
+		list = append(list, Tunnel{ID: uint32(i + 1), Local: port("192.0.2.1", DefaultPort), Remote: port("192.0.2.2", DefaultPort), MTU: 1464})
+		services = append(services, Service{Tunnel: uint32(i + 1), Endpoint: netip.AddrPortFrom(manyAddress(i), worldPort), Protocol: protoTCP, Interface: 3})
+	}
+	for b.Loop() {
+		options := Options{Role: RoleGateway, PinPath: netlab.BPFFS(b) + "/start"}
+		for _, state := range []string{"empty", "restart"} {
+			begin := time.Now()
+			d, err := Open(options)
+			must(b, err)
+			opened := time.Since(begin)
+			must(b, d.Tunnels().Put(list...))
+			must(b, d.Services().Put(services...))
+			took := time.Since(begin)
+			begin = time.Now()
+			mended, err := d.Repair()
+			must(b, err)
+			b.ReportMetric(took.Seconds(), "s/"+state)
+			b.Logf("%s: %d tunnels in %v, of which opening took %v; looking for what to mend (%d) took %v", state, tunnels, took, opened, mended, time.Since(begin))
+			if state == "restart" {
+				must(b, d.Remove())
+			} else {
+				must(b, d.Close())
+			}
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+}
