@@ -93,12 +93,7 @@ type cluster struct {
 func newCluster(t testing.TB) *cluster {
 	t.Helper()
 	c := &cluster{t: t, node: testns.New(t), state: t.TempDir(), resolver: &resolver{pods: map[string]*Proxy{}, gone: map[string]bool{}}}
-	dir, err := os.MkdirTemp("", "epic-sock-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	c.socket = filepath.Join(dir, "run", "cni.sock")
+	c.socket = filepath.Join(t.TempDir(), "run", "cni.sock")
 	br := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "cni0", TxQLen: -1}}
 	if err := c.node.Net.LinkAdd(br); err != nil {
 		t.Fatal(err)
@@ -585,7 +580,7 @@ func TestRefusals(t *testing.T) {
 	if !errors.As(err, &e) || e.Code != 11 || !strings.Contains(e.Msg, "no public address yet") {
 		t.Errorf("an object that is not ready: %v", err)
 	}
-	c.resolver.err = &wire.Failure{Message: "both labels"}
+	c.resolver.err = &wire.RefusalError{Message: "both labels"}
 	if _, err := p.add(); !errors.As(err, &e) || e.Code != 999 || !strings.Contains(e.Msg, "both labels") {
 		t.Errorf("a pod that can never start: %v", err)
 	}
@@ -900,11 +895,11 @@ func TestSocketIsForRoot(t *testing.T) {
 	}
 	// Even if somebody opens the way to it.
 	for path := filepath.Dir(c.socket); path != os.TempDir(); path = filepath.Dir(path) {
-		if err := os.Chmod(path, 0o755); err != nil { //nolint:gosec // that is the test
+		if err := os.Chmod(path, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Chmod(c.socket, 0o666); err != nil { //nolint:gosec // that is the test
+	if err := os.Chmod(c.socket, 0o666); err != nil {
 		t.Fatal(err)
 	}
 	err := c.node.Do(func() error {

@@ -83,13 +83,13 @@ func (l *Objects) Resolve(ctx context.Context, namespace, name string, uid types
 	lb, proxy := labels[epic.OwningLoadBalancerLabel], labels[epic.OwningProxyLabel]
 	switch {
 	case lb != "" && proxy != "":
-		return nil, &wire.Failure{Message: fmt.Sprintf("pod %s/%s has both labels %s and %s: a proxy runs for one object", namespace, name, epic.OwningLoadBalancerLabel, epic.OwningProxyLabel)}
+		return nil, &wire.RefusalError{Message: fmt.Sprintf("pod %s/%s has both labels %s and %s: a proxy runs for one object", namespace, name, epic.OwningLoadBalancerLabel, epic.OwningProxyLabel)}
 	case lb != "":
 		return l.loadBalancer(ctx, pod, lb)
 	case proxy != "":
 		return l.gwProxy(ctx, pod, proxy)
 	}
-	return nil, &wire.Failure{Message: fmt.Sprintf("pod %s/%s is labelled as a proxy, but neither %s nor %s says of what", namespace, name, epic.OwningLoadBalancerLabel, epic.OwningProxyLabel)}
+	return nil, &wire.RefusalError{Message: fmt.Sprintf("pod %s/%s is labelled as a proxy, but neither %s nor %s says of what", namespace, name, epic.OwningLoadBalancerLabel, epic.OwningProxyLabel)}
 }
 
 func (l *Objects) waitForPod(ctx context.Context, namespace, name string, uid types.UID) (*corev1.Pod, error) {

@@ -152,15 +152,15 @@ func handle[In, Out any](mux *http.ServeMux, path string, f func(context.Context
 		code := http.StatusOK
 		err := d.Decode(&in)
 		if err != nil {
-			err = &wire.Failure{Message: "the plugin's request is not to be understood: " + err.Error()}
+			err = &wire.RefusalError{Message: "the plugin's request is not to be understood: " + err.Error()}
 		} else {
 			out, err = f(r.Context(), in)
 		}
 		if err != nil {
 			code = http.StatusConflict
-			var failure *wire.Failure
+			var failure *wire.RefusalError
 			if !errors.As(err, &failure) {
-				failure = &wire.Failure{Message: err.Error(), Retry: true}
+				failure = &wire.RefusalError{Message: err.Error(), Retry: true}
 			}
 			out = failure
 			klog.FromContext(r.Context()).V(2).Info("Refused a request of the CNI plugin", "path", path, "reason", err)
@@ -175,7 +175,7 @@ func handle[In, Out any](mux *http.ServeMux, path string, f func(context.Context
 
 func validate(r wire.Request) error {
 	if r.Container == "" || r.Interface == "" {
-		return &wire.Failure{Message: "container and interface: must name the attachment"}
+		return &wire.RefusalError{Message: "container and interface: must name the attachment"}
 	}
 	return nil
 }
@@ -186,7 +186,7 @@ func (s *Server) plan(ctx context.Context, r wire.Request) (wire.Answer, error) 
 		return wire.Answer{}, err
 	}
 	if r.PodNamespace == "" || r.PodName == "" {
-		return wire.Answer{}, &wire.Failure{Message: "podNamespace and podName: must name the pod"}
+		return wire.Answer{}, &wire.RefusalError{Message: "podNamespace and podName: must name the pod"}
 	}
 	p, err := s.Resolver.Resolve(ctx, r.PodNamespace, r.PodName, types.UID(r.PodUID))
 	if err != nil || p == nil {
@@ -212,7 +212,7 @@ func (s *Server) attached(_ context.Context, r wire.Request) (struct{}, error) {
 		return struct{}{}, err
 	}
 	if r.Plan == nil || r.Plan.Host != r.HostName() || r.Plan.Alias != r.Alias() {
-		return struct{}{}, &wire.Failure{Message: "plan: must be that of this attachment"}
+		return struct{}{}, &wire.RefusalError{Message: "plan: must be that of this attachment"}
 	}
 	defer s.locks.lock(r.Plan.Host)()
 	return struct{}{}, s.Attached.Put(proxies.Attachment{
@@ -242,7 +242,7 @@ func (s *Server) check(ctx context.Context, r wire.Request) (wire.Answer, error)
 	if err != nil || answer.Plan == nil {
 		return answer, err
 	}
-	return wire.Answer{}, &wire.Failure{Message: fmt.Sprintf("pod %s/%s is a proxy, and has no public interface: delete the pod", r.PodNamespace, r.PodName)}
+	return wire.Answer{}, &wire.RefusalError{Message: fmt.Sprintf("pod %s/%s is a proxy, and has no public interface: delete the pod", r.PodNamespace, r.PodName)}
 }
 
 // gc forgets the attachments of a network that are not valid any more.

@@ -88,18 +88,18 @@ func (h *Host) devconf(index int) ([]uint32, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range answers {
-		value, err := nested(m[unix.SizeofIfInfomsg:], unix.IFLA_AF_SPEC, unix.AF_INET, iflaInetConf)
-		if err != nil {
-			return nil, err
-		}
-		values := make([]uint32, len(value)/4)
-		for i := range values {
-			values[i] = binary.NativeEndian.Uint32(value[4*i:])
-		}
-		return values, nil
+	if len(answers) == 0 {
+		return nil, errors.New("no answer from the kernel")
 	}
-	return nil, errors.New("no answer from the kernel")
+	value, err := nested(answers[0][unix.SizeofIfInfomsg:], unix.IFLA_AF_SPEC, unix.AF_INET, iflaInetConf)
+	if err != nil {
+		return nil, err
+	}
+	values := make([]uint32, len(value)/4)
+	for i := range values {
+		values[i] = binary.NativeEndian.Uint32(value[4*i:])
+	}
+	return values, nil
 }
 
 // nested follows a path of attributes, and returns nil where it ends early.

@@ -10,6 +10,8 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+
+	"github.com/acnodal/epic/pkg/node/cni/plugin"
 )
 
 // errNotUnderstood is in the error of a configuration that is left alone.
@@ -160,10 +162,10 @@ func checkVersion(fields []member) error {
 }
 
 // own returns the places of EPIC's plugin among the plugins.
-func (l *list) own(kind string) []int {
+func (l *list) own() []int {
 	var out []int
 	for i, p := range l.plugins {
-		if t, err := pluginType(p.value); err == nil && t == kind {
+		if t, err := pluginType(p.value); err == nil && t == plugin.Type {
 			out = append(out, i)
 		}
 	}
@@ -172,17 +174,17 @@ func (l *list) own(kind string) []int {
 
 // addPlugin returns a list with a plugin at its end. The rest of the text stays as it
 // is, byte by byte. What is there already is not changed.
-func addPlugin(data []byte, kind string, plugin json.RawMessage) ([]byte, error) {
+func addPlugin(data, entry []byte) ([]byte, error) {
 	l, err := parseList(data)
 	if err != nil {
 		return nil, err
 	}
-	own := l.own(kind)
-	if len(own) == 1 && own[0] == len(l.plugins)-1 && own[0] > 0 && sameJSON(l.plugins[own[0]].value, plugin) {
+	own := l.own()
+	if len(own) == 1 && own[0] == len(l.plugins)-1 && own[0] > 0 && sameJSON(l.plugins[own[0]].value, entry) {
 		return data, nil
 	}
 	if len(own) > 0 {
-		if data, err = removePlugin(data, kind); err != nil {
+		if data, err = removePlugin(data); err != nil {
 			return nil, err
 		}
 		if l, err = parseList(data); err != nil {
@@ -199,16 +201,16 @@ func addPlugin(data []byte, kind string, plugin json.RawMessage) ([]byte, error)
 		before = l.plugins[n-2].end
 	}
 	gap := bytes.TrimLeft(bytes.ReplaceAll(data[before:last.start], []byte(","), nil), ",")
-	return splice(data, last.end, last.end, concat([]byte(","), gap, plugin))
+	return splice(data, last.end, last.end, concat([]byte(","), gap, entry))
 }
 
 // removePlugin returns a list without a plugin.
-func removePlugin(data []byte, kind string) ([]byte, error) {
+func removePlugin(data []byte) ([]byte, error) {
 	l, err := parseList(data)
 	if err != nil {
 		return nil, err
 	}
-	own := l.own(kind)
+	own := l.own()
 	for i := len(own) - 1; i >= 0; i-- {
 		at := own[i]
 		from, to := l.plugins[at].start, l.plugins[at].end

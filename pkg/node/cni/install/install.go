@@ -147,7 +147,7 @@ func (i *Installer) addTo(path string, entry json.RawMessage) (bool, error) {
 		return false, err
 	}
 	if filepath.Ext(path) == ".conflist" {
-		changed, err := addPlugin(data, plugin.Type, entry)
+		changed, err := addPlugin(data, entry)
 		if err != nil || bytes.Equal(changed, data) {
 			return false, err
 		}
@@ -158,7 +158,7 @@ func (i *Installer) addTo(path string, entry json.RawMessage) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if asList, err = addPlugin(asList, plugin.Type, entry); err != nil {
+	if asList, err = addPlugin(asList, entry); err != nil {
 		return false, err
 	}
 	if err := replace(listPath(path), asList, info.Mode().Perm(), info); err != nil {
@@ -203,7 +203,7 @@ func (i *Installer) removeFrom(path string) error {
 	if err != nil {
 		return err
 	}
-	changed, err := removePlugin(data, plugin.Type)
+	changed, err := removePlugin(data)
 	if err != nil || bytes.Equal(changed, data) {
 		return err
 	}

@@ -65,7 +65,7 @@ func TestAddPlugin(t *testing.T) {
 		{"something behind", `{"name":"n","cniVersion":"1.0.0","plugins":[{"type":"a"}]} x`, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := addPlugin([]byte(tt.in), kind, []byte(entry))
+			got, err := addPlugin([]byte(tt.in), []byte(entry))
 			if tt.want == "" {
 				if !errors.Is(err, errNotUnderstood) {
 					t.Errorf("got %s, %v; want that it is not understood", got, err)
@@ -86,7 +86,7 @@ func FuzzAddPlugin(f *testing.F) {
 	f.Add([]byte(`{"name":"n","cniVersion":"1.0.0","plugins":[{"type":"epic-cni"},{"type":"a"},{"type":"epic-cni"}]}`))
 	f.Add([]byte(`{"name":"é\u2028","cniVersion":"0.3.1","plugins" : [ {"type":"a,]}"} , {"type":"b"}] }`))
 	f.Fuzz(func(t *testing.T, in []byte) {
-		out, err := addPlugin(in, kind, []byte(entry))
+		out, err := addPlugin(in, []byte(entry))
 		if err != nil {
 			return
 		}
@@ -100,11 +100,11 @@ func FuzzAddPlugin(f *testing.F) {
 		if n < 2 || parsed.Plugins[n-1].Type != kind || parsed.Plugins[0].Type == kind {
 			t.Fatalf("out of %q came %q", in, out)
 		}
-		again, err := addPlugin(out, kind, []byte(entry))
+		again, err := addPlugin(out, []byte(entry))
 		if err != nil || !bytes.Equal(again, out) {
 			t.Fatalf("adding it to %q again gives %q, %v", out, again, err)
 		}
-		without, err := removePlugin(out, kind)
+		without, err := removePlugin(out)
 		if err != nil {
 			t.Fatalf("taking it out of %q: %v", out, err)
 		}

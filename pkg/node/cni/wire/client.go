@@ -61,7 +61,7 @@ func (c Client) Call(ctx context.Context, path string, in, out any) error {
 	case http.StatusNotFound:
 		return Again("the node program does not know %s: it is of another version than the plugin, and one of them is about to be replaced", path)
 	}
-	var f Failure
+	var f RefusalError
 	if err := json.Unmarshal(data, &f); err != nil || f.Message == "" {
 		return Again("the node program answers %s", answer.Status)
 	}

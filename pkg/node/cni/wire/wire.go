@@ -71,25 +71,25 @@ type GC struct {
 	Valid   []Attachment `json:"valid"`
 }
 
-// Failure is the body of every answer that is not 200.
-type Failure struct {
+// RefusalError is the body of every answer that is not 200.
+type RefusalError struct {
 	Message string `json:"message"`
 	// Retry says that the same request may succeed later.
 	Retry bool `json:"retry,omitempty"`
 }
 
 // Error returns the message.
-func (f *Failure) Error() string { return f.Message }
+func (f *RefusalError) Error() string { return f.Message }
 
 // Retryable says whether an error is one that may go away.
 func Retryable(err error) bool {
-	var f *Failure
+	var f *RefusalError
 	return errors.As(err, &f) && f.Retry
 }
 
 // Again returns a failure that may go away.
 func Again(format string, args ...any) error {
-	return &Failure{Message: fmt.Sprintf(format, args...), Retry: true}
+	return &RefusalError{Message: fmt.Sprintf(format, args...), Retry: true}
 }
 
 // Plan is all that has to be made for one proxy's pod.
