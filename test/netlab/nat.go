@@ -12,32 +12,33 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Masquerade hides what leaves by an interface behind that interface's address,
-// as a home router does, and lets in only what belongs to a connection from
-// inside.
+// Masquerade hides what is forwarded to an interface behind that interface's
+// address, as nodes do it for their pods. What the host itself sends stays as it is.
 func (n *Namespace) Masquerade(outside string) error {
-	conn, err := nftables.New(nftables.WithNetNSFd(n.FD()))
-	if err != nil {
-		return err
-	}
-	name := make([]byte, unix.IFNAMSIZ)
-	copy(name, outside)
-	for _, family := range []nftables.TableFamily{nftables.TableFamilyIPv4, nftables.TableFamilyIPv6} {
-		table := conn.AddTable(&nftables.Table{Name: "nat", Family: family})
-		postrouting := conn.AddChain(&nftables.Chain{
-			Name: "postrouting", Table: table, Type: nftables.ChainTypeNAT,
+	return n.rules("masquerade", outside, func(conn *nftables.Conn, table *nftables.Table, name []byte) {
+		chain := conn.AddChain(&nftables.Chain{
+			Name: "masquerade", Table: table, Type: nftables.ChainTypeNAT,
 			Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource,
 		})
-		conn.AddRule(&nftables.Rule{Table: table, Chain: postrouting, Exprs: []expr.Any{
+		conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
 			&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1},
 			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: name},
+			&expr.Meta{Key: expr.MetaKeyIIF, Register: 1},
+			&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
 			&expr.Masq{Random: true},
 		}})
-		forward := conn.AddChain(&nftables.Chain{
-			Name: "forward", Table: table, Type: nftables.ChainTypeFilter,
+	})
+}
+
+// Guard lets in by an interface only what belongs to a connection from inside, as a
+// home router does.
+func (n *Namespace) Guard(outside string) error {
+	return n.rules("guard", outside, func(conn *nftables.Conn, table *nftables.Table, name []byte) {
+		chain := conn.AddChain(&nftables.Chain{
+			Name: "guard", Table: table, Type: nftables.ChainTypeFilter,
 			Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter,
 		})
-		conn.AddRule(&nftables.Rule{Table: table, Chain: forward, Exprs: []expr.Any{
+		conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
 			&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1},
 			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: name},
 			&expr.Ct{Key: expr.CtKeySTATE, Register: 1},
@@ -48,9 +49,22 @@ func (n *Namespace) Masquerade(outside string) error {
 			&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
 			&expr.Verdict{Kind: expr.VerdictDrop},
 		}})
+	})
+}
+
+// rules adds rules of both families for an interface.
+func (n *Namespace) rules(what, device string, add func(*nftables.Conn, *nftables.Table, []byte)) error {
+	conn, err := nftables.New(nftables.WithNetNSFd(n.FD()))
+	if err != nil {
+		return err
+	}
+	name := make([]byte, unix.IFNAMSIZ)
+	copy(name, device)
+	for _, family := range []nftables.TableFamily{nftables.TableFamilyIPv4, nftables.TableFamilyIPv6} {
+		add(conn, conn.AddTable(&nftables.Table{Name: "lab", Family: family}), name)
 	}
 	if err := conn.Flush(); err != nil {
-		return fmt.Errorf("masquerade on %s: %w", outside, err)
+		return fmt.Errorf("%s %s: %w", what, device, err)
 	}
 	return nil
 }

@@ -117,6 +117,7 @@ func (w *World) tenant(number int) (*Tenant, error) {
 		func() error { return t.NAT.Addr("in", "192.168.1.1/24", "fd00:1::1/64") },
 		func() error { return t.NAT.Forward() },
 		func() error { return t.NAT.Masquerade("out") },
+		func() error { return t.NAT.Guard("out") },
 		func() error { return t.Node.Addr("eth0", NodeAddress+"/24", NodeAddress6+"/64") },
 		func() error { return defaults(t.Node, "192.168.1.1", "fd00:1::1") },
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
@@ -61,7 +62,9 @@ func TestWorld(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			client := Client(test.from)
-			client.Timeout /= 10
+			if test.want == "" {
+				client.Timeout = time.Second
+			}
 			answer, err := client.Get(test.url)
 			if test.want == "" {
 				if err == nil {

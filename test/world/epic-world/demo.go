@@ -123,7 +123,7 @@ func (d *demo) pod(ctx context.Context) error {
 	pod := d.world.Tenants[0].Pod
 	for _, port := range []string{"8080", "8081"} {
 		err := world.ServeHTTP(ctx, pod, ":"+port, http.HandlerFunc(func(answer http.ResponseWriter, request *http.Request) {
-			fmt.Fprintf(answer, "Hello from the pod %s:%s; you came from %s.\n", world.PodAddress, port, request.RemoteAddr)
+			fmt.Fprintf(answer, "Hello from the pod %s:%s; you came from %s.\n", world.PodAddress, port, request.RemoteAddr) //nolint:gosec // no browser reads it
 		}))
 		if err != nil {
 			return err
@@ -158,7 +158,7 @@ func (d *demo) show(ctx context.Context, lb *epicv1.LoadBalancer) error {
 		}
 		var err error
 		body, err = get(ctx, d.world.Visitor, url)
-		return err == nil, nil //nolint:nilerr // until the tunnel is open nothing answers
+		return err == nil, nil
 	})
 	if err != nil {
 		return fmt.Errorf("no answer from %s; the logs are in %s: %w", url, d.dir, err)
