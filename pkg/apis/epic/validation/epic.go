@@ -50,11 +50,11 @@ func ValidateEPICStatusUpdate(obj, old *epic.EPIC) field.ErrorList {
 	errs := statusBase(obj.Status.ObservedGeneration, obj.Status.Conditions)
 	errs = append(errs, serverOnly(statusPath.Child("current-tunnel-id"), obj.Status.CurrentTunnelID, old.Status.CurrentTunnelID)...)
 	errs = append(errs, serverOnly(statusPath.Child("current-group-id"), obj.Status.CurrentGroupID, old.Status.CurrentGroupID)...)
-	return append(errs, nodes(statusPath.Child("nodes"), obj.Status.Nodes)...)
+	return append(errs, gatewayNodes(statusPath.Child("nodes"), obj.Status.Nodes)...)
 }
 
-// nodes checks what gateway nodes say of themselves.
-func nodes(path *field.Path, all map[string]epic.EPICNodeStatus) field.ErrorList {
+// gatewayNodes checks what gateway nodes say of themselves.
+func gatewayNodes(path *field.Path, all map[string]epic.EPICNodeStatus) field.ErrorList {
 	if errs := atMost(path, len(all), maxNodes); len(errs) > 0 {
 		return errs
 	}
