@@ -481,6 +481,12 @@ func TestRoutes(t *testing.T) {
 	if _, err := q.add(); err != nil {
 		t.Fatal(err)
 	}
+	// Not even if a router on the first interface offers one.
+	eth0, err := q.ns.Net.LinkByName("eth0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.ns.Route(eth0, "::/0", "fd00:244:1::1")
 	if r, err := q.ns.Net.RouteGet(net.ParseIP("2001:db8:77::1")); err == nil {
 		t.Errorf("an IPv6 packet of a proxy with an IPv4 address goes by %v", r)
 	}

@@ -215,6 +215,10 @@ func addDefaults(h *netlink.Handle, link netlink.Link, first string, p *wire.Pla
 	}
 	for _, f := range families {
 		r := netlink.Route{Dst: everything(f), Family: f, Protocol: protocol}
+		if f == netlink.FAMILY_V6 {
+			// Before what a router's advertisement may add on the first interface.
+			r.Priority = 1
+		}
 		if a, ok := public[f]; ok {
 			r.LinkIndex, r.Gw, r.Src, r.Flags = link.Attrs().Index, gateway(f).AsSlice(), a.AsSlice(), int(netlink.FLAG_ONLINK)
 		} else {
