@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -213,33 +214,48 @@ func BenchmarkPrograms(b *testing.B) {
 	for _, offloads := range []bool{true, false} {
 		b.Run(map[bool]string{true: "whole segments", false: "as on a wire"}[offloads], func(b *testing.B) {
 			w := newBenchWorld(b, wayOurs, offloads)
-			for range 2 {
-				_, err := w.stream(2*time.Second, false)
-				must(b, err)
-			}
-			for name, program := range map[string]*ebpf.Program{
+			programs := map[string]*ebpf.Program{
 				"gateway encap": w.gatewaySide.objects.EpicGatewayEncap, "gateway decap": w.gatewaySide.objects.EpicDecap,
 				"gateway xdp": w.gatewaySide.objects.EpicXdp, "node encap": w.nodeSide.objects.EpicClientEncap,
 				"node decap": w.nodeSide.objects.EpicDecap, "node xdp": w.nodeSide.objects.EpicXdp,
-			} {
-				stats, err := program.Stats()
-				must(b, err)
-				if stats.RunCount > 0 {
-					cost := float64(stats.Runtime.Nanoseconds()) / float64(stats.RunCount)
-					b.Logf("%-14s %4.0f ns a packet, %d packets", name, cost, stats.RunCount)
+			}
+			// Other work on the machine makes single moments slow, so there are many.
+			costs := map[string][]float64{}
+			done := make(chan error, 1)
+			go func() {
+				_, err := w.stream(4*time.Second, false)
+				done <- err
+			}()
+			last := map[string]*ebpf.ProgramStats{}
+			for running := true; running; {
+				select {
+				case err := <-done:
+					must(b, err)
+					running = false
+				case <-time.After(20 * time.Millisecond):
 				}
+				for name, program := range programs {
+					stats, err := program.Stats()
+					must(b, err)
+					if before := last[name]; before != nil && stats.RunCount > before.RunCount+20 {
+						costs[name] = append(costs[name], float64((stats.Runtime-before.Runtime).Nanoseconds())/float64(stats.RunCount-before.RunCount))
+					}
+					last[name] = stats
+				}
+			}
+			for name, values := range costs {
+				b.Logf("%-14s %4.0f ns a packet (median of %d moments; %4.0f in the best)", name, median(values), len(values), values[0])
 			}
 			b.ReportMetric(0, "ns/op")
 		})
 	}
 }
 
-// BenchmarkLookups prints what a packet costs with few and with many tunnels. Each
-// packet is another tunnel's, so nothing of it is in the caches of the CPU.
+// BenchmarkLookups prints what a packet costs with few and with many tunnels, of which
+// ten carry packets. If every packet is another tunnel's (cold), what is looked up is
+// in no cache of the CPU, and that is what it then costs.
 func BenchmarkLookups(b *testing.B) {
 	w := newBench(b)
-	sources := []netip.Addr{netip.MustParseAddr(proxyAddress[false])}
-	_ = sources
 	const first = 1000
 	put := 0
 	for _, tunnels := range []int{10, 10_000, 100_000} {
@@ -252,8 +268,9 @@ func BenchmarkLookups(b *testing.B) {
 		}
 		must(b, w.gatewaySide.Tunnels().Put(list...))
 		must(b, w.gatewaySide.Services().Put(services...))
-		for _, program := range []string{"encap", "decap"} {
-			b.Run(fmt.Sprintf("%s/tunnels=%d", program, tunnels), func(b *testing.B) {
+		for _, name := range []string{"encap", "decap", "encap, cold", "decap, cold"} {
+			program, cold := strings.CutSuffix(name, ", cold")
+			b.Run(fmt.Sprintf("%s/tunnels=%d", name, tunnels), func(b *testing.B) {
 				side := w.gatewaySide
 				prog := side.objects.EpicDecap
 				if program == "encap" {
@@ -265,6 +282,9 @@ func BenchmarkLookups(b *testing.B) {
 				var frames [][]byte
 				for i := range 2000 {
 					n := (i * 7919) % tunnels
+					if !cold {
+						n = (i % 10) * (tunnels / 10)
+					}
 					pod := manyAddress(n).String()
 					packet := ip(proxyAddress[false], pod, protoTCP, tcp(40000, worldPort, flagACK, nil, []byte("data")))
 					if program == "decap" {

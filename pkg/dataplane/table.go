@@ -5,8 +5,10 @@ package dataplane
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 )
 
 // batch is how many entries go to the kernel at once.
@@ -113,21 +115,37 @@ func readMap[K comparable, V any](m *ebpf.Map) (map[K]V, error) {
 	return have, entries.Err()
 }
 
+// Maps take memory for entries as they come, in the background. A large batch may be
+// faster than that, and then has to wait.
+const (
+	memoryPause = time.Millisecond
+	memoryTries = 2000
+)
+
 // writeMap writes entries in batches.
 func writeMap[K, V any](m *ebpf.Map, keys []K, values []V) error {
+	tries := 0
 	for len(keys) > 0 {
 		n := min(len(keys), batch)
-		_, err := m.BatchUpdate(keys[:n], values[:n], nil)
+		done, err := m.BatchUpdate(keys[:n], values[:n], nil)
 		if errors.Is(err, ebpf.ErrNotSupported) {
 			err = nil
-			for i := range n {
-				if err = m.Put(&keys[i], &values[i]); err != nil {
-					break
-				}
+			for done = 0; done < n && err == nil; done++ {
+				err = m.Put(&keys[done], &values[done])
+			}
+			if err != nil {
+				done--
 			}
 		}
 		if err != nil {
-			return fullMap(err)
+			if !errors.Is(err, unix.ENOMEM) || tries == memoryTries {
+				return fullMap(err)
+			}
+			tries++
+			n = done
+			time.Sleep(memoryPause)
+		} else {
+			tries = 0
 		}
 		keys, values = keys[n:], values[n:]
 	}
