@@ -56,15 +56,15 @@ func TestEPIC(t *testing.T) {
 		{"tunnel ID", func(o *epic.EPIC) { o.Status.CurrentTunnelID = 7 }, "status.current-tunnel-id", "assigned by the server"},
 		{"group ID", func(o *epic.EPIC) { o.Status.CurrentGroupID = 7 }, "status.current-group-id", "assigned by the server"},
 		{"negative generation", func(o *epic.EPIC) { o.Status.ObservedGeneration = -1 }, "status.observedGeneration", "negative"},
-		{"a node", node("2001:db8::1", epic.EPICNodeStatus{Name: "gw1", Version: "v1", Tunnels: 2, TunnelsUp: 2, Conditions: []metav1.Condition{condition()}}), "", ""},
-		{"a node without an address", node("gw1", epic.EPICNodeStatus{}), "status.nodes[gw1]", "must be an IP address"},
-		{"a node's address inside IPv6", node("::ffff:192.0.2.1", epic.EPICNodeStatus{}), "status.nodes[::ffff:192.0.2.1]", "write 192.0.2.1"},
-		{"a node's name with spaces", node("192.0.2.1", epic.EPICNodeStatus{Name: "a b"}), "status.nodes[192.0.2.1].name", "spaces"},
-		{"a node's long version", node("192.0.2.1", epic.EPICNodeStatus{Version: long(129)}), "status.nodes[192.0.2.1].version", "shorten"},
-		{"a node with fewer than no tunnels", node("192.0.2.1", epic.EPICNodeStatus{Tunnels: -1}), "status.nodes[192.0.2.1].tunnels", "negative"},
-		{"a node with more up than it has", node("192.0.2.1", epic.EPICNodeStatus{TunnelsUp: 1}), "status.nodes[192.0.2.1].tunnels-up", "more than tunnels"},
-		{"a node's bad condition", node("192.0.2.1", epic.EPICNodeStatus{Conditions: []metav1.Condition{{Type: "Ready", Status: "True", LastTransitionTime: metav1.Now()}}}), "status.nodes[192.0.2.1].conditions[0].reason", "Required"},
-		{"a node's many conditions", node("192.0.2.1", epic.EPICNodeStatus{Conditions: make([]metav1.Condition, 17)}), "status.nodes[192.0.2.1].conditions", "more than"},
+		{"a node", reported("2001:db8::1", epic.EPICNodeStatus{Name: "gw1", Version: "v1", Tunnels: 2, TunnelsUp: 2, Conditions: []metav1.Condition{condition()}}), "", ""},
+		{"a node without an address", reported("gw1", epic.EPICNodeStatus{}), "status.nodes[gw1]", "must be an IP address"},
+		{"a node's address inside IPv6", reported("::ffff:192.0.2.1", epic.EPICNodeStatus{}), "status.nodes[::ffff:192.0.2.1]", "write 192.0.2.1"},
+		{"a node's name with spaces", reported("192.0.2.1", epic.EPICNodeStatus{Name: "a b"}), "status.nodes[192.0.2.1].name", "spaces"},
+		{"a node's long version", reported("192.0.2.1", epic.EPICNodeStatus{Version: long(129)}), "status.nodes[192.0.2.1].version", "shorten"},
+		{"a node with fewer than no tunnels", reported("192.0.2.1", epic.EPICNodeStatus{Tunnels: -1}), "status.nodes[192.0.2.1].tunnels", "negative"},
+		{"a node with more up than it has", reported("192.0.2.1", epic.EPICNodeStatus{TunnelsUp: 1}), "status.nodes[192.0.2.1].tunnels-up", "more than tunnels"},
+		{"a node's bad condition", reported("192.0.2.1", epic.EPICNodeStatus{Conditions: []metav1.Condition{{Type: "Ready", Status: "True", LastTransitionTime: metav1.Now()}}}), "status.nodes[192.0.2.1].conditions[0].reason", "Required"},
+		{"a node's many conditions", reported("192.0.2.1", epic.EPICNodeStatus{Conditions: make([]metav1.Condition, 17)}), "status.nodes[192.0.2.1].conditions", "more than"},
 		{"many nodes", func(o *epic.EPIC) {
 			o.Status.Nodes = map[string]epic.EPICNodeStatus{}
 			for i := range maxNodes + 1 {
@@ -74,6 +74,6 @@ func TestEPIC(t *testing.T) {
 	})
 }
 
-func node(address string, n epic.EPICNodeStatus) func(*epic.EPIC) {
+func reported(address string, n epic.EPICNodeStatus) func(*epic.EPIC) {
 	return func(o *epic.EPIC) { o.Status.Nodes = map[string]epic.EPICNodeStatus{address: n} }
 }
