@@ -5,6 +5,7 @@ package epic
 import (
 	"strings"
 	"testing"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -91,5 +92,42 @@ func TestStorage(t *testing.T) {
 	}
 	if s.Trigger != "" {
 		t.Errorf("watchers are found by %q", s.Trigger)
+	}
+}
+
+// Whatever a node's clock says, its heartbeat has the server's time, and only
+// when it wrote one.
+func TestHeartbeats(t *testing.T) {
+	s := kindtest.New(t, NewREST, nil)
+	o := kindtest.MustCreate(s, sample())
+	const one, two = "192.0.2.1", "192.0.2.2"
+	o.Status.Nodes = map[string]epicapi.EPICNodeStatus{one: {Name: "one", HeartbeatTime: metav1.Unix(1, 0)}, two: {Name: "two"}}
+	o, err := kindtest.UpdateStatus(s, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for address, node := range o.Status.Nodes {
+		if time.Since(node.HeartbeatTime.Time).Abs() > time.Minute {
+			t.Errorf("%s: %v", address, node.HeartbeatTime)
+		}
+	}
+	// What was so before stays as it was.
+	old := metav1.Unix(1000, 0)
+	stored := o.DeepCopy()
+	for address, node := range stored.Status.Nodes {
+		node.HeartbeatTime = old
+		stored.Status.Nodes[address] = node
+	}
+	s.Put(stored)
+	o.ResourceVersion = ""
+	o.Status.Nodes = map[string]epicapi.EPICNodeStatus{one: {Name: "one", HeartbeatTime: old}, two: {Name: "two", HeartbeatTime: metav1.Unix(1<<40, 0)}}
+	if o, err = kindtest.UpdateStatus(s, o); err != nil {
+		t.Fatal(err)
+	}
+	if got := o.Status.Nodes[one].HeartbeatTime; !got.Equal(&old) {
+		t.Errorf("a node that was silent: %v", got)
+	}
+	if got := o.Status.Nodes[two].HeartbeatTime; time.Since(got.Time).Abs() > time.Minute {
+		t.Errorf("a node that wrote: %v", got)
 	}
 }
