@@ -4,10 +4,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
@@ -98,19 +101,46 @@ func (s *scaled) loadChunk(ctx context.Context, side *side, first int, objects [
 	return create, tunnels, nil
 }
 
-// writeAll writes each object once. Without all of them there is nothing to
-// compare, so one failure is the end.
+// writeAll writes each object once, and measures that. What failed counts as
+// failed, and is written again afterwards, since all objects have to be there.
 func (*scaled) writeAll(ctx context.Context, side *side, objects []*epicv1.LoadBalancer, write func(context.Context, *epicv1.LoadBalancer) error) (result, error) {
+	var mu sync.Mutex
+	var again []*epicv1.LoadBalancer
 	r, err := withCPU(side.servers, func() result {
-		return measureCount(ctx, loaders, len(objects), func(ctx context.Context, i int) error { return write(ctx, objects[i]) })
+		return measureCount(ctx, loaders, len(objects), func(ctx context.Context, i int) error {
+			err := write(ctx, objects[i])
+			if err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				again = append(again, objects[i])
+			}
+			return err
+		})
 	})
-	if err == nil {
-		err = ctx.Err()
+	if err = errors.Join(err, ctx.Err()); err != nil || r.failures == 0 {
+		return r, err
 	}
-	if err == nil && r.failures > 0 {
-		err = fmt.Errorf("%d of %d writes to %s failed, one of them with: %w", r.failures, r.tries, side.name, r.failure)
+	progress("  %s: %d of %d writes failed and come again, one of them after: %v", side.name, r.failures, r.tries, r.failure)
+	return r, parallel(ctx, 1, len(again), func(ctx context.Context, i int) error { return mend(ctx, side, again[i], write) })
+}
+
+// mend writes an object of which it is not known whether a write arrived.
+func mend(ctx context.Context, side *side, obj *epicv1.LoadBalancer, write func(context.Context, *epicv1.LoadBalancer) error) error {
+	there := &epicv1.LoadBalancer{}
+	err := side.get(ctx, obj.Namespace, "loadbalancers", obj.Name, there)
+	switch {
+	case apierrors.IsNotFound(err):
+		return write(ctx, obj)
+	case err != nil:
+		return err
+	case obj.ResourceVersion == "":
+		// It was created, and only the answer is missing.
+		*obj = *there
+		return nil
 	}
-	return r, err
+	there.Status = obj.Status
+	*obj = *there
+	return write(ctx, obj)
 }
 
 // wanted is what a tenant asks for.

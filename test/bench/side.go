@@ -8,8 +8,8 @@ import (
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
@@ -43,7 +43,8 @@ func newSide(name, api string, config *rest.Config, servers ...*process) (*side,
 // restClient is a client of any path, which sends and takes bytes.
 func restClient(config *rest.Config) (*rest.RESTClient, error) {
 	c := rest.CopyConfig(config)
-	c.NegotiatedSerializer = serializer.NewCodecFactory(runtime.NewScheme()).WithoutConversion()
+	// What comes back is taken as bytes, but for errors.
+	c.NegotiatedSerializer = scheme.Codecs.WithoutConversion()
 	c.ContentType, c.AcceptContentTypes = runtime.ContentTypeJSON, runtime.ContentTypeJSON
 	c.QPS = -1
 	return rest.UnversionedRESTClientFor(c)
