@@ -16,15 +16,20 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## Build the server, the controller, epicctl and kubectl into bin/
+build: ## Build EPIC's programs and kubectl into bin/
 	go build -o bin/epic-apiserver ./cmd/apiserver
 	go build -o bin/epic-controller ./cmd/controller
 	go build -o bin/epicctl ./cmd/epicctl
+ifeq ($(shell go env GOOS),linux)
+	go build -o bin/epic-node ./cmd/node
+	go build -o bin/epic-cni ./cmd/cni
+	go build -o bin/epic-world ./test/world/epic-world
+endif
 	ln -sf epicctl bin/kubectl-epic
 	go build -C hack/tools/kubectl -o "$(CURDIR)/bin/kubectl" .
 
 .PHONY: run
-run: build ## Serve the API alone, with samples, until Ctrl-C; data stays in .epic/
+run: build ## Serve the API, and for root show a tunnel, until Ctrl-C; data stays in .epic/
 	@hack/run.sh
 
 .PHONY: test

@@ -1,29 +1,34 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Serves the API alone, in the foreground, from the binaries in bin/: data,
-# certificates, log and kubeconfig are in .epic/, and stay there. The first time,
-# it loads the samples.
+# Serves the API in the foreground, from the binaries in bin/: data, certificates,
+# log and kubeconfig are in .epic/, and stay there. The first time, it loads the
+# samples. For root it also makes a small world of network namespaces, with an EPIC
+# node and a tenant's node behind NAT, and sends a request through a tunnel.
 #
 # EPIC_RUN_DIR names another directory than .epic, EPIC_PORT another port.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-dir=${EPIC_RUN_DIR:-.epic}
+dir=${EPIC_RUN_DIR:-$PWD/.epic}
 port=${EPIC_PORT:-7443}
 kubeconfig=$dir/kubeconfig
 log=$dir/server.log
 mkdir -p "$dir"
 chmod 700 "$dir"
 
-server=
+server=''
+world=''
 stop() {
 	trap '' INT TERM
-	if [[ -n $server ]] && kill -0 "$server" 2>/dev/null; then
-		kill -TERM "$server" 2>/dev/null || true
-		wait "$server" || true
-	fi
+	local pid
+	for pid in $world $server; do
+		if kill -0 "$pid" 2>/dev/null; then
+			kill -TERM "$pid" 2>/dev/null || true
+			wait "$pid" || true
+		fi
+	done
 }
 trap 'stop; echo; echo "Stopped. Your data is in '"$dir"'; \"make run\" finds it."; exit 0' INT TERM
 trap stop EXIT
@@ -68,8 +73,19 @@ cat <<TEXT
 EPIC's API is served on https://127.0.0.1:$port until you press Ctrl-C; its log is
 $log. In another shell, type:
 
-  export KUBECONFIG=$PWD/${kubeconfig#"$PWD/"} PATH=$PWD/bin:\$PATH
+  export KUBECONFIG=$kubeconfig PATH=$PWD/bin:\$PATH
   kubectl get epic --all-namespaces
   kubectl explain loadbalancer.spec
 TEXT
+
+if ((EUID == 0)); then
+	set -m
+	bin/epic-world --kubeconfig="$kubeconfig" --data-dir="$dir/data" --dir="$dir/world" --bin=bin &
+	world=$!
+	set +m
+else
+	echo "
+Run it as root, \"sudo make run\", to see a request go through a tunnel, in network
+namespaces of this machine."
+fi
 wait "$server" || { tail -n 3 "$log" >&2; exit 1; }

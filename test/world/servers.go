@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -32,6 +33,8 @@ func ServeHTTP(ctx context.Context, n *netlab.Namespace, address string, handler
 func Forwarder(n *netlab.Namespace, to string) http.Handler {
 	target := &url.URL{Scheme: "http", Host: to}
 	proxy := httputil.NewSingleHostReverseProxy(target)
+	// The visitor is told, with status 502.
+	proxy.ErrorLog = log.New(io.Discard, "", 0)
 	proxy.Transport = &http.Transport{DialContext: n.Dial, ResponseHeaderTimeout: 10 * time.Second}
 	return proxy
 }

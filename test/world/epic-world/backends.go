@@ -3,7 +3,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -46,11 +45,19 @@ func (b *backends) forwarder(n *netlab.Namespace) http.Handler {
 }
 
 // indent writes lines with two spaces before each.
-type indent struct{ to io.Writer }
+type indent struct {
+	to io.Writer
+	// within says that the last write ended within a line.
+	within bool
+}
 
-func (w indent) Write(p []byte) (int, error) {
+func (w *indent) Write(p []byte) (int, error) {
 	for line := range strings.Lines(string(p)) {
-		if _, err := fmt.Fprint(w.to, "  ", line); err != nil {
+		if !w.within {
+			line = "  " + line
+		}
+		w.within = !strings.HasSuffix(line, "\n")
+		if _, err := io.WriteString(w.to, line); err != nil {
 			return 0, err
 		}
 	}

@@ -167,7 +167,7 @@ func (d *demo) show(ctx context.Context, lb *epicv1.LoadBalancer) error {
 	for _, end := range d.ends() {
 		fmt.Printf("\n%s\n", end.title)
 		cmd := exec.CommandContext(ctx, d.program("epic-node"), "status", "--socket", end.socket)
-		cmd.Stdout, cmd.Stderr = indent{os.Stdout}, os.Stderr
+		cmd.Stdout, cmd.Stderr = &indent{to: os.Stdout}, os.Stderr
 		if err := cmd.Run(); err != nil {
 			return fmt.Errorf("epic-node status: %w", err)
 		}
