@@ -53,11 +53,12 @@ func TestMain(m *testing.M) {
 
 // site is the small Internet with all programs.
 type site struct {
-	t      *testing.T
-	dir    string
-	server *testserver.TestServer
-	client versioned.Interface
-	world  *world.World
+	// t is the present part's, root that of the test for which the site lasts.
+	t, root *testing.T
+	dir     string
+	server  *testserver.TestServer
+	client  versioned.Interface
+	world   *world.World
 
 	gateway *end
 	tenants []*end
@@ -86,7 +87,7 @@ func namespace(tenant int) string { return epic.AccountNamespace(account(tenant)
 func newSite(t *testing.T, tenants int) *site {
 	t.Helper()
 	lab := netlab.Test(t)
-	s := &site{t: t, server: testserver.StartTestServer(t)}
+	s := &site{t: t, root: t, server: testserver.StartTestServer(t)}
 	var err error
 	s.dir, err = os.MkdirTemp("", "epic-node-") //nolint:usetesting // a socket's path must be short
 	s.must(err)
@@ -169,12 +170,12 @@ func (s *site) start(host *netlab.Namespace, name, program string, args ...strin
 	s.t.Helper()
 	p, err := world.Start(host, s.path(name+".log"), "/usr/bin/env", append([]string{programEnv + "=" + program, self(s.t)}, args...)...)
 	s.must(err)
-	s.t.Cleanup(func() {
+	s.root.Cleanup(func() {
 		select {
 		case <-p.Exited():
 		default:
 			if err := p.Stop(); err != nil {
-				s.t.Errorf("%s: %v", name, err)
+				s.root.Errorf("%s: %v", name, err)
 			}
 		}
 	})
@@ -227,8 +228,7 @@ func (e *end) connect() {
 	server, err := url.Parse(e.s.server.Config.Host)
 	e.s.must(err)
 	var ctx context.Context
-	ctx, e.relay = context.WithCancel(e.s.t.Context())
-	e.s.t.Cleanup(e.relay)
+	ctx, e.relay = context.WithCancel(e.s.root.Context())
 	e.s.must(world.Relay(ctx, e.host, server.Host))
 }
 

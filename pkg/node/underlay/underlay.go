@@ -72,6 +72,10 @@ type Options struct {
 // Underlay is the interfaces of a node.
 type Underlay struct {
 	o Options
+	// asked are the interfaces to which this program attached, by Refresh, one at a
+	// time.
+	asked      map[int]bool
+	refreshing sync.Mutex
 
 	mu        sync.Mutex
 	extra     []string
@@ -94,7 +98,7 @@ func New(o Options) *Underlay {
 	if o.Changed == nil {
 		o.Changed = func() {}
 	}
-	return &Underlay{o: o, routes: map[netip.Addr]route{}, kick: make(chan struct{}, 1)}
+	return &Underlay{o: o, asked: map[int]bool{}, routes: map[netip.Addr]route{}, kick: make(chan struct{}, 1)}
 }
 
 // Use has more interfaces used, if they are there, as EPIC's gue-ingress-nics.
@@ -150,6 +154,8 @@ func (u *Underlay) Run(ctx context.Context) {
 
 // Refresh looks at the kernel, attaches and detaches, and says what is missing.
 func (u *Underlay) Refresh() error {
+	u.refreshing.Lock()
+	defer u.refreshing.Unlock()
 	changed, err := u.look()
 	if err == nil {
 		err = u.attach()
@@ -265,18 +271,22 @@ func (u *Underlay) attach() error {
 		return fmt.Errorf("list attached programs: %w", err)
 	}
 	for index := range want {
-		// Attaching again is cheap, and mends what somebody took away.
-		if _, ok := has[index]; ok {
+		// What an earlier program attached has to be asked for again, or it counts as
+		// left over.
+		if _, ok := has[index]; ok && u.asked[index] {
 			continue
 		}
 		if err := u.o.Plane.Attach(index); err != nil {
 			problems = append(problems, fmt.Sprintf("attach to interface %s: %v", u.name(index), err))
+			continue
 		}
+		u.asked[index] = true
 	}
 	for index := range has {
 		if want[index] {
 			continue
 		}
+		delete(u.asked, index)
 		if err := u.o.Plane.Detach(index); err != nil {
 			problems = append(problems, fmt.Sprintf("detach from interface %s: %v", u.name(index), err))
 		}

@@ -206,3 +206,20 @@ func TestRouteChanges(t *testing.T) {
 		t.Errorf("attached to %v", got)
 	}
 }
+
+// What an earlier program attached is asked for again, since it would be taken away as
+// a leftover otherwise.
+func TestTakesOver(t *testing.T) {
+	k, p := newKernel(), fakeplane.New()
+	for range 2 {
+		u := New(Options{Kernel: k, Plane: p.Underlay(), Nodes: []netip.Addr{node}})
+		for range 3 {
+			if err := u.Refresh(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if log := p.Log(); !slices.Equal(log, []string{"underlay.attach 2"}) {
+			t.Errorf("calls %v", log)
+		}
+	}
+}
