@@ -29,12 +29,6 @@ const (
 	wayOurs  = "GUE"
 )
 
-// benchWorld is a world in which one way after the other is taken.
-type benchWorld struct {
-	*world
-	way string
-}
-
 // cubic makes a socket use the congestion control that the figures are for.
 func cubic(_, _ string, c syscall.RawConn) error {
 	var err error
@@ -124,6 +118,9 @@ func newBenchWorld(b *testing.B, way string, offloads bool) *world {
 	w.open()
 	for _, n := range []*netlab.Namespace{w.gateway, w.node} {
 		must(b, n.SetOffload("eth0", offloads, netlab.TSO, netlab.GSO))
+		// What comes from a wire is merged by the card's driver. Off, whole segments
+		// come.
+		must(b, n.SetOffload("eth0", !offloads, netlab.GRO))
 	}
 	for _, end := range []struct {
 		n    *netlab.Namespace

@@ -23,9 +23,9 @@ func segmentsOffloaded(name string) (bool, error) {
 		name [unix.IFNAMSIZ]byte
 		data unsafe.Pointer
 		_    [16]byte
-	}{data: unsafe.Pointer(&value)}
+	}{data: unsafe.Pointer(&value)} //nolint:gosec // what the system call takes
 	copy(request.name[:unix.IFNAMSIZ-1], name)
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request))); errno != 0 {
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request))); errno != 0 { //nolint:gosec // the same
 		return false, fmt.Errorf("asking interface %s whether it segments: %w", name, errno)
 	}
 	return value.data != 0, nil

@@ -146,7 +146,7 @@ func isBPFFS(path string) error {
 	if err := unix.Statfs(path, &fs); err != nil {
 		return err
 	}
-	if int64(fs.Type) != unix.BPF_FS_MAGIC {
+	if int64(fs.Type) != unix.BPF_FS_MAGIC { //nolint:unconvert // narrower on other machines
 		return errors.New("this is not in a bpffs: mount one with \"mount -t bpf bpf /sys/fs/bpf\"")
 	}
 	return nil
@@ -165,12 +165,9 @@ func (d *DataPlane) configure(spec *ebpf.CollectionSpec) error {
 		spec.Maps[bpf.KernelMapProxies].MaxEntries = 1
 	}
 	var gateway uint8
-	unused := bpf.KernelProgEpicGatewayEncap
 	if d.options.Role == RoleGateway {
 		gateway = 1
-		unused = bpf.KernelProgEpicClientEncap
 	}
-	_ = unused
 	if err := spec.Variables[bpf.KernelVarGateway].Set(gateway); err != nil {
 		return err
 	}
@@ -181,7 +178,7 @@ func (d *DataPlane) configure(spec *ebpf.CollectionSpec) error {
 // package, or a kernel that is too old.
 func explainLoad(err error) error {
 	if verifier, ok := errors.AsType[*ebpf.VerifierError](err); ok {
-		return fmt.Errorf("the kernel refuses a program: %v", verifier)
+		return fmt.Errorf("the kernel refuses a program: %w", verifier)
 	}
 	return err
 }

@@ -28,8 +28,8 @@ type Problem struct {
 	Fatal bool
 }
 
-// Error implements error.
-func (p Problem) Error() string { return p.What + ": " + p.Remedy }
+// String says both in one line.
+func (p Problem) String() string { return p.What + ": " + p.Remedy }
 
 // Probe says what this machine lacks for a data plane, before Open fails for it.
 // Interfaces are those that the underlay is meant to have, by name.
@@ -128,7 +128,7 @@ func probePinPath(path string) error {
 		if err := unix.Statfs(dir, &fs); err != nil {
 			return err
 		}
-		if int64(fs.Type) != unix.BPF_FS_MAGIC {
+		if int64(fs.Type) != unix.BPF_FS_MAGIC { //nolint:unconvert // narrower on other machines
 			return fmt.Errorf("%s is not in a bpffs", path)
 		}
 		return nil

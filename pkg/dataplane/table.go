@@ -103,7 +103,7 @@ func readMap[K comparable, V any](m *ebpf.Map) (map[K]V, error) {
 			have[keys[i]] = values[i]
 		}
 		if err != nil {
-			return have, nil
+			return have, nil //nolint:nilerr // the end of the map
 		}
 	}
 	var key K

@@ -66,9 +66,9 @@ func newWorld(t testing.TB, mtu int) *world {
 		must(t, errors.Join(router.Sysctl("ipv4.conf.all.rp_filter", "1"), router.Sysctl("ipv4.conf.eth0.rp_filter", "1")))
 	}
 	for _, v6 := range []bool{false, true} {
-		wide, host, any := "/24", "/32", "0.0.0.0/0"
+		wide, host, all := "/24", "/32", "0.0.0.0/0"
 		if v6 {
-			wide, host, any = "/64", "/128", "::/0"
+			wide, host, all = "/64", "/128", "::/0"
 		}
 		first := netip.MustParsePrefix(proxyAddress[v6] + wide).Masked().Addr().Next().String()
 		podGateway := netip.MustParsePrefix(podAddress[v6] + wide).Masked().Addr().Next().String()
@@ -77,12 +77,12 @@ func newWorld(t testing.TB, mtu int) *world {
 			w.node.Addr("eth0", nodeAddress[v6]+wide),
 			w.gateway.Addr("br0", first+wide),
 			w.proxy.Addr("net1", proxyAddress[v6]+wide),
-			w.proxy.Route(any, first, "net1"),
+			w.proxy.Route(all, first, "net1"),
 			w.node.Addr("pod0", podGateway+host),
 			w.node.Route(podAddress[v6]+host, "", "pod0"),
 			w.pod.Addr("eth0", podAddress[v6]+wide),
-			w.pod.Route(any, podGateway, "eth0"),
-			w.node.Route(any, gatewayAddress[v6], "eth0"),
+			w.pod.Route(all, podGateway, "eth0"),
+			w.node.Route(all, gatewayAddress[v6], "eth0"),
 		))
 	}
 	bpffs := netlab.BPFFS(t)
