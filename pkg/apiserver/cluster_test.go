@@ -347,7 +347,7 @@ const epicObject = `{"apiVersion":"epic.acnodal.io/v1","kind":"EPIC","metadata":
 // pod runs, and the addresses that the Node has.
 func TestGatewayPods(t *testing.T) {
 	t.Parallel()
-	const account = "system:serviceaccount:epic-system:epic-node"
+	const account = "system:serviceaccount:epic-node:epic-node"
 	a, err := startAggregated(t, func(k *kube) { k.allowedUser = account })
 	if err != nil {
 		t.Fatal(err)

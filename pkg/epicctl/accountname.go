@@ -3,6 +3,7 @@
 package epicctl
 
 import (
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -28,6 +29,15 @@ func checkAccountName(name string) error {
 		return usagef("the account's name %q can't be one: use lower-case letters, digits and dashes, with a letter or a digit at both ends", shortened(name))
 	}
 	return nil
+}
+
+// checkNewAccountName refuses the names whose namespaces are those of EPIC's own
+// programs: a tenant would have rights over them there.
+func checkNewAccountName(name string) error {
+	if slices.Contains([]string{"system", nodeNamespace[len(epic.AccountNamespacePrefix):]}, name) {
+		return usagef("no account can be called %q: the namespace %s is that of EPIC's own programs; choose another name", name, accountNamespace(name))
+	}
+	return checkAccountName(name)
 }
 
 func shortened(s string) string {

@@ -86,7 +86,7 @@ const (
 )
 
 func (o *createAccount) run(ctx context.Context) error {
-	if err := checkAccountName(o.name); err != nil {
+	if err := checkNewAccountName(o.name); err != nil {
 		return err
 	}
 	if o.limitGiven && o.limit < 0 {

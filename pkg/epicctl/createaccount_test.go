@@ -273,6 +273,7 @@ func TestCreateAccountBadInput(t *testing.T) {
 		{"a dash at the end", []string{"a-"}, "at both ends"},
 		{"a namespace and a name", []string{"epic-acme/acme"}, "leave out the namespace"},
 		{"nothing", []string{""}, "needs a name"},
+		{"the namespace of the programs", []string{"node"}, "epic-node is that of EPIC's own programs"},
 		{"59 characters", []string{long}, "shorten it to 58"},
 		{"no name", nil, "takes NAME"},
 		{"two names", []string{"a", "b"}, "got 2 arguments"},

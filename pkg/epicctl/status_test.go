@@ -89,7 +89,7 @@ func inCluster(t *testing.T) *installation {
 		&coordinationv1.Lease{ObjectMeta: meta("epic-controller"), Spec: coordinationv1.LeaseSpec{
 			HolderIdentity: ptr.To("pod-1"), RenewTime: &metav1.MicroTime{Time: time.Now()}, LeaseDurationSeconds: ptr.To[int32](60),
 		}},
-		&appsv1.DaemonSet{ObjectMeta: meta("epic-node"), Status: appsv1.DaemonSetStatus{DesiredNumberScheduled: 3, NumberReady: 3}})
+		&appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Namespace: "epic-node", Name: "epic-node"}, Status: appsv1.DaemonSetStatus{DesiredNumberScheduled: 3, NumberReady: 3}})
 	i.raw = map[string]string{
 		apiServicePath: available("True", "Passed", "all checks passed"),
 		"/api/v1/namespaces/epic-system/services/https:epic-apiserver:443/proxy/readyz": verboseReady,
@@ -156,12 +156,12 @@ func TestStatusInACluster(t *testing.T) {
 		if _, err := kube.CoordinationV1().Leases("epic-system").Update(ctx, lease, metav1.UpdateOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		set, err := kube.AppsV1().DaemonSets("epic-system").Get(ctx, "epic-node", metav1.GetOptions{})
+		set, err := kube.AppsV1().DaemonSets("epic-node").Get(ctx, "epic-node", metav1.GetOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		set.Status.NumberReady = 1
-		if _, err := kube.AppsV1().DaemonSets("epic-system").Update(ctx, set, metav1.UpdateOptions{}); err != nil {
+		if _, err := kube.AppsV1().DaemonSets("epic-node").Update(ctx, set, metav1.UpdateOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		slice, err := kube.DiscoveryV1().EndpointSlices("epic-system").Get(ctx, "epic-apiserver-1", metav1.GetOptions{})
@@ -175,12 +175,12 @@ func TestStatusInACluster(t *testing.T) {
 		i.run(t, "status").want(t, ExitFailure, "replicas WARN 1 of 2 are ready", "controller FAIL pod-1 led, and has not been heard of for 5m", "nodes WARN the node program is ready on 1 of 3 nodes")
 	})
 	t.Run("without rights", func(t *testing.T) {
-		for _, resource := range []string{"leases", "daemonsets", "endpointslices"} {
+		for resource, ns := range map[string]string{"leases": "epic-system", "daemonsets": "epic-node", "endpointslices": "epic-system"} {
 			i.beside().PrependReactor("*", resource, func(clienttesting.Action) (bool, runtime.Object, error) {
 				return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: resource}, "", errors.New(`User "jane" cannot list resource`))
 			})
 			r := i.run(t, "status")
-			r.want(t, ExitFailure*boolCode(resource != "endpointslices"), "WARN unknown: you may not", resource, "in namespace epic-system", "epic-auditor")
+			r.want(t, ExitFailure*boolCode(resource != "endpointslices"), "WARN unknown: you may not", resource, "in namespace "+ns, "epic-auditor")
 		}
 	})
 }

@@ -12,10 +12,11 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// Names that the manifests give to the programs. They run in the namespace of
-// the API servers.
+// Names that the manifests give to the programs. The controller runs in the
+// namespace of the API servers, the node program in one of its own.
 const (
 	controllerLease = "epic-controller"
+	nodeNamespace   = "epic-node"
 	nodeDaemonSet   = "epic-node"
 	notInstalled    = "not installed"
 )
@@ -59,7 +60,7 @@ func (s *status) checkNodes(ctx context.Context) {
 		s.ok(check, notInstalled)
 		return
 	}
-	ns := s.service.Namespace
+	const ns = nodeNamespace
 	set, err := s.kubeClient.AppsV1().DaemonSets(ns).Get(ctx, nodeDaemonSet, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		s.ok(check, notInstalled)

@@ -24,7 +24,7 @@ func (n nodes) Addresses(_ context.Context, name string) ([]netip.Addr, error) {
 	return nil, errors.New("no such Node")
 }
 
-const gateway = "system:serviceaccount:epic-system:epic-node"
+const gateway = "system:serviceaccount:epic-node:epic-node"
 
 func TestIdentify(t *testing.T) {
 	i := &Identifier{GatewayAccounts: []string{gateway}, Nodes: nodes{"one": "192.0.2.40"}}

@@ -65,8 +65,8 @@ func daemonSets(t *testing.T) map[string]*appsv1.DaemonSet {
 
 func TestDaemonSets(t *testing.T) {
 	sets := daemonSets(t)
-	if len(sets) != 3 {
-		t.Errorf("there are %d DaemonSets, not 3", len(sets))
+	if len(sets) != 4 {
+		t.Errorf("there are %d DaemonSets, not 4", len(sets))
 	}
 	for name, ds := range sets {
 		spec := ds.Spec.Template.Spec

@@ -39,7 +39,7 @@ type Options struct {
 func NewOptions() *Options {
 	return &Options{
 		BinDir: install.DefaultBinDir, ConfDir: install.DefaultConfDir,
-		Socket: wire.DefaultSocket, Ignore: []string{"epic-system"},
+		Socket: wire.DefaultSocket, Ignore: []string{"epic-system", "epic-node"},
 	}
 }
 

@@ -33,7 +33,7 @@ func TestInstallCommands(t *testing.T) {
 	}
 	run("install", "--once")
 	data, err := os.ReadFile(path)
-	if err != nil || !strings.Contains(string(data), `"socket":"/tmp/s"`) || !strings.Contains(string(data), `"ignoreNamespaces":["epic-system"]`) {
+	if err != nil || !strings.Contains(string(data), `"socket":"/tmp/s"`) || !strings.Contains(string(data), `"ignoreNamespaces":["epic-system","epic-node"]`) {
 		t.Errorf("the configuration is %s, %v", data, err)
 	}
 	run("uninstall")

@@ -35,7 +35,7 @@ type NodeOptions struct {
 
 // NewNodeOptions returns the defaults, which are the names in the manifests.
 func NewNodeOptions() *NodeOptions {
-	return &NodeOptions{GatewayAccounts: []string{"epic-system/epic-node"}}
+	return &NodeOptions{GatewayAccounts: []string{"epic-node/epic-node"}}
 }
 
 // AddFlags adds the flags.
@@ -50,7 +50,7 @@ func (o *NodeOptions) Validate() []error {
 	for _, account := range o.GatewayAccounts {
 		namespace, name, _ := strings.Cut(account, "/")
 		if _, _, err := serviceaccount.SplitUsername(serviceaccount.MakeUsername(namespace, name)); err != nil {
-			errs = append(errs, fmt.Errorf("--gateway-node-accounts: %q is no service account: write NAMESPACE/NAME, such as epic-system/epic-node", account))
+			errs = append(errs, fmt.Errorf("--gateway-node-accounts: %q is no service account: write NAMESPACE/NAME, such as epic-node/epic-node", account))
 		}
 	}
 	return errs
