@@ -16,6 +16,8 @@ hostname "$NODE"
 # The node's own /sys, of its own network namespace, with the machine's cgroup
 # hierarchies. The kubelet's groups are below one of the node's own.
 mount -t sysfs sysfs /sys
+# As systemd does it.
+mount -t bpf bpf /sys/fs/bpf
 mount -t tmpfs -o mode=755 tmpfs /sys/fs/cgroup
 while read -r path; do
 	mkdir -p "$path"
@@ -55,7 +57,9 @@ own volumes /var/lib/epic-volumes
 own pods /var/log/pods
 own containers /var/log/containers
 own etc-cni /etc/cni
-mkdir -p /etc/cni/net.d /var/lib/epic-volumes/{1..10}
+own opt-cni /opt/cni
+own epic-node /var/lib/epic-node
+mkdir -p /opt/cni/bin /etc/cni/net.d /var/lib/epic-volumes/{1..10}
 
 # containerd fills in the node's range of pod addresses when it learns it.
 cat >"$dir/cni.conflist" <<JSON
@@ -85,7 +89,7 @@ disabled_plugins = [
       BinaryName = '$BIN/runc'
       SystemdCgroup = false
   [plugins.'io.containerd.cri.v1.runtime'.cni]
-    bin_dirs = ['$BIN']
+    bin_dirs = ['$BIN', '/opt/cni/bin']
     conf_dir = '/etc/cni/net.d'
     conf_template = '$dir/cni.conflist'
 TOML

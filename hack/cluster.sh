@@ -192,7 +192,7 @@ node_ready() {
 
 start_node() {
 	local node=$1 ip=$2 dir=$run/$1
-	mkdir -p "$dir"/{kubelet,containerd,cni,pods,containers,etc-cni,volumes,log}
+	mkdir -p "$dir"/{kubelet,containerd,cni,pods,containers,etc-cni,opt-cni,epic-node,volumes,log}
 	ip netns add "epic-$node"
 	ip link add "epic-$node" type veth peer name eth0 netns "epic-$node"
 	ip link set "epic-$node" master "$bridge" up
@@ -319,7 +319,7 @@ down() {
 		done
 	done
 	# Mount points that the nodes made on the machine's disk.
-	rmdir /var/lib/{kubelet,containerd,cni,epic-volumes} /var/log/{pods,containers} /etc/cni/net.d /etc/cni 2>/dev/null || true
+	rmdir /var/lib/{kubelet,containerd,cni,epic-volumes,epic-node} /var/log/{pods,containers} /etc/cni/net.d /etc/cni /opt/cni/bin /opt/cni 2>/dev/null || true
 	rm -rf "$run"
 }
 

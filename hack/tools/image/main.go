@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command image puts one static binary into a container image, as a tarball
-// that "docker load", "ctr images import" and "kind load image-archive" take. It
-// needs no Docker and no registry, and equal input gives equal output, byte by
-// byte.
+// Command image puts a static binary into a container image, and others beside it,
+// as a tarball that "docker load", "ctr images import" and "kind load
+// image-archive" take. It needs no Docker and no registry, and equal input gives
+// equal output, byte by byte.
 package main
 
 import (
@@ -12,6 +12,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 	"time"
@@ -31,15 +32,15 @@ func main() {
 	flag.StringVar(&o.arch, "arch", runtime.GOARCH, "the binary's `ARCHITECTURE`")
 	flag.StringVar(&o.entrypoint, "entrypoint", "", "the binary's `PATH` in the image (default: / and its name)")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "Usage: image -out FILE -tag NAME:TAG [flags] BINARY")
+		fmt.Fprintln(flag.CommandLine.Output(), "Usage: image -out FILE -tag NAME:TAG [flags] BINARY [MORE...]")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
-	if flag.NArg() != 1 || o.out == "" || o.tag == "" {
+	if flag.NArg() == 0 || o.out == "" || o.tag == "" {
 		flag.Usage()
 		os.Exit(2)
 	}
-	o.binary = flag.Arg(0)
+	o.binary, o.more = flag.Arg(0), flag.Args()[1:]
 	digest, err := write(o)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "image:", err)
@@ -50,6 +51,8 @@ func main() {
 
 type options struct {
 	binary, out, tag, user, arch, entrypoint string
+	// more are binaries that go beside it, under their own names.
+	more []string
 }
 
 // write makes the image, puts it into its tarball and returns its digest.
@@ -103,29 +106,39 @@ func build(o options) (v1.Image, error) {
 	return mutate.ConfigFile(image, config)
 }
 
-// layer is a tar of the binary alone, owned by root and writable by nobody.
+// layer is a tar of the binaries alone, owned by root and writable by nobody.
 func layer(o options) ([]byte, error) {
-	data, err := os.ReadFile(o.binary)
-	if err != nil {
-		return nil, err
-	}
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
-	header := &tar.Header{
-		Typeflag: tar.TypeReg,
-		Name:     o.entrypoint[1:],
-		Mode:     0o555,
-		Size:     int64(len(data)),
-		ModTime:  time.Unix(0, 0),
-	}
-	if err := w.WriteHeader(header); err != nil {
+	if err := add(w, o.binary, o.entrypoint); err != nil {
 		return nil, err
 	}
-	if _, err := w.Write(data); err != nil {
-		return nil, err
+	for _, binary := range o.more {
+		if err := add(w, binary, path.Join(path.Dir(o.entrypoint), filepath.Base(binary))); err != nil {
+			return nil, err
+		}
 	}
 	if err := w.Close(); err != nil {
 		return nil, err
 	}
 	return b.Bytes(), nil
+}
+
+func add(w *tar.Writer, binary, to string) error {
+	data, err := os.ReadFile(binary)
+	if err != nil {
+		return err
+	}
+	header := &tar.Header{
+		Typeflag: tar.TypeReg,
+		Name:     to[1:],
+		Mode:     0o555,
+		Size:     int64(len(data)),
+		ModTime:  time.Unix(0, 0),
+	}
+	if err := w.WriteHeader(header); err != nil {
+		return err
+	}
+	_, err = w.Write(data)
+	return err
 }

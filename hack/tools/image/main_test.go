@@ -3,6 +3,7 @@
 package main
 
 import (
+	"archive/tar"
 	"bytes"
 	"io"
 	"os"
@@ -60,6 +61,30 @@ func TestConfiguration(t *testing.T) {
 	}
 	if got := manifest[0].RepoTags[0]; got != "acnodal/program:dev" {
 		t.Errorf("The image is named %q", got)
+	}
+}
+
+func TestBinariesBesideIt(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"program", "plugin"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	content, err := layer(options{binary: dir + "/program", entrypoint: "/bin/program", more: []string{dir + "/plugin"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := tar.NewReader(bytes.NewReader(content))
+	for _, name := range []string{"program", "plugin"} {
+		header, err := r.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := io.ReadAll(r)
+		if err != nil || header.Name != "bin/"+name || header.Mode != 0o555 || string(data) != name {
+			t.Errorf("%s with mode %o holds %q, %v", header.Name, header.Mode, data, err)
+		}
 	}
 }
 
