@@ -159,7 +159,7 @@ func (s *Socket) Serve(ctx context.Context, handle func(local, from netip.AddrPo
 	}
 	wg.Wait()
 	if ctx.Err() != nil {
-		return nil //nolint:nilerr // that is how it is to end
+		return nil
 	}
 	return errors.Join(errs...)
 }

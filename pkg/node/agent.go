@@ -108,8 +108,13 @@ func (s sink) Delete(key intent.Key) {
 // keyTarget takes keys from the API.
 type keyTarget struct{ *agent }
 
+// Get implements keys.Target.
 func (t keyTarget) Get(key intent.Key) (apply.State, bool) { return t.applier.Get(key) }
+
+// Owner implements keys.Target.
 func (t keyTarget) Owner(tunnel uint32) (intent.Key, bool) { return t.applier.Owner(tunnel) }
+
+// SetKeys implements keys.Target.
 func (t keyTarget) SetKeys(key intent.Key, all intent.Keys) {
 	t.applier.SetKeys(key, all)
 	t.saver.touch()

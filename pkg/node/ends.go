@@ -50,6 +50,7 @@ func (e *gatewayEnds) Remove(tunnel uint32) {
 	e.Responder.Remove(tunnel)
 }
 
+// Count implements control.
 func (e *gatewayEnds) Count(r gue.Result) uint64 { return e.Counts.Of(r) }
 
 // clientEnds sends PINGs.
@@ -69,4 +70,5 @@ func (e clientEnds) Set(t dataplane.Tunnel, keys []gue.Key) error {
 	return e.Initiator.Set(gue.InitiatorTunnel{ID: t.ID, Local: t.Local, Remote: t.Remote, Keys: keys})
 }
 
+// Count implements control.
 func (e clientEnds) Count(r gue.Result) uint64 { return e.Counts.Of(r) }

@@ -5,7 +5,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -113,9 +112,7 @@ func newGateway(ctx context.Context, c GatewayConfig) (*gateway, error) {
 	}
 	g.interfaces = publish.NewInterfaces(c.Client, c.Nodes[0], c.Port, g.proxiesOf, a.follower.Status)
 	g.heartbeat = publish.NewHeartbeat(c.Client, c.Nodes[0], g.nodeStatus)
-	if g.platform, err = followPlatform(c.Client, g.platformChanged); err != nil {
-		return nil, err
-	}
+	g.platform = followPlatform(c.Client, g.platformChanged)
 	if err := a.load(ctx); err != nil {
 		return nil, err
 	}
@@ -198,7 +195,7 @@ func (g *gateway) programProxies(ctx context.Context) {
 	want := map[int]dataplane.Proxy{}
 	for _, all := range g.running {
 		for _, i := range all {
-			want[i.Index] = dataplane.Proxy{Interface: i.Index, PeerMAC: slices.Clone(net.HardwareAddr(i.PeerMAC)), Addresses: i.Addresses}
+			want[i.Index] = dataplane.Proxy{Interface: i.Index, PeerMAC: slices.Clone(i.PeerMAC), Addresses: i.Addresses}
 		}
 	}
 	var gone []int

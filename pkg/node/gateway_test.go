@@ -134,7 +134,7 @@ func newRig(t testing.TB) *rig {
 	}, metav1.CreateOptions{}))
 	limit := int32(10000)
 	r.must(api.Accounts(account).Create(ctx, &epicv1.Account{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: epicv1.AccountSpec{ProxyLimit: &limit}}, metav1.CreateOptions{}))
-	free, err := net.ListenPacket("udp4", ":0") //nolint:noctx // a test's
+	free, err := net.ListenPacket("udp4", ":0")
 	r.must(nil, err)
 	port := netip.MustParseAddrPort(free.LocalAddr().String()).Port()
 	r.must(nil, free.Close())

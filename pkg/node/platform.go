@@ -52,13 +52,12 @@ type platformFollower struct {
 	changed  func(platform)
 }
 
-func followPlatform(client versioned.Interface, changed func(platform)) (*platformFollower, error) {
+func followPlatform(client versioned.Interface, changed func(platform)) *platformFollower {
 	factory := externalversions.NewSharedInformerFactoryWithOptions(client, 0, externalversions.WithNamespace(epic.ConfigNamespace))
-	f := &platformFollower{
+	return &platformFollower{
 		factory: factory, changed: changed,
 		epics: factory.Epic().V1().EPICs().Informer(), prefixes: factory.Epic().V1().ServicePrefixes().Informer(),
 	}
-	return f, nil
 }
 
 // run follows until the context ends.

@@ -144,7 +144,7 @@ func (f *Follower) Run(ctx context.Context) {
 	}
 	var wg sync.WaitGroup
 	for range workers {
-		wg.Go(func() {
+		wg.Go(func() { //nolint:contextcheck // a namespace is followed until Run ends, not for one object
 			for f.next() {
 				continue
 			}

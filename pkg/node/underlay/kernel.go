@@ -109,7 +109,7 @@ func (Netlink) Watch(ctx context.Context, changed func()) error {
 	// What changed before the subscription.
 	changed()
 	for {
-		open := true
+		var open bool
 		select {
 		case <-ctx.Done():
 			return nil

@@ -70,11 +70,19 @@ func (p *Plane) call(name string, format string, args ...any) error {
 	return nil
 }
 
-// The parts of a data plane.
-func (p *Plane) Tunnels() dataplane.Tunnels   { return tunnels{p} }
+// Tunnels returns its tunnels.
+func (p *Plane) Tunnels() dataplane.Tunnels { return tunnels{p} }
+
+// Services returns its services.
 func (p *Plane) Services() dataplane.Services { return services{p} }
-func (p *Plane) Proxies() dataplane.Proxies   { return proxies{p} }
+
+// Proxies returns its proxies.
+func (p *Plane) Proxies() dataplane.Proxies { return proxies{p} }
+
+// Underlay returns its underlay.
 func (p *Plane) Underlay() dataplane.Underlay { return underlay{p} }
+
+// Observer returns what it shows: nothing ever passes.
 func (p *Plane) Observer() dataplane.Observer { return observer{} }
 
 // Repair implements dataplane.Repairer.
@@ -87,6 +95,7 @@ func (p *Plane) Repair() (int, error) {
 
 type tunnels struct{ p *Plane }
 
+// Put implements dataplane.Tunnels.
 func (t tunnels) Put(all ...dataplane.Tunnel) error {
 	t.p.mu.Lock()
 	defer t.p.mu.Unlock()
@@ -102,6 +111,7 @@ func (t tunnels) Put(all ...dataplane.Tunnel) error {
 	return nil
 }
 
+// Delete implements dataplane.Tunnels.
 func (t tunnels) Delete(ids ...uint32) error {
 	t.p.mu.Lock()
 	defer t.p.mu.Unlock()
@@ -114,6 +124,7 @@ func (t tunnels) Delete(ids ...uint32) error {
 	return nil
 }
 
+// SetRemote implements dataplane.Tunnels.
 func (t tunnels) SetRemote(id uint32, remote netip.AddrPort) error {
 	t.p.mu.Lock()
 	defer t.p.mu.Unlock()
@@ -129,12 +140,14 @@ func (t tunnels) SetRemote(id uint32, remote netip.AddrPort) error {
 	return nil
 }
 
+// List implements dataplane.Tunnels.
 func (t tunnels) List() ([]dataplane.Tunnel, error) {
 	t.p.mu.Lock()
 	defer t.p.mu.Unlock()
 	return slices.SortedFunc(maps.Values(t.p.tunnels), func(a, b dataplane.Tunnel) int { return cmp.Compare(a.ID, b.ID) }), nil
 }
 
+// Counters implements dataplane.Tunnels.
 func (t tunnels) Counters(ids ...uint32) (map[uint32]dataplane.Counters, error) {
 	out := map[uint32]dataplane.Counters{}
 	all, err := t.List()
@@ -155,6 +168,7 @@ func key(s dataplane.Service) string {
 	return fmt.Sprintf("t%d %s/%d", s.Tunnel, s.Endpoint, s.Protocol)
 }
 
+// Put implements dataplane.Services.
 func (s services) Put(all ...dataplane.Service) error {
 	s.p.mu.Lock()
 	defer s.p.mu.Unlock()
@@ -170,6 +184,7 @@ func (s services) Put(all ...dataplane.Service) error {
 	return nil
 }
 
+// Delete implements dataplane.Services.
 func (s services) Delete(all ...dataplane.Service) error {
 	s.p.mu.Lock()
 	defer s.p.mu.Unlock()
@@ -182,6 +197,7 @@ func (s services) Delete(all ...dataplane.Service) error {
 	return nil
 }
 
+// List implements dataplane.Services.
 func (s services) List() ([]dataplane.Service, error) {
 	s.p.mu.Lock()
 	defer s.p.mu.Unlock()
@@ -194,6 +210,7 @@ func (s services) List() ([]dataplane.Service, error) {
 
 type proxies struct{ p *Plane }
 
+// Put implements dataplane.Proxies.
 func (x proxies) Put(all ...dataplane.Proxy) error {
 	x.p.mu.Lock()
 	defer x.p.mu.Unlock()
@@ -206,6 +223,7 @@ func (x proxies) Put(all ...dataplane.Proxy) error {
 	return nil
 }
 
+// Delete implements dataplane.Proxies.
 func (x proxies) Delete(interfaces ...int) error {
 	x.p.mu.Lock()
 	defer x.p.mu.Unlock()
@@ -218,6 +236,7 @@ func (x proxies) Delete(interfaces ...int) error {
 	return nil
 }
 
+// List implements dataplane.Proxies.
 func (x proxies) List() ([]dataplane.Proxy, error) {
 	x.p.mu.Lock()
 	defer x.p.mu.Unlock()
@@ -226,6 +245,7 @@ func (x proxies) List() ([]dataplane.Proxy, error) {
 
 type underlay struct{ p *Plane }
 
+// Attach implements dataplane.Underlay.
 func (u underlay) Attach(index int) error {
 	u.p.mu.Lock()
 	defer u.p.mu.Unlock()
@@ -236,6 +256,7 @@ func (u underlay) Attach(index int) error {
 	return nil
 }
 
+// Detach implements dataplane.Underlay.
 func (u underlay) Detach(index int) error {
 	u.p.mu.Lock()
 	defer u.p.mu.Unlock()
@@ -246,6 +267,7 @@ func (u underlay) Detach(index int) error {
 	return nil
 }
 
+// Attached implements dataplane.Underlay.
 func (u underlay) Attached() (map[int]string, error) {
 	u.p.mu.Lock()
 	defer u.p.mu.Unlock()
@@ -254,10 +276,12 @@ func (u underlay) Attached() (map[int]string, error) {
 
 type observer struct{}
 
+// Drops implements dataplane.Observer.
 func (observer) Drops() (map[dataplane.DropReason]uint64, error) {
 	return map[dataplane.DropReason]uint64{"no-tunnel": 0}, nil
 }
 
+// Trace implements dataplane.Observer.
 func (observer) Trace(ctx context.Context, tunnel uint32, show func(dataplane.TraceEvent)) error {
 	show(dataplane.TraceEvent{Tunnel: tunnel, Text: "nothing passes here"})
 	<-ctx.Done()
