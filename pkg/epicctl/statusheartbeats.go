@@ -71,9 +71,9 @@ func (s *status) checkHeartbeat(check string, node v1.EPICNodeStatus, show bool)
 	return false
 }
 
-// byAddress is the order of numbers, IPv4 before IPv6.
+// byAddress is the order of numbers, IPv4 before IPv6, and what is no address first.
 func byAddress(a, b string) int {
-	x, _ := netip.ParseAddr(a) //nolint:errcheck // what is no address comes first
-	y, _ := netip.ParseAddr(b) //nolint:errcheck // see above
+	x, _ := netip.ParseAddr(a)
+	y, _ := netip.ParseAddr(b)
 	return x.Compare(y)
 }

@@ -16,9 +16,10 @@ import (
 )
 
 const (
-	// MinID and MaxID bound a master key's ID, which control messages carry in
-	// one byte. 0 is no ID.
-	MinID, MaxID int32 = 1, 255
+	// MinID is the smallest ID of a master key. 0 is no ID.
+	MinID int32 = 1
+	// MaxID is the largest: control messages carry IDs in one byte.
+	MaxID int32 = 255
 	// MaxMasters is how many master keys may be valid at a time. Two are enough
 	// to replace one; more only make readers try more.
 	MaxMasters = 4
@@ -121,7 +122,7 @@ func parseLine(line string) (master, error) {
 func Generate() []byte {
 	secret := make([]byte, MinMasterSize)
 	// It never fails: without random numbers the program ends.
-	_, _ = rand.Read(secret) //nolint:errcheck // see above
+	_, _ = rand.Read(secret)
 	return []byte("1 " + base64.StdEncoding.EncodeToString(secret) + "\n")
 }
 
@@ -146,7 +147,7 @@ func (m *Masters) Equal(other *Masters) bool {
 
 // Format writes the IDs, whatever is asked for, so that no log has the keys.
 func (m *Masters) Format(s fmt.State, _ rune) {
-	fmt.Fprintf(s, "master keys %v", m.IDs()) //nolint:errcheck // as every Formatter
+	fmt.Fprintf(s, "master keys %v", m.IDs())
 }
 
 // MarshalText is Format for encoders.

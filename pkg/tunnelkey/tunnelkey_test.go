@@ -244,7 +244,7 @@ func TestOpenRefuses(t *testing.T) {
 		t.Errorf("a fault: %v", err)
 	}
 	write(t, path, "1 "+keyA)
-	if err := os.Chmod(path, 0o604); err != nil { //nolint:gosec // that is the test
+	if err := os.Chmod(path, 0o604); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Open(t.Context(), path); err == nil || !strings.Contains(err.Error(), "chmod 0600") {

@@ -138,7 +138,7 @@ func (e *Election) Run(ctx context.Context, work func(context.Context) error) er
 	}
 	working, stop := context.WithCancel(ctx)
 	defer stop()
-	defer context.AfterFunc(e.lead, stop)()
+	defer context.AfterFunc(e.lead, stop)() //nolint:contextcheck // leading ends by itself, beside ctx
 	err := work(working)
 	lost := e.lead.Err() != nil
 	release()
