@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/node/cni/install"
 	"github.com/acnodal/epic/pkg/node/cni/plugin"
 	"github.com/acnodal/epic/pkg/node/cni/wire"
@@ -39,7 +40,7 @@ type Options struct {
 func NewOptions() *Options {
 	return &Options{
 		BinDir: install.DefaultBinDir, ConfDir: install.DefaultConfDir,
-		Socket: wire.DefaultSocket, Ignore: []string{"epic-system", "epic-node"},
+		Socket: wire.DefaultSocket, Ignore: []string{epic.SystemNamespace, epic.NodeNamespace},
 	}
 }
 

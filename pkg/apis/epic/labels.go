@@ -19,6 +19,11 @@ const (
 	// AccountNamespacePrefix begins the name of every account's namespace; the
 	// account's name follows.
 	AccountNamespacePrefix = "epic-"
+	// SystemNamespace is where the shipped manifests install the server and the
+	// controller, and NodeNamespace where they install the nodes' programs. They
+	// begin as accounts' namespaces do, so no account has their names.
+	SystemNamespace = AccountNamespacePrefix + "system"
+	NodeNamespace   = AccountNamespacePrefix + "node"
 	// AltPoolSuffix follows a prefix's name in the name of its alternate pool.
 	AltPoolSuffix = "-alt"
 	// HeadlessServiceName is the name of the Service in each account's namespace

@@ -25,6 +25,10 @@ func ValidateAccount(obj *epic.Account) field.ErrorList {
 		errs = append(errs, field.Invalid(name, quoted(obj.Name),
 			fmt.Sprintf("is longer than %d characters, so that its namespace could not be called %sNAME: shorten it", maxAccountName, epic.AccountNamespacePrefix)))
 	}
+	if namespace := epic.AccountNamespace(obj.Name); namespace == epic.SystemNamespace || namespace == epic.NodeNamespace {
+		errs = append(errs, field.Invalid(name, obj.Name,
+			fmt.Sprintf("the namespace %s is that of EPIC's own programs: choose another name", namespace)))
+	}
 	if len(errs) == 0 && obj.Namespace != epic.AccountNamespace(obj.Name) {
 		errs = append(errs, field.Invalid(metaPath.Child("namespace"), obj.Namespace,
 			fmt.Sprintf("the account %s belongs in the namespace %s: create it there, or name it after its namespace", obj.Name, epic.AccountNamespace(obj.Name))))

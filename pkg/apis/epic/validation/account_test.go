@@ -18,6 +18,8 @@ func TestAccount(t *testing.T) {
 		{"59 characters", func(o *epic.Account) { o.Name = long(59); o.Namespace = "epic-" + long(59) }, "metadata.name", "longer than 58"},
 		{"another's namespace", func(o *epic.Account) { o.Namespace = "epic-other" }, "metadata.namespace", "belongs in the namespace epic-root"},
 		{"the system's namespace", func(o *epic.Account) { o.Namespace = "epic" }, "metadata.namespace", "belongs in the namespace epic-root"},
+		{"the server's namespace", func(o *epic.Account) { o.Name = "system"; o.Namespace = "epic-system" }, "metadata.name", "EPIC's own programs"},
+		{"the nodes' namespace", func(o *epic.Account) { o.Name = "node"; o.Namespace = "epic-node" }, "metadata.name", "EPIC's own programs"},
 		{"dots", func(o *epic.Account) { o.Name = "a.b"; o.Namespace = "epic-a.b" }, "metadata.name", "dots"},
 		{"upper case", func(o *epic.Account) { o.Name = "Root" }, "metadata.name", "lower case"},
 		{"no name", func(o *epic.Account) { o.Name = "" }, "metadata.name", "Required"},
