@@ -38,7 +38,7 @@ What it does now, and one tunnel's packets:
   epic-node status
   epic-node trace 2
 
-It needs root, or the capabilities NET_ADMIN, BPF, PERFMON and NET_RAW, and a bpffs.
+It needs root, or the capabilities NET_ADMIN, BPF and PERFMON, and a bpffs.
 When it ends, tunnels go on; "cleanup" takes everything away.`
 
 // Main runs the program and returns its exit code. An error is one message on

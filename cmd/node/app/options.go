@@ -173,7 +173,11 @@ func (o *options) restConfig() (*rest.Config, error) {
 	if o.kubeconfig == "" && os.Getenv("KUBERNETES_SERVICE_HOST") == "" {
 		return nil, errors.New("give --kubeconfig, a file with the API's address and this node's credentials")
 	}
-	c, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
+	// The same function would warn of a pod that has no kubeconfig, as is usual.
+	c, err := rest.InClusterConfig()
+	if o.kubeconfig != "" {
+		c, err = clientcmd.BuildConfigFromFlags("", o.kubeconfig)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("--kubeconfig: %w", err)
 	}

