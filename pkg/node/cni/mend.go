@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"time"
+	"unicode"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
@@ -48,8 +50,8 @@ func (s *Server) Mend(ctx context.Context, now time.Time) {
 		switch {
 		case err == nil:
 			delete(s.told, name)
-		case s.told[name] != err.Error():
-			s.told[name] = err.Error()
+		case s.told[name] != withoutNumbers(err):
+			s.told[name] = withoutNumbers(err)
 			klog.FromContext(ctx).Error(err, "Can not mend a proxy's interface; deleting the pod makes it anew", "pod", klog.KRef(r.Plan.Namespace, r.Plan.Pod), "interface", name)
 		}
 	}
@@ -63,6 +65,17 @@ func (s *Server) Mend(ctx context.Context, now time.Time) {
 			delete(s.told, name)
 		}
 	}
+}
+
+// withoutNumbers is an error's text by which it is known again: descriptors in it
+// differ each time.
+func withoutNumbers(err error) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsDigit(r) {
+			return -1
+		}
+		return r
+	}, err.Error())
 }
 
 func (s *Server) mendOne(ctx context.Context, r proxies.Attachment, now time.Time) error {
