@@ -14,11 +14,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
@@ -59,12 +61,29 @@ type site struct {
 	server  *testserver.TestServer
 	client  versioned.Interface
 	world   *world.World
+	// outer are the addresses at which tunnels end.
+	outer outer
 
 	gateway *end
 	tenants []*end
 	// described are the proxies on the gateway.
 	described []proxies.DescribedProxy
 }
+
+// outer are the addresses of the two ends of every tunnel.
+type outer struct{ gateway, node string }
+
+var (
+	outer4 = outer{world.GatewayAddress, world.NodeAddress}
+	outer6 = outer{world.GatewayAddress6, world.NodeAddress6}
+)
+
+// The groups that tenants may use: the addresses of one are IPv4 ones, of the other
+// IPv6 ones, beside which a gateway proxy gets one of IPv4.
+const (
+	group4 = "offered"
+	group6 = "offered6"
+)
 
 // end is a node with its program.
 type end struct {
@@ -86,8 +105,14 @@ func namespace(tenant int) string { return epic.AccountNamespace(account(tenant)
 // newSite starts everything but the proxies.
 func newSite(t *testing.T, tenants int) *site {
 	t.Helper()
+	return newSiteOver(t, tenants, outer4)
+}
+
+// newSiteOver does it with tunnels between the given addresses.
+func newSiteOver(t *testing.T, tenants int, over outer) *site {
+	t.Helper()
 	lab := netlab.Test(t)
-	s := &site{t: t, root: t, server: testserver.StartTestServer(t)}
+	s := &site{t: t, root: t, server: testserver.StartTestServer(t), outer: over}
 	var err error
 	s.dir, err = os.MkdirTemp("", "epic-node-") //nolint:usetesting // a socket's path must be short
 	s.must(err)
@@ -100,9 +125,9 @@ func newSite(t *testing.T, tenants int) *site {
 	s.describe()
 
 	s.start(nil, "controller", "epic-controller", "--kubeconfig="+s.server.Kubeconfig, "--leader-elect=false", "--bind-address=")
-	s.gateway = s.end("gateway", s.world.Gateway, world.GatewayAddress, "", "gateway", "--proxies-file="+s.path("proxies.yaml"))
+	s.gateway = s.end("gateway", s.world.Gateway, over.gateway, "", "gateway", "--proxies-file="+s.path("proxies.yaml"))
 	for i, tenant := range s.world.Tenants {
-		s.tenants = append(s.tenants, s.end(account(i), tenant.Node, world.NodeAddress, account(i), "client", "--namespace="+namespace(i), "--ping-interval=2s"))
+		s.tenants = append(s.tenants, s.end(account(i), tenant.Node, over.node, account(i), "client", "--namespace="+namespace(i), "--ping-interval=2s"))
 	}
 	// It comes before the programs end.
 	t.Cleanup(func() {
@@ -155,12 +180,21 @@ func (s *site) platform(tenants int) {
 	check(api.ServicePrefixes(epic.ConfigNamespace).Create(ctx, &epicv1.ServicePrefix{
 		ObjectMeta: metav1.ObjectMeta{Name: "pool"},
 		Spec: epicv1.ServicePrefixSpec{PublicPool: &epicv1.AddressPool{
-			Pool: "192.168.77.2-192.168.77.254", Subnet: world.PublicPrefix, Aggregation: "/32", MultusBridge: world.Bridge,
+			Pool: "192.168.77.2-192.168.77.127", Subnet: world.PublicPrefix, Aggregation: "/32", MultusBridge: world.Bridge,
 		}},
 	}, metav1.CreateOptions{}))
-	check(api.LBServiceGroups(epic.ConfigNamespace).Create(ctx, &epicv1.LBServiceGroup{
-		ObjectMeta: metav1.ObjectMeta{Name: "offered", Labels: map[string]string{epic.OwningServicePrefixLabel: "pool"}},
+	check(api.ServicePrefixes(epic.ConfigNamespace).Create(ctx, &epicv1.ServicePrefix{
+		ObjectMeta: metav1.ObjectMeta{Name: "pool6"},
+		Spec: epicv1.ServicePrefixSpec{
+			PublicPool: &epicv1.AddressPool{Pool: "2001:db8:77::2-2001:db8:77::ff", Subnet: world.PublicPrefix6, Aggregation: "/128", MultusBridge: world.Bridge},
+			AltPool:    &epicv1.AddressPool{Pool: "192.168.77.128-192.168.77.254", Subnet: world.PublicPrefix, Aggregation: "/32", MultusBridge: world.Bridge},
+		},
 	}, metav1.CreateOptions{}))
+	for group, pool := range map[string]string{group4: "pool", group6: "pool6"} {
+		check(api.LBServiceGroups(epic.ConfigNamespace).Create(ctx, &epicv1.LBServiceGroup{
+			ObjectMeta: metav1.ObjectMeta{Name: group, Labels: map[string]string{epic.OwningServicePrefixLabel: pool}},
+		}, metav1.CreateOptions{}))
+	}
 	for i := range tenants {
 		check(api.Accounts(namespace(i)).Create(ctx, &epicv1.Account{ObjectMeta: metav1.ObjectMeta{Name: account(i)}}, metav1.CreateOptions{}))
 	}
@@ -291,12 +325,14 @@ func (s *site) describe() {
 
 // service is a load balancer of a tenant with its proxy and an endpoint.
 type service struct {
-	s         *site
-	tenant    int
-	name      string
-	lb        *epicv1.LoadBalancer
-	proxy     *world.Proxy
-	public    string
+	s      *site
+	tenant int
+	name   string
+	lb     *epicv1.LoadBalancer
+	proxy  *world.Proxy
+	public string
+	// pod is the address of the tenant's pod, of the family of the public address.
+	pod       string
 	stopProxy context.CancelFunc
 }
 
@@ -304,36 +340,56 @@ type service struct {
 // tenant's pod, where nothing listens yet.
 func (s *site) service(tenant int, name string, port int32) *service {
 	s.t.Helper()
+	return s.serviceOf(group4, tenant, name, port)
+}
+
+// serviceOf makes one with an address of a group's.
+func (s *site) serviceOf(group string, tenant int, name string, port int32) *service {
+	s.t.Helper()
 	lb, err := s.client.EpicV1().LoadBalancers(namespace(tenant)).Create(s.t.Context(), &epicv1.LoadBalancer{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: epicv1.LoadBalancerSpec{
-			ServiceGroup: "offered", UpstreamClusters: []string{"c"},
+			ServiceGroup: group, UpstreamClusters: []string{"c"},
 			PublicPorts: []epicv1.ServicePort{{Port: 80, Protocol: "TCP"}},
 		},
 	}, metav1.CreateOptions{})
 	s.must(err)
-	v := &service{s: s, tenant: tenant, name: name, lb: lb, public: net.JoinHostPort(lb.Spec.PublicAddress, "80")}
+	v := &service{s: s, tenant: tenant, name: name, lb: lb, public: net.JoinHostPort(lb.Spec.PublicAddress, "80"), pod: world.PodAddress}
+	if group == group6 {
+		v.pod = world.PodAddress6
+	}
 	v.proxy, err = s.world.Proxy(proxies.LoadBalancer, lb.Namespace, name, fmt.Sprintf("p%d-%s", tenant+1, name), netip.MustParseAddr(lb.Spec.PublicAddress))
 	s.must(err)
-	i := v.proxy.Interface
-	s.described = append(s.described, proxies.DescribedProxy{
-		Kind: i.Kind, Namespace: i.Namespace, Owner: i.Owner, Pod: i.Pod, Interface: i.Name, MAC: i.PeerMAC.String(), Addresses: []string{i.Addresses[0].String()},
-	})
-	s.describe()
+	s.describeProxy(v.proxy)
 	var ctx context.Context
 	ctx, v.stopProxy = context.WithCancel(s.t.Context())
 	s.t.Cleanup(v.stopProxy)
-	s.must(world.ServeHTTP(ctx, v.proxy.Namespace, v.public, world.Forwarder(v.proxy.Namespace, fmt.Sprintf("%s:%d", world.PodAddress, port))))
-	v.endpoint("one", port)
+	s.must(world.ServeHTTP(ctx, v.proxy.Namespace, v.public, world.Forwarder(v.proxy.Namespace, v.at(port))))
+	v.endpoint("one", port, corev1.ProtocolTCP)
 	return v
 }
 
-func (v *service) endpoint(name string, port int32) {
+// describeProxy tells the gateway's program of a proxy.
+func (s *site) describeProxy(p *world.Proxy) {
+	s.t.Helper()
+	i := p.Interface
+	d := proxies.DescribedProxy{Kind: i.Kind, Namespace: i.Namespace, Owner: i.Owner, Pod: i.Pod, Interface: i.Name, MAC: i.PeerMAC.String()}
+	for _, a := range i.Addresses {
+		d.Addresses = append(d.Addresses, a.String())
+	}
+	s.described = append(s.described, d)
+	s.describe()
+}
+
+// at is the pod's address with a port.
+func (v *service) at(port int32) string { return net.JoinHostPort(v.pod, strconv.Itoa(int(port))) }
+
+func (v *service) endpoint(name string, port int32, protocol corev1.Protocol) {
 	v.s.t.Helper()
 	_, err := v.s.client.EpicV1().RemoteEndpoints(v.lb.Namespace).Create(v.s.t.Context(), &epicv1.RemoteEndpoint{
 		ObjectMeta: metav1.ObjectMeta{Name: v.name + "-" + name, Labels: map[string]string{epic.OwningLoadBalancerLabel: v.name}},
 		Spec: epicv1.RemoteEndpointSpec{
-			Cluster: "c", Address: world.PodAddress, NodeAddress: world.NodeAddress, Port: epicv1.EndpointPort{Port: port, Protocol: "TCP"},
+			Cluster: "c", Address: v.pod, NodeAddress: v.s.outer.node, Port: epicv1.EndpointPort{Port: port, Protocol: protocol},
 		},
 	}, metav1.CreateOptions{})
 	v.s.must(err)
@@ -373,10 +429,13 @@ func (s *site) podServes(tenant int, port int, text string) {
 }
 
 // get is a visitor's request.
-func (v *service) get() (string, error) {
-	client := world.Client(v.s.world.Visitor)
+func (v *service) get() (string, error) { return v.s.ask(v.public) }
+
+// ask is a visitor's request to a public address and port.
+func (s *site) ask(public string) (string, error) {
+	client := world.Client(s.world.Visitor)
 	client.Timeout = 2 * time.Second
-	answer, err := client.Get("http://" + v.public + "/")
+	answer, err := client.Get("http://" + public + "/")
 	if err != nil {
 		return "", err
 	}
@@ -404,16 +463,19 @@ func (v *service) answers(text string) {
 }
 
 // tunnel returns the tunnel of a service at one end.
-func (v *service) tunnel(e *end) (status.Tunnel, error) {
+func (v *service) tunnel(e *end) (status.Tunnel, error) { return e.tunnel(v.lb.Namespace, v.name) }
+
+// tunnel returns the tunnel of an object at this end.
+func (e *end) tunnel(namespace, object string) (status.Tunnel, error) {
 	r, err := e.report()
 	if err != nil {
 		return status.Tunnel{}, err
 	}
 	for i := range r.Tunnels {
-		if r.Tunnels[i].Namespace == v.lb.Namespace && r.Tunnels[i].Object == v.name {
+		if r.Tunnels[i].Namespace == namespace && r.Tunnels[i].Object == object {
 			return r.Tunnels[i], nil
 		}
 	}
 	b, _ := json.Marshal(r.Problems)
-	return status.Tunnel{}, fmt.Errorf("%s has no tunnel of %s/%s; problems: %s", e.name, v.lb.Namespace, v.name, strings.TrimSpace(string(b)))
+	return status.Tunnel{}, fmt.Errorf("%s has no tunnel of %s/%s; problems: %s", e.name, namespace, object, strings.TrimSpace(string(b)))
 }
