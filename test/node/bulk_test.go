@@ -265,5 +265,8 @@ func isRefused(err error) error {
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return nil
 	}
-	return fmt.Errorf("it is not refused: %v", err)
+	if err == nil {
+		return errors.New("it is not refused")
+	}
+	return fmt.Errorf("it is not refused: %w", err)
 }

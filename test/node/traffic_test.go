@@ -58,6 +58,7 @@ func TestTraffic(t *testing.T) {
 			each("ping", ping)
 			each("refused", refused)
 			each("narrow way", narrowWay)
+			each("lossy way", lossyWay)
 		})
 	}
 }

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package netlab
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+const lossTable = "loss"
+
+// Lose makes a router lose packets that it forwards: of a hundred about as many as
+// given, chosen at random. Restore ends that, and says how many were lost.
+func (n *Namespace) Lose(percent uint32) (restore func() (uint64, error), err error) {
+	conn, err := nftables.New(nftables.WithNetNSFd(n.FD()))
+	if err != nil {
+		return nil, err
+	}
+	table := conn.AddTable(&nftables.Table{Name: lossTable, Family: nftables.TableFamilyINet})
+	chain := conn.AddChain(&nftables.Chain{
+		Name: lossTable, Table: table, Type: nftables.ChainTypeFilter,
+		Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter,
+	})
+	conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
+		&expr.Numgen{Register: 1, Type: unix.NFT_NG_RANDOM, Modulus: 100},
+		// Numbers are compared byte by byte.
+		&expr.Byteorder{SourceRegister: 1, DestRegister: 1, Op: expr.ByteorderHton, Len: 4, Size: 4},
+		&expr.Cmp{Op: expr.CmpOpLt, Register: 1, Data: binaryutil.BigEndian.PutUint32(percent)},
+		&expr.Counter{},
+		&expr.Verdict{Kind: expr.VerdictDrop},
+	}})
+	if err := conn.Flush(); err != nil {
+		return nil, fmt.Errorf("lose packets: %w", err)
+	}
+	return func() (uint64, error) {
+		rules, err := conn.GetRules(table, chain)
+		conn.DelTable(table)
+		err = errors.Join(err, conn.Flush())
+		var lost uint64
+		for _, rule := range rules {
+			for _, e := range rule.Exprs {
+				if c, ok := e.(*expr.Counter); ok {
+					lost += c.Packets
+				}
+			}
+		}
+		return lost, err
+	}, nil
+}
