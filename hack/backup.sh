@@ -19,9 +19,11 @@ trap '[[ -z $forward ]] || kill "$forward" 2>/dev/null; rm -rf "$dir"' EXIT
 for name in ca.crt tls.crt tls.key; do
 	$kubectl --namespace epic-system get secret epic-apiserver-etcd-tls --output="go-template={{index .data \"$name\"}}" | base64 -d >"$dir/$name"
 done
+# It is there before the shell in the background opens it.
+: >"$dir/forward"
 $kubectl --namespace epic-system port-forward pod/epic-etcd-0 :2379 >"$dir/forward" &
 forward=$!
-for ((i = 0; i < 100; i++)); do
+for ((i = 0; i < 300; i++)); do
 	port=$(sed -n 's/^Forwarding from 127.0.0.1:\([0-9]*\) .*/\1/p' "$dir/forward")
 	[[ -z $port ]] || break
 	sleep 0.1
