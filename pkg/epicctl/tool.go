@@ -16,6 +16,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/utils/ptr"
 
+	"github.com/acnodal/epic/pkg/buildinfo"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 )
 
@@ -52,7 +53,7 @@ func newTool(streams genericclioptions.IOStreams) *tool {
 	t.flags.CacheDir = nil
 	t.flags.WrapConfigFn = func(c *rest.Config) *rest.Config {
 		c.QPS, c.Burst = clientQPS, clientBurst
-		c.UserAgent = program + "/" + releaseVersion()
+		c.UserAgent = program + "/" + buildinfo.Release()
 		c.WarningHandler = rest.NewWarningWriter(streams.ErrOut, rest.WarningWriterOptions{Deduplicate: true})
 		return c
 	}

@@ -5,11 +5,11 @@ package epicctl
 import (
 	"fmt"
 	"runtime"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/buildinfo"
 )
 
 func newVersion(t *tool) *cobra.Command {
@@ -19,18 +19,9 @@ func newVersion(t *tool) *cobra.Command {
 		Args:              exactly(),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(t.Out, "%s %s\nAPI %s\n%s %s/%s\n", program, releaseVersion(), v1.SchemeGroupVersion,
+			_, err := fmt.Fprintf(t.Out, "%s %s\nAPI %s\n%s %s/%s\n", program, buildinfo.Release(), v1.SchemeGroupVersion,
 				runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err
 		},
 	}
-}
-
-// releaseVersion is what the Go toolchain wrote into the binary: the release's
-// tag, or a pseudo-version with the commit.
-func releaseVersion() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
 }

@@ -5,7 +5,6 @@
 package app
 
 import (
-	"context"
 	"fmt"
 	"io"
 
@@ -15,12 +14,10 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/util/compatibility"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
-	"k8s.io/component-base/featuregate"
-	"k8s.io/component-base/logs"
 	logsapi "k8s.io/component-base/logs/api/v1"
-	"k8s.io/klog/v2"
 
 	"github.com/acnodal/epic/pkg/apiserver/options"
+	"github.com/acnodal/epic/pkg/cli"
 )
 
 const program = "epic-apiserver"
@@ -32,28 +29,15 @@ func init() {
 	utilruntime.Must(logsapi.AddFeatureGates(utilfeature.DefaultMutableFeatureGate))
 }
 
-// Main runs the program and returns its exit code. An error is one message on
-// stderr: no usage, no stack.
+// Main runs the program and returns its exit code.
 func Main(args []string, stdout, stderr io.Writer) int {
 	ctx := genericapiserver.SetupSignalContext()
-	if err := execute(ctx, args, stdout, stderr); err != nil {
-		logs.FlushLogs()
+	root, err := newRootCommand() //nolint:contextcheck // cobra carries the context
+	if err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", program, err)
 		return 1
 	}
-	logs.FlushLogs()
-	return 0
-}
-
-func execute(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	root, err := newRootCommand() //nolint:contextcheck // cobra carries the context
-	if err != nil {
-		return err
-	}
-	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	return root.ExecuteContext(klog.NewContext(ctx, klog.Background()))
+	return cli.Run(ctx, root, args, stdout, stderr)
 }
 
 // newRootCommand returns the program. Without the name of a command it serves.
@@ -67,17 +51,6 @@ func newRootCommand() (*cobra.Command, error) {
 	root := newServeCommand(program, o, groups)
 	serve := newServeCommand("serve", o, groups)
 	root.AddCommand(serve, newSnapshotCommand(), newRestoreCommand(), newNodeKubeconfigCommand(), newVersionCommand())
-	root.CompletionOptions.HiddenDefaultCmd = true
-	for _, cmd := range append(root.Commands(), root) {
-		cmd.SilenceErrors = true
-		cmd.SilenceUsage = true
-		cmd.DisableFlagsInUseLine = true
-		cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-			return fmt.Errorf("%w; %q lists the flags", err, c.CommandPath()+" --help")
-		})
-	}
+	cli.Prepare(root)
 	return root, nil
 }
-
-// gate is the feature gate of the logs' own alpha options.
-func gate() featuregate.FeatureGate { return utilfeature.DefaultFeatureGate }

@@ -8,11 +8,13 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	cliflag "k8s.io/component-base/cli/flag"
-	logsapi "k8s.io/component-base/logs/api/v1"
 	"k8s.io/klog/v2"
 
 	"github.com/acnodal/epic/pkg/apiserver/options"
+	"github.com/acnodal/epic/pkg/buildinfo"
+	"github.com/acnodal/epic/pkg/cli"
 )
 
 const serveLong = `The EPIC API server: serves epic.acnodal.io/v1 from etcd, beside a kube-apiserver
@@ -31,13 +33,13 @@ func newServeCommand(use string, o *options.Options, groups cliflag.NamedFlagSet
 		Use:   use,
 		Short: "Serve the API (the default)",
 		Long:  serveLong,
-		Args:  noArguments,
+		Args:  cli.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := o.Complete(c.Flags()); err != nil {
 				return err
 			}
-			if err := logsapi.ValidateAndApply(o.Logs, gate()); err != nil {
-				return fmt.Errorf("--logging-format and the other flags on logs: %w", err)
+			if err := cli.ApplyLogs(o.Logs, utilfeature.DefaultFeatureGate); err != nil {
+				return err
 			}
 			if err := o.Validate(); err != nil {
 				return err
@@ -56,19 +58,11 @@ func newServeCommand(use string, o *options.Options, groups cliflag.NamedFlagSet
 	return cmd
 }
 
-// noArguments refuses what is neither a flag nor a command.
-func noArguments(c *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	return fmt.Errorf("%q is no command and no flag; %q lists both", args[0], c.CommandPath()+" --help")
-}
-
 // serve runs a server until the context ends.
 func serve(ctx context.Context, o *options.Options) error {
 	logger := klog.FromContext(ctx)
 	if info, ok := debug.ReadBuildInfo(); ok {
-		logger.V(1).Info("Starting", "program", program, "version", releaseVersion(), "go", info.GoVersion)
+		logger.V(1).Info("Starting", "program", program, "version", buildinfo.Release(), "go", info.GoVersion)
 	}
 	server, err := o.NewServer(ctx)
 	if err != nil {

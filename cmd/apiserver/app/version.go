@@ -3,34 +3,13 @@
 package app
 
 import (
-	"fmt"
-	"runtime"
-	"runtime/debug"
-
 	"github.com/spf13/cobra"
 	etcdversion "go.etcd.io/etcd/api/v3/version"
 	baseversion "k8s.io/component-base/version"
+
+	"github.com/acnodal/epic/pkg/cli"
 )
 
 func newVersionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "version",
-		Short: "Say which version this is",
-		Args:  noArguments,
-		RunE: func(c *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(c.OutOrStdout(), "%s %s\nkubernetes %s\netcd %s\n%s %s/%s\n",
-				program, releaseVersion(), baseversion.DefaultKubeBinaryVersion, etcdversion.Version,
-				runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return err
-		},
-	}
-}
-
-// releaseVersion is what the Go toolchain wrote into the binary: the release's
-// tag, or a pseudo-version with the commit.
-func releaseVersion() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
+	return cli.NewVersionCommand("kubernetes "+baseversion.DefaultKubeBinaryVersion, "etcd "+etcdversion.Version)
 }

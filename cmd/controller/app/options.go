@@ -10,8 +10,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	cliflag "k8s.io/component-base/cli/flag"
-	logsapi "k8s.io/component-base/logs/api/v1"
 
+	"github.com/acnodal/epic/pkg/cli"
 	"github.com/acnodal/epic/pkg/controller"
 	"github.com/acnodal/epic/pkg/controller/leader"
 )
@@ -29,7 +29,7 @@ type options struct {
 	namespace                                 string
 	leaseDuration, renewDeadline, retryPeriod time.Duration
 
-	logs *logsapi.LoggingConfiguration
+	logs *cli.Logs
 }
 
 func newOptions() *options {
@@ -39,7 +39,7 @@ func newOptions() *options {
 		qps: 500, burst: 1000,
 		workers: 8, resync: controller.DefaultResync, address: "127.0.0.1:7445",
 		elect: true, leaseDuration: leader.DefaultLeaseDuration, renewDeadline: leader.DefaultRenewDeadline, retryPeriod: leader.DefaultRetryPeriod,
-		logs: logsapi.NewLoggingConfiguration(),
+		logs: cli.NewLogs(),
 	}
 }
 
@@ -64,7 +64,7 @@ func (o *options) flags() cliflag.NamedFlagSets {
 
 	observe := groups.FlagSet("observation")
 	observe.StringVar(&o.address, "bind-address", o.address, "Where to serve /metrics, /healthz, /livez and /readyz over HTTP; empty for nowhere.")
-	logsapi.AddFlags(o.logs, groups.FlagSet("logs"))
+	o.logs.AddFlags(groups.FlagSet("logs"))
 	return groups
 }
 

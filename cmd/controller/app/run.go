@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 
+	"github.com/acnodal/epic/pkg/buildinfo"
 	"github.com/acnodal/epic/pkg/controller"
 	"github.com/acnodal/epic/pkg/controller/leader"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
@@ -49,7 +50,7 @@ func run(ctx context.Context, o *options) error {
 	}
 	defer stop()
 
-	logger.Info("Starting", "program", program, "version", releaseVersion(), "server", config.Host)
+	logger.Info("Starting", "program", program, "version", buildinfo.Release(), "server", config.Host)
 	// The caches go last: the work needs them to its end.
 	caches, stopCaches := context.WithCancel(context.WithoutCancel(ctx))
 	defer c.Shutdown()

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/vishvananda/netns"
 
+	"github.com/acnodal/epic/pkg/cli"
 	"github.com/acnodal/epic/pkg/dataplane"
 	"github.com/acnodal/epic/pkg/node/host"
 	"github.com/acnodal/epic/pkg/node/ownport"
@@ -23,7 +24,7 @@ func newCleanupCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cleanup",
 		Short: "Take away all that the program made on this node: programs, maps, routes, state",
-		Args:  noArguments,
+		Args:  cli.NoArguments,
 		RunE: func(*cobra.Command, []string) (err error) {
 			if role != gatewayRole && role != clientRole {
 				return fmt.Errorf("--role is %q: give gateway or client", role)

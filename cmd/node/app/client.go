@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/acnodal/epic/pkg/cli"
 	"github.com/acnodal/epic/pkg/dataplane"
 	"github.com/acnodal/epic/pkg/gue"
 	"github.com/acnodal/epic/pkg/node"
@@ -24,7 +25,7 @@ func newClientCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   clientRole,
 		Short: "Run on a tenant's node: open tunnels and hand requests to pods",
-		Args:  noArguments,
+		Args:  cli.NoArguments,
 	}
 	logFlags(cmd, func(c *cobra.Command) error {
 		if !strings.HasPrefix(namespace, "epic-") {

@@ -12,6 +12,7 @@ import (
 	"github.com/vishvananda/netns"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/acnodal/epic/pkg/cli"
 	"github.com/acnodal/epic/pkg/dataplane"
 	"github.com/acnodal/epic/pkg/node"
 	"github.com/acnodal/epic/pkg/node/host"
@@ -25,7 +26,7 @@ func newGatewayCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   gatewayRole,
 		Short: "Run on an EPIC node: carry what proxies send to tenants' pods",
-		Args:  noArguments,
+		Args:  cli.NoArguments,
 	}
 	logFlags(cmd, func(c *cobra.Command) error {
 		config, err := o.config()

@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/acnodal/epic/pkg/buildinfo"
 	"github.com/acnodal/epic/pkg/dataplane"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 	"github.com/acnodal/epic/pkg/node"
@@ -89,7 +90,7 @@ const (
 func (o *options) config() (node.Config, error) {
 	c := node.Config{
 		Kernel: underlay.Netlink{}, Interfaces: o.interfaces, Port: o.port, StateDir: o.stateDir,
-		Version: releaseVersion(), StatusSocket: o.statusSocket, MetricsAddress: o.metricsAddress, TunnelMetrics: o.tunnelMetrics,
+		Version: buildinfo.Release(), StatusSocket: o.statusSocket, MetricsAddress: o.metricsAddress, TunnelMetrics: o.tunnelMetrics,
 		Local: map[netip.Addr]netip.Addr{}, Name: o.nodeName,
 	}
 	var errs []error
@@ -181,7 +182,7 @@ func (o *options) restConfig() (*rest.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--kubeconfig: %w", err)
 	}
-	c.UserAgent = program + "/" + releaseVersion()
+	c.UserAgent = program + "/" + buildinfo.Release()
 	// Watches tell what to ask for, and a node that starts asks for the keys of all
 	// of its tunnels.
 	c.QPS, c.Burst = 500, 1000

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/acnodal/epic/pkg/buildinfo"
+)
+
+// Prepare sets what a program's root command and its commands have in common:
+// mistakes are one line, which names the way to the help.
+func Prepare(root *cobra.Command) {
+	root.CompletionOptions.HiddenDefaultCmd = true
+	for _, cmd := range append(root.Commands(), root) {
+		cmd.SilenceErrors = true
+		cmd.SilenceUsage = true
+		cmd.DisableFlagsInUseLine = true
+		cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+			return fmt.Errorf("%w; %q lists the flags", err, c.CommandPath()+" --help")
+		})
+	}
+}
+
+// NoArguments refuses what is neither a flag nor a command.
+func NoArguments(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%q is no command and no flag; %q lists both", args[0], c.CommandPath()+" --help")
+}
+
+// NewVersionCommand returns a command that prints the program's release, a line
+// for each library, as in "etcd 3.7.3", and the Go toolchain's version.
+func NewVersionCommand(libraries ...string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Say which version this is",
+		Args:  NoArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			lines := append([]string{c.Root().Name() + " " + buildinfo.Release()}, libraries...)
+			_, err := fmt.Fprintf(c.OutOrStdout(), "%s\n%s %s/%s\n", strings.Join(lines, "\n"), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return err
+		},
+	}
+}
