@@ -32,7 +32,7 @@ func init() {
 // Main runs the program and returns its exit code.
 func Main(args []string, stdout, stderr io.Writer) int {
 	ctx := genericapiserver.SetupSignalContext()
-	root, err := newRootCommand() //nolint:contextcheck // cobra carries the context
+	root, err := newRootCommand()
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", program, err)
 		return 1
