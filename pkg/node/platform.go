@@ -20,6 +20,7 @@ import (
 	"github.com/acnodal/epic/pkg/node/apply"
 	"github.com/acnodal/epic/pkg/node/host"
 	"github.com/acnodal/epic/pkg/node/intent"
+	"github.com/acnodal/epic/pkg/node/internal/pulse"
 	"github.com/acnodal/epic/pkg/node/proxies"
 )
 
@@ -210,19 +211,14 @@ func (k *hostKeeper) run(ctx context.Context) {
 	retry := time.NewTicker(5 * time.Second)
 	defer retry.Stop()
 	for {
-		select {
-		case <-ctx.Done():
+		switch pulse.Next(ctx, retry.C, k.kick, 5*time.Millisecond) {
+		case pulse.Ended:
 			return
-		case <-retry.C:
+		case pulse.Tick:
 			if len(k.list()) == 0 {
 				continue
 			}
-		case <-k.kick:
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(5 * time.Millisecond):
-			}
+		case pulse.Kick:
 		}
 		k.apply()
 	}

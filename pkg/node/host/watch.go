@@ -9,6 +9,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/node/internal/pulse"
 )
 
 const (
@@ -29,18 +31,7 @@ func (h *Host) Run(ctx context.Context, repaired func(int, error)) {
 	go h.watch(ctx, events)
 	tick := time.NewTicker(h.interval)
 	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		case <-events:
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(settle):
-			}
-		}
+	for pulse.Next(ctx, tick.C, events, settle) != pulse.Ended {
 		n, err := h.Repair()
 		if repaired != nil && (n > 0 || err != nil) {
 			repaired(n, err)

@@ -19,6 +19,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/acnodal/epic/pkg/dataplane"
+	"github.com/acnodal/epic/pkg/node/internal/pulse"
 )
 
 const (
@@ -134,18 +135,7 @@ func (u *Underlay) Run(ctx context.Context) {
 	}()
 	tick := time.NewTicker(again)
 	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		case <-u.kick:
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(settle):
-			}
-		}
+	for pulse.Next(ctx, tick.C, u.kick, settle) != pulse.Ended {
 		if err := u.Refresh(); err != nil {
 			klog.FromContext(ctx).V(1).Info("The underlay is not complete", "err", err)
 		}
