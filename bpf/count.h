@@ -67,6 +67,26 @@ __noinline int trace(const struct packet *p, const struct seen *s)
 	return 0;
 }
 
+// dropped counts a packet that came out of a tunnel, or was to go into one, and ends
+// it.
+__noinline int dropped(struct __sk_buff *ctx, const struct packet *p, __u32 tunnel, __u32 reason, __u32 direction)
+{
+	if (!p)
+		return TC_ACT_SHOT;
+	count_drop(reason);
+	if (unlikely(traces)) {
+		struct seen s = {};
+
+		s.tunnel = tunnel;
+		s.direction = direction;
+		s.reason = reason;
+		s.length = p->total;
+		s.ifindex = ctx->ifindex;
+		trace(p, &s);
+	}
+	return TC_ACT_SHOT;
+}
+
 static __always_inline void count_received(const struct tunnel *t, __u32 packets, __u32 bytes)
 {
 	__u32 slot = t->slot;

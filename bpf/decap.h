@@ -5,25 +5,6 @@
 
 #include "reply.h"
 
-// dropped counts a packet that came to this node for a tunnel, and ends it.
-__noinline int dropped_in(struct __sk_buff *ctx, const struct packet *p, __u32 tunnel, __u32 reason)
-{
-	if (!p)
-		return TC_ACT_SHOT;
-	count_drop(reason);
-	if (unlikely(traces)) {
-		struct seen s = {};
-
-		s.tunnel = tunnel;
-		s.direction = DIRECTION_IN;
-		s.reason = reason;
-		s.length = p->total;
-		s.ifindex = ctx->ifindex;
-		trace(p, &s);
-	}
-	return TC_ACT_SHOT;
-}
-
 // is_place says whether an outer destination is one of the tunnels' ends here.
 // Other addresses may do with the port what they like.
 static __noinline int is_place(const struct address *a)
@@ -221,39 +202,39 @@ static __always_inline int decapsulate(struct __sk_buff *ctx, int outer6, int v6
 	if (unlikely(!t)) {
 		if (!is_place(&o.destination))
 			return TC_ACT_UNSPEC;
-		return dropped_in(ctx, &p, id, reason);
+		return dropped(ctx, &p, id, reason, DIRECTION_IN);
 	}
 	reason = parse(ctx, inner, &p, v6, !gateway);
 	if (unlikely(reason))
-		return dropped_in(ctx, &p, id, reason);
+		return dropped(ctx, &p, id, reason, DIRECTION_IN);
 	if (likely(!gso)) {
 		// The lengths have to nest; a link may have padded the frame.
 		if (unlikely(!p.total || p.total + UDP_GUE_LEN > udp_len || udp_len + inner - UDP_GUE_LEN > ctx->len))
-			return dropped_in(ctx, &p, id, DROP_MALFORMED);
+			return dropped(ctx, &p, id, DROP_MALFORMED, DIRECTION_IN);
 	} else {
 		p.total = ctx->len - inner;
 	}
 	if (unlikely(p.kind == KIND_ICMP_UNMATCHED))
-		return dropped_in(ctx, &p, id, DROP_ICMP_UNMATCHED);
+		return dropped(ctx, &p, id, DROP_ICMP_UNMATCHED, DIRECTION_IN);
 	policy = check_inner(&p, v6, id, &reason);
 	if (unlikely(!policy))
-		return dropped_in(ctx, &p, id, reason);
+		return dropped(ctx, &p, id, reason, DIRECTION_IN);
 	tos = combine(outer_tos, p.tos);
 	if (unlikely(tos != p.tos)) {
 		if (tos < 0)
-			return dropped_in(ctx, &p, id, DROP_ECN);
+			return dropped(ctx, &p, id, DROP_ECN, DIRECTION_IN);
 		if (set_tos(ctx, inner, v6, p.tos, tos))
-			return dropped_in(ctx, &p, id, DROP_INTERNAL);
+			return dropped(ctx, &p, id, DROP_INTERNAL, DIRECTION_IN);
 	}
 	if (unlikely(p.tcp_flags & TCP_SYN) && p.protocol == IPPROTO_TCP &&
 	    clamp_mss(ctx, inner + p.l4, t->mtu - (v6 ? 60 : 40)))
-		return dropped_in(ctx, &p, id, DROP_INTERNAL);
+		return dropped(ctx, &p, id, DROP_INTERNAL, DIRECTION_IN);
 
 	flags = BPF_F_ADJ_ROOM_FIXED_GSO;
 	if (outer6 != v6)
 		flags |= v6 ? BPF_F_ADJ_ROOM_DECAP_L3_IPV6 : BPF_F_ADJ_ROOM_DECAP_L3_IPV4;
 	if (unlikely(bpf_skb_adjust_room(ctx, -(__s32)outer_len, BPF_ADJ_ROOM_MAC, flags)))
-		return dropped_in(ctx, &p, id, outer6 != v6 ? DROP_FAMILY : DROP_INTERNAL);
+		return dropped(ctx, &p, id, outer6 != v6 ? DROP_FAMILY : DROP_INTERNAL, DIRECTION_IN);
 	if (gateway || outer6 != v6) {
 		struct ethhdr *eth;
 
@@ -261,7 +242,7 @@ static __always_inline int decapsulate(struct __sk_buff *ctx, int outer6, int v6
 		end = (void *)(long)ctx->data_end;
 		eth = data;
 		if (unlikely(data + sizeof(*eth) > end))
-			return dropped_in(ctx, &p, id, DROP_INTERNAL);
+			return dropped(ctx, &p, id, DROP_INTERNAL, DIRECTION_IN);
 		eth->h_proto = v6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
 		if (gateway)
 			set_macs(eth, policy);
@@ -304,7 +285,7 @@ __noinline int refuse(struct __sk_buff *ctx, __u32 v6, __u32 reason)
 		outer_addresses(&o, data + sizeof(struct ethhdr), 0);
 	if (!is_place(&o.destination))
 		return TC_ACT_UNSPEC;
-	return dropped_in(ctx, &p, 0, reason);
+	return dropped(ctx, &p, 0, reason, DIRECTION_IN);
 }
 
 // linear makes sure that the first bytes can be read directly.

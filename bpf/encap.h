@@ -15,25 +15,6 @@ static __always_inline __u16 limit16(__u32 value)
 	return value > 0xffff ? 0xffff : value;
 }
 
-// dropped counts a packet that was to go into a tunnel, and ends it.
-__noinline int dropped_out(struct __sk_buff *ctx, const struct packet *p, __u32 tunnel, __u32 reason)
-{
-	if (!p)
-		return TC_ACT_SHOT;
-	count_drop(reason);
-	if (unlikely(traces)) {
-		struct seen s = {};
-
-		s.tunnel = tunnel;
-		s.direction = DIRECTION_OUT;
-		s.reason = reason;
-		s.length = p->total;
-		s.ifindex = ctx->ifindex;
-		trace(p, &s);
-	}
-	return TC_ACT_SHOT;
-}
-
 // Every so often a packet goes by the neighbour's own send function, so that the
 // kernel goes on checking that the neighbour is still there.
 #define NEIGHBOUR_EVERY 64
@@ -75,9 +56,9 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 	long route;
 
 	if (unlikely(!t))
-		return dropped_out(ctx, p, id, DROP_NO_TUNNEL);
+		return dropped(ctx, p, id, DROP_NO_TUNNEL, DIRECTION_OUT);
 	if (unlikely(!t->remote_port))
-		return dropped_out(ctx, p, id, DROP_NO_REMOTE);
+		return dropped(ctx, p, id, DROP_NO_REMOTE, DIRECTION_OUT);
 
 	length = ctx->len - sizeof(struct ethhdr);
 	segment = gso ? p->headers + gso : length;
@@ -114,7 +95,7 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
 		break;
 	default:
-		return dropped_out(ctx, p, id, DROP_NO_ROUTE);
+		return dropped(ctx, p, id, DROP_NO_ROUTE, DIRECTION_OUT);
 	}
 	// The way to the other end may be narrower than the interface. Kernels before
 	// 5.12 do not say by how much.
@@ -122,7 +103,7 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 	    fib.len_mtu > overhead && fib.len_mtu - overhead < mtu)
 		mtu = fib.len_mtu - overhead;
 	if (unlikely(segment > mtu || route == BPF_FIB_LKUP_RET_FRAG_NEEDED)) {
-		dropped_out(ctx, p, id, DROP_TOO_BIG);
+		dropped(ctx, p, id, DROP_TOO_BIG, DIRECTION_OUT);
 		if (too_big(ctx, p, v6, mtu))
 			return TC_ACT_SHOT;
 		return bpf_redirect(ctx->ifindex, egress ? BPF_F_INGRESS : 0);
@@ -131,20 +112,20 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 		__u32 headers = v6 ? 60 : 40;
 
 		if (clamp_mss(ctx, sizeof(struct ethhdr) + p->l4, mtu - headers))
-			return dropped_out(ctx, p, id, DROP_INTERNAL);
+			return dropped(ctx, p, id, DROP_INTERNAL, DIRECTION_OUT);
 	}
 
 	flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L4_UDP |
 		(t->family6 ? BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 : BPF_F_ADJ_ROOM_ENCAP_L3_IPV4);
 	if (unlikely(bpf_skb_adjust_room(ctx, overhead, BPF_ADJ_ROOM_MAC, flags)))
-		return dropped_out(ctx, p, id, DROP_INTERNAL);
+		return dropped(ctx, p, id, DROP_INTERNAL, DIRECTION_OUT);
 	data = (void *)(long)ctx->data;
 	end = (void *)(long)ctx->data_end;
 	if (t->family6) {
 		struct ipv6hdr *ip = data + sizeof(struct ethhdr);
 
 		if (unlikely((void *)(ip + 1) + UDP_GUE_LEN > end))
-			return dropped_out(ctx, p, id, DROP_INTERNAL);
+			return dropped(ctx, p, id, DROP_INTERNAL, DIRECTION_OUT);
 		write_macs(data, &fib, bpf_htons(ETH_P_IPV6));
 		ip->flow = bpf_htonl(0x60000000 | (__u32)p->tos << 20 | (ctx->hash & 0xfffff));
 		ip->payload_len = bpf_htons(limit16(length + UDP_GUE_LEN));
@@ -157,7 +138,7 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 		struct iphdr *ip = data + sizeof(struct ethhdr);
 
 		if (unlikely((void *)(ip + 1) + UDP_GUE_LEN > end))
-			return dropped_out(ctx, p, id, DROP_INTERNAL);
+			return dropped(ctx, p, id, DROP_INTERNAL, DIRECTION_OUT);
 		write_macs(data, &fib, bpf_htons(ETH_P_IP));
 		ip->version_ihl = 0x45;
 		ip->tos = p->tos;
@@ -226,9 +207,9 @@ static __always_inline int encap_gateway(struct __sk_buff *ctx, int v6)
 		return TC_ACT_UNSPEC;
 	if (unlikely(v6 ? !same_address(&s->source6, &p.flow.destination) :
 			  s->source4 != mapped(&p.flow.destination)))
-		return dropped_out(ctx, &p, s->tunnel, DROP_WRONG_PEER);
+		return dropped(ctx, &p, s->tunnel, DROP_WRONG_PEER, DIRECTION_OUT);
 	if (unlikely(result))
-		return dropped_out(ctx, &p, s->tunnel, result);
+		return dropped(ctx, &p, s->tunnel, result, DIRECTION_OUT);
 	if (unlikely(p.kind == KIND_FRAGMENT || p.first)) {
 		fragments_of(&fragments, &p, ifindex);
 		if (p.first) {
@@ -238,7 +219,7 @@ static __always_inline int encap_gateway(struct __sk_buff *ctx, int v6)
 		} else {
 			later = bpf_map_lookup_elem(&fragmented, &fragments);
 			if (!later || later->tunnel != s->tunnel)
-				return dropped_out(ctx, &p, s->tunnel, DROP_FRAGMENT_UNMATCHED);
+				return dropped(ctx, &p, s->tunnel, DROP_FRAGMENT_UNMATCHED, DIRECTION_OUT);
 		}
 	}
 	if (unlikely(s->flags & SERVICE_SHARED) && p.kind != KIND_FRAGMENT && p.kind != KIND_ICMP_ERROR) {
