@@ -11,6 +11,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
@@ -148,7 +149,7 @@ func closeIdle(t *tool) {
 		return
 	}
 	if client, err := rest.HTTPClientFor(config); err == nil {
-		client.CloseIdleConnections()
+		utilnet.CloseIdleConnectionsFor(client.Transport)
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 	"testing"
 	"time"
 
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 )
@@ -101,7 +102,7 @@ func ready(config *rest.Config) bool {
 	if err != nil {
 		return false
 	}
-	defer client.CloseIdleConnections()
+	defer utilnet.CloseIdleConnectionsFor(client.Transport)
 	response, err := client.Get(config.Host + "/readyz")
 	if err != nil {
 		return false

@@ -10,7 +10,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -18,6 +20,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/metadata/metadatainformer"
 	"k8s.io/client-go/rest"
@@ -30,7 +33,8 @@ const byOwner, byUID = "owner", "uid"
 
 // Collector watches the metadata of all objects of a group.
 type Collector struct {
-	client metadata.Interface
+	client      metadata.Interface
+	connections *http.Client
 	// kinds gives each kind its resource.
 	kinds     map[schema.GroupKind]schema.GroupVersionResource
 	informers map[schema.GroupVersionResource]cache.SharedIndexInformer
@@ -40,12 +44,17 @@ type Collector struct {
 
 // New returns a collector for the given kinds.
 func New(config *rest.Config, kinds map[schema.GroupKind]schema.GroupVersionResource) (*Collector, error) {
-	client, err := metadata.NewForConfig(metadata.ConfigFor(config))
+	config = metadata.ConfigFor(config)
+	connections, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("can't make the garbage collector's connections: %w", err)
+	}
+	client, err := metadata.NewForConfigAndClient(config, connections)
 	if err != nil {
 		return nil, fmt.Errorf("can't make the garbage collector's client: %w", err)
 	}
 	c := &Collector{
-		client: client, kinds: kinds, informers: map[schema.GroupVersionResource]cache.SharedIndexInformer{},
+		client: client, connections: connections, kinds: kinds, informers: map[schema.GroupVersionResource]cache.SharedIndexInformer{},
 		queue: workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[types.UID](5*time.Millisecond, 30*time.Second)),
 	}
 	factory := metadatainformer.NewSharedInformerFactory(client, 0)
@@ -101,12 +110,16 @@ func (c *Collector) enqueue(obj any) {
 	}
 }
 
-// Run collects until ctx ends.
+// Run collects until ctx ends. When it returns, nothing of it runs any more and
+// its connections are closed.
 func (c *Collector) Run(ctx context.Context) {
+	defer utilnet.CloseIdleConnectionsFor(c.connections.Transport)
+	var informers sync.WaitGroup
+	defer informers.Wait()
 	defer c.queue.ShutDown()
 	synced := make([]cache.InformerSynced, 0, len(c.informers))
 	for _, informer := range c.informers {
-		go informer.RunWithContext(ctx)
+		informers.Go(func() { informer.RunWithContext(ctx) })
 		synced = append(synced, informer.HasSynced)
 	}
 	if !cache.WaitForCacheSync(ctx.Done(), synced...) {

@@ -17,10 +17,8 @@ import (
 
 	"github.com/acnodal/epic/pkg/apiserver"
 	"github.com/acnodal/epic/pkg/apiserver/embedetcd"
-	"github.com/acnodal/epic/pkg/apiserver/garbage"
 	"github.com/acnodal/epic/pkg/apiserver/pki"
 	"github.com/acnodal/epic/pkg/nodeidentity"
-	"github.com/acnodal/epic/pkg/registry"
 	"github.com/acnodal/epic/pkg/registry/claims"
 	"github.com/acnodal/epic/pkg/tunnelkey"
 )
@@ -43,6 +41,8 @@ type Server struct {
 	// nodes tells which node sent a request, keys are those of its tunnels.
 	nodes *nodeidentity.Identifier
 	keys  *tunnelkey.File
+	// garbage is set where no cluster collects it.
+	garbage *garbageCollection
 }
 
 // NewServer checks the machine, starts the embedded etcd where there is to be
@@ -77,6 +77,11 @@ func (o *Options) NewServer(ctx context.Context) (server *Server, err error) {
 		return nil, err
 	}
 	s.Generic = built.GenericAPIServer
+	if s.garbage != nil {
+		if err := s.Generic.AddPreShutdownHook("stop-collecting-garbage", s.garbage.stop); err != nil {
+			return nil, err
+		}
+	}
 	return s, nil
 }
 
@@ -182,24 +187,14 @@ func (s *Server) applyStandalone(config *apiserver.Config) error {
 	if err := s.writeKubeconfig(); err != nil {
 		return err
 	}
-	if err := c.AddPostStartHook("collect-garbage", collectGarbage); err != nil {
+	s.garbage = newGarbageCollection()
+	if err := c.AddPostStartHook("collect-garbage", s.garbage.start); err != nil {
 		return err
 	}
 	return c.AddPostStartHook("renew-standalone-certificates", func(hook genericapiserver.PostStartHookContext) error {
 		go s.pki.Renew(hook, s.writeKubeconfig)
 		return nil
 	})
-}
-
-// collectGarbage does what a cluster's garbage collector would: dependents go
-// with their owners.
-func collectGarbage(hook genericapiserver.PostStartHookContext) error {
-	collector, err := garbage.New(hook.LoopbackClientConfig, registry.Resources())
-	if err != nil {
-		return err
-	}
-	go collector.Run(hook)
-	return nil
 }
 
 func (s *Server) writeKubeconfig() error {

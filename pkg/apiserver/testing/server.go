@@ -152,7 +152,7 @@ func (s *TestServer) waitReady(url string) error {
 	if err != nil {
 		return err
 	}
-	defer client.CloseIdleConnections()
+	defer utilnet.CloseIdleConnectionsFor(client.Transport)
 	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, url+"/readyz", http.NoBody)
 	if err != nil {
 		return err
