@@ -81,15 +81,15 @@ type ResponderOptions struct {
 	// error leaves the remote as it was, without an answer, so that the tenant's
 	// node tries again. It must not call the Responder.
 	Move func(tunnel uint32, remote netip.AddrPort) error
-	// UnknownKey is called for a message whose key is not known: keys may have been
-	// replaced. Anybody can cause it. It must not block or call the Responder. May
-	// be nil.
-	UnknownKey func(tunnel uint32)
+	// Suspect is called for a message whose key is not known or does not fit: keys
+	// may have been replaced. Anybody can cause it. It must not block or call the
+	// Responder. May be nil.
+	Suspect func(tunnel uint32)
 }
 
 // NewResponder returns one without tunnels.
 func NewResponder(o ResponderOptions) *Responder {
-	r := &Responder{now: o.Now, random: o.Random, move: o.Move, stale: o.UnknownKey, peers: map[uint32]*peer{}, sources: newLimiter()}
+	r := &Responder{now: o.Now, random: o.Random, move: o.Move, stale: o.Suspect, peers: map[uint32]*peer{}, sources: newLimiter()}
 	if r.now == nil {
 		r.now = time.Now
 	}
@@ -186,6 +186,8 @@ func (r *Responder) check(p *peer, m *Message, local netip.AddrPort, packet []by
 		return UnknownKey, nil
 	}
 	if !Authentic(packet, &p.keys[i].Bytes) {
+		// A new master key may have a former one's ID.
+		r.stale(m.Tunnel)
 		return BadMAC, nil
 	}
 	if m.Sequence <= p.sequence {

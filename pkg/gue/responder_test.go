@@ -25,12 +25,13 @@ func newClock() *clock { return &clock{time.Date(2026, 1, 2, 3, 4, 5, 0, time.UT
 // bench is a Responder with tunnel 5, and somebody who knows its key.
 type bench struct {
 	*Responder
-	t       *testing.T
-	clock   *clock
-	key     Key
-	moves   []netip.AddrPort
-	refuse  error
-	unknown int
+	t      *testing.T
+	clock  *clock
+	key    Key
+	moves  []netip.AddrPort
+	refuse error
+	// suspected is how often keys were suspected.
+	suspected int
 }
 
 func newBench(t *testing.T) *bench {
@@ -46,7 +47,7 @@ func newBench(t *testing.T) *bench {
 			}
 			return b.refuse
 		},
-		UnknownKey: func(uint32) { b.unknown++ },
+		Suspect: func(uint32) { b.suspected++ },
 	})
 	if err := b.Set(ResponderTunnel{ID: 5, Local: epicEnd, Keys: []Key{b.key, testKey(2)}}); err != nil {
 		t.Fatal(err)
@@ -276,8 +277,14 @@ func TestKeysChange(t *testing.T) {
 	}
 	b.isRemote(natted)
 	b.from(natted, b.ping(13, Nonce{}), UnknownKey)
-	if b.unknown != 1 {
-		t.Errorf("UnknownKey was called %d times", b.unknown)
+	if b.suspected != 1 {
+		t.Errorf("After an unknown key there are %d suspicions", b.suspected)
+	}
+	forged := b.packet(Message{Tunnel: 5, Type: Ping, KeyID: 2, Sequence: 14})
+	forged[PacketSize-1]++
+	b.from(natted, forged, BadMAC)
+	if b.suspected != 2 {
+		t.Errorf("After a MAC that does not fit there are %d suspicions", b.suspected)
 	}
 	for _, keys := range [][]Key{nil, {{}}, {second, second}} {
 		if err := b.Set(ResponderTunnel{ID: 6, Local: epicEnd, Keys: keys}); !errors.Is(err, ErrKeys) {

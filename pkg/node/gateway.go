@@ -92,8 +92,8 @@ func newGateway(ctx context.Context, c GatewayConfig) (*gateway, error) {
 		}
 	}
 	g.responder.Responder = gue.NewResponder(gue.ResponderOptions{
-		Move:       func(tunnel uint32, remote netip.AddrPort) error { return c.Plane.Tunnels().SetRemote(tunnel, remote) },
-		UnknownKey: func(tunnel uint32) { a.fetcher.Suspect(tunnel) },
+		Move:    func(tunnel uint32, remote netip.AddrPort) error { return c.Plane.Tunnels().SetRemote(tunnel, remote) },
+		Suspect: func(tunnel uint32) { a.fetcher.Suspect(tunnel) },
 	})
 	a.control = g.responder
 	a.underlay = underlay.New(underlay.Options{

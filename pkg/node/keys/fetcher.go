@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package keys fetches the keys of a node's tunnels from the API, and again when
-// they may have been replaced: after a while, and when the other end does not know
-// them. It keeps none.
+// they may have been replaced: when the program starts with those on disk, after a
+// while, and when the two ends of a tunnel do not know the same ones. It keeps none.
 package keys
 
 import (
@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/workqueue"
@@ -28,10 +29,13 @@ const (
 	// Refresh is how often keys are fetched without a reason. Master keys are
 	// replaced with two valid at a time, for longer than this.
 	Refresh = 10 * time.Minute
-	// suspectPause is the least time between two fetches for a suspicion, which
-	// anybody can raise.
+	// suspectPause is the least time between two fetches of an object's keys for a
+	// suspicion, which anybody can raise.
 	suspectPause = 30 * time.Second
-	workers      = 8
+	// pace and burst bound the fetches of keys that are there already: how many a
+	// second for suspicions of all objects together, and as many at the start.
+	pace, burst = 50, 100
+	workers     = 8
 )
 
 // Target has the objects and takes their keys.
@@ -47,31 +51,48 @@ type Fetcher struct {
 	target  Target
 	queue   workqueue.TypedRateLimitingInterface[intent.Key]
 	suspect chan uint32
+	// starts paces the first fetches of keys that were on disk, suspicions the
+	// fetches for those.
+	starts, suspicions *rate.Limiter
 
-	mu   sync.Mutex
-	last map[intent.Key]time.Time
-	err  error
+	mu sync.Mutex
+	// followed are the objects whose keys this process has fetched or will fetch;
+	// the values are when the last suspicion was followed.
+	followed map[intent.Key]time.Time
+	err      error
 }
 
 // New returns a Fetcher.
 func New(client versioned.Interface, target Target) *Fetcher {
 	return &Fetcher{
-		client: client, target: target, suspect: make(chan uint32, 256), last: map[intent.Key]time.Time{},
+		client: client, target: target, suspect: make(chan uint32, 256), followed: map[intent.Key]time.Time{},
+		starts: rate.NewLimiter(pace, burst), suspicions: rate.NewLimiter(pace, burst),
 		queue: workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[intent.Key](50*time.Millisecond, time.Minute)),
 	}
 }
 
-// Need asks for the keys of an object, if one of its tunnels has none.
+// Need asks for the keys of an object: at once if one of its tunnels has none, and
+// soon if they are those that an earlier process had, since they may have been
+// replaced while the node was away.
 func (f *Fetcher) Need(i *intent.Intent) {
 	s, ok := f.target.Get(i.Key)
-	if !ok {
+	if !ok || len(i.Tunnels) == 0 {
 		return
 	}
+	f.mu.Lock()
+	_, followed := f.followed[i.Key]
+	if !followed {
+		f.followed[i.Key] = time.Time{}
+	}
+	f.mu.Unlock()
 	for _, t := range i.Tunnels {
 		if len(s.Keys[t.ID]) == 0 {
 			f.queue.Add(i.Key)
 			return
 		}
+	}
+	if !followed {
+		f.queue.AddAfter(i.Key, f.starts.Reserve().Delay())
 	}
 }
 
@@ -114,10 +135,17 @@ func (f *Fetcher) Run(ctx context.Context) {
 	}
 }
 
+// due says whether a suspicion is followed. One that is not is raised again, as long
+// as there is a reason.
 func (f *Fetcher) due(key intent.Key) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return time.Since(f.last[key]) >= suspectPause
+	now := time.Now()
+	if now.Sub(f.followed[key]) < suspectPause || !f.suspicions.Allow() {
+		return false
+	}
+	f.followed[key] = now
+	return true
 }
 
 func (f *Fetcher) next(ctx context.Context) bool {
@@ -147,7 +175,7 @@ func (f *Fetcher) fetch(ctx context.Context, key intent.Key) (bool, error) {
 	s, ok := f.target.Get(key)
 	if !ok || len(s.Intent.Tunnels) == 0 {
 		f.mu.Lock()
-		delete(f.last, key)
+		delete(f.followed, key)
 		f.mu.Unlock()
 		return false, nil
 	}
@@ -160,9 +188,6 @@ func (f *Fetcher) fetch(ctx context.Context, key intent.Key) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("tunnel keys of %s: %w", key, err)
 	}
-	f.mu.Lock()
-	f.last[key] = time.Now()
-	f.mu.Unlock()
 	if answer.UID != s.Intent.UID {
 		return true, nil
 	}
