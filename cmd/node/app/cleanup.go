@@ -57,7 +57,7 @@ func cleanup(o *options, role string) error {
 	if role == clientRole {
 		errs = append(errs, ownport.Remove())
 	}
-	plane, err := o.plane(planeRole)
+	plane, err := dataplane.Open(o.plane(planeRole))
 	if err != nil {
 		return errors.Join(append(errs, err)...)
 	}

@@ -3,6 +3,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -38,7 +39,7 @@ func newClientCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return locked(o, dataplane.RoleClient, func(plane *dataplane.DataPlane) error {
+		return locked(c.Context(), o, dataplane.RoleClient, func(plane *dataplane.DataPlane) error {
 			config.Plane = plane
 			return node.RunClient(c.Context(), node.ClientConfig{Config: config, Namespace: namespace, PingInterval: ping, Ports: ownport.New(o.port)})
 		})
@@ -49,14 +50,18 @@ func newClientCommand() *cobra.Command {
 	return cmd
 }
 
-// locked runs a role with the node's lock and its data plane.
-func locked(o *options, role dataplane.Role, run func(*dataplane.DataPlane) error) (err error) {
+// locked runs a role with the node's lock and its data plane, on a machine that has
+// what those need.
+func locked(ctx context.Context, o *options, role dataplane.Role, run func(*dataplane.DataPlane) error) (err error) {
 	lock, err := statefile.Acquire(o.stateDir)
 	if err != nil {
 		return fmt.Errorf("--state-dir: %w", err)
 	}
 	defer func() { err = errors.Join(err, lock.Release()) }()
-	plane, err := o.plane(role)
+	if err := probe(ctx, o.plane(role)); err != nil {
+		return err
+	}
+	plane, err := dataplane.Open(o.plane(role))
 	if err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ func newGatewayCommand() *cobra.Command {
 			return err
 		}
 		defer network.Close()
-		return locked(o, dataplane.RoleGateway, func(plane *dataplane.DataPlane) error {
+		return locked(c.Context(), o, dataplane.RoleGateway, func(plane *dataplane.DataPlane) error {
 			config.Plane = plane
 			group, ctx := errgroup.WithContext(c.Context())
 			group.Go(func() error {

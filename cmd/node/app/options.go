@@ -190,12 +190,12 @@ func (o *options) restConfig() (*rest.Config, error) {
 	return c, nil
 }
 
-// plane opens the data plane.
-func (o *options) plane(role dataplane.Role) (*dataplane.DataPlane, error) {
-	return dataplane.Open(dataplane.Options{
+// plane says what the data plane is to be like.
+func (o *options) plane(role dataplane.Role) dataplane.Options {
+	return dataplane.Options{
 		Role: role, Port: o.port, PinPath: o.pinPath, MaxTunnels: o.maxTunnels, MaxServices: o.maxServices,
 		Hook: dataplane.Hook(auto(o.hook)), XDP: dataplane.XDP(auto(o.xdp)),
-	})
+	}
 }
 
 func auto(s string) string {

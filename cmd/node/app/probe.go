@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/dataplane"
+)
+
+// probe says what this machine lacks, in words that name it, before the kernel
+// refuses something with less. What is merely slower without it is logged. An
+// interface that is missing may still come.
+func probe(ctx context.Context, options dataplane.Options) error {
+	var fatal []string
+	for _, p := range dataplane.Probe(options) {
+		if p.Fatal {
+			fatal = append(fatal, p.String())
+			continue
+		}
+		klog.FromContext(ctx).Info("This machine lacks something", "what", p.What, "remedy", p.Remedy)
+	}
+	if len(fatal) > 0 {
+		return errors.New(strings.Join(fatal, "; "))
+	}
+	return nil
+}
