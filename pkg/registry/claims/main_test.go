@@ -111,6 +111,13 @@ func startEtcd(dir string, change func(*embed.Config)) (*embed.Etcd, string, err
 // ownEtcd runs an etcd for one test that changes what others would notice.
 func ownEtcd(t testing.TB, change func(*embed.Config)) string {
 	t.Helper()
+	endpoint, _ := stoppableEtcd(t, change)
+	return endpoint
+}
+
+// stoppableEtcd runs an etcd for one test, which may stop it before it ends.
+func stoppableEtcd(t testing.TB, change func(*embed.Config)) (endpoint string, stop func()) {
+	t.Helper()
 	// A socket's path has to be short.
 	dir, err := os.MkdirTemp("", "etcd") //nolint:usetesting // t.TempDir is long
 	if err != nil {
@@ -120,11 +127,12 @@ func ownEtcd(t testing.TB, change func(*embed.Config)) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	stop = sync.OnceFunc(e.Close)
 	t.Cleanup(func() {
-		e.Close()
+		stop()
 		_ = os.RemoveAll(dir)
 	})
-	return endpoint
+	return endpoint, stop
 }
 
 // newPrefix is a part of the shared etcd for one test alone.

@@ -185,25 +185,17 @@ func (p *Plan) freePlaces(ctx context.Context, account Ref, limit int32) ([]uint
 		return nil, nil
 	}
 	kind := placeKind(account)
-	top, err := p.topPlace(ctx, kind, uint64(limit))
-	if err != nil || top == 0 {
-		return nil, err
-	}
-	windows := (top + placeWindow - 1) / placeWindow
+	windows := (uint64(limit) + placeWindow - 1) / placeWindow
 	start := rand.Uint64N(windows) //nolint:gosec // spreads load, protects nothing
 	for n := range windows {
-		w := (start + n) % windows
-		first, last := w*placeWindow+1, min((w+1)*placeWindow, top)
-		resp, err := p.b.client.Get(ctx, p.placeKey(kind, first), clientv3.WithRange(p.placeKey(kind, last+1)), clientv3.WithKeysOnly())
-		if err != nil {
-			return nil, fmt.Errorf("read the places in use: %w", err)
-		}
-		used := make(map[uint64]bool, len(resp.Kvs))
-		for _, kv := range resp.Kvs {
-			used[numberOf(kv.Key)] = true
+		first := (start+n)%windows*placeWindow + 1
+		last := min(first+placeWindow-1, uint64(limit))
+		used, top, err := p.readPlaces(ctx, kind, uint64(limit), first, last)
+		if err != nil || top == 0 {
+			return nil, err
 		}
 		var free []uint64
-		for place := first; place <= last; place++ {
+		for place := first; place <= min(last, top); place++ {
 			if !used[place] {
 				free = append(free, place)
 			}
@@ -215,27 +207,33 @@ func (p *Plan) freePlaces(ctx context.Context, account Ref, limit int32) ([]uint
 	return nil, nil
 }
 
-// topPlace is the highest place to pick, or 0 if there is none. That is limit,
-// unless it was higher once: places above it are still held then, and count, so
-// that for each of them one less below it is to be had. (Whoever picks below
-// the top leaves at most limit places in use, also beside others who do.)
-func (p *Plan) topPlace(ctx context.Context, kind string, limit uint64) (uint64, error) {
+// readPlaces returns which places from first to last are in use, and the highest
+// place to pick, or 0 if there is none. That is limit, unless it was higher once:
+// places above it are still held then, and count, so that for each of them one
+// less below it is to be had. (Whoever picks below the top leaves at most limit
+// places in use, also beside others who do.)
+func (p *Plan) readPlaces(ctx context.Context, kind string, limit, first, last uint64) (used map[uint64]bool, top uint64, err error) {
 	end := clientv3.GetPrefixRangeEnd(p.b.layout.claims() + kind + "/")
-	for top := limit; ; {
+	for top = limit; ; {
 		resp, err := p.b.client.Txn(ctx).Then(
 			clientv3.OpGet(p.placeKey(kind, 1), clientv3.WithRange(p.placeKey(kind, top+1)), clientv3.WithCountOnly()),
 			clientv3.OpGet(p.placeKey(kind, top+1), clientv3.WithRange(end), clientv3.WithCountOnly()),
+			clientv3.OpGet(p.placeKey(kind, first), clientv3.WithRange(p.placeKey(kind, last+1)), clientv3.WithKeysOnly()),
 		).Commit()
 		if err != nil {
-			return 0, fmt.Errorf("count the places in use: %w", err)
+			return nil, 0, fmt.Errorf("read the places in use: %w", err)
 		}
 		below := uint64(resp.Responses[0].GetResponseRange().Count)
 		above := uint64(resp.Responses[1].GetResponseRange().Count)
 		switch {
 		case above >= limit || below >= top:
-			return 0, nil
+			return nil, 0, nil
 		case top <= limit-above:
-			return top, nil
+			used = map[uint64]bool{}
+			for _, kv := range resp.Responses[2].GetResponseRange().Kvs {
+				used[numberOf(kv.Key)] = true
+			}
+			return used, top, nil
 		}
 		top = limit - above
 	}

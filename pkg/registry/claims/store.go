@@ -36,6 +36,22 @@ type store struct {
 
 var _ storage.Interface = &store{}
 
+// Get implements storage.Interface.
+func (s *store) Get(ctx context.Context, key string, opts storage.GetOptions, out runtime.Object) error {
+	return apiError(s.Interface.Get(ctx, key, opts, out))
+}
+
+// GetList implements storage.Interface.
+func (s *store) GetList(ctx context.Context, key string, opts storage.ListOptions, out runtime.Object) error {
+	return apiError(s.Interface.GetList(ctx, key, opts, out))
+}
+
+// GetCurrentResourceVersion implements storage.Interface.
+func (s *store) GetCurrentResourceVersion(ctx context.Context) (uint64, error) {
+	rv, err := s.Interface.GetCurrentResourceVersion(ctx)
+	return rv, apiError(err)
+}
+
 // Create implements storage.Interface.
 func (s *store) Create(ctx context.Context, key string, obj, out runtime.Object, ttl uint64) error {
 	if ttl != 0 {
@@ -192,7 +208,8 @@ func deletionStarts(old, obj runtime.Object) bool {
 	return err == nil && o.GetDeletionTimestamp() == nil && n.GetDeletionTimestamp() != nil
 }
 
-// retry runs f again as long as it fails because others were faster.
+// retry runs f again as long as it fails because others were faster. Its error is
+// one for clients.
 func retry(ctx context.Context, f func() error) error {
 	var stale *staleError
 	for n := range attempts {
@@ -204,7 +221,7 @@ func retry(ctx context.Context, f func() error) error {
 			}
 		}
 		if err := f(); !errors.As(err, &stale) {
-			return err
+			return apiError(err)
 		}
 		retries.Inc()
 	}

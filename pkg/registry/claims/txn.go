@@ -85,7 +85,7 @@ func (c *txnClient) commit(ctx context.Context, op clientv3.Op, key string, expe
 	if err != nil {
 		// The transaction may have been applied all the same: what it took is
 		// not given back.
-		return result{}, clientError(err)
+		return result{}, writeError(err)
 	}
 	if resp.Succeeded {
 		if n := refusedReleases(resp, releasing+len(p.adds), releasing); n > 0 {

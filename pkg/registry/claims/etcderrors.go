@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package claims
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// apiError turns an error that etcd's own state caused into one that tells a
+// client what it means, and leaves all else as it is. The API server would tell
+// such an error as its own defect: a status of 500.
+func apiError(err error) error {
+	if err == nil {
+		return nil
+	}
+	var told apierrors.APIStatus
+	if errors.As(err, &told) {
+		return err
+	}
+	_, uncertain := errors.AsType[*uncertainError](err)
+	late := errors.Is(err, context.DeadlineExceeded)
+	switch code := etcdCode(err); {
+	case errors.Is(err, rpctypes.ErrNoSpace):
+		return &apierrors.StatusError{ErrStatus: metav1.Status{
+			Status: metav1.StatusFailure,
+			Code:   http.StatusInsufficientStorage,
+			// The API has no reason of its own for it.
+			Reason:  metav1.StatusReasonUnknown,
+			Message: "etcd takes no more writes, since its database has reached its quota; nothing was written: delete what is not needed, or ask those who run etcd to compact and defragment it, or to give it a larger quota, and to disarm its alarm",
+		}}
+	case errors.Is(err, rpctypes.ErrTooManyRequests):
+		return apierrors.NewTooManyRequests("etcd has too many requests waiting; nothing was written: try again", 1)
+	case uncertain && (late || code == codes.Unavailable):
+		// No time after which to try again: a client would do so by itself.
+		return apierrors.NewTimeoutError(fmt.Sprintf("etcd has not confirmed the write (%v), which may have landed all the same: look at the object before you try again", err), 0)
+	case late:
+		return apierrors.NewTimeoutError("etcd gave no answer before the time of the request was over; nothing was written: try again", 0)
+	case code == codes.Unavailable:
+		return apierrors.NewServiceUnavailable(fmt.Sprintf("etcd can't answer now (%v); nothing was written: try again", err))
+	}
+	return err
+}
+
+// etcdCode is the gRPC code of an error of the etcd client: codes.Unknown for
+// all others.
+func etcdCode(err error) codes.Code {
+	if e, ok := errors.AsType[rpctypes.EtcdError](err); ok {
+		return e.Code()
+	}
+	if s, ok := status.FromError(err); ok {
+		return s.Code()
+	}
+	return codes.Unknown
+}
+
+// uncertainError is the failure of a transaction that etcd may have applied all
+// the same.
+type uncertainError struct{ err error }
+
+func (e *uncertainError) Error() string { return e.err.Error() }
+
+func (e *uncertainError) Unwrap() error { return e.err }
+
+// writeError says what the failure of a transaction means: the caller's fault,
+// or an uncertain outcome.
+func writeError(err error) error {
+	if errors.Is(err, rpctypes.ErrRequestTooLarge) {
+		return tooLargeError{}
+	}
+	// The client has a limit of its own, a little above that of etcd.
+	if s, ok := status.FromError(err); ok && s.Code() == codes.ResourceExhausted && strings.Contains(s.Message(), "trying to send message larger than max") {
+		return tooLargeError{}
+	}
+	return &uncertainError{err}
+}
+
+// tooLargeError is etcd's refusal of a write because of its size. It has the code and
+// the text of the original, by which the API server's handlers know it (they
+// try again without managed fields), and a status for the client.
+type tooLargeError struct{}
+
+// Code is that of the original error.
+func (tooLargeError) Code() codes.Code { return codes.InvalidArgument }
+
+func (tooLargeError) Error() string { return rpctypes.ErrRequestTooLarge.Error() }
+
+// Status implements apierrors.APIStatus.
+func (tooLargeError) Status() metav1.Status {
+	return metav1.Status{
+		Status:  metav1.StatusFailure,
+		Code:    http.StatusRequestEntityTooLarge,
+		Reason:  metav1.StatusReasonRequestEntityTooLarge,
+		Message: "the object is too large for etcd: split it, or make it smaller",
+	}
+}
