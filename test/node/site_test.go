@@ -284,21 +284,43 @@ func (e *end) mustReport() status.Report {
 	return r
 }
 
+// ask asks a node program by HTTP.
+func (e *end) ask(path string) (string, error) {
+	answer, err := (&http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DialContext: e.host.Dial, DisableKeepAlives: true}}).Get("http://127.0.0.1:9606" + path)
+	if err != nil {
+		return "", err
+	}
+	defer answer.Body.Close()
+	b, err := io.ReadAll(answer.Body)
+	if err == nil && answer.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", answer.Status, b)
+	}
+	return string(b), err
+}
+
 // ready waits until a node program has done what there is to do.
 func (e *end) ready() {
 	e.s.t.Helper()
 	e.s.until(e.name+" is ready", func() error {
-		answer, err := (&http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DialContext: e.host.Dial, DisableKeepAlives: true}}).Get("http://127.0.0.1:9606/readyz")
-		if err != nil {
-			return err
-		}
-		defer answer.Body.Close()
-		if answer.StatusCode != http.StatusOK {
-			b, _ := io.ReadAll(answer.Body)
-			return fmt.Errorf("%s", b)
-		}
-		return nil
+		_, err := e.ask("/readyz")
+		return err
 	})
+}
+
+// metric is the value of a metric without labels.
+func (e *end) metric(name string) float64 {
+	e.s.t.Helper()
+	text, err := e.ask("/metrics")
+	e.s.must(err)
+	for line := range strings.Lines(text) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			e.s.must(err)
+			return n
+		}
+	}
+	e.s.t.Fatalf("%s has no metric %s", e.name, name)
+	return 0
 }
 
 func (s *site) until(what string, ok func() error) {

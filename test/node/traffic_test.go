@@ -59,6 +59,7 @@ func TestTraffic(t *testing.T) {
 			each("refused", refused)
 			each("narrow way", narrowWay)
 			each("lossy way", lossyWay)
+			each("disordered way", disorderedWay)
 		})
 	}
 }

@@ -57,10 +57,15 @@ func TestTrouble(t *testing.T) {
 	part("tenants do not meet", func(t *testing.T) { tenantsDoNotMeet(t, s, services) })
 	part("NAT mapping changes", func(*testing.T) { natChanges(s, services[0]) })
 	part("forged and replayed", func(t *testing.T) { forged(t, s, services[0]) })
+	part("sent again", func(t *testing.T) { replayed(t, s, services[0]) })
 	part("status damaged", func(*testing.T) { statusDamaged(s, services[0]) })
 	part("somebody deletes", func(t *testing.T) { somebodyDeletes(t, s) })
+	part("maps damaged", func(*testing.T) { mapsDamaged(s, services[0]) })
 	part("second program", func(t *testing.T) { secondProgram(t, s) })
 	part("killed under traffic", func(t *testing.T) { killed(t, s, services[0]) })
+	part("upgraded under traffic", func(t *testing.T) { upgraded(t, s, services[0]) })
+	part("nobody answers", func(*testing.T) { nobodyAnswers(s, services[0]) })
+	part("keys replaced", func(t *testing.T) { keysReplaced(t, s, services[0]) })
 	part("API away", func(t *testing.T) { apiAway(t, s) })
 	t.Run("deletion", func(t *testing.T) {
 		s.t = t
@@ -308,6 +313,30 @@ func killed(t *testing.T, s *site, v *service) {
 		}
 		t.Logf("%s: %d requests, the slowest took %s", e.name, r.requests.Load(), time.Duration(r.slowest.Load()))
 	}
+}
+
+// A tunnel whose other end does not answer is told as such, and comes up when it does.
+// Packets go on, since both ends' kernels know where they belong.
+func nobodyAnswers(s *site, v *service) {
+	s.must(s.gateway.process.Stop())
+	s.must(s.tenants[0].process.Stop())
+	s.tenants[0].run()
+	s.until("the tenant's node says so", func() error {
+		tunnel, err := v.tunnel(s.tenants[0])
+		if err == nil && (tunnel.State != status.Opening || tunnel.Unanswered < 2 || !tunnel.Seen.IsZero()) {
+			err = fmt.Errorf("%+v", tunnel)
+		}
+		return err
+	})
+	v.answers(account(v.tenant))
+	s.gateway.run()
+	s.until("the tunnel is up", func() error {
+		tunnel, err := v.tunnel(s.tenants[0])
+		if err == nil && tunnel.State != status.Up {
+			err = fmt.Errorf("%+v", tunnel)
+		}
+		return err
+	})
 }
 
 // lostSegments is how many segments hosts have sent again, less those of which the
