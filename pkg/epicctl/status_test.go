@@ -5,7 +5,6 @@ package epicctl
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"testing"
 	"time"
 
@@ -191,36 +190,6 @@ func boolCode(replicasMissing bool) int {
 		return 1
 	}
 	return 0
-}
-
-func TestPoolSizes(t *testing.T) {
-	for pool, want := range map[string]string{
-		"192.0.2.0/28":              "16",
-		"192.0.2.5-192.0.2.9":       "5",
-		"192.0.2.7/32":              "1",
-		"2001:db8:1::/64":           "18446744073709551616",
-		"2001:db8::1-2001:db8::1:0": "65536",
-		"0.0.0.0/0":                 "4294967296",
-		"192.0.2.9/28":              "16",
-	} {
-		first, last, err := poolBounds(pool)
-		if err != nil {
-			t.Errorf("%s: %v", pool, err)
-			continue
-		}
-		if got := poolSize(first, last).String(); got != want {
-			t.Errorf("%s has %s addresses, want %s", pool, got, want)
-		}
-	}
-	for _, pool := range []string{"", "many", "192.0.2.0/40", "192.0.2.1-many", "-"} {
-		if first, last, err := poolBounds(pool); err == nil {
-			t.Errorf("%q is taken for %v to %v", pool, first, last)
-		}
-	}
-	first, last, _ := poolBounds("192.0.2.0/30")
-	if first != netip.MustParseAddr("192.0.2.0") || last != netip.MustParseAddr("192.0.2.3") {
-		t.Errorf("192.0.2.0/30 is from %v to %v", first, last)
-	}
 }
 
 func TestHeartbeats(t *testing.T) {

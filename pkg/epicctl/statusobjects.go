@@ -5,20 +5,16 @@ package epicctl
 import (
 	"context"
 	"fmt"
-	"math/big"
 	"net/netip"
-	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/acnodal/epic/pkg/addresspool"
 	"github.com/acnodal/epic/pkg/apis/epic"
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
-
-// fullFrom is the share of a pool, in percent, from which on it is nearly full.
-const fullFrom = 90
 
 // checkEPIC looks at the one configuration object.
 func (s *status) checkEPIC(ctx context.Context) {
@@ -92,60 +88,28 @@ func (s *status) checkPool(check string, p *v1.AddressPool, used []netip.Addr) {
 		s.warn(check, "give the ServicePrefix a public-pool", "there is no pool of public addresses")
 		return
 	}
-	first, last, err := poolBounds(p.Pool)
+	pool, err := addresspool.Parse(p.Pool)
 	if err != nil {
 		s.fail(check, "correct the pool of the ServicePrefix", "%v", err)
 		return
 	}
 	in := 0
 	for _, a := range used {
-		if first.Compare(a) <= 0 && a.Compare(last) <= 0 {
+		if pool.Contains(a) {
 			in++
 		}
 	}
-	size := poolSize(first, last)
-	percent := new(big.Int).Div(new(big.Int).Mul(big.NewInt(int64(in)), big.NewInt(100)), size)
-	detail := fmt.Sprintf("%d of %s in use, pool %s", in, size, p.Pool)
+	percent := pool.Percent(in)
+	detail := fmt.Sprintf("%d of %s in use, pool %s", in, pool.Size(), p.Pool)
 	const wayOut = "make the pool larger, or make another ServicePrefix for new groups"
 	switch {
-	case percent.Cmp(big.NewInt(100)) >= 0:
+	case percent >= 100:
 		s.warn(check, wayOut, "%s: it is full", detail)
-	case percent.Cmp(big.NewInt(fullFrom)) >= 0:
+	case percent >= addresspool.NearlyFullFrom:
 		s.warn(check, wayOut, "%s: it is nearly full", detail)
 	default:
 		s.ok(check, "%s", detail)
 	}
-}
-
-// poolBounds reads a pool as the server does: a CIDR, or a first and a last
-// address with a dash between.
-func poolBounds(pool string) (first, last netip.Addr, err error) {
-	if from, to, ok := strings.Cut(pool, "-"); ok {
-		if first, err = netip.ParseAddr(strings.TrimSpace(from)); err != nil {
-			return first, last, err
-		}
-		last, err = netip.ParseAddr(strings.TrimSpace(to))
-		return first, last, err
-	}
-	prefix, err := netip.ParsePrefix(strings.TrimSpace(pool))
-	if err != nil {
-		return first, last, err
-	}
-	first = prefix.Masked().Addr()
-	end := first.AsSlice()
-	for bit := prefix.Bits(); bit < first.BitLen(); bit++ {
-		end[bit/8] |= 1 << (7 - bit%8)
-	}
-	last, _ = netip.AddrFromSlice(end)
-	return first, last, nil
-}
-
-// poolSize counts the addresses from first to last; a pool of IPv6 ones has more
-// than any integer type holds.
-func poolSize(first, last netip.Addr) *big.Int {
-	size := new(big.Int).SetBytes(last.AsSlice())
-	size.Sub(size, new(big.Int).SetBytes(first.AsSlice()))
-	return size.Add(size, big.NewInt(1))
 }
 
 // checkClaims runs the audit.

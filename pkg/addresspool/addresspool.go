@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package addresspool counts addresses of the pools of service prefixes, for the
+// programs that show how full a pool is. It reads pools that the API server has
+// accepted; which pools are accepted, and which address is whose, it does not
+// decide.
+package addresspool
+
+import (
+	"fmt"
+	"math/big"
+	"net/netip"
+	"strings"
+)
+
+// NearlyFullFrom is the share of a pool, in percent, from which on it is nearly
+// full.
+const NearlyFullFrom = 90
+
+// Pool is the addresses from one to another, both among them.
+type Pool struct{ First, Last netip.Addr }
+
+// Parse reads a pool as the server does: a CIDR, or a first and a last address
+// with a dash between.
+func Parse(s string) (Pool, error) {
+	if from, to, ok := strings.Cut(s, "-"); ok {
+		first, err := netip.ParseAddr(strings.TrimSpace(from))
+		if err != nil {
+			return Pool{}, fmt.Errorf("the start of pool %q: %w", s, err)
+		}
+		last, err := netip.ParseAddr(strings.TrimSpace(to))
+		if err != nil {
+			return Pool{}, fmt.Errorf("the end of pool %q: %w", s, err)
+		}
+		return Pool{first, last}, nil
+	}
+	prefix, err := netip.ParsePrefix(strings.TrimSpace(s))
+	if err != nil {
+		return Pool{}, fmt.Errorf("pool %q: %w", s, err)
+	}
+	first := prefix.Masked().Addr()
+	end := first.AsSlice()
+	for bit := prefix.Bits(); bit < first.BitLen(); bit++ {
+		end[bit/8] |= 1 << (7 - bit%8)
+	}
+	last, _ := netip.AddrFromSlice(end)
+	return Pool{first, last}, nil
+}
+
+// Contains says whether an address is in the pool.
+func (p Pool) Contains(a netip.Addr) bool {
+	return p.First.Compare(a) <= 0 && a.Compare(p.Last) <= 0
+}
+
+// Size is how many addresses the pool has: one of IPv6 may have more than any
+// integer type holds.
+func (p Pool) Size() *big.Int {
+	size := new(big.Int).SetBytes(p.Last.AsSlice())
+	size.Sub(size, new(big.Int).SetBytes(p.First.AsSlice()))
+	return size.Add(size, big.NewInt(1))
+}
+
+// Percent is the share of the pool that a number of its addresses is, rounded
+// down: 100 only when all of them are in use.
+func (p Pool) Percent(inUse int) int64 {
+	percent := new(big.Int).Mul(big.NewInt(int64(inUse)), big.NewInt(100))
+	return percent.Div(percent, p.Size()).Int64()
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package addresspool
+
+import (
+	"net/netip"
+	"testing"
+)
+
+func TestParse(t *testing.T) {
+	for s, want := range map[string]struct{ first, last, size string }{
+		"192.0.2.0/28":              {"192.0.2.0", "192.0.2.15", "16"},
+		"192.0.2.0/30":              {"192.0.2.0", "192.0.2.3", "4"},
+		"192.0.2.5-192.0.2.9":       {"192.0.2.5", "192.0.2.9", "5"},
+		"192.0.2.7/32":              {"192.0.2.7", "192.0.2.7", "1"},
+		"2001:db8:1::/64":           {"2001:db8:1::", "2001:db8:1:0:ffff:ffff:ffff:ffff", "18446744073709551616"},
+		"2001:db8::1-2001:db8::1:0": {"2001:db8::1", "2001:db8::1:0", "65536"},
+		"0.0.0.0/0":                 {"0.0.0.0", "255.255.255.255", "4294967296"},
+		"192.0.2.9/28":              {"192.0.2.0", "192.0.2.15", "16"},
+	} {
+		p, err := Parse(s)
+		if err != nil {
+			t.Errorf("%s: %v", s, err)
+			continue
+		}
+		if p.First.String() != want.first || p.Last.String() != want.last || p.Size().String() != want.size {
+			t.Errorf("%s is %s to %s, %s addresses; want %+v", s, p.First, p.Last, p.Size(), want)
+		}
+		for address, in := range map[netip.Addr]bool{p.First: true, p.Last: true, p.First.Prev(): false, p.Last.Next(): false} {
+			if address.IsValid() && p.Contains(address) != in {
+				t.Errorf("%s contains %s: %v", s, address, !in)
+			}
+		}
+	}
+	for _, s := range []string{"", "many", "192.0.2.0/40", "192.0.2.1-many", "-"} {
+		if p, err := Parse(s); err == nil {
+			t.Errorf("%q is taken for %v", s, p)
+		}
+	}
+}
+
+func TestContainsOtherFamily(t *testing.T) {
+	p, err := Parse("0.0.0.0/0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Contains(netip.MustParseAddr("2001:db8::1")) {
+		t.Error("an IPv6 address is in an IPv4 pool")
+	}
+}
+
+func TestPercent(t *testing.T) {
+	for _, c := range []struct {
+		pool  string
+		inUse int
+		want  int64
+	}{
+		{"192.0.2.0/30", 0, 0}, {"192.0.2.0/30", 3, 75}, {"192.0.2.0/30", 4, 100}, {"192.0.2.0/24", 255, 99},
+		{"2001:db8::/64", 1 << 40, 0},
+	} {
+		p, err := Parse(c.pool)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.Percent(c.inUse); got != c.want {
+			t.Errorf("%d of %s are %d %%, want %d", c.inUse, c.pool, got, c.want)
+		}
+	}
+}
