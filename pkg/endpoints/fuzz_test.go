@@ -159,6 +159,27 @@ func FuzzEndpoints(f *testing.F) {
 		slices.Reverse(all)
 		es2, ps2 = OfGWProxy(proxy, routes, all)
 		same(t, es, ps, es2, ps2)
+
+		// One route leads where a proxy leads that has no other.
+		for _, route := range routes {
+			es, ps = OfGWRoute(route, all)
+			sound(t, es, ps)
+			if route.Namespace == proxy.Namespace && route.DeletionTimestamp == nil && slices.Contains(ProxiesOf(route), proxy.Name) {
+				es2, ps2 = OfGWProxy(proxy, []*epicv1.GWRoute{route}, all)
+				same(t, es, ps, es2, ps2)
+			}
+		}
+		// A slice has the endpoints of all routes to it, at no port.
+		for _, slice := range all {
+			es, ps = OfGWEndpointSlice(slice)
+			for i := range es {
+				if es[i].Address.Port() != 0 {
+					t.Errorf("endpoint %v has a port", es[i])
+				}
+				es[i].Address = netip.AddrPortFrom(es[i].Address.Addr(), 1)
+			}
+			sound(t, es, ps)
+		}
 	})
 }
 

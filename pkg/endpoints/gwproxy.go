@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
@@ -26,12 +27,7 @@ func ServiceOf(slice *epicv1.GWEndpointSlice) string {
 // sorted, and the same whatever the order of the input.
 func OfGWProxy(proxy *epicv1.GWProxy, routes []*epicv1.GWRoute, all []*epicv1.GWEndpointSlice) ([]Endpoint, []Problem) {
 	c := newCollector()
-	services := map[string][]*epicv1.GWEndpointSlice{}
-	for _, slice := range mine(proxy, all) {
-		if uid := ServiceOf(slice); uid != "" {
-			services[uid] = append(services[uid], slice)
-		}
-	}
+	services := byService(proxy, all)
 	// Many routes may lead to one backend.
 	seen := map[backend]bool{}
 	for _, route := range mine(proxy, routes) {
@@ -48,6 +44,37 @@ func OfGWProxy(proxy *epicv1.GWProxy, routes []*epicv1.GWRoute, all []*epicv1.GW
 	return c.result()
 }
 
+// OfGWRoute finds the endpoints to which one route leads, whatever its gateway
+// proxies are, as OfGWProxy does.
+func OfGWRoute(route *epicv1.GWRoute, all []*epicv1.GWEndpointSlice) ([]Endpoint, []Problem) {
+	c := newCollector()
+	services := byService(route, all)
+	for _, b := range backendsOf(route) {
+		c.addBackend("GWRoute "+route.Name, b, services[b.service])
+	}
+	return c.result()
+}
+
+// OfGWEndpointSlice finds the endpoints of one slice that are ready. Their ports
+// are 0: which port is meant only a route says.
+func OfGWEndpointSlice(slice *epicv1.GWEndpointSlice) ([]Endpoint, []Problem) {
+	c := newCollector()
+	c.addSlice("GWEndpointSlice "+slice.Name, slice, 0)
+	return c.result()
+}
+
+// byService are the slices in the namespace of their owner, by the uids of their
+// Services.
+func byService(owner metav1.Object, all []*epicv1.GWEndpointSlice) map[string][]*epicv1.GWEndpointSlice {
+	services := map[string][]*epicv1.GWEndpointSlice{}
+	for _, slice := range mine(owner, all) {
+		if uid := ServiceOf(slice); uid != "" {
+			services[uid] = append(services[uid], slice)
+		}
+	}
+	return services
+}
+
 // addBackend takes in what the slices of one Service have for one of its ports.
 func (c *collector) addBackend(route string, b backend, all []*epicv1.GWEndpointSlice) {
 	if len(all) == 0 {
@@ -59,13 +86,17 @@ func (c *collector) addBackend(route string, b backend, all []*epicv1.GWEndpoint
 	for _, slice := range all {
 		object := "GWEndpointSlice " + slice.Name
 		port, ok := c.port(route, object, b, b.numbers(slice, names))
-		if !ok {
-			continue
+		if ok {
+			c.addSlice(object, slice, port)
 		}
-		for i := range slice.Spec.Endpoints {
-			if e := &slice.Spec.Endpoints[i]; ready(e) {
-				c.addSliceEndpoint(object, slice, e, port)
-			}
+	}
+}
+
+// addSlice takes in the endpoints of a slice that are ready, at one port.
+func (c *collector) addSlice(object string, slice *epicv1.GWEndpointSlice, port uint16) {
+	for i := range slice.Spec.Endpoints {
+		if e := &slice.Spec.Endpoints[i]; ready(e) {
+			c.addSliceEndpoint(object, slice, e, port)
 		}
 	}
 }

@@ -292,6 +292,31 @@ func TestOfGWProxy(t *testing.T) {
 	}
 }
 
+// TestOfGWEndpointSlice reads a slice whatever its ports are.
+func TestOfGWEndpointSlice(t *testing.T) {
+	terminating := pod("10.0.0.4", "n1")
+	terminating.Conditions.Terminating = ptr.To(true)
+	slice := sliceOf("s", "svc", nil, pod("10.0.0.2", "n2"), pod("10.0.0.1", "n1"), pod("10.0.0.3", "lost"), pod("nowhere", "n1"), terminating)
+	es, ps := OfGWEndpointSlice(slice)
+	if diff := cmp.Diff("10.0.0.1:0/6@192.168.1.1 10.0.0.2:0/6@192.168.1.2 10.0.0.3:0/6@-", show(es)); diff != "" {
+		t.Errorf("endpoints (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff("AddressUnusable(GWEndpointSlice s)x1 EndpointWithoutNode(GWEndpointSlice s)x1", showProblems(ps)); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+}
+
+// TestOfGWRoute leads where OfGWProxy does, with no proxy.
+func TestOfGWRoute(t *testing.T) {
+	one := ports{slicePort("", 8080)}
+	route := httpTo("r", toService("svc", 80), toService("none", 80))
+	route.Spec.HTTP.ParentRefs = nil
+	es, ps := OfGWRoute(route, []*epicv1.GWEndpointSlice{sliceOf("a", "svc", one, pod("10.0.0.1", "n1")), sliceOf("b", "other", one, pod("10.0.0.2", "n1"))})
+	if got := show(es) + " " + showProblems(ps); got != "10.0.0.1:8080/6@192.168.1.1 BackendWithoutSlices(GWRoute r)x1" {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestReferences(t *testing.T) {
 	r := httpTo("r", toService("b", 80), toService("a", 80), toService("b", 81))
 	r.Spec.TCP = tcpTo("r", toService("c", 1)).Spec.TCP
