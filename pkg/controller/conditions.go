@@ -4,41 +4,14 @@ package controller
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
-)
-
-// The conditions that the controller sets. It leaves others alone.
-const (
-	// ConditionTunnelsReady is whether every tunnel that is needed has its ID.
-	ConditionTunnelsReady = "TunnelsReady"
-	// ConditionEndpointsResolved is whether everything that should lead to an
-	// endpoint does. Its reasons are those of package endpoints, and those below.
-	ConditionEndpointsResolved = "EndpointsResolved"
-)
-
-// The reasons of the conditions.
-const (
-	// ReasonAssigned goes with TunnelsReady when it is true.
-	ReasonAssigned = "Assigned"
-	// ReasonNotNeeded goes with TunnelsReady, true, of a load balancer that wants
-	// no tunnels.
-	ReasonNotNeeded = "NotNeeded"
-	// ReasonNoEndpoints is that no endpoint is ready.
-	ReasonNoEndpoints = "NoEndpoints"
-	// ReasonNoNodes is that no endpoint is on a node whose address is known.
-	ReasonNoNodes = "NoNodes"
-	// ReasonNoProxies is that no proxy runs on a gateway node yet.
-	ReasonNoProxies = "NoProxies"
-	// ReasonTooManyTunnels is that more tunnels are needed than one object may
-	// have.
-	ReasonTooManyTunnels = "TooManyTunnels"
-	// ReasonResolved goes with EndpointsResolved when it is true.
-	ReasonResolved = "Resolved"
+	"github.com/acnodal/epic/pkg/endpoints"
 )
 
 const (
@@ -47,6 +20,8 @@ const (
 	// maxProblem is how long one of them may be, in characters: tenants' text is
 	// in it.
 	maxProblem = 500
+	// maxMessage is how long a message may be: the API takes 32768 bytes.
+	maxMessage = 4000
 )
 
 // setConditions says what is there and what is missing.
@@ -56,10 +31,20 @@ func (p *plan) setConditions(s *state, tenantNodes, epicNodes int) {
 	if s.meta.DeletionTimestamp != nil {
 		return
 	}
-	for _, c := range []metav1.Condition{tunnels, endpointsResolved(s, tenantNodes)} {
+	for _, c := range proxyReady(s, epicNodes, tunnels, endpointsResolved(s, tenantNodes)) {
 		c.ObservedGeneration = s.meta.Generation
 		meta.SetStatusCondition(&p.status.Conditions, c)
 	}
+}
+
+// proxyReady adds the condition Ready. A load balancer that wants no tunnels
+// needs a proxy all the same.
+func proxyReady(s *state, epicNodes int, tunnels, resolved metav1.Condition) []metav1.Condition {
+	all := withReady(tunnels, resolved)
+	if s.direct && epicNodes == 0 {
+		all[len(all)-1] = condition(ConditionReady, false, ReasonNoProxies, noProxiesYet)
+	}
+	return all
 }
 
 func (p *plan) tunnelsReady(s *state, tenantNodes, epicNodes int) metav1.Condition {
@@ -72,7 +57,7 @@ func (p *plan) tunnelsReady(s *state, tenantNodes, epicNodes int) metav1.Conditi
 	case tenantNodes == 0:
 		c.Reason, c.Message = ReasonNoNodes, fmt.Sprintf("None of %s is on a node whose address is known", count(len(s.endpoints), "endpoint"))
 	case epicNodes == 0:
-		c.Reason, c.Message = ReasonNoProxies, "No proxy runs on a gateway node yet"
+		c.Reason, c.Message = ReasonNoProxies, noProxiesYet
 	case p.wanted > epic.MaxTunnelsPerObject:
 		c.Reason, c.Message = ReasonTooManyTunnels, fmt.Sprintf(
 			"%d tunnels are needed between %s and %s, and one object may have %d: run proxies on fewer gateway nodes, or divide the endpoints among several objects",
@@ -84,20 +69,13 @@ func (p *plan) tunnelsReady(s *state, tenantNodes, epicNodes int) metav1.Conditi
 	return c
 }
 
+const noProxiesYet = "No proxy runs on a gateway node yet"
+
 func endpointsResolved(s *state, tenantNodes int) metav1.Condition {
 	c := metav1.Condition{Type: ConditionEndpointsResolved, Status: metav1.ConditionFalse}
 	switch {
 	case len(s.problems) > 0:
-		c.Reason = s.problems[0].Reason
-		var told []string
-		for i, problem := range s.problems {
-			if i == shownProblems {
-				told = append(told, fmt.Sprintf("and %d more", len(s.problems)-i))
-				break
-			}
-			told = append(told, shorten(problem.String()))
-		}
-		c.Message = strings.Join(told, "; ")
+		c.Reason, c.Message = s.problems[0].Reason, tellProblems(s.problems)
 	case len(s.endpoints) == 0:
 		c.Reason, c.Message = ReasonNoEndpoints, "No endpoint is ready"
 	default:
@@ -109,6 +87,23 @@ func endpointsResolved(s *state, tenantNodes int) metav1.Condition {
 	return c
 }
 
+// tellProblems is the first problems in one message.
+func tellProblems(problems []endpoints.Problem) string {
+	told := make([]string, 0, len(problems))
+	for _, problem := range problems {
+		told = append(told, shorten(problem.String(), maxProblem))
+	}
+	return tell(told)
+}
+
+// tell is the first of several things in one message.
+func tell(things []string) string {
+	if len(things) > shownProblems {
+		things = append(slices.Clone(things[:shownProblems]), fmt.Sprintf("and %d more", len(things)-shownProblems))
+	}
+	return strings.Join(things, "; ")
+}
+
 // count is a number of things in words.
 func count(n int, thing string) string {
 	if n == 1 {
@@ -118,9 +113,9 @@ func count(n int, thing string) string {
 }
 
 // shorten cuts what is too long to be read.
-func shorten(s string) string {
-	if runes := []rune(s); len(runes) > maxProblem {
-		return string(runes[:maxProblem]) + "…"
+func shorten(s string, most int) string {
+	if runes := []rune(s); len(runes) > most {
+		return string(runes[:most]) + "…"
 	}
 	return s
 }

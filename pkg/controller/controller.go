@@ -3,6 +3,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,10 +13,10 @@ import (
 
 	"k8s.io/apiserver/pkg/server/healthz"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/flowcontrol"
 	"k8s.io/klog/v2"
 
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
-	"github.com/acnodal/epic/pkg/generated/informers/externalversions"
 )
 
 // DefaultResync is how often every object is looked at though nothing changed.
@@ -31,14 +32,26 @@ type Options struct {
 	// Resync is how often every object is looked at though nothing changed; 0 is
 	// never.
 	Resync time.Duration
+	// NodeTimeout is how long a gateway node may give no sign of life before it is
+	// given up; 0 is for ever.
+	NodeTimeout time.Duration
+	// Settle is how long conditions, but those of load balancers and gateway
+	// proxies, wait for further changes, and PoolSettle how long those of service
+	// groups wait after a pool was exhausted or has addresses again.
+	Settle, PoolSettle time.Duration
+
+	// lookInterval is how often the signs of life of gateway nodes are looked at,
+	// and now the clock that they are compared with, if not the usual ones.
+	lookInterval time.Duration
+	now          func() time.Time
 }
 
 // Controller has the reconcilers and the caches that they share.
 type Controller struct {
-	workers   int
-	factory   externalversions.SharedInformerFactory
-	informers []cache.SharedIndexInformer
-	keepers   []*keeper
+	workers int
+	caches  *caches
+	loops   []*loop
+	nodes   *gatewayNodes
 
 	started sync.Once
 }
@@ -48,29 +61,33 @@ func New(o Options) (*Controller, error) {
 	if o.Workers < 1 {
 		return nil, fmt.Errorf("%d workers are too few: have at least 1", o.Workers)
 	}
-	c := &Controller{
-		workers: o.Workers,
-		factory: externalversions.NewSharedInformerFactoryWithOptions(o.Client, o.Resync, externalversions.WithTransform(trim)),
+	c, err := newCaches(&o)
+	if err != nil {
+		return nil, err
 	}
-	kinds := c.factory.Epic().V1()
-	reps, routes, slices := kinds.RemoteEndpoints().Informer(), kinds.GWRoutes().Informer(), kinds.GWEndpointSlices().Informer()
-	for informer, indexers := range map[cache.SharedIndexInformer]cache.Indexers{reps: remoteEndpointIndexes, routes: routeIndexes, slices: sliceIndexes} {
-		if err := informer.AddIndexers(indexers); err != nil {
-			return nil, fmt.Errorf("adding indexes to a cache: %w", err)
-		}
+	nodes := newGatewayNodes(o.Client, o.NodeTimeout, cmp.Or(o.lookInterval, lookInterval))
+	if o.now != nil {
+		nodes.now = o.now
 	}
-	c.keepers = []*keeper{
-		newLoadBalancers(o.Client, kinds.LoadBalancers(), reps),
-		newGWProxies(o.Client, kinds.GWProxies(), routes, slices),
+	lbs := newLoadBalancers(c, nodes.lost)
+	proxies := newGWProxies(c, nodes.lost)
+	nodes.serve(lbs, c.kinds.LoadBalancers().Informer().GetIndexer())
+	nodes.serve(proxies, c.kinds.GWProxies().Informer().GetIndexer())
+	all := &Controller{workers: o.Workers, caches: c, loops: []*loop{lbs.loop, proxies.loop}, nodes: nodes}
+	p := &pace{settle: o.Settle, poolSettle: o.PoolSettle, limiter: flowcontrol.NewTokenBucketRateLimiter(conditionWrites, conditionBurst)}
+	for _, j := range []*judge{
+		newEPICs(c, p), newServicePrefixes(c, p), newAccounts(c, p), newLBServiceGroups(c, p),
+		newRemoteEndpoints(c, p), newGWRoutes(c, p), newGWEndpointSlices(c, p),
+	} {
+		all.loops = append(all.loops, j.loop)
 	}
-	c.informers = []cache.SharedIndexInformer{kinds.LoadBalancers().Informer(), kinds.GWProxies().Informer(), reps, routes, slices}
-	return c, nil
+	return all, nil
 }
 
 // Start fills the caches and keeps them up to date until ctx ends. A controller
 // that does not lead yet does it too, so that it can take over at once.
 func (c *Controller) Start(ctx context.Context) {
-	c.started.Do(func() { c.factory.StartWithContext(ctx) })
+	c.started.Do(func() { c.caches.factory.StartWithContext(ctx) })
 }
 
 var errCachesNotFilled = errors.New("the caches are not filled yet: see whether the API server answers, and whether this program may list and watch")
@@ -78,20 +95,11 @@ var errCachesNotFilled = errors.New("the caches are not filled yet: see whether 
 // CheckCaches is a health check that passes once all caches are filled.
 func (c *Controller) CheckCaches() healthz.HealthChecker {
 	return healthz.NamedCheck("caches", func(*http.Request) error {
-		if !c.synced() {
+		if !c.caches.synced() {
 			return errCachesNotFilled
 		}
 		return nil
 	})
-}
-
-func (c *Controller) synced() bool {
-	for _, informer := range c.informers {
-		if !informer.HasSynced() {
-			return false
-		}
-	}
-	return true
 }
 
 // Run reconciles until ctx ends, and returns when the last write is done. Start
@@ -106,16 +114,25 @@ func (c *Controller) Run(ctx context.Context) error {
 			}
 		}
 	}()
-	synced := make([]cache.DoneChecker, 0, len(c.informers))
-	for _, k := range c.keepers {
-		for _, source := range k.sources {
+	var synced []cache.DoneChecker
+	follow := func(what string, sources ...source) error {
+		for _, source := range sources {
 			registration, err := source.informer.AddEventHandlerWithOptions(source.handler, cache.HandlerOptions{Logger: &logger})
 			if err != nil {
-				return fmt.Errorf("watching for %s: %w", k.kind, err)
+				return fmt.Errorf("watching for %s: %w", what, err)
 			}
 			stop = append(stop, func() error { return source.informer.RemoveEventHandler(registration) })
 			synced = append(synced, registration.HasSyncedChecker())
 		}
+		return nil
+	}
+	for _, l := range c.loops {
+		if err := follow(l.name, l.sources...); err != nil {
+			return err
+		}
+	}
+	if err := follow("gateway nodes", source{c.caches.kinds.EPICs().Informer(), c.nodes.handler()}); err != nil {
+		return err
 	}
 	// Until all that exists is known, endpoints would seem to have gone.
 	if !cache.WaitFor(ctx, "" /* no logging */, synced...) {
@@ -123,18 +140,19 @@ func (c *Controller) Run(ctx context.Context) error {
 	}
 	logger.Info("Reconciling", "workers", c.workers)
 	var running sync.WaitGroup
-	for _, k := range c.keepers {
+	for _, l := range c.loops {
 		running.Go(func() {
 			<-ctx.Done()
-			k.queue.ShutDown()
+			l.queue.ShutDown()
 		})
 		for range c.workers {
-			running.Go(func() { k.work(ctx) })
+			running.Go(func() { l.work(ctx) })
 		}
 	}
+	running.Go(func() { c.nodes.run(ctx) })
 	running.Wait()
 	return nil
 }
 
 // Shutdown waits until the caches, whose context has ended, are at rest.
-func (c *Controller) Shutdown() { c.factory.Shutdown() }
+func (c *Controller) Shutdown() { c.caches.factory.Shutdown() }

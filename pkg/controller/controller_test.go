@@ -47,6 +47,7 @@ func TestController(t *testing.T) {
 		"AccountsDoNotMeet":       testAccounts,
 		"UnchangedIsNotWritten":   testQuiet,
 		"ManyChangesOfOneBackend": testSharedBackend,
+		"DeadGatewayNode":         testDeadGatewayNode,
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := w.in(t)
@@ -250,7 +251,7 @@ func testOthersConditions(w *world) {
 	w.eventually(lb, "NoEndpoints=False NoEndpoints=False")
 	stop()
 	_, status := w.get(lb)
-	other := metav1.Condition{Type: "Ready", Status: metav1.ConditionTrue, Reason: "Running", LastTransitionTime: metav1.NewTime(time.Unix(1, 0))}
+	other := metav1.Condition{Type: "Announced", Status: metav1.ConditionTrue, Reason: "Running", LastTransitionTime: metav1.NewTime(time.Unix(1, 0))}
 	conditions, err := json.Marshal(append(status.Conditions, other))
 	must(w.t)(nil, err)
 	must(w.t)(nil, w.patchStatus(lb, fmt.Sprintf(`{"conditions": %s}`, conditions)))
@@ -259,7 +260,7 @@ func testOthersConditions(w *world) {
 	w.pod(lb, "p1", "172.16.0.1")
 	w.eventually(lb, ready, "192.168.1.1>172.16.0.1")
 	_, status = w.get(lb)
-	if c := meta.FindStatusCondition(status.Conditions, "Ready"); c == nil || !c.LastTransitionTime.Equal(&other.LastTransitionTime) {
+	if c := meta.FindStatusCondition(status.Conditions, "Announced"); c == nil || !c.LastTransitionTime.Equal(&other.LastTransitionTime) {
 		w.t.Errorf("the other's condition is %+v", c)
 	}
 	if info := status.ProxyIfInfo["p1"]; info.Index != 7 || info.Name != "veth7" || status.ProxyIfIndex != 7 {

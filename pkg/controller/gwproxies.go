@@ -4,6 +4,7 @@ package controller
 
 import (
 	"context"
+	"net/netip"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -12,15 +13,14 @@ import (
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/endpoints"
-	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
-	informers "github.com/acnodal/epic/pkg/generated/informers/externalversions/epic/v1"
 )
 
 // newGWProxies keeps gateway proxies, whose endpoints are in the slices of the
 // Services to which their routes lead.
-func newGWProxies(client versioned.Interface, proxies informers.GWProxyInformer, routes, slices cache.SharedIndexInformer) *keeper {
+func newGWProxies(c *caches, lost func(netip.Addr) bool) *keeper {
+	proxies, routes, slices := c.kinds.GWProxies(), c.kinds.GWRoutes().Informer(), c.kinds.GWEndpointSlices().Informer()
 	k := newKeeper("gwproxies", func(ctx context.Context, key cache.ObjectName, data []byte) (*epicv1.ProxyStatus, error) {
-		proxy, err := client.EpicV1().GWProxies(key.Namespace).Patch(ctx, key.Name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: fieldManager}, "status")
+		proxy, err := c.client.EpicV1().GWProxies(key.Namespace).Patch(ctx, key.Name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: fieldManager}, "status")
 		if err != nil {
 			return nil, err
 		}
@@ -39,13 +39,13 @@ func newGWProxies(client versioned.Interface, proxies informers.GWProxyInformer,
 		if err != nil {
 			return nil, err
 		}
-		s := &state{meta: &proxy.ObjectMeta, status: &proxy.Status}
+		s := &state{meta: &proxy.ObjectMeta, status: &proxy.Status, lost: lost}
 		s.endpoints, s.problems = endpoints.OfGWProxy(proxy, own, reached)
 		return s, nil
 	}
-	watch(k, proxies.Informer(), itself[*epicv1.GWProxy])
-	watch(k, routes, proxiesOf)
-	watch(k, slices, func(slice *epicv1.GWEndpointSlice) []cache.ObjectName {
+	watch(k.loop, proxies.Informer(), itself[*epicv1.GWProxy])
+	watchThat(k.loop, routes, specChanged, proxiesOf)
+	watchThat(k.loop, slices, specChanged, func(slice *epicv1.GWEndpointSlice) []cache.ObjectName {
 		var concerned []cache.ObjectName
 		for _, service := range in(slice.Namespace, endpoints.ServiceOf(slice)) {
 			leading, err := lookUp[*epicv1.GWRoute](routes.GetIndexer(), byService, service)

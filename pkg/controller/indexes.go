@@ -3,6 +3,11 @@
 package controller
 
 import (
+	"maps"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/tools/cache"
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
@@ -15,6 +20,10 @@ const (
 	byLoadBalancer = "load-balancer"
 	byProxy        = "proxy"
 	byService      = "service"
+	// byPrefix is the name of a prefix, which has no namespace beside it.
+	byPrefix = "prefix"
+	// byGatewayNode is the address of a gateway node on which a proxy runs.
+	byGatewayNode = "gateway-node"
 )
 
 var (
@@ -25,6 +34,15 @@ var (
 		byProxy:   index(func(route *epicv1.GWRoute) []string { return in(route.Namespace, endpoints.ProxiesOf(route)...) }),
 		byService: index(func(route *epicv1.GWRoute) []string { return in(route.Namespace, endpoints.ServicesOf(route)...) }),
 	}
+	loadBalancerIndexes = cache.Indexers{
+		byPrefix:      index(func(lb *epicv1.LoadBalancer) []string { return prefixIndex(lb) }),
+		byGatewayNode: index(func(lb *epicv1.LoadBalancer) []string { return gatewayNodesOf(&lb.Status) }),
+	}
+	proxyIndexes = cache.Indexers{
+		byPrefix:      index(func(proxy *epicv1.GWProxy) []string { return prefixIndex(proxy) }),
+		byGatewayNode: index(func(proxy *epicv1.GWProxy) []string { return gatewayNodesOf(&proxy.Status) }),
+	}
+	groupIndexes = cache.Indexers{byPrefix: index(func(group *epicv1.LBServiceGroup) []string { return prefixIndex(group) })}
 	sliceIndexes = cache.Indexers{byService: index(func(slice *epicv1.GWEndpointSlice) []string {
 		return in(slice.Namespace, endpoints.ServiceOf(slice))
 	})}
@@ -38,6 +56,26 @@ func index[T any](values func(T) []string) cache.IndexFunc {
 		}
 		return nil, nil
 	}
+}
+
+func prefixIndex(o metav1.Object) []string {
+	if name := prefixOf(o); name != "" {
+		return []string{name}
+	}
+	return nil
+}
+
+// gatewayNodesOf are the gateway nodes on which proxies are said to run, each
+// once.
+func gatewayNodesOf(status *epicv1.ProxyStatus) []string {
+	var nodes []string
+	for _, info := range status.ProxyIfInfo {
+		if node, ok := address(info.EPICNodeAddress); ok {
+			nodes = append(nodes, node.String())
+		}
+	}
+	slices.Sort(nodes)
+	return slices.Compact(nodes)
 }
 
 // in is what names are called across namespaces. An empty name is none.
@@ -64,4 +102,25 @@ func lookUp[T any](indexer cache.Indexer, name, value string) ([]T, error) {
 		}
 	}
 	return all, nil
+}
+
+// key is what an object is called across namespaces.
+func key(o metav1.Object) string { return cache.NewObjectName(o.GetNamespace(), o.GetName()).String() }
+
+// keysOf are the names of objects that were looked up for an event.
+func keysOf[T metav1.Object](all []T, err error) []cache.ObjectName {
+	if err != nil {
+		utilruntime.HandleError(err)
+	}
+	keys := make([]cache.ObjectName, 0, len(all))
+	for _, o := range all {
+		keys = append(keys, cache.NewObjectName(o.GetNamespace(), o.GetName()))
+	}
+	return keys
+}
+
+// specChanged says whether more of an object changed than its status.
+func specChanged[T metav1.Object](old, obj T) bool {
+	return old.GetGeneration() != obj.GetGeneration() || !maps.Equal(old.GetAnnotations(), obj.GetAnnotations()) ||
+		!maps.Equal(old.GetLabels(), obj.GetLabels()) || (old.GetDeletionTimestamp() == nil) != (obj.GetDeletionTimestamp() == nil)
 }

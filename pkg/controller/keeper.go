@@ -4,29 +4,15 @@ package controller
 
 import (
 	"context"
-	"fmt"
-	"runtime/debug"
-	"time"
+	"net/netip"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/endpoints"
-)
-
-const (
-	// fieldManager is who writes, in the objects' managed fields.
-	fieldManager = "epic-controller"
-	// An object that fails is tried again after minRetry, then after twice as
-	// long each time, and no less often than every maxRetry.
-	minRetry = 10 * time.Millisecond
-	maxRetry = time.Minute
-	// patchTimeout bounds one write, so that no worker waits for ever.
-	patchTimeout = 30 * time.Second
 )
 
 // state is what is known of one load balancer or gateway proxy. What it points
@@ -38,14 +24,14 @@ type state struct {
 	problems  []endpoints.Problem
 	// direct is whether its endpoints are reached without tunnels.
 	direct bool
+	// lost says whether a gateway node is given up; nil when none is.
+	lost func(netip.Addr) bool
 }
 
 // keeper keeps the tunnels of all objects of one kind.
 type keeper struct {
-	kind    string
-	sources []source
-	queue   workqueue.TypedRateLimitingInterface[cache.ObjectName]
-	tally   *tally
+	*loop
+	tally *tally
 	// find gathers from the caches what is known of an object.
 	find func(key cache.ObjectName) (*state, error)
 	// patch sends a merge patch of an object's status and returns the new one.
@@ -53,65 +39,13 @@ type keeper struct {
 }
 
 func newKeeper(kind string, patch func(context.Context, cache.ObjectName, []byte) (*epicv1.ProxyStatus, error)) *keeper {
-	return &keeper{
-		kind: kind,
-		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
-			workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](minRetry, maxRetry),
-			workqueue.TypedRateLimitingQueueConfig[cache.ObjectName]{Name: kind}),
-		tally: newTally(kind),
-		patch: patch,
-	}
+	k := &keeper{loop: newLoop(kind), tally: newTally(kind), patch: patch}
+	k.reconcile = k.keep
+	return k
 }
 
-// work takes objects from the queue until it is shut down.
-func (k *keeper) work(ctx context.Context) {
-	for {
-		key, down := k.queue.Get()
-		if down {
-			return
-		}
-		// What is left when the program stops is the next leader's.
-		if ctx.Err() == nil {
-			k.handle(ctx, key)
-		}
-		k.queue.Done(key)
-	}
-}
-
-// handle reconciles one object, and sees that it is tried again if that failed.
-func (k *keeper) handle(ctx context.Context, key cache.ObjectName) {
-	logger := klog.LoggerWithValues(klog.FromContext(ctx), "kind", k.kind, "object", key)
-	what, err := k.reconcile(klog.NewContext(ctx, logger), key)
-	switch {
-	case err == nil:
-		k.queue.Forget(key)
-	case ctx.Err() != nil:
-		return
-	case apierrors.IsNotFound(err):
-		// It went meanwhile, and its event is under way.
-		k.queue.Forget(key)
-		what = resultUnchanged
-	case apierrors.IsConflict(err):
-		// The cache is behind: the event that comes, or the retry, does it.
-		logger.V(4).Info("The object changed meanwhile")
-		k.queue.AddRateLimited(key)
-		what = resultConflict
-	default:
-		logger.Error(err, "Keeping the tunnels failed; it is tried again", "tries", k.queue.NumRequeues(key)+1)
-		k.queue.AddRateLimited(key)
-		what = resultError
-	}
-	reconciles.WithLabelValues(k.kind, what).Inc()
-}
-
-// reconcile makes one object's status what it should be. A panic is an error of
-// that object alone: no tenant's object stops the work for others.
-func (k *keeper) reconcile(ctx context.Context, key cache.ObjectName) (what string, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("a defect of this program: %v\n%s", r, debug.Stack())
-		}
-	}()
+// keep makes one object's status what it should be.
+func (k *keeper) keep(ctx context.Context, key cache.ObjectName) (what string, err error) {
 	s, err := k.find(key)
 	if apierrors.IsNotFound(err) {
 		k.tally.forget(key)
@@ -126,7 +60,7 @@ func (k *keeper) reconcile(ctx context.Context, key cache.ObjectName) (what stri
 	if err != nil || data == nil {
 		return resultUnchanged, err
 	}
-	patching, cancel := context.WithTimeout(ctx, patchTimeout)
+	patching, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	status, err := k.patch(patching, key, data)
 	if err != nil {

@@ -4,6 +4,7 @@ package controller
 
 import (
 	"context"
+	"net/netip"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -11,14 +12,13 @@ import (
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/endpoints"
-	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
-	informers "github.com/acnodal/epic/pkg/generated/informers/externalversions/epic/v1"
 )
 
 // newLoadBalancers keeps load balancers, whose endpoints are remote endpoints.
-func newLoadBalancers(client versioned.Interface, lbs informers.LoadBalancerInformer, reps cache.SharedIndexInformer) *keeper {
+func newLoadBalancers(c *caches, lost func(netip.Addr) bool) *keeper {
+	lbs, reps := c.kinds.LoadBalancers(), c.kinds.RemoteEndpoints().Informer()
 	k := newKeeper("loadbalancers", func(ctx context.Context, key cache.ObjectName, data []byte) (*epicv1.ProxyStatus, error) {
-		lb, err := client.EpicV1().LoadBalancers(key.Namespace).Patch(ctx, key.Name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: fieldManager}, "status")
+		lb, err := c.client.EpicV1().LoadBalancers(key.Namespace).Patch(ctx, key.Name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: fieldManager}, "status")
 		if err != nil {
 			return nil, err
 		}
@@ -33,12 +33,12 @@ func newLoadBalancers(client versioned.Interface, lbs informers.LoadBalancerInfo
 		if err != nil {
 			return nil, err
 		}
-		s := &state{meta: &lb.ObjectMeta, status: &lb.Status, direct: lb.Spec.TrueIngress != nil && !*lb.Spec.TrueIngress}
+		s := &state{meta: &lb.ObjectMeta, status: &lb.Status, lost: lost, direct: lb.Spec.TrueIngress != nil && !*lb.Spec.TrueIngress}
 		s.endpoints, s.problems = endpoints.OfLoadBalancer(lb, own)
 		return s, nil
 	}
-	watch(k, lbs.Informer(), itself[*epicv1.LoadBalancer])
-	watch(k, reps, func(rep *epicv1.RemoteEndpoint) []cache.ObjectName {
+	watch(k.loop, lbs.Informer(), itself[*epicv1.LoadBalancer])
+	watchThat(k.loop, reps, specChanged, func(rep *epicv1.RemoteEndpoint) []cache.ObjectName {
 		if name := endpoints.LoadBalancerOf(rep); name != "" {
 			return []cache.ObjectName{cache.NewObjectName(rep.Namespace, name)}
 		}

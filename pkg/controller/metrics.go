@@ -28,6 +28,11 @@ var (
 		Help:           "Times that an object was looked at, by what came of it: unchanged, written, conflict (tried again on a newer version), error (tried again later).",
 		StabilityLevel: metrics.ALPHA,
 	}, []string{"kind", "result"})
+	nodesRemoved = metrics.NewCounter(&metrics.CounterOpts{
+		Namespace: epic.MetricsNamespace, Subsystem: subsystem, Name: "gateway_nodes_removed_total",
+		Help:           "Gateway nodes that gave no sign of life for too long and were taken out of the EPIC object.",
+		StabilityLevel: metrics.ALPHA,
+	})
 	tunnelsWanted = metrics.NewGaugeVec(&metrics.GaugeOpts{
 		Namespace: epic.MetricsNamespace, Subsystem: subsystem, Name: "tunnels_wanted",
 		Help:           "Tunnels that are needed now.",
@@ -51,7 +56,7 @@ var (
 )
 
 func init() {
-	legacyregistry.MustRegister(reconciles, tunnelsWanted, tunnelsAssigned, tunnelsUnassigned, objects)
+	legacyregistry.MustRegister(nodesRemoved, reconciles, tunnelsWanted, tunnelsAssigned, tunnelsUnassigned, objects)
 }
 
 // counts is one object's part of the gauges.

@@ -37,17 +37,20 @@ type plan struct {
 }
 
 // planFor decides which tunnels an object gets. It keeps those it has and needs,
-// with their IDs, gives new ones none, and drops the rest. An object that is
+// with their IDs, gives new ones none, and drops the rest. Proxies on gateway
+// nodes that are given up are gone, and their interfaces with them. An object that is
 // being deleted gets nothing new, and its conditions stay.
 func planFor(s *state) *plan {
 	p := &plan{}
-	ports := epicNodes(s.status.ProxyIfInfo)
+	infos := runningProxies(s)
+	ports := epicNodes(infos)
 	tenantNodes := endpoints.Nodes(s.endpoints)
 	p.wanted = len(tenantNodes) * len(ports)
 	has := existing(s.status)
 	p.choose(tenantNodes, slices.SortedFunc(maps.Keys(ports), netip.Addr.Compare), has, s.meta.DeletionTimestamp == nil)
 
 	p.status = *s.status.DeepCopy()
+	p.status.ProxyIfInfo = infos
 	p.status.GUETunnelEndpoints = tunnelMap(p.pairs, ports, has)
 	epicv1.SetDefaults_ProxyStatus(&p.status)
 	if s.meta.DeletionTimestamp == nil {
@@ -78,6 +81,19 @@ func (p *plan) choose(tenantNodes, epicNodes []netip.Addr, has map[pair]int32, m
 		p.pairs = append(p.pairs, missing...)
 		slices.SortFunc(p.pairs, pair.compare)
 	}
+}
+
+// runningProxies are the interfaces of an object's proxies, without those on
+// gateway nodes that are given up.
+func runningProxies(s *state) map[string]epicv1.ProxyInterfaceInfo {
+	infos := maps.Clone(s.status.ProxyIfInfo)
+	if s.lost != nil {
+		maps.DeleteFunc(infos, func(_ string, info epicv1.ProxyInterfaceInfo) bool {
+			node, ok := address(info.EPICNodeAddress)
+			return ok && s.lost(node)
+		})
+	}
+	return infos
 }
 
 // epicNodes are the gateway nodes on which proxies run, with the port on which

@@ -18,6 +18,8 @@ func trim(obj any) (any, error) {
 	switch o := obj.(type) {
 	case *epicv1.LoadBalancer:
 		o.Spec.GUETunnelEndpoints, o.Spec.ProxyIfInfo, o.Spec.EnvoyTemplate = nil, nil, nil
+	case *epicv1.LBServiceGroup:
+		o.Spec.EnvoyTemplate = nil
 	case *epicv1.GWProxy:
 		o.Spec.GUETunnelEndpoints, o.Spec.ProxyIfInfo, o.Spec.EnvoyTemplate = nil, nil, nil
 	}

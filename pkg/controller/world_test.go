@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/retry"
 	"k8s.io/klog/v2"
 	"k8s.io/klog/v2/ktesting"
 	"k8s.io/utils/ptr"
@@ -44,6 +45,10 @@ type world struct {
 	// client is the controllers', and seen what they asked for.
 	client versioned.Interface
 	seen   sets.Set[string]
+	// kubeconfig is an administrator's.
+	kubeconfig string
+	// now is the controllers' clock for signs of life, and nil is the usual one.
+	now func() time.Time
 }
 
 func newWorld(t *testing.T) *world {
@@ -51,7 +56,7 @@ func newWorld(t *testing.T) *world {
 	server := testserver.StartTestServer(t)
 	client, err := versioned.NewForConfig(server.Config)
 	must(t)(client, err)
-	w := &world{t: t, api: client.EpicV1(), seen: sets.New[string]()}
+	w := &world{t: t, api: client.EpicV1(), seen: sets.New[string](), kubeconfig: server.Kubeconfig}
 	config := rest.CopyConfig(server.Config)
 	config.ContentType = runtime.ContentTypeProtobuf
 	mu := &sync.Mutex{}
@@ -81,13 +86,20 @@ func must(t *testing.T) func(any, error) {
 }
 
 // in is the same world for a subtest.
-func (w *world) in(t *testing.T) *world { return &world{t, w.api, w.client, w.seen} }
+func (w *world) in(t *testing.T) *world {
+	inner := *w
+	inner.t = t
+	return &inner
+}
 
 // start runs a controller until stop is called, at the latest at the end of the
 // test.
 func (w *world) start() (stop func()) {
 	w.t.Helper()
-	c, err := New(Options{Client: w.client, Workers: 4})
+	c, err := New(Options{
+		Client: w.client, Workers: 4, Settle: 10 * time.Millisecond, PoolSettle: 20 * time.Millisecond,
+		NodeTimeout: DefaultNodeTimeout, lookInterval: 20 * time.Millisecond, now: w.now,
+	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -191,13 +203,18 @@ func (w *world) slice(ns, name, service string, nodes ...string) {
 	must(w.t)(w.api.GWEndpointSlices(ns).Create(w.t.Context(), &epicv1.GWEndpointSlice{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: spec}, metav1.CreateOptions{}))
 }
 
-// change updates a slice.
+// change updates a slice, which the controller writes to as well.
 func (w *world) change(ns, name string, change func(*epicv1.GWEndpointSliceSpec)) {
 	w.t.Helper()
-	slice, err := w.api.GWEndpointSlices(ns).Get(w.t.Context(), name, metav1.GetOptions{})
-	must(w.t)(slice, err)
-	change(&slice.Spec)
-	must(w.t)(w.api.GWEndpointSlices(ns).Update(w.t.Context(), slice, metav1.UpdateOptions{}))
+	must(w.t)(nil, retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		slice, err := w.api.GWEndpointSlices(ns).Get(w.t.Context(), name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		change(&slice.Spec)
+		_, err = w.api.GWEndpointSlices(ns).Update(w.t.Context(), slice, metav1.UpdateOptions{})
+		return err
+	}))
 }
 
 // patchStatus sends a merge patch of the status, as node programs do: without a

@@ -56,7 +56,7 @@ func (s *status) checkHeartbeat(check string, node v1.EPICNodeStatus, show bool)
 	case node.HeartbeatTime.IsZero():
 		s.warn(check, "see the node program's log", "%s: it has never reported", name)
 	case since > staleAfter:
-		s.warn(check, "see whether the node is up, and its program's log; a node that is gone for good is to be taken out of status.nodes of the EPIC object",
+		s.warn(check, "see whether the node is up, and its program's log; one that is gone for good the controller gives up by itself, after an hour unless its --node-timeout says otherwise",
 			"%s: stale, it has not been heard of for %s", name, duration.HumanDuration(since))
 	case c != nil && c.Status != metav1.ConditionTrue:
 		s.warn(check, "run \"epic-node status\" on the node", "%s: it is not Ready: %s: %s", name, c.Reason, c.Message)

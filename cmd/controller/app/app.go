@@ -19,7 +19,8 @@ const program = "epic-controller"
 
 const long = `The EPIC controller: for every load balancer and gateway proxy it keeps one tunnel
 for each pair of a tenant's node with an endpoint and a gateway node with a proxy,
-and says in conditions what is missing.
+and says in the conditions of all objects what is missing. It gives up gateway nodes
+that are silent for too long.
 
 In a cluster, several replicas stand by for one that leads:
   epic-controller --bind-address=:7445

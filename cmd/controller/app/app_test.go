@@ -25,7 +25,6 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	testserver "github.com/acnodal/epic/pkg/apiserver/testing"
-	"github.com/acnodal/epic/pkg/controller"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 )
 
@@ -85,6 +84,8 @@ func TestRefusals(t *testing.T) {
 	for want, args := range map[string][]string{
 		"--workers is 0":      {"--workers=0"},
 		"--resync is -1s":     {"--resync=-1s"},
+		"at least 5m0s":       {"--node-timeout=4m"},
+		"--node-timeout is -": {"--node-timeout=-1h"},
 		"let no request pass": {"--kube-api-burst=0"},
 		"do not fit":          {"--leader-elect-renew-deadline=20s"},
 		"give whole seconds":  {"--leader-elect-lease-duration=15500ms"},
@@ -180,7 +181,7 @@ func TestAlone(t *testing.T) {
 	createLoadBalancer(t, client)
 	until(t, "it works", func() bool {
 		lb, err := client.EpicV1().LoadBalancers("epic-one").Get(t.Context(), "web", metav1.GetOptions{})
-		return err == nil && len(lb.Status.Conditions) == 2
+		return err == nil && len(lb.Status.Conditions) == 3
 	})
 	var body string
 	until(t, "it counts", func() bool {
@@ -261,14 +262,32 @@ func checkDocumented(t *testing.T, body string) {
 	if !slices.Equal(served, listed) {
 		t.Errorf("served are\n%v\nlisted are\n%v", served, listed)
 	}
-	for _, reason := range []string{
-		controller.ReasonAssigned, controller.ReasonNotNeeded, controller.ReasonNoEndpoints, controller.ReasonNoNodes,
-		controller.ReasonNoProxies, controller.ReasonTooManyTunnels, controller.ReasonResolved,
-	} {
-		if !strings.Contains(string(doc), "`"+reason+"`") {
-			t.Errorf("the reason %s is not listed", reason)
+	for _, name := range constants(t) {
+		if !strings.Contains(string(doc), "`"+name+"`") {
+			t.Errorf("the condition or reason %s is not listed", name)
 		}
 	}
+}
+
+// constants are the values of all conditions and reasons that the controller and
+// package endpoints declare.
+func constants(t *testing.T) []string {
+	t.Helper()
+	var values []string
+	for _, file := range []string{"../../../pkg/controller/reasons.go", "../../../pkg/endpoints/problem.go"} {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := regexp.MustCompile(`(?m)^\t(?:Condition|Reason)\w+\s+= "(\w+)"$`).FindAllStringSubmatch(string(source), -1)
+		if len(found) < 5 {
+			t.Fatalf("%s declares only %d", file, len(found))
+		}
+		for _, m := range found {
+			values = append(values, m[1])
+		}
+	}
+	return values
 }
 
 func createLoadBalancer(t *testing.T, client versioned.Interface) {

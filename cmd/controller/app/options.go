@@ -23,7 +23,9 @@ type options struct {
 	burst      int
 	workers    int
 	resync     time.Duration
-	address    string
+	// nodeTimeout is how long gateway nodes may be silent.
+	nodeTimeout time.Duration
+	address     string
 
 	elect                                     bool
 	namespace                                 string
@@ -37,7 +39,7 @@ func newOptions() *options {
 		// The server keeps order among its clients by itself; these only bound a
 		// controller that has gone mad.
 		qps: 500, burst: 1000,
-		workers: 8, resync: controller.DefaultResync, address: "127.0.0.1:7445",
+		workers: 8, resync: controller.DefaultResync, nodeTimeout: controller.DefaultNodeTimeout, address: "127.0.0.1:7445",
 		elect: true, leaseDuration: leader.DefaultLeaseDuration, renewDeadline: leader.DefaultRenewDeadline, retryPeriod: leader.DefaultRetryPeriod,
 		logs: cli.NewLogs(),
 	}
@@ -54,6 +56,7 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	work := groups.FlagSet("work")
 	work.IntVar(&o.workers, "workers", o.workers, "How many objects of each kind are worked on at once.")
 	work.DurationVar(&o.resync, "resync", o.resync, "How often every object is looked at though nothing changed; 0 for never.")
+	work.DurationVar(&o.nodeTimeout, "node-timeout", o.nodeTimeout, "After how long without a sign of life a gateway node is given up: its proxies' interfaces, the tunnels to them and its entry in the EPIC object go; 0 for never.")
 
 	election := groups.FlagSet("leader election")
 	election.BoolVar(&o.elect, "leader-elect", o.elect, "Work only while leading, by the lease "+leader.LeaseName+". Switch it off beside an API server that runs alone, which has no leases; then run one controller.")
@@ -75,6 +78,8 @@ func (o *options) validate() error {
 		return fmt.Errorf("--workers is %d: give at least 1", o.workers)
 	case o.resync < 0:
 		return fmt.Errorf("--resync is %s: give a time, or 0 for never", o.resync)
+	case o.nodeTimeout != 0 && o.nodeTimeout < controller.MinNodeTimeout:
+		return fmt.Errorf("--node-timeout is %s: give at least %s, or 0 for never", o.nodeTimeout, controller.MinNodeTimeout)
 	case o.qps == 0 || o.qps > 0 && o.burst < 1:
 		return fmt.Errorf("--kube-api-qps=%v and --kube-api-burst=%d let no request pass: give more, or --kube-api-qps=-1 for no limit", o.qps, o.burst)
 	case !o.elect:

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/ptr"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+)
+
+// newAccounts tells of each account whether it may have more proxies and whether
+// there is a service group for them.
+func newAccounts(c *caches, p *pace) *judge {
+	j := newJudge("accounts", p, statusWriter(c.client.EpicV1().Accounts))
+	accounts, groups := c.kinds.Accounts(), c.kinds.LBServiceGroups()
+	j.find = func(key cache.ObjectName) (*subject, error) {
+		account, err := accounts.Lister().Accounts(key.Namespace).Get(key.Name)
+		if err != nil {
+			return nil, err
+		}
+		has := accountHas{}
+		for _, informer := range []cache.SharedIndexInformer{c.kinds.LoadBalancers().Informer(), c.kinds.GWProxies().Informer()} {
+			n, err := countIn(informer.GetIndexer(), key.Namespace)
+			if err != nil {
+				return nil, err
+			}
+			has.proxies += n
+		}
+		for _, namespace := range []string{key.Namespace, epic.ConfigNamespace} {
+			n, err := countIn(groups.Informer().GetIndexer(), namespace)
+			if err != nil {
+				return nil, err
+			}
+			has.groups += n
+		}
+		return &subject{
+			meta: &account.ObjectMeta, observed: account.Status.ObservedGeneration, conditions: account.Status.Conditions,
+			found: accountConditions(account, has),
+		}, nil
+	}
+	// Of a namespace's objects only the number counts.
+	ofNamespace := func(namespace string) []cache.ObjectName {
+		return keysOf(lookUp[*epicv1.Account](accounts.Informer().GetIndexer(), cache.NamespaceIndex, namespace))
+	}
+	watch(j.loop, accounts.Informer(), itself[*epicv1.Account])
+	watchThat(j.loop, c.kinds.LoadBalancers().Informer(), never, func(lb *epicv1.LoadBalancer) []cache.ObjectName { return ofNamespace(lb.Namespace) })
+	watchThat(j.loop, c.kinds.GWProxies().Informer(), never, func(proxy *epicv1.GWProxy) []cache.ObjectName { return ofNamespace(proxy.Namespace) })
+	// Events of one cache come one after the other.
+	offered := false
+	watchThat(j.loop, groups.Informer(), never, func(group *epicv1.LBServiceGroup) []cache.ObjectName {
+		if group.Namespace != epic.ConfigNamespace {
+			return ofNamespace(group.Namespace)
+		}
+		// It is offered to all, who notice only the first and the last.
+		n, err := countIn(groups.Informer().GetIndexer(), epic.ConfigNamespace)
+		if err != nil || offered == (n > 0) {
+			return nil
+		}
+		offered = n > 0
+		var all []cache.ObjectName
+		for _, account := range accounts.Informer().GetIndexer().ListKeys() {
+			if key, err := cache.ParseObjectName(account); err == nil {
+				all = append(all, key)
+			}
+		}
+		return all
+	})
+	return j
+}
+
+// accountHas is how much there is in an account.
+type accountHas struct {
+	// proxies are load balancers and gateway proxies; groups are those that the
+	// account may use.
+	proxies, groups int
+}
+
+// accountConditions judges an account. It tells no numbers that change with each
+// proxy. An account whose quota is used up does all that was asked of it.
+func accountConditions(account *epicv1.Account, has accountHas) []metav1.Condition {
+	limit := int(ptr.Deref(account.Spec.ProxyLimit, epic.DefaultProxyLimit))
+	quota := condition(ConditionQuotaAvailable, true, ReasonAvailable, "The account may have more load balancers and gateway proxies")
+	if has.proxies >= limit {
+		quota = condition(ConditionQuotaAvailable, false, ReasonQuotaExhausted,
+			"The account may have %d load balancers and gateway proxies together, and has no fewer: delete one, or raise spec.proxyLimit", limit)
+	}
+	groups := condition(ConditionGroupsAvailable, true, ReasonAvailable, "There is a service group that the account may use")
+	if has.groups == 0 {
+		groups = condition(ConditionGroupsAvailable, false, ReasonNoGroup,
+			"There is no LBServiceGroup in the account's namespace nor in %s, so it can have no proxies: create one", epic.ConfigNamespace)
+	}
+	ready := withReady(groups)[1]
+	return []metav1.Condition{quota, groups, ready}
+}
+
+// countIn is how many objects of a namespace a cache has.
+func countIn(indexer cache.Indexer, namespace string) (int, error) {
+	keys, err := indexer.IndexKeys(cache.NamespaceIndex, namespace)
+	return len(keys), err
+}

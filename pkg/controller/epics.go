@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+)
+
+// silentAfter is how long a gateway node may give no sign of life: it gives one
+// about once a minute, and two may be lost.
+const silentAfter = 3 * time.Minute
+
+// newEPICs tells of the EPIC object whether its gateway nodes and its pools are
+// well.
+func newEPICs(c *caches, p *pace) *judge {
+	j := newJudge("epics", p, statusWriter(c.client.EpicV1().EPICs))
+	prefixes := c.kinds.ServicePrefixes()
+	j.find = func(key cache.ObjectName) (*subject, error) {
+		installation, err := c.kinds.EPICs().Lister().EPICs(key.Namespace).Get(key.Name)
+		if err != nil {
+			return nil, err
+		}
+		all, err := prefixes.Lister().ServicePrefixes(epic.ConfigNamespace).List(labels.Everything())
+		if err != nil {
+			return nil, err
+		}
+		s := &subject{meta: &installation.ObjectMeta, observed: installation.Status.ObservedGeneration, conditions: installation.Status.Conditions}
+		s.found, s.again = installationConditions(installation, all, time.Now())
+		return s, nil
+	}
+	watch(j.loop, c.kinds.EPICs().Informer(), itself[*epicv1.EPIC])
+	watchThat(j.loop, prefixes.Informer(), availabilityChanged, func(*epicv1.ServicePrefix) []cache.ObjectName {
+		return []cache.ObjectName{cache.NewObjectName(epic.ConfigNamespace, epic.ConfigName)}
+	})
+	return j
+}
+
+// installationConditions judges the EPIC object, and says when time alone may
+// change that. It is ready while one gateway node is well and there is a prefix:
+// what is wrong with others, their own conditions say.
+func installationConditions(installation *epicv1.EPIC, prefixes []*epicv1.ServicePrefix, now time.Time) (found []metav1.Condition, again time.Duration) {
+	nodes, well, again := nodesReady(installation.Status.Nodes, now)
+	addresses := addressesAvailable(prefixes)
+	ready := withReady()[0]
+	switch {
+	case well == 0:
+		ready = nodes
+	case len(prefixes) == 0:
+		ready = addresses
+	}
+	ready.Type = ConditionReady
+	return []metav1.Condition{nodes, addresses, ready}, again
+}
+
+// nodesReady judges the gateway nodes by what they said of themselves last. Well
+// is how many of them do their work.
+func nodesReady(nodes map[string]epicv1.EPICNodeStatus, now time.Time) (c metav1.Condition, well int, again time.Duration) {
+	var silent, notReady []string
+	for _, address := range slices.Sorted(maps.Keys(nodes)) {
+		node := nodes[address]
+		left := silentAfter - now.Sub(node.HeartbeatTime.Time)
+		if left < 0 {
+			silent = append(silent, address)
+			continue
+		}
+		// What is stored has no more than seconds.
+		if left += time.Second; again == 0 || left < again {
+			again = left
+		}
+		if said := meta.FindStatusCondition(node.Conditions, ConditionReady); said != nil && said.Status != metav1.ConditionTrue {
+			notReady = append(notReady, fmt.Sprintf("%s (%s)", address, said.Reason))
+			continue
+		}
+		well++
+	}
+	var told []string
+	reason := ReasonAllReady
+	if len(notReady) > 0 {
+		reason = ReasonNodesNotReady
+		told = append(told, fmt.Sprintf("Gateway nodes that are not ready: %s: run \"epic-node status\" there", tell(notReady)))
+	}
+	if len(silent) > 0 {
+		reason = ReasonNodesSilent
+		told = append(told, fmt.Sprintf("Gateway nodes that have given no sign of life for %s: %s: see whether they are up, and their program's log", silentAfter, tell(silent)))
+	}
+	switch {
+	case len(nodes) == 0:
+		return condition(ConditionNodesReady, false, ReasonNoNodes, "No gateway node has given a sign of life: install the node program on one"), 0, 0
+	case len(told) > 0:
+		return condition(ConditionNodesReady, false, reason, "%s", tell(told)), well, again
+	}
+	return condition(ConditionNodesReady, true, reason, "All gateway nodes give signs of life and are ready"), well, again
+}
+
+// addressesAvailable judges all prefixes together.
+func addressesAvailable(prefixes []*epicv1.ServicePrefix) metav1.Condition {
+	for _, prefix := range prefixes {
+		if availability(prefix).Status == metav1.ConditionTrue {
+			return condition(ConditionAddressesAvailable, true, ReasonAvailable, "A ServicePrefix has addresses left")
+		}
+	}
+	if len(prefixes) == 0 {
+		return condition(ConditionAddressesAvailable, false, ReasonNoPrefix, "There is no ServicePrefix, so no proxy can get an address: create one in namespace %s", epic.ConfigNamespace)
+	}
+	return condition(ConditionAddressesAvailable, false, ReasonExhausted, "No ServicePrefix has addresses left: make a pool larger, or create another ServicePrefix in namespace %s", epic.ConfigNamespace)
+}

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
+)
+
+const (
+	// DefaultNodeTimeout is how long a gateway node may be silent before it is
+	// given up. A node that is restarted, repaired or cut off from the API for a
+	// while comes back to the tunnels that it had.
+	DefaultNodeTimeout = time.Hour
+	// MinNodeTimeout is the shortest that makes sense: a node gives a sign of
+	// life about once a minute, and it takes confirmations looks to give it up.
+	MinNodeTimeout = 5 * time.Minute
+
+	// lookInterval is how often the gateway nodes are looked at.
+	lookInterval = time.Minute
+	// confirmations is at how many looks in a row a node must be silent, with an
+	// API server that answered each time. When the server was away, no node
+	// could give a sign of life, and none must be given up for it; and a clock
+	// that is wrong must not take a node away that lives.
+	confirmations = 5
+)
+
+// gatewayNodes gives up gateway nodes that are silent for too long: it takes
+// away the interfaces of the proxies that ran there, by way of the keepers, so
+// that tunnels to them go, and then the node's entry in the status of the EPIC
+// object. It asks the server itself, not a cache, which knows not how old it is.
+type gatewayNodes struct {
+	client   versioned.Interface
+	timeout  time.Duration
+	interval time.Duration
+	now      func() time.Time
+	// proxies are the caches of load balancers and gateway proxies, and queues
+	// where objects of each are put to be looked at.
+	proxies []cache.Indexer
+	queues  []*loop
+
+	mu   sync.Mutex
+	seen map[netip.Addr]*sighting
+}
+
+// sighting is what is known of a gateway node that was heard of.
+type sighting struct {
+	heartbeat metav1.Time
+	// looks is at how many looks in a row the heartbeat was the same.
+	looks int
+	lost  bool
+}
+
+func newGatewayNodes(client versioned.Interface, timeout, interval time.Duration) *gatewayNodes {
+	return &gatewayNodes{client: client, timeout: timeout, interval: interval, now: time.Now, seen: map[netip.Addr]*sighting{}}
+}
+
+// serve has the keeper of a kind know which nodes are given up.
+func (g *gatewayNodes) serve(k *keeper, proxies cache.Indexer) {
+	g.proxies, g.queues = append(g.proxies, proxies), append(g.queues, k.loop)
+}
+
+// lost says whether a gateway node is given up.
+func (g *gatewayNodes) lost(node netip.Addr) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := g.seen[node]
+	return s != nil && s.lost
+}
+
+// run looks at the nodes until ctx ends.
+func (g *gatewayNodes) run(ctx context.Context) {
+	if g.timeout <= 0 {
+		return
+	}
+	logger := klog.FromContext(ctx)
+	ticker := time.NewTicker(g.interval)
+	defer ticker.Stop()
+	failing := false
+	for {
+		err := g.look(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			// What was counted until now says nothing any more.
+			g.forget()
+			if !failing {
+				logger.Error(err, "The gateway nodes can't be looked at; it is tried again")
+			}
+		}
+		failing = err != nil
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// forget begins to count anew.
+func (g *gatewayNodes) forget() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	clear(g.seen)
+}
+
+// look gives up the nodes that are silent for too long, and takes back those that
+// are not.
+func (g *gatewayNodes) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	installation, err := g.client.EpicV1().EPICs(epic.ConfigNamespace).Get(ctx, epic.ConfigName, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		g.forget()
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading the EPIC object: %w", err)
+	}
+	for _, node := range g.update(ctx, installation.Status.Nodes, g.now()) {
+		if g.hasProxies(node) {
+			// The keepers take these away first, so that whoever is interrupted
+			// here begins again.
+			continue
+		}
+		if err := g.remove(ctx, installation, node); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// update notes what the nodes said last, and returns those that are given up.
+func (g *gatewayNodes) update(ctx context.Context, nodes map[string]epicv1.EPICNodeStatus, now time.Time) []netip.Addr {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var lost []netip.Addr
+	listed := map[netip.Addr]bool{}
+	for text, said := range nodes {
+		node, ok := address(text)
+		if !ok {
+			continue
+		}
+		listed[node] = true
+		s := g.seen[node]
+		if s == nil || !s.heartbeat.Equal(&said.HeartbeatTime) {
+			s = &sighting{heartbeat: said.HeartbeatTime}
+			g.seen[node] = s
+		}
+		s.looks++
+		if now.Sub(said.HeartbeatTime.Time) <= g.timeout || s.looks < confirmations {
+			continue
+		}
+		if !s.lost {
+			s.lost = true
+			klog.FromContext(ctx).Info("Giving up a gateway node that is silent", "node", node, "name", said.Name, "heartbeat", said.HeartbeatTime)
+		}
+		lost = append(lost, node)
+	}
+	for node := range g.seen {
+		if !listed[node] {
+			delete(g.seen, node)
+		}
+	}
+	return lost
+}
+
+// hasProxies says whether proxies are said to run on a node, and sees that these
+// are looked at.
+func (g *gatewayNodes) hasProxies(node netip.Addr) bool {
+	has := false
+	for i, proxies := range g.proxies {
+		keys, err := proxies.IndexKeys(byGatewayNode, node.String())
+		has = has || err != nil || len(keys) > 0
+		for _, text := range keys {
+			if key, err := cache.ParseObjectName(text); err == nil {
+				g.queues[i].add(key)
+			}
+		}
+	}
+	return has
+}
+
+// remove takes a node's entry away, unless anybody wrote the object since it was
+// read: the node itself, it may be. Then the next look finds out.
+func (g *gatewayNodes) remove(ctx context.Context, installation *epicv1.EPIC, node netip.Addr) error {
+	data, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"uid": installation.UID, "resourceVersion": installation.ResourceVersion},
+		"status":   map[string]any{"nodes": map[string]any{node.String(): nil}},
+	})
+	if err != nil {
+		return fmt.Errorf("encoding a patch: %w", err)
+	}
+	written, err := g.client.EpicV1().EPICs(installation.Namespace).Patch(ctx, installation.Name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: fieldManager}, "status")
+	switch {
+	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
+		return fmt.Errorf("taking gateway node %s out of the EPIC object: %w", node, err)
+	}
+	installation.ResourceVersion = written.ResourceVersion
+	nodesRemoved.Inc()
+	klog.FromContext(ctx).Info("Took a gateway node that is silent out of the EPIC object", "node", node)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.seen, node)
+	return nil
+}
+
+// heard takes back a node that was given up as soon as the cache shows that it
+// gave a sign of life.
+func (g *gatewayNodes) heard(installation *epicv1.EPIC) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for text, said := range installation.Status.Nodes {
+		if node, ok := address(text); ok {
+			if s := g.seen[node]; s != nil && s.lost && s.heartbeat.Before(&said.HeartbeatTime) {
+				g.seen[node] = &sighting{heartbeat: said.HeartbeatTime}
+			}
+		}
+	}
+}
+
+// handler is for the cache of the EPIC object.
+func (g *gatewayNodes) handler() cache.ResourceEventHandler {
+	return cache.ResourceEventHandlerFuncs{UpdateFunc: func(_, obj any) {
+		if installation, ok := obj.(*epicv1.EPIC); ok {
+			g.heard(installation)
+		}
+	}}
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/cache"
+
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/endpoints"
+)
+
+// newGWEndpointSlices tells of each slice whether a route leads to it and whether
+// its endpoints can be reached.
+func newGWEndpointSlices(c *caches, p *pace) *judge {
+	j := newJudge("gwendpointslices", p, statusWriter(c.client.EpicV1().GWEndpointSlices))
+	all := c.kinds.GWEndpointSlices()
+	j.find = func(key cache.ObjectName) (*subject, error) {
+		slice, err := all.Lister().GWEndpointSlices(key.Namespace).Get(key.Name)
+		if err != nil {
+			return nil, err
+		}
+		routes, err := routesTo(c.kinds.GWRoutes().Informer().GetIndexer(), slice)
+		if err != nil {
+			return nil, err
+		}
+		return &subject{
+			meta: &slice.ObjectMeta, observed: slice.Status.ObservedGeneration, conditions: slice.Status.Conditions,
+			found: gwEndpointSlice(slice, len(routes) > 0),
+		}, nil
+	}
+	watch(j.loop, all.Informer(), itself[*epicv1.GWEndpointSlice])
+	watchThat(j.loop, c.kinds.GWRoutes().Informer(), specChanged, func(route *epicv1.GWRoute) []cache.ObjectName {
+		return keysOf(slicesOf(all.Informer().GetIndexer(), []*epicv1.GWRoute{route}))
+	})
+	return j
+}
+
+// gwEndpointSlice judges a slice.
+func gwEndpointSlice(slice *epicv1.GWEndpointSlice, used bool) []metav1.Condition {
+	found, problems := endpoints.OfGWEndpointSlice(slice)
+	// The first of several nodes of one address is used.
+	problems = slices.DeleteFunc(problems, func(p endpoints.Problem) bool { return p.Reason == endpoints.ReasonAddressOnSeveralNodes })
+	inUse := condition(ConditionInUse, true, ReasonReferenced, "A GWRoute leads to its Service")
+	switch {
+	case endpoints.ServiceOf(slice) == "":
+		inUse = condition(ConditionInUse, false, ReasonNoService, "spec.parentRef.uid is empty: set it to the uid of the slice's Service")
+	case !used:
+		inUse = condition(ConditionInUse, false, ReasonNotReferenced, "No GWRoute leads to its Service %q: name this uid in a backendRef of one", endpoints.ServiceOf(slice))
+	}
+	known := condition(ConditionNodesKnown, true, ReasonKnown, "The address of each endpoint that is ready, and of its node, is known")
+	if len(problems) > 0 {
+		known = condition(ConditionNodesKnown, false, problems[0].Reason, "%s", tellProblems(problems))
+	}
+	all := withReady(inUse, known)
+	if isReady(all) && len(found) == 0 {
+		all[len(all)-1] = condition(ConditionReady, false, ReasonNoEndpoints, "No endpoint of the slice is ready")
+	}
+	return all
+}

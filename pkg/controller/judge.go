@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/flowcontrol"
+	"k8s.io/klog/v2"
+)
+
+const (
+	// DefaultSettle is how long conditions wait after a change for others that
+	// belong to it: an object and what refers to it come seldom at once.
+	DefaultSettle = time.Second
+	// DefaultPoolSettle is how long the conditions of service groups wait after
+	// a pool was exhausted or has addresses again. Thousands of groups may share
+	// a pool, and the last address may come and go.
+	DefaultPoolSettle = 30 * time.Second
+	// conditionWrites is how many statuses a second are written to tell
+	// conditions, and conditionBurst how many at once. They are for people, and
+	// must not keep tunnels waiting.
+	conditionWrites = 100
+	conditionBurst  = 200
+)
+
+// subject is what is known of an object whose conditions are told. What it
+// points to is the cache's and must not be changed.
+type subject struct {
+	meta       *metav1.ObjectMeta
+	observed   int64
+	conditions []metav1.Condition
+	// found are the conditions that should be there, without times and
+	// generations.
+	found []metav1.Condition
+	// again is after how long the same may be judged otherwise though nothing
+	// changed; 0 is never.
+	again time.Duration
+}
+
+// judge tells the conditions of all objects of one kind. It writes nothing else.
+type judge struct {
+	*loop
+	limiter flowcontrol.RateLimiter
+	// find gathers from the caches what is known of an object.
+	find func(key cache.ObjectName) (*subject, error)
+	// patch sends a merge patch of an object's status.
+	patch func(ctx context.Context, key cache.ObjectName, data []byte) error
+}
+
+// newJudge makes a judge without its find.
+func newJudge(kind string, p *pace, patch func(context.Context, cache.ObjectName, []byte) error) *judge {
+	j := &judge{loop: newLoop(kind), limiter: p.limiter, patch: patch}
+	j.settle, j.reconcile = p.settle, j.tell
+	return j
+}
+
+// pace is how fast judges work.
+type pace struct {
+	settle, poolSettle time.Duration
+	limiter            flowcontrol.RateLimiter
+}
+
+// tell makes one object's conditions what they should be.
+func (j *judge) tell(ctx context.Context, key cache.ObjectName) (what string, err error) {
+	s, err := j.find(key)
+	if apierrors.IsNotFound(err) {
+		return resultUnchanged, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	if s.again > 0 {
+		j.queue.AddAfter(key, s.again)
+	}
+	data, err := conditionsPatch(s)
+	if err != nil || data == nil {
+		return resultUnchanged, err
+	}
+	if err := j.limiter.Wait(ctx); err != nil {
+		return "", err
+	}
+	patching, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if err := j.patch(patching, key, data); err != nil {
+		return "", err
+	}
+	klog.FromContext(ctx).V(2).Info("Wrote the conditions", "conditions", summary(s.found))
+	return resultWritten, nil
+}
+
+// conditionsPatch is a merge patch of a status that makes its conditions those
+// that were found, and leaves others alone; nil when they are there. A merge
+// patch has the whole list, so it holds only for the version that was seen.
+func conditionsPatch(s *subject) ([]byte, error) {
+	if s.meta.DeletionTimestamp != nil {
+		return nil, nil
+	}
+	conditions := slices.Clone(s.conditions)
+	for _, c := range s.found {
+		c.ObservedGeneration = s.meta.Generation
+		meta.SetStatusCondition(&conditions, c)
+	}
+	if s.observed == s.meta.Generation && apiequality.Semantic.DeepEqual(conditions, s.conditions) {
+		return nil, nil
+	}
+	data, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"uid": s.meta.UID, "resourceVersion": s.meta.ResourceVersion},
+		"status":   map[string]any{"observedGeneration": s.meta.Generation, "conditions": conditions},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encoding the conditions: %w", err)
+	}
+	return data, nil
+}
+
+// summary is conditions in a few words, for the log.
+func summary(conditions []metav1.Condition) []string {
+	words := make([]string, 0, len(conditions))
+	for _, c := range conditions {
+		words = append(words, fmt.Sprintf("%s=%s (%s)", c.Type, c.Status, c.Reason))
+	}
+	return words
+}
+
+// patcher is the part of a kind's client that writes.
+type patcher[T any] interface {
+	Patch(ctx context.Context, name string, pt types.PatchType, data []byte, opts metav1.PatchOptions, subresources ...string) (T, error)
+}
+
+// statusWriter writes the status of objects of one kind.
+func statusWriter[T any, P patcher[T]](in func(namespace string) P) func(context.Context, cache.ObjectName, []byte) error {
+	return func(ctx context.Context, key cache.ObjectName, data []byte) error {
+		_, err := in(key.Namespace).Patch(ctx, key.Name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: fieldManager}, "status")
+		return err
+	}
+}
+
+// condition makes one that is false with a reason, or true.
+func condition(name string, is bool, reason, format string, args ...any) metav1.Condition {
+	c := metav1.Condition{Type: name, Status: metav1.ConditionFalse, Reason: reason, Message: format}
+	if is {
+		c.Status = metav1.ConditionTrue
+	}
+	if len(args) > 0 {
+		c.Message = fmt.Sprintf(format, args...)
+	}
+	c.Message = shorten(c.Message, maxMessage)
+	return c
+}
+
+// withReady adds the condition Ready, which repeats the first of the others that
+// is not true.
+func withReady(conditions ...metav1.Condition) []metav1.Condition {
+	ready := condition(ConditionReady, true, ReasonReady, "Nothing is missing")
+	for _, c := range conditions {
+		if c.Status != metav1.ConditionTrue {
+			ready = c
+			ready.Type = ConditionReady
+			break
+		}
+	}
+	return append(conditions, ready)
+}
+
+// isReady says whether the condition Ready, the last one, is true.
+func isReady(conditions []metav1.Condition) bool {
+	return conditions[len(conditions)-1].Status == metav1.ConditionTrue
+}

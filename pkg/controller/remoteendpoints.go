@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"net/netip"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/cache"
+
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/endpoints"
+)
+
+// newRemoteEndpoints tells of each remote endpoint whether its load balancer
+// uses it, and by a tunnel.
+func newRemoteEndpoints(c *caches, p *pace) *judge {
+	j := newJudge("remoteendpoints", p, statusWriter(c.client.EpicV1().RemoteEndpoints))
+	j.find = func(key cache.ObjectName) (*subject, error) {
+		rep, err := c.kinds.RemoteEndpoints().Lister().RemoteEndpoints(key.Namespace).Get(key.Name)
+		if err != nil {
+			return nil, err
+		}
+		lb, err := c.kinds.LoadBalancers().Lister().LoadBalancers(key.Namespace).Get(endpoints.LoadBalancerOf(rep))
+		if err != nil && !apierrors.IsNotFound(err) {
+			return nil, err
+		}
+		return &subject{meta: &rep.ObjectMeta, observed: rep.Status.ObservedGeneration, conditions: rep.Status.Conditions, found: remoteEndpoint(rep, lb)}, nil
+	}
+	watch(j.loop, c.kinds.RemoteEndpoints().Informer(), itself[*epicv1.RemoteEndpoint])
+	watch(j.loop, c.kinds.LoadBalancers().Informer(), func(lb *epicv1.LoadBalancer) []cache.ObjectName {
+		return keysOf(lookUp[*epicv1.RemoteEndpoint](c.kinds.RemoteEndpoints().Informer().GetIndexer(), byLoadBalancer, key(lb)))
+	})
+	return j
+}
+
+// remoteEndpoint judges an endpoint of a load balancer, which is nil when it is
+// not there.
+func remoteEndpoint(rep *epicv1.RemoteEndpoint, lb *epicv1.LoadBalancer) []metav1.Condition {
+	accepted, tunnel := acceptance(rep, lb)
+	return withReady(accepted, tunnel)
+}
+
+func acceptance(rep *epicv1.RemoteEndpoint, lb *epicv1.LoadBalancer) (accepted, tunnel metav1.Condition) {
+	if lb == nil {
+		name := endpoints.LoadBalancerOf(rep)
+		return condition(ConditionAccepted, false, ReasonNoLoadBalancer, "There is no LoadBalancer %q: create it, or delete this endpoint", name),
+			condition(ConditionTunnelReady, false, ReasonNoLoadBalancer, "There is no LoadBalancer %q", name)
+	}
+	found, problems := endpoints.OfLoadBalancer(lb, []*epicv1.RemoteEndpoint{rep})
+	if len(found) == 0 {
+		reason, message := ReasonNoEndpoints, "The endpoint is of no use"
+		if len(problems) > 0 {
+			reason, message = problems[0].Reason, problems[0].Message
+		}
+		return condition(ConditionAccepted, false, reason, "%s", message),
+			condition(ConditionTunnelReady, false, reason, "The load balancer does not use the endpoint")
+	}
+	accepted = condition(ConditionAccepted, true, ReasonAccepted, "The load balancer uses the endpoint")
+	switch {
+	case lb.Spec.TrueIngress != nil && !*lb.Spec.TrueIngress:
+		tunnel = condition(ConditionTunnelReady, true, ReasonNotNeeded, "The load balancer's true-ingress is false: requests travel without tunnels")
+	case len(problems) > 0:
+		tunnel = condition(ConditionTunnelReady, false, problems[0].Reason, "%s", problems[0].Message)
+	case hasTunnel(&lb.Status, found[0].Node):
+		tunnel = condition(ConditionTunnelReady, true, ReasonAssigned, "A tunnel leads to the endpoint's node")
+	case len(epicNodes(lb.Status.ProxyIfInfo)) == 0:
+		tunnel = condition(ConditionTunnelReady, false, ReasonNoProxies, noProxiesYet)
+	default:
+		tunnel = condition(ConditionTunnelReady, false, ReasonTunnelPending,
+			"No tunnel leads to the endpoint's node yet: if this stays, the load balancer's condition %s says why", ConditionTunnelsReady)
+	}
+	return accepted, tunnel
+}
+
+// hasTunnel says whether a tunnel with an ID leads to a tenant's node, from
+// whichever gateway node: the load balancer's own condition is about all of them.
+func hasTunnel(status *epicv1.ProxyStatus, node netip.Addr) bool {
+	for _, tunnel := range status.GUETunnelEndpoints[node.String()].EPICEndpoints {
+		if tunnel.TunnelID != 0 {
+			return true
+		}
+	}
+	return false
+}
