@@ -778,10 +778,10 @@ func TestUnknownResult(t *testing.T) {
 	f.set(nil, func(resp *clientv3.TxnResponse, err error) (*clientv3.TxnResponse, error) {
 		return nil, context.DeadlineExceeded
 	})
-	if _, err := create(t.Context(), s, "pods", pod("a", wantAnnotation, "2")); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := create(t.Context(), s, "pods", pod("a", wantAnnotation, "2")); !apierrors.IsTimeout(err) {
 		t.Fatalf("got %v", err)
 	}
-	if _, err := annotate(t.Context(), s, "pods", "first", wantAnnotation, "2"); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := annotate(t.Context(), s, "pods", "first", wantAnnotation, "2"); !apierrors.IsTimeout(err) {
 		t.Fatalf("got %v", err)
 	}
 	f.set(nil, nil)
