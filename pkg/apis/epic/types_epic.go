@@ -69,8 +69,9 @@ type EPICStatus struct {
 	Conditions []metav1.Condition
 
 	// What each gateway node said of itself last, by the node's address. Each
-	// node writes its own entry, about once a minute; one that stays away keeps
-	// its entry, and heartbeat-time says since when.
+	// node writes its own entry, about once a minute, and heartbeat-time says
+	// when it did last. The controller takes away the entry of a node that stays
+	// away, after an hour unless it is told otherwise.
 	Nodes map[string]EPICNodeStatus
 }
 

@@ -1008,7 +1008,7 @@ func schema_pkg_apis_epic_v1_EPICStatus(ref common.ReferenceCallback) common.Ope
 					},
 					"nodes": {
 						SchemaProps: spec.SchemaProps{
-							Description: "What each gateway node said of itself last, by the node's address. Each node writes its own entry, about once a minute; one that stays away keeps its entry, and heartbeat-time says since when.",
+							Description: "What each gateway node said of itself last, by the node's address. Each node writes its own entry, about once a minute, and heartbeat-time says when it did last. The controller takes away the entry of a node that stays away, after an hour unless it is told otherwise.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,

@@ -99,8 +99,9 @@ type EPICStatus struct {
 	Conditions []metav1.Condition `json:"conditions,omitempty" protobuf:"bytes,4,opt,name=conditions"`
 
 	// What each gateway node said of itself last, by the node's address. Each
-	// node writes its own entry, about once a minute; one that stays away keeps
-	// its entry, and heartbeat-time says since when.
+	// node writes its own entry, about once a minute, and heartbeat-time says
+	// when it did last. The controller takes away the entry of a node that stays
+	// away, after an hour unless it is told otherwise.
 	// +optional
 	Nodes map[string]EPICNodeStatus `json:"nodes,omitempty" protobuf:"bytes,5,rep,name=nodes"`
 }

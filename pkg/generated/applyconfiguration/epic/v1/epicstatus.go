@@ -27,8 +27,9 @@ type EPICStatusApplyConfiguration struct {
 	// What the controller found out about the installation, one entry a type.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// What each gateway node said of itself last, by the node's address. Each
-	// node writes its own entry, about once a minute; one that stays away keeps
-	// its entry, and heartbeat-time says since when.
+	// node writes its own entry, about once a minute, and heartbeat-time says
+	// when it did last. The controller takes away the entry of a node that stays
+	// away, after an hour unless it is told otherwise.
 	Nodes map[string]EPICNodeStatusApplyConfiguration `json:"nodes,omitempty"`
 }
 
