@@ -62,6 +62,7 @@ func TestConditionsPatch(t *testing.T) {
 		"new":         {subject{found: found}, "A=True/Well", false},
 		"there":       {subject{observed: 2, conditions: []metav1.Condition{told("A", "True", "Well", 2)}, found: found}, "", true},
 		"a new spec":  {subject{observed: 1, conditions: []metav1.Condition{told("A", "True", "Well", 1)}, found: found}, "A=True/Well", true},
+		"its own lag": {subject{observed: 1, conditions: []metav1.Condition{told("A", "True", "Well", 2)}, found: found}, "A=True/Well", true},
 		"a reason":    {subject{observed: 2, conditions: []metav1.Condition{told("A", "True", "Other", 2)}, found: found}, "A=True/Well", true},
 		"a status":    {subject{observed: 2, conditions: []metav1.Condition{told("A", "False", "Well", 2)}, found: found}, "A=True/Well", false},
 		"another's":   {subject{observed: 2, conditions: []metav1.Condition{told("B", "True", "Own", 9)}, found: found}, "B=True/Own A=True/Well", false},
