@@ -50,6 +50,17 @@ func TestStatusStandalone(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+	t.Run("not ready", func(t *testing.T) {
+		epics := i.client.EpicV1().EPICs(epic.ConfigNamespace)
+		const conditions = `{"status":{"conditions":[{"type":"Ready","status":"False","reason":"NoNodes","message":"install one","lastTransitionTime":"2020-01-01T00:00:00Z"}]}}`
+		if _, err := epics.Patch(t.Context(), epic.ConfigName, types.MergePatchType, []byte(conditions), metav1.PatchOptions{}, "status"); err != nil {
+			t.Fatal(err)
+		}
+		i.run(t, "status").want(t, ExitOK, "configuration WARN EPIC epic/epic is not Ready: NoNodes: install one")
+		if _, err := epics.Patch(t.Context(), epic.ConfigName, types.MergePatchType, []byte(`{"status":{"conditions":null}}`), metav1.PatchOptions{}, "status"); err != nil {
+			t.Fatal(err)
+		}
+	})
 	t.Run("nothing configured", func(t *testing.T) {
 		for _, account := range []string{"acme", "beta"} {
 			i.run(t, "delete", "account", account, "--cascade").want(t, ExitOK)
