@@ -3,7 +3,7 @@
 // Putting packets into tunnels.
 #pragma once
 
-#include "reply.h"
+#include "cut.h"
 
 // Marks a buffer that the client's program has put into a tunnel, for when it
 // comes by again on its way out.
@@ -44,13 +44,31 @@ static __always_inline void write_gue(void *to, const struct tunnel *t, __u32 id
 // Routes are looked up as for what the host itself sends.
 #define LOOPBACK 1
 
+// find_way looks up the route of an outer packet. What it does not find leaves the
+// request as it was.
+static __always_inline long find_way(struct __sk_buff *ctx, struct bpf_fib_lookup *fib, __u32 length, int egress)
+{
+	long route;
+
+	fib->ifindex = LOOPBACK;
+	fib->len_mtu = length;
+	route = bpf_fib_lookup(ctx, fib, sizeof(*fib), 0);
+	if (unlikely(route == BPF_FIB_LKUP_RET_FWD_DISABLED)) {
+		// A host that forwards nothing can be asked for one interface only.
+		fib->ifindex = egress ? ctx->ifindex : uplink;
+		fib->len_mtu = length;
+		route = bpf_fib_lookup(ctx, fib, sizeof(*fib), BPF_FIB_LOOKUP_OUTPUT);
+	}
+	return route;
+}
+
 // encapsulate sends a packet by a tunnel. The outer packet's next hop is looked up
 // here, so it takes no way through the host's routing and netfilter.
 static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, int v6, __u32 id, int egress)
 {
 	struct tunnel *t = bpf_map_lookup_elem(&tunnels, &id);
 	struct bpf_fib_lookup fib = {};
-	__u32 overhead, mtu, segment, length, gso = ctx->gso_size, segments = ctx->gso_segs, target;
+	__u32 overhead, mtu, segment, length, gso = ctx->gso_size, segments = ctx->gso_segs, part, target;
 	void *data, *end;
 	__u64 flags, before;
 	long route;
@@ -65,11 +83,9 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 	overhead = t->family6 ? OVERHEAD6 : OVERHEAD4;
 	mtu = t->mtu;
 
-	fib.ifindex = LOOPBACK;
 	fib.l4_protocol = IPPROTO_UDP;
 	fib.sport = t->local_port;
 	fib.dport = t->remote_port;
-	fib.len_mtu = segment + overhead;
 	if (t->family6) {
 		fib.family = AF_INET6;
 		fib.tos_flow = bpf_htonl((__u32)p->tos << 20);
@@ -81,13 +97,7 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 		fib.src[0] = mapped(&t->local);
 		fib.dst[0] = mapped(&t->remote);
 	}
-	route = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
-	if (unlikely(route == BPF_FIB_LKUP_RET_FWD_DISABLED)) {
-		// A host that forwards nothing can be asked for one interface only.
-		fib.ifindex = egress ? ctx->ifindex : uplink;
-		fib.len_mtu = segment + overhead;
-		route = bpf_fib_lookup(ctx, &fib, sizeof(fib), BPF_FIB_LOOKUP_OUTPUT);
-	}
+	route = find_way(ctx, &fib, segment + overhead, egress);
 	switch (route) {
 	case BPF_FIB_LKUP_RET_SUCCESS:
 	case BPF_FIB_LKUP_RET_NO_NEIGH:
@@ -102,19 +112,31 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 	if (route != BPF_FIB_LKUP_RET_NO_NEIGH && route != BPF_FIB_LKUP_RET_UNSUPP_LWT &&
 	    fib.len_mtu > overhead && fib.len_mtu - overhead < mtu)
 		mtu = fib.len_mtu - overhead;
-	if (unlikely(segment > mtu || route == BPF_FIB_LKUP_RET_FRAG_NEEDED)) {
-		dropped(ctx, p, id, DROP_TOO_BIG, DIRECTION_OUT);
-		if (too_big(ctx, p, v6, mtu))
-			return TC_ACT_SHOT;
-		return bpf_redirect(ctx->ifindex, egress ? BPF_F_INGRESS : 0);
-	}
 	if (unlikely(p->tcp_flags & TCP_SYN) && p->protocol == IPPROTO_TCP) {
 		__u32 headers = v6 ? 60 : 40;
 
 		if (clamp_mss(ctx, sizeof(struct ethhdr) + p->l4, mtu - headers))
 			return dropped(ctx, p, id, DROP_INTERNAL, DIRECTION_OUT);
 	}
-
+	if (unlikely(segment > mtu || route == BPF_FIB_LKUP_RET_FRAG_NEEDED)) {
+		if (!is_part(ctx)) {
+			if (may_cut(ctx, p, v6, mtu) && !cut_up(ctx, p, v6, mtu, egress))
+				return TC_ACT_SHOT; // its parts are on their way
+			dropped(ctx, p, id, DROP_TOO_BIG, DIRECTION_OUT);
+			if (too_big(ctx, p, v6, mtu))
+				return TC_ACT_SHOT;
+			return bpf_redirect(ctx->ifindex, egress ? BPF_F_INGRESS : 0);
+		}
+		part = ctx->tc_index - PART;
+		ctx->tc_index = 0;
+		if (cut(ctx, v6, mtu, part))
+			return dropped(ctx, p, id, DROP_INTERNAL, DIRECTION_OUT);
+		length = ctx->len - sizeof(struct ethhdr);
+		// What was asked for was the way of the whole.
+		route = find_way(ctx, &fib, length + overhead, egress);
+		if (route != BPF_FIB_LKUP_RET_SUCCESS && route != BPF_FIB_LKUP_RET_NO_NEIGH && route != BPF_FIB_LKUP_RET_UNSUPP_LWT)
+			return dropped(ctx, p, id, DROP_NO_ROUTE, DIRECTION_OUT);
+	}
 	flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L4_UDP |
 		(t->family6 ? BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 : BPF_F_ADJ_ROOM_ENCAP_L3_IPV4);
 	if (unlikely(bpf_skb_adjust_room(ctx, overhead, BPF_ADJ_ROOM_MAC, flags)))

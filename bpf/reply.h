@@ -40,6 +40,21 @@ static __always_inline void swap_macs(struct ethhdr *eth)
 	__builtin_memcpy(eth->h_source, mac, ETH_ALEN);
 }
 
+// set_back puts room for an error's headers before a packet. The kernel still thinks
+// that the transport's checksum may be missing; it would fill that in and so falsify the
+// error's, which has been made of what is quoted. Where the bytes that it is to begin at
+// are taken off, it forgets that, and they are put back.
+static __always_inline int set_back(struct __sk_buff *ctx, __u32 added)
+{
+	__u8 front[80]; // Ethernet's and any IPv4 header
+
+	if (bpf_skb_load_bytes(ctx, sizeof(struct ethhdr), front, sizeof(front)) ||
+	    bpf_skb_adjust_room(ctx, -(__s32)sizeof(front), BPF_ADJ_ROOM_MAC, 0) ||
+	    bpf_skb_adjust_room(ctx, added + sizeof(front), BPF_ADJ_ROOM_MAC, 0))
+		return -1;
+	return bpf_skb_store_bytes(ctx, sizeof(struct ethhdr) + added, front, sizeof(front), 0);
+}
+
 __noinline int too_big4(struct __sk_buff *ctx, __u32 mtu)
 {
 	const __u32 added = sizeof(struct iphdr) + sizeof(struct icmphdr);
@@ -49,7 +64,7 @@ __noinline int too_big4(struct __sk_buff *ctx, __u32 mtu)
 	__s64 sum;
 
 	if (bpf_skb_change_tail(ctx, sizeof(struct ethhdr) + QUOTED, 0) ||
-	    bpf_skb_adjust_room(ctx, added, BPF_ADJ_ROOM_MAC, 0))
+	    set_back(ctx, added))
 		return -1;
 	data = (void *)(long)ctx->data;
 	end = (void *)(long)ctx->data_end;
@@ -89,7 +104,7 @@ __noinline int too_big6(struct __sk_buff *ctx, __u32 mtu)
 	__s64 sum;
 
 	if (bpf_skb_change_tail(ctx, sizeof(struct ethhdr) + QUOTED, 0) ||
-	    bpf_skb_adjust_room(ctx, added, BPF_ADJ_ROOM_MAC, 0))
+	    set_back(ctx, added))
 		return -1;
 	data = (void *)(long)ctx->data;
 	end = (void *)(long)ctx->data_end;
@@ -120,9 +135,6 @@ __noinline int too_big6(struct __sk_buff *ctx, __u32 mtu)
 
 // too_big turns a packet into an error to its sender. It returns zero if the packet
 // may be sent back now.
-//
-// An IPv4 packet that could be fragmented is refused like one that could not:
-// programs cannot fragment, hosts that get the error fragment by themselves.
 static __always_inline int too_big(struct __sk_buff *ctx, const struct packet *p, int v6, __u32 mtu)
 {
 	if (ctx->len < sizeof(struct ethhdr) + QUOTED)

@@ -63,8 +63,8 @@ const (
 	DropNoTunnel DropReason = "no-tunnel"
 	// DropNoRemote: the tunnel's other end has not yet shown where it is.
 	DropNoRemote DropReason = "no-remote"
-	// DropTooBig: the packet does not fit into the tunnel. Its sender was told, by
-	// ICMP, unless it is a kind that must not be answered so.
+	// DropTooBig: the packet does not fit into the tunnel and may not be fragmented.
+	// Its sender was told, by ICMP, unless it is a kind that must not be answered so.
 	DropTooBig DropReason = "too-big"
 	// DropNoRoute: this node has no route to the tunnel's other end.
 	DropNoRoute DropReason = "no-route"

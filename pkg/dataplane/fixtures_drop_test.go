@@ -266,6 +266,7 @@ func (b *bench) sendFixtures() []fixture {
 			fixture{inside + "an operation that the kernel refuses", RoleGateway, []step{
 				{program: "encap", in: ip(proxy, pod, protoTCP, tcp(40000, worldPort, flagACK, nil, make([]byte, 500))), gso: 250, verdict: shot, drop: DropInternal}}},
 			fixture{inside + "a way that is narrower than the interface", RoleGateway, narrow(v6)},
+			fixture{inside + "what may be fragmented goes on in parts", RoleGateway, fragmentable(v6)},
 			fixture{inside + "a node's own traffic", RoleClient, []step{{program: "encap", in: to(endpointOf(tunnel4, v6), outside, 443), verdict: pass}}},
 		)
 	}
@@ -287,5 +288,27 @@ func narrow(v6 bool) []step {
 		{program: "encap", in: packet(room - headers), verdict: redirect, out: outer(gateway, remote, tunnelNarrow, packet(room-headers))},
 		{program: "encap", in: packet(room - headers + 1), verdict: redirect, out: tooBig(packet(room-headers+1), room), drop: DropTooBig},
 		{program: "encap", in: syn(mss(1460)), verdict: redirect, out: outer(gateway, remote, tunnelNarrow, syn(mss(uint16(room-headers))))},
+	}
+}
+
+// fragmentable are packets that are too big, but may be fragmented. Their parts are
+// copies that come by again. Options would have to be looked at one by one, so packets
+// with some are answered like all IPv6 packets, which only their sender may fragment.
+func fragmentable(v6 bool) []step {
+	const room = 1500 - 36
+	proxy, pod := proxyAddress[v6], endpointOf(tunnel4, v6)
+	if v6 {
+		packet := ip(proxy, pod, protoUDP, udp(40000, worldPort, make([]byte, room)))
+		return []step{{program: "encap", in: packet, verdict: redirect, out: tooBig(packet, room), drop: DropTooBig}}
+	}
+	whole := ip4{id: 7}.packet(proxy, pod, protoUDP, udp(40000, worldPort, make([]byte, room)))
+	fragment := ip4{id: 8, flags: 200}.packet(proxy, pod, protoUDP, make([]byte, room))
+	first := ip4{id: 8, flags: moreFragments}.packet(proxy, pod, protoUDP, udp(40000, worldPort, make([]byte, 1592)))
+	options := ip4{options: []byte{7, 4, 4, 0}}.packet(proxy, pod, protoUDP, udp(40000, worldPort, make([]byte, room)))
+	return []step{
+		{program: "encap", in: whole, verdict: shot},
+		{program: "encap", in: first, verdict: shot},
+		{program: "encap", in: fragment, verdict: shot},
+		{program: "encap", in: options, verdict: redirect, out: tooBig(options, room), drop: DropTooBig},
 	}
 }

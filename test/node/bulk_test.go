@@ -224,13 +224,14 @@ func (v *service) echoOf(conn net.Conn, data []byte) {
 	})
 }
 
-// Datagrams cross up to the size that just fits.
+// Datagrams cross, those that do not fit as fragments: senders are told, and find out
+// that way.
 func datagrams(_ *testing.T, v *service) {
 	conn, err := v.proxy.Dial(v.s.t.Context(), "udp", v.at(echoPort))
 	v.s.must(err)
 	defer conn.Close()
 	fits := 1500 - v.s.overhead() - v.headers(8)
-	for i, size := range []int{1, 512, fits - 1, fits} {
+	for i, size := range []int{1, 512, fits - 1, fits, fits + 1, 1500 - v.headers(8), 4000} {
 		v.echoOf(conn, bytes.Repeat([]byte{byte('a' + i)}, size))
 	}
 }
