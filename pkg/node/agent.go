@@ -182,7 +182,7 @@ func (a *agent) run(ctx context.Context, parts ...Part) error {
 	return err
 }
 
-// restore applies the state on disk.
+// restore applies the state on disk, whose objects are no longer kept then.
 func (a *agent) restore() {
 	if a.loaded == nil {
 		return
@@ -196,6 +196,7 @@ func (a *agent) restore() {
 			a.applier.SetKeys(o.Intent.Key, k)
 		}
 	}
+	a.loaded.Objects = nil
 	a.source.Store("disk")
 }
 

@@ -42,8 +42,9 @@ type Options struct {
 	// Namespace is the tenant's, on a tenant's node. On a gateway node it is empty.
 	Namespace string
 	Sink      Sink
-	// Object is told of each change of a load balancer or proxy, and of a nil
-	// object when it is gone or concerns this node no more. May be nil.
+	// Object is told of each change of a load balancer or proxy, with its status
+	// but for tunnels and conditions, and of a nil status when it is gone or
+	// concerns this node no more. May be nil.
 	Object func(key intent.Key, status *epicv1.ProxyStatus, version string)
 }
 
@@ -103,7 +104,7 @@ func New(o Options) (*Follower, error) {
 func (f *Follower) factory(namespace string, selector fields.Selector) externalversions.SharedInformerFactory {
 	return externalversions.NewSharedInformerFactoryWithOptions(f.o.Client, 0,
 		externalversions.WithNamespace(namespace),
-		externalversions.WithTransform(slim),
+		externalversions.WithTransform(f.slim),
 		externalversions.WithTweakListOptions(func(o *metav1.ListOptions) { o.FieldSelector = selector.String() }))
 }
 
@@ -208,13 +209,13 @@ func (f *Follower) synced() bool {
 // Knows says whether an object concerns this node, as far as the API has told.
 func (f *Follower) Knows(key intent.Key) bool { return f.find(key) != nil }
 
-// Status returns the status of an object that concerns this node, and its
-// resourceVersion.
+// Status returns the status of an object that concerns this node, without its
+// tunnels and conditions, and its resourceVersion.
 func (f *Follower) Status(key intent.Key) (*epicv1.ProxyStatus, string, bool) {
 	switch o := f.find(key).(type) {
-	case *epicv1.LoadBalancer:
+	case *loadBalancer:
 		return &o.Status, o.ResourceVersion, true
-	case *epicv1.GWProxy:
+	case *gwProxy:
 		return &o.Status, o.ResourceVersion, true
 	}
 	return nil, "", false
@@ -271,9 +272,9 @@ func (f *Follower) find(key intent.Key) runtime.Object {
 
 func kindOf(o runtime.Object) proxies.Kind {
 	switch o.(type) {
-	case *epicv1.LoadBalancer:
+	case *loadBalancer:
 		return proxies.LoadBalancer
-	case *epicv1.GWProxy:
+	case *gwProxy:
 		return proxies.GWProxy
 	}
 	return ""
@@ -296,13 +297,13 @@ func (f *Follower) reconcile(key intent.Key) error {
 		return nil
 	}
 	switch o := obj.(type) {
-	case *epicv1.LoadBalancer:
+	case *loadBalancer:
 		f.o.Object(key, &o.Status, o.ResourceVersion)
-		f.o.Sink.Set(intent.OfLoadBalancer(o, s.remoteEndpoints(o.Name), f.here))
-	case *epicv1.GWProxy:
+		f.o.Sink.Set(intent.OfLoadBalancer(o.LoadBalancer, o.tunnels, s.remoteEndpoints(o.Name)))
+	case *gwProxy:
 		f.o.Object(key, &o.Status, o.ResourceVersion)
 		routes, slices := s.routes(o.Name)
-		f.o.Sink.Set(intent.OfGWProxy(o, routes, slices, f.here))
+		f.o.Sink.Set(intent.OfGWProxy(o.GWProxy, o.tunnels, routes, slices))
 	}
 	return nil
 }

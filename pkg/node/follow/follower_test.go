@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -295,19 +296,53 @@ func TestSlimKeepsWhatCounts(t *testing.T) {
 		Spec:       epicv1.RemoteEndpointSpec{Cluster: "c", Address: "10.0.0.1", NodeAddress: tenantNode, Port: epicv1.EndpointPort{Port: 8080}},
 	}
 	here := intent.AtGateway(netip.MustParseAddr(gatewayNode))
-	want := intent.OfLoadBalancer(lb.DeepCopy(), []*epicv1.RemoteEndpoint{rep.DeepCopy()}, here)
+	want := intent.OfLoadBalancer(lb.DeepCopy(), intent.TunnelsOf(&lb.Status, here), []*epicv1.RemoteEndpoint{rep.DeepCopy()})
 	if len(want.Tunnels) != 1 || len(want.Endpoints) != 1 {
 		t.Fatalf("%+v", want)
 	}
-	for _, o := range []any{lb, rep} {
-		if _, err := slim(o); err != nil {
-			t.Fatal(err)
-		}
+	f := &Follower{here: here}
+	kept, err := f.slim(lb)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if got := intent.OfLoadBalancer(lb, []*epicv1.RemoteEndpoint{rep}, here); !got.Equal(want) {
+	if _, err := f.slim(rep); err != nil {
+		t.Fatal(err)
+	}
+	o, ok := kept.(*loadBalancer)
+	if !ok {
+		t.Fatalf("kept as %T", kept)
+	}
+	if got := intent.OfLoadBalancer(o.LoadBalancer, o.tunnels, []*epicv1.RemoteEndpoint{rep}); !got.Equal(want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	if lb.ManagedFields != nil || lb.Annotations != nil || lb.Spec.EnvoyTemplate != nil || lb.Labels["other"] != "" || lb.ResourceVersion != "5" {
+	if again, err := f.slim(kept); err != nil || again != kept {
+		t.Errorf("slimmed twice it is %+v, %v", again, err)
+	}
+	if lb.ManagedFields != nil || lb.Status.GUETunnelEndpoints != nil || lb.Annotations != nil || lb.Spec.EnvoyTemplate != nil || lb.Labels["other"] != "" || lb.ResourceVersion != "5" {
 		t.Errorf("kept %+v", lb)
+	}
+
+	whole := &epicv1.GWEndpointSlice{
+		ObjectMeta: metav1.ObjectMeta{Name: "s", Namespace: "epic-a"},
+		Spec: epicv1.GWEndpointSliceSpec{
+			ParentRef: epicv1.ClientRef{UID: "svc"}, NodeAddresses: map[string]string{"n": tenantNode}, Ports: []discoveryv1.EndpointPort{{Port: ptr.To[int32](80)}},
+			Endpoints: []discoveryv1.Endpoint{
+				{Addresses: []string{"10.0.0.1"}, NodeName: ptr.To("n"), Zone: ptr.To("z"), Conditions: discoveryv1.EndpointConditions{Ready: ptr.To(true)}},
+				{Addresses: []string{"10.0.0.2"}, NodeName: ptr.To("n"), Conditions: discoveryv1.EndpointConditions{Ready: ptr.To(false)}},
+				{Addresses: []string{"10.0.0.3"}, NodeName: ptr.To("n"), Conditions: discoveryv1.EndpointConditions{Terminating: ptr.To(true)}},
+				{Addresses: []string{"10.0.0.4"}, NodeName: ptr.To("n")},
+			},
+		},
+	}
+	slimmed := whole.DeepCopy()
+	if _, err := f.slim(slimmed); err != nil {
+		t.Fatal(err)
+	}
+	for i := range whole.Spec.Endpoints {
+		before, after := &whole.Spec.Endpoints[i], &slimmed.Spec.Endpoints[i]
+		before.Zone = nil
+		if !reflect.DeepEqual(before, after) {
+			t.Errorf("endpoint %+v, want %+v", after, before)
+		}
 	}
 }

@@ -3,16 +3,31 @@
 package follow
 
 import (
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/endpoints"
+	"github.com/acnodal/epic/pkg/node/intent"
+)
+
+// loadBalancer and gwProxy are what is kept of an object with tunnels: those that end
+// here, in the place of the maps in its status, which need many times the memory.
+type (
+	loadBalancer struct {
+		*epicv1.LoadBalancer
+		tunnels []intent.Tunnel
+	}
+	gwProxy struct {
+		*epicv1.GWProxy
+		tunnels []intent.Tunnel
+	}
 )
 
 // slim drops what a node does not use, before it is kept: most of an object is
 // templates, records and who changed what.
-func slim(obj any) (any, error) {
+func (f *Follower) slim(obj any) (any, error) {
 	switch o := obj.(type) {
 	case *epicv1.LoadBalancer:
 		slimMeta(&o.ObjectMeta)
@@ -20,11 +35,11 @@ func slim(obj any) (any, error) {
 			PublicAddress: o.Spec.PublicAddress, PublicPorts: o.Spec.PublicPorts,
 			UpstreamClusters: o.Spec.UpstreamClusters, TrueIngress: o.Spec.TrueIngress,
 		}
-		o.Status.Conditions = nil
+		return &loadBalancer{o, f.slimStatus(&o.Status)}, nil
 	case *epicv1.GWProxy:
 		slimMeta(&o.ObjectMeta)
 		o.Spec = epicv1.GWProxySpec{PublicAddress: o.Spec.PublicAddress, AltAddress: o.Spec.AltAddress, PublicPorts: o.Spec.PublicPorts}
-		o.Status.Conditions = nil
+		return &gwProxy{o, f.slimStatus(&o.Status)}, nil
 	case *epicv1.RemoteEndpoint:
 		slimMeta(&o.ObjectMeta)
 		o.Status = epicv1.RemoteEndpointStatus{}
@@ -34,9 +49,36 @@ func slim(obj any) (any, error) {
 	case *epicv1.GWEndpointSlice:
 		slimMeta(&o.ObjectMeta)
 		o.Status = epicv1.GWEndpointSliceStatus{}
+		for i := range o.Spec.Endpoints {
+			e := &o.Spec.Endpoints[i]
+			*e = discoveryv1.Endpoint{
+				Addresses: e.Addresses, NodeName: e.NodeName,
+				Conditions: discoveryv1.EndpointConditions{Ready: shared(e.Conditions.Ready), Terminating: shared(e.Conditions.Terminating)},
+			}
+		}
 	}
 	return obj, nil
 }
+
+// slimStatus takes the tunnels that end here out of a status.
+func (f *Follower) slimStatus(s *epicv1.ProxyStatus) []intent.Tunnel {
+	tunnels := intent.TunnelsOf(s, f.here)
+	s.GUETunnelEndpoints, s.Conditions = nil, nil
+	return tunnels
+}
+
+// shared is the same in a place that all share.
+func shared(b *bool) *bool {
+	switch {
+	case b == nil:
+		return nil
+	case *b:
+		return &yes
+	}
+	return &no
+}
+
+var yes, no = true, false
 
 var keptLabels = []string{epic.OwningLoadBalancerLabel, epic.OwningServicePrefixLabel}
 

@@ -97,35 +97,38 @@ func AtTenantNode(own ...netip.Addr) Ends {
 	return func(tenantNode, _ netip.Addr) bool { return slices.Contains(own, tenantNode) }
 }
 
-// OfLoadBalancer makes the intent of a load balancer with its remote endpoints.
-func OfLoadBalancer(lb *epicv1.LoadBalancer, reps []*epicv1.RemoteEndpoint, here Ends) *Intent {
+// OfLoadBalancer makes the intent of a load balancer with those of its tunnels that
+// end here and its remote endpoints. It keeps the tunnels.
+func OfLoadBalancer(lb *epicv1.LoadBalancer, tunnels []Tunnel, reps []*epicv1.RemoteEndpoint) *Intent {
 	i := &Intent{
 		Key: Key{proxies.LoadBalancer, lb.Namespace, lb.Name}, UID: lb.UID,
 		Public: address(lb.Spec.PublicAddress),
 		Ports:  ports(lb.Spec.PublicPorts), Prefix: lb.Labels[epic.OwningServicePrefixLabel],
 	}
 	all, _ := endpoints.OfLoadBalancer(lb, reps)
-	i.fill(&lb.Status, all, here)
+	i.fill(tunnels, all)
 	return i
 }
 
-// OfGWProxy makes the intent of a gateway proxy with the routes that lead from it
-// and the slices that they lead to.
-func OfGWProxy(proxy *epicv1.GWProxy, routes []*epicv1.GWRoute, slices []*epicv1.GWEndpointSlice, here Ends) *Intent {
+// OfGWProxy makes the intent of a gateway proxy with those of its tunnels that end
+// here, the routes that lead from it, and the slices that they lead to. It keeps the
+// tunnels.
+func OfGWProxy(proxy *epicv1.GWProxy, tunnels []Tunnel, routes []*epicv1.GWRoute, slices []*epicv1.GWEndpointSlice) *Intent {
 	i := &Intent{
 		Key: Key{proxies.GWProxy, proxy.Namespace, proxy.Name}, UID: proxy.UID,
 		Public: address(proxy.Spec.PublicAddress), Alternate: address(proxy.Spec.AltAddress),
 		Ports: ports(proxy.Spec.PublicPorts), Prefix: proxy.Labels[epic.OwningServicePrefixLabel],
 	}
 	all, _ := endpoints.OfGWProxy(proxy, routes, slices)
-	i.fill(&proxy.Status, all, here)
+	i.fill(tunnels, all)
 	return i
 }
 
-// fill takes what concerns this node. What can't be read is left out: anybody who
-// may write a status may have damaged it, and the rest still works.
-func (i *Intent) fill(status *epicv1.ProxyStatus, all []endpoints.Endpoint, here Ends) {
-	nodes := map[netip.Addr]bool{}
+// TunnelsOf are the tunnels of a status that end on this node, by ID. What can't be
+// read is left out: anybody who may write a status may have damaged it, and the rest
+// still works.
+func TunnelsOf(status *epicv1.ProxyStatus, here Ends) []Tunnel {
+	var out []Tunnel
 	for tenant, entry := range status.GUETunnelEndpoints {
 		tenantNode := address(tenant)
 		if !tenantNode.IsValid() {
@@ -140,11 +143,20 @@ func (i *Intent) fill(status *epicv1.ProxyStatus, all []endpoints.Endpoint, here
 			if !epicNode.IsValid() || pair.TunnelID <= 0 || port < 0 || port > 65535 || !here(tenantNode, epicNode) {
 				continue
 			}
-			nodes[tenantNode] = true
-			i.Tunnels = append(i.Tunnels, Tunnel{ID: uint32(pair.TunnelID), TenantNode: tenantNode, EPICNode: netip.AddrPortFrom(epicNode, uint16(port))})
+			out = append(out, Tunnel{ID: uint32(pair.TunnelID), TenantNode: tenantNode, EPICNode: netip.AddrPortFrom(epicNode, uint16(port))})
 		}
 	}
-	slices.SortFunc(i.Tunnels, func(a, b Tunnel) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(out, func(a, b Tunnel) int { return cmp.Compare(a.ID, b.ID) })
+	return slices.Clip(out)
+}
+
+// fill takes the tunnels, and the endpoints on the nodes where they end.
+func (i *Intent) fill(tunnels []Tunnel, all []endpoints.Endpoint) {
+	i.Tunnels = tunnels
+	nodes := map[netip.Addr]bool{}
+	for _, t := range tunnels {
+		nodes[t.TenantNode] = true
+	}
 	for _, e := range all {
 		if nodes[e.Node] {
 			i.Endpoints = append(i.Endpoints, e)
