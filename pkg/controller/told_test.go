@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -92,6 +93,57 @@ func (w *world) group(ns, name, prefix string) object {
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{epic.OwningServicePrefixLabel: prefix}},
 	}, metav1.CreateOptions{}))
 	return object{"lbservicegroups", ns, name}
+}
+
+// TestManyGroups sees that a pool whose last address comes and goes does not have
+// all groups written that share it, and that they hear of it in the end.
+func TestManyGroups(t *testing.T) {
+	w := newWorld(t)
+	w.poolSettle = time.Hour
+	stop := w.start()
+	must(t)(w.api.ServicePrefixes(epic.ConfigNamespace).Create(t.Context(), &epicv1.ServicePrefix{
+		ObjectMeta: metav1.ObjectMeta{Name: "two"},
+		Spec:       epicv1.ServicePrefixSpec{PublicPool: &epicv1.AddressPool{Pool: "10.202.0.0/31", Subnet: "10.202.0.0/24", Aggregation: "default"}},
+	}, metav1.CreateOptions{}))
+	prefix := object{"serviceprefixes", epic.ConfigNamespace, "two"}
+	const plenty, exhausted = "AddressesAvailable=True/Available Ready=True/Ready", "AddressesAvailable=False/Exhausted Ready=False/Exhausted"
+	w.told(prefix, plenty)
+	var groups []object
+	for i := range 50 {
+		groups = append(groups, w.group(epic.ConfigNamespace, fmt.Sprint("g", i), "two"))
+	}
+	before := map[object]string{}
+	for _, group := range groups {
+		w.told(group, plenty)
+		before[group] = w.raw(group).Metadata.ResourceVersion
+	}
+	ns := w.account("many")
+	balance := func(name string) {
+		t.Helper()
+		must(t)(w.api.LoadBalancers(ns).Create(t.Context(), &epicv1.LoadBalancer{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: epicv1.LoadBalancerSpec{ServiceGroup: "g0"}}, metav1.CreateOptions{}))
+	}
+	balance("stays")
+	for i := range 3 {
+		balance("comes")
+		w.told(prefix, exhausted)
+		// What would be written by now is in the queue before this one.
+		w.told(w.group(epic.ConfigNamespace, fmt.Sprint("late", i), "two"), exhausted)
+		w.remove(object{"loadbalancers", ns, "comes"})
+		w.told(prefix, plenty)
+	}
+	for group, version := range before {
+		if now := w.raw(group).Metadata.ResourceVersion; now != version {
+			t.Errorf("%v was written", group)
+		}
+	}
+	balance("comes")
+	w.told(prefix, exhausted)
+	stop()
+	w.poolSettle = 0
+	w.start()
+	for _, group := range groups {
+		w.told(group, exhausted)
+	}
 }
 
 const wellToldAccount = "QuotaAvailable=True/Available GroupsAvailable=True/Available Ready=True/Ready"

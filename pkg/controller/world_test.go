@@ -47,6 +47,8 @@ type world struct {
 	seen   sets.Set[string]
 	// kubeconfig is an administrator's.
 	kubeconfig string
+	// poolSettle is how long their conditions of groups wait for a pool.
+	poolSettle time.Duration
 	// now is the controllers' clock for signs of life, and nil is the usual one.
 	now func() time.Time
 }
@@ -56,7 +58,7 @@ func newWorld(t *testing.T) *world {
 	server := testserver.StartTestServer(t)
 	client, err := versioned.NewForConfig(server.Config)
 	must(t)(client, err)
-	w := &world{t: t, api: client.EpicV1(), seen: sets.New[string](), kubeconfig: server.Kubeconfig}
+	w := &world{t: t, api: client.EpicV1(), seen: sets.New[string](), kubeconfig: server.Kubeconfig, poolSettle: 20 * time.Millisecond}
 	config := rest.CopyConfig(server.Config)
 	config.ContentType = runtime.ContentTypeProtobuf
 	mu := &sync.Mutex{}
@@ -97,7 +99,7 @@ func (w *world) in(t *testing.T) *world {
 func (w *world) start() (stop func()) {
 	w.t.Helper()
 	c, err := New(Options{
-		Client: w.client, Workers: 4, Settle: 10 * time.Millisecond, PoolSettle: 20 * time.Millisecond,
+		Client: w.client, Workers: 4, Settle: 10 * time.Millisecond, PoolSettle: w.poolSettle,
 		NodeTimeout: DefaultNodeTimeout, lookInterval: 20 * time.Millisecond, now: w.now,
 	})
 	if err != nil {
