@@ -27,8 +27,10 @@ import (
 )
 
 const (
-	// repairEvery is how soon what somebody takes away is back at the latest.
-	repairEvery = 2 * time.Second
+	// repairEvery is how soon what somebody takes away is back, unless looking takes
+	// so long that it would keep a tenth of a processor busy. Then it is put off, to
+	// repairAtLatest at most.
+	repairEvery, repairAtLatest = 2 * time.Second, 20 * time.Second
 	// withoutAPI is how long a start waits for the API before the state on disk
 	// counts as all that is wanted.
 	withoutAPI = 30 * time.Second
@@ -232,16 +234,20 @@ func (a *agent) settle(ctx context.Context) {
 	if a.applier.Wait(ctx) != nil {
 		return
 	}
-	tick := time.NewTicker(repairEvery)
-	defer tick.Stop()
 	for {
+		begin := time.Now()
 		a.repair(ctx)
 		select {
-		case <-tick.C:
+		case <-time.After(repairPause(time.Since(begin))):
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// repairPause is how long to wait after looking has taken that long.
+func repairPause(took time.Duration) time.Duration {
+	return min(max(repairEvery, 9*took), repairAtLatest)
 }
 
 // forget drops what was on disk and the API has no more.

@@ -315,3 +315,15 @@ func TestGateway(t *testing.T) {
 		}
 	}
 }
+
+// Looking whether all is there costs a tenth of a processor at most, as long as it is
+// not rarer than each 20 seconds.
+func TestRepairPause(t *testing.T) {
+	for took, want := range map[time.Duration]time.Duration{
+		0: repairEvery, 200 * time.Millisecond: repairEvery, time.Second: 9 * time.Second, time.Minute: repairAtLatest,
+	} {
+		if got := repairPause(took); got != want {
+			t.Errorf("after %s: %s, want %s", took, got, want)
+		}
+	}
+}
