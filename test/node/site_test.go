@@ -56,7 +56,7 @@ func TestMain(m *testing.M) {
 // site is the small Internet with all programs.
 type site struct {
 	// t is the present part's, root that of the test for which the site lasts.
-	t, root *testing.T
+	t, root testing.TB
 	dir     string
 	server  *testserver.TestServer
 	client  versioned.Interface
@@ -103,13 +103,13 @@ func account(tenant int) string { return fmt.Sprintf("t%d", tenant+1) }
 func namespace(tenant int) string { return epic.AccountNamespace(account(tenant)) }
 
 // newSite starts everything but the proxies.
-func newSite(t *testing.T, tenants int) *site {
+func newSite(t testing.TB, tenants int) *site {
 	t.Helper()
 	return newSiteOver(t, tenants, outer4)
 }
 
 // newSiteOver does it with tunnels between the given addresses.
-func newSiteOver(t *testing.T, tenants int, over outer) *site {
+func newSiteOver(t testing.TB, tenants int, over outer) *site {
 	t.Helper()
 	lab := netlab.Test(t)
 	s := &site{t: t, root: t, server: testserver.StartTestServer(t), outer: over}
@@ -216,7 +216,7 @@ func (s *site) start(host *netlab.Namespace, name, program string, args ...strin
 	return p
 }
 
-func self(t *testing.T) string {
+func self(t testing.TB) string {
 	t.Helper()
 	path, err := os.Executable()
 	if err != nil {
@@ -286,7 +286,7 @@ func (e *end) mustReport() status.Report {
 
 // ask asks a node program by HTTP.
 func (e *end) ask(path string) (string, error) {
-	answer, err := (&http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DialContext: e.host.Dial, DisableKeepAlives: true}}).Get("http://127.0.0.1:9606" + path)
+	answer, err := (&http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DialContext: e.host.Dial, DisableKeepAlives: true}}).Get("http://127.0.0.1:9606" + path)
 	if err != nil {
 		return "", err
 	}
@@ -307,7 +307,7 @@ func (e *end) ready() {
 	})
 }
 
-// metric is the value of a metric without labels.
+// metric is the value of a metric, which is named with its labels.
 func (e *end) metric(name string) float64 {
 	e.s.t.Helper()
 	text, err := e.ask("/metrics")
