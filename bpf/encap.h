@@ -19,11 +19,37 @@ static __always_inline __u16 limit16(__u32 value)
 // kernel goes on checking that the neighbour is still there.
 #define NEIGHBOUR_EVERY 64
 
-static __always_inline void write_macs(struct ethhdr *eth, const struct bpf_fib_lookup *fib, __be16 protocol)
+// copy_mac copies an address by words, which the compiler does not do by itself: it
+// can't know that both are aligned for that.
+static __always_inline void copy_mac(__u8 *to, const __u8 *from)
 {
-	__builtin_memcpy(eth->h_dest, fib->dmac, ETH_ALEN);
-	__builtin_memcpy(eth->h_source, fib->smac, ETH_ALEN);
+#pragma unroll
+	for (int i = 0; i < ETH_ALEN / 2; i++)
+		((__u16 *)to)[i] = ((const __u16 *)from)[i];
+}
+
+static __always_inline void write_macs(struct ethhdr *eth, const struct way *way, __be16 protocol)
+{
+	copy_mac(eth->h_dest, way->dmac);
+	copy_mac(eth->h_source, way->smac);
 	eth->h_proto = protocol;
+}
+
+// write_ip4 sums up what it writes and not what is written, which the CPU would have to
+// wait for.
+static __always_inline void write_ip4(struct iphdr *ip, const struct tunnel *t, __u8 tos, __be16 length)
+{
+	__be32 local = mapped(&t->local), remote = mapped(&t->remote);
+	__be16 begin = bpf_htons(0x4500 | tos), ttl = bpf_htons(64 << 8 | IPPROTO_UDP);
+
+	*(__be16 *)&ip->version_ihl = begin;
+	ip->tot_len = length;
+	ip->id = 0; // not needed where fragmenting is forbidden (RFC 6864)
+	ip->frag_off = bpf_htons(IP_DF);
+	*(__be16 *)&ip->ttl = ttl;
+	ip->check = fold((__u64)begin + length + bpf_htons(IP_DF) + ttl + local + remote);
+	ip->saddr = local;
+	ip->daddr = remote;
 }
 
 static __always_inline void write_gue(void *to, const struct tunnel *t, __u32 id, __u32 length, int v6)
@@ -44,31 +70,76 @@ static __always_inline void write_gue(void *to, const struct tunnel *t, __u32 id
 // Routes are looked up as for what the host itself sends.
 #define LOOPBACK 1
 
-// find_way looks up the route of an outer packet. What it does not find leaves the
-// request as it was.
-static __always_inline long find_way(struct __sk_buff *ctx, struct bpf_fib_lookup *fib, __u32 length, int egress)
+// How long a route is used without asking the kernel again, in ns. So much later than
+// the kernel's own packets, a tunnel's packets follow a change of the routes.
+#define WAY_LASTS 10000000
+
+// find_way asks the kernel for the route of an outer packet of a length. The neighbour's
+// address, if the result is a success, and the MTU are then in the way, which lasts.
+static __noinline long find_way(struct __sk_buff *ctx, const struct tunnel *t, struct way *way, __u32 length, int egress)
 {
+	struct bpf_fib_lookup fib = {};
 	long route;
 
-	fib->ifindex = LOOPBACK;
-	fib->len_mtu = length;
-	route = bpf_fib_lookup(ctx, fib, sizeof(*fib), 0);
+	fib.ifindex = LOOPBACK;
+	fib.l4_protocol = IPPROTO_UDP;
+	fib.sport = t->local_port;
+	fib.dport = t->remote_port;
+	fib.len_mtu = length;
+	if (t->family6) {
+		fib.family = AF_INET6;
+		fib.tos_flow = bpf_htonl((__u32)way->tos << 20);
+		__builtin_memcpy(fib.src, t->local.bytes, 16);
+		__builtin_memcpy(fib.dst, t->remote.bytes, 16);
+	} else {
+		fib.family = AF_INET;
+		fib.tos_flow = way->tos;
+		fib.src[0] = mapped(&t->local);
+		fib.dst[0] = mapped(&t->remote);
+	}
+	way->since = 0;
+	route = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
 	if (unlikely(route == BPF_FIB_LKUP_RET_FWD_DISABLED)) {
 		// A host that forwards nothing can be asked for one interface only.
-		fib->ifindex = egress ? ctx->ifindex : uplink;
-		fib->len_mtu = length;
-		route = bpf_fib_lookup(ctx, fib, sizeof(*fib), BPF_FIB_LOOKUP_OUTPUT);
+		fib.ifindex = egress ? ctx->ifindex : uplink;
+		fib.len_mtu = length;
+		route = bpf_fib_lookup(ctx, &fib, sizeof(fib), BPF_FIB_LOOKUP_OUTPUT);
+	}
+	way->ifindex = fib.ifindex;
+	way->mtu = fib.len_mtu;
+	if (likely(route == BPF_FIB_LKUP_RET_SUCCESS)) {
+		__builtin_memcpy(way->smac, fib.smac, ETH_ALEN);
+		__builtin_memcpy(way->dmac, fib.dmac, ETH_ALEN);
+		way->since = bpf_ktime_get_coarse_ns();
 	}
 	return route;
 }
 
+// know_way says whether a way is that of a tunnel's packet and still holds. If not, it
+// is made ready for being asked for.
+static __always_inline int know_way(struct __sk_buff *ctx, const struct tunnel *t, struct way *way, __u32 id, __u8 tos)
+{
+	__u32 from = ctx->ifindex;
+
+	if (likely(way->tunnel == id && way->tos == tos && way->from == from &&
+		   same_address(&way->remote, &t->remote) && same_address(&way->local, &t->local) &&
+		   bpf_ktime_get_coarse_ns() - way->since < WAY_LASTS))
+		return 1;
+	way->tunnel = id;
+	way->tos = tos;
+	way->from = from;
+	way->remote = t->remote;
+	way->local = t->local;
+	return 0;
+}
+
 // encapsulate sends a packet by a tunnel. The outer packet's next hop is looked up
-// here, so it takes no way through the host's routing and netfilter.
+// here, so it does not go through the host's routing and netfilter.
 static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, int v6, __u32 id, int egress)
 {
 	struct tunnel *t = bpf_map_lookup_elem(&tunnels, &id);
-	struct bpf_fib_lookup fib = {};
-	__u32 overhead, mtu, segment, length, gso = ctx->gso_size, segments = ctx->gso_segs, part, target;
+	struct way *way;
+	__u32 slot = id & (WAYS - 1), overhead, mtu, segment, length, gso = ctx->gso_size, segments = ctx->gso_segs, part, target;
 	void *data, *end;
 	__u64 flags, before;
 	long route;
@@ -83,21 +154,13 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 	overhead = t->family6 ? OVERHEAD6 : OVERHEAD4;
 	mtu = t->mtu;
 
-	fib.l4_protocol = IPPROTO_UDP;
-	fib.sport = t->local_port;
-	fib.dport = t->remote_port;
-	if (t->family6) {
-		fib.family = AF_INET6;
-		fib.tos_flow = bpf_htonl((__u32)p->tos << 20);
-		__builtin_memcpy(fib.src, t->local.bytes, 16);
-		__builtin_memcpy(fib.dst, t->remote.bytes, 16);
-	} else {
-		fib.family = AF_INET;
-		fib.tos_flow = p->tos;
-		fib.src[0] = mapped(&t->local);
-		fib.dst[0] = mapped(&t->remote);
-	}
-	route = find_way(ctx, &fib, segment + overhead, egress);
+	way = bpf_map_lookup_elem(&ways, &slot);
+	if (unlikely(!way))
+		return dropped(ctx, p, id, DROP_INTERNAL, DIRECTION_OUT);
+	if (likely(know_way(ctx, t, way, id, p->tos)))
+		route = BPF_FIB_LKUP_RET_SUCCESS;
+	else
+		route = find_way(ctx, t, way, segment + overhead, egress);
 	switch (route) {
 	case BPF_FIB_LKUP_RET_SUCCESS:
 	case BPF_FIB_LKUP_RET_NO_NEIGH:
@@ -110,8 +173,8 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 	// The way to the other end may be narrower than the interface. Kernels before
 	// 5.12 do not say by how much.
 	if (route != BPF_FIB_LKUP_RET_NO_NEIGH && route != BPF_FIB_LKUP_RET_UNSUPP_LWT &&
-	    fib.len_mtu > overhead && fib.len_mtu - overhead < mtu)
-		mtu = fib.len_mtu - overhead;
+	    way->mtu > overhead && way->mtu - overhead < mtu)
+		mtu = way->mtu - overhead;
 	if (unlikely(p->tcp_flags & TCP_SYN) && p->protocol == IPPROTO_TCP) {
 		__u32 headers = v6 ? 60 : 40;
 
@@ -133,7 +196,7 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 			return dropped(ctx, p, id, DROP_INTERNAL, DIRECTION_OUT);
 		length = ctx->len - sizeof(struct ethhdr);
 		// What was asked for was the way of the whole.
-		route = find_way(ctx, &fib, length + overhead, egress);
+		route = find_way(ctx, t, way, length + overhead, egress);
 		if (route != BPF_FIB_LKUP_RET_SUCCESS && route != BPF_FIB_LKUP_RET_NO_NEIGH && route != BPF_FIB_LKUP_RET_UNSUPP_LWT)
 			return dropped(ctx, p, id, DROP_NO_ROUTE, DIRECTION_OUT);
 	}
@@ -148,7 +211,7 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 
 		if (unlikely((void *)(ip + 1) + UDP_GUE_LEN > end))
 			return dropped(ctx, p, id, DROP_INTERNAL, DIRECTION_OUT);
-		write_macs(data, &fib, bpf_htons(ETH_P_IPV6));
+		write_macs(data, way, bpf_htons(ETH_P_IPV6));
 		ip->flow = bpf_htonl(0x60000000 | (__u32)p->tos << 20 | (ctx->hash & 0xfffff));
 		ip->payload_len = bpf_htons(limit16(length + UDP_GUE_LEN));
 		ip->nexthdr = IPPROTO_UDP;
@@ -161,17 +224,8 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 
 		if (unlikely((void *)(ip + 1) + UDP_GUE_LEN > end))
 			return dropped(ctx, p, id, DROP_INTERNAL, DIRECTION_OUT);
-		write_macs(data, &fib, bpf_htons(ETH_P_IP));
-		ip->version_ihl = 0x45;
-		ip->tos = p->tos;
-		ip->tot_len = bpf_htons(limit16(length + OVERHEAD4));
-		ip->id = 0; // not needed where fragmenting is forbidden (RFC 6864)
-		ip->frag_off = bpf_htons(IP_DF);
-		ip->ttl = 64;
-		ip->protocol = IPPROTO_UDP;
-		ip->saddr = mapped(&t->local);
-		ip->daddr = mapped(&t->remote);
-		checksum4(ip);
+		write_macs(data, way, bpf_htons(ETH_P_IP));
+		write_ip4(ip, t, p->tos, bpf_htons(limit16(length + OVERHEAD4)));
 		write_gue(ip + 1, t, id, length, v6);
 	}
 
@@ -185,12 +239,12 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 		s.tunnel = id;
 		s.direction = DIRECTION_OUT;
 		s.length = length;
-		s.ifindex = fib.ifindex;
+		s.ifindex = way->ifindex;
 		s.outer = t->remote;
 		s.outer_port = t->remote_port;
 		trace(p, &s);
 	}
-	target = fib.ifindex;
+	target = way->ifindex;
 	if (unlikely(route != BPF_FIB_LKUP_RET_SUCCESS || before % NEIGHBOUR_EVERY == 0)) {
 		if (egress)
 			ctx->tc_index = ENCAPSULATED;

@@ -117,6 +117,23 @@ struct path {
 	__u32 ifindex; // gateway: the proxy's interface
 };
 
+// way is how outer packets of a tunnel leave, as the kernel's routes had it a moment
+// ago. All but the result is what was asked for.
+struct way {
+	struct address local;
+	struct address remote;
+	__u64 since; // in ns since the start; zero: not valid
+	__u32 tunnel;
+	__u32 from; // the interface that the inner packets come by
+	__u32 ifindex;
+	__u16 mtu;
+	__u8 tos;
+	__u8 pad;
+	__u8 dmac[ETH_ALEN]; // both at even places
+	__u8 smac[ETH_ALEN];
+	__u8 pad2[4];
+};
+
 // place is an outer address of this node. Its value counts the tunnels there.
 struct place {
 	struct address address;

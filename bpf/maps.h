@@ -78,6 +78,15 @@ struct {
 	__type(value, struct path);
 } fragmented SEC(".maps");
 
+// Every CPU's routes of the tunnels that it has sent by last, by their IDs.
+#define WAYS 256
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, WAYS);
+	__type(key, __u32);
+	__type(value, struct way);
+} ways SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, DROP_REASONS);

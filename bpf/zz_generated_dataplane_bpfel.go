@@ -240,6 +240,28 @@ type KernelTunnel struct {
 	Pad2       uint32
 }
 
+type KernelWay struct {
+	_     structs.HostLayout
+	Local struct {
+		_     structs.HostLayout
+		Bytes [16]uint8
+	}
+	Remote struct {
+		_     structs.HostLayout
+		Bytes [16]uint8
+	}
+	Since   uint64
+	Tunnel  uint32
+	From    uint32
+	Ifindex uint32
+	Mtu     uint16
+	Tos     uint8
+	Pad     uint8
+	Dmac    [6]uint8
+	Smac    [6]uint8
+	Pad2    [4]uint8
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -255,6 +277,7 @@ const (
 	KernelMapServices          = "services"
 	KernelMapTunnelCounters    = "tunnel_counters"
 	KernelMapTunnels           = "tunnels"
+	KernelMapWays              = "ways"
 	KernelProgEpicClientEncap  = "epic_client_encap"
 	KernelProgEpicDecap        = "epic_decap"
 	KernelProgEpicGatewayEncap = "epic_gateway_encap"
@@ -329,6 +352,7 @@ type KernelMapSpecs struct {
 	Services       *ebpf.MapSpec `ebpf:"services"`
 	TunnelCounters *ebpf.MapSpec `ebpf:"tunnel_counters"`
 	Tunnels        *ebpf.MapSpec `ebpf:"tunnels"`
+	Ways           *ebpf.MapSpec `ebpf:"ways"`
 }
 
 // KernelVariableSpecs contains global variables before they are loaded into the kernel.
@@ -373,6 +397,7 @@ type KernelMaps struct {
 	Services       *ebpf.Map `ebpf:"services"`
 	TunnelCounters *ebpf.Map `ebpf:"tunnel_counters"`
 	Tunnels        *ebpf.Map `ebpf:"tunnels"`
+	Ways           *ebpf.Map `ebpf:"ways"`
 }
 
 func (m *KernelMaps) Close() error {
@@ -388,6 +413,7 @@ func (m *KernelMaps) Close() error {
 		m.Services,
 		m.TunnelCounters,
 		m.Tunnels,
+		m.Ways,
 	)
 }
 

@@ -217,6 +217,8 @@ static void (*const bpf_ringbuf_submit)(void *data, __u64 flags) = (void *)132;
 static long (*const bpf_redirect_neigh)(__u32 ifindex, void *params, int plen, __u64 flags) = (void *)152;
 static long (*const bpf_redirect_peer)(__u32 ifindex, __u64 flags) = (void *)155;
 
+static __u64 (*const bpf_ktime_get_coarse_ns)(void) = (void *)160;
+
 #define BPF_F_INGRESS 1ULL
 
 // bpf_skb_adjust_room: at which header room is made, and what for.

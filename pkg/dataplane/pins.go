@@ -17,9 +17,9 @@ import (
 	"github.com/acnodal/epic/bpf"
 )
 
-// unpinned are maps that live and die with the programs: .rodata, .bss, and events,
-// which nobody misses after a restart.
-var unpinned = map[string]bool{".rodata": true, ".bss": true, bpf.KernelMapEvents: true}
+// unpinned are maps that live and die with the programs: .rodata, .bss, and events and
+// ways, which nobody misses after a restart.
+var unpinned = map[string]bool{".rodata": true, ".bss": true, bpf.KernelMapEvents: true, bpf.KernelMapWays: true}
 
 // learnt are maps whose entries programs write.
 var learnt = map[string]bool{
