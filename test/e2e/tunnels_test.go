@@ -266,6 +266,14 @@ func (s *site) testReached(t *testing.T) {
 	}
 	wants(t, "the published interface", s.run(t, "get", "-n", s.namespace, "loadbalancers.epic.acnodal.io", "shop", "--output=jsonpath={.status.proxy-if-info}"),
 		s.internalIP(t, s.gateway))
+	// The controller tells of each kind, with the rights that its manifest gives it.
+	for name, namespace := range map[string]string{
+		"epics.epic.acnodal.io/epic": "epic", "serviceprefixes.epic.acnodal.io/e2e": "epic",
+		"accounts.epic.acnodal.io/tunnels": s.namespace, "lbservicegroups.epic.acnodal.io/web": s.namespace,
+		"loadbalancers.epic.acnodal.io/shop": s.namespace, "remoteendpoints.epic.acnodal.io/backend": s.namespace,
+	} {
+		s.run(t, "wait", "--for=condition=Ready", "--timeout=2m", "-n", namespace, name)
+	}
 	out, _ := s.epicctl(t, "admin", "--as-group=system:masters", "status")
 	wants(t, "epicctl status", out, "ready on 1 of 1 nodes", "node "+s.internalIP(t, s.gateway), s.gateway+", version ")
 }
