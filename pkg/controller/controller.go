@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/util/flowcontrol"
 	"k8s.io/klog/v2"
 
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 )
 
@@ -71,8 +72,9 @@ func New(o Options) (*Controller, error) {
 	}
 	lbs := newLoadBalancers(c, nodes.lost)
 	proxies := newGWProxies(c, nodes.lost)
-	nodes.serve(lbs, c.kinds.LoadBalancers().Informer().GetIndexer())
-	nodes.serve(proxies, c.kinds.GWProxies().Informer().GetIndexer())
+	serve(nodes, lbs, c.kinds.LoadBalancers().Informer(), func(lb *epicv1.LoadBalancer) *epicv1.ProxyStatus { return &lb.Status })
+	serve(nodes, proxies, c.kinds.GWProxies().Informer(), func(proxy *epicv1.GWProxy) *epicv1.ProxyStatus { return &proxy.Status })
+	nodes.follow(c.kinds.EPICs().Informer())
 	all := &Controller{workers: o.Workers, caches: c, loops: []*loop{lbs.loop, proxies.loop}, nodes: nodes}
 	p := &pace{settle: o.Settle, poolSettle: o.PoolSettle, limiter: flowcontrol.NewTokenBucketRateLimiter(conditionWrites, conditionBurst)}
 	for _, j := range []*judge{
@@ -131,7 +133,7 @@ func (c *Controller) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := follow("gateway nodes", source{c.caches.kinds.EPICs().Informer(), c.nodes.handler()}); err != nil {
+	if err := follow("gateway nodes", c.nodes.sources...); err != nil {
 		return err
 	}
 	// Until all that exists is known, endpoints would seem to have gone.

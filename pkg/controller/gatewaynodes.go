@@ -52,6 +52,7 @@ type gatewayNodes struct {
 	// where objects of each are put to be looked at.
 	proxies []cache.Indexer
 	queues  []*loop
+	sources []source
 
 	mu   sync.Mutex
 	seen map[netip.Addr]*sighting
@@ -63,6 +64,9 @@ type sighting struct {
 	// looks is at how many looks in a row the heartbeat was the same.
 	looks int
 	lost  bool
+	// alive is whether the node was given up and then wrote something else: only
+	// its signs of life do not arrive.
+	alive bool
 }
 
 func newGatewayNodes(client versioned.Interface, timeout, interval time.Duration) *gatewayNodes {
@@ -70,8 +74,15 @@ func newGatewayNodes(client versioned.Interface, timeout, interval time.Duration
 }
 
 // serve has the keeper of a kind know which nodes are given up.
-func (g *gatewayNodes) serve(k *keeper, proxies cache.Indexer) {
-	g.proxies, g.queues = append(g.proxies, proxies), append(g.queues, k.loop)
+func serve[T any](g *gatewayNodes, k *keeper, informer cache.SharedIndexInformer, status func(T) *epicv1.ProxyStatus) {
+	g.proxies, g.queues = append(g.proxies, informer.GetIndexer()), append(g.queues, k.loop)
+	g.sources = append(g.sources, source{informer, cache.ResourceEventHandlerFuncs{UpdateFunc: func(old, obj any) {
+		before, ok := old.(T)
+		now, ok2 := obj.(T)
+		if ok && ok2 {
+			g.wrote(status(before), status(now))
+		}
+	}}})
 }
 
 // lost says whether a gateway node is given up.
@@ -163,7 +174,7 @@ func (g *gatewayNodes) update(ctx context.Context, nodes map[string]epicv1.EPICN
 			g.seen[node] = s
 		}
 		s.looks++
-		if now.Sub(said.HeartbeatTime.Time) <= g.timeout || s.looks < confirmations {
+		if now.Sub(said.HeartbeatTime.Time) <= g.timeout || s.looks < confirmations || s.alive {
 			continue
 		}
 		if !s.lost {
@@ -236,11 +247,28 @@ func (g *gatewayNodes) heard(installation *epicv1.EPIC) {
 	}
 }
 
-// handler is for the cache of the EPIC object.
-func (g *gatewayNodes) handler() cache.ResourceEventHandler {
-	return cache.ResourceEventHandlerFuncs{UpdateFunc: func(_, obj any) {
+// wrote takes back a node that was given up and writes an interface again: it
+// lives, though it can't say so. Otherwise the two would take turns for ever.
+func (g *gatewayNodes) wrote(old, status *epicv1.ProxyStatus) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for pod, info := range status.ProxyIfInfo {
+		if old.ProxyIfInfo[pod] == info {
+			continue
+		}
+		if node, ok := address(info.EPICNodeAddress); ok {
+			if s := g.seen[node]; s != nil && s.lost {
+				s.lost, s.alive = false, true
+			}
+		}
+	}
+}
+
+// follow adds what the cache of the EPIC object tells.
+func (g *gatewayNodes) follow(informer cache.SharedIndexInformer) {
+	g.sources = append(g.sources, source{informer, cache.ResourceEventHandlerFuncs{UpdateFunc: func(_, obj any) {
 		if installation, ok := obj.(*epicv1.EPIC); ok {
 			g.heard(installation)
 		}
-	}}
+	}}})
 }

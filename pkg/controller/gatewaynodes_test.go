@@ -178,7 +178,7 @@ func TestTroubleForgets(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := newKeeper("test-nodes", nil)
-	g.serve(k, indexer)
+	g.proxies, g.queues = []cache.Indexer{indexer}, []*loop{k.loop}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
@@ -222,6 +222,44 @@ func TestHeard(t *testing.T) {
 	g.heard(&epicv1.EPIC{Status: epicv1.EPICStatus{Nodes: heard(map[string]time.Duration{"192.0.2.1": time.Hour})}})
 	if g.lost(node1) {
 		t.Error("a sign of life did not take it back")
+	}
+}
+
+// TestWrote takes back a node that writes interfaces, until it is heard of anew.
+func TestWrote(t *testing.T) {
+	info := func(node string, index int32) *epicv1.ProxyStatus {
+		return &epicv1.ProxyStatus{ProxyIfInfo: map[string]epicv1.ProxyInterfaceInfo{"p": {EPICNodeAddress: node, Index: index}}}
+	}
+	for name, c := range map[string]struct {
+		old, now *epicv1.ProxyStatus
+		lost     bool
+	}{
+		"an interface comes back": {&epicv1.ProxyStatus{}, info("192.0.2.1", 1), false},
+		"an interface changes":    {info("192.0.2.1", 1), info("192.0.2.1", 2), false},
+		"a pod comes over":        {info("192.0.2.2", 1), info("192.0.2.1", 1), false},
+		"it stays":                {info("192.0.2.1", 1), info("192.0.2.1", 1), true},
+		"it goes":                 {info("192.0.2.1", 1), &epicv1.ProxyStatus{}, true},
+		"another's":               {&epicv1.ProxyStatus{}, info("192.0.2.2", 1), true},
+		"nobody's":                {&epicv1.ProxyStatus{}, info("", 1), true},
+	} {
+		g := newGatewayNodes(nil, time.Hour, time.Minute)
+		look := func(at time.Duration) {
+			for range confirmations {
+				g.update(t.Context(), heard(map[string]time.Duration{"192.0.2.1": at}), start.Add(5*time.Hour))
+			}
+		}
+		look(0)
+		g.wrote(c.old, c.now)
+		if g.lost(node1) != c.lost {
+			t.Errorf("%s: given up: %v", name, g.lost(node1))
+		}
+		if look(0); g.lost(node1) != c.lost {
+			t.Errorf("%s: given up after more looks: %v", name, g.lost(node1))
+		}
+		// Its signs of life arrive again, and then it is silent.
+		if look(time.Minute); !g.lost(node1) {
+			t.Errorf("%s: it is never given up any more", name)
+		}
 	}
 }
 
