@@ -13,6 +13,7 @@ import (
 
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/retry"
 	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -103,11 +104,16 @@ func podEndpoint(address string, ready bool) discoveryv1.Endpoint {
 func (g *gatewayProxy) setReady(slice string, ready bool) {
 	g.s.t.Helper()
 	api := g.s.client.EpicV1().GWEndpointSlices(g.gw.Namespace)
-	o, err := api.Get(g.s.t.Context(), slice, metav1.GetOptions{})
-	g.s.must(err)
-	o.Spec.Endpoints[1].Conditions.Ready = &ready
-	_, err = api.Update(g.s.t.Context(), o, metav1.UpdateOptions{})
-	g.s.must(err)
+	// The controller tells the slice's conditions meanwhile.
+	g.s.must(retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		o, err := api.Get(g.s.t.Context(), slice, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		o.Spec.Endpoints[1].Conditions.Ready = &ready
+		_, err = api.Update(g.s.t.Context(), o, metav1.UpdateOptions{})
+		return err
+	}))
 }
 
 // connects says whether the proxy can connect to an address of a pod.

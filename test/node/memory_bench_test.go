@@ -11,6 +11,7 @@ import (
 
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -35,11 +36,7 @@ func BenchmarkMemory(b *testing.B) {
 	s.must(s.gateway.process.Stop())
 	s.gateway.run("--tunnel-metrics=false")
 	s.gateway.ready()
-	limit := int32(1000)
-	a, err := s.client.EpicV1().Accounts(namespace(0)).Get(b.Context(), account(0), metav1.GetOptions{})
-	s.must(err)
-	a.Spec.ProxyLimit = &limit
-	_, err = s.client.EpicV1().Accounts(namespace(0)).Update(b.Context(), a, metav1.UpdateOptions{})
+	_, err := s.client.EpicV1().Accounts(namespace(0)).Patch(b.Context(), account(0), types.MergePatchType, []byte(`{"spec":{"proxyLimit":1000}}`), metav1.PatchOptions{})
 	s.must(err)
 	for b.Loop() {
 		s.manyTunnels(0, 10)

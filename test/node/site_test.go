@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
 	apiserver "github.com/acnodal/epic/cmd/apiserver/app"
@@ -421,10 +422,7 @@ func (v *service) endpoint(name string, port int32, protocol corev1.Protocol) {
 func (v *service) delete() {
 	v.s.t.Helper()
 	ctx, lbs := v.s.t.Context(), v.s.client.EpicV1().LoadBalancers(v.lb.Namespace)
-	lb, err := lbs.Get(ctx, v.name, metav1.GetOptions{})
-	v.s.must(err)
-	lb.Spec.UpstreamClusters = nil
-	_, err = lbs.Update(ctx, lb, metav1.UpdateOptions{})
+	_, err := lbs.Patch(ctx, v.name, types.MergePatchType, []byte(`{"spec":{"upstream-clusters":null}}`), metav1.PatchOptions{})
 	v.s.must(err)
 	v.s.must(lbs.Delete(ctx, v.name, metav1.DeleteOptions{}))
 	v.stopProxy()

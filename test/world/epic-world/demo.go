@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -19,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/util/retry"
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
@@ -91,17 +93,20 @@ func (d *demo) start(ctx context.Context) error {
 // loadBalancer is the sample, which lists the demonstration's cluster.
 func (d *demo) loadBalancer(ctx context.Context) (*epicv1.LoadBalancer, error) {
 	lbs := d.client.EpicV1().LoadBalancers(namespace)
-	lb, err := lbs.Get(ctx, sample, metav1.GetOptions{})
+	var lb *epicv1.LoadBalancer
+	// The controller writes to it as well.
+	err := retry.RetryOnConflict(retry.DefaultRetry, func() (err error) {
+		if lb, err = lbs.Get(ctx, sample, metav1.GetOptions{}); err != nil || slices.Contains(lb.Spec.UpstreamClusters, cluster) {
+			return err
+		}
+		lb.Spec.UpstreamClusters = append(lb.Spec.UpstreamClusters, cluster)
+		lb, err = lbs.Update(ctx, lb, metav1.UpdateOptions{})
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("the sample load balancer: %w", err)
 	}
-	for _, name := range lb.Spec.UpstreamClusters {
-		if name == cluster {
-			return lb, nil
-		}
-	}
-	lb.Spec.UpstreamClusters = append(lb.Spec.UpstreamClusters, cluster)
-	return lbs.Update(ctx, lb, metav1.UpdateOptions{})
+	return lb, nil
 }
 
 // proxy stands for Envoy: it passes requests on to the load balancer's endpoints.
