@@ -49,24 +49,7 @@ func Probe(options Options, interfaces ...string) []Problem {
 		return problems // whatever else failed would fail for it
 	}
 	_ = rlimit.RemoveMemlock()
-	for _, feature := range []struct {
-		name, since string
-		err         error
-	}{
-		{"programs for tc", "4.1", features.HaveProgramType(ebpf.SchedCLS)},
-		{"hash maps per CPU", "4.6", features.HaveMapType(ebpf.PerCPUHash)},
-		{"maps of least recently used entries", "4.10", features.HaveMapType(ebpf.LRUHash)},
-		{"ring buffers", "5.8", features.HaveMapType(ebpf.RingBuf)},
-		{"encapsulation that keeps offloads (bpf_skb_adjust_room)", "5.2", features.HaveProgramHelper(ebpf.SchedCLS, asm.FnSkbAdjustRoom)},
-		{"route lookups (bpf_fib_lookup)", "4.18", features.HaveProgramHelper(ebpf.SchedCLS, asm.FnFibLookup)},
-		{"sending by a neighbour (bpf_redirect_neigh)", "5.10", features.HaveProgramHelper(ebpf.SchedCLS, asm.FnRedirectNeigh)},
-		{"handing over to a pod (bpf_redirect_peer)", "5.10", features.HaveProgramHelper(ebpf.SchedCLS, asm.FnRedirectPeer)},
-	} {
-		if errors.Is(feature.err, ebpf.ErrNotSupported) {
-			add(true, "this kernel has no "+feature.name,
-				"use Linux 5.15 or later (it came with "+feature.since+") with CONFIG_BPF_SYSCALL and CONFIG_NET_CLS_ACT")
-		}
-	}
+	problems = append(problems, lacking(kernelFeatures)...)
 	if err := probePinPath(options.PinPath); err != nil {
 		add(true, err.Error(), "mount one: mount -t bpf bpf /sys/fs/bpf; in a container, mount the host's /sys/fs/bpf")
 	}
@@ -84,7 +67,7 @@ func Probe(options Options, interfaces ...string) []Problem {
 		l, err := netlink.LinkByName(name)
 		switch {
 		case err != nil:
-			add(true, fmt.Sprintf("there is no interface %q", name), "name one of the underlay; it is taken as soon as it appears")
+			add(false, fmt.Sprintf("there is no interface %q", name), "name one of the underlay; it is taken as soon as it appears")
 		case l.Attrs().EncapType != "ether":
 			add(true, fmt.Sprintf("interface %q has no Ethernet headers (%s)", name, l.Attrs().EncapType), "name another one")
 		}
@@ -92,9 +75,60 @@ func Probe(options Options, interfaces ...string) []Problem {
 	return problems
 }
 
-// needed are the capabilities that the data plane needs: loading programs that look at
-// packets, attaching them. CAP_SYS_ADMIN contains the first.
-var needed = map[string]uint{"CAP_BPF": unix.CAP_BPF, "CAP_NET_ADMIN": unix.CAP_NET_ADMIN}
+// kernelFeature is something that the programs use, and the release of Linux that
+// brought it.
+type kernelFeature struct {
+	name, since string
+	have        func() error
+}
+
+func hasHelper(helper asm.BuiltinFunc) func() error {
+	return func() error { return features.HaveProgramHelper(ebpf.SchedCLS, helper) }
+}
+
+func hasMap(kind ebpf.MapType) func() error {
+	return func() error { return features.HaveMapType(kind) }
+}
+
+var kernelFeatures = []kernelFeature{
+	{"programs for tc", "4.1", func() error { return features.HaveProgramType(ebpf.SchedCLS) }},
+	{"hash maps per CPU", "4.6", hasMap(ebpf.PerCPUHash)},
+	{"maps of least recently used entries", "4.10", hasMap(ebpf.LRUHash)},
+	{"ring buffers", "5.8", hasMap(ebpf.RingBuf)},
+	{"encapsulation that keeps offloads (bpf_skb_adjust_room)", "5.2", hasHelper(asm.FnSkbAdjustRoom)},
+	{"route lookups (bpf_fib_lookup)", "4.18", hasHelper(asm.FnFibLookup)},
+	{"sending by a neighbour (bpf_redirect_neigh)", "5.10", hasHelper(asm.FnRedirectNeigh)},
+	{"handing over to a pod (bpf_redirect_peer)", "5.10", hasHelper(asm.FnRedirectPeer)},
+	{"a clock that is cheap to read (bpf_ktime_get_coarse_ns)", "5.11", hasHelper(asm.FnKtimeGetCoarseNs)},
+}
+
+// lacking says which features this kernel does not have. A check that fails for
+// another reason says nothing about that.
+func lacking(wanted []kernelFeature) []Problem {
+	var problems []Problem
+	for _, feature := range wanted {
+		if errors.Is(feature.have(), ebpf.ErrNotSupported) {
+			problems = append(problems, Problem{
+				What:   "this kernel has no " + feature.name,
+				Remedy: "use Linux 5.15 or later (it came with " + feature.since + ") with CONFIG_BPF_SYSCALL and CONFIG_NET_CLS_ACT",
+				Fatal:  true,
+			})
+		}
+	}
+	return problems
+}
+
+// needed are the capabilities that the data plane needs: loading programs, which follow
+// pointers into packets, and attaching them. CAP_SYS_ADMIN contains some.
+var needed = []struct {
+	name       string
+	capability uint
+	inSysAdmin bool
+}{
+	{"CAP_BPF", unix.CAP_BPF, true},
+	{"CAP_PERFMON", unix.CAP_PERFMON, true},
+	{"CAP_NET_ADMIN", unix.CAP_NET_ADMIN, false},
+}
 
 func missingCapabilities() []string {
 	var missing []string
@@ -106,9 +140,9 @@ func missingCapabilities() []string {
 	has := func(capability uint) bool {
 		return data[capability/32].Effective&(1<<(capability%32)) != 0
 	}
-	for _, name := range []string{"CAP_BPF", "CAP_NET_ADMIN"} {
-		if !has(needed[name]) && (name != "CAP_BPF" || !has(unix.CAP_SYS_ADMIN)) {
-			missing = append(missing, name)
+	for _, n := range needed {
+		if !has(n.capability) && (!n.inSysAdmin || !has(unix.CAP_SYS_ADMIN)) {
+			missing = append(missing, n.name)
 		}
 	}
 	return missing

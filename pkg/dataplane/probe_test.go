@@ -4,10 +4,12 @@ package dataplane
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/acnodal/epic/test/netlab"
@@ -48,12 +50,13 @@ func TestProbe(t *testing.T) {
 		{name: "nothing", options: client, interfaces: []string{"eth0"}},
 		{name: "forwarding", options: gateway, other: []string{"set net.ipv4.ip_forward=1"}},
 		{name: "mount", options: elsewhere, fatal: []string{elsewhere.PinPath + " is not in a bpffs: mount one"}},
-		{name: "interface", options: client, interfaces: []string{"eth7"}, fatal: []string{`there is no interface "eth7"`}},
+		{name: "interface", options: client, interfaces: []string{"eth7"}, other: []string{`there is no interface "eth7"`}},
 		{name: "Ethernet", options: client, interfaces: []string{"lo"}, fatal: []string{`interface "lo" has no Ethernet headers (loopback): name another one`}},
 		{name: "options", options: Options{Role: RoleClient, Hook: "odd"}, fatal: []string{`hook "odd": must be`}},
 		{name: "capability", options: client, without: []uint{unix.CAP_NET_ADMIN}, fatal: []string{"capability CAP_NET_ADMIN is missing: run as root, or add it to securityContext.capabilities"}},
 		// CAP_SYS_ADMIN contains CAP_BPF.
 		{name: "one of two capabilities", options: client, without: []uint{unix.CAP_BPF}},
+		{name: "looking at packets", options: client, without: []uint{unix.CAP_PERFMON, unix.CAP_SYS_ADMIN}, fatal: []string{"capability CAP_PERFMON is missing"}},
 		{name: "capabilities", options: client, without: []uint{unix.CAP_BPF, unix.CAP_SYS_ADMIN}, fatal: []string{"capability CAP_BPF is missing"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -81,6 +84,19 @@ func TestProbe(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A kernel that is too old is told what it has not, and since when others have it.
+func TestLacking(t *testing.T) {
+	problems := lacking([]kernelFeature{
+		{"wheels", "1.0", func() error { return nil }},
+		{"wings", "9.8", func() error { return fmt.Errorf("wings: %w", ebpf.ErrNotSupported) }},
+		{"fins", "9.9", func() error { return errors.New("no memory") }},
+	})
+	want := "this kernel has no wings: use Linux 5.15 or later (it came with 9.8) with CONFIG_BPF_SYSCALL and CONFIG_NET_CLS_ACT"
+	if len(problems) != 1 || problems[0].String() != want || !problems[0].Fatal {
+		t.Errorf("got %+v, want %q", problems, want)
 	}
 }
 

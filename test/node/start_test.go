@@ -3,6 +3,7 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -91,7 +93,10 @@ func TestRefusesToStart(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out strings.Builder
-			cmd := exec.CommandContext(t.Context(), self(t), b.args(c.flags...)...)
+			// One that starts all the same would run for ever.
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, self(t), b.args(c.flags...)...)
 			cmd.Env = append(os.Environ(), programEnv+"=epic-node")
 			cmd.Stdout, cmd.Stderr = &out, &out
 			b.must(b.host.Do(func() error {
