@@ -157,17 +157,21 @@ func EtcdClientConfig(tp storagebackend.TransportConfig) (clientv3.Config, error
 // WaitForEtcd returns once one of the servers answers a read, and otherwise,
 // after the timeout, an error that says what each of them answered.
 func WaitForEtcd(ctx context.Context, tp storagebackend.TransportConfig, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	end := time.Now().Add(timeout)
+	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
-	var last []error
+	last := make([]error, len(tp.ServerList))
 	for {
-		last = last[:0]
-		for _, server := range tp.ServerList {
+		for i, server := range tp.ServerList {
 			err := askEtcd(ctx, tp, server)
 			if err == nil {
 				return nil
 			}
-			last = append(last, fmt.Errorf("%s: %w", server, err))
+			// What only the end of the time has caused says less than what a
+			// server answered before.
+			if last[i] == nil || time.Now().Before(end) {
+				last[i] = fmt.Errorf("%s: %w", server, err)
+			}
 		}
 		select {
 		case <-ctx.Done():
