@@ -62,22 +62,29 @@ func (t *table[K, V]) remove(keys []K) error {
 }
 
 // repair makes the kernel's map what it should be, and returns how many entries
-// were not.
+// were not. Of a map that is as it should be, which is nearly always so, nothing is
+// kept while it is looked at.
 func (t *table[K, V]) repair() (int, error) {
-	have, err := readMap[K, V](t.m)
+	var foreign, missing []K
+	var values []V
+	there := 0
+	err := eachEntry(t.m, func(key K, value V) {
+		want, ok := t.want[key]
+		if !ok {
+			foreign = append(foreign, key)
+			return
+		}
+		there++
+		if want != value {
+			missing, values = append(missing, key), append(values, want)
+		}
+	})
 	if err != nil {
 		return 0, fmt.Errorf("reading the map of %s: %w", t.what, err)
 	}
-	var foreign, missing []K
-	var values []V
-	for key := range have {
-		if _, ok := t.want[key]; !ok {
-			foreign = append(foreign, key)
-		}
-	}
-	for key, value := range t.want {
-		if had, ok := have[key]; !ok || had != value {
-			missing, values = append(missing, key), append(values, value)
+	if there != len(t.want) {
+		if missing, values, err = t.absent(missing, values); err != nil {
+			return 0, err
 		}
 	}
 	err = errors.Join(deleteMap(t.m, foreign), writeMap(t.m, missing, values))
@@ -87,32 +94,56 @@ func (t *table[K, V]) repair() (int, error) {
 	return len(foreign) + len(missing), nil
 }
 
+// absent adds the entries that the kernel's map does not have.
+func (t *table[K, V]) absent(keys []K, values []V) ([]K, []V, error) {
+	have, err := readMap[K, V](t.m)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the map of %s: %w", t.what, err)
+	}
+	for key, value := range t.want {
+		if _, ok := have[key]; !ok {
+			keys, values = append(keys, key), append(values, value)
+		}
+	}
+	return keys, values, nil
+}
+
 // readMap reads all of a hash map.
 func readMap[K comparable, V any](m *ebpf.Map) (map[K]V, error) {
 	have := map[K]V{}
-	keys, values := make([]K, batch), make([]V, batch)
+	if err := eachEntry(m, func(key K, value V) { have[key] = value }); err != nil {
+		return nil, err
+	}
+	return have, nil
+}
+
+// eachEntry visits all of a hash map. While others change it, an entry may be visited
+// twice, or not at all.
+func eachEntry[K comparable, V any](m *ebpf.Map, visit func(K, V)) error {
+	size := min(batch, int(m.MaxEntries()))
+	keys, values := make([]K, size), make([]V, size)
 	for cursor := new(ebpf.MapBatchCursor); ; {
 		n, err := m.BatchLookup(cursor, keys, values, nil)
 		if errors.Is(err, ebpf.ErrNotSupported) {
 			break
 		}
 		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return nil, err
+			return err
 		}
 		for i := range n {
-			have[keys[i]] = values[i]
+			visit(keys[i], values[i])
 		}
 		if err != nil {
-			return have, nil //nolint:nilerr // the end of the map
+			return nil //nolint:nilerr // the end of the map
 		}
 	}
 	var key K
 	var value V
 	entries := m.Iterate()
 	for entries.Next(&key, &value) {
-		have[key] = value
+		visit(key, value)
 	}
-	return have, entries.Err()
+	return entries.Err()
 }
 
 // Maps take memory for entries as they come, in the background. A large batch may be
