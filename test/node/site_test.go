@@ -287,7 +287,13 @@ func (e *end) mustReport() status.Report {
 
 // ask asks a node program by HTTP.
 func (e *end) ask(path string) (string, error) {
-	answer, err := (&http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DialContext: e.host.Dial, DisableKeepAlives: true}}).Get("http://127.0.0.1:9606" + path)
+	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DialContext: e.host.Dial, DisableKeepAlives: true}}
+	return get(client, "http://127.0.0.1:9606"+path)
+}
+
+// get returns what a server answers, or an error that has it.
+func get(client *http.Client, url string) (string, error) {
+	answer, err := client.Get(url)
 	if err != nil {
 		return "", err
 	}
@@ -455,16 +461,7 @@ func (v *service) get() (string, error) { return v.s.ask(v.public) }
 func (s *site) ask(public string) (string, error) {
 	client := world.Client(s.world.Visitor)
 	client.Timeout = 2 * time.Second
-	answer, err := client.Get("http://" + public + "/")
-	if err != nil {
-		return "", err
-	}
-	defer answer.Body.Close()
-	b, err := io.ReadAll(answer.Body)
-	if err == nil && answer.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", answer.Status, b)
-	}
-	return string(b), err
+	return get(client, "http://"+public+"/")
 }
 
 // answers waits until a visitor gets the answer of the right pod.
