@@ -17,10 +17,6 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// silentAfter is how long a gateway node may give no sign of life: it gives one
-// about once a minute, and two may be lost.
-const silentAfter = 3 * time.Minute
-
 // newEPICs tells of the EPIC object whether its gateway nodes and its pools are
 // well.
 func newEPICs(c *caches, p *pace) *judge {
@@ -69,7 +65,7 @@ func nodesReady(nodes map[string]epicv1.EPICNodeStatus, now time.Time) (c metav1
 	var silent, notReady []string
 	for _, address := range slices.Sorted(maps.Keys(nodes)) {
 		node := nodes[address]
-		left := silentAfter - now.Sub(node.HeartbeatTime.Time)
+		left := epic.NodeSilentAfter - now.Sub(node.HeartbeatTime.Time)
 		if left < 0 {
 			silent = append(silent, address)
 			continue
@@ -92,7 +88,7 @@ func nodesReady(nodes map[string]epicv1.EPICNodeStatus, now time.Time) (c metav1
 	}
 	if len(silent) > 0 {
 		reason = ReasonNodesSilent
-		told = append(told, fmt.Sprintf("Gateway nodes that have given no sign of life for %s: %s: see whether they are up, and their program's log", silentAfter, tell(silent)))
+		told = append(told, fmt.Sprintf("Gateway nodes that have given no sign of life for %s: %s: see whether they are up, and their program's log", epic.NodeSilentAfter, tell(silent)))
 	}
 	switch {
 	case len(nodes) == 0:

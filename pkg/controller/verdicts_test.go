@@ -149,7 +149,7 @@ func TestEPICConditions(t *testing.T) {
 		"no prefix":          {nodes{"192.0.2.1": node(0)}, nil, "NodesReady=True/AllReady AddressesAvailable=False/NoPrefix Ready=False/NoPrefix", "create one in namespace epic", 181 * time.Second},
 		"all well":           {nodes{"192.0.2.1": node(0), "192.0.2.2": node(time.Minute)}, []*epicv1.ServicePrefix{pool(true)}, "NodesReady=True/AllReady " + addresses + "Ready=True/Ready", "All gateway nodes", 121 * time.Second},
 		"one is silent":      {nodes{"192.0.2.1": node(0), "192.0.2.2": node(4 * time.Minute)}, []*epicv1.ServicePrefix{pool(true)}, "NodesReady=False/NodesSilent " + addresses + "Ready=True/Ready", "3m0s: 192.0.2.2: see", 181 * time.Second},
-		"at the limit":       {nodes{"192.0.2.1": node(silentAfter)}, []*epicv1.ServicePrefix{pool(true)}, "NodesReady=True/AllReady " + addresses + "Ready=True/Ready", "", time.Second},
+		"at the limit":       {nodes{"192.0.2.1": node(epic.NodeSilentAfter)}, []*epicv1.ServicePrefix{pool(true)}, "NodesReady=True/AllReady " + addresses + "Ready=True/Ready", "", time.Second},
 		"all are silent":     {nodes{"192.0.2.2": node(4 * time.Minute)}, []*epicv1.ServicePrefix{pool(true)}, "NodesReady=False/NodesSilent " + addresses + "Ready=False/NodesSilent", "see whether they are up", 0},
 		"never heard of":     {nodes{"192.0.2.2": {}}, []*epicv1.ServicePrefix{pool(true)}, "NodesReady=False/NodesSilent " + addresses + "Ready=False/NodesSilent", "", 0},
 		"a clock ahead":      {nodes{"192.0.2.1": node(-time.Minute)}, []*epicv1.ServicePrefix{pool(true)}, "NodesReady=True/AllReady " + addresses + "Ready=True/Ready", "", 241 * time.Second},

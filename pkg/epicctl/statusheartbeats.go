@@ -12,17 +12,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/duration"
 
+	"github.com/acnodal/epic/pkg/apis/epic"
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-const (
-	// staleAfter is how long a node may be silent: it reports about once a
-	// minute, and two reports may be lost.
-	staleAfter = 3 * time.Minute
-	// mostNodes is how many nodes have a line each. Of more, only those that
-	// need a look have.
-	mostNodes = 20
-)
+// mostNodes is how many nodes have a line each. Of more, only those that need a
+// look have.
+const mostNodes = 20
 
 // checkHeartbeats shows what each gateway node said of itself last.
 func (s *status) checkHeartbeats() {
@@ -55,7 +51,7 @@ func (s *status) checkHeartbeat(check string, node v1.EPICNodeStatus, show bool)
 	switch c := meta.FindStatusCondition(node.Conditions, readyCondition); {
 	case node.HeartbeatTime.IsZero():
 		s.warn(check, "see the node program's log", "%s: it has never reported", name)
-	case since > staleAfter:
+	case since > epic.NodeSilentAfter:
 		s.warn(check, "see whether the node is up, and its program's log; one that is gone for good the controller gives up by itself, after an hour unless its --node-timeout says otherwise",
 			"%s: stale, it has not been heard of for %s", name, duration.HumanDuration(since))
 	case c != nil && c.Status != metav1.ConditionTrue:

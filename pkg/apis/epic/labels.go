@@ -2,7 +2,10 @@
 
 package epic
 
-import "math"
+import (
+	"math"
+	"time"
+)
 
 // Names that the whole system agrees on.
 const (
@@ -100,6 +103,9 @@ const (
 	DefaultProxyLimit int32 = 20
 	// DefaultTunnelPort is the UDP port on which gateway nodes take in tunnels.
 	DefaultTunnelPort int32 = 6080
+	// NodeSilentAfter is how long a gateway node may give no sign of life until it
+	// is reported: it gives one about once a minute, and two may be lost.
+	NodeSilentAfter = 3 * time.Minute
 	// DefaultMultusBridge is the bridge of a pool that names none.
 	DefaultMultusBridge = "multus0"
 	// MaxListeners is how many listeners a gateway may have.
