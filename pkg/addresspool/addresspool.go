@@ -52,6 +52,17 @@ func (p Pool) Contains(a netip.Addr) bool {
 	return p.First.Compare(a) <= 0 && a.Compare(p.Last) <= 0
 }
 
+// InUse is how many of some addresses are in the pool.
+func (p Pool) InUse(addresses []netip.Addr) int {
+	n := 0
+	for _, a := range addresses {
+		if p.Contains(a) {
+			n++
+		}
+	}
+	return n
+}
+
 // Size is how many addresses the pool has: one of IPv6 may have more than any
 // integer type holds.
 func (p Pool) Size() *big.Int {

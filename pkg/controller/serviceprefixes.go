@@ -117,13 +117,7 @@ func poolCondition(path, text string, used []netip.Addr, scarce bool) metav1.Con
 	if err != nil {
 		return condition(name, false, ReasonNoPool, "%s", fmt.Sprintf("%s can't be read: %v: correct it", path, err))
 	}
-	inUse := 0
-	for _, a := range used {
-		if pool.Contains(a) {
-			inUse++
-		}
-	}
-	switch percent := pool.Percent(inUse); {
+	switch percent := pool.Percent(pool.InUse(used)); {
 	case percent >= 100: //nolint:mnd // percent
 		return condition(name, false, ReasonExhausted, "Every address of %s, %s, is in use: delete a load balancer or a gateway proxy, %s", path, text, wayOut)
 	case percent >= addresspool.NearlyFullFrom, scarce && percent >= plentyBelow:

@@ -95,12 +95,7 @@ func (s *status) checkPool(check string, p *v1.AddressPool, used []netip.Addr) {
 		s.fail(check, "correct the pool of the ServicePrefix", "%v", err)
 		return
 	}
-	in := 0
-	for _, a := range used {
-		if pool.Contains(a) {
-			in++
-		}
-	}
+	in := pool.InUse(used)
 	percent := pool.Percent(in)
 	detail := fmt.Sprintf("%d of %s in use, pool %s", in, pool.Size(), p.Pool)
 	const wayOut = "make the pool larger, or make another ServicePrefix for new groups"

@@ -285,6 +285,17 @@ func (e *end) mustReport() status.Report {
 	return r
 }
 
+// part runs a test of its own on the site, which reports to it meanwhile.
+func (s *site) part(t *testing.T, name string, run func(t *testing.T)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		outer := s.t
+		s.t = t
+		defer func() { s.t = outer }()
+		run(t)
+	})
+}
+
 // ask asks a node program by HTTP.
 func (e *end) ask(path string) (string, error) {
 	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DialContext: e.host.Dial, DisableKeepAlives: true}}

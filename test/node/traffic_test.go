@@ -38,14 +38,7 @@ func TestTraffic(t *testing.T) {
 			for _, v := range services {
 				v.answers(account(0))
 			}
-			part := func(name string, run func(t *testing.T)) {
-				t.Run(name, func(t *testing.T) {
-					outer := s.t
-					s.t = t
-					defer func() { s.t = outer }()
-					run(t)
-				})
-			}
+			part := func(name string, run func(t *testing.T)) { s.part(t, name, run) }
 			each := func(name string, run func(t *testing.T, v *service)) {
 				for _, v := range services {
 					part(name+" "+v.name, func(t *testing.T) { run(t, v) })

@@ -44,10 +44,7 @@ func TestTrouble(t *testing.T) {
 		v.answers(account(i))
 	}
 	part := func(name string, run func(t *testing.T)) {
-		t.Run(name, func(t *testing.T) {
-			outer := s.t
-			s.t = t
-			defer func() { s.t = outer }()
+		s.part(t, name, func(t *testing.T) {
 			run(t)
 			for i, v := range services {
 				v.answers(account(i))

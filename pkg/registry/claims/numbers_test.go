@@ -35,6 +35,17 @@ func TestLapsedNumbers(t *testing.T) {
 	clean(t, a)
 }
 
+// idsOf are claims of the numbers that a pod has of a space.
+func idsOf(space Space) func(*example.Pod) *Set {
+	return func(p *example.Pod) *Set {
+		s := &Set{}
+		for _, id := range ids(p) {
+			s.AddID(space, id)
+		}
+		return s
+	}
+}
+
 // TestCursorMadeAgainMeanwhile: between the assignment of a number and the write
 // the numbering was deleted with its owner, and begun again for another.
 func TestCursorMadeAgainMeanwhile(t *testing.T) {
@@ -43,13 +54,7 @@ func TestCursorMadeAgainMeanwhile(t *testing.T) {
 	space := ServiceIDs(testAccount)
 	times := 0
 	s := storeFor(t, b, "pods", &funcRules{
-		claims: func(p *example.Pod) *Set {
-			s := &Set{}
-			for _, id := range ids(p) {
-				s.AddID(space, id)
-			}
-			return s
-		},
+		claims: idsOf(space),
 		plan: func(ctx context.Context, p *Plan, _, obj *example.Pod) error {
 			got, err := p.AssignIDs(ctx, space, 1)
 			if err != nil {
@@ -124,13 +129,7 @@ func TestForgetSpace(t *testing.T) {
 	prefix := newPrefix()
 	space := ServiceIDs(testAccount)
 	rules := &funcRules{
-		claims: func(p *example.Pod) *Set {
-			s := &Set{}
-			for _, id := range ids(p) {
-				s.AddID(space, id)
-			}
-			return s
-		},
+		claims: idsOf(space),
 		plan: func(ctx context.Context, p *Plan, _, obj *example.Pod) error {
 			got, err := p.AssignIDs(ctx, space, 1)
 			if err == nil {
