@@ -122,6 +122,13 @@ const (
 	// many all rules of a route may have together; both are Gateway API's.
 	MaxRuleMatches  = 64
 	MaxRouteMatches = 128
+	// MaxRegexpProgram is the size of the largest program that a regular
+	// expression may compile to, as RE2 and Envoy count it, and
+	// MaxRegexpPrograms that of all programs of one object together. Envoy's own
+	// default is 100, which refuses [0-9a-z-]{36}; its bootstrap must set
+	// re2.max_program_size.error_level so that it takes what is accepted here.
+	MaxRegexpProgram  = 2000
+	MaxRegexpPrograms = 20000
 	// MaxRuleFilters is how many filters a rule, or a backend of it, may have.
 	MaxRuleFilters = 16
 	// MaxRuleBackends is how many backends a rule may have.

@@ -46,9 +46,10 @@ func httpRoute(path *field.Path, spec *gatewayv1.HTTPRouteSpec) field.ErrorList 
 		errs = append(errs, hostname(path.Child("hostnames").Index(i), string(h))...)
 	}
 	total := 0
+	var expressions regexps
 	for i := range spec.Rules {
 		total += len(spec.Rules[i].Matches)
-		errs = append(errs, httpRule(path.Child("rules").Index(i), &spec.Rules[i])...)
+		errs = append(errs, httpRule(path.Child("rules").Index(i), &spec.Rules[i], &expressions)...)
 	}
 	if total > epic.MaxRouteMatches {
 		errs = append(errs, field.Invalid(path.Child("rules"), total, fmt.Sprintf("have more than %d matches together: use several routes", epic.MaxRouteMatches)))
@@ -106,7 +107,7 @@ func parents(path *field.Path, refs []gatewayv1.ParentReference) field.ErrorList
 	return errs
 }
 
-func httpRule(path *field.Path, r *gatewayv1.HTTPRouteRule) field.ErrorList {
+func httpRule(path *field.Path, r *gatewayv1.HTTPRouteRule, expressions *regexps) field.ErrorList {
 	errs := atMost(path.Child("matches"), len(r.Matches), epic.MaxRuleMatches)
 	errs = append(errs, atMost(path.Child("filters"), len(r.Filters), epic.MaxRuleFilters)...)
 	errs = append(errs, atMost(path.Child("backendRefs"), len(r.BackendRefs), epic.MaxRuleBackends)...)
@@ -114,7 +115,7 @@ func httpRule(path *field.Path, r *gatewayv1.HTTPRouteRule) field.ErrorList {
 		return errs
 	}
 	for i := range r.Matches {
-		errs = append(errs, httpMatch(path.Child("matches").Index(i), &r.Matches[i])...)
+		errs = append(errs, httpMatch(path.Child("matches").Index(i), &r.Matches[i], expressions)...)
 	}
 	errs = append(errs, filters(path.Child("filters"), r.Filters)...)
 	for i := range r.BackendRefs {
@@ -129,10 +130,10 @@ func httpRule(path *field.Path, r *gatewayv1.HTTPRouteRule) field.ErrorList {
 	return errs
 }
 
-func httpMatch(path *field.Path, m *gatewayv1.HTTPRouteMatch) field.ErrorList {
+func httpMatch(path *field.Path, m *gatewayv1.HTTPRouteMatch, expressions *regexps) field.ErrorList {
 	var errs field.ErrorList
 	if m.Path != nil {
-		errs = append(errs, pathMatch(path.Child("path"), m.Path)...)
+		errs = append(errs, pathMatch(path.Child("path"), m.Path, expressions)...)
 	}
 	if m.Method != nil {
 		errs = append(errs, oneOf(path.Child("method"), *m.Method, methods...)...)
@@ -150,7 +151,7 @@ func httpMatch(path *field.Path, m *gatewayv1.HTTPRouteMatch) field.ErrorList {
 			kind = *h.Type
 		}
 		errs = append(errs, oneOf(at.Child("type"), kind, gatewayv1.HeaderMatchExact, gatewayv1.HeaderMatchRegularExpression)...)
-		errs = append(errs, pattern(at.Child("value"), h.Value, maxHeaderValue, kind == gatewayv1.HeaderMatchRegularExpression)...)
+		errs = append(errs, pattern(at.Child("value"), h.Value, maxHeaderValue, kind == gatewayv1.HeaderMatchRegularExpression, expressions)...)
 	}
 	for i, q := range m.QueryParams {
 		at := path.Child("queryParams").Index(i)
@@ -160,12 +161,12 @@ func httpMatch(path *field.Path, m *gatewayv1.HTTPRouteMatch) field.ErrorList {
 			kind = *q.Type
 		}
 		errs = append(errs, oneOf(at.Child("type"), kind, gatewayv1.QueryParamMatchExact, gatewayv1.QueryParamMatchRegularExpression)...)
-		errs = append(errs, pattern(at.Child("value"), q.Value, maxQueryValue, kind == gatewayv1.QueryParamMatchRegularExpression)...)
+		errs = append(errs, pattern(at.Child("value"), q.Value, maxQueryValue, kind == gatewayv1.QueryParamMatchRegularExpression, expressions)...)
 	}
 	return errs
 }
 
-func pathMatch(path *field.Path, m *gatewayv1.HTTPPathMatch) field.ErrorList {
+func pathMatch(path *field.Path, m *gatewayv1.HTTPPathMatch, expressions *regexps) field.ErrorList {
 	kind, value := gatewayv1.PathMatchPathPrefix, "/"
 	if m.Type != nil {
 		kind = *m.Type
@@ -175,7 +176,7 @@ func pathMatch(path *field.Path, m *gatewayv1.HTTPPathMatch) field.ErrorList {
 	}
 	errs := oneOf(path.Child("type"), kind, gatewayv1.PathMatchExact, gatewayv1.PathMatchPathPrefix, gatewayv1.PathMatchRegularExpression)
 	at := path.Child("value")
-	errs = append(errs, pattern(at, value, maxPath, kind == gatewayv1.PathMatchRegularExpression)...)
+	errs = append(errs, pattern(at, value, maxPath, kind == gatewayv1.PathMatchRegularExpression, expressions)...)
 	if kind != gatewayv1.PathMatchRegularExpression && !strings.HasPrefix(value, "/") {
 		errs = append(errs, field.Invalid(at, quoted(value), "must be an absolute path: begin it with a slash"))
 	}
@@ -184,7 +185,7 @@ func pathMatch(path *field.Path, m *gatewayv1.HTTPPathMatch) field.ErrorList {
 
 // pattern checks a value that is compared, or a regular expression of the kind
 // that Envoy knows, which is Go's.
-func pattern(path *field.Path, s string, most int, isRegexp bool) field.ErrorList {
+func pattern(path *field.Path, s string, most int, isRegexp bool, expressions *regexps) field.ErrorList {
 	if s == "" {
 		return field.ErrorList{field.Required(path, "must be what is to be matched")}
 	}
@@ -192,9 +193,7 @@ func pattern(path *field.Path, s string, most int, isRegexp bool) field.ErrorLis
 		return errs
 	}
 	if isRegexp {
-		if _, err := regexp.Compile(s); err != nil {
-			return field.ErrorList{field.Invalid(path, quoted(s), "is no regular expression in RE2 syntax: "+quoted(err.Error())+": correct it")}
-		}
+		return expressions.check(path, s)
 	}
 	return nil
 }
