@@ -205,26 +205,38 @@ __noinline int cut(struct __sk_buff *ctx, __u32 v6, __u32 mtu, __u32 part)
 	return 0;
 }
 
-// cut_up has each part of a packet come by as a copy, in their order. It returns a
-// value other than zero if they are too many.
+// NO_ROOM is what a copy returns that the kernel did not take because a queue was full,
+// or that the program it came by dropped. Both are counted there.
+#define NO_ROOM -105 // -ENOBUFS
+
+// cut_up has the parts of a packet come by as copies, in their order. It returns zero if
+// there are too many of them. Otherwise it returns the number of the last one, which the
+// packet itself is to become on its way out: a sender that has fragmented a packet stops
+// sending at the first fragment of which it hears that it was dropped. On the way in
+// nobody hears of it, and parts wait in a queue which the packet itself would overtake,
+// so all of them are copies there.
 __noinline int cut_up(struct __sk_buff *ctx, const struct packet *p, __u32 v6, __u32 mtu, __u32 egress)
 {
-	__u32 size = part_size(v6, mtu), payload, from = 0;
+	__u32 size = part_size(v6, mtu), payload, last;
+	long result;
 
 	if (!p)
-		return -1;
+		return 0;
 	payload = ctx->len - sizeof(struct ethhdr) - (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
-	if (ctx->len > WHOLE || payload > PARTS * size || complete(ctx, p, v6))
-		return -1;
+	if (ctx->len > WHOLE || !size || payload <= size || payload > PARTS * size || complete(ctx, p, v6))
+		return 0;
+	last = (payload - 1) / size;
 	// All have the same identification: of IPv6 fragments this one.
 	ctx->cb[0] = bpf_get_prandom_u32();
 #pragma clang loop unroll(disable)
 	for (__u32 part = 0; part < PARTS; part++) {
-		if (from >= payload)
+		if (part == last + !egress)
 			break;
 		ctx->tc_index = PART + part;
-		bpf_clone_redirect(ctx, ctx->ifindex, egress ? 0 : BPF_F_INGRESS);
-		from += size;
+		result = bpf_clone_redirect(ctx, ctx->ifindex, egress ? 0 : BPF_F_INGRESS);
+		if (unlikely(result && (!egress || result != NO_ROOM)))
+			count_drop(DROP_INTERNAL);
 	}
-	return 0;
+	ctx->tc_index = 0;
+	return last;
 }

@@ -182,16 +182,20 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 			return dropped(ctx, p, id, DROP_INTERNAL, DIRECTION_OUT);
 	}
 	if (unlikely(segment > mtu || route == BPF_FIB_LKUP_RET_FRAG_NEEDED)) {
-		if (!is_part(ctx)) {
-			if (may_cut(ctx, p, v6, mtu) && !cut_up(ctx, p, v6, mtu, egress))
+		if (is_part(ctx)) {
+			part = ctx->tc_index - PART;
+			ctx->tc_index = 0;
+		} else {
+			part = may_cut(ctx, p, v6, mtu) ? cut_up(ctx, p, v6, mtu, egress) : 0;
+			if (!part) {
+				dropped(ctx, p, id, DROP_TOO_BIG, DIRECTION_OUT);
+				if (too_big(ctx, p, v6, mtu))
+					return TC_ACT_SHOT;
+				return bpf_redirect(ctx->ifindex, egress ? BPF_F_INGRESS : 0);
+			}
+			if (!egress)
 				return TC_ACT_SHOT; // its parts are on their way
-			dropped(ctx, p, id, DROP_TOO_BIG, DIRECTION_OUT);
-			if (too_big(ctx, p, v6, mtu))
-				return TC_ACT_SHOT;
-			return bpf_redirect(ctx->ifindex, egress ? BPF_F_INGRESS : 0);
 		}
-		part = ctx->tc_index - PART;
-		ctx->tc_index = 0;
 		if (cut(ctx, v6, mtu, part))
 			return dropped(ctx, p, id, DROP_INTERNAL, DIRECTION_OUT);
 		length = ctx->len - sizeof(struct ethhdr);

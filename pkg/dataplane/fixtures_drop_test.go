@@ -267,6 +267,7 @@ func (b *bench) sendFixtures() []fixture {
 				{program: "encap", in: ip(proxy, pod, protoTCP, tcp(40000, worldPort, flagACK, nil, make([]byte, 500))), gso: 250, verdict: shot, drop: DropInternal}}},
 			fixture{inside + "a way that is narrower than the interface", RoleGateway, narrow(v6)},
 			fixture{inside + "what may be fragmented goes on in parts", RoleGateway, fragmentable(v6)},
+			fixture{inside + "an answer that may be fragmented becomes its last part", RoleClient, lastPart(v6)},
 			fixture{inside + "a node's own traffic", RoleClient, []step{{program: "encap", in: to(endpointOf(tunnel4, v6), outside, 443), verdict: pass}}},
 		)
 	}
@@ -311,4 +312,29 @@ func fragmentable(v6 bool) []step {
 		{program: "encap", in: fragment, verdict: shot},
 		{program: "encap", in: options, verdict: redirect, out: tooBig(options, room), drop: DropTooBig},
 	}
+}
+
+// lastPart is an answer that is too big. On its way out it becomes the last of its parts,
+// since the sender of a packet that is dropped does not send the fragments after it. The
+// other parts are copies. Only its sender may fragment an IPv6 packet.
+func lastPart(v6 bool) []step {
+	const room, size = 1500 - 36, 1440
+	gateway, node := ends(false)
+	proxy, pod := proxyAddress[v6], endpointOf(tunnel4, v6)
+	request := ip(proxy, pod, protoUDP, udp(40300, worldPort, nil))
+	learn := step{program: "decap", in: outer(gateway, node, tunnel4, request), verdict: pass, out: request}
+	payload := make([]byte, room)
+	for i := range payload {
+		payload[i] = byte(i * 3)
+	}
+	if v6 {
+		answer := ip(pod, proxy, protoUDP, udp(worldPort, 40300, payload))
+		return []step{learn, {program: "encap", in: answer, verdict: redirect, out: tooBig(answer, room), drop: DropTooBig}}
+	}
+	transport := udp(worldPort, 40300, payload)
+	part := func(more uint16) step {
+		return step{program: "encap", in: ip4{id: 9, flags: more}.packet(pod, proxy, protoUDP, transport), verdict: sent,
+			out: outer(node, gateway, tunnel4, ip4{id: 9, flags: more + size/8}.packet(pod, proxy, protoUDP, transport[size:]))}
+	}
+	return []step{learn, part(0), part(moreFragments)}
 }
