@@ -18,6 +18,7 @@ import (
 	"github.com/acnodal/epic/pkg/apiserver"
 	"github.com/acnodal/epic/pkg/apiserver/embedetcd"
 	"github.com/acnodal/epic/pkg/apiserver/pki"
+	"github.com/acnodal/epic/pkg/apiserver/serving"
 	"github.com/acnodal/epic/pkg/nodeidentity"
 	"github.com/acnodal/epic/pkg/registry/claims"
 	"github.com/acnodal/epic/pkg/tunnelkey"
@@ -257,7 +258,14 @@ func (s *Server) Run(ctx context.Context) (err error) {
 		}()
 	}
 	klog.FromContext(ctx).Info("Serving", "url", s.URL, "standalone", s.options.Standalone.Enabled, "etcd", s.options.Etcd.StorageConfig.Transport.ServerList)
-	if err := s.Generic.PrepareRun().RunWithContext(ctx); err != nil {
+	prepared := s.Generic.PrepareRun()
+	// It serves on for a while when ctx has ended.
+	serve, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	if err := serving.Replace(serve, s.Generic); err != nil {
+		return err
+	}
+	if err := prepared.RunWithContext(ctx); err != nil {
 		return fmt.Errorf("the server ended: %w", err)
 	}
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
