@@ -145,7 +145,7 @@ func (o *getAccounts) printTable(ctx context.Context, client versioned.Interface
 	}
 	columns := []column{
 		{name: "Name"}, {name: "Namespace"}, {name: "Group ID"}, {name: "Proxies"}, {name: "Load Balancers"}, {name: "Gateways"},
-		{name: "Tunnels"}, {name: "Ready"}, {name: "Age"}, {name: "Groups", wide: true}, {name: "Service ID", wide: true},
+		{name: "Tunnels"}, {name: "Ready"}, {name: "Age"}, {name: "Groups", wide: true}, {name: "Last Service ID", wide: true},
 	}
 	var rows [][]any
 	for _, a := range accounts {

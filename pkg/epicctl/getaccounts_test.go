@@ -39,7 +39,7 @@ func TestGetAccounts(t *testing.T) {
 	r = i.run(t, "get", "accounts", "-n", "epic-acme")
 	r.want(t, ExitOK, acmeRow)
 	r.lacks(t, "beta")
-	i.run(t, "get", "accounts", "-o", "wide").want(t, ExitOK, header+" GROUPS SERVICE ID")
+	i.run(t, "get", "accounts", "-o", "wide").want(t, ExitOK, header+" GROUPS LAST SERVICE ID")
 	i.run(t, "get", "accounts", "-o", "name").want(t, ExitOK, "account.epic.acnodal.io/acme account.epic.acnodal.io/beta")
 	i.run(t, "get", "accounts", "acme", "-o", "jsonpath={.spec.group-id}").want(t, ExitOK, "2")
 	i.run(t, "get", "accounts", "-o", "yaml").want(t, ExitOK, "apiVersion: epic.acnodal.io/v1 kind: Account", "name: beta")

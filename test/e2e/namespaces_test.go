@@ -59,7 +59,7 @@ func TestNamespaceDeletion(t *testing.T) {
 	begin := time.Now()
 	c.run(t, "delete", "namespace", ns, "--timeout=1m")
 	t.Logf("The namespace was gone after %s", time.Since(begin).Round(time.Millisecond))
-	if out := c.run(t, "get", "epic", "-A", "--ignore-not-found", "-o", "name"); strings.Contains(out, "leaving") {
+	if out := c.run(t, "get", "epic-all", "-A", "--ignore-not-found", "-o", "name"); strings.Contains(out, "leaving") {
 		t.Errorf("What is left: %s", out)
 	}
 	c.audited(t)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	testserver "github.com/acnodal/epic/pkg/apiserver/testing"
+	"github.com/acnodal/epic/pkg/registry/kind"
 )
 
 // TestKubectl does what people do with kubectl all day.
@@ -46,9 +47,19 @@ func TestKubectl(t *testing.T) {
 			`{"status":{"gue-tunnel-endpoints":{"10.0.0.1":{"epic-address":"192.168.1.40"}}}}`)
 		wants(t, "the table", k.run(t, "get", "lb", "-A"), "PUBLIC ADDRESS", "SERVICE GROUP", "SERVICE PREFIX", "TUNNELS", "AGE", "192.0.2.9", "offered")
 		k.run(t, "get", "lb", "-A", "-o", "wide")
-		all := k.run(t, "get", "epic", "-A")
+		all := k.run(t, "get", kind.CategoryAll, "-A")
 		wants(t, "everything", all, "loadbalancer.epic.acnodal.io/first", "account.epic.acnodal.io/one", "serviceprefix.epic.acnodal.io/pool",
 			"lbservicegroup.epic.acnodal.io/offered", "remoteendpoint.epic.acnodal.io/pod1", "epic.epic.acnodal.io/epic")
+		// The singular name of a kind means that kind and no other.
+		for _, name := range []string{"epic", "epics", "EPIC"} {
+			if out := k.run(t, "get", name, "-n", "epic", "-o", "name"); out != "epic.epic.acnodal.io/epic\n" {
+				t.Errorf("kubectl get %s finds:\n%s", name, out)
+			}
+		}
+		wants(t, "the EPIC object by name", k.run(t, "get", "epic", "epic", "-n", "epic"), "LAST TUNNEL ID", "LAST GROUP ID")
+		if out := k.run(t, "get", kind.CategoryTenant, "-A", "-o", "name"); strings.Contains(out, "serviceprefix") || strings.Contains(out, "epic.epic") {
+			t.Errorf("a tenant's category has what tenants can't read:\n%s", out)
+		}
 	})
 	t.Run("short names", func(t *testing.T) {
 		for _, name := range []string{"sp", "sps", "lbsg", "lbsgs", "lb", "lbs", "rep", "reps", "gwp", "gwps", "gwr", "gwrs", "gwes", "gwess"} {

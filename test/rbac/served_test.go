@@ -12,6 +12,7 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	testserver "github.com/acnodal/epic/pkg/apiserver/testing"
+	"github.com/acnodal/epic/pkg/registry/kind"
 )
 
 // TestRolesNameWhatIsServed asks a real server: a rule for what it does not
@@ -34,6 +35,10 @@ func TestRolesNameWhatIsServed(t *testing.T) {
 	if len(served) == 0 {
 		t.Fatal("The server serves nothing")
 	}
+	categories := map[string][]string{}
+	for _, r := range list.APIResources {
+		categories[r.Name] = r.Categories
+	}
 
 	roles, _ := read(t, shipped)
 	for _, r := range roles {
@@ -47,6 +52,22 @@ func TestRolesNameWhatIsServed(t *testing.T) {
 			}
 			if !slices.Contains(served[have.resource], have.verb) {
 				t.Errorf("%s may %s, which the server does not serve", r.name, have)
+			}
+		}
+	}
+	// kubectl fails on a whole category if one of its kinds is forbidden.
+	for _, name := range []string{"epic-tenant-admin", "epic-tenant-viewer"} {
+		tenant := rights(named(t, roles, name).rules)
+		for resource, in := range categories {
+			if strings.Contains(resource, "/") {
+				continue
+			}
+			readable := tenant[right{epic.GroupName + "/" + resource, "", "list"}]
+			if slices.Contains(in, kind.CategoryTenant) != readable {
+				t.Errorf("%s may list %s: %v, and its categories are %q", name, resource, readable, in)
+			}
+			if !slices.Contains(in, kind.CategoryAll) {
+				t.Errorf("%s is not in the category %s", resource, kind.CategoryAll)
 			}
 		}
 	}

@@ -20,6 +20,6 @@ func newTable() rest.TableConvertor {
 			return int64(ptr.Deref(o.Spec.ProxyLimit, epic.DefaultProxyLimit))
 		}),
 		kind.Ready(func(o *object) []metav1.Condition { return o.Status.Conditions }),
-		kind.Number("Service ID", "The service ID that was assigned most recently.", func(o *object) int64 { return int64(o.Status.CurrentServiceID) }).Wide(),
+		kind.Number("Last Service ID", "The service ID that was assigned most recently in the account.", func(o *object) int64 { return int64(o.Status.CurrentServiceID) }).Wide(),
 	)
 }

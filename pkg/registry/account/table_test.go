@@ -12,7 +12,7 @@ import (
 func TestTable(t *testing.T) {
 	s := kindtest.New(t, NewREST, nil)
 	columns, cells := s.Row(sample())
-	if want := "Name,Group ID,Proxy Limit,Ready,Age|Service ID"; columns != want {
+	if want := "Name,Group ID,Proxy Limit,Ready,Age|Last Service ID"; columns != want {
 		t.Errorf("columns\n%s, want\n%s", columns, want)
 	}
 	want := "[root 0 20 -]"

@@ -25,6 +25,7 @@ func NewREST(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, p kind.Pr
 	return kind.New(scheme, getter, p, kind.Config{
 		Resource:       Resource,
 		Singular:       "epic",
+		PlatformOnly:   true,
 		NewFunc:        func() runtime.Object { return &epicapi.EPIC{} },
 		NewListFunc:    func() runtime.Object { return &epicapi.EPICList{} },
 		Strategy:       newStrategy(scheme),

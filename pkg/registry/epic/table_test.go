@@ -12,7 +12,7 @@ import (
 func TestTable(t *testing.T) {
 	s := kindtest.New(t, NewREST, nil)
 	columns, cells := s.Row(sample())
-	if want := "Name,Tunnel ID,Group ID,Nodes,Ready,Age|Service CIDR,NICs,Envoy Image"; columns != want {
+	if want := "Name,Last Tunnel ID,Last Group ID,Nodes,Ready,Age|Service CIDR,NICs,Envoy Image"; columns != want {
 		t.Errorf("columns\n%s, want\n%s", columns, want)
 	}
 	want := "[epic 0 0 0 -]"

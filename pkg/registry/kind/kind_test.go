@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,7 +18,9 @@ import (
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/registry/account"
+	"github.com/acnodal/epic/pkg/registry/kind"
 	"github.com/acnodal/epic/pkg/registry/kind/kindtest"
+	"github.com/acnodal/epic/pkg/registry/serviceprefix"
 )
 
 // recorder is a Previewer that notes what it is asked.
@@ -241,8 +244,12 @@ func TestNames(t *testing.T) {
 	if got := s.REST.GetSingularName(); got != "account" {
 		t.Errorf("singular %q", got)
 	}
-	if got := s.REST.Categories(); len(got) != 1 || got[0] != "epic" {
+	if got := s.REST.Categories(); !slices.Equal(got, []string{kind.CategoryAll, kind.CategoryTenant}) {
 		t.Errorf("categories %q", got)
+	}
+	s = kindtest.New(t, serviceprefix.NewREST, nil)
+	if got := s.REST.Categories(); !slices.Equal(got, []string{kind.CategoryAll}) {
+		t.Errorf("a kind of the platform team has the categories %q", got)
 	}
 }
 

@@ -19,9 +19,16 @@ import (
 	"github.com/acnodal/epic/pkg/registry/fieldset"
 )
 
-// Category is the name under which kubectl finds all kinds of the group at
-// once.
-const Category = "epic"
+// The categories are names under which kubectl finds several kinds at once. None
+// of them equals a name of a kind: kubectl looks for a category first, so the
+// kind could no longer be reached by that name.
+const (
+	// CategoryAll has every kind of the group.
+	CategoryAll = "epic-all"
+	// CategoryTenant has the kinds that a tenant can read in its own namespace.
+	// kubectl fails on a category as a whole if one of its kinds is forbidden.
+	CategoryTenant = "epic-tenant"
+)
 
 // Config is what makes one kind different from the others.
 type Config struct {
@@ -29,6 +36,8 @@ type Config struct {
 	Resource, Singular string
 	// ShortNames are further names for kubectl.
 	ShortNames []string
+	// PlatformOnly marks a kind that tenants can't read.
+	PlatformOnly bool
 	// NewFunc returns an empty object, NewListFunc an empty list.
 	NewFunc, NewListFunc func() runtime.Object
 	// Strategy is for writes of the objects, StatusStrategy for writes of their
@@ -47,6 +56,7 @@ type Config struct {
 type REST struct {
 	*genericregistry.Store
 	shortNames []string
+	categories []string
 	preview    preview
 }
 
@@ -101,14 +111,18 @@ func New(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, p Previewer, 
 	status.BeginCreate = nil
 	status.BeginUpdate = look.update(c.StatusStrategy)
 
-	return &REST{Store: store, shortNames: c.ShortNames, preview: look}, &StatusREST{Store: &status}, nil
+	categories := []string{CategoryAll}
+	if !c.PlatformOnly {
+		categories = append(categories, CategoryTenant)
+	}
+	return &REST{Store: store, shortNames: c.ShortNames, categories: categories, preview: look}, &StatusREST{Store: &status}, nil
 }
 
 // ShortNames implements rest.ShortNamesProvider.
 func (r *REST) ShortNames() []string { return r.shortNames }
 
 // Categories implements rest.CategoriesProvider.
-func (r *REST) Categories() []string { return []string{Category} }
+func (r *REST) Categories() []string { return r.categories }
 
 // Delete implements rest.GracefulDeleter.
 func (r *REST) Delete(ctx context.Context, name string, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions) (runtime.Object, bool, error) {

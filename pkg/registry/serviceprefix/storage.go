@@ -25,6 +25,7 @@ func NewREST(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, p kind.Pr
 	return kind.New(scheme, getter, p, kind.Config{
 		Resource:       Resource,
 		Singular:       "serviceprefix",
+		PlatformOnly:   true,
 		ShortNames:     []string{"sp", "sps"},
 		NewFunc:        func() runtime.Object { return &epic.ServicePrefix{} },
 		NewListFunc:    func() runtime.Object { return &epic.ServicePrefixList{} },
