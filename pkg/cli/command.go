@@ -12,17 +12,24 @@ import (
 	"github.com/acnodal/epic/pkg/buildinfo"
 )
 
-// Prepare sets what a program's root command and its commands have in common:
-// mistakes are one line, which names the way to the help.
-func Prepare(root *cobra.Command) {
+// Prepare sets what a program's root command and its commands have in common: a
+// mistake is reported in one line that names the command's help, and each command
+// shows its own help.
+func Prepare(root *cobra.Command, groups FlagGroups) {
 	root.CompletionOptions.HiddenDefaultCmd = true
-	for _, cmd := range append(root.Commands(), root) {
-		cmd.SilenceErrors = true
-		cmd.SilenceUsage = true
-		cmd.DisableFlagsInUseLine = true
-		cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-			return fmt.Errorf("%w; %q lists the flags", err, c.CommandPath()+" --help")
-		})
+	setHelp(root, groups)
+	prepare(root)
+}
+
+func prepare(cmd *cobra.Command) {
+	cmd.SilenceErrors = true
+	cmd.SilenceUsage = true
+	cmd.DisableFlagsInUseLine = true
+	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return fmt.Errorf("%w; %q lists the flags", err, c.CommandPath()+" --help")
+	})
+	for _, sub := range cmd.Commands() {
+		prepare(sub)
 	}
 }
 
@@ -36,11 +43,13 @@ func NoArguments(c *cobra.Command, args []string) error {
 
 // NewVersionCommand returns a command that prints the program's release, a line
 // for each library, as in "etcd 3.7.3", and the Go toolchain's version.
-func NewVersionCommand(libraries ...string) *cobra.Command {
+func NewVersionCommand(program string, libraries ...string) *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Say which version this is",
-		Args:  NoArguments,
+		Use:     "version",
+		Short:   "Print the version",
+		Long:    "Print the program's release and the versions of the libraries and the toolchain\nthat it was built with.",
+		Example: "  " + program + " version",
+		Args:    NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			lines := append([]string{c.Root().Name() + " " + buildinfo.Release()}, libraries...)
 			_, err := fmt.Fprintf(c.OutOrStdout(), "%s\n%s %s/%s\n", strings.Join(lines, "\n"), runtime.Version(), runtime.GOOS, runtime.GOARCH)

@@ -28,6 +28,7 @@ func newAudit(t *tool) *cobra.Command {
 		Short: "Compare all objects with the IDs, addresses and places that they hold",
 		Long: "Compare all objects with the IDs, addresses and places in quotas that they hold,\n" +
 			"both read at one instant. The exit code is 1 if they differ.",
+		Example:           "  epicctl audit -o json",
 		Args:              exactly(),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(c *cobra.Command, _ []string) error { return o.run(c.Context()) },

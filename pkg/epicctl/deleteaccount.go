@@ -55,6 +55,9 @@ func newDeleteAccount(t *tool) *cobra.Command {
 			"left as it is, unless --cascade is given: then these are deleted first. What is\n" +
 			"gone already is passed over, so that the same command completes what was left half\n" +
 			"done.",
+		Example: "  # List what would be deleted, then delete it\n" +
+			"  epicctl delete account acme --cascade --dry-run=server\n" +
+			"  epicctl delete account acme --cascade",
 		Args:              exactly("NAME"),
 		ValidArgsFunction: completeAccounts(t, false),
 		RunE: func(c *cobra.Command, args []string) error {

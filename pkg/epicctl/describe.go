@@ -33,6 +33,7 @@ func newDescribeAccount(t *tool) *cobra.Command {
 		Short: "Show all about an account",
 		Long: "Show all about an account: its limits and their use, its groups, addresses and\n" +
 			"tunnels, who has rights in it, and its conditions.",
+		Example:           "  epicctl describe account acme",
 		Args:              exactly("NAME"),
 		ValidArgsFunction: completeAccounts(t, false),
 		RunE: func(c *cobra.Command, args []string) error {

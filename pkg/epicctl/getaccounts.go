@@ -37,6 +37,7 @@ func newGetAccounts(t *tool) *cobra.Command {
 	o := &getAccounts{tool: t, print: newPrintFlags()}
 	c := &cobra.Command{
 		Use:     "accounts [NAME...] [flags]",
+		Example: "  epicctl get accounts -o wide",
 		Aliases: []string{"account"},
 		Short:   "List accounts with what they use of what they may",
 		Long: "List accounts with what they use of what they may: all accounts, those named, or\n" +

@@ -82,6 +82,10 @@ func newRoot(t *tool) *cobra.Command {
 		Long: "Manage the accounts of EPIC, and see whether all is well.\n\n" +
 			"It does what kubectl could do with the same rights: it uses the same kubeconfig\n" +
 			"and the same flags, and it is kubectl's plugin \"epic\" too.",
+		Example: "  # Is everything there and well?\n" +
+			"  epicctl status\n\n" +
+			"  # The first tenant\n" +
+			"  epicctl create account acme --admin-user jane@acme.example",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usagef("there is no command %q; %q lists those there are", args[0], c.CommandPath()+" --help")

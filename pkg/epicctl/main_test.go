@@ -16,6 +16,8 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/acnodal/epic/pkg/cli/clitest"
 )
 
 // runMain runs the program with nothing of a test's put in.
@@ -51,6 +53,10 @@ func TestUsage(t *testing.T) {
 			runMain(t, test.args...).want(t, test.code, test.want)
 		})
 	}
+}
+
+func TestHelp(t *testing.T) {
+	clitest.CheckHelp(t, NewCommand(genericclioptions.NewTestIOStreamsDiscard()))
 }
 
 func TestUnreachable(t *testing.T) {

@@ -53,6 +53,7 @@ func newStatus(t *tool) *cobra.Command {
 			"configuration, the addresses, the controller, the nodes, and the claims.\n\n" +
 			"WARN is for what you should look at, and for what you may not see. The exit code is\n" +
 			"1 if a check fails.",
+		Example:           "  epicctl status",
 		Args:              exactly(),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, _ []string) error {

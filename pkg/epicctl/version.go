@@ -15,7 +15,8 @@ import (
 func newVersion(t *tool) *cobra.Command {
 	return &cobra.Command{
 		Use:               "version",
-		Short:             "Say which version this is",
+		Short:             "Print the version",
+		Example:           "  epicctl version",
 		Args:              exactly(),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(*cobra.Command, []string) error {

@@ -48,9 +48,9 @@ func newRootCommand() (*cobra.Command, error) {
 	}
 	// Both commands set the same options, and only one of them runs.
 	groups := o.Flags()
-	root := newServeCommand(program, o, groups)
-	serve := newServeCommand("serve", o, groups)
+	root := newServeCommand(program, program, o, groups)
+	serve := newServeCommand("serve", program+" serve", o, groups)
 	root.AddCommand(serve, newSnapshotCommand(), newRestoreCommand(), newNodeKubeconfigCommand(), newVersionCommand())
-	cli.Prepare(root)
+	cli.Prepare(root, cli.FlagGroups{root: groups, serve: groups})
 	return root, nil
 }

@@ -27,6 +27,8 @@ import (
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/acnodal/epic/pkg/cli/clitest"
 )
 
 // programEnv makes this test binary be the program, so that tests see exit
@@ -231,11 +233,11 @@ func TestHelp(t *testing.T) {
 			t.Errorf("This is no line about one flag: %q", line)
 		}
 	}
-	for _, name := range []string{"serve", "snapshot", "restore", "node-kubeconfig", "version"} {
-		if code, help, _ := run(t, name, "--help"); code != 0 || !strings.Contains(help, "epic-apiserver "+name) {
-			t.Errorf("%s --help: %d, %s", name, code, help)
-		}
+	root, err := newRootCommand()
+	if err != nil {
+		t.Fatal(err)
 	}
+	clitest.CheckHelp(t, root)
 }
 
 func TestVersion(t *testing.T) {

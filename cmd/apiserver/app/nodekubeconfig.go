@@ -27,9 +27,10 @@ cluster, "epicctl create kubeconfig --node" does this.`
 func newNodeKubeconfigCommand() *cobra.Command {
 	var dataDir, account, server, file string
 	cmd := &cobra.Command{
-		Use:   "node-kubeconfig ADDRESS",
-		Short: "Make a node's kubeconfig for a standalone server",
-		Long:  nodeKubeconfigLong,
+		Use:     "node-kubeconfig ADDRESS",
+		Short:   "Make a node's kubeconfig for a standalone server",
+		Long:    nodeKubeconfigLong,
+		Example: "  epic-apiserver node-kubeconfig 192.168.1.16 --account=acme --data-dir=.epic/data -f node.kubeconfig",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				return nil

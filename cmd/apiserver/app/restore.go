@@ -32,10 +32,11 @@ func newRestoreCommand() *cobra.Command {
 		member  backup.Member
 	)
 	cmd := &cobra.Command{
-		Use:   "restore FILE",
-		Short: "Make a new data directory from a snapshot",
-		Long:  restoreLong,
-		Args:  oneFile,
+		Use:     "restore FILE",
+		Short:   "Make a new data directory from a snapshot",
+		Long:    restoreLong,
+		Example: "  epic-apiserver restore epic.db --data-dir=.epic/restored",
+		Args:    oneFile,
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := checkMember(member); err != nil {
 				return err

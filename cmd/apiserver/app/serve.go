@@ -18,22 +18,25 @@ import (
 )
 
 const serveLong = `The EPIC API server: serves epic.acnodal.io/v1 from etcd, beside a kube-apiserver
-that aggregates it, or alone.
+that aggregates it, or alone.`
 
-Alone, on this machine, with nothing else installed:
-  epic-apiserver --standalone --data-dir=DIR --kubeconfig-out=FILE
+// serveExample has %[1]s where the command stands.
+const serveExample = `  # Alone, on this machine, with nothing else installed
+  %[1]s --standalone --data-dir=DIR --kubeconfig-out=FILE
 
-In a cluster, with an etcd of three members:
-  epic-apiserver --etcd-servers=https://etcd-0:2379,https://etcd-1:2379,https://etcd-2:2379 \
+  # In a cluster, with an etcd of three members
+  %[1]s --etcd-servers=https://etcd-0:2379,https://etcd-1:2379,https://etcd-2:2379 \
     --etcd-cafile=FILE --etcd-certfile=FILE --etcd-keyfile=FILE \
     --tls-cert-file=FILE --tls-private-key-file=FILE`
 
-func newServeCommand(use string, o *options.Options, groups cliflag.NamedFlagSets) *cobra.Command {
+// newServeCommand returns the command that serves, which is the root and "serve".
+func newServeCommand(use, command string, o *options.Options, groups cliflag.NamedFlagSets) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   use,
-		Short: "Serve the API (the default)",
-		Long:  serveLong,
-		Args:  cli.NoArguments,
+		Use:     use,
+		Short:   "Serve the API (the default)",
+		Long:    serveLong,
+		Example: fmt.Sprintf(serveExample, command),
+		Args:    cli.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := o.Complete(c.Flags()); err != nil {
 				return err
@@ -50,11 +53,6 @@ func newServeCommand(use string, o *options.Options, groups cliflag.NamedFlagSet
 	for _, name := range groups.Order {
 		cmd.Flags().AddFlagSet(groups.FlagSets[name])
 	}
-	cmd.SetUsageFunc(func(c *cobra.Command) error { return printUsage(c.OutOrStderr(), c, groups) })
-	cmd.SetHelpFunc(func(c *cobra.Command, _ []string) {
-		fmt.Fprintf(c.OutOrStdout(), "%s\n\n", c.Long)
-		_ = printUsage(c.OutOrStdout(), c, groups) // as cobra does
-	})
 	return cmd
 }
 

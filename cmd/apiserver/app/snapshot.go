@@ -29,10 +29,11 @@ func newSnapshotCommand() *cobra.Command {
 		transport storagebackend.TransportConfig
 	)
 	cmd := &cobra.Command{
-		Use:   "snapshot FILE",
-		Short: "Save all data to a file",
-		Long:  snapshotLong,
-		Args:  oneFile,
+		Use:     "snapshot FILE",
+		Short:   "Save all data to a file",
+		Long:    snapshotLong,
+		Example: "  epic-apiserver snapshot epic.db --data-dir=.epic/data",
+		Args:    oneFile,
 		RunE: func(c *cobra.Command, args []string) error {
 			ctx, cancel := context.WithTimeout(c.Context(), timeout)
 			defer cancel()

@@ -11,5 +11,5 @@ import (
 )
 
 func newVersionCommand() *cobra.Command {
-	return cli.NewVersionCommand("kubernetes "+baseversion.DefaultKubeBinaryVersion, "etcd "+etcdversion.Version)
+	return cli.NewVersionCommand(program, "kubernetes "+baseversion.DefaultKubeBinaryVersion, "etcd "+etcdversion.Version)
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
-	cliflag "k8s.io/component-base/cli/flag"
 	baseversion "k8s.io/component-base/version"
 	"k8s.io/klog/v2"
 
@@ -17,19 +16,16 @@ import (
 
 const program = "epic-controller"
 
-const long = `The EPIC controller: for every load balancer and gateway proxy it keeps one tunnel
-for each pair of a tenant's node with an endpoint and a gateway node with a proxy,
-and says in the conditions of all objects what is missing. It gives up gateway nodes
-that are silent for too long.
+const long = `The EPIC controller. For every load balancer and gateway proxy it maintains one tunnel
+for each pair of a client node with an endpoint and a gateway node with a proxy. It
+sets status conditions on every kind, and evicts gateway nodes that stop sending
+heartbeats.`
 
-In a cluster, several replicas stand by for one that leads:
+const example = `  # In a cluster; of several replicas one leads and the others stand by
   epic-controller --bind-address=:7445
 
-Beside an API server that runs alone, which has no leases to lead by:
-  epic-controller --kubeconfig=FILE --leader-elect=false
-
-Which version this is:
-  epic-controller version`
+  # Beside an API server that runs alone, which has no leases to lead by
+  epic-controller --kubeconfig=.epic/kubeconfig --leader-elect=false`
 
 // Main runs the program and returns its exit code.
 func Main(args []string, stdout, stderr io.Writer) int {
@@ -41,10 +37,11 @@ func Main(args []string, stdout, stderr io.Writer) int {
 func newCommand() *cobra.Command {
 	o := newOptions()
 	cmd := &cobra.Command{
-		Use:   program,
-		Short: "Keep the tunnels of EPIC's proxies",
-		Long:  long,
-		Args:  cli.NoArguments,
+		Use:     program,
+		Short:   "Maintain the tunnels of EPIC's proxies",
+		Long:    long,
+		Example: example,
+		Args:    cli.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := o.logs.Apply(); err != nil {
 				return err
@@ -59,8 +56,7 @@ func newCommand() *cobra.Command {
 	for _, name := range groups.Order {
 		cmd.Flags().AddFlagSet(groups.FlagSets[name])
 	}
-	cliflag.SetUsageAndHelpFunc(cmd, groups, 0)
-	cmd.AddCommand(cli.NewVersionCommand("kubernetes " + baseversion.DefaultKubeBinaryVersion))
-	cli.Prepare(cmd)
+	cmd.AddCommand(cli.NewVersionCommand(program, "kubernetes "+baseversion.DefaultKubeBinaryVersion))
+	cli.Prepare(cmd, cli.FlagGroups{cmd: groups})
 	return cmd
 }

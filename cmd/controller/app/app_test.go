@@ -25,6 +25,7 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	testserver "github.com/acnodal/epic/pkg/apiserver/testing"
+	"github.com/acnodal/epic/pkg/cli/clitest"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 )
 
@@ -103,10 +104,10 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestHelpAndVersion(t *testing.T) {
-	code, out := runProgram(t, "--help")
-	for _, want := range []string{"--leader-elect", "--workers", "--bind-address", "--logging-format", "--kubeconfig", "version"} {
-		if code != 0 || !strings.Contains(out, want) {
-			t.Errorf("code %d, the help has no %s:\n%s", code, want, out)
+	clitest.CheckHelp(t, newCommand())
+	for _, group := range []string{"API server:", "Work:", "Leader election:", "Observation:", "Logs:"} {
+		if _, out := runProgram(t, "--help"); !strings.Contains(out, "\n"+group+"\n") {
+			t.Errorf("The help has no group %q:\n%s", group, out)
 		}
 	}
 	if code, out := runProgram(t, "version"); code != 0 || !strings.HasPrefix(out, "epic-controller ") || !strings.Contains(out, "\nkubernetes 1.") {

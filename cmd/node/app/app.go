@@ -16,21 +16,22 @@ import (
 
 const program = "epic-node"
 
-const long = `The EPIC node program: it carries requests of EPIC's proxies through tunnels to the
-tenants' pods, and the answers back, with eBPF programs that it loads and fills.
+const long = `The EPIC node program. It carries requests from EPIC's proxies through tunnels to the
+tenants' pods, and the answers back, with eBPF programs that it loads and whose maps it
+fills.
 
-On a gateway node:
+It needs root, or the capabilities NET_ADMIN, BPF and PERFMON, and a bpffs. Tunnels
+continue to work when it exits; "epic-node cleanup" removes them.`
+
+const example = `  # On a gateway node
   epic-node gateway --kubeconfig=FILE --node-address=192.0.2.40
 
-On a tenant's node, which may be behind NAT and needs no open port:
+  # On a client node, which may be behind NAT and needs no open port
   epic-node client --kubeconfig=FILE --namespace=epic-NAME --node-address=192.168.1.16
 
-What it does now, and one tunnel's packets:
+  # What it does now, and the packets of one tunnel
   epic-node status
-  epic-node trace 2
-
-It needs root, or the capabilities NET_ADMIN, BPF and PERFMON, and a bpffs.
-When it ends, tunnels go on; "cleanup" takes everything away.`
+  epic-node trace 2`
 
 // Main runs the program and returns its exit code.
 func Main(args []string, stdout, stderr io.Writer) int {
@@ -41,16 +42,17 @@ func Main(args []string, stdout, stderr io.Writer) int {
 
 func newCommand() *cobra.Command {
 	root := &cobra.Command{
-		Use:   program,
-		Short: "Carry packets between EPIC's proxies and tenants' pods",
-		Long:  long,
-		Args:  cli.NoArguments,
+		Use:     program,
+		Short:   "Carry packets between EPIC's proxies and tenants' pods",
+		Long:    long,
+		Example: example,
+		Args:    cli.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return fmt.Errorf("say which role: gateway or client; %q lists all commands", c.CommandPath()+" --help")
 		},
 	}
-	root.AddCommand(newGatewayCommand(), newClientCommand(), newCleanupCommand(), newStatusCommand(), newTraceCommand(), cli.NewVersionCommand(), cnicommand.New())
-	cli.Prepare(root)
+	root.AddCommand(newGatewayCommand(), newClientCommand(), newCleanupCommand(), newStatusCommand(), newTraceCommand(), cli.NewVersionCommand(program), cnicommand.New())
+	cli.Prepare(root, nil)
 	return root
 }
 

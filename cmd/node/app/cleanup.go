@@ -22,9 +22,10 @@ func newCleanupCommand() *cobra.Command {
 	o := &options{}
 	var role string
 	cmd := &cobra.Command{
-		Use:   "cleanup",
-		Short: "Take away all that the program made on this node: programs, maps, routes, state",
-		Args:  cli.NoArguments,
+		Use:     "cleanup",
+		Short:   "Take away all that the program made on this node: programs, maps, routes, state",
+		Example: "  epic-node cleanup --role=client",
+		Args:    cli.NoArguments,
 		RunE: func(*cobra.Command, []string) (err error) {
 			if role != gatewayRole && role != clientRole {
 				return fmt.Errorf("--role is %q: give gateway or client", role)

@@ -24,9 +24,10 @@ func newClientCommand() *cobra.Command {
 	var namespace string
 	var ping time.Duration
 	cmd := &cobra.Command{
-		Use:   clientRole,
-		Short: "Run on a tenant's node: open tunnels and hand requests to pods",
-		Args:  cli.NoArguments,
+		Use:     clientRole,
+		Short:   "Run on a tenant's node: open tunnels and hand requests to pods",
+		Example: "  epic-node client --kubeconfig=node.kubeconfig --namespace=epic-acme --node-address=192.168.1.16",
+		Args:    cli.NoArguments,
 	}
 	logFlags(cmd, func(c *cobra.Command) error {
 		if !strings.HasPrefix(namespace, "epic-") {

@@ -24,9 +24,10 @@ func newGatewayCommand() *cobra.Command {
 	plugin := newCNIOptions()
 	var described string
 	cmd := &cobra.Command{
-		Use:   gatewayRole,
-		Short: "Run on an EPIC node: carry what proxies send to tenants' pods",
-		Args:  cli.NoArguments,
+		Use:     gatewayRole,
+		Short:   "Run on an EPIC node: carry what proxies send to tenants' pods",
+		Example: "  epic-node gateway --kubeconfig=node.kubeconfig --node-address=192.0.2.40 --proxies-file=proxies.yaml",
+		Args:    cli.NoArguments,
 	}
 	logFlags(cmd, func(c *cobra.Command) error {
 		config, err := o.config()

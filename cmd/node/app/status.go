@@ -15,9 +15,10 @@ import (
 func newStatusCommand() *cobra.Command {
 	var socket, output string
 	cmd := &cobra.Command{
-		Use:   "status",
-		Short: "Show interfaces, tunnels and what was dropped",
-		Args:  cli.NoArguments,
+		Use:     "status",
+		Short:   "Show interfaces, tunnels and what was dropped",
+		Example: "  epic-node status -o json",
+		Args:    cli.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if output != "table" && output != "json" {
 				return fmt.Errorf("--output is %q: give table or json", output)
@@ -42,8 +43,9 @@ func newStatusCommand() *cobra.Command {
 func newTraceCommand() *cobra.Command {
 	var socket string
 	cmd := &cobra.Command{
-		Use:   "trace TUNNEL",
-		Short: "Show the packets of one tunnel, and what became of them, until Ctrl-C",
+		Use:     "trace TUNNEL",
+		Short:   "Show the packets of one tunnel, and what became of them, until Ctrl-C",
+		Example: "  epic-node trace 7",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return fmt.Errorf("give the ID of one tunnel; %q lists them", program+" status")

@@ -75,9 +75,10 @@ func (o *Options) Installer() (*install.Installer, error) {
 // New returns the command.
 func New() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "cni",
-		Short: "The CNI plugin that gives proxies their public addresses, and its installation",
-		Args:  cobra.NoArgs,
+		Use:     "cni",
+		Short:   "The CNI plugin that gives proxies their public addresses, and its installation",
+		Example: "  epic-node cni install --once",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if os.Getenv("CNI_COMMAND") == "" {
 				return cmd.Help()
@@ -96,9 +97,10 @@ func newInstall() *cobra.Command {
 	o := NewOptions()
 	once := false
 	cmd := &cobra.Command{
-		Use:   "install",
-		Short: "Install the plugin, and put it back whenever somebody takes it away",
-		Args:  cobra.NoArgs,
+		Use:     "install",
+		Short:   "Install the plugin, and put it back whenever somebody takes it away",
+		Example: "  epic-node cni install --once",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			i, err := o.Installer()
 			if err != nil {
@@ -122,9 +124,10 @@ func newUninstall() *cobra.Command {
 	o := NewOptions()
 	stay := false
 	cmd := &cobra.Command{
-		Use:   "uninstall",
-		Short: "Take the plugin out of the network configuration, and remove it",
-		Args:  cobra.NoArgs,
+		Use:     "uninstall",
+		Short:   "Take the plugin out of the network configuration, and remove it",
+		Example: "  epic-node cni uninstall",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			i, err := o.Installer()
 			if err != nil {

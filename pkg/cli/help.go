@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	cliflag "k8s.io/component-base/cli/flag"
+)
+
+// FlagGroups holds the flags of commands that have many, by groups. A command that
+// is not in it shows its flags in one list.
+type FlagGroups map[*cobra.Command]cliflag.NamedFlagSets
+
+// setHelp makes every command of a tree show its own help. Commands inherit the
+// function from the root, so it asks which command it is called for.
+func setHelp(root *cobra.Command, groups FlagGroups) {
+	root.SetHelpFunc(func(c *cobra.Command, _ []string) {
+		set, grouped := groups[c]
+		if !grouped {
+			set.FlagSet("flags").AddFlagSet(c.LocalFlags())
+		}
+		_ = printHelp(c.OutOrStdout(), c, set) // as cobra does
+	})
+}
+
+// printHelp prints what a command does, how it is called, examples, its commands,
+// and its flags by groups, one line each.
+func printHelp(w io.Writer, cmd *cobra.Command, groups cliflag.NamedFlagSets) error {
+	var b strings.Builder
+	text := cmd.Long
+	if text == "" {
+		text = cmd.Short + "."
+	}
+	fmt.Fprintf(&b, "%s\n\nUsage:\n", text)
+	if cmd.Runnable() {
+		fmt.Fprintf(&b, "  %s [flags]\n", cmd.UseLine())
+	}
+	if cmd.HasAvailableSubCommands() {
+		fmt.Fprintf(&b, "  %s COMMAND [flags]\n", cmd.CommandPath())
+	}
+	if cmd.HasExample() {
+		fmt.Fprintf(&b, "\nExamples:\n%s\n", cmd.Example)
+	}
+	if cmd.HasAvailableSubCommands() {
+		b.WriteString("\nCommands:\n")
+		width := 0
+		for _, sub := range cmd.Commands() {
+			if sub.IsAvailableCommand() {
+				width = max(width, len(sub.Name()))
+			}
+		}
+		for _, sub := range cmd.Commands() {
+			if sub.IsAvailableCommand() {
+				fmt.Fprintf(&b, "  %-*s  %s\n", width, sub.Name(), sub.Short)
+			}
+		}
+	}
+	for _, name := range groups.Order {
+		printFlags(&b, strings.ToUpper(name[:1])+name[1:], groups.FlagSets[name])
+	}
+	b.WriteString("\nOther:\n  -h, --help  Show this\n")
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func printFlags(b *strings.Builder, title string, flags *pflag.FlagSet) {
+	shown := func(do func(f *pflag.Flag)) {
+		flags.VisitAll(func(f *pflag.Flag) {
+			if !f.Hidden && f.Name != "help" {
+				do(f)
+			}
+		})
+	}
+	width, some := 0, false
+	shown(func(f *pflag.Flag) { width, some = max(width, len(flagHead(f))), true })
+	if !some {
+		return
+	}
+	fmt.Fprintf(b, "\n%s:\n", title)
+	shown(func(f *pflag.Flag) {
+		_, text := pflag.UnquoteUsage(f)
+		fmt.Fprintf(b, "  %-*s  %s%s\n", width, flagHead(f), text, flagDefault(f))
+	})
+}
+
+// flagHead returns the flag with the name of its value.
+func flagHead(f *pflag.Flag) string {
+	head := "--" + f.Name
+	if f.Shorthand != "" {
+		head = "-" + f.Shorthand + ", " + head
+		if f.Shorthand == f.Name {
+			head = "-" + f.Name
+		}
+	}
+	value, _ := pflag.UnquoteUsage(f)
+	if value != "" {
+		head += " " + strings.ToUpper(value)
+	}
+	return head
+}
+
+// flagDefault shows a default that is not the empty one of its type.
+func flagDefault(f *pflag.Flag) string {
+	switch f.DefValue {
+	case "", "[]", "0", "false", "0s", "<nil>":
+		return ""
+	}
+	return " (" + strings.Trim(f.DefValue, "[]") + ")"
+}
