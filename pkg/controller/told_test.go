@@ -4,7 +4,6 @@ package controller
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -22,6 +21,7 @@ import (
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/test/tools/kubectltool"
 )
 
 // raw is what all kinds have.
@@ -307,15 +307,10 @@ func testToldQuietly(w *world, stop func()) {
 	}
 }
 
-// kubectlWaits runs the kubectl that make built, or that KUBECTL names.
+// kubectlWaits waits for the objects with kubectl, and reads their tables.
 func (w *world) kubectlWaits(all []object) {
 	w.t.Helper()
-	path, err := filepath.Abs(cmp.Or(os.Getenv("KUBECTL"), "../../bin/kubectl"))
-	must(w.t)(nil, err)
-	if _, err := os.Stat(path); err != nil {
-		w.t.Logf("no kubectl at %s: run \"make build\", or set KUBECTL", path)
-		return
-	}
+	path := kubectltool.Path(w.t)
 	run := func(args ...string) string {
 		w.t.Helper()
 		cmd := exec.CommandContext(w.t.Context(), path, append([]string{"--kubeconfig", w.kubeconfig, "--cache-dir", w.kubeconfig + ".cache"}, args...)...)

@@ -115,7 +115,7 @@ func TestKubectl(t *testing.T) {
 	})
 	t.Run("diff", func(t *testing.T) {
 		if _, err := exec.LookPath("diff"); err != nil {
-			t.Skip("kubectl diff needs the program diff")
+			t.Fatal("kubectl diff needs the program diff: install diffutils")
 		}
 		out, _, err := k.try(lb("applied", ", display-name: three"), "diff", "--server-side", "--force-conflicts", "--field-manager=b", "-f", "-")
 		if err == nil || !strings.Contains(out, "+  display-name: three") || strings.Contains(out, "public-address") {

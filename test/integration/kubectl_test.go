@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/acnodal/epic/test/tools/kubectltool"
 )
 
 // kubectl runs the real kubectl against one server.
@@ -16,21 +18,10 @@ type kubectl struct {
 	path, kubeconfig string
 }
 
-// newKubectl finds the kubectl that make built.
+// newKubectl finds or builds kubectl.
 func newKubectl(t *testing.T, kubeconfig string) kubectl {
 	t.Helper()
-	path := os.Getenv("KUBECTL")
-	if path == "" {
-		path = "../../bin/kubectl"
-	}
-	path, err := filepath.Abs(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Skipf("no kubectl at %s: run \"make build\", or set KUBECTL", path)
-	}
-	return kubectl{path: path, kubeconfig: kubeconfig}
+	return kubectl{path: kubectltool.Path(t), kubeconfig: kubeconfig}
 }
 
 // try runs kubectl with what stdin holds, and returns what it printed.

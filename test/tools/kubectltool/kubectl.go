@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package kubectltool finds or builds kubectl for tests.
+package kubectltool
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// Path returns the path of kubectl: the one that $KUBECTL names, the one that "make
+// build" built, or else one that it builds in the same place. A test that needs
+// kubectl is never skipped: it fails if there is none and none can be built.
+func Path(t testing.TB) string {
+	t.Helper()
+	path, err := find(os.Getenv("KUBECTL"), root())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// root returns the root of the repository.
+func root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..", "..")
+}
+
+func find(named, root string) (string, error) {
+	if named != "" {
+		path, err := filepath.Abs(named)
+		if err == nil {
+			_, err = os.Stat(path)
+		}
+		if err != nil {
+			return "", fmt.Errorf("the environment variable KUBECTL: %w; unset it to have kubectl built", err)
+		}
+		return path, nil
+	}
+	path := filepath.Join(root, "bin", "kubectl")
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	return path, build(root, path)
+}
+
+// build builds kubectl. Tests of several packages may do so at once, so the program
+// appears in its place whole.
+func build(root, path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // as make has it
+		return err
+	}
+	dir, err := os.MkdirTemp(filepath.Dir(path), ".kubectl-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	made := filepath.Join(dir, "kubectl")
+	cmd := exec.Command("go", "build", "-o", made, ".") //nolint:noctx // the test's own timeout ends it
+	cmd.Dir = filepath.Join(root, "hack", "tools", "kubectl")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("there is no kubectl at %s and it can't be built; set KUBECTL, or run \"make build\": %w\n%s", path, err, strings.TrimSpace(string(out)))
+	}
+	return os.Rename(made, path)
+}
