@@ -15,9 +15,15 @@ import (
 )
 
 const (
-	// quick is how fast a block must be used up for the next to be twice as
-	// large.
+	// quick is how fast a block must be used up for the next to grow beyond
+	// calm.
 	quick = time.Second
+
+	// calm is how far blocks grow however slowly they are used up: a reservation
+	// is a round trip to etcd, which most writes should not have to make. The
+	// first ones of a server are smaller, so that numbering starts without gaps
+	// where several servers take part.
+	calm = 16
 
 	// maxRuns bounds into how many pieces the numbers of one write may fall,
 	// and so the comparisons in its transaction (see maxOps).
@@ -173,9 +179,12 @@ func (a *allocator) collect(ctx context.Context, s Space, b *block, n int) ([]sp
 // It returns how many positions it passed.
 func (a *allocator) reserve(ctx context.Context, s Space, b *block, want uint64, searching bool) (uint64, error) {
 	now := a.clock.Now()
-	if b.size == 0 || now.Sub(b.at) > quick {
+	switch {
+	case b.size == 0:
 		b.size = s.minBlock
-	} else {
+	case now.Sub(b.at) > quick:
+		b.size = min(b.size*2, max(calm, s.minBlock), s.maxBlock)
+	default:
 		b.size = min(b.size*2, s.maxBlock)
 	}
 	b.at = now

@@ -80,7 +80,7 @@ func cursor(t testing.TB, b *Backend, s Space) uint64 {
 // holds says whether the conditions of a write are met now.
 func holds(t testing.TB, b *Backend, conds []condition) error {
 	t.Helper()
-	p := newPlan(b, true)
+	p := newPlan(b, true, true)
 	p.conditions = conds
 	return p.check(t.Context())
 }
@@ -103,6 +103,7 @@ func TestBlocksGrowWhileTheyAreUsedUpQuickly(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Unix(1000, 0))
 	b.allocator.clock = clock
 	s := testSpace(1000)
+	s.maxBlock = 64
 	var sizes []uint64
 	next := func() {
 		before := cursor(t, b, s)
@@ -111,14 +112,16 @@ func TestBlocksGrowWhileTheyAreUsedUpQuickly(t *testing.T) {
 		}
 		sizes = append(sizes, cursor(t, b, s)-before)
 	}
-	for range 5 {
+	for range 6 {
 		next()
-		clock.SetTime(clock.Now().Add(quick))
+		clock.SetTime(clock.Now().Add(quick + 1))
 	}
-	clock.SetTime(clock.Now().Add(time.Nanosecond))
+	for range 4 {
+		next()
+	}
+	clock.SetTime(clock.Now().Add(quick + 1))
 	next()
-	next()
-	if want := []uint64{1, 2, 4, 4, 4, 1, 2}; !slices.Equal(sizes, want) {
+	if want := []uint64{1, 2, 4, 8, 16, 16, 16, 32, 64, 64, 16}; !slices.Equal(sizes, want) {
 		t.Errorf("blocks of %v, want %v", sizes, want)
 	}
 }

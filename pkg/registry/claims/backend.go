@@ -29,6 +29,10 @@ type Backend struct {
 	kube      *kubernetes.Client
 	layout    layout
 	allocator *allocator
+	// parents and slots are what this server remembers of etcd's content. Nothing
+	// rests on them that the transaction of a write does not verify.
+	parents   *parentCache
+	slots     *slotMemory
 	compactor etcd3.Compactor
 	stop      func()
 
@@ -71,7 +75,10 @@ func NewBackend(ctx context.Context, cfg storagebackend.Config) (*Backend, error
 // newBackend puts the claims' transactions under an etcd client.
 func newBackend(client *kubernetes.Client, prefix string) *Backend {
 	l := newLayout(prefix)
-	b := &Backend{client: client.Client, kube: client, layout: l, allocator: newAllocator(client.Client, l), kinds: map[string]*kind{}}
+	b := &Backend{
+		client: client.Client, kube: client, layout: l, kinds: map[string]*kind{},
+		allocator: newAllocator(client.Client, l), parents: newParentCache(parentsBytes), slots: newSlotMemory(),
+	}
 	client.Kubernetes = &txnClient{Interface: client.Kubernetes, b: b}
 	return b
 }
@@ -152,7 +159,8 @@ func (b *Backend) kind(resource string) (*kind, error) {
 	return k, nil
 }
 
-// read returns objects at one revision, nil for those that don't exist.
+// read returns objects at one revision, nil for those that don't exist, and
+// remembers them.
 func (b *Backend) read(ctx context.Context, refs []Ref) ([]runtime.Object, []revisions, error) {
 	ops := make([]clientv3.Op, len(refs))
 	kinds := make([]*kind, len(refs))
@@ -178,6 +186,7 @@ func (b *Backend) read(ctx context.Context, refs []Ref) ([]runtime.Object, []rev
 			return nil, nil, fmt.Errorf("read %s: %w", refs[i], err)
 		}
 		revs[i] = revisions{key: string(kv.Key), create: kv.CreateRevision, mod: kv.ModRevision}
+		b.parents.add(refs[i], objs[i].DeepCopyObject(), revs[i], len(kv.Value))
 	}
 	return objs, revs, nil
 }

@@ -61,7 +61,7 @@ func BenchmarkWrites(b *testing.B) {
 
 // benchClaim writes a new object with four claims.
 func benchClaim(ctx context.Context, be *Backend, space Pool, name string) error {
-	p := newPlan(be, false)
+	p := newPlan(be, false, false)
 	ids, err := p.AssignIDs(ctx, TunnelIDs, 2)
 	if err != nil {
 		return err

@@ -21,6 +21,9 @@ type staleError struct {
 	// spent says that numbers which the plan took are not to be had: handing
 	// them out again would fail again.
 	spent bool
+	// relied says that the plan rested on remembered objects, which may be the
+	// reason: the next one must read.
+	relied bool
 }
 
 func (e *staleError) Error() string { return e.what }

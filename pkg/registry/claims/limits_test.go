@@ -226,7 +226,7 @@ func TestStorms(t *testing.T) {
 	// It ends with the request as well.
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := retry(ctx, func() error { return &staleError{} }); !errors.Is(err, context.Canceled) {
+	if err := retry(ctx, func(bool) error { return &staleError{} }); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }

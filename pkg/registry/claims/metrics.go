@@ -16,6 +16,11 @@ var (
 		Help:           "Writes that were planned again because another writer was faster. The request itself did not fail.",
 		StabilityLevel: metrics.ALPHA,
 	})
+	outdated = metrics.NewCounter(&metrics.CounterOpts{
+		Namespace: "epic", Subsystem: "claims", Name: "outdated_memory_total",
+		Help:           "Writes that were planned again from etcd, because an object or a quota slot that the server remembered had changed, or because a refusal would have rested on it. The request itself did not fail.",
+		StabilityLevel: metrics.ALPHA,
+	})
 	foreignReleases = metrics.NewCounter(&metrics.CounterOpts{
 		Namespace: "epic", Subsystem: "claims", Name: "foreign_releases_total",
 		Help:           "Claims that an object should have held at its change or deletion, and another did. More than 0 means damaged data: run an audit.",
@@ -34,7 +39,7 @@ var (
 )
 
 func init() {
-	legacyregistry.MustRegister(retries, foreignReleases, auditProblems, auditTime)
+	legacyregistry.MustRegister(retries, outdated, foreignReleases, auditProblems, auditTime)
 }
 
 func reportForeignReleases(ctx context.Context, o Owner, n int) {

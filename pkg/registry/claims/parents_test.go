@@ -4,13 +4,18 @@ package claims
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/apis/example"
 	"k8s.io/apiserver/pkg/storage"
 )
@@ -87,5 +92,269 @@ func TestParentGoesMeanwhile(t *testing.T) {
 			}
 			clean(t, b)
 		})
+	}
+}
+
+// countRequests counts the requests to etcd of both of a server's clients.
+func countRequests(b *Backend) func() int {
+	n := &atomic.Int64{}
+	kv := &countingKV{KV: b.client.KV, n: n}
+	b.client.KV = kv
+	return func() int { return int(n.Swap(0)) }
+}
+
+type countingKV struct {
+	clientv3.KV
+	n *atomic.Int64
+}
+
+func (c *countingKV) Get(ctx context.Context, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
+	c.n.Add(1)
+	return c.KV.Get(ctx, key, opts...)
+}
+
+func (c *countingKV) Do(ctx context.Context, op clientv3.Op) (clientv3.OpResponse, error) {
+	c.n.Add(1)
+	return c.KV.Do(ctx, op)
+}
+
+func (c *countingKV) Txn(ctx context.Context) clientv3.Txn {
+	c.n.Add(1)
+	return c.KV.Txn(ctx)
+}
+
+// familyRules make children of a parent whose annotation "limit" bounds them, and
+// that go into the first of two groups that exists.
+func familyRules() *funcRules {
+	account := func(p *example.Pod) Ref { return Ref{Resource: "parents", Namespace: p.Namespace, Name: "account"} }
+	return &funcRules{
+		claims: func(p *example.Pod) *Set {
+			s := &Set{}
+			if n, err := strconv.ParseInt(p.Annotations["place"], 10, 32); err == nil {
+				s.AddPlace(account(p), int32(n))
+			}
+			s.AddParent(account(p), string(p.UID))
+			if g := p.Annotations["group"]; g != "" {
+				s.AddParent(Ref{Resource: "parents", Namespace: p.Namespace, Name: g}, string(p.UID))
+			}
+			return s
+		},
+		plan: func(ctx context.Context, p *Plan, old, obj *example.Pod) error {
+			if old != nil {
+				return nil
+			}
+			objs, err := p.Read(ctx, account(obj))
+			if err != nil {
+				return err
+			}
+			if objs[0] == nil {
+				return apierrors.NewBadRequest("there is no account")
+			}
+			p.DependOnContent(account(obj))
+			groups := []Ref{{Resource: "parents", Namespace: obj.Namespace, Name: "own"}, {Resource: "parents", Namespace: obj.Namespace, Name: "offered"}}
+			group, which, err := p.ReadFirst(ctx, groups...)
+			if err != nil {
+				return err
+			}
+			if group == nil {
+				return apierrors.NewBadRequest("there is no group")
+			}
+			p.DependOnExistence(groups[which])
+			obj.Annotations["group"] = groups[which].Name
+			obj.Annotations["template"] = group.(*example.Pod).Annotations["template"]
+			limit, err := strconv.ParseInt(objs[0].(*example.Pod).Annotations["limit"], 10, 32)
+			if err != nil {
+				return err
+			}
+			place, err := p.PickPlace(ctx, account(obj), int32(limit))
+			if errors.Is(err, ErrExhausted) {
+				return apierrors.NewForbidden(schema.GroupResource{}, obj.Name, err)
+			}
+			if err != nil {
+				return err
+			}
+			obj.Annotations["place"] = fmt.Sprint(place)
+			ids, err := p.AssignIDs(ctx, TunnelIDs, 1)
+			if err != nil {
+				return err
+			}
+			obj.Annotations["id"] = fmt.Sprint(ids[0])
+			return nil
+		},
+		hasChildren: func(obj *example.Pod, _ Owner) error {
+			return apierrors.NewForbidden(schema.GroupResource{}, obj.Name, errors.New("it has children"))
+		},
+	}
+}
+
+type family struct {
+	b                 *Backend
+	parents, children storage.Interface
+}
+
+func newFamily(t testing.TB, prefix string) *family {
+	b := newTestBackend(t, prefix)
+	return &family{b: b, parents: storeFor(t, b, "parents", &funcRules{hasChildren: familyRules().hasChildren}), children: storeFor(t, b, "children", familyRules())}
+}
+
+func TestCreateIsOneRequest(t *testing.T) {
+	f := newFamily(t, newPrefix())
+	requests := countRequests(f.b)
+	mustCreate(t, f.parents, "parents", pod("account", "limit", "300"))
+	mustCreate(t, f.parents, "parents", pod("offered"))
+	mustCreate(t, f.children, "children", pod("first"))
+	requests()
+	const n = 100
+	for i := range n {
+		mustCreate(t, f.children, "children", pod(fmt.Sprint("c", i)))
+	}
+	// Beside the transactions there are reservations of blocks of IDs, which grow.
+	if got := requests(); got > n+10 {
+		t.Errorf("%d requests to etcd for %d creates", got, n)
+	}
+	// A parent of the first choice appears, which nobody has read.
+	mustCreate(t, f.parents, "parents", pod("own"))
+	if c := mustCreate(t, f.children, "children", pod("own-one")); c.Annotations["group"] != "own" {
+		t.Errorf("it went into group %q, which comes after one that exists", c.Annotations["group"])
+	}
+	requests()
+	mustCreate(t, f.children, "children", pod("own-two"))
+	if got := requests(); got > 2 {
+		t.Errorf("%d requests to etcd for one create", got)
+	}
+	clean(t, f.b)
+}
+
+// TestRememberedParents: whatever another server does to parents that this one
+// remembers, writes come out as if it had read them.
+func TestRememberedParents(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(t *testing.T, other *family)
+		check  func(*example.Pod, error) bool
+	}{
+		"limit raised": {
+			func(t *testing.T, f *family) { mustAnnotate(t, f.parents, "parents", "account", "limit", "3") },
+			func(_ *example.Pod, err error) bool { return err == nil },
+		},
+		"limit lowered": {
+			func(t *testing.T, f *family) { mustAnnotate(t, f.parents, "parents", "account", "limit", "1") },
+			func(_ *example.Pod, err error) bool { return apierrors.IsForbidden(err) },
+		},
+		"the last slot is taken": {
+			func(t *testing.T, f *family) { mustCreate(t, f.children, "children", pod("theirs")) },
+			func(_ *example.Pod, err error) bool { return apierrors.IsForbidden(err) },
+		},
+		"a slot is freed": {
+			func(t *testing.T, f *family) {
+				mustCreate(t, f.children, "children", pod("theirs"))
+				for _, name := range []string{"theirs", "mine"} {
+					if err := remove(t.Context(), f.children, "children", name); err != nil {
+						t.Fatal(err)
+					}
+				}
+			},
+			func(_ *example.Pod, err error) bool { return err == nil },
+		},
+		"template changed": {
+			func(t *testing.T, f *family) { mustAnnotate(t, f.parents, "parents", "own", "template", "new") },
+			func(p *example.Pod, err error) bool { return err == nil && p.Annotations["template"] == "new" },
+		},
+		"group gone, another offered": {
+			func(t *testing.T, f *family) {
+				mustCreate(t, f.parents, "parents", pod("offered"))
+				for _, e := range [][2]string{{"children", "mine"}, {"parents", "own"}} {
+					if err := remove(t.Context(), map[string]storage.Interface{"children": f.children, "parents": f.parents}[e[0]], e[0], e[1]); err != nil {
+						t.Fatal(err)
+					}
+				}
+			},
+			func(p *example.Pod, err error) bool { return err == nil && p.Annotations["group"] == "offered" },
+		},
+		"group gone": {
+			func(t *testing.T, f *family) {
+				for _, e := range [][2]string{{"children", "mine"}, {"parents", "own"}} {
+					if err := remove(t.Context(), map[string]storage.Interface{"children": f.children, "parents": f.parents}[e[0]], e[0], e[1]); err != nil {
+						t.Fatal(err)
+					}
+				}
+			},
+			func(_ *example.Pod, err error) bool { return apierrors.IsBadRequest(err) },
+		},
+		"group gone and made again": {
+			func(t *testing.T, f *family) {
+				for _, e := range [][2]string{{"children", "mine"}, {"parents", "own"}} {
+					if err := remove(t.Context(), map[string]storage.Interface{"children": f.children, "parents": f.parents}[e[0]], e[0], e[1]); err != nil {
+						t.Fatal(err)
+					}
+				}
+				mustCreate(t, f.parents, "parents", pod("own", "template", "again"))
+			},
+			func(p *example.Pod, err error) bool { return err == nil && p.Annotations["template"] == "again" },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			prefix := newPrefix()
+			this, other := newFamily(t, prefix), newFamily(t, prefix)
+			mustCreate(t, this.parents, "parents", pod("account", "limit", "2"))
+			mustCreate(t, this.parents, "parents", pod("own"))
+			mustCreate(t, this.children, "children", pod("mine"))
+			tc.change(t, other)
+			out, err := create(t.Context(), this.children, "children", pod("next"))
+			if !tc.check(out, err) {
+				t.Errorf("got %v, %v", out.Annotations, err)
+			}
+			clean(t, this.b)
+		})
+	}
+}
+
+// TestRefusalRestsOnNoMemory: what is remembered forbids the write, and what is in
+// etcd allows it.
+func TestRefusalRestsOnNoMemory(t *testing.T) {
+	prefix := newPrefix()
+	this, other := newFamily(t, prefix), newFamily(t, prefix)
+	mustCreate(t, this.parents, "parents", pod("account", "limit", "1"))
+	mustCreate(t, this.parents, "parents", pod("own"))
+	mustCreate(t, this.children, "children", pod("mine"))
+	if _, err := create(t.Context(), this.children, "children", pod("second")); !apierrors.IsForbidden(err) {
+		t.Fatalf("got %v", err)
+	}
+	mustAnnotate(t, other.parents, "parents", "account", "limit", "2")
+	since := retriesSince(t)
+	mustCreate(t, this.children, "children", pod("second"))
+	if n := since(); n != 0 {
+		t.Errorf("%v plans lost a race", n)
+	}
+}
+
+func TestParentCacheIsBounded(t *testing.T) {
+	c := newParentCache(1600)
+	ref := func(n int) Ref { return Ref{Name: fmt.Sprint(n)} }
+	for n := range 100 {
+		c.add(ref(n), pod(fmt.Sprint(n)), revisions{mod: 5}, 100)
+		c.get(ref(0))
+	}
+	if c.bytes > 1600 || len(c.entries) != 16 || c.order.Len() != 16 {
+		t.Errorf("%d bytes, %d entries", c.bytes, len(c.entries))
+	}
+	if _, _, ok := c.get(ref(0)); !ok {
+		t.Error("what is used all the time was dropped")
+	}
+	c.add(ref(99), pod("older"), revisions{mod: 4}, 100)
+	if obj, _, ok := c.get(ref(99)); !ok || obj.(*example.Pod).Name != "99" {
+		t.Error("an older answer replaced a newer one")
+	}
+	obj, _, _ := c.get(ref(99))
+	obj.(*example.Pod).Name = "changed"
+	if obj, _, _ := c.get(ref(99)); obj.(*example.Pod).Name != "99" {
+		t.Error("a reader changed what is remembered")
+	}
+	c.add(ref(99), pod("large"), revisions{mod: 6}, 101)
+	if _, _, ok := c.get(ref(99)); ok {
+		t.Error("an object that is too large is remembered")
+	}
+	c.drop(ref(0), ref(1), ref(99))
+	if c.bytes != 100*len(c.entries) || c.order.Len() != len(c.entries) {
+		t.Errorf("%d bytes, %d entries, %d in order", c.bytes, len(c.entries), c.order.Len())
 	}
 }

@@ -18,8 +18,19 @@ import (
 type Plan struct {
 	b       *Backend
 	preview bool
+	// fresh plans read everything from etcd.
+	fresh bool
 
-	seen       map[Ref]revisions
+	seen map[Ref]revisions
+	// remembered are the objects that came from memory, content those whose
+	// revision the transaction compares.
+	remembered []Ref
+	content    map[Ref]bool
+	// assumed says that the plan relies on more that was not read: that an object
+	// does not exist, or that a quota slot is free.
+	assumed bool
+	slot    *pickedSlot
+
 	conditions []condition
 	picked     map[Claim]struct{}
 	grants     []grant
@@ -51,8 +62,43 @@ type keyValue struct {
 	create, mod int64
 }
 
-func newPlan(b *Backend, preview bool) *Plan {
-	return &Plan{b: b, preview: preview, seen: map[Ref]revisions{}, picked: map[Claim]struct{}{}, puts: map[string]string{}}
+// pickedSlot is the quota slot that a plan took.
+type pickedSlot struct {
+	account Ref
+	mod     int64
+	limit   int32
+	slot    uint64
+}
+
+// newPlan starts a plan. A preview has no transaction to verify what is remembered,
+// so it reads everything.
+func newPlan(b *Backend, preview, fresh bool) *Plan {
+	return &Plan{
+		b: b, preview: preview, fresh: fresh || preview,
+		seen: map[Ref]revisions{}, content: map[Ref]bool{}, picked: map[Claim]struct{}{}, puts: map[string]string{},
+	}
+}
+
+// relies says whether the plan rests on anything that was not read from etcd for it.
+func (p *Plan) relies() bool { return len(p.remembered) > 0 || p.assumed }
+
+// forget drops from memory what the plan took from there.
+func (p *Plan) forget() {
+	p.b.parents.drop(p.remembered...)
+	if p.slot != nil {
+		p.b.slots.drop(p.slot.account)
+		p.slot = nil
+	}
+}
+
+// giveBack returns what the plan took and will certainly not use.
+func (p *Plan) giveBack() {
+	p.b.allocator.giveBack(p.grants)
+	p.grants = nil
+	if s := p.slot; s != nil {
+		p.b.slots.giveBack(s.account, s.mod, s.limit, s.slot)
+		p.slot = nil
+	}
 }
 
 // Preview says that nothing will be written (a dry run): the plan looks up and
@@ -60,24 +106,103 @@ func newPlan(b *Backend, preview bool) *Plan {
 // not promise what it can't keep.
 func (p *Plan) Preview() bool { return p.preview }
 
-// Read returns the named objects as they are in etcd now, all at one revision;
-// nil stands for one that does not exist.
+// Read returns the named objects; nil stands for one that does not exist. Objects
+// that this server has read before may come from memory. The write's transaction
+// then compares their revisions, and a refusal that follows from them does not
+// reach the caller: the write is planned again from what is in etcd.
 func (p *Plan) Read(ctx context.Context, refs ...Ref) ([]runtime.Object, error) {
-	objs, seen, err := p.b.read(ctx, refs)
+	objs := make([]runtime.Object, len(refs))
+	var missing []Ref
+	var at []int
+	for i, ref := range refs {
+		if obj, ok := p.recall(ref); ok {
+			objs[i] = obj
+			continue
+		}
+		missing, at = append(missing, ref), append(at, i)
+	}
+	if len(missing) == 0 {
+		return objs, nil
+	}
+	read, seen, err := p.b.read(ctx, missing)
 	if err != nil {
 		return nil, err
 	}
-	for i, ref := range refs {
-		if objs[i] != nil {
+	for i, ref := range missing {
+		if read[i] != nil {
 			p.seen[ref] = seen[i]
+			objs[at[i]] = read[i]
 		}
 	}
 	return objs, nil
 }
 
+// ReadFirst returns the first of the named objects that exists, and its index, or
+// -1 if none does. The write fails, and is planned again, if one that comes before
+// it exists when the write lands.
+func (p *Plan) ReadFirst(ctx context.Context, refs ...Ref) (runtime.Object, int, error) {
+	for i, ref := range refs {
+		if obj, ok := p.recall(ref); ok {
+			// Those before it may exist without being remembered. The transaction
+			// finds out.
+			p.assumed = p.assumed || i > 0
+			return obj, i, p.dependOnAbsence(refs[:i])
+		}
+	}
+	objs, seen, err := p.b.read(ctx, refs)
+	if err != nil {
+		return nil, -1, err
+	}
+	for i, obj := range objs {
+		if obj != nil {
+			p.seen[refs[i]] = seen[i]
+			return obj, i, p.dependOnAbsence(refs[:i])
+		}
+	}
+	return nil, -1, nil
+}
+
+// recall returns an object from memory and makes the write depend on its content.
+func (p *Plan) recall(ref Ref) (runtime.Object, bool) {
+	if p.fresh {
+		return nil, false
+	}
+	obj, revs, ok := p.b.parents.get(ref)
+	if !ok {
+		return nil, false
+	}
+	p.seen[ref] = revs
+	p.remembered = append(p.remembered, ref)
+	p.DependOnContent(ref)
+	return obj, true
+}
+
+func (p *Plan) dependOnAbsence(refs []Ref) error {
+	for _, ref := range refs {
+		k, err := p.b.kind(ref.Resource)
+		if err != nil {
+			return err
+		}
+		key := k.key(ref)
+		p.conditions = append(p.conditions, condition{
+			cmp: clientv3.Compare(clientv3.CreateRevision(key), "=", 0),
+			key: key,
+			failed: func(kvs []keyValue) bool {
+				return len(kvs) > 0
+			},
+			err: stale("an object that goes before a parent was created"),
+		})
+	}
+	return nil
+}
+
 // DependOnContent makes the write fail, and be planned again, if parent is
 // changed or deleted before it lands. Read has returned parent before.
 func (p *Plan) DependOnContent(parent Ref) {
+	if p.content[parent] {
+		return
+	}
+	p.content[parent] = true
 	seen := p.seen[parent]
 	p.conditions = append(p.conditions, condition{
 		cmp: clientv3.Compare(clientv3.ModRevision(seen.key), "=", seen.mod),
@@ -90,10 +215,13 @@ func (p *Plan) DependOnContent(parent Ref) {
 }
 
 // DependOnExistence makes the write fail, and be planned again, if parent does
-// not exist any more. Changes of parent don't matter, so that writers of a busy
-// parent and of its dependents stay out of each other's way. Read has returned
-// parent before.
+// not exist any more. Changes of a parent that was read just now don't matter, so
+// that writers of a busy parent and of its dependents stay out of each other's way;
+// the content of one from memory does. Read has returned parent before.
 func (p *Plan) DependOnExistence(parent Ref) {
+	if p.content[parent] {
+		return
+	}
 	seen := p.seen[parent]
 	p.conditions = append(p.conditions, condition{
 		cmp: clientv3.Compare(clientv3.CreateRevision(seen.key), "=", seen.create),
@@ -154,13 +282,22 @@ func (p *Plan) assign(ctx context.Context, space Space, n int) ([]grant, error) 
 	return gs, nil
 }
 
-// placeWindow is how many places one look for a free one covers.
-const placeWindow = 256
+// slotWindow is how many quota slots one look for a free one covers.
+const slotWindow = 256
 
-// PickPlace takes a place from 1 to limit in account's quota, or returns
-// ErrExhausted. Places are picked at random, so that writers on several servers
-// seldom meet.
+// PickPlace takes a slot from 1 to limit of account's quota, or returns
+// ErrExhausted. Slots are picked at random, so that writers on several servers
+// seldom meet. Where the write depends on the content of the account object, from
+// which the limit comes, slots that were free before are tried without a read.
 func (p *Plan) PickPlace(ctx context.Context, account Ref, limit int32) (int32, error) {
+	mod := p.seen[account].mod
+	remember := p.content[account]
+	if remember && !p.fresh {
+		if slot, ok := p.b.slots.take(account, mod, limit); ok {
+			p.assumed = true
+			return p.useSlot(account, mod, limit, slot), nil
+		}
+	}
 	free, err := p.freePlaces(ctx, account, limit)
 	if err != nil {
 		return 0, err
@@ -168,9 +305,19 @@ func (p *Plan) PickPlace(ctx context.Context, account Ref, limit int32) (int32, 
 	if len(free) == 0 {
 		return 0, ErrExhausted
 	}
-	place := free[rand.IntN(len(free))] //nolint:gosec // spreads load, protects nothing
-	p.picked[Claim{kind: placeKind(account), number: place}] = struct{}{}
-	return int32(place), nil
+	i := rand.IntN(len(free)) //nolint:gosec // spreads load, protects nothing
+	slot := free[i]
+	if remember {
+		free[i] = free[len(free)-1]
+		p.b.slots.put(account, mod, limit, free[:len(free)-1])
+	}
+	return p.useSlot(account, mod, limit, slot), nil
+}
+
+func (p *Plan) useSlot(account Ref, mod int64, limit int32, slot uint64) int32 {
+	p.slot = &pickedSlot{account: account, mod: mod, limit: limit, slot: slot}
+	p.picked[Claim{kind: placeKind(account), number: slot}] = struct{}{}
+	return int32(slot)
 }
 
 // PlaceLeft says whether account's quota has a place left.
@@ -185,11 +332,11 @@ func (p *Plan) freePlaces(ctx context.Context, account Ref, limit int32) ([]uint
 		return nil, nil
 	}
 	kind := placeKind(account)
-	windows := (uint64(limit) + placeWindow - 1) / placeWindow
+	windows := (uint64(limit) + slotWindow - 1) / slotWindow
 	start := rand.Uint64N(windows) //nolint:gosec // spreads load, protects nothing
 	for n := range windows {
-		first := (start+n)%windows*placeWindow + 1
-		last := min(first+placeWindow-1, uint64(limit))
+		first := (start+n)%windows*slotWindow + 1
+		last := min(first+slotWindow-1, uint64(limit))
 		used, top, err := p.readPlaces(ctx, kind, uint64(limit), first, last)
 		if err != nil || top == 0 {
 			return nil, err

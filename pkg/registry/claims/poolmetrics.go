@@ -26,7 +26,7 @@ type PoolUse struct {
 
 // PoolUse counts the addresses in use of every pool.
 func (b *Backend) PoolUse(ctx context.Context) ([]PoolUse, error) {
-	pools, err := newPlan(b, true).Pools(ctx)
+	pools, err := newPlan(b, true, true).Pools(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -53,7 +53,7 @@ func TestPreview(t *testing.T) {
 		t.Error("an unknown resource has a preview")
 	}
 	// Nothing can be assigned in one.
-	if _, err := newPlan(b, true).AssignIDs(t.Context(), TunnelIDs, 1); err == nil {
+	if _, err := newPlan(b, true, true).AssignIDs(t.Context(), TunnelIDs, 1); err == nil {
 		t.Error("a preview assigned a number")
 	}
 }

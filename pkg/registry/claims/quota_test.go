@@ -6,15 +6,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/apiserver/pkg/apis/example"
 	"k8s.io/apiserver/pkg/storage"
 )
@@ -113,7 +118,7 @@ func TestQuota(t *testing.T) {
 func TestPlaces(t *testing.T) {
 	b := newTestBackend(t, newPrefix())
 	kind := placeKind(testAccount)
-	plan := newPlan(b, false)
+	plan := newPlan(b, false, false)
 	// A huge quota costs what is in use.
 	n, err := plan.PickPlace(t.Context(), testAccount, MaxID)
 	if err != nil || n < 1 {
@@ -140,5 +145,77 @@ func TestPlaces(t *testing.T) {
 		if left, err := plan.PlaceLeft(t.Context(), testAccount, tc.limit); err != nil || left != (tc.want > 0) {
 			t.Errorf("limit %d: left is %v, %v", tc.limit, left, err)
 		}
+	}
+}
+
+// TestQuotaIsNeverExceeded runs creators, deleters and an administrator who changes
+// the limit on two servers that remember free slots, and then looks at every
+// revision that etcd had: a write that takes a slot leaves at most as many held as
+// the account allows at that moment.
+func TestQuotaIsNeverExceeded(t *testing.T) {
+	for seed := range uint64(3) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			prefix := newPrefix()
+			events := record(t, prefix)
+			servers := []*family{newFamily(t, prefix), newFamily(t, prefix)}
+			mustCreate(t, servers[0].parents, "parents", pod("account", "limit", "6"))
+			mustCreate(t, servers[0].parents, "parents", pod("own"))
+			var wg sync.WaitGroup
+			for worker := range 6 {
+				r := rand.New(rand.NewPCG(seed, uint64(worker)))
+				f := servers[worker%2]
+				wg.Go(func() {
+					for range 60 {
+						name := fmt.Sprint("c", r.IntN(14))
+						var err error
+						switch n := r.IntN(20); {
+						case n == 0:
+							_, err = annotate(t.Context(), f.parents, "parents", "account", "limit", fmt.Sprint(r.IntN(12)))
+						case n < 8:
+							err = remove(t.Context(), f.children, "children", name)
+						default:
+							p := pod(name)
+							p.UID = uuid.NewUUID()
+							_, err = create(t.Context(), f.children, "children", p)
+						}
+						if !expected(err) {
+							t.Error(err)
+						}
+					}
+				})
+			}
+			wg.Wait()
+			clean(t, servers[0].b)
+			limit, most, taken := 0, 0, 0
+			held := map[string]bool{}
+			for _, revision := range events() {
+				took := false
+				for _, e := range revision {
+					switch k := string(e.Kv.Key); {
+					case strings.Contains(k, "/.claims/v1/place/"):
+						if e.Type == mvccpb.Event_DELETE {
+							delete(held, k)
+						} else {
+							held[k], took = true, true
+						}
+					case strings.HasSuffix(k, "/parents/ns/account"):
+						var account example.Pod
+						if err := runtime.DecodeInto(codec, e.Kv.Value, &account); err != nil {
+							t.Fatal(err)
+						}
+						limit, _ = strconv.Atoi(account.Annotations["limit"])
+					}
+				}
+				if took {
+					taken++
+					most = max(most, len(held))
+					if len(held) > limit {
+						t.Errorf("revision %d: %d slots are held, %d are allowed", revision[0].Kv.ModRevision, len(held), limit)
+					}
+				}
+			}
+			t.Logf("%d slots were taken, at most %d held", taken, most)
+		})
 	}
 }

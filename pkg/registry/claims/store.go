@@ -57,15 +57,15 @@ func (s *store) Create(ctx context.Context, key string, obj, out runtime.Object,
 	if ttl != 0 {
 		return fmt.Errorf("%s can't expire", s.kind.resource)
 	}
-	return retry(ctx, func() error {
+	return retry(ctx, func(fresh bool) error {
 		w := &pending{}
 		attempt := obj.DeepCopyObject()
-		if err := s.prepare(ctx, w, nil, &Set{}, attempt); err != nil {
+		if err := s.prepare(ctx, w, nil, &Set{}, attempt, fresh); err != nil {
 			return err
 		}
 		err := s.Interface.Create(withPending(ctx, w), key, attempt, out, 0)
 		if err != nil {
-			w.abandon(s.b)
+			w.abandon()
 		}
 		return err
 	})
@@ -77,11 +77,11 @@ func (s *store) GuaranteedUpdate(ctx context.Context, key string, destination ru
 ) error {
 	w := &pending{}
 	ctx = withPending(ctx, w)
-	return retry(ctx, func() error {
+	return retry(ctx, func(fresh bool) error {
 		defer func() { cached = nil }()
 		err := s.Interface.GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions,
 			func(input runtime.Object, res storage.ResponseMeta) (runtime.Object, *uint64, error) {
-				w.abandon(s.b)
+				w.abandon()
 				// tryUpdate may change its input.
 				old, held, err := s.existing(input)
 				if err != nil {
@@ -94,13 +94,14 @@ func (s *store) GuaranteedUpdate(ctx context.Context, key string, destination ru
 				if ttl != nil && *ttl != 0 {
 					return nil, nil, fmt.Errorf("%s can't expire", s.kind.resource)
 				}
-				if err := s.prepare(ctx, w, old, held, obj); err != nil {
+				if err := s.prepare(ctx, w, old, held, obj, fresh); err != nil {
+					fresh = true
 					return nil, nil, err
 				}
 				return obj, ttl, nil
 			}, cached)
 		if err != nil {
-			w.abandon(s.b)
+			w.abandon()
 		}
 		return err
 	})
@@ -120,37 +121,56 @@ func (s *store) existing(obj runtime.Object) (runtime.Object, *Set, error) {
 	return old, s.kind.rules.Claims(old), nil
 }
 
-// prepare plans a write of obj and leaves its claims for the transaction.
-func (s *store) prepare(ctx context.Context, w *pending, old runtime.Object, held *Set, obj runtime.Object) error {
-	p := newPlan(s.b, false)
-	w.plan = p
+// prepare plans a write of obj and leaves its claims for the transaction. A fresh
+// plan reads everything from etcd. A refusal of any other that rests on remembered
+// objects is a staleError: it may be out of date, as they may be.
+func (s *store) prepare(ctx context.Context, w *pending, old runtime.Object, held *Set, obj runtime.Object, fresh bool) error {
+	p := newPlan(s.b, false, fresh)
+	planned, err := s.plan(ctx, p, old, held, obj)
+	if err != nil {
+		return p.refuse(err)
+	}
+	*w = planned
+	return nil
+}
+
+func (s *store) plan(ctx context.Context, p *Plan, old runtime.Object, held *Set, obj runtime.Object) (pending, error) {
 	if err := s.kind.rules.Plan(ctx, p, old, obj); err != nil {
-		w.abandon(s.b)
-		return err
+		return pending{}, err
 	}
 	if old != nil && deletionStarts(old, obj) {
 		if err := s.planDelete(ctx, p, obj); err != nil {
-			w.abandon(s.b)
-			return err
+			return pending{}, err
 		}
 	}
 	owner, err := ownerOf(s.kind.resource, obj)
 	if err != nil {
-		return err
+		return pending{}, err
 	}
 	set := s.kind.rules.Claims(obj)
 	if len(set.twice) > 0 {
-		w.abandon(s.b)
-		return s.kind.rules.Taken(obj, set.twice[0], owner)
+		return pending{}, s.kind.rules.Taken(obj, set.twice[0], owner)
 	}
-	*w = pending{ready: true, kind: s.kind, obj: obj, owner: owner, plan: p, adds: set.minus(held), releases: held.minus(set)}
-	return nil
+	return pending{ready: true, kind: s.kind, obj: obj, owner: owner, plan: p, adds: set.minus(held), releases: held.minus(set)}, nil
+}
+
+// refuse ends a plan with an error. If the plan rests on remembered objects, they
+// are dropped, and the error is one that asks for a fresh plan.
+func (p *Plan) refuse(err error) error {
+	if !p.relies() {
+		p.giveBack()
+		return err
+	}
+	p.b.allocator.giveBack(p.grants)
+	p.grants = nil
+	p.forget()
+	return &staleError{what: "a refusal rested on what this server remembered", relied: true}
 }
 
 // abandon gives back what an attempt took that will not be written.
-func (w *pending) abandon(b *Backend) {
+func (w *pending) abandon() {
 	if w.plan != nil {
-		b.allocator.giveBack(w.plan.grants)
+		w.plan.giveBack()
 	}
 	*w = pending{}
 }
@@ -164,16 +184,17 @@ func (s *store) Delete(ctx context.Context, key string, out runtime.Object, prec
 	}
 	w := &pending{}
 	ctx = withPending(ctx, w)
-	return retry(ctx, func() error {
+	return retry(ctx, func(fresh bool) error {
 		defer func() { cached = nil }()
 		return s.Interface.Delete(ctx, key, out, preconditions, func(ctx context.Context, obj runtime.Object) error {
 			*w = pending{}
 			if err := validate(ctx, obj); err != nil {
 				return err
 			}
-			p := newPlan(s.b, false)
+			p := newPlan(s.b, false, fresh)
 			if err := s.planDelete(ctx, p, obj); err != nil {
-				return err
+				fresh = true
+				return p.refuse(err)
 			}
 			owner, err := ownerOf(s.kind.resource, obj)
 			if err != nil {
@@ -208,10 +229,12 @@ func deletionStarts(old, obj runtime.Object) bool {
 	return err == nil && o.GetDeletionTimestamp() == nil && n.GetDeletionTimestamp() != nil
 }
 
-// retry runs f again as long as it fails because others were faster. Its error is
+// retry runs f again as long as it fails because others were faster. From the second
+// attempt on, fresh says to rely on nothing that this server remembers. Its error is
 // one for clients.
-func retry(ctx context.Context, f func() error) error {
+func retry(ctx context.Context, f func(fresh bool) error) error {
 	var stale *staleError
+	fresh := false
 	for n := range attempts {
 		if n > 4 {
 			select {
@@ -220,10 +243,15 @@ func retry(ctx context.Context, f func() error) error {
 			case <-time.After(rand.N(spread)): //nolint:gosec // spreads load, protects nothing
 			}
 		}
-		if err := f(); !errors.As(err, &stale) {
+		if err := f(fresh); !errors.As(err, &stale) {
 			return apiError(err)
 		}
-		retries.Inc()
+		fresh = true
+		if stale.relied {
+			outdated.Inc()
+		} else {
+			retries.Inc()
+		}
 	}
 	return errBusy(stale)
 }
@@ -237,7 +265,7 @@ func (b *Backend) Preview(ctx context.Context, resource string, old, obj runtime
 		return err
 	}
 	fresh := obj.DeepCopyObject()
-	return retry(ctx, func() error {
+	return retry(ctx, func(bool) error {
 		// An attempt before this one may have changed it.
 		reflect.ValueOf(obj).Elem().Set(reflect.ValueOf(fresh.DeepCopyObject()).Elem())
 		return b.preview(ctx, k, old, obj)
@@ -245,7 +273,7 @@ func (b *Backend) Preview(ctx context.Context, resource string, old, obj runtime
 }
 
 func (b *Backend) preview(ctx context.Context, k *kind, old, obj runtime.Object) error {
-	p := newPlan(b, true)
+	p := newPlan(b, true, true)
 	if err := k.rules.Plan(ctx, p, old, obj); err != nil {
 		return err
 	}
@@ -279,8 +307,8 @@ func (b *Backend) PreviewDelete(ctx context.Context, resource string, obj runtim
 	if err != nil {
 		return err
 	}
-	return retry(ctx, func() error {
-		p := newPlan(b, true)
+	return retry(ctx, func(bool) error {
+		p := newPlan(b, true, true)
 		if err := (&store{b: b, kind: k}).planDelete(ctx, p, obj); err != nil {
 			return err
 		}

@@ -130,7 +130,7 @@ func TestWriteWithoutPlanIsRefused(t *testing.T) {
 	}
 	// A plan serves one write.
 	w := &pending{}
-	if err := s.(*store).prepare(t.Context(), w, nil, &Set{}, pod("a")); err != nil {
+	if err := s.(*store).prepare(t.Context(), w, nil, &Set{}, pod("a"), false); err != nil {
 		t.Fatal(err)
 	}
 	ctx := withPending(t.Context(), w)

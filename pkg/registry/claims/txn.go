@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -79,8 +80,9 @@ func (c *txnClient) commit(ctx context.Context, op clientv3.Op, key string, expe
 	for _, d := range conds {
 		cmps = append(cmps, d.cmp)
 	}
-	grants := p.plan.grants
-	p.plan.grants = nil
+	// Whatever comes of the transaction, the plan no longer decides about them.
+	grants, slot := p.plan.grants, p.plan.slot
+	p.plan.grants, p.plan.slot = nil, nil
 	resp, err := c.b.client.Txn(ctx).If(cmps...).Then(then...).Else(clientv3.OpGet(key)).Commit()
 	if err != nil {
 		// The transaction may have been applied all the same: what it took is
@@ -93,21 +95,38 @@ func (c *txnClient) commit(ctx context.Context, op clientv3.Op, key string, expe
 		}
 		return result{succeeded: true, revision: resp.Header.Revision}, nil
 	}
-	r, err := c.diagnose(ctx, resp, key, expected, conds)
-	if stale, ok := errors.AsType[*staleError](err); !ok || !stale.spent {
+	if r, changed := changedObject(resp, expected); changed {
+		p.plan.grants, p.plan.slot = grants, slot
+		p.plan.giveBack()
+		return r, nil
+	}
+	if p.plan.relies() {
+		// What was remembered may be the reason. A plan without it is needed in
+		// any case, since no refusal may follow from it.
+		p.plan.slot = slot
+		p.plan.forget()
+		c.b.allocator.giveBack(grants)
+		return result{}, &staleError{what: "what this server remembered is out of date", relied: true}
+	}
+	if slot != nil {
+		c.b.slots.drop(slot.account)
+	}
+	r, err := c.diagnose(ctx, key, expected, conds)
+	stale, ok := errors.AsType[*staleError](err)
+	if ok {
+		c.b.parents.drop(slices.Collect(maps.Keys(p.plan.seen))...)
+	}
+	if !ok || !stale.spent {
 		c.b.allocator.giveBack(grants)
 	}
 	return r, err
 }
 
-// diagnose finds out why etcd refused a write. Only a changed object is told to
-// the etcd store, which would otherwise try again without end. If it is as
-// expected, etcd is asked anew, at one revision: reading what tells the reason in
+// diagnose finds out why etcd refused a write whose object was as expected. Only a
+// changed object is reported to the etcd store, which would otherwise try again
+// without end. It reads everything again, at one revision: reading the reason in
 // each transaction, for the few that are refused, would make all of them larger.
-func (c *txnClient) diagnose(ctx context.Context, refused *clientv3.TxnResponse, key string, expected int64, conds []condition) (result, error) {
-	if r, changed := changedObject(refused, expected); changed {
-		return r, nil
-	}
+func (c *txnClient) diagnose(ctx context.Context, key string, expected int64, conds []condition) (result, error) {
 	reads := []clientv3.Op{clientv3.OpGet(key)}
 	for _, d := range conds {
 		reads = append(reads, diagnosticGet(d.key, d.end))

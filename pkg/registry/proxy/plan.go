@@ -59,7 +59,7 @@ func findParents(ctx context.Context, p *claims.Plan, v View) (parents, error) {
 		return refuse(field.Required(v.groupPath(), "name the LBServiceGroup that the object belongs to"))
 	}
 	account, own, offered := tenancy.AccountRef(ns), tenancy.GroupRef(ns, name), tenancy.GroupRef(epic.ConfigNamespace, name)
-	objs, err := p.Read(ctx, account, own, offered)
+	objs, err := p.Read(ctx, account)
 	if err != nil {
 		return parents{}, err
 	}
@@ -68,11 +68,12 @@ func findParents(ctx context.Context, p *claims.Plan, v View) (parents, error) {
 	if e := tenancy.CheckAccount(up.account, ns); e != nil {
 		return refuse(e)
 	}
-	group := own
-	if up.group, _ = objs[1].(*epic.LBServiceGroup); up.group == nil {
-		group = offered
-		up.group, _ = objs[2].(*epic.LBServiceGroup)
+	candidates := []claims.Ref{own, offered}
+	found, which, err := p.ReadFirst(ctx, candidates...)
+	if err != nil {
+		return parents{}, err
 	}
+	up.group, _ = found.(*epic.LBServiceGroup)
 	switch {
 	case up.group == nil:
 		return refuse(field.NotFound(v.groupPath(), name+" (looked for in namespaces "+ns+" and "+epic.ConfigNamespace+": create the LBServiceGroup first, or name another)"))
@@ -89,7 +90,7 @@ func findParents(ctx context.Context, p *claims.Plan, v View) (parents, error) {
 	// The account's limit and the prefix's pools must be those that were read;
 	// of the group it is enough that it is there.
 	p.DependOnContent(account)
-	p.DependOnExistence(group)
+	p.DependOnExistence(candidates[which])
 	p.DependOnContent(prefix)
 	return up, nil
 }

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package claims
+
+import (
+	"container/list"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+const (
+	// parentsBytes bounds the remembered objects by their size in etcd. Decoded
+	// objects take a few times as much.
+	parentsBytes = 16 << 20
+	// parentsShare is the part of it that a single object may take.
+	parentsShare = 16
+)
+
+// parentCache remembers objects on which writes depend, so that a write need not
+// read its parents from etcd first. It is filled by reads and needs no watch: the
+// transaction of a write compares the revision of every object that its plan took
+// from here, so an entry that is out of date costs another plan and nothing else.
+// That an object does not exist is never remembered.
+type parentCache struct {
+	mu    sync.Mutex
+	most  int
+	bytes int
+	// order lists the entries, the one used last first.
+	order   *list.List
+	entries map[Ref]*list.Element
+}
+
+type rememberedParent struct {
+	ref Ref
+	// obj is shared by all who ask for it and never changed.
+	obj  runtime.Object
+	revs revisions
+	size int
+}
+
+func newParentCache(most int) *parentCache {
+	return &parentCache{most: most, order: list.New(), entries: map[Ref]*list.Element{}}
+}
+
+// get returns a copy of the remembered object.
+func (c *parentCache) get(ref Ref) (runtime.Object, revisions, bool) {
+	c.mu.Lock()
+	e, ok := c.entries[ref]
+	if !ok {
+		c.mu.Unlock()
+		return nil, revisions{}, false
+	}
+	c.order.MoveToFront(e)
+	r := e.Value.(*rememberedParent)
+	c.mu.Unlock()
+	return r.obj.DeepCopyObject(), r.revs, true
+}
+
+// add remembers an object of the given encoded size. The caller must not change
+// obj afterward.
+func (c *parentCache) add(ref Ref, obj runtime.Object, revs revisions, size int) {
+	if size > c.most/parentsShare {
+		c.drop(ref)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e, ok := c.entries[ref]; ok {
+		if e.Value.(*rememberedParent).revs.mod >= revs.mod {
+			// A slower read must not replace the answer of a later one.
+			return
+		}
+		c.remove(e)
+	}
+	c.entries[ref] = c.order.PushFront(&rememberedParent{ref: ref, obj: obj, revs: revs, size: size})
+	c.bytes += size
+	for c.bytes > c.most {
+		c.remove(c.order.Back())
+	}
+}
+
+// drop forgets objects.
+func (c *parentCache) drop(refs ...Ref) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, ref := range refs {
+		if e, ok := c.entries[ref]; ok {
+			c.remove(e)
+		}
+	}
+}
+
+func (c *parentCache) remove(e *list.Element) {
+	r := c.order.Remove(e).(*rememberedParent)
+	delete(c.entries, r.ref)
+	c.bytes -= r.size
+}
