@@ -12,11 +12,17 @@
 SEC("tc")
 int epic_gateway_encap(struct __sk_buff *ctx)
 {
+	struct packet p = {};
+
+	if (unlikely(ctx->vlan_present))
+		return dropped(ctx, &p, 0, DROP_FRAME, DIRECTION_OUT);
 	if (ctx->protocol == bpf_htons(ETH_P_IP))
 		return encap_gateway(ctx, 0);
 	if (ctx->protocol == bpf_htons(ETH_P_IPV6))
 		return encap_gateway(ctx, 1);
-	return TC_ACT_UNSPEC;
+	if (ctx->protocol == bpf_htons(ETH_P_ARP))
+		return TC_ACT_UNSPEC;
+	return dropped(ctx, &p, 0, DROP_FRAME, DIRECTION_OUT);
 }
 
 // Every packet that leaves a tenant's node by the underlay.

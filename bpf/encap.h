@@ -3,6 +3,7 @@
 // Putting packets into tunnels.
 #pragma once
 
+#include "answer.h"
 #include "cut.h"
 
 // Marks a buffer that the client's program has put into a tunnel, for when it
@@ -66,9 +67,6 @@ static __always_inline void write_gue(void *to, const struct tunnel *t, __u32 id
 	gue->word = v6 ? GUE_DATA6 : GUE_DATA4;
 	gue->tunnel = bpf_htonl(id);
 }
-
-// Routes are looked up as for what the host itself sends.
-#define LOOPBACK 1
 
 // How long a route is used without asking the kernel again, in ns. So much later than
 // the kernel's own packets, a tunnel's packets follow a change of the routes.
@@ -272,19 +270,19 @@ static __always_inline int encap_gateway(struct __sk_buff *ctx, int v6)
 	struct path *later;
 	int result = parse(ctx, sizeof(struct ethhdr), &p, v6, 1);
 
-	if (unlikely(result)) {
-		// Whose packet this is can't be told from what is broken. The host drops
-		// it by itself, except that it knows extension headers.
-		if (result != DROP_EXTENSION_HEADERS)
-			return TC_ACT_UNSPEC;
+	if (unlikely(result))
 		p.kind = KIND_ADDRESS;
-	}
 	if (p.kind == KIND_ICMP_UNMATCHED)
 		p.kind = KIND_ADDRESS, result = DROP_ICMP_UNMATCHED;
 	endpoint_of(&endpoint, &p, ifindex);
 	s = bpf_map_lookup_elem(&services, &endpoint);
-	if (!s)
-		return TC_ACT_UNSPEC;
+	if (!s) {
+		if (likely(!result))
+			result = answers(ctx, &p, v6);
+		if (likely(!result || lenient))
+			return TC_ACT_UNSPEC;
+		return dropped(ctx, &p, 0, result, DIRECTION_OUT);
+	}
 	if (unlikely(v6 ? !same_address(&s->source6, &p.flow.destination) :
 			  s->source4 != mapped(&p.flow.destination)))
 		return dropped(ctx, &p, s->tunnel, DROP_WRONG_PEER, DIRECTION_OUT);

@@ -195,6 +195,9 @@ enum drop_reason {
 	// The kernel refused.
 	DROP_FAMILY,
 	DROP_INTERNAL,
+	// What a proxy sends outside tunnels.
+	DROP_NOT_AN_ANSWER,
+	DROP_FRAME,
 	DROP_REASONS, // how many there are
 };
 

@@ -48,6 +48,17 @@ struct {
 	__type(value, struct proxy);
 } proxies SEC(".maps");
 
+// The published ports of each proxy at its own addresses, by its interface. Outside a
+// tunnel a proxy may only answer from these. The entry of an address without port is for
+// ICMP.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 131072);
+	__type(key, struct endpoint);
+	__type(value, __u32);
+} openings SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -106,6 +117,10 @@ const volatile __be16 port = 0;  // of the tunnels at this node
 
 // An interface of the underlay.
 volatile __u32 uplink;
+
+// An earlier version, which knew no openings, left proxies behind whose openings are not
+// all known yet. Until they are, what they send outside tunnels passes as it did.
+volatile __u32 lenient;
 
 // The IDs of the tunnels that are traced, zero where there is none. The count is
 // looked at first, so a packet pays one load while nothing is traced.

@@ -42,6 +42,7 @@ struct packet {
 	__u8 tcp_flags;
 	__u8 protocol; // of the packet itself, also where flow is another's
 	__u8 first;    // the first of several fragments
+	__u8 icmp;     // the type of an ICMP message
 };
 
 static __always_inline void map_address(struct address *to, __be32 from)
@@ -353,6 +354,7 @@ __noinline int parse_any(struct __sk_buff *ctx, __u32 l3, struct packet *p, __u3
 		if (bpf_skb_load_bytes(ctx, l3 + p->l4, &h, sizeof(h)))
 			return DROP_MALFORMED;
 		p->headers = p->l4 + sizeof(h);
+		p->icmp = h.type;
 		if (is_icmp_echo(h.type, flags & PARSE_V6))
 			ports(&p->flow, h.id, h.id, 0);
 		else if (is_icmp_error(h.type, flags & PARSE_V6))

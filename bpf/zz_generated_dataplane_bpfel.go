@@ -70,7 +70,9 @@ const (
 	KernelDropReasonDROP_NO_ROUTE           KernelDropReason = 18
 	KernelDropReasonDROP_FAMILY             KernelDropReason = 19
 	KernelDropReasonDROP_INTERNAL           KernelDropReason = 20
-	KernelDropReasonDROP_REASONS            KernelDropReason = 21
+	KernelDropReasonDROP_NOT_AN_ANSWER      KernelDropReason = 21
+	KernelDropReasonDROP_FRAME              KernelDropReason = 22
+	KernelDropReasonDROP_REASONS            KernelDropReason = 23
 )
 
 type KernelEndpoint struct {
@@ -271,6 +273,7 @@ const (
 	KernelMapEvents            = "events"
 	KernelMapFlows             = "flows"
 	KernelMapFragmented        = "fragmented"
+	KernelMapOpenings          = "openings"
 	KernelMapPlaces            = "places"
 	KernelMapPolicies          = "policies"
 	KernelMapProxies           = "proxies"
@@ -283,6 +286,7 @@ const (
 	KernelProgEpicGatewayEncap = "epic_gateway_encap"
 	KernelProgEpicXdp          = "epic_xdp"
 	KernelVarGateway           = "gateway"
+	KernelVarLenient           = "lenient"
 	KernelVarPort              = "port"
 	KernelVarTraced            = "traced"
 	KernelVarTraces            = "traces"
@@ -346,6 +350,7 @@ type KernelMapSpecs struct {
 	Events         *ebpf.MapSpec `ebpf:"events"`
 	Flows          *ebpf.MapSpec `ebpf:"flows"`
 	Fragmented     *ebpf.MapSpec `ebpf:"fragmented"`
+	Openings       *ebpf.MapSpec `ebpf:"openings"`
 	Places         *ebpf.MapSpec `ebpf:"places"`
 	Policies       *ebpf.MapSpec `ebpf:"policies"`
 	Proxies        *ebpf.MapSpec `ebpf:"proxies"`
@@ -360,6 +365,7 @@ type KernelMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type KernelVariableSpecs struct {
 	Gateway *ebpf.VariableSpec `ebpf:"gateway"`
+	Lenient *ebpf.VariableSpec `ebpf:"lenient"`
 	Port    *ebpf.VariableSpec `ebpf:"port"`
 	Traced  *ebpf.VariableSpec `ebpf:"traced"`
 	Traces  *ebpf.VariableSpec `ebpf:"traces"`
@@ -391,6 +397,7 @@ type KernelMaps struct {
 	Events         *ebpf.Map `ebpf:"events"`
 	Flows          *ebpf.Map `ebpf:"flows"`
 	Fragmented     *ebpf.Map `ebpf:"fragmented"`
+	Openings       *ebpf.Map `ebpf:"openings"`
 	Places         *ebpf.Map `ebpf:"places"`
 	Policies       *ebpf.Map `ebpf:"policies"`
 	Proxies        *ebpf.Map `ebpf:"proxies"`
@@ -407,6 +414,7 @@ func (m *KernelMaps) Close() error {
 		m.Events,
 		m.Flows,
 		m.Fragmented,
+		m.Openings,
 		m.Places,
 		m.Policies,
 		m.Proxies,
@@ -422,6 +430,7 @@ func (m *KernelMaps) Close() error {
 // It can be passed to LoadKernelObjects or ebpf.CollectionSpec.LoadAndAssign.
 type KernelVariables struct {
 	Gateway *ebpf.Variable `ebpf:"gateway"`
+	Lenient *ebpf.Variable `ebpf:"lenient"`
 	Port    *ebpf.Variable `ebpf:"port"`
 	Traced  *ebpf.Variable `ebpf:"traced"`
 	Traces  *ebpf.Variable `ebpf:"traces"`

@@ -114,6 +114,7 @@ enum {
 #define ETH_ALEN 6
 #define ETH_P_IP 0x0800
 #define ETH_P_IPV6 0x86DD
+#define ETH_P_ARP 0x0806
 
 struct ethhdr {
 	__u8 h_dest[ETH_ALEN];
@@ -165,6 +166,7 @@ struct tcphdr {
 	__be16 urg_ptr;
 };
 #define TCP_SYN 0x02
+#define TCP_ACK 0x10
 #define TCPOPT_EOL 0
 #define TCPOPT_NOP 1
 #define TCPOPT_MSS 2
@@ -235,6 +237,7 @@ static __u64 (*const bpf_ktime_get_coarse_ns)(void) = (void *)160;
 #define BPF_FIB_LOOKUP_OUTPUT 2
 enum {
 	BPF_FIB_LKUP_RET_SUCCESS = 0,
+	BPF_FIB_LKUP_RET_NOT_FWDED = 4,
 	BPF_FIB_LKUP_RET_FWD_DISABLED = 5,
 	BPF_FIB_LKUP_RET_UNSUPP_LWT = 6,
 	BPF_FIB_LKUP_RET_NO_NEIGH = 7,

@@ -79,6 +79,17 @@ const (
 	DropInternal DropReason = "internal"
 )
 
+// Reasons to drop what a proxy sends, which may leave a gateway node by a tunnel or as an
+// answer to a visitor, and by no other way.
+const (
+	// DropNotAnAnswer: the packet is for none of the proxy's endpoints, and is no answer
+	// from one of its published ports. The endpoint was removed, or the proxy opens a
+	// connection of its own.
+	DropNotAnAnswer DropReason = "not-an-answer"
+	// DropFrame: the frame has a VLAN tag, or is of another type than IPv4, IPv6 or ARP.
+	DropFrame DropReason = "frame"
+)
+
 // drop joins a reason with the programs' number of it, and says in docs/dataplane.md
 // what to do about it.
 type drop struct {
@@ -107,6 +118,8 @@ var dropReasons = []drop{
 	{bpf.KernelDropReasonDROP_NO_ROUTE, DropNoRoute},
 	{bpf.KernelDropReasonDROP_FAMILY, DropFamily},
 	{bpf.KernelDropReasonDROP_INTERNAL, DropInternal},
+	{bpf.KernelDropReasonDROP_NOT_AN_ANSWER, DropNotAnAnswer},
+	{bpf.KernelDropReasonDROP_FRAME, DropFrame},
 }
 
 // reasonOf names a reason of the programs.

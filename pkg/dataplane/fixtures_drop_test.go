@@ -256,8 +256,6 @@ func (b *bench) sendFixtures() []fixture {
 		}
 		inside := family(v6) + ": "
 		list = append(list,
-			fixture{inside + "a reply to a client of the public address", RoleGateway, []step{{program: "encap", in: to(proxy, outside, 50000), verdict: pass}}},
-			fixture{inside + "a port that is no endpoint's", RoleGateway, []step{{program: "encap", in: to(proxy, pod, 50000), verdict: pass}}},
 			fixture{inside + "another source than the proxy's", RoleGateway, send(to(outside, pod, worldPort), DropWrongPeer)},
 			fixture{inside + "a tunnel that is not here", RoleGateway, send(to(proxy, endpointOf(tunnelMissing, v6), worldPort), DropNoTunnel)},
 			fixture{inside + "a tunnel without a verified remote", RoleGateway, send(to(proxy, endpointOf(tunnelNew, v6), worldPort), DropNoRemote)},

@@ -41,6 +41,9 @@ const (
 	tunnelNarrow  = 6 // over a route with a small MTU
 )
 
+// publicPort is where the proxy of a bench is reached by visitors.
+const publicPort = 443
+
 func endpointOf(tunnel int, v6 bool) string {
 	if v6 {
 		return fmt.Sprintf("fd00:244:%d::5", tunnel)
@@ -92,6 +95,9 @@ func newBench(t testing.TB) *bench {
 			Proxy{Interface: b.proxy1, PeerMAC: b.fixtureMAC["net2"], Addresses: sources},
 		)
 	}))
+	for _, protocol := range []uint8{protoTCP, protoUDP} {
+		must(t, w.gatewaySide.Openings().Put(Opening{Interface: b.proxy0, Protocol: protocol, Port: publicPort}))
+	}
 	ends := map[int][2]string{ // gateway, node
 		tunnel4: {gatewayAddress[false], nodeAddress[false]}, tunnel6: {gatewayAddress[true], nodeAddress[true]},
 		tunnelNew: {gatewayAddress[false], nodeAddress[false]},
@@ -137,6 +143,8 @@ func unreachable(n *netlab.Namespace, prefix string) error {
 type step struct {
 	program string // encap, decap or xdp
 	in      []byte // from the IP header on
+	// kind is the frame's type if it is not that of the packet.
+	kind    uint16
 	gso     uint32
 	verdict uint32
 	// out is the packet afterwards, from the IP header on; nil means unchanged, for
@@ -187,6 +195,9 @@ func (b *bench) run(role Role, s step) (verdict uint32, frame []byte, err error)
 		program, options.Context = side.objects.EpicClientEncap, skbContext(b.uplink[role], s.gso)
 	}
 	options.Data = ether(b.fixtureMAC["gateway"], b.fixtureMAC["net1"], s.in)
+	if s.kind != 0 {
+		binary.BigEndian.PutUint16(options.Data[12:], s.kind)
+	}
 	err = n.Do(func() (err error) {
 		verdict, err = program.Run(&options)
 		return err
@@ -243,7 +254,10 @@ func (b *bench) check(t *testing.T, role Role, s step) {
 		t.Errorf("%s: the packet is\n%s\nwant\n%s", s.program, hex.Dump(got), hex.Dump(wanted))
 	}
 	kind := uint16(0x0800)
-	if wanted[0]>>4 == 6 {
+	switch {
+	case s.kind != 0:
+		kind = s.kind
+	case wanted[0]>>4 == 6:
 		kind = 0x86dd
 	}
 	if got := binary.BigEndian.Uint16(frame[12:]); got != kind {
@@ -327,7 +341,7 @@ func tooBig(about []byte, mtu int) []byte {
 }
 
 func fixtures(b *bench) []fixture {
-	return slices.Concat(b.bothFamilies(), b.outerFixtures(), b.innerFixtures(), b.sendFixtures())
+	return slices.Concat(b.bothFamilies(), b.outerFixtures(), b.innerFixtures(), b.sendFixtures(), b.answerFixtures())
 }
 
 // bothFamilies are what has to cross in all four combinations of families.

@@ -29,7 +29,8 @@ type Tunnels interface {
 type Proxies interface {
 	// Put adds or changes interfaces, and attaches the programs to them.
 	Put(proxies ...Proxy) error
-	// Delete detaches the programs, and removes the interfaces with their services.
+	// Delete detaches the programs, and removes the interfaces with their services and
+	// openings.
 	Delete(interfaces ...int) error
 	// List returns all interfaces, by index.
 	List() ([]Proxy, error)
@@ -43,6 +44,17 @@ type Services interface {
 	Delete(services ...Service) error
 	// List returns all services.
 	List() ([]Service, error)
+}
+
+// Openings are the published ports of the proxies on a gateway node.
+type Openings interface {
+	// Put adds openings in batches. They take effect when their interface is put, if
+	// it is not there yet.
+	Put(openings ...Opening) error
+	// Delete removes openings. Those that are absent are not an error.
+	Delete(openings ...Opening) error
+	// List returns all openings.
+	List() ([]Opening, error)
 }
 
 // Repairer makes what the kernel has equal to what is wanted.

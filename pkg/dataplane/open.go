@@ -29,6 +29,7 @@ type DataPlane struct {
 	attacher *attacher
 	tunnels  *tunnels
 	services *services
+	openings *openings
 	proxies  *proxies
 	underlay *underlay
 	traces   traces
@@ -92,17 +93,9 @@ func (d *DataPlane) open() error {
 		return err
 	}
 	d.underlay = &underlay{mu: &d.mu, options: d.options, attacher: d.attacher, uplink: d.objects.Uplink}
-	// Programs that are about to run need to know it.
+	// Programs that are about to run need to know all of this.
 	if err := d.underlay.setUplink(); err != nil {
 		return err
-	}
-	if err := d.attacher.adopt(); err != nil {
-		return err
-	}
-	for _, m := range d.maps {
-		if err := m.replace(); err != nil {
-			return err
-		}
 	}
 	if d.tunnels, err = newTunnels(&d.mu, d.options.Port, &d.objects.KernelMaps); err != nil {
 		return err
@@ -114,7 +107,18 @@ func (d *DataPlane) open() error {
 	if d.services, err = newServices(&d.mu, d.options.Role, &d.objects.KernelMaps, proxyTable); err != nil {
 		return err
 	}
-	d.proxies = newProxies(&d.mu, d.options.Role, proxyTable, d.services, d.attacher)
+	if d.openings, err = newOpenings(&d.mu, d.options.Role, &d.objects.KernelMaps, proxyTable, d.objects.Lenient); err != nil {
+		return err
+	}
+	d.proxies = newProxies(&d.mu, d.options.Role, proxyTable, d.services, d.openings, d.attacher)
+	if err := d.attacher.adopt(); err != nil {
+		return err
+	}
+	for _, m := range d.maps {
+		if err := m.replace(); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -160,9 +164,10 @@ func (d *DataPlane) configure(spec *ebpf.CollectionSpec) error {
 	spec.Maps[bpf.KernelMapPolicies].MaxEntries = d.options.MaxServices
 	spec.Maps[bpf.KernelMapFlows].MaxEntries = d.options.MaxFlows
 	if d.options.Role != RoleGateway {
-		// Neither is used, and both may be large.
+		// None is used, and all may be large.
 		spec.Maps[bpf.KernelMapServices].MaxEntries = 1
 		spec.Maps[bpf.KernelMapProxies].MaxEntries = 1
+		spec.Maps[bpf.KernelMapOpenings].MaxEntries = 1
 	}
 	var gateway uint8
 	if d.options.Role == RoleGateway {
@@ -192,6 +197,9 @@ func (d *DataPlane) Proxies() Proxies { return d.proxies }
 // Services returns the endpoints that may be reached through tunnels.
 func (d *DataPlane) Services() Services { return d.services }
 
+// Openings returns the published ports of the proxies on a gateway node.
+func (d *DataPlane) Openings() Openings { return d.openings }
+
 // Underlay returns the interfaces by which tunnels reach the other ends.
 func (d *DataPlane) Underlay() Underlay { return d.underlay }
 
@@ -204,7 +212,7 @@ func (d *DataPlane) Repair() (int, error) {
 	defer d.mu.Unlock()
 	mended := 0
 	// Attachments last: what runs then finds full maps.
-	for _, repair := range []func() (int, error){d.repairPins, d.tunnels.repair, d.services.repair, d.proxies.repair, d.attacher.repair} {
+	for _, repair := range []func() (int, error){d.repairPins, d.tunnels.repair, d.services.repair, d.proxies.repair, d.openings.repair, d.attacher.repair} {
 		n, err := repair()
 		mended += n
 		if err != nil {

@@ -20,13 +20,14 @@ type proxies struct {
 	role     Role
 	proxies  *table[uint32, bpf.KernelProxy]
 	services *services
+	openings *openings
 	attacher *attacher
 	// leftover are interfaces of a former process that nobody has put since.
 	leftover map[uint32]struct{}
 }
 
-func newProxies(mu *sync.Mutex, role Role, table *table[uint32, bpf.KernelProxy], services *services, attacher *attacher) *proxies {
-	p := &proxies{mu: mu, role: role, proxies: table, services: services, attacher: attacher, leftover: map[uint32]struct{}{}}
+func newProxies(mu *sync.Mutex, role Role, table *table[uint32, bpf.KernelProxy], services *services, openings *openings, attacher *attacher) *proxies {
+	p := &proxies{mu: mu, role: role, proxies: table, services: services, openings: openings, attacher: attacher, leftover: map[uint32]struct{}{}}
 	for ifindex := range table.want {
 		p.leftover[ifindex] = struct{}{}
 	}
@@ -58,7 +59,7 @@ func (p *proxies) Put(put ...Proxy) error {
 	if err := p.proxies.update(entries); err != nil {
 		return errors.Join(append(errs, err)...)
 	}
-	errs = append(errs, p.services.proxyChanged(changed))
+	errs = append(errs, p.services.proxyChanged(changed), p.openings.proxyChanged(changed))
 	for ifindex := range entries {
 		delete(p.leftover, ifindex)
 		if err := p.attacher.attach(int(ifindex), bpf.KernelHookHOOK_PROXY_INGRESS); err != nil {
@@ -112,7 +113,8 @@ func (p *proxies) delete(interfaces []int) error {
 		delete(p.leftover, ifindex)
 	}
 	errs = append(errs, p.proxies.remove(slices.Collect(maps.Keys(gone))))
-	return errors.Join(errs...)
+	// What the program let out it lets out no more once it is gone.
+	return errors.Join(append(errs, p.openings.proxyGone(gone))...)
 }
 
 // List implements Proxies.

@@ -65,6 +65,17 @@ type Service struct {
 	Sources []netip.Addr
 }
 
+// Opening is a published port of a proxy: what comes to it from visitors, the proxy may
+// answer. Everything else that a proxy sends goes into a tunnel or is dropped.
+type Opening struct {
+	// Interface is the index of the proxy's host end.
+	Interface int
+	// Protocol is 6 for TCP or 17 for UDP.
+	Protocol uint8
+	// Port is the port at each address of the proxy.
+	Port uint16
+}
+
 // Counters are the packets and bytes (of inner packets) of one tunnel since its
 // creation.
 type Counters struct {

@@ -24,6 +24,7 @@ var (
 const (
 	worldTunnel = 4711
 	worldPort   = 8080
+	worldPublic = 443
 )
 
 // world is one gateway with a proxy and one tenant's node with a pod:
@@ -152,6 +153,7 @@ func (w *world) connect(outer6 bool) {
 			w.gatewaySide.Tunnels().Put(Tunnel{ID: worldTunnel, Local: here, Remote: there, MTU: mtu}),
 		)
 	}))
+	must(w.t, w.gatewaySide.Openings().Put(Opening{Interface: proxy0, Protocol: 6, Port: worldPublic}, Opening{Interface: proxy0, Protocol: 17, Port: worldPublic}))
 	must(w.t, w.node.Do(func() error {
 		return errors.Join(
 			w.nodeSide.Underlay().Attach(index(w.t, w.node, "eth0")),

@@ -57,7 +57,7 @@ func newClient(ctx context.Context, c ClientConfig) (*agent, error) {
 		Sequence: sequence.Next, Interval: c.PingInterval,
 		Unanswered: func(tunnel uint32) { a.fetcher.Suspect(tunnel) },
 	})}
-	a.applier = apply.New(c.Plane.Tunnels(), c.Plane.Services(), a.control, apply.ForClient(a.underlay.Local, c.Port))
+	a.applier = apply.New(c.Plane, a.control, apply.ForClient(a.underlay.Local, c.Port))
 	a.fetcher = keys.New(c.Client, keyTarget{a})
 	a.saver = newSaver(c.StateDir, func() state {
 		return state{Role: a.role, Nodes: a.Nodes, Objects: gatherObjects(a.applier)}

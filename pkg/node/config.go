@@ -18,6 +18,7 @@ import (
 type Plane interface {
 	Tunnels() dataplane.Tunnels
 	Services() dataplane.Services
+	Openings() dataplane.Openings
 	Proxies() dataplane.Proxies
 	Underlay() dataplane.Underlay
 	dataplane.Repairer

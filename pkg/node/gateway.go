@@ -100,7 +100,7 @@ func newGateway(ctx context.Context, c GatewayConfig) (*gateway, error) {
 		Kernel: c.Kernel, Plane: c.Plane.Underlay(), Nodes: c.Nodes, Names: c.Interfaces, Local: c.Local,
 		Changed: func() { a.applier.Replan(); g.keeper.touch() },
 	})
-	a.applier = apply.New(c.Plane.Tunnels(), c.Plane.Services(), a.control, apply.ForGateway(a.underlay.Local, g.proxiesOf))
+	a.applier = apply.New(c.Plane, a.control, apply.ForGateway(a.underlay.Local, g.proxiesOf))
 	g.keeper = &hostKeeper{network: c.Host, applier: a.applier, running: c.Proxies.List, mtu: a.underlay.MTU, kick: make(chan struct{}, 1)}
 	a.fetcher = keys.New(c.Client, keyTarget{a})
 	a.saver = newSaver(c.StateDir, g.gather)

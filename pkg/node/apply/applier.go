@@ -33,10 +33,18 @@ type Ends interface {
 	Remove(tunnel uint32)
 }
 
+// Plane is the part of a data plane that objects are applied to.
+type Plane interface {
+	Tunnels() dataplane.Tunnels
+	Services() dataplane.Services
+	Openings() dataplane.Openings
+}
+
 // Applier applies intents. Its methods may be called at the same time.
 type Applier struct {
 	tunnels  dataplane.Tunnels
 	services dataplane.Services
+	openings dataplane.Openings
 	ends     Ends
 	plan     Planner
 
@@ -67,9 +75,9 @@ type object struct {
 }
 
 // New returns an Applier without objects.
-func New(tunnels dataplane.Tunnels, services dataplane.Services, ends Ends, plan Planner) *Applier {
+func New(plane Plane, ends Ends, plan Planner) *Applier {
 	return &Applier{
-		tunnels: tunnels, services: services, ends: ends, plan: plan,
+		tunnels: plane.Tunnels(), services: plane.Services(), openings: plane.Openings(), ends: ends, plan: plan,
 		objects: map[intent.Key]*object{}, owners: map[uint32]intent.Key{},
 		dirty: map[intent.Key]struct{}{}, retry: map[intent.Key]struct{}{},
 		wake: make(chan struct{}, 1), observe: func(time.Duration) {},
@@ -285,11 +293,13 @@ func (a *Applier) applyTogether(keys []intent.Key) error {
 	}
 	// Of two that fail the first has to be told, and the others might succeed.
 	errs := []error{
+		call(a.openings.Delete, b.goneOpenings),
 		call(a.services.Delete, b.goneServices),
 		call(a.tunnels.Delete, b.goneTunnels),
 		call(a.tunnels.Put, b.closed),
 		call(a.services.Put, b.services),
 		call(a.tunnels.Put, b.open),
+		call(a.openings.Put, b.openings),
 	}
 	err := errors.Join(errs...)
 	a.settle(changes, err)
@@ -317,6 +327,7 @@ func (a *Applier) settle(changes []change, err error) {
 		if err != nil {
 			c.plan.Tunnels = append(slices.Clone(c.o.applied.Tunnels), c.plan.Tunnels...)
 			c.plan.Services = append(slices.Clone(c.o.applied.Services), c.plan.Services...)
+			c.plan.Openings = append(slices.Clone(c.o.applied.Openings), c.plan.Openings...)
 		}
 		for _, t := range c.o.applied.Tunnels {
 			if a.owners[t.ID] == c.key {
@@ -347,6 +358,8 @@ type batch struct {
 	// those that change and have their other end.
 	closed, open []dataplane.Tunnel
 	services     []dataplane.Service
+
+	goneOpenings, openings []dataplane.Opening
 }
 
 // prepare plans objects and compares with what is applied.
@@ -354,7 +367,7 @@ func (a *Applier) prepare(keys []intent.Key) ([]change, batch) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var changes []change
-	newTunnels, newServices := map[uint32]bool{}, map[serviceKey]bool{}
+	newTunnels, newServices, newOpenings := map[uint32]bool{}, map[serviceKey]bool{}, map[dataplane.Opening]bool{}
 	for _, key := range keys {
 		o := a.objects[key]
 		if o == nil {
@@ -370,11 +383,15 @@ func (a *Applier) prepare(keys []intent.Key) ([]change, batch) {
 		for i := range c.plan.Services {
 			newServices[keyOf(&c.plan.Services[i])] = true
 		}
+		for _, opening := range c.plan.Openings {
+			newOpenings[opening] = true
+		}
 		changes = append(changes, c)
 	}
 	var b batch
 	for _, c := range changes {
 		b.add(c, newTunnels, newServices, a.owners)
+		b.addOpenings(c, newOpenings)
 	}
 	return changes, b
 }
@@ -414,6 +431,19 @@ func (b *batch) add(c change, newTunnels map[uint32]bool, newServices map[servic
 		s := &c.plan.Services[i]
 		if was := had[keyOf(s)]; was == nil || c.o.err != nil || !sameService(was, s) {
 			b.services = append(b.services, *s)
+		}
+	}
+}
+
+func (b *batch) addOpenings(c change, fresh map[dataplane.Opening]bool) {
+	for _, opening := range c.o.applied.Openings {
+		if !fresh[opening] {
+			b.goneOpenings = append(b.goneOpenings, opening)
+		}
+	}
+	for _, opening := range c.plan.Openings {
+		if c.o.err != nil || !slices.Contains(c.o.applied.Openings, opening) {
+			b.openings = append(b.openings, opening)
 		}
 	}
 }

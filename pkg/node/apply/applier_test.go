@@ -55,7 +55,7 @@ func (e *ends) Remove(id uint32) {
 
 func start(t *testing.T, plane *fakeplane.Plane, plan Planner) (*Applier, *ends) {
 	e := &ends{open: map[uint32]uint8{}}
-	a := New(plane.Tunnels(), plane.Services(), e, plan)
+	a := New(plane, e, plan)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); a.Run(ctx) }()
@@ -270,6 +270,9 @@ func TestConverges(t *testing.T) {
 			if old := want[o.Key]; old != nil && random.IntN(2) == 0 {
 				o.Tunnels = old.Tunnels
 			}
+			for range random.IntN(4) {
+				o.Ports = append(o.Ports, intent.Port{Protocol: 6, Port: uint16(80 + random.IntN(3))})
+			}
 			for n := range random.IntN(4) {
 				o.Endpoints = append(o.Endpoints, endpoints.Endpoint{Address: netip.MustParseAddrPort(fmt.Sprintf("10.0.0.%d:80", n+random.IntN(3))), Protocol: 6, Node: tenantNode})
 			}
@@ -300,7 +303,7 @@ func TestConverges(t *testing.T) {
 		open := map[uint32]uint8{}
 		for _, i := range want {
 			p := plan(i)
-			if err := errors.Join(expect.Tunnels().Put(p.Tunnels...), expect.Services().Put(p.Services...)); err != nil {
+			if err := errors.Join(expect.Tunnels().Put(p.Tunnels...), expect.Services().Put(p.Services...), expect.Openings().Put(p.Openings...)); err != nil {
 				t.Fatal(err)
 			}
 			open[i.Tunnels[0].ID] = 1
@@ -324,6 +327,11 @@ func check(t *testing.T, seed uint64, got, want *fakeplane.Plane) {
 	wantServices, _ := want.Services().List()
 	if diff := cmp.Diff(wantServices, gotServices, compare, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("seed %d: services: %s", seed, diff)
+	}
+	gotOpenings, _ := got.Openings().List()
+	wantOpenings, _ := want.Openings().List()
+	if diff := cmp.Diff(wantOpenings, gotOpenings, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("seed %d: openings: %s", seed, diff)
 	}
 }
 

@@ -4,6 +4,7 @@ package apply
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/acnodal/epic/pkg/dataplane"
 	"github.com/acnodal/epic/pkg/node/intent"
@@ -14,6 +15,8 @@ import (
 type Plan struct {
 	Tunnels  []dataplane.Tunnel
 	Services []dataplane.Service
+	// Openings are the published ports of the object's proxies on a gateway node.
+	Openings []dataplane.Opening
 	// Problems say what of the object can't be done, in words for its owner.
 	Problems []string
 }
@@ -41,6 +44,7 @@ func ForGateway(local Local, interfaces func(intent.Key) []proxies.Interface) Pl
 			p.Tunnels = append(p.Tunnels, dataplane.Tunnel{ID: t.ID, Local: netip.AddrPortFrom(from, t.EPICNode.Port()), MTU: mtu})
 		}
 		for _, proxy := range interfaces(i.Key) {
+			p.Openings = append(p.Openings, openings(i.Ports, proxy.Index)...)
 			for _, e := range i.Endpoints {
 				if id, ok := byNode[e.Node]; ok {
 					p.Services = append(p.Services, dataplane.Service{Tunnel: id, Endpoint: e.Address, Protocol: e.Protocol, Interface: proxy.Index})
@@ -73,4 +77,16 @@ func ForClient(local Local, port uint16) Planner {
 		}
 		return p
 	}
+}
+
+// openings are the published ports at an interface, each once.
+func openings(ports []intent.Port, index int) []dataplane.Opening {
+	out := make([]dataplane.Opening, 0, len(ports))
+	for _, port := range ports {
+		opening := dataplane.Opening{Interface: index, Protocol: port.Protocol, Port: port.Port}
+		if !slices.Contains(out, opening) {
+			out = append(out, opening)
+		}
+	}
+	return out
 }

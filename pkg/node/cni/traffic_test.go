@@ -121,7 +121,7 @@ func TestPublicTraffic(t *testing.T) {
 	if err := connects(p.ns, internet, "203.0.113.5"); err != nil {
 		t.Errorf("from the internet to the proxy: %v", err)
 	}
-	if err := connects(internet, p.ns, "198.51.100.9"); err != nil {
-		t.Errorf("from the proxy to the internet: %v", err)
+	if connects(internet, p.ns, "198.51.100.9") == nil {
+		t.Error("a proxy's own connection to the internet gets out")
 	}
 }

@@ -26,8 +26,10 @@
 //     node, so that several share the load. A proxy is addressed by permanent
 //     neighbour entries, and never asked by ARP or neighbour discovery, so it can
 //     not claim another's address.
-//   - the nftables table inet/[FirewallTable]. Other tables are not changed: a
-//     drop policy of another firewall still drops, and has to be opened there.
+//   - the nftables table inet/[FirewallTable]. It lets visitors reach published ports
+//     only, and lets out only what proxies answer from these. Other tables are not
+//     changed: a drop policy of another firewall still drops, and has to be opened
+//     there.
 //
 // What has to be set for the whole machine (forwarding) is looked at and reported,
 // not changed.

@@ -311,6 +311,9 @@ const (
 	RefusedSource Refusal = "source-forged"
 	// RefusedNode is a packet of a proxy to the node itself.
 	RefusedNode Refusal = "to-node"
+	// RefusedOpened is a packet of a proxy that is no answer from one of its published
+	// ports. It should have gone into a tunnel, whose endpoint or program is gone.
+	RefusedOpened Refusal = "not-an-answer"
 )
 
 // Refused is how much was dropped for one reason.
@@ -318,7 +321,7 @@ type Refused struct{ Packets, Bytes uint64 }
 
 // Refusals returns what the firewall has dropped since it was made.
 func (h *Host) Refusals() (map[Refusal]Refused, error) {
-	out := map[Refusal]Refused{RefusedClosed: {}, RefusedSource: {}, RefusedNode: {}}
+	out := map[Refusal]Refused{RefusedClosed: {}, RefusedSource: {}, RefusedNode: {}, RefusedOpened: {}}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	objects, err := h.nft.GetObjects(newTable().Table)

@@ -20,8 +20,9 @@ const (
 	setOpenings4  = "openings4"
 	setOpenings6  = "openings6"
 
-	chainFrom = "from-proxies"
-	chainTo   = "to-proxies"
+	chainFrom    = "from-proxies"
+	chainAnswers = "answers"
+	chainTo      = "to-proxies"
 )
 
 // ICMP types that a proxy has to get: errors about its own packets, path MTU
@@ -29,6 +30,9 @@ const (
 var (
 	icmp4In = []byte{3, 8, 11, 12}
 	icmp6In = []byte{1, 2, 3, 4, 128}
+	// What a proxy may send: the same errors, and answers to pings.
+	icmp4Out = []byte{0, 3, 11, 12}
+	icmp6Out = []byte{1, 2, 3, 4, 129}
 )
 
 // table is the firewall as it has to be.
@@ -38,7 +42,7 @@ type table struct {
 	chains   []*nftables.Chain
 	counters []*nftables.CounterObj
 
-	forward, input, from, to *nftables.Chain
+	forward, input, from, answers, to *nftables.Chain
 }
 
 func newTable() *table {
@@ -63,7 +67,7 @@ func newTable() *table {
 		}
 		t.sets = append(t.sets, set)
 	}
-	for _, r := range []Refusal{RefusedClosed, RefusedSource, RefusedNode} {
+	for _, r := range []Refusal{RefusedClosed, RefusedSource, RefusedNode, RefusedOpened} {
 		t.counters = append(t.counters, &nftables.CounterObj{Table: t.Table, Name: string(r)})
 	}
 	base := func(name string, hook *nftables.ChainHook) *nftables.Chain {
@@ -74,10 +78,11 @@ func newTable() *table {
 		}
 	}
 	t.from = &nftables.Chain{Table: t.Table, Name: chainFrom}
+	t.answers = &nftables.Chain{Table: t.Table, Name: chainAnswers}
 	t.to = &nftables.Chain{Table: t.Table, Name: chainTo}
 	t.forward = base("forward", nftables.ChainHookForward)
 	t.input = base("input", nftables.ChainHookInput)
-	t.chains = []*nftables.Chain{t.from, t.to, t.forward, t.input}
+	t.chains = []*nftables.Chain{t.answers, t.from, t.to, t.forward, t.input}
 	return t
 }
 
@@ -122,12 +127,24 @@ func (t *table) writeRules(c *nftables.Conn) {
 	add(t.forward, "what proxies send", fromBridge, verdict(expr.VerdictJump, chainFrom))
 	add(t.forward, "what proxies are sent", toBridge, verdict(expr.VerdictGoto, chainTo))
 
-	add(t.from, "public addresses", ipv4(), load(12, 4, 1), t.in(setAddresses4), verdict(expr.VerdictReturn, ""))
-	add(t.from, "public addresses", ipv6(), load(8, 16, 1), t.in(setAddresses6), verdict(expr.VerdictReturn, ""))
+	add(t.from, "public addresses", ipv4(), load(12, 4, 1), t.in(setAddresses4), verdict(expr.VerdictGoto, chainAnswers))
+	add(t.from, "public addresses", ipv6(), load(8, 16, 1), t.in(setAddresses6), verdict(expr.VerdictGoto, chainAnswers))
 	add(t.from, "any other source is forged", counted(RefusedSource), verdict(expr.VerdictDrop, ""))
 
-	add(t.to, "published ports", ipv4(), load(16, 4, 8), protocolAndPort(9), t.in8(setOpenings4), verdict(expr.VerdictAccept, ""))
-	add(t.to, "published ports", ipv6(), load(24, 16, 8), protocolAndPort(12), t.in8(setOpenings6), verdict(expr.VerdictAccept, ""))
+	// The data plane lets nothing else out either. What goes into tunnels it takes before.
+	add(t.answers, "no connections of a proxy's own", opensTCP(), counted(RefusedOpened), verdict(expr.VerdictDrop, ""))
+	add(t.answers, "answers from published ports", ipv4(), load(12, 4, 8), protocolAndPort(9, sourcePort), t.in8(setOpenings4), verdict(expr.VerdictReturn, ""))
+	add(t.answers, "answers from published ports", ipv6(), load(8, 16, 8), protocolAndPort(12, sourcePort), t.in8(setOpenings6), verdict(expr.VerdictReturn, ""))
+	for _, kind := range icmp4Out {
+		add(t.answers, "errors and answers to pings", ipv4(), icmp(unix.IPPROTO_ICMP, kind), verdict(expr.VerdictReturn, ""))
+	}
+	for _, kind := range icmp6Out {
+		add(t.answers, "errors and answers to pings", ipv6(), icmp(unix.IPPROTO_ICMPV6, kind), verdict(expr.VerdictReturn, ""))
+	}
+	add(t.answers, "anything else is no answer", counted(RefusedOpened), verdict(expr.VerdictDrop, ""))
+
+	add(t.to, "published ports", ipv4(), load(16, 4, 8), protocolAndPort(9, destinationPort), t.in8(setOpenings4), verdict(expr.VerdictAccept, ""))
+	add(t.to, "published ports", ipv6(), load(24, 16, 8), protocolAndPort(12, destinationPort), t.in8(setOpenings6), verdict(expr.VerdictAccept, ""))
 	add(t.to, "replies to proxies", established(), verdict(expr.VerdictAccept, ""))
 	for _, kind := range icmp4In {
 		add(t.to, "errors and pings", ipv4(), load(16, 4, 1), t.in(setAddresses4), icmp(unix.IPPROTO_ICMP, kind), verdict(expr.VerdictAccept, ""))
@@ -183,12 +200,14 @@ func load(offset, length, register uint32) []expr.Any {
 	return []expr.Any{&expr.Payload{Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: length, DestRegister: register}}
 }
 
-// protocolAndPort reads the protocol and the destination port into two registers
-// of 4 bytes.
-func protocolAndPort(register uint32) []expr.Any {
+// Where ports are in the headers of TCP and UDP.
+const sourcePort, destinationPort = 0, 2
+
+// protocolAndPort reads the protocol and a port into two registers of 4 bytes.
+func protocolAndPort(register, port uint32) []expr.Any {
 	return []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: register},
-		&expr.Payload{Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2, DestRegister: register + 1},
+		&expr.Payload{Base: expr.PayloadBaseTransportHeader, Offset: port, Len: 2, DestRegister: register + 1},
 	}
 }
 
@@ -196,6 +215,16 @@ func icmp(proto, kind byte) []expr.Any {
 	return append(protocol(proto),
 		&expr.Payload{Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 1, DestRegister: 1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{kind}},
+	)
+}
+
+// opensTCP matches TCP segments that have SYN set and not ACK.
+func opensTCP() []expr.Any {
+	const syn, ack = 0x02, 0x10
+	return append(protocol(unix.IPPROTO_TCP),
+		&expr.Payload{Base: expr.PayloadBaseTransportHeader, Offset: 13, Len: 1, DestRegister: 1},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 1, Mask: []byte{syn | ack}, Xor: []byte{0}},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{syn}},
 	)
 }
 

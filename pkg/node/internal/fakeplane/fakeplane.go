@@ -23,6 +23,7 @@ type Plane struct {
 	tunnels  map[uint32]dataplane.Tunnel
 	services map[string]dataplane.Service
 	proxies  map[int]dataplane.Proxy
+	openings map[dataplane.Opening]bool
 	attached map[int]string
 	// Repairs is how often Repair was called.
 	repairs int
@@ -35,7 +36,7 @@ type Plane struct {
 func New() *Plane {
 	return &Plane{
 		tunnels: map[uint32]dataplane.Tunnel{}, services: map[string]dataplane.Service{},
-		proxies: map[int]dataplane.Proxy{}, attached: map[int]string{},
+		proxies: map[int]dataplane.Proxy{}, openings: map[dataplane.Opening]bool{}, attached: map[int]string{},
 	}
 }
 
@@ -75,6 +76,9 @@ func (p *Plane) Tunnels() dataplane.Tunnels { return tunnels{p} }
 
 // Services returns its services.
 func (p *Plane) Services() dataplane.Services { return services{p} }
+
+// Openings returns its openings.
+func (p *Plane) Openings() dataplane.Openings { return openings{p} }
 
 // Proxies returns its proxies.
 func (p *Plane) Proxies() dataplane.Proxies { return proxies{p} }
@@ -205,6 +209,45 @@ func (s services) List() ([]dataplane.Service, error) {
 	for _, k := range slices.Sorted(maps.Keys(s.p.services)) {
 		out = append(out, s.p.services[k])
 	}
+	return out, nil
+}
+
+type openings struct{ p *Plane }
+
+// Put implements dataplane.Openings.
+func (o openings) Put(all ...dataplane.Opening) error {
+	o.p.mu.Lock()
+	defer o.p.mu.Unlock()
+	for _, n := range all {
+		if err := o.p.call("openings.put", "if%d %d/%d", n.Interface, n.Port, n.Protocol); err != nil {
+			return err
+		}
+		o.p.openings[n] = true
+	}
+	return nil
+}
+
+// Delete implements dataplane.Openings.
+func (o openings) Delete(all ...dataplane.Opening) error {
+	o.p.mu.Lock()
+	defer o.p.mu.Unlock()
+	for _, n := range all {
+		if err := o.p.call("openings.delete", "if%d %d/%d", n.Interface, n.Port, n.Protocol); err != nil {
+			return err
+		}
+		delete(o.p.openings, n)
+	}
+	return nil
+}
+
+// List implements dataplane.Openings.
+func (o openings) List() ([]dataplane.Opening, error) {
+	o.p.mu.Lock()
+	defer o.p.mu.Unlock()
+	out := slices.Collect(maps.Keys(o.p.openings))
+	slices.SortFunc(out, func(a, b dataplane.Opening) int {
+		return cmp.Or(cmp.Compare(a.Interface, b.Interface), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Port, b.Port))
+	})
 	return out, nil
 }
 

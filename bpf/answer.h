@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+//
+// What a proxy may send outside tunnels: answers to its visitors, and what it needs to
+// speak with the host beside it. Nothing here depends on what was learnt from packets
+// before, except fragments, so a flood makes no answer impossible.
+#pragma once
+
+#include "count.h"
+
+// Routes are looked up as for what the host itself sends.
+#define LOOPBACK 1
+
+enum icmp6_type {
+	ICMP6_MLD_QUERY = 130,
+	ICMP6_MLD_DONE = 132,
+	ICMP6_ROUTER_SOLICIT = 133,
+	ICMP6_NEIGHBOUR_ADVERT = 136,
+	ICMP6_MLD2_REPORT = 143,
+};
+
+static __always_inline int is_discovery(__u8 type)
+{
+	return type >= ICMP6_ROUTER_SOLICIT && type <= ICMP6_NEIGHBOUR_ADVERT;
+}
+
+// is_beside says whether an IPv6 address is one that no router forwards to.
+static __always_inline int is_beside(const struct address *a)
+{
+	return (a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80) ||
+	       (a->bytes[0] == 0xff && (a->bytes[1] & 0x0f) <= 2);
+}
+
+// is_host says whether an IPv6 address is one of this host.
+static __always_inline int is_host(struct __sk_buff *ctx, const struct packet *p)
+{
+	struct bpf_fib_lookup fib = {};
+	long route;
+
+	fib.family = AF_INET6;
+	fib.ifindex = LOOPBACK;
+	__builtin_memcpy(fib.src, p->flow.destination.bytes, 16);
+	__builtin_memcpy(fib.dst, p->flow.source.bytes, 16);
+	route = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
+	return route == BPF_FIB_LKUP_RET_NOT_FWDED || route == BPF_FIB_LKUP_RET_FWD_DISABLED;
+}
+
+// is_neighbourly says whether an ICMPv6 message is one that IPv6 needs between a proxy
+// and this host, and is for this host alone.
+static __always_inline int is_neighbourly(struct __sk_buff *ctx, const struct packet *p)
+{
+	if (!is_discovery(p->icmp) && !(p->icmp >= ICMP6_MLD_QUERY && p->icmp <= ICMP6_MLD_DONE) &&
+	    p->icmp != ICMP6_MLD2_REPORT)
+		return 0;
+	return is_beside(&p->flow.source) || (is_discovery(p->icmp) && is_host(ctx, p));
+}
+
+// answers says why a proxy may not send a packet that is for none of its endpoints. It
+// returns zero if it may. It is global, so that the verifier looks at it once.
+__noinline int answers(struct __sk_buff *ctx, const struct packet *p, __u32 v6)
+{
+	struct endpoint opening = {}, endpoint = {};
+	struct fragments fragments;
+	struct path *path;
+
+	if (!p)
+		return DROP_INTERNAL;
+	opening.address = p->flow.destination;
+	opening.scope = ctx->ifindex;
+	switch (p->kind) {
+	case KIND_PORTS:
+		if ((p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && p->protocol == IPPROTO_TCP)
+			return DROP_NOT_AN_ANSWER;
+		__attribute__((fallthrough));
+	case KIND_ICMP_ERROR: // about a packet that came to the port
+		opening.port = p->flow.destination_port;
+		opening.protocol = p->flow.protocol;
+		break;
+	case KIND_FRAGMENT:
+		fragments_of(&fragments, p, ctx->ifindex);
+		path = bpf_map_lookup_elem(&fragmented, &fragments);
+		return path && !path->tunnel ? 0 : DROP_FRAGMENT_UNMATCHED;
+	case KIND_ADDRESS:
+		if (p->protocol != (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
+			return DROP_NOT_AN_ANSWER;
+		if (v6 && is_neighbourly(ctx, p))
+			return 0;
+		if (p->icmp != (v6 ? 129 : 0)) // the answer to a ping
+			return DROP_NOT_AN_ANSWER;
+		break;
+	default:
+		return DROP_ICMP_UNMATCHED;
+	}
+	if (!bpf_map_lookup_elem(&openings, &opening))
+		return DROP_NOT_AN_ANSWER;
+	// An endpoint's address is reached by its tunnel and by nothing else.
+	endpoint.address = p->flow.source;
+	endpoint.scope = ctx->ifindex;
+	if (bpf_map_lookup_elem(&services, &endpoint))
+		return DROP_NOT_REGISTERED;
+	if (p->first) {
+		struct path outside = {.ifindex = ctx->ifindex};
+
+		fragments_of(&fragments, p, ctx->ifindex);
+		bpf_map_update_elem(&fragmented, &fragments, &outside, BPF_ANY);
+	}
+	return 0;
+}

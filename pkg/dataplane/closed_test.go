@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/acnodal/epic/bpf"
+	"github.com/acnodal/epic/test/netlab"
+)
+
+// impostor is a host beside a gateway that has the pod's addresses, as a pod of the
+// gateway's own cluster may have them. Whatever leaves the gateway outside the tunnel
+// reaches it.
+func (w *world) impostor() {
+	w.t.Helper()
+	n, err := w.lab.Namespace("impostor")
+	must(w.t, err)
+	must(w.t, netlab.Veth(w.gateway, "impostor0", n, "eth0", w.mtu))
+	for _, v6 := range []bool{false, true} {
+		host, beside, here := "/32", "169.254.7.1/30", "169.254.7.2"
+		all := "0.0.0.0/0"
+		if v6 {
+			host, beside, here, all = "/128", "fd00:7::1/126", "fd00:7::2", "::/0"
+		}
+		prefix := netip.MustParsePrefix(beside)
+		must(w.t, errors.Join(
+			w.gateway.Addr("impostor0", beside),
+			n.Addr("eth0", fmt.Sprintf("%s/%d", here, prefix.Bits()), podAddress[v6]+host),
+			n.Route(all, prefix.Addr().String(), "eth0"),
+			w.gateway.Route(podAddress[v6]+host, here, "impostor0"),
+		))
+		listener, err := n.Listen(w.t.Context(), "tcp", port(podAddress[v6], worldPort).String())
+		must(w.t, err)
+		w.t.Cleanup(func() { _ = listener.Close() })
+		go func() {
+			for {
+				conn, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				conn.Close()
+			}
+		}()
+	}
+}
+
+// leaks says whether a connection of the proxy to the pod's address gets through.
+func (w *world) leaks(v6 bool) bool {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 200*time.Millisecond)
+	defer cancel()
+	conn, err := w.proxy.Dial(ctx, "tcp", port(podAddress[v6], worldPort).String())
+	if err == nil {
+		conn.Close()
+	}
+	return err == nil
+}
+
+// live opens a connection from the proxy to the pod.
+func (w *world) live(v6 bool) (near, far net.Conn) {
+	w.t.Helper()
+	listener, err := w.pod.Listen(w.t.Context(), "tcp", port(podAddress[v6], worldPort).String())
+	must(w.t, err)
+	defer listener.Close()
+	near, err = w.proxy.Dial(w.t.Context(), "tcp", listener.Addr().String())
+	must(w.t, err)
+	far, err = listener.Accept()
+	must(w.t, err)
+	w.t.Cleanup(func() { _, _ = near.Close(), far.Close() })
+	return near, far
+}
+
+func (w *world) worldServices() []Service {
+	var all []Service
+	for _, v6 := range []bool{false, true} {
+		for _, protocol := range []uint8{6, 17} {
+			all = append(all, Service{Tunnel: worldTunnel, Endpoint: port(podAddress[v6], worldPort), Protocol: protocol, Interface: index(w.t, w.gateway, "proxy0")})
+		}
+	}
+	return all
+}
+
+// dropped waits until a side has counted more drops for a reason than before.
+func (w *world) dropped(side *DataPlane, reason DropReason, before uint64) {
+	w.t.Helper()
+	var now uint64
+	for range 100 {
+		drops, err := side.Drops()
+		must(w.t, err)
+		if now = drops[reason]; now > before {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	w.t.Errorf("%d drops are counted as %s, as before; all:%s", now, reason, w.drops())
+}
+
+func dropsOf(t *testing.T, side *DataPlane, reason DropReason) uint64 {
+	t.Helper()
+	drops, err := side.Drops()
+	must(t, err)
+	return drops[reason]
+}
+
+// Nothing that a proxy sends to an endpoint leaves a gateway outside a tunnel: not before
+// the endpoint is programmed, not after it was removed under an open connection, not while
+// no node program runs, and not after one has started again.
+func TestGatewayFailsClosed(t *testing.T) {
+	for _, hook := range []Hook{HookTCX, HookClsact} {
+		t.Run(string(hook), func(t *testing.T) {
+			w := newWorld(t, 1500)
+			w.gatewayOptions.Hook = hook
+			w.impostor()
+			w.open()
+			for _, v6 := range []bool{false, true} {
+				if !w.leaks(v6) {
+					t.Fatal("the impostor can't be reached without programs: the test shows nothing")
+				}
+			}
+			closed := func(when string, reason DropReason) {
+				t.Helper()
+				for _, v6 := range []bool{false, true} {
+					before := dropsOf(t, w.gatewaySide, reason)
+					if w.leaks(v6) {
+						t.Errorf("%s, %s: a proxy reaches the pod's address outside a tunnel", when, family(v6))
+					}
+					w.dropped(w.gatewaySide, reason, before)
+				}
+			}
+			proxy0 := Proxy{
+				Interface: index(t, w.gateway, "proxy0"), PeerMAC: mac(t, w.proxy, "net1"),
+				Addresses: []netip.Addr{netip.MustParseAddr(proxyAddress[false]), netip.MustParseAddr(proxyAddress[true])},
+			}
+			must(t, w.gateway.Do(func() error { return w.gatewaySide.Proxies().Put(proxy0) }))
+			closed("before anything is programmed", DropNotAnAnswer)
+			w.connect(false)
+			near, _ := w.live(false)
+			near6, _ := w.live(true)
+
+			must(t, w.gatewaySide.Services().Delete(w.worldServices()...))
+			before := dropsOf(t, w.gatewaySide, DropNotAnAnswer)
+			for _, conn := range []net.Conn{near, near6} {
+				_, err := conn.Write([]byte("for the tenant alone"))
+				must(t, err)
+			}
+			w.dropped(w.gatewaySide, DropNotAnAnswer, before)
+			closed("after the endpoint was removed", DropNotAnAnswer)
+
+			must(t, w.gatewaySide.Services().Put(w.worldServices()...))
+			must(t, w.gatewaySide.Tunnels().Delete(worldTunnel))
+			closed("after the tunnel was removed", DropNoTunnel)
+			must(t, w.gatewaySide.Services().Delete(w.worldServices()...))
+			must(t, w.gatewaySide.Close())
+			for _, v6 := range []bool{false, true} {
+				if w.leaks(v6) {
+					t.Errorf("%s: without a node program, a proxy reaches the pod's address outside a tunnel", family(v6))
+				}
+			}
+			must(t, w.gateway.Do(func() (err error) { w.gatewaySide, err = Open(w.gatewayOptions); return err }))
+			closed("after a restart", DropNotAnAnswer)
+			must(t, w.gateway.Do(func() error { _, err := w.gatewaySide.Repair(); return err }))
+		})
+	}
+}
+
+// What an earlier version let pass, passes until everything is programmed, and then no
+// longer, also after another restart.
+func TestUpgradeToOpenings(t *testing.T) {
+	w := newWorld(t, 1500)
+	w.impostor()
+	w.open()
+	w.connect(false)
+	// An earlier version had proxies and no openings.
+	must(t, clearMap[bpf.KernelEndpoint](w.gatewaySide.objects.Openings))
+	must(t, w.gatewaySide.Services().Delete(w.worldServices()...))
+	must(t, w.gatewaySide.Close())
+	reopen := func() {
+		t.Helper()
+		must(t, w.gateway.Do(func() (err error) { w.gatewaySide, err = Open(w.gatewayOptions); return err }))
+	}
+	reopen()
+	if !w.leaks(false) {
+		t.Error("an upgrade drops what passed before it, so it would drop answers")
+	}
+	w.connect(false)
+	must(t, w.gatewaySide.Services().Delete(w.worldServices()...))
+	must(t, w.gateway.Do(func() error { _, err := w.gatewaySide.Repair(); return err }))
+	if w.leaks(false) {
+		t.Error("once everything is programmed, a proxy still reaches what is no endpoint")
+	}
+	must(t, w.gatewaySide.Close())
+	reopen()
+	if w.leaks(false) {
+		t.Error("after another restart, a proxy reaches what is no endpoint")
+	}
+}
+
+// A proxy answers its visitors, whose number does not matter, and of a full map of
+// openings its owner hears.
+func TestOpenings(t *testing.T) {
+	b := newBench(t)
+	o := b.gatewaySide.Openings()
+	want := []Opening{{b.proxy0, protoTCP, publicPort}, {b.proxy0, protoUDP, publicPort}}
+	list, err := o.List()
+	must(t, err)
+	if fmt.Sprint(list) != fmt.Sprint(want) {
+		t.Errorf("there are %v, want %v", list, want)
+	}
+	for _, bad := range []Opening{{0, protoTCP, 1}, {b.proxy0, protoTCP, 0}, {b.proxy0, protoICMP, 1}} {
+		if o.Put(bad) == nil {
+			t.Errorf("%+v is taken", bad)
+		}
+	}
+	if b.nodeSide.Openings().Put(want[0]) == nil {
+		t.Error("a client node takes an opening")
+	}
+	answer := step{program: "encap", in: ip(proxyAddress[false], "203.0.113.99", protoTCP, tcp(publicPort, 50000, flagACK, nil, nil)), verdict: pass}
+	refused := answer
+	refused.verdict, refused.drop = shot, DropNotAnAnswer
+	b.check(t, RoleGateway, answer)
+	must(t, o.Delete(want[0]))
+	b.check(t, RoleGateway, refused)
+	must(t, o.Put(want[0]))
+	b.check(t, RoleGateway, answer)
+	must(t, b.gateway.Do(func() error { return b.gatewaySide.Proxies().Delete(b.proxy0) }))
+	b.check(t, RoleGateway, refused)
+	if list, err = o.List(); err != nil || len(list) != 0 {
+		t.Errorf("openings outlive their proxy: %v, %v", list, err)
+	}
+	many := make([]Opening, 0, 1<<16-1)
+	for p := 1; p < 1<<16; p++ {
+		many = append(many, Opening{b.proxy1, protoTCP, uint16(p)}, Opening{b.proxy1, protoUDP, uint16(p)})
+	}
+	if err := o.Put(many...); !errors.Is(err, ErrMapFull) {
+		t.Errorf("more openings than there is room for: %v", err)
+	}
+	must(t, o.Delete(many...))
+	must(t, o.Put(Opening{b.proxy1, protoTCP, 1}))
+}
