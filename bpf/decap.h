@@ -82,11 +82,14 @@ static __always_inline struct policy *check_inner(const struct packet *p, int v6
 	return policy;
 }
 
-// remember notes on a tenant's node by which tunnel a flow came.
-static __always_inline void remember(const struct packet *p, __u32 id)
+// remember notes on a client node by which tunnel a flow came, where several lead to the
+// same endpoint.
+static __always_inline void remember(const struct packet *p, const struct policy *policy, __u32 id)
 {
 	struct path path = {.tunnel = id}, *had;
 
+	if (likely(!(policy->flags & SERVICE_SHARED)))
+		return;
 	if (unlikely(p->kind == KIND_FRAGMENT || p->kind == KIND_ICMP_ERROR))
 		return;
 	had = bpf_map_lookup_elem(&flows, &p->flow);
@@ -252,7 +255,7 @@ static __always_inline int decapsulate(struct __sk_buff *ctx, int outer6, int v6
 	if (gateway)
 		ifindex = interface_of(&p, policy, id);
 	else
-		remember(&p, id);
+		remember(&p, policy, id);
 	if (unlikely(traces)) {
 		struct seen s = {};
 

@@ -310,27 +310,84 @@ static __always_inline int encap_gateway(struct __sk_buff *ctx, int v6)
 	return encapsulate(ctx, &p, v6, s->tunnel, 0);
 }
 
-// encap_client runs on everything that leaves a tenant's node.
+// reply_of makes the key under which the tunnel of an answer is found.
+static __always_inline void reply_of(struct flow *f, const struct packet *p, int port)
+{
+	f->source = p->flow.source;
+	f->destination = p->flow.destination;
+	f->source_port = port ? p->flow.source_port : 0;
+	f->destination_port = 0;
+	f->protocol = port ? p->flow.protocol : 0;
+	f->pad[0] = f->pad[1] = f->pad[2] = 0;
+}
+
+// outside is what becomes of a packet that no endpoint sends to its proxy, as far as its
+// port tells. If its address is that of an endpoint, fragments that follow it have to go
+// the same way.
+static __always_inline int outside(const struct packet *p)
+{
+	struct fragments fragments;
+	struct path rest = {};
+	struct flow key;
+
+	if (likely(!p->first))
+		return TC_ACT_UNSPEC;
+	reply_of(&key, p, 0);
+	if (bpf_map_lookup_elem(&replies, &key)) {
+		fragments_of(&fragments, p, 0);
+		bpf_map_update_elem(&fragmented, &fragments, &rest, BPF_ANY);
+	}
+	return TC_ACT_UNSPEC;
+}
+
+// encap_client runs on everything that leaves a client node. What an endpoint sends to
+// its proxy goes into a tunnel or is dropped, whatever was forgotten.
 static __always_inline int encap_client(struct __sk_buff *ctx, int v6)
 {
 	struct fragments fragments;
 	struct packet p = {};
+	struct reply *reply;
 	struct path *path;
+	struct flow key;
 	__u32 tunnel;
+	int result = parse(ctx, sizeof(struct ethhdr), &p, v6, 0);
 
-	// What is broken, or has more headers than are looked at, was let in by no
-	// tunnel, or can't be told from what was not.
-	if (parse(ctx, sizeof(struct ethhdr), &p, v6, 0))
-		return TC_ACT_UNSPEC;
+	if (unlikely(result))
+		p.kind = KIND_ADDRESS;
+	reply_of(&key, &p, has_port(&p));
+	reply = bpf_map_lookup_elem(&replies, &key);
+	if (likely(!reply))
+		return outside(&p);
+	if (unlikely(p.kind == KIND_ICMP_UNMATCHED))
+		result = DROP_ICMP_UNMATCHED;
+	if (unlikely(p.kind == KIND_ADDRESS) && !result) {
+		if (p.protocol == (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP)) {
+			if (p.icmp == (v6 ? 128 : 8))
+				return outside(&p); // a ping of the public address
+			if (p.icmp != (v6 ? 129 : 0))
+				result = DROP_NOT_REGISTERED;
+		} else {
+			result = DROP_NOT_REGISTERED;
+		}
+	}
+	tunnel = reply->tunnel;
 	if (unlikely(p.kind == KIND_FRAGMENT)) {
 		fragments_of(&fragments, &p, 0);
 		path = bpf_map_lookup_elem(&fragmented, &fragments);
-	} else {
+		if (!path)
+			return dropped(ctx, &p, tunnel, DROP_FRAGMENT_UNMATCHED, DIRECTION_OUT);
+		if (!path->tunnel)
+			return TC_ACT_UNSPEC;
+		tunnel = path->tunnel;
+	} else if (unlikely(reply->flags & REPLY_SHARED)) {
 		path = bpf_map_lookup_elem(&flows, &p.flow);
+		if (path)
+			tunnel = path->tunnel;
 	}
-	if (!path)
-		return TC_ACT_UNSPEC;
-	tunnel = path->tunnel;
+	if (unlikely(!tunnel))
+		result = DROP_NOT_REGISTERED;
+	if (unlikely(result))
+		return dropped(ctx, &p, tunnel, result, DIRECTION_OUT);
 	if (unlikely(p.first)) {
 		struct path rest = {.tunnel = tunnel};
 

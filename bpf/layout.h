@@ -52,8 +52,8 @@ struct endpoint {
 
 // Flags of services and policies.
 enum service_flags {
-	// Several interfaces have this service, so the flow decides which of them
-	// gets a reply.
+	// Several interfaces of a gateway, or tunnels of a client, have this service, so
+	// the flow decides which of them gets a reply.
 	SERVICE_SHARED = 1,
 	// The interface is one end of a pair whose other end can be handed packets.
 	SERVICE_PEER = 2,
@@ -98,6 +98,18 @@ struct flow {
 	__be16 destination_port;
 	__u8 protocol;
 	__u8 pad[3];
+};
+
+// reply says by which tunnel an endpoint answers a proxy. Its key is a flow without the
+// proxy's port; protocol and port are zero in the entry of the address as such.
+enum reply_flags {
+	// Several tunnels lead there, so the one by which a flow came is looked up first.
+	REPLY_SHARED = 1,
+};
+
+struct reply {
+	__u32 tunnel; // zero: the endpoint was removed, and what it still sends is dropped
+	enum reply_flags flags;
 };
 
 // fragments is what the fragments of one packet have in common.

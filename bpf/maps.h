@@ -40,6 +40,15 @@ struct {
 	__type(value, struct policy);
 } policies SEC(".maps");
 
+// (endpoint, proxy) -> tunnel. Client.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1048576);
+	__type(key, struct flow);
+	__type(value, struct reply);
+} replies SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

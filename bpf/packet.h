@@ -374,15 +374,20 @@ static __always_inline int parse(struct __sk_buff *ctx, __u32 l3, struct packet 
 	return parse_any(ctx, l3, p, (v6 ? PARSE_V6 : 0) | (from_proxy ? PARSE_TURN : 0));
 }
 
+// has_port says whether a packet's service or policy is found by its port.
+static __always_inline int has_port(const struct packet *p)
+{
+	return p->kind == KIND_PORTS ||
+	       (p->kind == KIND_ICMP_ERROR && (p->flow.protocol == IPPROTO_TCP || p->flow.protocol == IPPROTO_UDP));
+}
+
 // endpoint_of makes the key under which a packet's service or policy is found.
 static __always_inline void endpoint_of(struct endpoint *e, const struct packet *p, __u32 scope)
 {
 	e->address = p->flow.source;
 	e->scope = scope;
 	e->pad = 0;
-	if (p->kind == KIND_PORTS ||
-	    (p->kind == KIND_ICMP_ERROR &&
-	     (p->flow.protocol == IPPROTO_TCP || p->flow.protocol == IPPROTO_UDP))) {
+	if (has_port(p)) {
 		e->port = p->flow.source_port;
 		e->protocol = p->flow.protocol;
 	} else {

@@ -48,7 +48,7 @@ static __always_inline int xdp_decapsulate(struct xdp_md *ctx, int outer6, int v
 		d->magic = DELIVERY;
 		d->ifindex = interface_of(&p, policy, id);
 	} else {
-		remember(&p, id);
+		remember(&p, policy, id);
 	}
 	data = (void *)(long)ctx->data;
 	end = (void *)(long)ctx->data_end;

@@ -204,6 +204,18 @@ type KernelProxy struct {
 	Pad      [2]uint8
 }
 
+type KernelReply struct {
+	_      structs.HostLayout
+	Tunnel uint32
+	Flags  KernelReplyFlags
+}
+
+type KernelReplyFlags uint32
+
+const (
+	KernelReplyFlagsREPLY_SHARED KernelReplyFlags = 1
+)
+
 type KernelService struct {
 	_       structs.HostLayout
 	Source6 struct {
@@ -277,6 +289,7 @@ const (
 	KernelMapPlaces            = "places"
 	KernelMapPolicies          = "policies"
 	KernelMapProxies           = "proxies"
+	KernelMapReplies           = "replies"
 	KernelMapServices          = "services"
 	KernelMapTunnelCounters    = "tunnel_counters"
 	KernelMapTunnels           = "tunnels"
@@ -354,6 +367,7 @@ type KernelMapSpecs struct {
 	Places         *ebpf.MapSpec `ebpf:"places"`
 	Policies       *ebpf.MapSpec `ebpf:"policies"`
 	Proxies        *ebpf.MapSpec `ebpf:"proxies"`
+	Replies        *ebpf.MapSpec `ebpf:"replies"`
 	Services       *ebpf.MapSpec `ebpf:"services"`
 	TunnelCounters *ebpf.MapSpec `ebpf:"tunnel_counters"`
 	Tunnels        *ebpf.MapSpec `ebpf:"tunnels"`
@@ -401,6 +415,7 @@ type KernelMaps struct {
 	Places         *ebpf.Map `ebpf:"places"`
 	Policies       *ebpf.Map `ebpf:"policies"`
 	Proxies        *ebpf.Map `ebpf:"proxies"`
+	Replies        *ebpf.Map `ebpf:"replies"`
 	Services       *ebpf.Map `ebpf:"services"`
 	TunnelCounters *ebpf.Map `ebpf:"tunnel_counters"`
 	Tunnels        *ebpf.Map `ebpf:"tunnels"`
@@ -418,6 +433,7 @@ func (m *KernelMaps) Close() error {
 		m.Places,
 		m.Policies,
 		m.Proxies,
+		m.Replies,
 		m.Services,
 		m.TunnelCounters,
 		m.Tunnels,

@@ -244,3 +244,146 @@ func TestOpenings(t *testing.T) {
 	must(t, o.Delete(many...))
 	must(t, o.Put(Opening{b.proxy1, protoTCP, 1}))
 }
+
+// receives says whether a datagram reaches a socket within a moment.
+func receives(t *testing.T, from, to net.Conn) bool {
+	t.Helper()
+	_, err := from.Write([]byte("for the proxy alone"))
+	must(t, err)
+	must(t, to.SetReadDeadline(time.Now().Add(200*time.Millisecond)))
+	_, err = to.Read(make([]byte, 100))
+	return err == nil
+}
+
+// What an endpoint sends to its proxy leaves a client node by the tunnel or not at all:
+// also when its flow was forgotten, and when the endpoint was removed under it.
+func TestClientFailsClosed(t *testing.T) {
+	for _, outer6 := range []bool{false, true} {
+		for _, v6 := range []bool{false, true} {
+			t.Run(family(v6)+" in "+family(outer6), func(t *testing.T) {
+				w := newWorld(t, 1500)
+				w.open()
+				w.connect(outer6)
+				proxy, pod := w.datagrams(v6, 0)
+				if !receives(t, proxy, pod) || !receives(t, pod, proxy) {
+					t.Fatalf("nothing arrives; dropped:%s", w.drops())
+				}
+				carried := func() uint64 {
+					counters, err := w.nodeSide.Tunnels().Counters(worldTunnel)
+					must(t, err)
+					return counters[worldTunnel].SentPackets
+				}
+				before := carried()
+				must(t, clearMap[bpf.KernelFlow](w.nodeSide.objects.Flows))
+				if !receives(t, pod, proxy) || carried() == before {
+					t.Errorf("an answer of a forgotten flow does not come by the tunnel; dropped:%s", w.drops())
+				}
+				services := w.worldServices()
+				for i := range services {
+					services[i].Interface = 0
+				}
+				closed := func(when string) {
+					t.Helper()
+					before := dropsOf(t, w.nodeSide, DropNotRegistered)
+					// Outside the tunnel it would reach the proxy by the gateway.
+					if receives(t, pod, proxy) {
+						t.Errorf("%s: what the endpoint sends arrives outside the tunnel", when)
+					}
+					w.dropped(w.nodeSide, DropNotRegistered, before)
+				}
+				must(t, w.nodeSide.Services().Delete(services...))
+				closed("after the endpoint was removed")
+				must(t, w.nodeSide.Close())
+				must(t, w.node.Do(func() (err error) { w.nodeSide, err = Open(w.nodeOptions); return err }))
+				closed("after a restart")
+				must(t, w.node.Do(func() error { return w.nodeSide.Underlay().Attach(index(t, w.node, "eth0")) }))
+				must(t, w.node.Do(func() error { _, err := w.nodeSide.Repair(); return err }))
+				closed("after a repair")
+				w.nodeSide.services.replies.now = func() time.Time { return time.Now().Add(closedFor) }
+				must(t, w.node.Do(func() error { _, err := w.nodeSide.Repair(); return err }))
+				if len(w.nodeSide.services.replies.table.want) != 0 {
+					t.Errorf("after %v there still are %d entries", closedFor, len(w.nodeSide.services.replies.table.want))
+				}
+				w.connect(outer6)
+				if !receives(t, proxy, pod) || !receives(t, pod, proxy) {
+					t.Errorf("put again, the endpoint does not answer; dropped:%s", w.drops())
+				}
+			})
+		}
+	}
+}
+
+// A version that had no map of replies is replaced without a gap.
+func TestUpgradeToReplies(t *testing.T) {
+	w := newWorld(t, 1500)
+	w.open()
+	w.connect(false)
+	proxy, pod := w.datagrams(false, 0)
+	must(t, clearMap[bpf.KernelFlow](w.nodeSide.objects.Replies))
+	must(t, w.nodeSide.Close())
+	must(t, w.node.Do(func() (err error) { w.nodeSide, err = Open(w.nodeOptions); return err }))
+	before, err := w.nodeSide.Tunnels().Counters(worldTunnel)
+	must(t, err)
+	if !receives(t, pod, proxy) {
+		t.Errorf("an answer does not arrive; dropped:%s", w.drops())
+	}
+	after, err := w.nodeSide.Tunnels().Counters(worldTunnel)
+	must(t, err)
+	if after[worldTunnel].SentPackets == before[worldTunnel].SentPackets {
+		t.Error("an answer does not come by the tunnel")
+	}
+}
+
+// Where several tunnels lead to an endpoint, an answer takes the one by which its flow
+// came. What nobody remembers takes the one that was there first.
+func TestSeveralTunnels(t *testing.T) {
+	b := newBench(t)
+	pod, proxy := endpointOf(tunnel4, false), proxyAddress[false]
+	gateway, node := ends(false)
+	gateway6, node6 := ends(true)
+	second := Service{Tunnel: tunnel6, Endpoint: port(pod, worldPort), Protocol: protoUDP, Sources: []netip.Addr{netip.MustParseAddr(proxy)}}
+	question := func(from uint16) []byte { return ip(proxy, pod, protoUDP, udp(from, worldPort, []byte("?"))) }
+	answer := func(to uint16) []byte { return ip(pod, proxy, protoUDP, udp(worldPort, to, []byte("!"))) }
+	by4 := func(to uint16) step {
+		return step{program: "encap", in: answer(to), verdict: sent, out: outer(node, gateway, tunnel4, answer(to))}
+	}
+	by6 := func(to uint16) step {
+		return step{program: "encap", in: answer(to), verdict: sent, out: outer(node6, gateway6, tunnel6, answer(to))}
+	}
+	come6 := func(program string, from uint16) step {
+		verdict := uint32(pass)
+		if program == "xdp" {
+			verdict = xdpPass
+		}
+		return step{program: program, in: outer(gateway6, node6, tunnel6, question(from)), verdict: verdict, out: question(from)}
+	}
+	come4 := func(from uint16) step {
+		return step{program: "decap", in: outer(gateway, node, tunnel4, question(from)), verdict: pass, out: question(from)}
+	}
+	check := func(steps ...step) {
+		t.Helper()
+		for _, s := range steps {
+			b.check(t, RoleClient, s)
+		}
+	}
+	check(come4(1), by4(1))
+	must(t, b.nodeSide.Services().Put(second))
+	check(by4(1), come4(2), come6("decap", 3), come6("xdp", 4), by4(2), by6(3), by6(4), by4(5))
+	must(t, clearMap[bpf.KernelFlow](b.nodeSide.objects.Flows))
+	check(by4(3), come6("decap", 3), by6(3))
+	first := second
+	first.Tunnel = tunnel4
+	must(t, b.nodeSide.Services().Delete(first))
+	check(by6(1), by6(3))
+	must(t, b.nodeSide.Services().Put(first))
+	check(by6(1), come4(1), by4(1))
+	must(t, b.nodeSide.Services().Delete(first, second))
+	refused := by4(1)
+	refused.verdict, refused.drop, refused.out = shot, DropNotRegistered, nil
+	check(refused)
+	n, err := b.nodeSide.Repair()
+	must(t, err)
+	if n != 0 {
+		t.Errorf("%d things were mended", n)
+	}
+}

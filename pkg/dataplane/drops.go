@@ -42,7 +42,7 @@ const (
 	// six, more than 152 bytes of them, or one that hides the transport.
 	DropExtensionHeaders DropReason = "extension-headers"
 	// DropNotRegistered: the inner address, protocol and port at the endpoint's
-	// side are not of an endpoint that this tunnel serves.
+	// side are not of an endpoint that this tunnel serves, or no longer.
 	DropNotRegistered DropReason = "not-registered"
 	// DropWrongPeer: the inner address at the proxy's side is not the proxy's.
 	DropWrongPeer DropReason = "wrong-peer"

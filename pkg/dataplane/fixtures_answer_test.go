@@ -93,3 +93,63 @@ func (b *bench) answerFixtures() []fixture {
 		}},
 	)
 }
+
+// clientFixtures are about what leaves a client node by no tunnel, or should have.
+func (b *bench) clientFixtures() []fixture {
+	var list []fixture
+	gateway, node := ends(false)
+	toProxy := func(packet []byte) []byte { return outer(node, gateway, tunnel4, packet) }
+	for _, v6 := range []bool{false, true} {
+		pod, proxy, icmps := endpointOf(tunnel4, v6), proxyAddress[v6], icmpOf(v6)
+		other := map[bool]string{false: "10.244.99.1", true: "fd00:99::1"}[v6]
+		outside := map[bool]string{false: "203.0.113.99", true: "2001:db8:ffff::1"}[v6]
+		answer := func(source, destination string, from uint16) []byte {
+			return ip(source, destination, protoUDP, udp(from, 41000, []byte("answer")))
+		}
+		var passes []step
+		for _, in := range [][]byte{
+			answer(pod, outside, worldPort), answer(other, proxy, worldPort), answer(pod, proxy, worldPort+1),
+			ip(pod, proxy, protoTCP, tcp(50000, publicPort, flagSYN, nil, nil)), // the pod as a visitor
+			ip(pod, proxy, icmps, echo(v6, false, 5)),
+			ip(other, proxy, icmps, echo(v6, true, 5)), ip(pod, outside, icmps, echo(v6, true, 5)),
+			ip(pod, outside, 47, make([]byte, 24)), ip(other, proxy, 47, make([]byte, 24)),
+			answer(other, proxy, worldPort)[:map[bool]int{false: 24, true: 44}[v6]],
+		} {
+			passes = append(passes, step{program: "encap", in: in, verdict: pass})
+		}
+		forgotten := answer(pod, proxy, worldPort)
+		pong := ip(pod, proxy, icmps, echo(v6, true, 5))
+		refused := ip(pod, proxy, icmps, unreachablePort(v6, ip(proxy, pod, protoUDP, udp(41000, worldPort, []byte("question")))))
+		list = append(list,
+			fixture{family(v6) + ": a node's own traffic and that of its pods", RoleClient, passes},
+			fixture{family(v6) + ": answers of flows that nobody remembers", RoleClient, []step{
+				{program: "encap", in: forgotten, verdict: sent, out: toProxy(forgotten)},
+				{program: "encap", in: pong, verdict: sent, out: toProxy(pong)},
+				{program: "encap", in: refused, verdict: sent, out: toProxy(refused)},
+			}},
+			fixture{family(v6) + ": what an endpoint's address sends besides", RoleClient, []step{
+				{program: "encap", in: ip(pod, proxy, 47, make([]byte, 24)), verdict: shot, drop: DropNotRegistered},
+				{program: "encap", in: ip(pod, proxy, icmps, icmp(map[bool]byte{false: 14, true: 136}[v6], 0, 0, make([]byte, 16))), verdict: shot, drop: DropNotRegistered},
+				{program: "encap", in: ip(pod, proxy, icmps, unreachablePort(v6, answer(other, pod, 1))), verdict: shot, drop: DropICMPUnmatched},
+				{program: "encap", in: answer(pod, proxy, worldPort)[:map[bool]int{false: 24, true: 44}[v6]], verdict: shot, drop: DropMalformed},
+			}},
+		)
+	}
+	first := func(id, port uint16) []byte {
+		return ip4{id: id, flags: moreFragments}.packet(endpointOf(tunnel4, false), proxyAddress[false], protoUDP, udp(port, 50000, make([]byte, 24)))
+	}
+	later := func(id uint16) []byte {
+		return ip4{id: id, flags: 4}.packet(endpointOf(tunnel4, false), proxyAddress[false], protoUDP, make([]byte, 24))
+	}
+	hidden := ip6{first: 51, extensions: make([]byte, 24)}.packet(endpointOf(tunnel4, true), proxyAddress[true], protoUDP, udp(worldPort, 1, nil))
+	return append(list,
+		fixture{"fragments of an endpoint's address", RoleClient, []step{
+			{program: "encap", in: later(71), verdict: shot, drop: DropFragmentUnmatched},
+			{program: "encap", in: first(71, 5353), verdict: pass},
+			{program: "encap", in: later(71), verdict: pass},
+			{program: "encap", in: first(72, worldPort), verdict: sent, out: toProxy(first(72, worldPort))},
+			{program: "encap", in: later(72), verdict: sent, out: toProxy(later(72))},
+		}},
+		fixture{"an answer whose transport is hidden", RoleClient, []step{{program: "encap", in: hidden, verdict: shot, drop: DropExtensionHeaders}}},
+	)
+}

@@ -341,7 +341,7 @@ func tooBig(about []byte, mtu int) []byte {
 }
 
 func fixtures(b *bench) []fixture {
-	return slices.Concat(b.bothFamilies(), b.outerFixtures(), b.innerFixtures(), b.sendFixtures(), b.answerFixtures())
+	return slices.Concat(b.bothFamilies(), b.outerFixtures(), b.innerFixtures(), b.sendFixtures(), b.answerFixtures(), b.clientFixtures())
 }
 
 // bothFamilies are what has to cross in all four combinations of families.
@@ -398,7 +398,8 @@ func (b *bench) bothFamilies() []fixture {
 					{program: "xdp", in: toProxy(pong), verdict: xdpPass},
 				}},
 				fixture{in + "requests come out at the node, replies go back by their tunnel", RoleClient, []step{
-					{program: "encap", in: ip(pod, proxy, protoTCP, tcp(worldPort, 40009, flagACK, nil, nil)), verdict: pass},
+					{program: "encap", in: ip(pod, proxy, protoTCP, tcp(worldPort, 40009, flagACK, nil, nil)), verdict: sent,
+						out: toProxy(ip(pod, proxy, protoTCP, tcp(worldPort, 40009, flagACK, nil, nil)))},
 					{program: "decap", in: toPod(data), verdict: pass, out: data},
 					{program: "encap", in: reply, verdict: sent, out: toProxy(reply)},
 					{program: "encap", in: reply, verdict: sent, out: toProxy(reply)},

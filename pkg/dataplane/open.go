@@ -162,7 +162,11 @@ func (d *DataPlane) configure(spec *ebpf.CollectionSpec) error {
 	spec.Maps[bpf.KernelMapTunnelCounters].MaxEntries = d.options.MaxTunnels
 	spec.Maps[bpf.KernelMapServices].MaxEntries = d.options.MaxServices
 	spec.Maps[bpf.KernelMapPolicies].MaxEntries = d.options.MaxServices
+	spec.Maps[bpf.KernelMapReplies].MaxEntries = 2 * d.options.MaxServices
 	spec.Maps[bpf.KernelMapFlows].MaxEntries = d.options.MaxFlows
+	if d.options.Role == RoleGateway {
+		spec.Maps[bpf.KernelMapReplies].MaxEntries = 1
+	}
 	if d.options.Role != RoleGateway {
 		// None is used, and all may be large.
 		spec.Maps[bpf.KernelMapServices].MaxEntries = 1

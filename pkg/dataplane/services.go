@@ -41,11 +41,15 @@ type services struct {
 	services *table[bpf.KernelEndpoint, bpf.KernelService]
 	policies *table[bpf.KernelEndpoint, bpf.KernelPolicy]
 	proxies  *table[uint32, bpf.KernelProxy]
+	// replies is the client's.
+	replies *replies
 
 	// all has the sources of each service, which only a tenant's node has.
 	all map[serviceID]pair
 	// byInterface and byTunnel list the services of a scope.
 	byInterface, byTunnel map[scope][]serviceID
+	// byAddress lists the services of a client's endpoint by its address.
+	byAddress map[[16]byte][]serviceID
 	// leftover are services of a former process that nobody has put since.
 	leftover map[serviceID]struct{}
 }
@@ -55,7 +59,8 @@ func newServices(mu *sync.Mutex, role Role, m *bpf.KernelMaps, proxies *table[ui
 		mu: mu, role: role, proxies: proxies,
 		all:         map[serviceID]pair{},
 		byInterface: map[scope][]serviceID{}, byTunnel: map[scope][]serviceID{},
-		leftover: map[serviceID]struct{}{},
+		byAddress: map[[16]byte][]serviceID{},
+		leftover:  map[serviceID]struct{}{},
 	}
 	var err error
 	if s.services, err = newTable[bpf.KernelEndpoint, bpf.KernelService](m.Services, "services"); err != nil {
@@ -80,7 +85,51 @@ func newServices(mu *sync.Mutex, role Role, m *bpf.KernelMaps, proxies *table[ui
 			s.leftover[id] = struct{}{}
 		}
 	}
-	return s, nil
+	if role == RoleGateway {
+		return s, nil
+	}
+	if s.replies, err = newReplies(m); err != nil {
+		return nil, err
+	}
+	// An earlier version had none. What runs from now on relies on them.
+	return s, s.writeReplies(slices.Collect(maps.Keys(s.byAddress)))
+}
+
+// writeReplies writes the entries of endpoints' addresses.
+func (s *services) writeReplies(addresses [][16]byte) error {
+	if s.replies == nil {
+		return nil
+	}
+	entries := map[bpf.KernelFlow]bpf.KernelReply{}
+	for _, address := range addresses {
+		maps.Copy(entries, s.replies.wanted(s.byAddress[address], s.all))
+	}
+	return s.replies.write(entries)
+}
+
+// closeReplies closes the entries of services that are gone, unless others have them.
+func (s *services) closeReplies(gone map[serviceID]pair) error {
+	if s.replies == nil {
+		return nil
+	}
+	var keys []bpf.KernelFlow
+	for id, sources := range gone {
+		left := s.replies.wanted(s.byAddress[id.address], s.all)
+		for _, key := range replyKeys(id, sources) {
+			if _, ok := left[key]; !ok {
+				keys = append(keys, key)
+			}
+		}
+	}
+	return s.replies.close(keys)
+}
+
+func addressesOf(inTunnels map[scope]struct{}) [][16]byte {
+	addresses := map[[16]byte]struct{}{}
+	for in := range inTunnels {
+		addresses[in.address] = struct{}{}
+	}
+	return slices.Collect(maps.Keys(addresses))
 }
 
 func idOf(key bpf.KernelEndpoint) serviceID {
@@ -95,6 +144,9 @@ func (s *services) add(id serviceID, sources pair) {
 		}
 		in := scope{id.address, id.tunnel}
 		s.byTunnel[in] = append(s.byTunnel[in], id)
+		if s.role == RoleClient {
+			s.byAddress[id.address] = append(s.byAddress[id.address], id)
+		}
 	}
 	s.all[id] = sources
 }
@@ -104,9 +156,10 @@ func (s *services) drop(id serviceID) {
 	delete(s.leftover, id)
 	dropFrom(s.byInterface, scope{id.address, id.ifindex}, id)
 	dropFrom(s.byTunnel, scope{id.address, id.tunnel}, id)
+	dropFrom(s.byAddress, id.address, id)
 }
 
-func dropFrom(index map[scope][]serviceID, at scope, id serviceID) {
+func dropFrom[K comparable](index map[K][]serviceID, at K, id serviceID) {
 	list := index[at]
 	i := slices.Index(list, id)
 	if i < 0 {
@@ -177,6 +230,7 @@ func (s *services) Put(put ...Service) error {
 	var errs []error
 	var full []netip.AddrPort
 	changed := map[scope]struct{}{}
+	moved := map[serviceID]pair{}
 	room := s.policies.room()
 	if s.role == RoleGateway {
 		room = min(room, s.services.room())
@@ -188,7 +242,11 @@ func (s *services) Put(put ...Service) error {
 			continue
 		}
 		in := scope{id.address, id.tunnel}
-		if _, ok := s.all[id]; !ok {
+		had, ok := s.all[id]
+		if ok && had != sources {
+			moved[id] = had
+		}
+		if !ok {
 			// Its own entry, and that of its address.
 			needs := 1
 			if len(s.byTunnel[in]) == 0 || s.role == RoleGateway && len(s.byInterface[scope{id.address, id.ifindex}]) == 0 {
@@ -207,7 +265,7 @@ func (s *services) Put(put ...Service) error {
 	if len(full) > 0 {
 		errs = append(errs, fmt.Errorf("services %s: %w: the limit is %d services and addresses", some(full), ErrMapFull, s.policies.m.MaxEntries()))
 	}
-	errs = append(errs, s.write(changed))
+	errs = append(errs, s.write(changed), s.closeReplies(moved))
 	return errors.Join(errs...)
 }
 
@@ -239,9 +297,14 @@ func (s *services) delete(ids []serviceID) error {
 	if len(inTunnels) == 0 {
 		return nil
 	}
+	inTunnels = s.withOthers(inTunnels)
 	atInterfaces := s.interfacesOf(inTunnels)
 	old, oldPolicies := s.entries(inTunnels, atInterfaces)
+	gone := map[serviceID]pair{}
 	for _, id := range ids {
+		if sources, ok := s.all[id]; ok {
+			gone[id] = sources
+		}
 		s.drop(id)
 	}
 	entries, policies := s.entries(inTunnels, atInterfaces)
@@ -250,7 +313,23 @@ func (s *services) delete(ids []serviceID) error {
 		s.policies.remove(missing(oldPolicies, policies)),
 		s.policies.update(policies),
 		s.services.update(entries),
+		s.writeReplies(addressesOf(inTunnels)),
+		s.closeReplies(gone),
 	)
+}
+
+// withOthers adds the other tunnels that lead to the same endpoints of a client.
+func (s *services) withOthers(inTunnels map[scope]struct{}) map[scope]struct{} {
+	if s.role == RoleGateway {
+		return inTunnels
+	}
+	all := maps.Clone(inTunnels)
+	for in := range inTunnels {
+		for _, id := range s.byAddress[in.address] {
+			all[scope{id.address, id.tunnel}] = struct{}{}
+		}
+	}
+	return all
 }
 
 // missing lists the keys that one map has and the other has not.
@@ -267,8 +346,13 @@ func missing[K comparable, V any](from, in map[K]V) []K {
 // write writes the entries of addresses in tunnels, and of the same addresses behind
 // all interfaces that reach them by those tunnels.
 func (s *services) write(inTunnels map[scope]struct{}) error {
+	inTunnels = s.withOthers(inTunnels)
 	entries, policies := s.entries(inTunnels, s.interfacesOf(inTunnels))
-	// A reply is let in before the request is let out.
+	// On a client an answer finds its way before the request is let in. On a gateway it
+	// is let in before the request is let out.
+	if err := s.writeReplies(addressesOf(inTunnels)); err != nil {
+		return err
+	}
 	return errors.Join(s.policies.update(policies), s.services.update(entries))
 }
 
@@ -339,6 +423,17 @@ func (s *services) shared(key bpf.KernelEndpoint, id serviceID) bpf.KernelServic
 	return 0
 }
 
+// severalTunnels says whether a client's endpoint is reached by other tunnels too.
+func (s *services) severalTunnels(key bpf.KernelEndpoint, id serviceID) bpf.KernelServiceFlags {
+	for _, other := range s.byAddress[id.address] {
+		same := key.Protocol == 0 || other.port == key.Port && other.protocol == key.Protocol
+		if same && other.tunnel != id.tunnel {
+			return bpf.KernelServiceFlagsSERVICE_SHARED
+		}
+	}
+	return 0
+}
+
 // addPolicy lets packets of an endpoint, or an address if the key is one's, through.
 // Of several interfaces the one that is there already remains, since flows that are
 // not written down go by it; else it is the one with the lowest index.
@@ -351,6 +446,7 @@ func (s *services) addPolicy(entries map[bpf.KernelEndpoint]bpf.KernelPolicy, ke
 		}
 		sources := s.all[id]
 		value.Peer4, value.Peer6.Bytes = sources.four, sources.six
+		value.Flags = s.severalTunnels(key, id)
 		entries[key] = value
 		return
 	}
@@ -421,5 +517,9 @@ func (s *services) repair() (int, error) {
 		return len(leftover), err
 	}
 	policies, err := s.policies.repair()
-	return len(leftover) + services + policies, err
+	if err != nil || s.replies == nil {
+		return len(leftover) + services + policies, err
+	}
+	replies, err := s.replies.repair()
+	return len(leftover) + services + policies + replies, err
 }

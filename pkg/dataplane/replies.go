@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/acnodal/epic/bpf"
+)
+
+// closedFor is how long an endpoint that was removed stays closed: what it still sends to
+// the proxy is dropped, and not sent outside tunnels. No TCP stack goes on sending for as
+// long without an answer.
+const closedFor = 20 * time.Minute
+
+// replies is the map by which a client node finds the tunnel of an answer. Unlike the
+// flows, it forgets nothing.
+type replies struct {
+	table *table[bpf.KernelFlow, bpf.KernelReply]
+	// closed are the entries of endpoints that were removed, and since when.
+	closed map[bpf.KernelFlow]time.Time
+	now    func() time.Time
+}
+
+func newReplies(m *bpf.KernelMaps) (*replies, error) {
+	r := &replies{closed: map[bpf.KernelFlow]time.Time{}, now: time.Now}
+	var err error
+	if r.table, err = newTable[bpf.KernelFlow, bpf.KernelReply](m.Replies, "replies"); err != nil {
+		return nil, err
+	}
+	for key, value := range r.table.want {
+		if value.Tunnel == 0 {
+			r.closed[key] = r.now()
+		}
+	}
+	return r, nil
+}
+
+// write sets entries. Those that are closed give way if there is no room.
+func (r *replies) write(entries map[bpf.KernelFlow]bpf.KernelReply) error {
+	missing := 0
+	for key := range entries {
+		if _, ok := r.table.want[key]; !ok {
+			missing++
+		}
+	}
+	if short := missing - r.table.room(); short > 0 {
+		oldest := slices.SortedFunc(maps.Keys(r.closed), func(a, b bpf.KernelFlow) int { return r.closed[a].Compare(r.closed[b]) })
+		oldest = slices.DeleteFunc(oldest, func(key bpf.KernelFlow) bool { _, again := entries[key]; return again })
+		if err := r.forget(oldest[:min(short, len(oldest))]); err != nil {
+			return err
+		}
+	}
+	if err := r.table.update(entries); err != nil {
+		return err
+	}
+	for key := range entries {
+		delete(r.closed, key)
+	}
+	return nil
+}
+
+// close keeps entries, which lead nowhere from now on.
+func (r *replies) close(keys []bpf.KernelFlow) error {
+	entries := make(map[bpf.KernelFlow]bpf.KernelReply, len(keys))
+	for _, key := range keys {
+		if had, ok := r.table.want[key]; ok && had.Tunnel != 0 {
+			entries[key] = bpf.KernelReply{}
+		}
+	}
+	if err := r.table.update(entries); err != nil {
+		return err
+	}
+	for key := range entries {
+		r.closed[key] = r.now()
+	}
+	return nil
+}
+
+func (r *replies) forget(keys []bpf.KernelFlow) error {
+	if err := r.table.remove(keys); err != nil {
+		return err
+	}
+	for _, key := range keys {
+		delete(r.closed, key)
+	}
+	return nil
+}
+
+// repair makes the map what it should be, and forgets what was closed for long enough.
+func (r *replies) repair() (int, error) {
+	var old []bpf.KernelFlow
+	for key, since := range r.closed {
+		if r.now().Sub(since) >= closedFor {
+			old = append(old, key)
+		}
+	}
+	if err := r.forget(old); err != nil {
+		return 0, err
+	}
+	return r.table.repair()
+}
+
+// wanted computes the entries of an address from its services.
+func (r *replies) wanted(ids []serviceID, sources map[serviceID]pair) map[bpf.KernelFlow]bpf.KernelReply {
+	tunnels := map[bpf.KernelFlow][]uint32{}
+	for _, id := range ids {
+		for _, key := range replyKeys(id, sources[id]) {
+			if !slices.Contains(tunnels[key], id.tunnel) {
+				tunnels[key] = append(tunnels[key], id.tunnel)
+			}
+		}
+	}
+	entries := make(map[bpf.KernelFlow]bpf.KernelReply, len(tunnels))
+	for key, all := range tunnels {
+		entries[key] = r.choose(key, all)
+	}
+	return entries
+}
+
+// choose picks the tunnel of what no flow is known of: the one that is there already,
+// since flows that came by it were not noted while it was the only one.
+func (r *replies) choose(key bpf.KernelFlow, tunnels []uint32) bpf.KernelReply {
+	value := bpf.KernelReply{Tunnel: slices.Min(tunnels)}
+	if had := r.table.want[key].Tunnel; had != 0 && slices.Contains(tunnels, had) {
+		value.Tunnel = had
+	}
+	if len(tunnels) > 1 {
+		value.Flags = bpf.KernelReplyFlagsREPLY_SHARED
+	}
+	return value
+}
+
+// replyKeys are the entries of a service: for each of the proxy's addresses of its family
+// one for its port, and one for its address.
+func replyKeys(id serviceID, sources pair) []bpf.KernelFlow {
+	address := from16(id.address)
+	i := slices.IndexFunc(sources.list(), func(source netip.Addr) bool { return source.Is4() == address.Is4() })
+	if i < 0 {
+		return nil
+	}
+	var key bpf.KernelFlow
+	key.Source.Bytes, key.Destination.Bytes = id.address, as16(sources.list()[i])
+	port := key
+	port.SourcePort, port.Protocol = id.port, id.protocol
+	return []bpf.KernelFlow{port, key}
+}
