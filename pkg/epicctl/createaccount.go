@@ -27,6 +27,7 @@ type createAccount struct {
 	limit      int32
 	limitGiven bool
 	subjects   subjectFlags
+	quota      quotaFlags
 	dryRun     dryRun
 
 	kubeClient kubernetes.Interface
@@ -38,8 +39,8 @@ func newCreateAccount(t *tool) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "account NAME [flags]",
 		Short: "Make an account, its namespace, and the rights of its people",
-		Long: "Make an account: the namespace epic-NAME, the Account in it, and role bindings for\n" +
-			"the users, groups and service accounts given.\n\n" +
+		Long: "Make an account: the namespace epic-NAME, the Account in it, a ResourceQuota, and role\n" +
+			"bindings for the users, groups and service accounts given.\n\n" +
 			"What is there already stays as it is, so that the same command completes what was\n" +
 			"left half done, and changes nothing when all is done. People that are given are\n" +
 			"added to those who have rights; nobody loses any.",
@@ -57,6 +58,7 @@ func newCreateAccount(t *tool) *cobra.Command {
 	}
 	c.Flags().Int32Var(&o.limit, "proxy-limit", 0, "How many load balancers and gateway proxies, counted together, the account may have. If absent, the server's default for a new account, and no change of one that is there.")
 	o.subjects.addFlags(c)
+	o.quota.addFlags(c)
 	o.dryRun.addFlag(c)
 	o.print.AddFlags(c)
 	completeOutput(c, o.print)
@@ -96,11 +98,15 @@ func (o *createAccount) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	counts, err := o.quota.parse()
+	if err != nil {
+		return err
+	}
 	printer, err := objectPrinter(o.print, "")
 	if err != nil {
 		return err
 	}
-	steps := o.steps(bindings)
+	steps := o.steps(bindings, counts)
 	if o.dryRun == dryRunClient {
 		return o.preview(steps, printer)
 	}
@@ -115,7 +121,7 @@ func (o *createAccount) run(ctx context.Context) error {
 }
 
 // steps are all objects in the order in which they need each other.
-func (o *createAccount) steps(bindings []*rbacv1.RoleBinding) []step {
+func (o *createAccount) steps(bindings []*rbacv1.RoleBinding, counts map[string]int64) []step {
 	namespace := newNamespace(o.name)
 	account := newAccount(o.name)
 	if o.limitGiven {
@@ -128,6 +134,12 @@ func (o *createAccount) steps(bindings []*rbacv1.RoleBinding) []step {
 		{"account.epic.acnodal.io/" + account.Name, account, func(ctx context.Context) (outcome, runtime.Object, error) {
 			return o.ensureAccount(ctx, account)
 		}},
+	}
+	if !o.quota.none {
+		quota := newQuota(namespace.Name, counts)
+		steps = append(steps, step{"resourcequota/" + quota.Name, quota, func(ctx context.Context) (outcome, runtime.Object, error) {
+			return o.ensureQuota(ctx, quota, counts)
+		}})
 	}
 	for _, b := range bindings {
 		steps = append(steps, step{"rolebinding.rbac.authorization.k8s.io/" + b.Name, b, func(ctx context.Context) (outcome, runtime.Object, error) {
@@ -142,7 +154,7 @@ func (o *createAccount) within(around surroundings, steps []step, bindings int) 
 	var out []step
 	for _, s := range steps {
 		switch s.object.(type) {
-		case *corev1.Namespace:
+		case *corev1.Namespace, *corev1.ResourceQuota:
 			if !around.namespaces {
 				continue
 			}

@@ -232,10 +232,10 @@ func TestCreateAccountDryRun(t *testing.T) {
 		for _, item := range list.Items {
 			kinds = append(kinds, item["kind"])
 		}
-		if !slices.Equal(kinds, []any{"Namespace", "Account", "RoleBinding"}) {
+		if !slices.Equal(kinds, []any{"Namespace", "Account", "ResourceQuota", "RoleBinding"}) {
 			t.Errorf("The manifests are of %v", kinds)
 		}
-		nowhere.run(t, append(args, "-o", "name")...).want(t, ExitOK, "namespace/epic-acme account.epic.acnodal.io/acme rolebinding.rbac.authorization.k8s.io/epic-tenant-admin")
+		nowhere.run(t, append(args, "-o", "name")...).want(t, ExitOK, "namespace/epic-acme account.epic.acnodal.io/acme resourcequota/epic-account rolebinding.rbac.authorization.k8s.io/epic-tenant-admin")
 	})
 	t.Run("server", func(t *testing.T) {
 		kube.ClearActions()

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package epicctl
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+
+	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+)
+
+// quotaName is the name of the ResourceQuota that an account gets.
+const quotaName = "epic-account"
+
+// defaultQuota is how many objects of each resource an account may have unless
+// the platform team says otherwise. Load balancers and gateway proxies are not
+// in it: the Account's proxyLimit counts these together.
+var defaultQuota = map[string]int64{
+	"lbservicegroups":  100,
+	"remoteendpoints":  5000,
+	"gwroutes":         1000,
+	"gwendpointslices": 2000,
+}
+
+// quotaResources are those that a quota may count.
+var quotaResources = []string{"gwendpointslices", "gwproxies", "gwroutes", "lbservicegroups", "loadbalancers", "remoteendpoints"}
+
+// quotaFlags say how many objects an account may have.
+type quotaFlags struct {
+	counts []string
+	none   bool
+}
+
+func (f *quotaFlags) addFlags(c *cobra.Command) {
+	c.Flags().StringArrayVar(&f.counts, "quota", nil, "How many objects of one kind the account may have, as RESOURCE=COUNT, such as gwroutes=200. May be given several times. "+
+		"Unless given: "+describeQuota(defaultQuota)+" for a new quota, and no change of one that is there.")
+	c.Flags().BoolVar(&f.none, "no-quota", false, "Create no ResourceQuota. One that is there stays.")
+	must(c.RegisterFlagCompletionFunc("quota", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		var out []string
+		for _, r := range quotaResources {
+			out = append(out, r+"=")
+		}
+		return out, cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp
+	}))
+}
+
+func describeQuota(counts map[string]int64) string {
+	var parts []string
+	for _, r := range slices.Sorted(maps.Keys(counts)) {
+		parts = append(parts, fmt.Sprintf("%s=%d", r, counts[r]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// parse returns the counts that were given.
+func (f *quotaFlags) parse() (map[string]int64, error) {
+	if f.none && len(f.counts) > 0 {
+		return nil, usagef("--quota and --no-quota exclude each other: leave one out")
+	}
+	given := map[string]int64{}
+	for _, s := range f.counts {
+		name, text, ok := strings.Cut(s, "=")
+		if !ok || !slices.Contains(quotaResources, name) {
+			return nil, usagef("--quota %q: write it as RESOURCE=COUNT with one of the resources %s", shortened(s), strings.Join(quotaResources, ", "))
+		}
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || n < 0 {
+			return nil, usagef("--quota %q: the count must be 0, which allows none, or more", shortened(s))
+		}
+		given[name] = n
+	}
+	return given, nil
+}
+
+// newQuota is the quota of an account: the defaults, and what was given instead.
+func newQuota(namespace string, given map[string]int64) *corev1.ResourceQuota {
+	hard := corev1.ResourceList{}
+	for _, counts := range []map[string]int64{defaultQuota, given} {
+		maps.Copy(hard, quotaList(counts))
+	}
+	return &corev1.ResourceQuota{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ResourceQuota"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: quotaName, Labels: copied(bindingLabels)},
+		Spec:       corev1.ResourceQuotaSpec{Hard: hard},
+	}
+}
+
+func quotaList(counts map[string]int64) corev1.ResourceList {
+	hard := corev1.ResourceList{}
+	for name, n := range counts {
+		hard[corev1.ResourceName("count/"+name+"."+v1.GroupName)] = *resource.NewQuantity(n, resource.DecimalSI)
+	}
+	return hard
+}
+
+// ensureQuota creates the quota. Of one that is there it changes only the counts
+// that were given.
+func (o *createAccount) ensureQuota(ctx context.Context, want *corev1.ResourceQuota, given map[string]int64) (result outcome, _ runtime.Object, err error) {
+	client := o.kubeClient.CoreV1().ResourceQuotas(want.Namespace)
+	rightTo := func(verb string) right { return right{verb, "resourcequotas", want.Namespace} }
+	var is *corev1.ResourceQuota
+	err = again(func() error {
+		is, err = client.Get(ctx, want.Name, metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err):
+			result = created
+			is, err = client.Create(ctx, want, o.createOptions())
+			if o.unseen(err) {
+				is, err = want.DeepCopy(), nil
+			}
+			return rightTo("create").explain(err)
+		case err != nil:
+			return rightTo("get").explain(err)
+		}
+		change := map[string]any{}
+		for name, n := range quotaList(given) {
+			if has, ok := is.Spec.Hard[name]; !ok || has.Cmp(n) != 0 {
+				change[string(name)] = n.String()
+			}
+		}
+		if len(change) == 0 {
+			result = unchanged
+			return nil
+		}
+		result = changed
+		is, err = client.Patch(ctx, want.Name, types.MergePatchType, mergePatch(is, map[string]any{"spec": map[string]any{"hard": change}}), o.patchOptions())
+		return rightTo("patch").explain(err)
+	})
+	if err == nil {
+		is.TypeMeta = want.TypeMeta
+	}
+	return result, is, err
+}
