@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package requestbounds
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	goyaml "go.yaml.in/yaml/v3"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+const (
+	// maxList is the number of entries that the longest list of a valid object
+	// has: the endpoints of a slice.
+	maxList = 1000
+	// maxOperations bounds a JSON patch, and maxPatchWork the product of its
+	// operations and its bytes, since each operation may copy a list that the
+	// patch itself has made.
+	maxOperations = 500
+	maxPatchWork  = 32 << 20
+	// maxStrategic bounds a strategic merge patch, which compares each entry of a
+	// list with all others.
+	maxStrategic = 256 << 10
+	// yamlWeight is how much more memory a body in YAML costs than one in JSON.
+	yamlWeight = 4
+)
+
+// maxBody is the most bytes that the body of a request for any resource may
+// have. It is what etcd takes.
+const maxBody = 1536 << 10
+
+// bodies are the limits of resources with small objects.
+var bodies = map[string]int64{
+	"accounts":         64 << 10,
+	"serviceprefixes":  64 << 10,
+	"remoteendpoints":  64 << 10,
+	"gwroutes":         512 << 10,
+	"gwendpointslices": 1 << 20,
+	"lbservicegroups":  1 << 20,
+}
+
+// bodyLimit is the most bytes that the body of a request for a resource may
+// have.
+func bodyLimit(resource string) int64 {
+	if n, ok := bodies[resource]; ok {
+		return n
+	}
+	return maxBody
+}
+
+// check looks at a body of a media type. It returns why the body is refused, or
+// nothing, and what the body weighs.
+func check(mediaType string, body []byte) (refusal string, weight int64) {
+	weight = int64(len(body))
+	switch {
+	case strings.HasSuffix(mediaType, "yaml"):
+		return checkYAML(body), weight * yamlWeight
+	case !strings.HasSuffix(mediaType, "json"):
+		return "", weight
+	}
+	s := scan(body)
+	switch {
+	case mediaType == string(types.JSONPatchType) && s.top > maxOperations:
+		return fmt.Sprintf("the JSON patch has %d operations, more than %d: send several patches, or a merge patch", s.top, maxOperations), weight
+	case mediaType == string(types.JSONPatchType) && int64(s.top)*weight > maxPatchWork:
+		return fmt.Sprintf("the JSON patch has %d operations in %d bytes, which is too much work: the product of both may be at most %d; send several patches, or a merge patch", s.top, weight, maxPatchWork), weight
+	case mediaType == string(types.StrategicMergePatchType) && weight > maxStrategic:
+		return fmt.Sprintf("the strategic merge patch has %d bytes, more than %d: send several patches, or a merge patch", weight, maxStrategic), weight
+	case s.longest > maxList:
+		return tooLong(s.longest), weight
+	}
+	return "", weight
+}
+
+func tooLong(n int) string {
+	return fmt.Sprintf("the body has a list of %d entries, and no list of this API has more than %d: remove some, or use several objects", n, maxList)
+}
+
+// checkYAML refuses long lists, and references, by which a few bytes become
+// many values. A document that does not parse is for the decoder to refuse.
+func checkYAML(body []byte) string {
+	if trimmed := bytes.TrimLeft(body, " \t\r\n"); len(trimmed) > 0 && trimmed[0] == '{' && !bytes.ContainsAny(body, "&*") {
+		// JSON is YAML, and most apply patches are JSON.
+		if s := scan(body); s.longest > maxList {
+			return tooLong(s.longest)
+		}
+		return ""
+	}
+	var document goyaml.Node
+	if err := goyaml.Unmarshal(body, &document); err != nil {
+		return ""
+	}
+	return checkNode(&document)
+}
+
+func checkNode(n *goyaml.Node) string {
+	switch {
+	case n.Kind == goyaml.AliasNode:
+		return "the YAML refers to a part of itself (*name): write the part where it is meant"
+	case n.Kind == goyaml.SequenceNode && len(n.Content) > maxList:
+		return tooLong(len(n.Content))
+	}
+	for _, child := range n.Content {
+		if refusal := checkNode(child); refusal != "" {
+			return refusal
+		}
+	}
+	return ""
+}
