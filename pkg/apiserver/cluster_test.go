@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -113,11 +114,12 @@ func (k *kube) serve(w http.ResponseWriter, r *http.Request) {
 		k.mu.Lock()
 	case strings.HasSuffix(r.URL.Path, "/configmaps"):
 		answer(map[string]any{"kind": "ConfigMapList", "apiVersion": "v1", "metadata": map[string]any{"resourceVersion": "1"}, "items": []any{configMap}})
-	case r.URL.Path == "/api/v1/namespaces/epic":
-		answer(map[string]any{"kind": "Namespace", "apiVersion": "v1", "metadata": map[string]any{"name": "epic"}})
+	case strings.HasPrefix(r.URL.Path, "/api/v1/namespaces/epic") && strings.Count(r.URL.Path, "/") == 4:
+		answer(map[string]any{"kind": "Namespace", "apiVersion": "v1", "metadata": map[string]any{"name": path.Base(r.URL.Path)}})
 	case r.URL.Path == "/api/v1/nodes":
 		node := map[string]any{
 			"metadata": map[string]any{"name": "node1", "uid": "1", "resourceVersion": "1"},
+			"spec":     map[string]any{"podCIDRs": []any{"10.244.0.0/24", "fd00:244::/64"}},
 			"status":   map[string]any{"addresses": []any{map[string]any{"type": "InternalIP", "address": "203.0.113.1"}}},
 		}
 		answer(map[string]any{"kind": "NodeList", "apiVersion": "v1", "metadata": map[string]any{"resourceVersion": "1"}, "items": []any{node}})

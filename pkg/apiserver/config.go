@@ -15,6 +15,8 @@ import (
 	"github.com/acnodal/epic/pkg/apiserver/scheme"
 	"github.com/acnodal/epic/pkg/nodeidentity"
 	"github.com/acnodal/epic/pkg/registry/claims"
+	"github.com/acnodal/epic/pkg/registry/reach"
+	"github.com/acnodal/epic/pkg/registry/usage"
 	"github.com/acnodal/epic/pkg/tunnelkey"
 )
 
@@ -40,6 +42,12 @@ type ExtraConfig struct {
 	TunnelKeys *tunnelkey.File
 	// Nodes tells which node sent a request.
 	Nodes *nodeidentity.Identifier
+	// GatewayCluster knows the addresses of the gateway cluster's Nodes; nil
+	// without a cluster.
+	GatewayCluster reach.Cluster
+	// AccountLimits are what an account may store unless it has limits of its
+	// own.
+	AccountLimits usage.Limits
 }
 
 // Config is the configuration of a server before its defaults.

@@ -8,16 +8,20 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
 	"github.com/acnodal/epic/pkg/registry"
+	"github.com/acnodal/epic/pkg/registry/reach"
 )
 
 // installAPI adds EPIC's group to the server.
 func (c CompletedConfig) installAPI(server *genericapiserver.GenericAPIServer) error {
-	group, err := registry.NewAPIGroupInfo(registry.Config{
+	group, follow, err := registry.NewAPIGroupInfo(registry.Config{
 		RESTOptionsGetter:    c.generic.RESTOptionsGetter,
 		Claims:               c.extra.Claims,
 		NamespaceTerminating: c.extra.NamespaceTerminating,
 		TunnelKeys:           c.extra.TunnelKeys,
 		Nodes:                c.extra.Nodes,
+		Reach:                reach.Rules{Cluster: c.extra.GatewayCluster},
+		Authorizer:           c.generic.Authorization.Authorizer,
+		Limits:               c.extra.AccountLimits,
 	})
 	if err != nil {
 		return fmt.Errorf("can't set up the storage of the API: %w", err)
@@ -25,7 +29,10 @@ func (c CompletedConfig) installAPI(server *genericapiserver.GenericAPIServer) e
 	if err := server.InstallAPIGroup(group); err != nil {
 		return fmt.Errorf("can't install the API: %w", err)
 	}
-	return nil
+	return server.AddPostStartHook("follow-account-usage", func(hook genericapiserver.PostStartHookContext) error {
+		go follow(hook)
+		return nil
+	})
 }
 
 // auditClaims compares objects and claims while the server runs. Nothing should

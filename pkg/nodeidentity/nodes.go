@@ -43,7 +43,8 @@ func NewClusterNodes(informer coreinformers.NodeInformer, client coreclient.Node
 	return &clusterNodes{indexer: shared.GetIndexer(), client: client}, nil
 }
 
-// slim keeps of a Node what is used here; images and conditions are most of it.
+// slim keeps of a Node what the server uses, here and to refuse endpoints in the
+// gateway cluster. Images and conditions are most of a Node.
 func slim(obj any) (any, error) {
 	node, ok := obj.(*corev1.Node)
 	if !ok {
@@ -51,6 +52,7 @@ func slim(obj any) (any, error) {
 	}
 	return &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: node.Name, UID: node.UID, ResourceVersion: node.ResourceVersion},
+		Spec:       corev1.NodeSpec{PodCIDR: node.Spec.PodCIDR, PodCIDRs: node.Spec.PodCIDRs},
 		Status:     corev1.NodeStatus{Addresses: node.Status.Addresses},
 	}, nil
 }

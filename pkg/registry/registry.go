@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -27,9 +28,12 @@ import (
 	"github.com/acnodal/epic/pkg/registry/kind"
 	"github.com/acnodal/epic/pkg/registry/lbservicegroup"
 	"github.com/acnodal/epic/pkg/registry/loadbalancer"
+	"github.com/acnodal/epic/pkg/registry/proxy"
+	"github.com/acnodal/epic/pkg/registry/reach"
 	"github.com/acnodal/epic/pkg/registry/remoteendpoint"
 	"github.com/acnodal/epic/pkg/registry/serviceprefix"
 	"github.com/acnodal/epic/pkg/registry/tunnelkeys"
+	"github.com/acnodal/epic/pkg/registry/usage"
 )
 
 // Config is what the storage needs of the server.
@@ -45,6 +49,13 @@ type Config struct {
 	// for a tunnel's key.
 	TunnelKeys tunnelkeys.Masters
 	Nodes      tunnelkeys.Identifier
+	// Reach decides which addresses endpoints without a tunnel may have.
+	Reach reach.Rules
+	// Authorizer says who may give a proxy more than its group does. Without one,
+	// everybody may.
+	Authorizer authorizer.Authorizer
+	// Limits are what an account may store unless it has limits of its own.
+	Limits usage.Limits
 }
 
 // newREST is what every kind's package has.
@@ -67,11 +78,11 @@ func (c Config) entries() []entry {
 		{"Account", account.Resource, account.NewREST, account.Rules{}, account.ShowCurrent(c.Claims), false},
 		{"ServicePrefix", serviceprefix.Resource, serviceprefix.NewREST, serviceprefix.Rules{}, nil, false},
 		{"LBServiceGroup", lbservicegroup.Resource, lbservicegroup.NewREST, lbservicegroup.Rules{}, nil, false},
-		{"LoadBalancer", loadbalancer.Resource, loadbalancer.NewREST, loadbalancer.Rules{NamespaceTerminating: c.NamespaceTerminating}, nil, true},
-		{"RemoteEndpoint", remoteendpoint.Resource, remoteendpoint.NewREST, remoteendpoint.Rules{}, nil, false},
-		{"GWProxy", gwproxy.Resource, gwproxy.NewREST, gwproxy.Rules{}, nil, true},
+		{"LoadBalancer", loadbalancer.Resource, loadbalancer.NewREST, loadbalancer.Rules{NamespaceTerminating: c.NamespaceTerminating, Grants: proxy.Grants{Authorizer: c.Authorizer}}, nil, true},
+		{"RemoteEndpoint", remoteendpoint.Resource, remoteendpoint.NewREST, remoteendpoint.Rules{Reach: c.Reach}, nil, false},
+		{"GWProxy", gwproxy.Resource, gwproxy.NewREST, gwproxy.Rules{Grants: proxy.Grants{Authorizer: c.Authorizer}}, nil, true},
 		{"GWRoute", gwroute.Resource, gwroute.NewREST, gwroute.NewRules(), nil, false},
-		{"GWEndpointSlice", gwendpointslice.Resource, gwendpointslice.NewREST, gwendpointslice.NewRules(), nil, false},
+		{"GWEndpointSlice", gwendpointslice.Resource, gwendpointslice.NewREST, gwendpointslice.NewRules(c.Reach), nil, false},
 	}
 }
 
@@ -84,18 +95,29 @@ func Resources() map[schema.GroupKind]schema.GroupVersionResource {
 	return out
 }
 
-// NewAPIGroupInfo builds the storage of all kinds.
-func NewAPIGroupInfo(c Config) (*genericapiserver.APIGroupInfo, error) {
+// NewAPIGroupInfo builds the storage of all kinds. The function that it returns
+// follows what accounts store until its context ends; their limits hold from
+// then on.
+func NewAPIGroupInfo(c Config) (*genericapiserver.APIGroupInfo, func(context.Context), error) {
+	tracker := usage.NewTracker(c.Limits, storedSize)
+	var sources []usage.Source
 	kinds := claims.Kinds{}
 	for _, e := range c.entries() {
-		kinds[e.resource] = e.rules
+		kinds[e.resource] = usage.Rules{Rules: e.rules, Resource: e.resource, Tracker: tracker}
 	}
 	getter := c.Claims.RESTOptionsGetter(c.RESTOptionsGetter, kinds, slim)
 	storage := map[string]rest.Storage{}
 	for _, e := range c.entries() {
 		objects, status, err := e.newREST(scheme.Scheme, getter, c.Claims)
 		if err != nil {
-			return nil, fmt.Errorf("build the storage of %s: %w", e.resource, err)
+			return nil, nil, fmt.Errorf("build the storage of %s: %w", e.resource, err)
+		}
+		if e.resource != epicregistry.Resource && e.resource != serviceprefix.Resource {
+			// These two are never in an account's namespace.
+			sources = append(sources, usage.Source{
+				Resource: e.resource, Storage: objects.Store.Storage.Storage, Key: objects.KeyRootFunc(context.Background()),
+				NewFunc: objects.NewFunc, NewListFunc: objects.NewListFunc,
+			})
 		}
 		objects.Decorator, status.Store.Decorator = e.decorate, e.decorate
 		storage[e.resource], storage[e.resource+"/status"] = objects, status
@@ -107,7 +129,26 @@ func NewAPIGroupInfo(c Config) (*genericapiserver.APIGroupInfo, error) {
 
 	info := genericapiserver.NewDefaultAPIGroupInfo(epic.GroupName, scheme.Scheme, scheme.ParameterCodec, scheme.Codecs)
 	info.VersionedResourcesStorageMap[v1.SchemeGroupVersion.Version] = storage
-	return &info, nil
+	return &info, func(ctx context.Context) { tracker.Run(ctx, sources) }, nil
+}
+
+// storedSize is how many bytes an object takes in etcd, where it is stored as
+// protobuf unless the server is told otherwise.
+func storedSize(obj runtime.Object) (int64, error) {
+	out, err := slim(obj)
+	if err != nil {
+		return 0, err
+	}
+	if out == obj {
+		if out, err = scheme.Scheme.UnsafeConvertToVersion(obj, v1.SchemeGroupVersion); err != nil {
+			return 0, err
+		}
+	}
+	sized, ok := out.(interface{ Size() int })
+	if !ok {
+		return 0, fmt.Errorf("%T has no size", out)
+	}
+	return int64(sized.Size()), nil
 }
 
 // slim takes out of an object what v1 shows twice: the copies in the spec of

@@ -30,6 +30,12 @@ type AccountSpec struct {
 	// The number that stands for this account, from 1 to 2147483647, unique in
 	// the installation.
 	GroupID int32
+
+	// How many objects the account's namespace may hold.
+	ObjectLimit *int32
+
+	// How many bytes these objects may take in the database.
+	StorageLimitBytes *int64
 }
 
 // AccountStatus is what the server reports about a tenant.

@@ -40,6 +40,9 @@ type EPICSpec struct {
 
 	// Settings of the gateway nodes.
 	Base EPICNodeBase
+
+	// Addresses, in CIDR form, that proxies must not reach without a tunnel.
+	DeniedEndpointCIDRs []string
 }
 
 // EPICNodeBase holds the settings that all gateway nodes share.

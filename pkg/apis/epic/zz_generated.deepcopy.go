@@ -83,6 +83,16 @@ func (in *AccountSpec) DeepCopyInto(out *AccountSpec) {
 		*out = new(int32)
 		**out = **in
 	}
+	if in.ObjectLimit != nil {
+		in, out := &in.ObjectLimit, &out.ObjectLimit
+		*out = new(int32)
+		**out = **in
+	}
+	if in.StorageLimitBytes != nil {
+		in, out := &in.StorageLimitBytes, &out.StorageLimitBytes
+		*out = new(int64)
+		**out = **in
+	}
 	return
 }
 
@@ -358,6 +368,11 @@ func (in *EPICNodeStatus) DeepCopy() *EPICNodeStatus {
 func (in *EPICSpec) DeepCopyInto(out *EPICSpec) {
 	*out = *in
 	in.Base.DeepCopyInto(&out.Base)
+	if in.DeniedEndpointCIDRs != nil {
+		in, out := &in.DeniedEndpointCIDRs, &out.DeniedEndpointCIDRs
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	return
 }
 

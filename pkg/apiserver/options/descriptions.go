@@ -87,6 +87,10 @@ var descriptions = map[string]string{
 	"tunnel-key-file":       "Make the keys of tunnels from the master keys in `FILE`; read again when it changes",
 	"gateway-node-accounts": "Service `ACCOUNTS` of the gateway's node program, as NAMESPACE/NAME",
 
+	// Limits of accounts.
+	"account-object-limit":        "Objects an account may have unless it sets spec.objectLimit; 0 for any number",
+	"account-storage-limit-bytes": "`BYTES` an account's objects may take unless it sets spec.storageLimitBytes; 0 for any",
+
 	// Requests and shutdown.
 	"max-requests-inflight":                   "Reads at once; the rest wait or are refused",
 	"max-mutating-requests-inflight":          "Writes at once; the rest wait or are refused",

@@ -22,6 +22,7 @@ type Options struct {
 	Kube       *KubeOptions
 	Admission  *AdmissionOptions
 	Nodes      *NodeOptions
+	Limits     *LimitOptions
 	Run        *RunOptions
 	Features   *genericoptions.FeatureOptions
 	Observe    *ObserveOptions
@@ -45,6 +46,7 @@ func NewOptions(registry basecompatibility.ComponentGlobalsRegistry) (*Options, 
 		Kube:       NewKubeOptions(),
 		Admission:  NewAdmissionOptions(),
 		Nodes:      NewNodeOptions(),
+		Limits:     NewLimitOptions(),
 		Run:        run,
 		Features:   genericoptions.NewFeatureOptions(),
 		Observe:    NewObserveOptions(),
@@ -64,6 +66,7 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	o.Kube.AddFlags(fss.FlagSet("kube-apiserver"), fss.FlagSet("authentication"), fss.FlagSet("authorization"))
 	o.Admission.AddFlags(fss.FlagSet("admission"))
 	o.Nodes.AddFlags(fss.FlagSet("nodes and tunnels"))
+	o.Limits.AddFlags(fss.FlagSet("limits of accounts"))
 	o.Run.AddFlags(fss.FlagSet("requests and shutdown"), fss.FlagSet("versions and features"))
 	o.Features.AddFlags(fss.FlagSet("versions and features"))
 	o.Observe.AddFlags(fss.FlagSet("audit"), fss.FlagSet("tracing"))
@@ -102,6 +105,7 @@ func (o *Options) Validate() error {
 		errs = append(errs, o.Admission.Validate()...)
 	}
 	errs = append(errs, o.Nodes.Validate()...)
+	errs = append(errs, o.Limits.Validate()...)
 	errs = append(errs, o.Run.Validate()...)
 	errs = append(errs, o.Features.Validate()...)
 	errs = append(errs, o.Observe.Validate()...)

@@ -21,6 +21,7 @@ import (
 	"github.com/acnodal/epic/pkg/apiserver/serving"
 	"github.com/acnodal/epic/pkg/nodeidentity"
 	"github.com/acnodal/epic/pkg/registry/claims"
+	"github.com/acnodal/epic/pkg/registry/reach"
 	"github.com/acnodal/epic/pkg/tunnelkey"
 )
 
@@ -145,6 +146,7 @@ func (s *Server) config() (*apiserver.Config, error) {
 		AuditInterval: o.Etcd.AuditInterval,
 		TunnelKeys:    s.keys,
 		Nodes:         s.nodes,
+		AccountLimits: o.Limits.Account,
 	}}
 	apply := s.applyCluster
 	if o.Standalone.Enabled {
@@ -239,6 +241,7 @@ func (s *Server) applyCluster(config *apiserver.Config) error {
 	if s.nodes.Nodes, err = nodeidentity.NewClusterNodes(c.SharedInformerFactory.Core().V1().Nodes(), kube.CoreV1().Nodes()); err != nil {
 		return err
 	}
+	config.ExtraConfig.GatewayCluster = reach.Nodes{Lister: c.SharedInformerFactory.Core().V1().Nodes().Lister()}
 	namespaces := c.SharedInformerFactory.Core().V1().Namespaces()
 	config.ExtraConfig.NamespaceTerminating = namespaceTerminating(namespaces.Lister(), kube.CoreV1().Namespaces())
 	return s.addPermissionChecks(c, kube)

@@ -271,6 +271,20 @@ func schema_pkg_apis_epic_v1_AccountSpec(ref common.ReferenceCallback) common.Op
 							Format:      "int32",
 						},
 					},
+					"objectLimit": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How many objects of this API the account's namespace may hold, of all kinds together except the Account itself. It stops new objects only. Writers on several servers at once may exceed it by a few. Default: the server's flag --account-object-limit, which is 20000 unless set.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"storageLimitBytes": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How many bytes the objects that objectLimit counts may take in the database. It stops writes that make an object larger, except those of the system's own programs to a status. Default: the server's flag --account-storage-limit-bytes, which is 134217728 (128 MiB) unless set.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
 				},
 			},
 		},
@@ -947,6 +961,25 @@ func schema_pkg_apis_epic_v1_EPICSpec(ref common.ReferenceCallback) common.OpenA
 							Description: "Settings of the gateway nodes.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1.EPICNodeBase{}.OpenAPIModelName()),
+						},
+					},
+					"denied-endpoint-cidrs": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Addresses, in CIDR form, that proxies must not reach without a tunnel: the server refuses tenants' endpoints that have one of them and no node. The service addresses in service-cidr, the addresses and pod CIDRs of the gateway cluster's Nodes, the pools of all service prefixes, and loopback, link-local, multicast and cloud metadata addresses are refused without being listed here. List the pod addresses of a network plugin that does not record them in the Nodes, and other networks that gateway nodes can reach.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
 						},
 					},
 				},

@@ -13,7 +13,10 @@ import (
 )
 
 // Rules are those of gateway proxies, which are what all proxies have.
-type Rules struct{}
+type Rules struct {
+	// Grants decides who may configure a proxy beyond its group.
+	Grants proxy.Grants
+}
 
 var _ claims.Rules = Rules{}
 
@@ -23,12 +26,14 @@ func (Rules) Claims(obj runtime.Object) *claims.Set {
 }
 
 // Plan implements claims.Rules.
-func (Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object) error {
+func (r Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object) error {
 	gwp := obj.(*epic.GWProxy)
 	if old == nil {
-		if err := proxy.PlanCreate(ctx, p, proxy.GWProxy(gwp)); err != nil {
+		if err := proxy.PlanCreate(ctx, p, proxy.GWProxy(gwp), r.Grants); err != nil {
 			return err
 		}
+	} else if err := r.Grants.CheckUpdate(ctx, p, proxy.GWProxy(gwp), proxy.GWProxy(old.(*epic.GWProxy))); err != nil {
+		return err
 	}
 	return proxy.AssignTunnels(ctx, p, &gwp.Status)
 }

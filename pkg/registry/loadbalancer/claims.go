@@ -20,6 +20,8 @@ type Rules struct {
 	// NamespaceTerminating says whether a namespace is being deleted, and with
 	// it everything that it holds.
 	NamespaceTerminating func(ctx context.Context, name string) (bool, error)
+	// Grants decides who may configure a proxy beyond its group.
+	Grants proxy.Grants
 }
 
 var _ claims.Rules = Rules{}
@@ -33,10 +35,10 @@ func (Rules) Claims(obj runtime.Object) *claims.Set {
 }
 
 // Plan implements claims.Rules.
-func (Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object) error {
+func (r Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object) error {
 	lb := obj.(*epic.LoadBalancer)
 	if old == nil {
-		if err := proxy.PlanCreate(ctx, p, proxy.LoadBalancer(lb)); err != nil {
+		if err := proxy.PlanCreate(ctx, p, proxy.LoadBalancer(lb), r.Grants); err != nil {
 			return err
 		}
 		if !p.Preview() {
@@ -46,6 +48,8 @@ func (Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object) 
 			}
 			lb.Spec.ServiceID = ids[0]
 		}
+	} else if err := r.Grants.CheckUpdate(ctx, p, proxy.LoadBalancer(lb), proxy.LoadBalancer(old.(*epic.LoadBalancer))); err != nil {
+		return err
 	}
 	return proxy.AssignTunnels(ctx, p, &lb.Status)
 }

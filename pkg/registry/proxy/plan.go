@@ -27,12 +27,15 @@ type parents struct {
 // PlanCreate completes a new object of either kind from its account, its group
 // and the group's prefix: labels, template and replica count, place in the
 // quota, addresses, and the DNS records of those.
-func PlanCreate(ctx context.Context, p *claims.Plan, v View) error {
+func PlanCreate(ctx context.Context, p *claims.Plan, v View, g Grants) error {
 	up, err := findParents(ctx, p, v)
 	if err != nil {
 		return err
 	}
 	if err := label(v, up); err != nil {
+		return err
+	}
+	if err := g.checkCreate(ctx, v, up.group); err != nil {
 		return err
 	}
 	if *v.EnvoyTemplate == nil {

@@ -15,11 +15,16 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/registry/claims"
+	"github.com/acnodal/epic/pkg/registry/reach"
 	"github.com/acnodal/epic/pkg/registry/tenancy"
 )
 
-// Rules are those of remote endpoints: no load balancer has the same one twice.
-type Rules struct{}
+// Rules are those of remote endpoints: no load balancer has the same one twice,
+// and none is in the gateway cluster.
+type Rules struct {
+	// Reach decides which addresses endpoints without a tunnel may have.
+	Reach reach.Rules
+}
 
 var _ claims.Rules = Rules{}
 
@@ -36,10 +41,15 @@ func (Rules) Claims(obj runtime.Object) *claims.Set {
 }
 
 // Plan implements claims.Rules.
-func (Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object) error {
+func (r Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object) error {
 	rep := obj.(*epic.RemoteEndpoint)
-	if old != nil && old.(*epic.RemoteEndpoint).Spec.Cluster == rep.Spec.Cluster {
-		return nil
+	if was, ok := old.(*epic.RemoteEndpoint); ok && was != nil {
+		if was.Spec == rep.Spec {
+			return nil
+		}
+		if was.Spec.Cluster == rep.Spec.Cluster {
+			return r.checkReach(ctx, p, rep, nil)
+		}
 	}
 	refuse := func(errs ...*field.Error) error { return tenancy.Invalid("RemoteEndpoint", rep.Name, errs...) }
 	name, label := rep.Labels[epic.OwningLoadBalancerLabel], tenancy.Label(epic.OwningLoadBalancerLabel)
@@ -62,10 +72,39 @@ func (Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object) 
 			"LoadBalancer "+name+" does not list this cluster: add it to its upstream-clusters first"))
 	}
 	p.DependOnExistence(ref)
+	if err := r.checkReach(ctx, p, rep, lb); err != nil {
+		return err
+	}
 	own(rep, lb)
 	account := tenancy.AccountRef(rep.Namespace).Name
 	if e := tenancy.SetLabel(&rep.ObjectMeta, epic.OwningAccountLabel, account, "it is the Account of the namespace"); e != nil {
 		return refuse(e)
+	}
+	return nil
+}
+
+// checkReach refuses an address of the gateway cluster where no tunnel leads to
+// the endpoint: it names no node, or its load balancer has true-ingress switched
+// off, which is for ever. lb is nil where it has not been read.
+func (r Rules) checkReach(ctx context.Context, p *claims.Plan, rep *epic.RemoteEndpoint, lb *epic.LoadBalancer) error {
+	if rep.Spec.NodeAddress != "" {
+		if lb == nil {
+			objs, err := p.Read(ctx, tenancy.LoadBalancerRef(rep.Namespace, rep.Labels[epic.OwningLoadBalancerLabel]))
+			if err != nil {
+				return err
+			}
+			lb, _ = objs[0].(*epic.LoadBalancer)
+		}
+		if lb == nil || lb.Spec.TrueIngress == nil || *lb.Spec.TrueIngress {
+			return nil
+		}
+	}
+	errs, err := r.Reach.Check(ctx, p, []reach.Endpoint{{Path: field.NewPath("spec", "address"), Address: rep.Spec.Address}})
+	if err != nil {
+		return err
+	}
+	if len(errs) > 0 {
+		return tenancy.Invalid("RemoteEndpoint", rep.Name, errs...)
 	}
 	return nil
 }

@@ -267,6 +267,16 @@ func (m *AccountSpec) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.StorageLimitBytes != nil {
+		i = encodeVarintGenerated(dAtA, i, uint64(*m.StorageLimitBytes))
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.ObjectLimit != nil {
+		i = encodeVarintGenerated(dAtA, i, uint64(*m.ObjectLimit))
+		i--
+		dAtA[i] = 0x18
+	}
 	i = encodeVarintGenerated(dAtA, i, uint64(m.GroupID))
 	i--
 	dAtA[i] = 0x10
@@ -912,6 +922,15 @@ func (m *EPICSpec) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if len(m.DeniedEndpointCIDRs) > 0 {
+		for iNdEx := len(m.DeniedEndpointCIDRs) - 1; iNdEx >= 0; iNdEx-- {
+			i -= len(m.DeniedEndpointCIDRs[iNdEx])
+			copy(dAtA[i:], m.DeniedEndpointCIDRs[iNdEx])
+			i = encodeVarintGenerated(dAtA, i, uint64(len(m.DeniedEndpointCIDRs[iNdEx])))
+			i--
+			dAtA[i] = 0x32
+		}
+	}
 	{
 		size, err := m.Base.MarshalToSizedBuffer(dAtA[:i])
 		if err != nil {
@@ -3483,6 +3502,12 @@ func (m *AccountSpec) Size() (n int) {
 		n += 1 + sovGenerated(uint64(*m.ProxyLimit))
 	}
 	n += 1 + sovGenerated(uint64(m.GroupID))
+	if m.ObjectLimit != nil {
+		n += 1 + sovGenerated(uint64(*m.ObjectLimit))
+	}
+	if m.StorageLimitBytes != nil {
+		n += 1 + sovGenerated(uint64(*m.StorageLimitBytes))
+	}
 	return n
 }
 
@@ -3730,6 +3755,12 @@ func (m *EPICSpec) Size() (n int) {
 	n += 1 + l + sovGenerated(uint64(l))
 	l = m.Base.Size()
 	n += 1 + l + sovGenerated(uint64(l))
+	if len(m.DeniedEndpointCIDRs) > 0 {
+		for _, s := range m.DeniedEndpointCIDRs {
+			l = len(s)
+			n += 1 + l + sovGenerated(uint64(l))
+		}
+	}
 	return n
 }
 
@@ -4662,6 +4693,8 @@ func (this *AccountSpec) String() string {
 	s := strings.Join([]string{`&AccountSpec{`,
 		`ProxyLimit:` + valueToStringGenerated(this.ProxyLimit) + `,`,
 		`GroupID:` + fmt.Sprintf("%v", this.GroupID) + `,`,
+		`ObjectLimit:` + valueToStringGenerated(this.ObjectLimit) + `,`,
+		`StorageLimitBytes:` + valueToStringGenerated(this.StorageLimitBytes) + `,`,
 		`}`,
 	}, "")
 	return s
@@ -4873,6 +4906,7 @@ func (this *EPICSpec) String() string {
 		`XDSImage:` + fmt.Sprintf("%v", this.XDSImage) + `,`,
 		`ServiceCIDR:` + fmt.Sprintf("%v", this.ServiceCIDR) + `,`,
 		`Base:` + strings.Replace(strings.Replace(this.Base.String(), "EPICNodeBase", "EPICNodeBase", 1), `&`, ``, 1) + `,`,
+		`DeniedEndpointCIDRs:` + fmt.Sprintf("%v", this.DeniedEndpointCIDRs) + `,`,
 		`}`,
 	}, "")
 	return s
@@ -6000,6 +6034,46 @@ func (m *AccountSpec) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ObjectLimit", wireType)
+			}
+			var v int32
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGenerated
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.ObjectLimit = &v
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field StorageLimitBytes", wireType)
+			}
+			var v int64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGenerated
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.StorageLimitBytes = &v
 		default:
 			iNdEx = preIndex
 			skippy, err := skipGenerated(dAtA[iNdEx:])
@@ -8311,6 +8385,38 @@ func (m *EPICSpec) Unmarshal(dAtA []byte) error {
 			if err := m.Base.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
+			iNdEx = postIndex
+		case 6:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field DeniedEndpointCIDRs", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGenerated
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGenerated
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGenerated
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.DeniedEndpointCIDRs = append(m.DeniedEndpointCIDRs, string(dAtA[iNdEx:postIndex]))
 			iNdEx = postIndex
 		default:
 			iNdEx = preIndex

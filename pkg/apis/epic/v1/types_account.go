@@ -40,6 +40,20 @@ type AccountSpec struct {
 	// never changes. Leave it out.
 	// +optional
 	GroupID int32 `json:"group-id,omitempty" protobuf:"varint,2,opt,name=groupId"`
+
+	// How many objects of this API the account's namespace may hold, of all kinds
+	// together except the Account itself. It stops new objects only. Writers on
+	// several servers at once may exceed it by a few. Default: the server's flag
+	// --account-object-limit, which is 20000 unless set.
+	// +optional
+	ObjectLimit *int32 `json:"objectLimit,omitempty" protobuf:"varint,3,opt,name=objectLimit"`
+
+	// How many bytes the objects that objectLimit counts may take in the
+	// database. It stops writes that make an object larger, except those of the
+	// system's own programs to a status. Default: the server's flag
+	// --account-storage-limit-bytes, which is 134217728 (128 MiB) unless set.
+	// +optional
+	StorageLimitBytes *int64 `json:"storageLimitBytes,omitempty" protobuf:"varint,4,opt,name=storageLimitBytes"`
 }
 
 // AccountStatus is what the server reports about a tenant.

@@ -55,6 +55,17 @@ type EPICSpec struct {
 	// Settings of the gateway nodes.
 	// +optional
 	Base EPICNodeBase `json:"base,omitempty" protobuf:"bytes,5,opt,name=base"`
+
+	// Addresses, in CIDR form, that proxies must not reach without a tunnel: the
+	// server refuses tenants' endpoints that have one of them and no node. The
+	// service addresses in service-cidr, the addresses and pod CIDRs of the
+	// gateway cluster's Nodes, the pools of all service prefixes, and loopback,
+	// link-local, multicast and cloud metadata addresses are refused without
+	// being listed here. List the pod addresses of a network plugin that does not
+	// record them in the Nodes, and other networks that gateway nodes can reach.
+	// +optional
+	// +listType=atomic
+	DeniedEndpointCIDRs []string `json:"denied-endpoint-cidrs,omitempty" protobuf:"bytes,6,rep,name=deniedEndpointCidrs"`
 }
 
 // EPICNodeBase holds the settings that all gateway nodes share.

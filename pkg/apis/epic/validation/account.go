@@ -4,6 +4,7 @@ package validation
 
 import (
 	"fmt"
+	"math"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -50,8 +51,15 @@ func ValidateAccountStatusUpdate(obj, old *epic.Account) field.ErrorList {
 }
 
 func accountSpec(spec *epic.AccountSpec) field.ErrorList {
-	if spec.ProxyLimit == nil {
-		return nil
+	var errs field.ErrorList
+	if n := spec.ProxyLimit; n != nil {
+		errs = append(errs, between(specPath.Child("proxyLimit"), *n, 0, maxProxyLimit)...)
 	}
-	return between(specPath.Child("proxyLimit"), *spec.ProxyLimit, 0, maxProxyLimit)
+	if n := spec.ObjectLimit; n != nil {
+		errs = append(errs, between(specPath.Child("objectLimit"), *n, 0, math.MaxInt32)...)
+	}
+	if n := spec.StorageLimitBytes; n != nil {
+		errs = append(errs, between(specPath.Child("storageLimitBytes"), *n, 0, math.MaxInt64)...)
+	}
+	return errs
 }

@@ -5,6 +5,8 @@ package validation
 import (
 	"testing"
 
+	"k8s.io/utils/ptr"
+
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
@@ -26,6 +28,9 @@ func TestAccount(t *testing.T) {
 		{"group ID", func(o *epic.Account) { o.Spec.GroupID = 1 }, "spec.group-id", "assigned by the server: leave it out"},
 		{"limit 0", func(o *epic.Account) { o.Spec.ProxyLimit = num(0) }, "", ""},
 		{"negative limit", func(o *epic.Account) { o.Spec.ProxyLimit = num(-1) }, "spec.proxyLimit", "from 0 to 100000"},
+		{"limits", func(o *epic.Account) { o.Spec.ObjectLimit, o.Spec.StorageLimitBytes = num(0), ptr.To[int64](0) }, "", ""},
+		{"negative object limit", func(o *epic.Account) { o.Spec.ObjectLimit = num(-1) }, "spec.objectLimit", "from 0"},
+		{"negative storage limit", func(o *epic.Account) { o.Spec.StorageLimitBytes = ptr.To[int64](-1) }, "spec.storageLimitBytes", "from 0"},
 		{"huge limit", func(o *epic.Account) { o.Spec.ProxyLimit = num(2147483647) }, "spec.proxyLimit", "from 0 to 100000"},
 	})
 	numbered := func() *epic.Account {

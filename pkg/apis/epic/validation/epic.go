@@ -18,6 +18,7 @@ import (
 const (
 	maxNICs         = 32
 	maxServiceCIDRs = 16
+	maxDeniedCIDRs  = 256
 	maxCIDRText     = 1024
 	// maxNodes bounds the entries that gateway nodes write about themselves.
 	maxNodes = 1024
@@ -84,6 +85,7 @@ func epicSpec(spec *epic.EPICSpec) field.ErrorList {
 	errs = append(errs, image(specPath.Child("envoy-image"), spec.EnvoyImage)...)
 	errs = append(errs, image(specPath.Child("xds-image"), spec.XDSImage)...)
 	errs = append(errs, serviceCIDR(specPath.Child("service-cidr"), spec.ServiceCIDR)...)
+	errs = append(errs, deniedCIDRs(specPath.Child("denied-endpoint-cidrs"), spec.DeniedEndpointCIDRs)...)
 
 	base := specPath.Child("base")
 	nics := base.Child("gue-ingress-nics")
@@ -103,6 +105,19 @@ func epicSpec(spec *epic.EPICSpec) field.ErrorList {
 	errs = append(errs, more...)
 	errs = append(errs, notNegative(endpoint.Child("tunnel-id"), spec.Base.GUEEndpoint.TunnelID)...)
 	return append(errs, tunnelPort(endpoint.Child("epic-port"), spec.Base.GUEEndpoint.EPICPort)...)
+}
+
+// deniedCIDRs checks the networks that endpoints must not be in.
+func deniedCIDRs(path *field.Path, cidrs []string) field.ErrorList {
+	errs := atMost(path, len(cidrs), maxDeniedCIDRs)
+	if len(errs) > 0 {
+		return errs
+	}
+	for i, c := range cidrs {
+		_, more := prefix(path.Index(i), c)
+		errs = append(errs, more...)
+	}
+	return errs
 }
 
 // serviceCIDR checks prefixes with commas between them.

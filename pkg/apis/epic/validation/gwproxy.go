@@ -16,7 +16,7 @@ func ValidateGWProxy(obj *epic.GWProxy) field.ErrorList {
 	errs := dnsLabel(metaPath.Child("name"), obj.Name)
 	errs = append(errs, inAccountNamespace(&obj.ObjectMeta, "a gateway proxy")...)
 	errs = append(errs, ownerNamed(&obj.ObjectMeta, epic.OwningLBServiceGroupLabel, "a service group in this namespace or in "+epic.ConfigNamespace)...)
-	return append(errs, gwProxySpec(&obj.Spec)...)
+	return append(errs, gwProxySpec(obj.Namespace, &obj.Spec)...)
 }
 
 // ValidateGWProxyUpdate checks a change of an object.
@@ -28,7 +28,7 @@ func ValidateGWProxyUpdate(obj, old *epic.GWProxy) field.ErrorList {
 	if apiequality.Semantic.DeepEqual(obj.Spec, old.Spec) {
 		return errs
 	}
-	return append(errs, gwProxySpec(&obj.Spec)...)
+	return append(errs, gwProxySpec(obj.Namespace, &obj.Spec)...)
 }
 
 // ValidateGWProxyStatusUpdate checks a change of an object's status.
@@ -36,7 +36,7 @@ func ValidateGWProxyStatusUpdate(obj, old *epic.GWProxy) field.ErrorList {
 	return proxyStatus(&obj.Status, &old.Status)
 }
 
-func gwProxySpec(spec *epic.GWProxySpec) field.ErrorList {
+func gwProxySpec(namespace string, spec *epic.GWProxySpec) field.ErrorList {
 	errs := ref(specPath.Child("clientRef"), spec.ClientRef)
 	errs = append(errs, text(specPath.Child("display-name"), spec.DisplayName, maxName)...)
 	_, more := addressOrNone(specPath.Child("public-address"), spec.PublicAddress)
@@ -48,6 +48,8 @@ func gwProxySpec(spec *epic.GWProxySpec) field.ErrorList {
 	}
 	errs = append(errs, publicPorts(specPath.Child("public-ports"), spec.PublicPorts)...)
 	errs = append(errs, envoyTemplate(specPath.Child("envoy-template"), spec.EnvoyTemplate)...)
+	errs = append(errs, ownSecrets(specPath.Child("envoy-template"), namespace, spec.EnvoyTemplate)...)
+	errs = append(errs, ownReferences(specPath.Child("gateway"), namespace, spec.Gateway)...)
 	errs = append(errs, replicas(specPath.Child("envoy-replica-count"), spec.EnvoyReplicaCount)...)
 	errs = append(errs, dnsEndpoints(specPath.Child("endpoints"), spec.Endpoints)...)
 	if spec.Gateway != nil {

@@ -28,7 +28,7 @@ func ValidateLBServiceGroup(obj *epic.LBServiceGroup) field.ErrorList {
 		e.Detail = "error getting owning SP: " + e.Detail
 		errs = append(errs, e)
 	}
-	return append(errs, lbServiceGroupSpec(&obj.Spec)...)
+	return append(errs, lbServiceGroupSpec(obj.Namespace, &obj.Spec)...)
 }
 
 // ValidateLBServiceGroupUpdate checks a change of an object.
@@ -37,7 +37,7 @@ func ValidateLBServiceGroupUpdate(obj, old *epic.LBServiceGroup) field.ErrorList
 	if apiequality.Semantic.DeepEqual(obj.Spec, old.Spec) {
 		return errs
 	}
-	return append(errs, lbServiceGroupSpec(&obj.Spec)...)
+	return append(errs, lbServiceGroupSpec(obj.Namespace, &obj.Spec)...)
 }
 
 // ValidateLBServiceGroupStatusUpdate checks a change of an object's status.
@@ -53,10 +53,11 @@ func ValidateLBServiceGroupStatusUpdate(obj, _ *epic.LBServiceGroup) field.Error
 	return errs
 }
 
-func lbServiceGroupSpec(spec *epic.LBServiceGroupSpec) field.ErrorList {
+func lbServiceGroupSpec(namespace string, spec *epic.LBServiceGroupSpec) field.ErrorList {
 	errs := image(specPath.Child("envoy-image"), spec.EnvoyImage)
 	errs = append(errs, replicas(specPath.Child("envoy-replica-count"), spec.EnvoyReplicaCount)...)
 	errs = append(errs, envoyTemplate(specPath.Child("envoy-template"), spec.EnvoyTemplate)...)
+	errs = append(errs, ownSecrets(specPath.Child("envoy-template"), namespace, spec.EnvoyTemplate)...)
 	return append(errs, dnsTemplate(specPath.Child("endpoint-template"), spec.EndpointTemplate)...)
 }
 

@@ -24,7 +24,7 @@ func validLBServiceGroup() *epic.LBServiceGroup {
 					"{{HeaderTypeExact .T}}{{HeaderTypeRegex .T}}{{DerefStr .S}}{{StripTrailingSlash .S}}{{printf \"%s\" .PortName}}"}},
 				Routes:   []epic.EnvoyResource{{Name: "route", Value: "name: {a: [1, 2]}"}},
 				Runtimes: []epic.EnvoyResource{{Name: "runtime", Value: `{"a": 1}`}},
-				Secrets:  []epic.EnvoySecretResource{{Name: "secret", Ref: &epic.SecretReference{Name: "tls", Namespace: "epic"}}},
+				Secrets:  []epic.EnvoySecretResource{{Name: "secret", Ref: &epic.SecretReference{Name: "tls"}}},
 			}},
 		},
 	}

@@ -21,7 +21,7 @@ func ValidateLoadBalancer(obj *epic.LoadBalancer) field.ErrorList {
 	errs = append(errs, inAccountNamespace(&obj.ObjectMeta, "a load balancer")...)
 	errs = append(errs, serviceGroup(obj)...)
 	errs = append(errs, serverOnly(specPath.Child("service-id"), obj.Spec.ServiceID, 0)...)
-	return append(errs, loadBalancerSpec(&obj.Spec)...)
+	return append(errs, loadBalancerSpec(obj.Namespace, &obj.Spec)...)
 }
 
 // ValidateLoadBalancerUpdate checks a change of an object.
@@ -30,16 +30,27 @@ func ValidateLoadBalancerUpdate(obj, old *epic.LoadBalancer) field.ErrorList {
 	errs = append(errs, unchanged(specPath.Child("service-group"), obj.Spec.ServiceGroup, old.Spec.ServiceGroup, "leave it, or create another load balancer")...)
 	errs = append(errs, unchanged(specPath.Child("public-address"), obj.Spec.PublicAddress, old.Spec.PublicAddress, "leave it out, or create another load balancer")...)
 	errs = append(errs, serverOnly(specPath.Child("service-id"), obj.Spec.ServiceID, old.Spec.ServiceID)...)
+	errs = append(errs, stillTunneled(specPath.Child("true-ingress"), obj.Spec.TrueIngress, old.Spec.TrueIngress)...)
 	errs = append(errs, unchangedRecords(specPath.Child("endpoints"), obj.Spec.Endpoints, old.Spec.Endpoints)...)
 	if apiequality.Semantic.DeepEqual(obj.Spec, old.Spec) {
 		return errs
 	}
-	return append(errs, loadBalancerSpec(&obj.Spec)...)
+	return append(errs, loadBalancerSpec(obj.Namespace, &obj.Spec)...)
 }
 
 // ValidateLoadBalancerStatusUpdate checks a change of an object's status.
 func ValidateLoadBalancerStatusUpdate(obj, old *epic.LoadBalancer) field.ErrorList {
 	return proxyStatus(&obj.Status, &old.Status)
+}
+
+// stillTunneled checks that an update does not switch tunnels off. Without
+// tunnels, endpoints must not have addresses of the gateway cluster, which was
+// checked when they were created.
+func stillTunneled(path *field.Path, tunnels, old *bool) field.ErrorList {
+	if tunnels == nil || *tunnels || old != nil && !*old {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(path, false, "can't be switched off on an existing load balancer: create another load balancer without tunnels")}
 }
 
 // serviceGroup checks that the spec and the label name one group. Where only
@@ -58,12 +69,13 @@ func serviceGroup(obj *epic.LoadBalancer) field.ErrorList {
 	return dnsLabel(path, obj.Spec.ServiceGroup)
 }
 
-func loadBalancerSpec(spec *epic.LoadBalancerSpec) field.ErrorList {
+func loadBalancerSpec(namespace string, spec *epic.LoadBalancerSpec) field.ErrorList {
 	errs := text(specPath.Child("display-name"), spec.DisplayName, maxName)
 	_, more := addressOrNone(specPath.Child("public-address"), spec.PublicAddress)
 	errs = append(errs, more...)
 	errs = append(errs, publicPorts(specPath.Child("public-ports"), spec.PublicPorts)...)
 	errs = append(errs, envoyTemplate(specPath.Child("envoy-template"), spec.EnvoyTemplate)...)
+	errs = append(errs, ownSecrets(specPath.Child("envoy-template"), namespace, spec.EnvoyTemplate)...)
 	errs = append(errs, replicas(specPath.Child("envoy-replica-count"), spec.EnvoyReplicaCount)...)
 	errs = append(errs, dnsEndpoints(specPath.Child("endpoints"), spec.Endpoints)...)
 	return append(errs, upstreamClusters(specPath.Child("upstream-clusters"), spec.UpstreamClusters)...)

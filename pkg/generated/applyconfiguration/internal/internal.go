@@ -52,10 +52,16 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: group-id
       type:
         scalar: numeric
+    - name: objectLimit
+      type:
+        scalar: numeric
     - name: proxyLimit
       type:
         scalar: numeric
       default: 20
+    - name: storageLimitBytes
+      type:
+        scalar: numeric
 - name: com.github.acnodal.epic.pkg.apis.epic.v1.AccountStatus
   map:
     fields:
@@ -226,6 +232,12 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: com.github.acnodal.epic.pkg.apis.epic.v1.EPICNodeBase
       default: {}
+    - name: denied-endpoint-cidrs
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
     - name: eds-image
       type:
         scalar: string

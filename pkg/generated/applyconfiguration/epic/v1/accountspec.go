@@ -17,6 +17,16 @@ type AccountSpecApplyConfiguration struct {
 	// the installation. The server assigns it when the account is created; it
 	// never changes. Leave it out.
 	GroupID *int32 `json:"group-id,omitempty"`
+	// How many objects of this API the account's namespace may hold, of all kinds
+	// together except the Account itself. It stops new objects only. Writers on
+	// several servers at once may exceed it by a few. Default: the server's flag
+	// --account-object-limit, which is 20000 unless set.
+	ObjectLimit *int32 `json:"objectLimit,omitempty"`
+	// How many bytes the objects that objectLimit counts may take in the
+	// database. It stops writes that make an object larger, except those of the
+	// system's own programs to a status. Default: the server's flag
+	// --account-storage-limit-bytes, which is 134217728 (128 MiB) unless set.
+	StorageLimitBytes *int64 `json:"storageLimitBytes,omitempty"`
 }
 
 // AccountSpecApplyConfiguration constructs a declarative configuration of the AccountSpec type for use with
@@ -38,5 +48,21 @@ func (b *AccountSpecApplyConfiguration) WithProxyLimit(value int32) *AccountSpec
 // If called multiple times, the GroupID field is set to the value of the last call.
 func (b *AccountSpecApplyConfiguration) WithGroupID(value int32) *AccountSpecApplyConfiguration {
 	b.GroupID = &value
+	return b
+}
+
+// WithObjectLimit sets the ObjectLimit field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ObjectLimit field is set to the value of the last call.
+func (b *AccountSpecApplyConfiguration) WithObjectLimit(value int32) *AccountSpecApplyConfiguration {
+	b.ObjectLimit = &value
+	return b
+}
+
+// WithStorageLimitBytes sets the StorageLimitBytes field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the StorageLimitBytes field is set to the value of the last call.
+func (b *AccountSpecApplyConfiguration) WithStorageLimitBytes(value int64) *AccountSpecApplyConfiguration {
+	b.StorageLimitBytes = &value
 	return b
 }

@@ -25,6 +25,14 @@ type EPICSpecApplyConfiguration struct {
 	ServiceCIDR *string `json:"service-cidr,omitempty"`
 	// Settings of the gateway nodes.
 	Base *EPICNodeBaseApplyConfiguration `json:"base,omitempty"`
+	// Addresses, in CIDR form, that proxies must not reach without a tunnel: the
+	// server refuses tenants' endpoints that have one of them and no node. The
+	// service addresses in service-cidr, the addresses and pod CIDRs of the
+	// gateway cluster's Nodes, the pools of all service prefixes, and loopback,
+	// link-local, multicast and cloud metadata addresses are refused without
+	// being listed here. List the pod addresses of a network plugin that does not
+	// record them in the Nodes, and other networks that gateway nodes can reach.
+	DeniedEndpointCIDRs []string `json:"denied-endpoint-cidrs,omitempty"`
 }
 
 // EPICSpecApplyConfiguration constructs a declarative configuration of the EPICSpec type for use with
@@ -70,5 +78,15 @@ func (b *EPICSpecApplyConfiguration) WithServiceCIDR(value string) *EPICSpecAppl
 // If called multiple times, the Base field is set to the value of the last call.
 func (b *EPICSpecApplyConfiguration) WithBase(value *EPICNodeBaseApplyConfiguration) *EPICSpecApplyConfiguration {
 	b.Base = value
+	return b
+}
+
+// WithDeniedEndpointCIDRs adds the given value to the DeniedEndpointCIDRs field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the DeniedEndpointCIDRs field.
+func (b *EPICSpecApplyConfiguration) WithDeniedEndpointCIDRs(values ...string) *EPICSpecApplyConfiguration {
+	for i := range values {
+		b.DeniedEndpointCIDRs = append(b.DeniedEndpointCIDRs, values[i])
+	}
 	return b
 }

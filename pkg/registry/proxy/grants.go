@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"context"
+	"fmt"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/registry/claims"
+	"github.com/acnodal/epic/pkg/registry/tenancy"
+)
+
+// TemplateSubresource and TemplateVerb are the permission to give a proxy an
+// Envoy template or a replica count beyond its group's. No such subresource is
+// served.
+const (
+	TemplateSubresource = "envoytemplate"
+	TemplateVerb        = "update"
+)
+
+// Grants decides who may configure a proxy beyond what its group allows. An
+// Envoy template is code that runs in the gateway cluster, and replicas cost its
+// resources, so both are the platform team's to choose: a tenant has its
+// group's template and at most its group's replicas.
+type Grants struct {
+	// Authorizer says who may go beyond the group. Without one, everybody may.
+	Authorizer authorizer.Authorizer
+}
+
+// CheckUpdate checks a change of an object. What the change leaves as it was is
+// always allowed.
+func (g Grants) CheckUpdate(ctx context.Context, p *claims.Plan, v, old View) error {
+	template := *v.EnvoyTemplate != nil && !apiequality.Semantic.DeepEqual(*v.EnvoyTemplate, *old.EnvoyTemplate)
+	replicas := *v.ReplicaCount != nil && count(*v.ReplicaCount) > count(*old.ReplicaCount)
+	if !template && !replicas {
+		return nil
+	}
+	name := v.Meta.Labels[epic.OwningLBServiceGroupLabel]
+	objs, err := p.Read(ctx, tenancy.GroupRef(v.Meta.Labels[epic.OwningLBServiceGroupNamespaceLabel], name))
+	if err != nil {
+		return err
+	}
+	group, _ := objs[0].(*epic.LBServiceGroup)
+	if group == nil {
+		group = &epic.LBServiceGroup{}
+		group.Name = name
+	}
+	return g.check(ctx, v, group, template, replicas)
+}
+
+// checkCreate checks a new object, whose group is known.
+func (g Grants) checkCreate(ctx context.Context, v View, group *epic.LBServiceGroup) error {
+	return g.check(ctx, v, group, *v.EnvoyTemplate != nil, *v.ReplicaCount != nil)
+}
+
+// check compares what a caller set with what the group has, and asks for the
+// permission where it is more.
+func (g Grants) check(ctx context.Context, v View, group *epic.LBServiceGroup, template, replicas bool) error {
+	if template && !apiequality.Semantic.DeepEqual(*v.EnvoyTemplate, group.Spec.EnvoyTemplate) {
+		if err := g.require(ctx, v, spec.Child("envoy-template"), "it differs from the template of group "+group.Name,
+			"leave it out to have the group's, or ask the platform team to change the group"); err != nil {
+			return err
+		}
+	}
+	if most := count(group.Spec.EnvoyReplicaCount); replicas && count(*v.ReplicaCount) > most {
+		return g.require(ctx, v, spec.Child("envoy-replica-count"), fmt.Sprintf("it is more than the %d of group %s", most, group.Name),
+			"use the group's or fewer, or ask the platform team to change the group")
+	}
+	return nil
+}
+
+// count is a number of replicas, of which there is one unless it says otherwise.
+func count(n *int32) int32 {
+	if n == nil {
+		return 1
+	}
+	return *n
+}
+
+// require refuses a request whose user does not have the permission.
+func (g Grants) require(ctx context.Context, v View, path *field.Path, what, way string) error {
+	if g.Authorizer == nil {
+		return nil
+	}
+	refuse := func(err error) error {
+		return apierrors.NewForbidden(schema.GroupResource{Group: epic.GroupName, Resource: v.Resource}, v.Meta.Name, err)
+	}
+	message := fmt.Sprintf("%s: Forbidden: %s, which needs the permission %s on %s/%s; %s", path, what, TemplateVerb, v.Resource, TemplateSubresource, way)
+	u, ok := genericapirequest.UserFrom(ctx)
+	if !ok {
+		return refuse(fmt.Errorf("%s (the request has no user)", message))
+	}
+	decision, reason, err := g.Authorizer.Authorize(ctx, authorizer.AttributesRecord{
+		User:            u,
+		Verb:            TemplateVerb,
+		Namespace:       v.Meta.Namespace,
+		APIGroup:        epic.GroupName,
+		APIVersion:      "v1",
+		Resource:        v.Resource,
+		Subresource:     TemplateSubresource,
+		Name:            v.Meta.Name,
+		ResourceRequest: true,
+	})
+	switch {
+	case decision == authorizer.DecisionAllow:
+		return nil
+	case err != nil:
+		return refuse(fmt.Errorf("%s; the permission could not be checked: %w", message, err))
+	case reason != "":
+		return refuse(fmt.Errorf("%s (%s)", message, reason))
+	}
+	return refuse(fmt.Errorf("%s", message))
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package reach
+
+import "net/netip"
+
+// reserved are the prefixes that no endpoint without a tunnel has in any
+// installation, each with what it is.
+var reserved = []named{
+	{netip.MustParsePrefix("0.0.0.0/8"), "an address of this host"},
+	{netip.MustParsePrefix("::/128"), "an unspecified address"},
+	{netip.MustParsePrefix("127.0.0.0/8"), "a loopback address"},
+	{netip.MustParsePrefix("::1/128"), "a loopback address"},
+	{netip.MustParsePrefix("169.254.0.0/16"), "a link-local address"},
+	{netip.MustParsePrefix("fe80::/10"), "a link-local address"},
+	{netip.MustParsePrefix("224.0.0.0/4"), "a multicast address"},
+	{netip.MustParsePrefix("ff00::/8"), "a multicast address"},
+	{netip.MustParsePrefix("255.255.255.255/32"), "the broadcast address"},
+	// Where clouds serve a machine's metadata and credentials, beside the
+	// link-local 169.254.169.254.
+	{netip.MustParsePrefix("fd00:ec2::254/128"), "a cloud's metadata address"},
+	{netip.MustParsePrefix("fd20:ce::254/128"), "a cloud's metadata address"},
+	{netip.MustParsePrefix("100.100.100.200/32"), "a cloud's metadata address"},
+	{netip.MustParsePrefix("168.63.129.16/32"), "a cloud's metadata address"},
+	{netip.MustParsePrefix("192.0.0.192/32"), "a cloud's metadata address"},
+}
+
+// named is a prefix and what its addresses are.
+type named struct {
+	netip.Prefix
+	what string
+}
+
+// Denied is a set of addresses that endpoints without a tunnel must not have.
+// The zero value denies the reserved ones only.
+type Denied struct {
+	prefixes []named
+	ranges   []addressRange
+	single   map[netip.Addr]string
+}
+
+type addressRange struct {
+	from, to netip.Addr
+	what     string
+}
+
+// AddPrefix denies the addresses of a prefix.
+func (d *Denied) AddPrefix(p netip.Prefix, what string) {
+	if p.IsValid() {
+		d.prefixes = append(d.prefixes, named{p.Masked(), what})
+	}
+}
+
+// AddRange denies the addresses between two, both included.
+func (d *Denied) AddRange(from, to netip.Addr, what string) {
+	d.ranges = append(d.ranges, addressRange{from, to, what})
+}
+
+// AddAddress denies one address.
+func (d *Denied) AddAddress(a netip.Addr, what string) {
+	if d.single == nil {
+		d.single = map[netip.Addr]string{}
+	}
+	d.single[a.Unmap().WithZone("")] = what
+}
+
+// Check returns what a denied address is, such as "a service address of the
+// gateway cluster", and false for an address that is not denied.
+func (d *Denied) Check(a netip.Addr) (what string, denied bool) {
+	a = a.Unmap().WithZone("")
+	if what, denied = d.check(a); denied {
+		return what, true
+	}
+	if inner, ok := translated(a); ok {
+		return d.check(inner)
+	}
+	return "", false
+}
+
+func (d *Denied) check(a netip.Addr) (string, bool) {
+	for _, list := range [][]named{reserved, d.prefixes} {
+		for _, p := range list {
+			if p.Contains(a) {
+				return p.what, true
+			}
+		}
+	}
+	for _, r := range d.ranges {
+		if r.from.BitLen() == a.BitLen() && r.from.Compare(a) <= 0 && a.Compare(r.to) <= 0 {
+			return r.what, true
+		}
+	}
+	what, ok := d.single[a]
+	return what, ok
+}
+
+// Prefixes of IPv6 whose addresses networks may translate to the IPv4 address
+// in them, and where in the address it begins.
+var translations = []struct {
+	prefix netip.Prefix
+	at     int
+}{
+	{netip.MustParsePrefix("64:ff9b::/96"), 12},
+	{netip.MustParsePrefix("::/96"), 12},
+	{netip.MustParsePrefix("2002::/16"), 2},
+}
+
+// translated returns the IPv4 address that a network may make of an IPv6 one.
+func translated(a netip.Addr) (netip.Addr, bool) {
+	if !a.Is6() {
+		return netip.Addr{}, false
+	}
+	for _, t := range translations {
+		if t.prefix.Contains(a) {
+			b := a.As16()
+			return netip.AddrFrom4([4]byte(b[t.at : t.at+4])), true
+		}
+	}
+	return netip.Addr{}, false
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package usage
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/registry/claims"
+)
+
+// Rules are the rules of a kind, and the limits of the account to which its
+// objects belong.
+type Rules struct {
+	claims.Rules
+	// Resource is that of the kind.
+	Resource string
+	// Tracker knows what accounts store. Without one there are no limits.
+	Tracker *Tracker
+}
+
+var _ claims.Rules = Rules{}
+
+// Plan implements claims.Rules.
+func (r Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object) error {
+	if err := r.Rules.Plan(ctx, p, old, obj); err != nil {
+		return err
+	}
+	if r.Tracker == nil || r.Resource == accounts {
+		return nil
+	}
+	if info, ok := genericapirequest.RequestInfoFrom(ctx); ok && info.Subresource == "status" {
+		// The system's own programs write it, and must be able to.
+		return nil
+	}
+	return r.check(old, obj)
+}
+
+// check refuses a write that takes the account beyond a limit. A write that
+// takes it closer to where it was is always allowed.
+func (r Rules) check(old, obj runtime.Object) error {
+	m, err := meta.Accessor(obj)
+	if err != nil {
+		return err
+	}
+	if !isAccount(m.GetNamespace()) || m.GetDeletionTimestamp() != nil {
+		return nil
+	}
+	u := r.Tracker.use(m.GetNamespace())
+	account := strings.TrimPrefix(m.GetNamespace(), epic.AccountNamespacePrefix)
+	refuse := func(format string, args ...any) error {
+		return apierrors.NewForbidden(schema.GroupResource{Group: epic.GroupName, Resource: r.Resource}, m.GetName(), fmt.Errorf(format, args...))
+	}
+	if old == nil && u.objectLimit >= 0 && u.objects >= u.objectLimit {
+		return refuse("account object limit exceeded: account %s may have %d objects of this API and has %d: delete some, or ask the platform team for a higher spec.objectLimit of the Account", account, u.objectLimit, u.objects)
+	}
+	if u.byteLimit < 0 {
+		return nil
+	}
+	size, err := r.Tracker.size(obj)
+	if err != nil {
+		return err
+	}
+	if old != nil {
+		before, err := r.Tracker.size(old)
+		if err != nil {
+			return err
+		}
+		size -= before
+	}
+	if size > 0 && u.bytes+size > u.byteLimit {
+		return refuse("account storage limit exceeded: the objects of account %s may take %d bytes and take %d, and this write adds %d: delete some or make them smaller, or ask the platform team for a higher spec.storageLimitBytes of the Account", account, u.byteLimit, u.bytes, size)
+	}
+	return nil
+}
