@@ -36,6 +36,10 @@ func upgraded(t *testing.T, s *site, v *service) {
 		s.must(eachMap(e, func(name string, m *ebpf.Map) error {
 			return pinFormer(filepath.Join(e.pins, name), m, spec.Maps[name])
 		}))
+		// Earlier versions did not have these.
+		for _, name := range []string{bpf.KernelMapOpenings, bpf.KernelMapReplies} {
+			s.must(os.Remove(filepath.Join(e.pins, name)))
+		}
 		// One end's map is about to be too small for its endpoint.
 		e.run("--max-services=1")
 		<-e.process.Exited()
