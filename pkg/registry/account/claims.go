@@ -17,7 +17,10 @@ import (
 // the EPIC object.
 type Rules struct{}
 
-var _ claims.Rules = Rules{}
+var (
+	_ claims.Rules   = Rules{}
+	_ claims.Checker = Rules{}
+)
 
 // Claims implements claims.Rules.
 func (Rules) Claims(obj runtime.Object) *claims.Set {
@@ -69,4 +72,24 @@ func (Rules) Taken(obj runtime.Object, c claims.Claim, _ claims.Owner) error {
 // HasChildren implements claims.Rules.
 func (Rules) HasChildren(obj runtime.Object, child claims.Owner) error {
 	return tenancy.InUse("Account", obj.(*epic.Account).Name, child)
+}
+
+// Check implements claims.Checker: the EPIC object has to be there, and the
+// account where its name says.
+func (Rules) Check(obj runtime.Object, find claims.Find) field.ErrorList {
+	a := obj.(*epic.Account)
+	var errs field.ErrorList
+	switch system, err := find(tenancy.EPICRef()); {
+	case err != nil:
+		errs = append(errs, field.InternalError(field.NewPath("metadata", "name"), err))
+	case system == nil:
+		errs = append(errs, field.NotFound(field.NewPath("metadata", "name"), tenancy.EPICRef().String()))
+	}
+	if a.Namespace != epic.AccountNamespace(a.Name) {
+		errs = append(errs, field.Invalid(field.NewPath("metadata", "namespace"), a.Namespace, "should be "+epic.AccountNamespace(a.Name)))
+	}
+	if a.Spec.GroupID == 0 {
+		errs = append(errs, field.Required(field.NewPath("spec", "group-id"), "every account has one"))
+	}
+	return errs
 }

@@ -35,12 +35,15 @@ const (
 	// Misplaced is a record of the last ID, or of the IDs that had their turn,
 	// that does not fit the claims.
 	Misplaced ProblemType = "Misplaced"
+	// Broken is an object that breaks a rule of its kind.
+	Broken ProblemType = "Broken"
 )
 
 // Problem is one difference.
 type Problem struct {
 	Type ProblemType
-	// Claim is the claim's key, below the folder of all claims.
+	// Claim is the claim's key, below the folder of all claims, or the field that
+	// breaks a rule.
 	Claim string
 	// Owner is the object that holds or should hold the claim, where known.
 	Owner Owner
@@ -73,6 +76,7 @@ func (b *Backend) Audit(ctx context.Context) (*Report, error) {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
 	a := &audit{b: b, rev: head.Header.Revision, expected: map[string]expectation{}, parents: map[string]bool{}}
+	a.find = a.finder(ctx)
 	for _, k := range b.allKinds() {
 		if err := a.readObjects(ctx, k); err != nil {
 			return nil, fmt.Errorf("audit %s: %w", k.resource, err)
@@ -91,7 +95,7 @@ func (b *Backend) Audit(ctx context.Context) (*Report, error) {
 }
 
 func (r *Report) publish() {
-	counts := map[ProblemType]int{Missing: 0, Orphaned: 0, Foreign: 0, Dangling: 0, Overlapping: 0, Misplaced: 0}
+	counts := map[ProblemType]int{Missing: 0, Orphaned: 0, Foreign: 0, Dangling: 0, Overlapping: 0, Misplaced: 0, Broken: 0}
 	for _, p := range r.Problems {
 		counts[p.Type]++
 	}
@@ -130,7 +134,9 @@ type audit struct {
 	// last and cursors are the records of each space of IDs.
 	last, cursors map[string]*mvccpb.KeyValue
 	held          map[string]*heldIDs
-	problems      []Problem
+	// find reads an object that another refers to.
+	find     Find
+	problems []Problem
 }
 
 // heldIDs sums up the claims that are held in one space.
@@ -155,7 +161,10 @@ func (a *audit) readObjects(ctx context.Context, k *kind) error {
 			return fmt.Errorf("%s: %w", kv.Key, err)
 		}
 		a.objects++
-		return a.expect(k, obj)
+		if err := a.expect(k, obj); err != nil {
+			return err
+		}
+		return a.check(k, obj)
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/registry/claims"
@@ -18,7 +19,10 @@ type Rules struct {
 	Grants proxy.Grants
 }
 
-var _ claims.Rules = Rules{}
+var (
+	_ claims.Rules   = Rules{}
+	_ claims.Checker = Rules{}
+)
 
 // Claims implements claims.Rules.
 func (Rules) Claims(obj runtime.Object) *claims.Set {
@@ -27,15 +31,12 @@ func (Rules) Claims(obj runtime.Object) *claims.Set {
 
 // Plan implements claims.Rules.
 func (r Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object) error {
-	gwp := obj.(*epic.GWProxy)
-	if old == nil {
-		if err := proxy.PlanCreate(ctx, p, proxy.GWProxy(gwp), r.Grants); err != nil {
-			return err
-		}
-	} else if err := r.Grants.CheckUpdate(ctx, p, proxy.GWProxy(gwp), proxy.GWProxy(old.(*epic.GWProxy))); err != nil {
-		return err
+	var before *proxy.View
+	if o, ok := old.(*epic.GWProxy); ok {
+		v := proxy.GWProxy(o)
+		before = &v
 	}
-	return proxy.AssignTunnels(ctx, p, &gwp.Status)
+	return proxy.Plan(ctx, p, r.Grants, before, proxy.GWProxy(obj.(*epic.GWProxy)))
 }
 
 // PlanDelete implements claims.Rules.
@@ -48,3 +49,8 @@ func (Rules) Taken(obj runtime.Object, c claims.Claim, _ claims.Owner) error {
 
 // HasChildren implements claims.Rules.
 func (Rules) HasChildren(runtime.Object, claims.Owner) error { return nil }
+
+// Check implements claims.Checker.
+func (Rules) Check(obj runtime.Object, find claims.Find) field.ErrorList {
+	return proxy.Check(proxy.GWProxy(obj.(*epic.GWProxy)), find)
+}

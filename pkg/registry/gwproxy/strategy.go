@@ -12,6 +12,7 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/apis/epic/validation"
 	"github.com/acnodal/epic/pkg/registry/kind"
+	"github.com/acnodal/epic/pkg/registry/proxy"
 	"github.com/acnodal/epic/pkg/registry/proxystatus"
 )
 
@@ -44,32 +45,13 @@ func (strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList 
 func (strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	a, o := obj.(*epic.GWProxy), old.(*epic.GWProxy)
 	a.Status = o.Status
-	kind.KeepOwners(&a.ObjectMeta, &o.ObjectMeta)
-	keepAssigned(&a.Spec, &o.Spec)
+	proxy.Keep(proxy.GWProxy(a), proxy.GWProxy(o))
 	kind.Bump(&a.ObjectMeta, a.Spec, o.Spec)
 }
 
 // ValidateUpdate implements rest.RESTUpdateStrategy.
 func (strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
 	return validation.ValidateGWProxyUpdate(obj.(*epic.GWProxy), old.(*epic.GWProxy))
-}
-
-// keepAssigned carries over what the server assigned, or took from the group,
-// and an update left out.
-func keepAssigned(spec, old *epic.GWProxySpec) {
-	if spec.PublicAddress == "" {
-		spec.PublicAddress = old.PublicAddress
-	}
-	if spec.AltAddress == "" {
-		spec.AltAddress = old.AltAddress
-	}
-	if spec.EnvoyTemplate == nil {
-		spec.EnvoyTemplate = old.EnvoyTemplate
-	}
-	if len(spec.Endpoints) == 0 {
-		spec.Endpoints = old.Endpoints
-	}
-	spec.EnvoyReplicaCount = proxystatus.Replicas(spec.EnvoyReplicaCount, old.EnvoyReplicaCount)
 }
 
 // statusStrategy is for writes of the status.

@@ -18,7 +18,10 @@ import (
 // is offered to all, on the account of its namespace.
 type Rules struct{}
 
-var _ claims.Rules = Rules{}
+var (
+	_ claims.Rules   = Rules{}
+	_ claims.Checker = Rules{}
+)
 
 // Claims implements claims.Rules.
 func (Rules) Claims(obj runtime.Object) *claims.Set {
@@ -90,4 +93,34 @@ func (Rules) Taken(runtime.Object, claims.Claim, claims.Owner) error { return ni
 // HasChildren implements claims.Rules.
 func (Rules) HasChildren(obj runtime.Object, child claims.Owner) error {
 	return tenancy.InUse("LBServiceGroup", obj.(*epic.LBServiceGroup).Name, child)
+}
+
+// Check implements claims.Checker: the prefix and the account that the labels
+// name have to be there.
+func (Rules) Check(obj runtime.Object, find claims.Find) field.ErrorList {
+	g := obj.(*epic.LBServiceGroup)
+	var errs field.ErrorList
+	exists := func(label string, ref claims.Ref) {
+		parent, err := find(ref)
+		switch {
+		case err != nil:
+			errs = append(errs, field.InternalError(tenancy.Label(label), err))
+		case parent == nil:
+			errs = append(errs, field.NotFound(tenancy.Label(label), ref.String()))
+		}
+	}
+	exists(epic.OwningServicePrefixLabel, tenancy.PrefixRef(g.Labels[epic.OwningServicePrefixLabel]))
+	owner, owned := g.Labels[epic.OwningAccountLabel]
+	if g.Namespace == epic.ConfigNamespace {
+		if owned {
+			errs = append(errs, field.Invalid(tenancy.Label(epic.OwningAccountLabel), owner, "a group that is offered to every account belongs to none"))
+		}
+		return errs
+	}
+	account := tenancy.AccountRef(g.Namespace)
+	exists(epic.OwningAccountLabel, account)
+	if owner != account.Name {
+		errs = append(errs, field.Invalid(tenancy.Label(epic.OwningAccountLabel), owner, "should be "+account.Name))
+	}
+	return errs
 }

@@ -24,7 +24,10 @@ type Rules struct {
 	Grants proxy.Grants
 }
 
-var _ claims.Rules = Rules{}
+var (
+	_ claims.Rules   = Rules{}
+	_ claims.Checker = Rules{}
+)
 
 // Claims implements claims.Rules.
 func (Rules) Claims(obj runtime.Object) *claims.Set {
@@ -36,22 +39,12 @@ func (Rules) Claims(obj runtime.Object) *claims.Set {
 
 // Plan implements claims.Rules.
 func (r Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object) error {
-	lb := obj.(*epic.LoadBalancer)
-	if old == nil {
-		if err := proxy.PlanCreate(ctx, p, proxy.LoadBalancer(lb), r.Grants); err != nil {
-			return err
-		}
-		if !p.Preview() {
-			ids, err := p.AssignIDs(ctx, claims.ServiceIDs(tenancy.AccountRef(lb.Namespace)), 1)
-			if err != nil {
-				return err
-			}
-			lb.Spec.ServiceID = ids[0]
-		}
-	} else if err := r.Grants.CheckUpdate(ctx, p, proxy.LoadBalancer(lb), proxy.LoadBalancer(old.(*epic.LoadBalancer))); err != nil {
-		return err
+	var before *proxy.View
+	if o, ok := old.(*epic.LoadBalancer); ok {
+		v := proxy.LoadBalancer(o)
+		before = &v
 	}
-	return proxy.AssignTunnels(ctx, p, &lb.Status)
+	return proxy.Plan(ctx, p, r.Grants, before, proxy.LoadBalancer(obj.(*epic.LoadBalancer)))
 }
 
 // PlanDelete implements claims.Rules. A load balancer that tenants' clusters
@@ -82,3 +75,8 @@ func (Rules) Taken(obj runtime.Object, c claims.Claim, _ claims.Owner) error {
 // HasChildren implements claims.Rules. Remote endpoints go with their load
 // balancer, by owner reference.
 func (Rules) HasChildren(runtime.Object, claims.Owner) error { return nil }
+
+// Check implements claims.Checker.
+func (Rules) Check(obj runtime.Object, find claims.Find) field.ErrorList {
+	return proxy.Check(proxy.LoadBalancer(obj.(*epic.LoadBalancer)), find)
+}

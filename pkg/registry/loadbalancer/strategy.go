@@ -12,6 +12,7 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/apis/epic/validation"
 	"github.com/acnodal/epic/pkg/registry/kind"
+	"github.com/acnodal/epic/pkg/registry/proxy"
 	"github.com/acnodal/epic/pkg/registry/proxystatus"
 )
 
@@ -45,8 +46,7 @@ func (strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList 
 func (strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	a, o := obj.(*epic.LoadBalancer), old.(*epic.LoadBalancer)
 	a.Status = o.Status
-	kind.KeepOwners(&a.ObjectMeta, &o.ObjectMeta)
-	keepAssigned(&a.Spec, &o.Spec)
+	proxy.Keep(proxy.LoadBalancer(a), proxy.LoadBalancer(o))
 	kind.Bump(&a.ObjectMeta, a.Spec, o.Spec)
 }
 
@@ -68,27 +68,6 @@ func equateGroup(a *epic.LoadBalancer) {
 		}
 		a.Labels[epic.OwningLBServiceGroupLabel] = a.Spec.ServiceGroup
 	}
-}
-
-// keepAssigned carries over what the server assigned, or took from the group,
-// and an update left out.
-func keepAssigned(spec, old *epic.LoadBalancerSpec) {
-	if spec.ServiceGroup == "" {
-		spec.ServiceGroup = old.ServiceGroup
-	}
-	if spec.ServiceID == 0 {
-		spec.ServiceID = old.ServiceID
-	}
-	if spec.PublicAddress == "" {
-		spec.PublicAddress = old.PublicAddress
-	}
-	if spec.EnvoyTemplate == nil {
-		spec.EnvoyTemplate = old.EnvoyTemplate
-	}
-	if len(spec.Endpoints) == 0 {
-		spec.Endpoints = old.Endpoints
-	}
-	spec.EnvoyReplicaCount = proxystatus.Replicas(spec.EnvoyReplicaCount, old.EnvoyReplicaCount)
 }
 
 // statusStrategy is for writes of the status.

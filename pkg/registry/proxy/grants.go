@@ -14,8 +14,6 @@ import (
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
-	"github.com/acnodal/epic/pkg/registry/claims"
-	"github.com/acnodal/epic/pkg/registry/tenancy"
 )
 
 // TemplateSubresource and TemplateVerb are the permission to give a proxy an
@@ -35,30 +33,24 @@ type Grants struct {
 	Authorizer authorizer.Authorizer
 }
 
-// CheckUpdate checks a change of an object. What the change leaves as it was is
-// always allowed.
-func (g Grants) CheckUpdate(ctx context.Context, p *claims.Plan, v, old View) error {
-	template := *v.EnvoyTemplate != nil && !apiequality.Semantic.DeepEqual(*v.EnvoyTemplate, *old.EnvoyTemplate)
-	replicas := *v.ReplicaCount != nil && count(*v.ReplicaCount) > count(*old.ReplicaCount)
-	if !template && !replicas {
-		return nil
-	}
-	name := v.Meta.Labels[epic.OwningLBServiceGroupLabel]
-	objs, err := p.Read(ctx, tenancy.GroupRef(v.Meta.Labels[epic.OwningLBServiceGroupNamespaceLabel], name))
-	if err != nil {
-		return err
-	}
-	group, _ := objs[0].(*epic.LBServiceGroup)
-	if group == nil {
-		group = &epic.LBServiceGroup{}
-		group.Name = name
-	}
-	return g.check(ctx, v, group, template, replicas)
+// exceeds reports whether an update asks for another template or for more
+// replicas. What it leaves as it was is always allowed.
+func exceeds(old, v View) bool { return otherTemplate(old, v) || moreReplicas(old, v) }
+
+func otherTemplate(old, v View) bool {
+	return *v.EnvoyTemplate != nil && !apiequality.Semantic.DeepEqual(*v.EnvoyTemplate, *old.EnvoyTemplate)
 }
 
-// checkCreate checks a new object, whose group is known.
-func (g Grants) checkCreate(ctx context.Context, v View, group *epic.LBServiceGroup) error {
-	return g.check(ctx, v, group, *v.EnvoyTemplate != nil, *v.ReplicaCount != nil)
+func moreReplicas(old, v View) bool {
+	return *v.ReplicaCount != nil && count(*v.ReplicaCount) > count(*old.ReplicaCount)
+}
+
+// checkGrants checks what a write sets beyond its group.
+func checkGrants(ctx context.Context, w *write) error {
+	if w.old == nil {
+		return w.grants.check(ctx, w.View, w.up.group, *w.EnvoyTemplate != nil, *w.ReplicaCount != nil)
+	}
+	return w.grants.check(ctx, w.View, w.up.group, otherTemplate(*w.old, w.View), moreReplicas(*w.old, w.View))
 }
 
 // check compares what a caller set with what the group has, and asks for the

@@ -14,9 +14,9 @@ import (
 // pair names one tunnel of an object.
 type pair struct{ tenantNode, epicNode string }
 
-// AssignTunnels gives every tunnel that has no ID one of its own, in the order
+// assignTunnels gives every tunnel that has no ID one of its own, in the order
 // of the nodes' addresses, so that the numbers are easy to follow.
-func AssignTunnels(ctx context.Context, p *claims.Plan, status *epic.ProxyStatus) error {
+func assignTunnels(ctx context.Context, p *claims.Plan, status *epic.ProxyStatus) error {
 	var missing []pair
 	for tenantNode, entry := range status.GUETunnelEndpoints {
 		for epicNode, tunnel := range entry.EPICEndpoints {

@@ -26,6 +26,8 @@ type View struct {
 	ClientNamespace string
 	// ServiceGroup is the field that repeats the group's label, or nil.
 	ServiceGroup *string
+	// ServiceID is nil for kinds that have none.
+	ServiceID *int32
 }
 
 // LoadBalancer is the view of a load balancer.
@@ -35,7 +37,7 @@ func LoadBalancer(o *epic.LoadBalancer) View {
 		Meta: &o.ObjectMeta, Status: &o.Status,
 		DisplayName: o.Spec.DisplayName, PublicAddress: &o.Spec.PublicAddress,
 		EnvoyTemplate: &o.Spec.EnvoyTemplate, ReplicaCount: &o.Spec.EnvoyReplicaCount,
-		Endpoints: &o.Spec.Endpoints, ServiceGroup: &o.Spec.ServiceGroup,
+		Endpoints: &o.Spec.Endpoints, ServiceGroup: &o.Spec.ServiceGroup, ServiceID: &o.Spec.ServiceID,
 	}
 }
 
@@ -55,6 +57,14 @@ func (v View) displayName() string {
 		return v.DisplayName
 	}
 	return v.Meta.Name
+}
+
+// altAddress is the alternate address, or "" for kinds that have none.
+func (v View) altAddress() string {
+	if v.AltAddress == nil {
+		return ""
+	}
+	return *v.AltAddress
 }
 
 // groupName is the service group that the object names, by its label or field.

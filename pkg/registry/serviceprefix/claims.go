@@ -80,10 +80,10 @@ func (Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object) 
 		if !contains(now, b.Pool) {
 			p.ForgetPool(b.Pool)
 		}
-		for _, gone := range removed(b.Pool, now) {
+		for _, gone := range removed(b, now) {
 			p.RequireUnused(gone, func(inUse netip.Addr) error {
 				return tenancy.Invalid("ServicePrefix", sp.Name, field.Invalid(b.path, b.String(),
-					"address "+inUse.String()+" of this pool is in use: keep it in a pool of this prefix, or delete its load balancer or proxy first"))
+					"address "+inUse.String()+" of this pool is in use: keep it in the pool, or delete its load balancer or proxy first"))
 			})
 		}
 	}
@@ -95,7 +95,7 @@ func samePools(a, b []namedPool) bool {
 		return false
 	}
 	for i := range a {
-		if a[i].Pool != b[i].Pool {
+		if a[i].Pool != b[i].Pool || a[i].path.String() != b[i].path.String() {
 			return false
 		}
 	}
@@ -111,17 +111,16 @@ func contains(ps []namedPool, p claims.Pool) bool {
 	return false
 }
 
-// removed is what of a pool lies in none of the others.
-func removed(p claims.Pool, others []namedPool) []claims.Pool {
-	rest := []claims.Pool{p}
-	for _, o := range others {
-		var next []claims.Pool
-		for _, r := range rest {
-			next = append(next, r.Minus(o.Pool)...)
+// removed is the part of a pool that is no longer in the pool of the same field.
+// A public address that came into the pool of alternate ones, or the other way
+// round, would be outside the pool that its proxy may use.
+func removed(p namedPool, now []namedPool) []claims.Pool {
+	for _, n := range now {
+		if n.path.String() == p.path.String() {
+			return p.Minus(n.Pool)
 		}
-		rest = next
 	}
-	return rest
+	return []claims.Pool{p.Pool}
 }
 
 // PlanDelete implements claims.Rules.

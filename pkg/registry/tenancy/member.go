@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/registry/claims"
@@ -19,7 +20,10 @@ type Member struct {
 	Kind string
 }
 
-var _ claims.Rules = Member{}
+var (
+	_ claims.Rules   = Member{}
+	_ claims.Checker = Member{}
+)
 
 // Claims implements claims.Rules.
 func (Member) Claims(runtime.Object) *claims.Set { return &claims.Set{} }
@@ -54,3 +58,17 @@ func (Member) Taken(runtime.Object, claims.Claim, claims.Owner) error { return n
 
 // HasChildren implements claims.Rules.
 func (Member) HasChildren(runtime.Object, claims.Owner) error { return nil }
+
+// Check implements claims.Checker. That the account is still there is not part
+// of it: an account may go before the routes and slices of its namespace.
+func (Member) Check(obj runtime.Object, _ claims.Find) field.ErrorList {
+	m, err := meta.Accessor(obj)
+	if err != nil {
+		return field.ErrorList{field.InternalError(field.NewPath("metadata"), err)}
+	}
+	is, should := m.GetLabels()[epic.OwningAccountLabel], AccountRef(m.GetNamespace()).Name
+	if is != should {
+		return field.ErrorList{field.Invalid(Label(epic.OwningAccountLabel), is, "should be "+should)}
+	}
+	return nil
+}

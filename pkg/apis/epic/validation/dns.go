@@ -6,7 +6,6 @@ import (
 	"math"
 	"strings"
 
-	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -42,16 +41,6 @@ func dnsEndpoints(path *field.Path, endpoints []epic.DNSEndpoint) field.ErrorLis
 		errs = append(errs, dnsRecord(at, e)...)
 	}
 	return errs
-}
-
-// unchangedRecords checks that an update leaves the DNS records alone. Their
-// names are made by the group's template, since a name is not for a tenant to
-// choose. An update that leaves them out has been given the old ones before.
-func unchangedRecords(path *field.Path, endpoints, old []epic.DNSEndpoint) field.ErrorList {
-	if apiequality.Semantic.DeepEqual(endpoints, old) {
-		return nil
-	}
-	return field.ErrorList{field.Forbidden(path, "the records are made by the server from the group's endpoint-template and can't be changed: leave them out")}
 }
 
 // dnsTemplate checks the DNS record from which those of a group's proxies are

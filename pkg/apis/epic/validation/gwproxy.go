@@ -24,7 +24,6 @@ func ValidateGWProxyUpdate(obj, old *epic.GWProxy) field.ErrorList {
 	errs := immutableLabels(&obj.ObjectMeta, &old.ObjectMeta)
 	errs = append(errs, unchanged(specPath.Child("public-address"), obj.Spec.PublicAddress, old.Spec.PublicAddress, "leave it out, or create another gateway proxy")...)
 	errs = append(errs, unchanged(specPath.Child("alt-address"), obj.Spec.AltAddress, old.Spec.AltAddress, "leave it out, or create another gateway proxy")...)
-	errs = append(errs, unchangedRecords(specPath.Child("endpoints"), obj.Spec.Endpoints, old.Spec.Endpoints)...)
 	if apiequality.Semantic.DeepEqual(obj.Spec, old.Spec) {
 		return errs
 	}

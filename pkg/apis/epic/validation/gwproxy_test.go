@@ -80,7 +80,6 @@ func TestGWProxy(t *testing.T) {
 		{"another address", func(o *epic.GWProxy) { o.Spec.PublicAddress = "2001:db8::3" }, "spec.public-address", "can't be changed from 2001:db8::2"},
 		{"another alt address", func(o *epic.GWProxy) { o.Spec.AltAddress = "192.168.77.3" }, "spec.alt-address", "can't be changed from 192.168.77.2"},
 		{"another group", func(o *epic.GWProxy) { o.Labels[epic.OwningLBServiceGroupLabel] = "b" }, "metadata.labels[epic.acnodal.io/owning-lbservicegroup]", "can't be changed"},
-		{"records", func(o *epic.GWProxy) { o.Spec.Endpoints = []epic.DNSEndpoint{{DNSName: "www.example.com"}} }, "spec.endpoints", "leave them out"},
 	}, spec...))
 }
 

@@ -31,7 +31,6 @@ func ValidateLoadBalancerUpdate(obj, old *epic.LoadBalancer) field.ErrorList {
 	errs = append(errs, unchanged(specPath.Child("public-address"), obj.Spec.PublicAddress, old.Spec.PublicAddress, "leave it out, or create another load balancer")...)
 	errs = append(errs, serverOnly(specPath.Child("service-id"), obj.Spec.ServiceID, old.Spec.ServiceID)...)
 	errs = append(errs, stillTunneled(specPath.Child("true-ingress"), obj.Spec.TrueIngress, old.Spec.TrueIngress)...)
-	errs = append(errs, unchangedRecords(specPath.Child("endpoints"), obj.Spec.Endpoints, old.Spec.Endpoints)...)
 	if apiequality.Semantic.DeepEqual(obj.Spec, old.Spec) {
 		return errs
 	}

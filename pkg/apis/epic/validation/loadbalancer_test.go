@@ -104,7 +104,6 @@ func TestLoadBalancer(t *testing.T) {
 		{"another service ID", func(o *epic.LoadBalancer) { o.Spec.ServiceID = 4 }, "spec.service-id", "can't be changed from 3"},
 		{"no service ID", func(o *epic.LoadBalancer) { o.Spec.ServiceID = 0 }, "spec.service-id", "can't be changed from 3"},
 		{"tunnels off", func(o *epic.LoadBalancer) { o.Spec.TrueIngress = ptr.To(false) }, "spec.true-ingress", "can't be switched off"},
-		{"another DNS name", func(o *epic.LoadBalancer) { o.Spec.Endpoints[0].DNSName = "www.example.com" }, "spec.endpoints", "leave them out"},
 	}, spec...))
 	addressless := func() *epic.LoadBalancer {
 		o := validLoadBalancer()

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy_test
+
+import (
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	rt "github.com/acnodal/epic/pkg/registry/registrytest"
+)
+
+// refused fails the test unless err is a 422 that has all of the words.
+func refused(t *testing.T, err error, words ...string) {
+	t.Helper()
+	if !apierrors.IsInvalid(err) {
+		t.Errorf("got %v, want a refusal", err)
+		return
+	}
+	for _, w := range words {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("%q lacks %q", err, w)
+		}
+	}
+}
+
+func targets(records []epic.DNSEndpoint) string {
+	var out []string
+	for _, r := range records {
+		out = append(out, r.DNSName+"="+r.RecordType+":"+strings.Join(r.Targets, ","))
+	}
+	return strings.Join(out, " ")
+}
+
+func TestAddressesOnCreation(t *testing.T) {
+	w := rt.New(t)
+	rt.Standard(w)
+	p := rt.MustCreate(w, rt.GWProxy("one", "a", "dual"))
+	if p.Spec.PublicAddress != "2001:db8::1" || p.Spec.AltAddress != "198.51.100.1" {
+		t.Errorf("assigned %s and %s", p.Spec.PublicAddress, p.Spec.AltAddress)
+	}
+	if got := targets(p.Spec.Endpoints); got != "a.dual.one.example.com=AAAA:2001:db8::1 a.dual.one.example.com=A:198.51.100.1" {
+		t.Errorf("records %s", got)
+	}
+	asked := rt.GWProxy("one", "b", "dual")
+	asked.Spec.PublicAddress, asked.Spec.AltAddress = "2001:db8::7", "198.51.100.6"
+	if asked = rt.MustCreate(w, asked); asked.Spec.PublicAddress != "2001:db8::7" || asked.Spec.AltAddress != "198.51.100.6" {
+		t.Errorf("asked for others than %s and %s", asked.Spec.PublicAddress, asked.Spec.AltAddress)
+	}
+	if p := rt.MustCreate(w, rt.GWProxy("one", "c", "offered")); p.Spec.AltAddress != "" || len(p.Spec.Endpoints) != 1 {
+		t.Errorf("a prefix without an alt-pool gave %q, records %s", p.Spec.AltAddress, targets(p.Spec.Endpoints))
+	}
+	for name, c := range map[string]struct {
+		group, public, alt string
+		words              []string
+	}{
+		"public address of another pool": {"dual", "192.0.2.1", "", []string{"spec.public-address", "not in pool " + rt.Pool6}},
+		"public address in use":          {"dual", "2001:db8::7", "", []string{"spec.public-address", "in use"}},
+		"alt address of the other prefix": {"dual", "", "192.0.2.1", []string{
+			"spec.alt-address", "not in pool " + rt.AltPool}},
+		"alt address in use":       {"dual", "", "198.51.100.6", []string{"spec.alt-address", "in use"}},
+		"alt address without pool": {"offered", "", "198.51.100.5", []string{"spec.alt-address", "has no alt-pool: leave it out"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := rt.GWProxy("two", "x", c.group)
+			o.Spec.PublicAddress, o.Spec.AltAddress = c.public, c.alt
+			_, err := rt.Create(w, o, metav1.DryRunAll)
+			refused(t, err, c.words...)
+			_, err = rt.Create(w, o)
+			refused(t, err, c.words...)
+		})
+	}
+}
+
+// An alternate address that comes by an update goes through the rules of
+// creation: an empty field is no way around them.
+func TestAltAddressByUpdate(t *testing.T) {
+	w := rt.New(t)
+	rt.Standard(w)
+	prefix := rt.MustCreate(w, rt.Prefix("late", "203.0.113.1-203.0.113.9", "203.0.113.0/24"))
+	rt.MustCreate(w, rt.Group(epic.ConfigNamespace, "late", "late"))
+	p := rt.MustCreate(w, rt.GWProxy("one", "a", "late"))
+	ask := func(alt string, dryRun ...string) (*epic.GWProxy, error) {
+		t.Helper()
+		o, err := rt.Get(w, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Spec.AltAddress = alt
+		return rt.Update(w, o, dryRun...)
+	}
+	for _, alt := range []string{"198.51.100.7", "10.96.0.1", "192.0.2.1"} {
+		_, err := ask(alt)
+		refused(t, err, "spec.alt-address", "no alt-pool")
+		_, err = ask(alt, metav1.DryRunAll)
+		refused(t, err, "spec.alt-address", "no alt-pool")
+	}
+
+	prefix.Spec.AltPool = rt.Pool("198.51.100.128-198.51.100.131", "198.51.100.0/24")
+	prefix = rt.MustUpdate(w, prefix)
+	holder := rt.MustCreate(w, rt.GWProxy("two", "b", "late"))
+	if holder.Spec.AltAddress != "198.51.100.128" {
+		t.Fatalf("assigned %q", holder.Spec.AltAddress)
+	}
+	for alt, words := range map[string][]string{
+		"198.51.100.128": {"in use"}, // another tenant's
+		"198.51.100.1":   {"not in pool"},
+		"203.0.113.9":    {"not in pool"},
+		"10.96.0.1":      {"not in pool"},
+	} {
+		_, err := ask(alt)
+		refused(t, err, append(words, "spec.alt-address", alt)...)
+		_, err = ask(alt, metav1.DryRunAll)
+		refused(t, err, append(words, "spec.alt-address", alt)...)
+	}
+	// What is left out stays as it is.
+	if o, err := ask(""); err != nil || o.Spec.AltAddress != "" {
+		t.Errorf("got %q, %v", o.Spec.AltAddress, err)
+	}
+	o, err := ask("198.51.100.130")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := targets(o.Spec.Endpoints), "a.late.one.example.com=A:203.0.113.1 a.late.one.example.com=A:198.51.100.130"; got != want {
+		t.Errorf("records %s, want %s", got, want)
+	}
+	if o.Generation != p.Generation+1 {
+		t.Errorf("generation %d", o.Generation)
+	}
+	// It is claimed: nobody else gets it, and the pool can't lose it.
+	other := rt.GWProxy("two", "c", "late")
+	other.Spec.AltAddress = "198.51.100.130"
+	_, err = rt.Create(w, other)
+	refused(t, err, "spec.alt-address", "in use")
+	prefix.Spec.AltPool.Pool = "198.51.100.128-198.51.100.129"
+	_, err = rt.Update(w, prefix)
+	refused(t, err, "198.51.100.130", "in use")
+	// And it is fixed.
+	for _, alt := range []string{"198.51.100.131", "198.51.100.128"} {
+		_, err = ask(alt)
+		refused(t, err, "spec.alt-address", "can't be changed from 198.51.100.130")
+	}
+}
+
+// Two proxies that ask for one alternate address at once: one of them gets it.
+func TestAltAddressIsClaimed(t *testing.T) {
+	w := rt.New(t)
+	rt.Standard(w)
+	for _, account := range []string{"one", "two"} {
+		o := rt.GWProxy(account, "a", "dual")
+		o.Spec.AltAddress = "198.51.100.3"
+		_, err := rt.Create(w, o)
+		if account == "one" && err != nil {
+			t.Fatal(err)
+		}
+		if account == "two" {
+			refused(t, err, "spec.alt-address", "198.51.100.3", "in use")
+		}
+	}
+}

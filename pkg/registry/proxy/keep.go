@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"strings"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/registry/kind"
+	"github.com/acnodal/epic/pkg/registry/proxystatus"
+)
+
+// Keep carries over what an update leaves out: nothing that the server assigned,
+// or copied from the group, is removed by leaving it out.
+func Keep(v, old View) {
+	kind.KeepOwners(v.Meta, old.Meta)
+	keep(v.PublicAddress, old.PublicAddress)
+	keep(v.AltAddress, old.AltAddress)
+	keep(v.ServiceGroup, old.ServiceGroup)
+	keep(v.ServiceID, old.ServiceID)
+	if *v.EnvoyTemplate == nil {
+		*v.EnvoyTemplate = *old.EnvoyTemplate
+	}
+	*v.ReplicaCount = proxystatus.Replicas(*v.ReplicaCount, *old.ReplicaCount)
+	if sameNames(*v.Endpoints, *old.Endpoints) {
+		*v.Endpoints = *old.Endpoints
+	}
+}
+
+// keep sets a field that was left out to its old value. Kinds that don't have
+// the field pass nil.
+func keep[T comparable](field, old *T) {
+	var zero T
+	if field != nil && *field == zero {
+		*field = *old
+	}
+}
+
+// sameNames reports whether records have no names that the old ones don't have.
+// The rest of a record is the server's.
+func sameNames(records, old []epic.DNSEndpoint) bool {
+	names := map[string]bool{}
+	for _, r := range old {
+		names[strings.ToLower(r.DNSName)] = true
+	}
+	for _, r := range records {
+		if !names[strings.ToLower(r.DNSName)] {
+			return false
+		}
+	}
+	return true
+}

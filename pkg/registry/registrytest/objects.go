@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registrytest
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+)
+
+// The address pools that Standard declares.
+const (
+	// PublicPool has fourteen addresses.
+	PublicPool = "192.0.2.1-192.0.2.14"
+	// AltPool has six addresses, which the prefix "dual" offers beside Pool6.
+	AltPool = "198.51.100.1-198.51.100.6"
+	// Pool6 is the IPv6 pool of the prefix "dual".
+	Pool6 = "2001:db8::1-2001:db8::ff"
+)
+
+// Standard is a system with two accounts, "one" and "two", and in the namespace
+// epic the group "offered" with addresses of PublicPool and the group "dual" with
+// addresses of Pool6 and AltPool.
+func Standard(w *World) {
+	w.t.Helper()
+	MustCreate(w, &epic.EPIC{ObjectMeta: metav1.ObjectMeta{Namespace: epic.ConfigNamespace, Name: epic.ConfigName}})
+	MustCreate(w, Prefix("default", PublicPool, "192.0.2.0/24"))
+	dual := Prefix("dual", Pool6, "2001:db8::/64")
+	dual.Spec.AltPool = Pool(AltPool, "198.51.100.0/24")
+	MustCreate(w, dual)
+	MustCreate(w, Account("one"))
+	MustCreate(w, Account("two"))
+	MustCreate(w, Group(epic.ConfigNamespace, "offered", "default"))
+	MustCreate(w, Group(epic.ConfigNamespace, "dual", "dual"))
+}
+
+// Pool is a pool of addresses.
+func Pool(pool, subnet string) *epic.AddressPool {
+	return &epic.AddressPool{Pool: pool, Subnet: subnet, Aggregation: "default"}
+}
+
+// Prefix is a service prefix with one pool.
+func Prefix(name, pool, subnet string) *epic.ServicePrefix {
+	return &epic.ServicePrefix{
+		ObjectMeta: metav1.ObjectMeta{Namespace: epic.ConfigNamespace, Name: name},
+		Spec:       epic.ServicePrefixSpec{PublicPool: Pool(pool, subnet)},
+	}
+}
+
+// Account is an account that may have ten proxies.
+func Account(name string) *epic.Account {
+	limit := int32(10)
+	return &epic.Account{
+		ObjectMeta: metav1.ObjectMeta{Namespace: epic.AccountNamespace(name), Name: name},
+		Spec:       epic.AccountSpec{ProxyLimit: &limit},
+	}
+}
+
+// Group is a service group of a prefix.
+func Group(namespace, name, prefix string) *epic.LBServiceGroup {
+	return &epic.LBServiceGroup{ObjectMeta: metav1.ObjectMeta{
+		Namespace: namespace, Name: name, Labels: map[string]string{epic.OwningServicePrefixLabel: prefix},
+	}, Spec: epic.LBServiceGroupSpec{EndpointTemplate: &epic.DNSEndpoint{
+		DNSName: "{{.PureLBServiceName}}.{{.LBSGName}}.{{.Account}}.example.com", RecordTTL: 180,
+	}}}
+}
+
+// LoadBalancer is a load balancer of an account.
+func LoadBalancer(account, name, group string) *epic.LoadBalancer {
+	return &epic.LoadBalancer{
+		ObjectMeta: metav1.ObjectMeta{Namespace: epic.AccountNamespace(account), Name: name},
+		Spec:       epic.LoadBalancerSpec{ServiceGroup: group, PublicPorts: []epic.ServicePort{{Port: 80, Protocol: "TCP"}}},
+	}
+}
+
+// GWProxy is a gateway proxy of an account.
+func GWProxy(account, name, group string) *epic.GWProxy {
+	return &epic.GWProxy{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: epic.AccountNamespace(account), Name: name,
+			Labels: map[string]string{epic.OwningLBServiceGroupLabel: group},
+		},
+		Spec: epic.GWProxySpec{PublicPorts: []epic.ServicePort{{Port: 80, Protocol: "TCP"}}},
+	}
+}
+
+// RemoteEndpoint is an endpoint of a load balancer, in the cluster "c".
+func RemoteEndpoint(account, name, loadBalancer, address string) *epic.RemoteEndpoint {
+	return &epic.RemoteEndpoint{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: epic.AccountNamespace(account), Name: name,
+			Labels: map[string]string{epic.OwningLoadBalancerLabel: loadBalancer},
+		},
+		Spec: epic.RemoteEndpointSpec{Cluster: "c", Address: address, Port: epic.EndpointPort{Port: 80, Protocol: "TCP"}},
+	}
+}

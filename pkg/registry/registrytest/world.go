@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registrytest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/storage/etcd3"
+	"k8s.io/apiserver/pkg/storage/storagebackend"
+	"k8s.io/apiserver/pkg/warning"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/apiserver/scheme"
+	"github.com/acnodal/epic/pkg/registry"
+	"github.com/acnodal/epic/pkg/registry/claims"
+	"github.com/acnodal/epic/pkg/registry/kind"
+)
+
+// Object is an object of a kind.
+type Object interface {
+	runtime.Object
+	metav1.Object
+}
+
+// World is the storage of all kinds on a part of etcd that no other test uses.
+type World struct {
+	t testing.TB
+	// Claims is the part of the storage that all kinds share.
+	Claims *claims.Backend
+	// Terminating has the names of the namespaces that are being deleted.
+	Terminating map[string]bool
+	// Etcd is a connection past everything under test, and Prefix where the
+	// objects and claims are.
+	Etcd   *clientv3.Client
+	Prefix string
+
+	storage map[string]rest.Storage
+	damaged bool
+	// warned are the warnings of the request that was made last.
+	warned []string
+}
+
+var worlds atomic.Int64
+
+// New makes an empty world. At the end of the test its audit has to be clean.
+func New(t testing.TB) *World {
+	t.Helper()
+	if endpoint == "" {
+		t.Fatal("the package's TestMain does not call registrytest.Main")
+	}
+	w := &World{t: t, Terminating: map[string]bool{}, Prefix: fmt.Sprintf("/world%d", worlds.Add(1))}
+	var err error
+	transport := storagebackend.TransportConfig{ServerList: []string{endpoint}}
+	if w.Claims, err = claims.NewBackend(t.Context(), storagebackend.Config{Prefix: w.Prefix, Transport: transport}); err != nil {
+		t.Fatal(err)
+	}
+	if w.Etcd, err = clientv3.New(clientv3.Config{Endpoints: []string{endpoint}, Logger: zap.NewNop()}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.Etcd.Close() })
+	info, err := registry.NewAPIGroupInfo(registry.Config{
+		RESTOptionsGetter: getter{w.Prefix, transport},
+		Claims:            w.Claims,
+		NamespaceTerminating: func(_ context.Context, name string) (bool, error) {
+			return w.Terminating[name], nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.storage = info.VersionedResourcesStorageMap[v1.SchemeGroupVersion.Version]
+	t.Cleanup(func() {
+		if !w.damaged {
+			w.clean()
+		}
+		for _, s := range w.storage {
+			s.Destroy()
+		}
+		if err := w.Claims.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
+// getter gives each kind its place in etcd.
+type getter struct {
+	prefix    string
+	transport storagebackend.TransportConfig
+}
+
+// GetRESTOptions implements generic.RESTOptionsGetter.
+func (g getter) GetRESTOptions(resource schema.GroupResource, _ runtime.Object) (generic.RESTOptions, error) {
+	cfg := storagebackend.Config{
+		Prefix:              g.prefix,
+		Transport:           g.transport,
+		Codec:               scheme.Codecs.LegacyCodec(v1.SchemeGroupVersion),
+		LeaseManagerConfig:  etcd3.NewDefaultLeaseManagerConfig(),
+		EventsHistoryWindow: storagebackend.DefaultEventsHistoryWindow,
+	}
+	return generic.RESTOptions{
+		StorageConfig:           cfg.ForResource(resource),
+		ResourcePrefix:          "/" + resource.Group + "/" + resource.Resource,
+		DeleteCollectionWorkers: 1,
+		EnableGarbageCollection: true,
+		CountMetricPollPeriod:   0,
+	}, nil
+}
+
+// Audit compares objects and claims.
+func (w *World) Audit() *claims.Report {
+	w.t.Helper()
+	r, err := w.Claims.Audit(context.WithoutCancel(w.t.Context()))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return r
+}
+
+func (w *World) clean() {
+	w.t.Helper()
+	for _, p := range w.Audit().Problems {
+		w.t.Errorf("audit: %s %s %s: %s", p.Type, p.Claim, p.Owner, p.Message)
+	}
+}
+
+// Problems are what an audit finds, without the problems' objects.
+func (w *World) Problems() []string {
+	w.t.Helper()
+	var out []string
+	for _, p := range w.Audit().Problems {
+		out = append(out, string(p.Type)+" "+p.Claim+": "+p.Message)
+	}
+	return out
+}
+
+// Damage replaces a text in what etcd stores of an object. Caches above etcd
+// notice.
+func (w *World) Damage(obj Object, old, text string) {
+	w.t.Helper()
+	w.damaged = true
+	key := w.key(obj)
+	resp, err := w.Etcd.Get(w.t.Context(), key)
+	if err != nil || len(resp.Kvs) != 1 || !strings.Contains(string(resp.Kvs[0].Value), old) {
+		w.t.Fatalf("%s has no %q: %v, %v", key, old, resp, err)
+	}
+	if _, err := w.Etcd.Put(w.t.Context(), key, strings.ReplaceAll(string(resp.Kvs[0].Value), old, text)); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// Drop removes an object from etcd, and leaves its claims.
+func (w *World) Drop(obj Object) {
+	w.t.Helper()
+	w.damaged = true
+	resp, err := w.Etcd.Delete(w.t.Context(), w.key(obj))
+	if err != nil || resp.Deleted != 1 {
+		w.t.Fatalf("%s: %v, %v", w.key(obj), resp, err)
+	}
+}
+
+func (w *World) key(obj Object) string {
+	return strings.Join([]string{w.Prefix, epic.GroupName, w.resource(obj), obj.GetNamespace(), obj.GetName()}, "/")
+}
+
+// Warned returns the warnings of the request that was made last.
+func (w *World) Warned() string { return strings.Join(w.warned, "\n") }
+
+// AddWarning implements warning.Recorder.
+func (w *World) AddWarning(_, text string) {
+	if !slices.Contains(w.warned, text) {
+		w.warned = append(w.warned, text)
+	}
+}
+
+// request is the context of a request to a namespace.
+func (w *World) request(namespace string) context.Context {
+	w.warned = nil
+	ctx := genericapirequest.WithNamespace(genericapirequest.NewContext(), namespace)
+	return warning.WithWarningRecorder(ctx, w)
+}
+
+// REST is the storage of obj's kind.
+func (w *World) REST(obj runtime.Object) *kind.REST {
+	return w.storage[w.resource(obj)].(*kind.REST)
+}
+
+func (w *World) resource(obj runtime.Object) string {
+	w.t.Helper()
+	kinds, _, err := scheme.Scheme.ObjectKinds(obj)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return registry.Resources()[kinds[0].GroupKind()].Resource
+}
+
+// Create creates an object and returns what was stored.
+func Create[T Object](w *World, obj T, dryRun ...string) (T, error) {
+	w.t.Helper()
+	out, err := w.REST(obj).Create(w.request(obj.GetNamespace()), obj.DeepCopyObject(), rest.ValidateAllObjectFunc, &metav1.CreateOptions{DryRun: dryRun})
+	return result[T](out, err)
+}
+
+// MustCreate is Create for objects that are right.
+func MustCreate[T Object](w *World, obj T) T {
+	w.t.Helper()
+	out, err := Create(w, obj)
+	if err != nil {
+		w.t.Fatalf("create %s/%s: %v", obj.GetNamespace(), obj.GetName(), err)
+	}
+	return out
+}
+
+// Get reads an object.
+func Get[T Object](w *World, obj T) (T, error) {
+	w.t.Helper()
+	out, err := w.REST(obj).Get(w.request(obj.GetNamespace()), obj.GetName(), &metav1.GetOptions{})
+	return result[T](out, err)
+}
+
+// Update writes an object and returns what was stored.
+func Update[T Object](w *World, obj T, dryRun ...string) (T, error) {
+	w.t.Helper()
+	out, _, err := w.REST(obj).Update(w.request(obj.GetNamespace()), obj.GetName(), rest.DefaultUpdatedObjectInfo(obj.DeepCopyObject()),
+		rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{DryRun: dryRun})
+	return result[T](out, err)
+}
+
+// MustUpdate is Update for objects that are right.
+func MustUpdate[T Object](w *World, obj T) T {
+	w.t.Helper()
+	out, err := Update(w, obj)
+	if err != nil {
+		w.t.Fatalf("update %s/%s: %v", obj.GetNamespace(), obj.GetName(), err)
+	}
+	return out
+}
+
+// UpdateStatus writes an object's status and returns what was stored.
+func UpdateStatus[T Object](w *World, obj T, dryRun ...string) (T, error) {
+	w.t.Helper()
+	status := w.storage[w.resource(obj)+"/status"].(*kind.StatusREST)
+	out, _, err := status.Update(w.request(obj.GetNamespace()), obj.GetName(), rest.DefaultUpdatedObjectInfo(obj.DeepCopyObject()),
+		rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, true, &metav1.UpdateOptions{DryRun: dryRun})
+	return result[T](out, err)
+}
+
+// Delete deletes an object.
+func Delete[T Object](w *World, obj T, dryRun ...string) error {
+	w.t.Helper()
+	_, _, err := w.REST(obj).Delete(w.request(obj.GetNamespace()), obj.GetName(), rest.ValidateAllObjectFunc, &metav1.DeleteOptions{DryRun: dryRun})
+	return err
+}
+
+// MustDelete is Delete where nothing is in the way.
+func MustDelete[T Object](w *World, obj T) {
+	w.t.Helper()
+	if err := Delete(w, obj); err != nil {
+		w.t.Fatalf("delete %s/%s: %v", obj.GetNamespace(), obj.GetName(), err)
+	}
+}
+
+// Exported is obj as a backup or a repository has it: without the metadata that
+// only the server writes, and without status.
+func Exported[T Object](obj T) T {
+	out := obj.DeepCopyObject().(T)
+	out.SetUID("")
+	out.SetResourceVersion("")
+	out.SetGeneration(0)
+	out.SetCreationTimestamp(metav1.Time{})
+	out.SetManagedFields(nil)
+	return out
+}
+
+func result[T Object](out runtime.Object, err error) (T, error) {
+	obj, _ := out.(T)
+	return obj, err
+}
