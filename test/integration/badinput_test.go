@@ -115,7 +115,7 @@ func TestBadInput(t *testing.T) {
 		{"a route without parents", object("GWRoute", "epic-one", "r", "spec: {http: {rules: [{}]}}"), []string{"spec.http.parentRefs"}},
 		{"an endpoint without a load balancer", object("RemoteEndpoint", "epic-one", "e", "spec: {cluster: c1, address: 10.1.1.2, port: {port: 80}}"), []string{"owning-loadbalancer"}},
 		{"an endpoint of another tenant's load balancer", labelled("RemoteEndpoint", "epic-two", "e", "owning-loadbalancer", "first", "spec: {cluster: c1, address: 10.1.1.2, port: {port: 80}}"), []string{"owning-loadbalancer"}},
-		{"an endpoint of a cluster that is not listed", labelled("RemoteEndpoint", "epic-one", "e", "owning-loadbalancer", "first", "spec: {cluster: c9, address: 10.1.1.2, port: {port: 80}}"), []string{"spec.cluster", "upstream-clusters"}},
+		{"an endpoint of a cluster that is not listed", labelled("RemoteEndpoint", "epic-one", "e", "owning-loadbalancer", "first", "spec: {cluster: c9, address: 10.1.1.2, port: {port: 80}}"), []string{"spec.cluster", "has no cluster c9", "upstream-clusters"}},
 		{"an endpoint twice", labelled("RemoteEndpoint", "epic-one", "e", "owning-loadbalancer", "first", "spec: {cluster: c1, address: 10.1.1.1, port: {port: 8080}}"), []string{"spec.address", "duplicate endpoint: pod1"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -150,15 +150,49 @@ func TestInvalidDryRun(t *testing.T) {
 	r.expect(t)
 }
 
-// An object that exists would find its own claims taken.
-func TestDryRunOfWhatExists(t *testing.T) {
-	r := &recorder{err: errors.New("taken")}
+// That an object exists is said before what else is wrong with it, and looked for
+// only when something is.
+func TestCreateWhatExists(t *testing.T) {
+	r := &recorder{err: apierrors.NewForbidden(epic.Resource("accounts"), "root", errors.New("taken"))}
 	s := kindtest.New(t, account.NewREST, r)
 	kindtest.MustCreate(s, sample())
+	if n := s.Reads(); n != 0 {
+		t.Errorf("%d reads for a new object", n)
+	}
 	if _, err := kindtest.Create(s, sample(), metav1.DryRunAll); !apierrors.IsAlreadyExists(err) {
+		t.Errorf("a dry run that its preview refuses: %v", err)
+	}
+	invalid := sample()
+	invalid.Spec.ProxyLimit = ptr.To[int32](-1)
+	for _, dryRun := range [][]string{nil, {metav1.DryRunAll}} {
+		if _, err := kindtest.Create(s, invalid, dryRun...); !apierrors.IsAlreadyExists(err) {
+			t.Errorf("invalid, dry run %v: %v", dryRun, err)
+		}
+	}
+	going := sample()
+	going.Name, going.Namespace, going.DeletionTimestamp = "going", "epic-going", ptr.To(metav1.Now())
+	s.Put(going)
+	again := sample()
+	again.Name, again.Namespace, again.Spec.ProxyLimit = "going", "epic-going", ptr.To[int32](-1)
+	if _, err := kindtest.Create(s, again); !apierrors.IsAlreadyExists(err) || !strings.Contains(err.Error(), "object is being deleted") {
+		t.Errorf("an object that is being deleted: %v", err)
+	}
+
+	// What does not exist is refused for what is wrong with it.
+	other := sample()
+	other.Name, other.Namespace = "other", "epic-other"
+	if _, err := kindtest.Create(s, other, metav1.DryRunAll); !apierrors.IsForbidden(err) {
 		t.Errorf("got %v", err)
 	}
-	r.expect(t)
+	other.Name, other.GenerateName = "", "roo"
+	if _, err := kindtest.Create(s, other); !apierrors.IsInvalid(err) {
+		t.Errorf("a generated name: %v", err)
+	}
+	// A server that can't tell says so.
+	r.err = errors.New("etcd is away")
+	if _, err := kindtest.Create(s, sample(), metav1.DryRunAll); !errors.Is(err, r.err) {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestStatusCreatesNothing(t *testing.T) {

@@ -5,12 +5,10 @@ package kind
 import (
 	"context"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
-	"k8s.io/apiserver/pkg/storage"
 	"k8s.io/apiserver/pkg/util/dryrun"
 )
 
@@ -29,7 +27,6 @@ type Previewer interface {
 type preview struct {
 	previewer Previewer
 	resource  string
-	store     *genericregistry.Store
 }
 
 func finishNothing(context.Context, bool) {}
@@ -44,15 +41,6 @@ func (p preview) create(strategy rest.RESTCreateStrategy) genericregistry.BeginC
 		}
 		if err := rest.BeforeCreate(strategy, ctx, obj); err != nil {
 			return nil, err
-		}
-		taken, err := p.exists(ctx, obj)
-		if err != nil {
-			return nil, err
-		}
-		if taken {
-			// The object would find its own claims taken. What is wrong is that it
-			// exists already, and the store will say so.
-			return finishNothing, nil
 		}
 		return finishNothing, p.previewer.Preview(ctx, p.resource, nil, obj)
 	}
@@ -85,20 +73,4 @@ func (p preview) delete(validate rest.ValidateObjectFunc, options *metav1.Delete
 		}
 		return p.previewer.PreviewDelete(ctx, p.resource, obj)
 	}
-}
-
-func (p preview) exists(ctx context.Context, obj runtime.Object) (bool, error) {
-	m, err := meta.Accessor(obj)
-	if err != nil {
-		return false, err
-	}
-	key, err := p.store.KeyFunc(ctx, m.GetName())
-	if err != nil {
-		return false, err
-	}
-	err = p.store.Storage.Get(ctx, key, storage.GetOptions{}, p.store.NewFunc())
-	if storage.IsNotFound(err) {
-		return false, nil
-	}
-	return err == nil, err
 }

@@ -99,7 +99,7 @@ func New(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, p Previewer, 
 	if err != nil {
 		return nil, nil, fmt.Errorf("build the storage of %s: %w", c.Resource, err)
 	}
-	look := preview{previewer: p, resource: c.Resource, store: store}
+	look := preview{previewer: p, resource: c.Resource}
 	store.BeginCreate = look.create(c.Strategy)
 	store.BeginUpdate = look.update(c.Strategy)
 
@@ -123,6 +123,21 @@ func (r *REST) ShortNames() []string { return r.shortNames }
 
 // Categories implements rest.CategoriesProvider.
 func (r *REST) Categories() []string { return r.categories }
+
+// Create implements rest.Creater. That the object exists already is said before
+// any rule that it breaks: a client that creates something again wants to hear
+// just that. Only a refused creation costs the look.
+func (r *REST) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, options *metav1.CreateOptions) (runtime.Object, error) {
+	name := nameOf(obj)
+	out, err := r.Store.Create(ctx, obj, validate, options)
+	if err == nil || name == "" || !refusal(err) {
+		return out, err
+	}
+	if exists := r.existing(ctx, name); exists != nil {
+		return nil, exists
+	}
+	return out, err
+}
 
 // Delete implements rest.GracefulDeleter.
 func (r *REST) Delete(ctx context.Context, name string, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions) (runtime.Object, bool, error) {

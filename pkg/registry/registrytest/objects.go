@@ -3,9 +3,12 @@
 package registrytest
 
 import (
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/registry"
 )
 
 // The address pools that Standard declares.
@@ -93,4 +96,68 @@ func RemoteEndpoint(account, name, loadBalancer, address string) *epic.RemoteEnd
 		},
 		Spec: epic.RemoteEndpointSpec{Cluster: "c", Address: address, Port: epic.EndpointPort{Port: 80, Protocol: "TCP"}},
 	}
+}
+
+// GWRoute is a route of a gateway proxy.
+func GWRoute(account, name, proxy string) *epic.GWRoute {
+	o := &epic.GWRoute{ObjectMeta: metav1.ObjectMeta{Namespace: epic.AccountNamespace(account), Name: name}}
+	o.Spec.HTTP = &epic.HTTPRouteSpec{}
+	o.Spec.HTTP.ParentRefs = []gatewayv1.ParentReference{{Name: gatewayv1.ObjectName(proxy)}}
+	return o
+}
+
+// GWEndpointSlice is a slice of one endpoint.
+func GWEndpointSlice(account, name string) *epic.GWEndpointSlice {
+	return &epic.GWEndpointSlice{
+		ObjectMeta: metav1.ObjectMeta{Namespace: epic.AccountNamespace(account), Name: name},
+		Spec: epic.GWEndpointSliceSpec{
+			ParentRef:   epic.ClientRef{UID: "service"},
+			AddressType: discoveryv1.AddressTypeIPv4,
+			Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{"10.42.0.7"}}},
+		},
+	}
+}
+
+// EveryKind is a Standard system and one object of each kind besides, in the order
+// in which they can be created. Those of tenants belong to the account "full",
+// which has room for the two proxies and no more.
+func EveryKind(w *World) []Object {
+	w.t.Helper()
+	Standard(w)
+	account := Account("full")
+	*account.Spec.ProxyLimit = 2
+	lb := LoadBalancer("full", "lb", "offered")
+	lb.Spec.UpstreamClusters = []string{"c"}
+	objects := []Object{
+		&epic.EPIC{ObjectMeta: metav1.ObjectMeta{Namespace: epic.ConfigNamespace, Name: epic.ConfigName}},
+		Prefix("again", "203.0.113.0/28", "203.0.113.0/24"),
+		account,
+		Group(account.Namespace, "own", "again"),
+		lb,
+		RemoteEndpoint("full", "rep", lb.Name, "10.1.1.1"),
+		GWProxy("full", "gwp", "dual"),
+		GWRoute("full", "route", "gwp"),
+		GWEndpointSlice("full", "slice"),
+	}
+	missing := map[string]bool{}
+	for _, gvr := range registry.Resources() {
+		missing[gvr.Resource] = true
+	}
+	for i, o := range objects {
+		delete(missing, w.resource(o))
+		if i == 0 {
+			// Standard has made it.
+			out, err := Get(w, o)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			objects[i] = out
+			continue
+		}
+		objects[i] = MustCreate(w, o)
+	}
+	if len(missing) > 0 {
+		w.t.Fatalf("there is no object of %v", missing)
+	}
+	return objects
 }

@@ -199,6 +199,9 @@ func (w *World) REST(obj runtime.Object) *kind.REST {
 	return w.storage[w.resource(obj)].(*kind.REST)
 }
 
+// Resource is the plural name of obj's kind.
+func (w *World) Resource(obj runtime.Object) string { return w.resource(obj) }
+
 func (w *World) resource(obj runtime.Object) string {
 	w.t.Helper()
 	kinds, _, err := scheme.Scheme.ObjectKinds(obj)

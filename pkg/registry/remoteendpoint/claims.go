@@ -69,7 +69,7 @@ func (r Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object
 		return refuse(field.Invalid(label, name, "the LoadBalancer is being deleted: name another"))
 	case !slices.Contains(lb.Spec.UpstreamClusters, rep.Spec.Cluster):
 		return refuse(field.Invalid(field.NewPath("spec", "cluster"), rep.Spec.Cluster,
-			"LoadBalancer "+name+" does not list this cluster: add it to its upstream-clusters first"))
+			"LoadBalancer "+name+" has no cluster "+rep.Spec.Cluster+": add it to its upstream-clusters first"))
 	}
 	p.DependOnExistence(ref)
 	if err := r.checkReach(ctx, p, rep, lb); err != nil {

@@ -78,7 +78,10 @@ func New(t *testing.T, newREST NewRESTFunc, p kind.Previewer) *Storage {
 // Writes is how often something was written.
 func (s *Storage) Writes() int { return s.memory.writes }
 
-// context is that of a request to a namespace.
+// Reads is how often one object was read.
+func (s *Storage) Reads() int { return s.memory.gets }
+
+// request is the context of a request to a namespace.
 func request(namespace string) context.Context {
 	return genericapirequest.WithNamespace(genericapirequest.NewContext(), namespace)
 }

@@ -25,6 +25,8 @@ type memory struct {
 	revision uint64
 	// writes counts what changed something.
 	writes int
+	// gets counts the reads of one object.
+	gets int
 }
 
 // Versioner implements storage.Interface.
@@ -47,6 +49,7 @@ func (m *memory) Create(_ context.Context, key string, obj, out runtime.Object, 
 func (m *memory) Get(_ context.Context, key string, opts storage.GetOptions, out runtime.Object) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.gets++
 	obj, ok := m.objects[key]
 	if !ok {
 		if opts.IgnoreNotFound {
