@@ -72,7 +72,7 @@ func New(t testing.TB) *World {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.Etcd.Close() })
-	info, err := registry.NewAPIGroupInfo(registry.Config{
+	info, _, err := registry.NewAPIGroupInfo(registry.Config{
 		RESTOptionsGetter: getter{w.Prefix, transport},
 		Claims:            w.Claims,
 		NamespaceTerminating: func(_ context.Context, name string) (bool, error) {

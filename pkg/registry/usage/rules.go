@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
@@ -27,7 +28,10 @@ type Rules struct {
 	Tracker *Tracker
 }
 
-var _ claims.Rules = Rules{}
+var (
+	_ claims.Rules   = Rules{}
+	_ claims.Checker = Rules{}
+)
 
 // Plan implements claims.Rules.
 func (r Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object) error {
@@ -42,6 +46,14 @@ func (r Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object
 		return nil
 	}
 	return r.check(old, obj)
+}
+
+// Check implements claims.Checker for kinds whose own rules do.
+func (r Rules) Check(obj runtime.Object, find claims.Find) field.ErrorList {
+	if c, ok := r.Rules.(claims.Checker); ok {
+		return c.Check(obj, find)
+	}
+	return nil
 }
 
 // check refuses a write that takes the account beyond a limit. A write that
