@@ -5,6 +5,7 @@ package apiserver
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/version"
@@ -12,6 +13,7 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
 	epicopenapi "github.com/acnodal/epic/pkg/apis/openapi"
+	"github.com/acnodal/epic/pkg/apiserver/requestbounds"
 	"github.com/acnodal/epic/pkg/apiserver/scheme"
 	"github.com/acnodal/epic/pkg/nodeidentity"
 	"github.com/acnodal/epic/pkg/registry/claims"
@@ -69,6 +71,9 @@ func NewGenericConfig() *genericapiserver.RecommendedConfig {
 	c.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(epicopenapi.GetOpenAPIDefinitions, namer)
 	c.OpenAPIV3Config.Info.Title = "EPIC"
 	c.OpenAPIV3Config.Info.Version = "v1"
+	c.BuildHandlerChainFunc = func(api http.Handler, c *genericapiserver.Config) http.Handler {
+		return genericapiserver.DefaultBuildHandlerChain(requestbounds.New(api, scheme.Codecs), c)
+	}
 	return c
 }
 

@@ -16,6 +16,7 @@ import (
 	"k8s.io/component-base/featuregate"
 
 	"github.com/acnodal/epic/pkg/apiserver"
+	"github.com/acnodal/epic/pkg/apiserver/requestbounds"
 )
 
 // watchGracePeriod is how long a shutdown waits for watches to end. Without it
@@ -41,6 +42,8 @@ func NewRunOptions(registry basecompatibility.ComponentGlobalsRegistry) (*RunOpt
 	}
 	o := genericoptions.NewServerRunOptionsForComponent(apiserver.ComponentName, registry)
 	o.ShutdownWatchTerminationGracePeriod = watchGracePeriod
+	o.MaxRequestBodyBytes = requestbounds.MaxBody
+	o.JSONPatchMaxCopyBytes = requestbounds.MaxBody
 	// The port stays open until all requests are answered; new ones are told to
 	// come again. Closing it then waits 2 s for peers that don't hang up, and
 	// not for a minute.

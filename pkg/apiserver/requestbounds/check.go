@@ -27,9 +27,9 @@ const (
 	yamlWeight = 4
 )
 
-// maxBody is the most bytes that the body of a request for any resource may
+// MaxBody is the most bytes that the body of a request for any resource may
 // have. It is what etcd takes.
-const maxBody = 1536 << 10
+const MaxBody = 1536 << 10
 
 // bodies are the limits of resources with small objects.
 var bodies = map[string]int64{
@@ -47,7 +47,7 @@ func bodyLimit(resource string) int64 {
 	if n, ok := bodies[resource]; ok {
 		return n
 	}
-	return maxBody
+	return MaxBody
 }
 
 // check looks at a body of a media type. It returns why the body is refused, or

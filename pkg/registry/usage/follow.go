@@ -57,7 +57,20 @@ func (w watcher) ListWithContext(ctx context.Context, _ metav1.ListOptions) (run
 func (w watcher) WatchWithContext(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 	predicate := storage.Everything
 	predicate.AllowWatchBookmarks = options.AllowWatchBookmarks
-	return w.s.Storage.Watch(ctx, w.s.Key, storage.ListOptions{ResourceVersion: options.ResourceVersion, Predicate: predicate, Recursive: true})
+	inner, err := w.s.Storage.Watch(ctx, w.s.Key, storage.ListOptions{ResourceVersion: options.ResourceVersion, Predicate: predicate, Recursive: true})
+	if err != nil {
+		return nil, err
+	}
+	return watch.Filter(inner, unwrap), nil
+}
+
+// unwrap takes an object out of the wrapper in which the watch cache sends it to
+// several watchers.
+func unwrap(e watch.Event) (watch.Event, bool) {
+	if c, ok := e.Object.(runtime.CacheableObject); ok {
+		e.Object = c.GetObject()
+	}
+	return e, true
 }
 
 // List implements cache.Lister.

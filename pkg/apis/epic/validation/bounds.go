@@ -38,6 +38,9 @@ func bound(path *field.Path, v reflect.Value) field.ErrorList {
 			return errs
 		}
 		for i := range v.Len() {
+			if full(errs) {
+				break
+			}
 			errs = append(errs, bound(path.Index(i), v.Index(i))...)
 		}
 	case reflect.Map:
@@ -45,11 +48,17 @@ func bound(path *field.Path, v reflect.Value) field.ErrorList {
 			return errs
 		}
 		for it := v.MapRange(); it.Next(); {
+			if full(errs) {
+				break
+			}
 			errs = append(errs, bound(path, it.Key())...)
 			errs = append(errs, bound(path.Key(quoted(it.Key().String())), it.Value())...)
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {
+			if full(errs) {
+				break
+			}
 			f := v.Type().Field(i)
 			if !f.IsExported() {
 				continue

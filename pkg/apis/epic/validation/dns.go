@@ -31,6 +31,9 @@ func dnsEndpoints(path *field.Path, endpoints []epic.DNSEndpoint) field.ErrorLis
 		return errs
 	}
 	for i := range endpoints {
+		if full(errs) {
+			break
+		}
 		e := &endpoints[i]
 		at := path.Index(i)
 		if name := strings.TrimSuffix(strings.ToLower(e.DNSName), "."); name != "" {
@@ -69,13 +72,22 @@ func dnsRecord(path *field.Path, e *epic.DNSEndpoint) field.ErrorList {
 		return errs
 	}
 	for i, t := range e.Targets {
+		if full(errs) {
+			break
+		}
 		errs = append(errs, text(path.Child("targets").Index(i), t, maxRecordText)...)
 	}
 	for k, v := range e.Labels {
+		if full(errs) {
+			break
+		}
 		errs = append(errs, text(path.Child("labels"), k, maxName)...)
 		errs = append(errs, text(path.Child("labels").Key(quoted(k)), v, maxRecordText)...)
 	}
 	for i, p := range e.ProviderSpecific {
+		if full(errs) {
+			break
+		}
 		errs = append(errs, text(path.Child("providerSpecific").Index(i).Child("name"), p.Name, maxName)...)
 		errs = append(errs, text(path.Child("providerSpecific").Index(i).Child("value"), p.Value, maxRecordText)...)
 	}

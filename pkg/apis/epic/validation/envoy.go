@@ -6,10 +6,12 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"strconv"
+	"strings"
 	"text/template"
 
+	"go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"sigs.k8s.io/yaml"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
@@ -22,6 +24,9 @@ const (
 	// one stays far from what etcd takes.
 	maxResourceValue = 128 << 10
 	maxTemplate      = 512 << 10
+	// maxActions bounds the actions of one value, and with them how deep they can
+	// be nested.
+	maxActions = 2000
 )
 
 // templateFuncs has the names of the functions that Envoy templates may use.
@@ -90,6 +95,9 @@ func resources(path *field.Path, rs []epic.EnvoyResource, check func(*field.Path
 	}
 	seen := map[string]bool{}
 	for i, r := range rs {
+		if full(errs) {
+			break
+		}
 		at := path.Index(i)
 		errs = append(errs, resourceName(at.Child("name"), r.Name, seen)...)
 		if len(r.Value) > maxResourceValue {
@@ -115,6 +123,9 @@ func resourceName(path *field.Path, name string, seen map[string]bool) field.Err
 
 // parses checks a value that is a template.
 func parses(path *field.Path, value string) field.ErrorList {
+	if n := strings.Count(value, "{{") + strings.Count(value, "("); n > maxActions {
+		return field.ErrorList{field.Invalid(path, quoted(value), fmt.Sprintf("has %d template actions and parentheses: shorten it to %d", n, maxActions))}
+	}
 	if _, err := template.New("value").Funcs(templateFuncs).Parse(value); err != nil {
 		return field.ErrorList{field.Invalid(path, quoted(value), "does not parse as a Go template: "+quoted(err.Error())+": correct it")}
 	}
@@ -122,23 +133,55 @@ func parses(path *field.Path, value string) field.ErrorList {
 }
 
 // decodes checks a value that is used as it is. Without a serialization it may
-// be JSON or YAML, of which JSON is a part.
+// be JSON or YAML, of which JSON is a part. The value is read and never built,
+// since a few bytes of YAML can refer to many values.
 func decodes(path *field.Path, value string, s epic.EnvoySerialization) field.ErrorList {
-	var into any
 	var err error
 	switch s {
 	case epic.SerializationJSON:
-		err = json.Unmarshal([]byte(value), &into)
+		err = isJSON([]byte(value))
 	case epic.SerializationB64JSON:
 		var plain []byte
 		if plain, err = base64.StdEncoding.DecodeString(value); err == nil {
-			err = json.Unmarshal(plain, &into)
+			err = isJSON(plain)
 		}
 	case epic.SerializationYAML, "":
-		err = yaml.Unmarshal([]byte(value), &into)
+		err = isYAML([]byte(value))
 	}
 	if err != nil {
 		return field.ErrorList{field.Invalid(path, quoted(value), fmt.Sprintf("is not %s, as serialization says: %s", orYAML(s), quoted(err.Error())))}
+	}
+	return nil
+}
+
+func isJSON(text []byte) error {
+	if json.Valid(text) {
+		return nil
+	}
+	// The decoder says what is wrong, and where.
+	var ignored json.RawMessage
+	return json.Unmarshal(text, &ignored)
+}
+
+func isYAML(text []byte) error {
+	if json.Valid(text) {
+		return nil
+	}
+	var document yaml.Node
+	if err := yaml.Unmarshal(text, &document); err != nil {
+		return err
+	}
+	return withoutAliases(&document)
+}
+
+func withoutAliases(n *yaml.Node) error {
+	if n.Kind == yaml.AliasNode {
+		return textError("line " + strconv.Itoa(n.Line) + " refers to a part of the document (*" + quoted(n.Value) + "): write the part where it is meant")
+	}
+	for _, child := range n.Content {
+		if err := withoutAliases(child); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -157,6 +200,9 @@ func secrets(path *field.Path, ss []epic.EnvoySecretResource) field.ErrorList {
 	}
 	seen := map[string]bool{}
 	for i, s := range ss {
+		if full(errs) {
+			break
+		}
 		at := path.Index(i)
 		errs = append(errs, resourceName(at.Child("name"), s.Name, seen)...)
 		if s.Ref == nil {

@@ -61,6 +61,9 @@ func gatewayNodes(path *field.Path, all map[string]epic.EPICNodeStatus) field.Er
 	}
 	var errs field.ErrorList
 	for _, key := range slices.Sorted(maps.Keys(all)) {
+		if full(errs) {
+			break
+		}
 		at, node := path.Key(quoted(key)), all[key]
 		_, more := address(at, key)
 		errs = append(errs, more...)
@@ -93,6 +96,9 @@ func epicSpec(spec *epic.EPICSpec) field.ErrorList {
 	if len(spec.Base.GUEIngressNICs) <= maxNICs {
 		seen := map[string]bool{}
 		for i, name := range spec.Base.GUEIngressNICs {
+			if full(errs) {
+				break
+			}
 			errs = append(errs, interfaceName(nics.Index(i), name)...)
 			if seen[name] {
 				errs = append(errs, field.Duplicate(nics.Index(i), quoted(name)))
@@ -114,6 +120,9 @@ func deniedCIDRs(path *field.Path, cidrs []string) field.ErrorList {
 		return errs
 	}
 	for i, c := range cidrs {
+		if full(errs) {
+			break
+		}
 		_, more := prefix(path.Index(i), c)
 		errs = append(errs, more...)
 	}
@@ -134,6 +143,9 @@ func serviceCIDR(path *field.Path, s string) field.ErrorList {
 	}
 	var errs field.ErrorList
 	for _, c := range cidrs {
+		if full(errs) {
+			break
+		}
 		if c == "" || strings.TrimSpace(c) != c {
 			return field.ErrorList{field.Invalid(path, quoted(s), "must be prefixes in CIDR form with nothing but a comma between them: write it as 10.96.0.0/12,fd00::/108")}
 		}

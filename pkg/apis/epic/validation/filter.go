@@ -22,6 +22,9 @@ var (
 func filters(path *field.Path, fs []gatewayv1.HTTPRouteFilter) field.ErrorList {
 	var errs field.ErrorList
 	for i := range fs {
+		if full(errs) {
+			break
+		}
 		errs = append(errs, filter(path.Index(i), &fs[i])...)
 	}
 	return errs
@@ -81,12 +84,21 @@ func headerModifier(path *field.Path, m *gatewayv1.HTTPHeaderFilter) field.Error
 		return errs
 	}
 	for i, h := range m.Set {
+		if full(errs) {
+			break
+		}
 		errs = append(errs, headerName(path.Child("set").Index(i).Child("name"), string(h.Name))...)
 	}
 	for i, h := range m.Add {
+		if full(errs) {
+			break
+		}
 		errs = append(errs, headerName(path.Child("add").Index(i).Child("name"), string(h.Name))...)
 	}
 	for i, h := range m.Remove {
+		if full(errs) {
+			break
+		}
 		errs = append(errs, headerName(path.Child("remove").Index(i), h)...)
 	}
 	return errs

@@ -42,6 +42,9 @@ func gateway(path *field.Path, spec *gatewayv1.GatewaySpec) field.ErrorList {
 	}
 	seen := map[gatewayv1.SectionName]bool{}
 	for i := range spec.Listeners {
+		if full(errs) {
+			break
+		}
 		l := &spec.Listeners[i]
 		at := path.Child("listeners").Index(i)
 		errs = append(errs, listener(at, l)...)
@@ -51,6 +54,9 @@ func gateway(path *field.Path, spec *gatewayv1.GatewaySpec) field.ErrorList {
 		seen[l.Name] = true
 	}
 	for i := range spec.Addresses {
+		if full(errs) {
+			break
+		}
 		at := path.Child("addresses").Index(i)
 		errs = append(errs, word(at.Child("value"), spec.Addresses[i].Value, maxName)...)
 	}

@@ -65,6 +65,9 @@ func nodeAddresses(path *field.Path, nodes map[string]string) field.ErrorList {
 		return errs
 	}
 	for _, node := range slices.Sorted(maps.Keys(nodes)) {
+		if full(errs) {
+			break
+		}
 		at := path.Key(quoted(node))
 		errs = append(errs, dnsName(at, node)...)
 		_, more := address(at, nodes[node])
@@ -79,6 +82,9 @@ func sliceEndpoints(path *field.Path, endpoints []discoveryv1.Endpoint, t discov
 		return errs
 	}
 	for i := range endpoints {
+		if full(errs) {
+			break
+		}
 		at := path.Index(i)
 		// The parts that nothing here reads are only kept within bounds.
 		errs = append(errs, bounded(at, &endpoints[i])...)
@@ -91,6 +97,9 @@ func sliceEndpoints(path *field.Path, endpoints []discoveryv1.Endpoint, t discov
 			continue
 		}
 		for j, a := range e.Addresses {
+			if full(errs) {
+				break
+			}
 			errs = append(errs, sliceAddress(at.Child("addresses").Index(j), a, t)...)
 		}
 		if e.NodeName != nil {
@@ -123,6 +132,9 @@ func slicePorts(path *field.Path, ports []discoveryv1.EndpointPort) field.ErrorL
 	}
 	seen := map[string]bool{}
 	for i := range ports {
+		if full(errs) {
+			break
+		}
 		p := &ports[i]
 		at := path.Index(i)
 		name := ""
@@ -144,6 +156,9 @@ func slicePorts(path *field.Path, ports []discoveryv1.EndpointPort) field.ErrorL
 		}
 		if p.AppProtocol != nil && *p.AppProtocol != "" {
 			for _, msg := range validation.IsQualifiedName(*p.AppProtocol) {
+				if full(errs) {
+					break
+				}
 				errs = append(errs, field.Invalid(at.Child("appProtocol"), quoted(*p.AppProtocol), msg))
 			}
 		}

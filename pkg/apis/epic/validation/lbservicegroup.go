@@ -24,6 +24,9 @@ func ValidateLBServiceGroup(obj *epic.LBServiceGroup) field.ErrorList {
 			"a service group belongs in an account's namespace, "+epic.AccountNamespacePrefix+"NAME, or in "+epic.ConfigNamespace+", where it is for every account: create it there"))
 	}
 	for _, e := range ownerNamed(&obj.ObjectMeta, epic.OwningServicePrefixLabel, "a service prefix in the namespace "+epic.ConfigNamespace) {
+		if full(errs) {
+			break
+		}
 		// Existing clients look for these words.
 		e.Detail = "error getting owning SP: " + e.Detail
 		errs = append(errs, e)
@@ -48,6 +51,9 @@ func ValidateLBServiceGroupStatusUpdate(obj, _ *epic.LBServiceGroup) field.Error
 		return append(errs, more...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(obj.Status.ProxySnapshotVersions)) {
+		if full(errs) {
+			break
+		}
 		errs = append(errs, word(path.Key(quoted(name)), name, maxName)...)
 	}
 	return errs

@@ -120,5 +120,5 @@ func TestYAMLBomb(t *testing.T) {
 	}
 	o := validLBServiceGroup()
 	o.Spec.EnvoyTemplate.EnvoyResources.Routes[0].Value = bomb
-	expect(t, ValidateLBServiceGroup(o), "spec.envoy-template.envoyResources.routes[0].value", "excessive aliasing")
+	expect(t, ValidateLBServiceGroup(o), "spec.envoy-template.envoyResources.routes[0].value", "refers to a part of the document (*a)")
 }

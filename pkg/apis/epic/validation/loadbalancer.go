@@ -87,6 +87,9 @@ func upstreamClusters(path *field.Path, clusters []string) field.ErrorList {
 	}
 	seen := map[string]bool{}
 	for i, c := range clusters {
+		if full(errs) {
+			break
+		}
 		errs = append(errs, cluster(path.Index(i), c)...)
 		if seen[c] {
 			errs = append(errs, field.Duplicate(path.Index(i), quoted(c)))

@@ -54,6 +54,9 @@ func publicPorts(path *field.Path, ports []epic.ServicePort) field.ErrorList {
 	}
 	seen := map[key]bool{}
 	for i, p := range ports {
+		if full(errs) {
+			break
+		}
 		at := path.Index(i)
 		errs = append(errs, port(at.Child("port"), p.Port)...)
 		errs = append(errs, protocol(at.Child("protocol"), p.Protocol)...)

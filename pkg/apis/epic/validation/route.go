@@ -43,11 +43,17 @@ func httpRoute(path *field.Path, spec *gatewayv1.HTTPRouteSpec) field.ErrorList 
 	errs = append(errs, bounded(path, spec)...)
 	errs = append(errs, parents(path.Child("parentRefs"), spec.ParentRefs)...)
 	for i, h := range spec.Hostnames {
+		if full(errs) {
+			break
+		}
 		errs = append(errs, hostname(path.Child("hostnames").Index(i), string(h))...)
 	}
 	total := 0
 	var expressions regexps
 	for i := range spec.Rules {
+		if full(errs) {
+			break
+		}
 		total += len(spec.Rules[i].Matches)
 		errs = append(errs, httpRule(path.Child("rules").Index(i), &spec.Rules[i], &expressions)...)
 	}
@@ -70,6 +76,9 @@ func tcpRoute(path *field.Path, spec *gatewayv1.TCPRouteSpec) field.ErrorList {
 		errs = append(errs, field.Required(path.Child("rules"), "a TCP route must have a rule: add one"))
 	}
 	for i := range spec.Rules {
+		if full(errs) {
+			break
+		}
 		at := path.Child("rules").Index(i).Child("backendRefs")
 		refs := spec.Rules[i].BackendRefs
 		if len(refs) == 0 {
@@ -80,6 +89,9 @@ func tcpRoute(path *field.Path, spec *gatewayv1.TCPRouteSpec) field.ErrorList {
 			continue
 		}
 		for j := range refs {
+			if full(errs) {
+				break
+			}
 			errs = append(errs, backend(at.Index(j), &refs[j])...)
 		}
 	}
@@ -93,6 +105,9 @@ func parents(path *field.Path, refs []gatewayv1.ParentReference) field.ErrorList
 	}
 	var errs field.ErrorList
 	for i, r := range refs {
+		if full(errs) {
+			break
+		}
 		at := path.Index(i)
 		// A gateway proxy's name is a DNS label, but a route may refer to others'
 		// parents beside it.
@@ -115,10 +130,16 @@ func httpRule(path *field.Path, r *gatewayv1.HTTPRouteRule, expressions *regexps
 		return errs
 	}
 	for i := range r.Matches {
+		if full(errs) {
+			break
+		}
 		errs = append(errs, httpMatch(path.Child("matches").Index(i), &r.Matches[i], expressions)...)
 	}
 	errs = append(errs, filters(path.Child("filters"), r.Filters)...)
 	for i := range r.BackendRefs {
+		if full(errs) {
+			break
+		}
 		at := path.Child("backendRefs").Index(i)
 		errs = append(errs, backend(at, &r.BackendRefs[i].BackendRef)...)
 		if more := atMost(at.Child("filters"), len(r.BackendRefs[i].Filters), epic.MaxRuleFilters); len(more) > 0 {
@@ -144,6 +165,9 @@ func httpMatch(path *field.Path, m *gatewayv1.HTTPRouteMatch, expressions *regex
 		return errs
 	}
 	for i, h := range m.Headers {
+		if full(errs) {
+			break
+		}
 		at := path.Child("headers").Index(i)
 		errs = append(errs, headerName(at.Child("name"), string(h.Name))...)
 		kind := gatewayv1.HeaderMatchExact
@@ -154,6 +178,9 @@ func httpMatch(path *field.Path, m *gatewayv1.HTTPRouteMatch, expressions *regex
 		errs = append(errs, pattern(at.Child("value"), h.Value, maxHeaderValue, kind == gatewayv1.HeaderMatchRegularExpression, expressions)...)
 	}
 	for i, q := range m.QueryParams {
+		if full(errs) {
+			break
+		}
 		at := path.Child("queryParams").Index(i)
 		errs = append(errs, headerName(at.Child("name"), string(q.Name))...)
 		kind := gatewayv1.QueryParamMatchExact

@@ -25,6 +25,9 @@ func ownSecrets(path *field.Path, namespace string, t *epic.EnvoyConfigSpec) fie
 	var errs field.ErrorList
 	path = path.Child("envoyResources", "secrets")
 	for i, s := range t.EnvoyResources.Secrets {
+		if full(errs) {
+			break
+		}
 		if s.Ref != nil {
 			errs = append(errs, ownNamespace(path.Index(i).Child("ref", "namespace"), s.Ref.Namespace, namespace)...)
 		}
@@ -73,6 +76,9 @@ func references(path *field.Path, namespace string, v reflect.Value) field.Error
 			return nil
 		}
 		for i := range v.Len() {
+			if full(errs) {
+				break
+			}
 			errs = append(errs, references(path.Index(i), namespace, v.Index(i))...)
 		}
 	case reflect.Struct:
@@ -83,6 +89,9 @@ func references(path *field.Path, namespace string, v reflect.Value) field.Error
 			return nil
 		}
 		for i := range v.NumField() {
+			if full(errs) {
+				break
+			}
 			if f := v.Type().Field(i); f.IsExported() {
 				errs = append(errs, references(child(path, f), namespace, v.Field(i))...)
 			}

@@ -19,9 +19,16 @@ const (
 	maxName = 253
 	// maxQuoted is how much of a value a message repeats.
 	maxQuoted = 128
+	// maxErrors is how many errors a list may give before the rest of it is not
+	// looked at. An error takes a hundred times the memory of the few bytes that
+	// cause it, and nobody reads more.
+	maxErrors = 32
 	// maxConditions is how many conditions an object may have.
 	maxConditions = 64
 )
+
+// full says whether a list has given enough errors.
+func full(errs field.ErrorList) bool { return len(errs) >= maxErrors }
 
 // quoted is a value as messages show it.
 func quoted(s string) string {

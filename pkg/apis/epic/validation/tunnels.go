@@ -42,6 +42,9 @@ func tunnels(path *field.Path, all, old map[string]epic.TunnelEndpoint) field.Er
 	}
 	var errs field.ErrorList
 	for _, node := range slices.Sorted(maps.Keys(all)) {
+		if full(errs) {
+			break
+		}
 		_, more := address(path.Key(quoted(node)), node)
 		errs = append(errs, more...)
 		errs = append(errs, tunnel(path.Key(quoted(node)), all[node], old[node])...)
@@ -61,6 +64,9 @@ func tunnel(path *field.Path, t, old epic.TunnelEndpoint) field.ErrorList {
 	}
 	errs = append(errs, tunnelPort(path.Child("epic-port"), t.EPICPort)...)
 	for _, node := range slices.Sorted(maps.Keys(t.EPICEndpoints)) {
+		if full(errs) {
+			break
+		}
 		at := path.Child("epic-endpoints").Key(quoted(node))
 		p := t.EPICEndpoints[node]
 		_, more := address(at, node)
@@ -80,9 +86,15 @@ func proxyInterfaces(path *field.Path, infos map[string]epic.ProxyInterfaceInfo)
 		return errs
 	}
 	for _, pod := range slices.Sorted(maps.Keys(infos)) {
+		if full(errs) {
+			break
+		}
 		at := path.Key(quoted(pod))
 		info := infos[pod]
 		for _, msg := range validation.IsDNS1123Subdomain(pod) {
+			if full(errs) {
+				break
+			}
 			errs = append(errs, field.Invalid(at, quoted(pod), "must be the name of a pod: "+msg))
 		}
 		_, more := addressOrNone(at.Child("epic-node-address"), info.EPICNodeAddress)
