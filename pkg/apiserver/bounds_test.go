@@ -76,6 +76,24 @@ func TestExpensiveBodies(t *testing.T) {
 			t.Errorf("%s: %v", test.name, err)
 		}
 	}
+	// Labels that are all wrong are counted before they are looked at, whether the
+	// object is new or not.
+	labels := map[string]string{}
+	for i := range 5000 {
+		labels[fmt.Sprintf("-%d", i)] = ""
+	}
+	labelled := gwRoute("labelled")
+	labelled.Labels = labels
+	for _, name := range []string{"labelled", "r"} {
+		labelled.Name = name
+		_, err := routes.Create(t.Context(), labelled, metav1.CreateOptions{})
+		if name == "r" {
+			_, err = routes.Update(t.Context(), labelled, metav1.UpdateOptions{})
+		}
+		if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "has more than 128 entries") || len(err.Error()) > 1000 {
+			t.Errorf("labels: %.500v", err)
+		}
+	}
 	fat := gwRoute("fat")
 	fat.Annotations = map[string]string{"a": strings.Repeat("x", 600<<10)}
 	if _, err := routes.Create(t.Context(), fat, metav1.CreateOptions{}); !apierrors.IsRequestEntityTooLargeError(err) {

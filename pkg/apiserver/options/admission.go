@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/acnodal/epic/pkg/apiserver/admission/metadatabounds"
 	"github.com/acnodal/epic/pkg/apiserver/admission/noderestriction"
 	"github.com/acnodal/epic/pkg/apiserver/admission/systemfinalizers"
 	"github.com/acnodal/epic/pkg/nodeidentity"
@@ -51,6 +52,7 @@ func (o *AdmissionOptions) ApplyTo(c *genericapiserver.RecommendedConfig, kube k
 // chooses. They are part of the API, and nobody can leave them out.
 func addOwnAdmission(c *genericapiserver.Config, nodes *nodeidentity.Identifier) {
 	c.AdmissionControl = admission.NewChainHandler(
+		metadatabounds.New(),
 		noderestriction.New(nodes),
 		systemfinalizers.New(c.Authorization.Authorizer),
 		c.AdmissionControl,
