@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/generated/clientset/versioned/fake"
+)
+
+// eviction is a controller's view of two gateway nodes that are silent, before the
+// look at which they are evicted, and a server that checks the preconditions of
+// patches as the real one does.
+type eviction struct {
+	t         *testing.T
+	nodes     *gatewayNodes
+	stored    *epicv1.EPIC
+	patches   []map[string]any
+	conflicts int
+	// between runs after the object was read and before it is patched.
+	between func(*epicv1.EPIC)
+}
+
+func newEviction(t *testing.T) *eviction {
+	e := &eviction{t: t, stored: &epicv1.EPIC{
+		ObjectMeta: metav1.ObjectMeta{Namespace: epic.ConfigNamespace, Name: epic.ConfigName, UID: "the-uid", ResourceVersion: "7"},
+		Status:     epicv1.EPICStatus{Nodes: heard(map[string]time.Duration{"192.0.2.1": 0, "192.0.2.2": 0})},
+	}}
+	client := fake.NewSimpleClientset()
+	client.PrependReactor("get", "epics", func(clienttesting.Action) (bool, runtime.Object, error) { return true, e.stored.DeepCopy(), nil })
+	client.PrependReactor("patch", "epics", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		if e.between != nil {
+			e.between(e.stored)
+			e.between = nil
+		}
+		return e.patch(action.(clienttesting.PatchAction).GetPatch())
+	})
+	e.nodes = newGatewayNodes(client, time.Hour, time.Minute)
+	e.nodes.now = func() time.Time { return start.Add(5 * time.Hour) }
+	for range confirmations - 1 {
+		e.look()
+	}
+	return e
+}
+
+func (e *eviction) look() {
+	e.t.Helper()
+	if err := e.nodes.look(e.t.Context()); err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+func (e *eviction) patch(data []byte) (bool, runtime.Object, error) {
+	var body struct {
+		Metadata struct{ UID, ResourceVersion string }
+		Status   map[string]map[string]any
+	}
+	var all map[string]any
+	if err := json.Unmarshal(data, &body); err != nil {
+		e.t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, &all); err != nil {
+		e.t.Fatal(err)
+	}
+	e.patches = append(e.patches, all)
+	if body.Metadata.UID != string(e.stored.UID) || body.Metadata.ResourceVersion != e.stored.ResourceVersion {
+		e.conflicts++
+		return true, nil, apierrors.NewConflict(schema.GroupResource{Resource: "epics"}, epic.ConfigName, nil)
+	}
+	for node, value := range body.Status["nodes"] {
+		if value != nil {
+			e.t.Errorf("the entry of %s is written: %v", node, value)
+		}
+		delete(e.stored.Status.Nodes, node)
+	}
+	e.stored.ResourceVersion += "0"
+	return true, e.stored.DeepCopy(), nil
+}
+
+func (e *eviction) left() []string { return slices.Sorted(maps.Keys(e.stored.Status.Nodes)) }
+
+// Two nodes go in one look: the second removal holds for the version that the first
+// one made.
+func TestEvictedNodesAreRemoved(t *testing.T) {
+	e := newEviction(t)
+	if len(e.patches) != 0 {
+		t.Fatalf("written too early: %v", e.patches)
+	}
+	e.look()
+	if len(e.left()) != 0 || e.conflicts != 0 || len(e.patches) != 2 {
+		t.Errorf("left %v after %d patches, %d conflicts", e.left(), len(e.patches), e.conflicts)
+	}
+	for _, p := range e.patches {
+		if metadata, _ := p["metadata"].(map[string]any); len(p) != 2 || metadata["uid"] != "the-uid" || metadata["resourceVersion"] == nil {
+			t.Errorf("the patch is %v", p)
+		}
+	}
+}
+
+// A node that sends a heartbeat after it was looked at keeps its entry, whoever
+// else is silent; so does every node of an EPIC object that was created again.
+func TestConcurrentHeartbeat(t *testing.T) {
+	for name, between := range map[string]func(*epicv1.EPIC){
+		"a heartbeat": func(o *epicv1.EPIC) {
+			o.ResourceVersion = "8"
+			o.Status.Nodes["192.0.2.1"] = epicv1.EPICNodeStatus{HeartbeatTime: metav1.NewTime(start.Add(5 * time.Hour))}
+			o.Status.Nodes["192.0.2.2"] = epicv1.EPICNodeStatus{HeartbeatTime: metav1.NewTime(start.Add(5 * time.Hour))}
+		},
+		"another object": func(o *epicv1.EPIC) { o.UID = "other" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEviction(t)
+			e.between = between
+			e.look()
+			if len(e.left()) != 2 || e.conflicts == 0 {
+				t.Errorf("left %v, %d conflicts", e.left(), e.conflicts)
+			}
+		})
+	}
+}
+
+// A node's entry goes after all of its proxies: whoever is interrupted in between
+// finds the entry, and goes on.
+func TestProxiesGoBeforeTheNode(t *testing.T) {
+	e := newEviction(t)
+	lbs, gws := cache.NewIndexer(cache.MetaNamespaceKeyFunc, loadBalancerIndexes), cache.NewIndexer(cache.MetaNamespaceKeyFunc, proxyIndexes)
+	lb, gw := newKeeper("test-order-lb", nil), newKeeper("test-order-gw", nil)
+	e.nodes.proxies, e.nodes.queues = []cache.Indexer{lbs, gws}, []*loop{lb.loop, gw.loop}
+	runs := epicv1.ProxyStatus{ProxyIfInfo: map[string]epicv1.ProxyInterfaceInfo{"p": {EPICNodeAddress: "192.0.2.1"}}}
+	shop := &epicv1.LoadBalancer{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "shop"}, Status: runs}
+	gate := &epicv1.GWProxy{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "gate"}, Status: runs}
+	for _, err := range []error{lbs.Add(shop), gws.Add(gate)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect := func(when string, want ...string) {
+		t.Helper()
+		e.look()
+		if !slices.Equal(e.left(), want) {
+			t.Errorf("%s: left %v, want %v", when, e.left(), want)
+		}
+	}
+	expect("proxies of both kinds run there", "192.0.2.1")
+	for _, k := range []*keeper{lb, gw} {
+		if k.queue.Len() != 1 {
+			t.Errorf("%s: %d objects are queued", k.name, k.queue.Len())
+		}
+	}
+	if err := lbs.Delete(shop); err != nil {
+		t.Fatal(err)
+	}
+	expect("a gateway proxy runs there", "192.0.2.1")
+	if err := gws.Delete(gate); err != nil {
+		t.Fatal(err)
+	}
+	expect("no proxy runs there")
+}
