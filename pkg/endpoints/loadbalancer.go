@@ -17,14 +17,14 @@ func LoadBalancerOf(rep *epicv1.RemoteEndpoint) string {
 }
 
 // OfLoadBalancer finds the endpoints of a load balancer among remote endpoints,
-// of which others than its own, and those that are being deleted, are passed
-// over. With true-ingress switched off none of them needs a tunnel, and none has
+// of which others than its own, those of an earlier load balancer of the same name,
+// and those that are being deleted, are left out. With true-ingress switched off none of them needs a tunnel, and none has
 // a Node. Both results are sorted, and the same whatever the order of the input.
 func OfLoadBalancer(lb *epicv1.LoadBalancer, reps []*epicv1.RemoteEndpoint) ([]Endpoint, []Problem) {
 	c := newCollector()
 	tunnels := lb.Spec.TrueIngress == nil || *lb.Spec.TrueIngress
 	for _, rep := range mine(lb, reps) {
-		if LoadBalancerOf(rep) == lb.Name {
+		if epic.BelongsTo(rep, lb) {
 			c.addRemote(lb, rep, tunnels)
 		}
 	}

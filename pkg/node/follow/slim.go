@@ -41,7 +41,12 @@ func (f *Follower) slim(obj any) (any, error) {
 		o.Spec = epicv1.GWProxySpec{PublicAddress: o.Spec.PublicAddress, AltAddress: o.Spec.AltAddress, PublicPorts: o.Spec.PublicPorts}
 		return &gwProxy{o, f.slimStatus(&o.Status)}, nil
 	case *epicv1.RemoteEndpoint:
+		owner := epic.LoadBalancerReference(o)
 		slimMeta(&o.ObjectMeta)
+		if owner != nil {
+			// The texts are constants, which need no memory for each endpoint.
+			o.OwnerReferences = []metav1.OwnerReference{{APIVersion: epic.GroupName + "/v1", Kind: "LoadBalancer", UID: owner.UID, Controller: &yes}}
+		}
 		o.Status = epicv1.RemoteEndpointStatus{}
 	case *epicv1.GWRoute:
 		slimMeta(&o.ObjectMeta)
@@ -85,6 +90,7 @@ var keptLabels = []string{epic.OwningLoadBalancerLabel, epic.OwningServicePrefix
 func slimMeta(m *metav1.ObjectMeta) {
 	kept := metav1.ObjectMeta{
 		Name: m.Name, Namespace: m.Namespace, UID: m.UID, ResourceVersion: m.ResourceVersion, DeletionTimestamp: m.DeletionTimestamp,
+		CreationTimestamp: m.CreationTimestamp,
 	}
 	for _, label := range keptLabels {
 		if v, ok := m.Labels[label]; ok {

@@ -137,6 +137,21 @@ func (p *Plan) Read(ctx context.Context, refs ...Ref) ([]runtime.Object, error) 
 	return objs, nil
 }
 
+// ReadNow is Read for what must be as it is in etcd now, although nothing may be
+// written: a write that changes nothing has no transaction.
+func (p *Plan) ReadNow(ctx context.Context, refs ...Ref) ([]runtime.Object, error) {
+	objs, seen, err := p.b.read(ctx, refs)
+	if err != nil {
+		return nil, err
+	}
+	for i, ref := range refs {
+		if objs[i] != nil {
+			p.seen[ref] = seen[i]
+		}
+	}
+	return objs, nil
+}
+
 // ReadFirst returns the first of the named objects that exists, and its index, or
 // -1 if none does. The write fails, and is planned again, if one that comes before
 // it exists when the write lands.

@@ -35,3 +35,12 @@ type Rules interface {
 	// it, of which child is one. It is nil for kinds on which nothing depends.
 	HasChildren(obj runtime.Object, child Owner) error
 }
+
+// Displacer is for Rules of kinds whose objects may be garbage that was not
+// collected yet, and hold a claim that another object needs.
+type Displacer interface {
+	// Displaces reports whether holder, which has a claim that obj needs, is
+	// garbage. The store then deletes it, as the garbage collector would, unless it
+	// has finalizers. p is for reading.
+	Displaces(ctx context.Context, p *Plan, obj, holder runtime.Object) (bool, error)
+}

@@ -57,7 +57,7 @@ func (s *store) Create(ctx context.Context, key string, obj, out runtime.Object,
 	if ttl != 0 {
 		return fmt.Errorf("%s can't expire", s.kind.resource)
 	}
-	return retry(ctx, func(fresh bool) error {
+	return s.b.retry(ctx, func(fresh bool) error {
 		w := &pending{}
 		attempt := obj.DeepCopyObject()
 		if err := s.prepare(ctx, w, nil, &Set{}, attempt, fresh); err != nil {
@@ -77,7 +77,7 @@ func (s *store) GuaranteedUpdate(ctx context.Context, key string, destination ru
 ) error {
 	w := &pending{}
 	ctx = withPending(ctx, w)
-	return retry(ctx, func(fresh bool) error {
+	return s.b.retry(ctx, func(fresh bool) error {
 		defer func() { cached = nil }()
 		err := s.Interface.GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions,
 			func(input runtime.Object, res storage.ResponseMeta) (runtime.Object, *uint64, error) {
@@ -184,7 +184,7 @@ func (s *store) Delete(ctx context.Context, key string, out runtime.Object, prec
 	}
 	w := &pending{}
 	ctx = withPending(ctx, w)
-	return retry(ctx, func(fresh bool) error {
+	return s.b.retry(ctx, func(fresh bool) error {
 		defer func() { cached = nil }()
 		return s.Interface.Delete(ctx, key, out, preconditions, func(ctx context.Context, obj runtime.Object) error {
 			*w = pending{}
@@ -265,7 +265,7 @@ func (b *Backend) Preview(ctx context.Context, resource string, old, obj runtime
 		return err
 	}
 	fresh := obj.DeepCopyObject()
-	return retry(ctx, func(bool) error {
+	return b.retry(ctx, func(bool) error {
 		// An attempt before this one may have changed it.
 		reflect.ValueOf(obj).Elem().Set(reflect.ValueOf(fresh.DeepCopyObject()).Elem())
 		return b.preview(ctx, k, old, obj)
@@ -294,8 +294,18 @@ func (b *Backend) preview(ctx context.Context, k *kind, old, obj runtime.Object)
 		if err != nil {
 			return err
 		}
-		if ok {
-			return k.rules.Taken(obj, c, holder)
+		if !ok {
+			continue
+		}
+		err = refusal(k, obj, c, holder)
+		lost, ok := errors.AsType[*takenError](err)
+		if !ok {
+			return err
+		}
+		if garbage, _, err := b.garbage(ctx, lost); err != nil {
+			return err
+		} else if garbage == nil {
+			return lost.refusal
 		}
 	}
 	return p.check(ctx)
@@ -307,7 +317,7 @@ func (b *Backend) PreviewDelete(ctx context.Context, resource string, obj runtim
 	if err != nil {
 		return err
 	}
-	return retry(ctx, func(bool) error {
+	return b.retry(ctx, func(bool) error {
 		p := newPlan(b, true, true)
 		if err := (&store{b: b, kind: k}).planDelete(ctx, p, obj); err != nil {
 			return err

@@ -203,7 +203,7 @@ func taken(p *pending, r run, l layout, kv keyValue) error {
 		if err != nil {
 			return err
 		}
-		return p.kind.rules.Taken(p.obj, claim, holder)
+		return refusal(p.kind, p.obj, claim, holder)
 	}
 	return &staleError{what: "a claim was taken", spent: true}
 }

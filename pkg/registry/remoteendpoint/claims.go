@@ -8,12 +8,10 @@ import (
 	"slices"
 	"strconv"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
-	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/registry/claims"
 	"github.com/acnodal/epic/pkg/registry/reach"
 	"github.com/acnodal/epic/pkg/registry/tenancy"
@@ -26,7 +24,10 @@ type Rules struct {
 	Reach reach.Rules
 }
 
-var _ claims.Rules = Rules{}
+var (
+	_ claims.Rules     = Rules{}
+	_ claims.Displacer = Rules{}
+)
 
 // Claims implements claims.Rules.
 func (Rules) Claims(obj runtime.Object) *claims.Set {
@@ -43,13 +44,17 @@ func (Rules) Claims(obj runtime.Object) *claims.Set {
 // Plan implements claims.Rules.
 func (r Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object) error {
 	rep := obj.(*epic.RemoteEndpoint)
-	if was, ok := old.(*epic.RemoteEndpoint); ok && was != nil {
-		if was.Spec == rep.Spec {
+	before, _ := old.(*epic.RemoteEndpoint)
+	if before != nil && epic.LoadBalancerReference(rep) == nil {
+		if err := refer(ctx, p, rep, before); err != nil {
+			return err
+		}
+	}
+	if before != nil && before.Spec.Cluster == rep.Spec.Cluster {
+		if before.Spec == rep.Spec {
 			return nil
 		}
-		if was.Spec.Cluster == rep.Spec.Cluster {
-			return r.checkReach(ctx, p, rep, nil)
-		}
+		return r.checkReach(ctx, p, rep, nil)
 	}
 	refuse := func(errs ...*field.Error) error { return tenancy.Invalid("RemoteEndpoint", rep.Name, errs...) }
 	name, label := rep.Labels[epic.OwningLoadBalancerLabel], tenancy.Label(epic.OwningLoadBalancerLabel)
@@ -65,6 +70,8 @@ func (r Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object
 	switch {
 	case lb == nil:
 		return refuse(field.NotFound(label, name+" (create the LoadBalancer in namespace "+rep.Namespace+" first, or name another)"))
+	case before != nil && !epic.BelongsTo(rep, lb):
+		return refuse(field.Invalid(label, name, "the LoadBalancer that the endpoint belongs to is gone, and another has its name: delete the endpoint, and create it again"))
 	case lb.DeletionTimestamp != nil:
 		return refuse(field.Invalid(label, name, "the LoadBalancer is being deleted: name another"))
 	case !slices.Contains(lb.Spec.UpstreamClusters, rep.Spec.Cluster):
@@ -109,13 +116,24 @@ func (r Rules) checkReach(ctx context.Context, p *claims.Plan, rep *epic.RemoteE
 	return nil
 }
 
-// own makes the load balancer the endpoint's controller, so that the endpoint
-// goes when the load balancer does.
-func own(rep *epic.RemoteEndpoint, lb *epic.LoadBalancer) {
-	rep.OwnerReferences = slices.DeleteFunc(rep.OwnerReferences, func(r metav1.OwnerReference) bool {
-		return r.UID == lb.UID || r.Controller != nil && *r.Controller
-	})
-	rep.OwnerReferences = append(rep.OwnerReferences, *metav1.NewControllerRef(lb, epicv1.SchemeGroupVersion.WithKind("LoadBalancer")))
+// refer gives an endpoint that is written without a reference to its load balancer
+// the one that it had, or, if it never had one, one to the load balancer that it
+// belongs to.
+func refer(ctx context.Context, p *claims.Plan, rep, before *epic.RemoteEndpoint) error {
+	ref := tenancy.LoadBalancerRef(rep.Namespace, rep.Labels[epic.OwningLoadBalancerLabel])
+	objs, err := p.ReadNow(ctx, ref)
+	if err != nil {
+		return err
+	}
+	lb, _ := objs[0].(*epic.LoadBalancer)
+	switch {
+	case epic.LoadBalancerReference(before) != nil:
+		keepReference(rep, before, lb)
+	case lb != nil && lb.DeletionTimestamp == nil && epic.BelongsTo(rep, lb):
+		p.DependOnExistence(ref)
+		own(rep, lb)
+	}
+	return nil
 }
 
 // PlanDelete implements claims.Rules.
@@ -127,6 +145,20 @@ func (Rules) Taken(obj runtime.Object, _ claims.Claim, holder claims.Owner) erro
 	rep := obj.(*epic.RemoteEndpoint)
 	return tenancy.Invalid("RemoteEndpoint", rep.Name, field.Invalid(field.NewPath("spec", "address"), rep.Spec.Address,
 		"its load balancer has an endpoint with this address, port and cluster already; use that one: duplicate endpoint: "+holder.Name))
+}
+
+// Displaces implements claims.Displacer. The claim goes by the name of the load
+// balancer, and an endpoint of an earlier load balancer of that name may still be
+// there, until it is garbage collected. It must not keep the new one's out.
+func (Rules) Displaces(ctx context.Context, p *claims.Plan, obj, holder runtime.Object) (bool, error) {
+	rep, has := obj.(*epic.RemoteEndpoint), holder.(*epic.RemoteEndpoint)
+	ref := tenancy.LoadBalancerRef(rep.Namespace, rep.Labels[epic.OwningLoadBalancerLabel])
+	objs, err := p.Read(ctx, ref)
+	if err != nil {
+		return false, err
+	}
+	lb, _ := objs[0].(*epic.LoadBalancer)
+	return lb != nil && epic.BelongsTo(rep, lb) && !epic.BelongsTo(has, lb), nil
 }
 
 // HasChildren implements claims.Rules.

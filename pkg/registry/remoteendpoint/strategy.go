@@ -40,6 +40,7 @@ func (strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	a, o := obj.(*epic.RemoteEndpoint), old.(*epic.RemoteEndpoint)
 	a.Status = o.Status
 	kind.KeepOwners(&a.ObjectMeta, &o.ObjectMeta)
+	keepController(&a.ObjectMeta, &o.ObjectMeta)
 	kind.Bump(&a.ObjectMeta, a.Spec, o.Spec)
 }
 
