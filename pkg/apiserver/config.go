@@ -16,6 +16,7 @@ import (
 	"github.com/acnodal/epic/pkg/apiserver/requestbounds"
 	"github.com/acnodal/epic/pkg/apiserver/scheme"
 	"github.com/acnodal/epic/pkg/nodeidentity"
+	"github.com/acnodal/epic/pkg/placement"
 	"github.com/acnodal/epic/pkg/registry/claims"
 	"github.com/acnodal/epic/pkg/registry/reach"
 	"github.com/acnodal/epic/pkg/registry/usage"
@@ -50,6 +51,8 @@ type ExtraConfig struct {
 	// AccountLimits are what an account may store unless it has limits of its
 	// own.
 	AccountLimits usage.Limits
+	// Placements decides on which node a proxy runs.
+	Placements *placement.Checker
 }
 
 // Config is the configuration of a server before its defaults.

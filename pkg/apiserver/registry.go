@@ -22,6 +22,7 @@ func (c CompletedConfig) installAPI(server *genericapiserver.GenericAPIServer) e
 		Reach:                reach.Rules{Cluster: c.extra.GatewayCluster},
 		Authorizer:           c.generic.Authorization.Authorizer,
 		Limits:               c.extra.AccountLimits,
+		Placements:           c.extra.Placements,
 	})
 	if err != nil {
 		return fmt.Errorf("can't set up the storage of the API: %w", err)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"k8s.io/apiserver/pkg/server/healthz"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/flowcontrol"
 	"k8s.io/klog/v2"
@@ -28,6 +29,10 @@ const DefaultResync = 30 * time.Minute
 type Options struct {
 	// Client talks to the EPIC API server.
 	Client versioned.Interface
+	// Kube reads the pods of proxies from the kube-apiserver. Where it is nil, and
+	// where the API server has no pods, as in standalone mode, only what
+	// proxy-placements lists counts.
+	Kube kubernetes.Interface
 	// Workers is how many objects of each kind are worked on at once, at least 1.
 	Workers int
 	// Resync is how often every object is looked at though nothing changed; 0 is
@@ -53,6 +58,7 @@ type Controller struct {
 	caches  *caches
 	loops   []*loop
 	nodes   *gatewayNodes
+	pods    *proxyPods
 
 	started sync.Once
 }
@@ -75,7 +81,15 @@ func New(o Options) (*Controller, error) {
 	serve(nodes, lbs, c.kinds.LoadBalancers().Informer(), func(lb *epicv1.LoadBalancer) *epicv1.ProxyStatus { return &lb.Status })
 	serve(nodes, proxies, c.kinds.GWProxies().Informer(), func(proxy *epicv1.GWProxy) *epicv1.ProxyStatus { return &proxy.Status })
 	nodes.follow(c.kinds.EPICs().Informer())
-	all := &Controller{workers: o.Workers, caches: c, loops: []*loop{lbs.loop, proxies.loop}, nodes: nodes}
+	pods := newProxyPods(o.Kube, func() map[string][]cache.ObjectName {
+		return map[string][]cache.ObjectName{
+			"loadbalancers": reporting[*epicv1.LoadBalancer](c.kinds.LoadBalancers().Informer().GetIndexer()),
+			"gwproxies":     reporting[*epicv1.GWProxy](c.kinds.GWProxies().Informer().GetIndexer()),
+		}
+	})
+	pods.serve("loadbalancers", lbs)
+	pods.serve("gwproxies", proxies)
+	all := &Controller{workers: o.Workers, caches: c, loops: []*loop{lbs.loop, proxies.loop}, nodes: nodes, pods: pods}
 	p := &pace{settle: o.Settle, poolSettle: o.PoolSettle, limiter: flowcontrol.NewTokenBucketRateLimiter(conditionWrites, conditionBurst)}
 	for _, j := range []*judge{
 		newEPICs(c, p), newServicePrefixes(c, p), newAccounts(c, p), newLBServiceGroups(c, p),
@@ -152,6 +166,7 @@ func (c *Controller) Run(ctx context.Context) error {
 		}
 	}
 	running.Go(func() { c.nodes.run(ctx) })
+	running.Go(func() { c.pods.run(ctx) })
 	running.Wait()
 	return nil
 }

@@ -48,6 +48,7 @@ func TestController(t *testing.T) {
 		"UnchangedIsNotWritten":   testQuiet,
 		"ManyChangesOfOneBackend": testSharedBackend,
 		"DeadGatewayNode":         testDeadGatewayNode,
+		"ProxiesThatAreGone":      testProxiesThatAreGone,
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := w.in(t)

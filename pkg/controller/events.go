@@ -21,13 +21,18 @@ func watch[T any](l *loop, informer cache.SharedIndexInformer, concerned func(T)
 
 // watchThat is watch for those changes only that matter.
 func watchThat[T any](l *loop, informer cache.SharedIndexInformer, matters func(old, obj T) bool, concerned func(T) []cache.ObjectName) {
+	watchInto(l, l.add, informer, matters, concerned)
+}
+
+// watchInto is watchThat for a loop whose objects are added to its queue by put.
+func watchInto[T any](l *loop, put func(cache.ObjectName), informer cache.SharedIndexInformer, matters func(old, obj T) bool, concerned func(T) []cache.ObjectName) {
 	add := func(obj any) {
 		if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 			obj = gone.Obj
 		}
 		if o, ok := obj.(T); ok {
 			for _, key := range concerned(o) {
-				l.add(key)
+				put(key)
 			}
 		}
 	}

@@ -19,12 +19,12 @@ import (
 // Services to which their routes lead.
 func newGWProxies(c *caches, lost func(netip.Addr) bool) *keeper {
 	proxies, routes, slices := c.kinds.GWProxies(), c.kinds.GWRoutes().Informer(), c.kinds.GWEndpointSlices().Informer()
-	k := newKeeper("gwproxies", func(ctx context.Context, key cache.ObjectName, data []byte) (*epicv1.ProxyStatus, error) {
+	k := newKeeper("gwproxies", func(ctx context.Context, key cache.ObjectName, data []byte) (*epicv1.ProxyStatus, string, error) {
 		proxy, err := c.client.EpicV1().GWProxies(key.Namespace).Patch(ctx, key.Name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: fieldManager}, "status")
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
-		return &proxy.Status, nil
+		return &proxy.Status, proxy.ResourceVersion, nil
 	})
 	k.find = func(key cache.ObjectName) (*state, error) {
 		proxy, err := proxies.Lister().GWProxies(key.Namespace).Get(key.Name)
@@ -43,9 +43,9 @@ func newGWProxies(c *caches, lost func(netip.Addr) bool) *keeper {
 		s.endpoints, s.problems = endpoints.OfGWProxy(proxy, own, reached)
 		return s, nil
 	}
-	watch(k.loop, proxies.Informer(), itself[*epicv1.GWProxy])
-	watchThat(k.loop, routes, specChanged, proxiesOf)
-	watchThat(k.loop, slices, specChanged, func(slice *epicv1.GWEndpointSlice) []cache.ObjectName {
+	watchThat(k.loop, proxies.Informer(), notOwnWrite[*epicv1.GWProxy](k), itself[*epicv1.GWProxy])
+	watchInto(k.loop, k.addLater, routes, specChanged, proxiesOf)
+	watchInto(k.loop, k.addLater, slices, specChanged, func(slice *epicv1.GWEndpointSlice) []cache.ObjectName {
 		var concerned []cache.ObjectName
 		for _, service := range in(slice.Namespace, endpoints.ServiceOf(slice)) {
 			leading, err := lookUp[*epicv1.GWRoute](routes.GetIndexer(), byService, service)

@@ -22,14 +22,26 @@ const (
 	byService      = "service"
 	// byPrefix is the name of a prefix, which has no namespace beside it.
 	byPrefix = "prefix"
+	// byEndpointNode is a load balancer, and the address of the client node of an
+	// endpoint of it.
+	byEndpointNode = "endpoint-node"
 	// byGatewayNode is the address of a gateway node on which a proxy runs.
 	byGatewayNode = "gateway-node"
 )
 
 var (
-	remoteEndpointIndexes = cache.Indexers{byLoadBalancer: index(func(rep *epicv1.RemoteEndpoint) []string {
-		return in(rep.Namespace, endpoints.LoadBalancerOf(rep))
-	})}
+	remoteEndpointIndexes = cache.Indexers{
+		byLoadBalancer: index(func(rep *epicv1.RemoteEndpoint) []string {
+			return in(rep.Namespace, endpoints.LoadBalancerOf(rep))
+		}),
+		byEndpointNode: index(func(rep *epicv1.RemoteEndpoint) []string {
+			node, ok := address(rep.Spec.NodeAddress)
+			if name := endpoints.LoadBalancerOf(rep); ok && name != "" {
+				return []string{endpointNode(cache.NewObjectName(rep.Namespace, name).String(), node.String())}
+			}
+			return nil
+		}),
+	}
 	routeIndexes = cache.Indexers{
 		byProxy:   index(func(route *epicv1.GWRoute) []string { return in(route.Namespace, endpoints.ProxiesOf(route)...) }),
 		byService: index(func(route *epicv1.GWRoute) []string { return in(route.Namespace, endpoints.ServicesOf(route)...) }),
@@ -47,6 +59,9 @@ var (
 		return in(slice.Namespace, endpoints.ServiceOf(slice))
 	})}
 )
+
+// endpointNode is a value of the index byEndpointNode.
+func endpointNode(loadBalancer, node string) string { return loadBalancer + " " + node }
 
 // index is the function of an index of one type of objects.
 func index[T any](values func(T) []string) cache.IndexFunc {
@@ -76,6 +91,15 @@ func gatewayNodesOf(status *epicv1.ProxyStatus) []string {
 	}
 	slices.Sort(nodes)
 	return slices.Compact(nodes)
+}
+
+// reporting are the objects of a cache of which gateway nodes report proxies.
+func reporting[T metav1.Object](indexer cache.Indexer) []cache.ObjectName {
+	var keys []cache.ObjectName
+	for _, node := range indexer.ListIndexFuncValues(byGatewayNode) {
+		keys = append(keys, keysOf(lookUp[T](indexer, byGatewayNode, node))...)
+	}
+	return keys
 }
 
 // in is what names are called across namespaces. An empty name is none.

@@ -26,19 +26,28 @@ type state struct {
 	direct bool
 	// lost says whether a gateway node is given up; nil when none is.
 	lost func(netip.Addr) bool
+	// gone has the proxies that are gone though they have an entry.
+	gone map[string]bool
 }
 
 // keeper keeps the tunnels of all objects of one kind.
 type keeper struct {
 	*loop
-	tally *tally
+	tally  *tally
+	memory memory
 	// find gathers from the caches what is known of an object.
 	find func(key cache.ObjectName) (*state, error)
-	// patch sends a merge patch of an object's status and returns the new one.
-	patch func(ctx context.Context, key cache.ObjectName, data []byte) (*epicv1.ProxyStatus, error)
+	// patch sends a merge patch of an object's status and returns the new one, and
+	// the version of the object.
+	patch patchFunc
+	// gone returns the proxies of an object that are gone though they have an
+	// entry; nil when that is not known.
+	gone func(ctx context.Context, key cache.ObjectName, status *epicv1.ProxyStatus) map[string]bool
 }
 
-func newKeeper(kind string, patch func(context.Context, cache.ObjectName, []byte) (*epicv1.ProxyStatus, error)) *keeper {
+type patchFunc func(ctx context.Context, key cache.ObjectName, data []byte) (status *epicv1.ProxyStatus, version string, err error)
+
+func newKeeper(kind string, patch patchFunc) *keeper {
 	k := &keeper{loop: newLoop(kind), tally: newTally(kind), patch: patch}
 	k.reconcile = k.keep
 	return k
@@ -49,10 +58,22 @@ func (k *keeper) keep(ctx context.Context, key cache.ObjectName) (what string, e
 	s, err := k.find(key)
 	if apierrors.IsNotFound(err) {
 		k.tally.forget(key)
+		k.memory.forget(key)
 		return resultUnchanged, nil
 	}
 	if err != nil {
 		return "", err
+	}
+	k.memory.update(key, func(r *remembered) {
+		r.endpoints = len(s.endpoints) + len(s.problems)
+		// What is decided now may rest on a version before the last write, so its
+		// event has to be looked at.
+		if r.version != s.meta.ResourceVersion {
+			r.version = ""
+		}
+	})
+	if k.gone != nil && len(s.status.ProxyIfInfo) > 0 {
+		s.gone = k.gone(ctx, key, s.status)
 	}
 	p := planFor(s)
 	k.tally.set(key, p.counts(s.status))
@@ -62,11 +83,32 @@ func (k *keeper) keep(ctx context.Context, key cache.ObjectName) (what string, e
 	}
 	patching, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	status, err := k.patch(patching, key, data)
+	status, version, err := k.patch(patching, key, data)
 	if err != nil {
 		return "", err
 	}
+	k.memory.update(key, func(r *remembered) { r.version = version })
 	k.tally.set(key, p.counts(status))
 	klog.FromContext(ctx).V(2).Info("Wrote the status", "tunnels", len(p.pairs), "added", p.added, "removed", p.removed, "reason", p.reason)
 	return resultWritten, nil
+}
+
+// notOwnWrite is for watchThat: it leaves out the event of the keeper's own last
+// write, after which the object is what it should be. A resync, which has the same
+// version twice, it lets through.
+func notOwnWrite[T metav1.Object](k *keeper) func(old, obj T) bool {
+	return func(old, obj T) bool {
+		return old.GetResourceVersion() == obj.GetResourceVersion() ||
+			!k.memory.wrote(cache.NewObjectName(obj.GetNamespace(), obj.GetName()), obj.GetResourceVersion())
+	}
+}
+
+// addLater has an object of many endpoints reconciled after a while, because one of
+// them changed, so that more changes are dealt with at once.
+func (k *keeper) addLater(key cache.ObjectName) {
+	if wait := k.memory.wait(key); wait > 0 {
+		k.queue.AddAfter(key, wait)
+		return
+	}
+	k.add(key)
 }

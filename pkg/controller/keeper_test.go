@@ -42,15 +42,15 @@ func TestFailures(t *testing.T) {
 			tries, done := make(chan time.Time, 100), make(chan string, 100)
 			n := 0
 			kind := "test-" + strings.ReplaceAll(name, " ", "-")
-			k := newKeeper(kind, func(_ context.Context, key cache.ObjectName, _ []byte) (*epicv1.ProxyStatus, error) {
+			k := newKeeper(kind, func(_ context.Context, key cache.ObjectName, _ []byte) (*epicv1.ProxyStatus, string, error) {
 				if key.Name == "bad" {
 					tries <- time.Now()
 					if n++; n <= 3 {
-						return nil, c.fail()
+						return nil, "", c.fail()
 					}
 				}
 				done <- key.Name
-				return &epicv1.ProxyStatus{}, nil
+				return &epicv1.ProxyStatus{}, "", nil
 			})
 			k.find = func(key cache.ObjectName) (*state, error) {
 				return &state{meta: &metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, Generation: 1}, status: &epicv1.ProxyStatus{}}, nil

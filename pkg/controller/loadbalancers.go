@@ -17,12 +17,12 @@ import (
 // newLoadBalancers keeps load balancers, whose endpoints are remote endpoints.
 func newLoadBalancers(c *caches, lost func(netip.Addr) bool) *keeper {
 	lbs, reps := c.kinds.LoadBalancers(), c.kinds.RemoteEndpoints().Informer()
-	k := newKeeper("loadbalancers", func(ctx context.Context, key cache.ObjectName, data []byte) (*epicv1.ProxyStatus, error) {
+	k := newKeeper("loadbalancers", func(ctx context.Context, key cache.ObjectName, data []byte) (*epicv1.ProxyStatus, string, error) {
 		lb, err := c.client.EpicV1().LoadBalancers(key.Namespace).Patch(ctx, key.Name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: fieldManager}, "status")
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
-		return &lb.Status, nil
+		return &lb.Status, lb.ResourceVersion, nil
 	})
 	k.find = func(key cache.ObjectName) (*state, error) {
 		lb, err := lbs.Lister().LoadBalancers(key.Namespace).Get(key.Name)
@@ -37,8 +37,8 @@ func newLoadBalancers(c *caches, lost func(netip.Addr) bool) *keeper {
 		s.endpoints, s.problems = endpoints.OfLoadBalancer(lb, own)
 		return s, nil
 	}
-	watch(k.loop, lbs.Informer(), itself[*epicv1.LoadBalancer])
-	watchThat(k.loop, reps, specChanged, func(rep *epicv1.RemoteEndpoint) []cache.ObjectName {
+	watchThat(k.loop, lbs.Informer(), notOwnWrite[*epicv1.LoadBalancer](k), itself[*epicv1.LoadBalancer])
+	watchInto(k.loop, k.addLater, reps, specChanged, func(rep *epicv1.RemoteEndpoint) []cache.ObjectName {
 		if name := endpoints.LoadBalancerOf(rep); name != "" {
 			return []cache.ObjectName{cache.NewObjectName(rep.Namespace, name)}
 		}

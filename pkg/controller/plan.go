@@ -84,9 +84,10 @@ func (p *plan) choose(tenantNodes, epicNodes []netip.Addr, has map[pair]int32, m
 }
 
 // runningProxies are the interfaces of an object's proxies, without those on
-// gateway nodes that are given up.
+// evicted gateway nodes, and those of proxies that are gone.
 func runningProxies(s *state) map[string]epicv1.ProxyInterfaceInfo {
 	infos := maps.Clone(s.status.ProxyIfInfo)
+	maps.DeleteFunc(infos, func(proxy string, _ epicv1.ProxyInterfaceInfo) bool { return s.gone[proxy] })
 	if s.lost != nil {
 		maps.DeleteFunc(infos, func(_ string, info epicv1.ProxyInterfaceInfo) bool {
 			node, ok := address(info.EPICNodeAddress)

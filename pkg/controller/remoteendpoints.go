@@ -4,11 +4,13 @@ package controller
 
 import (
 	"net/netip"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/endpoints"
 )
@@ -29,11 +31,60 @@ func newRemoteEndpoints(c *caches, p *pace) *judge {
 		return &subject{meta: &rep.ObjectMeta, observed: rep.Status.ObservedGeneration, conditions: rep.Status.Conditions, found: remoteEndpoint(rep, lb)}, nil
 	}
 	watch(j.loop, c.kinds.RemoteEndpoints().Informer(), itself[*epicv1.RemoteEndpoint])
-	watch(j.loop, c.kinds.LoadBalancers().Informer(), func(lb *epicv1.LoadBalancer) []cache.ObjectName {
-		return keysOf(lookUp[*epicv1.RemoteEndpoint](c.kinds.RemoteEndpoints().Informer().GetIndexer(), byLoadBalancer, key(lb)))
-	})
+	reps := c.kinds.RemoteEndpoints().Informer().GetIndexer()
+	j.sources = append(j.sources, source{c.kinds.LoadBalancers().Informer(), loadBalancerHandler(func(index, value string) {
+		for _, key := range keysOf(lookUp[*epicv1.RemoteEndpoint](reps, index, value)) {
+			j.add(key)
+		}
+	})})
 	return j
 }
+
+// loadBalancerHandler adds the endpoints that a change of a load balancer concerns.
+// It gets each as a value of an index. A load balancer may have thousands, and its
+// status changes with each of them, so that only those are added whose conditions
+// the change may change.
+func loadBalancerHandler(add func(index, value string)) cache.ResourceEventHandler {
+	all := func(obj any) {
+		if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+			obj = gone.Obj
+		}
+		if lb, ok := obj.(*epicv1.LoadBalancer); ok {
+			add(byLoadBalancer, key(lb))
+		}
+	}
+	return cache.ResourceEventHandlerFuncs{AddFunc: all, DeleteFunc: all, UpdateFunc: func(old, obj any) {
+		before, ok := old.(*epicv1.LoadBalancer)
+		now, ok2 := obj.(*epicv1.LoadBalancer)
+		if !ok || !ok2 {
+			return
+		}
+		if before.UID != now.UID || specChanged(before, now) || hasProxies(&before.Status) != hasProxies(&now.Status) {
+			all(obj)
+			return
+		}
+		for _, node := range changedNodes(&before.Status, &now.Status) {
+			add(byEndpointNode, endpointNode(key(now), node))
+		}
+	}}
+}
+
+// changedNodes are the client nodes that have a tunnel in one of two statuses only.
+func changedNodes(before, now *epicv1.ProxyStatus) []string {
+	var nodes []string
+	for _, status := range []*epicv1.ProxyStatus{before, now} {
+		for text := range status.GUETunnelEndpoints {
+			node, ok := address(text)
+			if ok && hasTunnel(before, node) != hasTunnel(now, node) {
+				nodes = append(nodes, node.String())
+			}
+		}
+	}
+	slices.Sort(nodes)
+	return slices.Compact(nodes)
+}
+
+func hasProxies(status *epicv1.ProxyStatus) bool { return len(epicNodes(status.ProxyIfInfo)) > 0 }
 
 // remoteEndpoint judges an endpoint of a load balancer, which is nil when it is
 // not there.
@@ -47,6 +98,11 @@ func acceptance(rep *epicv1.RemoteEndpoint, lb *epicv1.LoadBalancer) (accepted, 
 		name := endpoints.LoadBalancerOf(rep)
 		return condition(ConditionAccepted, false, ReasonNoLoadBalancer, "There is no LoadBalancer %q: create it, or delete this endpoint", name),
 			condition(ConditionTunnelReady, false, ReasonNoLoadBalancer, "There is no LoadBalancer %q", name)
+	}
+	if !epic.BelongsTo(rep, lb) {
+		return condition(ConditionAccepted, false, ReasonNoLoadBalancer,
+				"The LoadBalancer %q that the endpoint belongs to is gone, and another has its name: delete this endpoint, and create it again for the new one", lb.Name),
+			condition(ConditionTunnelReady, false, ReasonNoLoadBalancer, "The LoadBalancer %q that the endpoint belongs to is gone", lb.Name)
 	}
 	found, problems := endpoints.OfLoadBalancer(lb, []*epicv1.RemoteEndpoint{rep})
 	if len(found) == 0 {
@@ -65,7 +121,7 @@ func acceptance(rep *epicv1.RemoteEndpoint, lb *epicv1.LoadBalancer) (accepted, 
 		tunnel = condition(ConditionTunnelReady, false, problems[0].Reason, "%s", problems[0].Message)
 	case hasTunnel(&lb.Status, found[0].Node):
 		tunnel = condition(ConditionTunnelReady, true, ReasonAssigned, "A tunnel leads to the endpoint's node")
-	case len(epicNodes(lb.Status.ProxyIfInfo)) == 0:
+	case !hasProxies(&lb.Status):
 		tunnel = condition(ConditionTunnelReady, false, ReasonNoProxies, noProxiesYet)
 	default:
 		tunnel = condition(ConditionTunnelReady, false, ReasonTunnelPending,

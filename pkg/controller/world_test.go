@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/retry"
 	"k8s.io/klog/v2"
@@ -49,6 +50,8 @@ type world struct {
 	kubeconfig string
 	// poolSettle is how long their conditions of groups wait for a pool.
 	poolSettle time.Duration
+	// kube is the cluster with the pods of proxies, nil for none.
+	kube kubernetes.Interface
 	// now is the controllers' clock for signs of life, and nil is the usual one.
 	now func() time.Time
 }
@@ -99,7 +102,7 @@ func (w *world) in(t *testing.T) *world {
 func (w *world) start() (stop func()) {
 	w.t.Helper()
 	c, err := New(Options{
-		Client: w.client, Workers: 4, Settle: 10 * time.Millisecond, PoolSettle: w.poolSettle,
+		Client: w.client, Kube: w.kube, Workers: 4, Settle: 10 * time.Millisecond, PoolSettle: w.poolSettle,
 		NodeTimeout: DefaultNodeTimeout, lookInterval: 20 * time.Millisecond, now: w.now,
 	})
 	if err != nil {

@@ -20,6 +20,9 @@ import (
 type Node struct {
 	// Tenant is the namespace of a tenant's node, or empty.
 	Tenant string
+	// Host is set for a node that is known by a client certificate with its address:
+	// a gateway node, or a tenant's host to which an administrator gave one.
+	Host bool
 
 	name      string
 	addresses []netip.Addr
@@ -100,7 +103,7 @@ func named(address string) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the user's name begins with %s, and the rest names no node: %w", UserPrefix, err)
 	}
-	return &Node{name: a.String(), addresses: []netip.Addr{a}}, nil
+	return &Node{Host: true, name: a.String(), addresses: []netip.Addr{a}}, nil
 }
 
 // gatewayPod finds the node of a pod by its token.

@@ -56,6 +56,8 @@ type Config struct {
 	Authorizer authorizer.Authorizer
 	// Limits are what an account may store unless it has limits of its own.
 	Limits usage.Limits
+	// Placements decides which node runs a proxy, and so gets its tunnels' keys.
+	Placements tunnelkeys.Placements
 }
 
 // newREST is what every kind's package has.
@@ -122,7 +124,7 @@ func NewAPIGroupInfo(c Config) (*genericapiserver.APIGroupInfo, func(context.Con
 		objects.Decorator, status.Store.Decorator = e.decorate, e.decorate
 		storage[e.resource], storage[e.resource+"/status"] = objects, status
 		if e.tunnels {
-			storage[e.resource+"/"+tunnelkeys.Subresource] = tunnelkeys.NewREST(e.resource, objects, c.TunnelKeys, c.Nodes)
+			storage[e.resource+"/"+tunnelkeys.Subresource] = tunnelkeys.NewREST(e.resource, objects, c.TunnelKeys, c.Nodes, c.Placements)
 		}
 	}
 	storage[epicregistry.Resource+"/audit"] = epicregistry.NewAuditREST(c.Claims)

@@ -39,7 +39,8 @@ const proxies = `{"status":{
     "10.0.0.2":{"epic-endpoints":{"203.0.113.1":{},"203.0.113.2":{}}}},
   "proxy-if-info":{
     "pod-a":{"epic-node-address":"203.0.113.1","index":16,"name":"veth16"},
-    "pod-b":{"epic-node-address":"203.0.113.2","index":17,"name":"veth17"}}}}`
+    "pod-b":{"epic-node-address":"203.0.113.2","index":17,"name":"veth17"}},
+  "proxy-placements":{"pod-a":"203.0.113.1","pod-b":"203.0.113.2","pod-c":"203.0.113.1"}}}`
 
 // nodes is a server with tenants, and clients with the certificates of nodes.
 type nodes struct {
@@ -57,7 +58,8 @@ func startNodes(t *testing.T, flags ...string) *nodes {
 	n.kubectl.apply(t, labelled("GWProxy", "epic-two", "gate", "owning-lbservicegroup", "offered", "spec: {}"), "apply", "-f", "-")
 	// This tenant's node has the same address as one of the other's.
 	n.kubectl.run(t, "patch", "-n", "epic-two", "gwp", "gate", "--subresource=status", "--type=merge", "-p",
-		`{"status":{"gue-tunnel-endpoints":{"10.0.0.1":{"epic-endpoints":{"203.0.113.1":{}}}}}}`)
+		`{"status":{"gue-tunnel-endpoints":{"10.0.0.1":{"epic-endpoints":{"203.0.113.1":{}}}},
+		  "proxy-if-info":{"pod-g":{"epic-node-address":"203.0.113.1"}},"proxy-placements":{"pod-g":"203.0.113.1"}}}`)
 	return n
 }
 
@@ -149,8 +151,12 @@ func TestNodesWriteOnlyTheirOwn(t *testing.T) {
 		`{"status":{"proxy-if-info":{"pod-a":{"epic-node-address":"203.0.113.2","index":17,"name":"veth17"}}}}`: "can't write for another",
 		`{"status":{"proxy-if-info":{"pod-x":{"epic-node-address":"203.0.113.9","index":17,"name":"veth17"}}}}`: "can't write for another",
 		`{"status":{"proxy-if-info":{"pod-x":{"index":17,"name":"veth17"}}}}`:                                   "can't write for another",
-		`{"status":{"gue-tunnel-endpoints":{"10.0.0.9":{"epic-endpoints":{"203.0.113.1":{}}}}}}`:                "status.gue-tunnel-endpoints",
-		`{"status":{"observedGeneration":1}}`: "status.observedGeneration",
+		// Proxies that nobody started here, and where they are.
+		`{"status":{"proxy-if-info":{"made-up":{"epic-node-address":"203.0.113.1","index":7,"name":"veth7"}}}}`:                              "does not run on this node",
+		`{"status":{"proxy-placements":{"made-up":"203.0.113.1"}}}`:                                                                          "status.proxy-placements",
+		`{"status":{"proxy-placements":{"pod-b":"203.0.113.1"}}}`:                                                                            "status.proxy-placements",
+		`{"status":{"gue-tunnel-endpoints":{"10.0.0.9":{"epic-endpoints":{"203.0.113.1":{}}}}}}`:                                             "status.gue-tunnel-endpoints",
+		`{"status":{"observedGeneration":1}}`:                                                                                                "status.observedGeneration",
 		`{"status":{"conditions":[{"type":"Ready","status":"True","reason":"X","message":"","lastTransitionTime":"2024-01-01T00:00:00Z"}]}}`: "status.conditions",
 	} {
 		for _, kind := range kinds {

@@ -409,9 +409,11 @@ func (s *site) serviceOf(group string, tenant int, name string, port int32) *ser
 	return v
 }
 
-// describeProxy tells the gateway's program of a proxy.
+// describeProxy tells the gateway's program of a proxy, and the server where it
+// runs.
 func (s *site) describeProxy(p *world.Proxy) {
 	s.t.Helper()
+	s.must(p.Place(s.t.Context(), s.client))
 	i := p.Interface
 	d := proxies.DescribedProxy{Kind: i.Kind, Namespace: i.Namespace, Owner: i.Owner, Pod: i.Pod, Interface: i.Name, MAC: i.PeerMAC.String()}
 	for _, a := range i.Addresses {

@@ -30,8 +30,12 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return fmt.Errorf("how to reach the API server: %w", err)
 	}
+	kube, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("how to reach the API server: %w", err)
+	}
 	c, err := controller.New(controller.Options{
-		Client: client, Workers: o.workers, Resync: o.resync, NodeTimeout: o.nodeTimeout,
+		Client: client, Kube: kube, Workers: o.workers, Resync: o.resync, NodeTimeout: o.nodeTimeout,
 		Settle: controller.DefaultSettle, PoolSettle: controller.DefaultPoolSettle,
 	})
 	if err != nil {

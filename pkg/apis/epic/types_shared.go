@@ -34,6 +34,10 @@ type ProxyStatus struct {
 
 	// What the controller found out about the proxy, one entry a type.
 	Conditions []metav1.Condition
+
+	// The gateway node of each proxy that is no pod of the gateway cluster: the
+	// node's address by the proxy's name.
+	ProxyPlacements map[string]string
 }
 
 // TunnelEndpoint is the tunnels between one of the tenant's nodes and the

@@ -19,6 +19,7 @@ import (
 	"github.com/acnodal/epic/pkg/apiserver/admission/noderestriction"
 	"github.com/acnodal/epic/pkg/apiserver/admission/systemfinalizers"
 	"github.com/acnodal/epic/pkg/nodeidentity"
+	"github.com/acnodal/epic/pkg/placement"
 )
 
 // AdmissionOptions says which admission plugins see a write: those of the
@@ -50,10 +51,10 @@ func (o *AdmissionOptions) ApplyTo(c *genericapiserver.RecommendedConfig, kube k
 
 // addOwnAdmission puts EPIC's own rules before the plugins that the command line
 // chooses. They are part of the API, and nobody can leave them out.
-func addOwnAdmission(c *genericapiserver.Config, nodes *nodeidentity.Identifier) {
+func addOwnAdmission(c *genericapiserver.Config, nodes *nodeidentity.Identifier, placements *placement.Checker) {
 	c.AdmissionControl = admission.NewChainHandler(
 		metadatabounds.New(),
-		noderestriction.New(nodes),
+		noderestriction.New(nodes, placements),
 		systemfinalizers.New(c.Authorization.Authorizer),
 		c.AdmissionControl,
 	)

@@ -20,6 +20,7 @@ import (
 	"github.com/acnodal/epic/pkg/apiserver/pki"
 	"github.com/acnodal/epic/pkg/apiserver/serving"
 	"github.com/acnodal/epic/pkg/nodeidentity"
+	"github.com/acnodal/epic/pkg/placement"
 	"github.com/acnodal/epic/pkg/registry/claims"
 	"github.com/acnodal/epic/pkg/registry/reach"
 	"github.com/acnodal/epic/pkg/tunnelkey"
@@ -43,6 +44,8 @@ type Server struct {
 	// nodes tells which node sent a request, keys are those of its tunnels.
 	nodes *nodeidentity.Identifier
 	keys  *tunnelkey.File
+	// placements decides on which node a proxy runs.
+	placements *placement.Checker
 	// garbage is set where no cluster collects it.
 	garbage *garbageCollection
 }
@@ -51,7 +54,7 @@ type Server struct {
 // one, and builds a server that Run starts. The options must be complete and
 // valid, and are used up: a second server needs new ones.
 func (o *Options) NewServer(ctx context.Context) (server *Server, err error) {
-	s := &Server{options: o, nodes: o.Nodes.Identifier()}
+	s := &Server{options: o, nodes: o.Nodes.Identifier(), placements: &placement.Checker{}}
 	defer func() { //nolint:contextcheck // it must close although ctx has ended
 		if err != nil {
 			err = errors.Join(err, s.close())
@@ -147,6 +150,7 @@ func (s *Server) config() (*apiserver.Config, error) {
 		TunnelKeys:    s.keys,
 		Nodes:         s.nodes,
 		AccountLimits: o.Limits.Account,
+		Placements:    s.placements,
 	}}
 	apply := s.applyCluster
 	if o.Standalone.Enabled {
@@ -155,7 +159,7 @@ func (s *Server) config() (*apiserver.Config, error) {
 	if err := apply(config); err != nil {
 		return nil, err
 	}
-	addOwnAdmission(&c.Config, s.nodes)
+	addOwnAdmission(&c.Config, s.nodes, s.placements)
 	// Last, since from here on clients of etcd run that only a server that has
 	// run can end.
 	if err := o.Etcd.ApplyTo(&c.Config); err != nil {
@@ -242,6 +246,9 @@ func (s *Server) applyCluster(config *apiserver.Config) error {
 		return err
 	}
 	config.ExtraConfig.GatewayCluster = reach.Nodes{Lister: c.SharedInformerFactory.Core().V1().Nodes().Lister()}
+	if err := s.addProxyPods(c, kube); err != nil {
+		return err
+	}
 	namespaces := c.SharedInformerFactory.Core().V1().Namespaces()
 	config.ExtraConfig.NamespaceTerminating = namespaceTerminating(namespaces.Lister(), kube.CoreV1().Namespaces())
 	return s.addPermissionChecks(c, kube)

@@ -22,6 +22,7 @@ import (
 	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
 
+	"github.com/acnodal/epic/pkg/apiserver/gatewaycluster"
 	"github.com/acnodal/epic/pkg/apiserver/readiness"
 )
 
@@ -48,6 +49,23 @@ func namespaceTerminating(lister corelisters.NamespaceLister, client coreclient.
 
 func terminating(ns *corev1.Namespace) bool {
 	return ns.DeletionTimestamp != nil || ns.Status.Phase == corev1.NamespaceTerminating
+}
+
+// addProxyPods watches the pods of proxies. Without them, gateway nodes can neither
+// report proxies nor get keys, so the server is not ready before it knows them.
+func (s *Server) addProxyPods(c *genericapiserver.RecommendedConfig, kube kubernetes.Interface) error {
+	pods := gatewaycluster.NewProxyPods(kube, s.nodes.Nodes)
+	s.placements.Pods = pods
+	c.AddReadyzChecks(healthz.NamedCheck("proxy-pods", func(*http.Request) error {
+		if !pods.HasSynced() {
+			return errors.New("the pods of proxies have not been read from the kube-apiserver yet")
+		}
+		return nil
+	}))
+	return c.AddPostStartHook("watch-proxy-pods", func(hook genericapiserver.PostStartHookContext) error {
+		go pods.Run(hook)
+		return nil
+	})
 }
 
 // needs says which permissions the options ask for.

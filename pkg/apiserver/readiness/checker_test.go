@@ -109,7 +109,7 @@ func TestUnreachable(t *testing.T) {
 
 // What a server does not use, it must not ask for.
 func TestNeedsDecide(t *testing.T) {
-	if got := Permissions(Needs{}); len(got) != 6 {
+	if got := Permissions(Needs{}); len(got) != 9 {
 		t.Errorf("With nothing switched on, it asks for %v", got)
 	}
 }

@@ -109,6 +109,7 @@ func Permissions(n Needs) []Permission {
 	// remove what a deletion of one object may not.
 	add("see which namespaces are there and which are being deleted", "", "namespaces", "get", "list", "watch")
 	add("know the addresses of the node that a request comes from", "", "nodes", "get", "list", "watch")
+	add("know on which node a proxy runs", "", "pods", "get", "list", "watch")
 	if n.MutatingWebhook {
 		add("call the cluster's webhooks", admissionGroup, "mutatingwebhookconfigurations", "list", "watch")
 	}

@@ -2755,7 +2755,7 @@ func schema_pkg_apis_epic_v1_ProxyStatus(ref common.ReferenceCallback) common.Op
 					},
 					"proxy-if-info": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The public interface of each proxy pod, by pod name. Set by the node program of the node on which the pod runs.",
+							Description: "The public interface of each proxy pod, by pod name. The node program of the node on which the pod runs sets it. The server accepts an entry from a gateway node only for a proxy that runs on that node: a pod with the labels of this object's proxies, or a proxy in proxy-placements.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -2811,6 +2811,21 @@ func schema_pkg_apis_epic_v1_ProxyStatus(ref common.ReferenceCallback) common.Op
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Ref: ref(metav1.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"proxy-placements": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The gateway node of each proxy that is not a pod of the gateway cluster, as on a server in standalone mode: the address of the node by the name that the proxy has in proxy-if-info. An administrator, or the program that starts the proxy, sets it; a gateway node can't. A proxy that is listed here runs where the list says, whatever pods exist.",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
 									},
 								},
 							},

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/nodeidentity"
+	"github.com/acnodal/epic/pkg/placement"
 	"github.com/acnodal/epic/pkg/tunnelkey"
 )
 
@@ -34,12 +36,18 @@ type Identifier interface {
 	Identify(ctx context.Context, u user.Info) (*nodeidentity.Node, error)
 }
 
+// Placements decides whether proxies run on a node.
+type Placements interface {
+	Runs(ctx context.Context, object placement.Object, placements map[string]string, proxies []string, node string) (bool, error)
+}
+
 // REST serves the keys of one kind's objects.
 type REST struct {
-	resource schema.GroupResource
-	objects  rest.Getter
-	masters  Masters
-	nodes    Identifier
+	resource   schema.GroupResource
+	objects    rest.Getter
+	masters    Masters
+	nodes      Identifier
+	placements Placements
 }
 
 var (
@@ -48,8 +56,8 @@ var (
 )
 
 // NewREST returns the subresource of a kind whose objects the getter reads.
-func NewREST(resource string, objects rest.Getter, masters Masters, nodes Identifier) *REST {
-	return &REST{resource: epic.Resource(resource), objects: objects, masters: masters, nodes: nodes}
+func NewREST(resource string, objects rest.Getter, masters Masters, nodes Identifier, placements Placements) *REST {
+	return &REST{resource: epic.Resource(resource), objects: objects, masters: masters, nodes: nodes, placements: placements}
 }
 
 // New implements rest.Storage.
@@ -60,7 +68,7 @@ func (*REST) Destroy() {}
 
 // Get implements rest.Getter.
 func (r *REST) Get(ctx context.Context, name string, _ *metav1.GetOptions) (runtime.Object, error) {
-	mayHave, err := r.filter(ctx, name)
+	node, err := r.sender(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -73,18 +81,25 @@ func (r *REST) Get(ctx context.Context, name string, _ *metav1.GetOptions) (runt
 	if err != nil {
 		return nil, apierrors.NewServiceUnavailable(err.Error())
 	}
+	var m *metav1.ObjectMeta
+	var status *epic.ProxyStatus
 	switch o := obj.(type) {
 	case *epic.LoadBalancer:
-		return keysOf(&o.ObjectMeta, &o.Status, masters, mayHave)
+		m, status = &o.ObjectMeta, &o.Status
 	case *epic.GWProxy:
-		return keysOf(&o.ObjectMeta, &o.Status, masters, mayHave)
+		m, status = &o.ObjectMeta, &o.Status
+	default:
+		return nil, apierrors.NewInternalError(fmt.Errorf("%T has no tunnels", obj))
 	}
-	return nil, apierrors.NewInternalError(fmt.Errorf("%T has no tunnels", obj))
+	mayHave, err := r.filter(ctx, node, m, status)
+	if err != nil {
+		return nil, err
+	}
+	return keysOf(m, status, masters, mayHave)
 }
 
-// filter says which tunnels' keys the sender of a request may have, by the
-// addresses of their ends.
-func (r *REST) filter(ctx context.Context, name string) (func(tenantNode, epicNode string) bool, error) {
+// sender returns the node that sent a request, nil for a sender that is no node.
+func (r *REST) sender(ctx context.Context, name string) (*nodeidentity.Node, error) {
 	sender, ok := genericapirequest.UserFrom(ctx)
 	if !ok {
 		return nil, apierrors.NewForbidden(r.resource, name, fmt.Errorf("%s are for somebody who can be told, and this request has no user", Subresource))
@@ -93,16 +108,41 @@ func (r *REST) filter(ctx context.Context, name string) (func(tenantNode, epicNo
 	switch {
 	case err != nil:
 		return nil, apierrors.NewForbidden(r.resource, name, fmt.Errorf("no %s for credentials that name no node: %w", Subresource, err))
-	case node == nil:
-		return func(string, string) bool { return true }, nil
-	case node.Tenant == "":
-		return func(tenantNode, epicNode string) bool { return node.Has(tenantNode) || node.Has(epicNode) }, nil
-	case node.Tenant != genericapirequest.NamespaceValue(ctx):
+	case node != nil && node.Tenant != "" && node.Tenant != genericapirequest.NamespaceValue(ctx):
 		return nil, apierrors.NewForbidden(r.resource, name, fmt.Errorf("%s is a node of namespace %s and gets %s of that namespace only", node, node.Tenant, Subresource))
 	}
-	// A tenant chooses the names of its nodes, and so must not come by an
-	// address to what is a gateway node's.
-	return func(tenantNode, _ string) bool { return node.Has(tenantNode) }, nil
+	return node, nil
+}
+
+// filter returns which tunnels' keys a node may have, by the addresses of their
+// ends. A gateway node gets those of tunnels that end on it, and only while a proxy
+// of the object runs on it: that it said so is not enough, since it may have been
+// broken into. A tenant's node gets those of tunnels whose client end it is. A
+// tenant chooses the addresses of its own nodes, so it must not come by an address
+// to what is a gateway node's. A host with a certificate may be either, and its
+// address is the administrator's word.
+func (r *REST) filter(ctx context.Context, node *nodeidentity.Node, m *metav1.ObjectMeta, status *epic.ProxyStatus) (func(tenantNode, epicNode string) bool, error) {
+	switch {
+	case node == nil:
+		return func(string, string) bool { return true }, nil
+	case node.Tenant != "":
+		return func(tenantNode, _ string) bool { return node.Has(tenantNode) }, nil
+	}
+	object := placement.Object{Resource: r.resource.Resource, Namespace: m.Namespace, Name: m.Name}
+	proxies := map[string][]string{}
+	for _, proxy := range slices.Sorted(maps.Keys(status.ProxyIfInfo)) {
+		if address := status.ProxyIfInfo[proxy].EPICNodeAddress; node.Has(address) {
+			proxies[address] = append(proxies[address], proxy)
+		}
+	}
+	runs := map[string]bool{}
+	for address, names := range proxies {
+		var err error
+		if runs[address], err = r.placements.Runs(ctx, object, status.ProxyPlacements, names, address); err != nil {
+			return nil, err
+		}
+	}
+	return func(tenantNode, epicNode string) bool { return runs[epicNode] || node.Host && node.Has(tenantNode) }, nil
 }
 
 func keysOf(m *metav1.ObjectMeta, status *epic.ProxyStatus, masters *tunnelkey.Masters, mayHave func(tenantNode, epicNode string) bool) (runtime.Object, error) {

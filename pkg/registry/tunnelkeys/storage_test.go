@@ -6,17 +6,20 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/authentication/serviceaccount"
 	"k8s.io/apiserver/pkg/authentication/user"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/nodeidentity"
+	"github.com/acnodal/epic/pkg/placement"
 	"github.com/acnodal/epic/pkg/tunnelkey"
 )
 
@@ -41,6 +44,23 @@ func (o objects) Get(_ context.Context, name string, _ *metav1.GetOptions) (runt
 	return o.obj, nil
 }
 
+// nodes are the Nodes of a cluster, of which one has an address that a tenant's
+// node has too.
+type nodes struct{}
+
+func (nodes) Addresses(_ context.Context, name string) ([]netip.Addr, error) {
+	return []netip.Addr{map[string]netip.Addr{"one": netip.MustParseAddr("192.0.2.1"), "private": netip.MustParseAddr("10.0.0.1")}[name]}, nil
+}
+
+const gateway = "system:serviceaccount:epic-node:epic-node"
+
+var identifier = &nodeidentity.Identifier{GatewayAccounts: []string{gateway}, Nodes: nodes{}}
+
+// pod is the node program's pod on a Node.
+func pod(node string) user.Info {
+	return &user.DefaultInfo{Name: gateway, Extra: map[string][]string{serviceaccount.NodeNameKey: {node}}}
+}
+
 func pair(id int32) epic.GUETunnelEndpoint { return epic.GUETunnelEndpoint{TunnelID: id} }
 
 // shop has two tenant nodes with tunnels to two gateway nodes, one of which has
@@ -49,10 +69,14 @@ func shop() *epic.LoadBalancer {
 	return &epic.LoadBalancer{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "epic-acme", Name: "shop", UID: "u", ResourceVersion: "7", Labels: map[string]string{"a": "b"}},
 		Status: epic.ProxyStatus{GUETunnelEndpoints: map[string]epic.TunnelEndpoint{
-			"10.0.0.1": {EPICEndpoints: map[string]epic.GUETunnelEndpoint{"192.0.2.1": pair(4), "192.0.2.2": pair(3)}},
+			"10.0.0.1": {EPICEndpoints: map[string]epic.GUETunnelEndpoint{"192.0.2.1": pair(4), "192.0.2.2": pair(3), "192.0.2.3": pair(5), "192.0.2.4": pair(6)}},
 			"10.0.0.2": {EPICEndpoints: map[string]epic.GUETunnelEndpoint{"192.0.2.1": pair(2), "192.0.2.2": pair(0)}},
 			"10.0.0.3": {},
-		}},
+		}, ProxyIfInfo: map[string]epic.ProxyInterfaceInfo{
+			"pod-a": {EPICNodeAddress: "192.0.2.1"}, "pod-b": {EPICNodeAddress: "192.0.2.2"},
+			// What a node reports is not enough.
+			"made-up": {EPICNodeAddress: "192.0.2.3"}, "pod-b-too": {EPICNodeAddress: "10.0.0.1"},
+		}, ProxyPlacements: map[string]string{"pod-a": "192.0.2.1", "pod-b": "192.0.2.2", "pod-c": "192.0.2.4"}},
 	}
 }
 
@@ -65,7 +89,7 @@ func get(obj runtime.Object, m Masters, u user.Info, namespace string) (*epic.Tu
 	if u != nil {
 		ctx = genericapirequest.WithUser(ctx, u)
 	}
-	out, err := NewREST("loadbalancers", objects{obj}, m, &nodeidentity.Identifier{}).Get(ctx, "shop", &metav1.GetOptions{})
+	out, err := NewREST("loadbalancers", objects{obj}, m, identifier, &placement.Checker{}).Get(ctx, "shop", &metav1.GetOptions{})
 	if err != nil {
 		return nil, err
 	}
@@ -78,13 +102,17 @@ func TestWhoGetsWhat(t *testing.T) {
 		user user.Info
 		want string // the IDs of the tunnels, or part of the refusal
 	}{
-		"a person":                     {&user.DefaultInfo{Name: "jane"}, "2 3 4"},
+		"a person":                     {&user.DefaultInfo{Name: "jane"}, "2 3 4 5 6"},
 		"a gateway node":               {node("192.0.2.1"), "2 4"},
 		"another gateway node":         {node("192.0.2.2"), "3"},
 		"a host of the tenant's":       {node("10.0.0.2"), "2"},
+		"one that made a proxy up":     {node("192.0.2.3"), ""},
+		"one that reports no proxy":    {node("192.0.2.4"), ""},
+		"a gateway's pod":              {pod("one"), "2 4"},
+		"a pod on a tenant's address":  {pod("private"), ""},
 		"a node without tunnels":       {node("10.0.0.3"), ""},
 		"a node that is in none":       {node("192.0.2.9"), ""},
-		"a tenant's node":              {tenant("epic-acme:node.10.0.0.1"), "3 4"},
+		"a tenant's node":              {tenant("epic-acme:node.10.0.0.1"), "3 4 5 6"},
 		"a gateway node's address":     {tenant("epic-acme:node.192.0.2.1"), ""},
 		"a node of another tenant":     {tenant("epic-other:node.10.0.0.1"), "node of namespace epic-other"},
 		"a node's name alone":          {&user.DefaultInfo{Name: "epic:node:192.0.2.1"}, "not in the group"},
@@ -112,7 +140,8 @@ func TestWhoGetsWhat(t *testing.T) {
 }
 
 func TestContent(t *testing.T) {
-	out, err := get(shop(), fixed(masters), node("10.0.0.2"), "epic-acme")
+	tenantNode := &user.DefaultInfo{Name: "system:serviceaccount:epic-acme:node.10.0.0.2"}
+	out, err := get(shop(), fixed(masters), tenantNode, "epic-acme")
 	if err != nil || out.Namespace != "epic-acme" || out.Name != "shop" || out.UID != "u" || out.ResourceVersion != "7" || out.Labels != nil {
 		t.Fatalf("%+v, %v", out, err)
 	}
@@ -134,14 +163,14 @@ func TestContent(t *testing.T) {
 		}
 	}
 	proxy := &epic.GWProxy{ObjectMeta: shop().ObjectMeta, Status: shop().Status}
-	same, err := get(proxy, fixed(masters), node("10.0.0.2"), "epic-acme")
+	same, err := get(proxy, fixed(masters), tenantNode, "epic-acme")
 	if err != nil || len(same.Tunnels) != 1 {
 		t.Errorf("a gateway proxy: %+v, %v", same, err)
 	}
 	// An object that is made again has other keys.
 	again := shop()
 	again.UID = "v"
-	if other, err := get(again, fixed(masters), node("10.0.0.2"), "epic-acme"); err != nil || bytes.Equal(other.Tunnels[0].Keys[0].Key, got.Keys[0].Key) {
+	if other, err := get(again, fixed(masters), tenantNode, "epic-acme"); err != nil || bytes.Equal(other.Tunnels[0].Keys[0].Key, got.Keys[0].Key) {
 		t.Errorf("the key outlived its object: %v", err)
 	}
 }
@@ -156,5 +185,26 @@ func TestFailures(t *testing.T) {
 	}
 	if _, err := get(&epic.Account{}, fixed(masters), jane, "epic-acme"); !apierrors.IsInternalError(err) {
 		t.Errorf("a kind without tunnels: %v", err)
+	}
+}
+
+// unknown can't say where proxies run.
+type unknown struct{}
+
+func (unknown) Runs(context.Context, placement.Object, map[string]string, []string, string) (bool, error) {
+	return false, apierrors.NewServiceUnavailable("try again")
+}
+
+// What is not known is no empty list: the node would do without keys.
+func TestUnknownPlacement(t *testing.T) {
+	ctx := genericapirequest.WithNamespace(genericapirequest.NewContext(), "epic-acme")
+	r := NewREST("loadbalancers", objects{shop()}, fixed(masters), &nodeidentity.Identifier{}, unknown{})
+	if _, err := r.Get(genericapirequest.WithUser(ctx, node("192.0.2.1")), "shop", &metav1.GetOptions{}); !apierrors.IsServiceUnavailable(err) {
+		t.Errorf("got %v", err)
+	}
+	// Whoever has no proxy there does not ask.
+	out, err := r.Get(genericapirequest.WithUser(ctx, node("192.0.2.9")), "shop", &metav1.GetOptions{})
+	if err != nil || len(out.(*epic.TunnelKeys).Tunnels) != 0 {
+		t.Errorf("got %v, %v", out, err)
 	}
 }

@@ -119,6 +119,9 @@ func (d *demo) proxy(ctx context.Context, lb *epicv1.LoadBalancer) (*world.Proxy
 	if err != nil {
 		return nil, err
 	}
+	if err := proxy.Place(ctx, d.client); err != nil {
+		return nil, err
+	}
 	backends := &backends{client: d.client, namespace: namespace, loadBalancer: sample}
 	return proxy, world.ServeHTTP(ctx, proxy.Namespace, publicHost(lb), backends.forwarder(proxy.Namespace))
 }

@@ -2690,6 +2690,30 @@ func (m *ProxyStatus) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if len(m.ProxyPlacements) > 0 {
+		keysForProxyPlacements := make([]string, 0, len(m.ProxyPlacements))
+		for k := range m.ProxyPlacements {
+			keysForProxyPlacements = append(keysForProxyPlacements, string(k))
+		}
+		sort.Strings(keysForProxyPlacements)
+		for iNdEx := len(keysForProxyPlacements) - 1; iNdEx >= 0; iNdEx-- {
+			v := m.ProxyPlacements[string(keysForProxyPlacements[iNdEx])]
+			baseI := i
+			i -= len(v)
+			copy(dAtA[i:], v)
+			i = encodeVarintGenerated(dAtA, i, uint64(len(v)))
+			i--
+			dAtA[i] = 0x12
+			i -= len(keysForProxyPlacements[iNdEx])
+			copy(dAtA[i:], keysForProxyPlacements[iNdEx])
+			i = encodeVarintGenerated(dAtA, i, uint64(len(keysForProxyPlacements[iNdEx])))
+			i--
+			dAtA[i] = 0xa
+			i = encodeVarintGenerated(dAtA, i, uint64(baseI-i))
+			i--
+			dAtA[i] = 0x42
+		}
+	}
 	if len(m.Conditions) > 0 {
 		for iNdEx := len(m.Conditions) - 1; iNdEx >= 0; iNdEx-- {
 			{
@@ -4409,6 +4433,14 @@ func (m *ProxyStatus) Size() (n int) {
 			n += 1 + l + sovGenerated(uint64(l))
 		}
 	}
+	if len(m.ProxyPlacements) > 0 {
+		for k, v := range m.ProxyPlacements {
+			_ = k
+			_ = v
+			mapEntrySize := 1 + len(k) + sovGenerated(uint64(len(k))) + 1 + len(v) + sovGenerated(uint64(len(v)))
+			n += mapEntrySize + 1 + sovGenerated(uint64(mapEntrySize))
+		}
+	}
 	return n
 }
 
@@ -5472,6 +5504,16 @@ func (this *ProxyStatus) String() string {
 		mapStringForProxyIfInfo += fmt.Sprintf("%v: %v,", k, this.ProxyIfInfo[k])
 	}
 	mapStringForProxyIfInfo += "}"
+	keysForProxyPlacements := make([]string, 0, len(this.ProxyPlacements))
+	for k := range this.ProxyPlacements {
+		keysForProxyPlacements = append(keysForProxyPlacements, k)
+	}
+	sort.Strings(keysForProxyPlacements)
+	mapStringForProxyPlacements := "map[string]string{"
+	for _, k := range keysForProxyPlacements {
+		mapStringForProxyPlacements += fmt.Sprintf("%v: %v,", k, this.ProxyPlacements[k])
+	}
+	mapStringForProxyPlacements += "}"
 	s := strings.Join([]string{`&ProxyStatus{`,
 		`GUETunnelEndpoints:` + mapStringForGUETunnelEndpoints + `,`,
 		`ProxyIfInfo:` + mapStringForProxyIfInfo + `,`,
@@ -5480,6 +5522,7 @@ func (this *ProxyStatus) String() string {
 		`QuotaPlace:` + fmt.Sprintf("%v", this.QuotaPlace) + `,`,
 		`ObservedGeneration:` + fmt.Sprintf("%v", this.ObservedGeneration) + `,`,
 		`Conditions:` + repeatedStringForConditions + `,`,
+		`ProxyPlacements:` + mapStringForProxyPlacements + `,`,
 		`}`,
 	}, "")
 	return s
@@ -14187,6 +14230,133 @@ func (m *ProxyStatus) Unmarshal(dAtA []byte) error {
 			if err := m.Conditions[len(m.Conditions)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
+			iNdEx = postIndex
+		case 8:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ProxyPlacements", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGenerated
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthGenerated
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthGenerated
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.ProxyPlacements == nil {
+				m.ProxyPlacements = make(map[string]string)
+			}
+			var mapkey string
+			var mapvalue string
+			for iNdEx < postIndex {
+				entryPreIndex := iNdEx
+				var wire uint64
+				for shift := uint(0); ; shift += 7 {
+					if shift >= 64 {
+						return ErrIntOverflowGenerated
+					}
+					if iNdEx >= l {
+						return io.ErrUnexpectedEOF
+					}
+					b := dAtA[iNdEx]
+					iNdEx++
+					wire |= uint64(b&0x7F) << shift
+					if b < 0x80 {
+						break
+					}
+				}
+				fieldNum := int32(wire >> 3)
+				if fieldNum == 1 {
+					var stringLenmapkey uint64
+					for shift := uint(0); ; shift += 7 {
+						if shift >= 64 {
+							return ErrIntOverflowGenerated
+						}
+						if iNdEx >= l {
+							return io.ErrUnexpectedEOF
+						}
+						b := dAtA[iNdEx]
+						iNdEx++
+						stringLenmapkey |= uint64(b&0x7F) << shift
+						if b < 0x80 {
+							break
+						}
+					}
+					intStringLenmapkey := int(stringLenmapkey)
+					if intStringLenmapkey < 0 {
+						return ErrInvalidLengthGenerated
+					}
+					postStringIndexmapkey := iNdEx + intStringLenmapkey
+					if postStringIndexmapkey < 0 {
+						return ErrInvalidLengthGenerated
+					}
+					if postStringIndexmapkey > l {
+						return io.ErrUnexpectedEOF
+					}
+					mapkey = string(dAtA[iNdEx:postStringIndexmapkey])
+					iNdEx = postStringIndexmapkey
+				} else if fieldNum == 2 {
+					var stringLenmapvalue uint64
+					for shift := uint(0); ; shift += 7 {
+						if shift >= 64 {
+							return ErrIntOverflowGenerated
+						}
+						if iNdEx >= l {
+							return io.ErrUnexpectedEOF
+						}
+						b := dAtA[iNdEx]
+						iNdEx++
+						stringLenmapvalue |= uint64(b&0x7F) << shift
+						if b < 0x80 {
+							break
+						}
+					}
+					intStringLenmapvalue := int(stringLenmapvalue)
+					if intStringLenmapvalue < 0 {
+						return ErrInvalidLengthGenerated
+					}
+					postStringIndexmapvalue := iNdEx + intStringLenmapvalue
+					if postStringIndexmapvalue < 0 {
+						return ErrInvalidLengthGenerated
+					}
+					if postStringIndexmapvalue > l {
+						return io.ErrUnexpectedEOF
+					}
+					mapvalue = string(dAtA[iNdEx:postStringIndexmapvalue])
+					iNdEx = postStringIndexmapvalue
+				} else {
+					iNdEx = entryPreIndex
+					skippy, err := skipGenerated(dAtA[iNdEx:])
+					if err != nil {
+						return err
+					}
+					if (skippy < 0) || (iNdEx+skippy) < 0 {
+						return ErrInvalidLengthGenerated
+					}
+					if (iNdEx + skippy) > postIndex {
+						return io.ErrUnexpectedEOF
+					}
+					iNdEx += skippy
+				}
+			}
+			m.ProxyPlacements[mapkey] = mapvalue
 			iNdEx = postIndex
 		default:
 			iNdEx = preIndex

@@ -17,8 +17,10 @@ type ProxyStatus struct {
 	// +optional
 	GUETunnelEndpoints map[string]TunnelEndpoint `json:"gue-tunnel-endpoints,omitempty" protobuf:"bytes,1,opt,name=gueTunnelEndpoints"`
 
-	// The public interface of each proxy pod, by pod name. Set by the node
-	// program of the node on which the pod runs.
+	// The public interface of each proxy pod, by pod name. The node program of
+	// the node on which the pod runs sets it. The server accepts an entry from a
+	// gateway node only for a proxy that runs on that node: a pod with the labels
+	// of this object's proxies, or a proxy in proxy-placements.
 	// +optional
 	ProxyIfInfo map[string]ProxyInterfaceInfo `json:"proxy-if-info,omitempty" protobuf:"bytes,2,opt,name=proxyIfInfo"`
 
@@ -48,6 +50,14 @@ type ProxyStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty" protobuf:"bytes,7,opt,name=conditions"`
+
+	// The gateway node of each proxy that is not a pod of the gateway cluster, as
+	// on a server in standalone mode: the address of the node by the name that the
+	// proxy has in proxy-if-info. An administrator, or the program that starts the
+	// proxy, sets it; a gateway node can't. A proxy that is listed here runs where
+	// the list says, whatever pods exist.
+	// +optional
+	ProxyPlacements map[string]string `json:"proxy-placements,omitempty" protobuf:"bytes,8,rep,name=proxyPlacements"`
 }
 
 // TunnelEndpoint is the tunnels between one of the tenant's nodes and the

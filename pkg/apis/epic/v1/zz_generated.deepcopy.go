@@ -1293,6 +1293,13 @@ func (in *ProxyStatus) DeepCopyInto(out *ProxyStatus) {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
 	}
+	if in.ProxyPlacements != nil {
+		in, out := &in.ProxyPlacements, &out.ProxyPlacements
+		*out = make(map[string]string, len(*in))
+		for key, val := range *in {
+			(*out)[key] = val
+		}
+	}
 	return
 }
 

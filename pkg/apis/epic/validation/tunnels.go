@@ -24,6 +24,7 @@ func proxyStatus(status, old *epic.ProxyStatus) field.ErrorList {
 	errs = append(errs, serverOnly(statusPath.Child("quota-place"), status.QuotaPlace, old.QuotaPlace)...)
 	errs = append(errs, tunnels(statusPath.Child("gue-tunnel-endpoints"), status.GUETunnelEndpoints, old.GUETunnelEndpoints)...)
 	errs = append(errs, proxyInterfaces(statusPath.Child("proxy-if-info"), status.ProxyIfInfo)...)
+	errs = append(errs, proxyPlacements(statusPath.Child("proxy-placements"), status.ProxyPlacements)...)
 	errs = append(errs, notNegative(statusPath.Child("proxy-ifindex"), status.ProxyIfIndex)...)
 	if status.ProxyIfName != "" {
 		errs = append(errs, interfaceName(statusPath.Child("proxy-ifname"), status.ProxyIfName)...)
@@ -104,6 +105,22 @@ func proxyInterfaces(path *field.Path, infos map[string]epic.ProxyInterfaceInfo)
 		if info.Name != "" {
 			errs = append(errs, interfaceName(at.Child("name"), info.Name)...)
 		}
+	}
+	return errs
+}
+
+func proxyPlacements(path *field.Path, placements map[string]string) field.ErrorList {
+	errs := atMost(path, len(placements), maxProxyPods)
+	if len(errs) > 0 {
+		return errs
+	}
+	for _, name := range slices.Sorted(maps.Keys(placements)) {
+		at := path.Key(quoted(name))
+		for _, msg := range validation.IsDNS1123Subdomain(name) {
+			errs = append(errs, field.Invalid(at, quoted(name), "must be the name of a proxy: "+msg))
+		}
+		_, more := address(at, placements[name])
+		errs = append(errs, more...)
 	}
 	return errs
 }

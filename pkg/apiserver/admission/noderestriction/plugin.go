@@ -12,6 +12,7 @@ import (
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/nodeidentity"
+	"github.com/acnodal/epic/pkg/placement"
 )
 
 // Identifier tells nodes from other users.
@@ -19,19 +20,25 @@ type Identifier interface {
 	Identify(ctx context.Context, u user.Info) (*nodeidentity.Node, error)
 }
 
+// Placements decides whether a proxy runs on a node.
+type Placements interface {
+	Check(ctx context.Context, object placement.Object, placements map[string]string, proxy, node string) error
+}
+
 // Plugin refuses what a node may not write.
 type Plugin struct {
 	*admission.Handler
-	nodes Identifier
+	nodes      Identifier
+	placements Placements
 }
 
 var _ admission.ValidationInterface = &Plugin{}
 
 // New returns the plugin.
-func New(nodes Identifier) *Plugin {
+func New(nodes Identifier, placements Placements) *Plugin {
 	return &Plugin{
 		Handler: admission.NewHandler(admission.Create, admission.Update, admission.Delete, admission.Connect),
-		nodes:   nodes,
+		nodes:   nodes, placements: placements,
 	}
 }
 
@@ -49,18 +56,43 @@ func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, _ admissi
 	case node.Tenant != "":
 		return admission.NewForbidden(a, fmt.Errorf("%s is a tenant's node, which reads and never writes: use the credentials of a person or a program of the tenant's", node))
 	}
-	if problem := check(node, a); problem != nil {
+	writer := &writer{Node: node, placements: p.placements, object: placement.Object{
+		Resource: a.GetResource().Resource, Namespace: a.GetNamespace(), Name: a.GetName(),
+	}}
+	if problem := writer.check(ctx, a); problem != nil {
 		return admission.NewForbidden(a, problem)
 	}
-	return nil
+	// What could not be found out is no refusal: the node tries again.
+	return writer.unknown
 }
 
-// errorf begins every refusal with the node and ends it with what it may do.
+// writer is a gateway node that writes an object.
+type writer struct {
+	*nodeidentity.Node
+	placements Placements
+	object     placement.Object
+	// unknown is why it could not be found out whether a proxy runs on the node.
+	unknown error
+}
+
+// runs returns nil when a proxy of the object runs on the node, by the address
+// that the node reports.
+func (w *writer) runs(ctx context.Context, listed map[string]string, proxy, address string) error {
+	err := w.placements.Check(ctx, w.object, listed, proxy, address)
+	if err != nil && !placement.IsNotThere(err) {
+		w.unknown = err
+		return nil
+	}
+	return err
+}
+
+// errorf begins every refusal with the node and what it may do.
 func errorf(node *nodeidentity.Node, format string, args ...any) error {
 	return fmt.Errorf("node %s may only write the status, its own entries of proxy-if-info in load balancers and gateway proxies and of nodes in the EPIC object; %s", node, fmt.Sprintf(format, args...))
 }
 
-func check(node *nodeidentity.Node, a admission.Attributes) error {
+func (w *writer) check(ctx context.Context, a admission.Attributes) error {
+	node := w.Node
 	if a.GetOperation() != admission.Update || a.GetSubresource() != "status" {
 		what := a.GetResource().Resource
 		if a.GetSubresource() != "" {
@@ -75,13 +107,13 @@ func check(node *nodeidentity.Node, a admission.Attributes) error {
 		if !ok {
 			return errorf(node, "this has no object to compare with")
 		}
-		problem = loadBalancer(node, obj, old)
+		problem = w.loadBalancer(ctx, obj, old)
 	case *epic.GWProxy:
 		old, ok := a.GetOldObject().(*epic.GWProxy)
 		if !ok {
 			return errorf(node, "this has no object to compare with")
 		}
-		problem = gwProxy(node, obj, old)
+		problem = w.gwProxy(ctx, obj, old)
 	case *epic.EPIC:
 		old, ok := a.GetOldObject().(*epic.EPIC)
 		if !ok {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/nodeidentity"
+	"github.com/acnodal/epic/pkg/placement"
 )
 
 var (
@@ -39,8 +40,11 @@ func proxied() epic.ProxyStatus {
 			"mine":    info("192.0.2.1"),
 			"other":   info("192.0.2.2"),
 			"nowhere": info(""),
+			// Proxies that are gone, and one that moved here.
+			"left": info("192.0.2.1"), "theirs": info("192.0.2.2"), "moved": info("192.0.2.2"),
 		},
-		ProxyIfIndex: 7, ProxyIfName: "veth7",
+		ProxyPlacements: map[string]string{"mine": "192.0.2.1", "other": "192.0.2.2", "new": "192.0.2.1", "elsewhere": "192.0.2.2", "moved": "192.0.2.1"},
+		ProxyIfIndex:    7, ProxyIfName: "veth7",
 		GUETunnelEndpoints: map[string]epic.TunnelEndpoint{
 			"10.0.0.1": {EPICAddress: "192.0.2.1", TunnelID: 1, EPICEndpoints: map[string]epic.GUETunnelEndpoint{"192.0.2.1": {EPICAddress: "192.0.2.1", TunnelID: 1}}},
 		},
@@ -52,7 +56,7 @@ func meta() metav1.ObjectMeta {
 }
 
 func validate(u user.Info, obj, old runtime.Object, resource, subresource string, op admission.Operation, dryRun bool) error {
-	p := New(&nodeidentity.Identifier{})
+	p := New(&nodeidentity.Identifier{}, &placement.Checker{})
 	a := admission.NewAttributesRecord(obj, old, schema.GroupVersionKind{}, "epic-acme", "shop",
 		schema.GroupVersionResource{Group: epic.GroupName, Version: "v1", Resource: resource}, subresource, op, nil, dryRun, u)
 	if !p.Handles(op) {
@@ -93,17 +97,41 @@ var changes = map[string]change{
 	"another's entry gone":         {change: on(func(s *epic.ProxyStatus) { delete(s.ProxyIfInfo, "other") }), err: "belongs to another node"},
 	"all entries gone":             {change: on(func(s *epic.ProxyStatus) { s.ProxyIfInfo = nil }), err: "belongs to another node"},
 	"nobody's entry taken":         {change: on(func(s *epic.ProxyStatus) { s.ProxyIfInfo["nowhere"] = info("192.0.2.1") }), err: `is ""`},
-	"its own entry given away":     {change: on(func(s *epic.ProxyStatus) { s.ProxyIfInfo["mine"] = info("192.0.2.2") }), err: "must be an address of this node"},
-	"its own entry nobody's":       {change: on(func(s *epic.ProxyStatus) { s.ProxyIfInfo["mine"] = info("") }), err: "must be an address of this node"},
-	"an entry for another":         {change: on(func(s *epic.ProxyStatus) { s.ProxyIfInfo["new"] = info("192.0.2.2") }), err: "can't write for another"},
-	"its address inside IPv6":      {change: on(func(s *epic.ProxyStatus) { s.ProxyIfInfo["new"] = info("::ffff:192.0.2.1") }), err: "can't write for another"},
-	"a tunnel":                     {change: on(func(s *epic.ProxyStatus) { s.GUETunnelEndpoints["10.0.0.2"] = epic.TunnelEndpoint{} }), err: "status.gue-tunnel-endpoints: Forbidden"},
-	"no tunnel":                    {change: on(func(s *epic.ProxyStatus) { s.GUETunnelEndpoints = nil }), err: "status.gue-tunnel-endpoints: Forbidden"},
-	"conditions":                   {change: on(func(s *epic.ProxyStatus) { s.Conditions = []metav1.Condition{{}} }), err: "status.conditions: Forbidden"},
-	"observedGeneration":           {change: on(func(s *epic.ProxyStatus) { s.ObservedGeneration = 2 }), err: "status.observedGeneration: Forbidden"},
-	"quota-place":                  {change: on(func(s *epic.ProxyStatus) { s.QuotaPlace = 2 }), err: "status.quota-place: Forbidden"},
-	"a finalizer":                  {change: func(m *metav1.ObjectMeta, _ *epic.ProxyStatus) { m.Finalizers = nil }, err: "metadata: Forbidden"},
-	"a label":                      {change: func(m *metav1.ObjectMeta, _ *epic.ProxyStatus) { m.Labels = map[string]string{"a": "b"} }, err: "metadata: Forbidden"},
+	"an entry of no proxy": {
+		change: on(func(s *epic.ProxyStatus) { s.ProxyIfInfo["made-up"] = info("192.0.2.1") }),
+		err:    "status.proxy-if-info[made-up]: Forbidden: is an entry of a proxy that does not run on this node: proxy-placements does not list the proxy",
+	},
+	"an entry of another's proxy": {
+		change: on(func(s *epic.ProxyStatus) { s.ProxyIfInfo["elsewhere"] = info("192.0.2.1") }),
+		err:    "status.proxy-if-info[elsewhere]: Forbidden: is an entry of a proxy that does not run on this node: proxy-placements lists the proxy on node 192.0.2.2",
+	},
+	"its own entry of a proxy that is gone, changed": {
+		change: on(func(s *epic.ProxyStatus) { i := info("192.0.2.1"); i.Index = 8; s.ProxyIfInfo["left"] = i }), err: "does not run on this node",
+	},
+	"its own entry of a proxy that is gone, removed": {change: on(func(s *epic.ProxyStatus) { delete(s.ProxyIfInfo, "left") })},
+	"another's entry of a proxy that is gone":        {change: on(func(s *epic.ProxyStatus) { delete(s.ProxyIfInfo, "theirs") }), err: "belongs to another node"},
+	"another's entry of a proxy that moved here":     {change: on(func(s *epic.ProxyStatus) { s.ProxyIfInfo["moved"] = info("192.0.2.1") })},
+	"another's entry of it removed":                  {change: on(func(s *epic.ProxyStatus) { delete(s.ProxyIfInfo, "moved") }), err: "belongs to another node"},
+	"a placement": {
+		change: on(func(s *epic.ProxyStatus) {
+			s.ProxyPlacements["made-up"] = "192.0.2.1"
+			s.ProxyIfInfo["made-up"] = info("192.0.2.1")
+		}), err: "does not run on this node",
+	},
+	"a placement alone":        {change: on(func(s *epic.ProxyStatus) { s.ProxyPlacements["made-up"] = "192.0.2.1" }), err: "status.proxy-placements: Forbidden"},
+	"a placement moved":        {change: on(func(s *epic.ProxyStatus) { s.ProxyPlacements["other"] = "192.0.2.1" }), err: "status.proxy-placements: Forbidden"},
+	"no placements":            {change: on(func(s *epic.ProxyStatus) { s.ProxyPlacements = nil }), err: "status.proxy-placements: Forbidden"},
+	"its own entry given away": {change: on(func(s *epic.ProxyStatus) { s.ProxyIfInfo["mine"] = info("192.0.2.2") }), err: "must be an address of this node"},
+	"its own entry nobody's":   {change: on(func(s *epic.ProxyStatus) { s.ProxyIfInfo["mine"] = info("") }), err: "must be an address of this node"},
+	"an entry for another":     {change: on(func(s *epic.ProxyStatus) { s.ProxyIfInfo["new"] = info("192.0.2.2") }), err: "can't write for another"},
+	"its address inside IPv6":  {change: on(func(s *epic.ProxyStatus) { s.ProxyIfInfo["new"] = info("::ffff:192.0.2.1") }), err: "can't write for another"},
+	"a tunnel":                 {change: on(func(s *epic.ProxyStatus) { s.GUETunnelEndpoints["10.0.0.2"] = epic.TunnelEndpoint{} }), err: "status.gue-tunnel-endpoints: Forbidden"},
+	"no tunnel":                {change: on(func(s *epic.ProxyStatus) { s.GUETunnelEndpoints = nil }), err: "status.gue-tunnel-endpoints: Forbidden"},
+	"conditions":               {change: on(func(s *epic.ProxyStatus) { s.Conditions = []metav1.Condition{{}} }), err: "status.conditions: Forbidden"},
+	"observedGeneration":       {change: on(func(s *epic.ProxyStatus) { s.ObservedGeneration = 2 }), err: "status.observedGeneration: Forbidden"},
+	"quota-place":              {change: on(func(s *epic.ProxyStatus) { s.QuotaPlace = 2 }), err: "status.quota-place: Forbidden"},
+	"a finalizer":              {change: func(m *metav1.ObjectMeta, _ *epic.ProxyStatus) { m.Finalizers = nil }, err: "metadata: Forbidden"},
+	"a label":                  {change: func(m *metav1.ObjectMeta, _ *epic.ProxyStatus) { m.Labels = map[string]string{"a": "b"} }, err: "metadata: Forbidden"},
 }
 
 func TestNodesWriteTheirOwn(t *testing.T) {
@@ -198,7 +226,7 @@ func TestOtherWrites(t *testing.T) {
 		expect(t, validate(u, nil, nil, "loadbalancers", "", admission.Delete, false), "is forbidden")
 		expect(t, validate(u, lb, nil, "loadbalancers", "status", admission.Update, false), "is forbidden")
 	}
-	p := New(&nodeidentity.Identifier{})
+	p := New(&nodeidentity.Identifier{}, &placement.Checker{})
 	other := admission.NewAttributesRecord(nil, nil, schema.GroupVersionKind{}, "", "", schema.GroupVersionResource{Resource: "pods"}, "", admission.Create, nil, false, node)
 	if err := p.Validate(t.Context(), other, nil); err != nil {
 		t.Errorf("what is not EPIC's: %v", err)
@@ -212,5 +240,35 @@ func expect(t *testing.T, err error, want string) {
 		t.Errorf("refused: %v", err)
 	case want != "" && (!apierrors.IsForbidden(err) || !strings.Contains(err.Error(), want)):
 		t.Errorf("got %v, want %q", err, want)
+	}
+}
+
+// unknown can't say where proxies run.
+type unknown struct{}
+
+func (unknown) Check(context.Context, placement.Object, map[string]string, string, string) error {
+	return apierrors.NewServiceUnavailable("try again")
+}
+
+// What is not known yet is no refusal that a node would take for final, and lets
+// nothing pass either.
+func TestUnknownPlacement(t *testing.T) {
+	old := &epic.LoadBalancer{ObjectMeta: meta(), Status: proxied()}
+	for name, test := range map[string]struct {
+		change func(*epic.LoadBalancer)
+		passed func(error) bool
+	}{
+		"a new entry":       {func(o *epic.LoadBalancer) { o.Status.ProxyIfInfo["new"] = info("192.0.2.1") }, apierrors.IsServiceUnavailable},
+		"more than it may":  {func(o *epic.LoadBalancer) { o.Status.ProxyIfInfo["new"] = info("192.0.2.1"); o.Status.QuotaPlace = 9 }, apierrors.IsForbidden},
+		"an entry removed":  {func(o *epic.LoadBalancer) { delete(o.Status.ProxyIfInfo, "mine") }, func(err error) bool { return err == nil }},
+		"another's removed": {func(o *epic.LoadBalancer) { delete(o.Status.ProxyIfInfo, "other") }, apierrors.IsForbidden},
+	} {
+		obj := old.DeepCopy()
+		test.change(obj)
+		a := admission.NewAttributesRecord(obj, old, schema.GroupVersionKind{}, "epic-acme", "shop",
+			schema.GroupVersionResource{Group: epic.GroupName, Version: "v1", Resource: "loadbalancers"}, "status", admission.Update, nil, false, node)
+		if err := New(&nodeidentity.Identifier{}, unknown{}).Validate(t.Context(), a, nil); !test.passed(err) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -3,6 +3,7 @@
 package noderestriction
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -17,8 +18,8 @@ import (
 
 var statusPath = field.NewPath("status")
 
-func loadBalancer(node *nodeidentity.Node, obj, old *epic.LoadBalancer) *field.Error {
-	if problem := proxyStatus(node, &obj.Status, &old.Status); problem != nil {
+func (w *writer) loadBalancer(ctx context.Context, obj, old *epic.LoadBalancer) *field.Error {
+	if problem := w.proxyStatus(ctx, &obj.Status, &old.Status); problem != nil {
 		return problem
 	}
 	// Whatever is in the object beside its status, and whatever fields the
@@ -29,8 +30,8 @@ func loadBalancer(node *nodeidentity.Node, obj, old *epic.LoadBalancer) *field.E
 	return same(&rest, old)
 }
 
-func gwProxy(node *nodeidentity.Node, obj, old *epic.GWProxy) *field.Error {
-	if problem := proxyStatus(node, &obj.Status, &old.Status); problem != nil {
+func (w *writer) gwProxy(ctx context.Context, obj, old *epic.GWProxy) *field.Error {
+	if problem := w.proxyStatus(ctx, &obj.Status, &old.Status); problem != nil {
 		return problem
 	}
 	rest := *obj
@@ -68,7 +69,7 @@ func installation(node *nodeidentity.Node, obj, old *epic.EPIC) *field.Error {
 
 // proxyStatus checks what a node may change in the status of a load balancer or
 // a gateway proxy, and that it changes nothing else there.
-func proxyStatus(node *nodeidentity.Node, status, old *epic.ProxyStatus) *field.Error {
+func (w *writer) proxyStatus(ctx context.Context, status, old *epic.ProxyStatus) *field.Error {
 	path := statusPath.Child("proxy-if-info")
 	for _, pod := range keys(status.ProxyIfInfo, old.ProxyIfInfo) {
 		now, is := status.ProxyIfInfo[pod]
@@ -76,13 +77,28 @@ func proxyStatus(node *nodeidentity.Node, status, old *epic.ProxyStatus) *field.
 		if is == was && now == before {
 			continue
 		}
+		own := !was || w.Has(before.EPICNodeAddress)
 		at := path.Key(pod).Child("epic-node-address")
-		// An entry that says of no node that it is its own is not this node's.
-		if was && !node.Has(before.EPICNodeAddress) {
-			return field.Forbidden(at, fmt.Sprintf("is %q, so the entry belongs to another node, which alone may change or remove it", before.EPICNodeAddress))
-		}
-		if is && !node.Has(now.EPICNodeAddress) {
+		switch {
+		case !is && !own:
+			return foreign(at, before)
+		case !is:
+			continue
+		case !w.Has(now.EPICNodeAddress):
+			// An entry that names no node belongs to none.
+			if !own {
+				return foreign(at, before)
+			}
 			return field.Forbidden(at, fmt.Sprintf("must be an address of this node and is %q: a node can't write for another", now.EPICNodeAddress))
+		}
+		// Placements can't be changed by a node: below, all other fields must be
+		// what they were. A proxy that runs here may replace the entry that another
+		// node left behind.
+		switch err := w.runs(ctx, old.ProxyPlacements, pod, now.EPICNodeAddress); {
+		case err != nil && !own:
+			return foreign(at, before)
+		case err != nil:
+			return field.Forbidden(path.Key(pod), fmt.Sprintf("is an entry of a proxy that does not run on this node: %v", err))
 		}
 	}
 	// With entries these two are copies of the first. Without, they are what
@@ -98,6 +114,7 @@ func proxyStatus(node *nodeidentity.Node, status, old *epic.ProxyStatus) *field.
 		now, old any
 	}{
 		{"gue-tunnel-endpoints", status.GUETunnelEndpoints, old.GUETunnelEndpoints},
+		{"proxy-placements", status.ProxyPlacements, old.ProxyPlacements},
 		{"quota-place", status.QuotaPlace, old.QuotaPlace},
 		{"observedGeneration", status.ObservedGeneration, old.ObservedGeneration},
 		{"conditions", status.Conditions, old.Conditions},
@@ -107,6 +124,10 @@ func proxyStatus(node *nodeidentity.Node, status, old *epic.ProxyStatus) *field.
 		}
 	}
 	return nil
+}
+
+func foreign(at *field.Path, before epic.ProxyInterfaceInfo) *field.Error {
+	return field.Forbidden(at, fmt.Sprintf("is %q, so the entry belongs to another node, which alone may change or remove it while the proxy runs there", before.EPICNodeAddress))
 }
 
 func notTheNodes(name string) *field.Error {

@@ -828,6 +828,11 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: proxy-ifname
       type:
         scalar: string
+    - name: proxy-placements
+      type:
+        map:
+          elementType:
+            scalar: string
     - name: quota-place
       type:
         scalar: numeric

@@ -18,8 +18,10 @@ type ProxyStatusApplyConfiguration struct {
 	// controller and the node programs add and remove entries; the server gives
 	// each of them its tunnel-id.
 	GUETunnelEndpoints map[string]TunnelEndpointApplyConfiguration `json:"gue-tunnel-endpoints,omitempty"`
-	// The public interface of each proxy pod, by pod name. Set by the node
-	// program of the node on which the pod runs.
+	// The public interface of each proxy pod, by pod name. The node program of
+	// the node on which the pod runs sets it. The server accepts an entry from a
+	// gateway node only for a proxy that runs on that node: a pod with the labels
+	// of this object's proxies, or a proxy in proxy-placements.
 	ProxyIfInfo map[string]ProxyInterfaceInfoApplyConfiguration `json:"proxy-if-info,omitempty"`
 	// The index of the host's end of a proxy's public interface: that of the
 	// first pod in proxy-if-info.
@@ -36,6 +38,12 @@ type ProxyStatusApplyConfiguration struct {
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 	// What the controller found out about the proxy, one entry a type.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
+	// The gateway node of each proxy that is not a pod of the gateway cluster, as
+	// on a server in standalone mode: the address of the node by the name that the
+	// proxy has in proxy-if-info. An administrator, or the program that starts the
+	// proxy, sets it; a gateway node can't. A proxy that is listed here runs where
+	// the list says, whatever pods exist.
+	ProxyPlacements map[string]string `json:"proxy-placements,omitempty"`
 }
 
 // ProxyStatusApplyConfiguration constructs a declarative configuration of the ProxyStatus type for use with
@@ -113,6 +121,20 @@ func (b *ProxyStatusApplyConfiguration) WithConditions(values ...*metav1.Conditi
 			panic("nil value passed to WithConditions")
 		}
 		b.Conditions = append(b.Conditions, *values[i])
+	}
+	return b
+}
+
+// WithProxyPlacements puts the entries into the ProxyPlacements field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, the entries provided by each call will be put on the ProxyPlacements field,
+// overwriting an existing map entries in ProxyPlacements field with the same key.
+func (b *ProxyStatusApplyConfiguration) WithProxyPlacements(entries map[string]string) *ProxyStatusApplyConfiguration {
+	if b.ProxyPlacements == nil && len(entries) > 0 {
+		b.ProxyPlacements = make(map[string]string, len(entries))
+	}
+	for k, v := range entries {
+		b.ProxyPlacements[k] = v
 	}
 	return b
 }

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package placement
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+)
+
+// ProxyPodSelector selects the pods of proxies.
+var ProxyPodSelector = labels.SelectorFromSet(labels.Set{epic.PartOfLabel: epic.ProductName, epic.ComponentLabel: epic.EnvoyComponent})
+
+// ownerLabels are the label by which a pod names its object, by the object's
+// resource.
+var ownerLabels = map[string]string{
+	"loadbalancers": epic.OwningLoadBalancerLabel,
+	"gwproxies":     epic.OwningProxyLabel,
+}
+
+// CheckPod returns nil when a pod is a running proxy of the object, wherever it
+// runs.
+func CheckPod(pod *corev1.Pod, object Object) error {
+	if !ProxyPodSelector.Matches(labels.Set(pod.Labels)) {
+		return NotThere("pod %s is not a proxy: it lacks the labels %s", pod.Name, ProxyPodSelector)
+	}
+	for resource, label := range ownerLabels {
+		want := ""
+		if resource == object.Resource {
+			want = object.Name
+		}
+		if has := pod.Labels[label]; has != want {
+			return NotThere("pod %s is not a proxy of this object: its label %s is %q", pod.Name, label, has)
+		}
+	}
+	if isMirror(pod) {
+		return NotThere("pod %s is a static pod, which its node made by itself: run proxies by a Deployment", pod.Name)
+	}
+	if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+		return NotThere("pod %s has ended (%s)", pod.Name, pod.Status.Phase)
+	}
+	return nil
+}
+
+// isMirror reports whether a node made the pod. A node's own credentials let it
+// make such pods in every namespace, with any labels; the cluster marks them, and
+// does not let the node remove the mark.
+func isMirror(pod *corev1.Pod) bool {
+	if _, ok := pod.Annotations[corev1.MirrorPodAnnotationKey]; ok {
+		return true
+	}
+	controller := metav1.GetControllerOfNoCopy(pod)
+	return controller != nil && controller.APIVersion == "v1" && controller.Kind == "Node"
+}
+
+// SlimPod keeps the parts of a pod that are read of proxies. It is a transform of
+// informers.
+func SlimPod(obj any) (any, error) {
+	pod, ok := obj.(*corev1.Pod)
+	if !ok {
+		return obj, nil
+	}
+	slim := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, ResourceVersion: pod.ResourceVersion, Labels: map[string]string{}},
+		Spec:       corev1.PodSpec{NodeName: pod.Spec.NodeName},
+		Status:     corev1.PodStatus{Phase: pod.Status.Phase},
+	}
+	for _, label := range []string{epic.PartOfLabel, epic.ComponentLabel, epic.OwningLoadBalancerLabel, epic.OwningProxyLabel} {
+		if value, ok := pod.Labels[label]; ok {
+			slim.Labels[label] = value
+		}
+	}
+	if isMirror(pod) {
+		slim.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: ""}
+	}
+	return slim, nil
+}
+
+// ObjectOf returns the object that a pod names as the one whose proxy it is, and
+// false where it names none.
+func ObjectOf(pod *corev1.Pod) (Object, bool) {
+	for resource, label := range ownerLabels {
+		if name := pod.Labels[label]; name != "" {
+			return Object{Resource: resource, Namespace: pod.Namespace, Name: name}, true
+		}
+	}
+	return Object{}, false
+}
