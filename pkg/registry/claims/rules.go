@@ -44,3 +44,18 @@ type Displacer interface {
 	// has finalizers. p is for reading.
 	Displaces(ctx context.Context, p *Plan, obj, holder runtime.Object) (bool, error)
 }
+
+// displacerOf returns the Displacer among rules that may wrap others, which a
+// method Unwrap returns.
+func displacerOf(rules Rules) (Displacer, bool) {
+	for {
+		if d, ok := rules.(Displacer); ok {
+			return d, true
+		}
+		wrapper, ok := rules.(interface{ Unwrap() Rules })
+		if !ok {
+			return nil, false
+		}
+		rules = wrapper.Unwrap()
+	}
+}

@@ -33,6 +33,9 @@ var (
 	_ claims.Checker = Rules{}
 )
 
+// Unwrap returns the rules of the kind.
+func (r Rules) Unwrap() claims.Rules { return r.Rules }
+
 // Plan implements claims.Rules.
 func (r Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object) error {
 	if err := r.Rules.Plan(ctx, p, old, obj); err != nil {
