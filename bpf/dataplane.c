@@ -14,7 +14,7 @@ int epic_gateway_encap(struct __sk_buff *ctx)
 {
 	struct packet p = {};
 
-	if (unlikely(ctx->vlan_present))
+	if (unlikely(ctx->vlan_present || ctx->pkt_type == PACKET_BROADCAST) && ctx->protocol != bpf_htons(ETH_P_ARP))
 		return dropped(ctx, &p, 0, DROP_FRAME, DIRECTION_OUT);
 	if (ctx->protocol == bpf_htons(ETH_P_IP))
 		return encap_gateway(ctx, 0);
@@ -46,11 +46,21 @@ int epic_decap(struct __sk_buff *ctx)
 {
 	if (gateway) {
 		void *data = (void *)(long)ctx->data;
+		void *end = (void *)(long)ctx->data_end;
 		struct delivery *d = (void *)(long)ctx->data_meta;
 
-		if ((void *)(d + 1) <= data && d->magic == DELIVERY)
+		if ((void *)(d + 1) <= data && d->magic == DELIVERY && data + sizeof(struct ethhdr) <= end) {
+			struct packet p = {};
+
+			if (unlikely(ctx->pkt_type != PACKET_HOST))
+				return dropped(ctx, &p, 0, DROP_FRAME, DIRECTION_IN);
+			set_macs(data, d->mac);
 			return deliver(d->ifindex, SERVICE_PEER);
+		}
 	}
+	// The frame is for an interface of a VLAN, or for nobody.
+	if (unlikely(ctx->vlan_present && ctx->vlan_tci & VLAN_VID_MASK))
+		return TC_ACT_UNSPEC;
 	if (ctx->protocol == bpf_htons(ETH_P_IP))
 		return decap_ip(ctx, 0);
 	if (ctx->protocol == bpf_htons(ETH_P_IPV6))

@@ -165,6 +165,8 @@ __noinline int set_tos(struct __sk_buff *ctx, __u32 offset, __u32 v6, __u32 from
 struct delivery {
 	__u32 magic;
 	__u32 ifindex;
+	__u8 mac[ETH_ALEN];
+	__u8 pad[2];
 };
 
 // deliver hands a packet to a proxy's interface.
@@ -175,10 +177,10 @@ static __always_inline int deliver(__u32 ifindex, __u32 flags)
 	return bpf_redirect(ifindex, 0);
 }
 
-static __always_inline void set_macs(struct ethhdr *eth, const struct policy *policy)
+static __always_inline void set_macs(struct ethhdr *eth, const __u8 *mac)
 {
 	__builtin_memcpy(eth->h_source, eth->h_dest, ETH_ALEN);
-	__builtin_memcpy(eth->h_dest, policy->mac, ETH_ALEN);
+	__builtin_memcpy(eth->h_dest, mac, ETH_ALEN);
 }
 
 // decapsulate takes a packet out of the tunnel that its GUE header names. The outer
@@ -207,18 +209,22 @@ static __always_inline int decapsulate(struct __sk_buff *ctx, int outer6, int v6
 			return TC_ACT_UNSPEC;
 		return dropped(ctx, &p, id, reason, DIRECTION_IN);
 	}
+	if (unlikely(ctx->pkt_type != PACKET_HOST))
+		return dropped(ctx, &p, id, DROP_FRAME, DIRECTION_IN);
 	reason = parse(ctx, inner, &p, v6, !gateway);
 	if (unlikely(reason))
 		return dropped(ctx, &p, id, reason, DIRECTION_IN);
 	if (likely(!gso)) {
 		// The lengths have to nest; a link may have padded the frame.
-		if (unlikely(!p.total || p.total + UDP_GUE_LEN > udp_len || udp_len + inner - UDP_GUE_LEN > ctx->len))
+		if (unlikely(!is_whole(&p, udp_len - UDP_GUE_LEN) || udp_len < UDP_GUE_LEN || udp_len + inner - UDP_GUE_LEN > ctx->len))
 			return dropped(ctx, &p, id, DROP_MALFORMED, DIRECTION_IN);
 	} else {
 		p.total = ctx->len - inner;
 	}
 	if (unlikely(p.kind == KIND_ICMP_UNMATCHED))
 		return dropped(ctx, &p, id, DROP_ICMP_UNMATCHED, DIRECTION_IN);
+	if (unlikely(p.kind != KIND_PORTS) && !crosses(&p, v6, !gateway))
+		return dropped(ctx, &p, id, DROP_PROTOCOL, DIRECTION_IN);
 	policy = check_inner(&p, v6, id, &reason);
 	if (unlikely(!policy))
 		return dropped(ctx, &p, id, reason, DIRECTION_IN);
@@ -248,7 +254,7 @@ static __always_inline int decapsulate(struct __sk_buff *ctx, int outer6, int v6
 			return dropped(ctx, &p, id, DROP_INTERNAL, DIRECTION_IN);
 		eth->h_proto = v6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
 		if (gateway)
-			set_macs(eth, policy);
+			set_macs(eth, policy->mac);
 	}
 	count_received(t, segments > 1 ? segments : 1,
 		       p.total + (segments > 1 ? (segments - 1) * p.headers : 0));

@@ -148,6 +148,8 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 		return dropped(ctx, p, id, DROP_NO_REMOTE, DIRECTION_OUT);
 
 	length = ctx->len - sizeof(struct ethhdr);
+	if (unlikely(!gso && !is_whole(p, length)))
+		return dropped(ctx, p, id, DROP_MALFORMED, DIRECTION_OUT);
 	segment = gso ? p->headers + gso : length;
 	overhead = t->family6 ? OVERHEAD6 : OVERHEAD4;
 	mtu = t->mtu;
@@ -286,8 +288,12 @@ static __always_inline int encap_gateway(struct __sk_buff *ctx, int v6)
 	if (unlikely(v6 ? !same_address(&s->source6, &p.flow.destination) :
 			  s->source4 != mapped(&p.flow.destination)))
 		return dropped(ctx, &p, s->tunnel, DROP_WRONG_PEER, DIRECTION_OUT);
+	if (unlikely(p.kind != KIND_PORTS) && !result && !crosses(&p, v6, 1))
+		result = DROP_PROTOCOL;
 	if (unlikely(result))
 		return dropped(ctx, &p, s->tunnel, result, DIRECTION_OUT);
+	if (unlikely(ctx->pkt_type == PACKET_MULTICAST))
+		return dropped(ctx, &p, s->tunnel, DROP_FRAME, DIRECTION_OUT);
 	if (unlikely(p.kind == KIND_FRAGMENT || p.first)) {
 		fragments_of(&fragments, &p, ifindex);
 		if (p.first) {
@@ -360,17 +366,15 @@ static __always_inline int encap_client(struct __sk_buff *ctx, int v6)
 		return outside(&p);
 	if (unlikely(p.kind == KIND_ICMP_UNMATCHED))
 		result = DROP_ICMP_UNMATCHED;
-	if (unlikely(p.kind == KIND_ADDRESS) && !result) {
-		if (p.protocol == (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP)) {
-			if (p.icmp == (v6 ? 128 : 8))
-				return outside(&p); // a ping of the public address
-			if (p.icmp != (v6 ? 129 : 0))
-				result = DROP_NOT_REGISTERED;
-		} else {
-			result = DROP_NOT_REGISTERED;
-		}
+	if (unlikely(p.kind != KIND_PORTS) && !result) {
+		if (p.kind == KIND_ADDRESS && p.icmp == (v6 ? 128 : 8) && p.protocol == (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
+			return outside(&p); // a ping of the public address
+		if (!crosses(&p, v6, 0))
+			result = DROP_PROTOCOL;
 	}
 	tunnel = reply->tunnel;
+	if (unlikely(result))
+		return dropped(ctx, &p, tunnel, result, DIRECTION_OUT);
 	if (unlikely(p.kind == KIND_FRAGMENT)) {
 		fragments_of(&fragments, &p, 0);
 		path = bpf_map_lookup_elem(&fragmented, &fragments);
@@ -385,9 +389,7 @@ static __always_inline int encap_client(struct __sk_buff *ctx, int v6)
 			tunnel = path->tunnel;
 	}
 	if (unlikely(!tunnel))
-		result = DROP_NOT_REGISTERED;
-	if (unlikely(result))
-		return dropped(ctx, &p, tunnel, result, DIRECTION_OUT);
+		return dropped(ctx, &p, 0, DROP_NOT_REGISTERED, DIRECTION_OUT);
 	if (unlikely(p.first)) {
 		struct path rest = {.tunnel = tunnel};
 

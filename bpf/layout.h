@@ -210,6 +210,7 @@ enum drop_reason {
 	// What a proxy sends outside tunnels.
 	DROP_NOT_AN_ANSWER,
 	DROP_FRAME,
+	DROP_PROTOCOL,
 	DROP_REASONS, // how many there are
 };
 

@@ -103,11 +103,12 @@ static __always_inline void ports(struct flow *f, __be16 source, __be16 destinat
 	f->destination_port = turn ? source : destination;
 }
 
+// is_icmp_error names the errors that cross. Redirects are for neighbors.
 static __always_inline int is_icmp_error(__u8 type, int v6)
 {
 	if (v6)
-		return type < 128;
-	return type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
+		return type >= 1 && type <= 4;
+	return type == 3 || type == 11 || type == 12;
 }
 
 static __always_inline int is_icmp_echo(__u8 type, int v6)
@@ -147,11 +148,13 @@ static __always_inline int parse_plain(void *l3, void *end, struct packet *p, in
 	if (likely(p->protocol == IPPROTO_TCP)) {
 		struct tcphdr *tcp = (void *)h;
 
-		if ((void *)(tcp + 1) > end)
+		if ((void *)(tcp + 1) > end || tcp->doff < 5 << 4)
 			return -1;
 		p->tcp_flags = tcp->flags;
 		p->headers = p->l4 + (tcp->doff >> 4) * 4;
 	} else if (p->protocol == IPPROTO_UDP) {
+		if (bpf_ntohs(h->len) < sizeof(*h) || p->l4 + bpf_ntohs(h->len) > p->total)
+			return -1;
 		p->tcp_flags = 0;
 		p->headers = p->l4 + sizeof(*h);
 	} else {
@@ -334,7 +337,7 @@ __noinline int parse_any(struct __sk_buff *ctx, __u32 l3, struct packet *p, __u3
 	if (p->protocol == IPPROTO_TCP) {
 		struct tcphdr h;
 
-		if (bpf_skb_load_bytes(ctx, l3 + p->l4, &h, sizeof(h)))
+		if (bpf_skb_load_bytes(ctx, l3 + p->l4, &h, sizeof(h)) || h.doff < 5 << 4)
 			return DROP_MALFORMED;
 		ports(&p->flow, h.source, h.dest, flags & PARSE_TURN);
 		p->tcp_flags = h.flags;
@@ -343,7 +346,8 @@ __noinline int parse_any(struct __sk_buff *ctx, __u32 l3, struct packet *p, __u3
 	} else if (p->protocol == IPPROTO_UDP) {
 		struct udphdr h;
 
-		if (bpf_skb_load_bytes(ctx, l3 + p->l4, &h, sizeof(h)))
+		if (bpf_skb_load_bytes(ctx, l3 + p->l4, &h, sizeof(h)) || bpf_ntohs(h.len) < sizeof(h) ||
+		    (!p->first && p->l4 + bpf_ntohs(h.len) > p->total))
 			return DROP_MALFORMED;
 		ports(&p->flow, h.source, h.dest, flags & PARSE_TURN);
 		p->headers = p->l4 + sizeof(h);
@@ -394,6 +398,36 @@ static __always_inline void endpoint_of(struct endpoint *e, const struct packet 
 		e->port = 0;
 		e->protocol = 0;
 	}
+}
+
+// is_whole says whether a packet has its headers within its length, and its length
+// within the bytes that there are.
+static __always_inline int is_whole(const struct packet *p, __u32 length)
+{
+	return p->total >= p->headers && p->total <= length;
+}
+
+// crosses says whether a packet is of a kind that tunnels carry: of a registered port, an
+// error about such a packet, a ping of the endpoint or its answer, or the rest of a
+// fragmented packet that may be any of these.
+static __always_inline int crosses(const struct packet *p, int v6, int from_proxy)
+{
+	__u8 icmp = v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
+
+	switch (p->kind) {
+	case KIND_PORTS:
+	case KIND_ICMP_ERROR:
+		return 1;
+	case KIND_FRAGMENT:
+		return p->protocol == IPPROTO_TCP || p->protocol == IPPROTO_UDP || p->protocol == icmp;
+	case KIND_ADDRESS:
+		if (p->protocol != icmp)
+			return 0;
+		if (v6)
+			return p->icmp == (from_proxy ? 128 : 129);
+		return p->icmp == (from_proxy ? 8 : 0);
+	}
+	return 0;
 }
 
 static __always_inline void fragments_of(struct fragments *f, const struct packet *p, __u32 scope)

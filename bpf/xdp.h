@@ -29,7 +29,7 @@ static __always_inline int xdp_decapsulate(struct xdp_md *ctx, int outer6, int v
 	if (!t)
 		return XDP_PASS;
 	if (parse_plain(data + inner, end, &p, v6, !gateway) || p.tcp_flags & TCP_SYN ||
-	    p.tos != outer_tos || !p.total || p.total + UDP_GUE_LEN > udp_len ||
+	    p.tos != outer_tos || udp_len < UDP_GUE_LEN || !is_whole(&p, udp_len - UDP_GUE_LEN) ||
 	    data + sizeof(struct ethhdr) + outer_ip + udp_len > end)
 		return XDP_PASS;
 	policy = check_inner(&p, v6, id, &reason);
@@ -47,6 +47,8 @@ static __always_inline int xdp_decapsulate(struct xdp_md *ctx, int outer6, int v
 			return XDP_PASS;
 		d->magic = DELIVERY;
 		d->ifindex = interface_of(&p, policy, id);
+		__builtin_memcpy(d->mac, policy->mac, ETH_ALEN);
+		d->pad[0] = d->pad[1] = 0;
 	} else {
 		remember(&p, policy, id);
 	}
@@ -55,8 +57,8 @@ static __always_inline int xdp_decapsulate(struct xdp_md *ctx, int outer6, int v
 	if (data + sizeof(eth) > end)
 		return XDP_DROP;
 	__builtin_memcpy(&eth, data, sizeof(eth));
-	if (gateway)
-		set_macs(&eth, policy);
+	// The address stays for the tc program, which knows whether the frame is for this
+	// host.
 	eth.h_proto = v6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
 	if (bpf_xdp_adjust_head(ctx, outer_len)) {
 		count_drop(DROP_INTERNAL);

@@ -72,7 +72,8 @@ const (
 	KernelDropReasonDROP_INTERNAL           KernelDropReason = 20
 	KernelDropReasonDROP_NOT_AN_ANSWER      KernelDropReason = 21
 	KernelDropReasonDROP_FRAME              KernelDropReason = 22
-	KernelDropReasonDROP_REASONS            KernelDropReason = 23
+	KernelDropReasonDROP_PROTOCOL           KernelDropReason = 23
+	KernelDropReasonDROP_REASONS            KernelDropReason = 24
 )
 
 type KernelEndpoint struct {

@@ -74,6 +74,16 @@ struct __sk_buff {
 	__u32 gso_size;
 };
 
+// pkt_type: whom a frame is for.
+enum {
+	PACKET_HOST,
+	PACKET_BROADCAST,
+	PACKET_MULTICAST,
+	PACKET_OTHERHOST,
+};
+
+#define VLAN_VID_MASK 0x0fff
+
 struct xdp_md {
 	__u32 data;
 	__u32 data_end;

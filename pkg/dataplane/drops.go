@@ -79,15 +79,19 @@ const (
 	DropInternal DropReason = "internal"
 )
 
-// Reasons to drop what a proxy sends, which may leave a gateway node by a tunnel or as an
-// answer to a visitor, and by no other way.
+// Reasons that later versions added.
 const (
-	// DropNotAnAnswer: the packet is for none of the proxy's endpoints, and is no answer
+	// DropNotAnAnswer: what a proxy sends may leave a gateway node by a tunnel or as an
+	// answer to a visitor, and by no other way. The packet is for none of the proxy's endpoints, and is no answer
 	// from one of its published ports. The endpoint was removed, or the proxy opens a
 	// connection of its own.
 	DropNotAnAnswer DropReason = "not-an-answer"
-	// DropFrame: the frame has a VLAN tag, or is of another type than IPv4, IPv6 or ARP.
+	// DropFrame: the frame is for another hardware address, or a broadcast. What proxies
+	// send may not have a VLAN tag either, nor be of another type than IPv4, IPv6 or ARP.
 	DropFrame DropReason = "frame"
+	// DropProtocol: the inner packet is neither TCP nor UDP, and no ICMP message that
+	// belongs to a flow of these or answers a ping.
+	DropProtocol DropReason = "protocol"
 )
 
 // drop joins a reason with the programs' number of it, and says in docs/dataplane.md
@@ -120,6 +124,7 @@ var dropReasons = []drop{
 	{bpf.KernelDropReasonDROP_INTERNAL, DropInternal},
 	{bpf.KernelDropReasonDROP_NOT_AN_ANSWER, DropNotAnAnswer},
 	{bpf.KernelDropReasonDROP_FRAME, DropFrame},
+	{bpf.KernelDropReasonDROP_PROTOCOL, DropProtocol},
 }
 
 // reasonOf names a reason of the programs.

@@ -128,8 +128,8 @@ func (b *bench) clientFixtures() []fixture {
 				{program: "encap", in: refused, verdict: sent, out: toProxy(refused)},
 			}},
 			fixture{family(v6) + ": what an endpoint's address sends besides", RoleClient, []step{
-				{program: "encap", in: ip(pod, proxy, 47, make([]byte, 24)), verdict: shot, drop: DropNotRegistered},
-				{program: "encap", in: ip(pod, proxy, icmps, icmp(map[bool]byte{false: 14, true: 136}[v6], 0, 0, make([]byte, 16))), verdict: shot, drop: DropNotRegistered},
+				{program: "encap", in: ip(pod, proxy, 47, make([]byte, 24)), verdict: shot, drop: DropProtocol},
+				{program: "encap", in: ip(pod, proxy, icmps, icmp(map[bool]byte{false: 14, true: 136}[v6], 0, 0, make([]byte, 16))), verdict: shot, drop: DropProtocol},
 				{program: "encap", in: ip(pod, proxy, icmps, unreachablePort(v6, answer(other, pod, 1))), verdict: shot, drop: DropICMPUnmatched},
 				{program: "encap", in: answer(pod, proxy, worldPort)[:map[bool]int{false: 24, true: 44}[v6]], verdict: shot, drop: DropMalformed},
 			}},

@@ -100,7 +100,7 @@ func (b *bench) innerFixtures() []fixture {
 		list = append(list,
 			fixture{inside + "an address that is no endpoint", RoleGateway, up(wrap(tcpTo(other, proxy, worldPort, 40000)), DropNotRegistered)},
 			fixture{inside + "a port that is no endpoint's", RoleGateway, up(wrap(tcpTo(pod, proxy, 9999, 40000)), DropNotRegistered)},
-			fixture{inside + "a protocol that is no endpoint's", RoleGateway, up(wrap(ip(pod, proxy, 132, make([]byte, 40))), "")},
+			fixture{inside + "a protocol that is no endpoint's", RoleGateway, up(wrap(ip(pod, proxy, 132, make([]byte, 40))), DropProtocol)},
 			fixture{inside + "an endpoint of another tunnel", RoleGateway, up(wrap(tcpTo(endpointOf(tunnel6, v6), proxy, worldPort, 40000)), DropNotRegistered)},
 			fixture{inside + "to somebody else than the proxy", RoleGateway, up(wrap(tcpTo(pod, other, worldPort, 40000)), DropWrongPeer)},
 			fixture{inside + "a ping of an address that is no endpoint", RoleGateway, up(wrap(ip(other, proxy, icmps, echo(v6, true, 1))), DropNotRegistered)},
@@ -122,13 +122,6 @@ func (b *bench) innerFixtures() []fixture {
 			{program: "decap", in: wrap(tcpTo(pod, proxy, worldPort, 40000)), gso: 10, verdict: shot,
 				drop: map[bool]DropReason{false: DropInternal, true: DropFamily}[v6]},
 		}})
-	}
-	for i := range list {
-		// A protocol without ports goes by its address.
-		if steps := list[i].steps; len(steps) == 2 && steps[1].drop == "" {
-			in := steps[1].in
-			steps[1].verdict, steps[1].out = redirect, in[36:]
-		}
 	}
 	return append(append(list, b.lengthFixtures()...), b.fragmentFixtures()...)
 }

@@ -41,6 +41,9 @@ const (
 	tunnelNarrow  = 6 // over a route with a small MTU
 )
 
+// delivery is how many bytes XDP puts before a packet.
+const delivery = 16
+
 // publicPort is where the proxy of a bench is reached by visitors.
 const publicPort = 443
 
@@ -144,7 +147,9 @@ type step struct {
 	program string // encap, decap or xdp
 	in      []byte // from the IP header on
 	// kind is the frame's type if it is not that of the packet.
-	kind    uint16
+	kind uint16
+	// to is the frame's hardware address if it is not that of the program's interface.
+	to      net.HardwareAddr
 	gso     uint32
 	verdict uint32
 	// out is the packet afterwards, from the IP header on; nil means unchanged, for
@@ -194,7 +199,11 @@ func (b *bench) run(role Role, s step) (verdict uint32, frame []byte, err error)
 	default:
 		program, options.Context = side.objects.EpicClientEncap, skbContext(b.uplink[role], s.gso)
 	}
-	options.Data = ether(b.fixtureMAC["gateway"], b.fixtureMAC["net1"], s.in)
+	to := b.fixtureMAC[map[Role]string{RoleGateway: "gateway", RoleClient: "node"}[role]]
+	if s.to != nil {
+		to = s.to
+	}
+	options.Data = ether(to, b.fixtureMAC["net1"], s.in)
 	if s.kind != 0 {
 		binary.BigEndian.PutUint16(options.Data[12:], s.kind)
 	}
@@ -208,7 +217,10 @@ func (b *bench) run(role Role, s step) (verdict uint32, frame []byte, err error)
 		if got, want := binary.NativeEndian.Uint32(frame[4:]), uint32(b.proxy0); got != want {
 			err = fmt.Errorf("XDP wants the packet delivered to interface %d, not %d", got, want)
 		}
-		frame = frame[8:]
+		if got := net.HardwareAddr(frame[8:14]); got.String() != b.fixtureMAC["net1"].String() {
+			err = fmt.Errorf("XDP wants the packet delivered to %s", got)
+		}
+		frame = frame[delivery:]
 	}
 	return verdict, frame, err
 }
@@ -341,7 +353,7 @@ func tooBig(about []byte, mtu int) []byte {
 }
 
 func fixtures(b *bench) []fixture {
-	return slices.Concat(b.bothFamilies(), b.outerFixtures(), b.innerFixtures(), b.sendFixtures(), b.answerFixtures(), b.clientFixtures())
+	return slices.Concat(b.bothFamilies(), b.outerFixtures(), b.innerFixtures(), b.sendFixtures(), b.answerFixtures(), b.clientFixtures(), b.protocolFixtures(), b.frameFixtures(), b.shortFixtures())
 }
 
 // bothFamilies are what has to cross in all four combinations of families.

@@ -61,7 +61,7 @@ func (b *bench) fuzzDecap(t *testing.T, packet []byte) {
 	if len(frame) >= 14 && bytes.Equal(frame[14:], packet) {
 		return // left to tc
 	}
-	if after != redirect || len(frame) < 22 || !allowed(frame[22:]) {
+	if after != redirect || len(frame) < delivery+14 || !allowed(frame[delivery+14:]) {
 		t.Errorf("XDP took %x out of %x, tc said %d", frame, packet, after)
 	}
 }
