@@ -4,6 +4,8 @@ package node
 
 import (
 	"context"
+	"net"
+	"net/netip"
 	"path/filepath"
 	"time"
 
@@ -29,7 +31,12 @@ func RunClient(ctx context.Context, c ClientConfig) error {
 
 func newClient(ctx context.Context, c ClientConfig) (*agent, error) {
 	a := &agent{Config: c.Config, role: roleClient, started: time.Now()}
-	a.extra = func() []string { return nil }
+	a.extra = func() []string {
+		if c.Forwarding == nil {
+			return nil
+		}
+		return c.Forwarding(podFamilies(a.applier))
+	}
 	a.listProxies = func() []status.Proxy { return nil }
 	if c.Ports != nil {
 		a.mend = c.Ports.Repair
@@ -73,3 +80,26 @@ type emptyStore struct{ sequenceFile }
 
 // Load implements gue.SequenceStore.
 func (emptyStore) Load() (uint64, error) { return 0, nil }
+
+// podFamilies are the families of the endpoints to which this node has to forward packets:
+// those that are no addresses of its own.
+func podFamilies(a *apply.Applier) (four, six bool) {
+	own := map[netip.Addr]bool{}
+	addresses, err := net.InterfaceAddrs()
+	if err == nil {
+		for _, address := range addresses {
+			if prefix, err := netip.ParsePrefix(address.String()); err == nil {
+				own[prefix.Addr().Unmap()] = true
+			}
+		}
+	}
+	a.Each(func(s apply.State) {
+		for i := range s.Plan.Services {
+			endpoint := s.Plan.Services[i].Endpoint.Addr().Unmap()
+			if !own[endpoint] {
+				four, six = four || endpoint.Is4(), six || endpoint.Is6()
+			}
+		}
+	})
+	return four, six
+}

@@ -29,6 +29,8 @@ type Plane interface {
 type HostNetwork interface {
 	Apply(host.Desired) (int, error)
 	Run(ctx context.Context, repaired func(int, error))
+	// Problems are what others did that keeps packets from proxies.
+	Problems() []string
 }
 
 // Config is what both roles need.
@@ -82,6 +84,9 @@ type ClientConfig struct {
 	PingInterval time.Duration
 	// Ports keeps the host's NAT from control packets. May be nil.
 	Ports PortKeeper
+	// Forwarding returns what keeps packets of these families from being forwarded to
+	// pods. May be nil.
+	Forwarding func(four, six bool) []string
 }
 
 // PortKeeper has what leaves from an address keep its port, as *ownport.Keeper does.

@@ -265,7 +265,7 @@ func (g *gateway) list() []status.Proxy {
 }
 
 func (g *gateway) problems() []string {
-	out := g.keeper.list()
+	out := append(g.keeper.list(), g.host.Problems()...)
 	g.mu.Lock()
 	if g.failed != nil {
 		out = append(out, fmt.Sprintf("interfaces of proxies can't be programmed: %v", g.failed))

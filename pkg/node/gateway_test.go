@@ -69,6 +69,7 @@ func (n *network) Apply(d host.Desired) (int, error) {
 	n.desired = d
 	return 0, nil
 }
+func (n *network) Problems() []string                          { return nil }
 func (n *network) Run(ctx context.Context, _ func(int, error)) { <-ctx.Done() }
 func (n *network) get() host.Desired {
 	n.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,6 +74,45 @@ func endpointRemoved(t *testing.T, s *site, v *service) {
 		_, err = conn.ListTableOfFamily(host.FirewallTable, nftables.TableFamilyINet)
 		return err
 	})
+}
+
+// A node that forwards nothing, by a setting or by another firewall, lists the problem with
+// the way out, on the gateway and on the client node, until it forwards again.
+func forwardingOff(s *site, v *service) {
+	for _, e := range []*end{s.gateway, s.tenants[v.tenant]} {
+		lists := func(want string) {
+			s.t.Helper()
+			s.until(e.name+" lists "+want, func() error {
+				r, err := e.report()
+				if err == nil && !strings.Contains(strings.Join(r.Problems, "\n"), want) {
+					err = fmt.Errorf("it lists %q", r.Problems)
+				}
+				return err
+			})
+		}
+		s.must(e.host.Sysctl("ipv4.ip_forward", "0"))
+		lists("net.ipv4.ip_forward=1")
+		s.must(e.host.Sysctl("ipv4.ip_forward", "1"))
+		conn, err := nftables.New(nftables.WithNetNSFd(e.host.FD()))
+		s.must(err)
+		drop := nftables.ChainPolicyDrop
+		table := conn.AddTable(&nftables.Table{Name: "other-firewall", Family: nftables.TableFamilyIPv4})
+		conn.AddChain(&nftables.Chain{
+			Name: "FORWARD", Table: table, Type: nftables.ChainTypeFilter,
+			Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter, Policy: &drop,
+		})
+		s.must(conn.Flush())
+		lists("other-firewall")
+		conn.DelTable(table)
+		s.must(conn.Flush())
+		s.until(e.name+" lists no problem", func() error {
+			r, err := e.report()
+			if err == nil && len(r.Problems) > 0 {
+				err = fmt.Errorf("it lists %q", r.Problems)
+			}
+			return err
+		})
+	}
 }
 
 func flushFirewall(n *netlab.Namespace) error {

@@ -15,6 +15,7 @@ import (
 	"github.com/acnodal/epic/pkg/dataplane"
 	"github.com/acnodal/epic/pkg/gue"
 	"github.com/acnodal/epic/pkg/node"
+	"github.com/acnodal/epic/pkg/node/host"
 	"github.com/acnodal/epic/pkg/node/ownport"
 	"github.com/acnodal/epic/pkg/node/statefile"
 )
@@ -42,7 +43,7 @@ func newClientCommand() *cobra.Command {
 		}
 		return locked(c.Context(), o, dataplane.RoleClient, func(plane *dataplane.DataPlane) error {
 			config.Plane = plane
-			return node.RunClient(c.Context(), node.ClientConfig{Config: config, Namespace: namespace, PingInterval: ping, Ports: ownport.New(o.port)})
+			return node.RunClient(c.Context(), node.ClientConfig{Config: config, Namespace: namespace, PingInterval: ping, Ports: ownport.New(o.port), Forwarding: host.ForwardingProblems})
 		})
 	})
 	o.add(cmd.Flags(), clientRole)

@@ -31,6 +31,6 @@
 //     changed: a drop policy of another firewall still drops, and has to be opened
 //     there.
 //
-// What has to be set for the whole machine (forwarding) is looked at and reported,
-// not changed.
+// What has to be set for the whole machine (forwarding), and other firewalls that drop
+// what is forwarded, are looked at and reported, not changed.
 package host

@@ -29,6 +29,10 @@ const (
 // kernel gave them. A rule that is replaced gets another handle.
 type firewallState struct {
 	handles map[string][]uint64
+	// letIn and arrived are counters of visitors' packets when they were compared last,
+	// by family, and lost says that none of those let in arrived.
+	letIn, arrived [2]uint64
+	lost           [2]bool
 }
 
 func openNFT(ns netns.NsHandle) (*nftables.Conn, error) {
@@ -332,7 +336,11 @@ func (h *Host) Refusals() (map[Refusal]Refused, error) {
 		return nil, fmt.Errorf("read the firewall's counters: %w", err)
 	}
 	for _, o := range objects {
-		if c, ok := o.(*nftables.CounterObj); ok {
+		c, ok := o.(*nftables.CounterObj)
+		if !ok {
+			continue
+		}
+		if _, refusal := out[Refusal(c.Name)]; refusal {
 			out[Refusal(c.Name)] = Refused{Packets: c.Packets, Bytes: c.Bytes}
 		}
 	}

@@ -131,11 +131,11 @@ func TestAnnounced(t *testing.T) {
 	}
 }
 
-func TestProblems(t *testing.T) {
-	if got := problems(t.TempDir(), false, false); len(got) != 0 {
+func TestSysctls(t *testing.T) {
+	if got := sysctls(t.TempDir(), false, false, "to its proxies"); len(got) != 0 {
 		t.Errorf("nothing is needed, and yet: %q", got)
 	}
-	got := problems(t.TempDir(), true, true)
+	got := sysctls(t.TempDir(), true, true, "to its proxies")
 	if len(got) != 2 || !strings.Contains(got[0], "net.ipv4.ip_forward") || !strings.Contains(got[1], "net.ipv6.conf.all.forwarding") {
 		t.Errorf("got %q", got)
 	}

@@ -23,6 +23,11 @@ const (
 	chainFrom    = "from-proxies"
 	chainAnswers = "answers"
 	chainTo      = "to-proxies"
+
+	// Counters of visitors' packets, by family: those that the first chain lets in, and
+	// those that reach the last.
+	letIn4, letIn6     = "let-in4", "let-in6"
+	arrived4, arrived6 = "arrived4", "arrived6"
 )
 
 // ICMP types that a proxy has to get: errors about its own packets, path MTU
@@ -42,7 +47,7 @@ type table struct {
 	chains   []*nftables.Chain
 	counters []*nftables.CounterObj
 
-	forward, input, from, answers, to *nftables.Chain
+	forward, forwarded, input, from, answers, to *nftables.Chain
 }
 
 func newTable() *table {
@@ -70,19 +75,24 @@ func newTable() *table {
 	for _, r := range []Refusal{RefusedClosed, RefusedSource, RefusedNode, RefusedOpened} {
 		t.counters = append(t.counters, &nftables.CounterObj{Table: t.Table, Name: string(r)})
 	}
-	base := func(name string, hook *nftables.ChainHook) *nftables.Chain {
+	for _, name := range []string{letIn4, letIn6, arrived4, arrived6} {
+		t.counters = append(t.counters, &nftables.CounterObj{Table: t.Table, Name: name})
+	}
+	base := func(name string, hook *nftables.ChainHook, priority nftables.ChainPriority) *nftables.Chain {
 		policy := nftables.ChainPolicyAccept
 		return &nftables.Chain{
 			Table: t.Table, Name: name, Type: nftables.ChainTypeFilter,
-			Hooknum: hook, Priority: nftables.ChainPriorityFilter, Policy: &policy,
+			Hooknum: hook, Priority: &priority, Policy: &policy,
 		}
 	}
 	t.from = &nftables.Chain{Table: t.Table, Name: chainFrom}
 	t.answers = &nftables.Chain{Table: t.Table, Name: chainAnswers}
 	t.to = &nftables.Chain{Table: t.Table, Name: chainTo}
-	t.forward = base("forward", nftables.ChainHookForward)
-	t.input = base("input", nftables.ChainHookInput)
-	t.chains = []*nftables.Chain{t.answers, t.from, t.to, t.forward, t.input}
+	// What other firewalls drop is counted between the first chain and the last.
+	t.forward = base("forward", nftables.ChainHookForward, *nftables.ChainPriorityRaw)
+	t.forwarded = base("forwarded", nftables.ChainHookForward, *nftables.ChainPriorityLast)
+	t.input = base("input", nftables.ChainHookInput, *nftables.ChainPriorityFilter)
+	t.chains = []*nftables.Chain{t.answers, t.from, t.to, t.forward, t.forwarded, t.input}
 	return t
 }
 
@@ -143,8 +153,10 @@ func (t *table) writeRules(c *nftables.Conn) {
 	}
 	add(t.answers, "anything else is no answer", counted(RefusedOpened), verdict(expr.VerdictDrop, ""))
 
-	add(t.to, "published ports", ipv4(), load(16, 4, 8), protocolAndPort(9, destinationPort), t.in8(setOpenings4), verdict(expr.VerdictAccept, ""))
-	add(t.to, "published ports", ipv6(), load(24, 16, 8), protocolAndPort(12, destinationPort), t.in8(setOpenings6), verdict(expr.VerdictAccept, ""))
+	add(t.to, "published ports", ipv4(), load(16, 4, 8), protocolAndPort(9, destinationPort), t.in8(setOpenings4), counting(letIn4), verdict(expr.VerdictAccept, ""))
+	add(t.to, "published ports", ipv6(), load(24, 16, 8), protocolAndPort(12, destinationPort), t.in8(setOpenings6), counting(letIn6), verdict(expr.VerdictAccept, ""))
+	add(t.forwarded, "what no other firewall dropped", toBridge, ipv4(), counting(arrived4))
+	add(t.forwarded, "what no other firewall dropped", toBridge, ipv6(), counting(arrived6))
 	add(t.to, "replies to proxies", established(), verdict(expr.VerdictAccept, ""))
 	for _, kind := range icmp4In {
 		add(t.to, "errors and pings", ipv4(), load(16, 4, 1), t.in(setAddresses4), icmp(unix.IPPROTO_ICMP, kind), verdict(expr.VerdictAccept, ""))
@@ -179,8 +191,10 @@ func verdict(kind expr.VerdictKind, chain string) []expr.Any {
 	return []expr.Any{&expr.Verdict{Kind: kind, Chain: chain}}
 }
 
-func counted(r Refusal) []expr.Any {
-	return []expr.Any{&expr.Objref{Type: unix.NFT_OBJECT_COUNTER, Name: string(r)}}
+func counted(r Refusal) []expr.Any { return counting(string(r)) }
+
+func counting(name string) []expr.Any {
+	return []expr.Any{&expr.Objref{Type: unix.NFT_OBJECT_COUNTER, Name: name}}
 }
 
 func ipv4() []expr.Any { return meta(expr.MetaKeyNFPROTO, unix.NFPROTO_IPV4) }
