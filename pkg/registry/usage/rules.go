@@ -9,6 +9,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -41,7 +42,7 @@ func (r Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object
 	if err := r.Rules.Plan(ctx, p, old, obj); err != nil {
 		return err
 	}
-	if r.Tracker == nil || r.Resource == accounts {
+	if r.Tracker == nil {
 		return nil
 	}
 	if info, ok := genericapirequest.RequestInfoFrom(ctx); ok && info.Subresource == "status" {
@@ -59,40 +60,53 @@ func (r Rules) Check(obj runtime.Object, find claims.Find) field.ErrorList {
 	return nil
 }
 
-// check refuses a write that takes the account beyond a limit. A write that
-// takes it closer to where it was is always allowed.
+// maxObject is how many bytes one object may take. It leaves room for a status
+// and for claims in what etcd takes in one transaction, 1.5 MiB.
+const maxObject = 1 << 20
+
+// check refuses a write that takes the object or its account beyond a limit. A
+// write that makes an object no larger is always allowed.
 func (r Rules) check(old, obj runtime.Object) error {
 	m, err := meta.Accessor(obj)
 	if err != nil {
 		return err
 	}
-	if !isAccount(m.GetNamespace()) || m.GetDeletionTimestamp() != nil {
-		return nil
-	}
-	u := r.Tracker.use(m.GetNamespace())
-	account := strings.TrimPrefix(m.GetNamespace(), epic.AccountNamespacePrefix)
-	refuse := func(format string, args ...any) error {
-		return apierrors.NewForbidden(schema.GroupResource{Group: epic.GroupName, Resource: r.Resource}, m.GetName(), fmt.Errorf(format, args...))
-	}
-	if old == nil && u.objectLimit >= 0 && u.objects >= u.objectLimit {
-		return refuse("account object limit exceeded: account %s may have %d objects of this API and has %d: delete some, or ask the platform team for a higher spec.objectLimit of the Account", account, u.objectLimit, u.objects)
-	}
-	if u.byteLimit < 0 {
+	if m.GetDeletionTimestamp() != nil {
 		return nil
 	}
 	size, err := r.Tracker.size(obj)
 	if err != nil {
 		return err
 	}
+	added := size
 	if old != nil {
 		before, err := r.Tracker.size(old)
 		if err != nil {
 			return err
 		}
-		size -= before
+		added -= before
 	}
-	if size > 0 && u.bytes+size > u.byteLimit {
-		return refuse("account storage limit exceeded: the objects of account %s may take %d bytes and take %d, and this write adds %d: delete some or make them smaller, or ask the platform team for a higher spec.storageLimitBytes of the Account", account, u.byteLimit, u.bytes, size)
+	if added > 0 && size > maxObject {
+		return apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("%s %s would take %d bytes in the database, and an object may take %d: make it smaller, or use several objects", r.Resource, m.GetName(), size, maxObject))
+	}
+	if !isAccount(m.GetNamespace()) || r.Resource == accounts {
+		return nil
+	}
+	return r.checkAccount(m, old == nil, added)
+}
+
+// checkAccount refuses a write that takes an account beyond a limit.
+func (r Rules) checkAccount(m metav1.Object, isNew bool, added int64) error {
+	u := r.Tracker.use(m.GetNamespace())
+	account := strings.TrimPrefix(m.GetNamespace(), epic.AccountNamespacePrefix)
+	refuse := func(format string, args ...any) error {
+		return apierrors.NewForbidden(schema.GroupResource{Group: epic.GroupName, Resource: r.Resource}, m.GetName(), fmt.Errorf(format, args...))
+	}
+	if isNew && u.objectLimit >= 0 && u.objects >= u.objectLimit {
+		return refuse("account object limit exceeded: account %s may have %d objects of this API and has %d: delete some, or ask the platform team for a higher spec.objectLimit of the Account", account, u.objectLimit, u.objects)
+	}
+	if added > 0 && u.byteLimit >= 0 && u.bytes+added > u.byteLimit {
+		return refuse("account storage limit exceeded: the objects of account %s may take %d bytes and take %d, and this write adds %d: delete some or make them smaller, or ask the platform team for a higher spec.storageLimitBytes of the Account", account, u.byteLimit, u.bytes, added)
 	}
 	return nil
 }

@@ -130,6 +130,10 @@ func TestLimits(t *testing.T) {
 	check(route("epic-a", "x", 40), route("epic-a", "x", 39), "")
 	check(nil, route("epic-b", "x", 100), "")
 	check(nil, route("epic", "x", 1000), "")
+	if err := rules.check(nil, route("epic", "x", maxObject+1)); !apierrors.IsRequestEntityTooLargeError(err) || !strings.Contains(err.Error(), "gwroutes x would take 1048577 bytes") {
+		t.Errorf("a large object: %v", err)
+	}
+	check(route("epic", "x", maxObject+2), route("epic", "x", maxObject+1), "")
 	going := route("epic-a", "x", 99)
 	going.DeletionTimestamp = &metav1.Time{}
 	check(route("epic-a", "x", 40), going, "")
@@ -145,8 +149,8 @@ func TestLimits(t *testing.T) {
 	_ = a.Delete(account)
 	check(nil, route("epic-a", "w", 0), "may have 3 objects")
 	unlimited := Rules{Rules: tenancy.Member{}, Resource: "gwroutes", Tracker: NewTracker(Limits{}, sizeOf)}
-	_ = follower{unlimited.Tracker, "gwroutes"}.Add(route("epic-a", "x", 1<<20))
-	if err := unlimited.check(nil, route("epic-a", "y", 1<<20)); err != nil {
+	_ = follower{unlimited.Tracker, "gwroutes"}.Add(route("epic-a", "x", maxObject))
+	if err := unlimited.check(nil, route("epic-a", "y", maxObject)); err != nil {
 		t.Errorf("without limits: %v", err)
 	}
 }
