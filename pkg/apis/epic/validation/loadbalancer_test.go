@@ -173,6 +173,16 @@ func statusCases[T any](status func(*T) *epic.ProxyStatus) []change[T] {
 		}),
 			"status.proxy-if-info[pod-1].name", "network interface"},
 		{"an interface with a slash", on(func(s *epic.ProxyStatus) { s.ProxyIfName = "../a" }), "status.proxy-ifname", "network interface"},
+		{"a placement", on(func(s *epic.ProxyStatus) { s.ProxyPlacements = map[string]string{"pod-1": "192.168.1.40"} }), "", ""},
+		{"a placement of no proxy", on(func(s *epic.ProxyStatus) { s.ProxyPlacements = map[string]string{"a b": "192.168.1.40"} }), "status.proxy-placements[a b]", "name of a proxy"},
+		{"a placement nowhere", on(func(s *epic.ProxyStatus) { s.ProxyPlacements = map[string]string{"pod-1": "here"} }), "status.proxy-placements[pod-1]", "must be an IP address"},
+		{"a placement in another form", on(func(s *epic.ProxyStatus) { s.ProxyPlacements = map[string]string{"pod-1": "::ffff:192.168.1.40"} }), "status.proxy-placements[pod-1]", "write 192.168.1.40"},
+		{"too many placements", on(func(s *epic.ProxyStatus) {
+			s.ProxyPlacements = map[string]string{}
+			for i := range maxProxyPods + 1 {
+				s.ProxyPlacements[fmt.Sprint("pod-", i)] = "192.168.1.40"
+			}
+		}), "status.proxy-placements", "more than 400"},
 		{"an interface of no pod", on(func(s *epic.ProxyStatus) { s.ProxyIfInfo = map[string]epic.ProxyInterfaceInfo{"a b": {}} }), "status.proxy-if-info[a b]", "name of a pod"},
 		{"an interface on no node", on(func(s *epic.ProxyStatus) {
 			s.ProxyIfInfo = map[string]epic.ProxyInterfaceInfo{"pod-1": {EPICNodeAddress: "node"}}
