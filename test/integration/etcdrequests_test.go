@@ -11,6 +11,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/component-base/metrics/legacyregistry"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	testserver "github.com/acnodal/epic/pkg/apiserver/testing"
@@ -84,7 +85,7 @@ func TestCreateIsOneTransaction(t *testing.T) {
 			return err
 		},
 		"GWRoute": func(ctx context.Context, n int) error {
-			_, err := api.GWRoutes(ns).Create(ctx, &epicv1.GWRoute{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("route", n)}, Spec: epicv1.GWRouteSpec{HTTP: &epicv1.HTTPRouteSpec{}}}, metav1.CreateOptions{})
+			_, err := api.GWRoutes(ns).Create(ctx, &epicv1.GWRoute{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("route", n)}, Spec: epicv1.GWRouteSpec{HTTP: &epicv1.HTTPRouteSpec{HTTPRouteSpec: gatewayv1.HTTPRouteSpec{CommonRouteSpec: gatewayv1.CommonRouteSpec{ParentRefs: []gatewayv1.ParentReference{{Name: "proxy1"}}}}}}}, metav1.CreateOptions{})
 			return err
 		},
 		"GWEndpointSlice": func(ctx context.Context, n int) error {

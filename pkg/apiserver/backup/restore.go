@@ -68,6 +68,9 @@ func Restore(file, dataDir string, member Member) (*Summary, error) {
 		RevisionBump:        RevisionBump,
 		MarkCompacted:       true,
 	})
+	if err == nil {
+		err = markRestored(target)
+	}
 	if err != nil {
 		// Half a directory would look like data to the next start.
 		return nil, errors.Join(fmt.Errorf("can't restore into %s: %w", dataDir, err), os.RemoveAll(filepath.Join(target, "member")))

@@ -31,6 +31,7 @@ var descriptions = map[string]string{
 	"etcd-prefix":                                 "Keep everything under this `KEY`; choose before the first start",
 	"etcd-start-timeout":                          "Give up when no etcd answers for this long at the start",
 	"claims-audit-interval":                       "Compare objects with what they claim this often; 0 never",
+	"address-cooling-period":                      "Keep a released address from other accounts for this long; 0 not at all",
 	"etcd-compaction-interval":                    "Forget old revisions this often; 0 never",
 	"etcd-count-metric-poll-period":               "Count the objects for the metrics this often; 0 never",
 	"etcd-db-metric-poll-interval":                "Ask for the database's size this often; 0 never",

@@ -37,6 +37,9 @@ const (
 	askEtcdTimeout = 3 * time.Second
 	// An audit reads everything, so it is rare.
 	defaultAuditInterval = time.Hour
+	// defaultAddressCooling is longer than most DNS records and idle connections
+	// of clients live.
+	defaultAddressCooling = 5 * time.Minute
 )
 
 // EtcdOptions says which etcd to use and how. With no servers named, the
@@ -47,6 +50,8 @@ type EtcdOptions struct {
 	StartTimeout time.Duration
 	// AuditInterval is the time between two comparisons of objects and claims.
 	AuditInterval time.Duration
+	// AddressCooling is how long a released address is kept from other accounts.
+	AddressCooling time.Duration
 }
 
 // NewEtcdOptions returns the defaults.
@@ -56,6 +61,8 @@ func NewEtcdOptions() *EtcdOptions {
 		EtcdOptions:   genericoptions.NewEtcdOptions(storagebackend.NewDefaultConfig(DefaultEtcdPrefix, nil)),
 		StartTimeout:  defaultEtcdStartTimeout,
 		AuditInterval: defaultAuditInterval,
+
+		AddressCooling: defaultAddressCooling,
 	}
 	o.DefaultStorageMediaType = runtime.ContentTypeProtobuf
 	return o
@@ -76,6 +83,7 @@ func (o *EtcdOptions) AddFlags(fs *pflag.FlagSet) {
 	)
 	fs.DurationVar(&o.StartTimeout, "etcd-start-timeout", o.StartTimeout, "")
 	fs.DurationVar(&o.AuditInterval, "claims-audit-interval", o.AuditInterval, "")
+	fs.DurationVar(&o.AddressCooling, "address-cooling-period", o.AddressCooling, "")
 }
 
 // Validate checks the values. embedded says that no etcd server needs to be named.
@@ -102,6 +110,9 @@ func (o *EtcdOptions) Validate(embedded bool) []error {
 	}
 	if o.AuditInterval < 0 {
 		errs = append(errs, fmt.Errorf("--claims-audit-interval must not be negative; it is %s; 0 switches it off", o.AuditInterval))
+	}
+	if o.AddressCooling < 0 {
+		errs = append(errs, fmt.Errorf("--address-cooling-period must not be negative; it is %s; 0 switches it off", o.AddressCooling))
 	}
 	return errs
 }

@@ -64,6 +64,7 @@ func TestValidation(t *testing.T) {
 		"prefix that is the root":         {base: alone, args: []string{"--etcd-prefix=/"}, want: []string{"--etcd-prefix"}},
 		"no patience":                     {base: alone, args: []string{"--etcd-start-timeout=0s"}, want: []string{"--etcd-start-timeout"}},
 		"negative audit interval":         {base: alone, args: []string{"--claims-audit-interval=-1s"}, want: []string{"--claims-audit-interval"}},
+		"negative cooling period":         {base: alone, args: []string{"--address-cooling-period=-1s"}, want: []string{"--address-cooling-period"}},
 		"quota in the wrong unit":         {base: alone, args: []string{"--embedded-etcd-quota-bytes=8"}, want: []string{"--embedded-etcd-quota-bytes"}},
 		"port too large":                  {base: alone, args: []string{"--secure-port=70000"}, want: []string{"--secure-port"}},
 		"unknown media type":              {base: alone, args: []string{"--storage-media-type=text/plain"}, want: []string{"--storage-media-type", "text/plain"}},

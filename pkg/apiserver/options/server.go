@@ -125,7 +125,7 @@ func (s *Server) startStorage(ctx context.Context) (err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.Etcd.StartTimeout)
 	defer cancel()
-	if s.claims, err = claims.NewBackend(ctx, o.Etcd.StorageConfig); err != nil {
+	if s.claims, err = claims.NewBackend(ctx, o.Etcd.StorageConfig, claims.WithCooling(o.Etcd.AddressCooling)); err != nil {
 		return fmt.Errorf("storage under --etcd-prefix %s: %w", o.Etcd.StorageConfig.Prefix, err)
 	}
 	return nil

@@ -5,6 +5,7 @@ package claims
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -47,6 +48,7 @@ const (
 // the cursor only keeps writers apart, so nothing is lost with a server's
 // memory but the numbers of its block, until their next turn.
 type allocator struct {
+	b      *Backend
 	client *clientv3.Client
 	layout layout
 	clock  clock.PassiveClock
@@ -72,6 +74,9 @@ type block struct {
 	at   time.Time
 	// used is when a number was taken last.
 	used time.Time
+	// cooling is when the first of the addresses that were passed over, since they
+	// cool down, can be taken.
+	cooling time.Time
 }
 
 type span struct{ from, to uint64 }
@@ -85,8 +90,8 @@ type grant struct {
 	created int64
 }
 
-func newAllocator(c *clientv3.Client, l layout) *allocator {
-	return &allocator{client: c, layout: l, clock: clock.RealClock{}, blocks: map[string]*block{}, most: 1 << 16}
+func newAllocator(b *Backend) *allocator {
+	return &allocator{b: b, client: b.client, layout: b.layout, clock: clock.RealClock{}, blocks: map[string]*block{}, most: 1 << 16}
 }
 
 func (a *allocator) block(s Space) *block {
@@ -148,9 +153,13 @@ func (a *allocator) collect(ctx context.Context, s Space, b *block, n int) ([]sp
 	shortest := uint64((n + maxRuns - 1) / maxRuns)
 	var got []span
 	want := uint64(n)
+	b.cooling = time.Time{}
 	for scanned := uint64(0); want > 0; {
 		if len(b.free) == 0 {
 			if scanned >= s.size {
+				if !b.cooling.IsZero() {
+					return nil, &CoolingError{Until: b.cooling}
+				}
 				return nil, ErrExhausted
 			}
 			reserved, err := a.reserve(ctx, s, b, want, scanned > 0)
@@ -200,12 +209,21 @@ func (a *allocator) reserve(ctx context.Context, s Space, b *block, want uint64,
 	key := a.layout.cursor(s)
 	for {
 		// The block ends with the turn, so that its claims are one range.
+		if b.end == 0 && b.mod == 0 && s.pool == nil {
+			b.end = a.b.restored.Load().base()
+		}
 		from, mod := b.end, b.mod
 		to := min(from+size, (from/s.size+1)*s.size)
 		first, end := a.claimRange(s, from, to)
+		then := []clientv3.Op{clientv3.OpPut(key, formatPosition(to)), clientv3.OpGet(first, clientv3.WithRange(end), clientv3.WithKeysOnly()), clientv3.OpGet(key)}
+		if s.pool != nil {
+			passed := Pool{From: s.pool.at(from % s.size), To: s.pool.at((to - 1) % s.size)}
+			first, end := passed.coolingRange(a.layout)
+			then = append(then, clientv3.OpGet(first, clientv3.WithRange(end)))
+		}
 		resp, err := a.client.Txn(ctx).
 			If(clientv3.Compare(clientv3.ModRevision(key), "=", mod)).
-			Then(clientv3.OpPut(key, formatPosition(to)), clientv3.OpGet(first, clientv3.WithRange(end), clientv3.WithKeysOnly()), clientv3.OpGet(key)).
+			Then(then...).
 			Else(clientv3.OpGet(key)).
 			Commit()
 		if err != nil {
@@ -228,9 +246,50 @@ func (a *allocator) reserve(ctx context.Context, s Space, b *block, want uint64,
 		for _, kv := range resp.Responses[1].GetResponseRange().Kvs {
 			used[string(kv.Key)] = true
 		}
+		if s.pool != nil {
+			if err := a.passCooling(ctx, s, b, from, to, coolingKVs(resp.Responses[3].GetResponseRange().Kvs), used); err != nil {
+				return 0, err
+			}
+		}
 		b.free = a.freeSpans(s, from, to, used)
 		return to - from, nil
 	}
+}
+
+// passCooling adds the addresses that cool down to those in use, and removes the keys
+// of those that have cooled down.
+func (a *allocator) passCooling(ctx context.Context, s Space, b *block, from, to uint64, kvs []coolingKV, used map[string]bool) error {
+	if a.b.cooling <= 0 {
+		return nil
+	}
+	now := a.b.clock.Now()
+	pass := func(address netip.Addr, until time.Time) {
+		used[a.layout.claim(AddressClaim(address))] = true
+		if b.cooling.IsZero() || until.Before(b.cooling) {
+			b.cooling = until
+		}
+	}
+	for _, kv := range kvs {
+		if key := a.layout.claim(AddressClaim(kv.address)); now.Before(kv.until) && !used[key] {
+			pass(kv.address, kv.until)
+		}
+	}
+	if r := a.b.restored.Load(); r != nil && now.Before(time.Unix(r.At, 0).Add(a.b.cooling+time.Second)) {
+		for p := from; p < to; p++ {
+			address := s.pool.at(p % s.size)
+			if until, ok := r.cools(address, now, a.b.cooling); ok && !used[a.layout.claim(AddressClaim(address))] {
+				pass(address, until)
+			}
+		}
+	}
+	return a.b.removeCooled(ctx, kvs)
+}
+
+// forget drops all blocks. Their numbers wait for the next turn.
+func (a *allocator) forget() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.blocks = map[string]*block{}
 }
 
 // freeSpans lists the positions of [from, to) whose claims are not in use.

@@ -89,6 +89,7 @@ func (b *Backend) Audit(ctx context.Context) (*Report, error) {
 		return nil, fmt.Errorf("audit claims: %w", err)
 	}
 	a.compareRecords()
+	a.compareCooling()
 	r := a.report()
 	r.publish()
 	return r, nil
@@ -133,7 +134,9 @@ type audit struct {
 	pools   []HeldPool
 	// last and cursors are the records of each space of IDs.
 	last, cursors map[string]*mvccpb.KeyValue
-	held          map[string]*heldIDs
+	// cooling are the addresses that cool down.
+	cooling map[string]*mvccpb.KeyValue
+	held    map[string]*heldIDs
 	// find reads an object that another refers to.
 	find     Find
 	problems []Problem
@@ -242,8 +245,8 @@ func (a *audit) inspect(path string, e expectation, kv *mvccpb.KeyValue) {
 
 // readRecords reads what is kept of each space.
 func (a *audit) readRecords(ctx context.Context) error {
-	a.last, a.cursors = map[string]*mvccpb.KeyValue{}, map[string]*mvccpb.KeyValue{}
-	for folder, records := range map[string]map[string]*mvccpb.KeyValue{"last/": a.last, "cursor/": a.cursors} {
+	a.last, a.cursors, a.cooling = map[string]*mvccpb.KeyValue{}, map[string]*mvccpb.KeyValue{}, map[string]*mvccpb.KeyValue{}
+	for folder, records := range map[string]map[string]*mvccpb.KeyValue{"last/": a.last, "cursor/": a.cursors, coolingFolder: a.cooling} {
 		folder = a.b.layout.root + folder
 		err := a.each(ctx, folder, claimsPage, func(kv *mvccpb.KeyValue) error {
 			records[string(kv.Key[len(folder):])] = kv
@@ -277,6 +280,24 @@ func (a *audit) compareRecords() {
 		}
 		if position < h.highest {
 			a.problem(Misplaced, "cursor/"+space, Owner{}, "ID %d was assigned, and the next to assign is recorded as %d", h.highest, position+1)
+		}
+	}
+}
+
+// compareCooling checks that no address cools down while somebody holds it.
+func (a *audit) compareCooling() {
+	for name, kv := range a.cooling {
+		key := coolingFolder + name
+		if _, err := parseCooled(string(kv.Value)); err != nil {
+			a.problem(Misplaced, key, Owner{}, "%v", err)
+		}
+		address, err := parseAddressKey(name)
+		if err != nil {
+			a.problem(Misplaced, key, Owner{}, "%v", err)
+			continue
+		}
+		if e, ok := a.expected[AddressClaim(address).path()]; ok {
+			a.problem(Misplaced, key, e.owner, "address %s is in use by %s and is recorded as released", address, e.owner.Ref)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -15,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/storage/etcd3"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
+	"k8s.io/utils/clock"
 )
 
 // closeTimeout bounds the return of reserved numbers at shutdown.
@@ -31,8 +33,13 @@ type Backend struct {
 	allocator *allocator
 	// parents and slots are what this server remembers of etcd's content. Nothing
 	// rests on them that the transaction of a write does not verify.
-	parents   *parentCache
-	slots     *slotMemory
+	parents *parentCache
+	slots   *slotMemory
+	// cooling is how long a released address is kept from other namespaces, and
+	// restored what the last restore of a snapshot left.
+	cooling   time.Duration
+	clock     clock.PassiveClock
+	restored  atomic.Pointer[restored]
 	compactor etcd3.Compactor
 	stop      func()
 
@@ -52,21 +59,35 @@ type kind struct {
 
 func (k *kind) key(r Ref) string { return k.prefix + r.Namespace + "/" + r.Name }
 
+// Option changes a Backend.
+type Option func(*Backend)
+
+// WithCooling keeps a released address from other namespaces for a while.
+func WithCooling(period time.Duration) Option { return func(b *Backend) { b.cooling = period } }
+
 // NewBackend connects to etcd and makes sure that what lies under the prefix is
 // of this server's schema. It waits for etcd no longer than ctx allows.
-func NewBackend(ctx context.Context, cfg storagebackend.Config) (*Backend, error) {
+func NewBackend(ctx context.Context, cfg storagebackend.Config, opts ...Option) (*Backend, error) {
 	client, err := newEtcdClient(ctx, cfg.Transport)
 	if err != nil {
 		return nil, err
 	}
 	b := newBackend(client, cfg.Prefix)
+	for _, o := range opts {
+		o(b)
+	}
 	if err := b.claimSchema(ctx, cfg.Prefix); err != nil {
 		return nil, errors.Join(err, client.Close())
 	}
-	b.stop = func() {}
+	sweeps, stopSweeps := context.WithCancel(context.WithoutCancel(ctx))
+	b.stop = stopSweeps
+	if b.cooling > 0 {
+		go b.runSweeps(sweeps)
+	}
 	if cfg.CompactionInterval > 0 {
 		c := etcd3.StartCompactorPerEndpoint(client.Client, cfg.CompactionInterval)
-		b.compactor, b.stop = c, c.Stop
+		b.compactor = c
+		b.stop = func() { stopSweeps(); c.Stop() }
 	}
 	poolMetrics.backend.Store(b)
 	return b, nil
@@ -77,8 +98,9 @@ func newBackend(client *kubernetes.Client, prefix string) *Backend {
 	l := newLayout(prefix)
 	b := &Backend{
 		client: client.Client, kube: client, layout: l, kinds: map[string]*kind{},
-		allocator: newAllocator(client.Client, l), parents: newParentCache(parentsBytes), slots: newSlotMemory(),
+		clock: clock.RealClock{}, parents: newParentCache(parentsBytes), slots: newSlotMemory(),
 	}
+	b.allocator = newAllocator(b)
 	client.Kubernetes = &txnClient{Interface: client.Kubernetes, b: b}
 	return b
 }
@@ -86,9 +108,12 @@ func newBackend(client *kubernetes.Client, prefix string) *Backend {
 // claimSchema writes the schema key on an empty prefix, and refuses data of any
 // other schema.
 func (b *Backend) claimSchema(ctx context.Context, prefix string) error {
-	found, err := b.schema(ctx)
-	if err != nil || found == SchemaVersion {
+	found, err := b.settleSchema(ctx)
+	if err != nil {
 		return err
+	}
+	if found == SchemaVersion {
+		return b.loadRestored(ctx)
 	}
 	if found != "" {
 		return errors.New(schemaMessage(found))
@@ -107,10 +132,23 @@ func (b *Backend) claimSchema(ctx context.Context, prefix string) error {
 		return nil
 	}
 	// Another server may have been faster.
-	if found, err = b.schema(ctx); err != nil || found == SchemaVersion {
+	if found, err = b.settleSchema(ctx); err != nil || found == SchemaVersion {
 		return err
 	}
 	return errors.New(schemaMessage(found))
+}
+
+// settleSchema returns the schema that etcd holds, once data that was restored is
+// fit for use.
+func (b *Backend) settleSchema(ctx context.Context) (string, error) {
+	found, err := b.schema(ctx)
+	if err != nil || found != MarkRestored(SchemaVersion) {
+		return found, err
+	}
+	if err := b.finishRestore(ctx, found); err != nil {
+		return "", err
+	}
+	return b.schema(ctx)
 }
 
 func (b *Backend) schema(ctx context.Context) (string, error) {
@@ -124,9 +162,10 @@ func (b *Backend) schema(ctx context.Context) (string, error) {
 	return string(resp.Kvs[0].Value), nil
 }
 
-// Ready says what keeps the claims from working, or nil.
+// Ready says what keeps the claims from working, or nil. If etcd was restored while
+// this server ran, it makes the data fit for use.
 func (b *Backend) Ready(ctx context.Context) error {
-	found, err := b.schema(ctx)
+	found, err := b.settleSchema(ctx)
 	if err == nil && found != SchemaVersion {
 		err = errors.New(schemaMessage(found))
 	}

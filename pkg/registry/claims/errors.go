@@ -43,5 +43,8 @@ func schemaMessage(found string) string {
 	if found == "" {
 		return fmt.Sprintf("the claim schema key is missing in etcd, this server writes schema %q only: restore a backup, or start on an empty etcd prefix", SchemaVersion)
 	}
+	if found == MarkRestored(SchemaVersion) {
+		return "etcd was restored from a snapshot, and the servers are preparing it for use; try again in a moment"
+	}
 	return fmt.Sprintf("etcd holds claim schema %q, this server writes schema %q only: run the release that wrote the data, or start on another etcd prefix", found, SchemaVersion)
 }

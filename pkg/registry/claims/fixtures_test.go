@@ -117,6 +117,9 @@ func (r *idRules) Plan(ctx context.Context, p *Plan, _, obj runtime.Object) erro
 		if errors.Is(err, ErrExhausted) {
 			return apierrors.NewBadRequest("no address is left")
 		}
+		if _, ok := errors.AsType[*CoolingError](err); ok {
+			return err
+		}
 		if err != nil {
 			return err
 		}

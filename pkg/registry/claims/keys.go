@@ -38,6 +38,15 @@ func (l layout) claim(c Claim) string { return l.claims() + c.path() }
 // cursor is where the next number of a space will be reserved from.
 func (l layout) cursor(s Space) string { return l.root + "cursor/" + s.name }
 
+// coolingFolder holds a key for each address that cools down.
+const coolingFolder = "cooling/"
+
+// cooling is the key of an address that cools down.
+func (l layout) cooling(address Claim) string { return l.root + coolingFolder + address.name }
+
+// restored says what the last restore of a snapshot left.
+func (l layout) restored() string { return l.root + "restored" }
+
 // last holds the number of a space that was assigned most recently.
 func (l layout) last(s Space) string { return l.root + "last/" + s.name }
 

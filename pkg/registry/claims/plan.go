@@ -30,6 +30,12 @@ type Plan struct {
 	// does not exist, or that a quota slot is free.
 	assumed bool
 	slot    *pickedSlot
+	// namespace is that of the object.
+	namespace string
+	// cooled are the revisions of the cooling keys that are known, restored what
+	// was known of the last restore.
+	cooled   map[Claim]int64
+	restored *restored
 
 	conditions []condition
 	picked     map[Claim]struct{}
@@ -75,6 +81,7 @@ type pickedSlot struct {
 func newPlan(b *Backend, preview, fresh bool) *Plan {
 	return &Plan{
 		b: b, preview: preview, fresh: fresh || preview,
+		cooled: map[Claim]int64{}, restored: b.restored.Load(),
 		seen: map[Ref]revisions{}, content: map[Ref]bool{}, picked: map[Claim]struct{}{}, puts: map[string]string{},
 	}
 }
@@ -272,9 +279,16 @@ func (p *Plan) AssignIDs(ctx context.Context, space Space, n int) ([]int32, erro
 }
 
 // PickAddress takes an address of the pool that nobody has, the lowest first in
-// a pool that was never used.
+// a pool that was never used. It returns ErrExhausted if all are in use, and a
+// CoolingError if those that are free cool down.
 func (p *Plan) PickAddress(ctx context.Context, pool Pool) (netip.Addr, error) {
 	gs, err := p.assign(ctx, pool.space(), 1)
+	if _, ok := errors.AsType[*CoolingError](err); ok {
+		own, found, e := p.ownCooling(ctx, pool)
+		if found || e != nil {
+			return own, e
+		}
+	}
 	if err != nil {
 		return netip.Addr{}, err
 	}

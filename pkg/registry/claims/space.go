@@ -168,6 +168,10 @@ func (p Pool) keyRange(l layout) (first, end string) {
 	return l.claim(AddressClaim(p.From)), l.claim(AddressClaim(p.To)) + "\x00"
 }
 
+func (p Pool) coolingRange(l layout) (first, end string) {
+	return l.cooling(AddressClaim(p.From)), l.cooling(AddressClaim(p.To)) + "\x00"
+}
+
 func halves(a netip.Addr) (hi, lo uint64) {
 	b := a.As16()
 	return binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])

@@ -126,6 +126,7 @@ func (s *store) existing(obj runtime.Object) (runtime.Object, *Set, error) {
 // objects is a staleError: it may be out of date, as they may be.
 func (s *store) prepare(ctx context.Context, w *pending, old runtime.Object, held *Set, obj runtime.Object, fresh bool) error {
 	p := newPlan(s.b, false, fresh)
+	p.namespace = namespaceOf(obj)
 	planned, err := s.plan(ctx, p, old, held, obj)
 	if err != nil {
 		return p.refuse(err)
@@ -151,7 +152,11 @@ func (s *store) plan(ctx context.Context, p *Plan, old runtime.Object, held *Set
 	if len(set.twice) > 0 {
 		return pending{}, s.kind.rules.Taken(obj, set.twice[0], owner)
 	}
-	return pending{ready: true, kind: s.kind, obj: obj, owner: owner, plan: p, adds: set.minus(held), releases: held.minus(set)}, nil
+	adds := set.minus(held)
+	if err := s.checkCooling(ctx, p, obj, adds); err != nil {
+		return pending{}, err
+	}
+	return pending{ready: true, kind: s.kind, obj: obj, owner: owner, plan: p, adds: adds, releases: held.minus(set)}, nil
 }
 
 // refuse ends a plan with an error. If the plan rests on remembered objects, they
@@ -274,6 +279,7 @@ func (b *Backend) Preview(ctx context.Context, resource string, old, obj runtime
 
 func (b *Backend) preview(ctx context.Context, k *kind, old, obj runtime.Object) error {
 	p := newPlan(b, true, true)
+	p.namespace = namespaceOf(obj)
 	if err := k.rules.Plan(ctx, p, old, obj); err != nil {
 		return err
 	}
@@ -289,7 +295,11 @@ func (b *Backend) preview(ctx context.Context, k *kind, old, obj runtime.Object)
 		}
 		return k.rules.Taken(obj, set.twice[0], owner)
 	}
-	for _, c := range set.minus(held) {
+	adds := set.minus(held)
+	if err := (&store{b: b, kind: k}).checkCooling(ctx, p, obj, adds); err != nil {
+		return err
+	}
+	for _, c := range adds {
 		holder, ok, err := p.Holder(ctx, c)
 		if err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/kubernetes"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -72,7 +73,7 @@ func (c *txnClient) commit(ctx context.Context, op clientv3.Op, key string, expe
 	}
 	p.ready = false
 	conds := c.conditions(p)
-	then, releasing := c.operations(p, op)
+	then, releasing := c.operations(p, op, true)
 	if len(conds)+1 > maxOps || len(then) > maxOps {
 		return result{}, fmt.Errorf("the write needs %d conditions and %d operations in one transaction, more than %d", len(conds)+1, len(then), maxOps)
 	}
@@ -84,6 +85,12 @@ func (c *txnClient) commit(ctx context.Context, op clientv3.Op, key string, expe
 	grants, slot := p.plan.grants, p.plan.slot
 	p.plan.grants, p.plan.slot = nil, nil
 	resp, err := c.b.client.Txn(ctx).If(cmps...).Then(then...).Else(clientv3.OpGet(key)).Commit()
+	if op.IsDelete() && errors.Is(err, rpctypes.ErrNoSpace) {
+		// A full etcd takes deletions only if they write nothing, and room has to be
+		// made somehow: the addresses don't cool down then.
+		then, releasing = c.operations(p, op, false)
+		resp, err = c.b.client.Txn(ctx).If(cmps...).Then(then...).Else(clientv3.OpGet(key)).Commit()
+	}
 	if err != nil {
 		// The transaction may have been applied all the same: what it took is
 		// not given back.
@@ -177,6 +184,7 @@ func (c *txnClient) conditions(p *pending) []condition {
 		},
 	}}
 	out = append(out, p.plan.conditions...)
+	out = append(out, c.coolingConditions(p)...)
 	for _, r := range runs(p.adds) {
 		first, end := r.keyRange(l)
 		out = append(out, condition{
@@ -211,23 +219,25 @@ func taken(p *pending, r run, l layout, kv keyValue) error {
 const (
 	// etcd allows 128 operations in a transaction by default, and of what one
 	// level uses, the levels inside it have so much less. maxOps is for the
-	// outer level, inner for each nested transaction, and one is left for the
-	// transaction inside that, which releases a claim: 71+56+1.
+	// outer level, inner for each nested transaction, and two are left for the
+	// transaction inside that, which releases a claim and lets an address cool
+	// down: 71+55+2.
 	maxOps = 71
-	inner  = 56
+	inner  = 55
 
 	// inline is how many claims need no nested transaction around them. Etcd
 	// does without it a little faster.
 	inline = 32
 )
 
-// operations writes the object and its claims. It also returns how many of the
+// operations writes the object and its claims. Unless keep is set, released addresses
+// do not cool down. It also returns how many of the
 // operations may refuse to release a claim.
-func (c *txnClient) operations(p *pending, op clientv3.Op) (out []clientv3.Op, releasing int) {
+func (c *txnClient) operations(p *pending, op clientv3.Op, keep bool) (out []clientv3.Op, releasing int) {
 	l := c.b.layout
 	var leaves []clientv3.Op
 	for _, r := range runs(p.releases) {
-		leaves = append(leaves, releaseOp(l, r, p.owner))
+		leaves = append(leaves, c.releaseOp(r, p.owner, keep))
 		releasing++
 	}
 	for _, a := range p.adds {
@@ -241,7 +251,7 @@ func (c *txnClient) operations(p *pending, op clientv3.Op) (out []clientv3.Op, r
 			out = append(out, clientv3.OpTxn(nil, chunk, nil))
 		}
 	}
-	for _, key := range p.plan.removals {
+	for _, key := range append(c.coolingRemovals(p), p.plan.removals...) {
 		out = append(out, clientv3.OpDelete(key))
 	}
 	for key, value := range p.plan.puts {
@@ -250,15 +260,20 @@ func (c *txnClient) operations(p *pending, op clientv3.Op) (out []clientv3.Op, r
 	return out, releasing
 }
 
-// releaseOp deletes claims if they are the owner's. The comparison lies inside,
+// releaseOp deletes claims if they are the owner's, and lets an address cool down. The comparison lies inside,
 // so that damaged data can't keep an object from being changed or deleted: a
 // foreign claim stays, is reported, and found by the audit.
-func releaseOp(l layout, r run, owner Owner) clientv3.Op {
-	first, end := r.keyRange(l)
+func (c *txnClient) releaseOp(r run, owner Owner, cool bool) clientv3.Op {
+	first, end := r.keyRange(c.b.layout)
+	then := []clientv3.Op{clientv3.OpDelete(first, clientv3.WithRange(end))}
+	if _, ok := r[0].Address(); ok && cool {
+		if value, ok := c.b.coolingValue(owner); ok {
+			then = append(then, clientv3.OpPut(c.b.layout.cooling(r[0]), value))
+		}
+	}
 	return clientv3.OpTxn(
 		[]clientv3.Cmp{clientv3.Compare(clientv3.Value(first), "=", owner.String()).WithRange(end)},
-		[]clientv3.Op{clientv3.OpDelete(first, clientv3.WithRange(end))},
-		nil)
+		then, nil)
 }
 
 // refusedReleases counts the releases that etcd refused: those are the first

@@ -4,6 +4,7 @@ package gwproxy
 
 import (
 	"context"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -20,8 +21,9 @@ type Rules struct {
 }
 
 var (
-	_ claims.Rules   = Rules{}
-	_ claims.Checker = Rules{}
+	_ claims.Rules        = Rules{}
+	_ claims.Checker      = Rules{}
+	_ claims.CoolingRules = Rules{}
 )
 
 // Claims implements claims.Rules.
@@ -45,6 +47,11 @@ func (Rules) PlanDelete(context.Context, *claims.Plan, runtime.Object) error { r
 // Taken implements claims.Rules.
 func (Rules) Taken(obj runtime.Object, c claims.Claim, _ claims.Owner) error {
 	return proxy.Taken(proxy.GWProxy(obj.(*epic.GWProxy)), c)
+}
+
+// Cooling implements claims.CoolingRules.
+func (Rules) Cooling(obj runtime.Object, c claims.Claim, until time.Time) error {
+	return proxy.Cooling(proxy.GWProxy(obj.(*epic.GWProxy)), c, until)
 }
 
 // HasChildren implements claims.Rules.

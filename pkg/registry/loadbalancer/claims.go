@@ -4,6 +4,7 @@ package loadbalancer
 
 import (
 	"context"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -25,8 +26,9 @@ type Rules struct {
 }
 
 var (
-	_ claims.Rules   = Rules{}
-	_ claims.Checker = Rules{}
+	_ claims.Rules        = Rules{}
+	_ claims.Checker      = Rules{}
+	_ claims.CoolingRules = Rules{}
 )
 
 // Claims implements claims.Rules.
@@ -70,6 +72,11 @@ func (Rules) Taken(obj runtime.Object, c claims.Claim, _ claims.Owner) error {
 			"another load balancer of the account has it: leave it out, the server assigns it"))
 	}
 	return proxy.Taken(proxy.LoadBalancer(lb), c)
+}
+
+// Cooling implements claims.CoolingRules.
+func (Rules) Cooling(obj runtime.Object, c claims.Claim, until time.Time) error {
+	return proxy.Cooling(proxy.LoadBalancer(obj.(*epic.LoadBalancer)), c, until)
 }
 
 // HasChildren implements claims.Rules. Remote endpoints go with their load

@@ -60,6 +60,9 @@ func setAddress(ctx context.Context, w *write, path *field.Path, address *string
 		return nil
 	}
 	picked, err := w.PickAddress(ctx, from)
+	if cooling, ok := errors.AsType[*claims.CoolingError](err); ok {
+		return refuse("IP address allocation failed: every address of pool " + pool.Pool + " of ServicePrefix " + prefix + " is in use or was until a short time ago; the next one is free at " + when(cooling.Until) + ": try again then, or ask the platform team for a larger pool")
+	}
 	if errors.Is(err, claims.ErrExhausted) {
 		return refuse("IP address allocation failed: every address of pool " + pool.Pool + " of ServicePrefix " + prefix + " is in use: delete a load balancer or proxy, or ask the platform team for a larger pool")
 	}

@@ -4,6 +4,7 @@ package proxy
 
 import (
 	"net/netip"
+	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -40,14 +41,30 @@ func addAddress(s *claims.Set, text string) {
 	}
 }
 
+// Cooling words the refusal of an address that another account released a short
+// time ago.
+func Cooling(v View, c claims.Claim, until time.Time) error {
+	a, _ := c.Address()
+	return tenancy.Invalid(v.Kind, v.Meta.Name, field.Invalid(v.addressPath(a), a.String(),
+		"the address was in use a short time ago and is free from "+when(until)+" on: wait until then, ask for another, or leave it out to have one assigned"))
+}
+
+// when is a time for a message.
+func when(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+func (v View) addressPath(a netip.Addr) *field.Path {
+	if v.AltAddress != nil {
+		if alt, err := netip.ParseAddr(*v.AltAddress); err == nil && alt == a {
+			return spec.Child("alt-address")
+		}
+	}
+	return spec.Child("public-address")
+}
+
 // Taken words the loss of a claim that the caller asked for.
 func Taken(v View, c claims.Claim) error {
 	if a, ok := c.Address(); ok {
-		path := spec.Child("public-address")
-		if v.AltAddress != nil && *v.AltAddress == a.String() {
-			path = spec.Child("alt-address")
-		}
-		return tenancy.Invalid(v.Kind, v.Meta.Name, field.Invalid(path, a.String(),
+		return tenancy.Invalid(v.Kind, v.Meta.Name, field.Invalid(v.addressPath(a), a.String(),
 			"the address is in use: leave it out to have one assigned, or ask for another"))
 	}
 	return tenancy.Invalid(v.Kind, v.Meta.Name, field.Invalid(field.NewPath("status", "gue-tunnel-endpoints"), c.Number(),

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package claims
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"k8s.io/klog/v2"
+)
+
+// A restored snapshot knows nothing of what was assigned after it was taken: IDs
+// and addresses that are free in it may have been in use a moment ago, and packets
+// and clients may still go by them. The restore therefore marks the schema key, and
+// no server writes until one has advanced every cursor and removed the mark.
+
+const (
+	// restoredMark is what a restore appends to the schema's version.
+	restoredMark = " restored"
+
+	// SchemaKeySuffix ends the key of the schema under every etcd prefix.
+	SchemaKeySuffix = "/.claims/schema"
+
+	// restoreAdvance is how many IDs a restore skips in each range. A hundred
+	// million is more than a day at a thousand IDs a second, and leaves room for 21
+	// restores in one turn through all IDs.
+	restoreAdvance = 100_000_000
+)
+
+// MarkRestored returns the value of a schema key whose data comes from a snapshot.
+func MarkRestored(schema string) string {
+	return strings.TrimSuffix(schema, restoredMark) + restoredMark
+}
+
+// restored is what the last restore left: the content of one key, and its revision.
+type restored struct {
+	mod int64
+	// At is when the restored data came into use, in seconds since 1970.
+	At int64 `json:"at"`
+	// Base is the position at which cursors begin that do not exist.
+	Base uint64 `json:"base"`
+	// Pools are those of the snapshot.
+	Pools []restoredPool `json:"pools"`
+}
+
+// restoredPool is a pool of addresses, of which all that are free cool down after a
+// restore, except those from Unused on: they were never handed out, neither when the
+// snapshot was taken nor, as far as one can tell, afterward.
+type restoredPool struct {
+	From   netip.Addr `json:"from"`
+	To     netip.Addr `json:"to"`
+	Unused uint64     `json:"unused"`
+}
+
+// cools says whether an address cools down because of the restore, and until when.
+func (r *restored) cools(a netip.Addr, now time.Time, period time.Duration) (time.Time, bool) {
+	if r == nil || period <= 0 {
+		return time.Time{}, false
+	}
+	until := time.Unix(r.At, 0).Add(period + time.Second)
+	if !now.Before(until) {
+		return time.Time{}, false
+	}
+	for _, p := range r.Pools {
+		if pool := (Pool{From: p.From, To: p.To}); pool.Contains(a) {
+			return until, (Pool{From: p.From, To: a}).Size()-1 < p.Unused
+		}
+	}
+	return time.Time{}, false
+}
+
+func (r *restored) base() uint64 {
+	if r == nil {
+		return 0
+	}
+	return r.Base
+}
+
+func (r *restored) revision() int64 {
+	if r == nil {
+		return 0
+	}
+	return r.mod
+}
+
+// restoredCondition makes a write fail that was planned before a restore came into
+// use.
+func (b *Backend) restoredCondition(r *restored) condition {
+	key, mod := b.layout.restored(), r.revision()
+	return condition{
+		cmp: clientv3.Compare(clientv3.ModRevision(key), "=", mod),
+		key: key,
+		failed: func(kvs []keyValue) bool {
+			return len(kvs) == 0 && mod != 0 || len(kvs) > 0 && kvs[0].mod != mod
+		},
+		err: func(kvs []keyValue) error {
+			if len(kvs) > 0 {
+				if err := b.learnRestored([]byte(kvs[0].value), kvs[0].mod); err != nil {
+					return err
+				}
+			}
+			b.allocator.forget()
+			return &staleError{what: "the data was restored from a snapshot", spent: true}
+		},
+	}
+}
+
+// loadRestored reads what the last restore left.
+func (b *Backend) loadRestored(ctx context.Context) error {
+	resp, err := b.client.Get(ctx, b.layout.restored())
+	if err != nil {
+		return fmt.Errorf("read what the last restore left: %w", err)
+	}
+	if len(resp.Kvs) == 0 {
+		return nil
+	}
+	return b.learnRestored(resp.Kvs[0].Value, resp.Kvs[0].ModRevision)
+}
+
+func (b *Backend) learnRestored(value []byte, mod int64) error {
+	r := &restored{mod: mod}
+	if err := json.Unmarshal(value, r); err != nil {
+		return fmt.Errorf("read what the last restore left: %w", err)
+	}
+	b.restored.Store(r)
+	return nil
+}
+
+// finishRestore advances all cursors of restored data and lets servers write. The
+// mark goes last, so that whoever is interrupted begins again. Two servers may do it
+// at once: the second only advances further.
+func (b *Backend) finishRestore(ctx context.Context, marked string) error {
+	schema := b.layout.schema()
+	cursors, err := b.client.Get(ctx, b.layout.root+"cursor/", clientv3.WithPrefix())
+	if err != nil {
+		return fmt.Errorf("finish the restore: %w", err)
+	}
+	pools, err := newPlan(b, true, true).Pools(ctx)
+	if err != nil {
+		return fmt.Errorf("finish the restore: %w", err)
+	}
+	if err := b.loadRestored(ctx); err != nil {
+		return err
+	}
+	advance := func(key string, mod int64, to uint64) error {
+		_, err := b.client.Txn(ctx).
+			If(clientv3.Compare(clientv3.Value(schema), "=", marked), clientv3.Compare(clientv3.ModRevision(key), "=", mod)).
+			Then(clientv3.OpPut(key, formatPosition(to))).
+			Commit()
+		return err
+	}
+	mods, positions := map[string]int64{}, map[string]uint64{}
+	for _, kv := range cursors.Kvs {
+		key := string(kv.Key)
+		position, err := parsePosition(kv.Value)
+		if err != nil {
+			return fmt.Errorf("finish the restore: cursor %s: %w", key, err)
+		}
+		mods[key], positions[key] = kv.ModRevision, position
+		if strings.HasPrefix(key, b.layout.root+"cursor/address/") {
+			continue
+		}
+		if err := advance(key, kv.ModRevision, position+restoreAdvance); err != nil {
+			return fmt.Errorf("finish the restore: %w", err)
+		}
+	}
+	next := restored{At: b.clock.Now().Unix(), Base: b.restored.Load().base() + restoreAdvance}
+	for _, p := range pools {
+		space := p.space()
+		key := b.layout.cursor(space)
+		unused := positions[key]
+		if unused < space.size {
+			// Half of the addresses that were never handed out may have been since.
+			unused += min((space.size-unused+1)/2, restoreAdvance)
+			if err := advance(key, mods[key], unused); err != nil {
+				return fmt.Errorf("finish the restore: %w", err)
+			}
+		} else {
+			unused = space.size
+		}
+		next.Pools = append(next.Pools, restoredPool{From: p.From, To: p.To, Unused: unused})
+	}
+	value, err := json.Marshal(next)
+	if err != nil {
+		return err
+	}
+	resp, err := b.client.Txn(ctx).
+		If(clientv3.Compare(clientv3.Value(schema), "=", marked)).
+		Then(clientv3.OpPut(b.layout.restored(), string(value)), clientv3.OpPut(schema, SchemaVersion)).
+		Commit()
+	if err != nil {
+		return fmt.Errorf("finish the restore: %w", err)
+	}
+	if resp.Succeeded {
+		klog.FromContext(ctx).Info("The data comes from a snapshot: IDs continue further on, and addresses that were free cool down", "skippedIDs", restoreAdvance, "coolingPeriod", b.cooling)
+	}
+	return b.loadRestored(ctx)
+}
