@@ -52,7 +52,10 @@ type Server struct {
 	lock    *os.File
 	level   zap.AtomicLevel
 	stop    sync.Once
-	failed  chan error
+	// space is what watches whether the database is full, endSpace ends it.
+	space    sync.WaitGroup
+	endSpace context.CancelFunc
+	failed   chan error
 }
 
 // Start runs a member and returns once it serves. ctx bounds the start and
@@ -80,6 +83,10 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	s.level.SetLevel(zapcore.WarnLevel)
 	go s.watchErrors()
+	// It outlives the start, and ends with the member.
+	space, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s.endSpace = cancel
+	s.space.Go(func() { s.watchSpace(space) })
 	return s, nil
 }
 
@@ -168,7 +175,8 @@ func (s *Server) Endpoint() string { return Endpoint(s.dataDir) }
 // is closed when the member has ended for whatever reason.
 func (s *Server) Failed() <-chan error { return s.failed }
 
-// Healthy returns nil while the member can serve reads and writes.
+// Healthy returns nil while the member can serve. One that is full can: it answers
+// reads and takes deletions, without which it would stay full.
 func (s *Server) Healthy() error {
 	select {
 	case <-s.etcd.Server.StopNotify():
@@ -179,12 +187,8 @@ func (s *Server) Healthy() error {
 		return errors.New("embedded etcd has no leader")
 	}
 	for _, alarm := range s.etcd.Server.Alarms() {
-		switch alarm.Alarm {
-		case etcdserverpb.AlarmType_NOSPACE:
-			return fmt.Errorf("embedded etcd in %s takes no writes: its database has reached the quota of %d bytes; delete objects, or raise --embedded-etcd-quota-bytes", s.dataDir, s.etcd.Server.Cfg.QuotaBackendBytes)
-		case etcdserverpb.AlarmType_CORRUPT:
+		if alarm.Alarm == etcdserverpb.AlarmType_CORRUPT {
 			return fmt.Errorf("embedded etcd in %s found its data damaged; restore a snapshot into a new directory (epic-apiserver restore)", s.dataDir)
-		case etcdserverpb.AlarmType_NONE:
 		}
 	}
 	return nil
@@ -196,6 +200,10 @@ func (s *Server) Stop() {
 	s.stop.Do(func() {
 		// Each listener that is closed is reported as a failure of its server.
 		s.level.SetLevel(zapcore.FatalLevel)
+		if s.endSpace != nil {
+			s.endSpace()
+			s.space.Wait()
+		}
 		if s.etcd != nil {
 			s.etcd.Close()
 		}
