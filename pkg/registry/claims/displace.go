@@ -62,7 +62,7 @@ func (b *Backend) displace(ctx context.Context, e *takenError) (bool, error) {
 	}
 	ops := []clientv3.Op{clientv3.OpDelete(rev.key)}
 	for _, r := range runs(e.kind.rules.Claims(holder).Sorted()) {
-		ops = append(ops, releaseOp(b.layout, r, e.holder))
+		ops = append(ops, b.releaseOp(r, e.holder, true))
 	}
 	resp, err := b.client.Txn(ctx).If(
 		clientv3.Compare(clientv3.ModRevision(rev.key), "=", rev.mod),

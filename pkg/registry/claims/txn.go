@@ -237,7 +237,7 @@ func (c *txnClient) operations(p *pending, op clientv3.Op, keep bool) (out []cli
 	l := c.b.layout
 	var leaves []clientv3.Op
 	for _, r := range runs(p.releases) {
-		leaves = append(leaves, c.releaseOp(r, p.owner, keep))
+		leaves = append(leaves, c.b.releaseOp(r, p.owner, keep))
 		releasing++
 	}
 	for _, a := range p.adds {
@@ -263,12 +263,12 @@ func (c *txnClient) operations(p *pending, op clientv3.Op, keep bool) (out []cli
 // releaseOp deletes claims if they are the owner's, and lets an address cool down. The comparison lies inside,
 // so that damaged data can't keep an object from being changed or deleted: a
 // foreign claim stays, is reported, and found by the audit.
-func (c *txnClient) releaseOp(r run, owner Owner, cool bool) clientv3.Op {
-	first, end := r.keyRange(c.b.layout)
+func (b *Backend) releaseOp(r run, owner Owner, cool bool) clientv3.Op {
+	first, end := r.keyRange(b.layout)
 	then := []clientv3.Op{clientv3.OpDelete(first, clientv3.WithRange(end))}
 	if _, ok := r[0].Address(); ok && cool {
-		if value, ok := c.b.coolingValue(owner); ok {
-			then = append(then, clientv3.OpPut(c.b.layout.cooling(r[0]), value))
+		if value, ok := b.coolingValue(owner); ok {
+			then = append(then, clientv3.OpPut(b.layout.cooling(r[0]), value))
 		}
 	}
 	return clientv3.OpTxn(
