@@ -58,11 +58,14 @@ func newStatusStrategy(typer runtime.ObjectTyper) statusStrategy {
 	return statusStrategy{kind.NewBaseStatusStrategy(typer)}
 }
 
-// PrepareForUpdate keeps everything but the status.
+// PrepareForUpdate keeps everything but the status, and the parts of the status
+// that the write leaves out and its writer may not know.
 func (statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	a, o := obj.(*epic.Account), old.(*epic.Account)
 	a.Spec = o.Spec
 	kind.KeepMeta(&a.ObjectMeta, &o.ObjectMeta)
+	kind.KeepConditions(&a.Status.Conditions, o.Status.Conditions)
+	kind.KeepObserved(&a.Status.ObservedGeneration, o.Status.ObservedGeneration)
 	// The server counts here.
 	a.Status.CurrentServiceID = o.Status.CurrentServiceID
 }

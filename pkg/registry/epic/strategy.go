@@ -4,6 +4,7 @@ package epic
 
 import (
 	"context"
+	"maps"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -56,15 +57,34 @@ func newStatusStrategy(typer runtime.ObjectTyper) statusStrategy {
 	return statusStrategy{kind.NewBaseStatusStrategy(typer)}
 }
 
-// PrepareForUpdate keeps everything but the status.
+// PrepareForUpdate keeps everything but the status, and the parts of the status
+// that the write leaves out and its writer may not know.
 func (statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	a, o := obj.(*epicapi.EPIC), old.(*epicapi.EPIC)
 	a.Spec = o.Spec
 	kind.KeepMeta(&a.ObjectMeta, &o.ObjectMeta)
+	kind.KeepConditions(&a.Status.Conditions, o.Status.Conditions)
+	kind.KeepObserved(&a.Status.ObservedGeneration, o.Status.ObservedGeneration)
 	// The server counts here.
 	a.Status.CurrentTunnelID = o.Status.CurrentTunnelID
 	a.Status.CurrentGroupID = o.Status.CurrentGroupID
+	keepNodes(&a.Status, &o.Status)
 	stampHeartbeats(a.Status.Nodes, o.Status.Nodes, metav1.Now())
+}
+
+// keepNodes carries the nodes over that a write of the status left out: programs
+// that were published before nodes reported here write the rest of the status
+// alone. An empty map, as opposed to none, removes the nodes, and a patch can
+// remove each.
+func keepNodes(status, old *epicapi.EPICStatus) {
+	if status.Nodes == nil {
+		status.Nodes = maps.Clone(old.Nodes)
+		return
+	}
+	for address, node := range status.Nodes {
+		kind.KeepConditions(&node.Conditions, old.Nodes[address].Conditions)
+		status.Nodes[address] = node
+	}
 }
 
 // stampHeartbeats puts the server's time into each entry that was written anew.

@@ -104,6 +104,25 @@ func KeepMeta(m, old *metav1.ObjectMeta) {
 	*m = kept
 }
 
+// KeepConditions carries the conditions over that a write of the status left out.
+// Published programs send a status that has no conditions, since they do not know
+// them, and a PUT of it must not remove what others report. An empty list, as
+// opposed to none, removes the conditions. Protobuf can't tell the two apart, so
+// only JSON can remove them all.
+func KeepConditions(conditions *[]metav1.Condition, old []metav1.Condition) {
+	if *conditions == nil {
+		*conditions = old
+	}
+}
+
+// KeepObserved carries the observed generation over that a write of the status
+// left out.
+func KeepObserved(observed *int64, old int64) {
+	if *observed == 0 {
+		*observed = old
+	}
+}
+
 // KeepOwners carries the labels over that name an object's owners, where an
 // update left them out.
 func KeepOwners(m, old *metav1.ObjectMeta) {

@@ -18,17 +18,39 @@ import (
 //     node's entry repeat the one with the lowest EPIC address;
 //   - a tunnel that the object has already keeps its ID where the ID was left
 //     out, and a new one has none yet;
-//   - proxy-ifindex and proxy-ifname repeat the first of proxy-if-info.
+//   - proxy-ifindex and proxy-ifname repeat the first of proxy-if-info;
+//   - a writer that does not know this status keeps the tunnels and interfaces.
 //
 // What can't be read, and IDs that the client made up, are left for validation
 // to refuse.
 func Normalize(status, old *epic.ProxyStatus) {
+	keepUnknown(status, old)
 	// Only the server gives places.
 	status.QuotaPlace = old.QuotaPlace
 	for node, tunnel := range status.GUETunnelEndpoints {
 		status.GUETunnelEndpoints[node] = normalizeTunnel(tunnel, old.GUETunnelEndpoints[node])
 	}
 	normalizeInterface(status, old)
+}
+
+// keepUnknown carries over what a writer left out that does not know this status.
+// To programs that were published for tunnels in the spec, and to external-dns,
+// the status is an observedGeneration and no more, and a PUT of that must not
+// remove tunnels in use. Such a writer leaves quota-place out, which every object
+// has and which every writer that knows the status sends back.
+func keepUnknown(status, old *epic.ProxyStatus) {
+	if status.QuotaPlace != 0 || old.QuotaPlace == 0 {
+		return
+	}
+	if status.GUETunnelEndpoints == nil {
+		status.GUETunnelEndpoints = maps.Clone(old.GUETunnelEndpoints)
+	}
+	if status.ProxyIfInfo == nil {
+		status.ProxyIfInfo = maps.Clone(old.ProxyIfInfo)
+		if status.ProxyIfIndex == 0 && status.ProxyIfName == "" {
+			status.ProxyIfIndex, status.ProxyIfName = old.ProxyIfIndex, old.ProxyIfName
+		}
+	}
 }
 
 func normalizeTunnel(t, old epic.TunnelEndpoint) epic.TunnelEndpoint {

@@ -137,6 +137,44 @@ func TestNormalizeInterface(t *testing.T) {
 	}
 }
 
+// A program that does not know the tunnels in the status leaves out all that it
+// does not know, quota-place too.
+func TestNormalizeKeepsWhatAWriterDoesNotKnow(t *testing.T) {
+	old := &epic.ProxyStatus{
+		QuotaPlace:         3,
+		GUETunnelEndpoints: map[string]epic.TunnelEndpoint{tenant: entry("192.168.1.40", 2, pairs(pair("192.168.1.40", 2)))},
+		ProxyIfInfo:        map[string]epic.ProxyInterfaceInfo{"pod": {Index: 16, Name: "veth1"}},
+		ProxyIfIndex:       16, ProxyIfName: "veth1",
+	}
+	before := old.DeepCopy()
+	for name, c := range map[string]struct {
+		in                  epic.ProxyStatus
+		tunnels, interfaces int
+	}{
+		"a writer of observedGeneration":   {in: epic.ProxyStatus{ObservedGeneration: 7}, tunnels: 1, interfaces: 1},
+		"a writer that knows the status":   {in: epic.ProxyStatus{QuotaPlace: 3}},
+		"empty maps":                       {in: epic.ProxyStatus{GUETunnelEndpoints: map[string]epic.TunnelEndpoint{}, ProxyIfInfo: map[string]epic.ProxyInterfaceInfo{}}},
+		"a writer of the tunnels alone":    {in: epic.ProxyStatus{GUETunnelEndpoints: map[string]epic.TunnelEndpoint{}}, interfaces: 1},
+		"a writer of the interfaces alone": {in: epic.ProxyStatus{ProxyIfInfo: map[string]epic.ProxyInterfaceInfo{}}, tunnels: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			status := c.in.DeepCopy()
+			for range 2 {
+				Normalize(status, old)
+				if len(status.GUETunnelEndpoints) != c.tunnels || len(status.ProxyIfInfo) != c.interfaces || status.QuotaPlace != 3 {
+					t.Errorf("got %+v", status)
+				}
+				if (status.ProxyIfName == "veth1") != (c.interfaces == 1) {
+					t.Errorf("proxy-ifname is %q", status.ProxyIfName)
+				}
+			}
+			if !apiequality.Semantic.DeepEqual(old, before) {
+				t.Error("the old status was changed")
+			}
+		})
+	}
+}
+
 func TestNormalizeKeepsQuotaPlace(t *testing.T) {
 	status := &epic.ProxyStatus{QuotaPlace: 9}
 	Normalize(status, &epic.ProxyStatus{QuotaPlace: 3})
