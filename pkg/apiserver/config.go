@@ -36,6 +36,8 @@ const (
 type ExtraConfig struct {
 	// Claims is the part of the storage that all kinds share.
 	Claims *claims.Backend
+	// Standalone is whether no kube-apiserver serves the rest of Kubernetes' API.
+	Standalone bool
 	// AuditInterval is the time between two comparisons of objects and claims;
 	// 0 means never.
 	AuditInterval time.Duration
@@ -124,6 +126,10 @@ func (c CompletedConfig) New() (*Server, error) {
 	if err := c.installAPI(generic); err != nil {
 		return nil, err
 	}
+	if c.extra.Standalone {
+		c.installCoreDiscovery(generic)
+	}
+	generic.Handler.NonGoRestfulMux.NotFoundHandler(http.HandlerFunc(notFound))
 	if err := c.auditClaims(generic); err != nil {
 		return nil, err
 	}

@@ -87,5 +87,9 @@ func (o *RunOptions) ApplyTo(c *genericapiserver.Config) error {
 	}
 	// The gates that the generic API server asks for are Kubernetes' own.
 	c.FeatureGate = o.registry.FeatureGateFor(basecompatibility.DefaultKubeComponent)
+	c.EffectiveVersion = apiserver.ReportedVersion{
+		EffectiveVersion: c.EffectiveVersion,
+		Kubernetes:       o.registry.EffectiveVersionFor(basecompatibility.DefaultKubeComponent),
+	}
 	return nil
 }

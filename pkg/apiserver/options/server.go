@@ -146,6 +146,7 @@ func (s *Server) config() (*apiserver.Config, error) {
 	}
 	config := &apiserver.Config{GenericConfig: c, ExtraConfig: apiserver.ExtraConfig{
 		Claims:        s.claims,
+		Standalone:    o.Standalone.Enabled,
 		AuditInterval: o.Etcd.AuditInterval,
 		TunnelKeys:    s.keys,
 		Nodes:         s.nodes,
