@@ -318,11 +318,13 @@ func schema_pkg_apis_epic_v1_AccountStatus(ref common.ReferenceCallback) common.
 								"x-kubernetes-list-map-keys": []interface{}{
 									"type",
 								},
-								"x-kubernetes-list-type": "map",
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "type",
+								"x-kubernetes-patch-strategy":  "merge",
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "What the controller found out about the account, one entry a type.",
+							Description: "What the controller found out about the account, one entry a type. A write that leaves this out keeps what is there; an empty list removes it.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -897,11 +899,13 @@ func schema_pkg_apis_epic_v1_EPICNodeStatus(ref common.ReferenceCallback) common
 								"x-kubernetes-list-map-keys": []interface{}{
 									"type",
 								},
-								"x-kubernetes-list-type": "map",
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "type",
+								"x-kubernetes-patch-strategy":  "merge",
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "What the node found out about itself, one entry a type.",
+							Description: "What the node found out about itself, one entry a type. A write that leaves this out keeps what is there; an empty list removes it.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -1024,11 +1028,13 @@ func schema_pkg_apis_epic_v1_EPICStatus(ref common.ReferenceCallback) common.Ope
 								"x-kubernetes-list-map-keys": []interface{}{
 									"type",
 								},
-								"x-kubernetes-list-type": "map",
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "type",
+								"x-kubernetes-patch-strategy":  "merge",
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "What the controller found out about the installation, one entry a type.",
+							Description: "What the controller found out about the installation, one entry a type. A write that leaves this out keeps what is there; an empty list removes it.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -1606,11 +1612,13 @@ func schema_pkg_apis_epic_v1_GWEndpointSliceStatus(ref common.ReferenceCallback)
 								"x-kubernetes-list-map-keys": []interface{}{
 									"type",
 								},
-								"x-kubernetes-list-type": "map",
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "type",
+								"x-kubernetes-patch-strategy":  "merge",
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "What the controller found out about the slice, one entry a type.",
+							Description: "What the controller found out about the slice, one entry a type. A write that leaves this out keeps what is there; an empty list removes it.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -1768,15 +1776,11 @@ func schema_pkg_apis_epic_v1_GWProxySpec(ref common.ReferenceCallback) common.Op
 					"public-ports": {
 						VendorExtensible: spec.VendorExtensible{
 							Extensions: spec.Extensions{
-								"x-kubernetes-list-map-keys": []interface{}{
-									"port",
-									"protocol",
-								},
-								"x-kubernetes-list-type": "map",
+								"x-kubernetes-list-type": "atomic",
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "The ports on which the service is published. A port number may appear once for each protocol.",
+							Description: "The ports on which the service is published, usually one for each listener of the Gateway and named after it. A port number and protocol may appear several times under different names, as in a Gateway with several HTTPS listeners on port 443; the proxy listens once for all of them. The list is written as a whole.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -2014,11 +2018,13 @@ func schema_pkg_apis_epic_v1_GWRouteStatus(ref common.ReferenceCallback) common.
 								"x-kubernetes-list-map-keys": []interface{}{
 									"type",
 								},
-								"x-kubernetes-list-type": "map",
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "type",
+								"x-kubernetes-patch-strategy":  "merge",
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "What the controller found out about the route, one entry a type.",
+							Description: "What the controller found out about the route, one entry a type. A write that leaves this out keeps what is there; an empty list removes it.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -2387,11 +2393,13 @@ func schema_pkg_apis_epic_v1_LBServiceGroupStatus(ref common.ReferenceCallback) 
 								"x-kubernetes-list-map-keys": []interface{}{
 									"type",
 								},
-								"x-kubernetes-list-type": "map",
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "type",
+								"x-kubernetes-patch-strategy":  "merge",
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "What the controller found out about the group, one entry a type.",
+							Description: "What the controller found out about the group, one entry a type. A write that leaves this out keeps what is there; an empty list removes it.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -2553,11 +2561,13 @@ func schema_pkg_apis_epic_v1_LoadBalancerSpec(ref common.ReferenceCallback) comm
 									"port",
 									"protocol",
 								},
-								"x-kubernetes-list-type": "map",
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "port",
+								"x-kubernetes-patch-strategy":  "merge",
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "The ports on which the service is published. A port number may appear once for each protocol.",
+							Description: "The ports on which the service is published, as the tenant's Service has them. A port number may appear once for each protocol. A strategic merge patch, which kubectl apply sends unless --server-side is set, identifies an entry by its port number alone, as it does in a Service.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -2584,7 +2594,8 @@ func schema_pkg_apis_epic_v1_LoadBalancerSpec(ref common.ReferenceCallback) comm
 					"upstream-clusters": {
 						VendorExtensible: spec.VendorExtensible{
 							Extensions: spec.Extensions{
-								"x-kubernetes-list-type": "set",
+								"x-kubernetes-list-type":      "set",
+								"x-kubernetes-patch-strategy": "merge",
 							},
 						},
 						SchemaProps: spec.SchemaProps{
@@ -2801,11 +2812,13 @@ func schema_pkg_apis_epic_v1_ProxyStatus(ref common.ReferenceCallback) common.Op
 								"x-kubernetes-list-map-keys": []interface{}{
 									"type",
 								},
-								"x-kubernetes-list-type": "map",
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "type",
+								"x-kubernetes-patch-strategy":  "merge",
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "What the controller found out about the proxy, one entry a type.",
+							Description: "What the controller found out about the proxy, one entry a type. A write that leaves this out keeps what is there; an empty list removes it.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3019,11 +3032,13 @@ func schema_pkg_apis_epic_v1_RemoteEndpointStatus(ref common.ReferenceCallback) 
 								"x-kubernetes-list-map-keys": []interface{}{
 									"type",
 								},
-								"x-kubernetes-list-type": "map",
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "type",
+								"x-kubernetes-patch-strategy":  "merge",
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "What the controller found out about the endpoint, one entry a type.",
+							Description: "What the controller found out about the endpoint, one entry a type. A write that leaves this out keeps what is there; an empty list removes it.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3099,7 +3114,7 @@ func schema_pkg_apis_epic_v1_ServicePort(ref common.ReferenceCallback) common.Op
 					},
 					"name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "A name for the port.",
+							Description: "A name for the port: lower case letters, digits, dashes and dots, at most 253 characters, as the name of a Gateway's listener.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -3280,11 +3295,13 @@ func schema_pkg_apis_epic_v1_ServicePrefixStatus(ref common.ReferenceCallback) c
 								"x-kubernetes-list-map-keys": []interface{}{
 									"type",
 								},
-								"x-kubernetes-list-type": "map",
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "type",
+								"x-kubernetes-patch-strategy":  "merge",
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "What the controller found out about the pool, one entry a type.",
+							Description: "What the controller found out about the pool, one entry a type. A write that leaves this out keeps what is there; an empty list removes it.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3533,7 +3550,9 @@ func schema_pkg_apis_epic_v1_TunnelKeys(ref common.ReferenceCallback) common.Ope
 								"x-kubernetes-list-map-keys": []interface{}{
 									"tunnel-id",
 								},
-								"x-kubernetes-list-type": "map",
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "tunnel-id",
+								"x-kubernetes-patch-strategy":  "merge",
 							},
 						},
 						SchemaProps: spec.SchemaProps{

@@ -62,8 +62,16 @@ func SetDefaults_ProxyStatus(status *ProxyStatus) {
 }
 
 // SetDefaults_GWEndpointSliceSpec makes a port that names no protocol a TCP
-// one.
+// one, and supplies the lists and maps that the schema requires. Go clients send
+// null for an empty one, which the schema does not allow.
 func SetDefaults_GWEndpointSliceSpec(spec *GWEndpointSliceSpec) {
+	if spec.NodeAddresses == nil {
+		spec.NodeAddresses = map[string]string{}
+	}
+	setList(&spec.Endpoints)
+	for i := range spec.Endpoints {
+		setList(&spec.Endpoints[i].Addresses)
+	}
 	for i := range spec.Ports {
 		setPointer(&spec.Ports[i].Protocol, corev1.ProtocolTCP)
 	}
@@ -97,5 +105,12 @@ func setTunnelPort(port *EndpointPort) {
 	}
 	if port.Protocol == "" {
 		port.Protocol = corev1.ProtocolUDP
+	}
+}
+
+// setList supplies an empty list in place of none.
+func setList[T any](list *[]T) {
+	if *list == nil {
+		*list = []T{}
 	}
 }

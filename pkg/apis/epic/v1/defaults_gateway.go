@@ -48,6 +48,20 @@ func SetDefaults_GWProxySpec(spec *GWProxySpec) {
 	for i := range gateway.Addresses {
 		setPointer(&gateway.Addresses[i].Type, gatewayv1.IPAddressType)
 	}
+	if gateway.TLS != nil && gateway.TLS.Frontend != nil {
+		setAuthorities(&gateway.TLS.Frontend.Default)
+		for i := range gateway.TLS.Frontend.PerPort {
+			setAuthorities(&gateway.TLS.Frontend.PerPort[i].TLS)
+		}
+	}
+}
+
+// setAuthorities supplies the list that the schema of a client certificate's
+// validation requires.
+func setAuthorities(tls *gatewayv1.TLSConfig) {
+	if tls.Validation != nil {
+		setList(&tls.Validation.CACertificateRefs)
+	}
 }
 
 // SetDefaults_HTTPRouteSpec makes explicit what an HTTPRoute leaves unsaid.
@@ -75,7 +89,9 @@ func SetDefaults_HTTPRouteSpec(spec *HTTPRouteSpec) {
 // SetDefaults_TCPRouteSpec makes explicit what a TCPRoute leaves unsaid.
 func SetDefaults_TCPRouteSpec(spec *TCPRouteSpec) {
 	setParentDefaults(spec.ParentRefs)
+	setList(&spec.Rules)
 	for i := range spec.Rules {
+		setList(&spec.Rules[i].BackendRefs)
 		for j := range spec.Rules[i].BackendRefs {
 			setBackendDefaults(&spec.Rules[i].BackendRefs[j])
 		}

@@ -103,11 +103,14 @@ type EPICStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty" protobuf:"varint,3,opt,name=observedGeneration"`
 
-	// What the controller found out about the installation, one entry a type.
+	// What the controller found out about the installation, one entry a type. A write
+	// that leaves this out keeps what is there; an empty list removes it.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
-	Conditions []metav1.Condition `json:"conditions,omitempty" protobuf:"bytes,4,opt,name=conditions"`
+	// +patchStrategy=merge
+	// +patchMergeKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type" protobuf:"bytes,4,opt,name=conditions"`
 
 	// What each gateway node said of itself last, by the node's address. Each
 	// node writes its own entry, about once a minute, and heartbeat-time says
@@ -130,7 +133,7 @@ type EPICNodeStatus struct {
 	// When the node wrote its entry last, by the server's clock. A node writes
 	// its own time here; the server puts its own in place of any that is new.
 	// +optional
-	HeartbeatTime metav1.Time `json:"heartbeat-time,omitempty" protobuf:"bytes,3,opt,name=heartbeatTime"`
+	HeartbeatTime metav1.Time `json:"heartbeat-time,omitempty,omitzero" protobuf:"bytes,3,opt,name=heartbeatTime"`
 
 	// How many tunnels end on the node.
 	// +optional
@@ -140,11 +143,14 @@ type EPICNodeStatus struct {
 	// +optional
 	TunnelsUp int32 `json:"tunnels-up,omitempty" protobuf:"varint,5,opt,name=tunnelsUp"`
 
-	// What the node found out about itself, one entry a type.
+	// What the node found out about itself, one entry a type. A write
+	// that leaves this out keeps what is there; an empty list removes it.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
-	Conditions []metav1.Condition `json:"conditions,omitempty" protobuf:"bytes,6,rep,name=conditions"`
+	// +patchStrategy=merge
+	// +patchMergeKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type" protobuf:"bytes,6,rep,name=conditions"`
 }
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object

@@ -49,12 +49,13 @@ type GWProxySpec struct {
 	// +optional
 	AltAddress string `json:"alt-address,omitempty" protobuf:"bytes,4,opt,name=altAddress"`
 
-	// The ports on which the service is published. A port number may appear once
-	// for each protocol.
+	// The ports on which the service is published, usually one for each listener
+	// of the Gateway and named after it. A port number and protocol may appear
+	// several times under different names, as in a Gateway with several HTTPS
+	// listeners on port 443; the proxy listens once for all of them. The list is
+	// written as a whole.
 	// +optional
-	// +listType=map
-	// +listMapKey=port
-	// +listMapKey=protocol
+	// +listType=atomic
 	PublicPorts []ServicePort `json:"public-ports,omitempty" protobuf:"bytes,5,opt,name=publicPorts"`
 
 	// The Envoy configuration of this proxy, in templates. The server copies the

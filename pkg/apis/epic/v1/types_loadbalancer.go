@@ -52,13 +52,17 @@ type LoadBalancerSpec struct {
 	// +optional
 	PublicAddress string `json:"public-address,omitempty" protobuf:"bytes,4,opt,name=publicAddress"`
 
-	// The ports on which the service is published. A port number may appear once
-	// for each protocol.
+	// The ports on which the service is published, as the tenant's Service has
+	// them. A port number may appear once for each protocol. A strategic merge
+	// patch, which kubectl apply sends unless --server-side is set, identifies an
+	// entry by its port number alone, as it does in a Service.
 	// +optional
 	// +listType=map
 	// +listMapKey=port
 	// +listMapKey=protocol
-	PublicPorts []ServicePort `json:"public-ports,omitempty" protobuf:"bytes,5,opt,name=publicPorts"`
+	// +patchStrategy=merge
+	// +patchMergeKey=port
+	PublicPorts []ServicePort `json:"public-ports,omitempty" patchStrategy:"merge" patchMergeKey:"port" protobuf:"bytes,5,opt,name=publicPorts"`
 
 	// The Envoy configuration of this load balancer, in templates. The server
 	// copies the group's when it is left out.
@@ -75,7 +79,8 @@ type LoadBalancerSpec struct {
 	// RemoteEndpoint is only accepted for a cluster that is.
 	// +optional
 	// +listType=set
-	UpstreamClusters []string `json:"upstream-clusters,omitempty" protobuf:"bytes,8,opt,name=upstreamClusters"`
+	// +patchStrategy=merge
+	UpstreamClusters []string `json:"upstream-clusters,omitempty" patchStrategy:"merge" protobuf:"bytes,8,opt,name=upstreamClusters"`
 
 	// Whether requests travel to the endpoints in tunnels. False is for
 	// endpoints that the gateway's nodes reach without. Default: true.

@@ -45,11 +45,14 @@ type ProxyStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty" protobuf:"varint,6,opt,name=observedGeneration"`
 
-	// What the controller found out about the proxy, one entry a type.
+	// What the controller found out about the proxy, one entry a type. A write
+	// that leaves this out keeps what is there; an empty list removes it.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
-	Conditions []metav1.Condition `json:"conditions,omitempty" protobuf:"bytes,7,opt,name=conditions"`
+	// +patchStrategy=merge
+	// +patchMergeKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type" protobuf:"bytes,7,opt,name=conditions"`
 
 	// The gateway node of each proxy that is not a pod of the gateway cluster, as
 	// on a server in standalone mode: the address of the node by the name that the
@@ -163,7 +166,8 @@ type ServicePort struct {
 	// +default="TCP"
 	Protocol corev1.Protocol `json:"protocol,omitempty" protobuf:"bytes,2,opt,name=protocol,casttype=k8s.io/api/core/v1.Protocol"`
 
-	// A name for the port.
+	// A name for the port: lower case letters, digits, dashes and dots, at most
+	// 253 characters, as the name of a Gateway's listener.
 	// +optional
 	Name string `json:"name,omitempty" protobuf:"bytes,3,opt,name=name"`
 

@@ -22,7 +22,9 @@ type TunnelKeys struct {
 	// +optional
 	// +listType=map
 	// +listMapKey=tunnel-id
-	Tunnels []TunnelKeySet `json:"tunnels" protobuf:"bytes,2,rep,name=tunnels"`
+	// +patchStrategy=merge
+	// +patchMergeKey=tunnel-id
+	Tunnels []TunnelKeySet `json:"tunnels" patchStrategy:"merge" patchMergeKey:"tunnel-id" protobuf:"bytes,2,rep,name=tunnels"`
 }
 
 // TunnelKeySet is one tunnel and its keys.

@@ -527,10 +527,7 @@ var schemaYAML = typed.YAMLObject(`types:
         list:
           elementType:
             namedType: com.github.acnodal.epic.pkg.apis.epic.v1.ServicePort
-          elementRelationship: associative
-          keys:
-          - port
-          - protocol
+          elementRelationship: atomic
 - name: com.github.acnodal.epic.pkg.apis.epic.v1.GWRoute
   map:
     fields:

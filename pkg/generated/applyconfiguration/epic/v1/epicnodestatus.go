@@ -25,7 +25,8 @@ type EPICNodeStatusApplyConfiguration struct {
 	Tunnels *int32 `json:"tunnels,omitempty"`
 	// How many of those have a far end that answers.
 	TunnelsUp *int32 `json:"tunnels-up,omitempty"`
-	// What the node found out about itself, one entry a type.
+	// What the node found out about itself, one entry a type. A write
+	// that leaves this out keeps what is there; an empty list removes it.
 	Conditions []applyconfigurationsmetav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 }
 

@@ -24,7 +24,8 @@ type EPICStatusApplyConfiguration struct {
 	// The generation of the spec that this status describes. When it is lower
 	// than metadata.generation the controller has not seen the last change yet.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
-	// What the controller found out about the installation, one entry a type.
+	// What the controller found out about the installation, one entry a type. A write
+	// that leaves this out keeps what is there; an empty list removes it.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// What each gateway node said of itself last, by the node's address. Each
 	// node writes its own entry, about once a minute, and heartbeat-time says

@@ -21,8 +21,11 @@ type GWProxySpecApplyConfiguration struct {
 	// An IPv4 address beside a public address that is an IPv6 one. The server
 	// assigns it when the group's prefix has an alternate pool.
 	AltAddress *string `json:"alt-address,omitempty"`
-	// The ports on which the service is published. A port number may appear once
-	// for each protocol.
+	// The ports on which the service is published, usually one for each listener
+	// of the Gateway and named after it. A port number and protocol may appear
+	// several times under different names, as in a Gateway with several HTTPS
+	// listeners on port 443; the proxy listens once for all of them. The list is
+	// written as a whole.
 	PublicPorts []ServicePortApplyConfiguration `json:"public-ports,omitempty"`
 	// The Envoy configuration of this proxy, in templates. The server copies the
 	// group's when it is left out.

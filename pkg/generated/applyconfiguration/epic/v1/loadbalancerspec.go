@@ -25,8 +25,10 @@ type LoadBalancerSpecApplyConfiguration struct {
 	// the group's pool, or leave it out and the server assigns one. Once
 	// assigned it never changes.
 	PublicAddress *string `json:"public-address,omitempty"`
-	// The ports on which the service is published. A port number may appear once
-	// for each protocol.
+	// The ports on which the service is published, as the tenant's Service has
+	// them. A port number may appear once for each protocol. A strategic merge
+	// patch, which kubectl apply sends unless --server-side is set, identifies an
+	// entry by its port number alone, as it does in a Service.
 	PublicPorts []ServicePortApplyConfiguration `json:"public-ports,omitempty"`
 	// The Envoy configuration of this load balancer, in templates. The server
 	// copies the group's when it is left out.

@@ -36,7 +36,8 @@ type ProxyStatusApplyConfiguration struct {
 	// The generation of the spec that this status describes. When it is lower
 	// than metadata.generation the controller has not seen the last change yet.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
-	// What the controller found out about the proxy, one entry a type.
+	// What the controller found out about the proxy, one entry a type. A write
+	// that leaves this out keeps what is there; an empty list removes it.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// The gateway node of each proxy that is not a pod of the gateway cluster, as
 	// on a server in standalone mode: the address of the node by the name that the

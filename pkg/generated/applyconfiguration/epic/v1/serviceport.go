@@ -18,7 +18,8 @@ type ServicePortApplyConfiguration struct {
 	Port *int32 `json:"port,omitempty"`
 	// The protocol: TCP or UDP. Default: TCP.
 	Protocol *corev1.Protocol `json:"protocol,omitempty"`
-	// A name for the port.
+	// A name for the port: lower case letters, digits, dashes and dots, at most
+	// 253 characters, as the name of a Gateway's listener.
 	Name *string `json:"name,omitempty"`
 	// The application protocol that is spoken on the port, such as http.
 	AppProtocol *string `json:"appProtocol,omitempty"`
