@@ -31,7 +31,8 @@ func (p *plan) setConditions(s *state, tenantNodes, epicNodes int) {
 	if s.meta.DeletionTimestamp != nil {
 		return
 	}
-	for _, c := range proxyReady(s, epicNodes, tunnels, endpointsResolved(s, tenantNodes)) {
+	all := proxyReady(s, epicNodes, tunnels, endpointsResolved(s, tenantNodes))
+	for _, c := range withParts(all, s.listeners, s.status.Conditions) {
 		c.ObservedGeneration = s.meta.Generation
 		meta.SetStatusCondition(&p.status.Conditions, c)
 	}
@@ -85,6 +86,32 @@ func endpointsResolved(s *state, tenantNodes int) metav1.Condition {
 		}
 	}
 	return c
+}
+
+// parts is which of an object's parts, such as a Gateway's listeners, can be used.
+type parts struct {
+	// condition is the type of the condition that reports it.
+	condition string
+	usable    int
+	skipped   []endpoints.Problem
+}
+
+// withParts adds the condition on an object's parts before the last of its
+// conditions, Ready. The object works without the parts that are skipped, so Ready
+// is false only if none is left. An object of which nothing was ever skipped has no
+// such condition.
+func withParts(all []metav1.Condition, p parts, has []metav1.Condition) []metav1.Condition {
+	if p.condition == "" || len(p.skipped) == 0 && meta.FindStatusCondition(has, p.condition) == nil {
+		return all
+	}
+	c := condition(p.condition, true, ReasonUsable, "Nothing is skipped")
+	if len(p.skipped) > 0 {
+		c = condition(p.condition, false, p.skipped[0].Reason, "%s", tellProblems(p.skipped))
+	}
+	if ready := len(all) - 1; len(p.skipped) > 0 && p.usable == 0 && isReady(all) {
+		all[ready] = condition(ConditionReady, false, c.Reason, "%s", c.Message)
+	}
+	return slices.Insert(all, len(all)-1, c)
 }
 
 // tellProblems is the first problems in one message.

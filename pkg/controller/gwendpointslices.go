@@ -58,5 +58,7 @@ func gwEndpointSlice(slice *epicv1.GWEndpointSlice, used bool) []metav1.Conditio
 	if isReady(all) && len(found) == 0 {
 		all[len(all)-1] = condition(ConditionReady, false, ReasonNoEndpoints, "No endpoint of the slice is ready")
 	}
-	return all
+	ports := parts{condition: ConditionPortsUsable}
+	ports.usable, ports.skipped = endpoints.PortsOfSlice(slice)
+	return withParts(all, ports, slice.Status.Conditions)
 }

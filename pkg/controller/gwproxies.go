@@ -41,6 +41,8 @@ func newGWProxies(c *caches, lost func(netip.Addr) bool) *keeper {
 		}
 		s := &state{meta: &proxy.ObjectMeta, status: &proxy.Status, lost: lost}
 		s.endpoints, s.problems = endpoints.OfGWProxy(proxy, own, reached)
+		s.listeners.condition = ConditionListenersUsable
+		s.listeners.usable, s.listeners.skipped = endpoints.ListenersOf(proxy)
 		return s, nil
 	}
 	watchThat(k.loop, proxies.Informer(), notOwnWrite[*epicv1.GWProxy](k), itself[*epicv1.GWProxy])

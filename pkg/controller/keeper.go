@@ -22,6 +22,8 @@ type state struct {
 	status    *epicv1.ProxyStatus
 	endpoints []endpoints.Endpoint
 	problems  []endpoints.Problem
+	// listeners is which listeners of a Gateway can be used.
+	listeners parts
 	// direct is whether its endpoints are reached without tunnels.
 	direct bool
 	// lost says whether a gateway node is given up; nil when none is.

@@ -15,6 +15,15 @@ const (
 	// those of package endpoints, and those below.
 	ConditionEndpointsResolved = "EndpointsResolved"
 
+	// ConditionListenersUsable is of gateway proxies that have, or had, a listener
+	// that is not served: whether all are. The others are skipped; the condition
+	// Ready is false only if none is left.
+	ConditionListenersUsable = "ListenersUsable"
+	// ConditionPortsUsable is of slices that have, or had, a port that proxies can't
+	// carry: whether they can carry all. The others are skipped; the condition Ready
+	// is false only if none is left.
+	ConditionPortsUsable = "PortsUsable"
+
 	// ConditionNodesReady is of the EPIC object: whether all gateway nodes give
 	// signs of life and do their work.
 	ConditionNodesReady = "NodesReady"
@@ -66,6 +75,9 @@ const (
 	// ReasonResolved goes with EndpointsResolved and ResolvedRefs when they are
 	// true.
 	ReasonResolved = "Resolved"
+
+	// ReasonUsable goes with ListenersUsable and PortsUsable when they are true.
+	ReasonUsable = "Usable"
 
 	// ReasonAllReady goes with NodesReady when it is true.
 	ReasonAllReady = "AllReady"

@@ -5,10 +5,12 @@ package controller
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -16,6 +18,7 @@ import (
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/endpoints"
 )
 
 // verdict is what is judged, and what a message of it says.
@@ -274,7 +277,51 @@ func TestGWEndpointSliceConditions(t *testing.T) {
 		"none is ready":   {gwEndpointSlice(sliceOf("svc", notReady), true), "InUse=True/Referenced NodesKnown=True/Known Ready=False/NoEndpoints", "No endpoint"},
 		"a name, no IP":   {gwEndpointSlice(sliceOf("svc", func(s *epicv1.GWEndpointSliceSpec) { s.Endpoints[0].Addresses = []string{"a.example"} }), true), "InUse=True/Referenced NodesKnown=False/AddressUnusable Ready=False/AddressUnusable", "a.example"},
 		"no endpoints":    {gwEndpointSlice(sliceOf("svc", func(s *epicv1.GWEndpointSliceSpec) { s.Endpoints = nil }), true), "InUse=True/Referenced NodesKnown=True/Known Ready=False/NoEndpoints", ""},
+		"a port skipped":  {gwEndpointSlice(sliceOf("svc", sctpToo), true), "InUse=True/Referenced NodesKnown=True/Known PortsUsable=False/ProtocolUnsupported Ready=True/Ready", "SCTP"},
+		"no port left":    {gwEndpointSlice(sliceOf("svc", sctpOnly), true), "InUse=True/Referenced NodesKnown=True/Known PortsUsable=False/ProtocolUnsupported Ready=False/ProtocolUnsupported", "SCTP"},
+		"skipped before":  {gwEndpointSlice(skippedBefore(), true), "InUse=True/Referenced NodesKnown=True/Known PortsUsable=True/Usable Ready=True/Ready", "Nothing is skipped"},
 		"nothing is said": {gwEndpointSlice(&epicv1.GWEndpointSlice{}, false), "InUse=False/NoService NodesKnown=True/Known Ready=False/NoService", ""},
+	})
+}
+
+func sctpToo(s *epicv1.GWEndpointSliceSpec) {
+	s.Ports = append(s.Ports, discoveryv1.EndpointPort{Name: ptr.To("signal"), Protocol: ptr.To(corev1.ProtocolSCTP)})
+}
+
+func sctpOnly(s *epicv1.GWEndpointSliceSpec) {
+	s.Ports = nil
+	sctpToo(s)
+}
+
+// skippedBefore is a slice that had a port which was skipped.
+func skippedBefore() *epicv1.GWEndpointSlice {
+	slice := sliceOf("svc", nil)
+	slice.Status.Conditions = []metav1.Condition{condition(ConditionPortsUsable, false, endpoints.ReasonProtocolUnsupported, "m")}
+	return slice
+}
+
+// TestListenersUsable: a listener that is not served keeps a proxy from being ready
+// only if it is the last.
+func TestListenersUsable(t *testing.T) {
+	ready := withReady(condition(ConditionTunnelsReady, true, ReasonAssigned, "m"))
+	notReady := withReady(condition(ConditionTunnelsReady, false, ReasonNoProxies, "m"))
+	proxy := func(protocols ...gatewayv1.ProtocolType) parts {
+		p := &epicv1.GWProxy{Spec: epicv1.GWProxySpec{Gateway: &epicv1.GatewaySpec{}}}
+		for _, protocol := range protocols {
+			p.Spec.Gateway.Listeners = append(p.Spec.Gateway.Listeners, gatewayv1.Listener{Name: "l", Protocol: protocol})
+		}
+		usable, skipped := endpoints.ListenersOf(p)
+		return parts{condition: ConditionListenersUsable, usable: usable, skipped: skipped}
+	}
+	before := []metav1.Condition{condition(ConditionListenersUsable, false, endpoints.ReasonProtocolUnsupported, "m")}
+	checkVerdicts(t, map[string]verdict{
+		"all are served":     {withParts(slices.Clone(ready), proxy("HTTP", "TLS"), nil), "TunnelsReady=True/Assigned Ready=True/Ready", ""},
+		"no Gateway":         {withParts(slices.Clone(ready), proxy(), nil), "TunnelsReady=True/Assigned Ready=True/Ready", ""},
+		"a load balancer":    {withParts(slices.Clone(ready), parts{}, nil), "TunnelsReady=True/Assigned Ready=True/Ready", ""},
+		"one is not":         {withParts(slices.Clone(ready), proxy("HTTP", "SCTP"), nil), "TunnelsReady=True/Assigned ListenersUsable=False/ProtocolUnsupported Ready=True/Ready", `"SCTP"`},
+		"none is":            {withParts(slices.Clone(ready), proxy("example.com/x", "SCTP"), nil), "TunnelsReady=True/Assigned ListenersUsable=False/ProtocolUnsupported Ready=False/ProtocolUnsupported", "and 1 more"},
+		"none, nor anything": {withParts(slices.Clone(notReady), proxy("SCTP"), nil), "TunnelsReady=False/NoProxies ListenersUsable=False/ProtocolUnsupported Ready=False/NoProxies", ""},
+		"all are, again":     {withParts(slices.Clone(ready), proxy("HTTP"), before), "TunnelsReady=True/Assigned ListenersUsable=True/Usable Ready=True/Ready", ""},
 	})
 }
 

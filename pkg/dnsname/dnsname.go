@@ -10,6 +10,7 @@
 package dnsname
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,7 +34,8 @@ type DNSParams struct {
 	PureLBServiceName string
 	// ClusterServiceName is the display name of a gateway proxy.
 	ClusterServiceName string
-	// ClusterServiceNS is the namespace of the Gateway in the tenant's cluster.
+	// ClusterServiceNS is the namespace of the Gateway in the tenant's cluster. It
+	// may be empty, since clients may leave it out: the name then has no part for it.
 	ClusterServiceNS string
 	// Account is the name of the account.
 	Account string
@@ -78,8 +80,8 @@ func (p DNSParams) value(field string) string {
 
 // RenderDNSName fills a template in. DNS does not tell upper case from lower,
 // so the name is in lower case. It is an error if the template has anything but
-// text and the fields of DNSParams, if a field that it uses is empty, or if the
-// result is no DNS name.
+// text and the fields of DNSParams, if a field that it uses and that every object
+// has is empty, or if the result is no DNS name.
 func RenderDNSName(template string, params DNSParams) (string, error) {
 	parts, err := parseTemplate(template)
 	if err != nil {
@@ -92,12 +94,15 @@ func RenderDNSName(template string, params DNSParams) (string, error) {
 			continue
 		}
 		value := params.value(p.field)
+		if value == "" && p.field == optionalField {
+			value = absent
+		}
 		if value == "" {
 			return "", fmt.Errorf("{{.%s}} has no value here: use another field, or give the object one", p.field)
 		}
 		name.WriteString(value)
 	}
-	out := strings.ToLower(name.String())
+	out := strings.ToLower(withoutAbsent(name.String()))
 	if msgs := validation.IsDNS1123Subdomain(out); len(msgs) > 0 {
 		return "", fmt.Errorf("makes %q, which is no DNS name: %s", shorten(out), strings.Join(msgs, "; "))
 	}
@@ -110,12 +115,41 @@ func RenderDNSName(template string, params DNSParams) (string, error) {
 	return out, nil
 }
 
+// optionalField is the name of the one field that may be empty, and absent what
+// stands for it until its place is closed. No template has it: see parseTemplate.
+const (
+	optionalField = "ClusterServiceNS"
+	absent        = "\x00"
+)
+
+// withoutAbsent closes the places of empty fields, with one of the dots or dashes
+// around each: service..example.com is no name.
+func withoutAbsent(name string) string {
+	if !strings.Contains(name, absent) {
+		return name
+	}
+	var labels []string
+	for label := range strings.SplitSeq(name, ".") {
+		rest := label
+		for _, place := range []string{absent + "-", "-" + absent, absent} {
+			rest = strings.ReplaceAll(rest, place, "")
+		}
+		if rest != "" || label == "" {
+			labels = append(labels, rest)
+		}
+	}
+	return strings.Join(labels, ".")
+}
+
 // part is a piece of a template: text, or the name of a field.
 type part struct{ text, field string }
 
 func parseTemplate(template string) ([]part, error) {
 	if len(template) > MaxTemplateLength {
 		return nil, fmt.Errorf("is longer than %d characters: shorten it", MaxTemplateLength)
+	}
+	if strings.Contains(template, absent) {
+		return nil, errors.New("has a zero byte in it, which is no DNS name: remove it")
 	}
 	const name = "dnsName"
 	trees := map[string]*parse.Tree{}

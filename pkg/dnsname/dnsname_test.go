@@ -72,6 +72,32 @@ func TestRenderDNSNameEmptyField(t *testing.T) {
 	}
 }
 
+// A client may leave the namespace of its Gateway out.
+func TestRenderDNSNameWithoutNamespace(t *testing.T) {
+	params := SampleParams
+	params.ClusterServiceNS = ""
+	for template, want := range map[string]string{
+		"{{.ClusterServiceName}}.{{.ClusterServiceNS}}.{{.Account}}.example.com":       "service.account.example.com",
+		"{{.ClusterServiceNS}}.{{.ClusterServiceName}}.example.com":                    "service.example.com",
+		"{{.ClusterServiceName}}-{{.ClusterServiceNS}}-{{.Account}}.example.com":       "service-account.example.com",
+		"{{.ClusterServiceNS}}-{{.ClusterServiceName}}.example.com":                    "service.example.com",
+		"{{.ClusterServiceName}}-{{.ClusterServiceNS}}.example.com":                    "service.example.com",
+		"a{{.ClusterServiceNS}}b.example.com":                                          "ab.example.com",
+		"{{.ClusterServiceNS}}{{.ClusterServiceNS}}.{{.LBName}}.{{.ClusterServiceNS}}": "lb",
+		"{{.ClusterServiceNS}}-{{.ClusterServiceNS}}.{{.LBName}}.example.com":          "lb.example.com",
+	} {
+		got, err := RenderDNSName(template, params)
+		if err != nil || got != want {
+			t.Errorf("%q makes %q, %v; want %q", template, got, err, want)
+		}
+	}
+	for _, template := range []string{"{{.ClusterServiceNS}}", "a..{{.ClusterServiceNS}}.b", "\x00a.example.com", "a\x00-.example.com"} {
+		if got, err := RenderDNSName(template, params); err == nil {
+			t.Errorf("%q makes %q", template, got)
+		}
+	}
+}
+
 // A field can't bring template text in.
 func TestRenderDNSNameIsNotRecursive(t *testing.T) {
 	_, err := RenderDNSName("{{.LBName}}.example.com", DNSParams{LBName: "{{.Account}}", Account: "account"})

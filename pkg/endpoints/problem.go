@@ -23,6 +23,9 @@ const (
 	// ReasonPortUnusable is a port that is no number from 1 to 65535, or a
 	// protocol that proxies do not carry.
 	ReasonPortUnusable = "PortUnusable"
+	// ReasonProtocolUnsupported is a port or a listener of a protocol that proxies
+	// do not carry. It is skipped.
+	ReasonProtocolUnsupported = "ProtocolUnsupported"
 	// ReasonPortAmbiguous is a backend whose port may be any of several ports of
 	// a slice.
 	ReasonPortAmbiguous = "PortAmbiguous"

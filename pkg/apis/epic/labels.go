@@ -54,7 +54,8 @@ const (
 	// OwningLoadBalancerLabel names the load balancer of a remote endpoint or of
 	// an Envoy pod.
 	OwningLoadBalancerLabel = LabelPrefix + "owning-loadbalancer"
-	// OwningProxyLabel names the gateway proxy of an Envoy pod.
+	// OwningProxyLabel names the gateway proxy of an Envoy pod, by LabelValue. Where
+	// that is not the name, an annotation of this key has it.
 	OwningProxyLabel = LabelPrefix + "owning-proxy"
 	// OwningClusterLabel names the tenant's cluster that an object comes from.
 	OwningClusterLabel = LabelPrefix + "owning-cluster"

@@ -87,9 +87,19 @@ func (l *Objects) Resolve(ctx context.Context, namespace, name string, uid types
 	case lb != "":
 		return l.loadBalancer(ctx, pod, lb)
 	case proxy != "":
-		return l.gwProxy(ctx, pod, proxy)
+		return l.gwProxy(ctx, pod, ownerName(pod, epic.OwningProxyLabel))
 	}
 	return nil, &wire.RefusalError{Message: fmt.Sprintf("pod %s/%s is labelled as a proxy, but neither %s nor %s says of what", namespace, name, epic.OwningLoadBalancerLabel, epic.OwningProxyLabel)}
+}
+
+// ownerName returns the name of the object that a pod's label stands for. A name
+// that is too long for a label is in an annotation.
+func ownerName(pod *corev1.Pod, label string) string {
+	value := pod.Labels[label]
+	if name := pod.Annotations[label]; name != "" && epic.LabelValue(name) == value {
+		return name
+	}
+	return value
 }
 
 func (l *Objects) waitForPod(ctx context.Context, namespace, name string, uid types.UID) (*corev1.Pod, error) {

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/node/cni/wire"
 	"github.com/acnodal/epic/pkg/node/proxies"
@@ -55,6 +56,11 @@ func TestResolve(t *testing.T) {
 	gwp := &epicv1.GWProxy{ObjectMeta: lb.ObjectMeta}
 	gwp.Spec.PublicAddress, gwp.Spec.AltAddress = "2001:db8::5", "203.0.113.6"
 	gwpPod := labelled("u", part, envoy, ofGWP)
+	longName := strings.Repeat("shop.", 20) + "example.com"
+	longNamed := labelled("u", part, envoy, "epic.acnodal.io/owning-proxy="+epic.LabelValue(longName))
+	longNamed.Annotations = map[string]string{"epic.acnodal.io/owning-proxy": longName}
+	misnamed := labelled("u", part, envoy, ofGWP)
+	misnamed.Annotations = map[string]string{"epic.acnodal.io/owning-proxy": "other"}
 	missing := errors.New("not there")
 	for _, tt := range []struct {
 		name  string
@@ -70,6 +76,8 @@ func TestResolve(t *testing.T) {
 		{name: "another's proxy", pod: labelled("u", envoy, ofLB)},
 		{name: "load balancer", pod: labelled("u", part, envoy, ofLB), uid: "u", want: &Proxy{Kind: proxies.LoadBalancer, Owner: "lb", Bridge: "multus0", Addresses: []netip.Addr{netip.MustParseAddr("203.0.113.5")}}},
 		{name: "gateway", pod: gwpPod, want: &Proxy{Kind: proxies.GWProxy, Owner: "gwp", Bridge: "multus0", Addresses: []netip.Addr{netip.MustParseAddr("2001:db8::5"), netip.MustParseAddr("203.0.113.6")}}},
+		{name: "gateway with a long name", pod: longNamed, want: &Proxy{Kind: proxies.GWProxy, Owner: longName, Bridge: "multus0", Addresses: []netip.Addr{netip.MustParseAddr("2001:db8::5"), netip.MustParseAddr("203.0.113.6")}}},
+		{name: "an annotation with another's name", pod: misnamed, want: &Proxy{Kind: proxies.GWProxy, Owner: "gwp", Bridge: "multus0", Addresses: []netip.Addr{netip.MustParseAddr("2001:db8::5"), netip.MustParseAddr("203.0.113.6")}}},
 		{name: "both", pod: labelled("u", part, envoy, ofLB, ofGWP), err: "both labels"},
 		{name: "neither", pod: labelled("u", part, envoy), err: "neither"},
 		{name: "pod not known", err: "not known", again: true},

@@ -173,12 +173,16 @@ func address(s string) netip.Addr {
 	return a.Unmap()
 }
 
+// ports are the ports of a proxy, each once: several listeners may share one.
 func ports(all []epicv1.ServicePort) []Port {
 	var out []Port
 	for _, p := range all {
 		protocol := map[corev1.Protocol]uint8{"": 6, corev1.ProtocolTCP: 6, corev1.ProtocolUDP: 17}[p.Protocol]
 		if protocol != 0 && p.Port > 0 && p.Port <= 65535 {
-			out = append(out, Port{protocol, uint16(p.Port)})
+			port := Port{protocol, uint16(p.Port)}
+			if !slices.Contains(out, port) {
+				out = append(out, port)
+			}
 		}
 	}
 	return out

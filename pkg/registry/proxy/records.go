@@ -42,7 +42,7 @@ func setRecords(_ context.Context, w *write) error {
 		return nil
 	}
 	name, err := dnsname.RenderDNSName(template.DNSName, dnsname.DNSParams{
-		LBName:             w.Meta.Name,
+		LBName:             epic.NameLabel(w.Meta.Name),
 		LBSGName:           w.up.group.Name,
 		PureLBServiceName:  w.displayName(),
 		ClusterServiceName: w.displayName(),

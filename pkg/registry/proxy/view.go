@@ -52,11 +52,13 @@ func GWProxy(o *epic.GWProxy) View {
 	}
 }
 
+// displayName is the name by which people know the service. An object that has
+// none goes by its own name, as a DNS label.
 func (v View) displayName() string {
 	if v.DisplayName != "" {
 		return v.DisplayName
 	}
-	return v.Meta.Name
+	return epic.NameLabel(v.Meta.Name)
 }
 
 // altAddress is the alternate address, or "" for kinds that have none.

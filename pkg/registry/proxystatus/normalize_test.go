@@ -212,6 +212,9 @@ func TestNodes(t *testing.T) {
 	if got := Few([]string{"a", "b", "c", "d", "e"}); got != "a,b,c + 2 more..." {
 		t.Errorf("few of many: %q", got)
 	}
+	if got := Ports([]epic.ServicePort{{Name: "a", Port: 443, Protocol: "TCP"}, {Name: "b", Port: 443, Protocol: "TCP"}, {Port: 443, Protocol: "UDP"}}); got != "443/TCP,443/UDP" {
+		t.Errorf("ports of listeners %q", got)
+	}
 	if got := Ports([]epic.ServicePort{{Port: 80, Protocol: "TCP"}, {Port: 53, Protocol: "UDP"}}); got != "80/TCP,53/UDP" {
 		t.Errorf("ports %q", got)
 	}

@@ -4,6 +4,7 @@ package proxystatus
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
@@ -20,11 +21,14 @@ func Few(values []string) string {
 	return fmt.Sprintf("%s + %d more...", strings.Join(values[:few], ","), len(values)-few)
 }
 
-// Ports lists ports with their protocols.
+// Ports lists ports with their protocols, each once: several listeners may share
+// one.
 func Ports(ports []epic.ServicePort) string {
 	out := make([]string, 0, len(ports))
 	for _, p := range ports {
-		out = append(out, fmt.Sprintf("%d/%s", p.Port, p.Protocol))
+		if text := fmt.Sprintf("%d/%s", p.Port, p.Protocol); !slices.Contains(out, text) {
+			out = append(out, text)
+		}
 	}
 	return Few(out)
 }

@@ -15,12 +15,15 @@ import (
 const (
 	maxListenerKinds = 8
 	maxHostname      = 253
+	maxProtocol      = 255
 )
 
 var (
 	// hostnameForm is that of the Gateway API: a DNS name, perhaps with a
 	// wildcard in front.
 	hostnameForm = regexp.MustCompile(`^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
+	// protocolForm is that of the Gateway API: a word, or one in a domain.
+	protocolForm = regexp.MustCompile(`^([a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?|[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/[A-Za-z0-9]+)$`)
 	ipv4Form     = regexp.MustCompile(`^[0-9]+(\.[0-9]+){3}$`)
 )
 
@@ -66,8 +69,7 @@ func gateway(path *field.Path, spec *gatewayv1.GatewaySpec) field.ErrorList {
 func listener(path *field.Path, l *gatewayv1.Listener) field.ErrorList {
 	errs := dnsName(path.Child("name"), string(l.Name))
 	errs = append(errs, port(path.Child("port"), l.Port)...)
-	errs = append(errs, oneOf(path.Child("protocol"), l.Protocol, gatewayv1.HTTPProtocolType, gatewayv1.HTTPSProtocolType,
-		gatewayv1.TLSProtocolType, gatewayv1.TCPProtocolType, gatewayv1.UDPProtocolType)...)
+	errs = append(errs, listenerProtocol(path.Child("protocol"), string(l.Protocol))...)
 	if l.Hostname != nil && *l.Hostname != "" {
 		errs = append(errs, hostname(path.Child("hostname"), string(*l.Hostname))...)
 	}
@@ -83,6 +85,21 @@ func listener(path *field.Path, l *gatewayv1.Listener) field.ErrorList {
 		errs = append(errs, atMost(at.Child("kinds"), len(r.Kinds), maxListenerKinds)...)
 	}
 	return errs
+}
+
+// listenerProtocol checks the form of a listener's protocol, as the Gateway API
+// does. A Gateway with a listener of a protocol that is not served here is
+// accepted; the listener is skipped, and a condition of the proxy says so.
+func listenerProtocol(path *field.Path, s string) field.ErrorList {
+	const known = "use one of HTTP, HTTPS, TLS, TCP, UDP"
+	switch {
+	case s == "":
+		return field.ErrorList{field.Required(path, known)}
+	case len(s) > maxProtocol || !protocolForm.MatchString(s):
+		return field.ErrorList{field.Invalid(path, quoted(s), fmt.Sprintf(
+			"must be letters, digits and dashes, perhaps after a domain and a slash, at most %d characters: %s", maxProtocol, known))}
+	}
+	return nil
 }
 
 // hostname checks a name for which requests come.

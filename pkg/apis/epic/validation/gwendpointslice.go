@@ -5,13 +5,16 @@ package validation
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	netutils "k8s.io/utils/net"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
@@ -20,7 +23,7 @@ import (
 const (
 	maxEndpoints         = 1000
 	maxEndpointAddresses = 100
-	maxSlicePorts        = 100
+	maxSlicePorts        = 20000
 	// maxSliceNodes is more than a slice's endpoints can be on.
 	maxSliceNodes = 5000
 )
@@ -115,7 +118,13 @@ func sliceEndpoints(path *field.Path, endpoints []discoveryv1.Endpoint, t discov
 // sliceAddress checks that an address is of the slice's type.
 func sliceAddress(path *field.Path, s string, t discoveryv1.AddressType) field.ErrorList {
 	if t == discoveryv1.AddressTypeFQDN {
-		return dnsName(path, s)
+		return dnsName(path, strings.TrimSuffix(s, "."))
+	}
+	// Kubernetes takes addresses in any form; readers parse them.
+	if ip := netutils.ParseIPSloppy(s); ip != nil {
+		if a, ok := netip.AddrFromSlice(ip); ok {
+			s = a.Unmap().String()
+		}
 	}
 	a, errs := endpointAddress(path, s)
 	if len(errs) == 0 && (t == discoveryv1.AddressTypeIPv4 && !a.Is4() || t == discoveryv1.AddressTypeIPv6 && !a.Is6()) {
@@ -124,7 +133,8 @@ func sliceAddress(path *field.Path, s string, t discoveryv1.AddressType) field.E
 	return errs
 }
 
-// slicePorts checks ports of which any part may be left out.
+// slicePorts checks ports of which any part may be left out. Those that proxies
+// can't carry are accepted, as Kubernetes accepts them, and skipped.
 func slicePorts(path *field.Path, ports []discoveryv1.EndpointPort) field.ErrorList {
 	errs := atMost(path, len(ports), maxSlicePorts)
 	if len(errs) > 0 {
@@ -149,7 +159,7 @@ func slicePorts(path *field.Path, ports []discoveryv1.EndpointPort) field.ErrorL
 		}
 		seen[name] = true
 		if p.Protocol != nil {
-			errs = append(errs, oneOf(at.Child("protocol"), *p.Protocol, corev1.ProtocolTCP, corev1.ProtocolUDP)...)
+			errs = append(errs, oneOf(at.Child("protocol"), *p.Protocol, corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP)...)
 		}
 		if p.Port != nil {
 			errs = append(errs, port(at.Child("port"), *p.Port)...)

@@ -71,7 +71,28 @@ func TestGWEndpointSlice(t *testing.T) {
 		{"port name", slicePort(func(p *discoveryv1.EndpointPort) { p.Name = ptr.To("A") }), "spec.ports[0].name", "lower case"},
 		{"appProtocol", slicePort(func(p *discoveryv1.EndpointPort) { p.AppProtocol = ptr.To("a b") }), "spec.ports[0].appProtocol", "consist of"},
 		{"port name twice", func(o *epic.GWEndpointSlice) { o.Spec.Ports = append(o.Spec.Ports, o.Spec.Ports[0]) }, "spec.ports[1].name", "Duplicate"},
-		{"101 ports", func(o *epic.GWEndpointSlice) { o.Spec.Ports = make([]discoveryv1.EndpointPort, 101) }, "spec.ports", "more than 100"},
+		{"20001 ports", func(o *epic.GWEndpointSlice) { o.Spec.Ports = make([]discoveryv1.EndpointPort, 20001) }, "spec.ports", "more than 20000"},
+		{"as many ports as Kubernetes takes", func(o *epic.GWEndpointSlice) {
+			o.Spec.Ports = times(20000, func(i int) discoveryv1.EndpointPort {
+				return discoveryv1.EndpointPort{Name: ptr.To(fmt.Sprint("p", i))}
+			})
+		}, "", ""},
+		{"SCTP", slicePort(func(p *discoveryv1.EndpointPort) { p.Protocol = ptr.To(corev1.ProtocolSCTP) }), "", ""},
+		{"an address with zeros in front", endpoint(func(e *discoveryv1.Endpoint) { e.Addresses[0] = "010.042.0.7" }), "", ""},
+		{"an IPv4 address inside an IPv6 one", endpoint(func(e *discoveryv1.Endpoint) { e.Addresses[0] = "::ffff:10.42.0.7" }), "", ""},
+		{"a loopback address inside an IPv6 one", endpoint(func(e *discoveryv1.Endpoint) { e.Addresses[0] = "::ffff:127.0.0.1" }), "spec.endpoints[0].addresses[0]", "loopback"},
+		{"an IPv6 address in another form", func(o *epic.GWEndpointSlice) {
+			o.Spec.AddressType = discoveryv1.AddressTypeIPv6
+			o.Spec.Endpoints[0].Addresses = []string{"2001:DB8:0::7"}
+		}, "", ""},
+		{"a zone", func(o *epic.GWEndpointSlice) {
+			o.Spec.AddressType = discoveryv1.AddressTypeIPv6
+			o.Spec.Endpoints[0].Addresses = []string{"2001:db8::7%eth0"}
+		}, "spec.endpoints[0].addresses[0]", "zone"},
+		{"a name with a dot at its end", func(o *epic.GWEndpointSlice) {
+			o.Spec.AddressType = discoveryv1.AddressTypeFQDN
+			o.Spec.Endpoints[0].Addresses = []string{"www.example.com."}
+		}, "", ""},
 		{"long parent", func(o *epic.GWEndpointSlice) { o.Spec.ParentRef.UID = long(254) }, "spec.parentRef.uid", "shorten"},
 		{"long reference", func(o *epic.GWEndpointSlice) { o.Spec.ClientRef.Namespace = long(254) }, "spec.clientRef.namespace", "shorten"},
 	}

@@ -11,9 +11,10 @@ import (
 
 // ValidateGWProxy checks a new object.
 func ValidateGWProxy(obj *epic.GWProxy) field.ErrorList {
-	// A Service and DNS names are made from the name. It may begin with a digit,
-	// since it is the uid of a Gateway.
-	errs := dnsLabel(metaPath.Child("name"), obj.Name)
+	// Clients name a proxy by the uid of a Gateway, or by the key under which
+	// several clusters share it, which may have dots. Where a DNS label is made from
+	// it, epic.NameLabel makes one.
+	errs := dnsName(metaPath.Child("name"), obj.Name)
 	errs = append(errs, inAccountNamespace(&obj.ObjectMeta, "a gateway proxy")...)
 	errs = append(errs, ownerNamed(&obj.ObjectMeta, epic.OwningLBServiceGroupLabel, "a service group in this namespace or in "+epic.ConfigNamespace)...)
 	return append(errs, gwProxySpec(obj.Namespace, &obj.Spec)...)
@@ -45,7 +46,7 @@ func gwProxySpec(namespace string, spec *epic.GWProxySpec) field.ErrorList {
 	if alt.Is6() {
 		errs = append(errs, field.Invalid(specPath.Child("alt-address"), spec.AltAddress, "must be an IPv4 address: an IPv6 one is a public-address"))
 	}
-	errs = append(errs, publicPorts(specPath.Child("public-ports"), spec.PublicPorts)...)
+	errs = append(errs, listenerPorts(specPath.Child("public-ports"), spec.PublicPorts)...)
 	errs = append(errs, envoyTemplate(specPath.Child("envoy-template"), spec.EnvoyTemplate)...)
 	errs = append(errs, ownSecrets(specPath.Child("envoy-template"), namespace, spec.EnvoyTemplate)...)
 	errs = append(errs, ownReferences(specPath.Child("gateway"), namespace, spec.Gateway)...)

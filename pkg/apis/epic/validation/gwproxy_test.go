@@ -55,7 +55,25 @@ func TestGWProxy(t *testing.T) {
 		{"listener's name twice", gateway(func(g *gatewayv1.GatewaySpec) { g.Listeners = append(g.Listeners, g.Listeners[0]) }), "spec.gateway.listeners[1].name", "Duplicate"},
 		{"listener without name", listener(func(l *gatewayv1.Listener) { l.Name = "" }), at + "name", "Required"},
 		{"listener's port", listener(func(l *gatewayv1.Listener) { l.Port = 0 }), at + "port", "from 1 to 65535"},
-		{"listener's protocol", listener(func(l *gatewayv1.Listener) { l.Protocol = "GRPC" }), at + "protocol", "use one of HTTP, HTTPS, TLS, TCP, UDP"},
+		{"listener's protocol", listener(func(l *gatewayv1.Listener) { l.Protocol = "a;b" }), at + "protocol", "use one of HTTP, HTTPS, TLS, TCP, UDP"},
+		{"listener without protocol", listener(func(l *gatewayv1.Listener) { l.Protocol = "" }), at + "protocol", "use one of HTTP, HTTPS, TLS, TCP, UDP"},
+		{"listener of a protocol of another project", listener(func(l *gatewayv1.Listener) { l.Protocol = "example.com/mine" }), "", ""},
+		{"listener of a protocol that is not served", listener(func(l *gatewayv1.Listener) { l.Protocol = "SCTP" }), "", ""},
+		{"long protocol", listener(func(l *gatewayv1.Listener) { l.Protocol = gatewayv1.ProtocolType(long(256)) }), at + "protocol", "at most 255"},
+		{"listener's name with dots", listener(func(l *gatewayv1.Listener) { l.Name = "www.example.com" }), "", ""},
+		{"listener's long name", listener(func(l *gatewayv1.Listener) { l.Name = gatewayv1.SectionName(long(253)) }), "", ""},
+		{"ports named after listeners", func(o *epic.GWProxy) {
+			o.Spec.PublicPorts[0].Name = "www.example.com"
+			o.Spec.PublicPorts = append(o.Spec.PublicPorts, epic.ServicePort{Port: 80, Protocol: "TCP", Name: long(253)})
+		}, "", ""},
+		{"a port's name that no listener has", func(o *epic.GWProxy) { o.Spec.PublicPorts[0].Name = "a_b" }, "spec.public-ports[0].name", "lower case"},
+		{"one port for two listeners", func(o *epic.GWProxy) {
+			o.Spec.PublicPorts = []epic.ServicePort{{Port: 443, Protocol: "TCP", Name: "a"}, {Port: 443, Protocol: "TCP", Name: "b"}, {Port: 443, Protocol: "TCP"}}
+		}, "", ""},
+		{"one port twice for a listener", func(o *epic.GWProxy) {
+			o.Spec.PublicPorts = []epic.ServicePort{{Port: 443, Protocol: "TCP", Name: "a"}, {Port: 443, Protocol: "TCP", Name: "a"}}
+		}, "spec.public-ports[1]", "a name of its own"},
+		{"one port twice without a name", func(o *epic.GWProxy) { o.Spec.PublicPorts = append(o.Spec.PublicPorts, o.Spec.PublicPorts[0]) }, "spec.public-ports[1]", "443/TCP"},
 		{"UDP listener", listener(func(l *gatewayv1.Listener) { l.Protocol = "UDP" }), "", ""},
 		{"listener's hostname", listener(func(l *gatewayv1.Listener) { l.Hostname = ptr.To[gatewayv1.Hostname]("a.*.com") }), at + "hostname", "DNS name"},
 		{"address for a hostname", listener(func(l *gatewayv1.Listener) { l.Hostname = ptr.To[gatewayv1.Hostname]("192.0.2.1") }), at + "hostname", "not an IP address"},
@@ -70,7 +88,10 @@ func TestGWProxy(t *testing.T) {
 	}
 	creations(t, validGWProxy, ValidateGWProxy, append([]change[epic.GWProxy]{
 		{"no group", func(o *epic.GWProxy) { o.Labels = nil }, "metadata.labels[epic.acnodal.io/owning-lbservicegroup]", "set the label"},
-		{"too long for a Service", func(o *epic.GWProxy) { o.Name = long(64) }, "metadata.name", "63"},
+		{"a sharing key", func(o *epic.GWProxy) { o.Name = "shop.example.com" }, "", ""},
+		{"a long sharing key", func(o *epic.GWProxy) { o.Name = long(253) }, "", ""},
+		{"too long a name", func(o *epic.GWProxy) { o.Name = long(254) }, "metadata.name", "253"},
+		{"a name in upper case", func(o *epic.GWProxy) { o.Name = "Shop" }, "metadata.name", "lower case"},
 		{"no namespace of an account", func(o *epic.GWProxy) { o.Namespace = "epic" }, "metadata.namespace", "create it there"},
 		{"alt address of IPv6", func(o *epic.GWProxy) { o.Spec.AltAddress = "2001:db8::3" }, "spec.alt-address", "must be an IPv4 address"},
 		{"bad address", func(o *epic.GWProxy) { o.Spec.PublicAddress = "any" }, "spec.public-address", "must be an IP address"},

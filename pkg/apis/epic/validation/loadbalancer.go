@@ -72,7 +72,7 @@ func loadBalancerSpec(namespace string, spec *epic.LoadBalancerSpec) field.Error
 	errs := text(specPath.Child("display-name"), spec.DisplayName, maxName)
 	_, more := addressOrNone(specPath.Child("public-address"), spec.PublicAddress)
 	errs = append(errs, more...)
-	errs = append(errs, publicPorts(specPath.Child("public-ports"), spec.PublicPorts)...)
+	errs = append(errs, servicePorts(specPath.Child("public-ports"), spec.PublicPorts)...)
 	errs = append(errs, envoyTemplate(specPath.Child("envoy-template"), spec.EnvoyTemplate)...)
 	errs = append(errs, ownSecrets(specPath.Child("envoy-template"), namespace, spec.EnvoyTemplate)...)
 	errs = append(errs, replicas(specPath.Child("envoy-replica-count"), spec.EnvoyReplicaCount)...)

@@ -37,6 +37,10 @@ func TestLoadBalancer(t *testing.T) {
 		{"many ports", func(o *epic.LoadBalancer) {
 			o.Spec.PublicPorts = times(129, func(i int) epic.ServicePort { return tcp(int32(i + 1)) })
 		}, "spec.public-ports", "more than 128"},
+		{"port twice under different names", func(o *epic.LoadBalancer) {
+			o.Spec.PublicPorts[1].Protocol, o.Spec.PublicPorts[1].Name = "TCP", "other"
+		}, "spec.public-ports[1]", "remove one"},
+		{"port name with dots", func(o *epic.LoadBalancer) { o.Spec.PublicPorts[0].Name = "www.example.com" }, "", ""},
 		{"no protocol", func(o *epic.LoadBalancer) { o.Spec.PublicPorts[0].Protocol = "" }, "spec.public-ports[0].protocol", "TCP, UDP"},
 		{"SCTP", func(o *epic.LoadBalancer) { o.Spec.PublicPorts[0].Protocol = "SCTP" }, "spec.public-ports[0].protocol", "use one of TCP, UDP"},
 		{"shell text", func(o *epic.LoadBalancer) { o.Spec.PublicPorts[0].Protocol = "TCP; reboot #" }, "spec.public-ports[0].protocol", "use one of TCP, UDP"},

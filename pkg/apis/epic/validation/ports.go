@@ -28,11 +28,12 @@ func protocol(path *field.Path, p corev1.Protocol) field.ErrorList {
 	return oneOf(path, p, corev1.ProtocolTCP, corev1.ProtocolUDP)
 }
 
-// portNames checks the two names that a port may have.
+// portNames checks the two names that a port may have. Published clients name a
+// port after a Gateway's listener, whose name may have dots.
 func portNames(path *field.Path, name, appProtocol string) field.ErrorList {
 	var errs field.ErrorList
 	if name != "" {
-		errs = append(errs, dnsLabel(path.Child("name"), name)...)
+		errs = append(errs, dnsName(path.Child("name"), name)...)
 	}
 	if appProtocol != "" {
 		if msgs := validation.IsQualifiedName(appProtocol); len(msgs) > 0 {
@@ -42,8 +43,23 @@ func portNames(path *field.Path, name, appProtocol string) field.ErrorList {
 	return errs
 }
 
-// publicPorts checks the ports on which a service is published.
-func publicPorts(path *field.Path, ports []epic.ServicePort) field.ErrorList {
+// servicePorts checks the ports of a Service, in which each port and protocol
+// appears once.
+func servicePorts(path *field.Path, ports []epic.ServicePort) field.ErrorList {
+	return publicPorts(path, ports, func(epic.ServicePort) string { return "" },
+		"is published already: remove one of the two")
+}
+
+// listenerPorts checks the ports of a Gateway's listeners, several of which may
+// share a port and protocol: requests tell them apart by their hostnames.
+func listenerPorts(path *field.Path, ports []epic.ServicePort) field.ErrorList {
+	return publicPorts(path, ports, func(p epic.ServicePort) string { return p.Name },
+		"is published already under the same name: give each entry of one port and protocol a name of its own, or remove one of the two")
+}
+
+// publicPorts checks the ports on which a service is published. No two of them
+// have the same port, protocol and, as told by name, name.
+func publicPorts(path *field.Path, ports []epic.ServicePort, name func(epic.ServicePort) string, repeated string) field.ErrorList {
 	errs := atMost(path, len(ports), maxPublicPorts)
 	if len(errs) > 0 {
 		return errs
@@ -51,6 +67,7 @@ func publicPorts(path *field.Path, ports []epic.ServicePort) field.ErrorList {
 	type key struct {
 		port     int32
 		protocol corev1.Protocol
+		name     string
 	}
 	seen := map[key]bool{}
 	for i, p := range ports {
@@ -63,9 +80,11 @@ func publicPorts(path *field.Path, ports []epic.ServicePort) field.ErrorList {
 		errs = append(errs, portNames(at, p.Name, p.AppProtocol)...)
 		errs = append(errs, between(at.Child("nodePort"), p.NodePort, 0, maxPort)...)
 		errs = append(errs, targetPort(at.Child("targetPort"), p.TargetPort)...)
-		k := key{p.Port, p.Protocol}
+		k := key{p.Port, p.Protocol, name(p)}
 		if seen[k] {
-			errs = append(errs, field.Duplicate(at, fmt.Sprintf("%d/%s", p.Port, quoted(string(p.Protocol)))))
+			duplicate := field.Duplicate(at, fmt.Sprintf("%d/%s", p.Port, quoted(string(p.Protocol))))
+			duplicate.Detail = repeated
+			errs = append(errs, duplicate)
 		}
 		seen[k] = true
 	}

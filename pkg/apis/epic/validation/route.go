@@ -109,8 +109,6 @@ func parents(path *field.Path, refs []gatewayv1.ParentReference) field.ErrorList
 			break
 		}
 		at := path.Index(i)
-		// A gateway proxy's name is a DNS label, but a route may refer to others'
-		// parents beside it.
 		errs = append(errs, dnsName(at.Child("name"), string(r.Name))...)
 		if r.Port != nil {
 			errs = append(errs, port(at.Child("port"), *r.Port)...)

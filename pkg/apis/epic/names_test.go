@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package epic
+
+import (
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+func TestNameLabel(t *testing.T) {
+	for name, want := range map[string]string{
+		"web":                                  "web",
+		"6f3c9a52-6a9e-4d4c-8d0e-0c6f4a4f3b11": "6f3c9a52-6a9e-4d4c-8d0e-0c6f4a4f3b11",
+		strings.Repeat("a", 63):                strings.Repeat("a", 63),
+	} {
+		if got := NameLabel(name); got != want {
+			t.Errorf("%s becomes %s", name, got)
+		}
+	}
+	labels := map[string]string{}
+	for _, name := range []string{"a.b", "a-b", "shop.example.com", "shop-example.com", "shop.example-com", strings.Repeat("a", 64), strings.Repeat("a", 253), strings.Repeat("a.", 40) + "a"} {
+		label := NameLabel(name)
+		if problems := validation.IsDNS1123Label(label); len(problems) > 0 {
+			t.Errorf("%s becomes %s: %v", name, label, problems)
+		}
+		if other := labels[label]; other != "" {
+			t.Errorf("%s and %s both become %s", name, other, label)
+		}
+		labels[label] = name
+	}
+	if got := NameLabel("shop.example.com"); !strings.HasPrefix(got, "shop-example-com-") {
+		t.Errorf("a name with dots becomes %s", got)
+	}
+}
+
+func TestLabelValue(t *testing.T) {
+	for _, name := range []string{"web", "shop.example.com", strings.Repeat("a", 63)} {
+		if got := LabelValue(name); got != name {
+			t.Errorf("%s becomes %s", name, got)
+		}
+	}
+	long := strings.Repeat("a", 64)
+	if got := LabelValue(long); got != NameLabel(long) || len(validation.IsValidLabelValue(got)) > 0 {
+		t.Errorf("%s becomes %s", long, got)
+	}
+}
+
+// What comes out is a DNS label, and a label that comes in comes out.
+func FuzzNameLabel(f *testing.F) {
+	for _, name := range []string{"", "a", ".", "A.b", "a_b", "-", strings.Repeat("é", 40)} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		label := NameLabel(name)
+		if problems := validation.IsDNS1123Label(label); len(problems) > 0 {
+			t.Errorf("%q becomes %q: %v", name, label, problems)
+		}
+		if NameLabel(label) != label {
+			t.Errorf("%q becomes %q, and that %q", name, label, NameLabel(label))
+		}
+	})
+}

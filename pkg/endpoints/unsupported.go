@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package endpoints
+
+import (
+	"cmp"
+
+	corev1 "k8s.io/api/core/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+)
+
+// PortsOfSlice reports the ports of a slice that no proxy can carry, and how many
+// ports it can. The API accepts what Kubernetes accepts in an EndpointSlice; what
+// can't be used is skipped.
+func PortsOfSlice(slice *epicv1.GWEndpointSlice) (usable int, skipped []Problem) {
+	found := problems{}
+	for i := range slice.Spec.Ports {
+		p := &slice.Spec.Ports[i]
+		protocol := corev1.ProtocolTCP
+		if p.Protocol != nil {
+			protocol = cmp.Or(*p.Protocol, protocol)
+		}
+		name := portName(p)
+		if _, ok := protocolNumber(protocol); !ok {
+			found.add(ReasonProtocolUnsupported, "GWEndpointSlice "+slice.Name,
+				"the port %q is skipped: its protocol is %s, and proxies carry TCP and UDP", name, protocol)
+			continue
+		}
+		if p.Port != nil {
+			if _, ok := portNumber(*p.Port); !ok {
+				found.add(ReasonPortUnusable, "GWEndpointSlice "+slice.Name,
+					"the port %q is skipped: its number is %d, and a port is a number from 1 to %d", name, *p.Port, maxPort)
+				continue
+			}
+		}
+		usable++
+	}
+	return usable, found.sorted()
+}
+
+// ListenersOf reports the listeners of a gateway proxy whose protocol is not
+// served, and how many are. The API accepts every protocol that the Gateway API
+// accepts; listeners of others than its own are skipped.
+func ListenersOf(proxy *epicv1.GWProxy) (usable int, skipped []Problem) {
+	if proxy.Spec.Gateway == nil {
+		return 0, nil
+	}
+	found := problems{}
+	for i := range proxy.Spec.Gateway.Listeners {
+		switch l := &proxy.Spec.Gateway.Listeners[i]; l.Protocol {
+		case gatewayv1.HTTPProtocolType, gatewayv1.HTTPSProtocolType, gatewayv1.TLSProtocolType, gatewayv1.TCPProtocolType, gatewayv1.UDPProtocolType:
+			usable++
+		default:
+			found.add(ReasonProtocolUnsupported, "GWProxy "+proxy.Name,
+				"the listener %q is skipped: its protocol is %q, and proxies serve HTTP, HTTPS, TLS, TCP and UDP", l.Name, l.Protocol)
+		}
+	}
+	return usable, found.sorted()
+}
