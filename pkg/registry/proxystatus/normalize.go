@@ -45,6 +45,9 @@ func keepUnknown(status, old *epic.ProxyStatus) {
 	if status.GUETunnelEndpoints == nil {
 		status.GUETunnelEndpoints = maps.Clone(old.GUETunnelEndpoints)
 	}
+	if status.ProxyPlacements == nil {
+		status.ProxyPlacements = maps.Clone(old.ProxyPlacements)
+	}
 	if status.ProxyIfInfo == nil {
 		status.ProxyIfInfo = maps.Clone(old.ProxyIfInfo)
 		if status.ProxyIfIndex == 0 && status.ProxyIfName == "" {
