@@ -32,6 +32,8 @@ const (
 	Dangling ProblemType = "Dangling"
 	// Overlapping is a pool that shares addresses with another.
 	Overlapping ProblemType = "Overlapping"
+	// Unreadable is an object that can't be decrypted or decoded.
+	Unreadable ProblemType = "Unreadable"
 	// Misplaced is a record of the last ID, or of the IDs that had their turn,
 	// that does not fit the claims.
 	Misplaced ProblemType = "Misplaced"
@@ -75,7 +77,7 @@ func (b *Backend) Audit(ctx context.Context) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
-	a := &audit{b: b, rev: head.Header.Revision, expected: map[string]expectation{}, parents: map[string]bool{}}
+	a := &audit{b: b, rev: head.Header.Revision, expected: map[string]expectation{}, unreadable: map[Ref]bool{}, parents: map[string]bool{}}
 	a.find = a.finder(ctx)
 	for _, k := range b.allKinds() {
 		if err := a.readObjects(ctx, k); err != nil {
@@ -96,7 +98,7 @@ func (b *Backend) Audit(ctx context.Context) (*Report, error) {
 }
 
 func (r *Report) publish() {
-	counts := map[ProblemType]int{Missing: 0, Orphaned: 0, Foreign: 0, Dangling: 0, Overlapping: 0, Misplaced: 0, Broken: 0}
+	counts := map[ProblemType]int{Missing: 0, Orphaned: 0, Foreign: 0, Dangling: 0, Overlapping: 0, Misplaced: 0, Unreadable: 0, Broken: 0}
 	for _, p := range r.Problems {
 		counts[p.Type]++
 	}
@@ -137,6 +139,8 @@ type audit struct {
 	// cooling are the addresses that cool down.
 	cooling map[string]*mvccpb.KeyValue
 	held    map[string]*heldIDs
+	// unreadable are the objects that can't be decrypted or decoded.
+	unreadable map[Ref]bool
 	// find reads an object that another refers to.
 	find     Find
 	problems []Problem
@@ -159,16 +163,30 @@ func (a *audit) problem(t ProblemType, claim string, o Owner, format string, arg
 
 func (a *audit) readObjects(ctx context.Context, k *kind) error {
 	return a.each(ctx, k.prefix, objectsPage, func(kv *mvccpb.KeyValue) error {
+		a.objects++
 		obj, err := k.decode(ctx, string(kv.Key), kv.Value, kv.ModRevision)
 		if err != nil {
-			return fmt.Errorf("%s: %w", kv.Key, err)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			a.skip(k, kv, err)
+			return nil
 		}
-		a.objects++
 		if err := a.expect(k, obj); err != nil {
 			return err
 		}
 		return a.check(k, obj)
 	})
+}
+
+// skip reports an object that can't be read. What it claims is unknown, so the claims
+// that name it are taken for its own.
+func (a *audit) skip(k *kind, kv *mvccpb.KeyValue, err error) {
+	namespace, name, _ := strings.Cut(string(kv.Key[len(k.prefix):]), "/")
+	ref := Ref{Resource: k.resource, Namespace: namespace, Name: name}
+	a.unreadable[ref] = true
+	a.parents[childKind(ref)] = true
+	a.problem(Unreadable, "", Owner{Ref: ref}, "%s can't be read, and what it claims is not checked: %v", ref, err)
 }
 
 func (a *audit) expect(k *kind, obj runtime.Object) error {
@@ -205,6 +223,8 @@ func (a *audit) readClaims(ctx context.Context) error {
 		}
 		e, ok := a.expected[path]
 		switch {
+		case !ok && a.unreadable[holder.Ref]:
+			return nil
 		case !ok:
 			a.problem(Orphaned, path, holder, "%s holds it and is not there or does not claim it", holder.Ref)
 			return nil

@@ -291,12 +291,20 @@ func TestAuditReadsAtOneRevision(t *testing.T) {
 	}
 	cancel()
 	<-done
-	// An object that can't be read ends the audit: what it claims is unknown.
+	// An object that can't be read is reported, and so is what is wrong with others.
 	if _, err := b.client.Put(t.Context(), strings.TrimSuffix(b.layout.root, ".claims/")+"pods/ns/p000", "junk"); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := b.Audit(t.Context()); err == nil || !strings.Contains(err.Error(), "pods/ns/p000") {
-		t.Errorf("got %v, %v", r, err)
+	if _, err := b.client.Put(t.Context(), b.layout.claim(AddressClaim(addr("192.0.2.1"))), "pods/ns/p001/uid-p001"); err != nil {
+		t.Fatal(err)
+	}
+	r, err := b.Audit(t.Context())
+	if err != nil || r.Objects != n || len(r.Problems) != 2 {
+		t.Fatalf("got %+v, %v", r, err)
+	}
+	orphaned, unreadable := r.Problems[0], r.Problems[1]
+	if orphaned.Type != Orphaned || unreadable.Type != Unreadable || unreadable.Owner.Name != "p000" || !strings.Contains(unreadable.Message, "pods/ns/p000") {
+		t.Errorf("got %+v", r.Problems)
 	}
 }
 

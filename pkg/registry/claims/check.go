@@ -60,7 +60,7 @@ func (a *audit) finder(ctx context.Context) Find {
 
 // check reports the invariants that an object breaks.
 func (a *audit) check(k *kind, obj runtime.Object) error {
-	rules, ok := k.rules.(Checker)
+	rules, ok := rulesAs[Checker](k.rules)
 	if !ok {
 		return nil
 	}

@@ -149,7 +149,7 @@ func coolingRefusal(p *Plan, rules Rules, obj runtime.Object, c Claim, until tim
 	if _, ok := p.picked[c]; ok {
 		return &staleError{what: "an address that the server picked cools down", spent: true}
 	}
-	if r, ok := rules.(CoolingRules); ok {
+	if r, ok := rulesAs[CoolingRules](rules); ok {
 		return r.Cooling(obj, c, until)
 	}
 	return &CoolingError{Until: until}

@@ -13,6 +13,7 @@ import (
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/apiserver/pkg/apis/example"
@@ -394,5 +395,30 @@ func TestFinishRestoreAtOnce(t *testing.T) {
 	}
 	if resp, err := b.client.Get(t.Context(), b.layout.schema(), clientv3.WithSerializable()); err != nil || string(resp.Kvs[0].Value) != SchemaVersion {
 		t.Errorf("got %v, %v", resp, err)
+	}
+}
+
+// wrappedRules are Rules around others, as an account's limits are.
+type wrappedRules struct{ Rules }
+
+func (w wrappedRules) Unwrap() Rules { return w.Rules }
+
+// coolingWords are Rules with words of their own for an address that cools down.
+type coolingWords struct{ Rules }
+
+var errCoolingWords = errors.New("it was in use a short time ago")
+
+func (coolingWords) Cooling(runtime.Object, Claim, time.Time) error { return errCoolingWords }
+
+func TestRulesWordCoolingAddresses(t *testing.T) {
+	for name, rules := range map[string]Rules{"bare": coolingWords{&idRules{}}, "wrapped": wrappedRules{coolingWords{&idRules{}}}} {
+		b := newTestBackend(t, newPrefix())
+		b.cooling = testCooling
+		s := &coolServer{storeFor(t, b, "pods", rules), b}
+		s.want(t, "a", "one", "192.0.2.1", "192.0.2.1")
+		s.mustDelete(t, "a", "one")
+		if _, err := s.create(t, "b", "two", "192.0.2.1"); !errors.Is(err, errCoolingWords) {
+			t.Errorf("%s: got %v", name, err)
+		}
 	}
 }

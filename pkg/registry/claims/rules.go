@@ -45,16 +45,19 @@ type Displacer interface {
 	Displaces(ctx context.Context, p *Plan, obj, holder runtime.Object) (bool, error)
 }
 
-// displacerOf returns the Displacer among rules that may wrap others, which a
-// method Unwrap returns.
-func displacerOf(rules Rules) (Displacer, bool) {
+// displacerOf returns the Displacer among rules that may wrap others.
+func displacerOf(rules Rules) (Displacer, bool) { return rulesAs[Displacer](rules) }
+
+// rulesAs finds what else a kind's rules implement. They may be wrapped in others,
+// whose method Unwrap returns them.
+func rulesAs[T any](rules Rules) (found T, ok bool) {
 	for {
-		if d, ok := rules.(Displacer); ok {
-			return d, true
+		if found, ok = rules.(T); ok {
+			return found, true
 		}
 		wrapper, ok := rules.(interface{ Unwrap() Rules })
 		if !ok {
-			return nil, false
+			return found, false
 		}
 		rules = wrapper.Unwrap()
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apiserver/pkg/storage"
 )
@@ -111,5 +112,40 @@ func TestForeignClaimIsNotReleased(t *testing.T) {
 	}
 	if want := []string{b.layout.claim(foreign)}; !slices.Equal(left, want) {
 		t.Errorf("left are %v, want %v", left, want)
+	}
+}
+
+// TestForeignClaimInsideARun: an object takes a run of IDs, of which one in the middle
+// is another's. All of the run have to be free, not only the first.
+func TestForeignClaimInsideARun(t *testing.T) {
+	for _, middle := range []uint64{1, 2, 3} {
+		b := newTestBackend(t, newPrefix())
+		s := storeFor(t, b, "pods", &idRules{space: TunnelIDs})
+		hold(t, b, Claim{kind: TunnelIDs.name, number: middle})
+		if out, err := create(t.Context(), s, "pods", pod("a", haveAnnotation, "1 2 3")); !apierrors.IsInvalid(err) {
+			t.Errorf("%d is another's, and yet: %v, %v", middle, out.Annotations, err)
+		}
+		if resp, err := b.client.Get(t.Context(), b.layout.claims(), clientv3.WithPrefix()); err != nil || len(resp.Kvs) != 1 {
+			t.Errorf("%d is another's: the refused write left %v, %v", middle, resp.Kvs, err)
+		}
+	}
+}
+
+// TestForeignClaimInsideABlock: the same for IDs that the server assigns, when one of
+// the block that it reserved is taken meanwhile.
+func TestForeignClaimInsideABlock(t *testing.T) {
+	b := newTestBackend(t, newPrefix())
+	s := storeFor(t, b, "pods", &idRules{space: TunnelIDs})
+	mustCreate(t, s, "pods", pod("first", wantAnnotation, "1"))
+	foreign := Claim{kind: TunnelIDs.name, number: 3}
+	hold(t, b, foreign)
+	out := mustCreate(t, s, "pods", pod("a", wantAnnotation, "3"))
+	for _, id := range ids(out) {
+		if id == 3 {
+			t.Errorf("got %v, and 3 is another's", ids(out))
+		}
+	}
+	if resp, err := b.client.Get(t.Context(), b.layout.claim(foreign)); err != nil || string(resp.Kvs[0].Value) == "pods/ns/a/uid-a" {
+		t.Errorf("the claim went to another: %v, %v", resp, err)
 	}
 }
