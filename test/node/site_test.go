@@ -413,7 +413,7 @@ func (s *site) serviceOf(group string, tenant int, name string, port int32) *ser
 // runs.
 func (s *site) describeProxy(p *world.Proxy) {
 	s.t.Helper()
-	s.must(p.Place(s.t.Context(), s.client))
+	s.must(p.Place(s.t.Context(), s.client, s.outer.gateway))
 	i := p.Interface
 	d := proxies.DescribedProxy{Kind: i.Kind, Namespace: i.Namespace, Owner: i.Owner, Pod: i.Pod, Interface: i.Name, MAC: i.PeerMAC.String()}
 	for _, a := range i.Addresses {

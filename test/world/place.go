@@ -14,12 +14,12 @@ import (
 	"github.com/acnodal/epic/pkg/node/proxies"
 )
 
-// Place records that a proxy runs on the gateway node, as the program that starts
+// Place records that a proxy runs on the gateway node with that address, as the program that starts
 // it does where proxies are no pods. Until then the server accepts nothing that the
 // node reports of it. The client is an administrator's.
-func (p *Proxy) Place(ctx context.Context, client versioned.Interface) error {
+func (p *Proxy) Place(ctx context.Context, client versioned.Interface, node string) error {
 	i := p.Interface
-	body, err := json.Marshal(map[string]any{"status": map[string]any{"proxy-placements": map[string]string{i.Pod: GatewayAddress}}})
+	body, err := json.Marshal(map[string]any{"status": map[string]any{"proxy-placements": map[string]string{i.Pod: node}}})
 	if err != nil {
 		return err
 	}

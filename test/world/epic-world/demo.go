@@ -119,7 +119,7 @@ func (d *demo) proxy(ctx context.Context, lb *epicv1.LoadBalancer) (*world.Proxy
 	if err != nil {
 		return nil, err
 	}
-	if err := proxy.Place(ctx, d.client); err != nil {
+	if err := proxy.Place(ctx, d.client, world.GatewayAddress); err != nil {
 		return nil, err
 	}
 	backends := &backends{client: d.client, namespace: namespace, loadBalancer: sample}
