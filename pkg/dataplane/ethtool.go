@@ -9,24 +9,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// segmentsOffloaded says whether an interface takes whole TCP segments of any size
-// (TSO), which a veth hands over as they are.
-func segmentsOffloaded(name string) (bool, error) {
+// driverOf returns the name of an interface's driver.
+func driverOf(name string) (string, error) {
+	// struct ethtool_drvinfo, of which the driver's name comes first.
+	info := struct {
+		command uint32
+		driver  [32]byte
+		_       [160]byte
+	}{command: unix.ETHTOOL_GDRVINFO}
+	if err := ethtool(name, unsafe.Pointer(&info)); err != nil { //nolint:gosec // what the system call takes
+		return "", fmt.Errorf("asking interface %s for its driver: %w", name, err)
+	}
+	return unix.ByteSliceToString(info.driver[:]), nil
+}
+
+// ethtool makes a request that is in a structure, and has the answer written there.
+func ethtool(name string, structure unsafe.Pointer) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer func() { _ = unix.Close(fd) }()
-	// struct ethtool_value behind struct ifreq, as ioctl(SIOCETHTOOL) takes them.
-	value := struct{ command, data uint32 }{command: unix.ETHTOOL_GTSO}
+	// struct ifreq, as ioctl(SIOCETHTOOL) takes it.
 	request := struct {
 		name [unix.IFNAMSIZ]byte
 		data unsafe.Pointer
 		_    [16]byte
-	}{data: unsafe.Pointer(&value)} //nolint:gosec // what the system call takes
+	}{data: structure}
 	copy(request.name[:unix.IFNAMSIZ-1], name)
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request))); errno != 0 { //nolint:gosec // the same
-		return false, fmt.Errorf("asking interface %s whether it segments: %w", name, errno)
+		return errno
 	}
-	return value.data != 0, nil
+	return nil
 }

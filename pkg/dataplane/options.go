@@ -41,12 +41,11 @@ type XDP string
 
 // The choices for XDP.
 const (
-	// XDPAuto is native XDP where the interface runs it and that is faster: not
-	// on a veth that hands over whole segmented packets, since XDP takes that
-	// ability from its other end.
+	// XDPAuto is native XDP on network cards whose driver runs it without switching off
+	// offloads that other traffic needs. It is never used on a veth.
 	XDPAuto XDP = ""
-	// XDPNative is native XDP, also on such a veth; an interface that can't is
-	// an error.
+	// XDPNative is native XDP everywhere, whatever it costs other traffic; an interface
+	// that can't is an error.
 	XDPNative XDP = "native"
 	// XDPOff is tc only.
 	XDPOff XDP = "off"

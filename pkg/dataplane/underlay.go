@@ -5,6 +5,7 @@ package dataplane
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/cilium/ebpf"
@@ -56,10 +57,10 @@ func (u *underlay) Attach(index int) error {
 // attachXDP attaches the XDP program where that is wanted and gains something.
 func (u *underlay) attachXDP(l netlink.Link) error {
 	index := l.Attrs().Index
-	wanted := u.options.XDP != XDPOff
-	if u.options.XDP == XDPAuto && l.Type() == "veth" {
-		whole, err := segmentsOffloaded(l.Attrs().Name)
-		wanted = err == nil && !whole
+	wanted := u.options.XDP == XDPNative
+	if u.options.XDP == XDPAuto {
+		driver, err := driverOf(l.Attrs().Name)
+		wanted = err == nil && xdpGains(l.Type(), driver)
 	}
 	if !wanted {
 		return u.attacher.detach(index, bpf.KernelHookHOOK_UNDERLAY_XDP)
@@ -71,6 +72,19 @@ func (u *underlay) attachXDP(l netlink.Link) error {
 		return nil
 	}
 	return err
+}
+
+// xdpCosts are drivers of network cards that switch offloads of all traffic off for XDP:
+// they receive small packets then instead of merged ones.
+var xdpCosts = []string{"virtio_net", "vmxnet3", "hv_netvsc", "xen_netfront", "veth", "tun"}
+
+// xdpGains says whether XDP makes tunnels faster and costs other traffic nothing. It does
+// so on a network card. On a veth it takes segmentation offload from the other end, which
+// is that of the host's bridge where nodes are containers; and there the other end may have
+// lost it to an XDP program of this one, so nothing that is seen there says what would be
+// without.
+func xdpGains(kind, driver string) bool {
+	return kind == "device" && driver != "" && !slices.Contains(xdpCosts, driver)
 }
 
 // Detach implements Underlay.
