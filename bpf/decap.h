@@ -381,8 +381,14 @@ static __always_inline int decap_ip(struct __sk_buff *ctx, int outer6)
 		return decapsulate(ctx, outer6, 0, bpf_ntohl(gue->tunnel), bpf_ntohs(udp->len), tos);
 	if (likely(gue->word == GUE_DATA6))
 		return decapsulate(ctx, outer6, 1, bpf_ntohl(gue->tunnel), bpf_ntohs(udp->len), tos);
-	// The node program's socket gets control packets, and believes none.
-	if (gue->word == GUE_CONTROL)
-		return TC_ACT_UNSPEC;
+	// The node program's socket gets control packets of tunnels that are here, and
+	// believes none. Others would only keep it busy.
+	if (gue->word == GUE_CONTROL) {
+		__u32 id = bpf_ntohl(gue->tunnel);
+
+		if (likely(bpf_map_lookup_elem(&tunnels, &id)))
+			return TC_ACT_UNSPEC;
+		return refuse(ctx, outer6, DROP_UNKNOWN_TUNNEL);
+	}
 	return refuse(ctx, outer6, DROP_BAD_HEADER);
 }

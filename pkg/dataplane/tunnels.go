@@ -300,15 +300,48 @@ func countersOf(value bpf.KernelCounters) Counters {
 }
 
 func (t *tunnels) allCounters() (map[uint32]Counters, error) {
-	slots, err := readMap[uint32, bpf.KernelCounters](t.counters)
+	slots, err := t.readSlots()
 	if err != nil {
 		return nil, fmt.Errorf("reading the map of counters: %w", err)
 	}
 	all := make(map[uint32]Counters, len(t.tunnels.want))
 	for id, value := range t.tunnels.want {
-		all[id] = countersOf(slots[value.Slot])
+		if int(value.Slot) < len(slots) {
+			all[id] = countersOf(slots[value.Slot])
+		}
 	}
 	return all, nil
+}
+
+// readSlots reads the counters of all slots that a tunnel has or had, by slot. The map has
+// room for many more.
+func (t *tunnels) readSlots() ([]bpf.KernelCounters, error) {
+	slots, keys := make([]bpf.KernelCounters, t.next), make([]uint32, t.next)
+	cursor := new(ebpf.MapBatchCursor)
+	for done := 0; done < len(slots); {
+		end := min(done+batch, len(slots))
+		n, err := t.counters.BatchLookup(cursor, keys[done:end], slots[done:end], nil)
+		if errors.Is(err, ebpf.ErrNotSupported) {
+			return t.readSlotsOneByOne(slots)
+		}
+		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return nil, err
+		}
+		if n == 0 {
+			break
+		}
+		done += n
+	}
+	return slots, nil
+}
+
+func (t *tunnels) readSlotsOneByOne(slots []bpf.KernelCounters) ([]bpf.KernelCounters, error) {
+	for slot := range slots {
+		if err := t.counters.Lookup(uint32(slot), &slots[slot]); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return nil, err
+		}
+	}
+	return slots, nil
 }
 
 // repair makes the maps what they should be.

@@ -31,6 +31,8 @@ const (
 	// staleAfter is how many PINGs go unanswered until keys are suspected.
 	staleAfter = 4
 	burst      = 64
+	// hurryWithin is how soon a PING has to be due for Hurry to leave it at that.
+	hurryWithin = time.Second
 	// challengesAtOnce is how many CHALLENGEs in a row are answered at once.
 	challengesAtOnce = 3
 )
@@ -167,6 +169,26 @@ func (i *Initiator) Remove(tunnel uint32) {
 		heap.Remove(&i.queue, p.index)
 		delete(i.peers, tunnel)
 	}
+}
+
+// Hurry sends a PING at once, unless one is waiting for its answer and is to be repeated
+// soon. The far end may not know any more where this one is, as when a NAT has given the
+// tunnel another port. When Hurry returns true, Poll has something to send.
+func (i *Initiator) Hurry(tunnel uint32) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	p := i.peers[tunnel]
+	if p == nil {
+		return false
+	}
+	now := i.now()
+	if p.unanswered > 0 && !p.due.After(now.Add(hurryWithin)) {
+		return false
+	}
+	p.due = now
+	heap.Fix(&i.queue, p.index)
+	i.wakeUp()
+	return true
 }
 
 // Poll calls emit with each PING that is due, and returns when it is to be called

@@ -263,3 +263,37 @@ func TestInitiatorPace(t *testing.T) {
 		t.Errorf("%d PINGs a tunnel in a minute", per)
 	}
 }
+
+// A tunnel that fell silent is asked at once, and not again while a PING that will be
+// repeated soon waits for its answer.
+func TestHurry(t *testing.T) {
+	s := newStarter(t)
+	s.pong(s.one())
+	if out := s.poll(); len(out) != 0 {
+		t.Fatalf("%d PINGs too early", len(out))
+	}
+	if !s.Hurry(5) {
+		t.Error("a tunnel without a PING on its way is not asked")
+	}
+	ping := s.one()
+	if s.Hurry(5) {
+		t.Error("the same PING is sent twice")
+	}
+	// It was lost, and retries have become slow.
+	for range 6 {
+		s.clock.t = s.clock.t.Add(DefaultInterval)
+		ping = s.one()
+	}
+	if !s.Hurry(5) {
+		t.Error("a tunnel whose retry is far away is not asked")
+	}
+	again := s.one()
+	if again.Sequence <= ping.Sequence {
+		t.Errorf("sequence %d after %d", again.Sequence, ping.Sequence)
+	}
+	s.pong(again)
+	s.up(true)
+	if s.Hurry(6) {
+		t.Error("a tunnel that is not there is asked")
+	}
+}

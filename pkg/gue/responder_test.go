@@ -322,6 +322,36 @@ func TestLimit(t *testing.T) {
 	}
 }
 
+// A flood that names an open tunnel is limited like one that names none, whether it comes
+// from afar or from behind the same NAT, and what the tunnel's own end sends gets through
+// meanwhile.
+func TestLimitOfKnownTunnel(t *testing.T) {
+	for _, flood := range []netip.AddrPort{evil, moved} {
+		b := newBench(t)
+		b.open(natted, 1)
+		forged := b.ping(1000, Nonce{})
+		forged[PacketSize-1] ^= 1
+		var reply [PacketSize]byte
+		sequence := uint64(10)
+		for i := range sourceBurst * 3 {
+			_, answered := b.Handle(epicEnd, flood, forged, &reply)
+			if answered {
+				t.Fatalf("%s gets an answer", flood)
+			}
+			if i%500 == 0 {
+				sequence++
+				if pong := b.from(natted, b.ping(sequence, Nonce{}), OK); pong == nil || pong.Type != Pong {
+					t.Errorf("after %d packets of %s the tunnel's own end gets %+v", i, flood, pong)
+				}
+			}
+		}
+		if limited, checked := b.Counts.Of(Limited), b.Counts.Of(BadMAC); limited < sourceBurst*2-10 || checked > sourceBurst+10 {
+			t.Errorf("of %d packets of %s %d are limited, and %d were checked", sourceBurst*3, flood, limited, checked)
+		}
+		b.isRemote(natted)
+	}
+}
+
 func BenchmarkResponder(b *testing.B) {
 	r := NewResponder(ResponderOptions{Move: func(uint32, netip.AddrPort) error { return nil }})
 	key := testKey(1)

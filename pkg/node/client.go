@@ -26,7 +26,12 @@ func RunClient(ctx context.Context, c ClientConfig) error {
 	if err != nil {
 		return err
 	}
-	return a.run(ctx)
+	return a.run(ctx, Part{"quiet tunnels", func(ctx context.Context) error {
+		if ends, ok := a.control.(clientEnds); ok {
+			hurryQuiet(ctx, c.Plane.Tunnels(), ends.Initiator)
+		}
+		return nil
+	}})
 }
 
 func newClient(ctx context.Context, c ClientConfig) (*agent, error) {
