@@ -38,11 +38,14 @@ func (p *plan) setConditions(s *state, tenantNodes, epicNodes int) {
 	}
 }
 
-// proxyReady adds the condition Ready. A load balancer that wants no tunnels
-// needs a proxy all the same.
+// proxyReady adds the condition Ready. Without a public port nothing is served,
+// and a load balancer that wants no tunnels needs a proxy all the same.
 func proxyReady(s *state, epicNodes int, tunnels, resolved metav1.Condition) []metav1.Condition {
 	all := withReady(tunnels, resolved)
-	if s.direct && epicNodes == 0 {
+	switch {
+	case s.portless:
+		all[len(all)-1] = condition(ConditionReady, false, ReasonNoPorts, "spec.public-ports is empty, so nothing is served on the public address: add a port")
+	case s.direct && epicNodes == 0:
 		all[len(all)-1] = condition(ConditionReady, false, ReasonNoProxies, noProxiesYet)
 	}
 	return all

@@ -39,7 +39,7 @@ func newGWProxies(c *caches, lost func(netip.Addr) bool) *keeper {
 		if err != nil {
 			return nil, err
 		}
-		s := &state{meta: &proxy.ObjectMeta, status: &proxy.Status, lost: lost}
+		s := &state{meta: &proxy.ObjectMeta, status: &proxy.Status, lost: lost, portless: len(proxy.Spec.PublicPorts) == 0}
 		s.endpoints, s.problems = endpoints.OfGWProxy(proxy, own, reached)
 		s.listeners.condition = ConditionListenersUsable
 		s.listeners.usable, s.listeners.skipped = endpoints.ListenersOf(proxy)

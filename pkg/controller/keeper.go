@@ -26,6 +26,8 @@ type state struct {
 	listeners parts
 	// direct is whether its endpoints are reached without tunnels.
 	direct bool
+	// portless is whether it publishes no port, and so serves nothing.
+	portless bool
 	// lost says whether a gateway node is given up; nil when none is.
 	lost func(netip.Addr) bool
 	// gone has the proxies that are gone though they have an entry.

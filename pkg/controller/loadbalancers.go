@@ -33,7 +33,7 @@ func newLoadBalancers(c *caches, lost func(netip.Addr) bool) *keeper {
 		if err != nil {
 			return nil, err
 		}
-		s := &state{meta: &lb.ObjectMeta, status: &lb.Status, lost: lost, direct: lb.Spec.TrueIngress != nil && !*lb.Spec.TrueIngress}
+		s := &state{meta: &lb.ObjectMeta, status: &lb.Status, lost: lost, direct: lb.Spec.TrueIngress != nil && !*lb.Spec.TrueIngress, portless: len(lb.Spec.PublicPorts) == 0}
 		s.endpoints, s.problems = endpoints.OfLoadBalancer(lb, own)
 		return s, nil
 	}

@@ -69,6 +69,9 @@ const (
 	ReasonNoNodes = "NoNodes"
 	// ReasonNoProxies is that no proxy runs on a gateway node yet.
 	ReasonNoProxies = "NoProxies"
+	// ReasonNoPorts goes with Ready of load balancers and gateway proxies that
+	// publish no port.
+	ReasonNoPorts = "NoPorts"
 	// ReasonTooManyTunnels is that more tunnels are needed than one object may
 	// have.
 	ReasonTooManyTunnels = "TooManyTunnels"

@@ -331,4 +331,6 @@ func TestProxyReady(t *testing.T) {
 	for nodes, want := range map[int]string{0: "Ready=False/NoProxies", 1: "Ready=True/Ready"} {
 		checkTold(t, proxyReady(&state{direct: true}, nodes, tunnels, resolved)[2:], want, "")
 	}
+	checkTold(t, proxyReady(&state{portless: true}, 1, tunnels, resolved)[2:], "Ready=False/NoPorts", "spec.public-ports is empty")
+	checkTold(t, proxyReady(&state{portless: true, direct: true}, 0, tunnels, resolved)[2:], "Ready=False/NoPorts", "add a port")
 }
