@@ -34,7 +34,7 @@ func TestSpecificationScenario(t *testing.T) {
 
 	lb := k.run(t, "get", "-n", "epic-root", "loadbalancers.epic.acnodal.io", "sample-acnodal", "-o", "yaml")
 	wants(t, "the new load balancer", lb, "service-group: sample", "service-id: 1", "public-address: 192.168.77.2",
-		"port: 8888", "targetPort: 8080", "nodePort: 30390", "protocol: TCP", "dnsName: acnodal.sample.client.acnodal.io")
+		"port: 8888", "targetPort: 8080", "nodePort: 30390", "protocol: TCP", "dnsName: acnodal.sample.root.client.acnodal.io")
 
 	// A controller writes the tenant's nodes and the proxy's interface.
 	status := `{"status":{"gue-tunnel-endpoints":{

@@ -86,6 +86,10 @@ const (
 	// NudgeAnnotation does on gateway proxies and endpoint slices what
 	// NudgeLabel does on load balancers.
 	NudgeAnnotation = "nudge"
+	// ReplacedAnnotation on an object that was created with values that it could
+	// not have, such as an ID that another object has, holds those values by their
+	// fields, in JSON. An update that sends them again changes nothing.
+	ReplacedAnnotation = LabelPrefix + "replaced"
 	// ControllerFinalizer keeps an object until the controller has cleaned up.
 	ControllerFinalizer = LabelPrefix + "controller"
 )

@@ -50,6 +50,9 @@ const (
 	// ClaimMisplaced says that the ID recorded as assigned last is not the one
 	// that was.
 	ClaimMisplaced ClaimProblemType = "misplaced"
+	// ClaimBroken says that an object breaks a rule that clients rely on, such as
+	// that its address lies in a pool that it may use.
+	ClaimBroken ClaimProblemType = "broken"
 )
 
 // ClaimProblem is one disagreement between an object and its claims.
@@ -59,10 +62,12 @@ type ClaimProblem struct {
 	// belongs to an object that does not imply it, duplicate when two objects
 	// imply it, dangling when its object depends on one that does not exist,
 	// overlapping when a pool shares addresses with another, misplaced when the
-	// ID recorded as assigned last is not the one that was.
+	// ID recorded as assigned last is not the one that was, broken when an
+	// object breaks a rule of its kind.
 	Type ClaimProblemType
 
-	// The claim, by the thing that is claimed, such as tunnel/17.
+	// The claim, by the thing that is claimed, such as tunnel/17, or the field
+	// that breaks a rule, such as spec.public-address.
 	Claim string
 
 	// The resource of the object concerned, such as loadbalancers.

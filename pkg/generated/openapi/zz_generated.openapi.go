@@ -266,7 +266,7 @@ func schema_pkg_apis_epic_v1_AccountSpec(ref common.ReferenceCallback) common.Op
 					},
 					"group-id": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The number that stands for this account, from 1 to 2147483647, unique in the installation. The server assigns it when the account is created; it never changes. Leave it out.",
+							Description: "The number that stands for this account, from 1 to 2147483647, unique in the installation. The server assigns it when the account is created; it never changes. Leave it out. An account that is created from a backup keeps its number if no other has it.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -352,7 +352,7 @@ func schema_pkg_apis_epic_v1_AddressPool(ref common.ReferenceCallback) common.Op
 				Properties: map[string]spec.Schema{
 					"pool": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The addresses that may be assigned: a CIDR such as 192.0.2.0/28, or a first and a last address with a dash between, such as 192.0.2.5-192.0.2.9. IPv4 or IPv6. Every address lies in the subnet, and in no other pool.",
+							Description: "The addresses that may be assigned: a CIDR such as 192.0.2.0/28, or a first and a last address with a dash between, such as 192.0.2.5-192.0.2.9. IPv4 or IPv6. Every address lies in the subnet, and in no other pool. Of a CIDR, the network and broadcast addresses and the IPv6 subnet-router anycast address are assigned only to an object that asks for them. A range is taken as given.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -368,7 +368,7 @@ func schema_pkg_apis_epic_v1_AddressPool(ref common.ReferenceCallback) common.Op
 					},
 					"aggregation": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The mask that is announced for an assigned address: a slash and a number of bits, such as /32, or the word default for the subnet's own.",
+							Description: "The mask that is announced for an assigned address: a slash and a number of bits, such as /32, or the word default for the subnet's own. It is not wider than the subnet.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -484,16 +484,16 @@ func schema_pkg_apis_epic_v1_ClaimProblem(ref common.ReferenceCallback) common.O
 				Properties: map[string]spec.Schema{
 					"type": {
 						SchemaProps: spec.SchemaProps{
-							Description: "What kind of disagreement it is: missing when the claim should exist and does not, orphaned when its object does not exist, foreign when it belongs to an object that does not imply it, duplicate when two objects imply it, dangling when its object depends on one that does not exist, overlapping when a pool shares addresses with another, misplaced when the ID recorded as assigned last is not the one that was.\n\nPossible enum values:\n - `\"dangling\"` says that an object depends on one that does not exist.\n - `\"duplicate\"` says that two objects imply the same claim.\n - `\"foreign\"` says that a claim's object exists and does not imply it, or that a claim which one object implies belongs to another.\n - `\"misplaced\"` says that the ID recorded as assigned last is not the one that was.\n - `\"missing\"` says that an object implies a claim that does not exist.\n - `\"orphaned\"` says that a claim's object does not exist.\n - `\"overlapping\"` says that two pools share addresses.",
+							Description: "What kind of disagreement it is: missing when the claim should exist and does not, orphaned when its object does not exist, foreign when it belongs to an object that does not imply it, duplicate when two objects imply it, dangling when its object depends on one that does not exist, overlapping when a pool shares addresses with another, misplaced when the ID recorded as assigned last is not the one that was, broken when an object breaks a rule of its kind.\n\nPossible enum values:\n - `\"broken\"` says that an object breaks a rule that clients rely on, such as that its address lies in a pool that it may use.\n - `\"dangling\"` says that an object depends on one that does not exist.\n - `\"duplicate\"` says that two objects imply the same claim.\n - `\"foreign\"` says that a claim's object exists and does not imply it, or that a claim which one object implies belongs to another.\n - `\"misplaced\"` says that the ID recorded as assigned last is not the one that was.\n - `\"missing\"` says that an object implies a claim that does not exist.\n - `\"orphaned\"` says that a claim's object does not exist.\n - `\"overlapping\"` says that two pools share addresses.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
-							Enum:        []interface{}{"dangling", "duplicate", "foreign", "misplaced", "missing", "orphaned", "overlapping"},
+							Enum:        []interface{}{"broken", "dangling", "duplicate", "foreign", "misplaced", "missing", "orphaned", "overlapping"},
 						},
 					},
 					"claim": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The claim, by the thing that is claimed, such as tunnel/17.",
+							Description: "The claim, by the thing that is claimed, such as tunnel/17, or the field that breaks a rule, such as spec.public-address.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -1768,7 +1768,7 @@ func schema_pkg_apis_epic_v1_GWProxySpec(ref common.ReferenceCallback) common.Op
 					},
 					"alt-address": {
 						SchemaProps: spec.SchemaProps{
-							Description: "An IPv4 address beside a public address that is an IPv6 one. The server assigns it when the group's prefix has an alternate pool.",
+							Description: "An IPv4 address beside a public address that is an IPv6 one. The server assigns it when the group's prefix has an alternate pool. A gateway proxy that was created before there was one may ask for an address of it later. Once set, it never changes.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -1839,7 +1839,7 @@ func schema_pkg_apis_epic_v1_GWProxySpec(ref common.ReferenceCallback) common.Op
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "The DNS records of the service. The server adds one, made from the group's endpoint-template, when it assigns the address.",
+							Description: "The DNS records of the service, one for each address. The server makes them from the group's endpoint-template, and again when the display name or an address changes. No two accounts have the same DNS name. Leave them out.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -2346,7 +2346,7 @@ func schema_pkg_apis_epic_v1_LBServiceGroupSpec(ref common.ReferenceCallback) co
 					},
 					"endpoint-template": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The DNS record from which each proxy's own record is made. The name is a Go template. Default: the name {{.PureLBServiceName}}.{{.LBSGName}}.client.acnodal.io, type A, with a time to live of 180 seconds.",
+							Description: "The DNS record from which each proxy's own record is made. The name is a Go template. Two accounts can't have the same DNS name, so the name of a group that is offered to every account should contain {{.Account}}. Default of a new group: the name {{.PureLBServiceName}}.{{.LBSGName}}.{{.Account}}.client.acnodal.io, type A, with a time to live of 180 seconds. An update that leaves it out keeps it.",
 							Ref:         ref(v1.DNSEndpoint{}.OpenAPIModelName()),
 						},
 					},
@@ -2535,7 +2535,7 @@ func schema_pkg_apis_epic_v1_LoadBalancerSpec(ref common.ReferenceCallback) comm
 					},
 					"service-id": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The number that stands for this load balancer, from 1 to 2147483647, unique in its account. The server assigns it when the load balancer is created; it never changes. Leave it out.",
+							Description: "The number that stands for this load balancer, from 1 to 2147483647, unique in its account. The server assigns it when the load balancer is created; it never changes. Leave it out. A load balancer that is created from a backup keeps its number if no other has it.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -2654,7 +2654,7 @@ func schema_pkg_apis_epic_v1_LoadBalancerSpec(ref common.ReferenceCallback) comm
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "The DNS records of the service. The server adds one, made from the group's endpoint-template, when it assigns the address.",
+							Description: "The DNS records of the service, one for each address. The server makes them from the group's endpoint-template, and again when the display name or an address changes. No two accounts have the same DNS name. Leave them out.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{

@@ -4,14 +4,18 @@ package account
 
 import (
 	"context"
+	"fmt"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/registry/claims"
+	"github.com/acnodal/epic/pkg/registry/kind"
 	"github.com/acnodal/epic/pkg/registry/tenancy"
 )
+
+var groupID = field.NewPath("spec", "group-id")
 
 // Rules are those of accounts: each has a group ID of its own, and depends on
 // the EPIC object.
@@ -45,14 +49,14 @@ func (Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object) 
 			"an account needs the EPIC object "+epic.ConfigNamespace+"/"+epic.ConfigName+": create that first"))
 	}
 	p.DependOnExistence(tenancy.EPICRef())
-	if p.Preview() {
-		return nil
-	}
-	ids, err := p.AssignIDs(ctx, claims.GroupIDs, 1)
+	id, err := p.KeepOrAssignID(ctx, claims.GroupIDs, a.Spec.GroupID)
 	if err != nil {
 		return err
 	}
-	a.Spec.GroupID = ids[0]
+	if brought := a.Spec.GroupID; brought != 0 && brought != id {
+		kind.Replace(ctx, a, groupID, fmt.Sprint(brought), "another account has it, or it is out of range; the server assigns one")
+	}
+	a.Spec.GroupID = id
 	return nil
 }
 
@@ -62,11 +66,11 @@ func (Rules) PlanDelete(_ context.Context, p *claims.Plan, obj runtime.Object) e
 	return nil
 }
 
-// Taken implements claims.Rules. Validation keeps callers from choosing a group
-// ID, so that none can be lost to another.
+// Taken implements claims.Rules. A new account whose group ID another has gets one
+// of its own, so that none can be lost to another.
 func (Rules) Taken(obj runtime.Object, c claims.Claim, _ claims.Owner) error {
 	return tenancy.Invalid("Account", obj.(*epic.Account).Name,
-		field.Invalid(field.NewPath("spec", "group-id"), c.Number(), "another account has it: leave it out, the server assigns it"))
+		field.Invalid(groupID, c.Number(), "another account has it: leave it out, the server assigns it"))
 }
 
 // HasChildren implements claims.Rules.
@@ -89,7 +93,7 @@ func (Rules) Check(obj runtime.Object, find claims.Find) field.ErrorList {
 		errs = append(errs, field.Invalid(field.NewPath("metadata", "namespace"), a.Namespace, "should be "+epic.AccountNamespace(a.Name)))
 	}
 	if a.Spec.GroupID == 0 {
-		errs = append(errs, field.Required(field.NewPath("spec", "group-id"), "every account has one"))
+		errs = append(errs, field.Required(groupID, "every account has one"))
 	}
 	return errs
 }

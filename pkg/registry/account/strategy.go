@@ -4,6 +4,7 @@ package account
 
 import (
 	"context"
+	"fmt"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -39,8 +40,9 @@ func (strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList 
 func (strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	a, o := obj.(*epic.Account), old.(*epic.Account)
 	a.Status = o.Status
-	if a.Spec.GroupID == 0 {
-		// The number was left out: that keeps it.
+	kind.KeepReplaced(&a.ObjectMeta, &o.ObjectMeta)
+	if a.Spec.GroupID == 0 || kind.Replaced(o, groupID, fmt.Sprint(a.Spec.GroupID)) {
+		// The number was left out, or is one that the account could not have.
 		a.Spec.GroupID = o.Spec.GroupID
 	}
 	kind.Bump(&a.ObjectMeta, a.Spec, o.Spec)

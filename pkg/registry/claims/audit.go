@@ -77,7 +77,7 @@ func (b *Backend) Audit(ctx context.Context) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
-	a := &audit{b: b, rev: head.Header.Revision, expected: map[string]expectation{}, unreadable: map[Ref]bool{}, parents: map[string]bool{}}
+	a := &audit{b: b, rev: head.Header.Revision, expected: map[string]expectation{}, unreadable: map[Ref]bool{}, parents: map[string]bool{}, groups: map[string]expectation{}}
 	a.find = a.finder(ctx)
 	for _, k := range b.allKinds() {
 		if err := a.readObjects(ctx, k); err != nil {
@@ -141,6 +141,8 @@ type audit struct {
 	held    map[string]*heldIDs
 	// unreadable are the objects that can't be decrypted or decoded.
 	unreadable map[Ref]bool
+	// groups are the first claim on each thing that several objects may share.
+	groups map[string]expectation
 	// find reads an object that another refers to.
 	find     Find
 	problems []Problem
@@ -206,6 +208,13 @@ func (a *audit) expect(k *kind, obj runtime.Object) error {
 			continue
 		}
 		a.expected[key] = expectation{owner: owner, claim: c}
+		if shared, group := c.folders(); shared != "" {
+			if other, ok := a.groups[shared]; ok && other.claim.kind != group {
+				a.problem(Foreign, key, owner, "%s of another account has the name too", other.owner.Ref)
+			} else if !ok {
+				a.groups[shared] = expectation{owner: owner, claim: c}
+			}
+		}
 	}
 	return nil
 }

@@ -27,7 +27,7 @@ func (c Claim) path() string {
 }
 
 // Kind is the first part of the claim's key: tunnel, group, service, address,
-// place, child, pool or unique.
+// place, child, pool, unique or dns.
 func (c Claim) Kind() string {
 	kind, _, _ := strings.Cut(c.kind, "/")
 	return kind

@@ -42,6 +42,16 @@ func (b *Backend) PoolUse(ctx context.Context) ([]PoolUse, error) {
 	return out, nil
 }
 
+// AddressLeft reports whether the pool has an address that nobody holds.
+func (p *Plan) AddressLeft(ctx context.Context, pool Pool) (bool, error) {
+	first, end := pool.keyRange(p.b.layout)
+	resp, err := p.b.client.Get(ctx, first, clientv3.WithRange(end), clientv3.WithCountOnly())
+	if err != nil {
+		return false, fmt.Errorf("count the addresses in use: %w", err)
+	}
+	return uint64(resp.Count) < pool.Size(), nil
+}
+
 // poolCollector shows the use of pools at each scrape: of the backend that was
 // made last, since a process has one.
 type poolCollector struct {

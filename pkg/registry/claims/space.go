@@ -87,6 +87,28 @@ func ParsePool(s string) (Pool, error) {
 	return apartFromIPv4(s, Pool{From: f, To: t})
 }
 
+// ParseAssignable reads a pool and returns the part of it from which addresses are
+// assigned. Of a prefix that is all but the addresses that mean something else to
+// hosts with the prefix on a link: the first, which is the network's or, with IPv6,
+// the subnet-router anycast address, and in IPv4 the last, to which broadcasts go.
+// Prefixes of one or two addresses have no such ones. A range is taken as given.
+// Whoever asks for one of the addresses left out gets it.
+func ParseAssignable(s string) (Pool, error) {
+	pool, err := ParsePool(s)
+	if err != nil {
+		return Pool{}, err
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil || p.Addr().BitLen()-p.Bits() < 2 {
+		return pool, nil //nolint:nilerr // a range is no prefix
+	}
+	pool.From = pool.From.Next()
+	if p.Addr().Is4() {
+		pool.To = pool.To.Prev()
+	}
+	return pool, nil
+}
+
 // ipv4InIPv6 are the IPv6 addresses that stand for IPv4 ones. Claims write IPv4
 // addresses so, and would not tell the two apart.
 var ipv4InIPv6 = Pool{From: netip.MustParseAddr("::ffff:0:0"), To: netip.MustParseAddr("::ffff:ffff:ffff")}

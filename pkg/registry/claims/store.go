@@ -140,7 +140,9 @@ func (s *store) plan(ctx context.Context, p *Plan, old runtime.Object, held *Set
 		return pending{}, err
 	}
 	if old != nil && deletionStarts(old, obj) {
-		if err := s.planDelete(ctx, p, obj); err != nil {
+		// The object as it was before: the rules tell a deletion that starts
+		// from the end of one by its time.
+		if err := s.planDelete(ctx, p, old); err != nil {
 			return pending{}, err
 		}
 	}
@@ -317,6 +319,7 @@ func (b *Backend) preview(ctx context.Context, k *kind, old, obj runtime.Object)
 		} else if garbage == nil {
 			return lost.refusal
 		}
+		p.conditions = append(p.conditions, sharedConditions(b.layout, c, func(holder Owner) error { return k.rules.Taken(obj, c, holder) })...)
 	}
 	return p.check(ctx)
 }

@@ -194,6 +194,9 @@ func (c *txnClient) conditions(p *pending) []condition {
 			err:    func(kvs []keyValue) error { return taken(p, r, l, kvs[0]) },
 		})
 	}
+	for _, a := range p.adds {
+		out = append(out, sharedConditions(l, a, func(holder Owner) error { return p.kind.rules.Taken(p.obj, a, holder) })...)
+	}
 	return out
 }
 

@@ -143,7 +143,7 @@ func TestInvalidDryRun(t *testing.T) {
 	r := &recorder{}
 	s := kindtest.New(t, account.NewREST, r)
 	obj := sample()
-	obj.Spec.GroupID = 7
+	obj.Spec.ProxyLimit = ptr.To[int32](-1)
 	if _, err := kindtest.Create(s, obj, metav1.DryRunAll); !apierrors.IsInvalid(err) {
 		t.Errorf("got %v", err)
 	}

@@ -8,6 +8,7 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage/names"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
@@ -124,14 +125,15 @@ func KeepObserved(observed *int64, old int64) {
 }
 
 // KeepOwners carries the labels over that name an object's owners, where an
-// update left them out.
+// update leaves them out or has what the object brought along and could not have.
 func KeepOwners(m, old *metav1.ObjectMeta) {
+	KeepReplaced(m, old)
 	for _, key := range validation.OwnerLabels {
 		value, ok := old.Labels[key]
 		if !ok {
 			continue
 		}
-		if _, ok := m.Labels[key]; ok {
+		if is, ok := m.Labels[key]; ok && !Replaced(old, field.NewPath("metadata", "labels").Key(key), is) {
 			continue
 		}
 		if m.Labels == nil {

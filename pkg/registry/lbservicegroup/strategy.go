@@ -13,6 +13,16 @@ import (
 	"github.com/acnodal/epic/pkg/registry/kind"
 )
 
+// The DNS records of a group that names none. They are not defaults of the API
+// version: those fill in what is left out of updates too, and a group keeps the
+// records that its proxies have.
+const (
+	defaultDNSName    = "{{.PureLBServiceName}}.{{.LBSGName}}.{{.Account}}.client.acnodal.io"
+	defaultRecordType = "A"
+	// defaultRecordTTL is in seconds.
+	defaultRecordTTL = 180
+)
+
 // strategy is for writes of the objects. It does what needs nothing but the
 // object, new and old; what needs others is done where claims are made.
 type strategy struct{ kind.BaseStrategy }
@@ -26,6 +36,9 @@ func newStrategy(typer runtime.ObjectTyper) strategy {
 func (strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
 	a := obj.(*epic.LBServiceGroup)
 	a.Status = epic.LBServiceGroupStatus{}
+	if a.Spec.EndpointTemplate == nil {
+		a.Spec.EndpointTemplate = &epic.DNSEndpoint{DNSName: defaultDNSName, RecordType: defaultRecordType, RecordTTL: defaultRecordTTL}
+	}
 	kind.Created(&a.ObjectMeta)
 }
 
@@ -40,6 +53,9 @@ func (strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	a, o := obj.(*epic.LBServiceGroup), old.(*epic.LBServiceGroup)
 	a.Status = o.Status
 	kind.KeepOwners(&a.ObjectMeta, &o.ObjectMeta)
+	if a.Spec.EndpointTemplate == nil {
+		a.Spec.EndpointTemplate = o.Spec.EndpointTemplate
+	}
 	kind.Bump(&a.ObjectMeta, a.Spec, o.Spec)
 }
 

@@ -4,6 +4,8 @@ package loadbalancer
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -33,10 +35,7 @@ var (
 
 // Claims implements claims.Rules.
 func (Rules) Claims(obj runtime.Object) *claims.Set {
-	lb := obj.(*epic.LoadBalancer)
-	s := proxy.Claims(proxy.LoadBalancer(lb))
-	s.AddID(claims.ServiceIDs(tenancy.AccountRef(lb.Namespace)), lb.Spec.ServiceID)
-	return s
+	return proxy.Claims(proxy.LoadBalancer(obj.(*epic.LoadBalancer)))
 }
 
 // Plan implements claims.Rules.
@@ -46,6 +45,11 @@ func (r Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object
 		v := proxy.LoadBalancer(o)
 		before = &v
 	}
+	if before != nil {
+		if err := noNewClusters(old.(*epic.LoadBalancer), obj.(*epic.LoadBalancer)); err != nil {
+			return err
+		}
+	}
 	return proxy.Plan(ctx, p, r.Grants, before, proxy.LoadBalancer(obj.(*epic.LoadBalancer)))
 }
 
@@ -53,7 +57,8 @@ func (r Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object
 // still use stays, unless its whole namespace goes.
 func (r Rules) PlanDelete(ctx context.Context, _ *claims.Plan, obj runtime.Object) error {
 	lb := obj.(*epic.LoadBalancer)
-	if len(lb.Spec.UpstreamClusters) == 0 {
+	if len(lb.Spec.UpstreamClusters) == 0 || lb.DeletionTimestamp != nil {
+		// Once the deletion has started, it ends.
 		return nil
 	}
 	going, err := r.NamespaceTerminating(ctx, lb.Namespace)
@@ -61,17 +66,27 @@ func (r Rules) PlanDelete(ctx context.Context, _ *claims.Plan, obj runtime.Objec
 		return err
 	}
 	return tenancy.Invalid("LoadBalancer", lb.Name, field.Forbidden(field.NewPath("spec", "upstream-clusters"),
-		"take the clusters out of the list first: load balancer "+lb.Name+" has upstream clusters, can't delete"))
+		fmt.Sprintf("empty the list first, with: kubectl patch loadbalancers.epic.acnodal.io --namespace %s %s --type merge --patch '{\"spec\":{\"upstream-clusters\":null}}': load balancer %s has upstream clusters, can't delete",
+			lb.Namespace, lb.Name, lb.Name)))
+}
+
+// noNewClusters keeps clusters from joining a load balancer that is about to go.
+func noNewClusters(old, lb *epic.LoadBalancer) error {
+	if old.DeletionTimestamp == nil {
+		return nil
+	}
+	for i, c := range lb.Spec.UpstreamClusters {
+		if !slices.Contains(old.Spec.UpstreamClusters, c) {
+			return tenancy.Invalid("LoadBalancer", lb.Name, field.Invalid(field.NewPath("spec", "upstream-clusters").Index(i), c,
+				"the load balancer is being deleted: create another one for the cluster"))
+		}
+	}
+	return nil
 }
 
 // Taken implements claims.Rules.
 func (Rules) Taken(obj runtime.Object, c claims.Claim, _ claims.Owner) error {
-	lb := obj.(*epic.LoadBalancer)
-	if c.Kind() == "service" {
-		return tenancy.Invalid("LoadBalancer", lb.Name, field.Invalid(field.NewPath("spec", "service-id"), c.Number(),
-			"another load balancer of the account has it: leave it out, the server assigns it"))
-	}
-	return proxy.Taken(proxy.LoadBalancer(lb), c)
+	return proxy.Taken(proxy.LoadBalancer(obj.(*epic.LoadBalancer)), c)
 }
 
 // Cooling implements claims.CoolingRules.

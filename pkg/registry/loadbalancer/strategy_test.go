@@ -78,7 +78,7 @@ func TestCreateRefuses(t *testing.T) {
 	for name, change := range map[string]func(*epic.LoadBalancer){
 		"no group":   func(o *epic.LoadBalancer) { o.Spec.ServiceGroup = "" },
 		"two groups": func(o *epic.LoadBalancer) { o.Labels = map[string]string{epic.OwningLBServiceGroupLabel: "other"} },
-		"an ID":      func(o *epic.LoadBalancer) { o.Spec.ServiceID = 5 },
+		"an ID":      func(o *epic.LoadBalancer) { o.Spec.ServiceID = -5 },
 		"a protocol": func(o *epic.LoadBalancer) { o.Spec.PublicPorts[0].Protocol = "TCP; rm -rf /" },
 		"a name":     func(o *epic.LoadBalancer) { o.Name = strings.Repeat("a", 64) },
 	} {

@@ -56,10 +56,22 @@ func setAddress(ctx context.Context, w *write, path *field.Path, address *string
 		}
 		return nil
 	}
-	if w.Preview() {
-		return nil
+	assignable, err := claims.ParseAssignable(pool.Pool)
+	if err != nil {
+		return err
 	}
-	picked, err := w.PickAddress(ctx, from)
+	var picked netip.Addr
+	if w.Preview() {
+		var left bool
+		if left, err = w.AddressLeft(ctx, assignable); err == nil && left {
+			return nil
+		}
+		if err == nil {
+			err = claims.ErrExhausted
+		}
+	} else {
+		picked, err = w.PickAddress(ctx, assignable)
+	}
 	if cooling, ok := errors.AsType[*claims.CoolingError](err); ok {
 		return refuse("IP address allocation failed: every address of pool " + pool.Pool + " of ServicePrefix " + prefix + " is in use or was until a short time ago; the next one is free at " + when(cooling.Until) + ": try again then, or ask the platform team for a larger pool")
 	}

@@ -14,7 +14,8 @@ import (
 )
 
 // Claims returns what an object of either kind holds: its tunnels' IDs, its
-// addresses, its place in the account's quota, and its parents.
+// addresses, its account's right to its DNS names, its service ID, its place in
+// the account's quota, and its parents.
 func Claims(v View) *claims.Set {
 	s := &claims.Set{}
 	for _, entry := range v.Status.GUETunnelEndpoints {
@@ -27,6 +28,12 @@ func Claims(v View) *claims.Set {
 		addAddress(s, *v.AltAddress)
 	}
 	account := tenancy.AccountRef(v.Meta.Namespace)
+	for _, r := range *v.Endpoints {
+		s.AddDNSName(r.DNSName, account, string(v.Meta.UID))
+	}
+	if v.ServiceID != nil {
+		s.AddID(claims.ServiceIDs(account), *v.ServiceID)
+	}
 	s.AddPlace(account, v.Status.QuotaPlace)
 	s.AddParent(account, string(v.Meta.UID))
 	if group := v.Meta.Labels[epic.OwningLBServiceGroupLabel]; group != "" {
@@ -63,6 +70,12 @@ func (v View) addressPath(a netip.Addr) *field.Path {
 
 // Taken words the loss of a claim that the caller asked for.
 func Taken(v View, c claims.Claim) error {
+	if c.Kind() == "dns" {
+		name := (*v.Endpoints)[0].DNSName
+		group := v.Meta.Labels[epic.OwningLBServiceGroupNamespaceLabel] + "/" + v.Meta.Labels[epic.OwningLBServiceGroupLabel]
+		return tenancy.Invalid(v.Kind, v.Meta.Name, field.Invalid(spec.Child("endpoints").Index(0).Child("dnsName"), name,
+			"another account has this DNS name: choose another display-name, or have {{.Account}} put into spec.endpoint-template.dnsName of LBServiceGroup "+group+", which makes the name"))
+	}
 	if a, ok := c.Address(); ok {
 		return tenancy.Invalid(v.Kind, v.Meta.Name, field.Invalid(v.addressPath(a), a.String(),
 			"the address is in use: leave it out to have one assigned, or ask for another"))

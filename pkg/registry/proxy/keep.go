@@ -3,6 +3,8 @@
 package proxy
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
@@ -17,12 +19,15 @@ func Keep(v, old View) {
 	keep(v.PublicAddress, old.PublicAddress)
 	keep(v.AltAddress, old.AltAddress)
 	keep(v.ServiceGroup, old.ServiceGroup)
+	if v.ServiceID != nil && kind.Replaced(old.Meta, spec.Child("service-id"), fmt.Sprint(*v.ServiceID)) {
+		*v.ServiceID = 0
+	}
 	keep(v.ServiceID, old.ServiceID)
 	if *v.EnvoyTemplate == nil {
 		*v.EnvoyTemplate = *old.EnvoyTemplate
 	}
 	*v.ReplicaCount = proxystatus.Replicas(*v.ReplicaCount, *old.ReplicaCount)
-	if sameNames(*v.Endpoints, *old.Endpoints) {
+	if sameNames(*v.Endpoints, *old.Endpoints) || len(*old.Endpoints) > 0 && kind.Replaced(old.Meta, spec.Child("endpoints"), names(*v.Endpoints)) {
 		*v.Endpoints = *old.Endpoints
 	}
 }
@@ -34,6 +39,18 @@ func keep[T comparable](field, old *T) {
 	if field != nil && *field == zero {
 		*field = *old
 	}
+}
+
+// names are those of records, each once.
+func names(records []epic.DNSEndpoint) string {
+	var out []string
+	for _, r := range records {
+		if name := strings.ToLower(r.DNSName); !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return strings.Join(out, ",")
 }
 
 // sameNames reports whether records have no names that the old ones don't have.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/registry/claims"
+	"github.com/acnodal/epic/pkg/registry/kind"
 	"github.com/acnodal/epic/pkg/registry/tenancy"
 )
 
@@ -136,21 +137,33 @@ func (w *write) groupRefs(name string) []claims.Ref {
 	return []claims.Ref{tenancy.GroupRef(w.Meta.Namespace, name), tenancy.GroupRef(epic.ConfigNamespace, name)}
 }
 
-// setLabels records to whom the object belongs.
-func setLabels(_ context.Context, w *write) error {
+// setLabels records to whom the object belongs. What follows from the group is
+// the server's to say: an object from a backup may have a group of the same name
+// that has been created again elsewhere, or with another prefix.
+func setLabels(ctx context.Context, w *write) error {
+	for _, l := range []struct{ name, value, why string }{
+		{epic.OwningLBServiceGroupNamespaceLabel, w.up.group.Namespace, "the group is in namespace " + w.up.group.Namespace},
+		{epic.OwningServicePrefixLabel, w.up.prefix.Name, "the group's ServicePrefix is " + w.up.prefix.Name},
+	} {
+		if have := w.Meta.Labels[l.name]; have != "" && have != l.value {
+			kind.Replace(ctx, w.Meta, tenancy.Label(l.name), have, l.why)
+		}
+		if w.Meta.Labels == nil {
+			w.Meta.Labels = map[string]string{}
+		}
+		w.Meta.Labels[l.name] = l.value
+	}
+	if w.ServiceGroup != nil {
+		*w.ServiceGroup = w.up.group.Name
+	}
 	var errs field.ErrorList
 	for _, l := range []struct{ name, value, why string }{
 		{epic.OwningAccountLabel, w.up.account.Name, "it is the Account of the namespace"},
 		{epic.OwningLBServiceGroupLabel, w.up.group.Name, "it is the group"},
-		{epic.OwningLBServiceGroupNamespaceLabel, w.up.group.Namespace, "it is where the group was found"},
-		{epic.OwningServicePrefixLabel, w.up.prefix.Name, "it is the ServicePrefix of the group"},
 	} {
 		if e := tenancy.SetLabel(w.Meta, l.name, l.value, l.why); e != nil {
 			errs = append(errs, e)
 		}
-	}
-	if w.ServiceGroup != nil {
-		*w.ServiceGroup = w.up.group.Name
 	}
 	if len(errs) > 0 {
 		return w.refuse(errs...)
@@ -193,15 +206,19 @@ func takePlace(ctx context.Context, w *write) error {
 	return err
 }
 
-// setServiceID numbers a load balancer in its account.
+// setServiceID numbers a load balancer in its account. One that brings its former
+// number along keeps it if it can.
 func setServiceID(ctx context.Context, w *write) error {
-	if w.ServiceID == nil || w.Preview() {
+	if w.ServiceID == nil {
 		return nil
 	}
-	ids, err := w.AssignIDs(ctx, claims.ServiceIDs(tenancy.AccountRef(w.Meta.Namespace)), 1)
+	id, err := w.KeepOrAssignID(ctx, claims.ServiceIDs(tenancy.AccountRef(w.Meta.Namespace)), *w.ServiceID)
 	if err != nil {
 		return err
 	}
-	*w.ServiceID = ids[0]
+	if brought := *w.ServiceID; brought != 0 && brought != id {
+		kind.Replace(ctx, w.Meta, spec.Child("service-id"), fmt.Sprint(brought), "another load balancer of the account has it, or it is out of range; the server assigns one")
+	}
+	*w.ServiceID = id
 	return nil
 }

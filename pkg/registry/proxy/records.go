@@ -14,6 +14,7 @@ import (
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/dnsname"
+	"github.com/acnodal/epic/pkg/registry/kind"
 )
 
 // recordsTouched reports whether an update changes something of which DNS
@@ -25,9 +26,26 @@ func recordsTouched(old, v View) bool {
 }
 
 // setRecords gives the object the DNS records of its addresses under the name
-// that the group's template makes. A caller's own records are refused unless
-// they are for that name: DNS names are not for tenants to choose.
-func setRecords(_ context.Context, w *write) error {
+// that the group's template makes: DNS names are not for tenants to choose. Records
+// for other names are replaced on creation, since an object from a backup may have
+// those of a former template, and refused on an update.
+func setRecords(ctx context.Context, w *write) error {
+	if w.old == nil && len(*w.Endpoints) > 0 {
+		brought := names(*w.Endpoints)
+		*w.Endpoints = nil
+		if err := makeRecords(w); err != nil {
+			return err
+		}
+		// A dry run may not know the name.
+		if made := names(*w.Endpoints); made != brought && (made != "" || *w.PublicAddress != "") {
+			kind.Replace(ctx, w.Meta, spec.Child("endpoints"), brought, "the group's endpoint-template makes the names of DNS records")
+		}
+		return nil
+	}
+	return makeRecords(w)
+}
+
+func makeRecords(w *write) error {
 	template := w.up.group.Spec.EndpointTemplate
 	if w.old != nil && sameNames(*w.Endpoints, *w.old.Endpoints) {
 		// The caller writes back what was there, or nothing.
@@ -70,17 +88,26 @@ func setRecords(_ context.Context, w *write) error {
 			*w.Endpoints = append(*w.Endpoints, record(*template, name, address))
 		}
 	}
+	if len(*w.Endpoints) == 0 {
+		// A dry run assigns no address, but the name has to be one that the account
+		// may have.
+		*w.Endpoints = append(*w.Endpoints, record(*template, name))
+	}
 	return nil
 }
 
-// record fills the template in for one address, whose family decides the type.
-func record(template epic.DNSEndpoint, name, address string) epic.DNSEndpoint {
+// record fills the template in for an address, if there is one. Its family decides
+// the type.
+func record(template epic.DNSEndpoint, name string, addresses ...string) epic.DNSEndpoint {
 	r := template
 	r.DNSName = name
-	r.Targets = append(slices.Clone(template.Targets), address)
+	r.Targets = append(slices.Clone(template.Targets), addresses...)
 	r.Labels = maps.Clone(template.Labels)
 	r.ProviderSpecific = slices.Clone(template.ProviderSpecific)
-	if a, err := netip.ParseAddr(address); err == nil && (r.RecordType == "" || r.RecordType == "A" || r.RecordType == "AAAA") {
+	if len(addresses) == 0 {
+		return r
+	}
+	if a, err := netip.ParseAddr(addresses[0]); err == nil && (r.RecordType == "" || r.RecordType == "A" || r.RecordType == "AAAA") {
 		r.RecordType = "A"
 		if a.Is6() {
 			r.RecordType = "AAAA"

@@ -190,8 +190,13 @@ func (w *World) AddWarning(_, text string) {
 // request is the context of a request to a namespace.
 func (w *World) request(namespace string) context.Context {
 	w.warned = nil
-	ctx := genericapirequest.WithNamespace(genericapirequest.NewContext(), namespace)
-	return warning.WithWarningRecorder(ctx, w)
+	return warning.WithWarningRecorder(Request(namespace), w)
+}
+
+// Request is the context of a request to a namespace, for tests that make several
+// at once.
+func Request(namespace string) context.Context {
+	return genericapirequest.WithNamespace(genericapirequest.NewContext(), namespace)
 }
 
 // REST is the storage of obj's kind.

@@ -20,12 +20,6 @@ const (
 	defaultGUEAppProtocol = "gue"
 	// defaultIngressNIC is the network interface of a gateway node.
 	defaultIngressNIC = "enp1s0"
-	// defaultDNSName is the template of a group's DNS names.
-	defaultDNSName = "{{.PureLBServiceName}}.{{.LBSGName}}.client.acnodal.io"
-	// defaultRecordType is the type of a group's DNS records.
-	defaultRecordType = "A"
-	// defaultRecordTTL is the time to live of a group's DNS records, in seconds.
-	defaultRecordTTL = 180
 )
 
 func addDefaultingFuncs(scheme *runtime.Scheme) error {
@@ -74,17 +68,6 @@ func SetDefaults_GWEndpointSliceSpec(spec *GWEndpointSliceSpec) {
 	}
 	for i := range spec.Ports {
 		setPointer(&spec.Ports[i].Protocol, corev1.ProtocolTCP)
-	}
-}
-
-// SetDefaults_LBServiceGroupSpec supplies the usual DNS record.
-func SetDefaults_LBServiceGroupSpec(spec *LBServiceGroupSpec) {
-	if spec.EndpointTemplate == nil {
-		spec.EndpointTemplate = &DNSEndpoint{
-			DNSName:    defaultDNSName,
-			RecordType: defaultRecordType,
-			RecordTTL:  defaultRecordTTL,
-		}
 	}
 }
 

@@ -65,8 +65,7 @@ func TestDefaults(t *testing.T) {
 		name: "a service group may be empty",
 		into: &v1.LBServiceGroup{},
 		sent: `{}`,
-		want: `{"spec": {"can-be-shared": false, "envoy-replica-count": 1, "endpoint-template":
-			{"dnsName": "{{.PureLBServiceName}}.{{.LBSGName}}.client.acnodal.io", "recordTTL": 180, "recordType": "A"}},
+		want: `{"spec": {"can-be-shared": false, "envoy-replica-count": 1},
 			"status": {"proxy-snapshot-versions": {}}}`,
 	}, {
 		name: "what a service group says stays",

@@ -37,7 +37,8 @@ type AccountSpec struct {
 
 	// The number that stands for this account, from 1 to 2147483647, unique in
 	// the installation. The server assigns it when the account is created; it
-	// never changes. Leave it out.
+	// never changes. Leave it out. An account that is created from a backup keeps
+	// its number if no other has it.
 	// +optional
 	GroupID int32 `json:"group-id,omitempty" protobuf:"varint,2,opt,name=groupId"`
 

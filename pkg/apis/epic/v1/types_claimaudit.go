@@ -59,6 +59,9 @@ const (
 	// ClaimMisplaced says that the ID recorded as assigned last is not the one
 	// that was.
 	ClaimMisplaced ClaimProblemType = "misplaced"
+	// ClaimBroken says that an object breaks a rule that clients rely on, such as
+	// that its address lies in a pool that it may use.
+	ClaimBroken ClaimProblemType = "broken"
 )
 
 // ClaimProblem is one disagreement between an object and its claims.
@@ -68,10 +71,12 @@ type ClaimProblem struct {
 	// to an object that does not imply it, duplicate when two objects imply it,
 	// dangling when its object depends on one that does not exist, overlapping
 	// when a pool shares addresses with another, misplaced when the ID recorded
-	// as assigned last is not the one that was.
+	// as assigned last is not the one that was, broken when an object breaks a
+	// rule of its kind.
 	Type ClaimProblemType `json:"type" protobuf:"bytes,1,opt,name=type,casttype=ClaimProblemType"`
 
-	// The claim, by the thing that is claimed, such as tunnel/17.
+	// The claim, by the thing that is claimed, such as tunnel/17, or the field
+	// that breaks a rule, such as spec.public-address.
 	Claim string `json:"claim" protobuf:"bytes,2,opt,name=claim"`
 
 	// The resource of the object concerned, such as loadbalancers.

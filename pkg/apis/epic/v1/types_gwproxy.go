@@ -45,7 +45,9 @@ type GWProxySpec struct {
 	PublicAddress string `json:"public-address,omitempty" protobuf:"bytes,3,opt,name=publicAddress"`
 
 	// An IPv4 address beside a public address that is an IPv6 one. The server
-	// assigns it when the group's prefix has an alternate pool.
+	// assigns it when the group's prefix has an alternate pool. A gateway proxy
+	// that was created before there was one may ask for an address of it later.
+	// Once set, it never changes.
 	// +optional
 	AltAddress string `json:"alt-address,omitempty" protobuf:"bytes,4,opt,name=altAddress"`
 
@@ -80,8 +82,9 @@ type GWProxySpec struct {
 	// +optional
 	ProxyIfInfo map[string]ProxyInterfaceInfo `json:"proxy-if-info,omitempty" protobuf:"bytes,9,opt,name=proxyIfInfo"`
 
-	// The DNS records of the service. The server adds one, made from the group's
-	// endpoint-template, when it assigns the address.
+	// The DNS records of the service, one for each address. The server makes them
+	// from the group's endpoint-template, and again when the display name or an
+	// address changes. No two accounts have the same DNS name. Leave them out.
 	// +optional
 	// +listType=atomic
 	Endpoints []DNSEndpoint `json:"endpoints,omitempty" protobuf:"bytes,10,opt,name=endpoints"`

@@ -37,7 +37,8 @@ type LoadBalancerSpec struct {
 
 	// The number that stands for this load balancer, from 1 to 2147483647,
 	// unique in its account. The server assigns it when the load balancer is
-	// created; it never changes. Leave it out.
+	// created; it never changes. Leave it out. A load balancer that is created
+	// from a backup keeps its number if no other has it.
 	// +optional
 	ServiceID int32 `json:"service-id,omitempty" protobuf:"varint,2,opt,name=serviceId"`
 
@@ -100,8 +101,9 @@ type LoadBalancerSpec struct {
 	// +optional
 	ProxyIfInfo map[string]ProxyInterfaceInfo `json:"proxy-if-info,omitempty" protobuf:"bytes,11,opt,name=proxyIfInfo"`
 
-	// The DNS records of the service. The server adds one, made from the group's
-	// endpoint-template, when it assigns the address.
+	// The DNS records of the service, one for each address. The server makes them
+	// from the group's endpoint-template, and again when the display name or an
+	// address changes. No two accounts have the same DNS name. Leave them out.
 	// +optional
 	// +listType=atomic
 	Endpoints []DNSEndpoint `json:"endpoints,omitempty" protobuf:"bytes,12,opt,name=endpoints"`

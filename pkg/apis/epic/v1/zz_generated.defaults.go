@@ -114,7 +114,6 @@ func SetObjectDefaults_GWRouteList(in *GWRouteList) {
 }
 
 func SetObjectDefaults_LBServiceGroup(in *LBServiceGroup) {
-	SetDefaults_LBServiceGroupSpec(&in.Spec)
 	if in.Spec.EnvoyReplicaCount == nil {
 		var ptrVar1 int32 = 1
 		in.Spec.EnvoyReplicaCount = &ptrVar1

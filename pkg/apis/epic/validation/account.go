@@ -34,7 +34,7 @@ func ValidateAccount(obj *epic.Account) field.ErrorList {
 		errs = append(errs, field.Invalid(metaPath.Child("namespace"), obj.Namespace,
 			fmt.Sprintf("the account %s belongs in the namespace %s: create it there, or name it after its namespace", obj.Name, epic.AccountNamespace(obj.Name))))
 	}
-	errs = append(errs, serverOnly(specPath.Child("group-id"), obj.Spec.GroupID, 0)...)
+	errs = append(errs, broughtID(specPath.Child("group-id"), obj.Spec.GroupID)...)
 	return append(errs, accountSpec(&obj.Spec)...)
 }
 

@@ -20,7 +20,7 @@ func ValidateLoadBalancer(obj *epic.LoadBalancer) field.ErrorList {
 	errs := dnsLabel(metaPath.Child("name"), obj.Name)
 	errs = append(errs, inAccountNamespace(&obj.ObjectMeta, "a load balancer")...)
 	errs = append(errs, serviceGroup(obj)...)
-	errs = append(errs, serverOnly(specPath.Child("service-id"), obj.Spec.ServiceID, 0)...)
+	errs = append(errs, broughtID(specPath.Child("service-id"), obj.Spec.ServiceID)...)
 	return append(errs, loadBalancerSpec(obj.Namespace, &obj.Spec)...)
 }
 

@@ -79,7 +79,8 @@ func TestLoadBalancer(t *testing.T) {
 			o.Spec.ServiceGroup = "a/b"
 			o.Labels[epic.OwningLBServiceGroupLabel] = "a/b"
 		}, "spec.service-group", "lower case"},
-		{"service ID", func(o *epic.LoadBalancer) { o.Spec.ServiceID = 7 }, "spec.service-id", "assigned by the server: leave it out"},
+		{"a service ID from a backup", func(o *epic.LoadBalancer) { o.Spec.ServiceID = 7 }, "", ""},
+		{"a negative service ID", func(o *epic.LoadBalancer) { o.Spec.ServiceID = -7 }, "spec.service-id", "leave it out"},
 		{"no address", func(o *epic.LoadBalancer) { o.Spec.PublicAddress = "" }, "", ""},
 		{"no IP address", func(o *epic.LoadBalancer) { o.Spec.PublicAddress = "192.168.77.2/24" }, "spec.public-address", "must be an IP address"},
 		{"address not canonical", func(o *epic.LoadBalancer) { o.Spec.PublicAddress = "2001:DB8::1" }, "spec.public-address", "write 2001:db8::1"},

@@ -91,6 +91,16 @@ func serverOnly(path *field.Path, n, old int32) field.ErrorList {
 	return field.ErrorList{field.Invalid(path, n, fmt.Sprintf("was assigned by the server and can't be changed from %d: leave it out", old))}
 }
 
+// broughtID checks a number that the server assigned once, in a new object that
+// comes out of a backup or a repository. Whether the object can have it again is
+// decided where claims are made.
+func broughtID(path *field.Path, n int32) field.ErrorList {
+	if n >= 0 {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(path, n, "is assigned by the server, from 1 on: leave it out")}
+}
+
 // statusBase checks what every status has.
 func statusBase(observed int64, conditions []metav1.Condition) field.ErrorList {
 	errs := notNegative(statusPath.Child("observedGeneration"), observed)

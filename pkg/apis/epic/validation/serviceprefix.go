@@ -109,14 +109,19 @@ func aggregation(path *field.Path, s string, subnet netip.Prefix) field.ErrorLis
 	if s == aggregationDefault {
 		return nil
 	}
-	bits := 128
+	bits, least := 128, 0
 	if subnet.IsValid() {
-		bits = subnet.Addr().BitLen()
+		bits, least = subnet.Addr().BitLen(), subnet.Bits()
 	}
 	if s[0] == '/' {
-		if n, err := strconv.Atoi(s[1:]); err == nil && n >= 0 && n <= bits && s == "/"+strconv.Itoa(n) {
+		n, err := strconv.Atoi(s[1:])
+		switch {
+		case err != nil || n < 0 || n > bits || s != "/"+strconv.Itoa(n):
+		case n < least:
+			return field.ErrorList{field.Invalid(path, s, fmt.Sprintf("is wider than the subnet %s, so that the gateway would draw the traffic of others: write default, or a mask from /%d to /%d", subnet, least, bits))}
+		default:
 			return nil
 		}
 	}
-	return field.ErrorList{field.Invalid(path, quoted(s), fmt.Sprintf("must be default or a slash and a number of bits from /0 to /%d: write it so", bits))}
+	return field.ErrorList{field.Invalid(path, quoted(s), fmt.Sprintf("must be default or a slash and a number of bits from /%d to /%d: write it so", least, bits))}
 }

@@ -15,7 +15,8 @@ type AccountSpecApplyConfiguration struct {
 	ProxyLimit *int32 `json:"proxyLimit,omitempty"`
 	// The number that stands for this account, from 1 to 2147483647, unique in
 	// the installation. The server assigns it when the account is created; it
-	// never changes. Leave it out.
+	// never changes. Leave it out. An account that is created from a backup keeps
+	// its number if no other has it.
 	GroupID *int32 `json:"group-id,omitempty"`
 	// How many objects of this API the account's namespace may hold, of all kinds
 	// together except the Account itself. It stops new objects only. Writers on

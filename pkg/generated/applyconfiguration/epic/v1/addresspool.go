@@ -12,12 +12,15 @@ type AddressPoolApplyConfiguration struct {
 	// The addresses that may be assigned: a CIDR such as 192.0.2.0/28, or a
 	// first and a last address with a dash between, such as
 	// 192.0.2.5-192.0.2.9. IPv4 or IPv6. Every address lies in the subnet, and
-	// in no other pool.
+	// in no other pool. Of a CIDR, the network and broadcast addresses and the
+	// IPv6 subnet-router anycast address are assigned only to an object that asks
+	// for them. A range is taken as given.
 	Pool *string `json:"pool,omitempty"`
 	// The subnet in which the addresses lie, in CIDR form.
 	Subnet *string `json:"subnet,omitempty"`
 	// The mask that is announced for an assigned address: a slash and a number
-	// of bits, such as /32, or the word default for the subnet's own.
+	// of bits, such as /32, or the word default for the subnet's own. It is not
+	// wider than the subnet.
 	Aggregation *string `json:"aggregation,omitempty"`
 	// The name of the bridge on each gateway node to which the public
 	// interfaces of this pool's proxies are attached. Default: multus0.

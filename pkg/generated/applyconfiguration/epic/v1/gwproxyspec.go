@@ -19,7 +19,9 @@ type GWProxySpecApplyConfiguration struct {
 	// assigned it never changes.
 	PublicAddress *string `json:"public-address,omitempty"`
 	// An IPv4 address beside a public address that is an IPv6 one. The server
-	// assigns it when the group's prefix has an alternate pool.
+	// assigns it when the group's prefix has an alternate pool. A gateway proxy
+	// that was created before there was one may ask for an address of it later.
+	// Once set, it never changes.
 	AltAddress *string `json:"alt-address,omitempty"`
 	// The ports on which the service is published, usually one for each listener
 	// of the Gateway and named after it. A port number and protocol may appear
@@ -41,8 +43,9 @@ type GWProxySpecApplyConfiguration struct {
 	// look for it here. Whatever a client writes here is ignored, and no
 	// generation counts it.
 	ProxyIfInfo map[string]ProxyInterfaceInfoApplyConfiguration `json:"proxy-if-info,omitempty"`
-	// The DNS records of the service. The server adds one, made from the group's
-	// endpoint-template, when it assigns the address.
+	// The DNS records of the service, one for each address. The server makes them
+	// from the group's endpoint-template, and again when the display name or an
+	// address changes. No two accounts have the same DNS name. Leave them out.
 	Endpoints []DNSEndpointApplyConfiguration `json:"endpoints,omitempty"`
 	// The spec of the tenant's Gateway. An empty class name becomes
 	// compatibility. A Gateway without listeners gets one, named compatibility,

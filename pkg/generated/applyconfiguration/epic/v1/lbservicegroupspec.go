@@ -24,9 +24,11 @@ type LBServiceGroupSpecApplyConfiguration struct {
 	// none here either, the controller writes the configuration by itself.
 	EnvoyTemplate *EnvoyConfigSpecApplyConfiguration `json:"envoy-template,omitempty"`
 	// The DNS record from which each proxy's own record is made. The name is a
-	// Go template. Default: the name
-	// {{.PureLBServiceName}}.{{.LBSGName}}.client.acnodal.io, type A, with a
-	// time to live of 180 seconds.
+	// Go template. Two accounts can't have the same DNS name, so the name of a
+	// group that is offered to every account should contain {{.Account}}. Default
+	// of a new group: the name
+	// {{.PureLBServiceName}}.{{.LBSGName}}.{{.Account}}.client.acnodal.io, type A,
+	// with a time to live of 180 seconds. An update that leaves it out keeps it.
 	EndpointTemplate *DNSEndpointApplyConfiguration `json:"endpoint-template,omitempty"`
 }
 

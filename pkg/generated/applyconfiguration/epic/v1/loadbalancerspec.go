@@ -16,7 +16,8 @@ type LoadBalancerSpecApplyConfiguration struct {
 	ServiceGroup *string `json:"service-group,omitempty"`
 	// The number that stands for this load balancer, from 1 to 2147483647,
 	// unique in its account. The server assigns it when the load balancer is
-	// created; it never changes. Leave it out.
+	// created; it never changes. Leave it out. A load balancer that is created
+	// from a backup keeps its number if no other has it.
 	ServiceID *int32 `json:"service-id,omitempty"`
 	// The name of the tenant's service, as people know it. DNS names and Envoy
 	// templates are made with it.
@@ -51,8 +52,9 @@ type LoadBalancerSpecApplyConfiguration struct {
 	// look for it here. Whatever a client writes here is ignored, and no
 	// generation counts it.
 	ProxyIfInfo map[string]ProxyInterfaceInfoApplyConfiguration `json:"proxy-if-info,omitempty"`
-	// The DNS records of the service. The server adds one, made from the group's
-	// endpoint-template, when it assigns the address.
+	// The DNS records of the service, one for each address. The server makes them
+	// from the group's endpoint-template, and again when the display name or an
+	// address changes. No two accounts have the same DNS name. Leave them out.
 	Endpoints []DNSEndpointApplyConfiguration `json:"endpoints,omitempty"`
 }
 
