@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/klog/v2"
 
 	"github.com/acnodal/epic/pkg/registry"
 	"github.com/acnodal/epic/pkg/registry/reach"
@@ -29,6 +30,16 @@ func (c CompletedConfig) installAPI(server *genericapiserver.GenericAPIServer) e
 	}
 	if err := server.InstallAPIGroup(group); err != nil {
 		return fmt.Errorf("can't install the API: %w", err)
+	}
+	if err := server.AddPostStartHook("claim-dns-names", func(hook genericapiserver.PostStartHookContext) error {
+		go func() {
+			if err := c.extra.Claims.AdoptDNSNames(hook); err != nil && hook.Err() == nil {
+				klog.FromContext(hook).Error(err, "Could not claim the DNS names of objects that a former release wrote; the audit reports them")
+			}
+		}()
+		return nil
+	}); err != nil {
+		return err
 	}
 	return server.AddPostStartHook("follow-account-usage", func(hook genericapiserver.PostStartHookContext) error {
 		go follow(hook)

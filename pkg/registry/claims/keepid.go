@@ -40,6 +40,9 @@ func (p *Plan) KeepOrAssignID(ctx context.Context, space Space, id int32) (int32
 
 func (p *Plan) keepID(ctx context.Context, space Space, id int32) (bool, error) {
 	claim := Claim{kind: space.name, number: uint64(id)}
+	if claim.number > space.size {
+		return false, nil
+	}
 	_, held, err := p.Holder(ctx, claim)
 	if err != nil || held {
 		return false, err
