@@ -302,6 +302,7 @@ func (b *Backend) preview(ctx context.Context, k *kind, old, obj runtime.Object)
 		return err
 	}
 	for _, c := range adds {
+		p.conditions = append(p.conditions, sharedConditions(b.layout, c, func(holder Owner) error { return k.rules.Taken(obj, c, holder) })...)
 		holder, ok, err := p.Holder(ctx, c)
 		if err != nil {
 			return err
@@ -319,7 +320,6 @@ func (b *Backend) preview(ctx context.Context, k *kind, old, obj runtime.Object)
 		} else if garbage == nil {
 			return lost.refusal
 		}
-		p.conditions = append(p.conditions, sharedConditions(b.layout, c, func(holder Owner) error { return k.rules.Taken(obj, c, holder) })...)
 	}
 	return p.check(ctx)
 }
