@@ -6,8 +6,12 @@
 
 set -euo pipefail
 dir=$RUN/$NODE
+# shellcheck source=hack/cluster-cgroups.sh
+source "$(dirname "${BASH_SOURCE[0]}")/cluster-cgroups.sh"
 
-hierarchies=$(awk '$3 == "cgroup" && $2 ~ "^/sys/fs/cgroup/" { print $2 }' /proc/mounts)
+cgroups=/sys/fs/cgroup
+version=$(cgroup_version $cgroups)
+hierarchies=$(cgroup_hierarchies $cgroups)
 mount --make-rprivate /
 # containerd and the kubelet hand mounts on to pods.
 mount --make-rshared /
@@ -18,21 +22,20 @@ hostname "$NODE"
 mount -t sysfs sysfs /sys
 # As systemd does it.
 mount -t bpf bpf /sys/fs/bpf
-mount -t tmpfs -o mode=755 tmpfs /sys/fs/cgroup
-while read -r path; do
-	mkdir -p "$path"
-	case ${path##*/} in
-	systemd) mount -t cgroup -o none,name=systemd cgroup "$path" ;;
-	*) mount -t cgroup -o "${path##*/}" cgroup "$path" ;;
-	esac
-	mkdir -p "$path/epic-$NODE"
-	if [[ ${path##*/} == cpuset ]]; then
-		for f in cpus mems; do cat "$path/cpuset.$f" >"$path/epic-$NODE/cpuset.$f"; done
-		echo 1 >"$path/epic-$NODE/cgroup.clone_children"
-	fi
-	mkdir -p "$path/epic-$NODE/system"
-	echo 1 >"$path/epic-$NODE/system/cgroup.procs"
-done <<<"$hierarchies"
+if [[ $version == 2 ]]; then
+	mount -t cgroup2 cgroup2 $cgroups
+	hierarchies=$cgroups
+else
+	mount -t tmpfs -o mode=755 tmpfs $cgroups
+	for path in $hierarchies; do
+		mkdir -p "$path"
+		case ${path##*/} in
+		systemd) mount -t cgroup -o none,name=systemd cgroup "$path" ;;
+		*) mount -t cgroup -o "${path##*/}" cgroup "$path" ;;
+		esac
+	done
+fi
+for path in $hierarchies; do cgroup_join "$path" "epic-$NODE" 1; done
 
 mount -t tmpfs tmpfs /run
 mkdir -p /run/sysctl /run/netns /run/lock

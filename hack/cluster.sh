@@ -8,7 +8,9 @@
 #   hack/cluster.sh check          say what this machine lacks, if anything
 #   hack/cluster.sh packages       list what it needs of Debian
 #   hack/cluster.sh build          build everything (the first time minutes, then seconds)
-#   hack/cluster.sh up [NODES]     build, start the cluster (two nodes), print its KUBECONFIG
+#   hack/cluster.sh up [NODES]     build, start the cluster (two nodes), print its KUBECONFIG;
+#                                  where one is there already, nothing happens, and the
+#                                  exit status is 3
 #   hack/cluster.sh kubeconfig     print where that is
 #   hack/cluster.sh load TAR...    bring container images to every node
 #   hack/cluster.sh exec NODE CMD  run a command in a node's namespaces
@@ -21,6 +23,8 @@
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=hack/cluster-cgroups.sh
+source hack/cluster-cgroups.sh
 
 cache=${EPIC_E2E_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/epic-e2e}
 run=$cache/run
@@ -43,8 +47,8 @@ check() {
 		command -v "$command" >/dev/null || missing+=("the command $command")
 	done
 	pkg-config --exists libseccomp 2>/dev/null || missing+=("libseccomp's headers")
-	[[ -d /sys/fs/cgroup/memory && -d /sys/fs/cgroup/pids ]] ||
-		missing+=("cgroup v1 hierarchies (where the machine has v2 alone, use hack/kind.sh)")
+	local line
+	while read -r line; do missing+=("$line"); done < <(cgroup_missing /sys/fs/cgroup)
 	if ((EUID == 0)); then
 		unshare --mount --uts --ipc --pid --net --fork true 2>/dev/null || missing+=("leave to make namespaces")
 		grep -qw overlay /proc/filesystems || modprobe overlay 2>/dev/null || missing+=("the overlay file system")
@@ -105,7 +109,8 @@ launch() {
 }
 
 relaunch() {
-	setsid bash -c "exec $(cat "$run/command/$1")" >>"$run/log/$1.log" 2>&1 </dev/null &
+	# The lock is not theirs.
+	setsid bash -c "exec $(cat "$run/command/$1")" >>"$run/log/$1.log" 2>&1 </dev/null 8>&- &
 	echo $! >"$run/pid/$1"
 }
 
@@ -206,15 +211,49 @@ start_node() {
 		env BIN="$bin" RUN="$run" NODE="$node" IP="$ip" hack/cluster-node.sh
 }
 
+# owner prints the folder of the cluster that is there, be it this one or that of
+# another EPIC_E2E_CACHE. What is left of a cluster that ended with the machine, or
+# whose folder somebody removed, is no cluster.
+owner() {
+	local dir f
+	dir=$(cat "/sys/class/net/$bridge/ifalias" 2>/dev/null) || return 0
+	[[ -n $dir ]] || dir=$run
+	for f in "$dir"/pid/*; do
+		[[ -e $f ]] || continue
+		if alive "$(<"$f")"; then
+			echo "$dir"
+			return
+		fi
+	done
+}
+
+# free ends with status 3, and touches nothing, unless a cluster can be started.
+free() {
+	local there
+	mkdir -p "$cache"
+	exec 8>"$cache/lock"
+	if ! flock --nonblock 8; then
+		echo "Another hack/cluster.sh starts a cluster right now." >&2
+		exit 3
+	fi
+	there=$(owner)
+	[[ -n $there ]] || return 0
+	cat >&2 <<-TEXT
+		A cluster is there already, and stays as it is. To use it:
+		  export KUBECONFIG=$there/admin.kubeconfig
+		To end it, with all that is in it:
+		  ${EPIC_E2E_CACHE:+EPIC_E2E_CACHE=${there%/run} }hack/cluster.sh down
+	TEXT
+	exit 3
+}
+
 up() {
 	local nodes=${1:-2} i
+	free
 	check
 	build
-	if [[ -e $run/pid/apiserver ]]; then
-		echo "A cluster is there already; hack/cluster.sh down ends it." >&2
-		return 1
-	fi
-	rm -rf "$run"
+	# What a cluster left behind that did not end here.
+	down
 	mkdir -p "$run"/{pki,log,pid,command,etcd}
 	chmod 700 "$run"
 	(pki) >"$run/log/pki.log" 2>&1
@@ -223,6 +262,7 @@ up() {
 	for ((i = 1; i <= nodes; i++)); do kubeconfig "node$i"; done
 
 	ip link add "$bridge" type bridge
+	ip link set "$bridge" alias "$run"
 	ip addr add "$EPIC_NET.1/24" dev "$bridge"
 	ip link set "$bridge" up
 
@@ -302,7 +342,12 @@ load() {
 }
 
 down() {
-	local f
+	local f there
+	there=$(owner)
+	if [[ -n $there && $there != "$run" ]]; then
+		echo "The cluster that is there has its files in $there: EPIC_E2E_CACHE=${there%/run} hack/cluster.sh down ends it." >&2
+		return 1
+	fi
 	# unshare takes its child with it, and so the node's whole pid namespace.
 	for f in "$run"/pid/node*; do [[ ! -e $f ]] || halt "${f##*/}" KILL; done
 	for f in scheduler controllers apiserver etcd; do halt "$f" KILL; done
@@ -312,12 +357,7 @@ down() {
 		ip netns del "${f##*/}"
 	done
 	ip link del "$bridge" 2>/dev/null || true
-	for f in /sys/fs/cgroup/*/epic-node*; do
-		[[ ! -d $f ]] || for ((i = 0; i < 50; i++)); do
-			! find "$f" -depth -type d -exec rmdir {} + 2>/dev/null || break
-			sleep 0.1
-		done
-	done
+	for f in /sys/fs/cgroup/{,*/}epic-node*; do [[ ! -d $f ]] || cgroup_remove /sys/fs/cgroup "${f##*/}"; done
 	# Mount points that the nodes made on the machine's disk.
 	rmdir /var/lib/{kubelet,containerd,cni,epic-volumes,epic-node} /var/log/{pods,containers} /etc/cni/net.d /etc/cni /opt/cni/bin /opt/cni 2>/dev/null || true
 	rm -rf "$run"

@@ -14,6 +14,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 )
 
 // event is a line of "go test -json"; "go doc cmd/test2json" has the fields.
@@ -22,6 +23,8 @@ type event struct {
 	Package string
 	Test    string
 	Output  string
+	// Elapsed is in seconds.
+	Elapsed float64
 }
 
 // foreignSuites are tests that Kubernetes wrote for any storage. They skip the
@@ -29,16 +32,30 @@ type event struct {
 // a case is neither passed nor left out by us.
 const foreignSuites = "TestUpstreamSuites/cached/"
 
+const (
+	// long is how much time a test may take before it gets a line of its own.
+	long = 10 * time.Second
+	// quiet is after how much time without a line the running tests are named.
+	quiet = 30 * time.Second
+	// progress begins what a test has to say at once.
+	progress = "progress: "
+)
+
 type report struct {
-	out     io.Writer
-	output  map[string][]string
+	out    io.Writer
+	now    func() time.Time
+	output map[string][]string
+	// running are the tests of the first level, by when they began.
+	running map[string]time.Time
+	// printed is when the last line was.
+	printed time.Time
 	skipped []string
 	passed  int
 	failed  int
 }
 
 func main() {
-	r := &report{out: os.Stdout, output: map[string][]string{}}
+	r := newReport(os.Stdout, time.Now)
 	if err := r.read(os.Stdin); err != nil {
 		fmt.Fprintln(os.Stderr, "testreport:", err)
 		os.Exit(1)
@@ -48,33 +65,83 @@ func main() {
 	}
 }
 
+func newReport(out io.Writer, now func() time.Time) *report {
+	return &report{out: out, now: now, output: map[string][]string{}, running: map[string]time.Time{}, printed: now()}
+}
+
 func (r *report) read(in io.Reader) error {
-	scanner := bufio.NewScanner(in)
-	scanner.Buffer(nil, 64<<20)
-	for scanner.Scan() {
-		var e event
-		if json.Unmarshal(scanner.Bytes(), &e) != nil {
-			// Not everything that go prints is JSON.
-			r.print(scanner.Text() + "\n")
-			continue
+	lines, done := make(chan []byte), make(chan error, 1)
+	go func() {
+		defer close(lines)
+		scanner := bufio.NewScanner(in)
+		scanner.Buffer(nil, 64<<20)
+		for scanner.Scan() {
+			lines <- slices.Clone(scanner.Bytes())
 		}
-		r.add(e)
+		done <- scanner.Err()
+	}()
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case line, ok := <-lines:
+			if !ok {
+				return <-done
+			}
+			r.line(line)
+		case <-ticker.C:
+			r.showRunning()
+		}
 	}
-	return scanner.Err()
+}
+
+func (r *report) line(line []byte) {
+	var e event
+	if json.Unmarshal(line, &e) != nil {
+		// Not everything that go prints is JSON.
+		r.print(string(line) + "\n")
+		return
+	}
+	r.add(e)
+}
+
+// showRunning names what is running when nothing was said for a while.
+func (r *report) showRunning() {
+	now := r.now()
+	if now.Sub(r.printed) < quiet || len(r.running) == 0 {
+		return
+	}
+	var tests []string
+	for test, begin := range r.running {
+		tests = append(tests, fmt.Sprintf("%s for %s", test, now.Sub(begin).Round(time.Second)))
+	}
+	slices.Sort(tests)
+	r.print("running: " + strings.Join(tests, ", ") + "\n")
 }
 
 func (r *report) add(e event) {
 	key := e.Package + " " + e.Test
+	first := e.Test != "" && !strings.Contains(e.Test, "/")
 	switch e.Action {
+	case "run", "cont":
+		if first {
+			r.running[key] = r.now()
+		}
+	case "pause":
+		delete(r.running, key)
 	case "output":
 		r.output[key] = append(r.output[key], e.Output)
+		if said, ok := strings.CutPrefix(e.Output, progress); ok {
+			r.print(said)
+		}
 	case "build-output":
 		r.print(e.Output)
 	case "pass", "skip", "fail":
+		delete(r.running, key)
 		if e.Test == "" {
 			r.finishPackage(e, key)
 		} else {
-			r.finishTest(e, key)
+			r.finishTest(e, key, first)
 		}
 		delete(r.output, key)
 	}
@@ -94,10 +161,13 @@ func (r *report) finishPackage(e event, key string) {
 	}
 }
 
-func (r *report) finishTest(e event, key string) {
+func (r *report) finishTest(e event, key string, first bool) {
 	switch e.Action {
 	case "pass":
 		r.passed++
+		if took := time.Duration(e.Elapsed * float64(time.Second)); first && took >= long {
+			r.print(fmt.Sprintf("passed: %s after %s\n", e.Test, took.Round(time.Second)))
+		}
 	case "fail":
 		r.failed++
 		r.print(r.output[key]...)
@@ -124,6 +194,7 @@ func reason(lines []string) string {
 func (r *report) print(lines ...string) {
 	for _, line := range lines {
 		fmt.Fprint(r.out, line)
+		r.printed = r.now()
 	}
 }
 

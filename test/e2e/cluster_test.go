@@ -5,7 +5,9 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -75,6 +77,11 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// progress prints a line that hack/testreport hands on at once.
+func progress(format string, args ...any) {
+	fmt.Printf("progress: "+format+"\n", args...)
+}
+
 // script is a program of the repository, run at its root.
 func script(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(root, name), args...)
@@ -100,7 +107,7 @@ func epic(t *testing.T) *cluster {
 func start() {
 	begin := time.Now()
 	step := func(what string) {
-		fmt.Fprintf(os.Stderr, "%6.1fs %s\n", time.Since(begin).Seconds(), what)
+		progress("%6.1fs %s", time.Since(begin).Seconds(), what)
 	}
 	c := &cluster{kubeconfig: os.Getenv("KUBECONFIG"), kubectl: os.Getenv("KUBECTL"), load: strings.Fields(os.Getenv("EPIC_E2E_LOAD"))}
 	if c.kubectl == "" {
@@ -117,13 +124,10 @@ func start() {
 			missing = string(out)
 			return
 		}
-		c.own, c.kubeconfig = true, local
-		// Whatever comes up has to be taken down.
+		c.kubeconfig = local
 		started = c
-		cmd := script("hack/cluster.sh", "up")
-		cmd.Stderr = os.Stderr
-		if err := cmd.Run(); err != nil {
-			broken = fmt.Sprintf("hack/cluster.sh up: %v", err)
+		if err := c.up(os.Environ()); err != nil {
+			broken = err.Error()
 			return
 		}
 		step("the cluster is up")
@@ -139,6 +143,27 @@ func start() {
 	if err := c.install(step); err != nil {
 		broken = err.Error()
 	}
+}
+
+// thereAlready is hack/cluster.sh's exit status where it left a cluster alone.
+const thereAlready = 3
+
+// up starts a cluster, unless there is one, which is not the tests' to end.
+func (c *cluster) up(env []string) error {
+	cmd := script("hack/cluster.sh", "up")
+	var said bytes.Buffer
+	cmd.Env, cmd.Stderr = env, io.MultiWriter(os.Stderr, &said)
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == thereAlready {
+		return fmt.Errorf("%s\nWith that KUBECONFIG the tests use it: they lose all of EPIC's data in it", said.String())
+	}
+	// Whatever came up has to be taken down.
+	c.own = true
+	if err != nil {
+		return fmt.Errorf("hack/cluster.sh up: %w", err)
+	}
+	return nil
 }
 
 // mayLoseData refuses a cluster that somebody uses: the tests restore a backup
