@@ -15,18 +15,21 @@ GO_SOURCES = $$(git ls-files --cached --others --exclude-standard '*.go' | grep 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# What hack/images.sh builds with, so that nothing is compiled twice.
+GO_BUILD = CGO_ENABLED=0 GOFLAGS="$$GOFLAGS -trimpath" go build
+
 .PHONY: build
 build: ## Build EPIC's programs and kubectl into bin/
-	go build -o bin/epic-apiserver ./cmd/apiserver
-	go build -o bin/epic-controller ./cmd/controller
-	go build -o bin/epicctl ./cmd/epicctl
+	$(GO_BUILD) -o bin/epic-apiserver ./cmd/apiserver
+	$(GO_BUILD) -o bin/epic-controller ./cmd/controller
+	$(GO_BUILD) -o bin/epicctl ./cmd/epicctl
 ifeq ($(shell go env GOOS),linux)
-	go build -o bin/epic-node ./cmd/node
-	go build -o bin/epic-cni ./cmd/cni
-	go build -o bin/epic-world ./test/world/epic-world
+	$(GO_BUILD) -o bin/epic-node ./cmd/node
+	$(GO_BUILD) -o bin/epic-cni ./cmd/cni
+	$(GO_BUILD) -o bin/epic-world ./test/world/epic-world
 endif
 	ln -sf epicctl bin/kubectl-epic
-	go build -C hack/tools/kubectl -o "$(CURDIR)/bin/kubectl" .
+	$(GO_BUILD) -C hack/tools/kubectl -o "$(CURDIR)/bin/kubectl" .
 
 .PHONY: run
 run: build ## Serve the API, and for root show a tunnel, until Ctrl-C; data stays in .epic/

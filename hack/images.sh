@@ -4,7 +4,8 @@
 # Builds the container images that artifacts/install runs, without Docker:
 # static binaries on an empty base, as tarballs in bin/images/. The same
 # sources give the same digests on every machine; --check builds twice, from
-# another folder the second time, and compares.
+# another folder the second time, and compares. What did not change is not built
+# again.
 #
 # TAG names another tag than "dev", ARCH another architecture than this machine's,
 # OUT another folder.
@@ -14,40 +15,50 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 tag=${TAG:-dev}
 arch=${ARCH:-$(go env GOARCH)}
-export CGO_ENABLED=0 GOOS=linux GOARCH=$arch
+# "make build" uses the same, so that nothing is compiled twice. Without -trimpath
+# the folder's name would be in the binaries.
+export CGO_ENABLED=0 GOFLAGS="${GOFLAGS:-} -trimpath -buildvcs=false"
 
-build() {
-	local out=$1
-	# Without -trimpath the folder's name would be in the binaries.
-	local flags=(-trimpath -ldflags "-s -w -buildid=")
-	mkdir -p "$out"
-	go build "${flags[@]}" -o "$out/epic-apiserver" ./cmd/apiserver
-	go build "${flags[@]}" -o "$out/epic-controller" ./cmd/controller
-	go build "${flags[@]}" -o "$out/epic-node" ./cmd/node
-	go build "${flags[@]}" -o "$out/epic-cni" ./cmd/cni
-	go build -C test/e2e/kube "${flags[@]}" -o "$out/etcd" ./cmd/etcd
-	GOOS='' GOARCH='' go build -C hack/tools/image -o "$out/image" .
-	"$out/image" -arch "$arch" -out "$out/epic-apiserver.tar" -tag "acnodal/epic-apiserver:$tag" "$out/epic-apiserver"
-	"$out/image" -arch "$arch" -out "$out/epic-controller.tar" -tag "acnodal/epic-controller:$tag" "$out/epic-controller"
-	"$out/image" -arch "$arch" -out "$out/epic-etcd.tar" -tag "acnodal/epic-etcd:$tag" "$out/etcd"
-	# Its capabilities are named in the manifests; only root has them at its start.
-	"$out/image" -arch "$arch" -out "$out/epic-node.tar" -tag "acnodal/epic-node:$tag" -user 0:0 "$out/epic-node" "$out/epic-cni"
-	rm "$out/epic-"{apiserver,controller,node,cni} "$out/etcd" "$out/image"
+# image NAME USER BINARY... makes the tarball, unless the one that is there is made
+# of the same.
+image() {
+	local name=$1 user=$2 key
+	shift 2
+	key=$(cd "$bin" && echo "$name $tag $user $arch" | sha256sum - "$@" image | sha256sum)
+	[[ ! -e $out/$name.tar || $(cat "$bin/$name.key" 2>/dev/null) != "$key" ]] || return 0
+	(cd "$bin" && ./image -arch "$arch" -out "$out/$name.tar" -tag "acnodal/$name:$tag" -user "$user" "$@")
+	echo "$key" >"$bin/$name.key"
 }
 
-out=$(realpath -m "${OUT:-bin/images}")
+build() {
+	out=$1 bin=$1/.binaries
+	mkdir -p "$bin/raw"
+	GOOS=linux GOARCH=$arch go build -ldflags '-s -w' -o "$bin/raw/" ./cmd/{apiserver,controller,node,cni}
+	GOOS=linux GOARCH=$arch go build -C test/e2e/kube -ldflags '-s -w' -o "$bin/raw/" ./cmd/etcd
+	go build -C hack/tools/image -o "$bin/image" .
+	local name
+	for name in apiserver controller node cni; do ln -f "$bin/raw/$name" "$bin/epic-$name"; done
+	ln -f "$bin/raw/etcd" "$bin/etcd"
+	image epic-apiserver 65532:65532 epic-apiserver
+	image epic-controller 65532:65532 epic-controller
+	image epic-etcd 65532:65532 etcd
+	# Its capabilities are named in the manifests; only root has them at its start.
+	image epic-node 0:0 epic-node epic-cni
+}
+
+folder=$(realpath -m "${OUT:-bin/images}")
 if [[ ${1:-} != --check ]]; then
-	build "$out"
+	build "$folder"
 	exit
 fi
 
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 tar -c --exclude=./bin --exclude=./.epic . | tar -x -C "$copy"
-build "$out"
+build "$folder"
 cd "$copy"
 build "$copy/images" >/dev/null
 for image in epic-apiserver epic-controller epic-node epic-etcd; do
-	cmp "$out/$image.tar" "$copy/images/$image.tar"
+	cmp "$folder/$image.tar" "$copy/images/$image.tar"
 done
 echo "All images are the same when built again elsewhere."

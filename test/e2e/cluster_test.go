@@ -205,11 +205,8 @@ func (c *cluster) install(step func(string)) error {
 
 // images builds all of them under a tag and brings them to the nodes.
 func (c *cluster) images(tag string) error {
-	out, err := os.MkdirTemp("", "epic-images")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(out)
+	// Apart from each other, what did not change is not built again.
+	out := filepath.Join(root, "bin", "images-"+tag)
 	build := script("hack/images.sh")
 	build.Env = append(os.Environ(), "TAG="+tag, "OUT="+out)
 	if text, err := build.CombinedOutput(); err != nil {
@@ -281,7 +278,8 @@ func (c *cluster) onThisMachine(t *testing.T) {
 func aside(t *testing.T, path string) string {
 	t.Helper()
 	path = filepath.Join(root, path)
-	kept := fmt.Sprintf("%s.kept-%d", path, os.Getpid())
+	// Patterns of the shell don't match it.
+	kept := filepath.Join(filepath.Dir(path), fmt.Sprintf(".kept-%d-%s", os.Getpid(), filepath.Base(path)))
 	err := os.Rename(path, kept)
 	if err != nil && !os.IsNotExist(err) {
 		t.Fatal(err)

@@ -18,13 +18,17 @@ import (
 func TestCertManagerOverlay(t *testing.T) {
 	c := epic(t)
 	const certManager = "artifacts/install/overlays/cert-manager"
-	list := exec.CommandContext(t.Context(), "go", "list", "-C", filepath.Join(root, "test/e2e/certmanager"),
-		"-m", "-f", "{{.Dir}}", "github.com/cert-manager/cert-manager")
-	dir, err := list.Output()
-	if err != nil {
-		t.Fatalf("%s: %v", list, err)
+	// Nothing else needs this module, so it may not be on this machine yet.
+	var module struct{ Dir string }
+	download := exec.CommandContext(t.Context(), "go", "mod", "download", "-C", filepath.Join(root, "test/e2e/certmanager"), "-json", "github.com/cert-manager/cert-manager")
+	out, err := download.Output()
+	if err == nil {
+		err = json.Unmarshal(out, &module)
 	}
-	definitions := filepath.Join(strings.TrimSpace(string(dir)), "deploy/crds")
+	if err != nil || module.Dir == "" {
+		t.Fatalf("%s: %v\n%s", download, err, out)
+	}
+	definitions := filepath.Join(module.Dir, "deploy/crds")
 	existed := strings.Contains(c.run(t, "get", "crds", "-o", "name"), "certificates.cert-manager.io")
 	if !existed {
 		c.run(t, "apply", "--server-side", "-f", definitions)
@@ -32,18 +36,18 @@ func TestCertManagerOverlay(t *testing.T) {
 		c.run(t, "wait", "--for=condition=Established", "--timeout=30s", "crds", "--all")
 	}
 	// kubectl learns of new kinds a moment later.
-	var out string
+	var said string
 	eventually(t, 30*time.Second, func() string {
-		out, err = c.try("", "apply", "--dry-run=server", "--validate=strict", "-k", certManager)
-		if err != nil && strings.Contains(out, "no matches for kind") {
-			return out
+		said, err = c.try("", "apply", "--dry-run=server", "--validate=strict", "-k", certManager)
+		if err != nil && strings.Contains(said, "no matches for kind") {
+			return said
 		}
 		return ""
 	})
 	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+		t.Fatalf("%v\n%s", err, said)
 	}
-	wants(t, "the dry run", out, "certificate.cert-manager.io/epic-apiserver created", "issuer.cert-manager.io/epic-etcd-ca created")
+	wants(t, "the dry run", said, "certificate.cert-manager.io/epic-apiserver created", "issuer.cert-manager.io/epic-etcd-ca created")
 
 	var made, mounted []string
 	// One object after the other, each as JSON.

@@ -4,6 +4,8 @@ package e2e
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -40,6 +42,12 @@ func TestBackupAndRestore(t *testing.T) {
 	})
 	if err := c.documented("Back up"); err != nil {
 		t.Fatal(err)
+	}
+	// When all is well it says nothing of what is not.
+	quiet := script("hack/backup.sh", filepath.Join(t.TempDir(), "epic.db"))
+	quiet.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig, "KUBECTL="+c.kubectl)
+	if out, err := quiet.CombinedOutput(); err != nil || strings.Contains(strings.ToLower(string(out)), "err") {
+		t.Errorf("A second backup: %v\n%s", err, out)
 	}
 	c.with(t, loadBalancer(ns, "later"), "apply", "-f", "-")
 	seen := c.run(t, "get", "-n", ns, "loadbalancers.epic.acnodal.io", "later", "-o", "jsonpath={.metadata.resourceVersion}")

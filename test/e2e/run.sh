@@ -8,8 +8,9 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 export KUBECTL=${KUBECTL:-$PWD/bin/kubectl}
-[[ -x $KUBECTL ]] || go build -C hack/tools/kubectl -o "$KUBECTL" .
-go build -o bin/ ./cmd/epicctl ./hack/testreport
+build() { CGO_ENABLED=0 GOFLAGS="${GOFLAGS:-} -trimpath" go build "$@"; }
+[[ -x $KUBECTL ]] || build -C hack/tools/kubectl -o "$KUBECTL" .
+build -o bin/ ./cmd/epicctl ./hack/testreport
 # hack/backup.sh has the server's snapshot.
-go build -o bin/epic-apiserver ./cmd/apiserver
+build -o bin/epic-apiserver ./cmd/apiserver
 go test -C test/e2e -json -count=1 -timeout=60m "$@" . | bin/testreport

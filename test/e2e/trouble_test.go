@@ -50,10 +50,14 @@ func (l *load) note(what string, begin time.Time, err error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	failure := fmt.Sprintf("%s after %s: %v", what, took.Round(time.Millisecond), err)
-	l.failed = append(l.failed, failure)
+	failure := fmt.Sprintf("%s %s after %s: %v", time.Now().Format(time.TimeOnly), what, took.Round(time.Millisecond), err)
 	var status apierrors.APIStatus
-	if !errors.As(err, &status) || status.Status().Message == "" {
+	if errors.As(err, &status) && status.Status().Details != nil {
+		// What the kube-apiserver has to say of a server that it does not reach.
+		failure += fmt.Sprintf(" %v", status.Status().Details.Causes)
+	}
+	l.failed = append(l.failed, failure)
+	if status == nil || status.Status().Message == "" {
 		l.unclear = append(l.unclear, failure)
 	}
 }

@@ -296,6 +296,16 @@ func (s *site) testMended(t *testing.T) {
 
 // Both programs are replaced while requests come in, one after the other.
 func (s *site) testReplaced(t *testing.T) {
+	aside(t, ".epic/overlay")
+	aside(t, ".epic/gateway")
+	if err := s.images("v2"); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range [][2]string{{"An overlay of your own", "dev"}, {"Upgrade", "v2"}} {
+		if err := s.documented(step[0], "VERSION="+step[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
 	var asked atomic.Int64
 	var mu sync.Mutex
 	var failed []string
@@ -320,9 +330,10 @@ func (s *site) testReplaced(t *testing.T) {
 			}
 		})
 	}
-	for namespace, name := range map[string]string{"epic-node": "epic-node", "epic-client": "epic-node-client"} {
-		s.run(t, "rollout", "restart", "--namespace", namespace, "daemonset/"+name)
-		s.run(t, "rollout", "status", "--namespace", namespace, "--timeout=3m", "daemonset/"+name)
+	for _, heading := range []string{"Upgrade gateway nodes", "Upgrade a tenant's nodes"} {
+		if err := s.documented(heading); err != nil {
+			t.Error(err)
+		}
 		before := asked.Load()
 		eventually(t, time.Minute, func() string {
 			if asked.Load() < before+100 {
@@ -336,6 +347,11 @@ func (s *site) testReplaced(t *testing.T) {
 	t.Logf("%d requests, %d failed", asked.Load(), len(failed))
 	for _, f := range failed[:min(len(failed), 10)] {
 		t.Error(f)
+	}
+	for namespace, name := range map[string]string{"epic-node": "epic-node", "epic-client": "epic-node-client"} {
+		if image := s.run(t, "get", "daemonset", "-n", namespace, name, "-o", "jsonpath={.spec.template.spec.containers[0].image}"); !strings.HasSuffix(image, ":v2") {
+			t.Errorf("%s runs %s", name, image)
+		}
 	}
 	gateway, client := s.ends(t)
 	if gateway.Source != "api" || client.Source != "api" {

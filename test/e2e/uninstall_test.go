@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -17,11 +18,33 @@ func TestUninstall(t *testing.T) {
 	if err := c.cleared(); err != nil {
 		t.Fatal(err)
 	}
-	c.run(t, "create", "namespace", "epic-left")
+	// Somebody has a token for longer than EPIC is there.
+	robot := filepath.Join(t.TempDir(), "robot.kubeconfig")
+	for _, args := range [][]string{
+		{"create", "account", "left"},
+		{"create", "kubeconfig", "left", "--service-account", "robot", "--duration", "24h", "-f", robot},
+	} {
+		if out, code := c.epicctl(t, "admin", append(args, "--as-group=system:masters")...); code != 0 {
+			t.Fatalf("epicctl %v: %s", args, out)
+		}
+	}
+	whoami := func() string {
+		out, _ := (&cluster{kubeconfig: robot, kubectl: c.kubectl}).try("", "auth", "whoami", "--output=jsonpath={.status.userInfo.username}")
+		return out
+	}
+	if name := whoami(); name != "system:serviceaccount:epic-left:robot" {
+		t.Fatalf("the token is %s's", name)
+	}
 	t.Cleanup(func() { c.run(t, "delete", "namespace", "epic-left", "--ignore-not-found", "--timeout=1m") })
 	if err := c.documented("Uninstall"); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, 30*time.Second, func() string {
+		if out := whoami(); !strings.Contains(out, "Unauthorized") && !strings.Contains(out, "must be logged in") {
+			return "the token is still good: " + out
+		}
+		return ""
+	})
 	left := c.run(t, "get", "apiservices,clusterroles,clusterrolebindings,namespaces", "-o", "name") + "\n" +
 		c.run(t, "get", "rolebindings", "--namespace=kube-system", "-o", "name")
 	for line := range strings.Lines(left) {
