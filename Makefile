@@ -56,6 +56,10 @@ images: ## Build the container images into bin/images
 e2e: build ## Test EPIC in a real cluster of its own (Linux, root)
 	test/e2e/run.sh
 
+.PHONY: e2e-kind
+e2e-kind: build ## Test EPIC in a cluster of kind with three nodes (Linux, Docker)
+	hack/kind.sh
+
 .PHONY: cluster
 cluster: build images ## Start a Kubernetes cluster with EPIC in it (Linux, root)
 	@hack/cluster-epic.sh

@@ -8,6 +8,7 @@
 #   hack/cluster.sh check          say what this machine lacks, if anything
 #   hack/cluster.sh packages       list what it needs of Debian
 #   hack/cluster.sh build          build everything (the first time minutes, then seconds)
+#   hack/cluster.sh bin            print the folder where that is
 #   hack/cluster.sh up [NODES]     build, start the cluster (two nodes), print its KUBECONFIG;
 #                                  where one is there already, nothing happens, and the
 #                                  exit status is 3
@@ -368,6 +369,7 @@ command=${1:-}
 case $command in
 packages) echo "$packages" ;;
 kubeconfig) echo "$run/admin.kubeconfig" ;;
+bin) echo "$bin" ;;
 check | build | up | load | down) "$command" "$@" ;;
 exec) in_node "$@" ;;
 restart)
