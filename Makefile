@@ -16,7 +16,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # What hack/images.sh builds with, so that nothing is compiled twice.
-GO_BUILD = CGO_ENABLED=0 GOFLAGS="$$GOFLAGS -trimpath" go build
+GO_BUILD = CGO_ENABLED=0 GOFLAGS="$${GOFLAGS:-} -trimpath" go build
 
 .PHONY: build
 build: ## Build EPIC's programs and kubectl into bin/

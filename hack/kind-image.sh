@@ -22,7 +22,7 @@ bin=$(hack/cluster.sh bin)
 version=$("$bin/kube-apiserver" --version | awk '{ print $2 }')
 mkdir -p "$cache/bin"
 flags=(-buildvcs=false -trimpath -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$version -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=$(cut -d. -f2 <<<"$version")")
-CGO_ENABLED=0 go build -C "$module" "${flags[@]}" -o "$cache/bin/" k8s.io/kubernetes/cmd/kubeadm sigs.k8s.io/cri-tools/cmd/crictl
+CGO_ENABLED=0 go build -C "$module" "${flags[@]}" -o "$cache/bin/" k8s.io/kubernetes/cmd/kubeadm
 
 if [[ ! -e $cache/base.tar ]]; then
 	echo "Installing Debian's packages into $cache/base" >&2
@@ -43,7 +43,7 @@ chmod 755 "$root/kind" "$root"/kind/bin/* "$root/usr/local/bin/entrypoint"
 
 # Programs.
 install -D -t "$root/usr/bin" "$bin"/{kubelet,kubectl} "$cache/bin/kubeadm"
-install -D -t "$root/usr/local/bin" "$bin"/{containerd,containerd-shim-runc-v2,ctr,kube-proxy} "$cache/bin/crictl"
+install -D -t "$root/usr/local/bin" "$bin"/{containerd,containerd-shim-runc-v2,ctr,kube-proxy}
 install -D -t "$root/usr/local/sbin" "$bin/runc"
 install -D -t "$root/opt/cni/bin" "$bin"/{bridge,host-local,loopback}
 echo "$version" >"$root/kind/version"
