@@ -29,7 +29,7 @@ start_docker() {
 	mkdir -p "$dir"
 	export DOCKER_HOST=unix://$dir/docker.sock
 	dockerd --host="$DOCKER_HOST" --data-root="$dir/data" --exec-root="$dir/exec" --pidfile="$dir/pid" \
-		--iptables=false --ip6tables=false --bridge=none \
+		--iptables=false --ip6tables=false --ip-forward=false --bridge=none \
 		--add-runtime="bounded=$PWD/hack/kind-runc.sh" --default-runtime=bounded >"$dir/log" 2>&1 &
 	dockerd=$!
 	trap stop_docker EXIT
@@ -62,8 +62,13 @@ own() {
 			[[ $other == "$node" ]] || docker exec "$other" ip route replace "$cidr" via "$address"
 		done
 	done
-	sed "s,10.92.0.10,$(k get --raw /api/v1/namespaces/default/services/kubernetes | jq -r .spec.clusterIP | sed 's,1$,10,'),; s,\(node[12]\)-,$name-\1-,; s,\[node1\],[$name-worker],; s,\[node2\],[$name-worker2]," \
-		test/e2e/cluster/*.yaml | k apply -f -
+	# The tests' own DNS and volumes, by this cluster's names.
+	local dns file
+	dns=$(k -n default get service kubernetes -o 'jsonpath={.spec.clusterIP}')
+	for file in test/e2e/cluster/*.yaml; do
+		echo ---
+		sed "s,10.92.0.10,${dns}0,; s,\(node[12]\)-,$name-\1-,; s,\[node1\],[$name-worker],; s,\[node2\],[$name-worker2]," "$file"
+	done | k apply -f -
 	k wait --for=condition=Ready --timeout=2m nodes --all
 	k -n kube-system rollout status --timeout=2m deployment/dns
 }
