@@ -13,6 +13,7 @@
 // RFC 9113, section 6.8, has the remedy: the server first announces that it is
 // about to leave, with a GOAWAY frame that names the highest possible stream, and
 // serves on. The client sends whatever is new over another connection, and the
-// last GOAWAY frame meets no request. Replace does that while the generic server
-// waits for its shutdown delay.
+// last GOAWAY frame meets no request. The first one must not meet a request either
+// that the client is about to send, so the server chooses a moment of silence for it.
+// Replace does that while the generic server waits for its shutdown delay.
 package serving

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"net"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/net/http2"
 )
@@ -82,14 +84,40 @@ func (f *frames) end() {
 	}
 }
 
+const (
+	// silence is how long a client has to send nothing before the announcement.
+	silence = 100 * time.Millisecond
+	// patience is how long a server waits for that.
+	patience = time.Second
+)
+
 // conn is a connection on which a server of HTTP/2 writes frames.
 type conn struct {
 	net.Conn
 
+	// heard is when the client was heard last, in nanoseconds.
+	heard atomic.Int64
+
 	mu sync.Mutex
 	frames
+	// released tells writes that wait that held is no longer set.
+	released sync.Cond
+	held     bool
 	// wanted is set when the announcement is to be sent, sent when it has been.
 	wanted, sent bool
+}
+
+func newConn(c net.Conn) *conn {
+	wrapped := &conn{Conn: c}
+	wrapped.released.L = &wrapped.mu
+	return wrapped
+}
+
+// Read notes when the client was heard.
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.heard.Store(time.Now().UnixNano())
+	return n, err
 }
 
 // Write sends what the server writes, and the announcement as soon as it is
@@ -97,8 +125,11 @@ type conn struct {
 func (c *conn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for c.held && c.free() {
+		c.released.Wait()
+	}
 	place := c.scan(p)
-	if !c.wanted || c.sent || place < 0 {
+	if !c.wanted || c.held || c.sent || place < 0 {
 		return c.Conn.Write(p)
 	}
 	c.sent = true
@@ -116,12 +147,34 @@ func (c *conn) Write(p []byte) (int, error) {
 	return n + rest, err
 }
 
-// announce tells the client to send no further requests over this connection. It
-// waits for a write that is under way.
+// announce tells the client to send no further requests over this connection.
+//
+// Go's client loses a request that it is about to send when the announcement
+// arrives: it has closed the body when it finds that the connection can't take the
+// request. So the announcement waits for a moment at which the client sends
+// nothing. For that, the server's answers are held: clients that send a request
+// when they have the answer to the last one fall silent.
 func (c *conn) announce() {
 	c.mu.Lock()
+	if c.wanted {
+		c.mu.Unlock()
+		return
+	}
+	c.wanted, c.held = true, true
+	c.mu.Unlock()
+
+	for begin := time.Now(); time.Since(begin) < patience; {
+		quiet := min(time.Since(time.Unix(0, c.heard.Load())), time.Since(begin))
+		if quiet >= silence {
+			break
+		}
+		time.Sleep(silence - quiet)
+	}
+
+	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.wanted = true
+	c.held = false
+	c.released.Broadcast()
 	if c.sent || !c.free() {
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"net"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
 )
@@ -69,17 +70,21 @@ func TestAnnouncementStandsBetweenFrames(t *testing.T) {
 	for chunk := 1; chunk <= len(data); chunk++ {
 		for at := 0; at <= len(data); at += chunk {
 			w := &written{}
-			c := &conn{Conn: w}
+			c := newConn(w)
 			for i := 0; i < len(data); i += chunk {
 				if i == at {
-					c.announce()
+					c.mu.Lock()
+					c.wanted = true
+					c.mu.Unlock()
 				}
 				n, err := c.Write(data[i:min(i+chunk, len(data))])
 				if err != nil || n != min(chunk, len(data)-i) {
 					t.Fatalf("wrote %d: %v", n, err)
 				}
 			}
-			c.announce()
+			if at == len(data) {
+				c.announce()
+			}
 			c.announce()
 			got := kinds(t, w.Bytes())
 			count := 0
@@ -101,7 +106,8 @@ func TestAnnouncementStandsBetweenFrames(t *testing.T) {
 func FuzzFrames(f *testing.F) {
 	f.Add(stream(f), 7)
 	f.Fuzz(func(_ *testing.T, data []byte, chunk int) {
-		c := &conn{Conn: &written{}, wanted: true}
+		c := newConn(&written{})
+		c.wanted = true
 		if chunk <= 0 {
 			chunk = 1
 		}
@@ -111,4 +117,58 @@ func FuzzFrames(f *testing.F) {
 			data = data[n:]
 		}
 	})
+}
+
+// While the announcement waits for the client to fall silent, answers are held; a
+// client that never falls silent does not hold them for long.
+func TestAnswersAreHeldUntilTheClientIsSilent(t *testing.T) {
+	data := stream(t)
+	for _, talks := range []bool{false, true} {
+		w := &written{}
+		c := newConn(w)
+		if _, err := c.Write(data); err != nil {
+			t.Fatal(err)
+		}
+		stop, talked := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(talked)
+			for talks {
+				select {
+				case <-stop:
+					return
+				default:
+					c.heard.Store(time.Now().UnixNano())
+					time.Sleep(time.Millisecond)
+				}
+			}
+		}()
+		begin := time.Now()
+		announced := make(chan time.Duration, 1)
+		go func() {
+			c.announce()
+			announced <- time.Since(begin)
+		}()
+		for held := false; !held; time.Sleep(time.Millisecond) {
+			c.mu.Lock()
+			held = c.wanted
+			c.mu.Unlock()
+		}
+		var ping bytes.Buffer
+		if err := http2.NewFramer(&ping, nil).WritePing(false, [8]byte{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Write(ping.Bytes()); err != nil {
+			t.Fatal(err)
+		}
+		took := <-announced
+		close(stop)
+		<-talked
+		got := kinds(t, w.Bytes())
+		if len(got) != 8 || got[6] != http2.FrameGoAway || got[7] != http2.FramePing {
+			t.Errorf("talks %v: %v", talks, got)
+		}
+		if took < silence || talks && took < patience {
+			t.Errorf("talks %v: announced after %s", talks, took)
+		}
+	}
 }

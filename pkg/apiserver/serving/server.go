@@ -101,7 +101,7 @@ func (s *server) configureHTTP2(maxStreams int) error {
 		if b, ok := h.(interface{ BaseContext() context.Context }); ok {
 			opts.Context = b.BaseContext()
 		}
-		c := &conn{Conn: tc}
+		c := newConn(tc)
 		s.keep(c)
 		defer s.forget(c)
 		h2.ServeConn(tlsConn{c, tc}, opts)

@@ -151,31 +151,53 @@ func TestRequestsThatCrossTheAnnouncementAreServed(t *testing.T) {
 	}
 }
 
-// once is a body that can't be sent a second time, as a proxy has it.
-type once struct{ io.Reader }
+// once is a body that can't be sent a second time, nor read when it was closed, as a
+// proxy has it.
+type once struct {
+	io.Reader
+	closed atomic.Bool
+}
+
+func (o *once) Read(p []byte) (int, error) {
+	if o.closed.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	return o.Reader.Read(p)
+}
+
+func (o *once) Close() error {
+	o.closed.Store(true)
+	return nil
+}
 
 // A client that goes on all the while a server leaves loses nothing: it comes to
 // the other server. Its requests have bodies, so that no transport sends them again.
 func TestNothingIsLostWhileAServerLeaves(t *testing.T) {
-	const delay = 300 * time.Millisecond
+	const delay = 3 * time.Second
 	a, b := start(t, echo, delay), start(t, echo, 0)
 	var left atomic.Bool
-	client := &http.Client{Transport: &http2.Transport{
-		DialTLSContext: func(ctx context.Context, _, _ string, _ *tls.Config) (net.Conn, error) {
+	// As the kube-apiserver's.
+	transport := &http.Transport{
+		TLSClientConfig: &tls.Config{},
+		DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			to := a
 			if left.Load() {
 				to = b
 			}
 			return (&tls.Dialer{Config: to.tls("h2")}).DialContext(ctx, "tcp", to.address)
 		},
-	}}
+	}
+	if _, err := http2.ConfigureTransports(transport); err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: transport}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
 			for ctx.Err() == nil {
-				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://localhost/", once{strings.NewReader("hello")})
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://localhost/", &once{Reader: strings.NewReader("hello")})
 				if err != nil {
 					t.Error(err)
 					return
