@@ -32,7 +32,9 @@ endif
 	$(GO_BUILD) -C hack/tools/kubectl -o "$(CURDIR)/bin/kubectl" .
 
 .PHONY: run
-run: build ## Serve the API, and for root show a tunnel, until Ctrl-C; data stays in .epic/
+run: ## Serve the API, and for root show a tunnel, until Ctrl-C; data stays in .epic/
+	@hack/run.sh check
+	@$(MAKE) --no-print-directory build
 	@hack/run.sh
 
 .PHONY: test

@@ -6,12 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 // Lab is a set of namespaces that are made and removed together.
@@ -23,6 +22,27 @@ type Lab struct {
 }
 
 var labs atomic.Int32
+
+// Prefix returns what the names of the lab's namespaces begin with. RemoveNamed
+// removes them by it after the process was killed.
+func (l *Lab) Prefix() string { return l.prefix }
+
+// RemoveNamed removes the names of all namespaces that begin with a lab's prefix. A
+// namespace goes when the last process in it has ended.
+func RemoveNamed(prefix string) error {
+	if !strings.HasPrefix(prefix, "lab") || !strings.HasSuffix(prefix, "-") {
+		return fmt.Errorf("%q is not the prefix of a lab", prefix)
+	}
+	paths, err := filepath.Glob(filepath.Join(runDir, prefix+"*"))
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, path := range paths {
+		errs = append(errs, unbind(path))
+	}
+	return errors.Join(errs...)
+}
 
 // New returns an empty lab. The names of its namespaces begin with the process
 // ID, so that labs of several processes do not meet.
@@ -63,9 +83,6 @@ func Possible() error {
 	if os.Geteuid() != 0 {
 		return errors.New("this needs root; run it with sudo")
 	}
-	if err := os.MkdirAll(runDir, 0o755); err != nil { //nolint:gosec // as "ip netns" makes it
-		return err
-	}
 	probe, err := newNamespace(fmt.Sprintf("lab%d-probe%d", os.Getpid(), labs.Add(1)))
 	if err != nil {
 		return err
@@ -99,23 +116,4 @@ func (l *Lab) Close() error {
 	}
 	l.namespaces = nil
 	return errors.Join(errs...)
-}
-
-// runDir is where "ip netns" and nsenter look for namespaces by name.
-const runDir = "/run/netns"
-
-func bind(name string) (string, error) {
-	path := runDir + "/" + name
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDONLY, 0o444) //nolint:gosec // as "ip netns" makes it
-	if err != nil {
-		return "", err
-	}
-	if err := file.Close(); err != nil {
-		return "", err
-	}
-	self := fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid())
-	if err := unix.Mount(self, path, "none", unix.MS_BIND, ""); err != nil {
-		return "", errors.Join(fmt.Errorf("mount %s: %w", path, err), os.Remove(path))
-	}
-	return path, nil
 }

@@ -13,7 +13,6 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
-	"golang.org/x/sys/unix"
 )
 
 // Namespace is one host of a lab.
@@ -56,11 +55,7 @@ func (n *Namespace) remove() error {
 	if n.Handle != nil {
 		n.Handle.Close()
 	}
-	return errors.Join(
-		n.handle.Close(),
-		unix.Unmount(n.Path, unix.MNT_DETACH),
-		os.Remove(n.Path),
-	)
+	return errors.Join(n.handle.Close(), unbind(n.Path))
 }
 
 // Do runs do on a thread that is in the namespace: what it opens (sockets, files

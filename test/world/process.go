@@ -51,6 +51,9 @@ func Start(n *netlab.Namespace, log, program string, args ...string) (*Process, 
 	return p, nil
 }
 
+// ID returns the process ID.
+func (p *Process) ID() int { return p.cmd.Process.Pid }
+
 // Exited is closed when the program has ended.
 func (p *Process) Exited() <-chan struct{} { return p.done }
 

@@ -62,7 +62,9 @@ func (d *demo) start(ctx context.Context) error {
 	if d.client, err = versioned.NewForConfig(d.config); err != nil {
 		return err
 	}
-	d.sweep()
+	if err := d.sweep(); err != nil {
+		return fmt.Errorf("remove what an earlier run left: %w", err)
+	}
 	if err := os.RemoveAll(d.dir); err != nil {
 		return err
 	}
@@ -70,6 +72,9 @@ func (d *demo) start(ctx context.Context) error {
 		return err
 	}
 	d.lab = netlab.New()
+	if err := d.note("lab", d.lab.Prefix()); err != nil {
+		return err
+	}
 	if d.world, err = world.New(d.lab, 1); err != nil {
 		return err
 	}

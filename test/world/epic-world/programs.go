@@ -47,12 +47,8 @@ func (d *demo) ends() []end {
 // in is a path below the demonstration's directory.
 func (d *demo) in(path ...string) string { return filepath.Join(append([]string{d.dir}, path...)...) }
 
-// programs starts the controller and both nodes' programs.
+// programs starts both nodes' programs.
 func (d *demo) programs(ctx context.Context, proxy *world.Proxy) error {
-	if err := d.run(nil, "controller", "epic-controller",
-		"--kubeconfig="+d.kubeconfig, "--leader-elect=false", "--bind-address="); err != nil {
-		return err
-	}
 	server, err := url.Parse(d.config.Host)
 	if err != nil {
 		return err
@@ -115,7 +111,7 @@ func (d *demo) run(host *netlab.Namespace, name, program string, args ...string)
 		return err
 	}
 	d.processes = append(d.processes, p)
-	return nil
+	return d.note("process", p.ID())
 }
 
 // mount makes a place for pinned programs and maps, which goes with the
@@ -140,13 +136,4 @@ func (d *demo) unmount() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// sweep unmounts what a demonstration left that was killed. Mostly there is
-// nothing, which is no error.
-func (d *demo) sweep() {
-	left, _ := filepath.Glob(d.in("*", "bpf"))
-	for _, dir := range left {
-		_ = unix.Unmount(dir, unix.MNT_DETACH)
-	}
 }
