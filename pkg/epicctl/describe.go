@@ -185,7 +185,7 @@ func (inv *inventory) print(out io.Writer) {
 	section(w, "Addresses", "", []string{"KIND", "NAME", "GROUP", "ADDRESS", "DNS NAME", "READY"}, inv.addressRows())
 	section(w, "Tunnels", "", []string{"KIND", "NAME", "TENANT NODE", "EPIC NODE", "PORT", "ID"}, inv.tunnelRows())
 	section(w, "Rights", inv.bindingsUnknown, []string{"ROLE", "WHO", "BINDING"}, inv.bindingRows())
-	section(w, "Conditions", "", []string{"TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"}, inv.conditionRows())
+	section(w, "Conditions", "none: no controller has set any; \"epicctl status\" says whether one runs", []string{"TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"}, inv.conditionRows())
 }
 
 func limitNote(used, limit int) string {

@@ -112,14 +112,28 @@ func (s *status) run(ctx context.Context) (err error) {
 	return nil
 }
 
-// report prints the table, and below it what to do.
+// report prints the table, below it what did not fit there, and what to do.
 func (s *status) report() error {
 	var rows [][]any
+	var long []finding
 	for _, f := range s.findings {
-		rows = append(rows, []any{f.check, string(f.verdict), line(f.detail)})
+		short := summary(f.detail)
+		if strings.HasSuffix(short, " …") {
+			long = append(long, f)
+		}
+		rows = append(rows, []any{f.check, string(f.verdict), short})
 	}
 	if err := printTable(s.Out, false, false, []column{{name: "Check"}, {name: "Result"}, {name: "Detail"}}, rows); err != nil {
 		return err
+	}
+	if len(long) > 0 {
+		fmt.Fprintln(s.Out, "\nIn full:")
+		for _, f := range long {
+			fmt.Fprintf(s.Out, "  %s:\n", f.check)
+			for _, text := range wrapped(f.detail, widest) {
+				fmt.Fprintf(s.Out, "    %s\n", text)
+			}
+		}
 	}
 	first := true
 	for _, f := range s.findings {

@@ -5,6 +5,7 @@ package epicctl
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,8 +31,22 @@ func TestStatusStandalone(t *testing.T) {
 	r := i.run(t, "status")
 	r.want(t, ExitOK, "CHECK RESULT DETAIL", "server OK reachable; an EPIC server that runs alone", "api service OK not installed",
 		"etcd OK", "readiness OK", "api OK epic.acnodal.io/v1 serves its 9 kinds", "configuration OK EPIC epic/epic is there; last tunnel ID 2, last group ID 1",
-		"addresses pool OK 2 of 4 in use, pool 192.0.2.0/30", "controller OK not installed", "nodes OK not installed", "claims OK")
-	r.lacks(t, "FAIL", "WARN", "What to do")
+		"addresses pool OK 2 of 4 in use, pool 192.0.2.0/30", "controller WARN no controller runs: nothing sets conditions, so READY stays",
+		"controller: start one: epic-controller", "nodes OK no gateway node yet", "claims OK")
+	r.lacks(t, "FAIL")
+	i.run(t, "describe", "account", "acme").want(t, ExitOK, "Conditions: none: no controller has set any")
+
+	t.Run("with a controller", func(t *testing.T) {
+		i.setConditions(t, `[{"type":"Ready","status":"True","reason":"Ready","message":"","observedGeneration":1,"lastTransitionTime":"2020-01-01T00:00:00Z"}]`)
+		r := i.run(t, "status")
+		r.want(t, ExitOK, "controller OK it sets conditions")
+		r.lacks(t, "FAIL", "WARN", "What to do")
+	})
+	t.Run("with one that has stopped", func(t *testing.T) {
+		i.setConditions(t, `[{"type":"Ready","status":"True","reason":"Ready","message":"","observedGeneration":0,"lastTransitionTime":"2020-01-01T00:00:00Z"}]`)
+		i.run(t, "status").want(t, ExitOK, "controller WARN the controller has not reacted")
+		i.setConditions(t, "null")
+	})
 
 	t.Run("a pool that is full", func(t *testing.T) {
 		i.run(t, "create", "account", "beta").want(t, ExitOK)
@@ -45,21 +60,27 @@ func TestStatusStandalone(t *testing.T) {
 		if _, err := epics.Patch(t.Context(), epic.ConfigName, types.MergePatchType, []byte(nodes), metav1.PatchOptions{}, "status"); err != nil {
 			t.Fatal(err)
 		}
-		i.run(t, "status").want(t, ExitOK, "node 203.0.113.9 WARN gw9: 1 of 3 tunnels up", "node 203.0.113.10 OK gw10, version v1: 3 of 3 tunnels up, heard of")
+		i.run(t, "status").want(t, ExitOK, "node 203.0.113.9 WARN gw9: 1 of 3 tunnels up", "node 203.0.113.10 OK gw10, version v1: 3 of 3 tunnels up, heard of",
+			"nodes OK 2 gateway nodes report")
 		if _, err := epics.Patch(t.Context(), epic.ConfigName, types.MergePatchType, []byte(`{"status":{"nodes":null}}`), metav1.PatchOptions{}, "status"); err != nil {
 			t.Fatal(err)
 		}
 	})
 	t.Run("not ready", func(t *testing.T) {
-		epics := i.client.EpicV1().EPICs(epic.ConfigNamespace)
-		const conditions = `{"status":{"conditions":[{"type":"Ready","status":"False","reason":"NoNodes","message":"install one","lastTransitionTime":"2020-01-01T00:00:00Z"}]}}`
-		if _, err := epics.Patch(t.Context(), epic.ConfigName, types.MergePatchType, []byte(conditions), metav1.PatchOptions{}, "status"); err != nil {
-			t.Fatal(err)
-		}
+		i.setConditions(t, `[{"type":"Ready","status":"False","reason":"NoNodes","message":"install one","lastTransitionTime":"2020-01-01T00:00:00Z"}]`)
 		i.run(t, "status").want(t, ExitOK, "configuration WARN EPIC epic/epic is not Ready: NoNodes: install one")
-		if _, err := epics.Patch(t.Context(), epic.ConfigName, types.MergePatchType, []byte(`{"status":{"conditions":null}}`), metav1.PatchOptions{}, "status"); err != nil {
-			t.Fatal(err)
+	})
+	t.Run("a long message of several lines", func(t *testing.T) {
+		i.setConditions(t, fmt.Sprintf(`[{"type":"Ready","status":"False","reason":"Problems","message":%q,"lastTransitionTime":"2020-01-01T00:00:00Z"}]`,
+			"the first line\n\tand "+strings.Repeat("a lot more ", 30)+"at the end"))
+		r := i.run(t, "status")
+		r.want(t, ExitOK, "configuration WARN EPIC epic/epic is not Ready: Problems: the first line …", "In full: configuration: EPIC epic/epic is not Ready: Problems: the first line and a lot more", "at the end")
+		for _, text := range strings.Split(r.stdout, "\n") {
+			if len([]rune(text)) > longest+40 {
+				t.Errorf("A line of %d characters: %s", len(text), text)
+			}
 		}
+		i.setConditions(t, "null")
 	})
 	t.Run("nothing configured", func(t *testing.T) {
 		for _, account := range []string{"acme", "beta"} {
@@ -81,6 +102,15 @@ func TestStatusStandalone(t *testing.T) {
 		r := i.run(t, "status", "--as", "jane")
 		r.want(t, ExitFailure, "api service WARN unknown: you may not get apiservices.apiregistration.k8s.io", "api FAIL you may not get /apis/epic.acnodal.io/v1", "system:discovery")
 	})
+}
+
+// setConditions sets those of the EPIC object, as a controller would.
+func (i *installation) setConditions(t *testing.T, conditions string) {
+	t.Helper()
+	epics := i.client.EpicV1().EPICs(epic.ConfigNamespace)
+	if _, err := epics.Patch(t.Context(), epic.ConfigName, types.MergePatchType, []byte(`{"status":{"conditions":`+conditions+`}}`), metav1.PatchOptions{}, "status"); err != nil {
+		t.Fatal(err)
+	}
 }
 
 const verboseReady = "[+]ping ok\n[+]etcd ok\n[+]claim-schema ok\nreadyz check passed\n"
@@ -154,7 +184,7 @@ func TestStatusInACluster(t *testing.T) {
 		before := i.raw
 		defer func() { i.raw = before }()
 		i.raw = map[string]string{"/none": ""}
-		i.run(t, "status").want(t, ExitFailure, "api service FAIL there is no APIService v1.epic.acnodal.io", "install EPIC", "controller OK not installed")
+		i.run(t, "status").want(t, ExitFailure, "api service FAIL there is no APIService v1.epic.acnodal.io", "install EPIC", "controller WARN no controller runs")
 	})
 	t.Run("programs", func(t *testing.T) {
 		ctx := t.Context()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/duration"
 	"k8s.io/utils/ptr"
@@ -18,20 +19,20 @@ const (
 	controllerLease = "epic-controller"
 	nodeNamespace   = "epic-node"
 	nodeDaemonSet   = "epic-node"
-	notInstalled    = "not installed"
 )
 
-// checkController looks at the lease that the leading controller keeps renewing.
+// checkController looks at the lease that the leading controller renews, or, where
+// there are no leases, at what a controller sets.
 func (s *status) checkController(ctx context.Context) {
 	const check = "controller"
 	if s.service == nil {
-		s.ok(check, notInstalled)
+		s.checkControllersWork(check)
 		return
 	}
 	ns := s.service.Namespace
 	lease, err := s.kubeClient.CoordinationV1().Leases(ns).Get(ctx, controllerLease, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		s.ok(check, notInstalled)
+		s.warn(check, "install it with the rest of EPIC, see docs/install.md", "not installed: %s", withoutController)
 		return
 	}
 	if err != nil {
@@ -53,17 +54,38 @@ func (s *status) checkController(ctx context.Context) {
 	s.ok(check, "%s leads", holder)
 }
 
+// withoutController says what to expect where no controller runs.
+const withoutController = "nothing sets conditions, so READY stays \"-\", and no tunnel is made"
+
+// checkControllersWork looks at the conditions of the configuration, which a
+// controller sets as soon as it runs.
+func (s *status) checkControllersWork(check string) {
+	if s.epic == nil {
+		s.ok(check, "unknown: it can't be told without the EPIC object")
+		return
+	}
+	const wayOut = "start one: epic-controller --kubeconfig=FILE --leader-elect=false"
+	switch c := meta.FindStatusCondition(s.epic.Status.Conditions, readyCondition); {
+	case c == nil:
+		s.warn(check, wayOut, "no controller runs: %s", withoutController)
+	case c.ObservedGeneration < s.epic.Generation:
+		s.warn(check, wayOut, "the controller has not reacted to the last change of EPIC %s/%s", s.epic.Namespace, s.epic.Name)
+	default:
+		s.ok(check, "it sets conditions")
+	}
+}
+
 // checkNodes looks at the program that runs on each node of the gateway cluster.
 func (s *status) checkNodes(ctx context.Context) {
 	const check = "nodes"
 	if s.service == nil {
-		s.ok(check, notInstalled)
+		s.countNodes(check)
 		return
 	}
 	const ns = nodeNamespace
 	set, err := s.kubeClient.AppsV1().DaemonSets(ns).Get(ctx, nodeDaemonSet, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		s.ok(check, notInstalled)
+		s.countNodes(check)
 		return
 	}
 	if err != nil {
@@ -82,4 +104,17 @@ func (s *status) checkNodes(ctx context.Context) {
 	default:
 		s.ok(check, "the node program is ready on %d of %d nodes", ready, want)
 	}
+}
+
+// countNodes counts the nodes that report, where no DaemonSet runs the program.
+func (s *status) countNodes(check string) {
+	if s.epic == nil {
+		s.ok(check, "unknown: they report in the EPIC object")
+		return
+	}
+	if n := len(s.epic.Status.Nodes); n > 0 {
+		s.ok(check, "%s, without the DaemonSet %s", count(n, "gateway node reports", "gateway nodes report"), nodeDaemonSet)
+		return
+	}
+	s.ok(check, "no gateway node yet; docs/node.md says how to run one")
 }
