@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
 // completionTimeout is how long a shell may hang on the Tab key.
@@ -43,6 +45,27 @@ func completeAccounts(t *tool, many bool) cobra.CompletionFunc {
 			}
 		}
 		slices.Sort(names)
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// completePrefixes completes the names of ServicePrefixes.
+func completePrefixes(t *tool) cobra.CompletionFunc {
+	return func(c *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		ctx, cancel := context.WithTimeout(c.Context(), completionTimeout)
+		defer cancel()
+		client, err := t.epic()
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		list, err := client.EpicV1().ServicePrefixes(epic.ConfigNamespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		var names []cobra.Completion
+		for i := range list.Items {
+			names = append(names, list.Items[i].Name)
+		}
 		return names, cobra.ShellCompDirectiveNoFileComp
 	}
 }

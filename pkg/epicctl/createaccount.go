@@ -117,7 +117,13 @@ func (o *createAccount) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return o.perform(ctx, o.within(around, steps, len(bindings)), printer)
+	if err := o.perform(ctx, o.within(around, steps, len(bindings)), printer); err != nil {
+		return err
+	}
+	if printer == nil && o.dryRun == dryRunNone {
+		o.nextOfAccount(ctx, around, len(bindings))
+	}
+	return nil
 }
 
 // steps are all objects in the order in which they need each other.

@@ -184,6 +184,13 @@ func (o *createKubeconfig) run(ctx context.Context) error {
 		return err
 	}
 	o.note("written to %s", o.file)
+	if o.node != "" {
+		o.next("Bring it to the client node by a safe way, and start the node program with it:\n"+
+			"  epic-node client --kubeconfig=%s --namespace=%s --node-address=%s\n"+
+			"docs/install.md says how a cluster does that for all of its nodes.", o.file, accountNamespace(o.account), o.node)
+		return nil
+	}
+	o.next("Give it to the tenant by a safe way. They see what they may use with\n  kubectl --kubeconfig=%s get lbservicegroups -n %s", o.file, accountNamespace(o.account))
 	return nil
 }
 

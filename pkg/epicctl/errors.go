@@ -108,6 +108,8 @@ func explain(err error) error {
 		return nil
 	case errors.Is(err, context.Canceled):
 		return errors.New("interrupted")
+	case apierrors.IsInvalid(err):
+		return invalid(err)
 	case apierrors.IsUnauthorized(err):
 		return fmt.Errorf("the server does not know who you are: the credentials of your kubeconfig may have expired; get new ones (%w)", err)
 	case notServed(err):
@@ -125,3 +127,30 @@ func explain(err error) error {
 	}
 	return err
 }
+
+// invalid shows an object that breaks rules, with a line for each field.
+func invalid(err error) error {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) || status.Status().Details == nil || len(status.Status().Details.Causes) == 0 {
+		return err
+	}
+	details := status.Status().Details
+	text := fmt.Sprintf("the server refuses %s %q:", details.Kind, details.Name)
+	for _, cause := range details.Causes {
+		field := cause.Field
+		if field == "" || field == "<nil>" {
+			field = "the object"
+		}
+		text += "\n  " + field + ": " + line(cause.Message)
+	}
+	return &refusal{error: err, text: text}
+}
+
+// refusal is an error with a text of its own.
+type refusal struct {
+	error
+	text string
+}
+
+func (r *refusal) Error() string { return r.text }
+func (r *refusal) Unwrap() error { return r.error }

@@ -96,7 +96,8 @@ func newRoot(t *tool) *cobra.Command {
 	}
 	t.flags.AddFlags(root.PersistentFlags())
 	root.AddCommand(
-		group("create", "Make an account, or a kubeconfig for one", newCreateAccount(t), newCreateKubeconfig(t)),
+		group("create", "Create an account, a kubeconfig for one, a service group, or addresses",
+			newCreateAccount(t), newCreateGroup(t), newCreateKubeconfig(t), newCreatePrefix(t)),
 		group("delete", "Delete an account", newDeleteAccount(t)),
 		group("get", "List accounts with their use", newGetAccounts(t)),
 		group("describe", "Show all about an account", newDescribeAccount(t)),
@@ -119,7 +120,11 @@ func group(name, short string, commands ...*cobra.Command) *cobra.Command {
 		Use:   name,
 		Short: short,
 		Args: func(c *cobra.Command, args []string) error {
-			way := fmt.Sprintf("it takes %s", strings.Join(names, " or "))
+			last := len(names) - 1
+			way := "it takes " + names[last]
+			if last > 0 {
+				way = fmt.Sprintf("it takes %s or %s", strings.Join(names[:last], ", "), names[last])
+			}
 			if len(args) > 0 {
 				return usagef("%q knows no %q: %s", c.CommandPath(), args[0], way)
 			}

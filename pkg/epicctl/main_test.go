@@ -40,7 +40,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"epicctl", "version"}, ExitOK, "API epic.acnodal.io/v1"},
 		{[]string{"epicctl", "version", "x"}, ExitUsage, "takes no argument"},
 		{[]string{"epicctl", "acount"}, ExitUsage, `there is no command "acount"; "epicctl --help"`},
-		{[]string{"epicctl", "create"}, ExitUsage, "it takes account or kubeconfig"},
+		{[]string{"epicctl", "create"}, ExitUsage, "it takes account, group, kubeconfig or prefix"},
 		{[]string{"epicctl", "get", "nothing"}, ExitUsage, `knows no "nothing": it takes accounts`},
 		{[]string{"epicctl", "audit", "--what"}, ExitUsage, `unknown flag: --what; "epicctl audit --help" lists the flags`},
 		{[]string{"/usr/bin/kubectl-epic", "get", "nothing"}, ExitUsage, `"kubectl epic get" knows no`},

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package epicctl
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/utils/ptr"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+)
+
+const groupResource = "lbservicegroups." + v1.GroupName
+
+type createGroup struct {
+	*creation[*v1.LBServiceGroup]
+	name, prefix, account string
+	replicas              int32
+	shared                bool
+	// given are the flags that the command line has.
+	given func(flag string) bool
+}
+
+func newCreateGroup(t *tool) *cobra.Command {
+	o := &createGroup{}
+	c := &cobra.Command{
+		Use:   "group NAME --prefix PREFIX [flags]",
+		Short: "Create a service group, which load balancers and proxies choose by name",
+		Long: "Create a service group. Load balancers and gateway proxies choose one by name, and get\n" +
+			"their public addresses from its ServicePrefix.\n\n" +
+			"With --account the group is that account's; without, every account may use it.",
+		Example: "  # A group for all accounts\n" +
+			"  epicctl create group web --prefix default\n\n" +
+			"  # A group of one account, whose proxies run twice\n" +
+			"  epicctl create group web --prefix default --account acme --replicas 2",
+		Args:              exactly("NAME"),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(c *cobra.Command, args []string) error {
+			o.name, o.given = args[0], c.Flags().Changed
+			return o.run(c.Context())
+		},
+	}
+	o.creation = newCreation[*v1.LBServiceGroup](t, c)
+	c.Flags().StringVar(&o.prefix, "prefix", "", "The ServicePrefix whose addresses the group hands out.")
+	c.Flags().StringVar(&o.account, "account", "", "The account that the group belongs to. If absent, the group is offered to all accounts.")
+	c.Flags().Int32Var(&o.replicas, "replicas", 0, "How many Envoy pods each load balancer and proxy of the group runs. If absent, the server's default.")
+	c.Flags().BoolVar(&o.shared, "can-be-shared", false, "Let one load balancer serve several clusters of the tenant.")
+	must(c.RegisterFlagCompletionFunc("prefix", completePrefixes(t)))
+	must(c.RegisterFlagCompletionFunc("account", completeAccounts(t, true)))
+	must(c.RegisterFlagCompletionFunc("replicas", cobra.NoFileCompletions))
+	return c
+}
+
+// check finds mistakes of the command line, and returns the group's namespace.
+func (o *createGroup) check() (namespace string, err error) {
+	if err := checkObjectName("group", o.name); err != nil {
+		return "", err
+	}
+	if o.prefix == "" {
+		return "", usagef("say where the group's addresses come from: --prefix NAME; \"kubectl get serviceprefixes -n %s\" lists them", epic.ConfigNamespace)
+	}
+	if err := checkObjectName("--prefix", o.prefix); err != nil {
+		return "", err
+	}
+	if o.given("replicas") && o.replicas < 0 {
+		return "", usagef("--replicas is %d: use 0 or more", o.replicas)
+	}
+	if !o.given("account") {
+		return epic.ConfigNamespace, nil
+	}
+	return accountNamespace(o.account), checkAccountName(o.account)
+}
+
+func (o *createGroup) run(ctx context.Context) error {
+	namespace, err := o.check()
+	if err != nil {
+		return err
+	}
+	want := &v1.LBServiceGroup{
+		TypeMeta: metav1.TypeMeta{APIVersion: v1.SchemeGroupVersion.String(), Kind: "LBServiceGroup"},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace, Name: o.name,
+			Labels: map[string]string{epic.OwningServicePrefixLabel: o.prefix},
+		},
+		Spec: v1.LBServiceGroupSpec{CanBeShared: o.shared},
+	}
+	if o.given("replicas") {
+		want.Spec.EnvoyReplicaCount = &o.replicas
+	}
+	done, err := o.creation.run(ctx, groupResource, want, func() (kindClient[*v1.LBServiceGroup], error) {
+		client, err := o.epic()
+		if err != nil {
+			return nil, err
+		}
+		return client.EpicV1().LBServiceGroups(namespace), nil
+	}, o.differs)
+	if err != nil || !done {
+		return err
+	}
+	who := "Every account"
+	if o.given("account") {
+		who = "Account " + o.account
+	}
+	o.next("%s may now name it in a load balancer, as spec.service-group: %s. docs/tenant.md says\nhow a tenant publishes a service.", who, o.name)
+	return nil
+}
+
+// differs compares what the command line gives.
+func (o *createGroup) differs(is *v1.LBServiceGroup) (out []string) {
+	out = differ(out, "the prefix", is.Labels[epic.OwningServicePrefixLabel], o.prefix)
+	if o.given("replicas") {
+		out = differ(out, "spec.envoy-replica-count", ptr.Deref(is.Spec.EnvoyReplicaCount, 1), o.replicas)
+	}
+	if o.given("can-be-shared") {
+		out = differ(out, "spec.can-be-shared", is.Spec.CanBeShared, o.shared)
+	}
+	return out
+}
+
+// checkObjectName finds a name that the server would refuse.
+func checkObjectName(what, name string) error {
+	if problems := validation.IsDNS1123Label(name); len(problems) > 0 {
+		return usagef("%s: %q is no name: use up to %d lower-case letters, digits and dashes, with a letter or a digit at both ends", what, shortened(name), validation.DNS1123LabelMaxLength)
+	}
+	return nil
+}

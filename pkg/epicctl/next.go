@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package epicctl
+
+import (
+	"context"
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
+)
+
+// next tells what to do next, beside the result, so that the result can be piped on.
+func (t *tool) next(format string, args ...any) {
+	t.note("\nNext:\n"+format, args...)
+}
+
+// nextOfAccount tells what an account still lacks, and what its tenant does.
+func (o *createAccount) nextOfAccount(ctx context.Context, around surroundings, bindings int) {
+	var steps string
+	step := func(format string, args ...any) { steps += fmt.Sprintf(format+"\n", args...) }
+	switch groups, prefixes := usable(ctx, o.epicClient, o.name); {
+	case groups == none:
+		if prefixes == none {
+			step("  Name public addresses, of which there are none yet:\n    epicctl create prefix default --pool 192.0.2.0/28")
+			prefixes = "default"
+		}
+		step("  Create a service group for it, since it may use none yet:\n    epicctl create group web --account %s --prefix %s", o.name, prefixes)
+	case groups != "":
+		step("  Its load balancers may use the service group %s.", groups)
+	}
+	if around.rbac && bindings == 0 {
+		step("  Give somebody the right to use it:\n    epicctl create account %s --admin-user NAME", o.name)
+	}
+	if around.namespaces {
+		step("  Let a program of the tenant in, and each of its client nodes:\n"+
+			"    epicctl create account %[1]s --service-account epic-%[1]s/deployer\n"+
+			"    epicctl create kubeconfig %[1]s --service-account deployer -f %[1]s.kubeconfig\n"+
+			"    epicctl create kubeconfig %[1]s --node ADDRESS -f node.kubeconfig", o.name)
+	}
+	step("  docs/tenant.md says how the tenant publishes a service; \"epicctl describe account %s\"\n  shows what it has.", o.name)
+	o.note("\nNext:\n%s", steps[:len(steps)-1])
+}
+
+// usable returns a service group that an account may use and a prefix that there
+// is, none where there is none, and nothing where it can't be known.
+func usable(ctx context.Context, client versioned.Interface, account string) (group, prefix string) {
+	group, prefix = none, none
+	one := metav1.ListOptions{Limit: 1}
+	for _, namespace := range []string{accountNamespace(account), epic.ConfigNamespace} {
+		list, err := client.EpicV1().LBServiceGroups(namespace).List(ctx, one)
+		switch {
+		case err != nil:
+			return "", ""
+		case len(list.Items) > 0:
+			return list.Items[0].Name, ""
+		}
+	}
+	list, err := client.EpicV1().ServicePrefixes(epic.ConfigNamespace).List(ctx, one)
+	switch {
+	case err != nil:
+		return "", ""
+	case len(list.Items) > 0:
+		prefix = list.Items[0].Name
+	}
+	return group, prefix
+}
