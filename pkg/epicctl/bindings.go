@@ -10,6 +10,8 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
 // The roles that an account's people and nodes get, and the names of their
@@ -18,7 +20,13 @@ const (
 	tenantAdminRole  = "epic-tenant-admin"
 	tenantViewerRole = "epic-tenant-viewer"
 	nodeClientRole   = "epic-node-client"
+	// offeredRole shows the groups that are offered to all accounts.
+	offeredRole = "epic-offered-viewer"
 )
+
+// offeredBinding is the name of an account's role binding in the platform team's
+// namespace.
+func offeredBinding(account string) string { return offeredRole + "-" + account }
 
 // subjectFlags are who gets rights in an account.
 type subjectFlags struct {
@@ -37,8 +45,8 @@ func (f *subjectFlags) addFlags(c *cobra.Command) {
 	}
 }
 
-// bindings are one for each role that somebody gets.
-func (f *subjectFlags) bindings(namespace string) ([]*rbacv1.RoleBinding, error) {
+// bindings returns one for each role that somebody gets.
+func (f *subjectFlags) bindings(account string) ([]*rbacv1.RoleBinding, error) {
 	admins, err := people(f.adminUsers, f.adminGroups, "--admin")
 	if err != nil {
 		return nil, err
@@ -60,8 +68,13 @@ func (f *subjectFlags) bindings(namespace string) ([]*rbacv1.RoleBinding, error)
 		subjects []rbacv1.Subject
 	}{{tenantAdminRole, admins}, {tenantViewerRole, viewers}} {
 		if subjects, _ := union(nil, b.subjects); len(subjects) > 0 {
-			out = append(out, newBinding(namespace, b.role, subjects))
+			out = append(out, newBinding(accountNamespace(account), b.role, subjects))
 		}
+	}
+	if subjects, _ := union(nil, append(slices.Clone(admins), viewers...)); len(subjects) > 0 {
+		offered := newBinding(epic.ConfigNamespace, offeredRole, subjects)
+		offered.Name = offeredBinding(account)
+		out = append(out, offered)
 	}
 	return out, nil
 }

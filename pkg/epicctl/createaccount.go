@@ -94,7 +94,7 @@ func (o *createAccount) run(ctx context.Context) error {
 	if o.limitGiven && o.limit < 0 {
 		return usagef("--proxy-limit is %d: use 0, which allows none, or more", o.limit)
 	}
-	bindings, err := o.subjects.bindings(accountNamespace(o.name))
+	bindings, err := o.subjects.bindings(o.name)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 	"sigs.k8s.io/yaml"
 
+	"github.com/acnodal/epic/pkg/apis/epic"
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
@@ -64,7 +65,12 @@ func TestCreateAccount(t *testing.T) {
 		"--view-user", "joe", "--view-group", "acme-people", "--service-account", "epic-acme/deployer", "--admin-user", "jane",
 	}
 	i.run(t, args...).want(t, ExitOK, "namespace/epic-acme created", "account.epic.acnodal.io/acme created",
-		"rolebinding.rbac.authorization.k8s.io/epic-tenant-admin created", "rolebinding.rbac.authorization.k8s.io/epic-tenant-viewer created")
+		"rolebinding.rbac.authorization.k8s.io/epic-tenant-admin created", "rolebinding.rbac.authorization.k8s.io/epic-tenant-viewer created",
+		"rolebinding.rbac.authorization.k8s.io/epic-offered-viewer-acme created")
+	// All of them see the groups that are offered to every account.
+	if b, err := kube.RbacV1().RoleBindings(epic.ConfigNamespace).Get(t.Context(), "epic-offered-viewer-acme", metav1.GetOptions{}); err != nil || len(b.Subjects) != 5 || b.RoleRef != clusterRole(offeredRole) {
+		t.Errorf("The binding for offered groups is %v, %v", b, err)
+	}
 
 	ns, err := kube.CoreV1().Namespaces().Get(t.Context(), "epic-acme", metav1.GetOptions{})
 	if err != nil {
@@ -232,7 +238,7 @@ func TestCreateAccountDryRun(t *testing.T) {
 		for _, item := range list.Items {
 			kinds = append(kinds, item["kind"])
 		}
-		if !slices.Equal(kinds, []any{"Namespace", "Account", "ResourceQuota", "RoleBinding"}) {
+		if !slices.Equal(kinds, []any{"Namespace", "Account", "ResourceQuota", "RoleBinding", "RoleBinding"}) {
 			t.Errorf("The manifests are of %v", kinds)
 		}
 		nowhere.run(t, append(args, "-o", "name")...).want(t, ExitOK, "namespace/epic-acme account.epic.acnodal.io/acme resourcequota/epic-account rolebinding.rbac.authorization.k8s.io/epic-tenant-admin")

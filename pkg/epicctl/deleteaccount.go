@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/ptr"
 
+	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 )
 
@@ -183,10 +184,14 @@ func (o *deleteAccount) deleteBindings(ctx context.Context) error {
 	if !o.around.rbac {
 		return nil
 	}
-	ns := accountNamespace(o.name)
-	client := o.kubeClient.RbacV1().RoleBindings(ns)
-	rightTo := func(verb string) right { return right{verb, "rolebindings." + rbacv1.GroupName, ns} }
-	for _, name := range []string{tenantAdminRole, tenantViewerRole} {
+	for _, made := range []struct{ namespace, name string }{
+		{accountNamespace(o.name), tenantAdminRole},
+		{accountNamespace(o.name), tenantViewerRole},
+		{epic.ConfigNamespace, offeredBinding(o.name)},
+	} {
+		ns, name := made.namespace, made.name
+		client := o.kubeClient.RbacV1().RoleBindings(ns)
+		rightTo := func(verb string) right { return right{verb, "rolebindings." + rbacv1.GroupName, ns} }
 		what := "rolebinding.rbac.authorization.k8s.io/" + name
 		b, err := client.Get(ctx, name, metav1.GetOptions{})
 		switch {

@@ -40,7 +40,7 @@ func TestDeleteAccount(t *testing.T) {
 		i.run(t, "delete", "account", "acme", "--cascade").want(t, ExitOK,
 			"gwendpointslices.epic.acnodal.io/slice deleted remoteendpoints.epic.acnodal.io/pod1 deleted loadbalancers.epic.acnodal.io/shop deleted "+
 				"gwproxies.epic.acnodal.io/gate deleted lbservicegroups.epic.acnodal.io/web deleted "+
-				"rolebinding.rbac.authorization.k8s.io/epic-tenant-admin deleted rolebinding.rbac.authorization.k8s.io/epic-tenant-viewer deleted "+
+				"rolebinding.rbac.authorization.k8s.io/epic-tenant-admin deleted rolebinding.rbac.authorization.k8s.io/epic-tenant-viewer deleted rolebinding.rbac.authorization.k8s.io/epic-offered-viewer-acme deleted "+
 				"account.epic.acnodal.io/acme deleted namespace/epic-acme deleted")
 		if _, err := kube.CoreV1().Namespaces().Get(t.Context(), "epic-acme", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 			t.Errorf("The namespace is still there: %v", err)
@@ -88,7 +88,7 @@ func TestDeleteAccountCompletesWhatIsHalfDone(t *testing.T) {
 		return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "namespaces"}, "epic-acme", errors.New(`User "jane" cannot delete resource "namespaces"`))
 	})
 	i.run(t, "delete", "account", "acme").want(t, ExitFailure, "the namespace could not be deleted", "you may not delete namespaces",
-		"deleted before: rolebinding.rbac.authorization.k8s.io/epic-tenant-admin, account.epic.acnodal.io/acme", "the same command completes it")
+		"deleted before: rolebinding.rbac.authorization.k8s.io/epic-tenant-admin, rolebinding.rbac.authorization.k8s.io/epic-offered-viewer-acme, account.epic.acnodal.io/acme", "the same command completes it")
 	broken = false
 	i.run(t, "delete", "account", "acme").want(t, ExitOK, "account.epic.acnodal.io/acme not there", "namespace/epic-acme deleted")
 }
@@ -127,8 +127,10 @@ func TestDeleteAccountBesideATenantAtWork(t *testing.T) {
 	kube := i.beside()
 	i.run(t, "create", "account", "acme", "--admin-user", "jane").want(t, ExitOK)
 	meddle := func() {
-		kube.PrependReactor("delete", "rolebindings", func(clienttesting.Action) (bool, runtime.Object, error) {
-			i.fillGroup(t, "acme", "late")
+		kube.PrependReactor("delete", "rolebindings", func(action clienttesting.Action) (bool, runtime.Object, error) {
+			if action.(clienttesting.DeleteAction).GetName() == tenantAdminRole {
+				i.fillGroup(t, "acme", "late")
+			}
 			return false, nil, nil
 		})
 	}
