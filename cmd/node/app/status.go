@@ -23,7 +23,11 @@ func newStatusCommand() *cobra.Command {
 			if output != "table" && output != "json" {
 				return fmt.Errorf("--output is %q: give table or json", output)
 			}
-			r, err := status.NewClient(socket).Report(c.Context())
+			client, err := ask(socket)
+			if err != nil {
+				return err
+			}
+			r, err := client.Report(c.Context())
 			if err != nil {
 				return err
 			}
@@ -35,7 +39,7 @@ func newStatusCommand() *cobra.Command {
 			return status.Print(c.OutOrStdout(), &r)
 		},
 	}
-	cmd.Flags().StringVar(&socket, "socket", status.DefaultSocket, "Unix socket of the program.")
+	socketFlags(cmd, &socket)
 	cmd.Flags().StringVarP(&output, "output", "o", "table", "table or json.")
 	return cmd
 }
@@ -53,9 +57,33 @@ func newTraceCommand() *cobra.Command {
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			return status.NewClient(socket).Trace(c.Context(), args[0], c.OutOrStdout())
+			client, err := ask(socket)
+			if err != nil {
+				return err
+			}
+			return client.Trace(c.Context(), args[0], c.OutOrStdout())
 		},
 	}
-	cmd.Flags().StringVar(&socket, "socket", status.DefaultSocket, "Unix socket of the program.")
+	socketFlags(cmd, &socket)
 	return cmd
+}
+
+// socketFlags adds the flag that names a program's socket, by the name that it has at
+// the program itself, and by its former name.
+func socketFlags(cmd *cobra.Command, socket *string) {
+	cmd.Flags().StringVar(socket, "status-socket", "", "Unix socket of the program. Default: "+status.DefaultSocket+", or that of the one program that runs with another.")
+	cmd.Flags().StringVar(socket, "socket", "", "The same.")
+	_ = cmd.Flags().MarkHidden("socket") // it is there
+}
+
+// ask returns a client of the program at a socket, or of the one that runs here.
+func ask(socket string) (*status.Client, error) {
+	if socket == "" {
+		found, err := status.FindSocket()
+		if err != nil {
+			return nil, err
+		}
+		socket = found
+	}
+	return status.NewClient(socket), nil
 }

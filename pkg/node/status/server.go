@@ -11,9 +11,12 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -58,17 +61,57 @@ func trace(w http.ResponseWriter, r *http.Request, source Source) {
 		http.Error(w, fmt.Sprintf("%q is no tunnel's ID: give a number from 1 to 2147483647", r.PathValue("tunnel")), http.StatusBadRequest)
 		return
 	}
+	if !ends(source, uint32(id)) {
+		http.Error(w, fmt.Sprintf("no tunnel %d ends on this node: \"epic-node status\" lists those that do", id), http.StatusNotFound)
+		return
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	gone := make(chan struct{})
+	go func() {
+		defer cancel()
+		for next := time.NewTicker(lookAtTraced); ; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-next.C:
+			}
+			if !ends(source, uint32(id)) {
+				close(gone)
+				return
+			}
+		}
+	}()
 	flusher := http.NewResponseController(w)
+	w.Header().Set("Trailer", traceError)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(http.StatusOK)
 	_ = flusher.Flush()
-	err = source.Trace(r.Context(), uint32(id), func(e dataplane.TraceEvent) {
+	err = source.Trace(ctx, uint32(id), func(e dataplane.TraceEvent) {
 		fmt.Fprintln(w, e.Text)
 		_ = flusher.Flush()
 	})
-	if err != nil && r.Context().Err() == nil {
-		fmt.Fprintf(w, "the trace ended: %v\n", err)
+	select {
+	case <-gone:
+		err = fmt.Errorf("tunnel %d was removed", id)
+	default:
 	}
+	if err != nil && r.Context().Err() == nil {
+		w.Header().Set(traceError, err.Error())
+	}
+}
+
+// traceError is the trailer that says why a trace ended.
+const traceError = "Trace-Error"
+
+// lookAtTraced is how often the server looks whether a traced tunnel is there. Tests
+// change it.
+var lookAtTraced = 5 * time.Second
+
+// ends reports whether a tunnel ends on this node.
+func ends(source Source, id uint32) bool {
+	r := source.Report()
+	return slices.ContainsFunc(r.Tunnels, func(t Tunnel) bool { return t.ID == id })
 }
 
 // ServeHTTP answers /metrics, /healthz and /readyz until the context ends.
@@ -122,7 +165,7 @@ func NewClient(socket string) *Client {
 	}}}
 }
 
-func (c *Client) get(ctx context.Context, path string) (io.ReadCloser, error) {
+func (c *Client) get(ctx context.Context, path string) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://epic-node"+path, http.NoBody)
 	if err != nil {
 		return nil, err
@@ -132,35 +175,39 @@ func (c *Client) get(ctx context.Context, path string) (io.ReadCloser, error) {
 		return nil, fmt.Errorf("only root may ask the node program at %s", c.socket)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("no node program answers at %s: is it running, with --status-socket set to this?: %w", c.socket, err)
+		return nil, fmt.Errorf("no node program answers at %s: is it running? With another %s, give that here too: %w", c.socket, socketFlag, err)
 	}
 	if response.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(response.Body, 4096))
-		return nil, errors.Join(fmt.Errorf("the node program answers: %s", text), response.Body.Close())
+		return nil, errors.Join(errors.New(strings.TrimSpace(string(text))), response.Body.Close())
 	}
-	return response.Body, nil
+	return response, nil
 }
 
 // Report asks for the report.
 func (c *Client) Report(ctx context.Context) (Report, error) {
 	var r Report
-	body, err := c.get(ctx, "/status")
+	response, err := c.get(ctx, "/status")
 	if err != nil {
 		return r, err
 	}
-	err = json.NewDecoder(body).Decode(&r)
-	return r, errors.Join(err, body.Close())
+	err = json.NewDecoder(response.Body).Decode(&r)
+	return r, errors.Join(err, response.Body.Close())
 }
 
-// Trace writes the packets of a tunnel until the context ends.
+// Trace writes the packets of a tunnel until the context ends. It fails if the tunnel
+// does not end on the node, or no longer does.
 func (c *Client) Trace(ctx context.Context, tunnel string, to io.Writer) error {
-	body, err := c.get(ctx, "/trace/"+tunnel)
+	response, err := c.get(ctx, "/trace/"+url.PathEscape(tunnel))
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(to, body)
+	_, err = io.Copy(to, response.Body)
+	if reason := response.Trailer.Get(traceError); reason != "" {
+		err = fmt.Errorf("the trace ended: %s", reason)
+	}
 	if ctx.Err() != nil {
 		err = nil
 	}
-	return errors.Join(err, body.Close())
+	return errors.Join(err, response.Body.Close())
 }

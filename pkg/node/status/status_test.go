@@ -7,13 +7,16 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -159,7 +162,11 @@ func TestSocket(t *testing.T) {
 		}
 	}
 	var b bytes.Buffer
-	if err := client.Trace(t.Context(), "6", &b); err != nil || !strings.Contains(b.String(), "no such tunnel") {
+	if err := client.Trace(t.Context(), "6", &b); err == nil || !strings.Contains(err.Error(), "no such tunnel") {
+		t.Errorf("%q, %v", b.String(), err)
+	}
+	// It would wait for packets for ever.
+	if err := client.Trace(t.Context(), "7", &b); err == nil || !strings.Contains(err.Error(), `no tunnel 7 ends on this node: "epic-node status" lists`) {
 		t.Errorf("%q, %v", b.String(), err)
 	}
 	b.Reset()
@@ -171,6 +178,43 @@ func TestSocket(t *testing.T) {
 	cancel()
 	if err := <-done; err != nil {
 		t.Errorf("it ended with %v", err)
+	}
+}
+
+// removed is a source whose tunnel is removed while it is traced.
+type removed struct {
+	source
+	gone *atomic.Bool
+}
+
+func (s removed) Report() Report {
+	r := s.source.Report()
+	if s.gone.Load() {
+		r.Tunnels = nil
+	}
+	return r
+}
+
+func (s removed) Trace(ctx context.Context, tunnel uint32, show func(dataplane.TraceEvent)) error {
+	s.gone.Store(true)
+	return s.source.Trace(ctx, tunnel, show)
+}
+
+func TestTraceOfATunnelThatIsRemoved(t *testing.T) {
+	defer func(d time.Duration) { lookAtTraced = d }(lookAtTraced)
+	lookAtTraced = 10 * time.Millisecond
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.SetPathValue("tunnel", "5")
+		trace(w, r, removed{gone: &atomic.Bool{}})
+	}))
+	defer server.Close()
+	client := &Client{http: &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "tcp", server.Listener.Addr().String())
+	}}}}
+	defer client.http.CloseIdleConnections()
+	var b bytes.Buffer
+	if err := client.Trace(t.Context(), "5", &b); err == nil || !strings.Contains(err.Error(), "the trace ended: tunnel 5 was removed") || b.String() != "a packet\n" {
+		t.Errorf("%q, %v", b.String(), err)
 	}
 }
 

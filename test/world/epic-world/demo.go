@@ -179,7 +179,7 @@ func (d *demo) show(ctx context.Context, lb *epicv1.LoadBalancer) error {
 	fmt.Printf("\nA visitor asks %s. The proxy passes it through the tunnel, and the answer is:\n  %s", url, body)
 	for _, end := range d.ends() {
 		fmt.Printf("\n%s\n", end.title)
-		cmd := exec.CommandContext(ctx, d.program("epic-node"), "status", "--socket", end.socket)
+		cmd := exec.CommandContext(ctx, d.program("epic-node"), "status", "--status-socket", end.socket)
 		cmd.Stdout, cmd.Stderr = &indent{to: os.Stdout}, os.Stderr
 		if err := cmd.Run(); err != nil {
 			return fmt.Errorf("epic-node status: %w", err)
@@ -204,7 +204,7 @@ Add an endpoint, and watch the load balancer send requests there too:
   END
 Watch the tunnels:
   kubectl -n ` + namespace + ` get lb ` + sample + ` -o jsonpath='{.status.gue-tunnel-endpoints}'
-  epic-node status --socket %[3]s
+  epic-node status --status-socket %[3]s
 `
 
 // wait waits until the context ends or a program does.
