@@ -7,6 +7,7 @@ package openapi
 
 import (
 	"maps"
+	"strings"
 
 	"k8s.io/kube-openapi/pkg/common"
 	"k8s.io/kube-openapi/pkg/validation/spec"
@@ -36,7 +37,25 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		"numerator":   "How many parts of the whole.",
 		"denominator": "How many parts make the whole. Default: 100.",
 	})
+	sayOnce(definitions)
 	return definitions
+}
+
+// ownModels begins the names of EPIC's types.
+const ownModels = "com.github.acnodal.epic.pkg.apis.epic.v1."
+
+// sayOnce removes the descriptions of types that are only part of a kind. kubectl
+// explain prints the field's description and below it that of the field's type, which
+// says the same in other words.
+func sayOnce(definitions map[string]common.OpenAPIDefinition) {
+	for name, definition := range definitions {
+		_, kind := definition.Schema.Properties["kind"]
+		if kind || !strings.HasPrefix(name, ownModels) {
+			continue
+		}
+		definition.Schema.Description = ""
+		definitions[name] = definition
+	}
 }
 
 // describe adds what the Gateway API's own definitions leave unsaid, so that
