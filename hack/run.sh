@@ -131,14 +131,14 @@ if [[ ! -e $marker ]]; then
 else
 	echo "Your data is back:"
 fi
-kubectl get epic --all-namespaces 2>&1 | sed 's/^/  /'
+kubectl get epic-all --all-namespaces 2>&1 | sed 's/^/  /'
 cat <<TEXT
 
 EPIC's API is served on https://127.0.0.1:$port until you press Ctrl-C; its log is
 $log. In another shell, type:
 
   export KUBECONFIG=$kubeconfig PATH=$PWD/bin:\$PATH
-  kubectl get epic --all-namespaces
+  kubectl get epic-all --all-namespaces
   kubectl explain loadbalancer.spec
   epicctl status
 TEXT

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -106,11 +107,17 @@ subjects: [{kind: User, name: ops}]
 	wants(t, "jane's work", c.run(t, "--as=jane", "get", "-n", "epic-shop", "loadbalancers.epic.acnodal.io"), "till")
 	wants(t, "the auditors' view", c.run(t, "--as=joe", "--as-group=auditors", "get", "-n", "epic-shop", "loadbalancers.epic.acnodal.io"), "till")
 
+	// Both see what they may use, and what runs for them.
+	for _, who := range [][]string{{"--as=jane"}, {"--as=joe", "--as-group=auditors"}} {
+		c.run(t, append(slices.Clone(who), "get", "-n", "epic", "lbservicegroups.epic.acnodal.io")...)
+		c.run(t, append(slices.Clone(who), "get", "-n", "epic-shop", "pods,events")...)
+	}
+
 	wants(t, "get accounts", ops(0, "get", "accounts"), "shop", "1/7")
 	wants(t, "get accounts -o json", ops(0, "get", "accounts", "-o", "json"), `"proxyLimit": 7`)
 	wants(t, "describe account", ops(0, "describe", "account", "shop"), "jane", "auditors", "7")
 	wants(t, "audit", ops(0, "audit"), "agree")
-	wants(t, "status", ops(0, "status"), "etcd", "not installed")
+	wants(t, "status", ops(0, "status"), "etcd", "controller", "claims")
 
 	// Tokens are another role's business.
 	kubeconfig := filepath.Join(t.TempDir(), "shop.kubeconfig")

@@ -33,10 +33,11 @@ func newEtcdMaintenanceCommand() *cobra.Command {
 		transport storagebackend.TransportConfig
 	)
 	cmd := &cobra.Command{
-		Use:   "etcd-maintenance",
-		Short: "Compact and defragment etcd, and let a full one take writes again",
-		Long:  etcdMaintenanceLong,
-		Args:  cobra.NoArgs,
+		Use:     "etcd-maintenance",
+		Short:   "Compact and defragment etcd, and let a full one take writes again",
+		Long:    etcdMaintenanceLong,
+		Example: "  epic-apiserver etcd-maintenance --etcd-servers=http://127.0.0.1:2379",
+		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(c.Context(), timeout)
 			defer cancel()

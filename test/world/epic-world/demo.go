@@ -176,6 +176,10 @@ func (d *demo) show(ctx context.Context, lb *epicv1.LoadBalancer) error {
 	if err != nil {
 		return fmt.Errorf("no answer from %s; the logs are in %s: %w", url, d.dir, err)
 	}
+	// For commands that are to be run there.
+	if err := os.WriteFile(d.in("visitor"), []byte(d.world.Visitor.Name+"\n"), 0o600); err != nil {
+		return err
+	}
 	fmt.Printf("\nA visitor asks %s. The proxy passes it through the tunnel, and the answer is:\n  %s", url, body)
 	for _, end := range d.ends() {
 		fmt.Printf("\n%s\n", end.title)

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package docs tests README.md and docs/*.md: every command in them is run as it is
+// written, every manifest is one that the server takes, and the reference has what
+// the code has.
+//
+// The language of a fenced block says who runs it:
+//
+//	sh           beside a server of "make run", in the order of the page
+//	sh world     the same, where "sudo make run" has made its network namespaces
+//	sh netns     by root, in an empty network namespace
+//	sh help      nobody: its command and flags are checked
+//	sh make      nobody: its lines are targets of the Makefile
+//	yaml         nobody: its manifests are applied in a server's dry run
+//	(none)       in docs/install.md: hack/install.sh, for the end-to-end tests
+//	text, conf   nobody: it has no commands
+//
+// Any other block fails the tests, and so does one whose test is gone.
+package docs
