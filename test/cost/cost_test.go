@@ -131,7 +131,14 @@ func FuzzCost(f *testing.F) {
 			return
 		}
 		allocated, answer := s.cost(text)
-		if most := uint64(fixed + perByte*len(text)); allocated > most {
+		most := uint64(fixed + perByte*len(text))
+		for range 3 {
+			// Other goroutines of the fuzzer allocate, too, but not every time.
+			if allocated > most {
+				allocated, answer = s.cost(text)
+			}
+		}
+		if allocated > most {
 			t.Errorf("a body of %d bytes costs %d, more than %d", len(text), allocated, most)
 		}
 		if answer > maxAnswer {
