@@ -139,7 +139,7 @@ func FuzzCost(f *testing.F) {
 			}
 		}
 		if allocated > most {
-			t.Errorf("a body of %d bytes costs %d, more than %d", len(text), allocated, most)
+			t.Errorf("a body of %d bytes costs %d, more than %d: %.600q", len(text), allocated, most, text)
 		}
 		if answer > maxAnswer {
 			t.Errorf("the answer to %d bytes has %d", len(text), answer)

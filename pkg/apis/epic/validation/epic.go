@@ -78,7 +78,7 @@ func gatewayNodes(path *field.Path, all map[string]epic.EPICNodeStatus) field.Er
 			errs = append(errs, more...)
 			continue
 		}
-		errs = append(errs, metav1validation.ValidateConditions(node.Conditions, at.Child("conditions"))...)
+		errs = append(errs, few(metav1validation.ValidateConditions(node.Conditions, at.Child("conditions")))...)
 	}
 	return errs
 }

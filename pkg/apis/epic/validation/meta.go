@@ -108,7 +108,7 @@ func statusBase(observed int64, conditions []metav1.Condition) field.ErrorList {
 	if more := atMost(path, len(conditions), maxConditions); len(more) > 0 {
 		return append(errs, more...)
 	}
-	return append(errs, metav1validation.ValidateConditions(conditions, path)...)
+	return append(errs, few(metav1validation.ValidateConditions(conditions, path))...)
 }
 
 // ref checks a reference to an object in a tenant's cluster. Nobody here can

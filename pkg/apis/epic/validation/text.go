@@ -30,6 +30,10 @@ const (
 // full says whether a list has given enough errors.
 func full(errs field.ErrorList) bool { return len(errs) >= maxErrors }
 
+// few is the first of many errors: joining them takes time and memory that grow
+// with the square of their number.
+func few(errs field.ErrorList) field.ErrorList { return errs[:min(len(errs), maxErrors)] }
+
 // quoted is a value as messages show it.
 func quoted(s string) string {
 	if len(s) <= maxQuoted {
