@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
-	"slices"
 	"testing"
 )
 
@@ -89,19 +88,7 @@ func TestRandomPackets(t *testing.T) {
 		rounds = 1000
 	}
 	for range rounds {
-		packet := slices.Clone(seeds[random.IntN(len(seeds))])
-		for range 1 + random.IntN(3) {
-			switch random.IntN(4) {
-			case 0:
-				packet = packet[:random.IntN(len(packet))+1]
-			case 1:
-				packet = append(packet, make([]byte, random.IntN(40))...)
-			case 2:
-				packet[random.IntN(len(packet))] ^= 1 << random.IntN(8)
-			default:
-				packet[random.IntN(len(packet))] = byte(random.Uint32())
-			}
-		}
+		packet := mutate(random, seeds[random.IntN(len(seeds))])
 		b.fuzzDecap(t, packet)
 		if t.Failed() {
 			return
