@@ -60,7 +60,7 @@ func (f *frames) scan(p []byte) int {
 			}
 			f.left = binary.BigEndian.Uint32(f.header[:4]) >> 8
 		}
-		n := min(uint32(len(p)-i), f.left) //nolint:gosec // a buffer is never that long
+		n := min(uint32(len(p)-i), f.left)
 		f.left -= n
 		i += int(n)
 		if f.left > 0 {
@@ -78,7 +78,7 @@ func (f *frames) scan(p []byte) int {
 func (f *frames) end() {
 	f.have = 0
 	f.begun = true
-	switch http2.FrameType(f.header[3]) { //nolint:exhaustive // the others are no part of a block
+	switch http2.FrameType(f.header[3]) {
 	case http2.FrameHeaders, http2.FramePushPromise, http2.FrameContinuation:
 		f.block = !http2.Flags(f.header[4]).Has(http2.FlagHeadersEndHeaders)
 	}

@@ -89,7 +89,7 @@ func (s *server) configureHTTP2(maxStreams int) error {
 		IdleTimeout:                  idleTimeout,
 		MaxUploadBufferPerStream:     frameSize,
 		MaxReadFrameSize:             frameSize,
-		MaxConcurrentStreams:         uint32(maxStreams), //nolint:gosec // it is positive, and a flag bounds it
+		MaxConcurrentStreams:         uint32(maxStreams),
 		MaxUploadBufferPerConnection: int32(frameSize * min(maxStreams, 1000)),
 	}
 	if err := http2.ConfigureServer(s.http, h2); err != nil {

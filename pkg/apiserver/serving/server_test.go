@@ -87,7 +87,7 @@ var echo = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 // A request that is sent before the client has read the announcement is served.
 func TestRequestsThatCrossTheAnnouncementAreServed(t *testing.T) {
 	r := start(t, echo, 0)
-	c, err := tls.Dial("tcp", r.address, r.tls("h2"))
+	c, err := (&tls.Dialer{Config: r.tls("h2")}).DialContext(t.Context(), "tcp", r.address)
 	if err != nil {
 		t.Fatal(err)
 	}
