@@ -106,6 +106,7 @@ var elsewhere = []string{"epic-system", "epic-node exec", "apiservice", "epicctl
 func (e *environment) checkInline(t *testing.T, code inline) {
 	t.Helper()
 	words := strings.Fields(code.text)
+	flag := ""
 	switch name := strings.TrimPrefix(words[0], "bin/"); {
 	case words[0] == "make" && len(words) > 1:
 		if !strings.Contains(read(t, "Makefile"), "\n"+words[1]+":") {
@@ -131,9 +132,16 @@ func (e *environment) checkInline(t *testing.T, code inline) {
 	case strings.Contains(code.text, " -- "):
 		code.text = code.text[:strings.Index(code.text, " -- ")] + " --help"
 	default:
+		// A flag at the end, whose value a sentence leaves out, would take --help for it.
+		if last := words[len(words)-1]; strings.HasPrefix(last, "--") && !strings.Contains(last, "=") {
+			code.text, flag = strings.TrimSuffix(code.text, last), last
+		}
 		code.text += " --help"
 	}
 	out, err := e.sh(t.Context(), code.text)
+	if !strings.Contains(out, flag) {
+		t.Errorf("%s:%d: %s has no flag %s:\n%s", code.page, code.line, code.text, flag, out)
+	}
 	if err != nil {
 		t.Errorf("%s:%d: %s: %v\n%s", code.page, code.line, code.text, err, out)
 	}
