@@ -40,38 +40,39 @@ func TestUpgrade(t *testing.T) {
 		}
 		return
 	}
-	if err := c.documented("Upgrade", "VERSION=v2"); err != nil {
+	for i := range c.upgrades(t) {
+		c.upgrade(t, i, []string{"v2", "dev"}[i%2])
+	}
+	t.Run("records", func(t *testing.T) { c.testRecords(t) })
+	t.Run("secrets", func(t *testing.T) { c.testNothingSecretShows(t) })
+}
+
+// upgrade goes to another version, in the order of the document.
+func (c *cluster) upgrade(t *testing.T, i int, version string) {
+	t.Helper()
+	if err := c.documented("Upgrade", "VERSION="+version); err != nil {
 		t.Fatal(err)
 	}
-	l := trouble(t, "etcd-upgraded", func(t *testing.T, c *cluster) {
-		if err := c.documented("Upgrade etcd"); err != nil {
-			t.Fatal(err)
-		}
-	})
-	for _, f := range l.unclear {
-		t.Error(f)
-	}
-	c.runs(t, "epic-etcd", "v2")
-	for i := range c.upgrades(t) {
-		version := []string{"v2", "dev"}[i%2]
-		if err := c.documented("Upgrade", "VERSION="+version); err != nil {
-			t.Fatal(err)
-		}
-		l := trouble(t, "upgraded", func(t *testing.T, c *cluster) {
-			if err := c.documented("Upgrade the API server and the controller"); err != nil {
+	step := func(heading string) *load {
+		return trouble(t, fmt.Sprintf("upgrade-%d-%d", i, strings.Count(heading, " ")), func(t *testing.T, c *cluster) {
+			if err := c.documented(heading); err != nil {
 				t.Fatal(err)
 			}
 			c.upgraded(t)
 		})
-		progress("upgrade %d: %d requests, %d failed", i+1, l.requests.Load(), l.failures())
-		for _, f := range l.failed {
-			t.Error(f)
-		}
-		c.runs(t, "epic-apiserver", version)
-		c.runs(t, "epic-controller", version)
 	}
-	t.Run("records", func(t *testing.T) { c.testRecords(t) })
-	t.Run("secrets", func(t *testing.T) { c.testNothingSecretShows(t) })
+	l := step("Upgrade etcd")
+	for _, f := range l.unclear {
+		t.Error(f)
+	}
+	c.runs(t, "epic-etcd", version)
+	l = step("Upgrade the API server and the controller")
+	progress("upgrade %d: %d requests, %d failed", i+1, l.requests.Load(), l.failures())
+	for _, f := range l.failed {
+		t.Error(f)
+	}
+	c.runs(t, "epic-apiserver", version)
+	c.runs(t, "epic-controller", version)
 }
 
 // upgraded waits until the old replicas, which serve to the last, are gone.
