@@ -81,6 +81,10 @@ func newServer(ctx context.Context, info *genericapiserver.SecureServingInfo, ha
 	return s, s.configureHTTP2(info.HTTP2MaxStreamsPerConnection)
 }
 
+// configureHTTP2 puts a conn under each connection of HTTP/2. The server of net/http,
+// which is to replace this one, takes no wrapped TLS connection.
+//
+//nolint:staticcheck // see above
 func (s *server) configureHTTP2(maxStreams int) error {
 	if maxStreams <= 0 {
 		maxStreams = 100
@@ -115,6 +119,7 @@ type tlsConn struct {
 	tls *tls.Conn
 }
 
+// ConnectionState returns what was negotiated.
 func (c tlsConn) ConnectionState() tls.ConnectionState { return c.tls.ConnectionState() }
 
 func (s *server) keep(c *conn) {
@@ -187,6 +192,7 @@ func (l *listener) Close() error {
 
 type keepAliveListener struct{ net.Listener }
 
+// Accept waits for a connection.
 func (l keepAliveListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {

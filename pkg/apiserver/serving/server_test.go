@@ -91,7 +91,7 @@ func TestRequestsThatCrossTheAnnouncementAreServed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close() //nolint:errcheck // the server may have closed it
+	defer c.Close()
 	if _, err := io.WriteString(c, http2.ClientPreface); err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +187,7 @@ func TestNothingIsLostWhileAServerLeaves(t *testing.T) {
 			return (&tls.Dialer{Config: to.tls("h2")}).DialContext(ctx, "tcp", to.address)
 		},
 	}
-	if _, err := http2.ConfigureTransports(transport); err != nil {
+	if _, err := http2.ConfigureTransports(transport); err != nil { //nolint:staticcheck // the kube-apiserver does so
 		t.Fatal(err)
 	}
 	client := &http.Client{Transport: transport}
@@ -232,7 +232,7 @@ func do(client *http.Client, req *http.Request) error {
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close() //nolint:errcheck // it was read
+	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err == nil && string(body) != "hello" {
 		err = fmt.Errorf("the answer is %q", body)
@@ -254,7 +254,7 @@ func TestHTTP1ConnectionsEndWithTheAnswer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		resp.Body.Close() //nolint:errcheck,gosec // it is not wanted
+		resp.Body.Close()
 		if resp.Close != leaving {
 			t.Errorf("leaving %v: the connection ends %v", leaving, resp.Close)
 		}
