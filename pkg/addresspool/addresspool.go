@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package addresspool counts addresses of the pools of service prefixes, for the
-// programs that show how full a pool is. It reads pools that the API server has
+// Package addresspool counts the addresses that the pools of service prefixes have to
+// assign, for the programs that show how full a pool is. It reads pools that the API server has
 // accepted; which pools are accepted, and which address is whose, it does not
 // decide.
 package addresspool
@@ -20,8 +20,14 @@ const NearlyFullFrom = 90
 // Pool is the addresses from one to another, both among them.
 type Pool struct{ First, Last netip.Addr }
 
-// Parse reads a pool as the server does: a CIDR, or a first and a last address
-// with a dash between.
+// hostBitsWithEnds is the number of host bits from which on a prefix has a network
+// and a broadcast address of its own.
+const hostBitsWithEnds = 2
+
+// Parse returns the addresses that the server assigns from a pool, which is a CIDR,
+// or a first and a last address with a dash between. Of a CIDR the server assigns
+// neither the network or subnet-router address nor, in IPv4, the broadcast address,
+// unless it has only one or two addresses.
 func Parse(s string) (Pool, error) {
 	if from, to, ok := strings.Cut(s, "-"); ok {
 		first, err := netip.ParseAddr(strings.TrimSpace(from))
@@ -44,15 +50,22 @@ func Parse(s string) (Pool, error) {
 		end[bit/8] |= 1 << (7 - bit%8)
 	}
 	last, _ := netip.AddrFromSlice(end)
+	if first.BitLen()-prefix.Bits() >= hostBitsWithEnds {
+		first = first.Next()
+		if last.Is4() {
+			last = last.Prev()
+		}
+	}
 	return Pool{first, last}, nil
 }
 
-// Contains says whether an address is in the pool.
+// Contains reports whether an address is one of those that the server assigns.
 func (p Pool) Contains(a netip.Addr) bool {
 	return p.First.Compare(a) <= 0 && a.Compare(p.Last) <= 0
 }
 
-// InUse is how many of some addresses are in the pool.
+// InUse is how many of some addresses are in the pool. An address that the server
+// gives only to those who ask for it, such as a CIDR's first, does not count.
 func (p Pool) InUse(addresses []netip.Addr) int {
 	n := 0
 	for _, a := range addresses {

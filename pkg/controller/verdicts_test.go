@@ -89,6 +89,8 @@ func TestServicePrefixConditions(t *testing.T) {
 		"ten of ten":                {servicePrefix(prefix(ten, "", ReasonAvailable), used("192.0.2.1", 10)), exhausted, "Every address of spec.public-pool"},
 		"others' addresses":         {servicePrefix(prefix(ten, "", ""), used("198.51.100.1", 20)), plenty, ""},
 		"IPv6":                      {servicePrefix(prefix("2001:db8::/64", "", ""), used("2001:db8::1", 1000)), plenty, ""},
+		"a prefix's fourteen":       {servicePrefix(prefix("192.0.2.0/28", "", ""), used("192.0.2.1", 14)), exhausted, "192.0.2.0/28"},
+		"twelve and both ends":      {servicePrefix(prefix("192.0.2.0/28", "", ""), append(used("192.0.2.0", 13), used("192.0.2.15", 1)...)), plenty, ""},
 		"the alternate is full":     {servicePrefix(prefix("2001:db8::/64", "192.0.2.0/31", ""), used("192.0.2.0", 2)), exhausted, "spec.alt-pool, 192.0.2.0/31"},
 		"the public is full":        {servicePrefix(prefix("192.0.2.0/31", ten, ""), used("192.0.2.0", 2)), exhausted, "spec.public-pool"},
 	})

@@ -145,9 +145,22 @@ type object struct{ resource, ns, name string }
 
 func (w *world) loadBalancer(ns, name string) object {
 	w.t.Helper()
+	return w.createLoadBalancer(ns, name, nil)
+}
+
+// directLoadBalancer creates a load balancer without tunnels.
+func (w *world) directLoadBalancer(ns, name string) object {
+	w.t.Helper()
+	return w.createLoadBalancer(ns, name, new(false))
+}
+
+func (w *world) createLoadBalancer(ns, name string, trueIngress *bool) object {
+	w.t.Helper()
 	must(w.t)(w.api.LoadBalancers(ns).Create(w.t.Context(), &epicv1.LoadBalancer{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec:       epicv1.LoadBalancerSpec{ServiceGroup: "offered", UpstreamClusters: []string{"c"}, PublicPorts: []epicv1.ServicePort{{Port: 80}}},
+		Spec: epicv1.LoadBalancerSpec{
+			ServiceGroup: "offered", UpstreamClusters: []string{"c"}, PublicPorts: []epicv1.ServicePort{{Port: 80}}, TrueIngress: trueIngress,
+		},
 	}, metav1.CreateOptions{}))
 	return object{"loadbalancers", ns, name}
 }

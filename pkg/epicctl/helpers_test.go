@@ -52,7 +52,7 @@ func install(t *testing.T) *installation {
 	}
 	prefix := &v1.ServicePrefix{
 		ObjectMeta: metav1.ObjectMeta{Name: "pool"},
-		Spec:       v1.ServicePrefixSpec{PublicPool: &v1.AddressPool{Pool: "192.0.2.0/30", Subnet: "192.0.2.0/24", Aggregation: "/32"}},
+		Spec:       v1.ServicePrefixSpec{PublicPool: &v1.AddressPool{Pool: "192.0.2.0-192.0.2.3", Subnet: "192.0.2.0/24", Aggregation: "/32"}},
 	}
 	if _, err := c.ServicePrefixes(epic.ConfigNamespace).Create(t.Context(), prefix, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)

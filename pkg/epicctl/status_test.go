@@ -31,7 +31,7 @@ func TestStatusStandalone(t *testing.T) {
 	r := i.run(t, "status")
 	r.want(t, ExitOK, "CHECK RESULT DETAIL", "server OK reachable; an EPIC server that runs alone", "api service OK not installed",
 		"etcd OK", "readiness OK", "api OK epic.acnodal.io/v1 serves its 9 kinds", "configuration OK EPIC epic/epic is there; last tunnel ID 2, last group ID 1",
-		"addresses pool OK 2 of 4 in use, pool 192.0.2.0/30", "controller WARN no controller runs: nothing sets conditions, so READY stays",
+		"addresses pool OK 2 of 4 in use, pool 192.0.2.0-192.0.2.3", "controller WARN no controller runs: nothing sets conditions, so READY stays",
 		"controller: start one: epic-controller", "nodes OK no gateway node yet", "claims OK")
 	r.lacks(t, "FAIL")
 	i.run(t, "describe", "account", "acme").want(t, ExitOK, "Conditions: none: no controller has set any")
@@ -51,7 +51,7 @@ func TestStatusStandalone(t *testing.T) {
 	t.Run("a pool that is full", func(t *testing.T) {
 		i.run(t, "create", "account", "beta").want(t, ExitOK)
 		i.fill(t, "beta")
-		i.run(t, "status").want(t, ExitOK, "addresses pool WARN 4 of 4 in use, pool 192.0.2.0/30: it is full", "addresses pool: make the pool larger")
+		i.run(t, "status").want(t, ExitOK, "addresses pool WARN 4 of 4 in use, pool 192.0.2.0-192.0.2.3: it is full", "addresses pool: make the pool larger")
 	})
 	t.Run("gateway nodes", func(t *testing.T) {
 		epics := i.client.EpicV1().EPICs(epic.ConfigNamespace)
