@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"k8s.io/kube-openapi/pkg/common"
+	"k8s.io/kube-openapi/pkg/util"
 	"k8s.io/kube-openapi/pkg/validation/spec"
 	gatewayopenapi "sigs.k8s.io/gateway-api/pkg/generated/openapi"
 
@@ -27,6 +28,40 @@ const (
 // GetOpenAPIDefinitions returns a definition for every type that is served and
 // for every type that one of those refers to.
 func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
+	return withModelNames(goTypeDefinitions(func(name string) spec.Ref { return ref(modelName(name)) }))
+}
+
+// modelName returns the name under which a type is served. Some generated code names a
+// type by its Go package. A slash is escaped in a reference and in the document's key
+// alike, so only readers that do not follow RFC 6901 would find such a type.
+func modelName(name string) string {
+	if !strings.Contains(name, "/") {
+		return name
+	}
+	return util.ToRESTFriendlyName(name)
+}
+
+// withModelNames renames definitions, and what they depend on.
+func withModelNames(definitions map[string]common.OpenAPIDefinition) map[string]common.OpenAPIDefinition {
+	renamed := make(map[string]common.OpenAPIDefinition, len(definitions))
+	for name, definition := range definitions {
+		served := modelName(name)
+		if _, own := definitions[served]; own && served != name {
+			continue // described by both; the one of the type's own version is kept
+		}
+		dependencies := make([]string, 0, len(definition.Dependencies))
+		for _, dependency := range definition.Dependencies {
+			dependencies = append(dependencies, modelName(dependency))
+		}
+		definition.Dependencies = dependencies
+		renamed[served] = definition
+	}
+	return renamed
+}
+
+// goTypeDefinitions returns the definitions under the names that the generated code
+// gives them.
+func goTypeDefinitions(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
 	definitions := gatewayopenapi.GetOpenAPIDefinitions(ref)
 	// Where both describe a type, ours is made from the version that we build
 	// with.

@@ -84,6 +84,22 @@ func reachable(t *testing.T, all map[string]common.OpenAPIDefinition) []string {
 	return names
 }
 
+// TestReferencesResolve checks that a reference and the key of what it refers to are the
+// same text, whether or not a reader unescapes the reference as RFC 6901 has it.
+func TestReferencesResolve(t *testing.T) {
+	all := definitions()
+	for _, name := range reachable(t, all) {
+		if strings.ContainsAny(name, "/~%") {
+			t.Errorf("%s has a character that references escape", name)
+		}
+		for _, dependency := range all[name].Dependencies {
+			if _, ok := all[dependency]; !ok {
+				t.Errorf("%s depends on %s, which has no definition", name, dependency)
+			}
+		}
+	}
+}
+
 // TestEverythingIsDescribed checks that kubectl explain has something to say
 // about every type and every field, ours and those we took over.
 func TestEverythingIsDescribed(t *testing.T) {

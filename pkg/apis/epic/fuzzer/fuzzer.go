@@ -7,10 +7,12 @@ package fuzzer
 import (
 	"fmt"
 
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	runtimeserializer "k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/randfill"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
@@ -32,6 +34,37 @@ func Funcs(runtimeserializer.CodecFactory) []interface{} {
 		filler[epic.GWProxy, v1.GWProxy](scheme),
 		filler[epic.GWRoute, v1.GWRoute](scheme),
 		filler[epic.GWEndpointSlice, v1.GWEndpointSlice](scheme),
+		// The schema has closed lists of these, and may require one.
+		oneOf(discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeIPv6, discoveryv1.AddressTypeFQDN),
+		oneOf("", epic.SerializationJSON, epic.SerializationB64JSON, epic.SerializationYAML),
+		oneOf("", v1.SerializationJSON, v1.SerializationB64JSON, v1.SerializationYAML),
+		oneOf("", epic.EnvoyAPIv3),
+		oneOf("", v1.EnvoyAPIv3),
+		// The Go types of these have more bits than the schema's.
+		func(value *gatewayv1.HTTPRouteRetryStatusCode, c randfill.Continue) {
+			*value = gatewayv1.HTTPRouteRetryStatusCode(400 + c.Intn(200))
+		},
+		func(value *gatewayv1.HTTPRouteRetry, c randfill.Continue) {
+			c.FillNoCustom(value)
+			if value.Attempts != nil {
+				*value.Attempts = int(c.Int31())
+			}
+		},
+		// A TCP route without rules is refused, and a rule of it without backends.
+		func(value *gatewayv1.TCPRouteSpec, c randfill.Continue) {
+			c.FillNoCustom(value)
+			if len(value.Rules) == 0 {
+				value.Rules = make([]gatewayv1.TCPRouteRule, 1)
+				c.Fill(&value.Rules[0])
+			}
+		},
+		func(value *gatewayv1.TCPRouteRule, c randfill.Continue) {
+			c.FillNoCustom(value)
+			if len(value.BackendRefs) == 0 {
+				value.BackendRefs = make([]gatewayv1.BackendRef, 1)
+				c.Fill(&value.BackendRefs[0])
+			}
+		},
 		// Only one of the two values exists on the wire.
 		func(value *intstr.IntOrString, c randfill.Continue) {
 			if c.Bool() {
@@ -41,6 +74,11 @@ func Funcs(runtimeserializer.CodecFactory) []interface{} {
 			}
 		},
 	}
+}
+
+// oneOf returns a function that chooses a value of a closed list.
+func oneOf[T any](all ...T) func(*T, randfill.Continue) {
+	return func(value *T, c randfill.Continue) { *value = all[c.Intn(len(all))] }
 }
 
 // filler returns a function that fills an internal object of one kind. Decoding

@@ -125,6 +125,15 @@ func TestGWRoute(t *testing.T) {
 		{"filter type", filter(gatewayv1.HTTPRouteFilter{Type: "Lua"}), filterAt + "type", "use one of RequestHeaderModifier"},
 		{"filter without settings", filter(gatewayv1.HTTPRouteFilter{Type: gatewayv1.HTTPRouteFilterURLRewrite}), filterAt + "urlRewrite", "add them"},
 		{"status 308", redirect(gatewayv1.HTTPRequestRedirectFilter{StatusCode: ptr.To(308)}), "", ""},
+		{"retry on success", rule(func(r *gatewayv1.HTTPRouteRule) {
+			r.Retry = &gatewayv1.HTTPRouteRetry{Codes: []gatewayv1.HTTPRouteRetryStatusCode{503, 200}}
+		}), "spec.http.rules[0].retry.codes[1]", "from 400 to 599"},
+		{"retry on a huge number", rule(func(r *gatewayv1.HTTPRouteRule) {
+			r.Retry = &gatewayv1.HTTPRouteRetry{Codes: []gatewayv1.HTTPRouteRetryStatusCode{5000000000}}
+		}), "spec.http.rules[0].retry.codes[0]", "from 400 to 599"},
+		{"too many attempts", rule(func(r *gatewayv1.HTTPRouteRule) {
+			r.Retry = &gatewayv1.HTTPRouteRetry{Attempts: ptr.To(5000000000)}
+		}), "spec.http.rules[0].retry.attempts", "from 0 to 2147483647"},
 		{"status 200", redirect(gatewayv1.HTTPRequestRedirectFilter{StatusCode: ptr.To(200)}), filterAt + "requestRedirect.statusCode", "use one of 301, 302, 303, 307, 308"},
 		{"scheme", redirect(gatewayv1.HTTPRequestRedirectFilter{Scheme: ptr.To("ftp")}), filterAt + "requestRedirect.scheme", "use one of http, https"},
 		{"redirect's hostname", redirect(gatewayv1.HTTPRequestRedirectFilter{Hostname: ptr.To[gatewayv1.PreciseHostname]("*.example.com")}), filterAt + "requestRedirect.hostname", "without the wildcard"},

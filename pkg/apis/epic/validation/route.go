@@ -4,6 +4,7 @@ package validation
 
 import (
 	"fmt"
+	"math"
 	"regexp"
 	"strings"
 
@@ -134,6 +135,7 @@ func httpRule(path *field.Path, r *gatewayv1.HTTPRouteRule, expressions *regexps
 		errs = append(errs, httpMatch(path.Child("matches").Index(i), &r.Matches[i], expressions)...)
 	}
 	errs = append(errs, filters(path.Child("filters"), r.Filters)...)
+	errs = append(errs, retry(path.Child("retry"), r.Retry)...)
 	for i := range r.BackendRefs {
 		if full(errs) {
 			break
@@ -145,6 +147,26 @@ func httpRule(path *field.Path, r *gatewayv1.HTTPRouteRule, expressions *regexps
 			continue
 		}
 		errs = append(errs, filters(at.Child("filters"), r.BackendRefs[i].Filters)...)
+	}
+	return errs
+}
+
+// retry checks numbers that the Go types allow to be larger than the schema does.
+func retry(path *field.Path, r *gatewayv1.HTTPRouteRetry) field.ErrorList {
+	var errs field.ErrorList
+	if r == nil {
+		return nil
+	}
+	if a := r.Attempts; a != nil && (*a < 0 || *a > math.MaxInt32) {
+		errs = append(errs, field.Invalid(path.Child("attempts"), *a, fmt.Sprintf("use a number from 0 to %d", math.MaxInt32)))
+	}
+	for i, code := range r.Codes {
+		if full(errs) {
+			break
+		}
+		if code < 400 || code > 599 {
+			errs = append(errs, field.Invalid(path.Child("codes").Index(i), int(code), "use the number of an HTTP error, from 400 to 599"))
+		}
 	}
 	return errs
 }

@@ -9,10 +9,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"strings"
 
 	"k8s.io/kube-openapi/pkg/common"
-	"k8s.io/kube-openapi/pkg/util"
 	"k8s.io/kube-openapi/pkg/validation/spec"
 
 	"github.com/acnodal/epic/pkg/apis/openapi"
@@ -27,7 +25,7 @@ func main() {
 
 func run() error {
 	found := openapi.GetOpenAPIDefinitions(func(name string) spec.Ref {
-		return spec.MustCreateRef("#/definitions/" + modelName(name))
+		return spec.MustCreateRef("#/definitions/" + name)
 	})
 	definitions := make(spec.Definitions, len(found))
 	for name, definition := range found {
@@ -37,20 +35,11 @@ func run() error {
 		if simple, ok := schema.Extensions[common.ExtensionV2Schema].(spec.Schema); ok {
 			schema = simple
 		}
-		definitions[modelName(name)] = schema
+		definitions[name] = schema
 	}
 	return json.NewEncoder(os.Stdout).Encode(&spec.Swagger{SwaggerProps: spec.SwaggerProps{
 		Swagger:     "2.0",
 		Info:        &spec.Info{InfoProps: spec.InfoProps{Title: "EPIC", Version: "v1"}},
 		Definitions: definitions,
 	}})
-}
-
-// modelName is the name by which the generator looks a type up: the import path
-// turned round, unless the type's package has turned it round already.
-func modelName(name string) string {
-	if !strings.Contains(name, "/") {
-		return name
-	}
-	return util.ToRESTFriendlyName(name)
 }
