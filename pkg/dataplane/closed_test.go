@@ -351,7 +351,7 @@ func TestSeveralTunnels(t *testing.T) {
 		return step{program: "encap", in: answer(to), verdict: sent, out: outer(node6, gateway6, tunnel6, answer(to))}
 	}
 	come6 := func(program string, from uint16) step {
-		verdict := uint32(pass)
+		verdict := pass
 		if program == "xdp" {
 			verdict = xdpPass
 		}

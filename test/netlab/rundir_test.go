@@ -64,7 +64,7 @@ func TestNamesAmongMounts(t *testing.T) {
 func removeAmongMounts(t *testing.T, mount func(*testing.T, string)) {
 	must(t, unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""))
 	must(t, unix.Mount("run", "/run", "tmpfs", 0, ""))
-	for _, close := range []func(*Lab) error{
+	for _, end := range []func(*Lab) error{
 		(*Lab).Close,
 		// As the process after one that was killed does it.
 		func(l *Lab) error { return RemoveNamed(l.Prefix()) },
@@ -72,7 +72,7 @@ func removeAmongMounts(t *testing.T, mount func(*testing.T, string)) {
 		lab := New()
 		n := host(t, lab, "gone")
 		mount(t, n.Name)
-		must(t, close(lab))
+		must(t, end(lab))
 		if _, err := os.Stat(n.Path); !os.IsNotExist(err) {
 			t.Errorf("%s is still there: %v", n.Path, err)
 		}

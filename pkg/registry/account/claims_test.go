@@ -63,8 +63,8 @@ func TestGroupIDs(t *testing.T) {
 		t.Errorf("group-id %d, warned of %q", four.Spec.GroupID, w.Warned())
 	}
 	export.Spec.ProxyLimit = nil
-	out := rt.MustUpdate(w, export)
-	out = rt.MustUpdate(w, rt.Exported(export))
+	rt.MustUpdate(w, export)
+	out := rt.MustUpdate(w, rt.Exported(export))
 	if out.Spec.GroupID != four.Spec.GroupID || out.Spec.ProxyLimit != nil && *out.Spec.ProxyLimit == 10 {
 		t.Errorf("%+v", out.Spec)
 	}

@@ -215,8 +215,8 @@ func (b *Backend) read(ctx context.Context, refs []Ref) ([]runtime.Object, []rev
 		return nil, nil, fmt.Errorf("read parents: %w", err)
 	}
 	objs, revs := make([]runtime.Object, len(refs)), make([]revisions, len(refs))
-	for i, r := range resp.Responses {
-		kvs := r.GetResponseRange().Kvs
+	for i := range refs {
+		kvs := resp.Responses[i].GetResponseRange().Kvs
 		if len(kvs) == 0 {
 			continue
 		}

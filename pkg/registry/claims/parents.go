@@ -39,6 +39,11 @@ type rememberedParent struct {
 	size int
 }
 
+// remembered returns what an element of the list holds.
+func remembered(e *list.Element) *rememberedParent {
+	return e.Value.(*rememberedParent) //nolint:errcheck,forcetypeassert // the list holds nothing else
+}
+
 func newParentCache(most int) *parentCache {
 	return &parentCache{most: most, order: list.New(), entries: map[Ref]*list.Element{}}
 }
@@ -52,7 +57,7 @@ func (c *parentCache) get(ref Ref) (runtime.Object, revisions, bool) {
 		return nil, revisions{}, false
 	}
 	c.order.MoveToFront(e)
-	r := e.Value.(*rememberedParent)
+	r := remembered(e)
 	c.mu.Unlock()
 	return r.obj.DeepCopyObject(), r.revs, true
 }
@@ -67,7 +72,7 @@ func (c *parentCache) add(ref Ref, obj runtime.Object, revs revisions, size int)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e, ok := c.entries[ref]; ok {
-		if e.Value.(*rememberedParent).revs.mod >= revs.mod {
+		if remembered(e).revs.mod >= revs.mod {
 			// A slower read must not replace the answer of a later one.
 			return
 		}
@@ -92,7 +97,8 @@ func (c *parentCache) drop(refs ...Ref) {
 }
 
 func (c *parentCache) remove(e *list.Element) {
-	r := c.order.Remove(e).(*rememberedParent)
+	r := remembered(e)
+	c.order.Remove(e)
 	delete(c.entries, r.ref)
 	c.bytes -= r.size
 }

@@ -80,7 +80,7 @@ func (m *slotMemory) find(account Ref, mod int64, limit int32) *freeSlots {
 	if !ok {
 		return nil
 	}
-	if s := v.(*freeSlots); s.mod == mod && s.limit == limit {
+	if s, ok := v.(*freeSlots); ok && s.mod == mod && s.limit == limit {
 		return s
 	}
 	return nil

@@ -124,7 +124,7 @@ func (r *REST) ShortNames() []string { return r.shortNames }
 // Categories implements rest.CategoriesProvider.
 func (r *REST) Categories() []string { return r.categories }
 
-// Create implements rest.Creater. That the object exists already is said before
+// Create creates an object. That the object exists already is said before
 // any rule that it breaks: a client that creates something again wants to hear
 // just that. Only a refused creation costs the look.
 func (r *REST) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, options *metav1.CreateOptions) (runtime.Object, error) {

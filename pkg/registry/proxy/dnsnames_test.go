@@ -59,7 +59,7 @@ func TestDNSNamesBelongToAccounts(t *testing.T) {
 		refused(t, err, words...)
 	}
 	rt.MustDelete(w, second)
-	other = rt.MustUpdate(w, other)
+	rt.MustUpdate(w, other)
 	// The name that it had is free again, and the one that it has is not.
 	store := shop("one", "e")
 	store.Spec.DisplayName = "store"

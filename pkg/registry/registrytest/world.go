@@ -285,7 +285,7 @@ func MustDelete[T Object](w *World, obj T) {
 // Exported is obj as a backup or a repository has it: without the metadata that
 // only the server writes, and without status.
 func Exported[T Object](obj T) T {
-	out := obj.DeepCopyObject().(T)
+	out := obj.DeepCopyObject().(T) //nolint:errcheck,forcetypeassert // a copy has the type of its original
 	out.SetUID("")
 	out.SetResourceVersion("")
 	out.SetGeneration(0)

@@ -8,27 +8,36 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 )
+
+// module is the path of the module that builds kubectl's callers.
+const module = "github.com/acnodal/epic"
 
 // Path returns the path of kubectl: the one that $KUBECTL names, the one that "make
 // build" built, or else one that it builds in the same place. A test that needs
 // kubectl is never skipped: it fails if there is none and none can be built.
 func Path(t testing.TB) string {
 	t.Helper()
-	path, err := find(os.Getenv("KUBECTL"), root())
+	root, err := root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, err := find(os.Getenv("KUBECTL"), root)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return path
 }
 
-// root returns the root of the repository.
-func root() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "..", "..", "..")
+// root returns the root of the repository, in which every test runs.
+func root() (string, error) {
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module).Output()
+	if err != nil {
+		return "", fmt.Errorf("find the root of %s: %w", module, err)
+	}
+	return strings.TrimSpace(string(out)), nil
 }
 
 func find(named, root string) (string, error) {
