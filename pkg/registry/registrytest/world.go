@@ -15,6 +15,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/rest"
@@ -43,6 +45,9 @@ type World struct {
 	Claims *claims.Backend
 	// Terminating has the names of the namespaces that are being deleted.
 	Terminating map[string]bool
+	// Authorize decides what the requests' user may do beyond a group, and may
+	// change other objects first, as another request would. Nil allows everything.
+	Authorize func(authorizer.Attributes) authorizer.Decision
 	// Etcd is a connection past everything under test, and Prefix where the
 	// objects and claims are.
 	Etcd   *clientv3.Client
@@ -78,6 +83,12 @@ func New(t testing.TB) *World {
 		NamespaceTerminating: func(_ context.Context, name string) (bool, error) {
 			return w.Terminating[name], nil
 		},
+		Authorizer: authorizer.AuthorizerFunc(func(_ context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
+			if w.Authorize == nil {
+				return authorizer.DecisionAllow, "", nil
+			}
+			return w.Authorize(a), "", nil
+		}),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -187,6 +198,9 @@ func (w *World) AddWarning(_, text string) {
 	}
 }
 
+// User is the name of the user who sends the requests.
+const User = "jane"
+
 // request is the context of a request to a namespace.
 func (w *World) request(namespace string) context.Context {
 	w.warned = nil
@@ -196,7 +210,8 @@ func (w *World) request(namespace string) context.Context {
 // Request is the context of a request to a namespace, for tests that make several
 // at once.
 func Request(namespace string) context.Context {
-	return genericapirequest.WithNamespace(genericapirequest.NewContext(), namespace)
+	ctx := genericapirequest.WithUser(genericapirequest.NewContext(), &user.DefaultInfo{Name: User})
+	return genericapirequest.WithNamespace(ctx, namespace)
 }
 
 // REST is the storage of obj's kind.

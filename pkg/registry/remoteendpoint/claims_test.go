@@ -56,8 +56,8 @@ func TestCreation(t *testing.T) {
 		"another account's": {changed(func(r *epic.RemoteEndpoint) { r.Namespace = "epic-two" }), []string{"create the LoadBalancer in namespace epic-two first"}},
 		"one that is being deleted": {changed(func(r *epic.RemoteEndpoint) { r.Labels[epic.OwningLoadBalancerLabel] = "going" }),
 			[]string{"is being deleted: name another"}},
-		"another cluster": {changed(func(r *epic.RemoteEndpoint) { r.Spec.Cluster = "e" }), []string{"spec.cluster", "has no cluster e"}},
-		"another account": {changed(func(r *epic.RemoteEndpoint) { r.Labels[epic.OwningAccountLabel] = "two" }), []string{epic.OwningAccountLabel, "leave it out"}},
+		"another cluster":  {changed(func(r *epic.RemoteEndpoint) { r.Spec.Cluster = "e" }), []string{"spec.cluster", "has no cluster e"}},
+		"another account":  {changed(func(r *epic.RemoteEndpoint) { r.Labels[epic.OwningAccountLabel] = "two" }), []string{epic.OwningAccountLabel, "leave it out"}},
 		"a public address": {changed(func(r *epic.RemoteEndpoint) { r.Spec.Address = "192.0.2.5" }), []string{"spec.address", "a public address of this gateway"}},
 		"a duplicate":      {changed(func(*epic.RemoteEndpoint) {}), []string{"spec.address", "duplicate endpoint: a"}},
 	} {

@@ -70,8 +70,11 @@ func InUse(kind, name string, child claims.Owner) error {
 }
 
 func singular(resource string) string {
-	if resource == ServicePrefixes || resource == GWProxies {
+	switch {
+	case resource == ServicePrefixes:
 		return strings.TrimSuffix(resource, "es")
+	case strings.HasSuffix(resource, "ies"):
+		return strings.TrimSuffix(resource, "ies") + "y"
 	}
 	return strings.TrimSuffix(resource, "s")
 }
