@@ -72,6 +72,33 @@ func TestParsePool(t *testing.T) {
 	}
 }
 
+// Of a prefix the addresses that mean something to hosts on a link are not assigned.
+func TestParseAssignable(t *testing.T) {
+	for in, want := range map[string]string{
+		"192.0.2.0/24":              "192.0.2.1-192.0.2.254",
+		"192.0.2.0/30":              "192.0.2.1-192.0.2.2",
+		"192.0.2.0/31":              "192.0.2.0-192.0.2.1",
+		"192.0.2.0/32":              "192.0.2.0-192.0.2.0",
+		"0.0.0.0/0":                 "0.0.0.1-255.255.255.254",
+		"2001:db8::/64":             "2001:db8::1-2001:db8::ffff:ffff:ffff:ffff",
+		"2001:db8::/126":            "2001:db8::1-2001:db8::3",
+		"2001:db8::/127":            "2001:db8::-2001:db8::1",
+		"2001:db8::/128":            "2001:db8::-2001:db8::",
+		"192.0.2.0-192.0.2.255":     "192.0.2.0-192.0.2.255",
+		"2001:db8::-2001:db8::ffff": "2001:db8::-2001:db8::ffff",
+	} {
+		p, err := ParseAssignable(in)
+		if err != nil || p.String() != want {
+			t.Errorf("%s: got %s, %v, want %s", in, p, err, want)
+		}
+	}
+	for _, in := range []string{"", "many", "::ffff:1.2.3.0/120", "192.0.2.9-192.0.2.1"} {
+		if p, err := ParseAssignable(in); err == nil || p.IsValid() {
+			t.Errorf("%q: got %s, %v", in, p, err)
+		}
+	}
+}
+
 func TestPoolSets(t *testing.T) {
 	for _, tc := range []struct {
 		p, o     string

@@ -3,6 +3,7 @@
 package lbservicegroup
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 
@@ -91,5 +92,30 @@ func TestStorage(t *testing.T) {
 	}
 	if s.Trigger != "" {
 		t.Errorf("watchers are found by %q", s.Trigger)
+	}
+}
+
+// A group that names no records gets those with the account in the name, which no
+// two accounts share. What it names itself, or had before, stays.
+func TestEndpointTemplate(t *testing.T) {
+	s := kindtest.New(t, NewREST, nil)
+	o := kindtest.MustCreate(s, sample())
+	want := epic.DNSEndpoint{DNSName: "{{.PureLBServiceName}}.{{.LBSGName}}.{{.Account}}.client.acnodal.io", RecordType: "A", RecordTTL: 180}
+	if got := o.Spec.EndpointTemplate; got == nil || !reflect.DeepEqual(*got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	o.Spec.EndpointTemplate.DNSName = "{{.LBName}}.example.com"
+	o, err := kindtest.Update(s, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Spec.EndpointTemplate = nil
+	if o, err = kindtest.Update(s, o); err != nil || o.Spec.EndpointTemplate == nil || o.Spec.EndpointTemplate.DNSName != "{{.LBName}}.example.com" {
+		t.Errorf("got %+v, %v", o.Spec.EndpointTemplate, err)
+	}
+	own := sample()
+	own.Name, own.Spec.EndpointTemplate = "own", &epic.DNSEndpoint{DNSName: "{{.LBName}}.example.net"}
+	if own = kindtest.MustCreate(s, own); own.Spec.EndpointTemplate.DNSName != "{{.LBName}}.example.net" || own.Spec.EndpointTemplate.RecordTTL == 180 {
+		t.Errorf("got %+v", own.Spec.EndpointTemplate)
 	}
 }
