@@ -7,6 +7,9 @@
 //
 // Who may is a permission: to update the subresource finalizers of the resource.
 // Finalizers of others are not looked at.
+//
+// An object that is created from an export may have such finalizers. They are dropped
+// with a warning, and the object remembers them, so a repository may go on to send them.
 package systemfinalizers
 
 import (
@@ -16,11 +19,14 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/registry/kind"
 )
 
 // subresource and verb are the permission. No such subresource is served.
@@ -29,17 +35,100 @@ const (
 	verb        = "update"
 )
 
+var path = field.NewPath("metadata", "finalizers")
+
 // Plugin refuses finalizers of the system from those who may not set them.
 type Plugin struct {
 	*admission.Handler
 	authorizer authorizer.Authorizer
 }
 
-var _ admission.ValidationInterface = &Plugin{}
+var (
+	_ admission.MutationInterface   = &Plugin{}
+	_ admission.ValidationInterface = &Plugin{}
+)
 
 // New returns the plugin. The authorizer says who may.
 func New(a authorizer.Authorizer) *Plugin {
 	return &Plugin{Handler: admission.NewHandler(admission.Create, admission.Update), authorizer: a}
+}
+
+// Admit implements admission.MutationInterface. It drops what an export brings along.
+func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+	if a.GetResource().Group != epic.GroupName || a.GetObject() == nil {
+		return nil
+	}
+	m, err := meta.Accessor(a.GetObject())
+	if err != nil {
+		return admission.NewForbidden(a, fmt.Errorf("can't tell the finalizers of a %T: %w", a.GetObject(), err))
+	}
+	switch a.GetOperation() {
+	case admission.Create:
+		brought := slices.DeleteFunc(slices.Clone(m.GetFinalizers()), func(f string) bool { return !isSystems(f) })
+		if len(brought) == 0 {
+			return nil
+		}
+		// If nobody can tell, the validation asks again and refuses.
+		if decision, _, err := p.authorize(ctx, a); decision == authorizer.DecisionAllow || err != nil {
+			return nil
+		}
+		m.SetFinalizers(without(m.GetFinalizers(), brought))
+		for _, f := range brought {
+			kind.Replace(ctx, m, path.Key(f), f, "the programs of the system add it")
+		}
+	case admission.Update:
+		if a.GetOldObject() == nil {
+			return nil
+		}
+		old, err := meta.Accessor(a.GetOldObject())
+		if err != nil {
+			return admission.NewForbidden(a, fmt.Errorf("can't tell the finalizers of a %T: %w", a.GetOldObject(), err))
+		}
+		keepReplaced(m, old)
+		added := without(m.GetFinalizers(), old.GetFinalizers())
+		added = slices.DeleteFunc(added, func(f string) bool { return !isSystems(f) || !kind.Replaced(old, path.Key(f), f) })
+		if len(added) == 0 {
+			return nil
+		}
+		if decision, _, err := p.authorize(ctx, a); decision == authorizer.DecisionAllow || err != nil {
+			return nil
+		}
+		m.SetFinalizers(without(m.GetFinalizers(), added))
+	}
+	return nil
+}
+
+// keepReplaced carries over what the object remembers, for kinds that remember nothing
+// else.
+func keepReplaced(m, old metav1.Object) {
+	now, ok := m.(metav1.ObjectMetaAccessor)
+	if !ok {
+		return
+	}
+	before, ok := old.(metav1.ObjectMetaAccessor)
+	if !ok {
+		return
+	}
+	to, isTo := now.GetObjectMeta().(*metav1.ObjectMeta)
+	from, isFrom := before.GetObjectMeta().(*metav1.ObjectMeta)
+	if isTo && isFrom {
+		kind.KeepReplaced(to, from)
+	}
+}
+
+// authorize reports whether the user has the permission.
+func (p *Plugin) authorize(ctx context.Context, a admission.Attributes) (authorizer.Decision, string, error) {
+	return p.authorizer.Authorize(ctx, authorizer.AttributesRecord{
+		User:            a.GetUserInfo(),
+		Verb:            verb,
+		Namespace:       a.GetNamespace(),
+		APIGroup:        a.GetResource().Group,
+		APIVersion:      a.GetResource().Version,
+		Resource:        a.GetResource().Resource,
+		Subresource:     subresource,
+		Name:            a.GetName(),
+		ResourceRequest: true,
+	})
 }
 
 // Validate implements admission.ValidationInterface.
@@ -59,17 +148,7 @@ func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, _ admissi
 	if len(added) == 0 && len(removed) == 0 {
 		return nil
 	}
-	decision, reason, err := p.authorizer.Authorize(ctx, authorizer.AttributesRecord{
-		User:            a.GetUserInfo(),
-		Verb:            verb,
-		Namespace:       a.GetNamespace(),
-		APIGroup:        a.GetResource().Group,
-		APIVersion:      a.GetResource().Version,
-		Resource:        a.GetResource().Resource,
-		Subresource:     subresource,
-		Name:            a.GetName(),
-		ResourceRequest: true,
-	})
+	decision, reason, err := p.authorize(ctx, a)
 	if decision == authorizer.DecisionAllow {
 		return nil
 	}

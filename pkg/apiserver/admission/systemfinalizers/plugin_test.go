@@ -99,3 +99,52 @@ func TestFinalizers(t *testing.T) {
 		t.Errorf("what is not EPIC's: %v", err)
 	}
 }
+
+func admit(a *answers, obj, old runtime.Object, op admission.Operation) error {
+	attributes := admission.NewAttributesRecord(obj, old, schema.GroupVersionKind{}, "epic-acme", "shop",
+		schema.GroupVersionResource{Group: epic.GroupName, Version: "v1", Resource: "loadbalancers"}, "", op, nil, false, &user.DefaultInfo{Name: "jane"})
+	p := New(a.authorizer())
+	if err := p.Admit(context.Background(), attributes, nil); err != nil {
+		return err
+	}
+	return p.Validate(context.Background(), attributes, nil)
+}
+
+// TestExports checks that an object can be created from an export that has the system's
+// finalizers, and updated from it later, and that nothing else is dropped.
+func TestExports(t *testing.T) {
+	const own, bare, mine = "epic.acnodal.io/controller", "node1.gwp.node-agent.epic.acnodal.io", "acme.example/mine"
+	finalizers := func(obj runtime.Object) string { return strings.Join(obj.(*epic.LoadBalancer).Finalizers, " ") }
+	no := &answers{decision: authorizer.DecisionNoOpinion}
+
+	created := with(own, mine, bare)
+	if err := admit(no, created, nil, admission.Create); err != nil || finalizers(created) != mine {
+		t.Fatalf("%v, created with %s", err, finalizers(created))
+	}
+	// The controller adds its finalizer, and the repository sends the export again.
+	running := created.DeepCopyObject()
+	running.(*epic.LoadBalancer).Finalizers = []string{mine, own}
+	again := with(own, mine, bare)
+	if err := admit(no, again, running, admission.Update); err != nil || finalizers(again) != own+" "+mine {
+		t.Errorf("%v, updated to %s", err, finalizers(again))
+	}
+	if again.(*epic.LoadBalancer).Annotations[epic.ReplacedAnnotation] == "" {
+		t.Error("an update without annotations makes the object forget what it brought")
+	}
+	if err := admit(no, with(own, mine, "other.epic.acnodal.io/x"), running, admission.Update); !apierrors.IsForbidden(err) {
+		t.Errorf("a finalizer that it never brought: %v", err)
+	}
+	if err := admit(no, with(mine), running, admission.Update); !apierrors.IsForbidden(err) {
+		t.Errorf("removing the controller's: %v", err)
+	}
+
+	allowed := &answers{decision: authorizer.DecisionAllow}
+	kept := with(own, mine)
+	if err := admit(allowed, kept, nil, admission.Create); err != nil || finalizers(kept) != own+" "+mine {
+		t.Errorf("with the permission: %v, created with %s", err, finalizers(kept))
+	}
+	failed := &answers{decision: authorizer.DecisionNoOpinion, err: errors.New("connection refused")}
+	if err := admit(failed, with(own), nil, admission.Create); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("when nobody can be asked: %v", err)
+	}
+}
