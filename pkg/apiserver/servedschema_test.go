@@ -233,12 +233,12 @@ func TestStoredObjectsSatisfyTheSchema(t *testing.T) {
 	seed := rand.Int63()
 	t.Logf("the seed is %d", seed)
 	fill := fuzzer.FuzzerFor(fuzzer.MergeFuzzerFuncs(metafuzzer.Funcs, epicfuzzer.Funcs), rand.NewSource(seed), codecs)
-	types := scheme.KnownTypes(epic.SchemeGroupVersion)
+	goTypes := scheme.KnownTypes(epic.SchemeGroupVersion)
 	for _, m := range minimal {
 		kind := fromYAML(t, m.yaml)["kind"].(string)
 		collection := path.Join(apiRoot, "namespaces", "epic-fuzz", m.resource)
 		for i := range each {
-			object := reflect.New(types[kind]).Interface().(runtime.Object)
+			object := reflect.New(goTypes[kind]).Interface().(runtime.Object)
 			fill.Fill(object)
 			meta := object.(metav1.Object)
 			meta.SetNamespace("epic-fuzz")
