@@ -129,3 +129,21 @@ func FuzzAccountName(f *testing.F) {
 		}
 	})
 }
+
+// Only who has a certificate is a host, whose address is the administrator's word.
+func TestHosts(t *testing.T) {
+	i := &Identifier{GatewayAccounts: []string{gateway}, Nodes: nodes{"one": "192.0.2.40"}}
+	for host, u := range map[bool][]user.DefaultInfo{
+		true: {{Name: "epic:node:192.0.2.1", Groups: []string{Group}}, {Name: "epic:node:2001:db8::1", Groups: []string{Group}}},
+		false: {
+			{Name: gateway, Extra: map[string][]string{serviceaccount.NodeNameKey: {"one"}}},
+			{Name: "system:serviceaccount:epic-acme:node.192.0.2.16"},
+		},
+	} {
+		for _, u := range u {
+			if node, err := i.Identify(t.Context(), &u); err != nil || node.Host != host {
+				t.Errorf("%s: %+v, %v", u.Name, node, err)
+			}
+		}
+	}
+}

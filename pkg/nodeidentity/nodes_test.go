@@ -58,3 +58,24 @@ func TestClusterNodes(t *testing.T) {
 		}
 	}
 }
+
+// A Node that the cache knows without addresses is read again: it gets them a moment
+// after it is created.
+func TestClusterNodesWithoutAddressesYet(t *testing.T) {
+	client := fake.NewClientset()
+	factory := informers.NewSharedInformerFactory(client, 0)
+	informer := factory.Core().V1().Nodes()
+	found, err := NewClusterNodes(informer, client.CoreV1().Nodes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := informer.Informer().GetIndexer().Add(clusterNode("new")); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Tracker().Add(clusterNode("new", internal("192.0.2.9"))); err != nil {
+		t.Fatal(err)
+	}
+	if addresses, err := found.Addresses(t.Context(), "new"); err != nil || fmt.Sprint(addresses) != "[192.0.2.9]" {
+		t.Errorf("%v, %v", addresses, err)
+	}
+}

@@ -234,6 +234,9 @@ func TestFile(t *testing.T) {
 	}
 	write(t, path, "3 "+keyB)
 	expect(3)
+	// The key stays and its ID changes.
+	write(t, path, "4 "+keyB)
+	expect(4)
 }
 
 func TestOpenRefuses(t *testing.T) {
@@ -244,11 +247,13 @@ func TestOpenRefuses(t *testing.T) {
 		t.Errorf("a fault: %v", err)
 	}
 	write(t, path, "1 "+keyA)
-	if err := os.Chmod(path, 0o604); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Open(t.Context(), path); err == nil || !strings.Contains(err.Error(), "chmod 0600") {
-		t.Errorf("readable by everybody: %v", err)
+	for _, mode := range []os.FileMode{0o604, 0o602, 0o601} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(t.Context(), path); err == nil || !strings.Contains(err.Error(), "chmod 0600") {
+			t.Errorf("mode %#o lets everybody use it: %v", mode, err)
+		}
 	}
 	if _, err := Open(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "no file") {
 		t.Errorf("a directory: %v", err)

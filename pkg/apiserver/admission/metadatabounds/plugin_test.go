@@ -55,3 +55,12 @@ func TestMetadata(t *testing.T) {
 		t.Errorf("a deletion: %v", err)
 	}
 }
+
+// Metadata comes by creations and updates; the plugin has to be asked about both.
+func TestHandles(t *testing.T) {
+	for op, want := range map[admission.Operation]bool{admission.Create: true, admission.Update: true, admission.Delete: false, admission.Connect: false} {
+		if got := New().Handles(op); got != want {
+			t.Errorf("%s: %v", op, got)
+		}
+	}
+}
