@@ -148,3 +148,12 @@ func TestExports(t *testing.T) {
 		t.Errorf("when nobody can be asked: %v", err)
 	}
 }
+
+// Finalizers change by creations and updates; the plugin has to be asked about both.
+func TestHandles(t *testing.T) {
+	for op, want := range map[admission.Operation]bool{admission.Create: true, admission.Update: true, admission.Delete: false, admission.Connect: false} {
+		if got := New((&answers{}).authorizer()).Handles(op); got != want {
+			t.Errorf("%s: %v", op, got)
+		}
+	}
+}
