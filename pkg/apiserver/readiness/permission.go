@@ -39,9 +39,12 @@ func (p Permission) String() string {
 	return s
 }
 
+// CheckPrefix begins the name of every permission's check.
+const CheckPrefix = "permission-"
+
 // CheckName is the name of the permission's check under /readyz.
 func (p Permission) CheckName() string {
-	s := "permission-" + p.Verb + "-" + p.Resource
+	s := CheckPrefix + p.Verb + "-" + p.Resource
 	if p.Subresource != "" {
 		s += "-" + p.Subresource
 	}
