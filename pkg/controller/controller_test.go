@@ -165,11 +165,9 @@ func testWithoutNodes(w *world) {
 
 func testDirect(w *world) {
 	w.start()
-	lb := w.loadBalancer(w.account("direct"), "web")
+	lb := w.directLoadBalancer(w.account("direct"), "web")
 	w.pod(lb, "p1", "172.16.0.1")
-	w.endpoint(lb, "a", "10.0.0.1", "192.168.1.1")
-	w.eventually(lb, ready, "192.168.1.1>172.16.0.1")
-	must(w.t)(w.api.LoadBalancers(lb.ns).Patch(w.t.Context(), lb.name, types.MergePatchType, []byte(`{"spec": {"true-ingress": false}}`), metav1.PatchOptions{}))
+	w.endpoint(lb, "a", "203.0.114.1", "192.168.1.1")
 	w.eventually(lb, "NotNeeded=True Resolved=True")
 }
 
