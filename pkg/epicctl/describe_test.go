@@ -30,7 +30,7 @@ func TestDescribeAccount(t *testing.T) {
 		"Name: acme", "Namespace: epic-acme", "Group ID: 1", "Proxies: 2 of 2 (at the limit",
 		"Load balancers: 1", "Gateways: 1", "Tunnels: 2", "Remote endpoints: 1", "Endpoint slices: 1", "Last service ID: 1",
 		"NAME PREFIX SHARED REPLICAS web pool false 1",
-		"LoadBalancer shop web 192.0.2.0 shop.web.client.acnodal.io",
+		"LoadBalancer shop web 192.0.2.0 shop.web.acme.client.acnodal.io",
 		"GWProxy gate web 192.0.2.1",
 		"LoadBalancer shop 10.0.0.1 192.168.1.40 6080/UDP 1", "LoadBalancer shop 10.0.0.1 192.168.1.41 6080/UDP 2",
 		"epic-tenant-admin User jane epic-tenant-admin", "epic-tenant-admin ServiceAccount epic-acme/deployer",
