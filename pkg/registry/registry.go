@@ -68,23 +68,21 @@ type entry struct {
 	kind, resource string
 	newREST        newREST
 	rules          claims.Rules
-	// decorate completes objects that are shown, or is nil.
-	decorate func(runtime.Object)
 	// tunnels says whether the objects have tunnels.
 	tunnels bool
 }
 
 func (c Config) entries() []entry {
 	return []entry{
-		{"EPIC", epicregistry.Resource, epicregistry.NewREST, epicregistry.Rules{}, epicregistry.ShowCurrent(c.Claims), false},
-		{"Account", account.Resource, account.NewREST, account.Rules{}, account.ShowCurrent(c.Claims), false},
-		{"ServicePrefix", serviceprefix.Resource, serviceprefix.NewREST, serviceprefix.Rules{}, nil, false},
-		{"LBServiceGroup", lbservicegroup.Resource, lbservicegroup.NewREST, lbservicegroup.Rules{}, nil, false},
-		{"LoadBalancer", loadbalancer.Resource, loadbalancer.NewREST, loadbalancer.Rules{NamespaceTerminating: c.NamespaceTerminating, Grants: proxy.Grants{Authorizer: c.Authorizer}}, nil, true},
-		{"RemoteEndpoint", remoteendpoint.Resource, remoteendpoint.NewREST, remoteendpoint.Rules{Reach: c.Reach}, nil, false},
-		{"GWProxy", gwproxy.Resource, gwproxy.NewREST, gwproxy.Rules{Grants: proxy.Grants{Authorizer: c.Authorizer}}, nil, true},
-		{"GWRoute", gwroute.Resource, gwroute.NewREST, gwroute.NewRules(), nil, false},
-		{"GWEndpointSlice", gwendpointslice.Resource, gwendpointslice.NewREST, gwendpointslice.NewRules(c.Reach), nil, false},
+		{"EPIC", epicregistry.Resource, epicregistry.NewREST, epicregistry.Rules{}, false},
+		{"Account", account.Resource, account.NewREST, account.Rules{}, false},
+		{"ServicePrefix", serviceprefix.Resource, serviceprefix.NewREST, serviceprefix.Rules{}, false},
+		{"LBServiceGroup", lbservicegroup.Resource, lbservicegroup.NewREST, lbservicegroup.Rules{}, false},
+		{"LoadBalancer", loadbalancer.Resource, loadbalancer.NewREST, loadbalancer.Rules{NamespaceTerminating: c.NamespaceTerminating, Grants: proxy.Grants{Authorizer: c.Authorizer}}, true},
+		{"RemoteEndpoint", remoteendpoint.Resource, remoteendpoint.NewREST, remoteendpoint.Rules{Reach: c.Reach}, false},
+		{"GWProxy", gwproxy.Resource, gwproxy.NewREST, gwproxy.Rules{Grants: proxy.Grants{Authorizer: c.Authorizer}}, true},
+		{"GWRoute", gwroute.Resource, gwroute.NewREST, gwroute.NewRules(), false},
+		{"GWEndpointSlice", gwendpointslice.Resource, gwendpointslice.NewREST, gwendpointslice.NewRules(c.Reach), false},
 	}
 }
 
@@ -121,7 +119,9 @@ func NewAPIGroupInfo(c Config) (*genericapiserver.APIGroupInfo, func(context.Con
 				NewFunc: objects.NewFunc, NewListFunc: objects.NewListFunc,
 			})
 		}
-		objects.Decorator, status.Store.Decorator = e.decorate, e.decorate
+		if claims.ShowsLastIDs(e.rules) {
+			kind.ShowLastIDs(objects, status, c.Claims)
+		}
 		storage[e.resource], storage[e.resource+"/status"] = objects, status
 		if e.tunnels {
 			storage[e.resource+"/"+tunnelkeys.Subresource] = tunnelkeys.NewREST(e.resource, objects, c.TunnelKeys, c.Nodes, c.Placements)

@@ -300,7 +300,7 @@ func schema_pkg_apis_epic_v1_AccountStatus(ref common.ReferenceCallback) common.
 				Properties: map[string]spec.Schema{
 					"current-service-id": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The service ID that was assigned most recently in this account, from 1 to 2147483647. Absent until the account's first load balancer exists. Set by the server.",
+							Description: "The service ID that was assigned most recently in this account, from 1 to 2147483647. Absent until the account's first load balancer exists. Set by the server. It is exact in the answer to a get or list without resourceVersion. A watch, or a read from a cache, shows what it was when the object was last written: assigning an ID does not write the object.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -484,11 +484,11 @@ func schema_pkg_apis_epic_v1_ClaimProblem(ref common.ReferenceCallback) common.O
 				Properties: map[string]spec.Schema{
 					"type": {
 						SchemaProps: spec.SchemaProps{
-							Description: "What kind of disagreement it is: missing when the claim should exist and does not, orphaned when its object does not exist, foreign when it belongs to an object that does not imply it, duplicate when two objects imply it, dangling when its object depends on one that does not exist, overlapping when a pool shares addresses with another, misplaced when the ID recorded as assigned last is not the one that was, broken when an object breaks a rule of its kind.\n\nPossible enum values:\n - `\"broken\"` says that an object breaks a rule that clients rely on, such as that its address lies in a pool that it may use.\n - `\"dangling\"` says that an object depends on one that does not exist.\n - `\"duplicate\"` says that two objects imply the same claim.\n - `\"foreign\"` says that a claim's object exists and does not imply it, or that a claim which one object implies belongs to another.\n - `\"misplaced\"` says that the ID recorded as assigned last is not the one that was.\n - `\"missing\"` says that an object implies a claim that does not exist.\n - `\"orphaned\"` says that a claim's object does not exist.\n - `\"overlapping\"` says that two pools share addresses.",
+							Description: "What kind of disagreement it is: missing when the claim should exist and does not, orphaned when its object does not exist, foreign when it belongs to an object that does not imply it, duplicate when two objects imply it, dangling when its object depends on one that does not exist, overlapping when a pool shares addresses with another, misplaced when the ID recorded as assigned last is not the one that was, broken when an object breaks a rule of its kind, unreadable when an object can't be decrypted or decoded, so what it claims is not checked.\n\nPossible enum values:\n - `\"broken\"` says that an object breaks a rule that clients rely on, such as that its address lies in a pool that it may use.\n - `\"dangling\"` says that an object depends on one that does not exist.\n - `\"duplicate\"` says that two objects imply the same claim.\n - `\"foreign\"` says that a claim's object exists and does not imply it, or that a claim which one object implies belongs to another.\n - `\"misplaced\"` says that the ID recorded as assigned last is not the one that was.\n - `\"missing\"` says that an object implies a claim that does not exist.\n - `\"orphaned\"` says that a claim's object does not exist.\n - `\"overlapping\"` says that two pools share addresses.\n - `\"unreadable\"` says that an object can't be decrypted or decoded, so what it claims is not checked.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
-							Enum:        []interface{}{"broken", "dangling", "duplicate", "foreign", "misplaced", "missing", "orphaned", "overlapping"},
+							Enum:        []interface{}{"broken", "dangling", "duplicate", "foreign", "misplaced", "missing", "orphaned", "overlapping", "unreadable"},
 						},
 					},
 					"claim": {
@@ -1003,14 +1003,14 @@ func schema_pkg_apis_epic_v1_EPICStatus(ref common.ReferenceCallback) common.Ope
 				Properties: map[string]spec.Schema{
 					"current-tunnel-id": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The tunnel ID that was assigned most recently, from 1 to 2147483647. Absent until the first tunnel exists. Set by the server; written by nobody else.",
+							Description: "The tunnel ID that was assigned most recently, from 1 to 2147483647. Absent until the first tunnel exists. Set by the server; written by nobody else. It is exact in the answer to a get or list without resourceVersion. A watch, or a read from a cache, shows what it was when the object was last written: assigning an ID does not write the object.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"current-group-id": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The group ID that was assigned most recently to an account, from 1 to 2147483647. Absent until the first account exists. Set by the server.",
+							Description: "The group ID that was assigned most recently to an account, from 1 to 2147483647. Absent until the first account exists. Set by the server. It is exact in the answer to a get or list without resourceVersion. A watch, or a read from a cache, shows what it was when the object was last written: assigning an ID does not write the object.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},

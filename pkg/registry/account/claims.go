@@ -22,8 +22,9 @@ var groupID = field.NewPath("spec", "group-id")
 type Rules struct{}
 
 var (
-	_ claims.Rules   = Rules{}
-	_ claims.Checker = Rules{}
+	_ claims.Rules        = Rules{}
+	_ claims.Checker      = Rules{}
+	_ claims.LastIDShower = Rules{}
 )
 
 // Claims implements claims.Rules.
@@ -32,6 +33,12 @@ func (Rules) Claims(obj runtime.Object) *claims.Set {
 	s.AddID(claims.GroupIDs, a.Spec.GroupID)
 	s.AddParent(tenancy.EPICRef(), string(a.UID))
 	return s
+}
+
+// LastIDs implements claims.LastIDShower.
+func (Rules) LastIDs(obj runtime.Object) []claims.LastID {
+	a := obj.(*epic.Account)
+	return []claims.LastID{{Space: claims.ServiceIDs(tenancy.AccountRef(a.Namespace)), ID: &a.Status.CurrentServiceID}}
 }
 
 // Plan implements claims.Rules.

@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/apis/epic/validation"
@@ -57,7 +58,7 @@ func (strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field
 type statusStrategy struct{ kind.BaseStrategy }
 
 func newStatusStrategy(typer runtime.ObjectTyper) statusStrategy {
-	return statusStrategy{kind.NewBaseStatusStrategy(typer)}
+	return statusStrategy{kind.NewBaseStatusStrategy(typer, fieldpath.MakePathOrDie("status", "current-service-id"))}
 }
 
 // PrepareForUpdate keeps everything but the status, and the parts of the status
@@ -68,7 +69,7 @@ func (statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Objec
 	kind.KeepMeta(&a.ObjectMeta, &o.ObjectMeta)
 	kind.KeepConditions(&a.Status.Conditions, o.Status.Conditions)
 	kind.KeepObserved(&a.Status.ObservedGeneration, o.Status.ObservedGeneration)
-	// The server counts here.
+	// The store sets it.
 	a.Status.CurrentServiceID = o.Status.CurrentServiceID
 }
 

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -237,34 +236,4 @@ func (b *Backend) keys(ctx context.Context, key, end string) ([]keyValue, error)
 		return nil, fmt.Errorf("read what a write depends on: %w", err)
 	}
 	return keyValues(resp.Get().Kvs), nil
-}
-
-// Last returns the numbers of the spaces that were assigned most recently, in
-// etcd's own order, and 0 where none was yet.
-func (b *Backend) Last(ctx context.Context, spaces ...Space) ([]int32, error) {
-	out := make([]int32, len(spaces))
-	// etcd allows 128 operations in a transaction by default.
-	for from := 0; from < len(spaces); from += 100 {
-		part := spaces[from:min(from+100, len(spaces))]
-		ops := make([]clientv3.Op, len(part))
-		for i, s := range part {
-			ops[i] = clientv3.OpGet(b.layout.last(s))
-		}
-		resp, err := b.client.Txn(ctx).Then(ops...).Commit()
-		if err != nil {
-			return nil, fmt.Errorf("read the last IDs: %w", err)
-		}
-		for i, r := range resp.Responses {
-			kvs := r.GetResponseRange().Kvs
-			if len(kvs) == 0 {
-				continue
-			}
-			n, err := strconv.ParseInt(string(kvs[0].Value), 10, 32)
-			if err != nil {
-				return nil, fmt.Errorf("read the last IDs: %w", err)
-			}
-			out[from+i] = int32(n)
-		}
-	}
-	return out, nil
 }

@@ -139,6 +139,9 @@ func (s *store) plan(ctx context.Context, p *Plan, old runtime.Object, held *Set
 	if err := s.kind.rules.Plan(ctx, p, old, obj); err != nil {
 		return pending{}, err
 	}
+	if err := s.b.showLast(ctx, s.kind.rules, obj); err != nil {
+		return pending{}, err
+	}
 	if old != nil && deletionStarts(old, obj) {
 		// The object as it was before: the rules tell a deletion that starts
 		// from the end of one by its time.

@@ -16,10 +16,19 @@ import (
 // account depends.
 type Rules struct{}
 
-var _ claims.Rules = Rules{}
+var (
+	_ claims.Rules        = Rules{}
+	_ claims.LastIDShower = Rules{}
+)
 
 // Claims implements claims.Rules.
 func (Rules) Claims(runtime.Object) *claims.Set { return &claims.Set{} }
+
+// LastIDs implements claims.LastIDShower.
+func (Rules) LastIDs(obj runtime.Object) []claims.LastID {
+	status := &obj.(*epic.EPIC).Status
+	return []claims.LastID{{Space: claims.TunnelIDs, ID: &status.CurrentTunnelID}, {Space: claims.GroupIDs, ID: &status.CurrentGroupID}}
+}
 
 // Plan implements claims.Rules.
 func (Rules) Plan(context.Context, *claims.Plan, runtime.Object, runtime.Object) error { return nil }

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	epicapi "github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/apis/epic/validation"
@@ -54,7 +55,8 @@ func (strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field
 type statusStrategy struct{ kind.BaseStrategy }
 
 func newStatusStrategy(typer runtime.ObjectTyper) statusStrategy {
-	return statusStrategy{kind.NewBaseStatusStrategy(typer)}
+	return statusStrategy{kind.NewBaseStatusStrategy(typer,
+		fieldpath.MakePathOrDie("status", "current-tunnel-id"), fieldpath.MakePathOrDie("status", "current-group-id"))}
 }
 
 // PrepareForUpdate keeps everything but the status, and the parts of the status
@@ -65,7 +67,7 @@ func (statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Objec
 	kind.KeepMeta(&a.ObjectMeta, &o.ObjectMeta)
 	kind.KeepConditions(&a.Status.Conditions, o.Status.Conditions)
 	kind.KeepObserved(&a.Status.ObservedGeneration, o.Status.ObservedGeneration)
-	// The server counts here.
+	// The store sets these.
 	a.Status.CurrentTunnelID = o.Status.CurrentTunnelID
 	a.Status.CurrentGroupID = o.Status.CurrentGroupID
 	keepNodes(&a.Status, &o.Status)

@@ -58,6 +58,8 @@ type REST struct {
 	shortNames []string
 	categories []string
 	preview    preview
+	// current is nil for kinds whose objects show no last IDs.
+	current *current
 }
 
 var (
@@ -124,6 +126,16 @@ func (r *REST) ShortNames() []string { return r.shortNames }
 // Categories implements rest.CategoriesProvider.
 func (r *REST) Categories() []string { return r.categories }
 
+// Get returns an object. Without a resourceVersion, it shows the last IDs assigned.
+func (r *REST) Get(ctx context.Context, name string, options *metav1.GetOptions) (runtime.Object, error) {
+	return r.current.get(ctx, r.Store, name, options)
+}
+
+// List returns objects. Without a resourceVersion, they show the last IDs assigned.
+func (r *REST) List(ctx context.Context, options *metainternalversion.ListOptions) (runtime.Object, error) {
+	return r.current.list(ctx, r.Store, options)
+}
+
 // Create creates an object. That the object exists already is said before
 // any rule that it breaks: a client that creates something again wants to hear
 // just that. Only a refused creation costs the look.
@@ -156,6 +168,8 @@ func (r *REST) DeleteCollection(ctx context.Context, validate rest.ValidateObjec
 type StatusREST struct {
 	// Store is not embedded, since a status can't be created, listed or deleted.
 	Store *genericregistry.Store
+	// current is nil for kinds whose objects show no last IDs.
+	current *current
 }
 
 var (
@@ -175,7 +189,7 @@ func (r *StatusREST) Destroy() {}
 
 // Get implements rest.Getter.
 func (r *StatusREST) Get(ctx context.Context, name string, options *metav1.GetOptions) (runtime.Object, error) {
-	return r.Store.Get(ctx, name, options)
+	return r.current.get(ctx, r.Store, name, options)
 }
 
 // Update implements rest.Updater.

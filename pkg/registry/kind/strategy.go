@@ -44,14 +44,15 @@ func NewBaseStrategy(typer runtime.ObjectTyper, reset ...fieldpath.Path) BaseStr
 	return BaseStrategy{ObjectTyper: typer, NameGenerator: names.SimpleNameGenerator, reset: reset}
 }
 
-// NewBaseStatusStrategy is the base of a strategy for the status.
-func NewBaseStatusStrategy(typer runtime.ObjectTyper) BaseStrategy {
-	return BaseStrategy{ObjectTyper: typer, NameGenerator: names.SimpleNameGenerator, reset: []fieldpath.Path{
+// NewBaseStatusStrategy is the base of a strategy for the status. Beside the spec
+// and the metadata, writes ignore the paths in reset.
+func NewBaseStatusStrategy(typer runtime.ObjectTyper, reset ...fieldpath.Path) BaseStrategy {
+	return BaseStrategy{ObjectTyper: typer, NameGenerator: names.SimpleNameGenerator, reset: append([]fieldpath.Path{
 		fieldpath.MakePathOrDie("spec"),
 		fieldpath.MakePathOrDie("metadata", "labels"),
 		fieldpath.MakePathOrDie("metadata", "annotations"),
 		fieldpath.MakePathOrDie("metadata", "ownerReferences"),
-	}}
+	}, reset...)}
 }
 
 // NamespaceScoped says that all kinds are namespaced.

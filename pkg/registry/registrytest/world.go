@@ -219,6 +219,11 @@ func (w *World) REST(obj runtime.Object) *kind.REST {
 	return w.storage[w.resource(obj)].(*kind.REST)
 }
 
+// Status is the storage of the status of obj's kind.
+func (w *World) Status(obj runtime.Object) *kind.StatusREST {
+	return w.storage[w.resource(obj)+"/status"].(*kind.StatusREST)
+}
+
 // Resource is the plural name of obj's kind.
 func (w *World) Resource(obj runtime.Object) string { return w.resource(obj) }
 
@@ -276,8 +281,7 @@ func MustUpdate[T Object](w *World, obj T) T {
 // UpdateStatus writes an object's status and returns what was stored.
 func UpdateStatus[T Object](w *World, obj T, dryRun ...string) (T, error) {
 	w.t.Helper()
-	status := w.storage[w.resource(obj)+"/status"].(*kind.StatusREST)
-	out, _, err := status.Update(w.request(obj.GetNamespace()), obj.GetName(), rest.DefaultUpdatedObjectInfo(obj.DeepCopyObject()),
+	out, _, err := w.Status(obj).Update(w.request(obj.GetNamespace()), obj.GetName(), rest.DefaultUpdatedObjectInfo(obj.DeepCopyObject()),
 		rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, true, &metav1.UpdateOptions{DryRun: dryRun})
 	return result[T](out, err)
 }

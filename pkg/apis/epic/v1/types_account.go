@@ -62,6 +62,9 @@ type AccountStatus struct {
 	// The service ID that was assigned most recently in this account, from 1 to
 	// 2147483647. Absent until the account's first load balancer exists. Set by
 	// the server.
+	// It is exact in the answer to a get or list without resourceVersion. A watch,
+	// or a read from a cache, shows what it was when the object was last written:
+	// assigning an ID does not write the object.
 	// +optional
 	CurrentServiceID int32 `json:"current-service-id,omitempty" protobuf:"varint,1,opt,name=currentServiceId"`
 

@@ -62,6 +62,9 @@ const (
 	// ClaimBroken says that an object breaks a rule that clients rely on, such as
 	// that its address lies in a pool that it may use.
 	ClaimBroken ClaimProblemType = "broken"
+	// ClaimUnreadable says that an object can't be decrypted or decoded, so what
+	// it claims is not checked.
+	ClaimUnreadable ClaimProblemType = "unreadable"
 )
 
 // ClaimProblem is one disagreement between an object and its claims.
@@ -72,7 +75,8 @@ type ClaimProblem struct {
 	// dangling when its object depends on one that does not exist, overlapping
 	// when a pool shares addresses with another, misplaced when the ID recorded
 	// as assigned last is not the one that was, broken when an object breaks a
-	// rule of its kind.
+	// rule of its kind, unreadable when an object can't be decrypted or decoded,
+	// so what it claims is not checked.
 	Type ClaimProblemType `json:"type" protobuf:"bytes,1,opt,name=type,casttype=ClaimProblemType"`
 
 	// The claim, by the thing that is claimed, such as tunnel/17, or the field

@@ -90,11 +90,17 @@ type EPICStatus struct {
 	// The tunnel ID that was assigned most recently, from 1 to 2147483647.
 	// Absent until the first tunnel exists. Set by the server; written by
 	// nobody else.
+	// It is exact in the answer to a get or list without resourceVersion. A watch,
+	// or a read from a cache, shows what it was when the object was last written:
+	// assigning an ID does not write the object.
 	// +optional
 	CurrentTunnelID int32 `json:"current-tunnel-id,omitempty" protobuf:"varint,1,opt,name=currentTunnelId"`
 
 	// The group ID that was assigned most recently to an account, from 1 to
 	// 2147483647. Absent until the first account exists. Set by the server.
+	// It is exact in the answer to a get or list without resourceVersion. A watch,
+	// or a read from a cache, shows what it was when the object was last written:
+	// assigning an ID does not write the object.
 	// +optional
 	CurrentGroupID int32 `json:"current-group-id,omitempty" protobuf:"varint,2,opt,name=currentGroupId"`
 

@@ -16,6 +16,9 @@ type AccountStatusApplyConfiguration struct {
 	// The service ID that was assigned most recently in this account, from 1 to
 	// 2147483647. Absent until the account's first load balancer exists. Set by
 	// the server.
+	// It is exact in the answer to a get or list without resourceVersion. A watch,
+	// or a read from a cache, shows what it was when the object was last written:
+	// assigning an ID does not write the object.
 	CurrentServiceID *int32 `json:"current-service-id,omitempty"`
 	// The generation of the spec that this status describes. When it is lower
 	// than metadata.generation the controller has not seen the last change yet.

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kind
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
+	"k8s.io/apiserver/pkg/storage"
+	storeerr "k8s.io/apiserver/pkg/storage/errors"
+	"k8s.io/apiserver/pkg/warning"
+	"k8s.io/utils/lru"
+)
+
+const (
+	// refreshRate and refreshBurst bound how often reads write one object, so that
+	// neither its watchers nor those who update it suffer from eager readers.
+	refreshRate  = rate.Limit(5)
+	refreshBurst = 10
+
+	// refreshTimeout bounds one write. Readers wait no longer than their requests
+	// may take.
+	refreshTimeout = 30 * time.Second
+
+	// refreshObjects is how many objects' rates are remembered.
+	refreshObjects = 4096
+
+	// refreshParallel is how many objects of a list are written at a time.
+	refreshParallel = 16
+)
+
+// fullWarning is for reads whose objects can't be written.
+const fullWarning = "the IDs assigned last may be out of date, since etcd is full: they are those of the version of the object that is shown"
+
+// LastIDs knows which objects show IDs that are not the last ones assigned any more.
+type LastIDs interface {
+	Outdated(ctx context.Context, resource string, objs ...runtime.Object) ([]bool, error)
+}
+
+// ShowLastIDs makes reads of a kind's objects show the last IDs assigned as they are
+// when the objects are read. Every write of an object stores them; a read that
+// finds them outdated writes the object first. That changes no other field: it is
+// the server's own bookkeeping, for which a reader needs no permission. Reads that
+// accept an older state (those with a resourceVersion, and the further pages of a
+// list) show the objects as they are stored, as watches do.
+func ShowLastIDs(objects *REST, status *StatusREST, ids LastIDs) {
+	c := &current{store: objects.Store, resource: objects.DefaultQualifiedResource.Resource, ids: ids, limit: refreshRate, refreshers: lru.New(refreshObjects)}
+	objects.current, status.current = c, c
+}
+
+// current keeps the last IDs of one kind's objects current. A nil one is for kinds
+// that show none.
+type current struct {
+	store    *genericregistry.Store
+	resource string
+	ids      LastIDs
+	limit    rate.Limit
+
+	mu         sync.Mutex
+	refreshers *lru.Cache
+}
+
+// get reads an object through store, which is that of the objects or of their
+// status.
+func (c *current) get(ctx context.Context, store *genericregistry.Store, name string, options *metav1.GetOptions) (runtime.Object, error) {
+	obj, err := store.Get(ctx, name, options)
+	if c == nil || err != nil || options != nil && options.ResourceVersion != "" {
+		return obj, err
+	}
+	outdated, err := c.ids.Outdated(ctx, c.resource, obj)
+	if err != nil {
+		return nil, err
+	}
+	if !outdated[0] {
+		return obj, nil
+	}
+	fresh, err := c.refresh(ctx, name)
+	if isFull(err) {
+		warning.AddWarning(ctx, "", fullWarning)
+		return obj, nil
+	}
+	return fresh, err
+}
+
+// list reads objects. Those that are outdated are written, and all are read again,
+// so that the list is one of the state at its resourceVersion.
+func (c *current) list(ctx context.Context, store *genericregistry.Store, options *metainternalversion.ListOptions) (runtime.Object, error) {
+	list, err := store.List(ctx, options)
+	if c == nil || err != nil || options != nil && (options.ResourceVersion != "" || options.Continue != "") {
+		return list, err
+	}
+	objs, err := meta.ExtractList(list)
+	if err != nil {
+		return nil, err
+	}
+	outdated, err := c.ids.Outdated(ctx, c.resource, objs...)
+	if err != nil {
+		return nil, err
+	}
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(refreshParallel)
+	some := false
+	for i, obj := range objs {
+		if !outdated[i] {
+			continue
+		}
+		some = true
+		m, err := meta.Accessor(obj)
+		if err != nil {
+			return nil, errors.Join(err, group.Wait())
+		}
+		group.Go(func() error {
+			_, err := c.refresh(genericapirequest.WithNamespace(groupCtx, m.GetNamespace()), m.GetName())
+			if apierrors.IsNotFound(err) {
+				return nil
+			}
+			return err
+		})
+	}
+	switch err := group.Wait(); {
+	case !some:
+		return list, nil
+	case isFull(err):
+		warning.AddWarning(ctx, "", fullWarning)
+		return list, nil
+	case err != nil:
+		return nil, err
+	}
+	return store.List(ctx, options)
+}
+
+// isFull reports whether an error says that etcd takes no more writes. Reads go on
+// then: room is made by people and programs that have to see what is there.
+func isFull(err error) bool {
+	var told apierrors.APIStatus
+	return errors.As(err, &told) && told.Status().Code == http.StatusInsufficientStorage
+}
+
+// refresh writes an object, so that it shows the last IDs as they are at some time
+// during the call, and returns it.
+func (c *current) refresh(ctx context.Context, name string) (runtime.Object, error) {
+	key, err := c.store.KeyFunc(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	obj, err := c.refresher(key).do(ctx, func(ctx context.Context) (runtime.Object, error) {
+		out := c.store.NewFunc()
+		// The store below sets the IDs in every write. Without another change this
+		// one is repeated until it meets no other write of the object.
+		err := c.store.Storage.GuaranteedUpdate(ctx, key, out, false, nil,
+			storage.SimpleUpdate(func(in runtime.Object) (runtime.Object, error) { return in, nil }), false, nil)
+		return out, storeerr.InterpretUpdateError(err, c.store.DefaultQualifiedResource, name)
+	})
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil, apierrors.NewTimeoutError("the IDs assigned last could not be read in the time of the request: try again", 0)
+	}
+	return obj, err
+}
+
+func (c *current) refresher(key string) *refresher {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if found, ok := c.refreshers.Get(key); ok {
+		if r, ok := found.(*refresher); ok {
+			return r
+		}
+	}
+	r := &refresher{limiter: rate.NewLimiter(c.limit, refreshBurst)}
+	c.refreshers.Add(key, r)
+	return r
+}
+
+// refresher writes one object for all who read it. One write runs at a time, and
+// all who come before it begins share its result. A write that began before a
+// reader came may have read older IDs than that reader has to see.
+type refresher struct {
+	limiter *rate.Limiter
+
+	mu   sync.Mutex
+	last *refreshing
+}
+
+// refreshing is one write, which waits, runs or is done.
+type refreshing struct {
+	begun bool // guarded by the refresher's mutex
+	done  chan struct{}
+	obj   runtime.Object
+	err   error
+}
+
+// do returns the result of a write that begins after the call.
+func (r *refresher) do(ctx context.Context, write func(context.Context) (runtime.Object, error)) (runtime.Object, error) {
+	r.mu.Lock()
+	w := r.last
+	if w == nil || w.begun {
+		before := w
+		w = &refreshing{done: make(chan struct{})}
+		r.last = w
+		go r.run(before, w, write)
+	}
+	r.mu.Unlock()
+	select {
+	case <-w.done:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if w.err != nil {
+		return nil, w.err
+	}
+	return w.obj.DeepCopyObject(), nil
+}
+
+func (r *refresher) run(before, w *refreshing, write func(context.Context) (runtime.Object, error)) {
+	defer close(w.done)
+	// The readers share the write: the end of one reader's request must not end it.
+	ctx, cancel := context.WithTimeout(context.Background(), refreshTimeout)
+	defer cancel()
+	if before != nil {
+		<-before.done
+	}
+	err := r.limiter.Wait(ctx)
+	r.mu.Lock()
+	w.begun = true
+	r.mu.Unlock()
+	if err != nil {
+		w.err = apierrors.NewTimeoutError("the IDs assigned last could not be read in time: try again", 0)
+		return
+	}
+	w.obj, w.err = write(ctx)
+}
