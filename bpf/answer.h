@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 //
-// What a proxy may send outside tunnels: answers to its visitors, and what it needs to
-// speak with the host beside it. Nothing here depends on what was learnt from packets
-// before, except fragments, so a flood makes no answer impossible.
+// What a proxy may send outside tunnels: answers to its visitors, what is for its direct
+// endpoints, and what it needs to speak with the host beside it. Nothing here depends on
+// what was learnt from packets before, except fragments, so a flood makes no answer
+// impossible.
 #pragma once
 
 #include "count.h"
@@ -54,18 +55,61 @@ static __always_inline int is_neighbourly(struct __sk_buff *ctx, const struct pa
 	return is_beside(&p->flow.source) || (is_discovery(p->icmp) && is_host(ctx, p));
 }
 
+// first_passes has the fragments that follow a first one pass like it.
+static __always_inline void first_passes(const struct packet *p, __u32 ifindex)
+{
+	struct path outside = {.ifindex = ifindex};
+	struct fragments fragments;
+
+	if (!p->first)
+		return;
+	fragments_of(&fragments, p, ifindex);
+	bpf_map_update_elem(&fragmented, &fragments, &outside, BPF_ANY);
+}
+
+// to_direct says why a proxy may not send a packet to one of its direct endpoints, or an
+// error about a packet from there. It returns zero if it may, and a negative number if the
+// packet is for no such endpoint. It is global, so that the verifier looks at it once.
+__noinline int to_direct(const struct packet *p, __u32 ifindex)
+{
+	struct endpoint key = {};
+
+	if (!p)
+		return DROP_INTERNAL;
+	if (!has_port(p))
+		return -1;
+	endpoint_of(&key, p, ifindex);
+	if (!bpf_map_lookup_elem(&direct, &key))
+		return -1;
+	key.port = 0;
+	key.protocol = 0;
+	// Of an address that has a tunnel nothing goes outside it.
+	if (bpf_map_lookup_elem(&services, &key))
+		return DROP_NOT_REGISTERED;
+	key.address = p->flow.destination;
+	if (!bpf_map_lookup_elem(&openings, &key))
+		return DROP_WRONG_PEER;
+	first_passes(p, ifindex);
+	return 0;
+}
+
 // answers says why a proxy may not send a packet that is for none of its endpoints. It
 // returns zero if it may. It is global, so that the verifier looks at it once.
 __noinline int answers(struct __sk_buff *ctx, const struct packet *p, __u32 v6)
 {
 	struct endpoint opening = {}, endpoint = {};
 	struct fragments fragments;
+	__u32 ifindex = ctx->ifindex;
 	struct path *path;
+	int result;
 
 	if (!p)
 		return DROP_INTERNAL;
+	result = to_direct(p, ifindex);
+	if (result >= 0)
+		return result;
 	opening.address = p->flow.destination;
-	opening.scope = ctx->ifindex;
+	opening.scope = ifindex;
 	switch (p->kind) {
 	case KIND_PORTS:
 		if ((p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && p->protocol == IPPROTO_TCP)
@@ -76,7 +120,7 @@ __noinline int answers(struct __sk_buff *ctx, const struct packet *p, __u32 v6)
 		opening.protocol = p->flow.protocol;
 		break;
 	case KIND_FRAGMENT:
-		fragments_of(&fragments, p, ctx->ifindex);
+		fragments_of(&fragments, p, ifindex);
 		path = bpf_map_lookup_elem(&fragmented, &fragments);
 		return path && !path->tunnel ? 0 : DROP_FRAGMENT_UNMATCHED;
 	case KIND_ADDRESS:
@@ -94,14 +138,9 @@ __noinline int answers(struct __sk_buff *ctx, const struct packet *p, __u32 v6)
 		return DROP_NOT_AN_ANSWER;
 	// An endpoint's address is reached by its tunnel and by nothing else.
 	endpoint.address = p->flow.source;
-	endpoint.scope = ctx->ifindex;
+	endpoint.scope = ifindex;
 	if (bpf_map_lookup_elem(&services, &endpoint))
 		return DROP_NOT_REGISTERED;
-	if (p->first) {
-		struct path outside = {.ifindex = ctx->ifindex};
-
-		fragments_of(&fragments, p, ctx->ifindex);
-		bpf_map_update_elem(&fragmented, &fragments, &outside, BPF_ANY);
-	}
+	first_passes(p, ifindex);
 	return 0;
 }

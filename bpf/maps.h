@@ -68,6 +68,16 @@ struct {
 	__type(value, __u32);
 } openings SEC(".maps");
 
+// The endpoints that a proxy reaches without a tunnel, by its interface. An endpoint that
+// was removed, or has a tunnel, has no entry here.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 131072);
+	__type(key, struct endpoint);
+	__type(value, __u32);
+} direct SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

@@ -282,6 +282,7 @@ type KernelWay struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	KernelMapAttachments       = "attachments"
+	KernelMapDirect            = "direct"
 	KernelMapDrops             = "drops"
 	KernelMapEvents            = "events"
 	KernelMapFlows             = "flows"
@@ -360,6 +361,7 @@ type KernelProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type KernelMapSpecs struct {
 	Attachments    *ebpf.MapSpec `ebpf:"attachments"`
+	Direct         *ebpf.MapSpec `ebpf:"direct"`
 	Drops          *ebpf.MapSpec `ebpf:"drops"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
 	Flows          *ebpf.MapSpec `ebpf:"flows"`
@@ -408,6 +410,7 @@ func (o *KernelObjects) Close() error {
 // It can be passed to LoadKernelObjects or ebpf.CollectionSpec.LoadAndAssign.
 type KernelMaps struct {
 	Attachments    *ebpf.Map `ebpf:"attachments"`
+	Direct         *ebpf.Map `ebpf:"direct"`
 	Drops          *ebpf.Map `ebpf:"drops"`
 	Events         *ebpf.Map `ebpf:"events"`
 	Flows          *ebpf.Map `ebpf:"flows"`
@@ -426,6 +429,7 @@ type KernelMaps struct {
 func (m *KernelMaps) Close() error {
 	return _KernelClose(
 		m.Attachments,
+		m.Direct,
 		m.Drops,
 		m.Events,
 		m.Flows,

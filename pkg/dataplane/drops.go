@@ -81,8 +81,8 @@ const (
 
 // Reasons that later versions added.
 const (
-	// DropNotAnAnswer: what a proxy sends may leave a gateway node by a tunnel or as an
-	// answer to a visitor, and by no other way. The packet is for none of the proxy's endpoints, and is no answer
+	// DropNotAnAnswer: what a proxy sends may leave a gateway node by a tunnel, to a direct
+	// endpoint or as an answer to a visitor, and by no other way. The packet is for none of the proxy's endpoints, and is no answer
 	// from one of its published ports. The endpoint was removed, or the proxy opens a
 	// connection of its own.
 	DropNotAnAnswer DropReason = "not-an-answer"

@@ -101,6 +101,7 @@ func newBench(t testing.TB) *bench {
 	for _, protocol := range []uint8{protoTCP, protoUDP} {
 		must(t, w.gatewaySide.Openings().Put(Opening{Interface: b.proxy0, Protocol: protocol, Port: publicPort}))
 	}
+	b.putDirects(t)
 	ends := map[int][2]string{ // gateway, node
 		tunnel4: {gatewayAddress[false], nodeAddress[false]}, tunnel6: {gatewayAddress[true], nodeAddress[true]},
 		tunnelNew: {gatewayAddress[false], nodeAddress[false]},
@@ -353,7 +354,7 @@ func tooBig(about []byte, mtu int) []byte {
 }
 
 func fixtures(b *bench) []fixture {
-	return slices.Concat(b.bothFamilies(), b.outerFixtures(), b.innerFixtures(), b.sendFixtures(), b.answerFixtures(), b.clientFixtures(), b.protocolFixtures(), b.frameFixtures(), b.shortFixtures())
+	return slices.Concat(b.bothFamilies(), b.outerFixtures(), b.innerFixtures(), b.sendFixtures(), b.answerFixtures(), b.directFixtures(), b.clientFixtures(), b.protocolFixtures(), b.frameFixtures(), b.shortFixtures())
 }
 
 // bothFamilies are what has to cross in all four combinations of families.

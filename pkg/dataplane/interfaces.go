@@ -29,8 +29,8 @@ type Tunnels interface {
 type Proxies interface {
 	// Put adds or changes interfaces, and attaches the programs to them.
 	Put(proxies ...Proxy) error
-	// Delete detaches the programs, and removes the interfaces with their services and
-	// openings.
+	// Delete detaches the programs, and removes the interfaces with their services,
+	// openings and direct endpoints.
 	Delete(interfaces ...int) error
 	// List returns all interfaces, by index.
 	List() ([]Proxy, error)
@@ -55,6 +55,18 @@ type Openings interface {
 	Delete(openings ...Opening) error
 	// List returns all openings.
 	List() ([]Opening, error)
+}
+
+// Directs are the endpoints that the proxies on a gateway node reach without a tunnel, by
+// the node's own routes.
+type Directs interface {
+	// Put adds direct endpoints in batches.
+	Put(directs ...Direct) error
+	// Delete removes direct endpoints, also under open connections. Those that are absent
+	// are not an error.
+	Delete(directs ...Direct) error
+	// List returns all direct endpoints.
+	List() ([]Direct, error)
 }
 
 // Repairer makes what the kernel has equal to what is wanted.

@@ -30,6 +30,7 @@ type DataPlane struct {
 	tunnels  *tunnels
 	services *services
 	openings *openings
+	directs  *directs
 	proxies  *proxies
 	underlay *underlay
 	traces   traces
@@ -110,7 +111,10 @@ func (d *DataPlane) open() error {
 	if d.openings, err = newOpenings(&d.mu, d.options.Role, &d.objects.KernelMaps, proxyTable, d.objects.Lenient); err != nil {
 		return err
 	}
-	d.proxies = newProxies(&d.mu, d.options.Role, proxyTable, d.services, d.openings, d.attacher)
+	if d.directs, err = newDirects(&d.mu, d.options.Role, &d.objects.KernelMaps); err != nil {
+		return err
+	}
+	d.proxies = newProxies(&d.mu, d.options.Role, proxyTable, d.services, d.openings, d.directs, d.attacher)
 	if err := d.attacher.adopt(); err != nil {
 		return err
 	}
@@ -172,6 +176,7 @@ func (d *DataPlane) configure(spec *ebpf.CollectionSpec) error {
 		spec.Maps[bpf.KernelMapServices].MaxEntries = 1
 		spec.Maps[bpf.KernelMapProxies].MaxEntries = 1
 		spec.Maps[bpf.KernelMapOpenings].MaxEntries = 1
+		spec.Maps[bpf.KernelMapDirect].MaxEntries = 1
 	}
 	var gateway uint8
 	if d.options.Role == RoleGateway {
@@ -204,6 +209,9 @@ func (d *DataPlane) Services() Services { return d.services }
 // Openings returns the published ports of the proxies on a gateway node.
 func (d *DataPlane) Openings() Openings { return d.openings }
 
+// Directs returns the endpoints that proxies reach without a tunnel.
+func (d *DataPlane) Directs() Directs { return d.directs }
+
 // Underlay returns the interfaces by which tunnels reach the other ends.
 func (d *DataPlane) Underlay() Underlay { return d.underlay }
 
@@ -216,7 +224,7 @@ func (d *DataPlane) Repair() (int, error) {
 	defer d.mu.Unlock()
 	mended := 0
 	// Attachments last: what runs then finds full maps.
-	for _, repair := range []func() (int, error){d.repairPins, d.tunnels.repair, d.services.repair, d.proxies.repair, d.openings.repair, d.attacher.repair} {
+	for _, repair := range []func() (int, error){d.repairPins, d.tunnels.repair, d.services.repair, d.directs.repair, d.proxies.repair, d.openings.repair, d.attacher.repair} {
 		n, err := repair()
 		mended += n
 		if err != nil {

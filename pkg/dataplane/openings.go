@@ -250,7 +250,15 @@ func (o *openings) proxyGone(ifindexes map[uint32]struct{}) error {
 // repair makes the map what it should be. Everything wanted has been put before.
 func (o *openings) repair() (int, error) {
 	leftover := slices.Collect(maps.Keys(o.leftover))
-	if err := errors.Join(o.delete(leftover), o.complete()); err != nil {
+	// Proxies that an earlier version left, and that are what they were, have no entries yet.
+	all := map[uint32]struct{}{}
+	for ifindex := range o.proxies.want {
+		all[ifindex] = struct{}{}
+	}
+	if err := errors.Join(o.delete(leftover), o.proxyChanged(all)); err != nil {
+		return 0, err
+	}
+	if err := o.complete(); err != nil {
 		return 0, err
 	}
 	n, err := o.table.repair()

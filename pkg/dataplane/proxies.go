@@ -21,13 +21,14 @@ type proxies struct {
 	proxies  *table[uint32, bpf.KernelProxy]
 	services *services
 	openings *openings
+	directs  *directs
 	attacher *attacher
 	// leftover are interfaces of a former process that nobody has put since.
 	leftover map[uint32]struct{}
 }
 
-func newProxies(mu *sync.Mutex, role Role, table *table[uint32, bpf.KernelProxy], services *services, openings *openings, attacher *attacher) *proxies {
-	p := &proxies{mu: mu, role: role, proxies: table, services: services, openings: openings, attacher: attacher, leftover: map[uint32]struct{}{}}
+func newProxies(mu *sync.Mutex, role Role, table *table[uint32, bpf.KernelProxy], services *services, openings *openings, directs *directs, attacher *attacher) *proxies {
+	p := &proxies{mu: mu, role: role, proxies: table, services: services, openings: openings, directs: directs, attacher: attacher, leftover: map[uint32]struct{}{}}
 	for ifindex := range table.want {
 		p.leftover[ifindex] = struct{}{}
 	}
@@ -107,7 +108,7 @@ func (p *proxies) delete(interfaces []int) error {
 	for _, ifindex := range interfaces {
 		gone[uint32(ifindex)] = struct{}{}
 	}
-	errs := []error{p.services.proxyGone(gone)}
+	errs := []error{p.directs.proxyGone(gone), p.services.proxyGone(gone)}
 	for ifindex := range gone {
 		errs = append(errs, p.attacher.detach(int(ifindex), bpf.KernelHookHOOK_PROXY_INGRESS))
 		delete(p.leftover, ifindex)

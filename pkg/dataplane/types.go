@@ -65,8 +65,19 @@ type Service struct {
 	Sources []netip.Addr
 }
 
+// Direct is an endpoint that a proxy reaches without a tunnel. It opens one protocol and
+// port of the address, and never an address that has a service of the same interface.
+type Direct struct {
+	// Interface is the index of the proxy's host end.
+	Interface int
+	// Endpoint is the address and port, in the node's own network.
+	Endpoint netip.AddrPort
+	// Protocol is 6 for TCP or 17 for UDP.
+	Protocol uint8
+}
+
 // Opening is a published port of a proxy: what comes to it from visitors, the proxy may
-// answer. Everything else that a proxy sends goes into a tunnel or is dropped.
+// answer. Everything else that a proxy sends goes to an endpoint or is dropped.
 type Opening struct {
 	// Interface is the index of the proxy's host end.
 	Interface int

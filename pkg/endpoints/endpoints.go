@@ -27,7 +27,13 @@ type Endpoint struct {
 	// Node is the address of the tenant's node at which tunnels end; the zero value
 	// when it is not known, or when the endpoint needs no tunnel.
 	Node netip.Addr
+	// Unreadable says that a node is named whose address is none, so that nothing leads
+	// to the endpoint: neither a tunnel nor a direct way.
+	Unreadable bool `json:",omitempty"`
 }
+
+// Direct says whether a proxy reaches the endpoint without a tunnel.
+func (e *Endpoint) Direct() bool { return !e.Node.IsValid() && !e.Unreadable }
 
 // Nodes are the nodes to which these endpoints need tunnels, each once and in
 // the order of their addresses.
@@ -49,7 +55,13 @@ type target struct {
 }
 
 // set collects endpoints, each once.
-type set map[target]netip.Addr
+type set map[target]way
+
+// way is how an endpoint is reached.
+type way struct {
+	node       netip.Addr
+	unreadable bool
+}
 
 // add takes an endpoint in. A proxy can tell pods apart by their addresses only,
 // so that of several nodes said to have the same one, the lowest wins, and one
@@ -58,13 +70,14 @@ func (s set) add(e Endpoint) bool {
 	key := target{e.Address, e.Protocol}
 	has, ok := s[key]
 	switch {
-	case !ok || !has.IsValid():
-		s[key] = e.Node
+	case !ok || !has.node.IsValid():
+		// Once said to be on a node, it is never reached past it.
+		s[key] = way{e.Node, !e.Node.IsValid() && (e.Unreadable || has.unreadable)}
 		return true
-	case !e.Node.IsValid() || e.Node == has:
+	case !e.Node.IsValid() || e.Node == has.node:
 		return true
-	case e.Node.Less(has):
-		s[key] = e.Node
+	case e.Node.Less(has.node):
+		s[key] = way{node: e.Node}
 	}
 	return false
 }
@@ -72,8 +85,8 @@ func (s set) add(e Endpoint) bool {
 // sorted is all endpoints, in the order of address, port and protocol.
 func (s set) sorted() []Endpoint {
 	all := make([]Endpoint, 0, len(s))
-	for key, node := range s {
-		all = append(all, Endpoint{Address: key.address, Protocol: key.protocol, Node: node})
+	for key, way := range s {
+		all = append(all, Endpoint{Address: key.address, Protocol: key.protocol, Node: way.node, Unreadable: way.unreadable})
 	}
 	slices.SortFunc(all, func(a, b Endpoint) int {
 		return cmp.Or(a.Address.Compare(b.Address), cmp.Compare(a.Protocol, b.Protocol))

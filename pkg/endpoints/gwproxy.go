@@ -150,7 +150,12 @@ func (c *collector) addSliceEndpoint(object string, slice *epicv1.GWEndpointSlic
 		c.problems.add(ReasonEndpointWithoutNode, object,
 			"nodeAddresses has no IP address for the node %q of the endpoint %s, which therefore gets no tunnel: add it", ptr.Deref(e.NodeName, ""), address)
 	}
-	c.add(object, Endpoint{Address: netip.AddrPortFrom(address, port), Protocol: protocolTCP, Node: node})
+	c.add(object, Endpoint{Address: netip.AddrPortFrom(address, port), Protocol: protocolTCP, Node: node, Unreadable: !ok && namesNode(slice, e)})
+}
+
+// namesNode says whether an endpoint's slice has an address of its node, readable or not.
+func namesNode(slice *epicv1.GWEndpointSlice, e *discoveryv1.Endpoint) bool {
+	return e.NodeName != nil && slice.Spec.NodeAddresses[*e.NodeName] != ""
 }
 
 // nodeOf is the address of an endpoint's node.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
@@ -148,6 +149,48 @@ func TestOfLoadBalancer(t *testing.T) {
 				slices.Reverse(c.reps)
 			}
 		})
+	}
+}
+
+// An endpoint is direct only if nothing says that it is on a node.
+func TestDirect(t *testing.T) {
+	for name, c := range map[string]struct {
+		nodes []string
+		want  bool
+	}{
+		"no node": {[]string{""}, true}, "a node": {[]string{"192.168.1.16"}, false}, "a node that can't be read": {[]string{"node-1"}, false},
+		"an unspecified node": {[]string{"0.0.0.0"}, false}, "none, then a node": {[]string{"", "192.168.1.16"}, false},
+		"none, then one that can't be read": {[]string{"", "node-1"}, false}, "one that can't be read, then none": {[]string{"node-1", ""}, false},
+		"one that can't be read, then a node": {[]string{"node-1", "192.168.1.16"}, false}, "none twice": {[]string{"", ""}, true},
+	} {
+		var reps []*epicv1.RemoteEndpoint
+		for n, node := range c.nodes {
+			reps = append(reps, remote(fmt.Sprint("e", n), "10.0.0.1", 80, node))
+		}
+		got, _ := OfLoadBalancer(balancer(), reps)
+		if len(got) != 1 || got[0].Direct() != c.want || got[0].Node.IsValid() && got[0].Unreadable {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+// The same holds for the endpoints of a slice: a node without an address is none.
+func TestDirectOfSlice(t *testing.T) {
+	for name, c := range map[string]struct {
+		node      *string
+		addresses map[string]string
+		want      bool
+	}{
+		"no node": {nil, nil, true}, "a node without an address": {ptr.To("worker"), map[string]string{"other": "192.168.1.16"}, true},
+		"a node":                    {ptr.To("worker"), map[string]string{"worker": "192.168.1.16"}, false},
+		"a node that can't be read": {ptr.To("worker"), map[string]string{"worker": "somewhere"}, false},
+	} {
+		got, _ := OfGWEndpointSlice(&epicv1.GWEndpointSlice{Spec: epicv1.GWEndpointSliceSpec{
+			NodeAddresses: c.addresses, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}, NodeName: c.node}},
+		}})
+		if len(got) != 1 || got[0].Direct() != c.want {
+			t.Errorf("%s: %+v", name, got)
+		}
 	}
 }
 

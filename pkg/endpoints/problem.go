@@ -12,7 +12,7 @@ import (
 // fit to be reasons of conditions.
 const (
 	// ReasonEndpointWithoutNode is an endpoint whose node's address is not known.
-	// It is used without a tunnel.
+	// It is reached without a tunnel, unless it names a node whose address can't be read.
 	ReasonEndpointWithoutNode = "EndpointWithoutNode"
 	// ReasonAddressUnusable is an endpoint whose address is no IP address of one
 	// other host.

@@ -56,6 +56,8 @@ type agent struct {
 	loaded  *state
 	// extra are further problems of the role.
 	extra func() []string
+	// reportMore adds what else the role reports; may be nil.
+	reportMore func(*status.Report)
 	// listProxies are the role's.
 	listProxies func() []status.Proxy
 	// mend puts back what else the role made; may be nil.

@@ -19,6 +19,7 @@ type Plane interface {
 	Tunnels() dataplane.Tunnels
 	Services() dataplane.Services
 	Openings() dataplane.Openings
+	Directs() dataplane.Directs
 	Proxies() dataplane.Proxies
 	Underlay() dataplane.Underlay
 	dataplane.Repairer

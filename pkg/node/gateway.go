@@ -36,6 +36,7 @@ type gateway struct {
 	heartbeat  *publish.Heartbeat
 	platform   *platformFollower
 	responder  *gatewayEnds
+	guard      guard
 	complete   chan struct{}
 	once       sync.Once
 
@@ -98,10 +99,10 @@ func newGateway(ctx context.Context, c GatewayConfig) (*gateway, error) {
 	a.control = g.responder
 	a.underlay = underlay.New(underlay.Options{
 		Kernel: c.Kernel, Plane: c.Plane.Underlay(), Nodes: c.Nodes, Names: c.Interfaces, Local: c.Local,
-		Changed: func() { a.applier.Replan(); g.keeper.touch() },
+		Changed: func() { g.guardChanged(); a.applier.Replan(); g.keeper.touch() },
 	})
-	a.applier = apply.New(c.Plane, a.control, apply.ForGateway(a.underlay.Local, g.proxiesOf))
-	g.keeper = &hostKeeper{network: c.Host, applier: a.applier, running: c.Proxies.List, mtu: a.underlay.MTU, kick: make(chan struct{}, 1)}
+	a.applier = apply.New(c.Plane, a.control, apply.ForGateway(a.underlay.Local, g.proxiesOf, g.guard.check))
+	g.keeper = &hostKeeper{network: c.Host, applier: a.applier, running: c.Proxies.List, mtu: a.underlay.MTU, denied: g.guard.check, kick: make(chan struct{}, 1)}
 	a.fetcher = keys.New(c.Client, keyTarget{a})
 	a.saver = newSaver(c.StateDir, g.gather)
 	if a.follower, err = follow.New(follow.Options{
@@ -116,11 +117,13 @@ func newGateway(ctx context.Context, c GatewayConfig) (*gateway, error) {
 	if err := a.load(ctx); err != nil {
 		return nil, err
 	}
+	a.reportMore = func(r *status.Report) { r.Directs = g.reportDirects() }
 	if a.loaded != nil {
 		g.responder.sequences = a.loaded.Sequences
 		g.keeper.set(a.loaded.Platform)
 		a.underlay.Use(a.loaded.Platform.NICs)
 	}
+	g.guardChanged()
 	return g, nil
 }
 
@@ -149,6 +152,8 @@ func (g *gateway) gather() state {
 func (g *gateway) platformChanged(p platform) {
 	g.underlay.Use(p.NICs)
 	g.keeper.set(p)
+	g.guardChanged()
+	g.applier.Replan()
 	g.saver.touch()
 }
 

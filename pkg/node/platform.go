@@ -40,6 +40,8 @@ type pools struct {
 }
 
 type pool struct {
+	// Pool is a prefix or a range of addresses.
+	Pool        string `json:"pool,omitempty"`
 	Subnet      string `json:"subnet"`
 	Aggregation string `json:"aggregation"`
 	Bridge      string `json:"bridge"`
@@ -108,12 +110,12 @@ func poolOf(p *epicv1.AddressPool) *pool {
 	if p == nil {
 		return nil
 	}
-	return &pool{Subnet: p.Subnet, Aggregation: p.Aggregation, Bridge: p.MultusBridge}
+	return &pool{Pool: p.Pool, Subnet: p.Subnet, Aggregation: p.Aggregation, Bridge: p.MultusBridge}
 }
 
 // desiredHost works out what the host's network has to be: the bridges of all pools,
 // and the addresses and published ports of the proxies that run here.
-func desiredHost(p platform, mtu int, running []proxies.Interface, find func(intent.Key) *intent.Intent) (host.Desired, []string) {
+func desiredHost(p platform, mtu int, running []proxies.Interface, find func(intent.Key) *intent.Intent, denied apply.Denied) (host.Desired, []string) {
 	var d host.Desired
 	var problems []string
 	bridges := map[string]bool{}
@@ -138,6 +140,7 @@ func desiredHost(p platform, mtu int, running []proxies.Interface, find func(int
 				continue
 			}
 			d.Addresses = append(d.Addresses, address)
+			d.Directs = append(d.Directs, hostDirects(i, a, denied)...)
 			if opened[i.Key] {
 				continue
 			}
@@ -149,6 +152,17 @@ func desiredHost(p platform, mtu int, running []proxies.Interface, find func(int
 	}
 	slices.SortFunc(d.Bridges, func(x, y host.Bridge) int { return cmp.Compare(x.Name, y.Name) })
 	return d, problems
+}
+
+// hostDirects are the direct endpoints of one address of a proxy.
+func hostDirects(i *intent.Intent, a netip.Addr, denied apply.Denied) []host.Direct {
+	var out []host.Direct
+	for _, direct := range i.Direct {
+		if _, no := denied(direct.Address.Addr()); !no && direct.Address.Addr().Is4() == a.Is4() {
+			out = append(out, host.Direct{Proxy: a, Endpoint: direct.Address, Protocol: direct.Protocol})
+		}
+	}
+	return out
 }
 
 func hostAddress(ps pools, i *intent.Intent, a netip.Addr, r proxies.Interface) (host.Address, error) {
@@ -178,6 +192,7 @@ type hostKeeper struct {
 	applier *apply.Applier
 	running func() []proxies.Interface
 	mtu     func() int
+	denied  apply.Denied
 	kick    chan struct{}
 
 	mu       sync.Mutex
@@ -235,7 +250,7 @@ func (k *hostKeeper) apply() {
 	desired, problems := desiredHost(p, k.mtu(), k.running(), func(key intent.Key) *intent.Intent {
 		s, _ := k.applier.Get(key)
 		return s.Intent
-	})
+	}, k.denied)
 	if _, err := k.network.Apply(desired); err != nil {
 		problems = append(problems, fmt.Sprintf("the host's network: %v", err))
 	}

@@ -57,6 +57,9 @@ func (a *agent) Report() status.Report {
 	}
 	r.Drops = drops
 	r.Problems = append(r.Problems, a.extra()...)
+	if a.reportMore != nil {
+		a.reportMore(&r)
+	}
 	return r
 }
 

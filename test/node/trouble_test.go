@@ -64,6 +64,7 @@ func TestTrouble(t *testing.T) {
 	part("killed under traffic", func(t *testing.T) { killed(t, s, services[0]) })
 	part("upgraded under traffic", func(t *testing.T) { upgraded(t, s, services[0]) })
 	part("endpoint removed", func(t *testing.T) { endpointRemoved(t, s, services[0]) })
+	part("endpoint without a tunnel", func(t *testing.T) { directEndpoint(t, s, services[0], services[1]) })
 	part("forwarding off", func(*testing.T) { forwardingOff(s, services[0]) })
 	part("nobody answers", func(*testing.T) { nobodyAnswers(s, services[0]) })
 	part("keys replaced", func(t *testing.T) { keysReplaced(t, s, services[0]) })

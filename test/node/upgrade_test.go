@@ -37,7 +37,7 @@ func upgraded(t *testing.T, s *site, v *service) {
 			return pinFormer(filepath.Join(e.pins, name), m, spec.Maps[name])
 		}))
 		// Earlier versions did not have these.
-		for _, name := range []string{bpf.KernelMapOpenings, bpf.KernelMapReplies} {
+		for _, name := range []string{bpf.KernelMapOpenings, bpf.KernelMapReplies, bpf.KernelMapDirect} {
 			s.must(os.Remove(filepath.Join(e.pins, name)))
 		}
 		// One end's map is about to be too small for its endpoint.

@@ -38,6 +38,7 @@ type Plane interface {
 	Tunnels() dataplane.Tunnels
 	Services() dataplane.Services
 	Openings() dataplane.Openings
+	Directs() dataplane.Directs
 }
 
 // Applier applies intents. Its methods may be called at the same time.
@@ -45,6 +46,7 @@ type Applier struct {
 	tunnels  dataplane.Tunnels
 	services dataplane.Services
 	openings dataplane.Openings
+	directs  dataplane.Directs
 	ends     Ends
 	plan     Planner
 
@@ -77,7 +79,7 @@ type object struct {
 // New returns an Applier without objects.
 func New(plane Plane, ends Ends, plan Planner) *Applier {
 	return &Applier{
-		tunnels: plane.Tunnels(), services: plane.Services(), openings: plane.Openings(), ends: ends, plan: plan,
+		tunnels: plane.Tunnels(), services: plane.Services(), openings: plane.Openings(), directs: plane.Directs(), ends: ends, plan: plan,
 		objects: map[intent.Key]*object{}, owners: map[uint32]intent.Key{},
 		dirty: map[intent.Key]struct{}{}, retry: map[intent.Key]struct{}{},
 		wake: make(chan struct{}, 1), observe: func(time.Duration) {},
@@ -93,6 +95,9 @@ func (a *Applier) Set(i *intent.Intent) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	o := a.objects[i.Key]
+	if o != nil && o.want != nil && o.want.UID == i.UID {
+		i = i.After(o.want)
+	}
 	switch {
 	case o == nil:
 		o = &object{}
@@ -293,6 +298,7 @@ func (a *Applier) applyTogether(keys []intent.Key) error {
 	}
 	// Of two that fail the first has to be told, and the others might succeed.
 	errs := []error{
+		call(a.directs.Delete, b.goneDirects),
 		call(a.openings.Delete, b.goneOpenings),
 		call(a.services.Delete, b.goneServices),
 		call(a.tunnels.Delete, b.goneTunnels),
@@ -300,6 +306,7 @@ func (a *Applier) applyTogether(keys []intent.Key) error {
 		call(a.services.Put, b.services),
 		call(a.tunnels.Put, b.open),
 		call(a.openings.Put, b.openings),
+		call(a.directs.Put, b.directs),
 	}
 	err := errors.Join(errs...)
 	a.settle(changes, err)
@@ -328,6 +335,7 @@ func (a *Applier) settle(changes []change, err error) {
 			c.plan.Tunnels = append(slices.Clone(c.o.applied.Tunnels), c.plan.Tunnels...)
 			c.plan.Services = append(slices.Clone(c.o.applied.Services), c.plan.Services...)
 			c.plan.Openings = append(slices.Clone(c.o.applied.Openings), c.plan.Openings...)
+			c.plan.Directs = append(slices.Clone(c.o.applied.Directs), c.plan.Directs...)
 		}
 		for _, t := range c.o.applied.Tunnels {
 			if a.owners[t.ID] == c.key {
@@ -360,6 +368,7 @@ type batch struct {
 	services     []dataplane.Service
 
 	goneOpenings, openings []dataplane.Opening
+	goneDirects, directs   []dataplane.Direct
 }
 
 // prepare plans objects and compares with what is applied.
@@ -368,6 +377,7 @@ func (a *Applier) prepare(keys []intent.Key) ([]change, batch) {
 	defer a.mu.Unlock()
 	var changes []change
 	newTunnels, newServices, newOpenings := map[uint32]bool{}, map[serviceKey]bool{}, map[dataplane.Opening]bool{}
+	newDirects := map[dataplane.Direct]bool{}
 	for _, key := range keys {
 		o := a.objects[key]
 		if o == nil {
@@ -386,12 +396,16 @@ func (a *Applier) prepare(keys []intent.Key) ([]change, batch) {
 		for _, opening := range c.plan.Openings {
 			newOpenings[opening] = true
 		}
+		for _, direct := range c.plan.Directs {
+			newDirects[direct] = true
+		}
 		changes = append(changes, c)
 	}
 	var b batch
 	for _, c := range changes {
 		b.add(c, newTunnels, newServices, a.owners)
-		b.addOpenings(c, newOpenings)
+		b.goneOpenings, b.openings = compare(b.goneOpenings, b.openings, c.o.applied.Openings, c.plan.Openings, newOpenings, c.o.err != nil)
+		b.goneDirects, b.directs = compare(b.goneDirects, b.directs, c.o.applied.Directs, c.plan.Directs, newDirects, c.o.err != nil)
 	}
 	return changes, b
 }
@@ -435,17 +449,22 @@ func (b *batch) add(c change, newTunnels map[uint32]bool, newServices map[servic
 	}
 }
 
-func (b *batch) addOpenings(c change, fresh map[dataplane.Opening]bool) {
-	for _, opening := range c.o.applied.Openings {
-		if !fresh[opening] {
-			b.goneOpenings = append(b.goneOpenings, opening)
+// compare appends to gone what one object had and none of the changed ones has, and to
+// missing what it has and had not, or all of it after an error.
+func compare[T comparable](gone, missing, had, has []T, wanted map[T]bool, failed bool) ([]T, []T) {
+	applied := make(map[T]bool, len(had))
+	for _, one := range had {
+		applied[one] = true
+		if !wanted[one] {
+			gone = append(gone, one)
 		}
 	}
-	for _, opening := range c.plan.Openings {
-		if c.o.err != nil || !slices.Contains(c.o.applied.Openings, opening) {
-			b.openings = append(b.openings, opening)
+	for _, one := range has {
+		if failed || !applied[one] {
+			missing = append(missing, one)
 		}
 	}
+	return gone, missing
 }
 
 // serviceKey is what tells services apart: on a gateway the interface and the

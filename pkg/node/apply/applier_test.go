@@ -32,6 +32,8 @@ var (
 	public     = netip.MustParseAddr("192.168.77.2")
 )
 
+func nobody(netip.Addr) (string, bool) { return "", false }
+
 func anywhere(node, _ netip.Addr) (netip.Addr, uint16, error) { return node, 1464, nil }
 
 // ends notes which tunnels are open.
@@ -135,7 +137,7 @@ func TestGatewayProxies(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		return here
-	}))
+	}, nobody))
 	set := func(indexes ...int) {
 		mu.Lock()
 		here = nil
@@ -253,7 +255,7 @@ func TestConverges(t *testing.T) {
 		if seed%2 == 0 {
 			plan = ForGateway(anywhere, func(k intent.Key) []proxies.Interface {
 				return []proxies.Interface{{Index: int(k.Name[0])}}
-			})
+			}, nobody)
 		}
 		a, e := start(t, plane, plan)
 		plane.FailWith(func(string) error {
@@ -340,7 +342,7 @@ func TestPlanProblems(t *testing.T) {
 		return netip.Addr{}, 0, fmt.Errorf("no interface has %s", node)
 	}
 	for name, plan := range map[string]Planner{
-		"gateway": ForGateway(nowhere, func(intent.Key) []proxies.Interface { return []proxies.Interface{{Index: 7}} }),
+		"gateway": ForGateway(nowhere, func(intent.Key) []proxies.Interface { return []proxies.Interface{{Index: 7}} }, nobody),
 		"client":  ForClient(nowhere, 6080),
 	} {
 		p := plan(intended("one", 5, "10.0.0.1:80"))

@@ -17,6 +17,8 @@ type Plan struct {
 	Services []dataplane.Service
 	// Openings are the published ports of the object's proxies on a gateway node.
 	Openings []dataplane.Opening
+	// Directs are the endpoints that these reach without a tunnel.
+	Directs []dataplane.Direct
 	// Problems say what of the object can't be done, in words for its owner.
 	Problems []string
 }
@@ -28,9 +30,13 @@ type Planner func(*intent.Intent) Plan
 // large its inner packets may be.
 type Local func(nodeAddress, other netip.Addr) (local netip.Addr, mtu uint16, err error)
 
+// Denied says what an address is that no proxy may reach without a tunnel, and false for
+// any other.
+type Denied func(netip.Addr) (what string, denied bool)
+
 // ForGateway plans for an EPIC node: each endpoint is reached from each proxy of
-// its object that runs here.
-func ForGateway(local Local, interfaces func(intent.Key) []proxies.Interface) Planner {
+// its object that runs here, through its tunnel if it has one.
+func ForGateway(local Local, interfaces func(intent.Key) []proxies.Interface, denied Denied) Planner {
 	return func(i *intent.Intent) Plan {
 		var p Plan
 		byNode := map[netip.Addr]uint32{}
@@ -43,7 +49,16 @@ func ForGateway(local Local, interfaces func(intent.Key) []proxies.Interface) Pl
 			byNode[t.TenantNode] = t.ID
 			p.Tunnels = append(p.Tunnels, dataplane.Tunnel{ID: t.ID, Local: netip.AddrPortFrom(from, t.EPICNode.Port()), MTU: mtu})
 		}
+		open := make([]intent.Direct, 0, len(i.Direct))
+		for _, d := range i.Direct {
+			if _, no := denied(d.Address.Addr()); !no {
+				open = append(open, d)
+			}
+		}
 		for _, proxy := range interfaces(i.Key) {
+			for _, d := range open {
+				p.Directs = append(p.Directs, dataplane.Direct{Interface: proxy.Index, Endpoint: d.Address, Protocol: d.Protocol})
+			}
 			p.Openings = append(p.Openings, openings(i.Ports, proxy.Index)...)
 			for _, e := range i.Endpoints {
 				if id, ok := byNode[e.Node]; ok {

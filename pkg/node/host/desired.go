@@ -19,6 +19,7 @@ type Desired struct {
 	Bridges   []Bridge
 	Addresses []Address
 	Openings  []Opening
+	Directs   []Direct
 }
 
 // Bridge is a bridge to which proxies are attached.
@@ -58,6 +59,16 @@ type Opening struct {
 	// for UDP.
 	Protocol uint8
 	Port     uint16
+}
+
+// Direct is one endpoint that a proxy may open connections to.
+type Direct struct {
+	// Proxy is one of the proxy's addresses.
+	Proxy netip.Addr
+	// Endpoint is where it may connect to, of the same family.
+	Endpoint netip.AddrPort
+	// Protocol is 6 for TCP and 17 for UDP.
+	Protocol uint8
 }
 
 // Announced returns the route that a pool's aggregation asks for: "default" means
@@ -169,6 +180,20 @@ func (d Desired) normalize() (Desired, error) {
 			errs = append(errs, fmt.Errorf("openings[%d].port: is missing", i))
 		}
 		out.Openings = append(out.Openings, o)
+	}
+	for i, o := range d.Directs {
+		o.Proxy, o.Endpoint = o.Proxy.Unmap(), netip.AddrPortFrom(o.Endpoint.Addr().Unmap(), o.Endpoint.Port())
+		switch {
+		case !o.Proxy.IsValid():
+			errs = append(errs, fmt.Errorf("directs[%d].proxy: is missing", i))
+		case o.Proxy.Is4() != o.Endpoint.Addr().Is4() || !o.Endpoint.Addr().IsValid() || o.Endpoint.Addr().Zone() != "":
+			errs = append(errs, fmt.Errorf("directs[%d].endpoint: %s is no address of the family of %s", i, o.Endpoint, o.Proxy))
+		case o.Protocol == 0:
+			errs = append(errs, fmt.Errorf("directs[%d].protocol: is missing", i))
+		case o.Endpoint.Port() == 0:
+			errs = append(errs, fmt.Errorf("directs[%d].endpoint: the port is missing", i))
+		}
+		out.Directs = append(out.Directs, o)
 	}
 	slices.SortFunc(out.Bridges, func(x, y Bridge) int { return cmp.Compare(x.Name, y.Name) })
 	slices.SortFunc(out.Addresses, func(x, y Address) int { return x.Address.Compare(y.Address) })

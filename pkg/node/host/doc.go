@@ -27,8 +27,8 @@
 //     neighbour entries, and never asked by ARP or neighbour discovery, so it can
 //     not claim another's address.
 //   - the nftables table inet/[FirewallTable]. It lets visitors reach published ports
-//     only, and lets out only what proxies answer from these. Other tables are not
-//     changed: a drop policy of another firewall still drops, and has to be opened
+//     only, and lets out only what proxies answer from these and what they send to their
+//     direct endpoints. Other tables are not changed: a drop policy of another firewall still drops, and has to be opened
 //     there.
 //
 // What has to be set for the whole machine (forwarding), and other firewalls that drop

@@ -199,7 +199,7 @@ func (h *Host) ruleHandles(t *table) (map[string][]uint64, error) {
 
 // elements returns what has to be in each set.
 func (h *Host) elements() map[string]map[string]bool {
-	want := map[string]map[string]bool{setBridges: {}, setAddresses4: {}, setAddresses6: {}, setOpenings4: {}, setOpenings6: {}}
+	want := map[string]map[string]bool{setBridges: {}, setAddresses4: {}, setAddresses6: {}, setOpenings4: {}, setOpenings6: {}, setDirects4: {}, setDirects6: {}}
 	for _, b := range h.desired.Bridges {
 		var name [unix.IFNAMSIZ]byte
 		copy(name[:], b.Name)
@@ -219,7 +219,19 @@ func (h *Host) elements() map[string]map[string]bool {
 			want[setOpenings6][openingKey(o)] = true
 		}
 	}
+	for _, o := range h.desired.Directs {
+		if o.Proxy.Is4() {
+			want[setDirects4][directKey(o)] = true
+		} else {
+			want[setDirects6][directKey(o)] = true
+		}
+	}
 	return want
+}
+
+// directKey is an element of the sets of direct endpoints.
+func directKey(o Direct) string {
+	return string(o.Proxy.AsSlice()) + openingKey(Opening{Address: o.Endpoint.Addr(), Protocol: o.Protocol, Port: o.Endpoint.Port()})
 }
 
 // openingKey is an element of the sets of openings. Each part fills a multiple of 4
@@ -315,8 +327,8 @@ const (
 	RefusedSource Refusal = "source-forged"
 	// RefusedNode is a packet of a proxy to the node itself.
 	RefusedNode Refusal = "to-node"
-	// RefusedOpened is a packet of a proxy that is no answer from one of its published
-	// ports. It should have gone into a tunnel, whose endpoint or program is gone.
+	// RefusedOpened is a packet of a proxy that is neither for one of its direct endpoints
+	// nor an answer from one of its published ports. It should have gone into a tunnel, whose endpoint or program is gone.
 	RefusedOpened Refusal = "not-an-answer"
 )
 

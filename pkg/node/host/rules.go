@@ -19,9 +19,13 @@ const (
 	setAddresses6 = "addresses6"
 	setOpenings4  = "openings4"
 	setOpenings6  = "openings6"
+	// Proxies' addresses with their direct endpoints.
+	setDirects4 = "directs4"
+	setDirects6 = "directs6"
 
 	chainFrom    = "from-proxies"
 	chainAnswers = "answers"
+	chainDirect  = "direct"
 	chainTo      = "to-proxies"
 
 	// Counters of visitors' packets, by family: those that the first chain lets in, and
@@ -40,6 +44,14 @@ var (
 	icmp6Out = []byte{1, 2, 3, 4, 129}
 )
 
+// concatenations are the types of the sets whose elements have several parts.
+var concatenations = map[string]nftables.SetDatatype{
+	setOpenings4: nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetProto, nftables.TypeInetService),
+	setOpenings6: nftables.MustConcatSetType(nftables.TypeIP6Addr, nftables.TypeInetProto, nftables.TypeInetService),
+	setDirects4:  nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeIPAddr, nftables.TypeInetProto, nftables.TypeInetService),
+	setDirects6:  nftables.MustConcatSetType(nftables.TypeIP6Addr, nftables.TypeIP6Addr, nftables.TypeInetProto, nftables.TypeInetService),
+}
+
 // table is the firewall as it has to be.
 type table struct {
 	*nftables.Table
@@ -47,7 +59,7 @@ type table struct {
 	chains   []*nftables.Chain
 	counters []*nftables.CounterObj
 
-	forward, forwarded, input, from, answers, to *nftables.Chain
+	forward, forwarded, input, from, answers, direct, to *nftables.Chain
 }
 
 func newTable() *table {
@@ -59,13 +71,13 @@ func newTable() *table {
 		{setBridges, nftables.TypeIFName},
 		{setAddresses4, nftables.TypeIPAddr},
 		{setAddresses6, nftables.TypeIP6Addr},
-		{setOpenings4, nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetProto, nftables.TypeInetService)},
-		{setOpenings6, nftables.MustConcatSetType(nftables.TypeIP6Addr, nftables.TypeInetProto, nftables.TypeInetService)},
+		{setOpenings4, concatenations[setOpenings4]},
+		{setOpenings6, concatenations[setOpenings6]},
+		{setDirects4, concatenations[setDirects4]},
+		{setDirects6, concatenations[setDirects6]},
 	} {
-		set := &nftables.Set{
-			Table: t.Table, Name: s.name, KeyType: s.key,
-			Concatenation: s.name == setOpenings4 || s.name == setOpenings6,
-		}
+		_, concatenated := concatenations[s.name]
+		set := &nftables.Set{Table: t.Table, Name: s.name, KeyType: s.key, Concatenation: concatenated}
 		if s.name == setBridges {
 			// Only so that "nft list" shows the names.
 			set.KeyByteOrder = binaryutil.NativeEndian
@@ -87,12 +99,13 @@ func newTable() *table {
 	}
 	t.from = &nftables.Chain{Table: t.Table, Name: chainFrom}
 	t.answers = &nftables.Chain{Table: t.Table, Name: chainAnswers}
+	t.direct = &nftables.Chain{Table: t.Table, Name: chainDirect}
 	t.to = &nftables.Chain{Table: t.Table, Name: chainTo}
 	// What other firewalls drop is counted between the first chain and the last.
 	t.forward = base("forward", nftables.ChainHookForward, *nftables.ChainPriorityRaw)
 	t.forwarded = base("forwarded", nftables.ChainHookForward, *nftables.ChainPriorityLast)
 	t.input = base("input", nftables.ChainHookInput, *nftables.ChainPriorityFilter)
-	t.chains = []*nftables.Chain{t.answers, t.from, t.to, t.forward, t.forwarded, t.input}
+	t.chains = []*nftables.Chain{t.direct, t.answers, t.from, t.to, t.forward, t.forwarded, t.input}
 	return t
 }
 
@@ -142,6 +155,8 @@ func (t *table) writeRules(c *nftables.Conn) {
 	add(t.from, "any other source is forged", counted(RefusedSource), verdict(expr.VerdictDrop, ""))
 
 	// The data plane lets nothing else out either. What goes into tunnels it takes before.
+	add(t.answers, "to direct endpoints", ipv4(), load(12, 8, 8), protocolAndPort(10, destinationPort), t.in8(setDirects4), verdict(expr.VerdictGoto, chainDirect))
+	add(t.answers, "to direct endpoints", ipv6(), load(8, 16, 8), load(24, 16, 12), protocolAndPort(16, destinationPort), t.in8(setDirects6), verdict(expr.VerdictGoto, chainDirect))
 	add(t.answers, "no connections of a proxy's own", opensTCP(), counted(RefusedOpened), verdict(expr.VerdictDrop, ""))
 	add(t.answers, "answers from published ports", ipv4(), load(12, 4, 8), protocolAndPort(9, sourcePort), t.in8(setOpenings4), verdict(expr.VerdictReturn, ""))
 	add(t.answers, "answers from published ports", ipv6(), load(8, 16, 8), protocolAndPort(12, sourcePort), t.in8(setOpenings6), verdict(expr.VerdictReturn, ""))
@@ -153,11 +168,19 @@ func (t *table) writeRules(c *nftables.Conn) {
 	}
 	add(t.answers, "anything else is no answer", counted(RefusedOpened), verdict(expr.VerdictDrop, ""))
 
+	// A connection that began in a tunnel, which no connection tracking has seen, does not
+	// go on outside of it.
+	add(t.direct, "connections of a proxy's own", established(), verdict(expr.VerdictReturn, ""))
+	add(t.direct, "connections of a proxy's own", opensTCP(), verdict(expr.VerdictReturn, ""))
+	add(t.direct, "datagrams", protocol(unix.IPPROTO_UDP), verdict(expr.VerdictReturn, ""))
+	add(t.direct, "anything else began elsewhere", counted(RefusedOpened), verdict(expr.VerdictDrop, ""))
+
 	add(t.to, "published ports", ipv4(), load(16, 4, 8), protocolAndPort(9, destinationPort), t.in8(setOpenings4), counting(letIn4), verdict(expr.VerdictAccept, ""))
 	add(t.to, "published ports", ipv6(), load(24, 16, 8), protocolAndPort(12, destinationPort), t.in8(setOpenings6), counting(letIn6), verdict(expr.VerdictAccept, ""))
 	add(t.forwarded, "what no other firewall dropped", toBridge, ipv4(), counting(arrived4))
 	add(t.forwarded, "what no other firewall dropped", toBridge, ipv6(), counting(arrived6))
-	add(t.to, "replies to proxies", established(), verdict(expr.VerdictAccept, ""))
+	add(t.to, "replies of direct endpoints", ipv4(), load(16, 4, 8), load(12, 4, 9), protocolAndPort(10, sourcePort), t.in8(setDirects4), established(), verdict(expr.VerdictAccept, ""))
+	add(t.to, "replies of direct endpoints", ipv6(), load(24, 16, 8), load(8, 16, 12), protocolAndPort(16, sourcePort), t.in8(setDirects6), established(), verdict(expr.VerdictAccept, ""))
 	for _, kind := range icmp4In {
 		add(t.to, "errors and pings", ipv4(), load(16, 4, 1), t.in(setAddresses4), icmp(unix.IPPROTO_ICMP, kind), verdict(expr.VerdictAccept, ""))
 	}

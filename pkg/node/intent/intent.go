@@ -51,6 +51,10 @@ type Intent struct {
 	Tunnels []Tunnel `json:"tunnels,omitempty"`
 	// Endpoints are those on the far nodes of the tunnels, or on this node.
 	Endpoints []endpoints.Endpoint `json:"endpoints,omitempty"`
+	// Direct are those that a proxy reaches without a tunnel, on a gateway node.
+	Direct []Direct `json:"direct,omitempty"`
+	// Shut are those without a tunnel that stay closed nevertheless.
+	Shut []Shut `json:"shut,omitempty"`
 }
 
 // Port is a published port.
@@ -81,7 +85,8 @@ func (i *Intent) Addresses() []netip.Addr {
 // Equal says whether two intents are the same.
 func (i *Intent) Equal(o *Intent) bool {
 	return i.Key == o.Key && i.UID == o.UID && i.Public == o.Public && i.Alternate == o.Alternate && i.Prefix == o.Prefix &&
-		slices.Equal(i.Ports, o.Ports) && slices.Equal(i.Tunnels, o.Tunnels) && slices.Equal(i.Endpoints, o.Endpoints)
+		slices.Equal(i.Ports, o.Ports) && slices.Equal(i.Tunnels, o.Tunnels) && slices.Equal(i.Endpoints, o.Endpoints) &&
+		slices.Equal(i.Direct, o.Direct) && slices.Equal(i.Shut, o.Shut)
 }
 
 // Ends says whether a tunnel between two nodes ends on this one.
@@ -150,7 +155,8 @@ func TunnelsOf(status *epicv1.ProxyStatus, here Ends) []Tunnel {
 	return slices.Clip(out)
 }
 
-// fill takes the tunnels, and the endpoints on the nodes where they end.
+// fill takes the tunnels, the endpoints on the nodes where they end, and those that need no
+// tunnel.
 func (i *Intent) fill(tunnels []Tunnel, all []endpoints.Endpoint) {
 	i.Tunnels = tunnels
 	nodes := map[netip.Addr]bool{}
@@ -163,6 +169,7 @@ func (i *Intent) fill(tunnels []Tunnel, all []endpoints.Endpoint) {
 		}
 	}
 	i.Endpoints = slices.Clip(i.Endpoints)
+	i.fillDirect(all)
 }
 
 func address(s string) netip.Addr {

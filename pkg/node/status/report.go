@@ -6,6 +6,7 @@
 package status
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"time"
@@ -30,6 +31,8 @@ type Report struct {
 	Interfaces []underlay.Interface `json:"interfaces"`
 	Proxies    []Proxy              `json:"proxies,omitempty"`
 	Tunnels    []Tunnel             `json:"tunnels"`
+	// Directs are the endpoints without a tunnel, on a gateway node.
+	Directs []Direct `json:"directs,omitempty"`
 	// Drops are dropped packets, by reason.
 	Drops map[dataplane.DropReason]uint64 `json:"drops"`
 	// Control are received control packets, by result.
@@ -51,6 +54,24 @@ type Proxy struct {
 	Interface string       `json:"interface"`
 	Index     int          `json:"index"`
 	Addresses []netip.Addr `json:"addresses"`
+}
+
+// Open is the state of an endpoint that proxies reach without a tunnel.
+const Open = "open"
+
+// Direct is one endpoint without a tunnel.
+type Direct struct {
+	Object   string         `json:"object"`
+	Endpoint netip.AddrPort `json:"endpoint"`
+	// Protocol is 6 for TCP or 17 for UDP.
+	Protocol uint8 `json:"protocol"`
+	// State is Open, or why it is closed.
+	State string `json:"state"`
+}
+
+// CompareDirects orders by object, endpoint and protocol.
+func CompareDirects(a, b Direct) int {
+	return cmp.Or(cmp.Compare(a.Object, b.Object), a.Endpoint.Compare(b.Endpoint), cmp.Compare(a.Protocol, b.Protocol))
 }
 
 // The states of a tunnel.

@@ -45,6 +45,12 @@ func Print(to io.Writer, r *Report) error {
 			since(r.Now, t.Seen), rtt, t.Services, t.MTU,
 			carried(t.Counters.ReceivedPackets, t.Counters.ReceivedBytes), carried(t.Counters.SentPackets, t.Counters.SentBytes))
 	}
+	if len(r.Directs) > 0 {
+		fmt.Fprint(w, "\nDIRECT ENDPOINT\tPROTOCOL\tOBJECT\tSTATE\n")
+		for _, d := range r.Directs {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", d.Endpoint, map[uint8]string{6: "TCP", 17: "UDP"}[d.Protocol], d.Object, d.State)
+		}
+	}
 	fmt.Fprint(w, "\nDROPPED\tPACKETS\n")
 	none := true
 	for _, reason := range slices.Sorted(maps.Keys(r.Drops)) {

@@ -10,9 +10,13 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/denied"
 	"github.com/acnodal/epic/pkg/registry/claims"
 	"github.com/acnodal/epic/pkg/registry/tenancy"
 )
+
+// Denied is a set of addresses that endpoints without a tunnel must not have.
+type Denied = denied.List
 
 // Cluster adds the addresses of the gateway cluster's Nodes and their pods.
 type Cluster interface {
@@ -45,18 +49,18 @@ func (r Rules) Check(ctx context.Context, p *claims.Plan, endpoints []Endpoint) 
 	if err != nil {
 		return nil, err
 	}
-	return d.refuse(endpoints), nil
+	return refuse(d, endpoints), nil
 }
 
-func (d *Denied) refuse(endpoints []Endpoint) field.ErrorList {
+func refuse(d *Denied, endpoints []Endpoint) field.ErrorList {
 	var errs field.ErrorList
 	for _, e := range endpoints {
 		a, err := netip.ParseAddr(e.Address)
 		if err != nil {
 			continue
 		}
-		what, denied := d.Check(a)
-		if !denied {
+		what, is := d.Check(a)
+		if !is {
 			continue
 		}
 		errs = append(errs, field.Forbidden(e.Path, e.Address+" is "+what+

@@ -24,6 +24,7 @@ type Plane struct {
 	services map[string]dataplane.Service
 	proxies  map[int]dataplane.Proxy
 	openings map[dataplane.Opening]bool
+	directs  map[dataplane.Direct]bool
 	attached map[int]string
 	// Repairs is how often Repair was called.
 	repairs int
@@ -36,7 +37,8 @@ type Plane struct {
 func New() *Plane {
 	return &Plane{
 		tunnels: map[uint32]dataplane.Tunnel{}, services: map[string]dataplane.Service{},
-		proxies: map[int]dataplane.Proxy{}, openings: map[dataplane.Opening]bool{}, attached: map[int]string{},
+		proxies: map[int]dataplane.Proxy{}, openings: map[dataplane.Opening]bool{}, directs: map[dataplane.Direct]bool{},
+		attached: map[int]string{},
 	}
 }
 
@@ -79,6 +81,9 @@ func (p *Plane) Services() dataplane.Services { return services{p} }
 
 // Openings returns its openings.
 func (p *Plane) Openings() dataplane.Openings { return openings{p} }
+
+// Directs returns its direct endpoints.
+func (p *Plane) Directs() dataplane.Directs { return directs{p} }
 
 // Proxies returns its proxies.
 func (p *Plane) Proxies() dataplane.Proxies { return proxies{p} }
@@ -249,6 +254,43 @@ func (o openings) List() ([]dataplane.Opening, error) {
 		return cmp.Or(cmp.Compare(a.Interface, b.Interface), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Port, b.Port))
 	})
 	return out, nil
+}
+
+type directs struct{ p *Plane }
+
+// Put implements dataplane.Directs.
+func (d directs) Put(all ...dataplane.Direct) error {
+	d.p.mu.Lock()
+	defer d.p.mu.Unlock()
+	for _, n := range all {
+		if err := d.p.call("directs.put", "if%d %s/%d", n.Interface, n.Endpoint, n.Protocol); err != nil {
+			return err
+		}
+		d.p.directs[n] = true
+	}
+	return nil
+}
+
+// Delete implements dataplane.Directs.
+func (d directs) Delete(all ...dataplane.Direct) error {
+	d.p.mu.Lock()
+	defer d.p.mu.Unlock()
+	for _, n := range all {
+		if err := d.p.call("directs.delete", "if%d %s/%d", n.Interface, n.Endpoint, n.Protocol); err != nil {
+			return err
+		}
+		delete(d.p.directs, n)
+	}
+	return nil
+}
+
+// List implements dataplane.Directs.
+func (d directs) List() ([]dataplane.Direct, error) {
+	d.p.mu.Lock()
+	defer d.p.mu.Unlock()
+	return slices.SortedFunc(maps.Keys(d.p.directs), func(a, b dataplane.Direct) int {
+		return cmp.Or(cmp.Compare(a.Interface, b.Interface), a.Endpoint.Compare(b.Endpoint), cmp.Compare(a.Protocol, b.Protocol))
+	}), nil
 }
 
 type proxies struct{ p *Plane }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package reach
+// Package denied has addresses that an endpoint without a tunnel must not have. The API
+// server refuses such endpoints, and a gateway node opens no way to them. It is pure.
+package denied
 
 import "net/netip"
 
@@ -31,9 +33,9 @@ type named struct {
 	what string
 }
 
-// Denied is a set of addresses that endpoints without a tunnel must not have.
+// List is a set of addresses that endpoints without a tunnel must not have.
 // The zero value denies the reserved ones only.
-type Denied struct {
+type List struct {
 	prefixes []named
 	ranges   []addressRange
 	single   map[netip.Addr]string
@@ -45,19 +47,19 @@ type addressRange struct {
 }
 
 // AddPrefix denies the addresses of a prefix.
-func (d *Denied) AddPrefix(p netip.Prefix, what string) {
+func (d *List) AddPrefix(p netip.Prefix, what string) {
 	if p.IsValid() {
 		d.prefixes = append(d.prefixes, named{p.Masked(), what})
 	}
 }
 
 // AddRange denies the addresses between two, both included.
-func (d *Denied) AddRange(from, to netip.Addr, what string) {
+func (d *List) AddRange(from, to netip.Addr, what string) {
 	d.ranges = append(d.ranges, addressRange{from, to, what})
 }
 
 // AddAddress denies one address.
-func (d *Denied) AddAddress(a netip.Addr, what string) {
+func (d *List) AddAddress(a netip.Addr, what string) {
 	if d.single == nil {
 		d.single = map[netip.Addr]string{}
 	}
@@ -66,7 +68,7 @@ func (d *Denied) AddAddress(a netip.Addr, what string) {
 
 // Check returns what a denied address is, such as "a service address of the
 // gateway cluster", and false for an address that is not denied.
-func (d *Denied) Check(a netip.Addr) (what string, denied bool) {
+func (d *List) Check(a netip.Addr) (what string, denied bool) {
 	a = a.Unmap().WithZone("")
 	if what, denied = d.check(a); denied {
 		return what, true
@@ -77,7 +79,7 @@ func (d *Denied) Check(a netip.Addr) (what string, denied bool) {
 	return "", false
 }
 
-func (d *Denied) check(a netip.Addr) (string, bool) {
+func (d *List) check(a netip.Addr) (string, bool) {
 	for _, list := range [][]named{reserved, d.prefixes} {
 		for _, p := range list {
 			if p.Contains(a) {

@@ -16,8 +16,8 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
-// denied is that of an installation of both families.
-func denied(t *testing.T) *Denied {
+// deniedHere is that of an installation of both families.
+func deniedHere(t *testing.T) *Denied {
 	t.Helper()
 	d := &Denied{}
 	addSpec(d, &epic.EPICSpec{
@@ -46,7 +46,7 @@ func denied(t *testing.T) *Denied {
 }
 
 func TestDenied(t *testing.T) {
-	d := denied(t)
+	d := deniedHere(t)
 	for address, want := range map[string]string{
 		"10.96.0.1": "service", "10.111.255.255": "service", "fd00:10:96::a": "service",
 		"172.30.1.1": "denied-endpoint-cidrs", "fd00:30::1": "denied-endpoint-cidrs",
@@ -75,17 +75,17 @@ func TestDenied(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	d := denied(t)
+	d := deniedHere(t)
 	var all []Endpoint
 	path := field.NewPath("spec", "endpoints")
 	for i := range 1000 {
 		all = append(all, Endpoint{Path: path.Index(i), Address: "10.96.0.1"})
 	}
-	errs := d.refuse(all)
+	errs := refuse(d, all)
 	if len(errs) != maxErrors || errs[0].Field != "spec.endpoints[0]" || !strings.Contains(errs[0].Detail, "name the endpoint's node") {
 		t.Errorf("%d errors: %v", len(errs), errs[:1])
 	}
-	if errs := d.refuse([]Endpoint{{path, "203.0.113.1"}, {path, "nonsense"}, {path, ""}}); len(errs) > 0 {
+	if errs := refuse(d, []Endpoint{{path, "203.0.113.1"}, {path, "nonsense"}, {path, ""}}); len(errs) > 0 {
 		t.Errorf("refused %v", errs)
 	}
 }

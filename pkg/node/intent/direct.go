@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package intent
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/acnodal/epic/pkg/endpoints"
+)
+
+// Direct is an endpoint that a proxy reaches without a tunnel.
+type Direct struct {
+	Address  netip.AddrPort `json:"address"`
+	Protocol uint8          `json:"protocol"`
+}
+
+// Shut is an endpoint without a tunnel that stays closed.
+type Shut struct {
+	Direct
+	// Reason is one of the constants below.
+	Reason Reason `json:"reason"`
+}
+
+// Reason says why an endpoint stays closed.
+type Reason string
+
+// The reasons.
+const (
+	// NodeUnreadable is an endpoint that names a node whose address is none.
+	NodeUnreadable Reason = "the address of its node can't be read"
+	// AddressInTunnel is an endpoint with the address of another that names a node.
+	AddressInTunnel Reason = "another endpoint with this address names a node"
+	// HadTunnel is an endpoint that had a tunnel: what its open connections still send
+	// must not leave outside of it.
+	HadTunnel Reason = "it had a tunnel: delete the endpoint, and create it again"
+)
+
+// fillDirect takes the endpoints that need no tunnel. An address that is behind a tunnel
+// is reached by that alone.
+func (i *Intent) fillDirect(all []endpoints.Endpoint) {
+	behind := map[netip.Addr]bool{}
+	for n := range all {
+		if !all[n].Direct() {
+			behind[all[n].Address.Addr()] = true
+		}
+	}
+	for n := range all {
+		e := &all[n]
+		// A port of 0 is not known.
+		if e.Node.IsValid() || e.Address.Port() == 0 {
+			continue
+		}
+		d := Direct{e.Address, e.Protocol}
+		switch {
+		case e.Unreadable:
+			i.Shut = append(i.Shut, Shut{d, NodeUnreadable})
+		case behind[e.Address.Addr()]:
+			i.Shut = append(i.Shut, Shut{d, AddressInTunnel})
+		default:
+			i.Direct = append(i.Direct, d)
+		}
+	}
+}
+
+// After returns what an intent is after another one of the same object: an endpoint that
+// had a tunnel never becomes a direct one, for as long as the object has it.
+func (i *Intent) After(before *Intent) *Intent {
+	if len(i.Direct) == 0 || len(before.Endpoints)+len(before.Shut) == 0 {
+		return i
+	}
+	had := map[Direct]bool{}
+	for n := range before.Endpoints {
+		had[Direct{before.Endpoints[n].Address, before.Endpoints[n].Protocol}] = true
+	}
+	for _, s := range before.Shut {
+		if s.Reason == HadTunnel {
+			had[s.Direct] = true
+		}
+	}
+	after := *i
+	after.Direct, after.Shut = nil, slices.Clone(i.Shut)
+	for _, d := range i.Direct {
+		if had[d] {
+			after.Shut = append(after.Shut, Shut{d, HadTunnel})
+		} else {
+			after.Direct = append(after.Direct, d)
+		}
+	}
+	return &after
+}
