@@ -24,6 +24,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/types"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
+	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
 
@@ -243,7 +244,9 @@ func TestStoredObjectsSatisfyTheSchema(t *testing.T) {
 			meta := object.(metav1.Object)
 			meta.SetNamespace("epic-fuzz")
 			meta.SetName(fmt.Sprintf("fuzz-%d", i))
-			// The server acts on these.
+			// The server acts on these. An object without a UID is to it one that does
+			// not exist yet.
+			meta.SetUID(uuid.NewUUID())
 			meta.SetResourceVersion("")
 			meta.SetDeletionTimestamp(nil)
 			meta.SetOwnerReferences(nil)
