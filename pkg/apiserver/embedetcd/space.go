@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/server/v3/storage/backend"
 	"go.etcd.io/etcd/server/v3/storage/mvcc"
+	"go.etcd.io/etcd/server/v3/storage/schema"
 	"k8s.io/component-base/metrics"
 	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/klog/v2"
@@ -48,26 +50,24 @@ func (s *Server) watchSpace(ctx context.Context) {
 	logger := klog.FromContext(ctx)
 	tick := time.NewTicker(spaceInterval)
 	defer tick.Stop()
-	told, tried := false, int64(0)
+	told := false
 	for {
-		switch revision := s.etcd.Server.KV().Rev(); {
-		case !s.isFull():
+		if !s.isFull() {
 			full.Set(0)
-			told, tried = false, 0
-		case revision != tried:
+			told = false
+		} else {
 			full.Set(1)
-			// Without a deletion the next attempt finds what this one did.
-			tried = revision
+			// An attempt that finds no room may find some the next time, without a
+			// deletion in between: pages that a reader still holds are not free yet.
 			room, err := s.makeRoom(ctx)
 			switch {
 			case ctx.Err() != nil:
 			case err != nil:
 				logger.Error(err, "The embedded etcd is full, and making room failed", "dataDir", s.dataDir)
-				tried = 0
 			case room:
 				full.Set(0)
 				logger.Info("The embedded etcd was full and takes writes again", "dataDir", s.dataDir, "bytes", s.etcd.Server.Backend().Size())
-				told, tried = false, 0
+				told = false
 			case !told:
 				told = true
 				logger.Error(nil, "The embedded etcd is full and takes no writes; delete objects, or restart with a larger --embedded-etcd-quota-bytes", "dataDir", s.dataDir, "quotaBytes", s.etcd.Server.Cfg.QuotaBackendBytes, "bytesInUse", s.etcd.Server.Backend().SizeInUse())
@@ -78,6 +78,20 @@ func (s *Server) watchSpace(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
+	}
+}
+
+// commit makes the size in use that of the database. Pages that a transaction frees
+// count as in use until a later one commits, and a backend without writes, such as one
+// that is full, commits nothing.
+func commit(b backend.Backend) {
+	for range 2 {
+		tx := b.BatchTx()
+		tx.LockOutsideApply()
+		// The bucket is there: this only counts as a write.
+		tx.UnsafeCreateBucket(schema.Meta)
+		tx.Unlock()
+		b.ForceCommit()
 	}
 }
 
@@ -94,8 +108,7 @@ func (s *Server) makeRoom(ctx context.Context) (bool, error) {
 		if err != nil && !errors.Is(err, mvcc.ErrCompacted) {
 			return false, fmt.Errorf("forget old revisions: %w", err)
 		}
-		// What the compaction freed counts when it is committed.
-		server.Backend().ForceCommit()
+		commit(server.Backend())
 		if server.Backend().SizeInUse() > enough {
 			return false, nil
 		}
