@@ -168,7 +168,10 @@ func TestNodesWriteOnlyTheirOwn(t *testing.T) {
 	// Others' are removed by null or by leaving them out.
 	forbidden(t, "another's removed", patch(types.MergePatchType, `{"status":{"proxy-if-info":{"pod-b":null}}}`, false, "status"), "pod-b")
 	forbidden(t, "another's removed by a JSON patch", patch(types.JSONPatchType, `[{"op":"remove","path":"/status/proxy-if-info/pod-b"}]`, false, "status"), "pod-b")
-	forbidden(t, "all removed", patch(types.MergePatchType, `{"status":null}`, false, "status"), "proxy-if-info[pod-b]")
+	// A status that is left out whole keeps what is there.
+	if err := patch(types.MergePatchType, `{"status":null}`, false, "status"); err != nil {
+		t.Errorf("no status: %v", err)
+	}
 	stale := own.DeepCopy()
 	stale.ResourceVersion = ""
 	stale.Status.ProxyIfInfo = map[string]epicv1.ProxyInterfaceInfo{"pod-a": stale.Status.ProxyIfInfo["pod-a"]}
@@ -269,11 +272,15 @@ func TestHeartbeats(t *testing.T) {
 	for body, text := range map[string]string{
 		`{"status":{"nodes":{"203.0.113.2":{"name":"x"}}}}`: "status.nodes[203.0.113.2]",
 		`{"status":{"nodes":{"203.0.113.2":null}}}`:         "status.nodes[203.0.113.2]",
-		`{"status":{"nodes":null}}`:                         "status.nodes[203.0.113.2]",
 		`{"status":{"conditions":[{"type":"Ready","status":"True","reason":"X","message":"","lastTransitionTime":"2024-01-01T00:00:00Z"}]}}`: "status.conditions",
 	} {
 		_, err := first.Patch(ctx, "epic", types.MergePatchType, []byte(body), metav1.PatchOptions{}, "status")
 		forbidden(t, body, err, text)
+	}
+	// Nodes that are left out stay.
+	kept, err := first.Patch(ctx, "epic", types.MergePatchType, []byte(`{"status":{"nodes":null}}`), metav1.PatchOptions{}, "status")
+	if err != nil || len(kept.Status.Nodes) != len(epic.Status.Nodes) {
+		t.Errorf("without nodes: %+v, %v", kept.Status.Nodes, err)
 	}
 	_, err = first.Patch(ctx, "epic", types.MergePatchType, []byte(`{"spec":{"envoy-image":"mine"}}`), metav1.PatchOptions{})
 	forbidden(t, "the spec", err)

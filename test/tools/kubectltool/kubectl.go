@@ -33,7 +33,7 @@ func Path(t testing.TB) string {
 
 // root returns the root of the repository, in which every test runs.
 func root() (string, error) {
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module).Output()
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module).Output() //nolint:noctx // it takes no time
 	if err != nil {
 		return "", fmt.Errorf("find the root of %s: %w", module, err)
 	}

@@ -69,12 +69,11 @@ func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.
 			return nil
 		}
 		// If nobody can tell, the validation asks again and refuses.
-		if decision, _, err := p.authorize(ctx, a); decision == authorizer.DecisionAllow || err != nil {
-			return nil
-		}
-		m.SetFinalizers(without(m.GetFinalizers(), brought))
-		for _, f := range brought {
-			kind.Replace(ctx, m, path.Key(f), f, "the programs of the system add it")
+		if decision, _, err := p.authorize(ctx, a); err == nil && decision != authorizer.DecisionAllow {
+			m.SetFinalizers(without(m.GetFinalizers(), brought))
+			for _, f := range brought {
+				kind.Replace(ctx, m, path.Key(f), f, "the programs of the system add it")
+			}
 		}
 	case admission.Update:
 		if a.GetOldObject() == nil {
@@ -90,10 +89,9 @@ func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.
 		if len(added) == 0 {
 			return nil
 		}
-		if decision, _, err := p.authorize(ctx, a); decision == authorizer.DecisionAllow || err != nil {
-			return nil
+		if decision, _, err := p.authorize(ctx, a); err == nil && decision != authorizer.DecisionAllow {
+			m.SetFinalizers(without(m.GetFinalizers(), added))
 		}
-		m.SetFinalizers(without(m.GetFinalizers(), added))
 	}
 	return nil
 }
