@@ -31,6 +31,15 @@ type record struct {
 // records reads audit records from lines of text, and passes over the rest.
 func records(text string) map[record]bool {
 	all := map[record]bool{}
+	for _, r := range recordList(text) {
+		all[r] = true
+	}
+	return all
+}
+
+// recordList is records with each record as often as it is there.
+func recordList(text string) []record {
+	var all []record
 	for line := range strings.Lines(text) {
 		var e struct {
 			Kind             string
@@ -45,11 +54,11 @@ func records(text string) map[record]bool {
 		if json.Unmarshal([]byte(line), &e) != nil || e.Kind != "Event" || e.Stage != "ResponseComplete" || e.ObjectRef.APIGroup != group.Group {
 			continue
 		}
-		all[record{
+		all = append(all, record{
 			User: e.User.Username, As: e.ImpersonatedUser.Username,
 			Verb: e.Verb, Namespace: e.ObjectRef.Namespace, Resource: e.ObjectRef.Resource, Subresource: e.ObjectRef.Subresource,
 			Name: e.ObjectRef.Name, Code: e.ResponseStatus.Code, Decision: e.Annotations["authorization.k8s.io/decision"],
-		}] = true
+		})
 	}
 	return all
 }

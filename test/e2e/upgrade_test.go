@@ -43,6 +43,7 @@ func TestUpgrade(t *testing.T) {
 	for i := range c.upgrades(t) {
 		c.upgrade(t, i, []string{"v2", "dev"}[i%2])
 	}
+	t.Run("attacks", func(t *testing.T) { c.testAttacks(t) })
 	t.Run("records", func(t *testing.T) { c.testRecords(t) })
 	t.Run("secrets", func(t *testing.T) { c.testNothingSecretShows(t) })
 }
