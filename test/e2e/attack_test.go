@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -179,7 +180,7 @@ func (b *battlefield) send(t *testing.T, client *http.Client, a *attacker, try a
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
-	if err != nil && err != io.ErrUnexpectedEOF {
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Fatalf("%s: %s: %v", a.name, try.goal, err)
 	}
 	return response.StatusCode, string(body)
@@ -308,7 +309,7 @@ func (b *battlefield) recorded(t *testing.T, a *attacker, expected map[record]in
 		return
 	}
 	lack := func() string {
-		text := ""
+		var text string
 		if a.direct {
 			text = b.ofEPIC(t)
 		} else {
