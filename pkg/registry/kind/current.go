@@ -208,7 +208,7 @@ func (r *refresher) do(ctx context.Context, write func(context.Context) (runtime
 		before := w
 		w = &refreshing{done: make(chan struct{})}
 		r.last = w
-		go r.run(before, w, write) //nolint:gosec // readers share it, and no reader's context may end it
+		go r.run(before, w, write) //nolint:gosec,contextcheck // readers share it, and no reader's context may end it
 	}
 	r.mu.Unlock()
 	select {
