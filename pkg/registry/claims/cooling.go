@@ -115,7 +115,7 @@ func (s *store) checkCooling(ctx context.Context, p *Plan, obj runtime.Object, a
 	for _, c := range addresses {
 		a, _ := c.Address()
 		if until, ok := restored.cools(a, now, s.b.cooling); ok {
-			return s.cools(p, obj, c, until)
+			return coolingRefusal(p, s.kind.rules, obj, c, until)
 		}
 	}
 	if !p.fresh {
@@ -132,7 +132,7 @@ func (s *store) checkCooling(ctx context.Context, p *Plan, obj runtime.Object, a
 	for i, r := range resp.Responses {
 		for _, kv := range coolingKVs(r.GetResponseRange().Kvs) {
 			if kv.keeps(p.namespace, now) {
-				return s.cools(p, obj, addresses[i], kv.until)
+				return coolingRefusal(p, s.kind.rules, obj, addresses[i], kv.until)
 			}
 			p.cooled[addresses[i]] = kv.mod
 		}
@@ -140,11 +140,7 @@ func (s *store) checkCooling(ctx context.Context, p *Plan, obj runtime.Object, a
 	return nil
 }
 
-// cools is the refusal of an address that cools down.
-func (s *store) cools(p *Plan, obj runtime.Object, c Claim, until time.Time) error {
-	return coolingRefusal(p, s.kind.rules, obj, c, until)
-}
-
+// coolingRefusal is the refusal of an address that cools down.
 func coolingRefusal(p *Plan, rules Rules, obj runtime.Object, c Claim, until time.Time) error {
 	if _, ok := p.picked[c]; ok {
 		return &staleError{what: "an address that the server picked cools down", spent: true}
@@ -169,22 +165,14 @@ func (c *txnClient) coolingConditions(p *pending) []condition {
 		if len(out) == 0 {
 			out = append(out, c.b.restoredCondition(p.plan.restored))
 		}
-		key, mod := c.b.layout.cooling(claim), p.plan.cooled[claim]
-		out = append(out, condition{
-			cmp: clientv3.Compare(clientv3.ModRevision(key), "=", mod),
-			key: key,
-			failed: func(kvs []keyValue) bool {
-				return len(kvs) == 0 && mod != 0 || len(kvs) > 0 && kvs[0].mod != mod
-			},
-			err: func(kvs []keyValue) error {
-				if len(kvs) > 0 {
-					if v, err := parseCooled(kvs[0].value); err == nil && v.keeps(p.owner.Namespace, c.b.clock.Now()) {
-						return coolingRefusal(p.plan, p.kind.rules, p.obj, claim, v.until)
-					}
+		out = append(out, unchanged(c.b.layout.cooling(claim), p.plan.cooled[claim], func(kvs []keyValue) error {
+			if len(kvs) > 0 {
+				if v, err := parseCooled(kvs[0].value); err == nil && v.keeps(p.owner.Namespace, c.b.clock.Now()) {
+					return coolingRefusal(p.plan, p.kind.rules, p.obj, claim, v.until)
 				}
-				return &staleError{what: "an address cools down or does so no longer"}
-			},
-		})
+			}
+			return &staleError{what: "an address cools down or does so no longer"}
+		}))
 	}
 	return out
 }

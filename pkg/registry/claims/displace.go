@@ -28,7 +28,7 @@ func (e *takenError) Error() string { return e.refusal.Error() }
 // refusal is the loss of a claim that the caller asked for.
 func refusal(k *kind, obj runtime.Object, claim Claim, holder Owner) error {
 	err := k.rules.Taken(obj, claim, holder)
-	if _, ok := displacerOf(k.rules); !ok || err == nil || holder.Resource != k.resource {
+	if _, ok := rulesAs[Displacer](k.rules); !ok || err == nil || holder.Resource != k.resource {
 		return err
 	}
 	return &takenError{kind: k, obj: obj, holder: holder, refusal: err}
@@ -98,7 +98,7 @@ func (b *Backend) garbage(ctx context.Context, e *takenError) (runtime.Object, r
 	if len(m.GetFinalizers()) > 0 {
 		return nil, revisions{}, nil
 	}
-	rules, ok := displacerOf(e.kind.rules)
+	rules, ok := rulesAs[Displacer](e.kind.rules)
 	if !ok {
 		return nil, revisions{}, fmt.Errorf("%s is never garbage", e.kind.resource)
 	}

@@ -205,15 +205,7 @@ func (p *Plan) dependOnAbsence(refs []Ref) error {
 		if err != nil {
 			return err
 		}
-		key := k.key(ref)
-		p.conditions = append(p.conditions, condition{
-			cmp: clientv3.Compare(clientv3.CreateRevision(key), "=", 0),
-			key: key,
-			failed: func(kvs []keyValue) bool {
-				return len(kvs) > 0
-			},
-			err: stale("an object that goes before a parent was created"),
-		})
+		p.conditions = append(p.conditions, unchanged(k.key(ref), 0, stale("an object that goes before a parent was created")))
 	}
 	return nil
 }
@@ -226,14 +218,20 @@ func (p *Plan) DependOnContent(parent Ref) {
 	}
 	p.content[parent] = true
 	seen := p.seen[parent]
-	p.conditions = append(p.conditions, condition{
-		cmp: clientv3.Compare(clientv3.ModRevision(seen.key), "=", seen.mod),
-		key: seen.key,
+	p.conditions = append(p.conditions, unchanged(seen.key, seen.mod, stale("a parent changed")))
+}
+
+// unchanged is the condition that a key still has the revision at which it was
+// read, which is 0 for one that did not exist.
+func unchanged(key string, mod int64, err func([]keyValue) error) condition {
+	return condition{
+		cmp: clientv3.Compare(clientv3.ModRevision(key), "=", mod),
+		key: key,
 		failed: func(kvs []keyValue) bool {
-			return len(kvs) == 0 || kvs[0].mod != seen.mod
+			return len(kvs) == 0 && mod != 0 || len(kvs) > 0 && kvs[0].mod != mod
 		},
-		err: stale("a parent changed"),
-	})
+		err: err,
+	}
 }
 
 // DependOnExistence makes the write fail, and be planned again, if parent does

@@ -91,23 +91,15 @@ func (r *restored) revision() int64 {
 // restoredCondition makes a write fail that was planned before a restore came into
 // use.
 func (b *Backend) restoredCondition(r *restored) condition {
-	key, mod := b.layout.restored(), r.revision()
-	return condition{
-		cmp: clientv3.Compare(clientv3.ModRevision(key), "=", mod),
-		key: key,
-		failed: func(kvs []keyValue) bool {
-			return len(kvs) == 0 && mod != 0 || len(kvs) > 0 && kvs[0].mod != mod
-		},
-		err: func(kvs []keyValue) error {
-			if len(kvs) > 0 {
-				if err := b.learnRestored([]byte(kvs[0].value), kvs[0].mod); err != nil {
-					return err
-				}
+	return unchanged(b.layout.restored(), r.revision(), func(kvs []keyValue) error {
+		if len(kvs) > 0 {
+			if err := b.learnRestored([]byte(kvs[0].value), kvs[0].mod); err != nil {
+				return err
 			}
-			b.allocator.forget()
-			return &staleError{what: "the data was restored from a snapshot", spent: true}
-		},
-	}
+		}
+		b.allocator.forget()
+		return &staleError{what: "the data was restored from a snapshot", spent: true}
+	})
 }
 
 // loadRestored reads what the last restore left.

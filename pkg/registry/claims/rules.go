@@ -46,9 +46,6 @@ type Displacer interface {
 	Displaces(ctx context.Context, p *Plan, obj, holder runtime.Object) (bool, error)
 }
 
-// displacerOf returns the Displacer among rules that may wrap others.
-func displacerOf(rules Rules) (Displacer, bool) { return rulesAs[Displacer](rules) }
-
 // rulesAs finds what else a kind's rules implement. They may be wrapped in others,
 // whose method Unwrap returns them.
 func rulesAs[T any](rules Rules) (found T, ok bool) {

@@ -12,7 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
@@ -29,12 +28,9 @@ type Rules struct {
 	Tracker *Tracker
 }
 
-var (
-	_ claims.Rules   = Rules{}
-	_ claims.Checker = Rules{}
-)
+var _ claims.Rules = Rules{}
 
-// Unwrap returns the rules of the kind.
+// Unwrap returns the rules of the kind, which may implement more than claims.Rules.
 func (r Rules) Unwrap() claims.Rules { return r.Rules }
 
 // Plan implements claims.Rules.
@@ -50,14 +46,6 @@ func (r Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object
 		return nil
 	}
 	return r.check(old, obj)
-}
-
-// Check implements claims.Checker for kinds whose own rules do.
-func (r Rules) Check(obj runtime.Object, find claims.Find) field.ErrorList {
-	if c, ok := r.Rules.(claims.Checker); ok {
-		return c.Check(obj, find)
-	}
-	return nil
 }
 
 // maxObject is how many bytes one object may take. It leaves room for a status
