@@ -18,10 +18,6 @@ import (
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// Each ensure reads, and then creates or patches what is missing, on the
-// condition that nobody wrote in between: what others added in the meantime, a
-// person's rights for one, must not be lost.
-
 func (o *createAccount) createOptions() metav1.CreateOptions {
 	return metav1.CreateOptions{FieldManager: fieldManager, DryRun: o.dryRun.options()}
 }
@@ -50,103 +46,99 @@ func mergePatch(read metav1.Object, change map[string]any) []byte {
 	return data
 }
 
-func (o *createAccount) ensureNamespace(ctx context.Context, want *corev1.Namespace) (result outcome, _ runtime.Object, err error) {
-	client := o.kubeClient.CoreV1().Namespaces()
-	rightTo := func(verb string) right { return right{verb: verb, resource: "namespaces"} }
-	var is *corev1.Namespace
-	err = again(func() error {
-		is, err = client.Get(ctx, want.Name, metav1.GetOptions{})
-		switch {
-		case apierrors.IsNotFound(err):
-			result = created
-			is, err = client.Create(ctx, want, o.createOptions())
-			return rightTo("create").explain(err)
-		case err != nil:
-			return rightTo("get").explain(err)
-		case is.DeletionTimestamp != nil:
-			return fmt.Errorf("namespace %s is being deleted: wait until it is gone", want.Name)
-		case hasLabels(is.Labels, want.Labels):
-			result = unchanged
-			return nil
-		}
-		for key, value := range want.Labels {
-			if other, ok := is.Labels[key]; ok && other != value {
-				return fmt.Errorf("namespace %s belongs to something else, its label %s is %q: remove the label if that is wrong, or give the account another name", want.Name, key, other)
-			}
-		}
-		result = changed
-		is, err = client.Patch(ctx, want.Name, types.MergePatchType, mergePatch(is, map[string]any{"metadata": map[string]any{"labels": want.Labels}}), o.patchOptions())
-		return rightTo("patch").explain(err)
-	})
-	if err == nil {
-		is.TypeMeta = want.TypeMeta
-	}
-	return result, is, err
+// patchClient is the part of a kind's client that an ensure needs.
+type patchClient[T object] interface {
+	kindClient[T]
+	Patch(ctx context.Context, name string, pt types.PatchType, data []byte, o metav1.PatchOptions, subresources ...string) (T, error)
 }
 
-func (o *createAccount) ensureAccount(ctx context.Context, want *v1.Account) (result outcome, _ runtime.Object, err error) {
-	client := o.epicClient.EpicV1().Accounts(want.Namespace)
-	var is *v1.Account
-	err = again(func() error {
-		is, err = client.Get(ctx, want.Name, metav1.GetOptions{})
+// ensure reads an object, and then creates or patches what is missing, on the
+// condition that nobody wrote in between: what others added in the meantime, a
+// person's rights for one, must not be lost. Change returns what to patch in an
+// object that is there, or nothing; explain adds to an error which right it wants.
+func ensure[T object](ctx context.Context, o *createAccount, client patchClient[T], want T,
+	explain func(verb string, err error) error, change func(is T) (map[string]any, error),
+) (result outcome, _ runtime.Object, err error) {
+	var is T
+	err = again(func() (err error) {
+		is, err = client.Get(ctx, want.GetName(), metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(err) && !notServed(err):
 			result = created
 			is, err = client.Create(ctx, want, o.createOptions())
 			if o.unseen(err) {
-				is, err = want.DeepCopy(), nil
+				is, err = want, nil
 			}
-			return accountRight("create", want.Namespace).explain(err)
+			return explain("create", err)
 		case err != nil:
-			return accountRight("get", want.Namespace).explain(err)
-		case is.DeletionTimestamp != nil:
-			return fmt.Errorf("account %s is being deleted: wait until it is gone", want.Name)
-		case want.Spec.ProxyLimit == nil || is.Spec.ProxyLimit != nil && *is.Spec.ProxyLimit == *want.Spec.ProxyLimit:
+			return explain("get", err)
+		}
+		patch, err := change(is)
+		if err != nil {
+			return err
+		}
+		if patch == nil {
 			result = unchanged
 			return nil
 		}
 		result = changed
-		is, err = client.Patch(ctx, want.Name, types.MergePatchType, mergePatch(is, map[string]any{"spec": map[string]any{"proxyLimit": *want.Spec.ProxyLimit}}), o.patchOptions())
-		return accountRight("patch", want.Namespace).explain(err)
+		is, err = client.Patch(ctx, want.GetName(), types.MergePatchType, mergePatch(is, patch), o.patchOptions())
+		return explain("patch", err)
 	})
 	if err == nil {
-		is.TypeMeta = want.TypeMeta
+		is.GetObjectKind().SetGroupVersionKind(want.GetObjectKind().GroupVersionKind())
 	}
 	return result, is, err
 }
 
-func (o *createAccount) ensureBinding(ctx context.Context, want *rbacv1.RoleBinding) (result outcome, _ runtime.Object, err error) {
-	client := o.kubeClient.RbacV1().RoleBindings(want.Namespace)
-	rightTo := func(verb string) right { return right{verb, "rolebindings." + rbacv1.GroupName, want.Namespace} }
-	var is *rbacv1.RoleBinding
-	err = again(func() error {
-		is, err = client.Get(ctx, want.Name, metav1.GetOptions{})
+func (o *createAccount) ensureNamespace(ctx context.Context, want *corev1.Namespace) (outcome, runtime.Object, error) {
+	explain := func(verb string, err error) error { return right{verb: verb, resource: "namespaces"}.explain(err) }
+	return ensure(ctx, o, o.kubeClient.CoreV1().Namespaces(), want, explain, func(is *corev1.Namespace) (map[string]any, error) {
 		switch {
-		case apierrors.IsNotFound(err):
-			result = created
-			is, err = client.Create(ctx, want, o.createOptions())
-			if o.unseen(err) {
-				is, err = want.DeepCopy(), nil
+		case is.DeletionTimestamp != nil:
+			return nil, fmt.Errorf("namespace %s is being deleted: wait until it is gone", want.Name)
+		case hasLabels(is.Labels, want.Labels):
+			return nil, nil
+		}
+		for key, value := range want.Labels {
+			if other, ok := is.Labels[key]; ok && other != value {
+				return nil, fmt.Errorf("namespace %s belongs to something else, its label %s is %q: remove the label if that is wrong, or give the account another name", want.Name, key, other)
 			}
-			return rightTo("create").explain(grantingMore(err))
-		case err != nil:
-			return rightTo("get").explain(err)
-		case is.RoleRef != want.RoleRef:
-			return fmt.Errorf("there is a RoleBinding of that name in namespace %s that binds %s %s: delete it first, or rename it", want.Namespace, is.RoleRef.Kind, is.RoleRef.Name)
+		}
+		return map[string]any{"metadata": map[string]any{"labels": want.Labels}}, nil
+	})
+}
+
+func (o *createAccount) ensureAccount(ctx context.Context, want *v1.Account) (outcome, runtime.Object, error) {
+	explain := func(verb string, err error) error { return accountRight(verb, want.Namespace).explain(err) }
+	return ensure(ctx, o, o.epicClient.EpicV1().Accounts(want.Namespace), want, explain, func(is *v1.Account) (map[string]any, error) {
+		switch {
+		case is.DeletionTimestamp != nil:
+			return nil, fmt.Errorf("account %s is being deleted: wait until it is gone", want.Name)
+		case want.Spec.ProxyLimit == nil || is.Spec.ProxyLimit != nil && *is.Spec.ProxyLimit == *want.Spec.ProxyLimit:
+			return nil, nil
+		}
+		return map[string]any{"spec": map[string]any{"proxyLimit": *want.Spec.ProxyLimit}}, nil
+	})
+}
+
+func (o *createAccount) ensureBinding(ctx context.Context, want *rbacv1.RoleBinding) (outcome, runtime.Object, error) {
+	explain := func(verb string, err error) error {
+		if verb != "get" {
+			err = grantingMore(err)
+		}
+		return right{verb, "rolebindings." + rbacv1.GroupName, want.Namespace}.explain(err)
+	}
+	return ensure(ctx, o, o.kubeClient.RbacV1().RoleBindings(want.Namespace), want, explain, func(is *rbacv1.RoleBinding) (map[string]any, error) {
+		if is.RoleRef != want.RoleRef {
+			return nil, fmt.Errorf("there is a RoleBinding of that name in namespace %s that binds %s %s: delete it first, or rename it", want.Namespace, is.RoleRef.Kind, is.RoleRef.Name)
 		}
 		all, grown := union(is.Subjects, want.Subjects)
 		if !grown {
-			result = unchanged
-			return nil
+			return nil, nil
 		}
-		result = changed
-		is, err = client.Patch(ctx, want.Name, types.MergePatchType, mergePatch(is, map[string]any{"subjects": all}), o.patchOptions())
-		return rightTo("patch").explain(grantingMore(err))
+		return map[string]any{"subjects": all}, nil
 	})
-	if err == nil {
-		is.TypeMeta = want.TypeMeta
-	}
-	return result, is, err
 }
 
 // unseen says that a dry run can't be checked, since the namespace that an

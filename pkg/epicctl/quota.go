@@ -12,11 +12,9 @@ import (
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
@@ -107,23 +105,9 @@ func quotaList(counts map[string]int64) corev1.ResourceList {
 
 // ensureQuota creates the quota. Of one that is there it changes only the counts
 // that were given.
-func (o *createAccount) ensureQuota(ctx context.Context, want *corev1.ResourceQuota, given map[string]int64) (result outcome, _ runtime.Object, err error) {
-	client := o.kubeClient.CoreV1().ResourceQuotas(want.Namespace)
-	rightTo := func(verb string) right { return right{verb, "resourcequotas", want.Namespace} }
-	var is *corev1.ResourceQuota
-	err = again(func() error {
-		is, err = client.Get(ctx, want.Name, metav1.GetOptions{})
-		switch {
-		case apierrors.IsNotFound(err):
-			result = created
-			is, err = client.Create(ctx, want, o.createOptions())
-			if o.unseen(err) {
-				is, err = want.DeepCopy(), nil
-			}
-			return rightTo("create").explain(err)
-		case err != nil:
-			return rightTo("get").explain(err)
-		}
+func (o *createAccount) ensureQuota(ctx context.Context, want *corev1.ResourceQuota, given map[string]int64) (outcome, runtime.Object, error) {
+	explain := func(verb string, err error) error { return right{verb, "resourcequotas", want.Namespace}.explain(err) }
+	return ensure(ctx, o, o.kubeClient.CoreV1().ResourceQuotas(want.Namespace), want, explain, func(is *corev1.ResourceQuota) (map[string]any, error) {
 		change := map[string]any{}
 		for name, n := range quotaList(given) {
 			if has, ok := is.Spec.Hard[name]; !ok || has.Cmp(n) != 0 {
@@ -131,15 +115,8 @@ func (o *createAccount) ensureQuota(ctx context.Context, want *corev1.ResourceQu
 			}
 		}
 		if len(change) == 0 {
-			result = unchanged
-			return nil
+			return nil, nil
 		}
-		result = changed
-		is, err = client.Patch(ctx, want.Name, types.MergePatchType, mergePatch(is, map[string]any{"spec": map[string]any{"hard": change}}), o.patchOptions())
-		return rightTo("patch").explain(err)
+		return map[string]any{"spec": map[string]any{"hard": change}}, nil
 	})
-	if err == nil {
-		is.TypeMeta = want.TypeMeta
-	}
-	return result, is, err
 }
