@@ -9,13 +9,40 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
 // completionTimeout is how long a shell may hang on the Tab key.
 const completionTimeout = 3 * time.Second
+
+// completeNames completes the names of the objects that list returns.
+func completeNames(c *cobra.Command, list func(ctx context.Context) (runtime.Object, error)) ([]cobra.Completion, cobra.ShellCompDirective) {
+	ctx := c.Context()
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	ctx, cancel := context.WithTimeout(ctx, completionTimeout)
+	defer cancel()
+	var names []cobra.Completion
+	objects, err := list(ctx)
+	if err == nil {
+		err = meta.EachListItem(objects, func(obj runtime.Object) error {
+			m, err := meta.Accessor(obj)
+			if err == nil {
+				names = append(names, m.GetName())
+			}
+			return err
+		})
+	}
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
 
 // completeAccounts completes the names of accounts: the first argument only, or
 // as many as the user likes.
@@ -24,49 +51,29 @@ func completeAccounts(t *tool, many bool) cobra.CompletionFunc {
 		if !many && len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		ctx := c.Context()
-		if ctx == nil {
-			ctx = context.Background()
-		}
-		ctx, cancel := context.WithTimeout(ctx, completionTimeout)
-		defer cancel()
-		client, err := t.epic()
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveError
-		}
-		accounts, err := client.EpicV1().Accounts(t.namespace()).List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveError
-		}
-		var names []cobra.Completion
-		for i := range accounts.Items {
-			if name := accounts.Items[i].Name; !slices.Contains(args, name) {
-				names = append(names, name)
+		names, directive := completeNames(c, func(ctx context.Context) (runtime.Object, error) {
+			client, err := t.epic()
+			if err != nil {
+				return nil, err
 			}
-		}
+			return client.EpicV1().Accounts(t.namespace()).List(ctx, metav1.ListOptions{})
+		})
+		names = slices.DeleteFunc(names, func(name cobra.Completion) bool { return slices.Contains(args, name) })
 		slices.Sort(names)
-		return names, cobra.ShellCompDirectiveNoFileComp
+		return names, directive
 	}
 }
 
 // completePrefixes completes the names of ServicePrefixes.
 func completePrefixes(t *tool) cobra.CompletionFunc {
 	return func(c *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		ctx, cancel := context.WithTimeout(c.Context(), completionTimeout)
-		defer cancel()
-		client, err := t.epic()
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveError
-		}
-		list, err := client.EpicV1().ServicePrefixes(epic.ConfigNamespace).List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveError
-		}
-		var names []cobra.Completion
-		for i := range list.Items {
-			names = append(names, list.Items[i].Name)
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
+		return completeNames(c, func(ctx context.Context) (runtime.Object, error) {
+			client, err := t.epic()
+			if err != nil {
+				return nil, err
+			}
+			return client.EpicV1().ServicePrefixes(epic.ConfigNamespace).List(ctx, metav1.ListOptions{})
+		})
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -83,21 +84,13 @@ func (o *createKubeconfig) completeServiceAccounts(c *cobra.Command, args []stri
 	if len(args) == 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	ctx, cancel := context.WithTimeout(c.Context(), completionTimeout)
-	defer cancel()
-	kube, err := o.kube()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	list, err := kube.CoreV1().ServiceAccounts(accountNamespace(args[0])).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	var names []cobra.Completion
-	for i := range list.Items {
-		names = append(names, list.Items[i].Name)
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
+	return completeNames(c, func(ctx context.Context) (runtime.Object, error) {
+		kube, err := o.kube()
+		if err != nil {
+			return nil, err
+		}
+		return kube.CoreV1().ServiceAccounts(accountNamespace(args[0])).List(ctx, metav1.ListOptions{})
+	})
 }
 
 func (o *createKubeconfig) check() error {
