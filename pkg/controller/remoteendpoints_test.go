@@ -106,7 +106,7 @@ func TestChangesThatConcernEndpoints(t *testing.T) {
 }
 
 // A keeper does not look at the object again after its own write, unless it decided
-// something meanwhile from an older version.
+// something from an older version in between.
 func TestOwnWrites(t *testing.T) {
 	k := newKeeper("test-own-writes", nil)
 	key := cache.NewObjectName("ns", "shop")

@@ -26,7 +26,7 @@ func TestQuietTunnels(t *testing.T) {
 		"no more requests come":   {{0, 5, 5, 0, false}, {500, 6, 6, 0, false}, {1400, 6, 6, 0, false}, {1500, 6, 6, 0, true}, {2600, 6, 6, 0, false}},
 		"the far end is there":    {{0, 5, 5, 0, false}, {500, 5, 6, 0, false}, {1400, 5, 8, 1300, false}, {1500, 5, 9, 1300, false}, {2499, 5, 10, 1300, false}, {2500, 5, 11, 1300, true}},
 		"an answer after a while": {{0, 5, 5, 0, false}, {500, 5, 6, 0, false}, {1500, 5, 7, 0, true}, {1600, 6, 8, 0, false}, {1700, 6, 9, 0, false}, {2600, 6, 10, 0, true}},
-		"a counter begins anew":   {{0, 5, 900, 0, false}, {500, 0, 0, 0, false}, {1400, 0, 1, 0, false}, {1500, 0, 3, 0, true}},
+		"a counter starts over":   {{0, 5, 900, 0, false}, {500, 0, 0, 0, false}, {1400, 0, 1, 0, false}, {1500, 0, 3, 0, true}},
 	} {
 		var q quietTunnels
 		for i, l := range looks {

@@ -62,7 +62,7 @@ func bind(name string) (string, error) {
 }
 
 // unbind removes a name, however often something was mounted on it, and whatever
-// was mounted over the directory meanwhile.
+// has been mounted over the directory since.
 func unbind(path string) error {
 	dir, err := named()
 	if err != nil {

@@ -44,7 +44,7 @@ func (s *Server) isFull() bool {
 
 // watchSpace makes a full member take writes again once there is room: old revisions
 // count for its quota, and so do pages that are free inside the database file. It
-// defragments only then. A healthy member would answer nothing meanwhile, and a full
+// defragments only then: a member answers no requests while it does, and a full
 // one takes no writes anyway.
 func (s *Server) watchSpace(ctx context.Context) {
 	logger := klog.FromContext(ctx)

@@ -29,7 +29,7 @@ func (b *Backend) AdoptDNSNames(ctx context.Context) error {
 }
 
 // adoptDNSNames does one round, and reports whether another is needed because
-// objects changed meanwhile.
+// objects changed during it.
 func (b *Backend) adoptDNSNames(ctx context.Context) (again bool, err error) {
 	head, err := b.client.Get(ctx, b.layout.schema())
 	if err != nil {

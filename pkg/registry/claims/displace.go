@@ -74,7 +74,7 @@ func (b *Backend) displace(ctx context.Context, e *takenError) (bool, error) {
 	if resp.Succeeded {
 		klog.FromContext(ctx).V(2).Info("Deleted an object whose owner is gone, because another needs what it holds", "object", e.holder.Ref.String(), "uid", e.holder.UID)
 	}
-	// If it changed meanwhile, the next attempt finds out.
+	// If it has changed since, the next attempt finds out.
 	return true, nil
 }
 

@@ -116,7 +116,7 @@ func TestPoolsKeepAddressesInUse(t *testing.T) {
 	rt.MustUpdate(w, four)
 }
 
-// A pool that comes again begins anew: nothing of the former one is kept.
+// A pool that is created again starts over: nothing of the former one is kept.
 func TestPoolsAreForgotten(t *testing.T) {
 	w := rt.New(t)
 	rt.Standard(w)

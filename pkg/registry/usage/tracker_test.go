@@ -61,7 +61,7 @@ func TestTracker(t *testing.T) {
 	must(f.Delete(route("epic-a", "y", 0)))
 	must(f.Delete(route("epic-a", "never", 0)))
 	expectUse(t, tr, "epic-a", 2, 3)
-	// A list after a gap drops what went meanwhile, of its own kind only.
+	// A list after a gap drops what was deleted during it, of its own kind only.
 	must(f.Replace([]any{route("epic-b", "x", 4)}, ""))
 	expectUse(t, tr, "epic-a", 1, 1)
 	expectUse(t, tr, "epic-b", 1, 4)
