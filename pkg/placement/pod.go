@@ -31,7 +31,7 @@ func CheckPod(pod *corev1.Pod, object Object) error {
 		if resource == object.Resource {
 			want = object.Name
 		}
-		if has := pod.Labels[label]; has != want {
+		if has := OwnerName(pod, label); has != want {
 			return NotThere("pod %s is not a proxy of this object: its label %s is %q", pod.Name, label, has)
 		}
 	}
@@ -42,6 +42,17 @@ func CheckPod(pod *corev1.Pod, object Object) error {
 		return NotThere("pod %s has ended (%s)", pod.Name, pod.Status.Phase)
 	}
 	return nil
+}
+
+// OwnerName returns the name of the object that a pod's label stands for, or nothing
+// for a pod without the label. A name that is too long for a label is in an annotation
+// of the same key.
+func OwnerName(pod *corev1.Pod, label string) string {
+	value := pod.Labels[label]
+	if name := pod.Annotations[label]; name != "" && epic.LabelValue(name) == value {
+		return name
+	}
+	return value
 }
 
 // isMirror reports whether a node made the pod. A node's own credentials let it
@@ -63,7 +74,7 @@ func SlimPod(obj any) (any, error) {
 		return obj, nil
 	}
 	slim := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, ResourceVersion: pod.ResourceVersion, Labels: map[string]string{}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, ResourceVersion: pod.ResourceVersion, Labels: map[string]string{}, Annotations: map[string]string{}},
 		Spec:       corev1.PodSpec{NodeName: pod.Spec.NodeName},
 		Status:     corev1.PodStatus{Phase: pod.Status.Phase},
 	}
@@ -71,9 +82,12 @@ func SlimPod(obj any) (any, error) {
 		if value, ok := pod.Labels[label]; ok {
 			slim.Labels[label] = value
 		}
+		if value, ok := pod.Annotations[label]; ok {
+			slim.Annotations[label] = value
+		}
 	}
 	if isMirror(pod) {
-		slim.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: ""}
+		slim.Annotations[corev1.MirrorPodAnnotationKey] = ""
 	}
 	return slim, nil
 }
@@ -82,7 +96,7 @@ func SlimPod(obj any) (any, error) {
 // false where it names none.
 func ObjectOf(pod *corev1.Pod) (Object, bool) {
 	for resource, label := range ownerLabels {
-		if name := pod.Labels[label]; name != "" {
+		if name := OwnerName(pod, label); name != "" {
 			return Object{Resource: resource, Namespace: pod.Namespace, Name: name}, true
 		}
 	}

@@ -30,6 +30,14 @@ func proxyPod(change ...func(*corev1.Pod)) *corev1.Pod {
 func TestCheckPod(t *testing.T) {
 	lb := Object{Resource: "loadbalancers", Namespace: "epic-acme", Name: "shop"}
 	gw := Object{Resource: "gwproxies", Namespace: "epic-acme", Name: "shop"}
+	long := Object{Resource: "gwproxies", Namespace: "epic-acme", Name: strings.Repeat("shop.", 20) + "example"}
+	longNamed := func(annotation string) func(*corev1.Pod) {
+		return func(p *corev1.Pod) {
+			delete(p.Labels, epic.OwningLoadBalancerLabel)
+			p.Labels[epic.OwningProxyLabel] = epic.LabelValue(long.Name)
+			p.Annotations = map[string]string{epic.OwningProxyLabel: annotation}
+		}
+	}
 	label := func(name, value string) func(*corev1.Pod) {
 		return func(p *corev1.Pod) {
 			if value == "" {
@@ -50,15 +58,17 @@ func TestCheckPod(t *testing.T) {
 			label(epic.OwningLoadBalancerLabel, "")(p)
 			label(epic.OwningProxyLabel, "shop")(p)
 		}, ""},
-		"of another kind":        {gw, func(*corev1.Pod) {}, "is not a proxy of this object"},
-		"of another object":      {lb, label(epic.OwningLoadBalancerLabel, "other"), "is not a proxy of this object"},
-		"of no object":           {lb, label(epic.OwningLoadBalancerLabel, ""), "is not a proxy of this object"},
-		"of two objects":         {lb, label(epic.OwningProxyLabel, "shop"), "is not a proxy of this object"},
-		"no part of the product": {lb, label(epic.PartOfLabel, ""), "lacks the labels"},
-		"another component":      {lb, label(epic.ComponentLabel, "eds-server"), "lacks the labels"},
-		"ended":                  {lb, func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded }, "has ended"},
-		"failed":                 {lb, func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }, "has ended"},
-		"made by a node":         {lb, func(p *corev1.Pod) { p.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: "x"} }, "static pod"},
+		"of a gateway proxy with a long name":   {long, longNamed(long.Name), ""},
+		"of one that only the annotation names": {gw, longNamed("shop"), "is not a proxy of this object"},
+		"of another kind":                       {gw, func(*corev1.Pod) {}, "is not a proxy of this object"},
+		"of another object":                     {lb, label(epic.OwningLoadBalancerLabel, "other"), "is not a proxy of this object"},
+		"of no object":                          {lb, label(epic.OwningLoadBalancerLabel, ""), "is not a proxy of this object"},
+		"of two objects":                        {lb, label(epic.OwningProxyLabel, "shop"), "is not a proxy of this object"},
+		"no part of the product":                {lb, label(epic.PartOfLabel, ""), "lacks the labels"},
+		"another component":                     {lb, label(epic.ComponentLabel, "eds-server"), "lacks the labels"},
+		"ended":                                 {lb, func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded }, "has ended"},
+		"failed":                                {lb, func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }, "has ended"},
+		"made by a node":                        {lb, func(p *corev1.Pod) { p.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: "x"} }, "static pod"},
 		"owned by a node": {lb, func(p *corev1.Pod) {
 			p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: "one", Controller: ptr.To(true)}}
 		}, "static pod"},
@@ -91,6 +101,11 @@ func TestSlimPod(t *testing.T) {
 		t.Errorf("%+v", pod)
 	}
 	if object, ok := ObjectOf(pod); !ok || object != (Object{"loadbalancers", "epic-acme", "shop"}) {
+		t.Errorf("%v, %v", object, ok)
+	}
+	name := strings.Repeat("shop.", 20) + "example"
+	long := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "epic-acme", Labels: map[string]string{epic.OwningProxyLabel: epic.LabelValue(name)}, Annotations: map[string]string{epic.OwningProxyLabel: name}}}
+	if object, ok := ObjectOf(long); !ok || object != (Object{"gwproxies", "epic-acme", name}) {
 		t.Errorf("%v, %v", object, ok)
 	}
 	if _, ok := ObjectOf(&corev1.Pod{}); ok {

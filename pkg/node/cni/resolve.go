@@ -11,12 +11,14 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/node/cni/wire"
 	"github.com/acnodal/epic/pkg/node/proxies"
+	"github.com/acnodal/epic/pkg/placement"
 )
 
 // Proxy is what a pod needs to be a proxy.
@@ -76,30 +78,19 @@ func (l *Objects) Resolve(ctx context.Context, namespace, name string, uid types
 	if err != nil {
 		return nil, err
 	}
-	labels := pod.Labels
-	if labels[epic.PartOfLabel] != epic.ProductName || labels[epic.ComponentLabel] != epic.EnvoyComponent {
+	if !placement.ProxyPodSelector.Matches(labels.Set(pod.Labels)) {
 		return nil, nil
 	}
-	lb, proxy := labels[epic.OwningLoadBalancerLabel], labels[epic.OwningProxyLabel]
+	lb, proxy := placement.OwnerName(pod, epic.OwningLoadBalancerLabel), placement.OwnerName(pod, epic.OwningProxyLabel)
 	switch {
 	case lb != "" && proxy != "":
 		return nil, &wire.RefusalError{Message: fmt.Sprintf("pod %s/%s has both labels %s and %s: a proxy runs for one object", namespace, name, epic.OwningLoadBalancerLabel, epic.OwningProxyLabel)}
 	case lb != "":
 		return l.loadBalancer(ctx, pod, lb)
 	case proxy != "":
-		return l.gwProxy(ctx, pod, ownerName(pod, epic.OwningProxyLabel))
+		return l.gwProxy(ctx, pod, proxy)
 	}
 	return nil, &wire.RefusalError{Message: fmt.Sprintf("pod %s/%s is labelled as a proxy, but neither %s nor %s says of what", namespace, name, epic.OwningLoadBalancerLabel, epic.OwningProxyLabel)}
-}
-
-// ownerName returns the name of the object that a pod's label stands for. A name
-// that is too long for a label is in an annotation.
-func ownerName(pod *corev1.Pod, label string) string {
-	value := pod.Labels[label]
-	if name := pod.Annotations[label]; name != "" && epic.LabelValue(name) == value {
-		return name
-	}
-	return value
 }
 
 func (l *Objects) waitForPod(ctx context.Context, namespace, name string, uid types.UID) (*corev1.Pod, error) {
