@@ -10,6 +10,7 @@ import (
 
 	"github.com/acnodal/epic/pkg/registry"
 	"github.com/acnodal/epic/pkg/registry/reach"
+	"github.com/acnodal/epic/pkg/registry/tenancy"
 )
 
 // installAPI adds EPIC's group to the server.
@@ -33,7 +34,7 @@ func (c CompletedConfig) installAPI(server *genericapiserver.GenericAPIServer) e
 	}
 	if err := server.AddPostStartHook("claim-dns-names", func(hook genericapiserver.PostStartHookContext) error {
 		go func() {
-			if err := c.extra.Claims.AdoptDNSNames(hook); err != nil && hook.Err() == nil {
+			if err := c.extra.Claims.AdoptDNSNames(hook, tenancy.LoadBalancers, tenancy.GWProxies); err != nil && hook.Err() == nil {
 				klog.FromContext(hook).Error(err, "Could not claim the DNS names of objects that a former release wrote; the audit reports them")
 			}
 		}()

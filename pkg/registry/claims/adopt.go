@@ -12,13 +12,21 @@ import (
 )
 
 // AdoptDNSNames claims the DNS names of objects that a release wrote which did not
-// claim them, and releases those that such a release left behind. It is safe beside
+// claim them, and releases those that such a release left behind. Resources are
+// those whose objects have DNS names, so that a start reads no others. It is safe beside
 // writers: each claim is added or removed on the condition that its object is as it
 // was read. Where two accounts have one name from before, both keep it, and the
 // audit reports it.
-func (b *Backend) AdoptDNSNames(ctx context.Context) error {
+func (b *Backend) AdoptDNSNames(ctx context.Context, resources ...string) error {
+	kinds := make([]*kind, len(resources))
+	for i, resource := range resources {
+		var err error
+		if kinds[i], err = b.kind(resource); err != nil {
+			return err
+		}
+	}
 	for {
-		changed, err := b.adoptDNSNames(ctx)
+		changed, err := b.adoptDNSNames(ctx, kinds)
 		if err != nil {
 			return fmt.Errorf("claim DNS names: %w", err)
 		}
@@ -30,7 +38,7 @@ func (b *Backend) AdoptDNSNames(ctx context.Context) error {
 
 // adoptDNSNames does one round, and reports whether another is needed because
 // objects changed during it.
-func (b *Backend) adoptDNSNames(ctx context.Context) (again bool, err error) {
+func (b *Backend) adoptDNSNames(ctx context.Context, kinds []*kind) (again bool, err error) {
 	head, err := b.client.Get(ctx, b.layout.schema())
 	if err != nil {
 		return false, err
@@ -47,7 +55,7 @@ func (b *Backend) adoptDNSNames(ctx context.Context) (again bool, err error) {
 	// What is left of held in the end is of no object.
 	added, removed := 0, 0
 	objects := map[string]int64{}
-	for _, k := range b.allKinds() {
+	for _, k := range kinds {
 		err := a.each(ctx, k.prefix, objectsPage, func(kv *mvccpb.KeyValue) error {
 			obj, err := k.decode(ctx, string(kv.Key), kv.Value, kv.ModRevision)
 			if err != nil {
