@@ -11,8 +11,6 @@ import (
 	"slices"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/acnodal/epic/bpf"
 )
 
@@ -50,8 +48,9 @@ func (d *directs) check(direct Direct) error {
 		return fmt.Errorf("direct endpoint %s: the address must be that of one other host", direct.Endpoint)
 	case direct.Endpoint.Port() == 0:
 		return fmt.Errorf("direct endpoint %s: the port must not be zero", direct.Endpoint)
-	case direct.Protocol != unix.IPPROTO_TCP && direct.Protocol != unix.IPPROTO_UDP:
-		return fmt.Errorf("direct endpoint %s: protocol %d: must be %d (TCP) or %d (UDP)", direct.Endpoint, direct.Protocol, unix.IPPROTO_TCP, unix.IPPROTO_UDP)
+	}
+	if err := checkProtocol(direct.Protocol); err != nil {
+		return fmt.Errorf("direct endpoint %s: %w", direct.Endpoint, err)
 	}
 	return nil
 }

@@ -11,7 +11,6 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
 
 	"github.com/acnodal/epic/bpf"
 )
@@ -91,6 +90,7 @@ func add[K, V comparable](sets map[K]map[V]struct{}, key K, value V) {
 
 // check says what is wrong with an opening, or gives its ID.
 func (o *openings) check(opening Opening) (openingID, error) {
+	err := checkProtocol(opening.Protocol)
 	switch {
 	case o.role != RoleGateway:
 		return openingID{}, errors.New("openings are on gateway nodes only")
@@ -98,8 +98,8 @@ func (o *openings) check(opening Opening) (openingID, error) {
 		return openingID{}, fmt.Errorf("opening of port %d: interface %d: must be the index of a proxy's interface", opening.Port, opening.Interface)
 	case opening.Port == 0:
 		return openingID{}, fmt.Errorf("opening at interface %d: the port must not be zero", opening.Interface)
-	case opening.Protocol != unix.IPPROTO_TCP && opening.Protocol != unix.IPPROTO_UDP:
-		return openingID{}, fmt.Errorf("opening of port %d: protocol %d: must be %d (TCP) or %d (UDP)", opening.Port, opening.Protocol, unix.IPPROTO_TCP, unix.IPPROTO_UDP)
+	case err != nil:
+		return openingID{}, fmt.Errorf("opening of port %d: %w", opening.Port, err)
 	}
 	return idOfOpening(opening), nil
 }

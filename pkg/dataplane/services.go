@@ -176,13 +176,14 @@ func dropFrom[K comparable](index map[K][]serviceID, at K, id serviceID) {
 func (s *services) check(service Service) (serviceID, pair, error) {
 	name := service.name()
 	var none pair
+	err := checkProtocol(service.Protocol)
 	switch {
 	case service.Tunnel == 0:
 		return serviceID{}, none, fmt.Errorf("%s: the tunnel must not be zero", name)
 	case !service.Endpoint.IsValid() || service.Endpoint.Port() == 0 || service.Endpoint.Addr().IsUnspecified() || service.Endpoint.Addr().IsMulticast():
 		return serviceID{}, none, fmt.Errorf("%s: the endpoint must be a unicast address and a port", name)
-	case service.Protocol != unix.IPPROTO_TCP && service.Protocol != unix.IPPROTO_UDP:
-		return serviceID{}, none, fmt.Errorf("%s: protocol %d: must be %d (TCP) or %d (UDP)", name, service.Protocol, unix.IPPROTO_TCP, unix.IPPROTO_UDP)
+	case err != nil:
+		return serviceID{}, none, fmt.Errorf("%s: %w", name, err)
 	case s.role == RoleGateway && service.Interface <= 0:
 		return serviceID{}, none, fmt.Errorf("%s: interface %d: must be the index of a proxy's interface", name, service.Interface)
 	}
@@ -202,6 +203,14 @@ func (s *services) check(service Service) (serviceID, pair, error) {
 
 func (s Service) name() string {
 	return fmt.Sprintf("service %v of tunnel %d", s.Endpoint, s.Tunnel)
+}
+
+// checkProtocol says what is wrong with the protocol of a port.
+func checkProtocol(protocol uint8) error {
+	if protocol != unix.IPPROTO_TCP && protocol != unix.IPPROTO_UDP {
+		return fmt.Errorf("protocol %d: must be %d (TCP) or %d (UDP)", protocol, unix.IPPROTO_TCP, unix.IPPROTO_UDP)
+	}
+	return nil
 }
 
 // checkAddresses says what is wrong with a proxy's addresses.
