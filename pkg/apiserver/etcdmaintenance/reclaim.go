@@ -38,7 +38,7 @@ type member struct {
 	status   *clientv3.StatusResponse
 }
 
-// Run forgets all history, defragments each member, the leader last, and disarms the
+// Run makes each member forget all history and defragments it, the leader last, and disarms the
 // alarm of a full database if there is room again. A member answers nothing while it
 // is defragmented, which is why they take turns. progress is called after each.
 func Run(ctx context.Context, client *clientv3.Client, progress func(Member)) (*Report, error) {
@@ -47,10 +47,13 @@ func Run(ctx context.Context, client *clientv3.Client, progress func(Member)) (*
 		return nil, err
 	}
 	report := &Report{}
-	if report.Revision, err = compact(ctx, client); err != nil {
+	if report.Revision, err = currentRevision(ctx, client); err != nil {
 		return nil, err
 	}
 	for _, m := range members {
+		if err := compact(ctx, client, m.endpoint, report.Revision); err != nil {
+			return report, err
+		}
 		if _, err := client.Defragment(ctx, m.endpoint); err != nil {
 			return report, fmt.Errorf("defragment %s: %w", m.endpoint, err)
 		}
@@ -110,18 +113,32 @@ func findMembers(ctx context.Context, client *clientv3.Client) ([]member, error)
 	return out, nil
 }
 
-// compact forgets all revisions before the current one.
-func compact(ctx context.Context, client *clientv3.Client) (int64, error) {
+// currentRevision returns the revision up to which history can be forgotten.
+func currentRevision(ctx context.Context, client *clientv3.Client) (int64, error) {
 	now, err := client.Get(ctx, "epic-maintenance", clientv3.WithCountOnly())
 	if err != nil {
 		return 0, fmt.Errorf("read the current revision: %w", err)
 	}
-	revision := now.Header.Revision
-	_, err = client.Compact(ctx, revision, clientv3.WithCompactPhysical())
-	if err != nil && !errors.Is(err, rpctypes.ErrCompacted) {
-		return 0, fmt.Errorf("forget the revisions before %d: %w", revision, err)
+	return now.Header.Revision, nil
+}
+
+// compact makes the member at endpoint forget all revisions before revision, and
+// returns when its database has done so. Each member is asked itself: the others
+// learn of a compaction, but only the one that serves the request waits for its own
+// database, and what is not yet removed survives a defragmentation.
+func compact(ctx context.Context, client *clientv3.Client, endpoint string, revision int64) error {
+	conn, err := client.Dial(endpoint)
+	if err != nil {
+		return fmt.Errorf("connect to %s: %w", endpoint, err)
 	}
-	return revision, nil
+	defer func() { _ = conn.Close() }()
+	_, err = etcdserverpb.NewKVClient(conn).Compact(ctx, &etcdserverpb.CompactionRequest{Revision: revision, Physical: true})
+	// A member that has compacted before refuses, but waits for its database all the
+	// same.
+	if err = clientv3.ContextError(ctx, err); err != nil && !errors.Is(err, rpctypes.ErrCompacted) {
+		return fmt.Errorf("forget the revisions before %d at %s: %w", revision, endpoint, err)
+	}
+	return nil
 }
 
 // disarm ends the refusal of writes if each member has room, and says whether there
