@@ -38,9 +38,10 @@ type member struct {
 	status   *clientv3.StatusResponse
 }
 
-// Run makes each member forget all history and defragments it, the leader last, and disarms the
-// alarm of a full database if there is room again. A member answers nothing while it
-// is defragmented, which is why they take turns. progress is called after each.
+// Run makes each member forget all history and defragments it, the leader last, and
+// disarms the alarm of a full database if there is room again. A member answers
+// nothing while it is defragmented, which is why they take turns. progress is called
+// after each.
 func Run(ctx context.Context, client *clientv3.Client, progress func(Member)) (*Report, error) {
 	members, err := findMembers(ctx, client)
 	if err != nil {
