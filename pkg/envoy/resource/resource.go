@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package resource has the form in which Envoy's configuration travels inside EPIC:
+// the translation and the templates produce it, the xDS server delivers it. It knows
+// neither Kubernetes objects nor streams.
+package resource
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// Type is one of the kinds of xDS resource that EPIC delivers.
+type Type uint8
+
+// The types, in the order in which a change must reach Envoy so that nothing refers to
+// what is not there yet: a listener or route may name a cluster, a cluster its
+// endpoints, and all of them a secret. Removals go in the reverse order.
+const (
+	Secret Type = iota
+	Cluster
+	Endpoint
+	Listener
+	Route
+	typeCount
+)
+
+var urls = [typeCount]string{
+	Secret:   "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
+	Cluster:  "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+	Endpoint: "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
+	Listener: "type.googleapis.com/envoy.config.listener.v3.Listener",
+	Route:    "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+}
+
+// Types returns all types, in the order in which changes are sent.
+func Types() []Type { return []Type{Secret, Cluster, Endpoint, Listener, Route} }
+
+// URL returns the type URL that xDS uses.
+func (t Type) URL() string {
+	if t >= typeCount {
+		return ""
+	}
+	return urls[t]
+}
+
+// TypeOf returns the type with the given URL, and false if EPIC does not deliver it.
+func TypeOf(url string) (Type, bool) {
+	for t, u := range urls {
+		if u == url {
+			return Type(t), true
+		}
+	}
+	return 0, false
+}
+
+// String returns a short name for messages and metrics, such as "cluster".
+func (t Type) String() string {
+	switch t {
+	case Secret:
+		return "secret"
+	case Cluster:
+		return "cluster"
+	case Endpoint:
+		return "endpoint"
+	case Listener:
+		return "listener"
+	case Route:
+		return "route"
+	}
+	return fmt.Sprintf("type %d", uint8(t))
+}
+
+// Source names the API object that a resource, or a part of it, was made from, so that
+// a refusal by Envoy is reported on that object.
+type Source struct {
+	Kind, Namespace, Name string
+	// UID tells the object from a later one of the same name.
+	UID string
+}
+
+// Resource is one resource of a proxy. It is not changed after New.
+type Resource struct {
+	Type Type
+	// Name is unique among the proxy's resources of the type.
+	Name string
+	// Body is the message's deterministic wire form.
+	Body []byte
+	// Version is a hash of Body, so that equal content has an equal version on every
+	// server.
+	Version string
+	// Sources are the objects that the resource was made from, the one that is most
+	// likely at fault for a refusal first.
+	Sources []Source
+}
+
+// New makes a resource of a message.
+func New(t Type, name string, message proto.Message, sources ...Source) (*Resource, error) {
+	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(message)
+	if err != nil {
+		return nil, fmt.Errorf("encode the %s %q: %w", t, name, err)
+	}
+	sum := sha256.Sum256(body)
+	return &Resource{Type: t, Name: name, Body: body, Version: hex.EncodeToString(sum[:12]), Sources: sources}, nil
+}
+
+// Key tells the resources of one proxy apart.
+type Key struct {
+	Type Type
+	Name string
+}
+
+// Key returns the resource's key.
+func (r *Resource) Key() Key { return Key{r.Type, r.Name} }
+
+// Set is the configuration of one proxy.
+type Set map[Key]*Resource
+
+// Add puts a resource in. It returns an error if the set has a different one under the
+// same key.
+func (s Set) Add(r *Resource) error {
+	if has, ok := s[r.Key()]; ok && has.Version != r.Version {
+		return fmt.Errorf("two different resources are both the %s %q", r.Type, r.Name)
+	}
+	s[r.Key()] = r
+	return nil
+}
