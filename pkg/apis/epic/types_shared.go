@@ -38,6 +38,70 @@ type ProxyStatus struct {
 	// The gateway node of each proxy that is no pod of the gateway cluster: the
 	// node's address by the proxy's name.
 	ProxyPlacements map[string]string
+
+	// The Envoys that serve this object, as the operator sees them.
+	Envoy *EnvoyStatus
+}
+
+// EnvoyStatus is the progress of the Envoys of one load balancer or gateway
+// proxy. The operator writes it.
+type EnvoyStatus struct {
+	// The generation of the spec that the Envoys are being brought to.
+	ObservedGeneration int64
+
+	// How many Envoys should run.
+	Replicas int32
+
+	// How many of them were started from the newest image and pod template.
+	UpdatedReplicas int32
+
+	// How many of them are ready.
+	ReadyReplicas int32
+
+	// The image of the newest Envoys.
+	Image string
+
+	// What the Envoys listen on.
+	Listeners []EnvoyListenerStatus
+
+	// What an Envoy refused last.
+	LastRejection *EnvoyRejection
+}
+
+// EnvoyListenerStatus is one address and port on which Envoys listen.
+type EnvoyListenerStatus struct {
+	// The name of the listener in Envoy's configuration and statistics.
+	Name string
+
+	// The address on which Envoy listens.
+	Address string
+
+	// The port on which Envoy listens.
+	Port int32
+
+	// The protocol of the port.
+	Protocol corev1.Protocol
+
+	// How many Envoys have accepted the newest version of the listener.
+	ProgrammedReplicas int32
+}
+
+// EnvoyRejection is a part of a configuration that an Envoy refused.
+type EnvoyRejection struct {
+	// When the refusal arrived.
+	Time metav1.Time
+
+	// The name of the proxy that refused it.
+	Proxy string
+
+	// The type of the resource.
+	Type string
+
+	// The name of the resource.
+	Resource string
+
+	// Envoy's own words.
+	Message string
 }
 
 // TunnelEndpoint is the tunnels between one of the tenant's nodes and the

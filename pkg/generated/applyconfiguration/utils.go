@@ -34,12 +34,18 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &epicv1.EndpointPortApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("EnvoyConfigSpec"):
 		return &epicv1.EnvoyConfigSpecApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("EnvoyListenerStatus"):
+		return &epicv1.EnvoyListenerStatusApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("EnvoyRejection"):
+		return &epicv1.EnvoyRejectionApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("EnvoyResource"):
 		return &epicv1.EnvoyResourceApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("EnvoyResources"):
 		return &epicv1.EnvoyResourcesApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("EnvoySecretResource"):
 		return &epicv1.EnvoySecretResourceApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("EnvoyStatus"):
+		return &epicv1.EnvoyStatusApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("EPIC"):
 		return &epicv1.EPICApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("EPICEndpointMap"):

@@ -40,9 +40,12 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1.EPICStatus{}.OpenAPIModelName():                    schema_pkg_apis_epic_v1_EPICStatus(ref),
 		v1.EndpointPort{}.OpenAPIModelName():                  schema_pkg_apis_epic_v1_EndpointPort(ref),
 		v1.EnvoyConfigSpec{}.OpenAPIModelName():               schema_pkg_apis_epic_v1_EnvoyConfigSpec(ref),
+		v1.EnvoyListenerStatus{}.OpenAPIModelName():           schema_pkg_apis_epic_v1_EnvoyListenerStatus(ref),
+		v1.EnvoyRejection{}.OpenAPIModelName():                schema_pkg_apis_epic_v1_EnvoyRejection(ref),
 		v1.EnvoyResource{}.OpenAPIModelName():                 schema_pkg_apis_epic_v1_EnvoyResource(ref),
 		v1.EnvoyResources{}.OpenAPIModelName():                schema_pkg_apis_epic_v1_EnvoyResources(ref),
 		v1.EnvoySecretResource{}.OpenAPIModelName():           schema_pkg_apis_epic_v1_EnvoySecretResource(ref),
+		v1.EnvoyStatus{}.OpenAPIModelName():                   schema_pkg_apis_epic_v1_EnvoyStatus(ref),
 		v1.GUETunnelEndpoint{}.OpenAPIModelName():             schema_pkg_apis_epic_v1_GUETunnelEndpoint(ref),
 		v1.GWEndpointSlice{}.OpenAPIModelName():               schema_pkg_apis_epic_v1_GWEndpointSlice(ref),
 		v1.GWEndpointSliceList{}.OpenAPIModelName():           schema_pkg_apis_epic_v1_GWEndpointSliceList(ref),
@@ -1163,6 +1166,106 @@ func schema_pkg_apis_epic_v1_EnvoyConfigSpec(ref common.ReferenceCallback) commo
 	}
 }
 
+func schema_pkg_apis_epic_v1_EnvoyListenerStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "EnvoyListenerStatus is one address and port on which Envoys listen.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The name of the listener in Envoy's configuration and statistics.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"address": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The address on which Envoy listens.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"port": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The port on which Envoy listens.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"protocol": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The protocol of the port: TCP or UDP.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"programmedReplicas": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How many Envoys have accepted the newest version of the listener.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+				Required: []string{"name"},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_epic_v1_EnvoyRejection(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "EnvoyRejection is a part of a configuration that an Envoy refused. The Envoy keeps the version that it accepted before.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"time": {
+						SchemaProps: spec.SchemaProps{
+							Description: "When the refusal arrived.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"proxy": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The name of the proxy that refused it.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"type": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The type of the resource, such as listener or route.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"resource": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The name of the resource.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Envoy's own words.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			metav1.Time{}.OpenAPIModelName()},
+	}
+}
+
 func schema_pkg_apis_epic_v1_EnvoyResource(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -1343,6 +1446,83 @@ func schema_pkg_apis_epic_v1_EnvoySecretResource(ref common.ReferenceCallback) c
 		},
 		Dependencies: []string{
 			v1.SecretReference{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_epic_v1_EnvoyStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "EnvoyStatus is the progress of the Envoys of one load balancer or gateway proxy. The operator writes it.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"observedGeneration": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The generation of the spec that the Envoys are being brought to.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"replicas": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How many Envoys should run.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"updatedReplicas": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How many of them were started from the newest image and pod template.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"readyReplicas": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How many of them are ready: they have accepted a configuration, and serve.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"image": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The image of the newest Envoys; absent where they are no containers.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"listeners": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "What the Envoys listen on.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1.EnvoyListenerStatus{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"lastRejection": {
+						SchemaProps: spec.SchemaProps{
+							Description: "What an Envoy refused last. It stays until the Envoy accepts the resource.",
+							Ref:         ref(v1.EnvoyRejection{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1.EnvoyListenerStatus{}.OpenAPIModelName(), v1.EnvoyRejection{}.OpenAPIModelName()},
 	}
 }
 
@@ -2844,11 +3024,17 @@ func schema_pkg_apis_epic_v1_ProxyStatus(ref common.ReferenceCallback) common.Op
 							},
 						},
 					},
+					"envoy": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The Envoys that serve this object, as the operator sees them. Absent until the operator has seen the object.",
+							Ref:         ref(v1.EnvoyStatus{}.OpenAPIModelName()),
+						},
+					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1.ProxyInterfaceInfo{}.OpenAPIModelName(), v1.TunnelEndpoint{}.OpenAPIModelName(), metav1.Condition{}.OpenAPIModelName()},
+			v1.EnvoyStatus{}.OpenAPIModelName(), v1.ProxyInterfaceInfo{}.OpenAPIModelName(), v1.TunnelEndpoint{}.OpenAPIModelName(), metav1.Condition{}.OpenAPIModelName()},
 	}
 }
 

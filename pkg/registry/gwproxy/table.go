@@ -23,12 +23,14 @@ func newTable() rest.TableConvertor {
 		kind.Label[object]("Service Group", epic.OwningLBServiceGroupLabel, "The service group of the proxy."),
 		kind.Label[object]("Service Prefix", epic.OwningServicePrefixLabel, "The prefix from which the address comes."),
 		kind.Number("Tunnels", "How many tunnels the proxy has.", func(o *object) int64 { return proxystatus.Tunnels(&o.Status) }),
+		kind.Text("Envoys", "How many Envoys are ready, of how many should be.", func(o *object) string { return proxystatus.Envoys(&o.Status) }),
+		kind.Condition("Programmed", "Programmed", "Whether the Envoys have accepted the newest configuration.", func(o *object) []metav1.Condition { return o.Status.Conditions }),
 		kind.Ready(func(o *object) []metav1.Condition { return o.Status.Conditions }),
 		kind.Text("Alt Address", "The IPv4 address beside a public one that is IPv6.", func(o *object) string { return o.Spec.AltAddress }).Wide(),
 		kind.Text("Ports", "The ports on which the service is published.", func(o *object) string {
 			return proxystatus.Ports(o.Spec.PublicPorts)
 		}).Wide(),
-		kind.Number("Replicas", "How many Envoy pods run.", func(o *object) int64 { return int64(ptr.Deref(o.Spec.EnvoyReplicaCount, 0)) }).Wide(),
+		kind.Number("Replicas", "How many Envoys should run.", func(o *object) int64 { return int64(ptr.Deref(o.Spec.EnvoyReplicaCount, 0)) }).Wide(),
 		kind.Text("EPIC Nodes", "The gateway nodes that have tunnels or run a proxy.", func(o *object) string {
 			return proxystatus.Few(proxystatus.EPICNodes(&o.Status))
 		}).Wide(),

@@ -52,6 +52,11 @@ func Ready[T any](conditions func(obj *T) []metav1.Condition) Column[T] {
 	})
 }
 
+// Condition is a column with the status of a condition.
+func Condition[T any](name, condition, description string, conditions func(obj *T) []metav1.Condition) Column[T] {
+	return Text(name, description, func(obj *T) string { return conditionStatus(conditions(obj), condition) })
+}
+
 // Label is a column with the value of a label.
 func Label[T any, P interface {
 	*T
@@ -67,8 +72,10 @@ func (c Column[T]) Wide() Column[T] {
 }
 
 // ReadyStatus is the status of the condition Ready, or nothing without it.
-func ReadyStatus(conditions []metav1.Condition) string {
-	if c := meta.FindStatusCondition(conditions, "Ready"); c != nil {
+func ReadyStatus(conditions []metav1.Condition) string { return conditionStatus(conditions, "Ready") }
+
+func conditionStatus(conditions []metav1.Condition, name string) string {
+	if c := meta.FindStatusCondition(conditions, name); c != nil {
 		return string(c.Status)
 	}
 	return ""

@@ -22,12 +22,14 @@ func newTable() rest.TableConvertor {
 		kind.Label[object]("Service Group", epic.OwningLBServiceGroupLabel, "The service group of the load balancer."),
 		kind.Label[object]("Service Prefix", epic.OwningServicePrefixLabel, "The prefix from which the address comes."),
 		kind.Number("Tunnels", "How many tunnels the load balancer has.", func(o *object) int64 { return proxystatus.Tunnels(&o.Status) }),
+		kind.Text("Envoys", "How many Envoys are ready, of how many should be.", func(o *object) string { return proxystatus.Envoys(&o.Status) }),
+		kind.Condition("Programmed", "Programmed", "Whether the Envoys have accepted the newest configuration.", func(o *object) []metav1.Condition { return o.Status.Conditions }),
 		kind.Ready(func(o *object) []metav1.Condition { return o.Status.Conditions }),
 		kind.Text("Ports", "The ports on which the service is published.", func(o *object) string {
 			return proxystatus.Ports(o.Spec.PublicPorts)
 		}).Wide(),
 		kind.Number("Service ID", "The number that stands for the load balancer.", func(o *object) int64 { return int64(o.Spec.ServiceID) }).Wide(),
-		kind.Number("Replicas", "How many Envoy pods run.", func(o *object) int64 { return int64(ptr.Deref(o.Spec.EnvoyReplicaCount, 0)) }).Wide(),
+		kind.Number("Replicas", "How many Envoys should run.", func(o *object) int64 { return int64(ptr.Deref(o.Spec.EnvoyReplicaCount, 0)) }).Wide(),
 		kind.Text("Clusters", "The tenant's clusters whose endpoints are used.", func(o *object) string {
 			return strings.Join(o.Spec.UpstreamClusters, ",")
 		}).Wide(),

@@ -48,6 +48,9 @@ func keepUnknown(status, old *epic.ProxyStatus) {
 	if status.ProxyPlacements == nil {
 		status.ProxyPlacements = maps.Clone(old.ProxyPlacements)
 	}
+	if status.Envoy == nil {
+		status.Envoy = old.Envoy.DeepCopy()
+	}
 	if status.ProxyIfInfo == nil {
 		status.ProxyIfInfo = maps.Clone(old.ProxyIfInfo)
 		if status.ProxyIfIndex == 0 && status.ProxyIfName == "" {

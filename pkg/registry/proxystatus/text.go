@@ -32,3 +32,12 @@ func Ports(ports []epic.ServicePort) string {
 	}
 	return Few(out)
 }
+
+// Envoys says how many Envoys are ready, of how many should be; nothing before the
+// operator has seen the object.
+func Envoys(status *epic.ProxyStatus) string {
+	if status.Envoy == nil {
+		return ""
+	}
+	return fmt.Sprintf("%d/%d", status.Envoy.ReadyReplicas, status.Envoy.Replicas)
+}

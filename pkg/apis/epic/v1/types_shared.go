@@ -61,6 +61,90 @@ type ProxyStatus struct {
 	// the list says, whatever pods exist.
 	// +optional
 	ProxyPlacements map[string]string `json:"proxy-placements,omitempty" protobuf:"bytes,8,rep,name=proxyPlacements"`
+
+	// The Envoys that serve this object, as the operator sees them. Absent until
+	// the operator has seen the object.
+	// +optional
+	Envoy *EnvoyStatus `json:"envoy,omitempty" protobuf:"bytes,9,opt,name=envoy"`
+}
+
+// EnvoyStatus is the progress of the Envoys of one load balancer or gateway
+// proxy. The operator writes it.
+type EnvoyStatus struct {
+	// The generation of the spec that the Envoys are being brought to.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty" protobuf:"varint,1,opt,name=observedGeneration"`
+
+	// How many Envoys should run.
+	// +optional
+	Replicas int32 `json:"replicas" protobuf:"varint,2,opt,name=replicas"`
+
+	// How many of them were started from the newest image and pod template.
+	// +optional
+	UpdatedReplicas int32 `json:"updatedReplicas" protobuf:"varint,3,opt,name=updatedReplicas"`
+
+	// How many of them are ready: they have accepted a configuration, and serve.
+	// +optional
+	ReadyReplicas int32 `json:"readyReplicas" protobuf:"varint,4,opt,name=readyReplicas"`
+
+	// The image of the newest Envoys; absent where they are no containers.
+	// +optional
+	Image string `json:"image,omitempty" protobuf:"bytes,5,opt,name=image"`
+
+	// What the Envoys listen on.
+	// +optional
+	// +listType=atomic
+	Listeners []EnvoyListenerStatus `json:"listeners,omitempty" protobuf:"bytes,6,rep,name=listeners"`
+
+	// What an Envoy refused last. It stays until the Envoy accepts the resource.
+	// +optional
+	LastRejection *EnvoyRejection `json:"lastRejection,omitempty" protobuf:"bytes,7,opt,name=lastRejection"`
+}
+
+// EnvoyListenerStatus is one address and port on which Envoys listen.
+type EnvoyListenerStatus struct {
+	// The name of the listener in Envoy's configuration and statistics.
+	Name string `json:"name" protobuf:"bytes,1,opt,name=name"`
+
+	// The address on which Envoy listens.
+	// +optional
+	Address string `json:"address,omitempty" protobuf:"bytes,2,opt,name=address"`
+
+	// The port on which Envoy listens.
+	// +optional
+	Port int32 `json:"port,omitempty" protobuf:"varint,3,opt,name=port"`
+
+	// The protocol of the port: TCP or UDP.
+	// +optional
+	Protocol corev1.Protocol `json:"protocol,omitempty" protobuf:"bytes,4,opt,name=protocol,casttype=k8s.io/api/core/v1.Protocol"`
+
+	// How many Envoys have accepted the newest version of the listener.
+	// +optional
+	ProgrammedReplicas int32 `json:"programmedReplicas" protobuf:"varint,5,opt,name=programmedReplicas"`
+}
+
+// EnvoyRejection is a part of a configuration that an Envoy refused. The Envoy
+// keeps the version that it accepted before.
+type EnvoyRejection struct {
+	// When the refusal arrived.
+	// +optional
+	Time metav1.Time `json:"time,omitempty,omitzero" protobuf:"bytes,1,opt,name=time"`
+
+	// The name of the proxy that refused it.
+	// +optional
+	Proxy string `json:"proxy,omitempty" protobuf:"bytes,2,opt,name=proxy"`
+
+	// The type of the resource, such as listener or route.
+	// +optional
+	Type string `json:"type,omitempty" protobuf:"bytes,3,opt,name=type"`
+
+	// The name of the resource.
+	// +optional
+	Resource string `json:"resource,omitempty" protobuf:"bytes,4,opt,name=resource"`
+
+	// Envoy's own words.
+	// +optional
+	Message string `json:"message,omitempty" protobuf:"bytes,5,opt,name=message"`
 }
 
 // TunnelEndpoint is the tunnels between one of the tenant's nodes and the

@@ -103,6 +103,16 @@ func (in EnvoyConfigSpec) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in EnvoyListenerStatus) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.EnvoyListenerStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in EnvoyRejection) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.EnvoyRejection"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in EnvoyResource) OpenAPIModelName() string {
 	return "com.github.acnodal.epic.pkg.apis.epic.v1.EnvoyResource"
 }
@@ -115,6 +125,11 @@ func (in EnvoyResources) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in EnvoySecretResource) OpenAPIModelName() string {
 	return "com.github.acnodal.epic.pkg.apis.epic.v1.EnvoySecretResource"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in EnvoyStatus) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.EnvoyStatus"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

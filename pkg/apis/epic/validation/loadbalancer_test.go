@@ -178,6 +178,22 @@ func statusCases[T any](status func(*T) *epic.ProxyStatus) []change[T] {
 		}),
 			"status.proxy-if-info[pod-1].name", "network interface"},
 		{"an interface with a slash", on(func(s *epic.ProxyStatus) { s.ProxyIfName = "../a" }), "status.proxy-ifname", "network interface"},
+		{"Envoys", on(func(s *epic.ProxyStatus) {
+			s.Envoy = &epic.EnvoyStatus{
+				Replicas: 2, ReadyReplicas: 1, Listeners: []epic.EnvoyListenerStatus{{Name: "TCP-80", Address: "192.0.2.1", Port: 80, Protocol: "TCP"}},
+				LastRejection: &epic.EnvoyRejection{Proxy: "a-0", Type: "listener", Resource: "TCP-80", Message: "no"},
+			}
+		}), "", ""},
+		{"fewer than no Envoys", on(func(s *epic.ProxyStatus) { s.Envoy = &epic.EnvoyStatus{Replicas: -1} }), "status.envoy.replicas", "negative"},
+		{"an Envoy that listens nowhere", on(func(s *epic.ProxyStatus) {
+			s.Envoy = &epic.EnvoyStatus{Listeners: []epic.EnvoyListenerStatus{{Address: "here"}}}
+		}), "status.envoy.listeners[0].address", "must be an IP address"},
+		{"a listener without a possible port", on(func(s *epic.ProxyStatus) {
+			s.Envoy = &epic.EnvoyStatus{Listeners: []epic.EnvoyListenerStatus{{Port: 65536}}}
+		}), "status.envoy.listeners[0].port", "from 0 to 65535"},
+		{"words that change a terminal", on(func(s *epic.ProxyStatus) {
+			s.Envoy = &epic.EnvoyStatus{LastRejection: &epic.EnvoyRejection{Message: "a\x1b[2J"}}
+		}), "status.envoy.lastRejection.message", "control characters"},
 		{"a placement", on(func(s *epic.ProxyStatus) { s.ProxyPlacements = map[string]string{"pod-1": "192.168.1.40"} }), "", ""},
 		{"a placement of no proxy", on(func(s *epic.ProxyStatus) { s.ProxyPlacements = map[string]string{"a b": "192.168.1.40"} }), "status.proxy-placements[a b]", "name of a proxy"},
 		{"a placement nowhere", on(func(s *epic.ProxyStatus) { s.ProxyPlacements = map[string]string{"pod-1": "here"} }), "status.proxy-placements[pod-1]", "must be an IP address"},

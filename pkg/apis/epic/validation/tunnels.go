@@ -25,6 +25,7 @@ func proxyStatus(status, old *epic.ProxyStatus) field.ErrorList {
 	errs = append(errs, tunnels(statusPath.Child("gue-tunnel-endpoints"), status.GUETunnelEndpoints, old.GUETunnelEndpoints)...)
 	errs = append(errs, proxyInterfaces(statusPath.Child("proxy-if-info"), status.ProxyIfInfo)...)
 	errs = append(errs, proxyPlacements(statusPath.Child("proxy-placements"), status.ProxyPlacements)...)
+	errs = append(errs, envoyStatus(statusPath.Child("envoy"), status.Envoy)...)
 	errs = append(errs, notNegative(statusPath.Child("proxy-ifindex"), status.ProxyIfIndex)...)
 	if status.ProxyIfName != "" {
 		errs = append(errs, interfaceName(statusPath.Child("proxy-ifname"), status.ProxyIfName)...)

@@ -118,6 +118,7 @@ func (w *writer) proxyStatus(ctx context.Context, status, old *epic.ProxyStatus)
 		{"quota-place", status.QuotaPlace, old.QuotaPlace},
 		{"observedGeneration", status.ObservedGeneration, old.ObservedGeneration},
 		{"conditions", status.Conditions, old.Conditions},
+		{"envoy", status.Envoy, old.Envoy},
 	} {
 		if !apiequality.Semantic.DeepEqual(part.now, part.old) {
 			return notTheNodes(part.name)

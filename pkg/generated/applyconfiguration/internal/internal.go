@@ -311,6 +311,44 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: serialization
       type:
         scalar: string
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.EnvoyListenerStatus
+  map:
+    fields:
+    - name: address
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: port
+      type:
+        scalar: numeric
+    - name: programmedReplicas
+      type:
+        scalar: numeric
+      default: 0
+    - name: protocol
+      type:
+        scalar: string
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.EnvoyRejection
+  map:
+    fields:
+    - name: message
+      type:
+        scalar: string
+    - name: proxy
+      type:
+        scalar: string
+    - name: resource
+      type:
+        scalar: string
+    - name: time
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: type
+      type:
+        scalar: string
 - name: com.github.acnodal.epic.pkg.apis.epic.v1.EnvoyResource
   map:
     fields:
@@ -371,6 +409,36 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: ref
       type:
         namedType: com.github.acnodal.epic.pkg.apis.epic.v1.SecretReference
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.EnvoyStatus
+  map:
+    fields:
+    - name: image
+      type:
+        scalar: string
+    - name: lastRejection
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.EnvoyRejection
+    - name: listeners
+      type:
+        list:
+          elementType:
+            namedType: com.github.acnodal.epic.pkg.apis.epic.v1.EnvoyListenerStatus
+          elementRelationship: atomic
+    - name: observedGeneration
+      type:
+        scalar: numeric
+    - name: readyReplicas
+      type:
+        scalar: numeric
+      default: 0
+    - name: replicas
+      type:
+        scalar: numeric
+      default: 0
+    - name: updatedReplicas
+      type:
+        scalar: numeric
+      default: 0
 - name: com.github.acnodal.epic.pkg.apis.epic.v1.GUETunnelEndpoint
   map:
     fields:
@@ -806,6 +874,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - type
+    - name: envoy
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.EnvoyStatus
     - name: gue-tunnel-endpoints
       type:
         map:

@@ -45,6 +45,9 @@ type ProxyStatusApplyConfiguration struct {
 	// proxy, sets it; a gateway node can't. A proxy that is listed here runs where
 	// the list says, whatever pods exist.
 	ProxyPlacements map[string]string `json:"proxy-placements,omitempty"`
+	// The Envoys that serve this object, as the operator sees them. Absent until
+	// the operator has seen the object.
+	Envoy *EnvoyStatusApplyConfiguration `json:"envoy,omitempty"`
 }
 
 // ProxyStatusApplyConfiguration constructs a declarative configuration of the ProxyStatus type for use with
@@ -137,5 +140,13 @@ func (b *ProxyStatusApplyConfiguration) WithProxyPlacements(entries map[string]s
 	for k, v := range entries {
 		b.ProxyPlacements[k] = v
 	}
+	return b
+}
+
+// WithEnvoy sets the Envoy field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Envoy field is set to the value of the last call.
+func (b *ProxyStatusApplyConfiguration) WithEnvoy(value *EnvoyStatusApplyConfiguration) *ProxyStatusApplyConfiguration {
+	b.Envoy = value
 	return b
 }
