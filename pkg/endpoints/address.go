@@ -55,3 +55,11 @@ func protocolNumber(p corev1.Protocol) (uint8, bool) {
 	}
 	return 0, false
 }
+
+// ProtocolName returns the name of a protocol that proxies carry, as in "tcp".
+func ProtocolName(protocol uint8) string {
+	if protocol == protocolUDP {
+		return "udp"
+	}
+	return "tcp"
+}

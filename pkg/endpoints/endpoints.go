@@ -30,6 +30,9 @@ type Endpoint struct {
 	// Unreadable says that a node is named whose address is none, so that nothing leads
 	// to the endpoint: neither a tunnel nor a direct way.
 	Unreadable bool `json:",omitempty"`
+	// Draining says that the endpoint terminates and still serves: it gets new requests
+	// only where no other is left. Only OfBackend sets it.
+	Draining bool `json:",omitempty"`
 }
 
 // Direct says whether a proxy reaches the endpoint without a tunnel.
@@ -61,6 +64,7 @@ type set map[target]way
 type way struct {
 	node       netip.Addr
 	unreadable bool
+	draining   bool
 }
 
 // add takes an endpoint in. A proxy can tell pods apart by their addresses only,
@@ -69,16 +73,21 @@ type way struct {
 func (s set) add(e Endpoint) bool {
 	key := target{e.Address, e.Protocol}
 	has, ok := s[key]
+	// An endpoint of several slices is drained when all of them say so.
+	draining := e.Draining && (has.draining || !ok)
 	switch {
 	case !ok || !has.node.IsValid():
 		// Once said to be on a node, it is never reached past it.
-		s[key] = way{e.Node, !e.Node.IsValid() && (e.Unreadable || has.unreadable)}
+		s[key] = way{e.Node, !e.Node.IsValid() && (e.Unreadable || has.unreadable), draining}
 		return true
 	case !e.Node.IsValid() || e.Node == has.node:
+		s[key] = way{has.node, has.unreadable, draining}
 		return true
 	case e.Node.Less(has.node):
-		s[key] = way{node: e.Node}
+		s[key] = way{node: e.Node, draining: draining}
+		return false
 	}
+	s[key] = way{has.node, has.unreadable, draining}
 	return false
 }
 
@@ -86,7 +95,7 @@ func (s set) add(e Endpoint) bool {
 func (s set) sorted() []Endpoint {
 	all := make([]Endpoint, 0, len(s))
 	for key, way := range s {
-		all = append(all, Endpoint{Address: key.address, Protocol: key.protocol, Node: way.node, Unreadable: way.unreadable})
+		all = append(all, Endpoint{Address: key.address, Protocol: key.protocol, Node: way.node, Unreadable: way.unreadable, Draining: way.draining})
 	}
 	slices.SortFunc(all, func(a, b Endpoint) int {
 		return cmp.Or(a.Address.Compare(b.Address), cmp.Compare(a.Protocol, b.Protocol))
@@ -98,6 +107,8 @@ func (s set) sorted() []Endpoint {
 type collector struct {
 	endpoints set
 	problems  problems
+	// drains makes the collector say which endpoints are draining.
+	drains bool
 }
 
 func newCollector() *collector { return &collector{endpoints: set{}, problems: problems{}} }

@@ -20,8 +20,8 @@ func ServiceOf(slice *epicv1.GWEndpointSlice) string {
 	return slice.Spec.ParentRef.UID
 }
 
-// OfGWProxy finds the endpoints of a gateway proxy: those that are ready, in the
-// slices of the Services to which the proxy's routes lead, at the ports that
+// OfGWProxy finds the endpoints of a gateway proxy: those that are ready, and those that
+// terminate and still serve, in the slices of the Services to which the proxy's routes lead, at the ports that
 // these mean. Routes of other proxies, slices of other Services, objects of
 // other namespaces and what is being deleted are passed over. Both results are
 // sorted, and the same whatever the order of the input.
@@ -29,7 +29,7 @@ func OfGWProxy(proxy *epicv1.GWProxy, routes []*epicv1.GWRoute, all []*epicv1.GW
 	c := newCollector()
 	services := byService(proxy, all)
 	// Many routes may lead to one backend.
-	seen := map[backend]bool{}
+	seen := map[Backend]bool{}
 	for _, route := range mine(proxy, routes) {
 		if !slices.Contains(ProxiesOf(route), proxy.Name) {
 			continue
@@ -37,7 +37,7 @@ func OfGWProxy(proxy *epicv1.GWProxy, routes []*epicv1.GWRoute, all []*epicv1.GW
 		for _, b := range backendsOf(route) {
 			if !seen[b] {
 				seen[b] = true
-				c.addBackend("GWRoute "+route.Name, b, services[b.service])
+				c.addBackend("GWRoute "+route.Name, b, services[b.Service])
 			}
 		}
 	}
@@ -50,7 +50,7 @@ func OfGWRoute(route *epicv1.GWRoute, all []*epicv1.GWEndpointSlice) ([]Endpoint
 	c := newCollector()
 	services := byService(route, all)
 	for _, b := range backendsOf(route) {
-		c.addBackend("GWRoute "+route.Name, b, services[b.service])
+		c.addBackend("GWRoute "+route.Name, b, services[b.Service])
 	}
 	return c.result()
 }
@@ -59,7 +59,17 @@ func OfGWRoute(route *epicv1.GWRoute, all []*epicv1.GWEndpointSlice) ([]Endpoint
 // are 0: which port is meant only a route says.
 func OfGWEndpointSlice(slice *epicv1.GWEndpointSlice) ([]Endpoint, []Problem) {
 	c := newCollector()
-	c.addSlice("GWEndpointSlice "+slice.Name, slice, 0)
+	c.addSlice("GWEndpointSlice "+slice.Name, slice, 0, protocolTCP)
+	return c.result()
+}
+
+// OfBackend finds the endpoints of one backend of a route of the namespace, among slices
+// of any Service, with those that are draining. Both results are sorted, and the same
+// whatever the order of the input.
+func OfBackend(namespace string, b Backend, all []*epicv1.GWEndpointSlice) ([]Endpoint, []Problem) {
+	c := newCollector()
+	c.drains = true
+	c.addBackend("a GWRoute", b, byService(&metav1.ObjectMeta{Namespace: namespace}, all)[b.Service])
 	return c.result()
 }
 
@@ -76,10 +86,10 @@ func byService(owner metav1.Object, all []*epicv1.GWEndpointSlice) map[string][]
 }
 
 // addBackend takes in what the slices of one Service have for one of its ports.
-func (c *collector) addBackend(route string, b backend, all []*epicv1.GWEndpointSlice) {
+func (c *collector) addBackend(route string, b Backend, all []*epicv1.GWEndpointSlice) {
 	if len(all) == 0 {
 		c.problems.add(ReasonBackendWithoutSlices, route,
-			"no GWEndpointSlice belongs to its backend %q: create one whose spec.parentRef.uid is this", b.service)
+			"no GWEndpointSlice belongs to its backend %q: create one whose spec.parentRef.uid is this", b.Service)
 		return
 	}
 	names := b.names(all)
@@ -87,25 +97,25 @@ func (c *collector) addBackend(route string, b backend, all []*epicv1.GWEndpoint
 		object := "GWEndpointSlice " + slice.Name
 		port, ok := c.port(route, object, b, b.numbers(slice, names))
 		if ok {
-			c.addSlice(object, slice, port)
+			c.addSlice(object, slice, port, b.protocol())
 		}
 	}
 }
 
-// addSlice takes in the endpoints of a slice that are ready, at one port.
-func (c *collector) addSlice(object string, slice *epicv1.GWEndpointSlice, port uint16) {
+// addSlice takes in the endpoints of a slice that serve, at one port.
+func (c *collector) addSlice(object string, slice *epicv1.GWEndpointSlice, port uint16, protocol uint8) {
 	for i := range slice.Spec.Endpoints {
-		if e := &slice.Spec.Endpoints[i]; ready(e) {
-			c.addSliceEndpoint(object, slice, e, port)
+		if e := &slice.Spec.Endpoints[i]; ready(e) || draining(e) {
+			c.addSliceEndpoint(object, slice, e, port, protocol)
 		}
 	}
 }
 
 // port picks the one port of a slice that a backend means.
-func (c *collector) port(route, object string, b backend, numbers []int32) (uint16, bool) {
+func (c *collector) port(route, object string, b Backend, numbers []int32) (uint16, bool) {
 	switch len(numbers) {
 	case 0:
-		c.problems.add(ReasonPortMissing, object, "it has no TCP port for %s of its Service, to which %s leads: add one", b.portText(), route)
+		c.problems.add(ReasonPortMissing, object, "it has no %s port for %s of its Service, to which %s leads: add one", b.protocolText(), b.portText(), route)
 		return 0, false
 	case 1:
 		port, ok := portNumber(numbers[0])
@@ -119,11 +129,18 @@ func (c *collector) port(route, object string, b backend, numbers []int32) (uint
 	return 0, false
 }
 
-func (b backend) portText() string {
-	if b.port == 0 {
+func (b Backend) protocolText() string {
+	if b.protocol() == protocolUDP {
+		return "UDP"
+	}
+	return "TCP"
+}
+
+func (b Backend) portText() string {
+	if b.Port == 0 {
 		return "the port"
 	}
-	return fmt.Sprintf("port %d", b.port)
+	return fmt.Sprintf("port %d", b.Port)
 }
 
 // ready says whether an endpoint may get new requests. By the rules of
@@ -133,9 +150,15 @@ func ready(e *discoveryv1.Endpoint) bool {
 	return (e.Conditions.Ready == nil || *e.Conditions.Ready) && (e.Conditions.Terminating == nil || !*e.Conditions.Terminating)
 }
 
+// draining says whether an endpoint terminates and still serves. Requests that it has
+// are answered, and it gets others where no endpoint is ready.
+func draining(e *discoveryv1.Endpoint) bool {
+	return e.Conditions.Terminating != nil && *e.Conditions.Terminating && e.Conditions.Serving != nil && *e.Conditions.Serving
+}
+
 // addSliceEndpoint takes in one endpoint of a slice. Only its first address
 // counts: Kubernetes gives others no meaning.
-func (c *collector) addSliceEndpoint(object string, slice *epicv1.GWEndpointSlice, e *discoveryv1.Endpoint, port uint16) {
+func (c *collector) addSliceEndpoint(object string, slice *epicv1.GWEndpointSlice, e *discoveryv1.Endpoint, port uint16, protocol uint8) {
 	if len(e.Addresses) == 0 {
 		c.problems.add(ReasonAddressUnusable, object, "an endpoint has no address: give it one")
 		return
@@ -150,7 +173,8 @@ func (c *collector) addSliceEndpoint(object string, slice *epicv1.GWEndpointSlic
 		c.problems.add(ReasonEndpointWithoutNode, object,
 			"nodeAddresses has no IP address for the node %q of the endpoint %s, which therefore gets no tunnel: add it", ptr.Deref(e.NodeName, ""), address)
 	}
-	c.add(object, Endpoint{Address: netip.AddrPortFrom(address, port), Protocol: protocolTCP, Node: node, Unreadable: !ok && namesNode(slice, e)})
+	c.add(object, Endpoint{Address: netip.AddrPortFrom(address, port), Protocol: protocol, Node: node, Unreadable: !ok && namesNode(slice, e),
+		Draining: c.drains && !ready(e)})
 }
 
 // namesNode says whether an endpoint's slice has an address of its node, readable or not.

@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
@@ -39,23 +40,23 @@ var usualNames = map[int32]string{80: "http", 443: "https"}
 // whose ports name no number takes the backend's.
 
 // names are the port names that a backend may mean, by the rule above.
-func (b backend) names(all []*epicv1.GWEndpointSlice) map[string]bool {
+func (b Backend) names(all []*epicv1.GWEndpointSlice) map[string]bool {
 	said, numbered, usual, every := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, slice := range all {
-		if name, ok := saidName(slice, b.port); ok {
+		if name, ok := saidName(slice, b.Port); ok {
 			said[name] = true
 		}
 		for i := range slice.Spec.Ports {
 			p := &slice.Spec.Ports[i]
-			if !isTCP(p) {
+			if !b.carries(p) {
 				continue
 			}
 			name := portName(p)
 			every[name] = true
-			if p.Port != nil && *p.Port == b.port {
+			if p.Port != nil && *p.Port == b.Port {
 				numbered[name] = true
 			}
-			if name != "" && name == usualNames[b.port] {
+			if name != "" && name == usualNames[b.Port] {
 				usual[name] = true
 			}
 		}
@@ -71,14 +72,14 @@ func (b backend) names(all []*epicv1.GWEndpointSlice) map[string]bool {
 // numbers are the ports of a slice's pods that the names stand for, each once
 // and in order. Zero is a port that names no number where the backend gives none
 // either.
-func (b backend) numbers(slice *epicv1.GWEndpointSlice, names map[string]bool) []int32 {
+func (b Backend) numbers(slice *epicv1.GWEndpointSlice, names map[string]bool) []int32 {
 	var numbers []int32
 	for i := range slice.Spec.Ports {
 		p := &slice.Spec.Ports[i]
-		if !isTCP(p) || !names[portName(p)] {
+		if !b.carries(p) || !names[portName(p)] {
 			continue
 		}
-		n := b.port
+		n := b.Port
 		if p.Port != nil {
 			n = *p.Port
 		}
@@ -103,9 +104,29 @@ func saidName(slice *epicv1.GWEndpointSlice, port int32) (string, bool) {
 	return "", false
 }
 
-// isTCP says whether a route can lead to a port: both kinds of routes carry TCP.
-func isTCP(p *discoveryv1.EndpointPort) bool {
-	return p.Protocol == nil || *p.Protocol == "" || *p.Protocol == corev1.ProtocolTCP
+// carries says whether a port has the backend's protocol.
+func (b Backend) carries(p *discoveryv1.EndpointPort) bool {
+	protocol, ok := protocolNumber(ptr.Deref(p.Protocol, corev1.ProtocolTCP))
+	return ok && protocol == b.protocol()
+}
+
+// AppProtocol returns the application protocol of the port that the backend means, among
+// the slices of its Service; empty if none is given, or several are.
+func (b Backend) AppProtocol(all []*epicv1.GWEndpointSlice) string {
+	found, names := "", b.names(all)
+	for _, slice := range all {
+		for i := range slice.Spec.Ports {
+			p := &slice.Spec.Ports[i]
+			if p.AppProtocol == nil || *p.AppProtocol == "" || !b.carries(p) || !names[portName(p)] {
+				continue
+			}
+			if found != "" && found != *p.AppProtocol {
+				return ""
+			}
+			found = *p.AppProtocol
+		}
+	}
+	return found
 }
 
 func portName(p *discoveryv1.EndpointPort) string {

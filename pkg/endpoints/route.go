@@ -16,16 +16,10 @@ import (
 // reference is one of the tenant's cluster and means nothing here.
 func ProxiesOf(route *epicv1.GWRoute) []string {
 	var names []string
-	add := func(refs []gatewayv1.ParentReference) {
+	for _, refs := range parentsOf(&route.Spec) {
 		for i := range refs {
 			names = append(names, string(refs[i].Name))
 		}
-	}
-	if route.Spec.HTTP != nil {
-		add(route.Spec.HTTP.ParentRefs)
-	}
-	if route.Spec.TCP != nil {
-		add(route.Spec.TCP.ParentRefs)
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
@@ -36,56 +30,89 @@ func ProxiesOf(route *epicv1.GWRoute) []string {
 func ServicesOf(route *epicv1.GWRoute) []string {
 	var uids []string
 	for _, b := range backendsOf(route) {
-		uids = append(uids, b.service)
+		uids = append(uids, b.Service)
 	}
 	return slices.Compact(uids)
 }
 
-// backend is one Service, and one of its ports, that a route leads to.
-type backend struct {
-	service string
-	// port is the number of the Service's port, and 0 when the route gives none.
-	port int32
+// parentsOf are the parent references of each route that a GWRoute has.
+func parentsOf(spec *epicv1.GWRouteSpec) [][]gatewayv1.ParentReference {
+	var all [][]gatewayv1.ParentReference
+	if spec.HTTP != nil {
+		all = append(all, spec.HTTP.ParentRefs)
+	}
+	if spec.TCP != nil {
+		all = append(all, spec.TCP.ParentRefs)
+	}
+	return all
 }
+
+// Backend is one Service, and one of its ports, that a route leads to.
+type Backend struct {
+	// Service is the Service's uid.
+	Service string
+	// Port is the number of the Service's port, and 0 when the route gives none.
+	Port int32
+	// Protocol is the number of the transport protocol, of which 0 is TCP's.
+	Protocol uint8
+}
+
+func (b Backend) protocol() uint8 { return cmp.Or(b.Protocol, protocolTCP) }
 
 // backendsOf are all backends of a route, each once and in order. Those to which
 // requests are mirrored are among them, and those of weight 0: requests that
 // they got before are still being answered, and they may get others any moment.
-func backendsOf(route *epicv1.GWRoute) []backend {
-	var all []backend
-	add := func(ref *gatewayv1.BackendObjectReference) {
-		b := backend{service: string(ref.Name)}
-		if ref.Port != nil {
-			b.port = *ref.Port
-		}
-		all = append(all, b)
-	}
-	mirrors := func(filters []gatewayv1.HTTPRouteFilter) {
-		for i := range filters {
-			if m := filters[i].RequestMirror; m != nil {
-				add(&m.BackendRef)
-			}
-		}
-	}
+func backendsOf(route *epicv1.GWRoute) []Backend {
+	var all backends
 	if http := route.Spec.HTTP; http != nil {
 		for i := range http.Rules {
-			rule := &http.Rules[i]
-			mirrors(rule.Filters)
-			for j := range rule.BackendRefs {
-				add(&rule.BackendRefs[j].BackendObjectReference)
-				mirrors(rule.BackendRefs[j].Filters)
-			}
+			all.addHTTPRule(&http.Rules[i])
 		}
 	}
 	if tcp := route.Spec.TCP; tcp != nil {
 		for i := range tcp.Rules {
-			for j := range tcp.Rules[i].BackendRefs {
-				add(&tcp.Rules[i].BackendRefs[j].BackendObjectReference)
-			}
+			all.addRefs(tcp.Rules[i].BackendRefs, protocolTCP)
 		}
 	}
-	slices.SortFunc(all, func(a, b backend) int {
-		return cmp.Or(cmp.Compare(a.service, b.service), cmp.Compare(a.port, b.port))
+	slices.SortFunc(all, func(a, b Backend) int {
+		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Port, b.Port), cmp.Compare(a.Protocol, b.Protocol))
 	})
 	return slices.Compact(all)
+}
+
+// backends collects backends.
+type backends []Backend
+
+func (bs *backends) add(ref *gatewayv1.BackendObjectReference, protocol uint8) {
+	b := Backend{Service: string(ref.Name), Protocol: protocol}
+	if ref.Port != nil {
+		b.Port = *ref.Port
+	}
+	*bs = append(*bs, b)
+}
+
+func (bs *backends) addRefs(refs []gatewayv1.BackendRef, protocol uint8) {
+	for i := range refs {
+		bs.add(&refs[i].BackendObjectReference, protocol)
+	}
+}
+
+func (bs *backends) addHTTPRule(rule *gatewayv1.HTTPRouteRule) {
+	bs.addHTTPFilters(rule.Filters)
+	for i := range rule.BackendRefs {
+		bs.add(&rule.BackendRefs[i].BackendObjectReference, protocolTCP)
+		bs.addHTTPFilters(rule.BackendRefs[i].Filters)
+	}
+}
+
+// addHTTPFilters adds the backends that filters send requests to.
+func (bs *backends) addHTTPFilters(filters []gatewayv1.HTTPRouteFilter) {
+	for i := range filters {
+		if m := filters[i].RequestMirror; m != nil {
+			bs.add(&m.BackendRef, protocolTCP)
+		}
+		if a := filters[i].ExternalAuth; a != nil {
+			bs.add(&a.BackendRef, protocolTCP)
+		}
+	}
 }

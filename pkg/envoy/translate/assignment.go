@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package translate
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/acnodal/epic/pkg/endpoints"
+	"github.com/acnodal/epic/pkg/envoy/resource"
+)
+
+// metadataKey is where the metadata of an endpoint has what access logs show.
+const metadataKey = "epic"
+
+// totalWeight is what the weights of all endpoints of a backend with several members add
+// up to at most. Envoy takes up to 4294967295.
+const totalWeight = 1 << 30
+
+// Assignment renders the endpoints of a backend. The result is empty when there is none,
+// and a request then fails at once.
+//
+// Envoy sends requests to the first priority that has endpoints: to endpoints that are
+// ready and have a tunnel that is up, else to those of whose tunnel nothing is known,
+// else to those that terminate and still serve, and only if there is nothing else to
+// those whose tunnel is down, since that may have changed.
+func (b *Backend) Assignment(in EndpointsInput) (*resource.Resource, []Problem) {
+	var found problems
+	var all []weighted
+	if in.LoadBalancer != nil {
+		all = b.ofLoadBalancer(in, &found)
+	} else {
+		all = b.ofServices(in, &found)
+	}
+	message := &endpointv3.ClusterLoadAssignment{ClusterName: b.Name}
+	tiers := map[tier][]*endpointv3.LbEndpoint{}
+	for i := range all {
+		k := tierOf(&all[i], in.Reach)
+		tiers[k] = append(tiers[k], lbEndpoint(&all[i]))
+	}
+	for k := range tierCount {
+		if len(tiers[k]) > 0 {
+			message.Endpoints = append(message.Endpoints, &endpointv3.LocalityLbEndpoints{
+				LbEndpoints: tiers[k],
+				Priority:    uint32(len(message.Endpoints)),
+			})
+		}
+	}
+	r, err := resource.New(resource.Endpoint, b.Name, message, b.Sources...)
+	if err != nil {
+		// The only text is that of nodes and clusters, which the API bounds. Envoy gets
+		// an assignment in any case.
+		for _, s := range b.Sources {
+			found.add(s, "", ReasonNotEncodable, "its endpoints can't be configured: %v: use plain text in all fields", err)
+		}
+		r = &resource.Resource{Type: resource.Endpoint, Name: b.Name, Sources: b.Sources}
+	}
+	return r, found.sorted()
+}
+
+// tier is the order in which endpoints are used.
+type tier uint32
+
+const tierCount tier = 6
+
+func tierOf(e *weighted, reach func(netip.Addr) Reach) tier {
+	way := ReachUp
+	switch {
+	case e.Unreadable:
+		way = ReachDown
+	case reach != nil && !e.Direct():
+		way = min(reach(e.Node), ReachDown)
+	}
+	switch {
+	case way == ReachDown && e.Draining:
+		return 5
+	case way == ReachDown:
+		return 4
+	case e.Draining:
+		return 2 + tier(way)
+	}
+	return tier(way)
+}
+
+// weighted is an endpoint with its weight, which is 0 where all have the same.
+type weighted struct {
+	endpoints.Endpoint
+	weight  uint32
+	cluster string
+}
+
+func lbEndpoint(e *weighted) *endpointv3.LbEndpoint {
+	out := &endpointv3.LbEndpoint{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{
+		Address: socketAddress(e.Address, e.Protocol),
+	}}}
+	if e.weight > 0 {
+		out.LoadBalancingWeight = wrapperspb.UInt32(e.weight)
+	}
+	fields := map[string]*structpb.Value{}
+	if e.Node.IsValid() {
+		fields["node"] = structpb.NewStringValue(e.Node.String())
+	}
+	if e.cluster != "" {
+		fields["cluster"] = structpb.NewStringValue(e.cluster)
+	}
+	if len(fields) > 0 {
+		out.Metadata = &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{metadataKey: {Fields: fields}}}
+	}
+	return out
+}
+
+// ofLoadBalancer returns the endpoints of a load balancer that belong to one of its
+// published ports.
+func (b *Backend) ofLoadBalancer(in EndpointsInput, found *problems) []weighted {
+	clusters, own := map[netip.AddrPort]string{}, remoteOf(in.LoadBalancer, b.Port, in.RemoteEndpoints, found)
+	for _, rep := range own {
+		if a, err := netip.ParseAddr(rep.Spec.Address); err == nil {
+			key := netip.AddrPortFrom(a.Unmap(), uint16(rep.Spec.Port.Port))
+			clusters[key] = max(clusters[key], rep.Spec.Cluster)
+		}
+	}
+	list, more := endpoints.OfLoadBalancer(in.LoadBalancer, own)
+	found.ofEndpoints(in.LoadBalancer.Namespace, more)
+	out := make([]weighted, 0, len(list))
+	for _, e := range list {
+		if e.Protocol == b.Port.Protocol {
+			out = append(out, weighted{Endpoint: e, cluster: clusters[e.Address]})
+		}
+	}
+	return out
+}
+
+// ofServices returns the endpoints of the members of a backend.
+func (b *Backend) ofServices(in EndpointsInput, found *problems) []weighted {
+	var out []weighted
+	total := int64(0)
+	for _, m := range b.Members {
+		total += int64(max(m.Weight, 0))
+	}
+	for _, m := range b.Members {
+		list, more := endpoints.OfBackend(in.Namespace, endpoints.Backend{Service: m.Service, Port: m.Port, Protocol: m.Protocol}, in.Slices)
+		found.ofEndpoints(in.Namespace, more)
+		if len(b.Members) > 1 && m.Weight <= 0 {
+			continue
+		}
+		weight := uint32(0)
+		if n := int64(len(list)); len(b.Members) > 1 && n > 0 {
+			weight = uint32(max(1, totalWeight*int64(m.Weight)/total/n))
+		}
+		for _, e := range list {
+			out = append(out, weighted{Endpoint: e, weight: weight})
+		}
+	}
+	// Envoy takes an address once. Two members that have the same share it.
+	slices.SortStableFunc(out, func(x, y weighted) int { return x.Address.Compare(y.Address) })
+	merged := out[:0]
+	for _, e := range out {
+		if n := len(merged); n > 0 && merged[n-1].Address == e.Address {
+			merged[n-1].weight += e.weight
+			merged[n-1].Draining = merged[n-1].Draining && e.Draining
+			continue
+		}
+		merged = append(merged, e)
+	}
+	return merged
+}
+
+// Equal says whether two backends are the same.
+func (b *Backend) Equal(o *Backend) bool {
+	return b.Name == o.Name && b.Port == o.Port && slices.Equal(b.Members, o.Members) && slices.Equal(b.Sources, o.Sources)
+}
+
+// Leads says whether the backend has endpoints of a Service.
+func (b *Backend) Leads(service string) bool {
+	return slices.ContainsFunc(b.Members, func(m Member) bool { return cmp.Compare(m.Service, service) == 0 })
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package translate
+
+import "time"
+
+// limits are the bounds of what one proxy does for its clients and asks of its
+// endpoints.
+type limits struct {
+	// connections is how many connections of clients one listener holds.
+	connections uint64
+	// upstream is how many connections, requests and waiting requests one cluster holds.
+	upstream uint32
+	// retries is how many retries of one cluster run at once.
+	retries uint32
+	// connectTimeout is how long a connection to an endpoint may take. It passes a
+	// tunnel, and packets may get lost.
+	connectTimeout time.Duration
+	// buffer is how many bytes of a connection Envoy buffers before it stops reading.
+	buffer uint32
+	// idle is how long a TCP connection may be silent.
+	idle time.Duration
+	// udpIdle is how long a UDP session is kept without a packet.
+	udpIdle time.Duration
+	// headers is how many header fields a request may have, headersKiB how large they
+	// may be together.
+	headers, headersKiB uint32
+	// streams is how many requests one HTTP/2 connection may have at once, streamWindow
+	// and connectionWindow how many bytes of them are in flight.
+	streams, streamWindow, connectionWindow uint32
+	// headersTimeout is how long the headers of a request may take to arrive, httpIdle
+	// how long a connection without a request is kept, and streamIdle how long a request
+	// may be silent.
+	headersTimeout, httpIdle, streamIdle time.Duration
+}
+
+// The defaults follow Envoy's advice for a proxy on the edge, with more room upstream:
+// one pod often stands for a whole service.
+var defaultLimits = limits{
+	connections:      50_000,
+	upstream:         65_536,
+	retries:          1_024,
+	connectTimeout:   5 * time.Second,
+	buffer:           32 << 10,
+	idle:             time.Hour,
+	udpIdle:          time.Minute,
+	headers:          100,
+	headersKiB:       60,
+	streams:          100,
+	streamWindow:     64 << 10,
+	connectionWindow: 1 << 20,
+	headersTimeout:   10 * time.Second,
+	httpIdle:         time.Hour,
+	streamIdle:       5 * time.Minute,
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package translate
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/endpoints"
+)
+
+// Service is what the endpoint slices of one Service tell of the Service itself: that it
+// exists, and its ports. Endpoints are not part of it, so it rarely changes.
+type Service struct {
+	slices []*epicv1.GWEndpointSlice
+}
+
+// ServiceOf returns what slices, all of one Service, tell of it. It returns nil if there
+// is no slice. Slices that are being deleted do not count.
+func ServiceOf(all []*epicv1.GWEndpointSlice) *Service {
+	s := &Service{}
+	for _, slice := range all {
+		if slice == nil || slice.DeletionTimestamp != nil {
+			continue
+		}
+		shape := &epicv1.GWEndpointSlice{}
+		if said, ok := slice.Annotations[endpoints.ServicePortsAnnotation]; ok {
+			shape.ObjectMeta = metav1.ObjectMeta{Annotations: map[string]string{endpoints.ServicePortsAnnotation: said}}
+		}
+		shape.Spec.Ports = slice.Spec.Ports
+		if !slices.ContainsFunc(s.slices, func(o *epicv1.GWEndpointSlice) bool { return sameShape(o, shape) }) {
+			s.slices = append(s.slices, shape)
+		}
+	}
+	if len(s.slices) == 0 {
+		return nil
+	}
+	return s
+}
+
+func sameShape(a, b *epicv1.GWEndpointSlice) bool {
+	return maps.Equal(a.Annotations, b.Annotations) && apiequality.Semantic.DeepEqual(a.Spec.Ports, b.Spec.Ports)
+}
+
+// Equal says whether two Services are the same to the translation. Either may be nil.
+func (s *Service) Equal(o *Service) bool {
+	if s == nil || o == nil {
+		return s == o
+	}
+	return len(s.slices) == len(o.slices) && !slices.ContainsFunc(s.slices, func(a *epicv1.GWEndpointSlice) bool {
+		return !slices.ContainsFunc(o.slices, func(b *epicv1.GWEndpointSlice) bool { return sameShape(a, b) })
+	})
+}
+
+// appProtocol returns the application protocol of a port; empty if none is given.
+func (s *Service) appProtocol(m Member) string {
+	if s == nil {
+		return ""
+	}
+	return cmp.Or(endpoints.Backend{Service: m.Service, Port: m.Port, Protocol: m.Protocol}.AppProtocol(s.slices), "")
+}

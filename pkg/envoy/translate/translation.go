@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package translate
+
+import (
+	"cmp"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/envoy/resource"
+)
+
+// The numbers that IANA gave to the transport protocols.
+const (
+	protocolTCP uint8 = 6
+	protocolUDP uint8 = 17
+)
+
+// translation is one proxy's configuration in the making.
+type translation struct {
+	resources resource.Set
+	backends  map[string]Backend
+	problems  problems
+	// proxy is the object that is translated.
+	proxy resource.Source
+	// account is the name of the proxy's account.
+	account string
+	limits  limits
+}
+
+func newTranslation(kind string, object metav1.Object) *translation {
+	return &translation{
+		resources: resource.Set{},
+		backends:  map[string]Backend{},
+		proxy:     sourceOf(kind, object),
+		account:   accountOf(object),
+		limits:    defaultLimits,
+	}
+}
+
+// sourceOf names an object.
+func sourceOf(kind string, object metav1.Object) resource.Source {
+	return resource.Source{Kind: kind, Namespace: object.GetNamespace(), Name: object.GetName(), UID: string(object.GetUID())}
+}
+
+// accountOf returns the name of an object's account.
+func accountOf(object metav1.Object) string {
+	if account := object.GetLabels()[epic.OwningAccountLabel]; account != "" {
+		return account
+	}
+	if ns := object.GetNamespace(); len(ns) > len(epic.AccountNamespacePrefix) {
+		return ns[len(epic.AccountNamespacePrefix):]
+	}
+	return object.GetNamespace()
+}
+
+// put adds a resource. It returns false if the message can't be encoded, which is
+// reported on the object that it was made from first.
+func (t *translation) put(typ resource.Type, name string, message proto.Message, sources ...resource.Source) bool {
+	r, err := resource.New(typ, name, message, sources...)
+	if err == nil {
+		err = t.resources.Add(r)
+	}
+	if err != nil {
+		object := t.proxy
+		if len(sources) > 0 {
+			object = sources[0]
+		}
+		t.problems.add(object, "", ReasonNotEncodable, "its %s %q can't be configured: %v: use plain text in all fields", typ, name, err)
+		return false
+	}
+	return true
+}
+
+func (t *translation) result() *Result {
+	r := &Result{Resources: t.resources, Problems: t.problems.sorted()}
+	for _, b := range t.backends {
+		r.Backends = append(r.Backends, b)
+	}
+	slices.SortFunc(r.Backends, func(a, b Backend) int { return cmp.Compare(a.Name, b.Name) })
+	return r
+}
+
+// pack wraps a message for the fields that take any. Text that can't be encoded makes an
+// Any without a value; the resource around it is refused by put, since its own text has
+// the same fault, or by Envoy.
+func pack(message proto.Message) *anypb.Any {
+	packed := &anypb.Any{}
+	if err := anypb.MarshalFrom(packed, message, proto.MarshalOptions{Deterministic: true}); err != nil {
+		return &anypb.Any{TypeUrl: "type.googleapis.com/" + string(message.ProtoReflect().Descriptor().FullName())}
+	}
+	return packed
+}
