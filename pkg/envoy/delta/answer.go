@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package delta
+
+import (
+	"strings"
+	"time"
+
+	"github.com/acnodal/epic/pkg/envoy/resource"
+)
+
+// maxText bounds how much of a client's error text is read and kept.
+const maxText = 8 << 10
+
+// acknowledge notes that the client holds what a response has.
+func (s *Session) acknowledge(sub *subscription, out *Response, now time.Time) {
+	for _, e := range out.Entries {
+		if !sub.interested(e.Name) {
+			// The client unsubscribed while the response was on its way.
+			continue
+		}
+		before, had := sub.held[e.Name]
+		sub.held[e.Name] = holding{version: e.Version, since: now}
+		delete(sub.refused, e.Name)
+		switch e.Type {
+		case resource.Cluster:
+			s.warm(e, had && before.version == e.Version, now)
+		case resource.Endpoint:
+			delete(s.warming, e.Name)
+		case resource.Secret, resource.Listener, resource.Route:
+		}
+	}
+	for _, name := range out.Removed {
+		if s.view.Get(out.Type, name) == nil {
+			delete(sub.held, name)
+		} else {
+			// It was set again in the meantime.
+			sub.held[name] = holding{version: unknownVersion}
+		}
+	}
+	s.events.Acknowledged = append(s.events.Acknowledged, Acknowledgment{
+		Type: out.Type, Entries: out.Entries, Removed: out.Removed, Sent: out.sent, At: now,
+	})
+}
+
+// warm makes listeners and routes wait for the endpoints of a cluster. Envoy does not
+// ask for endpoints that it has for another cluster, or for an earlier version of the
+// cluster, and the cluster does not become ready without them: they are sent again.
+func (s *Session) warm(e *Entry, same bool, now time.Time) {
+	if e.assignment == "" || same {
+		return
+	}
+	assignment := s.view.Get(resource.Endpoint, e.assignment)
+	if assignment == nil {
+		return
+	}
+	endpoints := &s.types[resource.Endpoint]
+	if r := endpoints.refused[e.assignment]; r != nil && r.version == assignment.Version {
+		return
+	}
+	s.warming[assignment.Name] = struct{}{}
+	s.warmUntil = now.Add(s.options.WarmTimeout)
+	if h, ok := endpoints.held[assignment.Name]; ok && h.version != unknownVersion {
+		endpoints.held[assignment.Name] = holding{version: unknownVersion}
+		endpoints.dirty[assignment.Name] = struct{}{}
+	}
+}
+
+// refuse notes that the client refused a response. A resource that was refused alone
+// is at fault. Otherwise the client may or may not have taken the others, so all are
+// sent again: those that the client's text names one by one, the rest together. If the
+// text names none, each half is sent by itself.
+func (s *Session) refuse(sub *subscription, out *Response, text string, now time.Time) {
+	text = strings.ToValidUTF8(text[:min(len(text), maxText)], "\uFFFD")
+	if len(out.Entries) == 0 {
+		for _, name := range out.Removed {
+			delete(sub.held, name)
+			s.events.Refused = append(s.events.Refused, Refusal{
+				Resource: &resource.Resource{Type: out.Type, Name: name}, Text: text, At: now,
+			})
+		}
+		return
+	}
+	for _, name := range out.Removed {
+		if s.view.Get(out.Type, name) == nil {
+			sub.gone[name] = struct{}{}
+		}
+	}
+	if len(out.Entries) == 1 {
+		s.refuseOne(sub, out.Entries[0], text, now)
+		return
+	}
+	var named, rest []string
+	for _, e := range out.Entries {
+		if len(named) < maxNamed && mentions(text, e.Name) {
+			named = append(named, e.Name)
+		} else {
+			rest = append(rest, e.Name)
+		}
+	}
+	switch {
+	case len(named) == 0, len(rest) == 0:
+		all := append(named, rest...)
+		sub.groups = append(sub.groups, all[:len(all)/2], all[len(all)/2:])
+	default:
+		sub.groups = append(sub.groups, rest)
+		for _, name := range named {
+			sub.groups = append(sub.groups, []string{name})
+		}
+	}
+}
+
+func (s *Session) refuseOne(sub *subscription, e *Entry, text string, now time.Time) {
+	if !sub.interested(e.Name) {
+		return
+	}
+	r := sub.refused[e.Name]
+	if r == nil || r.version != e.Version {
+		r = &refusal{version: e.Version}
+		sub.refused[e.Name] = r
+	}
+	report := r.text != text
+	r.text, r.at, r.due, r.again = text, now, time.Time{}, false
+	r.tries++
+	if e.Type == resource.Endpoint {
+		delete(s.warming, e.Name)
+	}
+	if report {
+		s.events.Refused = append(s.events.Refused, Refusal{Resource: e.Resource, Text: text, At: now})
+	}
+}
+
+// maxNamed is how many resources that a text names are sent one by one. More than
+// these are found by halves.
+const maxNamed = 32
+
+// mentions reports whether a text has a name that is not a part of a longer one.
+func mentions(text, name string) bool {
+	for from := 0; ; {
+		at := strings.Index(text[from:], name)
+		if at < 0 || name == "" {
+			return false
+		}
+		at += from
+		end := at + len(name)
+		if (at == 0 || !inName(text[at-1])) && (end == len(text) || !inName(text[end])) {
+			return true
+		}
+		from = at + 1
+	}
+}
+
+// inName reports whether a character next to a name makes it part of a longer one.
+func inName(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '/'
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package delta
+
+import (
+	"fmt"
+	"time"
+
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+
+	"github.com/acnodal/epic/pkg/envoy/resource"
+)
+
+// TooManyNamesError reports that a client subscribes to more names than it may.
+type TooManyNamesError struct {
+	Type resource.Type
+	Max  int
+}
+
+// Error implements error.
+func (e *TooManyNamesError) Error() string {
+	return fmt.Sprintf("the client names more than %d resources of type %s", e.Max, e.Type)
+}
+
+// Request takes a request of the client. Answers reports whether it answers the
+// outstanding response of its type, and so was asked for. After an error the stream
+// must be closed.
+func (s *Session) Request(r *discoveryv3.DeltaDiscoveryRequest, now time.Time) (answers bool, err error) {
+	t, ok := resource.TypeOf(r.GetTypeUrl())
+	if !ok {
+		// A client may ask for types that are not delivered; it gets none.
+		return false, nil
+	}
+	sub := &s.types[t]
+	if out := sub.out; out != nil && r.GetResponseNonce() == out.Nonce {
+		answers = true
+		sub.out = nil
+		if r.GetErrorDetail() != nil {
+			s.refuse(sub, out, r.GetErrorDetail().GetMessage(), now)
+		} else {
+			s.acknowledge(sub, out, now)
+		}
+	}
+	if len(sub.names)+len(sub.held)+len(r.GetResourceNamesSubscribe())+len(r.GetInitialResourceVersions()) > 2*s.options.MaxNames {
+		return answers, &TooManyNamesError{Type: t, Max: s.options.MaxNames}
+	}
+	if !sub.requested {
+		s.first(t, r)
+	} else {
+		for _, name := range r.GetResourceNamesSubscribe() {
+			s.subscribe(t, name)
+		}
+	}
+	for _, name := range r.GetResourceNamesUnsubscribe() {
+		sub.unsubscribe(name)
+	}
+	if len(sub.names) > s.options.MaxNames || len(sub.held) > s.options.MaxNames {
+		return answers, &TooManyNamesError{Type: t, Max: s.options.MaxNames}
+	}
+	return answers, nil
+}
+
+// first takes the first request of a type on a stream. It alone may list what the
+// client holds.
+func (s *Session) first(t resource.Type, r *discoveryv3.DeltaDiscoveryRequest) {
+	sub := &s.types[t]
+	sub.requested = true
+	sub.wildcard = wildcardTypes[t] && len(r.GetResourceNamesSubscribe()) == 0
+	for _, name := range r.GetResourceNamesSubscribe() {
+		if name == "*" {
+			sub.wildcard = true
+			continue
+		}
+		name, _ = s.intern(t, name)
+		sub.names[name] = struct{}{}
+		if _, ok := r.GetInitialResourceVersions()[name]; !ok {
+			sub.held[name] = holding{version: unknownVersion}
+		}
+	}
+	for name, version := range r.GetInitialResourceVersions() {
+		if !sub.interested(name) {
+			continue
+		}
+		name, e := s.intern(t, name)
+		if e != nil && e.Version == version {
+			version = e.Version
+		}
+		sub.held[name] = holding{version: version}
+	}
+	s.refresh(t)
+}
+
+// subscribe takes a name that the client subscribes to. The client may have dropped
+// what it had, so it gets the resource even if it acknowledged it before.
+func (s *Session) subscribe(t resource.Type, name string) {
+	sub := &s.types[t]
+	if name == "*" {
+		sub.wildcard = true
+		s.refresh(t)
+		return
+	}
+	name, _ = s.intern(t, name)
+	sub.names[name] = struct{}{}
+	sub.held[name] = holding{version: unknownVersion}
+	if s.view.Ready() {
+		s.Changed(resource.Key{Type: t, Name: name})
+	}
+}
+
+func (s *subscription) unsubscribe(name string) {
+	if name != "*" {
+		delete(s.names, name)
+		if !s.wildcard {
+			s.forget(name)
+		}
+		return
+	}
+	s.wildcard = false
+	for _, names := range []map[string]struct{}{s.dirty, s.gone} {
+		for name := range names {
+			if !s.interested(name) {
+				s.forget(name)
+			}
+		}
+	}
+	for name := range s.held {
+		if !s.interested(name) {
+			s.forget(name)
+		}
+	}
+	for name := range s.refused {
+		if !s.interested(name) {
+			s.forget(name)
+		}
+	}
+}
+
+// intern returns the configuration's own copy of a name, so that thousands of streams
+// do not each keep one.
+func (s *Session) intern(t resource.Type, name string) (string, *Entry) {
+	if e := s.view.Get(t, name); e != nil {
+		return e.Name, e
+	}
+	return name, nil
+}

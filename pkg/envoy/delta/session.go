@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package delta
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/acnodal/epic/pkg/envoy/resource"
+)
+
+// Options bound a session.
+type Options struct {
+	// MaxBatch is how many bytes of resources a response has unless a single resource
+	// is larger. An urgent change waits for at most this much.
+	MaxBatch int
+	// MaxNames is how many names a client may subscribe to or hold.
+	MaxNames int
+	// WarmTimeout is how long listeners and routes wait for the client to ask for the
+	// endpoints of new clusters.
+	WarmTimeout time.Duration
+	// RetryRefused is how long a refused version waits before it is sent again after a
+	// change of the rest. It doubles with each refusal, up to MaxRetryRefused.
+	RetryRefused, MaxRetryRefused time.Duration
+}
+
+// DefaultOptions returns the options for Envoy.
+func DefaultOptions() Options {
+	return Options{
+		MaxBatch: 256 << 10, MaxNames: 50_000, WarmTimeout: 2 * time.Second,
+		RetryRefused: time.Second, MaxRetryRefused: 5 * time.Minute,
+	}
+}
+
+// Session is the state of one stream.
+type Session struct {
+	view    View
+	options Options
+	types   []subscription
+	nonce   uint64
+	// warming are the endpoints that listeners and routes wait for, until warmUntil.
+	warming   map[string]struct{}
+	warmUntil time.Time
+	// retry is when the first refused version is due, or zero.
+	retry  time.Time
+	events Events
+}
+
+// NewSession starts a session with a client.
+func NewSession(view View, options Options) *Session {
+	s := &Session{view: view, options: options, types: make([]subscription, len(resource.Types())), warming: map[string]struct{}{}}
+	for t := range s.types {
+		s.types[t].init()
+	}
+	return s
+}
+
+// Changed tells the session that a resource was set, replaced or removed.
+func (s *Session) Changed(k resource.Key) {
+	sub := &s.types[k.Type]
+	if !sub.requested || !sub.interested(k.Name) {
+		return
+	}
+	if e := s.view.Get(k.Type, k.Name); e != nil {
+		sub.dirty[e.Name] = struct{}{}
+		delete(sub.gone, k.Name)
+		return
+	}
+	delete(sub.dirty, k.Name)
+	delete(sub.refused, k.Name)
+	if k.Type == resource.Endpoint {
+		delete(s.warming, k.Name)
+	}
+	sub.gone[k.Name] = struct{}{}
+}
+
+// Restructured tells the session that something other than endpoints changed, so that
+// a version that was refused may be accepted now.
+func (s *Session) Restructured() {
+	for t := range s.types {
+		for _, r := range s.types[t].refused {
+			if !r.due.IsZero() || r.again {
+				continue
+			}
+			delay := s.options.RetryRefused << min(r.tries-1, 20)
+			r.due = r.at.Add(min(delay, s.options.MaxRetryRefused))
+			if s.retry.IsZero() || r.due.Before(s.retry) {
+				s.retry = r.due
+			}
+		}
+	}
+}
+
+// Refresh compares everything that the client subscribes to or holds. It is called
+// once the configuration becomes known.
+func (s *Session) Refresh() {
+	for t := range s.types {
+		s.refresh(resource.Type(t))
+	}
+}
+
+func (s *Session) refresh(t resource.Type) {
+	sub := &s.types[t]
+	if !sub.requested || !s.view.Ready() {
+		return
+	}
+	if sub.wildcard {
+		s.view.Each(t, func(name string) { s.Changed(resource.Key{Type: t, Name: name}) })
+	}
+	for name := range sub.names {
+		s.Changed(resource.Key{Type: t, Name: name})
+	}
+	for name := range sub.held {
+		s.Changed(resource.Key{Type: t, Name: name})
+	}
+}
+
+// Quiet reports whether the client has asked for clusters and listeners and nothing is
+// to be sent or answered.
+func (s *Session) Quiet() bool {
+	if !s.view.Ready() || !s.types[resource.Cluster].requested || !s.types[resource.Listener].requested {
+		return false
+	}
+	for t := range s.types {
+		if sub := &s.types[t]; !sub.settled() || len(sub.gone) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Held returns the version of a resource that the client acknowledged last and when it
+// did, or an empty version. The time is zero if the client had it when it connected.
+func (s *Session) Held(k resource.Key) (version string, since time.Time) {
+	h := s.types[k.Type].held[k.Name]
+	return h.version, h.since
+}
+
+// Refused returns the refusals of versions that are still wanted.
+func (s *Session) Refused() []Refusal {
+	var all []Refusal
+	for t := range s.types {
+		for name, r := range s.types[t].refused {
+			if e := s.view.Get(resource.Type(t), name); e != nil && e.Version == r.version {
+				all = append(all, Refusal{Resource: e.Resource, Text: r.text, At: r.at})
+			}
+		}
+	}
+	return all
+}
+
+func (s *Session) newNonce() string {
+	s.nonce++
+	return strconv.FormatUint(s.nonce, 10)
+}
+
+// View returns the configuration of the client.
+func (s *Session) View() View { return s.view }
+
+// HeldNames returns the names of the resources of a type that the client holds.
+func (s *Session) HeldNames(t resource.Type) []string {
+	var names []string
+	for name, h := range s.types[t].held {
+		if h.version != unknownVersion {
+			names = append(names, name)
+		}
+	}
+	return names
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package xds
+
+import (
+	"time"
+
+	"github.com/acnodal/epic/pkg/envoy/delta"
+	"github.com/acnodal/epic/pkg/proxyidentity"
+)
+
+// Observer learns what happens on the streams of pods. Calls for one stream come in
+// order, from the stream's own goroutine and without a lock. A call that blocks holds
+// up that stream alone. Use the calls as hints to look at Server.State: they may come
+// late or, when a pod connects to another server, not at all.
+type Observer interface {
+	// Connected reports that a pod opened a stream.
+	Connected(id proxyidentity.Identity, at time.Time)
+	// Disconnected reports that a stream ended, and why.
+	Disconnected(id proxyidentity.Identity, at time.Time, err error)
+	// Acknowledged reports that a pod accepted a response.
+	Acknowledged(id proxyidentity.Identity, a delta.Acknowledgment)
+	// Refused reports that a pod refused one resource. Its Sources are the objects that
+	// it was made from.
+	Refused(id proxyidentity.Identity, r delta.Refusal)
+}
+
+// nothing is an observer that ignores everything.
+type nothing struct{}
+
+func (nothing) Connected(proxyidentity.Identity, time.Time)                {}
+func (nothing) Disconnected(proxyidentity.Identity, time.Time, error)      {}
+func (nothing) Acknowledged(proxyidentity.Identity, delta.Acknowledgment) {}
+func (nothing) Refused(proxyidentity.Identity, delta.Refusal)             {}

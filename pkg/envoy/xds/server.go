@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package xds
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/acnodal/epic/pkg/envoy/delta"
+	"github.com/acnodal/epic/pkg/proxyidentity"
+)
+
+// Options are the options of a server.
+type Options struct {
+	// Identify returns who the client of a stream is and until when it has proven that.
+	// The stream is closed then.
+	Identify func(context.Context) (proxyidentity.Identity, time.Time, error)
+	// Observer learns what happens, or is nil.
+	Observer Observer
+	// Session bounds each stream.
+	Session delta.Options
+	// RequestRate and RequestBurst bound the requests of a client that are not
+	// answers, in requests a second. Requests beyond wait.
+	RequestRate  float64
+	RequestBurst int
+
+	now func() time.Time
+}
+
+// Server serves the configuration of proxies.
+type Server struct {
+	discoveryv3.UnimplementedAggregatedDiscoveryServiceServer
+	options Options
+
+	// mu guards the map alone.
+	mu      sync.RWMutex
+	proxies map[proxyidentity.Proxy]*proxy
+}
+
+// NewServer makes a server. Options that are zero have defaults; without Identify every
+// client is refused.
+func NewServer(o Options) *Server {
+	if o.Identify == nil {
+		o.Identify = func(context.Context) (proxyidentity.Identity, time.Time, error) {
+			return proxyidentity.Identity{}, time.Time{}, status.Error(codes.Unauthenticated, "no client can be identified")
+		}
+	}
+	if o.Observer == nil {
+		o.Observer = nothing{}
+	}
+	if o.Session == (delta.Options{}) {
+		o.Session = delta.DefaultOptions()
+	}
+	if o.RequestRate == 0 {
+		o.RequestRate, o.RequestBurst = 50, 500
+	}
+	if o.now == nil {
+		o.now = time.Now
+	}
+	return &Server{options: o, proxies: map[proxyidentity.Proxy]*proxy{}}
+}
+
+// Register adds the service to a gRPC server.
+func (s *Server) Register(r grpc.ServiceRegistrar) {
+	discoveryv3.RegisterAggregatedDiscoveryServiceServer(r, s)
+}
+
+// proxy returns what is known of a proxy, or nil.
+func (s *Server) proxy(id proxyidentity.Proxy) *proxy {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.proxies[id]
+}
+
+// ensure returns what is known of a proxy and makes it if there is nothing.
+func (s *Server) ensure(id proxyidentity.Proxy) *proxy {
+	if p := s.proxy(id); p != nil {
+		return p
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.proxies[id]
+	if p == nil {
+		p = newProxy(id)
+		s.proxies[id] = p
+	}
+	return p
+}
+
+// drop removes a proxy of which nothing is known.
+func (s *Server) drop(p *proxy) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.proxies[p.id] == p {
+		delete(s.proxies, p.id)
+	}
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package xds
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/acnodal/epic/pkg/envoy/delta"
+	"github.com/acnodal/epic/pkg/envoy/resource"
+	"github.com/acnodal/epic/pkg/proxyidentity"
+)
+
+// State is what the server knows of a proxy's pods that are connected to it.
+type State struct {
+	// Set is false until the proxy has a configuration.
+	Set  bool
+	Pods []PodState
+}
+
+// PodState is the state of one pod.
+type PodState struct {
+	Pod       string
+	Connected time.Time
+	// Current is true if the pod has answered everything that it was to be sent: it has
+	// the configuration except for what it refused.
+	Current bool
+	// Refused are the refusals that still hold.
+	Refused []delta.Refusal
+}
+
+// State returns the state of a proxy.
+func (s *Server) State(id proxyidentity.Proxy) State {
+	p := s.proxy(id)
+	if p == nil {
+		return State{}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	state := State{Set: p.ready}
+	for pod, stream := range p.streams {
+		state.Pods = append(state.Pods, PodState{
+			Pod: pod, Connected: stream.connected, Current: stream.session.Quiet(), Refused: stream.session.Refused(),
+		})
+	}
+	slices.SortFunc(state.Pods, func(a, b PodState) int { return cmp.Compare(a.Pod, b.Pod) })
+	return state
+}
+
+// ResourceState is one resource of a pod.
+type ResourceState struct {
+	// Resource is what was set last, or nil if the pod still has what was removed.
+	*resource.Resource
+	Key resource.Key
+	// Accepted is the version that the pod acknowledged last, or empty, and At when it
+	// did; At is zero if the pod had it when it connected.
+	Accepted string
+	At       time.Time
+}
+
+// Resources returns all resources of a connected pod in order of their keys, and false
+// if the pod is not connected.
+func (s *Server) Resources(id proxyidentity.Identity) ([]ResourceState, bool) {
+	p := s.proxy(id.Proxy)
+	if p == nil {
+		return nil, false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	stream := p.streams[id.Pod]
+	if stream == nil {
+		return nil, false
+	}
+	var all []ResourceState
+	seen := map[resource.Key]bool{}
+	add := func(t resource.Type, name string) {
+		k := resource.Key{Type: t, Name: name}
+		if seen[k] {
+			return
+		}
+		seen[k] = true
+		state := ResourceState{Key: k}
+		if e := stream.session.View().Get(t, name); e != nil {
+			state.Resource = e.Resource
+		}
+		state.Accepted, state.At = stream.session.Held(k)
+		if state.Resource != nil || state.Accepted != "" {
+			all = append(all, state)
+		}
+	}
+	for _, t := range resource.Types() {
+		stream.session.View().Each(t, func(name string) { add(t, name) })
+		for _, name := range stream.session.HeldNames(t) {
+			add(t, name)
+		}
+	}
+	slices.SortFunc(all, func(a, b ResourceState) int {
+		return cmp.Or(cmp.Compare(a.Key.Type, b.Key.Type), cmp.Compare(a.Key.Name, b.Key.Name))
+	})
+	return all, true
+}
+
+// Accepted returns the version of one resource that each connected pod acknowledged
+// last, by the pod's name. A pod without the resource has an empty version.
+func (s *Server) Accepted(id proxyidentity.Proxy, k resource.Key) map[string]string {
+	p := s.proxy(id)
+	if p == nil {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	versions := make(map[string]string, len(p.streams))
+	for pod, stream := range p.streams {
+		versions[pod], _ = stream.session.Held(k)
+	}
+	return versions
+}

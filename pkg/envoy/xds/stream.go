@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package xds
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"golang.org/x/time/rate"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/envoy/delta"
+	"github.com/acnodal/epic/pkg/proxyidentity"
+)
+
+// stream is the stream of one pod.
+type stream struct {
+	server    *Server
+	id        proxyidentity.Identity
+	connected time.Time
+	// session is guarded by the proxy's mu.
+	session *delta.Session
+	limiter *rate.Limiter
+	// wake has an element when there may be something to send.
+	wake chan struct{}
+	// end ends the stream with a cause.
+	end context.CancelCauseFunc
+}
+
+// signal makes the stream look for something to send.
+func (s *stream) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (s *stream) close(err error) { s.end(err) }
+
+var errExpired = status.Error(codes.Unauthenticated, "the client's certificate has expired")
+
+// DeltaAggregatedResources serves one pod until its stream ends, its certificate
+// expires, it opens another stream, or its proxy is removed.
+func (s *Server) DeltaAggregatedResources(peer discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer) error {
+	id, until, err := s.options.Identify(peer.Context())
+	if err != nil {
+		unidentified.Inc()
+		return err
+	}
+	ctx, end := context.WithCancelCause(peer.Context())
+	defer end(nil)
+	now := s.options.now()
+	if !until.IsZero() {
+		expiry := time.AfterFunc(until.Sub(now), func() { end(errExpired) })
+		defer expiry.Stop()
+	}
+	st := &stream{
+		server: s, id: id, connected: now, end: end, wake: make(chan struct{}, 1),
+		limiter: rate.NewLimiter(rate.Limit(s.options.RequestRate), s.options.RequestBurst),
+	}
+	var p *proxy
+	for err = errRemoved; errors.Is(err, errRemoved); {
+		p = s.ensure(id.Proxy)
+		st.session = delta.NewSession(view{p, id.Pod}, s.options.Session)
+		err = p.attach(st)
+	}
+	if err != nil {
+		return err
+	}
+	connectedPods.Inc()
+	s.options.Observer.Connected(id, now)
+	go st.receive(ctx, p, peer)
+	err = st.send(ctx, p, peer)
+	if p.detach(st) {
+		s.drop(p)
+	}
+	connectedPods.Dec()
+	if errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	s.options.Observer.Disconnected(id, s.options.now(), err)
+	klog.FromContext(ctx).V(2).Info("A proxy's stream ended", "proxy", id.Proxy, "pod", id.Pod, "reason", err)
+	return err
+}
+
+// receive takes the pod's requests until the stream ends.
+func (s *stream) receive(ctx context.Context, p *proxy, peer discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer) {
+	for {
+		request, err := peer.Recv()
+		if err != nil {
+			s.close(err)
+			return
+		}
+		p.mu.Lock()
+		answers, err := s.session.Request(request, s.server.options.now())
+		events := s.session.TakeEvents()
+		p.mu.Unlock()
+		s.report(events)
+		if err != nil {
+			s.close(status.Error(codes.ResourceExhausted, err.Error()))
+			return
+		}
+		s.signal()
+		if !answers && !s.limiter.Allow() {
+			// The pod's further requests wait in its own connection.
+			requestsDelayed.Inc()
+			if s.limiter.Wait(ctx) != nil {
+				return
+			}
+		}
+	}
+}
+
+// send sends responses until the stream ends.
+func (s *stream) send(ctx context.Context, p *proxy, peer discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer) error {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		now := s.server.options.now()
+		p.mu.Lock()
+		next, wake := s.session.Next(now)
+		p.mu.Unlock()
+		if next != nil {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			message := next.Message()
+			bytesSent.WithLabelValues(next.Type.String()).Add(float64(proto.Size(message)))
+			resourcesSent.WithLabelValues(next.Type.String()).Add(float64(len(next.Entries)))
+			if err := peer.Send(message); err != nil {
+				return err
+			}
+			continue
+		}
+		var due <-chan time.Time
+		if !wake.IsZero() {
+			timer.Reset(max(wake.Sub(now), time.Millisecond))
+			due = timer.C
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-s.wake:
+		case <-due:
+		}
+	}
+}
+
+// report passes events to the observer and counts them.
+func (s *stream) report(events delta.Events) {
+	for _, a := range events.Acknowledged {
+		for _, e := range a.Entries {
+			// What was set before the pod connected says nothing of how long a change
+			// takes.
+			if e.Set.After(s.connected) {
+				setToAcknowledged.WithLabelValues(a.Type.String()).Observe(a.At.Sub(e.Set).Seconds())
+			}
+		}
+		s.server.options.Observer.Acknowledged(s.id, a)
+	}
+	for _, r := range events.Refused {
+		refusals.WithLabelValues(r.Resource.Type.String()).Inc()
+		s.server.options.Observer.Refused(s.id, r)
+	}
+}
