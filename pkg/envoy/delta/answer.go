@@ -92,6 +92,9 @@ func (s *Session) refuse(sub *subscription, out *Response, text string, now time
 	}
 	var named, rest []string
 	for _, e := range out.Entries {
+		if sub.interested(e.Name) {
+			sub.held[e.Name] = holding{version: unknownVersion}
+		}
 		if len(named) < maxNamed && mentions(text, e.Name) {
 			named = append(named, e.Name)
 		} else {

@@ -45,7 +45,7 @@ func (s *Session) Request(r *discoveryv3.DeltaDiscoveryRequest, now time.Time) (
 		return answers, &TooManyNamesError{Type: t, Max: s.options.MaxNames}
 	}
 	if !sub.requested {
-		s.first(t, r)
+		s.first(t, r, now)
 	} else {
 		for _, name := range r.GetResourceNamesSubscribe() {
 			s.subscribe(t, name)
@@ -61,8 +61,9 @@ func (s *Session) Request(r *discoveryv3.DeltaDiscoveryRequest, now time.Time) (
 }
 
 // first takes the first request of a type on a stream. It alone may list what the
-// client holds.
-func (s *Session) first(t resource.Type, r *discoveryv3.DeltaDiscoveryRequest) {
+// client holds. A client that lacks endpoints that it asks for has clusters that wait
+// for them.
+func (s *Session) first(t resource.Type, r *discoveryv3.DeltaDiscoveryRequest, now time.Time) {
 	sub := &s.types[t]
 	sub.requested = true
 	sub.wildcard = wildcardTypes[t] && len(r.GetResourceNamesSubscribe()) == 0
@@ -75,6 +76,10 @@ func (s *Session) first(t resource.Type, r *discoveryv3.DeltaDiscoveryRequest) {
 		sub.names[name] = struct{}{}
 		if _, ok := r.GetInitialResourceVersions()[name]; !ok {
 			sub.held[name] = holding{version: unknownVersion}
+			if t == resource.Endpoint && s.view.Get(t, name) != nil {
+				s.warming[name] = struct{}{}
+				s.warmUntil = now.Add(s.options.WarmTimeout)
+			}
 		}
 	}
 	for name, version := range r.GetInitialResourceVersions() {

@@ -90,7 +90,7 @@ func (s *Session) take(t resource.Type, now time.Time) *Response {
 		group := sub.groups[0]
 		sub.groups = sub.groups[1:]
 		for _, name := range group {
-			if e := s.view.Get(t, name); e != nil && sub.interested(name) && sub.wants(e) {
+			if e := s.view.Get(t, name); e != nil && sub.interested(name) && sub.wants(e, len(group) == 1) {
 				next.Entries = append(next.Entries, e)
 			}
 		}
@@ -102,7 +102,7 @@ func (s *Session) takeDirty(sub *subscription, next *Response) {
 	size := 0
 	for _, name := range slices.Sorted(maps.Keys(sub.dirty)) {
 		e := s.view.Get(next.Type, name)
-		if e != nil && sub.wants(e) {
+		if e != nil && sub.wants(e, false) {
 			if size += len(e.Body); size > s.options.MaxBatch && len(next.Entries) > 0 {
 				return
 			}

@@ -69,13 +69,14 @@ func (s *subscription) interested(name string) bool {
 	return ok
 }
 
-// wants reports whether a resource has to be sent.
-func (s *subscription) wants(e *Entry) bool {
+// wants reports whether a resource has to be sent. A version that was refused before is
+// sent alone or not at all.
+func (s *subscription) wants(e *Entry, alone bool) bool {
 	if has, ok := s.held[e.Name]; ok && has.version == e.Version {
 		return false
 	}
 	r := s.refused[e.Name]
-	return r == nil || r.version != e.Version || r.again
+	return r == nil || r.version != e.Version || alone && r.again
 }
 
 // settled reports whether every addition was sent and answered.
