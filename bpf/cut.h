@@ -29,6 +29,15 @@ static __always_inline __u32 part_size(int v6, __u32 mtu)
 	return (mtu - (v6 ? sizeof(struct ipv6hdr) + sizeof(struct fragment6) : sizeof(struct iphdr))) & ~7;
 }
 
+// is_fragment6 says whether a fragment header follows an IPv6 header at once.
+static __always_inline int is_fragment6(struct __sk_buff *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct ipv6hdr *ip = data + sizeof(struct ethhdr);
+
+	return (void *)(ip + 1) <= end && ip->nexthdr == IPPROTO_FRAGMENT;
+}
+
 // was_fragmented says whether an IPv6 packet, which only its sender may fragment, was
 // fragmented by its sender and put together by this host, as a bridge with netfilter
 // does it. Telling the sender would be in vain then, since it knows. The kernel keeps
@@ -43,7 +52,7 @@ static __always_inline int was_fragmented(struct __sk_buff *ctx, __u32 mtu)
 	if (front >= ctx->len || front < sizeof(struct ethhdr) + sizeof(struct ipv6hdr))
 		return 0;
 	part = front - sizeof(struct ethhdr) - sizeof(struct ipv6hdr);
-	return !(part & 7) && part <= part_size(1, mtu) && part >= part_size(1, 1280);
+	return !(part & 7) && part <= part_size(1, mtu < IPV6_MIN_MTU ? IPV6_MIN_MTU : mtu) && part >= part_size(1, IPV6_MIN_MTU);
 }
 
 // may_cut says whether a packet may be fragmented on the way.
@@ -54,8 +63,12 @@ static __always_inline int may_cut(struct __sk_buff *ctx, const struct packet *p
 
 	if (ctx->gso_size)
 		return 0;
-	if (v6)
+	if (v6) {
+		if (mtu < IPV6_MIN_MTU && ctx->len <= sizeof(struct ethhdr) + IPV6_MIN_MTU)
+			return p->l4 == sizeof(struct ipv6hdr) ||
+			       (p->l4 == sizeof(struct ipv6hdr) + sizeof(struct fragment6) && is_fragment6(ctx));
 		return p->l4 == sizeof(struct ipv6hdr) && was_fragmented(ctx, mtu);
+	}
 	// Options would have to be looked at one by one.
 	return (void *)(ip + 1) <= end && ip->version_ihl == 0x45 && !(ip->frag_off & bpf_htons(IP_DF));
 }
@@ -144,7 +157,7 @@ __noinline int cut(struct __sk_buff *ctx, __u32 v6, __u32 mtu, __u32 part)
 {
 	const __u32 l3 = sizeof(struct ethhdr), l4 = l3 + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
 	__u32 size = part_size(v6, mtu), from = part * size, payload, begin;
-	struct fragment6 fragment = {};
+	struct fragment6 fragment = {}, had = {};
 	struct ipv6hdr ip6;
 	struct iphdr ip;
 	__u8 front[64];
@@ -154,6 +167,16 @@ __noinline int cut(struct __sk_buff *ctx, __u32 v6, __u32 mtu, __u32 part)
 		if (bpf_skb_load_bytes(ctx, l3, &ip6, sizeof(ip6)))
 			return -1;
 		payload = bpf_ntohs(ip6.payload_len);
+		if (ip6.nexthdr == IPPROTO_FRAGMENT) {
+			// It is a fragment already. Its parts take its place.
+			if (payload < sizeof(had) || bpf_skb_load_bytes(ctx, l4, &had, sizeof(had)) ||
+			    bpf_skb_adjust_room(ctx, -(__s32)sizeof(had), BPF_ADJ_ROOM_NET, 0))
+				return -1;
+			payload -= sizeof(had);
+			ip6.nexthdr = had.nexthdr;
+		} else {
+			had.id = ctx->cb[0];
+		}
 	} else {
 		if (bpf_skb_load_bytes(ctx, l3, &ip, sizeof(ip)))
 			return -1;
@@ -185,8 +208,8 @@ __noinline int cut(struct __sk_buff *ctx, __u32 v6, __u32 mtu, __u32 part)
 		return -1;
 	if (v6) {
 		fragment.nexthdr = ip6.nexthdr;
-		fragment.offset = bpf_htons(from | !!more);
-		fragment.id = ctx->cb[0];
+		fragment.offset = bpf_htons((bpf_ntohs(had.offset) + from) | !!more);
+		fragment.id = had.id;
 		ip6.nexthdr = IPPROTO_FRAGMENT;
 		ip6.payload_len = bpf_htons(payload + sizeof(fragment));
 		if (bpf_skb_store_bytes(ctx, l3, &ip6, sizeof(ip6), 0) ||
@@ -223,6 +246,8 @@ __noinline int cut_up(struct __sk_buff *ctx, const struct packet *p, __u32 v6, _
 	if (!p)
 		return 0;
 	payload = ctx->len - sizeof(struct ethhdr) - (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
+	if (v6 && is_fragment6(ctx))
+		payload -= sizeof(struct fragment6);
 	if (ctx->len > WHOLE || !size || payload <= size || payload > PARTS * size || complete(ctx, p, v6))
 		return 0;
 	last = (payload - 1) / size;

@@ -31,6 +31,10 @@ static __always_inline void checksum4(struct iphdr *ip)
 // 1812 wants an error of at most 576 bytes, RFC 4443 one of at most 1280.
 #define QUOTED 512
 
+// Every link of IPv6 carries packets of this size. A sender makes its packets no smaller,
+// whatever it is told, so a narrower tunnel fragments those.
+#define IPV6_MIN_MTU 1280
+
 static __always_inline void swap_macs(struct ethhdr *eth)
 {
 	__u8 mac[ETH_ALEN];
@@ -121,7 +125,9 @@ __noinline int too_big6(struct __sk_buff *ctx, __u32 mtu)
 	ip->hop_limit = 64;
 	__builtin_memset(icmp, 0, sizeof(*icmp));
 	icmp->type = 2;
-	icmp->sequence = bpf_htons(mtu);
+	// Less would be of no use to the sender: what is no larger than this is fragmented
+	// before the tunnel.
+	icmp->sequence = bpf_htons(mtu < IPV6_MIN_MTU ? IPV6_MIN_MTU : mtu);
 	pseudo[0] = bpf_htonl(sizeof(*icmp) + QUOTED);
 	pseudo[1] = bpf_htonl(IPPROTO_ICMPV6);
 	sum = bpf_csum_diff(0, 0, pseudo, sizeof(pseudo), 0);

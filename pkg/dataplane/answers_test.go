@@ -91,6 +91,9 @@ func TestEverySize(t *testing.T) {
 		{"tracked, small", 1400, true, unix.IP_PMTUDISC_WANT},
 		{"tracked, jumbo", 9000, true, unix.IP_PMTUDISC_WANT},
 		{"routed", 1500, false, unix.IP_PMTUDISC_DONT},
+		{"tracked, smallest", 1280, true, unix.IP_PMTUDISC_DONT},
+		{"routed, smallest", 1280, false, unix.IP_PMTUDISC_WANT},
+		{"routed, jumbo", 9000, false, unix.IP_PMTUDISC_DONT},
 	} {
 		for _, outer6 := range []bool{false, true} {
 			t.Run(c.name+", "+family(outer6)+" outside", func(t *testing.T) {

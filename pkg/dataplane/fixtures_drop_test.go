@@ -277,11 +277,21 @@ func narrow(v6 bool) []step {
 	syn := func(option []byte) []byte {
 		return ip(proxyAddress[v6], endpointOf(tunnelNarrow, v6), protoTCP, tcp(40000, worldPort, flagSYN, option, nil))
 	}
-	return []step{
+	large := step{program: "encap", in: packet(room - headers + 1), verdict: redirect, out: tooBig(packet(room-headers+1), room), drop: DropTooBig}
+	if v6 {
+		// Its sender would make it no smaller, so it is sent in parts, and the next larger
+		// one is told the least MTU of IPv6.
+		large = step{program: "encap", in: packet(1280 - headers + 1), verdict: redirect, out: tooBig(packet(1280-headers+1), 1280), drop: DropTooBig}
+	}
+	steps := []step{
 		{program: "encap", in: packet(room - headers), verdict: redirect, out: outer(gateway, remote, tunnelNarrow, packet(room-headers))},
-		{program: "encap", in: packet(room - headers + 1), verdict: redirect, out: tooBig(packet(room-headers+1), room), drop: DropTooBig},
+		large,
 		{program: "encap", in: syn(mss(1460)), verdict: redirect, out: outer(gateway, remote, tunnelNarrow, syn(mss(uint16(room-headers))))},
 	}
+	if v6 {
+		steps = append(steps, step{program: "encap", in: packet(room - headers + 1), verdict: shot}, step{program: "encap", in: packet(1280 - headers), verdict: shot})
+	}
+	return steps
 }
 
 // fragmentable are packets that are too big, but may be fragmented. Their parts are
