@@ -10,7 +10,7 @@ var full = []struct{ resource, object, status string }{
 	{"epics", `{kind: EPIC, metadata: {namespace: epic, name: epic, labels: {a: b}, annotations: {c: d}, finalizers: [example.com/f]}, spec: {
 		eds-image: e, envoy-image: v, xds-image: x, service-cidr: 10.96.0.0/12, denied-endpoint-cidrs: [198.51.100.0/24],
 		base: {gue-ingress-nics: [eth0], gue-endpoint: {epic-port: {port: 6081, protocol: UDP, name: gue, appProtocol: gue}}}}}`,
-		`{nodes: {192.0.2.250: {name: node, version: v1, heartbeat-time: "2026-01-01T00:00:00Z", tunnels: 2, tunnels-up: 1, CONDITIONS}}}`},
+		`{nodes: {192.0.2.250: {name: node, version: v1, heartbeat-time: "2026-01-01T00:00:00Z", tunnels: 2, tunnels-up: 1, CONDITIONS}}, gateway-nodes: 2}`},
 	{"serviceprefixes", `{kind: ServicePrefix, metadata: {namespace: epic, name: pool}, spec: {
 		public-pool: {pool: "2001:db8::/120", subnet: "2001:db8::/64", aggregation: /128, multus-bridge: br0},
 		alt-pool: {pool: 192.0.2.10-192.0.2.19, subnet: 192.0.2.0/24, aggregation: /32, multus-bridge: br0}}}`, `{}`},
@@ -50,6 +50,9 @@ var full = []struct{ resource, object, status string }{
 			{addresses: [10.2.3.4], conditions: {ready: true, serving: true, terminating: false}, hostname: web-0, nodeName: node-1, zone: a,
 				targetRef: {kind: Pod, namespace: default, name: web-0, uid: u, resourceVersion: "12"}, hints: {forZones: [{name: a}]}, deprecatedTopology: {topology.kubernetes.io/zone: a}},
 			{addresses: [10.2.3.5], conditions: {}}]}}`, `{}`},
+	{"gatewaynodes", `{kind: GatewayNode, metadata: {namespace: epic, name: 192.0.2.250, labels: {a: b}}, spec: {address: 192.0.2.250}}`,
+		`{node-name: node, version: v1, heartbeat-time: "2026-01-01T00:00:00Z", tunnels: 3, tunnels-up: 1, tunnels-down: 1, tunnel-states: {up: AQA=, down: BwA=},
+			down-tunnels: [{tunnel-id: 7, tenant-node: 10.9.0.1, last-answer: "2026-01-01T00:00:00Z"}], CONDITIONS}`},
 }
 
 // parts are what several objects of full have.

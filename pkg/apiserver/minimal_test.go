@@ -32,6 +32,7 @@ var minimal = []struct{ resource, yaml string }{
 		spec: {tcp: {parentRefs: [{name: gwp}], rules: [{backendRefs: [{name: service}]}]}}}`},
 	{"gwendpointslices", `{kind: GWEndpointSlice, metadata: {namespace: epic-one, name: slice},
 		spec: {nodeAddresses: null, addressType: IPv4, endpoints: null, ports: null}}`},
+	{"gatewaynodes", `{kind: GatewayNode, metadata: {namespace: epic, name: 192.0.2.250}}`},
 }
 
 // created is an object that a server has.

@@ -30,7 +30,7 @@ func TestStatusStandalone(t *testing.T) {
 	i.fill(t, "acme")
 	r := i.run(t, "status")
 	r.want(t, ExitOK, "CHECK RESULT DETAIL", "server OK reachable; an EPIC server that runs alone", "api service OK not installed",
-		"etcd OK", "readiness OK", "api OK epic.acnodal.io/v1 serves its 9 kinds", "configuration OK EPIC epic/epic is there; last tunnel ID 2, last group ID 1",
+		"etcd OK", "readiness OK", "api OK epic.acnodal.io/v1 serves its 10 kinds", "configuration OK EPIC epic/epic is there; last tunnel ID 2, last group ID 1",
 		"addresses pool OK 2 of 4 in use, pool 192.0.2.0-192.0.2.3", "controller WARN no controller runs: nothing sets conditions, so READY stays",
 		"controller: start one: epic-controller", "nodes OK no gateway node yet", "claims OK")
 	r.lacks(t, "FAIL")

@@ -25,7 +25,7 @@ const (
 
 // expectedResources is what every version of the API serves.
 var expectedResources = []string{
-	"accounts", "epics", "gwendpointslices", "gwproxies", "gwroutes", "lbservicegroups", "loadbalancers", "remoteendpoints", "serviceprefixes",
+	"accounts", "epics", "gatewaynodes", "gwendpointslices", "gwproxies", "gwroutes", "lbservicegroups", "loadbalancers", "remoteendpoints", "serviceprefixes",
 }
 
 // serviceReference is the part of an APIService that says where the servers are.

@@ -22,6 +22,7 @@ import (
 	"github.com/acnodal/epic/pkg/registry/account"
 	"github.com/acnodal/epic/pkg/registry/claims"
 	epicregistry "github.com/acnodal/epic/pkg/registry/epic"
+	"github.com/acnodal/epic/pkg/registry/gatewaynode"
 	"github.com/acnodal/epic/pkg/registry/gwendpointslice"
 	"github.com/acnodal/epic/pkg/registry/gwproxy"
 	"github.com/acnodal/epic/pkg/registry/gwroute"
@@ -83,6 +84,7 @@ func (c Config) entries() []entry {
 		{"GWProxy", gwproxy.Resource, gwproxy.NewREST, gwproxy.Rules{Grants: proxy.Grants{Authorizer: c.Authorizer}}, true},
 		{"GWRoute", gwroute.Resource, gwroute.NewREST, gwroute.NewRules(), false},
 		{"GWEndpointSlice", gwendpointslice.Resource, gwendpointslice.NewREST, gwendpointslice.NewRules(c.Reach), false},
+		{"GatewayNode", gatewaynode.Resource, gatewaynode.NewREST, gatewaynode.Rules{}, false},
 	}
 }
 
@@ -112,8 +114,10 @@ func NewAPIGroupInfo(c Config) (*genericapiserver.APIGroupInfo, func(context.Con
 		if err != nil {
 			return nil, nil, fmt.Errorf("build the storage of %s: %w", e.resource, err)
 		}
-		if e.resource != epicregistry.Resource && e.resource != serviceprefix.Resource {
-			// These two are never in an account's namespace.
+		switch e.resource {
+		case epicregistry.Resource, serviceprefix.Resource, gatewaynode.Resource:
+			// These are never in an account's namespace.
+		default:
 			sources = append(sources, usage.Source{
 				Resource: e.resource, Storage: objects.Store.Storage.Storage, Key: objects.KeyRootFunc(context.Background()),
 				NewFunc: objects.NewFunc, NewListFunc: objects.NewListFunc,

@@ -52,6 +52,7 @@ var subjects = []subject{
 	of[epic.GWProxy, v1.GWProxy]("GWProxy", "epic-a", "a", validation.ValidateGWProxy, validation.ValidateGWProxyUpdate, validation.ValidateGWProxyStatusUpdate),
 	of[epic.GWRoute, v1.GWRoute]("GWRoute", "epic-a", "a", validation.ValidateGWRoute, validation.ValidateGWRouteUpdate, validation.ValidateGWRouteStatusUpdate),
 	of[epic.GWEndpointSlice, v1.GWEndpointSlice]("GWEndpointSlice", "epic-a", "a", validation.ValidateGWEndpointSlice, validation.ValidateGWEndpointSliceUpdate, validation.ValidateGWEndpointSliceStatusUpdate),
+	of[epic.GatewayNode, v1.GatewayNode]("GatewayNode", "epic", "192.0.2.40", validation.ValidateGatewayNode, validation.ValidateGatewayNodeUpdate, validation.ValidateGatewayNodeStatusUpdate),
 }
 
 var decoder = scheme.Codecs.UniversalDecoder(epic.SchemeGroupVersion)

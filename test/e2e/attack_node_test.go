@@ -28,6 +28,8 @@ func clientNodeAttempts() []attempt {
 		attempt{goal: "all load balancers with its address", method: http.MethodGet, path: "ALL/loadbalancers?fieldSelector=status.tenant-node%3D192.168.1.16", code: denied},
 		attempt{goal: "the platform's settings", method: http.MethodGet, path: "EPIC/epics/epic", code: denied},
 		attempt{goal: "an entry among the gateway nodes", method: http.MethodPatch, path: "EPIC/epics/epic/status", form: "merge", body: `{"status":{"nodes":{"192.168.1.16":{"name":"evil"}}}}`, code: denied},
+		attempt{goal: "what gateway nodes report", method: http.MethodGet, path: "EPIC/gatewaynodes", code: denied},
+		attempt{goal: "a report of a gateway node", method: http.MethodPost, path: "EPIC/gatewaynodes", body: create("GatewayNode", "192.168.1.16", `"spec":{}`), code: denied},
 		attempt{goal: "a place for its proxy", method: http.MethodPatch, path: plain + "/status", form: "merge", body: `{"status":{"proxy-if-info":{"evil":{"epic-node-address":"192.168.1.16","index":7,"name":"veth7"}}}}`, code: denied},
 		attempt{goal: "a new endpoint", method: http.MethodPost, path: "OWN/remoteendpoints", body: create("RemoteEndpoint", "evil", `"spec":{}`), code: denied},
 	)
@@ -66,6 +68,14 @@ func gatewayNodeAttempts() []attempt {
 		status("a tunnel to itself", "VICTIM/loadbalancers/busy", "merge", `{"status":{"gue-tunnel-endpoints":{"192.168.1.16":{"epic-endpoints":{"NODE":{"epic-address":"NODE"}}}}}}`),
 		status("a condition", "VICTIM/loadbalancers/busy", "merge", `{"status":{"conditions":[{"type":"Ready","status":"False","reason":"Evil","message":"","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}`),
 		status("another node's heartbeat", "EPIC/epics/epic", "merge", `{"status":{"nodes":{"192.168.1.40":{"name":"evil"}}}}`),
+		status("another node's report", "EPIC/gatewaynodes/192.168.1.40", "merge", `{"status":{"tunnel-states":{"down":"Af7///8H"}}}`),
+		{goal: "another node's report by apply", method: http.MethodPatch, path: "EPIC/gatewaynodes/192.168.1.40/status?fieldManager=evil&force=true", form: "apply", code: denied,
+			body: create("GatewayNode", "192.168.1.40", `"status":{"tunnels":0}`)},
+		{goal: "the report of a node that there is not", method: http.MethodPost, path: "EPIC/gatewaynodes", body: create("GatewayNode", "192.168.1.41", `"spec":{}`), code: denied},
+		{goal: "the end of another node's report", method: http.MethodDelete, path: "EPIC/gatewaynodes/192.168.1.40", code: denied},
+		{goal: "the end of all reports", method: http.MethodDelete, path: "EPIC/gatewaynodes", code: denied},
+		{goal: "what other nodes report", method: http.MethodGet, path: "EPIC/gatewaynodes", code: denied},
+		{goal: "a label on a report", method: http.MethodPatch, path: "EPIC/gatewaynodes/192.168.1.40", form: "merge", body: `{"metadata":{"labels":{"a":"b"}}}`, code: denied},
 		// What is no node's to write.
 		{goal: "the platform's settings", method: http.MethodPatch, path: "EPIC/epics/epic", form: "merge", body: `{"spec":{"envoy-image":"evil"}}`, code: denied},
 		{goal: "a larger pool", method: http.MethodPatch, path: "EPIC/serviceprefixes/e2e", form: "merge", body: `{"spec":{}}`, code: denied},

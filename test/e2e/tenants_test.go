@@ -24,7 +24,7 @@ var group = schema.GroupVersion{Group: "epic.acnodal.io", Version: "v1"}
 var kinds = map[string]string{
 	"epics": "EPIC", "accounts": "Account", "serviceprefixes": "ServicePrefix", "lbservicegroups": "LBServiceGroup",
 	"loadbalancers": "LoadBalancer", "remoteendpoints": "RemoteEndpoint", "gwproxies": "GWProxy", "gwroutes": "GWRoute",
-	"gwendpointslices": "GWEndpointSlice",
+	"gwendpointslices": "GWEndpointSlice", "gatewaynodes": "GatewayNode",
 }
 
 // tenants is what a tenant may write in its own namespace.

@@ -26,7 +26,7 @@ func TestKubectlDiscovers(t *testing.T) {
 	wants(t, "version", version, `"serverVersion"`, `"gitVersion": "v1.`, "+epic-")
 	wants(t, "api-versions", k.run(t, "api-versions"), "epic.acnodal.io/v1")
 	resources := k.run(t, "api-resources", "--api-group=epic.acnodal.io", "--no-headers", "-o", "name")
-	for _, name := range []string{"epics", "serviceprefixes", "accounts", "lbservicegroups", "loadbalancers", "remoteendpoints", "gwproxies", "gwroutes", "gwendpointslices"} {
+	for _, name := range []string{"epics", "serviceprefixes", "accounts", "lbservicegroups", "loadbalancers", "remoteendpoints", "gwproxies", "gwroutes", "gwendpointslices", "gatewaynodes"} {
 		wants(t, "api-resources", resources, name+".epic.acnodal.io\n")
 		// The types of the Gateway API are found as well as ours.
 		out := k.run(t, "explain", name, "--recursive")

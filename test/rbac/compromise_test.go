@@ -109,7 +109,7 @@ func exactly(t *testing.T, name string, stated ...string) {
 func TestGatewayNodeRights(t *testing.T) {
 	exactly(t, "epic-node",
 		"get list watch: epics serviceprefixes accounts loadbalancers remoteendpoints gwproxies gwroutes gwendpointslices",
-		"get update patch: loadbalancers/status gwproxies/status", "get patch: epics/status",
+		"get update patch: loadbalancers/status gwproxies/status gatewaynodes/status", "get patch: epics/status", "get create: gatewaynodes",
 		"get: loadbalancers/tunnelkeys gwproxies/tunnelkeys", "get list watch: pods", "get: nodes")
 }
 
@@ -121,7 +121,7 @@ func TestClientNodeRights(t *testing.T) {
 
 func TestControllerRights(t *testing.T) {
 	all := "epics serviceprefixes accounts lbservicegroups loadbalancers remoteendpoints gwproxies gwroutes gwendpointslices"
-	exactly(t, "epic-controller", "list watch: "+all, "get: epics=epic",
+	exactly(t, "epic-controller", "list watch: "+all+" gatewaynodes", "get: epics=epic", "delete: gatewaynodes",
 		"patch: "+strings.ReplaceAll(all, " ", "/status ")+"/status", "get list watch: pods")
 }
 

@@ -5,6 +5,8 @@ package epic
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
+	"net/netip"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -51,4 +53,32 @@ func LabelValue(name string) string {
 		return name
 	}
 	return NameLabel(name)
+}
+
+// GatewayNodeName returns the name of the GatewayNode object of the node with an
+// address. An IPv6 address has dashes in place of colons, and is written in full
+// where its short form would not be a valid name.
+func GatewayNodeName(a netip.Addr) string {
+	name := strings.ReplaceAll(a.String(), ":", "-")
+	if len(validation.IsDNS1123Subdomain(name)) > 0 {
+		name = strings.ReplaceAll(a.StringExpanded(), ":", "-")
+	}
+	return name
+}
+
+// GatewayNodeAddress returns the address that the name of a GatewayNode object
+// stands for. It accepts only what GatewayNodeName returns for the canonical
+// address of one host, so that no two names are the same node.
+func GatewayNodeAddress(name string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(name)
+	if err != nil {
+		a, err = netip.ParseAddr(strings.ReplaceAll(name, "-", ":"))
+	}
+	if err != nil || a.Zone() != "" || a.Is4In6() || a.IsUnspecified() || a.IsMulticast() {
+		return netip.Addr{}, fmt.Errorf("must be the address of a gateway node, with dashes in place of colons: write it as %s or %s", "192.0.2.40", "2001-db8--40")
+	}
+	if want := GatewayNodeName(a); want != name {
+		return netip.Addr{}, fmt.Errorf("is not the name of the gateway node %s: write %s", a, want)
+	}
+	return a, nil
 }

@@ -3,6 +3,7 @@
 package epic
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -59,6 +60,30 @@ func FuzzNameLabel(f *testing.F) {
 		}
 		if NameLabel(label) != label {
 			t.Errorf("%q becomes %q, and that %q", name, label, NameLabel(label))
+		}
+	})
+}
+
+func FuzzGatewayNodeName(f *testing.F) {
+	f.Add([]byte{192, 0, 2, 1}, "192.0.2.1")
+	f.Add(netip.MustParseAddr("2001:db8::").AsSlice(), "2001-db8--")
+	f.Add(netip.MustParseAddr("::2").AsSlice(), "--2")
+	f.Add(netip.MustParseAddr("64:ff9b::192.0.2.1").AsSlice(), "fe80--1%eth0")
+	f.Fuzz(func(t *testing.T, address []byte, name string) {
+		// A name that stands for an address is the only one that does.
+		if a, err := GatewayNodeAddress(name); err == nil && GatewayNodeName(a) != name {
+			t.Errorf("%s is read as %s, whose name is %s", name, a, GatewayNodeName(a))
+		}
+		a, ok := netip.AddrFromSlice(address)
+		if !ok || a.Is4In6() || a.IsUnspecified() || a.IsMulticast() {
+			return
+		}
+		written := GatewayNodeName(a)
+		if problems := validation.IsDNS1123Subdomain(written); len(problems) > 0 {
+			t.Errorf("%s is not a name: %v", written, problems)
+		}
+		if back, err := GatewayNodeAddress(written); err != nil || back != a {
+			t.Errorf("%s, from %s, is read as %s, %v", written, a, back, err)
 		}
 	})
 }

@@ -41,6 +41,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&GWProxy{}, &GWProxyList{},
 		&GWRoute{}, &GWRouteList{},
 		&GWEndpointSlice{}, &GWEndpointSliceList{},
+		&GatewayNode{}, &GatewayNodeList{},
 		&ClaimAudit{},
 		&TunnelKeys{},
 	)

@@ -71,11 +71,13 @@ type EPICStatus struct {
 	// What the controller found out about the installation, one entry a type.
 	Conditions []metav1.Condition
 
-	// What each gateway node said of itself last, by the node's address. Each
-	// node writes its own entry, about once a minute, and heartbeat-time says
-	// when it did last. The controller takes away the entry of a node that stays
-	// away, after an hour unless it is told otherwise.
+	// What gateway nodes of earlier releases report, by the node's address.
+	// Others have a GatewayNode object each, and the controller removes their
+	// entries here.
 	Nodes map[string]EPICNodeStatus
+
+	// How many gateway nodes there are, as the controller last counted them.
+	GatewayNodes *int32
 }
 
 // EPICNodeStatus is what a gateway node says of itself.

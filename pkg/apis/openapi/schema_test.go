@@ -19,7 +19,7 @@ import (
 // kinds are the objects that are served, and the answers of subresources.
 var kinds = []runtime.Object{
 	&v1.EPIC{}, &v1.Account{}, &v1.ServicePrefix{}, &v1.LBServiceGroup{}, &v1.LoadBalancer{}, &v1.RemoteEndpoint{},
-	&v1.GWProxy{}, &v1.GWRoute{}, &v1.GWEndpointSlice{}, &v1.ClaimAudit{}, &v1.TunnelKeys{},
+	&v1.GWProxy{}, &v1.GWRoute{}, &v1.GWEndpointSlice{}, &v1.GatewayNode{}, &v1.ClaimAudit{}, &v1.TunnelKeys{},
 }
 
 // TestPatchKeys walks our types. kubectl makes strategic merge patches by the

@@ -37,6 +37,8 @@ var (
 		"gwproxies":                reads,
 		"gwroutes":                 reads,
 		"gwendpointslices":         reads,
+		"gatewaynodes":             {"get", "create"},
+		"gatewaynodes/status":      {"get", "update", "patch"},
 		"epics/status":             {"get", "patch"},
 		"loadbalancers/status":     writes,
 		"gwproxies/status":         writes,

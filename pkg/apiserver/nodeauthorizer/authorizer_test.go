@@ -22,7 +22,7 @@ var (
 	verbs     = []string{"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "impersonate", "bind", "escalate", "*", ""}
 	resources = []string{
 		"epics", "serviceprefixes", "accounts", "lbservicegroups", "loadbalancers", "remoteendpoints", "gwproxies", "gwroutes",
-		"gwendpointslices", "whatevercomes", "*", "",
+		"gwendpointslices", "gatewaynodes", "whatevercomes", "*", "",
 	}
 	subresources = []string{"", "status", "tunnelkeys", "finalizers", "audit", "scale", "*"}
 )
@@ -48,11 +48,11 @@ func want(isGateway bool, verb, resource string) bool {
 		if isGateway {
 			reads = append(reads, "epics", "serviceprefixes")
 		}
-		return isRead && slices.Contains(reads, kind)
+		return isRead && slices.Contains(reads, kind) || isGateway && kind == "gatewaynodes" && slices.Contains([]string{"get", "create"}, verb)
 	case "tunnelkeys":
 		return isProxy && verb == "get"
 	case "status":
-		return isGateway && (isProxy && slices.Contains([]string{"get", "update", "patch"}, verb) || kind == "epics" && slices.Contains([]string{"get", "patch"}, verb))
+		return isGateway && ((isProxy || kind == "gatewaynodes") && slices.Contains([]string{"get", "update", "patch"}, verb) || kind == "epics" && slices.Contains([]string{"get", "patch"}, verb))
 	}
 	return false
 }

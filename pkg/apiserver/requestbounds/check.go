@@ -37,6 +37,7 @@ var bodies = map[string]int64{
 	"serviceprefixes":  64 << 10,
 	"remoteendpoints":  64 << 10,
 	"gwroutes":         512 << 10,
+	"gatewaynodes":     1 << 20,
 	"gwendpointslices": 1 << 20,
 	"lbservicegroups":  1 << 20,
 }

@@ -141,7 +141,7 @@ func allocated(f func()) uint64 {
 }
 
 func TestBodyLimits(t *testing.T) {
-	want := map[string]int64{"accounts": 65536, "remoteendpoints": 65536, "serviceprefixes": 65536, "gwroutes": 524288, "gwendpointslices": 1048576, "lbservicegroups": 1048576, "loadbalancers": 1572864, "gwproxies": 1572864, "epics": 1572864, "whatever": 1572864}
+	want := map[string]int64{"accounts": 65536, "remoteendpoints": 65536, "serviceprefixes": 65536, "gwroutes": 524288, "gatewaynodes": 1048576, "gwendpointslices": 1048576, "lbservicegroups": 1048576, "loadbalancers": 1572864, "gwproxies": 1572864, "epics": 1572864, "whatever": 1572864}
 	got := map[string]int64{}
 	for r := range want {
 		got[r] = bodyLimit(r)

@@ -30,6 +30,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &epicv1.ClientRefApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("DNSEndpoint"):
 		return &epicv1.DNSEndpointApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("DownTunnel"):
+		return &epicv1.DownTunnelApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("EndpointPort"):
 		return &epicv1.EndpointPortApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("EnvoyConfigSpec"):
@@ -58,6 +60,12 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &epicv1.EPICSpecApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("EPICStatus"):
 		return &epicv1.EPICStatusApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("GatewayNode"):
+		return &epicv1.GatewayNodeApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("GatewayNodeSpec"):
+		return &epicv1.GatewayNodeSpecApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("GatewayNodeStatus"):
+		return &epicv1.GatewayNodeStatusApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("GatewaySpec"):
 		return &epicv1.GatewaySpecApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("GUETunnelEndpoint"):
@@ -116,6 +124,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &epicv1.TCPRouteSpecApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("TunnelEndpoint"):
 		return &epicv1.TunnelEndpointApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("TunnelStates"):
+		return &epicv1.TunnelStatesApplyConfiguration{}
 
 	}
 	return nil

@@ -30,6 +30,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1.ClaimProblem{}.OpenAPIModelName():                  schema_pkg_apis_epic_v1_ClaimProblem(ref),
 		v1.ClientRef{}.OpenAPIModelName():                     schema_pkg_apis_epic_v1_ClientRef(ref),
 		v1.DNSEndpoint{}.OpenAPIModelName():                   schema_pkg_apis_epic_v1_DNSEndpoint(ref),
+		v1.DownTunnel{}.OpenAPIModelName():                    schema_pkg_apis_epic_v1_DownTunnel(ref),
 		v1.DroppedMetadata{}.OpenAPIModelName():               schema_pkg_apis_epic_v1_DroppedMetadata(ref),
 		v1.EPIC{}.OpenAPIModelName():                          schema_pkg_apis_epic_v1_EPIC(ref),
 		v1.EPICEndpointMap{}.OpenAPIModelName():               schema_pkg_apis_epic_v1_EPICEndpointMap(ref),
@@ -58,6 +59,10 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1.GWRouteList{}.OpenAPIModelName():                   schema_pkg_apis_epic_v1_GWRouteList(ref),
 		v1.GWRouteSpec{}.OpenAPIModelName():                   schema_pkg_apis_epic_v1_GWRouteSpec(ref),
 		v1.GWRouteStatus{}.OpenAPIModelName():                 schema_pkg_apis_epic_v1_GWRouteStatus(ref),
+		v1.GatewayNode{}.OpenAPIModelName():                   schema_pkg_apis_epic_v1_GatewayNode(ref),
+		v1.GatewayNodeList{}.OpenAPIModelName():               schema_pkg_apis_epic_v1_GatewayNodeList(ref),
+		v1.GatewayNodeSpec{}.OpenAPIModelName():               schema_pkg_apis_epic_v1_GatewayNodeSpec(ref),
+		v1.GatewayNodeStatus{}.OpenAPIModelName():             schema_pkg_apis_epic_v1_GatewayNodeStatus(ref),
 		v1.GatewaySpec{}.OpenAPIModelName():                   schema_pkg_apis_epic_v1_GatewaySpec(ref),
 		v1.HTTPRouteSpec{}.OpenAPIModelName():                 schema_pkg_apis_epic_v1_HTTPRouteSpec(ref),
 		v1.LBServiceGroup{}.OpenAPIModelName():                schema_pkg_apis_epic_v1_LBServiceGroup(ref),
@@ -85,6 +90,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1.TunnelKey{}.OpenAPIModelName():                     schema_pkg_apis_epic_v1_TunnelKey(ref),
 		v1.TunnelKeySet{}.OpenAPIModelName():                  schema_pkg_apis_epic_v1_TunnelKeySet(ref),
 		v1.TunnelKeys{}.OpenAPIModelName():                    schema_pkg_apis_epic_v1_TunnelKeys(ref),
+		v1.TunnelStates{}.OpenAPIModelName():                  schema_pkg_apis_epic_v1_TunnelStates(ref),
 		discoveryv1.Endpoint{}.OpenAPIModelName():             schema_k8sio_api_discovery_v1_Endpoint(ref),
 		discoveryv1.EndpointConditions{}.OpenAPIModelName():   schema_k8sio_api_discovery_v1_EndpointConditions(ref),
 		discoveryv1.EndpointHints{}.OpenAPIModelName():        schema_k8sio_api_discovery_v1_EndpointHints(ref),
@@ -673,6 +679,43 @@ func schema_pkg_apis_epic_v1_DNSEndpoint(ref common.ReferenceCallback) common.Op
 	}
 }
 
+func schema_pkg_apis_epic_v1_DownTunnel(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "DownTunnel is a tunnel that is down.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"tunnel-id": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The ID of the tunnel.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"tenant-node": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The address of the client node at the far end.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"last-answer": {
+						SchemaProps: spec.SchemaProps{
+							Description: "When the far end last answered. Absent if it has not answered since the node started.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"tunnel-id"},
+			},
+		},
+		Dependencies: []string{
+			metav1.Time{}.OpenAPIModelName()},
+	}
+}
+
 func schema_pkg_apis_epic_v1_DroppedMetadata(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -1050,7 +1093,7 @@ func schema_pkg_apis_epic_v1_EPICStatus(ref common.ReferenceCallback) common.Ope
 					},
 					"nodes": {
 						SchemaProps: spec.SchemaProps{
-							Description: "What each gateway node said of itself last, by the node's address. Each node writes its own entry, about once a minute, and heartbeat-time says when it did last. The controller takes away the entry of a node that stays away, after an hour unless it is told otherwise.",
+							Description: "What gateway nodes of earlier releases report, by the node's address. Each writes its own entry, about once a minute. Nodes of this release have a GatewayNode object each, and the controller removes their entries here.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -1060,6 +1103,13 @@ func schema_pkg_apis_epic_v1_EPICStatus(ref common.ReferenceCallback) common.Ope
 									},
 								},
 							},
+						},
+					},
+					"gateway-nodes": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How many gateway nodes there are, as the controller last counted them: the GatewayNode objects, and the entries of nodes. A write that leaves this out keeps what is there.",
+							Type:        []string{"integer"},
+							Format:      "int32",
 						},
 					},
 				},
@@ -2220,6 +2270,236 @@ func schema_pkg_apis_epic_v1_GWRouteStatus(ref common.ReferenceCallback) common.
 		},
 		Dependencies: []string{
 			metav1.Condition{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_epic_v1_GatewayNode(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "GatewayNode is the report of one gateway node: its heartbeat, its health and the state of the tunnels that end on it. The node program creates the object and writes its status. The object may be deleted at any time: a node that is alive creates it again within a minute. The controller deletes the object of a node that stopped sending heartbeats, after an hour unless it is told otherwise.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard object metadata. The namespace is epic. The name is the node's address, with dashes in place of the colons of an IPv6 address.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Which node the object is for.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.GatewayNodeSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "What the node reports.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.GatewayNodeStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1.GatewayNodeSpec{}.OpenAPIModelName(), v1.GatewayNodeStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_epic_v1_GatewayNodeList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "GatewayNodeList is a list of GatewayNode objects.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The objects.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1.GatewayNode{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1.GatewayNode{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_epic_v1_GatewayNodeSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "GatewayNodeSpec says which node the object is for.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"address": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The address by which tunnels and interfaces of proxies name the node: epic-address and epic-node-address have it. It can't be changed. Default: the address in the object's name.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_epic_v1_GatewayNodeStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "GatewayNodeStatus is what a gateway node reports. A write of the status replaces everything but the conditions that it leaves out.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"node-name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The name of the node: that of its Node object, or of the host.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"version": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The version of the node program.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"heartbeat-time": {
+						SchemaProps: spec.SchemaProps{
+							Description: "When the node last wrote its status, by the server's clock. A node writes about once a minute, and when something changes. After three minutes without a write, the state of its tunnels is unknown.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"tunnels": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How many tunnels end on the node.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"tunnels-up": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How many of those are up: the far end answers.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"tunnels-down": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How many of those are down: the far end has never answered, or does not answer any more. The state of the others is not known yet.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"tunnel-states": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Which tunnels are up and which are down, in a form for programs. Absent on a node whose program does not report it.",
+							Ref:         ref(v1.TunnelStates{}.OpenAPIModelName()),
+						},
+					},
+					"down-tunnels": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "The first tunnels that are down, by ID, for people. At most 50.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1.DownTunnel{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"observedGeneration": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The generation of the spec that this status describes.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "type",
+								"x-kubernetes-patch-strategy":  "merge",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "What the node found out about itself, one entry a type. A write that leaves this out keeps what is there; an empty list removes it.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(metav1.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1.DownTunnel{}.OpenAPIModelName(), v1.TunnelStates{}.OpenAPIModelName(), metav1.Condition{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName()},
 	}
 }
 
@@ -3758,6 +4038,33 @@ func schema_pkg_apis_epic_v1_TunnelKeys(ref common.ReferenceCallback) common.Ope
 		},
 		Dependencies: []string{
 			v1.TunnelKeySet{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_epic_v1_TunnelStates(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TunnelStates is the state of a node's tunnels as two sets of tunnel IDs. The state of a tunnel that is in neither is unknown.\n\nA set is a sequence of ranges in ascending order. Each range is two unsigned varints, as in protobuf: the first ID of the range less the last one of the range before (or less 0), and the number of IDs in the range less 1.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"up": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The tunnels whose far end answers.",
+							Type:        []string{"string"},
+							Format:      "byte",
+						},
+					},
+					"down": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The tunnels whose far end does not answer, or has never answered.",
+							Type:        []string{"string"},
+							Format:      "byte",
+						},
+					},
+				},
+			},
+		},
 	}
 }
 

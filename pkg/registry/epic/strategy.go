@@ -70,6 +70,9 @@ func (statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Objec
 	// The store sets these.
 	a.Status.CurrentTunnelID = o.Status.CurrentTunnelID
 	a.Status.CurrentGroupID = o.Status.CurrentGroupID
+	if a.Status.GatewayNodes == nil {
+		a.Status.GatewayNodes = o.Status.GatewayNodes
+	}
 	keepNodes(&a.Status, &o.Status)
 	stampHeartbeats(a.Status.Nodes, o.Status.Nodes, metav1.Now())
 }

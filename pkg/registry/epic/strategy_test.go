@@ -9,6 +9,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	epicapi "github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/registry/kind/kindtest"
@@ -129,5 +130,23 @@ func TestHeartbeats(t *testing.T) {
 	}
 	if got := o.Status.Nodes[two].HeartbeatTime; time.Since(got.Time).Abs() > time.Minute {
 		t.Errorf("a node that wrote: %v", got)
+	}
+}
+
+// Writers that do not know the count of gateway nodes leave it out, and keep it.
+func TestStatusKeepsCount(t *testing.T) {
+	s := kindtest.New(t, NewREST, nil)
+	o := kindtest.MustCreate(s, sample())
+	for _, test := range []struct{ write, want *int32 }{{ptr.To[int32](3), ptr.To[int32](3)}, {nil, ptr.To[int32](3)}, {ptr.To[int32](0), ptr.To[int32](0)}} {
+		o.Status.GatewayNodes = test.write
+		out, err := kindtest.UpdateStatus(s, o)
+		if err != nil || out.Status.GatewayNodes == nil || *out.Status.GatewayNodes != *test.want {
+			t.Errorf("got %v, %v, want %d", out.Status.GatewayNodes, err, *test.want)
+		}
+		o = out
+	}
+	o.Status.GatewayNodes = ptr.To[int32](-1)
+	if _, err := kindtest.UpdateStatus(s, o); !apierrors.IsInvalid(err) {
+		t.Errorf("got %v", err)
 	}
 }

@@ -118,6 +118,11 @@ func GWEndpointSlice(account, name string) *epic.GWEndpointSlice {
 	}
 }
 
+// GatewayNode is the object of the gateway node with an address.
+func GatewayNode(name string) *epic.GatewayNode {
+	return &epic.GatewayNode{ObjectMeta: metav1.ObjectMeta{Namespace: epic.ConfigNamespace, Name: name}}
+}
+
 // EveryKind is a Standard system and one object of each kind besides, in the order
 // in which they can be created. Those of tenants belong to the account "full",
 // which has room for the two proxies and no more.
@@ -138,6 +143,7 @@ func EveryKind(w *World) []Object {
 		GWProxy("full", "gwp", "dual"),
 		GWRoute("full", "route", "gwp"),
 		GWEndpointSlice("full", "slice"),
+		GatewayNode("192.0.2.40"),
 	}
 	missing := map[string]bool{}
 	for _, gvr := range registry.Resources() {

@@ -34,6 +34,7 @@ func Funcs(runtimeserializer.CodecFactory) []interface{} {
 		filler[epic.GWProxy, v1.GWProxy](scheme),
 		filler[epic.GWRoute, v1.GWRoute](scheme),
 		filler[epic.GWEndpointSlice, v1.GWEndpointSlice](scheme),
+		filler[epic.GatewayNode, v1.GatewayNode](scheme),
 		// The schema has closed lists of these, and may require one.
 		oneOf(discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeIPv6, discoveryv1.AddressTypeFQDN),
 		oneOf("", epic.SerializationJSON, epic.SerializationB64JSON, epic.SerializationYAML),

@@ -96,7 +96,7 @@ func TestRegistered(t *testing.T) {
 	scheme := newScheme()
 	for _, kind := range []string{
 		"EPIC", "Account", "ServicePrefix", "LBServiceGroup", "LoadBalancer",
-		"RemoteEndpoint", "GWProxy", "GWRoute", "GWEndpointSlice",
+		"RemoteEndpoint", "GWProxy", "GWRoute", "GWEndpointSlice", "GatewayNode",
 	} {
 		for _, name := range []string{kind, kind + "List"} {
 			if !scheme.Recognizes(v1.SchemeGroupVersion.WithKind(name)) {

@@ -118,12 +118,17 @@ type EPICStatus struct {
 	// +patchMergeKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type" protobuf:"bytes,4,opt,name=conditions"`
 
-	// What each gateway node said of itself last, by the node's address. Each
-	// node writes its own entry, about once a minute, and heartbeat-time says
-	// when it did last. The controller takes away the entry of a node that stays
-	// away, after an hour unless it is told otherwise.
+	// What gateway nodes of earlier releases report, by the node's address. Each
+	// writes its own entry, about once a minute. Nodes of this release have a
+	// GatewayNode object each, and the controller removes their entries here.
 	// +optional
 	Nodes map[string]EPICNodeStatus `json:"nodes,omitempty" protobuf:"bytes,5,rep,name=nodes"`
+
+	// How many gateway nodes there are, as the controller last counted them: the
+	// GatewayNode objects, and the entries of nodes. A write that leaves this out
+	// keeps what is there.
+	// +optional
+	GatewayNodes *int32 `json:"gateway-nodes,omitempty" protobuf:"varint,6,opt,name=gatewayNodes"`
 }
 
 // EPICNodeStatus is what a gateway node says of itself.

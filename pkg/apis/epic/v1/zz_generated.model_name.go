@@ -53,6 +53,11 @@ func (in DNSEndpoint) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in DownTunnel) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.DownTunnel"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in DroppedMetadata) OpenAPIModelName() string {
 	return "com.github.acnodal.epic.pkg.apis.epic.v1.DroppedMetadata"
 }
@@ -193,6 +198,26 @@ func (in GWRouteStatus) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in GatewayNode) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.GatewayNode"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in GatewayNodeList) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.GatewayNodeList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in GatewayNodeSpec) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.GatewayNodeSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in GatewayNodeStatus) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.GatewayNodeStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in GatewaySpec) OpenAPIModelName() string {
 	return "com.github.acnodal.epic.pkg.apis.epic.v1.GatewaySpec"
 }
@@ -330,4 +355,9 @@ func (in TunnelKeySet) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in TunnelKeys) OpenAPIModelName() string {
 	return "com.github.acnodal.epic.pkg.apis.epic.v1.TunnelKeys"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in TunnelStates) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.TunnelStates"
 }

@@ -51,6 +51,9 @@ func ValidateEPICStatusUpdate(obj, old *epic.EPIC) field.ErrorList {
 	errs := statusBase(obj.Status.ObservedGeneration, obj.Status.Conditions)
 	errs = append(errs, serverOnly(statusPath.Child("current-tunnel-id"), obj.Status.CurrentTunnelID, old.Status.CurrentTunnelID)...)
 	errs = append(errs, serverOnly(statusPath.Child("current-group-id"), obj.Status.CurrentGroupID, old.Status.CurrentGroupID)...)
+	if n := obj.Status.GatewayNodes; n != nil {
+		errs = append(errs, notNegative(statusPath.Child("gateway-nodes"), *n)...)
+	}
 	return append(errs, gatewayNodes(statusPath.Child("nodes"), obj.Status.Nodes)...)
 }
 

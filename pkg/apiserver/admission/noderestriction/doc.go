@@ -2,8 +2,9 @@
 
 // Package noderestriction lets a node write only what concerns that node,
 // whatever RBAC lets it write: its own entries of proxy-if-info in the status of
-// load balancers and gateway proxies, and its own entry of nodes in the status of
-// the EPIC object. A node that was broken into can then not speak for others. Its
+// load balancers and gateway proxies, its own GatewayNode object, and, for nodes of
+// earlier releases, its own entry of nodes in the status of the EPIC object. A node
+// that was broken into can then not speak for others. Its
 // entries of proxy-if-info are those of proxies that run on it, which package
 // placement decides, so that it can't reach proxies that were never there.
 //

@@ -88,11 +88,17 @@ func (w *writer) runs(ctx context.Context, listed map[string]string, proxy, addr
 
 // errorf begins every refusal with the node and what it may do.
 func errorf(node *nodeidentity.Node, format string, args ...any) error {
-	return fmt.Errorf("node %s may only write the status, its own entries of proxy-if-info in load balancers and gateway proxies and of nodes in the EPIC object; %s", node, fmt.Sprintf(format, args...))
+	return fmt.Errorf("node %s may only write its own GatewayNode object, and in the status of other objects its own entries: of proxy-if-info in load balancers and gateway proxies, and of nodes in the EPIC object; %s", node, fmt.Sprintf(format, args...))
 }
 
 func (w *writer) check(ctx context.Context, a admission.Attributes) error {
 	node := w.Node
+	if created, ok := a.GetObject().(*epic.GatewayNode); ok && a.GetOperation() == admission.Create && a.GetSubresource() == "" {
+		if problem := newReport(node, created); problem != nil {
+			return errorf(node, "%s", problem.Error())
+		}
+		return nil
+	}
 	if a.GetOperation() != admission.Update || a.GetSubresource() != "status" {
 		what := a.GetResource().Resource
 		if a.GetSubresource() != "" {
@@ -120,6 +126,12 @@ func (w *writer) check(ctx context.Context, a admission.Attributes) error {
 			return errorf(node, "this has no object to compare with")
 		}
 		problem = installation(node, obj, old)
+	case *epic.GatewayNode:
+		old, ok := a.GetOldObject().(*epic.GatewayNode)
+		if !ok {
+			return errorf(node, "this has no object to compare with")
+		}
+		problem = report(node, obj, old)
 	default:
 		return errorf(node, "this is the status of %s", a.GetResource().Resource)
 	}

@@ -207,13 +207,77 @@ func TestInstallation(t *testing.T) {
 	}
 }
 
+// A node creates its own object and writes its status, and no more of it.
+func TestReport(t *testing.T) {
+	report := func(address string) *epic.GatewayNode {
+		return &epic.GatewayNode{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "epic", Name: address, UID: "1", ResourceVersion: "5", Generation: 1, Finalizers: []string{"a.example/b"}},
+			Spec:       epic.GatewayNodeSpec{Address: address}, Status: epic.GatewayNodeStatus{NodeName: "one"},
+		}
+	}
+	const resource = "gatewaynodes"
+	for name, test := range map[string]struct {
+		change func(*epic.GatewayNode)
+		err    string
+	}{
+		"a heartbeat": {change: func(o *epic.GatewayNode) { o.Status.HeartbeatTime = metav1.Now() }},
+		"anything in its status": {change: func(o *epic.GatewayNode) {
+			o.Status = epic.GatewayNodeStatus{Tunnels: 9, TunnelStates: &epic.TunnelStates{Up: []byte{1, 0}}, Conditions: []metav1.Condition{{}}}
+		}},
+		"bookkeeping": {change: func(o *epic.GatewayNode) { o.ResourceVersion, o.ManagedFields = "6", []metav1.ManagedFieldsEntry{{}} }},
+		"a label":     {change: func(o *epic.GatewayNode) { o.Labels = map[string]string{"a": "b"} }, err: "metadata: Forbidden"},
+		"a finalizer": {change: func(o *epic.GatewayNode) { o.Finalizers = nil }, err: "metadata: Forbidden"},
+		"the address": {change: func(o *epic.GatewayNode) { o.Spec.Address = "192.0.2.2" }, err: "metadata: Forbidden"},
+	} {
+		own, other := report("192.0.2.1"), report("192.0.2.2")
+		mine, theirs := own.DeepCopy(), other.DeepCopy()
+		test.change(mine)
+		test.change(theirs)
+		for _, dryRun := range []bool{false, true} {
+			expect(t, validate(node, mine, own, resource, "status", admission.Update, dryRun), test.err)
+			expect(t, validate(node, theirs, other, resource, "status", admission.Update, dryRun), `spec.address: Forbidden: is "192.0.2.2", so the object is another node's`)
+			expect(t, validate(tenants, mine, own, resource, "status", admission.Update, dryRun), "reads and never writes")
+			expect(t, validate(nameless, mine, own, resource, "status", admission.Update, dryRun), "not in the group")
+			expect(t, validate(person, theirs, other, resource, "status", admission.Update, dryRun), "")
+			expect(t, validate(node, mine, own, resource, "", admission.Update, dryRun), "this is UPDATE of gatewaynodes")
+		}
+		if t.Failed() {
+			t.Fatal(name)
+		}
+	}
+	expect(t, validate(node, report("192.0.2.1"), nil, resource, "status", admission.Update, false), "no object to compare with")
+	for name, test := range map[string]struct {
+		change func(*epic.GatewayNode)
+		err    string
+	}{
+		"its own":          {change: func(*epic.GatewayNode) {}},
+		"another's":        {change: func(o *epic.GatewayNode) { o.Name, o.Spec.Address = "192.0.2.2", "192.0.2.2" }, err: "another node's"},
+		"nobody's":         {change: func(o *epic.GatewayNode) { o.Spec.Address = "" }, err: "another node's"},
+		"with labels":      {change: func(o *epic.GatewayNode) { o.Labels = map[string]string{"a": "b"} }, err: "labels, annotations"},
+		"with annotations": {change: func(o *epic.GatewayNode) { o.Annotations = map[string]string{"a": "b"} }, err: "labels, annotations"},
+		"with a finalizer": {change: func(o *epic.GatewayNode) { o.Finalizers = []string{"a.example/b"} }, err: "labels, annotations"},
+		"with an owner":    {change: func(o *epic.GatewayNode) { o.OwnerReferences = []metav1.OwnerReference{{Name: "a"}} }, err: "labels, annotations"},
+	} {
+		o := report("192.0.2.1")
+		o.Finalizers = nil
+		test.change(o)
+		expect(t, validate(node, o, nil, resource, "", admission.Create, false), test.err)
+		expect(t, validate(tenants, o, nil, resource, "", admission.Create, false), "reads and never writes")
+		expect(t, validate(node, o, nil, resource, "status", admission.Create, false), "this is CREATE of gatewaynodes/status")
+		if t.Failed() {
+			t.Fatal(name)
+		}
+	}
+	expect(t, validate(node, nil, report("192.0.2.1"), resource, "", admission.Delete, false), "this is DELETE of gatewaynodes")
+}
+
 // Every other request that writes is refused, whatever is in it.
 func TestOtherWrites(t *testing.T) {
 	lb := &epic.LoadBalancer{ObjectMeta: meta(), Status: proxied()}
 	for _, u := range []user.Info{node, tenants, nameless} {
 		for _, resource := range []string{
 			"epics", "serviceprefixes", "accounts", "lbservicegroups", "loadbalancers", "remoteendpoints",
-			"gwproxies", "gwroutes", "gwendpointslices", "whatevercomes",
+			"gwproxies", "gwroutes", "gwendpointslices", "gatewaynodes", "whatevercomes",
 		} {
 			for _, op := range []admission.Operation{admission.Create, admission.Update, admission.Delete, admission.Connect} {
 				expect(t, validate(u, lb, lb, resource, "", op, false), "is forbidden")

@@ -67,6 +67,39 @@ func installation(node *nodeidentity.Node, obj, old *epic.EPIC) *field.Error {
 	return same(&rest, old)
 }
 
+// newReport checks the object in which a node is about to report: nothing but the
+// node's own name and address may be in it.
+func newReport(node *nodeidentity.Node, obj *epic.GatewayNode) *field.Error {
+	if problem := ownReport(node, obj); problem != nil {
+		return problem
+	}
+	m := &obj.ObjectMeta
+	if len(m.Labels)+len(m.Annotations)+len(m.Finalizers)+len(m.OwnerReferences) > 0 {
+		return field.Forbidden(field.NewPath("metadata"), "has labels, annotations, finalizers or owner references, which are not for a node to write: leave them out")
+	}
+	return nil
+}
+
+// report checks a change of a node's own report: all of the status is the node's.
+func report(node *nodeidentity.Node, obj, old *epic.GatewayNode) *field.Error {
+	if problem := ownReport(node, old); problem != nil {
+		return problem
+	}
+	rest := *obj
+	rest.Status = old.Status
+	rest.ObjectMeta = written(&obj.ObjectMeta, &old.ObjectMeta)
+	return same(&rest, old)
+}
+
+// ownReport checks whose report an object is. The address and the name belong
+// together, which validation sees to.
+func ownReport(node *nodeidentity.Node, obj *epic.GatewayNode) *field.Error {
+	if node.Has(obj.Spec.Address) {
+		return nil
+	}
+	return field.Forbidden(field.NewPath("spec", "address"), fmt.Sprintf("is %q, so the object is another node's: write the one that is named by an address of this node", obj.Spec.Address))
+}
+
 // proxyStatus checks what a node may change in the status of a load balancer or
 // a gateway proxy, and that it changes nothing else there.
 func (w *writer) proxyStatus(ctx context.Context, status, old *epic.ProxyStatus) *field.Error {

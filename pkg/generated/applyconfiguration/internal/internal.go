@@ -145,6 +145,19 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: atomic
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.DownTunnel
+  map:
+    fields:
+    - name: last-answer
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: tenant-node
+      type:
+        scalar: string
+    - name: tunnel-id
+      type:
+        scalar: numeric
+      default: 0
 - name: com.github.acnodal.epic.pkg.apis.epic.v1.DroppedMetadata
   map:
     elementType:
@@ -266,6 +279,9 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: numeric
     - name: current-tunnel-id
+      type:
+        scalar: numeric
+    - name: gateway-nodes
       type:
         scalar: numeric
     - name: nodes
@@ -644,6 +660,74 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: observedGeneration
       type:
         scalar: numeric
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.GatewayNode
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.GatewayNodeSpec
+      default: {}
+    - name: status
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.GatewayNodeStatus
+      default: {}
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.GatewayNodeSpec
+  map:
+    fields:
+    - name: address
+      type:
+        scalar: string
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.GatewayNodeStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: down-tunnels
+      type:
+        list:
+          elementType:
+            namedType: com.github.acnodal.epic.pkg.apis.epic.v1.DownTunnel
+          elementRelationship: atomic
+    - name: heartbeat-time
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: node-name
+      type:
+        scalar: string
+    - name: observedGeneration
+      type:
+        scalar: numeric
+    - name: tunnel-states
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.TunnelStates
+    - name: tunnels
+      type:
+        scalar: numeric
+    - name: tunnels-down
+      type:
+        scalar: numeric
+    - name: tunnels-up
+      type:
+        scalar: numeric
+    - name: version
+      type:
+        scalar: string
 - name: com.github.acnodal.epic.pkg.apis.epic.v1.GatewaySpec
   map:
     fields:
@@ -1076,6 +1160,15 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: tunnel-id
       type:
         scalar: numeric
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.TunnelStates
+  map:
+    fields:
+    - name: down
+      type:
+        scalar: string
+    - name: up
+      type:
+        scalar: string
 - name: io.k8s.api.core.v1.ObjectReference
   map:
     fields:

@@ -49,6 +49,8 @@ func (f *sharedInformerFactory) ForResource(resource schema.GroupVersionResource
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Epic().V1().GWProxies().Informer()}, nil
 	case v1.SchemeGroupVersion.WithResource("gwroutes"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Epic().V1().GWRoutes().Informer()}, nil
+	case v1.SchemeGroupVersion.WithResource("gatewaynodes"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Epic().V1().GatewayNodes().Informer()}, nil
 	case v1.SchemeGroupVersion.WithResource("lbservicegroups"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Epic().V1().LBServiceGroups().Informer()}, nil
 	case v1.SchemeGroupVersion.WithResource("loadbalancers"):

@@ -33,11 +33,14 @@ type EPICStatusApplyConfiguration struct {
 	// What the controller found out about the installation, one entry a type. A write
 	// that leaves this out keeps what is there; an empty list removes it.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
-	// What each gateway node said of itself last, by the node's address. Each
-	// node writes its own entry, about once a minute, and heartbeat-time says
-	// when it did last. The controller takes away the entry of a node that stays
-	// away, after an hour unless it is told otherwise.
+	// What gateway nodes of earlier releases report, by the node's address. Each
+	// writes its own entry, about once a minute. Nodes of this release have a
+	// GatewayNode object each, and the controller removes their entries here.
 	Nodes map[string]EPICNodeStatusApplyConfiguration `json:"nodes,omitempty"`
+	// How many gateway nodes there are, as the controller last counted them: the
+	// GatewayNode objects, and the entries of nodes. A write that leaves this out
+	// keeps what is there.
+	GatewayNodes *int32 `json:"gateway-nodes,omitempty"`
 }
 
 // EPICStatusApplyConfiguration constructs a declarative configuration of the EPICStatus type for use with
@@ -94,5 +97,13 @@ func (b *EPICStatusApplyConfiguration) WithNodes(entries map[string]EPICNodeStat
 	for k, v := range entries {
 		b.Nodes[k] = v
 	}
+	return b
+}
+
+// WithGatewayNodes sets the GatewayNodes field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the GatewayNodes field is set to the value of the last call.
+func (b *EPICStatusApplyConfiguration) WithGatewayNodes(value int32) *EPICStatusApplyConfiguration {
+	b.GatewayNodes = &value
 	return b
 }

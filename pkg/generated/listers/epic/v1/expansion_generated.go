@@ -44,6 +44,14 @@ type GWRouteListerExpansion interface{}
 // GWRouteNamespaceLister.
 type GWRouteNamespaceListerExpansion interface{}
 
+// GatewayNodeListerExpansion allows custom methods to be added to
+// GatewayNodeLister.
+type GatewayNodeListerExpansion interface{}
+
+// GatewayNodeNamespaceListerExpansion allows custom methods to be added to
+// GatewayNodeNamespaceLister.
+type GatewayNodeNamespaceListerExpansion interface{}
+
 // LBServiceGroupListerExpansion allows custom methods to be added to
 // LBServiceGroupLister.
 type LBServiceGroupListerExpansion interface{}

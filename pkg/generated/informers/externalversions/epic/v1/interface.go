@@ -20,6 +20,8 @@ type Interface interface {
 	GWProxies() TypedGWProxyInformer
 	// GWRoutes returns a GWRouteInformer.
 	GWRoutes() TypedGWRouteInformer
+	// GatewayNodes returns a GatewayNodeInformer.
+	GatewayNodes() TypedGatewayNodeInformer
 	// LBServiceGroups returns a LBServiceGroupInformer.
 	LBServiceGroups() TypedLBServiceGroupInformer
 	// LoadBalancers returns a LoadBalancerInformer.
@@ -64,6 +66,11 @@ func (v *version) GWProxies() TypedGWProxyInformer {
 // GWRoutes returns a TypedGWRouteInformer.
 func (v *version) GWRoutes() TypedGWRouteInformer {
 	return &gWRouteInformer{factory: v.factory, namespace: v.namespace, tweakListOptions: v.tweakListOptions}
+}
+
+// GatewayNodes returns a TypedGatewayNodeInformer.
+func (v *version) GatewayNodes() TypedGatewayNodeInformer {
+	return &gatewayNodeInformer{factory: v.factory, namespace: v.namespace, tweakListOptions: v.tweakListOptions}
 }
 
 // LBServiceGroups returns a TypedLBServiceGroupInformer.

@@ -19,6 +19,7 @@ type EpicV1Interface interface {
 	GWEndpointSlicesGetter
 	GWProxiesGetter
 	GWRoutesGetter
+	GatewayNodesGetter
 	LBServiceGroupsGetter
 	LoadBalancersGetter
 	RemoteEndpointsGetter
@@ -48,6 +49,10 @@ func (c *EpicV1Client) GWProxies(namespace string) GWProxyInterface {
 
 func (c *EpicV1Client) GWRoutes(namespace string) GWRouteInterface {
 	return newGWRoutes(c, namespace)
+}
+
+func (c *EpicV1Client) GatewayNodes(namespace string) GatewayNodeInterface {
+	return newGatewayNodes(c, namespace)
 }
 
 func (c *EpicV1Client) LBServiceGroups(namespace string) LBServiceGroupInterface {

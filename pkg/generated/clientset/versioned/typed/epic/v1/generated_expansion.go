@@ -14,6 +14,8 @@ type GWProxyExpansion interface{}
 
 type GWRouteExpansion interface{}
 
+type GatewayNodeExpansion interface{}
+
 type LBServiceGroupExpansion interface{}
 
 type LoadBalancerExpansion interface{}

@@ -34,6 +34,10 @@ func (c *FakeEpicV1) GWRoutes(namespace string) v1.GWRouteInterface {
 	return newFakeGWRoutes(c, namespace)
 }
 
+func (c *FakeEpicV1) GatewayNodes(namespace string) v1.GatewayNodeInterface {
+	return newFakeGatewayNodes(c, namespace)
+}
+
 func (c *FakeEpicV1) LBServiceGroups(namespace string) v1.LBServiceGroupInterface {
 	return newFakeLBServiceGroups(c, namespace)
 }
