@@ -232,7 +232,7 @@ __noinline int parse_network(struct __sk_buff *ctx, __u32 l3, struct packet *p, 
 			return DROP_MALFORMED;
 		p->l4 = (ip.version_ihl & 0x0f) * 4;
 		p->total = bpf_ntohs(ip.tot_len);
-		if (p->l4 < sizeof(ip) || (p->total && p->total < p->l4))
+		if (p->l4 < sizeof(ip))
 			return DROP_MALFORMED;
 		p->tos = ip.tos;
 		p->protocol = ip.protocol;

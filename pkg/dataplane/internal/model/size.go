@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package model
+
+import "encoding/binary"
+
+const (
+	// ipv6Minimum is what every link of IPv6 carries.
+	ipv6Minimum = 1280
+	// quoted is how many bytes an error quotes.
+	quoted = 512
+	// longest is the longest packet that is fragmented, and most the parts of one.
+	longest, most = 9216 - 14, 16
+)
+
+// tooBig answers a packet that may not be fragmented. Errors and fragments get no answer,
+// and neither does what is too short to be quoted.
+func (w *World) tooBig(p *inner, b []byte, mtu int) Fate {
+	if p.match == byQuote || p.match == byFirst || len(b) < quoted {
+		return dropped("too-big")
+	}
+	message := make([]byte, 8, 8+quoted)
+	if p.v6 {
+		message[0] = 2
+		binary.BigEndian.PutUint32(message[4:], uint32(max(mtu, ipv6Minimum)))
+	} else {
+		message[0], message[1] = 3, 4
+		binary.BigEndian.PutUint16(message[6:], uint16(mtu))
+	}
+	message = append(message, b[:quoted]...)
+	if p.v6 {
+		pseudo := binary.BigEndian.AppendUint32(nil, uint32(len(message)))
+		check := sum(p.destination.AsSlice(), p.source.AsSlice(), pseudo, []byte{0, protoICMPv6}, message)
+		binary.BigEndian.PutUint16(message[2:], ^check)
+		return Fate{Kind: Answered, Drop: "too-big", Out: header(p.destination, p.source, protoICMPv6, 0, 0, message)}
+	}
+	binary.BigEndian.PutUint16(message[2:], ^sum(message))
+	return Fate{Kind: Answered, Drop: "too-big", Out: header(p.destination, p.source, protoICMP, 0xc0, 0, message)}
+}
+
+// fragment cuts a packet into parts that fit; nil if it may not be cut. The programs are
+// tested with buffers that are in one piece, so no IPv6 packet looks put together.
+func fragment(p *inner, b []byte, mtu int) [][]byte {
+	if len(b) > longest {
+		return nil
+	}
+	if p.v6 {
+		return fragment6(p, b, mtu)
+	}
+	flags := binary.BigEndian.Uint16(b[6:])
+	if b[0] != 0x45 || flags&0x4000 != 0 {
+		return nil
+	}
+	b = append([]byte(nil), b...)
+	fill(p, b)
+	payload := b[20:]
+	size := (mtu - 20) &^ 7
+	if len(payload) <= size || len(payload) > most*size {
+		return nil
+	}
+	total := int(binary.BigEndian.Uint16(b[2:])) - 20
+	var parts [][]byte
+	for from := 0; from < total; from += size {
+		end := min(from+size, total)
+		part := append(append([]byte(nil), b[:20]...), payload[from:end]...)
+		binary.BigEndian.PutUint16(part[2:], uint16(len(part)))
+		now := flags + uint16(from/8)
+		if end < total {
+			now |= 0x2000
+		}
+		binary.BigEndian.PutUint16(part[6:], now)
+		part[10], part[11] = 0, 0
+		binary.BigEndian.PutUint16(part[10:], ^sum(part[:20]))
+		parts = append(parts, part)
+	}
+	return parts
+}
+
+// fragment6 cuts an IPv6 packet, or a fragment of one, that no sender would make smaller.
+// The identification of a new fragment is random, and left zero here.
+func fragment6(p *inner, b []byte, mtu int) [][]byte {
+	if mtu >= ipv6Minimum || len(b) > ipv6Minimum {
+		return nil
+	}
+	b = append([]byte(nil), b...)
+	next, offset, id, at := b[6], uint16(0), uint32(0), 40
+	switch {
+	case p.transport == 48 && next == 44:
+		next, offset, id, at = b[40], binary.BigEndian.Uint16(b[42:]), binary.BigEndian.Uint32(b[44:]), 48
+	case p.transport != 40:
+		return nil
+	default:
+		fill(p, b)
+	}
+	size := (mtu - 48) &^ 7
+	if len(b)-at <= size {
+		return nil
+	}
+	total := p.total - at
+	payload := b[at:]
+	var parts [][]byte
+	for from := 0; from < total; from += size {
+		end := min(from+size, total)
+		part := append([]byte(nil), b[:40]...)
+		part[6] = 44
+		binary.BigEndian.PutUint16(part[4:], uint16(end-from+8))
+		now := offset + uint16(from)
+		if end < total {
+			now |= 1
+		}
+		part = append(part, next, 0)
+		part = binary.BigEndian.AppendUint16(part, now)
+		part = binary.BigEndian.AppendUint32(part, id)
+		parts = append(parts, append(part, payload[from:end]...))
+	}
+	return parts
+}
+
+// fill makes the transport's checksum, if a network card was to do that.
+func fill(p *inner, b []byte) {
+	if p.match != byPort || p.first || p.total <= p.transport {
+		return
+	}
+	at := p.transport + 6
+	if p.protocol == protoTCP {
+		at = p.transport + 16
+	}
+	check := binary.BigEndian.Uint16(b[at:])
+	length := uint32(p.total - p.transport)
+	pseudo := sum(p.source.AsSlice(), p.destination.AsSlice(), binary.BigEndian.AppendUint32(nil, length), []byte{0, p.protocol})
+	if check == 0 || check != pseudo {
+		return
+	}
+	if check = ^sum(b[p.transport:p.total]); check == 0 {
+		check = 0xffff
+	}
+	binary.BigEndian.PutUint16(b[at:], check)
+}
