@@ -28,7 +28,7 @@ import (
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/apiserver/embedetcd"
-	"github.com/acnodal/epic/pkg/apiserver/pki"
+	"github.com/acnodal/epic/pkg/pki"
 	apiservertesting "github.com/acnodal/epic/pkg/apiserver/testing"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 )

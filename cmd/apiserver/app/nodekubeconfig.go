@@ -13,7 +13,7 @@ import (
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/apiserver/options"
-	"github.com/acnodal/epic/pkg/apiserver/pki"
+	"github.com/acnodal/epic/pkg/pki"
 	"github.com/acnodal/epic/pkg/nodeidentity"
 )
 

@@ -20,7 +20,7 @@ import (
 
 	"github.com/acnodal/epic/pkg/apiserver"
 	"github.com/acnodal/epic/pkg/apiserver/embedetcd"
-	"github.com/acnodal/epic/pkg/apiserver/pki"
+	"github.com/acnodal/epic/pkg/pki"
 	"github.com/acnodal/epic/pkg/apiserver/readiness"
 	"github.com/acnodal/epic/pkg/apiserver/serving"
 	"github.com/acnodal/epic/pkg/nodeidentity"

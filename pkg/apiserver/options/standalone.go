@@ -20,7 +20,7 @@ import (
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 
 	"github.com/acnodal/epic/pkg/apiserver/nodeauthorizer"
-	"github.com/acnodal/epic/pkg/apiserver/pki"
+	"github.com/acnodal/epic/pkg/pki"
 	"github.com/acnodal/epic/pkg/nodeidentity"
 )
 

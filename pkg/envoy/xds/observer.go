@@ -28,7 +28,7 @@ type Observer interface {
 // nothing is an observer that ignores everything.
 type nothing struct{}
 
-func (nothing) Connected(proxyidentity.Identity, time.Time)                {}
-func (nothing) Disconnected(proxyidentity.Identity, time.Time, error)      {}
+func (nothing) Connected(proxyidentity.Identity, time.Time)               {}
+func (nothing) Disconnected(proxyidentity.Identity, time.Time, error)     {}
 func (nothing) Acknowledged(proxyidentity.Identity, delta.Acknowledgment) {}
 func (nothing) Refused(proxyidentity.Identity, delta.Refusal)             {}

@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
@@ -38,13 +39,22 @@ func load(p pair) (*issued, error) {
 	if err != nil || certPEM == nil {
 		return nil, err
 	}
-	parsed, err := tls.X509KeyPair(certPEM, keyPEM)
+	parsed, err := parsePair(certPEM, keyPEM)
 	if err != nil {
 		return nil, nil //nolint:nilerr // see above
 	}
+	return parsed, nil
+}
+
+// parsePair parses a certificate and its key.
+func parsePair(certPEM, keyPEM []byte) (*issued, error) {
+	parsed, err := tls.X509KeyPair(certPEM, keyPEM)
+	if err != nil {
+		return nil, err
+	}
 	signer, ok := parsed.PrivateKey.(crypto.Signer)
 	if !ok {
-		return nil, nil
+		return nil, errors.New("the key can't sign")
 	}
 	return &issued{cert: parsed.Leaf, key: signer, certPEM: certPEM, keyPEM: keyPEM}, nil
 }
@@ -77,24 +87,11 @@ func issue(template *x509.Certificate, signer *issued, now time.Time, life time.
 	if err != nil {
 		return nil, fmt.Errorf("can't make a key: %w", err)
 	}
-	// 127 bits: positive, and at most 20 bytes as RFC 5280 asks.
-	template.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
-	if err != nil {
-		return nil, fmt.Errorf("can't make a serial number: %w", err)
+	parent := signer
+	if parent == nil {
+		parent = &issued{cert: template, key: key}
 	}
-	template.NotBefore = now.Add(-backdate)
-	template.NotAfter = now.Add(life)
-	template.BasicConstraintsValid = true
-
-	parent, parentKey := template, crypto.Signer(key)
-	if signer != nil {
-		parent, parentKey = signer.cert, signer.key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), parentKey)
-	if err != nil {
-		return nil, fmt.Errorf("can't sign the certificate of %s: %w", template.Subject, err)
-	}
-	parsed, err := x509.ParseCertificate(der)
+	parsed, err := sign(template, key.Public(), parent, now, life)
 	if err != nil {
 		return nil, err
 	}
@@ -105,9 +102,31 @@ func issue(template *x509.Certificate, signer *issued, now time.Time, life time.
 	return &issued{
 		cert:    parsed,
 		key:     key,
-		certPEM: pem.EncodeToMemory(&pem.Block{Type: cert.CertificateBlockType, Bytes: der}),
+		certPEM: encodeCertificate(parsed),
 		keyPEM:  keyPEM,
 	}, nil
+}
+
+// sign makes a certificate for a key from the template.
+func sign(template *x509.Certificate, key crypto.PublicKey, signer *issued, now time.Time, life time.Duration) (*x509.Certificate, error) {
+	var err error
+	// 127 bits: positive, and at most 20 bytes as RFC 5280 asks.
+	template.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return nil, fmt.Errorf("can't make a serial number: %w", err)
+	}
+	template.NotBefore = now.Add(-backdate)
+	template.NotAfter = now.Add(life)
+	template.BasicConstraintsValid = true
+	der, err := x509.CreateCertificate(rand.Reader, template, signer.cert, key, signer.key)
+	if err != nil {
+		return nil, fmt.Errorf("can't sign the certificate of %s: %w", template.Subject, err)
+	}
+	return x509.ParseCertificate(der)
+}
+
+func encodeCertificate(c *x509.Certificate) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: cert.CertificateBlockType, Bytes: c.Raw})
 }
 
 func authorityTemplate() *x509.Certificate {
