@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package issuer
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"sync"
+
+	"github.com/acnodal/epic/pkg/proxyidentity"
+)
+
+// Secrets authenticates processes that the caller starts. Each start is worth one
+// secret, which is good for one certificate. A process renews its certificate by
+// showing it.
+type Secrets struct {
+	// Used, if it is set, is called after a secret was used, without a lock. The caller
+	// may issue the next one, for a restart of the process.
+	Used func(proxyidentity.Identity)
+
+	mu sync.Mutex
+	// secrets are digests, so that looking one up takes equally long for any guess.
+	secrets map[[sha256.Size]byte]*secret
+	// running are the identities that may renew.
+	running map[proxyidentity.Identity]bool
+}
+
+type secret struct {
+	id   proxyidentity.Identity
+	used bool
+}
+
+// NewSecrets returns an authenticator that knows no process.
+func NewSecrets() *Secrets {
+	return &Secrets{secrets: map[[sha256.Size]byte]*secret{}, running: map[proxyidentity.Identity]bool{}}
+}
+
+// Issue returns a new secret for a process that is about to start. Its earlier secrets
+// are no longer good.
+func (s *Secrets) Issue(id proxyidentity.Identity) string {
+	text := rand.Text()
+	s.Adopt(id, text)
+	return text
+}
+
+// Adopt makes a secret good that an earlier run of the caller issued and that was not
+// used.
+func (s *Secrets) Adopt(id proxyidentity.Identity, text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forget(id)
+	s.running[id] = true
+	s.secrets[sha256.Sum256([]byte(text))] = &secret{id: id}
+}
+
+// Allow lets a process renew that an earlier run of the caller started.
+func (s *Secrets) Allow(id proxyidentity.Identity) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running[id] = true
+}
+
+// Revoke forgets a process: it gets no further certificate.
+func (s *Secrets) Revoke(id proxyidentity.Identity) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forget(id)
+	delete(s.running, id)
+}
+
+// forget removes the secrets of a process. Used ones go too: from then on they are as
+// invalid as any other. The caller holds mu.
+func (s *Secrets) forget(id proxyidentity.Identity) {
+	for digest, secret := range s.secrets {
+		if secret.id == id && !secret.used {
+			delete(s.secrets, digest)
+		}
+	}
+	const keep = 8
+	used := 0
+	for digest, secret := range s.secrets {
+		if secret.id != id {
+			continue
+		}
+		if used++; used > keep || !s.running[id] {
+			delete(s.secrets, digest)
+		}
+	}
+}
+
+// Authenticate implements Authenticator.
+func (s *Secrets) Authenticate(_ context.Context, e Evidence) (proxyidentity.Identity, error) {
+	id, err := s.authenticate(e)
+	if err == nil && e.Certificate == nil && s.Used != nil {
+		s.Used(id)
+	}
+	return id, err
+}
+
+func (s *Secrets) authenticate(e Evidence) (proxyidentity.Identity, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if id := e.Certificate; id != nil {
+		if id.Namespace != e.Namespace || id.Pod != e.Pod {
+			return proxyidentity.Identity{}, refuse(OtherPod, "the certificate is that of %s, not of pod %.253s/%.253s", id, e.Namespace, e.Pod)
+		}
+		if !s.running[*id] {
+			return proxyidentity.Identity{}, refuse(NotRunning, "%s is not to run", id)
+		}
+		return *id, nil
+	}
+	if e.Token == "" {
+		return proxyidentity.Identity{}, refuse(NoToken, "the request has neither a secret nor a certificate")
+	}
+	found := s.secrets[sha256.Sum256([]byte(e.Token))]
+	switch {
+	case found == nil:
+		return proxyidentity.Identity{}, refuse(InvalidToken, "the secret is unknown, or one was issued after it: the program that starts the proxy writes a secret for each start")
+	case found.used:
+		return proxyidentity.Identity{}, refuse(ReusedSecret, "the secret was used before: it is good for one start of %s", found.id)
+	case found.id.Namespace != e.Namespace || found.id.Pod != e.Pod:
+		return proxyidentity.Identity{}, refuse(OtherPod, "the secret is that of another process than %.253s/%.253s", e.Namespace, e.Pod)
+	}
+	found.used = true
+	return found.id, nil
+}
