@@ -341,7 +341,7 @@ static __always_inline int decap_ip(struct __sk_buff *ctx, int outer6)
 				return TC_ACT_UNSPEC;
 			return refuse(ctx, 1, DROP_OUTER_FRAGMENT);
 		}
-		if (ip->nexthdr != IPPROTO_UDP || udp->dest != port)
+		if (ip->nexthdr != IPPROTO_UDP || udp->dest != port || is_mapped(ip->daddr))
 			return TC_ACT_UNSPEC;
 		tos = bpf_ntohl(ip->flow) >> 20;
 	} else {

@@ -148,8 +148,16 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 		return dropped(ctx, p, id, DROP_NO_REMOTE, DIRECTION_OUT);
 
 	length = ctx->len - sizeof(struct ethhdr);
-	if (unlikely(!gso && !is_whole(p, length)))
-		return dropped(ctx, p, id, DROP_MALFORMED, DIRECTION_OUT);
+	if (likely(!gso)) {
+		if (unlikely(!is_whole(p, length)))
+			return dropped(ctx, p, id, DROP_MALFORMED, DIRECTION_OUT);
+		// What follows the packet in its frame belongs to nobody.
+		if (unlikely(p->total != length)) {
+			length = p->total;
+			if (bpf_skb_change_tail(ctx, sizeof(struct ethhdr) + length, 0))
+				return dropped(ctx, p, id, DROP_INTERNAL, DIRECTION_OUT);
+		}
+	}
 	segment = gso ? p->headers + gso : length;
 	overhead = t->family6 ? OVERHEAD6 : OVERHEAD4;
 	mtu = t->mtu;

@@ -77,6 +77,13 @@ static __always_inline __be32 mapped(const struct address *a)
 	return ((const __u32 *)a->bytes)[3];
 }
 
+// is_mapped says whether an IPv6 address is an IPv4 address in its mapped form. The maps
+// have IPv4 addresses so, and no packet has any.
+static __always_inline int is_mapped(const __be32 *a)
+{
+	return a[2] == bpf_htonl(0xffff) && !(a[0] | a[1]);
+}
+
 static __always_inline int is_zero(const struct address *a)
 {
 	const __u64 *x = (const __u64 *)a->bytes;
@@ -126,7 +133,8 @@ static __always_inline int parse_plain(void *l3, void *end, struct packet *p, in
 		struct ipv6hdr *ip = l3;
 
 		h = (void *)(ip + 1);
-		if ((void *)(h + 1) > end || (ip->flow & bpf_htonl(0xf0000000)) != bpf_htonl(0x60000000))
+		if ((void *)(h + 1) > end || (ip->flow & bpf_htonl(0xf0000000)) != bpf_htonl(0x60000000) ||
+		    is_mapped(ip->saddr) || is_mapped(ip->daddr))
 			return -1;
 		p->tos = bpf_ntohl(ip->flow) >> 20;
 		p->total = ip->payload_len ? sizeof(*ip) + bpf_ntohs(ip->payload_len) : 0;
@@ -185,7 +193,8 @@ __noinline int parse_network(struct __sk_buff *ctx, __u32 l3, struct packet *p, 
 		struct ipv6hdr ip;
 		__u32 at = sizeof(ip);
 
-		if (bpf_skb_load_bytes(ctx, l3, &ip, sizeof(ip)) || bpf_ntohl(ip.flow) >> 28 != 6)
+		if (bpf_skb_load_bytes(ctx, l3, &ip, sizeof(ip)) || bpf_ntohl(ip.flow) >> 28 != 6 ||
+		    is_mapped(ip.saddr) || is_mapped(ip.daddr))
 			return DROP_MALFORMED;
 		p->tos = bpf_ntohl(ip.flow) >> 20;
 		p->total = ip.payload_len ? sizeof(ip) + bpf_ntohs(ip.payload_len) : 0;
@@ -269,6 +278,8 @@ __noinline int parse_quoted(struct __sk_buff *ctx, __u32 l3, struct packet *p, _
 
 		if (bpf_skb_load_bytes(ctx, l3, &ip, sizeof(ip)))
 			return DROP_MALFORMED;
+		if (is_mapped(ip.saddr) || is_mapped(ip.daddr))
+			return 0;
 		if (turn)
 			addresses6(&f, &ip, 1);
 		else

@@ -100,7 +100,7 @@ static __always_inline int xdp_ip(struct xdp_md *ctx, int outer6)
 	if (outer6) {
 		struct ipv6hdr *ip = data + l3;
 
-		if (ip->nexthdr != IPPROTO_UDP)
+		if (ip->nexthdr != IPPROTO_UDP || is_mapped(ip->daddr))
 			return XDP_PASS;
 		tos = bpf_ntohl(ip->flow) >> 20;
 	} else {

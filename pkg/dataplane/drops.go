@@ -36,7 +36,8 @@ const (
 // Reasons to drop a packet for what it is, into a tunnel or out of one.
 const (
 	// DropMalformed: the inner packet is not of the family that the header says,
-	// ends early, or is longer than what it is in.
+	// ends early, is longer than what it is in, or has an IPv4 address in an IPv6
+	// header.
 	DropMalformed DropReason = "malformed"
 	// DropExtensionHeaders: the inner IPv6 packet has more extension headers than
 	// six, more than 152 bytes of them, or one that hides the transport.

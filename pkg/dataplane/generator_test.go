@@ -21,6 +21,9 @@ type generator struct {
 // underlayMTU is that of a bench's interfaces. By no interface leaves what is longer.
 const underlayMTU = 1500
 
+// testRunMost is about how long a packet the kernel's test run takes, with outer headers.
+const testRunMost = 3200
+
 func (g *generator) chance(percent int) bool { return g.random.IntN(100) < percent }
 
 func pick[T any](g *generator, from ...T) T { return from[g.random.IntN(len(from))] }
@@ -30,8 +33,12 @@ func (g *generator) input(decap bool) input {
 	v6 := g.chance(50)
 	// Requests go into tunnels at gateways and come out at clients.
 	in := input{decap: decap, packet: g.inner(v6, g.gateway != decap, true)}
-	for !g.gateway && !decap && len(in.packet) > underlayMTU {
-		in.packet = g.inner(v6, false, true)
+	most := underlayMTU
+	if g.gateway || decap {
+		most = testRunMost
+	}
+	for len(in.packet) > most {
+		in.packet = g.inner(v6, g.gateway != decap, true)
 	}
 	if decap {
 		in.packet = g.outer(in.packet)
@@ -59,7 +66,8 @@ func (g *generator) input(decap bool) input {
 func (g *generator) address(v6 bool) string {
 	if v6 {
 		return pick(g, proxyAddress[true], endpointOf(1+g.random.IntN(6), true), "fd00:99::1", "2001:db8:ffff::1", directAddress[true],
-			"2001:db8:7::1", gatewayAddress[true], nodeAddress[true], "ff02::1", "ff05::1", "fe80::1", "::1", "2001:db8:7::", "2001:db8:1::77")
+			"2001:db8:7::1", gatewayAddress[true], nodeAddress[true], "ff02::1", "ff05::1", "fe80::1", "::1", "2001:db8:7::", "2001:db8:1::77",
+			"::ffff:"+endpointOf(1+g.random.IntN(6), false), "::ffff:"+proxyAddress[false])
 	}
 	return pick(g, proxyAddress[false], endpointOf(1+g.random.IntN(6), false), "10.244.99.1", "203.0.113.99", directAddress[false],
 		gatewayAddress[false], nodeAddress[false], "127.0.0.1", "224.0.0.1", "255.255.255.255", "0.0.0.0", "169.254.1.1")
@@ -247,6 +255,9 @@ func (g *generator) outer(inner []byte) []byte {
 	}
 	if g.chance(6) {
 		elsewhere := map[bool]string{false: "192.0.2.77", true: "2001:db8:1::77"}[outer6]
+		if outer6 && g.chance(50) {
+			elsewhere = "::ffff:" + pick(g, gatewayAddress[false], nodeAddress[false])
+		}
 		if g.chance(50) {
 			from = port(elsewhere, DefaultPort)
 		} else {

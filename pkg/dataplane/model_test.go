@@ -324,7 +324,7 @@ func FuzzPrograms(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, gateway, decap bool, to uint8, kind uint16, packet []byte) {
-		if len(packet) < 40 || len(packet) > 9000 {
+		if len(packet) < 40 || len(packet) > testRunMost {
 			return // the kernel runs no program on less than an IP header
 		}
 		if !gateway && !decap && len(packet) > underlayMTU {

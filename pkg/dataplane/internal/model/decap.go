@@ -65,7 +65,7 @@ func (w *World) Decap(f Frame) Fate {
 		if next == 44 && binary.BigEndian.Uint16(b[42:])&0xfff8 == 0 {
 			next, at, refused = b[40], 48, "outer-fragment"
 		}
-		if next != protoUDP {
+		if next != protoUDP || refused == "" && destination.Is4In6() {
 			return Fate{}
 		}
 	default:

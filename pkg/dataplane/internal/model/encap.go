@@ -150,7 +150,9 @@ func (w *World) neighborly(p *inner) bool {
 	}
 	a := p.destination.As16()
 	beside := a[0] == 0xfe && a[1]&0xc0 == 0x80 || a[0] == 0xff && a[1]&15 <= 2
-	return beside || discovery && w.Own(p.destination)
+	// From some senders no router forwards anything, either.
+	from := p.source
+	return beside || discovery && (w.Own(p.destination) || from.IsLinkLocalUnicast() || from.IsMulticast() || from.IsLoopback())
 }
 
 // fromNode is what leaves a client node.
@@ -227,7 +229,8 @@ func (w *World) send(id uint32, p *inner, b []byte) Fate {
 	outer6 := t.Local.Addr().Is6()
 	overhead := headerLength(outer6) + 8 + gueLength
 	mtu := min(t.MTU, hop-overhead)
-	b = append([]byte(nil), b...)
+	// What follows the packet in its frame belongs to nobody.
+	b = append([]byte(nil), b[:p.total]...)
 	if p.protocol == protoTCP && p.flags&2 != 0 {
 		clamp(b, p.transport, mtu-headerLength(p.v6)-20)
 	}

@@ -125,11 +125,15 @@ func (p *inner) read6(b []byte) string {
 	if len(b) < 40 || b[0]>>4 != 6 {
 		return malformed
 	}
+	p.source, p.destination = netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40]))
+	if p.source.Is4In6() || p.destination.Is4In6() {
+		// Packets have no IPv4 addresses in this form.
+		return malformed
+	}
 	if length := int(binary.BigEndian.Uint16(b[4:])); length != 0 {
 		p.total = 40 + length
 	}
 	p.tos, p.protocol, p.read = b[0]<<4|b[1]>>4, b[6], true
-	p.source, p.destination = netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40]))
 	at := 40
 	// Up to six extension headers, with up to 152 bytes.
 	for range 7 {
@@ -192,6 +196,9 @@ func (p *inner) quote(b []byte, fromProxy bool) string {
 			return malformed
 		}
 		source, destination = netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40]))
+		if source.Is4In6() || destination.Is4In6() {
+			return ""
+		}
 		protocol = b[6]
 	} else {
 		if len(b) < 20 {
