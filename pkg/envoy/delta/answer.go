@@ -19,15 +19,14 @@ func (s *Session) acknowledge(sub *subscription, out *Response, now time.Time) {
 			// The client unsubscribed while the response was on its way.
 			continue
 		}
-		before, had := sub.held[e.Name]
 		sub.held[e.Name] = holding{version: e.Version, since: now}
 		delete(sub.refused, e.Name)
-		switch e.Type {
-		case resource.Cluster:
-			s.warm(e, had && before.version == e.Version, now)
-		case resource.Endpoint:
-			delete(s.warming, e.Name)
-		case resource.Secret, resource.Listener, resource.Route:
+		if e.Type == resource.Endpoint && s.again[e.Name] > out.sequence {
+			// A cluster that needs them was sent after them.
+			sub.held[e.Name] = holding{version: unknownVersion}
+			sub.dirty[e.Name] = struct{}{}
+		} else if e.Type == resource.Endpoint {
+			delete(s.again, e.Name)
 		}
 	}
 	for _, name := range out.Removed {
@@ -43,27 +42,23 @@ func (s *Session) acknowledge(sub *subscription, out *Response, now time.Time) {
 	})
 }
 
-// warm makes listeners and routes wait for the endpoints of a cluster. Envoy does not
-// ask for endpoints that it has for another cluster, or for an earlier version of the
-// cluster, and the cluster does not become ready without them: they are sent again.
-func (s *Session) warm(e *Entry, same bool, now time.Time) {
-	if e.assignment == "" || same {
-		return
-	}
-	assignment := s.view.Get(resource.Endpoint, e.assignment)
-	if assignment == nil {
+// sendEndpointsAgain makes the endpoints of a cluster that is being sent follow it. Envoy
+// does not ask for endpoints that it has for another cluster, or for an earlier version
+// of the cluster, and the cluster does not become ready without them.
+func (s *Session) sendEndpointsAgain(e *Entry, sequence uint64) {
+	if e.assignment == "" {
 		return
 	}
 	endpoints := &s.types[resource.Endpoint]
-	if r := endpoints.refused[e.assignment]; r != nil && r.version == assignment.Version {
+	s.again[e.assignment] = sequence
+	assignment := s.view.Get(resource.Endpoint, e.assignment)
+	if _, ok := endpoints.names[e.assignment]; !ok || assignment == nil {
 		return
 	}
-	s.warming[assignment.Name] = struct{}{}
-	s.warmUntil = now.Add(s.options.WarmTimeout)
 	if h, ok := endpoints.held[assignment.Name]; ok && h.version != unknownVersion {
 		endpoints.held[assignment.Name] = holding{version: unknownVersion}
-		endpoints.dirty[assignment.Name] = struct{}{}
 	}
+	endpoints.dirty[assignment.Name] = struct{}{}
 }
 
 // refuse notes that the client refused a response. A resource that was refused alone
@@ -125,9 +120,6 @@ func (s *Session) refuseOne(sub *subscription, e *Entry, text string, now time.T
 	report := r.text != text
 	r.text, r.at, r.due, r.again = text, now, time.Time{}, false
 	r.tries++
-	if e.Type == resource.Endpoint {
-		delete(s.warming, e.Name)
-	}
 	if report {
 		s.events.Refused = append(s.events.Refused, Refusal{Resource: e.Resource, Text: text, At: now})
 	}

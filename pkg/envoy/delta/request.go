@@ -45,7 +45,7 @@ func (s *Session) Request(r *discoveryv3.DeltaDiscoveryRequest, now time.Time) (
 		return answers, &TooManyNamesError{Type: t, Max: s.options.MaxNames}
 	}
 	if !sub.requested {
-		s.first(t, r, now)
+		s.first(t, r)
 	} else {
 		for _, name := range r.GetResourceNamesSubscribe() {
 			s.subscribe(t, name)
@@ -53,6 +53,9 @@ func (s *Session) Request(r *discoveryv3.DeltaDiscoveryRequest, now time.Time) (
 	}
 	for _, name := range r.GetResourceNamesUnsubscribe() {
 		sub.unsubscribe(name)
+		if t == resource.Endpoint {
+			delete(s.again, name)
+		}
 	}
 	if len(sub.names) > s.options.MaxNames || len(sub.held) > s.options.MaxNames {
 		return answers, &TooManyNamesError{Type: t, Max: s.options.MaxNames}
@@ -61,9 +64,8 @@ func (s *Session) Request(r *discoveryv3.DeltaDiscoveryRequest, now time.Time) (
 }
 
 // first takes the first request of a type on a stream. It alone may list what the
-// client holds. A client that lacks endpoints that it asks for has clusters that wait
-// for them.
-func (s *Session) first(t resource.Type, r *discoveryv3.DeltaDiscoveryRequest, now time.Time) {
+// client holds.
+func (s *Session) first(t resource.Type, r *discoveryv3.DeltaDiscoveryRequest) {
 	sub := &s.types[t]
 	sub.requested = true
 	sub.wildcard = wildcardTypes[t] && len(r.GetResourceNamesSubscribe()) == 0
@@ -76,10 +78,6 @@ func (s *Session) first(t resource.Type, r *discoveryv3.DeltaDiscoveryRequest, n
 		sub.names[name] = struct{}{}
 		if _, ok := r.GetInitialResourceVersions()[name]; !ok {
 			sub.held[name] = holding{version: unknownVersion}
-			if t == resource.Endpoint && s.view.Get(t, name) != nil {
-				s.warming[name] = struct{}{}
-				s.warmUntil = now.Add(s.options.WarmTimeout)
-			}
 		}
 	}
 	for name, version := range r.GetInitialResourceVersions() {
@@ -90,8 +88,13 @@ func (s *Session) first(t resource.Type, r *discoveryv3.DeltaDiscoveryRequest, n
 		if e != nil && e.Version == version {
 			version = e.Version
 		}
+		if _, ok := s.again[name]; ok && t == resource.Endpoint {
+			// A cluster that needs them was sent before this request came.
+			version = unknownVersion
+		}
 		sub.held[name] = holding{version: version}
 	}
+	sub.greet = sub.wildcard && len(sub.held) == 0
 	s.refresh(t)
 }
 

@@ -5,6 +5,7 @@ package delta
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
@@ -19,7 +20,9 @@ type Response struct {
 	Nonce   string
 	Entries []*Entry
 	Removed []string
-	sent    time.Time
+
+	sequence uint64
+	sent     time.Time
 }
 
 // Message returns the response as the protocol has it.
@@ -51,14 +54,15 @@ func (s *Session) Next(now time.Time) (next *Response, wake time.Time) {
 		if next := s.take(t, now); next != nil {
 			return next, time.Time{}
 		}
-		if !s.types[t].settled() {
-			return nil, s.retry
-		}
-		if t == resource.Cluster && len(s.warming) > 0 {
-			if now.Before(s.warmUntil) {
-				return nil, earlier(s.warmUntil, s.retry)
+		sub := &s.types[t]
+		if out := sub.out; t == resource.Cluster && out != nil && len(out.Entries) > 0 {
+			if warm := out.sent.Add(s.options.WarmTimeout); now.Before(warm) {
+				return nil, earlier(warm, s.retry)
 			}
-			clear(s.warming)
+			continue
+		}
+		if !sub.settled() {
+			return nil, s.retry
 		}
 	}
 	for _, t := range []resource.Type{resource.Route, resource.Cluster, resource.Endpoint, resource.Secret} {
@@ -134,15 +138,20 @@ func (s *Session) removals(sub *subscription, t resource.Type) []string {
 }
 
 func (s *Session) send(sub *subscription, next *Response, now time.Time) *Response {
-	if len(next.Entries) == 0 && len(next.Removed) == 0 {
+	if len(next.Entries) == 0 && len(next.Removed) == 0 && !sub.greet {
 		return nil
 	}
+	sub.greet = false
 	for _, e := range next.Entries {
 		if r := sub.refused[e.Name]; r != nil {
 			r.again = false
 		}
 	}
-	next.Nonce, next.sent = s.newNonce(), now
+	s.sequence++
+	next.sequence, next.Nonce, next.sent = s.sequence, strconv.FormatUint(s.sequence, 10), now
+	for _, e := range next.Entries {
+		s.sendEndpointsAgain(e, next.sequence)
+	}
 	sub.out = next
 	return next
 }

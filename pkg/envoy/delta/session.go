@@ -3,7 +3,6 @@
 package delta
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/acnodal/epic/pkg/envoy/resource"
@@ -16,8 +15,8 @@ type Options struct {
 	MaxBatch int
 	// MaxNames is how many names a client may subscribe to or hold.
 	MaxNames int
-	// WarmTimeout is how long listeners and routes wait for the client to ask for the
-	// endpoints of new clusters.
+	// WarmTimeout is how long listeners and routes wait for the answer about clusters.
+	// Envoy answers when new clusters have their endpoints and secrets.
 	WarmTimeout time.Duration
 	// RetryRefused is how long a refused version waits before it is sent again after a
 	// change of the rest. It doubles with each refusal, up to MaxRetryRefused.
@@ -37,10 +36,11 @@ type Session struct {
 	view    View
 	options Options
 	types   []subscription
-	nonce   uint64
-	// warming are the endpoints that listeners and routes wait for, until warmUntil.
-	warming   map[string]struct{}
-	warmUntil time.Time
+	// sequence counts responses; it is their nonce.
+	sequence uint64
+	// again has, for endpoints that must follow a cluster, the sequence number of the
+	// response with the cluster.
+	again map[string]uint64
 	// retry is when the first refused version is due, or zero.
 	retry  time.Time
 	events Events
@@ -48,7 +48,7 @@ type Session struct {
 
 // NewSession starts a session with a client.
 func NewSession(view View, options Options) *Session {
-	s := &Session{view: view, options: options, types: make([]subscription, len(resource.Types())), warming: map[string]struct{}{}}
+	s := &Session{view: view, options: options, types: make([]subscription, len(resource.Types())), again: map[string]uint64{}}
 	for t := range s.types {
 		s.types[t].init()
 	}
@@ -68,9 +68,6 @@ func (s *Session) Changed(k resource.Key) {
 	}
 	delete(sub.dirty, k.Name)
 	delete(sub.refused, k.Name)
-	if k.Type == resource.Endpoint {
-		delete(s.warming, k.Name)
-	}
 	sub.gone[k.Name] = struct{}{}
 }
 
@@ -147,11 +144,6 @@ func (s *Session) Refused() []Refusal {
 		}
 	}
 	return all
-}
-
-func (s *Session) newNonce() string {
-	s.nonce++
-	return strconv.FormatUint(s.nonce, 10)
 }
 
 // View returns the configuration of the client.

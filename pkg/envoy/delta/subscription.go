@@ -18,6 +18,9 @@ type subscription struct {
 	requested bool
 	// wildcard is set while the client subscribes to all resources of the type.
 	wildcard bool
+	// greet is set while a client that has nothing waits for a first response, which may
+	// be empty.
+	greet bool
 	// names are the resources that the client subscribes to by name.
 	names map[string]struct{}
 	// held has the versions that the client acknowledged.
@@ -81,7 +84,7 @@ func (s *subscription) wants(e *Entry, alone bool) bool {
 
 // settled reports whether every addition was sent and answered.
 func (s *subscription) settled() bool {
-	return s.out == nil && len(s.dirty) == 0 && len(s.groups) == 0
+	return s.out == nil && !s.greet && len(s.dirty) == 0 && len(s.groups) == 0
 }
 
 // forget drops what is known of a resource that the client no longer subscribes to.
