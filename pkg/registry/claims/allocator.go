@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -61,6 +62,9 @@ type allocator struct {
 
 // block is what this server has reserved of one space.
 type block struct {
+	// wanted is how many numbers writes that hold or wait for the lock want.
+	wanted atomic.Int64
+
 	mu sync.Mutex
 	// free are the positions left, in order, as half-open ranges.
 	free []span
@@ -130,6 +134,8 @@ func (a *allocator) take(ctx context.Context, s Space, n int) ([]grant, []condit
 		return nil, nil, ErrExhausted
 	}
 	b := a.block(s)
+	b.wanted.Add(int64(n))
+	defer b.wanted.Add(-int64(n))
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.used = a.clock.Now()
@@ -197,7 +203,8 @@ func (a *allocator) reserve(ctx context.Context, s Space, b *block, want uint64,
 		b.size = min(b.size*2, s.maxBlock)
 	}
 	b.at = now
-	size := max(b.size, want)
+	// Writes that come at once share one reservation.
+	size := max(b.size, want, min(uint64(max(b.wanted.Load(), 0)), s.maxBlock))
 	if searching {
 		step := uint64(scan)
 		if s.turns {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -471,5 +472,60 @@ func TestNumberOf(t *testing.T) {
 		if got := numberOf([]byte(key)); got != want {
 			t.Errorf("%s: got %d, want %d", key, got, want)
 		}
+	}
+}
+
+// TestReservationsAreShared: writes that want numbers at the same time make one
+// reservation for all of them, however small blocks are to begin with.
+func TestReservationsAreShared(t *testing.T) {
+	const writers = 40
+	b := newTestBackend(t, newPrefix())
+	space := ServiceIDs(testAccount)
+	faulty := breakEtcd(b)
+	var reservations atomic.Int64
+	faulty.set(func() {
+		if reservations.Add(1) > 1 {
+			return
+		}
+		// The first one waits until all others have come.
+		for b.allocator.block(space).wanted.Load() < writers {
+			time.Sleep(time.Millisecond)
+		}
+	}, nil)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var got []uint64
+	for range writers {
+		wg.Go(func() {
+			grants, _, err := b.allocator.take(t.Context(), space, 1)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			got = append(got, grants[0].claim.number)
+		})
+	}
+	wg.Wait()
+	slices.Sort(got)
+	for i, n := range got {
+		if n != uint64(i+1) {
+			t.Fatalf("got %v", got)
+		}
+	}
+	if n := reservations.Load(); n > 2 {
+		t.Errorf("%d reservations for %d numbers", n, writers)
+	}
+	if n := b.allocator.block(space).wanted.Load(); n != 0 {
+		t.Errorf("%d numbers are still wanted", n)
+	}
+	// Nobody waits any more: the next blocks are small again.
+	before := b.allocator.block(space).end
+	if _, _, err := b.allocator.take(t.Context(), space, 1); err != nil {
+		t.Fatal(err)
+	}
+	if size := b.allocator.block(space).end - before; size > calm {
+		t.Errorf("a block of %d for one number", size)
 	}
 }

@@ -208,6 +208,10 @@ func retriesSince(t testing.TB) func() float64 {
 	return counter(t, func() (float64, error) { return testutil.GetCounterMetricValue(retries) })
 }
 
+func outdatedSince(t testing.TB) func() float64 {
+	return counter(t, func() (float64, error) { return testutil.GetCounterMetricValue(outdated) })
+}
+
 func foreignSince(t testing.TB) func() float64 {
 	return counter(t, func() (float64, error) { return testutil.GetCounterMetricValue(foreignReleases) })
 }

@@ -4,6 +4,8 @@ package claims
 
 import (
 	"container/list"
+	"context"
+	"strings"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -29,6 +31,9 @@ type parentCache struct {
 	// order lists the entries, the one used last first.
 	order   *list.List
 	entries map[Ref]*list.Element
+	// reads are the reads under way for which others wait, by what they read. Each
+	// is closed at its end.
+	reads map[string]chan struct{}
 }
 
 type rememberedParent struct {
@@ -45,7 +50,39 @@ func remembered(e *list.Element) *rememberedParent {
 }
 
 func newParentCache(most int) *parentCache {
-	return &parentCache{most: most, order: list.New(), entries: map[Ref]*list.Element{}}
+	return &parentCache{most: most, order: list.New(), entries: map[Ref]*list.Element{}, reads: map[string]chan struct{}{}}
+}
+
+// lead makes the caller read objects while others that want the same wait, until it
+// calls done. If somebody else reads them just now, it waits for that instead, and
+// waited is true. A caller that waited has to look whether the objects are remembered
+// by now, and otherwise read them without waiting for anybody again.
+func (c *parentCache) lead(ctx context.Context, refs []Ref) (done func(), waited bool, err error) {
+	names := make([]string, len(refs))
+	for i, ref := range refs {
+		names[i] = ref.String()
+	}
+	key := strings.Join(names, " ")
+	c.mu.Lock()
+	other, ok := c.reads[key]
+	if !ok {
+		end := make(chan struct{})
+		c.reads[key] = end
+		c.mu.Unlock()
+		return func() {
+			c.mu.Lock()
+			delete(c.reads, key)
+			c.mu.Unlock()
+			close(end)
+		}, false, nil
+	}
+	c.mu.Unlock()
+	select {
+	case <-ctx.Done():
+		return nil, false, ctx.Err()
+	case <-other:
+		return func() {}, true, nil
+	}
 }
 
 // get returns a copy of the remembered object.

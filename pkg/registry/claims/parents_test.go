@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -357,4 +359,135 @@ func TestParentCacheIsBounded(t *testing.T) {
 	if c.bytes != 100*len(c.entries) || c.order.Len() != len(c.entries) {
 		t.Errorf("%d bytes, %d entries, %d in order", c.bytes, len(c.entries), c.order.Len())
 	}
+}
+
+// TestPlansShareReads: a plan that misses a parent which another plan reads just now
+// waits for that read, and makes one of its own where that did not help.
+func TestPlansShareReads(t *testing.T) {
+	ref := Ref{Resource: "parents", Namespace: "ns", Name: "p"}
+	for name, c := range map[string]struct {
+		// there says that the parent is there before the first plan reads it. Else it
+		// is created after that, before the first plan has the answer.
+		there bool
+		// fails says that the first plan's read fails.
+		fails bool
+		// fresh says that the second plan is a fresh one.
+		fresh bool
+		// requests are those of both plans.
+		requests int
+	}{
+		"there":                 {there: true, requests: 1},
+		"created meanwhile":     {requests: 2},
+		"the first read fails":  {there: true, fails: true, requests: 2},
+		"a fresh one reads now": {there: true, fresh: true, requests: 2},
+	} {
+		for _, first := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, first of several: %v", name, first), func(t *testing.T) {
+				prefix := newPrefix()
+				parents := storeFor(t, newTestBackend(t, prefix), "parents", &idRules{})
+				if c.there {
+					mustCreate(t, parents, "parents", pod("p"))
+				}
+				b := newTestBackend(t, prefix)
+				storeFor(t, b, "parents", &idRules{})
+				faulty := breakEtcd(b)
+				requests := countRequests(b)
+				has, release := make(chan struct{}), make(chan struct{})
+				releaseOnce := sync.OnceFunc(func() { close(release) })
+				defer releaseOnce()
+				var once atomic.Bool
+				faulty.set(nil, func(resp *clientv3.TxnResponse, err error) (*clientv3.TxnResponse, error) {
+					if once.Swap(true) {
+						return resp, err
+					}
+					close(has)
+					<-release
+					if c.fails {
+						return nil, errors.New("no answer")
+					}
+					return resp, err
+				})
+				read := func(p *Plan) (runtime.Object, error) {
+					if first {
+						obj, _, err := p.ReadFirst(t.Context(), Ref{Resource: "parents", Namespace: "ns", Name: "nobody"}, ref)
+						return obj, err
+					}
+					objs, err := p.Read(t.Context(), ref)
+					if err != nil {
+						return nil, err
+					}
+					return objs[0], nil
+				}
+				one, two := make(chan error, 1), make(chan error, 1)
+				go func() {
+					obj, err := read(newPlan(b, false, false))
+					if err == nil && (obj != nil) != c.there {
+						err = fmt.Errorf("the first plan has %v", obj)
+					}
+					one <- err
+				}()
+				<-has
+				go func() {
+					p := newPlan(b, false, c.fresh)
+					obj, err := read(p)
+					if err == nil && (obj == nil || p.seen[ref].mod == 0 || p.relies() != (c.requests == 1)) {
+						err = fmt.Errorf("the second plan has %v; %+v", obj, p.seen)
+					}
+					two <- err
+				}()
+				if c.fresh {
+					select {
+					case err := <-two:
+						if err != nil {
+							t.Error(err)
+						}
+					case <-time.After(20 * time.Second):
+						t.Fatal("a fresh plan waits for another's read")
+					}
+				}
+				// Time for the second plan to come while the first has no answer.
+				time.Sleep(10 * time.Millisecond)
+				if !c.there {
+					mustCreate(t, parents, "parents", pod("p"))
+				}
+				releaseOnce()
+				if err := <-one; (err != nil) != c.fails {
+					t.Errorf("the first plan: %v", err)
+				}
+				if !c.fresh {
+					if err := <-two; err != nil {
+						t.Error(err)
+					}
+				}
+				if n := requests(); n != c.requests {
+					t.Errorf("%d requests, want %d", n, c.requests)
+				}
+			})
+		}
+	}
+}
+
+// TestWaitForReadEnds: a plan that waits for another's read ends with its request.
+func TestWaitForReadEnds(t *testing.T) {
+	c := newParentCache(1600)
+	refs := []Ref{{Name: "a"}, {Name: "b"}}
+	done, waited, err := c.lead(t.Context(), refs)
+	if waited || err != nil {
+		t.Fatalf("waited is %v, %v", waited, err)
+	}
+	other, waited, err := c.lead(t.Context(), refs[:1])
+	if waited || err != nil {
+		t.Fatalf("what nobody reads: waited is %v, %v", waited, err)
+	}
+	other()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := c.lead(ctx, refs); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	done()
+	if done, waited, err = c.lead(t.Context(), refs); waited || err != nil {
+		t.Errorf("after the end: waited is %v, %v", waited, err)
+	}
+	done()
 }

@@ -92,20 +92,16 @@ func (p *Plan) relies() bool { return len(p.remembered) > 0 || p.assumed }
 // forget drops from memory what the plan took from there.
 func (p *Plan) forget() {
 	p.b.parents.drop(p.remembered...)
-	if p.slot != nil {
-		p.b.slots.drop(p.slot.account)
-		p.slot = nil
-	}
+	p.b.slots.drop(p.slot)
+	p.slot = nil
 }
 
 // giveBack returns what the plan took and will certainly not use.
 func (p *Plan) giveBack() {
 	p.b.allocator.giveBack(p.grants)
 	p.grants = nil
-	if s := p.slot; s != nil {
-		p.b.slots.giveBack(s.account, s.mod, s.limit, s.slot)
-		p.slot = nil
-	}
+	p.b.slots.giveBack(p.slot)
+	p.slot = nil
 }
 
 // Preview says that nothing will be written (a dry run): the plan looks up and
@@ -119,17 +115,19 @@ func (p *Plan) Preview() bool { return p.preview }
 // reach the caller: the write is planned again from what is in etcd.
 func (p *Plan) Read(ctx context.Context, refs ...Ref) ([]runtime.Object, error) {
 	objs := make([]runtime.Object, len(refs))
-	var missing []Ref
-	var at []int
-	for i, ref := range refs {
-		if obj, ok := p.recall(ref); ok {
-			objs[i] = obj
-			continue
-		}
-		missing, at = append(missing, ref), append(at, i)
-	}
+	missing, at := p.recallAll(refs, objs)
 	if len(missing) == 0 {
 		return objs, nil
+	}
+	done, waited, err := p.lead(ctx, missing)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	if waited {
+		if missing, at = p.recallAll(refs, objs); len(missing) == 0 {
+			return objs, nil
+		}
 	}
 	read, seen, err := p.b.read(ctx, missing)
 	if err != nil {
@@ -142,6 +140,32 @@ func (p *Plan) Read(ctx context.Context, refs ...Ref) ([]runtime.Object, error) 
 		}
 	}
 	return objs, nil
+}
+
+// recallAll fills in the objects that are remembered and not there yet, and returns
+// which are missing.
+func (p *Plan) recallAll(refs []Ref, objs []runtime.Object) (missing []Ref, at []int) {
+	for i, ref := range refs {
+		if objs[i] != nil {
+			continue
+		}
+		if obj, ok := p.recall(ref); ok {
+			objs[i] = obj
+			continue
+		}
+		missing, at = append(missing, ref), append(at, i)
+	}
+	return missing, at
+}
+
+// lead lets plans that miss the same objects at the same time share one read: it
+// waits for the read of another plan, and reports that it did, or makes others wait
+// until done is called. A fresh plan makes all of its reads itself.
+func (p *Plan) lead(ctx context.Context, refs []Ref) (done func(), waited bool, err error) {
+	if p.fresh {
+		return func() {}, false, nil
+	}
+	return p.b.parents.lead(ctx, refs)
 }
 
 // ReadNow is Read for what must be as it is in etcd now, although nothing may be
@@ -163,11 +187,16 @@ func (p *Plan) ReadNow(ctx context.Context, refs ...Ref) ([]runtime.Object, erro
 // -1 if none does. The write fails, and is planned again, if one that comes before
 // it exists when the write lands.
 func (p *Plan) ReadFirst(ctx context.Context, refs ...Ref) (runtime.Object, int, error) {
-	for i, ref := range refs {
-		if obj, ok := p.recall(ref); ok {
-			// Those before it may exist without being remembered. The transaction
-			// finds out.
-			p.assumed = p.assumed || i > 0
+	if obj, i := p.recallFirst(refs); obj != nil {
+		return obj, i, p.dependOnAbsence(refs[:i])
+	}
+	done, waited, err := p.lead(ctx, refs)
+	if err != nil {
+		return nil, -1, err
+	}
+	defer done()
+	if waited {
+		if obj, i := p.recallFirst(refs); obj != nil {
 			return obj, i, p.dependOnAbsence(refs[:i])
 		}
 	}
@@ -182,6 +211,18 @@ func (p *Plan) ReadFirst(ctx context.Context, refs ...Ref) (runtime.Object, int,
 		}
 	}
 	return nil, -1, nil
+}
+
+// recallFirst returns the first of the named objects that is remembered. Those
+// before it may exist without being remembered: the transaction finds out.
+func (p *Plan) recallFirst(refs []Ref) (runtime.Object, int) {
+	for i, ref := range refs {
+		if obj, ok := p.recall(ref); ok {
+			p.assumed = p.assumed || i > 0
+			return obj, i
+		}
+	}
+	return nil, -1
 }
 
 // recall returns an object from memory and makes the write depend on its content.
@@ -314,29 +355,34 @@ const slotWindow = 256
 
 // PickPlace takes a slot from 1 to limit of account's quota, or returns
 // ErrExhausted. Slots are picked at random, so that writers on several servers
-// seldom meet. Where the write depends on the content of the account object, from
-// which the limit comes, slots that were free before are tried without a read.
+// seldom meet; writers on one server never take the same. Where the write depends
+// on the content of the account object, from which the limit comes, slots that were
+// free before are tried without a read.
 func (p *Plan) PickPlace(ctx context.Context, account Ref, limit int32) (int32, error) {
 	mod := p.seen[account].mod
 	remember := p.content[account]
 	if remember && !p.fresh {
-		if slot, ok := p.b.slots.take(account, mod, limit); ok {
+		slot, ok, err := p.b.slots.take(ctx, account, mod, limit)
+		if err != nil {
+			return 0, err
+		}
+		if ok {
 			p.assumed = true
 			return p.useSlot(account, mod, limit, slot), nil
 		}
 	}
-	free, err := p.freePlaces(ctx, account, limit)
+	read := p.b.slots.read(account, remember)
+	defer read.end()
+	free, err := p.freePlaces(ctx, account, limit, read)
 	if err != nil {
 		return 0, err
 	}
-	if len(free) == 0 {
-		return 0, ErrExhausted
-	}
-	i := rand.IntN(len(free)) //nolint:gosec // spreads load, protects nothing
-	slot := free[i]
+	slot, ok := read.pick(free)
 	if remember {
-		free[i] = free[len(free)-1]
-		p.b.slots.put(account, mod, limit, free[:len(free)-1])
+		read.remember(mod, limit, free)
+	}
+	if !ok {
+		return 0, ErrExhausted
 	}
 	return p.useSlot(account, mod, limit, slot), nil
 }
@@ -349,44 +395,51 @@ func (p *Plan) useSlot(account Ref, mod int64, limit int32, slot uint64) int32 {
 
 // PlaceLeft says whether account's quota has a place left.
 func (p *Plan) PlaceLeft(ctx context.Context, account Ref, limit int32) (bool, error) {
-	free, err := p.freePlaces(ctx, account, limit)
+	free, err := p.freePlaces(ctx, account, limit, nil)
 	return len(free) > 0, err
 }
 
-// freePlaces returns some of the places that are free, or nothing if none is.
-func (p *Plan) freePlaces(ctx context.Context, account Ref, limit int32) ([]uint64, error) {
+// freePlaces returns some of the places that are free, or nothing if none is. With a
+// slotRead it goes on looking while all that it finds are busy.
+func (p *Plan) freePlaces(ctx context.Context, account Ref, limit int32, read *slotRead) ([]uint64, error) {
 	if limit <= 0 {
 		return nil, nil
 	}
 	kind := placeKind(account)
 	windows := (uint64(limit) + slotWindow - 1) / slotWindow
 	start := rand.Uint64N(windows) //nolint:gosec // spreads load, protects nothing
+	var free []uint64
 	for n := range windows {
 		first := (start+n)%windows*slotWindow + 1
 		last := min(first+slotWindow-1, uint64(limit))
-		used, top, err := p.readPlaces(ctx, kind, uint64(limit), first, last)
-		if err != nil || top == 0 {
+		used, top, left, err := p.readPlaces(ctx, kind, uint64(limit), first, last)
+		if err != nil || left == 0 {
 			return nil, err
 		}
-		var free []uint64
 		for place := first; place <= min(last, top); place++ {
 			if !used[place] {
 				free = append(free, place)
 			}
 		}
-		if len(free) > 0 {
+		if len(free) == 0 {
+			continue
+		}
+		if read == nil || uint64(len(free)) >= left {
+			return free, nil
+		}
+		if usable, _ := read.split(free); len(usable) > 0 {
 			return free, nil
 		}
 	}
-	return nil, nil
+	return free, nil
 }
 
-// readPlaces returns which places from first to last are in use, and the highest
-// place to pick, or 0 if there is none. That is limit, unless it was higher once:
-// places above it are still held then, and count, so that for each of them one
-// less below it is to be had. (Whoever picks below the top leaves at most limit
-// places in use, also beside others who do.)
-func (p *Plan) readPlaces(ctx context.Context, kind string, limit, first, last uint64) (used map[uint64]bool, top uint64, err error) {
+// readPlaces returns which places from first to last are in use, the highest place
+// to pick, and how many are left up to that one. The highest is limit, unless it was
+// higher once: places above it are still held then, and count, so that for each of
+// them one less below it is to be had. (Whoever picks below the top leaves at most
+// limit places in use, also beside others who do.)
+func (p *Plan) readPlaces(ctx context.Context, kind string, limit, first, last uint64) (used map[uint64]bool, top, left uint64, err error) {
 	end := clientv3.GetPrefixRangeEnd(p.b.layout.claims() + kind + "/")
 	for top = limit; ; {
 		resp, err := p.b.client.Txn(ctx).Then(
@@ -395,19 +448,19 @@ func (p *Plan) readPlaces(ctx context.Context, kind string, limit, first, last u
 			clientv3.OpGet(p.placeKey(kind, first), clientv3.WithRange(p.placeKey(kind, last+1)), clientv3.WithKeysOnly()),
 		).Commit()
 		if err != nil {
-			return nil, 0, fmt.Errorf("read the places in use: %w", err)
+			return nil, 0, 0, fmt.Errorf("read the places in use: %w", err)
 		}
 		below := uint64(resp.Responses[0].GetResponseRange().Count)
 		above := uint64(resp.Responses[1].GetResponseRange().Count)
 		switch {
 		case above >= limit || below >= top:
-			return nil, 0, nil
+			return nil, 0, 0, nil
 		case top <= limit-above:
 			used = map[uint64]bool{}
 			for _, kv := range resp.Responses[2].GetResponseRange().Kvs {
 				used[numberOf(kv.Key)] = true
 			}
-			return used, top, nil
+			return used, top, top - below, nil
 		}
 		top = limit - above
 	}

@@ -3,14 +3,15 @@
 package claims
 
 import (
+	"context"
 	"math/rand/v2"
 	"sync"
 
 	"k8s.io/utils/lru"
 )
 
-// slotAccounts is the number of accounts whose free quota slots are remembered.
-// Each has at most slotWindow of them.
+// slotAccounts is the number of accounts whose quota slots are remembered. Each has
+// at most slotWindow free ones.
 const slotAccounts = 4096
 
 // slotMemory remembers quota slots that were free when they were read, so that a
@@ -22,66 +23,204 @@ const slotAccounts = 4096
 // number of slots held above top is at most the limit, and each writer takes a
 // slot at or below a top for which that holds, then it keeps holding for every
 // such top; so a top that was right once is right until the account changes.
+//
+// The memory also knows which slots the writes of this server are taking, so that
+// no two of them take the same one, and lets writes that miss the same slots share
+// one read.
 type slotMemory struct {
 	mu       sync.Mutex
 	accounts *lru.Cache
 }
 
-// freeSlots are slots of one account that were free when they were read.
-type freeSlots struct {
-	// mod is the account's revision, limit what its quota allows by it.
+// accountSlots is what is known of one account.
+type accountSlots struct {
+	// mod is the account's revision, limit what its quota allows by it, and free
+	// the slots that were free then.
 	mod   int64
 	limit int32
 	free  []uint64
+	// inFlight are the slots that writes of this server have taken and whose
+	// transactions have not ended.
+	inFlight map[uint64]struct{}
+	// reads is the number of reads under way. settled are the slots whose writes
+	// ended since the first of them began: a read may show them as they were before.
+	reads   int
+	settled map[uint64]struct{}
+	// shared is closed when the read ends for which other writes wait.
+	shared chan struct{}
 }
 
 func newSlotMemory() *slotMemory { return &slotMemory{accounts: lru.New(slotAccounts)} }
 
-// take removes a random slot from those remembered.
-func (m *slotMemory) take(account Ref, mod int64, limit int32) (uint64, bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	s := m.find(account, mod, limit)
-	if s == nil || len(s.free) == 0 {
-		return 0, false
+// account returns the record of an account. The caller holds the lock.
+func (m *slotMemory) account(ref Ref) *accountSlots {
+	if v, ok := m.accounts.Get(ref); ok {
+		if s, ok := v.(*accountSlots); ok {
+			return s
+		}
 	}
-	i := rand.IntN(len(s.free)) //nolint:gosec // spreads load, protects nothing
-	slot := s.free[i]
-	s.free[i] = s.free[len(s.free)-1]
-	s.free = s.free[:len(s.free)-1]
-	return slot, true
+	s := &accountSlots{inFlight: map[uint64]struct{}{}, settled: map[uint64]struct{}{}}
+	m.accounts.Add(ref, s)
+	return s
 }
 
-// put replaces what is remembered of an account.
-func (m *slotMemory) put(account Ref, mod int64, limit int32, free []uint64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.accounts.Add(account, &freeSlots{mod: mod, limit: limit, free: free})
+// take takes a random slot from those remembered. If another write reads the free
+// slots just now, take waits for it. If there is still none, the caller has to read.
+func (m *slotMemory) take(ctx context.Context, account Ref, mod int64, limit int32) (uint64, bool, error) {
+	slot, wait := m.tryTake(account, mod, limit)
+	if wait == nil {
+		return slot, slot != 0, nil
+	}
+	select {
+	case <-ctx.Done():
+		return 0, false, ctx.Err()
+	case <-wait:
+	}
+	slot, _ = m.tryTake(account, mod, limit)
+	return slot, slot != 0, nil
 }
 
-// giveBack returns a slot that was taken for a write that did not happen.
-func (m *slotMemory) giveBack(account Ref, mod int64, limit int32, slot uint64) {
+// tryTake returns a slot, or 0 and what to wait for, if there is anything.
+func (m *slotMemory) tryTake(account Ref, mod int64, limit int32) (slot uint64, wait <-chan struct{}) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if s := m.find(account, mod, limit); s != nil {
-		s.free = append(s.free, slot)
+	s := m.account(account)
+	if s.mod == mod && s.limit == limit && len(s.free) > 0 {
+		return s.pick(&s.free), nil
+	}
+	return 0, s.shared
+}
+
+// pick removes a random slot from a list and marks it as in flight.
+func (s *accountSlots) pick(from *[]uint64) uint64 {
+	free := *from
+	i := rand.IntN(len(free)) //nolint:gosec // spreads load, protects nothing
+	slot := free[i]
+	free[i] = free[len(free)-1]
+	*from = free[:len(free)-1]
+	s.inFlight[slot] = struct{}{}
+	return slot
+}
+
+// slotRead is a read of an account's free slots.
+type slotRead struct {
+	m *slotMemory
+	s *accountSlots
+	// shared is closed at the end, if others wait for this read.
+	shared chan struct{}
+}
+
+// read begins a read of an account's free slots. Writes that call take meanwhile
+// wait for its end if share is set. The caller calls end.
+func (m *slotMemory) read(account Ref, share bool) *slotRead {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := &slotRead{m: m, s: m.account(account)}
+	r.s.reads++
+	if share && r.s.shared == nil {
+		r.shared = make(chan struct{})
+		r.s.shared = r.shared
+	}
+	return r
+}
+
+// split divides slots that were read as free into those that a write may take, and
+// those that other writes of this server are taking or have taken since.
+func (r *slotRead) split(free []uint64) (usable, busy []uint64) {
+	r.m.mu.Lock()
+	defer r.m.mu.Unlock()
+	return r.s.split(free)
+}
+
+func (s *accountSlots) split(free []uint64) (usable, busy []uint64) {
+	for _, slot := range free {
+		_, taken := s.inFlight[slot]
+		if _, settled := s.settled[slot]; taken || settled {
+			busy = append(busy, slot)
+		} else {
+			usable = append(usable, slot)
+		}
+	}
+	return usable, busy
+}
+
+// remember replaces what is remembered of the account by what was read of it.
+func (r *slotRead) remember(mod int64, limit int32, free []uint64) {
+	r.m.mu.Lock()
+	defer r.m.mu.Unlock()
+	usable, _ := r.s.split(free)
+	r.s.mod, r.s.limit, r.s.free = mod, limit, usable
+}
+
+// pick takes a random slot of those that were read as free. It prefers those that
+// no other write of this server takes: what a write took may be free again.
+func (r *slotRead) pick(free []uint64) (uint64, bool) {
+	r.m.mu.Lock()
+	defer r.m.mu.Unlock()
+	usable, busy := r.s.split(free)
+	switch {
+	case len(usable) > 0:
+		return r.s.pick(&usable), true
+	case len(busy) > 0:
+		return r.s.pick(&busy), true
+	}
+	return 0, false
+}
+
+// end ends the read.
+func (r *slotRead) end() {
+	r.m.mu.Lock()
+	defer r.m.mu.Unlock()
+	if r.s.reads--; r.s.reads == 0 {
+		clear(r.s.settled)
+	}
+	if r.shared != nil {
+		r.s.shared = nil
+		close(r.shared)
 	}
 }
 
-// drop forgets an account.
-func (m *slotMemory) drop(account Ref) {
+// settle records that the write that took a slot, if it did, has ended. Whether it
+// has the slot only etcd knows.
+func (m *slotMemory) settle(p *pickedSlot) {
+	if p == nil {
+		return
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.accounts.Remove(account)
+	m.account(p.account).settle(p.slot)
 }
 
-func (m *slotMemory) find(account Ref, mod int64, limit int32) *freeSlots {
-	v, ok := m.accounts.Get(account)
-	if !ok {
-		return nil
+func (s *accountSlots) settle(slot uint64) {
+	delete(s.inFlight, slot)
+	if s.reads > 0 {
+		s.settled[slot] = struct{}{}
 	}
-	if s, ok := v.(*freeSlots); ok && s.mod == mod && s.limit == limit {
-		return s
+}
+
+// giveBack returns a slot, if any was taken, of a write that did not happen.
+func (m *slotMemory) giveBack(p *pickedSlot) {
+	if p == nil {
+		return
 	}
-	return nil
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.account(p.account)
+	delete(s.inFlight, p.slot)
+	if s.mod == p.mod && s.limit == p.limit {
+		s.free = append(s.free, p.slot)
+	}
+}
+
+// drop settles a slot, if any was taken, of a write that failed, and forgets which
+// slots of the account were free: that may be the reason.
+func (m *slotMemory) drop(p *pickedSlot) {
+	if p == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.account(p.account)
+	s.settle(p.slot)
+	s.mod, s.limit, s.free = 0, 0, nil
 }

@@ -94,9 +94,11 @@ func (c *txnClient) commit(ctx context.Context, op clientv3.Op, key string, expe
 	if err != nil {
 		// The transaction may have been applied all the same: what it took is
 		// not given back.
+		c.b.slots.settle(slot)
 		return result{}, writeError(err)
 	}
 	if resp.Succeeded {
+		c.b.slots.settle(slot)
 		if n := refusedReleases(resp, releasing+len(p.adds), releasing); n > 0 {
 			reportForeignReleases(ctx, p.owner, n)
 		}
@@ -115,9 +117,7 @@ func (c *txnClient) commit(ctx context.Context, op clientv3.Op, key string, expe
 		c.b.allocator.giveBack(grants)
 		return result{}, &staleError{what: "what this server remembered is out of date", relied: true}
 	}
-	if slot != nil {
-		c.b.slots.drop(slot.account)
-	}
+	c.b.slots.drop(slot)
 	r, err := c.diagnose(ctx, key, expected, conds)
 	stale, ok := errors.AsType[*staleError](err)
 	if ok {
