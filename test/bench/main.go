@@ -28,7 +28,7 @@ import (
 	"time"
 )
 
-var parts = []string{"alone", "ids", "scale"}
+var parts = []string{"alone", "ids", "creates", "scale"}
 
 func main() {
 	epic := flag.String("server", "bin/epic-apiserver", "the API server's binary")
@@ -37,16 +37,17 @@ func main() {
 	objects := flag.Int("objects", 100_000, "how many load balancers scale makes, each with two tunnels")
 	length := flag.Duration("length", 2*time.Second, "how long each measurement takes")
 	count := flag.Int("rounds", 5, "how often each is repeated, in turn with the others; the median counts")
+	profiles := flag.String("profiles", "", "a folder for CPU profiles of the servers while creates measures")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *epic, *kube, strings.Split(*only, ","), *objects, rounds{*count, *length}); err != nil && !errors.Is(err, context.Canceled) {
+	if err := run(ctx, *epic, *kube, strings.Split(*only, ","), *objects, rounds{*count, *length}, *profiles); err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, epic, kube string, only []string, objects int, r rounds) error {
+func run(ctx context.Context, epic, kube string, only []string, objects int, r rounds, profiles string) error {
 	for _, part := range only {
 		if !slices.Contains(parts, part) {
 			return fmt.Errorf("-only: there is no part %q; the parts are %s", part, strings.Join(parts, ", "))
@@ -59,7 +60,7 @@ func run(ctx context.Context, epic, kube string, only []string, objects int, r r
 		return fmt.Errorf("-server: %w; run \"make build\" first", err)
 	}
 	b := binaries{epic: epic}
-	if slices.Contains(only, "ids") || slices.Contains(only, "scale") {
+	if slices.ContainsFunc(only, func(part string) bool { return part != "alone" }) {
 		var err error
 		if b, err = findBinaries(ctx, kube, epic); err != nil {
 			return err
@@ -72,6 +73,8 @@ func run(ctx context.Context, epic, kube string, only []string, objects int, r r
 			err = contention(ctx, epic, r)
 		case "ids":
 			err = idsBehindKube(ctx, b, r)
+		case "creates":
+			err = creates(ctx, b, objects, r, profiles)
 		case "scale":
 			err = scale(ctx, b, objects, r)
 		}
