@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workload
+
+import (
+	"fmt"
+	"maps"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+)
+
+const (
+	// GatewayNodeLabel marks the nodes that proxies run on.
+	GatewayNodeLabel = epic.LabelPrefix + "gateway"
+	// CAConfigMap is the ConfigMap in each account's namespace with the CA that
+	// signs the operator's certificate, and CAKey its key.
+	CAConfigMap = "epic-proxy-ca"
+	CAKey       = "ca.crt"
+	// TokenAudience is the audience of the tokens by which proxies are known.
+	TokenAudience = "epic-xds"
+	// ContainerName is the name of the container that runs Envoy.
+	ContainerName = "envoy"
+	// HealthPort serves probes and metrics on the pod's cluster address.
+	HealthPort = 7447
+
+	tokenLifetime = 3600
+	// terminationGrace is more than the 2 s until routes are withdrawn and the 180 s
+	// that connections may take to end.
+	terminationGrace = 200
+
+	binaries  = "/epic/bin"
+	runFolder = "/run/epic"
+	caFolder  = "/etc/epic/ca"
+	tokenFile = "/var/run/secrets/epic/token" //nolint:gosec // the name of a file
+)
+
+// Platform is what the proxies of all accounts have in common.
+type Platform struct {
+	// EnvoyImage runs Envoy where neither a group nor the EPIC object names another.
+	EnvoyImage string
+	// ProxyImage has epic-proxy, which is copied into each pod, so any image that has
+	// Envoy will do.
+	ProxyImage string
+	// PullPolicy is that of both images.
+	PullPolicy corev1.PullPolicy
+	// Operator is where proxies reach the operator, as HOST:PORT, and ServerName the
+	// name in its certificate.
+	Operator, ServerName string
+	// OperatorNamespace and OperatorLabels select the operator's pods, and
+	// OperatorPort is the port on which they serve.
+	OperatorNamespace string
+	OperatorLabels    map[string]string
+	OperatorPort      int32
+	// Resources are those of the container with Envoy.
+	Resources corev1.ResourceRequirements
+}
+
+// ImageOf returns the Envoy image of a proxy.
+func (f *Platform) ImageOf(p *Proxy) string {
+	if p.Image != "" {
+		return p.Image
+	}
+	return f.EnvoyImage
+}
+
+// Deployment runs a proxy.
+func (f *Platform) Deployment(p *Proxy) *appsv1.Deployment {
+	meta := p.meta()
+	return &appsv1.Deployment{
+		ObjectMeta: meta,
+		Spec: appsv1.DeploymentSpec{
+			Replicas: ptr.To(p.Replicas),
+			Selector: &metav1.LabelSelector{MatchLabels: p.Labels()},
+			Strategy: appsv1.DeploymentStrategy{
+				Type:          appsv1.RollingUpdateDeploymentStrategyType,
+				RollingUpdate: &appsv1.RollingUpdateDeployment{MaxUnavailable: ptr.To(intstr.FromInt32(0)), MaxSurge: ptr.To(intstr.FromInt32(1))},
+			},
+			RevisionHistoryLimit: ptr.To[int32](2),
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: maps.Clone(meta.Labels), Annotations: p.annotations()},
+				Spec:       f.pod(p),
+			},
+		},
+	}
+}
+
+// DisruptionBudget lets one pod of a proxy be evicted at a time.
+func (f *Platform) DisruptionBudget(p *Proxy) *policyv1.PodDisruptionBudget {
+	return &policyv1.PodDisruptionBudget{
+		ObjectMeta: p.meta(),
+		Spec: policyv1.PodDisruptionBudgetSpec{
+			MaxUnavailable: ptr.To(intstr.FromInt32(1)),
+			Selector:       &metav1.LabelSelector{MatchLabels: p.Labels()},
+		},
+	}
+}
+
+func (f *Platform) pod(p *Proxy) corev1.PodSpec {
+	return corev1.PodSpec{
+		AutomountServiceAccountToken:  ptr.To(false),
+		EnableServiceLinks:            ptr.To(false),
+		TerminationGracePeriodSeconds: ptr.To[int64](terminationGrace),
+		NodeSelector:                  map[string]string{corev1.LabelOSStable: "linux", GatewayNodeLabel: "true"},
+		Tolerations:                   []corev1.Toleration{{Key: GatewayNodeLabel, Operator: corev1.TolerationOpExists}},
+		Affinity: &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{
+			RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{
+				TopologyKey: corev1.LabelHostname, LabelSelector: &metav1.LabelSelector{MatchLabels: p.Labels()},
+				// A rollout's new pod may run beside the old one.
+				MatchLabelKeys: []string{"pod-template-hash"},
+			}},
+		}},
+		TopologySpreadConstraints: []corev1.TopologySpreadConstraint{{
+			MaxSkew: 1, TopologyKey: corev1.LabelTopologyZone, WhenUnsatisfiable: corev1.ScheduleAnyway,
+			LabelSelector: &metav1.LabelSelector{MatchLabels: p.Labels()}, MatchLabelKeys: []string{"pod-template-hash"},
+		}},
+		SecurityContext: &corev1.PodSecurityContext{
+			RunAsNonRoot: ptr.To(true), RunAsUser: ptr.To[int64](65532), RunAsGroup: ptr.To[int64](65532), FSGroup: ptr.To[int64](65532),
+			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+			// Public ports below 1024, without a capability.
+			Sysctls: []corev1.Sysctl{{Name: "net.ipv4.ip_unprivileged_port_start", Value: "0"}},
+		},
+		InitContainers: []corev1.Container{{
+			Name: "install", Image: f.ProxyImage, ImagePullPolicy: f.PullPolicy,
+			Args:            []string{"install", binaries},
+			VolumeMounts:    []corev1.VolumeMount{{Name: "bin", MountPath: binaries}},
+			SecurityContext: restricted(),
+			Resources:       f.Resources,
+		}},
+		Containers: []corev1.Container{f.container(p)},
+		Volumes: []corev1.Volume{
+			{Name: "bin", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
+			// In memory, and kept when a container restarts: it has the proxy's key, and
+			// the configuration that Envoy accepted last.
+			{Name: "run", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory}}},
+			{Name: "ca", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
+				LocalObjectReference: corev1.LocalObjectReference{Name: CAConfigMap},
+			}}},
+			{Name: "token", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+				Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
+					Audience: TokenAudience, ExpirationSeconds: ptr.To[int64](tokenLifetime), Path: "token",
+				}}},
+			}}},
+		},
+	}
+}
+
+func (f *Platform) container(p *Proxy) corev1.Container {
+	return corev1.Container{
+		Name: ContainerName, Image: f.ImageOf(p), ImagePullPolicy: f.PullPolicy,
+		Command: []string{binaries + "/epic-proxy"},
+		Args: []string{
+			"--operator=" + f.Operator,
+			"--server-name=" + f.ServerName,
+			"--ca-file=" + caFolder + "/" + CAKey,
+			"--token-file=" + tokenFile,
+			"--namespace=$(POD_NAMESPACE)",
+			"--kind=" + string(p.Kind),
+			"--name=" + p.Name,
+			"--pod=$(POD_NAME)",
+			"--dir=" + runFolder,
+			"--envoy=envoy",
+			fmt.Sprintf("--bind-address=$(POD_IP):%d", HealthPort),
+		},
+		Env: []corev1.EnvVar{field("POD_NAMESPACE", "metadata.namespace"), field("POD_NAME", "metadata.name"), field("POD_IP", "status.podIP")},
+		Ports: []corev1.ContainerPort{
+			{Name: "http", ContainerPort: HealthPort, Protocol: corev1.ProtocolTCP},
+		},
+		// Envoy starts at once, and is ready when it has a configuration.
+		StartupProbe:   probe("/livez", 1, 60),
+		LivenessProbe:  probe("/livez", 10, 6),
+		ReadinessProbe: probe("/readyz", 1, 2),
+		Resources:      f.Resources,
+		VolumeMounts: []corev1.VolumeMount{
+			{Name: "bin", MountPath: binaries, ReadOnly: true},
+			{Name: "run", MountPath: runFolder},
+			{Name: "ca", MountPath: caFolder, ReadOnly: true},
+			{Name: "token", MountPath: "/var/run/secrets/epic", ReadOnly: true},
+		},
+		SecurityContext: restricted(),
+	}
+}
+
+func restricted() *corev1.SecurityContext {
+	return &corev1.SecurityContext{
+		AllowPrivilegeEscalation: ptr.To(false), ReadOnlyRootFilesystem: ptr.To(true),
+		Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+	}
+}
+
+func field(name, path string) corev1.EnvVar {
+	return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: path}}}
+}
+
+func probe(path string, period, failures int32) *corev1.Probe {
+	return &corev1.Probe{
+		ProbeHandler:  corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: path, Port: intstr.FromString("http")}},
+		PeriodSeconds: period, TimeoutSeconds: 5, FailureThreshold: failures,
+	}
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workload
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
+)
+
+const dnsPort = 53
+
+// NetworkPolicy limits what a proxy's pods do on the cluster's network, where they
+// reach the operator and DNS, and are reached by the operator's namespace for their
+// metrics. The public interface is not part of that network.
+func (f *Platform) NetworkPolicy(p *Proxy) *networkingv1.NetworkPolicy {
+	operators := networkingv1.NetworkPolicyPeer{
+		NamespaceSelector: inNamespace(f.OperatorNamespace),
+		PodSelector:       &metav1.LabelSelector{MatchLabels: f.OperatorLabels},
+	}
+	return &networkingv1.NetworkPolicy{
+		ObjectMeta: p.meta(),
+		Spec: networkingv1.NetworkPolicySpec{
+			PodSelector: metav1.LabelSelector{MatchLabels: p.Labels()},
+			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress},
+			Ingress: []networkingv1.NetworkPolicyIngressRule{{
+				From:  []networkingv1.NetworkPolicyPeer{{NamespaceSelector: inNamespace(f.OperatorNamespace)}},
+				Ports: []networkingv1.NetworkPolicyPort{port(corev1.ProtocolTCP, HealthPort)},
+			}},
+			Egress: []networkingv1.NetworkPolicyEgressRule{
+				{To: []networkingv1.NetworkPolicyPeer{operators}, Ports: []networkingv1.NetworkPolicyPort{port(corev1.ProtocolTCP, f.OperatorPort)}},
+				{
+					To:    []networkingv1.NetworkPolicyPeer{{NamespaceSelector: inNamespace(metav1.NamespaceSystem)}},
+					Ports: []networkingv1.NetworkPolicyPort{port(corev1.ProtocolUDP, dnsPort), port(corev1.ProtocolTCP, dnsPort)},
+				},
+			},
+		},
+	}
+}
+
+func inNamespace(name string) *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: name}}
+}
+
+func port(protocol corev1.Protocol, number int32) networkingv1.NetworkPolicyPort {
+	return networkingv1.NetworkPolicyPort{Protocol: ptr.To(protocol), Port: ptr.To(intstr.FromInt32(number))}
+}
