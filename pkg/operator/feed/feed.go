@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package feed keeps the configuration of every proxy equal to the API's objects. It
+// sits between the store of objects and the xDS server.
+//
+// # Two ways
+//
+// A change that can make another configuration (a spec, a route, a group, a Secret)
+// has the whole proxy translated. A change of endpoints or tunnels renders only the
+// endpoints of the clusters that it concerns. The second way has workers of its own,
+// so it never waits for a translation.
+package feed
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/envoy/resource"
+	"github.com/acnodal/epic/pkg/envoy/translate"
+	"github.com/acnodal/epic/pkg/envoy/xds"
+	"github.com/acnodal/epic/pkg/operator/objects"
+	"github.com/acnodal/epic/pkg/proxyidentity"
+)
+
+// Server is the xDS server, as far as the feed uses it.
+type Server interface {
+	Mark(proxy proxyidentity.Proxy) xds.Mark
+	Set(proxy proxyidentity.Proxy, config xds.Config, since xds.Mark)
+	SetEndpoints(proxy proxyidentity.Proxy, pod string, assignment *resource.Resource)
+	Remove(proxy proxyidentity.Proxy)
+}
+
+// Options are what a Feed needs.
+type Options struct {
+	Store  *objects.Store
+	Server Server
+	// Secret returns a TLS Secret; nil if it is not there.
+	Secret func(namespace, name string) *corev1.Secret
+	// Place returns where an object's proxies listen, if not on its public addresses.
+	Place func(proxy proxyidentity.Proxy) translate.Options
+	// Tunnel returns the state of a tunnel, as the gateway node on which it ends
+	// reports it.
+	Tunnel func(id int32, gatewayNode netip.Addr) translate.Reach
+	// Changed is called when an object was translated or its problems changed.
+	Changed func(proxy proxyidentity.Proxy)
+	// Workers is how many proxies are translated at once; as many work on endpoints.
+	Workers int
+}
+
+// Feed feeds the server.
+type Feed struct {
+	o         Options
+	whole     workqueue.TypedRateLimitingInterface[proxyidentity.Proxy]
+	endpoints workqueue.TypedRateLimitingInterface[change]
+
+	mu      sync.Mutex
+	proxies map[proxyidentity.Proxy]*proxy
+}
+
+// change is one of endpoints: of one Service, or, where that is empty, of all.
+type change struct {
+	proxyidentity.Proxy
+	service string
+}
+
+// New returns a feed that is not fed yet.
+func New(o Options) *Feed {
+	const minRetry, maxRetry = 10 * time.Millisecond, time.Minute
+	return &Feed{
+		o: o, proxies: map[proxyidentity.Proxy]*proxy{},
+		whole: workqueue.NewTypedRateLimitingQueueWithConfig(
+			workqueue.NewTypedItemExponentialFailureRateLimiter[proxyidentity.Proxy](minRetry, maxRetry),
+			workqueue.TypedRateLimitingQueueConfig[proxyidentity.Proxy]{Name: "translations"}),
+		endpoints: workqueue.NewTypedRateLimitingQueueWithConfig(
+			workqueue.NewTypedItemExponentialFailureRateLimiter[change](minRetry, maxRetry),
+			workqueue.TypedRateLimitingQueueConfig[change]{Name: "endpoints"}),
+	}
+}
+
+// Translate has a proxy translated.
+func (f *Feed) Translate(id proxyidentity.Proxy) { f.whole.Add(id) }
+
+// Endpoints has the endpoints of a proxy rendered: those of a Service, or all if
+// service is empty.
+func (f *Feed) Endpoints(id proxyidentity.Proxy, service string) {
+	f.endpoints.Add(change{id, service})
+}
+
+// Run works until ctx ends. Everything that exists must be known to the store, since a
+// proxy is sent no less than what it has only when that is known.
+func (f *Feed) Run(ctx context.Context) {
+	var running sync.WaitGroup
+	for range max(1, f.o.Workers) {
+		running.Go(func() { work(ctx, f.whole, f.translate) })
+		running.Go(func() { work(ctx, f.endpoints, f.render) })
+	}
+	<-ctx.Done()
+	f.whole.ShutDown()
+	f.endpoints.ShutDown()
+	running.Wait()
+}
+
+// work takes items from a queue until it is shut down. A panic is the failure of that
+// item alone: no tenant's object stops the work for others.
+func work[T comparable](ctx context.Context, queue workqueue.TypedRateLimitingInterface[T], do func(T)) {
+	for {
+		item, down := queue.Get()
+		if down {
+			return
+		}
+		func() {
+			defer queue.Done(item)
+			defer func() {
+				if r := recover(); r != nil {
+					klog.FromContext(ctx).Error(nil, "A defect of this program, which goes on with other objects", "item", item, "panic", r)
+					queue.AddRateLimited(item)
+					return
+				}
+				queue.Forget(item)
+			}()
+			do(item)
+		}()
+	}
+}
+
+// state returns what is known of a proxy; nil if there is nothing and create is false.
+func (f *Feed) state(id proxyidentity.Proxy, create bool) *proxy {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := f.proxies[id]
+	if p == nil && create {
+		p = &proxy{}
+		f.proxies[id] = p
+	}
+	return p
+}
+
+// Outcome is what came of the last translation of an object, nil if there was none.
+func (f *Feed) Outcome(id proxyidentity.Proxy) *Outcome {
+	p := f.state(id, false)
+	if p == nil {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.outcome
+}

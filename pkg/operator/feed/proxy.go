@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package feed
+
+import (
+	"maps"
+	"net/netip"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/endpoints"
+	"github.com/acnodal/epic/pkg/envoy/resource"
+	"github.com/acnodal/epic/pkg/envoy/translate"
+	"github.com/acnodal/epic/pkg/envoy/xds"
+	"github.com/acnodal/epic/pkg/operator/workload"
+	"github.com/acnodal/epic/pkg/proxyidentity"
+)
+
+// proxy is what is known of one proxy between changes.
+type proxy struct {
+	// mu is held while endpoints are rendered and handed over, so that the newest
+	// always come last.
+	mu     sync.Mutex
+	result *translate.Result
+	// lb is the load balancer that was translated: endpoints belong to its ports, and
+	// not to those of a newer version that is still to be translated.
+	lb       *epicv1.LoadBalancer
+	services map[string]*translate.Service
+	// pods are those that have endpoints of their own, as they were set last.
+	pods    map[string]netip.Addr
+	outcome *Outcome
+	// troubles are the problems of endpoints, by the backend's name.
+	troubles map[string][]translate.Problem
+}
+
+// source is an object that is translated.
+type source struct {
+	id     proxyidentity.Proxy
+	uid    types.UID
+	lb     *epicv1.LoadBalancer
+	gw     *epicv1.GWProxy
+	status *epicv1.ProxyStatus
+}
+
+func (f *Feed) source(id proxyidentity.Proxy) *source {
+	if id.Kind == string(workload.LoadBalancer) {
+		if lb := f.o.Store.LoadBalancer(id.Namespace, id.Name); lb != nil {
+			return &source{id: id, uid: lb.UID, lb: lb, status: &lb.Status}
+		}
+		return nil
+	}
+	if gw := f.o.Store.GWProxy(id.Namespace, id.Name); gw != nil {
+		return &source{id: id, uid: gw.UID, gw: gw, status: &gw.Status}
+	}
+	return nil
+}
+
+// translate makes the whole configuration of a proxy.
+func (f *Feed) translate(id proxyidentity.Proxy) {
+	s := f.source(id)
+	if s == nil {
+		f.mu.Lock()
+		delete(f.proxies, id)
+		f.mu.Unlock()
+		f.o.Server.Remove(id)
+		return
+	}
+	p := f.state(id, true)
+	result, services := f.result(s)
+	outcome := outcomeOf(s, result)
+
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.result, p.lb, p.services, p.outcome, p.troubles = result, s.lb, services, outcome, map[string][]translate.Problem{}
+	p.pods = podsOf(s.status)
+	config := xds.Config{Resources: maps.Clone(result.Resources), Endpoints: map[string][]*resource.Resource{}}
+	for i := range result.Backends {
+		rendered := f.assign(s, &result.Backends[i], p)
+		config.Resources[rendered.shared.Key()] = rendered.shared
+		for pod, r := range rendered.own {
+			config.Endpoints[pod] = append(config.Endpoints[pod], r)
+		}
+	}
+	p.outcome = p.outcome.with(p.troubles)
+	// Endpoints are rendered and set under the lock, so none can be newer than these.
+	f.o.Server.Set(id, config, f.o.Server.Mark(id))
+	f.o.Changed(id)
+}
+
+func (f *Feed) result(s *source) (*translate.Result, map[string]*translate.Service) {
+	options := f.o.Place(s.id)
+	if s.lb != nil {
+		return translate.LoadBalancer(translate.LoadBalancerInput{LoadBalancer: s.lb, Group: f.o.Store.GroupOf(s.lb), Options: options}), nil
+	}
+	return f.gateway(s, options)
+}
+
+// render renders endpoints of a proxy and nothing else.
+func (f *Feed) render(c change) {
+	s, p := f.source(c.Proxy), f.state(c.Proxy, false)
+	if s == nil || p == nil {
+		return // the translation is still to come, or all is gone
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.result == nil {
+		return
+	}
+	if pods := podsOf(s.status); !maps.Equal(pods, p.pods) {
+		// Endpoints of pods that are gone can only go with a whole configuration.
+		f.Translate(c.Proxy)
+		p.pods = pods
+	}
+	if c.service != "" && !f.service(s, c.service).Equal(p.services[c.service]) {
+		f.Translate(c.Proxy)
+	}
+	for i := range p.result.Backends {
+		b := &p.result.Backends[i]
+		if c.service != "" && !b.Leads(c.service) {
+			continue
+		}
+		rendered := f.assign(s, b, p)
+		f.o.Server.SetEndpoints(c.Proxy, "", rendered.shared)
+		for pod, r := range rendered.own {
+			f.o.Server.SetEndpoints(c.Proxy, pod, r)
+		}
+	}
+	if next := p.outcome.with(p.troubles); !next.equal(p.outcome) {
+		p.outcome = next
+		f.o.Changed(c.Proxy)
+	}
+}
+
+// rendered are the endpoints of one backend: what each pod gets that has none of its
+// own, and those of pods of which it is known where they run.
+type rendered struct {
+	shared *resource.Resource
+	own    map[string]*resource.Resource
+}
+
+// assign renders the endpoints of a backend. The lock is held.
+func (f *Feed) assign(s *source, b *translate.Backend, p *proxy) rendered {
+	in := translate.EndpointsInput{Namespace: s.id.Namespace}
+	if p.lb != nil {
+		in.LoadBalancer = p.lb
+		in.RemoteEndpoints = f.o.Store.RemoteEndpointsOf(s.id.Namespace, s.id.Name)
+	} else {
+		for _, m := range b.Members {
+			in.Slices = append(in.Slices, f.o.Store.SlicesOf(s.id.Namespace, m.Service)...)
+		}
+	}
+	out := rendered{own: map[string]*resource.Resource{}}
+	byNode := map[netip.Addr]*resource.Resource{}
+	for pod, node := range p.pods {
+		r := byNode[node]
+		if r == nil {
+			in.Reach = f.reach(s.status, node)
+			r, _ = b.Assignment(in)
+			byNode[node] = r
+		}
+		out.own[pod] = r
+	}
+	// A pod of which it is not known yet where it runs has no tunnels yet either.
+	in.Reach = func(netip.Addr) translate.Reach { return translate.ReachUnknown }
+	var found []translate.Problem
+	out.shared, found = b.Assignment(in)
+	if len(found) > 0 {
+		p.troubles[b.Name] = found
+	} else {
+		delete(p.troubles, b.Name)
+	}
+	return out
+}
+
+// reach says how a pod on a gateway node reaches client nodes.
+func (f *Feed) reach(status *epicv1.ProxyStatus, gatewayNode netip.Addr) func(netip.Addr) translate.Reach {
+	return func(clientNode netip.Addr) translate.Reach {
+		tunnel, ok := status.GUETunnelEndpoints[clientNode.String()].EPICEndpoints[gatewayNode.String()]
+		if !ok || tunnel.TunnelID == 0 {
+			return translate.ReachDown
+		}
+		return f.o.Tunnel(tunnel.TunnelID, gatewayNode)
+	}
+}
+
+// podsOf are the pods of which it is known on which gateway node they run.
+func podsOf(status *epicv1.ProxyStatus) map[string]netip.Addr {
+	pods := map[string]netip.Addr{}
+	for pod, info := range status.ProxyIfInfo {
+		if node, err := netip.ParseAddr(info.EPICNodeAddress); err == nil {
+			pods[pod] = node.Unmap()
+		}
+	}
+	return pods
+}
+
+func (f *Feed) service(s *source, uid string) *translate.Service {
+	return translate.ServiceOf(f.o.Store.SlicesOf(s.id.Namespace, uid))
+}
+
+// gateway translates a gateway proxy.
+func (f *Feed) gateway(s *source, options translate.Options) (*translate.Result, map[string]*translate.Service) {
+	in := translate.GatewayInput{
+		Proxy: s.gw, Group: f.o.Store.GroupOf(s.gw), Routes: f.o.Store.RoutesOf(s.id.Namespace, s.id.Name),
+		Services: map[string]*translate.Service{}, Secrets: map[string]*corev1.Secret{}, Options: options,
+	}
+	for _, name := range translate.SecretsOf(s.gw, in.Routes) {
+		if secret := f.o.Secret(s.id.Namespace, name); secret != nil {
+			in.Secrets[name] = secret
+		}
+	}
+	for _, route := range in.Routes {
+		for _, uid := range endpoints.ServicesOf(route) {
+			if _, ok := in.Services[uid]; !ok {
+				in.Services[uid] = f.service(s, uid)
+			}
+		}
+	}
+	return translate.Gateway(in), in.Services
+}
