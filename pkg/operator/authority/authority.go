@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package authority keeps the certificate authority of proxies: in one Secret of the
+// gateway cluster, or in a file of a host without Kubernetes.
+package authority
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/pki"
+)
+
+// SecretName is the name of the Secret in the operator's namespace.
+const SecretName = "epic-proxy-authority"
+
+// interval is how often the place is looked at: for what the leader made, and for what
+// is to be made.
+const interval = time.Minute
+
+// ErrExists is that another replica wrote first.
+var ErrExists = errors.New("another replica wrote the authority")
+
+// Place has the authority's data.
+type Place interface {
+	// Load returns the data, nil if there is none, and a version for Save.
+	Load(ctx context.Context) (data map[string][]byte, version string, err error)
+	// Save writes the data in the place of a version, or creates it if that is empty.
+	// It returns ErrExists if the version is another one by now.
+	Save(ctx context.Context, data map[string][]byte, version string) error
+}
+
+// Open returns the authority, which it makes if there is none.
+func Open(ctx context.Context, place Place) (*pki.ProxyAuthority, error) {
+	const tries = 5
+	for range tries {
+		data, _, err := place.Load(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read the proxies' certificate authority: %w", err)
+		}
+		if data != nil {
+			return pki.ParseProxyAuthority(data)
+		}
+		made, err := pki.NewProxyAuthority(time.Now())
+		if err != nil {
+			return nil, fmt.Errorf("make the proxies' certificate authority: %w", err)
+		}
+		err = place.Save(ctx, made.Data(), "")
+		if err == nil {
+			return made, nil
+		}
+		if !errors.Is(err, ErrExists) {
+			return nil, fmt.Errorf("store the proxies' certificate authority: %w", err)
+		}
+	}
+	return nil, fmt.Errorf("store the proxies' certificate authority: %w", ErrExists)
+}
+
+// Keep follows the place until ctx ends, and has set called with each new authority.
+// While leads returns true it replaces an authority in time.
+func Keep(ctx context.Context, place Place, leads func() bool, set func(*pki.ProxyAuthority)) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	last := ""
+	for {
+		if err := look(ctx, place, leads(), &last, set); err != nil && ctx.Err() == nil {
+			klog.FromContext(ctx).Error(err, "Went on with the proxies' certificate authority that is known")
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func look(ctx context.Context, place Place, leads bool, last *string, set func(*pki.ProxyAuthority)) error {
+	data, version, err := place.Load(ctx)
+	if err != nil || data == nil {
+		return err
+	}
+	a, err := pki.ParseProxyAuthority(data)
+	if err != nil {
+		return err
+	}
+	if leads {
+		next, changed, err := a.Rotate(time.Now())
+		if err != nil {
+			return err
+		}
+		if changed {
+			if err := place.Save(ctx, next.Data(), version); err != nil {
+				return err
+			}
+			klog.FromContext(ctx).Info("Took a step in the replacement of the proxies' certificate authority")
+			a, version = next, ""
+		}
+	}
+	if version == "" || version != *last {
+		set(a)
+		*last = version
+	}
+	return nil
+}
+
+// Secret is a place in the gateway cluster.
+type Secret struct {
+	Client    kubernetes.Interface
+	Namespace string
+}
+
+// Load implements Place.
+func (s *Secret) Load(ctx context.Context) (map[string][]byte, string, error) {
+	got, err := s.Client.CoreV1().Secrets(s.Namespace).Get(ctx, SecretName, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, "", nil
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	return got.Data, got.ResourceVersion, nil
+}
+
+// Save implements Place.
+func (s *Secret) Save(ctx context.Context, data map[string][]byte, version string) error {
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: SecretName, ResourceVersion: version},
+		Type:       corev1.SecretTypeOpaque, Data: data,
+	}
+	var err error
+	if version == "" {
+		_, err = s.Client.CoreV1().Secrets(s.Namespace).Create(ctx, secret, metav1.CreateOptions{FieldManager: "epic-operator"})
+	} else {
+		_, err = s.Client.CoreV1().Secrets(s.Namespace).Update(ctx, secret, metav1.UpdateOptions{FieldManager: "epic-operator"})
+	}
+	if apierrors.IsAlreadyExists(err) || apierrors.IsConflict(err) {
+		return ErrExists
+	}
+	return err
+}
+
+// File is a place on a host without Kubernetes, which one operator has.
+type File string
+
+// Load implements Place.
+func (f File) Load(context.Context) (map[string][]byte, string, error) {
+	text, err := os.ReadFile(string(f))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, "", nil
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	var data map[string][]byte
+	if err := json.Unmarshal(text, &data); err != nil {
+		return nil, "", fmt.Errorf("%s: %w: restore the file, or remove it and end all proxies", f, err)
+	}
+	return data, string(data["promoted"]) + fmt.Sprint(len(data)), nil
+}
+
+// Save implements Place.
+func (f File) Save(_ context.Context, data map[string][]byte, _ string) error {
+	text, err := json.Marshal(data)
+	if err != nil {
+		return err
+	}
+	return pki.WriteFile(string(f), text)
+}

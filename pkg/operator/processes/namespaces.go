@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package processes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/node/cni"
+	"github.com/acnodal/epic/pkg/node/cni/podnet"
+	"github.com/acnodal/epic/pkg/node/cni/wire"
+	"github.com/acnodal/epic/pkg/node/host"
+	"github.com/acnodal/epic/pkg/operator/workload"
+)
+
+// Namespaces gives each proxy a network namespace with its public addresses, as the
+// CNI plugin gives them to pods. It needs root.
+type Namespaces struct {
+	// Prefix returns a service prefix, which names the bridge.
+	Prefix func(ctx context.Context, name string) (*epicv1.ServicePrefix, error)
+}
+
+const (
+	namespaceFolder = "/run/netns"
+	// network is the name in the aliases of interfaces, where a pod has that of its
+	// CNI configuration.
+	network = "epic-operator"
+	// noInterface is the name of a first interface that proxies here do not have.
+	noInterface = "none"
+)
+
+func attachmentOf(id string) wire.Attachment {
+	return wire.Attachment{Network: network, Container: id, Interface: noInterface}
+}
+
+func namespaceName(id string) string { return "epic-" + id }
+
+// Attach implements Network.
+func (n *Namespaces) Attach(ctx context.Context, id, pod string, p *workload.Proxy) (Link, error) {
+	addresses, err := publicAddresses(p)
+	if err != nil {
+		return Link{}, err
+	}
+	prefix, err := n.Prefix(ctx, p.Prefix)
+	if err != nil {
+		return Link{}, fmt.Errorf("the ServicePrefix %q: %w", p.Prefix, err)
+	}
+	worker := podnet.Worker{Host: netns.None()}
+	bridge := cni.Bridge(prefix)
+	mtu, err := worker.MTU(bridge)
+	if err != nil {
+		return Link{}, err
+	}
+	path, err := makeNamespace(namespaceName(id))
+	if err != nil {
+		return Link{}, err
+	}
+	a := attachmentOf(id)
+	name := a.HostName()
+	plan := &wire.Plan{
+		Kind: string(p.Kind), Namespace: p.Namespace, Owner: p.Name, Pod: pod,
+		Host: name, HostMAC: host.StableMAC("host " + name), Alias: a.Alias(),
+		Bridge: bridge, BridgeMAC: host.BridgeMAC(bridge),
+		Name: cni.InterfaceName, MAC: host.StableMAC("pod " + name), MTU: mtu, Addresses: addresses,
+	}
+	if _, err := worker.Attach(path, noInterface, plan); err != nil {
+		return Link{}, fmt.Errorf("connect %s: %w", pod, err)
+	}
+	return Link{Netns: path, Interface: name, MAC: plan.MAC.String(), Addresses: addresses}, nil
+}
+
+// Detach implements Network. The interfaces go with the namespace.
+func (n *Namespaces) Detach(id string, _ Link) error {
+	worker := podnet.Worker{Host: netns.None()}
+	err := worker.Detach("", attachmentOf(id))
+	if gone := removeNamespace(namespaceName(id)); gone != nil {
+		err = errors.Join(err, gone)
+	}
+	return err
+}
+
+// Do implements Network.
+func (n *Namespaces) Do(l Link, do func() error) error {
+	return onThread(func() error {
+		ns, err := netns.GetFromPath(l.Netns)
+		if err != nil {
+			return fmt.Errorf("open the network namespace %s: %w", l.Netns, err)
+		}
+		defer func() { _ = ns.Close() }()
+		if err := netns.Set(ns); err != nil {
+			return fmt.Errorf("enter the network namespace %s: %w", l.Netns, err)
+		}
+		return do()
+	})
+}
+
+// onThread runs do on a thread of its own, which ends with it and so never comes back
+// to this process in another namespace.
+func onThread(do func() error) error {
+	result := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		result <- do()
+	}()
+	return <-result
+}
+
+// makeNamespace makes a network namespace that "ip netns" knows by its name, unless
+// it is there, and sets its loopback interface up.
+func makeNamespace(name string) (string, error) {
+	path := namespaceFolder + "/" + name
+	err := onThread(func() error {
+		ns, err := netns.GetFromName(name)
+		if err != nil {
+			// A file without a namespace is what an interrupted start left.
+			if err := removeNamespace(name); err != nil {
+				return err
+			}
+			if ns, err = netns.NewNamed(name); err != nil {
+				return err
+			}
+		}
+		defer func() { _ = ns.Close() }()
+		h, err := netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
+		if err != nil {
+			return err
+		}
+		defer h.Close()
+		lo, err := h.LinkByName("lo")
+		if err != nil {
+			return err
+		}
+		return h.LinkSetUp(lo)
+	})
+	if err != nil {
+		return "", fmt.Errorf("make the network namespace %s: %w", name, err)
+	}
+	return path, nil
+}
+
+func removeNamespace(name string) error {
+	path := namespaceFolder + "/" + name
+	if err := unix.Unmount(path, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("unmount %s: %w", path, err)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package processes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/operator/runner"
+	"github.com/acnodal/epic/pkg/operator/workload"
+	"github.com/acnodal/epic/pkg/proxyidentity"
+)
+
+const (
+	// grace is how long a proxy may take to end: connections are given time.
+	grace = 200 * time.Second
+	// A proxy that ends is started again after minBackoff, then after twice as long
+	// each time, at most maxBackoff. One that ran for calm begins again with the first.
+	minBackoff = 500 * time.Millisecond
+	maxBackoff = 30 * time.Second
+	calm       = time.Minute
+	// found is how long a proxy that an earlier operator left counts as ready though it
+	// has not connected to this one yet.
+	found = 20 * time.Second
+)
+
+// Options are what a Runner needs.
+type Options struct {
+	// Dir is the runner's folder.
+	Dir string
+	// Network connects proxies.
+	Network Network
+	// NodeAddress is this gateway node's, as tunnels have it; empty if there are none.
+	NodeAddress string
+	// Command returns how epic-proxy is started for a proxy in a folder of its own,
+	// with the token in a file.
+	Command func(p *workload.Proxy, pod, folder, tokenFile string) []string
+	// Identities know the proxies.
+	Identities Identities
+	// Ready reports whether a proxy serves.
+	Ready func(key proxyidentity.Proxy, pod string) bool
+	// Changed is called when a proxy has ended or was started again.
+	Changed func(key proxyidentity.Proxy)
+	// Grace, in tests, is how long a proxy may take to end.
+	Grace time.Duration
+}
+
+// Identities let proxies prove who they are.
+type Identities interface {
+	// Issue returns a secret that proves a proxy's identity once.
+	Issue(identity proxyidentity.Identity) string
+	// Allow lets a proxy renew its identity that an earlier operator issued.
+	Allow(identity proxyidentity.Identity)
+	// Revoke ends an identity.
+	Revoke(identity proxyidentity.Identity)
+}
+
+// Runner runs proxies as processes of this host, at most one for each object.
+type Runner struct {
+	o Options
+
+	mu      sync.Mutex
+	proxies map[proxyidentity.Proxy]*proxy
+	stopped bool
+	ending  sync.WaitGroup
+}
+
+// proxy is one that runs, or should.
+type proxy struct {
+	record
+	id    string
+	child *child
+	want  *workload.Proxy
+	// failures in a row, and when the next start may be.
+	failures int
+	next     time.Time
+	begun    time.Time
+	// adopted says that an earlier operator started the child.
+	adopted bool
+}
+
+// New finds what an earlier operator started, and goes on with it.
+func New(ctx context.Context, o Options) (*Runner, error) {
+	if o.Grace == 0 {
+		o.Grace = grace
+	}
+	r := &Runner{o: o, proxies: map[proxyidentity.Proxy]*proxy{}}
+	if err := os.MkdirAll(r.folders(), 0o700); err != nil {
+		return nil, err
+	}
+	all, err := records(r.folders())
+	if err != nil {
+		return nil, err
+	}
+	for id, rec := range all {
+		p := &proxy{record: *rec, id: id, child: adopt(rec.Process), begun: time.Now(), adopted: true}
+		r.proxies[rec.key()] = p
+		if p.child != nil {
+			o.Identities.Allow(p.proxyIdentity())
+			go r.watch(p, p.child)
+		}
+	}
+	if len(all) > 0 {
+		klog.FromContext(ctx).Info("Found proxies that an earlier operator started", "proxies", len(all))
+	}
+	return r, r.describe()
+}
+
+func (r *Runner) folders() string { return filepath.Join(r.o.Dir, "p") }
+
+func (r *Runner) folder(id string) string { return filepath.Join(r.folders(), id) }
+
+// PodName is the name of an object's proxy on this host.
+func PodName(p *workload.Proxy) string { return p.ResourceName() + "-0" }
+
+// Ensure implements runner.Runner.
+func (r *Runner) Ensure(ctx context.Context, p *workload.Proxy) (runner.Progress, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped {
+		return runner.Progress{}, errors.New("the operator is stopping")
+	}
+	key := runner.KeyOf(p)
+	has := r.proxies[key]
+	if has != nil && has.UID != p.UID {
+		// Another object of that name.
+		if err := r.end(ctx, has); err != nil {
+			return runner.Progress{}, err
+		}
+		has = nil
+	}
+	progress := runner.Progress{Desired: p.Replicas, Placements: map[string]string{}}
+	if p.Replicas > 1 {
+		progress.Reason = "TooFewNodes"
+		progress.Message = fmt.Sprintf("%d Envoys should run, and this operator runs processes on one gateway node, so one does: run the operator in a cluster, or set envoy-replica-count to 1", p.Replicas)
+	}
+	if has == nil {
+		has = &proxy{id: id(r.o.Dir, key), record: record{Kind: p.Kind, Namespace: p.Namespace, Name: p.Name, UID: p.UID, Pod: PodName(p)}}
+		if err := os.MkdirAll(filepath.Join(r.folder(has.id), "run"), 0o700); err != nil {
+			return runner.Progress{}, err
+		}
+	}
+	has.want = p
+	link, err := r.o.Network.Attach(ctx, has.id, has.Pod, p)
+	if err != nil {
+		return progress, err
+	}
+	if has.Link.Netns != link.Netns || !slices.Equal(has.Link.Addresses, link.Addresses) {
+		has.Link = link
+		if err := has.save(r.folder(has.id)); err != nil {
+			return progress, err
+		}
+	}
+	r.proxies[key] = has
+	if err := r.describe(); err != nil {
+		return progress, err
+	}
+	if r.o.NodeAddress != "" {
+		progress.Placements[has.Pod] = r.o.NodeAddress
+	}
+	if err := r.run(ctx, has); err != nil {
+		return progress, err
+	}
+	progress.Updated = 1
+	if has.child != nil && has.child.running() && (r.o.Ready(key, has.Pod) || has.adopted && time.Since(has.begun) < found) {
+		progress.Ready = 1
+	}
+	if has.failures > 1 && progress.Ready == 0 {
+		progress.Reason = "ProxyExits"
+		progress.Message = fmt.Sprintf("The proxy %s ended %d times in a row; its log is %s", has.Pod, has.failures, filepath.Join(r.folder(has.id), "log"))
+	}
+	return progress, nil
+}
+
+// run starts a proxy's process unless it runs. The lock is held.
+func (r *Runner) run(ctx context.Context, p *proxy) error {
+	if p.child != nil && p.child.running() || time.Now().Before(p.next) {
+		return nil
+	}
+	folder := r.folder(p.id)
+	// A new secret for each start: it serves once.
+	if err := save(filepath.Join(folder, "token"), []byte(r.o.Identities.Issue(p.proxyIdentity()))); err != nil {
+		return err
+	}
+	argv := r.o.Command(p.want, p.Pod, filepath.Join(folder, "run"), filepath.Join(folder, "token"))
+	log := filepath.Join(folder, "log")
+	c, err := start(argv, folder, log, func(do func() error) error { return r.o.Network.Do(p.Link, do) })
+	if err != nil {
+		return err
+	}
+	p.child, p.Process, p.Argv, p.begun, p.adopted = c, c.identity, argv, time.Now(), false
+	go r.watch(p, c)
+	klog.FromContext(ctx).Info("Started a proxy", "proxy", klog.KRef(p.Namespace, p.Pod), "pid", c.PID, "log", log)
+	return p.save(folder)
+}
+
+// Renew writes a new secret for a proxy that has used the former one, so that it may
+// start again by itself.
+func (r *Runner) Renew(id proxyidentity.Identity) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.proxies[id.Proxy]
+	if p == nil || p.Pod != id.Pod || r.stopped {
+		return
+	}
+	if err := save(filepath.Join(r.folder(p.id), "token"), []byte(r.o.Identities.Issue(id))); err != nil {
+		klog.Background().Error(err, "A proxy can't start again by itself", "proxy", klog.KRef(p.Namespace, p.Pod))
+	}
+}
+
+// watch has a proxy that ended started again.
+func (r *Runner) watch(p *proxy, c *child) {
+	<-c.done
+	r.mu.Lock()
+	if p.child != c || r.stopped || r.proxies[p.key()] != p {
+		r.mu.Unlock()
+		return
+	}
+	if time.Since(p.begun) > calm {
+		p.failures = 0
+	}
+	wait := min(minBackoff<<min(p.failures, 16), maxBackoff)
+	p.failures++
+	p.next = time.Now().Add(wait)
+	r.mu.Unlock()
+	time.AfterFunc(wait, func() { r.o.Changed(p.key()) })
+}
+
+// end ends a proxy, which may take a while, and removes what was made for it. The
+// lock is held.
+func (r *Runner) end(ctx context.Context, p *proxy) error {
+	delete(r.proxies, p.key())
+	if err := r.describe(); err != nil {
+		return err
+	}
+	r.o.Identities.Revoke(p.proxyIdentity())
+	// Another object of the same name may come while it ends.
+	away := r.folder(p.id) + ".ended-" + fmt.Sprint(time.Now().UnixNano())
+	if err := os.Rename(r.folder(p.id), away); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	logger := klog.FromContext(ctx)
+	// The address is another's soon, so it goes at once.
+	if err := r.o.Network.Detach(p.id, p.Link); err != nil {
+		logger.Error(err, "Can not disconnect a proxy", "proxy", klog.KRef(p.Namespace, p.Pod))
+	}
+	r.ending.Go(func() {
+		if p.child != nil {
+			if err := p.child.stop(r.o.Grace); err != nil {
+				logger.Error(err, "Can not end a proxy", "proxy", klog.KRef(p.Namespace, p.Pod))
+				return
+			}
+		}
+		if err := os.RemoveAll(away); err != nil {
+			logger.Error(err, "Can not remove a proxy's folder", "folder", away)
+		}
+	})
+	return nil
+}
+
+// Remove implements runner.Runner.
+func (r *Runner) Remove(ctx context.Context, key proxyidentity.Proxy) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p := r.proxies[key]; p != nil && !r.stopped {
+		return r.end(ctx, p)
+	}
+	return nil
+}
+
+// Keys implements runner.Runner.
+func (r *Runner) Keys(context.Context) ([]proxyidentity.Proxy, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	keys := make([]proxyidentity.Proxy, 0, len(r.proxies))
+	for key := range r.proxies {
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
+
+// Addresses are what an object's proxy listens on; nil before it is connected.
+func (r *Runner) Addresses(key proxyidentity.Proxy) []netip.Addr {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p := r.proxies[key]; p != nil {
+		return slices.Clone(p.Link.Addresses)
+	}
+	return nil
+}
+
+// Stop starts no more proxies. Those that run go on.
+func (r *Runner) Stop() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stopped = true
+}
+
+// EndAll ends every proxy, and waits until all are gone.
+func (r *Runner) EndAll(ctx context.Context) error {
+	r.mu.Lock()
+	var errs []error
+	for _, p := range r.proxies {
+		errs = append(errs, r.end(ctx, p))
+	}
+	r.mu.Unlock()
+	r.ending.Wait()
+	return errors.Join(errs...)
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package processes
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/acnodal/epic/pkg/operator/workload"
+	"github.com/acnodal/epic/pkg/proxyidentity"
+)
+
+// id is the short name of a proxy's folder, its network namespace and interface: paths
+// of unix sockets and names of interfaces are short. Two operators with folders of
+// their own do not meet.
+func id(dir string, k proxyidentity.Proxy) string {
+	sum := sha256.Sum256([]byte(dir + "\x00" + k.Kind + "\x00" + k.Namespace + "\x00" + k.Name))
+	return hex.EncodeToString(sum[:4])
+}
+
+// record is what was started for a proxy.
+type record struct {
+	Kind      workload.Kind `json:"kind"`
+	Namespace string        `json:"namespace"`
+	Name      string        `json:"name"`
+	UID       types.UID     `json:"uid"`
+	// Pod is the proxy's name.
+	Pod string `json:"pod"`
+	// Process runs epic-proxy, and Argv is how it was started.
+	Process identity `json:"process"`
+	Argv    []string `json:"argv,omitempty"`
+	// Link is its way to the network.
+	Link Link `json:"link"`
+}
+
+func (r *record) key() proxyidentity.Proxy {
+	return proxyidentity.Proxy{Namespace: r.Namespace, Kind: string(r.Kind), Name: r.Name}
+}
+
+// proxyIdentity is what the proxy proves.
+func (r *record) proxyIdentity() proxyidentity.Identity {
+	return proxyidentity.Identity{Proxy: r.key(), Pod: r.Pod}
+}
+
+const recordFile = "record.json"
+
+// save replaces a file as a whole, so a reader never sees a part.
+func save(path string, data []byte) error {
+	tmp := path + ".new"
+	if err := os.WriteFile(tmp, data, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(tmp, path)
+}
+
+func (r *record) save(dir string) error {
+	data, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode the record of %s: %w", r.Pod, err)
+	}
+	return save(filepath.Join(dir, recordFile), data)
+}
+
+// records reads those of all proxies. A folder without one is what a start left that
+// was interrupted before anything ran.
+func records(dir string) (map[string]*record, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]*record{}
+	for _, e := range entries {
+		data, err := os.ReadFile(filepath.Join(dir, e.Name(), recordFile))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		r := &record{}
+		if err := json.Unmarshal(data, r); err != nil {
+			return nil, fmt.Errorf("%s: %w: end the proxy and remove the folder", filepath.Join(dir, e.Name(), recordFile), err)
+		}
+		all[e.Name()] = r
+	}
+	return all, nil
+}

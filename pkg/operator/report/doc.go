@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package report computes the conditions and the status that the operator writes. It
+// is pure.
+package report
+
+// The conditions that the operator sets. It leaves others alone.
+const (
+	// ConditionProgrammed is of load balancers, gateway proxies and routes: whether
+	// Envoys have accepted the newest configuration.
+	ConditionProgrammed = "Programmed"
+	// ConditionAccepted is of load balancers and gateway proxies: whether everything
+	// that the object asks for can be configured.
+	ConditionAccepted = "Accepted"
+)
+
+// The reasons of these conditions, besides those of package translate.
+const (
+	// ReasonProgrammed goes with Programmed when it is true.
+	ReasonProgrammed = "Programmed"
+	// ReasonAccepted goes with Accepted when it is true.
+	ReasonAccepted = "Accepted"
+	// ReasonRejectedByProxy is that an Envoy refused a part of the configuration. The
+	// message has its words. It goes on with the version that it accepted before.
+	ReasonRejectedByProxy = "RejectedByProxy"
+	// ReasonPending is that Envoys have not started, or have not answered yet.
+	ReasonPending = "Pending"
+	// ReasonNoListeners is that nothing is published.
+	ReasonNoListeners = "NoListeners"
+	// ReasonNoParents is that a route belongs to no gateway proxy.
+	ReasonNoParents = "NoParents"
+)

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/envoy/delta"
+	"github.com/acnodal/epic/pkg/envoy/resource"
+	"github.com/acnodal/epic/pkg/envoy/xds"
+	"github.com/acnodal/epic/pkg/operator/feed"
+	"github.com/acnodal/epic/pkg/operator/runner"
+	"github.com/acnodal/epic/pkg/operator/workload"
+)
+
+// Input is what the status of a load balancer or gateway proxy is computed from.
+type Input struct {
+	Proxy *workload.Proxy
+	// Outcome is of the last translation; nil if there was none.
+	Outcome *feed.Outcome
+	// Progress is how far what runs is.
+	Progress runner.Progress
+	// State is what the xDS server knows of the pods, and Accepted the versions of a
+	// resource that they have.
+	State    xds.State
+	Accepted func(resource.Key) map[string]string
+}
+
+// Status is what the operator writes of a load balancer or gateway proxy.
+type Status struct {
+	Envoy      epicv1.EnvoyStatus
+	Conditions []metav1.Condition
+	// Settling says that Envoys have what they need but for the newest change, which
+	// they have not answered yet.
+	Settling bool
+}
+
+// Proxy computes the status of a load balancer or gateway proxy.
+func Proxy(in *Input) Status {
+	s := Status{Envoy: epicv1.EnvoyStatus{
+		ObservedGeneration: in.Proxy.Generation, Replicas: in.Proxy.Replicas,
+		UpdatedReplicas: in.Progress.Updated, ReadyReplicas: in.Progress.Ready, Image: Line(in.Progress.Image, maxImage),
+	}}
+	if in.Outcome != nil {
+		s.Envoy.Listeners = listeners(in)
+	}
+	s.Envoy.LastRejection = lastRejection(in.State)
+	s.Conditions = []metav1.Condition{accepted(in.Outcome), programmed(in, &s)}
+	for i := range s.Conditions {
+		s.Conditions[i].ObservedGeneration = in.Proxy.Generation
+	}
+	return s
+}
+
+func listeners(in *Input) []epicv1.EnvoyListenerStatus {
+	var all []epicv1.EnvoyListenerStatus
+	for _, l := range in.Outcome.Listeners {
+		one := l.EnvoyListenerStatus
+		for _, version := range in.Accepted(l.Key) {
+			if version == l.Version {
+				one.ProgrammedReplicas++
+			}
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+// lastRejection is the newest refusal that still holds.
+func lastRejection(state xds.State) *epicv1.EnvoyRejection {
+	var newest *epicv1.EnvoyRejection
+	var at time.Time
+	for _, pod := range state.Pods {
+		for _, r := range pod.Refused {
+			if newest == nil || r.At.After(at) {
+				at = r.At
+				newest = &epicv1.EnvoyRejection{
+					Time: metav1.NewTime(r.At.Truncate(time.Second)), Proxy: pod.Pod,
+					Type: r.Resource.Type.String(), Resource: Line(r.Resource.Name, maxText), Message: Line(r.Text, maxText),
+				}
+			}
+		}
+	}
+	return newest
+}
+
+// accepted says what of the object can't be configured.
+func accepted(o *feed.Outcome) metav1.Condition {
+	if o == nil {
+		return condition(ConditionAccepted, metav1.ConditionUnknown, ReasonPending, "The operator has not looked at the object yet")
+	}
+	if len(o.Problems) > 0 {
+		told := make([]string, 0, len(o.Problems))
+		for _, p := range o.Problems {
+			told = append(told, p.String())
+		}
+		return condition(ConditionAccepted, metav1.ConditionFalse, o.Problems[0].Reason, "%s", tell(told))
+	}
+	return condition(ConditionAccepted, metav1.ConditionTrue, ReasonAccepted, "Everything is configured")
+}
+
+// programmed says what the Envoys have of it.
+func programmed(in *Input, s *Status) metav1.Condition {
+	no := func(reason, format string, args ...any) metav1.Condition {
+		return condition(ConditionProgrammed, metav1.ConditionFalse, reason, format, args...)
+	}
+	var told []string
+	current, connected := 0, len(in.State.Pods)
+	for _, pod := range in.State.Pods {
+		for _, r := range pod.Refused {
+			told = append(told, refusal(pod.Pod, r))
+		}
+		if pod.Current {
+			current++
+		}
+	}
+	switch {
+	case in.Outcome == nil:
+		return no(ReasonPending, "The operator has not looked at the object yet")
+	case len(told) > 0:
+		return no(ReasonRejectedByProxy, "%s", tell(told))
+	case len(in.Outcome.Listeners) == 0 && len(in.Outcome.Problems) > 0:
+		return no(in.Outcome.Problems[0].Reason, "Nothing is published: %s", in.Outcome.Problems[0])
+	case len(in.Outcome.Listeners) == 0:
+		return no(ReasonNoListeners, "Nothing is published: add a port or a listener")
+	case in.Progress.Reason != "" && in.Progress.Ready == 0:
+		return no(in.Progress.Reason, "%s", in.Progress.Message)
+	case in.Progress.Ready == 0:
+		return no(ReasonPending, "No Envoy is ready yet")
+	case current < connected:
+		s.Settling = true
+		return no(ReasonPending, "%d of %d Envoys have the newest configuration", current, max(connected, int(in.Proxy.Replicas)))
+	case in.Progress.Reason != "":
+		return condition(ConditionProgrammed, metav1.ConditionTrue, in.Progress.Reason, "%s", in.Progress.Message)
+	}
+	return condition(ConditionProgrammed, metav1.ConditionTrue, ReasonProgrammed, "Envoys have the newest configuration")
+}
+
+// refusal is one in words.
+func refusal(pod string, r delta.Refusal) string {
+	var of string
+	if len(r.Resource.Sources) > 0 {
+		source := r.Resource.Sources[0]
+		of = fmt.Sprintf(" of %s %s", source.Kind, source.Name)
+	}
+	return fmt.Sprintf("the Envoy of %s refuses the %s %q%s: %s", pod, r.Resource.Type, r.Resource.Name, of, strings.TrimSpace(r.Text))
+}

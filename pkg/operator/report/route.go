@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/envoy/resource"
+	"github.com/acnodal/epic/pkg/envoy/translate"
+	"github.com/acnodal/epic/pkg/envoy/xds"
+	"github.com/acnodal/epic/pkg/operator/feed"
+	"github.com/acnodal/epic/pkg/proxyidentity"
+)
+
+// Parent is a gateway proxy that a route names, as the operator sees it.
+type Parent struct {
+	proxyidentity.Proxy
+	// Outcome is of the last translation of the proxy; nil if there is none.
+	Outcome *feed.Outcome
+	// State is what the xDS server knows of the proxy's pods.
+	State xds.State
+	// Programmed is the proxy's own condition; nil if it has none yet.
+	Programmed *metav1.Condition
+}
+
+// Route computes the condition Programmed of a route. What stands in the way first
+// decides.
+func Route(route *epicv1.GWRoute, parents []Parent) metav1.Condition {
+	c := programmedRoute(route, parents)
+	c.ObservedGeneration = route.Generation
+	return c
+}
+
+func programmedRoute(route *epicv1.GWRoute, parents []Parent) metav1.Condition {
+	no := func(reason, format string, args ...any) metav1.Condition {
+		return condition(ConditionProgrammed, metav1.ConditionFalse, reason, format, args...)
+	}
+	if len(parents) == 0 {
+		return no(ReasonNoParents, "The route belongs to no gateway proxy that is there: see the condition Accepted")
+	}
+	for _, p := range parents {
+		var told []string
+		for _, pod := range p.State.Pods {
+			for _, r := range pod.Refused {
+				if concerns(r.Resource, route) {
+					told = append(told, refusal(pod.Pod, r))
+				}
+			}
+		}
+		if len(told) > 0 {
+			return no(ReasonRejectedByProxy, "%s", tell(told))
+		}
+	}
+	for _, p := range parents {
+		if p.Outcome == nil {
+			return no(ReasonPending, "GWProxy %s is not translated yet", p.Name)
+		}
+		if reason, problems := routeProblems(p.Outcome, route); len(problems) > 0 {
+			return no(reason, "%s", tell(problems))
+		}
+	}
+	for _, p := range parents {
+		switch {
+		case p.Programmed == nil:
+			return no(ReasonPending, "GWProxy %s has no Envoy yet", p.Name)
+		case p.Programmed.Status != metav1.ConditionTrue && p.Programmed.Reason != ReasonRejectedByProxy:
+			return no(p.Programmed.Reason, "GWProxy %s: %s", p.Name, p.Programmed.Message)
+		}
+	}
+	return condition(ConditionProgrammed, metav1.ConditionTrue, ReasonProgrammed, "Envoys have the newest configuration")
+}
+
+func concerns(r *resource.Resource, route *epicv1.GWRoute) bool {
+	// The first source is the one that is most likely at fault.
+	return len(r.Sources) > 0 && isRoute(r.Sources[0], route)
+}
+
+func isRoute(s resource.Source, route *epicv1.GWRoute) bool {
+	return s.Kind == "GWRoute" && s.Namespace == route.Namespace && s.Name == route.Name
+}
+
+// routeProblems is what the translation of a proxy says of a route.
+func routeProblems(o *feed.Outcome, route *epicv1.GWRoute) (reason string, told []string) {
+	add := func(why, text string) {
+		if reason == "" {
+			reason = why
+		}
+		told = append(told, text)
+	}
+	for _, r := range o.Routes {
+		if !isRoute(r.Route, route) {
+			continue
+		}
+		for _, parent := range r.Parents {
+			for _, c := range parent.Conditions {
+				if !c.Status && c.Type == "Accepted" {
+					add(c.Reason, fmt.Sprintf("%s: %s", sectionOf(parent), c.Message))
+				}
+			}
+		}
+	}
+	for _, p := range o.Problems {
+		if isRoute(p.Object, route) {
+			add(p.Reason, p.String())
+		}
+	}
+	return reason, told
+}
+
+func sectionOf(p translate.ParentStatus) string {
+	if p.Ref.SectionName != nil {
+		return fmt.Sprintf("listener %s of %s", *p.Ref.SectionName, p.Ref.Name)
+	}
+	return string(p.Ref.Name)
+}

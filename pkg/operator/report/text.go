@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+const (
+	// shown is how many things one message names.
+	shown = 5
+	// maxOne bounds one of them, maxText a text of Envoy's and maxMessage a condition's
+	// message, in bytes: tenants' text is in them.
+	maxOne     = 700
+	maxText    = 2000
+	maxImage   = 1000
+	maxMessage = 4000
+)
+
+// Line makes one line of a text that somebody else wrote, without characters that
+// change a terminal.
+func Line(s string, most int) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == unicode.ReplacementChar {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, " "))
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
+
+// tell is the first of several things in one message.
+func tell(things []string) string {
+	things = slices.Clone(things)
+	for i := range things {
+		things[i] = Line(things[i], maxOne)
+	}
+	if len(things) > shown {
+		things = append(things[:shown], fmt.Sprintf("and %d more", len(things)-shown))
+	}
+	return strings.Join(things, "; ")
+}
+
+func condition(name string, is metav1.ConditionStatus, reason, format string, args ...any) metav1.Condition {
+	return metav1.Condition{Type: name, Status: is, Reason: reason, Message: Line(fmt.Sprintf(format, args...), maxMessage)}
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package secretfolder reads TLS Secrets from a folder, for a gateway without
+// Kubernetes: NAMESPACE/NAME/KEY below the folder is what the key KEY of a Secret would
+// be. A symbolic link in it is followed, as tools that renew certificates make them.
+package secretfolder
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+const (
+	// interval is how often the folder is looked at for changes.
+	interval = 2 * time.Second
+	// maxFile bounds a file: a Secret has at most 1 MiB.
+	maxFile = 1 << 20
+)
+
+// Folder has Secrets.
+type Folder struct {
+	dir string
+
+	mu sync.Mutex
+	// stamps are those of the Secrets that were asked for, by NAMESPACE/NAME.
+	stamps map[string]string
+}
+
+// New returns a folder, which need not be there.
+func New(dir string) *Folder { return &Folder{dir: dir, stamps: map[string]string{}} }
+
+// Get returns a Secret; nil if it is not there.
+func (f *Folder) Get(namespace, name string) *corev1.Secret {
+	if len(validation.IsDNS1123Label(namespace)) > 0 || len(validation.IsDNS1123Subdomain(name)) > 0 {
+		return nil // no path of another folder
+	}
+	dir := filepath.Join(f.dir, namespace, name)
+	f.mu.Lock()
+	f.stamps[namespace+"/"+name] = stamp(dir)
+	f.mu.Unlock()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Type: corev1.SecretTypeOpaque, Data: map[string][]byte{},
+	}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || info.Size() > maxFile {
+			continue
+		}
+		if data, err := os.ReadFile(path); err == nil {
+			secret.Data[e.Name()] = data
+		}
+	}
+	if len(secret.Data[corev1.TLSCertKey]) > 0 && len(secret.Data[corev1.TLSPrivateKeyKey]) > 0 {
+		secret.Type = corev1.SecretTypeTLS
+	}
+	if len(secret.Data) == 0 {
+		return nil
+	}
+	return secret
+}
+
+// Watch calls changed when a Secret that was asked for has changed, until ctx ends.
+func (f *Folder) Watch(ctx context.Context, changed func(namespace, name string)) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for _, key := range f.look() {
+			namespace, name, _ := strings.Cut(key, "/")
+			changed(namespace, name)
+		}
+	}
+}
+
+// look returns the Secrets that have changed since they were read.
+func (f *Folder) look() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var keys []string
+	for key, before := range f.stamps {
+		if now := stamp(filepath.Join(f.dir, filepath.FromSlash(key))); now != before {
+			f.stamps[key] = now
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// stamp tells the content of a folder from a later one.
+func stamp(dir string) string {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return ""
+	}
+	var b strings.Builder
+	for _, e := range entries {
+		if info, err := os.Stat(filepath.Join(dir, e.Name())); err == nil {
+			b.WriteString(e.Name() + " " + info.ModTime().String() + "\n")
+		}
+	}
+	return b.String()
+}
