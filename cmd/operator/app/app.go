@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package app is the command line of epic-operator: it reads flags, puts package
+// operator together with what runs Envoys here, and serves xDS, metrics and health
+// checks.
+package app
+
+import (
+	"io"
+
+	"github.com/spf13/cobra"
+	baseversion "k8s.io/component-base/version"
+	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/cli"
+)
+
+const program = "epic-operator"
+
+const long = `The EPIC operator. For every load balancer and gateway proxy it runs Envoys, configures
+them over xDS, and reports how far they are.
+
+In a cluster it runs Envoys as Deployments. On a host without Kubernetes it runs them
+as processes, each in a network namespace with its public address; they go on when
+the operator ends, and "epic-operator cleanup" ends them.`
+
+const example = `  # In a cluster; every replica serves xDS, and one leads
+  epic-operator --bind-address=:7448
+
+  # On a gateway host without Kubernetes, beside epic-node gateway
+  #   --proxies-file=/var/lib/epic-operator/proxies.yaml
+  epic-operator --runner=processes --kubeconfig=epic.kubeconfig --node-address=192.0.2.40`
+
+// Main runs the program and returns its exit code.
+func Main(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := cli.SignalContext()
+	defer stop()
+	return cli.Run(ctx, newCommand(), args, stdout, stderr)
+}
+
+func newCommand() *cobra.Command {
+	o := newOptions()
+	cmd := &cobra.Command{
+		Use:     program,
+		Short:   "Run and configure the Envoys of EPIC's proxies",
+		Long:    long,
+		Example: example,
+		Args:    cli.NoArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := o.logs.Apply(); err != nil {
+				return err
+			}
+			if err := o.validate(); err != nil {
+				return err
+			}
+			return run(klog.NewContext(c.Context(), klog.Background()), o)
+		},
+	}
+	groups := o.flags()
+	for _, name := range groups.Order {
+		cmd.Flags().AddFlagSet(groups.FlagSets[name])
+	}
+	cmd.AddCommand(newCleanupCommand(), cli.NewVersionCommand(program, "kubernetes "+baseversion.DefaultKubeBinaryVersion))
+	cli.Prepare(cmd, cli.FlagGroups{cmd: groups})
+	return cmd
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/kubernetes"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/acnodal/epic/pkg/envoy/translate"
+	"github.com/acnodal/epic/pkg/envoy/xds"
+	"github.com/acnodal/epic/pkg/operator"
+	"github.com/acnodal/epic/pkg/operator/authority"
+	"github.com/acnodal/epic/pkg/operator/deployments"
+	"github.com/acnodal/epic/pkg/operator/runner"
+	"github.com/acnodal/epic/pkg/operator/workload"
+	"github.com/acnodal/epic/pkg/proxyidentity"
+	"github.com/acnodal/epic/pkg/proxyidentity/issuer"
+)
+
+// cached is what the operator keeps of the cluster: what it made, the pods of proxies,
+// and the Secrets for them.
+func cached() map[client.Object]cache.ByObject {
+	ours := cache.ByObject{Label: deployments.Selector()}
+	return map[client.Object]cache.ByObject{
+		&appsv1.Deployment{}: ours, &networkingv1.NetworkPolicy{}: ours, &policyv1.PodDisruptionBudget{}: ours,
+		&corev1.ConfigMap{}: ours, &corev1.Pod{}: ours,
+		&corev1.Secret{}: {Label: labels.SelectorFromSet(labels.Set{workload.SecretLabel: workload.SecretLabelValue})},
+	}
+}
+
+// newDeployments prepares to run Envoys as Deployments.
+func newDeployments(_ context.Context, o *options, mgr manager.Manager, namespace string) (*platform, error) {
+	kube, err := kubernetes.NewForConfig(mgr.GetConfig())
+	if err != nil {
+		return nil, fmt.Errorf("how to reach the API server: %w", err)
+	}
+	pods, err := o.platform(namespace)
+	if err != nil {
+		return nil, err
+	}
+	reader := mgr.GetCache()
+	return &platform{
+		place: &authority.Secret{Client: kube, Namespace: namespace}, names: []string{pods.ServerName},
+		authenticator: &issuer.Kubernetes{Reviews: kube.AuthenticationV1().TokenReviews(), Pods: podReader{reader}},
+		listen: func(ctx context.Context) (listener, error) {
+			l, err := new(net.ListenConfig).Listen(ctx, "tcp", o.xdsAddress)
+			if err != nil {
+				return nil, fmt.Errorf("--xds-address: %w", err)
+			}
+			return l, nil
+		},
+		secret:   func(namespace, name string) *corev1.Secret { return secretOf(reader, namespace, name) },
+		location: func(proxyidentity.Proxy) translate.Options { return translate.Options{} },
+		events:   operator.Events{Recorder: mgr.GetEventRecorderFor(program)}, //nolint:staticcheck // the API server serves events of core/v1 wherever there is one
+		begin: func(ctx context.Context, op *operator.Operator, c *issuer.Credentials, _ *xds.Server) (runner.Runner, []source.TypedSource[proxyidentity.Proxy], error) {
+			if err := watchSecrets(ctx, reader, op); err != nil {
+				return nil, nil, err
+			}
+			run := &deployments.Runner{Client: mgr.GetClient(), Platform: pods, CA: func() []byte { return c.Authority().Bundle() }}
+			return run, []source.TypedSource[proxyidentity.Proxy]{owned(reader, &appsv1.Deployment{}), owned(reader, &corev1.Pod{})}, nil
+		},
+		end: func() {},
+	}, nil
+}
+
+// podReader reads pods for their authentication.
+type podReader struct{ cache.Cache }
+
+// Pod implements issuer.Pods.
+func (r podReader) Pod(namespace, name string) (*corev1.Pod, error) {
+	pod := &corev1.Pod{}
+	// It is read from memory.
+	return pod, r.Get(context.Background(), client.ObjectKey{Namespace: namespace, Name: name}, pod)
+}
+
+func secretOf(reader cache.Cache, namespace, name string) *corev1.Secret {
+	secret := &corev1.Secret{}
+	if err := reader.Get(context.Background(), client.ObjectKey{Namespace: namespace, Name: name}, secret); err != nil {
+		return nil
+	}
+	return secret
+}
+
+// watchSecrets has proxies translated whose Secrets change.
+func watchSecrets(ctx context.Context, c cache.Cache, op *operator.Operator) error {
+	informer, err := c.GetInformer(ctx, &corev1.Secret{}, cache.BlockUntilSynced(false))
+	if err != nil {
+		return fmt.Errorf("watch Secrets: %w", err)
+	}
+	changed := func(obj any) {
+		if gone, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
+			obj = gone.Obj
+		}
+		if o, ok := obj.(metav1.Object); ok {
+			op.SecretChanged(o.GetNamespace(), o.GetName())
+		}
+	}
+	registration, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		AddFunc: changed, UpdateFunc: func(_, obj any) { changed(obj) }, DeleteFunc: changed,
+	})
+	if err == nil {
+		op.WaitFor(registration.HasSynced)
+	}
+	return err
+}
+
+// owned has the object reconciled to which something belongs.
+func owned[T client.Object](c cache.Cache, obj T) source.TypedSource[proxyidentity.Proxy] {
+	return source.TypedKind(c, obj, handler.TypedEnqueueRequestsFromMapFunc(func(_ context.Context, o T) []proxyidentity.Proxy {
+		if id, ok := deployments.OwnerOf(o); ok {
+			return []proxyidentity.Proxy{id}
+		}
+		return nil
+	}))
+}

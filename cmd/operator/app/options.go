@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	cliflag "k8s.io/component-base/cli/flag"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/cli"
+	"github.com/acnodal/epic/pkg/operator/workload"
+)
+
+const (
+	runDeployments = "deployments"
+	runProcesses   = "processes"
+
+	inNamespaces = "namespaces"
+	onLoopback   = "loopback"
+
+	// leaseName is the name of the replicas' Lease.
+	leaseName = "epic-operator"
+	// xdsPort is where the operator serves proxies.
+	xdsPort = 7446
+)
+
+// options are what the flags set.
+type options struct {
+	kubeconfig string
+	qps        float32
+	burst      int
+	runner     string
+	workers    int
+	resync     time.Duration
+	address    string
+
+	// What runs Deployments.
+	xdsAddress, service    string
+	envoyImage, proxyImage string
+	pullPolicy             string
+	cpuRequest             string
+	memoryRequest          string
+	memoryLimit            string
+
+	// What runs processes.
+	dir, network, nodeAddress, proxy, envoy string
+
+	elect                                     bool
+	namespace                                 string
+	leaseDuration, renewDeadline, retryPeriod time.Duration
+
+	logs *cli.Logs
+}
+
+func newOptions() *options {
+	return &options{
+		qps: 500, burst: 1000, runner: runDeployments, workers: 4, resync: 30 * time.Minute, address: "127.0.0.1:7448",
+		xdsAddress: fmt.Sprintf(":%d", xdsPort), service: "epic-operator",
+		envoyImage: "acnodal/epic-envoy:dev", proxyImage: "acnodal/epic-proxy:dev", pullPolicy: string(corev1.PullIfNotPresent),
+		cpuRequest: "50m", memoryRequest: "64Mi", memoryLimit: "512Mi",
+		dir: "/var/lib/epic-operator", network: inNamespaces, proxy: beside("epic-proxy"), envoy: os.Getenv("ENVOY"),
+		elect: true, leaseDuration: 15 * time.Second, renewDeadline: 10 * time.Second, retryPeriod: 2 * time.Second,
+		logs: cli.NewLogs(),
+	}
+}
+
+// beside is the path of a program in this one's folder.
+func beside(name string) string {
+	self, err := os.Executable()
+	if err != nil {
+		return name
+	}
+	return filepath.Join(filepath.Dir(self), name)
+}
+
+// flags are the flags by groups.
+func (o *options) flags() cliflag.NamedFlagSets {
+	var groups cliflag.NamedFlagSets
+	api := groups.FlagSet("API server")
+	api.StringVar(&o.kubeconfig, "kubeconfig", o.kubeconfig, "How to reach the API server. Without it: the environment's KUBECONFIG, the home directory's, or this pod's service account.")
+	api.Float32Var(&o.qps, "kube-api-qps", o.qps, "Requests a second at most; -1 for no limit.")
+	api.IntVar(&o.burst, "kube-api-burst", o.burst, "Requests at once at most.")
+
+	work := groups.FlagSet("work")
+	work.StringVar(&o.runner, "runner", o.runner, "What runs Envoys: "+runDeployments+", or "+runProcesses+" of this host where there is no Kubernetes.")
+	work.IntVar(&o.workers, "workers", o.workers, "How many objects are worked on at once.")
+	work.DurationVar(&o.resync, "resync", o.resync, "How often every object is looked at though nothing changed; 0 for never.")
+
+	cluster := groups.FlagSet(runDeployments)
+	cluster.StringVar(&o.xdsAddress, "xds-address", o.xdsAddress, "Where to serve proxies.")
+	cluster.StringVar(&o.service, "service", o.service, "The Service in the operator's namespace by which proxies reach it.")
+	cluster.StringVar(&o.envoyImage, "envoy-image", o.envoyImage, "The Envoy image of proxies for which neither the service group nor the EPIC object names one.")
+	cluster.StringVar(&o.proxyImage, "proxy-image", o.proxyImage, "The image that has epic-proxy, which is copied into each proxy's pod.")
+	cluster.StringVar(&o.pullPolicy, "image-pull-policy", o.pullPolicy, "When these images are pulled: Always, IfNotPresent or Never.")
+	cluster.StringVar(&o.cpuRequest, "proxy-cpu-request", o.cpuRequest, "What a proxy's pod asks for.")
+	cluster.StringVar(&o.memoryRequest, "proxy-memory-request", o.memoryRequest, "What a proxy's pod asks for.")
+	cluster.StringVar(&o.memoryLimit, "proxy-memory-limit", o.memoryLimit, "What a proxy's pod may have; it sheds load before.")
+
+	host := groups.FlagSet(runProcesses)
+	host.StringVar(&o.dir, "process-dir", o.dir, "The folder for what runs: sockets, logs, keys, and proxies.yaml for epic-node gateway --proxies-file. Its path must be short, at most 60 characters.")
+	host.StringVar(&o.network, "process-network", o.network, "Where proxies listen: in "+inNamespaces+" of their own with their public addresses, which takes root and epic-node gateway; or on "+onLoopback+" addresses of this host.")
+	host.StringVar(&o.nodeAddress, "node-address", o.nodeAddress, "This gateway node's address, as epic-node gateway has it.")
+	host.StringVar(&o.proxy, "proxy", o.proxy, "The program epic-proxy.")
+	host.StringVar(&o.envoy, "envoy", o.envoy, "The program Envoy. Without it: the environment's ENVOY, or envoy in PATH.")
+
+	election := groups.FlagSet("leader election")
+	election.BoolVar(&o.elect, "leader-elect", o.elect, "Manage Deployments and conditions only while leading, by the lease "+leaseName+". With --runner="+runProcesses+" there is none.")
+	election.StringVar(&o.namespace, "leader-elect-namespace", o.namespace, "The namespace of the lease, of the Service and of the certificate authority. Without it: this pod's, or the kubeconfig's.")
+	election.DurationVar(&o.leaseDuration, "leader-elect-lease-duration", o.leaseDuration, "How long others wait for a leader that is silent.")
+	election.DurationVar(&o.renewDeadline, "leader-elect-renew-deadline", o.renewDeadline, "After how long without success a leader gives up; shorter than the lease's duration.")
+	election.DurationVar(&o.retryPeriod, "leader-elect-retry-period", o.retryPeriod, "How often to try to get or to renew the lease; shorter than the deadline.")
+
+	observe := groups.FlagSet("observation")
+	observe.StringVar(&o.address, "bind-address", o.address, "Where to serve /metrics, /healthz, /livez and /readyz over HTTP; empty for nowhere.")
+	o.logs.AddFlags(groups.FlagSet("logs"))
+	return groups
+}
+
+// maxDir leaves room in the paths of unix sockets, which have at most 107 bytes.
+const maxDir = 60
+
+// validate checks what only the flags together say.
+func (o *options) validate() error {
+	switch {
+	case o.runner != runDeployments && o.runner != runProcesses:
+		return fmt.Errorf("--runner is %q: give %s or %s", o.runner, runDeployments, runProcesses)
+	case o.workers < 1:
+		return fmt.Errorf("--workers is %d: give at least 1", o.workers)
+	case o.resync < 0:
+		return fmt.Errorf("--resync is %s: give a time, or 0 for never", o.resync)
+	case o.qps == 0 || o.qps > 0 && o.burst < 1:
+		return fmt.Errorf("--kube-api-qps=%v and --kube-api-burst=%d let no request pass: give more, or --kube-api-qps=-1 for no limit", o.qps, o.burst)
+	}
+	if o.runner == runProcesses {
+		return o.validateProcesses()
+	}
+	if _, err := o.resources(); err != nil {
+		return err
+	}
+	switch corev1.PullPolicy(o.pullPolicy) {
+	case corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever:
+	default:
+		return fmt.Errorf("--image-pull-policy is %q: give Always, IfNotPresent or Never", o.pullPolicy)
+	}
+	if o.elect && (o.retryPeriod <= 0 || o.renewDeadline <= o.retryPeriod*2 || o.leaseDuration <= o.renewDeadline) {
+		return fmt.Errorf("--leader-elect-retry-period=%s, --leader-elect-renew-deadline=%s and --leader-elect-lease-duration=%s do not fit: "+
+			"the deadline must be more than twice the period, and the duration more than the deadline", o.retryPeriod, o.renewDeadline, o.leaseDuration)
+	}
+	return nil
+}
+
+func (o *options) validateProcesses() error {
+	var err error
+	if o.dir, err = filepath.Abs(o.dir); err != nil {
+		return fmt.Errorf("--process-dir: %w", err)
+	}
+	if len(o.dir) > maxDir {
+		return fmt.Errorf("--process-dir is %s, which has %d characters: give a folder with at most %d, since sockets are in it", o.dir, len(o.dir), maxDir)
+	}
+	switch o.network {
+	case inNamespaces:
+		if os.Geteuid() != 0 {
+			return fmt.Errorf("--process-network=%s takes root: run as root, or give --process-network=%s", inNamespaces, onLoopback)
+		}
+		if _, err := netip.ParseAddr(o.nodeAddress); err != nil {
+			return fmt.Errorf("--node-address is %q: give this gateway node's address, as epic-node gateway has it", o.nodeAddress)
+		}
+	case onLoopback:
+		if o.nodeAddress != "" {
+			return fmt.Errorf("--node-address has no meaning with --process-network=%s, where no tunnel leads: leave it out", onLoopback)
+		}
+	default:
+		return fmt.Errorf("--process-network is %q: give %s or %s", o.network, inNamespaces, onLoopback)
+	}
+	return nil
+}
+
+// resources are those of a proxy's pod.
+func (o *options) resources() (corev1.ResourceRequirements, error) {
+	r := corev1.ResourceRequirements{Requests: corev1.ResourceList{}, Limits: corev1.ResourceList{}}
+	for _, f := range []struct {
+		flag, value string
+		list        corev1.ResourceList
+		name        corev1.ResourceName
+	}{
+		{"--proxy-cpu-request", o.cpuRequest, r.Requests, corev1.ResourceCPU},
+		{"--proxy-memory-request", o.memoryRequest, r.Requests, corev1.ResourceMemory},
+		{"--proxy-memory-limit", o.memoryLimit, r.Limits, corev1.ResourceMemory},
+	} {
+		if f.value == "" {
+			continue
+		}
+		q, err := resource.ParseQuantity(f.value)
+		if err != nil {
+			return r, fmt.Errorf("%s is %q: give a quantity, such as 100m or 256Mi", f.flag, f.value)
+		}
+		f.list[f.name] = q
+	}
+	return r, nil
+}
+
+// platform is what proxies' pods have in common.
+func (o *options) platform(namespace string) (workload.Platform, error) {
+	resources, err := o.resources()
+	host := o.service + "." + namespace + ".svc"
+	return workload.Platform{
+		EnvoyImage: o.envoyImage, ProxyImage: o.proxyImage, PullPolicy: corev1.PullPolicy(o.pullPolicy),
+		Operator: fmt.Sprintf("%s:%d", host, xdsPort), ServerName: host,
+		OperatorNamespace: namespace, OperatorLabels: map[string]string{"app.kubernetes.io/name": program}, OperatorPort: xdsPort,
+		Resources: resources,
+	}, err
+}
+
+// clients returns how to reach the API server, and the namespace that goes with it.
+func (o *options) clients() (*rest.Config, string, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = o.kubeconfig
+	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil)
+	config, err := loader.ClientConfig()
+	if err != nil {
+		return nil, "", fmt.Errorf("how to reach the API server: %w: give --kubeconfig", err)
+	}
+	namespace := o.namespace
+	if namespace == "" {
+		if namespace, _, err = loader.Namespace(); err != nil || namespace == "" {
+			namespace = epic.SystemNamespace
+		}
+	}
+	config = rest.AddUserAgent(config, program)
+	config.QPS, config.Burst = o.qps, o.burst
+	return config, namespace, nil
+}

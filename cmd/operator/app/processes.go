@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/envoy/translate"
+	"github.com/acnodal/epic/pkg/envoy/xds"
+	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
+	"github.com/acnodal/epic/pkg/operator"
+	"github.com/acnodal/epic/pkg/operator/authority"
+	"github.com/acnodal/epic/pkg/operator/processes"
+	"github.com/acnodal/epic/pkg/operator/runner"
+	"github.com/acnodal/epic/pkg/operator/secretfolder"
+	"github.com/acnodal/epic/pkg/operator/workload"
+	"github.com/acnodal/epic/pkg/pki"
+	"github.com/acnodal/epic/pkg/proxyidentity"
+	"github.com/acnodal/epic/pkg/proxyidentity/issuer"
+)
+
+// serverName is the name in the operator's certificate on a host without Kubernetes.
+const serverName = "epic-operator"
+
+func (o *options) in(path ...string) string {
+	return filepath.Join(append([]string{o.dir}, path...)...)
+}
+
+func (o *options) socket() string { return o.in("xds.sock") }
+
+// newProcesses prepares to run Envoys as processes of this host.
+func newProcesses(ctx context.Context, o *options, client versioned.Interface) (*platform, error) {
+	envoy := o.envoy
+	if envoy == "" {
+		envoy = "envoy"
+	}
+	var errs []error
+	for _, f := range []struct {
+		flag string
+		path *string
+	}{{"--envoy", &envoy}, {"--proxy", &o.proxy}} {
+		path, err := exec.LookPath(*f.path)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w: give the program's path", f.flag, err))
+			continue
+		}
+		if *f.path, err = filepath.Abs(path); err != nil {
+			return nil, err
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	unlock, err := lock(o.dir)
+	if err != nil {
+		return nil, err
+	}
+	secrets := issuer.NewSecrets()
+	folder := secretfolder.New(o.in("secrets"))
+	var run *processes.Runner
+	return &platform{
+		place: authority.File(o.in("authority.json")), names: []string{serverName},
+		authenticator: secrets,
+		listen:        func(ctx context.Context) (listener, error) { return listenUnix(ctx, o.socket()) },
+		secret:        folder.Get,
+		location: func(id proxyidentity.Proxy) translate.Options {
+			if o.network != onLoopback {
+				return translate.Options{}
+			}
+			return translate.Options{Addresses: run.Addresses(id), ListenPort: processes.LoopbackPort}
+		},
+		begin: func(ctx context.Context, op *operator.Operator, c *issuer.Credentials, server *xds.Server) (runner.Runner, []source.TypedSource[proxyidentity.Proxy], error) {
+			if err := pki.WriteFile(o.in("ca.crt"), c.Authority().Bundle()); err != nil {
+				return nil, nil, err
+			}
+			var network processes.Network = processes.Loopback{}
+			if o.network == inNamespaces {
+				network = &processes.Namespaces{Prefix: prefixes(client)}
+			}
+			run, err = processes.New(ctx, processes.Options{
+				Dir: o.dir, Network: network, NodeAddress: o.nodeAddress, Identities: secrets,
+				Command: func(p *workload.Proxy, pod, folder, token string) []string {
+					return o.command(p, pod, folder, token, envoy)
+				},
+				Ready:   func(id proxyidentity.Proxy, pod string) bool { return op.Serves(id, pod) },
+				Changed: func(id proxyidentity.Proxy) { op.Changed(id, 0) },
+			})
+			if err != nil {
+				return nil, nil, err
+			}
+			secrets.Used = func(id proxyidentity.Identity) { run.Renew(id) }
+			go folder.Watch(ctx, op.SecretChanged)
+			return run, nil, nil
+		},
+		end: func() {
+			if run != nil {
+				run.Stop()
+			}
+			unlock()
+		},
+	}, nil
+}
+
+// command is how epic-proxy is started.
+func (o *options) command(p *workload.Proxy, pod, folder, token, envoy string) []string {
+	return []string{
+		o.proxy,
+		"--operator=unix://" + o.socket(), "--server-name=" + serverName, "--ca-file=" + o.in("ca.crt"), "--token-file=" + token,
+		"--namespace=" + p.Namespace, "--kind=" + string(p.Kind), "--name=" + p.Name, "--pod=" + pod,
+		"--dir=" + folder, "--envoy=" + envoy, "--bind-address=unix:" + filepath.Join(folder, "health.sock"),
+	}
+}
+
+// prefixes reads service prefixes, which is seldom.
+func prefixes(client versioned.Interface) func(ctx context.Context, name string) (*epicv1.ServicePrefix, error) {
+	const timeout = 10 * time.Second
+	return func(ctx context.Context, name string) (*epicv1.ServicePrefix, error) {
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		return client.EpicV1().ServicePrefixes(epic.ConfigNamespace).Get(ctx, name, metav1.GetOptions{})
+	}
+}
+
+// lock keeps a second operator out of the folder, which it makes.
+func lock(dir string) (unlock func(), err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("--process-dir: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("--process-dir: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("--process-dir: another operator uses %s: end it, or give this one a folder of its own", dir)
+	}
+	return func() { _ = f.Close() }, nil
+}
+
+// listenUnix makes the socket, in the place of one that an operator left which is gone:
+// the lock says so.
+func listenUnix(ctx context.Context, path string) (net.Listener, error) {
+	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+		return nil, err
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("serve proxies: %w", err)
+	}
+	return l, os.Chmod(path, 0o600)
+}

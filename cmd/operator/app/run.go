@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/acnodal/epic/pkg/buildinfo"
+	"github.com/acnodal/epic/pkg/envoy/translate"
+	"github.com/acnodal/epic/pkg/envoy/xds"
+	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
+	"github.com/acnodal/epic/pkg/operator"
+	"github.com/acnodal/epic/pkg/operator/authority"
+	"github.com/acnodal/epic/pkg/operator/runner"
+	"github.com/acnodal/epic/pkg/proxyidentity"
+	"github.com/acnodal/epic/pkg/proxyidentity/issuer"
+)
+
+// platform is what runs Envoys here, and what goes with it.
+type platform struct {
+	// place has the certificate authority, and names are those in the operator's own
+	// certificate.
+	place authority.Place
+	names []string
+	// authenticator knows proxies.
+	authenticator issuer.Authenticator
+	// listen opens where proxies are served.
+	listen func(ctx context.Context) (listener, error)
+	// secret and location are those of operator.Options.
+	secret   func(namespace, name string) *corev1.Secret
+	location func(proxyidentity.Proxy) translate.Options
+	// events are those of operator.Options.
+	events operator.Events
+	// begin completes it once the operator and the credentials are there, before
+	// anything runs.
+	begin func(ctx context.Context, op *operator.Operator, c *issuer.Credentials, server *xds.Server) (runner.Runner, []source.TypedSource[proxyidentity.Proxy], error)
+	// end is called at the end.
+	end func()
+}
+
+// run runs an operator until ctx ends or its lease is lost.
+func run(ctx context.Context, o *options) error {
+	logger := klog.FromContext(ctx)
+	ctrllog.SetLogger(logger)
+	config, namespace, err := o.clients()
+	if err != nil {
+		return err
+	}
+	epicConfig := rest.CopyConfig(config)
+	epicConfig.ContentType = runtime.ContentTypeProtobuf
+	epicConfig.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
+	client, err := versioned.NewForConfig(epicConfig)
+	if err != nil {
+		return fmt.Errorf("how to reach the API server: %w", err)
+	}
+	mgr, err := newManager(o, config, namespace)
+	if err != nil {
+		return err
+	}
+	var p *platform
+	if o.runner == runProcesses {
+		p, err = newProcesses(ctx, o, client)
+	} else {
+		p, err = newDeployments(ctx, o, mgr, namespace)
+	}
+	if err != nil {
+		return err
+	}
+	defer p.end()
+	return start(ctx, o, mgr, client, p)
+}
+
+// start puts the parts together and runs them.
+func start(ctx context.Context, o *options, mgr manager.Manager, client versioned.Interface, p *platform) error {
+	logger := klog.FromContext(ctx)
+	a, err := authority.Open(ctx, p.place)
+	if err != nil {
+		return err
+	}
+	credentials, err := issuer.NewCredentials(a, p.names, nil)
+	if err != nil {
+		return fmt.Errorf("make the operator's certificate: %w", err)
+	}
+	observer := &operator.Observer{}
+	server := xds.NewServer(xds.Options{Identify: credentials.Identify, Observer: observer})
+	op, err := operator.New(operator.Options{
+		Client: client, Resync: o.resync, Workers: o.workers, Server: server, Secret: p.secret, Place: p.location, Events: p.events,
+	}, observer)
+	if err != nil {
+		return err
+	}
+	run, sources, err := p.begin(ctx, op, credentials, server)
+	if err != nil {
+		return err
+	}
+	if err := op.Control(mgr, run, sources...); err != nil {
+		return err
+	}
+	listener, err := p.listen(ctx)
+	if err != nil {
+		return err
+	}
+	leads := make(chan struct{})
+	for _, part := range []everywhere{
+		op.Serve,
+		func(ctx context.Context) error { return serve(ctx, listener, credentials, p.authenticator, server) },
+		func(ctx context.Context) error {
+			authority.Keep(ctx, p.place, func() bool { return closed(leads) }, credentials.SetAuthority)
+			return nil
+		},
+	} {
+		if err := mgr.Add(part); err != nil {
+			return err
+		}
+	}
+	if err := mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
+		close(leads)
+		<-ctx.Done()
+		return nil
+	})); err != nil {
+		return err
+	}
+	stop, err := observe(ctx, o.address, op)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	logger.Info("Starting", "program", program, "version", buildinfo.Release(), "server", mgr.GetConfig().Host, "runner", o.runner)
+	err = mgr.Start(ctx)
+	if err == nil {
+		logger.Info("Stopped")
+	}
+	return err
+}
+
+// everywhere is a part that every replica runs, whether it leads or not.
+type everywhere func(context.Context) error
+
+// Start implements manager.Runnable.
+func (e everywhere) Start(ctx context.Context) error { return e(ctx) }
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable.
+func (e everywhere) NeedLeaderElection() bool { return false }
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// newManager makes the manager of controllers, with a cache of what proxies run as.
+func newManager(o *options, config *rest.Config, namespace string) (manager.Manager, error) {
+	scheme := runtime.NewScheme()
+	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		return nil, err
+	}
+	grace := 10 * time.Second
+	mgr, err := manager.New(config, manager.Options{
+		Scheme: scheme, Logger: klog.Background(),
+		// This program serves its own.
+		Metrics: metricsserver.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
+		LeaderElection: o.elect && o.runner == runDeployments, LeaderElectionID: leaseName, LeaderElectionNamespace: namespace,
+		LeaderElectionReleaseOnCancel: true,
+		LeaseDuration:                 &o.leaseDuration, RenewDeadline: &o.renewDeadline, RetryPeriod: &o.retryPeriod,
+		GracefulShutdownTimeout: &grace,
+		Cache:                   cache.Options{ByObject: cached(), DefaultTransform: cache.TransformStripManagedFields()},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("how to reach the API server: %w", err)
+	}
+	return mgr, nil
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package operator
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/envoy/resource"
+	"github.com/acnodal/epic/pkg/envoy/xds"
+	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
+	"github.com/acnodal/epic/pkg/operator/feed"
+	"github.com/acnodal/epic/pkg/operator/objects"
+	"github.com/acnodal/epic/pkg/operator/report"
+	"github.com/acnodal/epic/pkg/operator/runner"
+	"github.com/acnodal/epic/pkg/operator/workload"
+	"github.com/acnodal/epic/pkg/proxyidentity"
+)
+
+const (
+	// settling is how long Envoys may take to answer a change before the condition
+	// Programmed says so: most changes take milliseconds.
+	settling = 3 * time.Second
+	// again is how often what runs is looked at though no event came.
+	again = time.Minute
+)
+
+// States is what the reconcilers read of the xDS server.
+type States interface {
+	State(proxy proxyidentity.Proxy) xds.State
+	Accepted(proxy proxyidentity.Proxy, key resource.Key) map[string]string
+}
+
+// Outcomes is what they read of the feed.
+type Outcomes interface {
+	Outcome(proxy proxyidentity.Proxy) *feed.Outcome
+}
+
+// ProxyReconciler runs Envoys for load balancers and gateway proxies, and reports.
+type ProxyReconciler struct {
+	Client   versioned.Interface
+	Store    *objects.Store
+	Runner   runner.Runner
+	States   States
+	Outcomes Outcomes
+	// Written is called with the objects whose status was written.
+	Written func(proxyidentity.Proxy)
+	// Events tells people.
+	Events Events
+
+	mu sync.Mutex
+	// since is when Envoys began to have the newest change still to answer.
+	since map[proxyidentity.Proxy]time.Time
+}
+
+var _ reconcile.TypedReconciler[proxyidentity.Proxy] = &ProxyReconciler{}
+
+// subject is the object of a reconciliation.
+type subject struct {
+	object metav1.Object
+	status *epicv1.ProxyStatus
+	proxy  workload.Proxy
+	write  func(ctx context.Context, want *own) error
+}
+
+func (r *ProxyReconciler) find(id proxyidentity.Proxy) *subject {
+	if id.Kind == string(workload.LoadBalancer) {
+		lb := r.Store.LoadBalancer(id.Namespace, id.Name)
+		if lb == nil {
+			return nil
+		}
+		return &subject{lb, &lb.Status, workload.OfLoadBalancer(lb, r.Store.GroupOf(lb), r.Store.Config()), func(ctx context.Context, want *own) error {
+			return apply(ctx, r.Client.EpicV1().LoadBalancers(id.Namespace), id.Kind, lb, want)
+		}}
+	}
+	gw := r.Store.GWProxy(id.Namespace, id.Name)
+	if gw == nil {
+		return nil
+	}
+	return &subject{gw, &gw.Status, workload.OfGWProxy(gw, r.Store.GroupOf(gw), r.Store.Config()), func(ctx context.Context, want *own) error {
+		return apply(ctx, r.Client.EpicV1().GWProxies(id.Namespace), id.Kind, gw, want)
+	}}
+}
+
+// Reconcile implements reconcile.TypedReconciler.
+func (r *ProxyReconciler) Reconcile(ctx context.Context, id proxyidentity.Proxy) (reconcile.Result, error) {
+	s := r.find(id)
+	if s == nil {
+		r.settled(id, false)
+		return reconcile.Result{}, r.Runner.Remove(ctx, id)
+	}
+	if s.object.GetDeletionTimestamp() != nil {
+		// It serves until it is gone.
+		return reconcile.Result{}, nil
+	}
+	progress, failed := r.Runner.Ensure(ctx, &s.proxy)
+	if failed != nil && progress.Reason == "" {
+		progress.Reason, progress.Message = ReasonRunnerFailed, report.Line(failed.Error(), maxFailure)
+	}
+	status := report.Proxy(&report.Input{
+		Proxy: &s.proxy, Outcome: r.Outcomes.Outcome(id), Progress: progress, State: r.States.State(id),
+		Accepted: func(key resource.Key) map[string]string { return r.States.Accepted(id, key) },
+	})
+	if status.Settling && isProgrammed(s.status, s.proxy.Generation) && !r.settled(id, true) {
+		return reconcile.Result{RequeueAfter: time.Second}, failed
+	}
+	if !status.Settling {
+		r.settled(id, false)
+	}
+	want := &own{Conditions: conditions(s.status.Conditions, status.Conditions), Envoy: &status.Envoy, Placements: progress.Placements}
+	if !proxyDiffers(s.status, want) {
+		return reconcile.Result{RequeueAfter: again}, failed
+	}
+	before := meta.FindStatusCondition(s.status.Conditions, report.ConditionProgrammed).DeepCopy()
+	if err := s.write(ctx, want); err != nil {
+		if apierrors.IsNotFound(err) {
+			return reconcile.Result{}, nil // its event is under way
+		}
+		return reconcile.Result{}, err
+	}
+	r.Events.programmed(s.object, id.Kind, before, meta.FindStatusCondition(want.Conditions, report.ConditionProgrammed))
+	r.Written(id)
+	return reconcile.Result{RequeueAfter: again}, failed
+}
+
+// isProgrammed reports whether the condition says that a generation is served.
+func isProgrammed(status *epicv1.ProxyStatus, generation int64) bool {
+	c := meta.FindStatusCondition(status.Conditions, report.ConditionProgrammed)
+	return c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == generation
+}
+
+// settled notes that Envoys have a change to answer, or no more, and reports whether
+// they had it for too long.
+func (r *ProxyReconciler) settled(id proxyidentity.Proxy, settlingNow bool) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !settlingNow {
+		delete(r.since, id)
+		return true
+	}
+	if r.since == nil {
+		r.since = map[proxyidentity.Proxy]time.Time{}
+	}
+	since, ok := r.since[id]
+	if !ok {
+		r.since[id] = time.Now()
+		return false
+	}
+	return time.Since(since) > settling
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package operator
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+)
+
+// fieldManager owns what the operator writes, so the API server removes what the
+// operator leaves out and keeps what others wrote.
+const fieldManager = "epic-operator"
+
+// patcher is the part of a kind's client that writes.
+type patcher[T any] interface {
+	Patch(ctx context.Context, name string, pt types.PatchType, data []byte, opts metav1.PatchOptions, subresources ...string) (T, error)
+}
+
+// own is the part of a status that the operator owns.
+type own struct {
+	Conditions []metav1.Condition  `json:"conditions"`
+	Envoy      *epicv1.EnvoyStatus `json:"envoy,omitempty"`
+	Placements map[string]string   `json:"proxy-placements,omitempty"`
+}
+
+// conditions returns the operator's conditions with the times of those that are there.
+func conditions(has, want []metav1.Condition) []metav1.Condition {
+	all := slices.Clone(has)
+	out := make([]metav1.Condition, 0, len(want))
+	for _, c := range want {
+		meta.SetStatusCondition(&all, c)
+		out = append(out, *meta.FindStatusCondition(all, c.Type))
+	}
+	return out
+}
+
+// same reports whether the conditions are there already.
+func same(has, want []metav1.Condition) bool {
+	for _, c := range want {
+		if old := meta.FindStatusCondition(has, c.Type); old == nil || !apiequality.Semantic.DeepEqual(*old, c) {
+			return false
+		}
+	}
+	return true
+}
+
+// proxyDiffers reports whether a status lacks something of the operator's.
+func proxyDiffers(status *epicv1.ProxyStatus, want *own) bool {
+	return !same(status.Conditions, want.Conditions) || !apiequality.Semantic.DeepEqual(status.Envoy, want.Envoy) ||
+		want.Placements != nil && !maps.Equal(status.ProxyPlacements, want.Placements)
+}
+
+// apply writes the operator's part of an object's status.
+func apply[T any](ctx context.Context, client patcher[T], kind string, obj metav1.Object, want *own) error {
+	data, err := json.Marshal(map[string]any{
+		"apiVersion": epicv1.SchemeGroupVersion.String(), "kind": kind,
+		// The UID keeps it from a later object of the same name.
+		"metadata": map[string]any{"name": obj.GetName(), "namespace": obj.GetNamespace(), "uid": obj.GetUID()},
+		"status":   want,
+	})
+	if err != nil {
+		return fmt.Errorf("encode the status of %s: %w", kind, err)
+	}
+	_, err = client.Patch(ctx, obj.GetName(), types.ApplyPatchType, data, metav1.PatchOptions{FieldManager: fieldManager, Force: ptr.To(true)}, "status")
+	return err
+}
