@@ -39,6 +39,7 @@ func newCaches(o *Options) (*caches, error) {
 		{c.kinds.GWProxies().Informer(), proxyIndexes},
 		{c.kinds.GWRoutes().Informer(), routeIndexes},
 		{c.kinds.GWEndpointSlices().Informer(), sliceIndexes},
+		{c.kinds.GatewayNodes().Informer(), nil},
 	} {
 		if err := kind.informer.AddIndexers(kind.indexers); err != nil {
 			return nil, fmt.Errorf("adding indexes to a cache: %w", err)

@@ -80,7 +80,7 @@ func New(o Options) (*Controller, error) {
 	proxies := newGWProxies(c, nodes.lost)
 	serve(nodes, lbs, c.kinds.LoadBalancers().Informer(), func(lb *epicv1.LoadBalancer) *epicv1.ProxyStatus { return &lb.Status })
 	serve(nodes, proxies, c.kinds.GWProxies().Informer(), func(proxy *epicv1.GWProxy) *epicv1.ProxyStatus { return &proxy.Status })
-	nodes.follow(c.kinds.EPICs().Informer())
+	nodes.follow(c.kinds.EPICs().Informer(), c.kinds.GatewayNodes().Informer())
 	pods := newProxyPods(o.Kube, func() map[string][]cache.ObjectName {
 		return map[string][]cache.ObjectName{
 			"loadbalancers": reporting[*epicv1.LoadBalancer](c.kinds.LoadBalancers().Informer().GetIndexer()),

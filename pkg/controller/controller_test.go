@@ -47,7 +47,8 @@ func TestController(t *testing.T) {
 		"AccountsDoNotMeet":       testAccounts,
 		"UnchangedIsNotWritten":   testQuiet,
 		"ManyChangesOfOneBackend": testSharedBackend,
-		"DeadGatewayNode":         testDeadGatewayNode,
+		"DeadGatewayNode":         testDeadGatewayNode(false),
+		"DeadGatewayNodeOfOld":    testDeadGatewayNode(true),
 		"ProxiesThatAreGone":      testProxiesThatAreGone,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -15,13 +15,14 @@ import (
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/nodereports"
 )
 
 // newEPICs tells of the EPIC object whether its gateway nodes and its pools are
 // well.
 func newEPICs(c *caches, p *pace) *judge {
 	j := newJudge("epics", p, statusWriter(c.client.EpicV1().EPICs))
-	prefixes := c.kinds.ServicePrefixes()
+	prefixes, nodes := c.kinds.ServicePrefixes(), c.kinds.GatewayNodes()
 	j.find = func(key cache.ObjectName) (*subject, error) {
 		installation, err := c.kinds.EPICs().Lister().EPICs(key.Namespace).Get(key.Name)
 		if err != nil {
@@ -31,22 +32,45 @@ func newEPICs(c *caches, p *pace) *judge {
 		if err != nil {
 			return nil, err
 		}
+		own, err := nodes.Lister().GatewayNodes(epic.ConfigNamespace).List(labels.Everything())
+		if err != nil {
+			return nil, err
+		}
+		reports := nodereports.Merge(installation, own)
 		s := &subject{meta: &installation.ObjectMeta, observed: installation.Status.ObservedGeneration, conditions: installation.Status.Conditions}
-		s.found, s.again = installationConditions(installation, all, time.Now())
+		s.found, s.again = installationConditions(reports, all, time.Now())
+		if count := int32(len(reports)); installation.Status.GatewayNodes == nil || *installation.Status.GatewayNodes != count {
+			s.extra = map[string]any{"gateway-nodes": count}
+		}
 		return s, nil
 	}
 	watch(j.loop, c.kinds.EPICs().Informer(), itself[*epicv1.EPIC])
+	// A heartbeat alone changes nothing here as long as it comes in time.
+	watchThat(j.loop, nodes.Informer(), healthChanged, func(*epicv1.GatewayNode) []cache.ObjectName {
+		return []cache.ObjectName{cache.NewObjectName(epic.ConfigNamespace, epic.ConfigName)}
+	})
 	watchThat(j.loop, prefixes.Informer(), availabilityChanged, func(*epicv1.ServicePrefix) []cache.ObjectName {
 		return []cache.ObjectName{cache.NewObjectName(epic.ConfigNamespace, epic.ConfigName)}
 	})
 	return j
 }
 
+// healthChanged reports whether a gateway node has become ready, or stopped being so,
+// or was silent before.
+func healthChanged(old, node *epicv1.GatewayNode) bool {
+	before, now := meta.FindStatusCondition(old.Status.Conditions, ConditionReady), meta.FindStatusCondition(node.Status.Conditions, ConditionReady)
+	if before == nil || now == nil {
+		return before != now || old.Status.HeartbeatTime.IsZero()
+	}
+	return before.Status != now.Status || before.Reason != now.Reason ||
+		node.Status.HeartbeatTime.Sub(old.Status.HeartbeatTime.Time) > epic.NodeSilentAfter/2
+}
+
 // installationConditions judges the EPIC object, and says when time alone may
 // change that. It is ready while one gateway node is well and there is a prefix:
 // what is wrong with others, their own conditions say.
-func installationConditions(installation *epicv1.EPIC, prefixes []*epicv1.ServicePrefix, now time.Time) (found []metav1.Condition, again time.Duration) {
-	nodes, well, again := nodesReady(installation.Status.Nodes, now)
+func installationConditions(reports map[string]epicv1.EPICNodeStatus, prefixes []*epicv1.ServicePrefix, now time.Time) (found []metav1.Condition, again time.Duration) {
+	nodes, well, again := nodesReady(reports, now)
 	addresses := addressesAvailable(prefixes)
 	ready := withReady()[0]
 	switch {

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/cache"
 
@@ -92,15 +93,14 @@ func (e *eviction) patch(data []byte) (bool, runtime.Object, error) {
 
 func (e *eviction) left() []string { return slices.Sorted(maps.Keys(e.stored.Status.Nodes)) }
 
-// Two nodes go in one look: the second removal holds for the version that the first
-// one made.
+// Two nodes go in one look, by one patch, which holds for the version that was read.
 func TestEvictedNodesAreRemoved(t *testing.T) {
 	e := newEviction(t)
 	if len(e.patches) != 0 {
 		t.Fatalf("written too early: %v", e.patches)
 	}
 	e.look()
-	if len(e.left()) != 0 || e.conflicts != 0 || len(e.patches) != 2 {
+	if len(e.left()) != 0 || e.conflicts != 0 || len(e.patches) != 1 {
 		t.Errorf("left %v after %d patches, %d conflicts", e.left(), len(e.patches), e.conflicts)
 	}
 	for _, p := range e.patches {
@@ -168,4 +168,70 @@ func TestProxiesGoBeforeTheNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect("no proxy runs there")
+}
+
+// A node that has an object of its own is evicted by its deletion, unless the node
+// wrote it since it was read. The entry of an upgraded node in the EPIC object goes
+// even if no node is silent.
+func TestEvictionOfNodesWithObjects(t *testing.T) {
+	at := func(d time.Duration) metav1.Time { return metav1.NewTime(start.Add(d)) }
+	node := func(name, version string, heartbeat time.Duration) epicv1.GatewayNode {
+		return epicv1.GatewayNode{
+			ObjectMeta: metav1.ObjectMeta{Namespace: epic.ConfigNamespace, Name: name, UID: types.UID("uid-" + name), ResourceVersion: version},
+			Status:     epicv1.GatewayNodeStatus{HeartbeatTime: at(heartbeat)},
+		}
+	}
+	stored := &epicv1.EPIC{ObjectMeta: metav1.ObjectMeta{Namespace: epic.ConfigNamespace, Name: epic.ConfigName, UID: "the-uid", ResourceVersion: "7"}}
+	for name, c := range map[string]struct {
+		objects []epicv1.GatewayNode
+		entries map[string]time.Duration
+		// written is the object that its node writes between the look and the deletion.
+		written       string
+		deleted, kept []string
+	}{
+		"two are silent":         {[]epicv1.GatewayNode{node("192.0.2.1", "1", 0), node("2001-db8--2", "2", 0), node("192.0.2.3", "3", 5*time.Hour)}, nil, "", []string{"192.0.2.1", "2001-db8--2"}, nil},
+		"one writes meanwhile":   {[]epicv1.GatewayNode{node("192.0.2.1", "1", 0), node("192.0.2.2", "2", 0)}, nil, "192.0.2.1", []string{"192.0.2.2"}, nil},
+		"silent since before it": {[]epicv1.GatewayNode{node("192.0.2.1", "1", time.Minute)}, map[string]time.Duration{"192.0.2.1": 0, "192.0.2.9": 5 * time.Hour}, "", []string{"192.0.2.1"}, []string{"192.0.2.9"}},
+		"went back and lives":    {[]epicv1.GatewayNode{node("192.0.2.1", "1", 0)}, map[string]time.Duration{"192.0.2.1": 5 * time.Hour}, "", nil, []string{"192.0.2.1"}},
+		"upgraded and lives":     {[]epicv1.GatewayNode{node("192.0.2.1", "1", 5*time.Hour)}, map[string]time.Duration{"192.0.2.1": 0}, "", nil, nil},
+		"upgraded, both silent":  {[]epicv1.GatewayNode{node("192.0.2.1", "1", 10*time.Minute)}, map[string]time.Duration{"192.0.2.1": 0}, "", []string{"192.0.2.1"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := &eviction{t: t, stored: stored.DeepCopy()}
+			e.stored.Status.Nodes = heard(c.entries)
+			client := fake.NewSimpleClientset()
+			client.PrependReactor("get", "epics", func(clienttesting.Action) (bool, runtime.Object, error) { return true, e.stored.DeepCopy(), nil })
+			client.PrependReactor("patch", "epics", func(action clienttesting.Action) (bool, runtime.Object, error) {
+				return e.patch(action.(clienttesting.PatchAction).GetPatch())
+			})
+			client.PrependReactor("list", "gatewaynodes", func(clienttesting.Action) (bool, runtime.Object, error) {
+				return true, &epicv1.GatewayNodeList{Items: slices.Clone(c.objects)}, nil
+			})
+			var deleted []string
+			client.PrependReactor("delete", "gatewaynodes", func(action clienttesting.Action) (bool, runtime.Object, error) {
+				d := action.(clienttesting.DeleteActionImpl)
+				for _, o := range c.objects {
+					p := d.DeleteOptions.Preconditions
+					if o.Name == d.Name && p != nil && *p.UID == o.UID && *p.ResourceVersion == o.ResourceVersion && d.Name != c.written {
+						deleted = append(deleted, d.Name)
+						return true, nil, nil
+					}
+				}
+				return true, nil, apierrors.NewConflict(schema.GroupResource{Resource: "gatewaynodes"}, d.Name, nil)
+			})
+			e.nodes = newGatewayNodes(client, time.Hour, time.Minute)
+			e.nodes.now = func() time.Time { return start.Add(5 * time.Hour) }
+			for range confirmations - 1 {
+				e.look()
+				if len(deleted) > 0 {
+					t.Fatalf("deleted too early: %v", deleted)
+				}
+			}
+			e.look()
+			slices.Sort(deleted)
+			if !slices.Equal(deleted, c.deleted) || !slices.Equal(e.left(), c.kept) {
+				t.Errorf("deleted %v, want %v; entries left %v, want %v", deleted, c.deleted, e.left(), c.kept)
+			}
+		})
+	}
 }

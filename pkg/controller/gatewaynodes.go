@@ -19,6 +19,7 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
+	"github.com/acnodal/epic/pkg/nodereports"
 )
 
 const (
@@ -39,10 +40,11 @@ const (
 	confirmations = 5
 )
 
-// gatewayNodes gives up gateway nodes that are silent for too long: it takes
-// away the interfaces of the proxies that ran there, by way of the keepers, so
-// that tunnels to them go, and then the node's entry in the status of the EPIC
-// object. It asks the server itself, not a cache, which knows not how old it is.
+// gatewayNodes evicts gateway nodes that are silent for too long: the keepers remove
+// the interfaces of the proxies that ran there, and the tunnels with them, and then
+// the node's GatewayNode object is deleted, and its entry in the status of the EPIC
+// object if it is of an earlier release. It asks the server itself, not a cache, which
+// does not know how old it is.
 type gatewayNodes struct {
 	client   versioned.Interface
 	timeout  time.Duration
@@ -137,21 +139,54 @@ func (g *gatewayNodes) look(ctx context.Context) error {
 	defer cancel()
 	installation, err := g.client.EpicV1().EPICs(epic.ConfigNamespace).Get(ctx, epic.ConfigName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		g.forget()
-		return nil
+		installation, err = nil, nil
 	}
 	if err != nil {
 		return fmt.Errorf("reading the EPIC object: %w", err)
 	}
-	for _, node := range g.update(ctx, installation.Status.Nodes, g.now()) {
+	list, err := g.client.EpicV1().GatewayNodes(epic.ConfigNamespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("listing the gateway nodes: %w", err)
+	}
+	objects := make([]*epicv1.GatewayNode, 0, len(list.Items))
+	for i := range list.Items {
+		objects = append(objects, &list.Items[i])
+	}
+	var entries []string
+	if installation != nil {
+		entries = nodereports.Replaced(installation, objects)
+	}
+	var removed []netip.Addr
+	for _, node := range g.update(ctx, nodereports.Merge(installation, objects), g.now()) {
 		if g.hasProxies(node) {
-			// The keepers take these away first, so that whoever is interrupted
-			// here begins again.
+			// The keepers remove these first. If it is interrupted here, it begins
+			// again.
 			continue
 		}
-		if err := g.remove(ctx, installation, node); err != nil {
+		gone, err := g.remove(ctx, objects, node)
+		if err != nil {
 			return err
 		}
+		if gone {
+			removed = append(removed, node)
+			if installation != nil {
+				if _, ok := installation.Status.Nodes[node.String()]; ok {
+					entries = append(entries, node.String())
+				}
+			}
+		}
+	}
+	if len(entries) > 0 {
+		if ok, err := g.removeEntries(ctx, installation, entries); !ok || err != nil {
+			return err
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, node := range removed {
+		nodesRemoved.Inc()
+		klog.FromContext(ctx).Info("Evicted a gateway node that is silent", "node", node)
+		delete(g.seen, node)
 	}
 	return nil
 }
@@ -207,38 +242,55 @@ func (g *gatewayNodes) hasProxies(node netip.Addr) bool {
 	return has
 }
 
-// remove takes a node's entry away, unless anybody wrote the object since it was
-// read: the node itself, it may be. Then the next look finds out.
-func (g *gatewayNodes) remove(ctx context.Context, installation *epicv1.EPIC, node netip.Addr) error {
-	data, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"uid": installation.UID, "resourceVersion": installation.ResourceVersion},
-		"status":   map[string]any{"nodes": map[string]any{node.String(): nil}},
-	})
-	if err != nil {
-		return fmt.Errorf("encoding a patch: %w", err)
+// remove deletes the object of a node, unless anybody wrote it since it was read: the
+// node itself, it may be. It reports whether the node has none now.
+func (g *gatewayNodes) remove(ctx context.Context, objects []*epicv1.GatewayNode, node netip.Addr) (bool, error) {
+	name := epic.GatewayNodeName(node)
+	for _, o := range objects {
+		if o.Name != name {
+			continue
+		}
+		err := g.client.EpicV1().GatewayNodes(o.Namespace).Delete(ctx, name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &o.UID, ResourceVersion: &o.ResourceVersion}})
+		switch {
+		case apierrors.IsConflict(err):
+			return false, nil
+		case err != nil && !apierrors.IsNotFound(err):
+			return false, fmt.Errorf("deleting the object of gateway node %s: %w", node, err)
+		}
 	}
-	written, err := g.client.EpicV1().EPICs(installation.Namespace).Patch(ctx, installation.Name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: fieldManager}, "status")
-	switch {
-	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
-		return nil
-	case err != nil:
-		return fmt.Errorf("taking gateway node %s out of the EPIC object: %w", node, err)
-	}
-	installation.ResourceVersion = written.ResourceVersion
-	nodesRemoved.Inc()
-	klog.FromContext(ctx).Info("Took a gateway node that is silent out of the EPIC object", "node", node)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	delete(g.seen, node)
-	return nil
+	return true, nil
 }
 
-// heard takes back a node that was given up as soon as the cache shows that it
-// gave a sign of life.
-func (g *gatewayNodes) heard(installation *epicv1.EPIC) {
+// removeEntries removes entries of the EPIC object, unless anybody wrote the object
+// since it was read. It reports whether it did.
+func (g *gatewayNodes) removeEntries(ctx context.Context, installation *epicv1.EPIC, addresses []string) (bool, error) {
+	entries := map[string]any{}
+	for _, address := range addresses {
+		entries[address] = nil
+	}
+	data, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"uid": installation.UID, "resourceVersion": installation.ResourceVersion},
+		"status":   map[string]any{"nodes": entries},
+	})
+	if err != nil {
+		return false, fmt.Errorf("encoding a patch: %w", err)
+	}
+	_, err = g.client.EpicV1().EPICs(installation.Namespace).Patch(ctx, installation.Name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: fieldManager}, "status")
+	switch {
+	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("removing the gateway nodes %v from the EPIC object: %w", addresses, err)
+	}
+	return true, nil
+}
+
+// heard takes back a node that was evicted as soon as the cache shows that it sent a
+// heartbeat.
+func (g *gatewayNodes) heard(reports map[string]epicv1.EPICNodeStatus) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for text, said := range installation.Status.Nodes {
+	for text, said := range reports {
 		if node, ok := address(text); ok {
 			if s := g.seen[node]; s != nil && s.lost && s.heartbeat.Before(&said.HeartbeatTime) {
 				g.seen[node] = &sighting{heartbeat: said.HeartbeatTime}
@@ -264,11 +316,17 @@ func (g *gatewayNodes) wrote(old, status *epicv1.ProxyStatus) {
 	}
 }
 
-// follow adds what the cache of the EPIC object tells.
-func (g *gatewayNodes) follow(informer cache.SharedIndexInformer) {
-	g.sources = append(g.sources, source{informer, cache.ResourceEventHandlerFuncs{UpdateFunc: func(_, obj any) {
-		if installation, ok := obj.(*epicv1.EPIC); ok {
-			g.heard(installation)
+// follow adds what the caches of the EPIC object and of gateway nodes tell.
+func (g *gatewayNodes) follow(epics, nodes cache.SharedIndexInformer) {
+	heard := func(obj any) {
+		switch o := obj.(type) {
+		case *epicv1.EPIC:
+			g.heard(o.Status.Nodes)
+		case *epicv1.GatewayNode:
+			g.heard(nodereports.Merge(nil, []*epicv1.GatewayNode{o}))
 		}
-	}}})
+	}
+	for _, informer := range []cache.SharedIndexInformer{epics, nodes} {
+		g.sources = append(g.sources, source{informer, cache.ResourceEventHandlerFuncs{AddFunc: heard, UpdateFunc: func(_, obj any) { heard(obj) }}})
+	}
 }

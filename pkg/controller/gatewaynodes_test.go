@@ -22,6 +22,7 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned/fake"
+	"github.com/acnodal/epic/pkg/nodereports"
 )
 
 var (
@@ -217,11 +218,11 @@ func TestHeard(t *testing.T) {
 	for range confirmations {
 		g.update(t.Context(), heard(map[string]time.Duration{"192.0.2.1": 0}), start.Add(5*time.Hour))
 	}
-	g.heard(&epicv1.EPIC{Status: epicv1.EPICStatus{Nodes: heard(map[string]time.Duration{"192.0.2.1": 0, "192.0.2.2": time.Hour})}})
+	g.heard(heard(map[string]time.Duration{"192.0.2.1": 0, "192.0.2.2": time.Hour}))
 	if !g.lost(node1) {
 		t.Error("an old sign of life took it back")
 	}
-	g.heard(&epicv1.EPIC{Status: epicv1.EPICStatus{Nodes: heard(map[string]time.Duration{"192.0.2.1": time.Hour})}})
+	g.heard(heard(map[string]time.Duration{"192.0.2.1": time.Hour}))
 	if g.lost(node1) {
 		t.Error("a sign of life did not take it back")
 	}
@@ -270,9 +271,27 @@ func TestNever(t *testing.T) {
 	newGatewayNodes(nil, 0, time.Microsecond).run(t.Context())
 }
 
-// beat gives a gateway node's sign of life, as its program does, and returns the
-// server's time of it.
-func (w *world) beat(node string) time.Time {
+// beat sends a gateway node's heartbeat, as its program does, and returns the server's
+// time of it.
+func (w *world) beat(node string) time.Time { return w.report(node, epicv1.GatewayNodeStatus{}) }
+
+// report writes a gateway node's status, and returns the server's time of it.
+func (w *world) report(node string, s epicv1.GatewayNodeStatus) time.Time {
+	w.t.Helper()
+	ctx, nodes := context.Background(), w.api.GatewayNodes(epic.ConfigNamespace)
+	s.NodeName, s.HeartbeatTime = "gw", metav1.NewTime(time.Now().Add(-time.Duration(beats.Add(1))*time.Hour))
+	o := &epicv1.GatewayNode{ObjectMeta: metav1.ObjectMeta{Name: epic.GatewayNodeName(netip.MustParseAddr(node))}, Status: s}
+	written, err := nodes.UpdateStatus(ctx, o, metav1.UpdateOptions{})
+	if apierrors.IsNotFound(err) {
+		must(w.t)(nodes.Create(ctx, o, metav1.CreateOptions{}))
+		written, err = nodes.UpdateStatus(ctx, o, metav1.UpdateOptions{})
+	}
+	must(w.t)(written, err)
+	return written.Status.HeartbeatTime.Time
+}
+
+// beatOfOld sends the heartbeat of a node of an earlier release.
+func (w *world) beatOfOld(node string) time.Time {
 	w.t.Helper()
 	data := fmt.Appendf(nil, `{"status": {"nodes": {%q: {"name": "gw", "heartbeat-time": %q}}}}`, node, time.Now().Add(-time.Duration(beats.Add(1))*time.Hour).UTC().Format(time.RFC3339))
 	installation, err := w.api.EPICs(epic.ConfigNamespace).Patch(context.Background(), epic.ConfigName, types.MergePatchType, data, metav1.PatchOptions{}, "status")
@@ -284,7 +303,11 @@ func (w *world) beat(node string) time.Time {
 var beats atomic.Int64
 
 // testDeadGatewayNode lets one of two gateway nodes be silent.
-func testDeadGatewayNode(w *world) {
+func testDeadGatewayNode(old bool) func(w *world) {
+	return func(w *world) { deadGatewayNode(w, old) }
+}
+
+func deadGatewayNode(w *world, old bool) {
 	const dead, alive = "172.16.5.1", "172.16.5.2"
 	var ahead atomic.Int64
 	w.now = func() time.Time {
@@ -294,7 +317,7 @@ func testDeadGatewayNode(w *world) {
 		return time.Now()
 	}
 	stop := w.start()
-	lb := w.loadBalancer(w.account("dead"), "web")
+	lb := w.loadBalancer(w.account(map[bool]string{false: "dead", true: "deadold"}[old]), "web")
 	w.endpoint(lb, "a", "10.0.0.1", "192.168.1.1")
 	w.pod(lb, "p1", dead)
 	w.pod(lb, "p2", alive)
@@ -304,16 +327,27 @@ func testDeadGatewayNode(w *world) {
 	w.pod(proxy, "p1", dead)
 	before := w.eventually(lb, ready, "192.168.1.1>"+dead, "192.168.1.1>"+alive)
 	w.eventually(proxy, ready, "192.168.1.1>"+dead)
-	last := w.beat(dead)
-	latest := w.beat(alive)
+	// One is of an earlier release.
+	beatOf := map[string]func(string) time.Time{dead: w.beat, alive: w.beatOfOld}
+	if old {
+		beatOf = map[string]func(string) time.Time{dead: w.beatOfOld, alive: w.beat}
+	}
+	last := beatOf[dead](dead)
+	latest := beatOf[alive](alive)
 	for !latest.After(last) {
 		time.Sleep(100 * time.Millisecond)
-		latest = w.beat(alive)
+		latest = beatOf[alive](alive)
 	}
 	nodes := func() map[string]epicv1.EPICNodeStatus {
 		installation, err := w.api.EPICs(epic.ConfigNamespace).Get(context.Background(), epic.ConfigName, metav1.GetOptions{})
 		must(w.t)(installation, err)
-		return installation.Status.Nodes
+		list, err := w.api.GatewayNodes(epic.ConfigNamespace).List(context.Background(), metav1.ListOptions{})
+		must(w.t)(list, err)
+		var objects []*epicv1.GatewayNode
+		for i := range list.Items {
+			objects = append(objects, &list.Items[i])
+		}
+		return nodereports.Merge(installation, objects)
 	}
 	if len(nodes()) != 2 {
 		w.t.Fatalf("the nodes are %v", nodes())
@@ -339,7 +373,7 @@ func testDeadGatewayNode(w *world) {
 	}
 
 	// It comes back, and reports its proxies again.
-	if back := w.beat(dead); back.Before(latest) {
+	if back := w.beat(dead); back.Before(latest) { // upgraded, if it was of an earlier release
 		w.t.Fatal("the server's time goes back")
 	}
 	w.pod(lb, "p1", dead)
@@ -350,7 +384,12 @@ func testDeadGatewayNode(w *world) {
 		w.t.Errorf("the nodes are %v", nodes())
 	}
 	stop()
-	must(w.t)(w.api.EPICs(epic.ConfigNamespace).Patch(context.Background(), epic.ConfigName, types.MergePatchType, []byte(`{"status": {"nodes": null}}`), metav1.PatchOptions{}, "status"))
+	must(w.t)(w.api.EPICs(epic.ConfigNamespace).Patch(context.Background(), epic.ConfigName, types.MergePatchType, []byte(`{"status": {"nodes": {"172.16.5.1": null, "172.16.5.2": null}}}`), metav1.PatchOptions{}, "status"))
+	for _, node := range []string{dead, alive} {
+		if err := w.api.GatewayNodes(epic.ConfigNamespace).Delete(context.Background(), node, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+			w.t.Fatal(err)
+		}
+	}
 }
 
 // until waits for what must come.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -43,6 +44,8 @@ type subject struct {
 	// found are the conditions that should be there, without times and
 	// generations.
 	found []metav1.Condition
+	// extra are other fields of the status that should be there, and are not.
+	extra map[string]any
 	// again is after how long the same may be judged otherwise though nothing
 	// changed; 0 is never.
 	again time.Duration
@@ -111,12 +114,14 @@ func conditionsPatch(s *subject) ([]byte, error) {
 		c.ObservedGeneration = s.meta.Generation
 		meta.SetStatusCondition(&conditions, c)
 	}
-	if s.observed == s.meta.Generation && apiequality.Semantic.DeepEqual(conditions, s.conditions) {
+	if s.observed == s.meta.Generation && len(s.extra) == 0 && apiequality.Semantic.DeepEqual(conditions, s.conditions) {
 		return nil, nil
 	}
+	status := map[string]any{"observedGeneration": s.meta.Generation, "conditions": conditions}
+	maps.Copy(status, s.extra)
 	data, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": s.meta.UID, "resourceVersion": s.meta.ResourceVersion},
-		"status":   map[string]any{"observedGeneration": s.meta.Generation, "conditions": conditions},
+		"status":   status,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encoding the conditions: %w", err)

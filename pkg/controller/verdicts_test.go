@@ -165,7 +165,7 @@ func TestEPICConditions(t *testing.T) {
 		"all pools are full": {nodes{"192.0.2.1": node(0)}, []*epicv1.ServicePrefix{pool(false)}, "NodesReady=True/AllReady AddressesAvailable=False/Exhausted Ready=True/Ready", "make a pool larger", 181 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, again := installationConditions(&epicv1.EPIC{Status: epicv1.EPICStatus{Nodes: c.nodes}}, c.prefixes, now)
+			got, again := installationConditions(c.nodes, c.prefixes, now)
 			checkTold(t, got, c.want, c.message)
 			if again != c.again {
 				t.Errorf("it is looked at again after %s, not %s", again, c.again)

@@ -40,6 +40,10 @@ type status struct {
 	around     surroundings
 	// epic is the configuration object, or nil where it can't be seen.
 	epic *v1.EPIC
+	// reports are what gateway nodes report, by address, and objects their objects, for
+	// those that have one.
+	reports map[string]v1.EPICNodeStatus
+	objects map[string]*v1.GatewayNode
 	// service is where the kube-apiserver sends requests to EPIC's servers.
 	service  *serviceReference
 	findings []finding
@@ -96,6 +100,7 @@ func (s *status) run(ctx context.Context) (err error) {
 			s.checkEPIC(ctx)
 			s.checkPrefixes(ctx)
 			s.checkController(ctx)
+			s.readReports(ctx)
 			s.checkNodes(ctx)
 			s.checkHeartbeats()
 			s.checkClaims(ctx)

@@ -62,7 +62,28 @@ func TestStatusStandalone(t *testing.T) {
 		}
 		i.run(t, "status").want(t, ExitOK, "node 203.0.113.9 WARN gw9: 1 of 3 tunnels up", "node 203.0.113.10 OK gw10, version v1: 3 of 3 tunnels up, heard of",
 			"nodes OK 2 gateway nodes report")
-		if _, err := epics.Patch(t.Context(), epic.ConfigName, types.MergePatchType, []byte(`{"status":{"nodes":null}}`), metav1.PatchOptions{}, "status"); err != nil {
+		if _, err := epics.Patch(t.Context(), epic.ConfigName, types.MergePatchType, []byte(`{"status":{"nodes":{"203.0.113.10":null}}}`), metav1.PatchOptions{}, "status"); err != nil {
+			t.Fatal(err)
+		}
+		// One is upgraded, and says which tunnels are down.
+		objects := i.client.EpicV1().GatewayNodes(epic.ConfigNamespace)
+		node, err := objects.Create(t.Context(), &v1.GatewayNode{ObjectMeta: metav1.ObjectMeta{Name: "203.0.113.9"}}, metav1.CreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		node.Status = v1.GatewayNodeStatus{NodeName: "gw9", Version: "v2", Tunnels: 9, TunnelsUp: 1, TunnelsDown: 8, DownTunnels: []v1.DownTunnel{
+			{TunnelID: 7, TenantNode: "10.0.0.5", LastAnswer: metav1.NewTime(time.Now().Add(-5 * time.Minute))}, {TunnelID: 8, TenantNode: "10.0.0.6"},
+		}}
+		time.Sleep(time.Second) // Times have a precision of a second, and the newer report counts.
+		if _, err := objects.UpdateStatus(t.Context(), node, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		i.run(t, "status").want(t, ExitOK, "node 203.0.113.9 WARN gw9, version v2: 1 of 9 tunnels up; down: 7 to client node 10.0.0.5 (no PING for 5m", "8 to client node 10.0.0.6",
+			"and 6 more", "nodes OK 1 gateway node reports")
+		if err := objects.Delete(t.Context(), "203.0.113.9", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := epics.Patch(t.Context(), epic.ConfigName, types.MergePatchType, []byte(`{"status":{"nodes":{"203.0.113.9":null}}}`), metav1.PatchOptions{}, "status"); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -247,6 +268,7 @@ func TestHeartbeats(t *testing.T) {
 		"tunnels are down": {v1.EPICNodeStatus{Name: "a", HeartbeatTime: ago(0), Tunnels: 2}, "WARN a: 0 of 2 tunnels up"},
 	} {
 		s := &status{epic: &v1.EPIC{Status: v1.EPICStatus{Nodes: map[string]v1.EPICNodeStatus{"203.0.113.1": test.node}}}}
+		s.takeReports(nil)
 		s.checkHeartbeats()
 		f := s.findings[0]
 		if got := string(f.verdict) + " " + f.detail; len(s.findings) != 1 || got != test.want || f.check != "node 203.0.113.1" || (f.verdict == verdictWarn) != (f.wayOut != "") {
@@ -258,6 +280,7 @@ func TestHeartbeats(t *testing.T) {
 	for n := range 30 {
 		s.epic.Status.Nodes[fmt.Sprintf("203.0.113.%d", n+1)] = v1.EPICNodeStatus{HeartbeatTime: ago(time.Duration(n/29) * time.Hour)}
 	}
+	s.takeReports(nil)
 	s.checkHeartbeats()
 	if len(s.findings) != 2 || s.findings[0].check != "node 203.0.113.30" || s.findings[1].detail != "29 of 30 are well" {
 		t.Errorf("%+v", s.findings)

@@ -108,11 +108,11 @@ func (s *status) checkNodes(ctx context.Context) {
 
 // countNodes counts the nodes that report, where no DaemonSet runs the program.
 func (s *status) countNodes(check string) {
-	if s.epic == nil {
-		s.ok(check, "unknown: they report in the EPIC object")
+	if s.reports == nil {
+		s.ok(check, "unknown: their reports can't be read")
 		return
 	}
-	if n := len(s.epic.Status.Nodes); n > 0 {
+	if n := len(s.reports); n > 0 {
 		s.ok(check, "%s, without the DaemonSet %s", count(n, "gateway node reports", "gateway nodes report"), nodeDaemonSet)
 		return
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/acnodal/epic/pkg/node/statefile"
 	"github.com/acnodal/epic/pkg/node/status"
 	"github.com/acnodal/epic/pkg/node/underlay"
+	"github.com/acnodal/epic/pkg/tunnelstate"
 )
 
 const (
@@ -58,6 +59,9 @@ type agent struct {
 	extra func() []string
 	// reportMore adds what else the role reports; may be nil.
 	reportMore func(*status.Report)
+	// judge returns whether a tunnel is up, where that is more than what the control
+	// protocol says; may be nil.
+	judge func(tunnel uint32) tunnelstate.State
 	// listProxies are the role's.
 	listProxies func() []status.Proxy
 	// mend puts back what else the role made; may be nil.

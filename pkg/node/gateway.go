@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/klog/v2"
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
@@ -20,6 +19,7 @@ import (
 	"github.com/acnodal/epic/pkg/node/follow"
 	"github.com/acnodal/epic/pkg/node/intent"
 	"github.com/acnodal/epic/pkg/node/keys"
+	"github.com/acnodal/epic/pkg/node/liveness"
 	"github.com/acnodal/epic/pkg/node/proxies"
 	"github.com/acnodal/epic/pkg/node/publish"
 	"github.com/acnodal/epic/pkg/node/status"
@@ -34,6 +34,7 @@ type gateway struct {
 	keeper     *hostKeeper
 	interfaces *publish.Interfaces
 	heartbeat  *publish.Heartbeat
+	live       *liveness.Tracker
 	platform   *platformFollower
 	responder  *gatewayEnds
 	guard      guard
@@ -79,8 +80,9 @@ func newGateway(ctx context.Context, c GatewayConfig) (*gateway, error) {
 		return nil, fmt.Errorf("a gateway node is known by one address, not by %d", len(c.Nodes))
 	}
 	a := &agent{Config: c.Config, role: roleGateway, started: time.Now()}
-	g := &gateway{agent: a, source: c.Proxies, host: c.Host, complete: make(chan struct{}), running: map[intent.Key][]proxies.Interface{}, applied: map[int]dataplane.Proxy{}}
+	g := &gateway{agent: a, source: c.Proxies, host: c.Host, live: liveness.New(), complete: make(chan struct{}), running: map[intent.Key][]proxies.Interface{}, applied: map[int]dataplane.Proxy{}}
 	a.complete, a.extra, a.listProxies = g.complete, g.problems, g.list
+	a.judge = g.live.State
 
 	left, err := c.Plane.Tunnels().List()
 	if err != nil {
@@ -112,7 +114,7 @@ func newGateway(ctx context.Context, c GatewayConfig) (*gateway, error) {
 		return nil, err
 	}
 	g.interfaces = publish.NewInterfaces(c.Client, c.Nodes[0], c.Port, g.proxiesOf, a.follower.Status)
-	g.heartbeat = publish.NewHeartbeat(c.Client, c.Nodes[0], g.nodeStatus)
+	g.heartbeat = publish.NewHeartbeat(c.Client, c.Nodes[0], reporter{g})
 	g.platform = followPlatform(c.Client, g.platformChanged)
 	if err := a.load(ctx); err != nil {
 		return nil, err
@@ -285,25 +287,6 @@ func (g *gateway) problems() []string {
 		out = append(out, fmt.Sprintf("EPIC's port of tunnels is %d, and this program was started with %d: start it anew with that port", port, g.Port))
 	}
 	return out
-}
-
-// nodeStatus is the sign of life.
-func (g *gateway) nodeStatus() epicv1.EPICNodeStatus {
-	r := g.Report()
-	s := epicv1.EPICNodeStatus{Name: g.Name, Version: g.Version, Tunnels: int32(len(r.Tunnels))}
-	for i := range r.Tunnels {
-		if r.Tunnels[i].State == status.Up {
-			s.TunnelsUp++
-		}
-	}
-	c := metav1.Condition{Type: "Ready", Status: metav1.ConditionTrue, Reason: "Programmed", Message: "the node does its work", LastTransitionTime: metav1.NewTime(g.started)}
-	if err := g.Ready(); err != nil {
-		c.Status, c.Reason, c.Message = metav1.ConditionFalse, "Starting", err.Error()
-	} else if len(r.Problems) > 0 {
-		c.Status, c.Reason, c.Message = metav1.ConditionFalse, "Problems", summary(r.Problems)
-	}
-	s.Conditions = []metav1.Condition{c}
-	return s
 }
 
 // summary is a message that fits into a condition.

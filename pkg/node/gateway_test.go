@@ -260,12 +260,14 @@ func TestGateway(t *testing.T) {
 		return nil
 	})
 	r.until("a sign of life", func() error {
-		o, err := r.client.EpicV1().EPICs(epic.ConfigNamespace).Get(t.Context(), epic.ConfigName, metav1.GetOptions{})
+		o, err := r.client.EpicV1().GatewayNodes(epic.ConfigNamespace).Get(t.Context(), epicAddress, metav1.GetOptions{})
 		if err != nil {
 			return err
 		}
-		if n := o.Status.Nodes[epicAddress]; n.Name != "node" || n.HeartbeatTime.IsZero() {
-			err = fmt.Errorf("%+v", o.Status.Nodes)
+		// No client node answers.
+		if s := o.Status; s.NodeName != "node" || s.HeartbeatTime.IsZero() || s.TunnelsUp != 0 || s.TunnelStates == nil || len(s.TunnelStates.Up) > 0 ||
+			int(s.TunnelsDown) != len(s.DownTunnels) || s.Tunnels != s.TunnelsDown || s.Tunnels == 0 {
+			err = fmt.Errorf("%+v", o.Status)
 		}
 		return err
 	})

@@ -12,6 +12,7 @@ import (
 	"github.com/acnodal/epic/pkg/gue"
 	"github.com/acnodal/epic/pkg/node/apply"
 	"github.com/acnodal/epic/pkg/node/status"
+	"github.com/acnodal/epic/pkg/tunnelstate"
 )
 
 // upWithin is how long after its last sign of life a tenant's node counts as up: it
@@ -91,18 +92,26 @@ func (a *agent) reportTunnels(r *status.Report) {
 				Local: t.Local, Remote: cmpOr(peer.Remote, t.Remote), MTU: t.MTU, Seen: peer.Seen, RTT: peer.RTT,
 				Unanswered: peer.Unanswered, Services: services[t.ID], Counters: counters[t.ID],
 			}
-			out.State = a.stateOf(peer, known, r.Now)
+			out.State = a.stateOf(t.ID, peer, known, r.Now)
 			r.Tunnels = append(r.Tunnels, out)
 		}
 	})
 	slices.SortFunc(r.Tunnels, func(x, y status.Tunnel) int { return cmp.Compare(x.ID, y.ID) })
 }
 
-func (a *agent) stateOf(peer gue.PeerState, known bool, now time.Time) string {
+func (a *agent) stateOf(tunnel uint32, peer gue.PeerState, known bool, now time.Time) string {
+	judged := tunnelstate.Unknown
+	if a.judge != nil {
+		judged = a.judge(tunnel)
+	}
 	switch {
 	case !known:
 		return status.NoKey
-	case peer.Seen.IsZero():
+	case judged == tunnelstate.Up:
+		return status.Up
+	case judged == tunnelstate.Down && peer.Remote.IsValid():
+		return status.Down
+	case peer.Seen.IsZero() || judged == tunnelstate.Down:
 		return status.Opening
 	case a.role == roleClient && peer.Up, a.role == roleGateway && now.Sub(peer.Seen) < upWithin:
 		return status.Up

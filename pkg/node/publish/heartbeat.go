@@ -4,7 +4,7 @@ package publish
 
 import (
 	"context"
-	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -13,44 +13,67 @@ import (
 
 	"golang.org/x/time/rate"
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
+	typedv1 "github.com/acnodal/epic/pkg/generated/clientset/versioned/typed/epic/v1"
 )
 
 const (
 	// Interval is how often a node sends a heartbeat while nothing changes.
 	Interval = time.Minute
 	retry    = 5 * time.Second
-	// look is how often the node's state is compared with what was sent last. A look
-	// at many tunnels takes long, so it is never more than a share of the time.
-	look      = time.Second
-	lookShare = 50
-	// A change is sent at once. Of many changes one in changeEvery is, after the first
-	// few.
+	// tunnelLook is how often the state of tunnels is compared with what was sent
+	// last, and look how often the rest of the node's state is. Looks at many tunnels
+	// take long, so they are never more than a share of the time.
+	tunnelLook, tunnelShare = 200 * time.Millisecond, 20
+	look, lookShare         = time.Second, 50
+	// A change of tunnels is sent at once, as long as there are fewer than
+	// tunnelBurst in a row; of more, those of a tunnelEvery are sent together.
+	tunnelEvery = time.Second
+	tunnelBurst = 4
+	// A change of the rest is sent at once. Of many changes one in changeEvery is,
+	// after the first few.
 	changeEvery = 10 * time.Second
 	changeBurst = 4
 )
 
-// Heartbeat sends heartbeats: regularly, and when the node's state changes.
+// Reporter is a node that reports.
+type Reporter interface {
+	// Resume is called once, before everything else, with what the node reported
+	// before it started, or with an empty status.
+	Resume(epicv1.GatewayNodeStatus)
+	// Status returns what the node reports but for its tunnels.
+	Status() epicv1.GatewayNodeStatus
+	// Look brings the state of tunnels up to date, and returns a number that changes
+	// when the report on them does.
+	Look() uint64
+	// Tunnels adds the report on tunnels to a status.
+	Tunnels(*epicv1.GatewayNodeStatus)
+}
+
+// Heartbeat sends a node's reports: regularly, and when the node's state changes.
 type Heartbeat struct {
-	client versioned.Interface
+	client typedv1.GatewayNodeInterface
 	node   netip.Addr
-	status func() epicv1.EPICNodeStatus
-	// changes bounds the heartbeats that changes cause.
-	changes *rate.Limiter
+	from   Reporter
+	// changes and tunnels bound the heartbeats that changes cause.
+	changes, tunnels *rate.Limiter
 
 	mu  sync.Mutex
 	err error
 }
 
-// NewHeartbeat returns one for a node, whose status it asks for each time.
-func NewHeartbeat(client versioned.Interface, node netip.Addr, status func() epicv1.EPICNodeStatus) *Heartbeat {
-	return &Heartbeat{client: client, node: node, status: status, changes: rate.NewLimiter(rate.Every(changeEvery), changeBurst)}
+// NewHeartbeat returns one for the node with an address.
+func NewHeartbeat(client versioned.Interface, node netip.Addr, from Reporter) *Heartbeat {
+	return &Heartbeat{
+		client: client.EpicV1().GatewayNodes(epic.ConfigNamespace), node: node, from: from,
+		changes: rate.NewLimiter(rate.Every(changeEvery), changeBurst), tunnels: rate.NewLimiter(rate.Every(tunnelEvery), tunnelBurst),
+	}
 }
 
 // Err returns why the last heartbeat did not arrive, nil if it did.
@@ -60,15 +83,27 @@ func (h *Heartbeat) Err() error {
 	return h.err
 }
 
+// note keeps what became of a request, and logs the first failure of several.
+func (h *Heartbeat) note(ctx context.Context, err error) {
+	h.mu.Lock()
+	news := err != nil && h.err == nil
+	h.err = err
+	h.mu.Unlock()
+	if news && ctx.Err() == nil {
+		klog.FromContext(ctx).Info("Cannot write the heartbeat, trying again", "err", err)
+	}
+}
+
 // Run sends heartbeats until the context ends. Nodes do not stay in step.
 func (h *Heartbeat) Run(ctx context.Context) {
+	if !h.resume(ctx) {
+		return
+	}
 	for {
-		sent := h.status()
+		version := h.from.Look()
+		sent := h.from.Status()
 		err := h.beat(ctx, sent)
-		h.mu.Lock()
-		news := err != nil && h.err == nil
-		h.err = err
-		h.mu.Unlock()
+		h.note(ctx, err)
 		if ctx.Err() != nil {
 			return
 		}
@@ -76,43 +111,83 @@ func (h *Heartbeat) Run(ctx context.Context) {
 		if err != nil {
 			pause = retry
 		}
-		if news {
-			klog.FromContext(ctx).Info("Cannot write the heartbeat, trying again", "err", err)
-		}
-		pause -= time.Duration(rand.Int64N(int64(pause / 5))) //nolint:gosec // spreads the load
-		if !h.wait(ctx, pause, sent) {
+		if !h.wait(ctx, spread(pause), sent, version, err != nil) {
 			return
 		}
 	}
 }
 
+// spread shortens a pause at random, so that nodes do not stay in step.
+func spread(pause time.Duration) time.Duration {
+	return pause - time.Duration(rand.Int64N(int64(pause/5))) //nolint:gosec // spreads the load
+}
+
+// resume reads what this node reported before it started. It returns false when the
+// context ends first.
+func (h *Heartbeat) resume(ctx context.Context) bool {
+	for {
+		before, err := h.read(ctx)
+		if err == nil {
+			h.from.Resume(before)
+			return true
+		}
+		h.note(ctx, err)
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(spread(retry)):
+		}
+	}
+}
+
+func (h *Heartbeat) read(ctx context.Context) (epicv1.GatewayNodeStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	node, err := h.client.Get(ctx, epic.GatewayNodeName(h.node), metav1.GetOptions{})
+	if isMissing(err) {
+		return epicv1.GatewayNodeStatus{}, nil
+	}
+	if err != nil {
+		return epicv1.GatewayNodeStatus{}, explain(err)
+	}
+	return node.Status, nil
+}
+
 // wait waits until the next heartbeat is due: when the pause is over, or when the
 // state is not what was sent. It returns false when the context ends.
-func (h *Heartbeat) wait(ctx context.Context, pause time.Duration, sent epicv1.EPICNodeStatus) bool {
+func (h *Heartbeat) wait(ctx context.Context, pause time.Duration, sent epicv1.GatewayNodeStatus, version uint64, failed bool) bool {
 	due := time.NewTimer(pause)
 	defer due.Stop()
-	next := time.NewTimer(look)
-	defer next.Stop()
+	tunnels, rest := time.NewTimer(tunnelLook), time.NewTimer(look)
+	defer tunnels.Stop()
+	defer rest.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return false
 		case <-due.C:
 			return true
-		case <-next.C:
-		}
-		began := time.Now()
-		now := h.status()
-		next.Reset(max(look, time.Since(began)*lookShare))
-		if !sameState(sent, now) && h.changes.Allow() {
-			return true
+		case <-tunnels.C:
+			began := time.Now()
+			now := h.from.Look()
+			tunnels.Reset(max(tunnelLook, time.Since(began)*tunnelShare))
+			if now != version && !failed && h.tunnels.Allow() {
+				return true
+			}
+		case <-rest.C:
+			began := time.Now()
+			now := h.from.Status()
+			rest.Reset(max(look, time.Since(began)*lookShare))
+			if !sameState(sent, now) && h.changes.Allow() {
+				return true
+			}
 		}
 	}
 }
 
 // sameState compares all but times.
-func sameState(a, b epicv1.EPICNodeStatus) bool {
-	timeless := func(s epicv1.EPICNodeStatus) epicv1.EPICNodeStatus {
+func sameState(a, b epicv1.GatewayNodeStatus) bool {
+	timeless := func(s epicv1.GatewayNodeStatus) epicv1.GatewayNodeStatus {
 		s.HeartbeatTime = metav1.Time{}
 		s.Conditions = slices.Clone(s.Conditions)
 		for i := range s.Conditions {
@@ -123,14 +198,48 @@ func sameState(a, b epicv1.EPICNodeStatus) bool {
 	return equality.Semantic.DeepEqual(timeless(a), timeless(b))
 }
 
-func (h *Heartbeat) beat(ctx context.Context, s epicv1.EPICNodeStatus) error {
+// beat writes the status of this node's object, which it creates if it is not there:
+// at first, and after somebody deleted it.
+func (h *Heartbeat) beat(ctx context.Context, s epicv1.GatewayNodeStatus) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	h.from.Tunnels(&s)
 	s.HeartbeatTime = metav1.Now()
-	body, err := json.Marshal(map[string]any{"status": map[string]any{"nodes": map[string]epicv1.EPICNodeStatus{h.node.String(): s}}})
-	if err != nil {
-		return err
+	node := &epicv1.GatewayNode{
+		ObjectMeta: metav1.ObjectMeta{Namespace: epic.ConfigNamespace, Name: epic.GatewayNodeName(h.node)},
+		Spec:       epicv1.GatewayNodeSpec{Address: h.node.String()}, Status: s,
 	}
-	_, err = h.client.EpicV1().EPICs(epic.ConfigNamespace).Patch(ctx, epic.ConfigName, types.MergePatchType, body, metav1.PatchOptions{}, "status")
-	return err
+	// Without a resourceVersion the write is unconditional: nobody else writes this.
+	_, err := h.client.UpdateStatus(ctx, node, metav1.UpdateOptions{})
+	if !isMissing(err) {
+		return explain(err)
+	}
+	_, err = h.client.Create(ctx, &epicv1.GatewayNode{ObjectMeta: node.ObjectMeta, Spec: node.Spec}, metav1.CreateOptions{})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return explain(err)
+	}
+	_, err = h.client.UpdateStatus(ctx, node, metav1.UpdateOptions{})
+	return explain(err)
+}
+
+// isMissing reports whether a server knows gateway nodes and not this one.
+func isMissing(err error) bool { return apierrors.IsNotFound(err) && !isOld(err) }
+
+// isOld reports whether a server knows no gateway nodes at all: then it is not the
+// API that answers.
+func isOld(err error) bool {
+	return apierrors.IsNotFound(err) && apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
+}
+
+// explain says what to do about an error.
+func explain(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case isOld(err):
+		return fmt.Errorf("write the report of this node: the API server is of an earlier release, which has no GatewayNode objects: upgrade it first: %w", err)
+	case apierrors.IsForbidden(err):
+		return fmt.Errorf("write the report of this node: apply the roles of this release: %w", err)
+	}
+	return fmt.Errorf("write the report of this node: %w", err)
 }

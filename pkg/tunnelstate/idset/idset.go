@@ -59,13 +59,20 @@ func (s *Set) push(r idRange) {
 }
 
 // Encode returns the encoding of the set, which is empty for the empty set.
-func (s Set) Encode() []byte {
+func (s Set) Encode() []byte { return s.EncodeAtMost(math.MaxInt) }
+
+// EncodeAtMost is Encode for the first ranges of the set, as many as fit into a
+// number of bytes.
+func (s Set) EncodeAtMost(most int) []byte {
 	var out []byte
 	var before uint32
 	for _, r := range s.ranges {
-		out = binary.AppendUvarint(out, uint64(r.first-before))
-		out = binary.AppendUvarint(out, uint64(r.last-r.first))
-		before = r.last
+		longer := binary.AppendUvarint(out, uint64(r.first-before))
+		longer = binary.AppendUvarint(longer, uint64(r.last-r.first))
+		if len(longer) > most {
+			break
+		}
+		out, before = longer, r.last
 	}
 	return out
 }

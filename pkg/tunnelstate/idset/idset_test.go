@@ -110,8 +110,16 @@ func TestSize(t *testing.T) {
 	for i := range ids {
 		ids[i] = 1 + r.Uint32N(MaxID)
 	}
-	if n := len(Of(ids...).Encode()); n > 420_000 {
+	all := Of(ids...)
+	if n := len(all.Encode()); n > 420_000 {
 		t.Errorf("%d bytes", n)
+	}
+	// Of what does not fit, the first part does.
+	for _, most := range []int{0, 1, 1000, 100_000} {
+		part, err := Decode(all.EncodeAtMost(most))
+		if err != nil || len(part.Encode()) > most || most > 9 && len(part.Encode()) < most-9 || !part.Minus(all).Empty() {
+			t.Errorf("at most %d bytes: %d, %v", most, len(part.Encode()), err)
+		}
 	}
 }
 

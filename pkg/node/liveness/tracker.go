@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package liveness
+
+import (
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/acnodal/epic/pkg/gue"
+	"github.com/acnodal/epic/pkg/tunnelstate"
+	"github.com/acnodal/epic/pkg/tunnelstate/idset"
+)
+
+const (
+	// longest is how long a far end may not be heard at most, and how long one that
+	// has not been heard yet since the program started.
+	longest = 45 * time.Second
+	// spare is added to one and a half times the far end's pace. A client node
+	// repeats a PING that is not answered several times within it.
+	spare = 3 * time.Second
+	// window is how long PINGs are watched to learn the pace. PINGs that open a
+	// tunnel or repeat others come faster, so only the longest time between two
+	// PINGs in a while is the pace.
+	window = 2 * longest
+	// confirm is for how long no data packet may come either, once PINGs are overdue.
+	confirm = 2 * time.Second
+	// firstHold is how long a tunnel that comes back for the second time has to stay
+	// up. It doubles each time, up to lastHold. A tunnel that has been up for calm
+	// begins again.
+	firstHold, lastHold = 2 * time.Second, time.Minute
+	calm                = 5 * time.Minute
+)
+
+// World is what a Tracker looks at.
+type World struct {
+	// Tunnels calls see with each tunnel that ends on this node, and the client node
+	// at its far end.
+	Tunnels func(see func(tunnel uint32, farEnd netip.Addr))
+	// Peers calls see with what the control protocol knows of each open tunnel.
+	Peers func(see func(tunnel uint32, s gue.PeerState))
+	// Received returns how many data packets have come out of each tunnel.
+	Received func() (map[uint32]uint64, error)
+}
+
+// Down is a tunnel that is down.
+type Down struct {
+	Tunnel uint32
+	FarEnd netip.Addr
+	// Heard is when the far end was last heard, the zero value if it was not since
+	// the program started.
+	Heard time.Time
+}
+
+// Report is the state of all tunnels. The state of those that are neither up nor
+// down is not known yet.
+type Report struct {
+	Tunnels  int
+	Up, Down idset.Set
+	// First are the first tunnels that are down, by ID.
+	First []Down
+}
+
+// Tracker follows the state of a gateway node's tunnels. Its methods may be called
+// concurrently, but not by the functions of a World.
+type Tracker struct {
+	mu      sync.Mutex
+	tunnels map[uint32]*tunnel
+	// before is what was reported before this program started.
+	before  Report
+	started bool
+	round   uint64
+	version uint64
+}
+
+type tunnel struct {
+	farEnd netip.Addr
+	state  tunnelstate.State
+	// round is that of the last look that saw the tunnel.
+	round uint64
+	// verified is whether the far end's address is known.
+	verified bool
+	// since is when the tunnel was first seen, pinged when its last PING came, and
+	// heard when data packets were last seen to come while PINGs were overdue.
+	since, pinged, heard time.Time
+	// slowest is the longest time between two PINGs since began, and pace that in
+	// the window before; 0 if it is not known yet.
+	slowest, pace time.Duration
+	began         time.Time
+	// outage is the last time between two PINGs if the tunnel went down in it.
+	outage time.Duration
+	// overdue is since when neither PINGs nor data packets have been seen to come,
+	// and received the count of data packets then.
+	overdue  time.Time
+	received uint64
+	// flaps is how often the tunnel went down since it was last calm; changed is
+	// when its state changed, and back since when it has been heard again.
+	flaps         int
+	changed, back time.Time
+}
+
+// New returns a Tracker without tunnels.
+func New() *Tracker { return &Tracker{tunnels: map[uint32]*tunnel{}} }
+
+// Resume takes over what an earlier program reported. It has to be called before the
+// first look.
+func (t *Tracker) Resume(up, down idset.Set) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.started {
+		t.before = Report{Tunnels: up.Len() + down.Len(), Up: up, Down: down}
+	}
+}
+
+// Look brings the states up to date. It returns a number that changes whenever a
+// report would.
+func (t *Tracker) Look(now time.Time, w World) uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.round++
+	w.Tunnels(func(id uint32, farEnd netip.Addr) {
+		is := t.tunnels[id]
+		if is == nil {
+			is = &tunnel{since: now, changed: now}
+			if t.before.Up.Has(id) {
+				is.state = tunnelstate.Up
+			} else if t.before.Down.Has(id) {
+				is.state = tunnelstate.Down
+			}
+			t.tunnels[id] = is
+			t.version++
+		}
+		is.farEnd, is.round, is.verified = farEnd, t.round, false
+	})
+	w.Peers(func(id uint32, s gue.PeerState) {
+		if is := t.tunnels[id]; is != nil {
+			is.verified = s.Remote.IsValid()
+			is.hear(s.Seen)
+		}
+	})
+	var received map[uint32]uint64
+	for id, is := range t.tunnels {
+		if is.round != t.round {
+			delete(t.tunnels, id)
+			t.version++
+			continue
+		}
+		if is.state != tunnelstate.Down && is.verified && is.late(now) && received == nil {
+			// Reading counters takes long where there are many. Without them, PINGs
+			// alone decide.
+			received, _ = w.Received()
+			if received == nil {
+				received = map[uint32]uint64{}
+			}
+		}
+		if next := is.next(now, received[id]); next != is.state {
+			is.become(next, now)
+			t.version++
+		}
+		if is.state == tunnelstate.Up && now.Sub(is.changed) > calm {
+			is.flaps = 0
+		}
+	}
+	t.before, t.started = Report{}, true
+	return t.version
+}
+
+// hear notes when the last PING came.
+func (is *tunnel) hear(seen time.Time) {
+	if !seen.After(is.pinged) {
+		return
+	}
+	if is.pinged.IsZero() {
+		is.began = seen
+	} else if gap := seen.Sub(is.pinged); is.state != tunnelstate.Down {
+		is.slowest, is.outage = max(is.slowest, gap), 0
+	} else {
+		// The far end was away. If it is each time for as long, that is its pace.
+		if gap <= longest && (gap-is.outage).Abs() <= gap/4 {
+			is.slowest = max(is.slowest, gap)
+		}
+		is.outage = gap
+	}
+	if seen.Sub(is.began) > window {
+		is.pace, is.slowest, is.began = is.slowest, 0, seen
+	}
+	is.pinged = seen
+}
+
+// patience is how long the far end may not be heard.
+func (is *tunnel) patience() time.Duration {
+	if is.pace == 0 {
+		return longest
+	}
+	pace := max(is.pace, is.slowest)
+	return min(pace+pace/2+spare, longest)
+}
+
+// last is when the far end was last heard, or when it could first have been.
+func (is *tunnel) last() time.Time {
+	last := is.pinged
+	if is.heard.After(last) {
+		last = is.heard
+	}
+	if last.IsZero() {
+		return is.since
+	}
+	return last
+}
+
+func (is *tunnel) late(now time.Time) bool { return now.Sub(is.last()) > is.patience() }
+
+// next decides what the state is.
+func (is *tunnel) next(now time.Time, received uint64) tunnelstate.State {
+	switch {
+	case !is.verified:
+		// No packet passes yet.
+		is.back = time.Time{}
+		return tunnelstate.Down
+	case is.pinged.IsZero() && is.heard.IsZero() && (is.state == tunnelstate.Down || !is.late(now)):
+		// Not heard yet by this program.
+		return is.state
+	case !is.late(now):
+		is.overdue = time.Time{}
+		return is.up(now)
+	case is.state == tunnelstate.Down:
+		is.back = time.Time{}
+		return tunnelstate.Down
+	case is.overdue.IsZero():
+		is.overdue, is.received = now, received
+		return is.state
+	case received != is.received:
+		is.heard, is.overdue = now, time.Time{}
+		return is.up(now)
+	case now.Sub(is.overdue) >= confirm:
+		is.overdue = time.Time{}
+		return tunnelstate.Down
+	}
+	return is.state
+}
+
+// up is the state of a tunnel whose far end is heard.
+func (is *tunnel) up(now time.Time) tunnelstate.State {
+	if is.state == tunnelstate.Up {
+		return tunnelstate.Up
+	}
+	if is.back.IsZero() {
+		is.back = now
+	}
+	if is.flaps > 1 && now.Sub(is.back) < min(firstHold<<(is.flaps-2), lastHold) {
+		return is.state
+	}
+	return tunnelstate.Up
+}
+
+func (is *tunnel) become(next tunnelstate.State, now time.Time) {
+	if is.state == tunnelstate.Up && next == tunnelstate.Down {
+		is.flaps = min(is.flaps+1, 16)
+	}
+	is.state, is.changed, is.back = next, now, time.Time{}
+}
+
+// State returns the state of a tunnel.
+func (t *Tracker) State(id uint32) tunnelstate.State {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if is := t.tunnels[id]; is != nil {
+		return is.state
+	}
+	return tunnelstate.Unknown
+}
+
+// Report returns the states, with at most so many of the tunnels that are down. Until
+// the first look it is what an earlier program reported.
+func (t *Tracker) Report(first int) Report {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.started {
+		return t.before
+	}
+	var up, down []uint32
+	for id, is := range t.tunnels {
+		switch is.state {
+		case tunnelstate.Up:
+			up = append(up, id)
+		case tunnelstate.Down:
+			down = append(down, id)
+		case tunnelstate.Unknown:
+		}
+	}
+	slices.Sort(up)
+	slices.Sort(down)
+	r := Report{Tunnels: len(t.tunnels), Up: idset.Of(up...), Down: idset.Of(down...)}
+	for _, id := range down[:min(first, len(down))] {
+		is := t.tunnels[id]
+		d := Down{Tunnel: id, FarEnd: is.farEnd, Heard: is.pinged}
+		if is.heard.After(d.Heard) {
+			d.Heard = is.heard
+		}
+		r.First = append(r.First, d)
+	}
+	return r
+}
