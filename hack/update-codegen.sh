@@ -107,7 +107,8 @@ for type in Endpoint EndpointPort; do
 done
 for type in GatewaySpec Listener GatewaySpecAddress GatewayInfrastructure \
 	AllowedListeners GatewayTLSConfig CommonRouteSpec ParentReference \
-	HTTPRouteSpec HTTPRouteRule TCPRouteSpec TCPRouteRule; do
+	HTTPRouteSpec HTTPRouteRule TCPRouteSpec TCPRouteRule GRPCRouteSpec GRPCRouteRule \
+	TLSRouteSpec TLSRouteRule UDPRouteSpec UDPRouteRule BackendTLSPolicyValidation LocalObjectReference SubjectAltName; do
 	external+=("sigs.k8s.io/gateway-api/apis/v1.${type}:sigs.k8s.io/gateway-api/applyconfiguration/apis/v1")
 done
 go run ./pkg/apis/openapi/models-schema >"${work}/schema.json"

@@ -41,8 +41,17 @@ func parentsOf(spec *epicv1.GWRouteSpec) [][]gatewayv1.ParentReference {
 	if spec.HTTP != nil {
 		all = append(all, spec.HTTP.ParentRefs)
 	}
+	if spec.GRPC != nil {
+		all = append(all, spec.GRPC.ParentRefs)
+	}
+	if spec.TLS != nil {
+		all = append(all, spec.TLS.ParentRefs)
+	}
 	if spec.TCP != nil {
 		all = append(all, spec.TCP.ParentRefs)
+	}
+	if spec.UDP != nil {
+		all = append(all, spec.UDP.ParentRefs)
 	}
 	return all
 }
@@ -67,6 +76,21 @@ func backendsOf(route *epicv1.GWRoute) []Backend {
 	if http := route.Spec.HTTP; http != nil {
 		for i := range http.Rules {
 			all.addHTTPRule(&http.Rules[i])
+		}
+	}
+	if grpc := route.Spec.GRPC; grpc != nil {
+		for i := range grpc.Rules {
+			all.addGRPCRule(&grpc.Rules[i])
+		}
+	}
+	if tls := route.Spec.TLS; tls != nil {
+		for i := range tls.Rules {
+			all.addRefs(tls.Rules[i].BackendRefs, protocolTCP)
+		}
+	}
+	if udp := route.Spec.UDP; udp != nil {
+		for i := range udp.Rules {
+			all.addRefs(udp.Rules[i].BackendRefs, protocolUDP)
 		}
 	}
 	if tcp := route.Spec.TCP; tcp != nil {
@@ -102,6 +126,22 @@ func (bs *backends) addHTTPRule(rule *gatewayv1.HTTPRouteRule) {
 	for i := range rule.BackendRefs {
 		bs.add(&rule.BackendRefs[i].BackendObjectReference, protocolTCP)
 		bs.addHTTPFilters(rule.BackendRefs[i].Filters)
+	}
+}
+
+func (bs *backends) addGRPCRule(rule *gatewayv1.GRPCRouteRule) {
+	bs.addGRPCFilters(rule.Filters)
+	for i := range rule.BackendRefs {
+		bs.add(&rule.BackendRefs[i].BackendObjectReference, protocolTCP)
+		bs.addGRPCFilters(rule.BackendRefs[i].Filters)
+	}
+}
+
+func (bs *backends) addGRPCFilters(filters []gatewayv1.GRPCRouteFilter) {
+	for i := range filters {
+		if m := filters[i].RequestMirror; m != nil {
+			bs.add(&m.BackendRef, protocolTCP)
+		}
 	}
 }
 

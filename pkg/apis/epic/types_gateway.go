@@ -22,5 +22,26 @@ type TCPRouteSpec struct {
 	gatewayv1.TCPRouteSpec
 }
 
+// GRPCRouteSpec is the spec of a GRPCRoute, as the Gateway API defines it.
+type GRPCRouteSpec struct {
+	gatewayv1.GRPCRouteSpec
+}
+
+// TLSRouteSpec is the spec of a TLSRoute, as the Gateway API defines it.
+type TLSRouteSpec struct {
+	gatewayv1.TLSRouteSpec
+}
+
+// UDPRouteSpec is the spec of a UDPRoute, as the Gateway API defines it.
+type UDPRouteSpec struct {
+	gatewayv1.UDPRouteSpec
+}
+
+// BackendTLSValidation is the validation of a BackendTLSPolicy, as the Gateway API
+// defines it.
+type BackendTLSValidation struct {
+	gatewayv1.BackendTLSPolicyValidation
+}
+
 // DroppedMetadata stands where clients send metadata that EPIC does not keep.
 type DroppedMetadata struct{}

@@ -6,11 +6,11 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
-// GWRoute is one HTTPRoute or TCPRoute of a tenant's cluster: it says which
-// requests that arrive at a GWProxy go to which endpoint slices. The name in
-// each of its parent references is a GWProxy's name; the name in each of its
-// backend references is the uid of the Service that a GWEndpointSlice names as
-// its parent.
+// GWRoute is one HTTPRoute, GRPCRoute, TLSRoute, TCPRoute or UDPRoute of a tenant's
+// cluster: it selects the requests that arrive at a GWProxy and names the endpoint
+// slices they go to. The name in each of its parent references is a GWProxy's name;
+// the name in each of its backend references is the uid of the Service that a
+// GWEndpointSlice names as its parent.
 type GWRoute struct {
 	metav1.TypeMeta
 	// Standard object metadata.
@@ -33,6 +33,30 @@ type GWRouteSpec struct {
 
 	// The spec of the tenant's TCPRoute, when that is what this stands for.
 	TCP *TCPRouteSpec
+
+	// The spec of the tenant's GRPCRoute, when that is what this stands for.
+	GRPC *GRPCRouteSpec
+
+	// The spec of the tenant's TLSRoute, when that is what this stands for.
+	TLS *TLSRouteSpec
+
+	// The spec of the tenant's UDPRoute, when that is what this stands for.
+	UDP *UDPRouteSpec
+
+	// How proxies connect to backends that need more than an address.
+	Backends []RouteBackend
+}
+
+// RouteBackend sets how proxies connect to one backend of a route.
+type RouteBackend struct {
+	// The uid of the Service.
+	Name string
+
+	// The port of the Service to which this applies; 0 for all of its ports.
+	Port int32
+
+	// If set, proxies connect by TLS and verify the certificate of the backend so.
+	TLS *BackendTLSValidation
 }
 
 // GWRouteStatus is what the controller reports about a route.

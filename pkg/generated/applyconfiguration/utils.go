@@ -26,6 +26,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &epicv1.AccountStatusApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("AddressPool"):
 		return &epicv1.AddressPoolApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("BackendTLSValidation"):
+		return &epicv1.BackendTLSValidationApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("ClientRef"):
 		return &epicv1.ClientRefApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("DNSEndpoint"):
@@ -68,6 +70,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &epicv1.GatewayNodeStatusApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("GatewaySpec"):
 		return &epicv1.GatewaySpecApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("GRPCRouteSpec"):
+		return &epicv1.GRPCRouteSpecApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("GUETunnelEndpoint"):
 		return &epicv1.GUETunnelEndpointApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("GWEndpointSlice"):
@@ -110,6 +114,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &epicv1.RemoteEndpointSpecApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("RemoteEndpointStatus"):
 		return &epicv1.RemoteEndpointStatusApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("RouteBackend"):
+		return &epicv1.RouteBackendApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("SecretReference"):
 		return &epicv1.SecretReferenceApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("ServicePort"):
@@ -122,10 +128,14 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &epicv1.ServicePrefixStatusApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("TCPRouteSpec"):
 		return &epicv1.TCPRouteSpecApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("TLSRouteSpec"):
+		return &epicv1.TLSRouteSpecApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("TunnelEndpoint"):
 		return &epicv1.TunnelEndpointApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("TunnelStates"):
 		return &epicv1.TunnelStatesApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("UDPRouteSpec"):
+		return &epicv1.UDPRouteSpecApplyConfiguration{}
 
 	}
 	return nil

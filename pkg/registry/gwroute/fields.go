@@ -19,17 +19,33 @@ var selectable = fieldset.Fields{
 
 // parents are the names of the gateway proxies to which a route belongs.
 func parents(obj *epic.GWRoute) []string {
-	var refs []gatewayv1.ParentReference
-	if obj.Spec.HTTP != nil {
-		refs = append(refs, obj.Spec.HTTP.ParentRefs...)
-	}
-	if obj.Spec.TCP != nil {
-		refs = append(refs, obj.Spec.TCP.ParentRefs...)
-	}
 	var names []string
-	for _, r := range refs {
-		names = append(names, string(r.Name))
+	for _, refs := range parentRefs(&obj.Spec) {
+		for i := range refs {
+			names = append(names, string(refs[i].Name))
+		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// parentRefs are the parent references of each route that an object has.
+func parentRefs(spec *epic.GWRouteSpec) [][]gatewayv1.ParentReference {
+	var all [][]gatewayv1.ParentReference
+	if spec.HTTP != nil {
+		all = append(all, spec.HTTP.ParentRefs)
+	}
+	if spec.GRPC != nil {
+		all = append(all, spec.GRPC.ParentRefs)
+	}
+	if spec.TLS != nil {
+		all = append(all, spec.TLS.ParentRefs)
+	}
+	if spec.TCP != nil {
+		all = append(all, spec.TCP.ParentRefs)
+	}
+	if spec.UDP != nil {
+		all = append(all, spec.UDP.ParentRefs)
+	}
+	return all
 }

@@ -51,7 +51,8 @@ func Funcs(runtimeserializer.CodecFactory) []interface{} {
 				*value.Attempts = int(c.Int31())
 			}
 		},
-		// A TCP route without rules is refused, and a rule of it without backends.
+		// A TCP, UDP or TLS route without rules is refused, and a rule of it without
+		// backends.
 		func(value *gatewayv1.TCPRouteSpec, c randfill.Continue) {
 			c.FillNoCustom(value)
 			if len(value.Rules) == 0 {
@@ -60,6 +61,37 @@ func Funcs(runtimeserializer.CodecFactory) []interface{} {
 			}
 		},
 		func(value *gatewayv1.TCPRouteRule, c randfill.Continue) {
+			c.FillNoCustom(value)
+			if len(value.BackendRefs) == 0 {
+				value.BackendRefs = make([]gatewayv1.BackendRef, 1)
+				c.Fill(&value.BackendRefs[0])
+			}
+		},
+		func(value *gatewayv1.UDPRouteSpec, c randfill.Continue) {
+			c.FillNoCustom(value)
+			if len(value.Rules) == 0 {
+				value.Rules = make([]gatewayv1.UDPRouteRule, 1)
+				c.Fill(&value.Rules[0])
+			}
+		},
+		func(value *gatewayv1.UDPRouteRule, c randfill.Continue) {
+			c.FillNoCustom(value)
+			if len(value.BackendRefs) == 0 {
+				value.BackendRefs = make([]gatewayv1.BackendRef, 1)
+				c.Fill(&value.BackendRefs[0])
+			}
+		},
+		func(value *gatewayv1.TLSRouteSpec, c randfill.Continue) {
+			c.FillNoCustom(value)
+			if len(value.Rules) == 0 {
+				value.Rules = make([]gatewayv1.TLSRouteRule, 1)
+				c.Fill(&value.Rules[0])
+			}
+			if len(value.Hostnames) == 0 {
+				value.Hostnames = []gatewayv1.Hostname{"www.example.com"}
+			}
+		},
+		func(value *gatewayv1.TLSRouteRule, c randfill.Continue) {
 			c.FillNoCustom(value)
 			if len(value.BackendRefs) == 0 {
 				value.BackendRefs = make([]gatewayv1.BackendRef, 1)

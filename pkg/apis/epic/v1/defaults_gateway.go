@@ -19,6 +19,11 @@ const (
 	defaultListenerPort gatewayv1.PortNumber = 80
 	// defaultRedirectStatus is the status code of a redirect.
 	defaultRedirectStatus = 302
+	// defaultDenominator is what a fraction of requests is a part of.
+	defaultDenominator int32 = 100
+	// defaultCORSMaxAge is for how many seconds a browser may keep the answer to a
+	// preflight request.
+	defaultCORSMaxAge int32 = 5
 )
 
 // SetDefaults_GWProxySpec gives a proxy a gateway class and a listener.
@@ -92,9 +97,74 @@ func SetDefaults_TCPRouteSpec(spec *TCPRouteSpec) {
 	setList(&spec.Rules)
 	for i := range spec.Rules {
 		setList(&spec.Rules[i].BackendRefs)
-		for j := range spec.Rules[i].BackendRefs {
-			setBackendDefaults(&spec.Rules[i].BackendRefs[j])
+		setBackendsDefaults(spec.Rules[i].BackendRefs)
+	}
+}
+
+// SetDefaults_TLSRouteSpec makes explicit what a TLSRoute leaves unsaid.
+func SetDefaults_TLSRouteSpec(spec *TLSRouteSpec) {
+	setParentDefaults(spec.ParentRefs)
+	setList(&spec.Hostnames)
+	setList(&spec.Rules)
+	for i := range spec.Rules {
+		setList(&spec.Rules[i].BackendRefs)
+		setBackendsDefaults(spec.Rules[i].BackendRefs)
+	}
+}
+
+// SetDefaults_UDPRouteSpec makes explicit what a UDPRoute leaves unsaid.
+func SetDefaults_UDPRouteSpec(spec *UDPRouteSpec) {
+	setParentDefaults(spec.ParentRefs)
+	setList(&spec.Rules)
+	for i := range spec.Rules {
+		setList(&spec.Rules[i].BackendRefs)
+		setBackendsDefaults(spec.Rules[i].BackendRefs)
+	}
+}
+
+// SetDefaults_GRPCRouteSpec makes explicit what a GRPCRoute leaves unsaid. Unlike that
+// of an HTTPRoute, a rule without matches stays so: it matches every request.
+func SetDefaults_GRPCRouteSpec(spec *GRPCRouteSpec) {
+	setParentDefaults(spec.ParentRefs)
+	for i := range spec.Rules {
+		rule := &spec.Rules[i]
+		for j := range rule.Matches {
+			match := &rule.Matches[j]
+			if match.Method != nil {
+				setPointer(&match.Method.Type, gatewayv1.GRPCMethodMatchExact)
+			}
+			for k := range match.Headers {
+				setPointer(&match.Headers[k].Type, gatewayv1.GRPCHeaderMatchExact)
+			}
 		}
+		setGRPCFilterDefaults(rule.Filters)
+		for j := range rule.BackendRefs {
+			setBackendDefaults(&rule.BackendRefs[j].BackendRef)
+			setGRPCFilterDefaults(rule.BackendRefs[j].Filters)
+		}
+	}
+}
+
+// SetDefaults_BackendTLSValidation makes explicit what the validation of a backend
+// leaves unsaid.
+func SetDefaults_BackendTLSValidation(v *BackendTLSValidation) {
+	for i := range v.CACertificateRefs {
+		setDefault(&v.CACertificateRefs[i].Kind, "Secret")
+	}
+}
+
+func setGRPCFilterDefaults(filters []gatewayv1.GRPCRouteFilter) {
+	for i := range filters {
+		if mirror := filters[i].RequestMirror; mirror != nil {
+			setMirrorDefaults(mirror)
+		}
+	}
+}
+
+func setMirrorDefaults(mirror *gatewayv1.HTTPRequestMirrorFilter) {
+	setTargetDefaults(&mirror.BackendRef)
+	if mirror.Fraction != nil {
+		setPointer(&mirror.Fraction.Denominator, defaultDenominator)
 	}
 }
 
@@ -146,8 +216,20 @@ func setFilterDefaults(filters []gatewayv1.HTTPRouteFilter) {
 			setPointer(&redirect.StatusCode, defaultRedirectStatus)
 		}
 		if mirror := filters[i].RequestMirror; mirror != nil {
-			setTargetDefaults(&mirror.BackendRef)
+			setMirrorDefaults(mirror)
 		}
+		if auth := filters[i].ExternalAuth; auth != nil {
+			setTargetDefaults(&auth.BackendRef)
+		}
+		if cors := filters[i].CORS; cors != nil {
+			setDefault(&cors.MaxAge, defaultCORSMaxAge)
+		}
+	}
+}
+
+func setBackendsDefaults(backends []gatewayv1.BackendRef) {
+	for i := range backends {
+		setBackendDefaults(&backends[i])
 	}
 }
 

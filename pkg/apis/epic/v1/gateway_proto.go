@@ -67,6 +67,74 @@ func (m *TCPRouteSpec) MarshalToSizedBuffer(data []byte) (int, error) {
 // Unmarshal implements the protobuf marshalling interface.
 func (m *TCPRouteSpec) Unmarshal(data []byte) error { return jsonUnmarshal(m, data) }
 
+// Size implements the protobuf marshalling interface.
+func (m *GRPCRouteSpec) Size() int { return jsonSize(m) }
+
+// Marshal implements the protobuf marshalling interface.
+func (m *GRPCRouteSpec) Marshal() ([]byte, error) { return jsonMarshal(m) }
+
+// MarshalTo implements the protobuf marshalling interface.
+func (m *GRPCRouteSpec) MarshalTo(data []byte) (int, error) { return jsonMarshalTo(m, data) }
+
+// MarshalToSizedBuffer implements the protobuf marshalling interface.
+func (m *GRPCRouteSpec) MarshalToSizedBuffer(data []byte) (int, error) {
+	return jsonMarshalToSizedBuffer(m, data)
+}
+
+// Unmarshal implements the protobuf marshalling interface.
+func (m *GRPCRouteSpec) Unmarshal(data []byte) error { return jsonUnmarshal(m, data) }
+
+// Size implements the protobuf marshalling interface.
+func (m *TLSRouteSpec) Size() int { return jsonSize(m) }
+
+// Marshal implements the protobuf marshalling interface.
+func (m *TLSRouteSpec) Marshal() ([]byte, error) { return jsonMarshal(m) }
+
+// MarshalTo implements the protobuf marshalling interface.
+func (m *TLSRouteSpec) MarshalTo(data []byte) (int, error) { return jsonMarshalTo(m, data) }
+
+// MarshalToSizedBuffer implements the protobuf marshalling interface.
+func (m *TLSRouteSpec) MarshalToSizedBuffer(data []byte) (int, error) {
+	return jsonMarshalToSizedBuffer(m, data)
+}
+
+// Unmarshal implements the protobuf marshalling interface.
+func (m *TLSRouteSpec) Unmarshal(data []byte) error { return jsonUnmarshal(m, data) }
+
+// Size implements the protobuf marshalling interface.
+func (m *UDPRouteSpec) Size() int { return jsonSize(m) }
+
+// Marshal implements the protobuf marshalling interface.
+func (m *UDPRouteSpec) Marshal() ([]byte, error) { return jsonMarshal(m) }
+
+// MarshalTo implements the protobuf marshalling interface.
+func (m *UDPRouteSpec) MarshalTo(data []byte) (int, error) { return jsonMarshalTo(m, data) }
+
+// MarshalToSizedBuffer implements the protobuf marshalling interface.
+func (m *UDPRouteSpec) MarshalToSizedBuffer(data []byte) (int, error) {
+	return jsonMarshalToSizedBuffer(m, data)
+}
+
+// Unmarshal implements the protobuf marshalling interface.
+func (m *UDPRouteSpec) Unmarshal(data []byte) error { return jsonUnmarshal(m, data) }
+
+// Size implements the protobuf marshalling interface.
+func (m *BackendTLSValidation) Size() int { return jsonSize(m) }
+
+// Marshal implements the protobuf marshalling interface.
+func (m *BackendTLSValidation) Marshal() ([]byte, error) { return jsonMarshal(m) }
+
+// MarshalTo implements the protobuf marshalling interface.
+func (m *BackendTLSValidation) MarshalTo(data []byte) (int, error) { return jsonMarshalTo(m, data) }
+
+// MarshalToSizedBuffer implements the protobuf marshalling interface.
+func (m *BackendTLSValidation) MarshalToSizedBuffer(data []byte) (int, error) {
+	return jsonMarshalToSizedBuffer(m, data)
+}
+
+// Unmarshal implements the protobuf marshalling interface.
+func (m *BackendTLSValidation) Unmarshal(data []byte) error { return jsonUnmarshal(m, data) }
+
 // asText is the message that stands for value.
 func asText[T any](value *T) (*JSONText, error) {
 	if value == nil {

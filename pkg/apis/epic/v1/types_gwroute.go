@@ -8,11 +8,11 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +resourceName=gwroutes
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
-// GWRoute is one HTTPRoute or TCPRoute of a tenant's cluster: it says which
-// requests that arrive at a GWProxy go to which endpoint slices. The name in
-// each of its parent references is a GWProxy's name; the name in each of its
-// backend references is the uid of the Service that a GWEndpointSlice names as
-// its parent.
+// GWRoute is one HTTPRoute, GRPCRoute, TLSRoute, TCPRoute or UDPRoute of a tenant's
+// cluster: it selects the requests that arrive at a GWProxy and names the endpoint
+// slices they go to. The name in each of its parent references is a GWProxy's name;
+// the name in each of its backend references is the uid of the Service that a
+// GWEndpointSlice names as its parent.
 type GWRoute struct {
 	metav1.TypeMeta `json:",inline"`
 	// Standard object metadata. The namespace is an account's.
@@ -41,6 +41,44 @@ type GWRouteSpec struct {
 	// The spec of the tenant's TCPRoute, when that is what this stands for.
 	// +optional
 	TCP *TCPRouteSpec `json:"tcp,omitempty" protobuf:"bytes,3,opt,name=tcp"`
+
+	// The spec of the tenant's GRPCRoute, when that is what this stands for.
+	// +optional
+	GRPC *GRPCRouteSpec `json:"grpc,omitempty" protobuf:"bytes,4,opt,name=grpc"`
+
+	// The spec of the tenant's TLSRoute, when that is what this stands for.
+	// +optional
+	TLS *TLSRouteSpec `json:"tls,omitempty" protobuf:"bytes,5,opt,name=tls"`
+
+	// The spec of the tenant's UDPRoute, when that is what this stands for.
+	// +optional
+	UDP *UDPRouteSpec `json:"udp,omitempty" protobuf:"bytes,6,opt,name=udp"`
+
+	// How proxies connect to backends of this route, for those that need more than
+	// an address: what policies of the tenant's cluster, such as a BackendTLSPolicy,
+	// set for a Service or for one of its ports. If several entries match a backend,
+	// the first that names its port applies, and otherwise the first without a port.
+	// +optional
+	// +listType=atomic
+	Backends []RouteBackend `json:"backends,omitempty" protobuf:"bytes,7,rep,name=backends"`
+}
+
+// RouteBackend sets how proxies connect to one backend of a route.
+type RouteBackend struct {
+	// The uid of the Service, as in the name of the route's backend references.
+	Name string `json:"name" protobuf:"bytes,1,opt,name=name"`
+
+	// The port of the Service to which this applies. When absent, it applies to all
+	// of its ports.
+	// +optional
+	Port int32 `json:"port,omitempty" protobuf:"varint,2,opt,name=port"`
+
+	// If set, proxies connect by TLS and verify the certificate of the backend as the
+	// validation of a BackendTLSPolicy says. Each reference in caCertificateRefs names
+	// a Secret in the route's own namespace with the certificates in its key ca.crt.
+	// A reference without a kind is one to a Secret.
+	// +optional
+	TLS *BackendTLSValidation `json:"tls,omitempty" protobuf:"bytes,3,opt,name=tls"`
 }
 
 // GWRouteStatus is what the controller reports about a route.

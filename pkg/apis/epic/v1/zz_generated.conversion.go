@@ -72,6 +72,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*BackendTLSValidation)(nil), (*epic.BackendTLSValidation)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1_BackendTLSValidation_To_epic_BackendTLSValidation(a.(*BackendTLSValidation), b.(*epic.BackendTLSValidation), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*epic.BackendTLSValidation)(nil), (*BackendTLSValidation)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_epic_BackendTLSValidation_To_v1_BackendTLSValidation(a.(*epic.BackendTLSValidation), b.(*BackendTLSValidation), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*ClaimAudit)(nil), (*epic.ClaimAudit)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1_ClaimAudit_To_epic_ClaimAudit(a.(*ClaimAudit), b.(*epic.ClaimAudit), scope)
 	}); err != nil {
@@ -269,6 +279,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*epic.EnvoyStatus)(nil), (*EnvoyStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_epic_EnvoyStatus_To_v1_EnvoyStatus(a.(*epic.EnvoyStatus), b.(*EnvoyStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*GRPCRouteSpec)(nil), (*epic.GRPCRouteSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1_GRPCRouteSpec_To_epic_GRPCRouteSpec(a.(*GRPCRouteSpec), b.(*epic.GRPCRouteSpec), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*epic.GRPCRouteSpec)(nil), (*GRPCRouteSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_epic_GRPCRouteSpec_To_v1_GRPCRouteSpec(a.(*epic.GRPCRouteSpec), b.(*GRPCRouteSpec), scope)
 	}); err != nil {
 		return err
 	}
@@ -572,6 +592,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*RouteBackend)(nil), (*epic.RouteBackend)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1_RouteBackend_To_epic_RouteBackend(a.(*RouteBackend), b.(*epic.RouteBackend), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*epic.RouteBackend)(nil), (*RouteBackend)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_epic_RouteBackend_To_v1_RouteBackend(a.(*epic.RouteBackend), b.(*RouteBackend), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*SecretReference)(nil), (*epic.SecretReference)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1_SecretReference_To_epic_SecretReference(a.(*SecretReference), b.(*epic.SecretReference), scope)
 	}); err != nil {
@@ -642,6 +672,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*TLSRouteSpec)(nil), (*epic.TLSRouteSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1_TLSRouteSpec_To_epic_TLSRouteSpec(a.(*TLSRouteSpec), b.(*epic.TLSRouteSpec), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*epic.TLSRouteSpec)(nil), (*TLSRouteSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_epic_TLSRouteSpec_To_v1_TLSRouteSpec(a.(*epic.TLSRouteSpec), b.(*TLSRouteSpec), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*TunnelEndpoint)(nil), (*epic.TunnelEndpoint)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1_TunnelEndpoint_To_epic_TunnelEndpoint(a.(*TunnelEndpoint), b.(*epic.TunnelEndpoint), scope)
 	}); err != nil {
@@ -689,6 +729,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*epic.TunnelStates)(nil), (*TunnelStates)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_epic_TunnelStates_To_v1_TunnelStates(a.(*epic.TunnelStates), b.(*TunnelStates), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*UDPRouteSpec)(nil), (*epic.UDPRouteSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1_UDPRouteSpec_To_epic_UDPRouteSpec(a.(*UDPRouteSpec), b.(*epic.UDPRouteSpec), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*epic.UDPRouteSpec)(nil), (*UDPRouteSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_epic_UDPRouteSpec_To_v1_UDPRouteSpec(a.(*epic.UDPRouteSpec), b.(*UDPRouteSpec), scope)
 	}); err != nil {
 		return err
 	}
@@ -827,6 +877,26 @@ func autoConvert_epic_AddressPool_To_v1_AddressPool(in *epic.AddressPool, out *A
 // Convert_epic_AddressPool_To_v1_AddressPool is an autogenerated conversion function.
 func Convert_epic_AddressPool_To_v1_AddressPool(in *epic.AddressPool, out *AddressPool, s conversion.Scope) error {
 	return autoConvert_epic_AddressPool_To_v1_AddressPool(in, out, s)
+}
+
+func autoConvert_v1_BackendTLSValidation_To_epic_BackendTLSValidation(in *BackendTLSValidation, out *epic.BackendTLSValidation, s conversion.Scope) error {
+	*out = *(*epic.BackendTLSValidation)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1_BackendTLSValidation_To_epic_BackendTLSValidation is an autogenerated conversion function.
+func Convert_v1_BackendTLSValidation_To_epic_BackendTLSValidation(in *BackendTLSValidation, out *epic.BackendTLSValidation, s conversion.Scope) error {
+	return autoConvert_v1_BackendTLSValidation_To_epic_BackendTLSValidation(in, out, s)
+}
+
+func autoConvert_epic_BackendTLSValidation_To_v1_BackendTLSValidation(in *epic.BackendTLSValidation, out *BackendTLSValidation, s conversion.Scope) error {
+	*out = *(*BackendTLSValidation)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_epic_BackendTLSValidation_To_v1_BackendTLSValidation is an autogenerated conversion function.
+func Convert_epic_BackendTLSValidation_To_v1_BackendTLSValidation(in *epic.BackendTLSValidation, out *BackendTLSValidation, s conversion.Scope) error {
+	return autoConvert_epic_BackendTLSValidation_To_v1_BackendTLSValidation(in, out, s)
 }
 
 func autoConvert_v1_ClaimAudit_To_epic_ClaimAudit(in *ClaimAudit, out *epic.ClaimAudit, s conversion.Scope) error {
@@ -1251,6 +1321,26 @@ func autoConvert_epic_EnvoyStatus_To_v1_EnvoyStatus(in *epic.EnvoyStatus, out *E
 // Convert_epic_EnvoyStatus_To_v1_EnvoyStatus is an autogenerated conversion function.
 func Convert_epic_EnvoyStatus_To_v1_EnvoyStatus(in *epic.EnvoyStatus, out *EnvoyStatus, s conversion.Scope) error {
 	return autoConvert_epic_EnvoyStatus_To_v1_EnvoyStatus(in, out, s)
+}
+
+func autoConvert_v1_GRPCRouteSpec_To_epic_GRPCRouteSpec(in *GRPCRouteSpec, out *epic.GRPCRouteSpec, s conversion.Scope) error {
+	*out = *(*epic.GRPCRouteSpec)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1_GRPCRouteSpec_To_epic_GRPCRouteSpec is an autogenerated conversion function.
+func Convert_v1_GRPCRouteSpec_To_epic_GRPCRouteSpec(in *GRPCRouteSpec, out *epic.GRPCRouteSpec, s conversion.Scope) error {
+	return autoConvert_v1_GRPCRouteSpec_To_epic_GRPCRouteSpec(in, out, s)
+}
+
+func autoConvert_epic_GRPCRouteSpec_To_v1_GRPCRouteSpec(in *epic.GRPCRouteSpec, out *GRPCRouteSpec, s conversion.Scope) error {
+	*out = *(*GRPCRouteSpec)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_epic_GRPCRouteSpec_To_v1_GRPCRouteSpec is an autogenerated conversion function.
+func Convert_epic_GRPCRouteSpec_To_v1_GRPCRouteSpec(in *epic.GRPCRouteSpec, out *GRPCRouteSpec, s conversion.Scope) error {
+	return autoConvert_epic_GRPCRouteSpec_To_v1_GRPCRouteSpec(in, out, s)
 }
 
 func autoConvert_v1_GUETunnelEndpoint_To_epic_GUETunnelEndpoint(in *GUETunnelEndpoint, out *epic.GUETunnelEndpoint, s conversion.Scope) error {
@@ -2053,6 +2143,26 @@ func Convert_epic_RemoteEndpointStatus_To_v1_RemoteEndpointStatus(in *epic.Remot
 	return autoConvert_epic_RemoteEndpointStatus_To_v1_RemoteEndpointStatus(in, out, s)
 }
 
+func autoConvert_v1_RouteBackend_To_epic_RouteBackend(in *RouteBackend, out *epic.RouteBackend, s conversion.Scope) error {
+	*out = *(*epic.RouteBackend)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1_RouteBackend_To_epic_RouteBackend is an autogenerated conversion function.
+func Convert_v1_RouteBackend_To_epic_RouteBackend(in *RouteBackend, out *epic.RouteBackend, s conversion.Scope) error {
+	return autoConvert_v1_RouteBackend_To_epic_RouteBackend(in, out, s)
+}
+
+func autoConvert_epic_RouteBackend_To_v1_RouteBackend(in *epic.RouteBackend, out *RouteBackend, s conversion.Scope) error {
+	*out = *(*RouteBackend)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_epic_RouteBackend_To_v1_RouteBackend is an autogenerated conversion function.
+func Convert_epic_RouteBackend_To_v1_RouteBackend(in *epic.RouteBackend, out *RouteBackend, s conversion.Scope) error {
+	return autoConvert_epic_RouteBackend_To_v1_RouteBackend(in, out, s)
+}
+
 func autoConvert_v1_SecretReference_To_epic_SecretReference(in *SecretReference, out *epic.SecretReference, s conversion.Scope) error {
 	*out = *(*epic.SecretReference)(unsafe.Pointer(in))
 	return nil
@@ -2207,6 +2317,26 @@ func Convert_epic_TCPRouteSpec_To_v1_TCPRouteSpec(in *epic.TCPRouteSpec, out *TC
 	return autoConvert_epic_TCPRouteSpec_To_v1_TCPRouteSpec(in, out, s)
 }
 
+func autoConvert_v1_TLSRouteSpec_To_epic_TLSRouteSpec(in *TLSRouteSpec, out *epic.TLSRouteSpec, s conversion.Scope) error {
+	*out = *(*epic.TLSRouteSpec)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1_TLSRouteSpec_To_epic_TLSRouteSpec is an autogenerated conversion function.
+func Convert_v1_TLSRouteSpec_To_epic_TLSRouteSpec(in *TLSRouteSpec, out *epic.TLSRouteSpec, s conversion.Scope) error {
+	return autoConvert_v1_TLSRouteSpec_To_epic_TLSRouteSpec(in, out, s)
+}
+
+func autoConvert_epic_TLSRouteSpec_To_v1_TLSRouteSpec(in *epic.TLSRouteSpec, out *TLSRouteSpec, s conversion.Scope) error {
+	*out = *(*TLSRouteSpec)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_epic_TLSRouteSpec_To_v1_TLSRouteSpec is an autogenerated conversion function.
+func Convert_epic_TLSRouteSpec_To_v1_TLSRouteSpec(in *epic.TLSRouteSpec, out *TLSRouteSpec, s conversion.Scope) error {
+	return autoConvert_epic_TLSRouteSpec_To_v1_TLSRouteSpec(in, out, s)
+}
+
 func autoConvert_v1_TunnelEndpoint_To_epic_TunnelEndpoint(in *TunnelEndpoint, out *epic.TunnelEndpoint, s conversion.Scope) error {
 	*out = *(*epic.TunnelEndpoint)(unsafe.Pointer(in))
 	return nil
@@ -2311,4 +2441,24 @@ func autoConvert_epic_TunnelStates_To_v1_TunnelStates(in *epic.TunnelStates, out
 // Convert_epic_TunnelStates_To_v1_TunnelStates is an autogenerated conversion function.
 func Convert_epic_TunnelStates_To_v1_TunnelStates(in *epic.TunnelStates, out *TunnelStates, s conversion.Scope) error {
 	return autoConvert_epic_TunnelStates_To_v1_TunnelStates(in, out, s)
+}
+
+func autoConvert_v1_UDPRouteSpec_To_epic_UDPRouteSpec(in *UDPRouteSpec, out *epic.UDPRouteSpec, s conversion.Scope) error {
+	*out = *(*epic.UDPRouteSpec)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1_UDPRouteSpec_To_epic_UDPRouteSpec is an autogenerated conversion function.
+func Convert_v1_UDPRouteSpec_To_epic_UDPRouteSpec(in *UDPRouteSpec, out *epic.UDPRouteSpec, s conversion.Scope) error {
+	return autoConvert_v1_UDPRouteSpec_To_epic_UDPRouteSpec(in, out, s)
+}
+
+func autoConvert_epic_UDPRouteSpec_To_v1_UDPRouteSpec(in *epic.UDPRouteSpec, out *UDPRouteSpec, s conversion.Scope) error {
+	*out = *(*UDPRouteSpec)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_epic_UDPRouteSpec_To_v1_UDPRouteSpec is an autogenerated conversion function.
+func Convert_epic_UDPRouteSpec_To_v1_UDPRouteSpec(in *epic.UDPRouteSpec, out *UDPRouteSpec, s conversion.Scope) error {
+	return autoConvert_epic_UDPRouteSpec_To_v1_UDPRouteSpec(in, out, s)
 }

@@ -104,6 +104,21 @@ func SetObjectDefaults_GWRoute(in *GWRoute) {
 	if in.Spec.TCP != nil {
 		SetDefaults_TCPRouteSpec(in.Spec.TCP)
 	}
+	if in.Spec.GRPC != nil {
+		SetDefaults_GRPCRouteSpec(in.Spec.GRPC)
+	}
+	if in.Spec.TLS != nil {
+		SetDefaults_TLSRouteSpec(in.Spec.TLS)
+	}
+	if in.Spec.UDP != nil {
+		SetDefaults_UDPRouteSpec(in.Spec.UDP)
+	}
+	for i := range in.Spec.Backends {
+		a := &in.Spec.Backends[i]
+		if a.TLS != nil {
+			SetDefaults_BackendTLSValidation(a.TLS)
+		}
+	}
 }
 
 func SetObjectDefaults_GWRouteList(in *GWRouteList) {

@@ -33,6 +33,11 @@ func (in AddressPool) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in BackendTLSValidation) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.BackendTLSValidation"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ClaimAudit) OpenAPIModelName() string {
 	return "com.github.acnodal.epic.pkg.apis.epic.v1.ClaimAudit"
 }
@@ -135,6 +140,11 @@ func (in EnvoySecretResource) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in EnvoyStatus) OpenAPIModelName() string {
 	return "com.github.acnodal.epic.pkg.apis.epic.v1.EnvoyStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in GRPCRouteSpec) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.GRPCRouteSpec"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
@@ -303,6 +313,11 @@ func (in RemoteEndpointStatus) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in RouteBackend) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.RouteBackend"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in SecretReference) OpenAPIModelName() string {
 	return "com.github.acnodal.epic.pkg.apis.epic.v1.SecretReference"
 }
@@ -338,6 +353,11 @@ func (in TCPRouteSpec) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in TLSRouteSpec) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.TLSRouteSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in TunnelEndpoint) OpenAPIModelName() string {
 	return "com.github.acnodal.epic.pkg.apis.epic.v1.TunnelEndpoint"
 }
@@ -360,4 +380,9 @@ func (in TunnelKeys) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in TunnelStates) OpenAPIModelName() string {
 	return "com.github.acnodal.epic.pkg.apis.epic.v1.TunnelStates"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in UDPRouteSpec) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.UDPRouteSpec"
 }

@@ -4,6 +4,8 @@ package validation
 
 import (
 	"fmt"
+	"math"
+	"regexp"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -13,10 +15,15 @@ var (
 	filterTypes = []gatewayv1.HTTPRouteFilterType{
 		gatewayv1.HTTPRouteFilterRequestHeaderModifier, gatewayv1.HTTPRouteFilterResponseHeaderModifier,
 		gatewayv1.HTTPRouteFilterRequestMirror, gatewayv1.HTTPRouteFilterRequestRedirect, gatewayv1.HTTPRouteFilterURLRewrite,
-		gatewayv1.HTTPRouteFilterExtensionRef, gatewayv1.HTTPRouteFilterCORS,
+		gatewayv1.HTTPRouteFilterExtensionRef, gatewayv1.HTTPRouteFilterCORS, gatewayv1.HTTPRouteFilterExternalAuth,
 	}
 	redirectCodes = []int{301, 302, 303, 307, 308}
+	// originForm is that of the Gateway API, and a lone star.
+	originForm = regexp.MustCompile(`^(\*|https?://((\*\.)?([a-zA-Z0-9-]+\.)*[a-zA-Z0-9-]+|\*)(:[0-9]{1,5})?)$`)
 )
+
+// maxCORS is how many origins, methods or headers one list of a filter may have.
+const maxCORS = 64
 
 // filters checks the filters of a rule or of a backend.
 func filters(path *field.Path, fs []gatewayv1.HTTPRouteFilter) field.ErrorList {
@@ -47,6 +54,7 @@ func filter(path *field.Path, f *gatewayv1.HTTPRouteFilter) field.ErrorList {
 		gatewayv1.HTTPRouteFilterURLRewrite:             {"urlRewrite", f.URLRewrite != nil},
 		gatewayv1.HTTPRouteFilterExtensionRef:           {"extensionRef", f.ExtensionRef != nil},
 		gatewayv1.HTTPRouteFilterCORS:                   {"cors", f.CORS != nil},
+		gatewayv1.HTTPRouteFilterExternalAuth:           {"externalAuth", f.ExternalAuth != nil},
 	}
 	if s := settings[f.Type]; !s.present {
 		errs = append(errs, field.Required(path.Child(s.name), fmt.Sprintf("a filter of type %s must have its settings here: add them", f.Type)))
@@ -54,10 +62,7 @@ func filter(path *field.Path, f *gatewayv1.HTTPRouteFilter) field.ErrorList {
 	errs = append(errs, headerModifier(path.Child("requestHeaderModifier"), f.RequestHeaderModifier)...)
 	errs = append(errs, headerModifier(path.Child("responseHeaderModifier"), f.ResponseHeaderModifier)...)
 	if m := f.RequestMirror; m != nil {
-		errs = append(errs, target(path.Child("requestMirror", "backendRef"), &m.BackendRef)...)
-		if m.Percent != nil {
-			errs = append(errs, between(path.Child("requestMirror", "percent"), *m.Percent, 0, 100)...)
-		}
+		errs = append(errs, mirror(path.Child("requestMirror"), m)...)
 	}
 	errs = append(errs, redirect(path.Child("requestRedirect"), f.RequestRedirect)...)
 	if u := f.URLRewrite; u != nil {
@@ -67,8 +72,101 @@ func filter(path *field.Path, f *gatewayv1.HTTPRouteFilter) field.ErrorList {
 		}
 		errs = append(errs, pathModifier(at.Child("path"), u.Path)...)
 	}
+	errs = append(errs, cors(path.Child("cors"), f.CORS)...)
+	errs = append(errs, externalAuth(path.Child("externalAuth"), f.ExternalAuth)...)
 	if e := f.ExtensionRef; e != nil {
 		errs = append(errs, dnsName(path.Child("extensionRef", "name"), string(e.Name))...)
+	}
+	return errs
+}
+
+func mirror(path *field.Path, m *gatewayv1.HTTPRequestMirrorFilter) field.ErrorList {
+	errs := target(path.Child("backendRef"), &m.BackendRef)
+	if m.Percent != nil {
+		errs = append(errs, between(path.Child("percent"), *m.Percent, 0, 100)...)
+	}
+	f := m.Fraction
+	if f == nil {
+		return errs
+	}
+	path = path.Child("fraction")
+	if m.Percent != nil {
+		errs = append(errs, field.Forbidden(path, "can't be set beside percent: remove one of the two"))
+	}
+	denominator := int32(100)
+	if f.Denominator != nil {
+		denominator = *f.Denominator
+		errs = append(errs, between(path.Child("denominator"), denominator, 1, math.MaxInt32)...)
+	}
+	return append(errs, between(path.Child("numerator"), f.Numerator, 0, max(denominator, 0))...)
+}
+
+// cors checks which pages of other origins may read answers.
+func cors(path *field.Path, c *gatewayv1.HTTPCORSFilter) field.ErrorList {
+	if c == nil {
+		return nil
+	}
+	errs := atMost(path.Child("allowOrigins"), len(c.AllowOrigins), maxCORS)
+	errs = append(errs, atMost(path.Child("allowMethods"), len(c.AllowMethods), maxCORS)...)
+	errs = append(errs, atMost(path.Child("allowHeaders"), len(c.AllowHeaders), maxCORS)...)
+	errs = append(errs, atMost(path.Child("exposeHeaders"), len(c.ExposeHeaders), maxCORS)...)
+	if len(errs) > 0 {
+		return errs
+	}
+	for i, o := range c.AllowOrigins {
+		if full(errs) {
+			break
+		}
+		if !originForm.MatchString(string(o)) || len(o) > maxHostname {
+			errs = append(errs, field.Invalid(path.Child("allowOrigins").Index(i), quoted(string(o)), "must be *, or an origin such as https://www.example.com or https://*.example.com:8443"))
+		}
+	}
+	for i, m := range c.AllowMethods {
+		if full(errs) {
+			break
+		}
+		errs = append(errs, oneOf(path.Child("allowMethods").Index(i), gatewayv1.HTTPMethod(m), append([]gatewayv1.HTTPMethod{"*"}, methods...)...)...)
+	}
+	for i, h := range c.AllowHeaders {
+		if full(errs) {
+			break
+		}
+		errs = append(errs, headerName(path.Child("allowHeaders").Index(i), string(h))...)
+	}
+	for i, h := range c.ExposeHeaders {
+		if full(errs) {
+			break
+		}
+		errs = append(errs, headerName(path.Child("exposeHeaders").Index(i), string(h))...)
+	}
+	return append(errs, notNegative(path.Child("maxAge"), c.MaxAge)...)
+}
+
+// externalAuth checks which service decides about requests.
+func externalAuth(path *field.Path, a *gatewayv1.HTTPExternalAuthFilter) field.ErrorList {
+	if a == nil {
+		return nil
+	}
+	errs := oneOf(path.Child("protocol"), a.ExternalAuthProtocol, gatewayv1.HTTPRouteExternalAuthGRPCProtocol, gatewayv1.HTTPRouteExternalAuthHTTPProtocol)
+	errs = append(errs, target(path.Child("backendRef"), &a.BackendRef)...)
+	names := func(path *field.Path, all []string) {
+		more := atMost(path, len(all), maxCORS)
+		for i, h := range all {
+			if full(more) || len(all) > maxCORS {
+				break
+			}
+			more = append(more, headerName(path.Index(i), h)...)
+		}
+		errs = append(errs, more...)
+	}
+	if g := a.GRPCAuthConfig; g != nil {
+		names(path.Child("grpc", "allowedHeaders"), g.AllowedRequestHeaders)
+	}
+	if h := a.HTTPAuthConfig; h != nil {
+		at := path.Child("http")
+		errs = append(errs, text(at.Child("path"), h.Path, maxPath)...)
+		names(at.Child("allowedHeaders"), h.AllowedRequestHeaders)
+		names(at.Child("allowedResponseHeaders"), h.AllowedResponseHeaders)
 	}
 	return errs
 }

@@ -32,14 +32,23 @@ func ValidateGWRouteStatusUpdate(obj, _ *epic.GWRoute) field.ErrorList {
 
 func gwRouteSpec(spec *epic.GWRouteSpec) field.ErrorList {
 	errs := ref(specPath.Child("clientRef"), spec.ClientRef)
-	if spec.HTTP == nil && spec.TCP == nil {
-		return append(errs, field.Required(specPath, "must have http or tcp, the spec of a route: add one"))
+	if spec.HTTP == nil && spec.GRPC == nil && spec.TLS == nil && spec.TCP == nil && spec.UDP == nil {
+		return append(errs, field.Required(specPath, "must have http, grpc, tls, tcp or udp, the spec of a route: add one"))
 	}
 	if spec.HTTP != nil {
 		errs = append(errs, httpRoute(specPath.Child("http"), &spec.HTTP.HTTPRouteSpec)...)
 	}
+	if spec.GRPC != nil {
+		errs = append(errs, grpcRoute(specPath.Child("grpc"), &spec.GRPC.GRPCRouteSpec)...)
+	}
+	if spec.TLS != nil {
+		errs = append(errs, tlsRoute(specPath.Child("tls"), &spec.TLS.TLSRouteSpec)...)
+	}
 	if spec.TCP != nil {
 		errs = append(errs, tcpRoute(specPath.Child("tcp"), &spec.TCP.TCPRouteSpec)...)
 	}
-	return errs
+	if spec.UDP != nil {
+		errs = append(errs, udpRoute(specPath.Child("udp"), &spec.UDP.UDPRouteSpec)...)
+	}
+	return append(errs, routeBackends(specPath.Child("backends"), spec.Backends)...)
 }

@@ -3,6 +3,7 @@
 package validation
 
 import (
+	"slices"
 	"testing"
 
 	"k8s.io/utils/ptr"
@@ -45,6 +46,182 @@ func validGWRoute() *epic.GWRoute {
 	}
 }
 
+// The kinds of routes beside HTTP and TCP.
+func TestGWRouteKinds(t *testing.T) {
+	valid := func() *epic.GWRoute {
+		r := validGWRoute()
+		parents, refs := r.Spec.TCP.CommonRouteSpec, r.Spec.TCP.Rules[0].BackendRefs
+		r.Spec = epic.GWRouteSpec{
+			GRPC: &epic.GRPCRouteSpec{GRPCRouteSpec: gatewayv1.GRPCRouteSpec{
+				CommonRouteSpec: *parents.DeepCopy(),
+				Hostnames:       []gatewayv1.Hostname{"grpc.example.com"},
+				Rules: []gatewayv1.GRPCRouteRule{{
+					Matches: []gatewayv1.GRPCRouteMatch{{
+						Method:  &gatewayv1.GRPCMethodMatch{Service: ptr.To("a.b.C"), Method: ptr.To("Get")},
+						Headers: []gatewayv1.GRPCHeaderMatch{{Name: "x", Value: "y"}},
+					}},
+					Filters: []gatewayv1.GRPCRouteFilter{{
+						Type:                  gatewayv1.GRPCRouteFilterRequestHeaderModifier,
+						RequestHeaderModifier: &gatewayv1.HTTPHeaderFilter{Remove: []string{"a"}},
+					}},
+					BackendRefs: []gatewayv1.GRPCBackendRef{{BackendRef: refs[0]}},
+				}},
+			}},
+			TLS: &epic.TLSRouteSpec{TLSRouteSpec: gatewayv1.TLSRouteSpec{
+				CommonRouteSpec: *parents.DeepCopy(),
+				Hostnames:       []gatewayv1.Hostname{"tls.example.com"},
+				Rules:           []gatewayv1.TLSRouteRule{{BackendRefs: refs}},
+			}},
+			UDP: &epic.UDPRouteSpec{UDPRouteSpec: gatewayv1.UDPRouteSpec{
+				CommonRouteSpec: *parents.DeepCopy(),
+				Rules:           []gatewayv1.UDPRouteRule{{BackendRefs: slices.Clone(refs)}},
+			}},
+			Backends: []epic.RouteBackend{{
+				Name: string(refs[0].Name), Port: 8080,
+				TLS: &epic.BackendTLSValidation{BackendTLSPolicyValidation: gatewayv1.BackendTLSPolicyValidation{
+					CACertificateRefs: []gatewayv1.LocalObjectReference{{Kind: "Secret", Name: "ca"}},
+					Hostname:          "backend.example.com",
+					SubjectAltNames: []gatewayv1.SubjectAltName{
+						{Type: gatewayv1.HostnameSubjectAltNameType, Hostname: "a.example.com"},
+						{Type: gatewayv1.URISubjectAltNameType, URI: "spiffe://example.com/a"},
+					},
+				}},
+			}},
+		}
+		return r
+	}
+	grpcRule := func(f func(*gatewayv1.GRPCRouteRule)) func(*epic.GWRoute) {
+		return func(o *epic.GWRoute) { f(&o.Spec.GRPC.Rules[0]) }
+	}
+	method := func(m gatewayv1.GRPCMethodMatch) func(*epic.GWRoute) {
+		return grpcRule(func(r *gatewayv1.GRPCRouteRule) { r.Matches[0].Method = &m })
+	}
+	validationOf := func(f func(*gatewayv1.BackendTLSPolicyValidation)) func(*epic.GWRoute) {
+		return func(o *epic.GWRoute) { f(&o.Spec.Backends[0].TLS.BackendTLSPolicyValidation) }
+	}
+	const (
+		methodAt = "spec.grpc.rules[0].matches[0].method"
+		tlsAt    = "spec.backends[0].tls."
+	)
+	re := ptr.To(gatewayv1.GRPCMethodMatchRegularExpression)
+	changes := []change[epic.GWRoute]{
+		{"all", func(*epic.GWRoute) {}, "", ""},
+		{"gRPC without parents", func(o *epic.GWRoute) { o.Spec.GRPC.ParentRefs = nil }, "spec.grpc.parentRefs", "must refer"},
+		{"TLS without parents", func(o *epic.GWRoute) { o.Spec.TLS.ParentRefs = nil }, "spec.tls.parentRefs", "must refer"},
+		{"UDP without parents", func(o *epic.GWRoute) { o.Spec.UDP.ParentRefs = nil }, "spec.udp.parentRefs", "must refer"},
+		{"gRPC's hostname", func(o *epic.GWRoute) { o.Spec.GRPC.Hostnames[0] = "A" }, "spec.grpc.hostnames[0]", "in lower case"},
+		{"TLS without hostnames", func(o *epic.GWRoute) { o.Spec.TLS.Hostnames = nil }, "spec.tls.hostnames", "add one"},
+		{"TLS's hostname", func(o *epic.GWRoute) { o.Spec.TLS.Hostnames[0] = "192.0.2.1" }, "spec.tls.hostnames[0]", "not an IP address"},
+		{"TLS without rules", func(o *epic.GWRoute) { o.Spec.TLS.Rules = nil }, "spec.tls.rules", "add one"},
+		{"UDP without rules", func(o *epic.GWRoute) { o.Spec.UDP.Rules = nil }, "spec.udp.rules", "add one"},
+		{"UDP without backends", func(o *epic.GWRoute) { o.Spec.UDP.Rules[0].BackendRefs = nil }, "spec.udp.rules[0].backendRefs", "add one"},
+		{"UDP's weight", func(o *epic.GWRoute) { o.Spec.UDP.Rules[0].BackendRefs[0].Weight = num(-1) }, "spec.udp.rules[0].backendRefs[0].weight", "from 0"},
+		{"gRPC without rules", func(o *epic.GWRoute) { o.Spec.GRPC.Rules = nil }, "", ""},
+		{"17 gRPC rules", func(o *epic.GWRoute) { o.Spec.GRPC.Rules = make([]gatewayv1.GRPCRouteRule, 17) }, "spec.grpc.rules", "more than 16"},
+		{"129 gRPC matches", func(o *epic.GWRoute) {
+			o.Spec.GRPC.Rules = []gatewayv1.GRPCRouteRule{{Matches: make([]gatewayv1.GRPCRouteMatch, 64)}, {Matches: make([]gatewayv1.GRPCRouteMatch, 64)}, {Matches: make([]gatewayv1.GRPCRouteMatch, 1)}}
+		}, "spec.grpc.rules", "more than 128 matches"},
+		{"empty method", method(gatewayv1.GRPCMethodMatch{}), methodAt, "add one"},
+		{"method's type", method(gatewayv1.GRPCMethodMatch{Type: ptr.To[gatewayv1.GRPCMethodMatchType]("x"), Method: ptr.To("a")}), methodAt + ".type", "use one of"},
+		{"service's name", method(gatewayv1.GRPCMethodMatch{Service: ptr.To("a/b")}), methodAt + ".service", "letters"},
+		{"method's name", method(gatewayv1.GRPCMethodMatch{Method: ptr.To("1")}), methodAt + ".method", "letters"},
+		{"regular service", method(gatewayv1.GRPCMethodMatch{Type: re, Service: ptr.To("a|b")}), "", ""},
+		{"service that is no regular expression", method(gatewayv1.GRPCMethodMatch{Type: re, Service: ptr.To("[")}), methodAt + ".service", "RE2"},
+		{"costly method", method(gatewayv1.GRPCMethodMatch{Type: re, Method: ptr.To("(a{100}){100}")}), methodAt + ".method", "RE2"},
+		{"costly header", grpcRule(func(r *gatewayv1.GRPCRouteRule) {
+			r.Matches[0].Headers[0].Type, r.Matches[0].Headers[0].Value = ptr.To(gatewayv1.GRPCHeaderMatchRegularExpression), "(a{100}){100}"
+		}), "spec.grpc.rules[0].matches[0].headers[0].value", "RE2"},
+		{"gRPC header without name", grpcRule(func(r *gatewayv1.GRPCRouteRule) { r.Matches[0].Headers[0].Name = "" }), "spec.grpc.rules[0].matches[0].headers[0].name", "letters"},
+		{"redirect of gRPC", grpcRule(func(r *gatewayv1.GRPCRouteRule) { r.Filters[0].Type = "RequestRedirect" }), "spec.grpc.rules[0].filters[0].type", "use one of"},
+		{"gRPC filter without settings", grpcRule(func(r *gatewayv1.GRPCRouteRule) { r.Filters[0].RequestHeaderModifier = nil }), "spec.grpc.rules[0].filters[0].requestHeaderModifier", "add them"},
+		{"gRPC backend's filter", grpcRule(func(r *gatewayv1.GRPCRouteRule) {
+			r.BackendRefs[0].Filters = []gatewayv1.GRPCRouteFilter{{Type: "x"}}
+		}), "spec.grpc.rules[0].backendRefs[0].filters[0].type", "use one of"},
+		{"backend without name", func(o *epic.GWRoute) { o.Spec.Backends[0].Name = "" }, "spec.backends[0].name", "Required"},
+		{"backend's port", func(o *epic.GWRoute) { o.Spec.Backends[0].Port = 65536 }, "spec.backends[0].port", "from 0"},
+		{"backend without TLS", func(o *epic.GWRoute) { o.Spec.Backends[0].TLS = nil }, "", ""},
+		{"257 backends", func(o *epic.GWRoute) { o.Spec.Backends = make([]epic.RouteBackend, 257) }, "spec.backends", "more than 256"},
+		{"no hostname", validationOf(func(v *gatewayv1.BackendTLSPolicyValidation) { v.Hostname = "" }), tlsAt + "hostname", "DNS name"},
+		{"wildcard", validationOf(func(v *gatewayv1.BackendTLSPolicyValidation) { v.Hostname = "*.a.com" }), tlsAt + "hostname", "without the wildcard"},
+		{"no authority", validationOf(func(v *gatewayv1.BackendTLSPolicyValidation) { v.CACertificateRefs = nil }), tlsAt + "caCertificateRefs", "add one"},
+		{"9 authorities", validationOf(func(v *gatewayv1.BackendTLSPolicyValidation) {
+			v.CACertificateRefs = make([]gatewayv1.LocalObjectReference, 9)
+		}), tlsAt + "caCertificateRefs", "more than 8"},
+		{"authority's kind", validationOf(func(v *gatewayv1.BackendTLSPolicyValidation) { v.CACertificateRefs[0].Kind = "ConfigMap" }), tlsAt + "caCertificateRefs[0].kind", "use one of Secret"},
+		{"authority's group", validationOf(func(v *gatewayv1.BackendTLSPolicyValidation) { v.CACertificateRefs[0].Group = "a" }), tlsAt + "caCertificateRefs[0].group", "leave it out"},
+		{"the system's authorities", validationOf(func(v *gatewayv1.BackendTLSPolicyValidation) {
+			v.CACertificateRefs, v.WellKnownCACertificates = nil, ptr.To(gatewayv1.WellKnownCACertificatesSystem)
+		}), "", ""},
+		{"two kinds of authorities", validationOf(func(v *gatewayv1.BackendTLSPolicyValidation) {
+			v.WellKnownCACertificates = ptr.To(gatewayv1.WellKnownCACertificatesSystem)
+		}), tlsAt + "wellKnownCACertificates", "remove one"},
+		{"unknown authorities", validationOf(func(v *gatewayv1.BackendTLSPolicyValidation) {
+			v.CACertificateRefs, v.WellKnownCACertificates = nil, ptr.To[gatewayv1.WellKnownCACertificatesType]("x")
+		}), tlsAt + "wellKnownCACertificates", "use one of System"},
+		{"subject's type", validationOf(func(v *gatewayv1.BackendTLSPolicyValidation) { v.SubjectAltNames[0].Type = "x" }), tlsAt + "subjectAltNames[0].type", "use one of"},
+		{"subject's hostname", validationOf(func(v *gatewayv1.BackendTLSPolicyValidation) { v.SubjectAltNames[0].Hostname = "A" }), tlsAt + "subjectAltNames[0].hostname", "in lower case"},
+		{"subject's URI", validationOf(func(v *gatewayv1.BackendTLSPolicyValidation) { v.SubjectAltNames[1].URI = "a" }), tlsAt + "subjectAltNames[1].uri", "absolute"},
+	}
+	creations(t, valid, ValidateGWRoute, changes)
+	updates(t, valid, ValidateGWRouteUpdate, changes[1:])
+}
+
+// What the experimental channel adds to HTTP routes.
+func TestGWRouteExtensions(t *testing.T) {
+	rule := func(f func(*gatewayv1.HTTPRouteRule)) func(*epic.GWRoute) {
+		return func(o *epic.GWRoute) { f(&o.Spec.HTTP.Rules[0]) }
+	}
+	filter := func(f gatewayv1.HTTPRouteFilter) func(*epic.GWRoute) {
+		return rule(func(r *gatewayv1.HTTPRouteRule) { r.Filters = []gatewayv1.HTTPRouteFilter{f} })
+	}
+	cors := func(c gatewayv1.HTTPCORSFilter) func(*epic.GWRoute) {
+		return filter(gatewayv1.HTTPRouteFilter{Type: gatewayv1.HTTPRouteFilterCORS, CORS: &c})
+	}
+	auth := func(a gatewayv1.HTTPExternalAuthFilter) func(*epic.GWRoute) {
+		a.BackendRef.Name = "auth"
+		return filter(gatewayv1.HTTPRouteFilter{Type: gatewayv1.HTTPRouteFilterExternalAuth, ExternalAuth: &a})
+	}
+	mirror := func(m gatewayv1.HTTPRequestMirrorFilter) func(*epic.GWRoute) {
+		m.BackendRef.Name = "copy"
+		return filter(gatewayv1.HTTPRouteFilter{Type: gatewayv1.HTTPRouteFilterRequestMirror, RequestMirror: &m})
+	}
+	persistence := func(p gatewayv1.SessionPersistence) func(*epic.GWRoute) {
+		return rule(func(r *gatewayv1.HTTPRouteRule) { r.SessionPersistence = &p })
+	}
+	const (
+		ruleAt   = "spec.http.rules[0]."
+		filterAt = ruleAt + "filters[0]."
+	)
+	creations(t, validGWRoute, ValidateGWRoute, []change[epic.GWRoute]{
+		{"timeout", rule(func(r *gatewayv1.HTTPRouteRule) {
+			r.Timeouts = &gatewayv1.HTTPRouteTimeouts{Request: ptr.To[gatewayv1.Duration]("10"), BackendRequest: ptr.To[gatewayv1.Duration]("1m500ms")}
+		}), ruleAt + "timeouts.request", "such as 10s"},
+		{"backend's timeout", rule(func(r *gatewayv1.HTTPRouteRule) {
+			r.Timeouts = &gatewayv1.HTTPRouteTimeouts{BackendRequest: ptr.To[gatewayv1.Duration]("-1s")}
+		}), ruleAt + "timeouts.backendRequest", "such as 10s"},
+		{"backoff", rule(func(r *gatewayv1.HTTPRouteRule) {
+			r.Retry = &gatewayv1.HTTPRouteRetry{Backoff: ptr.To[gatewayv1.Duration]("1d")}
+		}), ruleAt + "retry.backoff", "such as 10s"},
+		{"sticky", persistence(gatewayv1.SessionPersistence{SessionName: ptr.To("a")}), "", ""},
+		{"sticky by an unknown thing", persistence(gatewayv1.SessionPersistence{Type: ptr.To[gatewayv1.SessionPersistenceType]("IP")}), ruleAt + "sessionPersistence.type", "use one of Cookie, Header"},
+		{"cookie's name", persistence(gatewayv1.SessionPersistence{SessionName: ptr.To("a;b")}), ruleAt + "sessionPersistence.sessionName", "letters"},
+		{"eternal cookie", persistence(gatewayv1.SessionPersistence{CookieConfig: &gatewayv1.CookieConfig{LifetimeType: ptr.To(gatewayv1.PermanentCookieLifetimeType)}}), ruleAt + "sessionPersistence.absoluteTimeout", "add it"},
+		{"CORS", cors(gatewayv1.HTTPCORSFilter{AllowOrigins: []gatewayv1.CORSOrigin{"*", "https://*.example.com:8443", "http://a"}, AllowMethods: []gatewayv1.HTTPMethodWithWildcard{"*", "GET"}}), "", ""},
+		{"CORS origin", cors(gatewayv1.HTTPCORSFilter{AllowOrigins: []gatewayv1.CORSOrigin{"https://a/b"}}), filterAt + "cors.allowOrigins[0]", "an origin"},
+		{"CORS method", cors(gatewayv1.HTTPCORSFilter{AllowMethods: []gatewayv1.HTTPMethodWithWildcard{"get"}}), filterAt + "cors.allowMethods[0]", "use one of"},
+		{"CORS header", cors(gatewayv1.HTTPCORSFilter{AllowHeaders: []gatewayv1.HTTPHeaderName{"a b"}}), filterAt + "cors.allowHeaders[0]", "letters"},
+		{"CORS age", cors(gatewayv1.HTTPCORSFilter{MaxAge: -1}), filterAt + "cors.maxAge", "negative"},
+		{"CORS without settings", filter(gatewayv1.HTTPRouteFilter{Type: gatewayv1.HTTPRouteFilterCORS}), filterAt + "cors", "add them"},
+		{"authorization", auth(gatewayv1.HTTPExternalAuthFilter{ExternalAuthProtocol: "GRPC"}), "", ""},
+		{"authorization's protocol", auth(gatewayv1.HTTPExternalAuthFilter{ExternalAuthProtocol: "x"}), filterAt + "externalAuth.protocol", "use one of GRPC, HTTP"},
+		{"authorization's headers", auth(gatewayv1.HTTPExternalAuthFilter{ExternalAuthProtocol: "HTTP", HTTPAuthConfig: &gatewayv1.HTTPAuthConfig{AllowedResponseHeaders: []string{""}}}), filterAt + "externalAuth.http.allowedResponseHeaders[0]", "letters"},
+		{"fraction", mirror(gatewayv1.HTTPRequestMirrorFilter{Fraction: &gatewayv1.Fraction{Numerator: 1, Denominator: num(3)}}), "", ""},
+		{"fraction of nothing", mirror(gatewayv1.HTTPRequestMirrorFilter{Fraction: &gatewayv1.Fraction{Denominator: num(0)}}), filterAt + "requestMirror.fraction.denominator", "from 1"},
+		{"more than all", mirror(gatewayv1.HTTPRequestMirrorFilter{Fraction: &gatewayv1.Fraction{Numerator: 101}}), filterAt + "requestMirror.fraction.numerator", "from 0 to 100"},
+		{"fraction and percent", mirror(gatewayv1.HTTPRequestMirrorFilter{Percent: num(1), Fraction: &gatewayv1.Fraction{Numerator: 1}}), filterAt + "requestMirror.fraction", "remove one"},
+	})
+}
+
 func TestGWRoute(t *testing.T) {
 	http := func(f func(*gatewayv1.HTTPRouteSpec)) func(*epic.GWRoute) {
 		return func(o *epic.GWRoute) { f(&o.Spec.HTTP.HTTPRouteSpec) }
@@ -78,7 +255,7 @@ func TestGWRoute(t *testing.T) {
 	spec := []change[epic.GWRoute]{
 		{"only HTTP", func(o *epic.GWRoute) { o.Spec.TCP = nil }, "", ""},
 		{"only TCP", func(o *epic.GWRoute) { o.Spec.HTTP = nil }, "", ""},
-		{"neither", func(o *epic.GWRoute) { o.Spec = epic.GWRouteSpec{} }, "spec", "must have http or tcp"},
+		{"neither", func(o *epic.GWRoute) { o.Spec = epic.GWRouteSpec{} }, "spec", "must have http, grpc, tls, tcp or udp"},
 		{"HTTP without parents", http(func(s *gatewayv1.HTTPRouteSpec) { s.ParentRefs = nil }), "spec.http.parentRefs", "must refer to a gateway proxy"},
 		{"TCP without parents", tcp(func(s *gatewayv1.TCPRouteSpec) { s.ParentRefs = nil }), "spec.tcp.parentRefs", "must refer to a gateway proxy"},
 		{"parent without name", http(func(s *gatewayv1.HTTPRouteSpec) { s.ParentRefs[0].Name = "" }), "spec.http.parentRefs[0].name", "Required"},

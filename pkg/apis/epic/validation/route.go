@@ -43,12 +43,7 @@ func httpRoute(path *field.Path, spec *gatewayv1.HTTPRouteSpec) field.ErrorList 
 	}
 	errs = append(errs, bounded(path, spec)...)
 	errs = append(errs, parents(path.Child("parentRefs"), spec.ParentRefs)...)
-	for i, h := range spec.Hostnames {
-		if full(errs) {
-			break
-		}
-		errs = append(errs, hostname(path.Child("hostnames").Index(i), string(h))...)
-	}
+	errs = append(errs, hostnames(path.Child("hostnames"), spec.Hostnames)...)
 	total := 0
 	var expressions regexps
 	for i := range spec.Rules {
@@ -60,41 +55,6 @@ func httpRoute(path *field.Path, spec *gatewayv1.HTTPRouteSpec) field.ErrorList 
 	}
 	if total > epic.MaxRouteMatches {
 		errs = append(errs, field.Invalid(path.Child("rules"), total, fmt.Sprintf("have more than %d matches together: use several routes", epic.MaxRouteMatches)))
-	}
-	return errs
-}
-
-// tcpRoute checks the spec of a TCPRoute.
-func tcpRoute(path *field.Path, spec *gatewayv1.TCPRouteSpec) field.ErrorList {
-	errs := atMost(path.Child("rules"), len(spec.Rules), epic.MaxRouteRules)
-	errs = append(errs, atMost(path.Child("parentRefs"), len(spec.ParentRefs), epic.MaxParentRefs)...)
-	if len(errs) > 0 {
-		return errs
-	}
-	errs = append(errs, bounded(path, spec)...)
-	errs = append(errs, parents(path.Child("parentRefs"), spec.ParentRefs)...)
-	if len(spec.Rules) == 0 {
-		errs = append(errs, field.Required(path.Child("rules"), "a TCP route must have a rule: add one"))
-	}
-	for i := range spec.Rules {
-		if full(errs) {
-			break
-		}
-		at := path.Child("rules").Index(i).Child("backendRefs")
-		refs := spec.Rules[i].BackendRefs
-		if len(refs) == 0 {
-			errs = append(errs, field.Required(at, "a rule of a TCP route must have a backend: add one"))
-		}
-		if more := atMost(at, len(refs), epic.MaxRuleBackends); len(more) > 0 {
-			errs = append(errs, more...)
-			continue
-		}
-		for j := range refs {
-			if full(errs) {
-				break
-			}
-			errs = append(errs, backend(at.Index(j), &refs[j])...)
-		}
 	}
 	return errs
 }
@@ -135,7 +95,9 @@ func httpRule(path *field.Path, r *gatewayv1.HTTPRouteRule, expressions *regexps
 		errs = append(errs, httpMatch(path.Child("matches").Index(i), &r.Matches[i], expressions)...)
 	}
 	errs = append(errs, filters(path.Child("filters"), r.Filters)...)
+	errs = append(errs, timeouts(path.Child("timeouts"), r.Timeouts)...)
 	errs = append(errs, retry(path.Child("retry"), r.Retry)...)
+	errs = append(errs, persistence(path.Child("sessionPersistence"), r.SessionPersistence)...)
 	for i := range r.BackendRefs {
 		if full(errs) {
 			break
@@ -160,6 +122,7 @@ func retry(path *field.Path, r *gatewayv1.HTTPRouteRetry) field.ErrorList {
 	if a := r.Attempts; a != nil && (*a < 0 || *a > math.MaxInt32) {
 		errs = append(errs, field.Invalid(path.Child("attempts"), *a, fmt.Sprintf("use a number from 0 to %d", math.MaxInt32)))
 	}
+	errs = append(errs, duration(path.Child("backoff"), r.Backoff)...)
 	for i, code := range r.Codes {
 		if full(errs) {
 			break

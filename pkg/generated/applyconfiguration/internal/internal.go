@@ -98,6 +98,28 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: string
       default: ""
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.BackendTLSValidation
+  map:
+    fields:
+    - name: caCertificateRefs
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.LocalObjectReference
+          elementRelationship: atomic
+    - name: hostname
+      type:
+        scalar: string
+      default: ""
+    - name: subjectAltNames
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.SubjectAltName
+          elementRelationship: atomic
+    - name: wellKnownCACertificates
+      type:
+        scalar: string
 - name: com.github.acnodal.epic.pkg.apis.epic.v1.ClientRef
   map:
     fields:
@@ -455,6 +477,30 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: numeric
       default: 0
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.GRPCRouteSpec
+  map:
+    fields:
+    - name: hostnames
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: parentRefs
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.ParentReference
+          elementRelationship: atomic
+    - name: rules
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.GRPCRouteRule
+          elementRelationship: atomic
+    - name: useDefaultGateways
+      type:
+        scalar: string
 - name: com.github.acnodal.epic.pkg.apis.epic.v1.GUETunnelEndpoint
   map:
     fields:
@@ -636,16 +682,31 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.acnodal.epic.pkg.apis.epic.v1.GWRouteSpec
   map:
     fields:
+    - name: backends
+      type:
+        list:
+          elementType:
+            namedType: com.github.acnodal.epic.pkg.apis.epic.v1.RouteBackend
+          elementRelationship: atomic
     - name: clientRef
       type:
         namedType: com.github.acnodal.epic.pkg.apis.epic.v1.ClientRef
       default: {}
+    - name: grpc
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.GRPCRouteSpec
     - name: http
       type:
         namedType: com.github.acnodal.epic.pkg.apis.epic.v1.HTTPRouteSpec
     - name: tcp
       type:
         namedType: com.github.acnodal.epic.pkg.apis.epic.v1.TCPRouteSpec
+    - name: tls
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.TLSRouteSpec
+    - name: udp
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.UDPRouteSpec
 - name: com.github.acnodal.epic.pkg.apis.epic.v1.GWRouteStatus
   map:
     fields:
@@ -1047,6 +1108,19 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: tunnel-id
       type:
         scalar: numeric
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.RouteBackend
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: port
+      type:
+        scalar: numeric
+    - name: tls
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.BackendTLSValidation
 - name: com.github.acnodal.epic.pkg.apis.epic.v1.SecretReference
   map:
     fields:
@@ -1142,6 +1216,30 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: useDefaultGateways
       type:
         scalar: string
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.TLSRouteSpec
+  map:
+    fields:
+    - name: hostnames
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: parentRefs
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.ParentReference
+          elementRelationship: atomic
+    - name: rules
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.TLSRouteRule
+          elementRelationship: atomic
+    - name: useDefaultGateways
+      type:
+        scalar: string
 - name: com.github.acnodal.epic.pkg.apis.epic.v1.TunnelEndpoint
   map:
     fields:
@@ -1167,6 +1265,24 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: string
     - name: up
+      type:
+        scalar: string
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.UDPRouteSpec
+  map:
+    fields:
+    - name: parentRefs
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.ParentReference
+          elementRelationship: atomic
+    - name: rules
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.UDPRouteRule
+          elementRelationship: atomic
+    - name: useDefaultGateways
       type:
         scalar: string
 - name: io.k8s.api.core.v1.ObjectReference
@@ -1587,6 +1703,120 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: associative
+- name: io.k8s.sigs.gateway-api.apis.v1.GRPCBackendRef
+  map:
+    fields:
+    - name: filters
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.GRPCRouteFilter
+          elementRelationship: atomic
+    - name: group
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: namespace
+      type:
+        scalar: string
+    - name: port
+      type:
+        scalar: numeric
+    - name: weight
+      type:
+        scalar: numeric
+- name: io.k8s.sigs.gateway-api.apis.v1.GRPCHeaderMatch
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: type
+      type:
+        scalar: string
+    - name: value
+      type:
+        scalar: string
+      default: ""
+- name: io.k8s.sigs.gateway-api.apis.v1.GRPCMethodMatch
+  map:
+    fields:
+    - name: method
+      type:
+        scalar: string
+    - name: service
+      type:
+        scalar: string
+    - name: type
+      type:
+        scalar: string
+- name: io.k8s.sigs.gateway-api.apis.v1.GRPCRouteFilter
+  map:
+    fields:
+    - name: extensionRef
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.LocalObjectReference
+    - name: requestHeaderModifier
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.HTTPHeaderFilter
+    - name: requestMirror
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.HTTPRequestMirrorFilter
+    - name: responseHeaderModifier
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.HTTPHeaderFilter
+    - name: type
+      type:
+        scalar: string
+      default: ""
+- name: io.k8s.sigs.gateway-api.apis.v1.GRPCRouteMatch
+  map:
+    fields:
+    - name: headers
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.GRPCHeaderMatch
+          elementRelationship: associative
+          keys:
+          - name
+    - name: method
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.GRPCMethodMatch
+- name: io.k8s.sigs.gateway-api.apis.v1.GRPCRouteRule
+  map:
+    fields:
+    - name: backendRefs
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.GRPCBackendRef
+          elementRelationship: atomic
+    - name: filters
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.GRPCRouteFilter
+          elementRelationship: atomic
+    - name: matches
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.GRPCRouteMatch
+          elementRelationship: atomic
+    - name: name
+      type:
+        scalar: string
+    - name: sessionPersistence
+      type:
+        namedType: io.k8s.sigs.gateway-api.apis.v1.SessionPersistence
 - name: io.k8s.sigs.gateway-api.apis.v1.GatewayBackendTLS
   map:
     fields:
@@ -2134,6 +2364,19 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: type
       type:
         scalar: string
+- name: io.k8s.sigs.gateway-api.apis.v1.SubjectAltName
+  map:
+    fields:
+    - name: hostname
+      type:
+        scalar: string
+    - name: type
+      type:
+        scalar: string
+      default: ""
+    - name: uri
+      type:
+        scalar: string
 - name: io.k8s.sigs.gateway-api.apis.v1.TCPRouteRule
   map:
     fields:
@@ -2163,6 +2406,30 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: io.k8s.sigs.gateway-api.apis.v1.TLSConfig
       default: {}
+- name: io.k8s.sigs.gateway-api.apis.v1.TLSRouteRule
+  map:
+    fields:
+    - name: backendRefs
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.BackendRef
+          elementRelationship: atomic
+    - name: name
+      type:
+        scalar: string
+- name: io.k8s.sigs.gateway-api.apis.v1.UDPRouteRule
+  map:
+    fields:
+    - name: backendRefs
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.sigs.gateway-api.apis.v1.BackendRef
+          elementRelationship: atomic
+    - name: name
+      type:
+        scalar: string
 - name: __untyped_atomic_
   scalar: untyped
   list:

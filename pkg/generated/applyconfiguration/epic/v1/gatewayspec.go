@@ -12,7 +12,7 @@ import (
 // GatewaySpecApplyConfiguration represents a declarative configuration of the GatewaySpec type for use
 // with apply.
 //
-// The three types below put a type of the Gateway API into ours. In JSON and in
+// The types below each put a type of the Gateway API into ours. In JSON and in
 // OpenAPI they are exactly that type, since its fields are inlined. The Gateway
 // API has no protobuf form, so in protobuf each is one field that holds the
 // JSON text; gateway_proto.go writes and reads it.

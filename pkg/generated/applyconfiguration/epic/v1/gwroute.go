@@ -16,11 +16,11 @@ import (
 // GWRouteApplyConfiguration represents a declarative configuration of the GWRoute type for use
 // with apply.
 //
-// GWRoute is one HTTPRoute or TCPRoute of a tenant's cluster: it says which
-// requests that arrive at a GWProxy go to which endpoint slices. The name in
-// each of its parent references is a GWProxy's name; the name in each of its
-// backend references is the uid of the Service that a GWEndpointSlice names as
-// its parent.
+// GWRoute is one HTTPRoute, GRPCRoute, TLSRoute, TCPRoute or UDPRoute of a tenant's
+// cluster: it selects the requests that arrive at a GWProxy and names the endpoint
+// slices they go to. The name in each of its parent references is a GWProxy's name;
+// the name in each of its backend references is the uid of the Service that a
+// GWEndpointSlice names as its parent.
 type GWRouteApplyConfiguration struct {
 	metav1.TypeMetaApplyConfiguration `json:""`
 	// Standard object metadata. The namespace is an account's.

@@ -15,6 +15,17 @@ type GWRouteSpecApplyConfiguration struct {
 	HTTP *HTTPRouteSpecApplyConfiguration `json:"http,omitempty"`
 	// The spec of the tenant's TCPRoute, when that is what this stands for.
 	TCP *TCPRouteSpecApplyConfiguration `json:"tcp,omitempty"`
+	// The spec of the tenant's GRPCRoute, when that is what this stands for.
+	GRPC *GRPCRouteSpecApplyConfiguration `json:"grpc,omitempty"`
+	// The spec of the tenant's TLSRoute, when that is what this stands for.
+	TLS *TLSRouteSpecApplyConfiguration `json:"tls,omitempty"`
+	// The spec of the tenant's UDPRoute, when that is what this stands for.
+	UDP *UDPRouteSpecApplyConfiguration `json:"udp,omitempty"`
+	// How proxies connect to backends of this route, for those that need more than
+	// an address: what policies of the tenant's cluster, such as a BackendTLSPolicy,
+	// set for a Service or for one of its ports. If several entries match a backend,
+	// the first that names its port applies, and otherwise the first without a port.
+	Backends []RouteBackendApplyConfiguration `json:"backends,omitempty"`
 }
 
 // GWRouteSpecApplyConfiguration constructs a declarative configuration of the GWRouteSpec type for use with
@@ -44,5 +55,42 @@ func (b *GWRouteSpecApplyConfiguration) WithHTTP(value *HTTPRouteSpecApplyConfig
 // If called multiple times, the TCP field is set to the value of the last call.
 func (b *GWRouteSpecApplyConfiguration) WithTCP(value *TCPRouteSpecApplyConfiguration) *GWRouteSpecApplyConfiguration {
 	b.TCP = value
+	return b
+}
+
+// WithGRPC sets the GRPC field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the GRPC field is set to the value of the last call.
+func (b *GWRouteSpecApplyConfiguration) WithGRPC(value *GRPCRouteSpecApplyConfiguration) *GWRouteSpecApplyConfiguration {
+	b.GRPC = value
+	return b
+}
+
+// WithTLS sets the TLS field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the TLS field is set to the value of the last call.
+func (b *GWRouteSpecApplyConfiguration) WithTLS(value *TLSRouteSpecApplyConfiguration) *GWRouteSpecApplyConfiguration {
+	b.TLS = value
+	return b
+}
+
+// WithUDP sets the UDP field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the UDP field is set to the value of the last call.
+func (b *GWRouteSpecApplyConfiguration) WithUDP(value *UDPRouteSpecApplyConfiguration) *GWRouteSpecApplyConfiguration {
+	b.UDP = value
+	return b
+}
+
+// WithBackends adds the given value to the Backends field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Backends field.
+func (b *GWRouteSpecApplyConfiguration) WithBackends(values ...*RouteBackendApplyConfiguration) *GWRouteSpecApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithBackends")
+		}
+		b.Backends = append(b.Backends, *values[i])
+	}
 	return b
 }

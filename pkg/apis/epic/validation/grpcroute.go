@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package validation
+
+import (
+	"fmt"
+	"regexp"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+)
+
+var (
+	grpcFilterTypes = []gatewayv1.GRPCRouteFilterType{
+		gatewayv1.GRPCRouteFilterRequestHeaderModifier, gatewayv1.GRPCRouteFilterResponseHeaderModifier,
+		gatewayv1.GRPCRouteFilterRequestMirror, gatewayv1.GRPCRouteFilterExtensionRef,
+	}
+	// The names of gRPC services and methods, as the Gateway API has them.
+	grpcServiceForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z_0-9]*(\.[A-Za-z_][A-Za-z_0-9]*)*$`)
+	grpcMethodForm  = regexp.MustCompile(`^[A-Za-z_][A-Za-z_0-9]*$`)
+)
+
+// grpcRoute checks the spec of a GRPCRoute.
+func grpcRoute(path *field.Path, spec *gatewayv1.GRPCRouteSpec) field.ErrorList {
+	errs := atMost(path.Child("hostnames"), len(spec.Hostnames), epic.MaxHostnames)
+	errs = append(errs, atMost(path.Child("rules"), len(spec.Rules), epic.MaxRouteRules)...)
+	errs = append(errs, atMost(path.Child("parentRefs"), len(spec.ParentRefs), epic.MaxParentRefs)...)
+	if len(errs) > 0 {
+		return errs
+	}
+	errs = append(errs, bounded(path, spec)...)
+	errs = append(errs, parents(path.Child("parentRefs"), spec.ParentRefs)...)
+	errs = append(errs, hostnames(path.Child("hostnames"), spec.Hostnames)...)
+	total := 0
+	var expressions regexps
+	for i := range spec.Rules {
+		if full(errs) {
+			break
+		}
+		total += len(spec.Rules[i].Matches)
+		errs = append(errs, grpcRule(path.Child("rules").Index(i), &spec.Rules[i], &expressions)...)
+	}
+	if total > epic.MaxRouteMatches {
+		errs = append(errs, field.Invalid(path.Child("rules"), total, fmt.Sprintf("have more than %d matches together: use several routes", epic.MaxRouteMatches)))
+	}
+	return errs
+}
+
+func grpcRule(path *field.Path, r *gatewayv1.GRPCRouteRule, expressions *regexps) field.ErrorList {
+	errs := atMost(path.Child("matches"), len(r.Matches), epic.MaxRuleMatches)
+	errs = append(errs, atMost(path.Child("filters"), len(r.Filters), epic.MaxRuleFilters)...)
+	errs = append(errs, atMost(path.Child("backendRefs"), len(r.BackendRefs), epic.MaxRuleBackends)...)
+	if len(errs) > 0 {
+		return errs
+	}
+	for i := range r.Matches {
+		if full(errs) {
+			break
+		}
+		errs = append(errs, grpcMatch(path.Child("matches").Index(i), &r.Matches[i], expressions)...)
+	}
+	errs = append(errs, grpcFilters(path.Child("filters"), r.Filters)...)
+	errs = append(errs, persistence(path.Child("sessionPersistence"), r.SessionPersistence)...)
+	for i := range r.BackendRefs {
+		if full(errs) {
+			break
+		}
+		at := path.Child("backendRefs").Index(i)
+		errs = append(errs, backend(at, &r.BackendRefs[i].BackendRef)...)
+		if more := atMost(at.Child("filters"), len(r.BackendRefs[i].Filters), epic.MaxRuleFilters); len(more) > 0 {
+			errs = append(errs, more...)
+			continue
+		}
+		errs = append(errs, grpcFilters(at.Child("filters"), r.BackendRefs[i].Filters)...)
+	}
+	return errs
+}
+
+func grpcMatch(path *field.Path, m *gatewayv1.GRPCRouteMatch, expressions *regexps) field.ErrorList {
+	errs := grpcMethod(path.Child("method"), m.Method, expressions)
+	if more := atMost(path.Child("headers"), len(m.Headers), maxHeaders); len(more) > 0 {
+		return append(errs, more...)
+	}
+	for i, h := range m.Headers {
+		if full(errs) {
+			break
+		}
+		at := path.Child("headers").Index(i)
+		errs = append(errs, headerName(at.Child("name"), string(h.Name))...)
+		kind := gatewayv1.GRPCHeaderMatchExact
+		if h.Type != nil {
+			kind = *h.Type
+		}
+		errs = append(errs, oneOf(at.Child("type"), kind, gatewayv1.GRPCHeaderMatchExact, gatewayv1.GRPCHeaderMatchRegularExpression)...)
+		errs = append(errs, pattern(at.Child("value"), h.Value, maxHeaderValue, kind == gatewayv1.GRPCHeaderMatchRegularExpression, expressions)...)
+	}
+	return errs
+}
+
+func grpcMethod(path *field.Path, m *gatewayv1.GRPCMethodMatch, expressions *regexps) field.ErrorList {
+	if m == nil {
+		return nil
+	}
+	kind := gatewayv1.GRPCMethodMatchExact
+	if m.Type != nil {
+		kind = *m.Type
+	}
+	errs := oneOf(path.Child("type"), kind, gatewayv1.GRPCMethodMatchExact, gatewayv1.GRPCMethodMatchRegularExpression)
+	given := false
+	for _, part := range []struct {
+		name  string
+		value *string
+		form  *regexp.Regexp
+	}{{"service", m.Service, grpcServiceForm}, {"method", m.Method, grpcMethodForm}} {
+		if part.value == nil || *part.value == "" {
+			continue
+		}
+		given = true
+		at := path.Child(part.name)
+		errs = append(errs, pattern(at, *part.value, maxPath, kind == gatewayv1.GRPCMethodMatchRegularExpression, expressions)...)
+		if kind == gatewayv1.GRPCMethodMatchExact && !part.form.MatchString(*part.value) {
+			errs = append(errs, field.Invalid(at, quoted(*part.value), "must be a name of letters, digits and underscores that begins with no digit: correct it, or set type to RegularExpression"))
+		}
+	}
+	if !given {
+		errs = append(errs, field.Required(path, "must have a service, a method or both: add one, or leave out the whole"))
+	}
+	return errs
+}
+
+func grpcFilters(path *field.Path, fs []gatewayv1.GRPCRouteFilter) field.ErrorList {
+	var errs field.ErrorList
+	for i := range fs {
+		if full(errs) {
+			break
+		}
+		f := &fs[i]
+		at := path.Index(i)
+		more := oneOf(at.Child("type"), f.Type, grpcFilterTypes...)
+		if len(more) == 0 {
+			// What both kinds of routes have is checked in one place.
+			more = filter(at, &gatewayv1.HTTPRouteFilter{
+				Type:                  gatewayv1.HTTPRouteFilterType(f.Type),
+				RequestHeaderModifier: f.RequestHeaderModifier, ResponseHeaderModifier: f.ResponseHeaderModifier,
+				RequestMirror: f.RequestMirror, ExtensionRef: f.ExtensionRef,
+			})
+		}
+		errs = append(errs, more...)
+	}
+	return errs
+}
