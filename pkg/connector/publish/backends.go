@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package publish
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+)
+
+// reference is one reference of a route to a backend.
+type reference struct {
+	// field is where it is in the spec.
+	field string
+	*gatewayv1.BackendObjectReference
+}
+
+// references are all references of a route to backends, those of its filters included.
+func references(route metav1.Object) []reference {
+	var all []reference
+	add := func(field string, ref *gatewayv1.BackendObjectReference) {
+		all = append(all, reference{field, ref})
+	}
+	plain := func(rule int, refs []gatewayv1.BackendRef) {
+		for i := range refs {
+			add(fmt.Sprintf("rules[%d].backendRefs[%d]", rule, i), &refs[i].BackendObjectReference)
+		}
+	}
+	switch o := route.(type) {
+	case *gatewayv1.HTTPRoute:
+		for i := range o.Spec.Rules {
+			rule := &o.Spec.Rules[i]
+			httpReferences(fmt.Sprintf("rules[%d]", i), rule.Filters, add)
+			for j := range rule.BackendRefs {
+				at := fmt.Sprintf("rules[%d].backendRefs[%d]", i, j)
+				add(at, &rule.BackendRefs[j].BackendObjectReference)
+				httpReferences(at, rule.BackendRefs[j].Filters, add)
+			}
+		}
+	case *gatewayv1.GRPCRoute:
+		for i := range o.Spec.Rules {
+			rule := &o.Spec.Rules[i]
+			grpcReferences(fmt.Sprintf("rules[%d]", i), rule.Filters, add)
+			for j := range rule.BackendRefs {
+				at := fmt.Sprintf("rules[%d].backendRefs[%d]", i, j)
+				add(at, &rule.BackendRefs[j].BackendObjectReference)
+				grpcReferences(at, rule.BackendRefs[j].Filters, add)
+			}
+		}
+	case *gatewayv1.TLSRoute:
+		for i := range o.Spec.Rules {
+			plain(i, o.Spec.Rules[i].BackendRefs)
+		}
+	case *gatewayv1.TCPRoute:
+		for i := range o.Spec.Rules {
+			plain(i, o.Spec.Rules[i].BackendRefs)
+		}
+	case *gatewayv1.UDPRoute:
+		for i := range o.Spec.Rules {
+			plain(i, o.Spec.Rules[i].BackendRefs)
+		}
+	}
+	return all
+}
+
+func httpReferences(at string, filters []gatewayv1.HTTPRouteFilter, add func(string, *gatewayv1.BackendObjectReference)) {
+	for i := range filters {
+		if m := filters[i].RequestMirror; m != nil {
+			add(fmt.Sprintf("%s.filters[%d].requestMirror.backendRef", at, i), &m.BackendRef)
+		}
+		if a := filters[i].ExternalAuth; a != nil {
+			add(fmt.Sprintf("%s.filters[%d].externalAuth.backendRef", at, i), &a.BackendRef)
+		}
+	}
+}
+
+func grpcReferences(at string, filters []gatewayv1.GRPCRouteFilter, add func(string, *gatewayv1.BackendObjectReference)) {
+	for i := range filters {
+		if m := filters[i].RequestMirror; m != nil {
+			add(fmt.Sprintf("%s.filters[%d].requestMirror.backendRef", at, i), &m.BackendRef)
+		}
+	}
+}
+
+// extensions are the fields of a route that refer to filters which nobody provides.
+func extensions(route metav1.Object) []string {
+	var fields []string
+	http := func(at string, filters []gatewayv1.HTTPRouteFilter) {
+		for i := range filters {
+			if filters[i].Type == gatewayv1.HTTPRouteFilterExtensionRef {
+				fields = append(fields, fmt.Sprintf("%s.filters[%d].extensionRef", at, i))
+			}
+		}
+	}
+	grpc := func(at string, filters []gatewayv1.GRPCRouteFilter) {
+		for i := range filters {
+			if filters[i].Type == gatewayv1.GRPCRouteFilterExtensionRef {
+				fields = append(fields, fmt.Sprintf("%s.filters[%d].extensionRef", at, i))
+			}
+		}
+	}
+	switch o := route.(type) {
+	case *gatewayv1.HTTPRoute:
+		for i := range o.Spec.Rules {
+			http(fmt.Sprintf("rules[%d]", i), o.Spec.Rules[i].Filters)
+			for j := range o.Spec.Rules[i].BackendRefs {
+				http(fmt.Sprintf("rules[%d].backendRefs[%d]", i, j), o.Spec.Rules[i].BackendRefs[j].Filters)
+			}
+		}
+	case *gatewayv1.GRPCRoute:
+		for i := range o.Spec.Rules {
+			grpc(fmt.Sprintf("rules[%d]", i), o.Spec.Rules[i].Filters)
+			for j := range o.Spec.Rules[i].BackendRefs {
+				grpc(fmt.Sprintf("rules[%d].backendRefs[%d]", i, j), o.Spec.Rules[i].BackendRefs[j].Filters)
+			}
+		}
+	}
+	return fields
+}
+
+// ServiceOf is the Service that a reference of a route in a namespace names, and false
+// if it names an object of another kind.
+func ServiceOf(ref *gatewayv1.BackendObjectReference, namespace string) (types.NamespacedName, bool) {
+	name := types.NamespacedName{Namespace: string(ptr.Deref(ref.Namespace, gatewayv1.Namespace(namespace))), Name: string(ref.Name)}
+	return name, ptr.Deref(ref.Group, "") == "" && ptr.Deref(ref.Kind, "Service") == "Service"
+}
+
+// Services are the Services that a route refers to, each once.
+func (r *Route) Services() []types.NamespacedName {
+	var names []types.NamespacedName
+	seen := map[types.NamespacedName]bool{}
+	for _, ref := range references(r.Object) {
+		if name, ok := ServiceOf(ref.BackendObjectReference, r.GetNamespace()); ok && !seen[name] {
+			seen[name] = true
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// transportOf is the transport protocol of the requests of a kind of route.
+func transportOf(kind gatewayv1.Kind) corev1.Protocol {
+	if kind == UDPRouteKind {
+		return corev1.ProtocolUDP
+	}
+	return corev1.ProtocolTCP
+}
+
+// backend is what a reference resolves to.
+type backend struct {
+	service *corev1.Service
+	port    *corev1.ServicePort
+}
+
+// resolve finds the Service and the port that a reference of a route means.
+func (p *publisher) resolve(route *Route, ref *gatewayv1.BackendObjectReference) (*backend, *problem) {
+	name, ok := ServiceOf(ref, route.GetNamespace())
+	if !ok {
+		return nil, problemf(string(gatewayv1.RouteReasonInvalidKind), "it names the kind %s of the group %q: only Services are backends",
+			ptr.Deref(ref.Kind, "Service"), ptr.Deref(ref.Group, ""))
+	}
+	f := from{route.Kind, route.GetNamespace()}
+	if !permits(p.view, f, object{"", "Service", name.Namespace, name.Name}) {
+		return nil, notPermitted(f, "Service", name)
+	}
+	notFound := string(gatewayv1.RouteReasonBackendNotFound)
+	service := p.view.Service(name)
+	switch {
+	case service == nil:
+		return nil, problemf(notFound, "there is no Service %s: create it, or change the reference", name)
+	case service.Spec.Type == corev1.ServiceTypeExternalName:
+		return nil, problemf(string(gatewayv1.RouteReasonInvalidKind), "the Service %s is of type ExternalName, which has no endpoints of its own: use another type", name)
+	case ref.Port == nil:
+		return nil, problemf(notFound, "it gives no port of the Service %s: add one", name)
+	}
+	var other bool
+	for i := range service.Spec.Ports {
+		port := &service.Spec.Ports[i]
+		if port.Port != *ref.Port {
+			continue
+		}
+		if protocolOf(port) == transportOf(route.Kind) {
+			return &backend{service, port}, nil
+		}
+		other = true
+	}
+	if other {
+		return nil, problemf(string(gatewayv1.RouteReasonUnsupportedProtocol), "port %d of the Service %s is not for %s, which a %s carries: name another port",
+			*ref.Port, name, transportOf(route.Kind), route.Kind)
+	}
+	return nil, problemf(notFound, "the Service %s has no port %d: name one of its ports", name, *ref.Port)
+}
+
+func protocolOf(port *corev1.ServicePort) corev1.Protocol {
+	if port.Protocol == "" {
+		return corev1.ProtocolTCP
+	}
+	return port.Protocol
+}
+
+// lead makes a reference lead to what it resolved to, or nowhere.
+func lead(ref *gatewayv1.BackendObjectReference, to *backend, why *problem) {
+	ref.Namespace = nil
+	if why != nil {
+		ref.Group, ref.Kind = ptr.To[gatewayv1.Group](epic.GroupName), ptr.To[gatewayv1.Kind](UnresolvedKind)
+		ref.Name, ref.Port = gatewayv1.ObjectName(strings.ToLower(why.reason)), nil
+		return
+	}
+	ref.Group, ref.Kind = ptr.To[gatewayv1.Group](""), ptr.To[gatewayv1.Kind]("Service")
+	ref.Name, ref.Port = gatewayv1.ObjectName(to.service.UID), ptr.To(to.port.Port)
+}

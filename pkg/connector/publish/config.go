@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package publish
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+)
+
+// Names that tenants write into their own objects.
+const (
+	// ControllerName is the controllerName of the GatewayClasses that the connector
+	// serves.
+	ControllerName = epic.LabelPrefix + "gateway"
+	// LoadBalancerClass is the loadBalancerClass of the Services that it serves.
+	LoadBalancerClass = epic.LabelPrefix + "lb"
+	// GroupKind is the kind in a parametersRef that names a service group of EPIC.
+	GroupKind = "LBServiceGroup"
+	// ServiceGroupAnnotation on a Service names its service group.
+	ServiceGroupAnnotation = epic.LabelPrefix + "service-group"
+	// SharingKeyAnnotation on a Gateway or a Service names the gateway proxy or load
+	// balancer that it shares with Gateways or Services of the account's other clusters.
+	SharingKeyAnnotation = epic.LabelPrefix + "sharing-key"
+	// NodeAddressAnnotation on a Node is the address at which its tunnels end, where
+	// that is not its first internal IP address.
+	NodeAddressAnnotation = epic.LabelPrefix + "node-address"
+)
+
+// Names that the connector writes into EPIC's objects.
+const (
+	// CreatedAnnotation on a GWRoute is when the route was created in the client cluster.
+	// Routes created earlier take precedence.
+	CreatedAnnotation = epic.LabelPrefix + "client-created"
+	// OwnerAnnotationPrefix begins the annotations of a shared gateway proxy that name its
+	// owners: one for each cluster, whose value is the UID of that cluster's Gateway.
+	OwnerAnnotationPrefix = epic.LabelPrefix + "owner-"
+	// ClientNamespaceAnnotation and ClientNameAnnotation on a Secret say which object of
+	// the client cluster it was copied from.
+	ClientNamespaceAnnotation = epic.LabelPrefix + "client-namespace"
+	ClientNameAnnotation      = epic.LabelPrefix + "client-name"
+	// UnresolvedKind is the kind, in EPIC's group, of a backend reference that leads
+	// nowhere. Its name is the reason.
+	UnresolvedKind = "Unresolved"
+	// Finalizer keeps an object of the client cluster until what it published is gone.
+	Finalizer = epic.LabelPrefix + "connector"
+)
+
+// Config is what the connector is told.
+type Config struct {
+	// Cluster is the ID of the client cluster, unique in its account.
+	Cluster string
+	// Namespace is the account's namespace in EPIC.
+	Namespace string
+	// Group is the service group of everything that names none.
+	Group string
+	// Groups are the groups that the account may use; nil while that is not known.
+	Groups sets.Set[string]
+}
+
+// meta is the metadata of an EPIC object that stands for an object of the client cluster.
+func (c *Config) meta(name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{
+		Namespace: c.Namespace,
+		Name:      name,
+		Labels:    map[string]string{epic.OwningClusterLabel: epic.LabelValue(c.Cluster)},
+	}
+}
+
+// ref says which object of the client cluster an EPIC object stands for.
+func (c *Config) ref(o metav1.Object) epicv1.ClientRef {
+	return epicv1.ClientRef{ClusterID: c.Cluster, Namespace: o.GetNamespace(), Name: o.GetName(), UID: string(o.GetUID())}
+}
+
+// OwnerAnnotation is the annotation of a shared gateway proxy by which this cluster owns it.
+func (c *Config) OwnerAnnotation() string {
+	// The name of an annotation has at most 63 characters.
+	const most = 63 - len("owner-")
+	label := epic.NameLabel(c.Cluster)
+	if len(label) > most {
+		label = epic.NameLabel("." + c.Cluster)[len(label)-most:]
+	}
+	return OwnerAnnotationPrefix + label
+}
+
+// nameOf is the namespaced name of an object.
+func nameOf(o metav1.Object) types.NamespacedName {
+	return types.NamespacedName{Namespace: o.GetNamespace(), Name: o.GetName()}
+}
+
+// created is how a time of creation travels in an annotation.
+func created(o metav1.Object) string {
+	return o.GetCreationTimestamp().UTC().Format(time.RFC3339)
+}

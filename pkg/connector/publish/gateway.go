@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package publish
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/utils/ptr"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+)
+
+// Remote is what EPIC has for one object of the client cluster.
+type Remote struct {
+	// Proxy is its gateway proxy; nil if there is none.
+	Proxy *epicv1.GWProxy
+	// LoadBalancer is its load balancer; nil if there is none.
+	LoadBalancer *epicv1.LoadBalancer
+	// Refused is why EPIC refused the last write of the object; empty if it did not.
+	Refused Refusal
+}
+
+// Refusal is an answer of EPIC's that only a change of the object can turn.
+type Refusal struct {
+	// Reason is one word of the Gateway API for a condition.
+	Reason string
+	// Message is EPIC's text.
+	Message string
+}
+
+// GatewayResult is what a Gateway with its ListenerSets becomes.
+type GatewayResult struct {
+	// Proxy is the gateway proxy that should exist. When nil, none should be created, and
+	// one that is there stays as it is.
+	Proxy *epicv1.GWProxy
+	// Secrets are what its listeners need in EPIC.
+	Secrets []*corev1.Secret
+	// ServiceAccount stands for the Gateway's infrastructure in the client cluster.
+	ServiceAccount *corev1.ServiceAccount
+	// Status is the part of the Gateway's status that the connector sets.
+	Status gatewayv1.GatewayStatus
+	// ListenerSets are the same for each ListenerSet that refers to it.
+	ListenerSets map[types.NamespacedName]gatewayv1.ListenerSetStatus
+}
+
+// ProxyName is the name of a Gateway's proxy: its UID, or the key under which several
+// clusters share it.
+func ProxyName(gateway metav1.Object) string {
+	if key := gateway.GetAnnotations()[SharingKeyAnnotation]; key != "" {
+		return key
+	}
+	return string(gateway.GetUID())
+}
+
+// Gateway publishes a Gateway; nil if the connector does not serve it.
+func Gateway(config *Config, view View, gateway *gatewayv1.Gateway, remote Remote) *GatewayResult {
+	p := newPublisher(config, view)
+	s := p.state(nameOf(gateway))
+	if s == nil {
+		return nil
+	}
+	p.attachAll(s)
+	r := &GatewayResult{ListenerSets: map[types.NamespacedName]gatewayv1.ListenerSetStatus{}}
+	published := publishedState(s, remote)
+	if !s.accepted.no && !s.unusableAddress().no {
+		r.Proxy = p.proxy(s, remote.Proxy)
+	}
+	p.backendCertificate(s, r.Proxy)
+	r.Secrets = p.secrets.list()
+	r.ServiceAccount = serviceAccount(gateway)
+	r.Status = p.gatewayStatus(s, published, remote.Proxy)
+	for _, set := range s.sets {
+		r.ListenerSets[nameOf(set.set)] = setStatus(s, set, published)
+	}
+	return r
+}
+
+// acceptGateway decides whether a Gateway as a whole can be served.
+func (p *publisher) acceptGateway(s *gatewayState) {
+	class := p.view.Class(string(s.gateway.Spec.GatewayClassName))
+	group, refused := groupOf(p.config, class)
+	if refused.no {
+		s.accepted.refuse(string(gatewayv1.GatewayReasonInvalidParameters), "the GatewayClass is not accepted: "+refused.message)
+	}
+	s.group = group
+	if infra := s.gateway.Spec.Infrastructure; infra != nil && infra.ParametersRef != nil {
+		ref := infra.ParametersRef
+		switch {
+		case ref.Group != epic.GroupName || ref.Kind != GroupKind:
+			s.accepted.refuse(string(gatewayv1.GatewayReasonInvalidParameters),
+				fmt.Sprintf("infrastructure.parametersRef names the kind %s of the group %q: name a %s of the group %s", ref.Kind, ref.Group, GroupKind, epic.GroupName))
+		default:
+			if v := p.config.knowsGroup(ref.Name); v.no {
+				s.accepted.refuse(string(gatewayv1.GatewayReasonInvalidParameters), "infrastructure.parametersRef: "+v.message)
+			}
+			s.group = ref.Name
+		}
+	}
+	for i, a := range s.gateway.Spec.Addresses {
+		if kind := ptr.Deref(a.Type, gatewayv1.IPAddressType); kind != gatewayv1.IPAddressType {
+			s.accepted.refuse(string(gatewayv1.GatewayReasonUnsupportedAddress),
+				fmt.Sprintf("addresses[%d] has the type %s: only %s is supported", i, kind, gatewayv1.IPAddressType))
+		}
+	}
+	if key := s.gateway.Annotations[SharingKeyAnnotation]; key != "" {
+		if problems := validation.IsDNS1123Subdomain(key); len(problems) > 0 {
+			s.accepted.refuse(string(gatewayv1.GatewayReasonInvalid), fmt.Sprintf("the annotation %s: %s", SharingKeyAnnotation, problems[0]))
+		}
+	}
+}
+
+// addresses are those that a Gateway asks for, by family.
+func (s *gatewayState) addresses() (v4, v6 []netip.Addr, bad []string) {
+	for _, a := range s.gateway.Spec.Addresses {
+		if a.Value == "" {
+			continue
+		}
+		addr, err := netip.ParseAddr(a.Value)
+		switch {
+		case err != nil || addr.Zone() != "":
+			bad = append(bad, a.Value)
+		case addr.Unmap().Is4():
+			v4 = append(v4, addr.Unmap())
+		default:
+			v6 = append(v6, addr)
+		}
+	}
+	return v4, v6, bad
+}
+
+// unusableAddress refuses addresses that no gateway proxy can have.
+func (s *gatewayState) unusableAddress() verdict {
+	var v verdict
+	v4, v6, bad := s.addresses()
+	if len(bad) > 0 {
+		v.refuse(string(gatewayv1.GatewayReasonAddressNotUsable), strings.Join(bad, ", ")+" is no IP address: change it in addresses, or leave its value out")
+	}
+	if len(v4) > 1 || len(v6) > 1 {
+		v.refuse(string(gatewayv1.GatewayReasonAddressNotUsable), fmt.Sprintf("a Gateway has one IPv4 and one IPv6 address at most, and %s are asked for: remove some of addresses",
+			addressText(append(v4, v6...))))
+	}
+	return v
+}
+
+func addressText(all []netip.Addr) string {
+	text := make([]string, len(all))
+	for i, a := range all {
+		text[i] = a.String()
+	}
+	return strings.Join(text, ", ")
+}
+
+// proxy is the gateway proxy of a Gateway. A Gateway that has none yet gets none until it
+// has a listener that can be used.
+func (p *publisher) proxy(s *gatewayState, now *epicv1.GWProxy) *epicv1.GWProxy {
+	gateway := s.gateway
+	proxy := &epicv1.GWProxy{
+		TypeMeta:   metav1.TypeMeta{APIVersion: epicv1.SchemeGroupVersion.String(), Kind: "GWProxy"},
+		ObjectMeta: p.config.meta(ProxyName(gateway)),
+	}
+	infrastructure(gateway, proxy)
+	proxy.Labels[epic.OwningLBServiceGroupLabel] = s.group
+	if gateway.Annotations[SharingKeyAnnotation] != "" {
+		proxy.Annotations[p.config.OwnerAnnotation()] = string(gateway.UID)
+	}
+	proxy.Spec.ClientRef = p.config.ref(gateway)
+	proxy.Spec.DisplayName = gateway.Name
+	v4, v6, _ := s.addresses()
+	switch {
+	case len(v6) > 0:
+		proxy.Spec.PublicAddress = v6[0].String()
+		if len(v4) > 0 {
+			proxy.Spec.AltAddress = v4[0].String()
+		}
+	case len(v4) > 0:
+		proxy.Spec.PublicAddress = v4[0].String()
+	}
+	if now != nil {
+		// An address never changes; the status says if it is not the one asked for.
+		proxy.Spec.PublicAddress, proxy.Spec.AltAddress = now.Spec.PublicAddress, cmp.Or(now.Spec.AltAddress, proxy.Spec.AltAddress)
+	}
+	spec := gatewayv1.GatewaySpec{GatewayClassName: gateway.Spec.GatewayClassName}
+	for _, l := range s.listeners {
+		if !l.usable() {
+			continue
+		}
+		spec.Listeners = append(spec.Listeners, l.published())
+		proxy.Spec.PublicPorts = append(proxy.Spec.PublicPorts, epicv1.ServicePort{
+			Port: l.Port, Protocol: corev1.Protocol(transport(l.Protocol)), Name: string(l.merged),
+		})
+	}
+	if len(spec.Listeners) == 0 {
+		if now == nil {
+			return nil
+		}
+		// It keeps its address, and serves nothing.
+		spec.Listeners = []gatewayv1.Listener{{Name: "none", Port: 1, Protocol: epic.GroupName + "/none"}}
+	}
+	spec.TLS = p.publishedTLS(s)
+	proxy.Spec.Gateway = &epicv1.GatewaySpec{GatewaySpec: spec}
+	return proxy
+}
+
+// published is the listener as the gateway proxy has it.
+func (l *listener) published() gatewayv1.Listener {
+	out := gatewayv1.Listener{
+		Name: l.merged, Port: l.Port, Protocol: l.Protocol,
+		AllowedRoutes: &gatewayv1.AllowedRoutes{
+			Namespaces: &gatewayv1.RouteNamespaces{From: ptr.To(gatewayv1.NamespacesFromAll)},
+			Kinds:      slices.Clone(l.kinds),
+		},
+	}
+	if l.host != "" {
+		out.Hostname = ptr.To(gatewayv1.Hostname(l.host))
+	}
+	if l.TLS != nil && hasTLS(l) {
+		out.TLS = &gatewayv1.ListenerTLSConfig{Mode: ptr.To(gatewayv1.TLSModePassthrough), Options: l.TLS.Options}
+		if l.terminates() {
+			out.TLS.Mode = ptr.To(gatewayv1.TLSModeTerminate)
+			for _, name := range l.certificates {
+				out.TLS.CertificateRefs = append(out.TLS.CertificateRefs, secretRef(name))
+			}
+		}
+	}
+	return out
+}
+
+func secretRef(name string) gatewayv1.SecretObjectReference {
+	return gatewayv1.SecretObjectReference{Group: ptr.To[gatewayv1.Group](""), Kind: ptr.To[gatewayv1.Kind]("Secret"), Name: gatewayv1.ObjectName(name)}
+}
+
+// publishedTLS is how the gateway proxy checks certificates of clients.
+func (p *publisher) publishedTLS(s *gatewayState) *gatewayv1.GatewayTLSConfig {
+	if s.gateway.Spec.TLS == nil || s.gateway.Spec.TLS.Frontend == nil {
+		return nil
+	}
+	frontend := s.gateway.Spec.TLS.Frontend
+	out := &gatewayv1.FrontendTLSConfig{Default: p.publishedValidation(s, frontend.Default)}
+	for i := range frontend.PerPort {
+		out.PerPort = append(out.PerPort, gatewayv1.TLSPortConfig{Port: frontend.PerPort[i].Port, TLS: p.publishedValidation(s, frontend.PerPort[i].TLS)})
+	}
+	return &gatewayv1.GatewayTLSConfig{Frontend: out}
+}
+
+// publishedValidation names the authorities by their names in EPIC. Where none can be
+// used, no listener is served that would ask for them.
+func (p *publisher) publishedValidation(s *gatewayState, c gatewayv1.TLSConfig) gatewayv1.TLSConfig {
+	if c.Validation == nil {
+		return gatewayv1.TLSConfig{}
+	}
+	names, _ := p.authorities(s.gateway, c.Validation)
+	if len(names) == 0 {
+		return gatewayv1.TLSConfig{}
+	}
+	out := &gatewayv1.FrontendTLSValidation{Mode: c.Validation.Mode}
+	for _, name := range names {
+		out.CACertificateRefs = append(out.CACertificateRefs, gatewayv1.ObjectReference{Kind: "Secret", Name: gatewayv1.ObjectName(name)})
+	}
+	return gatewayv1.TLSConfig{Validation: out}
+}
+
+// clientCertificate is the certificate that a Gateway shows to backends.
+func (p *publisher) clientCertificate(s *gatewayState) (string, *problem) {
+	if s.gateway.Spec.TLS == nil || s.gateway.Spec.TLS.Backend == nil || s.gateway.Spec.TLS.Backend.ClientCertificateRef == nil {
+		return "", nil
+	}
+	return p.certificate(from{GatewayKind, s.gateway.Namespace}, s.gateway.Spec.TLS.Backend.ClientCertificateRef,
+		string(gatewayv1.GatewayReasonInvalidClientCertificateRef))
+}
+
+// backendCertificate puts the certificate that the Gateway shows to backends into its
+// proxy.
+func (p *publisher) backendCertificate(s *gatewayState, proxy *epicv1.GWProxy) {
+	name, _ := p.clientCertificate(s)
+	if name == "" || proxy == nil {
+		return
+	}
+	spec := &proxy.Spec.Gateway.GatewaySpec
+	if spec.TLS == nil {
+		spec.TLS = &gatewayv1.GatewayTLSConfig{}
+	}
+	spec.TLS.Backend = &gatewayv1.GatewayBackendTLS{ClientCertificateRef: ptr.To(secretRef(name))}
+}
+
+// infrastructure gives an object that stands for a Gateway the labels and annotations
+// that the Gateway asks for. EPIC's own are not the tenant's to give.
+func infrastructure(gateway *gatewayv1.Gateway, o metav1.Object) {
+	labels, annotations := o.GetLabels(), map[string]string{}
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	if infra := gateway.Spec.Infrastructure; infra != nil {
+		for k, v := range infra.Labels {
+			if !strings.HasPrefix(string(k), epic.LabelPrefix) {
+				labels[string(k)] = string(v)
+			}
+		}
+		for k, v := range infra.Annotations {
+			if !strings.HasPrefix(string(k), epic.LabelPrefix) {
+				annotations[string(k)] = string(v)
+			}
+		}
+	}
+	labels[gatewayv1.GatewayNameLabelKey] = epic.LabelValue(gateway.Name)
+	labels[gatewayv1.GatewayClassNameLabelKey] = epic.LabelValue(string(gateway.Spec.GatewayClassName))
+	o.SetLabels(labels)
+	o.SetAnnotations(annotations)
+}
+
+// serviceAccount stands for a Gateway in its namespace, so that tools which look there for
+// what runs it find its labels. Nothing runs as it.
+func serviceAccount(gateway *gatewayv1.Gateway) *corev1.ServiceAccount {
+	account := &corev1.ServiceAccount{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: gateway.Namespace,
+			Name:      serviceAccountName(gateway),
+			OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: gatewayv1.GroupVersion.String(), Kind: string(GatewayKind), Name: gateway.Name, UID: gateway.UID, Controller: ptr.To(true),
+			}},
+		},
+		AutomountServiceAccountToken: ptr.To(false),
+	}
+	infrastructure(gateway, account)
+	return account
+}
+
+// serviceAccountName is a Gateway's name and its class, as the Gateway API recommends.
+func serviceAccountName(gateway *gatewayv1.Gateway) string {
+	name := gateway.Name + "-" + string(gateway.Spec.GatewayClassName)
+	if len(name) <= validation.DNS1123SubdomainMaxLength {
+		return name
+	}
+	return epic.NameLabel(name)
+}
+
+// publishedState is what EPIC says of a Gateway's proxy.
+func publishedState(s *gatewayState, remote Remote) verdict {
+	var v verdict
+	pending := string(gatewayv1.GatewayReasonPending)
+	if s.accepted.no {
+		v.refuse(string(gatewayv1.GatewayReasonInvalid), "the Gateway is not accepted: "+s.accepted.message)
+	}
+	if unusable := s.unusableAddress(); unusable.no {
+		v.refuse(unusable.reason, unusable.message)
+	}
+	if remote.Refused.Reason != "" {
+		v.refuse(remote.Refused.Reason, remote.Refused.Message)
+	}
+	proxy := remote.Proxy
+	switch {
+	case proxy == nil:
+		v.refuse(pending, "EPIC has no gateway proxy for it yet")
+	case proxy.Spec.PublicAddress == "":
+		v.refuse(string(gatewayv1.GatewayReasonAddressNotAssigned), "EPIC has not assigned an address yet")
+	default:
+		v4, v6, _ := s.addresses()
+		for _, want := range append(v4, v6...) {
+			if text := want.String(); text != proxy.Spec.PublicAddress && text != proxy.Spec.AltAddress {
+				v.refuse(string(gatewayv1.GatewayReasonAddressNotUsable),
+					fmt.Sprintf("it has the address %s, which does not change: create another Gateway for %s", proxy.Spec.PublicAddress, text))
+			}
+		}
+		if c := programmed(proxy.Status.Conditions, proxy.Generation); c.Status != metav1.ConditionTrue {
+			v.refuse(cmp.Or(c.Reason, pending), cmp.Or(c.Message, "EPIC is configuring its proxies"))
+		}
+	}
+	return v
+}
+
+// programmed is the condition by which EPIC says that proxies are configured, if it is
+// about the present generation.
+func programmed(list []metav1.Condition, generation int64) metav1.Condition {
+	for _, c := range list {
+		if c.Type == string(gatewayv1.GatewayConditionProgrammed) && (c.ObservedGeneration == 0 || c.ObservedGeneration >= generation) {
+			return c
+		}
+	}
+	return metav1.Condition{}
+}

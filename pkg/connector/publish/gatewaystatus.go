@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package publish
+
+import (
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+)
+
+// gatewayStatus is the status of a Gateway whose routes are attached.
+func (p *publisher) gatewayStatus(s *gatewayState, published verdict, proxy *epicv1.GWProxy) gatewayv1.GatewayStatus {
+	status := gatewayv1.GatewayStatus{AttachedListenerSets: ptr.To[int32](0)}
+	if proxy != nil && !s.accepted.no {
+		for _, address := range []string{proxy.Spec.PublicAddress, proxy.Spec.AltAddress} {
+			if address != "" {
+				status.Addresses = append(status.Addresses, gatewayv1.GatewayStatusAddress{Type: ptr.To(gatewayv1.IPAddressType), Value: address})
+			}
+		}
+	}
+	own := Parent{GatewayKind, nameOf(s.gateway)}
+	var invalid, unresolved []gatewayv1.SectionName
+	serving := 0
+	for _, l := range s.listeners {
+		if l.serves() {
+			serving++
+		}
+		if l.owner != own {
+			continue
+		}
+		if !l.usable() {
+			invalid = append(invalid, l.Name)
+		}
+		if l.resolved.no {
+			unresolved = append(unresolved, l.Name)
+		}
+		status.Listeners = append(status.Listeners, gatewayv1.ListenerStatus{
+			Name: l.Name, SupportedKinds: l.kinds, AttachedRoutes: l.attached(), Conditions: l.conditions(s.gateway.Generation, published),
+		})
+	}
+	for _, set := range s.sets {
+		if !set.verdict().no && !s.accepted.no {
+			*status.AttachedListenerSets++
+		}
+	}
+
+	accepted := s.accepted
+	if len(invalid) > 0 && !accepted.no {
+		accepted = verdict{
+			reason:  string(gatewayv1.GatewayReasonListenersNotValid),
+			message: "these listeners are not served: " + list(invalid) + "; their own conditions say why",
+			no:      !anyUsable(s.listeners),
+		}
+	}
+	c := conditions{generation: s.gateway.Generation}
+	c.state(string(gatewayv1.GatewayConditionAccepted), accepted, string(gatewayv1.GatewayReasonAccepted), "the Gateway is published in EPIC")
+	if serving == 0 && (!published.no || published.reason == string(gatewayv1.GatewayReasonPending)) {
+		published = verdict{reason: string(gatewayv1.GatewayReasonInvalid), message: "no listener can be served; their own conditions say why", no: true}
+	}
+	message := ""
+	if proxy != nil {
+		message = "published on " + proxy.Spec.PublicAddress
+		for i := range proxy.Spec.Endpoints {
+			if name := proxy.Spec.Endpoints[i].DNSName; name != "" {
+				message += " (" + name + ")"
+			}
+		}
+	}
+	c.state(string(gatewayv1.GatewayConditionProgrammed), published, string(gatewayv1.GatewayReasonProgrammed), message)
+
+	var resolved verdict
+	if _, problem := p.clientCertificate(s); problem != nil {
+		resolved.refuse(problem.reason, problem.message)
+	}
+	if len(unresolved) > 0 {
+		resolved.refuse(string(gatewayv1.GatewayReasonListenersNotResolved), "references of these listeners do not resolve: "+list(unresolved))
+	}
+	c.state(string(gatewayv1.GatewayConditionResolvedRefs), resolved, string(gatewayv1.GatewayReasonResolvedRefs), "all references resolve")
+	if insecure(s.gateway) {
+		c.set(string(gatewayv1.GatewayConditionInsecureFrontendValidationMode), metav1.ConditionTrue, string(gatewayv1.GatewayReasonConfigurationChanged),
+			"clients without a valid certificate are let in: set mode to AllowValidOnly to change that")
+	}
+	status.Conditions = c.list
+	return status
+}
+
+func anyUsable(all []*listener) bool {
+	for _, l := range all {
+		if l.usable() {
+			return true
+		}
+	}
+	return false
+}
+
+// insecure says whether a Gateway lets clients in whose certificates are not valid.
+func insecure(gateway *gatewayv1.Gateway) bool {
+	if gateway.Spec.TLS == nil || gateway.Spec.TLS.Frontend == nil {
+		return false
+	}
+	lax := func(c *gatewayv1.TLSConfig) bool {
+		return c.Validation != nil && c.Validation.Mode == gatewayv1.AllowInsecureFallback
+	}
+	frontend := gateway.Spec.TLS.Frontend
+	for i := range frontend.PerPort {
+		if lax(&frontend.PerPort[i].TLS) {
+			return true
+		}
+	}
+	return lax(&frontend.Default)
+}
+
+// conditions are those of a listener.
+func (l *listener) conditions(generation int64, published verdict) []metav1.Condition {
+	c := conditions{generation: generation}
+	accepted := l.accepted
+	if l.conflicted.no {
+		accepted.refuse(l.conflicted.reason, l.conflicted.message)
+		c.set(string(gatewayv1.ListenerConditionConflicted), metav1.ConditionTrue, l.conflicted.reason, l.conflicted.message)
+	} else {
+		c.set(string(gatewayv1.ListenerConditionConflicted), metav1.ConditionFalse, string(gatewayv1.ListenerReasonNoConflicts), "it conflicts with no other listener")
+	}
+	c.state(string(gatewayv1.ListenerConditionAccepted), accepted, string(gatewayv1.ListenerReasonAccepted), "the listener is valid")
+	c.state(string(gatewayv1.ListenerConditionResolvedRefs), l.resolved, string(gatewayv1.ListenerReasonResolvedRefs), "all references resolve")
+	programmed := published
+	switch {
+	case l.conflicted.no:
+		programmed = l.conflicted
+	case accepted.no:
+		programmed = verdict{reason: string(gatewayv1.ListenerReasonInvalid), message: accepted.message, no: true}
+	case !l.serves():
+		programmed = verdict{reason: string(gatewayv1.ListenerReasonInvalid), message: l.resolved.message, no: true}
+	case published.no:
+		programmed = verdict{reason: string(gatewayv1.ListenerReasonPending), message: published.message, no: true}
+	}
+	c.state(string(gatewayv1.ListenerConditionProgrammed), programmed, string(gatewayv1.ListenerReasonProgrammed), "the proxies serve it")
+	if l.overlaps != "" {
+		c.set(string(gatewayv1.ListenerConditionOverlappingTLSConfig), metav1.ConditionTrue, string(gatewayv1.ListenerReasonOverlappingHostnames), l.overlaps)
+	}
+	return c.list
+}
+
+// valid says whether nothing is wrong with a listener.
+func (l *listener) valid() bool { return l.usable() && !l.resolved.no }
+
+// verdict is whether a ListenerSet is accepted.
+func (s *setState) verdict() verdict {
+	if s.allowed.no {
+		return s.allowed
+	}
+	var invalid []gatewayv1.SectionName
+	for _, l := range s.listeners {
+		if !l.valid() {
+			invalid = append(invalid, l.Name)
+		}
+	}
+	if len(invalid) == 0 {
+		return verdict{}
+	}
+	return verdict{
+		reason:  string(gatewayv1.ListenerSetReasonListenersNotValid),
+		message: fmt.Sprintf("these listeners are not valid: %s; their own conditions say why", list(invalid)),
+		no:      len(invalid) == len(s.listeners),
+	}
+}
+
+// setStatus is the status of a ListenerSet whose Gateway's routes are attached.
+func setStatus(s *gatewayState, set *setState, published verdict) gatewayv1.ListenerSetStatus {
+	var status gatewayv1.ListenerSetStatus
+	c := conditions{generation: set.set.Generation}
+	accepted := set.verdict()
+	if s.accepted.no && !set.allowed.no {
+		accepted = verdict{reason: string(gatewayv1.ListenerSetReasonParentNotAccepted), message: "its Gateway is not accepted", no: true}
+	}
+	c.state(string(gatewayv1.ListenerSetConditionAccepted), accepted, string(gatewayv1.ListenerSetReasonAccepted), "the Gateway takes its listeners")
+	programmed := accepted
+	switch {
+	case accepted.no:
+	case published.no:
+		programmed = verdict{reason: parentNotProgrammed, message: published.message, no: true}
+	default:
+		programmed = verdict{}
+	}
+	c.state(string(gatewayv1.ListenerSetConditionProgrammed), programmed, string(gatewayv1.ListenerSetReasonProgrammed), "the proxies serve its listeners")
+	status.Conditions = c.list
+	if set.allowed.no {
+		return status
+	}
+	for _, l := range set.listeners {
+		status.Listeners = append(status.Listeners, gatewayv1.ListenerEntryStatus{
+			Name: l.Name, SupportedKinds: l.kinds, AttachedRoutes: l.attached(), Conditions: l.conditions(set.set.Generation, published),
+		})
+	}
+	return status
+}
+
+// parentNotProgrammed is a reason that the Gateway API names, and has no constant for.
+const parentNotProgrammed = "ParentNotProgrammed"

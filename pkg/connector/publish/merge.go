@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package publish
+
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// The functions below put what the connector sets into a status that others write, too.
+// They change the status in place and keep what is not the connector's: conditions of
+// other types, and entries of other controllers.
+
+// owned are the types of conditions that the connector sets, and removes when it has
+// nothing to say.
+var owned = []string{
+	string(gatewayv1.GatewayConditionAccepted), string(gatewayv1.GatewayConditionProgrammed), string(gatewayv1.GatewayConditionResolvedRefs),
+	string(gatewayv1.GatewayConditionInsecureFrontendValidationMode), string(gatewayv1.ListenerConditionConflicted),
+	string(gatewayv1.ListenerConditionOverlappingTLSConfig), string(gatewayv1.RouteConditionPartiallyInvalid),
+	string(gatewayv1.GatewayClassConditionStatusSupportedVersion), ConditionProxiesProgrammed,
+}
+
+// MergeConditions puts conditions among those that are there. A time of transition
+// changes with the status of its condition only, and what is known of a later generation
+// stays.
+func MergeConditions(now *[]metav1.Condition, want []metav1.Condition, at metav1.Time) {
+	for _, c := range want {
+		i := slices.IndexFunc(*now, func(have metav1.Condition) bool { return have.Type == c.Type })
+		switch {
+		case i < 0:
+			c.LastTransitionTime = at
+			*now = append(*now, c)
+		case (*now)[i].ObservedGeneration <= c.ObservedGeneration:
+			c.LastTransitionTime = at
+			if (*now)[i].Status == c.Status && !(*now)[i].LastTransitionTime.IsZero() {
+				c.LastTransitionTime = (*now)[i].LastTransitionTime
+			}
+			(*now)[i] = c
+		}
+	}
+	*now = slices.DeleteFunc(*now, func(have metav1.Condition) bool {
+		return slices.Contains(owned, have.Type) && !slices.ContainsFunc(want, func(c metav1.Condition) bool { return c.Type == have.Type })
+	})
+}
+
+// MergeClass puts the connector's part into the status of a GatewayClass.
+func MergeClass(now *gatewayv1.GatewayClassStatus, want *gatewayv1.GatewayClassStatus, at metav1.Time) {
+	MergeConditions(&now.Conditions, want.Conditions, at)
+	now.SupportedFeatures = want.SupportedFeatures
+}
+
+// MergeGateway puts the connector's part into the status of a Gateway.
+func MergeGateway(now *gatewayv1.GatewayStatus, want *gatewayv1.GatewayStatus, at metav1.Time) {
+	MergeConditions(&now.Conditions, want.Conditions, at)
+	now.Addresses = want.Addresses
+	now.AttachedListenerSets = want.AttachedListenerSets
+	listeners := make([]gatewayv1.ListenerStatus, 0, len(want.Listeners))
+	for _, l := range want.Listeners {
+		var have []metav1.Condition
+		for i := range now.Listeners {
+			if now.Listeners[i].Name == l.Name {
+				have = slices.Clone(now.Listeners[i].Conditions)
+			}
+		}
+		MergeConditions(&have, l.Conditions, at)
+		l.Conditions = have
+		listeners = append(listeners, l)
+	}
+	now.Listeners = listeners
+}
+
+// MergeListenerSet puts the connector's part into the status of a ListenerSet.
+func MergeListenerSet(now *gatewayv1.ListenerSetStatus, want *gatewayv1.ListenerSetStatus, at metav1.Time) {
+	MergeConditions(&now.Conditions, want.Conditions, at)
+	listeners := make([]gatewayv1.ListenerEntryStatus, 0, len(want.Listeners))
+	for _, l := range want.Listeners {
+		var have []metav1.Condition
+		for i := range now.Listeners {
+			if now.Listeners[i].Name == l.Name {
+				have = slices.Clone(now.Listeners[i].Conditions)
+			}
+		}
+		MergeConditions(&have, l.Conditions, at)
+		l.Conditions = have
+		listeners = append(listeners, l)
+	}
+	now.Listeners = listeners
+}
+
+// maxParents is how many parents, or ancestors, a status has room for.
+const (
+	maxParents   = 32
+	maxAncestors = 16
+)
+
+// MergeRoute puts the connector's entries into the status of a route, and removes those
+// of the connector's that it has no longer.
+func MergeRoute(now *gatewayv1.RouteStatus, want []gatewayv1.RouteParentStatus, at metav1.Time) {
+	var out []gatewayv1.RouteParentStatus
+	for _, have := range now.Parents {
+		if have.ControllerName != ControllerName {
+			out = append(out, have)
+		}
+	}
+	for _, w := range want {
+		if len(out) == maxParents {
+			break
+		}
+		var conditions []metav1.Condition
+		for _, have := range now.Parents {
+			if have.ControllerName == ControllerName && equality.Semantic.DeepEqual(have.ParentRef, w.ParentRef) {
+				conditions = slices.Clone(have.Conditions)
+			}
+		}
+		MergeConditions(&conditions, w.Conditions, at)
+		w.Conditions = conditions
+		out = append(out, w)
+	}
+	now.Parents = out
+	if now.Parents == nil {
+		now.Parents = []gatewayv1.RouteParentStatus{}
+	}
+}
+
+// MergePolicy does for a policy what MergeRoute does for a route.
+func MergePolicy(now *gatewayv1.PolicyStatus, want []gatewayv1.PolicyAncestorStatus, at metav1.Time) {
+	var out []gatewayv1.PolicyAncestorStatus
+	for _, have := range now.Ancestors {
+		if have.ControllerName != ControllerName {
+			out = append(out, have)
+		}
+	}
+	for _, w := range want {
+		if len(out) == maxAncestors {
+			break
+		}
+		var conditions []metav1.Condition
+		for _, have := range now.Ancestors {
+			if have.ControllerName == ControllerName && equality.Semantic.DeepEqual(have.AncestorRef, w.AncestorRef) {
+				conditions = slices.Clone(have.Conditions)
+			}
+		}
+		MergeConditions(&conditions, w.Conditions, at)
+		w.Conditions = conditions
+		out = append(out, w)
+	}
+	now.Ancestors = out
+	if now.Ancestors == nil {
+		now.Ancestors = []gatewayv1.PolicyAncestorStatus{}
+	}
+}
+

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package publish
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// authorityKey is the key of a ConfigMap or a Secret that holds certificates of
+// authorities.
+const authorityKey = "ca.crt"
+
+// secrets collects the Secrets that objects need in EPIC, by name.
+type secrets map[string]*corev1.Secret
+
+// problem is why a reference can't be used.
+type problem struct{ reason, message string }
+
+func problemf(reason, format string, args ...any) *problem {
+	return &problem{reason, fmt.Sprintf(format, args...)}
+}
+
+// certificate resolves a reference to a certificate and its key. What is invalid about
+// it has the reason that the caller gives.
+func (p *publisher) certificate(f from, ref *gatewayv1.SecretObjectReference, invalid string) (string, *problem) {
+	group, kind := string(ptr.Deref(ref.Group, "")), string(ptr.Deref(ref.Kind, "Secret"))
+	name := types.NamespacedName{Namespace: string(ptr.Deref(ref.Namespace, gatewayv1.Namespace(f.namespace))), Name: string(ref.Name)}
+	if group != "" || kind != "Secret" {
+		return "", problemf(invalid, "a certificate is in a Secret of the core group, and %q names the kind %s of the group %q: name a Secret", ref.Name, kind, group)
+	}
+	if !permits(p.view, f, object{"", "Secret", name.Namespace, name.Name}) {
+		return "", notPermitted(f, "Secret", name)
+	}
+	secret := p.view.Secret(name)
+	if secret == nil {
+		return "", problemf(invalid, "there is no Secret %s: create it", name)
+	}
+	if _, err := tls.X509KeyPair(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey]); err != nil {
+		return "", problemf(invalid, "the Secret %s must have a certificate in %s and its key in %s: %v", name, corev1.TLSCertKey, corev1.TLSPrivateKeyKey, err)
+	}
+	return p.copySecret(secret, corev1.SecretTypeTLS, map[string][]byte{
+		corev1.TLSCertKey: secret.Data[corev1.TLSCertKey], corev1.TLSPrivateKeyKey: secret.Data[corev1.TLSPrivateKeyKey],
+	}), nil
+}
+
+// notPermitted is the problem of a reference to another namespace that is not granted.
+func notPermitted(f from, kind string, name types.NamespacedName) *problem {
+	// All kinds have the same word for it.
+	return problemf(string(gatewayv1.ListenerReasonRefNotPermitted),
+		"a %s in the namespace %s may not refer to the %s %s: create a ReferenceGrant in the namespace %s that allows it", f.kind, f.namespace, kind, name, name.Namespace)
+}
+
+// authority resolves a reference to certificates of authorities.
+func (p *publisher) authority(group, kind string, name types.NamespacedName, invalid, badKind string) (string, *problem) {
+	var holder metav1.Object
+	var data []byte
+	switch {
+	case group == "" && kind == "ConfigMap":
+		if m := p.view.ConfigMap(name); m != nil {
+			holder, data = m, []byte(m.Data[authorityKey])
+		}
+	case group == "" && kind == "Secret":
+		if s := p.view.Secret(name); s != nil {
+			holder, data = s, s.Data[authorityKey]
+		}
+	default:
+		return "", problemf(badKind, "certificates of authorities are in a ConfigMap or a Secret, and %q names the kind %s of the group %q: name a ConfigMap", name.Name, kind, group)
+	}
+	if holder == nil {
+		return "", problemf(invalid, "there is no %s %s: create it", kind, name)
+	}
+	if err := checkAuthorities(data); err != nil {
+		return "", problemf(invalid, "the %s %s must have PEM certificates in %s: %v", kind, name, authorityKey, err)
+	}
+	return p.copySecret(holder, corev1.SecretTypeOpaque, map[string][]byte{authorityKey: data}), nil
+}
+
+// checkAuthorities returns why data is no list of certificates.
+func checkAuthorities(data []byte) error {
+	found := false
+	for {
+		var block *pem.Block
+		if block, data = pem.Decode(data); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+			return err
+		}
+		found = true
+	}
+	if !found {
+		return errors.New("there is none")
+	}
+	return nil
+}
+
+// copySecret takes a Secret for EPIC and returns its name there. A certificate and the
+// authorities beside it in one Secret are two.
+func (p *publisher) copySecret(from metav1.Object, kind corev1.SecretType, data map[string][]byte) string {
+	name := string(from.GetUID())
+	if _, ok := data[authorityKey]; ok {
+		name += "-ca"
+	}
+	secret := &corev1.Secret{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: p.config.meta(name),
+		Type:       kind,
+		Data:       data,
+	}
+	secret.Annotations = map[string]string{
+		ClientNamespaceAnnotation: from.GetNamespace(), ClientNameAnnotation: from.GetName(),
+	}
+	p.secrets[name] = secret
+	return name
+}
+
+// resolveTLS resolves the references of a listener with TLS.
+func (p *publisher) resolveTLS(gateway *gatewayv1.Gateway, l *listener) {
+	if !l.terminates() {
+		return
+	}
+	invalid := string(gatewayv1.ListenerReasonInvalidCertificateRef)
+	if l.TLS == nil || len(l.TLS.CertificateRefs) == 0 {
+		l.resolved.refuse(invalid, "a listener that ends TLS sessions needs a certificate: add one to tls.certificateRefs")
+	} else {
+		for i := range l.TLS.CertificateRefs {
+			name, problem := p.certificate(from{l.owner.Kind, l.owner.Namespace}, &l.TLS.CertificateRefs[i], invalid)
+			if problem != nil {
+				l.resolved.refuse(problem.reason, problem.message)
+				continue
+			}
+			l.certificates = append(l.certificates, name)
+		}
+	}
+	if l.Protocol == gatewayv1.HTTPSProtocolType {
+		p.resolveFrontend(gateway, l)
+	}
+}
+
+// validationAt is how a Gateway checks certificates of clients at a port; nil if it does not.
+func validationAt(gateway *gatewayv1.Gateway, port gatewayv1.PortNumber) *gatewayv1.FrontendTLSValidation {
+	if gateway.Spec.TLS == nil || gateway.Spec.TLS.Frontend == nil {
+		return nil
+	}
+	frontend := gateway.Spec.TLS.Frontend
+	for i := range frontend.PerPort {
+		if frontend.PerPort[i].Port == port {
+			return frontend.PerPort[i].TLS.Validation
+		}
+	}
+	return frontend.Default.Validation
+}
+
+// resolveFrontend resolves how certificates of clients are checked at a listener.
+func (p *publisher) resolveFrontend(gateway *gatewayv1.Gateway, l *listener) {
+	validation := validationAt(gateway, l.Port)
+	if validation == nil {
+		return
+	}
+	var last *problem
+	l.authorities, last = p.authorities(gateway, validation)
+	if last == nil {
+		return
+	}
+	l.resolved.refuse(last.reason, last.message)
+	if len(l.authorities) == 0 {
+		l.accepted.refuse(string(gatewayv1.ListenerReasonNoValidCACertificate), last.message)
+	}
+}
+
+// authorities are the names in EPIC of those authorities that resolve, and the first
+// problem.
+func (p *publisher) authorities(gateway *gatewayv1.Gateway, validation *gatewayv1.FrontendTLSValidation) ([]string, *problem) {
+	var names []string
+	var first *problem
+	f := from{GatewayKind, gateway.Namespace}
+	for _, ref := range validation.CACertificateRefs {
+		at := types.NamespacedName{Namespace: string(ptr.Deref(ref.Namespace, gatewayv1.Namespace(gateway.Namespace))), Name: string(ref.Name)}
+		name, found := "", (*problem)(nil)
+		if permits(p.view, f, object{string(ref.Group), string(ref.Kind), at.Namespace, at.Name}) {
+			name, found = p.authority(string(ref.Group), string(ref.Kind), at,
+				string(gatewayv1.ListenerReasonInvalidCACertificateRef), string(gatewayv1.ListenerReasonInvalidCACertificateKind))
+		} else {
+			// Whether it exists stays a secret of its namespace.
+			found = notPermitted(f, string(ref.Kind), at)
+		}
+		switch {
+		case found == nil:
+			names = append(names, name)
+		case first == nil:
+			first = found
+		}
+	}
+	return names, first
+}
