@@ -90,4 +90,3 @@ func Features() []gatewayv1.SupportedFeature {
 	slices.SortFunc(all, func(a, b gatewayv1.SupportedFeature) int { return cmp.Compare(a.Name, b.Name) })
 	return all
 }
-

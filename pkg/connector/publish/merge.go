@@ -152,4 +152,3 @@ func MergePolicy(now *gatewayv1.PolicyStatus, want []gatewayv1.PolicyAncestorSta
 		now.Ancestors = []gatewayv1.PolicyAncestorStatus{}
 	}
 }
-

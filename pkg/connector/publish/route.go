@@ -67,7 +67,9 @@ func (r *Route) Parents() []Parent {
 }
 
 // WantsDefault says whether the route asks for the default Gateways.
-func (r *Route) WantsDefault() bool { return r.Common.UseDefaultGateways == gatewayv1.GatewayDefaultScopeAll }
+func (r *Route) WantsDefault() bool {
+	return r.Common.UseDefaultGateways == gatewayv1.GatewayDefaultScopeAll
+}
 
 // IsDefault says whether a Gateway is a default for routes that ask for one.
 func IsDefault(gateway *gatewayv1.Gateway) bool {

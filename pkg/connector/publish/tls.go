@@ -16,9 +16,9 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// authorityKey is the key of a ConfigMap or a Secret that holds certificates of
+// AuthorityKey is the key of a ConfigMap or a Secret that holds certificates of
 // authorities.
-const authorityKey = "ca.crt"
+const AuthorityKey = "ca.crt"
 
 // secrets collects the Secrets that objects need in EPIC, by name.
 type secrets map[string]*corev1.Secret
@@ -67,11 +67,11 @@ func (p *publisher) authority(group, kind string, name types.NamespacedName, inv
 	switch {
 	case group == "" && kind == "ConfigMap":
 		if m := p.view.ConfigMap(name); m != nil {
-			holder, data = m, []byte(m.Data[authorityKey])
+			holder, data = m, []byte(m.Data[AuthorityKey])
 		}
 	case group == "" && kind == "Secret":
 		if s := p.view.Secret(name); s != nil {
-			holder, data = s, s.Data[authorityKey]
+			holder, data = s, s.Data[AuthorityKey]
 		}
 	default:
 		return "", problemf(badKind, "certificates of authorities are in a ConfigMap or a Secret, and %q names the kind %s of the group %q: name a ConfigMap", name.Name, kind, group)
@@ -80,9 +80,9 @@ func (p *publisher) authority(group, kind string, name types.NamespacedName, inv
 		return "", problemf(invalid, "there is no %s %s: create it", kind, name)
 	}
 	if err := checkAuthorities(data); err != nil {
-		return "", problemf(invalid, "the %s %s must have PEM certificates in %s: %v", kind, name, authorityKey, err)
+		return "", problemf(invalid, "the %s %s must have PEM certificates in %s: %v", kind, name, AuthorityKey, err)
 	}
-	return p.copySecret(holder, corev1.SecretTypeOpaque, map[string][]byte{authorityKey: data}), nil
+	return p.copySecret(holder, corev1.SecretTypeOpaque, map[string][]byte{AuthorityKey: data}), nil
 }
 
 // checkAuthorities returns why data is no list of certificates.
@@ -111,7 +111,7 @@ func checkAuthorities(data []byte) error {
 // authorities beside it in one Secret are two.
 func (p *publisher) copySecret(from metav1.Object, kind corev1.SecretType, data map[string][]byte) string {
 	name := string(from.GetUID())
-	if _, ok := data[authorityKey]; ok {
+	if _, ok := data[AuthorityKey]; ok {
 		name += "-ca"
 	}
 	secret := &corev1.Secret{

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package app is the command line of epic-connector: it reads flags, runs package
+// connector, and serves its metrics and health checks.
+package app
+
+import (
+	"io"
+
+	"github.com/spf13/cobra"
+	baseversion "k8s.io/component-base/version"
+	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/cli"
+)
+
+const program = "epic-connector"
+
+const long = `The EPIC connector. It runs in a client cluster and publishes the cluster's Gateways of
+the controller epic.acnodal.io/gateway, with their routes, and its Services of the class
+epic.acnodal.io/lb in EPIC. Their statuses show where they are published, and what is
+wrong with them.`
+
+const example = `  # In a client cluster, with the kubeconfig of an account of EPIC's
+  epic-connector --epic-kubeconfig=/etc/epic/kubeconfig --cluster=paris --service-group=gateways
+
+  # On a laptop, for a cluster of its own
+  epic-connector --kubeconfig=$HOME/.kube/config --epic-kubeconfig=root.kubeconfig --cluster=laptop --leader-elect=false`
+
+// Main runs the program and returns its exit code.
+func Main(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := cli.SignalContext()
+	defer stop()
+	return cli.Run(ctx, newCommand(), args, stdout, stderr)
+}
+
+func newCommand() *cobra.Command {
+	o := newOptions()
+	cmd := &cobra.Command{
+		Use:     program,
+		Short:   "Publish a client cluster's Gateways and Services in EPIC",
+		Long:    long,
+		Example: example,
+		Args:    cli.NoArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := o.logs.Apply(); err != nil {
+				return err
+			}
+			if err := o.validate(); err != nil {
+				return err
+			}
+			return run(klog.NewContext(c.Context(), klog.Background()), o)
+		},
+	}
+	groups := o.flags()
+	for _, name := range groups.Order {
+		cmd.Flags().AddFlagSet(groups.FlagSets[name])
+	}
+	cmd.AddCommand(cli.NewVersionCommand(program, "kubernetes "+baseversion.DefaultKubeBinaryVersion))
+	cli.Prepare(cmd, cli.FlagGroups{cmd: groups})
+	return cmd
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/cluster"
+	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/acnodal/epic/pkg/connector"
+)
+
+// syncTimeout is how long the connector waits for either cluster before it ends and is
+// started again. An outage of EPIC's may take long, and ends with nothing lost.
+const syncTimeout = 24 * time.Hour
+
+func run(ctx context.Context, o *options) error {
+	ctrl.SetLogger(klog.FromContext(ctx))
+	local, leaseNamespace, err := o.local()
+	if err != nil {
+		return err
+	}
+	remote, namespace, err := o.remote()
+	if err != nil {
+		return err
+	}
+	scheme, err := connector.Scheme()
+	if err != nil {
+		return err
+	}
+	mgr, err := manager.New(local, manager.Options{
+		Scheme:                        scheme,
+		Cache:                         connector.LocalCache(),
+		Metrics:                       metricsserver.Options{BindAddress: "0"},
+		HealthProbeBindAddress:        "0",
+		Controller:                    ctrlconfig.Controller{CacheSyncTimeout: syncTimeout},
+		LeaderElection:                o.elect,
+		LeaderElectionID:              leaseName,
+		LeaderElectionNamespace:       leaseNamespace,
+		LeaderElectionReleaseOnCancel: true,
+		LeaseDuration:                 ptr.To(o.leaseDuration),
+		RenewDeadline:                 ptr.To(o.renewDeadline),
+		RetryPeriod:                   ptr.To(o.retryPeriod),
+	})
+	if err != nil {
+		return fmt.Errorf("reach this cluster: %w", err)
+	}
+	there, err := cluster.New(remote, func(c *cluster.Options) {
+		c.Scheme, c.Cache = scheme, connector.RemoteCache(namespace)
+	})
+	if err != nil {
+		return fmt.Errorf("reach EPIC: %w", err)
+	}
+	secrets := connector.FolderSecrets(o.secretsDir, namespace)
+	if o.secretsDir == "" {
+		direct, err := client.New(remote, client.Options{Scheme: scheme})
+		if err != nil {
+			return fmt.Errorf("reach EPIC: %w", err)
+		}
+		secrets = connector.APISecrets(direct, namespace)
+	}
+	if err := connector.Add(ctx, mgr, there, connector.Options{
+		Cluster: o.cluster, Namespace: namespace, Group: o.group, Workers: o.workers, RetryRefused: o.retryRefused, Secrets: secrets,
+	}); err != nil {
+		return err
+	}
+	if o.address != "" {
+		if err := mgr.Add(&server{address: o.address, synced: func(ctx context.Context) bool {
+			return mgr.GetCache().WaitForCacheSync(ctx) && there.GetCache().WaitForCacheSync(ctx)
+		}}); err != nil {
+			return fmt.Errorf("serve metrics: %w", err)
+		}
+	}
+	klog.FromContext(ctx).Info("Connecting", "cluster", o.cluster, "namespace", namespace, "epic", remote.Host)
+	return mgr.Start(ctx)
+}
+
+// server serves metrics and health checks.
+type server struct {
+	address string
+	synced  func(context.Context) bool
+}
+
+// NeedLeaderElection says that every replica serves.
+func (s *server) NeedLeaderElection() bool { return false }
+
+// Start implements manager.Runnable.
+func (s *server) Start(ctx context.Context) error {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.address)
+	if err != nil {
+		return fmt.Errorf("serve metrics and health checks: %w: give --bind-address", err)
+	}
+	klog.FromContext(ctx).Info("Serving metrics and health checks", "address", listener.Addr().String())
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{}))
+	alive := func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }
+	mux.HandleFunc("/healthz", alive)
+	mux.HandleFunc("/livez", alive)
+	mux.HandleFunc("/readyz", func(w http.ResponseWriter, r *http.Request) {
+		// Who asks does not want to wait.
+		short, cancel := context.WithTimeout(r.Context(), 100*time.Millisecond)
+		defer cancel()
+		if !s.synced(short) {
+			http.Error(w, "not every object is known yet: see whether both clusters answer, and whether this program may list and watch there", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	serving := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
+	go func() {
+		<-ctx.Done()
+		_ = serving.Close()
+	}()
+	if err := serving.Serve(listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve metrics and health checks: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package connector
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/sets"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/cluster"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/connector/publish"
+)
+
+// Options are what a connector needs beside its two clusters.
+type Options struct {
+	// Cluster is the ID of the client cluster in EPIC.
+	Cluster string
+	// Namespace is the account's namespace in EPIC.
+	Namespace string
+	// Group is the service group of everything that names none.
+	Group string
+	// Workers is how many objects of a kind are worked on at once.
+	Workers int
+	// RetryRefused is how long to wait before EPIC is asked again for what it refused.
+	RetryRefused time.Duration
+	// Secrets writes certificates to EPIC.
+	Secrets SecretWriter
+}
+
+// Scheme has the types of both clusters.
+func Scheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, gatewayv1.Install, epicv1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("build the scheme: %w", err)
+		}
+	}
+	return scheme, nil
+}
+
+// LocalCache is how the client cluster is cached: only Secrets with certificates, and of
+// other objects only what the connector reads.
+func LocalCache() cache.Options {
+	return cache.Options{
+		DefaultTransform:             cache.TransformStripManagedFields(),
+		DefaultUnsafeDisableDeepCopy: ptr.To(true),
+		ByObject: map[client.Object]cache.ByObject{
+			&corev1.Secret{}:    {Field: fields.OneTermEqualSelector("type", string(corev1.SecretTypeTLS))},
+			&corev1.ConfigMap{}: {Transform: onlyAuthorities},
+		},
+	}
+}
+
+// onlyAuthorities keeps of a ConfigMap what holds certificates of authorities.
+func onlyAuthorities(o any) (any, error) {
+	m, ok := o.(*corev1.ConfigMap)
+	if !ok {
+		return o, nil
+	}
+	m.ManagedFields, m.Annotations, m.BinaryData = nil, nil, nil
+	data, has := m.Data[publish.AuthorityKey]
+	m.Data = nil
+	if has {
+		m.Data = map[string]string{publish.AuthorityKey: data}
+	}
+	return m, nil
+}
+
+// RemoteCache is how EPIC is cached: the account's namespace, and the service groups that
+// are offered to every account.
+func RemoteCache(namespace string) cache.Options {
+	return cache.Options{
+		DefaultTransform:             cache.TransformStripManagedFields(),
+		DefaultUnsafeDisableDeepCopy: ptr.To(true),
+		DefaultNamespaces:            map[string]cache.Config{namespace: {}},
+		ByObject: map[client.Object]cache.ByObject{
+			&epicv1.LBServiceGroup{}: {Namespaces: map[string]cache.Config{namespace: {}, epic.ConfigNamespace: {}}},
+		},
+	}
+}
+
+// base is what all reconcilers work with.
+type base struct {
+	options Options
+	// local reads the client cluster from caches and writes to it.
+	local client.Client
+	// epic reads EPIC from caches.
+	epic     client.Reader
+	remote   *remote
+	secrets  *secretKeeper
+	recorder events.EventRecorder
+}
+
+// Add adds the connector's controllers to a manager of the client cluster. The manager
+// runs the cluster object of EPIC, too.
+func Add(ctx context.Context, mgr manager.Manager, remoteCluster cluster.Cluster, options Options) error {
+	if err := mgr.Add(remoteCluster); err != nil {
+		return fmt.Errorf("add EPIC to the manager: %w", err)
+	}
+	if err := addIndexes(ctx, mgr.GetFieldIndexer(), localIndexes()); err != nil {
+		return err
+	}
+	if err := addIndexes(ctx, remoteCluster.GetFieldIndexer(), remoteIndexes()); err != nil {
+		return err
+	}
+	b := &base{
+		options:  options,
+		local:    mgr.GetClient(),
+		epic:     remoteCluster.GetCache(),
+		remote:   &remote{client: remoteCluster.GetClient(), reader: remoteCluster.GetCache(), cluster: epic.LabelValue(options.Cluster)},
+		secrets:  newSecretKeeper(options.Secrets),
+		recorder: mgr.GetEventRecorder("epic-connector"),
+	}
+	w := &watcher{base: b, mgr: mgr, remote: remoteCluster}
+	for _, add := range []func(*watcher) error{
+		addGatewayClasses, addGateways, addRoutes, addEndpointSlices, addPolicies, addServices,
+	} {
+		if err := add(w); err != nil {
+			return err
+		}
+	}
+	return mgr.Add(&sweeper{base: b, synced: func(ctx context.Context) bool {
+		return mgr.GetCache().WaitForCacheSync(ctx) && remoteCluster.GetCache().WaitForCacheSync(ctx)
+	}})
+}
+
+// config is what package publish is told, with the groups that EPIC has now.
+func (b *base) config(ctx context.Context) (*publish.Config, error) {
+	var groups epicv1.LBServiceGroupList
+	if err := b.epic.List(ctx, &groups, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("list service groups: %w", err)
+	}
+	names := sets.New[string]()
+	for i := range groups.Items {
+		names.Insert(groups.Items[i].Name)
+	}
+	group := b.options.Group
+	if group == "" && names.Len() == 1 {
+		// There is nothing to choose from.
+		group = names.UnsortedList()[0]
+	}
+	return &publish.Config{Cluster: b.options.Cluster, Namespace: b.options.Namespace, Group: group, Groups: names}, nil
+}
+
+func (b *base) view(ctx context.Context) *view { return newView(ctx, b.local) }
+
+// writeStatus writes the status of a local object that was changed since it was read.
+func (b *base) writeStatus(ctx context.Context, before, after client.Object) error {
+	if equality.Semantic.DeepEqual(before, after) {
+		return nil
+	}
+	// Another writer's entries are in the same lists: what was read must be the latest.
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := b.local.Status().Patch(ctx, after, patch); err != nil {
+		return fmt.Errorf("write the status of %T %s: %w", after, client.ObjectKeyFromObject(after), err)
+	}
+	statusWrites.WithLabelValues(kindOf(after)).Inc()
+	return nil
+}

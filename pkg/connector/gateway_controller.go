@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package connector
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/connector/publish"
+)
+
+// gatewayReconciler publishes Gateways with their ListenerSets as gateway proxies.
+type gatewayReconciler struct {
+	*base
+	refused *refused
+}
+
+func addGateways(w *watcher) error {
+	watches := []watch{
+		{object: &gatewayv1.Gateway{}, of: itself},
+		{object: &gatewayv1.GatewayClass{}, of: gatewaysOfClass},
+		{object: &gatewayv1.ListenerSet{}, of: gatewayOfSet},
+		{object: &gatewayv1.ReferenceGrant{}, of: allGateways},
+		{object: &corev1.Namespace{}, of: allGateways},
+		{object: &corev1.Secret{}, of: gatewaysOfHolder("Secret")},
+		{object: &corev1.ConfigMap{}, of: gatewaysOfHolder("ConfigMap")},
+		{object: &epicv1.GWProxy{}, of: clientName, inEPIC: true},
+		{object: &epicv1.LBServiceGroup{}, of: allGateways, inEPIC: true},
+	}
+	for i := range routeKinds {
+		watches = append(watches, watch{object: routeKinds[i].object(), of: gatewaysOfRoute})
+	}
+	return w.controller("gateway", &gatewayReconciler{w.base, newRefused("Gateway")}, watches...)
+}
+
+// Reconcile implements reconcile.Reconciler.
+func (r *gatewayReconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	view := r.view(ctx)
+	gateway := view.Gateway(request.NamespacedName)
+	if gateway == nil || gateway.DeletionTimestamp != nil {
+		return reconcile.Result{}, r.withdraw(ctx, request.NamespacedName, gateway)
+	}
+	config, err := r.config(ctx)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	proxy, err := r.proxy(ctx, publish.ProxyName(gateway))
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	result := publish.Gateway(config, view, gateway, publish.Remote{Proxy: proxy, Refused: r.refused.get(request.NamespacedName)})
+	if result == nil {
+		// It may have been the connector's before.
+		return reconcile.Result{}, r.withdraw(ctx, request.NamespacedName, gateway)
+	}
+	if err := r.hold(ctx, gateway); err != nil {
+		return reconcile.Result{}, err
+	}
+	var after reconcile.Result
+	refusal := publish.Refusal{}
+	if err := r.write(ctx, config, request.NamespacedName, result, proxy); err != nil {
+		if !isRefusal(err) {
+			return reconcile.Result{}, err
+		}
+		refusal = refusalOf(err, string(gatewayv1.GatewayReasonInvalid))
+		after.RequeueAfter = r.options.RetryRefused
+	}
+	if before := r.refused.get(request.NamespacedName); before != refusal {
+		r.refused.set(request.NamespacedName, refusal)
+		if refusal.Reason != "" {
+			r.recorder.Eventf(gateway, nil, corev1.EventTypeWarning, refusal.Reason, "Publish", "%s", refusal.Message)
+		}
+		result = publish.Gateway(config, view, gateway, publish.Remote{Proxy: proxy, Refused: refusal})
+	}
+	if err := r.account(ctx, result.ServiceAccount); err != nil {
+		return after, err
+	}
+	return after, r.statuses(ctx, view, gateway, result)
+}
+
+// proxy is the gateway proxy of a name; nil if there is none.
+func (r *gatewayReconciler) proxy(ctx context.Context, name string) (*epicv1.GWProxy, error) {
+	proxy := &epicv1.GWProxy{}
+	err := r.epic.Get(ctx, types.NamespacedName{Namespace: r.options.Namespace, Name: name}, proxy)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("read GWProxy %s: %w", name, err)
+	}
+	return proxy, nil
+}
+
+// hold keeps a Gateway until its proxy is gone.
+func (r *gatewayReconciler) hold(ctx context.Context, gateway *gatewayv1.Gateway) error {
+	held := gateway.DeepCopy()
+	if !controllerutil.AddFinalizer(held, publish.Finalizer) {
+		return nil
+	}
+	if err := r.local.Patch(ctx, held, client.MergeFromWithOptions(gateway, client.MergeFromWithOptimisticLock{})); err != nil {
+		return fmt.Errorf("add the finalizer: %w", err)
+	}
+	return nil
+}
+
+// write writes what a Gateway needs in EPIC: first its Secrets, so that its proxy finds them.
+func (r *gatewayReconciler) write(ctx context.Context, config *publish.Config, name types.NamespacedName, result *publish.GatewayResult, now *epicv1.GWProxy) error {
+	owner := "Gateway/" + name.String()
+	if err := r.secrets.apply(ctx, owner, result.Secrets); err != nil {
+		return err
+	}
+	if result.Proxy != nil {
+		if now != nil && owners(now) != nil {
+			if err := r.join(ctx, config, result.Proxy, now); err != nil {
+				return err
+			}
+		} else if _, err := r.remote.apply(ctx, result.Proxy, object(now)); err != nil {
+			return err
+		}
+	}
+	return r.secrets.release(ctx, owner, result.Secrets)
+}
+
+// object is a proxy as an object, and no object if there is none.
+func object(proxy *epicv1.GWProxy) client.Object {
+	if proxy == nil {
+		return nil
+	}
+	return proxy
+}
+
+// owners are the annotations of a shared proxy that name its owners; nil if it has none.
+func owners(proxy *epicv1.GWProxy) map[string]string {
+	var all map[string]string
+	for key, value := range proxy.Annotations {
+		if strings.HasPrefix(key, publish.OwnerAnnotationPrefix) {
+			if all == nil {
+				all = map[string]string{}
+			}
+			all[key] = value
+		}
+	}
+	return all
+}
+
+// join makes this cluster one of the owners of a shared proxy. What the proxy is, the
+// cluster that made it decides, as long as it is an owner.
+func (r *gatewayReconciler) join(ctx context.Context, config *publish.Config, want, now *epicv1.GWProxy) error {
+	key := config.OwnerAnnotation()
+	if r.remote.mine(now) {
+		_, err := r.remote.apply(ctx, want, now)
+		return err
+	}
+	if now.Annotations[key] == want.Annotations[key] {
+		return nil
+	}
+	joined := now.DeepCopy()
+	joined.Annotations[key] = want.Annotations[key]
+	if err := r.remote.client.Patch(ctx, joined, client.MergeFromWithOptions(now, client.MergeFromWithOptimisticLock{})); err != nil {
+		return fmt.Errorf("join GWProxy %s: %w", now.Name, err)
+	}
+	writes.WithLabelValues("GWProxy", "apply").Inc()
+	return nil
+}
+
+// withdraw removes what a Gateway has in EPIC, and lets it go when nothing is left.
+func (r *gatewayReconciler) withdraw(ctx context.Context, name types.NamespacedName, gateway *gatewayv1.Gateway) error {
+	var proxies epicv1.GWProxyList
+	if err := r.epic.List(ctx, &proxies, client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("list GWProxies: %w", err)
+	}
+	config, err := r.config(ctx)
+	if err != nil {
+		return err
+	}
+	gone := true
+	for i := range proxies.Items {
+		proxy := &proxies.Items[i]
+		ref := proxy.Spec.ClientRef
+		ours := r.remote.mine(proxy) && ref.ClusterID == r.options.Cluster && ref.Namespace == name.Namespace && ref.Name == name.Name
+		shared := gateway != nil && proxy.Annotations[config.OwnerAnnotation()] == string(gateway.UID)
+		if !ours && !shared {
+			continue
+		}
+		done, err := r.leave(ctx, config, proxy)
+		if err != nil {
+			return err
+		}
+		gone = gone && done
+	}
+	if !gone {
+		// Its deletion starts this again.
+		return nil
+	}
+	if err := r.secrets.release(ctx, "Gateway/"+name.String(), nil); err != nil {
+		return err
+	}
+	r.refused.set(name, publish.Refusal{})
+	if gateway == nil {
+		return nil
+	}
+	free := gateway.DeepCopy()
+	if !controllerutil.RemoveFinalizer(free, publish.Finalizer) {
+		return nil
+	}
+	if err := r.local.Patch(ctx, free, client.MergeFromWithOptions(gateway, client.MergeFromWithOptimisticLock{})); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("remove the finalizer: %w", err)
+	}
+	return nil
+}
+
+// leave removes a proxy, or this cluster from its owners if there are others. It says
+// whether nothing is left to do.
+func (r *gatewayReconciler) leave(ctx context.Context, config *publish.Config, proxy *epicv1.GWProxy) (bool, error) {
+	others := maps.Clone(owners(proxy))
+	delete(others, config.OwnerAnnotation())
+	if len(others) == 0 {
+		if !r.remote.mine(proxy) {
+			// The cluster that made it is no owner any more, and this one is the last.
+			uid, version := proxy.UID, proxy.ResourceVersion
+			if err := r.remote.client.Delete(ctx, proxy, client.Preconditions{UID: &uid, ResourceVersion: &version}); client.IgnoreNotFound(err) != nil {
+				return false, fmt.Errorf("delete GWProxy %s: %w", proxy.Name, err)
+			}
+			return true, nil
+		}
+		return r.remote.remove(ctx, proxy)
+	}
+	left := proxy.DeepCopy()
+	delete(left.Annotations, config.OwnerAnnotation())
+	if err := r.remote.client.Patch(ctx, left, client.MergeFromWithOptions(proxy, client.MergeFromWithOptimisticLock{})); client.IgnoreNotFound(err) != nil {
+		return false, fmt.Errorf("leave GWProxy %s: %w", proxy.Name, err)
+	}
+	writes.WithLabelValues("GWProxy", "apply").Inc()
+	return true, nil
+}
+
+// account keeps the ServiceAccount that stands for a Gateway.
+func (r *gatewayReconciler) account(ctx context.Context, want *corev1.ServiceAccount) error {
+	now := &corev1.ServiceAccount{}
+	err := r.local.Get(ctx, client.ObjectKeyFromObject(want), now)
+	switch {
+	case apierrors.IsNotFound(err):
+		if err := r.local.Create(ctx, want); err != nil && !apierrors.IsAlreadyExists(err) {
+			return fmt.Errorf("create the ServiceAccount: %w", err)
+		}
+		return nil
+	case err != nil:
+		return fmt.Errorf("read the ServiceAccount: %w", err)
+	case !metav1.IsControlledBy(now, &metav1.ObjectMeta{UID: want.OwnerReferences[0].UID}):
+		// Somebody else's.
+		return nil
+	}
+	after := now.DeepCopy()
+	if after.Labels == nil {
+		after.Labels = map[string]string{}
+	}
+	if after.Annotations == nil {
+		after.Annotations = map[string]string{}
+	}
+	maps.Copy(after.Labels, want.Labels)
+	maps.Copy(after.Annotations, want.Annotations)
+	if maps.Equal(after.Labels, now.Labels) && maps.Equal(after.Annotations, now.Annotations) {
+		return nil
+	}
+	if err := r.local.Patch(ctx, after, client.MergeFrom(now)); err != nil {
+		return fmt.Errorf("label the ServiceAccount: %w", err)
+	}
+	return nil
+}
+
+// statuses writes the statuses of a Gateway and of its ListenerSets.
+func (r *gatewayReconciler) statuses(ctx context.Context, view *view, gateway *gatewayv1.Gateway, result *publish.GatewayResult) error {
+	now := metav1.Now().Rfc3339Copy()
+	// What was patched before has a later version than the cache.
+	current := view.Gateway(client.ObjectKeyFromObject(gateway))
+	if current == nil {
+		return nil
+	}
+	after := current.DeepCopy()
+	publish.MergeGateway(&after.Status, &result.Status, now)
+	if err := r.writeStatus(ctx, current, after); err != nil {
+		return err
+	}
+	for name, want := range result.ListenerSets {
+		set := view.ListenerSet(name)
+		if set == nil {
+			continue
+		}
+		after := set.DeepCopy()
+		publish.MergeListenerSet(&after.Status, &want, now)
+		if err := r.writeStatus(ctx, set, after); err != nil {
+			return err
+		}
+	}
+	return nil
+}

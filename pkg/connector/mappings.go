@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package connector
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/acnodal/epic/pkg/connector/publish"
+)
+
+// The functions below say which objects of one kind a change of another concerns.
+
+func namesOf[T metav1.Object](objects []T) []types.NamespacedName {
+	names := make([]types.NamespacedName, len(objects))
+	for i, o := range objects {
+		names[i] = types.NamespacedName{Namespace: o.GetNamespace(), Name: o.GetName()}
+	}
+	return names
+}
+
+// allGateways are the Gateways of all classes of the connector's.
+func allGateways(v *view, _ client.Object) []types.NamespacedName {
+	var names []types.NamespacedName
+	for _, class := range pointers(list[gatewayv1.GatewayClassList](v).Items) {
+		if class.Spec.ControllerName == publish.ControllerName {
+			names = append(names, gatewaysOfClass(v, class)...)
+		}
+	}
+	return names
+}
+
+func gatewaysOfClass(v *view, o client.Object) []types.NamespacedName {
+	return namesOf(pointers(list[gatewayv1.GatewayList](v, client.MatchingFields{classIndex: o.GetName()}).Items))
+}
+
+func gatewayOfSet(_ *view, o client.Object) []types.NamespacedName {
+	set, ok := o.(*gatewayv1.ListenerSet)
+	if !ok {
+		return nil
+	}
+	gateway, ok := publish.GatewayOf(set)
+	if !ok {
+		return nil
+	}
+	return []types.NamespacedName{gateway}
+}
+
+// gatewaysOfRoute are the Gateways that a route may attach to.
+func gatewaysOfRoute(v *view, o client.Object) []types.NamespacedName {
+	route := publish.RouteOf(o)
+	if route == nil {
+		return nil
+	}
+	var names []types.NamespacedName
+	for _, parent := range route.Parents() {
+		if parent.Kind == publish.GatewayKind {
+			names = append(names, parent.NamespacedName)
+		} else if set := v.ListenerSet(parent.NamespacedName); set != nil {
+			names = append(names, gatewayOfSet(v, set)...)
+		}
+	}
+	if route.WantsDefault() {
+		names = append(names, namesOf(v.DefaultGateways())...)
+	}
+	// Where it was attached before, its status says.
+	for i := range route.Status.Parents {
+		if parent, ok := publish.ParentOf(&route.Status.Parents[i].ParentRef, route.GetNamespace()); ok && parent.Kind == publish.GatewayKind {
+			names = append(names, parent.NamespacedName)
+		} else if set := v.ListenerSet(parent.NamespacedName); ok && set != nil {
+			names = append(names, gatewayOfSet(v, set)...)
+		}
+	}
+	return names
+}
+
+// gatewaysOfHolder are the Gateways that use an object with certificates.
+func gatewaysOfHolder(kind string) mapping {
+	return func(v *view, o client.Object) []types.NamespacedName {
+		field := client.MatchingFields{secretIndex: publish.HolderKey(kind, o.GetNamespace(), o.GetName())}
+		names := namesOf(pointers(list[gatewayv1.GatewayList](v, field).Items))
+		for _, set := range pointers(list[gatewayv1.ListenerSetList](v, field).Items) {
+			names = append(names, gatewayOfSet(v, set)...)
+		}
+		return names
+	}
+}
+
+// routesOfGateway are the routes that may attach to a Gateway.
+func routesOfGateway(v *view, name types.NamespacedName) []*publish.Route {
+	routes := v.RoutesOf(publish.Parent{Kind: publish.GatewayKind, NamespacedName: name})
+	for _, set := range v.ListenerSetsOf(name) {
+		routes = append(routes, v.RoutesOf(publish.Parent{Kind: publish.ListenerSetKind, NamespacedName: client.ObjectKeyFromObject(set)})...)
+	}
+	if gateway := v.Gateway(name); gateway != nil && publish.IsDefault(gateway) {
+		routes = append(routes, v.DefaultRoutes()...)
+	}
+	return routes
+}
+
+// routesConcerned are the routes that a change of an object may concern.
+func routesConcerned(v *view, o client.Object) []*publish.Route {
+	switch o := o.(type) {
+	case *gatewayv1.GatewayClass:
+		var routes []*publish.Route
+		for _, gateway := range gatewaysOfClass(v, o) {
+			routes = append(routes, routesOfGateway(v, gateway)...)
+		}
+		return routes
+	case *gatewayv1.Gateway:
+		return routesOfGateway(v, client.ObjectKeyFromObject(o))
+	case *gatewayv1.ListenerSet:
+		routes := v.RoutesOf(publish.Parent{Kind: publish.ListenerSetKind, NamespacedName: client.ObjectKeyFromObject(o)})
+		// Its listeners may take precedence over those of other sets.
+		for _, gateway := range gatewayOfSet(v, o) {
+			routes = append(routes, routesOfGateway(v, gateway)...)
+		}
+		return routes
+	case *gatewayv1.ReferenceGrant:
+		return v.routes()
+	case *gatewayv1.BackendTLSPolicy:
+		return routesOfPolicy(v, o)
+	case *corev1.Service:
+		return v.RoutesTo(client.ObjectKeyFromObject(o))
+	case *corev1.Namespace:
+		return v.routes(client.InNamespace(o.Name))
+	case *corev1.ConfigMap:
+		return routesOfHolder(v, "ConfigMap", o)
+	case *corev1.Secret:
+		return routesOfHolder(v, "Secret", o)
+	}
+	if route := publish.RouteOf(o); route != nil && (route.Kind == publish.HTTPRouteKind || route.Kind == publish.GRPCRouteKind) {
+		// One of another kind may have priority over it, or lose it.
+		var routes []*publish.Route
+		for _, gateway := range gatewaysOfRoute(v, o) {
+			for _, other := range routesOfGateway(v, gateway) {
+				if other.Kind != route.Kind {
+					routes = append(routes, other)
+				}
+			}
+		}
+		return routes
+	}
+	return nil
+}
+
+func routesOfPolicy(v *view, policy *gatewayv1.BackendTLSPolicy) []*publish.Route {
+	var routes []*publish.Route
+	for _, service := range publish.TargetsOf(policy) {
+		routes = append(routes, v.RoutesTo(service)...)
+	}
+	return routes
+}
+
+func policiesOfHolder(kind string) mapping {
+	return func(v *view, o client.Object) []types.NamespacedName {
+		field := client.MatchingFields{secretIndex: publish.HolderKey(kind, o.GetNamespace(), o.GetName())}
+		return namesOf(pointers(list[gatewayv1.BackendTLSPolicyList](v, field).Items))
+	}
+}
+
+func routesOfHolder(v *view, kind string, o client.Object) []*publish.Route {
+	var routes []*publish.Route
+	field := client.MatchingFields{secretIndex: publish.HolderKey(kind, o.GetNamespace(), o.GetName())}
+	for _, policy := range pointers(list[gatewayv1.BackendTLSPolicyList](v, field).Items) {
+		routes = append(routes, routesOfPolicy(v, policy)...)
+	}
+	return routes
+}
+
+// servicesOfRoutes are the Services that routes lead to.
+func servicesOfRoutes(routes []*publish.Route) []types.NamespacedName {
+	var names []types.NamespacedName
+	for _, route := range routes {
+		names = append(names, route.Services()...)
+	}
+	return names
+}
+
+// slicesOfServices are the EndpointSlices of Services.
+func slicesOfServices(v *view, services []types.NamespacedName) []types.NamespacedName {
+	var names []types.NamespacedName
+	seen := map[types.NamespacedName]bool{}
+	for _, service := range services {
+		if !seen[service] {
+			seen[service] = true
+			names = append(names, namesOf(v.SlicesOf(service))...)
+		}
+	}
+	return names
+}
+
+func slicesOfNode(v *view, o client.Object) []types.NamespacedName {
+	return namesOf(pointers(list[discoveryv1.EndpointSliceList](v, client.MatchingFields{nodeIndex: o.GetName()}).Items))
+}
+
+// clientName is the local object that an object in EPIC stands for.
+func clientName(_ *view, o client.Object) []types.NamespacedName {
+	ref := clientRef(o)
+	return []types.NamespacedName{{Namespace: ref.Namespace, Name: ref.Name}}
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package connector
+
+import (
+	"errors"
+	"strings"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/acnodal/epic/pkg/connector/publish"
+)
+
+// refused remembers which objects EPIC refuses.
+type refused struct {
+	kind string
+	mu   sync.Mutex
+	of   map[types.NamespacedName]publish.Refusal
+}
+
+func newRefused(kind string) *refused {
+	return &refused{kind: kind, of: map[types.NamespacedName]publish.Refusal{}}
+}
+
+func (r *refused) get(name types.NamespacedName) publish.Refusal {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.of[name]
+}
+
+// set remembers a refusal, or forgets it if it is none.
+func (r *refused) set(name types.NamespacedName, refusal publish.Refusal) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if refusal.Reason == "" {
+		delete(r.of, name)
+	} else {
+		r.of[name] = refusal
+	}
+	refusals.WithLabelValues(r.kind).Set(float64(len(r.of)))
+}
+
+// isRefusal says whether an error of EPIC's is about the object itself, so that the same
+// write fails again until somebody changes something.
+func isRefusal(err error) bool {
+	var foreign *foreignError
+	return errors.As(err, &foreign) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsForbidden(err) || apierrors.IsRequestEntityTooLargeError(err)
+}
+
+// refusalOf is a refusal in the words of the Gateway API.
+func refusalOf(err error, otherwise string) publish.Refusal {
+	refusal := publish.Refusal{Reason: otherwise, Message: err.Error()}
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return refusal
+	}
+	refusal.Message = "EPIC refuses it: " + status.Status().Message
+	for _, cause := range causes(status.Status()) {
+		if strings.HasSuffix(cause.Field, "public-address") || strings.HasSuffix(cause.Field, "alt-address") {
+			refusal.Reason = string(gatewayv1.GatewayReasonAddressNotUsable)
+		}
+	}
+	if apierrors.IsForbidden(err) {
+		refusal.Reason = string(gatewayv1.GatewayReasonNoResources)
+	}
+	return refusal
+}
+
+func causes(s metav1.Status) []metav1.StatusCause {
+	if s.Details == nil {
+		return nil
+	}
+	return s.Details.Causes
+}

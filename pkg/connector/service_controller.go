@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package connector
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/connector/publish"
+)
+
+// serviceReconciler publishes Services of the connector's class as load balancers.
+type serviceReconciler struct {
+	*base
+	refused *refused
+}
+
+// serviceNameAnnotation on a load balancer of one cluster names the Service that it stands for.
+const serviceNameAnnotation = publish.ClientNameAnnotation
+
+func addServices(w *watcher) error {
+	balanced := func(v *view, names []types.NamespacedName) []types.NamespacedName {
+		return slices.DeleteFunc(names, func(name types.NamespacedName) bool {
+			service := v.Service(name)
+			return service == nil || !publish.Balanced(service)
+		})
+	}
+	return w.controller("service", &serviceReconciler{w.base, newRefused("Service")},
+		watch{object: &corev1.Service{}, of: func(_ *view, o client.Object) []types.NamespacedName {
+			service, ok := o.(*corev1.Service)
+			if !ok || !publish.Balanced(service) && !controllerutil.ContainsFinalizer(service, publish.Finalizer) {
+				return nil
+			}
+			return []types.NamespacedName{client.ObjectKeyFromObject(o)}
+		}},
+		watch{object: &discoveryv1.EndpointSlice{}, of: func(v *view, o client.Object) []types.NamespacedName {
+			slice, ok := o.(*discoveryv1.EndpointSlice)
+			if !ok {
+				return nil
+			}
+			return balanced(v, []types.NamespacedName{publish.ServiceOfSlice(slice)})
+		}},
+		watch{object: &corev1.Node{}, of: func(v *view, o client.Object) []types.NamespacedName {
+			var names []types.NamespacedName
+			for _, slice := range pointers(list[discoveryv1.EndpointSliceList](v, client.MatchingFields{nodeIndex: o.GetName()}).Items) {
+				names = append(names, publish.ServiceOfSlice(slice))
+			}
+			return balanced(v, names)
+		}},
+		watch{object: &epicv1.LoadBalancer{}, inEPIC: true, of: servicesOfLoadBalancer},
+		watch{object: &epicv1.RemoteEndpoint{}, inEPIC: true, of: func(v *view, o client.Object) []types.NamespacedName {
+			return namesOfBalanced(v, o.GetLabels()["epic.acnodal.io/owning-loadbalancer"])
+		}},
+		watch{object: &epicv1.LBServiceGroup{}, inEPIC: true, of: func(v *view, _ client.Object) []types.NamespacedName {
+			return namesOfBalanced(v, "")
+		}},
+	)
+}
+
+// servicesOfLoadBalancer is the Service of a load balancer, also one that is gone.
+func servicesOfLoadBalancer(v *view, o client.Object) []types.NamespacedName {
+	names := namesOfBalanced(v, o.GetName())
+	if name := o.GetAnnotations()[serviceNameAnnotation]; name != "" {
+		names = append(names, types.NamespacedName{Namespace: o.GetAnnotations()[publish.ClientNamespaceAnnotation], Name: name})
+	}
+	return names
+}
+
+// namesOfBalanced are the Services whose load balancer has a name, or all if it is empty.
+func namesOfBalanced(v *view, lb string) []types.NamespacedName {
+	var names []types.NamespacedName
+	for _, service := range pointers(list[corev1.ServiceList](v).Items) {
+		if publish.Balanced(service) && (lb == "" || publish.LoadBalancerName(service) == lb) {
+			names = append(names, client.ObjectKeyFromObject(service))
+		}
+	}
+	return names
+}
+
+// Reconcile implements reconcile.Reconciler.
+func (r *serviceReconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	view := r.view(ctx)
+	service := view.Service(request.NamespacedName)
+	config, err := r.config(ctx)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if service == nil || service.DeletionTimestamp != nil || !publish.Balanced(service) {
+		return reconcile.Result{}, r.withdraw(ctx, request.NamespacedName, service)
+	}
+	lb, err := r.loadBalancer(ctx, publish.LoadBalancerName(service))
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	result := publish.Service(config, view, service, publish.Remote{LoadBalancer: lb})
+	if result == nil {
+		return reconcile.Result{}, nil
+	}
+	var after reconcile.Result
+	refusal := publish.Refusal{Message: result.Problem}
+	if result.Problem != "" {
+		refusal.Reason = "NotPublished"
+	}
+	if result.LoadBalancer != nil {
+		if err := r.hold(ctx, service); err != nil {
+			return after, err
+		}
+		if err := r.write(ctx, service, result, lb); err != nil {
+			if !isRefusal(err) {
+				return after, err
+			}
+			refusal = refusalOf(err, "Refused")
+			after.RequeueAfter = r.options.RetryRefused
+		}
+	}
+	if was := r.refused.get(request.NamespacedName); was != refusal {
+		r.refused.set(request.NamespacedName, refusal)
+		if refusal.Reason != "" {
+			r.recorder.Eventf(service, nil, corev1.EventTypeWarning, refusal.Reason, "Publish", "%s", refusal.Message)
+		}
+	}
+	current := view.Service(request.NamespacedName)
+	if current == nil || equality.Semantic.DeepEqual(current.Status.LoadBalancer, result.Status) {
+		return after, nil
+	}
+	changed := current.DeepCopy()
+	changed.Status.LoadBalancer = result.Status
+	return after, r.writeStatus(ctx, current, changed)
+}
+
+func (r *serviceReconciler) loadBalancer(ctx context.Context, name string) (*epicv1.LoadBalancer, error) {
+	lb := &epicv1.LoadBalancer{}
+	err := r.epic.Get(ctx, types.NamespacedName{Namespace: r.options.Namespace, Name: name}, lb)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("read LoadBalancer %s: %w", name, err)
+	}
+	return lb, nil
+}
+
+// hold keeps a Service until its load balancer is gone.
+func (r *serviceReconciler) hold(ctx context.Context, service *corev1.Service) error {
+	held := service.DeepCopy()
+	if !controllerutil.AddFinalizer(held, publish.Finalizer) {
+		return nil
+	}
+	if err := r.local.Patch(ctx, held, client.MergeFromWithOptions(service, client.MergeFromWithOptimisticLock{})); err != nil {
+		return fmt.Errorf("add the finalizer: %w", err)
+	}
+	return nil
+}
+
+// write writes a load balancer and its endpoints. An endpoint that is new comes before
+// those that go.
+func (r *serviceReconciler) write(ctx context.Context, service *corev1.Service, result *publish.ServiceResult, now *epicv1.LoadBalancer) error {
+	if err := r.writeLoadBalancer(ctx, service, result.LoadBalancer, now); err != nil {
+		return err
+	}
+	has, err := r.endpoints(ctx, result.LoadBalancer.Name)
+	if err != nil {
+		return err
+	}
+	for _, want := range result.Endpoints {
+		var current client.Object
+		if o, ok := has[want.Name]; ok {
+			current = o
+		}
+		delete(has, want.Name)
+		if _, err := r.remote.apply(ctx, want, current); err != nil {
+			return err
+		}
+	}
+	for _, o := range has {
+		if _, err := r.remote.remove(ctx, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeLoadBalancer writes a load balancer. One that another cluster made is joined.
+func (r *serviceReconciler) writeLoadBalancer(ctx context.Context, service *corev1.Service, want, now *epicv1.LoadBalancer) error {
+	if now == nil {
+		want.Annotations = serviceAnnotations(service)
+		_, err := r.remote.apply(ctx, want, nil)
+		return err
+	}
+	if service.Annotations[publish.SharingKeyAnnotation] == "" && !r.remote.mine(now) {
+		return &foreignError{"LoadBalancer", now.Name, now.Labels["epic.acnodal.io/owning-cluster"]}
+	}
+	changed := now.DeepCopy()
+	if r.remote.mine(now) {
+		changed.Spec.PublicPorts = withDefaults(want.Spec.PublicPorts)
+		changed.Spec.DisplayName = want.Spec.DisplayName
+	}
+	if !slices.Contains(changed.Spec.UpstreamClusters, r.options.Cluster) {
+		changed.Spec.UpstreamClusters = append(changed.Spec.UpstreamClusters, r.options.Cluster)
+	}
+	return r.patch(ctx, now, changed)
+}
+
+func serviceAnnotations(service *corev1.Service) map[string]string {
+	return map[string]string{publish.ClientNamespaceAnnotation: service.Namespace, serviceNameAnnotation: service.Name}
+}
+
+// withDefaults are ports as the server has them.
+func withDefaults(ports []epicv1.ServicePort) []epicv1.ServicePort {
+	for i := range ports {
+		if ports[i].Protocol == "" {
+			ports[i].Protocol = corev1.ProtocolTCP
+		}
+	}
+	return ports
+}
+
+// patch writes a change of the version that was read.
+func (r *serviceReconciler) patch(ctx context.Context, before, after *epicv1.LoadBalancer) error {
+	if equality.Semantic.DeepEqual(before, after) {
+		return nil
+	}
+	if err := r.remote.client.Patch(ctx, after, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), fieldOwner); err != nil {
+		return fmt.Errorf("write LoadBalancer %s: %w", before.Name, err)
+	}
+	writes.WithLabelValues("LoadBalancer", "apply").Inc()
+	return nil
+}
+
+// endpoints are this cluster's endpoints of a load balancer, by name.
+func (r *serviceReconciler) endpoints(ctx context.Context, lb string) (map[string]*epicv1.RemoteEndpoint, error) {
+	var all epicv1.RemoteEndpointList
+	if err := r.epic.List(ctx, &all, client.MatchingFields{lbIndex: lb}, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("list RemoteEndpoints: %w", err)
+	}
+	has := map[string]*epicv1.RemoteEndpoint{}
+	for i := range all.Items {
+		if o := &all.Items[i]; r.remote.mine(o) && o.Spec.Cluster == r.options.Cluster {
+			has[o.Name] = o
+		}
+	}
+	return has, nil
+}
+
+// withdraw removes what a Service has in EPIC, and lets it go when nothing is left.
+func (r *serviceReconciler) withdraw(ctx context.Context, name types.NamespacedName, service *corev1.Service) error {
+	var all epicv1.LoadBalancerList
+	if err := r.epic.List(ctx, &all, client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("list LoadBalancers: %w", err)
+	}
+	gone := true
+	for i := range all.Items {
+		lb := &all.Items[i]
+		ours := r.remote.mine(lb) && lb.Annotations[publish.ClientNamespaceAnnotation] == name.Namespace && lb.Annotations[serviceNameAnnotation] == name.Name
+		shared := service != nil && lb.Name == publish.LoadBalancerName(service) && slices.Contains(lb.Spec.UpstreamClusters, r.options.Cluster)
+		if !ours && !shared {
+			continue
+		}
+		done, err := r.leave(ctx, lb)
+		if err != nil {
+			return err
+		}
+		gone = gone && done
+	}
+	if !gone {
+		return nil
+	}
+	r.refused.set(name, publish.Refusal{})
+	if service == nil {
+		return nil
+	}
+	free := service.DeepCopy()
+	if !controllerutil.RemoveFinalizer(free, publish.Finalizer) {
+		return nil
+	}
+	if err := r.local.Patch(ctx, free, client.MergeFromWithOptions(service, client.MergeFromWithOptimisticLock{})); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("remove the finalizer: %w", err)
+	}
+	return nil
+}
+
+// leave removes this cluster's endpoints from a load balancer, then the cluster, and then
+// the load balancer if no other cluster uses it.
+func (r *serviceReconciler) leave(ctx context.Context, lb *epicv1.LoadBalancer) (bool, error) {
+	has, err := r.endpoints(ctx, lb.Name)
+	if err != nil {
+		return false, err
+	}
+	for _, o := range has {
+		if _, err := r.remote.remove(ctx, o); err != nil {
+			return false, err
+		}
+	}
+	if slices.Contains(lb.Spec.UpstreamClusters, r.options.Cluster) {
+		left := lb.DeepCopy()
+		left.Spec.UpstreamClusters = slices.DeleteFunc(left.Spec.UpstreamClusters, func(c string) bool { return c == r.options.Cluster })
+		// Its event starts this again.
+		return false, r.patch(ctx, lb, left)
+	}
+	if len(lb.Spec.UpstreamClusters) > 0 {
+		return true, nil
+	}
+	if lb.DeletionTimestamp != nil {
+		return false, nil
+	}
+	uid, version := lb.UID, lb.ResourceVersion
+	if err := r.remote.client.Delete(ctx, lb, client.Preconditions{UID: &uid, ResourceVersion: &version}); client.IgnoreNotFound(err) != nil {
+		return false, fmt.Errorf("delete LoadBalancer %s: %w", lb.Name, err)
+	}
+	writes.WithLabelValues("LoadBalancer", "delete").Inc()
+	return false, nil
+}
