@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proxyagent
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/klog/v2"
+)
+
+// drain lets Envoy's clients go elsewhere. The pod is no longer ready from now on, so
+// routes to it are withdrawn; until they are, Envoy serves as usual. Then Envoy asks
+// clients to go, and serves those that it has until they have gone.
+func (a *agent) drain(ctx context.Context) {
+	logger := klog.FromContext(ctx)
+	a.draining.Store(true)
+	if !sleep(ctx, a.options.DrainDelay) {
+		return
+	}
+	if err := a.admin.drain(ctx); err != nil {
+		logger.Error(err, "Could not drain Envoy; ending it")
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.options.DrainTimeout)
+	defer cancel()
+	failures := 0
+	for {
+		n, err := a.admin.connections(ctx)
+		switch {
+		case ctx.Err() != nil:
+			logger.Info("Connections are left after the time for draining; ending them", "timeout", a.options.DrainTimeout)
+			return
+		case err != nil:
+			if failures++; failures > 10 {
+				logger.Error(err, "Envoy does not answer while it drains; ending it")
+				return
+			}
+		case n == 0:
+			return
+		default:
+			failures = 0
+		}
+		sleep(ctx, 250*time.Millisecond)
+	}
+}

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proxyagent
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	mathrand "math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/proxyidentity"
+	"github.com/acnodal/epic/pkg/proxyidentity/exchange"
+)
+
+// identity is the pod's key and certificate. They are kept in a folder in memory, so
+// that a program that starts again has them while the operator is away.
+type identity struct {
+	id                proxyidentity.Identity
+	dir               string
+	caFile, tokenFile string
+
+	mu          sync.Mutex
+	certificate *tls.Certificate
+	// learned are the authorities that the operator named with the last certificate.
+	learned []byte
+	// has is closed once there is a certificate.
+	has     chan struct{}
+	hasOnce sync.Once
+}
+
+const (
+	certificateFile = "identity.crt"
+	keyFile         = "identity.key"
+	authoritiesFile = "authorities.crt"
+)
+
+// newIdentity reads what is kept, if it is still good.
+func newIdentity(id proxyidentity.Identity, dir, caFile, tokenFile string) *identity {
+	i := &identity{id: id, dir: dir, caFile: caFile, tokenFile: tokenFile, has: make(chan struct{})}
+	i.learned, _ = os.ReadFile(filepath.Join(dir, authoritiesFile))
+	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, certificateFile), filepath.Join(dir, keyFile))
+	if err == nil && time.Now().Before(pair.Leaf.NotAfter) && len(pair.Leaf.URIs) == 1 && pair.Leaf.URIs[0].String() == id.URI().String() {
+		i.certificate = &pair
+		i.hasOnce.Do(func() { close(i.has) })
+	}
+	return i
+}
+
+// current returns the certificate, or nil.
+func (i *identity) current() *tls.Certificate {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.certificate
+}
+
+// authorities returns who is trusted: those in the file that the pod was given, and
+// those that the operator named.
+func (i *identity) authorities() (*x509.CertPool, error) {
+	given, err := os.ReadFile(i.caFile)
+	if err != nil {
+		return nil, fmt.Errorf("read the trusted authorities: %w", err)
+	}
+	i.mu.Lock()
+	learned := i.learned
+	i.mu.Unlock()
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(given) {
+		return nil, fmt.Errorf("%s has no certificate in PEM: give it the operator's authority", i.caFile)
+	}
+	pool.AppendCertsFromPEM(learned)
+	return pool, nil
+}
+
+// clientTLS returns the configuration of a connection to the operator.
+func (i *identity) clientTLS(serverName string, withCertificate bool) (*tls.Config, error) {
+	pool, err := i.authorities()
+	if err != nil {
+		return nil, err
+	}
+	config := &tls.Config{RootCAs: pool, ServerName: serverName, MinVersion: tls.VersionTLS13}
+	if c := i.current(); c != nil && withCertificate {
+		config.Certificates = []tls.Certificate{*c}
+	}
+	return config, nil
+}
+
+// serverTLS returns the configuration of the pod's own server, which the operator alone
+// may call.
+func (i *identity) serverTLS() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			own := i.current()
+			if own == nil {
+				return nil, errors.New("the pod has no certificate yet")
+			}
+			pool, err := i.authorities()
+			if err != nil {
+				return nil, err
+			}
+			return &tls.Config{
+				MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{*own},
+				ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool, SessionTicketsDisabled: true,
+				VerifyConnection: func(s tls.ConnectionState) error {
+					if uris := s.PeerCertificates[0].URIs; len(uris) != 1 || !proxyidentity.IsOperator(uris[0]) {
+						return errors.New("the client is not the operator")
+					}
+					return nil
+				},
+			}, nil
+		},
+	}
+}
+
+// renew gets a new certificate from the operator.
+func (i *identity) renew(ctx context.Context, d *dialer) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
+	if err != nil {
+		return err
+	}
+	token, err := os.ReadFile(i.tokenFile)
+	if err != nil {
+		return fmt.Errorf("read the pod's token: %w", err)
+	}
+	request := &exchange.Request{Token: string(bytes.TrimSpace(token)), Namespace: i.id.Namespace, Pod: i.id.Pod, CSR: csr}
+	// A certificate that is still good renews itself where the token was used up.
+	withCertificate := i.current() != nil
+	response, err := i.sign(ctx, d, request, withCertificate)
+	if err != nil && withCertificate {
+		var again error
+		if response, again = i.sign(ctx, d, request, false); again == nil {
+			err = nil
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return i.take(response, key)
+}
+
+func (i *identity) sign(ctx context.Context, d *dialer, r *exchange.Request, withCertificate bool) (*exchange.Response, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	conn, err := d.conn(withCertificate)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close() //nolint:errcheck // nothing was written
+	return exchange.Sign(ctx, conn, r)
+}
+
+// take checks and keeps a new certificate.
+func (i *identity) take(r *exchange.Response, key *ecdsa.PrivateKey) error {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	pair, err := tls.X509KeyPair(r.Certificate, keyPEM)
+	if err != nil {
+		return fmt.Errorf("the operator's certificate is not for the pod's key: %w", err)
+	}
+	if uris := pair.Leaf.URIs; len(uris) != 1 || uris[0].String() != i.id.URI().String() {
+		return fmt.Errorf("the operator takes this pod for %v, and it was started as %s: check the flags --namespace, --kind, --name and --pod", uris, i.id)
+	}
+	i.mu.Lock()
+	i.certificate, i.learned = &pair, r.CA
+	i.mu.Unlock()
+	i.hasOnce.Do(func() { close(i.has) })
+	return errors.Join(
+		writeFile(filepath.Join(i.dir, authoritiesFile), r.CA),
+		writeFile(filepath.Join(i.dir, keyFile), keyPEM),
+		writeFile(filepath.Join(i.dir, certificateFile), r.Certificate))
+}
+
+// writeFile replaces a file in one step.
+func writeFile(path string, content []byte) error {
+	if err := os.WriteFile(path+".new", content, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
+const (
+	minRenewBackoff = 500 * time.Millisecond
+	maxRenewBackoff = time.Minute
+)
+
+// maintain gets a certificate and renews it after two thirds of its life, until ctx
+// ends. It calls got after each.
+func (i *identity) maintain(ctx context.Context, d *dialer, got func()) {
+	logger := klog.FromContext(ctx)
+	if i.current() != nil {
+		got()
+	}
+	for failures := 0; ; {
+		if c := i.current(); c != nil && failures == 0 && !sleep(ctx, untilRenewal(c.Leaf, time.Now())) {
+			return
+		}
+		err := i.renew(ctx, d)
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			failures = 0
+			got()
+			continue
+		}
+		if failures++; failures == 1 || failures%10 == 0 {
+			logger.Info("Could not get a certificate from the operator; trying again", "operator", d.address, "err", err.Error())
+		}
+		if !sleep(ctx, backoff(failures-1, minRenewBackoff, maxRenewBackoff)) {
+			return
+		}
+	}
+}
+
+// untilRenewal returns how long to wait before a certificate is renewed: until two thirds
+// of its life, less up to a tenth so that pods do not come at once.
+func untilRenewal(c *x509.Certificate, now time.Time) time.Duration {
+	life := c.NotAfter.Sub(c.NotBefore)
+	early := time.Duration(mathrand.Float64() * float64(life) / 10) //nolint:gosec // jitter needs no secrecy
+	return c.NotBefore.Add(life*2/3 - early).Sub(now)
+}

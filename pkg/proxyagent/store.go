@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proxyagent
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/acnodal/epic/pkg/envoy/delta"
+	"github.com/acnodal/epic/pkg/envoy/resource"
+)
+
+// store keeps what Envoy accepted, one file a resource, so that an Envoy that starts
+// again gets it at once. The folder must be in memory: it has the keys of certificates.
+type store struct {
+	dir string
+
+	mu sync.Mutex
+	// versions are of the resources that are kept.
+	versions map[resource.Key]string
+}
+
+const suffix = ".pb"
+
+// openStore reads which resources a folder has. Files that can't be read are removed:
+// the operator sends their resources again.
+func openStore(dir string) (*store, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("create the folder of accepted resources: %w", err)
+	}
+	s := &store{dir: dir, versions: map[resource.Key]string{}}
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range files {
+		path := filepath.Join(dir, f.Name())
+		r, err := readResource(path)
+		if err != nil || path != s.path(r.Key()) {
+			if err := os.Remove(path); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		s.versions[r.Key()] = r.Version
+	}
+	return s, nil
+}
+
+func (s *store) path(k resource.Key) string {
+	sum := sha256.Sum256([]byte(k.Name))
+	return filepath.Join(s.dir, fmt.Sprintf("%d-%s%s", k.Type, hex.EncodeToString(sum[:16]), suffix))
+}
+
+func readResource(path string) (*resource.Resource, error) {
+	if !strings.HasSuffix(path, suffix) {
+		return nil, fmt.Errorf("%s is no resource", path)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var m discoveryv3.Resource
+	if err := proto.Unmarshal(content, &m); err != nil {
+		return nil, err
+	}
+	t, ok := resource.TypeOf(m.GetResource().GetTypeUrl())
+	if !ok || m.Name == "" || m.Version == "" {
+		return nil, fmt.Errorf("%s is no resource", path)
+	}
+	return &resource.Resource{Type: t, Name: m.Name, Version: m.Version, Body: m.GetResource().GetValue()}, nil
+}
+
+// put keeps a resource in the place of an earlier version.
+func (s *store) put(t resource.Type, m *discoveryv3.Resource) error {
+	k := resource.Key{Type: t, Name: m.Name}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.versions[k] == m.Version {
+		return nil
+	}
+	content, err := proto.Marshal(&discoveryv3.Resource{
+		Name: m.Name, Version: m.Version, Resource: &anypb.Any{TypeUrl: t.URL(), Value: m.GetResource().GetValue()},
+	})
+	if err != nil {
+		return err
+	}
+	path := s.path(k)
+	// Every reader sees the old or the new content. Nothing is synced, since a folder in
+	// memory does not outlive the machine.
+	temporary := path + ".new"
+	if err := os.WriteFile(temporary, content, 0o600); err != nil {
+		return err
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return err
+	}
+	s.versions[k] = m.Version
+	return nil
+}
+
+// remove forgets a resource.
+func (s *store) remove(k resource.Key) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.versions[k]; !ok {
+		return nil
+	}
+	delete(s.versions, k)
+	if err := os.Remove(s.path(k)); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	return nil
+}
+
+// empty reports whether nothing is kept.
+func (s *store) empty() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.versions) == 0
+}
+
+// get reads a resource, or returns nil.
+func (s *store) get(k resource.Key) *resource.Resource {
+	r, err := readResource(s.path(k))
+	if err != nil {
+		return nil
+	}
+	return r
+}
+
+// keys returns the keys and versions of all resources.
+func (s *store) keys() map[resource.Key]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make(map[resource.Key]string, len(s.versions))
+	for k, v := range s.versions {
+		all[k] = v
+	}
+	return all
+}
+
+// kept is the content of a store as a configuration. It does not change.
+type kept map[resource.Key]*delta.Entry
+
+// load reads everything.
+func (s *store) load() kept {
+	all := kept{}
+	for k := range s.keys() {
+		if r := s.get(k); r != nil {
+			all[k] = delta.NewEntry(r, time.Time{})
+		}
+	}
+	return all
+}
+
+// Ready implements delta.View.
+func (k kept) Ready() bool { return true }
+
+// Get implements delta.View.
+func (k kept) Get(t resource.Type, name string) *delta.Entry {
+	return k[resource.Key{Type: t, Name: name}]
+}
+
+// Each implements delta.View.
+func (k kept) Each(t resource.Type, f func(string)) {
+	for key := range k {
+		if key.Type == t {
+			f(key.Name)
+		}
+	}
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proxyagent
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+
+	"github.com/acnodal/epic/pkg/envoy/resource"
+)
+
+// tracker knows what an Envoy subscribes to, has accepted and has not answered, on one
+// stream of that Envoy. With it, the Envoy can be handed from one source of resources to
+// another without noticing.
+type tracker struct {
+	types []tracked
+}
+
+type tracked struct {
+	requested bool
+	wildcard  bool
+	names     map[string]struct{}
+	// accepted has the versions that Envoy accepted.
+	accepted map[string]string
+	// pending are the responses that Envoy has not answered, by the nonce that it was
+	// given.
+	pending map[string]*discoveryv3.DeltaDiscoveryResponse
+	// answered is set once Envoy accepted a response of the type.
+	answered bool
+}
+
+// verdict is what Envoy said of a response.
+type verdict struct {
+	nonce    string
+	response *discoveryv3.DeltaDiscoveryResponse
+	// refused is set if Envoy refused it.
+	refused bool
+}
+
+func newTracker() *tracker {
+	t := &tracker{types: make([]tracked, len(resource.Types()))}
+	for i := range t.types {
+		t.types[i] = tracked{
+			names: map[string]struct{}{}, accepted: map[string]string{}, pending: map[string]*discoveryv3.DeltaDiscoveryResponse{},
+		}
+	}
+	return t
+}
+
+// wildcardByDefault reports whether a first request without names asks for all.
+func wildcardByDefault(t resource.Type) bool { return t == resource.Cluster || t == resource.Listener }
+
+// request takes a request of Envoy. It returns what Envoy said of a response, or nil,
+// and the names that Envoy no longer subscribes to.
+func (t *tracker) request(typ resource.Type, r *discoveryv3.DeltaDiscoveryRequest) (v *verdict, dropped []string) {
+	s := &t.types[typ]
+	if response := s.pending[r.ResponseNonce]; response != nil {
+		delete(s.pending, r.ResponseNonce)
+		v = &verdict{nonce: r.ResponseNonce, response: response, refused: r.ErrorDetail != nil}
+		if !v.refused {
+			s.answered = true
+			for _, got := range response.Resources {
+				s.accepted[got.Name] = got.Version
+			}
+			for _, name := range response.RemovedResources {
+				delete(s.accepted, name)
+			}
+		}
+	}
+	if !s.requested {
+		s.requested = true
+		s.wildcard = wildcardByDefault(typ) && len(r.ResourceNamesSubscribe) == 0
+		maps.Copy(s.accepted, r.InitialResourceVersions)
+	}
+	for _, name := range r.ResourceNamesSubscribe {
+		if name == "*" {
+			s.wildcard = true
+			continue
+		}
+		if _, ok := r.InitialResourceVersions[name]; !ok {
+			// Envoy asks for it, so it does not have it, whatever it accepted before.
+			delete(s.accepted, name)
+		}
+		s.names[name] = struct{}{}
+	}
+	for _, name := range r.ResourceNamesUnsubscribe {
+		if name == "*" {
+			s.wildcard = false
+			continue
+		}
+		delete(s.names, name)
+		if !s.wildcard {
+			delete(s.accepted, name)
+			dropped = append(dropped, name)
+		}
+	}
+	return v, dropped
+}
+
+// sent notes that Envoy was sent a response.
+func (t *tracker) sent(typ resource.Type, r *discoveryv3.DeltaDiscoveryResponse) {
+	t.types[typ].pending[r.Nonce] = r
+}
+
+// unanswered reports whether Envoy has yet to answer a response.
+func (t *tracker) unanswered() bool {
+	for i := range t.types {
+		if len(t.types[i].pending) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// configured reports whether Envoy has accepted its clusters and listeners.
+func (t *tracker) configured() bool {
+	return t.types[resource.Cluster].answered && t.types[resource.Listener].answered
+}
+
+// fresh reports whether Envoy had nothing when it connected.
+func (t *tracker) fresh() bool {
+	for i := range t.types {
+		if len(t.types[i].accepted) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// introduction returns the first requests to a new source: what Envoy subscribes to and
+// what it has. Envoy itself would send the same if it connected there.
+func (t *tracker) introduction() []*discoveryv3.DeltaDiscoveryRequest {
+	var all []*discoveryv3.DeltaDiscoveryRequest
+	for _, typ := range resource.Types() {
+		if t.types[typ].requested {
+			all = append(all, t.introduce(typ))
+		}
+	}
+	return all
+}
+
+func (t *tracker) introduce(typ resource.Type) *discoveryv3.DeltaDiscoveryRequest {
+	s := &t.types[typ]
+	r := &discoveryv3.DeltaDiscoveryRequest{
+		TypeUrl:                 typ.URL(),
+		ResourceNamesSubscribe:  slices.Sorted(maps.Keys(s.names)),
+		InitialResourceVersions: maps.Clone(s.accepted),
+	}
+	if s.wildcard && (len(s.names) > 0 || !wildcardByDefault(typ)) {
+		r.ResourceNamesSubscribe = append(r.ResourceNamesSubscribe, "*")
+	}
+	return r
+}
+
+// record is what is known of one resource on its way, for people.
+type record struct {
+	version string
+	at      time.Time
+	// refusal is what Envoy said against the version.
+	refusal string
+}
+
+// nonceOf makes a nonce that names the source it came from, so that an answer does not
+// go to another one. splitNonce takes it apart.
+func nonceOf(source, nonce string) string { return source + ":" + nonce }
+
+func splitNonce(nonce string) (source, rest string) {
+	source, rest, _ = strings.Cut(nonce, ":")
+	return source, rest
+}
