@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"net/netip"
 	"slices"
@@ -25,29 +26,26 @@ type serviceID struct {
 	protocol uint8
 }
 
-// scope is an endpoint's address behind one interface, or in one tunnel.
-type scope struct {
-	address [16]byte
-	of      uint32
-}
-
-// services implements Services. A service is an entry of the map of services
-// (gateway) and one of the map of policies; several services of one address share
-// the two entries of that address as such. Which entries there are is computed from
-// the services of a scope whenever one of them changes.
+// services implements Services. A service is an entry of the map of services (gateway) and
+// one of the map of policies; several services of one address share the two entries of that
+// address as such. What is kept are the services by their scopes, from which the entries are
+// computed whenever they are written or compared.
 type services struct {
 	mu       *sync.Mutex
 	role     Role
-	services *table[bpf.KernelEndpoint, bpf.KernelService]
-	policies *table[bpf.KernelEndpoint, bpf.KernelPolicy]
+	services *derived[bpf.KernelEndpoint, bpf.KernelService]
+	policies *derived[bpf.KernelEndpoint, bpf.KernelPolicy]
 	proxies  *table[uint32, bpf.KernelProxy]
 	// replies is the client's.
 	replies *replies
 
-	// all has the sources of each service, which only a tenant's node has.
-	all map[serviceID]pair
-	// byInterface and byTunnel list the services of a scope.
-	byInterface, byTunnel map[scope][]serviceID
+	// byInterface is the gateway's.
+	byInterface, byTunnel scopes
+	// chosen is the interface of policies whose services have several, if it is not the one
+	// with the lowest index. Gateway only.
+	chosen map[bpf.KernelEndpoint]uint32
+	// sources are those of each service. Client only.
+	sources map[serviceID]pair
 	// byAddress lists the services of a client's endpoint by its address.
 	byAddress map[[16]byte][]serviceID
 	// leftover are services of a former process that nobody has put since.
@@ -57,19 +55,19 @@ type services struct {
 func newServices(mu *sync.Mutex, role Role, m *bpf.KernelMaps, proxies *table[uint32, bpf.KernelProxy]) (*services, error) {
 	s := &services{
 		mu: mu, role: role, proxies: proxies,
-		all:         map[serviceID]pair{},
-		byInterface: map[scope][]serviceID{}, byTunnel: map[scope][]serviceID{},
+		byInterface: newScopes(), byTunnel: newScopes(),
+		chosen: map[bpf.KernelEndpoint]uint32{}, sources: map[serviceID]pair{},
 		byAddress: map[[16]byte][]serviceID{},
 		leftover:  map[serviceID]struct{}{},
 	}
 	var err error
-	if s.services, err = newTable[bpf.KernelEndpoint, bpf.KernelService](m.Services, "services"); err != nil {
+	if s.services, err = newDerived[bpf.KernelEndpoint, bpf.KernelService](m.Services, "services"); err != nil {
 		return nil, err
 	}
-	if s.policies, err = newTable[bpf.KernelEndpoint, bpf.KernelPolicy](m.Policies, "policies"); err != nil {
+	if s.policies, err = newDerived[bpf.KernelEndpoint, bpf.KernelPolicy](m.Policies, "policies"); err != nil {
 		return nil, err
 	}
-	for key, value := range s.services.want {
+	for key, value := range s.services.found {
 		if role == RoleGateway && key.Protocol != 0 {
 			id := idOf(key)
 			id.ifindex, id.tunnel = key.Scope, value.Tunnel
@@ -77,8 +75,11 @@ func newServices(mu *sync.Mutex, role Role, m *bpf.KernelMaps, proxies *table[ui
 			s.leftover[id] = struct{}{}
 		}
 	}
-	for key, value := range s.policies.want {
-		if role == RoleClient && key.Protocol != 0 {
+	for key, value := range s.policies.found {
+		switch {
+		case role == RoleGateway:
+			s.choose(key, value.Ifindex)
+		case key.Protocol != 0:
 			id := idOf(key)
 			id.tunnel = key.Scope
 			s.add(id, pair{four: value.Peer4, six: value.Peer6.Bytes})
@@ -102,7 +103,7 @@ func (s *services) writeReplies(addresses [][16]byte) error {
 	}
 	entries := map[bpf.KernelFlow]bpf.KernelReply{}
 	for _, address := range addresses {
-		maps.Copy(entries, s.replies.wanted(s.byAddress[address], s.all))
+		maps.Copy(entries, s.replies.wanted(s.byAddress[address], s.sources))
 	}
 	return s.replies.write(entries)
 }
@@ -114,7 +115,7 @@ func (s *services) closeReplies(gone map[serviceID]pair) error {
 	}
 	var keys []bpf.KernelFlow
 	for id, sources := range gone {
-		left := s.replies.wanted(s.byAddress[id.address], s.all)
+		left := s.replies.wanted(s.byAddress[id.address], s.sources)
 		for _, key := range replyKeys(id, sources) {
 			if _, ok := left[key]; !ok {
 				keys = append(keys, key)
@@ -136,26 +137,61 @@ func idOf(key bpf.KernelEndpoint) serviceID {
 	return serviceID{address: key.Address.Bytes, port: key.Port, protocol: key.Protocol}
 }
 
-func (s *services) add(id serviceID, sources pair) {
-	if _, ok := s.all[id]; !ok {
-		if s.role == RoleGateway {
-			at := scope{id.address, id.ifindex}
-			s.byInterface[at] = append(s.byInterface[at], id)
-		}
-		in := scope{id.address, id.tunnel}
-		s.byTunnel[in] = append(s.byTunnel[in], id)
-		if s.role == RoleClient {
-			s.byAddress[id.address] = append(s.byAddress[id.address], id)
+// inTunnel and atInterface are the scopes of a service, and what it is there.
+func (id serviceID) inTunnel() (scope, member) {
+	return scope{id.address, id.tunnel}, member{id.ifindex, id.port, id.protocol}
+}
+
+func (id serviceID) atInterface() (scope, member) {
+	return scope{id.address, id.ifindex}, member{id.tunnel, id.port, id.protocol}
+}
+
+// ofTunnel is the reverse of inTunnel.
+func ofTunnel(in scope, m member) serviceID {
+	return serviceID{tunnel: in.of, ifindex: m.other, address: in.address, port: m.port, protocol: m.protocol}
+}
+
+func (s *services) has(id serviceID) bool {
+	in, m := id.inTunnel()
+	return s.byTunnel.has(in, m)
+}
+
+// all visits all services.
+func (s *services) all(yield func(serviceID) bool) {
+	for in, list := range s.byTunnel.by {
+		for m := range list.each {
+			if !yield(ofTunnel(in, m)) {
+				return
+			}
 		}
 	}
-	s.all[id] = sources
+}
+
+func (s *services) add(id serviceID, sources pair) {
+	if s.role == RoleClient {
+		if _, ok := s.sources[id]; !ok {
+			s.byAddress[id.address] = append(s.byAddress[id.address], id)
+		}
+		s.sources[id] = sources
+	}
+	if s.has(id) {
+		return
+	}
+	in, m := id.inTunnel()
+	s.keepChosen(in, func() { s.byTunnel.add(in, m) })
+	if s.role == RoleGateway {
+		s.byInterface.add(id.atInterface())
+	}
 }
 
 func (s *services) drop(id serviceID) {
-	delete(s.all, id)
+	in, m := id.inTunnel()
+	s.keepChosen(in, func() { s.byTunnel.drop(in, m) })
+	if s.role == RoleGateway {
+		s.byInterface.drop(id.atInterface())
+	}
+	delete(s.sources, id)
 	delete(s.leftover, id)
-	dropFrom(s.byInterface, scope{id.address, id.ifindex}, id)
-	dropFrom(s.byTunnel, scope{id.address, id.tunnel}, id)
 	dropFrom(s.byAddress, id.address, id)
 }
 
@@ -240,9 +276,9 @@ func (s *services) Put(put ...Service) error {
 	var full []netip.AddrPort
 	changed := map[scope]struct{}{}
 	moved := map[serviceID]pair{}
-	room := s.policies.room()
+	limit := int(s.policies.m.MaxEntries())
 	if s.role == RoleGateway {
-		room = min(room, s.services.room())
+		limit = min(limit, int(s.services.m.MaxEntries()))
 	}
 	for _, service := range put {
 		id, sources, err := s.check(service)
@@ -250,22 +286,20 @@ func (s *services) Put(put ...Service) error {
 			errs = append(errs, err)
 			continue
 		}
-		in := scope{id.address, id.tunnel}
-		had, ok := s.all[id]
-		if ok && had != sources {
+		in, m := id.inTunnel()
+		if had, ok := s.sources[id]; ok && had != sources {
 			moved[id] = had
 		}
-		if !ok {
-			// Its own entry, and that of its address.
-			needs := 1
-			if len(s.byTunnel[in]) == 0 || s.role == RoleGateway && len(s.byInterface[scope{id.address, id.ifindex}]) == 0 {
-				needs = 2
+		if !s.byTunnel.has(in, m) {
+			tooMany := s.byTunnel.entries+s.byTunnel.needs(in, m) > limit
+			if s.role == RoleGateway {
+				at, m := id.atInterface()
+				tooMany = tooMany || s.byInterface.entries+s.byInterface.needs(at, m) > limit
 			}
-			if room < needs {
+			if tooMany {
 				full = append(full, service.Endpoint)
 				continue
 			}
-			room -= needs
 		}
 		s.add(id, sources)
 		delete(s.leftover, id)
@@ -299,7 +333,7 @@ func (s *services) Delete(gone ...Service) error {
 func (s *services) delete(ids []serviceID) error {
 	inTunnels := map[scope]struct{}{}
 	for _, id := range ids {
-		if _, ok := s.all[id]; ok {
+		if s.has(id) {
 			inTunnels[scope{id.address, id.tunnel}] = struct{}{}
 		}
 	}
@@ -311,8 +345,8 @@ func (s *services) delete(ids []serviceID) error {
 	old, oldPolicies := s.entries(inTunnels, atInterfaces)
 	gone := map[serviceID]pair{}
 	for _, id := range ids {
-		if sources, ok := s.all[id]; ok {
-			gone[id] = sources
+		if s.has(id) {
+			gone[id] = s.sources[id]
 		}
 		s.drop(id)
 	}
@@ -370,8 +404,8 @@ func (s *services) interfacesOf(inTunnels map[scope]struct{}) map[scope]struct{}
 	at := map[scope]struct{}{}
 	if s.role == RoleGateway {
 		for in := range inTunnels {
-			for _, id := range s.byTunnel[in] {
-				at[scope{id.address, id.ifindex}] = struct{}{}
+			for m := range s.byTunnel.each(in) {
+				at[scope{in.address, m.other}] = struct{}{}
 			}
 		}
 	}
@@ -383,49 +417,60 @@ func (s *services) entries(inTunnels, atInterfaces map[scope]struct{}) (map[bpf.
 	services := make(map[bpf.KernelEndpoint]bpf.KernelService, 2*len(atInterfaces))
 	policies := make(map[bpf.KernelEndpoint]bpf.KernelPolicy, 2*len(inTunnels))
 	for at := range atInterfaces {
-		for _, id := range s.byInterface[at] {
-			s.addService(services, keyOf(id, id.ifindex), id)
-			s.addService(services, addressKeyOf(id, id.ifindex), id)
+		for m := range s.byInterface.each(at) {
+			for _, key := range keysOf(at, m) {
+				services[key], _ = s.wantService(key)
+			}
 		}
 	}
 	for in := range inTunnels {
-		for _, id := range s.byTunnel[in] {
-			s.addPolicy(policies, keyOf(id, id.tunnel), id)
-			s.addPolicy(policies, addressKeyOf(id, id.tunnel), id)
+		for m := range s.byTunnel.each(in) {
+			for _, key := range keysOf(in, m) {
+				policies[key], _ = s.wantPolicy(key)
+			}
 		}
 	}
 	return services, policies
 }
 
-func keyOf(id serviceID, of uint32) bpf.KernelEndpoint {
-	key := addressKeyOf(id, of)
-	key.Port, key.Protocol = id.port, id.protocol
-	return key
+// keysOf are the two entries of a service in a scope: its own, and that of its address.
+func keysOf(in scope, m member) [2]bpf.KernelEndpoint {
+	key := bpf.KernelEndpoint{Scope: in.of}
+	key.Address.Bytes = in.address
+	port := key
+	port.Port, port.Protocol = m.port, m.protocol
+	return [2]bpf.KernelEndpoint{port, key}
 }
 
-func addressKeyOf(id serviceID, of uint32) bpf.KernelEndpoint {
-	key := bpf.KernelEndpoint{Scope: of}
-	key.Address.Bytes = id.address
-	return key
+func scopeOf(key bpf.KernelEndpoint) scope { return scope{key.Address.Bytes, key.Scope} }
+
+// fits says whether an entry is that of a service, or of its address.
+func (m member) fits(key bpf.KernelEndpoint) bool {
+	return key.Protocol == 0 && key.Port == 0 || m.port == key.Port && m.protocol == key.Protocol
 }
 
-// addService lets an interface reach an endpoint, or an address if the key is one's.
-// If several tunnels lead there, the one with the lowest ID is taken.
-func (s *services) addService(entries map[bpf.KernelEndpoint]bpf.KernelService, key bpf.KernelEndpoint, id serviceID) {
-	if had, ok := entries[key]; ok && had.Tunnel <= id.tunnel {
-		return
+// wantService computes how an interface reaches an endpoint, or an address if the key is
+// one's. If several tunnels lead there, the one with the lowest ID is taken.
+func (s *services) wantService(key bpf.KernelEndpoint) (bpf.KernelService, bool) {
+	at, tunnel := scopeOf(key), uint32(0)
+	for m := range s.byInterface.each(at) {
+		if m.fits(key) && (tunnel == 0 || m.other < tunnel) {
+			tunnel = m.other
+		}
 	}
-	value := bpf.KernelService{Tunnel: id.tunnel, Flags: s.shared(key, id)}
-	proxy := s.proxies.want[id.ifindex]
+	if tunnel == 0 || key.Pad != 0 {
+		return bpf.KernelService{}, false
+	}
+	value := bpf.KernelService{Tunnel: tunnel, Flags: s.shared(key, scope{at.address, tunnel}, at.of)}
+	proxy := s.proxies.want[at.of]
 	value.Source4, value.Source6 = proxy.Address4, proxy.Address6
-	entries[key] = value
+	return value, true
 }
 
 // shared says whether other interfaces reach the same by the same tunnel.
-func (s *services) shared(key bpf.KernelEndpoint, id serviceID) bpf.KernelServiceFlags {
-	for _, other := range s.byTunnel[scope{id.address, id.tunnel}] {
-		same := key.Protocol == 0 || other.port == key.Port && other.protocol == key.Protocol
-		if same && other.ifindex != id.ifindex {
+func (s *services) shared(key bpf.KernelEndpoint, in scope, ifindex uint32) bpf.KernelServiceFlags {
+	for other := range s.byTunnel.each(in) {
+		if other.fits(key) && other.other != ifindex {
 			return bpf.KernelServiceFlagsSERVICE_SHARED
 		}
 	}
@@ -433,57 +478,105 @@ func (s *services) shared(key bpf.KernelEndpoint, id serviceID) bpf.KernelServic
 }
 
 // severalTunnels says whether a client's endpoint is reached by other tunnels too.
-func (s *services) severalTunnels(key bpf.KernelEndpoint, id serviceID) bpf.KernelServiceFlags {
-	for _, other := range s.byAddress[id.address] {
-		same := key.Protocol == 0 || other.port == key.Port && other.protocol == key.Protocol
-		if same && other.tunnel != id.tunnel {
+func (s *services) severalTunnels(key bpf.KernelEndpoint) bpf.KernelServiceFlags {
+	for _, other := range s.byAddress[key.Address.Bytes] {
+		if _, m := other.inTunnel(); m.fits(key) && other.tunnel != key.Scope {
 			return bpf.KernelServiceFlagsSERVICE_SHARED
 		}
 	}
 	return 0
 }
 
-// addPolicy lets packets of an endpoint, or an address if the key is one's, through.
-// Of several interfaces the one that is there already remains, since flows that are
-// not written down go by it; else it is the one with the lowest index.
-func (s *services) addPolicy(entries map[bpf.KernelEndpoint]bpf.KernelPolicy, key bpf.KernelEndpoint, id serviceID) {
-	had, again := entries[key]
-	var value bpf.KernelPolicy
-	if s.role == RoleClient {
-		if again {
-			return
+// interfaceOf finds the interface of a policy. Of several the one that is there already
+// remains, since flows that are not written down go by it; else it is the one with the
+// lowest index.
+func (s *services) interfaceOf(key bpf.KernelEndpoint) uint32 {
+	least, chosen := uint32(0), s.chosen[key]
+	for m := range s.byTunnel.each(scopeOf(key)) {
+		switch {
+		case !m.fits(key):
+		case m.other == chosen:
+			return chosen
+		case least == 0 || m.other < least:
+			least = m.other
 		}
-		sources := s.all[id]
-		value.Peer4, value.Peer6.Bytes = sources.four, sources.six
-		value.Flags = s.severalTunnels(key, id)
-		entries[key] = value
+	}
+	return least
+}
+
+// choose notes the interface that a policy has.
+func (s *services) choose(key bpf.KernelEndpoint, ifindex uint32) {
+	delete(s.chosen, key)
+	if ifindex == s.interfaceOf(key) {
 		return
 	}
-	if again {
-		now := s.policies.want[key].Ifindex
-		if had.Ifindex == now || id.ifindex != now && had.Ifindex <= id.ifindex {
+	for m := range s.byTunnel.each(scopeOf(key)) {
+		if m.fits(key) && m.other == ifindex {
+			s.chosen[key] = ifindex
 			return
 		}
 	}
-	proxy := s.proxies.want[id.ifindex]
+}
+
+// keepChosen changes the services of a scope, and keeps the interfaces of its policies.
+func (s *services) keepChosen(in scope, change func()) {
+	if s.role != RoleGateway || s.byTunnel.empty(in) {
+		change()
+		return
+	}
+	had := map[bpf.KernelEndpoint]uint32{}
+	for m := range s.byTunnel.each(in) {
+		for _, key := range keysOf(in, m) {
+			had[key] = s.interfaceOf(key)
+		}
+	}
+	change()
+	for key, ifindex := range had {
+		s.choose(key, ifindex)
+	}
+}
+
+// wantPolicy computes what lets packets of an endpoint, or an address if the key is one's,
+// through.
+func (s *services) wantPolicy(key bpf.KernelEndpoint) (value bpf.KernelPolicy, ok bool) {
+	in := scopeOf(key)
+	if key.Pad != 0 {
+		return value, false
+	}
+	if s.role == RoleClient {
+		for m := range s.byTunnel.each(in) {
+			if m.fits(key) {
+				sources := s.sources[ofTunnel(in, m)]
+				value.Peer4, value.Peer6.Bytes = sources.four, sources.six
+				value.Flags = s.severalTunnels(key)
+				return value, true
+			}
+		}
+		return value, false
+	}
+	ifindex := s.interfaceOf(key)
+	if ifindex == 0 {
+		return value, false
+	}
+	proxy := s.proxies.want[ifindex]
 	value.Peer4, value.Peer6 = proxy.Address4, proxy.Address6
-	value.Ifindex, value.Mac = id.ifindex, proxy.Mac
-	value.Flags = proxy.Flags | s.shared(key, id)
-	entries[key] = value
+	value.Ifindex, value.Mac = ifindex, proxy.Mac
+	value.Flags = proxy.Flags | s.shared(key, in, ifindex)
+	return value, true
 }
 
 // List implements Services.
 func (s *services) List() ([]Service, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := make([]Service, 0, len(s.all))
-	for id, sources := range s.all {
+	list := make([]Service, 0, len(s.byTunnel.by))
+	for id := range s.all {
 		list = append(list, Service{
 			Tunnel:    id.tunnel,
 			Endpoint:  netip.AddrPortFrom(from16(id.address), big(id.port)),
 			Protocol:  id.protocol,
 			Interface: int(id.ifindex),
-			Sources:   sources.list(),
+			Sources:   s.sources[id].list(),
 		})
 	}
 	slices.SortFunc(list, func(a, b Service) int {
@@ -521,14 +614,29 @@ func (s *services) repair() (int, error) {
 	if err := s.delete(leftover); err != nil {
 		return 0, err
 	}
-	services, err := s.services.repair()
+	services, err := s.services.repair(s.wantService, keysIn(&s.byInterface), s.byInterface.entries)
 	if err != nil {
 		return len(leftover), err
 	}
-	policies, err := s.policies.repair()
+	policies, err := s.policies.repair(s.wantPolicy, keysIn(&s.byTunnel), s.byTunnel.entries)
 	if err != nil || s.replies == nil {
 		return len(leftover) + services + policies, err
 	}
 	replies, err := s.replies.repair()
 	return len(leftover) + services + policies + replies, err
+}
+
+// keysIn lists the keys of all services of scopes. A key of several may come several times.
+func keysIn(all *scopes) iter.Seq[bpf.KernelEndpoint] {
+	return func(yield func(bpf.KernelEndpoint) bool) {
+		for in, list := range all.by {
+			for m := range list.each {
+				for _, key := range keysOf(in, m) {
+					if !yield(key) {
+						return
+					}
+				}
+			}
+		}
+	}
 }

@@ -22,11 +22,11 @@ import (
 type Endpoint struct {
 	// Address is the pod's address and port, inside the tunnel.
 	Address netip.AddrPort
-	// Protocol is the number of the transport protocol: 6 for TCP, 17 for UDP.
-	Protocol uint8
 	// Node is the address of the tenant's node at which tunnels end; the zero value
 	// when it is not known, or when the endpoint needs no tunnel.
 	Node netip.Addr
+	// Protocol is the number of the transport protocol: 6 for TCP, 17 for UDP.
+	Protocol uint8
 	// Unreadable says that a node is named whose address is none, so that nothing leads
 	// to the endpoint: neither a tunnel nor a direct way.
 	Unreadable bool `json:",omitempty"`

@@ -52,7 +52,7 @@ type Applier struct {
 
 	mu      sync.Mutex
 	objects map[intent.Key]*object
-	owners  map[uint32]intent.Key
+	owners  map[uint32]*object
 	dirty   map[intent.Key]struct{}
 	retry   map[intent.Key]struct{}
 	// version counts changes, and done is the one up to which all is applied.
@@ -69,9 +69,10 @@ type waiter struct {
 
 // object is what is known of one object. Only Run changes applied.
 type object struct {
+	key     intent.Key
 	want    *intent.Intent
 	keys    intent.Keys
-	applied Plan
+	applied packed
 	since   time.Time
 	err     error
 }
@@ -80,7 +81,7 @@ type object struct {
 func New(plane Plane, ends Ends, plan Planner) *Applier {
 	return &Applier{
 		tunnels: plane.Tunnels(), services: plane.Services(), openings: plane.Openings(), directs: plane.Directs(), ends: ends, plan: plan,
-		objects: map[intent.Key]*object{}, owners: map[uint32]intent.Key{},
+		objects: map[intent.Key]*object{}, owners: map[uint32]*object{},
 		dirty: map[intent.Key]struct{}{}, retry: map[intent.Key]struct{}{},
 		wake: make(chan struct{}, 1), observe: func(time.Duration) {},
 	}
@@ -100,7 +101,7 @@ func (a *Applier) Set(i *intent.Intent) {
 	}
 	switch {
 	case o == nil:
-		o = &object{}
+		o = &object{key: i.Key}
 		a.objects[i.Key] = o
 	case o.want != nil && o.want.Equal(i):
 		return
@@ -285,10 +286,9 @@ func (a *Applier) apply(keys []intent.Key) map[intent.Key]error {
 }
 
 type change struct {
-	key  intent.Key
-	o    *object
-	plan Plan
-	keys intent.Keys
+	o         *object
+	was, plan Plan
+	keys      intent.Keys
 }
 
 func (a *Applier) applyTogether(keys []intent.Key) error {
@@ -330,23 +330,24 @@ func (a *Applier) applyTogether(keys []intent.Key) error {
 func (a *Applier) settle(changes []change, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, c := range changes {
+	for i := range changes {
+		c := &changes[i]
 		if err != nil {
-			c.plan.Tunnels = append(slices.Clone(c.o.applied.Tunnels), c.plan.Tunnels...)
-			c.plan.Services = append(slices.Clone(c.o.applied.Services), c.plan.Services...)
-			c.plan.Openings = append(slices.Clone(c.o.applied.Openings), c.plan.Openings...)
-			c.plan.Directs = append(slices.Clone(c.o.applied.Directs), c.plan.Directs...)
+			c.plan.Tunnels = append(slices.Clone(c.was.Tunnels), c.plan.Tunnels...)
+			c.plan.Services = append(slices.Clone(c.was.Services), c.plan.Services...)
+			c.plan.Openings = append(slices.Clone(c.was.Openings), c.plan.Openings...)
+			c.plan.Directs = append(slices.Clone(c.was.Directs), c.plan.Directs...)
 		}
-		for _, t := range c.o.applied.Tunnels {
-			if a.owners[t.ID] == c.key {
+		for _, t := range c.was.Tunnels {
+			if a.owners[t.ID] == c.o {
 				delete(a.owners, t.ID)
 			}
 		}
-		c.o.applied, c.o.err = c.plan, err
+		c.o.applied, c.o.err = pack(c.plan), err
 	}
 	for _, c := range changes {
-		for _, t := range c.o.applied.Tunnels {
-			a.owners[t.ID] = c.key
+		for _, t := range c.plan.Tunnels {
+			a.owners[t.ID] = c.o
 		}
 	}
 }
@@ -383,7 +384,7 @@ func (a *Applier) prepare(keys []intent.Key) ([]change, batch) {
 		if o == nil {
 			continue
 		}
-		c := change{key: key, o: o, keys: o.keys}
+		c := change{o: o, was: o.applied.plan(), keys: o.keys}
 		if o.want != nil {
 			c.plan = a.plan(o.want)
 		}
@@ -404,17 +405,17 @@ func (a *Applier) prepare(keys []intent.Key) ([]change, batch) {
 	var b batch
 	for _, c := range changes {
 		b.add(c, newTunnels, newServices, a.owners)
-		b.goneOpenings, b.openings = compare(b.goneOpenings, b.openings, c.o.applied.Openings, c.plan.Openings, newOpenings, c.o.err != nil)
-		b.goneDirects, b.directs = compare(b.goneDirects, b.directs, c.o.applied.Directs, c.plan.Directs, newDirects, c.o.err != nil)
+		b.goneOpenings, b.openings = compare(b.goneOpenings, b.openings, c.was.Openings, c.plan.Openings, newOpenings, c.o.err != nil)
+		b.goneDirects, b.directs = compare(b.goneDirects, b.directs, c.was.Directs, c.plan.Directs, newDirects, c.o.err != nil)
 	}
 	return changes, b
 }
 
-func (b *batch) add(c change, newTunnels map[uint32]bool, newServices map[serviceKey]bool, owners map[uint32]intent.Key) {
+func (b *batch) add(c change, newTunnels map[uint32]bool, newServices map[serviceKey]bool, owners map[uint32]*object) {
 	old := map[uint32]dataplane.Tunnel{}
-	for _, t := range c.o.applied.Tunnels {
+	for _, t := range c.was.Tunnels {
 		old[t.ID] = t
-		if !newTunnels[t.ID] && owners[t.ID] == c.key {
+		if !newTunnels[t.ID] && owners[t.ID] == c.o {
 			b.goneTunnels = append(b.goneTunnels, t.ID)
 		}
 	}
@@ -434,8 +435,8 @@ func (b *batch) add(c change, newTunnels map[uint32]bool, newServices map[servic
 		}
 	}
 	had := map[serviceKey]*dataplane.Service{}
-	for i := range c.o.applied.Services {
-		s := &c.o.applied.Services[i]
+	for i := range c.was.Services {
+		s := &c.was.Services[i]
 		had[keyOf(s)] = s
 		if !newServices[keyOf(s)] {
 			b.goneServices = append(b.goneServices, *s)
@@ -512,7 +513,7 @@ func (a *Applier) Each(see func(State)) {
 	defer a.mu.Unlock()
 	for _, o := range a.objects {
 		if o.want != nil {
-			see(State{Intent: o.want, Keys: o.keys, Plan: o.applied, Err: o.err})
+			see(State{Intent: o.want, Keys: o.keys, Plan: o.applied.plan(), Err: o.err})
 		}
 	}
 }
@@ -525,13 +526,16 @@ func (a *Applier) Get(key intent.Key) (State, bool) {
 	if o == nil || o.want == nil {
 		return State{}, false
 	}
-	return State{Intent: o.want, Keys: o.keys, Plan: o.applied, Err: o.err}, true
+	return State{Intent: o.want, Keys: o.keys, Plan: o.applied.plan(), Err: o.err}, true
 }
 
 // Owner returns the object to which a tunnel belongs.
 func (a *Applier) Owner(tunnel uint32) (intent.Key, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	key, ok := a.owners[tunnel]
-	return key, ok
+	o, ok := a.owners[tunnel]
+	if !ok {
+		return intent.Key{}, false
+	}
+	return o.key, true
 }

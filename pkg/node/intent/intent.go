@@ -163,12 +163,21 @@ func (i *Intent) fill(tunnels []Tunnel, all []endpoints.Endpoint) {
 	for _, t := range tunnels {
 		nodes[t.TenantNode] = true
 	}
+	leads := func(e endpoints.Endpoint) bool { return nodes[e.Node] }
+	n := 0
 	for _, e := range all {
-		if nodes[e.Node] {
+		if leads(e) {
+			n++
+		}
+	}
+	if n > 0 {
+		i.Endpoints = make([]endpoints.Endpoint, 0, n)
+	}
+	for _, e := range all {
+		if leads(e) {
 			i.Endpoints = append(i.Endpoints, e)
 		}
 	}
-	i.Endpoints = slices.Clip(i.Endpoints)
 	i.fillDirect(all)
 }
 
@@ -200,13 +209,28 @@ type Keys map[uint32][]gue.Key
 
 // KeysOf reads what the server gave out, and leaves out what is no key.
 func KeysOf(answer *epicv1.TunnelKeys) Keys {
-	out := Keys{}
+	out, n := Keys{}, 0
 	for _, t := range answer.Tunnels {
+		n += len(t.Keys)
+	}
+	// All in one place: most tunnels have one key, and there may be many tunnels.
+	all := make([]gue.Key, 0, n)
+	for _, t := range answer.Tunnels {
+		had := out[uint32(t.TunnelID)]
+		if had != nil {
+			// The server names a tunnel twice.
+			all = slices.Grow(all, len(had)+len(t.Keys))
+		}
+		from := len(all)
+		all = append(all, had...)
 		for _, k := range t.Keys {
 			if k.ID < 1 || k.ID > 255 || len(k.Key) != gue.KeySize || t.TunnelID <= 0 {
 				continue
 			}
-			out[uint32(t.TunnelID)] = append(out[uint32(t.TunnelID)], gue.Key{ID: uint8(k.ID), Bytes: [gue.KeySize]byte(k.Key)})
+			all = append(all, gue.Key{ID: uint8(k.ID), Bytes: [gue.KeySize]byte(k.Key)})
+		}
+		if len(all) > from {
+			out[uint32(t.TunnelID)] = all[from:len(all):len(all)]
 		}
 	}
 	return out

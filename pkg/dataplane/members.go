@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane
+
+import "iter"
+
+// scope is an endpoint's address behind one interface, or in one tunnel.
+type scope struct {
+	address [16]byte
+	of      uint32
+}
+
+// member is a service in a scope: what tells it from the others of its address.
+type member struct {
+	// other is the tunnel in the scope of an interface, the interface in that of a tunnel.
+	other    uint32
+	port     uint16
+	protocol uint8
+}
+
+// members are the services of a scope in the order in which they came. Nearly always there
+// is one, which needs no memory of its own.
+type members struct {
+	first member
+	more  *[]member
+}
+
+// scopes are services by scope. A gateway node has one for each tunnel and each interface of
+// up to hundreds of thousands of services, and nothing else of them.
+type scopes struct {
+	by map[scope]members
+	// entries is how many keys the kernel's map has for all of them: of each scope one for
+	// the address, and one for each of its ports.
+	entries int
+}
+
+func newScopes() scopes { return scopes{by: map[scope]members{}} }
+
+// each visits the services of a scope.
+func (s *scopes) each(in scope) iter.Seq[member] {
+	return func(yield func(member) bool) {
+		if m, ok := s.by[in]; ok {
+			m.each(yield)
+		}
+	}
+}
+
+func (m members) each(yield func(member) bool) {
+	if !yield(m.first) || m.more == nil {
+		return
+	}
+	for _, one := range *m.more {
+		if !yield(one) {
+			return
+		}
+	}
+}
+
+func (s *scopes) has(in scope, wanted member) bool {
+	for one := range s.each(in) {
+		if one == wanted {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *scopes) empty(in scope) bool {
+	_, ok := s.by[in]
+	return !ok
+}
+
+func (s *scopes) hasPort(in scope, wanted member) bool {
+	for one := range s.each(in) {
+		if one.port == wanted.port && one.protocol == wanted.protocol {
+			return true
+		}
+	}
+	return false
+}
+
+// needs is how many keys more the kernel's map has with a service that is not yet there.
+func (s *scopes) needs(in scope, added member) int {
+	switch {
+	case s.empty(in):
+		return 2
+	case s.hasPort(in, added):
+		return 0
+	default:
+		return 1
+	}
+}
+
+// add adds a service that is not yet there.
+func (s *scopes) add(in scope, added member) {
+	s.entries += s.needs(in, added)
+	m, ok := s.by[in]
+	switch {
+	case !ok:
+		m.first = added
+	case m.more == nil:
+		m.more = &[]member{added}
+	default:
+		*m.more = append(*m.more, added)
+	}
+	s.by[in] = m
+}
+
+// drop removes a service, if it is there.
+func (s *scopes) drop(in scope, gone member) {
+	if !s.has(in, gone) {
+		return
+	}
+	var rest []member
+	for one := range s.each(in) {
+		if one != gone {
+			rest = append(rest, one)
+		}
+	}
+	switch len(rest) {
+	case 0:
+		delete(s.by, in)
+	case 1:
+		s.by[in] = members{first: rest[0]}
+	default:
+		more := rest[1:]
+		s.by[in] = members{first: rest[0], more: &more}
+	}
+	s.entries -= s.needs(in, gone)
+}
