@@ -26,6 +26,7 @@ build: ## Build EPIC's programs and kubectl into bin/
 ifeq ($(shell go env GOOS),linux)
 	$(GO_BUILD) -o bin/epic-node ./cmd/node
 	$(GO_BUILD) -o bin/epic-cni ./cmd/cni
+	$(GO_BUILD) -o bin/epic-operator ./cmd/operator
 	$(GO_BUILD) -o bin/epic-proxy ./cmd/proxy
 	$(GO_BUILD) -o bin/epic-world ./test/world/epic-world
 endif

@@ -101,7 +101,7 @@ control() {
 		>"$dir/controller.log" 2>&1
 }
 demonstrate() {
-	exec bin/epic-world --kubeconfig="$kubeconfig" --data-dir="$dir/data" --dir="$dir/world" --bin=bin
+	exec bin/epic-world --kubeconfig="$kubeconfig" --data-dir="$dir/data" --dir="$dir/world" --bin=bin --envoy="$envoy"
 }
 
 start serve
@@ -143,11 +143,14 @@ $log. In another shell, type:
   epicctl status
 TEXT
 
-if ((EUID == 0)); then
+if ((EUID != 0)); then
+	echo "
+Run it as root, \"sudo make run\", to see a request go through Envoy and a tunnel, in
+network namespaces of this machine."
+elif envoy=$(hack/envoy.sh); then
 	start demonstrate
 else
 	echo "
-Run it as root, \"sudo make run\", to see a request go through a tunnel, in network
-namespaces of this machine."
+Without Envoy no request can be shown; see above for how to get it."
 fi
 wait "$server" || { tail -n 3 "$log" >&2; exit 1; }

@@ -3,6 +3,7 @@
 package operator
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -109,14 +110,15 @@ func (r *ProxyReconciler) Reconcile(ctx context.Context, id proxyidentity.Proxy)
 		Accepted: func(key resource.Key) map[string]string { return r.States.Accepted(id, key) },
 	})
 	if status.Settling && isProgrammed(s.status, s.proxy.Generation) && !r.settled(id, true) {
-		return reconcile.Result{RequeueAfter: time.Second}, failed
+		return later(time.Second, failed)
 	}
 	if !status.Settling {
 		r.settled(id, false)
 	}
 	want := &own{Conditions: conditions(s.status.Conditions, status.Conditions), Envoy: &status.Envoy, Placements: progress.Placements}
+	wait := cmp.Or(progress.Retry, again)
 	if !proxyDiffers(s.status, want) {
-		return reconcile.Result{RequeueAfter: again}, failed
+		return later(wait, failed)
 	}
 	before := meta.FindStatusCondition(s.status.Conditions, report.ConditionProgrammed).DeepCopy()
 	if err := s.write(ctx, want); err != nil {
@@ -127,7 +129,16 @@ func (r *ProxyReconciler) Reconcile(ctx context.Context, id proxyidentity.Proxy)
 	}
 	r.Events.programmed(s.object, id.Kind, before, meta.FindStatusCondition(want.Conditions, report.ConditionProgrammed))
 	r.Written(id)
-	return reconcile.Result{RequeueAfter: again}, failed
+	return later(wait, failed)
+}
+
+// later has the object looked at again: after a while, or, if something failed, as the
+// queue has it.
+func later(after time.Duration, failed error) (reconcile.Result, error) {
+	if failed != nil {
+		return reconcile.Result{}, failed
+	}
+	return reconcile.Result{RequeueAfter: after}, nil
 }
 
 // isProgrammed reports whether the condition says that a generation is served.

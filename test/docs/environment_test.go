@@ -47,7 +47,7 @@ var workspace = sync.OnceValues(func() (string, error) {
 	}
 	programs := map[string]string{"epic-apiserver": "apiserver", "epic-controller": "controller", "epicctl": "epicctl"}
 	if runtime.GOOS == "linux" {
-		programs["epic-node"] = "node"
+		programs["epic-node"], programs["epic-operator"], programs["epic-proxy"] = "node", "operator", "proxy"
 	}
 	bin := filepath.Join(dir, "bin")
 	for name, folder := range programs {
@@ -171,7 +171,7 @@ func (e *environment) start(t *testing.T) {
 	t.Cleanup(func() { e.stop(t, syscall.SIGTERM) })
 	last := `Run it as root, "sudo make run"`
 	if isRoot() {
-		last = "Watch the tunnels:"
+		last = "Everything is there now."
 	}
 	for deadline := time.Now().Add(patience); !strings.Contains(e.output.String(), last); time.Sleep(50 * time.Millisecond) {
 		select {

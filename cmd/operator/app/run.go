@@ -171,6 +171,10 @@ func newManager(o *options, config *rest.Config, namespace string) (manager.Mana
 		return nil, err
 	}
 	grace := 10 * time.Second
+	kept := cache.Options{DefaultTransform: cache.TransformStripManagedFields()}
+	if o.runner == runDeployments {
+		kept.ByObject = cached()
+	}
 	mgr, err := manager.New(config, manager.Options{
 		Scheme: scheme, Logger: klog.Background(),
 		// This program serves its own.
@@ -179,7 +183,7 @@ func newManager(o *options, config *rest.Config, namespace string) (manager.Mana
 		LeaderElectionReleaseOnCancel: true,
 		LeaseDuration:                 &o.leaseDuration, RenewDeadline: &o.renewDeadline, RetryPeriod: &o.retryPeriod,
 		GracefulShutdownTimeout: &grace,
-		Cache:                   cache.Options{ByObject: cached(), DefaultTransform: cache.TransformStripManagedFields()},
+		Cache:                   kept,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("how to reach the API server: %w", err)

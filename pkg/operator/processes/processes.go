@@ -16,6 +16,7 @@ import (
 
 	"k8s.io/klog/v2"
 
+	"github.com/acnodal/epic/pkg/node/cni/wire"
 	"github.com/acnodal/epic/pkg/operator/runner"
 	"github.com/acnodal/epic/pkg/operator/workload"
 	"github.com/acnodal/epic/pkg/proxyidentity"
@@ -29,6 +30,8 @@ const (
 	minBackoff = 500 * time.Millisecond
 	maxBackoff = 30 * time.Second
 	calm       = time.Minute
+	// notYet is how long to wait for what the node program makes.
+	notYet = 200 * time.Millisecond
 	// found is how long a proxy that an earlier operator left counts as ready though it
 	// has not connected to this one yet.
 	found = 20 * time.Second
@@ -152,6 +155,10 @@ func (r *Runner) Ensure(ctx context.Context, p *workload.Proxy) (runner.Progress
 	}
 	has.want = p
 	link, err := r.o.Network.Attach(ctx, has.id, has.Pod, p)
+	if wire.Retryable(err) {
+		progress.Reason, progress.Message, progress.Retry = "Pending", err.Error(), notYet
+		return progress, nil
+	}
 	if err != nil {
 		return progress, err
 	}

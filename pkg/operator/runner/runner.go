@@ -6,6 +6,7 @@ package runner
 
 import (
 	"context"
+	"time"
 
 	"github.com/acnodal/epic/pkg/operator/workload"
 	"github.com/acnodal/epic/pkg/proxyidentity"
@@ -28,6 +29,9 @@ type Progress struct {
 	Placements map[string]string
 	// Reason and Message say why it does not get further; empty while it does.
 	Reason, Message string
+	// Retry is after how long something that is not there yet may be; 0 if nothing is
+	// waited for.
+	Retry time.Duration
 }
 
 // Runner runs Envoys.

@@ -6,25 +6,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/util/retry"
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
-	"github.com/acnodal/epic/pkg/node/proxies"
 	"github.com/acnodal/epic/test/netlab"
 	"github.com/acnodal/epic/test/world"
 )
@@ -41,7 +36,7 @@ const (
 const patience = time.Minute
 
 type demo struct {
-	kubeconfig, data, dir, bin string
+	kubeconfig, data, dir, bin, envoy string
 
 	config    *rest.Config
 	client    versioned.Interface
@@ -82,11 +77,7 @@ func (d *demo) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	proxy, err := d.proxy(ctx, lb)
-	if err != nil {
-		return err
-	}
-	if err := d.programs(ctx, proxy); err != nil {
+	if err := d.programs(ctx); err != nil {
 		return err
 	}
 	if err := d.pod(ctx); err != nil {
@@ -112,23 +103,6 @@ func (d *demo) loadBalancer(ctx context.Context) (*epicv1.LoadBalancer, error) {
 		return nil, fmt.Errorf("the sample load balancer: %w", err)
 	}
 	return lb, nil
-}
-
-// proxy stands for Envoy: it passes requests on to the load balancer's endpoints.
-func (d *demo) proxy(ctx context.Context, lb *epicv1.LoadBalancer) (*world.Proxy, error) {
-	address, err := netip.ParseAddr(lb.Spec.PublicAddress)
-	if err != nil {
-		return nil, fmt.Errorf("load balancer %s: spec.public-address: %w", lb.Name, err)
-	}
-	proxy, err := d.world.Proxy(proxies.LoadBalancer, namespace, sample, "demo-proxy", address)
-	if err != nil {
-		return nil, err
-	}
-	if err := proxy.Place(ctx, d.client, world.GatewayAddress); err != nil {
-		return nil, err
-	}
-	backends := &backends{client: d.client, namespace: namespace, loadBalancer: sample}
-	return proxy, world.ServeHTTP(ctx, proxy.Namespace, publicHost(lb), backends.forwarder(proxy.Namespace))
 }
 
 // pod is the tenant's service, and the API object that says where it is.
@@ -159,58 +133,6 @@ func (d *demo) pod(ctx context.Context) error {
 	return err
 }
 
-// show sends a visitor's request, and shows what both ends of the tunnel say.
-func (d *demo) show(ctx context.Context, lb *epicv1.LoadBalancer) error {
-	url := "http://" + publicHost(lb)
-	var body string
-	err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
-		for _, p := range d.processes {
-			if err := p.Err(); err != nil {
-				return false, err
-			}
-		}
-		var err error
-		body, err = get(ctx, d.world.Visitor, url)
-		return err == nil, nil
-	})
-	if err != nil {
-		return fmt.Errorf("no answer from %s; the logs are in %s: %w", url, d.dir, err)
-	}
-	// For commands that are to be run there.
-	if err := os.WriteFile(d.in("visitor"), []byte(d.world.Visitor.Name+"\n"), 0o600); err != nil {
-		return err
-	}
-	fmt.Printf("\nA visitor asks %s. The proxy passes it through the tunnel, and the answer is:\n  %s", url, body)
-	for _, end := range d.ends() {
-		fmt.Printf("\n%s\n", end.title)
-		cmd := exec.CommandContext(ctx, d.program("epic-node"), "status", "--status-socket", end.socket)
-		cmd.Stdout, cmd.Stderr = &indent{to: os.Stdout}, os.Stderr
-		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("epic-node status: %w", err)
-		}
-	}
-	fmt.Printf(usage, url, d.world.Visitor.Name, d.ends()[0].socket)
-	return nil
-}
-
-const usage = `
-Ask again:
-  ip netns exec %[2]s curl %[1]s
-Add an endpoint, and watch the load balancer send requests there too:
-  kubectl apply -f - <<END
-  apiVersion: epic.acnodal.io/v1
-  kind: RemoteEndpoint
-  metadata:
-    namespace: ` + namespace + `
-    name: another
-    labels: {epic.acnodal.io/owning-loadbalancer: ` + sample + `}
-  spec: {cluster: ` + cluster + `, address: ` + world.PodAddress + `, node-address: ` + world.NodeAddress + `, port: {port: 8081, protocol: TCP}}
-  END
-Watch the tunnels:
-  kubectl -n ` + namespace + ` get lb ` + sample + ` -o jsonpath='{.status.gue-tunnel-endpoints}'
-  epic-node status --status-socket %[3]s
-`
-
 // wait waits until the context ends or a program does.
 func (d *demo) wait(ctx context.Context) error {
 	ended := make(chan error, len(d.processes))
@@ -234,7 +156,7 @@ func (d *demo) close() error {
 	for i := len(d.processes) - 1; i >= 0; i-- {
 		errs = append(errs, d.processes[i].Stop())
 	}
-	errs = append(errs, d.unmount())
+	errs = append(errs, d.endProxies(), d.unmount())
 	if d.lab != nil {
 		errs = append(errs, d.lab.Close())
 	}
@@ -242,27 +164,3 @@ func (d *demo) close() error {
 }
 
 func (d *demo) program(name string) string { return filepath.Join(d.bin, name) }
-
-func publicHost(lb *epicv1.LoadBalancer) string {
-	return fmt.Sprintf("%s:%d", lb.Spec.PublicAddress, lb.Spec.PublicPorts[0].Port)
-}
-
-func get(ctx context.Context, n *netlab.Namespace, url string) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return "", err
-	}
-	answer, err := world.Client(n).Do(request)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = answer.Body.Close() }()
-	body, err := io.ReadAll(answer.Body)
-	if err != nil {
-		return "", err
-	}
-	if answer.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("%s: %s", answer.Status, body)
-	}
-	return string(body), nil
-}

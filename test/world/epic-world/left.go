@@ -54,6 +54,9 @@ func (d *demo) sweep() error {
 			labs = append(labs, value)
 		}
 	}
+	if len(lines) > 0 {
+		errs = append(errs, d.endProxies())
+	}
 	left, _ := filepath.Glob(d.in("*", "bpf"))
 	for _, dir := range left {
 		_ = unix.Unmount(dir, unix.MNT_DETACH) // there may be none

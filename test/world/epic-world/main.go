@@ -2,8 +2,8 @@
 
 // Epic-world shows EPIC's data path beside a server that "make run" has started: a
 // small Internet in network namespaces, with an EPIC node and a tenant's node
-// behind NAT, on which the real programs run. It sends a request through a tunnel,
-// shows what both ends say, and waits until it is interrupted. All that it made goes
+// behind NAT, on which the real programs run: the operator starts Envoys. It sends
+// requests through a tunnel, shows what both ends say, and waits until it is interrupted. All that it made goes
 // with it.
 package main
 
@@ -24,6 +24,7 @@ func main() {
 	flag.StringVar(&d.data, "data-dir", ".epic/data", "the standalone server's `DIR`")
 	flag.StringVar(&d.dir, "dir", ".epic/world", "where to keep logs and states: a `DIR` that is made anew")
 	flag.StringVar(&d.bin, "bin", "bin", "where EPIC's programs are: a `DIR`")
+	flag.StringVar(&d.envoy, "envoy", "envoy", "the `PROGRAM` Envoy")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -11,11 +11,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
-	"sigs.k8s.io/yaml"
+	"k8s.io/apimachinery/pkg/util/wait"
 
-	"github.com/acnodal/epic/pkg/node/proxies"
+	"github.com/acnodal/epic/pkg/operator/processes"
 	"github.com/acnodal/epic/test/netlab"
 	"github.com/acnodal/epic/test/world"
 )
@@ -47,30 +48,65 @@ func (d *demo) ends() []end {
 // in is a path below the demonstration's directory.
 func (d *demo) in(path ...string) string { return filepath.Join(append([]string{d.dir}, path...)...) }
 
-// programs starts both nodes' programs.
-func (d *demo) programs(ctx context.Context, proxy *world.Proxy) error {
+// programs starts the operator and both nodes' programs.
+func (d *demo) programs(ctx context.Context) error {
 	server, err := url.Parse(d.config.Host)
 	if err != nil {
-		return err
-	}
-	description, err := yaml.Marshal(proxies.Description{Proxies: []proxies.DescribedProxy{{
-		Kind: proxy.Interface.Kind, Namespace: proxy.Interface.Namespace, Owner: proxy.Interface.Owner, Pod: proxy.Interface.Pod,
-		Interface: proxy.Interface.Name, MAC: proxy.Interface.PeerMAC.String(), Addresses: []string{proxy.Interface.Addresses[0].String()},
-	}}})
-	if err != nil {
-		return err
-	}
-	file := d.in("proxies.yaml")
-	if err := os.WriteFile(file, description, 0o600); err != nil {
 		return err
 	}
 	for _, e := range d.ends() {
 		if err := world.Relay(ctx, e.host, server.Host); err != nil {
 			return err
 		}
-		if err := d.node(ctx, e, file); err != nil {
+	}
+	if err := d.operator(ctx); err != nil {
+		return fmt.Errorf("the operator: %w", err)
+	}
+	for _, e := range d.ends() {
+		if err := d.node(ctx, e, filepath.Join(d.proxyDir(), processes.DescriptionFile)); err != nil {
 			return fmt.Errorf("the %s node: %w", e.name, err)
 		}
+	}
+	return nil
+}
+
+// proxyDir is the operator's folder.
+func (d *demo) proxyDir() string { return d.in("op") }
+
+// operator starts the operator on the EPIC node, and waits until it is at work.
+func (d *demo) operator(ctx context.Context) error {
+	err := d.run(d.world.Gateway, "operator", "epic-operator",
+		"--kubeconfig="+d.kubeconfig, "--runner=processes", "--process-dir="+d.proxyDir(), "--node-address="+world.GatewayAddress,
+		"--envoy="+d.envoy, "--bind-address=")
+	if err != nil {
+		return err
+	}
+	p := d.processes[len(d.processes)-1]
+	return wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, patience, true, func(context.Context) (bool, error) {
+		if err := p.Err(); err != nil {
+			return false, err
+		}
+		_, err := os.Stat(filepath.Join(d.proxyDir(), processes.DescriptionFile))
+		return err == nil, nil
+	})
+}
+
+// endProxies ends the proxies that the operator started, which has ended.
+func (d *demo) endProxies() error {
+	if _, err := os.Stat(d.proxyDir()); err != nil {
+		return nil //nolint:nilerr // there was none
+	}
+	cmd := exec.Command(d.program("epic-operator"), "cleanup", "--process-dir="+d.proxyDir(), "--grace=2s") //nolint:noctx // it ends by itself
+	var err error
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if d.world != nil && d.world.Gateway != nil {
+		err = d.world.Gateway.Do(cmd.Run)
+	} else {
+		err = cmd.Run()
+	}
+	if err != nil {
+		return fmt.Errorf("end the proxies: %w: %s", err, strings.TrimSpace(out.String()))
 	}
 	return nil
 }
