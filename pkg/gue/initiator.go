@@ -35,6 +35,9 @@ const (
 	hurryWithin = time.Second
 	// challengesAtOnce is how many CHALLENGEs in a row are answered at once.
 	challengesAtOnce = 3
+	// agreeEvery is the pause between PINGs until both ends refuse packets without
+	// cookies, agreeTries how many such PINGs are sent in a row at most.
+	agreeEvery, agreeTries = 4 * time.Second, 8
 )
 
 // Initiator is the tenant's node's end of its tunnels. It opens them, keeps them
@@ -50,6 +53,8 @@ type Initiator struct {
 	interval time.Duration
 	rate     float32
 	stale    func(tunnel uint32)
+	policy   CookiePolicy
+	mark     func(tunnel uint32, c Cookies) error
 	wake     chan struct{}
 
 	mu    sync.Mutex
@@ -66,6 +71,9 @@ type InitiatorTunnel struct {
 	Local, Remote netip.AddrPort
 	// Keys are all that are accepted; PINGs are made with the first.
 	Keys []Key
+	// Cookies is how cookies were used before this program started. It counts only when
+	// the tunnel is new to the Initiator.
+	Cookies CookieUse
 }
 
 // InitiatorOptions are what an Initiator works with.
@@ -80,6 +88,11 @@ type InitiatorOptions struct {
 	Interval time.Duration
 	// Rate is how many PINGs a second are sent at most.
 	Rate int
+	// Cookies says what this end does about cookies.
+	Cookies CookiePolicy
+	// Mark is called when the cookies of a tunnel change, before the far end is told so.
+	// An error leaves them as they were. It must not call the Initiator. May be nil.
+	Mark func(tunnel uint32, c Cookies) error
 	// Unanswered is called when PINGs have gone unanswered for a while, again and
 	// again: keys may have been replaced. It must not block or call the Initiator.
 	// May be nil.
@@ -102,16 +115,23 @@ type target struct {
 	answer Nonce
 	// challenges are those since the last PONG.
 	challenges int
+	cookies    negotiation
+	// agreeing are the PINGs that were sent early to agree on cookies, heard the number
+	// of the last one whose answer had a say about them.
+	agreeing uint8
+	heard    uint64
 }
 
 type sentPing struct {
 	sequence uint64
 	at       time.Time
+	// announced says that it had room for flags.
+	announced bool
 }
 
 // NewInitiator returns one without tunnels.
 func NewInitiator(o InitiatorOptions) *Initiator {
-	i := &Initiator{now: o.Now, sequence: o.Sequence, interval: o.Interval, rate: float32(o.Rate), stale: o.Unanswered, peers: map[uint32]*target{}, wake: make(chan struct{}, 1)}
+	i := &Initiator{now: o.Now, sequence: o.Sequence, interval: o.Interval, rate: float32(o.Rate), stale: o.Unanswered, policy: o.Cookies, mark: o.Mark, peers: map[uint32]*target{}, wake: make(chan struct{}, 1)}
 	if i.now == nil {
 		i.now = time.Now
 	}
@@ -123,6 +143,9 @@ func NewInitiator(o InitiatorOptions) *Initiator {
 	}
 	if i.stale == nil {
 		i.stale = func(uint32) {}
+	}
+	if i.mark == nil {
+		i.mark = func(uint32, Cookies) error { return nil }
 	}
 	seed := o.Seed
 	if seed == 0 {
@@ -144,11 +167,20 @@ func (i *Initiator) Set(t InitiatorTunnel) error {
 	defer i.mu.Unlock()
 	p := i.peers[t.ID]
 	if p == nil {
-		p = &target{InitiatorTunnel: t, due: i.now()}
+		p = &target{InitiatorTunnel: t, due: i.now(), cookies: resume(t.Cookies)}
+		p.cookies.proven = &t.Keys[0]
+		if err := i.mark(t.ID, p.cookies.cookies(i.policy, t.Keys, ToGateway)); err != nil {
+			return err
+		}
 		i.peers[t.ID] = p
 		heap.Push(&i.queue, p)
 		i.wakeUp()
 		return nil
+	}
+	if !slices.Equal(p.Keys, t.Keys) {
+		if err := i.mark(t.ID, p.cookies.cookies(i.policy, t.Keys, ToGateway)); err != nil {
+			return err
+		}
 	}
 	again := p.Local != t.Local || p.Remote != t.Remote || p.Keys[0] != t.Keys[0]
 	p.InitiatorTunnel = t
@@ -215,10 +247,14 @@ func (i *Initiator) Poll(emit func(local, remote netip.AddrPort, packet *[Packet
 
 func (i *Initiator) ping(p *target, now time.Time, packet *[PacketSize]byte) {
 	m := Message{Tunnel: p.ID, Type: Ping, KeyID: p.Keys[0].ID, Sequence: i.sequence(), RTT: p.last, Nonce: p.answer}
+	announced := p.answer == Nonce{}
+	if announced {
+		m.Flags = p.cookies.flags(i.policy)
+	}
 	m.Encode(packet, &p.Keys[0].Bytes)
 	p.answer = Nonce{}
 	copy(p.sent[1:], p.sent[:])
-	p.sent[0] = sentPing{m.Sequence, now}
+	p.sent[0] = sentPing{m.Sequence, now, announced}
 	p.unanswered++
 	if p.unanswered >= staleAfter {
 		i.stale(p.ID)
@@ -269,7 +305,7 @@ func (i *Initiator) Handle(local, from netip.AddrPort, packet []byte) (Result, b
 	if s < 0 {
 		return i.Counts.add(Replay), false
 	}
-	now := i.now()
+	now, announced := i.now(), p.sent[s].announced
 	i.measure(p, now.Sub(p.sent[s].at))
 	p.sent[s] = sentPing{}
 	if m.Type == Challenge {
@@ -288,8 +324,43 @@ func (i *Initiator) Handle(local, from netip.AddrPort, packet []byte) (Result, b
 		return i.Counts.add(OK), true
 	}
 	p.pong, p.unanswered, p.challenges = now, 0, 0
+	if !announced {
+		// The PING could say nothing about cookies, so the PONG does not either.
+		if i.policy == CookiesOff {
+			i.schedule(p, now, i.interval)
+			return i.Counts.add(OK), false
+		}
+		p.due = now
+		heap.Fix(&i.queue, p.index)
+		return i.Counts.add(OK), true
+	}
+	if m.Sequence > p.heard {
+		if i.hear(p, m.Flags, &p.Keys[k], now) != nil {
+			return i.Counts.add(Failed), false
+		}
+		p.heard = m.Sequence
+	}
+	if p.cookies.complete(i.policy) {
+		p.agreeing = 0
+	} else if p.agreeing < agreeTries {
+		p.agreeing++
+		i.schedule(p, now, min(i.interval, agreeEvery))
+		return i.Counts.add(OK), true
+	}
 	i.schedule(p, now, i.interval)
 	return i.Counts.add(OK), false
+}
+
+// hear takes note of what the far end says about itself.
+func (i *Initiator) hear(p *target, flags Flags, key *Key, now time.Time) error {
+	next := p.cookies.heard(flags, key, int64(now.Sub(i.start)))
+	if next.use(i.policy) != p.cookies.use(i.policy) || *next.proven != *p.cookies.proven {
+		if err := i.mark(p.ID, next.cookies(i.policy, p.Keys, ToGateway)); err != nil {
+			return err
+		}
+	}
+	p.cookies = next
+	return nil
 }
 
 // measure smooths round trips as RFC 6298 does.
@@ -312,7 +383,7 @@ func (i *Initiator) State(tunnel uint32) (PeerState, bool) {
 	if !ok {
 		return PeerState{}, false
 	}
-	return p.state(), true
+	return i.state(p), true
 }
 
 // Each calls see for each tunnel, in no order. It must not call the Initiator.
@@ -320,14 +391,15 @@ func (i *Initiator) Each(see func(tunnel uint32, s PeerState)) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for id, p := range i.peers {
-		see(id, p.state())
+		see(id, i.state(p))
 	}
 }
 
-func (p *target) state() PeerState {
+func (i *Initiator) state(p *target) PeerState {
 	return PeerState{
 		Remote: p.Remote, Seen: p.pong, RTT: p.last, Sequence: p.sent[0].sequence,
 		Up: !p.pong.IsZero() && p.unanswered <= upFor, Unanswered: p.unanswered,
+		Cookies: p.cookies.use(i.policy),
 	}
 }
 

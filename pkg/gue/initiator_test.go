@@ -107,6 +107,12 @@ func TestInitiatorOpens(t *testing.T) {
 	if state, _ := s.State(5); !state.Seen.Equal(s.clock.t) || state.RTT != 20*time.Millisecond || state.Remote != epicEnd {
 		t.Errorf("state %+v", state)
 	}
+	// One that has room for flags follows at once.
+	announcing := s.one()
+	if announcing.Nonce != (Nonce{}) || announcing.Flags != AcceptsCookies {
+		t.Errorf("PING after the tunnel is open: %+v", announcing)
+	}
+	s.pong(announcing)
 	s.clock.t = s.clock.t.Add(DefaultInterval * 7 / 10)
 	if out := s.poll(); len(out) != 0 {
 		t.Errorf("%d PINGs too early", len(out))

@@ -38,19 +38,25 @@ const (
 	// NonceSize is the size of a nonce in bytes.
 	NonceSize = 16
 
-	version = 1
-	macSize = 16
+	// version is that of messages without flags, version2 that of those that have
+	// flags in the byte that is reserved in version 1.
+	version  = 1
+	version2 = 2
+	macSize  = 16
 
 	offsetTunnel     = 4
 	offsetExperiment = 8
 	offsetVersion    = 12
 	offsetType       = 13
 	offsetKey        = 14
-	offsetReserved   = 15
+	offsetFlags      = 15
 	offsetSequence   = 16
 	offsetRTT        = 24
 	offsetNonce      = 28
 	offsetMAC        = offsetNonce + NonceSize
+	// offsetAnnounced is where a PING has its flags, behind the announcement. The rest
+	// of the nonce is zero.
+	offsetAnnounced = offsetNonce + 8
 
 	// header is variant 0 with the control bit and a header length of one word;
 	// control type 255, for experiments; and the group flag of the extensions
@@ -60,6 +66,26 @@ const (
 	experiment uint32 = 0x45504943
 	// MaxTunnelID is the largest ID of a tunnel.
 	MaxTunnelID = 1<<31 - 1
+)
+
+// announcement begins the nonce of a PING that has flags in the place of a nonce. An end
+// that only knows version 1 ignores a nonce that it has not issued.
+const announcement uint64 = 0x455049432b636170 // "EPIC+cap"
+
+// Flags are what the sender of a message says about itself. A PING without any is version
+// 1, or answers a CHALLENGE and says nothing; a PONG without any is version 1. Flags that
+// are not known are ignored.
+type Flags uint8
+
+// The flags.
+const (
+	// AcceptsCookies says that the sender takes data packets with a cookie.
+	AcceptsCookies Flags = 1 << iota
+	// SendsCookies says that every data packet that the sender sends into the tunnel
+	// from now on has a cookie.
+	SendsCookies
+	// RequiresCookies says that the sender refuses data packets without a cookie.
+	RequiresCookies
 )
 
 // Nonce proves, sent back, that its receiver is where it was sent to.
@@ -75,9 +101,11 @@ type Message struct {
 	// kept in microseconds.
 	RTT   time.Duration
 	Nonce Nonce
+	// Flags are those of a PING without a nonce, or of a PONG.
+	Flags Flags
 }
 
-// ErrMalformed says that bytes are no control packet of this version.
+// ErrMalformed says that bytes are no control packet of version 1 or 2.
 var ErrMalformed = errors.New("malformed control packet")
 
 // Encode writes the packet of a message, with its MAC.
@@ -86,13 +114,21 @@ func (m *Message) Encode(packet *[PacketSize]byte, key *[KeySize]byte) {
 	binary.BigEndian.PutUint32(b, header)
 	binary.BigEndian.PutUint32(b[offsetTunnel:], m.Tunnel)
 	binary.BigEndian.PutUint32(b[offsetExperiment:], experiment)
-	b[offsetVersion] = version
+	b[offsetVersion], b[offsetFlags] = version, 0
 	b[offsetType] = byte(m.Type)
 	b[offsetKey] = m.KeyID
-	b[offsetReserved] = 0
 	binary.BigEndian.PutUint64(b[offsetSequence:], m.Sequence)
 	binary.BigEndian.PutUint32(b[offsetRTT:], microseconds(m.RTT))
 	copy(b[offsetNonce:], m.Nonce[:])
+	if m.Flags != 0 {
+		if m.Type == Ping {
+			clear(b[offsetNonce:offsetMAC])
+			binary.BigEndian.PutUint64(b[offsetNonce:], announcement)
+			b[offsetAnnounced] = byte(m.Flags)
+		} else {
+			b[offsetVersion], b[offsetFlags] = version2, byte(m.Flags)
+		}
+	}
 	mac := sum(key, (*[offsetMAC]byte)(b[:offsetMAC]))
 	copy(b[offsetMAC:], mac[:])
 }
@@ -102,8 +138,12 @@ func (m *Message) Encode(packet *[PacketSize]byte, key *[KeySize]byte) {
 func (m *Message) Decode(b []byte) error {
 	if len(b) != PacketSize ||
 		binary.BigEndian.Uint32(b) != header ||
-		binary.BigEndian.Uint32(b[offsetExperiment:]) != experiment ||
-		b[offsetVersion] != version || b[offsetReserved] != 0 {
+		binary.BigEndian.Uint32(b[offsetExperiment:]) != experiment {
+		return ErrMalformed
+	}
+	if b[offsetVersion] == version && b[offsetFlags] != 0 ||
+		b[offsetVersion] == version2 && (b[offsetFlags] == 0 || Type(b[offsetType]) != Pong) ||
+		b[offsetVersion] != version && b[offsetVersion] != version2 {
 		return ErrMalformed
 	}
 	*m = Message{
@@ -113,12 +153,16 @@ func (m *Message) Decode(b []byte) error {
 		Sequence: binary.BigEndian.Uint64(b[offsetSequence:]),
 		RTT:      time.Duration(binary.BigEndian.Uint32(b[offsetRTT:])) * time.Microsecond,
 		Nonce:    Nonce(b[offsetNonce:offsetMAC]),
+		Flags:    Flags(b[offsetFlags]),
 	}
 	if m.Tunnel == 0 || m.Tunnel > MaxTunnelID || m.KeyID == 0 || m.Sequence == 0 {
 		return ErrMalformed
 	}
 	switch m.Type {
 	case Ping:
+		if f := m.Nonce.announced(); f != 0 {
+			m.Flags, m.Nonce = f, Nonce{}
+		}
 		return nil
 	case Challenge:
 		if m.RTT == 0 && m.Nonce != (Nonce{}) {
@@ -130,6 +174,15 @@ func (m *Message) Decode(b []byte) error {
 		}
 	}
 	return ErrMalformed
+}
+
+// announced returns the flags in a PING's nonce, none if it is a real nonce or zero.
+func (n *Nonce) announced() Flags {
+	const at = offsetAnnounced - offsetNonce
+	if binary.BigEndian.Uint64(n[:]) != announcement || [NonceSize - at - 1]byte(n[at+1:]) != ([NonceSize - at - 1]byte{}) {
+		return 0
+	}
+	return Flags(n[at])
 }
 
 func microseconds(d time.Duration) uint32 {

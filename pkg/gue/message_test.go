@@ -42,6 +42,44 @@ func TestEncodeLayout(t *testing.T) {
 	}
 }
 
+// Messages with flags are a contract too. A PING keeps the form of version 1, since an end
+// that only knows that one has to take it.
+func TestEncodeFlags(t *testing.T) {
+	key := testKey(7)
+	for name, c := range map[string]struct {
+		m    Message
+		want string
+	}{
+		"PING": {
+			Message{Tunnel: 1, Type: Ping, KeyID: 7, Sequence: 2, Flags: AcceptsCookies | SendsCookies},
+			"21ff8000" + "00000001" + "45504943" + "01010700" + "0000000000000002" + "00000000" + "455049432b636170" + "03" + "00000000000000",
+		},
+		"PONG": {
+			Message{Tunnel: 1, Type: Pong, KeyID: 7, Sequence: 2, Flags: AcceptsCookies | SendsCookies | RequiresCookies},
+			"21ff8000" + "00000001" + "45504943" + "02030707" + "0000000000000002" + "00000000" + "00000000000000000000000000000000",
+		},
+	} {
+		var packet [PacketSize]byte
+		c.m.Encode(&packet, &key.Bytes)
+		if got := hex.EncodeToString(packet[:offsetMAC]); got != c.want {
+			t.Errorf("%s:\n%s\nwant\n%s", name, got, c.want)
+		}
+		var back Message
+		if err := back.Decode(packet[:]); err != nil || back != c.m {
+			t.Errorf("%s: decoded %+v, %v", name, back, err)
+		}
+	}
+	// What only begins like an announcement is a nonce.
+	for _, nonce := range []Nonce{{'E', 'P', 'I', 'C', '+', 'c', 'a', 'p'}, {'E', 'P', 'I', 'C', '+', 'c', 'a', 'p', 1, 15: 1}} {
+		var packet [PacketSize]byte
+		(&Message{Tunnel: 1, Type: Ping, KeyID: 7, Sequence: 2, Nonce: nonce}).Encode(&packet, &key.Bytes)
+		var back Message
+		if err := back.Decode(packet[:]); err != nil || back.Flags != 0 || back.Nonce != nonce {
+			t.Errorf("decoded %+v, %v", back, err)
+		}
+	}
+}
+
 func TestSumIsHMAC(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 1000 {
@@ -85,7 +123,11 @@ func TestDecodeRefuses(t *testing.T) {
 		"without the group flag":  packet(ping, set(2, 0)),
 		"another experiment":      packet(ping, set(offsetExperiment, 0)),
 		"another version":         packet(ping, set(offsetVersion, 2)),
-		"reserved byte":           packet(ping, set(offsetReserved, 1)),
+		"flags in version 1":      packet(ping, set(offsetFlags, 1)),
+		"version 2 of a PING":     packet(ping, func(b []byte) { b[offsetVersion], b[offsetFlags] = 2, 1 }),
+		"version 2, no flags":     packet(Message{Tunnel: 5, Type: Pong, KeyID: 1, Sequence: 9}, set(offsetVersion, 2)),
+		"version 3":               packet(Message{Tunnel: 5, Type: Pong, KeyID: 1, Sequence: 9, Flags: 1}, set(offsetVersion, 3)),
+		"flagged CHALLENGE":       packet(Message{Tunnel: 5, Type: Challenge, KeyID: 1, Sequence: 9, Nonce: Nonce{1}, Flags: 1}, nil),
 		"type 0":                  packet(ping, set(offsetType, 0)),
 		"type 4":                  packet(ping, set(offsetType, 4)),
 		"tunnel 0":                packet(Message{Type: Ping, KeyID: 1, Sequence: 9}, nil),
@@ -147,6 +189,8 @@ func FuzzDecode(f *testing.F) {
 		{Tunnel: 1, Type: Ping, KeyID: 1, Sequence: 1},
 		{Tunnel: MaxTunnelID, Type: Challenge, KeyID: 255, Sequence: 1 << 63, Nonce: Nonce{1}},
 		{Tunnel: 3, Type: Pong, KeyID: 1, Sequence: 1},
+		{Tunnel: 3, Type: Pong, KeyID: 1, Sequence: 1, Flags: 7},
+		{Tunnel: 3, Type: Ping, KeyID: 1, Sequence: 1, Flags: 1},
 	} {
 		var p [PacketSize]byte
 		m.Encode(&p, &key.Bytes)

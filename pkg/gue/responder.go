@@ -32,6 +32,8 @@ type Responder struct {
 	random io.Reader
 	move   func(tunnel uint32, remote netip.AddrPort) error
 	stale  func(tunnel uint32)
+	policy CookiePolicy
+	mark   func(tunnel uint32, c Cookies) error
 
 	mu      sync.Mutex
 	peers   map[uint32]*peer
@@ -50,6 +52,9 @@ type ResponderTunnel struct {
 	// not known. Both count only when the tunnel is new to the Responder.
 	Remote   netip.AddrPort
 	Sequence uint64
+	// Cookies is how cookies were used before this program started. It counts only when
+	// the tunnel is new to the Responder.
+	Cookies CookieUse
 }
 
 // peer is what is known of a tunnel.
@@ -65,6 +70,7 @@ type peer struct {
 	fresh    bool
 	nonce    Nonce
 	nonceFor netip.AddrPort
+	cookies  negotiation
 	// nonceEnd and seen are nanoseconds since the start.
 	nonceEnd int64
 	seen     int64
@@ -81,6 +87,12 @@ type ResponderOptions struct {
 	// error leaves the remote as it was, without an answer, so that the tenant's
 	// node tries again. It must not call the Responder.
 	Move func(tunnel uint32, remote netip.AddrPort) error
+	// Cookies says what this end does about cookies.
+	Cookies CookiePolicy
+	// Mark is called when the cookies of a tunnel change, before the far end is told so.
+	// An error leaves them as they were, without an answer. It must not call the
+	// Responder. May be nil.
+	Mark func(tunnel uint32, c Cookies) error
 	// Suspect is called for a message whose key is not known or does not fit: keys
 	// may have been replaced. Anybody can cause it. It must not block or call the
 	// Responder. May be nil.
@@ -89,7 +101,7 @@ type ResponderOptions struct {
 
 // NewResponder returns one without tunnels.
 func NewResponder(o ResponderOptions) *Responder {
-	r := &Responder{now: o.Now, random: o.Random, move: o.Move, stale: o.Suspect, peers: map[uint32]*peer{}, sources: newLimiter()}
+	r := &Responder{now: o.Now, random: o.Random, move: o.Move, stale: o.Suspect, policy: o.Cookies, mark: o.Mark, peers: map[uint32]*peer{}, sources: newLimiter()}
 	if r.now == nil {
 		r.now = time.Now
 	}
@@ -98,6 +110,9 @@ func NewResponder(o ResponderOptions) *Responder {
 	}
 	if r.stale == nil {
 		r.stale = func(uint32) {}
+	}
+	if r.mark == nil {
+		r.mark = func(uint32, Cookies) error { return nil }
 	}
 	// One second earlier, so that no time since the start is 0.
 	r.start = r.now().Add(-time.Second)
@@ -113,10 +128,33 @@ func (r *Responder) Set(t ResponderTunnel) error {
 	defer r.mu.Unlock()
 	p := r.peers[t.ID]
 	if p == nil {
-		p = &peer{remote: unmap(t.Remote), sequence: t.Sequence, fresh: t.Sequence != 0}
+		p = &peer{remote: unmap(t.Remote), sequence: t.Sequence, fresh: t.Sequence != 0, cookies: resume(t.Cookies)}
 		r.peers[t.ID] = p
 	}
-	p.local, p.keys = unmap(t.Local), slices.Clone(t.Keys)
+	p.local = unmap(t.Local)
+	if slices.Equal(p.keys, t.Keys) {
+		return nil
+	}
+	keys := slices.Clone(t.Keys)
+	if p.cookies.proven == nil {
+		p.cookies.proven = &keys[0]
+	}
+	if err := r.mark(t.ID, p.cookies.cookies(r.policy, keys, ToClient)); err != nil {
+		return err
+	}
+	p.keys = keys
+	return nil
+}
+
+// hear takes note of what the far end says about itself.
+func (r *Responder) hear(tunnel uint32, p *peer, flags Flags, key *Key, at int64) error {
+	next := p.cookies.heard(flags, key, at)
+	if next.use(r.policy) != p.cookies.use(r.policy) || *next.proven != *p.cookies.proven {
+		if err := r.mark(tunnel, next.cookies(r.policy, p.keys, ToClient)); err != nil {
+			return err
+		}
+	}
+	p.cookies = next
 	return nil
 }
 
@@ -158,6 +196,15 @@ func (r *Responder) Handle(local, from netip.AddrPort, packet []byte, reply *[Pa
 		}
 		p.nonceFor, p.nonce, p.fresh = netip.AddrPort{}, Nonce{}, true
 	case p.remote == from && p.fresh:
+		if m.Nonce != (Nonce{}) {
+			break // the answer to a CHALLENGE has no room for flags, so it says nothing
+		}
+		if err := r.hear(m.Tunnel, p, m.Flags, key, at); err != nil {
+			return r.Counts.add(Failed), false
+		}
+		if m.Flags != 0 {
+			answer.Flags = p.cookies.flags(r.policy)
+		}
 	default:
 		if _, err := io.ReadFull(r.random, p.nonce[:]); err != nil {
 			p.nonceFor = netip.AddrPort{}
@@ -166,11 +213,11 @@ func (r *Responder) Handle(local, from netip.AddrPort, packet []byte, reply *[Pa
 		p.nonceFor, p.nonceEnd = from, at+int64(challengeLife)
 		answer.Type, answer.Nonce = Challenge, p.nonce
 	}
-	answer.Encode(reply, key)
+	answer.Encode(reply, &key.Bytes)
 	return r.Counts.add(OK), true
 }
 
-func (r *Responder) check(p *peer, m *Message, local netip.AddrPort, packet []byte) (Result, *[KeySize]byte) {
+func (r *Responder) check(p *peer, m *Message, local netip.AddrPort, packet []byte) (Result, *Key) {
 	if p == nil {
 		return UnknownTunnel, nil
 	}
@@ -193,7 +240,7 @@ func (r *Responder) check(p *peer, m *Message, local netip.AddrPort, packet []by
 	if m.Sequence <= p.sequence {
 		return Replay, nil
 	}
-	return OK, &p.keys[i].Bytes
+	return OK, &p.keys[i]
 }
 
 // PeerState is what is known of a tunnel's other end.
@@ -211,6 +258,8 @@ type PeerState struct {
 	Up bool
 	// Unanswered is how many PINGs in a row had no answer. Initiator only.
 	Unanswered int
+	// Cookies is how the tunnel uses cookies.
+	Cookies CookieUse
 }
 
 // State returns what is known of a tunnel; false if there is no such tunnel.
@@ -234,7 +283,7 @@ func (r *Responder) Each(see func(tunnel uint32, s PeerState)) {
 }
 
 func (r *Responder) state(p *peer) PeerState {
-	s := PeerState{Remote: p.remote, RTT: p.rtt, Sequence: p.sequence}
+	s := PeerState{Remote: p.remote, RTT: p.rtt, Sequence: p.sequence, Cookies: p.cookies.use(r.policy)}
 	if p.seen != 0 {
 		s.Seen = r.start.Add(time.Duration(p.seen))
 	}
