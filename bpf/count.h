@@ -67,6 +67,22 @@ __noinline int trace(const struct packet *p, const struct seen *s)
 	return 0;
 }
 
+// trace_sent traces a packet that went into a tunnel.
+__noinline int trace_sent(const struct packet *p, const struct tunnel *t, __u32 id, __u32 length, __u32 ifindex)
+{
+	struct seen s = {};
+
+	if (!t)
+		return 0;
+	s.tunnel = id;
+	s.direction = DIRECTION_OUT;
+	s.length = length;
+	s.ifindex = ifindex;
+	s.outer = t->remote;
+	s.outer_port = t->remote_port;
+	return trace(p, &s);
+}
+
 // dropped counts a packet that came out of a tunnel, or was to go into one, and ends
 // it.
 __noinline int dropped(struct __sk_buff *ctx, const struct packet *p, __u32 tunnel, __u32 reason, __u32 direction)

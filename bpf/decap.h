@@ -22,6 +22,26 @@ struct outer {
 	__be16 source_port;
 };
 
+// cookie_of reads a cookie, which is there, by the words to which it is aligned.
+static __always_inline __u64 cookie_of(const struct guehdr *gue)
+{
+	return gue->cookie[0] | (__u64)gue->cookie[1] << 32;
+}
+
+// check_cookie says why a packet is refused for its cookie, zero if it is not. The cookie
+// is that of this direction and of one of the keys that are valid.
+static __always_inline int check_cookie(const struct tunnel *t, int has_cookie, __u64 cookie)
+{
+	if (has_cookie) {
+		if (unlikely(!(t->flags & TUNNEL_KNOWS_COOKIES)))
+			return DROP_WRONG_COOKIE;
+		if (likely(cookie == t->accepts[0]))
+			return 0;
+		return cookie == t->accepts[1] || cookie == t->accepts[2] || cookie == t->accepts[3] ? 0 : DROP_WRONG_COOKIE;
+	}
+	return t->flags & TUNNEL_NEEDS_COOKIE ? DROP_NO_COOKIE : 0;
+}
+
 static __always_inline void outer_addresses(struct outer *o, void *l3, int v6)
 {
 	if (v6) {
@@ -37,8 +57,9 @@ static __always_inline void outer_addresses(struct outer *o, void *l3, int v6)
 	}
 }
 
-// check_tunnel finds the tunnel of a packet, if it came by that tunnel's ends.
-static __always_inline struct tunnel *check_tunnel(__u32 id, const struct outer *o, int *reason)
+// check_tunnel finds the tunnel of a packet, if it came by that tunnel's ends and has its
+// cookie.
+static __always_inline struct tunnel *check_tunnel(__u32 id, const struct outer *o, int has_cookie, __u64 cookie, int *reason)
 {
 	struct tunnel *t = bpf_map_lookup_elem(&tunnels, &id);
 
@@ -58,6 +79,9 @@ static __always_inline struct tunnel *check_tunnel(__u32 id, const struct outer 
 		*reason = DROP_WRONG_REMOTE;
 		return 0;
 	}
+	*reason = check_cookie(t, has_cookie, cookie);
+	if (unlikely(*reason))
+		return 0;
 	return t;
 }
 
@@ -185,10 +209,11 @@ static __always_inline void set_macs(struct ethhdr *eth, const __u8 *mac)
 
 // decapsulate takes a packet out of the tunnel that its GUE header names. The outer
 // header has no options and is no fragment.
-static __always_inline int decapsulate(struct __sk_buff *ctx, int outer6, int v6, __u32 id, __u32 udp_len, __u8 outer_tos)
+static __always_inline int decapsulate(struct __sk_buff *ctx, int outer6, int v6, int cookie, __u32 id, __u32 udp_len, __u8 outer_tos)
 {
-	const __u32 outer_len = (outer6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)) + UDP_GUE_LEN;
-	const __u32 inner = sizeof(struct ethhdr) + outer_len;
+	const __u32 udp_at = sizeof(struct ethhdr) + (outer6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
+	const __u32 headers = UDP_GUE_LEN + (cookie ? COOKIE_LEN : 0);
+	const __u32 inner = udp_at + headers, outer_len = inner - sizeof(struct ethhdr);
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	__u32 gso = ctx->gso_size, segments = ctx->gso_segs, ifindex = 0;
 	struct packet p = {};
@@ -198,12 +223,11 @@ static __always_inline int decapsulate(struct __sk_buff *ctx, int outer6, int v6
 	int reason = 0, tos;
 	__u64 flags;
 
-	if (data + sizeof(struct ethhdr) + (outer6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)) + sizeof(struct udphdr) > end)
+	if (data + inner > end)
 		return TC_ACT_SHOT;
 	outer_addresses(&o, data + sizeof(struct ethhdr), outer6);
-	o.source_port = ((struct udphdr *)(data + sizeof(struct ethhdr) + (outer6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr))))->source;
-
-	t = check_tunnel(id, &o, &reason);
+	o.source_port = ((struct udphdr *)(data + udp_at))->source;
+	t = check_tunnel(id, &o, cookie, cookie ? cookie_of(data + udp_at + sizeof(struct udphdr)) : 0, &reason);
 	if (unlikely(!t)) {
 		if (!is_place(&o.destination))
 			return TC_ACT_UNSPEC;
@@ -216,7 +240,7 @@ static __always_inline int decapsulate(struct __sk_buff *ctx, int outer6, int v6
 		return dropped(ctx, &p, id, reason, DIRECTION_IN);
 	if (likely(!gso)) {
 		// The lengths have to nest; a link may have padded the frame.
-		if (unlikely(!is_whole(&p, udp_len - UDP_GUE_LEN) || udp_len < UDP_GUE_LEN || udp_len + inner - UDP_GUE_LEN > ctx->len))
+		if (unlikely(!is_whole(&p, udp_len - headers) || udp_len < headers || udp_len + udp_at > ctx->len))
 			return dropped(ctx, &p, id, DROP_MALFORMED, DIRECTION_IN);
 	} else {
 		p.total = ctx->len - inner;
@@ -377,10 +401,23 @@ static __always_inline int decap_ip(struct __sk_buff *ctx, int outer6)
 	gue = (void *)(udp + 1);
 	if (unlikely((void *)(gue + 1) > end))
 		return refuse(ctx, outer6, DROP_BAD_HEADER);
-	if (likely(gue->word == GUE_DATA4))
-		return decapsulate(ctx, outer6, 0, bpf_ntohl(gue->tunnel), bpf_ntohs(udp->len), tos);
-	if (likely(gue->word == GUE_DATA6))
-		return decapsulate(ctx, outer6, 1, bpf_ntohl(gue->tunnel), bpf_ntohs(udp->len), tos);
+	if (likely(gue->word == GUE_COOKIE4 || gue->word == GUE_COOKIE6)) {
+		if (linear(ctx, l4 + UDP_GUE_LEN + COOKIE_LEN))
+			return refuse(ctx, outer6, DROP_BAD_HEADER);
+		data = (void *)(long)ctx->data;
+		end = (void *)(long)ctx->data_end;
+		udp = data + l4;
+		gue = (void *)(udp + 1);
+		if (unlikely((void *)(gue + 1) + COOKIE_LEN > end))
+			return refuse(ctx, outer6, DROP_BAD_HEADER);
+		if (gue->word == GUE_COOKIE4)
+			return decapsulate(ctx, outer6, 0, 1, bpf_ntohl(gue->tunnel), bpf_ntohs(udp->len), tos);
+		return decapsulate(ctx, outer6, 1, 1, bpf_ntohl(gue->tunnel), bpf_ntohs(udp->len), tos);
+	}
+	if (gue->word == GUE_DATA4)
+		return decapsulate(ctx, outer6, 0, 0, bpf_ntohl(gue->tunnel), bpf_ntohs(udp->len), tos);
+	if (gue->word == GUE_DATA6)
+		return decapsulate(ctx, outer6, 1, 0, bpf_ntohl(gue->tunnel), bpf_ntohs(udp->len), tos);
 	// The node program's socket gets control packets of tunnels that are here, and
 	// believes none. Others would only keep it busy.
 	if (gue->word == GUE_CONTROL) {

@@ -53,19 +53,29 @@ static __always_inline void write_ip4(struct iphdr *ip, const struct tunnel *t, 
 	ip->daddr = remote;
 }
 
-static __always_inline void write_gue(void *to, const struct tunnel *t, __u32 id, __u32 length, int v6)
+// write_gue returns a value other than zero if there is no room for the cookie.
+static __always_inline int write_gue(void *to, void *end, const struct tunnel *t, __u32 id, __u32 length, int v6, int cookie)
 {
 	struct udphdr *udp = to;
 	struct guehdr *gue = (void *)(udp + 1);
 
 	udp->source = t->local_port;
 	udp->dest = t->remote_port;
-	udp->len = bpf_htons(limit16(length + UDP_GUE_LEN));
+	udp->len = bpf_htons(limit16(length + UDP_GUE_LEN + (cookie ? COOKIE_LEN : 0)));
 	// A tunnel may leave it out, also over IPv6 (RFC 6935): what is inside has
 	// its own.
 	udp->check = 0;
-	gue->word = v6 ? GUE_DATA6 : GUE_DATA4;
 	gue->tunnel = bpf_htonl(id);
+	if (likely(cookie)) {
+		if (unlikely((void *)(gue + 1) + COOKIE_LEN > end))
+			return -1;
+		gue->word = v6 ? GUE_COOKIE6 : GUE_COOKIE4;
+		gue->cookie[0] = t->cookie;
+		gue->cookie[1] = t->cookie >> 32;
+	} else {
+		gue->word = v6 ? GUE_DATA6 : GUE_DATA4;
+	}
+	return 0;
 }
 
 // How long a route is used without asking the kernel again, in ns. So much later than
@@ -139,6 +149,7 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 	struct way *way;
 	__u32 slot = id & (WAYS - 1), overhead, mtu, segment, length, gso = ctx->gso_size, segments = ctx->gso_segs, part, target;
 	void *data, *end;
+	__u32 headers, cookie;
 	__u64 flags, before;
 	long route;
 
@@ -159,7 +170,9 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 		}
 	}
 	segment = gso ? p->headers + gso : length;
-	overhead = t->family6 ? OVERHEAD6 : OVERHEAD4;
+	cookie = t->flags & TUNNEL_SENDS_COOKIE;
+	headers = UDP_GUE_LEN + (cookie ? COOKIE_LEN : 0);
+	overhead = (t->family6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)) + headers;
 	mtu = t->mtu;
 
 	way = bpf_map_lookup_elem(&ways, &slot);
@@ -225,37 +238,30 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 			return dropped(ctx, p, id, DROP_INTERNAL, DIRECTION_OUT);
 		write_macs(data, way, bpf_htons(ETH_P_IPV6));
 		ip->flow = bpf_htonl(0x60000000 | (__u32)p->tos << 20 | (ctx->hash & 0xfffff));
-		ip->payload_len = bpf_htons(limit16(length + UDP_GUE_LEN));
+		ip->payload_len = bpf_htons(limit16(length + headers));
 		ip->nexthdr = IPPROTO_UDP;
 		ip->hop_limit = 64;
 		__builtin_memcpy(ip->saddr, t->local.bytes, 16);
 		__builtin_memcpy(ip->daddr, t->remote.bytes, 16);
-		write_gue(ip + 1, t, id, length, v6);
+		if (write_gue(ip + 1, end, t, id, length, v6, cookie))
+			return dropped(ctx, p, id, DROP_INTERNAL, DIRECTION_OUT);
 	} else {
 		struct iphdr *ip = data + sizeof(struct ethhdr);
 
 		if (unlikely((void *)(ip + 1) + UDP_GUE_LEN > end))
 			return dropped(ctx, p, id, DROP_INTERNAL, DIRECTION_OUT);
 		write_macs(data, way, bpf_htons(ETH_P_IP));
-		write_ip4(ip, t, p->tos, bpf_htons(limit16(length + OVERHEAD4)));
-		write_gue(ip + 1, t, id, length, v6);
+		write_ip4(ip, t, p->tos, bpf_htons(limit16(length + overhead)));
+		if (write_gue(ip + 1, end, t, id, length, v6, cookie))
+			return dropped(ctx, p, id, DROP_INTERNAL, DIRECTION_OUT);
 	}
 
 	if (segments > 1)
 		before = count_sent(t, segments, length + (segments - 1) * p->headers);
 	else
 		before = count_sent(t, 1, length);
-	if (unlikely(traces)) {
-		struct seen s = {};
-
-		s.tunnel = id;
-		s.direction = DIRECTION_OUT;
-		s.length = length;
-		s.ifindex = way->ifindex;
-		s.outer = t->remote;
-		s.outer_port = t->remote_port;
-		trace(p, &s);
-	}
+	if (unlikely(traces))
+		trace_sent(p, t, id, length, way->ifindex);
 	target = way->ifindex;
 	if (unlikely(route != BPF_FIB_LKUP_RET_SUCCESS || before % NEIGHBOUR_EVERY == 0)) {
 		if (egress)

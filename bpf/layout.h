@@ -16,17 +16,32 @@ struct address {
 	__u8 bytes[16];
 } __attribute__((aligned(8)));
 
+enum tunnel_flags {
+	// What is sent into the tunnel has the cookie.
+	TUNNEL_SENDS_COOKIE = 1,
+	// What comes without a cookie is dropped.
+	TUNNEL_NEEDS_COOKIE = 2,
+	// The accepted cookies are there.
+	TUNNEL_KNOWS_COOKIES = 4,
+};
+
+// As many cookies are accepted as keys of a tunnel can be valid. Places that are not
+// needed repeat the first.
+#define COOKIES 4
+
 // tunnel is this node's end of a tunnel. Its key is the tunnel's ID.
 struct tunnel {
 	struct address local;
 	struct address remote; // zero: not verified yet
 	__be16 local_port;
 	__be16 remote_port;
-	__u16 mtu; // of inner packets
+	__u16 mtu; // of inner packets, less the cookie if there is one
 	__u8 family6; // the outer packets are IPv6
 	__u8 pad;
 	__u32 slot; // where its counters are
-	__u32 pad2;
+	enum tunnel_flags flags;
+	__u64 cookie; // as its bytes are on the wire, as are those that are accepted
+	__u64 accepts[COOKIES];
 };
 
 // counters are what a tunnel has carried, in inner packets. They are no value per
@@ -211,6 +226,9 @@ enum drop_reason {
 	DROP_NOT_AN_ANSWER,
 	DROP_FRAME,
 	DROP_PROTOCOL,
+	// Towards this node, outer packet.
+	DROP_NO_COOKIE,
+	DROP_WRONG_COOKIE,
 	DROP_REASONS, // how many there are
 };
 

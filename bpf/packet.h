@@ -5,20 +5,24 @@
 
 #include "layout.h"
 
-// GUE variant 0 with a group identifier, which is the tunnel's ID.
+// GUE variant 0 with a group identifier, which is the tunnel's ID, and in some packets
+// with a security field of 64 bits, which is the cookie.
 #define GUE_DATA4 bpf_htonl(0x01048000)
 #define GUE_DATA6 bpf_htonl(0x01298000)
+#define GUE_COOKIE4 bpf_htonl(0x03049000)
+#define GUE_COOKIE6 bpf_htonl(0x03299000)
 #define GUE_CONTROL bpf_htonl(0x21ff8000)
 #define GUE_CONTROL_BIT bpf_htonl(0x20000000)
 
 struct guehdr {
 	__be32 word;
 	__be32 tunnel;
+	__u32 cookie[]; // two words, if there is one
 };
 
+#define COOKIE_LEN 8
+
 #define UDP_GUE_LEN (sizeof(struct udphdr) + sizeof(struct guehdr))
-#define OVERHEAD4 (sizeof(struct iphdr) + UDP_GUE_LEN)
-#define OVERHEAD6 (sizeof(struct ipv6hdr) + UDP_GUE_LEN)
 
 // kind is what decides how a packet is matched with a service.
 enum kind {

@@ -8,10 +8,10 @@
 
 #include "decap.h"
 
-static __always_inline int xdp_decapsulate(struct xdp_md *ctx, int outer6, int v6, __u32 id, __u32 udp_len, __u8 outer_tos)
+static __always_inline int xdp_decapsulate(struct xdp_md *ctx, int outer6, int v6, int cookie, __u32 id, __u32 udp_len, __u8 outer_tos)
 {
 	const __u32 outer_ip = outer6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
-	const __u32 outer_len = outer_ip + UDP_GUE_LEN;
+	const __u32 headers = UDP_GUE_LEN + (cookie ? COOKIE_LEN : 0), outer_len = outer_ip + headers;
 	const __u32 inner = sizeof(struct ethhdr) + outer_len;
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct policy *policy;
@@ -25,11 +25,11 @@ static __always_inline int xdp_decapsulate(struct xdp_md *ctx, int outer6, int v
 		return XDP_PASS;
 	outer_addresses(&o, data + sizeof(struct ethhdr), outer6);
 	o.source_port = ((struct udphdr *)(data + sizeof(struct ethhdr) + outer_ip))->source;
-	t = check_tunnel(id, &o, &reason);
+	t = check_tunnel(id, &o, cookie, cookie ? cookie_of(data + sizeof(struct ethhdr) + outer_ip + sizeof(struct udphdr)) : 0, &reason);
 	if (!t)
 		return XDP_PASS;
 	if (parse_plain(data + inner, end, &p, v6, !gateway) || p.tcp_flags & TCP_SYN ||
-	    p.tos != outer_tos || udp_len < UDP_GUE_LEN || !is_whole(&p, udp_len - UDP_GUE_LEN) ||
+	    p.tos != outer_tos || udp_len < headers || !is_whole(&p, udp_len - headers) ||
 	    data + sizeof(struct ethhdr) + outer_ip + udp_len > end)
 		return XDP_PASS;
 	policy = check_inner(&p, v6, id, &reason);
@@ -111,9 +111,13 @@ static __always_inline int xdp_ip(struct xdp_md *ctx, int outer6)
 			return XDP_PASS;
 		tos = ip->tos;
 	}
+	if (gue->word == GUE_COOKIE4)
+		return xdp_decapsulate(ctx, outer6, 0, 1, bpf_ntohl(gue->tunnel), bpf_ntohs(udp->len), tos);
+	if (gue->word == GUE_COOKIE6)
+		return xdp_decapsulate(ctx, outer6, 1, 1, bpf_ntohl(gue->tunnel), bpf_ntohs(udp->len), tos);
 	if (gue->word == GUE_DATA4)
-		return xdp_decapsulate(ctx, outer6, 0, bpf_ntohl(gue->tunnel), bpf_ntohs(udp->len), tos);
+		return xdp_decapsulate(ctx, outer6, 0, 0, bpf_ntohl(gue->tunnel), bpf_ntohs(udp->len), tos);
 	if (gue->word == GUE_DATA6)
-		return xdp_decapsulate(ctx, outer6, 1, bpf_ntohl(gue->tunnel), bpf_ntohs(udp->len), tos);
+		return xdp_decapsulate(ctx, outer6, 1, 0, bpf_ntohl(gue->tunnel), bpf_ntohs(udp->len), tos);
 	return XDP_PASS;
 }

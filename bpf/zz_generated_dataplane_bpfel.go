@@ -73,7 +73,9 @@ const (
 	KernelDropReasonDROP_NOT_AN_ANSWER      KernelDropReason = 21
 	KernelDropReasonDROP_FRAME              KernelDropReason = 22
 	KernelDropReasonDROP_PROTOCOL           KernelDropReason = 23
-	KernelDropReasonDROP_REASONS            KernelDropReason = 24
+	KernelDropReasonDROP_NO_COOKIE          KernelDropReason = 24
+	KernelDropReasonDROP_WRONG_COOKIE       KernelDropReason = 25
+	KernelDropReasonDROP_REASONS            KernelDropReason = 26
 )
 
 type KernelEndpoint struct {
@@ -252,8 +254,18 @@ type KernelTunnel struct {
 	Family6    uint8
 	Pad        uint8
 	Slot       uint32
-	Pad2       uint32
+	Flags      KernelTunnelFlags
+	Cookie     uint64
+	Accepts    [4]uint64
 }
+
+type KernelTunnelFlags uint32
+
+const (
+	KernelTunnelFlagsTUNNEL_SENDS_COOKIE  KernelTunnelFlags = 1
+	KernelTunnelFlagsTUNNEL_NEEDS_COOKIE  KernelTunnelFlags = 2
+	KernelTunnelFlagsTUNNEL_KNOWS_COOKIES KernelTunnelFlags = 4
+)
 
 type KernelWay struct {
 	_     structs.HostLayout

@@ -93,6 +93,12 @@ const (
 	// DropProtocol: the inner packet is neither TCP nor UDP, and no ICMP message that
 	// belongs to a flow of these or answers a ping.
 	DropProtocol DropReason = "protocol"
+	// DropNoCookie: the packet has no cookie, and the tunnel's far end sends none without,
+	// or the node refuses such packets altogether.
+	DropNoCookie DropReason = "no-cookie"
+	// DropWrongCookie: the packet's cookie is not made from a key of the tunnel that is
+	// valid here, or not for this direction.
+	DropWrongCookie DropReason = "wrong-cookie"
 )
 
 // drop joins a reason with the programs' number of it, and says in docs/dataplane.md
@@ -126,6 +132,8 @@ var dropReasons = []drop{
 	{bpf.KernelDropReasonDROP_NOT_AN_ANSWER, DropNotAnAnswer},
 	{bpf.KernelDropReasonDROP_FRAME, DropFrame},
 	{bpf.KernelDropReasonDROP_PROTOCOL, DropProtocol},
+	{bpf.KernelDropReasonDROP_NO_COOKIE, DropNoCookie},
+	{bpf.KernelDropReasonDROP_WRONG_COOKIE, DropWrongCookie},
 }
 
 // reasonOf names a reason of the programs.

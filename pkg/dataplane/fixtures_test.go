@@ -60,12 +60,25 @@ type bench struct {
 	proxy0, proxy1 int
 	uplink         map[Role]int
 	fixtureMAC     map[string]net.HardwareAddr
+	// cookies says that tunnels use cookies.
+	cookies bool
 }
 
 func newBench(t testing.TB) *bench {
 	t.Helper()
-	w := newWorld(t, 1500)
-	b := &bench{world: w, uplink: map[Role]int{}, fixtureMAC: map[string]net.HardwareAddr{}}
+	return newBenchOf(t, false)
+}
+
+// newBenchOf makes the underlay larger by a cookie if tunnels use cookies, so that inner
+// packets are the same.
+func newBenchOf(t testing.TB, cookies bool) *bench {
+	t.Helper()
+	more := 0
+	if cookies {
+		more = CookieSize
+	}
+	w := newWorld(t, 1500+more)
+	b := &bench{world: w, cookies: cookies, uplink: map[Role]int{}, fixtureMAC: map[string]net.HardwareAddr{}}
 	w.open()
 	must(t, netlab.Veth(w.gateway, "proxy1", w.proxy, "net2", 1500))
 	b.proxy0, b.proxy1 = index(t, w.gateway, "proxy0"), index(t, w.gateway, "proxy1")
@@ -86,7 +99,7 @@ func newBench(t testing.TB) *bench {
 	for _, n := range []*netlab.Namespace{w.gateway, w.node} {
 		_, narrow, err := net.ParseCIDR("192.0.2.66/32")
 		must(t, err)
-		must(t, n.RouteReplace(&netlink.Route{Dst: narrow, LinkIndex: index(t, n, "eth0"), Scope: netlink.SCOPE_LINK, MTU: 1300, MTULock: true}))
+		must(t, n.RouteReplace(&netlink.Route{Dst: narrow, LinkIndex: index(t, n, "eth0"), Scope: netlink.SCOPE_LINK, MTU: 1300 + more, MTULock: true}))
 	}
 	// The node has a default route; nowhere is nowhere.
 	must(t, errors.Join(unreachable(w.node, "203.0.113.0/24"), unreachable(w.gateway, "203.0.113.0/24")))
@@ -112,13 +125,16 @@ func newBench(t testing.TB) *bench {
 		if id == tunnelNew {
 			gatewayRemote, nodeRemote = netip.AddrPort{}, netip.AddrPort{}
 		}
-		mtu := uint16(1500 - overhead(here.Addr().Is6()))
+		mtu := uint16(1500 + more - overhead(here.Addr().Is6()))
 		must(t, w.gatewaySide.Tunnels().Put(Tunnel{ID: uint32(id), Local: here, Remote: gatewayRemote, MTU: mtu}))
 		must(t, w.nodeSide.Tunnels().Put(Tunnel{ID: uint32(id), Local: there, Remote: nodeRemote, MTU: mtu}))
 	}
 	for id, remote := range map[int]string{tunnelNowhere: "203.0.113.9", tunnelNarrow: "192.0.2.66"} {
-		must(t, w.gatewaySide.Tunnels().Put(Tunnel{ID: uint32(id), Local: port(gatewayAddress[false], DefaultPort), Remote: port(remote, DefaultPort), MTU: 1464}))
-		must(t, w.nodeSide.Tunnels().Put(Tunnel{ID: uint32(id), Local: port(nodeAddress[false], DefaultPort), Remote: port(remote, DefaultPort), MTU: 1464}))
+		must(t, w.gatewaySide.Tunnels().Put(Tunnel{ID: uint32(id), Local: port(gatewayAddress[false], DefaultPort), Remote: port(remote, DefaultPort), MTU: uint16(1464 + more)}))
+		must(t, w.nodeSide.Tunnels().Put(Tunnel{ID: uint32(id), Local: port(nodeAddress[false], DefaultPort), Remote: port(remote, DefaultPort), MTU: uint16(1464 + more)}))
+	}
+	if cookies {
+		b.setCookies(t)
 	}
 	for id := range 7 {
 		if id == 0 {
@@ -158,6 +174,8 @@ type step struct {
 	out []byte
 	// drop is why it is dropped, or answered instead.
 	drop DropReason
+	// bare says that it gets no cookie.
+	bare bool
 }
 
 // fixture is what happens to a packet.
@@ -187,6 +205,9 @@ func skbContext(ifindex int, gso uint32) []byte {
 
 // run runs a step's program on a frame.
 func (b *bench) run(role Role, s step) (verdict uint32, frame []byte, err error) {
+	if b.cookies {
+		s = s.withCookies(role)
+	}
 	side, n := b.side(role)
 	options := ebpf.RunOptions{DataOut: make([]byte, 4096)}
 	var program *ebpf.Program
@@ -259,6 +280,9 @@ func (b *bench) check(t *testing.T, role Role, s step) {
 	if s.verdict == shot && s.program != "xdp" {
 		return
 	}
+	if b.cookies {
+		s = s.withCookies(role)
+	}
 	wanted := s.out
 	if wanted == nil {
 		wanted = s.in
@@ -279,22 +303,25 @@ func (b *bench) check(t *testing.T, role Role, s step) {
 }
 
 func TestFixtures(t *testing.T) {
-	b := newBench(t)
-	all := fixtures(b)
-	for _, fixture := range all {
-		t.Run(fixture.name, func(t *testing.T) {
-			for _, step := range fixture.steps {
-				b.check(t, fixture.role, step)
+	shown := map[DropReason]bool{}
+	for name, cookies := range map[string]bool{"without cookies": false, "with cookies": true} {
+		t.Run(name, func(t *testing.T) {
+			b := newBenchOf(t, cookies)
+			all := fixtures(b)
+			if cookies {
+				all = append(all, b.cookieFixtures()...)
+			}
+			for _, fixture := range all {
+				t.Run(fixture.name, func(t *testing.T) {
+					for _, step := range fixture.steps {
+						b.check(t, fixture.role, step)
+						shown[step.drop] = true
+					}
+				})
 			}
 		})
 	}
 	// Every reason is met.
-	shown := map[DropReason]bool{}
-	for _, fixture := range all {
-		for _, step := range fixture.steps {
-			shown[step.drop] = true
-		}
-	}
 	for _, drop := range dropReasons {
 		if !shown[drop.reason] {
 			t.Errorf("no fixture shows the reason %s", drop.reason)

@@ -40,11 +40,14 @@ func (b *bench) fuzzDecap(t *testing.T, packet []byte) {
 	must(t, err)
 	switch verdict {
 	case redirect:
+		if marked := withCookie(packet, cookieUp); b.cookies && bytes.Equal(marked, packet) && !bytes.Contains(packet, cookieUp[:]) && !bytes.Contains(packet, cookieUpOld[:]) {
+			t.Errorf("%x came out without a cookie", packet)
+		}
 		if !allowed(frame[14:]) {
 			t.Errorf("%x came out of %x", frame[14:], packet)
 		}
 	case pass:
-		if !bytes.Equal(frame[14:], packet) {
+		if !bytes.Equal(frame[14:], packet) && !b.cookies {
 			t.Errorf("%x was changed into %x and passed on", packet, frame[14:])
 		}
 	case shot:
@@ -57,7 +60,11 @@ func (b *bench) fuzzDecap(t *testing.T, packet []byte) {
 	if verdict != xdpPass {
 		t.Errorf("XDP: verdict %d", verdict)
 	}
-	if len(frame) >= 14 && bytes.Equal(frame[14:], packet) {
+	left := packet
+	if b.cookies {
+		left = withCookie(packet, cookieUp)
+	}
+	if len(frame) >= 14 && bytes.Equal(frame[14:], left) {
 		return // left to tc
 	}
 	if after != redirect || len(frame) < delivery+14 || !allowed(frame[delivery+14:]) {
@@ -68,7 +75,11 @@ func (b *bench) fuzzDecap(t *testing.T, packet []byte) {
 // seeds are packets from which random ones are made.
 func (b *bench) seeds() [][]byte {
 	var seeds [][]byte
-	for _, fixture := range fixtures(b) {
+	all := fixtures(b)
+	if b.cookies {
+		all = append(all, b.cookieFixtures()...)
+	}
+	for _, fixture := range all {
 		for _, step := range fixture.steps {
 			if fixture.role == RoleGateway && step.program == "decap" && len(step.in) < 300 {
 				seeds = append(seeds, step.in)
@@ -80,10 +91,16 @@ func (b *bench) seeds() [][]byte {
 
 // TestRandomPackets changes good and bad packets a little, many times.
 func TestRandomPackets(t *testing.T) {
-	b := newBench(t)
+	for _, cookies := range []bool{false, true} {
+		randomPackets(t, newBenchOf(t, cookies))
+	}
+}
+
+func randomPackets(t *testing.T, b *bench) {
+	t.Helper()
 	seeds := b.seeds()
 	random := rand.New(rand.NewPCG(1, 2))
-	rounds := 20_000
+	rounds := 10_000
 	if testing.Short() {
 		rounds = 1000
 	}
@@ -112,7 +129,13 @@ func FuzzDecap(f *testing.F) {
 
 // What goes into a tunnel at one end comes out at the other as it was.
 func TestThereAndBack(t *testing.T) {
-	b := newBench(t)
+	for _, cookies := range []bool{false, true} {
+		thereAndBack(t, newBenchOf(t, cookies))
+	}
+}
+
+func thereAndBack(t *testing.T, b *bench) {
+	t.Helper()
 	random := rand.New(rand.NewPCG(3, 4))
 	for range 3000 {
 		v6, outer6 := random.IntN(2) == 0, random.IntN(2) == 0

@@ -18,6 +18,11 @@ type Tunnels interface {
 	Delete(ids ...uint32) error
 	// SetRemote moves the verified remote of a tunnel, which has to exist.
 	SetRemote(id uint32, remote netip.AddrPort) error
+	// SetCookies changes the cookies of a tunnel, which has to exist. They last until it
+	// is deleted, whatever else of it is changed.
+	SetCookies(id uint32, cookies Cookies) error
+	// Cookies returns how all tunnels use cookies.
+	Cookies() map[uint32]CookieUse
 	// List returns all tunnels, by ID.
 	List() ([]Tunnel, error)
 	// Counters returns what the given tunnels have carried; all tunnels if none is

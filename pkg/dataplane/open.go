@@ -98,7 +98,7 @@ func (d *DataPlane) open() error {
 	if err := d.underlay.setUplink(); err != nil {
 		return err
 	}
-	if d.tunnels, err = newTunnels(&d.mu, d.options.Port, &d.objects.KernelMaps); err != nil {
+	if d.tunnels, err = newTunnels(&d.mu, d.options, &d.objects.KernelMaps); err != nil {
 		return err
 	}
 	proxyTable, err := newTable[uint32, bpf.KernelProxy](d.objects.Proxies, "proxies")

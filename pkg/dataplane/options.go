@@ -68,6 +68,9 @@ type Options struct {
 	Hook Hook
 	// XDP says whether packets are taken out of tunnels by XDP.
 	XDP XDP
+	// RequireCookies refuses packets without a cookie in all tunnels, whatever SetCookies
+	// says of one.
+	RequireCookies bool
 }
 
 // complete fills in defaults, and says what is wrong.

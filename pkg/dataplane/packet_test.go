@@ -159,6 +159,8 @@ func gue(source, destination uint16, word, tunnel uint32, inner []byte) []byte {
 const (
 	wordIPv4    = 0x01048000
 	wordIPv6    = 0x01298000
+	wordCookie4 = 0x03049000
+	wordCookie6 = 0x03299000
 	wordControl = 0x21ff8000
 )
 

@@ -16,14 +16,21 @@ import (
 	"github.com/acnodal/epic/bpf"
 )
 
-// MinMTU is the smallest inner MTU of a tunnel: what an ICMP error about a packet
-// that is too big quotes has to be smaller than the packet.
-const MinMTU = 552
+const (
+	// MinMTU is the smallest inner MTU of a tunnel: the packet that an ICMP error about a
+	// packet that is too big quotes has to be smaller than the packet, also beside a cookie.
+	MinMTU = 552 + CookieSize
+	// CookieSize is the size of a data packet's cookie in bytes, and MaxCookies how many
+	// are accepted in a tunnel at a time.
+	CookieSize, MaxCookies = 8, 4
+)
 
 // tunnels implements Tunnels.
 type tunnels struct {
-	mu       *sync.Mutex
-	port     uint16
+	mu   *sync.Mutex
+	port uint16
+	// required refuses packets without a cookie in all tunnels.
+	required bool
 	tunnels  *table[uint32, bpf.KernelTunnel]
 	places   *table[bpf.KernelPlace, uint32]
 	counters *ebpf.Map
@@ -35,8 +42,8 @@ type tunnels struct {
 	leftover map[uint32]struct{}
 }
 
-func newTunnels(mu *sync.Mutex, port uint16, m *bpf.KernelMaps) (*tunnels, error) {
-	t := &tunnels{mu: mu, port: port, counters: m.TunnelCounters, leftover: map[uint32]struct{}{}}
+func newTunnels(mu *sync.Mutex, options Options, m *bpf.KernelMaps) (*tunnels, error) {
+	t := &tunnels{mu: mu, port: options.Port, required: options.RequireCookies, counters: m.TunnelCounters, leftover: map[uint32]struct{}{}}
 	var err error
 	if t.tunnels, err = newTable[uint32, bpf.KernelTunnel](m.Tunnels, "tunnels"); err != nil {
 		return nil, err
@@ -137,7 +144,14 @@ func (t *tunnels) Put(put ...Tunnel) error {
 			}
 		}
 		local := tunnel.Local.Addr().Unmap()
-		value := bpf.KernelTunnel{LocalPort: big(tunnel.Local.Port()), Mtu: tunnel.MTU, Slot: had.Slot}
+		value := bpf.KernelTunnel{
+			LocalPort: big(tunnel.Local.Port()), Mtu: tunnel.MTU, Slot: had.Slot,
+			Flags: had.Flags, Cookie: had.Cookie, Accepts: had.Accepts,
+		}
+		if t.required {
+			value.Flags |= needsCookie
+		}
+		value.Mtu -= cookieRoom(&value)
 		value.Local.Bytes = as16(local)
 		if local.Is6() {
 			value.Family6 = 1
@@ -260,7 +274,7 @@ func (t *tunnels) List() ([]Tunnel, error) {
 		tunnel := Tunnel{
 			ID:    id,
 			Local: netip.AddrPortFrom(from16(value.Local.Bytes), big(value.LocalPort)),
-			MTU:   value.Mtu,
+			MTU:   value.Mtu + cookieRoom(&value),
 		}
 		if value.RemotePort != 0 {
 			tunnel.Remote = netip.AddrPortFrom(from16(value.Remote.Bytes), big(value.RemotePort))

@@ -30,9 +30,29 @@ type Tunnel struct {
 	// Remote is the verified outer address of the other end. While it is the zero
 	// value, all packets of the tunnel are dropped.
 	Remote netip.AddrPort
-	// MTU is the largest inner packet in bytes: the underlay's MTU less the
-	// overhead (36 bytes over IPv4, 56 over IPv6).
+	// MTU is the largest inner packet in bytes without a cookie: the underlay's MTU less
+	// the overhead (36 bytes over IPv4, 56 over IPv6). While the tunnel sends cookies, the
+	// largest packet is CookieSize bytes smaller.
 	MTU uint16
+}
+
+// Cookies mark the packets of one tunnel, so that nobody who does not know its key can make
+// one.
+type Cookies struct {
+	// Accept are those with which packets may come in. Places that are not needed repeat
+	// the first one.
+	Accept [MaxCookies][CookieSize]byte
+	// Send is the one with which packets go out, if Sent is true.
+	Send [CookieSize]byte
+	Sent bool
+	// Required drops packets that come in without a cookie.
+	Required bool
+}
+
+// CookieUse says how a tunnel uses cookies.
+type CookieUse struct {
+	// Sent and Required are those of Cookies.
+	Sent, Required bool
 }
 
 // Proxy is the interface of one proxy's pod on a gateway node. It selects, with

@@ -107,7 +107,7 @@ func resume(use CookieUse) negotiation {
 	if use.Sent {
 		n.said |= AcceptsCookies | RequiresCookies
 	}
-	if use.Required {
+	if use.Sent && use.Required {
 		n.said |= SendsCookies
 		n.settled = true
 	}

@@ -91,6 +91,7 @@ func TestNegotiation(t *testing.T) {
 		"this end was restarted":                    {had: CookieUse{true, true}, steps: []negotiationStep{{0, requires, true, true}}},
 		"this end was restarted before it was sure": {had: CookieUse{true, false}, steps: []negotiationStep{{0, sends, true, false}, {cookieGrace, sends, true, true}}},
 		"the far end lost its state":                {had: CookieUse{true, true}, steps: []negotiationStep{{0, can, true, false}, {1, sends, true, false}}},
+		"only refused before":                       {policy: CookiesOff, had: CookieUse{false, true}, steps: []negotiationStep{{0, 0, false, false}}},
 		"flags of a later version":                  {steps: []negotiationStep{{0, 0xf8 | can, true, false}, {0, 0xf8, false, false}}},
 		"always, and an old far end":                {policy: CookiesRequired, steps: []negotiationStep{{0, 0, false, true}, {0, can, true, true}}},
 		"never":                                     {policy: CookiesOff, steps: []negotiationStep{{0, can, false, false}, {time.Hour, sends, false, false}}},

@@ -53,5 +53,5 @@
 //
 // Responder and Initiator are the two ends as plain state machines, without sockets
 // or clocks of their own. Socket carries their packets. The package knows nothing of
-// where tunnels and keys come from, and nothing of data packets.
+// where tunnels and keys come from. Of data packets it knows only the cookies.
 package gue

@@ -65,19 +65,24 @@ func newClient(ctx context.Context, c ClientConfig) (*agent, error) {
 		Kernel: c.Kernel, Plane: c.Plane.Underlay(), Nodes: c.Nodes, Names: c.Interfaces, Local: c.Local,
 		Changed: func() { a.applier.Replan() },
 	})
-	a.control = clientEnds{ports: c.Ports, Initiator: gue.NewInitiator(gue.InitiatorOptions{
-		Sequence: sequence.Next, Interval: c.PingInterval,
+	var former *formerCookies
+	a.saver = newSaver(c.StateDir, func() state {
+		return state{Role: a.role, Nodes: a.Nodes, Objects: gatherObjects(a.applier), Cookies: former.gather(a.control)}
+	})
+	if err := a.load(ctx); err != nil {
+		return nil, err
+	}
+	former = cookiesBefore(c.Plane.Tunnels(), a.loaded.savedCookies())
+	a.control = clientEnds{ports: c.Ports, cookies: former, Initiator: gue.NewInitiator(gue.InitiatorOptions{
+		Sequence: sequence.Next, Interval: c.PingInterval, Cookies: c.Cookies, Mark: a.mark,
 		Unanswered: func(tunnel uint32) { a.fetcher.Suspect(tunnel) },
 	})}
 	a.applier = apply.New(c.Plane, a.control, apply.ForClient(a.underlay.Local, c.Port))
 	a.fetcher = keys.New(c.Client, keyTarget{a})
-	a.saver = newSaver(c.StateDir, func() state {
-		return state{Role: a.role, Nodes: a.Nodes, Objects: gatherObjects(a.applier)}
-	})
 	if a.follower, err = follow.New(follow.Options{Client: c.Client, Nodes: c.Nodes, Namespace: c.Namespace, Sink: sink{a}}); err != nil {
 		return nil, err
 	}
-	return a, a.load(ctx)
+	return a, nil
 }
 
 // emptyStore begins anew over a file that can't be read.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/acnodal/epic/pkg/dataplane"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
+	"github.com/acnodal/epic/pkg/gue"
 	"github.com/acnodal/epic/pkg/node/host"
 	"github.com/acnodal/epic/pkg/node/proxies"
 	"github.com/acnodal/epic/pkg/node/underlay"
@@ -48,6 +49,9 @@ type Config struct {
 	Interfaces []string
 	// Port is the UDP port of this end.
 	Port uint16
+	// Cookies says whether data packets carry cookies. If they are required, the Plane has
+	// to be one that requires them.
+	Cookies gue.CookiePolicy
 	// StateDir is where the last state is kept.
 	StateDir string
 	// Name and Version are those of the node and of this program.

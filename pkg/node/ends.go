@@ -29,6 +29,7 @@ type gatewayEnds struct {
 	// come.
 	remotes   map[uint32]netip.AddrPort
 	sequences map[uint32]uint64
+	cookies   *formerCookies
 }
 
 // Set implements apply.Ends.
@@ -38,7 +39,7 @@ func (e *gatewayEnds) Set(t dataplane.Tunnel, keys []gue.Key) error {
 	delete(e.remotes, t.ID)
 	delete(e.sequences, t.ID)
 	e.mu.Unlock()
-	return e.Responder.Set(gue.ResponderTunnel{ID: t.ID, Local: t.Local, Keys: keys, Remote: remote, Sequence: sequence})
+	return e.Responder.Set(gue.ResponderTunnel{ID: t.ID, Local: t.Local, Keys: keys, Remote: remote, Sequence: sequence, Cookies: e.cookies.take(t.ID)})
 }
 
 // Remove implements apply.Ends. What an earlier program left goes with the tunnel.
@@ -47,6 +48,7 @@ func (e *gatewayEnds) Remove(tunnel uint32) {
 	delete(e.remotes, tunnel)
 	delete(e.sequences, tunnel)
 	e.mu.Unlock()
+	e.cookies.take(tunnel)
 	e.Responder.Remove(tunnel)
 }
 
@@ -57,7 +59,8 @@ func (e *gatewayEnds) Count(r gue.Result) uint64 { return e.Counts.Of(r) }
 type clientEnds struct {
 	*gue.Initiator
 	// ports keeps the host's NAT away; nil if there is none to keep away.
-	ports PortKeeper
+	ports   PortKeeper
+	cookies *formerCookies
 }
 
 // Set implements apply.Ends.
@@ -67,8 +70,71 @@ func (e clientEnds) Set(t dataplane.Tunnel, keys []gue.Key) error {
 			return err
 		}
 	}
-	return e.Initiator.Set(gue.InitiatorTunnel{ID: t.ID, Local: t.Local, Remote: t.Remote, Keys: keys})
+	return e.Initiator.Set(gue.InitiatorTunnel{ID: t.ID, Local: t.Local, Remote: t.Remote, Keys: keys, Cookies: e.cookies.take(t.ID)})
+}
+
+// Remove implements apply.Ends.
+func (e clientEnds) Remove(tunnel uint32) {
+	e.cookies.take(tunnel)
+	e.Initiator.Remove(tunnel)
 }
 
 // Count implements control.
 func (e clientEnds) Count(r gue.Result) uint64 { return e.Counts.Of(r) }
+
+// formerCookies is how tunnels used cookies before this program started, until they come.
+type formerCookies struct {
+	mu  sync.Mutex
+	all map[uint32]gue.CookieUse
+}
+
+// cookiesBefore returns what the data plane has, or of tunnels that it does not have, as
+// after a reboot, what is on disk.
+func cookiesBefore(plane dataplane.Tunnels, saved map[uint32]cookieUse) *formerCookies {
+	f := &formerCookies{all: map[uint32]gue.CookieUse{}}
+	for id, use := range saved {
+		f.all[id] = gue.CookieUse(use)
+	}
+	for id, use := range plane.Cookies() {
+		if use == (dataplane.CookieUse{}) {
+			delete(f.all, id)
+		} else {
+			f.all[id] = gue.CookieUse(use)
+		}
+	}
+	return f
+}
+
+// take returns what is known of a tunnel and forgets it.
+func (f *formerCookies) take(tunnel uint32) gue.CookieUse {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	use := f.all[tunnel]
+	delete(f.all, tunnel)
+	return use
+}
+
+// gather is what has to outlast a reboot: how tunnels use cookies.
+func (f *formerCookies) gather(ends control) map[uint32]cookieUse {
+	out := map[uint32]cookieUse{}
+	f.mu.Lock()
+	for id, use := range f.all {
+		out[id] = cookieUse(use)
+	}
+	f.mu.Unlock()
+	ends.Each(func(id uint32, s gue.PeerState) {
+		if s.Cookies != (gue.CookieUse{}) {
+			out[id] = cookieUse(s.Cookies)
+		}
+	})
+	return out
+}
+
+// mark gives a tunnel's cookies to the data plane, and soon to the disk.
+func (a *agent) mark(tunnel uint32, c gue.Cookies) error {
+	if err := a.Plane.Tunnels().SetCookies(tunnel, dataplane.Cookies(c)); err != nil {
+		return err
+	}
+	a.saver.touch()
+	return nil
+}

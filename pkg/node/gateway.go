@@ -97,6 +97,7 @@ func newGateway(ctx context.Context, c GatewayConfig) (*gateway, error) {
 	g.responder.Responder = gue.NewResponder(gue.ResponderOptions{
 		Move:    func(tunnel uint32, remote netip.AddrPort) error { return c.Plane.Tunnels().SetRemote(tunnel, remote) },
 		Suspect: func(tunnel uint32) { a.fetcher.Suspect(tunnel) },
+		Cookies: c.Cookies, Mark: a.mark,
 	})
 	a.control = g.responder
 	a.underlay = underlay.New(underlay.Options{
@@ -119,6 +120,7 @@ func newGateway(ctx context.Context, c GatewayConfig) (*gateway, error) {
 	if err := a.load(ctx); err != nil {
 		return nil, err
 	}
+	g.responder.cookies = cookiesBefore(c.Plane.Tunnels(), a.loaded.savedCookies())
 	a.reportMore = func(r *status.Report) { r.Directs = g.reportDirects() }
 	if a.loaded != nil {
 		g.responder.sequences = a.loaded.Sequences
@@ -142,7 +144,7 @@ func (s gatewaySink) Set(i *intent.Intent) { s.Sink.Set(i); s.g.keeper.touch() }
 func (s gatewaySink) Delete(key intent.Key) { s.Sink.Delete(key); s.g.keeper.touch() }
 
 func (g *gateway) gather() state {
-	s := state{Role: g.role, Nodes: g.Nodes, Objects: gatherObjects(g.applier), Platform: g.keeper.get(), Sequences: map[uint32]uint64{}}
+	s := state{Role: g.role, Nodes: g.Nodes, Objects: gatherObjects(g.applier), Platform: g.keeper.get(), Sequences: map[uint32]uint64{}, Cookies: g.responder.cookies.gather(g.responder)}
 	g.responder.Each(func(id uint32, p gue.PeerState) {
 		if p.Sequence != 0 {
 			s.Sequences[id] = p.Sequence

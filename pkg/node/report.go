@@ -93,10 +93,24 @@ func (a *agent) reportTunnels(r *status.Report) {
 				Unanswered: peer.Unanswered, Services: services[t.ID], Counters: counters[t.ID],
 			}
 			out.State = a.stateOf(t.ID, peer, known, r.Now)
+			out.Cookies = cookiesOf(peer.Cookies)
+			if peer.Cookies.Sent {
+				out.MTU -= gue.CookieSize
+			}
 			r.Tunnels = append(r.Tunnels, out)
 		}
 	})
 	slices.SortFunc(r.Tunnels, func(x, y status.Tunnel) int { return cmp.Compare(x.ID, y.ID) })
+}
+
+func cookiesOf(use gue.CookieUse) status.Cookies {
+	switch {
+	case use.Required:
+		return status.CookiesRequired
+	case use.Sent:
+		return status.CookiesSent
+	}
+	return status.CookiesNone
 }
 
 func (a *agent) stateOf(tunnel uint32, peer gue.PeerState, known bool, now time.Time) string {

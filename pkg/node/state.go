@@ -37,6 +37,22 @@ type state struct {
 	Platform platform      `json:"platform"`
 	// Sequences are the last numbers of the tunnels' other ends, on a gateway.
 	Sequences map[uint32]uint64 `json:"sequences,omitempty"`
+	// Cookies is how tunnels used cookies, so that nobody can send packets without to a
+	// node that was rebooted.
+	Cookies map[uint32]cookieUse `json:"cookies,omitempty"`
+}
+
+type cookieUse struct {
+	Sent     bool `json:"sent,omitempty"`
+	Required bool `json:"required,omitempty"`
+}
+
+// savedCookies are those of a state that may not be there.
+func (s *state) savedCookies() map[uint32]cookieUse {
+	if s == nil {
+		return nil
+	}
+	return s.Cookies
 }
 
 type savedObject struct {

@@ -18,6 +18,7 @@ import (
 	"github.com/acnodal/epic/pkg/buildinfo"
 	"github.com/acnodal/epic/pkg/dataplane"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
+	"github.com/acnodal/epic/pkg/gue"
 	"github.com/acnodal/epic/pkg/node"
 	"github.com/acnodal/epic/pkg/node/status"
 	"github.com/acnodal/epic/pkg/node/underlay"
@@ -40,6 +41,7 @@ type options struct {
 	maxServices    uint32
 	xdp            string
 	hook           string
+	cookies        string
 }
 
 func (o *options) add(fs *pflag.FlagSet, role string) {
@@ -57,6 +59,7 @@ func (o *options) add(fs *pflag.FlagSet, role string) {
 	fs.Uint32Var(&o.maxTunnels, "max-tunnels", dataplane.DefaultMaxTunnels, "How many tunnels fit. More are reported and not carried.")
 	fs.Uint32Var(&o.maxServices, "max-services", dataplane.DefaultMaxServices, "How many endpoints of tunnels fit.")
 	fs.StringVar(&o.xdp, "xdp", "auto", "Whether packets are taken out of tunnels by XDP: auto, native or off.")
+	fs.StringVar(&o.cookies, "cookies", "auto", "Whether data packets carry a cookie that only the ends of a tunnel know: auto, in each tunnel as soon as both ends can; required, and packets without are dropped from the beginning; or off, as before cookies were known.")
 	fs.StringVar(&o.hook, "hook", "auto", "How programs are attached: auto, tcx or clsact.")
 }
 
@@ -91,7 +94,7 @@ func (o *options) config() (node.Config, error) {
 	c := node.Config{
 		Kernel: underlay.Netlink{}, Interfaces: o.interfaces, Port: o.port, StateDir: o.stateDir,
 		Version: buildinfo.Release(), StatusSocket: o.statusSocket, MetricsAddress: o.metricsAddress, TunnelMetrics: o.tunnelMetrics,
-		Local: map[netip.Addr]netip.Addr{}, Name: o.nodeName,
+		Local: map[netip.Addr]netip.Addr{}, Name: o.nodeName, Cookies: cookiePolicies[o.cookies],
 	}
 	var errs []error
 	if o.port == 0 {
@@ -121,7 +124,7 @@ func (o *options) config() (node.Config, error) {
 	for _, choice := range []struct {
 		flag, value string
 		allowed     []string
-	}{{"--xdp", o.xdp, []string{"auto", "native", "off"}}, {"--hook", o.hook, []string{"auto", "tcx", "clsact"}}} {
+	}{{"--xdp", o.xdp, []string{"auto", "native", "off"}}, {"--hook", o.hook, []string{"auto", "tcx", "clsact"}}, {"--cookies", o.cookies, []string{"auto", "required", "off"}}} {
 		if !slices.Contains(choice.allowed, choice.value) {
 			errs = append(errs, fmt.Errorf("%s is %q: give one of %v", choice.flag, choice.value, choice.allowed))
 		}
@@ -195,8 +198,11 @@ func (o *options) plane(role dataplane.Role) dataplane.Options {
 	return dataplane.Options{
 		Role: role, Port: o.port, PinPath: o.pinPath, MaxTunnels: o.maxTunnels, MaxServices: o.maxServices,
 		Hook: dataplane.Hook(auto(o.hook)), XDP: dataplane.XDP(auto(o.xdp)),
+		RequireCookies: cookiePolicies[o.cookies] == gue.CookiesRequired,
 	}
 }
+
+var cookiePolicies = map[string]gue.CookiePolicy{"auto": gue.CookiesAuto, "required": gue.CookiesRequired, "off": gue.CookiesOff}
 
 func auto(s string) string {
 	if s == "auto" {

@@ -24,6 +24,7 @@ var tunnelLabels = []string{"tunnel", "kind", "namespace", "object"}
 
 var (
 	mTunnels    = newMetric(prometheus.GaugeValue, "tunnels", "Tunnels that end on this node, by state: up, down, opening or no-key.", "state")
+	mCookies    = newMetric(prometheus.GaugeValue, "tunnels_by_cookies", "Tunnels that end on this node, by how their packets use cookies: required, sent or none.", "cookies")
 	mObjects    = newMetric(prometheus.GaugeValue, "objects", "Load balancers and gateway proxies that concern this node, by whether they are programmed: applied or failed.", "state")
 	mProxies    = newMetric(prometheus.GaugeValue, "proxies", "Proxies that run on this node.")
 	mInterfaces = newMetric(prometheus.GaugeValue, "underlay_interfaces", "Interfaces that carry tunnels, by how programs are attached to them.", "mode")
@@ -43,7 +44,7 @@ var (
 	mTxBytes    = newMetric(prometheus.CounterValue, "tunnel_sent_bytes_total", "Bytes of inner packets that went into a tunnel.", tunnelLabels...)
 
 	all = []metric{
-		mTunnels, mObjects, mProxies, mInterfaces, mProblems, mSynced, mSaved, mDrops, mControl, mSendErrors, mRepairs,
+		mTunnels, mCookies, mObjects, mProxies, mInterfaces, mProblems, mSynced, mSaved, mDrops, mControl, mSendErrors, mRepairs,
 		mUp, mRTT, mSeen, mRxPackets, mRxBytes, mTxPackets, mTxBytes,
 	}
 )
@@ -78,16 +79,21 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	send := func(m metric, value float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(m.Desc, m.kind, value, labels...)
 	}
+	cookies := map[Cookies]int{CookiesRequired: 0, CookiesSent: 0, CookiesNone: 0}
 	states := map[string]int{Up: 0, Down: 0, Opening: 0, NoKey: 0}
 	for i := range r.Tunnels {
 		t := &r.Tunnels[i]
 		states[t.State]++
+		cookies[t.Cookies]++
 		if c.perTunnel {
 			sendTunnel(send, t)
 		}
 	}
 	for state, n := range states {
 		send(mTunnels, float64(n), state)
+	}
+	for use, n := range cookies {
+		send(mCookies, float64(n), string(use))
 	}
 	send(mObjects, float64(r.Applied), "applied")
 	send(mObjects, float64(r.Failed), "failed")

@@ -86,6 +86,20 @@ const (
 	NoKey = "no-key"
 )
 
+// Cookies is how the packets of a tunnel use cookies.
+type Cookies string
+
+// How a tunnel uses cookies.
+const (
+	// CookiesRequired is a tunnel in which packets without a cookie are dropped here.
+	CookiesRequired Cookies = "required"
+	// CookiesSent is one in which this end sends cookies, and does not yet know that the
+	// other end always does.
+	CookiesSent Cookies = "sent"
+	// CookiesNone is one in which this end sends none.
+	CookiesNone Cookies = "none"
+)
+
 // Tunnel is one tunnel.
 type Tunnel struct {
 	ID        uint32         `json:"id"`
@@ -102,9 +116,11 @@ type Tunnel struct {
 	// RTT is the last round trip, in nanoseconds.
 	RTT time.Duration `json:"rtt,omitempty"`
 	// Unanswered is how many PINGs in a row had no answer, on a tenant's node.
-	Unanswered int                `json:"unanswered,omitempty"`
-	Services   int                `json:"services"`
-	Counters   dataplane.Counters `json:"counters"`
+	Unanswered int `json:"unanswered,omitempty"`
+	// Cookies is how packets of the tunnel use cookies.
+	Cookies  Cookies            `json:"cookies"`
+	Services int                `json:"services"`
+	Counters dataplane.Counters `json:"counters"`
 }
 
 // Source is asked for what is shown.

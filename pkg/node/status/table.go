@@ -31,7 +31,7 @@ func Print(to io.Writer, r *Report) error {
 			fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", p.Object, p.Pod, p.Interface, p.Index, join(p.Addresses))
 		}
 	}
-	fmt.Fprint(w, "\nTUNNEL\tOBJECT\tLOCAL\tREMOTE\tSTATE\tLAST PONG\tROUND TRIP\tSERVICES\tMTU\tRECEIVED\tSENT\n")
+	fmt.Fprint(w, "\nTUNNEL\tOBJECT\tLOCAL\tREMOTE\tSTATE\tLAST PONG\tROUND TRIP\tCOOKIES\tSERVICES\tMTU\tRECEIVED\tSENT\n")
 	for i := range r.Tunnels {
 		t := &r.Tunnels[i]
 		remote, rtt := "-", "-"
@@ -41,8 +41,8 @@ func Print(to io.Writer, r *Report) error {
 		if t.RTT > 0 {
 			rtt = t.RTT.Round(time.Microsecond).String()
 		}
-		fmt.Fprintf(w, "%d\t%s %s/%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", t.ID, t.Kind, t.Namespace, t.Object, t.Local, remote, t.State,
-			since(r.Now, t.Seen), rtt, t.Services, t.MTU,
+		fmt.Fprintf(w, "%d\t%s %s/%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", t.ID, t.Kind, t.Namespace, t.Object, t.Local, remote, t.State,
+			since(r.Now, t.Seen), rtt, t.Cookies, t.Services, t.MTU,
 			carried(t.Counters.ReceivedPackets, t.Counters.ReceivedBytes), carried(t.Counters.SentPackets, t.Counters.SentBytes))
 	}
 	if len(r.Directs) > 0 {

@@ -21,6 +21,7 @@ import (
 type Plane struct {
 	mu       sync.Mutex
 	tunnels  map[uint32]dataplane.Tunnel
+	cookies  map[uint32]dataplane.Cookies
 	services map[string]dataplane.Service
 	proxies  map[int]dataplane.Proxy
 	openings map[dataplane.Opening]bool
@@ -36,7 +37,7 @@ type Plane struct {
 // New returns an empty one.
 func New() *Plane {
 	return &Plane{
-		tunnels: map[uint32]dataplane.Tunnel{}, services: map[string]dataplane.Service{},
+		tunnels: map[uint32]dataplane.Tunnel{}, cookies: map[uint32]dataplane.Cookies{}, services: map[string]dataplane.Service{},
 		proxies: map[int]dataplane.Proxy{}, openings: map[dataplane.Opening]bool{}, directs: map[dataplane.Direct]bool{},
 		attached: map[int]string{},
 	}
@@ -129,6 +130,7 @@ func (t tunnels) Delete(ids ...uint32) error {
 			return err
 		}
 		delete(t.p.tunnels, id)
+		delete(t.p.cookies, id)
 	}
 	return nil
 }
@@ -147,6 +149,29 @@ func (t tunnels) SetRemote(id uint32, remote netip.AddrPort) error {
 	n.Remote = remote
 	t.p.tunnels[id] = n
 	return nil
+}
+
+// SetCookies implements dataplane.Tunnels. It is not logged.
+func (t tunnels) SetCookies(id uint32, cookies dataplane.Cookies) error {
+	t.p.mu.Lock()
+	defer t.p.mu.Unlock()
+	if _, ok := t.p.tunnels[id]; !ok {
+		return dataplane.ErrNoTunnel
+	}
+	t.p.cookies[id] = cookies
+	return nil
+}
+
+// Cookies implements dataplane.Tunnels.
+func (t tunnels) Cookies() map[uint32]dataplane.CookieUse {
+	t.p.mu.Lock()
+	defer t.p.mu.Unlock()
+	out := map[uint32]dataplane.CookieUse{}
+	for id := range t.p.tunnels {
+		c := t.p.cookies[id]
+		out[id] = dataplane.CookieUse{Sent: c.Sent, Required: c.Required}
+	}
+	return out
 }
 
 // List implements dataplane.Tunnels.
