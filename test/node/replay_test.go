@@ -54,7 +54,7 @@ func (w *wiretap) read() error {
 		switch {
 		case w.control == nil && bytes.HasPrefix(b[gueHeader:], []byte{0x21, 0xff, 0x80, 0}):
 			w.control = b
-		case w.data == nil && bytes.HasPrefix(b[gueHeader:], []byte{1, 4, 0x80, 0}):
+		case w.data == nil && (bytes.HasPrefix(b[gueHeader:], dataHeaders[false]) || bytes.HasPrefix(b[gueHeader:], dataHeaders[true])):
 			w.data = b
 		}
 	}
