@@ -125,8 +125,16 @@ func TestControllerRights(t *testing.T) {
 		"patch: "+strings.ReplaceAll(all, " ", "/status ")+"/status", "get list watch: pods")
 }
 
-// No shipped role but the controller's and the nodes' writes a status, so nobody
-// else decides where a proxy runs.
+func TestOperatorRights(t *testing.T) {
+	exactly(t, "epic-operator",
+		"list watch: epics serviceprefixes lbservicegroups loadbalancers remoteendpoints gwproxies gwroutes gwendpointslices gatewaynodes",
+		"patch: loadbalancers/status gwproxies/status gwroutes/status",
+		"list watch create update: apps/deployments policy/poddisruptionbudgets networking.k8s.io/networkpolicies configmaps",
+		"list watch: pods secrets", "create: authentication.k8s.io/tokenreviews", "create patch: events")
+}
+
+// No shipped role but the controller's, the operator's and the nodes' writes a status,
+// so nobody else decides where a proxy runs.
 func TestWhoWritesStatus(t *testing.T) {
 	roles, _ := read(t, base)
 	for _, r := range roles {
@@ -134,7 +142,7 @@ func TestWhoWritesStatus(t *testing.T) {
 		for have := range rights(r.rules) {
 			writes = writes || strings.HasSuffix(have.resource, "/status") && !slices.Contains([]string{"get", "list", "watch"}, have.verb)
 		}
-		if want := r.name == "epic-controller" || r.name == "epic-node"; writes != want {
+		if want := r.name == "epic-controller" || r.name == "epic-operator" || r.name == "epic-node"; writes != want {
 			t.Errorf("%s writes a status: %v", r.name, writes)
 		}
 	}

@@ -37,6 +37,9 @@ var powerfulAllowed = map[string][]right{
 	"epic-kubeconfig-issuer": {{"serviceaccounts/token", "", "create"}},
 	"epic-platform-admin":    {{"apiregistration.k8s.io/apiservices", "v1.epic.acnodal.io", "get"}},
 	"epic-auditor":           {{"apiregistration.k8s.io/apiservices", "v1.epic.acnodal.io", "get"}},
+	// Certificates of listeners, and its own authority.
+	"epic-operator":     {{"secrets", "", "list"}, {"secrets", "", "watch"}},
+	"epic-operator:own": {{"secrets", "", "create"}, {"secrets", "epic-proxy-authority", "get"}, {"secrets", "epic-proxy-authority", "update"}},
 }
 
 // Roles whose names begin so are the ones of this folder's own base.
