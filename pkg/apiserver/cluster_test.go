@@ -27,8 +27,8 @@ import (
 	"k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/klog/v2"
 
-	"github.com/acnodal/epic/pkg/pki"
 	apiservertesting "github.com/acnodal/epic/pkg/apiserver/testing"
+	"github.com/acnodal/epic/pkg/pki"
 )
 
 // kube plays the kube-apiserver: it has what an aggregated server asks of it,

@@ -28,9 +28,9 @@ import (
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/apiserver/embedetcd"
-	"github.com/acnodal/epic/pkg/pki"
 	apiservertesting "github.com/acnodal/epic/pkg/apiserver/testing"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
+	"github.com/acnodal/epic/pkg/pki"
 )
 
 func clientFor(t *testing.T, config *rest.Config) versioned.Interface {

@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/apiserver/pkg/authentication/serviceaccount"
 
-	"github.com/acnodal/epic/pkg/pki"
 	"github.com/acnodal/epic/pkg/nodeidentity"
+	"github.com/acnodal/epic/pkg/pki"
 	"github.com/acnodal/epic/pkg/tunnelkey"
 )
 

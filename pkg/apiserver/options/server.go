@@ -20,10 +20,10 @@ import (
 
 	"github.com/acnodal/epic/pkg/apiserver"
 	"github.com/acnodal/epic/pkg/apiserver/embedetcd"
-	"github.com/acnodal/epic/pkg/pki"
 	"github.com/acnodal/epic/pkg/apiserver/readiness"
 	"github.com/acnodal/epic/pkg/apiserver/serving"
 	"github.com/acnodal/epic/pkg/nodeidentity"
+	"github.com/acnodal/epic/pkg/pki"
 	"github.com/acnodal/epic/pkg/placement"
 	"github.com/acnodal/epic/pkg/registry/claims"
 	"github.com/acnodal/epic/pkg/registry/reach"

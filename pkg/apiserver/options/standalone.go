@@ -20,8 +20,8 @@ import (
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 
 	"github.com/acnodal/epic/pkg/apiserver/nodeauthorizer"
-	"github.com/acnodal/epic/pkg/pki"
 	"github.com/acnodal/epic/pkg/nodeidentity"
+	"github.com/acnodal/epic/pkg/pki"
 )
 
 // healthPaths are what anybody may read of a standalone server.
