@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proxyagent
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/acnodal/epic/pkg/envoy/resource"
+	"github.com/acnodal/epic/pkg/proxyidentity"
+)
+
+func other() proxyidentity.Identity {
+	id := web
+	id.Pod = "web-1"
+	return id
+}
+
+func discovery(r *resource.Resource) *discoveryv3.Resource {
+	return &discoveryv3.Resource{Name: r.Name, Version: r.Version, Resource: &anypb.Any{TypeUrl: r.Type.URL(), Value: r.Body}}
+}
+
+func TestStore(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "accepted")
+	s, err := openStore(dir)
+	if err != nil || !s.empty() {
+		t.Fatal(err)
+	}
+	// Names may be anything, and the same for two types.
+	names := []string{"web", "../../etc/passwd", "a/b", "x\x00y", "ü", string(make([]byte, 4096))}
+	for _, typ := range []resource.Type{resource.Cluster, resource.Secret} {
+		for _, name := range names {
+			for _, version := range []string{"1", "2"} {
+				if err := s.put(typ, discovery(&resource.Resource{Type: typ, Name: name, Version: version, Body: []byte(name + version)})); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	if err := s.remove(resource.Key{Type: resource.Cluster, Name: "a/b"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.remove(resource.Key{Type: resource.Route, Name: "nothing"}); err != nil {
+		t.Fatal(err)
+	}
+	// What a crash or a person leaves is no resource.
+	for name, content := range map[string]string{"garbage.pb": "hello", "1-0.pb.new": "", "notes.txt": "x"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s, err = openStore(dir); err != nil {
+		t.Fatal(err)
+	}
+	all := s.load()
+	if len(all) != 2*len(names)-1 {
+		t.Errorf("%d resources are kept", len(all))
+	}
+	for k, e := range all {
+		if e.Version != "2" || string(e.Body) != k.Name+"2" || e.Key() != k {
+			t.Errorf("%s %q is version %s, %q", k.Type, k.Name, e.Version, e.Body)
+		}
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) != len(all) {
+		t.Errorf("%d files are left, %v", len(files), err)
+	}
+	for _, f := range files {
+		if info, err := f.Info(); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", f.Name(), info.Mode(), err)
+		}
+	}
+}
