@@ -32,7 +32,7 @@ func (p *plan) setConditions(s *state, tenantNodes, epicNodes int) {
 		return
 	}
 	all := proxyReady(s, epicNodes, tunnels, endpointsResolved(s, tenantNodes))
-	for _, c := range withParts(all, s.listeners, s.status.Conditions) {
+	for _, c := range withEnvoy(withParts(all, s.listeners, s.status.Conditions), s.status.Conditions) {
 		c.ObservedGeneration = s.meta.Generation
 		meta.SetStatusCondition(&p.status.Conditions, c)
 	}
@@ -47,6 +47,15 @@ func proxyReady(s *state, epicNodes int, tunnels, resolved metav1.Condition) []m
 		all[len(all)-1] = condition(ConditionReady, false, ReasonNoPorts, "spec.public-ports is empty, so nothing is served on the public address: add a port")
 	case s.direct && epicNodes == 0:
 		all[len(all)-1] = condition(ConditionReady, false, ReasonNoProxies, noProxiesYet)
+	}
+	return all
+}
+
+// withEnvoy has Ready, the last of the conditions, repeat the operator's condition
+// Programmed where that is false. Where no operator runs there is none.
+func withEnvoy(all, has []metav1.Condition) []metav1.Condition {
+	if c := meta.FindStatusCondition(has, ConditionProgrammed); c != nil && c.Status == metav1.ConditionFalse && isReady(all) {
+		all[len(all)-1] = condition(ConditionReady, false, c.Reason, "%s", c.Message)
 	}
 	return all
 }

@@ -10,6 +10,9 @@ const (
 	// ConditionTunnelsReady is of load balancers and gateway proxies: whether
 	// every tunnel that is needed has its ID.
 	ConditionTunnelsReady = "TunnelsReady"
+	// ConditionProgrammed is of load balancers and gateway proxies: whether Envoys have
+	// the newest configuration. The operator sets it; Ready depends on it.
+	ConditionProgrammed = "Programmed"
 	// ConditionEndpointsResolved is of load balancers and gateway proxies:
 	// whether everything that should lead to an endpoint does. Its reasons are
 	// those of package endpoints, and those below.

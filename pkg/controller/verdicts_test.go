@@ -334,5 +334,13 @@ func TestProxyReady(t *testing.T) {
 		checkTold(t, proxyReady(&state{direct: true}, nodes, tunnels, resolved)[2:], want, "")
 	}
 	checkTold(t, proxyReady(&state{portless: true}, 1, tunnels, resolved)[2:], "Ready=False/NoPorts", "spec.public-ports is empty")
+	ready := func(has ...metav1.Condition) []metav1.Condition {
+		return withEnvoy(proxyReady(&state{direct: true}, 1, tunnels, resolved), has)[2:]
+	}
+	programmed := metav1.Condition{Type: ConditionProgrammed, Status: metav1.ConditionFalse, Reason: "RejectedByProxy", Message: "no"}
+	checkTold(t, ready(), "Ready=True/Ready", "")
+	checkTold(t, ready(programmed), "Ready=False/RejectedByProxy", "no")
+	programmed.Status = metav1.ConditionTrue
+	checkTold(t, ready(programmed), "Ready=True/Ready", "")
 	checkTold(t, proxyReady(&state{portless: true, direct: true}, 0, tunnels, resolved)[2:], "Ready=False/NoPorts", "add a port")
 }
