@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Builds the container images that artifacts/install runs, without Docker:
-# static binaries on an empty base, as tarballs in bin/images/. The same
+# static binaries on an empty base, as tarballs in bin/images/, and an image with
+# the Envoy that hack/envoy.sh finds and its libraries, if it finds one. The same
 # sources give the same digests on every machine; --check builds twice, from
 # another folder the second time, and compares. What did not change is not built
 # again.
@@ -19,12 +20,13 @@ arch=${ARCH:-$(go env GOARCH)}
 # the folder's name would be in the binaries.
 export CGO_ENABLED=0 GOFLAGS="${GOFLAGS:-} -trimpath -buildvcs=false"
 
-# image NAME USER BINARY... makes the tarball, unless the one that is there is made
-# of the same.
+# image NAME USER [FLAG...] BINARY... makes the tarball, unless the one that is there
+# is made of the same.
 image() {
-	local name=$1 user=$2 key
+	local name=$1 user=$2 key argument files=()
 	shift 2
-	key=$(cd "$bin" && echo "$name $tag $user $arch" | sha256sum - "$@" image | sha256sum)
+	for argument; do [[ $argument == -file ]] || files+=("${argument%%=*}"); done
+	key=$(cd "$bin" && echo "$name $tag $user $arch" | sha256sum - "${files[@]}" image | sha256sum)
 	[[ ! -e $out/$name.tar || $(cat "$bin/$name.key" 2>/dev/null) != "$key" ]] || return 0
 	(cd "$bin" && ./image -arch "$arch" -out "$out/$name.tar" -tag "acnodal/$name:$tag" -user "$user" "$@")
 	echo "$key" >"$bin/$name.key"
@@ -33,17 +35,33 @@ image() {
 build() {
 	out=$1 bin=$1/.binaries
 	mkdir -p "$bin/raw"
-	GOOS=linux GOARCH=$arch go build -ldflags '-s -w' -o "$bin/raw/" ./cmd/{apiserver,controller,node,cni}
+	GOOS=linux GOARCH=$arch go build -ldflags '-s -w' -o "$bin/raw/" ./cmd/{apiserver,controller,node,cni,operator,proxy}
 	GOOS=linux GOARCH=$arch go build -C test/e2e/kube -ldflags '-s -w' -o "$bin/raw/" ./cmd/etcd
 	go build -C hack/tools/image -o "$bin/image" .
 	local name
-	for name in apiserver controller node cni; do ln -f "$bin/raw/$name" "$bin/epic-$name"; done
+	for name in apiserver controller node cni operator proxy; do ln -f "$bin/raw/$name" "$bin/epic-$name"; done
 	ln -f "$bin/raw/etcd" "$bin/etcd"
 	image epic-apiserver 65532:65532 epic-apiserver
 	image epic-controller 65532:65532 epic-controller
 	image epic-etcd 65532:65532 etcd
 	# Its capabilities are named in the manifests; only root has them at its start.
 	image epic-node 0:0 epic-node epic-cni
+	image epic-operator 65532:65532 epic-operator
+	image epic-proxy 65532:65532 epic-proxy
+	envoy
+}
+
+# envoy makes the image of Envoy: the binary, the libraries that it is linked to, and
+# the authorities that this machine trusts, for backends with public certificates.
+envoy() {
+	local path file flags=()
+	[[ $arch == "$(go env GOHOSTARCH)" ]] || { echo "No image of Envoy for $arch: give EPIC.spec.envoy-image one." >&2; return 0; }
+	path=$(hack/envoy.sh) || { echo "No image of Envoy: give EPIC.spec.envoy-image one." >&2; return 0; }
+	while read -r file; do flags+=(-file "$(readlink -f "$file")=$file"); done < <(ldd "$path" | grep -o '/[^ ]*')
+	file=/etc/ssl/certs/ca-certificates.crt
+	[[ ! -e $file ]] || flags+=(-file "$file=$file")
+	ln -sf "$path" "$bin/envoy"
+	image epic-envoy 65532:65532 "${flags[@]}" envoy
 }
 
 folder=$(realpath -m "${OUT:-bin/images}")
@@ -58,7 +76,7 @@ tar -c --exclude=./bin --exclude=./.epic . | tar -x -C "$copy"
 build "$folder"
 cd "$copy"
 build "$copy/images" >/dev/null
-for image in epic-apiserver epic-controller epic-node epic-etcd; do
+for image in epic-apiserver epic-controller epic-node epic-etcd epic-operator epic-proxy; do
 	cmp "$folder/$image.tar" "$copy/images/$image.tar"
 done
 echo "All images are the same when built again elsewhere."

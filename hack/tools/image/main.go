@@ -15,6 +15,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -31,6 +32,14 @@ func main() {
 	flag.StringVar(&o.user, "user", "65532:65532", "run as this `UID:GID`")
 	flag.StringVar(&o.arch, "arch", runtime.GOARCH, "the binary's `ARCHITECTURE`")
 	flag.StringVar(&o.entrypoint, "entrypoint", "", "the binary's `PATH` in the image (default: / and its name)")
+	flag.Func("file", "put `FILE=PATH` into the image too; may be given several times", func(s string) error {
+		from, to, ok := strings.Cut(s, "=")
+		if !ok || !path.IsAbs(to) {
+			return fmt.Errorf("%q is not of the form FILE=/PATH", s)
+		}
+		o.files = append(o.files, file{from, path.Clean(to)})
+		return nil
+	})
 	flag.Usage = func() {
 		fmt.Fprintln(flag.CommandLine.Output(), "Usage: image -out FILE -tag NAME:TAG [flags] BINARY [MORE...]")
 		flag.PrintDefaults()
@@ -53,7 +62,11 @@ type options struct {
 	binary, out, tag, user, arch, entrypoint string
 	// more are binaries that go beside it, under their own names.
 	more []string
+	// files are others, such as the libraries of a binary that is not static.
+	files []file
 }
+
+type file struct{ from, to string }
 
 // write makes the image, puts it into its tarball and returns its digest.
 func write(o options) (string, error) {
@@ -115,6 +128,11 @@ func layer(o options) ([]byte, error) {
 	}
 	for _, binary := range o.more {
 		if err := add(w, binary, path.Join(path.Dir(o.entrypoint), filepath.Base(binary))); err != nil {
+			return nil, err
+		}
+	}
+	for _, f := range o.files {
+		if err := add(w, f.from, f.to); err != nil {
 			return nil, err
 		}
 	}

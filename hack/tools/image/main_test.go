@@ -96,3 +96,27 @@ func TestBadInput(t *testing.T) {
 		t.Error("A name that is none made an image")
 	}
 }
+
+func TestFiles(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"program", "library"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	content, err := layer(options{binary: filepath.Join(dir, "program"), entrypoint: "/program", files: []file{{filepath.Join(dir, "library"), "/lib64/library.so"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for r := tar.NewReader(bytes.NewReader(content)); ; {
+		h, err := r.Next()
+		if err != nil {
+			break
+		}
+		names = append(names, h.Name)
+	}
+	if len(names) != 2 || names[0] != "program" || names[1] != "lib64/library.so" {
+		t.Errorf("the layer has %v", names)
+	}
+}
