@@ -72,7 +72,7 @@ func newCommand() *cobra.Command {
 	for _, name := range groups.Order {
 		cmd.Flags().AddFlagSet(groups.FlagSets[name])
 	}
-	cmd.AddCommand(cli.NewVersionCommand(program))
+	cmd.AddCommand(newConfigCommand(), newInstallCommand(), cli.NewVersionCommand(program))
 	cli.Prepare(cmd, cli.FlagGroups{cmd: groups})
 	return cmd
 }

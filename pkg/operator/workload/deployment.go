@@ -166,7 +166,7 @@ func (f *Platform) container(p *Proxy) corev1.Container {
 			"--pod=$(POD_NAME)",
 			"--dir=" + runFolder,
 			"--envoy=envoy",
-			fmt.Sprintf("--bind-address=$(POD_IP):%d", HealthPort),
+			fmt.Sprintf("--bind-address=[$(POD_IP)]:%d", HealthPort),
 		},
 		Env: []corev1.EnvVar{field("POD_NAMESPACE", "metadata.namespace"), field("POD_NAME", "metadata.name"), field("POD_IP", "status.podIP")},
 		Ports: []corev1.ContainerPort{

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+)
+
+// newInstallCommand copies this program into a folder of a pod, so that a container of
+// any image with Envoy can run it.
+func newInstallCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "install FOLDER",
+		Short:   "Copy this program into a folder",
+		Long:    "Copy this program into a folder that a container with Envoy shares, under its own\nname. An init container does it, so the image of Envoy need not have this program.",
+		Example: "  " + program + " install /epic/bin",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			self, err := os.Executable()
+			if err != nil {
+				return fmt.Errorf("find this program: %w", err)
+			}
+			return install(self, args[0])
+		},
+	}
+}
+
+// install copies a program as a whole: a container that starts at the same time sees
+// all of it or nothing.
+func install(from, folder string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }()
+	out, err := os.CreateTemp(folder, program+".*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(out.Name()) }()
+	if _, err := io.Copy(out, in); err != nil {
+		_ = out.Close()
+		return fmt.Errorf("copy to %s: %w", folder, err)
+	}
+	if err := out.Close(); err != nil {
+		return err
+	}
+	const executable = 0o555
+	if err := os.Chmod(out.Name(), executable); err != nil {
+		return err
+	}
+	return os.Rename(out.Name(), filepath.Join(folder, program))
+}
