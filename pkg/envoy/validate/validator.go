@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package validate
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/acnodal/epic/pkg/envoy/resource"
+)
+
+// Options are the options of a Validator.
+type Options struct {
+	// Envoy is the path of Envoy.
+	Envoy string
+	// Dir is where configurations are written, or empty for the system's folder for
+	// temporary files.
+	Dir string
+	// Concurrency is how many Envoys run at once. It is 1 by default.
+	Concurrency int
+	// Timeout is how long one Envoy may take, and MaxMemory how many bytes of private
+	// memory it may have.
+	Timeout   time.Duration
+	MaxMemory uint64
+	// CacheSize is how many answers are kept.
+	CacheSize int
+}
+
+// Validator checks resources. Its methods may be called at once.
+type Validator struct {
+	options Options
+	slots   chan struct{}
+	cache   *cache
+	// run asks one Envoy about resources, together.
+	run func(context.Context, []*resource.Resource) (refusal string, err error)
+}
+
+// New makes a validator.
+func New(o Options) *Validator {
+	if o.Concurrency == 0 {
+		o.Concurrency = 1
+	}
+	if o.Timeout == 0 {
+		o.Timeout = 20 * time.Second
+	}
+	if o.MaxMemory == 0 {
+		o.MaxMemory = 1 << 30
+	}
+	if o.CacheSize == 0 {
+		o.CacheSize = 50_000
+	}
+	v := &Validator{options: o, slots: make(chan struct{}, o.Concurrency), cache: newCache(o.CacheSize)}
+	v.run = v.runEnvoy
+	return v
+}
+
+// checked are the types that can be checked.
+func checked(t resource.Type) bool {
+	return t == resource.Cluster || t == resource.Listener || t == resource.Route
+}
+
+// Check returns what Envoy says against those of the resources that it refuses. An error
+// means that not all could be checked, because no Envoy ran or ctx ended; what is
+// returned beside it still holds. Resources of other types pass.
+func (v *Validator) Check(ctx context.Context, resources ...*resource.Resource) (map[resource.Key]string, error) {
+	refused := map[resource.Key]string{}
+	answers := map[content]string{}
+	var open []*resource.Resource
+	for _, r := range resources {
+		if !checked(r.Type) {
+			continue
+		}
+		if text, ok := v.cache.get(contentOf(r)); !ok {
+			open = append(open, r)
+		} else if text != "" {
+			refused[r.Key()] = text
+		}
+	}
+	if len(open) == 0 {
+		return refused, nil
+	}
+	select {
+	case v.slots <- struct{}{}:
+		defer func() { <-v.slots }()
+	case <-ctx.Done():
+		return refused, ctx.Err()
+	}
+	// Others may have asked the same while this call waited.
+	groups := [][]*resource.Resource{v.unanswered(open, answers)}
+	var errs []error
+	answer := func(r *resource.Resource, text string) {
+		answers[contentOf(r)] = text
+		v.cache.put(contentOf(r), text)
+	}
+	for len(groups) > 0 {
+		group := groups[0]
+		groups = groups[1:]
+		if len(group) == 0 {
+			continue
+		}
+		text, err := v.run(ctx, group)
+		switch {
+		case err != nil:
+			errs = append(errs, err)
+			groups = nil
+		case text == "":
+			for _, r := range group {
+				answer(r, "")
+			}
+		case len(group) == 1:
+			answer(group[0], text)
+		default:
+			groups = append(groups, group[:len(group)/2], group[len(group)/2:])
+		}
+	}
+	for _, r := range open {
+		if text := answers[contentOf(r)]; text != "" {
+			refused[r.Key()] = text
+		}
+	}
+	return refused, errors.Join(errs...)
+}
+
+// unanswered returns one resource of each content that has no answer, and notes the
+// answers that there are.
+func (v *Validator) unanswered(all []*resource.Resource, answers map[content]string) []*resource.Resource {
+	var open []*resource.Resource
+	seen := map[content]bool{}
+	for _, r := range all {
+		c := contentOf(r)
+		if text, ok := v.cache.get(c); ok {
+			answers[c] = text
+		} else if !seen[c] {
+			seen[c] = true
+			open = append(open, r)
+		}
+	}
+	return open
+}
