@@ -40,10 +40,15 @@ func cubic(_, _ string, c syscall.RawConn) error {
 // stream sends from the pod to the proxy, or the other way, for a while, and returns
 // how many bytes a second arrived.
 func (w *world) stream(length time.Duration, fromPod bool) (float64, error) {
-	address := port(podAddress[false], worldPort).String()
+	return streamBetween(w.proxy, w.pod, podAddress[false], length, fromPod)
+}
+
+// streamBetween sends from the host that listens at an address to another, or the other way.
+func streamBetween(near, far *netlab.Namespace, host string, length time.Duration, fromFar bool) (float64, error) {
+	address := port(host, worldPort).String()
 	ctx := context.Background()
 	var listener net.Listener
-	err := w.pod.Do(func() (err error) {
+	err := far.Do(func() (err error) {
 		listener, err = (&net.ListenConfig{Control: cubic}).Listen(ctx, "tcp", address)
 		return err
 	})
@@ -57,7 +62,7 @@ func (w *world) stream(length time.Duration, fromPod bool) (float64, error) {
 		accepted <- conn
 	}()
 	var client net.Conn
-	err = w.proxy.Do(func() (err error) {
+	err = near.Do(func() (err error) {
 		client, err = (&net.Dialer{Control: cubic, Timeout: 5 * time.Second}).DialContext(ctx, "tcp", address)
 		return err
 	})
@@ -71,7 +76,7 @@ func (w *world) stream(length time.Duration, fromPod bool) (float64, error) {
 	}
 	defer server.Close()
 	from, to := client, server
-	if fromPod {
+	if fromFar {
 		from, to = server, client
 	}
 	go func() {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -37,37 +38,29 @@ func endpointRemoved(t *testing.T, s *site, v *service) {
 		return err
 	})
 	defer near.Close()
+	s.must(resendsSoon(near))
 	// What an attempt left that took too long comes first.
 	for far == nil || far.RemoteAddr().String() != near.LocalAddr().String() {
 		far, err = listener.Accept()
 		s.must(err)
 		defer far.Close()
 	}
+	s.must(resendsSoon(far))
 
 	gateway, node := s.gateway.mustReport().Drops, s.tenants[v.tenant].mustReport().Drops
 	s.must(s.client.EpicV1().RemoteEndpoints(v.lb.Namespace).Delete(t.Context(), v.name+"-stream", metav1.DeleteOptions{}))
 	s.until("both ends drop what the connection sends", func() error {
 		_, _ = near.Write([]byte("request"))
 		_, _ = far.Write([]byte("answer"))
-		var errs []error
-		if now := s.gateway.mustReport().Drops; now[dataplane.DropNotAnAnswer] == gateway[dataplane.DropNotAnAnswer] {
-			errs = append(errs, fmt.Errorf("the gateway counts %v", now))
-		}
-		if now := s.tenants[v.tenant].mustReport().Drops; now[dataplane.DropNotRegistered] == node[dataplane.DropNotRegistered] {
-			errs = append(errs, fmt.Errorf("the client node counts %v", now))
-		}
-		return errors.Join(errs...)
+		return errors.Join(s.gateway.drops(dataplane.DropNotAnAnswer, gateway), s.tenants[v.tenant].drops(dataplane.DropNotRegistered, node))
 	})
 
 	// With the firewall flushed, the programs still hold, and its table comes back.
 	s.must(flushFirewall(s.world.Gateway))
-	before := s.gateway.mustReport().Drops[dataplane.DropNotAnAnswer]
-	_, _ = near.Write([]byte("request"))
+	before := s.gateway.mustReport().Drops
 	s.until("the gateway drops without its firewall", func() error {
-		if now := s.gateway.mustReport().Drops[dataplane.DropNotAnAnswer]; now <= before {
-			return fmt.Errorf("%d drops", now)
-		}
-		return nil
+		_, _ = near.Write([]byte("request"))
+		return s.gateway.drops(dataplane.DropNotAnAnswer, before)
 	})
 	s.until("the firewall is back", func() error {
 		conn, err := nftables.New(nftables.WithNetNSFd(s.world.Gateway.FD()))
@@ -77,6 +70,26 @@ func endpointRemoved(t *testing.T, s *site, v *service) {
 		_, err = conn.ListTableOfFamily(host.FirewallTable, nftables.TableFamilyINet)
 		return err
 	})
+}
+
+// drops says that a node has dropped nothing for a reason since before.
+func (e *end) drops(reason dataplane.DropReason, before map[dataplane.DropReason]uint64) error {
+	r, err := e.report()
+	if err == nil && r.Drops[reason] <= before[reason] {
+		err = fmt.Errorf("%s counts %v", e.name, r.Drops)
+	}
+	return err
+}
+
+// resendsSoon has a connection send again every second what is not acknowledged. Otherwise it
+// would wait twice as long each time, and after a slow start longer than the test does. A
+// kernel before 6.15 waits.
+func resendsSoon(conn net.Conn) error {
+	raw, err := conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	return raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_RTO_MAX_MS, 1000) })
 }
 
 // A node that forwards nothing, by a setting or by another firewall, lists the problem with
