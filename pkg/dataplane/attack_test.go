@@ -31,6 +31,13 @@ func TestAttackers(t *testing.T) {
 	} {
 		t.Run(attacker.name, func(t *testing.T) { a.attack(t, attacker.by, attacker.attempts) })
 	}
+	t.Run("a spoofer that does not know the cookie", func(t *testing.T) {
+		for _, outer6 := range []bool{false, true} {
+			must(t, a.sides["gateway"].Tunnels().SetCookies(victim(outer6), cookiesOf(RoleGateway)))
+			must(t, a.sides["node"].Tunnels().SetCookies(victim(outer6), cookiesOf(RoleClient)))
+		}
+		a.attack(t, "router eth0", a.bySpooferWithoutCookie())
+	})
 	t.Logf("%d attempts", a.attempts)
 	if a.attempts < least {
 		t.Errorf("%d attempts, want at least %d", a.attempts, least)
@@ -440,6 +447,40 @@ func (a *attacked) bySpooferToNode() []attempt {
 		send("another tenant's tunnel", DropUnknownTunnel, id+10, request)
 		send("a tunnel over the other family", DropWrongLocal, victim(!outer6), request)
 		send("another tenant's proxy", DropWrongPeer, id, func(mark []byte) []byte { return segment(othersProxy[v6], pod, 40000, worldPort, mark) })
+		return all
+	})
+}
+
+// bySpooferWithoutCookie are attempts with both ends' outer addresses in both directions, of one
+// who does not see what the tunnel carries.
+func (a *attacked) bySpooferWithoutCookie() []attempt {
+	return eachFamily(func(outer6, v6 bool) (all []attempt) {
+		gateway, node := port(gatewayAddress[outer6], DefaultPort), port(nodeAddress[outer6], DefaultPort)
+		pod, proxy, id := podBehind(outer6, v6), proxyAddress[v6], victim(outer6)
+		send := func(name, at string, drop DropReason, cookie []byte) {
+			all = append(all, attempt{name: combination(v6, outer6) + name + ", to the " + at, at: at, drop: drop, reaches: either(drop == "", either(at == "gateway", "proxy net1", "pod eth0"), ""), frame: func(mark []byte) []byte {
+				packet := outer(node, gateway, id, segment(pod, proxy, worldPort, 40000, mark))
+				if at == "node" {
+					packet = outer(gateway, node, id, segment(proxy, pod, 40000, worldPort, mark))
+				}
+				if cookie != nil {
+					packet = withCookie(packet, [CookieSize]byte(cookie))
+				}
+				return a.frame("router eth0", at+" eth0", packet)
+			}})
+		}
+		for at, c := range map[string]struct{ right, former, back [CookieSize]byte }{
+			"gateway": {cookieUp, cookieUpOld, cookieDown}, "node": {cookieDown, cookieDownOld, cookieUp},
+		} {
+			almost := c.right
+			almost[7] ^= 1
+			send("no cookie", at, DropNoCookie, nil)
+			send("a cookie of zeros", at, DropWrongCookie, make([]byte, CookieSize))
+			send("the cookie of the other direction", at, DropWrongCookie, c.back[:])
+			send("a cookie of which one bit is wrong", at, DropWrongCookie, almost[:])
+			send("the cookie, which nothing tells from the far end's", at, "", c.right[:])
+			send("the former key's cookie while it is valid", at, "", c.former[:])
+		}
 		return all
 	})
 }

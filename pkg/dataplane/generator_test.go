@@ -14,6 +14,8 @@ type generator struct {
 	random *rand.Rand
 	// gateway says that it makes them for a gateway node.
 	gateway bool
+	// cookies says that tunnels use cookies.
+	cookies bool
 	// tunnel is the one to which the last packet's endpoint belongs.
 	tunnel int
 }
@@ -272,11 +274,11 @@ func (g *generator) outer(inner []byte) []byte {
 	}
 	word := wordOf(inner)
 	if g.chance(5) {
-		word = pick(g, uint32(wordControl), wordControl, wordIPv4, wordIPv6, word^1<<g.random.IntN(32), g.random.Uint32())
+		word = pick(g, uint32(wordControl), wordControl, wordIPv4, wordIPv6, wordCookie4, wordCookie6, word^1<<g.random.IntN(32), g.random.Uint32())
 	}
 	datagram := gue(from.Port(), to.Port(), word, id, inner)
 	if g.chance(3) {
-		binary.BigEndian.PutUint16(datagram[4:], pick(g, 0, 8, 15, 16, uint16(len(datagram)-1), uint16(len(datagram)+1), uint16(g.random.Uint32())))
+		binary.BigEndian.PutUint16(datagram[4:], pick(g, 0, 8, 15, 23, 24, 16, uint16(len(datagram)-1), uint16(len(datagram)+1), uint16(g.random.Uint32())))
 	}
 	if g.chance(2) {
 		datagram = datagram[:8+g.random.IntN(min(len(datagram)-8, 16))]
@@ -291,6 +293,9 @@ func (g *generator) outer(inner []byte) []byte {
 	if g.chance(30) {
 		tos = byte(g.random.Uint32())
 	}
+	if g.chance(either(g.cookies, 95, 3)) {
+		datagram = g.marked(datagram)
+	}
 	if !outer6 && g.chance(4) {
 		return ip4{tos: tos, flags: pick(g, uint16(0), moreFragments, 5, dontFragment), options: g.bytes(4 * g.random.IntN(4))}.
 			packet(from.Addr().String(), to.Addr().String(), protoUDP, datagram)
@@ -301,4 +306,26 @@ func (g *generator) outer(inner []byte) []byte {
 		return h.packet(from.Addr().String(), to.Addr().String(), protoUDP, datagram)
 	}
 	return outerAs(from, to, tos, datagram)
+}
+
+// marked puts a cookie into a datagram, mostly one that is accepted.
+func (g *generator) marked(datagram []byte) []byte {
+	if len(datagram) < 16 {
+		return datagram
+	}
+	word, ok := map[uint32]uint32{wordIPv4: wordCookie4, wordIPv6: wordCookie6}[binary.BigEndian.Uint32(datagram[8:])]
+	if !ok {
+		return datagram
+	}
+	cookie := pick(g, cookieUp, cookieUp, cookieUpOld)
+	if !g.gateway {
+		cookie = pick(g, cookieDown, cookieDown, cookieDownOld)
+	}
+	if g.chance(8) {
+		cookie = pick(g, cookieUp, cookieDown, [CookieSize]byte{}, [CookieSize]byte(g.bytes(CookieSize)))
+	}
+	out := concat(datagram[:16], cookie[:], datagram[16:])
+	binary.BigEndian.PutUint32(out[8:], word)
+	binary.BigEndian.PutUint16(out[4:], binary.BigEndian.Uint16(out[4:])+CookieSize)
+	return out
 }

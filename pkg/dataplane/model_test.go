@@ -21,6 +21,7 @@ import (
 
 // modelOf describes a node of a bench to the model.
 func (b *bench) modelOf(role Role) *model.World {
+	more := b.mtu - 1500
 	w := &model.World{
 		Gateway: role == RoleGateway, Port: DefaultPort,
 		Tunnels: map[uint32]model.Tunnel{}, Services: map[model.Service]bool{},
@@ -33,15 +34,15 @@ func (b *bench) modelOf(role Role) *model.World {
 			case "203.0.113.9":
 				return 0
 			case "192.0.2.66":
-				return 1300
+				return 1300 + more
 			}
-			return 1500
+			return b.mtu
 		},
 	}
 	for id, remote := range map[uint32]string{tunnel4: "", tunnel6: "", tunnelNew: "-", tunnelNowhere: "203.0.113.9", tunnelNarrow: "192.0.2.66"} {
 		outer6 := id == tunnel6
 		gateway, node := ends(outer6)
-		t := model.Tunnel{Local: gateway, Remote: node, MTU: 1500 - overhead(outer6)}
+		t := model.Tunnel{Local: gateway, Remote: node, MTU: b.mtu - overhead(outer6)}
 		if role == RoleClient {
 			t.Local, t.Remote = node, gateway
 		}
@@ -51,6 +52,14 @@ func (b *bench) modelOf(role Role) *model.World {
 			t.Remote = netip.AddrPort{}
 		default:
 			t.Remote = port(remote, DefaultPort)
+		}
+		if b.cookies {
+			c := cookiesOf(role)
+			send := model.Cookie(c.Send)
+			t.Send, t.Required = &send, c.Required
+			for _, accepted := range c.Accept {
+				t.Accept = append(t.Accept, model.Cookie(accepted))
+			}
 		}
 		w.Tunnels[id] = t
 	}
@@ -190,6 +199,9 @@ func withoutID(b []byte) []byte {
 	if b[0]>>4 == 6 {
 		at = 56
 	}
+	if b[at-8] == wordCookie4>>24 {
+		at += CookieSize
+	}
 	if len(b) >= at+48 && b[at]>>4 == 6 {
 		copy(b[at+44:at+48], make([]byte, 4))
 	}
@@ -249,13 +261,18 @@ func (m *modeled) compareXDP(in input, frame []byte) error {
 }
 
 // How many random packets each program gets, and of which sequence.
-var modelRounds, modelSeed = 8000, uint64(7)
+var modelRounds, modelSeed = 5000, uint64(7)
 
 // The programs do with random packets what the model says: good ones, bad ones, and good ones
 // with a few bits changed, in both directions and families, at both ends. Each packet that
 // enters a program is delivered, answered or counted, and the counters add up.
 func TestProgramsFollowTheModel(t *testing.T) {
-	b := newBench(t)
+	for _, cookies := range []bool{false, true} {
+		t.Run(either(cookies, "with cookies", "without cookies"), func(t *testing.T) { programsFollowTheModel(t, newBenchOf(t, cookies)) })
+	}
+}
+
+func programsFollowTheModel(t *testing.T, b *bench) {
 	rounds := modelRounds
 	if testing.Short() {
 		rounds = 1000
@@ -268,7 +285,7 @@ func TestProgramsFollowTheModel(t *testing.T) {
 				if role == RoleClient {
 					side = b.nodeSide
 				}
-				g := &generator{random: rand.New(rand.NewPCG(modelSeed, uint64(role))), gateway: role == RoleGateway}
+				g := &generator{random: rand.New(rand.NewPCG(modelSeed, uint64(role))), gateway: role == RoleGateway, cookies: b.cookies}
 				before := totalDrops(t, side)
 				_, n := b.side(role)
 				must(t, n.Do(func() error {
@@ -314,24 +331,28 @@ func kindsOf(role Role, decap bool) []model.Kind {
 // FuzzPrograms has the fuzzer look for packets of which the programs make something else than
 // the model.
 func FuzzPrograms(f *testing.F) {
-	b := newBench(f)
-	sides := map[bool]*modeled{false: b.modeled(RoleClient), true: b.modeled(RoleGateway)}
-	for _, gateway := range []bool{false, true} {
-		g := &generator{random: rand.New(rand.NewPCG(8, 9)), gateway: gateway}
-		for i := range 200 {
-			in := g.input(i%2 == 0)
-			f.Add(gateway, in.decap, uint8(in.to), in.kind, in.packet)
+	type node struct{ gateway, cookies bool }
+	sides := map[node]*modeled{}
+	for _, cookies := range []bool{false, true} {
+		b := newBenchOf(f, cookies)
+		sides[node{false, cookies}], sides[node{true, cookies}] = b.modeled(RoleClient), b.modeled(RoleGateway)
+		for _, gateway := range []bool{false, true} {
+			g := &generator{random: rand.New(rand.NewPCG(8, 9)), gateway: gateway, cookies: cookies}
+			for i := range 100 {
+				in := g.input(i%2 == 0)
+				f.Add(gateway, cookies, in.decap, uint8(in.to), in.kind, in.packet)
+			}
 		}
 	}
-	f.Fuzz(func(t *testing.T, gateway, decap bool, to uint8, kind uint16, packet []byte) {
+	f.Fuzz(func(t *testing.T, gateway, cookies, decap bool, to uint8, kind uint16, packet []byte) {
 		if len(packet) < 40 || len(packet) > testRunMost {
 			return // the kernel runs no program on less than an IP header
 		}
 		if !gateway && !decap && len(packet) > underlayMTU {
 			return
 		}
-		m := sides[gateway]
-		_, n := b.side(m.role)
+		m := sides[node{gateway, cookies}]
+		_, n := m.b.side(m.role)
 		must(t, n.Do(func() error {
 			if err := m.forget(); err != nil {
 				return err

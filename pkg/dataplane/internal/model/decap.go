@@ -5,6 +5,7 @@ package model
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 )
 
 // Frame is what arrives by an interface.
@@ -25,7 +26,7 @@ const (
 	TypeIPv6 = 0x86dd
 )
 
-// gueLength is what a tunnel adds to a UDP header.
+// gueLength is what a tunnel without cookies adds to a UDP header.
 const gueLength = 8
 
 // The first words of GUE headers.
@@ -33,6 +34,8 @@ const (
 	wordIPv4    = 0x01048000
 	wordIPv6    = 0x01298000
 	wordControl = 0x21ff8000
+	wordCookie4 = 0x03049000
+	wordCookie6 = 0x03299000
 )
 
 // Decap says what becomes of a frame from the underlay.
@@ -96,11 +99,15 @@ func (w *World) decapUDP(f Frame, b []byte, source netip.AddrPort, destination n
 	}
 	id := binary.BigEndian.Uint32(b[12:])
 	t, here := w.Tunnels[id]
-	v6 := false
+	v6, cookie := false, false
 	switch binary.BigEndian.Uint32(b[8:]) {
 	case wordIPv4:
 	case wordIPv6:
 		v6 = true
+	case wordCookie4:
+		cookie = true
+	case wordCookie6:
+		v6, cookie = true, true
 	case wordControl:
 		if here {
 			return Fate{} // to the node program
@@ -108,6 +115,12 @@ func (w *World) decapUDP(f Frame, b []byte, source netip.AddrPort, destination n
 		return w.refuse(destination, "unknown-tunnel")
 	default:
 		return w.refuse(destination, "bad-header")
+	}
+	length := gueLength
+	if cookie {
+		if length += cookieLength; len(b) < 8+length {
+			return w.refuse(destination, "bad-header")
+		}
 	}
 	reason := ""
 	switch {
@@ -119,6 +132,10 @@ func (w *World) decapUDP(f Frame, b []byte, source netip.AddrPort, destination n
 		reason = "unverified"
 	case t.Remote != source:
 		reason = "wrong-remote"
+	case !cookie && t.Required:
+		reason = "no-cookie"
+	case cookie && !slices.Contains(t.Accept, Cookie(b[8+gueLength:])):
+		reason = "wrong-cookie"
 	}
 	if reason != "" {
 		return w.refuse(destination, reason)
@@ -127,11 +144,11 @@ func (w *World) decapUDP(f Frame, b []byte, source netip.AddrPort, destination n
 		return dropped("frame")
 	}
 	datagram := int(binary.BigEndian.Uint16(b[4:]))
-	return w.decapInner(id, t, b[8+gueLength:], datagram-8-gueLength, v6, tos)
+	return w.decapInner(id, &t, b[8+length:], datagram-8-length, v6, tos)
 }
 
 // decapInner goes on with an inner packet, whose datagram has room for so many bytes.
-func (w *World) decapInner(id uint32, t Tunnel, b []byte, room int, v6 bool, outerTOS byte) Fate {
+func (w *World) decapInner(id uint32, t *Tunnel, b []byte, room int, v6 bool, outerTOS byte) Fate {
 	// Replies come to a gateway, requests come from the proxy.
 	p, reason := read(b, v6, !w.Gateway)
 	if reason != "" {
@@ -159,7 +176,7 @@ func (w *World) decapInner(id uint32, t Tunnel, b []byte, room int, v6 bool, out
 	out := append([]byte(nil), b...)
 	setTOS(out, v6, tos)
 	if p.protocol == protoTCP && p.flags&2 != 0 {
-		clamp(out, p.transport, t.MTU-headerLength(v6)-20)
+		clamp(out, p.transport, t.MTU-t.extra()-headerLength(v6)-20)
 	}
 	return Fate{Kind: Delivered, Out: out}
 }

@@ -227,15 +227,15 @@ func (w *World) send(id uint32, p *inner, b []byte) Fate {
 		return dropped("no-route")
 	}
 	outer6 := t.Local.Addr().Is6()
-	overhead := headerLength(outer6) + 8 + gueLength
-	mtu := min(t.MTU, hop-overhead)
+	overhead := headerLength(outer6) + 8 + gueLength + t.extra()
+	mtu := min(t.MTU-t.extra(), hop-overhead)
 	// What follows the packet in its frame belongs to nobody.
 	b = append([]byte(nil), b[:p.total]...)
 	if p.protocol == protoTCP && p.flags&2 != 0 {
 		clamp(b, p.transport, mtu-headerLength(p.v6)-20)
 	}
 	if len(b) <= mtu {
-		return Fate{Kind: Sent, Out: wrap(t, id, p, b)}
+		return Fate{Kind: Sent, Out: wrap(&t, id, p, b)}
 	}
 	parts := fragment(p, b, mtu)
 	if parts == nil {
@@ -245,21 +245,29 @@ func (w *World) send(id uint32, p *inner, b []byte) Fate {
 		return Fate{Kind: Parted}
 	}
 	// The packet itself becomes the last part.
-	return Fate{Kind: Parted, Out: wrap(t, id, p, parts[len(parts)-1])}
+	return Fate{Kind: Parted, Out: wrap(&t, id, p, parts[len(parts)-1])}
 }
 
 // wrap puts the outer headers before a packet.
-func wrap(t Tunnel, id uint32, p *inner, b []byte) []byte {
+func wrap(t *Tunnel, id uint32, p *inner, b []byte) []byte {
 	word := uint32(wordIPv4)
-	if p.v6 {
+	switch {
+	case p.v6 && t.Send != nil:
+		word = wordCookie6
+	case p.v6:
 		word = wordIPv6
+	case t.Send != nil:
+		word = wordCookie4
 	}
 	datagram := binary.BigEndian.AppendUint16(nil, t.Local.Port())
 	datagram = binary.BigEndian.AppendUint16(datagram, t.Remote.Port())
-	datagram = binary.BigEndian.AppendUint16(datagram, uint16(8+gueLength+len(b)))
+	datagram = binary.BigEndian.AppendUint16(datagram, uint16(8+gueLength+t.extra()+len(b)))
 	datagram = append(datagram, 0, 0)
 	datagram = binary.BigEndian.AppendUint32(datagram, word)
 	datagram = binary.BigEndian.AppendUint32(datagram, id)
+	if t.Send != nil {
+		datagram = append(datagram, t.Send[:]...)
+	}
 	datagram = append(datagram, b...)
 	return header(t.Local.Addr(), t.Remote.Addr(), protoUDP, p.tos, 0x4000, datagram)
 }

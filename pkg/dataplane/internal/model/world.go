@@ -30,7 +30,27 @@ type World struct {
 // Tunnel is this node's end of one.
 type Tunnel struct {
 	Local, Remote netip.AddrPort
-	MTU           int
+	// MTU is that of packets without a cookie.
+	MTU int
+	// Accept are the cookies with which packets may come in.
+	Accept []Cookie
+	// Send is the cookie with which packets go out, nil if they have none.
+	Send *Cookie
+	// Required drops packets that come in without a cookie.
+	Required bool
+}
+
+// Cookie marks the packets of one tunnel in one direction.
+type Cookie [cookieLength]byte
+
+const cookieLength = 8
+
+// extra is how much longer the header is that the tunnel sends.
+func (t *Tunnel) extra() int {
+	if t.Send == nil {
+		return 0
+	}
+	return cookieLength
 }
 
 // Port is a protocol with a port.
