@@ -31,7 +31,7 @@ ifeq ($(shell go env GOOS),linux)
 	$(GO_BUILD) -o bin/epic-world ./test/world/epic-world
 endif
 	ln -sf epicctl bin/kubectl-epic
-	$(GO_BUILD) -C hack/tools/kubectl -o "$(CURDIR)/bin/kubectl" .
+	GOFLAGS="$${GOFLAGS:-} -trimpath" hack/kubectl.sh bin/kubectl
 
 .PHONY: run
 run: ## Serve the API, and for root show a tunnel, until Ctrl-C; data stays in .epic/

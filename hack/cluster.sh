@@ -83,7 +83,7 @@ build() {
 	local flags=(-buildvcs=false -trimpath)
 	CGO_ENABLED=0 go build -C test/e2e/kube "${flags[@]}" -o "$bin/" -ldflags \
 		"-s -w -X $v.gitVersion=$kubernetes -X $v.gitMajor=1 -X $v.gitMinor=${kubernetes:3:2}" ./cmd/...
-	CGO_ENABLED=0 go build -C hack/tools/kubectl "${flags[@]}" -o "$bin/kubectl" .
+	GOFLAGS="${GOFLAGS:-} ${flags[*]}" hack/kubectl.sh "$bin/kubectl"
 	CGO_ENABLED=0 go build -C hack/tools/image "${flags[@]}" -o "$bin/image" .
 	CGO_ENABLED=0 go build -C test/e2e/dns "${flags[@]}" -ldflags '-s -w' -o "$bin/dns" .
 	CGO_ENABLED=0 go build -C test/e2e/node "${flags[@]}" -ldflags '-s -w' -o "$bin/" ./pause \

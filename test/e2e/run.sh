@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 export KUBECTL=${KUBECTL:-$PWD/bin/kubectl}
 build() { CGO_ENABLED=0 GOFLAGS="${GOFLAGS:-} -trimpath" go build "$@"; }
-[[ -x $KUBECTL ]] || build -C hack/tools/kubectl -o "$KUBECTL" .
+[[ -x $KUBECTL ]] || GOFLAGS="${GOFLAGS:-} -trimpath" hack/kubectl.sh "$KUBECTL"
 build -o bin/ ./cmd/epicctl ./hack/testreport
 # hack/backup.sh has the server's snapshot.
 build -o bin/epic-apiserver ./cmd/apiserver

@@ -3,10 +3,14 @@
 package kubectltool
 
 import (
+	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"k8s.io/apimachinery/pkg/util/version"
 )
 
 func TestFind(t *testing.T) {
@@ -26,14 +30,12 @@ func TestFind(t *testing.T) {
 	if path, err := find("", dir); err == nil || !strings.Contains(err.Error(), "make build") {
 		t.Errorf("Without a source: %s, %v", path, err)
 	}
-	source := filepath.Join(dir, "hack", "tools", "kubectl")
-	if err := os.MkdirAll(source, 0o700); err != nil {
+	script := filepath.Join(dir, "hack", "kubectl.sh")
+	if err := os.MkdirAll(filepath.Dir(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range map[string]string{"go.mod": "module kubectl\n", "main.go": "package main\n\nfunc main() {}\n"} {
-		if err := os.WriteFile(filepath.Join(source, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.WriteFile(script, []byte("#!/bin/sh\n: > \"$1\"\n"), 0o700); err != nil {
+		t.Fatal(err)
 	}
 	for range 2 {
 		if path, err := find("", dir); err != nil || path != built {
@@ -42,5 +44,28 @@ func TestFind(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(filepath.Dir(built)); err != nil || len(entries) != 1 {
 		t.Errorf("Something is left beside it: %v, %v", entries, err)
+	}
+}
+
+// TestVersion: kubectl knows its version, without which "kubectl version" fails where
+// there is a server to compare itself with. KUBECTL names a program of somebody else.
+func TestVersion(t *testing.T) {
+	t.Setenv("KUBECTL", "")
+	out, err := exec.Command(Path(t), "version", "--client", "--output=json").Output() //nolint:gosec // it is the one under test
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		ClientVersion struct{ Major, Minor, GitVersion string }
+	}
+	if err := json.Unmarshal(out, &got); err != nil {
+		t.Fatal(err)
+	}
+	v := got.ClientVersion
+	if _, err := version.ParseSemantic(v.GitVersion); err != nil {
+		t.Errorf("%q is no version: %v (a kubectl that is older than its build script: run \"make build\")", v.GitVersion, err)
+	}
+	if !strings.HasPrefix(v.GitVersion, "v"+v.Major+"."+v.Minor+".") || v.Major != "1" {
+		t.Errorf("got %+v", v)
 	}
 }
