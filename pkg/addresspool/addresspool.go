@@ -26,9 +26,9 @@ const hostBitsWithEnds = 2
 
 // Parse returns the addresses that the server assigns from a pool, which is a CIDR,
 // or a first and a last address with a dash between. Of a CIDR the server assigns
-// neither the network or subnet-router address nor, in IPv4, the broadcast address,
-// unless it has only one or two addresses.
-func Parse(s string) (Pool, error) {
+// neither the network or subnet-router address of the subnet nor, in IPv4, its
+// broadcast address, unless the CIDR has only one or two addresses.
+func Parse(s, subnet string) (Pool, error) {
 	if from, to, ok := strings.Cut(s, "-"); ok {
 		first, err := netip.ParseAddr(strings.TrimSpace(from))
 		if err != nil {
@@ -44,19 +44,32 @@ func Parse(s string) (Pool, error) {
 	if err != nil {
 		return Pool{}, fmt.Errorf("pool %q: %w", s, err)
 	}
-	first := prefix.Masked().Addr()
-	end := first.AsSlice()
-	for bit := prefix.Bits(); bit < first.BitLen(); bit++ {
-		end[bit/8] |= 1 << (7 - bit%8)
+	link, err := netip.ParsePrefix(strings.TrimSpace(subnet))
+	if err != nil {
+		return Pool{}, fmt.Errorf("subnet %q: %w", subnet, err)
 	}
-	last, _ := netip.AddrFromSlice(end)
+	first, last := ends(prefix)
 	if first.BitLen()-prefix.Bits() >= hostBitsWithEnds {
-		first = first.Next()
-		if last.Is4() {
+		network, broadcast := ends(link)
+		if first == network {
+			first = first.Next()
+		}
+		if last.Is4() && last == broadcast {
 			last = last.Prev()
 		}
 	}
 	return Pool{first, last}, nil
+}
+
+// ends are the first and the last address of a prefix.
+func ends(prefix netip.Prefix) (first, last netip.Addr) {
+	first = prefix.Masked().Addr()
+	end := first.AsSlice()
+	for bit := prefix.Bits(); bit < first.BitLen(); bit++ {
+		end[bit/8] |= 1 << (7 - bit%8)
+	}
+	last, _ = netip.AddrFromSlice(end)
+	return first, last
 }
 
 // Contains reports whether an address is one of those that the server assigns.

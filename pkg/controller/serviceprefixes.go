@@ -89,7 +89,7 @@ func servicePrefix(prefix *epicv1.ServicePrefix, used []netip.Addr) []metav1.Con
 		if p.pool == nil {
 			continue
 		}
-		c := poolCondition(p.field, p.pool.Pool, used, scarce)
+		c := poolCondition(p.field, p.pool.Pool, p.pool.Subnet, used, scarce)
 		if rank(c.Reason) > rank(worst.Reason) {
 			worst = c
 		}
@@ -110,10 +110,10 @@ func rank(reason string) int {
 	return 3 // a pool that can't be read
 }
 
-func poolCondition(path, text string, used []netip.Addr, scarce bool) metav1.Condition {
+func poolCondition(path, text, subnet string, used []netip.Addr, scarce bool) metav1.Condition {
 	const wayOut = "make the pool larger, or make another ServicePrefix for new groups"
 	name := ConditionAddressesAvailable
-	pool, err := addresspool.Parse(text)
+	pool, err := addresspool.Parse(text, subnet)
 	if err != nil {
 		return condition(name, false, ReasonNoPool, "%s", fmt.Sprintf("%s can't be read: %v: correct it", path, err))
 	}

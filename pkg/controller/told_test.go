@@ -194,8 +194,8 @@ func testPrefixTold(w *world) {
 	w.told(prefix, plenty)
 	w.told(group, plenty)
 	ns := w.account("small")
-	// Of a prefix the first and the last address are not assigned.
-	for i := range 2 {
+	// Of a prefix the first address of the subnet is not assigned.
+	for i := range 3 {
 		must(w.t)(w.api.LoadBalancers(ns).Create(w.t.Context(), &epicv1.LoadBalancer{
 			ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("lb", i)}, Spec: epicv1.LoadBalancerSpec{ServiceGroup: "small"},
 		}, metav1.CreateOptions{}))

@@ -52,10 +52,10 @@ func TestServicePrefixConditions(t *testing.T) {
 	prefix := func(public, alt, was string) *epicv1.ServicePrefix {
 		p := &epicv1.ServicePrefix{}
 		if public != "" {
-			p.Spec.PublicPool = &epicv1.AddressPool{Pool: public}
+			p.Spec.PublicPool = &epicv1.AddressPool{Pool: public, Subnet: public}
 		}
 		if alt != "" {
-			p.Spec.AltPool = &epicv1.AddressPool{Pool: alt}
+			p.Spec.AltPool = &epicv1.AddressPool{Pool: alt, Subnet: alt}
 		}
 		if was != "" {
 			p.Status.Conditions = []metav1.Condition{condition(ConditionAddressesAvailable, was != ReasonExhausted, was, "m")}
@@ -76,6 +76,8 @@ func TestServicePrefixConditions(t *testing.T) {
 		none      = "AddressesAvailable=False/NoPool Ready=False/NoPool"
 	)
 	const ten = "192.0.2.1-192.0.2.10"
+	inside := prefix("192.0.2.16/28", "", "")
+	inside.Spec.PublicPool.Subnet = "192.0.2.0/24"
 	checkVerdicts(t, map[string]verdict{
 		"no pool":                   {servicePrefix(prefix("", "", ""), nil), none, "spec.public-pool is missing"},
 		"no pool but an alternate":  {servicePrefix(prefix("", ten, ""), nil), none, "give one"},
@@ -90,6 +92,8 @@ func TestServicePrefixConditions(t *testing.T) {
 		"others' addresses":         {servicePrefix(prefix(ten, "", ""), used("198.51.100.1", 20)), plenty, ""},
 		"IPv6":                      {servicePrefix(prefix("2001:db8::/64", "", ""), used("2001:db8::1", 1000)), plenty, ""},
 		"a prefix's fourteen":       {servicePrefix(prefix("192.0.2.0/28", "", ""), used("192.0.2.1", 14)), exhausted, "192.0.2.0/28"},
+		"fifteen inside a subnet":   {servicePrefix(inside, used("192.0.2.16", 15)), scarce, "192.0.2.16/28"},
+		"sixteen inside a subnet":   {servicePrefix(inside, used("192.0.2.16", 16)), exhausted, "192.0.2.16/28"},
 		"twelve and both ends":      {servicePrefix(prefix("192.0.2.0/28", "", ""), append(used("192.0.2.0", 13), used("192.0.2.15", 1)...)), plenty, ""},
 		"the alternate is full":     {servicePrefix(prefix("2001:db8::/64", "192.0.2.0/31", ""), used("192.0.2.0", 2)), exhausted, "spec.alt-pool, 192.0.2.0/31"},
 		"the public is full":        {servicePrefix(prefix("192.0.2.0/31", ten, ""), used("192.0.2.0", 2)), exhausted, "spec.public-pool"},

@@ -131,9 +131,9 @@ func lastAddress(t *testing.T, k kubectl, clients []typed.EpicV1Interface) {
 		_, err := clients[i%2].LoadBalancers("epic-one").Create(ctx, loadBalancer(fmt.Sprintf("small%d", i), "small"), metav1.CreateOptions{})
 		return err
 	})
-	// The first and the last address of a CIDR are not assigned.
-	if got["ok"] != 6 || got["invalid"]+got["forbidden"] != 14 {
-		t.Errorf("of 20 creations for 6 addresses: %v", got)
+	// Neither end of the CIDR is one of the subnet's, so all of it is assigned.
+	if got["ok"] != 8 || got["invalid"]+got["forbidden"] != 12 {
+		t.Errorf("of 20 creations for 8 addresses: %v", got)
 	}
 	lbs, err := clients[0].LoadBalancers("epic-one").List(ctx, metav1.ListOptions{FieldSelector: "spec.service-group=small"})
 	if err != nil {

@@ -366,7 +366,7 @@ func schema_pkg_apis_epic_v1_AddressPool(ref common.ReferenceCallback) common.Op
 				Properties: map[string]spec.Schema{
 					"pool": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The addresses that may be assigned: a CIDR such as 192.0.2.0/28, or a first and a last address with a dash between, such as 192.0.2.5-192.0.2.9. IPv4 or IPv6. Every address lies in the subnet, and in no other pool. Of a CIDR, the network and broadcast addresses and the IPv6 subnet-router anycast address are assigned only to an object that asks for them. A range is taken as given.",
+							Description: "The addresses that may be assigned: a CIDR such as 192.0.2.0/28, or a first and a last address with a dash between, such as 192.0.2.5-192.0.2.9. IPv4 or IPv6. Every address lies in the subnet, and in no other pool. Of a CIDR, the network and broadcast addresses of the subnet and its IPv6 subnet-router anycast address are assigned only to an object that asks for them. A range, and a CIDR of one or two addresses, are taken as given.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",

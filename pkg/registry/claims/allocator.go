@@ -221,6 +221,9 @@ func (a *allocator) reserve(ctx context.Context, s Space, b *block, want uint64,
 		}
 		from, mod := b.end, b.mod
 		to := min(from+size, (from/s.size+1)*s.size)
+		if s.spares(from) && to%s.size != 0 {
+			to++
+		}
 		first, end := a.claimRange(s, from, to)
 		then := []clientv3.Op{clientv3.OpPut(key, formatPosition(to)), clientv3.OpGet(first, clientv3.WithRange(end), clientv3.WithKeysOnly()), clientv3.OpGet(key)}
 		if s.pool != nil {
@@ -256,6 +259,12 @@ func (a *allocator) reserve(ctx context.Context, s Space, b *block, want uint64,
 		if s.pool != nil {
 			if err := a.passCooling(ctx, s, b, from, to, coolingKVs(resp.Responses[3].GetResponseRange().Kvs), used); err != nil {
 				return 0, err
+			}
+		}
+		for _, position := range []uint64{from, to - 1} {
+			// What is spared of a pool is at its ends, and a block ends with the turn.
+			if s.spares(position) {
+				used[a.layout.claim(s.claimAt(position))] = true
 			}
 		}
 		b.free = a.freeSpans(s, from, to, used)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -227,6 +228,43 @@ func TestPoolIsHandedOutWhole(t *testing.T) {
 	}
 	if want := []string{"192.0.2.4", "192.0.2.5", "192.0.2.6", "192.0.2.7", "192.0.2.8", "192.0.2.9"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// TestSparedAddresses: the ends of a pool that are not assigned are passed over at
+// every turn, also where they are free, and cost no reservation of their own.
+func TestSparedAddresses(t *testing.T) {
+	for _, c := range []struct{ from, to string }{
+		{"192.0.2.1", "192.0.2.6"}, {"192.0.2.0", "192.0.2.6"}, {"192.0.2.1", "192.0.2.7"}, {"192.0.2.0", "192.0.2.7"},
+	} {
+		t.Run(c.from+"-"+c.to, func(t *testing.T) {
+			b := newTestBackend(t, newPrefix())
+			whole, part := pool(t, "192.0.2.0-192.0.2.7"), pool(t, c.from+"-"+c.to)
+			first := take(t, b, whole.spaceOf(part), 1)[0]
+			if a, _ := first.claim.Address(); a != part.From {
+				t.Errorf("got %s first, want %s", a, part.From)
+			}
+			if end := b.allocator.block(whole.space()).end; end > 2 {
+				t.Errorf("%d addresses are reserved for one", end)
+			}
+			b.allocator.giveBack([]grant{first})
+			for turn := range 3 {
+				seen := map[netip.Addr]bool{}
+				for range part.Size() {
+					a, _ := take(t, b, whole.spaceOf(part), 1)[0].claim.Address()
+					if !part.Contains(a) || seen[a] {
+						t.Errorf("turn %d: got %s of %s, after %v", turn, a, part, seen)
+					}
+					seen[a] = true
+				}
+			}
+			for a := part.From; part.Contains(a); a = a.Next() {
+				hold(t, b, AddressClaim(a))
+			}
+			if _, _, err := b.allocator.take(t.Context(), whole.spaceOf(part), 1); !errors.Is(err, ErrExhausted) {
+				t.Errorf("all are in use: %v", err)
+			}
+		})
 	}
 }
 

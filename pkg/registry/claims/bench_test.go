@@ -66,7 +66,7 @@ func benchClaim(ctx context.Context, be *Backend, space Pool, name string) error
 	if err != nil {
 		return err
 	}
-	a, err := p.PickAddress(ctx, space)
+	a, err := p.PickAddress(ctx, space, space)
 	if err != nil {
 		return err
 	}

@@ -113,7 +113,7 @@ func (r *idRules) Plan(ctx context.Context, p *Plan, _, obj runtime.Object) erro
 		setIDs(pod, append(have, more...))
 	}
 	if pod.Annotations[addressAnnotation] == "any" {
-		a, err := p.PickAddress(ctx, r.pool)
+		a, err := p.PickAddress(ctx, r.pool, r.pool)
 		if errors.Is(err, ErrExhausted) {
 			return apierrors.NewBadRequest("no address is left")
 		}

@@ -205,7 +205,7 @@ func (r *thingRules) planAddress(ctx context.Context, p *Plan, pod *example.Pod,
 		}
 		return nil
 	}
-	a, err := p.PickAddress(ctx, pool)
+	a, err := p.PickAddress(ctx, pool, pool)
 	if errors.Is(err, ErrExhausted) {
 		return invalid(pod, "no address is left")
 	}

@@ -317,13 +317,14 @@ func (p *Plan) AssignIDs(ctx context.Context, space Space, n int) ([]int32, erro
 	return ids, nil
 }
 
-// PickAddress takes an address of the pool that nobody has, the lowest first in
-// a pool that was never used. It returns ErrExhausted if all are in use, and a
-// CoolingError if those that are free cool down.
-func (p *Plan) PickAddress(ctx context.Context, pool Pool) (netip.Addr, error) {
-	gs, err := p.assign(ctx, pool.space(), 1)
+// PickAddress takes an address of a part of the pool that nobody has, the lowest
+// first in a pool that was never used. The part lacks at most the first and the last
+// address. PickAddress returns ErrExhausted if all are in use, and a CoolingError if
+// those that are free cool down.
+func (p *Plan) PickAddress(ctx context.Context, pool, part Pool) (netip.Addr, error) {
+	gs, err := p.assign(ctx, pool.spaceOf(part), 1)
 	if _, ok := errors.AsType[*CoolingError](err); ok {
-		own, found, e := p.ownCooling(ctx, pool)
+		own, found, e := p.ownCooling(ctx, part)
 		if found || e != nil {
 			return own, e
 		}

@@ -55,7 +55,7 @@ func memberRules(limit int32, pool Pool) *funcRules {
 				return err
 			}
 			setIDs(obj, got)
-			address, err := p.PickAddress(ctx, pool)
+			address, err := p.PickAddress(ctx, pool, pool)
 			if err != nil {
 				return err
 			}

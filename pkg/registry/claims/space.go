@@ -25,8 +25,9 @@ type Space struct {
 	// turns says that a number may come again only when all others have had
 	// their turn, even if a server slept on its block for a whole round.
 	turns bool
-	// pool is set where the numbers are offsets into a pool of addresses.
-	pool *Pool
+	// pool is set where the numbers are offsets into a pool of addresses, and part
+	// is the range inside it of those that are handed out.
+	pool, part *Pool
 }
 
 // TunnelIDs are unique in the whole system.
@@ -87,26 +88,33 @@ func ParsePool(s string) (Pool, error) {
 	return apartFromIPv4(s, Pool{From: f, To: t})
 }
 
-// ParseAssignable reads a pool and returns the part of it from which addresses are
-// assigned. Of a prefix that is all but the addresses that mean something else to
-// hosts with the prefix on a link: the first, which is the network's or, with IPv6,
-// the subnet-router anycast address, and in IPv4 the last, to which broadcasts go.
-// Prefixes of one or two addresses have no such ones. A range is taken as given.
-// Whoever asks for one of the addresses left out gets it.
-func ParseAssignable(s string) (Pool, error) {
-	pool, err := ParsePool(s)
-	if err != nil {
-		return Pool{}, err
+// ParseAssignable reads a pool and its subnet, and returns the pool and the part of
+// it from which addresses are assigned. Of a prefix that is all but the addresses
+// that mean something else to hosts with the subnet on a link: the subnet's first,
+// which is the network's or, with IPv6, the subnet-router anycast address, and in
+// IPv4 its last, to which broadcasts go. To those hosts the ends of a prefix inside
+// the subnet are addresses like any other. Prefixes of one or two addresses and
+// ranges are taken as given. Whoever asks for one of the addresses left out gets it.
+func ParseAssignable(s, subnet string) (pool, part Pool, err error) {
+	if pool, err = ParsePool(s); err != nil {
+		return Pool{}, Pool{}, err
 	}
+	link, err := netip.ParsePrefix(subnet)
+	if err != nil {
+		return Pool{}, Pool{}, fmt.Errorf("subnet %q is no CIDR prefix", subnet)
+	}
+	part = pool
 	p, err := netip.ParsePrefix(s)
 	if err != nil || p.Addr().BitLen()-p.Bits() < 2 {
-		return pool, nil //nolint:nilerr // a range is no prefix
+		return pool, part, nil //nolint:nilerr // a range is no prefix
 	}
-	pool.From = pool.From.Next()
-	if p.Addr().Is4() {
-		pool.To = pool.To.Prev()
+	if pool.From == link.Masked().Addr() {
+		part.From = pool.From.Next()
 	}
-	return pool, nil
+	if pool.To.Is4() && pool.To == lastOf(link.Masked()) {
+		part.To = pool.To.Prev()
+	}
+	return pool, part, nil
 }
 
 // ipv4InIPv6 are the IPv6 addresses that stand for IPv4 ones. Claims write IPv4
@@ -184,6 +192,18 @@ func (p Pool) space() Space {
 	// Of a small pool every server has a part, so that they do not pick the same.
 	most := min(4096, max(64, p.Size()/64))
 	return Space{name: "address/" + digest(p.String()), size: p.Size(), minBlock: 1, maxBlock: most, pool: &p}
+}
+
+// spaceOf is the cursor's view of the pool where only a part is handed out.
+func (p Pool) spaceOf(part Pool) Space {
+	s := p.space()
+	s.part = &part
+	return s
+}
+
+// spares says whether the number at a position is not handed out.
+func (s Space) spares(position uint64) bool {
+	return s.part != nil && !s.part.Contains(s.pool.at(position%s.size))
 }
 
 func (p Pool) keyRange(l layout) (first, end string) {

@@ -72,29 +72,51 @@ func TestParsePool(t *testing.T) {
 	}
 }
 
-// Of a prefix the addresses that mean something to hosts on a link are not assigned.
+// Of a prefix the addresses that mean something to hosts with the subnet on a link are
+// not assigned.
 func TestParseAssignable(t *testing.T) {
-	for in, want := range map[string]string{
-		"192.0.2.0/24":              "192.0.2.1-192.0.2.254",
-		"192.0.2.0/30":              "192.0.2.1-192.0.2.2",
-		"192.0.2.0/31":              "192.0.2.0-192.0.2.1",
-		"192.0.2.0/32":              "192.0.2.0-192.0.2.0",
-		"0.0.0.0/0":                 "0.0.0.1-255.255.255.254",
-		"2001:db8::/64":             "2001:db8::1-2001:db8::ffff:ffff:ffff:ffff",
-		"2001:db8::/126":            "2001:db8::1-2001:db8::3",
-		"2001:db8::/127":            "2001:db8::-2001:db8::1",
-		"2001:db8::/128":            "2001:db8::-2001:db8::",
-		"192.0.2.0-192.0.2.255":     "192.0.2.0-192.0.2.255",
-		"2001:db8::-2001:db8::ffff": "2001:db8::-2001:db8::ffff",
+	for _, c := range []struct{ pool, subnet, want string }{
+		{"192.0.2.0/24", "192.0.2.0/24", "192.0.2.1-192.0.2.254"},
+		{"192.0.2.0/30", "192.0.2.0/30", "192.0.2.1-192.0.2.2"},
+		{"192.0.2.0/29", "192.0.2.0/24", "192.0.2.1-192.0.2.7"},
+		{"192.0.2.8/29", "192.0.2.0/24", "192.0.2.8-192.0.2.15"},
+		{"192.0.2.248/29", "192.0.2.0/24", "192.0.2.248-192.0.2.254"},
+		{"192.0.2.8/29", "192.0.2.9/24", "192.0.2.8-192.0.2.15"}, // a host's address for its subnet
+		{"192.0.2.0/29", "192.0.2.9/24", "192.0.2.1-192.0.2.7"},
+		{"192.0.2.0/31", "192.0.2.0/31", "192.0.2.0-192.0.2.1"},
+		{"192.0.2.0/31", "192.0.2.0/24", "192.0.2.0-192.0.2.1"},
+		{"192.0.2.0/32", "192.0.2.0/24", "192.0.2.0-192.0.2.0"},
+		{"192.0.2.255/32", "192.0.2.0/24", "192.0.2.255-192.0.2.255"},
+		{"0.0.0.0/0", "0.0.0.0/0", "0.0.0.1-255.255.255.254"},
+		{"10.0.0.0/24", "0.0.0.0/0", "10.0.0.0-10.0.0.255"},
+		{"2001:db8::/64", "2001:db8::/64", "2001:db8::1-2001:db8::ffff:ffff:ffff:ffff"},
+		{"2001:db8::/64", "2001:db8::/48", "2001:db8::1-2001:db8::ffff:ffff:ffff:ffff"},
+		{"2001:db8:0:1::/64", "2001:db8::/48", "2001:db8:0:1::-2001:db8:0:1:ffff:ffff:ffff:ffff"},
+		{"2001:db8::/126", "2001:db8::/126", "2001:db8::1-2001:db8::3"},
+		{"2001:db8::4/126", "2001:db8::/64", "2001:db8::4-2001:db8::7"},
+		{"2001:db8::/127", "2001:db8::/64", "2001:db8::-2001:db8::1"},
+		{"2001:db8::/128", "2001:db8::/64", "2001:db8::-2001:db8::"},
+		{"192.0.2.0-192.0.2.255", "192.0.2.0/24", "192.0.2.0-192.0.2.255"},
+		{"2001:db8::-2001:db8::ffff", "2001:db8::/64", "2001:db8::-2001:db8::ffff"},
 	} {
-		p, err := ParseAssignable(in)
-		if err != nil || p.String() != want {
-			t.Errorf("%s: got %s, %v, want %s", in, p, err, want)
+		p, part, err := ParseAssignable(c.pool, c.subnet)
+		if err != nil || part.String() != c.want {
+			t.Errorf("%s in %s: got %s, %v, want %s", c.pool, c.subnet, part, err, c.want)
+		}
+		if whole, err := ParsePool(c.pool); err != nil || p != whole {
+			t.Errorf("%s is %s, want %s, %v", c.pool, p, whole, err)
+		}
+		// A part lacks no more than what the cursor of the pool passes over.
+		if spared := p.Size() - part.Size(); spared > 2 || !p.Contains(part.From) || !p.Contains(part.To) {
+			t.Errorf("%s of %s", part, p)
 		}
 	}
-	for _, in := range []string{"", "many", "::ffff:1.2.3.0/120", "192.0.2.9-192.0.2.1"} {
-		if p, err := ParseAssignable(in); err == nil || p.IsValid() {
-			t.Errorf("%q: got %s, %v", in, p, err)
+	for _, c := range [][2]string{
+		{"", "192.0.2.0/24"}, {"many", "192.0.2.0/24"}, {"::ffff:1.2.3.0/120", "::/0"}, {"192.0.2.9-192.0.2.1", "192.0.2.0/24"},
+		{"192.0.2.0/29", ""}, {"192.0.2.0/29", "192.0.2.0"}, {"192.0.2.1-192.0.2.2", "many"},
+	} {
+		if p, part, err := ParseAssignable(c[0], c[1]); err == nil || p.IsValid() || part.IsValid() {
+			t.Errorf("%q: got %s, %s, %v", c, p, part, err)
 		}
 	}
 }

@@ -42,7 +42,7 @@ func setAltAddress(ctx context.Context, w *write) error {
 func setAddress(ctx context.Context, w *write, path *field.Path, address *string, pool *epic.AddressPool) error {
 	prefix := w.up.prefix.Name
 	refuse := func(why string) error { return w.refuse(field.Invalid(path, *address, why)) }
-	from, err := claims.ParsePool(pool.Pool)
+	from, assignable, err := claims.ParseAssignable(pool.Pool, pool.Subnet)
 	if err != nil {
 		return refuse("IP address allocation failed: the pool of ServicePrefix " + prefix + " can't be read: ask the platform team")
 	}
@@ -56,10 +56,6 @@ func setAddress(ctx context.Context, w *write, path *field.Path, address *string
 		}
 		return nil
 	}
-	assignable, err := claims.ParseAssignable(pool.Pool)
-	if err != nil {
-		return err
-	}
 	var picked netip.Addr
 	if w.Preview() {
 		var left bool
@@ -70,7 +66,7 @@ func setAddress(ctx context.Context, w *write, path *field.Path, address *string
 			err = claims.ErrExhausted
 		}
 	} else {
-		picked, err = w.PickAddress(ctx, assignable)
+		picked, err = w.PickAddress(ctx, from, assignable)
 	}
 	if cooling, ok := errors.AsType[*claims.CoolingError](err); ok {
 		return refuse("IP address allocation failed: every address of pool " + pool.Pool + " of ServicePrefix " + prefix + " is in use or was until a short time ago; the next one is free at " + when(cooling.Until) + ": try again then, or ask the platform team for a larger pool")

@@ -3,13 +3,17 @@
 package proxy_test
 
 import (
+	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/registry/claims"
 	rt "github.com/acnodal/epic/pkg/registry/registrytest"
 )
 
@@ -158,6 +162,88 @@ func TestAltAddressIsClaimed(t *testing.T) {
 		}
 		if account == "two" {
 			refused(t, err, "spec.alt-address", "198.51.100.3", "in use")
+		}
+	}
+}
+
+// Of a CIDR all addresses are assigned but those that are the subnet's own network and
+// broadcast addresses, which are for those who ask for them.
+func TestAddressesOfACIDR(t *testing.T) {
+	for _, c := range []struct {
+		name, pool, subnet, first, last string
+		number                          int
+		spared                          []string
+	}{
+		{"start", "203.0.113.0/29", "203.0.113.0/24", "203.0.113.1", "203.0.113.7", 7, []string{"203.0.113.0"}},
+		{"inside", "203.0.113.8/29", "203.0.113.0/24", "203.0.113.8", "203.0.113.15", 8, nil},
+		{"end", "203.0.113.248/29", "203.0.113.0/24", "203.0.113.248", "203.0.113.254", 7, []string{"203.0.113.255"}},
+		{"whole", "203.0.114.0/29", "203.0.114.0/29", "203.0.114.1", "203.0.114.6", 6, []string{"203.0.114.0", "203.0.114.7"}},
+		{"six", "2001:db8:1::8/125", "2001:db8:1::/64", "2001:db8:1::8", "2001:db8:1::f", 8, nil},
+		{"six-start", "2001:db8:1::/125", "2001:db8:1::/64", "2001:db8:1::1", "2001:db8:1::7", 7, []string{"2001:db8:1::"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := rt.New(t)
+			rt.Standard(w)
+			rt.MustCreate(w, rt.Prefix("cidr", c.pool, c.subnet))
+			rt.MustCreate(w, rt.Group("epic", "cidr", "cidr"))
+			var got []string
+			for n := range c.number {
+				if _, err := rt.Create(w, rt.LoadBalancer("one", "dry", "cidr"), metav1.DryRunAll); err != nil {
+					t.Errorf("a dry run with %d in use: %v", n, err)
+				}
+				got = append(got, rt.MustCreate(w, rt.LoadBalancer("one", fmt.Sprint("lb", n), "cidr")).Spec.PublicAddress)
+			}
+			if got[0] != c.first || got[len(got)-1] != c.last {
+				t.Errorf("assigned %v", got)
+			}
+			for _, dryRun := range [][]string{{metav1.DryRunAll}, nil} {
+				_, err := rt.Create(w, rt.LoadBalancer("one", "beyond", "cidr"), dryRun...)
+				refused(t, err, "spec.public-address", "every address of pool "+c.pool)
+			}
+			for n, a := range c.spared {
+				asked := rt.LoadBalancer("one", fmt.Sprint("asked", n), "cidr")
+				asked.Spec.PublicAddress = a
+				rt.MustCreate(w, asked)
+			}
+		})
+	}
+}
+
+// A restored snapshot passes over half of the addresses of a CIDR that it does not know
+// to have been used: the cursor that the restore advances is the one that is used.
+func TestRestoreAdvancesTheCursorOfACIDR(t *testing.T) {
+	w := rt.New(t)
+	rt.Standard(w)
+	rt.MustCreate(w, rt.Prefix("cidr", "203.0.113.0/28", "203.0.113.0/28"))
+	rt.MustCreate(w, rt.Group("epic", "cidr", "cidr"))
+	rt.MustCreate(w, rt.LoadBalancer("one", "lb", "cidr"))
+	cursors := func() map[string]string {
+		t.Helper()
+		resp, err := w.Etcd.Get(t.Context(), w.Prefix+"/.claims/cursor/address/", clientv3.WithPrefix())
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := map[string]string{}
+		for _, kv := range resp.Kvs {
+			out[string(kv.Key)] = string(kv.Value)
+		}
+		return out
+	}
+	before := cursors()
+	if len(before) != 1 {
+		t.Fatalf("the cursors of pools are %v", before)
+	}
+	if _, err := w.Etcd.Put(t.Context(), w.Prefix+"/.claims/schema", claims.MarkRestored(claims.SchemaVersion)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Claims.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	after := cursors()
+	for key, was := range before {
+		n, err := strconv.Atoi(after[key])
+		if err != nil || n < 9 || n > 15 {
+			t.Errorf("the cursor went from %s to %q, %v", was, after[key], err)
 		}
 	}
 }

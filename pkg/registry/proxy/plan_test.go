@@ -266,7 +266,7 @@ func TestGrants(t *testing.T) {
 func TestExhaustedPool(t *testing.T) {
 	w := rt.New(t)
 	rt.Standard(w)
-	rt.MustCreate(w, rt.Prefix("small", "203.0.113.0/30", "203.0.113.0/24"))
+	rt.MustCreate(w, rt.Prefix("small", "203.0.113.0/30", "203.0.113.0/30"))
 	rt.MustCreate(w, rt.Group("epic", "small", "small"))
 	for i, want := range []string{"203.0.113.1", "203.0.113.2"} {
 		lb := rt.MustCreate(w, rt.LoadBalancer("one", fmt.Sprint("lb", i), "small"))

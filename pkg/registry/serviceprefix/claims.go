@@ -23,9 +23,7 @@ var _ claims.Rules = Rules{}
 // namedPool is a pool and the field that declares it.
 type namedPool struct {
 	claims.Pool
-	// assignable is the part from which addresses are assigned.
-	assignable claims.Pool
-	path       *field.Path
+	path *field.Path
 }
 
 // pools returns those of a prefix that can be read; validation reports others.
@@ -36,12 +34,8 @@ func pools(obj runtime.Object) []namedPool {
 		if p == nil {
 			return
 		}
-		pool, err := claims.ParsePool(p.Pool)
-		if err != nil {
-			return
-		}
-		if assignable, err := claims.ParseAssignable(p.Pool); err == nil {
-			out = append(out, namedPool{pool, assignable, path.Child("pool")})
+		if pool, err := claims.ParsePool(p.Pool); err == nil {
+			out = append(out, namedPool{pool, path.Child("pool")})
 		}
 	}
 	s := obj.(*epic.ServicePrefix).Spec
@@ -83,8 +77,8 @@ func (Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object) 
 		}
 	}
 	for _, b := range before {
-		if !contains(now, b.assignable) {
-			p.ForgetPool(b.assignable)
+		if !contains(now, b.Pool) {
+			p.ForgetPool(b.Pool)
 		}
 		for _, gone := range removed(b, now) {
 			p.RequireUnused(gone, func(inUse netip.Addr) error {
@@ -101,7 +95,7 @@ func samePools(a, b []namedPool) bool {
 		return false
 	}
 	for i := range a {
-		if a[i].Pool != b[i].Pool || a[i].assignable != b[i].assignable || a[i].path.String() != b[i].path.String() {
+		if a[i].Pool != b[i].Pool || a[i].path.String() != b[i].path.String() {
 			return false
 		}
 	}
@@ -110,7 +104,7 @@ func samePools(a, b []namedPool) bool {
 
 func contains(ps []namedPool, p claims.Pool) bool {
 	for _, o := range ps {
-		if o.assignable == p {
+		if o.Pool == p {
 			return true
 		}
 	}
@@ -132,7 +126,7 @@ func removed(p namedPool, now []namedPool) []claims.Pool {
 // PlanDelete implements claims.Rules.
 func (Rules) PlanDelete(_ context.Context, p *claims.Plan, obj runtime.Object) error {
 	for _, pool := range pools(obj) {
-		p.ForgetPool(pool.assignable)
+		p.ForgetPool(pool.Pool)
 	}
 	return nil
 }

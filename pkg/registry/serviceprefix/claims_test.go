@@ -118,6 +118,17 @@ func TestPoolsKeepAddressesInUse(t *testing.T) {
 
 // A pool that is created again starts over: nothing of the former one is kept.
 func TestPoolsAreForgotten(t *testing.T) {
+	for _, c := range []struct{ pool, subnet, smaller, first string }{
+		{"203.0.113.1-203.0.113.9", "203.0.113.0/24", "203.0.113.1-203.0.113.8", "203.0.113.1"},
+		{"203.0.113.0/28", "203.0.113.0/24", "203.0.113.0/29", "203.0.113.1"},
+		{"203.0.113.16/28", "203.0.113.0/24", "203.0.113.16/29", "203.0.113.16"},
+	} {
+		t.Run(c.pool, func(t *testing.T) { poolIsForgotten(t, c.pool, c.subnet, c.smaller, c.first) })
+	}
+}
+
+func poolIsForgotten(t *testing.T, pool, subnet, smaller, first string) {
+	t.Helper()
 	w := rt.New(t)
 	rt.Standard(w)
 	kept := func() int64 {
@@ -129,14 +140,14 @@ func TestPoolsAreForgotten(t *testing.T) {
 		return resp.Count
 	}
 	for round := range 2 {
-		p := rt.MustCreate(w, rt.Prefix("new", "203.0.113.1-203.0.113.9", "203.0.113.0/24"))
+		p := rt.MustCreate(w, rt.Prefix("new", pool, subnet))
 		group := rt.MustCreate(w, rt.Group("epic", "new", "new"))
 		lb := rt.MustCreate(w, rt.LoadBalancer("one", "a", "new"))
-		if lb.Spec.PublicAddress != "203.0.113.1" || kept() != 1 {
+		if lb.Spec.PublicAddress != first || kept() != 1 {
 			t.Errorf("round %d: %s, %d pools kept", round, lb.Spec.PublicAddress, kept())
 		}
 		rt.MustDelete(w, lb)
-		p.Spec.PublicPool.Pool = "203.0.113.1-203.0.113.8"
+		p.Spec.PublicPool.Pool = smaller
 		p = rt.MustUpdate(w, p)
 		if kept() != 0 {
 			t.Errorf("round %d: %d pools kept after a change", round, kept())

@@ -12,9 +12,9 @@ type AddressPoolApplyConfiguration struct {
 	// The addresses that may be assigned: a CIDR such as 192.0.2.0/28, or a
 	// first and a last address with a dash between, such as
 	// 192.0.2.5-192.0.2.9. IPv4 or IPv6. Every address lies in the subnet, and
-	// in no other pool. Of a CIDR, the network and broadcast addresses and the
-	// IPv6 subnet-router anycast address are assigned only to an object that asks
-	// for them. A range is taken as given.
+	// in no other pool. Of a CIDR, the network and broadcast addresses of the subnet
+	// and its IPv6 subnet-router anycast address are assigned only to an object that
+	// asks for them. A range, and a CIDR of one or two addresses, are taken as given.
 	Pool *string `json:"pool,omitempty"`
 	// The subnet in which the addresses lie, in CIDR form.
 	Subnet *string `json:"subnet,omitempty"`
