@@ -93,7 +93,7 @@ func (e *environment) dryRun(t *testing.T, b block) {
 }
 
 // programs are those of "make build".
-var programs = []string{"kubectl", "epicctl", "epic-apiserver", "epic-controller", "epic-node"}
+var programs = []string{"kubectl", "epicctl", "epic-apiserver", "epic-controller", "epic-node", "epic-operator", "epic-proxy"}
 
 // reading are the commands that change nothing, and so are run from lines too.
 var reading = []string{"kubectl get ", "kubectl describe ", "kubectl explain ", "kubectl api-resources", "kubectl wait ", "epicctl status", "epicctl audit", "epicctl get ", "epicctl describe ", "epicctl version"}
