@@ -3,9 +3,10 @@
 #
 # Serves the API in the foreground, from the binaries in bin/: data, certificates,
 # log and kubeconfig are in .epic/, and stay there. The first time, it loads the
-# samples. For root it also makes a small world of network namespaces, with a
-# gateway node and a client node behind NAT, and sends a request through a tunnel.
-# Elsewhere it starts the controller alone, so that conditions are set.
+# samples. On Linux it also starts the operator, which starts Envoy. For root that is in
+# a small world of network namespaces, with a gateway node and a client node behind NAT,
+# where a request goes through a tunnel; for others Envoy listens on a loopback address.
+# The controller sets conditions everywhere.
 #
 # EPIC_RUN_DIR names another directory than .epic, EPIC_PORT another port: two runs
 # need two of each.
@@ -101,7 +102,7 @@ control() {
 		>"$dir/controller.log" 2>&1
 }
 demonstrate() {
-	exec bin/epic-world --kubeconfig="$kubeconfig" --data-dir="$dir/data" --dir="$dir/world" --bin=bin --envoy="$envoy"
+	exec bin/epic-world --kubeconfig="$kubeconfig" --data-dir="$dir/data" --dir="$dir/world" --bin=bin --envoy="$envoy" ${loopback:+"$loopback"}
 }
 
 start serve
@@ -143,12 +144,15 @@ $log. In another shell, type:
   epicctl status
 TEXT
 
-if ((EUID != 0)); then
-	echo "
+# Linux alone has what the demonstration is made of.
+if [[ $(uname -s) != Linux ]]; then
+	:
+elif envoy=$(hack/envoy.sh); then
+	((EUID == 0)) || loopback=--loopback
+	start demonstrate
+	((EUID == 0)) || echo "
 Run it as root, \"sudo make run\", to see a request go through Envoy and a tunnel, in
 network namespaces of this machine."
-elif envoy=$(hack/envoy.sh); then
-	start demonstrate
 else
 	echo "
 Without Envoy no request can be shown; see above for how to get it."

@@ -44,8 +44,8 @@ type Options struct {
 	Server *xds.Server
 	// Secret returns a Secret of an account's namespace; nil if it is not there.
 	Secret func(namespace, name string) *corev1.Secret
-	// Place returns where an object's proxies listen, if not on its public addresses.
-	Place func(proxy proxyidentity.Proxy) translate.Options
+	// Place returns where proxies listen that have a public address, if not there.
+	Place func(publicAddress string) translate.Options
 	// Events tells people.
 	Events Events
 }

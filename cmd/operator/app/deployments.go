@@ -65,7 +65,7 @@ func newDeployments(_ context.Context, o *options, mgr manager.Manager, namespac
 			return l, nil
 		},
 		secret:   func(namespace, name string) *corev1.Secret { return secretOf(reader, namespace, name) },
-		location: func(proxyidentity.Proxy) translate.Options { return translate.Options{} },
+		location: func(string) translate.Options { return translate.Options{} },
 		events:   operator.Events{Recorder: mgr.GetEventRecorderFor(program)}, //nolint:staticcheck // the API server serves events of core/v1 wherever there is one
 		begin: func(ctx context.Context, op *operator.Operator, c *issuer.Credentials, _ *xds.Server) (runner.Runner, []source.TypedSource[proxyidentity.Proxy], error) {
 			if err := watchSecrets(ctx, reader, op); err != nil {

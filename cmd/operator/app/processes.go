@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -76,11 +77,12 @@ func newProcesses(ctx context.Context, o *options, client versioned.Interface) (
 		authenticator: secrets,
 		listen:        func(ctx context.Context) (listener, error) { return listenUnix(ctx, o.socket()) },
 		secret:        folder.Get,
-		location: func(id proxyidentity.Proxy) translate.Options {
-			if o.network != onLoopback {
+		location: func(public string) translate.Options {
+			address, err := netip.ParseAddr(public)
+			if o.network != onLoopback || err != nil {
 				return translate.Options{}
 			}
-			return translate.Options{Addresses: run.Addresses(id), ListenPort: processes.LoopbackPort}
+			return translate.Options{Addresses: []netip.Addr{processes.LoopbackAddress(address)}, ListenPort: processes.LoopbackPort}
 		},
 		begin: func(ctx context.Context, op *operator.Operator, c *issuer.Credentials, server *xds.Server) (runner.Runner, []source.TypedSource[proxyidentity.Proxy], error) {
 			if err := pki.WriteFile(o.in("ca.crt"), c.Authority().Bundle()); err != nil {

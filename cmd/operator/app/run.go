@@ -41,7 +41,7 @@ type platform struct {
 	listen func(ctx context.Context) (listener, error)
 	// secret and location are those of operator.Options.
 	secret   func(namespace, name string) *corev1.Secret
-	location func(proxyidentity.Proxy) translate.Options
+	location func(publicAddress string) translate.Options
 	// events are those of operator.Options.
 	events operator.Events
 	// begin completes it once the operator and the credentials are there, before

@@ -42,8 +42,8 @@ type Options struct {
 	Server Server
 	// Secret returns a TLS Secret; nil if it is not there.
 	Secret func(namespace, name string) *corev1.Secret
-	// Place returns where an object's proxies listen, if not on its public addresses.
-	Place func(proxy proxyidentity.Proxy) translate.Options
+	// Place returns where proxies listen that have a public address, if not there.
+	Place func(publicAddress string) translate.Options
 	// Tunnel returns the state of a tunnel, as the gateway node on which it ends
 	// reports it.
 	Tunnel func(id int32, gatewayNode netip.Addr) translate.Reach

@@ -122,7 +122,7 @@ type rig struct {
 	feed    *Feed
 	server  *recorder
 	reach   sync.Map // tunnel ID → translate.Reach
-	place   func(proxyidentity.Proxy) translate.Options
+	place   func(string) translate.Options
 	changed chan proxyidentity.Proxy
 }
 
@@ -130,7 +130,7 @@ func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{
 		t: t, client: fake.NewClientset(), changed: make(chan proxyidentity.Proxy, 1000),
-		place:  func(proxyidentity.Proxy) translate.Options { return translate.Options{} },
+		place:  func(string) translate.Options { return translate.Options{} },
 		server: &recorder{sets: map[proxyidentity.Proxy]int{}, kinds: map[proxyidentity.Proxy]map[resource.Type]int{}, current: map[string]string{}},
 	}
 	store, err := objects.New(r.client, 0)
@@ -140,7 +140,7 @@ func newRig(t *testing.T) *rig {
 	r.feed = New(Options{
 		Store: store, Server: r.server, Workers: 2,
 		Secret: func(string, string) *corev1.Secret { return nil },
-		Place:  func(id proxyidentity.Proxy) translate.Options { return r.place(id) },
+		Place:  func(public string) translate.Options { return r.place(public) },
 		Tunnel: func(id int32, _ netip.Addr) translate.Reach {
 			if got, ok := r.reach.Load(id); ok {
 				return got.(translate.Reach)
@@ -293,7 +293,7 @@ func TestEndpointsDoNotWait(t *testing.T) {
 	r.endpoint("a", "10.0.0.1", "")
 	r.eventually("", "10.0.0.1:8080")
 	blocked, release := make(chan struct{}, 10), make(chan struct{})
-	r.place = func(proxyidentity.Proxy) translate.Options {
+	r.place = func(string) translate.Options {
 		blocked <- struct{}{}
 		<-release
 		return translate.Options{}

@@ -91,11 +91,11 @@ func (f *Feed) translate(id proxyidentity.Proxy) {
 }
 
 func (f *Feed) result(s *source) (*translate.Result, map[string]*translate.Service) {
-	options := f.o.Place(s.id)
 	if s.lb != nil {
+		options := f.o.Place(s.lb.Spec.PublicAddress)
 		return translate.LoadBalancer(translate.LoadBalancerInput{LoadBalancer: s.lb, Group: f.o.Store.GroupOf(s.lb), Options: options}), nil
 	}
-	return f.gateway(s, options)
+	return f.gateway(s, f.o.Place(s.gw.Spec.PublicAddress))
 }
 
 // render renders endpoints of a proxy and nothing else.

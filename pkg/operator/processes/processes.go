@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -294,16 +293,6 @@ func (r *Runner) Keys(context.Context) ([]proxyidentity.Proxy, error) {
 		keys = append(keys, key)
 	}
 	return keys, nil
-}
-
-// Addresses are what an object's proxy listens on; nil before it is connected.
-func (r *Runner) Addresses(key proxyidentity.Proxy) []netip.Addr {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if p := r.proxies[key]; p != nil {
-		return slices.Clone(p.Link.Addresses)
-	}
-	return nil
 }
 
 // Stop starts no more proxies. Those that run go on.

@@ -120,7 +120,7 @@ func TestLife(t *testing.T) {
 	if ready, _ := r.ensure(shop()); ready != 1 || r.proxies[key].Process != first {
 		t.Errorf("%d are ready, process %v, want that of before %v", ready, r.proxies[key].Process, first)
 	}
-	if got := r.Addresses(key); !slices.Equal(got, []netip.Addr{netip.MustParseAddr("127.0.2.1")}) {
+	if got := r.proxies[key].Link.Addresses; !slices.Equal(got, []netip.Addr{netip.MustParseAddr("127.0.2.1")}) {
 		t.Errorf("addresses %v", got)
 	}
 	progress, err := r.Ensure(t.Context(), shop())

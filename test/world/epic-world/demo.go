@@ -37,6 +37,8 @@ const patience = time.Minute
 
 type demo struct {
 	kubeconfig, data, dir, bin, envoy string
+	// loopback is without root.
+	loopback bool
 
 	config    *rest.Config
 	client    versioned.Interface
@@ -47,7 +49,7 @@ type demo struct {
 }
 
 func (d *demo) start(ctx context.Context) error {
-	if err := netlab.Possible(); err != nil {
+	if err := netlab.Possible(); err != nil && !d.loopback {
 		return err
 	}
 	var err error
@@ -65,6 +67,9 @@ func (d *demo) start(ctx context.Context) error {
 	}
 	if err := os.MkdirAll(d.dir, 0o700); err != nil {
 		return err
+	}
+	if d.loopback {
+		return d.laptop(ctx)
 	}
 	d.lab = netlab.New()
 	if err := d.note("lab", d.lab.Prefix()); err != nil {
@@ -116,20 +121,35 @@ func (d *demo) pod(ctx context.Context) error {
 			return err
 		}
 	}
+	return d.endpoint(ctx, epicv1.RemoteEndpointSpec{
+		Cluster: cluster, Address: world.PodAddress, NodeAddress: world.NodeAddress,
+		Port: epicv1.EndpointPort{Port: 8080, Protocol: "TCP"},
+	})
+}
+
+// endpoint makes the API object that says where a pod is, in the place of one that an
+// earlier run left.
+func (d *demo) endpoint(ctx context.Context, spec epicv1.RemoteEndpointSpec) error {
 	rep := &epicv1.RemoteEndpoint{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: namespace, Name: "demo",
 			Labels: map[string]string{"epic.acnodal.io/owning-loadbalancer": sample},
 		},
-		Spec: epicv1.RemoteEndpointSpec{
-			Cluster: cluster, Address: world.PodAddress, NodeAddress: world.NodeAddress,
-			Port: epicv1.EndpointPort{Port: 8080, Protocol: "TCP"},
-		},
+		Spec: spec,
 	}
-	_, err := d.client.EpicV1().RemoteEndpoints(namespace).Create(ctx, rep, metav1.CreateOptions{})
-	if apierrors.IsAlreadyExists(err) {
-		return nil
+	reps := d.client.EpicV1().RemoteEndpoints(namespace)
+	_, err := reps.Create(ctx, rep, metav1.CreateOptions{})
+	if !apierrors.IsAlreadyExists(err) {
+		return err
 	}
+	has, err := reps.Get(ctx, rep.Name, metav1.GetOptions{})
+	if err != nil || has.Spec == spec {
+		return err
+	}
+	if err := reps.Delete(ctx, rep.Name, metav1.DeleteOptions{}); err != nil {
+		return err
+	}
+	_, err = reps.Create(ctx, rep, metav1.CreateOptions{})
 	return err
 }
 

@@ -25,6 +25,7 @@ func main() {
 	flag.StringVar(&d.dir, "dir", ".epic/world", "where to keep logs and states: a `DIR` that is made anew")
 	flag.StringVar(&d.bin, "bin", "bin", "where EPIC's programs are: a `DIR`")
 	flag.StringVar(&d.envoy, "envoy", "envoy", "the `PROGRAM` Envoy")
+	flag.BoolVar(&d.loopback, "loopback", false, "show a load balancer on a loopback address, without root and tunnels")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -75,10 +75,14 @@ func (d *demo) proxyDir() string { return d.in("op") }
 
 // operator starts the operator on the EPIC node, and waits until it is at work.
 func (d *demo) operator(ctx context.Context) error {
-	err := d.run(d.world.Gateway, "operator", "epic-operator",
-		"--kubeconfig="+d.kubeconfig, "--runner=processes", "--process-dir="+d.proxyDir(), "--node-address="+world.GatewayAddress,
-		"--envoy="+d.envoy, "--bind-address=")
-	if err != nil {
+	args := []string{"--kubeconfig=" + d.kubeconfig, "--runner=processes", "--process-dir=" + d.proxyDir(), "--envoy=" + d.envoy, "--bind-address="}
+	var host *netlab.Namespace
+	if d.loopback {
+		args = append(args, "--process-network=loopback")
+	} else {
+		host, args = d.world.Gateway, append(args, "--node-address="+world.GatewayAddress)
+	}
+	if err := d.run(host, "operator", "epic-operator", args...); err != nil {
 		return err
 	}
 	p := d.processes[len(d.processes)-1]

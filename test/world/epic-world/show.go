@@ -14,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
-	"github.com/acnodal/epic/test/netlab"
 	"github.com/acnodal/epic/test/world"
 )
 
@@ -53,7 +52,7 @@ func (d *demo) ask(ctx context.Context, url, host string) (string, error) {
 			}
 		}
 		var err error
-		body, err = get(ctx, d.world.Visitor, url, host)
+		body, err = get(ctx, d.visitor(), url, host)
 		return err == nil, nil
 	})
 	if err != nil {
@@ -84,7 +83,15 @@ See Envoy and the tunnels:
   epic-node status --status-socket %[3]s
 ` + last
 
-func get(ctx context.Context, n *netlab.Namespace, url, host string) (string, error) {
+// visitor is an HTTP client where visitors are.
+func (d *demo) visitor() *http.Client {
+	if d.loopback {
+		return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	}
+	return world.Client(d.world.Visitor)
+}
+
+func get(ctx context.Context, client *http.Client, url, host string) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return "", err
@@ -92,7 +99,7 @@ func get(ctx context.Context, n *netlab.Namespace, url, host string) (string, er
 	if host != "" {
 		request.Host = host
 	}
-	answer, err := world.Client(n).Do(request)
+	answer, err := client.Do(request)
 	if err != nil {
 		return "", err
 	}
