@@ -59,6 +59,7 @@ type Controller struct {
 	loops   []*loop
 	nodes   *gatewayNodes
 	pods    *proxyPods
+	news    *tunnelNews
 
 	started sync.Once
 }
@@ -76,8 +77,9 @@ func New(o Options) (*Controller, error) {
 	if o.now != nil {
 		nodes.now = o.now
 	}
-	lbs := newLoadBalancers(c, nodes.lost)
-	proxies := newGWProxies(c, nodes.lost)
+	news := newTunnelNews(c)
+	lbs := newLoadBalancers(c, nodes.lost, news.tracker.State)
+	proxies := newGWProxies(c, nodes.lost, news.tracker.State)
 	serve(nodes, lbs, c.kinds.LoadBalancers().Informer(), func(lb *epicv1.LoadBalancer) *epicv1.ProxyStatus { return &lb.Status })
 	serve(nodes, proxies, c.kinds.GWProxies().Informer(), func(proxy *epicv1.GWProxy) *epicv1.ProxyStatus { return &proxy.Status })
 	nodes.follow(c.kinds.EPICs().Informer(), c.kinds.GatewayNodes().Informer())
@@ -89,11 +91,12 @@ func New(o Options) (*Controller, error) {
 	})
 	pods.serve("loadbalancers", lbs)
 	pods.serve("gwproxies", proxies)
-	all := &Controller{workers: o.Workers, caches: c, loops: []*loop{lbs.loop, proxies.loop}, nodes: nodes, pods: pods}
+	all := &Controller{workers: o.Workers, caches: c, loops: []*loop{lbs.loop, proxies.loop}, nodes: nodes, pods: pods, news: news}
 	p := &pace{settle: o.Settle, poolSettle: o.PoolSettle, limiter: flowcontrol.NewTokenBucketRateLimiter(conditionWrites, conditionBurst)}
+	reps, routes, slices := newRemoteEndpoints(c, p, news.tracker.State), newGWRoutes(c, p, news.tracker.State), newGWEndpointSlices(c, p, news.tracker.State)
+	news.balancers, news.endpoints, news.proxies, news.routes, news.slices = lbs.loop, reps.loop, proxies.loop, routes.loop, slices.loop
 	for _, j := range []*judge{
-		newEPICs(c, p), newServicePrefixes(c, p), newAccounts(c, p), newLBServiceGroups(c, p),
-		newRemoteEndpoints(c, p), newGWRoutes(c, p), newGWEndpointSlices(c, p),
+		newEPICs(c, p), newServicePrefixes(c, p), newAccounts(c, p), newLBServiceGroups(c, p), reps, routes, slices,
 	} {
 		all.loops = append(all.loops, j.loop)
 	}
@@ -150,11 +153,15 @@ func (c *Controller) Run(ctx context.Context) error {
 	if err := follow("gateway nodes", c.nodes.sources...); err != nil {
 		return err
 	}
+	if err := follow("the state of tunnels", c.news.sources...); err != nil {
+		return err
+	}
 	// Until all that exists is known, endpoints would seem to have gone.
 	if !cache.WaitFor(ctx, "" /* no logging */, synced...) {
 		return nil
 	}
 	logger.Info("Reconciling", "workers", c.workers)
+	c.news.take()
 	var running sync.WaitGroup
 	for _, l := range c.loops {
 		running.Go(func() {
@@ -167,6 +174,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	}
 	running.Go(func() { c.nodes.run(ctx) })
 	running.Go(func() { c.pods.run(ctx) })
+	running.Go(func() { c.news.run(ctx) })
 	running.Wait()
 	return nil
 }

@@ -5,6 +5,7 @@ package controller
 import (
 	"slices"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
 
@@ -14,7 +15,7 @@ import (
 
 // newGWEndpointSlices tells of each slice whether a route leads to it and whether
 // its endpoints can be reached.
-func newGWEndpointSlices(c *caches, p *pace) *judge {
+func newGWEndpointSlices(c *caches, p *pace, tunnels stateFunc) *judge {
 	j := newJudge("gwendpointslices", p, statusWriter(c.client.EpicV1().GWEndpointSlices))
 	all := c.kinds.GWEndpointSlices()
 	j.find = func(key cache.ObjectName) (*subject, error) {
@@ -26,9 +27,13 @@ func newGWEndpointSlices(c *caches, p *pace) *judge {
 		if err != nil {
 			return nil, err
 		}
+		parents, err := parentsOf(c, routes)
+		if err != nil {
+			return nil, err
+		}
 		return &subject{
 			meta: &slice.ObjectMeta, observed: slice.Status.ObservedGeneration, conditions: slice.Status.Conditions,
-			found: gwEndpointSlice(slice, len(routes) > 0),
+			found: gwEndpointSlice(slice, len(routes) > 0, tunnels, parents),
 		}, nil
 	}
 	watch(j.loop, all.Informer(), itself[*epicv1.GWEndpointSlice])
@@ -38,8 +43,29 @@ func newGWEndpointSlices(c *caches, p *pace) *judge {
 	return j
 }
 
+// parentsOf are the statuses of the gateway proxies of some routes, each once.
+func parentsOf(c *caches, routes []*epicv1.GWRoute) ([]*epicv1.ProxyStatus, error) {
+	var parents []*epicv1.ProxyStatus
+	seen := map[string]bool{}
+	for _, route := range routes {
+		for _, name := range endpoints.ProxiesOf(route) {
+			if seen[name] {
+				continue
+			}
+			seen[name] = true
+			proxy, err := c.kinds.GWProxies().Lister().GWProxies(route.Namespace).Get(name)
+			if err == nil {
+				parents = append(parents, &proxy.Status)
+			} else if !apierrors.IsNotFound(err) {
+				return nil, err
+			}
+		}
+	}
+	return parents, nil
+}
+
 // gwEndpointSlice judges a slice.
-func gwEndpointSlice(slice *epicv1.GWEndpointSlice, used bool) []metav1.Condition {
+func gwEndpointSlice(slice *epicv1.GWEndpointSlice, used bool, tunnels stateFunc, parents []*epicv1.ProxyStatus) []metav1.Condition {
 	found, problems := endpoints.OfGWEndpointSlice(slice)
 	// The first of several nodes of one address is used.
 	problems = slices.DeleteFunc(problems, func(p endpoints.Problem) bool { return p.Reason == endpoints.ReasonAddressOnSeveralNodes })
@@ -58,6 +84,7 @@ func gwEndpointSlice(slice *epicv1.GWEndpointSlice, used bool) []metav1.Conditio
 	if isReady(all) && len(found) == 0 {
 		all[len(all)-1] = condition(ConditionReady, false, ReasonNoEndpoints, "No endpoint of the slice is ready")
 	}
+	all = withLinks(all, linksTo(endpoints.Nodes(found), tunnels, parents...), found, slice.Status.Conditions)
 	ports := parts{condition: ConditionPortsUsable}
 	ports.usable, ports.skipped = endpoints.PortsOfSlice(slice)
 	return withParts(all, ports, slice.Status.Conditions)

@@ -17,7 +17,7 @@ import (
 
 // newGWProxies keeps gateway proxies, whose endpoints are in the slices of the
 // Services to which their routes lead.
-func newGWProxies(c *caches, lost func(netip.Addr) bool) *keeper {
+func newGWProxies(c *caches, lost func(netip.Addr) bool, tunnels stateFunc) *keeper {
 	proxies, routes, slices := c.kinds.GWProxies(), c.kinds.GWRoutes().Informer(), c.kinds.GWEndpointSlices().Informer()
 	k := newKeeper("gwproxies", func(ctx context.Context, key cache.ObjectName, data []byte) (*epicv1.ProxyStatus, string, error) {
 		proxy, err := c.client.EpicV1().GWProxies(key.Namespace).Patch(ctx, key.Name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: fieldManager}, "status")
@@ -39,7 +39,7 @@ func newGWProxies(c *caches, lost func(netip.Addr) bool) *keeper {
 		if err != nil {
 			return nil, err
 		}
-		s := &state{meta: &proxy.ObjectMeta, status: &proxy.Status, lost: lost, portless: len(proxy.Spec.PublicPorts) == 0}
+		s := &state{meta: &proxy.ObjectMeta, status: &proxy.Status, lost: lost, tunnels: tunnels, portless: len(proxy.Spec.PublicPorts) == 0}
 		s.endpoints, s.problems = endpoints.OfGWProxy(proxy, own, reached)
 		s.listeners.condition = ConditionListenersUsable
 		s.listeners.usable, s.listeners.skipped = endpoints.ListenersOf(proxy)

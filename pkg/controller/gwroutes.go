@@ -16,7 +16,7 @@ import (
 
 // newGWRoutes tells of each route whether its gateway proxies are there and
 // whether its backends lead to endpoints.
-func newGWRoutes(c *caches, p *pace) *judge {
+func newGWRoutes(c *caches, p *pace, tunnels stateFunc) *judge {
 	j := newJudge("gwroutes", p, statusWriter(c.client.EpicV1().GWRoutes))
 	routes, proxies := c.kinds.GWRoutes(), c.kinds.GWProxies()
 	j.find = func(key cache.ObjectName) (*subject, error) {
@@ -25,11 +25,16 @@ func newGWRoutes(c *caches, p *pace) *judge {
 			return nil, err
 		}
 		var missing []string
+		var parents []*epicv1.ProxyStatus
 		for _, name := range endpoints.ProxiesOf(route) {
-			if _, err := proxies.Lister().GWProxies(key.Namespace).Get(name); apierrors.IsNotFound(err) {
+			proxy, err := proxies.Lister().GWProxies(key.Namespace).Get(name)
+			switch {
+			case apierrors.IsNotFound(err):
 				missing = append(missing, name)
-			} else if err != nil {
+			case err != nil:
 				return nil, err
+			default:
+				parents = append(parents, &proxy.Status)
 			}
 		}
 		reached, err := slicesOf(c.kinds.GWEndpointSlices().Informer().GetIndexer(), []*epicv1.GWRoute{route})
@@ -38,7 +43,7 @@ func newGWRoutes(c *caches, p *pace) *judge {
 		}
 		return &subject{
 			meta: &route.ObjectMeta, observed: route.Status.ObservedGeneration, conditions: route.Status.Conditions,
-			found: gwRoute(route, missing, reached),
+			found: gwRoute(route, missing, reached, tunnels, parents),
 		}, nil
 	}
 	watch(j.loop, routes.Informer(), itself[*epicv1.GWRoute])
@@ -60,7 +65,7 @@ func routesTo(indexer cache.Indexer, slice *epicv1.GWEndpointSlice) ([]*epicv1.G
 }
 
 // gwRoute judges a route, some of whose gateway proxies may be missing.
-func gwRoute(route *epicv1.GWRoute, missing []string, reached []*epicv1.GWEndpointSlice) []metav1.Condition {
+func gwRoute(route *epicv1.GWRoute, missing []string, reached []*epicv1.GWEndpointSlice, tunnels stateFunc, parents []*epicv1.ProxyStatus) []metav1.Condition {
 	found, problems := endpoints.OfGWRoute(route, reached)
 	// What is wrong with a slice's endpoints is told there.
 	problems = slices.DeleteFunc(problems, func(p endpoints.Problem) bool {
@@ -74,7 +79,7 @@ func gwRoute(route *epicv1.GWRoute, missing []string, reached []*epicv1.GWEndpoi
 	if isReady(all) && len(found) == 0 && len(endpoints.ServicesOf(route)) > 0 {
 		all[len(all)-1] = condition(ConditionReady, false, ReasonNoEndpoints, "No endpoint is ready in the slices of its backends")
 	}
-	return all
+	return withLinks(all, linksTo(endpoints.Nodes(found), tunnels, parents...), found, route.Status.Conditions)
 }
 
 func routeAccepted(route *epicv1.GWRoute, missing []string) metav1.Condition {

@@ -30,6 +30,8 @@ type state struct {
 	portless bool
 	// lost says whether a gateway node is given up; nil when none is.
 	lost func(netip.Addr) bool
+	// tunnels says which tunnels are up; nil when nothing is known of any.
+	tunnels stateFunc
 	// gone has the proxies that are gone though they have an entry.
 	gone map[string]bool
 }

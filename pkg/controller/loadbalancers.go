@@ -15,7 +15,7 @@ import (
 )
 
 // newLoadBalancers keeps load balancers, whose endpoints are remote endpoints.
-func newLoadBalancers(c *caches, lost func(netip.Addr) bool) *keeper {
+func newLoadBalancers(c *caches, lost func(netip.Addr) bool, tunnels stateFunc) *keeper {
 	lbs, reps := c.kinds.LoadBalancers(), c.kinds.RemoteEndpoints().Informer()
 	k := newKeeper("loadbalancers", func(ctx context.Context, key cache.ObjectName, data []byte) (*epicv1.ProxyStatus, string, error) {
 		lb, err := c.client.EpicV1().LoadBalancers(key.Namespace).Patch(ctx, key.Name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: fieldManager}, "status")
@@ -33,9 +33,7 @@ func newLoadBalancers(c *caches, lost func(netip.Addr) bool) *keeper {
 		if err != nil {
 			return nil, err
 		}
-		s := &state{meta: &lb.ObjectMeta, status: &lb.Status, lost: lost, direct: lb.Spec.TrueIngress != nil && !*lb.Spec.TrueIngress, portless: len(lb.Spec.PublicPorts) == 0}
-		s.endpoints, s.problems = endpoints.OfLoadBalancer(lb, own)
-		return s, nil
+		return stateOfLoadBalancer(lb, own, lost, tunnels), nil
 	}
 	watchThat(k.loop, lbs.Informer(), notOwnWrite[*epicv1.LoadBalancer](k), itself[*epicv1.LoadBalancer])
 	watchInto(k.loop, k.addLater, reps, specChanged, func(rep *epicv1.RemoteEndpoint) []cache.ObjectName {
@@ -45,4 +43,14 @@ func newLoadBalancers(c *caches, lost func(netip.Addr) bool) *keeper {
 		return nil
 	})
 	return k
+}
+
+// stateOfLoadBalancer is what is known of a load balancer with its endpoints.
+func stateOfLoadBalancer(lb *epicv1.LoadBalancer, own []*epicv1.RemoteEndpoint, lost func(netip.Addr) bool, tunnels stateFunc) *state {
+	s := &state{
+		meta: &lb.ObjectMeta, status: &lb.Status, lost: lost, tunnels: tunnels,
+		direct: lb.Spec.TrueIngress != nil && !*lb.Spec.TrueIngress, portless: len(lb.Spec.PublicPorts) == 0,
+	}
+	s.endpoints, s.problems = endpoints.OfLoadBalancer(lb, own)
+	return s
 }

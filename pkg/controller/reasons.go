@@ -13,6 +13,10 @@ const (
 	// ConditionProgrammed is of load balancers and gateway proxies: whether Envoys have
 	// the newest configuration. The operator sets it; Ready depends on it.
 	ConditionProgrammed = "Programmed"
+	// ConditionTunnelsUp is of load balancers, gateway proxies, routes and slices on
+	// whose tunnels gateway nodes report, or did: whether the far ends answer. The
+	// condition Ready is false only if no endpoint can be reached.
+	ConditionTunnelsUp = "TunnelsUp"
 	// ConditionEndpointsResolved is of load balancers and gateway proxies:
 	// whether everything that should lead to an endpoint does. Its reasons are
 	// those of package endpoints, and those below.
@@ -44,7 +48,7 @@ const (
 	// balancer or gateway proxies take it in.
 	ConditionAccepted = "Accepted"
 	// ConditionTunnelReady is of remote endpoints: whether a tunnel leads to its
-	// node.
+	// node, and is not down.
 	ConditionTunnelReady = "TunnelReady"
 	// ConditionResolvedRefs is of routes: whether each backend leads to slices.
 	ConditionResolvedRefs = "ResolvedRefs"
@@ -65,6 +69,16 @@ const (
 	// ReasonNotNeeded goes with TunnelsReady and TunnelReady, true, where the load
 	// balancer wants no tunnels.
 	ReasonNotNeeded = "NotNeeded"
+	// ReasonUp goes with TunnelsUp and TunnelReady when they are true.
+	ReasonUp = "Up"
+	// ReasonSomeTunnelsDown is that the far ends of some tunnels do not answer.
+	ReasonSomeTunnelsDown = "SomeTunnelsDown"
+	// ReasonAllTunnelsDown is that no tunnel that leads to an endpoint has a far end
+	// that answers.
+	ReasonAllTunnelsDown = "AllTunnelsDown"
+	// ReasonNotReported goes with TunnelsUp when it is unknown: the gateway nodes that
+	// reported are silent.
+	ReasonNotReported = "NotReported"
 	// ReasonNoEndpoints is that no endpoint is ready.
 	ReasonNoEndpoints = "NoEndpoints"
 	// ReasonNoNodes is that no endpoint is on a node whose address is known, and

@@ -17,7 +17,7 @@ import (
 
 // newRemoteEndpoints tells of each remote endpoint whether its load balancer
 // uses it, and by a tunnel.
-func newRemoteEndpoints(c *caches, p *pace) *judge {
+func newRemoteEndpoints(c *caches, p *pace, tunnels stateFunc) *judge {
 	j := newJudge("remoteendpoints", p, statusWriter(c.client.EpicV1().RemoteEndpoints))
 	j.find = func(key cache.ObjectName) (*subject, error) {
 		rep, err := c.kinds.RemoteEndpoints().Lister().RemoteEndpoints(key.Namespace).Get(key.Name)
@@ -28,7 +28,7 @@ func newRemoteEndpoints(c *caches, p *pace) *judge {
 		if err != nil && !apierrors.IsNotFound(err) {
 			return nil, err
 		}
-		return &subject{meta: &rep.ObjectMeta, observed: rep.Status.ObservedGeneration, conditions: rep.Status.Conditions, found: remoteEndpoint(rep, lb)}, nil
+		return &subject{meta: &rep.ObjectMeta, observed: rep.Status.ObservedGeneration, conditions: rep.Status.Conditions, found: remoteEndpoint(rep, lb, tunnels)}, nil
 	}
 	watch(j.loop, c.kinds.RemoteEndpoints().Informer(), itself[*epicv1.RemoteEndpoint])
 	reps := c.kinds.RemoteEndpoints().Informer().GetIndexer()
@@ -88,12 +88,12 @@ func hasProxies(status *epicv1.ProxyStatus) bool { return len(epicNodes(status.P
 
 // remoteEndpoint judges an endpoint of a load balancer, which is nil when it is
 // not there.
-func remoteEndpoint(rep *epicv1.RemoteEndpoint, lb *epicv1.LoadBalancer) []metav1.Condition {
-	accepted, tunnel := acceptance(rep, lb)
+func remoteEndpoint(rep *epicv1.RemoteEndpoint, lb *epicv1.LoadBalancer, tunnels stateFunc) []metav1.Condition {
+	accepted, tunnel := acceptance(rep, lb, tunnels)
 	return withReady(accepted, tunnel)
 }
 
-func acceptance(rep *epicv1.RemoteEndpoint, lb *epicv1.LoadBalancer) (accepted, tunnel metav1.Condition) {
+func acceptance(rep *epicv1.RemoteEndpoint, lb *epicv1.LoadBalancer, tunnels stateFunc) (accepted, tunnel metav1.Condition) {
 	if lb == nil {
 		name := endpoints.LoadBalancerOf(rep)
 		return condition(ConditionAccepted, false, ReasonNoLoadBalancer, "There is no LoadBalancer %q: create it, or delete this endpoint", name),
@@ -120,7 +120,7 @@ func acceptance(rep *epicv1.RemoteEndpoint, lb *epicv1.LoadBalancer) (accepted, 
 	case len(problems) > 0:
 		tunnel = condition(ConditionTunnelReady, false, problems[0].Reason, "%s", problems[0].Message)
 	case hasTunnel(&lb.Status, found[0].Node):
-		tunnel = condition(ConditionTunnelReady, true, ReasonAssigned, "A tunnel leads to the endpoint's node")
+		tunnel = linksTo([]netip.Addr{found[0].Node}, tunnels, &lb.Status).tunnelUp()
 	case !hasProxies(&lb.Status):
 		tunnel = condition(ConditionTunnelReady, false, ReasonNoProxies, noProxiesYet)
 	default:

@@ -21,6 +21,7 @@ import (
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/tunnelstate/idset"
 	"github.com/acnodal/epic/test/tools/kubectltool"
 )
 
@@ -74,6 +75,7 @@ func TestConditions(t *testing.T) {
 	t.Run("Prefix", func(t *testing.T) { testPrefixTold(w.in(t)) })
 	t.Run("RemoteEndpoint", func(t *testing.T) { testEndpointTold(w.in(t)) })
 	t.Run("Route", func(t *testing.T) { testRouteTold(w.in(t)) })
+	t.Run("Tunnels", func(t *testing.T) { testTunnelsTold(w.in(t)) })
 	t.Run("Quiet", func(t *testing.T) { testToldQuietly(w.in(t), stop) })
 }
 
@@ -340,4 +342,59 @@ func (w *world) kubectlWaits(all []object) {
 	if out := run("wait", "--for=condition=Ready=False", "--timeout="+patience.String(), "-n", epic.AccountNamespace("endpoint"), "remoteendpoints.epic.acnodal.io/a"); !strings.Contains(out, "condition met") {
 		w.t.Errorf("kubectl said %q", out)
 	}
+}
+
+// testTunnelsTold has gateway nodes report on the tunnels of a load balancer and of a
+// gateway proxy.
+func testTunnelsTold(w *world) {
+	const one, two = "172.16.7.1", "172.16.7.2"
+	lb := w.loadBalancer(w.account("tunnels"), "web")
+	w.endpoint(lb, "a", "10.0.0.1", "192.168.1.1")
+	rep := object{"remoteendpoints", lb.ns, "a"}
+	w.pod(lb, "p1", one)
+	proxy := w.gwProxy(lb.ns, "gateway")
+	w.route(proxy, "r", "svc", 8080)
+	w.slice(lb.ns, "s", "svc", "192.168.1.1")
+	route, slice := object{"gwroutes", lb.ns, "r"}, object{"gwendpointslices", lb.ns, "s"}
+	w.pod(proxy, "p1", one)
+	w.pod(proxy, "p2", two)
+	ids := w.eventually(lb, ready, "192.168.1.1>"+one)
+	all := w.eventually(proxy, ready, "192.168.1.1>"+one, "192.168.1.1>"+two)
+	lbOne, proxyOne, proxyTwo := uint32(ids["192.168.1.1>"+one]), uint32(all["192.168.1.1>"+one]), uint32(all["192.168.1.1>"+two])
+	report := func(node string, up, down []uint32) {
+		w.report(node, epicv1.GatewayNodeStatus{TunnelStates: &epicv1.TunnelStates{Up: idset.Of(up...).Encode(), Down: idset.Of(down...).Encode()}})
+	}
+	// expect has the reasons of TunnelReady and TunnelsUp and Ready.
+	expect := func(what, endpoint, balancer, gateway, others string) {
+		w.t.Helper()
+		began := time.Now()
+		const accepted, assigned = "Accepted=True/Accepted ", "TunnelsReady=True/Assigned EndpointsResolved=True/Resolved "
+		w.told(rep, accepted+endpoint)
+		w.told(lb, assigned+balancer)
+		w.told(proxy, assigned+gateway)
+		w.told(route, "Accepted=True/Accepted ResolvedRefs=True/Resolved "+others)
+		w.told(slice, "InUse=True/Referenced NodesKnown=True/Known "+others)
+		w.t.Logf("%s: told after %s", what, time.Since(began).Round(time.Millisecond))
+	}
+	const (
+		fine   = "Ready=True/Ready"
+		up     = fine + " TunnelsUp=True/Up"
+		some   = fine + " TunnelsUp=False/SomeTunnelsDown"
+		closed = "Ready=False/AllTunnelsDown TunnelsUp=False/AllTunnelsDown"
+	)
+	expect("no report", "TunnelReady=True/Assigned "+fine, fine, fine, fine)
+	report(one, []uint32{lbOne, proxyOne}, nil)
+	expect("up", "TunnelReady=True/Up "+fine, up, up, up)
+	report(one, nil, []uint32{lbOne, proxyOne})
+	expect("down", "TunnelReady=False/AllTunnelsDown Ready=False/AllTunnelsDown", closed, some, some)
+	// The second node can't speak for the first.
+	report(two, []uint32{lbOne, proxyOne}, []uint32{proxyTwo})
+	expect("all down", "TunnelReady=False/AllTunnelsDown Ready=False/AllTunnelsDown", closed, closed, closed)
+	report(one, []uint32{lbOne, proxyOne}, nil)
+	expect("up again", "TunnelReady=True/Up "+fine, up, some, some)
+	for _, node := range []string{one, two} {
+		must(w.t)(nil, w.api.GatewayNodes(epic.ConfigNamespace).Delete(context.Background(), node, metav1.DeleteOptions{}))
+	}
+	const unknown = fine + " TunnelsUp=Unknown/NotReported"
+	expect("objects deleted", "TunnelReady=True/Assigned "+fine, unknown, unknown, unknown)
 }

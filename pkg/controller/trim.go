@@ -20,6 +20,8 @@ func trim(obj any) (any, error) {
 		o.Spec.GUETunnelEndpoints, o.Spec.ProxyIfInfo, o.Spec.EnvoyTemplate = nil, nil, nil
 	case *epicv1.LBServiceGroup:
 		o.Spec.EnvoyTemplate = nil
+	case *epicv1.GatewayNode:
+		o.Status.DownTunnels = nil
 	case *epicv1.GWProxy:
 		o.Spec.GUETunnelEndpoints, o.Spec.ProxyIfInfo, o.Spec.EnvoyTemplate = nil, nil, nil
 	}

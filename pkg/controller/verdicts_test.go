@@ -203,20 +203,20 @@ func TestRemoteEndpointConditions(t *testing.T) {
 		})
 	}
 	checkVerdicts(t, map[string]verdict{
-		"no load balancer": {remoteEndpoint(rep(nil), nil), "Accepted=False/NoLoadBalancer TunnelReady=False/NoLoadBalancer Ready=False/NoLoadBalancer", `no LoadBalancer "lb": create it`},
-		"a tunnel":         {remoteEndpoint(rep(nil), proxied(7)), "Accepted=True/Accepted TunnelReady=True/Assigned Ready=True/Ready", ""},
-		"no ID yet":        {remoteEndpoint(rep(nil), proxied(0)), "Accepted=True/Accepted TunnelReady=False/TunnelPending Ready=False/TunnelPending", "TunnelsReady says why"},
-		"another node":     {remoteEndpoint(rep(func(r *epicv1.RemoteEndpoint) { r.Spec.NodeAddress = "192.168.1.2" }), proxied(7)), "Accepted=True/Accepted TunnelReady=False/TunnelPending Ready=False/TunnelPending", ""},
-		"no proxy":         {remoteEndpoint(rep(nil), lb(nil)), "Accepted=True/Accepted TunnelReady=False/NoProxies Ready=False/NoProxies", "No proxy runs"},
-		"no node":          {remoteEndpoint(rep(func(r *epicv1.RemoteEndpoint) { r.Spec.NodeAddress = "" }), proxied(7)), "Accepted=True/Accepted TunnelReady=False/EndpointWithoutNode Ready=False/EndpointWithoutNode", "set it to the address"},
+		"no load balancer": {remoteEndpoint(rep(nil), nil, nil), "Accepted=False/NoLoadBalancer TunnelReady=False/NoLoadBalancer Ready=False/NoLoadBalancer", `no LoadBalancer "lb": create it`},
+		"a tunnel":         {remoteEndpoint(rep(nil), proxied(7), nil), "Accepted=True/Accepted TunnelReady=True/Assigned Ready=True/Ready", ""},
+		"no ID yet":        {remoteEndpoint(rep(nil), proxied(0), nil), "Accepted=True/Accepted TunnelReady=False/TunnelPending Ready=False/TunnelPending", "TunnelsReady says why"},
+		"another node":     {remoteEndpoint(rep(func(r *epicv1.RemoteEndpoint) { r.Spec.NodeAddress = "192.168.1.2" }), proxied(7), nil), "Accepted=True/Accepted TunnelReady=False/TunnelPending Ready=False/TunnelPending", ""},
+		"no proxy":         {remoteEndpoint(rep(nil), lb(nil), nil), "Accepted=True/Accepted TunnelReady=False/NoProxies Ready=False/NoProxies", "No proxy runs"},
+		"no node":          {remoteEndpoint(rep(func(r *epicv1.RemoteEndpoint) { r.Spec.NodeAddress = "" }), proxied(7), nil), "Accepted=True/Accepted TunnelReady=False/EndpointWithoutNode Ready=False/EndpointWithoutNode", "set it to the address"},
 		"direct": {
-			remoteEndpoint(rep(func(r *epicv1.RemoteEndpoint) { r.Spec.NodeAddress = "" }), lb(func(l *epicv1.LoadBalancer) { l.Spec.TrueIngress = ptr.To(false) })),
+			remoteEndpoint(rep(func(r *epicv1.RemoteEndpoint) { r.Spec.NodeAddress = "" }), lb(func(l *epicv1.LoadBalancer) { l.Spec.TrueIngress = ptr.To(false) }), nil),
 			"Accepted=True/Accepted TunnelReady=True/NotNeeded Ready=True/Ready", "without tunnels",
 		},
-		"another cluster":       {remoteEndpoint(rep(func(r *epicv1.RemoteEndpoint) { r.Spec.Cluster = "d" }), proxied(7)), "Accepted=False/ClusterNotListed TunnelReady=False/ClusterNotListed Ready=False/ClusterNotListed", "upstream-clusters: add it"},
-		"an address of nothing": {remoteEndpoint(rep(func(r *epicv1.RemoteEndpoint) { r.Spec.Address = "127.0.0.1" }), proxied(7)), "Accepted=False/AddressUnusable TunnelReady=False/AddressUnusable Ready=False/AddressUnusable", "set it to the IP address"},
+		"another cluster":       {remoteEndpoint(rep(func(r *epicv1.RemoteEndpoint) { r.Spec.Cluster = "d" }), proxied(7), nil), "Accepted=False/ClusterNotListed TunnelReady=False/ClusterNotListed Ready=False/ClusterNotListed", "upstream-clusters: add it"},
+		"an address of nothing": {remoteEndpoint(rep(func(r *epicv1.RemoteEndpoint) { r.Spec.Address = "127.0.0.1" }), proxied(7), nil), "Accepted=False/AddressUnusable TunnelReady=False/AddressUnusable Ready=False/AddressUnusable", "set it to the IP address"},
 		"a long text": {
-			remoteEndpoint(rep(func(r *epicv1.RemoteEndpoint) { r.Spec.Cluster = strings.Repeat("%d", 50000) }), proxied(7)),
+			remoteEndpoint(rep(func(r *epicv1.RemoteEndpoint) { r.Spec.Cluster = strings.Repeat("%d", 50000) }), proxied(7), nil),
 			"Accepted=False/ClusterNotListed TunnelReady=False/ClusterNotListed Ready=False/ClusterNotListed", "…",
 		},
 	})
@@ -257,17 +257,17 @@ func TestGWRouteConditions(t *testing.T) {
 	}
 	parents := []string{"p"}
 	checkVerdicts(t, map[string]verdict{
-		"well":            {gwRoute(routeTo(parents, "svc"), nil, slices(nil)), "Accepted=True/Accepted ResolvedRefs=True/Resolved Ready=True/Ready", ""},
-		"no parents":      {gwRoute(routeTo(nil, "svc"), nil, slices(nil)), "Accepted=False/NoParents ResolvedRefs=True/Resolved Ready=False/NoParents", "name one"},
-		"no such parent":  {gwRoute(routeTo(parents, "svc"), parents, slices(nil)), "Accepted=False/ParentNotFound ResolvedRefs=True/Resolved Ready=False/ParentNotFound", `"p": create it`},
-		"no slices":       {gwRoute(routeTo(parents, "svc"), nil, nil), "Accepted=True/Accepted ResolvedRefs=False/BackendWithoutSlices Ready=False/BackendWithoutSlices", `spec.parentRef.uid`},
-		"one without":     {gwRoute(routeTo(parents, "svc", "other"), nil, slices(nil)), "Accepted=True/Accepted ResolvedRefs=False/BackendWithoutSlices Ready=False/BackendWithoutSlices", `"other"`},
-		"no port":         {gwRoute(routeTo(parents, "svc"), nil, slices(portless)), "Accepted=True/Accepted ResolvedRefs=False/PortMissing Ready=False/PortMissing", "add one"},
-		"none is ready":   {gwRoute(routeTo(parents, "svc"), nil, slices(notReady)), "Accepted=True/Accepted ResolvedRefs=True/Resolved Ready=False/NoEndpoints", "No endpoint is ready"},
-		"no node":         {gwRoute(routeTo(parents, "svc"), nil, slices(nodeless)), "Accepted=True/Accepted ResolvedRefs=True/Resolved Ready=True/Ready", ""},
-		"only a redirect": {gwRoute(routeTo(parents), nil, nil), "Accepted=True/Accepted ResolvedRefs=True/Resolved Ready=True/Ready", ""},
+		"well":            {gwRoute(routeTo(parents, "svc"), nil, slices(nil), nil, nil), "Accepted=True/Accepted ResolvedRefs=True/Resolved Ready=True/Ready", ""},
+		"no parents":      {gwRoute(routeTo(nil, "svc"), nil, slices(nil), nil, nil), "Accepted=False/NoParents ResolvedRefs=True/Resolved Ready=False/NoParents", "name one"},
+		"no such parent":  {gwRoute(routeTo(parents, "svc"), parents, slices(nil), nil, nil), "Accepted=False/ParentNotFound ResolvedRefs=True/Resolved Ready=False/ParentNotFound", `"p": create it`},
+		"no slices":       {gwRoute(routeTo(parents, "svc"), nil, nil, nil, nil), "Accepted=True/Accepted ResolvedRefs=False/BackendWithoutSlices Ready=False/BackendWithoutSlices", `spec.parentRef.uid`},
+		"one without":     {gwRoute(routeTo(parents, "svc", "other"), nil, slices(nil), nil, nil), "Accepted=True/Accepted ResolvedRefs=False/BackendWithoutSlices Ready=False/BackendWithoutSlices", `"other"`},
+		"no port":         {gwRoute(routeTo(parents, "svc"), nil, slices(portless), nil, nil), "Accepted=True/Accepted ResolvedRefs=False/PortMissing Ready=False/PortMissing", "add one"},
+		"none is ready":   {gwRoute(routeTo(parents, "svc"), nil, slices(notReady), nil, nil), "Accepted=True/Accepted ResolvedRefs=True/Resolved Ready=False/NoEndpoints", "No endpoint is ready"},
+		"no node":         {gwRoute(routeTo(parents, "svc"), nil, slices(nodeless), nil, nil), "Accepted=True/Accepted ResolvedRefs=True/Resolved Ready=True/Ready", ""},
+		"only a redirect": {gwRoute(routeTo(parents), nil, nil, nil, nil), "Accepted=True/Accepted ResolvedRefs=True/Resolved Ready=True/Ready", ""},
 		"many are missing": {
-			gwRoute(routeTo(parents, "svc"), strings.Fields(strings.Repeat(strings.Repeat("x", 300)+" ", 32)), slices(nil)),
+			gwRoute(routeTo(parents, "svc"), strings.Fields(strings.Repeat(strings.Repeat("x", 300)+" ", 32)), slices(nil), nil, nil),
 			"Accepted=False/ParentNotFound ResolvedRefs=True/Resolved Ready=False/ParentNotFound", "and 27 more",
 		},
 	})
@@ -275,18 +275,18 @@ func TestGWRouteConditions(t *testing.T) {
 
 func TestGWEndpointSliceConditions(t *testing.T) {
 	checkVerdicts(t, map[string]verdict{
-		"well":            {gwEndpointSlice(sliceOf("svc", nil), true), "InUse=True/Referenced NodesKnown=True/Known Ready=True/Ready", ""},
-		"unused":          {gwEndpointSlice(sliceOf("svc", nil), false), "InUse=False/NotReferenced NodesKnown=True/Known Ready=False/NotReferenced", `"svc": name this uid in a backendRef`},
-		"no Service":      {gwEndpointSlice(sliceOf("", nil), false), "InUse=False/NoService NodesKnown=True/Known Ready=False/NoService", "set it to the uid"},
-		"no node":         {gwEndpointSlice(sliceOf("svc", nodeless), true), "InUse=True/Referenced NodesKnown=False/EndpointWithoutNode Ready=False/EndpointWithoutNode", "nodeAddresses"},
-		"no ports":        {gwEndpointSlice(sliceOf("svc", portless), true), "InUse=True/Referenced NodesKnown=True/Known Ready=True/Ready", ""},
-		"none is ready":   {gwEndpointSlice(sliceOf("svc", notReady), true), "InUse=True/Referenced NodesKnown=True/Known Ready=False/NoEndpoints", "No endpoint"},
-		"a name, no IP":   {gwEndpointSlice(sliceOf("svc", func(s *epicv1.GWEndpointSliceSpec) { s.Endpoints[0].Addresses = []string{"a.example"} }), true), "InUse=True/Referenced NodesKnown=False/AddressUnusable Ready=False/AddressUnusable", "a.example"},
-		"no endpoints":    {gwEndpointSlice(sliceOf("svc", func(s *epicv1.GWEndpointSliceSpec) { s.Endpoints = nil }), true), "InUse=True/Referenced NodesKnown=True/Known Ready=False/NoEndpoints", ""},
-		"a port skipped":  {gwEndpointSlice(sliceOf("svc", sctpToo), true), "InUse=True/Referenced NodesKnown=True/Known PortsUsable=False/ProtocolUnsupported Ready=True/Ready", "SCTP"},
-		"no port left":    {gwEndpointSlice(sliceOf("svc", sctpOnly), true), "InUse=True/Referenced NodesKnown=True/Known PortsUsable=False/ProtocolUnsupported Ready=False/ProtocolUnsupported", "SCTP"},
-		"skipped before":  {gwEndpointSlice(skippedBefore(), true), "InUse=True/Referenced NodesKnown=True/Known PortsUsable=True/Usable Ready=True/Ready", "Nothing is skipped"},
-		"nothing is said": {gwEndpointSlice(&epicv1.GWEndpointSlice{}, false), "InUse=False/NoService NodesKnown=True/Known Ready=False/NoService", ""},
+		"well":            {gwEndpointSlice(sliceOf("svc", nil), true, nil, nil), "InUse=True/Referenced NodesKnown=True/Known Ready=True/Ready", ""},
+		"unused":          {gwEndpointSlice(sliceOf("svc", nil), false, nil, nil), "InUse=False/NotReferenced NodesKnown=True/Known Ready=False/NotReferenced", `"svc": name this uid in a backendRef`},
+		"no Service":      {gwEndpointSlice(sliceOf("", nil), false, nil, nil), "InUse=False/NoService NodesKnown=True/Known Ready=False/NoService", "set it to the uid"},
+		"no node":         {gwEndpointSlice(sliceOf("svc", nodeless), true, nil, nil), "InUse=True/Referenced NodesKnown=False/EndpointWithoutNode Ready=False/EndpointWithoutNode", "nodeAddresses"},
+		"no ports":        {gwEndpointSlice(sliceOf("svc", portless), true, nil, nil), "InUse=True/Referenced NodesKnown=True/Known Ready=True/Ready", ""},
+		"none is ready":   {gwEndpointSlice(sliceOf("svc", notReady), true, nil, nil), "InUse=True/Referenced NodesKnown=True/Known Ready=False/NoEndpoints", "No endpoint"},
+		"a name, no IP":   {gwEndpointSlice(sliceOf("svc", func(s *epicv1.GWEndpointSliceSpec) { s.Endpoints[0].Addresses = []string{"a.example"} }), true, nil, nil), "InUse=True/Referenced NodesKnown=False/AddressUnusable Ready=False/AddressUnusable", "a.example"},
+		"no endpoints":    {gwEndpointSlice(sliceOf("svc", func(s *epicv1.GWEndpointSliceSpec) { s.Endpoints = nil }), true, nil, nil), "InUse=True/Referenced NodesKnown=True/Known Ready=False/NoEndpoints", ""},
+		"a port skipped":  {gwEndpointSlice(sliceOf("svc", sctpToo), true, nil, nil), "InUse=True/Referenced NodesKnown=True/Known PortsUsable=False/ProtocolUnsupported Ready=True/Ready", "SCTP"},
+		"no port left":    {gwEndpointSlice(sliceOf("svc", sctpOnly), true, nil, nil), "InUse=True/Referenced NodesKnown=True/Known PortsUsable=False/ProtocolUnsupported Ready=False/ProtocolUnsupported", "SCTP"},
+		"skipped before":  {gwEndpointSlice(skippedBefore(), true, nil, nil), "InUse=True/Referenced NodesKnown=True/Known PortsUsable=True/Usable Ready=True/Ready", "Nothing is skipped"},
+		"nothing is said": {gwEndpointSlice(&epicv1.GWEndpointSlice{}, false, nil, nil), "InUse=False/NoService NodesKnown=True/Known Ready=False/NoService", ""},
 	})
 }
 

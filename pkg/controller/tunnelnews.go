@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/client-go/tools/cache"
+
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/endpoints"
+	"github.com/acnodal/epic/pkg/tunnelstate"
+	"github.com/acnodal/epic/pkg/tunnelstate/idset"
+)
+
+// tunnelNews has objects reconciled when the state of their tunnels changes. It goes
+// through the objects that have proxies on the gateway node that reports, and never
+// through what the node reports, which may be anything.
+type tunnelNews struct {
+	tracker *tunnelstate.Tracker
+	pacer   *pacer
+	caches  *caches
+	// The loops of the kinds whose conditions say whether tunnels are up.
+	balancers, endpoints, proxies, routes, slices *loop
+	sources                                       []source
+
+	mu      sync.Mutex
+	changed map[netip.Addr]idset.Set
+	wake    chan struct{}
+}
+
+func newTunnelNews(c *caches) *tunnelNews {
+	n := &tunnelNews{tracker: tunnelstate.New(tunnelstate.Options{}), pacer: newPacer(), caches: c, changed: map[netip.Addr]idset.Set{}, wake: make(chan struct{}, 1)}
+	n.tracker.OnChange(n.note)
+	n.sources = []source{
+		{c.kinds.GatewayNodes().Informer(), n.tracker.Handler()},
+		{c.kinds.LoadBalancers().Informer(), assigned(n, func(lb *epicv1.LoadBalancer) *epicv1.ProxyStatus { return &lb.Status }, n.loadBalancer)},
+		{c.kinds.GWProxies().Informer(), assigned(n, func(proxy *epicv1.GWProxy) *epicv1.ProxyStatus { return &proxy.Status }, n.gwProxy)},
+	}
+	return n
+}
+
+// note keeps what changed until run gets to it.
+func (n *tunnelNews) note(c tunnelstate.Change) {
+	n.mu.Lock()
+	n.changed[c.Node] = n.changed[c.Node].Union(c.Tunnels)
+	n.mu.Unlock()
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take returns what changed since it was called last.
+func (n *tunnelNews) take() map[netip.Addr]idset.Set {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	changed := n.changed
+	n.changed = map[netip.Addr]idset.Set{}
+	return changed
+}
+
+// run tells news until ctx ends. What was reported before is no news: every object is
+// reconciled at the start.
+func (n *tunnelNews) run(ctx context.Context) {
+	var running sync.WaitGroup
+	running.Go(func() { n.tracker.Run(ctx) })
+	running.Go(func() { n.pacer.run(ctx) })
+	for done := false; !done; {
+		select {
+		case <-ctx.Done():
+			done = true
+		case <-n.wake:
+			for node, tunnels := range n.take() {
+				n.tell(node, tunnels)
+			}
+		}
+	}
+	running.Wait()
+}
+
+// tell has the objects reconciled that have one of some tunnels of a gateway node.
+func (n *tunnelNews) tell(node netip.Addr, tunnels idset.Set) {
+	lbs, err := lookUp[*epicv1.LoadBalancer](n.caches.kinds.LoadBalancers().Informer().GetIndexer(), byGatewayNode, node.String())
+	if err != nil {
+		utilruntime.HandleError(err)
+	}
+	for _, lb := range lbs {
+		n.loadBalancer(lb, clientNodesOf(&lb.Status, func(id int32, on netip.Addr) bool { return on == node && tunnels.Has(uint32(id)) }))
+	}
+	proxies, err := lookUp[*epicv1.GWProxy](n.caches.kinds.GWProxies().Informer().GetIndexer(), byGatewayNode, node.String())
+	if err != nil {
+		utilruntime.HandleError(err)
+	}
+	for _, proxy := range proxies {
+		n.gwProxy(proxy, clientNodesOf(&proxy.Status, func(id int32, on netip.Addr) bool { return on == node && tunnels.Has(uint32(id)) }))
+	}
+}
+
+// clientNodesOf are the client nodes at the far ends of those tunnels of a status that
+// are meant, each once and in order.
+func clientNodesOf(status *epicv1.ProxyStatus, meant func(tunnel int32, gatewayNode netip.Addr) bool) []netip.Addr {
+	nodes := map[netip.Addr]bool{}
+	for q, tunnel := range existing(status) {
+		if tunnel != 0 && meant(tunnel, q.epicNode) {
+			nodes[q.tenantNode] = true
+		}
+	}
+	return slices.SortedFunc(maps.Keys(nodes), netip.Addr.Compare)
+}
+
+// loadBalancer has a load balancer reconciled, and its endpoints on some client nodes.
+func (n *tunnelNews) loadBalancer(lb *epicv1.LoadBalancer, nodes []netip.Addr) {
+	if len(nodes) == 0 {
+		return
+	}
+	n.pacer.add(n.balancers, cache.NewObjectName(lb.Namespace, lb.Name))
+	for _, node := range nodes {
+		for _, rep := range keysOf(lookUp[*epicv1.RemoteEndpoint](n.caches.kinds.RemoteEndpoints().Informer().GetIndexer(), byEndpointNode, endpointNode(key(lb), node.String()))) {
+			n.pacer.add(n.endpoints, rep)
+		}
+	}
+}
+
+// gwProxy has a gateway proxy reconciled, and the routes and slices that lead from it to
+// some client nodes.
+func (n *tunnelNews) gwProxy(proxy *epicv1.GWProxy, nodes []netip.Addr) {
+	if len(nodes) == 0 {
+		return
+	}
+	n.pacer.add(n.proxies, cache.NewObjectName(proxy.Namespace, proxy.Name))
+	routes, err := lookUp[*epicv1.GWRoute](n.caches.kinds.GWRoutes().Informer().GetIndexer(), byProxy, key(proxy))
+	if err != nil {
+		utilruntime.HandleError(err)
+	}
+	for _, route := range routes {
+		reached, err := slicesOf(n.caches.kinds.GWEndpointSlices().Informer().GetIndexer(), []*epicv1.GWRoute{route})
+		if err != nil {
+			utilruntime.HandleError(err)
+		}
+		concerned := false
+		for _, slice := range reached {
+			found, _ := endpoints.OfGWEndpointSlice(slice)
+			if slices.ContainsFunc(found, func(e endpoints.Endpoint) bool { return slices.Contains(nodes, e.Node) }) {
+				concerned = true
+				n.pacer.add(n.slices, cache.NewObjectName(slice.Namespace, slice.Name))
+			}
+		}
+		if concerned {
+			n.pacer.add(n.routes, cache.NewObjectName(route.Namespace, route.Name))
+		}
+	}
+}
+
+// assigned handles objects that get tunnels on which their gateway nodes have reported
+// already: a node may know of a tunnel earlier than this program does.
+func assigned[T any](n *tunnelNews, status func(T) *epicv1.ProxyStatus, tell func(T, []netip.Addr)) cache.ResourceEventHandler {
+	return cache.ResourceEventHandlerFuncs{UpdateFunc: func(old, obj any) {
+		before, ok := old.(T)
+		now, ok2 := obj.(T)
+		if !ok || !ok2 {
+			return
+		}
+		had := map[int32]bool{}
+		for _, tunnel := range existing(status(before)) {
+			had[tunnel] = true
+		}
+		tell(now, clientNodesOf(status(now), func(tunnel int32, gatewayNode netip.Addr) bool {
+			return !had[tunnel] && n.tracker.State(tunnel, gatewayNode) != tunnelstate.Unknown
+		}))
+	}}
+}
