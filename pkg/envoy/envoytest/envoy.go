@@ -138,7 +138,7 @@ func (e *Envoy) Update(set resource.Set) error { return e.apply(set) }
 
 func (e *Envoy) apply(set resource.Set) error {
 	done := make(chan error, 1)
-	timeout := time.After(2 * time.Minute)
+	timeout := time.After(30 * time.Second)
 	commands := e.server.commands
 	for {
 		select {

@@ -16,7 +16,7 @@ import (
 
 // settle is how long Envoy may take to ask for what its configuration refers to, after
 // it has accepted everything else.
-const settle = 20 * time.Second
+const settle = 5 * time.Second
 
 // command makes the configuration a set, and reports the outcome.
 type command struct {
@@ -49,7 +49,7 @@ func (s *server) DeltaAggregatedResources(stream discoveryv3.AggregatedDiscovery
 			}
 		}
 	}()
-	c := &conversation{stream: stream, subscribed: map[resource.Key]bool{}, sent: map[resource.Key]string{}, waiting: map[resource.Type]string{}}
+	c := &conversation{stream: stream, subscribed: map[resource.Key]bool{}, sent: map[resource.Key]string{}, waiting: map[resource.Type]string{}, asked: map[resource.Type]bool{}}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -79,6 +79,8 @@ type conversation struct {
 	// waiting has the nonce of each type whose answer is awaited. Envoy answers about a
 	// cluster only when it has the cluster's endpoints.
 	waiting map[resource.Type]string
+	// asked has the types that Envoy has asked for. It does not answer about others.
+	asked map[resource.Type]bool
 
 	command  *command
 	deadline time.Time
@@ -95,6 +97,7 @@ func (c *conversation) hear(r *discoveryv3.DeltaDiscoveryRequest) {
 		c.refused = append(c.refused, fmt.Errorf("the Envoy asks for %s, which EPIC does not deliver", r.TypeUrl))
 		return
 	}
+	c.asked[typ] = true
 	for _, name := range r.ResourceNamesSubscribe {
 		k := resource.Key{Type: typ, Name: name}
 		c.subscribed[k] = true
@@ -122,7 +125,7 @@ func (c *conversation) push() error {
 		return nil
 	}
 	for _, typ := range resource.Types() {
-		if _, ok := c.waiting[typ]; ok {
+		if _, ok := c.waiting[typ]; ok || !c.asked[typ] {
 			continue
 		}
 		if _, ok := c.waiting[resource.Cluster]; ok && typ > resource.Endpoint {
@@ -137,7 +140,7 @@ func (c *conversation) push() error {
 	}
 	var missing error
 	for k := range c.command.set {
-		if !wildcard(k.Type) && !c.subscribed[k] {
+		if wildcard(k.Type) && !c.asked[k.Type] || !wildcard(k.Type) && !c.subscribed[k] {
 			missing = fmt.Errorf("the Envoy does not ask for the %s %q", k.Type, k.Name)
 		}
 	}

@@ -64,9 +64,8 @@ func (t *translation) accessLog(route string, requests bool) []*accesslogv3.Acce
 		Name: "envoy.access_loggers.stdout",
 		ConfigType: &accesslogv3.AccessLog_TypedConfig{TypedConfig: pack(&streamv3.StdoutAccessLog{
 			AccessLogFormat: &streamv3.StdoutAccessLog_LogFormat{LogFormat: &corev3.SubstitutionFormatString{
-				Format:            &corev3.SubstitutionFormatString_JsonFormat{JsonFormat: format},
-				OmitEmptyValues:   true,
-				JsonFormatOptions: &corev3.JsonFormatOptions{SortProperties: true},
+				Format:          &corev3.SubstitutionFormatString_JsonFormat{JsonFormat: format},
+				OmitEmptyValues: true,
 			}},
 		})},
 	}}

@@ -35,6 +35,15 @@ func SecretsOf(proxy *epicv1.GWProxy, routes []*epicv1.GWRoute) []string {
 			}
 		}
 	}
+	for _, r := range routes {
+		for i := range r.Spec.Backends {
+			if v := r.Spec.Backends[i].TLS; v != nil {
+				for _, ref := range v.CACertificateRefs {
+					names = append(names, string(ref.Name))
+				}
+			}
+		}
+	}
 	slices.Sort(names)
 	return slices.Compact(names)
 }

@@ -25,6 +25,8 @@ type translation struct {
 	resources resource.Set
 	backends  map[string]Backend
 	problems  problems
+	// secrets are those that something refers to.
+	secrets map[string]bool
 	// proxy is the object that is translated.
 	proxy resource.Source
 	// account is the name of the proxy's account.
@@ -36,6 +38,7 @@ func newTranslation(kind string, object metav1.Object) *translation {
 	return &translation{
 		resources: resource.Set{},
 		backends:  map[string]Backend{},
+		secrets:   map[string]bool{},
 		proxy:     sourceOf(kind, object),
 		account:   accountOf(object),
 		limits:    defaultLimits,
@@ -77,6 +80,11 @@ func (t *translation) put(typ resource.Type, name string, message proto.Message,
 }
 
 func (t *translation) result() *Result {
+	for k := range t.resources {
+		if k.Type == resource.Secret && !t.secrets[k.Name] {
+			delete(t.resources, k)
+		}
+	}
 	r := &Result{Resources: t.resources, Problems: t.problems.sorted()}
 	for _, b := range t.backends {
 		r.Backends = append(r.Backends, b)

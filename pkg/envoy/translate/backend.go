@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package translate
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/envoy/resource"
+)
+
+// invalidCluster is a cluster that does not exist. What is sent there is answered with
+// 500, or closed.
+const invalidCluster = "invalid"
+
+// systemAuthorities is where Envoy's image has the certificates of public authorities.
+const systemAuthorities = "/etc/ssl/certs/ca-certificates.crt"
+
+// use is what a cluster is spoken to.
+type use uint8
+
+const (
+	// useHTTP is HTTP/1.1, or HTTP/2 if the port of the Service says so.
+	useHTTP use = iota
+	// useGRPC is HTTP/2.
+	useGRPC
+	useTCP
+	useUDP
+)
+
+// clusterOf returns the cluster of a backend of a route. It reports a reference that
+// leads nowhere, and returns invalidCluster for it.
+func (g *gateway) clusterOf(r *route, field string, ref *gatewayv1.BackendObjectReference, u use) string {
+	m, ok := g.memberOf(r, field, ref, u)
+	if !ok {
+		return invalidCluster
+	}
+	http2 := u == useGRPC
+	if u == useHTTP {
+		switch g.in.Services[m.Service].appProtocol(m) {
+		case "kubernetes.io/h2c", "h2c", "http2", "grpc":
+			http2 = true
+		}
+	}
+	name := fmt.Sprintf("%s/%d", m.Service, m.Port)
+	switch {
+	case u == useTCP:
+		name += "/tcp"
+	case http2:
+		name += "/http2"
+	}
+	policy := tlsOf(r.object, m)
+	var socket *corev3.TransportSocket
+	if policy != nil {
+		var err error
+		if socket, err = g.clientTLS(policy, http2); err != nil {
+			g.unresolved(r, field, string(gatewayv1.BackendTLSPolicyReasonInvalidCACertificateRef), "its backend %q is not used: %v", ref.Name, err)
+			return invalidCluster
+		}
+		name += "/" + digest(policy)
+	}
+	if b, ok := g.backends[name]; ok {
+		if !slices.Contains(b.Sources, r.source) && len(b.Sources) < 16 {
+			b.Sources = append(b.Sources, r.source)
+			g.backends[name] = b
+		}
+		return name
+	}
+	cluster := g.cluster(name)
+	cluster.LbPolicy = clusterv3.Cluster_LEAST_REQUEST
+	cluster.TransportSocket = socket
+	if u != useTCP {
+		cluster.TypedExtensionProtocolOptions = httpOptions(http2, socket != nil && u == useHTTP)
+		// A client that was sent to an endpoint before stays with it as long as it serves.
+		cluster.CommonLbConfig.OverrideHostStatus = &corev3.HealthStatusSet{Statuses: []corev3.HealthStatus{
+			corev3.HealthStatus_UNKNOWN, corev3.HealthStatus_HEALTHY, corev3.HealthStatus_DRAINING, corev3.HealthStatus_DEGRADED,
+		}}
+	}
+	if !g.put(resource.Cluster, name, cluster, r.source, g.proxy) {
+		return invalidCluster
+	}
+	g.backends[name] = Backend{Name: name, Members: []Member{m}, Sources: []resource.Source{r.source}}
+	return name
+}
+
+// memberOf returns the port of a Service that a reference names, if it exists.
+func (g *gateway) memberOf(r *route, field string, ref *gatewayv1.BackendObjectReference, u use) (Member, bool) {
+	m := Member{Service: string(ref.Name), Protocol: protocolTCP}
+	if u == useUDP {
+		m.Protocol = protocolUDP
+	}
+	if ref.Port != nil {
+		m.Port = *ref.Port
+	}
+	switch {
+	case ref.Group != nil && *ref.Group != "" || ref.Kind != nil && *ref.Kind != "Service":
+		g.unresolved(r, field, string(gatewayv1.RouteReasonInvalidKind), "its backend is a %s, and must be a Service: refer to one", kindOf(ref))
+		return m, false
+	case g.in.Services[m.Service] == nil:
+		g.unresolved(r, field, string(gatewayv1.RouteReasonBackendNotFound),
+			"no GWEndpointSlice belongs to its backend %q: create one whose spec.parentRef.uid is this", ref.Name)
+		return m, false
+	}
+	return m, true
+}
+
+func kindOf(ref *gatewayv1.BackendObjectReference) string {
+	kind, group := "Service", ""
+	if ref.Kind != nil {
+		kind = string(*ref.Kind)
+	}
+	if ref.Group != nil && *ref.Group != "" {
+		group = "." + string(*ref.Group)
+	}
+	return kind + group
+}
+
+// tlsOf returns how certificates of a backend are verified; nil if it speaks no TLS.
+func tlsOf(object *epicv1.GWRoute, m Member) *gatewayv1.BackendTLSPolicyValidation {
+	var all *epicv1.BackendTLSValidation
+	for i := range object.Spec.Backends {
+		b := &object.Spec.Backends[i]
+		switch {
+		case b.Name != m.Service:
+		case b.Port == m.Port && b.Port != 0:
+			return validationOf(b.TLS)
+		case b.Port == 0 && all == nil:
+			all = b.TLS
+		}
+	}
+	return validationOf(all)
+}
+
+func validationOf(v *epicv1.BackendTLSValidation) *gatewayv1.BackendTLSPolicyValidation {
+	if v == nil {
+		return nil
+	}
+	return &v.BackendTLSPolicyValidation
+}
+
+// digest tells settings apart in a name.
+func digest(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		text = fmt.Append(nil, v)
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:6])
+}
+
+// httpOptions set the protocol of a cluster. Over TLS, the endpoint chooses.
+func httpOptions(http2, negotiated bool) map[string]*anypb.Any {
+	options := &httpv3.HttpProtocolOptions{}
+	two := &corev3.Http2ProtocolOptions{}
+	switch {
+	case http2:
+		options.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
+			ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: two},
+		}}
+	case negotiated:
+		options.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_AutoConfig{AutoConfig: &httpv3.HttpProtocolOptions_AutoHttpConfig{Http2ProtocolOptions: two}}
+	default:
+		options.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
+			ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{HttpProtocolOptions: &corev3.Http1ProtocolOptions{}},
+		}}
+	}
+	return map[string]*anypb.Any{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": pack(options)}
+}
+
+// clientTLS is how a proxy connects to a backend by TLS.
+func (g *gateway) clientTLS(v *gatewayv1.BackendTLSPolicyValidation, http2 bool) (*corev3.TransportSocket, error) {
+	common := &tlsv3.CommonTlsContext{}
+	if http2 {
+		common.AlpnProtocols = []string{"h2"}
+	}
+	own := &tlsv3.CertificateValidationContext{MatchTypedSubjectAltNames: subjects(v)}
+	if v.WellKnownCACertificates != nil && *v.WellKnownCACertificates != "" {
+		own.TrustedCa = &corev3.DataSource{Specifier: &corev3.DataSource_Filename{Filename: systemAuthorities}}
+		common.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: own}
+	} else {
+		var texts, names []string
+		for i := range v.CACertificateRefs {
+			ref := &v.CACertificateRefs[i]
+			secret := g.in.Secrets[string(ref.Name)]
+			if secret == nil {
+				return nil, fmt.Errorf("the Secret %q with the authorities for its certificate does not exist in the namespace %s: create it", ref.Name, g.proxy.Namespace)
+			}
+			text, err := authorities(secret)
+			if err != nil {
+				return nil, fmt.Errorf("the Secret %q with the authorities for its certificate can't be used: %w", ref.Name, err)
+			}
+			texts, names = append(texts, string(text)), append(names, secret.Name)
+		}
+		if len(texts) == 0 {
+			return nil, fmt.Errorf("no authority for its certificate is named: add caCertificateRefs")
+		}
+		name := g.validationContext("authorities/", names, texts, func(*tlsv3.CertificateValidationContext) {})
+		common.ValidationContextType = &tlsv3.CommonTlsContext_CombinedValidationContext{CombinedValidationContext: &tlsv3.CommonTlsContext_CombinedCertificateValidationContext{
+			DefaultValidationContext:         own,
+			ValidationContextSdsSecretConfig: g.sds(name),
+		}}
+	}
+	if tls := g.in.Proxy.Spec.Gateway.TLS; tls != nil && tls.Backend != nil && tls.Backend.ClientCertificateRef != nil {
+		name, err := g.certificateOf(tls.Backend.ClientCertificateRef)
+		if err != nil {
+			return nil, fmt.Errorf("the proxy's own certificate, in gateway.tls.backend.clientCertificateRef, can't be used: %w", err)
+		}
+		common.TlsCertificateSdsSecretConfigs = []*tlsv3.SdsSecretConfig{g.sds(name)}
+	}
+	return &corev3.TransportSocket{
+		Name:       "envoy.transport_sockets.tls",
+		ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: pack(&tlsv3.UpstreamTlsContext{CommonTlsContext: common, Sni: string(v.Hostname)})},
+	}, nil
+}
+
+// subjects are the names one of which a backend's certificate must have.
+func subjects(v *gatewayv1.BackendTLSPolicyValidation) []*tlsv3.SubjectAltNameMatcher {
+	exact := func(t tlsv3.SubjectAltNameMatcher_SanType, s string) *tlsv3.SubjectAltNameMatcher {
+		return &tlsv3.SubjectAltNameMatcher{SanType: t, Matcher: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: s}}}
+	}
+	if len(v.SubjectAltNames) == 0 {
+		return []*tlsv3.SubjectAltNameMatcher{exact(tlsv3.SubjectAltNameMatcher_DNS, string(v.Hostname))}
+	}
+	var all []*tlsv3.SubjectAltNameMatcher
+	for _, n := range v.SubjectAltNames {
+		if n.Type == gatewayv1.URISubjectAltNameType {
+			all = append(all, exact(tlsv3.SubjectAltNameMatcher_URI, string(n.URI)))
+		} else {
+			all = append(all, exact(tlsv3.SubjectAltNameMatcher_DNS, strings.ToLower(string(n.Hostname))))
+		}
+	}
+	return all
+}

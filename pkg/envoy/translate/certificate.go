@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package translate
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/acnodal/epic/pkg/envoy/resource"
+)
+
+// authoritiesKey is where a Secret has the certificates of authorities.
+const authoritiesKey = "ca.crt"
+
+// minRSABits is the size of the smallest RSA key that Envoy takes.
+const minRSABits = 2048
+
+// certificate makes an SDS secret of a certificate and its key. It returns the name
+// of the resource, or what is wrong with the Secret.
+func (t *translation) certificate(secret *corev1.Secret) (string, error) {
+	chain, key := secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey]
+	if len(chain) == 0 || len(key) == 0 {
+		return "", fmt.Errorf("it has no %s and %s: put a certificate and its key there", corev1.TLSCertKey, corev1.TLSPrivateKeyKey)
+	}
+	pair, err := tls.X509KeyPair(chain, key)
+	if err != nil {
+		return "", fmt.Errorf("%s and %s can't be used: %w: put a certificate and its key there", corev1.TLSCertKey, corev1.TLSPrivateKeyKey, err)
+	}
+	if err := usableKey(pair.Leaf); err != nil {
+		return "", err
+	}
+	// Only what was understood goes to Envoy.
+	var plain bytes.Buffer
+	for _, der := range pair.Certificate {
+		if _, err := x509.ParseCertificate(der); err != nil {
+			return "", fmt.Errorf("%s has a certificate that can't be read: %w", corev1.TLSCertKey, err)
+		}
+		if err := pem.Encode(&plain, &pem.Block{Type: "CERTIFICATE", Bytes: der}); err != nil {
+			return "", err
+		}
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		return "", err
+	}
+	name := "certificate/" + secret.Name
+	ok := t.put(resource.Secret, name, &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
+		CertificateChain: inline(plain.Bytes()),
+		PrivateKey:       inline(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})),
+	}}}, t.proxy)
+	if !ok {
+		return "", errors.New("it can't be encoded")
+	}
+	return name, nil
+}
+
+// usableKey says whether Envoy takes a certificate's key.
+func usableKey(leaf *x509.Certificate) error {
+	switch key := leaf.PublicKey.(type) {
+	case *rsa.PublicKey:
+		if key.N.BitLen() < minRSABits {
+			return fmt.Errorf("its RSA key has %d bits: use one of %d bits or more, or an ECDSA key", key.N.BitLen(), minRSABits)
+		}
+		return nil
+	case *ecdsa.PublicKey:
+		switch key.Curve.Params().BitSize {
+		case 256, 384, 521:
+			return nil
+		}
+		return fmt.Errorf("its ECDSA key is on the curve %s: use P-256", key.Curve.Params().Name)
+	case ed25519.PublicKey:
+		return errors.New("its key is an Ed25519 key, which Envoy does not take: use an ECDSA key on P-256, or an RSA key")
+	}
+	return errors.New("its key is of an unknown kind: use an ECDSA key on P-256, or an RSA key")
+}
+
+// authorities returns the certificates of authorities in a Secret.
+func authorities(secret *corev1.Secret) ([]byte, error) {
+	text := secret.Data[authoritiesKey]
+	if len(text) == 0 {
+		return nil, fmt.Errorf("it has no %s: put the certificates of the authorities there", authoritiesKey)
+	}
+	var plain bytes.Buffer
+	for {
+		var block *pem.Block
+		if block, text = pem.Decode(text); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			return nil, fmt.Errorf("%s has a %q among certificates: remove it", authoritiesKey, block.Type)
+		}
+		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+			return nil, fmt.Errorf("%s has a certificate that can't be read: %w", authoritiesKey, err)
+		}
+		if err := pem.Encode(&plain, &pem.Block{Type: "CERTIFICATE", Bytes: block.Bytes}); err != nil {
+			return nil, err
+		}
+	}
+	if plain.Len() == 0 {
+		return nil, fmt.Errorf("%s has no certificate in PEM form: put the certificates of the authorities there", authoritiesKey)
+	}
+	return plain.Bytes(), nil
+}
+
+func inline(b []byte) *corev3.DataSource {
+	return &corev3.DataSource{Specifier: &corev3.DataSource_InlineBytes{InlineBytes: b}}
+}
+
+// sds refers to an SDS secret.
+func (t *translation) sds(name string) *tlsv3.SdsSecretConfig {
+	t.secrets[name] = true
+	return &tlsv3.SdsSecretConfig{Name: name, SdsConfig: ads()}
+}

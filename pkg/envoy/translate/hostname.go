@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package translate
+
+import "strings"
+
+// A hostname is a DNS name, a wildcard such as "*.example.com" that covers every name
+// below its domain at any depth, or anyHost.
+
+// anyHost covers every name.
+const anyHost = "*"
+
+// covers says whether every name that b covers is covered by a.
+func covers(a, b string) bool {
+	if a == anyHost || a == b {
+		return true
+	}
+	suffix, wildcard := strings.CutPrefix(a, "*")
+	return wildcard && b != anyHost && strings.HasSuffix(b, suffix)
+}
+
+// intersect returns the hostname that covers what both cover. It returns false if there
+// is no such name.
+func intersect(a, b string) (string, bool) {
+	switch {
+	case covers(a, b):
+		return b, true
+	case covers(b, a):
+		return a, true
+	}
+	return "", false
+}
+
+// moreSpecific says whether a hostname decides before another one that covers the same
+// name: one name before wildcards, and longer wildcards before shorter ones.
+func moreSpecific(a, b string) bool {
+	aWild, bWild := strings.HasPrefix(a, "*"), strings.HasPrefix(b, "*")
+	if aWild != bWild {
+		return bWild
+	}
+	return len(a) > len(b)
+}
+
+// orAny is a hostname that may be left out.
+func orAny(s string) string {
+	if s == "" {
+		return anyHost
+	}
+	return strings.ToLower(s)
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package translate
+
+import (
+	"strings"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	statefulv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/stateful_session/v3"
+	cookiev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/stateful_session/cookie/v3"
+	headerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/stateful_session/header/v3"
+	previoushostsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/previous_hosts/v3"
+	httptypev3 "github.com/envoyproxy/go-control-plane/envoy/type/http/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// defaultSessionName is the cookie or header that binds a client to an endpoint, unless
+// the route names one.
+const defaultSessionName = "epic-session"
+
+// parsed returns a time of a route. The API accepts none that does not parse; one that
+// does nevertheless counts as absent.
+func parsed(d *gatewayv1.Duration) (time.Duration, bool) {
+	if d == nil {
+		return 0, false
+	}
+	v, err := time.ParseDuration(string(*d))
+	return v, err == nil && v >= 0
+}
+
+// setTimeouts bounds requests. Without a timeout of the route, a request may take as long
+// as something is sent.
+func (r *rule) setTimeouts(action *routev3.RouteAction) {
+	action.Timeout = durationpb.New(0)
+	if r.timeouts == nil {
+		return
+	}
+	if d, ok := parsed(r.timeouts.Request); ok {
+		action.Timeout = durationpb.New(d)
+		// A longer time, or none at all, holds for silent requests as well.
+		switch {
+		case d == 0:
+			action.IdleTimeout = durationpb.New(0)
+		case d > r.g.limits.streamIdle:
+			action.IdleTimeout = durationpb.New(d)
+		}
+	}
+}
+
+// setRetry repeats requests. Without a retry of the route, one that did not reach an
+// endpoint is sent to another one, since pods come and go.
+func (r *rule) setRetry(action *routev3.RouteAction) {
+	policy := &routev3.RetryPolicy{
+		RetryOn:    "connect-failure,refused-stream",
+		NumRetries: wrapperspb.UInt32(1),
+		RetryHostPredicate: []*routev3.RetryPolicy_RetryHostPredicate{{
+			Name: "envoy.retry_host_predicates.previous_hosts",
+			ConfigType: &routev3.RetryPolicy_RetryHostPredicate_TypedConfig{
+				TypedConfig: pack(&previoushostsv3.PreviousHostsPredicate{}),
+			},
+		}},
+		HostSelectionRetryMaxAttempts: 5,
+	}
+	if spec := r.retry; spec != nil {
+		on := []string{"connect-failure", "refused-stream"}
+		if r.timeouts != nil && r.timeouts.BackendRequest != nil {
+			on = append(on, "reset")
+		}
+		if len(spec.Codes) > 0 {
+			on = append(on, "retriable-status-codes")
+		}
+		policy.RetryOn = strings.Join(on, ",")
+		for _, code := range spec.Codes {
+			policy.RetriableStatusCodes = append(policy.RetriableStatusCodes, uint32(code))
+		}
+		if spec.Attempts != nil {
+			policy.NumRetries = wrapperspb.UInt32(uint32(max(*spec.Attempts, 0)))
+		}
+		if d, ok := parsed(spec.Backoff); ok && d >= time.Millisecond {
+			policy.RetryBackOff = &routev3.RetryPolicy_RetryBackOff{BaseInterval: durationpb.New(d), MaxInterval: durationpb.New(10 * d)}
+		}
+	}
+	if r.timeouts != nil {
+		if d, ok := parsed(r.timeouts.BackendRequest); ok && d > 0 {
+			policy.PerTryTimeout = durationpb.New(d)
+		}
+	}
+	action.RetryPolicy = policy
+}
+
+// sessions binds a client to the endpoint that answered its first request; nil if the
+// rule does not ask for it.
+func (r *rule) sessions() *anypb.Any {
+	spec := r.persistence
+	if spec == nil {
+		return nil
+	}
+	name := defaultSessionName
+	if spec.SessionName != nil && *spec.SessionName != "" {
+		name = *spec.SessionName
+	}
+	var state *corev3.TypedExtensionConfig
+	if spec.Type != nil && *spec.Type == gatewayv1.HeaderBasedSessionPersistence {
+		state = &corev3.TypedExtensionConfig{
+			Name:        "envoy.http.stateful_session.header",
+			TypedConfig: pack(&headerv3.HeaderBasedSessionState{Name: name}),
+		}
+	} else {
+		cookie := &httptypev3.Cookie{Name: name, Path: "/", Attributes: []*httptypev3.CookieAttribute{{Name: "HttpOnly"}, {Name: "SameSite", Value: "Lax"}}}
+		// A cookie that lasts has an end, which browsers and the proxy heed.
+		permanent := spec.CookieConfig != nil && spec.CookieConfig.LifetimeType != nil && *spec.CookieConfig.LifetimeType == gatewayv1.PermanentCookieLifetimeType
+		if d, ok := parsed(spec.AbsoluteTimeout); ok && d > 0 && permanent {
+			cookie.Ttl = durationpb.New(max(d, time.Second).Truncate(time.Second))
+		}
+		state = &corev3.TypedExtensionConfig{
+			Name:        "envoy.http.stateful_session.cookie",
+			TypedConfig: pack(&cookiev3.CookieBasedSessionState{Cookie: cookie}),
+		}
+	}
+	return pack(&statefulv3.StatefulSessionPerRoute{Override: &statefulv3.StatefulSessionPerRoute_StatefulSession{
+		StatefulSession: &statefulv3.StatefulSession{SessionState: state},
+	}})
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package translate
+
+import (
+	"regexp"
+	"strings"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// ReasonRedirectLoop is a redirect to where the request came from.
+const ReasonRedirectLoop = "RedirectLoop"
+
+// replacement is how a path is changed: prefix replaces what the match has matched,
+// expression what it matches.
+type replacement struct {
+	prefix     string
+	expression *matcherv3.RegexMatchAndSubstitute
+}
+
+// replacementOf translates a change of a path. It returns false where a prefix is to be
+// replaced and the match has none.
+func replacementOf(p *gatewayv1.HTTPPathModifier, m match) (replacement, bool) {
+	if p.Type == gatewayv1.FullPathHTTPPathModifier {
+		full := "/"
+		if p.ReplaceFullPath != nil {
+			full = *p.ReplaceFullPath
+		}
+		return replacement{expression: substitute("^/.*$", absolute(full))}, true
+	}
+	if m.order.path != pathPrefix {
+		return replacement{}, false
+	}
+	prefix := ""
+	if p.ReplacePrefixMatch != nil {
+		prefix = strings.TrimRight(*p.ReplacePrefixMatch, "/")
+	}
+	switch {
+	case m.prefix == "":
+		return replacement{prefix: absolute(prefix + "/")}, true
+	case prefix == "":
+		// Nothing is left of the prefix but the slash after it, which there may not be.
+		return replacement{expression: substitute("^"+regexp.QuoteMeta(m.prefix)+"/*", "/")}, true
+	}
+	return replacement{prefix: absolute(prefix)}, true
+}
+
+func absolute(path string) string {
+	if strings.HasPrefix(path, "/") {
+		return path
+	}
+	return "/" + path
+}
+
+func substitute(pattern, text string) *matcherv3.RegexMatchAndSubstitute {
+	return &matcherv3.RegexMatchAndSubstitute{Pattern: expression(pattern), Substitution: strings.ReplaceAll(text, `\`, `\\`)}
+}
+
+// rewritePath changes the path of requests. It returns false if that can't be done.
+func (r *rule) rewritePath(action *routev3.RouteAction, p *gatewayv1.HTTPPathModifier, m match) bool {
+	change, ok := replacementOf(p, m)
+	if !ok {
+		r.noPrefix()
+		return false
+	}
+	action.PrefixRewrite, action.RegexRewrite = change.prefix, change.expression
+	return true
+}
+
+func (r *rule) noPrefix() {
+	r.g.unsupported(r.from, r.field+".filters", string(gatewayv1.RouteReasonUnsupportedValue),
+		"requests are answered with 500 where the path is not matched by a prefix: ReplacePrefixMatch needs a match of type PathPrefix: use one, or ReplaceFullPath")
+}
+
+var redirectCodes = map[int]routev3.RedirectAction_RedirectResponseCode{
+	301: routev3.RedirectAction_MOVED_PERMANENTLY,
+	302: routev3.RedirectAction_FOUND,
+	303: routev3.RedirectAction_SEE_OTHER,
+	307: routev3.RedirectAction_TEMPORARY_REDIRECT,
+	308: routev3.RedirectAction_PERMANENT_REDIRECT,
+}
+
+// redirect answers requests with another address.
+func (r *rule) redirect(envoy *routev3.Route, at place) {
+	spec := r.filters.redirect
+	action := &routev3.RedirectAction{ResponseCode: routev3.RedirectAction_FOUND}
+	if spec.StatusCode != nil {
+		if code, ok := redirectCodes[*spec.StatusCode]; ok {
+			action.ResponseCode = code
+		}
+	}
+	own := "http"
+	if at.listener.terminates {
+		own = "https"
+	}
+	scheme := own
+	if spec.Scheme != nil {
+		scheme = *spec.Scheme
+		action.SchemeRewriteSpecifier = &routev3.RedirectAction_SchemeRedirect{SchemeRedirect: scheme}
+	}
+	// Without a port, it is the scheme's, or the listener's where there is no scheme.
+	port := at.listener.spec.Port
+	switch {
+	case spec.Port != nil:
+		port = *spec.Port
+	case spec.Scheme != nil:
+		port = map[string]gatewayv1.PortNumber{"http": 80, "https": 443}[scheme]
+	}
+	if !(scheme == "http" && port == 80 || scheme == "https" && port == 443) {
+		action.PortRedirect = uint32(port)
+	}
+	switch {
+	case spec.Hostname != nil:
+		action.HostRedirect = string(*spec.Hostname)
+	case action.PortRedirect == 0 && !strings.HasPrefix(at.host, anyHost):
+		// The request's own port, if it names one, is not that of the redirect.
+		action.HostRedirect = at.host
+	}
+	if spec.Path != nil {
+		change, ok := replacementOf(spec.Path, at.match)
+		if !ok {
+			r.noPrefix()
+			envoy.Action = respond(500)
+			return
+		}
+		if change.expression != nil {
+			action.PathRewriteSpecifier = &routev3.RedirectAction_RegexRewrite{RegexRewrite: change.expression}
+		} else {
+			action.PathRewriteSpecifier = &routev3.RedirectAction_PrefixRewrite{PrefixRewrite: change.prefix}
+		}
+	}
+	if spec.Path == nil && scheme == own && port == at.listener.spec.Port && (spec.Hostname == nil || string(*spec.Hostname) == at.host) {
+		r.g.unsupported(r.from, r.field+".filters", ReasonRedirectLoop,
+			"requests for %s are answered with 500: the redirect leads to where they came from: change the scheme, hostname, port or path", at.host)
+		envoy.Action = respond(500)
+		return
+	}
+	envoy.Action = &routev3.Route_Redirect{Redirect: action}
+}
