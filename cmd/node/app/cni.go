@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
@@ -29,6 +30,7 @@ import (
 	"github.com/acnodal/epic/pkg/node/cni/install"
 	"github.com/acnodal/epic/pkg/node/cni/podnet"
 	"github.com/acnodal/epic/pkg/node/proxies"
+	"github.com/acnodal/epic/pkg/placement"
 )
 
 // cniOptions are the flags on the CNI plugin.
@@ -147,6 +149,51 @@ func (a *attachments) run(ctx context.Context) error {
 	err := group.Wait()
 	a.pods.Shutdown()
 	return err
+}
+
+// List implements proxies.Source. A proxy whose pod is not ready, or ends, is on standby;
+// one of whose pod nothing is known is not.
+func (a *attachments) List() []proxies.Interface {
+	all := a.Attached.List()
+	pods := a.pods.Core().V1().Pods()
+	if !pods.Informer().HasSynced() {
+		return all
+	}
+	for i := range all {
+		pod, err := pods.Lister().Pods(all[i].Namespace).Get(all[i].Pod)
+		all[i].Standby = err == nil && !serves(pod)
+	}
+	return all
+}
+
+// Run implements proxies.Source.
+func (a *attachments) Run(ctx context.Context, changed func()) error {
+	informer := a.pods.Core().V1().Pods().Informer()
+	registration, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{UpdateFunc: func(before, now any) {
+		was, ok := before.(*corev1.Pod)
+		is, too := now.(*corev1.Pod)
+		if ok && too && serves(was) != serves(is) && placement.ProxyPodSelector.Matches(labels.Set(is.Labels)) {
+			changed()
+		}
+	}})
+	if err != nil {
+		return fmt.Errorf("watch the node's pods: %w", err)
+	}
+	defer func() { _ = informer.RemoveEventHandler(registration) }()
+	return a.Attached.Run(ctx, changed)
+}
+
+// serves reports whether a pod is ready and does not end.
+func serves(pod *corev1.Pod) bool {
+	if pod.DeletionTimestamp != nil {
+		return false
+	}
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
 }
 
 // Close frees what was opened.

@@ -50,6 +50,9 @@ type End struct {
 	Index int
 	// MAC is the hardware address of the proxy's end.
 	MAC net.HardwareAddr
+	// Standby has visitors' packets go to others that have the address, while there are
+	// any that are not on standby.
+	Standby bool
 }
 
 // Opening is one port that the internet may reach.

@@ -32,7 +32,7 @@ func (h *Host) reconcileRoutes(o *observed) (int, error) {
 		}
 		host := netip.PrefixFrom(a.Address, a.Address.BitLen())
 		bridge := o.bridges[a.Bridge].Attrs().Index
-		delivery[host] = deliveryRoute(host, bridge, ends)
+		delivery[host] = deliveryRoute(host, bridge, active(ends))
 		announced[a.Announce] = announcedRoute(a.Announce, bridge)
 		families[family(a.Address)] = true
 	}
@@ -61,6 +61,16 @@ func (h *Host) reconcileRoutes(o *observed) (int, error) {
 		count(h.deleteRoutes(delivery, haveDelivery))
 	}
 	return changed, errors.Join(errs...)
+}
+
+// active returns the ends that get visitors' packets: those that are not on standby, or
+// all if there is no other.
+func active(ends []End) []End {
+	out := slices.DeleteFunc(slices.Clone(ends), func(e End) bool { return e.Standby })
+	if len(out) == 0 {
+		return ends
+	}
+	return out
 }
 
 func family(a netip.Addr) int {

@@ -36,6 +36,9 @@ type Interface struct {
 	PeerMAC net.HardwareAddr `json:"peerMAC"`
 	// Addresses are the public and alternate addresses of the pod's end.
 	Addresses []netip.Addr `json:"addresses"`
+	// Standby says that the proxy is not ready, or ends: others of its address get
+	// visitors' packets while there are any.
+	Standby bool `json:"standby,omitempty"`
 }
 
 // Source tells of the proxies of this node.

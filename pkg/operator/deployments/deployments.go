@@ -76,7 +76,8 @@ func (r *Runner) Ensure(ctx context.Context, p *workload.Proxy) (runner.Progress
 		progress.Updated = has.Status.UpdatedReplicas
 	}
 	progress.Ready = has.Status.ReadyReplicas
-	if progress.Ready >= p.Replicas && progress.Updated >= p.Replicas {
+	// A rollout is over when no pod is left but new ones, and all are ready.
+	if progress.Ready == p.Replicas && progress.Updated == p.Replicas && has.Status.Replicas == p.Replicas {
 		return progress, nil
 	}
 	var pods corev1.PodList
