@@ -23,6 +23,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"sigs.k8s.io/yaml"
 
+	"github.com/acnodal/epic/pkg/envoy/bootstrap"
 	"github.com/acnodal/epic/pkg/envoy/envoytest"
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
@@ -36,7 +37,7 @@ func TestGolden(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no test data: %v", err)
 	}
-	envoy := envoytest.Start(t)
+	envoy := startEnvoy(t)
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".in.yaml")
 		t.Run(name, func(t *testing.T) {
@@ -55,6 +56,15 @@ func TestGolden(t *testing.T) {
 			}
 		})
 	}
+}
+
+// startEnvoy starts an Envoy with the bootstrap of a proxy.
+func startEnvoy(t *testing.T) *envoytest.Envoy {
+	t.Helper()
+	return envoytest.StartWith(t, func(ads, admin string) ([]byte, error) {
+		c := bootstrap.Config{NodeID: "test", NodeCluster: "test", XDSSocket: ads, AdminSocket: admin}
+		return c.JSON()
+	})
 }
 
 func compare(t *testing.T, file string, got translation) {
