@@ -27,7 +27,7 @@ func cookieRoom(value *bpf.KernelTunnel) uint16 {
 func (t *tunnels) SetCookies(id uint32, cookies Cookies) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	value, ok := t.tunnels.want[id]
+	value, ok := t.tunnels.get(id)
 	if !ok {
 		return fmt.Errorf("tunnel %d: %w", id, ErrNoTunnel)
 	}
@@ -51,8 +51,8 @@ func (t *tunnels) SetCookies(id uint32, cookies Cookies) error {
 func (t *tunnels) Cookies() map[uint32]CookieUse {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	all := make(map[uint32]CookieUse, len(t.tunnels.want))
-	for id, value := range t.tunnels.want {
+	all := make(map[uint32]CookieUse, len(t.tunnels.kept))
+	for id, value := range t.tunnels.all {
 		all[id] = CookieUse{Sent: value.Flags&sendsCookie != 0, Required: value.Flags&needsCookie != 0}
 	}
 	return all

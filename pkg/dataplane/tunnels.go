@@ -31,7 +31,7 @@ type tunnels struct {
 	port uint16
 	// required refuses packets without a cookie in all tunnels.
 	required bool
-	tunnels  *table[uint32, bpf.KernelTunnel]
+	tunnels  *tunnelTable
 	places   *table[bpf.KernelPlace, uint32]
 	counters *ebpf.Map
 	// free are the slots of counters that no tunnel has; next is the first that none
@@ -45,14 +45,14 @@ type tunnels struct {
 func newTunnels(mu *sync.Mutex, options Options, m *bpf.KernelMaps) (*tunnels, error) {
 	t := &tunnels{mu: mu, port: options.Port, required: options.RequireCookies, counters: m.TunnelCounters, leftover: map[uint32]struct{}{}}
 	var err error
-	if t.tunnels, err = newTable[uint32, bpf.KernelTunnel](m.Tunnels, "tunnels"); err != nil {
+	if t.tunnels, err = newTunnelTable(m.Tunnels); err != nil {
 		return nil, err
 	}
 	if t.places, err = newTable[bpf.KernelPlace, uint32](m.Places, "outer addresses"); err != nil {
 		return nil, err
 	}
 	taken := map[uint32]struct{}{}
-	for id, value := range t.tunnels.want {
+	for id, value := range t.tunnels.all {
 		t.leftover[id] = struct{}{}
 		if value.Slot < t.counters.MaxEntries() {
 			taken[value.Slot] = struct{}{}
@@ -127,7 +127,7 @@ func (t *tunnels) Put(put ...Tunnel) error {
 			errs = append(errs, err)
 			continue
 		}
-		had, exists := t.tunnels.want[tunnel.ID]
+		had, exists := t.tunnels.get(tunnel.ID)
 		if again, ok := entries[tunnel.ID]; ok {
 			had, exists = again, true
 		}
@@ -165,7 +165,7 @@ func (t *tunnels) Put(put ...Tunnel) error {
 		entries[tunnel.ID] = value
 	}
 	if len(full) > 0 {
-		errs = append(errs, fmt.Errorf("tunnels %s: %w: the limit is %d tunnels", some(full), ErrMapFull, t.tunnels.m.MaxEntries()))
+		errs = append(errs, fmt.Errorf("tunnels %s: %w: the limit is %d tunnels", some(full), ErrMapFull, t.tunnels.kernel.m.MaxEntries()))
 	}
 	if err := t.write(entries); err != nil {
 		errs = append(errs, err)
@@ -182,7 +182,7 @@ func (t *tunnels) write(entries map[uint32]bpf.KernelTunnel) error {
 			places[place] = t.places.want[place]
 		}
 		places[place]++
-		if had, ok := t.tunnels.want[id]; ok {
+		if had, ok := t.tunnels.get(id); ok {
 			old := bpf.KernelPlace{Address: had.Local}
 			if _, ok := places[old]; !ok {
 				places[old] = t.places.want[old]
@@ -226,7 +226,7 @@ func (t *tunnels) delete(ids []uint32) error {
 	present, slots := make([]uint32, 0, len(ids)), make([]uint32, 0, len(ids))
 	places := map[bpf.KernelPlace]uint32{}
 	for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
-		had, ok := t.tunnels.want[id]
+		had, ok := t.tunnels.get(id)
 		if !ok {
 			continue
 		}
@@ -253,7 +253,7 @@ func (t *tunnels) delete(ids []uint32) error {
 func (t *tunnels) SetRemote(id uint32, remote netip.AddrPort) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	value, ok := t.tunnels.want[id]
+	value, ok := t.tunnels.get(id)
 	if !ok {
 		return fmt.Errorf("tunnel %d: %w", id, ErrNoTunnel)
 	}
@@ -268,9 +268,9 @@ func (t *tunnels) SetRemote(id uint32, remote netip.AddrPort) error {
 func (t *tunnels) List() ([]Tunnel, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	list := make([]Tunnel, 0, len(t.tunnels.want))
-	for _, id := range slices.Sorted(maps.Keys(t.tunnels.want)) {
-		value := t.tunnels.want[id]
+	list := make([]Tunnel, 0, len(t.tunnels.kept))
+	for _, id := range slices.Sorted(maps.Keys(t.tunnels.kept)) {
+		value, _ := t.tunnels.get(id)
 		tunnel := Tunnel{
 			ID:    id,
 			Local: netip.AddrPortFrom(from16(value.Local.Bytes), big(value.LocalPort)),
@@ -293,7 +293,7 @@ func (t *tunnels) Counters(ids ...uint32) (map[uint32]Counters, error) {
 	}
 	counters := make(map[uint32]Counters, len(ids))
 	for _, id := range ids {
-		tunnel, ok := t.tunnels.want[id]
+		tunnel, ok := t.tunnels.get(id)
 		if !ok {
 			continue
 		}
@@ -318,8 +318,8 @@ func (t *tunnels) allCounters() (map[uint32]Counters, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the map of counters: %w", err)
 	}
-	all := make(map[uint32]Counters, len(t.tunnels.want))
-	for id, value := range t.tunnels.want {
+	all := make(map[uint32]Counters, len(t.tunnels.kept))
+	for id, value := range t.tunnels.all {
 		if int(value.Slot) < len(slots) {
 			all[id] = countersOf(slots[value.Slot])
 		}
@@ -367,7 +367,7 @@ func (t *tunnels) repair() (int, error) {
 	mended := len(leftover)
 	// A place that somebody changed may count wrongly.
 	counts := map[bpf.KernelPlace]uint32{}
-	for _, value := range t.tunnels.want {
+	for _, value := range t.tunnels.all {
 		counts[bpf.KernelPlace{Address: value.Local}]++
 	}
 	t.places.want = counts

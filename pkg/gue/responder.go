@@ -37,6 +37,7 @@ type Responder struct {
 
 	mu      sync.Mutex
 	peers   map[uint32]*peer
+	locals  map[netip.AddrPort]*netip.AddrPort
 	sources *limiter
 }
 
@@ -45,7 +46,7 @@ type ResponderTunnel struct {
 	ID uint32
 	// Local is this end: PINGs to another address are not for this tunnel.
 	Local netip.AddrPort
-	// Keys are all that are accepted.
+	// Keys are all that are accepted. The Responder keeps the slice, which must not change.
 	Keys []Key
 	// Remote is where the other end was verified to be before this program
 	// started, if it was, and Sequence the last number that it used, 0 if that is
@@ -59,7 +60,8 @@ type ResponderTunnel struct {
 
 // peer is what is known of a tunnel.
 type peer struct {
-	local  netip.AddrPort
+	// local is shared by all tunnels of one end.
+	local  *netip.AddrPort
 	keys   []Key
 	remote netip.AddrPort
 	// sequence is the last number.
@@ -67,14 +69,21 @@ type peer struct {
 	// fresh says that sequence is certainly the last that was used. As long as it
 	// is not, as after a restart, even the verified remote has to show that its PING
 	// is no replay.
-	fresh    bool
-	nonce    Nonce
-	nonceFor netip.AddrPort
-	cookies  negotiation
-	// nonceEnd and seen are nanoseconds since the start.
-	nonceEnd int64
-	seen     int64
-	rtt      time.Duration
+	fresh bool
+	// challenge is the one that waits for its answer, nil if none does.
+	challenge *challenge
+	cookies   negotiation
+	// seen is nanoseconds since the start.
+	seen int64
+	rtt  time.Duration
+}
+
+// challenge is a nonce that was sent to an address.
+type challenge struct {
+	nonce Nonce
+	to    netip.AddrPort
+	// end is nanoseconds since the start.
+	end int64
 }
 
 // ResponderOptions are what a Responder works with.
@@ -101,7 +110,7 @@ type ResponderOptions struct {
 
 // NewResponder returns one without tunnels.
 func NewResponder(o ResponderOptions) *Responder {
-	r := &Responder{now: o.Now, random: o.Random, move: o.Move, stale: o.Suspect, policy: o.Cookies, mark: o.Mark, peers: map[uint32]*peer{}, sources: newLimiter()}
+	r := &Responder{now: o.Now, random: o.Random, move: o.Move, stale: o.Suspect, policy: o.Cookies, mark: o.Mark, peers: map[uint32]*peer{}, locals: map[netip.AddrPort]*netip.AddrPort{}, sources: newLimiter()}
 	if r.now == nil {
 		r.now = time.Now
 	}
@@ -131,11 +140,11 @@ func (r *Responder) Set(t ResponderTunnel) error {
 		p = &peer{remote: unmap(t.Remote), sequence: t.Sequence, fresh: t.Sequence != 0, cookies: resume(t.Cookies)}
 		r.peers[t.ID] = p
 	}
-	p.local = unmap(t.Local)
+	p.local = r.localEnd(unmap(t.Local))
 	if slices.Equal(p.keys, t.Keys) {
 		return nil
 	}
-	keys := slices.Clone(t.Keys)
+	keys := t.Keys
 	if p.cookies.proven == nil {
 		p.cookies.proven = &keys[0]
 	}
@@ -144,6 +153,16 @@ func (r *Responder) Set(t ResponderTunnel) error {
 	}
 	p.keys = keys
 	return nil
+}
+
+// localEnd is an address in the place that all its tunnels share. There are few.
+func (r *Responder) localEnd(local netip.AddrPort) *netip.AddrPort {
+	end := r.locals[local]
+	if end == nil {
+		end = &local
+		r.locals[local] = end
+	}
+	return end
 }
 
 // hear takes note of what the far end says about itself.
@@ -187,14 +206,14 @@ func (r *Responder) Handle(local, from netip.AddrPort, packet []byte, reply *[Pa
 	p.sequence, p.seen, p.rtt = m.Sequence, at, m.RTT
 	answer := Message{Tunnel: m.Tunnel, KeyID: m.KeyID, Sequence: m.Sequence, Type: Pong}
 	switch {
-	case p.nonceFor == from && at < p.nonceEnd && m.Nonce == p.nonce:
+	case p.challenge != nil && p.challenge.to == from && at < p.challenge.end && m.Nonce == p.challenge.nonce:
 		if p.remote != from {
 			if err := r.move(m.Tunnel, from); err != nil {
 				return r.Counts.add(Failed), false
 			}
 			p.remote = from
 		}
-		p.nonceFor, p.nonce, p.fresh = netip.AddrPort{}, Nonce{}, true
+		p.challenge, p.fresh = nil, true
 	case p.remote == from && p.fresh:
 		if m.Nonce != (Nonce{}) {
 			break // the answer to a CHALLENGE has no room for flags, so it says nothing
@@ -206,12 +225,13 @@ func (r *Responder) Handle(local, from netip.AddrPort, packet []byte, reply *[Pa
 			answer.Flags = p.cookies.flags(r.policy)
 		}
 	default:
-		if _, err := io.ReadFull(r.random, p.nonce[:]); err != nil {
-			p.nonceFor = netip.AddrPort{}
+		c := challenge{to: from, end: at + int64(challengeLife)}
+		if _, err := io.ReadFull(r.random, c.nonce[:]); err != nil {
+			p.challenge = nil
 			return r.Counts.add(Failed), false
 		}
-		p.nonceFor, p.nonceEnd = from, at+int64(challengeLife)
-		answer.Type, answer.Nonce = Challenge, p.nonce
+		p.challenge = &c
+		answer.Type, answer.Nonce = Challenge, c.nonce
 	}
 	answer.Encode(reply, &key.Bytes)
 	return r.Counts.add(OK), true
@@ -224,7 +244,7 @@ func (r *Responder) check(p *peer, m *Message, local netip.AddrPort, packet []by
 	if m.Type != Ping {
 		return Unexpected, nil
 	}
-	if local != p.local {
+	if local != *p.local {
 		return WrongAddress, nil
 	}
 	i := slices.IndexFunc(p.keys, func(k Key) bool { return k.ID == m.KeyID })

@@ -3,6 +3,8 @@
 package follow
 
 import (
+	"strings"
+
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -54,15 +56,69 @@ func (f *Follower) slim(obj any) (any, error) {
 	case *epicv1.GWEndpointSlice:
 		slimMeta(&o.ObjectMeta)
 		o.Status = epicv1.GWEndpointSliceStatus{}
-		for i := range o.Spec.Endpoints {
-			e := &o.Spec.Endpoints[i]
-			*e = discoveryv1.Endpoint{
-				Addresses: e.Addresses, NodeName: e.NodeName,
-				Conditions: discoveryv1.EndpointConditions{Ready: shared(e.Conditions.Ready), Terminating: shared(e.Conditions.Terminating)},
-			}
-		}
+		slimEndpoints(&o.Spec)
 	}
 	return obj, nil
+}
+
+// slimEndpoints keeps what a node uses of endpoints, with all their texts in one place. A
+// slice may have a thousand, and a gateway node endpoints of all its tunnels.
+func slimEndpoints(spec *epicv1.GWEndpointSliceSpec) {
+	size, addresses := 0, 0
+	for i := range spec.Endpoints {
+		addresses += len(spec.Endpoints[i].Addresses)
+		for _, address := range spec.Endpoints[i].Addresses {
+			size += len(address)
+		}
+		if name := spec.Endpoints[i].NodeName; name != nil && spec.NodeAddresses[*name] == "" {
+			size += len(*name)
+		}
+	}
+	for name, address := range spec.NodeAddresses {
+		size += len(name) + len(address)
+	}
+	var all strings.Builder
+	all.Grow(size)
+	kept := func(text string) string {
+		from := all.Len()
+		all.WriteString(text)
+		return all.String()[from:]
+	}
+	nodes, names := make(map[string]*string, len(spec.NodeAddresses)), make([]string, 0, len(spec.Endpoints))
+	node := func(name string) *string {
+		at := nodes[name]
+		if at == nil {
+			names = append(names, kept(name))
+			at = &names[len(names)-1]
+			nodes[*at] = at
+		}
+		return at
+	}
+	texts, slim := make([]string, 0, addresses), make([]discoveryv1.Endpoint, len(spec.Endpoints))
+	for i := range spec.Endpoints {
+		e, from := &spec.Endpoints[i], len(texts)
+		for _, address := range e.Addresses {
+			texts = append(texts, kept(address))
+		}
+		slim[i] = discoveryv1.Endpoint{
+			Addresses:  texts[from:len(texts):len(texts)],
+			Conditions: discoveryv1.EndpointConditions{Ready: shared(e.Conditions.Ready), Terminating: shared(e.Conditions.Terminating)},
+		}
+		if e.NodeName != nil {
+			slim[i].NodeName = node(*e.NodeName)
+		}
+	}
+	spec.Endpoints = slim
+	where := make(map[string]string, len(spec.NodeAddresses))
+	for name, address := range spec.NodeAddresses {
+		if at := nodes[name]; at != nil {
+			name = *at
+		} else {
+			name = kept(name)
+		}
+		where[name] = kept(address)
+	}
+	spec.NodeAddresses = where
 }
 
 // slimStatus takes the tunnels that end here out of a status.
