@@ -119,7 +119,13 @@ func isTimeout(err error) bool {
 // 1400 bytes inside.
 func newBenchWorld(b *testing.B, way string, offloads bool) *world {
 	b.Helper()
+	return newBenchWorldOf(b, way, offloads, XDPAuto)
+}
+
+func newBenchWorldOf(b *testing.B, way string, offloads bool, xdp XDP) *world {
+	b.Helper()
 	w := newWorld(b, 1500)
+	w.gatewayOptions.XDP, w.nodeOptions.XDP = xdp, xdp
 	w.open()
 	for _, n := range []*netlab.Namespace{w.gateway, w.node} {
 		must(b, n.SetOffload("eth0", offloads, netlab.TSO, netlab.GSO))
