@@ -3,14 +3,17 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf/link"
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
@@ -68,6 +71,55 @@ func endpointRemoved(t *testing.T, s *site, v *service) {
 			return err
 		}
 		_, err = conn.ListTableOfFamily(host.FirewallTable, nftables.TableFamilyINet)
+		return err
+	})
+}
+
+// leaksNothing has a proxy connect to what is no endpoint of its: a port of its pod, and the
+// pod's address as a host beside the gateway might have it. Nothing of that leaves the gateway.
+func leaksNothing(t *testing.T, s *site, v *service) {
+	t.Helper()
+	wire, err := s.world.Gateway.Wire("eth0")
+	s.must(err)
+	defer wire.Close()
+	for _, to := range []string{v.at(8081), net.JoinHostPort("10.244.0.99", "8080")} {
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		conn, err := v.proxy.Dial(ctx, "tcp", to)
+		cancel()
+		if err == nil {
+			conn.Close()
+			t.Errorf("%s is reached", to)
+		}
+	}
+	frames, err := wire.Frames()
+	s.must(err)
+	for _, f := range frames {
+		if f.Out && len(f.Bytes) > 34 && f.Bytes[14] == 0x45 && bytes.Equal(f.Bytes[30:32], []byte{10, 244}) {
+			t.Errorf("a packet to a pod leaves outside a tunnel: %x", f.Bytes)
+		}
+	}
+}
+
+// programsRemoved takes the programs off a gateway's interfaces. What a proxy sends then meets
+// the firewall alone, until the programs are back.
+func programsRemoved(t *testing.T, s *site, v *service) {
+	links, err := filepath.Glob(filepath.Join(s.gateway.pins, "links", "*"))
+	s.must(err)
+	if len(links) == 0 {
+		t.Fatal("no program is attached")
+	}
+	repairs := s.gateway.mustReport().Repairs
+	for _, path := range links {
+		l, err := link.LoadPinnedLink(path, nil)
+		s.must(err)
+		s.must(errors.Join(l.Detach(), l.Close()))
+	}
+	leaksNothing(t, s, v)
+	s.until("the programs are back", func() error {
+		r, err := s.gateway.report()
+		if err == nil && r.Repairs < repairs+uint64(len(links)) {
+			err = fmt.Errorf("%d repairs, and %d before", r.Repairs, repairs)
+		}
 		return err
 	})
 }

@@ -65,11 +65,12 @@ func TestTrouble(t *testing.T) {
 	part("cookies negotiated under traffic", func(t *testing.T) { cookiesNegotiated(t, s, services[0]) })
 	part("upgraded under traffic", func(t *testing.T) { upgraded(t, s, services[0]) })
 	part("endpoint removed", func(t *testing.T) { endpointRemoved(t, s, services[0]) })
+	part("programs removed", func(t *testing.T) { programsRemoved(t, s, services[0]) })
 	part("endpoint without a tunnel", func(t *testing.T) { directEndpoint(t, s, services[0], services[1]) })
 	part("forwarding off", func(*testing.T) { forwardingOff(s, services[0]) })
 	part("nobody answers", func(*testing.T) { nobodyAnswers(s, services[0]) })
 	part("keys replaced", func(t *testing.T) { keysReplaced(t, s, services[0]) })
-	part("API away", func(t *testing.T) { apiAway(t, s) })
+	part("API away", func(t *testing.T) { apiAway(t, s, services[0]) })
 	t.Run("deletion", func(t *testing.T) {
 		s.t = t
 		deletion(t, s, services)
@@ -430,7 +431,8 @@ func counters(text string) map[string]int64 {
 
 // With the API away all goes on; and a node that starts then, with nothing left in
 // its kernel, works from its disk.
-func apiAway(t *testing.T, s *site) {
+func apiAway(t *testing.T, s *site, v *service) {
+	t.Helper()
 	for i, e := range []*end{s.gateway, s.tenants[0]} {
 		// What there is has to be on disk before.
 		s.until(e.name+" keeps its state", func() error {
@@ -473,6 +475,7 @@ func apiAway(t *testing.T, s *site) {
 			return nil
 		})
 	}
+	leaksNothing(t, s, v)
 	e := s.gateway
 	e.connect()
 	s.tenants[0].connect()
