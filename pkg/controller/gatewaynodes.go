@@ -137,6 +137,8 @@ func (g *gatewayNodes) forget() {
 func (g *gatewayNodes) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
+	// What is read may be newer than this, and never older.
+	now := g.now()
 	installation, err := g.client.EpicV1().EPICs(epic.ConfigNamespace).Get(ctx, epic.ConfigName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		installation, err = nil, nil
@@ -157,7 +159,7 @@ func (g *gatewayNodes) look(ctx context.Context) error {
 		entries = nodereports.Replaced(installation, objects)
 	}
 	var removed []netip.Addr
-	for _, node := range g.update(ctx, nodereports.Merge(installation, objects), g.now()) {
+	for _, node := range g.update(ctx, nodereports.Merge(installation, objects), now) {
 		if g.hasProxies(node) {
 			// The keepers remove these first. If it is interrupted here, it begins
 			// again.

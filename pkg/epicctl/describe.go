@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/printers"
 	"k8s.io/client-go/kubernetes"
@@ -19,6 +21,7 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
+	"github.com/acnodal/epic/pkg/tunnelstate"
 )
 
 type describeAccount struct {
@@ -32,7 +35,7 @@ func newDescribeAccount(t *tool) *cobra.Command {
 		Use:   "account NAME [flags]",
 		Short: "Show all about an account",
 		Long: "Show all about an account: its limits and their use, its groups, addresses and\n" +
-			"tunnels, who has rights in it, and its conditions.",
+			"tunnels, what is not ready and why, who has rights in it, and its conditions.",
 		Example:           "  epicctl describe account acme",
 		Args:              exactly("NAME"),
 		ValidArgsFunction: completeAccounts(t, false),
@@ -61,7 +64,15 @@ type inventory struct {
 	bindings  []rbacv1.RoleBinding
 	// bindingsUnknown says why there are none.
 	bindingsUnknown string
+	// tunnels knows which tunnels are up; nil where that may not be read.
+	tunnels *tunnelstate.Tracker
+	// unready are the endpoints that are not Ready, the first of them.
+	unready     []*v1.RemoteEndpoint
+	moreUnready int
 }
+
+// shownUnready is how many endpoints that are not Ready have a line each.
+const shownUnready = 20
 
 func (o *describeAccount) run(ctx context.Context) error {
 	if err := checkAccountName(o.name); err != nil {
@@ -83,6 +94,7 @@ func (o *describeAccount) run(ctx context.Context) error {
 		return err
 	}
 	inv.readBindings(ctx, kube)
+	inv.readTunnels(ctx, client)
 	inv.print(o.Out)
 	return nil
 }
@@ -112,7 +124,17 @@ func (inv *inventory) read(ctx context.Context, client versioned.Interface) (err
 	if err != nil {
 		return err
 	}
-	err = each(ctx, collection[*v1.RemoteEndpoint]("remoteendpoints", ns, c.RemoteEndpoints(ns).List), func(*v1.RemoteEndpoint) error { inv.endpoints++; return nil })
+	err = each(ctx, collection[*v1.RemoteEndpoint]("remoteendpoints", ns, c.RemoteEndpoints(ns).List), func(o *v1.RemoteEndpoint) error {
+		inv.endpoints++
+		switch {
+		case !meta.IsStatusConditionFalse(o.Status.Conditions, readyCondition):
+		case len(inv.unready) < shownUnready:
+			inv.unready = append(inv.unready, o)
+		default:
+			inv.moreUnready++
+		}
+		return nil
+	})
 	if err != nil {
 		return err
 	}
@@ -146,6 +168,28 @@ func (inv *inventory) readBindings(ctx context.Context, kube kubernetes.Interfac
 		return
 	}
 	inv.bindings = list.Items
+}
+
+// readTunnels reads what gateway nodes report of tunnels. A tenant may not: the
+// conditions of what it has say what concerns it.
+func (inv *inventory) readTunnels(ctx context.Context, client versioned.Interface) {
+	nodes, err := all(ctx, collection[*v1.GatewayNode]("gatewaynodes", epic.ConfigNamespace, client.EpicV1().GatewayNodes(epic.ConfigNamespace).List))
+	if err != nil {
+		return
+	}
+	inv.tunnels = tunnelstate.New(tunnelstate.Options{})
+	for _, node := range nodes {
+		inv.tunnels.Set(node)
+	}
+}
+
+// tunnelState is the state of a tunnel in one word.
+func (inv *inventory) tunnelState(id int32, gatewayNode string) string {
+	address, err := netip.ParseAddr(gatewayNode)
+	if inv.tunnels == nil || err != nil || id == 0 {
+		return ""
+	}
+	return inv.tunnels.State(id, address).String()
 }
 
 func (inv *inventory) print(out io.Writer) {
@@ -183,7 +227,8 @@ func (inv *inventory) print(out io.Writer) {
 
 	section(w, "Groups", "", []string{"NAME", "PREFIX", "SHARED", "REPLICAS"}, inv.groupRows())
 	section(w, "Addresses", "", []string{"KIND", "NAME", "GROUP", "ADDRESS", "DNS NAME", "READY"}, inv.addressRows())
-	section(w, "Tunnels", "", []string{"KIND", "NAME", "TENANT NODE", "EPIC NODE", "PORT", "ID"}, inv.tunnelRows())
+	section(w, "Tunnels", "", []string{"KIND", "NAME", "TENANT NODE", "EPIC NODE", "PORT", "ID", "STATE"}, inv.tunnelRows())
+	section(w, "Not ready", "", []string{"KIND", "NAME", "CONDITION", "REASON", "SINCE", "MESSAGE"}, inv.unreadyRows())
 	section(w, "Rights", inv.bindingsUnknown, []string{"ROLE", "WHO", "BINDING"}, inv.bindingRows())
 	section(w, "Conditions", "none: no controller has set any; \"epicctl status\" says whether one runs", []string{"TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"}, inv.conditionRows())
 }
@@ -252,9 +297,32 @@ func (inv *inventory) tunnelRows() (rows [][]string) {
 			}
 			for _, address := range slices.Sorted(maps.Keys(pairs)) {
 				end := pairs[address]
-				rows = append(rows, []string{p.kind, p.name, node, address, fmt.Sprintf("%d/%s", end.EPICPort.Port, end.EPICPort.Protocol), idOrNone(end.TunnelID)})
+				rows = append(rows, []string{p.kind, p.name, node, address, fmt.Sprintf("%d/%s", end.EPICPort.Port, end.EPICPort.Protocol), idOrNone(end.TunnelID), inv.tunnelState(end.TunnelID, address)})
 			}
 		}
+	}
+	return rows
+}
+
+// unreadyRows are the conditions of proxies that are not met, and the endpoints that are
+// not Ready.
+func (inv *inventory) unreadyRows() (rows [][]string) {
+	row := func(kind, name string, c *metav1.Condition) {
+		rows = append(rows, []string{kind, name, c.Type, c.Reason, age(c.LastTransitionTime), c.Message})
+	}
+	for _, p := range inv.proxies {
+		for i := range p.status.Conditions {
+			// Ready repeats another condition.
+			if c := &p.status.Conditions[i]; c.Status == metav1.ConditionFalse && c.Type != readyCondition {
+				row(p.kind, p.name, c)
+			}
+		}
+	}
+	for _, o := range inv.unready {
+		row("RemoteEndpoint", o.Name, meta.FindStatusCondition(o.Status.Conditions, readyCondition))
+	}
+	if inv.moreUnready > 0 {
+		rows = append(rows, []string{"RemoteEndpoint", fmt.Sprintf("and %d more", inv.moreUnready), "", "", "", ""})
 	}
 	return rows
 }
