@@ -47,7 +47,7 @@ var web = proxyidentity.Identity{
 // operator is an operator that can be stopped and started again elsewhere, with nothing
 // but its authority and its configuration kept.
 type operator struct {
-	t       *testing.T
+	t       testing.TB
 	socket  string
 	secrets *issuer.Secrets
 	creds   *issuer.Credentials
@@ -61,7 +61,7 @@ type operator struct {
 	connections atomic.Int64
 }
 
-func newOperator(t *testing.T, dir string) *operator {
+func newOperator(t testing.TB, dir string) *operator {
 	t.Helper()
 	authority, err := pki.NewProxyAuthority(time.Now())
 	if err != nil {
@@ -129,13 +129,13 @@ func (o *operator) Refused(_ proxyidentity.Identity, r delta.Refusal) {
 // pod is a running agent.
 type pod struct {
 	*agent
-	t    *testing.T
+	t    testing.TB
 	end  context.CancelFunc
 	done chan error
 }
 
 // shortDir returns a folder whose path leaves room for the name of a socket.
-func shortDir(t *testing.T) string {
+func shortDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "ep")
 	if err != nil {
@@ -145,7 +145,7 @@ func shortDir(t *testing.T) string {
 	return dir
 }
 
-func startPod(t *testing.T, o *operator, dir string, change ...func(*Options)) *pod {
+func startPod(t testing.TB, o *operator, dir string, change ...func(*Options)) *pod {
 	t.Helper()
 	options := DefaultOptions()
 	options.Identity = web
@@ -202,7 +202,7 @@ func (p *pod) stop() {
 
 // logWriter writes to a test's log while the test runs.
 type logWriter struct {
-	t     *testing.T
+	t     testing.TB
 	mu    sync.Mutex
 	ended bool
 }
@@ -222,7 +222,7 @@ func (l *logWriter) stop() {
 	l.ended = true
 }
 
-func eventually(t *testing.T, what string, f func() bool) {
+func eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if f() {
@@ -232,7 +232,7 @@ func eventually(t *testing.T, what string, f func() bool) {
 	t.Fatalf("waited in vain for %s", what)
 }
 
-func pack(t *testing.T, m proto.Message) *anypb.Any {
+func pack(t testing.TB, m proto.Message) *anypb.Any {
 	t.Helper()
 	a, err := anypb.New(m)
 	if err != nil {
@@ -241,7 +241,7 @@ func pack(t *testing.T, m proto.Message) *anypb.Any {
 	return a
 }
 
-func mk(t *testing.T, typ resource.Type, name string, m proto.Message) *resource.Resource {
+func mk(t testing.TB, typ resource.Type, name string, m proto.Message) *resource.Resource {
 	t.Helper()
 	r, err := resource.New(typ, name, m, resource.Source{Kind: "GWRoute", Namespace: "epic-acnodal", Name: name})
 	if err != nil {
@@ -254,7 +254,7 @@ func adsSource() *corev3.ConfigSource {
 	return &corev3.ConfigSource{ResourceApiVersion: corev3.ApiVersion_V3, ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}}}
 }
 
-func cluster(t *testing.T, name string) *resource.Resource {
+func cluster(t testing.TB, name string) *resource.Resource {
 	return mk(t, resource.Cluster, name, &clusterv3.Cluster{
 		Name: name, ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS},
 		EdsClusterConfig: &clusterv3.Cluster_EdsClusterConfig{EdsConfig: adsSource()},
@@ -267,7 +267,7 @@ func socketAddress(host string, port int) *corev3.Address {
 	}}}
 }
 
-func endpoints(t *testing.T, name string, ports ...int) *resource.Resource {
+func endpoints(t testing.TB, name string, ports ...int) *resource.Resource {
 	var all []*endpointv3.LbEndpoint
 	for _, port := range ports {
 		all = append(all, &endpointv3.LbEndpoint{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: socketAddress("127.0.0.1", port)}}})
@@ -275,7 +275,7 @@ func endpoints(t *testing.T, name string, ports ...int) *resource.Resource {
 	return mk(t, resource.Endpoint, name, &endpointv3.ClusterLoadAssignment{ClusterName: name, Endpoints: []*endpointv3.LocalityLbEndpoints{{LbEndpoints: all}}})
 }
 
-func listener(t *testing.T, name string, port int) *resource.Resource {
+func listener(t testing.TB, name string, port int) *resource.Resource {
 	return mk(t, resource.Listener, name, &listenerv3.Listener{
 		Name: name, Address: socketAddress("127.0.0.1", port),
 		FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{
@@ -291,7 +291,7 @@ func listener(t *testing.T, name string, port int) *resource.Resource {
 
 // route sends everything to a cluster. A pattern that is not empty is a regular expression that a
 // path has to match.
-func route(t *testing.T, name, to, pattern string) *resource.Resource {
+func route(t testing.TB, name, to, pattern string) *resource.Resource {
 	match := &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}}
 	if pattern != "" {
 		match.PathSpecifier = &routev3.RouteMatch_SafeRegex{SafeRegex: &matcherv3.RegexMatcher{Regex: pattern}}
@@ -305,7 +305,7 @@ func route(t *testing.T, name, to, pattern string) *resource.Resource {
 }
 
 // backend answers with a text, slowly if the path asks for it, and returns its port.
-func backend(t *testing.T, text string) int {
+func backend(t testing.TB, text string) int {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if d, err := time.ParseDuration(r.URL.Query().Get("after")); err == nil {
@@ -318,7 +318,7 @@ func backend(t *testing.T, text string) int {
 }
 
 // freePort returns a port that nothing listens on.
-func freePort(t *testing.T) int {
+func freePort(t testing.TB) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -343,7 +343,7 @@ func get(port int, path string) (string, error) {
 	return string(body), err
 }
 
-func waitFor(t *testing.T, port int, want string) {
+func waitFor(t testing.TB, port int, want string) {
 	t.Helper()
 	var last string
 	eventually(t, fmt.Sprintf("%q on port %d", want, port), func() bool {

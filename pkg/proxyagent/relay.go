@@ -221,8 +221,17 @@ func (c *conversation) hear(ctx context.Context, r *discoveryv3.DeltaDiscoveryRe
 		return nil
 	}
 	v, dropped := c.tracker.request(typ, r)
-	c.keep(ctx, typ, v, dropped, r)
 	source, nonce := splitNonce(r.ResponseNonce)
+	if c.up != nil {
+		// The operator must not wait for the folder.
+		defer c.keep(ctx, typ, v, dropped, r)
+	} else {
+		c.keep(ctx, typ, v, dropped, r)
+		if v != nil && source != localName {
+			// What is served from now on must have what came from the operator last.
+			c.local = nil
+		}
+	}
 	request := &discoveryv3.DeltaDiscoveryRequest{
 		TypeUrl: r.TypeUrl, ResourceNamesSubscribe: r.ResourceNamesSubscribe, ResourceNamesUnsubscribe: r.ResourceNamesUnsubscribe,
 		InitialResourceVersions: r.InitialResourceVersions,

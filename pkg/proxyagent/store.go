@@ -21,7 +21,7 @@ import (
 )
 
 // store keeps what Envoy accepted, one file a resource, so that an Envoy that starts
-// again gets it at once. The folder must be in memory: it has the keys of certificates.
+// again gets it at once. The folder should be in memory: it has the keys of certificates.
 type store struct {
 	dir string
 
@@ -45,21 +45,44 @@ func openStore(dir string) (*store, error) {
 	}
 	for _, f := range files {
 		path := filepath.Join(dir, f.Name())
-		r, err := readResource(path)
-		if err != nil || path != s.path(r.Key()) {
-			if err := os.Remove(path); err != nil {
+		superfluous := path
+		if r, err := readResource(path); err == nil && path == s.path(r.Key(), r.Version) {
+			superfluous = ""
+			if before, ok := s.versions[r.Key()]; ok {
+				// The program ended before it removed the former version.
+				superfluous = older(path, s.path(r.Key(), before))
+			}
+			if superfluous != path {
+				s.versions[r.Key()] = r.Version
+			}
+		}
+		if superfluous != "" {
+			if err := os.Remove(superfluous); err != nil {
 				return nil, err
 			}
-			continue
 		}
-		s.versions[r.Key()] = r.Version
 	}
 	return s, nil
 }
 
-func (s *store) path(k resource.Key) string {
-	sum := sha256.Sum256([]byte(k.Name))
-	return filepath.Join(s.dir, fmt.Sprintf("%d-%s%s", k.Type, hex.EncodeToString(sum[:16]), suffix))
+// older returns which of two files was written first.
+func older(a, b string) string {
+	x, err := os.Stat(a)
+	if err != nil {
+		return a
+	}
+	if y, err := os.Stat(b); err == nil && x.ModTime().After(y.ModTime()) {
+		return b
+	}
+	return a
+}
+
+// path returns the file of one version of a resource. Each version has a file of its
+// own, since some file systems write a file to the disk before it takes the place of
+// another one.
+func (s *store) path(k resource.Key, version string) string {
+	name, content := sha256.Sum256([]byte(k.Name)), sha256.Sum256([]byte(version))
+	return filepath.Join(s.dir, fmt.Sprintf("%d-%s-%s%s", k.Type, hex.EncodeToString(name[:16]), hex.EncodeToString(content[:8]), suffix))
 }
 
 func readResource(path string) (*resource.Resource, error) {
@@ -86,7 +109,8 @@ func (s *store) put(t resource.Type, m *discoveryv3.Resource) error {
 	k := resource.Key{Type: t, Name: m.Name}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.versions[k] == m.Version {
+	before, ok := s.versions[k]
+	if ok && before == m.Version {
 		return nil
 	}
 	content, err := proto.Marshal(&discoveryv3.Resource{
@@ -95,7 +119,7 @@ func (s *store) put(t resource.Type, m *discoveryv3.Resource) error {
 	if err != nil {
 		return err
 	}
-	path := s.path(k)
+	path := s.path(k, m.Version)
 	// Every reader sees the old or the new content. Nothing is synced, since a folder in
 	// memory does not outlive the machine.
 	temporary := path + ".new"
@@ -106,6 +130,16 @@ func (s *store) put(t resource.Type, m *discoveryv3.Resource) error {
 		return err
 	}
 	s.versions[k] = m.Version
+	if ok {
+		return removeFile(s.path(k, before))
+	}
+	return nil
+}
+
+func removeFile(path string) error {
+	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+		return err
+	}
 	return nil
 }
 
@@ -113,14 +147,12 @@ func (s *store) put(t resource.Type, m *discoveryv3.Resource) error {
 func (s *store) remove(k resource.Key) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.versions[k]; !ok {
+	version, ok := s.versions[k]
+	if !ok {
 		return nil
 	}
 	delete(s.versions, k)
-	if err := os.Remove(s.path(k)); err != nil && !os.IsNotExist(err) {
-		return err
-	}
-	return nil
+	return removeFile(s.path(k, version))
 }
 
 // empty reports whether nothing is kept.
@@ -132,7 +164,13 @@ func (s *store) empty() bool {
 
 // get reads a resource, or returns nil.
 func (s *store) get(k resource.Key) *resource.Resource {
-	r, err := readResource(s.path(k))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	version, ok := s.versions[k]
+	if !ok {
+		return nil
+	}
+	r, err := readResource(s.path(k, version))
 	if err != nil {
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -52,6 +53,21 @@ func TestStore(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+	// A program that ended between two steps left two versions.
+	k := resource.Key{Type: resource.Cluster, Name: "web"}
+	current, err := os.ReadFile(s.path(k, "2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.put(k.Type, discovery(&resource.Resource{Name: "web", Version: "1", Body: []byte("web1")})); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(s.path(k, "2"), current, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(s.path(k, "1"), time.Time{}, time.Now().Add(-time.Hour)); err != nil {
+		t.Fatal(err)
 	}
 	if s, err = openStore(dir); err != nil {
 		t.Fatal(err)
