@@ -7,10 +7,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/acnodal/epic/test/netlab"
 )
@@ -153,6 +155,49 @@ func (e *environment) checkInline(t *testing.T, code inline) {
 
 // placeholder is a word that the reader replaces, such as epic-ACCOUNT.
 var placeholder = regexp.MustCompile(`\b[A-Z]{2,}\b`)
+
+// What it prints can be typed: each curl is answered, by an Envoy, and kubectl shows that
+// it is ready.
+func TestServed(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("Envoy is started on Linux only")
+	}
+	if out, err := exec.CommandContext(t.Context(), filepath.Join(root, "hack", "envoy.sh")).CombinedOutput(); err != nil {
+		t.Skipf("there is no Envoy: %s", out)
+	}
+	e := newEnvironment(t)
+	e.start(t)
+	const last = "Everything is there now."
+	for deadline := time.Now().Add(patience); !strings.Contains(e.output.String(), last); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("It does not say %q:\n%s", last, e.output)
+		}
+	}
+	want := []string{"Hello from"}
+	if isRoot() {
+		want = []string{"Hello from the pod 10.244.0.5", "Hello from the pod 10.244.0.5", "404 Not Found"}
+	}
+	for line := range strings.Lines(e.output.String()) {
+		if !strings.Contains(line, "curl ") {
+			continue
+		}
+		out, err := e.sh(t.Context(), line)
+		if err != nil || len(want) == 0 || !strings.Contains(out, want[0]) {
+			t.Fatalf("%s: %v\n%s\nwant %q", line, err, out, want)
+		}
+		want = want[1:]
+	}
+	if len(want) > 0 {
+		t.Errorf("no command has the answers %q:\n%s", want, e.output)
+	}
+	kinds := "lb/sample-acnodal"
+	if isRoot() {
+		kinds += " gwp/demo-gateway"
+	}
+	if out, err := e.sh(t.Context(), "kubectl wait --for=condition=Programmed --timeout=1m -n epic-root "+kinds+" && kubectl get -n epic-root "+kinds); err != nil || !strings.Contains(out, "1/1") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
 
 // A second run on the first one's directory or port is refused before anything of
 // the first is touched, and one with both of its own works.

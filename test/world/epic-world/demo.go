@@ -88,7 +88,10 @@ func (d *demo) start(ctx context.Context) error {
 	if err := d.pod(ctx); err != nil {
 		return err
 	}
-	return d.show(ctx, lb)
+	if err := d.show(ctx, lb); err != nil {
+		return err
+	}
+	return d.gateway(ctx)
 }
 
 // loadBalancer is the sample, which lists the demonstration's cluster.

@@ -81,7 +81,7 @@ See Envoy and the tunnels:
   kubectl -n ` + namespace + ` get lb ` + sample + `
   kubectl -n ` + namespace + ` get lb ` + sample + ` -o jsonpath='{.status.gue-tunnel-endpoints}'
   epic-node status --status-socket %[3]s
-` + last
+`
 
 // visitor is an HTTP client where visitors are.
 func (d *demo) visitor() *http.Client {
