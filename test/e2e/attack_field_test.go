@@ -44,6 +44,9 @@ spec:
 		c.run(t, "patch", "-n", namespace, "loadbalancers.epic.acnodal.io", "elsewhere", "--subresource=status", "--type=merge", "-p",
 			`{"status":{"gue-tunnel-endpoints":{"192.168.1.99":{"epic-address":"192.168.1.40"}}}}`)
 	}
+	// What another gateway node reports.
+	c.with(t, "{apiVersion: epic.acnodal.io/v1, kind: GatewayNode, metadata: {namespace: epic, name: 192.168.1.40}}", "apply", "-f", "-")
+	t.Cleanup(func() { c.run(t, "delete", "gatewaynodes.epic.acnodal.io", "-n", "epic", "192.168.1.40", "--ignore-not-found") })
 	c.serviceCIDR(t)
 	for name, labels := range map[string]map[string]string{
 		"local":     {"app.kubernetes.io/part-of": "epic", "app.kubernetes.io/component": "envoy-deployment", "epic.acnodal.io/owning-loadbalancer": "busy"},
@@ -199,11 +202,14 @@ func clientNodeMay(r right) bool {
 func gatewayNodeMay(r right) bool {
 	switch r.subresource {
 	case "":
+		if r.resource == "gatewaynodes" {
+			return r.verb == "get" || r.verb == "create"
+		}
 		return slices.Contains(reads, r.verb) && r.resource != "lbservicegroups"
 	case "tunnelkeys":
 		return r.verb == "get"
 	case "status":
-		return r.resource == "loadbalancers" || r.resource == "gwproxies" || r.resource == "epics"
+		return r.resource == "loadbalancers" || r.resource == "gwproxies" || r.resource == "epics" || r.resource == "gatewaynodes"
 	}
 	return false
 }

@@ -217,7 +217,7 @@ func (b *battlefield) guarded(t *testing.T) map[string]string {
 
 func guardedPart(object, meta map[string]any, own bool) string {
 	status, _ := object["status"].(map[string]any)
-	for _, moving := range []string{"conditions", "observedGeneration", "nodes", "last-heartbeat", "current-tunnel-id", "current-service-id", "current-group-id"} {
+	for _, moving := range []string{"conditions", "observedGeneration", "nodes", "gateway-nodes", "last-heartbeat", "current-tunnel-id", "current-service-id", "current-group-id"} {
 		delete(status, moving)
 	}
 	for _, moving := range []string{"resourceVersion", "managedFields", "generation"} {

@@ -28,7 +28,7 @@ func TestBackupAndRestore(t *testing.T) {
 	// What there is, but for where in etcd's history it is.
 	state := func() string {
 		return c.run(t, "get", "-A", "-o", `jsonpath={range .items[*]}{.kind} {.metadata.namespace}/{.metadata.name} {.metadata.uid} {.spec} {.status}{"\n"}{end}`,
-			"epics,serviceprefixes,accounts,lbservicegroups,loadbalancers,remoteendpoints,gwproxies,gwroutes,gwendpointslices")
+			"epics,serviceprefixes,accounts,lbservicegroups,loadbalancers,remoteendpoints,gwproxies,gwroutes,gwendpointslices,gatewaynodes")
 	}
 	// The controller may still have something to say about what was just made.
 	before := state()

@@ -59,6 +59,7 @@ func TestTunnels(t *testing.T) {
 	s.backend(t)
 	s.proxy(t)
 	t.Run("reached", s.testReached)
+	t.Run("readiness", s.testReadiness)
 	t.Run("replaced under traffic", s.testReplaced)
 	t.Run("mended", s.testMended)
 	t.Run("other pods", s.testOtherPods)
