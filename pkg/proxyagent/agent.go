@@ -110,6 +110,7 @@ func (a *agent) writeBootstrap() error {
 	content, err := a.options.Bootstrap(Bootstrap{
 		Identity:  a.options.Identity,
 		XDSSocket: filepath.Join(a.options.Dir, xdsSocket), AdminSocket: filepath.Join(a.options.Dir, adminSocket),
+		MemoryLimit: memoryLimit(controlGroupFile),
 	})
 	if err != nil {
 		return fmt.Errorf("make Envoy's first configuration: %w", err)

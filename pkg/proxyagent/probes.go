@@ -63,6 +63,7 @@ func (a *agent) serveMetrics(w http.ResponseWriter, r *http.Request) {
 		{"operator_connections_total", "counter", "Streams that this pod had to the operator.", a.counters.connections.Load()},
 		{"received_bytes_total", "counter", "Bytes of responses received from the operator.", a.counters.bytes.Load()},
 		{"received_resources_total", "counter", "Resources received from the operator.", a.counters.resources.Load()},
+		{"envoy_streams_total", "counter", "Streams that Envoy opened to this program.", a.counters.envoyStreams.Load()},
 		{"envoy_restarts_total", "counter", "Times that Envoy exited and was started again.", a.counters.restarts.Load()},
 		{"certificate_expires_seconds", "gauge", "When this pod's certificate expires, in seconds since 1970.", expires},
 	} {

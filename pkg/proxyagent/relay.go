@@ -46,6 +46,7 @@ func newRelay(d *dialer, s *store) *relay {
 func (r *relay) DeltaAggregatedResources(envoy discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer) error {
 	ctx, end := context.WithCancel(envoy.Context())
 	defer end()
+	r.dialer.counters.envoyStreams.Add(1)
 	r.mu.Lock()
 	if r.end != nil {
 		r.end()

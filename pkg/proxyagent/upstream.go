@@ -39,10 +39,10 @@ type upstream struct {
 	counters   *counters
 }
 
-// counters are totals over all streams to the operator.
+// counters are totals since the program started.
 type counters struct {
-	connections, bytes, resources, restarts atomic.Int64
-	connected                               atomic.Bool
+	connections, bytes, resources, restarts, envoyStreams atomic.Int64
+	connected                                             atomic.Bool
 }
 
 var upstreams atomic.Int64

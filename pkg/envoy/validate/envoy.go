@@ -26,7 +26,7 @@ const maxText = 4 << 10
 func (v *Validator) runEnvoy(ctx context.Context, resources []*resource.Resource) (string, error) {
 	began := time.Now()
 	defer func() { seconds.Observe(time.Since(began).Seconds()) }()
-	config, refusal, err := bootstrap(resources)
+	config, refusal, err := configuration(resources)
 	if refusal != "" || err != nil {
 		return refusal, err
 	}

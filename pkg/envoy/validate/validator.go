@@ -5,6 +5,8 @@ package validate
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"time"
 
 	"github.com/acnodal/epic/pkg/envoy/resource"
@@ -32,6 +34,9 @@ type Validator struct {
 	options Options
 	slots   chan struct{}
 	cache   *cache
+	mu      sync.Mutex
+	// sane is set once an Envoy accepted a configuration without resources.
+	sane bool
 	// run asks one Envoy about resources, together.
 	run func(context.Context, []*resource.Resource) (refusal string, err error)
 }
@@ -86,6 +91,9 @@ func (v *Validator) Check(ctx context.Context, resources ...*resource.Resource) 
 	case <-ctx.Done():
 		return refused, ctx.Err()
 	}
+	if err := v.sanity(ctx); err != nil {
+		return refused, err
+	}
 	// Others may have asked the same while this call waited.
 	groups := [][]*resource.Resource{v.unanswered(open, answers)}
 	var errs []error
@@ -120,6 +128,27 @@ func (v *Validator) Check(ctx context.Context, resources ...*resource.Resource) 
 		}
 	}
 	return refused, errors.Join(errs...)
+}
+
+// sanity makes sure that a refusal is about resources. The caller has a slot.
+func (v *Validator) sanity(ctx context.Context) error {
+	v.mu.Lock()
+	sane := v.sane
+	v.mu.Unlock()
+	if sane {
+		return nil
+	}
+	text, err := v.run(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if text != "" {
+		return fmt.Errorf("the Envoy that checks resources refuses even a configuration without any: %s", text)
+	}
+	v.mu.Lock()
+	v.sane = true
+	v.mu.Unlock()
+	return nil
 }
 
 // unanswered returns one resource of each content that has no answer, and notes the

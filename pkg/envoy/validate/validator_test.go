@@ -120,7 +120,16 @@ func TestCheckFails(t *testing.T) {
 	if refused, err := v.Check(t.Context(), r); err == nil || len(refused) > 0 {
 		t.Errorf("without an Envoy: %v, %v", refused, err)
 	}
-	v.run = func(context.Context, []*resource.Resource) (string, error) { return "no", nil }
+	v.run = func(context.Context, []*resource.Resource) (string, error) { return "I refuse everything", nil }
+	if refused, err := v.Check(t.Context(), r); err == nil || !strings.Contains(err.Error(), "even a configuration without any: I refuse") || len(refused) > 0 {
+		t.Errorf("with an Envoy that is no use: %v, %v", refused, err)
+	}
+	v.run = func(_ context.Context, rs []*resource.Resource) (string, error) {
+		if len(rs) == 0 {
+			return "", nil
+		}
+		return "no", nil
+	}
 	if refused, err := v.Check(t.Context(), r); err != nil || refused[r.Key()] != "no" {
 		t.Errorf("afterwards: %v, %v", refused, err)
 	}

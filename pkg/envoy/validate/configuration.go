@@ -12,27 +12,29 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
-	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/acnodal/epic/pkg/envoy/bootstrap"
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// source is the cluster that the configuration names as the source of everything else.
-// Nothing connects to it.
-const source = "epic-validate-source"
-
-// bootstrap makes a configuration of resources. The refusal is set instead if one can't
-// be decoded.
-func bootstrap(resources []*resource.Resource) (config []byte, refusal string, err error) {
-	ads, err := adsCluster()
+// configuration makes a configuration of resources, beside what the bootstrap of every
+// proxy has. The refusal is set instead if one can't be decoded.
+func configuration(resources []*resource.Resource) (config []byte, refusal string, err error) {
+	// Nothing listens on these sockets or connects to them.
+	start := bootstrap.Config{NodeID: "epic-validate", NodeCluster: "epic-validate", XDSSocket: "xds.sock", AdminSocket: "admin.sock"}
+	text, err := start.JSON()
 	if err != nil {
 		return nil, "", err
 	}
-	static := &bootstrapv3.Bootstrap_StaticResources{Clusters: []*clusterv3.Cluster{ads}}
+	whole := &bootstrapv3.Bootstrap{}
+	if err := protojson.Unmarshal(text, whole); err != nil {
+		return nil, "", err
+	}
+	static := whole.StaticResources
 	for i, r := range resources {
 		var m proto.Message
 		switch r.Type {
@@ -58,11 +60,7 @@ func bootstrap(resources []*resource.Resource) (config []byte, refusal string, e
 			static.Listeners = append(static.Listeners, l)
 		}
 	}
-	config, err = proto.Marshal(&bootstrapv3.Bootstrap{
-		Node:             &corev3.Node{Id: "epic-validate", Cluster: "epic-validate"},
-		StaticResources:  static,
-		DynamicResources: &bootstrapv3.Bootstrap_DynamicResources{AdsConfig: adsConfig()},
-	})
+	config, err = proto.Marshal(whole)
 	return config, "", err
 }
 
@@ -94,28 +92,4 @@ func routeListener(c *routev3.RouteConfiguration, i int) (*listenerv3.Listener, 
 
 func pipe(path string) *corev3.Address {
 	return &corev3.Address{Address: &corev3.Address_Pipe{Pipe: &corev3.Pipe{Path: path}}}
-}
-
-func adsConfig() *corev3.ApiConfigSource {
-	return &corev3.ApiConfigSource{
-		ApiType: corev3.ApiConfigSource_DELTA_GRPC, TransportApiVersion: corev3.ApiVersion_V3,
-		GrpcServices: []*corev3.GrpcService{{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: source}}}},
-	}
-}
-
-func adsCluster() (*clusterv3.Cluster, error) {
-	options, err := anypb.New(&httpv3.HttpProtocolOptions{UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{
-		ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
-			ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: &corev3.Http2ProtocolOptions{}},
-		},
-	}})
-	if err != nil {
-		return nil, err
-	}
-	return &clusterv3.Cluster{
-		Name:                          source,
-		ClusterDiscoveryType:          &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
-		ConnectTimeout:                durationpb.New(1e9),
-		TypedExtensionProtocolOptions: map[string]*anypb.Any{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options},
-	}, nil
 }

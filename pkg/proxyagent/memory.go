@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proxyagent
+
+import (
+	"os"
+	"strconv"
+	"strings"
+)
+
+// ownMemory is what this program and the folder of accepted resources need of the
+// container's memory.
+const ownMemory = 48 << 20
+
+// memoryLimit returns how much memory Envoy may have in a container whose limit is in a
+// file of the control group, or 0 if there is no limit.
+func memoryLimit(file string) uint64 {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return 0
+	}
+	limit, err := strconv.ParseUint(strings.TrimSpace(string(content)), 10, 64)
+	if err != nil || limit == 0 {
+		// The file has "max" if there is no limit.
+		return 0
+	}
+	return limit - min(limit/2, ownMemory)
+}
+
+// controlGroupFile has the limit of the control group that a container sees as its root.
+const controlGroupFile = "/sys/fs/cgroup/memory.max"
