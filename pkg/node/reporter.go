@@ -9,7 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
-	"github.com/acnodal/epic/pkg/node/apply"
+	"github.com/acnodal/epic/pkg/node/intent"
 	"github.com/acnodal/epic/pkg/node/liveness"
 	"github.com/acnodal/epic/pkg/node/publish"
 	"github.com/acnodal/epic/pkg/tunnelstate/idset"
@@ -58,8 +58,8 @@ func (r reporter) Look() uint64 {
 	}
 	return r.live.Look(time.Now(), liveness.World{
 		Tunnels: func(see func(uint32, netip.Addr)) {
-			r.applier.Each(func(s apply.State) {
-				for _, t := range s.Intent.Tunnels {
+			r.applier.EachIntent(func(i *intent.Intent) {
+				for _, t := range i.Tunnels {
 					see(t.ID, t.TenantNode)
 				}
 			})

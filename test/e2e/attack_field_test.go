@@ -46,7 +46,9 @@ spec:
 	}
 	// What another gateway node reports.
 	c.with(t, "{apiVersion: epic.acnodal.io/v1, kind: GatewayNode, metadata: {namespace: epic, name: 192.168.1.40}}", "apply", "-f", "-")
-	t.Cleanup(func() { c.run(t, "delete", "gatewaynodes.epic.acnodal.io", "-n", "epic", "192.168.1.40", "--ignore-not-found") })
+	t.Cleanup(func() {
+		c.run(t, "delete", "gatewaynodes.epic.acnodal.io", "-n", "epic", "192.168.1.40", "--ignore-not-found")
+	})
 	c.serviceCIDR(t)
 	for name, labels := range map[string]map[string]string{
 		"local":     {"app.kubernetes.io/part-of": "epic", "app.kubernetes.io/component": "envoy-deployment", "epic.acnodal.io/owning-loadbalancer": "busy"},

@@ -518,6 +518,18 @@ func (a *Applier) Each(see func(State)) {
 	}
 }
 
+// EachIntent calls see with what is wanted of each object, in no order. It is cheaper
+// than Each, which works out what was applied.
+func (a *Applier) EachIntent(see func(*intent.Intent)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, o := range a.objects {
+		if o.want != nil {
+			see(o.want)
+		}
+	}
+}
+
 // Get returns what is known of an object; false if there is none.
 func (a *Applier) Get(key intent.Key) (State, bool) {
 	a.mu.Lock()

@@ -66,38 +66,66 @@ type Report struct {
 // concurrently, but not by the functions of a World.
 type Tracker struct {
 	mu      sync.Mutex
+	base    time.Time
 	tunnels map[uint32]*tunnel
 	// before is what was reported before this program started.
 	before  Report
 	started bool
-	round   uint64
+	round   uint32
 	version uint64
 }
 
+// moment is a time in nanoseconds after a Tracker's base, or 0 for none. There is a
+// tunnel for each of thousands of client nodes, and a time.Time takes three times as
+// much.
+type moment int64
+
+// earlier is how long before the first look the base is.
+const earlier = 24 * time.Hour
+
+// moment converts a time. It goes by the monotonic clock where the time has that, so
+// that no tunnel goes down because somebody sets the clock.
+func (t *Tracker) moment(at time.Time) moment {
+	if at.IsZero() {
+		return 0
+	}
+	return max(1, moment(at.Sub(t.base)))
+}
+
+func (t *Tracker) time(m moment) time.Time {
+	if m == 0 {
+		return time.Time{}
+	}
+	return t.base.Add(time.Duration(m))
+}
+
+func (m moment) after(o moment) time.Duration { return time.Duration(m - o) }
+
 type tunnel struct {
 	farEnd netip.Addr
-	state  tunnelstate.State
 	// round is that of the last look that saw the tunnel.
-	round uint64
+	round uint32
+	state tunnelstate.State
 	// verified is whether the far end's address is known.
 	verified bool
+	// flaps is how often the tunnel went down since it was last calm.
+	flaps uint8
 	// since is when the tunnel was first seen, pinged when its last PING came, and
 	// heard when data packets were last seen to come while PINGs were overdue.
-	since, pinged, heard time.Time
+	since, pinged, heard moment
 	// slowest is the longest time between two PINGs since began, and pace that in
 	// the window before; 0 if it is not known yet.
 	slowest, pace time.Duration
-	began         time.Time
+	began         moment
 	// outage is the last time between two PINGs if the tunnel went down in it.
 	outage time.Duration
 	// overdue is since when neither PINGs nor data packets have been seen to come,
 	// and received the count of data packets then.
-	overdue  time.Time
+	overdue  moment
 	received uint64
-	// flaps is how often the tunnel went down since it was last calm; changed is
-	// when its state changed, and back since when it has been heard again.
-	flaps         int
-	changed, back time.Time
+	// changed is when the state changed, and back since when the far end has been heard
+	// again.
+	changed, back moment
 }
 
 // New returns a Tracker without tunnels.
@@ -115,9 +143,13 @@ func (t *Tracker) Resume(up, down idset.Set) {
 
 // Look brings the states up to date. It returns a number that changes whenever a
 // report would.
-func (t *Tracker) Look(now time.Time, w World) uint64 {
+func (t *Tracker) Look(at time.Time, w World) uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.base.IsZero() {
+		t.base = at.Add(-earlier)
+	}
+	now := t.moment(at)
 	t.round++
 	w.Tunnels(func(id uint32, farEnd netip.Addr) {
 		is := t.tunnels[id]
@@ -136,7 +168,7 @@ func (t *Tracker) Look(now time.Time, w World) uint64 {
 	w.Peers(func(id uint32, s gue.PeerState) {
 		if is := t.tunnels[id]; is != nil {
 			is.verified = s.Remote.IsValid()
-			is.hear(s.Seen)
+			is.hear(t.moment(s.Seen))
 		}
 	})
 	var received map[uint32]uint64
@@ -158,7 +190,7 @@ func (t *Tracker) Look(now time.Time, w World) uint64 {
 			is.become(next, now)
 			t.version++
 		}
-		if is.state == tunnelstate.Up && now.Sub(is.changed) > calm {
+		if is.state == tunnelstate.Up && now.after(is.changed) > calm {
 			is.flaps = 0
 		}
 	}
@@ -167,13 +199,13 @@ func (t *Tracker) Look(now time.Time, w World) uint64 {
 }
 
 // hear notes when the last PING came.
-func (is *tunnel) hear(seen time.Time) {
-	if !seen.After(is.pinged) {
+func (is *tunnel) hear(seen moment) {
+	if seen <= is.pinged {
 		return
 	}
-	if is.pinged.IsZero() {
+	if is.pinged == 0 {
 		is.began = seen
-	} else if gap := seen.Sub(is.pinged); is.state != tunnelstate.Down {
+	} else if gap := seen.after(is.pinged); is.state != tunnelstate.Down {
 		is.slowest, is.outage = max(is.slowest, gap), 0
 	} else {
 		// The far end was away. If it is each time for as long, that is its pace.
@@ -182,7 +214,7 @@ func (is *tunnel) hear(seen time.Time) {
 		}
 		is.outage = gap
 	}
-	if seen.Sub(is.began) > window {
+	if seen.after(is.began) > window {
 		is.pace, is.slowest, is.began = is.slowest, 0, seen
 	}
 	is.pinged = seen
@@ -198,67 +230,63 @@ func (is *tunnel) patience() time.Duration {
 }
 
 // last is when the far end was last heard, or when it could first have been.
-func (is *tunnel) last() time.Time {
-	last := is.pinged
-	if is.heard.After(last) {
-		last = is.heard
+func (is *tunnel) last() moment {
+	if last := max(is.pinged, is.heard); last != 0 {
+		return last
 	}
-	if last.IsZero() {
-		return is.since
-	}
-	return last
+	return is.since
 }
 
-func (is *tunnel) late(now time.Time) bool { return now.Sub(is.last()) > is.patience() }
+func (is *tunnel) late(now moment) bool { return now.after(is.last()) > is.patience() }
 
 // next decides what the state is.
-func (is *tunnel) next(now time.Time, received uint64) tunnelstate.State {
+func (is *tunnel) next(now moment, received uint64) tunnelstate.State {
 	switch {
 	case !is.verified:
 		// No packet passes yet.
-		is.back = time.Time{}
+		is.back = 0
 		return tunnelstate.Down
-	case is.pinged.IsZero() && is.heard.IsZero() && (is.state == tunnelstate.Down || !is.late(now)):
+	case is.pinged == 0 && is.heard == 0 && (is.state == tunnelstate.Down || !is.late(now)):
 		// Not heard yet by this program.
 		return is.state
 	case !is.late(now):
-		is.overdue = time.Time{}
+		is.overdue = 0
 		return is.up(now)
 	case is.state == tunnelstate.Down:
-		is.back = time.Time{}
+		is.back = 0
 		return tunnelstate.Down
-	case is.overdue.IsZero():
+	case is.overdue == 0:
 		is.overdue, is.received = now, received
 		return is.state
 	case received != is.received:
-		is.heard, is.overdue = now, time.Time{}
+		is.heard, is.overdue = now, 0
 		return is.up(now)
-	case now.Sub(is.overdue) >= confirm:
-		is.overdue = time.Time{}
+	case now.after(is.overdue) >= confirm:
+		is.overdue = 0
 		return tunnelstate.Down
 	}
 	return is.state
 }
 
 // up is the state of a tunnel whose far end is heard.
-func (is *tunnel) up(now time.Time) tunnelstate.State {
+func (is *tunnel) up(now moment) tunnelstate.State {
 	if is.state == tunnelstate.Up {
 		return tunnelstate.Up
 	}
-	if is.back.IsZero() {
+	if is.back == 0 {
 		is.back = now
 	}
-	if is.flaps > 1 && now.Sub(is.back) < min(firstHold<<(is.flaps-2), lastHold) {
+	if is.flaps > 1 && now.after(is.back) < min(firstHold<<(is.flaps-2), lastHold) {
 		return is.state
 	}
 	return tunnelstate.Up
 }
 
-func (is *tunnel) become(next tunnelstate.State, now time.Time) {
+func (is *tunnel) become(next tunnelstate.State, now moment) {
 	if is.state == tunnelstate.Up && next == tunnelstate.Down {
 		is.flaps = min(is.flaps+1, 16)
 	}
-	is.state, is.changed, is.back = next, now, time.Time{}
+	is.state, is.changed, is.back = next, now, 0
 }
 
 // State returns the state of a tunnel.
@@ -294,11 +322,7 @@ func (t *Tracker) Report(first int) Report {
 	r := Report{Tunnels: len(t.tunnels), Up: idset.Of(up...), Down: idset.Of(down...)}
 	for _, id := range down[:min(first, len(down))] {
 		is := t.tunnels[id]
-		d := Down{Tunnel: id, FarEnd: is.farEnd, Heard: is.pinged}
-		if is.heard.After(d.Heard) {
-			d.Heard = is.heard
-		}
-		r.First = append(r.First, d)
+		r.First = append(r.First, Down{Tunnel: id, FarEnd: is.farEnd, Heard: t.time(max(is.pinged, is.heard))})
 	}
 	return r
 }

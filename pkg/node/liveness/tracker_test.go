@@ -347,6 +347,26 @@ func TestReport(t *testing.T) {
 	}
 }
 
+// Times come back as they were, and keep the monotonic clock's distance.
+func TestMoments(t *testing.T) {
+	tr := New()
+	began := time.Now()
+	seen := began
+	w := World{
+		Tunnels:  func(see func(uint32, netip.Addr)) { see(7, farEnd) },
+		Peers:    func(see func(uint32, gue.PeerState)) { see(7, gue.PeerState{Remote: remote, Seen: seen}) },
+		Received: func() (map[uint32]uint64, error) { return nil, nil },
+	}
+	tr.Look(began, w)
+	tr.Look(began.Add(10*time.Second), w)
+	if tr.State(7) != up {
+		t.Error("it is not up")
+	}
+	if got := tr.time(tr.moment(seen)); !got.Equal(seen) || tr.moment(began.Add(time.Second)).after(tr.moment(began)) != time.Second {
+		t.Errorf("%s comes back as %s", seen, got)
+	}
+}
+
 // A look at many tunnels allocates nothing for each of them.
 func BenchmarkLook(b *testing.B) {
 	const count = 100_000

@@ -338,7 +338,7 @@ func (f *flapper) Tunnels(s *epicv1.GatewayNodeStatus) {
 // Ten thousand tunnels that flap cost a write a second, and the first that goes down
 // is reported within half a second of when it counts as down.
 func TestFlappingTunnelsAreReportedTogether(t *testing.T) {
-	const count, minutes = 10_000, 5
+	const count, minutes = 10_000, 3
 	random := rand.New(rand.NewPCG(1, 2))
 	remote := netip.MustParseAddrPort("198.51.100.7:6080")
 	f := &flapper{tracker: liveness.New(), peers: make([]gue.PeerState, count), look: func(time.Time) {}}
