@@ -360,6 +360,30 @@ static __always_inline int outside(const struct packet *p)
 	return TC_ACT_UNSPEC;
 }
 
+// is_receiver says whether an endpoint may answer to where a packet goes, as far as a hash of
+// that address tells. The node program sets the bits before the answers are let in.
+static __always_inline int is_receiver(struct __sk_buff *ctx, int v6)
+{
+	void *l3 = (void *)(long)ctx->data + sizeof(struct ethhdr), *end = (void *)(long)ctx->data_end;
+	__u32 hash;
+
+	if (v6) {
+		struct ipv6hdr *ip = l3;
+
+		if ((void *)(ip + 1) > end)
+			return 1;
+		hash = ip->daddr[0] ^ ip->daddr[1] ^ ip->daddr[2] ^ ip->daddr[3];
+	} else {
+		struct iphdr *ip = l3;
+
+		if ((void *)(ip + 1) > end)
+			return 1;
+		hash = ip->daddr;
+	}
+	hash = hash * 0x9e3779b1 >> 16;
+	return receivers[hash / 64] >> (hash & 63) & 1;
+}
+
 // encap_client runs on everything that leaves a client node. What an endpoint sends to
 // its proxy goes into a tunnel or is dropped, whatever was forgotten.
 static __always_inline int encap_client(struct __sk_buff *ctx, int v6)
@@ -370,8 +394,11 @@ static __always_inline int encap_client(struct __sk_buff *ctx, int v6)
 	struct path *path;
 	struct flow key;
 	__u32 tunnel;
-	int result = parse(ctx, sizeof(struct ethhdr), &p, v6, 0);
+	int result;
 
+	if (likely(!is_receiver(ctx, v6)))
+		return TC_ACT_UNSPEC;
+	result = parse(ctx, sizeof(struct ethhdr), &p, v6, 0);
 	if (unlikely(result))
 		p.kind = KIND_ADDRESS;
 	reply_of(&key, &p, has_port(&p));

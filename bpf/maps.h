@@ -137,6 +137,11 @@ const volatile __be16 port = 0;  // of the tunnels at this node
 // An interface of the underlay.
 volatile __u32 uplink;
 
+// A bit for the hash of each address in replies to which endpoints answer. A client node's
+// other traffic, all of which its program sees, nearly always ends here.
+#define RECEIVERS 65536
+volatile __u64 receivers[RECEIVERS / 64];
+
 // An earlier version, which knew no openings, left proxies behind whose openings are not
 // all known yet. Until they are, what they send outside tunnels passes as it did.
 volatile __u32 lenient;

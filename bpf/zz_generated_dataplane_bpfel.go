@@ -315,6 +315,7 @@ const (
 	KernelVarGateway           = "gateway"
 	KernelVarLenient           = "lenient"
 	KernelVarPort              = "port"
+	KernelVarReceivers         = "receivers"
 	KernelVarTraced            = "traced"
 	KernelVarTraces            = "traces"
 	KernelVarUplink            = "uplink"
@@ -393,12 +394,13 @@ type KernelMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type KernelVariableSpecs struct {
-	Gateway *ebpf.VariableSpec `ebpf:"gateway"`
-	Lenient *ebpf.VariableSpec `ebpf:"lenient"`
-	Port    *ebpf.VariableSpec `ebpf:"port"`
-	Traced  *ebpf.VariableSpec `ebpf:"traced"`
-	Traces  *ebpf.VariableSpec `ebpf:"traces"`
-	Uplink  *ebpf.VariableSpec `ebpf:"uplink"`
+	Gateway   *ebpf.VariableSpec `ebpf:"gateway"`
+	Lenient   *ebpf.VariableSpec `ebpf:"lenient"`
+	Port      *ebpf.VariableSpec `ebpf:"port"`
+	Receivers *ebpf.VariableSpec `ebpf:"receivers"`
+	Traced    *ebpf.VariableSpec `ebpf:"traced"`
+	Traces    *ebpf.VariableSpec `ebpf:"traces"`
+	Uplink    *ebpf.VariableSpec `ebpf:"uplink"`
 }
 
 // KernelObjects contains all objects after they have been loaded into the kernel.
@@ -462,12 +464,13 @@ func (m *KernelMaps) Close() error {
 //
 // It can be passed to LoadKernelObjects or ebpf.CollectionSpec.LoadAndAssign.
 type KernelVariables struct {
-	Gateway *ebpf.Variable `ebpf:"gateway"`
-	Lenient *ebpf.Variable `ebpf:"lenient"`
-	Port    *ebpf.Variable `ebpf:"port"`
-	Traced  *ebpf.Variable `ebpf:"traced"`
-	Traces  *ebpf.Variable `ebpf:"traces"`
-	Uplink  *ebpf.Variable `ebpf:"uplink"`
+	Gateway   *ebpf.Variable `ebpf:"gateway"`
+	Lenient   *ebpf.Variable `ebpf:"lenient"`
+	Port      *ebpf.Variable `ebpf:"port"`
+	Receivers *ebpf.Variable `ebpf:"receivers"`
+	Traced    *ebpf.Variable `ebpf:"traced"`
+	Traces    *ebpf.Variable `ebpf:"traces"`
+	Uplink    *ebpf.Variable `ebpf:"uplink"`
 }
 
 // KernelPrograms contains all programs after they have been loaded into the kernel.

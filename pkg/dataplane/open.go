@@ -105,7 +105,7 @@ func (d *DataPlane) open() error {
 	if err != nil {
 		return err
 	}
-	if d.services, err = newServices(&d.mu, d.options.Role, &d.objects.KernelMaps, proxyTable); err != nil {
+	if d.services, err = newServices(&d.mu, d.options.Role, &d.objects, proxyTable); err != nil {
 		return err
 	}
 	if d.openings, err = newOpenings(&d.mu, d.options.Role, &d.objects.KernelMaps, proxyTable, d.objects.Lenient); err != nil {

@@ -15,21 +15,48 @@ import (
 	"github.com/acnodal/epic/test/netlab"
 )
 
+// wayEmpty is the raw path with programs attached that do nothing.
+const wayEmpty = "empty programs"
+
+// emptyPrograms attaches such programs where the data plane has its own.
+func emptyPrograms(b *testing.B, w *world) {
+	b.Helper()
+	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SchedCLS, License: "GPL", Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, -1), asm.Return()}})
+	must(b, err)
+	b.Cleanup(func() { program.Close() })
+	attach := func(n *netlab.Namespace, hook ebpf.AttachType) {
+		must(b, n.Do(func() error {
+			attached, err := link.AttachTCX(link.TCXOptions{Program: program, Interface: index(b, n, "eth0"), Attach: hook})
+			if err == nil {
+				b.Cleanup(func() { attached.Close() })
+			}
+			return err
+		}))
+	}
+	attach(w.gateway, ebpf.AttachTCXIngress)
+	attach(w.node, ebpf.AttachTCXIngress)
+	attach(w.node, ebpf.AttachTCXEgress)
+}
+
 // BenchmarkOtherTraffic compares the traffic of a gateway node and a client node that is in no
-// tunnel, with the data plane attached and without, in turns and in every setting of the
-// interfaces' offloads, and prints the ratios. It measures once, whatever b.N is.
+// tunnel, with the data plane attached, without, and
+// with programs attached that do nothing, in turns and in every setting of the interfaces'
+// offloads, and prints the ratios. It measures once, whatever b.N is.
 func BenchmarkOtherTraffic(b *testing.B) {
 	const rounds, length = 7, 700 * time.Millisecond
 	for _, segments := range []bool{true, false} {
 		for _, merges := range []bool{true, false} {
 			worlds := map[string]*world{}
-			for _, way := range []string{wayRaw, wayOurs} {
+			for _, way := range []string{wayRaw, wayEmpty, wayOurs} {
 				w := newWorld(b, 1500)
 				w.open()
 				for _, n := range []*netlab.Namespace{w.gateway, w.node} {
 					must(b, errors.Join(n.SetOffload("eth0", segments, netlab.TSO, netlab.GSO), n.SetOffload("eth0", merges, netlab.GRO)))
 				}
-				if way == wayOurs {
+				switch way {
+				case wayEmpty:
+					emptyPrograms(b, w)
+				case wayOurs:
 					w.connect(false)
 				}
 				worlds[way] = w
@@ -45,9 +72,10 @@ func BenchmarkOtherTraffic(b *testing.B) {
 							rates[way] = append(rates[way], rate)
 						}
 					}
-					raw, ours := median(rates[wayRaw]), median(rates[wayOurs])
-					b.Logf("without %.2f Gbit/s, with %.2f, ratio %.2f", raw*8/1e9, ours*8/1e9, ours/raw)
+					raw, empty, ours := median(rates[wayRaw]), median(rates[wayEmpty]), median(rates[wayOurs])
+					b.Logf("without %.2f Gbit/s, with %.2f, ratio %.2f; with empty programs %.2f", raw*8/1e9, ours*8/1e9, ours/raw, empty/raw)
 					b.ReportMetric(ours/raw, "attached/raw")
+					b.ReportMetric(empty/raw, "empty/raw")
 					b.ReportMetric(0, "ns/op")
 				})
 			}

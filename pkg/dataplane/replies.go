@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cilium/ebpf"
+
 	"github.com/acnodal/epic/bpf"
 )
 
@@ -23,12 +25,17 @@ type replies struct {
 	// closed are the entries of endpoints that were removed, and since when.
 	closed map[bpf.KernelFlow]time.Time
 	now    func() time.Time
+	// receivers has a bit for each address to which there are answers.
+	receivers receivers
 }
 
-func newReplies(m *bpf.KernelMaps) (*replies, error) {
-	r := &replies{closed: map[bpf.KernelFlow]time.Time{}, now: time.Now}
+func newReplies(m *bpf.KernelMaps, filter *ebpf.Variable) (*replies, error) {
+	r := &replies{closed: map[bpf.KernelFlow]time.Time{}, now: time.Now, receivers: receivers{filter: filter}}
 	var err error
 	if r.table, err = newTable[bpf.KernelFlow, bpf.KernelReply](m.Replies, "replies"); err != nil {
+		return nil, err
+	}
+	if err := r.receivers.add(maps.Keys(r.table.want)); err != nil {
 		return nil, err
 	}
 	for key, value := range r.table.want {
@@ -53,6 +60,9 @@ func (r *replies) write(entries map[bpf.KernelFlow]bpf.KernelReply) error {
 		if err := r.forget(oldest[:min(short, len(oldest))]); err != nil {
 			return err
 		}
+	}
+	if err := r.receivers.add(maps.Keys(entries)); err != nil {
+		return err
 	}
 	if err := r.table.update(entries); err != nil {
 		return err
@@ -101,7 +111,11 @@ func (r *replies) repair() (int, error) {
 	if err := r.forget(old); err != nil {
 		return 0, err
 	}
-	return r.table.repair()
+	n, err := r.table.repair()
+	if err != nil {
+		return n, err
+	}
+	return n, r.receivers.set(maps.Keys(r.table.want))
 }
 
 // wanted computes the entries of an address from its services.

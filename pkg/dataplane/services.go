@@ -52,7 +52,8 @@ type services struct {
 	leftover map[serviceID]struct{}
 }
 
-func newServices(mu *sync.Mutex, role Role, m *bpf.KernelMaps, proxies *table[uint32, bpf.KernelProxy]) (*services, error) {
+func newServices(mu *sync.Mutex, role Role, o *bpf.KernelObjects, proxies *table[uint32, bpf.KernelProxy]) (*services, error) {
+	m := &o.KernelMaps
 	s := &services{
 		mu: mu, role: role, proxies: proxies,
 		byInterface: newScopes(), byTunnel: newScopes(),
@@ -89,7 +90,7 @@ func newServices(mu *sync.Mutex, role Role, m *bpf.KernelMaps, proxies *table[ui
 	if role == RoleGateway {
 		return s, nil
 	}
-	if s.replies, err = newReplies(m); err != nil {
+	if s.replies, err = newReplies(m, o.Receivers); err != nil {
 		return nil, err
 	}
 	// An earlier version had none. What runs from now on relies on them.
