@@ -49,7 +49,7 @@ func (s *server) DeltaAggregatedResources(stream discoveryv3.AggregatedDiscovery
 			}
 		}
 	}()
-	c := &conversation{stream: stream, subscribed: map[resource.Key]bool{}, sent: map[resource.Key]string{}, waiting: map[resource.Type]string{}, asked: map[resource.Type]bool{}}
+	c := &conversation{stream: stream, subscribed: map[resource.Key]bool{}, sent: map[resource.Key]string{}, waiting: map[resource.Type]string{}, asked: map[resource.Type]bool{}, answered: map[resource.Type]bool{}}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -81,6 +81,8 @@ type conversation struct {
 	waiting map[resource.Type]string
 	// asked has the types that Envoy has asked for. It does not answer about others.
 	asked map[resource.Type]bool
+	// answered has the types about which something was sent.
+	answered map[resource.Type]bool
 
 	command  *command
 	deadline time.Time
@@ -175,9 +177,11 @@ func (c *conversation) send(typ resource.Type) error {
 			delete(c.sent, k)
 		}
 	}
-	if len(response.Resources)+len(response.RemovedResources) == 0 {
+	// Envoy waits for a first answer about clusters and listeners, even if there are none.
+	if len(response.Resources)+len(response.RemovedResources) == 0 && (!wildcard(typ) || c.answered[typ]) {
 		return nil
 	}
+	c.answered[typ] = true
 	c.nonce++
 	response.Nonce = strconv.Itoa(c.nonce)
 	c.waiting[typ] = response.Nonce

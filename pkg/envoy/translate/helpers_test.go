@@ -4,12 +4,21 @@ package translate_test
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net/netip"
 	"os"
 	"testing"
+	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
@@ -243,4 +252,35 @@ func loopback(l *listenerv3.Listener) {
 	l.GetAddress().GetSocketAddress().Address = "127.0.0.1"
 	l.GetAddress().GetSocketAddress().PortSpecifier = &corev3.SocketAddress_PortValue{}
 	l.AdditionalAddresses = nil
+}
+
+// testSecret returns a Secret with a certificate, its key, and the same certificate as an
+// authority's.
+func testSecret(name string) *corev1.Secret {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	return secretOf(name, key)
+}
+
+// secretOf is testSecret with a given key.
+func secretOf(name string, key crypto.Signer) *corev1.Secret {
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name, "*.example.com", "localhost"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		panic(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		panic(err)
+	}
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	return &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "epic-acme", Name: name},
+		Data:       map[string][]byte{"tls.crt": certificate, "tls.key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), "ca.crt": certificate},
+	}
 }

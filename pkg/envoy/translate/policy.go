@@ -23,6 +23,9 @@ import (
 // the route names one.
 const defaultSessionName = "epic-session"
 
+// maxBackoff is the pause before a retry up to which later ones grow tenfold.
+const maxBackoff = time.Hour
+
 // parsed returns a time of a route. The API accepts none that does not parse; one that
 // does nevertheless counts as absent.
 func parsed(d *gatewayv1.Duration) (time.Duration, bool) {
@@ -82,7 +85,7 @@ func (r *rule) setRetry(action *routev3.RouteAction) {
 			policy.NumRetries = wrapperspb.UInt32(uint32(max(*spec.Attempts, 0)))
 		}
 		if d, ok := parsed(spec.Backoff); ok && d >= time.Millisecond {
-			policy.RetryBackOff = &routev3.RetryPolicy_RetryBackOff{BaseInterval: durationpb.New(d), MaxInterval: durationpb.New(10 * d)}
+			policy.RetryBackOff = &routev3.RetryPolicy_RetryBackOff{BaseInterval: durationpb.New(d), MaxInterval: durationpb.New(max(d, 10*min(d, maxBackoff)))}
 		}
 	}
 	if r.timeouts != nil {

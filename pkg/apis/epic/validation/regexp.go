@@ -48,6 +48,9 @@ func (r *regexps) check(path *field.Path, s string) field.ErrorList {
 	if err != nil {
 		return refuse("is not a regular expression in RE2 syntax: %s: correct it", quoted(err.Error()))
 	}
+	if problem := foreignEscape(s); problem != "" {
+		return refuse("is no expression that Envoy takes: %s", problem)
+	}
 	size := programSize(parsed)
 	if size > epic.MaxRegexpProgram {
 		return refuse("is too complex: it compiles to more than %d instructions, as Envoy counts them; use fewer repetitions, alternatives and character classes", epic.MaxRegexpProgram)
