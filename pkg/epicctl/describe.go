@@ -226,7 +226,7 @@ func (inv *inventory) print(out io.Writer) {
 	field("Last service ID", "%s", idOrNone(a.Status.CurrentServiceID))
 
 	section(w, "Groups", "", []string{"NAME", "PREFIX", "SHARED", "REPLICAS"}, inv.groupRows())
-	section(w, "Addresses", "", []string{"KIND", "NAME", "GROUP", "ADDRESS", "DNS NAME", "READY"}, inv.addressRows())
+	section(w, "Addresses", "", []string{"KIND", "NAME", "GROUP", "ADDRESS", "DNS NAME", "ENVOYS", "READY"}, inv.addressRows())
 	section(w, "Tunnels", "", []string{"KIND", "NAME", "TENANT NODE", "EPIC NODE", "PORT", "ID", "STATE"}, inv.tunnelRows())
 	section(w, "Not ready", "", []string{"KIND", "NAME", "CONDITION", "REASON", "SINCE", "MESSAGE"}, inv.unreadyRows())
 	section(w, "Rights", inv.bindingsUnknown, []string{"ROLE", "WHO", "BINDING"}, inv.bindingRows())
@@ -282,9 +282,18 @@ func (inv *inventory) addressRows() (rows [][]string) {
 		if p.alternate != "" {
 			address += ", " + p.alternate
 		}
-		rows = append(rows, []string{p.kind, p.name, p.group, address, strings.Join(names, ", "), readyStatus(p.status.Conditions)})
+		rows = append(rows, []string{p.kind, p.name, p.group, address, strings.Join(names, ", "), envoysOf(p.status), readyStatus(p.status.Conditions)})
 	}
 	return rows
+}
+
+// envoysOf says how many Envoys are ready, of how many should be; nothing where no
+// operator has reported any.
+func envoysOf(s *v1.ProxyStatus) string {
+	if s.Envoy == nil {
+		return ""
+	}
+	return fmt.Sprintf("%d/%d", s.Envoy.ReadyReplicas, s.Envoy.Replicas)
 }
 
 func (inv *inventory) tunnelRows() (rows [][]string) {

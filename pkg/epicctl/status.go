@@ -54,7 +54,7 @@ func newStatus(t *tool) *cobra.Command {
 		Use:   "status [flags]",
 		Short: "Say whether everything is there and well",
 		Long: "Say whether everything is there and well: the API and its servers, etcd, the\n" +
-			"configuration, the addresses, the controller, the nodes, and the claims.\n\n" +
+			"configuration, the addresses, the controller, the Envoys, the nodes, and the claims.\n\n" +
 			"WARN is for what you should look at, and for what you may not see. The exit code is\n" +
 			"1 if a check fails.",
 		Example:           "  epicctl status",
@@ -100,6 +100,7 @@ func (s *status) run(ctx context.Context) (err error) {
 			s.checkEPIC(ctx)
 			s.checkPrefixes(ctx)
 			s.checkController(ctx)
+			s.checkEnvoys(ctx)
 			s.readReports(ctx)
 			s.checkNodes(ctx)
 			s.checkHeartbeats()

@@ -38,8 +38,9 @@ func TestStatusStandalone(t *testing.T) {
 
 	t.Run("with a controller", func(t *testing.T) {
 		i.setConditions(t, `[{"type":"Ready","status":"True","reason":"Ready","message":"","observedGeneration":1,"lastTransitionTime":"2020-01-01T00:00:00Z"}]`)
+		i.reportEnvoys(t)
 		r := i.run(t, "status")
-		r.want(t, ExitOK, "controller OK it sets conditions")
+		r.want(t, ExitOK, "controller OK it sets conditions", "Envoys OK 2 of 2 are ready")
 		r.lacks(t, "FAIL", "WARN", "What to do")
 	})
 	t.Run("with one that has stopped", func(t *testing.T) {
@@ -131,6 +132,30 @@ func (i *installation) setConditions(t *testing.T, conditions string) {
 	epics := i.client.EpicV1().EPICs(epic.ConfigNamespace)
 	if _, err := epics.Patch(t.Context(), epic.ConfigName, types.MergePatchType, []byte(`{"status":{"conditions":`+conditions+`}}`), metav1.PatchOptions{}, "status"); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// reportEnvoys does what the operator does: it reports an Envoy of each object.
+func (i *installation) reportEnvoys(t *testing.T) {
+	t.Helper()
+	patch := []byte(`{"status":{"envoy":{"replicas":1,"updatedReplicas":1,"readyReplicas":1}}}`)
+	lbs, err := i.client.EpicV1().LoadBalancers("").List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range lbs.Items {
+		if _, err := i.client.EpicV1().LoadBalancers(o.Namespace).Patch(t.Context(), o.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	proxies, err := i.client.EpicV1().GWProxies("").List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range proxies.Items {
+		if _, err := i.client.EpicV1().GWProxies(o.Namespace).Patch(t.Context(), o.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status"); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
