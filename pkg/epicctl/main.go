@@ -102,6 +102,7 @@ func newRoot(t *tool) *cobra.Command {
 		group("get", "List accounts with their use", newGetAccounts(t)),
 		group("describe", "Show all about an account", newDescribeAccount(t)),
 		newAudit(t),
+		newConfig(t),
 		newStatus(t),
 		newVersion(t),
 	)
