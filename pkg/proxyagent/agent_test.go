@@ -3,6 +3,10 @@
 package proxyagent
 
 import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"syscall"
 	"testing"
@@ -167,8 +171,16 @@ func TestDrain(t *testing.T) {
 	dir := shortDir(t)
 	o := newOperator(t, dir)
 	p := startPod(t, o, dir, func(o *Options) { o.DrainDelay = 300 * time.Millisecond })
-	port := freePort(t)
-	o.set(site(t, "web", port, backend(t, "hello"))...)
+	port, arrived, release := freePort(t), make(chan struct{}), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			close(arrived)
+			<-release
+		}
+		fmt.Fprint(w, "hello")
+	}))
+	t.Cleanup(server.Close)
+	o.set(site(t, "web", port, server.Listener.Addr().(*net.TCPAddr).Port)...)
 	waitFor(t, port, "hello")
 	o.settled()
 	if status := probe(t, dir, "/readyz"); status != "200 OK" {
@@ -180,13 +192,10 @@ func TestDrain(t *testing.T) {
 	}
 	slow := make(chan answer, 1)
 	go func() {
-		text, err := get(port, "/?after=1500ms")
+		text, err := get(port, "/slow")
 		slow <- answer{text, err}
 	}()
-	eventually(t, "the request", func() bool {
-		n, err := p.admin.connections(t.Context())
-		return err == nil && n > 0
-	})
+	<-arrived
 	began := time.Now()
 	p.end()
 	eventually(t, "the pod to be unready", func() bool { return p.draining.Load() })
@@ -200,6 +209,8 @@ func TestDrain(t *testing.T) {
 	if got, err := get(port, "/"); err != nil || got != "hello" {
 		t.Errorf("a new client while the pod drains: %q, %v", got, err)
 	}
+	// The request ends some time after clients were asked to go.
+	time.AfterFunc(time.Second, func() { close(release) })
 	p.stop()
 	if a := <-slow; a.err != nil || a.text != "hello" {
 		t.Errorf("the request that was under way: %q, %v", a.text, a.err)

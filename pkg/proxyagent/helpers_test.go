@@ -289,8 +289,8 @@ func listener(t testing.TB, name string, port int) *resource.Resource {
 	})
 }
 
-// route sends everything to a cluster. A pattern that is not empty is a regular expression that a
-// path has to match.
+// route sends everything to a cluster. A pattern that is not empty is a regular
+// expression that a path has to match.
 func route(t testing.TB, name, to, pattern string) *resource.Resource {
 	match := &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}}
 	if pattern != "" {
@@ -304,15 +304,10 @@ func route(t testing.TB, name, to, pattern string) *resource.Resource {
 	}}})
 }
 
-// backend answers with a text, slowly if the path asks for it, and returns its port.
+// backend answers with a text, and returns its port.
 func backend(t testing.TB, text string) int {
 	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if d, err := time.ParseDuration(r.URL.Query().Get("after")); err == nil {
-			time.Sleep(d)
-		}
-		fmt.Fprint(w, text)
-	}))
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, text) }))
 	t.Cleanup(s.Close)
 	return s.Listener.Addr().(*net.TCPAddr).Port
 }
@@ -345,13 +340,10 @@ func get(port int, path string) (string, error) {
 
 func waitFor(t testing.TB, port int, want string) {
 	t.Helper()
-	var last string
 	eventually(t, fmt.Sprintf("%q on port %d", want, port), func() bool {
 		got, err := get(port, "/")
-		last = fmt.Sprint(got, err)
 		return err == nil && got == want
 	})
-	_ = last
 }
 
 // load sends requests one after another until it is stopped, and counts failures.

@@ -84,7 +84,7 @@ func serve(t testing.TB, o Options) (*Server, *grpc.ClientConn) {
 }
 
 // serveAll starts a server and returns how to connect to it.
-func serveAll(t testing.TB, o Options) (*Server, func() *grpc.ClientConn) {
+func serveAll(t testing.TB, o Options) (*Server, func(...grpc.DialOption) *grpc.ClientConn) {
 	t.Helper()
 	if o.Identify == nil {
 		o.Identify = identify
@@ -95,10 +95,10 @@ func serveAll(t testing.TB, o Options) (*Server, func() *grpc.ClientConn) {
 	s.Register(g)
 	go g.Serve(l)
 	t.Cleanup(g.Stop)
-	return s, func() *grpc.ClientConn {
-		conn, err := grpc.NewClient("passthrough:///x", grpc.WithTransportCredentials(insecure.NewCredentials()),
+	return s, func(more ...grpc.DialOption) *grpc.ClientConn {
+		conn, err := grpc.NewClient("passthrough:///x", append(more, grpc.WithTransportCredentials(insecure.NewCredentials()),
 			grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return l.DialContext(ctx) }),
-			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)))
+			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)))...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,9 +14,11 @@ import (
 	"time"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"k8s.io/component-base/metrics/testutil"
 
 	"github.com/acnodal/epic/pkg/envoy/delta"
 	"github.com/acnodal/epic/pkg/envoy/resource"
@@ -200,7 +202,7 @@ func TestSlowPod(t *testing.T) {
 	}
 	s.Set(web, Config{Resources: setOf(resources...)}, 0)
 	// A window of flow control is all that the slow pod takes of each response.
-	slow := dial()
+	slow, sent := dial(grpc.WithInitialWindowSize(64<<10), grpc.WithInitialConnWindowSize(64<<10)), clusterBytes(t)
 	for i := range maxOpen + 1 {
 		ctx, cancel := context.WithCancel(metadata.AppendToOutgoingContext(context.Background(), "name", "web", "pod", "slow"))
 		defer cancel()
@@ -216,13 +218,9 @@ func TestSlowPod(t *testing.T) {
 			}
 		}
 		if i < maxOpen {
-			eventually(t, "the response to be on its way", func() bool {
-				p := s.proxy(web)
-				p.mu.Lock()
-				defer p.mu.Unlock()
-				return p.open["slow"] == i+1 && p.streams["slow"] != nil && !p.streams["slow"].session.Quiet()
-			})
-			time.Sleep(50 * time.Millisecond)
+			// The second response is counted before it waits for the first to be read.
+			eventually(t, "the second response", func() bool { return clusterBytes(t) > sent })
+			sent = clusterBytes(t)
 			continue
 		}
 		if _, err := stream.Recv(); status.Code(err) != codes.ResourceExhausted {
@@ -235,6 +233,15 @@ func TestSlowPod(t *testing.T) {
 		s.SetEndpoints(web, "", raw(resource.Endpoint, "a", fmtInt(i)))
 	}
 	eventually(t, "the quick pod's endpoints", func() bool { return quick.version(key(resource.Endpoint, "a")) == "v49" })
+}
+
+func clusterBytes(t *testing.T) float64 {
+	t.Helper()
+	n, err := testutil.GetCounterMetricValue(bytesSent.WithLabelValues(resource.Cluster.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // A pod that sends requests without end is slowed down, and is answered all the same.

@@ -107,14 +107,24 @@ func (s *stream) receive(ctx context.Context, p *proxy, peer discoveryv3.Aggrega
 			return
 		}
 		s.signal()
-		if !answers && !s.limiter.Allow() {
+		if answers {
+			continue
+		}
+		if n := s.cost(request); !s.limiter.AllowN(time.Now(), n) {
 			// The pod's further requests wait in its own connection.
 			requestsDelayed.Inc()
-			if s.limiter.Wait(ctx) != nil {
+			if s.limiter.WaitN(ctx, n) != nil {
 				return
 			}
 		}
 	}
+}
+
+// cost returns what a request that answers nothing costs of the pod's rate: one, and one
+// more for each hundred names.
+func (s *stream) cost(r *discoveryv3.DeltaDiscoveryRequest) int {
+	names := len(r.GetResourceNamesSubscribe()) + len(r.GetResourceNamesUnsubscribe()) + len(r.GetInitialResourceVersions())
+	return min(1+names/100, s.limiter.Burst())
 }
 
 // send sends responses until the stream ends.

@@ -13,8 +13,12 @@ import (
 	"github.com/acnodal/epic/pkg/proxyidentity/exchange"
 )
 
-// maxConcurrent bounds the calls that are checked at once. Others wait.
-const maxConcurrent = 64
+const (
+	// maxConcurrent bounds the calls that are checked at once. Others wait.
+	maxConcurrent = 64
+	// timeout bounds each call.
+	timeout = 15 * time.Second
+)
 
 // Issuer signs certificates. It implements exchange.Signer.
 type Issuer struct {
@@ -30,6 +34,8 @@ func New(a Authenticator, c *Credentials) *Issuer {
 
 // Sign implements exchange.Signer.
 func (i *Issuer) Sign(ctx context.Context, r *exchange.Request) (*exchange.Response, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
 	select {
 	case i.slots <- struct{}{}:
 		defer func() { <-i.slots }()
