@@ -3,7 +3,6 @@
 package translate
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
 
@@ -178,5 +177,5 @@ func (b *Backend) Equal(o *Backend) bool {
 
 // Leads says whether the backend has endpoints of a Service.
 func (b *Backend) Leads(service string) bool {
-	return slices.ContainsFunc(b.Members, func(m Member) bool { return cmp.Compare(m.Service, service) == 0 })
+	return slices.ContainsFunc(b.Members, func(m Member) bool { return m.Service == service })
 }

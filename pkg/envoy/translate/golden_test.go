@@ -59,7 +59,7 @@ func TestGolden(t *testing.T) {
 }
 
 // startEnvoy starts an Envoy with the bootstrap of a proxy.
-func startEnvoy(t *testing.T) *envoytest.Envoy {
+func startEnvoy(t testing.TB) *envoytest.Envoy {
 	t.Helper()
 	return envoytest.StartWith(t, func(ads, admin string) ([]byte, error) {
 		c := bootstrap.Config{NodeID: "test", NodeCluster: "test", XDSSocket: ads, AdminSocket: admin}

@@ -49,13 +49,8 @@ func TestEnvoyAcceptsWhatTheAPIAccepts(t *testing.T) {
 // FuzzEnvoy searches for more. The Envoy is the same for all inputs of a worker.
 func FuzzEnvoy(f *testing.F) {
 	f.Add(uint64(1))
-	var envoy *envoytest.Envoy
-	f.Fuzz(func(t *testing.T, seed uint64) {
-		if envoy == nil {
-			envoy = envoytest.Start(f)
-		}
-		try(t, envoy, seed)
-	})
+	envoy := startEnvoy(f)
+	f.Fuzz(func(t *testing.T, seed uint64) { try(t, envoy, seed) })
 }
 
 // try translates the objects that a seed stands for.
