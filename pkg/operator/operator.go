@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
+	"github.com/acnodal/epic/pkg/envoy/resource"
 	"github.com/acnodal/epic/pkg/envoy/translate"
 	"github.com/acnodal/epic/pkg/envoy/xds"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
@@ -46,6 +47,9 @@ type Options struct {
 	Secret func(namespace, name string) *corev1.Secret
 	// Place returns where proxies listen that have a public address, if not there.
 	Place func(publicAddress string) translate.Options
+	// States is what is known of all pods, not only of those that are connected to
+	// Server; nil if there are no others.
+	States func(op *Operator) States
 	// Events tells people.
 	Events Events
 }
@@ -113,6 +117,11 @@ func (op *Operator) Changed(id proxyidentity.Proxy, after time.Duration) {
 	op.toRoutes(id, after)
 }
 
+// Resource returns a resource of an object as it should be; nil if there is none.
+func (op *Operator) Resource(id proxyidentity.Proxy, key resource.Key) *resource.Resource {
+	return op.feed.Resource(id, key)
+}
+
 // Serves reports whether a proxy is connected and has a listener of its object.
 func (op *Operator) Serves(id proxyidentity.Proxy, pod string) bool {
 	outcome := op.feed.Outcome(id)
@@ -177,10 +186,14 @@ func (op *Operator) Check(*http.Request) error {
 
 // Control adds the controllers, which run while this replica leads.
 func (op *Operator) Control(mgr manager.Manager, run runner.Runner, extra ...source.TypedSource[proxyidentity.Proxy]) error {
+	var states States = op.o.Server
+	if op.o.States != nil {
+		states = op.o.States(op)
+	}
 	proxies, err := controller.NewTyped("proxies", mgr, controller.TypedOptions[proxyidentity.Proxy]{
 		MaxConcurrentReconciles: op.o.Workers,
 		Reconciler: &ProxyReconciler{
-			Client: op.o.Client, Store: op.store, Runner: run, States: op.o.Server, Outcomes: op.feed, Events: op.o.Events,
+			Client: op.o.Client, Store: op.store, Runner: run, States: states, Outcomes: op.feed, Events: op.o.Events,
 			Written: func(id proxyidentity.Proxy) { op.toRoutes(id, settle) },
 		},
 	})
@@ -190,7 +203,7 @@ func (op *Operator) Control(mgr manager.Manager, run runner.Runner, extra ...sou
 	routes, err := controller.NewTyped("routes", mgr, controller.TypedOptions[types.NamespacedName]{
 		MaxConcurrentReconciles: op.o.Workers,
 		Reconciler: &RouteReconciler{
-			Client: op.o.Client, Store: op.store, States: op.o.Server, Outcomes: op.feed, Events: op.o.Events,
+			Client: op.o.Client, Store: op.store, States: states, Outcomes: op.feed, Events: op.o.Events,
 		},
 	})
 	if err != nil {

@@ -5,6 +5,7 @@ package operator
 import (
 	"cmp"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -117,6 +118,9 @@ func (r *ProxyReconciler) Reconcile(ctx context.Context, id proxyidentity.Proxy)
 	}
 	want := &own{Conditions: conditions(s.status.Conditions, status.Conditions), Envoy: &status.Envoy, Placements: progress.Placements}
 	wait := cmp.Or(progress.Retry, again)
+	if behind(&status.Envoy) {
+		wait = min(wait, settling)
+	}
 	if !proxyDiffers(s.status, want) {
 		return later(wait, failed)
 	}
@@ -130,6 +134,12 @@ func (r *ProxyReconciler) Reconcile(ctx context.Context, id proxyidentity.Proxy)
 	r.Events.programmed(s.object, id.Kind, before, meta.FindStatusCondition(want.Conditions, report.ConditionProgrammed))
 	r.Written(id)
 	return later(wait, failed)
+}
+
+// behind reports whether an Envoy that is ready has not accepted a listener yet. One that
+// is connected to another replica is asked again, since it reports there.
+func behind(s *epicv1.EnvoyStatus) bool {
+	return slices.ContainsFunc(s.Listeners, func(l epicv1.EnvoyListenerStatus) bool { return l.ProgrammedReplicas < s.ReadyReplicas })
 }
 
 // later has the object looked at again: after a while, or, if something failed, as the

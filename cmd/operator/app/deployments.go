@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -26,6 +27,7 @@ import (
 	"github.com/acnodal/epic/pkg/operator"
 	"github.com/acnodal/epic/pkg/operator/authority"
 	"github.com/acnodal/epic/pkg/operator/deployments"
+	"github.com/acnodal/epic/pkg/operator/peers"
 	"github.com/acnodal/epic/pkg/operator/runner"
 	"github.com/acnodal/epic/pkg/operator/workload"
 	"github.com/acnodal/epic/pkg/proxyidentity"
@@ -66,7 +68,13 @@ func newDeployments(_ context.Context, o *options, mgr manager.Manager, namespac
 		},
 		secret:   func(namespace, name string) *corev1.Secret { return secretOf(reader, namespace, name) },
 		location: func(string) translate.Options { return translate.Options{} },
-		events:   operator.Events{Recorder: mgr.GetEventRecorderFor(program)}, //nolint:staticcheck // the API server serves events of core/v1 wherever there is one
+		states: func(op *operator.Operator, server *xds.Server, c *issuer.Credentials) operator.States {
+			return &peers.States{
+				Local: server, Resource: op.Resource, TLS: c.ClientTLS,
+				Pods: func(id proxyidentity.Proxy) []peers.Pod { return podsOf(reader, id) },
+			}
+		},
+		events: operator.Events{Recorder: mgr.GetEventRecorderFor(program)}, //nolint:staticcheck // the API server serves events of core/v1 wherever there is one
 		begin: func(ctx context.Context, op *operator.Operator, c *issuer.Credentials, _ *xds.Server) (runner.Runner, []source.TypedSource[proxyidentity.Proxy], error) {
 			if err := watchSecrets(ctx, reader, op); err != nil {
 				return nil, nil, err
@@ -86,6 +94,24 @@ func (r podReader) Pod(namespace, name string) (*corev1.Pod, error) {
 	pod := &corev1.Pod{}
 	// It is read from memory.
 	return pod, r.Get(context.Background(), client.ObjectKey{Namespace: namespace, Name: name}, pod)
+}
+
+// podsOf are the pods of an object that run.
+func podsOf(reader cache.Cache, id proxyidentity.Proxy) []peers.Pod {
+	p := &workload.Proxy{Kind: workload.Kind(id.Kind), Namespace: id.Namespace, Name: id.Name}
+	var list corev1.PodList
+	if err := reader.List(context.Background(), &list, client.InNamespace(id.Namespace), client.MatchingLabels(p.Labels())); err != nil {
+		return nil
+	}
+	var pods []peers.Pod
+	for i := range list.Items {
+		pod := &list.Items[i]
+		address, err := netip.ParseAddr(pod.Status.PodIP)
+		if err == nil && pod.Status.Phase == corev1.PodRunning && pod.DeletionTimestamp == nil {
+			pods = append(pods, peers.Pod{Name: pod.Name, Address: address})
+		}
+	}
+	return pods
 }
 
 func secretOf(reader cache.Cache, namespace, name string) *corev1.Secret {

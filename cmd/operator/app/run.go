@@ -42,7 +42,8 @@ type platform struct {
 	// secret and location are those of operator.Options.
 	secret   func(namespace, name string) *corev1.Secret
 	location func(publicAddress string) translate.Options
-	// events are those of operator.Options.
+	// states and events are those of operator.Options.
+	states func(op *operator.Operator, server *xds.Server, c *issuer.Credentials) operator.States
 	events operator.Events
 	// begin completes it once the operator and the credentials are there, before
 	// anything runs.
@@ -96,7 +97,12 @@ func start(ctx context.Context, o *options, mgr manager.Manager, client versione
 	}
 	observer := &operator.Observer{}
 	server := xds.NewServer(xds.Options{Identify: credentials.Identify, Observer: observer})
+	var states func(*operator.Operator) operator.States
+	if p.states != nil {
+		states = func(op *operator.Operator) operator.States { return p.states(op, server, credentials) }
+	}
 	op, err := operator.New(operator.Options{
+		States: states,
 		Client: client, Resync: o.resync, Workers: o.workers, Server: server, Secret: p.secret, Place: p.location, Events: p.events,
 	}, observer)
 	if err != nil {

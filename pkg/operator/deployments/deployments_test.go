@@ -121,7 +121,7 @@ func TestProgress(t *testing.T) {
 		want    string
 		message string
 	}{
-		"ready":          {status: appsv1.DeploymentStatus{Replicas: 2, UpdatedReplicas: 2, ReadyReplicas: 2}, image: "envoy:1"},
+		"ready": {status: appsv1.DeploymentStatus{Replicas: 2, UpdatedReplicas: 2, ReadyReplicas: 2}, image: "envoy:1"},
 		"a rollout that fails": {
 			status: appsv1.DeploymentStatus{Replicas: 4, UpdatedReplicas: 2, ReadyReplicas: 2}, pod: waiting("ImagePullBackOff", "not found"), image: "envoy:1",
 			want: ReasonImageUnavailable, message: "not found",

@@ -141,6 +141,20 @@ func (f *Feed) state(id proxyidentity.Proxy, create bool) *proxy {
 	return p
 }
 
+// Resource returns a resource of a proxy as it was translated last; nil if there is none.
+func (f *Feed) Resource(id proxyidentity.Proxy, key resource.Key) *resource.Resource {
+	p := f.state(id, false)
+	if p == nil {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.result == nil {
+		return nil
+	}
+	return p.result.Resources[key]
+}
+
 // Outcome is what came of the last translation of an object, nil if there was none.
 func (f *Feed) Outcome(id proxyidentity.Proxy) *Outcome {
 	p := f.state(id, false)

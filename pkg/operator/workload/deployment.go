@@ -29,6 +29,8 @@ const (
 	ContainerName = "envoy"
 	// HealthPort serves probes and metrics on the pod's cluster address.
 	HealthPort = 7447
+	// ConfigPort is where a pod tells the operator alone what its Envoy has.
+	ConfigPort = 7449
 
 	tokenLifetime = 3600
 	// terminationGrace is more than the 2 s until routes are withdrawn and the 180 s
@@ -167,10 +169,12 @@ func (f *Platform) container(p *Proxy) corev1.Container {
 			"--dir=" + runFolder,
 			"--envoy=envoy",
 			fmt.Sprintf("--bind-address=[$(POD_IP)]:%d", HealthPort),
+			fmt.Sprintf("--config-address=[$(POD_IP)]:%d", ConfigPort),
 		},
 		Env: []corev1.EnvVar{field("POD_NAMESPACE", "metadata.namespace"), field("POD_NAME", "metadata.name"), field("POD_IP", "status.podIP")},
 		Ports: []corev1.ContainerPort{
 			{Name: "http", ContainerPort: HealthPort, Protocol: corev1.ProtocolTCP},
+			{Name: "config", ContainerPort: ConfigPort, Protocol: corev1.ProtocolTCP},
 		},
 		// Envoy starts at once, and is ready when it has a configuration.
 		StartupProbe:   probe("/livez", 1, 60),

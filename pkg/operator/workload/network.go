@@ -25,10 +25,13 @@ func (f *Platform) NetworkPolicy(p *Proxy) *networkingv1.NetworkPolicy {
 		Spec: networkingv1.NetworkPolicySpec{
 			PodSelector: metav1.LabelSelector{MatchLabels: p.Labels()},
 			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress},
-			Ingress: []networkingv1.NetworkPolicyIngressRule{{
-				From:  []networkingv1.NetworkPolicyPeer{{NamespaceSelector: inNamespace(f.OperatorNamespace)}},
-				Ports: []networkingv1.NetworkPolicyPort{port(corev1.ProtocolTCP, HealthPort)},
-			}},
+			Ingress: []networkingv1.NetworkPolicyIngressRule{
+				{
+					From:  []networkingv1.NetworkPolicyPeer{{NamespaceSelector: inNamespace(f.OperatorNamespace)}},
+					Ports: []networkingv1.NetworkPolicyPort{port(corev1.ProtocolTCP, HealthPort)},
+				},
+				{From: []networkingv1.NetworkPolicyPeer{operators}, Ports: []networkingv1.NetworkPolicyPort{port(corev1.ProtocolTCP, ConfigPort)}},
+			},
 			Egress: []networkingv1.NetworkPolicyEgressRule{
 				{To: []networkingv1.NetworkPolicyPeer{operators}, Ports: []networkingv1.NetworkPolicyPort{port(corev1.ProtocolTCP, f.OperatorPort)}},
 				{
