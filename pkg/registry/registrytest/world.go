@@ -30,6 +30,7 @@ import (
 	"github.com/acnodal/epic/pkg/registry"
 	"github.com/acnodal/epic/pkg/registry/claims"
 	"github.com/acnodal/epic/pkg/registry/kind"
+	"github.com/acnodal/epic/pkg/registry/reach"
 )
 
 // Object is an object of a kind.
@@ -48,6 +49,10 @@ type World struct {
 	// Authorize decides what the requests' user may do beyond a group, and may
 	// change other objects first, as another request would. Nil allows everything.
 	Authorize func(authorizer.Attributes) authorizer.Decision
+	// DuringCheck, if it is set, runs while endpoints without a tunnel are checked,
+	// after the objects they belong to were read. It may change those, as another
+	// request would. It is unset before it runs.
+	DuringCheck func()
 	// Etcd is a connection past everything under test, and Prefix where the
 	// objects and claims are.
 	Etcd   *clientv3.Client
@@ -80,6 +85,7 @@ func New(t testing.TB) *World {
 	info, _, err := registry.NewAPIGroupInfo(registry.Config{
 		RESTOptionsGetter: getter{w.Prefix, transport},
 		Claims:            w.Claims,
+		Reach:             reach.Rules{Cluster: duringCheck{w}},
 		NamespaceTerminating: func(_ context.Context, name string) (bool, error) {
 			return w.Terminating[name], nil
 		},
@@ -106,6 +112,18 @@ func New(t testing.TB) *World {
 		}
 	})
 	return w
+}
+
+// duringCheck is a gateway cluster without addresses.
+type duringCheck struct{ w *World }
+
+// Deny implements reach.Cluster.
+func (d duringCheck) Deny(*reach.Denied) error {
+	if f := d.w.DuringCheck; f != nil {
+		d.w.DuringCheck = nil
+		f()
+	}
+	return nil
 }
 
 // getter gives each kind its place in etcd.

@@ -179,6 +179,108 @@ func TestLeftovers(t *testing.T) {
 	rt.Refused(t, err, "duplicate endpoint: fresh")
 }
 
+// remake deletes a load balancer and creates another of its name.
+func remake(w *rt.World, lb *epic.LoadBalancer) *epic.LoadBalancer {
+	lb = lb.DeepCopy()
+	lb.Spec.UpstreamClusters = nil
+	rt.MustDelete(w, rt.MustUpdate(w, lb))
+	again := rt.LoadBalancer("one", lb.Name, "offered")
+	again.Spec.UpstreamClusters = []string{"c", "d"}
+	return rt.MustCreate(w, again)
+}
+
+// Between the look at the load balancer and the write it is deleted, and another gets
+// its name: the endpoint belongs to the one that is there.
+func TestLoadBalancerGoesMeanwhile(t *testing.T) {
+	t.Run("creation", func(t *testing.T) {
+		w, lb := shop(t)
+		var again *epic.LoadBalancer
+		w.DuringCheck = func() { again = remake(w, lb) }
+		rep := rt.MustCreate(w, rt.RemoteEndpoint("one", "a", "shop", "203.0.113.1"))
+		if again == nil || metav1.GetControllerOf(rep).UID != again.UID {
+			t.Errorf("owners %+v, want %+v", rep.OwnerReferences, again)
+		}
+	})
+	t.Run("creation, and none follows", func(t *testing.T) {
+		w, lb := shop(t)
+		w.DuringCheck = func() {
+			lb.Spec.UpstreamClusters = nil
+			rt.MustDelete(w, rt.MustUpdate(w, lb))
+		}
+		_, err := rt.Create(w, rt.RemoteEndpoint("one", "a", "shop", "203.0.113.1"))
+		rt.Refused(t, err, epic.OwningLoadBalancerLabel, "create the LoadBalancer")
+	})
+	t.Run("update of one without a reference", func(t *testing.T) {
+		w, lb := shop(t)
+		rep := rt.MustCreate(w, rt.RemoteEndpoint("one", "a", "shop", "203.0.113.1"))
+		w.Damage(rep, `"ownerReferences"`, `"otherReferences"`)
+		rep.OwnerReferences, rep.ResourceVersion = nil, ""
+		rep.Spec.Address = "203.0.113.2"
+		w.DuringCheck = func() {
+			// Of the same second are only those that were created in it.
+			lb = remake(w, lb)
+			made := lb.CreationTimestamp.UTC().Format("2006-01-02T15:04:05Z")
+			w.Damage(lb, made, "2100-01-01T00:00:00Z")
+		}
+		if rep = rt.MustUpdate(w, rep); w.DuringCheck != nil || len(rep.OwnerReferences) != 0 {
+			t.Errorf("owners %+v", rep.OwnerReferences)
+		}
+	})
+}
+
+// An endpoint that has no reference gets one to the load balancer that it belongs to,
+// and to no other.
+func TestMissingReference(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(w *rt.World, lb *epic.LoadBalancer)
+		owned  bool
+	}{
+		"there": {func(*rt.World, *epic.LoadBalancer) {}, true},
+		"being deleted": {func(w *rt.World, lb *epic.LoadBalancer) {
+			lb.Finalizers, lb.Spec.UpstreamClusters = []string{"example.com/hold"}, nil
+			rt.MustDelete(w, rt.MustUpdate(w, lb))
+		}, false},
+		"a later one of the name": {func(w *rt.World, lb *epic.LoadBalancer) {
+			made := lb.CreationTimestamp.UTC().Format("2006-01-02T15:04:05Z")
+			w.Damage(lb, made, "2100-01-01T00:00:00Z")
+		}, false},
+		"gone": {func(w *rt.World, lb *epic.LoadBalancer) {
+			lb.Spec.UpstreamClusters = nil
+			rt.MustDelete(w, rt.MustUpdate(w, lb))
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, lb := shop(t)
+			rep := rt.MustCreate(w, rt.RemoteEndpoint("one", "a", "shop", "203.0.113.1"))
+			w.Damage(rep, `"ownerReferences"`, `"otherReferences"`)
+			c.change(w, lb)
+			rep.OwnerReferences, rep.ResourceVersion = nil, ""
+			rep.Labels["example.com/changed"] = "yes"
+			if rep = rt.MustUpdate(w, rep); (metav1.GetControllerOf(rep) != nil) != c.owned {
+				t.Errorf("owners %+v", rep.OwnerReferences)
+			}
+		})
+	}
+}
+
+// An address that is denied later stays, until it is changed.
+func TestDeniedLater(t *testing.T) {
+	w, lb := shop(t)
+	rep := rt.MustCreate(w, rt.RemoteEndpoint("one", "a", "shop", "203.0.113.1"))
+	rt.MustCreate(w, rt.Prefix("later", "203.0.113.0/24", "203.0.113.0/24"))
+	rep.Labels["example.com/changed"] = "yes"
+	rep = rt.MustUpdate(w, rep)
+	moved := rep.DeepCopy()
+	moved.Spec.Address = "203.0.113.2"
+	_, err := rt.Update(w, moved)
+	rt.Refused(t, err, "spec.address", "a public address of this gateway")
+	// An endpoint with a node may have it, also when its load balancer is gone.
+	lb.Spec.UpstreamClusters = nil
+	rt.MustDelete(w, rt.MustUpdate(w, lb))
+	moved.Spec.NodeAddress = "192.168.1.16"
+	rt.MustUpdate(w, moved)
+}
+
 func TestAudit(t *testing.T) {
 	for name, c := range map[string]struct {
 		old, text string
