@@ -13,10 +13,15 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/component-base/metrics"
 	"k8s.io/component-base/metrics/testutil"
+	"k8s.io/klog/v2"
+	"k8s.io/klog/v2/ktesting"
 )
 
 const (
@@ -113,6 +118,9 @@ func TestParse(t *testing.T) {
 		"base64 with loose bits": {text: "1 " + strings.TrimSuffix(keyA, "8=") + "9=", err: "base64"},
 		"31 bytes":               {text: "1 " + base64.StdEncoding.EncodeToString([]byte(strings.Repeat("ab", 16)[:31])), err: "31 bytes"},
 		"258 bytes":              {text: "1 " + long, err: "258 bytes"},
+		"32 bytes":               {text: "1 " + base64.StdEncoding.EncodeToString([]byte(strings.Repeat("ab", 16))), ids: []int32{1}},
+		"256 bytes":              {text: "1 " + base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("ab"), 128)), ids: []int32{1}},
+		"257 bytes":              {text: "1 " + base64.StdEncoding.EncodeToString(append(bytes.Repeat([]byte("ab"), 128), 'c')), err: "257 bytes"},
 		"no random bytes":        {text: "1 " + base64.StdEncoding.EncodeToString(make([]byte, 32)), err: "must be random"},
 		"too many":               {text: manyKeys(MaxMasters + 1), err: "at most 4"},
 		"as many as may be":      {text: manyKeys(MaxMasters), ids: []int32{1, 2, 3, 4}},
@@ -260,6 +268,119 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	if _, err := (*File)(nil).Current(); err == nil {
 		t.Error("no file has keys")
+	}
+}
+
+// TestFaultsAreLoggedOnce: a fault that stays is logged when it comes, and again when it
+// comes back after the file was in order, also if the keys are the same as before.
+func TestFaultsAreLoggedOnce(t *testing.T) {
+	logger := ktesting.NewLogger(t, ktesting.NewConfig(ktesting.BufferLogs(true)))
+	sink, ok := logger.GetSink().(ktesting.Underlier)
+	if !ok {
+		t.Fatal("the logger has no buffer")
+	}
+	ctx := klog.NewContext(t.Context(), logger)
+	path := filepath.Join(t.TempDir(), "keys")
+	logged := 0
+	expect := func(what string, want int) {
+		t.Helper()
+		now := strings.Count(sink.GetBuffer().String(), "Can't read the master keys of tunnels")
+		if now-logged != want {
+			t.Errorf("%s: %d lines, want %d", what, now-logged, want)
+		}
+		logged = now
+	}
+	f, err := Open(ctx, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect("no file at the start", 1)
+	for _, step := range []struct {
+		what, text string
+		want       int
+	}{
+		{"still no file", "", 0},
+		{"a file in order", "1 " + keyA, 0},
+		{"a fault", "1 short", 1},
+		{"the same fault", "1 short", 0},
+		{"another fault", "0 " + keyA, 1},
+		{"the first fault again", "1 short", 1},
+		{"the same keys as before", "1 " + keyA, 0},
+		{"the fault that was there before them", "1 short", 1},
+		{"other keys", "2 " + keyB, 0},
+		{"that fault once more", "1 short", 1},
+	} {
+		if step.text != "" {
+			write(t, path, step.text)
+		}
+		f.reload(ctx)
+		f.reload(ctx)
+		expect(step.what, step.want)
+	}
+	for _, key := range []string{keyA, keyB} {
+		if strings.Contains(sink.GetBuffer().String(), key) {
+			t.Error("the log has a key")
+		}
+	}
+}
+
+// TestMetrics: the gauges follow the keys in use, and not the faults.
+func TestMetrics(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys")
+	write(t, path, "7 "+keyB+"\n1 "+keyA)
+	f, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect := func(count, sending float64) {
+		t.Helper()
+		f.reload(t.Context())
+		for _, c := range []struct {
+			gauge *metrics.Gauge
+			want  float64
+		}{{masterCount, count}, {sendID, sending}} {
+			if got, err := testutil.GetGaugeMetricValue(c.gauge); err != nil || got != c.want {
+				t.Errorf("%s is %v, %v, want %v", c.gauge.Name, got, err, c.want)
+			}
+		}
+	}
+	expect(2, 7)
+	write(t, path, "3 "+keyB)
+	expect(1, 3)
+	write(t, path, "3 short")
+	expect(1, 3)
+}
+
+// TestSpecialFiles: neither a pipe that nobody writes to nor an endless file keeps the
+// server from starting.
+func TestSpecialFiles(t *testing.T) {
+	dir := t.TempDir()
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	opened := make(chan error, 1)
+	go func() {
+		_, err := Open(t.Context(), pipe)
+		opened <- err
+	}()
+	select {
+	case err := <-opened:
+		if err == nil || !strings.Contains(err.Error(), "no file") {
+			t.Errorf("a pipe: %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("a pipe keeps the server waiting")
+	}
+	large := filepath.Join(dir, "large")
+	write(t, large, "1 "+keyA+strings.Repeat("\n#", maxFileSize/2))
+	if _, err := Open(t.Context(), large); err == nil || !strings.Contains(err.Error(), "another file") {
+		t.Errorf("a large file: %v", err)
+	}
+	rest := maxFileSize - len("1 "+keyA+"\n#")
+	write(t, large, "1 "+keyA+"\n#"+strings.Repeat("x", rest))
+	if _, err := Open(t.Context(), large); err != nil {
+		t.Errorf("a file that is just as large as may be: %v", err)
 	}
 }
 
