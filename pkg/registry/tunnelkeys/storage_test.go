@@ -208,3 +208,46 @@ func TestUnknownPlacement(t *testing.T) {
 		t.Errorf("got %v, %v", out, err)
 	}
 }
+
+// asked notes what the REST asks of others.
+type asked struct {
+	objects
+	options metav1.GetOptions
+	object  placement.Object
+	runs    map[string][]string
+}
+
+func (a *asked) Get(ctx context.Context, name string, options *metav1.GetOptions) (runtime.Object, error) {
+	a.options = *options
+	return a.objects.Get(ctx, name, options)
+}
+
+func (a *asked) Runs(_ context.Context, object placement.Object, placements map[string]string, proxies []string, node string) (bool, error) {
+	a.object = object
+	a.runs[node] = append(append([]string{}, proxies...), placements[proxies[0]])
+	return true, nil
+}
+
+// The object is read from etcd and not from a cache, and the proxies that are looked up
+// are this object's, by all that tells it from others.
+func TestWhatIsAsked(t *testing.T) {
+	for resource, obj := range map[string]runtime.Object{
+		"loadbalancers": shop(), "gwproxies": &epic.GWProxy{ObjectMeta: shop().ObjectMeta, Status: shop().Status},
+	} {
+		a := &asked{objects: objects{obj}, runs: map[string][]string{}}
+		r := NewREST(resource, a, fixed(masters), identifier, a)
+		ctx := genericapirequest.WithUser(genericapirequest.WithNamespace(genericapirequest.NewContext(), "epic-acme"), node("192.0.2.1"))
+		if _, err := r.Get(ctx, "shop", &metav1.GetOptions{ResourceVersion: "0"}); err != nil {
+			t.Fatal(err)
+		}
+		if a.options != (metav1.GetOptions{}) {
+			t.Errorf("%s: the object was read with %+v", resource, a.options)
+		}
+		if want := (placement.Object{Resource: resource, Namespace: "epic-acme", Name: "shop"}); a.object != want {
+			t.Errorf("the proxies of %+v, want those of %+v", a.object, want)
+		}
+		if len(a.runs) != 1 || strings.Join(a.runs["192.0.2.1"], " ") != "pod-a 192.0.2.1" {
+			t.Errorf("%s: asked of %v", resource, a.runs)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,13 +28,14 @@ func with(finalizers ...string) runtime.Object {
 type answers struct {
 	asked    []authorizer.Attributes
 	decision authorizer.Decision
+	reason   string
 	err      error
 }
 
 func (a *answers) authorizer() authorizer.Authorizer {
 	return authorizer.AuthorizerFunc(func(_ context.Context, attributes authorizer.Attributes) (authorizer.Decision, string, error) {
 		a.asked = append(a.asked, attributes)
-		return a.decision, "", a.err
+		return a.decision, a.reason, a.err
 	})
 }
 
@@ -82,12 +84,20 @@ func TestFinalizers(t *testing.T) {
 				t.Errorf("got %v, want %q", err, test.refused)
 			}
 			asked := no.asked[0]
-			if asked.GetUser().GetName() != "jane" || asked.GetVerb() != "update" || asked.GetAPIGroup() != epic.GroupName || asked.GetResource() != "loadbalancers" ||
+			if asked.GetUser().GetName() != "jane" || asked.GetVerb() != "update" || asked.GetAPIGroup() != epic.GroupName || asked.GetAPIVersion() != "v1" || asked.GetResource() != "loadbalancers" ||
 				asked.GetSubresource() != "finalizers" || asked.GetNamespace() != "epic-acme" || asked.GetName() != "shop" || !asked.IsResourceRequest() {
 				t.Errorf("asked %+v", asked)
 			}
 			if err := validate(&answers{decision: authorizer.DecisionAllow}, test.obj, test.old, op, epic.GroupName); err != nil {
 				t.Errorf("with the permission: %v", err)
+			}
+			way := "leave them as they were"
+			if op == admission.Create {
+				way = "leave them out"
+			}
+			reasoned := &answers{decision: authorizer.DecisionDeny, reason: "no such role"}
+			if err := validate(reasoned, test.obj, test.old, op, epic.GroupName); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "(no such role)") || !strings.Contains(err.Error(), way) {
+				t.Errorf("with a reason: %v", err)
 			}
 			failed := &answers{decision: authorizer.DecisionNoOpinion, err: errors.New("connection refused")}
 			if err := validate(failed, test.obj, test.old, op, epic.GroupName); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "connection refused") {
@@ -146,6 +156,88 @@ func TestExports(t *testing.T) {
 	failed := &answers{decision: authorizer.DecisionNoOpinion, err: errors.New("connection refused")}
 	if err := admit(failed, with(own), nil, admission.Create); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "connection refused") {
 		t.Errorf("when nobody can be asked: %v", err)
+	}
+}
+
+// TestExportsAreAskedFor: what an object brought along is dropped from an update only
+// for those who are known not to have the permission, and only if it is the system's.
+func TestExportsAreAskedFor(t *testing.T) {
+	const own, mine = "epic.acnodal.io/controller", "acme.example/mine"
+	finalizers := func(obj runtime.Object) string { return strings.Join(obj.(*epic.LoadBalancer).Finalizers, " ") }
+	created := with(own)
+	if err := admit(&answers{decision: authorizer.DecisionNoOpinion}, created, nil, admission.Create); err != nil || finalizers(created) != "" {
+		t.Fatalf("%v, created with %s", err, finalizers(created))
+	}
+	allowed := with(own)
+	if err := admit(&answers{decision: authorizer.DecisionAllow}, allowed, created, admission.Update); err != nil || finalizers(allowed) != own {
+		t.Errorf("with the permission: %v, updated to %s", err, finalizers(allowed))
+	}
+	failed := &answers{decision: authorizer.DecisionNoOpinion, err: errors.New("connection refused")}
+	if err := admit(failed, with(own), created, admission.Update); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("when nobody can be asked: %v", err)
+	}
+	// Clients can write the annotation. It drops nobody else's finalizers.
+	forged := created.DeepCopyObject()
+	forged.(*epic.LoadBalancer).Annotations = map[string]string{epic.ReplacedAnnotation: `{"metadata.finalizers[` + mine + `]":"` + mine + `"}`}
+	updated := with(mine)
+	no := &answers{decision: authorizer.DecisionNoOpinion}
+	if err := admit(no, updated, forged, admission.Update); err != nil || finalizers(updated) != mine || len(no.asked) != 0 {
+		t.Errorf("%v, updated to %s, asked %v", err, finalizers(updated), no.asked)
+	}
+}
+
+// TestOthersObjects: what is not EPIC's, or is no object, is left alone, and an object of
+// EPIC's without metadata is refused.
+func TestOthersObjects(t *testing.T) {
+	const own = "epic.acnodal.io/controller"
+	record := func(obj, old runtime.Object, op admission.Operation, group string) admission.Attributes {
+		return admission.NewAttributesRecord(obj, old, schema.GroupVersionKind{}, "epic-acme", "shop",
+			schema.GroupVersionResource{Group: group, Version: "v1", Resource: "loadbalancers"}, "", op, nil, false, &user.DefaultInfo{Name: "jane"})
+	}
+	for name, c := range map[string]struct {
+		obj, old runtime.Object
+		op       admission.Operation
+		group    string
+		refused  bool
+	}{
+		"another group's":              {obj: with(own), op: admission.Create, group: "other.example"},
+		"another group's, updated":     {obj: with(own), old: with(), op: admission.Update, group: "other.example"},
+		"no object":                    {op: admission.Create, group: epic.GroupName},
+		"an update of nothing":         {obj: with(), op: admission.Update, group: epic.GroupName},
+		"no metadata":                  {obj: &metav1.Status{}, op: admission.Create, group: epic.GroupName, refused: true},
+		"no metadata before":           {obj: with(own), old: &metav1.Status{}, op: admission.Update, group: epic.GroupName, refused: true},
+		"no metadata of another group": {obj: &metav1.Status{}, op: admission.Create, group: "other.example"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			no := &answers{decision: authorizer.DecisionNoOpinion}
+			p := New(no.authorizer())
+			for what, err := range map[string]error{
+				"mutation":   p.Admit(t.Context(), record(c.obj, c.old, c.op, c.group), nil),
+				"validation": p.Validate(t.Context(), record(c.obj, c.old, c.op, c.group), nil),
+			} {
+				if apierrors.IsForbidden(err) != c.refused || !c.refused && err != nil {
+					t.Errorf("%s: %v", what, err)
+				}
+			}
+			if len(no.asked) != 0 {
+				t.Errorf("asked %v", no.asked)
+			}
+			if lb, ok := c.obj.(*epic.LoadBalancer); ok && c.group != epic.GroupName && len(lb.Finalizers) != 1 {
+				t.Errorf("finalizers %v", lb.Finalizers)
+			}
+		})
+	}
+}
+
+// A refusal names what it is about, and is bounded.
+func TestLongRefusal(t *testing.T) {
+	var many []string
+	for range 500 {
+		many = append(many, strings.Repeat("é", 60)+".epic.acnodal.io/x")
+	}
+	err := validate(&answers{decision: authorizer.DecisionNoOpinion}, with(many...), nil, admission.Create, epic.GroupName)
+	if !apierrors.IsForbidden(err) || len(err.Error()) > 2000 || !utf8.ValidString(err.Error()) || !strings.Contains(err.Error(), "adds é") || !strings.Contains(err.Error(), "...") {
+		t.Errorf("%d bytes: %.600v", len(err.Error()), err)
 	}
 }
 
