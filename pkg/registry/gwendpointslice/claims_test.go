@@ -36,6 +36,19 @@ func TestCreation(t *testing.T) {
 	rt.MustDelete(w, rt.MustUpdate(w, o))
 }
 
+// Between the look at the account and the write the account is deleted.
+func TestAccountGoesMeanwhile(t *testing.T) {
+	w := rt.New(t)
+	rt.Standard(w)
+	account := rt.MustCreate(w, rt.Account("short"))
+	w.DuringCheck = func() { rt.MustDelete(w, account) }
+	_, err := rt.Create(w, rt.GWEndpointSlice("short", "x"))
+	rt.Refused(t, err, "metadata.namespace", "create Account short")
+	if w.DuringCheck != nil {
+		t.Error("nothing was checked")
+	}
+}
+
 func TestAudit(t *testing.T) {
 	w := rt.New(t)
 	rt.Standard(w)
