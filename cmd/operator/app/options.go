@@ -26,6 +26,7 @@ const (
 
 	inNamespaces = "namespaces"
 	onLoopback   = "loopback"
+	onHost       = "host"
 
 	// leaseName is the name of the replicas' Lease.
 	leaseName = "epic-operator"
@@ -107,7 +108,7 @@ func (o *options) flags() cliflag.NamedFlagSets {
 
 	host := groups.FlagSet(runProcesses)
 	host.StringVar(&o.dir, "process-dir", o.dir, "The folder for what runs: sockets, logs, keys, and proxies.yaml for epic-node gateway --proxies-file. Its path must be short, at most 60 characters.")
-	host.StringVar(&o.network, "process-network", o.network, "Where proxies listen: in "+inNamespaces+" of their own with their public addresses, which takes root and epic-node gateway; or on "+onLoopback+" addresses of this host.")
+	host.StringVar(&o.network, "process-network", o.network, "Where proxies listen: in "+inNamespaces+" of their own with their public addresses, which takes root and epic-node gateway; on "+onLoopback+" addresses of this host; or with "+onHost+" on their public addresses, which this host must have.")
 	host.StringVar(&o.nodeAddress, "node-address", o.nodeAddress, "This gateway node's address, as epic-node gateway has it.")
 	host.StringVar(&o.proxy, "proxy", o.proxy, "The program epic-proxy.")
 	host.StringVar(&o.envoy, "envoy", o.envoy, "The program Envoy. Without it: the environment's ENVOY, or envoy in PATH.")
@@ -174,12 +175,12 @@ func (o *options) validateProcesses() error {
 		if _, err := netip.ParseAddr(o.nodeAddress); err != nil {
 			return fmt.Errorf("--node-address is %q: give this gateway node's address, as epic-node gateway has it", o.nodeAddress)
 		}
-	case onLoopback:
+	case onLoopback, onHost:
 		if o.nodeAddress != "" {
-			return fmt.Errorf("--node-address has no meaning with --process-network=%s, where no tunnel leads: leave it out", onLoopback)
+			return fmt.Errorf("--node-address has no meaning with --process-network=%s, where no tunnel leads: leave it out", o.network)
 		}
 	default:
-		return fmt.Errorf("--process-network is %q: give %s or %s", o.network, inNamespaces, onLoopback)
+		return fmt.Errorf("--process-network is %q: give %s, %s or %s", o.network, inNamespaces, onLoopback, onHost)
 	}
 	return nil
 }

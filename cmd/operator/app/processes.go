@@ -89,8 +89,11 @@ func newProcesses(ctx context.Context, o *options, client versioned.Interface) (
 				return nil, nil, err
 			}
 			var network processes.Network = processes.Loopback{}
-			if o.network == inNamespaces {
+			switch o.network {
+			case inNamespaces:
 				network = &processes.Namespaces{Prefix: prefixes(client)}
+			case onHost:
+				network = processes.Host{}
 			}
 			run, err = processes.New(ctx, processes.Options{
 				Dir: o.dir, Network: network, NodeAddress: o.nodeAddress, Identities: secrets,

@@ -90,3 +90,13 @@ func (Loopback) Detach(string, Link) error { return nil }
 
 // Do implements Network.
 func (Loopback) Do(_ Link, do func() error) error { return do() }
+
+// Host listens on the public addresses themselves, which this host has or routes to
+// itself. No tunnel leads there either.
+type Host struct{ Loopback }
+
+// Attach implements Network.
+func (Host) Attach(_ context.Context, _, _ string, p *workload.Proxy) (Link, error) {
+	public, err := publicAddresses(p)
+	return Link{Addresses: public}, err
+}
