@@ -10,7 +10,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/apimachinery/pkg/util/sets"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/events"
@@ -62,8 +64,20 @@ func LocalCache() cache.Options {
 		ByObject: map[client.Object]cache.ByObject{
 			&corev1.Secret{}:    {Field: fields.OneTermEqualSelector("type", string(corev1.SecretTypeTLS))},
 			&corev1.ConfigMap{}: {Transform: onlyAuthorities},
+			// Those that stand for Gateways.
+			&corev1.ServiceAccount{}: {Label: gatewayLabel},
 		},
 	}
+}
+
+// gatewayLabel selects what has the name of a Gateway.
+var gatewayLabel = labels.NewSelector().Add(*must(labels.NewRequirement(gatewayv1.GatewayNameLabelKey, selection.Exists, nil)))
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
 }
 
 // onlyAuthorities keeps of a ConfigMap what holds certificates of authorities.

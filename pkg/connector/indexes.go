@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -242,7 +243,11 @@ func clientRef(o client.Object) epicv1.ClientRef {
 
 func addIndexes(ctx context.Context, indexer client.FieldIndexer, all []index) error {
 	for _, i := range all {
-		if err := indexer.IndexField(ctx, i.object, i.name, i.keys); err != nil {
+		err := indexer.IndexField(ctx, i.object, i.name, i.keys)
+		if meta.IsNoMatchError(err) {
+			return fmt.Errorf("this cluster does not serve %s: install the Gateway API v1.6, experimental channel, and start the connector again: %w", kindOf(i.object), err)
+		}
+		if err != nil {
 			return fmt.Errorf("index %T by %s: %w", i.object, i.name, err)
 		}
 	}

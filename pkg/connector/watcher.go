@@ -5,7 +5,9 @@ package connector
 import (
 	"context"
 	"fmt"
+	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/cluster"
@@ -41,7 +43,7 @@ func itself(_ *view, o client.Object) []types.NamespacedName {
 
 // controller makes a controller.
 func (w *watcher) controller(name string, r reconcile.Reconciler, watches ...watch) error {
-	c, err := controller.New(name, w.mgr, controller.Options{Reconciler: r, MaxConcurrentReconciles: w.options.Workers})
+	c, err := controller.New(name, w.mgr, controller.Options{Reconciler: patient{r}, MaxConcurrentReconciles: w.options.Workers})
 	if err != nil {
 		return fmt.Errorf("make the controller %s: %w", name, err)
 	}
@@ -67,4 +69,20 @@ func (w *watcher) controller(name string, r reconcile.Reconciler, watches ...wat
 		}
 	}
 	return nil
+}
+
+// patient is a reconciler that is not bothered by a write that came too late: an object
+// has changed since it was read. The event of the change starts it again, and so does a
+// short while, since the event may have come first.
+type patient struct{ reconcile.Reconciler }
+
+const conflictDelay = 100 * time.Millisecond
+
+// Reconcile implements reconcile.Reconciler.
+func (p patient) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	result, err := p.Reconciler.Reconcile(ctx, request)
+	if apierrors.IsConflict(err) {
+		return reconcile.Result{RequeueAfter: conflictDelay}, nil
+	}
+	return result, err
 }

@@ -38,8 +38,12 @@ var powerfulAllowed = map[string][]right{
 	"epic-platform-admin":    {{"apiregistration.k8s.io/apiservices", "v1.epic.acnodal.io", "get"}},
 	"epic-auditor":           {{"apiregistration.k8s.io/apiservices", "v1.epic.acnodal.io", "get"}},
 	// Certificates of listeners, and its own authority.
-	"epic-operator":     {{"secrets", "", "list"}, {"secrets", "", "watch"}},
-	"epic-operator:own": {{"secrets", "", "create"}, {"secrets", "epic-proxy-authority", "get"}, {"secrets", "epic-proxy-authority", "update"}},
+	"epic-operator": {{"secrets", "", "list"}, {"secrets", "", "watch"}},
+	// Certificates of a client cluster's Gateways, which the connector copies to the
+	// account's namespace without reading what is there.
+	"epic-connector-local": {{"secrets", "", "get"}, {"secrets", "", "list"}, {"secrets", "", "watch"}},
+	"epic-connector":       {{"secrets", "", "create"}, {"secrets", "", "patch"}, {"secrets", "", "delete"}, {"secrets", "", "deletecollection"}},
+	"epic-operator:own":    {{"secrets", "", "create"}, {"secrets", "epic-proxy-authority", "get"}, {"secrets", "epic-proxy-authority", "update"}},
 }
 
 // Roles whose names begin so are the ones of this folder's own base.
