@@ -38,6 +38,7 @@ func TestAttackers(t *testing.T) {
 		}
 		a.attack(t, "router eth0", a.bySpooferWithoutCookie())
 	})
+	t.Run("all of them after deletions", a.deleted)
 	t.Logf("%d attempts", a.attempts)
 	if a.attempts < least {
 		t.Errorf("%d attempts, want at least %d", a.attempts, least)
