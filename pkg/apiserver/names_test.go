@@ -39,8 +39,8 @@ func servedKinds(t *testing.T, server *apiservertesting.TestServer) []metav1.API
 func TestNamesDoNotCollide(t *testing.T) {
 	t.Parallel()
 	kinds := servedKinds(t, apiservertesting.StartTestServer(t))
-	if len(kinds) != 9 {
-		t.Fatalf("%d kinds are served, want 9", len(kinds))
+	if len(kinds) != 10 {
+		t.Fatalf("%d kinds are served, want 10", len(kinds))
 	}
 	means := map[string]string{}
 	categories := map[string]bool{}

@@ -102,8 +102,8 @@ func TestAdministratorMayDoEverything(t *testing.T) {
 			kinds++
 		}
 	}
-	if kinds != 9 {
-		t.Errorf("%d kinds are served, want 9: %v", kinds, resources.APIResources)
+	if kinds != 10 {
+		t.Errorf("%d kinds are served, want 10: %v", kinds, resources.APIResources)
 	}
 }
 
