@@ -154,6 +154,9 @@ func (e *Envoy) apply(set resource.Set) error {
 	}
 }
 
+// PID returns the Envoy's process ID.
+func (e *Envoy) PID() int { return e.cmd.Process.Pid }
+
 // Log returns what Envoy wrote to its standard output and error.
 func (e *Envoy) Log() string { return e.log.last(1 << 20) }
 

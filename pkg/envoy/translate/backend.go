@@ -83,7 +83,9 @@ func (g *gateway) clusterOf(r *route, field string, ref *gatewayv1.BackendObject
 	cluster.LbPolicy = clusterv3.Cluster_LEAST_REQUEST
 	cluster.TransportSocket = socket
 	if u != useTCP {
-		cluster.TypedExtensionProtocolOptions = httpOptions(http2, socket != nil && u == useHTTP)
+		if http2 || socket != nil {
+			cluster.TypedExtensionProtocolOptions = httpOptions(http2, socket != nil && u == useHTTP)
+		}
 		// A client that was sent to an endpoint before stays with it as long as it serves.
 		cluster.CommonLbConfig.OverrideHostStatus = &corev3.HealthStatusSet{Statuses: []corev3.HealthStatus{
 			corev3.HealthStatus_UNKNOWN, corev3.HealthStatus_HEALTHY, corev3.HealthStatus_DRAINING, corev3.HealthStatus_DEGRADED,

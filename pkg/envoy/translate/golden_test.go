@@ -128,7 +128,7 @@ func statuses(v any) any {
 	return out
 }
 
-func decode(t *testing.T, r *resource.Resource) proto.Message {
+func decode(t testing.TB, r *resource.Resource) proto.Message {
 	t.Helper()
 	message := map[resource.Type]proto.Message{
 		resource.Secret: &tlsv3.Secret{}, resource.Cluster: &clusterv3.Cluster{}, resource.Endpoint: &endpointv3.ClusterLoadAssignment{},
@@ -141,7 +141,7 @@ func decode(t *testing.T, r *resource.Resource) proto.Message {
 }
 
 // unbound is a set whose listeners take no ports of this machine.
-func unbound(t *testing.T, set resource.Set) resource.Set {
+func unbound(t testing.TB, set resource.Set) resource.Set {
 	t.Helper()
 	out := resource.Set{}
 	for k, r := range set {

@@ -66,6 +66,12 @@ func readWorld(t *testing.T, file string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return parseWorld(t, text)
+}
+
+// parseWorld is readWorld of a text.
+func parseWorld(tb testing.TB, text []byte) *world {
+	tb.Helper()
 	w := &world{secrets: map[string]*corev1.Secret{}}
 	documents := utilyaml.NewYAMLReader(newBufio(text))
 	for {
@@ -77,7 +83,7 @@ func readWorld(t *testing.T, file string) *world {
 			err = w.add(document)
 		}
 		if err != nil {
-			t.Fatalf("%s: %v", file, err)
+			tb.Fatal(err)
 		}
 	}
 }
@@ -150,9 +156,7 @@ func (w *world) addObject(obj runtime.Object) error {
 // validate is the API's validation of a new object, without the labels that the server
 // sets.
 func validate(obj runtime.Object) field.ErrorList {
-	scheme := runtime.NewScheme()
-	install.Install(scheme)
-	internal, err := scheme.ConvertToVersion(obj, epic.SchemeGroupVersion)
+	internal, err := defaulting.ConvertToVersion(obj, epic.SchemeGroupVersion)
 	if err != nil {
 		return field.ErrorList{field.InternalError(nil, err)}
 	}
