@@ -328,3 +328,52 @@ func TestReferences(t *testing.T) {
 		t.Errorf("Service %s", got)
 	}
 }
+
+// OfBackend finds what serves, by the protocol of the backend, and says which of it is
+// draining. An endpoint of several slices is draining if all of them say so.
+func TestOfBackend(t *testing.T) {
+	yes, no := ptr.To(true), ptr.To(false)
+	endpoint := func(address string, ready, serving, terminating *bool) discoveryv1.Endpoint {
+		return discoveryv1.Endpoint{Addresses: []string{address}, Conditions: discoveryv1.EndpointConditions{Ready: ready, Serving: serving, Terminating: terminating}}
+	}
+	slice := func(name string, all ...discoveryv1.Endpoint) *epicv1.GWEndpointSlice {
+		s := &epicv1.GWEndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name}}
+		s.Spec.ParentRef.UID = "web"
+		s.Spec.Endpoints = all
+		s.Spec.Ports = []discoveryv1.EndpointPort{
+			{Name: ptr.To("tcp"), Port: ptr.To[int32](8080), Protocol: ptr.To(corev1.ProtocolTCP), AppProtocol: ptr.To("kubernetes.io/h2c")},
+			{Name: ptr.To("udp"), Port: ptr.To[int32](5353), Protocol: ptr.To(corev1.ProtocolUDP)},
+		}
+		return s
+	}
+	all := []*epicv1.GWEndpointSlice{
+		slice("a", endpoint("10.0.0.1", nil, nil, nil), endpoint("10.0.0.2", no, yes, yes), endpoint("10.0.0.3", no, no, yes), endpoint("10.0.0.4", no, yes, no), endpoint("10.0.0.5", no, nil, yes), endpoint("10.0.0.6", no, yes, yes)),
+		slice("b", endpoint("10.0.0.6", yes, yes, no)),
+	}
+	for protocol, port := range map[uint8]int{protocolTCP: 8080, protocolUDP: 5353} {
+		b := Backend{Service: "web", Port: 80, Protocol: protocol}
+		for range 2 {
+			slices.Reverse(all)
+			found, problems := OfBackend(ns, b, all)
+			var got []string
+			for _, e := range found {
+				got = append(got, fmt.Sprintf("%s %d %t", e.Address, e.Protocol, e.Draining))
+			}
+			want := []string{
+				fmt.Sprintf("10.0.0.1:%d %d false", port, protocol), fmt.Sprintf("10.0.0.2:%d %d true", port, protocol), fmt.Sprintf("10.0.0.6:%d %d false", port, protocol),
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("protocol %d (-want +got):\n%s\n%v", protocol, diff, problems)
+			}
+		}
+		wantApp := map[uint8]string{protocolTCP: "kubernetes.io/h2c"}[protocol]
+		if got := b.AppProtocol(all); got != wantApp {
+			t.Errorf("AppProtocol of protocol %d = %q, want %q", protocol, got, wantApp)
+		}
+	}
+	// Packets of both go through, and nothing is said of draining.
+	found, _ := OfGWProxy(gateway(), []*epicv1.GWRoute{httpTo("r", toService("web", 80))}, all)
+	if len(found) != 3 || slices.ContainsFunc(found, func(e Endpoint) bool { return e.Draining }) {
+		t.Errorf("OfGWProxy = %v, want the same three endpoints, none of them draining", found)
+	}
+}
