@@ -3,8 +3,8 @@
 // Counting and tracing.
 #pragma once
 
-#include "maps.h"
 #include "packet.h"
+#include "memory.h"
 
 static __always_inline void count_drop(__u32 reason)
 {

@@ -57,11 +57,29 @@ static __always_inline void outer_addresses(struct outer *o, void *l3, int v6)
 	}
 }
 
+// receiving_of returns a CPU's memory of a tunnel, if there is one. Otherwise it looks the
+// tunnel up.
+static __always_inline struct tunnel *receiving_of(__u32 id, struct receiving *known, const struct moment *m)
+{
+	struct tunnel *t;
+
+	if (likely(holds(&known->validity, m, id)))
+		return &known->tunnel;
+	looking(&known->validity.generation);
+	t = bpf_map_lookup_elem(&tunnels, &id);
+	if (unlikely(!t))
+		return 0;
+	known->tunnel = *t;
+	known->endpoint.scope = 0;
+	validate(&known->validity, m, id);
+	return t;
+}
+
 // check_tunnel finds the tunnel of a packet, if it came by that tunnel's ends and has its
 // cookie.
-static __always_inline struct tunnel *check_tunnel(__u32 id, const struct outer *o, int has_cookie, __u64 cookie, int *reason)
+static __always_inline struct tunnel *check_tunnel(__u32 id, struct receiving *known, const struct moment *m, const struct outer *o, int has_cookie, __u64 cookie, int *reason)
 {
-	struct tunnel *t = bpf_map_lookup_elem(&tunnels, &id);
+	struct tunnel *t = receiving_of(id, known, m);
 
 	if (unlikely(!t)) {
 		*reason = DROP_UNKNOWN_TUNNEL;
@@ -85,18 +103,34 @@ static __always_inline struct tunnel *check_tunnel(__u32 id, const struct outer 
 	return t;
 }
 
+static __always_inline int same_endpoint(const struct endpoint *a, const struct endpoint *b)
+{
+	const __u64 *x = (const __u64 *)a, *y = (const __u64 *)b;
+
+	return !((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]));
+}
+
 // check_inner finds the policy that lets an inner packet through. Its key has been
 // made from what the endpoint's side of the packet is; here the proxy's is checked.
-static __always_inline struct policy *check_inner(const struct packet *p, int v6, __u32 id, int *reason)
+static __always_inline struct policy *check_inner(const struct packet *p, int v6, __u32 id, struct receiving *known, const struct moment *m, int *reason)
 {
 	struct endpoint endpoint;
 	struct policy *policy;
 
 	endpoint_of(&endpoint, p, id);
-	policy = bpf_map_lookup_elem(&policies, &endpoint);
-	if (unlikely(!policy)) {
-		*reason = DROP_NOT_REGISTERED;
-		return 0;
+	if (likely(same_endpoint(&known->endpoint, &endpoint) && holds(&known->validity, m, id))) {
+		policy = &known->policy;
+	} else {
+		looking(&known->endpoint.scope);
+		policy = bpf_map_lookup_elem(&policies, &endpoint);
+		if (unlikely(!policy)) {
+			*reason = DROP_NOT_REGISTERED;
+			return 0;
+		}
+		if (likely(holds(&known->validity, m, id))) {
+			known->policy = *policy;
+			known->endpoint = endpoint;
+		}
 	}
 	if (unlikely(v6 ? !same_address(&policy->peer6, &p->flow.destination) :
 			  policy->peer4 != mapped(&p->flow.destination) || !policy->peer4)) {
@@ -216,6 +250,9 @@ static __always_inline int decapsulate(struct __sk_buff *ctx, int outer6, int v6
 	const __u32 inner = udp_at + headers, outer_len = inner - sizeof(struct ethhdr);
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	__u32 gso = ctx->gso_size, segments = ctx->gso_segs, ifindex = 0;
+	__u32 slot = id % RECEIVINGS;
+	struct moment moment = this_moment();
+	struct receiving *known = bpf_map_lookup_elem(&receivings, &slot);
 	struct packet p = {};
 	struct outer o;
 	struct tunnel *t;
@@ -223,11 +260,11 @@ static __always_inline int decapsulate(struct __sk_buff *ctx, int outer6, int v6
 	int reason = 0, tos;
 	__u64 flags;
 
-	if (data + inner > end)
-		return TC_ACT_SHOT;
+	if (!known || data + inner > end)
+		return dropped(ctx, &p, id, DROP_INTERNAL, DIRECTION_IN);
 	outer_addresses(&o, data + sizeof(struct ethhdr), outer6);
 	o.source_port = ((struct udphdr *)(data + udp_at))->source;
-	t = check_tunnel(id, &o, cookie, cookie ? cookie_of(data + udp_at + sizeof(struct udphdr)) : 0, &reason);
+	t = check_tunnel(id, known, &moment, &o, cookie, cookie ? cookie_of(data + udp_at + sizeof(struct udphdr)) : 0, &reason);
 	if (unlikely(!t)) {
 		if (!is_place(&o.destination))
 			return TC_ACT_UNSPEC;
@@ -249,7 +286,7 @@ static __always_inline int decapsulate(struct __sk_buff *ctx, int outer6, int v6
 		return dropped(ctx, &p, id, DROP_ICMP_UNMATCHED, DIRECTION_IN);
 	if (unlikely(p.kind != KIND_PORTS) && !crosses(&p, v6, !gateway))
 		return dropped(ctx, &p, id, DROP_PROTOCOL, DIRECTION_IN);
-	policy = check_inner(&p, v6, id, &reason);
+	policy = check_inner(&p, v6, id, known, &moment, &reason);
 	if (unlikely(!policy))
 		return dropped(ctx, &p, id, reason, DIRECTION_IN);
 	tos = combine(outer_tos, p.tos);

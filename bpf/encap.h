@@ -78,12 +78,8 @@ static __always_inline int write_gue(void *to, void *end, const struct tunnel *t
 	return 0;
 }
 
-// How long a route is used without asking the kernel again, in ns. So much later than
-// the kernel's own packets, a tunnel's packets follow a change of the routes.
-#define WAY_LASTS 10000000
-
 // find_way asks the kernel for the route of an outer packet of a length. The neighbour's
-// address, if the result is a success, and the MTU are then in the way, which lasts.
+// address, if the result is a success, and the MTU are then in the way.
 static __noinline long find_way(struct __sk_buff *ctx, const struct tunnel *t, struct way *way, __u32 length, int egress)
 {
 	struct bpf_fib_lookup fib = {};
@@ -105,7 +101,7 @@ static __noinline long find_way(struct __sk_buff *ctx, const struct tunnel *t, s
 		fib.src[0] = mapped(&t->local);
 		fib.dst[0] = mapped(&t->remote);
 	}
-	way->since = 0;
+	way->validity.generation = 0;
 	route = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
 	if (unlikely(route == BPF_FIB_LKUP_RET_FWD_DISABLED)) {
 		// A host that forwards nothing can be asked for one interface only.
@@ -118,34 +114,27 @@ static __noinline long find_way(struct __sk_buff *ctx, const struct tunnel *t, s
 	if (likely(route == BPF_FIB_LKUP_RET_SUCCESS)) {
 		__builtin_memcpy(way->smac, fib.smac, ETH_ALEN);
 		__builtin_memcpy(way->dmac, fib.dmac, ETH_ALEN);
-		way->since = bpf_ktime_get_coarse_ns();
 	}
 	return route;
 }
 
 // know_way says whether a way is that of a tunnel's packet and still holds. If not, it
 // is made ready for being asked for.
-static __always_inline int know_way(struct __sk_buff *ctx, const struct tunnel *t, struct way *way, __u32 id, __u8 tos)
+static __always_inline int know_way(struct __sk_buff *ctx, struct way *way, __u32 id, __u8 tos, const struct moment *m)
 {
 	__u32 from = ctx->ifindex;
 
-	if (likely(way->tunnel == id && way->tos == tos && way->from == from &&
-		   same_address(&way->remote, &t->remote) && same_address(&way->local, &t->local) &&
-		   bpf_ktime_get_coarse_ns() - way->since < WAY_LASTS))
+	if (likely(holds_for(&way->validity, m, id, WAY_LASTS) && way->tos == tos && way->from == from))
 		return 1;
-	way->tunnel = id;
 	way->tos = tos;
 	way->from = from;
-	way->remote = t->remote;
-	way->local = t->local;
 	return 0;
 }
 
 // encapsulate sends a packet by a tunnel. The outer packet's next hop is looked up
 // here, so it does not go through the host's routing and netfilter.
-static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, int v6, __u32 id, int egress)
+static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, int v6, __u32 id, struct tunnel *t, const struct moment *m, int egress)
 {
-	struct tunnel *t = bpf_map_lookup_elem(&tunnels, &id);
 	struct way *way;
 	__u32 slot = id & (WAYS - 1), overhead, mtu, segment, length, gso = ctx->gso_size, segments = ctx->gso_segs, part, target;
 	void *data, *end;
@@ -178,10 +167,13 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 	way = bpf_map_lookup_elem(&ways, &slot);
 	if (unlikely(!way))
 		return dropped(ctx, p, id, DROP_INTERNAL, DIRECTION_OUT);
-	if (likely(know_way(ctx, t, way, id, p->tos)))
+	if (likely(know_way(ctx, way, id, p->tos, m))) {
 		route = BPF_FIB_LKUP_RET_SUCCESS;
-	else
+	} else {
 		route = find_way(ctx, t, way, segment + overhead, egress);
+		if (likely(route == BPF_FIB_LKUP_RET_SUCCESS))
+			validate(&way->validity, m, id);
+	}
 	switch (route) {
 	case BPF_FIB_LKUP_RET_SUCCESS:
 	case BPF_FIB_LKUP_RET_NO_NEIGH:
@@ -275,59 +267,102 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 	return bpf_redirect(target, 0);
 }
 
-// encap_gateway runs on what a proxy sends.
-static __always_inline int encap_gateway(struct __sk_buff *ctx, int v6)
+// What is found out about a packet is a tunnel with the first bit, that it is for no
+// endpoint with the second, above why it is dropped all the same, or else a verdict.
+#define INTO (1LL << 32)
+#define ELSEWHERE (1LL << 33)
+#define VERDICT(v) ((long)(__u32)(v))
+
+// look_gateway finds out into which tunnel a proxy's packet goes, or what else becomes of
+// it. The result of reading the packet is in flags, above the family.
+static __noinline long look_gateway(struct __sk_buff *ctx, struct packet *p, struct sending *known, const struct moment *m, __u32 flags)
 {
-	__u32 ifindex = ctx->ifindex;
+	__u32 ifindex = ctx->ifindex, v6 = flags & 1, tunnel;
 	struct fragments fragments;
 	struct endpoint endpoint;
-	struct packet p = {};
+	int result = flags >> 1;
 	struct service *s;
+	struct tunnel *t;
 	struct path *later;
-	int result = parse(ctx, sizeof(struct ethhdr), &p, v6, 1);
 
+	looking(&known->validity.generation);
 	if (unlikely(result))
-		p.kind = KIND_ADDRESS;
-	if (p.kind == KIND_ICMP_UNMATCHED)
-		p.kind = KIND_ADDRESS, result = DROP_ICMP_UNMATCHED;
-	endpoint_of(&endpoint, &p, ifindex);
+		p->kind = KIND_ADDRESS;
+	if (p->kind == KIND_ICMP_UNMATCHED)
+		p->kind = KIND_ADDRESS, result = DROP_ICMP_UNMATCHED;
+	endpoint_of(&endpoint, p, ifindex);
 	s = bpf_map_lookup_elem(&services, &endpoint);
-	if (!s) {
-		if (likely(!result))
-			result = answers(ctx, &p, v6);
-		if (likely(!result || lenient))
-			return TC_ACT_UNSPEC;
-		return dropped(ctx, &p, 0, result, DIRECTION_OUT);
-	}
-	if (unlikely(v6 ? !same_address(&s->source6, &p.flow.destination) :
-			  s->source4 != mapped(&p.flow.destination)))
-		return dropped(ctx, &p, s->tunnel, DROP_WRONG_PEER, DIRECTION_OUT);
-	if (unlikely(p.kind != KIND_PORTS) && !result && !crosses(&p, v6, 1))
+	if (!s)
+		return ELSEWHERE | result;
+	if (unlikely(v6 ? !same_address(&s->source6, &p->flow.destination) :
+			  s->source4 != mapped(&p->flow.destination)))
+		return VERDICT(dropped(ctx, p, s->tunnel, DROP_WRONG_PEER, DIRECTION_OUT));
+	if (unlikely(p->kind != KIND_PORTS) && !result && !crosses(p, v6, 1))
 		result = DROP_PROTOCOL;
 	if (unlikely(result))
-		return dropped(ctx, &p, s->tunnel, result, DIRECTION_OUT);
+		return VERDICT(dropped(ctx, p, s->tunnel, result, DIRECTION_OUT));
 	if (unlikely(ctx->pkt_type == PACKET_MULTICAST))
-		return dropped(ctx, &p, s->tunnel, DROP_FRAME, DIRECTION_OUT);
-	if (unlikely(p.kind == KIND_FRAGMENT || p.first)) {
-		fragments_of(&fragments, &p, ifindex);
-		if (p.first) {
+		return VERDICT(dropped(ctx, p, s->tunnel, DROP_FRAME, DIRECTION_OUT));
+	if (unlikely(p->kind == KIND_FRAGMENT || p->first)) {
+		fragments_of(&fragments, p, ifindex);
+		if (p->first) {
 			struct path path = {.tunnel = s->tunnel};
 
 			bpf_map_update_elem(&fragmented, &fragments, &path, BPF_ANY);
 		} else {
 			later = bpf_map_lookup_elem(&fragmented, &fragments);
 			if (!later || later->tunnel != s->tunnel)
-				return dropped(ctx, &p, s->tunnel, DROP_FRAGMENT_UNMATCHED, DIRECTION_OUT);
+				return VERDICT(dropped(ctx, p, s->tunnel, DROP_FRAGMENT_UNMATCHED, DIRECTION_OUT));
 		}
 	}
-	if (unlikely(s->flags & SERVICE_SHARED) && p.kind != KIND_FRAGMENT && p.kind != KIND_ICMP_ERROR) {
+	if (unlikely(s->flags & SERVICE_SHARED) && p->kind != KIND_FRAGMENT && p->kind != KIND_ICMP_ERROR) {
 		struct path path = {.tunnel = s->tunnel, .ifindex = ifindex}, *had;
 
-		had = bpf_map_lookup_elem(&flows, &p.flow);
+		had = bpf_map_lookup_elem(&flows, &p->flow);
 		if (!had || had->ifindex != ifindex || had->tunnel != s->tunnel)
-			bpf_map_update_elem(&flows, &p.flow, &path, BPF_ANY);
+			bpf_map_update_elem(&flows, &p->flow, &path, BPF_ANY);
 	}
-	return encapsulate(ctx, &p, v6, s->tunnel, 0);
+	tunnel = s->tunnel;
+	t = bpf_map_lookup_elem(&tunnels, &tunnel);
+	if (likely(t && is_remembered(p) && !(s->flags & SERVICE_SHARED)))
+		remember_sending(known, p, ifindex, tunnel, t, m);
+	return INTO | tunnel;
+}
+
+// encap_gateway runs on what a proxy sends.
+static __always_inline int encap_gateway(struct __sk_buff *ctx, int v6)
+{
+	struct moment moment = this_moment();
+	struct packet p = {};
+	struct sending *known;
+	struct tunnel *t;
+	long found;
+	__u32 tunnel;
+	int result = parse(ctx, sizeof(struct ethhdr), &p, v6, 1);
+
+	known = sending_of(&p);
+	if (unlikely(!known))
+		return dropped(ctx, &p, 0, DROP_INTERNAL, DIRECTION_OUT);
+	if (likely(!result && is_remembered(&p) && is_sending(known, &p, ctx->ifindex, &moment) && ctx->pkt_type != PACKET_MULTICAST)) {
+		tunnel = known->validity.tunnel;
+		t = &known->tunnel;
+	} else {
+		found = look_gateway(ctx, &p, known, &moment, !!v6 | result << 1);
+		if (found & ELSEWHERE) {
+			// Here, since the stack below is used up there.
+			result = found;
+			if (likely(!result))
+				result = answers(ctx, &p, v6);
+			if (likely(!result || lenient))
+				return TC_ACT_UNSPEC;
+			return dropped(ctx, &p, 0, result, DIRECTION_OUT);
+		}
+		if (!(found & INTO))
+			return found;
+		tunnel = found;
+		t = holds(&known->validity, &moment, tunnel) ? &known->tunnel : bpf_map_lookup_elem(&tunnels, &tunnel);
+	}
+	return encapsulate(ctx, &p, v6, tunnel, t, &moment, 0);
 }
 
 // reply_of makes the key under which the tunnel of an answer is found.
@@ -384,58 +419,91 @@ static __always_inline int is_receiver(struct __sk_buff *ctx, int v6)
 	return receivers[hash / 64] >> (hash & 63) & 1;
 }
 
+// look_client finds out into which tunnel a packet goes that leaves a client node, or what
+// else becomes of it.
+static __noinline long look_client(struct __sk_buff *ctx, struct packet *p, struct sending *known, const struct moment *m, __u32 flags)
+{
+	__u32 v6 = flags & 1, tunnel;
+	struct fragments fragments;
+	int result = flags >> 1;
+	struct tunnel *t;
+	struct reply *reply;
+	struct path *path;
+	struct flow key;
+
+	looking(&known->validity.generation);
+	if (unlikely(result))
+		p->kind = KIND_ADDRESS;
+	reply_of(&key, p, has_port(p));
+	reply = bpf_map_lookup_elem(&replies, &key);
+	if (likely(!reply))
+		return VERDICT(outside(p));
+	if (unlikely(p->kind == KIND_ICMP_UNMATCHED))
+		result = DROP_ICMP_UNMATCHED;
+	if (unlikely(p->kind != KIND_PORTS) && !result) {
+		if (p->kind == KIND_ADDRESS && p->icmp == (v6 ? 128 : 8) && p->protocol == (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
+			return VERDICT(outside(p)); // a ping of the public address
+		if (!crosses(p, v6, 0))
+			result = DROP_PROTOCOL;
+	}
+	tunnel = reply->tunnel;
+	if (unlikely(result))
+		return VERDICT(dropped(ctx, p, tunnel, result, DIRECTION_OUT));
+	if (unlikely(p->kind == KIND_FRAGMENT)) {
+		fragments_of(&fragments, p, 0);
+		path = bpf_map_lookup_elem(&fragmented, &fragments);
+		if (!path)
+			return VERDICT(dropped(ctx, p, tunnel, DROP_FRAGMENT_UNMATCHED, DIRECTION_OUT));
+		if (!path->tunnel)
+			return VERDICT(TC_ACT_UNSPEC);
+		tunnel = path->tunnel;
+	} else if (unlikely(reply->flags & REPLY_SHARED)) {
+		path = bpf_map_lookup_elem(&flows, &p->flow);
+		if (path)
+			tunnel = path->tunnel;
+	}
+	if (unlikely(!tunnel))
+		return VERDICT(dropped(ctx, p, 0, DROP_NOT_REGISTERED, DIRECTION_OUT));
+	if (unlikely(p->first)) {
+		struct path rest = {.tunnel = tunnel};
+
+		fragments_of(&fragments, p, 0);
+		bpf_map_update_elem(&fragmented, &fragments, &rest, BPF_ANY);
+	}
+	t = bpf_map_lookup_elem(&tunnels, &tunnel);
+	if (likely(t && is_remembered(p) && !(reply->flags & REPLY_SHARED)))
+		remember_sending(known, p, 0, tunnel, t, m);
+	return INTO | tunnel;
+}
+
 // encap_client runs on everything that leaves a client node. What an endpoint sends to
 // its proxy goes into a tunnel or is dropped, whatever was forgotten.
 static __always_inline int encap_client(struct __sk_buff *ctx, int v6)
 {
-	struct fragments fragments;
+	struct moment moment;
 	struct packet p = {};
-	struct reply *reply;
-	struct path *path;
-	struct flow key;
+	struct sending *known;
+	struct tunnel *t;
+	long found;
 	__u32 tunnel;
 	int result;
 
 	if (likely(!is_receiver(ctx, v6)))
 		return TC_ACT_UNSPEC;
+	moment = this_moment();
 	result = parse(ctx, sizeof(struct ethhdr), &p, v6, 0);
-	if (unlikely(result))
-		p.kind = KIND_ADDRESS;
-	reply_of(&key, &p, has_port(&p));
-	reply = bpf_map_lookup_elem(&replies, &key);
-	if (likely(!reply))
-		return outside(&p);
-	if (unlikely(p.kind == KIND_ICMP_UNMATCHED))
-		result = DROP_ICMP_UNMATCHED;
-	if (unlikely(p.kind != KIND_PORTS) && !result) {
-		if (p.kind == KIND_ADDRESS && p.icmp == (v6 ? 128 : 8) && p.protocol == (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
-			return outside(&p); // a ping of the public address
-		if (!crosses(&p, v6, 0))
-			result = DROP_PROTOCOL;
+	known = sending_of(&p);
+	if (unlikely(!known))
+		return dropped(ctx, &p, 0, DROP_INTERNAL, DIRECTION_OUT);
+	if (likely(!result && is_remembered(&p) && is_sending(known, &p, 0, &moment))) {
+		tunnel = known->validity.tunnel;
+		t = &known->tunnel;
+	} else {
+		found = look_client(ctx, &p, known, &moment, !!v6 | result << 1);
+		if (!(found & INTO))
+			return found;
+		tunnel = found;
+		t = holds(&known->validity, &moment, tunnel) ? &known->tunnel : bpf_map_lookup_elem(&tunnels, &tunnel);
 	}
-	tunnel = reply->tunnel;
-	if (unlikely(result))
-		return dropped(ctx, &p, tunnel, result, DIRECTION_OUT);
-	if (unlikely(p.kind == KIND_FRAGMENT)) {
-		fragments_of(&fragments, &p, 0);
-		path = bpf_map_lookup_elem(&fragmented, &fragments);
-		if (!path)
-			return dropped(ctx, &p, tunnel, DROP_FRAGMENT_UNMATCHED, DIRECTION_OUT);
-		if (!path->tunnel)
-			return TC_ACT_UNSPEC;
-		tunnel = path->tunnel;
-	} else if (unlikely(reply->flags & REPLY_SHARED)) {
-		path = bpf_map_lookup_elem(&flows, &p.flow);
-		if (path)
-			tunnel = path->tunnel;
-	}
-	if (unlikely(!tunnel))
-		return dropped(ctx, &p, 0, DROP_NOT_REGISTERED, DIRECTION_OUT);
-	if (unlikely(p.first)) {
-		struct path rest = {.tunnel = tunnel};
-
-		fragments_of(&fragments, &p, 0);
-		bpf_map_update_elem(&fragmented, &fragments, &rest, BPF_ANY);
-	}
-	return encapsulate(ctx, &p, v6, tunnel, 1);
+	return encapsulate(ctx, &p, v6, tunnel, t, &moment, 1);
 }

@@ -144,13 +144,19 @@ struct path {
 	__u32 ifindex; // gateway: the proxy's interface
 };
 
+// What a CPU has looked up is valid for a moment (see memory.h), and only while the maps' generation is the
+// same. The node program raises that after each change of a map. So what was removed is
+// never used again once the removal has returned.
+struct validity {
+	__u64 since; // in ns since the start
+	__u32 generation; // one more than the maps' then; zero: not valid
+	__u32 tunnel;
+};
+
 // way is how outer packets of a tunnel leave, as the kernel's routes had it a moment
 // ago. All but the result is what was asked for.
 struct way {
-	struct address local;
-	struct address remote;
-	__u64 since; // in ns since the start; zero: not valid
-	__u32 tunnel;
+	struct validity validity;
 	__u32 from; // the interface that the inner packets come by
 	__u32 ifindex;
 	__u16 mtu;
@@ -158,7 +164,25 @@ struct way {
 	__u8 pad;
 	__u8 dmac[ETH_ALEN]; // both at even places
 	__u8 smac[ETH_ALEN];
-	__u8 pad2[4];
+};
+
+// sending is what a CPU knows of a flow that goes into a tunnel: that it may, and into
+// which. No other flow of the endpoint and the proxy's address differs.
+struct sending {
+	struct validity validity;
+	struct flow flow; // without the proxy's port
+	__u32 ifindex; // the proxy's interface, on a gateway
+	__u32 pad;
+	struct tunnel tunnel;
+};
+
+// receiving is what a CPU knows of a tunnel that packets came by, and of the endpoint of
+// the last one.
+struct receiving {
+	struct validity validity;
+	struct tunnel tunnel;
+	struct endpoint endpoint; // scope zero: none
+	struct policy policy;
 };
 
 // place is an outer address of this node. Its value counts the tunnels there.

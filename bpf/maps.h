@@ -109,13 +109,31 @@ struct {
 } fragmented SEC(".maps");
 
 // Every CPU's routes of the tunnels that it has sent by last, by their IDs.
-#define WAYS 256
+#define WAYS 16384
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, WAYS);
 	__type(key, __u32);
 	__type(value, struct way);
 } ways SEC(".maps");
+
+// What every CPU knows of the packets that it has seen last. There are few, so that they
+// stay in the CPU's own cache.
+#define SENDINGS 64
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SENDINGS);
+	__type(key, __u32);
+	__type(value, struct sending);
+} sendings SEC(".maps");
+
+#define RECEIVINGS 64
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, RECEIVINGS);
+	__type(key, __u32);
+	__type(value, struct receiving);
+} receivings SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -145,6 +163,9 @@ volatile __u64 receivers[RECEIVERS / 64];
 // An earlier version, which knew no openings, left proxies behind whose openings are not
 // all known yet. Until they are, what they send outside tunnels passes as it did.
 volatile __u32 lenient;
+
+// How often the maps have been changed.
+volatile __u32 generation;
 
 // The IDs of the tunnels that are traced, zero where there is none. The count is
 // looked at first, so a packet pays one load while nothing is traced.

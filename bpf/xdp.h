@@ -14,6 +14,9 @@ static __always_inline int xdp_decapsulate(struct xdp_md *ctx, int outer6, int v
 	const __u32 headers = UDP_GUE_LEN + (cookie ? COOKIE_LEN : 0), outer_len = outer_ip + headers;
 	const __u32 inner = sizeof(struct ethhdr) + outer_len;
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u32 slot = id % RECEIVINGS;
+	struct moment moment = this_moment();
+	struct receiving *known = bpf_map_lookup_elem(&receivings, &slot);
 	struct policy *policy;
 	struct packet p = {};
 	struct outer o;
@@ -21,18 +24,18 @@ static __always_inline int xdp_decapsulate(struct xdp_md *ctx, int outer6, int v
 	struct tunnel *t;
 	int reason = 0;
 
-	if (data + inner + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)) > end)
+	if (!known || data + inner + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)) > end)
 		return XDP_PASS;
 	outer_addresses(&o, data + sizeof(struct ethhdr), outer6);
 	o.source_port = ((struct udphdr *)(data + sizeof(struct ethhdr) + outer_ip))->source;
-	t = check_tunnel(id, &o, cookie, cookie ? cookie_of(data + sizeof(struct ethhdr) + outer_ip + sizeof(struct udphdr)) : 0, &reason);
+	t = check_tunnel(id, known, &moment, &o, cookie, cookie ? cookie_of(data + sizeof(struct ethhdr) + outer_ip + sizeof(struct udphdr)) : 0, &reason);
 	if (!t)
 		return XDP_PASS;
 	if (parse_plain(data + inner, end, &p, v6, !gateway) || p.tcp_flags & TCP_SYN ||
 	    p.tos != outer_tos || udp_len < headers || !is_whole(&p, udp_len - headers) ||
 	    data + sizeof(struct ethhdr) + outer_ip + udp_len > end)
 		return XDP_PASS;
-	policy = check_inner(&p, v6, id, &reason);
+	policy = check_inner(&p, v6, id, known, &moment, &reason);
 	if (!policy)
 		return XDP_PASS;
 

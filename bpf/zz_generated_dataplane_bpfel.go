@@ -207,6 +207,19 @@ type KernelProxy struct {
 	Pad      [2]uint8
 }
 
+type KernelReceiving struct {
+	_        structs.HostLayout
+	Validity struct {
+		_          structs.HostLayout
+		Since      uint64
+		Generation uint32
+		Tunnel     uint32
+	}
+	Tunnel   KernelTunnel
+	Endpoint KernelEndpoint
+	Policy   KernelPolicy
+}
+
 type KernelReply struct {
 	_      structs.HostLayout
 	Tunnel uint32
@@ -218,6 +231,20 @@ type KernelReplyFlags uint32
 const (
 	KernelReplyFlagsREPLY_SHARED KernelReplyFlags = 1
 )
+
+type KernelSending struct {
+	_        structs.HostLayout
+	Validity struct {
+		_          structs.HostLayout
+		Since      uint64
+		Generation uint32
+		Tunnel     uint32
+	}
+	Flow    KernelFlow
+	Ifindex uint32
+	Pad     uint32
+	Tunnel  KernelTunnel
+}
 
 type KernelService struct {
 	_       structs.HostLayout
@@ -268,17 +295,13 @@ const (
 )
 
 type KernelWay struct {
-	_     structs.HostLayout
-	Local struct {
-		_     structs.HostLayout
-		Bytes [16]uint8
+	_        structs.HostLayout
+	Validity struct {
+		_          structs.HostLayout
+		Since      uint64
+		Generation uint32
+		Tunnel     uint32
 	}
-	Remote struct {
-		_     structs.HostLayout
-		Bytes [16]uint8
-	}
-	Since   uint64
-	Tunnel  uint32
 	From    uint32
 	Ifindex uint32
 	Mtu     uint16
@@ -286,7 +309,6 @@ type KernelWay struct {
 	Pad     uint8
 	Dmac    [6]uint8
 	Smac    [6]uint8
-	Pad2    [4]uint8
 }
 
 // Names of all BPF objects in the ELF.
@@ -303,7 +325,9 @@ const (
 	KernelMapPlaces            = "places"
 	KernelMapPolicies          = "policies"
 	KernelMapProxies           = "proxies"
+	KernelMapReceivings        = "receivings"
 	KernelMapReplies           = "replies"
+	KernelMapSendings          = "sendings"
 	KernelMapServices          = "services"
 	KernelMapTunnelCounters    = "tunnel_counters"
 	KernelMapTunnels           = "tunnels"
@@ -313,6 +337,7 @@ const (
 	KernelProgEpicGatewayEncap = "epic_gateway_encap"
 	KernelProgEpicXdp          = "epic_xdp"
 	KernelVarGateway           = "gateway"
+	KernelVarGeneration        = "generation"
 	KernelVarLenient           = "lenient"
 	KernelVarPort              = "port"
 	KernelVarReceivers         = "receivers"
@@ -383,7 +408,9 @@ type KernelMapSpecs struct {
 	Places         *ebpf.MapSpec `ebpf:"places"`
 	Policies       *ebpf.MapSpec `ebpf:"policies"`
 	Proxies        *ebpf.MapSpec `ebpf:"proxies"`
+	Receivings     *ebpf.MapSpec `ebpf:"receivings"`
 	Replies        *ebpf.MapSpec `ebpf:"replies"`
+	Sendings       *ebpf.MapSpec `ebpf:"sendings"`
 	Services       *ebpf.MapSpec `ebpf:"services"`
 	TunnelCounters *ebpf.MapSpec `ebpf:"tunnel_counters"`
 	Tunnels        *ebpf.MapSpec `ebpf:"tunnels"`
@@ -394,13 +421,14 @@ type KernelMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type KernelVariableSpecs struct {
-	Gateway   *ebpf.VariableSpec `ebpf:"gateway"`
-	Lenient   *ebpf.VariableSpec `ebpf:"lenient"`
-	Port      *ebpf.VariableSpec `ebpf:"port"`
-	Receivers *ebpf.VariableSpec `ebpf:"receivers"`
-	Traced    *ebpf.VariableSpec `ebpf:"traced"`
-	Traces    *ebpf.VariableSpec `ebpf:"traces"`
-	Uplink    *ebpf.VariableSpec `ebpf:"uplink"`
+	Gateway    *ebpf.VariableSpec `ebpf:"gateway"`
+	Generation *ebpf.VariableSpec `ebpf:"generation"`
+	Lenient    *ebpf.VariableSpec `ebpf:"lenient"`
+	Port       *ebpf.VariableSpec `ebpf:"port"`
+	Receivers  *ebpf.VariableSpec `ebpf:"receivers"`
+	Traced     *ebpf.VariableSpec `ebpf:"traced"`
+	Traces     *ebpf.VariableSpec `ebpf:"traces"`
+	Uplink     *ebpf.VariableSpec `ebpf:"uplink"`
 }
 
 // KernelObjects contains all objects after they have been loaded into the kernel.
@@ -433,7 +461,9 @@ type KernelMaps struct {
 	Places         *ebpf.Map `ebpf:"places"`
 	Policies       *ebpf.Map `ebpf:"policies"`
 	Proxies        *ebpf.Map `ebpf:"proxies"`
+	Receivings     *ebpf.Map `ebpf:"receivings"`
 	Replies        *ebpf.Map `ebpf:"replies"`
+	Sendings       *ebpf.Map `ebpf:"sendings"`
 	Services       *ebpf.Map `ebpf:"services"`
 	TunnelCounters *ebpf.Map `ebpf:"tunnel_counters"`
 	Tunnels        *ebpf.Map `ebpf:"tunnels"`
@@ -452,7 +482,9 @@ func (m *KernelMaps) Close() error {
 		m.Places,
 		m.Policies,
 		m.Proxies,
+		m.Receivings,
 		m.Replies,
+		m.Sendings,
 		m.Services,
 		m.TunnelCounters,
 		m.Tunnels,
@@ -464,13 +496,14 @@ func (m *KernelMaps) Close() error {
 //
 // It can be passed to LoadKernelObjects or ebpf.CollectionSpec.LoadAndAssign.
 type KernelVariables struct {
-	Gateway   *ebpf.Variable `ebpf:"gateway"`
-	Lenient   *ebpf.Variable `ebpf:"lenient"`
-	Port      *ebpf.Variable `ebpf:"port"`
-	Receivers *ebpf.Variable `ebpf:"receivers"`
-	Traced    *ebpf.Variable `ebpf:"traced"`
-	Traces    *ebpf.Variable `ebpf:"traces"`
-	Uplink    *ebpf.Variable `ebpf:"uplink"`
+	Gateway    *ebpf.Variable `ebpf:"gateway"`
+	Generation *ebpf.Variable `ebpf:"generation"`
+	Lenient    *ebpf.Variable `ebpf:"lenient"`
+	Port       *ebpf.Variable `ebpf:"port"`
+	Receivers  *ebpf.Variable `ebpf:"receivers"`
+	Traced     *ebpf.Variable `ebpf:"traced"`
+	Traces     *ebpf.Variable `ebpf:"traces"`
+	Uplink     *ebpf.Variable `ebpf:"uplink"`
 }
 
 // KernelPrograms contains all programs after they have been loaded into the kernel.

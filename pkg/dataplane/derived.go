@@ -3,6 +3,7 @@
 package dataplane
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 
@@ -17,6 +18,7 @@ type derived[K, V comparable] struct {
 	// found is what a former process left. Until the first repair, what is as it should be
 	// is not written again.
 	found map[K]V
+	told
 }
 
 func newDerived[K, V comparable](m *ebpf.Map, what string) (*derived[K, V], error) {
@@ -35,7 +37,7 @@ func (d *derived[K, V]) update(entries map[K]V) error {
 			keys, values = append(keys, key), append(values, value)
 		}
 	}
-	if err := writeMap(d.m, keys, values); err != nil {
+	if err := errors.Join(writeMap(d.m, keys, values), d.tell(len(keys))); err != nil {
 		return fmt.Errorf("writing the map of %s: %w", d.what, err)
 	}
 	if d.found != nil {
@@ -48,7 +50,7 @@ func (d *derived[K, V]) update(entries map[K]V) error {
 
 // remove deletes entries; those that are absent are not an error.
 func (d *derived[K, V]) remove(keys []K) error {
-	if err := deleteMap(d.m, keys); err != nil {
+	if err := errors.Join(deleteMap(d.m, keys), d.tell(len(keys))); err != nil {
 		return fmt.Errorf("deleting from the map of %s: %w", d.what, err)
 	}
 	for _, key := range keys {
@@ -93,10 +95,8 @@ func (d *derived[K, V]) repair(want func(K) (V, bool), all iter.Seq[K], entries 
 			}
 		}
 	}
-	if err := deleteMap(d.m, foreign); err != nil {
-		return 0, fmt.Errorf("mending the map of %s: %w", d.what, err)
-	}
-	if err := writeMap(d.m, missing, values); err != nil {
+	err = errors.Join(deleteMap(d.m, foreign), writeMap(d.m, missing, values), d.tell(len(foreign)+len(missing)))
+	if err != nil {
 		return 0, fmt.Errorf("mending the map of %s: %w", d.what, err)
 	}
 	return len(foreign) + len(missing), nil

@@ -34,6 +34,8 @@ type DataPlane struct {
 	proxies  *proxies
 	underlay *underlay
 	traces   traces
+	// generation tells programs of changes.
+	generation generation
 }
 
 var (
@@ -107,6 +109,11 @@ func (d *DataPlane) open() error {
 	}
 	if d.services, err = newServices(&d.mu, d.options.Role, &d.objects, proxyTable); err != nil {
 		return err
+	}
+	d.generation = generation{variable: d.objects.Generation}
+	d.tunnels.tunnels.kernel.changed, d.services.services.changed, d.services.policies.changed = d.generation.next, d.generation.next, d.generation.next
+	if d.services.replies != nil {
+		d.services.replies.table.changed = d.generation.next
 	}
 	if d.openings, err = newOpenings(&d.mu, d.options.Role, &d.objects.KernelMaps, proxyTable, d.objects.Lenient); err != nil {
 		return err

@@ -18,8 +18,11 @@ import (
 )
 
 // unpinned are maps that live and die with the programs: .rodata, .bss, and events and
-// ways, which nobody misses after a restart.
-var unpinned = map[string]bool{".rodata": true, ".bss": true, bpf.KernelMapEvents: true, bpf.KernelMapWays: true}
+// what CPUs remember, which nobody misses after a restart.
+var unpinned = map[string]bool{
+	".rodata": true, ".bss": true, bpf.KernelMapEvents: true,
+	bpf.KernelMapWays: true, bpf.KernelMapSendings: true, bpf.KernelMapReceivings: true,
+}
 
 // learnt are maps whose entries programs write.
 var learnt = map[string]bool{

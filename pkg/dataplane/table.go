@@ -19,6 +19,19 @@ type table[K, V comparable] struct {
 	m    *ebpf.Map
 	what string
 	want map[K]V
+	told
+}
+
+// told calls a function after each change of a map, before the caller is told that it is
+// made; nil if nobody has to know.
+type told struct{ changed func() error }
+
+// tell says that so many entries have changed.
+func (t *told) tell(entries int) error {
+	if entries == 0 || t.changed == nil {
+		return nil
+	}
+	return t.changed()
 }
 
 // newTable makes the table of a map, which is taken to hold what it should.
@@ -41,7 +54,7 @@ func (t *table[K, V]) update(entries map[K]V) error {
 			keys, values = append(keys, key), append(values, value)
 		}
 	}
-	if err := writeMap(t.m, keys, values); err != nil {
+	if err := errors.Join(writeMap(t.m, keys, values), t.tell(len(keys))); err != nil {
 		return fmt.Errorf("writing the map of %s: %w", t.what, err)
 	}
 	for i, key := range keys {
@@ -52,7 +65,7 @@ func (t *table[K, V]) update(entries map[K]V) error {
 
 // remove deletes entries; those that are absent are not an error.
 func (t *table[K, V]) remove(keys []K) error {
-	if err := deleteMap(t.m, keys); err != nil {
+	if err := errors.Join(deleteMap(t.m, keys), t.tell(len(keys))); err != nil {
 		return fmt.Errorf("deleting from the map of %s: %w", t.what, err)
 	}
 	for _, key := range keys {
@@ -87,7 +100,7 @@ func (t *table[K, V]) repair() (int, error) {
 			return 0, err
 		}
 	}
-	err = errors.Join(deleteMap(t.m, foreign), writeMap(t.m, missing, values))
+	err = errors.Join(deleteMap(t.m, foreign), writeMap(t.m, missing, values), t.tell(len(foreign)+len(missing)))
 	if err != nil {
 		return 0, fmt.Errorf("mending the map of %s: %w", t.what, err)
 	}
