@@ -92,7 +92,9 @@ func TestCreationsAtOnce(t *testing.T) {
 	if n := again() + old(); n != 0 {
 		t.Errorf("%v plans were made again", n)
 	}
-	if n := requests(); n > writers+writers/4 {
+	// Beside the transactions there are two reads, and reservations of blocks of numbers,
+	// which grow.
+	if n := requests(); n > writers+writers/2 {
 		t.Errorf("%d creations sent etcd %d requests", writers, n)
 	}
 	if _, err := create(t.Context(), s, "pods", pod("beyond")); !apierrors.IsForbidden(err) {
