@@ -247,3 +247,21 @@ func TestRestoreAdvancesTheCursorOfACIDR(t *testing.T) {
 		}
 	}
 }
+
+// A prefix without a pool gives no address, and says so.
+func TestNoPool(t *testing.T) {
+	w := rt.New(t)
+	rt.Standard(w)
+	p := rt.Prefix("none", "203.0.113.1-203.0.113.9", "203.0.113.0/24")
+	p.Spec.PublicPool = nil
+	rt.MustCreate(w, p)
+	rt.MustCreate(w, rt.Group("epic", "none", "none"))
+	for _, dryRun := range [][]string{nil, {metav1.DryRunAll}} {
+		_, err := rt.Create(w, rt.LoadBalancer("one", "a", "none"), dryRun...)
+		refused(t, err, "spec.public-address", "ServicePrefix none has no public-pool")
+		asked := rt.GWProxy("one", "a", "none")
+		asked.Spec.PublicAddress = "203.0.113.1"
+		_, err = rt.Create(w, asked, dryRun...)
+		refused(t, err, "spec.public-address", "ServicePrefix none has no public-pool")
+	}
+}

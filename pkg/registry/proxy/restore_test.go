@@ -139,3 +139,24 @@ func TestBroughtIDs(t *testing.T) {
 		}
 	}
 }
+
+// Records that an object brought to a group which makes none are dropped, and a
+// repository that goes on to send them is no dead end.
+func TestRestoreDropsRecords(t *testing.T) {
+	w := rt.New(t)
+	rt.Standard(w)
+	group := rt.Group("epic", "plain", "default")
+	group.Spec.EndpointTemplate = nil
+	rt.MustCreate(w, group)
+	lb := rt.LoadBalancer("one", "shop", "plain")
+	lb.Spec.Endpoints = []epic.DNSEndpoint{{DNSName: "shop.former.example.com", RecordType: "A", Targets: []string{"192.0.2.1"}}}
+	sent := lb.DeepCopy()
+	created := rt.MustCreate(w, lb)
+	if len(created.Spec.Endpoints) > 0 && created.Spec.Endpoints[0].DNSName == "shop.former.example.com" || !strings.Contains(w.Warned(), "spec.endpoints") {
+		t.Errorf("records %+v, warned of %q", created.Spec.Endpoints, w.Warned())
+	}
+	out, err := rt.Update(w, sent)
+	if err != nil || targets(out.Spec.Endpoints) != targets(created.Spec.Endpoints) {
+		t.Errorf("sent again: %v, %+v", err, out)
+	}
+}
