@@ -4,6 +4,7 @@ package envoytest
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -26,7 +27,7 @@ var path = sync.OnceValues(func() (string, error) {
 	_, file, _, _ := runtime.Caller(0)
 	script := filepath.Join(filepath.Dir(file), "..", "..", "..", "hack", "envoy.sh")
 	var stderr bytes.Buffer
-	cmd := exec.Command(script)
+	cmd := exec.CommandContext(context.Background(), script)
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -70,8 +71,7 @@ func Start(t testing.TB) *Envoy {
 // StartWith is Start with another bootstrap.
 func StartWith(t testing.TB, boot Bootstrap) *Envoy {
 	t.Helper()
-	// Paths of unix sockets must be short.
-	dir, err := os.MkdirTemp("", "envoy")
+	dir, err := os.MkdirTemp("", "envoy") //nolint:usetesting // Paths of unix sockets must be short.
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func StartWith(t testing.TB, boot Bootstrap) *Envoy {
 	e := &Envoy{server: newServer(), log: &lockedBuffer{}, exited: make(chan struct{}), AdminSocket: filepath.Join(dir, "admin")}
 
 	ads := filepath.Join(dir, "ads")
-	listener, err := net.Listen("unix", ads)
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", ads)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func StartWith(t testing.TB, boot Bootstrap) *Envoy {
 	if err := os.WriteFile(file, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	e.cmd = exec.Command(Path(t), "--config-path", file, "--concurrency", "1", "--log-level", "warn",
+	e.cmd = exec.CommandContext(t.Context(), Path(t), "--config-path", file, "--concurrency", "1", "--log-level", "warn",
 		"--disable-hot-restart")
 	e.cmd.Stdout, e.cmd.Stderr = e.log, e.log
 	e.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -182,6 +182,7 @@ type lockedBuffer struct {
 	buf bytes.Buffer
 }
 
+// Write appends, for one writer at a time.
 func (b *lockedBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -207,7 +208,7 @@ func (g *gateway) clientTLS(v *gatewayv1.BackendTLSPolicyValidation, http2 bool)
 			texts, names = append(texts, string(text)), append(names, secret.Name)
 		}
 		if len(texts) == 0 {
-			return nil, fmt.Errorf("no authority for its certificate is named: add caCertificateRefs")
+			return nil, errors.New("no authority for its certificate is named: add caCertificateRefs")
 		}
 		name := g.validationContext("authorities/", names, texts, func(*tlsv3.CertificateValidationContext) {})
 		common.ValidationContextType = &tlsv3.CommonTlsContext_CombinedValidationContext{CombinedValidationContext: &tlsv3.CommonTlsContext_CombinedCertificateValidationContext{

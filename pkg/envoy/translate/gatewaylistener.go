@@ -200,10 +200,8 @@ func (l *listener) status() ListenerStatus {
 		accepted = l.conflict
 	}
 	programmed := accepted
-	for _, v := range []verdict{l.idle} {
-		if !programmed.given() {
-			programmed = v
-		}
+	if !programmed.given() {
+		programmed = l.idle
 	}
 	s.Conditions = []Condition{
 		holds(string(gatewayv1.ListenerConditionAccepted), accepted, string(gatewayv1.ListenerReasonAccepted)),
@@ -228,7 +226,7 @@ func holds(conditionType string, against verdict, reason string) Condition {
 	return Condition{Type: conditionType, Status: true, Reason: reason}
 }
 
-// protocolName is for names of Envoy's resources.
+// String returns the port as names of Envoy's resources have it, such as "tcp/80".
 func (k portKey) String() string {
 	return fmt.Sprintf("%s/%d", endpoints.ProtocolName(k.protocol), k.port)
 }

@@ -109,7 +109,8 @@ func (r *rule) redirect(envoy *routev3.Route, at place) {
 	case spec.Scheme != nil:
 		port = map[string]gatewayv1.PortNumber{"http": 80, "https": 443}[scheme]
 	}
-	if !(scheme == "http" && port == 80 || scheme == "https" && port == 443) {
+	// Clients know the ports of the schemes by themselves.
+	if usual := scheme == "http" && port == 80 || scheme == "https" && port == 443; !usual {
 		action.PortRedirect = uint32(port)
 	}
 	switch {

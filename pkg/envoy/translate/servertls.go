@@ -3,6 +3,7 @@
 package translate
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -59,7 +60,7 @@ func (g *gateway) readServerTLS(l *listener) {
 // certificateOf makes an SDS secret of the Secret that a reference names.
 func (g *gateway) certificateOf(ref *gatewayv1.SecretObjectReference) (string, error) {
 	if ref.Group != nil && *ref.Group != "" || ref.Kind != nil && *ref.Kind != "Secret" {
-		return "", fmt.Errorf("a certificate is in a Secret: refer to one")
+		return "", errors.New("a certificate is in a Secret: refer to one")
 	}
 	if ref.Namespace != nil && *ref.Namespace != "" && string(*ref.Namespace) != g.proxy.Namespace {
 		return "", fmt.Errorf("it is in another namespace than the proxy: put it into %s, and leave the namespace out", g.proxy.Namespace)

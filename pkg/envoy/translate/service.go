@@ -3,7 +3,6 @@
 package translate
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 
@@ -62,5 +61,5 @@ func (s *Service) appProtocol(m Member) string {
 	if s == nil {
 		return ""
 	}
-	return cmp.Or(endpoints.Backend{Service: m.Service, Port: m.Port, Protocol: m.Protocol}.AppProtocol(s.slices), "")
+	return endpoints.Backend{Service: m.Service, Port: m.Port, Protocol: m.Protocol}.AppProtocol(s.slices)
 }

@@ -134,7 +134,7 @@ func TestTraffic(t *testing.T) {
 				DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 					return dialer.DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
 				},
-				TLSClientConfig: &tls.Config{ServerName: tc.sni, InsecureSkipVerify: true}, //nolint:gosec // The certificate is not what is tested.
+				TLSClientConfig: &tls.Config{ServerName: tc.sni, InsecureSkipVerify: true},
 			}
 			response, err := client.Do(request)
 			// Envoy opens its listeners a moment after it has accepted them.
