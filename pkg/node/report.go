@@ -86,13 +86,12 @@ func (a *agent) reportTunnels(r *status.Report) {
 			services[s.Plan.Services[i].Tunnel]++
 		}
 		for _, t := range s.Plan.Tunnels {
-			peer, known := peers[t.ID]
+			peer := peers[t.ID]
 			out := status.Tunnel{
 				ID: t.ID, Kind: string(s.Intent.Kind), Namespace: s.Intent.Namespace, Object: s.Intent.Name,
 				Local: t.Local, Remote: cmpOr(peer.Remote, t.Remote), MTU: t.MTU, Seen: peer.Seen, RTT: peer.RTT,
 				Unanswered: peer.Unanswered, Services: services[t.ID], Counters: counters[t.ID],
 			}
-			out.State = a.stateOf(t.ID, peer, known, r.Now)
 			out.Cookies = cookiesOf(peer.Cookies)
 			if peer.Cookies.Sent {
 				out.MTU -= gue.CookieSize
@@ -100,6 +99,12 @@ func (a *agent) reportTunnels(r *status.Report) {
 			r.Tunnels = append(r.Tunnels, out)
 		}
 	})
+	// Not within Each: who judges a tunnel asks the applier, and holds a lock meanwhile.
+	for i := range r.Tunnels {
+		t := &r.Tunnels[i]
+		peer, known := peers[t.ID]
+		t.State = a.stateOf(t.ID, peer, known, r.Now)
+	}
 	slices.SortFunc(r.Tunnels, func(x, y status.Tunnel) int { return cmp.Compare(x.ID, y.ID) })
 }
 
