@@ -84,6 +84,8 @@ type conversation struct {
 	// answered has the types about which something was sent.
 	answered map[resource.Type]bool
 
+	// set is what Envoy gets, from the first command on.
+	set      resource.Set
 	command  *command
 	deadline time.Time
 	refused  []error
@@ -91,6 +93,9 @@ type conversation struct {
 
 func (c *conversation) begin(cmd command) {
 	c.command, c.deadline, c.refused = &cmd, time.Now().Add(settle), nil
+	if c.set = cmd.set; c.set == nil {
+		c.set = resource.Set{}
+	}
 }
 
 func (c *conversation) hear(r *discoveryv3.DeltaDiscoveryRequest) {
@@ -121,9 +126,9 @@ func (c *conversation) hear(r *discoveryv3.DeltaDiscoveryRequest) {
 // wildcard says whether Envoy gets all resources of a type.
 func wildcard(t resource.Type) bool { return t == resource.Listener || t == resource.Cluster }
 
-// push sends what Envoy lacks, or finishes the command.
+// push sends what Envoy lacks, and finishes a command when Envoy has everything.
 func (c *conversation) push() error {
-	if c.command == nil {
+	if c.set == nil {
 		return nil
 	}
 	for _, typ := range resource.Types() {
@@ -137,11 +142,11 @@ func (c *conversation) push() error {
 			return err
 		}
 	}
-	if len(c.waiting) > 0 {
+	if c.command == nil || len(c.waiting) > 0 {
 		return nil
 	}
 	var missing error
-	for k := range c.command.set {
+	for k := range c.set {
 		if wildcard(k.Type) && !c.asked[k.Type] || !wildcard(k.Type) && !c.subscribed[k] {
 			missing = fmt.Errorf("the Envoy does not ask for the %s %q", k.Type, k.Name)
 		}
@@ -163,7 +168,7 @@ func (c *conversation) push() error {
 // send sends the differences of one type.
 func (c *conversation) send(typ resource.Type) error {
 	response := &discoveryv3.DeltaDiscoveryResponse{TypeUrl: typ.URL()}
-	for k, r := range c.command.set {
+	for k, r := range c.set {
 		if k.Type == typ && c.sent[k] != r.Version && (wildcard(typ) || c.subscribed[k]) {
 			response.Resources = append(response.Resources, &discoveryv3.Resource{
 				Name: k.Name, Version: r.Version, Resource: &anypb.Any{TypeUrl: typ.URL(), Value: r.Body},
@@ -172,7 +177,7 @@ func (c *conversation) send(typ resource.Type) error {
 		}
 	}
 	for k := range c.sent {
-		if _, ok := c.command.set[k]; !ok && k.Type == typ {
+		if _, ok := c.set[k]; !ok && k.Type == typ {
 			response.RemovedResources = append(response.RemovedResources, k.Name)
 			delete(c.sent, k)
 		}
