@@ -23,6 +23,7 @@ build: ## Build EPIC's programs and kubectl into bin/
 	$(GO_BUILD) -o bin/epic-apiserver ./cmd/apiserver
 	$(GO_BUILD) -o bin/epic-controller ./cmd/controller
 	$(GO_BUILD) -o bin/epicctl ./cmd/epicctl
+	$(GO_BUILD) -o bin/epic-connector ./cmd/connector
 ifeq ($(shell go env GOOS),linux)
 	$(GO_BUILD) -o bin/epic-node ./cmd/node
 	$(GO_BUILD) -o bin/epic-cni ./cmd/cni
@@ -59,6 +60,10 @@ images: ## Build the container images into bin/images
 .PHONY: e2e
 e2e: build ## Test EPIC in a real cluster of its own (Linux, root)
 	test/e2e/run.sh
+
+.PHONY: conformance
+conformance: ## Run the Gateway API's conformance suite (Linux, root)
+	hack/conformance.sh
 
 .PHONY: e2e-kind
 e2e-kind: build ## Test EPIC in a cluster of kind with three nodes (Linux, Docker)

@@ -35,11 +35,11 @@ image() {
 build() {
 	out=$1 bin=$1/.binaries
 	mkdir -p "$bin/raw"
-	GOOS=linux GOARCH=$arch go build -ldflags '-s -w' -o "$bin/raw/" ./cmd/{apiserver,controller,node,cni,operator,proxy}
+	GOOS=linux GOARCH=$arch go build -ldflags '-s -w' -o "$bin/raw/" ./cmd/{apiserver,controller,node,cni,operator,proxy,connector}
 	GOOS=linux GOARCH=$arch go build -C test/e2e/kube -ldflags '-s -w' -o "$bin/raw/" ./cmd/etcd
 	go build -C hack/tools/image -o "$bin/image" .
 	local name
-	for name in apiserver controller node cni operator proxy; do ln -f "$bin/raw/$name" "$bin/epic-$name"; done
+	for name in apiserver controller node cni operator proxy connector; do ln -f "$bin/raw/$name" "$bin/epic-$name"; done
 	ln -f "$bin/raw/etcd" "$bin/etcd"
 	image epic-apiserver 65532:65532 epic-apiserver
 	image epic-controller 65532:65532 epic-controller
@@ -48,6 +48,7 @@ build() {
 	image epic-node 0:0 epic-node epic-cni
 	image epic-operator 65532:65532 epic-operator
 	image epic-proxy 65532:65532 epic-proxy
+	image epic-connector 65532:65532 epic-connector
 	envoy
 }
 

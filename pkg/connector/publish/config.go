@@ -44,6 +44,9 @@ const (
 	// the client cluster it was copied from.
 	ClientNamespaceAnnotation = epic.LabelPrefix + "client-namespace"
 	ClientNameAnnotation      = epic.LabelPrefix + "client-name"
+	// UseLabel on a Secret says who reads it: the operator those whose value is UseProxy.
+	UseLabel = epic.LabelPrefix + "use"
+	UseProxy = "proxy"
 	// UnresolvedKind is the kind, in EPIC's group, of a backend reference that leads
 	// nowhere. Its name is the reason.
 	UnresolvedKind = "Unresolved"

@@ -120,6 +120,7 @@ func (p *publisher) copySecret(from metav1.Object, kind corev1.SecretType, data 
 		Type:       kind,
 		Data:       data,
 	}
+	secret.Labels[UseLabel] = UseProxy
 	secret.Annotations = map[string]string{
 		ClientNamespaceAnnotation: from.GetNamespace(), ClientNameAnnotation: from.GetName(),
 	}
