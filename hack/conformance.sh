@@ -32,7 +32,7 @@ if [[ ${1:-} != inside ]]; then
 	for program in apiserver connector operator proxy; do
 		[[ ! -d cmd/$program ]] || go build -buildvcs=false -o "$dir/bin/epic-$program" "./cmd/$program"
 	done
-	go build -C test/conformance -buildvcs=false -o "$dir/bin/" ./kubelet sigs.k8s.io/gateway-api/conformance/echo-basic
+	go build -C test/conformance -buildvcs=false -o "$dir/bin/" ./kubelet ./coredns sigs.k8s.io/gateway-api/conformance/echo-basic
 	go test -C test/conformance -c -o "$dir/bin/suite" .
 	crds=$(go list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)/config/crd/experimental
 	# Killing the first process of the namespaces ends everything in them.
@@ -80,7 +80,7 @@ launch etcd etcd --data-dir "$dir/etcd" --unsafe-no-fsync \
 launch kube-apiserver kube-apiserver --etcd-servers="$etcd" --bind-address=127.0.0.1 --advertise-address=10.92.0.1 --secure-port=6443 \
 	--tls-cert-file="$dir/apiserver.crt" --tls-private-key-file="$dir/apiserver.key" \
 	--endpoint-reconciler-type=none --service-cluster-ip-range=10.94.0.0/16 --authorization-mode=RBAC --token-auth-file="$dir/tokens.csv" \
-	--service-account-issuer=https://kubernetes.default.svc --service-account-key-file="$dir/sa.key" --service-account-signing-key-file="$dir/sa.key"
+	--kubelet-preferred-address-types=Hostname --service-account-issuer=https://kubernetes.default.svc --service-account-key-file="$dir/sa.key" --service-account-signing-key-file="$dir/sa.key"
 cat >"$KUBECONFIG" <<YAML
 apiVersion: v1
 kind: Config

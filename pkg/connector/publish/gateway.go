@@ -371,11 +371,19 @@ func publishedState(s *gatewayState, remote Remote) verdict {
 					fmt.Sprintf("it has the address %s, which does not change: create another Gateway for %s", proxy.Spec.PublicAddress, text))
 			}
 		}
-		if c := programmed(proxy.Status.Conditions, proxy.Generation); c.Status != metav1.ConditionTrue {
+		if c := programmed(proxy.Status.Conditions, proxy.Generation); c.Status != metav1.ConditionTrue && !s.stays(c) {
 			v.refuse(cmp.Or(c.Reason, pending), cmp.Or(c.Message, "EPIC is configuring its proxies"))
 		}
 	}
 	return v
+}
+
+// stays says whether a Gateway counts as programmed though its proxies do not have the
+// newest configuration yet: it was programmed, has not changed since, and what is under
+// way is a change of a route.
+func (s *gatewayState) stays(c metav1.Condition) bool {
+	was := programmed(s.gateway.Status.Conditions, s.gateway.Generation)
+	return c.Reason == string(gatewayv1.GatewayReasonPending) && was.Status == metav1.ConditionTrue && was.ObservedGeneration == s.gateway.Generation
 }
 
 // programmed is the condition by which EPIC says that proxies are configured, if it is

@@ -140,14 +140,19 @@ func (p *publisher) resolveAll(r *Route) (metav1.Object, verdict, []epicv1.Route
 	return copied, resolved, backends
 }
 
+// noAuthorities is the name of a Secret that is never there.
+const noAuthorities = "unresolved"
+
 // backend is how proxies connect to a port of a Service by a policy. A policy that is not
-// accepted names nobody to trust, so that no request gets through.
+// accepted trusts what is in a Secret that does not exist, so no request gets through.
 func (s *policyState) backend(to *backend) epicv1.RouteBackend {
 	validation := &epicv1.BackendTLSValidation{BackendTLSPolicyValidation: gatewayv1.BackendTLSPolicyValidation{
 		Hostname:        s.policy.Spec.Validation.Hostname,
 		SubjectAltNames: slices.Clone(s.policy.Spec.Validation.SubjectAltNames),
 	}}
-	if !s.accepted.no {
+	if s.accepted.no {
+		validation.CACertificateRefs = []gatewayv1.LocalObjectReference{{Kind: "Secret", Name: noAuthorities}}
+	} else {
 		for _, name := range s.authorities {
 			validation.CACertificateRefs = append(validation.CACertificateRefs, gatewayv1.LocalObjectReference{Kind: "Secret", Name: gatewayv1.ObjectName(name)})
 		}

@@ -12,6 +12,9 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -78,9 +81,19 @@ func run(ctx context.Context, kubeconfig, bin, dir string) error {
 			return err
 		}
 	}
-	// It has no address: its pods are reached without a tunnel.
-	_, err = client.CoreV1().Nodes().Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node}}, metav1.CreateOptions{})
-	if err != nil && !apierrors.IsAlreadyExists(err) {
+	port, err := k.serveLogs(ctx)
+	if err != nil {
+		return err
+	}
+	host, err := client.CoreV1().Nodes().Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node}}, metav1.CreateOptions{})
+	if err != nil {
+		return err
+	}
+	// It has a name and no address: the API server finds it, and its pods are reached
+	// without a tunnel.
+	host.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeHostName, Address: "127.0.0.1"}}
+	host.Status.DaemonEndpoints.KubeletEndpoint.Port = port
+	if _, err := client.CoreV1().Nodes().UpdateStatus(ctx, host, metav1.UpdateOptions{}); err != nil {
 		return err
 	}
 	factory := informers.NewSharedInformerFactory(client, 5*time.Second)
@@ -113,6 +126,31 @@ func run(ctx context.Context, kubeconfig, bin, dir string) error {
 			}
 		}
 	}
+}
+
+// serveLogs serves the logs of pods as a kubelet does, and returns the port.
+func (k *kubelet) serveLogs(ctx context.Context) (int32, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+		if len(parts) != 4 || parts[0] != "containerLogs" {
+			http.NotFound(w, r)
+			return
+		}
+		pod, err := k.client.CoreV1().Pods(parts[1]).Get(r.Context(), parts[2], metav1.GetOptions{})
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusNotFound)
+			return
+		}
+		http.ServeFile(w, r, filepath.Join(k.dir, string(pod.UID), "log"))
+	}))
+	_ = server.Listener.Close()
+	server.Listener = listener
+	server.StartTLS()
+	return int32(listener.Addr().(*net.TCPAddr).Port), nil
 }
 
 func ip(ctx context.Context, args ...string) error {
