@@ -46,7 +46,7 @@ func cached() map[client.Object]cache.ByObject {
 }
 
 // newDeployments prepares to run Envoys as Deployments.
-func newDeployments(_ context.Context, o *options, mgr manager.Manager, namespace string) (*platform, error) {
+func newDeployments(o *options, mgr manager.Manager, namespace string) (*platform, error) {
 	kube, err := kubernetes.NewForConfig(mgr.GetConfig())
 	if err != nil {
 		return nil, fmt.Errorf("how to reach the API server: %w", err)
@@ -66,9 +66,9 @@ func newDeployments(_ context.Context, o *options, mgr manager.Manager, namespac
 			}
 			return l, nil
 		},
-		secret:   func(namespace, name string) *corev1.Secret { return secretOf(reader, namespace, name) },
+		secret:   func(namespace, name string) *corev1.Secret { return secretOf(reader, namespace, name) }, //nolint:contextcheck // it is read from memory
 		location: func(string) translate.Options { return translate.Options{} },
-		states: func(op *operator.Operator, server *xds.Server, c *issuer.Credentials) operator.States {
+		states: func(op *operator.Operator, server *xds.Server, c *issuer.Credentials) operator.States { //nolint:contextcheck // pods are read from memory
 			return &peers.States{
 				Local: server, Resource: op.Resource, TLS: c.ClientTLS,
 				Pods: func(id proxyidentity.Proxy) []peers.Pod { return podsOf(reader, id) },

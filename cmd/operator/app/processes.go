@@ -43,7 +43,7 @@ func (o *options) in(path ...string) string {
 func (o *options) socket() string { return o.in("xds.sock") }
 
 // newProcesses prepares to run Envoys as processes of this host.
-func newProcesses(ctx context.Context, o *options, client versioned.Interface) (*platform, error) {
+func newProcesses(o *options, client versioned.Interface) (*platform, error) {
 	envoy := o.envoy
 	if envoy == "" {
 		envoy = "envoy"

@@ -73,9 +73,9 @@ func run(ctx context.Context, o *options) error {
 	}
 	var p *platform
 	if o.runner == runProcesses {
-		p, err = newProcesses(ctx, o, client)
+		p, err = newProcesses(o, client)
 	} else {
-		p, err = newDeployments(ctx, o, mgr, namespace)
+		p, err = newDeployments(o, mgr, namespace)
 	}
 	if err != nil {
 		return err

@@ -23,7 +23,7 @@ import (
 )
 
 // SecretName is the name of the Secret in the operator's namespace.
-const SecretName = "epic-proxy-authority"
+const SecretName = "epic-proxy-authority" //nolint:gosec // a name
 
 // interval is how often the place is looked at: for what the leader made, and for what
 // is to be made.

@@ -142,8 +142,9 @@ func newRig(t *testing.T) *rig {
 		Secret: func(string, string) *corev1.Secret { return nil },
 		Place:  func(public string) translate.Options { return r.place(public) },
 		Tunnel: func(id int32, _ netip.Addr) translate.Reach {
-			if got, ok := r.reach.Load(id); ok {
-				return got.(translate.Reach)
+			got, _ := r.reach.Load(id)
+			if reach, ok := got.(translate.Reach); ok {
+				return reach
 			}
 			return translate.ReachUnknown
 		},

@@ -58,7 +58,7 @@ func TestStates(t *testing.T) {
 			if who.Pod == "b" {
 				verified = append(verified, who.String())
 			}
-			return &tls.Config{InsecureSkipVerify: true} //nolint:gosec // a test's own server
+			return &tls.Config{InsecureSkipVerify: true}
 		},
 		Resource: func(_ proxyidentity.Proxy, key resource.Key) *resource.Resource {
 			if key == (resource.Key{Type: resource.Route, Name: "web"}) {

@@ -20,9 +20,10 @@ const (
 	// GatewayNodeLabel marks the nodes that proxies run on.
 	GatewayNodeLabel = epic.LabelPrefix + "gateway"
 	// CAConfigMap is the ConfigMap in each account's namespace with the CA that
-	// signs the operator's certificate, and CAKey its key.
+	// signs the operator's certificate.
 	CAConfigMap = "epic-proxy-ca"
-	CAKey       = "ca.crt"
+	// CAKey is the key in it.
+	CAKey = "ca.crt"
 	// TokenAudience is the audience of the tokens by which proxies are known.
 	TokenAudience = "epic-xds"
 	// ContainerName is the name of the container that runs Envoy.
