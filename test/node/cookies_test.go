@@ -141,14 +141,15 @@ func cookiesNegotiated(t *testing.T, s *site, v *service) {
 			}
 		}
 	}
-	spoofed(t, s, v, tap)
+	bare := spoofed(t, s, v, tap)
 
-	// Refused altogether, also if the far end can do no better.
+	// Refused altogether, also if the far end can do no better. A request would leave
+	// connections behind whose segments are sent again for a while.
 	restart(both[1], "off")
 	restart(both[0], "required")
 	dropped := both[0].mustReport().Drops[dataplane.DropNoCookie]
 	s.until("the gateway refuses packets without a cookie", func() error {
-		_, _ = v.get()
+		s.must(tap.Send(bare))
 		if both[0].mustReport().Drops[dataplane.DropNoCookie] == dropped {
 			return errors.New("it does not")
 		}
@@ -166,8 +167,8 @@ func cookiesNegotiated(t *testing.T, s *site, v *service) {
 }
 
 // spoofed sends packets to the gateway with the outer addresses of the tunnel's far end,
-// without its cookie and with other ones.
-func spoofed(t *testing.T, s *site, v *service, tap *wiretap) {
+// without its cookie and with other ones. It returns one without.
+func spoofed(t *testing.T, s *site, v *service, tap *wiretap) []byte {
 	t.Helper()
 	tap.data, tap.control = nil, nil
 	s.until("packets of each kind", func() error {
@@ -206,4 +207,5 @@ func spoofed(t *testing.T, s *site, v *service, tap *wiretap) {
 	if n := after.Counters.ReceivedPackets - before.Counters.ReceivedPackets; n >= copies {
 		t.Errorf("%d packets passed", n)
 	}
+	return bare
 }
