@@ -98,7 +98,12 @@ func TestLabelsAreDocumented(t *testing.T) {
 		t.Errorf("The manifests do not use the label %s", gateway)
 	}
 	code = append(code, gateway, epic.PartOfLabel, epic.ComponentLabel)
-	compare(t, "labels, annotations and finalizers", code, firstCells(t, regexp.MustCompile(`^[a-z0-9.]+\.io/[a-z-]+$`), reference))
+	documented := firstCells(t, regexp.MustCompile(`^[a-z0-9.]+\.io/[a-z-]+[A-Z]*$`), reference)
+	for i, name := range documented {
+		// What follows a prefix is in capitals.
+		documented[i] = strings.TrimRight(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+	}
+	compare(t, "labels, annotations and finalizers", code, documented)
 	text := read(t, reference)
 	for _, value := range []string{"`" + epic.EnvoyComponent + "`", "`" + epic.AccountNamespaceComponent + "`", epic.PartOfLabel + ": " + epic.ProductName, epic.ComponentLabel + ": " + epic.EnvoyComponent} {
 		if !strings.Contains(text, value) {
@@ -138,7 +143,7 @@ func metrics(sources map[string]string) (out []string) {
 }
 
 func TestMetricsAreDocumented(t *testing.T) {
-	documented := firstCells(t, regexp.MustCompile(`^epic_[a-z_]+$`), reference, "docs/dataplane.md", "docs/controller.md", "docs/operator.md")
+	documented := firstCells(t, regexp.MustCompile(`^epic_[a-z_]+$`), reference, "docs/dataplane.md", "docs/controller.md", "docs/operator.md", "docs/connector.md")
 	// Programs of the data plane have such names too.
 	documented = slices.DeleteFunc(documented, func(name string) bool { return strings.HasSuffix(name, "cap") || name == "epic_xdp" })
 	compare(t, "metrics", metrics(sources(t)), documented)
