@@ -66,9 +66,9 @@ func newDeployments(o *options, mgr manager.Manager, namespace string) (*platfor
 			}
 			return l, nil
 		},
-		secret:   func(namespace, name string) *corev1.Secret { return secretOf(reader, namespace, name) }, //nolint:contextcheck // it is read from memory
+		secret:   func(namespace, name string) *corev1.Secret { return secretOf(reader, namespace, name) },
 		location: func(string) translate.Options { return translate.Options{} },
-		states: func(op *operator.Operator, server *xds.Server, c *issuer.Credentials) operator.States { //nolint:contextcheck // pods are read from memory
+		states: func(op *operator.Operator, server *xds.Server, c *issuer.Credentials) operator.States {
 			return &peers.States{
 				Local: server, Resource: op.Resource, TLS: c.ClientTLS,
 				Pods: func(id proxyidentity.Proxy) []peers.Pod { return podsOf(reader, id) },

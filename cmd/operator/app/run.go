@@ -75,7 +75,7 @@ func run(ctx context.Context, o *options) error {
 	if o.runner == runProcesses {
 		p, err = newProcesses(o, client)
 	} else {
-		p, err = newDeployments(o, mgr, namespace)
+		p, err = newDeployments(o, mgr, namespace) //nolint:contextcheck // pods and Secrets are read from memory
 	}
 	if err != nil {
 		return err
