@@ -111,11 +111,14 @@ func serveAll(t testing.TB, o Options) (*Server, func(...grpc.DialOption) *grpc.
 type client struct {
 	t      testing.TB
 	stream discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesClient
-	mu     sync.Mutex
-	has    map[resource.Key]string
-	count  int
-	err    error
-	ended  chan struct{}
+	cancel context.CancelFunc
+	// sending serializes the stream's senders.
+	sending sync.Mutex
+	mu      sync.Mutex
+	has     map[resource.Key]string
+	count   int
+	err     error
+	ended   chan struct{}
 }
 
 // connect opens a stream that subscribes to clusters and listeners, to a name of each
@@ -128,7 +131,7 @@ func connect(t testing.TB, conn *grpc.ClientConn, name, pod string, has map[reso
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &client{t: t, stream: stream, has: map[resource.Key]string{}, ended: make(chan struct{})}
+	c := &client{t: t, stream: stream, cancel: cancel, has: map[resource.Key]string{}, ended: make(chan struct{})}
 	for _, typ := range resource.Types() {
 		r := &discoveryv3.DeltaDiscoveryRequest{TypeUrl: typ.URL(), InitialResourceVersions: map[string]string{}}
 		if typ != resource.Cluster && typ != resource.Listener {
@@ -174,10 +177,15 @@ func (c *client) receive() {
 			}
 		}
 		c.mu.Unlock()
-		if c.stream.Send(answer) != nil {
-			continue
-		}
+		// If this fails, so does receiving.
+		_ = c.send(answer)
 	}
+}
+
+func (c *client) send(r *discoveryv3.DeltaDiscoveryRequest) error {
+	c.sending.Lock()
+	defer c.sending.Unlock()
+	return c.stream.Send(r)
 }
 
 func (c *client) version(k resource.Key) string {

@@ -185,7 +185,7 @@ func TestEnds(t *testing.T) {
 	for i := range 1000 {
 		r.ResourceNamesSubscribe = append(r.ResourceNamesSubscribe, fmt.Sprint("n", i))
 	}
-	if err := greedy.stream.Send(r); err != nil {
+	if err := greedy.send(r); err != nil {
 		t.Fatal(err)
 	}
 	expect("too many names", greedy, codes.ResourceExhausted, "more than 100 resources")
@@ -253,11 +253,11 @@ func TestRequestRate(t *testing.T) {
 	began := time.Now()
 	const n = 200
 	for range n {
-		if err := c.stream.Send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: resource.Route.URL(), ResourceNamesSubscribe: []string{"x"}}); err != nil {
+		if err := c.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: resource.Route.URL(), ResourceNamesSubscribe: []string{"x"}}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := c.stream.Send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: resource.Endpoint.URL(), ResourceNamesSubscribe: []string{"c"}}); err != nil {
+	if err := c.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: resource.Endpoint.URL(), ResourceNamesSubscribe: []string{"c"}}); err != nil {
 		t.Fatal(err)
 	}
 	s.SetEndpoints(web, "", raw(resource.Endpoint, "c", "1"))
@@ -304,7 +304,7 @@ func TestConcurrent(t *testing.T) {
 				select {
 				case <-c.ended:
 				case <-time.After(20 * time.Millisecond):
-					_ = c.stream.CloseSend()
+					c.cancel()
 				}
 			}
 		})
