@@ -47,6 +47,7 @@ func APISecrets(c client.Client, namespace string) SecretWriter {
 	return &apiSecrets{c, namespace, string(uuid.NewUUID())}
 }
 
+// Apply implements SecretWriter.
 func (w *apiSecrets) Apply(ctx context.Context, secret *corev1.Secret) error {
 	secret = secret.DeepCopy()
 	secret.Labels[runLabel] = w.run
@@ -65,6 +66,7 @@ func (w *apiSecrets) Apply(ctx context.Context, secret *corev1.Secret) error {
 	return nil
 }
 
+// Delete implements SecretWriter.
 func (w *apiSecrets) Delete(ctx context.Context, name string) error {
 	secret := &corev1.Secret{}
 	secret.Namespace, secret.Name = w.namespace, name
@@ -75,6 +77,7 @@ func (w *apiSecrets) Delete(ctx context.Context, name string) error {
 	return nil
 }
 
+// Sweep implements SecretWriter.
 func (w *apiSecrets) Sweep(ctx context.Context, cluster string) error {
 	own, err := labels.NewRequirement(epic.OwningClusterLabel, selection.Equals, []string{epic.LabelValue(cluster)})
 	if err != nil {
@@ -110,6 +113,7 @@ func FolderSecrets(folder, namespace string) SecretWriter {
 // clusterFile holds in the folder of a Secret the cluster that it is of.
 const clusterFile = ".cluster"
 
+// Apply implements SecretWriter.
 func (w *folderSecrets) Apply(_ context.Context, secret *corev1.Secret) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -133,6 +137,7 @@ func (w *folderSecrets) Apply(_ context.Context, secret *corev1.Secret) error {
 	return nil
 }
 
+// Delete implements SecretWriter.
 func (w *folderSecrets) Delete(_ context.Context, name string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -143,6 +148,7 @@ func (w *folderSecrets) Delete(_ context.Context, name string) error {
 	return nil
 }
 
+// Sweep implements SecretWriter.
 func (w *folderSecrets) Sweep(ctx context.Context, cluster string) error {
 	entries, err := os.ReadDir(w.folder)
 	if os.IsNotExist(err) {

@@ -62,48 +62,60 @@ func pointers[T any](items []T) []*T {
 	return out
 }
 
+// Class implements publish.View.
 func (v *view) Class(name string) *gatewayv1.GatewayClass {
 	return get[gatewayv1.GatewayClass](v, types.NamespacedName{Name: name})
 }
 
+// Gateway implements publish.View.
 func (v *view) Gateway(name types.NamespacedName) *gatewayv1.Gateway {
 	return get[gatewayv1.Gateway](v, name)
 }
 
+// ListenerSet implements publish.View.
 func (v *view) ListenerSet(name types.NamespacedName) *gatewayv1.ListenerSet {
 	return get[gatewayv1.ListenerSet](v, name)
 }
 
+// Namespace implements publish.View.
 func (v *view) Namespace(name string) *corev1.Namespace {
 	return get[corev1.Namespace](v, types.NamespacedName{Name: name})
 }
 
+// Node implements publish.View.
 func (v *view) Node(name string) *corev1.Node {
 	return get[corev1.Node](v, types.NamespacedName{Name: name})
 }
 
+// Service implements publish.View.
 func (v *view) Service(name types.NamespacedName) *corev1.Service {
 	return get[corev1.Service](v, name)
 }
 
+// Secret implements publish.View.
 func (v *view) Secret(name types.NamespacedName) *corev1.Secret { return get[corev1.Secret](v, name) }
 
+// ConfigMap implements publish.View.
 func (v *view) ConfigMap(name types.NamespacedName) *corev1.ConfigMap {
 	return get[corev1.ConfigMap](v, name)
 }
 
+// ListenerSetsOf implements publish.View.
 func (v *view) ListenerSetsOf(gateway types.NamespacedName) []*gatewayv1.ListenerSet {
 	return pointers(list[gatewayv1.ListenerSetList](v, client.MatchingFields{gatewayIndex: gateway.String()}).Items)
 }
 
+// RoutesOf implements publish.View.
 func (v *view) RoutesOf(parent publish.Parent) []*publish.Route {
 	return v.routes(client.MatchingFields{parentIndex: parentKey(parent)})
 }
 
+// RoutesTo implements publish.View.
 func (v *view) RoutesTo(service types.NamespacedName) []*publish.Route {
 	return v.routes(client.MatchingFields{serviceIndex: service.String()})
 }
 
+// DefaultRoutes implements publish.View.
 func (v *view) DefaultRoutes() []*publish.Route {
 	return v.routes(client.MatchingFields{defaultIndex: yes})
 }
@@ -117,18 +129,22 @@ func (v *view) routes(options ...client.ListOption) []*publish.Route {
 	return routes
 }
 
+// DefaultGateways implements publish.View.
 func (v *view) DefaultGateways() []*gatewayv1.Gateway {
 	return pointers(list[gatewayv1.GatewayList](v, client.MatchingFields{defaultIndex: yes}).Items)
 }
 
+// SlicesOf implements publish.View.
 func (v *view) SlicesOf(service types.NamespacedName) []*discoveryv1.EndpointSlice {
 	return pointers(list[discoveryv1.EndpointSliceList](v, client.MatchingFields{serviceIndex: service.String()}).Items)
 }
 
+// PoliciesOf implements publish.View.
 func (v *view) PoliciesOf(service types.NamespacedName) []*gatewayv1.BackendTLSPolicy {
 	return pointers(list[gatewayv1.BackendTLSPolicyList](v, client.MatchingFields{serviceIndex: service.String()}).Items)
 }
 
+// GrantsIn implements publish.View.
 func (v *view) GrantsIn(namespace string) []*gatewayv1.ReferenceGrant {
 	return pointers(list[gatewayv1.ReferenceGrantList](v, client.InNamespace(namespace)).Items)
 }

@@ -12,13 +12,13 @@ func (a *attacked) deleted(t *testing.T) {
 		must(t, gatewaySide.Tunnels().SetCookies(victim(outer6), Cookies{}))
 		must(t, nodeSide.Tunnels().SetCookies(victim(outer6), Cookies{}))
 	}
-	after := func(name string, make func(outer6, v6 bool) []attempt) {
+	after := func(name string, attempts func(outer6, v6 bool) []attempt) {
 		by := map[string][]attempt{}
-		for _, try := range eachFamily(make) {
+		for _, try := range eachFamily(attempts) {
 			by[try.reaches] = append(by[try.reaches], attempt{name: "after " + name + ", " + try.name, at: try.at, drop: try.drop, frame: try.frame})
 		}
-		for from, attempts := range by {
-			a.attack(t, from, attempts)
+		for from, tries := range by {
+			a.attack(t, from, tries)
 		}
 	}
 	spoofed := func(outer6, v6 bool, up, down DropReason) []attempt {

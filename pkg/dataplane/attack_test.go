@@ -68,11 +68,11 @@ func datagramOf(from, to string, source, destination uint16, mark []byte) []byte
 // combination names a pair of families.
 func combination(v6, outer6 bool) string { return family(v6) + " in " + family(outer6) + ": " }
 
-// eachFamily calls make for all four combinations.
-func eachFamily(make func(outer6, v6 bool) []attempt) (all []attempt) {
+// eachFamily calls attempts for all four combinations.
+func eachFamily(attempts func(outer6, v6 bool) []attempt) (all []attempt) {
 	for _, outer6 := range []bool{false, true} {
 		for _, v6 := range []bool{false, true} {
-			all = append(all, make(outer6, v6)...)
+			all = append(all, attempts(outer6, v6)...)
 		}
 	}
 	return all

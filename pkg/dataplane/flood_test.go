@@ -78,7 +78,7 @@ func (a *attacked) floods() []flood {
 }
 
 // badGUE is a datagram whose GUE header no tunnel has.
-func badGUE(source, destination uint16) []byte { //nolint:revive // beside gue
+func badGUE(source, destination uint16) []byte {
 	return gue(source, destination, 0x41048000, victimTunnel, make([]byte, 32))
 }
 

@@ -20,9 +20,10 @@ const (
 	// MinMTU is the smallest inner MTU of a tunnel: the packet that an ICMP error about a
 	// packet that is too big quotes has to be smaller than the packet, also beside a cookie.
 	MinMTU = 552 + CookieSize
-	// CookieSize is the size of a data packet's cookie in bytes, and MaxCookies how many
-	// are accepted in a tunnel at a time.
-	CookieSize, MaxCookies = 8, 4
+	// CookieSize is the size of a data packet's cookie in bytes.
+	CookieSize = 8
+	// MaxCookies is how many cookies are accepted in a tunnel at a time.
+	MaxCookies = 4
 )
 
 // tunnels implements Tunnels.

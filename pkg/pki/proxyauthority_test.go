@@ -114,7 +114,7 @@ func TestSignProxy(t *testing.T) {
 func TestSignProxyRefuses(t *testing.T) {
 	now := time.Now()
 	a := newAuthority(t, now)
-	small, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // it is to be refused
+	small, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {
 		t.Fatal(err)
 	}

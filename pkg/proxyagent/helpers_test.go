@@ -137,7 +137,7 @@ type pod struct {
 // shortDir returns a folder whose path leaves room for the name of a socket.
 func shortDir(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "ep")
+	dir, err := os.MkdirTemp("", "ep") //nolint:usetesting // T.TempDir's paths are too long
 	if err != nil {
 		t.Fatal(err)
 	}

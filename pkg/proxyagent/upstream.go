@@ -68,7 +68,7 @@ func (d *dialer) conn(withCertificate bool) (*grpc.ClientConn, error) {
 		grpc.WithDefaultServiceConfig(pickAny),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
-		grpc.WithReadBufferSize(8<<10), grpc.WithWriteBufferSize(8<<10), grpc.WithSharedWriteBuffer(true))
+		grpc.WithReadBufferSize(8<<10), grpc.WithWriteBufferSize(8<<10))
 }
 
 // open opens a stream.

@@ -28,12 +28,12 @@ func TestGatewayNodesReport(t *testing.T) {
 	for i := range count {
 		own := n.gateway(t, address(i)).GatewayNodes("epic")
 		wg.Go(func() {
-			o, err := own.Create(ctx, &epicv1.GatewayNode{ObjectMeta: metav1.ObjectMeta{Name: address(i)}}, metav1.CreateOptions{})
+			_, err := own.Create(ctx, &epicv1.GatewayNode{ObjectMeta: metav1.ObjectMeta{Name: address(i)}}, metav1.CreateOptions{})
 			for round := range int32(3) {
 				if err != nil {
 					break
 				}
-				o = &epicv1.GatewayNode{ObjectMeta: metav1.ObjectMeta{Name: address(i)}, Status: epicv1.GatewayNodeStatus{
+				o := &epicv1.GatewayNode{ObjectMeta: metav1.ObjectMeta{Name: address(i)}, Status: epicv1.GatewayNodeStatus{
 					NodeName: fmt.Sprint("node", i), Tunnels: 10, TunnelsUp: round, HeartbeatTime: metav1.NewTime(time.Unix(int64(round), 0)),
 					TunnelStates: &epicv1.TunnelStates{Up: idset.Of(1, 2).Encode(), Down: idset.Of(5).Encode()},
 				}}

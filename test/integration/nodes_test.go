@@ -22,12 +22,12 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
-	"github.com/acnodal/epic/pkg/pki"
 	testserver "github.com/acnodal/epic/pkg/apiserver/testing"
 	applyv1 "github.com/acnodal/epic/pkg/generated/applyconfiguration/epic/v1"
 	clientset "github.com/acnodal/epic/pkg/generated/clientset/versioned"
 	typed "github.com/acnodal/epic/pkg/generated/clientset/versioned/typed/epic/v1"
 	"github.com/acnodal/epic/pkg/nodeidentity"
+	"github.com/acnodal/epic/pkg/pki"
 	"github.com/acnodal/epic/pkg/tunnelkey"
 )
 

@@ -45,7 +45,7 @@ func (n *Namespace) Flood(ctx context.Context, device string, f Flood) (sent uin
 	if err != nil {
 		return 0, fmt.Errorf("flood %s: %w", device, err)
 	}
-	defer program.Close()
+	defer func() { _ = program.Close() }()
 	err = n.Do(func() error {
 		// struct xdp_md
 		meta := make([]byte, 24)

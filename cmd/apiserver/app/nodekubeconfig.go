@@ -13,8 +13,8 @@ import (
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/apiserver/options"
-	"github.com/acnodal/epic/pkg/pki"
 	"github.com/acnodal/epic/pkg/nodeidentity"
+	"github.com/acnodal/epic/pkg/pki"
 )
 
 const nodeKubeconfigLong = `Make a kubeconfig for the node with that address, for a standalone server.

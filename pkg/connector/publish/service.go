@@ -77,7 +77,6 @@ func Service(config *Config, view View, service *corev1.Service, remote Remote) 
 	lb.Spec.ServiceGroup = group
 	lb.Spec.DisplayName = service.Name
 	lb.Spec.UpstreamClusters = []string{config.Cluster}
-	//nolint:staticcheck // Kubernetes has no other field for it.
 	if want := service.Spec.LoadBalancerIP; want != "" {
 		address, err := netip.ParseAddr(want)
 		if err != nil {

@@ -190,7 +190,8 @@ func (p *publisher) authorities(gateway *gatewayv1.Gateway, validation *gatewayv
 	f := from{GatewayKind, gateway.Namespace}
 	for _, ref := range validation.CACertificateRefs {
 		at := types.NamespacedName{Namespace: string(ptr.Deref(ref.Namespace, gatewayv1.Namespace(gateway.Namespace))), Name: string(ref.Name)}
-		name, found := "", (*problem)(nil)
+		var name string
+		var found *problem
 		if permits(p.view, f, object{string(ref.Group), string(ref.Kind), at.Namespace, at.Name}) {
 			name, found = p.authority(string(ref.Group), string(ref.Kind), at,
 				string(gatewayv1.ListenerReasonInvalidCACertificateRef), string(gatewayv1.ListenerReasonInvalidCACertificateKind))

@@ -97,6 +97,7 @@ func (g *gateway) externalAuth(r *route, field string, a *gatewayv1.HTTPExternal
 			if path := strings.TrimRight(h.Path, "/"); path != "" {
 				service.PathPrefix = absolute(path)
 			}
+			//nolint:staticcheck // the filter's own list would hold for all routes
 			service.AuthorizationRequest = &extauthzv3.AuthorizationRequest{AllowedHeaders: names(h.AllowedRequestHeaders)}
 			service.AuthorizationResponse = &extauthzv3.AuthorizationResponse{AllowedUpstreamHeaders: names(h.AllowedResponseHeaders)}
 		}

@@ -50,7 +50,7 @@ func configuration(resources []*resource.Resource) (config []byte, refusal strin
 			continue
 		}
 		if err := proto.Unmarshal(r.Body, m); err != nil {
-			return nil, "can't be decoded: " + err.Error(), nil
+			return nil, "can't be decoded: " + err.Error(), nil //nolint:nilerr // it is the answer
 		}
 		if c, ok := m.(*routev3.RouteConfiguration); ok {
 			l, err := routeListener(c, i)

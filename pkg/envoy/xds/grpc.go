@@ -20,7 +20,6 @@ func GRPCOptions() []grpc.ServerOption {
 		// Buffers are most of the memory of an idle connection.
 		grpc.ReadBufferSize(2 << 10),
 		grpc.WriteBufferSize(8 << 10),
-		grpc.SharedWriteBuffer(true),
 		grpc.MaxRecvMsgSize(maxRequest),
 		grpc.MaxHeaderListSize(16 << 10),
 		grpc.MaxConcurrentStreams(8),

@@ -28,7 +28,14 @@ type Observer interface {
 // nothing is an observer that ignores everything.
 type nothing struct{}
 
-func (nothing) Connected(proxyidentity.Identity, time.Time)               {}
-func (nothing) Disconnected(proxyidentity.Identity, time.Time, error)     {}
+// Connected implements Observer.
+func (nothing) Connected(proxyidentity.Identity, time.Time) {}
+
+// Disconnected implements Observer.
+func (nothing) Disconnected(proxyidentity.Identity, time.Time, error) {}
+
+// Acknowledged implements Observer.
 func (nothing) Acknowledged(proxyidentity.Identity, delta.Acknowledgment) {}
-func (nothing) Refused(proxyidentity.Identity, delta.Refusal)             {}
+
+// Refused implements Observer.
+func (nothing) Refused(proxyidentity.Identity, delta.Refusal) {}

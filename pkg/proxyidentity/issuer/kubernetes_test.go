@@ -75,10 +75,10 @@ func newKubernetes() *Kubernetes {
 		var c claims
 		payload, _ := base64.RawURLEncoding.DecodeString(strings.Split(review.Spec.Token, ".")[1])
 		_ = json.Unmarshal(payload, &c)
-		switch {
-		case c.User == "":
+		switch c.User {
+		case "":
 			review.Status.Error = "invalid bearer token"
-		case c.User == "unavailable":
+		case "unavailable":
 			return true, nil, errors.New("etcd is away")
 		default:
 			review.Status.Authenticated = true

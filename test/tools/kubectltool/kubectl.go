@@ -70,7 +70,7 @@ func build(root, path string) error {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	made := filepath.Join(dir, "kubectl")
-	cmd := exec.Command(filepath.Join(root, "hack", "kubectl.sh"), made) //nolint:noctx,gosec // the test's own timeout ends it; it is the repository's own
+	cmd := exec.Command(filepath.Join(root, "hack", "kubectl.sh"), made) //nolint:noctx // the test's own timeout ends it
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("there is no kubectl at %s and it can't be built; set KUBECTL, or run \"make build\": %w\n%s", path, err, strings.TrimSpace(string(out)))
 	}
