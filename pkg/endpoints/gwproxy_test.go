@@ -163,6 +163,15 @@ func TestOfGWProxy(t *testing.T) {
 			})},
 			problems: "PortMissing(GWEndpointSlice s)x1",
 		},
+		"one number for UDP and TCP: the annotation names both": {
+			routes: []*epicv1.GWRoute{tcpTo("r", toService("svc", 53))},
+			slices: []*epicv1.GWEndpointSlice{withSlice(sliceOf("s", "svc", ports{
+				{Name: ptr.To("dns"), Port: ptr.To[int32](5353), Protocol: ptr.To(corev1.ProtocolUDP)}, slicePort("dns-tcp", 5354),
+			}, pod("10.0.0.1", "n1")), func(s *epicv1.GWEndpointSlice) {
+				s.Annotations = map[string]string{ServicePortsAnnotation: "53=dns,53=dns-tcp"}
+			})},
+			want: "10.0.0.1:5354/6@192.168.1.1",
+		},
 		"several ports: nobody knows": {
 			routes:   []*epicv1.GWRoute{httpTo("r", toService("svc", 81))},
 			slices:   []*epicv1.GWEndpointSlice{sliceOf("s", "svc", web, pod("10.0.0.1", "n1"))},

@@ -43,7 +43,7 @@ var usualNames = map[int32]string{80: "http", 443: "https"}
 func (b Backend) names(all []*epicv1.GWEndpointSlice) map[string]bool {
 	said, numbered, usual, every := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, slice := range all {
-		if name, ok := saidName(slice, b.Port); ok {
+		for _, name := range saidNames(slice, b.Port) {
 			said[name] = true
 		}
 		for i := range slice.Spec.Ports {
@@ -89,19 +89,19 @@ func (b Backend) numbers(slice *epicv1.GWEndpointSlice, names map[string]bool) [
 	return slices.Compact(numbers)
 }
 
-// saidName is the name that a slice's annotation gives a port of the Service.
-// What can't be read is passed over.
-func saidName(slice *epicv1.GWEndpointSlice, port int32) (string, bool) {
+// saidNames returns the names that a slice's annotation gives a port of the Service:
+// one number may be a TCP port and a UDP port. What can't be read is passed over.
+func saidNames(slice *epicv1.GWEndpointSlice, port int32) (names []string) {
 	for entry := range strings.SplitSeq(slice.Annotations[ServicePortsAnnotation], ",") {
 		number, name, ok := strings.Cut(entry, "=")
 		if !ok {
 			continue
 		}
 		if n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 32); err == nil && n > 0 && int32(n) == port {
-			return strings.TrimSpace(name), true
+			names = append(names, strings.TrimSpace(name))
 		}
 	}
-	return "", false
+	return names
 }
 
 // carries says whether a port has the backend's protocol.

@@ -9,6 +9,7 @@ import (
 	tcpproxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	udpproxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/udp/udp_proxy/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
 // share is a cluster and its part of the connections.
@@ -24,6 +25,8 @@ func (t *translation) tcpProxy(statPrefix, route string, shares []share) *listen
 		StatPrefix:  statPrefix,
 		IdleTimeout: durationpb.New(t.limits.idle),
 		AccessLog:   t.accessLog(route, false),
+		// A pod may go at any time, and another one can take the connection.
+		MaxConnectAttempts: wrapperspb.UInt32(t.limits.connectAttempts),
 	}
 	var weighted []*tcpproxyv3.TcpProxy_WeightedCluster_ClusterWeight
 	for _, s := range shares {

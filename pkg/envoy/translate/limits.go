@@ -14,8 +14,10 @@ type limits struct {
 	// retries is how many retries of one cluster run at once.
 	retries uint32
 	// connectTimeout is how long a connection to an endpoint may take. It passes a
-	// tunnel, and packets may get lost.
+	// tunnel, and packets may get lost: Linux repeats the first one after 1 s.
 	connectTimeout time.Duration
+	// connectAttempts is how many endpoints a TCP connection is tried with.
+	connectAttempts uint32
 	// buffer is how many bytes of a connection Envoy buffers before it stops reading.
 	buffer uint32
 	// idle is how long a TCP connection may be silent.
@@ -40,7 +42,8 @@ var defaultLimits = limits{
 	connections:      50_000,
 	upstream:         65_536,
 	retries:          1_024,
-	connectTimeout:   5 * time.Second,
+	connectTimeout:   2 * time.Second,
+	connectAttempts:  3,
 	buffer:           32 << 10,
 	idle:             time.Hour,
 	udpIdle:          time.Minute,

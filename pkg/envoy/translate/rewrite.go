@@ -134,10 +134,9 @@ func (r *rule) redirect(envoy *routev3.Route, at place) {
 		}
 	}
 	if spec.Path == nil && scheme == own && port == at.listener.spec.Port && (spec.Hostname == nil || string(*spec.Hostname) == at.host) {
-		r.g.unsupported(r.from, r.field+".filters", ReasonRedirectLoop,
-			"requests for %s are answered with 500: the redirect leads to where they came from: change the scheme, hostname, port or path", at.host)
-		envoy.Action = respond(500)
-		return
+		// It may still be meant: a 303 makes a client repeat a POST as a GET.
+		r.g.problems.add(r.from.source, r.field+".filters", ReasonRedirectLoop,
+			"the redirect leads requests for %s to where they came from, so most clients give up after some rounds: change the scheme, hostname, port or path", at.host)
 	}
 	envoy.Action = &routev3.Route_Redirect{Redirect: action}
 }

@@ -124,8 +124,8 @@ func (g *gateway) renderUDP(k portKey, l *listener) {
 	cluster := g.cluster(b.Name)
 	cluster.LbPolicy = clusterv3.Cluster_LEAST_REQUEST
 	if len(b.Members) > 1 {
-		// The weights are exact only where load does not count.
-		cluster.LbPolicy = clusterv3.Cluster_RANDOM
+		// The only policy whose choices follow the weights exactly, whatever the load.
+		cluster.LbPolicy = clusterv3.Cluster_ROUND_ROBIN
 	}
 	envoy := g.listener(g.where, k.protocol, k.port)
 	stat := fmt.Sprintf("port_%d", k.port)
