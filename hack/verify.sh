@@ -32,7 +32,7 @@ headers() {
 
 tidy() {
 	local module
-	for module in . hack/tools/* test/e2e test/e2e/*; do
+	for module in . hack/tools/* test/conformance test/e2e test/e2e/*; do
 		[[ -e $module/go.mod ]] || continue
 		(cd "$module" && go mod tidy -diff) || { echo "go mod tidy would change $module/go.mod or go.sum"; return 1; }
 	done
@@ -41,16 +41,17 @@ tidy() {
 # Packages of the other modules are not part of ./...
 vet() {
 	local module status=0
-	for module in . hack/tools/image test/e2e; do
+	for module in . hack/tools/image test/conformance test/e2e; do
 		go vet -C "$module" ./... || status=1
 	done
 	return "$status"
 }
 
 lint() {
-	local tools=$PWD/hack/tools/lint/go.mod status=0
-	go tool -modfile="$tools" golangci-lint run ./... || status=1
-	(cd test/e2e && go tool -modfile="$tools" golangci-lint run ./...) || status=1
+	local tools=$PWD/hack/tools/lint/go.mod module status=0
+	for module in . test/conformance test/e2e; do
+		(cd "$module" && go tool -modfile="$tools" golangci-lint run ./...) || status=1
+	done
 	return "$status"
 }
 
