@@ -14,12 +14,13 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
-// The roles that an account's people and nodes get, and the names of their
+// The roles that an account's people, nodes and clusters get, and the names of their
 // bindings.
 const (
 	tenantAdminRole  = "epic-tenant-admin"
 	tenantViewerRole = "epic-tenant-viewer"
 	nodeClientRole   = "epic-node-client"
+	connectorRole    = "epic-connector"
 	// offeredRole shows the groups that are offered to all accounts.
 	offeredRole = "epic-offered-viewer"
 )

@@ -25,6 +25,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/utils/ptr"
 
+	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 	"github.com/acnodal/epic/pkg/nodeidentity"
 )
 
@@ -110,6 +111,12 @@ func (o *createKubeconfig) check() error {
 	if len(validation.IsDNS1123Subdomain(o.serviceAccount)) > 0 {
 		return usagef("--service-account %q can't be the name of a service account: use lower-case letters, digits and dashes, without the namespace", shortened(o.serviceAccount))
 	}
+	return o.checkOutput()
+}
+
+// checkOutput checks how long the token shall be valid, and refuses to lose what is in
+// the file already.
+func (o *createKubeconfig) checkOutput() error {
 	if o.duration != 0 && o.duration < shortestToken {
 		return usagef("--duration %s is too short: use %s or more", o.duration, shortestToken)
 	}
@@ -147,10 +154,7 @@ func (o *createKubeconfig) run(ctx context.Context) error {
 	if !around.namespaces {
 		return errors.New("this server runs alone and has no service accounts: use the kubeconfig that it wrote for its administrator (epic-apiserver --kubeconfig-out), or for a node what \"epic-apiserver node-kubeconfig\" writes")
 	}
-	if _, err := getAccount(ctx, epic, o.account); err != nil {
-		if apierrors.IsNotFound(err) && !notServed(err) {
-			return fmt.Errorf("there is no account %s: make it first with \"epicctl create account %s\"", o.account, o.account)
-		}
+	if err := o.checkAccount(ctx, epic); err != nil {
 		return err
 	}
 	result, err := o.ensureServiceAccount(ctx, kube)
@@ -165,18 +169,13 @@ func (o *createKubeconfig) run(ctx context.Context) error {
 		return nil
 	}
 	o.warnWithoutRights(ctx, kube, around)
-	data, err := o.kubeconfig(ctx, kube)
+	data, _, err := o.kubeconfig(ctx, kube)
 	if err != nil {
 		return err
 	}
-	if o.file == "" {
-		_, err = o.Out.Write(data)
+	if err := o.deliver(data); err != nil || o.file == "" {
 		return err
 	}
-	if err := writeSecret(o.file, data, o.overwrite); err != nil {
-		return err
-	}
-	o.note("written to %s", o.file)
 	if o.node != "" {
 		o.next("Bring it to the client node by a safe way, and start the node program with it:\n"+
 			"  epic-node client --kubeconfig=%s --namespace=%s --node-address=%s\n"+
@@ -185,6 +184,15 @@ func (o *createKubeconfig) run(ctx context.Context) error {
 	}
 	o.next("Give it to the tenant by a safe way. They see what they may use with\n  kubectl --kubeconfig=%s get lbservicegroups -n %s", o.file, accountNamespace(o.account))
 	return nil
+}
+
+// checkAccount wants the account to be there.
+func (o *createKubeconfig) checkAccount(ctx context.Context, epic versioned.Interface) error {
+	_, err := getAccount(ctx, epic, o.account)
+	if apierrors.IsNotFound(err) && !notServed(err) {
+		return fmt.Errorf("there is no account %s: make it first with \"epicctl create account %s\"", o.account, o.account)
+	}
+	return err
 }
 
 func (o *createKubeconfig) ensureServiceAccount(ctx context.Context, kube kubernetes.Interface) (outcome, error) {
@@ -247,7 +255,8 @@ func (o *createKubeconfig) warnWithoutRights(ctx context.Context, kube kubernete
 	o.note("Warning: no role is bound to it in namespace %s: \"epicctl create account %s --service-account %s/%s\" lets it do the tenant's work.", ns, o.account, ns, o.serviceAccount)
 }
 
-func (o *createKubeconfig) kubeconfig(ctx context.Context, kube kubernetes.Interface) ([]byte, error) {
+// kubeconfig returns one with a new token, and when the token ends.
+func (o *createKubeconfig) kubeconfig(ctx context.Context, kube kubernetes.Interface) (data []byte, expires time.Time, err error) {
 	ns := accountNamespace(o.account)
 	request := &authenticationv1.TokenRequest{}
 	if o.duration != 0 {
@@ -255,23 +264,22 @@ func (o *createKubeconfig) kubeconfig(ctx context.Context, kube kubernetes.Inter
 	}
 	answer, err := kube.CoreV1().ServiceAccounts(ns).CreateToken(ctx, o.serviceAccount, request, metav1.CreateOptions{})
 	if err != nil {
-		return nil, right{"create", "serviceaccounts/token", ns}.explain(err)
+		return nil, expires, right{"create", "serviceaccounts/token", ns}.explain(err)
 	}
-	expires := answer.Status.ExpirationTimestamp
-	if !expires.IsZero() {
+	if expires = answer.Status.ExpirationTimestamp.Time; !expires.IsZero() {
 		o.note("the token is valid until %s", expires.UTC().Format(time.RFC3339))
 		// A minute for clocks that differ.
-		if o.duration != 0 && time.Until(expires.Time) < o.duration-time.Minute {
+		if o.duration != 0 && time.Until(expires) < o.duration-time.Minute {
 			o.note("Warning: that is less than was asked for; the server allows no more.")
 		}
 	}
 	config, err := o.config()
 	if err != nil {
-		return nil, err
+		return nil, expires, err
 	}
 	cluster, err := clusterOf(config)
 	if err != nil {
-		return nil, err
+		return nil, expires, err
 	}
 	out := clientcmdapi.NewConfig()
 	name := ns + "-" + o.serviceAccount
@@ -279,7 +287,21 @@ func (o *createKubeconfig) kubeconfig(ctx context.Context, kube kubernetes.Inter
 	out.AuthInfos[name] = &clientcmdapi.AuthInfo{Token: answer.Status.Token}
 	out.Contexts[name] = &clientcmdapi.Context{Cluster: "epic", AuthInfo: name, Namespace: ns}
 	out.CurrentContext = name
-	return clientcmd.Write(*out)
+	data, err = clientcmd.Write(*out)
+	return data, expires, err
+}
+
+// deliver writes what has a credential in it to the file, or prints it.
+func (o *createKubeconfig) deliver(data []byte) error {
+	if o.file == "" {
+		_, err := o.Out.Write(data)
+		return err
+	}
+	if err := writeSecret(o.file, data, o.overwrite); err != nil {
+		return err
+	}
+	o.note("written to %s", o.file)
+	return nil
 }
 
 // clusterOf is how to reach the server, with nothing of who asks.

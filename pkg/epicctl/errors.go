@@ -75,7 +75,7 @@ func (r right) wayOut() string {
 	case strings.HasPrefix(r.resource, "/"):
 		return ask + "to bind the cluster's own ClusterRole system:discovery to you"
 	case strings.HasPrefix(r.resource, "serviceaccounts"):
-		return ask + "to bind the ClusterRole epic-kubeconfig-issuer to you in namespace " + r.namespace
+		return ask + "to bind the ClusterRole epic-kubeconfig-issuer to you in namespace " + r.namespace + ", or epic-connector-issuer if it is for a cluster's connector"
 	case r.verb == "get" || r.verb == "list":
 		way := ask + "to bind the ClusterRole epic-auditor or epic-platform-admin to you"
 		if r.namespace != "" && r.resource != "namespaces" {

@@ -103,6 +103,8 @@ func newRoot(t *tool) *cobra.Command {
 		group("describe", "Show all about an account", newDescribeAccount(t)),
 		newAudit(t),
 		newConfig(t),
+		newConnect(t),
+		newDisconnect(t),
 		newStatus(t),
 		newVersion(t),
 	)

@@ -35,7 +35,9 @@ func (o *createAccount) nextOfAccount(ctx context.Context, around surroundings, 
 		step("  Give somebody the right to use it:\n    epicctl create account %s --admin-user NAME", o.name)
 	}
 	if around.namespaces {
-		step("  Let a program of the tenant in, and each of its client nodes:\n"+
+		step("  Let a cluster of the tenant publish Gateways and Services:\n"+
+			"    epicctl connect --account %[1]s --cluster CLUSTER -f CLUSTER.yaml\n"+
+			"  Let a program of the tenant in, and each of its client nodes:\n"+
 			"    epicctl create account %[1]s --service-account epic-%[1]s/deployer\n"+
 			"    epicctl create kubeconfig %[1]s --service-account deployer -f %[1]s.kubeconfig\n"+
 			"    epicctl create kubeconfig %[1]s --node ADDRESS -f node.kubeconfig", o.name)

@@ -43,7 +43,12 @@ var powerfulAllowed = map[string][]right{
 	// account's namespace without reading what is there.
 	"epic-connector-local": {{"secrets", "", "get"}, {"secrets", "", "list"}, {"secrets", "", "watch"}},
 	"epic-connector":       {{"secrets", "", "create"}, {"secrets", "", "patch"}, {"secrets", "", "delete"}, {"secrets", "", "deletecollection"}},
-	"epic-operator:own":    {{"secrets", "", "create"}, {"secrets", "epic-proxy-authority", "get"}, {"secrets", "epic-proxy-authority", "update"}},
+	// Tokens of connectors, and each right of the role that it binds to them.
+	"epic-connector-issuer": {
+		{"serviceaccounts/token", "", "create"},
+		{"secrets", "", "create"}, {"secrets", "", "patch"}, {"secrets", "", "delete"}, {"secrets", "", "deletecollection"},
+	},
+	"epic-operator:own": {{"secrets", "", "create"}, {"secrets", "epic-proxy-authority", "get"}, {"secrets", "epic-proxy-authority", "update"}},
 }
 
 // Roles whose names begin so are the ones of this folder's own base.
@@ -190,6 +195,13 @@ func TestWhoBindsHasWhatTheyBind(t *testing.T) {
 	for need := range rights(named(t, roles, "epic-node-client").rules) {
 		if !issuer[need] {
 			t.Errorf("The issuer of kubeconfigs can't bind epic-node-client: it may not %s", need)
+		}
+	}
+	// And who connects clusters binds the connector's.
+	issuer = rights(named(t, roles, "epic-connector-issuer").rules)
+	for need := range rights(named(t, roles, "epic-connector").rules) {
+		if !issuer[need] {
+			t.Errorf("The issuer of connectors can't bind epic-connector: it may not %s", need)
 		}
 	}
 	has = rights(named(t, roles, "epic-tenant-admin").rules)

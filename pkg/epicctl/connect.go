@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package epicctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
+)
+
+// connectorDuration is how long a connector's token is valid, unless the command line
+// says otherwise: what the server gives by itself would end within the hour.
+const connectorDuration = 365 * 24 * time.Hour
+
+// connectorAccount is the name of the service account of a client cluster's connector.
+func connectorAccount(cluster string) string { return "connector." + cluster }
+
+// connectorBinding is the name of the role binding that gives it its rights.
+func connectorBinding(cluster string) string { return connectorRole + "." + cluster }
+
+// checkCluster says no to what the connector would refuse at its start.
+func checkCluster(cluster string) error {
+	switch {
+	case cluster == "":
+		return usagef("--cluster is missing: give the client cluster a name that no other cluster of the account has")
+	case len(validation.IsDNS1123Label(cluster)) > 0:
+		return usagef("--cluster %q can't be the name of a client cluster: use at most %d lower-case letters, digits and dashes, with a letter or a digit at both ends",
+			shortened(cluster), validation.DNS1123LabelMaxLength)
+	}
+	return nil
+}
+
+// addClusterFlags adds what names a client cluster of an account.
+func addClusterFlags(t *tool, c *cobra.Command, account, cluster *string) {
+	c.Flags().StringVar(account, "account", "", "The account that the client cluster belongs to.")
+	c.Flags().StringVar(cluster, "cluster", "", "The name of the client cluster, which no other cluster of the account has. It does not choose a cluster of your kubeconfig: --context does.")
+	must(c.RegisterFlagCompletionFunc("account", completeAccounts(t, false)))
+	must(c.RegisterFlagCompletionFunc("cluster", completeConnected(t, account)))
+}
+
+type connect struct {
+	createKubeconfig
+	cluster, group, image string
+}
+
+func newConnect(t *tool) *cobra.Command {
+	o := &connect{createKubeconfig: createKubeconfig{tool: t}}
+	c := &cobra.Command{
+		Use:   "connect --account NAME --cluster CLUSTER [flags]",
+		Short: "Print what a tenant applies to publish from a cluster",
+		Long: "Print the manifest that a tenant applies in a client cluster: the connector with its\n" +
+			"rights there, its credential for the account, and the GatewayClass epic.\n\n" +
+			"On the platform's side it makes the service account connector.CLUSTER in the account's\n" +
+			"namespace and binds it to the roles epic-connector and epic-offered-viewer. What is\n" +
+			"there already stays as it is. Each run takes a new token that expires: run it again\n" +
+			"before that, and let the tenant apply the result; the connector is not interrupted.\n" +
+			"\"epicctl disconnect\" takes the rights away.",
+		Example: "  epicctl connect --account acme --cluster paris --group web -f paris.yaml\n" +
+			"  epicctl connect --account acme --cluster paris | kubectl --context paris apply -f -",
+		Args:              exactly(),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(c *cobra.Command, _ []string) error { return o.run(c.Context()) },
+	}
+	addClusterFlags(t, c, &o.account, &o.cluster)
+	c.Flags().StringVar(&o.group, "group", "", "The service group of the cluster's Gateways and Services that name none. If absent, the only one that the account may use.")
+	c.Flags().StringVar(&o.image, "image", "", "The connector's image. If absent, the one that artifacts/install/connector names.")
+	c.Flags().DurationVar(&o.duration, "duration", connectorDuration, "How long the token is valid.")
+	c.Flags().StringVarP(&o.file, "file", "f", "", "The file to write, readable by its owner alone. If absent, the manifest is printed.")
+	c.Flags().BoolVar(&o.overwrite, "overwrite", false, "Replace the file if it is there.")
+	must(c.RegisterFlagCompletionFunc("group", o.completeGroups))
+	must(c.RegisterFlagCompletionFunc("image", cobra.NoFileCompletions))
+	must(c.RegisterFlagCompletionFunc("duration", cobra.NoFileCompletions))
+	o.dryRun.addFlag(c)
+	return c
+}
+
+func (o *connect) completeGroups(c *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	ctx, cancel := context.WithTimeout(c.Context(), completionTimeout)
+	defer cancel()
+	client, err := o.epic()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	names, err := usableGroups(ctx, client, o.account)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+func (o *connect) check() error {
+	if o.account == "" {
+		return usagef("--account is missing: name the account that the client cluster belongs to; \"epicctl get accounts\" lists them")
+	}
+	if err := checkAccountName(o.account); err != nil {
+		return err
+	}
+	if err := checkCluster(o.cluster); err != nil {
+		return err
+	}
+	if o.group != "" && len(validation.IsDNS1123Subdomain(o.group)) > 0 {
+		return usagef("--group %q can't be the name of a service group: use lower-case letters, digits and dashes, without the namespace", shortened(o.group))
+	}
+	if o.duration <= 0 {
+		return usagef("--duration %s is too short: use %s or more", o.duration, shortestToken)
+	}
+	if strings.ContainsAny(o.image, " \t\r\n") {
+		return usagef("--image %q can't be the name of an image: write it as REGISTRY/NAME:TAG", shortened(o.image))
+	}
+	o.serviceAccount = connectorAccount(o.cluster)
+	return o.checkOutput()
+}
+
+func (o *connect) run(ctx context.Context) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	bindings := o.bindings()
+	if o.dryRun == dryRunClient {
+		o.note("serviceaccount/%s %s%s, if it is not there; no token is asked for, and no manifest printed", o.serviceAccount, created, o.dryRun.suffix())
+		for _, b := range bindings {
+			o.note("rolebinding/%s in namespace %s with it%s", b.Name, b.Namespace, o.dryRun.suffix())
+		}
+		return nil
+	}
+	kube, epic, err := o.clients()
+	if err != nil {
+		return err
+	}
+	around, err := look(kube)
+	if err != nil {
+		return err
+	}
+	if !around.namespaces {
+		return errors.New("this server runs alone and has no service accounts: start the connector with the kubeconfig that the server wrote for its administrator, as docs/connector.md says")
+	}
+	if err := o.checkServer(); err != nil {
+		return err
+	}
+	if err := o.checkAccount(ctx, epic); err != nil {
+		return err
+	}
+	if err := o.chooseGroup(ctx, epic); err != nil {
+		return err
+	}
+	if err := o.makeAccount(ctx, kube, around, bindings); err != nil || o.dryRun != dryRunNone {
+		return err
+	}
+	data, expires, err := o.kubeconfig(ctx, kube)
+	if err != nil {
+		return err
+	}
+	manifest, err := connectorManifest(connectorInstall{
+		cluster: o.cluster, group: o.group, image: o.image, kubeconfig: data, expires: expires,
+	})
+	if err != nil {
+		return err
+	}
+	if err := o.deliver(manifest); err != nil {
+		return err
+	}
+	o.nextOfCluster(expires)
+	return nil
+}
+
+// bindings are those that give the connector its rights: in the account's namespace
+// one of its own, and the account's in the namespace of the groups that are offered to
+// all, without which it could not start.
+func (o *connect) bindings() []*rbacv1.RoleBinding {
+	ns := accountNamespace(o.account)
+	subjects := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: ns, Name: o.serviceAccount}}
+	own := newBinding(ns, connectorRole, subjects)
+	own.Name = connectorBinding(o.cluster)
+	offered := newBinding(epic.ConfigNamespace, offeredRole, subjects)
+	offered.Name = offeredBinding(o.account)
+	return []*rbacv1.RoleBinding{own, offered}
+}
+
+// makeAccount makes the connector's service account with its rights.
+func (o *connect) makeAccount(ctx context.Context, kube kubernetes.Interface, around surroundings, bindings []*rbacv1.RoleBinding) error {
+	result, err := o.ensureServiceAccount(ctx, kube)
+	if err != nil {
+		return err
+	}
+	o.note("serviceaccount/%s %s%s", o.serviceAccount, result, o.dryRun.suffix())
+	if !around.rbac {
+		o.note("This server has no RBAC: nothing is bound.")
+		return nil
+	}
+	ensure := &createAccount{tool: o.tool, kubeClient: kube, dryRun: o.dryRun}
+	for _, b := range bindings {
+		result, _, err := ensure.ensureBinding(ctx, b)
+		if apierrors.IsForbidden(err) {
+			return fmt.Errorf("rolebinding/%s could not be made in namespace %s: %w\nTo connect clusters takes the ClusterRole epic-connector-issuer in namespace %s, and epic-platform-admin or the same rights in namespace %s. Once you have them, the same command completes it.",
+				b.Name, b.Namespace, err, accountNamespace(o.account), epic.ConfigNamespace)
+		}
+		if err != nil {
+			return err
+		}
+		o.note("rolebinding/%s %s%s", b.Name, result, o.dryRun.suffix())
+	}
+	return nil
+}
+
+// checkServer refuses an address that the connector would refuse, and warns of one that
+// it can't reach, before anything is made.
+func (o *connect) checkServer() error {
+	config, err := o.config()
+	if err != nil {
+		return err
+	}
+	cluster, err := clusterOf(config)
+	if err != nil {
+		return err
+	}
+	if cluster.InsecureSkipTLSVerify {
+		return errors.New("your kubeconfig does not verify the server's certificate (insecure-skip-tls-verify), and the connector always does: name its authority with certificate-authority-data there, or with --certificate-authority")
+	}
+	address, err := url.Parse(cluster.Server)
+	if err != nil {
+		return err
+	}
+	if address.Scheme != "https" {
+		return fmt.Errorf("your kubeconfig reaches the server without TLS (%s), and the connector needs it: name an address that begins with https:// with --server", cluster.Server)
+	}
+	if host := address.Hostname(); isLoopback(host) {
+		o.note("Warning: the manifest names the server %s, which only this machine can reach: give the address for client clusters with --server (and --tls-server-name, if the certificate has another name).", net.JoinHostPort(host, address.Port()))
+	}
+	return nil
+}
+
+func isLoopback(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && a.Unmap().IsLoopback()
+}
+
+// chooseGroup finds the service group, or says which there are.
+func (o *connect) chooseGroup(ctx context.Context, client versioned.Interface) error {
+	groups, err := usableGroups(ctx, client, o.account)
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(groups) == 0:
+		return fmt.Errorf("the account %s may use no service group yet: create one first with \"epicctl create group web --account %s --prefix PREFIX\"", o.account, o.account)
+	case o.group == "" && len(groups) > 1:
+		return usagef("--group is missing: the account %s may use %s; name the one for Gateways and Services that name none", o.account, listed(groups))
+	case o.group == "":
+		o.group = groups[0]
+	case !slices.Contains(groups, o.group):
+		return usagef("--group %q is no service group that the account %s may use: name one of %s", o.group, o.account, listed(groups))
+	}
+	return nil
+}
+
+// usableGroups are the names of the service groups that an account may use.
+func usableGroups(ctx context.Context, client versioned.Interface, account string) ([]string, error) {
+	var names []string
+	for _, ns := range []string{accountNamespace(account), epic.ConfigNamespace} {
+		err := each(ctx, collection[*v1.LBServiceGroup]("lbservicegroups", ns, client.EpicV1().LBServiceGroups(ns).List), func(o *v1.LBServiceGroup) error {
+			names = append(names, o.Name)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// nextOfCluster tells what the tenant does, and what comes later.
+func (o *connect) nextOfCluster(expires time.Time) {
+	file := o.file
+	if file == "" {
+		file = "FILE"
+	}
+	renew := "later"
+	if !expires.IsZero() {
+		renew = "before " + expires.UTC().Format(time.RFC3339)
+	}
+	o.next("  Give the manifest, which has a credential in it, to the tenant by a safe way. In a cluster\n"+
+		"  with the Gateway API v1.6, experimental channel, they apply it:\n"+
+		"    kubectl apply -f %s\n"+
+		"  Let the cluster's nodes in, each with a credential of its own, which this manifest does\n"+
+		"  not have (docs/install.md, \"Tenants' nodes\"):\n"+
+		"    epicctl create kubeconfig %s --node ADDRESS --duration 8760h -f NODE.kubeconfig\n"+
+		"  Renew the connector's credential %s with the same command. To end it:\n"+
+		"    epicctl disconnect --account %s --cluster %s",
+		file, o.account, renew, o.account, o.cluster)
+}

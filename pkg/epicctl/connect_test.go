@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package epicctl
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/yaml"
+
+	manifests "github.com/acnodal/epic/artifacts/install/connector"
+	"github.com/acnodal/epic/pkg/apis/epic"
+)
+
+// documents splits a manifest into its objects by kind, in order.
+func documents(t *testing.T, manifest string) (kinds []string, objects map[string]*unstructured.Unstructured) {
+	t.Helper()
+	objects = map[string]*unstructured.Unstructured{}
+	for _, document := range strings.Split(manifest, "\n---\n") {
+		u := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal([]byte(document), &u.Object); err != nil {
+			t.Fatalf("%v:\n%s", err, document)
+		}
+		kinds = append(kinds, u.GetKind())
+		objects[u.GetKind()] = u
+	}
+	return kinds, objects
+}
+
+func convert[T any](t *testing.T, u *unstructured.Unstructured) *T {
+	t.Helper()
+	out := new(T)
+	if u == nil {
+		t.Fatal("The manifest lacks it")
+	}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(u.Object, out, true); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestConnect(t *testing.T) {
+	i := install(t)
+	kube := i.beside()
+	asked := givesTokens(kube)
+	i.run(t, "create", "account", "acme", "--admin-user", "jane").want(t, ExitOK)
+	i.fillGroup(t, "acme", "web")
+
+	r := i.run(t, "connect", "--account", "acme", "--cluster", "paris")
+	r.want(t, ExitOK, "serviceaccount/connector.paris created", "rolebinding/epic-connector.paris created", "rolebinding/epic-offered-viewer-acme configured",
+		"the token is valid until", "which only this machine can reach", "kubectl apply -f FILE", "epicctl create kubeconfig acme --node ADDRESS",
+		"epicctl disconnect --account acme --cluster paris")
+	if len(*asked) != 1 || *(*asked)[0].ExpirationSeconds != 365*24*60*60 {
+		t.Errorf("It asked for %+v", *asked)
+	}
+	kinds, objects := documents(t, r.stdout)
+	if kinds[0] != "Namespace" {
+		t.Errorf("The namespace is not first: %v", kinds)
+	}
+	if slices.Index(kinds, "Secret") > slices.Index(kinds, "Deployment") {
+		t.Errorf("New pods could read the former Secret: %v", kinds)
+	}
+	slices.Sort(kinds)
+	if got := strings.Join(kinds, " "); got != "ClusterRole ClusterRoleBinding Deployment GatewayClass Namespace PodDisruptionBudget Role RoleBinding Secret ServiceAccount" {
+		t.Errorf("The manifest has %s", got)
+	}
+	for kind, object := range objects {
+		if object.GetLabels()[epic.PartOfLabel] != epic.ProductName {
+			t.Errorf("%s has the labels %v", kind, object.GetLabels())
+		}
+	}
+	t.Run("rights in EPIC", func(t *testing.T) {
+		own, err := kube.RbacV1().RoleBindings("epic-acme").Get(t.Context(), "epic-connector.paris", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(own.RoleRef, own.Subjects); got != "{rbac.authorization.k8s.io ClusterRole epic-connector} [{ServiceAccount  connector.paris epic-acme}]" {
+			t.Errorf("The binding is %s", got)
+		}
+		offered, err := kube.RbacV1().RoleBindings("epic").Get(t.Context(), "epic-offered-viewer-acme", metav1.GetOptions{})
+		if err != nil || len(offered.Subjects) != 2 || offered.Subjects[1] != own.Subjects[0] {
+			t.Errorf("The binding is %+v, %v", offered, err)
+		}
+	})
+	t.Run("credential", func(t *testing.T) {
+		secret := convert[corev1.Secret](t, objects["Secret"])
+		config, err := clientcmd.RESTConfigFromKubeConfig(secret.Data["kubeconfig"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if config.Host != i.Config.Host || config.BearerToken != "the-token" || string(config.CAData) != string(i.Config.CAData) || len(config.CertData)+len(config.KeyData) > 0 {
+			t.Errorf("The kubeconfig is for %s", config)
+		}
+		raw, err := clientcmd.Load(secret.Data["kubeconfig"])
+		if err != nil || raw.Contexts[raw.CurrentContext].Namespace != "epic-acme" {
+			t.Errorf("The context is %+v, %v", raw, err)
+		}
+		deployment := convert[appsv1.Deployment](t, objects["Deployment"])
+		if volume := deployment.Spec.Template.Spec.Volumes[0].Secret; volume.SecretName != secret.Name || deployment.Namespace != secret.Namespace {
+			t.Errorf("The Deployment in %s mounts %+v, and the Secret is %s/%s", deployment.Namespace, volume, secret.Namespace, secret.Name)
+		}
+	})
+	t.Run("deployment", func(t *testing.T) {
+		deployment := convert[appsv1.Deployment](t, objects["Deployment"])
+		data, err := manifests.Files.ReadFile("deployment.yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want appsv1.Deployment
+		if err := yaml.UnmarshalStrict(data, &want); err != nil {
+			t.Fatal(err)
+		}
+		template := &deployment.Spec.Template
+		if template.Annotations[expiryAnnotation] == "" {
+			t.Errorf("A new token would replace no pod: %v", template.Annotations)
+		}
+		// All else is what the folder installs.
+		want.Labels[epic.PartOfLabel] = epic.ProductName
+		want.Spec.Template.Annotations = template.Annotations
+		container := &want.Spec.Template.Spec.Containers[0]
+		container.Args = append(container.Args, "--service-group=web")
+		container.Env[0].Value = "paris"
+		if got, want := mustYAML(t, deployment), mustYAML(t, &want); got != want {
+			t.Errorf("The Deployment is\n%s\nwant\n%s", got, want)
+		}
+	})
+	t.Run("class", func(t *testing.T) {
+		ref, _, err := unstructured.NestedStringMap(objects["GatewayClass"].Object, "spec", "parametersRef")
+		if err != nil || fmt.Sprint(ref) != "map[group:epic.acnodal.io kind:LBServiceGroup name:web]" {
+			t.Errorf("parametersRef is %v, %v", ref, err)
+		}
+	})
+	t.Run("twice, to a file", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "paris.yaml")
+		args := []string{"connect", "--account", "acme", "--cluster", "paris", "--image", "registry.example/connector:v1", "--duration", "24h", "-f", file}
+		r := i.run(t, args...)
+		r.want(t, ExitOK, "serviceaccount/connector.paris unchanged", "rolebinding/epic-connector.paris unchanged", "rolebinding/epic-offered-viewer-acme unchanged",
+			"written to "+file, "kubectl apply -f "+file, "less than was asked for")
+		if r.stdout != "" {
+			t.Errorf("It printed %q", r.stdout)
+		}
+		info, err := os.Stat(file)
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Fatalf("The file's mode is %v, %v", info, err)
+		}
+		data, _ := os.ReadFile(file)
+		_, objects := documents(t, string(data))
+		if image := convert[appsv1.Deployment](t, objects["Deployment"]).Spec.Template.Spec.Containers[0].Image; image != "registry.example/connector:v1" {
+			t.Errorf("The image is %s", image)
+		}
+		i.run(t, args...).want(t, ExitUsage, "is there already", "--overwrite")
+	})
+	t.Run("several groups", func(t *testing.T) {
+		i.fillGroup(t, "acme", "another")
+		i.run(t, "connect", "--account", "acme", "--cluster", "rome").want(t, ExitUsage, "--group is missing", "another, web")
+		i.run(t, "connect", "--account", "acme", "--cluster", "rome", "--group", "none").want(t, ExitUsage, `--group "none"`, "another, web")
+		if _, err := kube.CoreV1().ServiceAccounts("epic-acme").Get(t.Context(), "connector.rome", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+			t.Errorf("It made a service account: %v", err)
+		}
+		r := i.run(t, "connect", "--account", "acme", "--cluster", "rome", "--group", "another")
+		r.want(t, ExitOK, "--service-group=another")
+	})
+	t.Run("dry run", func(t *testing.T) {
+		before := len(*asked)
+		for _, mode := range []string{"client", "server"} {
+			r := i.run(t, "connect", "--account", "acme", "--cluster", "dry", "--group", "web", "--dry-run="+mode)
+			r.want(t, ExitOK, "serviceaccount/connector.dry created", "rolebinding/epic-connector.dry")
+			if r.stdout != "" {
+				t.Errorf("It printed %q", r.stdout)
+			}
+		}
+		if len(*asked) != before {
+			t.Error("It asked for a token")
+		}
+	})
+	t.Run("completion", func(t *testing.T) {
+		i.run(t, "__complete", "connect", "--account", "").want(t, ExitOK, "acme :4")
+		i.run(t, "__complete", "connect", "--account", "acme", "--group", "").want(t, ExitOK, "another web :4")
+		i.run(t, "__complete", "disconnect", "--account", "acme", "--cluster", "").want(t, ExitOK, "paris", "rome")
+	})
+	t.Run("bad input", func(t *testing.T) {
+		for _, test := range []struct {
+			args  []string
+			code  int
+			wants []string
+		}{
+			{[]string{"--cluster", "paris"}, ExitUsage, []string{"--account is missing"}},
+			{[]string{"--account", "Acme", "--cluster", "paris"}, ExitUsage, []string{"lower-case"}},
+			{[]string{"--account", "acme"}, ExitUsage, []string{"--cluster is missing", "no other cluster of the account"}},
+			{[]string{"--account", "acme", "--cluster", "Paris"}, ExitUsage, []string{`--cluster "Paris"`, "lower-case letters"}},
+			{[]string{"--account", "acme", "--cluster", "paris.example"}, ExitUsage, []string{"--cluster", "lower-case letters"}},
+			{[]string{"--account", "acme", "--cluster", strings.Repeat("a", 64)}, ExitUsage, []string{"at most 63"}},
+			{[]string{"--account", "acme", "--cluster", "paris", "--group", "epic/web"}, ExitUsage, []string{"--group", "without the namespace"}},
+			{[]string{"--account", "acme", "--cluster", "paris", "--image", "a b"}, ExitUsage, []string{"--image", "REGISTRY/NAME:TAG"}},
+			{[]string{"--account", "acme", "--cluster", "paris", "--duration", "1m"}, ExitUsage, []string{"use 10m0s or more"}},
+			{[]string{"--account", "acme", "--cluster", "paris", "--duration", "0"}, ExitUsage, []string{"use 10m0s or more"}},
+			{[]string{"--account", "nobody", "--cluster", "paris"}, ExitFailure, []string{"there is no account nobody", "epicctl create account nobody"}},
+			{[]string{"acme"}, ExitUsage, []string{"takes no argument"}},
+		} {
+			i.run(t, append([]string{"connect"}, test.args...)...).want(t, test.code, test.wants...)
+		}
+	})
+	t.Run("without a group", func(t *testing.T) {
+		i.run(t, "create", "account", "empty").want(t, ExitOK)
+		i.run(t, "connect", "--account", "empty", "--cluster", "paris").want(t, ExitFailure, "no service group yet", "epicctl create group web --account empty")
+	})
+	t.Run("without rights", func(t *testing.T) {
+		kube.PrependReactor("create", "rolebindings", func(clienttesting.Action) (bool, runtime.Object, error) {
+			return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "rolebindings"}, "x", errors.New(`user "jane" is attempting to grant RBAC permissions not currently held`))
+		})
+		i.run(t, "connect", "--account", "acme", "--cluster", "oslo", "--group", "web").want(t, ExitFailure, "rolebinding/epic-connector.oslo could not be made", "epic-connector-issuer in namespace epic-acme", "the same command completes it")
+	})
+	t.Run("standalone", func(t *testing.T) {
+		i.kube = nil
+		i.run(t, "connect", "--account", "acme", "--cluster", "paris", "--group", "web").want(t, ExitFailure, "runs alone", "docs/connector.md")
+	})
+}
+
+// A server that the connector would refuse is refused before anything is made.
+func TestConnectVerifies(t *testing.T) {
+	i := install(t)
+	kube := i.beside()
+	i.run(t, "create", "account", "acme").want(t, ExitOK)
+	i.fillGroup(t, "acme", "web")
+	config, err := clientcmd.LoadFromFile(i.Kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range config.Clusters {
+		c.InsecureSkipTLSVerify, c.CertificateAuthority, c.CertificateAuthorityData = true, "", nil
+	}
+	file := filepath.Join(t.TempDir(), "insecure")
+	if err := clientcmd.WriteToFile(*config, file); err != nil {
+		t.Fatal(err)
+	}
+	i.run(t, "connect", "--account", "acme", "--cluster", "paris", "--kubeconfig", file).want(t, ExitFailure, "insecure-skip-tls-verify", "certificate-authority-data")
+	list, err := kube.CoreV1().ServiceAccounts("epic-acme").List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(list.Items) > 0 {
+		t.Errorf("There is %+v, %v", list.Items, err)
+	}
+}
+
+func TestDisconnect(t *testing.T) {
+	i := install(t)
+	kube := i.beside()
+	givesTokens(kube)
+	i.run(t, "create", "account", "acme", "--admin-user", "jane").want(t, ExitOK)
+	i.fillGroup(t, "acme", "web")
+	for _, cluster := range []string{"paris", "rome"} {
+		i.run(t, "connect", "--account", "acme", "--cluster", cluster).want(t, ExitOK)
+	}
+	args := []string{"disconnect", "--account", "acme", "--cluster", "paris"}
+	there := func(cluster string) (string, error) {
+		sa, err := kube.CoreV1().ServiceAccounts("epic-acme").Get(t.Context(), "connector."+cluster, metav1.GetOptions{})
+		if err != nil {
+			return "", err
+		}
+		_, err = kube.RbacV1().RoleBindings("epic-acme").Get(t.Context(), "epic-connector."+cluster, metav1.GetOptions{})
+		return sa.Name, err
+	}
+	t.Run("dry run", func(t *testing.T) {
+		i.run(t, append(args, "--dry-run=client")...).want(t, ExitOK, "serviceaccount/connector.paris deleted (dry run)", "rolebinding/epic-connector.paris deleted (dry run)", "rolebinding/epic-offered-viewer-acme configured (dry run)")
+		if _, err := there("paris"); err != nil {
+			t.Error(err)
+		}
+	})
+	r := i.run(t, args...)
+	r.want(t, ExitOK, "serviceaccount/connector.paris deleted", "rolebinding/epic-connector.paris deleted", "rolebinding/epic-offered-viewer-acme configured",
+		"still served", "-n epic-acme -l epic.acnodal.io/owning-cluster=paris")
+	if name, err := there("paris"); !apierrors.IsNotFound(err) {
+		t.Errorf("There is %s, %v", name, err)
+	}
+	if _, err := kube.RbacV1().RoleBindings("epic-acme").Get(t.Context(), "epic-connector.paris", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("The binding is there: %v", err)
+	}
+	if _, err := there("rome"); err != nil {
+		t.Errorf("Another cluster lost its rights: %v", err)
+	}
+	offered := func() []rbacv1.Subject {
+		b, err := kube.RbacV1().RoleBindings("epic").Get(t.Context(), "epic-offered-viewer-acme", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b.Subjects
+	}
+	if got := fmt.Sprint(offered()); got != "[{User rbac.authorization.k8s.io jane } {ServiceAccount  connector.rome epic-acme}]" {
+		t.Errorf("The binding has %s", got)
+	}
+	t.Run("twice", func(t *testing.T) {
+		r := i.run(t, args...)
+		r.want(t, ExitOK, "serviceaccount/connector.paris not there", "rolebinding/epic-connector.paris not there", "rolebinding/epic-offered-viewer-acme unchanged", `Nothing of a cluster "paris"`)
+		r.lacks(t, "still served")
+	})
+	t.Run("somebody else's", func(t *testing.T) {
+		sa := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "epic-acme", Name: "connector.mine"}}
+		if _, err := kube.CoreV1().ServiceAccounts("epic-acme").Create(t.Context(), sa, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		i.run(t, "disconnect", "--account", "acme", "--cluster", "mine").want(t, ExitFailure, "was not made by this program", "kubectl delete -n epic-acme serviceaccount/connector.mine")
+	})
+	t.Run("last of the account", func(t *testing.T) {
+		i.run(t, "create", "account", "beta").want(t, ExitOK)
+		i.fillGroup(t, "beta", "web")
+		i.run(t, "connect", "--account", "beta", "--cluster", "paris").want(t, ExitOK)
+		i.run(t, "disconnect", "--account", "beta", "--cluster", "paris").want(t, ExitOK, "rolebinding/epic-offered-viewer-beta deleted")
+	})
+	t.Run("bad input", func(t *testing.T) {
+		i.run(t, "disconnect", "--cluster", "paris").want(t, ExitUsage, "--account is missing")
+		i.run(t, "disconnect", "--account", "acme").want(t, ExitUsage, "--cluster is missing")
+		i.run(t, "disconnect", "--account", "acme", "--cluster", "a/b").want(t, ExitUsage, "--cluster")
+	})
+	t.Run("without rights", func(t *testing.T) {
+		kube.PrependReactor("delete", "serviceaccounts", func(clienttesting.Action) (bool, runtime.Object, error) {
+			return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "serviceaccounts"}, "x", errors.New(`User "jane" cannot delete resource "serviceaccounts"`))
+		})
+		i.run(t, "disconnect", "--account", "acme", "--cluster", "rome").want(t, ExitFailure, "you may not delete serviceaccounts in namespace epic-acme", "epic-connector-issuer")
+	})
+	t.Run("standalone", func(t *testing.T) {
+		i.kube = nil
+		i.run(t, args...).want(t, ExitFailure, "runs alone")
+	})
+}
+
+func mustYAML(t *testing.T, o any) string {
+	t.Helper()
+	data, err := yaml.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package epicctl
+
+import (
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"path"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/api/types"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/kustomize/kyaml/resid"
+
+	manifests "github.com/acnodal/epic/artifacts/install/connector"
+	"github.com/acnodal/epic/pkg/apis/epic"
+)
+
+// What artifacts/install/connector calls its parts.
+const (
+	connectorName       = "epic-connector"
+	connectorSecret     = "epic-kubeconfig"
+	connectorSecretKey  = "kubeconfig"
+	connectorClusterEnv = "CLUSTER"
+	// expiryAnnotation on the connector's pods says when the token ends, so that a new
+	// token replaces the pods, which read it at their start.
+	expiryAnnotation = epic.LabelPrefix + "credential-expires"
+)
+
+// connectorInstall is what a client cluster's connector is told.
+type connectorInstall struct {
+	cluster, group, image string
+	kubeconfig            []byte
+	expires               time.Time
+}
+
+// connectorManifest is the kustomization of artifacts/install/connector, with an overlay
+// that tells it about one cluster.
+func connectorManifest(in connectorInstall) ([]byte, error) {
+	files := filesys.MakeFsInMemory()
+	err := fs.WalkDir(manifests.Files, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := manifests.Files.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		return files.WriteFile(path.Join("/base", name), data)
+	})
+	if err != nil {
+		return nil, err
+	}
+	overlay, err := in.overlay()
+	if err != nil {
+		return nil, err
+	}
+	for name, content := range overlay {
+		// JSON is YAML, and needs no other encoder.
+		data, err := json.Marshal(content)
+		if err != nil {
+			return nil, err
+		}
+		if err := files.WriteFile(path.Join("/overlay", name), data); err != nil {
+			return nil, err
+		}
+	}
+	options := krusty.MakeDefaultOptions()
+	// The namespace first, and the Secret before the Deployment, whose new pods read it.
+	options.Reorder = krusty.ReorderOptionLegacy
+	built, err := krusty.MakeKustomizer(options).Run(files, "/overlay")
+	if err != nil {
+		return nil, fmt.Errorf("build the manifest: %w", err)
+	}
+	return built.AsYaml()
+}
+
+// overlay is the content of the overlay's files by name.
+func (in connectorInstall) overlay() (map[string]any, error) {
+	secret := &corev1.Secret{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: connectorName, Name: connectorSecret,
+			Labels: map[string]string{epic.PartOfLabel: epic.ProductName},
+		},
+		Data: map[string][]byte{connectorSecretKey: in.kubeconfig},
+	}
+	class, err := patchOf(resid.NewGvk("gateway.networking.k8s.io", "v1", "GatewayClass"), "epic", []operation{
+		{"add", "/spec/parametersRef", map[string]string{"group": epic.GroupName, "kind": "LBServiceGroup", "name": in.group}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	kind := resid.NewGvk("apps", "v1", "Deployment")
+	arguments, err := patchOf(kind, connectorName, []operation{
+		{"add", "/spec/template/spec/containers/0/args/-", "--service-group=" + in.group},
+	})
+	if err != nil {
+		return nil, err
+	}
+	settings, err := json.Marshal(in.settings())
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{
+		"kustomization.yaml": types.Kustomization{
+			TypeMeta:  types.TypeMeta{APIVersion: types.KustomizationVersion, Kind: types.KustomizationKind},
+			Resources: []string{"../base", "secret.yaml"},
+			Patches:   []types.Patch{class, arguments, {Patch: string(settings)}},
+		},
+		"secret.yaml": secret,
+	}, nil
+}
+
+// settings are a strategic merge patch of the Deployment: lists are merged by name.
+func (in connectorInstall) settings() map[string]any {
+	container := map[string]any{
+		"name": connectorName,
+		"env":  []any{map[string]any{"name": connectorClusterEnv, "value": in.cluster}},
+	}
+	if in.image != "" {
+		container["image"] = in.image
+	}
+	return map[string]any{
+		"apiVersion": "apps/v1",
+		"kind":       "Deployment",
+		"metadata":   map[string]any{"namespace": connectorName, "name": connectorName},
+		"spec": map[string]any{"template": map[string]any{
+			"metadata": map[string]any{"annotations": map[string]any{expiryAnnotation: in.expires.UTC().Format(time.RFC3339)}},
+			"spec":     map[string]any{"containers": []any{container}},
+		}},
+	}
+}
+
+// operation is one of a JSON patch.
+type operation struct {
+	Op    string `json:"op"`
+	Path  string `json:"path"`
+	Value any    `json:"value"`
+}
+
+// patchOf changes one object.
+func patchOf(kind resid.Gvk, name string, operations []operation) (types.Patch, error) {
+	data, err := json.Marshal(operations)
+	if err != nil {
+		return types.Patch{}, err
+	}
+	return types.Patch{
+		Patch:  string(data),
+		Target: &types.Selector{ResId: resid.ResId{Gvk: kind, Name: name}},
+	}, nil
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package epicctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+)
+
+type disconnect struct {
+	*tool
+	account, cluster string
+	dryRun           dryRun
+}
+
+func newDisconnect(t *tool) *cobra.Command {
+	o := &disconnect{tool: t}
+	c := &cobra.Command{
+		Use:   "disconnect --account NAME --cluster CLUSTER [flags]",
+		Short: "Take the rights of a client cluster's connector away",
+		Long: "Take the rights of a client cluster's connector away: the service account that\n" +
+			"\"epicctl connect\" made, and with it all tokens, and the role bindings. What the\n" +
+			"cluster published stays. What is gone already is passed over, so that the same\n" +
+			"command completes what was left half done.",
+		Example:           "  epicctl disconnect --account acme --cluster paris",
+		Args:              exactly(),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(c *cobra.Command, _ []string) error { return o.run(c.Context()) },
+	}
+	addClusterFlags(t, c, &o.account, &o.cluster)
+	o.dryRun.addFlag(c)
+	return c
+}
+
+// completeConnected completes the names of an account's connected clusters.
+func completeConnected(t *tool, account *string) cobra.CompletionFunc {
+	return func(c *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		ctx, cancel := context.WithTimeout(c.Context(), completionTimeout)
+		defer cancel()
+		kube, err := t.kube()
+		if err != nil || *account == "" {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		// Whoever connects clusters may list the bindings, not the service accounts.
+		list, err := kube.RbacV1().RoleBindings(accountNamespace(*account)).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		var names []string
+		for i := range list.Items {
+			if cluster, ok := strings.CutPrefix(list.Items[i].Name, connectorBinding("")); ok {
+				names = append(names, cluster)
+			}
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+func (o *disconnect) run(ctx context.Context) error {
+	if o.account == "" {
+		return usagef("--account is missing: name the account that the client cluster belongs to")
+	}
+	if err := checkAccountName(o.account); err != nil {
+		return err
+	}
+	if err := checkCluster(o.cluster); err != nil {
+		return err
+	}
+	kube, err := o.kube()
+	if err != nil {
+		return err
+	}
+	around, err := look(kube)
+	if err != nil {
+		return err
+	}
+	if !around.namespaces {
+		return errors.New("this server runs alone and has no service accounts: there is nothing to take away")
+	}
+	// The service account first: with it, every token ends.
+	steps := []func(context.Context, kubernetes.Interface) (bool, error){o.deleteServiceAccount}
+	if around.rbac {
+		steps = append(steps, o.deleteBinding, o.removeSubject)
+	}
+	found := false
+	for _, step := range steps {
+		did, err := step(ctx, kube)
+		if err != nil {
+			return fmt.Errorf("%w\nOnce the cause is gone, the same command completes it.", err)
+		}
+		found = found || did
+	}
+	if !found {
+		o.note("Nothing of a cluster %q is left in account %s. If the name is wrong, \"kubectl get serviceaccounts -n %s\" lists those that there are, as %s.",
+			o.cluster, o.account, accountNamespace(o.account), connectorAccount("CLUSTER"))
+		return nil
+	}
+	if o.dryRun == dryRunNone {
+		o.next("  What the cluster published is still served. To end that, see what it is, and delete it\n"+
+			"  (other clusters may share a gwproxy or a loadbalancer):\n"+
+			"    kubectl get gwroutes,gwendpointslices,gwproxies,remoteendpoints,loadbalancers,secrets -n %s -l %s=%s\n"+
+			"  Its nodes have credentials of their own, which end with their service accounts, node.ADDRESS.",
+			accountNamespace(o.account), epic.OwningClusterLabel, epic.LabelValue(o.cluster))
+	}
+	return nil
+}
+
+// deleteOptions is for the object that was read, not for one that has its name since.
+func (o *disconnect) deleteOptions(read metav1.Object) metav1.DeleteOptions {
+	options := sameObject(read)
+	options.DryRun = o.dryRun.options()
+	return options
+}
+
+// tell prints what became of an object.
+func (o *disconnect) tell(what string, result outcome) {
+	fmt.Fprintf(o.Out, "%s %s%s\n", what, result, o.dryRun.suffix())
+}
+
+// remove deletes an object that this program made.
+func (o *disconnect) remove(what string, ns string, get func() (metav1.Object, error), remove func(metav1.DeleteOptions) error) (did bool, err error) {
+	resource, _, _ := strings.Cut(what, "/")
+	rightTo := func(verb string) right { return right{verb, resource + "s", ns} }
+	if resource == "rolebinding" {
+		rightTo = func(verb string) right { return right{verb, "rolebindings." + rbacv1.GroupName, ns} }
+	}
+	is, err := get()
+	switch {
+	case apierrors.IsNotFound(err):
+		o.tell(what, absent)
+		return false, nil
+	case err != nil:
+		return false, rightTo("get").explain(err)
+	case !hasLabels(is.GetLabels(), bindingLabels):
+		return false, fmt.Errorf("%s in namespace %s was not made by this program (it lacks the labels %s): if nobody else needs it, delete it with \"kubectl delete -n %s %s\"",
+			what, ns, labelText(bindingLabels), ns, what)
+	}
+	if o.dryRun != dryRunClient {
+		if err := remove(o.deleteOptions(is)); err != nil && !apierrors.IsNotFound(err) {
+			return false, rightTo("delete").explain(err)
+		}
+	}
+	o.tell(what, deleted)
+	return true, nil
+}
+
+func (o *disconnect) deleteServiceAccount(ctx context.Context, kube kubernetes.Interface) (bool, error) {
+	ns, name := accountNamespace(o.account), connectorAccount(o.cluster)
+	client := kube.CoreV1().ServiceAccounts(ns)
+	return o.remove("serviceaccount/"+name, ns,
+		func() (metav1.Object, error) { return client.Get(ctx, name, metav1.GetOptions{}) },
+		func(options metav1.DeleteOptions) error { return client.Delete(ctx, name, options) })
+}
+
+func (o *disconnect) deleteBinding(ctx context.Context, kube kubernetes.Interface) (bool, error) {
+	ns, name := accountNamespace(o.account), connectorBinding(o.cluster)
+	client := kube.RbacV1().RoleBindings(ns)
+	return o.remove("rolebinding/"+name, ns,
+		func() (metav1.Object, error) { return client.Get(ctx, name, metav1.GetOptions{}) },
+		func(options metav1.DeleteOptions) error { return client.Delete(ctx, name, options) })
+}
+
+// removeSubject takes the connector out of the account's binding in the platform team's
+// namespace, which others of the account have, too.
+func (o *disconnect) removeSubject(ctx context.Context, kube kubernetes.Interface) (did bool, err error) {
+	name := offeredBinding(o.account)
+	client := kube.RbacV1().RoleBindings(epic.ConfigNamespace)
+	rightTo := func(verb string) right { return right{verb, "rolebindings." + rbacv1.GroupName, epic.ConfigNamespace} }
+	gone := rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: accountNamespace(o.account), Name: connectorAccount(o.cluster)}
+	what := "rolebinding/" + name
+	result := unchanged
+	err = again(func() error {
+		result = unchanged
+		is, err := client.Get(ctx, name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			result = absent
+			return nil
+		}
+		if err != nil {
+			return rightTo("get").explain(err)
+		}
+		if !slices.Contains(is.Subjects, gone) {
+			return nil
+		}
+		left := slices.DeleteFunc(slices.Clone(is.Subjects), func(s rbacv1.Subject) bool { return s == gone })
+		if len(left) == 0 && hasLabels(is.Labels, bindingLabels) {
+			result = deleted
+			if o.dryRun == dryRunClient {
+				return nil
+			}
+			return rightTo("delete").explain(client.Delete(ctx, name, o.deleteOptions(is)))
+		}
+		result = changed
+		if o.dryRun == dryRunClient {
+			return nil
+		}
+		_, err = client.Patch(ctx, name, types.MergePatchType, mergePatch(is, map[string]any{"subjects": left}),
+			metav1.PatchOptions{FieldManager: fieldManager, DryRun: o.dryRun.options()})
+		return rightTo("patch").explain(err)
+	})
+	if err != nil {
+		return false, err
+	}
+	o.tell(what, result)
+	return result == changed || result == deleted, nil
+}
