@@ -32,6 +32,8 @@ const (
 	settling = 3 * time.Second
 	// again is how often what runs is looked at though no event came.
 	again = time.Minute
+	// conflictDelay is how long the cache gets to see what another controller wrote.
+	conflictDelay = 100 * time.Millisecond
 )
 
 // States is what the reconcilers read of the xDS server.
@@ -103,6 +105,11 @@ func (r *ProxyReconciler) Reconcile(ctx context.Context, id proxyidentity.Proxy)
 		return reconcile.Result{}, nil
 	}
 	progress, failed := r.Runner.Ensure(ctx, &s.proxy)
+	if apierrors.IsConflict(failed) {
+		// Another controller has just written what runs the proxy, and the cache will
+		// have it in a moment.
+		return reconcile.Result{RequeueAfter: conflictDelay}, nil
+	}
 	if failed != nil && progress.Reason == "" {
 		progress.Reason, progress.Message = ReasonRunnerFailed, report.Line(failed.Error(), maxFailure)
 	}

@@ -46,6 +46,10 @@ func (s *site) operator(t *testing.T) {
 		if t.Failed() {
 			s.explainEnvoy(t)
 		}
+		// A load balancer with clusters can't be deleted.
+		if out, err := s.try("", "patch", "-n", s.namespace, shopLB, "--type=merge", "-p", `{"spec":{"upstream-clusters":null}}`); err != nil && !strings.Contains(out, "NotFound") {
+			t.Errorf("empty the list of clusters: %v\n%s", err, out)
+		}
 		s.run(t, "delete", "-n", s.namespace, "--ignore-not-found", shopLB)
 		s.run(t, "delete", "-k", root+"/artifacts/install/operator", "--ignore-not-found")
 	})
