@@ -36,7 +36,7 @@ func addGateways(w *watcher) error {
 		{object: &corev1.Namespace{}, of: allGateways},
 		{object: &corev1.Secret{}, of: gatewaysOfHolder("Secret")},
 		{object: &corev1.ConfigMap{}, of: gatewaysOfHolder("ConfigMap")},
-		{object: &epicv1.GWProxy{}, of: clientName, inEPIC: true},
+		{object: &epicv1.GWProxy{}, of: gatewaysOfProxy, inEPIC: true},
 		{object: &epicv1.LBServiceGroup{}, of: allGateways, inEPIC: true},
 	}
 	for i := range routeKinds {
@@ -227,15 +227,22 @@ func (r *gatewayReconciler) leave(ctx context.Context, config *publish.Config, p
 	others := maps.Clone(owners(proxy))
 	delete(others, config.OwnerAnnotation())
 	if len(others) == 0 {
-		if !r.remote.mine(proxy) {
-			// The cluster that made it is no owner any more, and this one is the last.
+		if owners(proxy) == nil {
+			return r.remote.remove(ctx, proxy)
+		}
+		if proxy.DeletionTimestamp == nil {
+			// This cluster is the last, unless another one joined since the cache was filled.
 			uid, version := proxy.UID, proxy.ResourceVersion
-			if err := r.remote.client.Delete(ctx, proxy, client.Preconditions{UID: &uid, ResourceVersion: &version}); client.IgnoreNotFound(err) != nil {
+			err := r.remote.client.Delete(ctx, proxy, client.Preconditions{UID: &uid, ResourceVersion: &version})
+			switch {
+			case apierrors.IsNotFound(err):
+				return true, nil
+			case err != nil:
 				return false, fmt.Errorf("delete GWProxy %s: %w", proxy.Name, err)
 			}
-			return true, nil
+			writes.WithLabelValues("GWProxy", "delete").Inc()
 		}
-		return r.remote.remove(ctx, proxy)
+		return false, nil
 	}
 	left := proxy.DeepCopy()
 	delete(left.Annotations, config.OwnerAnnotation())

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/connector/publish"
 )
 
@@ -202,4 +203,21 @@ func slicesOfNode(v *view, o client.Object) []types.NamespacedName {
 func clientName(_ *view, o client.Object) []types.NamespacedName {
 	ref := clientRef(o)
 	return []types.NamespacedName{{Namespace: ref.Namespace, Name: ref.Name}}
+}
+
+// gatewaysOfProxy is the Gateway that a proxy in EPIC stands for, also one that is gone. A
+// shared proxy names the Gateway of the cluster that made it; this cluster's may have
+// another name.
+func gatewaysOfProxy(v *view, o client.Object) []types.NamespacedName {
+	names := clientName(v, o)
+	proxy, ok := o.(*epicv1.GWProxy)
+	if !ok || owners(proxy) == nil {
+		return names
+	}
+	for _, gateway := range pointers(list[gatewayv1.GatewayList](v).Items) {
+		if name := client.ObjectKeyFromObject(gateway); publish.ProxyName(gateway) == proxy.Name && name != names[0] {
+			names = append(names, name)
+		}
+	}
+	return names
 }
