@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/connector/publish"
 )
@@ -263,7 +264,8 @@ func (r *serviceReconciler) withdraw(ctx context.Context, name types.NamespacedN
 	for i := range all.Items {
 		lb := &all.Items[i]
 		ours := r.remote.mine(lb) && lb.Annotations[publish.ClientNamespaceAnnotation] == name.Namespace && lb.Annotations[serviceNameAnnotation] == name.Name
-		shared := service != nil && lb.Name == publish.LoadBalancerName(service) && slices.Contains(lb.Spec.UpstreamClusters, r.options.Cluster)
+		shared := service != nil && lb.Name == publish.LoadBalancerName(service) &&
+			(slices.Contains(lb.Spec.UpstreamClusters, r.options.Cluster) || abandoned(service, lb))
 		if !ours && !shared {
 			continue
 		}
@@ -288,6 +290,12 @@ func (r *serviceReconciler) withdraw(ctx context.Context, name types.NamespacedN
 		return fmt.Errorf("remove the finalizer: %w", err)
 	}
 	return nil
+}
+
+// abandoned says that the last cluster that shared a load balancer has left it, and so
+// this one may delete it.
+func abandoned(service *corev1.Service, lb *epicv1.LoadBalancer) bool {
+	return service.Annotations[publish.SharingKeyAnnotation] != "" && lb.Labels[epic.OwningClusterLabel] != "" && len(lb.Spec.UpstreamClusters) == 0
 }
 
 // leave removes this cluster's endpoints from a load balancer, then the cluster, and then
