@@ -33,7 +33,7 @@ func (s *site) testReadiness(t *testing.T) {
 	s.becomes(t, endpoint, "TunnelReady", "True/Up")
 	s.becomes(t, balancer, "TunnelsUp", "True/Up")
 	wants(t, "the gateway nodes", s.run(t, "get", "-n", "epic", "gatewaynodes.epic.acnodal.io"), gateway, s.gateway, "HEARTBEAT")
-	if got := s.run(t, "get", "-n", "epic", "epics.epic.acnodal.io", "epic", "--output=jsonpath={.status.gateway-nodes} {.status.nodes}"); got != "1 " {
+	if got := s.run(t, "get", "-n", "epic", "epics.epic.acnodal.io", "epic", "--output=jsonpath={.status.gateway-nodes} {.status.nodes}"); got != "1" {
 		t.Errorf("The EPIC object counts %q nodes", got)
 	}
 
