@@ -89,11 +89,10 @@ func run(ctx context.Context, kubeconfig, bin, dir string) error {
 	if err != nil {
 		return err
 	}
-	// It has a name and no address: the API server finds it, and its pods are reached
-	// without a tunnel.
-	host.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeHostName, Address: "127.0.0.1"}}
-	host.Status.DaemonEndpoints.KubeletEndpoint.Port = port
-	if _, err := client.CoreV1().Nodes().UpdateStatus(ctx, host, metav1.UpdateOptions{}); err != nil {
+	// The node has a name and no address: the API server finds it, and its pods are
+	// reached without a tunnel. The controller manager writes the object as well.
+	status := fmt.Sprintf(`{"status":{"addresses":[{"type":"Hostname","address":"127.0.0.1"}],"daemonEndpoints":{"kubeletEndpoint":{"Port":%d}}}}`, port)
+	if _, err := client.CoreV1().Nodes().Patch(ctx, host.Name, types.StrategicMergePatchType, []byte(status), metav1.PatchOptions{}, "status"); err != nil {
 		return err
 	}
 	factory := informers.NewSharedInformerFactory(client, 5*time.Second)
