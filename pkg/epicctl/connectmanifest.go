@@ -23,8 +23,8 @@ import (
 // What artifacts/install/connector calls its parts.
 const (
 	connectorName       = "epic-connector"
-	connectorSecret     = "epic-kubeconfig"
-	connectorSecretKey  = "kubeconfig"
+	kubeconfigObject    = "epic-kubeconfig"
+	kubeconfigKey       = "kubeconfig"
 	connectorClusterEnv = "CLUSTER"
 	// expiryAnnotation on the connector's pods says when the token ends, so that a new
 	// token replaces the pods, which read it at their start.
@@ -84,10 +84,10 @@ func (in connectorInstall) overlay() (map[string]any, error) {
 	secret := &corev1.Secret{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: connectorName, Name: connectorSecret,
+			Namespace: connectorName, Name: kubeconfigObject,
 			Labels: map[string]string{epic.PartOfLabel: epic.ProductName},
 		},
-		Data: map[string][]byte{connectorSecretKey: in.kubeconfig},
+		Data: map[string][]byte{kubeconfigKey: in.kubeconfig},
 	}
 	class, err := patchOf(resid.NewGvk("gateway.networking.k8s.io", "v1", "GatewayClass"), "epic", []operation{
 		{"add", "/spec/parametersRef", map[string]string{"group": epic.GroupName, "kind": "LBServiceGroup", "name": in.group}},
