@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/endpoints"
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
@@ -118,6 +119,9 @@ func lbEndpoint(e *weighted) *endpointv3.LbEndpoint {
 // published ports.
 func (b *Backend) ofLoadBalancer(in EndpointsInput, found *problems) []weighted {
 	clusters, own := map[netip.AddrPort]string{}, remoteOf(in.LoadBalancer, b.Port, in.RemoteEndpoints, found)
+	if b.Cluster != "" {
+		own = slices.DeleteFunc(own, func(rep *epicv1.RemoteEndpoint) bool { return rep.Spec.Cluster != b.Cluster })
+	}
 	for _, rep := range own {
 		if a, err := netip.ParseAddr(rep.Spec.Address); err == nil {
 			key := netip.AddrPortFrom(a.Unmap(), uint16(rep.Spec.Port.Port))
@@ -172,7 +176,7 @@ func (b *Backend) ofServices(in EndpointsInput, found *problems) []weighted {
 
 // Equal says whether two backends are the same.
 func (b *Backend) Equal(o *Backend) bool {
-	return b.Name == o.Name && b.Port == o.Port && slices.Equal(b.Members, o.Members) && slices.Equal(b.Sources, o.Sources)
+	return b.Name == o.Name && b.Port == o.Port && b.Cluster == o.Cluster && slices.Equal(b.Members, o.Members) && slices.Equal(b.Sources, o.Sources)
 }
 
 // Leads says whether the backend has endpoints of a Service.

@@ -29,40 +29,70 @@ const minRSABits = 2048
 // certificate makes an SDS secret of a certificate and its key. It returns the name
 // of the resource, or what is wrong with the Secret.
 func (t *translation) certificate(secret *corev1.Secret) (string, error) {
+	certificate, err := readCertificate(secret)
+	if err != nil {
+		return "", err
+	}
+	name := "certificate/" + secret.Name
+	if !t.put(resource.Secret, name, &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: certificate}}, t.proxy) {
+		return "", errors.New("it can't be encoded")
+	}
+	return name, nil
+}
+
+// SecretResource makes an SDS secret with the given name: of the certificate and its key
+// in a Secret, or, where it has neither, of the certificates of authorities in it. The
+// error says what is wrong with the Secret.
+func SecretResource(name string, secret *corev1.Secret, sources ...resource.Source) (*resource.Resource, error) {
+	message := &tlsv3.Secret{Name: name}
+	if len(secret.Data[corev1.TLSCertKey])+len(secret.Data[corev1.TLSPrivateKeyKey]) == 0 && len(secret.Data[authoritiesKey]) > 0 {
+		trusted, err := authorities(secret)
+		if err != nil {
+			return nil, err
+		}
+		message.Type = &tlsv3.Secret_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{TrustedCa: inline(trusted)}}
+	} else {
+		certificate, err := readCertificate(secret)
+		if err != nil {
+			return nil, err
+		}
+		message.Type = &tlsv3.Secret_TlsCertificate{TlsCertificate: certificate}
+	}
+	return resource.New(resource.Secret, name, message, sources...)
+}
+
+// readCertificate returns the certificate in a Secret with its key, or what is wrong with
+// the Secret.
+func readCertificate(secret *corev1.Secret) (*tlsv3.TlsCertificate, error) {
 	chain, key := secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey]
 	if len(chain) == 0 || len(key) == 0 {
-		return "", fmt.Errorf("it has no %s and %s: put a certificate and its key there", corev1.TLSCertKey, corev1.TLSPrivateKeyKey)
+		return nil, fmt.Errorf("it has no %s and %s: put a certificate and its key there", corev1.TLSCertKey, corev1.TLSPrivateKeyKey)
 	}
 	pair, err := tls.X509KeyPair(chain, key)
 	if err != nil {
-		return "", fmt.Errorf("%s and %s can't be used: %w: put a certificate and its key there", corev1.TLSCertKey, corev1.TLSPrivateKeyKey, err)
+		return nil, fmt.Errorf("%s and %s can't be used: %w: put a certificate and its key there", corev1.TLSCertKey, corev1.TLSPrivateKeyKey, err)
 	}
 	if err := usableKey(pair.Leaf); err != nil {
-		return "", err
+		return nil, err
 	}
 	// Only what was understood goes to Envoy.
 	var plain bytes.Buffer
 	for _, der := range pair.Certificate {
 		if _, err := x509.ParseCertificate(der); err != nil {
-			return "", fmt.Errorf("%s has a certificate that can't be read: %w", corev1.TLSCertKey, err)
+			return nil, fmt.Errorf("%s has a certificate that can't be read: %w", corev1.TLSCertKey, err)
 		}
 		if err := pem.Encode(&plain, &pem.Block{Type: "CERTIFICATE", Bytes: der}); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	name := "certificate/" + secret.Name
-	ok := t.put(resource.Secret, name, &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
+	return &tlsv3.TlsCertificate{
 		CertificateChain: inline(plain.Bytes()),
 		PrivateKey:       inline(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})),
-	}}}, t.proxy)
-	if !ok {
-		return "", errors.New("it can't be encoded")
-	}
-	return name, nil
+	}, nil
 }
 
 // usableKey says whether Envoy takes a certificate's key.

@@ -48,3 +48,7 @@ func orAny(s string) string {
 	}
 	return strings.ToLower(s)
 }
+
+// IntersectHostnames returns the hostname that two have in common, each of which may begin
+// with a wildcard or be empty for any, and false if there is none. Any is "*".
+func IntersectHostnames(a, b string) (string, bool) { return intersect(orAny(a), orAny(b)) }

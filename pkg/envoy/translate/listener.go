@@ -41,6 +41,14 @@ func bindingOf(options Options, own ...string) binding {
 	return b
 }
 
+// Listen returns the addresses on which a proxy with these addresses in its spec listens,
+// and what maps a published port to the one that it listens on. There is no address if
+// none can be listened on.
+func (o Options) Listen(own ...string) ([]netip.Addr, func(published uint16) uint16) {
+	b := bindingOf(o, own...)
+	return b.addresses, b.port
+}
+
 // listenerName names the listener of a published port.
 func listenerName(protocol uint8, port uint16) string {
 	return fmt.Sprintf("%s/%d", endpoints.ProtocolName(protocol), port)

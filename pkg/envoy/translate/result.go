@@ -35,6 +35,9 @@ type Backend struct {
 	Members []Member
 	// Port is the published port of a load balancer to which the endpoints belong.
 	Port PublishedPort
+	// Cluster is the client cluster of a load balancer to which the endpoints belong;
+	// those of all if it is empty.
+	Cluster string
 	// Sources are the objects that a refusal of the assignment is reported on.
 	Sources []resource.Source
 }

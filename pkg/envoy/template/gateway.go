@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package template
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/envoy/resource"
+	"github.com/acnodal/epic/pkg/envoy/translate"
+)
+
+// gateway is a gateway proxy on its way to templates.
+type gateway struct {
+	in   *Input
+	view *view
+	// names are the clusters of Services' ports.
+	names map[servicePort]string
+}
+
+type servicePort struct {
+	service string
+	port    int32
+}
+
+// gatewayView is what the templates of a gateway proxy see: a listener for each port, and
+// a cluster for each backend, which has the name of the Service, followed by the port if
+// routes lead to several of its ports.
+func gatewayView(in *Input) *view {
+	g := &gateway{in: in, view: &view{}, names: map[servicePort]string{}}
+	g.nameClusters()
+	if in.Proxy.Spec.Gateway != nil {
+		g.readListeners(in.Proxy.Spec.Gateway.Listeners)
+	}
+	return g.view
+}
+
+// routes calls do for each route of the proxy, the oldest first.
+func (g *gateway) routes(do func(route *epicv1.GWRoute)) {
+	all := slices.DeleteFunc(slices.Clone(g.in.Routes), func(r *epicv1.GWRoute) bool {
+		return r == nil || r.DeletionTimestamp != nil || r.Namespace != g.in.Proxy.Namespace
+	})
+	slices.SortFunc(all, func(a, b *epicv1.GWRoute) int {
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
+	})
+	for _, r := range all {
+		do(r)
+	}
+}
+
+func refOf(b *gatewayv1.BackendObjectReference) servicePort {
+	p := servicePort{service: string(b.Name)}
+	if b.Port != nil {
+		p.port = int32(*b.Port)
+	}
+	return p
+}
+
+// nameClusters names the cluster of each backend.
+func (g *gateway) nameClusters() {
+	ports := map[string][]int32{}
+	add := func(ref *gatewayv1.BackendObjectReference) {
+		if p := refOf(ref); !slices.Contains(ports[p.service], p.port) {
+			ports[p.service] = append(ports[p.service], p.port)
+		}
+	}
+	g.routes(func(r *epicv1.GWRoute) {
+		if r.Spec.HTTP != nil {
+			for i := range r.Spec.HTTP.Rules {
+				for j := range r.Spec.HTTP.Rules[i].BackendRefs {
+					add(&r.Spec.HTTP.Rules[i].BackendRefs[j].BackendObjectReference)
+				}
+			}
+		}
+		if r.Spec.TCP != nil {
+			for i := range r.Spec.TCP.Rules {
+				for j := range r.Spec.TCP.Rules[i].BackendRefs {
+					add(&r.Spec.TCP.Rules[i].BackendRefs[j].BackendObjectReference)
+				}
+			}
+		}
+	})
+	services := make([]string, 0, len(ports))
+	for service := range ports {
+		services = append(services, service)
+	}
+	slices.Sort(services)
+	proxy := g.in.Proxy
+	for _, service := range services {
+		slices.Sort(ports[service])
+		for _, port := range ports[service] {
+			name := service
+			if len(ports[service]) > 1 {
+				name = fmt.Sprintf("%s-%d", service, port)
+			}
+			g.names[servicePort{service, port}] = name
+			g.view.clusters = append(g.view.clusters, clusterView{
+				parameters: ClusterParameters{
+					ClusterName: name, ServiceNamespace: proxy.Namespace, ServiceName: proxy.Name, PureLBServiceName: proxy.Spec.DisplayName,
+				},
+				backend: translate.Backend{
+					Name: name, Sources: []resource.Source{g.in.proxy()},
+					Members: []translate.Member{{Service: service, Port: port, Protocol: protocolTCP, Weight: 1}},
+				},
+			})
+		}
+	}
+}
+
+// collapsed are listeners that share a port.
+type collapsed struct {
+	port      int32
+	protocol  gatewayv1.ProtocolType
+	transport corev1.Protocol
+	listeners []*gatewayv1.Listener
+}
+
+// transportOf returns the transport protocol of a listener; none if it has none.
+func transportOf(p gatewayv1.ProtocolType) corev1.Protocol {
+	switch p {
+	case gatewayv1.HTTPProtocolType, gatewayv1.HTTPSProtocolType, gatewayv1.TLSProtocolType, gatewayv1.TCPProtocolType:
+		return corev1.ProtocolTCP
+	case gatewayv1.UDPProtocolType:
+		return corev1.ProtocolUDP
+	}
+	return ""
+}
+
+func (g *gateway) readListeners(all []gatewayv1.Listener) {
+	var groups []*collapsed
+	for i := range all {
+		l := &all[i]
+		transport := transportOf(l.Protocol)
+		if transport == "" || !g.accepted(l.Name) {
+			continue // the translation has said why
+		}
+		at := slices.IndexFunc(groups, func(c *collapsed) bool { return c.port == int32(l.Port) && c.transport == transport })
+		if at < 0 {
+			groups = append(groups, &collapsed{port: int32(l.Port), protocol: l.Protocol, transport: transport})
+			at = len(groups) - 1
+		}
+		groups[at].listeners = append(groups[at].listeners, l)
+	}
+	proxy := g.in.Proxy
+	for _, c := range groups {
+		g.view.listeners = append(g.view.listeners, ListenerParameters{
+			TotalWeight: wholeWeight, ClusterWeight: wholeWeight,
+			PortName: fmt.Sprintf("%s-%d", c.protocol, c.port), Port: c.port, Protocol: c.transport,
+			ServiceNamespace: proxy.Namespace, ServiceName: proxy.Name, PureLBServiceName: proxy.Spec.DisplayName,
+			Routes: g.routesOf(c),
+		})
+	}
+}
+
+// accepted reports whether the translation takes a listener.
+func (g *gateway) accepted(name gatewayv1.SectionName) bool {
+	for i := range g.in.Plain.Listeners {
+		if s := &g.in.Plain.Listeners[i]; s.Name == string(name) {
+			return holds(s.Conditions, string(gatewayv1.ListenerConditionAccepted))
+		}
+	}
+	return false
+}
+
+func holds(conditions []translate.Condition, typ string) bool {
+	for i := range conditions {
+		if conditions[i].Type == typ {
+			return conditions[i].Status
+		}
+	}
+	return false
+}
+
+// attached reports whether a route is attached to a listener.
+func (g *gateway) attached(r *epicv1.GWRoute, kind string, l *gatewayv1.Listener) bool {
+	for i := range g.in.Plain.Routes {
+		s := &g.in.Plain.Routes[i]
+		if s.Kind != kind || s.Route.Name != r.Name {
+			continue
+		}
+		for _, p := range s.Parents {
+			if (p.Ref.SectionName == nil || *p.Ref.SectionName == "" || *p.Ref.SectionName == l.Name) &&
+				(p.Ref.Port == nil || *p.Ref.Port == l.Port) && holds(p.Conditions, string(gatewayv1.RouteConditionAccepted)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// notServed reports what a template can't serve.
+func (g *gateway) notServed(r *epicv1.GWRoute, field, message string) {
+	source := resource.Source{Kind: "GWRoute", Namespace: r.Namespace, Name: r.Name, UID: string(r.UID)}
+	p := translate.Problem{Object: source, Field: field, Reason: ReasonNotServed, Message: message}
+	if !slices.Contains(g.view.problems, p) {
+		g.view.problems = append(g.view.problems, p)
+	}
+}
