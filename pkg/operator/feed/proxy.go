@@ -32,6 +32,8 @@ type proxy struct {
 	// pods are those that have endpoints of their own, as they were set last.
 	pods    map[string]netip.Addr
 	outcome *Outcome
+	// template is the envoy-template that the result was rendered from; nil if there is none.
+	template *owned
 	// troubles are the problems of endpoints, by the backend's name.
 	troubles map[string][]translate.Problem
 }
@@ -70,10 +72,20 @@ func (f *Feed) translate(id proxyidentity.Proxy) {
 	}
 	p := f.state(id, true)
 	result, services := f.result(s)
+	used := f.templateOf(s)
+	if used != nil {
+		rendered, problems := f.fromTemplate(s, used, result)
+		if rendered == nil {
+			f.keep(s, p, result, problems)
+			return
+		}
+		result = rendered
+	}
 	outcome := outcomeOf(s, result)
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.template = used
 	p.result, p.lb, p.services, p.outcome, p.troubles = result, s.lb, services, outcome, map[string][]translate.Problem{}
 	p.pods = podsOf(s.status)
 	config := xds.Config{Resources: maps.Clone(result.Resources), Endpoints: map[string][]*resource.Resource{}}
@@ -159,6 +171,7 @@ func (f *Feed) assign(s *source, b *translate.Backend, p *proxy) rendered {
 		if r == nil {
 			in.Reach = f.reach(s.status, node)
 			r, _ = b.Assignment(in)
+			r, _ = p.template.endpoints(s, r)
 			byNode[node] = r
 		}
 		out.own[pod] = r
@@ -167,6 +180,9 @@ func (f *Feed) assign(s *source, b *translate.Backend, p *proxy) rendered {
 	in.Reach = func(netip.Addr) translate.Reach { return translate.ReachUnknown }
 	var found []translate.Problem
 	out.shared, found = b.Assignment(in)
+	var refused []translate.Problem
+	out.shared, refused = p.template.endpoints(s, out.shared)
+	found = append(found, refused...)
 	if len(found) > 0 {
 		p.troubles[b.Name] = found
 	} else {

@@ -14,6 +14,7 @@ import (
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/endpoints"
+	"github.com/acnodal/epic/pkg/envoy/template"
 	"github.com/acnodal/epic/pkg/envoy/translate"
 	"github.com/acnodal/epic/pkg/operator/workload"
 	"github.com/acnodal/epic/pkg/proxyidentity"
@@ -94,8 +95,14 @@ func changed(old, now metav1.Object) bool {
 		(old.GetDeletionTimestamp() == nil) != (now.GetDeletionTimestamp() == nil)
 }
 
-// Secret translates a gateway proxy again if it uses a Secret of its namespace.
+// Secret translates a proxy again if it uses a Secret of its namespace.
 func (f *Feed) Secret(id proxyidentity.Proxy, name string) {
+	if s := f.source(id); s != nil {
+		if used := f.templateOf(s); used != nil && slices.Contains(template.SecretsOf(used.spec), name) {
+			f.Translate(id)
+			return
+		}
+	}
 	gw := f.o.Store.GWProxy(id.Namespace, id.Name)
 	if gw != nil && slices.Contains(translate.SecretsOf(gw, f.o.Store.RoutesOf(id.Namespace, id.Name)), name) {
 		f.Translate(id)

@@ -12,6 +12,8 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/envoy/delta"
 	"github.com/acnodal/epic/pkg/envoy/resource"
+	"github.com/acnodal/epic/pkg/envoy/template"
+	"github.com/acnodal/epic/pkg/envoy/translate"
 	"github.com/acnodal/epic/pkg/envoy/xds"
 	"github.com/acnodal/epic/pkg/operator/feed"
 	"github.com/acnodal/epic/pkg/operator/runner"
@@ -101,7 +103,22 @@ func accepted(o *feed.Outcome) metav1.Condition {
 		}
 		return condition(ConditionAccepted, metav1.ConditionFalse, o.Problems[0].Reason, "%s", tell(told))
 	}
+	for _, p := range o.EndpointProblems {
+		if p.Reason == template.ReasonRefused {
+			return condition(ConditionAccepted, metav1.ConditionFalse, p.Reason, "%s", p)
+		}
+	}
 	return condition(ConditionAccepted, metav1.ConditionTrue, ReasonAccepted, "Everything is configured")
+}
+
+// refusedTemplate returns why the envoy-template is refused; nil if it is not.
+func refusedTemplate(o *feed.Outcome) *translate.Problem {
+	for i := range o.Problems {
+		if o.Problems[i].Reason == template.ReasonRefused {
+			return &o.Problems[i]
+		}
+	}
+	return nil
 }
 
 // programmed says what the Envoys have of it.
@@ -124,6 +141,8 @@ func programmed(in *Input, s *Status) metav1.Condition {
 		return no(ReasonPending, "The operator has not looked at the object yet")
 	case len(told) > 0:
 		return no(ReasonRejectedByProxy, "%s", tell(told))
+	case refusedTemplate(in.Outcome) != nil:
+		return no(template.ReasonRefused, "%s", refusedTemplate(in.Outcome))
 	case len(in.Outcome.Listeners) == 0 && len(in.Outcome.Problems) > 0:
 		return no(in.Outcome.Problems[0].Reason, "Nothing is published: %s", in.Outcome.Problems[0])
 	case len(in.Outcome.Listeners) == 0:
