@@ -163,7 +163,7 @@ func scalars(args []any) (plain []any, longest int, err error) {
 // escaped is how many bytes at most a function makes of one.
 const escaped = 12
 
-func (b *budget) print(make func(...any) string, args []any) (string, error) {
+func (b *budget) print(format func(...any) string, args []any) (string, error) {
 	plain, _, err := scalars(args)
 	if err != nil {
 		return "", err
@@ -178,7 +178,7 @@ func (b *budget) print(make func(...any) string, args []any) (string, error) {
 	if err := b.text(n); err != nil {
 		return "", err
 	}
-	return make(plain...), nil
+	return format(plain...), nil
 }
 
 func (b *budget) printf(format string, args ...any) (string, error) {

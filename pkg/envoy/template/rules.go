@@ -41,7 +41,6 @@ var refusedMessages = map[protoreflect.FullName]string{
 	"envoy.config.listener.v3.Listener.InternalListenerConfig":                                  noOtherPlace,
 	"envoy.config.listener.v3.Listener.ConnectionBalanceConfig":                                 noCode,
 	"envoy.config.cluster.v3.Cluster.CustomClusterType":                                         onlyEDS,
-	"envoy.config.cluster.v3.LoadBalancingPolicy.Policy.TypedExtensionConfig":                   noCode,
 }
 
 // refusedFields are fields that are refused.
@@ -109,9 +108,12 @@ var clusterNames = map[protoreflect.FullName]bool{
 // harmless are fields whose names sound like those of files, and which name none: most are
 // paths of requests.
 var harmless = map[protoreflect.FullName]bool{
-	"envoy.config.route.v3.RouteMatch.path":                    true,
-	"envoy.config.route.v3.RouteAction.HashPolicy.Cookie.path": true,
-	"envoy.config.route.v3.RouteMatch.path_separated_prefix":   true,
-	"envoy.config.route.v3.RedirectAction.path_redirect":       true,
-	"envoy.config.core.v3.HealthCheck.HttpHealthCheck.path":    true,
+	"envoy.extensions.access_loggers.file.v3.FileAccessLog.path": true, // which has a rule of its own
+	"envoy.config.route.v3.RouteAction.path_rewrite":             true,
+	"envoy.config.route.v3.RedirectAction.path_rewrite":          true,
+	"envoy.config.route.v3.RouteMatch.path":                      true,
+	"envoy.config.route.v3.RouteAction.HashPolicy.Cookie.path":   true,
+	"envoy.config.route.v3.RouteMatch.path_separated_prefix":     true,
+	"envoy.config.route.v3.RedirectAction.path_redirect":         true,
+	"envoy.config.core.v3.HealthCheck.HttpHealthCheck.path":      true,
 }

@@ -77,6 +77,14 @@ func TestProxy(t *testing.T) {
 			&feed.Outcome{Listeners: served().Listeners, Problems: []translate.Problem{problem}}, one, []xds.PodState{pod("a", true)},
 			"Accepted=False/PortConflict Programmed=True/Programmed", "", false,
 		},
+		"the template is refused": {
+			&feed.Outcome{Listeners: served().Listeners, Problems: []translate.Problem{{Object: problem.Object, Field: "spec.envoy-template", Reason: "TemplateRefused", Message: "fails; until then more"}}},
+			one, []xds.PodState{pod("a", true)}, "Accepted=False/TemplateRefused Programmed=False/TemplateRefused", "until then", false,
+		},
+		"the template of endpoints is refused": {
+			&feed.Outcome{Listeners: served().Listeners, EndpointProblems: []translate.Problem{{Object: problem.Object, Reason: "TemplateRefused", Message: "fails"}}},
+			one, []xds.PodState{pod("a", true)}, "Accepted=False/TemplateRefused Programmed=True/Programmed", "", false,
+		},
 		"nothing can be configured": {
 			&feed.Outcome{Problems: []translate.Problem{problem}}, one, []xds.PodState{pod("a", true)},
 			"Accepted=False/PortConflict Programmed=False/PortConflict", "spec.public-ports[1]: is there twice: remove one", false,
