@@ -94,9 +94,9 @@ func (g *gateway) nameClusters() {
 	for _, service := range services {
 		slices.Sort(ports[service])
 		for _, port := range ports[service] {
-			name := service
+			name := clusterName(service)
 			if len(ports[service]) > 1 {
-				name = fmt.Sprintf("%s-%d", service, port)
+				name = fmt.Sprintf("%s-%d", name, port)
 			}
 			g.names[servicePort{service, port}] = name
 			g.view.clusters = append(g.view.clusters, clusterView{

@@ -4,11 +4,17 @@ package template
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/envoy/bootstrap"
 )
 
 const (
@@ -176,6 +182,33 @@ func TestSecretsOfAnotherNamespace(t *testing.T) {
 	r, problems := Render(t.Context(), gatewayInput(s))
 	if r != nil || len(problems) != 1 || !strings.Contains(problems[0].Message, "epic-other") || !strings.Contains(problems[0].Field, "secrets[0].ref.namespace") {
 		t.Errorf("got %v", problems)
+	}
+}
+
+// TestNamesOfTheBootstrap: no tenant's name makes a route lead to a cluster of the
+// bootstrap.
+func TestNamesOfTheBootstrap(t *testing.T) {
+	boot := bootstrap.Config{NodeID: "x", NodeCluster: "x", XDSSocket: "xds.sock", AdminSocket: "admin.sock", Metrics: netip.MustParseAddrPort("127.0.0.1:1")}
+	text, err := boot.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := &bootstrapv3.Bootstrap{}
+	if err := protojson.Unmarshal(text, whole); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range whole.StaticResources.Clusters {
+		in := loadBalancerInput(spec())
+		in.LoadBalancer.Spec.UpstreamClusters = []string{c.Name}
+		gw := gatewayInput(spec())
+		gw.Routes[1].Spec.TCP.Rules[0].BackendRefs[0].Name = gatewayv1.ObjectName(c.Name)
+		for _, v := range []*view{loadBalancerView(&in), gatewayView(&gw)} {
+			for i := range v.clusters {
+				if v.clusters[i].parameters.ClusterName == c.Name {
+					t.Errorf("a tenant's cluster has the name %s", c.Name)
+				}
+			}
+		}
 	}
 }
 

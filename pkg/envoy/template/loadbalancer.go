@@ -5,6 +5,7 @@ package template
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -36,7 +37,7 @@ func loadBalancerView(in *Input) *view {
 			ClusterWeight: wholeWeight, TotalWeight: wholeWeight * len(clients),
 		}
 		for _, client := range clients {
-			name := client
+			name := clusterName(client)
 			if len(in.Plain.Backends) > 1 {
 				name += "-" + port
 			}
@@ -58,6 +59,19 @@ func loadBalancerView(in *Input) *view {
 	}
 	return v
 }
+
+// clusterName is the name of the cluster for what a tenant named. It is none of those that
+// the bootstrap has for the xDS server and the admin interface: what a route leads to
+// would be decided by who comes first.
+func clusterName(given string) string {
+	if strings.HasPrefix(given, bootstrapPrefix) {
+		return "backend/" + given
+	}
+	return given
+}
+
+// bootstrapPrefix is that of the names of the clusters in the bootstrap.
+const bootstrapPrefix = "epic-"
 
 // remoteEndpoints are the endpoints of a cluster, as templates see them.
 func remoteEndpoints(in *Input, b *translate.Backend) []Endpoint {
