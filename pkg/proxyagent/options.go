@@ -45,7 +45,7 @@ type Options struct {
 func DefaultOptions() Options {
 	return Options{
 		EnvoyLogLevel: "warning",
-		DrainDelay:    2 * time.Second, DrainTimeout: 180 * time.Second,
+		DrainDelay:    5 * time.Second, DrainTimeout: 180 * time.Second,
 		Bootstrap: DefaultBootstrap,
 		Stdout:    os.Stdout, Stderr: os.Stderr,
 	}

@@ -173,7 +173,8 @@ spec: {cluster: e2e, address: %s, node-address: %s, port: {port: 8080, protocol:
 	}
 }
 
-// A group's image that does not exist stops no Envoy that runs, and is told.
+// A group's image that does not exist stops no Envoy that runs, and the condition names
+// it.
 func (s *site) testNoImage(t *testing.T) {
 	group := "lbservicegroups.epic.acnodal.io/web"
 	s.under(t, func() {
@@ -185,9 +186,9 @@ func (s *site) testNoImage(t *testing.T) {
 			}
 			return ""
 		})
-		s.run(t, "patch", "-n", s.namespace, group, "--type=merge", "-p", `{"spec":{"envoy-image":null}}`)
-		s.run(t, "rollout", "status", "-n", s.namespace, "--timeout=5m", "deployment/lb-shop")
 	})
+	s.run(t, "patch", "-n", s.namespace, group, "--type=merge", "-p", `{"spec":{"envoy-image":null}}`)
+	s.run(t, "rollout", "status", "-n", s.namespace, "--timeout=5m", "deployment/lb-shop")
 }
 
 // explainEnvoy shows what went wrong.

@@ -56,7 +56,7 @@ func (g *gateway) routes(do func(route *epicv1.GWRoute)) {
 func refOf(b *gatewayv1.BackendObjectReference) servicePort {
 	p := servicePort{service: string(b.Name)}
 	if b.Port != nil {
-		p.port = int32(*b.Port)
+		p.port = *b.Port
 	}
 	return p
 }
@@ -139,9 +139,9 @@ func (g *gateway) readListeners(all []gatewayv1.Listener) {
 		if transport == "" || !g.accepted(l.Name) {
 			continue // the translation has said why
 		}
-		at := slices.IndexFunc(groups, func(c *collapsed) bool { return c.port == int32(l.Port) && c.transport == transport })
+		at := slices.IndexFunc(groups, func(c *collapsed) bool { return c.port == l.Port && c.transport == transport })
 		if at < 0 {
-			groups = append(groups, &collapsed{port: int32(l.Port), protocol: l.Protocol, transport: transport})
+			groups = append(groups, &collapsed{port: l.Port, protocol: l.Protocol, transport: transport})
 			at = len(groups) - 1
 		}
 		groups[at].listeners = append(groups[at].listeners, l)

@@ -94,7 +94,7 @@ func compile(b *budget, text string) (*program, error) {
 		return nil, err
 	}
 	nodes := checks.Root.Nodes
-	in := &inserter{step: nodes[0], value: nodes[3].(*parse.ActionNode).Pipe.Cmds[1]} //nolint:forcetypeassert // It is the text above.
+	in := &inserter{step: nodes[0], value: nodes[3].(*parse.ActionNode).Pipe.Cmds[1]} //nolint:forcetypeassert,errcheck // It is the text above.
 	for _, each := range t.Templates() {
 		if each.Tree == nil || each.Root == nil {
 			continue
@@ -120,7 +120,7 @@ func (in *inserter) list(l *parse.ListNode) {
 		switch n := n.(type) {
 		case *parse.ActionNode:
 			if len(n.Pipe.Decl) == 0 && !literal(n.Pipe) {
-				n.Pipe.Cmds = append(n.Pipe.Cmds, in.value.Copy().(*parse.CommandNode)) //nolint:forcetypeassert // Copy keeps the type.
+				n.Pipe.Cmds = append(n.Pipe.Cmds, in.value.Copy().(*parse.CommandNode)) //nolint:forcetypeassert,errcheck // Copy keeps the type.
 			}
 		case *parse.IfNode:
 			in.list(n.List)

@@ -22,7 +22,8 @@ type owned struct {
 // templateOf returns the template of a proxy: its own, or that of its group; nil if there
 // is none that describes anything.
 func (f *Feed) templateOf(s *source) *owned {
-	own, group := (*epicv1.EnvoyConfigSpec)(nil), (*epicv1.LBServiceGroup)(nil)
+	var own *epicv1.EnvoyConfigSpec
+	var group *epicv1.LBServiceGroup
 	if s.lb != nil {
 		own, group = s.lb.Spec.EnvoyTemplate, f.o.Store.GroupOf(s.lb)
 	} else {

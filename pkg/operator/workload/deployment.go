@@ -34,7 +34,7 @@ const (
 	ConfigPort = 7449
 
 	tokenLifetime = 3600
-	// terminationGrace is more than the 2 s until routes are withdrawn and the 180 s
+	// terminationGrace is more than the 5 s until routes are withdrawn and the 180 s
 	// that connections may take to end.
 	terminationGrace = 200
 

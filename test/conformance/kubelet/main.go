@@ -149,7 +149,7 @@ func (k *kubelet) serveLogs(ctx context.Context) (int32, error) {
 	_ = server.Listener.Close()
 	server.Listener = listener
 	server.StartTLS()
-	return int32(listener.Addr().(*net.TCPAddr).Port), nil
+	return int32(listener.Addr().(*net.TCPAddr).Port), nil //nolint:errcheck,forcetypeassert // It listens on TCP.
 }
 
 func ip(ctx context.Context, args ...string) error {
@@ -212,7 +212,7 @@ func (k *kubelet) start(ctx context.Context, pod *corev1.Pod) (string, error) {
 		return "", fmt.Errorf("no program stands for the image %s", container.Image)
 	}
 	folder := filepath.Join(k.dir, string(pod.UID))
-	if err := os.MkdirAll(folder, 0o755); err != nil {
+	if err := os.MkdirAll(folder, 0o750); err != nil {
 		return "", err
 	}
 	volumes, err := k.volumes(ctx, pod, folder)
@@ -220,8 +220,8 @@ func (k *kubelet) start(ctx context.Context, pod *corev1.Pod) (string, error) {
 		return "", err
 	}
 	text := func(s string) string {
-		for path, real := range volumes {
-			s = strings.ReplaceAll(s, path, real)
+		for path, place := range volumes {
+			s = strings.ReplaceAll(s, path, place)
 		}
 		return s
 	}
@@ -229,9 +229,9 @@ func (k *kubelet) start(ctx context.Context, pod *corev1.Pod) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer output.Close()
+	defer func() { _ = output.Close() }()
 	// It starts when its interface is there.
-	cmd := exec.Command("sh", append([]string{"-c", `read -r _ && exec "$0" "$@"`, program}, container.Args...)...)
+	cmd := exec.CommandContext(ctx, "sh", append([]string{"-c", `read -r _ && exec "$0" "$@"`, program}, container.Args...)...)
 	for i := range cmd.Args {
 		cmd.Args[i] = text(cmd.Args[i])
 	}
@@ -297,17 +297,17 @@ func (k *kubelet) volumes(ctx context.Context, pod *corev1.Pod, folder string) (
 			if err != nil {
 				return nil, err
 			}
-			real := filepath.Join(folder, v.Name)
+			place := filepath.Join(folder, v.Name)
 			for name, data := range files {
-				path := filepath.Join(real, name)
-				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				path := filepath.Join(place, name)
+				if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 					return nil, err
 				}
 				if err := os.WriteFile(path, data, 0o600); err != nil {
 					return nil, err
 				}
 			}
-			paths[mount.MountPath] = real
+			paths[mount.MountPath] = place
 		}
 	}
 	return paths, nil
