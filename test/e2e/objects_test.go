@@ -28,6 +28,10 @@ func (c *cluster) account(t *testing.T, name string) (namespace string) {
 	t.Helper()
 	c.platform(t)
 	namespace = "epic-" + name
+	// That of an earlier test may be on its way out.
+	if phase, err := c.try("", "get", "namespace", namespace, "--output=jsonpath={.status.phase}"); err == nil && strings.TrimSpace(phase) == "Terminating" {
+		c.run(t, "wait", "--for=delete", "namespace/"+namespace, "--timeout=5m")
+	}
 	c.with(t, fmt.Sprintf(`
 apiVersion: v1
 kind: Namespace

@@ -180,7 +180,9 @@ func (f *Platform) container(p *Proxy) corev1.Container {
 		// Envoy starts at once, and is ready when it has a configuration.
 		StartupProbe:   probe("/livez", 1, 60),
 		LivenessProbe:  probe("/livez", 10, 6),
-		ReadinessProbe: probe("/readyz", 1, 2),
+		// Gateway nodes see that a pod ends by its deletion. A node that is short of CPU
+		// answers late, and must not lose its proxies for that.
+		ReadinessProbe: probe("/readyz", 1, 5),
 		Resources:      f.Resources,
 		VolumeMounts: []corev1.VolumeMount{
 			{Name: "bin", MountPath: binaries, ReadOnly: true},
