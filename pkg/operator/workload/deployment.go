@@ -178,8 +178,8 @@ func (f *Platform) container(p *Proxy) corev1.Container {
 			{Name: "config", ContainerPort: ConfigPort, Protocol: corev1.ProtocolTCP},
 		},
 		// Envoy starts at once, and is ready when it has a configuration.
-		StartupProbe:   probe("/livez", 1, 60),
-		LivenessProbe:  probe("/livez", 10, 6),
+		StartupProbe:  probe("/livez", 1, 60),
+		LivenessProbe: probe("/livez", 10, 6),
 		// Gateway nodes see that a pod ends by its deletion. A node that is short of CPU
 		// answers late, and must not lose its proxies for that.
 		ReadinessProbe: probe("/readyz", 1, 5),
