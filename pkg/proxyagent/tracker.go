@@ -17,7 +17,7 @@ import (
 // stream of that Envoy. With it, the Envoy can be handed from one source of resources to
 // another without noticing.
 type tracker struct {
-	types []tracked
+	types [resource.TypeCount]tracked
 }
 
 type tracked struct {
@@ -42,7 +42,7 @@ type verdict struct {
 }
 
 func newTracker() *tracker {
-	t := &tracker{types: make([]tracked, len(resource.Types()))}
+	t := &tracker{}
 	for i := range t.types {
 		t.types[i] = tracked{
 			names: map[string]struct{}{}, accepted: map[string]string{}, pending: map[string]*discoveryv3.DeltaDiscoveryResponse{},
@@ -50,9 +50,6 @@ func newTracker() *tracker {
 	}
 	return t
 }
-
-// wildcardByDefault reports whether a first request without names asks for all.
-func wildcardByDefault(t resource.Type) bool { return t == resource.Cluster || t == resource.Listener }
 
 // request takes a request of Envoy. It returns what Envoy said of a response, or nil,
 // and the names that Envoy no longer subscribes to.
@@ -73,7 +70,7 @@ func (t *tracker) request(typ resource.Type, r *discoveryv3.DeltaDiscoveryReques
 	}
 	if !s.requested {
 		s.requested = true
-		s.wildcard = wildcardByDefault(typ) && len(r.ResourceNamesSubscribe) == 0
+		s.wildcard = typ.Wildcard() && len(r.ResourceNamesSubscribe) == 0
 		maps.Copy(s.accepted, r.InitialResourceVersions)
 	}
 	for _, name := range r.ResourceNamesSubscribe {
@@ -150,7 +147,7 @@ func (t *tracker) introduce(typ resource.Type) *discoveryv3.DeltaDiscoveryReques
 		ResourceNamesSubscribe:  slices.Sorted(maps.Keys(s.names)),
 		InitialResourceVersions: maps.Clone(s.accepted),
 	}
-	if s.wildcard && (len(s.names) > 0 || !wildcardByDefault(typ)) {
+	if s.wildcard && (len(s.names) > 0 || !typ.Wildcard()) {
 		r.ResourceNamesSubscribe = append(r.ResourceNamesSubscribe, "*")
 	}
 	return r

@@ -68,7 +68,7 @@ func (s *Session) Request(r *discoveryv3.DeltaDiscoveryRequest, now time.Time) (
 func (s *Session) first(t resource.Type, r *discoveryv3.DeltaDiscoveryRequest) {
 	sub := &s.types[t]
 	sub.requested = true
-	sub.wildcard = wildcardTypes[t] && len(r.GetResourceNamesSubscribe()) == 0
+	sub.wildcard = t.Wildcard() && len(r.GetResourceNamesSubscribe()) == 0
 	for _, name := range r.GetResourceNamesSubscribe() {
 		if name == "*" {
 			sub.wildcard = true

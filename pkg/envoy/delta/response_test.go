@@ -19,7 +19,7 @@ func begin(t *testing.T, c *configuration, names ...string) *Session {
 	s := NewSession(c, DefaultOptions())
 	for _, typ := range resource.Types() {
 		r := &discoveryv3.DeltaDiscoveryRequest{TypeUrl: typ.URL(), InitialResourceVersions: map[string]string{"had": "0"}}
-		if !wildcardTypes[typ] {
+		if !typ.Wildcard() {
 			r.ResourceNamesSubscribe = names
 		}
 		if _, err := s.Request(r, time.Time{}); err != nil {
@@ -36,8 +36,10 @@ func (c *configuration) put(r *resource.Resource) resource.Key {
 
 func newConfiguration() *configuration {
 	c := &configuration{ready: true, set: map[resource.Key]*Entry{}}
-	for typ := range wildcardTypes {
-		c.put(&resource.Resource{Type: typ, Name: "had", Version: "0"})
+	for _, typ := range resource.Types() {
+		if typ.Wildcard() {
+			c.put(&resource.Resource{Type: typ, Name: "had", Version: "0"})
+		}
 	}
 	return c
 }

@@ -35,7 +35,7 @@ func DefaultOptions() Options {
 type Session struct {
 	view    View
 	options Options
-	types   []subscription
+	types   [resource.TypeCount]subscription
 	// sequence counts responses; it is their nonce.
 	sequence uint64
 	// again has, for endpoints that must follow a cluster, the sequence number of the
@@ -48,7 +48,7 @@ type Session struct {
 
 // NewSession starts a session with a client.
 func NewSession(view View, options Options) *Session {
-	s := &Session{view: view, options: options, types: make([]subscription, len(resource.Types())), again: map[string]uint64{}}
+	s := &Session{view: view, options: options, again: map[string]uint64{}}
 	for t := range s.types {
 		s.types[t].init()
 	}

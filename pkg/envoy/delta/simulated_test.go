@@ -124,7 +124,7 @@ func (c *client) connect() {
 				r.InitialResourceVersions[k.Name] = has.Version
 			}
 		}
-		if wildcardTypes[t] || len(r.ResourceNamesSubscribe) > 0 {
+		if t.Wildcard() || len(r.ResourceNamesSubscribe) > 0 {
 			c.push(t, r)
 		}
 	}
@@ -169,7 +169,7 @@ func (c *client) respond(r *discoveryv3.DeltaDiscoveryResponse) {
 				c.t.Errorf("%s %s came again unchanged", t, got.Name)
 			}
 		}
-		if !wildcardTypes[t] && !c.names[k] {
+		if !t.Wildcard() && !c.names[k] {
 			// The client unsubscribed in the meantime.
 			continue
 		}
@@ -487,7 +487,7 @@ func (w *world) check() {
 	}
 	for k, e := range w.config.set {
 		has := w.client.has[k]
-		subscribed := wildcardTypes[k.Type] || w.client.names[k]
+		subscribed := k.Type.Wildcard() || w.client.names[k]
 		switch {
 		case !subscribed:
 			if has != nil {

@@ -2,11 +2,7 @@
 
 package delta
 
-import (
-	"time"
-
-	"github.com/acnodal/epic/pkg/envoy/resource"
-)
+import "time"
 
 // unknownVersion is the version of a resource that a client asked for and that does
 // not exist: the client is told that it is removed.
@@ -94,7 +90,3 @@ func (s *subscription) forget(name string) {
 	delete(s.gone, name)
 	delete(s.refused, name)
 }
-
-// wildcardTypes are the types of which a client gets all resources when its first
-// request names none.
-var wildcardTypes = map[resource.Type]bool{resource.Cluster: true, resource.Listener: true}

@@ -36,6 +36,9 @@ var urls = [typeCount]string{
 	Route:    "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
 }
 
+// TypeCount is how many types there are.
+const TypeCount = len(urls)
+
 // Types returns all types, in the order in which changes are sent.
 func Types() []Type { return []Type{Secret, Cluster, Endpoint, Listener, Route} }
 
@@ -46,6 +49,10 @@ func (t Type) URL() string {
 	}
 	return urls[t]
 }
+
+// Wildcard reports whether a client whose first request of the type names no resource
+// gets all of them.
+func (t Type) Wildcard() bool { return t == Cluster || t == Listener }
 
 // TypeOf returns the type with the given URL, and false if EPIC does not deliver it.
 func TypeOf(url string) (Type, bool) {

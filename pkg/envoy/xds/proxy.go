@@ -37,7 +37,7 @@ type proxy struct {
 	removed bool
 	ready   bool
 	// types are all resources but endpoints. The maps are replaced, never changed.
-	types [resourceTypes]entries
+	types [resource.TypeCount]entries
 	// shared are the endpoints for every pod, own those for single pods.
 	shared   assignments
 	own      map[string]assignments
@@ -51,8 +51,6 @@ type proxy struct {
 // maxOpen is how many streams of a pod may be open: the current one, and earlier ones
 // that have not ended because the pod does not read.
 const maxOpen = 4
-
-const resourceTypes = int(resource.Route) + 1
 
 func newProxy(id proxyidentity.Proxy) *proxy {
 	return &proxy{id: id, shared: assignments{}, own: map[string]assignments{}, streams: map[string]*stream{}, open: map[string]int{}}
@@ -97,7 +95,7 @@ func (p *proxy) set(config Config, since Mark, now time.Time) bool {
 
 // compare returns the resources other than endpoints, with the entries that did not
 // change, and the keys of those that did.
-func (p *proxy) compare(set resource.Set, now time.Time) (next [resourceTypes]entries, changed []resource.Key) {
+func (p *proxy) compare(set resource.Set, now time.Time) (next [resource.TypeCount]entries, changed []resource.Key) {
 	for t := range next {
 		next[t] = make(entries, len(p.types[t]))
 	}
