@@ -4,6 +4,7 @@ package delta
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
@@ -124,23 +125,15 @@ func (s *subscription) unsubscribe(name string) {
 		return
 	}
 	s.wildcard = false
-	for _, names := range []map[string]struct{}{s.dirty, s.gone} {
-		for name := range names {
-			if !s.interested(name) {
-				s.forget(name)
-			}
-		}
-	}
-	for name := range s.held {
-		if !s.interested(name) {
-			s.forget(name)
-		}
-	}
-	for name := range s.refused {
-		if !s.interested(name) {
-			s.forget(name)
-		}
-	}
+	retain(s.held, s.interested)
+	retain(s.dirty, s.interested)
+	retain(s.gone, s.interested)
+	retain(s.refused, s.interested)
+}
+
+// retain deletes the names that are not to be kept.
+func retain[V any](m map[string]V, keep func(string) bool) {
+	maps.DeleteFunc(m, func(name string, _ V) bool { return !keep(name) })
 }
 
 // intern returns the configuration's own copy of a name, so that thousands of streams
