@@ -3,6 +3,9 @@
 package xds
 
 import (
+	"iter"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -128,47 +131,43 @@ func (p *proxy) compare(set resource.Set, now time.Time) (next [resource.TypeCou
 // and returns the names of those that changed. The caller holds mu.
 func (p *proxy) replaceEndpoints(config Config, since Mark, now time.Time) map[string]struct{} {
 	changed := map[string]struct{}{}
-	wanted := assignments{}
-	for k, r := range config.Resources {
-		if k.Type == resource.Endpoint {
-			wanted.put(p.shared, r, since, now, changed)
+	shared := p.shared.replace(maps.Values(config.Resources), since, now, changed)
+	own := make(map[string]assignments, len(config.Endpoints))
+	for pod, list := range config.Endpoints {
+		own[pod] = p.own[pod].replace(slices.Values(list), since, now, changed)
+	}
+	for pod, old := range p.own {
+		if _, ok := own[pod]; ok {
+			continue
+		}
+		if newer := old.replace(slices.Values[[]*resource.Resource](nil), since, now, changed); len(newer) > 0 {
+			own[pod] = newer
 		}
 	}
-	for name, old := range p.shared {
-		if _, ok := wanted[name]; !ok {
-			if old.sequence > since {
-				wanted[name] = old
-				continue
-			}
+	p.shared, p.own = shared, own
+	return changed
+}
+
+// replace returns the assignments among the resources and those that were set after the
+// mark. It notes the names of those that changed.
+func (a assignments) replace(with iter.Seq[*resource.Resource], since Mark, now time.Time, changed map[string]struct{}) assignments {
+	next := assignments{}
+	for r := range with {
+		if r.Type == resource.Endpoint {
+			next.put(a, r, since, now, changed)
+		}
+	}
+	for name, old := range a {
+		if _, ok := next[name]; ok {
+			continue
+		}
+		if old.sequence > since {
+			next[name] = old
+		} else {
 			changed[name] = struct{}{}
 		}
 	}
-	own := make(map[string]assignments, len(config.Endpoints))
-	for pod, list := range config.Endpoints {
-		own[pod] = assignments{}
-		for _, r := range list {
-			if r.Type == resource.Endpoint {
-				own[pod].put(p.own[pod], r, since, now, changed)
-			}
-		}
-	}
-	for pod, olds := range p.own {
-		for name, old := range olds {
-			if _, ok := own[pod][name]; ok {
-				continue
-			}
-			if old.sequence <= since {
-				changed[name] = struct{}{}
-				continue
-			}
-			if own[pod] == nil {
-				own[pod] = assignments{}
-			}
-			own[pod][name] = old
-		}
-	}
-	p.shared, p.own = wanted, own
-	return changed
+	return next
 }
 
 // put adds an assignment of a new configuration, or keeps the old one if that is equal
