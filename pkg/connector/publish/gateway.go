@@ -69,6 +69,9 @@ func Gateway(config *Config, view View, gateway *gatewayv1.Gateway, remote Remot
 	if s == nil {
 		return nil
 	}
+	for _, l := range s.listeners {
+		p.resolveCertificates(l)
+	}
 	p.attachAll(s)
 	r := &GatewayResult{ListenerSets: map[types.NamespacedName]gatewayv1.ListenerSetStatus{}}
 	published := publishedState(s, remote)

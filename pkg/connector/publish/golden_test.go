@@ -291,6 +291,27 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// The certificates of listeners belong to the Gateway alone.
+func TestRoutesNeedNoCertificates(t *testing.T) {
+	files, _ := filepath.Glob("testdata/*.in.yaml")
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := read(t, expand(t, data))
+		for _, gateway := range publishtest.All[*gatewayv1.Gateway](in.cluster) {
+			route := &gatewayv1.HTTPRoute{ObjectMeta: metav1.ObjectMeta{Namespace: gateway.Namespace, Name: "route", UID: "route"}}
+			route.Spec.ParentRefs = []gatewayv1.ParentReference{{Name: gatewayv1.ObjectName(gateway.Name)}}
+			for _, s := range publish.RouteOf(route).Publish(in.config, in.cluster, publish.RemoteRoute{}).Secrets {
+				if s.Type == corev1.SecretTypeTLS {
+					t.Errorf("%s: a route of the Gateway %s needs the certificate %s", file, gateway.Name, s.Name)
+				}
+			}
+		}
+	}
+}
+
 func documents(out []byte) []string {
 	all := strings.Split(string(out[bytes.IndexByte(out, '\n')+1:]), "---\n")
 	slices.Sort(all)

@@ -32,8 +32,8 @@ type listener struct {
 	overlaps string
 	// certificates are the names in EPIC of those of its Secrets that can be used.
 	certificates []string
-	// authorities are the names in EPIC of the authorities of its clients' certificates.
-	authorities []string
+	// frontend is why not all authorities of its clients' certificates can be used.
+	frontend *problem
 	// routes are the routes that are attached.
 	routes []*Route
 	// rejected are those of them that another kind of route has priority over.

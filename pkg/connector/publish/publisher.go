@@ -85,7 +85,7 @@ func (p *publisher) state(name types.NamespacedName) *gatewayState {
 		s.listeners = append(s.listeners, state.listeners...)
 	}
 	for _, l := range s.listeners {
-		p.resolveTLS(gateway, l)
+		p.resolveFrontend(gateway, l)
 	}
 	settleOverlaps(s.listeners)
 	return s

@@ -128,8 +128,10 @@ func (p *publisher) copySecret(from metav1.Object, kind corev1.SecretType, data 
 	return name
 }
 
-// resolveTLS resolves the references of a listener with TLS.
-func (p *publisher) resolveTLS(gateway *gatewayv1.Gateway, l *listener) {
+// resolveCertificates resolves the references of a listener with TLS. Only the Gateway
+// itself needs that. Routes and EndpointSlices, which change more often, don't: nothing
+// that it decides matters to them, and parsing keys takes time.
+func (p *publisher) resolveCertificates(l *listener) {
 	if !l.terminates() {
 		return
 	}
@@ -146,8 +148,8 @@ func (p *publisher) resolveTLS(gateway *gatewayv1.Gateway, l *listener) {
 			l.certificates = append(l.certificates, name)
 		}
 	}
-	if l.Protocol == gatewayv1.HTTPSProtocolType {
-		p.resolveFrontend(gateway, l)
+	if l.frontend != nil {
+		l.resolved.refuse(l.frontend.reason, l.frontend.message)
 	}
 }
 
@@ -167,18 +169,17 @@ func validationAt(gateway *gatewayv1.Gateway, port gatewayv1.PortNumber) *gatewa
 
 // resolveFrontend resolves how certificates of clients are checked at a listener.
 func (p *publisher) resolveFrontend(gateway *gatewayv1.Gateway, l *listener) {
+	if l.Protocol != gatewayv1.HTTPSProtocolType {
+		return
+	}
 	validation := validationAt(gateway, l.Port)
 	if validation == nil {
 		return
 	}
-	var last *problem
-	l.authorities, last = p.authorities(gateway, validation)
-	if last == nil {
-		return
-	}
-	l.resolved.refuse(last.reason, last.message)
-	if len(l.authorities) == 0 {
-		l.accepted.refuse(string(gatewayv1.ListenerReasonNoValidCACertificate), last.message)
+	var names []string
+	names, l.frontend = p.authorities(gateway, validation)
+	if l.frontend != nil && len(names) == 0 {
+		l.accepted.refuse(string(gatewayv1.ListenerReasonNoValidCACertificate), l.frontend.message)
 	}
 }
 
