@@ -46,6 +46,13 @@ func MergeConditions(now *[]metav1.Condition, want []metav1.Condition, at metav1
 	})
 }
 
+// merged is what MergeConditions makes of conditions, which stay as they are.
+func merged(have, want []metav1.Condition, at metav1.Time) []metav1.Condition {
+	have = slices.Clone(have)
+	MergeConditions(&have, want, at)
+	return have
+}
+
 // MergeClass puts the connector's part into the status of a GatewayClass.
 func MergeClass(now *gatewayv1.GatewayClassStatus, want *gatewayv1.GatewayClassStatus, at metav1.Time) {
 	MergeConditions(&now.Conditions, want.Conditions, at)
@@ -62,11 +69,10 @@ func MergeGateway(now *gatewayv1.GatewayStatus, want *gatewayv1.GatewayStatus, a
 		var have []metav1.Condition
 		for i := range now.Listeners {
 			if now.Listeners[i].Name == l.Name {
-				have = slices.Clone(now.Listeners[i].Conditions)
+				have = now.Listeners[i].Conditions
 			}
 		}
-		MergeConditions(&have, l.Conditions, at)
-		l.Conditions = have
+		l.Conditions = merged(have, l.Conditions, at)
 		listeners = append(listeners, l)
 	}
 	now.Listeners = listeners
@@ -80,11 +86,10 @@ func MergeListenerSet(now *gatewayv1.ListenerSetStatus, want *gatewayv1.Listener
 		var have []metav1.Condition
 		for i := range now.Listeners {
 			if now.Listeners[i].Name == l.Name {
-				have = slices.Clone(now.Listeners[i].Conditions)
+				have = now.Listeners[i].Conditions
 			}
 		}
-		MergeConditions(&have, l.Conditions, at)
-		l.Conditions = have
+		l.Conditions = merged(have, l.Conditions, at)
 		listeners = append(listeners, l)
 	}
 	now.Listeners = listeners
@@ -99,56 +104,47 @@ const (
 // MergeRoute puts the connector's entries into the status of a route, and removes those
 // of the connector's that it has no longer.
 func MergeRoute(now *gatewayv1.RouteStatus, want []gatewayv1.RouteParentStatus, at metav1.Time) {
-	var out []gatewayv1.RouteParentStatus
-	for _, have := range now.Parents {
-		if have.ControllerName != ControllerName {
-			out = append(out, have)
-		}
-	}
-	for _, w := range want {
-		if len(out) == maxParents {
-			break
-		}
-		var conditions []metav1.Condition
-		for _, have := range now.Parents {
-			if have.ControllerName == ControllerName && equality.Semantic.DeepEqual(have.ParentRef, w.ParentRef) {
-				conditions = slices.Clone(have.Conditions)
-			}
-		}
-		MergeConditions(&conditions, w.Conditions, at)
-		w.Conditions = conditions
-		out = append(out, w)
-	}
-	now.Parents = out
-	if now.Parents == nil {
-		now.Parents = []gatewayv1.RouteParentStatus{}
-	}
+	now.Parents = mergeEntries(now.Parents, want, maxParents, at, func(s *gatewayv1.RouteParentStatus) entry {
+		return entry{s.ControllerName, s.ParentRef, &s.Conditions}
+	})
 }
 
 // MergePolicy does for a policy what MergeRoute does for a route.
 func MergePolicy(now *gatewayv1.PolicyStatus, want []gatewayv1.PolicyAncestorStatus, at metav1.Time) {
-	var out []gatewayv1.PolicyAncestorStatus
-	for _, have := range now.Ancestors {
-		if have.ControllerName != ControllerName {
-			out = append(out, have)
+	now.Ancestors = mergeEntries(now.Ancestors, want, maxAncestors, at, func(s *gatewayv1.PolicyAncestorStatus) entry {
+		return entry{s.ControllerName, s.AncestorRef, &s.Conditions}
+	})
+}
+
+// entry is what the entries of the statuses of routes and of policies have in common.
+type entry struct {
+	controller gatewayv1.GatewayController
+	ref        gatewayv1.ParentReference
+	conditions *[]metav1.Condition
+}
+
+// mergeEntries returns the entries of other controllers, and after them those wanted as
+// far as there is room. The result is never nil.
+func mergeEntries[T any](now, want []T, room int, at metav1.Time, read func(*T) entry) []T {
+	out := []T{}
+	for i := range now {
+		if read(&now[i]).controller != ControllerName {
+			out = append(out, now[i])
 		}
 	}
 	for _, w := range want {
-		if len(out) == maxAncestors {
+		if len(out) == room {
 			break
 		}
+		e := read(&w)
 		var conditions []metav1.Condition
-		for _, have := range now.Ancestors {
-			if have.ControllerName == ControllerName && equality.Semantic.DeepEqual(have.AncestorRef, w.AncestorRef) {
-				conditions = slices.Clone(have.Conditions)
+		for i := range now {
+			if have := read(&now[i]); have.controller == ControllerName && equality.Semantic.DeepEqual(have.ref, e.ref) {
+				conditions = *have.conditions
 			}
 		}
-		MergeConditions(&conditions, w.Conditions, at)
-		w.Conditions = conditions
+		*e.conditions = merged(conditions, *e.conditions, at)
 		out = append(out, w)
 	}
-	now.Ancestors = out
-	if now.Ancestors == nil {
-		now.Ancestors = []gatewayv1.PolicyAncestorStatus{}
-	}
+	return out
 }
