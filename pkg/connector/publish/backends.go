@@ -22,36 +22,32 @@ type reference struct {
 	*gatewayv1.BackendObjectReference
 }
 
-// references are all references of a route to backends, those of its filters included.
-func references(route metav1.Object) []reference {
-	var all []reference
-	add := func(field string, ref *gatewayv1.BackendObjectReference) {
-		all = append(all, reference{field, ref})
-	}
-	plain := func(rule int, refs []gatewayv1.BackendRef) {
-		for i := range refs {
-			add(fmt.Sprintf("rules[%d].backendRefs[%d]", rule, i), &refs[i].BackendObjectReference)
+// eachPlace calls f for each rule of a route and each of its backends, with its field, the
+// filters there, and the reference to the backend, which is nil for a rule. The filters of
+// a GRPCRoute come in the form of an HTTPRoute's, which has room for all of them.
+func eachPlace(route metav1.Object, f func(at string, filters []gatewayv1.HTTPRouteFilter, ref *gatewayv1.BackendObjectReference)) {
+	rule := func(i int) string { return fmt.Sprintf("rules[%d]", i) }
+	backend := func(i, j int) string { return fmt.Sprintf("rules[%d].backendRefs[%d]", i, j) }
+	plain := func(i int, refs []gatewayv1.BackendRef) {
+		for j := range refs {
+			f(backend(i, j), nil, &refs[j].BackendObjectReference)
 		}
 	}
 	switch o := route.(type) {
 	case *gatewayv1.HTTPRoute:
 		for i := range o.Spec.Rules {
-			rule := &o.Spec.Rules[i]
-			httpReferences(fmt.Sprintf("rules[%d]", i), rule.Filters, add)
-			for j := range rule.BackendRefs {
-				at := fmt.Sprintf("rules[%d].backendRefs[%d]", i, j)
-				add(at, &rule.BackendRefs[j].BackendObjectReference)
-				httpReferences(at, rule.BackendRefs[j].Filters, add)
+			f(rule(i), o.Spec.Rules[i].Filters, nil)
+			refs := o.Spec.Rules[i].BackendRefs
+			for j := range refs {
+				f(backend(i, j), refs[j].Filters, &refs[j].BackendObjectReference)
 			}
 		}
 	case *gatewayv1.GRPCRoute:
 		for i := range o.Spec.Rules {
-			rule := &o.Spec.Rules[i]
-			grpcReferences(fmt.Sprintf("rules[%d]", i), rule.Filters, add)
-			for j := range rule.BackendRefs {
-				at := fmt.Sprintf("rules[%d].backendRefs[%d]", i, j)
-				add(at, &rule.BackendRefs[j].BackendObjectReference)
-				grpcReferences(at, rule.BackendRefs[j].Filters, add)
+			f(rule(i), asHTTP(o.Spec.Rules[i].Filters), nil)
+			refs := o.Spec.Rules[i].BackendRefs
+			for j := range refs {
+				f(backend(i, j), asHTTP(refs[j].Filters), &refs[j].BackendObjectReference)
 			}
 		}
 	case *gatewayv1.TLSRoute:
@@ -67,61 +63,53 @@ func references(route metav1.Object) []reference {
 			plain(i, o.Spec.Rules[i].BackendRefs)
 		}
 	}
+}
+
+// asHTTP are filters of a GRPCRoute in the form of an HTTPRoute's. They share what they
+// point to.
+func asHTTP(filters []gatewayv1.GRPCRouteFilter) []gatewayv1.HTTPRouteFilter {
+	out := make([]gatewayv1.HTTPRouteFilter, len(filters))
+	for i, f := range filters {
+		out[i] = gatewayv1.HTTPRouteFilter{
+			Type:                   gatewayv1.HTTPRouteFilterType(f.Type),
+			RequestHeaderModifier:  f.RequestHeaderModifier,
+			ResponseHeaderModifier: f.ResponseHeaderModifier,
+			RequestMirror:          f.RequestMirror,
+			ExtensionRef:           f.ExtensionRef,
+		}
+	}
+	return out
+}
+
+// references are all references of a route to backends, those of its filters included.
+func references(route metav1.Object) []reference {
+	var all []reference
+	eachPlace(route, func(at string, filters []gatewayv1.HTTPRouteFilter, ref *gatewayv1.BackendObjectReference) {
+		if ref != nil {
+			all = append(all, reference{at, ref})
+		}
+		for i := range filters {
+			if m := filters[i].RequestMirror; m != nil {
+				all = append(all, reference{fmt.Sprintf("%s.filters[%d].requestMirror.backendRef", at, i), &m.BackendRef})
+			}
+			if a := filters[i].ExternalAuth; a != nil {
+				all = append(all, reference{fmt.Sprintf("%s.filters[%d].externalAuth.backendRef", at, i), &a.BackendRef})
+			}
+		}
+	})
 	return all
-}
-
-func httpReferences(at string, filters []gatewayv1.HTTPRouteFilter, add func(string, *gatewayv1.BackendObjectReference)) {
-	for i := range filters {
-		if m := filters[i].RequestMirror; m != nil {
-			add(fmt.Sprintf("%s.filters[%d].requestMirror.backendRef", at, i), &m.BackendRef)
-		}
-		if a := filters[i].ExternalAuth; a != nil {
-			add(fmt.Sprintf("%s.filters[%d].externalAuth.backendRef", at, i), &a.BackendRef)
-		}
-	}
-}
-
-func grpcReferences(at string, filters []gatewayv1.GRPCRouteFilter, add func(string, *gatewayv1.BackendObjectReference)) {
-	for i := range filters {
-		if m := filters[i].RequestMirror; m != nil {
-			add(fmt.Sprintf("%s.filters[%d].requestMirror.backendRef", at, i), &m.BackendRef)
-		}
-	}
 }
 
 // extensions are the fields of a route that refer to filters which nobody provides.
 func extensions(route metav1.Object) []string {
 	var fields []string
-	http := func(at string, filters []gatewayv1.HTTPRouteFilter) {
+	eachPlace(route, func(at string, filters []gatewayv1.HTTPRouteFilter, _ *gatewayv1.BackendObjectReference) {
 		for i := range filters {
 			if filters[i].Type == gatewayv1.HTTPRouteFilterExtensionRef {
 				fields = append(fields, fmt.Sprintf("%s.filters[%d].extensionRef", at, i))
 			}
 		}
-	}
-	grpc := func(at string, filters []gatewayv1.GRPCRouteFilter) {
-		for i := range filters {
-			if filters[i].Type == gatewayv1.GRPCRouteFilterExtensionRef {
-				fields = append(fields, fmt.Sprintf("%s.filters[%d].extensionRef", at, i))
-			}
-		}
-	}
-	switch o := route.(type) {
-	case *gatewayv1.HTTPRoute:
-		for i := range o.Spec.Rules {
-			http(fmt.Sprintf("rules[%d]", i), o.Spec.Rules[i].Filters)
-			for j := range o.Spec.Rules[i].BackendRefs {
-				http(fmt.Sprintf("rules[%d].backendRefs[%d]", i, j), o.Spec.Rules[i].BackendRefs[j].Filters)
-			}
-		}
-	case *gatewayv1.GRPCRoute:
-		for i := range o.Spec.Rules {
-			grpc(fmt.Sprintf("rules[%d]", i), o.Spec.Rules[i].Filters)
-			for j := range o.Spec.Rules[i].BackendRefs {
-				grpc(fmt.Sprintf("rules[%d].backendRefs[%d]", i, j), o.Spec.Rules[i].BackendRefs[j].Filters)
-			}
-		}
-	}
+	})
 	return fields
 }
 

@@ -37,7 +37,7 @@ func rulesOf(route *Route) []verdict {
 		}
 	case *gatewayv1.GRPCRoute:
 		for i := range o.Spec.Rules {
-			rules = append(rules, grpcFilters(o.Spec.Rules[i].Filters))
+			rules = append(rules, httpFilters(asHTTP(o.Spec.Rules[i].Filters)))
 		}
 	}
 	return rules
@@ -60,14 +60,6 @@ func httpFilters(filters []gatewayv1.HTTPRouteFilter) verdict {
 		v.refuse(string(gatewayv1.RouteReasonIncompatibleFilters), "a request can't be rewritten and redirected: remove one of the filters URLRewrite and RequestRedirect")
 	}
 	return v
-}
-
-func grpcFilters(filters []gatewayv1.GRPCRouteFilter) verdict {
-	converted := make([]gatewayv1.HTTPRouteFilter, len(filters))
-	for i := range filters {
-		converted[i].Type = gatewayv1.HTTPRouteFilterType(filters[i].Type)
-	}
-	return httpFilters(converted)
 }
 
 // ruleVerdict refuses a route that has rules, none of which can be served.
