@@ -13,7 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -65,7 +64,7 @@ func (r *gatewayReconciler) Reconcile(ctx context.Context, request reconcile.Req
 		// It may have been the connector's before.
 		return reconcile.Result{}, r.withdraw(ctx, request.NamespacedName, gateway)
 	}
-	if err := r.hold(ctx, gateway); err != nil {
+	if err := hold(ctx, r.base, gateway); err != nil {
 		return reconcile.Result{}, err
 	}
 	var after reconcile.Result
@@ -101,18 +100,6 @@ func (r *gatewayReconciler) proxy(ctx context.Context, name string) (*epicv1.GWP
 		return nil, fmt.Errorf("read GWProxy %s: %w", name, err)
 	}
 	return proxy, nil
-}
-
-// hold keeps a Gateway until its proxy is gone.
-func (r *gatewayReconciler) hold(ctx context.Context, gateway *gatewayv1.Gateway) error {
-	held := gateway.DeepCopy()
-	if !controllerutil.AddFinalizer(held, publish.Finalizer) {
-		return nil
-	}
-	if err := r.local.Patch(ctx, held, client.MergeFromWithOptions(gateway, client.MergeFromWithOptimisticLock{})); err != nil {
-		return fmt.Errorf("add the finalizer: %w", err)
-	}
-	return nil
 }
 
 // write writes what a Gateway needs in EPIC: first its Secrets, so that its proxy finds them.
@@ -211,14 +198,7 @@ func (r *gatewayReconciler) withdraw(ctx context.Context, name types.NamespacedN
 	if gateway == nil {
 		return nil
 	}
-	free := gateway.DeepCopy()
-	if !controllerutil.RemoveFinalizer(free, publish.Finalizer) {
-		return nil
-	}
-	if err := r.local.Patch(ctx, free, client.MergeFromWithOptions(gateway, client.MergeFromWithOptimisticLock{})); client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("remove the finalizer: %w", err)
-	}
-	return nil
+	return free(ctx, r.base, gateway)
 }
 
 // leave removes a proxy, or this cluster from its owners if there are others. It says

@@ -114,7 +114,7 @@ func (r *serviceReconciler) Reconcile(ctx context.Context, request reconcile.Req
 		refusal.Reason = "NotPublished"
 	}
 	if result.LoadBalancer != nil {
-		if err := r.hold(ctx, service); err != nil {
+		if err := hold(ctx, r.base, service); err != nil {
 			return after, err
 		}
 		if err := r.write(ctx, service, result, lb); err != nil {
@@ -150,18 +150,6 @@ func (r *serviceReconciler) loadBalancer(ctx context.Context, name string) (*epi
 		return nil, fmt.Errorf("read LoadBalancer %s: %w", name, err)
 	}
 	return lb, nil
-}
-
-// hold keeps a Service until its load balancer is gone.
-func (r *serviceReconciler) hold(ctx context.Context, service *corev1.Service) error {
-	held := service.DeepCopy()
-	if !controllerutil.AddFinalizer(held, publish.Finalizer) {
-		return nil
-	}
-	if err := r.local.Patch(ctx, held, client.MergeFromWithOptions(service, client.MergeFromWithOptimisticLock{})); err != nil {
-		return fmt.Errorf("add the finalizer: %w", err)
-	}
-	return nil
 }
 
 // write writes a load balancer and its endpoints. An endpoint that is new comes before
@@ -282,14 +270,7 @@ func (r *serviceReconciler) withdraw(ctx context.Context, name types.NamespacedN
 	if service == nil {
 		return nil
 	}
-	free := service.DeepCopy()
-	if !controllerutil.RemoveFinalizer(free, publish.Finalizer) {
-		return nil
-	}
-	if err := r.local.Patch(ctx, free, client.MergeFromWithOptions(service, client.MergeFromWithOptimisticLock{})); client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("remove the finalizer: %w", err)
-	}
-	return nil
+	return free(ctx, r.base, service)
 }
 
 // abandoned says that the last cluster that shared a load balancer has left it, and so
