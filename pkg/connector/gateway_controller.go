@@ -76,11 +76,7 @@ func (r *gatewayReconciler) Reconcile(ctx context.Context, request reconcile.Req
 		refusal = refusalOf(err, string(gatewayv1.GatewayReasonInvalid))
 		after.RequeueAfter = r.options.RetryRefused
 	}
-	if before := r.refused.get(request.NamespacedName); before != refusal {
-		r.refused.set(request.NamespacedName, refusal)
-		if refusal.Reason != "" {
-			r.recorder.Eventf(gateway, nil, corev1.EventTypeWarning, refusal.Reason, "Publish", "%s", refusal.Message)
-		}
+	if r.note(r.refused, gateway, refusal) {
 		result = publish.Gateway(config, view, gateway, publish.Remote{Proxy: proxy, Refused: refusal})
 	}
 	if err := r.account(ctx, result.ServiceAccount); err != nil {

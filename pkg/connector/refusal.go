@@ -7,9 +7,11 @@ import (
 	"strings"
 	"sync"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/acnodal/epic/pkg/connector/publish"
@@ -42,6 +44,20 @@ func (r *refused) set(name types.NamespacedName, refusal publish.Refusal) {
 		r.of[name] = refusal
 	}
 	refusals.WithLabelValues(r.kind).Set(float64(len(r.of)))
+}
+
+// note remembers whether EPIC refuses an object, and records an event if it refuses it for
+// another reason than before. It returns whether anything changed.
+func (b *base) note(r *refused, o client.Object, refusal publish.Refusal) bool {
+	name := client.ObjectKeyFromObject(o)
+	if r.get(name) == refusal {
+		return false
+	}
+	r.set(name, refusal)
+	if refusal.Reason != "" {
+		b.recorder.Eventf(o, nil, corev1.EventTypeWarning, refusal.Reason, "Publish", "%s", refusal.Message)
+	}
+	return true
 }
 
 // isRefusal says whether an error of EPIC's is about the object itself, so that the same

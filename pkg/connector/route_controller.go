@@ -105,12 +105,7 @@ func (r *routeReconciler) Reconcile(ctx context.Context, request reconcile.Reque
 		after.RequeueAfter = r.options.RetryRefused
 		result = route.Publish(config, view, publish.RemoteRoute{Routes: current, Refused: refusal})
 	}
-	if was := r.refused.get(request.NamespacedName); was != refusal {
-		r.refused.set(request.NamespacedName, refusal)
-		if refusal.Reason != "" {
-			r.recorder.Eventf(before, nil, corev1.EventTypeWarning, refusal.Reason, "Publish", "%s", refusal.Message)
-		}
-	}
+	r.note(r.refused, before, refusal)
 	changed, ok := before.DeepCopyObject().(client.Object)
 	if !ok {
 		return after, fmt.Errorf("%T is no object", before)

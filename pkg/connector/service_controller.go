@@ -125,12 +125,7 @@ func (r *serviceReconciler) Reconcile(ctx context.Context, request reconcile.Req
 			after.RequeueAfter = r.options.RetryRefused
 		}
 	}
-	if was := r.refused.get(request.NamespacedName); was != refusal {
-		r.refused.set(request.NamespacedName, refusal)
-		if refusal.Reason != "" {
-			r.recorder.Eventf(service, nil, corev1.EventTypeWarning, refusal.Reason, "Publish", "%s", refusal.Message)
-		}
-	}
+	r.note(r.refused, service, refusal)
 	current := view.Service(request.NamespacedName)
 	if current == nil || equality.Semantic.DeepEqual(current.Status.LoadBalancer, result.Status) {
 		return after, nil
