@@ -184,3 +184,24 @@ func (r *remote) remove(ctx context.Context, now client.Object) (bool, error) {
 	}
 	return false, nil
 }
+
+// replace makes objects in EPIC what they should be, and removes those that are there and
+// no longer wanted. They go last, so that requests always have one.
+func replace[T client.Object](ctx context.Context, r *remote, want, now []T) error {
+	has := make(map[string]client.Object, len(now))
+	for _, o := range now {
+		has[o.GetName()] = o
+	}
+	for _, o := range want {
+		if _, err := r.apply(ctx, o, has[o.GetName()]); err != nil {
+			return err
+		}
+		delete(has, o.GetName())
+	}
+	for _, o := range has {
+		if _, err := r.remove(ctx, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}

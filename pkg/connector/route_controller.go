@@ -134,31 +134,14 @@ func (r *routeReconciler) remotes(ctx context.Context, name types.NamespacedName
 	return routes, nil
 }
 
-// write makes the gateway routes in EPIC what they should be. Those that are no longer
-// wanted go last, so that requests always have one.
+// write makes the gateway routes in EPIC and their Secrets what they should be.
 func (r *routeReconciler) write(ctx context.Context, name types.NamespacedName, result *publish.RouteResult, now []*epicv1.GWRoute) error {
 	owner := string(r.kind.kind) + "/" + name.String()
 	if err := r.secrets.apply(ctx, owner, result.Secrets); err != nil {
 		return err
 	}
-	has := map[string]*epicv1.GWRoute{}
-	for _, o := range now {
-		has[o.Name] = o
-	}
-	for _, want := range result.Routes {
-		var current client.Object
-		if o, ok := has[want.Name]; ok {
-			current = o
-		}
-		delete(has, want.Name)
-		if _, err := r.remote.apply(ctx, want, current); err != nil {
-			return err
-		}
-	}
-	for _, o := range has {
-		if _, err := r.remote.remove(ctx, o); err != nil {
-			return err
-		}
+	if err := replace(ctx, r.remote, result.Routes, now); err != nil {
+		return err
 	}
 	return r.secrets.release(ctx, owner, result.Secrets)
 }

@@ -147,32 +147,16 @@ func (r *serviceReconciler) loadBalancer(ctx context.Context, name string) (*epi
 	return lb, nil
 }
 
-// write writes a load balancer and its endpoints. An endpoint that is new comes before
-// those that go.
-func (r *serviceReconciler) write(ctx context.Context, service *corev1.Service, result *publish.ServiceResult, now *epicv1.LoadBalancer) error {
-	if err := r.writeLoadBalancer(ctx, service, result.LoadBalancer, now); err != nil {
+// write writes a load balancer and its endpoints.
+func (r *serviceReconciler) write(ctx context.Context, service *corev1.Service, result *publish.ServiceResult, lb *epicv1.LoadBalancer) error {
+	if err := r.writeLoadBalancer(ctx, service, result.LoadBalancer, lb); err != nil {
 		return err
 	}
-	has, err := r.endpoints(ctx, result.LoadBalancer.Name)
+	now, err := r.endpoints(ctx, result.LoadBalancer.Name)
 	if err != nil {
 		return err
 	}
-	for _, want := range result.Endpoints {
-		var current client.Object
-		if o, ok := has[want.Name]; ok {
-			current = o
-		}
-		delete(has, want.Name)
-		if _, err := r.remote.apply(ctx, want, current); err != nil {
-			return err
-		}
-	}
-	for _, o := range has {
-		if _, err := r.remote.remove(ctx, o); err != nil {
-			return err
-		}
-	}
-	return nil
+	return replace(ctx, r.remote, result.Endpoints, now)
 }
 
 // writeLoadBalancer writes a load balancer. One that another cluster made is joined.
@@ -222,19 +206,15 @@ func (r *serviceReconciler) patch(ctx context.Context, before, after *epicv1.Loa
 	return nil
 }
 
-// endpoints are this cluster's endpoints of a load balancer, by name.
-func (r *serviceReconciler) endpoints(ctx context.Context, lb string) (map[string]*epicv1.RemoteEndpoint, error) {
+// endpoints are this cluster's endpoints of a load balancer.
+func (r *serviceReconciler) endpoints(ctx context.Context, lb string) ([]*epicv1.RemoteEndpoint, error) {
 	var all epicv1.RemoteEndpointList
 	if err := r.epic.List(ctx, &all, client.MatchingFields{lbIndex: lb}, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list RemoteEndpoints: %w", err)
 	}
-	has := map[string]*epicv1.RemoteEndpoint{}
-	for i := range all.Items {
-		if o := &all.Items[i]; r.remote.mine(o) && o.Spec.Cluster == r.options.Cluster {
-			has[o.Name] = o
-		}
-	}
-	return has, nil
+	return slices.DeleteFunc(pointers(all.Items), func(o *epicv1.RemoteEndpoint) bool {
+		return !r.remote.mine(o) || o.Spec.Cluster != r.options.Cluster
+	}), nil
 }
 
 // withdraw removes what a Service has in EPIC, and lets it go when nothing is left.
@@ -277,14 +257,12 @@ func abandoned(service *corev1.Service, lb *epicv1.LoadBalancer) bool {
 // leave removes this cluster's endpoints from a load balancer, then the cluster, and then
 // the load balancer if no other cluster uses it.
 func (r *serviceReconciler) leave(ctx context.Context, lb *epicv1.LoadBalancer) (bool, error) {
-	has, err := r.endpoints(ctx, lb.Name)
+	now, err := r.endpoints(ctx, lb.Name)
 	if err != nil {
 		return false, err
 	}
-	for _, o := range has {
-		if _, err := r.remote.remove(ctx, o); err != nil {
-			return false, err
-		}
+	if err := replace(ctx, r.remote, nil, now); err != nil {
+		return false, err
 	}
 	if slices.Contains(lb.Spec.UpstreamClusters, r.options.Cluster) {
 		left := lb.DeepCopy()
