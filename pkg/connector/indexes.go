@@ -212,7 +212,6 @@ func remoteIndexes() []index {
 	return []index{
 		{&epicv1.GWRoute{}, clientNameIndex, clientKeys},
 		{&epicv1.GWEndpointSlice{}, clientNameIndex, clientKeys},
-		{&epicv1.GWProxy{}, clientNameIndex, clientKeys},
 		{&epicv1.RemoteEndpoint{}, lbIndex, func(o client.Object) []string {
 			if e, ok := o.(*epicv1.RemoteEndpoint); ok {
 				return []string{endpoints.LoadBalancerOf(e)}

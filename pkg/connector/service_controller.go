@@ -27,9 +27,6 @@ type serviceReconciler struct {
 	refused *refused
 }
 
-// serviceNameAnnotation on a load balancer of one cluster names the Service that it stands for.
-const serviceNameAnnotation = publish.ClientNameAnnotation
-
 func addServices(w *watcher) error {
 	balanced := func(v *view, names []types.NamespacedName) []types.NamespacedName {
 		return slices.DeleteFunc(names, func(name types.NamespacedName) bool {
@@ -61,7 +58,7 @@ func addServices(w *watcher) error {
 		}},
 		watch{object: &epicv1.LoadBalancer{}, inEPIC: true, of: servicesOfLoadBalancer},
 		watch{object: &epicv1.RemoteEndpoint{}, inEPIC: true, of: func(v *view, o client.Object) []types.NamespacedName {
-			return namesOfBalanced(v, o.GetLabels()["epic.acnodal.io/owning-loadbalancer"])
+			return namesOfBalanced(v, o.GetLabels()[epic.OwningLoadBalancerLabel])
 		}},
 		watch{object: &epicv1.LBServiceGroup{}, inEPIC: true, of: func(v *view, _ client.Object) []types.NamespacedName {
 			return namesOfBalanced(v, "")
@@ -72,7 +69,7 @@ func addServices(w *watcher) error {
 // servicesOfLoadBalancer is the Service of a load balancer, also one that is gone.
 func servicesOfLoadBalancer(v *view, o client.Object) []types.NamespacedName {
 	names := namesOfBalanced(v, o.GetName())
-	if name := o.GetAnnotations()[serviceNameAnnotation]; name != "" {
+	if name := o.GetAnnotations()[publish.ClientNameAnnotation]; name != "" {
 		names = append(names, types.NamespacedName{Namespace: o.GetAnnotations()[publish.ClientNamespaceAnnotation], Name: name})
 	}
 	return names
@@ -162,36 +159,22 @@ func (r *serviceReconciler) write(ctx context.Context, service *corev1.Service, 
 // writeLoadBalancer writes a load balancer. One that another cluster made is joined.
 func (r *serviceReconciler) writeLoadBalancer(ctx context.Context, service *corev1.Service, want, now *epicv1.LoadBalancer) error {
 	if now == nil {
-		want.Annotations = serviceAnnotations(service)
+		want.Annotations = map[string]string{publish.ClientNamespaceAnnotation: service.Namespace, publish.ClientNameAnnotation: service.Name}
 		_, err := r.remote.apply(ctx, want, nil)
 		return err
 	}
 	if service.Annotations[publish.SharingKeyAnnotation] == "" && !r.remote.mine(now) {
-		return &foreignError{"LoadBalancer", now.Name, now.Labels["epic.acnodal.io/owning-cluster"]}
+		return &foreignError{"LoadBalancer", now.Name, now.Labels[epic.OwningClusterLabel]}
 	}
 	changed := now.DeepCopy()
 	if r.remote.mine(now) {
-		changed.Spec.PublicPorts = withDefaults(want.Spec.PublicPorts)
+		changed.Spec.PublicPorts = want.Spec.PublicPorts
 		changed.Spec.DisplayName = want.Spec.DisplayName
 	}
 	if !slices.Contains(changed.Spec.UpstreamClusters, r.options.Cluster) {
 		changed.Spec.UpstreamClusters = append(changed.Spec.UpstreamClusters, r.options.Cluster)
 	}
 	return r.patch(ctx, now, changed)
-}
-
-func serviceAnnotations(service *corev1.Service) map[string]string {
-	return map[string]string{publish.ClientNamespaceAnnotation: service.Namespace, serviceNameAnnotation: service.Name}
-}
-
-// withDefaults are ports as the server has them.
-func withDefaults(ports []epicv1.ServicePort) []epicv1.ServicePort {
-	for i := range ports {
-		if ports[i].Protocol == "" {
-			ports[i].Protocol = corev1.ProtocolTCP
-		}
-	}
-	return ports
 }
 
 // patch writes a change of the version that was read.
@@ -226,7 +209,7 @@ func (r *serviceReconciler) withdraw(ctx context.Context, name types.NamespacedN
 	gone := true
 	for i := range all.Items {
 		lb := &all.Items[i]
-		ours := r.remote.mine(lb) && lb.Annotations[publish.ClientNamespaceAnnotation] == name.Namespace && lb.Annotations[serviceNameAnnotation] == name.Name
+		ours := r.remote.mine(lb) && lb.Annotations[publish.ClientNamespaceAnnotation] == name.Namespace && lb.Annotations[publish.ClientNameAnnotation] == name.Name
 		shared := service != nil && lb.Name == publish.LoadBalancerName(service) &&
 			(slices.Contains(lb.Spec.UpstreamClusters, r.options.Cluster) || abandoned(service, lb))
 		if !ours && !shared {

@@ -40,8 +40,8 @@ const (
 	// OwnerAnnotationPrefix begins the annotations of a shared gateway proxy that name its
 	// owners: one for each cluster, whose value is the UID of that cluster's Gateway.
 	OwnerAnnotationPrefix = epic.LabelPrefix + "owner-"
-	// ClientNamespaceAnnotation and ClientNameAnnotation on a Secret say which object of
-	// the client cluster it was copied from.
+	// ClientNamespaceAnnotation and ClientNameAnnotation name the object of the client
+	// cluster that a Secret was copied from, or the Service that a load balancer stands for.
 	ClientNamespaceAnnotation = epic.LabelPrefix + "client-namespace"
 	ClientNameAnnotation      = epic.LabelPrefix + "client-name"
 	// UseLabel on a Secret says who reads it: the operator those whose value is UseProxy.
