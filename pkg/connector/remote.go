@@ -35,8 +35,8 @@ type remote struct {
 	cluster string
 }
 
-// form is an object as it is sent, with its digest.
-func form(o client.Object) (*unstructured.Unstructured, error) {
+// content is an object as it is sent.
+func content(o client.Object) (*unstructured.Unstructured, error) {
 	data, err := json.Marshal(o)
 	if err != nil {
 		return nil, fmt.Errorf("encode %T: %w", o, err)
@@ -47,6 +47,15 @@ func form(o client.Object) (*unstructured.Unstructured, error) {
 	}
 	delete(u.Object, "status")
 	unstructured.RemoveNestedField(u.Object, "metadata", "creationTimestamp")
+	return u, nil
+}
+
+// form is an object as it is sent, with its digest.
+func form(o client.Object) (*unstructured.Unstructured, error) {
+	u, err := content(o)
+	if err != nil {
+		return nil, err
+	}
 	sum := sha256.Sum256(mustEncode(u.Object))
 	annotations := u.GetAnnotations()
 	if annotations == nil {
@@ -134,12 +143,17 @@ func (r *remote) apply(ctx context.Context, want, now client.Object) (bool, erro
 			// It is written again when it is gone.
 			return false, nil
 		}
-		has, err := form(now)
-		if err != nil {
-			return false, err
-		}
-		if now.GetAnnotations()[hashAnnotation] == u.GetAnnotations()[hashAnnotation] && within(withoutHash(u).Object, has.Object) {
-			return false, nil
+		if now.GetAnnotations()[hashAnnotation] == u.GetAnnotations()[hashAnnotation] {
+			has, err := content(now)
+			if err != nil {
+				return false, err
+			}
+			// Objects of caches have none.
+			has.SetAPIVersion(u.GetAPIVersion())
+			has.SetKind(u.GetKind())
+			if within(u.Object, has.Object) {
+				return false, nil
+			}
 		}
 	}
 	if err := r.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), fieldOwner, client.ForceOwnership); err != nil {
@@ -148,21 +162,6 @@ func (r *remote) apply(ctx context.Context, want, now client.Object) (bool, erro
 	writes.WithLabelValues(u.GetKind(), "apply").Inc()
 	klog.FromContext(ctx).V(2).Info("Wrote to EPIC", "kind", u.GetKind(), "name", u.GetName())
 	return true, nil
-}
-
-func withoutHash(u *unstructured.Unstructured) *unstructured.Unstructured {
-	u = u.DeepCopy()
-	annotations := u.GetAnnotations()
-	delete(annotations, hashAnnotation)
-	if len(annotations) == 0 {
-		annotations = nil
-	}
-	u.SetAnnotations(annotations)
-	u.SetAPIVersion("")
-	u.SetKind("")
-	delete(u.Object, "apiVersion")
-	delete(u.Object, "kind")
-	return u
 }
 
 // remove deletes an object in EPIC that is this cluster's, of the version that the cache

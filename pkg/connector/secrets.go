@@ -51,14 +51,11 @@ func APISecrets(c client.Client, namespace string) SecretWriter {
 func (w *apiSecrets) Apply(ctx context.Context, secret *corev1.Secret) error {
 	secret = secret.DeepCopy()
 	secret.Labels[runLabel] = w.run
-	u, err := form(secret)
+	// A digest of a key is nobody's business.
+	u, err := content(secret)
 	if err != nil {
 		return err
 	}
-	// A digest of a key is nobody's business.
-	annotations := u.GetAnnotations()
-	delete(annotations, hashAnnotation)
-	u.SetAnnotations(annotations)
 	if err := w.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), fieldOwner, client.ForceOwnership); err != nil {
 		return fmt.Errorf("write Secret %s: %w", secret.Name, err)
 	}
