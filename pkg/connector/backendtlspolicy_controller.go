@@ -42,20 +42,7 @@ func addPolicies(w *watcher) error {
 		{object: &corev1.ConfigMap{}, of: policiesOfHolder("ConfigMap")},
 		{object: &corev1.Secret{}, of: policiesOfHolder("Secret")},
 	}
-	for _, o := range []client.Object{&gatewayv1.GatewayClass{}, &gatewayv1.Gateway{}, &gatewayv1.ListenerSet{}, &gatewayv1.ReferenceGrant{}, &corev1.Namespace{}} {
-		watches = append(watches, watch{object: o, of: func(v *view, o client.Object) []types.NamespacedName {
-			return ofServices(v, servicesOfRoutes(routesConcerned(v, o)))
-		}})
-	}
-	for i := range routeKinds {
-		watches = append(watches, watch{object: routeKinds[i].object(), of: func(v *view, o client.Object) []types.NamespacedName {
-			route := publish.RouteOf(o)
-			if route == nil {
-				return nil
-			}
-			return ofServices(v, servicesOfRoutes(append(routesConcerned(v, o), route)))
-		}})
-	}
+	watches = append(watches, watchesOfServices(ofServices)...)
 	return w.controller("backendtlspolicy", &policyReconciler{w.base}, watches...)
 }
 

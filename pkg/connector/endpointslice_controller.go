@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/connector/publish"
@@ -31,20 +30,7 @@ func addEndpointSlices(w *watcher) error {
 		{object: &epicv1.GWEndpointSlice{}, of: clientName, inEPIC: true},
 	}
 	// Which slices are needed follows from which routes are taken.
-	for _, o := range []client.Object{&gatewayv1.GatewayClass{}, &gatewayv1.Gateway{}, &gatewayv1.ListenerSet{}, &gatewayv1.ReferenceGrant{}, &corev1.Namespace{}} {
-		watches = append(watches, watch{object: o, of: func(v *view, o client.Object) []types.NamespacedName {
-			return slicesOfServices(v, servicesOfRoutes(routesConcerned(v, o)))
-		}})
-	}
-	for i := range routeKinds {
-		watches = append(watches, watch{object: routeKinds[i].object(), of: func(v *view, o client.Object) []types.NamespacedName {
-			route := publish.RouteOf(o)
-			if route == nil {
-				return nil
-			}
-			return slicesOfServices(v, servicesOfRoutes(append(routesConcerned(v, o), route)))
-		}})
-	}
+	watches = append(watches, watchesOfServices(slicesOfServices)...)
 	return w.controller("endpointslice", &sliceReconciler{w.base}, watches...)
 }
 

@@ -182,6 +182,27 @@ func servicesOfRoutes(routes []*publish.Route) []types.NamespacedName {
 	return names
 }
 
+// watchesOfServices are watches of what decides to which Services routes lead. The
+// objects concerned are those of the Services.
+func watchesOfServices(of func(v *view, services []types.NamespacedName) []types.NamespacedName) []watch {
+	var watches []watch
+	for _, o := range []client.Object{&gatewayv1.GatewayClass{}, &gatewayv1.Gateway{}, &gatewayv1.ListenerSet{}, &gatewayv1.ReferenceGrant{}, &corev1.Namespace{}} {
+		watches = append(watches, watch{object: o, of: func(v *view, o client.Object) []types.NamespacedName {
+			return of(v, servicesOfRoutes(routesConcerned(v, o)))
+		}})
+	}
+	for i := range routeKinds {
+		watches = append(watches, watch{object: routeKinds[i].object(), of: func(v *view, o client.Object) []types.NamespacedName {
+			route := publish.RouteOf(o)
+			if route == nil {
+				return nil
+			}
+			return of(v, servicesOfRoutes(append(routesConcerned(v, o), route)))
+		}})
+	}
+	return watches
+}
+
 // slicesOfServices are the EndpointSlices of Services.
 func slicesOfServices(v *view, services []types.NamespacedName) []types.NamespacedName {
 	var names []types.NamespacedName
