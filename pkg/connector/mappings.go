@@ -3,6 +3,8 @@
 package connector
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -57,8 +59,15 @@ func gatewaysOfRoute(v *view, o client.Object) []types.NamespacedName {
 	if route == nil {
 		return nil
 	}
+	parents := route.Parents()
+	// Where it was attached before, its status says.
+	for i := range route.Status.Parents {
+		if parent, ok := publish.ParentOf(&route.Status.Parents[i].ParentRef, route.GetNamespace()); ok && !slices.Contains(parents, parent) {
+			parents = append(parents, parent)
+		}
+	}
 	var names []types.NamespacedName
-	for _, parent := range route.Parents() {
+	for _, parent := range parents {
 		if parent.Kind == publish.GatewayKind {
 			names = append(names, parent.NamespacedName)
 		} else if set := v.ListenerSet(parent.NamespacedName); set != nil {
@@ -67,14 +76,6 @@ func gatewaysOfRoute(v *view, o client.Object) []types.NamespacedName {
 	}
 	if route.WantsDefault() {
 		names = append(names, namesOf(v.DefaultGateways())...)
-	}
-	// Where it was attached before, its status says.
-	for i := range route.Status.Parents {
-		if parent, ok := publish.ParentOf(&route.Status.Parents[i].ParentRef, route.GetNamespace()); ok && parent.Kind == publish.GatewayKind {
-			names = append(names, parent.NamespacedName)
-		} else if set := v.ListenerSet(parent.NamespacedName); ok && set != nil {
-			names = append(names, gatewayOfSet(v, set)...)
-		}
 	}
 	return names
 }
