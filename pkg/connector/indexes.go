@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 
+	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
@@ -28,7 +29,7 @@ const (
 	defaultIndex = "default"
 	secretIndex  = "secret"
 	// clientNameIndex is by the local object that an object in EPIC stands for, lbIndex by the
-	// load balancer of an endpoint.
+	// load balancer of an endpoint or of a Service of the connector's.
 	clientNameIndex = "client"
 	lbIndex         = "loadbalancer"
 
@@ -133,6 +134,12 @@ func localIndexes() []index {
 		{&gatewayv1.Gateway{}, defaultIndex, func(o client.Object) []string {
 			if gateway, ok := o.(*gatewayv1.Gateway); ok && publish.IsDefault(gateway) {
 				return []string{yes}
+			}
+			return nil
+		}},
+		{&corev1.Service{}, lbIndex, func(o client.Object) []string {
+			if service, ok := o.(*corev1.Service); ok && publish.Balanced(service) {
+				return []string{publish.LoadBalancerName(service)}
 			}
 			return nil
 		}},

@@ -58,32 +58,26 @@ func addServices(w *watcher) error {
 		}},
 		watch{object: &epicv1.LoadBalancer{}, inEPIC: true, of: servicesOfLoadBalancer},
 		watch{object: &epicv1.RemoteEndpoint{}, inEPIC: true, of: func(v *view, o client.Object) []types.NamespacedName {
-			return namesOfBalanced(v, o.GetLabels()[epic.OwningLoadBalancerLabel])
+			return servicesNamed(v, o.GetLabels()[epic.OwningLoadBalancerLabel])
 		}},
 		watch{object: &epicv1.LBServiceGroup{}, inEPIC: true, of: func(v *view, _ client.Object) []types.NamespacedName {
-			return namesOfBalanced(v, "")
+			return balanced(v, namesOf(pointers(list[corev1.ServiceList](v).Items)))
 		}},
 	)
 }
 
 // servicesOfLoadBalancer is the Service of a load balancer, also one that is gone.
 func servicesOfLoadBalancer(v *view, o client.Object) []types.NamespacedName {
-	names := namesOfBalanced(v, o.GetName())
+	names := servicesNamed(v, o.GetName())
 	if name := o.GetAnnotations()[publish.ClientNameAnnotation]; name != "" {
 		names = append(names, types.NamespacedName{Namespace: o.GetAnnotations()[publish.ClientNamespaceAnnotation], Name: name})
 	}
 	return names
 }
 
-// namesOfBalanced are the Services whose load balancer has a name, or all if it is empty.
-func namesOfBalanced(v *view, lb string) []types.NamespacedName {
-	var names []types.NamespacedName
-	for _, service := range pointers(list[corev1.ServiceList](v).Items) {
-		if publish.Balanced(service) && (lb == "" || publish.LoadBalancerName(service) == lb) {
-			names = append(names, client.ObjectKeyFromObject(service))
-		}
-	}
-	return names
+// servicesNamed are the Services whose load balancer has a name.
+func servicesNamed(v *view, lb string) []types.NamespacedName {
+	return namesOf(pointers(list[corev1.ServiceList](v, client.MatchingFields{lbIndex: lb}).Items))
 }
 
 // Reconcile implements reconcile.Reconciler.
