@@ -64,13 +64,7 @@ func (g *gateway) clusterOf(r *route, field string, ref *gatewayv1.BackendObject
 		name += "/http2"
 	}
 	policy := tlsOf(r.object, m)
-	var socket *corev3.TransportSocket
 	if policy != nil {
-		var err error
-		if socket, err = g.clientTLS(policy, http2); err != nil {
-			g.unresolved(r, field, string(gatewayv1.BackendTLSPolicyReasonInvalidCACertificateRef), "its backend %q is not used: %v", ref.Name, err)
-			return invalidCluster
-		}
 		name += "/" + digest(policy)
 	}
 	if b, ok := g.backends[name]; ok {
@@ -79,6 +73,14 @@ func (g *gateway) clusterOf(r *route, field string, ref *gatewayv1.BackendObject
 			g.backends[name] = b
 		}
 		return name
+	}
+	var socket *corev3.TransportSocket
+	if policy != nil {
+		var err error
+		if socket, err = g.clientTLS(policy, http2); err != nil {
+			g.unresolved(r, field, string(gatewayv1.BackendTLSPolicyReasonInvalidCACertificateRef), "its backend %q is not used: %v", ref.Name, err)
+			return invalidCluster
+		}
 	}
 	cluster := g.cluster(name)
 	cluster.LbPolicy = clusterv3.Cluster_LEAST_REQUEST

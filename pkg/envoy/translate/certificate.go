@@ -29,11 +29,14 @@ const minRSABits = 2048
 // certificate makes an SDS secret of a certificate and its key. It returns the name
 // of the resource, or what is wrong with the Secret.
 func (t *translation) certificate(secret *corev1.Secret) (string, error) {
+	name := "certificate/" + secret.Name
+	if _, made := t.resources[resource.Key{Type: resource.Secret, Name: name}]; made {
+		return name, nil
+	}
 	certificate, err := readCertificate(secret)
 	if err != nil {
 		return "", err
 	}
-	name := "certificate/" + secret.Name
 	if !t.put(resource.Secret, name, &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: certificate}}, t.proxy) {
 		return "", errors.New("it can't be encoded")
 	}
