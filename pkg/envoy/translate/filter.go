@@ -11,7 +11,6 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/anypb"
-	"google.golang.org/protobuf/types/known/wrapperspb"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
@@ -177,5 +176,3 @@ func (g *gateway) mirror(r *route, field string, m *gatewayv1.HTTPRequestMirrorF
 	policy.RuntimeFraction = &corev3.RuntimeFractionalPercent{DefaultValue: part}
 	out.mirrors = append(out.mirrors, policy)
 }
-
-func uint32Value(n uint32) *wrapperspb.UInt32Value { return wrapperspb.UInt32(n) }

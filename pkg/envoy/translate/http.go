@@ -10,7 +10,6 @@ import (
 
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/acnodal/epic/pkg/envoy/resource"
@@ -37,9 +36,8 @@ func (g *gateway) renderHTTP(k portKey, group []*listener) {
 // entry is one route of Envoy's with what decides its place.
 type entry struct {
 	route *routev3.Route
-	match matchOrder
-	from  *route
-	field string
+	rule  *rule
+	match match
 	// order is that of its rule and match, by age and position.
 	order int
 }
@@ -132,7 +130,7 @@ func (g *gateway) entries(l *listener, r *route, host string, rules []*rule, ord
 		for _, m := range rule.matches {
 			envoy := &routev3.Route{Name: fmt.Sprintf("%s/%s/%d", r.source.Name, r.kind, rule.index), Match: m.match}
 			rule.apply(envoy, place{listener: l, host: host, match: m})
-			out = append(out, entry{route: envoy, match: m.order, from: r, field: fmt.Sprintf("%s.matches[%d]", rule.field, m.index), order: order + len(out)})
+			out = append(out, entry{route: envoy, rule: rule, match: m, order: order + len(out)})
 		}
 	}
 	return out
@@ -142,20 +140,20 @@ func (g *gateway) entries(l *listener, r *route, host string, rules []*rule, ord
 // an older one hides.
 func (g *gateway) sorted(host string, entries []entry) []*routev3.Route {
 	slices.SortStableFunc(entries, func(a, b entry) int {
-		return cmp.Or(a.match.compare(b.match), cmp.Compare(a.order, b.order))
+		return cmp.Or(a.match.order.compare(b.match.order), cmp.Compare(a.order, b.order))
 	})
 	seen := map[string]*route{}
 	out := make([]*routev3.Route, 0, len(entries))
 	for _, e := range entries {
-		key, _ := proto.MarshalOptions{Deterministic: true}.Marshal(e.route.Match)
-		if other := seen[string(key)]; other != nil {
-			if other != e.from {
-				g.unsupported(e.from, e.field, ReasonRouteConflict, "gets no request for %s: the older GWRoute %s has the same match: change or remove one of the two", host, other.source.Name)
+		from := e.rule.from
+		if other := seen[e.match.key]; other != nil {
+			if other != from {
+				g.unsupported(from, fmt.Sprintf("%s.matches[%d]", e.rule.field, e.match.index), ReasonRouteConflict, "gets no request for %s: the older GWRoute %s has the same match: change or remove one of the two", host, other.source.Name)
 			}
 			// Envoy would never come to it.
 			continue
 		}
-		seen[string(key)] = e.from
+		seen[e.match.key] = from
 		out = append(out, e.route)
 	}
 	return out

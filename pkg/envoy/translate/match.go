@@ -10,6 +10,7 @@ import (
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/proto"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
@@ -46,6 +47,8 @@ type match struct {
 	index int
 	match *routev3.RouteMatch
 	order matchOrder
+	// key is equal for matches of the same requests.
+	key string
 	// prefix is the prefix of a path, without a slash at its end; it says what is
 	// replaced.
 	prefix string
@@ -64,15 +67,8 @@ func httpMatch(index int, m *gatewayv1.HTTPRouteMatch) (match, bool) {
 	seen := map[string]bool{}
 	for i := range m.Headers {
 		h := &m.Headers[i]
-		// The first of several with the same name counts.
-		name := headerName(string(h.Name))
-		if seen[name] {
-			continue
-		}
-		seen[name] = true
-		out.match.Headers = append(out.match.Headers, header(name, valueMatcher(h.Value, h.Type != nil && *h.Type == gatewayv1.HeaderMatchRegularExpression)))
+		out.addHeader(seen, string(h.Name), h.Value, h.Type != nil && *h.Type == gatewayv1.HeaderMatchRegularExpression)
 	}
-	out.order.headers = len(seen)
 	queries := map[string]bool{}
 	for i := range m.QueryParams {
 		q := &m.QueryParams[i]
@@ -88,7 +84,25 @@ func httpMatch(index int, m *gatewayv1.HTTPRouteMatch) (match, bool) {
 		})
 	}
 	out.order.queries = len(queries)
+	out.key = keyOf(out.match)
 	return out, true
+}
+
+// keyOf tells the requests that matches select apart.
+func keyOf(m *routev3.RouteMatch) string {
+	key, _ := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	return string(key)
+}
+
+// addHeader adds what a header must be. The first of several with the same name counts.
+func (m *match) addHeader(seen map[string]bool, given, value string, regular bool) {
+	name := headerName(given)
+	if seen[name] {
+		return
+	}
+	seen[name] = true
+	m.match.Headers = append(m.match.Headers, header(name, valueMatcher(value, regular)))
+	m.order.headers++
 }
 
 func (m *match) setPath(p *gatewayv1.HTTPPathMatch) bool {
@@ -163,14 +177,9 @@ func grpcMatch(index int, m *gatewayv1.GRPCRouteMatch) match {
 	seen := map[string]bool{}
 	for i := range m.Headers {
 		h := &m.Headers[i]
-		name := headerName(string(h.Name))
-		if seen[name] {
-			continue
-		}
-		seen[name] = true
-		out.match.Headers = append(out.match.Headers, header(name, valueMatcher(h.Value, h.Type != nil && *h.Type == gatewayv1.GRPCHeaderMatchRegularExpression)))
+		out.addHeader(seen, string(h.Name), h.Value, h.Type != nil && *h.Type == gatewayv1.GRPCHeaderMatchRegularExpression)
 	}
-	out.order.headers = len(seen)
+	out.key = keyOf(out.match)
 	return out
 }
 

@@ -26,6 +26,9 @@ const defaultSessionName = "epic-session"
 // maxBackoff is the pause before a retry up to which later ones grow tenfold.
 const maxBackoff = time.Hour
 
+// previousHosts has a retry choose an endpoint that was not tried before.
+var previousHosts = pack(&previoushostsv3.PreviousHostsPredicate{})
+
 // parsed returns a time of a route. The API accepts none that does not parse; one that
 // does nevertheless counts as absent.
 func parsed(d *gatewayv1.Duration) (time.Duration, bool) {
@@ -62,10 +65,8 @@ func (r *rule) setRetry(action *routev3.RouteAction) {
 		RetryOn:    "connect-failure,refused-stream",
 		NumRetries: wrapperspb.UInt32(1),
 		RetryHostPredicate: []*routev3.RetryPolicy_RetryHostPredicate{{
-			Name: "envoy.retry_host_predicates.previous_hosts",
-			ConfigType: &routev3.RetryPolicy_RetryHostPredicate_TypedConfig{
-				TypedConfig: pack(&previoushostsv3.PreviousHostsPredicate{}),
-			},
+			Name:       "envoy.retry_host_predicates.previous_hosts",
+			ConfigType: &routev3.RetryPolicy_RetryHostPredicate_TypedConfig{TypedConfig: previousHosts},
 		}},
 		HostSelectionRetryMaxAttempts: 5,
 	}
@@ -96,10 +97,9 @@ func (r *rule) setRetry(action *routev3.RouteAction) {
 	action.RetryPolicy = policy
 }
 
-// sessions binds a client to the endpoint that answered its first request; nil if the
+// sessions binds a client to the endpoint that answered its first request; nil if its
 // rule does not ask for it.
-func (r *rule) sessions() *anypb.Any {
-	spec := r.persistence
+func sessions(spec *gatewayv1.SessionPersistence) *anypb.Any {
 	if spec == nil {
 		return nil
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
@@ -17,12 +19,13 @@ type rule struct {
 	filters filters
 	// backends are the clusters with their weights.
 	backends []weightedBackend
-	// timeouts, retry and persistence are those of the rule.
-	timeouts    *gatewayv1.HTTPRouteTimeouts
-	retry       *gatewayv1.HTTPRouteRetry
-	persistence *gatewayv1.SessionPersistence
-	g           *gateway
-	from        *route
+	// timeouts and retry are those of the rule.
+	timeouts *gatewayv1.HTTPRouteTimeouts
+	retry    *gatewayv1.HTTPRouteRetry
+	// perFilter configures the filters of requests for the rule.
+	perFilter map[string]*anypb.Any
+	g         *gateway
+	from      *route
 }
 
 // place is where a rule is applied: the answer to a redirect depends on it.
@@ -61,7 +64,7 @@ func (g *gateway) rulesOf(r *route) []*rule {
 func (g *gateway) httpRule(r *route, i int, spec *gatewayv1.HTTPRouteRule) *rule {
 	out := &rule{
 		index: i, field: fmt.Sprintf("spec.http.rules[%d]", i), g: g, from: r,
-		timeouts: spec.Timeouts, retry: spec.Retry, persistence: spec.SessionPersistence,
+		timeouts: spec.Timeouts, retry: spec.Retry,
 	}
 	for j := range spec.Matches {
 		m, ok := httpMatch(j, &spec.Matches[j])
@@ -76,6 +79,7 @@ func (g *gateway) httpRule(r *route, i int, spec *gatewayv1.HTTPRouteRule) *rule
 		out.matches = append(out.matches, m)
 	}
 	out.filters = g.readFilters(r, out.field+".filters", spec.Filters)
+	out.perFilter = out.filters.perFilter(sessions(spec.SessionPersistence))
 	for j := range spec.BackendRefs {
 		b := &spec.BackendRefs[j]
 		out.addBackend(fmt.Sprintf("%s.backendRefs[%d]", out.field, j), &b.BackendRef, b.Filters, useHTTP)
@@ -84,7 +88,7 @@ func (g *gateway) httpRule(r *route, i int, spec *gatewayv1.HTTPRouteRule) *rule
 }
 
 func (g *gateway) grpcRule(r *route, i int, spec *gatewayv1.GRPCRouteRule) *rule {
-	out := &rule{index: i, field: fmt.Sprintf("spec.grpc.rules[%d]", i), g: g, from: r, persistence: spec.SessionPersistence}
+	out := &rule{index: i, field: fmt.Sprintf("spec.grpc.rules[%d]", i), g: g, from: r}
 	for j := range spec.Matches {
 		out.matches = append(out.matches, grpcMatch(j, &spec.Matches[j]))
 	}
@@ -92,6 +96,7 @@ func (g *gateway) grpcRule(r *route, i int, spec *gatewayv1.GRPCRouteRule) *rule
 		out.matches = append(out.matches, grpcMatch(0, &gatewayv1.GRPCRouteMatch{}))
 	}
 	out.filters = g.readFilters(r, out.field+".filters", httpFilters(spec.Filters))
+	out.perFilter = out.filters.perFilter(sessions(spec.SessionPersistence))
 	for j := range spec.BackendRefs {
 		b := &spec.BackendRefs[j]
 		out.addBackend(fmt.Sprintf("%s.backendRefs[%d]", out.field, j), &b.BackendRef, httpFilters(b.Filters), useGRPC)
@@ -138,7 +143,7 @@ func (r *rule) addBackend(field string, ref *gatewayv1.BackendRef, specs []gatew
 func (r *rule) apply(envoy *routev3.Route, at place) {
 	f := &r.filters
 	f.applyHeaders(envoy)
-	envoy.TypedPerFilterConfig = f.perFilter(r.sessions())
+	envoy.TypedPerFilterConfig = r.perFilter
 	switch {
 	case f.broken:
 		envoy.Action = respond(500)
@@ -194,7 +199,7 @@ func (r *rule) setClusters(action *routev3.RouteAction) bool {
 	}
 	weighted := &routev3.WeightedCluster{}
 	for _, b := range used {
-		c := &routev3.WeightedCluster_ClusterWeight{Name: b.cluster, Weight: uint32Value(b.weight)}
+		c := &routev3.WeightedCluster_ClusterWeight{Name: b.cluster, Weight: wrapperspb.UInt32(b.weight)}
 		b.filters.applyCluster(c)
 		weighted.Clusters = append(weighted.Clusters, c)
 	}
