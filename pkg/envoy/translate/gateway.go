@@ -97,8 +97,10 @@ func ownRoutes(proxy *epicv1.GWProxy, all []*epicv1.GWRoute) []*epicv1.GWRoute {
 // sourcesOf are the objects of routes, each once, and the proxy.
 func (g *gateway) sourcesOf(routes []*route) []resource.Source {
 	var sources []resource.Source
+	seen := make(map[resource.Source]bool, len(routes))
 	for _, r := range routes {
-		if !slices.Contains(sources, r.source) {
+		if !seen[r.source] {
+			seen[r.source] = true
 			sources = append(sources, r.source)
 		}
 	}
