@@ -15,7 +15,6 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
-	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -234,7 +233,7 @@ func (g *gateway) clientTLS(v *gatewayv1.BackendTLSPolicyValidation, http2 bool)
 // subjects are the names one of which a backend's certificate must have.
 func subjects(v *gatewayv1.BackendTLSPolicyValidation) []*tlsv3.SubjectAltNameMatcher {
 	exact := func(t tlsv3.SubjectAltNameMatcher_SanType, s string) *tlsv3.SubjectAltNameMatcher {
-		return &tlsv3.SubjectAltNameMatcher{SanType: t, Matcher: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: s}}}
+		return &tlsv3.SubjectAltNameMatcher{SanType: t, Matcher: exactly(s)}
 	}
 	if len(v.SubjectAltNames) == 0 {
 		return []*tlsv3.SubjectAltNameMatcher{exact(tlsv3.SubjectAltNameMatcher_DNS, string(v.Hostname))}

@@ -8,8 +8,6 @@ import (
 	"strings"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
-
-	"github.com/acnodal/epic/pkg/endpoints"
 )
 
 // class is what a listener does with connections. Listeners of a port must have one.
@@ -224,9 +222,4 @@ func holds(conditionType string, against verdict, reason string) Condition {
 		return Condition{Type: conditionType, Reason: against.reason, Message: against.message}
 	}
 	return Condition{Type: conditionType, Status: true, Reason: reason}
-}
-
-// String returns the port as names of Envoy's resources have it, such as "tcp/80".
-func (k portKey) String() string {
-	return fmt.Sprintf("%s/%d", endpoints.ProtocolName(k.protocol), k.port)
 }

@@ -49,7 +49,7 @@ func (o Options) Listen(own ...string) ([]netip.Addr, func(published uint16) uin
 	return b.addresses, b.port
 }
 
-// listenerName names the listener of a published port.
+// listenerName names the listener of a published port, such as "tcp/80".
 func listenerName(protocol uint8, port uint16) string {
 	return fmt.Sprintf("%s/%d", endpoints.ProtocolName(protocol), port)
 }

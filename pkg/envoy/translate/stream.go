@@ -109,7 +109,7 @@ func (g *gateway) renderUDP(k portKey, l *listener) {
 		return
 	}
 	r := g.oldest(l)
-	b := Backend{Name: k.String(), Sources: []resource.Source{r.source}}
+	b := Backend{Name: listenerName(k.protocol, k.port), Sources: []resource.Source{r.source}}
 	refs := g.streamBackends(r)
 	for i := range refs {
 		m, ok := g.memberOf(r, fmt.Sprintf("spec.udp.rules[0].backendRefs[%d]", i), &refs[i].BackendObjectReference, useUDP)
