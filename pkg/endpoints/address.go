@@ -44,8 +44,9 @@ func portNumber(n int32) (uint16, bool) {
 	return uint16(n), n >= 1 && n <= maxPort
 }
 
-// protocolNumber reads a protocol of the API, where an absent one is TCP.
-func protocolNumber(p corev1.Protocol) (uint8, bool) {
+// ProtocolNumber returns the number of a protocol of the API, where an absent one is TCP,
+// and false if proxies do not carry it.
+func ProtocolNumber(p corev1.Protocol) (uint8, bool) {
 	switch p {
 	case corev1.ProtocolTCP, "":
 		return protocolTCP, true

@@ -59,7 +59,7 @@ func (c *collector) remote(object string, spec *epicv1.RemoteEndpointSpec) (Endp
 		c.problems.add(ReasonAddressUnusable, object, "its address is %q: set it to the IP address by which other hosts reach it", spec.Address)
 		return Endpoint{}, false
 	}
-	protocol, ok := protocolNumber(spec.Port.Protocol)
+	protocol, ok := ProtocolNumber(spec.Port.Protocol)
 	if !ok {
 		c.problems.add(ReasonPortUnusable, object, "its protocol is %q: set it to TCP or UDP", spec.Port.Protocol)
 		return Endpoint{}, false

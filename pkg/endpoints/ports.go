@@ -106,7 +106,7 @@ func saidNames(slice *epicv1.GWEndpointSlice, port int32) (names []string) {
 
 // carries says whether a port has the backend's protocol.
 func (b Backend) carries(p *discoveryv1.EndpointPort) bool {
-	protocol, ok := protocolNumber(ptr.Deref(p.Protocol, corev1.ProtocolTCP))
+	protocol, ok := ProtocolNumber(ptr.Deref(p.Protocol, corev1.ProtocolTCP))
 	return ok && protocol == b.protocol()
 }
 

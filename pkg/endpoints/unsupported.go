@@ -23,7 +23,7 @@ func PortsOfSlice(slice *epicv1.GWEndpointSlice) (usable int, skipped []Problem)
 			protocol = cmp.Or(*p.Protocol, protocol)
 		}
 		name := portName(p)
-		if _, ok := protocolNumber(protocol); !ok {
+		if _, ok := ProtocolNumber(protocol); !ok {
 			found.add(ReasonProtocolUnsupported, "GWEndpointSlice "+slice.Name,
 				"the port %q is skipped: its protocol is %s, and proxies carry TCP and UDP", name, protocol)
 			continue

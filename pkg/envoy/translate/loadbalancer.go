@@ -10,6 +10,7 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/acnodal/epic/pkg/endpoints"
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
@@ -42,17 +43,8 @@ func LoadBalancer(in LoadBalancerInput) *Result {
 }
 
 func publishedPort(port int32, protocol corev1.Protocol) (PublishedPort, bool) {
-	if port < 1 || port > 65535 {
-		return PublishedPort{}, false
-	}
-	switch protocol {
-	case corev1.ProtocolTCP, "":
-		return PublishedPort{uint16(port), protocolTCP}, true
-	case corev1.ProtocolUDP:
-		return PublishedPort{uint16(port), protocolUDP}, true
-	case corev1.ProtocolSCTP:
-	}
-	return PublishedPort{}, false
+	number, ok := endpoints.ProtocolNumber(protocol)
+	return PublishedPort{uint16(port), number}, ok && port >= 1 && port <= 65535
 }
 
 // publish makes the listener and the cluster of one port of a load balancer.

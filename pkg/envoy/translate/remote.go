@@ -3,11 +3,14 @@
 package translate
 
 import (
+	"cmp"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/endpoints"
 )
 
 // Which published port an endpoint of a load balancer serves is decided for each endpoint
@@ -40,7 +43,7 @@ func remoteOf(lb *epicv1.LoadBalancer, published PublishedPort, reps []*epicv1.R
 		if len(serves) == 0 {
 			found.add(sourceOf("RemoteEndpoint", rep), "spec.port", ReasonNoEndpointForPort,
 				"no published port of the load balancer %s leads to %s port %d: give it the name of a published port, or set targetPort there",
-				lb.Name, cmpProtocol(rep.Spec.Port.Protocol), rep.Spec.Port.Port)
+				lb.Name, cmp.Or(rep.Spec.Port.Protocol, corev1.ProtocolTCP), rep.Spec.Port.Port)
 		}
 		for _, p := range serves {
 			if p.Port == int32(published.Port) {
@@ -52,16 +55,9 @@ func remoteOf(lb *epicv1.LoadBalancer, published PublishedPort, reps []*epicv1.R
 	return out
 }
 
-func cmpProtocol(p corev1.Protocol) corev1.Protocol {
-	if p == "" {
-		return corev1.ProtocolTCP
-	}
-	return p
-}
-
 func carries(protocol uint8, p corev1.Protocol) bool {
-	has, ok := publishedPort(1, p)
-	return ok && has.Protocol == protocol
+	has, ok := endpoints.ProtocolNumber(p)
+	return ok && has == protocol
 }
 
 // portsOf returns the published ports that an endpoint serves.
