@@ -3,7 +3,6 @@
 package template
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 
@@ -19,9 +18,16 @@ import (
 type gateway struct {
 	in   *Input
 	view *view
+	// routes are those of the proxy, the oldest first, and parents what the translation
+	// made of their references to it.
+	routes  []*epicv1.GWRoute
+	parents map[attachment][]translate.ParentStatus
 	// names are the clusters of Services' ports.
 	names map[servicePort]string
 }
+
+// attachment is a route of a GWRoute.
+type attachment struct{ name, kind string }
 
 type servicePort struct {
 	service string
@@ -32,25 +38,19 @@ type servicePort struct {
 // a cluster for each backend, which has the name of the Service, followed by the port if
 // routes lead to several of its ports.
 func gatewayView(in *Input) *view {
-	g := &gateway{in: in, view: &view{}, names: map[servicePort]string{}}
+	g := &gateway{
+		in: in, view: &view{}, routes: translate.OwnRoutes(in.Proxy, in.Routes),
+		parents: map[attachment][]translate.ParentStatus{}, names: map[servicePort]string{},
+	}
+	for i := range in.Plain.Routes {
+		s := &in.Plain.Routes[i]
+		g.parents[attachment{s.Route.Name, s.Kind}] = s.Parents
+	}
 	g.nameClusters()
 	if in.Proxy.Spec.Gateway != nil {
 		g.readListeners(in.Proxy.Spec.Gateway.Listeners)
 	}
 	return g.view
-}
-
-// routes calls do for each route of the proxy, the oldest first.
-func (g *gateway) routes(do func(route *epicv1.GWRoute)) {
-	all := slices.DeleteFunc(slices.Clone(g.in.Routes), func(r *epicv1.GWRoute) bool {
-		return r == nil || r.DeletionTimestamp != nil || r.Namespace != g.in.Proxy.Namespace
-	})
-	slices.SortFunc(all, func(a, b *epicv1.GWRoute) int {
-		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
-	})
-	for _, r := range all {
-		do(r)
-	}
 }
 
 func refOf(b *gatewayv1.BackendObjectReference) servicePort {
@@ -69,7 +69,7 @@ func (g *gateway) nameClusters() {
 			ports[p.service] = append(ports[p.service], p.port)
 		}
 	}
-	g.routes(func(r *epicv1.GWRoute) {
+	for _, r := range g.routes {
 		if r.Spec.HTTP != nil {
 			for i := range r.Spec.HTTP.Rules {
 				for j := range r.Spec.HTTP.Rules[i].BackendRefs {
@@ -84,7 +84,7 @@ func (g *gateway) nameClusters() {
 				}
 			}
 		}
-	})
+	}
 	services := make([]string, 0, len(ports))
 	for service := range ports {
 		services = append(services, service)
@@ -178,25 +178,14 @@ func holds(conditions []translate.Condition, typ string) bool {
 
 // attached reports whether a route is attached to a listener.
 func (g *gateway) attached(r *epicv1.GWRoute, kind string, l *gatewayv1.Listener) bool {
-	for i := range g.in.Plain.Routes {
-		s := &g.in.Plain.Routes[i]
-		if s.Kind != kind || s.Route.Name != r.Name {
-			continue
-		}
-		for _, p := range s.Parents {
-			if (p.Ref.SectionName == nil || *p.Ref.SectionName == "" || *p.Ref.SectionName == l.Name) &&
-				(p.Ref.Port == nil || *p.Ref.Port == l.Port) && holds(p.Conditions, string(gatewayv1.RouteConditionAccepted)) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(g.parents[attachment{r.Name, kind}], func(p translate.ParentStatus) bool {
+		return translate.RefersTo(&p.Ref, l) && holds(p.Conditions, string(gatewayv1.RouteConditionAccepted))
+	})
 }
 
 // notServed reports what a template can't serve.
 func (g *gateway) notServed(r *epicv1.GWRoute, field, message string) {
-	source := resource.Source{Kind: "GWRoute", Namespace: r.Namespace, Name: r.Name, UID: string(r.UID)}
-	p := translate.Problem{Object: source, Field: field, Reason: ReasonNotServed, Message: message}
+	p := translate.Problem{Object: translate.SourceOf("GWRoute", r), Field: field, Reason: ReasonNotServed, Message: message}
 	if !slices.Contains(g.view.problems, p) {
 		g.view.problems = append(g.view.problems, p)
 	}

@@ -26,7 +26,7 @@ import (
 func (g *gateway) routesOf(c *collapsed) []Route {
 	hosts := map[string][]gatewayv1.HTTPRouteRule{}
 	var out []Route
-	g.routes(func(r *epicv1.GWRoute) {
+	for _, r := range g.routes {
 		for _, l := range c.listeners {
 			if r.Spec.HTTP != nil && g.attached(r, "http", l) {
 				rules := g.httpRules(r)
@@ -43,7 +43,7 @@ func (g *gateway) routesOf(c *collapsed) []Route {
 				g.notServed(r, "spec."+kind, "is not served, since envoy-templates see HTTP and TCP routes only: use a group without a template")
 			}
 		}
-	})
+	}
 	for _, host := range slices.Sorted(maps.Keys(hosts)) {
 		out = append(out, Route{Spec: RouteSpec{HTTP: &gatewayv1.HTTPRouteSpec{
 			Hostnames: []gatewayv1.Hostname{gatewayv1.Hostname(host)}, Rules: ordered(merged(hosts[host])),

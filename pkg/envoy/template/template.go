@@ -222,9 +222,9 @@ func (r *rendering) proxy() resource.Source { return r.in.proxy() }
 
 func (in *Input) proxy() resource.Source {
 	if lb := in.LoadBalancer; lb != nil {
-		return resource.Source{Kind: "LoadBalancer", Namespace: lb.Namespace, Name: lb.Name, UID: string(lb.UID)}
+		return translate.SourceOf("LoadBalancer", lb)
 	}
-	return resource.Source{Kind: "GWProxy", Namespace: in.Proxy.Namespace, Name: in.Proxy.Name, UID: string(in.Proxy.UID)}
+	return translate.SourceOf("GWProxy", in.Proxy)
 }
 
 // put adds a resource.

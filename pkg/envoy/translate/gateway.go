@@ -79,9 +79,9 @@ func (g *gateway) renderPorts() {
 	}
 }
 
-// ownRoutes are the routes in the proxy's namespace that are not being deleted, the
+// OwnRoutes are the routes in the proxy's namespace that are not being deleted, the
 // oldest first, which decides where they conflict.
-func ownRoutes(proxy *epicv1.GWProxy, all []*epicv1.GWRoute) []*epicv1.GWRoute {
+func OwnRoutes(proxy *epicv1.GWProxy, all []*epicv1.GWRoute) []*epicv1.GWRoute {
 	var own []*epicv1.GWRoute
 	for _, r := range all {
 		if r != nil && r.Namespace == proxy.Namespace && r.DeletionTimestamp == nil {

@@ -48,7 +48,7 @@ type parent struct {
 
 // readRoutes finds the routes of the proxy and the listeners that they attach to.
 func (g *gateway) readRoutes() {
-	for _, object := range ownRoutes(g.in.Proxy, g.in.Routes) {
+	for _, object := range OwnRoutes(g.in.Proxy, g.in.Routes) {
 		spec := &object.Spec
 		if r := spec.HTTP; r != nil {
 			g.attach(&route{object: object, kind: "http", routeKind: "HTTPRoute", hostnames: lower(r.Hostnames)}, r.ParentRefs)
@@ -82,7 +82,7 @@ func lower(names []gatewayv1.Hostname) []string {
 }
 
 func (g *gateway) attach(r *route, refs []gatewayv1.ParentReference) {
-	r.source = sourceOf("GWRoute", r.object)
+	r.source = SourceOf("GWRoute", r.object)
 	for i := range refs {
 		if string(refs[i].Name) != g.in.Proxy.Name {
 			continue
@@ -104,12 +104,16 @@ func (g *gateway) attach(r *route, refs []gatewayv1.ParentReference) {
 	}
 }
 
+// RefersTo reports whether a reference to a gateway means a listener of it.
+func RefersTo(ref *gatewayv1.ParentReference, l *gatewayv1.Listener) bool {
+	return (ref.SectionName == nil || *ref.SectionName == "" || *ref.SectionName == l.Name) && (ref.Port == nil || *ref.Port == l.Port)
+}
+
 // choose finds the listeners to which a route attaches by one of its references.
 func (g *gateway) choose(r *route, p *parent) {
 	var named, allowed []*listener
 	for _, l := range g.listeners {
-		if (p.ref.SectionName == nil || *p.ref.SectionName == "" || *p.ref.SectionName == l.spec.Name) &&
-			(p.ref.Port == nil || *p.ref.Port == l.spec.Port) {
+		if RefersTo(&p.ref, l.spec) {
 			named = append(named, l)
 		}
 	}

@@ -39,14 +39,14 @@ func newTranslation(kind string, object metav1.Object) *translation {
 		resources: resource.Set{},
 		backends:  map[string]Backend{},
 		secrets:   map[string]bool{},
-		proxy:     sourceOf(kind, object),
+		proxy:     SourceOf(kind, object),
 		account:   accountOf(object),
 		limits:    defaultLimits,
 	}
 }
 
-// sourceOf names an object.
-func sourceOf(kind string, object metav1.Object) resource.Source {
+// SourceOf names an object.
+func SourceOf(kind string, object metav1.Object) resource.Source {
 	return resource.Source{Kind: kind, Namespace: object.GetNamespace(), Name: object.GetName(), UID: string(object.GetUID())}
 }
 
