@@ -141,24 +141,9 @@ func (in *Assignment) group(p *program, group *endpointv3.LocalityLbEndpoints) (
 // viewOf is an endpoint as templates see it.
 func viewOf(e *endpointv3.LbEndpoint) Endpoint {
 	at := e.GetEndpoint().GetAddress().GetSocketAddress()
-	said := e.GetMetadata().GetFilterMetadata()["epic"].GetFields()
+	said := e.GetMetadata().GetFilterMetadata()[translate.MetadataKey].GetFields()
 	return Endpoint{Spec: EndpointSpec{
 		Cluster: said["cluster"].GetStringValue(), NodeAddress: said["node"].GetStringValue(), Address: at.GetAddress(),
 		Port: epicv1.EndpointPort{Port: int32(at.GetPortValue()), Protocol: corev1.Protocol(at.GetProtocol().String())},
 	}}
-}
-
-// addressesOf are the addresses in an assignment.
-func addressesOf(r *resource.Resource) map[string]bool {
-	out := map[string]bool{}
-	m := &endpointv3.ClusterLoadAssignment{}
-	if proto.Unmarshal(r.Body, m) != nil {
-		return out
-	}
-	for _, group := range m.Endpoints {
-		for _, e := range group.LbEndpoints {
-			out[socketOf(e)] = true
-		}
-	}
-	return out
 }

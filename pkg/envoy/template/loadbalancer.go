@@ -75,8 +75,10 @@ const bootstrapPrefix = "epic-"
 
 // remoteEndpoints are the endpoints of a cluster, as templates see them.
 func remoteEndpoints(in *Input, b *translate.Backend) []Endpoint {
-	assignment, _ := b.Assignment(translate.EndpointsInput{LoadBalancer: in.LoadBalancer, RemoteEndpoints: in.RemoteEndpoints})
-	served := addressesOf(assignment)
+	served := map[string]bool{}
+	for _, a := range b.Addresses(translate.EndpointsInput{LoadBalancer: in.LoadBalancer, RemoteEndpoints: in.RemoteEndpoints}) {
+		served[endpointKey(a.Addr().String(), uint32(a.Port()))] = true
+	}
 	var out []Endpoint
 	for _, rep := range in.RemoteEndpoints {
 		if rep != nil && rep.Spec.Cluster == b.Cluster && served[endpointKey(rep.Spec.Address, uint32(rep.Spec.Port.Port))] {

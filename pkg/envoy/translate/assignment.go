@@ -16,8 +16,8 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// metadataKey is where the metadata of an endpoint has what access logs show.
-const metadataKey = "epic"
+// MetadataKey is where the metadata of an endpoint has what access logs show.
+const MetadataKey = "epic"
 
 // totalWeight is what the weights of all endpoints of a backend with several members add
 // up to at most. Envoy takes up to 4294967295.
@@ -110,9 +110,19 @@ func lbEndpoint(e *weighted) *endpointv3.LbEndpoint {
 		fields["cluster"] = structpb.NewStringValue(e.cluster)
 	}
 	if len(fields) > 0 {
-		out.Metadata = &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{metadataKey: {Fields: fields}}}
+		out.Metadata = &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{MetadataKey: {Fields: fields}}}
 	}
 	return out
+}
+
+// Addresses returns the addresses of the endpoints of a load balancer's backend.
+func (b *Backend) Addresses(in EndpointsInput) []netip.AddrPort {
+	var found problems
+	var all []netip.AddrPort
+	for _, e := range b.ofLoadBalancer(in, &found) {
+		all = append(all, e.Address)
+	}
+	return all
 }
 
 // ofLoadBalancer returns the endpoints of a load balancer that belong to one of its
