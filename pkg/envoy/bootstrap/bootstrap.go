@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
 // maxRegexpProgram is the size of the largest regular expression that Envoy accepts. The
@@ -105,8 +106,8 @@ func (c *Config) message() (*bootstrapv3.Bootstrap, error) {
 			IgnoreGlobalConnLimit: true,
 		},
 		DynamicResources: &bootstrapv3.Bootstrap_DynamicResources{
-			LdsConfig: ads(),
-			CdsConfig: ads(),
+			LdsConfig: resource.ADS(),
+			CdsConfig: resource.ADS(),
 			AdsConfig: &corev3.ApiConfigSource{
 				ApiType:                   corev3.ApiConfigSource_DELTA_GRPC,
 				TransportApiVersion:       corev3.ApiVersion_V3,
@@ -130,13 +131,6 @@ func (c *Config) message() (*bootstrapv3.Bootstrap, error) {
 			}}},
 		}}},
 	}, nil
-}
-
-func ads() *corev3.ConfigSource {
-	return &corev3.ConfigSource{
-		ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}},
-		ResourceApiVersion:    corev3.ApiVersion_V3,
-	}
 }
 
 func pipe(path string) *corev3.Address {

@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"fmt"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -38,6 +39,15 @@ var urls = [typeCount]string{
 
 // TypeCount is how many types there are.
 const TypeCount = len(urls)
+
+// ADS returns the configuration source of everything that EPIC delivers: the stream on
+// which the reference to it comes.
+func ADS() *corev3.ConfigSource {
+	return &corev3.ConfigSource{
+		ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}},
+		ResourceApiVersion:    corev3.ApiVersion_V3,
+	}
+}
 
 // Types returns all types, in the order in which changes are sent.
 func Types() []Type { return []Type{Secret, Cluster, Endpoint, Listener, Route} }

@@ -10,6 +10,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
 // confinement checks messages, and makes all their configuration come from ADS.
@@ -206,13 +208,6 @@ func (c *confinement) configSource(path string, s *corev3.ConfigSource) {
 	}
 	timeout := s.GetInitialFetchTimeout()
 	proto.Reset(s)
-	proto.Merge(s, ads())
+	proto.Merge(s, resource.ADS())
 	s.InitialFetchTimeout = timeout
-}
-
-func ads() *corev3.ConfigSource {
-	return &corev3.ConfigSource{
-		ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}},
-		ResourceApiVersion:    corev3.ApiVersion_V3,
-	}
 }

@@ -13,6 +13,8 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
 // endpointsByEDS has a cluster get its endpoints by EDS, under its own name. Static
@@ -53,7 +55,7 @@ func endpointsByEDS(c *clusterv3.Cluster, v *clusterView) error {
 		c.EdsClusterConfig = &clusterv3.Cluster_EdsClusterConfig{}
 	}
 	if c.EdsClusterConfig.EdsConfig == nil {
-		c.EdsClusterConfig.EdsConfig = ads()
+		c.EdsClusterConfig.EdsConfig = resource.ADS()
 	}
 	return nil
 }

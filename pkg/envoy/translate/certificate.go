@@ -153,5 +153,5 @@ func inline(b []byte) *corev3.DataSource {
 // sds refers to an SDS secret.
 func (t *translation) sds(name string) *tlsv3.SdsSecretConfig {
 	t.secrets[name] = true
-	return &tlsv3.SdsSecretConfig{Name: name, SdsConfig: ads()}
+	return &tlsv3.SdsSecretConfig{Name: name, SdsConfig: resource.ADS()}
 }

@@ -8,22 +8,16 @@ import (
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
-)
 
-// ads is the configuration source of everything: the stream on which this comes.
-func ads() *corev3.ConfigSource {
-	return &corev3.ConfigSource{
-		ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}},
-		ResourceApiVersion:    corev3.ApiVersion_V3,
-	}
-}
+	"github.com/acnodal/epic/pkg/envoy/resource"
+)
 
 // cluster returns a cluster whose endpoints come by EDS under its own name.
 func (t *translation) cluster(name string) *clusterv3.Cluster {
 	return &clusterv3.Cluster{
 		Name:                          name,
 		ClusterDiscoveryType:          &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS},
-		EdsClusterConfig:              &clusterv3.Cluster_EdsClusterConfig{EdsConfig: ads()},
+		EdsClusterConfig:              &clusterv3.Cluster_EdsClusterConfig{EdsConfig: resource.ADS()},
 		ConnectTimeout:                durationpb.New(t.limits.connectTimeout),
 		PerConnectionBufferLimitBytes: wrapperspb.UInt32(t.limits.buffer),
 		CircuitBreakers: &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{

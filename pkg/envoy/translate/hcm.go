@@ -13,6 +13,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
 // The filters of requests, in their order. Routes turn them on and configure them, so a
@@ -31,7 +33,7 @@ func (t *translation) connectionManager(stat, routes string) *listenerv3.Filter 
 		StatPrefix: stat,
 		CodecType:  hcmv3.HttpConnectionManager_AUTO,
 		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
-			ConfigSource: ads(), RouteConfigName: routes,
+			ConfigSource: resource.ADS(), RouteConfigName: routes,
 		}},
 		HttpFilters: []*hcmv3.HttpFilter{
 			httpFilter(filterCORS, &corsv3.Cors{}, false),
