@@ -3,7 +3,6 @@
 package validation
 
 import (
-	"fmt"
 	"regexp"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -24,28 +23,8 @@ var (
 
 // grpcRoute checks the spec of a GRPCRoute.
 func grpcRoute(path *field.Path, spec *gatewayv1.GRPCRouteSpec) field.ErrorList {
-	errs := atMost(path.Child("hostnames"), len(spec.Hostnames), epic.MaxHostnames)
-	errs = append(errs, atMost(path.Child("rules"), len(spec.Rules), epic.MaxRouteRules)...)
-	errs = append(errs, atMost(path.Child("parentRefs"), len(spec.ParentRefs), epic.MaxParentRefs)...)
-	if len(errs) > 0 {
-		return errs
-	}
-	errs = append(errs, bounded(path, spec)...)
-	errs = append(errs, parents(path.Child("parentRefs"), spec.ParentRefs)...)
-	errs = append(errs, hostnames(path.Child("hostnames"), spec.Hostnames)...)
-	total := 0
-	var expressions regexps
-	for i := range spec.Rules {
-		if full(errs) {
-			break
-		}
-		total += len(spec.Rules[i].Matches)
-		errs = append(errs, grpcRule(path.Child("rules").Index(i), &spec.Rules[i], &expressions)...)
-	}
-	if total > epic.MaxRouteMatches {
-		errs = append(errs, field.Invalid(path.Child("rules"), total, fmt.Sprintf("have more than %d matches together: use several routes", epic.MaxRouteMatches)))
-	}
-	return errs
+	return requestRoute(path, spec, spec.ParentRefs, spec.Hostnames, spec.Rules,
+		func(r *gatewayv1.GRPCRouteRule) int { return len(r.Matches) }, grpcRule)
 }
 
 func grpcRule(path *field.Path, r *gatewayv1.GRPCRouteRule, expressions *regexps) field.ErrorList {
@@ -67,13 +46,8 @@ func grpcRule(path *field.Path, r *gatewayv1.GRPCRouteRule, expressions *regexps
 		if full(errs) {
 			break
 		}
-		at := path.Child("backendRefs").Index(i)
-		errs = append(errs, backend(at, &r.BackendRefs[i].BackendRef)...)
-		if more := atMost(at.Child("filters"), len(r.BackendRefs[i].Filters), epic.MaxRuleFilters); len(more) > 0 {
-			errs = append(errs, more...)
-			continue
-		}
-		errs = append(errs, grpcFilters(at.Child("filters"), r.BackendRefs[i].Filters)...)
+		b := &r.BackendRefs[i]
+		errs = append(errs, backendWithFilters(path.Child("backendRefs").Index(i), &b.BackendRef, b.Filters, grpcFilters)...)
 	}
 	return errs
 }
@@ -87,14 +61,7 @@ func grpcMatch(path *field.Path, m *gatewayv1.GRPCRouteMatch, expressions *regex
 		if full(errs) {
 			break
 		}
-		at := path.Child("headers").Index(i)
-		errs = append(errs, headerName(at.Child("name"), string(h.Name))...)
-		kind := gatewayv1.GRPCHeaderMatchExact
-		if h.Type != nil {
-			kind = *h.Type
-		}
-		errs = append(errs, oneOf(at.Child("type"), kind, gatewayv1.GRPCHeaderMatchExact, gatewayv1.GRPCHeaderMatchRegularExpression)...)
-		errs = append(errs, pattern(at.Child("value"), h.Value, maxHeaderValue, kind == gatewayv1.GRPCHeaderMatchRegularExpression, expressions)...)
+		errs = append(errs, valueMatch(path.Child("headers").Index(i), string(h.Name), h.Type, h.Value, maxHeaderValue, expressions)...)
 	}
 	return errs
 }

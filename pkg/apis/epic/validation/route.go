@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
@@ -35,23 +36,31 @@ var (
 
 // httpRoute checks the spec of an HTTPRoute.
 func httpRoute(path *field.Path, spec *gatewayv1.HTTPRouteSpec) field.ErrorList {
-	errs := atMost(path.Child("hostnames"), len(spec.Hostnames), epic.MaxHostnames)
-	errs = append(errs, atMost(path.Child("rules"), len(spec.Rules), epic.MaxRouteRules)...)
-	errs = append(errs, atMost(path.Child("parentRefs"), len(spec.ParentRefs), epic.MaxParentRefs)...)
+	return requestRoute(path, spec, spec.ParentRefs, spec.Hostnames, spec.Rules,
+		func(r *gatewayv1.HTTPRouteRule) int { return len(r.Matches) }, httpRule)
+}
+
+// requestRoute checks what the routes have in common whose rules match requests.
+func requestRoute[Rule any](path *field.Path, spec any, refs []gatewayv1.ParentReference, names []gatewayv1.Hostname, rules []Rule,
+	matches func(*Rule) int, check func(*field.Path, *Rule, *regexps) field.ErrorList,
+) field.ErrorList {
+	errs := atMost(path.Child("hostnames"), len(names), epic.MaxHostnames)
+	errs = append(errs, atMost(path.Child("rules"), len(rules), epic.MaxRouteRules)...)
+	errs = append(errs, atMost(path.Child("parentRefs"), len(refs), epic.MaxParentRefs)...)
 	if len(errs) > 0 {
 		return errs
 	}
 	errs = append(errs, bounded(path, spec)...)
-	errs = append(errs, parents(path.Child("parentRefs"), spec.ParentRefs)...)
-	errs = append(errs, hostnames(path.Child("hostnames"), spec.Hostnames)...)
+	errs = append(errs, parents(path.Child("parentRefs"), refs)...)
+	errs = append(errs, hostnames(path.Child("hostnames"), names)...)
 	total := 0
 	var expressions regexps
-	for i := range spec.Rules {
+	for i := range rules {
 		if full(errs) {
 			break
 		}
-		total += len(spec.Rules[i].Matches)
-		errs = append(errs, httpRule(path.Child("rules").Index(i), &spec.Rules[i], &expressions)...)
+		total += matches(&rules[i])
+		errs = append(errs, check(path.Child("rules").Index(i), &rules[i], &expressions)...)
 	}
 	if total > epic.MaxRouteMatches {
 		errs = append(errs, field.Invalid(path.Child("rules"), total, fmt.Sprintf("have more than %d matches together: use several routes", epic.MaxRouteMatches)))
@@ -102,15 +111,19 @@ func httpRule(path *field.Path, r *gatewayv1.HTTPRouteRule, expressions *regexps
 		if full(errs) {
 			break
 		}
-		at := path.Child("backendRefs").Index(i)
-		errs = append(errs, backend(at, &r.BackendRefs[i].BackendRef)...)
-		if more := atMost(at.Child("filters"), len(r.BackendRefs[i].Filters), epic.MaxRuleFilters); len(more) > 0 {
-			errs = append(errs, more...)
-			continue
-		}
-		errs = append(errs, filters(at.Child("filters"), r.BackendRefs[i].Filters)...)
+		b := &r.BackendRefs[i]
+		errs = append(errs, backendWithFilters(path.Child("backendRefs").Index(i), &b.BackendRef, b.Filters, filters)...)
 	}
 	return errs
+}
+
+// backendWithFilters checks a backend of a rule that matches requests.
+func backendWithFilters[Filter any](path *field.Path, b *gatewayv1.BackendRef, all []Filter, check func(*field.Path, []Filter) field.ErrorList) field.ErrorList {
+	errs := backend(path, b)
+	if more := atMost(path.Child("filters"), len(all), epic.MaxRuleFilters); len(more) > 0 {
+		return append(errs, more...)
+	}
+	return append(errs, check(path.Child("filters"), all)...)
 }
 
 // retry checks numbers that the Go types allow to be larger than the schema does.
@@ -151,29 +164,25 @@ func httpMatch(path *field.Path, m *gatewayv1.HTTPRouteMatch, expressions *regex
 		if full(errs) {
 			break
 		}
-		at := path.Child("headers").Index(i)
-		errs = append(errs, headerName(at.Child("name"), string(h.Name))...)
-		kind := gatewayv1.HeaderMatchExact
-		if h.Type != nil {
-			kind = *h.Type
-		}
-		errs = append(errs, oneOf(at.Child("type"), kind, gatewayv1.HeaderMatchExact, gatewayv1.HeaderMatchRegularExpression)...)
-		errs = append(errs, pattern(at.Child("value"), h.Value, maxHeaderValue, kind == gatewayv1.HeaderMatchRegularExpression, expressions)...)
+		errs = append(errs, valueMatch(path.Child("headers").Index(i), string(h.Name), h.Type, h.Value, maxHeaderValue, expressions)...)
 	}
 	for i, q := range m.QueryParams {
 		if full(errs) {
 			break
 		}
-		at := path.Child("queryParams").Index(i)
-		errs = append(errs, headerName(at.Child("name"), string(q.Name))...)
-		kind := gatewayv1.QueryParamMatchExact
-		if q.Type != nil {
-			kind = *q.Type
-		}
-		errs = append(errs, oneOf(at.Child("type"), kind, gatewayv1.QueryParamMatchExact, gatewayv1.QueryParamMatchRegularExpression)...)
-		errs = append(errs, pattern(at.Child("value"), q.Value, maxQueryValue, kind == gatewayv1.QueryParamMatchRegularExpression, expressions)...)
+		errs = append(errs, valueMatch(path.Child("queryParams").Index(i), string(q.Name), q.Type, q.Value, maxQueryValue, expressions)...)
 	}
 	return errs
+}
+
+// valueMatch checks the match of a header or of a query parameter, whose types have the
+// same values.
+func valueMatch[Type ~string](path *field.Path, name string, kind *Type, value string, most int, expressions *regexps) field.ErrorList {
+	exact, expression := Type(gatewayv1.HeaderMatchExact), Type(gatewayv1.HeaderMatchRegularExpression)
+	is := ptr.Deref(kind, exact)
+	errs := headerName(path.Child("name"), name)
+	errs = append(errs, oneOf(path.Child("type"), is, exact, expression)...)
+	return append(errs, pattern(path.Child("value"), value, most, is == expression, expressions)...)
 }
 
 func pathMatch(path *field.Path, m *gatewayv1.HTTPPathMatch, expressions *regexps) field.ErrorList {
