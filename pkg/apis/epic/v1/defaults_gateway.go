@@ -93,32 +93,28 @@ func SetDefaults_HTTPRouteSpec(spec *HTTPRouteSpec) {
 
 // SetDefaults_TCPRouteSpec makes explicit what a TCPRoute leaves unsaid.
 func SetDefaults_TCPRouteSpec(spec *TCPRouteSpec) {
-	setParentDefaults(spec.ParentRefs)
-	setList(&spec.Rules)
-	for i := range spec.Rules {
-		setList(&spec.Rules[i].BackendRefs)
-		setBackendsDefaults(spec.Rules[i].BackendRefs)
-	}
+	setStreamDefaults(spec.ParentRefs, &spec.Rules, func(r *gatewayv1.TCPRouteRule) *[]gatewayv1.BackendRef { return &r.BackendRefs })
 }
 
 // SetDefaults_TLSRouteSpec makes explicit what a TLSRoute leaves unsaid.
 func SetDefaults_TLSRouteSpec(spec *TLSRouteSpec) {
-	setParentDefaults(spec.ParentRefs)
 	setList(&spec.Hostnames)
-	setList(&spec.Rules)
-	for i := range spec.Rules {
-		setList(&spec.Rules[i].BackendRefs)
-		setBackendsDefaults(spec.Rules[i].BackendRefs)
-	}
+	setStreamDefaults(spec.ParentRefs, &spec.Rules, func(r *gatewayv1.TLSRouteRule) *[]gatewayv1.BackendRef { return &r.BackendRefs })
 }
 
 // SetDefaults_UDPRouteSpec makes explicit what a UDPRoute leaves unsaid.
 func SetDefaults_UDPRouteSpec(spec *UDPRouteSpec) {
-	setParentDefaults(spec.ParentRefs)
-	setList(&spec.Rules)
-	for i := range spec.Rules {
-		setList(&spec.Rules[i].BackendRefs)
-		setBackendsDefaults(spec.Rules[i].BackendRefs)
+	setStreamDefaults(spec.ParentRefs, &spec.Rules, func(r *gatewayv1.UDPRouteRule) *[]gatewayv1.BackendRef { return &r.BackendRefs })
+}
+
+// setStreamDefaults is for the routes whose rules are lists of backends.
+func setStreamDefaults[Rule any](parents []gatewayv1.ParentReference, rules *[]Rule, backends func(*Rule) *[]gatewayv1.BackendRef) {
+	setParentDefaults(parents)
+	setList(rules)
+	for i := range *rules {
+		refs := backends(&(*rules)[i])
+		setList(refs)
+		setBackendsDefaults(*refs)
 	}
 }
 
