@@ -53,51 +53,17 @@ func Funcs(runtimeserializer.CodecFactory) []interface{} {
 		},
 		// A TCP, UDP or TLS route without rules is refused, and a rule of it without
 		// backends.
-		func(value *gatewayv1.TCPRouteSpec, c randfill.Continue) {
-			c.FillNoCustom(value)
-			if len(value.Rules) == 0 {
-				value.Rules = make([]gatewayv1.TCPRouteRule, 1)
-				c.Fill(&value.Rules[0])
-			}
-		},
-		func(value *gatewayv1.TCPRouteRule, c randfill.Continue) {
-			c.FillNoCustom(value)
-			if len(value.BackendRefs) == 0 {
-				value.BackendRefs = make([]gatewayv1.BackendRef, 1)
-				c.Fill(&value.BackendRefs[0])
-			}
-		},
-		func(value *gatewayv1.UDPRouteSpec, c randfill.Continue) {
-			c.FillNoCustom(value)
-			if len(value.Rules) == 0 {
-				value.Rules = make([]gatewayv1.UDPRouteRule, 1)
-				c.Fill(&value.Rules[0])
-			}
-		},
-		func(value *gatewayv1.UDPRouteRule, c randfill.Continue) {
-			c.FillNoCustom(value)
-			if len(value.BackendRefs) == 0 {
-				value.BackendRefs = make([]gatewayv1.BackendRef, 1)
-				c.Fill(&value.BackendRefs[0])
-			}
-		},
+		atLeastOne(func(spec *gatewayv1.TCPRouteSpec) *[]gatewayv1.TCPRouteRule { return &spec.Rules }),
+		atLeastOne(func(rule *gatewayv1.TCPRouteRule) *[]gatewayv1.BackendRef { return &rule.BackendRefs }),
+		atLeastOne(func(spec *gatewayv1.UDPRouteSpec) *[]gatewayv1.UDPRouteRule { return &spec.Rules }),
+		atLeastOne(func(rule *gatewayv1.UDPRouteRule) *[]gatewayv1.BackendRef { return &rule.BackendRefs }),
 		func(value *gatewayv1.TLSRouteSpec, c randfill.Continue) {
-			c.FillNoCustom(value)
-			if len(value.Rules) == 0 {
-				value.Rules = make([]gatewayv1.TLSRouteRule, 1)
-				c.Fill(&value.Rules[0])
-			}
+			atLeastOne(func(spec *gatewayv1.TLSRouteSpec) *[]gatewayv1.TLSRouteRule { return &spec.Rules })(value, c)
 			if len(value.Hostnames) == 0 {
 				value.Hostnames = []gatewayv1.Hostname{"www.example.com"}
 			}
 		},
-		func(value *gatewayv1.TLSRouteRule, c randfill.Continue) {
-			c.FillNoCustom(value)
-			if len(value.BackendRefs) == 0 {
-				value.BackendRefs = make([]gatewayv1.BackendRef, 1)
-				c.Fill(&value.BackendRefs[0])
-			}
-		},
+		atLeastOne(func(rule *gatewayv1.TLSRouteRule) *[]gatewayv1.BackendRef { return &rule.BackendRefs }),
 		// Only one of the two values exists on the wire.
 		func(value *intstr.IntOrString, c randfill.Continue) {
 			if c.Bool() {
@@ -106,6 +72,18 @@ func Funcs(runtimeserializer.CodecFactory) []interface{} {
 				*value = intstr.FromString(c.String(0))
 			}
 		},
+	}
+}
+
+// atLeastOne returns a function that fills a value, and one item of its list where that
+// is empty.
+func atLeastOne[T, Item any](list func(*T) *[]Item) func(*T, randfill.Continue) {
+	return func(value *T, c randfill.Continue) {
+		c.FillNoCustom(value)
+		if all := list(value); len(*all) == 0 {
+			*all = make([]Item, 1)
+			c.Fill(&(*all)[0])
+		}
 	}
 }
 
