@@ -253,17 +253,12 @@ func checkKey(key any) error {
 	return errors.New("the key is of an unknown kind; use ECDSA P-256")
 }
 
-// VerifyProxy returns the identity in a certificate that one of the authorities signed
-// for a client.
-func (a *ProxyAuthority) VerifyProxy(c *x509.Certificate, now time.Time) (proxyidentity.Identity, error) {
-	if _, err := c.Verify(x509.VerifyOptions{Roots: a.Pool(), CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
+// VerifyProxy returns the identity of a proxy in a certificate that one of the
+// authorities signed for a use: as a client or as a server.
+func (a *ProxyAuthority) VerifyProxy(c *x509.Certificate, use x509.ExtKeyUsage, now time.Time) (proxyidentity.Identity, error) {
+	if _, err := c.Verify(x509.VerifyOptions{Roots: a.Pool(), CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{use}}); err != nil {
 		return proxyidentity.Identity{}, err
 	}
-	return IdentityOf(c)
-}
-
-// IdentityOf returns the identity of a proxy in a certificate that was verified.
-func IdentityOf(c *x509.Certificate) (proxyidentity.Identity, error) {
 	if len(c.URIs) != 1 {
 		return proxyidentity.Identity{}, fmt.Errorf("the certificate of %s has %d URIs, not the one that names a proxy", c.Subject, len(c.URIs))
 	}

@@ -84,20 +84,20 @@ func TestSignProxy(t *testing.T) {
 	if life := notAfter.Sub(now).Round(time.Minute); life != 24*time.Hour {
 		t.Errorf("it lasts %s", life)
 	}
-	if id, err := a.VerifyProxy(c, now); err != nil || id != pod {
+	if id, err := a.VerifyProxy(c, x509.ExtKeyUsageClientAuth, now); err != nil || id != pod {
 		t.Errorf("it verifies as %v, %v", id, err)
 	}
-	if _, err := a.VerifyProxy(c, now.Add(25*time.Hour)); err == nil {
+	if _, err := a.VerifyProxy(c, x509.ExtKeyUsageClientAuth, now.Add(25*time.Hour)); err == nil {
 		t.Error("it verifies after its end")
 	}
-	if _, err := newAuthority(t, now).VerifyProxy(c, now); err == nil {
+	if _, err := newAuthority(t, now).VerifyProxy(c, x509.ExtKeyUsageClientAuth, now); err == nil {
 		t.Error("another authority verifies it")
 	}
 	serving, err := a.Serving([]string{"epic-operator.epic-system.svc"}, []net.IP{net.IPv4(127, 0, 0, 1)}, now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.VerifyProxy(serving.Leaf, now); err == nil {
+	if _, err := a.VerifyProxy(serving.Leaf, x509.ExtKeyUsageClientAuth, now); err == nil {
 		t.Error("the operator passes for a proxy")
 	}
 	for _, name := range []string{"epic-operator.epic-system.svc", "127.0.0.1"} {
@@ -183,7 +183,7 @@ func TestRotate(t *testing.T) {
 				if h.cert.NotAfter.Before(now) {
 					continue
 				}
-				if _, err := other.trust.VerifyProxy(h.cert, now); err != nil {
+				if _, err := other.trust.VerifyProxy(h.cert, x509.ExtKeyUsageClientAuth, now); err != nil {
 					t.Fatalf("after %s: %v", now.Sub(start), err)
 				}
 			}

@@ -105,15 +105,7 @@ func (c *Credentials) ClientTLS(id proxyidentity.Identity) *tls.Config {
 		// The name to expect is an identity, which VerifyConnection checks.
 		InsecureSkipVerify: true, //nolint:gosec // see above
 		VerifyConnection: func(s tls.ConnectionState) error {
-			_, pool, err := c.current()
-			if err != nil {
-				return err
-			}
-			leaf := s.PeerCertificates[0]
-			if _, err := leaf.Verify(x509.VerifyOptions{Roots: pool, CurrentTime: c.now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}); err != nil {
-				return err
-			}
-			got, err := pki.IdentityOf(leaf)
+			got, err := c.Authority().VerifyProxy(s.PeerCertificates[0], x509.ExtKeyUsageServerAuth, c.now())
 			if err == nil && got != id {
 				err = errors.New("the certificate is that of " + got.String() + ", not of " + id.String())
 			}
@@ -143,7 +135,7 @@ func (c *Credentials) identity(ctx context.Context) (proxyidentity.Identity, tim
 	}
 	leaf := info.State.PeerCertificates[0]
 	// The handshake verified it; the connection may have outlived that.
-	id, err := c.Authority().VerifyProxy(leaf, c.now())
+	id, err := c.Authority().VerifyProxy(leaf, x509.ExtKeyUsageClientAuth, c.now())
 	return id, leaf.NotAfter, err
 }
 
