@@ -59,10 +59,10 @@ func parsePair(certPEM, keyPEM []byte) (*issued, error) {
 	return &issued{cert: parsed.Leaf, key: signer, certPEM: certPEM, keyPEM: keyPEM}, nil
 }
 
-// fresh says whether more than a third of the certificate's life is left.
-func (i *issued) fresh(now time.Time) bool {
-	life := i.cert.NotAfter.Sub(i.cert.NotBefore)
-	return now.After(i.cert.NotBefore) && now.Before(i.cert.NotAfter.Add(-life/3))
+// Fresh reports whether a certificate is valid and more than a third of its life is left.
+func Fresh(c *x509.Certificate, now time.Time) bool {
+	life := c.NotAfter.Sub(c.NotBefore)
+	return now.After(c.NotBefore) && now.Before(c.NotAfter.Add(-life/3))
 }
 
 // covers says whether the certificate has each of the names and addresses.

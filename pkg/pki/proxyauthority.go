@@ -144,7 +144,7 @@ func (a *ProxyAuthority) Rotate(now time.Time) (*ProxyAuthority, bool, error) {
 	switch {
 	case b.next != nil && now.After(b.next.cert.NotBefore.Add(backdate+settle)):
 		b.former, b.current, b.next, b.promoted = b.current.cert, b.next, nil, now
-	case b.next == nil && b.former == nil && !b.current.fresh(now):
+	case b.next == nil && b.former == nil && !Fresh(b.current.cert, now):
 		next, err := newProxyAuthority(now)
 		if err != nil {
 			return nil, false, err

@@ -155,7 +155,7 @@ func TestRotate(t *testing.T) {
 	step := ProxyCertificateLife / 3
 	for now := start; now.Before(start.Add(2 * proxyAuthorityLife)); now = now.Add(step) {
 		// Nothing happens for most of an authority's life.
-		for a.next == nil && a.former == nil && a.current.fresh(now.Add(5*24*time.Hour)) {
+		for a.next == nil && a.former == nil && Fresh(a.current.cert, now.Add(5*24*time.Hour)) {
 			now = now.Add(24 * time.Hour)
 		}
 		next, _, err := a.Rotate(now)

@@ -88,7 +88,7 @@ func (s *Store) ensure(ctx context.Context, name string, now time.Time, valid fu
 	if err != nil {
 		return nil, false, fmt.Errorf("can't read the %s certificate: %w", name, err)
 	}
-	if found != nil && found.fresh(now) && valid(found) {
+	if found != nil && Fresh(found.cert, now) && valid(found) {
 		return found, false, nil
 	}
 	made, err := create()

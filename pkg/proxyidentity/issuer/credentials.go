@@ -62,7 +62,7 @@ func (c *Credentials) current() (*tls.Certificate, *x509.CertPool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.now()
-	if c.own != nil && now.Before(c.own.Leaf.NotAfter.Add(-pki.ProxyCertificateLife/3)) && now.After(c.own.Leaf.NotBefore) {
+	if c.own != nil && pki.Fresh(c.own.Leaf, now) {
 		return c.own, c.pool, nil
 	}
 	own, err := c.authority.Serving(c.names, c.addresses, now)
