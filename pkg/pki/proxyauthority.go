@@ -205,22 +205,22 @@ func (a *ProxyAuthority) Serving(names []string, addresses []net.IP, now time.Ti
 // SignProxy signs the certificate of a proxy's pod for the key in a certificate request
 // (DER). Nothing else of the request is used. The certificate is good for a client and
 // for the pod's own server.
-func (a *ProxyAuthority) SignProxy(request []byte, id proxyidentity.Identity, now time.Time) (certPEM []byte, notAfter time.Time, err error) {
+func (a *ProxyAuthority) SignProxy(request []byte, id proxyidentity.Identity, now time.Time) (certPEM []byte, err error) {
 	if err := id.Validate(); err != nil {
-		return nil, time.Time{}, err
+		return nil, err
 	}
 	if len(request) > maxRequest {
-		return nil, time.Time{}, fmt.Errorf("the certificate request has more than %d bytes", maxRequest)
+		return nil, fmt.Errorf("the certificate request has more than %d bytes", maxRequest)
 	}
 	csr, err := x509.ParseCertificateRequest(request)
 	if err != nil {
-		return nil, time.Time{}, fmt.Errorf("can't decode the certificate request: %w", err)
+		return nil, fmt.Errorf("can't decode the certificate request: %w", err)
 	}
 	if err := checkKey(csr.PublicKey); err != nil {
-		return nil, time.Time{}, err
+		return nil, err
 	}
 	if err := csr.CheckSignature(); err != nil {
-		return nil, time.Time{}, fmt.Errorf("the certificate request is not signed with its own key: %w", err)
+		return nil, fmt.Errorf("the certificate request is not signed with its own key: %w", err)
 	}
 	i, err := sign(&x509.Certificate{
 		Subject:     pkix.Name{CommonName: "epic-proxy"},
@@ -229,9 +229,9 @@ func (a *ProxyAuthority) SignProxy(request []byte, id proxyidentity.Identity, no
 		URIs:        []*url.URL{id.URI()},
 	}, csr.PublicKey, a.current, now, ProxyCertificateLife)
 	if err != nil {
-		return nil, time.Time{}, err
+		return nil, err
 	}
-	return encodeCertificate(i), i.NotAfter, nil
+	return encodeCertificate(i), nil
 }
 
 // checkKey refuses keys that are weak, or so large that they slow the operator down.

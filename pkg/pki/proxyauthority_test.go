@@ -73,7 +73,7 @@ func parse(t *testing.T, certPEM []byte) *x509.Certificate {
 func TestSignProxy(t *testing.T) {
 	now := time.Now()
 	a := newAuthority(t, now)
-	certPEM, notAfter, err := a.SignProxy(request(t, ecKey(t, elliptic.P256())), pod, now)
+	certPEM, err := a.SignProxy(request(t, ecKey(t, elliptic.P256())), pod, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestSignProxy(t *testing.T) {
 	if len(c.URIs) != 1 || c.URIs[0].String() != "spiffe://epic/epic-acnodal/GWProxy/web/web-1" || len(c.DNSNames) > 0 || len(c.Subject.Organization) > 0 {
 		t.Errorf("the certificate has %v, %v, %v", c.URIs, c.DNSNames, c.Subject)
 	}
-	if life := notAfter.Sub(now).Round(time.Minute); life != 24*time.Hour {
+	if life := c.NotAfter.Sub(now).Round(time.Minute); life != 24*time.Hour {
 		t.Errorf("it lasts %s", life)
 	}
 	if id, err := a.VerifyProxy(c, x509.ExtKeyUsageClientAuth, now); err != nil || id != pod {
@@ -134,7 +134,7 @@ func TestSignProxyRefuses(t *testing.T) {
 		"forged":      {forged, pod, "own key"},
 		"no identity": {good, proxyidentity.Identity{}, "kind of a proxy"},
 	} {
-		if _, _, err := a.SignProxy(test.request, test.id, now); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := a.SignProxy(test.request, test.id, now); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -169,7 +169,7 @@ func TestRotate(t *testing.T) {
 			t.Fatalf("%d authorities are trusted", n)
 		}
 		authorities[string(a.current.certPEM)] = true
-		certPEM, _, err := a.SignProxy(request(t, ecKey(t, elliptic.P256())), pod, now)
+		certPEM, err := a.SignProxy(request(t, ecKey(t, elliptic.P256())), pod, now)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -216,7 +216,7 @@ func writeCertificates(b *testing.B, authority *pki.ProxyAuthority, dir string) 
 	}
 	files := map[string][]byte{"ca": authority.Bundle(), "key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})}
 	for i := range pods {
-		if files[fmt.Sprint(i)], _, err = authority.SignProxy(csr, benchProxy(i), time.Now()); err != nil {
+		if files[fmt.Sprint(i)], err = authority.SignProxy(csr, benchProxy(i), time.Now()); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -52,7 +52,7 @@ func (i *Issuer) Sign(ctx context.Context, r *exchange.Request) (*exchange.Respo
 		var certificate []byte
 		now := time.Now()
 		authority := i.credentials.Authority()
-		if certificate, _, err = authority.SignProxy(r.CSR, id, now); err == nil {
+		if certificate, err = authority.SignProxy(r.CSR, id, now); err == nil {
 			issued.Inc()
 			logger.V(2).Info("Issued a certificate", "proxy", id.Proxy, "pod", id.Pod)
 			return &exchange.Response{Certificate: certificate, CA: authority.Bundle()}, nil

@@ -40,18 +40,12 @@ func NewSecrets() *Secrets {
 // are no longer good.
 func (s *Secrets) Issue(id proxyidentity.Identity) string {
 	text := rand.Text()
-	s.Adopt(id, text)
-	return text
-}
-
-// Adopt makes a secret good that an earlier run of the caller issued and that was not
-// used.
-func (s *Secrets) Adopt(id proxyidentity.Identity, text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.forget(id)
 	s.running[id] = true
 	s.secrets[sha256.Sum256([]byte(text))] = &secret{id: id}
+	return text
 }
 
 // Allow lets a process renew that an earlier run of the caller started.
