@@ -59,27 +59,24 @@ func (s *Secrets) Allow(id proxyidentity.Identity) {
 func (s *Secrets) Revoke(id proxyidentity.Identity) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.forget(id)
 	delete(s.running, id)
+	s.forget(id)
 }
 
-// forget removes the secrets of a process. Used ones go too: from then on they are as
-// invalid as any other. The caller holds mu.
+// forget removes the secrets of a process. A few that were used stay while the process
+// may run, so using one again gets a clear answer. The caller holds mu.
 func (s *Secrets) forget(id proxyidentity.Identity) {
-	for digest, secret := range s.secrets {
-		if secret.id == id && !secret.used {
-			delete(s.secrets, digest)
-		}
-	}
 	const keep = 8
 	used := 0
 	for digest, secret := range s.secrets {
 		if secret.id != id {
 			continue
 		}
-		if used++; used > keep || !s.running[id] {
-			delete(s.secrets, digest)
+		if secret.used && s.running[id] && used < keep {
+			used++
+			continue
 		}
+		delete(s.secrets, digest)
 	}
 }
 

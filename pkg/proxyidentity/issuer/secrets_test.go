@@ -44,6 +44,11 @@ func TestSecrets(t *testing.T) {
 	try("an older secret", Evidence{Token: second, Namespace: "epic-a", Pod: "web-0"}, none, InvalidToken, "one was issued after it")
 	try("the newest", Evidence{Token: third, Namespace: "epic-a", Pod: "web-0"}, web, "", "")
 	s.Revoke(web)
+	for _, secret := range s.secrets {
+		if secret.id == web {
+			t.Error("a secret of a process that was revoked is kept")
+		}
+	}
 	try("a renewal after the end", Evidence{Certificate: &web, Namespace: "epic-a", Pod: "web-0"}, none, NotRunning, "not to run")
 	s.Allow(web)
 	try("a renewal after a restart of the operator", Evidence{Certificate: &web, Namespace: "epic-a", Pod: "web-0"}, web, "", "")
