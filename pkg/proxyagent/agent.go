@@ -179,7 +179,7 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 	if !ok {
 		return (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := removeFile(path); err != nil {
 		return nil, err
 	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)

@@ -190,14 +190,6 @@ func (i *identity) take(r *exchange.Response, key *ecdsa.PrivateKey) error {
 		writeFile(filepath.Join(i.dir, certificateFile), r.Certificate))
 }
 
-// writeFile replaces a file in one step.
-func writeFile(path string, content []byte) error {
-	if err := os.WriteFile(path+".new", content, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
-}
-
 const (
 	minRenewBackoff = 500 * time.Millisecond
 	maxRenewBackoff = time.Minute

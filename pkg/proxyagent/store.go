@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -119,26 +120,12 @@ func (s *store) put(t resource.Type, m *discoveryv3.Resource) error {
 	if err != nil {
 		return err
 	}
-	path := s.path(k, m.Version)
-	// Every reader sees the old or the new content. Nothing is synced, since a folder in
-	// memory does not outlive the machine.
-	temporary := path + ".new"
-	if err := os.WriteFile(temporary, content, 0o600); err != nil {
-		return err
-	}
-	if err := os.Rename(temporary, path); err != nil {
+	if err := writeFile(s.path(k, m.Version), content); err != nil {
 		return err
 	}
 	s.versions[k] = m.Version
 	if ok {
 		return removeFile(s.path(k, before))
-	}
-	return nil
-}
-
-func removeFile(path string) error {
-	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
-		return err
 	}
 	return nil
 }
@@ -181,11 +168,7 @@ func (s *store) get(k resource.Key) *resource.Resource {
 func (s *store) keys() map[resource.Key]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := make(map[resource.Key]string, len(s.versions))
-	for k, v := range s.versions {
-		all[k] = v
-	}
-	return all
+	return maps.Clone(s.versions)
 }
 
 // kept is the content of a store as a configuration. It does not change.
