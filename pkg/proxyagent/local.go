@@ -31,7 +31,7 @@ func newLocal(view kept, now time.Time) *local {
 	return &local{session: delta.NewSession(view, delta.DefaultOptions()), began: now, active: now}
 }
 
-// request takes a request of Envoy, whose nonce is one of the local source or empty.
+// request takes a request of Envoy. Its nonce is one that next returned, or empty.
 func (l *local) request(r *discoveryv3.DeltaDiscoveryRequest, now time.Time) {
 	l.active = now
 	// Envoy names no more than it was sent or was configured with.
@@ -46,9 +46,7 @@ func (l *local) next(now time.Time) *discoveryv3.DeltaDiscoveryResponse {
 		return nil
 	}
 	l.active = now
-	m := response.Message()
-	m.Nonce = nonceOf(localName, m.Nonce)
-	return m
+	return response.Message()
 }
 
 // complete reports whether Envoy has everything that was kept.

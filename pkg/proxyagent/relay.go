@@ -147,11 +147,10 @@ func (c *conversation) run(ctx context.Context) error {
 			if !ok {
 				return nil
 			}
-			err = c.hear(ctx, r)
+			c.hear(ctx, r)
 		case r := <-responses:
 			c.failures = 0
-			name := c.up.name
-			err = c.toEnvoy(r, name)
+			err = c.toEnvoy(r, c.up.name)
 		case <-failed:
 			klog.FromContext(ctx).V(1).Info("Lost the operator; Envoy goes on with what it has", "err", c.up.err)
 			if time.Since(c.up.ready) > steady {
@@ -211,7 +210,7 @@ func (c *conversation) leave() {
 }
 
 // hear takes a request of Envoy.
-func (c *conversation) hear(ctx context.Context, r *discoveryv3.DeltaDiscoveryRequest) error {
+func (c *conversation) hear(ctx context.Context, r *discoveryv3.DeltaDiscoveryRequest) {
 	if c.node == nil && r.Node != nil {
 		// The list of Envoy's extensions is long and nobody reads it.
 		c.node = proto.CloneOf(r.Node)
@@ -219,7 +218,7 @@ func (c *conversation) hear(ctx context.Context, r *discoveryv3.DeltaDiscoveryRe
 	}
 	typ, ok := resource.TypeOf(r.TypeUrl)
 	if !ok {
-		return nil
+		return
 	}
 	v, dropped := c.tracker.request(typ, r)
 	source, nonce := splitNonce(r.ResponseNonce)
@@ -237,36 +236,40 @@ func (c *conversation) hear(ctx context.Context, r *discoveryv3.DeltaDiscoveryRe
 		TypeUrl: r.TypeUrl, ResourceNamesSubscribe: r.ResourceNamesSubscribe, ResourceNamesUnsubscribe: r.ResourceNamesUnsubscribe,
 		InitialResourceVersions: r.InitialResourceVersions,
 	}
+	if source == c.source() {
+		request.ResponseNonce, request.ErrorDetail = nonce, r.ErrorDetail
+	}
 	now := time.Now()
 	switch {
 	case c.up != nil:
-		return c.toOperator(typ, request, r, source, nonce)
+		c.toOperator(typ, request)
 	case c.local != nil:
-		if source == localName {
-			request.ResponseNonce, request.ErrorDetail = nonce, r.ErrorDetail
-		}
 		c.local.request(request, now)
 	default:
 		c.serveKept(now)
 	}
-	return nil
 }
 
-func (c *conversation) toOperator(typ resource.Type, request, r *discoveryv3.DeltaDiscoveryRequest, source, nonce string) error {
-	if !c.up.introduced[r.TypeUrl] {
+// source returns the name of what serves Envoy now, which alone gets answers to its
+// responses.
+func (c *conversation) source() string {
+	if c.up != nil {
+		return c.up.name
+	}
+	return localName
+}
+
+func (c *conversation) toOperator(typ resource.Type, request *discoveryv3.DeltaDiscoveryRequest) {
+	if !c.up.introduced[request.TypeUrl] {
 		request = c.tracker.introduce(typ)
 	} else {
 		request.InitialResourceVersions = nil
-		if source == c.up.name {
-			request.ResponseNonce, request.ErrorDetail = nonce, r.ErrorDetail
-		}
 		if request.ResponseNonce == "" && len(request.ResourceNamesSubscribe)+len(request.ResourceNamesUnsubscribe) == 0 {
-			return nil
+			return
 		}
 	}
 	// If this fails, so does receiving.
 	_ = c.up.send(request, c.node)
-	return nil
 }
 
 // keep stores what Envoy accepted and forgets what it no longer wants.
@@ -310,15 +313,13 @@ func (c *conversation) keep(ctx context.Context, typ resource.Type, v *verdict, 
 	}
 }
 
-// toEnvoy sends Envoy a response.
+// toEnvoy sends Envoy a response of a source.
 func (c *conversation) toEnvoy(r *discoveryv3.DeltaDiscoveryResponse, source string) error {
 	typ, ok := resource.TypeOf(r.TypeUrl)
 	if !ok {
 		return nil
 	}
-	if source != localName {
-		r.Nonce = nonceOf(source, r.Nonce)
-	}
+	r.Nonce = nonceOf(source, r.Nonce)
 	c.tracker.sent(typ, r)
 	now := time.Now()
 	c.mu.Lock()
