@@ -52,13 +52,13 @@ func (a *agent) run(ctx, kill context.Context, forward <-chan os.Signal) error {
 	// Everything goes on while Envoy drains.
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	if err := a.serve(working); err != nil {
+	var background sync.WaitGroup
+	if err := a.serve(working, &background); err != nil {
 		return err
 	}
 	if err := a.writeBootstrap(); err != nil {
 		return err
 	}
-	var background sync.WaitGroup
 	background.Go(func() { a.identity.maintain(working, a.relay.dialer, a.relay.renew) })
 	if os.Getpid() == 1 {
 		background.Go(func() {
@@ -118,8 +118,9 @@ func (a *agent) writeBootstrap() error {
 	return writeFile(filepath.Join(a.options.Dir, bootstrapFile), content)
 }
 
-// serve starts the servers: for Envoy, for people and the operator, and for probes.
-func (a *agent) serve(ctx context.Context) error {
+// serve starts the servers: for Envoy, for people and the operator, and for probes. They
+// have closed, and removed their sockets, when background is done.
+func (a *agent) serve(ctx context.Context, background *sync.WaitGroup) error {
 	xds, err := listen(ctx, "unix:"+filepath.Join(a.options.Dir, xdsSocket))
 	if err != nil {
 		return err
@@ -127,21 +128,24 @@ func (a *agent) serve(ctx context.Context) error {
 	g := grpc.NewServer(grpc.MaxRecvMsgSize(maxMessage), grpc.ReadBufferSize(8<<10), grpc.WriteBufferSize(8<<10))
 	discoveryv3.RegisterAggregatedDiscoveryServiceServer(g, a.relay)
 	go func() { _ = g.Serve(xds) }()
-	context.AfterFunc(ctx, g.Stop)
+	background.Go(func() {
+		<-ctx.Done()
+		g.Stop()
+	})
 
 	private := http.NewServeMux()
 	private.Handle("/", a.probes())
 	private.HandleFunc("GET /config", a.serveConfig)
-	if err := a.serveHTTP(ctx, "unix:"+filepath.Join(a.options.Dir, agentSocket), private, nil); err != nil {
+	if err := a.serveHTTP(ctx, background, "unix:"+filepath.Join(a.options.Dir, agentSocket), private, nil); err != nil {
 		return err
 	}
 	if a.options.BindAddress != "" {
-		if err := a.serveHTTP(ctx, a.options.BindAddress, a.probes(), nil); err != nil {
+		if err := a.serveHTTP(ctx, background, a.options.BindAddress, a.probes(), nil); err != nil {
 			return fmt.Errorf("--bind-address: %w", err)
 		}
 	}
 	if a.options.ConfigAddress != "" {
-		if err := a.serveHTTP(ctx, a.options.ConfigAddress, private, a.identity.serverTLS()); err != nil {
+		if err := a.serveHTTP(ctx, background, a.options.ConfigAddress, private, a.identity.serverTLS()); err != nil {
 			return fmt.Errorf("--config-address: %w", err)
 		}
 	}
@@ -149,7 +153,7 @@ func (a *agent) serve(ctx context.Context) error {
 }
 
 // serveHTTP serves in the background until ctx ends.
-func (a *agent) serveHTTP(ctx context.Context, address string, h http.Handler, config *tls.Config) error {
+func (a *agent) serveHTTP(ctx context.Context, background *sync.WaitGroup, address string, h http.Handler, config *tls.Config) error {
 	l, err := listen(ctx, address)
 	if err != nil {
 		return err
@@ -168,7 +172,10 @@ func (a *agent) serveHTTP(ctx context.Context, address string, h http.Handler, c
 			klog.FromContext(ctx).Error(err, "A server ended", "address", address)
 		}
 	}()
-	context.AfterFunc(ctx, func() { _ = s.Close() })
+	background.Go(func() {
+		<-ctx.Done()
+		_ = s.Close()
+	})
 	return nil
 }
 

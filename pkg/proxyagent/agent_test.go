@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -50,6 +52,12 @@ func TestStaticStability(t *testing.T) {
 	t.Logf("a killed Envoy serves again after %s", time.Since(killed).Round(time.Millisecond))
 
 	p.stop()
+	// A socket that went later could be that of the next program.
+	for _, socket := range []string{xdsSocket, agentSocket} {
+		if _, err := os.Lstat(filepath.Join(dir, socket)); err == nil {
+			t.Errorf("%s is there after the program's end", socket)
+		}
+	}
 	p = startPod(t, o, dir)
 	waitFor(t, port, "first")
 
