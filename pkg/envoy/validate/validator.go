@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/utils/lru"
+
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
@@ -33,7 +35,8 @@ type Options struct {
 type Validator struct {
 	options Options
 	slots   chan struct{}
-	cache   *cache
+	// answers are what Envoy said of each content; empty if it accepts it.
+	answers *lru.Cache
 	mu      sync.Mutex
 	// sane is set once an Envoy accepted a configuration without resources.
 	sane bool
@@ -55,7 +58,7 @@ func New(o Options) *Validator {
 	if o.CacheSize == 0 {
 		o.CacheSize = 50_000
 	}
-	v := &Validator{options: o, slots: make(chan struct{}, o.Concurrency), cache: newCache(o.CacheSize)}
+	v := &Validator{options: o, slots: make(chan struct{}, o.Concurrency), answers: lru.New(o.CacheSize)}
 	v.run = v.runEnvoy
 	return v
 }
@@ -63,6 +66,23 @@ func New(o Options) *Validator {
 // checked are the types that can be checked.
 func checked(t resource.Type) bool {
 	return t == resource.Cluster || t == resource.Listener || t == resource.Route
+}
+
+// content is what an answer is about.
+type content struct {
+	typ     resource.Type
+	version string
+}
+
+func contentOf(r *resource.Resource) content { return content{r.Type, r.Version} }
+
+// answer returns what Envoy said of a content, and false if it was not asked.
+func (v *Validator) answer(c content) (string, bool) {
+	text, ok := v.answers.Get(c)
+	if !ok {
+		return "", false
+	}
+	return text.(string), true
 }
 
 // Check returns what Envoy says against those of the resources that it refuses. An error
@@ -76,7 +96,7 @@ func (v *Validator) Check(ctx context.Context, resources ...*resource.Resource) 
 		if !checked(r.Type) {
 			continue
 		}
-		if text, ok := v.cache.get(contentOf(r)); !ok {
+		if text, ok := v.answer(contentOf(r)); !ok {
 			open = append(open, r)
 		} else if text != "" {
 			refused[r.Key()] = text
@@ -99,7 +119,7 @@ func (v *Validator) Check(ctx context.Context, resources ...*resource.Resource) 
 	var errs []error
 	answer := func(r *resource.Resource, text string) {
 		answers[contentOf(r)] = text
-		v.cache.put(contentOf(r), text)
+		v.answers.Add(contentOf(r), text)
 	}
 	for len(groups) > 0 {
 		group := groups[0]
@@ -158,7 +178,7 @@ func (v *Validator) unanswered(all []*resource.Resource, answers map[content]str
 	seen := map[content]bool{}
 	for _, r := range all {
 		c := contentOf(r)
-		if text, ok := v.cache.get(c); ok {
+		if text, ok := v.answer(c); ok {
 			answers[c] = text
 		} else if !seen[c] {
 			seen[c] = true

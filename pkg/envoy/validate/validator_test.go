@@ -180,9 +180,9 @@ func TestCheckConcurrent(t *testing.T) {
 		}
 	}
 	for i := range 1000 {
-		v.cache.put(content{version: fmt.Sprint(i)}, "")
+		v.answers.Add(content{version: fmt.Sprint(i)}, "")
 	}
-	if n := len(v.cache.young) + len(v.cache.old); n > 100 {
+	if n := v.answers.Len(); n > 100 {
 		t.Errorf("%d answers are kept", n)
 	}
 }
