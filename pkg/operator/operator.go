@@ -210,7 +210,7 @@ func (op *Operator) Control(mgr manager.Manager, run runner.Runner, extra ...sou
 		return fmt.Errorf("make the controller of routes: %w", err)
 	}
 	for _, s := range slices.Concat([]source.TypedSource[proxyidentity.Proxy]{
-		source.TypedFunc[proxyidentity.Proxy](op.proxies.bind), op.left(run),
+		source.TypedFunc[proxyidentity.Proxy](op.proxies.bind), known[proxyidentity.Proxy](op.store), left(run),
 		op.objects(op.store.LoadBalancers, workload.LoadBalancer), op.objects(op.store.GWProxies, workload.GWProxy),
 		op.all(op.store.EPICs), op.all(op.store.Groups), op.all(op.store.Prefixes),
 	}, extra) {
@@ -219,7 +219,7 @@ func (op *Operator) Control(mgr manager.Manager, run runner.Runner, extra ...sou
 		}
 	}
 	for _, s := range []source.TypedSource[types.NamespacedName]{
-		source.TypedFunc[types.NamespacedName](op.routes.bind),
+		source.TypedFunc[types.NamespacedName](op.routes.bind), known[types.NamespacedName](op.store),
 		informed(op.store.GWRoutes, func(obj metav1.Object) []types.NamespacedName {
 			return []types.NamespacedName{{Namespace: obj.GetNamespace(), Name: obj.GetName()}}
 		}),
@@ -253,12 +253,19 @@ func (op *Operator) all(informer cache.SharedIndexInformer) source.TypedSource[p
 	})
 }
 
+// known holds the work of a controller back until everything that exists is known. With
+// a part of it, a proxy would be run without what its group says, and a route without
+// its gateway proxy.
+func known[R comparable](store *objects.Store) source.TypedSource[R] {
+	return source.TypedFunc[R](func(ctx context.Context, _ queueOf[R]) error {
+		cache.WaitForCacheSync(ctx.Done(), store.Synced)
+		return nil
+	})
+}
+
 // left has the objects reconciled for which something runs though they may be gone.
-func (op *Operator) left(run runner.Runner) source.TypedSource[proxyidentity.Proxy] {
+func left(run runner.Runner) source.TypedSource[proxyidentity.Proxy] {
 	return source.TypedFunc[proxyidentity.Proxy](func(ctx context.Context, queue queueOf[proxyidentity.Proxy]) error {
-		if !cache.WaitForCacheSync(ctx.Done(), op.store.LoadBalancers.HasSynced, op.store.GWProxies.HasSynced) {
-			return nil
-		}
 		keys, err := run.Keys(ctx)
 		for _, key := range keys {
 			queue.Add(key)
