@@ -11,17 +11,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"time"
 
 	"golang.org/x/sys/unix"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
-	"github.com/acnodal/epic/pkg/apis/epic"
-	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/envoy/translate"
 	"github.com/acnodal/epic/pkg/envoy/xds"
-	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 	"github.com/acnodal/epic/pkg/operator"
 	"github.com/acnodal/epic/pkg/operator/authority"
 	"github.com/acnodal/epic/pkg/operator/processes"
@@ -43,7 +38,7 @@ func (o *options) in(path ...string) string {
 func (o *options) socket() string { return o.in("xds.sock") }
 
 // newProcesses prepares to run Envoys as processes of this host.
-func newProcesses(o *options, client versioned.Interface) (*platform, error) {
+func newProcesses(o *options) (*platform, error) {
 	envoy := o.envoy
 	if envoy == "" {
 		envoy = "envoy"
@@ -91,7 +86,7 @@ func newProcesses(o *options, client versioned.Interface) (*platform, error) {
 			var network processes.Network = processes.Loopback{}
 			switch o.network {
 			case inNamespaces:
-				network = &processes.Namespaces{Prefix: prefixes(client)}
+				network = &processes.Namespaces{Prefix: op.Store().Prefix}
 			case onHost:
 				network = processes.Host{}
 			}
@@ -126,16 +121,6 @@ func (o *options) command(p *workload.Proxy, pod, folder, token, envoy string) [
 		"--operator=unix://" + o.socket(), "--server-name=" + serverName, "--ca-file=" + o.in("ca.crt"), "--token-file=" + token,
 		"--namespace=" + p.Namespace, "--kind=" + string(p.Kind), "--name=" + p.Name, "--pod=" + pod,
 		"--dir=" + folder, "--envoy=" + envoy, "--bind-address=unix:" + filepath.Join(folder, "health.sock"),
-	}
-}
-
-// prefixes reads service prefixes, which is seldom.
-func prefixes(client versioned.Interface) func(ctx context.Context, name string) (*epicv1.ServicePrefix, error) {
-	const timeout = 10 * time.Second
-	return func(ctx context.Context, name string) (*epicv1.ServicePrefix, error) {
-		ctx, cancel := context.WithTimeout(ctx, timeout)
-		defer cancel()
-		return client.EpicV1().ServicePrefixes(epic.ConfigNamespace).Get(ctx, name, metav1.GetOptions{})
 	}
 }
 

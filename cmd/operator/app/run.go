@@ -73,7 +73,7 @@ func run(ctx context.Context, o *options) error {
 	}
 	var p *platform
 	if o.runner == runProcesses {
-		p, err = newProcesses(o, client)
+		p, err = newProcesses(o)
 	} else {
 		p, err = newDeployments(o, mgr, namespace) //nolint:contextcheck // pods and Secrets are read from memory
 	}

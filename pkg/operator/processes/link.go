@@ -3,7 +3,6 @@
 package processes
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 
@@ -26,7 +25,7 @@ type Link struct {
 type Network interface {
 	// Attach connects a proxy. What is there already is left as it is. An error may go
 	// away by itself, as when the node program has not made a bridge yet.
-	Attach(ctx context.Context, id, pod string, p *workload.Proxy) (Link, error)
+	Attach(id, pod string, p *workload.Proxy) (Link, error)
 	// Detach removes what Attach made.
 	Detach(id string, l Link) error
 	// Do runs a function where the proxy's sockets belong.
@@ -60,7 +59,7 @@ type Loopback struct{}
 
 // Attach implements Network. Each public address has a loopback address that ends in
 // the same three bytes, so proxies do not meet.
-func (Loopback) Attach(_ context.Context, _, _ string, p *workload.Proxy) (Link, error) {
+func (Loopback) Attach(_, _ string, p *workload.Proxy) (Link, error) {
 	public, err := publicAddresses(p)
 	if err != nil {
 		return Link{}, err
@@ -96,7 +95,7 @@ func (Loopback) Do(_ Link, do func() error) error { return do() }
 type Host struct{ Loopback }
 
 // Attach implements Network.
-func (Host) Attach(_ context.Context, _, _ string, p *workload.Proxy) (Link, error) {
+func (Host) Attach(_, _ string, p *workload.Proxy) (Link, error) {
 	public, err := publicAddresses(p)
 	return Link{Addresses: public}, err
 }

@@ -3,7 +3,6 @@
 package processes
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -25,8 +24,8 @@ import (
 // Namespaces gives each proxy a network namespace with its public addresses, as the
 // CNI plugin gives them to pods. It needs root.
 type Namespaces struct {
-	// Prefix returns a service prefix, which names the bridge.
-	Prefix func(ctx context.Context, name string) (*epicv1.ServicePrefix, error)
+	// Prefix returns a service prefix, which names the bridge; nil if it is not there.
+	Prefix func(name string) *epicv1.ServicePrefix
 }
 
 const (
@@ -45,14 +44,14 @@ func attachmentOf(id string) wire.Attachment {
 func namespaceName(id string) string { return "epic-" + id }
 
 // Attach implements Network.
-func (n *Namespaces) Attach(ctx context.Context, id, pod string, p *workload.Proxy) (Link, error) {
+func (n *Namespaces) Attach(id, pod string, p *workload.Proxy) (Link, error) {
 	addresses, err := publicAddresses(p)
 	if err != nil {
 		return Link{}, err
 	}
-	prefix, err := n.Prefix(ctx, p.Prefix)
-	if err != nil {
-		return Link{}, fmt.Errorf("the ServicePrefix %q: %w", p.Prefix, err)
+	prefix := n.Prefix(p.Prefix)
+	if prefix == nil {
+		return Link{}, fmt.Errorf("the ServicePrefix %q is not there", p.Prefix)
 	}
 	worker := podnet.Worker{Host: netns.None()}
 	bridge := cni.Bridge(prefix)

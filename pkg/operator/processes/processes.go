@@ -153,7 +153,7 @@ func (r *Runner) Ensure(ctx context.Context, p *workload.Proxy) (runner.Progress
 		}
 	}
 	has.want = p
-	link, err := r.o.Network.Attach(ctx, has.id, has.Pod, p)
+	link, err := r.o.Network.Attach(has.id, has.Pod, p)
 	if wire.Retryable(err) {
 		progress.Reason, progress.Message, progress.Retry = "Pending", err.Error(), notYet
 		return progress, nil
