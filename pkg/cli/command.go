@@ -14,8 +14,13 @@ import (
 
 // Prepare sets what a program's root command and its commands have in common: a
 // mistake is reported in one line that names the command's help, and each command
-// shows its own help.
+// shows its own help. Commands get the flags that are in groups.
 func Prepare(root *cobra.Command, groups FlagGroups) {
+	for cmd, set := range groups {
+		for _, name := range set.Order {
+			cmd.Flags().AddFlagSet(set.FlagSets[name])
+		}
+	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	setHelp(root, groups)
 	prepare(root)

@@ -21,9 +21,6 @@ func tool() *cobra.Command {
 	groups := cliflag.NamedFlagSets{}
 	groups.FlagSet("first").String("one", "", "The first `NUMBER`")
 	groups.FlagSet("second").Int("two", 2, "The second")
-	for _, name := range groups.Order {
-		root.Flags().AddFlagSet(groups.FlagSets[name])
-	}
 	sub := &cobra.Command{Use: "sub FILE", Short: "Do less", Example: "  tool sub x", RunE: run}
 	sub.Flags().StringP("file", "f", "-", "A `FILE`")
 	sub.Flags().Bool("secret", false, "Not to be seen")

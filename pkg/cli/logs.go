@@ -3,13 +3,16 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/component-base/featuregate"
 	logsapi "k8s.io/component-base/logs/api/v1"
 	_ "k8s.io/component-base/logs/json/register" // so that --logging-format=json works
+	"k8s.io/klog/v2"
 )
 
 // Logs are the flags on logs of a program that has no feature gates of its own.
@@ -28,12 +31,19 @@ func NewLogs() *Logs {
 // AddFlags adds the flags.
 func (l *Logs) AddFlags(fs *pflag.FlagSet) { logsapi.AddFlags(l.config, fs) }
 
-// Apply checks the flags, and makes them hold for the process. It may succeed
-// once.
-func (l *Logs) Apply() error { return ApplyLogs(l.config, l.gate) }
+// Before returns the function of a command, which checks the flags, makes them hold for
+// the process, and runs with a context that logs as they say. It may succeed once.
+func (l *Logs) Before(run func(ctx context.Context) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, _ []string) error {
+		if err := ApplyLogs(l.config, l.gate); err != nil {
+			return err
+		}
+		return run(klog.NewContext(c.Context(), klog.Background()))
+	}
+}
 
-// ApplyLogs does this for a program that has the configuration and feature gates
-// elsewhere.
+// ApplyLogs checks the configuration of logs and makes it hold for the process, for a
+// program that has it and its feature gates elsewhere.
 func ApplyLogs(config *logsapi.LoggingConfiguration, gate featuregate.FeatureGate) error {
 	if err := logsapi.ValidateAndApply(config, gate); err != nil {
 		return fmt.Errorf("--logging-format and the other flags on logs: %w", err)

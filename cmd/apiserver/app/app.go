@@ -48,8 +48,8 @@ func newRootCommand() (*cobra.Command, error) {
 	}
 	// Both commands set the same options, and only one of them runs.
 	groups := o.Flags()
-	root := newServeCommand(program, program, o, groups)
-	serve := newServeCommand("serve", program+" serve", o, groups)
+	root := newServeCommand(program, program, o)
+	serve := newServeCommand("serve", program+" serve", o)
 	root.AddCommand(serve, newSnapshotCommand(), newRestoreCommand(), newEtcdMaintenanceCommand(), newNodeKubeconfigCommand(), newVersionCommand())
 	cli.Prepare(root, cli.FlagGroups{root: groups, serve: groups})
 	return root, nil

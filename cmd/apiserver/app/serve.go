@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
-	cliflag "k8s.io/component-base/cli/flag"
 	"k8s.io/klog/v2"
 
 	"github.com/acnodal/epic/pkg/apiserver/options"
@@ -30,8 +29,8 @@ const serveExample = `  # Alone, on this machine, with nothing else installed
     --tls-cert-file=FILE --tls-private-key-file=FILE`
 
 // newServeCommand returns the command that serves, which is the root and "serve".
-func newServeCommand(use, command string, o *options.Options, groups cliflag.NamedFlagSets) *cobra.Command {
-	cmd := &cobra.Command{
+func newServeCommand(use, command string, o *options.Options) *cobra.Command {
+	return &cobra.Command{
 		Use:     use,
 		Short:   "Serve the API (the default)",
 		Long:    serveLong,
@@ -50,10 +49,6 @@ func newServeCommand(use, command string, o *options.Options, groups cliflag.Nam
 			return serve(klog.NewContext(c.Context(), klog.Background()), o)
 		},
 	}
-	for _, name := range groups.Order {
-		cmd.Flags().AddFlagSet(groups.FlagSets[name])
-	}
-	return cmd
 }
 
 // serve runs a server until the context ends.

@@ -5,11 +5,11 @@
 package app
 
 import (
+	"context"
 	"io"
 
 	"github.com/spf13/cobra"
 	baseversion "k8s.io/component-base/version"
-	"k8s.io/klog/v2"
 
 	"github.com/acnodal/epic/pkg/cli"
 )
@@ -42,20 +42,14 @@ func newCommand() *cobra.Command {
 		Long:    long,
 		Example: example,
 		Args:    cli.NoArguments,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if err := o.logs.Apply(); err != nil {
-				return err
-			}
+		RunE: o.logs.Before(func(ctx context.Context) error {
 			if err := o.validate(); err != nil {
 				return err
 			}
-			return run(klog.NewContext(c.Context(), klog.Background()), o)
-		},
+			return run(ctx, o)
+		}),
 	}
 	groups := o.flags()
-	for _, name := range groups.Order {
-		cmd.Flags().AddFlagSet(groups.FlagSets[name])
-	}
 	cmd.AddCommand(cli.NewVersionCommand(program, "kubernetes "+baseversion.DefaultKubeBinaryVersion))
 	cli.Prepare(cmd, cli.FlagGroups{cmd: groups})
 	return cmd

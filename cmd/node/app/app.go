@@ -5,6 +5,7 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"io"
 
@@ -57,13 +58,8 @@ func newCommand() *cobra.Command {
 }
 
 // logFlags adds the flags on logs to a command, which applies them first.
-func logFlags(cmd *cobra.Command, run func(*cobra.Command) error) {
+func logFlags(cmd *cobra.Command, run func(context.Context) error) {
 	logs := cli.NewLogs()
 	logs.AddFlags(cmd.Flags())
-	cmd.RunE = func(c *cobra.Command, _ []string) error {
-		if err := logs.Apply(); err != nil {
-			return err
-		}
-		return run(c)
-	}
+	cmd.RunE = logs.Before(run)
 }

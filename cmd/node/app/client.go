@@ -30,7 +30,7 @@ func newClientCommand() *cobra.Command {
 		Example: "  epic-node client --kubeconfig=node.kubeconfig --namespace=epic-acme --node-address=192.168.1.16",
 		Args:    cli.NoArguments,
 	}
-	logFlags(cmd, func(c *cobra.Command) error {
+	logFlags(cmd, func(ctx context.Context) error {
 		if !strings.HasPrefix(namespace, "epic-") {
 			return fmt.Errorf("--namespace is %q: give the account's namespace, epic- and its name", namespace)
 		}
@@ -41,9 +41,9 @@ func newClientCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return locked(c.Context(), o, dataplane.RoleClient, func(plane *dataplane.DataPlane) error {
+		return locked(ctx, o, dataplane.RoleClient, func(plane *dataplane.DataPlane) error {
 			config.Plane = plane
-			return node.RunClient(c.Context(), node.ClientConfig{Config: config, Namespace: namespace, PingInterval: ping, Ports: ownport.New(o.port), Forwarding: host.ForwardingProblems})
+			return node.RunClient(ctx, node.ClientConfig{Config: config, Namespace: namespace, PingInterval: ping, Ports: ownport.New(o.port), Forwarding: host.ForwardingProblems})
 		})
 	})
 	o.add(cmd.Flags(), clientRole)

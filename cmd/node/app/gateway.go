@@ -29,7 +29,7 @@ func newGatewayCommand() *cobra.Command {
 		Example: "  epic-node gateway --kubeconfig=node.kubeconfig --node-address=192.0.2.40 --proxies-file=proxies.yaml",
 		Args:    cli.NoArguments,
 	}
-	logFlags(cmd, func(c *cobra.Command) error {
+	logFlags(cmd, func(ctx context.Context) error {
 		config, err := o.config()
 		if err != nil {
 			return err
@@ -52,7 +52,7 @@ func newGatewayCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if attached, err = plugin.open(c.Context(), rc, config.Client, config.Name, config.Nodes); err != nil {
+			if attached, err = plugin.open(ctx, rc, config.Client, config.Name, config.Nodes); err != nil {
 				return err
 			}
 			defer attached.Close()
@@ -63,9 +63,9 @@ func newGatewayCommand() *cobra.Command {
 			return err
 		}
 		defer network.Close()
-		return locked(c.Context(), o, dataplane.RoleGateway, func(plane *dataplane.DataPlane) error {
+		return locked(ctx, o, dataplane.RoleGateway, func(plane *dataplane.DataPlane) error {
 			config.Plane = plane
-			group, ctx := errgroup.WithContext(c.Context())
+			group, ctx := errgroup.WithContext(ctx)
 			group.Go(func() error {
 				return node.RunGateway(ctx, node.GatewayConfig{Config: config, Proxies: sources, Host: network})
 			})

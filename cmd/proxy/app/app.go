@@ -53,10 +53,7 @@ func newCommand() *cobra.Command {
 		Long:    long,
 		Example: example,
 		Args:    cli.NoArguments,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if err := logs.Apply(); err != nil {
-				return err
-			}
+		RunE: logs.Before(func(ctx context.Context) error {
 			path, err := exec.LookPath(o.Envoy)
 			if err != nil {
 				return fmt.Errorf("--envoy: %w", err)
@@ -64,14 +61,11 @@ func newCommand() *cobra.Command {
 			o.Envoy = path
 			forward := make(chan os.Signal, 1)
 			signal.Notify(forward, syscall.SIGUSR1, syscall.SIGHUP)
-			return proxyagent.Run(c.Context(), context.WithoutCancel(c.Context()), o, forward)
-		},
+			return proxyagent.Run(ctx, context.WithoutCancel(ctx), o, forward)
+		}),
 	}
 	groups := flags(&o)
 	logs.AddFlags(groups.FlagSet("logs"))
-	for _, name := range groups.Order {
-		cmd.Flags().AddFlagSet(groups.FlagSets[name])
-	}
 	cmd.AddCommand(newConfigCommand(), newInstallCommand(), cli.NewVersionCommand(program))
 	cli.Prepare(cmd, cli.FlagGroups{cmd: groups})
 	return cmd
