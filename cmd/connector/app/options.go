@@ -9,11 +9,11 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	cliflag "k8s.io/component-base/cli/flag"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/cli"
+	"github.com/acnodal/epic/pkg/cli/kube"
 )
 
 // leaseName is the name of the replicas' Lease.
@@ -21,9 +21,7 @@ const leaseName = "epic-connector"
 
 // options are what the flags set.
 type options struct {
-	kubeconfig string
-	qps        float32
-	burst      int
+	client kube.Client
 
 	epicKubeconfig, epicNamespace string
 	cluster, group                string
@@ -33,18 +31,14 @@ type options struct {
 	retryRefused time.Duration
 	address      string
 
-	elect                                     bool
-	namespace                                 string
-	leaseDuration, renewDeadline, retryPeriod time.Duration
-
-	logs *cli.Logs
+	election kube.Election
+	logs     *cli.Logs
 }
 
 func newOptions() *options {
 	return &options{
-		qps: 200, burst: 400, workers: 4, retryRefused: time.Minute, address: "127.0.0.1:7449",
-		elect: true, leaseDuration: 15 * time.Second, renewDeadline: 10 * time.Second, retryPeriod: 2 * time.Second,
-		logs: cli.NewLogs(),
+		client: kube.Client{QPS: 200, Burst: 400}, workers: 4, retryRefused: time.Minute, address: "127.0.0.1:7449",
+		election: kube.NewElection(), logs: cli.NewLogs(),
 	}
 }
 
@@ -58,21 +52,14 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	remote.StringVar(&o.group, "service-group", o.group, "The service group of Gateways and Services that name none. Without it: the only one that the account may use.")
 	remote.StringVar(&o.secretsDir, "secrets-dir", o.secretsDir, "The folder in which to write certificates, for an EPIC without Kubernetes: the operator's secrets/ folder.")
 
-	api := groups.FlagSet("API server")
-	api.StringVar(&o.kubeconfig, "kubeconfig", o.kubeconfig, "How to reach this cluster. Without it: the environment's KUBECONFIG, the home directory's, or this pod's service account.")
-	api.Float32Var(&o.qps, "kube-api-qps", o.qps, "Requests a second at most to either cluster; -1 for no limit.")
-	api.IntVar(&o.burst, "kube-api-burst", o.burst, "Requests at once at most to either cluster.")
+	o.client.AddFlags(groups.FlagSet("API server"), "this cluster", " to either cluster")
 
 	work := groups.FlagSet("work")
 	work.IntVar(&o.workers, "workers", o.workers, "How many objects of each kind are worked on at once.")
 	work.DurationVar(&o.retryRefused, "retry-refused", o.retryRefused, "How long to wait before EPIC is asked again for what it refused.")
 
-	election := groups.FlagSet("leader election")
-	election.BoolVar(&o.elect, "leader-elect", o.elect, "Work only while leading, by the lease "+leaseName+".")
-	election.StringVar(&o.namespace, "leader-elect-namespace", o.namespace, "The namespace of the lease. Without it: this pod's, or the kubeconfig's.")
-	election.DurationVar(&o.leaseDuration, "leader-elect-lease-duration", o.leaseDuration, "How long others wait for a leader that is silent.")
-	election.DurationVar(&o.renewDeadline, "leader-elect-renew-deadline", o.renewDeadline, "After how long without success a leader gives up; shorter than the lease's duration.")
-	election.DurationVar(&o.retryPeriod, "leader-elect-retry-period", o.retryPeriod, "How often to try to get or to renew the lease; shorter than the deadline.")
+	o.election.AddFlags(groups.FlagSet("leader election"), "Work only while leading, by the lease "+leaseName+".",
+		"the lease")
 
 	observe := groups.FlagSet("observation")
 	observe.StringVar(&o.address, "bind-address", o.address, "Where to serve /metrics, /healthz, /livez and /readyz over HTTP; empty for nowhere.")
@@ -93,50 +80,25 @@ func (o *options) validate() error {
 		return fmt.Errorf("--workers is %d: give at least 1", o.workers)
 	case o.retryRefused <= 0:
 		return fmt.Errorf("--retry-refused is %s: give a time", o.retryRefused)
-	case o.qps == 0 || o.qps > 0 && o.burst < 1:
-		return fmt.Errorf("--kube-api-qps=%v and --kube-api-burst=%d let no request pass: give more, or --kube-api-qps=-1 for no limit", o.qps, o.burst)
-	case !o.elect:
-		return nil
-	case o.retryPeriod <= 0 || o.renewDeadline <= o.retryPeriod*2 || o.leaseDuration <= o.renewDeadline:
-		return fmt.Errorf("--leader-elect-retry-period=%s, --leader-elect-renew-deadline=%s and --leader-elect-lease-duration=%s do not fit: "+
-			"the deadline must be more than twice the period, and the duration more than the deadline", o.retryPeriod, o.renewDeadline, o.leaseDuration)
 	}
-	return nil
-}
-
-// load returns how to reach an API server, and the namespace that goes with it.
-func (o *options) load(file string) (*rest.Config, string, error) {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = file
-	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil)
-	config, err := loader.ClientConfig()
-	if err != nil {
-		return nil, "", err
+	if err := o.client.Validate(); err != nil {
+		return err
 	}
-	namespace, _, err := loader.Namespace()
-	if err != nil {
-		return nil, "", err
-	}
-	config = rest.AddUserAgent(config, program)
-	config.QPS, config.Burst = o.qps, o.burst
-	return config, namespace, nil
+	return o.election.Validate()
 }
 
 // local returns how to reach the client cluster, and the namespace of the lease.
 func (o *options) local() (*rest.Config, string, error) {
-	config, namespace, err := o.load(o.kubeconfig)
+	config, namespace, err := o.client.Load(o.client.Kubeconfig, program)
 	if err != nil {
 		return nil, "", fmt.Errorf("how to reach this cluster: %w: give --kubeconfig", err)
 	}
-	if o.namespace != "" {
-		namespace = o.namespace
-	}
-	return config, namespace, nil
+	return config, o.election.In(namespace), nil
 }
 
 // remote returns how to reach EPIC, and the account's namespace there.
 func (o *options) remote() (*rest.Config, string, error) {
-	config, namespace, err := o.load(o.epicKubeconfig)
+	config, namespace, err := o.client.Load(o.epicKubeconfig, program)
 	if err != nil {
 		return nil, "", fmt.Errorf("how to reach EPIC: %w: give --epic-kubeconfig", err)
 	}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"k8s.io/klog/v2"
-	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/cluster"
@@ -48,13 +47,13 @@ func run(ctx context.Context, o *options) error {
 		Metrics:                       metricsserver.Options{BindAddress: "0"},
 		HealthProbeBindAddress:        "0",
 		Controller:                    ctrlconfig.Controller{CacheSyncTimeout: syncTimeout},
-		LeaderElection:                o.elect,
+		LeaderElection:                o.election.Enabled,
 		LeaderElectionID:              leaseName,
 		LeaderElectionNamespace:       leaseNamespace,
 		LeaderElectionReleaseOnCancel: true,
-		LeaseDuration:                 ptr.To(o.leaseDuration),
-		RenewDeadline:                 ptr.To(o.renewDeadline),
-		RetryPeriod:                   ptr.To(o.retryPeriod),
+		LeaseDuration:                 &o.election.LeaseDuration,
+		RenewDeadline:                 &o.election.RenewDeadline,
+		RetryPeriod:                   &o.election.RetryPeriod,
 	})
 	if err != nil {
 		return fmt.Errorf("reach this cluster: %w", err)

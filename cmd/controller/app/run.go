@@ -44,7 +44,7 @@ func run(ctx context.Context, o *options) error {
 	live := []healthz.HealthChecker{healthz.PingHealthz}
 	ready := []healthz.HealthChecker{c.CheckCaches()}
 	var election *leader.Election
-	if o.elect {
+	if o.election.Enabled {
 		if election, err = newElection(o, config, namespace); err != nil {
 			return err
 		}
@@ -78,7 +78,7 @@ func run(ctx context.Context, o *options) error {
 func newElection(o *options, config *rest.Config, namespace string) (*leader.Election, error) {
 	// Its requests wait behind no others, and none as long as the deadline.
 	config = rest.CopyConfig(config)
-	config.Timeout = o.renewDeadline / 2
+	config.Timeout = o.election.RenewDeadline / 2
 	config.QPS = -1
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
@@ -90,7 +90,7 @@ func newElection(o *options, config *rest.Config, namespace string) (*leader.Ele
 	}
 	election, err := leader.New(leader.Options{
 		Client: client, Namespace: namespace, Identity: host + "_" + string(uuid.NewUUID()),
-		LeaseDuration: o.leaseDuration, RenewDeadline: o.renewDeadline, RetryPeriod: o.retryPeriod,
+		LeaseDuration: o.election.LeaseDuration, RenewDeadline: o.election.RenewDeadline, RetryPeriod: o.election.RetryPeriod,
 	})
 	if err != nil {
 		return nil, err

@@ -12,11 +12,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	cliflag "k8s.io/component-base/cli/flag"
 
-	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/cli"
+	"github.com/acnodal/epic/pkg/cli/kube"
 	"github.com/acnodal/epic/pkg/operator/workload"
 )
 
@@ -36,13 +35,11 @@ const (
 
 // options are what the flags set.
 type options struct {
-	kubeconfig string
-	qps        float32
-	burst      int
-	runner     string
-	workers    int
-	resync     time.Duration
-	address    string
+	client  kube.Client
+	runner  string
+	workers int
+	resync  time.Duration
+	address string
 
 	// What runs Deployments.
 	xdsAddress, service    string
@@ -55,22 +52,18 @@ type options struct {
 	// What runs processes.
 	dir, network, nodeAddress, proxy, envoy string
 
-	elect                                     bool
-	namespace                                 string
-	leaseDuration, renewDeadline, retryPeriod time.Duration
-
-	logs *cli.Logs
+	election kube.Election
+	logs     *cli.Logs
 }
 
 func newOptions() *options {
 	return &options{
-		qps: 500, burst: 1000, runner: runDeployments, workers: 4, resync: 30 * time.Minute, address: "127.0.0.1:7448",
+		client: kube.Client{QPS: 500, Burst: 1000}, runner: runDeployments, workers: 4, resync: 30 * time.Minute, address: "127.0.0.1:7448",
 		xdsAddress: fmt.Sprintf(":%d", xdsPort), service: "epic-operator",
 		envoyImage: "acnodal/epic-envoy:dev", proxyImage: "acnodal/epic-proxy:dev", pullPolicy: string(corev1.PullIfNotPresent),
 		cpuRequest: "50m", memoryRequest: "64Mi", memoryLimit: "512Mi",
 		dir: "/var/lib/epic-operator", network: inNamespaces, proxy: beside("epic-proxy"), envoy: os.Getenv("ENVOY"),
-		elect: true, leaseDuration: 15 * time.Second, renewDeadline: 10 * time.Second, retryPeriod: 2 * time.Second,
-		logs: cli.NewLogs(),
+		election: kube.NewElection(), logs: cli.NewLogs(),
 	}
 }
 
@@ -86,10 +79,7 @@ func beside(name string) string {
 // flags are the flags by groups.
 func (o *options) flags() cliflag.NamedFlagSets {
 	var groups cliflag.NamedFlagSets
-	api := groups.FlagSet("API server")
-	api.StringVar(&o.kubeconfig, "kubeconfig", o.kubeconfig, "How to reach the API server. Without it: the environment's KUBECONFIG, the home directory's, or this pod's service account.")
-	api.Float32Var(&o.qps, "kube-api-qps", o.qps, "Requests a second at most; -1 for no limit.")
-	api.IntVar(&o.burst, "kube-api-burst", o.burst, "Requests at once at most.")
+	o.client.AddFlags(groups.FlagSet("API server"), "the API server", "")
 
 	work := groups.FlagSet("work")
 	work.StringVar(&o.runner, "runner", o.runner, "What runs Envoys: "+runDeployments+", or "+runProcesses+" of this host where there is no Kubernetes.")
@@ -113,12 +103,8 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	host.StringVar(&o.proxy, "proxy", o.proxy, "The program epic-proxy.")
 	host.StringVar(&o.envoy, "envoy", o.envoy, "The program Envoy. Without it: the environment's ENVOY, or envoy in PATH.")
 
-	election := groups.FlagSet("leader election")
-	election.BoolVar(&o.elect, "leader-elect", o.elect, "Manage Deployments and conditions only while leading, by the lease "+leaseName+". With --runner="+runProcesses+" there is none.")
-	election.StringVar(&o.namespace, "leader-elect-namespace", o.namespace, "The namespace of the lease, of the Service and of the certificate authority. Without it: this pod's, or the kubeconfig's.")
-	election.DurationVar(&o.leaseDuration, "leader-elect-lease-duration", o.leaseDuration, "How long others wait for a leader that is silent.")
-	election.DurationVar(&o.renewDeadline, "leader-elect-renew-deadline", o.renewDeadline, "After how long without success a leader gives up; shorter than the lease's duration.")
-	election.DurationVar(&o.retryPeriod, "leader-elect-retry-period", o.retryPeriod, "How often to try to get or to renew the lease; shorter than the deadline.")
+	o.election.AddFlags(groups.FlagSet("leader election"), "Manage Deployments and conditions only while leading, by the lease "+leaseName+". With --runner="+runProcesses+" there is none.",
+		"the lease, of the Service and of the certificate authority")
 
 	observe := groups.FlagSet("observation")
 	observe.StringVar(&o.address, "bind-address", o.address, "Where to serve /metrics, /healthz, /livez and /readyz over HTTP; empty for nowhere.")
@@ -138,8 +124,9 @@ func (o *options) validate() error {
 		return fmt.Errorf("--workers is %d: give at least 1", o.workers)
 	case o.resync < 0:
 		return fmt.Errorf("--resync is %s: give a time, or 0 for never", o.resync)
-	case o.qps == 0 || o.qps > 0 && o.burst < 1:
-		return fmt.Errorf("--kube-api-qps=%v and --kube-api-burst=%d let no request pass: give more, or --kube-api-qps=-1 for no limit", o.qps, o.burst)
+	}
+	if err := o.client.Validate(); err != nil {
+		return err
 	}
 	if o.runner == runProcesses {
 		return o.validateProcesses()
@@ -152,11 +139,7 @@ func (o *options) validate() error {
 	default:
 		return fmt.Errorf("--image-pull-policy is %q: give Always, IfNotPresent or Never", o.pullPolicy)
 	}
-	if o.elect && (o.retryPeriod <= 0 || o.renewDeadline <= o.retryPeriod*2 || o.leaseDuration <= o.renewDeadline) {
-		return fmt.Errorf("--leader-elect-retry-period=%s, --leader-elect-renew-deadline=%s and --leader-elect-lease-duration=%s do not fit: "+
-			"the deadline must be more than twice the period, and the duration more than the deadline", o.retryPeriod, o.renewDeadline, o.leaseDuration)
-	}
-	return nil
+	return o.election.Validate()
 }
 
 func (o *options) validateProcesses() error {
@@ -223,20 +206,9 @@ func (o *options) platform(namespace string) (workload.Platform, error) {
 
 // clients returns how to reach the API server, and the namespace that goes with it.
 func (o *options) clients() (*rest.Config, string, error) {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = o.kubeconfig
-	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil)
-	config, err := loader.ClientConfig()
+	config, namespace, err := o.client.Load(o.client.Kubeconfig, program)
 	if err != nil {
 		return nil, "", fmt.Errorf("how to reach the API server: %w: give --kubeconfig", err)
 	}
-	namespace := o.namespace
-	if namespace == "" {
-		if namespace, _, err = loader.Namespace(); err != nil || namespace == "" {
-			namespace = epic.SystemNamespace
-		}
-	}
-	config = rest.AddUserAgent(config, program)
-	config.QPS, config.Burst = o.qps, o.burst
-	return config, namespace, nil
+	return config, o.election.In(namespace), nil
 }

@@ -185,9 +185,9 @@ func newManager(o *options, config *rest.Config, namespace string) (manager.Mana
 		Scheme: scheme, Logger: klog.Background(),
 		// This program serves its own.
 		Metrics: metricsserver.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
-		LeaderElection: o.elect && o.runner == runDeployments, LeaderElectionID: leaseName, LeaderElectionNamespace: namespace,
+		LeaderElection: o.election.Enabled && o.runner == runDeployments, LeaderElectionID: leaseName, LeaderElectionNamespace: namespace,
 		LeaderElectionReleaseOnCancel: true,
-		LeaseDuration:                 &o.leaseDuration, RenewDeadline: &o.renewDeadline, RetryPeriod: &o.retryPeriod,
+		LeaseDuration:                 &o.election.LeaseDuration, RenewDeadline: &o.election.RenewDeadline, RetryPeriod: &o.election.RetryPeriod,
 		GracefulShutdownTimeout: &grace,
 		Cache:                   kept,
 	})

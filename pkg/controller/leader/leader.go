@@ -27,13 +27,6 @@ import (
 // LeaseName is the name of the controllers' Lease.
 const LeaseName = "epic-controller"
 
-// The usual durations of leases, which Kubernetes' own controllers have too.
-const (
-	DefaultLeaseDuration = 15 * time.Second
-	DefaultRenewDeadline = 10 * time.Second
-	DefaultRetryPeriod   = 2 * time.Second
-)
-
 // grace is how long after a lease has expired its holder may still run before it
 // is called unhealthy.
 const grace = 20 * time.Second

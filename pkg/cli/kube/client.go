@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kube
+
+import (
+	"fmt"
+
+	"github.com/spf13/pflag"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// Client says how to reach an API server.
+type Client struct {
+	Kubeconfig string
+	QPS        float32
+	Burst      int
+}
+
+// AddFlags adds the flags. Server names the API server, and to, which may be empty,
+// where the requests go that are limited.
+func (c *Client) AddFlags(fs *pflag.FlagSet, server, to string) {
+	fs.StringVar(&c.Kubeconfig, "kubeconfig", c.Kubeconfig, "How to reach "+server+". Without it: the environment's KUBECONFIG, the home directory's, or this pod's service account.")
+	fs.Float32Var(&c.QPS, "kube-api-qps", c.QPS, "Requests a second at most"+to+"; -1 for no limit.")
+	fs.IntVar(&c.Burst, "kube-api-burst", c.Burst, "Requests at once at most"+to+".")
+}
+
+// Validate checks what only the flags together say.
+func (c *Client) Validate() error {
+	if c.QPS == 0 || c.QPS > 0 && c.Burst < 1 {
+		return fmt.Errorf("--kube-api-qps=%v and --kube-api-burst=%d let no request pass: give more, or --kube-api-qps=-1 for no limit", c.QPS, c.Burst)
+	}
+	return nil
+}
+
+// Load returns how a program reaches the API server of a kubeconfig, and the namespace
+// that goes with it. Without a file it is found as the help of --kubeconfig says.
+func (c *Client) Load(file, program string) (*rest.Config, string, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = file
+	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil)
+	config, err := loader.ClientConfig()
+	if err != nil {
+		return nil, "", err
+	}
+	namespace, _, err := loader.Namespace()
+	if err != nil {
+		return nil, "", err
+	}
+	config = rest.AddUserAgent(config, program)
+	config.QPS, config.Burst = c.QPS, c.Burst
+	return config, namespace, nil
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kube
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// Election says whether and how replicas elect a leader.
+type Election struct {
+	Enabled bool
+	// Namespace has the lease; empty for the one that goes with the kubeconfig.
+	Namespace string
+	// LeaseDuration is how long others wait for a leader that is silent, RenewDeadline
+	// after how long without success a leader gives up, and RetryPeriod how often each
+	// of them tries.
+	LeaseDuration, RenewDeadline, RetryPeriod time.Duration
+}
+
+// NewElection returns the defaults, which Kubernetes' own controllers have too.
+func NewElection() Election {
+	return Election{Enabled: true, LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second}
+}
+
+// AddFlags adds the flags. The help of --leader-elect is enabled, and what is in the
+// namespace is named by of.
+func (e *Election) AddFlags(fs *pflag.FlagSet, enabled, of string) {
+	fs.BoolVar(&e.Enabled, "leader-elect", e.Enabled, enabled)
+	fs.StringVar(&e.Namespace, "leader-elect-namespace", e.Namespace, "The namespace of "+of+". Without it: this pod's, or the kubeconfig's.")
+	fs.DurationVar(&e.LeaseDuration, "leader-elect-lease-duration", e.LeaseDuration, "How long others wait for a leader that is silent.")
+	fs.DurationVar(&e.RenewDeadline, "leader-elect-renew-deadline", e.RenewDeadline, "After how long without success a leader gives up; shorter than the lease's duration.")
+	fs.DurationVar(&e.RetryPeriod, "leader-elect-retry-period", e.RetryPeriod, "How often to try to get or to renew the lease; shorter than the deadline.")
+}
+
+// Validate checks what only the flags together say.
+func (e *Election) Validate() error {
+	if e.Enabled && (e.RetryPeriod <= 0 || e.RenewDeadline <= e.RetryPeriod*2 || e.LeaseDuration <= e.RenewDeadline) {
+		return fmt.Errorf("--leader-elect-retry-period=%s, --leader-elect-renew-deadline=%s and --leader-elect-lease-duration=%s do not fit: "+
+			"the deadline must be more than twice the period, and the duration more than the deadline", e.RetryPeriod, e.RenewDeadline, e.LeaseDuration)
+	}
+	return nil
+}
+
+// In returns the namespace of the lease, where another goes with the kubeconfig.
+func (e *Election) In(namespace string) string { return cmp.Or(e.Namespace, namespace) }
