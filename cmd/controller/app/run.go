@@ -11,9 +11,12 @@ import (
 	"k8s.io/apiserver/pkg/server/healthz"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/component-base/metrics/legacyregistry"
+	_ "k8s.io/component-base/metrics/prometheus/workqueue" // metrics of the queues
 	"k8s.io/klog/v2"
 
 	"github.com/acnodal/epic/pkg/buildinfo"
+	"github.com/acnodal/epic/pkg/cli/observe"
 	"github.com/acnodal/epic/pkg/controller"
 	"github.com/acnodal/epic/pkg/controller/leader"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
@@ -51,7 +54,7 @@ func run(ctx context.Context, o *options) error {
 		live = append(live, election.LiveCheck())
 		ready = append(ready, election.ReadyCheck())
 	}
-	stop, err := observe(ctx, o.address, live, ready)
+	stop, err := observe.Serve(ctx, o.address, legacyregistry.Handler(), live, ready)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package app
+// Package observe serves a program's metrics and health checks over HTTP.
+package observe
 
 import (
 	"context"
@@ -10,17 +11,10 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-	dto "github.com/prometheus/client_model/go"
 	"k8s.io/apiserver/pkg/server/healthz"
-	"k8s.io/component-base/metrics/legacyregistry"
 	_ "k8s.io/component-base/metrics/prometheus/clientgo" // metrics of the client and of leader election
 	_ "k8s.io/component-base/metrics/prometheus/version"  // metric of the build
 	"k8s.io/klog/v2"
-	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
-
-	"github.com/acnodal/epic/pkg/operator"
 )
 
 const (
@@ -28,8 +22,9 @@ const (
 	closeTimeout  = 2 * time.Second
 )
 
-// observe serves metrics and health checks at an address until stop is called.
-func observe(ctx context.Context, address string, op *operator.Operator) (stop func(), err error) {
+// Serve serves metrics, and the checks whether the program is alive and ready, at the
+// address of --bind-address until stop is called. An empty address is nowhere.
+func Serve(ctx context.Context, address string, metrics http.Handler, live, ready []healthz.HealthChecker) (stop func(), err error) {
 	if address == "" {
 		return func() {}, nil
 	}
@@ -38,11 +33,10 @@ func observe(ctx context.Context, address string, op *operator.Operator) (stop f
 		return nil, fmt.Errorf("--bind-address: %w", err)
 	}
 	mux := http.NewServeMux()
-	live := []healthz.HealthChecker{healthz.PingHealthz}
 	healthz.InstallHandler(mux, live...)
 	healthz.InstallLivezHandler(mux, live...)
-	healthz.InstallReadyzHandler(mux, healthz.NamedCheck("objects", op.Check))
-	mux.Handle("/metrics", promhttp.HandlerFor(merged{legacyregistry.DefaultGatherer, ctrlmetrics.Registry}, promhttp.HandlerOpts{}))
+	healthz.InstallReadyzHandler(mux, ready...)
+	mux.Handle("/metrics", metrics)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout}
 	logger := klog.FromContext(ctx)
 	logger.Info("Serving metrics and health checks", "address", listener.Addr().String())
@@ -58,26 +52,4 @@ func observe(ctx context.Context, address string, op *operator.Operator) (stop f
 			_ = server.Close() // whoever is left is cut off
 		}
 	}, nil
-}
-
-// merged gathers from several registries. Of a metric that several have, the first
-// counts.
-type merged []prometheus.Gatherer
-
-// Gather implements prometheus.Gatherer.
-func (m merged) Gather() ([]*dto.MetricFamily, error) {
-	var all []*dto.MetricFamily
-	var errs []error
-	seen := map[string]bool{}
-	for _, g := range m {
-		families, err := g.Gather()
-		errs = append(errs, err)
-		for _, f := range families {
-			if !seen[f.GetName()] {
-				seen[f.GetName()] = true
-				all = append(all, f)
-			}
-		}
-	}
-	return all, errors.Join(errs...)
 }
