@@ -295,21 +295,3 @@ func TestTunnelNewsOfALiar(t *testing.T) {
 		})
 	})
 }
-
-func TestPacerForgets(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p, l := newPacer(), newLoop("test-pacer")
-		ctx, cancel := context.WithCancel(t.Context())
-		go p.run(ctx)
-		for i := range 3 * smallBudgets {
-			p.add(l, itself(&epicv1.LoadBalancer{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: fmt.Sprint(i)}})[0])
-			time.Sleep(time.Second / 10)
-		}
-		if n := len(p.budgets); n > 2*smallBudgets {
-			t.Errorf("%d budgets are kept", n)
-		}
-		cancel()
-		l.queue.ShutDown()
-		synctest.Wait()
-	})
-}
