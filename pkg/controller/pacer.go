@@ -34,7 +34,7 @@ type pacer struct {
 
 	mu      sync.Mutex
 	waiting map[signal]bool
-	budgets map[signal]budget
+	budgets map[signal]*rate.Limiter
 	cleanAt int
 }
 
@@ -44,21 +44,10 @@ type signal struct {
 	key  cache.ObjectName
 }
 
-// budget is how often an object may be reconciled at once.
-type budget struct {
-	tokens float64
-	at     time.Time
-}
-
-// left is what a budget has grown to.
-func (b budget) left(now time.Time) float64 {
-	return min(objectBurst, b.tokens+float64(now.Sub(b.at))/float64(objectEvery))
-}
-
 func newPacer() *pacer {
 	return &pacer{
 		limiter: rate.NewLimiter(signalRate, signalBurst), queue: workqueue.NewTypedDelayingQueue[signal](),
-		waiting: map[signal]bool{}, budgets: map[signal]budget{}, cleanAt: smallBudgets,
+		waiting: map[signal]bool{}, budgets: map[signal]*rate.Limiter{}, cleanAt: smallBudgets,
 	}
 }
 
@@ -70,17 +59,14 @@ func (p *pacer) add(l *loop, key cache.ObjectName) {
 	if p.waiting[s] {
 		return
 	}
-	left := float64(objectBurst)
-	if b, ok := p.budgets[s]; ok {
-		left = b.left(now)
+	budget := p.budgets[s]
+	if budget == nil {
+		budget = rate.NewLimiter(rate.Every(objectEvery), objectBurst)
+		p.budgets[s] = budget
 	}
-	p.waiting[s], p.budgets[s] = true, budget{left - 1, now}
+	p.waiting[s] = true
+	p.queue.AddAfter(s, budget.ReserveN(now, 1).DelayFrom(now))
 	p.clean(now)
-	if left >= 1 {
-		p.queue.Add(s)
-		return
-	}
-	p.queue.AddAfter(s, time.Duration((1-left)*float64(objectEvery)))
 }
 
 // clean forgets the budgets of objects that have been left alone for a while.
@@ -89,7 +75,7 @@ func (p *pacer) clean(now time.Time) {
 		return
 	}
 	for s, b := range p.budgets {
-		if !p.waiting[s] && b.left(now) >= objectBurst {
+		if !p.waiting[s] && b.TokensAt(now) >= objectBurst {
 			delete(p.budgets, s)
 		}
 	}
