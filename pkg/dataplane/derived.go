@@ -3,8 +3,6 @@
 package dataplane
 
 import (
-	"errors"
-	"fmt"
 	"iter"
 
 	"github.com/cilium/ebpf"
@@ -13,20 +11,20 @@ import (
 // derived is a hash map of the kernel whose entries can be computed at any time, so no copy
 // of them is kept.
 type derived[K, V comparable] struct {
-	m    *ebpf.Map
-	what string
+	kernelMap[K, V]
 	// found is what a former process left. Until the first repair, what is as it should be
 	// is not written again.
 	found map[K]V
-	told
 }
 
 func newDerived[K, V comparable](m *ebpf.Map, what string) (*derived[K, V], error) {
-	found, err := readMap[K, V](m)
+	d := &derived[K, V]{kernelMap: kernelMap[K, V]{m: m, what: what}}
+	var err error
+	d.found, err = d.read()
 	if err != nil {
-		return nil, fmt.Errorf("reading the map of %s: %w", what, err)
+		return nil, err
 	}
-	return &derived[K, V]{m: m, what: what, found: found}, nil
+	return d, nil
 }
 
 // update writes entries.
@@ -37,8 +35,8 @@ func (d *derived[K, V]) update(entries map[K]V) error {
 			keys, values = append(keys, key), append(values, value)
 		}
 	}
-	if err := errors.Join(writeMap(d.m, keys, values), d.tell(len(keys))); err != nil {
-		return fmt.Errorf("writing the map of %s: %w", d.what, err)
+	if err := d.write(keys, values); err != nil {
+		return err
 	}
 	if d.found != nil {
 		for i, key := range keys {
@@ -50,8 +48,8 @@ func (d *derived[K, V]) update(entries map[K]V) error {
 
 // remove deletes entries; those that are absent are not an error.
 func (d *derived[K, V]) remove(keys []K) error {
-	if err := errors.Join(deleteMap(d.m, keys), d.tell(len(keys))); err != nil {
-		return fmt.Errorf("deleting from the map of %s: %w", d.what, err)
+	if err := d.kernelMap.remove(keys); err != nil {
+		return err
 	}
 	for _, key := range keys {
 		delete(d.found, key)
@@ -63,41 +61,5 @@ func (d *derived[K, V]) remove(keys []K) error {
 // Want computes one entry, all lists the keys, which are so many.
 func (d *derived[K, V]) repair(want func(K) (V, bool), all iter.Seq[K], entries int) (int, error) {
 	d.found = nil
-	var foreign, missing []K
-	var values []V
-	there := 0
-	err := eachEntry(d.m, func(key K, value V) {
-		wanted, ok := want(key)
-		if !ok {
-			foreign = append(foreign, key)
-			return
-		}
-		there++
-		if wanted != value {
-			missing, values = append(missing, key), append(values, wanted)
-		}
-	})
-	if err != nil {
-		return 0, fmt.Errorf("reading the map of %s: %w", d.what, err)
-	}
-	if there != entries {
-		have, err := readMap[K, V](d.m)
-		if err != nil {
-			return 0, fmt.Errorf("reading the map of %s: %w", d.what, err)
-		}
-		for key := range all {
-			if _, ok := have[key]; ok {
-				continue
-			}
-			if wanted, ok := want(key); ok {
-				missing, values = append(missing, key), append(values, wanted)
-				have[key] = wanted
-			}
-		}
-	}
-	err = errors.Join(deleteMap(d.m, foreign), writeMap(d.m, missing, values), d.tell(len(foreign)+len(missing)))
-	if err != nil {
-		return 0, fmt.Errorf("mending the map of %s: %w", d.what, err)
-	}
-	return len(foreign) + len(missing), nil
+	return d.kernelMap.repair(want, all, entries)
 }
