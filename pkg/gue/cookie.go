@@ -5,6 +5,7 @@ package gue
 import (
 	"crypto/hkdf"
 	"crypto/sha256"
+	"slices"
 	"time"
 )
 
@@ -144,9 +145,8 @@ func (n *negotiation) use(p CookiePolicy) CookieUse {
 // cookies derives the cookies of an end that sends in one direction. The keys are those
 // that are valid, of which there is at least one.
 func (n *negotiation) cookies(p CookiePolicy, keys []Key, send Direction) Cookies {
-	c := Cookies{}
 	use := n.use(p)
-	c.Sent, c.Required = use.Sent, use.Required
+	c := Cookies{Sent: use.Sent, Required: use.Required}
 	if c.Sent {
 		c.Send = n.sendKey(keys).Cookie(send)
 	}
@@ -176,15 +176,7 @@ func (n *negotiation) cookies(p CookiePolicy, keys []Key, send Direction) Cookie
 // retired says whether the far end's last message was made with a key that is no longer
 // valid.
 func (n *negotiation) retired(keys []Key) bool {
-	if n.proven == nil {
-		return false
-	}
-	for i := range keys {
-		if keys[i] == *n.proven {
-			return false
-		}
-	}
-	return true
+	return n.proven != nil && !slices.Contains(keys, *n.proven)
 }
 
 // sendKey is the key of the cookie that goes out: one that the far end certainly has.
