@@ -193,20 +193,12 @@ func (s *services) drop(id serviceID) {
 	}
 	delete(s.sources, id)
 	delete(s.leftover, id)
-	dropFrom(s.byAddress, id.address, id)
-}
-
-func dropFrom[K comparable](index map[K][]serviceID, at K, id serviceID) {
-	list := index[at]
-	i := slices.Index(list, id)
-	if i < 0 {
-		return
+	rest := slices.DeleteFunc(s.byAddress[id.address], func(other serviceID) bool { return other == id })
+	if len(rest) == 0 {
+		delete(s.byAddress, id.address)
+	} else {
+		s.byAddress[id.address] = rest
 	}
-	if len(list) == 1 {
-		delete(index, at)
-		return
-	}
-	index[at] = slices.Delete(list, i, i+1)
 }
 
 // check says what is wrong with a service, or gives its ID and sources.
@@ -224,18 +216,26 @@ func (s *services) check(service Service) (serviceID, pair, error) {
 	case s.role == RoleGateway && service.Interface <= 0:
 		return serviceID{}, none, fmt.Errorf("%s: interface %d: must be the index of a proxy's interface", name, service.Interface)
 	}
-	id := serviceID{
-		tunnel: service.Tunnel, address: as16(service.Endpoint.Addr()),
-		port: big(service.Endpoint.Port()), protocol: service.Protocol,
-	}
+	id := s.idOfService(service)
 	if s.role == RoleGateway {
-		id.ifindex = uint32(service.Interface)
 		return id, none, nil
 	}
 	if err := checkAddresses(service.Sources); err != nil {
 		return serviceID{}, none, fmt.Errorf("%s: sources: %w", name, err)
 	}
 	return id, pairOf(service.Sources), nil
+}
+
+// idOfService is the ID of a service. A client's has no interface.
+func (s *services) idOfService(service Service) serviceID {
+	id := serviceID{
+		tunnel: service.Tunnel, address: as16(service.Endpoint.Addr()),
+		port: big(service.Endpoint.Port()), protocol: service.Protocol,
+	}
+	if s.role == RoleGateway {
+		id.ifindex = uint32(service.Interface)
+	}
+	return id
 }
 
 func (s Service) name() string {
@@ -319,14 +319,7 @@ func (s *services) Delete(gone ...Service) error {
 	defer s.mu.Unlock()
 	ids := make([]serviceID, 0, len(gone))
 	for _, service := range gone {
-		id := serviceID{
-			tunnel: service.Tunnel, address: as16(service.Endpoint.Addr()),
-			port: big(service.Endpoint.Port()), protocol: service.Protocol,
-		}
-		if s.role == RoleGateway {
-			id.ifindex = uint32(service.Interface)
-		}
-		ids = append(ids, id)
+		ids = append(ids, s.idOfService(service))
 	}
 	return s.delete(ids)
 }
