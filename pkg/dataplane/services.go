@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"iter"
 	"maps"
 	"net/netip"
 	"slices"
@@ -406,159 +405,6 @@ func (s *services) interfacesOf(inTunnels map[scope]struct{}) map[scope]struct{}
 	return at
 }
 
-// entries computes what the maps have to have of the given scopes.
-func (s *services) entries(inTunnels, atInterfaces map[scope]struct{}) (map[bpf.KernelEndpoint]bpf.KernelService, map[bpf.KernelEndpoint]bpf.KernelPolicy) {
-	services := make(map[bpf.KernelEndpoint]bpf.KernelService, 2*len(atInterfaces))
-	policies := make(map[bpf.KernelEndpoint]bpf.KernelPolicy, 2*len(inTunnels))
-	for at := range atInterfaces {
-		for m := range s.byInterface.each(at) {
-			for _, key := range keysOf(at, m) {
-				services[key], _ = s.wantService(key)
-			}
-		}
-	}
-	for in := range inTunnels {
-		for m := range s.byTunnel.each(in) {
-			for _, key := range keysOf(in, m) {
-				policies[key], _ = s.wantPolicy(key)
-			}
-		}
-	}
-	return services, policies
-}
-
-// keysOf are the two entries of a service in a scope: its own, and that of its address.
-func keysOf(in scope, m member) [2]bpf.KernelEndpoint {
-	key := bpf.KernelEndpoint{Scope: in.of}
-	key.Address.Bytes = in.address
-	port := key
-	port.Port, port.Protocol = m.port, m.protocol
-	return [2]bpf.KernelEndpoint{port, key}
-}
-
-func scopeOf(key bpf.KernelEndpoint) scope { return scope{key.Address.Bytes, key.Scope} }
-
-// fits says whether an entry is that of a service, or of its address.
-func (m member) fits(key bpf.KernelEndpoint) bool {
-	return key.Protocol == 0 && key.Port == 0 || m.port == key.Port && m.protocol == key.Protocol
-}
-
-// wantService computes how an interface reaches an endpoint, or an address if the key is
-// one's. If several tunnels lead there, the one with the lowest ID is taken.
-func (s *services) wantService(key bpf.KernelEndpoint) (bpf.KernelService, bool) {
-	at, tunnel := scopeOf(key), uint32(0)
-	for m := range s.byInterface.each(at) {
-		if m.fits(key) && (tunnel == 0 || m.other < tunnel) {
-			tunnel = m.other
-		}
-	}
-	if tunnel == 0 || key.Pad != 0 {
-		return bpf.KernelService{}, false
-	}
-	value := bpf.KernelService{Tunnel: tunnel, Flags: s.shared(key, scope{at.address, tunnel}, at.of)}
-	proxy := s.proxies.want[at.of]
-	value.Source4, value.Source6 = proxy.Address4, proxy.Address6
-	return value, true
-}
-
-// shared says whether other interfaces reach the same by the same tunnel.
-func (s *services) shared(key bpf.KernelEndpoint, in scope, ifindex uint32) bpf.KernelServiceFlags {
-	for other := range s.byTunnel.each(in) {
-		if other.fits(key) && other.other != ifindex {
-			return bpf.KernelServiceFlagsSERVICE_SHARED
-		}
-	}
-	return 0
-}
-
-// severalTunnels says whether a client's endpoint is reached by other tunnels too.
-func (s *services) severalTunnels(key bpf.KernelEndpoint) bpf.KernelServiceFlags {
-	for _, other := range s.byAddress[key.Address.Bytes] {
-		if _, m := other.inTunnel(); m.fits(key) && other.tunnel != key.Scope {
-			return bpf.KernelServiceFlagsSERVICE_SHARED
-		}
-	}
-	return 0
-}
-
-// interfaceOf finds the interface of a policy. Of several the one that is there already
-// remains, since flows that are not written down go by it; else it is the one with the
-// lowest index.
-func (s *services) interfaceOf(key bpf.KernelEndpoint) uint32 {
-	least, chosen := uint32(0), s.chosen[key]
-	for m := range s.byTunnel.each(scopeOf(key)) {
-		switch {
-		case !m.fits(key):
-		case m.other == chosen:
-			return chosen
-		case least == 0 || m.other < least:
-			least = m.other
-		}
-	}
-	return least
-}
-
-// choose notes the interface that a policy has.
-func (s *services) choose(key bpf.KernelEndpoint, ifindex uint32) {
-	delete(s.chosen, key)
-	if ifindex == s.interfaceOf(key) {
-		return
-	}
-	for m := range s.byTunnel.each(scopeOf(key)) {
-		if m.fits(key) && m.other == ifindex {
-			s.chosen[key] = ifindex
-			return
-		}
-	}
-}
-
-// keepChosen changes the services of a scope, and keeps the interfaces of its policies.
-func (s *services) keepChosen(in scope, change func()) {
-	if s.role != RoleGateway || s.byTunnel.empty(in) {
-		change()
-		return
-	}
-	had := map[bpf.KernelEndpoint]uint32{}
-	for m := range s.byTunnel.each(in) {
-		for _, key := range keysOf(in, m) {
-			had[key] = s.interfaceOf(key)
-		}
-	}
-	change()
-	for key, ifindex := range had {
-		s.choose(key, ifindex)
-	}
-}
-
-// wantPolicy computes what lets packets of an endpoint, or an address if the key is one's,
-// through.
-func (s *services) wantPolicy(key bpf.KernelEndpoint) (value bpf.KernelPolicy, ok bool) {
-	in := scopeOf(key)
-	if key.Pad != 0 {
-		return value, false
-	}
-	if s.role == RoleClient {
-		for m := range s.byTunnel.each(in) {
-			if m.fits(key) {
-				sources := s.sources[ofTunnel(in, m)]
-				value.Peer4, value.Peer6.Bytes = sources.four, sources.six
-				value.Flags = s.severalTunnels(key)
-				return value, true
-			}
-		}
-		return value, false
-	}
-	ifindex := s.interfaceOf(key)
-	if ifindex == 0 {
-		return value, false
-	}
-	proxy := s.proxies.want[ifindex]
-	value.Peer4, value.Peer6 = proxy.Address4, proxy.Address6
-	value.Ifindex, value.Mac = ifindex, proxy.Mac
-	value.Flags = proxy.Flags | s.shared(key, in, ifindex)
-	return value, true
-}
-
 // List implements Services.
 func (s *services) List() ([]Service, error) {
 	s.mu.Lock()
@@ -618,19 +464,4 @@ func (s *services) repair() (int, error) {
 	}
 	replies, err := s.replies.repair()
 	return len(leftover) + services + policies + replies, err
-}
-
-// keysIn lists the keys of all services of scopes. A key of several may come several times.
-func keysIn(all *scopes) iter.Seq[bpf.KernelEndpoint] {
-	return func(yield func(bpf.KernelEndpoint) bool) {
-		for in, list := range all.by {
-			for m := range list.each {
-				for _, key := range keysOf(in, m) {
-					if !yield(key) {
-						return
-					}
-				}
-			}
-		}
-	}
 }
