@@ -137,7 +137,7 @@ func (g *gatewayNodes) forget() {
 func (g *gatewayNodes) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	// What is read may be newer than this, and never older.
+	// The objects are read after this, so they are never older.
 	now := g.now()
 	installation, err := g.client.EpicV1().EPICs(epic.ConfigNamespace).Get(ctx, epic.ConfigName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {

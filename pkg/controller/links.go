@@ -57,7 +57,7 @@ func gatherLinks(state stateFunc, meant func(clientNode netip.Addr) bool, proxie
 	for _, status := range proxies {
 		for q, tunnel := range existing(status) {
 			if tunnel == 0 || !meant(q.tenantNode) {
-				// Whether a tunnel has its ID, TunnelsReady says.
+				// The condition TunnelsReady reports tunnels without an ID.
 				continue
 			}
 			n := l.of[q.tenantNode]
@@ -79,7 +79,7 @@ func gatherLinks(state stateFunc, meant func(clientNode netip.Addr) bool, proxie
 	return l
 }
 
-// cutOff reports whether no endpoint can be reached, since every tunnel that leads to
+// cutOff reports whether no endpoint can be reached because every tunnel that leads to
 // one is down.
 func (l *links) cutOff(all []endpoints.Endpoint) bool {
 	down := false

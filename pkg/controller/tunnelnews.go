@@ -65,7 +65,7 @@ func (n *tunnelNews) take() map[netip.Addr]idset.Set {
 	return changed
 }
 
-// run tells news until ctx ends. What was reported before is no news: every object is
+// run tells news until ctx ends. Earlier reports are no news, because every object is
 // reconciled at the start.
 func (n *tunnelNews) run(ctx context.Context) {
 	var running sync.WaitGroup

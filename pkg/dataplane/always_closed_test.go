@@ -61,9 +61,9 @@ func repeat(t *testing.T, send func() error) (stop func() uint64) {
 	return func() uint64 { cancel(); <-done; return sent.Load() }
 }
 
-// Programs that are replaced, as at every start and upgrade of the node program, let nothing
-// out meanwhile: neither what a proxy sends to an endpoint that is no longer there, nor what a
-// removed endpoint still sends.
+// Every start and upgrade of the node program replaces the programs. During that, no packet
+// of a proxy to a removed endpoint leaves the node, and no packet that such an endpoint still
+// sends.
 func TestRestartsLeakNothing(t *testing.T) {
 	const restarts = 8
 	for _, hook := range []Hook{HookTCX, HookClsact} {

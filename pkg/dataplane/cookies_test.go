@@ -231,7 +231,7 @@ func TestCookieStates(t *testing.T) {
 	if list[0].MTU != 1464 || value.Mtu != 1464-CookieSize {
 		t.Errorf("MTU %d, of which packets may use %d", list[0].MTU, value.Mtu)
 	}
-	// A tunnel that is made anew knows none.
+	// A tunnel that is deleted and created again has none.
 	must(t, b.gatewaySide.Tunnels().Delete(tunnel4))
 	must(t, b.gatewaySide.Tunnels().Put(Tunnel{ID: tunnel4, Local: gateway, Remote: node, MTU: 1464}))
 	check("a cookie of a tunnel that was there before", marked, DropWrongCookie)

@@ -165,8 +165,8 @@ func TestMemoryEndsWithAChange(t *testing.T) {
 	}
 }
 
-// What somebody else changes in a map, of which programs are not told, they notice soon,
-// and as soon what was changed by a process that was killed before it told them.
+// Programs soon notice a change of a map of which they are not told: one that somebody else
+// made, or one of a process that was killed before it told them.
 func TestMemoryEndsByItself(t *testing.T) {
 	b := newBench(t)
 	onOneCPU(t)

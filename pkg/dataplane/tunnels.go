@@ -18,7 +18,7 @@ import (
 
 const (
 	// MinMTU is the smallest inner MTU of a tunnel: the packet that an ICMP error about a
-	// packet that is too big quotes has to be smaller than the packet, also beside a cookie.
+	// packet that is too big quotes has to be smaller than the packet, even if that carries a cookie.
 	MinMTU = 552 + CookieSize
 	// CookieSize is the size of a data packet's cookie in bytes.
 	CookieSize = 8

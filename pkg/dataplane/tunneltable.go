@@ -30,7 +30,7 @@ type localEnd struct {
 type keptTunnel struct {
 	remote         [16]byte
 	cookie, accept uint64
-	// others are the accepted cookies beside the first, if they are not the same.
+	// others are the accepted cookies besides the first, if they are not the same.
 	others     *[MaxCookies - 1]uint64
 	slot       uint32
 	local      uint32

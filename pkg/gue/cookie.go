@@ -59,7 +59,7 @@ const (
 	CookiesAuto CookiePolicy = iota
 	// CookiesRequired refuses packets without a cookie from the beginning.
 	CookiesRequired
-	// CookiesOff speaks version 1 of the control protocol, as programs that know no
+	// CookiesOff speaks version 1 of the control protocol, like programs that know no
 	// cookies. Packets with a valid cookie are accepted all the same, so no packet is
 	// lost when an end starts with another policy.
 	CookiesOff

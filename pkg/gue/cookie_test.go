@@ -227,7 +227,8 @@ func TestResponderCookiesAfterRestart(t *testing.T) {
 	}
 }
 
-// What the data plane does not take is not told the far end, and tried again.
+// A change that the data plane does not take is not announced to the far end, and is tried
+// again.
 func TestResponderCookiesRefused(t *testing.T) {
 	m := newMarked(t, CookiesAuto, CookieUse{}, natted, 1)
 	m.refuse = errors.New("full")
@@ -312,7 +313,7 @@ func TestInitiatorCookies(t *testing.T) {
 }
 
 // line joins the two ends of a tunnel, whose packets take their time and may be lost, and
-// carries data beside control. Ends are restarted, upgraded and rolled back, and keys
+// carries data and control packets. Ends are restarted, upgraded and rolled back, and keys
 // replaced, in any order. No data packet may be refused.
 type line struct {
 	*internet

@@ -99,7 +99,7 @@ func (a *agent) reportTunnels(r *status.Report) {
 			r.Tunnels = append(r.Tunnels, out)
 		}
 	})
-	// Not within Each: who judges a tunnel asks the applier, and holds a lock meanwhile.
+	// Not within Each: judge may hold a lock while it asks the applier.
 	for i := range r.Tunnels {
 		t := &r.Tunnels[i]
 		peer, known := peers[t.ID]

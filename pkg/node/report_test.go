@@ -18,8 +18,8 @@ import (
 	"github.com/acnodal/epic/pkg/tunnelstate"
 )
 
-// Who judges a tunnel may ask the applier, as the tracker of a gateway does, which holds a lock
-// meanwhile.
+// The function that judges tunnels may ask the applier while it holds a lock, like the tracker
+// of a gateway node does.
 func TestReportJudgesOutsideTheApplier(t *testing.T) {
 	kernel := fakeplane.New()
 	p := plane{kernel, kernel.Observer()}

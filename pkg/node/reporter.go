@@ -31,7 +31,7 @@ func (r reporter) Resume(before epicv1.GatewayNodeStatus) {
 	if before.TunnelStates == nil {
 		return
 	}
-	// What can't be read is not known.
+	// The tunnels of a set that can't be decoded are unknown.
 	up, _ := idset.Decode(before.TunnelStates.Up)
 	down, _ := idset.Decode(before.TunnelStates.Down)
 	r.live.Resume(up, down)

@@ -9,7 +9,7 @@
 // has the tunnel. So a compromised gateway node can lie about its own tunnels and
 // about no others.
 //
-// What is not known is Unknown and never Down: a node of an earlier release does not
-// report, a node that has just started does not know yet, and the reports of a node
-// that stopped sending heartbeats are out of date.
+// A tunnel on which nothing is known is Unknown, never Down: a node of an earlier
+// release does not report, a node that has just started does not know yet, and the
+// reports of a node that stopped sending heartbeats are out of date.
 package tunnelstate

@@ -97,7 +97,7 @@ func creates(ctx context.Context, b binaries, objects int, r rounds, profiles st
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	fmt.Printf("\nRequests to etcd for one creation of EPIC's: %.3f; plans made again: %.3f.\n", requests/all, again/all)
+	fmt.Printf("\nRequests to etcd for one creation in EPIC: %.3f; plans made again: %.3f.\n", requests/all, again/all)
 	return nil
 }
 

@@ -13,8 +13,8 @@ import (
 
 // AdoptDNSNames claims the DNS names of objects that a release wrote which did not
 // claim them, and releases those that such a release left behind. Resources are
-// those whose objects have DNS names, so that a start reads no others. It is safe beside
-// writers: each claim is added or removed on the condition that its object is as it
+// those whose objects have DNS names, so a start reads no others. It is safe while
+// others write: each claim is added or removed on the condition that its object is as it
 // was read. Where two accounts have one name from before, both keep it, and the
 // audit reports it.
 func (b *Backend) AdoptDNSNames(ctx context.Context, resources ...string) error {

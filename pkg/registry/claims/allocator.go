@@ -262,7 +262,7 @@ func (a *allocator) reserve(ctx context.Context, s Space, b *block, want uint64,
 			}
 		}
 		for _, position := range []uint64{from, to - 1} {
-			// What is spared of a pool is at its ends, and a block ends with the turn.
+			// A pool spares only addresses at its ends, and a block ends with the turn.
 			if s.spares(position) {
 				used[a.layout.claim(s.claimAt(position))] = true
 			}

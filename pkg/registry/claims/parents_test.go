@@ -377,7 +377,7 @@ func TestPlansShareReads(t *testing.T) {
 		requests int
 	}{
 		"there":                 {there: true, requests: 1},
-		"created meanwhile":     {requests: 2},
+		"created in between":    {requests: 2},
 		"the first read fails":  {there: true, fails: true, requests: 2},
 		"a fresh one reads now": {there: true, fresh: true, requests: 2},
 	} {

@@ -438,8 +438,8 @@ func (p *Plan) freePlaces(ctx context.Context, account Ref, limit int32, read *s
 // readPlaces returns which places from first to last are in use, the highest place
 // to pick, and how many are left up to that one. The highest is limit, unless it was
 // higher once: places above it are still held then, and count, so that for each of
-// them one less below it is to be had. (Whoever picks below the top leaves at most
-// limit places in use, also beside others who do.)
+// them one less below it is to be had. (A write that picks below the top leaves at
+// most limit places in use, even while others do the same.)
 func (p *Plan) readPlaces(ctx context.Context, kind string, limit, first, last uint64) (used map[uint64]bool, top, left uint64, err error) {
 	end := clientv3.GetPrefixRangeEnd(p.b.layout.claims() + kind + "/")
 	for top = limit; ; {

@@ -110,8 +110,8 @@ type slotRead struct {
 	shared chan struct{}
 }
 
-// read begins a read of an account's free slots. Writes that call take meanwhile
-// wait for its end if share is set. The caller calls end.
+// read begins a read of an account's free slots. If share is set, writes that call
+// take before the read ends wait for it. The caller calls end.
 func (m *slotMemory) read(account Ref, share bool) *slotRead {
 	m.mu.Lock()
 	defer m.mu.Unlock()

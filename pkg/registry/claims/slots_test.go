@@ -92,7 +92,7 @@ func TestCreationsAtOnce(t *testing.T) {
 	if n := again() + old(); n != 0 {
 		t.Errorf("%v plans were made again", n)
 	}
-	// Beside the transactions there are two reads, and reservations of blocks of numbers,
+	// Besides the transactions there are two reads, and reservations of blocks of numbers,
 	// which grow.
 	if n := requests(); n > writers+writers/2 {
 		t.Errorf("%d creations sent etcd %d requests", writers, n)
