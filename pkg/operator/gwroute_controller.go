@@ -5,6 +5,7 @@ package operator
 import (
 	"context"
 
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -36,20 +37,23 @@ func (r *RouteReconciler) Reconcile(ctx context.Context, name types.NamespacedNa
 	if route == nil || route.DeletionTimestamp != nil {
 		return reconcile.Result{}, nil
 	}
-	var parents []report.Parent
+	var of []report.Parent
 	for _, proxy := range endpoints.ProxiesOf(route) {
 		gw := r.Store.GWProxy(route.Namespace, proxy)
 		if gw == nil {
 			continue
 		}
 		id := proxyidentity.Proxy{Namespace: gw.Namespace, Kind: string(workload.GWProxy), Name: gw.Name}
-		parents = append(parents, report.Parent{
+		of = append(of, report.Parent{
 			Proxy: id, Outcome: r.Outcomes.Outcome(id), State: r.States.State(id),
 			Programmed: meta.FindStatusCondition(gw.Status.Conditions, report.ConditionProgrammed),
 		})
 	}
-	want := &own{Conditions: conditions(route.Status.Conditions, []metav1.Condition{report.Route(route, parents)})}
-	if same(route.Status.Conditions, want.Conditions) {
+	want := &own{
+		Conditions: conditions(route.Status.Conditions, []metav1.Condition{report.Route(route, of)}),
+		Parents:    parents(route.Status.Parents, report.RouteParents(route, of)),
+	}
+	if same(route.Status.Conditions, want.Conditions) && apiequality.Semantic.DeepEqual(route.Status.Parents, want.Parents) {
 		return reconcile.Result{}, nil
 	}
 	err := apply(ctx, r.Client.EpicV1().GWRoutes(route.Namespace), "GWRoute", route, want)

@@ -123,7 +123,7 @@ func (r *ProxyReconciler) Reconcile(ctx context.Context, id proxyidentity.Proxy)
 	if !status.Settling {
 		r.settled(id, false)
 	}
-	want := &own{Conditions: conditions(s.status.Conditions, status.Conditions), Envoy: &status.Envoy, Placements: progress.Placements}
+	want := &own{Conditions: conditions(s.status.Conditions, status.Conditions), Envoy: &status.Envoy, Placements: progress.Placements, Listeners: listeners(s.status.Listeners, status.Listeners)}
 	wait := cmp.Or(progress.Retry, again)
 	if behind(&status.Envoy) {
 		wait = min(wait, settling)

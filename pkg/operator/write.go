@@ -32,6 +32,9 @@ type own struct {
 	Conditions []metav1.Condition  `json:"conditions"`
 	Envoy      *epicv1.EnvoyStatus `json:"envoy,omitempty"`
 	Placements map[string]string   `json:"proxy-placements,omitempty"`
+	// Listeners are of gateway proxies, and Parents of routes.
+	Listeners []epicv1.GatewayListenerStatus `json:"listeners,omitempty"`
+	Parents   []epicv1.RouteParentStatus     `json:"parents,omitempty"`
 }
 
 // conditions returns the operator's conditions with the times of those that are there.
@@ -58,7 +61,32 @@ func same(has, want []metav1.Condition) bool {
 // proxyDiffers reports whether a status lacks something of the operator's.
 func proxyDiffers(status *epicv1.ProxyStatus, want *own) bool {
 	return !same(status.Conditions, want.Conditions) || !apiequality.Semantic.DeepEqual(status.Envoy, want.Envoy) ||
-		want.Placements != nil && !maps.Equal(status.ProxyPlacements, want.Placements)
+		want.Placements != nil && !maps.Equal(status.ProxyPlacements, want.Placements) ||
+		!apiequality.Semantic.DeepEqual(status.Listeners, want.Listeners)
+}
+
+// listeners returns the status of listeners with the times of the conditions that are there.
+func listeners(has, want []epicv1.GatewayListenerStatus) []epicv1.GatewayListenerStatus {
+	for i := range want {
+		var old []metav1.Condition
+		if at := slices.IndexFunc(has, func(l epicv1.GatewayListenerStatus) bool { return l.Name == want[i].Name }); at >= 0 {
+			old = has[at].Conditions
+		}
+		want[i].Conditions = conditions(old, want[i].Conditions)
+	}
+	return want
+}
+
+// parents is listeners for the parents of a route.
+func parents(has, want []epicv1.RouteParentStatus) []epicv1.RouteParentStatus {
+	for i := range want {
+		var old []metav1.Condition
+		if at := slices.IndexFunc(has, func(p epicv1.RouteParentStatus) bool { return p.ParentRef == want[i].ParentRef }); at >= 0 {
+			old = has[at].Conditions
+		}
+		want[i].Conditions = conditions(old, want[i].Conditions)
+	}
+	return want
 }
 
 // apply writes the operator's part of an object's status.

@@ -66,6 +66,31 @@ type GWRouteStatus struct {
 
 	// What the controller found out about the route, one entry a type.
 	Conditions []metav1.Condition
+
+	// What became of the route at each of its parents.
+	Parents []RouteParentStatus
+}
+
+// RouteParentStatus is what became of a route at one of its parents.
+type RouteParentStatus struct {
+	// The parent, as in the parentRefs of the route.
+	ParentRef RouteParentReference
+
+	// The conditions of the route at this parent.
+	Conditions []metav1.Condition
+}
+
+// RouteParentReference names a gateway proxy, and a listener of it where the route
+// does so.
+type RouteParentReference struct {
+	// The name of the gateway proxy.
+	Name string
+
+	// The name of the listener, if the route names one.
+	SectionName string
+
+	// The port of the listeners, if the route names one.
+	Port int32
 }
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object

@@ -41,6 +41,21 @@ type ProxyStatus struct {
 
 	// The Envoys that serve this object, as the operator sees them.
 	Envoy *EnvoyStatus
+
+	// What became of each listener of a gateway proxy.
+	Listeners []GatewayListenerStatus
+}
+
+// GatewayListenerStatus is what became of one listener of a gateway proxy.
+type GatewayListenerStatus struct {
+	// The name of the listener in spec.gateway.listeners.
+	Name string
+
+	// The number of GWRoutes that are attached to the listener.
+	AttachedRoutes int32
+
+	// The conditions of the listener, with the types and reasons of the Gateway API.
+	Conditions []metav1.Condition
 }
 
 // EnvoyStatus is the progress of the Envoys of one load balancer or gateway

@@ -62,6 +62,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &epicv1.EPICSpecApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("EPICStatus"):
 		return &epicv1.EPICStatusApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("GatewayListenerStatus"):
+		return &epicv1.GatewayListenerStatusApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("GatewayNode"):
 		return &epicv1.GatewayNodeApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("GatewayNodeSpec"):
@@ -116,6 +118,10 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &epicv1.RemoteEndpointStatusApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("RouteBackend"):
 		return &epicv1.RouteBackendApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("RouteParentReference"):
+		return &epicv1.RouteParentReferenceApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("RouteParentStatus"):
+		return &epicv1.RouteParentStatusApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("SecretReference"):
 		return &epicv1.SecretReferenceApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("ServicePort"):

@@ -61,6 +61,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1.GWRouteList{}.OpenAPIModelName():                   schema_pkg_apis_epic_v1_GWRouteList(ref),
 		v1.GWRouteSpec{}.OpenAPIModelName():                   schema_pkg_apis_epic_v1_GWRouteSpec(ref),
 		v1.GWRouteStatus{}.OpenAPIModelName():                 schema_pkg_apis_epic_v1_GWRouteStatus(ref),
+		v1.GatewayListenerStatus{}.OpenAPIModelName():         schema_pkg_apis_epic_v1_GatewayListenerStatus(ref),
 		v1.GatewayNode{}.OpenAPIModelName():                   schema_pkg_apis_epic_v1_GatewayNode(ref),
 		v1.GatewayNodeList{}.OpenAPIModelName():               schema_pkg_apis_epic_v1_GatewayNodeList(ref),
 		v1.GatewayNodeSpec{}.OpenAPIModelName():               schema_pkg_apis_epic_v1_GatewayNodeSpec(ref),
@@ -82,6 +83,8 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1.RemoteEndpointSpec{}.OpenAPIModelName():            schema_pkg_apis_epic_v1_RemoteEndpointSpec(ref),
 		v1.RemoteEndpointStatus{}.OpenAPIModelName():          schema_pkg_apis_epic_v1_RemoteEndpointStatus(ref),
 		v1.RouteBackend{}.OpenAPIModelName():                  schema_pkg_apis_epic_v1_RouteBackend(ref),
+		v1.RouteParentReference{}.OpenAPIModelName():          schema_pkg_apis_epic_v1_RouteParentReference(ref),
+		v1.RouteParentStatus{}.OpenAPIModelName():             schema_pkg_apis_epic_v1_RouteParentStatus(ref),
 		v1.SecretReference{}.OpenAPIModelName():               schema_pkg_apis_epic_v1_SecretReference(ref),
 		v1.ServicePort{}.OpenAPIModelName():                   schema_pkg_apis_epic_v1_ServicePort(ref),
 		v1.ServicePrefix{}.OpenAPIModelName():                 schema_pkg_apis_epic_v1_ServicePrefix(ref),
@@ -2450,7 +2453,78 @@ func schema_pkg_apis_epic_v1_GWRouteStatus(ref common.ReferenceCallback) common.
 							},
 						},
 					},
+					"parents": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "What became of the route at each gateway proxy, or listener of one, that its parentRefs name. The operator writes it. A parent that is not there has no entry.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1.RouteParentStatus{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
 				},
+			},
+		},
+		Dependencies: []string{
+			v1.RouteParentStatus{}.OpenAPIModelName(), metav1.Condition{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_epic_v1_GatewayListenerStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "GatewayListenerStatus is what became of one listener of a gateway proxy.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The name of the listener in spec.gateway.listeners.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"attachedRoutes": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The number of GWRoutes that are attached to the listener.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "The conditions of the listener, with the types and reasons of the Gateway API: Accepted, ResolvedRefs, Conflicted and Programmed. Programmed is True once Envoys have accepted the listener. Its observedGeneration is that of the gateway proxy.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(metav1.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"name"},
 			},
 		},
 		Dependencies: []string{
@@ -3495,11 +3569,32 @@ func schema_pkg_apis_epic_v1_ProxyStatus(ref common.ReferenceCallback) common.Op
 							Ref:         ref(v1.EnvoyStatus{}.OpenAPIModelName()),
 						},
 					},
+					"listeners": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"name",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "What became of each listener in spec.gateway of a gateway proxy, by its name. The operator writes it. Load balancers have none: see envoy.listeners.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1.GatewayListenerStatus{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1.EnvoyStatus{}.OpenAPIModelName(), v1.ProxyInterfaceInfo{}.OpenAPIModelName(), v1.TunnelEndpoint{}.OpenAPIModelName(), metav1.Condition{}.OpenAPIModelName()},
+			v1.EnvoyStatus{}.OpenAPIModelName(), v1.GatewayListenerStatus{}.OpenAPIModelName(), v1.ProxyInterfaceInfo{}.OpenAPIModelName(), v1.TunnelEndpoint{}.OpenAPIModelName(), metav1.Condition{}.OpenAPIModelName()},
 	}
 }
 
@@ -3742,6 +3837,86 @@ func schema_pkg_apis_epic_v1_RouteBackend(ref common.ReferenceCallback) common.O
 		},
 		Dependencies: []string{
 			v1.BackendTLSValidation{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_epic_v1_RouteParentReference(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "RouteParentReference names a gateway proxy, and a listener of it where the route does so.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The name of the gateway proxy.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"sectionName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The name of the listener, if the route names one.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"port": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The port of the listeners, if the route names one.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+				Required: []string{"name"},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_epic_v1_RouteParentStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "RouteParentStatus is what became of a route at one of its parents.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"parentRef": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The parent, as in the parentRefs of the route.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.RouteParentReference{}.OpenAPIModelName()),
+						},
+					},
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "The conditions of the route at this parent, with the types and reasons of the Gateway API: Accepted, ResolvedRefs, and PartiallyInvalid if a part of the route is left out; and Programmed, which is True once Envoys have accepted the route. Their observedGeneration is that of the route.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(metav1.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"parentRef"},
+			},
+		},
+		Dependencies: []string{
+			v1.RouteParentReference{}.OpenAPIModelName(), metav1.Condition{}.OpenAPIModelName()},
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/envoy/resource"
@@ -27,11 +28,18 @@ type Outcome struct {
 	Listeners []Listener
 	// Gateway are the listeners of the object's Gateway, and Routes the routes that name
 	// it as a parent.
-	Gateway []translate.ListenerStatus
+	Gateway []GatewayListener
 	Routes  []translate.RouteStatus
 	// Problems are what is wrong with the objects, and EndpointProblems what is wrong
 	// with endpoints.
 	Problems, EndpointProblems []translate.Problem
+}
+
+// GatewayListener is a listener of a Gateway.
+type GatewayListener struct {
+	translate.ListenerStatus
+	// Envoy is Envoy's listener for it; nil if there is none.
+	Envoy *Listener
 }
 
 // Listener is a listener of Envoy's.
@@ -42,8 +50,10 @@ type Listener struct {
 	Version string
 }
 
-func outcomeOf(s *source, r *translate.Result) *Outcome {
-	o := &Outcome{UID: s.uid, Gateway: r.Listeners, Routes: r.Routes, Problems: r.Problems}
+// outcomeOf returns what came of a translation. Published ports are mapped by port to those
+// that Envoys listen on.
+func outcomeOf(s *source, r *translate.Result, port func(published uint16) uint16) *Outcome {
+	o := &Outcome{UID: s.uid, Routes: r.Routes, Problems: r.Problems}
 	if s.lb != nil {
 		o.Generation = s.lb.Generation
 	} else {
@@ -55,7 +65,29 @@ func outcomeOf(s *source, r *translate.Result) *Outcome {
 		}
 	}
 	slices.SortFunc(o.Listeners, func(a, b Listener) int { return cmp.Compare(a.Name, b.Name) })
+	for i, l := range r.Listeners {
+		o.Gateway = append(o.Gateway, GatewayListener{ListenerStatus: l, Envoy: o.envoy(s, i, port)})
+	}
 	return o
+}
+
+// envoy returns Envoy's listener for listener i of the Gateway; nil if there is none.
+func (o *Outcome) envoy(s *source, i int, port func(uint16) uint16) *Listener {
+	if s.gw == nil || s.gw.Spec.Gateway == nil || i >= len(s.gw.Spec.Gateway.Listeners) {
+		return nil
+	}
+	spec := &s.gw.Spec.Gateway.Listeners[i]
+	protocol := corev1.ProtocolTCP
+	if spec.Protocol == gatewayv1.UDPProtocolType {
+		protocol = corev1.ProtocolUDP
+	}
+	at := slices.IndexFunc(o.Listeners, func(l Listener) bool {
+		return l.Port == int32(port(uint16(spec.Port))) && l.Protocol == protocol
+	})
+	if at < 0 {
+		return nil
+	}
+	return &o.Listeners[at]
 }
 
 // listenerOf reads where a listener listens.

@@ -47,6 +47,14 @@ type source struct {
 	status *epicv1.ProxyStatus
 }
 
+// address returns the public address.
+func (s *source) address() string {
+	if s.lb != nil {
+		return s.lb.Spec.PublicAddress
+	}
+	return s.gw.Spec.PublicAddress
+}
+
 func (f *Feed) source(id proxyidentity.Proxy) *source {
 	if id.Kind == string(workload.LoadBalancer) {
 		if lb := f.o.Store.LoadBalancer(id.Namespace, id.Name); lb != nil {
@@ -81,7 +89,7 @@ func (f *Feed) translate(id proxyidentity.Proxy) {
 		}
 		result = rendered
 	}
-	outcome := outcomeOf(s, result)
+	outcome := outcomeOf(s, result, f.ports(s))
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -100,6 +108,12 @@ func (f *Feed) translate(id proxyidentity.Proxy) {
 	// Endpoints are rendered and set under the lock, so none can be newer than these.
 	f.o.Server.Set(id, config, f.o.Server.Mark(id))
 	f.o.Changed(id)
+}
+
+// ports returns what maps a published port of a proxy to the one that Envoys listen on.
+func (f *Feed) ports(s *source) func(published uint16) uint16 {
+	_, port := f.o.Place(s.address()).Listen()
+	return port
 }
 
 func (f *Feed) result(s *source) (*translate.Result, map[string]*translate.Service) {

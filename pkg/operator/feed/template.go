@@ -86,6 +86,6 @@ func (f *Feed) keep(s *source, p *proxy, plain *translate.Result, problems []tra
 		problems[i].Message += what
 	}
 	served.Problems = append(problems, plain.Problems...)
-	p.outcome = outcomeOf(s, &served).with(p.troubles)
+	p.outcome = outcomeOf(s, &served, f.ports(s)).with(p.troubles)
 	f.o.Changed(s.id)
 }

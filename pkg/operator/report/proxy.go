@@ -37,6 +37,8 @@ type Input struct {
 type Status struct {
 	Envoy      epicv1.EnvoyStatus
 	Conditions []metav1.Condition
+	// Listeners are those of a gateway proxy.
+	Listeners []epicv1.GatewayListenerStatus
 	// Settling says that Envoys have what they need but for the newest change, which
 	// they have not answered yet.
 	Settling bool
@@ -53,6 +55,7 @@ func Proxy(in *Input) Status {
 	}
 	s.Envoy.LastRejection = lastRejection(in.State)
 	s.Conditions = []metav1.Condition{accepted(in.Outcome), programmed(in, &s)}
+	s.Listeners = gatewayListeners(in, &s.Conditions[1])
 	for i := range s.Conditions {
 		s.Conditions[i].ObservedGeneration = in.Proxy.Generation
 	}

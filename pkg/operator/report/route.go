@@ -41,17 +41,9 @@ func programmedRoute(route *epicv1.GWRoute, parents []Parent) metav1.Condition {
 	if len(parents) == 0 {
 		return no(ReasonNoParents, "The route belongs to no gateway proxy that is there: see the condition Accepted")
 	}
-	for _, p := range parents {
-		var told []string
-		for _, pod := range p.State.Pods {
-			for _, r := range pod.Refused {
-				if concerns(r.Resource, route) {
-					told = append(told, refusal(pod.Pod, r))
-				}
-			}
-		}
-		if len(told) > 0 {
-			return no(ReasonRejectedByProxy, "%s", tell(told))
+	for i := range parents {
+		if c := refusedRoute(route, &parents[i]); c != nil {
+			return *c
 		}
 	}
 	for _, p := range parents {
@@ -62,12 +54,9 @@ func programmedRoute(route *epicv1.GWRoute, parents []Parent) metav1.Condition {
 			return no(reason, "%s", tell(problems))
 		}
 	}
-	for _, p := range parents {
-		switch {
-		case p.Programmed == nil:
-			return no(ReasonPending, "GWProxy %s has no Envoy yet", p.Name)
-		case p.Programmed.Status != metav1.ConditionTrue && p.Programmed.Reason != ReasonRejectedByProxy:
-			return no(p.Programmed.Reason, "GWProxy %s: %s", p.Name, p.Programmed.Message)
+	for i := range parents {
+		if c := notProgrammed(&parents[i]); c != nil {
+			return *c
 		}
 	}
 	return condition(ConditionProgrammed, metav1.ConditionTrue, ReasonProgrammed, "Envoys have the newest configuration")

@@ -31,6 +31,8 @@ func newTable() rest.TableConvertor {
 			return proxystatus.Ports(o.Spec.PublicPorts)
 		}).Wide(),
 		kind.Number("Replicas", "How many Envoys should run.", func(o *object) int64 { return int64(ptr.Deref(o.Spec.EnvoyReplicaCount, 0)) }).Wide(),
+		kind.Text("Listeners", "How many listeners the Envoys serve, of how many there are.", func(o *object) string { return proxystatus.Listeners(&o.Status) }).Wide(),
+		kind.Number("Routes", "How many times routes are attached to listeners.", func(o *object) int64 { return proxystatus.AttachedRoutes(&o.Status) }).Wide(),
 		kind.Text("EPIC Nodes", "The gateway nodes that have tunnels or run a proxy.", func(o *object) string {
 			return proxystatus.Few(proxystatus.EPICNodes(&o.Status))
 		}).Wide(),

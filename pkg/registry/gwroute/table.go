@@ -21,6 +21,7 @@ func newTable() rest.TableConvertor {
 		kind.Text("Client NS", "The route's namespace in that cluster.", func(o *object) string { return o.Spec.ClientRef.Namespace }),
 		kind.Text("Client Name", "The route's name in that cluster.", func(o *object) string { return o.Spec.ClientRef.Name }),
 		kind.Text("Type", "What the route is for: HTTP, GRPC, TLS, TCP or UDP.", routeType),
+		kind.Condition("Programmed", "Programmed", "Whether the Envoys have accepted the newest configuration.", func(o *object) []metav1.Condition { return o.Status.Conditions }),
 		kind.Ready(func(o *object) []metav1.Condition { return o.Status.Conditions }),
 		kind.Text("Parents", "The gateway proxies to which the route belongs.", func(o *object) string { return strings.Join(parents(o), ",") }).Wide(),
 		kind.Text("Hostnames", "The hostnames for which the route is.", hostnames).Wide(),

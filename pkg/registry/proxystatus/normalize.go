@@ -51,6 +51,9 @@ func keepUnknown(status, old *epic.ProxyStatus) {
 	if status.Envoy == nil {
 		status.Envoy = old.Envoy.DeepCopy()
 	}
+	if status.Listeners == nil {
+		status.Listeners = slices.Clone(old.Listeners)
+	}
 	if status.ProxyIfInfo == nil {
 		status.ProxyIfInfo = maps.Clone(old.ProxyIfInfo)
 		if status.ProxyIfIndex == 0 && status.ProxyIfName == "" {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
@@ -40,4 +42,29 @@ func Envoys(status *epic.ProxyStatus) string {
 		return ""
 	}
 	return fmt.Sprintf("%d/%d", status.Envoy.ReadyReplicas, status.Envoy.Replicas)
+}
+
+// Listeners returns how many listeners of a gateway proxy the Envoys serve, of how many
+// there are; nothing before the operator has seen the object.
+func Listeners(status *epic.ProxyStatus) string {
+	if status.Envoy == nil {
+		return ""
+	}
+	served := 0
+	for _, l := range status.Listeners {
+		if meta.IsStatusConditionTrue(l.Conditions, "Programmed") {
+			served++
+		}
+	}
+	return fmt.Sprintf("%d/%d", served, len(status.Listeners))
+}
+
+// AttachedRoutes returns how many times routes are attached to listeners of a gateway
+// proxy: a route that is attached to two of them counts twice.
+func AttachedRoutes(status *epic.ProxyStatus) int64 {
+	var n int64
+	for _, l := range status.Listeners {
+		n += int64(l.AttachedRoutes)
+	}
+	return n
 }

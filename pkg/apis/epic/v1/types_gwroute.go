@@ -96,6 +96,43 @@ type GWRouteStatus struct {
 	// +patchStrategy=merge
 	// +patchMergeKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type" protobuf:"bytes,2,rep,name=conditions"`
+
+	// What became of the route at each gateway proxy, or listener of one, that its
+	// parentRefs name. The operator writes it. A parent that is not there has no
+	// entry.
+	// +optional
+	// +listType=atomic
+	Parents []RouteParentStatus `json:"parents,omitempty" protobuf:"bytes,3,rep,name=parents"`
+}
+
+// RouteParentStatus is what became of a route at one of its parents.
+type RouteParentStatus struct {
+	// The parent, as in the parentRefs of the route.
+	ParentRef RouteParentReference `json:"parentRef" protobuf:"bytes,1,opt,name=parentRef"`
+
+	// The conditions of the route at this parent, with the types and reasons of the
+	// Gateway API: Accepted, ResolvedRefs, and PartiallyInvalid if a part of the
+	// route is left out; and Programmed, which is True once Envoys have accepted
+	// the route. Their observedGeneration is that of the route.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty" protobuf:"bytes,2,rep,name=conditions"`
+}
+
+// RouteParentReference names a gateway proxy, and a listener of it where the route
+// does so.
+type RouteParentReference struct {
+	// The name of the gateway proxy.
+	Name string `json:"name" protobuf:"bytes,1,opt,name=name"`
+
+	// The name of the listener, if the route names one.
+	// +optional
+	SectionName string `json:"sectionName,omitempty" protobuf:"bytes,2,opt,name=sectionName"`
+
+	// The port of the listeners, if the route names one.
+	// +optional
+	Port int32 `json:"port,omitempty" protobuf:"varint,3,opt,name=port"`
 }
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object

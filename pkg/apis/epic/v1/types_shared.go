@@ -66,6 +66,32 @@ type ProxyStatus struct {
 	// the operator has seen the object.
 	// +optional
 	Envoy *EnvoyStatus `json:"envoy,omitempty" protobuf:"bytes,9,opt,name=envoy"`
+
+	// What became of each listener in spec.gateway of a gateway proxy, by its name.
+	// The operator writes it. Load balancers have none: see envoy.listeners.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	Listeners []GatewayListenerStatus `json:"listeners,omitempty" protobuf:"bytes,10,rep,name=listeners"`
+}
+
+// GatewayListenerStatus is what became of one listener of a gateway proxy.
+type GatewayListenerStatus struct {
+	// The name of the listener in spec.gateway.listeners.
+	Name string `json:"name" protobuf:"bytes,1,opt,name=name"`
+
+	// The number of GWRoutes that are attached to the listener.
+	// +optional
+	AttachedRoutes int32 `json:"attachedRoutes" protobuf:"varint,2,opt,name=attachedRoutes"`
+
+	// The conditions of the listener, with the types and reasons of the Gateway
+	// API: Accepted, ResolvedRefs, Conflicted and Programmed. Programmed is True
+	// once Envoys have accepted the listener. Its observedGeneration is that of
+	// the gateway proxy.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty" protobuf:"bytes,3,rep,name=conditions"`
 }
 
 // EnvoyStatus is the progress of the Envoys of one load balancer or gateway

@@ -208,6 +208,11 @@ func (in GWRouteStatus) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in GatewayListenerStatus) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.GatewayListenerStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in GatewayNode) OpenAPIModelName() string {
 	return "com.github.acnodal.epic.pkg.apis.epic.v1.GatewayNode"
 }
@@ -315,6 +320,16 @@ func (in RemoteEndpointStatus) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in RouteBackend) OpenAPIModelName() string {
 	return "com.github.acnodal.epic.pkg.apis.epic.v1.RouteBackend"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in RouteParentReference) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.RouteParentReference"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in RouteParentStatus) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.RouteParentStatus"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

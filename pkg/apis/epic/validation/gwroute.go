@@ -27,7 +27,8 @@ func ValidateGWRouteUpdate(obj, old *epic.GWRoute) field.ErrorList {
 
 // ValidateGWRouteStatusUpdate checks a change of an object's status.
 func ValidateGWRouteStatusUpdate(obj, _ *epic.GWRoute) field.ErrorList {
-	return statusBase(obj.Status.ObservedGeneration, obj.Status.Conditions)
+	errs := statusBase(obj.Status.ObservedGeneration, obj.Status.Conditions)
+	return append(errs, parentStatuses(statusPath.Child("parents"), obj.Status.Parents)...)
 }
 
 func gwRouteSpec(spec *epic.GWRouteSpec) field.ErrorList {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -343,5 +344,18 @@ func TestGWRoute(t *testing.T) {
 	}, spec...))
 	updates(t, validGWRoute, ValidateGWRouteStatusUpdate, []change[epic.GWRoute]{
 		{"generation", func(o *epic.GWRoute) { o.Status.ObservedGeneration = -1 }, "status.observedGeneration", "negative"},
+		{"parents", func(o *epic.GWRoute) {
+			o.Status.Parents = []epic.RouteParentStatus{{ParentRef: epic.RouteParentReference{Name: "gw", SectionName: "web.example", Port: 80}}, {ParentRef: epic.RouteParentReference{Name: "gw"}}}
+		}, "", ""},
+		{"a parent with a space", func(o *epic.GWRoute) {
+			o.Status.Parents = []epic.RouteParentStatus{{ParentRef: epic.RouteParentReference{Name: "g w"}}}
+		}, "status.parents[0].parentRef.name", "spaces"},
+		{"a parent without a possible port", func(o *epic.GWRoute) {
+			o.Status.Parents = []epic.RouteParentStatus{{ParentRef: epic.RouteParentReference{Name: "gw", Port: 65536}}}
+		}, "status.parents[0].parentRef.port", "from 0 to 65535"},
+		{"many conditions of a parent", func(o *epic.GWRoute) {
+			o.Status.Parents = []epic.RouteParentStatus{{ParentRef: epic.RouteParentReference{Name: "gw"}, Conditions: make([]metav1.Condition, maxConditions+1)}}
+		}, "status.parents[0].conditions", "more than 64"},
+		{"many parents", func(o *epic.GWRoute) { o.Status.Parents = make([]epic.RouteParentStatus, maxParentStatuses+1) }, "status.parents", "more than 160"},
 	})
 }

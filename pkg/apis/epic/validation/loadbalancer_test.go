@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 
@@ -194,6 +195,23 @@ func statusCases[T any](status func(*T) *epic.ProxyStatus) []change[T] {
 		{"words that change a terminal", on(func(s *epic.ProxyStatus) {
 			s.Envoy = &epic.EnvoyStatus{LastRejection: &epic.EnvoyRejection{Message: "a\x1b[2J"}}
 		}), "status.envoy.lastRejection.message", "control characters"},
+		{"listeners", on(func(s *epic.ProxyStatus) {
+			s.Listeners = []epic.GatewayListenerStatus{{Name: "web.example", AttachedRoutes: 2}, {Name: "other"}}
+		}), "", ""},
+		{"a listener twice", on(func(s *epic.ProxyStatus) {
+			s.Listeners = []epic.GatewayListenerStatus{{Name: "web"}, {Name: "web"}}
+		}), "status.listeners[1].name", "Duplicate"},
+		{"fewer than no routes", on(func(s *epic.ProxyStatus) {
+			s.Listeners = []epic.GatewayListenerStatus{{Name: "web", AttachedRoutes: -1}}
+		}), "status.listeners[0].attachedRoutes", "negative"},
+		{"many conditions of a listener", on(func(s *epic.ProxyStatus) {
+			s.Listeners = []epic.GatewayListenerStatus{{Name: "web", Conditions: make([]metav1.Condition, maxConditions+1)}}
+		}), "status.listeners[0].conditions", "more than 64"},
+		{"many listeners", on(func(s *epic.ProxyStatus) {
+			for i := range epic.MaxListeners + 1 {
+				s.Listeners = append(s.Listeners, epic.GatewayListenerStatus{Name: fmt.Sprint(i)})
+			}
+		}), "status.listeners", "more than 64"},
 		{"a placement", on(func(s *epic.ProxyStatus) { s.ProxyPlacements = map[string]string{"pod-1": "192.168.1.40"} }), "", ""},
 		{"a placement of no proxy", on(func(s *epic.ProxyStatus) { s.ProxyPlacements = map[string]string{"a b": "192.168.1.40"} }), "status.proxy-placements[a b]", "name of a proxy"},
 		{"a placement nowhere", on(func(s *epic.ProxyStatus) { s.ProxyPlacements = map[string]string{"pod-1": "here"} }), "status.proxy-placements[pod-1]", "must be an IP address"},

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
@@ -102,13 +101,9 @@ func broughtID(path *field.Path, n int32) field.ErrorList {
 }
 
 // statusBase checks what every status has.
-func statusBase(observed int64, conditions []metav1.Condition) field.ErrorList {
+func statusBase(observed int64, held []metav1.Condition) field.ErrorList {
 	errs := notNegative(statusPath.Child("observedGeneration"), observed)
-	path := statusPath.Child("conditions")
-	if more := atMost(path, len(conditions), maxConditions); len(more) > 0 {
-		return append(errs, more...)
-	}
-	return append(errs, few(metav1validation.ValidateConditions(conditions, path))...)
+	return append(errs, conditions(statusPath.Child("conditions"), held)...)
 }
 
 // ref checks a reference to an object in a tenant's cluster. Nobody here can

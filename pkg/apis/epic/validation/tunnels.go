@@ -26,6 +26,7 @@ func proxyStatus(status, old *epic.ProxyStatus) field.ErrorList {
 	errs = append(errs, proxyInterfaces(statusPath.Child("proxy-if-info"), status.ProxyIfInfo)...)
 	errs = append(errs, proxyPlacements(statusPath.Child("proxy-placements"), status.ProxyPlacements)...)
 	errs = append(errs, envoyStatus(statusPath.Child("envoy"), status.Envoy)...)
+	errs = append(errs, listenerStatuses(statusPath.Child("listeners"), status.Listeners)...)
 	errs = append(errs, notNegative(statusPath.Child("proxy-ifindex"), status.ProxyIfIndex)...)
 	if status.ProxyIfName != "" {
 		errs = append(errs, interfaceName(statusPath.Child("proxy-ifname"), status.ProxyIfName)...)

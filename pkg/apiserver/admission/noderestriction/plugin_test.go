@@ -128,6 +128,7 @@ var changes = map[string]change{
 	"a tunnel":                 {change: on(func(s *epic.ProxyStatus) { s.GUETunnelEndpoints["10.0.0.2"] = epic.TunnelEndpoint{} }), err: "status.gue-tunnel-endpoints: Forbidden"},
 	"no tunnel":                {change: on(func(s *epic.ProxyStatus) { s.GUETunnelEndpoints = nil }), err: "status.gue-tunnel-endpoints: Forbidden"},
 	"Envoys":                   {change: on(func(s *epic.ProxyStatus) { s.Envoy = &epic.EnvoyStatus{Replicas: 1} }), err: "status.envoy: Forbidden"},
+	"listeners":                {change: on(func(s *epic.ProxyStatus) { s.Listeners = []epic.GatewayListenerStatus{{Name: "web"}} }), err: "status.listeners: Forbidden"},
 	"conditions":               {change: on(func(s *epic.ProxyStatus) { s.Conditions = []metav1.Condition{{}} }), err: "status.conditions: Forbidden"},
 	"observedGeneration":       {change: on(func(s *epic.ProxyStatus) { s.ObservedGeneration = 2 }), err: "status.observedGeneration: Forbidden"},
 	"quota-place":              {change: on(func(s *epic.ProxyStatus) { s.QuotaPlace = 2 }), err: "status.quota-place: Forbidden"},

@@ -152,6 +152,7 @@ func (w *writer) proxyStatus(ctx context.Context, status, old *epic.ProxyStatus)
 		{"observedGeneration", status.ObservedGeneration, old.ObservedGeneration},
 		{"conditions", status.Conditions, old.Conditions},
 		{"envoy", status.Envoy, old.Envoy},
+		{"listeners", status.Listeners, old.Listeners},
 	} {
 		if !apiequality.Semantic.DeepEqual(part.now, part.old) {
 			return notTheNodes(part.name)

@@ -721,6 +721,31 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: observedGeneration
       type:
         scalar: numeric
+    - name: parents
+      type:
+        list:
+          elementType:
+            namedType: com.github.acnodal.epic.pkg.apis.epic.v1.RouteParentStatus
+          elementRelationship: atomic
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.GatewayListenerStatus
+  map:
+    fields:
+    - name: attachedRoutes
+      type:
+        scalar: numeric
+      default: 0
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: name
+      type:
+        scalar: string
+      default: ""
 - name: com.github.acnodal.epic.pkg.apis.epic.v1.GatewayNode
   map:
     fields:
@@ -1027,6 +1052,14 @@ var schemaYAML = typed.YAMLObject(`types:
         map:
           elementType:
             namedType: com.github.acnodal.epic.pkg.apis.epic.v1.TunnelEndpoint
+    - name: listeners
+      type:
+        list:
+          elementType:
+            namedType: com.github.acnodal.epic.pkg.apis.epic.v1.GatewayListenerStatus
+          elementRelationship: associative
+          keys:
+          - name
     - name: observedGeneration
       type:
         scalar: numeric
@@ -1121,6 +1154,34 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: tls
       type:
         namedType: com.github.acnodal.epic.pkg.apis.epic.v1.BackendTLSValidation
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.RouteParentReference
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: port
+      type:
+        scalar: numeric
+    - name: sectionName
+      type:
+        scalar: string
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.RouteParentStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: parentRef
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.RouteParentReference
+      default: {}
 - name: com.github.acnodal.epic.pkg.apis.epic.v1.SecretReference
   map:
     fields:

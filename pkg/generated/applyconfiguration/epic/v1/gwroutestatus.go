@@ -19,6 +19,10 @@ type GWRouteStatusApplyConfiguration struct {
 	// What the controller found out about the route, one entry a type. A write
 	// that leaves this out keeps what is there; an empty list removes it.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
+	// What became of the route at each gateway proxy, or listener of one, that its
+	// parentRefs name. The operator writes it. A parent that is not there has no
+	// entry.
+	Parents []RouteParentStatusApplyConfiguration `json:"parents,omitempty"`
 }
 
 // GWRouteStatusApplyConfiguration constructs a declarative configuration of the GWRouteStatus type for use with
@@ -44,6 +48,19 @@ func (b *GWRouteStatusApplyConfiguration) WithConditions(values ...*metav1.Condi
 			panic("nil value passed to WithConditions")
 		}
 		b.Conditions = append(b.Conditions, *values[i])
+	}
+	return b
+}
+
+// WithParents adds the given value to the Parents field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Parents field.
+func (b *GWRouteStatusApplyConfiguration) WithParents(values ...*RouteParentStatusApplyConfiguration) *GWRouteStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithParents")
+		}
+		b.Parents = append(b.Parents, *values[i])
 	}
 	return b
 }

@@ -48,6 +48,9 @@ type ProxyStatusApplyConfiguration struct {
 	// The Envoys that serve this object, as the operator sees them. Absent until
 	// the operator has seen the object.
 	Envoy *EnvoyStatusApplyConfiguration `json:"envoy,omitempty"`
+	// What became of each listener in spec.gateway of a gateway proxy, by its name.
+	// The operator writes it. Load balancers have none: see envoy.listeners.
+	Listeners []GatewayListenerStatusApplyConfiguration `json:"listeners,omitempty"`
 }
 
 // ProxyStatusApplyConfiguration constructs a declarative configuration of the ProxyStatus type for use with
@@ -148,5 +151,18 @@ func (b *ProxyStatusApplyConfiguration) WithProxyPlacements(entries map[string]s
 // If called multiple times, the Envoy field is set to the value of the last call.
 func (b *ProxyStatusApplyConfiguration) WithEnvoy(value *EnvoyStatusApplyConfiguration) *ProxyStatusApplyConfiguration {
 	b.Envoy = value
+	return b
+}
+
+// WithListeners adds the given value to the Listeners field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Listeners field.
+func (b *ProxyStatusApplyConfiguration) WithListeners(values ...*GatewayListenerStatusApplyConfiguration) *ProxyStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithListeners")
+		}
+		b.Listeners = append(b.Listeners, *values[i])
+	}
 	return b
 }

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/envoy/translate"
+	"github.com/acnodal/epic/pkg/operator/feed"
+)
+
+// gatewayListeners computes the status of each listener of a gateway proxy whose own
+// condition Programmed is proxy.
+func gatewayListeners(in *Input, proxy *metav1.Condition) []epicv1.GatewayListenerStatus {
+	if in.Outcome == nil {
+		return nil
+	}
+	var all []epicv1.GatewayListenerStatus
+	for i := range in.Outcome.Gateway {
+		l := &in.Outcome.Gateway[i]
+		conditions := translated(l.Conditions)
+		for j := range conditions {
+			if c := &conditions[j]; c.Type == ConditionProgrammed && c.Status == metav1.ConditionTrue {
+				*c = programmedListener(in, l, proxy)
+			}
+			conditions[j].ObservedGeneration = in.Proxy.Generation
+		}
+		all = append(all, epicv1.GatewayListenerStatus{Name: l.Name, AttachedRoutes: l.AttachedRoutes, Conditions: conditions})
+	}
+	return all
+}
+
+// programmedListener computes the condition Programmed of a listener that the translation
+// has in the configuration.
+func programmedListener(in *Input, l *feed.GatewayListener, proxy *metav1.Condition) metav1.Condition {
+	if proxy.Status == metav1.ConditionTrue {
+		return condition(ConditionProgrammed, metav1.ConditionTrue, ReasonProgrammed, "Envoys have the newest configuration")
+	}
+	if proxy.Reason != ReasonRejectedByProxy {
+		return condition(ConditionProgrammed, metav1.ConditionFalse, proxy.Reason, "%s", proxy.Message)
+	}
+	// An Envoy refused something, which may be of another listener.
+	if l.Envoy == nil {
+		return condition(ConditionProgrammed, metav1.ConditionFalse, ReasonPending, "There is no listener of Envoy for it")
+	}
+	for _, pod := range in.State.Pods {
+		for _, r := range pod.Refused {
+			if r.Resource.Key() == l.Envoy.Key {
+				return condition(ConditionProgrammed, metav1.ConditionFalse, ReasonRejectedByProxy, "%s", refusal(pod.Pod, r))
+			}
+		}
+	}
+	accepted := 0
+	for _, version := range in.Accepted(l.Envoy.Key) {
+		if version == l.Envoy.Version {
+			accepted++
+		}
+	}
+	if accepted == 0 || accepted < len(in.State.Pods) {
+		return condition(ConditionProgrammed, metav1.ConditionFalse, ReasonPending, "%d of %d Envoys have the newest version of the listener", accepted, len(in.State.Pods))
+	}
+	return condition(ConditionProgrammed, metav1.ConditionTrue, ReasonProgrammed, "Envoys have the newest version of the listener")
+}
+
+// translated converts conditions of the translation. A condition without a message gets
+// one, since people read it.
+func translated(all []translate.Condition) []metav1.Condition {
+	var out []metav1.Condition
+	for _, c := range all {
+		status := metav1.ConditionFalse
+		if c.Status {
+			status = metav1.ConditionTrue
+		}
+		message := c.Message
+		if message == "" {
+			message = holding[c.Type]
+		}
+		out = append(out, condition(c.Type, status, c.Reason, "%s", message))
+	}
+	return out
+}
+
+// holding are the messages of conditions that have nothing else to say.
+var holding = map[string]string{
+	string(gatewayv1.ListenerConditionAccepted):     "It is valid and configured",
+	string(gatewayv1.ListenerConditionResolvedRefs): "All references resolve",
+	string(gatewayv1.ListenerConditionConflicted):   "It conflicts with no other listener",
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+)
+
+// RouteParents computes the status of a route at each of its parents that were translated,
+// in the order of the parents and of the route's references.
+func RouteParents(route *epicv1.GWRoute, parents []Parent) []epicv1.RouteParentStatus {
+	var all []epicv1.RouteParentStatus
+	for i := range parents {
+		p := &parents[i]
+		if p.Outcome == nil {
+			continue
+		}
+		programmed, pending := refusedRoute(route, p), notProgrammed(p)
+		for _, r := range p.Outcome.Routes {
+			if !isRoute(r.Route, route) {
+				continue
+			}
+			for _, at := range r.Parents {
+				ref := parentReference(p.Name, &at.Ref)
+				conditions := translated(at.Conditions)
+				accepted := meta.FindStatusCondition(conditions, string(gatewayv1.RouteConditionAccepted))
+				c := condition(ConditionProgrammed, metav1.ConditionTrue, ReasonProgrammed, "Envoys have the newest configuration")
+				switch {
+				case accepted != nil && accepted.Status != metav1.ConditionTrue:
+					c = condition(ConditionProgrammed, metav1.ConditionFalse, accepted.Reason, "%s", accepted.Message)
+				case programmed != nil:
+					c = *programmed
+				case pending != nil:
+					c = *pending
+				}
+				all = merge(all, ref, append(conditions, c), route.Generation)
+			}
+		}
+	}
+	return all
+}
+
+// merge adds the conditions of a route at a parent. A GWRoute with several kinds of routes
+// has several at the same parent: a condition that does not hold for one of them does not
+// hold.
+func merge(all []epicv1.RouteParentStatus, ref epicv1.RouteParentReference, conditions []metav1.Condition, generation int64) []epicv1.RouteParentStatus {
+	for i := range conditions {
+		conditions[i].ObservedGeneration = generation
+	}
+	at := slices.IndexFunc(all, func(s epicv1.RouteParentStatus) bool { return s.ParentRef == ref })
+	if at < 0 {
+		return append(all, epicv1.RouteParentStatus{ParentRef: ref, Conditions: conditions})
+	}
+	for _, c := range conditions {
+		has := meta.FindStatusCondition(all[at].Conditions, c.Type)
+		switch {
+		case has == nil:
+			all[at].Conditions = append(all[at].Conditions, c)
+		case has.Status == metav1.ConditionTrue && c.Status != metav1.ConditionTrue:
+			*has = c
+		}
+	}
+	return all
+}
+
+func parentReference(proxy string, ref *gatewayv1.ParentReference) epicv1.RouteParentReference {
+	return epicv1.RouteParentReference{Name: proxy, SectionName: string(ptr.Deref(ref.SectionName, "")), Port: int32(ptr.Deref(ref.Port, 0))}
+}
+
+// refusedRoute returns the condition Programmed of a route that an Envoy of a parent
+// refused; nil if none did.
+func refusedRoute(route *epicv1.GWRoute, p *Parent) *metav1.Condition {
+	var told []string
+	for _, pod := range p.State.Pods {
+		for _, r := range pod.Refused {
+			if concerns(r.Resource, route) {
+				told = append(told, refusal(pod.Pod, r))
+			}
+		}
+	}
+	if len(told) == 0 {
+		return nil
+	}
+	return ptr.To(condition(ConditionProgrammed, metav1.ConditionFalse, ReasonRejectedByProxy, "%s", tell(told)))
+}
+
+// notProgrammed returns the condition Programmed of routes whose parent serves nothing, or
+// something older; nil if it serves them. What an Envoy refused of another object is not
+// the route's business.
+func notProgrammed(p *Parent) *metav1.Condition {
+	switch {
+	case p.Programmed == nil:
+		return ptr.To(condition(ConditionProgrammed, metav1.ConditionFalse, ReasonPending, "GWProxy %s has no Envoy yet", p.Name))
+	case p.Programmed.Status != metav1.ConditionTrue && p.Programmed.Reason != ReasonRejectedByProxy:
+		return ptr.To(condition(ConditionProgrammed, metav1.ConditionFalse, p.Programmed.Reason, "GWProxy %s: %s", p.Name, p.Programmed.Message))
+	}
+	return nil
+}
