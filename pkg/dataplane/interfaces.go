@@ -28,6 +28,9 @@ type Tunnels interface {
 	// Counters returns what the given tunnels have carried; all tunnels if none is
 	// given.
 	Counters(ids ...uint32) (map[uint32]Counters, error)
+	// EachCounters calls see with what each tunnel has carried, in no order. See must not
+	// call Tunnels.
+	EachCounters(see func(id uint32, c Counters)) error
 }
 
 // Proxies are the interfaces of the proxies on a gateway node.

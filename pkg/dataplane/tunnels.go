@@ -287,11 +287,12 @@ func (t *tunnels) List() ([]Tunnel, error) {
 
 // Counters implements Tunnels.
 func (t *tunnels) Counters(ids ...uint32) (map[uint32]Counters, error) {
+	if len(ids) == 0 {
+		all := map[uint32]Counters{}
+		return all, t.EachCounters(func(id uint32, c Counters) { all[id] = c })
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(ids) == 0 {
-		return t.allCounters()
-	}
 	counters := make(map[uint32]Counters, len(ids))
 	for _, id := range ids {
 		tunnel, ok := t.tunnels.get(id)
@@ -314,18 +315,20 @@ func countersOf(value bpf.KernelCounters) Counters {
 	}
 }
 
-func (t *tunnels) allCounters() (map[uint32]Counters, error) {
+// EachCounters implements Tunnels.
+func (t *tunnels) EachCounters(see func(id uint32, c Counters)) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	slots, err := t.readSlots()
 	if err != nil {
-		return nil, fmt.Errorf("reading the map of counters: %w", err)
+		return fmt.Errorf("reading the map of counters: %w", err)
 	}
-	all := make(map[uint32]Counters, len(t.tunnels.kept))
-	for id, value := range t.tunnels.all {
-		if int(value.Slot) < len(slots) {
-			all[id] = countersOf(slots[value.Slot])
+	for id, kept := range t.tunnels.kept {
+		if int(kept.slot) < len(slots) {
+			see(id, countersOf(slots[kept.slot]))
 		}
 	}
-	return all, nil
+	return nil
 }
 
 // readSlots reads the counters of all slots that a tunnel has or had, by slot. The map has

@@ -12,10 +12,11 @@
 //	 4      tunnel ID              4 bytes, big endian, as all numbers here
 //	 8      45 50 49 43            experiment ID, "EPIC" in ASCII
 //	12      version                1; 2 of a PONG with flags
-//	13      type                   1 PING, 2 CHALLENGE, 3 PONG
+//	13      type                   1 PING, 2 CHALLENGE, 3 PONG, 4 SOLICIT
 //	14      key ID                 1 to 255, which key the MAC was made with
 //	15      flags                  of a PONG; 0 in version 1
-//	16      sequence number        8 bytes; an answer repeats that of its PING
+//	16      sequence number        8 bytes; an answer repeats that of its PING, a SOLICIT
+//	                               that of the last PING
 //	24      round trip             4 bytes, microseconds; PING only
 //	28      nonce                  16 bytes; PING that answers a CHALLENGE, and CHALLENGE;
 //	                               of another PING "EPIC+cap", flags, 7 zero bytes
@@ -44,6 +45,15 @@
 // Flags are under the MAC, and count only in a message that is certainly new. Nobody but
 // the far end itself can take back what it has said, and what is in use is resumed after a
 // restart. CookiesOff limits an end to version 1 of the control protocol.
+//
+// # Far ends that may be gone
+//
+// A gateway node can't open a tunnel, but it can ask: SOLICIT, sent to the verified remote,
+// has the far end send a PING at once. The gateway asks when packets go into a tunnel and
+// none come out, so it learns within seconds that a client node is gone, and not when the
+// next PING is overdue. Only a far end whose PINGs have flag 8 is asked. A SOLICIT repeats
+// the sequence number of the last PING, so one that an attacker sends again causes nothing
+// once that PING has a successor.
 //
 // # Attackers on the path
 //

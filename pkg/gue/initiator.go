@@ -13,8 +13,9 @@ import (
 
 const (
 	// DefaultInterval is the time between PINGs on a tunnel that works. NATs keep
-	// a UDP mapping for 30 seconds or more after the last packet.
-	DefaultInterval = 10 * time.Second
+	// a UDP mapping for 30 seconds or more after the last packet. The PINGs of 10,000
+	// tunnels are 2,000 packets a second.
+	DefaultInterval = 5 * time.Second
 	// DefaultRate is how many PINGs a second a node sends at most.
 	DefaultRate = 2000
 
@@ -115,7 +116,9 @@ type target struct {
 	answer Nonce
 	// challenges are those since the last PONG.
 	challenges int
-	cookies    negotiation
+	// answered is the number of the last PING that had a PONG.
+	answered uint64
+	cookies  negotiation
 	// agreeing are the PINGs that were sent early to agree on cookies, heard the number
 	// of the last one whose answer had a say about them.
 	agreeing uint8
@@ -210,17 +213,30 @@ func (i *Initiator) Hurry(tunnel uint32) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	p := i.peers[tunnel]
-	if p == nil {
+	if p == nil || !i.hurry(p) {
 		return false
 	}
+	i.wakeUp()
+	return true
+}
+
+func (i *Initiator) hurry(p *target) bool {
 	now := i.now()
 	if p.unanswered > 0 && !p.due.After(now.Add(hurryWithin)) {
 		return false
 	}
 	p.due = now
 	heap.Fix(&i.queue, p.index)
-	i.wakeUp()
 	return true
+}
+
+// solicited sends a PING because the far end asks for one. The far end names the last PING
+// that reached it. An older number is in a message that somebody sends again.
+func (i *Initiator) solicited(p *target, sequence uint64) (Result, bool) {
+	if sequence != p.answered && !slices.ContainsFunc(p.sent[:], func(s sentPing) bool { return s.sequence == sequence }) {
+		return i.Counts.add(Replay), false
+	}
+	return i.Counts.add(OK), i.hurry(p)
 }
 
 // Poll calls emit with each PING that is due, and returns when it is to be called
@@ -249,7 +265,9 @@ func (i *Initiator) ping(p *target, now time.Time, packet *[PacketSize]byte) {
 	m := Message{Tunnel: p.ID, Type: Ping, KeyID: p.Keys[0].ID, Sequence: i.sequence(), RTT: p.last, Nonce: p.answer}
 	announced := p.answer == Nonce{}
 	if announced {
-		m.Flags = p.cookies.flags(i.policy)
+		if m.Flags = p.cookies.flags(i.policy); m.Flags != 0 {
+			m.Flags |= AnswersSolicits
+		}
 	}
 	m.Encode(packet, &p.Keys[0].Bytes)
 	p.answer = Nonce{}
@@ -301,6 +319,9 @@ func (i *Initiator) Handle(local, from netip.AddrPort, packet []byte) (Result, b
 	if !Authentic(packet, &p.Keys[k].Bytes) {
 		return i.Counts.add(BadMAC), false
 	}
+	if m.Type == Solicit {
+		return i.solicited(p, m.Sequence)
+	}
 	s := slices.IndexFunc(p.sent[:], func(s sentPing) bool { return s.sequence == m.Sequence })
 	if s < 0 {
 		return i.Counts.add(Replay), false
@@ -324,6 +345,7 @@ func (i *Initiator) Handle(local, from netip.AddrPort, packet []byte) (Result, b
 		return i.Counts.add(OK), true
 	}
 	p.pong, p.unanswered, p.challenges = now, 0, 0
+	p.answered = max(p.answered, m.Sequence)
 	if !announced {
 		// The PING could say nothing about cookies, so the PONG does not either.
 		if i.policy == CookiesOff {

@@ -109,7 +109,7 @@ func TestInitiatorOpens(t *testing.T) {
 	}
 	// One that has room for flags follows at once.
 	announcing := s.one()
-	if announcing.Nonce != (Nonce{}) || announcing.Flags != AcceptsCookies {
+	if announcing.Nonce != (Nonce{}) || announcing.Flags != AcceptsCookies|AnswersSolicits {
 		t.Errorf("PING after the tunnel is open: %+v", announcing)
 	}
 	s.pong(announcing)
@@ -302,4 +302,54 @@ func TestHurry(t *testing.T) {
 	if s.Hurry(6) {
 		t.Error("a tunnel that is not there is asked")
 	}
+}
+
+// The far end asks for a PING, which goes out at once, and one for each time that it asks.
+func TestInitiatorIsSolicited(t *testing.T) {
+	s := newStarter(t)
+	solicit := func(sequence uint64, keyID uint8, want Result) {
+		t.Helper()
+		s.answer(Message{Tunnel: 5, Type: Solicit, KeyID: keyID, Sequence: sequence}, want)
+	}
+	silent := func(what string) {
+		t.Helper()
+		if out := s.poll(); len(out) > 0 {
+			t.Errorf("%s: %d PINGs", what, len(out))
+		}
+	}
+	first := s.one()
+	s.clock.t = s.clock.t.Add(20 * time.Millisecond)
+	s.pong(first)
+	silent("before it is asked")
+	solicit(first.Sequence, 1, OK)
+	second := s.one()
+	// What somebody sends again makes no more than one.
+	solicit(first.Sequence, 1, OK)
+	silent("asked again while a PING waits for its answer")
+	s.clock.t = s.clock.t.Add(20 * time.Millisecond)
+	s.pong(second)
+	solicit(first.Sequence, 1, Replay)
+	solicit(second.Sequence+1, 1, Replay)
+	solicit(second.Sequence, 2, UnknownKey)
+	silent("asked by what was sent before, and by strangers")
+	var forged [PacketSize]byte
+	key := testKey(2)
+	(&Message{Tunnel: 5, Type: Solicit, KeyID: 1, Sequence: second.Sequence}).Encode(&forged, &key.Bytes)
+	if got, more := s.Handle(nodeEnd, epicEnd, forged[:]); got != BadMAC || more {
+		t.Errorf("a forged one: %s, %t", got, more)
+	}
+	genuine := Message{Tunnel: 5, Type: Solicit, KeyID: 1, Sequence: second.Sequence}
+	key = testKey(1)
+	genuine.Encode(&forged, &key.Bytes)
+	if got, more := s.Handle(nodeEnd, evil, forged[:]); got != WrongAddress || more {
+		t.Errorf("from elsewhere: %s, %t", got, more)
+	}
+	silent("forged")
+	// The PONG of the last PING was lost, so the far end names that PING.
+	s.clock.t = s.clock.t.Add(DefaultInterval)
+	third := s.one()
+	s.clock.t = s.clock.t.Add(time.Millisecond)
+	solicit(third.Sequence, 1, OK)
+	silent("a PING that is repeated soon anyway")
+	s.up(true)
 }

@@ -16,6 +16,8 @@ const (
 	Ping Type = iota + 1
 	Challenge
 	Pong
+	// Solicit asks for a PING. Ends that do not know it drop it as malformed.
+	Solicit
 )
 
 // String returns the name that documents use.
@@ -27,6 +29,8 @@ func (t Type) String() string {
 		return "CHALLENGE"
 	case Pong:
 		return "PONG"
+	case Solicit:
+		return "SOLICIT"
 	}
 	return "unknown"
 }
@@ -86,6 +90,8 @@ const (
 	SendsCookies
 	// RequiresCookies says that the sender refuses data packets without a cookie.
 	RequiresCookies
+	// AnswersSolicits says that the sender answers a SOLICIT with a PING.
+	AnswersSolicits
 )
 
 // Nonce proves, sent back, that its receiver is where it was sent to.
@@ -168,7 +174,7 @@ func (m *Message) Decode(b []byte) error {
 		if m.RTT == 0 && m.Nonce != (Nonce{}) {
 			return nil
 		}
-	case Pong:
+	case Pong, Solicit:
 		if m.RTT == 0 && m.Nonce == (Nonce{}) {
 			return nil
 		}

@@ -58,6 +58,10 @@ func TestEncodeFlags(t *testing.T) {
 			Message{Tunnel: 1, Type: Pong, KeyID: 7, Sequence: 2, Flags: AcceptsCookies | SendsCookies | RequiresCookies},
 			"21ff8000" + "00000001" + "45504943" + "02030707" + "0000000000000002" + "00000000" + "00000000000000000000000000000000",
 		},
+		"SOLICIT": {
+			Message{Tunnel: 1, Type: Solicit, KeyID: 7, Sequence: 2},
+			"21ff8000" + "00000001" + "45504943" + "01040700" + "0000000000000002" + "00000000" + "00000000000000000000000000000000",
+		},
 	} {
 		var packet [PacketSize]byte
 		c.m.Encode(&packet, &key.Bytes)
@@ -129,13 +133,16 @@ func TestDecodeRefuses(t *testing.T) {
 		"version 3":               packet(Message{Tunnel: 5, Type: Pong, KeyID: 1, Sequence: 9, Flags: 1}, set(offsetVersion, 3)),
 		"flagged CHALLENGE":       packet(Message{Tunnel: 5, Type: Challenge, KeyID: 1, Sequence: 9, Nonce: Nonce{1}, Flags: 1}, nil),
 		"type 0":                  packet(ping, set(offsetType, 0)),
-		"type 4":                  packet(ping, set(offsetType, 4)),
+		"type 5":                  packet(ping, set(offsetType, 5)),
 		"tunnel 0":                packet(Message{Type: Ping, KeyID: 1, Sequence: 9}, nil),
 		"tunnel too large":        packet(Message{Tunnel: 1 << 31, Type: Ping, KeyID: 1, Sequence: 9}, nil),
 		"key 0":                   packet(Message{Tunnel: 5, Type: Ping, Sequence: 9}, nil),
 		"sequence 0":              packet(Message{Tunnel: 5, Type: Ping, KeyID: 1}, nil),
 		"challenge without nonce": packet(Message{Tunnel: 5, Type: Challenge, KeyID: 1, Sequence: 9}, nil),
 		"challenge with RTT":      packet(Message{Tunnel: 5, Type: Challenge, KeyID: 1, Sequence: 9, RTT: 1000, Nonce: Nonce{1}}, nil),
+		"SOLICIT with nonce":      packet(Message{Tunnel: 5, Type: Solicit, KeyID: 1, Sequence: 9, Nonce: Nonce{1}}, nil),
+		"SOLICIT with RTT":        packet(Message{Tunnel: 5, Type: Solicit, KeyID: 1, Sequence: 9, RTT: time.Second}, nil),
+		"flagged SOLICIT":         packet(Message{Tunnel: 5, Type: Solicit, KeyID: 1, Sequence: 9, Flags: 1}, nil),
 		"pong with nonce":         packet(Message{Tunnel: 5, Type: Pong, KeyID: 1, Sequence: 9, Nonce: Nonce{1}}, nil),
 		"pong with RTT":           packet(Message{Tunnel: 5, Type: Pong, KeyID: 1, Sequence: 9, RTT: time.Second}, nil),
 	} {
@@ -191,6 +198,7 @@ func FuzzDecode(f *testing.F) {
 		{Tunnel: 3, Type: Pong, KeyID: 1, Sequence: 1},
 		{Tunnel: 3, Type: Pong, KeyID: 1, Sequence: 1, Flags: 7},
 		{Tunnel: 3, Type: Ping, KeyID: 1, Sequence: 1, Flags: 1},
+		{Tunnel: 3, Type: Solicit, KeyID: 1, Sequence: 1},
 	} {
 		var p [PacketSize]byte
 		m.Encode(&p, &key.Bytes)

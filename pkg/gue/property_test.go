@@ -27,8 +27,8 @@ type internet struct {
 	seen     []flight
 	remote   netip.AddrPort
 	wrong    []string
-	// answered counts answers to the attacker.
-	answered int
+	// answered counts answers to the attacker, solicited what the gateway asks.
+	answered, solicited int
 }
 
 type flight struct {
@@ -76,6 +76,12 @@ func (n *internet) step(loss float64) {
 	n.initiator.Poll(func(_, _ netip.AddrPort, packet *[PacketSize]byte) {
 		n.send(flight{toEPIC: true, from: n.mapping, packet: *packet}, loss)
 	})
+	if n.clock.t.UnixMilli()%200 == 0 {
+		if p, ok := n.responder.Solicit(5); ok && p.Remote == n.mapping {
+			n.solicited++
+			n.flying = append(n.flying, flight{from: epicEnd, packet: p.Bytes, arrives: n.clock.t.Add(40 * time.Millisecond)})
+		}
+	}
 	now := n.flying
 	n.flying = nil
 	for _, f := range now {
@@ -158,7 +164,7 @@ func TestAttackerMovesNothing(t *testing.T) {
 		for _, wrong := range n.wrong {
 			t.Errorf("seed %d: %s", seed, wrong)
 		}
-		if n.responder.Counts.Of(Replay) == 0 || n.responder.Counts.Of(BadMAC) == 0 || len(n.mappings) == 1 && seed == 0 {
+		if n.responder.Counts.Of(Replay) == 0 || n.responder.Counts.Of(BadMAC) == 0 || len(n.mappings) == 1 && seed == 0 || n.solicited == 0 {
 			t.Errorf("seed %d: there was no attack", seed)
 		}
 	}

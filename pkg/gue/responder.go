@@ -237,6 +237,26 @@ func (r *Responder) Handle(local, from netip.AddrPort, packet []byte, reply *[Pa
 	return r.Counts.add(OK), true
 }
 
+// Solicit makes a packet that asks the far end of a tunnel for a PING, and returns between
+// which addresses to send it. It returns false if the far end is not known, or does not
+// answer such packets.
+func (r *Responder) Solicit(tunnel uint32) (Packet, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.peers[tunnel]
+	if p == nil || !p.fresh || !p.remote.IsValid() || p.cookies.said&AnswersSolicits == 0 {
+		return Packet{}, false
+	}
+	key := &p.keys[0]
+	if n := p.cookies.proven; n != nil && !p.cookies.retired(p.keys) {
+		key = n
+	}
+	out := Packet{Local: *p.local, Remote: p.remote}
+	m := Message{Tunnel: tunnel, Type: Solicit, KeyID: key.ID, Sequence: p.sequence}
+	m.Encode(&out.Bytes, &key.Bytes)
+	return out, true
+}
+
 func (r *Responder) check(p *peer, m *Message, local netip.AddrPort, packet []byte) (Result, *Key) {
 	if p == nil {
 		return UnknownTunnel, nil

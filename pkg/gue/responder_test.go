@@ -368,3 +368,47 @@ func BenchmarkResponder(b *testing.B) {
 		r.Handle(epicEnd, natted, packet[:], &reply)
 	}
 }
+
+// A far end is asked for a PING only where it is certainly known, and says that it answers.
+func TestResponderSolicits(t *testing.T) {
+	b := newBench(t)
+	asks := func(what string, want bool) Packet {
+		t.Helper()
+		p, ok := b.Solicit(5)
+		if ok != want {
+			t.Errorf("%s: %t, want %t", what, ok, want)
+		}
+		return p
+	}
+	says := func(sequence uint64, keyID uint8, flags Flags) []byte {
+		return b.packet(Message{Tunnel: 5, Type: Ping, KeyID: keyID, Sequence: sequence, Flags: flags})
+	}
+	asks("before it is open", false)
+	challenge := b.from(natted, b.ping(10, Nonce{}), OK)
+	asks("while it is challenged", false)
+	b.from(natted, b.ping(11, challenge.Nonce), OK)
+	asks("before it says so", false)
+	b.from(natted, says(12, 1, AcceptsCookies), OK)
+	asks("a far end that does not know it", false)
+	b.from(natted, says(13, 1, AcceptsCookies|AnswersSolicits), OK)
+	p := asks("one that does", true)
+	var m Message
+	if err := m.Decode(p.Bytes[:]); err != nil || m != (Message{Tunnel: 5, Type: Solicit, KeyID: 1, Sequence: 13}) || !Authentic(p.Bytes[:], &b.key.Bytes) {
+		t.Errorf("asked by %+v: %v", m, err)
+	}
+	if p.Local != epicEnd || p.Remote != natted {
+		t.Errorf("from %s to %s", p.Local, p.Remote)
+	}
+	// The key is one that the far end certainly has.
+	b.key = testKey(2)
+	b.from(natted, says(14, 2, AcceptsCookies|AnswersSolicits), OK)
+	p = asks("with the other key", true)
+	if err := m.Decode(p.Bytes[:]); err != nil || m.KeyID != 2 || m.Sequence != 14 || !Authentic(p.Bytes[:], &b.key.Bytes) {
+		t.Errorf("asked by %+v: %v", m, err)
+	}
+	b.from(natted, says(15, 2, AcceptsCookies), OK)
+	asks("one that was rolled back", false)
+	if _, ok := b.Solicit(6); ok {
+		t.Error("an unknown tunnel is asked")
+	}
+}

@@ -35,6 +35,7 @@ type gateway struct {
 	interfaces *publish.Interfaces
 	heartbeat  *publish.Heartbeat
 	live       *liveness.Tracker
+	silent     *silentEnds
 	platform   *platformFollower
 	responder  *gatewayEnds
 	guard      guard
@@ -64,6 +65,7 @@ func RunGateway(ctx context.Context, c GatewayConfig) error {
 		forever("host", func(ctx context.Context) { g.host.Run(ctx, g.hostRepaired(ctx)) }),
 		forever("platform", g.platform.run),
 		forever("heartbeat", g.heartbeat.Run),
+		forever("silent far ends", func(ctx context.Context) { g.silent.run(ctx, c.Plane.Tunnels(), g.responder, g.socket.Send) }),
 		forever("proxies", g.retryProxies),
 		forever("interfaces", func(ctx context.Context) {
 			select {
@@ -80,7 +82,7 @@ func newGateway(ctx context.Context, c GatewayConfig) (*gateway, error) {
 		return nil, fmt.Errorf("a gateway node is known by one address, not by %d", len(c.Nodes))
 	}
 	a := &agent{Config: c.Config, role: roleGateway, started: time.Now()}
-	g := &gateway{agent: a, source: c.Proxies, host: c.Host, live: liveness.New(), complete: make(chan struct{}), running: map[intent.Key][]proxies.Interface{}, applied: map[int]dataplane.Proxy{}}
+	g := &gateway{agent: a, source: c.Proxies, host: c.Host, live: liveness.New(), silent: newSilentEnds(), complete: make(chan struct{}), running: map[intent.Key][]proxies.Interface{}, applied: map[int]dataplane.Proxy{}}
 	a.complete, a.extra, a.listProxies = g.complete, g.problems, g.list
 	a.judge = g.live.State
 

@@ -20,42 +20,66 @@ const (
 	quietEvery = 250 * time.Millisecond
 )
 
+// quietPause is how long to wait after a look that took so long.
+func quietPause(took time.Duration) time.Duration { return max(quietEvery, 20*took) }
+
 // quietTunnels finds tunnels in use by which nothing comes any more.
 type quietTunnels struct {
 	tunnels map[uint32]quietTunnel
+	round   uint32
 }
 
+// quietTunnel is small, since a node may have a hundred thousand.
 type quietTunnel struct {
-	received, sent uint64
 	// since is when the last packet came, or the first one went out after the far end
-	// was heard of. It is zero while nothing is expected.
-	since time.Time
+	// was heard of, in Unix nanoseconds. It is zero while nothing is expected.
+	since int64
+	// received and sent are the lower bits of the counters, which is enough to see that
+	// they change.
+	received, sent uint32
+	// round is that of the last look that saw the tunnel.
+	round uint32
 }
 
-// look compares counters with the last ones. It returns the tunnels that have been quiet for
-// so long that their far ends have to be asked. Seen is when a far end answered last.
-func (q *quietTunnels) look(now time.Time, counters map[uint32]dataplane.Counters, seen func(uint32) time.Time) []uint32 {
+// look compares counters, which read visits, with the last ones. It returns the tunnels that
+// have been quiet for so long that their far ends have to be asked. Seen is when a far end
+// answered last.
+func (q *quietTunnels) look(now time.Time, read func(see func(uint32, dataplane.Counters)) error, seen func(uint32) time.Time) ([]uint32, error) {
+	if q.tunnels == nil {
+		q.tunnels = map[uint32]quietTunnel{}
+	}
 	var quiet []uint32
-	next := make(map[uint32]quietTunnel, len(counters))
-	for id, c := range counters {
+	q.round++
+	count := 0
+	err := read(func(id uint32, c dataplane.Counters) {
+		count++
 		was, known := q.tunnels[id]
-		is := quietTunnel{received: c.ReceivedPackets, sent: c.SentPackets, since: was.since}
+		is := quietTunnel{received: uint32(c.ReceivedPackets), sent: uint32(c.SentPackets), since: was.since, round: q.round}
 		switch {
 		case !known:
-		case is.received != was.received || is.since.IsZero() && is.sent != was.sent:
-			is.since = now
-		case is.since.IsZero():
-		case seen(id).After(is.since):
+		case is.received != was.received || is.since == 0 && is.sent != was.sent:
+			is.since = now.UnixNano()
+		case is.since == 0:
+		case seen(id).UnixNano() > is.since:
 			// The far end is there. It has nothing to send.
-			is.since = time.Time{}
-		case now.Sub(is.since) >= quietFor:
+			is.since = 0
+		case now.UnixNano()-is.since >= int64(quietFor):
 			quiet = append(quiet, id)
-			is.since = time.Time{}
+			is.since = 0
 		}
-		next[id] = is
+		q.tunnels[id] = is
+	})
+	if err != nil {
+		return nil, err
 	}
-	q.tunnels = next
-	return quiet
+	if len(q.tunnels) > count {
+		for id, is := range q.tunnels {
+			if is.round != q.round {
+				delete(q.tunnels, id)
+			}
+		}
+	}
+	return quiet, nil
 }
 
 // hurryQuiet has a client node ask far ends that fell silent. A NAT that has changed its
@@ -67,6 +91,17 @@ func hurryQuiet(ctx context.Context, tunnels dataplane.Tunnels, initiator *gue.I
 		state, _ := initiator.State(id)
 		return state.Seen
 	}
+	watchQuiet(ctx, func(now time.Time) error {
+		quiet, err := q.look(now, tunnels.EachCounters, seen)
+		for _, id := range quiet {
+			initiator.Hurry(id)
+		}
+		return err
+	})
+}
+
+// watchQuiet calls look again and again until the context ends.
+func watchQuiet(ctx context.Context, look func(time.Time) error) {
 	for pause := quietEvery; ; {
 		select {
 		case <-ctx.Done():
@@ -74,14 +109,9 @@ func hurryQuiet(ctx context.Context, tunnels dataplane.Tunnels, initiator *gue.I
 		case <-time.After(pause):
 		}
 		begin := time.Now()
-		counters, err := tunnels.Counters()
-		if err != nil {
+		if err := look(begin); err != nil {
 			klog.FromContext(ctx).V(2).Info("The counters of tunnels can not be read", "err", err)
-			continue
 		}
-		for _, id := range q.look(begin, counters, seen) {
-			initiator.Hurry(id)
-		}
-		pause = max(quietEvery, 20*time.Since(begin))
+		pause = quietPause(time.Since(begin))
 	}
 }

@@ -32,12 +32,19 @@ func TestQuietTunnels(t *testing.T) {
 		for i, l := range looks {
 			at := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
 			now, seen := at(l.after), func(uint32) time.Time { return at(l.seen) }
-			got := q.look(now, map[uint32]dataplane.Counters{7: {ReceivedPackets: l.received, SentPackets: l.sent}}, seen)
+			got, err := q.look(now, func(see func(uint32, dataplane.Counters)) error {
+				see(7, dataplane.Counters{ReceivedPackets: l.received, SentPackets: l.sent})
+				return nil
+			}, seen)
+			if err != nil {
+				t.Fatal(err)
+			}
 			if slices.Contains(got, 7) != l.want {
 				t.Errorf("%s: look %d finds %v, want %v", name, i, got, l.want)
 			}
 		}
-		if q.look(start, nil, nil); len(q.tunnels) != 0 {
+		none := func(func(uint32, dataplane.Counters)) error { return nil }
+		if _, err := q.look(start, none, nil); err != nil || len(q.tunnels) != 0 {
 			t.Errorf("%s: a tunnel that is gone is remembered", name)
 		}
 	}

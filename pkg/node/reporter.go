@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/dataplane"
 	"github.com/acnodal/epic/pkg/node/intent"
 	"github.com/acnodal/epic/pkg/node/liveness"
 	"github.com/acnodal/epic/pkg/node/publish"
@@ -66,13 +67,11 @@ func (r reporter) Look() uint64 {
 		},
 		Peers: r.responder.Each,
 		Received: func() (map[uint32]uint64, error) {
-			counters, err := r.Plane.Tunnels().Counters()
-			received := make(map[uint32]uint64, len(counters))
-			for id, c := range counters {
-				received[id] = c.ReceivedPackets
-			}
+			received := map[uint32]uint64{}
+			err := r.Plane.Tunnels().EachCounters(func(id uint32, c dataplane.Counters) { received[id] = c.ReceivedPackets })
 			return received, err
 		},
+		Silent: r.silent.has,
 	})
 }
 

@@ -62,6 +62,7 @@ func TestTrouble(t *testing.T) {
 	part("maps damaged", func(*testing.T) { mapsDamaged(s, services[0]) })
 	part("second program", func(t *testing.T) { secondProgram(t, s) })
 	part("killed under traffic", func(t *testing.T) { killed(t, s, services[0]) })
+	part("client node dies under traffic", func(t *testing.T) { clientNodeDies(t, s, services[0]) })
 	part("cookies negotiated under traffic", func(t *testing.T) { cookiesNegotiated(t, s, services[0]) })
 	part("upgraded under traffic", func(t *testing.T) { upgraded(t, s, services[0]) })
 	part("endpoint removed", func(t *testing.T) { endpointRemoved(t, s, services[0]) })

@@ -6,7 +6,8 @@
 //
 // A tunnel is up while its far end is heard: by PINGs, or by data packets while
 // PINGs are overdue, as when the node program of the client node restarts. How long a
-// PING may be overdue depends on the pace at which this far end sends them.
+// PING may be overdue depends on the pace at which this far end sends them. A far end that
+// was asked for a PING and does not answer is gone at once.
 //
 // The first time that a tunnel goes down, and the first time that it comes back, is
 // reported at once. One that goes up and down again and again has to stay up for a

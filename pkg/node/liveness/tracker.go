@@ -42,6 +42,8 @@ type World struct {
 	Peers func(see func(tunnel uint32, s gue.PeerState))
 	// Received returns how many data packets have come out of each tunnel.
 	Received func() (map[uint32]uint64, error)
+	// Silent says whether a far end was asked for a PING and did not answer. May be nil.
+	Silent func(tunnel uint32) bool
 }
 
 // Down is a tunnel that is down.
@@ -186,7 +188,8 @@ func (t *Tracker) Look(at time.Time, w World) uint64 {
 				received = map[uint32]uint64{}
 			}
 		}
-		if next := is.next(now, received[id]); next != is.state {
+		silent := w.Silent != nil && w.Silent(id)
+		if next := is.next(now, received[id], silent); next != is.state {
 			is.become(next, now)
 			t.version++
 		}
@@ -240,11 +243,15 @@ func (is *tunnel) last() moment {
 func (is *tunnel) late(now moment) bool { return now.after(is.last()) > is.patience() }
 
 // next decides what the state is.
-func (is *tunnel) next(now moment, received uint64) tunnelstate.State {
+func (is *tunnel) next(now moment, received uint64, silent bool) tunnelstate.State {
 	switch {
 	case !is.verified:
 		// No packet passes yet.
 		is.back = 0
+		return tunnelstate.Down
+	case silent:
+		// Packets that come all the same do not count, as while PINGs are overdue.
+		is.overdue, is.back = 0, 0
 		return tunnelstate.Down
 	case is.pinged == 0 && is.heard == 0 && (is.state == tunnelstate.Down || !is.late(now)):
 		// Not heard yet by this program.

@@ -43,6 +43,8 @@ type node struct {
 	reads    int
 	broken   bool
 	gone     bool
+	// silent is the World's.
+	silent func(uint32) bool
 }
 
 func newNode(t *testing.T) *node {
@@ -70,6 +72,7 @@ func (n *node) world() World {
 			}
 			return map[uint32]uint64{7: n.received}, nil
 		},
+		Silent: n.silent,
 	}
 }
 
@@ -389,4 +392,23 @@ func BenchmarkLook(b *testing.B) {
 	for b.Loop() {
 		tr.Look(start, w)
 	}
+}
+
+// A far end that does not answer what it is asked is down at the next look, whatever its
+// pace, and up again with its next PING.
+func TestSilent(t *testing.T) {
+	n := opened(t)
+	silent := false
+	n.silent = func(uint32) bool { return silent }
+	n.pass(3 * time.Second)
+	n.alive, silent = false, true
+	if after := n.pass(2 * every); after < 0 || after > every {
+		t.Errorf("down after %s", after)
+	}
+	n.data = true
+	n.pass(time.Minute)
+	n.is(down, "packets without a PING")
+	n.alive, n.next, silent = true, n.now, false
+	n.pass(every)
+	n.is(up, "after a PING")
 }

@@ -193,6 +193,15 @@ func (t tunnels) Counters(ids ...uint32) (map[uint32]dataplane.Counters, error) 
 	return out, err
 }
 
+// EachCounters implements dataplane.Tunnels.
+func (t tunnels) EachCounters(see func(id uint32, c dataplane.Counters)) error {
+	all, err := t.Counters()
+	for id, c := range all {
+		see(id, c)
+	}
+	return err
+}
+
 type services struct{ p *Plane }
 
 func key(s dataplane.Service) string {
