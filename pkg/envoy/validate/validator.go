@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/utils/lru"
@@ -27,6 +28,8 @@ type Options struct {
 	// memory it may have.
 	Timeout   time.Duration
 	MaxMemory uint64
+	// LiveTimeout is how long the standing Envoy may take to answer.
+	LiveTimeout time.Duration
 	// CacheSize is how many answers are kept.
 	CacheSize int
 }
@@ -40,6 +43,8 @@ type Validator struct {
 	mu      sync.Mutex
 	// sane is set once an Envoy accepted a configuration without resources.
 	sane bool
+	// live is the standing Envoy; nil until Run.
+	live atomic.Pointer[live]
 	// run asks one Envoy about resources, together.
 	run func(context.Context, []*resource.Resource) (refusal string, err error)
 }
@@ -52,6 +57,9 @@ func New(o Options) *Validator {
 	if o.Timeout == 0 {
 		o.Timeout = 20 * time.Second
 	}
+	if o.LiveTimeout == 0 {
+		o.LiveTimeout = 3 * time.Second
+	}
 	if o.MaxMemory == 0 {
 		o.MaxMemory = 1 << 30
 	}
@@ -61,6 +69,15 @@ func New(o Options) *Validator {
 	v := &Validator{options: o, slots: make(chan struct{}, o.Concurrency), answers: lru.New(o.CacheSize)}
 	v.run = v.runEnvoy
 	return v
+}
+
+// Run keeps an Envoy running until ctx ends, which answers much faster than one that is
+// started for each question. While it is away, or has no answer, Check starts others.
+func (v *Validator) Run(ctx context.Context) error {
+	l := newLive(v.options)
+	v.live.Store(l)
+	defer v.live.Store(nil)
+	return l.run(ctx)
 }
 
 // checked are the types that can be checked.
@@ -102,25 +119,46 @@ func (v *Validator) Check(ctx context.Context, resources ...*resource.Resource) 
 			refused[r.Key()] = text
 		}
 	}
-	if len(open) == 0 {
-		return refused, nil
+	answer := func(r *resource.Resource, text string) {
+		answers[contentOf(r)] = text
+		v.answers.Add(contentOf(r), text)
+		if text != "" {
+			refusals.WithLabelValues(r.Type.String()).Inc()
+		}
 	}
+	var err error
+	if rest := open; len(open) > 0 {
+		began := time.Now()
+		if l := v.live.Load(); l != nil {
+			rest = l.ask(ctx, v.unanswered(open, answers), answer)
+		}
+		if len(rest) > 0 {
+			err = v.start(ctx, rest, answers, answer)
+		}
+		checkSeconds.Observe(time.Since(began).Seconds())
+	}
+	for _, r := range open {
+		if text := answers[contentOf(r)]; text != "" {
+			refused[r.Key()] = text
+		}
+	}
+	return refused, err
+}
+
+// start asks Envoys that are started for the question. It adds to the answers by answer.
+func (v *Validator) start(ctx context.Context, open []*resource.Resource, answers map[content]string, answer func(*resource.Resource, string)) error {
 	select {
 	case v.slots <- struct{}{}:
 		defer func() { <-v.slots }()
 	case <-ctx.Done():
-		return refused, ctx.Err()
+		return ctx.Err()
 	}
 	if err := v.sanity(ctx); err != nil {
-		return refused, err
+		return err
 	}
 	// Others may have asked the same while this call waited.
 	groups := [][]*resource.Resource{v.unanswered(open, answers)}
 	var errs []error
-	answer := func(r *resource.Resource, text string) {
-		answers[contentOf(r)] = text
-		v.answers.Add(contentOf(r), text)
-	}
 	for len(groups) > 0 {
 		group := groups[0]
 		groups = groups[1:]
@@ -142,12 +180,7 @@ func (v *Validator) Check(ctx context.Context, resources ...*resource.Resource) 
 			groups = append(groups, group[:len(group)/2], group[len(group)/2:])
 		}
 	}
-	for _, r := range open {
-		if text := answers[contentOf(r)]; text != "" {
-			refused[r.Key()] = text
-		}
-	}
-	return refused, errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
 // sanity makes sure that a refusal is about resources. The caller has a slot.

@@ -11,45 +11,55 @@ import (
 
 const subsystem = "xds"
 
-var (
-	connectedPods = metrics.NewGauge(&metrics.GaugeOpts{
-		Namespace: epic.MetricsNamespace, Subsystem: subsystem, Name: "connected_pods",
-		Help:           "Pods of proxies that have a stream to this server.",
-		StabilityLevel: metrics.ALPHA,
-	})
-	setToAcknowledged = metrics.NewHistogramVec(&metrics.HistogramOpts{
-		Namespace: epic.MetricsNamespace, Subsystem: subsystem, Name: "set_to_acknowledged_seconds",
-		Help:           "Time from when a resource was set until a connected pod acknowledged it.",
-		Buckets:        []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 5, 30},
-		StabilityLevel: metrics.ALPHA,
-	}, []string{"type"})
-	refusals = metrics.NewCounterVec(&metrics.CounterOpts{
-		Namespace: epic.MetricsNamespace, Subsystem: subsystem, Name: "refusals_total",
-		Help:           "Resources that a pod's Envoy refused.",
-		StabilityLevel: metrics.ALPHA,
-	}, []string{"type"})
-	bytesSent = metrics.NewCounterVec(&metrics.CounterOpts{
-		Namespace: epic.MetricsNamespace, Subsystem: subsystem, Name: "sent_bytes_total",
-		Help:           "Bytes of responses sent, before TLS.",
-		StabilityLevel: metrics.ALPHA,
-	}, []string{"type"})
-	resourcesSent = metrics.NewCounterVec(&metrics.CounterOpts{
-		Namespace: epic.MetricsNamespace, Subsystem: subsystem, Name: "sent_resources_total",
-		Help:           "Resources sent.",
-		StabilityLevel: metrics.ALPHA,
-	}, []string{"type"})
-	requestsDelayed = metrics.NewCounter(&metrics.CounterOpts{
-		Namespace: epic.MetricsNamespace, Subsystem: subsystem, Name: "requests_delayed_total",
-		Help:           "Requests of pods that had to wait because the pod sends too many.",
-		StabilityLevel: metrics.ALPHA,
-	})
-	unidentified = metrics.NewCounter(&metrics.CounterOpts{
-		Namespace: epic.MetricsNamespace, Subsystem: subsystem, Name: "unidentified_total",
-		Help:           "Streams refused because the client did not prove which proxy it is.",
-		StabilityLevel: metrics.ALPHA,
-	})
-)
+// meters are the metrics of a server.
+type meters struct {
+	connectedPods                 *metrics.Gauge
+	setToAcknowledged             *metrics.HistogramVec
+	refusals, bytesSent           *metrics.CounterVec
+	resourcesSent                 *metrics.CounterVec
+	requestsDelayed, unidentified *metrics.Counter
+}
+
+// metered are the metrics of servers of proxies.
+var metered = newMeters()
 
 func init() {
-	legacyregistry.MustRegister(connectedPods, setToAcknowledged, refusals, bytesSent, resourcesSent, requestsDelayed, unidentified)
+	legacyregistry.MustRegister(metered.connectedPods, metered.setToAcknowledged, metered.refusals, metered.bytesSent,
+		metered.resourcesSent, metered.requestsDelayed, metered.unidentified)
+}
+
+// newMeters makes metrics. Until they are registered, they count nothing.
+func newMeters() *meters {
+	return &meters{
+		connectedPods: metrics.NewGauge(&metrics.GaugeOpts{
+			Namespace: epic.MetricsNamespace, Subsystem: subsystem, Name: "connected_pods",
+			Help:           "Pods of proxies that have a stream to this server.",
+			StabilityLevel: metrics.ALPHA,
+		}),
+		setToAcknowledged: metrics.NewHistogramVec(&metrics.HistogramOpts{
+			Namespace: epic.MetricsNamespace, Subsystem: subsystem, Name: "set_to_acknowledged_seconds",
+			Help:           "Time from when a resource was set until a connected pod acknowledged it.",
+			Buckets:        []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 5, 30},
+			StabilityLevel: metrics.ALPHA,
+		}, []string{"type"}),
+		refusals:      counters("refusals_total", "Resources that a pod's Envoy refused.", "type"),
+		bytesSent:     counters("sent_bytes_total", "Bytes of responses sent, before TLS.", "type"),
+		resourcesSent: counters("sent_resources_total", "Resources sent.", "type"),
+		requestsDelayed: metrics.NewCounter(&metrics.CounterOpts{
+			Namespace: epic.MetricsNamespace, Subsystem: subsystem, Name: "requests_delayed_total",
+			Help:           "Requests of pods that had to wait because the pod sends too many.",
+			StabilityLevel: metrics.ALPHA,
+		}),
+		unidentified: metrics.NewCounter(&metrics.CounterOpts{
+			Namespace: epic.MetricsNamespace, Subsystem: subsystem, Name: "unidentified_total",
+			Help:           "Streams refused because the client did not prove which proxy it is.",
+			StabilityLevel: metrics.ALPHA,
+		}),
+	}
+}
+
+func counters(name, help, label string) *metrics.CounterVec {
+	return metrics.NewCounterVec(&metrics.CounterOpts{
+		Namespace: epic.MetricsNamespace, Subsystem: subsystem, Name: name, Help: help, StabilityLevel: metrics.ALPHA,
+	}, []string{label})
 }

@@ -29,6 +29,8 @@ type Options struct {
 	// answers, in requests a second. Requests beyond wait.
 	RequestRate  float64
 	RequestBurst int
+	// Unmetered keeps the server out of the metrics, which are about proxies.
+	Unmetered bool
 
 	now func() time.Time
 }
@@ -37,6 +39,7 @@ type Options struct {
 type Server struct {
 	discoveryv3.UnimplementedAggregatedDiscoveryServiceServer
 	options Options
+	meters  *meters
 
 	// mu guards the map alone.
 	mu      sync.RWMutex
@@ -63,7 +66,11 @@ func NewServer(o Options) *Server {
 	if o.now == nil {
 		o.now = time.Now
 	}
-	return &Server{options: o, proxies: map[proxyidentity.Proxy]*proxy{}}
+	m := metered
+	if o.Unmetered {
+		m = newMeters()
+	}
+	return &Server{options: o, meters: m, proxies: map[proxyidentity.Proxy]*proxy{}}
 }
 
 // Register adds the service to a gRPC server.

@@ -237,7 +237,7 @@ func TestSlowPod(t *testing.T) {
 
 func clusterBytes(t *testing.T) float64 {
 	t.Helper()
-	n, err := testutil.GetCounterMetricValue(bytesSent.WithLabelValues(resource.Cluster.String()))
+	n, err := testutil.GetCounterMetricValue(metered.bytesSent.WithLabelValues(resource.Cluster.String()))
 	if err != nil {
 		t.Fatal(err)
 	}

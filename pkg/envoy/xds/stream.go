@@ -50,7 +50,7 @@ var errExpired = status.Error(codes.Unauthenticated, "the client's certificate h
 func (s *Server) DeltaAggregatedResources(peer discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer) error {
 	id, until, err := s.options.Identify(peer.Context())
 	if err != nil {
-		unidentified.Inc()
+		s.meters.unidentified.Inc()
 		return err
 	}
 	ctx, end := context.WithCancelCause(peer.Context())
@@ -73,14 +73,14 @@ func (s *Server) DeltaAggregatedResources(peer discoveryv3.AggregatedDiscoverySe
 	if err != nil {
 		return err
 	}
-	connectedPods.Inc()
+	s.meters.connectedPods.Inc()
 	s.options.Observer.Connected(id, now)
 	go st.receive(ctx, p, peer)
 	err = st.send(ctx, p, peer)
 	if p.detach(st) {
 		s.drop(p)
 	}
-	connectedPods.Dec()
+	s.meters.connectedPods.Dec()
 	if errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) {
 		err = nil
 	}
@@ -112,7 +112,7 @@ func (s *stream) receive(ctx context.Context, p *proxy, peer discoveryv3.Aggrega
 		}
 		if n := s.cost(request); !s.limiter.AllowN(time.Now(), n) {
 			// The pod's further requests wait in its own connection.
-			requestsDelayed.Inc()
+			s.server.meters.requestsDelayed.Inc()
 			if s.limiter.WaitN(ctx, n) != nil {
 				return
 			}
@@ -141,8 +141,8 @@ func (s *stream) send(ctx context.Context, p *proxy, peer discoveryv3.Aggregated
 				return context.Cause(ctx)
 			}
 			message := next.Message()
-			bytesSent.WithLabelValues(next.Type.String()).Add(float64(proto.Size(message)))
-			resourcesSent.WithLabelValues(next.Type.String()).Add(float64(len(next.Entries)))
+			s.server.meters.bytesSent.WithLabelValues(next.Type.String()).Add(float64(proto.Size(message)))
+			s.server.meters.resourcesSent.WithLabelValues(next.Type.String()).Add(float64(len(next.Entries)))
 			if err := peer.Send(message); err != nil {
 				return err
 			}
@@ -169,13 +169,13 @@ func (s *stream) report(events delta.Events) {
 			// What was set before the pod connected says nothing of how long a change
 			// takes.
 			if e.Set.After(s.connected) {
-				setToAcknowledged.WithLabelValues(a.Type.String()).Observe(a.At.Sub(e.Set).Seconds())
+				s.server.meters.setToAcknowledged.WithLabelValues(a.Type.String()).Observe(a.At.Sub(e.Set).Seconds())
 			}
 		}
 		s.server.options.Observer.Acknowledged(s.id, a)
 	}
 	for _, r := range events.Refused {
-		refusals.WithLabelValues(r.Resource.Type.String()).Inc()
+		s.server.meters.refusals.WithLabelValues(r.Resource.Type.String()).Inc()
 		s.server.options.Observer.Refused(s.id, r)
 	}
 }

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package validate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc"
+	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/envoy/bootstrap"
+	"github.com/acnodal/epic/pkg/envoy/delta"
+	"github.com/acnodal/epic/pkg/envoy/resource"
+	"github.com/acnodal/epic/pkg/envoy/xds"
+	"github.com/acnodal/epic/pkg/proxyidentity"
+)
+
+const (
+	// minRestart and maxRestart bound how long the standing Envoy stays away after it
+	// exited. An Envoy that ran for stable is started again at once.
+	minRestart, maxRestart = 100 * time.Millisecond, 30 * time.Second
+	stable                 = 10 * time.Second
+	// maxReloads is the number of resources after which the standing Envoy is replaced:
+	// Envoy does not return all memory.
+	maxReloads = 200_000
+)
+
+// live is an Envoy that keeps running. It gets resources over xDS under names of their own
+// and with nothing to bind or to connect to, and answers within milliseconds.
+type live struct {
+	options Options
+	server  *xds.Server
+
+	mu sync.Mutex
+	// connected is set while the Envoy has a stream.
+	connected bool
+	// open are the questions without an answer, by the key of the resource in set.
+	open map[resource.Key]*question
+	// set is the Envoy's configuration.
+	set resource.Set
+	// asked counts the questions to the present Envoy, and process is that Envoy.
+	asked   int
+	process *os.Process
+}
+
+// question is one resource that the Envoy is asked about. Callers that ask about the same
+// content share it.
+type question struct {
+	callers int
+	done    chan struct{}
+	// text is what Envoy says against it. err is set if there is no answer.
+	text string
+	err  error
+}
+
+var (
+	errGone    = errors.New("the Envoy that checks resources exited")
+	errTimeout = errors.New("the Envoy that checks resources does not answer")
+)
+
+// self is the identity of the standing Envoy on its stream.
+var self = proxyidentity.Identity{Proxy: proxyidentity.Proxy{Namespace: "epic", Kind: proxyidentity.GWProxy, Name: "validate"}, Pod: "validate"}
+
+func newLive(o Options) *live {
+	l := &live{options: o, open: map[resource.Key]*question{}, set: resource.Set{}}
+	session := delta.DefaultOptions()
+	// Nothing waits for an answer about clusters, which have no endpoints here.
+	session.WarmTimeout = time.Millisecond
+	l.server = xds.NewServer(xds.Options{
+		Identify: func(context.Context) (proxyidentity.Identity, time.Time, error) { return self, time.Time{}, nil },
+		Observer: l, Session: session, Unmetered: true,
+		// It asks for each secret and each route configuration that listeners name.
+		RequestRate: 1e6, RequestBurst: 1e6,
+	})
+	l.server.Set(self.Proxy, xds.Config{Resources: resource.Set{}}, 0)
+	return l
+}
+
+// ask asks about resources and adds the answers. It returns the resources without an
+// answer.
+func (l *live) ask(ctx context.Context, resources []*resource.Resource, answer func(*resource.Resource, string)) []*resource.Resource {
+	wrapped := make(map[*resource.Resource]*resource.Resource, len(resources))
+	var rest []*resource.Resource
+	for _, r := range resources {
+		w, refusal, err := wrap(r)
+		switch {
+		case err != nil:
+			rest = append(rest, r)
+		case refusal != "":
+			answer(r, refusal)
+		default:
+			wrapped[r] = w
+		}
+	}
+	questions, ok := l.pose(wrapped)
+	if !ok {
+		return resources
+	}
+	defer l.drop(wrapped)
+	timer := time.NewTimer(l.options.LiveTimeout)
+	defer timer.Stop()
+	for r, q := range questions {
+		select {
+		case <-q.done:
+		case <-ctx.Done():
+			q = &question{err: ctx.Err()}
+		case <-timer.C:
+			// One content may hold up the Envoy for everybody.
+			l.kill()
+			timer.Reset(0)
+			q = &question{err: errTimeout}
+		}
+		if q.err != nil {
+			rest = append(rest, r)
+			continue
+		}
+		answer(r, strings.ReplaceAll(q.text, wrapped[r].Name, r.Name))
+	}
+	return rest
+}
+
+// pose adds resources to the Envoy's configuration. It returns false if there is no Envoy.
+func (l *live) pose(wrapped map[*resource.Resource]*resource.Resource) (map[*resource.Resource]*question, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.connected {
+		return nil, false
+	}
+	questions := make(map[*resource.Resource]*question, len(wrapped))
+	for r, w := range wrapped {
+		q := l.open[w.Key()]
+		if q == nil {
+			q = &question{done: make(chan struct{})}
+			l.open[w.Key()], l.set[w.Key()] = q, w
+			l.asked++
+		}
+		q.callers++
+		questions[r] = q
+	}
+	l.push()
+	return questions, true
+}
+
+// drop removes resources from the Envoy's configuration about which nobody asks any more.
+func (l *live) drop(wrapped map[*resource.Resource]*resource.Resource) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, w := range wrapped {
+		if q := l.open[w.Key()]; q != nil {
+			if q.callers--; q.callers == 0 {
+				delete(l.open, w.Key())
+				delete(l.set, w.Key())
+			}
+		}
+	}
+	l.push()
+	if l.asked > maxReloads && len(l.open) == 0 && l.process != nil {
+		l.asked = 0
+		_ = l.process.Signal(syscall.SIGTERM)
+	}
+}
+
+// push gives the Envoy its configuration. The lock is held, so that the newest comes last.
+func (l *live) push() { l.server.Set(self.Proxy, xds.Config{Resources: maps.Clone(l.set)}, 0) }
+
+func (l *live) kill() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.process != nil {
+		_ = l.process.Kill()
+	}
+}
+
+// resolve notes an answer.
+func (l *live) resolve(k resource.Key, text string, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if q := l.open[k]; q != nil {
+		select {
+		case <-q.done:
+		default:
+			q.text, q.err = text, err
+			close(q.done)
+		}
+	}
+}
+
+// Connected implements xds.Observer.
+func (l *live) Connected(proxyidentity.Identity, time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.connected = true
+}
+
+// Disconnected implements xds.Observer.
+func (l *live) Disconnected(proxyidentity.Identity, time.Time, error) {
+	l.mu.Lock()
+	l.connected = false
+	keys := make([]resource.Key, 0, len(l.open))
+	for k := range l.open {
+		keys = append(keys, k)
+	}
+	l.mu.Unlock()
+	for _, k := range keys {
+		l.resolve(k, "", errGone)
+	}
+}
+
+// Acknowledged implements xds.Observer.
+func (l *live) Acknowledged(_ proxyidentity.Identity, a delta.Acknowledgment) {
+	for _, e := range a.Entries {
+		l.resolve(e.Key(), "", nil)
+	}
+}
+
+// Refused implements xds.Observer.
+func (l *live) Refused(_ proxyidentity.Identity, r delta.Refusal) {
+	l.resolve(r.Resource.Key(), strings.TrimSpace(r.Text), nil)
+}
+
+// run keeps an Envoy running until ctx ends.
+func (l *live) run(ctx context.Context) error {
+	dir, err := os.MkdirTemp(l.options.Dir, "epic-validate-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // what is left is small
+	socket := filepath.Join(dir, "xds.sock")
+	listener, err := new(net.ListenConfig).Listen(ctx, "unix", socket)
+	if err != nil {
+		return fmt.Errorf("serve the Envoy that checks resources: %w", err)
+	}
+	g := grpc.NewServer(xds.GRPCOptions()...)
+	l.server.Register(g)
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = g.Serve(listener)
+	}()
+	defer func() { <-served }()
+	defer g.Stop()
+	start := bootstrap.Config{NodeID: "epic-validate", NodeCluster: "epic-validate", XDSSocket: socket, AdminSocket: filepath.Join(dir, "admin.sock")}
+	text, err := start.JSON()
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(dir, "bootstrap.json")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		return err
+	}
+	for wait := minRestart; ctx.Err() == nil; {
+		began := time.Now()
+		words, err := l.once(ctx, file)
+		if ctx.Err() != nil {
+			break
+		}
+		if wait *= 2; time.Since(began) > stable {
+			wait = minRestart
+		}
+		wait = min(wait, maxRestart)
+		klog.FromContext(ctx).V(2).Info("The Envoy that checks resources exited; starting it again", "reason", err, "log", words, "wait", wait)
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+	return nil
+}
+
+// once runs an Envoy to its end and returns the end of its log.
+func (l *live) once(ctx context.Context, file string) (string, error) {
+	// Envoy ends with this program. The kernel ties this to the thread that starts it.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	log := &tail{}
+	cmd := exec.CommandContext(ctx, l.options.Envoy, "--config-path", file, "--concurrency", "1", "--disable-hot-restart",
+		"--drain-time-s", "1", "--drain-strategy", "immediate", "--log-level", "critical")
+	cmd.Stdout, cmd.Stderr, cmd.Dir, cmd.WaitDelay = log, log, filepath.Dir(file), time.Second
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		return "", err
+	}
+	_ = unix.Prlimit(cmd.Process.Pid, unix.RLIMIT_DATA, &unix.Rlimit{Cur: l.options.MaxMemory, Max: l.options.MaxMemory}, nil)
+	_ = unix.Prlimit(cmd.Process.Pid, unix.RLIMIT_CORE, &unix.Rlimit{}, nil)
+	l.mu.Lock()
+	l.process, l.asked = cmd.Process, 0
+	l.mu.Unlock()
+	err := cmd.Wait()
+	l.mu.Lock()
+	l.process = nil
+	l.mu.Unlock()
+	return words(log.String(), file), err
+}
