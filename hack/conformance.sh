@@ -53,7 +53,7 @@ await() {
 	shift 2
 	until "$@" >/dev/null 2>&1; do
 		if ((SECONDS >= end)); then
-			echo "Waited in vain for $what; the logs are in $dir/log." >&2
+			echo "Timed out waiting for $what; the logs are in $dir/log." >&2
 			exit 1
 		fi
 		sleep 0.2

@@ -23,6 +23,7 @@ import (
 
 	"github.com/acnodal/epic/pkg/envoy/resource"
 	"github.com/acnodal/epic/pkg/envoy/translate"
+	"github.com/acnodal/epic/pkg/envoy/validate"
 	"github.com/acnodal/epic/pkg/envoy/xds"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 	"github.com/acnodal/epic/pkg/operator/feed"
@@ -47,6 +48,9 @@ type Options struct {
 	Secret func(namespace, name string) *corev1.Secret
 	// Place returns where proxies listen that have a public address, if not there.
 	Place func(publicAddress string) translate.Options
+	// Checker asks Envoy about configurations before proxies get them; nil if there is
+	// no Envoy to ask.
+	Checker validate.Checker
 	// States is what is known of all pods, not only of those that are connected to
 	// Server; nil if there are no others.
 	States func(op *Operator) States
@@ -75,7 +79,7 @@ func New(o Options, observe *Observer) (*Operator, error) {
 	}
 	op := &Operator{o: o, store: store, tunnels: tunnelstate.New(tunnelstate.Options{})}
 	op.feed = feed.New(feed.Options{
-		Store: store, Server: o.Server, Secret: o.Secret, Place: o.Place, Workers: o.Workers,
+		Store: store, Server: o.Server, Secret: o.Secret, Place: o.Place, Workers: o.Workers, Checker: o.Checker,
 		Tunnel:  func(id int32, node netip.Addr) translate.Reach { return reach(op.tunnels.State(id, node)) },
 		Changed: func(id proxyidentity.Proxy) { op.Changed(id, 0) },
 	})

@@ -229,7 +229,7 @@ func eventually(t testing.TB, what string, f func() bool) {
 			return
 		}
 	}
-	t.Fatalf("waited in vain for %s", what)
+	t.Fatalf("timed out waiting for %s", what)
 }
 
 func pack(t testing.TB, m proto.Message) *anypb.Any {

@@ -22,5 +22,6 @@
 //   - A refused response is split until the resources at fault are alone. The others
 //     are delivered. The client keeps the last good version of a refused resource; a
 //     refused version is sent again only to a client that connects, or, after a delay,
-//     when the rest of the configuration has changed.
+//     when the rest of the configuration has changed. A resource that is withheld counts
+//     as refused by every client, and is never sent.
 package delta

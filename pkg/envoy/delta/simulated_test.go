@@ -208,7 +208,7 @@ func (c *client) warm(timeout bool) bool {
 		for cluster, possible := range c.cold {
 			e := c.want(resource.Key{Type: resource.Endpoint, Name: "eds-" + cluster})
 			if possible && e != nil && !bytes.Contains(e.Body, []byte("bad")) {
-				c.t.Errorf("cluster %s waits for its endpoints in vain", cluster)
+				c.t.Errorf("cluster %s timed out waiting for its endpoints", cluster)
 			}
 		}
 		clear(c.cold)

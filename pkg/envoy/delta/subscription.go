@@ -71,7 +71,7 @@ func (s *subscription) interested(name string) bool {
 // wants reports whether a resource has to be sent. A version that was refused before is
 // sent alone or not at all.
 func (s *subscription) wants(e *Entry, alone bool) bool {
-	if has, ok := s.held[e.Name]; ok && has.version == e.Version {
+	if has, ok := s.held[e.Name]; e.Withheld || ok && has.version == e.Version {
 		return false
 	}
 	r := s.refused[e.Name]

@@ -16,6 +16,9 @@ type Entry struct {
 	*resource.Resource
 	// Set is when the resource was set in this version.
 	Set time.Time
+	// Withheld keeps this version from every client. A client keeps the version that it
+	// has, as if it had refused this one.
+	Withheld bool
 	// assignment is the name of the ClusterLoadAssignment that a cluster subscribes
 	// to, or empty.
 	assignment string

@@ -38,7 +38,9 @@ func standing(t *testing.T) *Validator {
 		}
 	})
 	await(t, v)
-	v.run = func(context.Context, []*resource.Resource) (string, error) { return "", errors.New("another Envoy was started") }
+	v.run = func(context.Context, []*resource.Resource) (string, error) {
+		return "", errors.New("another Envoy was started")
+	}
 	return v
 }
 

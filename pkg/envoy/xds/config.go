@@ -16,6 +16,9 @@ type Config struct {
 	// Endpoints are ClusterLoadAssignments for single pods, by the pod's name. Each
 	// takes the place of the one in Resources that has its name.
 	Endpoints map[string][]*resource.Resource
+	// Withheld are resources, other than endpoints, that no pod is sent in this version:
+	// each pod keeps the version that it has.
+	Withheld map[resource.Key]bool
 }
 
 // Mark is a point in the sequence of calls that set endpoints of one proxy.

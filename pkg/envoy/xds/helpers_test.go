@@ -219,7 +219,7 @@ func eventually(t testing.TB, what string, f func() bool) {
 			return
 		}
 	}
-	t.Fatalf("waited in vain for %s", what)
+	t.Fatalf("timed out waiting for %s", what)
 }
 
 func key(typ resource.Type, name string) resource.Key { return resource.Key{Type: typ, Name: name} }

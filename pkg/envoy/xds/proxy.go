@@ -64,7 +64,7 @@ func (p *proxy) set(config Config, since Mark, now time.Time) bool {
 	p.setting.Lock()
 	defer p.setting.Unlock()
 	// Only set replaces types, so they can be read without mu.
-	next, changed := p.compare(config.Resources, now)
+	next, changed := p.compare(&config, now)
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -98,23 +98,27 @@ func (p *proxy) set(config Config, since Mark, now time.Time) bool {
 
 // compare returns the resources other than endpoints, with the entries that did not
 // change, and the keys of those that did.
-func (p *proxy) compare(set resource.Set, now time.Time) (next [resource.TypeCount]entries, changed []resource.Key) {
+func (p *proxy) compare(config *Config, now time.Time) (next [resource.TypeCount]entries, changed []resource.Key) {
 	for t := range next {
 		next[t] = make(entries, len(p.types[t]))
 	}
-	for k, r := range set {
+	for k, r := range config.Resources {
 		if k.Type == resource.Endpoint {
 			continue
 		}
 		before := p.types[k.Type][k.Name]
-		switch {
-		case before == nil || before.Version != r.Version:
-			next[k.Type][k.Name] = delta.NewEntry(r, now)
+		switch withheld := config.Withheld[k]; {
+		case before == nil || before.Version != r.Version || before.Withheld != withheld:
+			entry := delta.NewEntry(r, now)
+			entry.Withheld = withheld
+			next[k.Type][k.Name] = entry
 			changed = append(changed, k)
 		case sameSources(before.Resource, r):
 			next[k.Type][k.Name] = before
 		default:
-			next[k.Type][k.Name] = delta.NewEntry(r, before.Set)
+			entry := delta.NewEntry(r, before.Set)
+			entry.Withheld = withheld
+			next[k.Type][k.Name] = entry
 		}
 	}
 	for t, old := range p.types {

@@ -154,6 +154,44 @@ func TestReconnect(t *testing.T) {
 	}
 }
 
+// A resource that is withheld reaches no pod: one that has an earlier version keeps it,
+// also through another server that never had that version, and the rest is delivered.
+func TestWithheld(t *testing.T) {
+	listener := key(resource.Listener, "l")
+	one, conn := serve(t, Options{})
+	one.Set(web, Config{Resources: setOf(raw(resource.Listener, "l", "1"), raw(resource.Cluster, "x", "1"))}, 0)
+	c := connect(t, conn, "web", "web-0", nil)
+	eventually(t, "the pod to be current", func() bool { return c.received() == 2 && one.State(web).Pods[0].Current })
+
+	next := Config{
+		Resources: setOf(raw(resource.Listener, "l", "2"), raw(resource.Listener, "new", "1"), raw(resource.Cluster, "x", "2")),
+		Withheld:  map[resource.Key]bool{listener: true, key(resource.Listener, "new"): true},
+	}
+	one.Set(web, next, 0)
+	current := func(s *Server, c *client, cluster string) func() bool {
+		return func() bool {
+			state := s.State(web)
+			return len(state.Pods) == 1 && state.Pods[0].Current && c.version(key(resource.Cluster, "x")) == cluster
+		}
+	}
+	eventually(t, "the cluster", current(one, c, "v2"))
+	two, conn := serve(t, Options{})
+	two.Set(web, next, 0)
+	again := connect(t, conn, "web", "web-0", c.has)
+	eventually(t, "the pod to be current", current(two, again, "v2"))
+	for name, c := range map[string]*client{"one": c, "two": again} {
+		if c.version(listener) != "v1" || c.version(key(resource.Listener, "new")) != "" {
+			t.Errorf("through server %s the pod has %v", name, c.has)
+		}
+	}
+	// The same version is sent once it is not withheld.
+	next.Withheld = nil
+	two.Set(web, next, 0)
+	eventually(t, "the listeners", func() bool {
+		return again.version(listener) == "v2" && again.version(key(resource.Listener, "new")) == "v1"
+	})
+}
+
 // Streams end when their certificate does, when the pod opens another, when the proxy is
 // deleted, and when the client names too much.
 func TestEnds(t *testing.T) {

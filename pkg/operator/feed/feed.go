@@ -8,13 +8,14 @@
 // A change that can make another configuration (a spec, a route, a group, a Secret)
 // has the whole proxy translated. A change of endpoints or tunnels renders only the
 // endpoints of the clusters that it concerns. The second way has workers of its own,
-// so it never waits for a translation.
+// so it never waits for a translation, nor for the check of one.
 package feed
 
 import (
 	"context"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/acnodal/epic/pkg/envoy/resource"
 	"github.com/acnodal/epic/pkg/envoy/translate"
+	"github.com/acnodal/epic/pkg/envoy/validate"
 	"github.com/acnodal/epic/pkg/envoy/xds"
 	"github.com/acnodal/epic/pkg/operator/objects"
 	"github.com/acnodal/epic/pkg/proxyidentity"
@@ -34,6 +36,7 @@ type Server interface {
 	Set(proxy proxyidentity.Proxy, config xds.Config, since xds.Mark)
 	SetEndpoints(proxy proxyidentity.Proxy, pod string, assignment *resource.Resource)
 	Remove(proxy proxyidentity.Proxy)
+	Accepted(proxy proxyidentity.Proxy, key resource.Key) map[string]string
 }
 
 // Options are what a Feed needs.
@@ -44,6 +47,9 @@ type Options struct {
 	Secret func(namespace, name string) *corev1.Secret
 	// Place returns where proxies listen that have a public address, if not there.
 	Place func(publicAddress string) translate.Options
+	// Checker asks Envoy about translations before proxies get them; nil if there is no
+	// Envoy to ask.
+	Checker validate.Checker
 	// Tunnel returns the state of a tunnel, as the gateway node on which it ends
 	// reports it.
 	Tunnel func(id int32, gatewayNode netip.Addr) translate.Reach
@@ -58,6 +64,9 @@ type Feed struct {
 	o         Options
 	whole     workqueue.TypedRateLimitingInterface[proxyidentity.Proxy]
 	endpoints workqueue.TypedRateLimitingInterface[change]
+
+	// unchecked is set while Envoy can't be asked.
+	unchecked atomic.Bool
 
 	mu      sync.Mutex
 	proxies map[proxyidentity.Proxy]*proxy
@@ -108,7 +117,7 @@ func (f *Feed) Run(ctx context.Context) {
 
 // work takes items from a queue until it is shut down. A panic is the failure of that
 // item alone: no tenant's object stops the work for others.
-func work[T comparable](ctx context.Context, queue workqueue.TypedRateLimitingInterface[T], do func(T)) {
+func work[T comparable](ctx context.Context, queue workqueue.TypedRateLimitingInterface[T], do func(context.Context, T)) {
 	for {
 		item, down := queue.Get()
 		if down {
@@ -124,7 +133,7 @@ func work[T comparable](ctx context.Context, queue workqueue.TypedRateLimitingIn
 				}
 				queue.Forget(item)
 			}()
-			do(item)
+			do(ctx, item)
 		}()
 	}
 }

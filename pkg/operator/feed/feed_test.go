@@ -22,6 +22,7 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/envoy/resource"
 	"github.com/acnodal/epic/pkg/envoy/translate"
+	"github.com/acnodal/epic/pkg/envoy/validate"
 	"github.com/acnodal/epic/pkg/envoy/xds"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned/fake"
 	"github.com/acnodal/epic/pkg/operator/objects"
@@ -42,6 +43,9 @@ type recorder struct {
 	kinds   map[proxyidentity.Proxy]map[resource.Type]int
 	current map[string]string // PROXY POD CLUSTER → endpoints
 	removed []proxyidentity.Proxy
+	configs map[proxyidentity.Proxy]xds.Config
+	// accepted are the versions that a pod has.
+	accepted map[resource.Key]string
 }
 
 func (r *recorder) Mark(proxyidentity.Proxy) xds.Mark { return 0 }
@@ -50,6 +54,7 @@ func (r *recorder) Set(id proxyidentity.Proxy, config xds.Config, _ xds.Mark) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sets[id]++
+	r.configs[id] = config
 	r.kinds[id] = map[resource.Type]int{}
 	for key := range r.current {
 		if strings.HasPrefix(key, id.String()+" ") {
@@ -73,6 +78,19 @@ func (r *recorder) SetEndpoints(id proxyidentity.Proxy, pod string, a *resource.
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.put(id, pod, a)
+}
+
+func (r *recorder) Accepted(_ proxyidentity.Proxy, key resource.Key) map[string]string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return map[string]string{"pod": r.accepted[key]}
+}
+
+// config is what a proxy was given last.
+func (r *recorder) config(id proxyidentity.Proxy) xds.Config {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.configs[id]
 }
 
 func (r *recorder) Remove(id proxyidentity.Proxy) {
@@ -128,17 +146,23 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
+	return newCheckedRig(t, nil)
+}
+
+// newCheckedRig is newRig with something that checks translations.
+func newCheckedRig(t *testing.T, checker validate.Checker) *rig {
+	t.Helper()
 	r := &rig{
 		t: t, client: fake.NewClientset(), changed: make(chan proxyidentity.Proxy, 1000),
 		place:  func(string) translate.Options { return translate.Options{} },
-		server: &recorder{sets: map[proxyidentity.Proxy]int{}, kinds: map[proxyidentity.Proxy]map[resource.Type]int{}, current: map[string]string{}},
+		server: &recorder{sets: map[proxyidentity.Proxy]int{}, kinds: map[proxyidentity.Proxy]map[resource.Type]int{}, current: map[string]string{}, configs: map[proxyidentity.Proxy]xds.Config{}, accepted: map[resource.Key]string{}},
 	}
 	store, err := objects.New(r.client, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.feed = New(Options{
-		Store: store, Server: r.server, Workers: 2,
+		Store: store, Server: r.server, Workers: 2, Checker: checker,
 		Secret: func(string, string) *corev1.Secret { return nil },
 		Place:  func(public string) translate.Options { return r.place(public) },
 		Tunnel: func(id int32, _ netip.Addr) translate.Reach {

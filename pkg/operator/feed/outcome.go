@@ -33,6 +33,8 @@ type Outcome struct {
 	// Problems are what is wrong with the objects, and EndpointProblems what is wrong
 	// with endpoints.
 	Problems, EndpointProblems []translate.Problem
+	// Withheld has Envoy's words against resources that no proxy gets.
+	Withheld map[resource.Key]string
 }
 
 // GatewayListener is a listener of a Gateway.

@@ -3,6 +3,7 @@
 package feed
 
 import (
+	"context"
 	"maps"
 	"net/netip"
 	"sync"
@@ -69,7 +70,7 @@ func (f *Feed) source(id proxyidentity.Proxy) *source {
 }
 
 // translate makes the whole configuration of a proxy.
-func (f *Feed) translate(id proxyidentity.Proxy) {
+func (f *Feed) translate(ctx context.Context, id proxyidentity.Proxy) {
 	s := f.source(id)
 	if s == nil {
 		f.mu.Lock()
@@ -82,21 +83,34 @@ func (f *Feed) translate(id proxyidentity.Proxy) {
 	result, services := f.result(s)
 	used := f.templateOf(s)
 	if used != nil {
-		rendered, problems := f.fromTemplate(s, used, result)
+		rendered, problems := f.fromTemplate(ctx, s, used, result)
+		if rendered != nil {
+			if problems = f.checkTemplate(ctx, used, rendered); len(problems) > 0 {
+				rendered = nil
+			}
+		}
 		if rendered == nil {
 			f.keep(s, p, result, problems)
 			return
 		}
 		result = rendered
 	}
+	var withheld map[resource.Key]string
+	if used == nil {
+		withheld = f.check(ctx, s, result)
+	}
 	outcome := outcomeOf(s, result, f.ports(s))
+	outcome.Withheld = withheld
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.template = used
 	p.result, p.lb, p.services, p.outcome, p.troubles = result, s.lb, services, outcome, map[string][]translate.Problem{}
 	p.pods = podsOf(s.status)
-	config := xds.Config{Resources: maps.Clone(result.Resources), Endpoints: map[string][]*resource.Resource{}}
+	config := xds.Config{Resources: maps.Clone(result.Resources), Endpoints: map[string][]*resource.Resource{}, Withheld: map[resource.Key]bool{}}
+	for key := range withheld {
+		config.Withheld[key] = true
+	}
 	for i := range result.Backends {
 		rendered := f.assign(s, &result.Backends[i], p)
 		config.Resources[rendered.shared.Key()] = rendered.shared
@@ -125,7 +139,7 @@ func (f *Feed) result(s *source) (*translate.Result, map[string]*translate.Servi
 }
 
 // render renders endpoints of a proxy and nothing else.
-func (f *Feed) render(c change) {
+func (f *Feed) render(_ context.Context, c change) {
 	s, p := f.source(c.Proxy), f.state(c.Proxy, false)
 	if s == nil || p == nil {
 		return // the translation is still to come, or all is gone

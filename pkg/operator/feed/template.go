@@ -39,7 +39,7 @@ func (f *Feed) templateOf(s *source) *owned {
 }
 
 // fromTemplate renders a proxy by its template. The result is nil if it is refused.
-func (f *Feed) fromTemplate(s *source, used *owned, plain *translate.Result) (*translate.Result, []translate.Problem) {
+func (f *Feed) fromTemplate(ctx context.Context, s *source, used *owned, plain *translate.Result) (*translate.Result, []translate.Problem) {
 	in := template.Input{Template: used.spec, Source: used.source, Plain: plain, Secrets: map[string]*corev1.Secret{}}
 	if s.lb != nil {
 		in.LoadBalancer, in.RemoteEndpoints = s.lb, f.o.Store.RemoteEndpointsOf(s.id.Namespace, s.id.Name)
@@ -53,7 +53,7 @@ func (f *Feed) fromTemplate(s *source, used *owned, plain *translate.Result) (*t
 			in.Secrets[name] = secret
 		}
 	}
-	return template.Render(context.Background(), in)
+	return template.Render(ctx, in)
 }
 
 // endpoints renders endpoints by the template. Without one they stay as they are.

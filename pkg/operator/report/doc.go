@@ -4,6 +4,8 @@
 // is pure.
 package report
 
+import "github.com/acnodal/epic/pkg/envoy/validate"
+
 // The conditions that the operator sets. It leaves others alone.
 const (
 	// ConditionProgrammed is of load balancers, gateway proxies and routes: whether
@@ -23,6 +25,9 @@ const (
 	// ReasonRejectedByProxy is that an Envoy refused a part of the configuration. The
 	// message has its words. It goes on with the version that it accepted before.
 	ReasonRejectedByProxy = "RejectedByProxy"
+	// ReasonRejectedByValidator is that an Envoy refused a part of the configuration before
+	// a proxy got it. The message has its words.
+	ReasonRejectedByValidator = validate.ReasonRefused
 	// ReasonPending is that Envoys have not started, or have not answered yet.
 	ReasonPending = "Pending"
 	// ReasonNoListeners is that nothing is published.

@@ -38,12 +38,15 @@ func programmedListener(in *Input, l *feed.GatewayListener, proxy *metav1.Condit
 	if proxy.Status == metav1.ConditionTrue {
 		return condition(ConditionProgrammed, metav1.ConditionTrue, ReasonProgrammed, "Envoys have the newest configuration")
 	}
-	if proxy.Reason != ReasonRejectedByProxy {
+	if !isRefusal(proxy.Reason) {
 		return condition(ConditionProgrammed, metav1.ConditionFalse, proxy.Reason, "%s", proxy.Message)
 	}
 	// An Envoy refused something, which may be of another listener.
 	if l.Envoy == nil {
 		return condition(ConditionProgrammed, metav1.ConditionFalse, ReasonPending, "There is no listener of Envoy for it")
+	}
+	if text := in.Outcome.Withheld[l.Envoy.Key]; text != "" {
+		return condition(ConditionProgrammed, metav1.ConditionFalse, ReasonRejectedByValidator, "Envoy refuses the listener: %s", text)
 	}
 	for _, pod := range in.State.Pods {
 		for _, r := range pod.Refused {
@@ -62,6 +65,12 @@ func programmedListener(in *Input, l *feed.GatewayListener, proxy *metav1.Condit
 		return condition(ConditionProgrammed, metav1.ConditionFalse, ReasonPending, "%d of %d Envoys have the newest version of the listener", accepted, len(in.State.Pods))
 	}
 	return condition(ConditionProgrammed, metav1.ConditionTrue, ReasonProgrammed, "Envoys have the newest version of the listener")
+}
+
+// isRefusal reports whether a reason is that an Envoy refused a part of a configuration. The
+// other parts may be served.
+func isRefusal(reason string) bool {
+	return reason == ReasonRejectedByProxy || reason == ReasonRejectedByValidator
 }
 
 // translated converts conditions of the translation. A condition without a message gets

@@ -74,8 +74,8 @@ func parentReference(proxy string, ref *gatewayv1.ParentReference) epicv1.RouteP
 	return epicv1.RouteParentReference{Name: proxy, SectionName: string(ptr.Deref(ref.SectionName, "")), Port: int32(ptr.Deref(ref.Port, 0))}
 }
 
-// refusedRoute returns the condition Programmed of a route that an Envoy of a parent
-// refused; nil if none did.
+// refusedRoute returns the condition Programmed of a route that an Envoy refused, one of a
+// parent's or the one that checks configurations; nil if none did.
 func refusedRoute(route *epicv1.GWRoute, p *Parent) *metav1.Condition {
 	var told []string
 	for _, pod := range p.State.Pods {
@@ -85,10 +85,19 @@ func refusedRoute(route *epicv1.GWRoute, p *Parent) *metav1.Condition {
 			}
 		}
 	}
+	reason := ReasonRejectedByProxy
+	if len(told) == 0 && p.Outcome != nil {
+		reason = ReasonRejectedByValidator
+		for _, problem := range p.Outcome.Problems {
+			if problem.Reason == reason && isRoute(problem.Object, route) {
+				told = append(told, problem.String())
+			}
+		}
+	}
 	if len(told) == 0 {
 		return nil
 	}
-	return ptr.To(condition(ConditionProgrammed, metav1.ConditionFalse, ReasonRejectedByProxy, "%s", tell(told)))
+	return ptr.To(condition(ConditionProgrammed, metav1.ConditionFalse, reason, "%s", tell(told)))
 }
 
 // notProgrammed returns the condition Programmed of routes whose parent serves nothing, or
@@ -98,7 +107,7 @@ func notProgrammed(p *Parent) *metav1.Condition {
 	switch {
 	case p.Programmed == nil:
 		return ptr.To(condition(ConditionProgrammed, metav1.ConditionFalse, ReasonPending, "GWProxy %s has no Envoy yet", p.Name))
-	case p.Programmed.Status != metav1.ConditionTrue && p.Programmed.Reason != ReasonRejectedByProxy:
+	case p.Programmed.Status != metav1.ConditionTrue && !isRefusal(p.Programmed.Reason):
 		return ptr.To(condition(ConditionProgrammed, metav1.ConditionFalse, p.Programmed.Reason, "GWProxy %s: %s", p.Name, p.Programmed.Message))
 	}
 	return nil

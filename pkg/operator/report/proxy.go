@@ -144,6 +144,8 @@ func programmed(in *Input, s *Status) metav1.Condition {
 		return no(ReasonPending, "The operator has not looked at the object yet")
 	case len(told) > 0:
 		return no(ReasonRejectedByProxy, "%s", tell(told))
+	case len(in.Outcome.Withheld) > 0:
+		return no(ReasonRejectedByValidator, "%s", withheld(in.Outcome))
 	case refusedTemplate(in.Outcome) != nil:
 		return no(template.ReasonRefused, "%s", refusedTemplate(in.Outcome))
 	case len(in.Outcome.Listeners) == 0 && len(in.Outcome.Problems) > 0:
@@ -161,6 +163,17 @@ func programmed(in *Input, s *Status) metav1.Condition {
 		return condition(ConditionProgrammed, metav1.ConditionTrue, in.Progress.Reason, "%s", in.Progress.Message)
 	}
 	return condition(ConditionProgrammed, metav1.ConditionTrue, ReasonProgrammed, "Envoys have the newest configuration")
+}
+
+// withheld says which resources Envoys do not get.
+func withheld(o *feed.Outcome) string {
+	var told []string
+	for _, p := range o.Problems {
+		if p.Reason == ReasonRejectedByValidator {
+			told = append(told, p.String())
+		}
+	}
+	return tell(told)
 }
 
 // refusal is one in words.

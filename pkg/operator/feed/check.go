@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package feed
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/envoy/resource"
+	"github.com/acnodal/epic/pkg/envoy/template"
+	"github.com/acnodal/epic/pkg/envoy/translate"
+	"github.com/acnodal/epic/pkg/envoy/validate"
+)
+
+const (
+	// checkTimeout bounds how long a translation waits for the check of what it yields.
+	checkTimeout = 10 * time.Second
+	// maxTold is the number of refused resources of a template that are reported.
+	maxTold = 5
+)
+
+// check asks Envoy about a translation before a proxy gets it, and changes the translation
+// so that Envoy accepts it. It returns Envoy's words against resources that no proxy may
+// get. If Envoy can't be asked, everything passes: the proxy's own Envoy isolates what it
+// refuses.
+func (f *Feed) check(ctx context.Context, s *source, result *translate.Result) map[resource.Key]string {
+	refused := f.refused(ctx, f.unknown(s, result.Resources))
+	if len(refused) == 0 {
+		return nil
+	}
+	withheld := map[resource.Key]string{}
+	result.Resources = maps.Clone(result.Resources)
+	for _, key := range inOrder(refused) {
+		r := result.Resources[key]
+		isolated, err := validate.Isolate(ctx, f.o.Checker, r)
+		if err != nil {
+			f.checks(ctx, err)
+		}
+		if isolated == nil {
+			withheld[key] = refused[key]
+			result.Problems = append(result.Problems, translate.Problem{
+				Object: blamed(r), Reason: validate.ReasonRefused,
+				Message: fmt.Sprintf("the %s %q is not sent to Envoys, which keep the version that they have, because Envoy refuses it: %s", r.Type, r.Name, refused[key]),
+			})
+			continue
+		}
+		result.Resources[key] = isolated.Resource
+		for _, name := range slices.Sorted(maps.Keys(isolated.Faults)) {
+			owner, field := validate.Owner(r, name)
+			what := "answers 500"
+			if isolated.Dropped[name] {
+				what = "is left out, or a match of it is,"
+			}
+			result.Problems = append(result.Problems, translate.Problem{
+				Object: owner, Field: field, Reason: validate.ReasonRefused,
+				Message: fmt.Sprintf("%s, because Envoy refuses it: %s: change the rule", what, isolated.Faults[name]),
+			})
+		}
+	}
+	return withheld
+}
+
+// checkTemplate asks Envoy about what a template yields, which is served as a whole or not
+// at all. It returns why not.
+func (f *Feed) checkTemplate(ctx context.Context, used *owned, result *translate.Result) []translate.Problem {
+	all := slices.Collect(maps.Values(result.Resources))
+	refused := f.refused(ctx, all)
+	var problems []translate.Problem
+	for _, key := range inOrder(refused) {
+		if len(problems) == maxTold {
+			problems[0].Message = fmt.Sprintf("%s (and %d other resources)", problems[0].Message, len(refused)-1)
+			break
+		}
+		problems = append(problems, translate.Problem{
+			Object: used.source, Field: "spec.envoy-template", Reason: template.ReasonRefused,
+			Message: fmt.Sprintf("yields the %s %q, which Envoy refuses: %s", key.Type, key.Name, refused[key]),
+		})
+	}
+	return problems
+}
+
+// refused returns what Envoy says against resources.
+func (f *Feed) refused(ctx context.Context, resources []*resource.Resource) map[resource.Key]string {
+	if f.o.Checker == nil || len(resources) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	refused, err := f.o.Checker.Check(ctx, resources...)
+	f.checks(ctx, err)
+	return refused
+}
+
+// checks notes whether Envoy could be asked, and says so when that changes.
+func (f *Feed) checks(ctx context.Context, err error) {
+	if err != nil {
+		unchecked.Inc()
+	}
+	if was := f.unchecked.Swap(err != nil); was != (err != nil) {
+		if err != nil {
+			klog.FromContext(ctx).Error(err, "Configurations can't be checked before proxies get them, so an Envoy that refuses one keeps what it has")
+		} else {
+			klog.FromContext(ctx).Info("Configurations are checked again before proxies get them")
+		}
+	}
+}
+
+// unknown returns the resources that no Envoy of the proxy has accepted yet: the answer of
+// an Envoy that runs is as good.
+func (f *Feed) unknown(s *source, set resource.Set) []*resource.Resource {
+	if f.o.Checker == nil {
+		return nil
+	}
+	var all []*resource.Resource
+	for key, r := range set {
+		accepted := false
+		for _, version := range f.o.Server.Accepted(s.id, key) {
+			accepted = accepted || version == r.Version
+		}
+		if !accepted {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// blamed returns the object on which a refusal is reported. A route configuration is made
+// of many routes, of which none by itself is at fault, so it is the proxy's.
+func blamed(r *resource.Resource) resource.Source {
+	switch {
+	case len(r.Sources) == 0:
+		return resource.Source{}
+	case r.Type == resource.Route:
+		return r.Sources[len(r.Sources)-1]
+	}
+	return r.Sources[0]
+}
+
+func inOrder(all map[resource.Key]string) []resource.Key {
+	return slices.SortedFunc(maps.Keys(all), func(a, b resource.Key) int {
+		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Name, b.Name))
+	})
+}
