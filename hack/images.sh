@@ -46,22 +46,26 @@ build() {
 	image epic-etcd 65532:65532 etcd
 	# Its capabilities are named in the manifests; only root has them at its start.
 	image epic-node 0:0 epic-node epic-cni
-	image epic-operator 65532:65532 epic-operator
 	image epic-proxy 65532:65532 epic-proxy
 	image epic-connector 65532:65532 epic-connector
 	envoy
 }
 
 # envoy makes the image of Envoy: the binary, the libraries that it is linked to, and
-# the authorities that this machine trusts, for backends with public certificates.
+# the authorities that this machine trusts, for backends with public certificates. The
+# operator's image has the binary and its libraries, too, to check configurations.
 envoy() {
-	local path file flags=()
-	[[ $arch == "$(go env GOHOSTARCH)" ]] || { echo "No image of Envoy for $arch: give EPIC.spec.envoy-image one." >&2; return 0; }
-	path=$(hack/envoy.sh) || { echo "No image of Envoy: give EPIC.spec.envoy-image one." >&2; return 0; }
+	local path='' file flags=()
+	if [[ $arch != "$(go env GOHOSTARCH)" ]] || ! path=$(hack/envoy.sh); then
+		echo "No image of Envoy for $arch: give EPIC.spec.envoy-image one. The operator does not check configurations." >&2
+		image epic-operator 65532:65532 epic-operator
+		return
+	fi
 	while read -r file; do flags+=(-file "$(readlink -f "$file")=$file"); done < <(ldd "$path" | grep -o '/[^ ]*')
+	ln -sf "$path" "$bin/envoy"
+	image epic-operator 65532:65532 "${flags[@]}" epic-operator envoy
 	file=/etc/ssl/certs/ca-certificates.crt
 	[[ ! -e $file ]] || flags+=(-file "$file=$file")
-	ln -sf "$path" "$bin/envoy"
 	image epic-envoy 65532:65532 "${flags[@]}" envoy
 }
 

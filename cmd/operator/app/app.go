@@ -54,7 +54,7 @@ func newCommand() *cobra.Command {
 		}),
 	}
 	groups := o.flags()
-	cmd.AddCommand(newCleanupCommand(), cli.NewVersionCommand(program, "kubernetes "+baseversion.DefaultKubeBinaryVersion))
+	cmd.AddCommand(newCleanupCommand(), newValidatorCommand(), cli.NewVersionCommand(program, "kubernetes "+baseversion.DefaultKubeBinaryVersion))
 	cli.Prepare(cmd, cli.FlagGroups{cmd: groups})
 	return cmd
 }

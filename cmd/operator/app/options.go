@@ -52,6 +52,9 @@ type options struct {
 	// What runs processes.
 	dir, network, nodeAddress, proxy, envoy string
 
+	// validator is what checks configurations.
+	validator string
+
 	election kube.Election
 	logs     *cli.Logs
 }
@@ -63,7 +66,8 @@ func newOptions() *options {
 		envoyImage: "acnodal/epic-envoy:dev", proxyImage: "acnodal/epic-proxy:dev", pullPolicy: string(corev1.PullIfNotPresent),
 		cpuRequest: "50m", memoryRequest: "64Mi", memoryLimit: "512Mi",
 		dir: "/var/lib/epic-operator", network: inNamespaces, proxy: beside("epic-proxy"), envoy: os.Getenv("ENVOY"),
-		election: kube.NewElection(), logs: cli.NewLogs(),
+		validator: validatorAuto,
+		election:  kube.NewElection(), logs: cli.NewLogs(),
 	}
 }
 
@@ -86,6 +90,9 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	work.IntVar(&o.workers, "workers", o.workers, "How many objects are worked on at once.")
 	work.DurationVar(&o.resync, "resync", o.resync, "How often every object is looked at though nothing changed; 0 for never.")
 
+	work.StringVar(&o.validator, "validator", o.validator, "What checks configurations before proxies get them: "+validatorAuto+" for an Envoy that this program starts, if there is one; unix:PATH for \"epic-operator validator\", which answers on that socket; or "+validatorOff+".")
+	work.StringVar(&o.envoy, "envoy", o.envoy, "The program Envoy, which checks configurations and runs as --runner="+runProcesses+". Without it: the environment's ENVOY, or envoy in PATH.")
+
 	cluster := groups.FlagSet(runDeployments)
 	cluster.StringVar(&o.xdsAddress, "xds-address", o.xdsAddress, "Where to serve proxies.")
 	cluster.StringVar(&o.service, "service", o.service, "The Service in the operator's namespace by which proxies reach it.")
@@ -101,7 +108,6 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	host.StringVar(&o.network, "process-network", o.network, "Where proxies listen: in "+inNamespaces+" of their own with their public addresses, which takes root and epic-node gateway; on "+onLoopback+" addresses of this host; or with "+onHost+" on their public addresses, which this host must have.")
 	host.StringVar(&o.nodeAddress, "node-address", o.nodeAddress, "This gateway node's address, as epic-node gateway has it.")
 	host.StringVar(&o.proxy, "proxy", o.proxy, "The program epic-proxy.")
-	host.StringVar(&o.envoy, "envoy", o.envoy, "The program Envoy. Without it: the environment's ENVOY, or envoy in PATH.")
 
 	o.election.AddFlags(groups.FlagSet("leader election"), "Manage Deployments and conditions only while leading, by the lease "+leaseName+". With --runner="+runProcesses+" there is none.",
 		"the lease, of the Service and of the certificate authority")
@@ -126,6 +132,9 @@ func (o *options) validate() error {
 		return fmt.Errorf("--resync is %s: give a time, or 0 for never", o.resync)
 	}
 	if err := o.client.Validate(); err != nil {
+		return err
+	}
+	if err := validValidator(o.validator); err != nil {
 		return err
 	}
 	if o.runner == runProcesses {

@@ -106,8 +106,9 @@ func start(ctx context.Context, o *options, mgr manager.Manager, client versione
 	if p.states != nil {
 		states = func(op *operator.Operator) operator.States { return p.states(op, server, credentials) }
 	}
+	checker, checking := o.checker(ctx)
 	op, err := operator.New(operator.Options{
-		States: states,
+		States: states, Checker: checker,
 		Client: client, Resync: o.resync, Workers: o.workers, Server: server, Secret: p.secret, Place: p.location, Events: p.events,
 	}, observer)
 	if err != nil {
@@ -126,7 +127,7 @@ func start(ctx context.Context, o *options, mgr manager.Manager, client versione
 	}
 	leads := make(chan struct{})
 	for _, part := range []everywhere{
-		op.Serve,
+		op.Serve, checking,
 		func(ctx context.Context) error { return serve(ctx, listener, credentials, p.authenticator, server) },
 		func(ctx context.Context) error {
 			authority.Keep(ctx, p.place, func() bool { return closed(leads) }, credentials.SetAuthority)

@@ -16,17 +16,4 @@ var seconds = metrics.NewHistogram(&metrics.HistogramOpts{
 	StabilityLevel: metrics.ALPHA,
 })
 
-var checkSeconds = metrics.NewHistogram(&metrics.HistogramOpts{
-	Namespace: epic.MetricsNamespace, Subsystem: "validate", Name: "check_seconds",
-	Help:           "Time that a translation waited for the check of resources that had no answer yet.",
-	Buckets:        []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 5, 20},
-	StabilityLevel: metrics.ALPHA,
-})
-
-var refusals = metrics.NewCounterVec(&metrics.CounterOpts{
-	Namespace: epic.MetricsNamespace, Subsystem: "validate", Name: "refusals_total",
-	Help:           "Resources that an Envoy refused before they reached a proxy.",
-	StabilityLevel: metrics.ALPHA,
-}, []string{"type"})
-
-func init() { legacyregistry.MustRegister(seconds, checkSeconds, refusals) }
+func init() { legacyregistry.MustRegister(seconds) }

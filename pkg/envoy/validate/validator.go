@@ -122,20 +122,15 @@ func (v *Validator) Check(ctx context.Context, resources ...*resource.Resource) 
 	answer := func(r *resource.Resource, text string) {
 		answers[contentOf(r)] = text
 		v.answers.Add(contentOf(r), text)
-		if text != "" {
-			refusals.WithLabelValues(r.Type.String()).Inc()
-		}
 	}
 	var err error
 	if rest := open; len(open) > 0 {
-		began := time.Now()
 		if l := v.live.Load(); l != nil {
 			rest = l.ask(ctx, v.unanswered(open, answers), answer)
 		}
 		if len(rest) > 0 {
 			err = v.start(ctx, rest, answers, answer)
 		}
-		checkSeconds.Observe(time.Since(began).Seconds())
 	}
 	for _, r := range open {
 		if text := answers[contentOf(r)]; text != "" {

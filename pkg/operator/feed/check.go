@@ -92,8 +92,13 @@ func (f *Feed) refused(ctx context.Context, resources []*resource.Resource) map[
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
+	began := time.Now()
 	refused, err := f.o.Checker.Check(ctx, resources...)
+	checkSeconds.Observe(time.Since(began).Seconds())
 	f.checks(ctx, err)
+	for key := range refused {
+		refusals.WithLabelValues(key.Type.String()).Inc()
+	}
 	return refused
 }
 

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/cli"
+	"github.com/acnodal/epic/pkg/envoy/resource"
+	"github.com/acnodal/epic/pkg/envoy/validate"
+)
+
+const (
+	// validatorAuto is an Envoy that this program starts if there is one, and validatorOff
+	// none.
+	validatorAuto = "auto"
+	validatorOff  = "off"
+	unixScheme    = "unix:"
+
+	// validatorMemory bounds the memory of an Envoy that checks configurations.
+	validatorMemory = 512 << 20
+)
+
+func validValidator(value string) error {
+	if value == validatorAuto || value == validatorOff || strings.HasPrefix(value, unixScheme) && filepath.IsAbs(strings.TrimPrefix(value, unixScheme)) {
+		return nil
+	}
+	return fmt.Errorf("--validator is %q: give %s, %s, or %s and the absolute path of the socket of \"epic-operator validator\"", value, validatorAuto, validatorOff, unixScheme)
+}
+
+// checker returns what checks configurations before proxies get them, and what has to run
+// for that; nil if there is none.
+func (o *options) checker(ctx context.Context) (validate.Checker, everywhere) {
+	logger := klog.FromContext(ctx)
+	idle := func(ctx context.Context) error {
+		<-ctx.Done()
+		return nil
+	}
+	switch {
+	case o.validator == validatorOff:
+		return nil, idle
+	case o.validator != validatorAuto:
+		return validate.NewClient(strings.TrimPrefix(o.validator, unixScheme)), idle
+	}
+	path, err := findEnvoy(o.envoy)
+	if err != nil {
+		logger.Info("Configurations are not checked before proxies get them, because there is no Envoy here: give --envoy or --validator, or --validator=off to say that none is needed", "reason", err.Error())
+		return nil, idle
+	}
+	v := validate.New(validate.Options{Envoy: path, MaxMemory: validatorMemory})
+	return v, standing(v)
+}
+
+// standing keeps the validator's Envoy running. Without it, others are started.
+func standing(v *validate.Validator) everywhere {
+	return func(ctx context.Context) error {
+		if err := v.Run(ctx); err != nil {
+			klog.FromContext(ctx).Error(err, "The Envoy that checks configurations does not run; one is started for each check")
+			<-ctx.Done()
+		}
+		return nil
+	}
+}
+
+// findEnvoy returns the path of Envoy: of the program that a flag names, else of envoy in
+// PATH.
+func findEnvoy(program string) (string, error) {
+	if program == "" {
+		program = "envoy"
+	}
+	path, err := exec.LookPath(program)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(path)
+}
+
+const validatorLong = `Check configurations for an operator that runs beside this program, in a container of its
+own: it reads what tenants write, and needs neither credentials nor the network.
+
+The operator connects to the socket if it is started with --validator=unix:SOCKET.`
+
+// newValidatorCommand checks configurations for an operator.
+func newValidatorCommand() *cobra.Command {
+	socket, envoy := "/run/validator/validator.sock", os.Getenv("ENVOY")
+	logs := cli.NewLogs()
+	cmd := &cobra.Command{
+		Use:     "validator",
+		Short:   "Check configurations by an Envoy for an operator",
+		Long:    validatorLong,
+		Example: "  epic-operator validator --socket=/run/validator/validator.sock",
+		Args:    cli.NoArguments,
+		RunE: logs.Before(func(ctx context.Context) error {
+			return runValidator(ctx, socket, envoy)
+		}),
+	}
+	cmd.Flags().StringVar(&socket, "socket", socket, "The unix socket on which to answer.")
+	cmd.Flags().StringVar(&envoy, "envoy", envoy, "The program Envoy. Without it: the environment's ENVOY, or envoy in PATH.")
+	return cmd
+}
+
+func runValidator(ctx context.Context, socket, envoy string) error {
+	if err := os.Remove(socket); err != nil && !os.IsNotExist(err) {
+		return fmt.Errorf("--socket: %w", err)
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "unix", socket)
+	if err != nil {
+		return fmt.Errorf("--socket: %w", err)
+	}
+	logger := klog.FromContext(ctx)
+	path, err := findEnvoy(envoy)
+	if err != nil {
+		// The operator goes on without checks, and its pod must stay ready.
+		logger.Info("There is no Envoy here: configurations are not checked", "reason", err.Error())
+		return validate.Serve(ctx, l, without{fmt.Errorf("there is no Envoy in the validator's image: %w", err)})
+	}
+	v := validate.New(validate.Options{Envoy: path, MaxMemory: validatorMemory, Dir: filepath.Dir(socket)})
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		_ = standing(v)(ctx)
+	}()
+	defer func() { <-stopped }()
+	logger.Info("Checking configurations", "socket", socket, "envoy", path)
+	return validate.Serve(ctx, l, v)
+}
+
+// without checks nothing.
+type without struct{ err error }
+
+// Check implements validate.Checker.
+func (w without) Check(context.Context, ...*resource.Resource) (map[resource.Key]string, error) {
+	return nil, w.err
+}
