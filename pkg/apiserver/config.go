@@ -12,9 +12,9 @@ import (
 	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
+	"github.com/acnodal/epic/pkg/apis/epic/scheme"
 	epicopenapi "github.com/acnodal/epic/pkg/apis/openapi"
 	"github.com/acnodal/epic/pkg/apiserver/requestbounds"
-	"github.com/acnodal/epic/pkg/apiserver/scheme"
 	"github.com/acnodal/epic/pkg/nodeidentity"
 	"github.com/acnodal/epic/pkg/placement"
 	"github.com/acnodal/epic/pkg/registry/claims"

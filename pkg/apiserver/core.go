@@ -15,7 +15,7 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
-	"github.com/acnodal/epic/pkg/apiserver/scheme"
+	"github.com/acnodal/epic/pkg/apis/epic/scheme"
 )
 
 // coreVersion is the version of Kubernetes' core group.

@@ -113,7 +113,7 @@ func rank(reason string) int {
 func poolCondition(path, text, subnet string, used []netip.Addr, scarce bool) metav1.Condition {
 	const wayOut = "make the pool larger, or make another ServicePrefix for new groups"
 	name := ConditionAddressesAvailable
-	pool, err := addresspool.Parse(text, subnet)
+	_, pool, err := addresspool.ParseAssignable(text, subnet)
 	if err != nil {
 		return condition(name, false, ReasonNoPool, "%s", fmt.Sprintf("%s can't be read: %v: correct it", path, err))
 	}

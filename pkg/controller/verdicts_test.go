@@ -49,13 +49,19 @@ func TestAccountConditions(t *testing.T) {
 }
 
 func TestServicePrefixConditions(t *testing.T) {
+	pool := func(s string) *epicv1.AddressPool {
+		if strings.Contains(s, "-") {
+			return &epicv1.AddressPool{Pool: s, Subnet: "192.0.2.0/24"}
+		}
+		return &epicv1.AddressPool{Pool: s, Subnet: s}
+	}
 	prefix := func(public, alt, was string) *epicv1.ServicePrefix {
 		p := &epicv1.ServicePrefix{}
 		if public != "" {
-			p.Spec.PublicPool = &epicv1.AddressPool{Pool: public, Subnet: public}
+			p.Spec.PublicPool = pool(public)
 		}
 		if alt != "" {
-			p.Spec.AltPool = &epicv1.AddressPool{Pool: alt, Subnet: alt}
+			p.Spec.AltPool = pool(alt)
 		}
 		if was != "" {
 			p.Status.Conditions = []metav1.Condition{condition(ConditionAddressesAvailable, was != ReasonExhausted, was, "m")}

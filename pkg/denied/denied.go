@@ -4,7 +4,11 @@
 // server refuses such endpoints, and a gateway node opens no way to them. It is pure.
 package denied
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"go4.org/netipx"
+)
 
 // reserved are the prefixes that no endpoint without a tunnel has in any
 // installation, each with what it is.
@@ -42,8 +46,8 @@ type List struct {
 }
 
 type addressRange struct {
-	from, to netip.Addr
-	what     string
+	netipx.IPRange
+	what string
 }
 
 // AddPrefix denies the addresses of a prefix.
@@ -53,9 +57,9 @@ func (d *List) AddPrefix(p netip.Prefix, what string) {
 	}
 }
 
-// AddRange denies the addresses between two, both included.
-func (d *List) AddRange(from, to netip.Addr, what string) {
-	d.ranges = append(d.ranges, addressRange{from, to, what})
+// AddRange denies the addresses of a range.
+func (d *List) AddRange(r netipx.IPRange, what string) {
+	d.ranges = append(d.ranges, addressRange{r, what})
 }
 
 // AddAddress denies one address.
@@ -88,7 +92,7 @@ func (d *List) check(a netip.Addr) (string, bool) {
 		}
 	}
 	for _, r := range d.ranges {
-		if r.from.BitLen() == a.BitLen() && r.from.Compare(a) <= 0 && a.Compare(r.to) <= 0 {
+		if r.Contains(a) {
 			return r.what, true
 		}
 	}

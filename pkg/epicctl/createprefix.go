@@ -59,8 +59,7 @@ func newCreatePrefix(t *tool) *cobra.Command {
 
 // spec checks one pool's flags, whose names begin with before.
 func (p *poolFlags) spec(before string) (*v1.AddressPool, error) {
-	// The subnet is checked below.
-	if _, err := addresspool.Parse(p.pool, p.pool); err != nil {
+	if _, err := addresspool.Parse(p.pool); err != nil {
 		return nil, usagef("--%spool: %v", before, err)
 	}
 	subnet := p.subnet

@@ -90,7 +90,7 @@ func (s *status) checkPool(check string, p *v1.AddressPool, used []netip.Addr) {
 		s.warn(check, "give the ServicePrefix a public-pool", "there is no pool of public addresses")
 		return
 	}
-	pool, err := addresspool.Parse(p.Pool, p.Subnet)
+	_, pool, err := addresspool.ParseAssignable(p.Pool, p.Subnet)
 	if err != nil {
 		s.fail(check, "correct the pool of the ServicePrefix", "%v", err)
 		return

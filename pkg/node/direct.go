@@ -5,9 +5,9 @@ package node
 import (
 	"net/netip"
 	"slices"
-	"strings"
 	"sync/atomic"
 
+	"github.com/acnodal/epic/pkg/addresspool"
 	"github.com/acnodal/epic/pkg/denied"
 	"github.com/acnodal/epic/pkg/node/apply"
 	"github.com/acnodal/epic/pkg/node/status"
@@ -37,15 +37,8 @@ func (g *guard) set(own []netip.Addr, all map[string]pools) {
 // addresses either.
 func denyPool(list *denied.List, text string) {
 	const what = "a public address of this gateway"
-	if p, err := netip.ParsePrefix(text); err == nil {
-		list.AddPrefix(p, what)
-		return
-	}
-	from, to, _ := strings.Cut(text, "-")
-	first, err := netip.ParseAddr(strings.TrimSpace(from))
-	last, err2 := netip.ParseAddr(strings.TrimSpace(to))
-	if err == nil && err2 == nil {
-		list.AddRange(first, last, what)
+	if p, err := addresspool.Parse(text); err == nil {
+		list.AddRange(p.IPRange, what)
 	}
 }
 

@@ -17,8 +17,8 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/apis/epic/scheme"
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
-	"github.com/acnodal/epic/pkg/apiserver/scheme"
 	"github.com/acnodal/epic/pkg/registry/account"
 	"github.com/acnodal/epic/pkg/registry/claims"
 	epicregistry "github.com/acnodal/epic/pkg/registry/epic"

@@ -14,9 +14,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/apis/epic/scheme"
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/apis/epic/validation"
-	"github.com/acnodal/epic/pkg/apiserver/scheme"
 )
 
 // subject is one kind and its validators.

@@ -14,8 +14,8 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/acnodal/epic/pkg/apis/epic/scheme"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
-	"github.com/acnodal/epic/pkg/apiserver/scheme"
 )
 
 // The layout is written here once more on purpose: the judge takes no word from

@@ -24,7 +24,7 @@ import (
 	serverstorage "k8s.io/apiserver/pkg/server/storage"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 
-	"github.com/acnodal/epic/pkg/apiserver/scheme"
+	"github.com/acnodal/epic/pkg/apis/epic/scheme"
 	"github.com/acnodal/epic/pkg/pki"
 )
 

@@ -14,6 +14,8 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"k8s.io/utils/clock"
+
+	"github.com/acnodal/epic/pkg/addresspool"
 )
 
 const (
@@ -227,8 +229,8 @@ func (a *allocator) reserve(ctx context.Context, s Space, b *block, want uint64,
 		first, end := a.claimRange(s, from, to)
 		then := []clientv3.Op{clientv3.OpPut(key, formatPosition(to)), clientv3.OpGet(first, clientv3.WithRange(end), clientv3.WithKeysOnly()), clientv3.OpGet(key)}
 		if s.pool != nil {
-			passed := Pool{From: s.pool.at(from % s.size), To: s.pool.at((to - 1) % s.size)}
-			first, end := passed.coolingRange(a.layout)
+			passed := addresspool.Between(addressAt(*s.pool, from%s.size), addressAt(*s.pool, (to-1)%s.size))
+			first, end := poolCoolingKeys(a.layout, passed)
 			then = append(then, clientv3.OpGet(first, clientv3.WithRange(end)))
 		}
 		resp, err := a.client.Txn(ctx).
@@ -292,7 +294,7 @@ func (a *allocator) passCooling(ctx context.Context, s Space, b *block, from, to
 	}
 	if r := a.b.restored.Load(); r != nil && now.Before(time.Unix(r.At, 0).Add(a.b.cooling+time.Second)) {
 		for p := from; p < to; p++ {
-			address := s.pool.at(p % s.size)
+			address := addressAt(*s.pool, p%s.size)
 			if until, ok := r.cools(address, now, a.b.cooling); ok && !used[a.layout.claim(AddressClaim(address))] {
 				pass(address, until)
 			}

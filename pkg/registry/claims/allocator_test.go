@@ -212,7 +212,7 @@ func TestPoolIsHandedOutWhole(t *testing.T) {
 	p := pool(t, "192.0.2.4-192.0.2.9")
 	var got []string
 	for {
-		gs, conds, err := b.allocator.take(t.Context(), p.space(), 1)
+		gs, conds, err := b.allocator.take(t.Context(), poolSpace(p), 1)
 		if errors.Is(err, ErrExhausted) {
 			break
 		}
@@ -240,28 +240,28 @@ func TestSparedAddresses(t *testing.T) {
 		t.Run(c.from+"-"+c.to, func(t *testing.T) {
 			b := newTestBackend(t, newPrefix())
 			whole, part := pool(t, "192.0.2.0-192.0.2.7"), pool(t, c.from+"-"+c.to)
-			first := take(t, b, whole.spaceOf(part), 1)[0]
-			if a, _ := first.claim.Address(); a != part.From {
-				t.Errorf("got %s first, want %s", a, part.From)
+			first := take(t, b, partSpace(whole, part), 1)[0]
+			if a, _ := first.claim.Address(); a != part.From() {
+				t.Errorf("got %s first, want %s", a, part.From())
 			}
-			if end := b.allocator.block(whole.space()).end; end > 2 {
+			if end := b.allocator.block(poolSpace(whole)).end; end > 2 {
 				t.Errorf("%d addresses are reserved for one", end)
 			}
 			b.allocator.giveBack([]grant{first})
 			for turn := range 3 {
 				seen := map[netip.Addr]bool{}
-				for range part.Size() {
-					a, _ := take(t, b, whole.spaceOf(part), 1)[0].claim.Address()
+				for range poolSize(part) {
+					a, _ := take(t, b, partSpace(whole, part), 1)[0].claim.Address()
 					if !part.Contains(a) || seen[a] {
 						t.Errorf("turn %d: got %s of %s, after %v", turn, a, part, seen)
 					}
 					seen[a] = true
 				}
 			}
-			for a := part.From; part.Contains(a); a = a.Next() {
+			for a := part.From(); part.Contains(a); a = a.Next() {
 				hold(t, b, AddressClaim(a))
 			}
-			if _, _, err := b.allocator.take(t.Context(), whole.spaceOf(part), 1); !errors.Is(err, ErrExhausted) {
+			if _, _, err := b.allocator.take(t.Context(), partSpace(whole, part), 1); !errors.Is(err, ErrExhausted) {
 				t.Errorf("all are in use: %v", err)
 			}
 		})
@@ -273,7 +273,7 @@ func TestLargePool(t *testing.T) {
 	b := newTestBackend(t, newPrefix())
 	p := pool(t, "2001:db8::/64")
 	for _, want := range []string{"2001:db8::", "2001:db8::1", "2001:db8::2"} {
-		if a, _ := take(t, b, p.space(), 1)[0].claim.Address(); a.String() != want {
+		if a, _ := take(t, b, poolSpace(p), 1)[0].claim.Address(); a.String() != want {
 			t.Errorf("got %s, want %s", a, want)
 		}
 	}

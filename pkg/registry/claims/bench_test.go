@@ -14,6 +14,8 @@ import (
 	"go.etcd.io/etcd/client/v3/kubernetes"
 	"go.etcd.io/etcd/server/v3/embed"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
+
+	"github.com/acnodal/epic/pkg/addresspool"
 )
 
 // benchObject is as large as a load balancer with a few tunnels.
@@ -60,7 +62,7 @@ func BenchmarkWrites(b *testing.B) {
 }
 
 // benchClaim writes a new object with four claims.
-func benchClaim(ctx context.Context, be *Backend, space Pool, name string) error {
+func benchClaim(ctx context.Context, be *Backend, space addresspool.Pool, name string) error {
 	p := newPlan(be, false, false)
 	ids, err := p.AssignIDs(ctx, TunnelIDs, 2)
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/acnodal/epic/pkg/addresspool"
 )
 
 // Claim is one thing that one object holds alone. Claims are comparable.
@@ -113,8 +115,8 @@ func (s *Set) AddUnique(scope string, values ...string) {
 
 // AddPool claims a range of addresses. Pools of different objects are kept from
 // overlapping by Plan.Pools.
-func (s *Set) AddPool(p Pool) {
-	s.add(Claim{kind: kindPool, name: addressKey(p.From) + "-" + addressKey(p.To)})
+func (s *Set) AddPool(p addresspool.Pool) {
+	s.add(Claim{kind: kindPool, name: addressKey(p.From()) + "-" + addressKey(p.To())})
 }
 
 // minus returns the claims of s that o does not have, in the order of their

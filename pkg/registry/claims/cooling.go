@@ -16,6 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/addresspool"
 )
 
 // A released address cools down: for a while it is given to nobody but the
@@ -191,8 +193,8 @@ func (c *txnClient) coolingRemovals(p *pending) []string {
 
 // ownCooling finds a free address of the pool that the writer's own namespace
 // released, which need not cool down for it.
-func (p *Plan) ownCooling(ctx context.Context, pool Pool) (netip.Addr, bool, error) {
-	key, end := pool.coolingRange(p.b.layout)
+func (p *Plan) ownCooling(ctx context.Context, pool addresspool.Pool) (netip.Addr, bool, error) {
+	key, end := poolCoolingKeys(p.b.layout, pool)
 	for {
 		resp, err := p.b.client.Get(ctx, key, clientv3.WithRange(end), clientv3.WithLimit(claimsPage))
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -94,7 +95,7 @@ func TestReleasedAddressesCool(t *testing.T) {
 		t.Run(addresses, func(t *testing.T) {
 			prefix, clock := newPrefix(), newClock()
 			this, other := newCoolServer(t, prefix, addresses, clock), newCoolServer(t, prefix, addresses, clock)
-			at := pool(t, addresses).at
+			at := func(n uint64) netip.Addr { return addressAt(pool(t, addresses), n) }
 			first := at(0).String()
 			this.want(t, "a", "one", "any", first)
 			this.mustDelete(t, "a", "one")
@@ -162,7 +163,7 @@ func TestSweep(t *testing.T) {
 	clock := newClock()
 	s := newCoolServer(t, newPrefix(), "192.0.2.0/24", clock)
 	for n := range 100 {
-		s.want(t, "a", fmt.Sprint("p", n), "any", pool(t, "192.0.2.0/24").at(uint64(n)).String())
+		s.want(t, "a", fmt.Sprint("p", n), "any", addressAt(pool(t, "192.0.2.0/24"), uint64(n)).String())
 	}
 	for n := range 100 {
 		if n == 50 {

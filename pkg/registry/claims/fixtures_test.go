@@ -20,6 +20,8 @@ import (
 	"k8s.io/apiserver/pkg/apis/example"
 	"k8s.io/apiserver/pkg/storage"
 	"k8s.io/component-base/metrics/testutil"
+
+	"github.com/acnodal/epic/pkg/addresspool"
 )
 
 const (
@@ -36,7 +38,7 @@ const (
 // has too many, an address of a pool, and a parent.
 type idRules struct {
 	space  Space
-	pool   Pool
+	pool   addresspool.Pool
 	parent string // resource
 	// planned counts the plans.
 	planned atomic.Int64

@@ -26,6 +26,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/apiserver/pkg/apis/example"
 	"k8s.io/apiserver/pkg/storage"
+
+	"github.com/acnodal/epic/pkg/addresspool"
 )
 
 // thing is an object that claims something of every kind. It is written as JSON
@@ -97,7 +99,7 @@ func (r *thingRules) Claims(obj runtime.Object) *Set {
 	if t.Unique != "" {
 		s.AddUnique("name", t.Unique)
 	}
-	if p, err := ParsePool(t.Pool); err == nil {
+	if p, err := addresspool.Parse(t.Pool); err == nil {
 		s.AddPool(p)
 	}
 	return s
@@ -161,7 +163,7 @@ func (r *thingRules) planPool(ctx context.Context, p *Plan, pod *example.Pod, wa
 	if t.Pool == was.Pool {
 		return nil
 	}
-	now, err := ParsePool(t.Pool)
+	now, err := addresspool.Parse(t.Pool)
 	if err != nil {
 		return invalid(pod, "no pool")
 	}
@@ -174,7 +176,7 @@ func (r *thingRules) planPool(ctx context.Context, p *Plan, pod *example.Pod, wa
 			return invalid(pod, "overlaps")
 		}
 	}
-	if before, err := ParsePool(was.Pool); err == nil {
+	if before, err := addresspool.Parse(was.Pool); err == nil {
 		for _, gone := range before.Minus(now) {
 			p.RequireUnused(gone, func(netip.Addr) error { return invalid(pod, "shrinks") })
 		}
@@ -195,7 +197,7 @@ func (r *thingRules) planAddress(ctx context.Context, p *Plan, pod *example.Pod,
 		return invalid(pod, "no parent")
 	}
 	p.DependOnContent(parentOf(t.Parent))
-	pool, err := ParsePool(thingOf(objs[0].(*example.Pod)).Pool)
+	pool, err := addresspool.Parse(thingOf(objs[0].(*example.Pod)).Pool)
 	if err != nil {
 		return err
 	}
@@ -214,7 +216,7 @@ func (r *thingRules) planAddress(ctx context.Context, p *Plan, pod *example.Pod,
 }
 
 func (r *thingRules) PlanDelete(_ context.Context, p *Plan, obj runtime.Object) error {
-	if pool, err := ParsePool(thingOf(obj.(*example.Pod)).Pool); err == nil {
+	if pool, err := addresspool.Parse(thingOf(obj.(*example.Pod)).Pool); err == nil {
 		p.ForgetPool(pool)
 	}
 	return nil
@@ -557,7 +559,7 @@ func (h *history) equal(rev int64) {
 		return hex.EncodeToString(b[:])
 	}
 	account := digest("accounts/epic-a/a")
-	var pools []Pool
+	var pools []addresspool.Pool
 	for _, o := range h.objects {
 		t := o.thing
 		for _, id := range t.Tunnels {
@@ -566,9 +568,9 @@ func (h *history) equal(rev int64) {
 		if t.Pool != "" {
 			from, to, _ := strings.Cut(t.Pool, "-")
 			add(o, "pool/"+address(from)+"-"+address(to))
-			p := Pool{From: netip.MustParseAddr(from), To: netip.MustParseAddr(to)}
+			p := addresspool.Between(netip.MustParseAddr(from), netip.MustParseAddr(to))
 			for _, q := range pools {
-				if !p.To.Less(q.From) && !q.To.Less(p.From) {
+				if !p.To().Less(q.From()) && !q.To().Less(p.From()) {
 					h.t.Errorf("revision %d: pools %s and %s overlap", rev, p, q)
 				}
 			}

@@ -12,6 +12,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/acnodal/epic/pkg/addresspool"
 )
 
 // Plan is one attempt at one write: what Rules read, rely on and assign.
@@ -321,8 +323,8 @@ func (p *Plan) AssignIDs(ctx context.Context, space Space, n int) ([]int32, erro
 // first in a pool that was never used. The part lacks at most the first and the last
 // address. PickAddress returns ErrExhausted if all are in use, and a CoolingError if
 // those that are free cool down.
-func (p *Plan) PickAddress(ctx context.Context, pool, part Pool) (netip.Addr, error) {
-	gs, err := p.assign(ctx, pool.spaceOf(part), 1)
+func (p *Plan) PickAddress(ctx context.Context, pool, part addresspool.Pool) (netip.Addr, error) {
+	gs, err := p.assign(ctx, partSpace(pool, part), 1)
 	if _, ok := errors.AsType[*CoolingError](err); ok {
 		own, found, e := p.ownCooling(ctx, part)
 		if found || e != nil {
@@ -486,7 +488,7 @@ func (p *Plan) Holder(ctx context.Context, c Claim) (Owner, bool, error) {
 
 // HeldPool is a pool and the object that declares it.
 type HeldPool struct {
-	Pool
+	addresspool.Pool
 	Owner Owner
 }
 
@@ -525,8 +527,8 @@ func (p *Plan) Pools(ctx context.Context) ([]HeldPool, error) {
 
 // RequireUnused makes the write fail with err if an address of the pool is in
 // use when it lands.
-func (p *Plan) RequireUnused(pool Pool, err func(inUse netip.Addr) error) {
-	first, end := pool.keyRange(p.b.layout)
+func (p *Plan) RequireUnused(pool addresspool.Pool, err func(inUse netip.Addr) error) {
+	first, end := poolKeys(p.b.layout, pool)
 	p.conditions = append(p.conditions, condition{
 		cmp: clientv3.Compare(clientv3.CreateRevision(first), "=", 0).WithRange(end),
 		key: first, end: end,
@@ -544,8 +546,8 @@ func (p *Plan) ForgetSpace(s Space) {
 }
 
 // ForgetPool removes what is kept of a pool when it goes or changes.
-func (p *Plan) ForgetPool(pool Pool) {
-	p.removals = append(p.removals, p.b.layout.cursor(pool.space()))
+func (p *Plan) ForgetPool(pool addresspool.Pool) {
+	p.removals = append(p.removals, p.b.layout.cursor(poolSpace(pool)))
 }
 
 // requireNoChildren makes a deletion fail while anything depends on the object.

@@ -12,6 +12,8 @@ import (
 	"k8s.io/component-base/metrics"
 	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/addresspool"
 )
 
 // scrapeTimeout bounds how long a scrape waits for etcd.
@@ -32,24 +34,24 @@ func (b *Backend) PoolUse(ctx context.Context) ([]PoolUse, error) {
 	}
 	out := make([]PoolUse, 0, len(pools))
 	for _, p := range pools {
-		first, end := p.keyRange(b.layout)
+		first, end := poolKeys(b.layout, p.Pool)
 		resp, err := b.client.Get(ctx, first, clientv3.WithRange(end), clientv3.WithCountOnly())
 		if err != nil {
 			return nil, fmt.Errorf("count the addresses in use: %w", err)
 		}
-		out = append(out, PoolUse{HeldPool: p, Size: p.Size(), InUse: uint64(resp.Count)})
+		out = append(out, PoolUse{HeldPool: p, Size: poolSize(p.Pool), InUse: uint64(resp.Count)})
 	}
 	return out, nil
 }
 
 // AddressLeft reports whether the pool has an address that nobody holds.
-func (p *Plan) AddressLeft(ctx context.Context, pool Pool) (bool, error) {
-	first, end := pool.keyRange(p.b.layout)
+func (p *Plan) AddressLeft(ctx context.Context, pool addresspool.Pool) (bool, error) {
+	first, end := poolKeys(p.b.layout, pool)
 	resp, err := p.b.client.Get(ctx, first, clientv3.WithRange(end), clientv3.WithCountOnly())
 	if err != nil {
 		return false, fmt.Errorf("count the addresses in use: %w", err)
 	}
-	return uint64(resp.Count) < pool.Size(), nil
+	return uint64(resp.Count) < poolSize(pool), nil
 }
 
 // poolCollector shows the use of pools at each scrape: of the backend that was
@@ -60,9 +62,9 @@ type poolCollector struct {
 }
 
 var (
-	poolSize = metrics.NewDesc("epic_address_pool_size",
+	poolSizeDesc = metrics.NewDesc("epic_address_pool_size",
 		"Addresses in a pool of a service prefix.", []string{"prefix", "pool"}, nil, metrics.ALPHA, "")
-	poolInUse = metrics.NewDesc("epic_address_pool_addresses_in_use",
+	poolInUseDesc = metrics.NewDesc("epic_address_pool_addresses_in_use",
 		"Addresses of a pool that load balancers and gateway proxies hold.", []string{"prefix", "pool"}, nil, metrics.ALPHA, "")
 
 	poolMetrics = &poolCollector{}
@@ -72,8 +74,8 @@ func init() { legacyregistry.CustomMustRegister(poolMetrics) }
 
 // DescribeWithStability implements metrics.StableCollector.
 func (c *poolCollector) DescribeWithStability(ch chan<- *metrics.Desc) {
-	ch <- poolSize
-	ch <- poolInUse
+	ch <- poolSizeDesc
+	ch <- poolInUseDesc
 }
 
 // CollectWithStability implements metrics.StableCollector.
@@ -90,7 +92,7 @@ func (c *poolCollector) CollectWithStability(ch chan<- metrics.Metric) {
 		return
 	}
 	for _, p := range pools {
-		ch <- metrics.NewLazyConstMetric(poolSize, metrics.GaugeValue, float64(p.Size), p.Owner.Name, p.String())
-		ch <- metrics.NewLazyConstMetric(poolInUse, metrics.GaugeValue, float64(p.InUse), p.Owner.Name, p.String())
+		ch <- metrics.NewLazyConstMetric(poolSizeDesc, metrics.GaugeValue, float64(p.Size), p.Owner.Name, p.String())
+		ch <- metrics.NewLazyConstMetric(poolInUseDesc, metrics.GaugeValue, float64(p.InUse), p.Owner.Name, p.String())
 	}
 }

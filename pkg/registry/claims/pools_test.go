@@ -15,12 +15,14 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apiserver/pkg/apis/example"
 	"k8s.io/apiserver/pkg/storage"
+
+	"github.com/acnodal/epic/pkg/addresspool"
 )
 
 func TestPools(t *testing.T) {
 	prefix := newPrefix()
-	poolOf := func(p *example.Pod) Pool {
-		q, _ := ParsePool(p.Annotations["pool"])
+	poolOf := func(p *example.Pod) addresspool.Pool {
+		q, _ := addresspool.Parse(p.Annotations["pool"])
 		return q
 	}
 	rules := &funcRules{
@@ -78,7 +80,7 @@ func TestPools(t *testing.T) {
 	clean(t, b)
 
 	four := pool(t, "198.51.100.0/24")
-	hold(t, b, take(t, b, four.space(), 1)[0].claim, AddressClaim(addr("198.51.100.77")))
+	hold(t, b, take(t, b, poolSpace(four), 1)[0].claim, AddressClaim(addr("198.51.100.77")))
 	pools, err := b.PoolUse(t.Context())
 	if err != nil || len(pools) != 3 {
 		t.Fatalf("got %v, %v", pools, err)

@@ -12,6 +12,8 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/addresspool"
 )
 
 // A restored snapshot knows nothing of what was assigned after it was taken: IDs
@@ -67,8 +69,8 @@ func (r *restored) cools(a netip.Addr, now time.Time, period time.Duration) (tim
 		return time.Time{}, false
 	}
 	for _, p := range r.Pools {
-		if pool := (Pool{From: p.From, To: p.To}); pool.Contains(a) {
-			return until, (Pool{From: p.From, To: a}).Size()-1 < p.Unused
+		if pool := addresspool.Between(p.From, p.To); pool.Contains(a) {
+			return until, poolSize(addresspool.Between(p.From, a))-1 < p.Unused
 		}
 	}
 	return time.Time{}, false
@@ -163,7 +165,7 @@ func (b *Backend) finishRestore(ctx context.Context, marked string) error {
 	}
 	next := restored{At: b.clock.Now().Unix(), Base: b.restored.Load().base() + restoreAdvance}
 	for _, p := range pools {
-		space := p.space()
+		space := poolSpace(p.Pool)
 		key := b.layout.cursor(space)
 		unused := positions[key]
 		if unused < space.size {
@@ -175,7 +177,7 @@ func (b *Backend) finishRestore(ctx context.Context, marked string) error {
 		} else {
 			unused = space.size
 		}
-		next.Pools = append(next.Pools, restoredPool{From: p.From, To: p.To, Unused: unused})
+		next.Pools = append(next.Pools, restoredPool{From: p.From(), To: p.To(), Unused: unused})
 	}
 	value, err := json.Marshal(next)
 	if err != nil {

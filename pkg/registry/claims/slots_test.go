@@ -16,10 +16,12 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/apis/example"
+
+	"github.com/acnodal/epic/pkg/addresspool"
 )
 
 // memberRules give each pod a slot of its parent's quota, one ID and an address.
-func memberRules(limit int32, pool Pool) *funcRules {
+func memberRules(limit int32, pool addresspool.Pool) *funcRules {
 	account := Ref{Resource: "parents", Namespace: "ns", Name: "account"}
 	space := ServiceIDs(account)
 	return &funcRules{
@@ -74,7 +76,7 @@ func TestCreationsAtOnce(t *testing.T) {
 	mustCreate(t, storeFor(t, newTestBackend(t, prefix), "parents", &idRules{}), "parents", pod("account"))
 	b := newTestBackend(t, prefix)
 	storeFor(t, b, "parents", &idRules{})
-	pool, err := ParsePool("192.0.2.0/24")
+	pool, err := addresspool.Parse("192.0.2.0/24")
 	if err != nil {
 		t.Fatal(err)
 	}

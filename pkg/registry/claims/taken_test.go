@@ -54,7 +54,7 @@ func TestPickedAddressWasTaken(t *testing.T) {
 	a, b := newTestBackend(t, prefix), newTestBackend(t, prefix)
 	rules := &idRules{pool: pool(t, "192.0.2.0/28")}
 	sa, sb := storeFor(t, a, "pods", rules), storeFor(t, b, "pods", rules)
-	if _, _, err := a.allocator.take(t.Context(), Space{name: rules.pool.space().name, size: 16, minBlock: 8, maxBlock: 8, pool: &rules.pool}, 1); err != nil {
+	if _, _, err := a.allocator.take(t.Context(), Space{name: poolSpace(rules.pool).name, size: 16, minBlock: 8, maxBlock: 8, pool: &rules.pool}, 1); err != nil {
 		t.Fatal(err)
 	}
 	for i := 1; i < 8; i++ {

@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/acnodal/epic/pkg/addresspool"
 	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/registry/claims"
 )
@@ -42,7 +43,7 @@ func setAltAddress(ctx context.Context, w *write) error {
 func setAddress(ctx context.Context, w *write, path *field.Path, address *string, pool *epic.AddressPool) error {
 	prefix := w.up.prefix.Name
 	refuse := func(why string) error { return w.refuse(field.Invalid(path, *address, why)) }
-	from, assignable, err := claims.ParseAssignable(pool.Pool, pool.Subnet)
+	from, assignable, err := addresspool.ParseAssignable(pool.Pool, pool.Subnet)
 	if err != nil {
 		return refuse("IP address allocation failed: the pool of ServicePrefix " + prefix + " can't be read: ask the platform team")
 	}

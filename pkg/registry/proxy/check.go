@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/acnodal/epic/pkg/addresspool"
 	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/registry/claims"
 	"github.com/acnodal/epic/pkg/registry/tenancy"
@@ -81,7 +82,7 @@ func (c *check) address(path *field.Path, s string, pool *epic.AddressPool, name
 		c.errs = append(c.errs, outside)
 		return
 	}
-	p, err := claims.ParsePool(pool.Pool)
+	p, err := addresspool.Parse(pool.Pool)
 	if err != nil {
 		c.errs = append(c.errs, field.InternalError(path, err))
 		return

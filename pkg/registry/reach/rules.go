@@ -92,7 +92,7 @@ func (r Rules) denied(ctx context.Context, p *claims.Plan) (*Denied, error) {
 		return nil, err
 	}
 	for _, pool := range pools {
-		d.AddRange(pool.From, pool.To, "a public address of this gateway")
+		d.AddRange(pool.IPRange, "a public address of this gateway")
 	}
 	return d, nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"go4.org/netipx"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -40,8 +41,8 @@ func deniedHere(t *testing.T) *Denied {
 	if err := (Nodes{Lister: corelisters.NewNodeLister(indexer)}).Deny(d); err != nil {
 		t.Fatal(err)
 	}
-	d.AddRange(netip.MustParseAddr("198.51.100.5"), netip.MustParseAddr("198.51.100.9"), "a public address of this gateway")
-	d.AddRange(netip.MustParseAddr("2001:db8:5::"), netip.MustParseAddr("2001:db8:5::ff"), "a public address of this gateway")
+	d.AddRange(netipx.MustParseIPRange("198.51.100.5-198.51.100.9"), "a public address of this gateway")
+	d.AddRange(netipx.MustParseIPRange("2001:db8:5::-2001:db8:5::ff"), "a public address of this gateway")
 	return d
 }
 

@@ -25,8 +25,8 @@ import (
 	"k8s.io/apiserver/pkg/warning"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/apis/epic/scheme"
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
-	"github.com/acnodal/epic/pkg/apiserver/scheme"
 	"github.com/acnodal/epic/pkg/registry"
 	"github.com/acnodal/epic/pkg/registry/claims"
 	"github.com/acnodal/epic/pkg/registry/kind"

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/acnodal/epic/pkg/addresspool"
 	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/registry/claims"
 	"github.com/acnodal/epic/pkg/registry/tenancy"
@@ -22,7 +23,7 @@ var _ claims.Rules = Rules{}
 
 // namedPool is a pool and the field that declares it.
 type namedPool struct {
-	claims.Pool
+	addresspool.Pool
 	path *field.Path
 }
 
@@ -34,7 +35,7 @@ func pools(obj runtime.Object) []namedPool {
 		if p == nil {
 			return
 		}
-		if pool, err := claims.ParsePool(p.Pool); err == nil {
+		if pool, err := addresspool.Parse(p.Pool); err == nil {
 			out = append(out, namedPool{pool, path.Child("pool")})
 		}
 	}
@@ -70,7 +71,7 @@ func (Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object) 
 	}
 	for _, n := range now {
 		for _, h := range held {
-			if h.Owner.UID != string(sp.UID) && h.Overlaps(n.Pool) {
+			if h.Owner.UID != string(sp.UID) && h.Pool.Overlaps(n.Pool) {
 				return tenancy.Invalid("ServicePrefix", sp.Name, field.Invalid(n.path, n.String(),
 					"it overlaps pool "+h.Pool.String()+" of service prefix "+h.Owner.Name+": choose addresses that no other prefix has"))
 			}
@@ -102,7 +103,7 @@ func samePools(a, b []namedPool) bool {
 	return true
 }
 
-func contains(ps []namedPool, p claims.Pool) bool {
+func contains(ps []namedPool, p addresspool.Pool) bool {
 	for _, o := range ps {
 		if o.Pool == p {
 			return true
@@ -114,13 +115,13 @@ func contains(ps []namedPool, p claims.Pool) bool {
 // removed is the part of a pool that is no longer in the pool of the same field.
 // A public address that came into the pool of alternate ones, or the other way
 // round, would be outside the pool that its proxy may use.
-func removed(p namedPool, now []namedPool) []claims.Pool {
+func removed(p namedPool, now []namedPool) []addresspool.Pool {
 	for _, n := range now {
 		if n.path.String() == p.path.String() {
 			return p.Minus(n.Pool)
 		}
 	}
-	return []claims.Pool{p.Pool}
+	return []addresspool.Pool{p.Pool}
 }
 
 // PlanDelete implements claims.Rules.

@@ -10,8 +10,8 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/acnodal/epic/pkg/addresspool"
 	"github.com/acnodal/epic/pkg/apis/epic"
-	"github.com/acnodal/epic/pkg/registry/claims"
 )
 
 const (
@@ -49,7 +49,7 @@ func servicePrefixSpec(spec *epic.ServicePrefixSpec) field.ErrorList {
 		return errs
 	}
 	path := specPath.Child("alt-pool", "pool")
-	if !alt.From.Is4() {
+	if !alt.From().Is4() {
 		errs = append(errs, field.Invalid(path, quoted(spec.AltPool.Pool), "must have IPv4 addresses, which proxies get beside their IPv6 ones: put IPv6 addresses into public-pool"))
 	}
 	if public.IsValid() && public.Overlaps(alt) {
@@ -60,14 +60,14 @@ func servicePrefixSpec(spec *epic.ServicePrefixSpec) field.ErrorList {
 
 // addressPool checks a pool and returns its addresses, or the zero Pool.
 // However many they are, only the first and the last are looked at.
-func addressPool(path *field.Path, p *epic.AddressPool) (claims.Pool, field.ErrorList) {
+func addressPool(path *field.Path, p *epic.AddressPool) (addresspool.Pool, field.ErrorList) {
 	if p == nil {
-		return claims.Pool{}, nil
+		return addresspool.Pool{}, nil
 	}
 	pool, errs := poolAddresses(path.Child("pool"), p.Pool)
 	subnet, more := prefix(path.Child("subnet"), p.Subnet)
 	errs = append(errs, more...)
-	if pool.IsValid() && subnet.IsValid() && (!subnet.Contains(pool.From) || !subnet.Contains(pool.To)) {
+	if pool.IsValid() && subnet.IsValid() && (!subnet.Contains(pool.From()) || !subnet.Contains(pool.To())) {
 		errs = append(errs, field.Invalid(path.Child("pool"), quoted(p.Pool), "does not lie in the subnet "+subnet.String()+": choose addresses inside it, or correct the subnet"))
 	}
 	errs = append(errs, aggregation(path.Child("aggregation"), p.Aggregation, subnet)...)
@@ -82,20 +82,20 @@ func bridge(p *epic.AddressPool) string {
 	return p.MultusBridge
 }
 
-func poolAddresses(path *field.Path, s string) (claims.Pool, field.ErrorList) {
+func poolAddresses(path *field.Path, s string) (addresspool.Pool, field.ErrorList) {
 	if s == "" {
-		return claims.Pool{}, field.ErrorList{field.Required(path, "must be a CIDR prefix, such as 192.0.2.0/28, or a range, such as 192.0.2.5-192.0.2.9")}
+		return addresspool.Pool{}, field.ErrorList{field.Required(path, "must be a CIDR prefix, such as 192.0.2.0/28, or a range, such as 192.0.2.5-192.0.2.9")}
 	}
 	if errs := text(path, s, maxPool); len(errs) > 0 {
-		return claims.Pool{}, errs
+		return addresspool.Pool{}, errs
 	}
-	pool, err := claims.ParsePool(s)
+	pool, err := addresspool.Parse(s)
 	if err != nil {
-		return claims.Pool{}, field.ErrorList{field.Invalid(path, s, err.Error())}
+		return addresspool.Pool{}, field.ErrorList{field.Invalid(path, s, err.Error())}
 	}
-	for _, a := range []netip.Addr{pool.From, pool.To} {
+	for _, a := range []netip.Addr{pool.From(), pool.To()} {
 		if a.IsMulticast() || a.IsLoopback() || a.IsUnspecified() {
-			return claims.Pool{}, field.ErrorList{field.Invalid(path, s, fmt.Sprintf("has %s in it, which no proxy can have: choose unicast addresses", a))}
+			return addresspool.Pool{}, field.ErrorList{field.Invalid(path, s, fmt.Sprintf("has %s in it, which no proxy can have: choose unicast addresses", a))}
 		}
 	}
 	return pool, nil

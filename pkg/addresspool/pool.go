@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package addresspool reads the pools of service prefixes and computes with them:
+// which addresses a pool has, which of them the server assigns, and how many are in
+// use. It is pure. Which object holds which address is recorded by
+// pkg/registry/claims.
+package addresspool
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"go4.org/netipx"
+)
+
+// Pool is a range of addresses of one family, both ends included. The zero value
+// is not valid and has no addresses. Pools are comparable.
+type Pool struct{ netipx.IPRange }
+
+// Between returns the pool from one address to another.
+func Between(from, to netip.Addr) Pool { return Pool{netipx.IPRangeFrom(from, to)} }
+
+// ipv4InIPv6 are the IPv6 addresses that stand for IPv4 ones. Claims write IPv4
+// addresses in this form and could not distinguish the two.
+var ipv4InIPv6 = Pool{netipx.RangeOfPrefix(netip.MustParsePrefix("::ffff:0:0/96"))}
+
+// Parse reads a CIDR prefix or a range, "FROM-TO". A prefix stands for all its
+// addresses.
+func Parse(s string) (Pool, error) {
+	pool, err := parse(s)
+	if err != nil {
+		return Pool{}, err
+	}
+	if pool.Overlaps(ipv4InIPv6) {
+		return Pool{}, fmt.Errorf("%q holds IPv4 addresses written as IPv6: write IPv4 pools as IPv4, and IPv6 pools without ::ffff:0:0/96", s)
+	}
+	return pool, nil
+}
+
+func parse(s string) (Pool, error) {
+	if p, err := netip.ParsePrefix(s); err == nil {
+		if p != p.Masked() {
+			return Pool{}, fmt.Errorf("%q has bits set beyond its mask: write %s", s, p.Masked())
+		}
+		return Pool{netipx.RangeOfPrefix(p)}, nil
+	}
+	from, to, ok := strings.Cut(s, "-")
+	if !ok {
+		return Pool{}, fmt.Errorf("%q is neither a CIDR prefix (192.0.2.0/24) nor a range (192.0.2.1-192.0.2.9)", s)
+	}
+	f, err := netip.ParseAddr(from)
+	if err != nil {
+		return Pool{}, fmt.Errorf("%q: the start is no IP address", s)
+	}
+	t, err := netip.ParseAddr(to)
+	if err != nil {
+		return Pool{}, fmt.Errorf("%q: the end is no IP address", s)
+	}
+	switch {
+	case f.Zone() != "" || t.Zone() != "" || f.Is4In6() || t.Is4In6():
+		return Pool{}, fmt.Errorf("%q: write plain IPv4 or IPv6 addresses, without a zone and not IPv4 inside IPv6", s)
+	case f.Is4() != t.Is4():
+		return Pool{}, fmt.Errorf("%q: start and end are of different families", s)
+	case t.Less(f):
+		return Pool{}, fmt.Errorf("%q: the end comes before the start", s)
+	}
+	return Between(f, t), nil
+}
+
+// hostBitsWithEnds is the number of host bits from which on a prefix has a network
+// and a broadcast address of its own.
+const hostBitsWithEnds = 2
+
+// ParseAssignable reads a pool and its subnet, and returns the pool and the part of
+// it from which the server assigns addresses. Of a prefix it does not assign the
+// addresses that have another meaning to hosts with the subnet on a link: the
+// subnet's first address, which is the network's or, with IPv6, the subnet-router
+// anycast address, and in IPv4 its last, the broadcast address. To those hosts the
+// ends of a prefix inside the subnet are ordinary addresses. Prefixes of one or two
+// addresses and ranges are assigned as they are. A client that asks for one of the
+// excluded addresses gets it.
+func ParseAssignable(s, subnet string) (pool, part Pool, err error) {
+	if pool, err = Parse(s); err != nil {
+		return Pool{}, Pool{}, err
+	}
+	link, err := netip.ParsePrefix(subnet)
+	if err != nil {
+		return Pool{}, Pool{}, fmt.Errorf("subnet %q is no CIDR prefix", subnet)
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil || p.Addr().BitLen()-p.Bits() < hostBitsWithEnds {
+		return pool, pool, nil //nolint:nilerr // a range is no prefix
+	}
+	from, to := pool.From(), pool.To()
+	if from == link.Masked().Addr() {
+		from = from.Next()
+	}
+	if to.Is4() && to == netipx.PrefixLastIP(link) {
+		to = to.Prev()
+	}
+	return pool, Between(from, to), nil
+}
+
+// Overlaps reports whether the two pools share an address.
+func (p Pool) Overlaps(o Pool) bool { return p.IPRange.Overlaps(o.IPRange) }
+
+// Minus returns the parts of p that are not in o, in order.
+func (p Pool) Minus(o Pool) []Pool {
+	var rest netipx.IPSetBuilder
+	rest.AddRange(p.IPRange)
+	rest.RemoveRange(o.IPRange)
+	set, err := rest.IPSet()
+	if err != nil {
+		// Only an invalid range is refused, and it has no addresses to remove.
+		return []Pool{p}
+	}
+	ranges := set.Ranges()
+	out := make([]Pool, 0, len(ranges))
+	for _, r := range ranges {
+		out = append(out, Pool{r})
+	}
+	return out
+}
