@@ -15,6 +15,8 @@ import (
 const (
 	// ReasonRouteConflict is a route, or a rule of one, that an older one replaces.
 	ReasonRouteConflict = "RouteConflict"
+	// ReasonNoWeight is a rule of which no backend has a weight.
+	ReasonNoWeight = "NoWeight"
 	// ReasonTooManyRoutes is a route that is more than a proxy takes.
 	ReasonTooManyRoutes = "TooManyRoutes"
 )

@@ -190,6 +190,8 @@ func (r *rule) setClusters(action *routev3.RouteAction) bool {
 	if len(used) == 0 {
 		if len(r.backends) == 0 {
 			r.g.problems.add(r.from.source, r.field, string(gatewayv1.RouteReasonBackendNotFound), "has no backend, so requests are answered with 500: add backendRefs, or a redirect")
+		} else {
+			r.g.problems.add(r.from.source, r.field+".backendRefs", ReasonNoWeight, "have a weight of 0 each, so requests are answered with 500: give one of them a weight")
 		}
 		return false
 	}
