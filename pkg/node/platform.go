@@ -183,7 +183,7 @@ func hostAddress(ps pools, i *intent.Intent, a netip.Addr, r proxies.Interface) 
 	if err != nil {
 		return host.Address{}, fmt.Errorf("ServicePrefix %s: %w", i.Prefix, err)
 	}
-	return host.Address{Address: a, Announce: announce, Bridge: from.Bridge, Ends: []host.End{{Index: r.Index, MAC: r.PeerMAC, Standby: r.Standby}}}, nil
+	return host.Address{Address: a, Announce: announce, Bridge: from.Bridge, Ends: []host.End{{Index: r.Index, MAC: r.PeerMAC, Standby: r.Standby, Served: r.Served}}}, nil
 }
 
 // hostKeeper applies what the host's network has to be.

@@ -162,6 +162,7 @@ func (a *attachments) List() []proxies.Interface {
 	for i := range all {
 		pod, err := pods.Lister().Pods(all[i].Namespace).Get(all[i].Pod)
 		all[i].Standby = err == nil && !serves(pod)
+		all[i].Served = err == nil && served(pod)
 	}
 	return all
 }
@@ -172,7 +173,7 @@ func (a *attachments) Run(ctx context.Context, changed func()) error {
 	registration, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{UpdateFunc: func(before, now any) {
 		was, ok := before.(*corev1.Pod)
 		is, too := now.(*corev1.Pod)
-		if ok && too && serves(was) != serves(is) && placement.ProxyPodSelector.Matches(labels.Set(is.Labels)) {
+		if ok && too && (serves(was) != serves(is) || served(was) != served(is)) && placement.ProxyPodSelector.Matches(labels.Set(is.Labels)) {
 			changed()
 		}
 	}})
@@ -185,15 +186,38 @@ func (a *attachments) Run(ctx context.Context, changed func()) error {
 
 // serves reports whether a pod is ready and does not end.
 func serves(pod *corev1.Pod) bool {
-	if pod.DeletionTimestamp != nil {
-		return false
+	c := readiness(pod)
+	return pod.DeletionTimestamp == nil && c != nil && c.Status == corev1.ConditionTrue
+}
+
+// served reports whether a pod is ready or was ready before. A pod is not ready from when it
+// was scheduled. If that changed after a container started, it was ready in between. The
+// times are whole seconds, and only the last two starts of a container are known, so a pod
+// that was ready for a moment may count as one that never was.
+func served(pod *corev1.Pod) bool {
+	c := readiness(pod)
+	if c == nil || c.Status == corev1.ConditionTrue {
+		return c != nil
 	}
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodReady {
-			return c.Status == corev1.ConditionTrue
+	for _, s := range pod.Status.ContainerStatuses {
+		for _, state := range []corev1.ContainerState{s.State, s.LastTerminationState} {
+			if state.Running != nil && c.LastTransitionTime.After(state.Running.StartedAt.Time) ||
+				state.Terminated != nil && c.LastTransitionTime.After(state.Terminated.StartedAt.Time) {
+				return true
+			}
 		}
 	}
 	return false
+}
+
+// readiness is the condition Ready of a pod, nil if it has none.
+func readiness(pod *corev1.Pod) *corev1.PodCondition {
+	for i := range pod.Status.Conditions {
+		if pod.Status.Conditions[i].Type == corev1.PodReady {
+			return &pod.Status.Conditions[i]
+		}
+	}
+	return nil
 }
 
 // Close frees what was opened.

@@ -50,9 +50,12 @@ type End struct {
 	Index int
 	// MAC is the hardware address of the proxy's end.
 	MAC net.HardwareAddr
-	// Standby has visitors' packets go to others that have the address, while there are
-	// any that are not on standby.
+	// Standby has new connections of visitors go to others that have the address, while
+	// there are any that are not on standby. Connections that it has stay with it.
 	Standby bool
+	// Served says that it was not on standby before. While all are, those that served come
+	// first.
+	Served bool
 }
 
 // Opening is one port that the internet may reach.

@@ -26,6 +26,9 @@
 //     node, so that several share the load. A proxy is addressed by permanent
 //     neighbour entries, and never asked by ARP or neighbour discovery, so it can
 //     not claim another's address.
+//   - the routes of connections, while an address has several proxies: one table for each
+//     slot (see [MarkMask]) with a rule by the packet's mark before the delivery table's.
+//     So a connection stays with the proxy that has it.
 //   - the nftables table inet/[FirewallTable]. It lets visitors reach published ports
 //     only, and lets out only what proxies answer from these and what they send to their
 //     direct endpoints. Other tables are not changed: a drop policy of another firewall still drops, and has to be opened

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
 	"github.com/mdlayher/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
@@ -49,12 +50,25 @@ func openNFT(ns netns.NsHandle) (*nftables.Conn, error) {
 // elements of its sets, which are added and deleted one by one, so that a proxy
 // that comes or goes disturbs no other.
 func (h *Host) reconcileFirewall() (int, error) {
+	if err := h.keepSlots(); err != nil {
+		return 0, fmt.Errorf("firewall: %w", err)
+	}
 	changed, err := h.reconcileRules()
 	if err != nil {
 		return changed, fmt.Errorf("firewall: %w", err)
 	}
 	n, err := h.reconcileSets()
-	if err != nil {
+	changed += n
+	if err == nil {
+		return changed, nil
+	}
+	// Somebody may have taken the table away after it was looked at.
+	n, again := h.reconcileRules()
+	changed += n
+	if n == 0 || again != nil {
+		return changed, fmt.Errorf("firewall: %w", err)
+	}
+	if n, err = h.reconcileSets(); err != nil {
 		return changed + n, fmt.Errorf("firewall: %w", err)
 	}
 	return changed + n, nil
@@ -123,7 +137,8 @@ func (h *Host) inspect(t *table) (condition, error) {
 	}
 	for _, want := range t.sets {
 		if !slices.ContainsFunc(sets, func(s *nftables.Set) bool {
-			return s.Name == want.Name && s.KeyType.Bytes == want.KeyType.Bytes && !s.IsMap && !s.Interval && !s.HasTimeout
+			// The library does not tell of a map how long its keys are.
+			return s.Name == want.Name && (want.IsMap || s.KeyType.Bytes == want.KeyType.Bytes) && s.IsMap == want.IsMap && !s.Interval && !s.HasTimeout
 		}) {
 			return damaged, nil
 		}
@@ -197,34 +212,43 @@ func (h *Host) ruleHandles(t *table) (map[string][]uint64, error) {
 	return handles, nil
 }
 
-// elements returns what has to be in each set.
-func (h *Host) elements() map[string]map[string]bool {
-	want := map[string]map[string]bool{setBridges: {}, setAddresses4: {}, setAddresses6: {}, setOpenings4: {}, setOpenings6: {}, setDirects4: {}, setDirects6: {}}
+// elements returns what has to be in each set, with the chain that each element of a map
+// leads to.
+func (h *Host) elements() map[string]map[string]string {
+	want := map[string]map[string]string{}
+	for _, s := range newTable().sets {
+		want[s.Name] = map[string]string{}
+	}
+	// put adds an element to the set of an address's family.
+	put := func(four, six string, a netip.Addr, key, chain string) {
+		if a.Is4() {
+			want[four][key] = chain
+		} else {
+			want[six][key] = chain
+		}
+	}
 	for _, b := range h.desired.Bridges {
 		var name [unix.IFNAMSIZ]byte
 		copy(name[:], b.Name)
-		want[setBridges][string(name[:])] = true
+		want[setBridges][string(name[:])] = ""
 	}
 	for _, a := range h.desired.Addresses {
-		if a.Address.Is4() {
-			want[setAddresses4][string(a.Address.AsSlice())] = true
-		} else {
-			want[setAddresses6][string(a.Address.AsSlice())] = true
+		put(setAddresses4, setAddresses6, a.Address, string(a.Address.AsSlice()), "")
+		if a.shared() {
+			put(setShared4, setShared6, a.Address, string(a.Address.AsSlice()), "")
+		}
+		for _, e := range a.Ends {
+			key := slotKeyOf(a.Address, e)
+			if slot := h.slots[key]; slot != 0 {
+				put(mapEnds4, mapEnds6, a.Address, endKey(key), slotChain(slot))
+			}
 		}
 	}
 	for _, o := range h.desired.Openings {
-		if o.Address.Is4() {
-			want[setOpenings4][openingKey(o)] = true
-		} else {
-			want[setOpenings6][openingKey(o)] = true
-		}
+		put(setOpenings4, setOpenings6, o.Address, openingKey(o), "")
 	}
 	for _, o := range h.desired.Directs {
-		if o.Proxy.Is4() {
-			want[setDirects4][directKey(o)] = true
-		} else {
-			want[setDirects6][directKey(o)] = true
-		}
+		put(setDirects4, setDirects6, o.Proxy, directKey(o), "")
 	}
 	return want
 }
@@ -254,12 +278,35 @@ func (h *Host) queueElements(t *table) error {
 	return nil
 }
 
-func asElements(keys map[string]bool) []nftables.SetElement {
+func asElements(keys map[string]string) []nftables.SetElement {
 	out := make([]nftables.SetElement, 0, len(keys))
-	for k := range keys {
-		out = append(out, nftables.SetElement{Key: []byte(k)})
+	for key, chain := range keys {
+		e := nftables.SetElement{Key: []byte(key)}
+		if chain != "" {
+			e.VerdictData = &expr.Verdict{Kind: expr.VerdictJump, Chain: chain}
+		}
+		out = append(out, e)
 	}
 	return out
+}
+
+// chainOf is where an element of a map leads, as the kernel tells it: a verdict, which the
+// library does not read.
+func chainOf(e *nftables.SetElement) string {
+	if len(e.Val) == 0 {
+		return ""
+	}
+	decoder, err := netlink.NewAttributeDecoder(e.Val)
+	if err != nil {
+		return ""
+	}
+	chain := ""
+	for decoder.Next() {
+		if decoder.Type() == unix.NFTA_VERDICT_CHAIN {
+			chain = decoder.String()
+		}
+	}
+	return chain
 }
 
 func (h *Host) reconcileSets() (int, error) {
@@ -274,18 +321,21 @@ func (h *Host) reconcileSets() (int, error) {
 		if err != nil {
 			return changed, fmt.Errorf("list the set %s: %w", name, err)
 		}
-		var extra []nftables.SetElement
+		var extra, other []nftables.SetElement
 		for _, e := range have {
-			if want[string(e.Key)] {
-				delete(want, string(e.Key))
-			} else {
+			switch chain, wanted := want[string(e.Key)]; {
+			case !wanted:
 				extra = append(extra, nftables.SetElement{Key: e.Key})
+			case chain != chainOf(&e):
+				other = append(other, nftables.SetElement{Key: e.Key})
+			default:
+				delete(want, string(e.Key))
 			}
 		}
 		for _, op := range []struct {
 			do   func(*nftables.Set, []nftables.SetElement) error
 			what []nftables.SetElement
-		}{{h.nft.SetAddElements, asElements(want)}, {h.nft.SetDeleteElements, extra}} {
+		}{{h.nft.SetDeleteElements, other}, {h.nft.SetAddElements, asElements(want)}, {h.nft.SetDeleteElements, extra}} {
 			for part := range slices.Chunk(op.what, chunk) {
 				if err := op.do(t.set(name), part); err != nil {
 					return changed, fmt.Errorf("change the set %s: %w", name, err)
@@ -306,7 +356,7 @@ func (h *Host) reconcileSets() (int, error) {
 }
 
 func (h *Host) removeFirewall() error {
-	h.fw = firewallState{}
+	h.fw, h.slots = firewallState{}, nil
 	t := newTable()
 	h.nft.AddTable(t.Table)
 	h.nft.DelTable(t.Table)

@@ -32,6 +32,11 @@ type Host struct {
 	// applied says that Apply was called: before, nothing is known to be superfluous.
 	applied bool
 	fw      firewallState
+	// slots are those of the proxies, nil before the first pass.
+	slots map[slotKey]uint8
+	// slotTables are the tables of slots that had routes or rules in the last pass, by
+	// family.
+	slotTables map[slotTableKey]bool
 }
 
 // Options say where a Host works.

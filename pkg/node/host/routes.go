@@ -5,6 +5,7 @@ package host
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -18,24 +19,51 @@ import (
 // out, so that a route compares equal to what comes back.
 const metric6 = 1024
 
-// reconcileRoutes keeps the rule and the routes. New delivery routes come before
-// announcements, and announcements go before delivery routes, so that nothing is
-// announced that is not delivered.
-func (h *Host) reconcileRoutes(o *observed) (int, error) {
-	delivery := map[netip.Prefix]*netlink.Route{}
-	announced := map[netip.Prefix]*netlink.Route{}
-	families := map[int]bool{}
-	for _, a := range h.desired.Addresses {
-		ends := o.ends(a)
+// plannedRoutes are the routes that there have to be.
+type plannedRoutes struct {
+	// delivery lead visitors' packets to proxies, and announced are for routers.
+	delivery, announced map[netip.Prefix]*netlink.Route
+	// slots lead the packets of connections to the proxies that have them, by slot.
+	slots [maxSlot + 1]map[netip.Prefix]*netlink.Route
+	// families are those of which there are any.
+	families map[int]bool
+}
+
+// planRoutes works out the routes. Where an address has one proxy, the slot makes no
+// difference.
+func (h *Host) planRoutes(o *observed) *plannedRoutes {
+	p := &plannedRoutes{delivery: map[netip.Prefix]*netlink.Route{}, announced: map[netip.Prefix]*netlink.Route{}, families: map[int]bool{}}
+	for i := range h.desired.Addresses {
+		a := &h.desired.Addresses[i]
+		ends := o.ends(*a)
 		if len(ends) == 0 {
 			continue
 		}
 		host := netip.PrefixFrom(a.Address, a.Address.BitLen())
 		bridge := o.bridges[a.Bridge].Attrs().Index
-		delivery[host] = deliveryRoute(host, bridge, active(ends))
-		announced[a.Announce] = announcedRoute(a.Announce, bridge)
-		families[family(a.Address)] = true
+		p.delivery[host] = deliveryRoute(host, Table, bridge, active(ends))
+		p.announced[a.Announce] = announcedRoute(a.Announce, bridge)
+		p.families[family(a.Address)] = true
+		if !a.shared() {
+			continue
+		}
+		for _, e := range ends {
+			if slot := h.slots[slotKeyOf(a.Address, e)]; slot != 0 {
+				if p.slots[slot] == nil {
+					p.slots[slot] = map[netip.Prefix]*netlink.Route{}
+				}
+				p.slots[slot][host] = deliveryRoute(host, slotTable(slot), bridge, []End{e})
+			}
+		}
 	}
+	return p
+}
+
+// reconcileRoutes keeps the rules and the routes. New delivery routes come before
+// announcements, and announcements go before delivery routes, so that nothing is
+// announced that is not delivered. Those of connections come first of all, and go last.
+func (h *Host) reconcileRoutes(o *observed) (int, error) {
+	p := h.planRoutes(o)
 	changed := 0
 	var errs []error
 	count := func(n int, err error) {
@@ -53,24 +81,88 @@ func (h *Host) reconcileRoutes(o *observed) (int, error) {
 		if err != nil {
 			return changed, err
 		}
+		n, haveSlots, err := h.addSlots(family, p)
+		count(n, err)
 		// The route of a lasting prefix is replaced, never away in between.
-		count(h.addRoutes(family, delivery, haveDelivery))
-		count(h.reconcileRule(family, families[family]))
-		count(h.addRoutes(family, announced, haveAnnounced))
-		count(h.deleteRoutes(announced, haveAnnounced))
-		count(h.deleteRoutes(delivery, haveDelivery))
+		count(h.addRoutes(family, p.delivery, haveDelivery))
+		count(h.reconcileRule(family, 0, p.families[family]))
+		count(h.addRoutes(family, p.announced, haveAnnounced))
+		count(h.deleteRoutes(p.announced, haveAnnounced))
+		count(h.deleteRoutes(p.delivery, haveDelivery))
+		count(h.deleteSlots(family, p, haveSlots))
 	}
 	return changed, errors.Join(errs...)
 }
 
-// active returns the ends that get visitors' packets: those that are not on standby, or
-// all if there is no other.
-func active(ends []End) []End {
-	out := slices.DeleteFunc(slices.Clone(ends), func(e End) bool { return e.Standby })
-	if len(out) == 0 {
-		return ends
+// slotTableKey is a slot's table of one family.
+type slotTableKey struct {
+	family int
+	slot   uint8
+}
+
+// addSlots adds the routes and rules of slots, and returns the routes that there were.
+// Mostly there are none, so tables in which there is nothing are looked at once.
+func (h *Host) addSlots(fam int, p *plannedRoutes) (int, map[uint8]map[netip.Prefix][]netlink.Route, error) {
+	if h.slotTables == nil {
+		h.slotTables = map[slotTableKey]bool{}
+		for slot := uint8(1); slot <= maxSlot; slot++ {
+			h.slotTables[slotTableKey{netlink.FAMILY_V4, slot}], h.slotTables[slotTableKey{netlink.FAMILY_V6, slot}] = true, true
+		}
 	}
-	return out
+	have := map[uint8]map[netip.Prefix][]netlink.Route{}
+	changed := 0
+	for slot := uint8(1); slot <= maxSlot; slot++ {
+		wanted := slices.ContainsFunc(slices.Collect(maps.Values(p.slots[slot])), func(r *netlink.Route) bool { return r.Family == fam })
+		if !wanted && !h.slotTables[slotTableKey{fam, slot}] {
+			continue
+		}
+		h.slotTables[slotTableKey{fam, slot}] = true
+		routes, err := h.ownRoutes(fam, slotTable(slot))
+		if err != nil {
+			return changed, have, err
+		}
+		have[slot] = routes
+		n, err := h.addRoutes(fam, p.slots[slot], routes)
+		changed += n
+		if err != nil {
+			return changed, have, err
+		}
+		n, err = h.reconcileRule(fam, slot, wanted)
+		changed += n
+		if err != nil {
+			return changed, have, err
+		}
+	}
+	return changed, have, nil
+}
+
+// deleteSlots removes the routes of slots that are not wanted.
+func (h *Host) deleteSlots(fam int, p *plannedRoutes, have map[uint8]map[netip.Prefix][]netlink.Route) (int, error) {
+	changed := 0
+	for slot, routes := range have {
+		n, err := h.deleteRoutes(p.slots[slot], routes)
+		changed += n
+		if err != nil {
+			return changed, err
+		}
+		left := slices.ContainsFunc(slices.Collect(maps.Values(p.slots[slot])), func(r *netlink.Route) bool { return r.Family == fam })
+		h.slotTables[slotTableKey{fam, slot}] = left
+	}
+	return changed, nil
+}
+
+// active returns the ends that get new connections: those that are not on standby, else those
+// that served before, else all.
+func active(ends []End) []End {
+	for _, chosen := range []func(End) bool{
+		func(e End) bool { return !e.Standby },
+		func(e End) bool { return e.Served },
+	} {
+		if out := slices.DeleteFunc(slices.Clone(ends), func(e End) bool { return !chosen(e) }); len(out) > 0 {
+			return out
+		}
+	}
+	return ends
 }
 
 func family(a netip.Addr) int {
@@ -84,8 +176,8 @@ func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
 
-func deliveryRoute(dst netip.Prefix, bridge int, ends []End) *netlink.Route {
-	r := &netlink.Route{Dst: ipNet(dst), Table: Table, Protocol: RouteProtocol, Family: family(dst.Addr()), Type: unix.RTN_UNICAST}
+func deliveryRoute(dst netip.Prefix, table, bridge int, ends []End) *netlink.Route {
+	r := &netlink.Route{Dst: ipNet(dst), Table: table, Protocol: RouteProtocol, Family: family(dst.Addr()), Type: unix.RTN_UNICAST}
 	if dst.Addr().Is6() {
 		r.Priority = metric6
 	}
@@ -163,7 +255,7 @@ func (h *Host) addRoutes(fam int, want map[netip.Prefix]*netlink.Route, have map
 		switch {
 		case len(old) == 1 && hops(&old[0]) == hops(r):
 			continue
-		case r.Table == Table || len(old) > 0 && old[0].Priority == r.Priority:
+		case r.Table != unix.RT_TABLE_MAIN || len(old) > 0 && old[0].Priority == r.Priority:
 			// Ours already: nothing of another's can be replaced.
 			if err := h.rt.RouteReplace(r); err != nil {
 				errs = append(errs, fmt.Errorf("replace the route of %s: %w", dst, err))
@@ -204,11 +296,15 @@ func (h *Host) deleteRoutes(want map[netip.Prefix]*netlink.Route, have map[netip
 	return changed, errors.Join(errs...)
 }
 
-// reconcileRule keeps the rule that leads to the delivery table while there is
-// anything in it.
-func (h *Host) reconcileRule(family int, want bool) (int, error) {
+// reconcileRule keeps the rule that leads to the delivery table, or to the table of a slot,
+// while there is anything in it.
+func (h *Host) reconcileRule(family int, slot uint8, want bool) (int, error) {
+	table, priority := slotTable(slot), RulePriority
+	if slot != 0 {
+		priority = slotPriority
+	}
 	rules, err := dump(func() ([]netlink.Rule, error) {
-		return h.rt.RuleListFiltered(family, &netlink.Rule{Table: Table}, netlink.RT_FILTER_TABLE)
+		return h.rt.RuleListFiltered(family, &netlink.Rule{Table: table}, netlink.RT_FILTER_TABLE)
 	})
 	if errors.Is(err, unix.EAFNOSUPPORT) && !want {
 		return 0, nil
@@ -221,12 +317,13 @@ func (h *Host) reconcileRule(family int, want bool) (int, error) {
 		if r.Protocol != RouteProtocol {
 			continue
 		}
-		if want && !found && r.Priority == RulePriority && r.Src == nil && r.Dst == nil && r.IifName == "" && r.OifName == "" && r.Mark == 0 && !r.Invert {
+		if want && !found && r.Priority == priority && r.Src == nil && r.Dst == nil && r.IifName == "" && r.OifName == "" && r.Mark == slotMark(slot) && !r.Invert &&
+			(slot == 0 || r.Mask != nil && *r.Mask == MarkMask) {
 			found = true
 			continue
 		}
 		if err := h.rt.RuleDel(&r); err != nil && !errors.Is(err, unix.ENOENT) {
-			return changed, fmt.Errorf("remove the rule of table %d: %w", Table, err)
+			return changed, fmt.Errorf("remove the rule of table %d: %w", table, err)
 		}
 		changed++
 	}
@@ -234,9 +331,13 @@ func (h *Host) reconcileRule(family int, want bool) (int, error) {
 		return changed, nil
 	}
 	rule := netlink.NewRule()
-	rule.Family, rule.Priority, rule.Table, rule.Protocol = family, RulePriority, Table, RouteProtocol
+	rule.Family, rule.Priority, rule.Table, rule.Protocol = family, priority, table, RouteProtocol
+	if slot != 0 {
+		mask := uint32(MarkMask)
+		rule.Mark, rule.Mask = slotMark(slot), &mask
+	}
 	if err := h.rt.RuleAdd(rule); err != nil {
-		return changed, fmt.Errorf("add the rule of table %d: %w", Table, err)
+		return changed, fmt.Errorf("add the rule of table %d: %w", table, err)
 	}
 	return changed + 1, nil
 }

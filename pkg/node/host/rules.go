@@ -22,11 +22,18 @@ const (
 	// Proxies' addresses with their direct endpoints.
 	setDirects4 = "directs4"
 	setDirects6 = "directs6"
+	// Addresses of several proxies.
+	setShared4 = "shared4"
+	setShared6 = "shared6"
+	// Maps of addresses and hardware addresses of proxies to the chains of their slots.
+	mapEnds4 = "ends4"
+	mapEnds6 = "ends6"
 
 	chainFrom    = "from-proxies"
 	chainAnswers = "answers"
 	chainDirect  = "direct"
 	chainTo      = "to-proxies"
+	chainStay    = "stay"
 
 	// Counters of visitors' packets, by family: those that the first chain lets in, and
 	// those that reach the last.
@@ -50,6 +57,8 @@ var concatenations = map[string]nftables.SetDatatype{
 	setOpenings6: nftables.MustConcatSetType(nftables.TypeIP6Addr, nftables.TypeInetProto, nftables.TypeInetService),
 	setDirects4:  nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeIPAddr, nftables.TypeInetProto, nftables.TypeInetService),
 	setDirects6:  nftables.MustConcatSetType(nftables.TypeIP6Addr, nftables.TypeIP6Addr, nftables.TypeInetProto, nftables.TypeInetService),
+	mapEnds4:     nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeEtherAddr),
+	mapEnds6:     nftables.MustConcatSetType(nftables.TypeIP6Addr, nftables.TypeEtherAddr),
 }
 
 // table is the firewall as it has to be.
@@ -60,6 +69,10 @@ type table struct {
 	counters []*nftables.CounterObj
 
 	forward, forwarded, input, from, answers, direct, to *nftables.Chain
+	// visitors sees visitors' packets before they are routed, and stay those of addresses
+	// with several proxies. Slots has the chain of slot 1 first.
+	visitors, stay *nftables.Chain
+	slots          [maxSlot]*nftables.Chain
 }
 
 func newTable() *table {
@@ -75,12 +88,19 @@ func newTable() *table {
 		{setOpenings6, concatenations[setOpenings6]},
 		{setDirects4, concatenations[setDirects4]},
 		{setDirects6, concatenations[setDirects6]},
+		{setShared4, nftables.TypeIPAddr},
+		{setShared6, nftables.TypeIP6Addr},
+		{mapEnds4, concatenations[mapEnds4]},
+		{mapEnds6, concatenations[mapEnds6]},
 	} {
 		_, concatenated := concatenations[s.name]
 		set := &nftables.Set{Table: t.Table, Name: s.name, KeyType: s.key, Concatenation: concatenated}
 		if s.name == setBridges {
 			// Only so that "nft list" shows the names.
 			set.KeyByteOrder = binaryutil.NativeEndian
+		}
+		if s.name == mapEnds4 || s.name == mapEnds6 {
+			set.IsMap, set.DataType = true, nftables.TypeVerdict
 		}
 		t.sets = append(t.sets, set)
 	}
@@ -105,7 +125,12 @@ func newTable() *table {
 	t.forward = base("forward", nftables.ChainHookForward, *nftables.ChainPriorityRaw)
 	t.forwarded = base("forwarded", nftables.ChainHookForward, *nftables.ChainPriorityLast)
 	t.input = base("input", nftables.ChainHookInput, *nftables.ChainPriorityFilter)
-	t.chains = []*nftables.Chain{t.direct, t.answers, t.from, t.to, t.forward, t.forwarded, t.input}
+	t.visitors = base("visitors", nftables.ChainHookPrerouting, *nftables.ChainPriorityLast)
+	t.stay = &nftables.Chain{Table: t.Table, Name: chainStay}
+	for i := range t.slots {
+		t.slots[i] = &nftables.Chain{Table: t.Table, Name: slotChain(uint8(i + 1))}
+	}
+	t.chains = append([]*nftables.Chain{t.direct, t.answers, t.from, t.to, t.forward, t.forwarded, t.input, t.visitors, t.stay}, t.slots[:]...)
 	return t
 }
 
@@ -147,9 +172,12 @@ func (t *table) writeRules(c *nftables.Conn) {
 	}
 	fromBridge, toBridge := t.interfaceIn(expr.MetaKeyIIFNAME), t.interfaceIn(expr.MetaKeyOIFNAME)
 
+	t.slotRules(add)
+	add(t.forward, "marks were for the routing", toBridge, unmark())
 	add(t.forward, "what proxies send", fromBridge, verdict(expr.VerdictJump, chainFrom))
 	add(t.forward, "what proxies are sent", toBridge, verdict(expr.VerdictGoto, chainTo))
 
+	t.markConnections(add)
 	add(t.from, "public addresses", ipv4(), load(12, 4, 1), t.in(setAddresses4), verdict(expr.VerdictGoto, chainAnswers))
 	add(t.from, "public addresses", ipv6(), load(8, 16, 1), t.in(setAddresses6), verdict(expr.VerdictGoto, chainAnswers))
 	add(t.from, "any other source is forged", counted(RefusedSource), verdict(expr.VerdictDrop, ""))

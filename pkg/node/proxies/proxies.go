@@ -37,8 +37,10 @@ type Interface struct {
 	// Addresses are the public and alternate addresses of the pod's end.
 	Addresses []netip.Addr `json:"addresses"`
 	// Standby says that the proxy is not ready, or ends: others of its address get
-	// visitors' packets while there are any.
+	// visitors' new connections while there are any.
 	Standby bool `json:"standby,omitempty"`
+	// Served says that the proxy was ready before.
+	Served bool `json:"served,omitempty"`
 }
 
 // Source tells of the proxies of this node.
