@@ -112,7 +112,7 @@ __noinline int answers(struct __sk_buff *ctx, const struct packet *p, __u32 v6)
 	opening.scope = ifindex;
 	switch (p->kind) {
 	case KIND_PORTS:
-		if ((p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && p->protocol == IPPROTO_TCP)
+		if (opens_tcp(p))
 			return DROP_NOT_AN_ANSWER;
 		__attribute__((fallthrough));
 	case KIND_ICMP_ERROR: // about a packet that came to the port

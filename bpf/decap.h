@@ -289,6 +289,9 @@ static __always_inline int decapsulate(struct __sk_buff *ctx, int outer6, int v6
 	policy = check_inner(&p, v6, id, known, &moment, &reason);
 	if (unlikely(!policy))
 		return dropped(ctx, &p, id, reason, DIRECTION_IN);
+	// The XDP program leaves packets with SYN to this one.
+	if (unlikely(policy->flags & SERVICE_LEAVING) && opens_tcp(&p))
+		return dropped(ctx, &p, id, DROP_NOT_REGISTERED, DIRECTION_IN);
 	tos = combine(outer_tos, p.tos);
 	if (unlikely(tos != p.tos)) {
 		if (tos < 0)

@@ -299,6 +299,8 @@ static __noinline long look_gateway(struct __sk_buff *ctx, struct packet *p, str
 		return VERDICT(dropped(ctx, p, s->tunnel, DROP_WRONG_PEER, DIRECTION_OUT));
 	if (unlikely(p->kind != KIND_PORTS) && !result && !crosses(p, v6, 1))
 		result = DROP_PROTOCOL;
+	if (unlikely(s->flags & SERVICE_LEAVING) && !result && opens_tcp(p))
+		result = DROP_NOT_REGISTERED;
 	if (unlikely(result))
 		return VERDICT(dropped(ctx, p, s->tunnel, result, DIRECTION_OUT));
 	if (unlikely(ctx->pkt_type == PACKET_MULTICAST))
@@ -324,7 +326,7 @@ static __noinline long look_gateway(struct __sk_buff *ctx, struct packet *p, str
 	}
 	tunnel = s->tunnel;
 	t = bpf_map_lookup_elem(&tunnels, &tunnel);
-	if (likely(t && is_remembered(p) && !(s->flags & SERVICE_SHARED)))
+	if (likely(t && is_remembered(p) && !(s->flags & (SERVICE_SHARED | SERVICE_LEAVING))))
 		remember_sending(known, p, ifindex, tunnel, t, m);
 	return INTO | tunnel;
 }

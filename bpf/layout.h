@@ -72,6 +72,9 @@ enum service_flags {
 	SERVICE_SHARED = 1,
 	// The interface is one end of a pair whose other end can be handed packets.
 	SERVICE_PEER = 2,
+	// The endpoint was removed: what belongs to open TCP connections passes, and none is
+	// opened.
+	SERVICE_LEAVING = 4,
 };
 
 // service says by which tunnel an interface's proxy reaches an endpoint.

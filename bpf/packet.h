@@ -393,6 +393,12 @@ static __always_inline int parse(struct __sk_buff *ctx, __u32 l3, struct packet 
 	return parse_any(ctx, l3, p, (v6 ? PARSE_V6 : 0) | (from_proxy ? PARSE_TURN : 0));
 }
 
+// opens_tcp says whether a packet opens a TCP connection.
+static __always_inline int opens_tcp(const struct packet *p)
+{
+	return p->protocol == IPPROTO_TCP && (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
 // has_port says whether a packet's service or policy is found by its port.
 static __always_inline int has_port(const struct packet *p)
 {

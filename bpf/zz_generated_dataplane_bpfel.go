@@ -261,8 +261,9 @@ type KernelService struct {
 type KernelServiceFlags uint32
 
 const (
-	KernelServiceFlagsSERVICE_SHARED KernelServiceFlags = 1
-	KernelServiceFlagsSERVICE_PEER   KernelServiceFlags = 2
+	KernelServiceFlagsSERVICE_SHARED  KernelServiceFlags = 1
+	KernelServiceFlagsSERVICE_PEER    KernelServiceFlags = 2
+	KernelServiceFlagsSERVICE_LEAVING KernelServiceFlags = 4
 )
 
 type KernelTunnel struct {

@@ -34,7 +34,7 @@ func (p *plan) setConditions(s *state, tenantNodes, epicNodes int) {
 	all := proxyReady(s, epicNodes, tunnels, endpointsResolved(s, tenantNodes))
 	used := &links{}
 	if !s.direct {
-		used = linksOf(s.tunnels, &p.status)
+		used = linksTo(endpoints.Nodes(s.endpoints), s.tunnels, &p.status)
 	}
 	all = withLinks(all, used, s.endpoints, s.status.Conditions)
 	for _, c := range withEnvoy(withParts(all, s.listeners, s.status.Conditions), s.status.Conditions) {

@@ -18,12 +18,17 @@ import (
 	"k8s.io/klog/v2"
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/endpoints"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 )
 
 // DefaultResync is how often every object is looked at though nothing changed.
 // Events do the work; this is for what nobody thought of.
 const DefaultResync = 30 * time.Minute
+
+// DefaultLinger is how long a tunnel stays that no endpoint needs any more. Nodes end the
+// last connections to the endpoint before.
+const DefaultLinger = endpoints.LeaveAfter + 5*time.Second
 
 // Options are what a Controller needs.
 type Options struct {
@@ -41,6 +46,9 @@ type Options struct {
 	// NodeTimeout is how long a gateway node may give no sign of life before it is
 	// given up; 0 is for ever.
 	NodeTimeout time.Duration
+	// Linger is how long a tunnel stays after the last endpoint on its client node is
+	// gone, so that requests under way can end; 0 is not at all.
+	Linger time.Duration
 	// Settle is how long conditions, but those of load balancers and gateway
 	// proxies, wait for further changes, and PoolSettle how long those of service
 	// groups wait after a pool was exhausted or has addresses again.
@@ -80,6 +88,12 @@ func New(o Options) (*Controller, error) {
 	news := newTunnelNews(c)
 	lbs := newLoadBalancers(c, nodes.lost, news.tracker.State)
 	proxies := newGWProxies(c, nodes.lost, news.tracker.State)
+	for _, k := range []*keeper{lbs, proxies} {
+		k.linger = o.Linger
+		if o.now != nil {
+			k.now = o.now
+		}
+	}
 	serve(nodes, lbs, c.kinds.LoadBalancers().Informer(), func(lb *epicv1.LoadBalancer) *epicv1.ProxyStatus { return &lb.Status })
 	serve(nodes, proxies, c.kinds.GWProxies().Informer(), func(proxy *epicv1.GWProxy) *epicv1.ProxyStatus { return &proxy.Status })
 	nodes.follow(c.kinds.EPICs().Informer(), c.kinds.GatewayNodes().Informer())

@@ -39,6 +39,7 @@ func TestController(t *testing.T) {
 		"Repair":                  testRepair,
 		"Others":                  testOthersConditions,
 		"Deletion":                testDeletion,
+		"Linger":                  testLinger,
 		"TooMany":                 testTooMany,
 		"Race":                    testRace,
 		"TwoControllers":          testTwoControllers,
@@ -294,6 +295,32 @@ func testDeletion(w *world) {
 	hold(`null`)
 	if _, err := w.api.GWProxies(proxy.ns).Get(w.t.Context(), proxy.name, metav1.GetOptions{}); err == nil {
 		w.t.Error("it is still there")
+	}
+}
+
+// testLinger has a tunnel stay for a while after its last endpoint is gone.
+func testLinger(w *world) {
+	w.linger = time.Second
+	w.start()
+	lb := w.loadBalancer(w.account("linger"), "web")
+	w.endpoint(lb, "a", "10.0.0.1", "192.168.1.1")
+	w.pod(lb, "p1", "172.16.0.1")
+	before := w.eventually(lb, ready, "192.168.1.1>172.16.0.1")
+	w.removeEndpoint(lb, "a")
+	during := w.eventually(lb, "NoEndpoints=False NoEndpoints=False", "192.168.1.1>172.16.0.1")
+	if !maps.Equal(before, during) {
+		w.t.Errorf("the ID was %v and is %v", before, during)
+	}
+	w.eventually(lb, "NoEndpoints=False NoEndpoints=False")
+	// Deletion waits for nothing.
+	w.endpoint(lb, "b", "10.0.0.1", "192.168.1.1")
+	w.eventually(lb, ready, "192.168.1.1>172.16.0.1")
+	w.removeEndpoint(lb, "b")
+	must(w.t)(w.api.LoadBalancers(lb.ns).Patch(w.t.Context(), lb.name, types.MergePatchType, []byte(`{"spec": {"upstream-clusters": null}}`), metav1.PatchOptions{}))
+	begin := time.Now()
+	must(w.t)(nil, w.api.LoadBalancers(lb.ns).Delete(w.t.Context(), lb.name, metav1.DeleteOptions{}))
+	if _, err := w.api.LoadBalancers(lb.ns).Get(w.t.Context(), lb.name, metav1.GetOptions{}); err == nil {
+		w.t.Errorf("it is still there after %s", time.Since(begin))
 	}
 }
 

@@ -5,6 +5,7 @@ package controller
 import (
 	"context"
 	"net/netip"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -34,6 +35,9 @@ type state struct {
 	tunnels stateFunc
 	// gone has the proxies that are gone though they have an entry.
 	gone map[string]bool
+	// lingers says whether a tunnel stays though it is no longer needed; nil when none
+	// does.
+	lingers func(pair) bool
 }
 
 // keeper keeps the tunnels of all objects of one kind.
@@ -49,12 +53,15 @@ type keeper struct {
 	// gone returns the proxies of an object that are gone though they have an
 	// entry; nil when that is not known.
 	gone func(ctx context.Context, key cache.ObjectName, status *epicv1.ProxyStatus) map[string]bool
+	// linger is how long a tunnel stays after it was last needed, and now the clock.
+	linger time.Duration
+	now    func() time.Time
 }
 
 type patchFunc func(ctx context.Context, key cache.ObjectName, data []byte) (status *epicv1.ProxyStatus, version string, err error)
 
 func newKeeper(kind string, patch patchFunc) *keeper {
-	k := &keeper{loop: newLoop(kind), tally: newTally(kind), patch: patch}
+	k := &keeper{loop: newLoop(kind), tally: newTally(kind), patch: patch, now: time.Now}
 	k.reconcile = k.keep
 	return k
 }
@@ -81,7 +88,14 @@ func (k *keeper) keep(ctx context.Context, key cache.ObjectName) (what string, e
 	if k.gone != nil && len(s.status.ProxyIfInfo) > 0 {
 		s.gone = k.gone(ctx, key, s.status)
 	}
+	if k.linger > 0 {
+		s.lingers = func(q pair) bool { return k.memory.lingers(key, q, k.now(), k.linger) }
+	}
 	p := planFor(s)
+	k.memory.keepLingering(key, p.lingering)
+	if len(p.lingering) > 0 {
+		k.queue.AddAfter(key, k.memory.nextEnd(key, k.now()))
+	}
 	k.tally.set(key, p.counts(s.status))
 	data, err := statusPatch(s.meta, s.status, &p.status)
 	if err != nil || data == nil {

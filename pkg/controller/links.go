@@ -38,21 +38,13 @@ type links struct {
 
 type linkCount struct{ all, down int }
 
-// linksOf are the tunnels of a load balancer or a gateway proxy.
-func linksOf(state stateFunc, status *epicv1.ProxyStatus) *links {
-	return gatherLinks(state, func(netip.Addr) bool { return true }, status)
-}
-
 // linksTo are the tunnels of some proxies that lead to some client nodes, which are in
 // order.
 func linksTo(nodes []netip.Addr, state stateFunc, proxies ...*epicv1.ProxyStatus) *links {
-	return gatherLinks(state, func(node netip.Addr) bool {
+	meant := func(node netip.Addr) bool {
 		_, found := slices.BinarySearchFunc(nodes, node, netip.Addr.Compare)
 		return found
-	}, proxies...)
-}
-
-func gatherLinks(state stateFunc, meant func(clientNode netip.Addr) bool, proxies ...*epicv1.ProxyStatus) *links {
+	}
 	l := &links{of: map[netip.Addr]linkCount{}}
 	for _, status := range proxies {
 		for q, tunnel := range existing(status) {

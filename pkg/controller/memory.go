@@ -3,6 +3,7 @@
 package controller
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -31,6 +32,8 @@ type remembered struct {
 	endpoints int
 	// version is that of the keeper's own last write.
 	version string
+	// lingering are the tunnels that are no longer needed, and until when they stay.
+	lingering map[pair]time.Time
 }
 
 func (m *memory) update(key cache.ObjectName, change func(*remembered)) {
@@ -42,6 +45,43 @@ func (m *memory) update(key cache.ObjectName, change func(*remembered)) {
 	r := m.objs[key]
 	change(&r)
 	m.objs[key] = r
+}
+
+// lingers reports whether a tunnel that is no longer needed stays. It does so for a while
+// after it was asked for the first time.
+func (m *memory) lingers(key cache.ObjectName, q pair, now time.Time, linger time.Duration) (stays bool) {
+	m.update(key, func(r *remembered) {
+		until, known := r.lingering[q]
+		if !known {
+			until = now.Add(linger)
+			if r.lingering == nil {
+				r.lingering = map[pair]time.Time{}
+			}
+			r.lingering[q] = until
+		}
+		stays = until.After(now)
+	})
+	return stays
+}
+
+// keepLingering forgets the tunnels of an object but those that linger.
+func (m *memory) keepLingering(key cache.ObjectName, all map[pair]bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	maps.DeleteFunc(m.objs[key].lingering, func(q pair, _ time.Time) bool { return !all[q] })
+}
+
+// nextEnd is how long it is until a tunnel of an object has lingered.
+func (m *memory) nextEnd(key cache.ObjectName, now time.Time) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var next time.Duration
+	for _, until := range m.objs[key].lingering {
+		if wait := until.Sub(now); next == 0 || wait < next {
+			next = wait
+		}
+	}
+	return next
 }
 
 func (m *memory) forget(key cache.ObjectName) {

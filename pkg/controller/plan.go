@@ -28,8 +28,10 @@ type plan struct {
 	// wanted is how many tunnels are needed now.
 	wanted int
 	// pairs are the tunnels that the object gets: those that are needed, as far
-	// as one object may have them.
-	pairs          []pair
+	// as one object may have them, and those that linger.
+	pairs []pair
+	// lingering are the pairs that are no longer needed.
+	lingering      map[pair]bool
 	added, removed int
 	// reason is that of the condition TunnelsReady.
 	reason string
@@ -37,7 +39,7 @@ type plan struct {
 }
 
 // planFor decides which tunnels an object gets. It keeps those it has and needs,
-// with their IDs, gives new ones none, and drops the rest. Proxies on gateway
+// with their IDs, gives new ones none, and drops the rest when they have lingered. Proxies on gateway
 // nodes that are given up are gone, and their interfaces with them. An object that is
 // being deleted gets nothing new, and its conditions stay.
 func planFor(s *state) *plan {
@@ -48,6 +50,9 @@ func planFor(s *state) *plan {
 	p.wanted = len(tenantNodes) * len(ports)
 	has := existing(s.status)
 	p.choose(tenantNodes, slices.SortedFunc(maps.Keys(ports), netip.Addr.Compare), has, s.meta.DeletionTimestamp == nil)
+	if s.lingers != nil && s.meta.DeletionTimestamp == nil {
+		p.linger(ports, has, s.lingers)
+	}
 
 	p.status = *s.status.DeepCopy()
 	p.status.ProxyIfInfo = infos
@@ -81,6 +86,24 @@ func (p *plan) choose(tenantNodes, epicNodes []netip.Addr, has map[pair]int32, m
 		p.pairs = append(p.pairs, missing...)
 		slices.SortFunc(p.pairs, pair.compare)
 	}
+}
+
+// linger adds pairs that the object has and no longer needs, since no endpoint is left on
+// the client node: requests may still be under way. Nothing lingers to a gateway node
+// without a proxy, and nothing takes the place of what is needed.
+func (p *plan) linger(ports map[netip.Addr]epicv1.EndpointPort, has map[pair]int32, lingers func(pair) bool) {
+	needed := make(map[pair]bool, len(p.pairs))
+	for _, q := range p.pairs {
+		needed[q] = true
+	}
+	p.lingering = map[pair]bool{}
+	for _, q := range slices.SortedFunc(maps.Keys(has), pair.compare) {
+		if _, runs := ports[q.epicNode]; runs && !needed[q] && has[q] != 0 && lingers(q) && len(p.pairs) < epic.MaxTunnelsPerObject {
+			p.pairs, p.lingering[q] = append(p.pairs, q), true
+			p.removed--
+		}
+	}
+	slices.SortFunc(p.pairs, pair.compare)
 }
 
 // runningProxies are the interfaces of an object's proxies, without those on
@@ -165,7 +188,7 @@ func (p *plan) counts(status *epicv1.ProxyStatus) counts {
 	c := counts{wanted: p.wanted, reason: p.reason}
 	has := existing(status)
 	for _, q := range p.pairs {
-		if has[q] != 0 {
+		if has[q] != 0 && !p.lingering[q] {
 			c.assigned++
 		}
 	}

@@ -54,6 +54,8 @@ type world struct {
 	kube kubernetes.Interface
 	// now is the controllers' clock for signs of life, and nil is the usual one.
 	now func() time.Time
+	// linger is how long tunnels stay.
+	linger time.Duration
 }
 
 func newWorld(t *testing.T) *world {
@@ -103,6 +105,7 @@ func (w *world) start() (stop func()) {
 	w.t.Helper()
 	c, err := New(Options{
 		Client: w.client, Kube: w.kube, Workers: 4, Settle: 10 * time.Millisecond, PoolSettle: w.poolSettle,
+		Linger:      w.linger,
 		NodeTimeout: DefaultNodeTimeout, lookInterval: 20 * time.Millisecond, now: w.now,
 	})
 	if err != nil {

@@ -46,18 +46,26 @@ func (m member) fits(key bpf.KernelEndpoint) bool {
 }
 
 // wantService computes how an interface reaches an endpoint, or an address if the key is
-// one's. If several tunnels lead there, the one with the lowest ID is taken.
+// one's. If several tunnels lead there, the one with the lowest ID is taken, and one of a
+// service that leaves only if there is no other.
 func (s *services) wantService(key bpf.KernelEndpoint) (bpf.KernelService, bool) {
-	at, tunnel := scopeOf(key), uint32(0)
+	at, tunnel, leaving := scopeOf(key), uint32(0), false
 	for m := range s.byInterface.each(at) {
-		if m.fits(key) && (tunnel == 0 || m.other < tunnel) {
-			tunnel = m.other
+		if !m.fits(key) {
+			continue
+		}
+		leaves := s.leaves(atInterface(at, m))
+		if tunnel == 0 || leaving && !leaves || leaving == leaves && m.other < tunnel {
+			tunnel, leaving = m.other, leaves
 		}
 	}
 	if tunnel == 0 || key.Pad != 0 {
 		return bpf.KernelService{}, false
 	}
 	value := bpf.KernelService{Tunnel: tunnel, Flags: s.shared(key, scope{at.address, tunnel}, at.of)}
+	if leaving {
+		value.Flags |= bpf.KernelServiceFlagsSERVICE_LEAVING
+	}
 	proxy := s.proxies.want[at.of]
 	value.Source4, value.Source6 = proxy.Address4, proxy.Address6
 	return value, true
@@ -81,6 +89,17 @@ func (s *services) severalTunnels(key bpf.KernelEndpoint) bpf.KernelServiceFlags
 		}
 	}
 	return 0
+}
+
+// allLeave says whether all services of a policy leave.
+func (s *services) allLeave(key bpf.KernelEndpoint) bpf.KernelServiceFlags {
+	in := scopeOf(key)
+	for m := range s.byTunnel.each(in) {
+		if m.fits(key) && !s.leaves(ofTunnel(in, m)) {
+			return 0
+		}
+	}
+	return bpf.KernelServiceFlagsSERVICE_LEAVING
 }
 
 // interfaceOf finds the interface of a policy. Of several the one that is there already
@@ -144,7 +163,7 @@ func (s *services) wantPolicy(key bpf.KernelEndpoint) (value bpf.KernelPolicy, o
 			if m.fits(key) {
 				sources := s.sources[ofTunnel(in, m)]
 				value.Peer4, value.Peer6.Bytes = sources.four, sources.six
-				value.Flags = s.severalTunnels(key)
+				value.Flags = s.severalTunnels(key) | s.allLeave(key)
 				return value, true
 			}
 		}
@@ -157,7 +176,7 @@ func (s *services) wantPolicy(key bpf.KernelEndpoint) (value bpf.KernelPolicy, o
 	proxy := s.proxies.want[ifindex]
 	value.Peer4, value.Peer6 = proxy.Address4, proxy.Address6
 	value.Ifindex, value.Mac = ifindex, proxy.Mac
-	value.Flags = proxy.Flags | s.shared(key, in, ifindex)
+	value.Flags = proxy.Flags | s.shared(key, in, ifindex) | s.allLeave(key)
 	return value, true
 }
 

@@ -47,6 +47,8 @@ type services struct {
 	sources map[serviceID]pair
 	// byAddress lists the services of a client's endpoint by its address.
 	byAddress map[[16]byte][]serviceID
+	// leaving are those that leave.
+	leaving map[serviceID]struct{}
 	// leftover are services of a former process that nobody has put since.
 	leftover map[serviceID]struct{}
 }
@@ -58,6 +60,7 @@ func newServices(mu *sync.Mutex, role Role, o *bpf.KernelObjects, proxies *table
 		byInterface: newScopes(), byTunnel: newScopes(),
 		chosen: map[bpf.KernelEndpoint]uint32{}, sources: map[serviceID]pair{},
 		byAddress: map[[16]byte][]serviceID{},
+		leaving:   map[serviceID]struct{}{},
 		leftover:  map[serviceID]struct{}{},
 	}
 	var err error
@@ -72,6 +75,7 @@ func newServices(mu *sync.Mutex, role Role, o *bpf.KernelObjects, proxies *table
 			id := idOf(key)
 			id.ifindex, id.tunnel = key.Scope, value.Tunnel
 			s.add(id, pair{})
+			s.setLeaving(id, value.Flags&bpf.KernelServiceFlagsSERVICE_LEAVING != 0)
 			s.leftover[id] = struct{}{}
 		}
 	}
@@ -83,6 +87,7 @@ func newServices(mu *sync.Mutex, role Role, o *bpf.KernelObjects, proxies *table
 			id := idOf(key)
 			id.tunnel = key.Scope
 			s.add(id, pair{four: value.Peer4, six: value.Peer6.Bytes})
+			s.setLeaving(id, value.Flags&bpf.KernelServiceFlagsSERVICE_LEAVING != 0)
 			s.leftover[id] = struct{}{}
 		}
 	}
@@ -151,6 +156,11 @@ func ofTunnel(in scope, m member) serviceID {
 	return serviceID{tunnel: in.of, ifindex: m.other, address: in.address, port: m.port, protocol: m.protocol}
 }
 
+// atInterface is the reverse of serviceID.atInterface.
+func atInterface(at scope, m member) serviceID {
+	return serviceID{tunnel: m.other, ifindex: at.of, address: at.address, port: m.port, protocol: m.protocol}
+}
+
 func (s *services) has(id serviceID) bool {
 	in, m := id.inTunnel()
 	return s.byTunnel.has(in, m)
@@ -184,6 +194,20 @@ func (s *services) add(id serviceID, sources pair) {
 	}
 }
 
+// setLeaving notes whether a service leaves.
+func (s *services) setLeaving(id serviceID, leaving bool) {
+	if leaving {
+		s.leaving[id] = struct{}{}
+	} else {
+		delete(s.leaving, id)
+	}
+}
+
+func (s *services) leaves(id serviceID) bool {
+	_, leaving := s.leaving[id]
+	return leaving
+}
+
 func (s *services) drop(id serviceID) {
 	in, m := id.inTunnel()
 	s.keepChosen(in, func() { s.byTunnel.drop(in, m) })
@@ -191,6 +215,7 @@ func (s *services) drop(id serviceID) {
 		s.byInterface.drop(id.atInterface())
 	}
 	delete(s.sources, id)
+	delete(s.leaving, id)
 	delete(s.leftover, id)
 	rest := slices.DeleteFunc(s.byAddress[id.address], func(other serviceID) bool { return other == id })
 	if len(rest) == 0 {
@@ -302,6 +327,7 @@ func (s *services) Put(put ...Service) error {
 			}
 		}
 		s.add(id, sources)
+		s.setLeaving(id, service.Leaving)
 		delete(s.leftover, id)
 		changed[in] = struct{}{}
 	}
@@ -417,6 +443,7 @@ func (s *services) List() ([]Service, error) {
 			Protocol:  id.protocol,
 			Interface: int(id.ifindex),
 			Sources:   s.sources[id].list(),
+			Leaving:   s.leaves(id),
 		})
 	}
 	slices.SortFunc(list, func(a, b Service) int {

@@ -83,6 +83,10 @@ type Service struct {
 	// Sources are the public and alternate addresses of the proxy. Client only:
 	// at most one of each family.
 	Sources []netip.Addr
+	// Leaving says that the endpoint was removed: its open TCP connections go on, and
+	// none is opened. Where several services share an entry of the maps, it is leaving if
+	// all of them are.
+	Leaving bool
 }
 
 // Direct is an endpoint that a proxy reaches without a tunnel. It opens one protocol and

@@ -14,9 +14,15 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
+
+// LeaveAfter is how long connections to an endpoint go on after its object has lost it.
+// Nodes keep its open connections and open no new ones. The controller keeps the tunnel
+// that only this endpoint needed a little longer.
+const LeaveAfter = time.Minute
 
 // Endpoint is one address and port of a tenant's pod that may get requests.
 type Endpoint struct {

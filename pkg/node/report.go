@@ -83,7 +83,9 @@ func (a *agent) reportTunnels(r *status.Report) {
 		}
 		services := map[uint32]int{}
 		for i := range s.Plan.Services {
-			services[s.Plan.Services[i].Tunnel]++
+			if !s.Plan.Services[i].Leaving {
+				services[s.Plan.Services[i].Tunnel]++
+			}
 		}
 		for _, t := range s.Plan.Tunnels {
 			peer := peers[t.ID]

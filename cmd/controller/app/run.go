@@ -39,7 +39,7 @@ func run(ctx context.Context, o *options) error {
 	}
 	c, err := controller.New(controller.Options{
 		Client: client, Kube: kube, Workers: o.workers, Resync: o.resync, NodeTimeout: o.nodeTimeout,
-		Settle: controller.DefaultSettle, PoolSettle: controller.DefaultPoolSettle,
+		Linger: controller.DefaultLinger, Settle: controller.DefaultSettle, PoolSettle: controller.DefaultPoolSettle,
 	})
 	if err != nil {
 		return err

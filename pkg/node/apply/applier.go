@@ -60,6 +60,9 @@ type Applier struct {
 	waiters       []waiter
 	wake          chan struct{}
 	observe       func(time.Duration)
+	now           func() time.Time
+	// leaving has the objects with leaving endpoints, and when the next of each is closed.
+	leaving map[intent.Key]time.Time
 }
 
 type waiter struct {
@@ -83,7 +86,7 @@ func New(plane Plane, ends Ends, plan Planner) *Applier {
 		tunnels: plane.Tunnels(), services: plane.Services(), openings: plane.Openings(), directs: plane.Directs(), ends: ends, plan: plan,
 		objects: map[intent.Key]*object{}, owners: map[uint32]*object{},
 		dirty: map[intent.Key]struct{}{}, retry: map[intent.Key]struct{}{},
-		wake: make(chan struct{}, 1), observe: func(time.Duration) {},
+		wake: make(chan struct{}, 1), observe: func(time.Duration) {}, now: time.Now, leaving: map[intent.Key]time.Time{},
 	}
 }
 
@@ -97,7 +100,11 @@ func (a *Applier) Set(i *intent.Intent) {
 	defer a.mu.Unlock()
 	o := a.objects[i.Key]
 	if o != nil && o.want != nil && o.want.UID == i.UID {
-		i = i.After(o.want)
+		i = i.After(o.want, a.now())
+	}
+	i, a.leaving[i.Key] = i.Expire(a.now())
+	if a.leaving[i.Key].IsZero() {
+		delete(a.leaving, i.Key)
 	}
 	switch {
 	case o == nil:
@@ -111,6 +118,46 @@ func (a *Applier) Set(i *intent.Intent) {
 	}
 	o.want = i
 	a.touch(i.Key, o)
+}
+
+// close closes leaving endpoints: those whose time is over, or all.
+func (a *Applier) close(all bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := a.now()
+	for key, next := range a.leaving {
+		o := a.objects[key]
+		if o == nil || o.want == nil {
+			delete(a.leaving, key)
+			continue
+		}
+		switch {
+		case all:
+			o.want, next = o.want.WithoutLeaving(), time.Time{}
+		case next.After(now):
+			continue
+		default:
+			o.want, next = o.want.Expire(now)
+		}
+		a.touch(key, o)
+		if a.leaving[key] = next; next.IsZero() {
+			delete(a.leaving, key)
+		}
+	}
+}
+
+// nextClose is how long it is until a leaving endpoint is to be closed; false if there is
+// none.
+func (a *Applier) nextClose() (time.Duration, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var next time.Time
+	for _, t := range a.leaving {
+		if next.IsZero() || t.Before(next) {
+			next = t
+		}
+	}
+	return next.Sub(a.now()), !next.IsZero()
 }
 
 // Delete removes an object.
@@ -189,9 +236,16 @@ func (a *Applier) Run(ctx context.Context) {
 	defer retry.Stop()
 	waiting := false
 	for {
+		var leave <-chan time.Time
+		if wait, any := a.nextClose(); any {
+			leave = time.After(wait)
+		}
 		select {
 		case <-ctx.Done():
 			return
+		case <-leave:
+			a.close(false)
+			continue
 		case <-a.wake:
 			select {
 			case <-ctx.Done():
@@ -230,6 +284,13 @@ func (a *Applier) flush(ctx context.Context) int {
 	a.mu.Unlock()
 
 	errs := a.apply(keys)
+	for _, err := range errs {
+		if errors.Is(err, dataplane.ErrMapFull) {
+			// What objects have comes before what they had.
+			a.close(true)
+			break
+		}
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
@@ -304,6 +365,7 @@ func (a *Applier) applyTogether(keys []intent.Key) error {
 		call(a.tunnels.Delete, b.goneTunnels),
 		call(a.tunnels.Put, b.closed),
 		call(a.services.Put, b.services),
+		call(a.services.Delete, b.movedServices),
 		call(a.tunnels.Put, b.open),
 		call(a.openings.Put, b.openings),
 		call(a.directs.Put, b.directs),
@@ -367,6 +429,9 @@ type batch struct {
 	// those that change and have their other end.
 	closed, open []dataplane.Tunnel
 	services     []dataplane.Service
+	// movedServices are those of endpoints that other tunnels lead to now. They go when
+	// the new ones are there, so that no packet comes in between.
+	movedServices []dataplane.Service
 
 	goneOpenings, openings []dataplane.Opening
 	goneDirects, directs   []dataplane.Direct
@@ -392,7 +457,8 @@ func (a *Applier) prepare(keys []intent.Key) ([]change, batch) {
 			newTunnels[t.ID] = true
 		}
 		for i := range c.plan.Services {
-			newServices[keyOf(&c.plan.Services[i])] = true
+			key := keyOf(&c.plan.Services[i])
+			newServices[key], newServices[key.anyTunnel()] = true, true
 		}
 		for _, opening := range c.plan.Openings {
 			newOpenings[opening] = true
@@ -438,7 +504,11 @@ func (b *batch) add(c change, newTunnels map[uint32]bool, newServices map[servic
 	for i := range c.was.Services {
 		s := &c.was.Services[i]
 		had[keyOf(s)] = s
-		if !newServices[keyOf(s)] {
+		switch key := keyOf(s); {
+		case newServices[key]:
+		case s.Interface != 0 && newServices[key.anyTunnel()]:
+			b.movedServices = append(b.movedServices, *s)
+		default:
 			b.goneServices = append(b.goneServices, *s)
 		}
 	}
@@ -468,8 +538,7 @@ func compare[T comparable](gone, missing, had, has []T, wanted map[T]bool, faile
 	return gone, missing
 }
 
-// serviceKey is what tells services apart: on a gateway the interface and the
-// endpoint, whose tunnel may change; on a tenant's node the tunnel as well.
+// serviceKey is what tells services apart.
 type serviceKey struct {
 	tunnel    uint32
 	index     int
@@ -477,16 +546,19 @@ type serviceKey struct {
 	transport uint8
 }
 
-func keyOf(s *dataplane.Service) serviceKey {
-	k := serviceKey{index: s.Interface, endpoint: s.Endpoint, transport: s.Protocol}
-	if s.Interface == 0 {
-		k.tunnel = s.Tunnel
-	}
+// anyTunnel is what services have in common that reach an endpoint by several tunnels. No
+// service has it, since no tunnel's ID is zero.
+func (k serviceKey) anyTunnel() serviceKey {
+	k.tunnel = 0
 	return k
 }
 
+func keyOf(s *dataplane.Service) serviceKey {
+	return serviceKey{tunnel: s.Tunnel, index: s.Interface, endpoint: s.Endpoint, transport: s.Protocol}
+}
+
 func sameService(a, b *dataplane.Service) bool {
-	if a.Tunnel != b.Tunnel || len(a.Sources) != len(b.Sources) {
+	if a.Leaving != b.Leaving || len(a.Sources) != len(b.Sources) {
 		return false
 	}
 	for i := range a.Sources {

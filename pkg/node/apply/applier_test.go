@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -112,7 +113,10 @@ func TestOrderOnClient(t *testing.T) {
 	wait(t, a)
 	a.Delete(o.Key)
 	wait(t, a)
-	want = []string{"services.delete t5 10.0.0.1:80/6", "services.put t5 10.0.0.2:80/6", "services.delete t5 10.0.0.2:80/6", "tunnels.delete 5"}
+	want = []string{
+		"services.put t5 10.0.0.2:80/6", "services.put t5 10.0.0.1:80/6 leaving",
+		"services.delete t5 10.0.0.2:80/6", "services.delete t5 10.0.0.1:80/6", "tunnels.delete 5",
+	}
 	if diff := cmp.Diff(want, plane.Log()); diff != "" {
 		t.Error(diff)
 	}
@@ -169,7 +173,7 @@ func TestGatewayProxies(t *testing.T) {
 	wait(t, a)
 	services, _ := plane.Services().List()
 	tunnels, _ := plane.Tunnels().List()
-	if len(services) != 2 || services[0].Tunnel != 6 || len(tunnels) != 1 || tunnels[0].ID != 6 {
+	if len(services) != 2 || services[0].Tunnel != 6 || services[1].Tunnel != 6 || len(tunnels) != 1 || tunnels[0].ID != 6 {
 		t.Errorf("services %v, tunnels %v", services, tunnels)
 	}
 }
@@ -299,6 +303,12 @@ func TestConverges(t *testing.T) {
 			a.touch(key, a.objects[key])
 		}
 		a.mu.Unlock()
+		wait(t, a)
+		// Those that left are closed in the end.
+		a.mu.Lock()
+		a.now = func() time.Time { return time.Now().Add(endpoints.LeaveAfter) }
+		a.mu.Unlock()
+		a.close(false)
 		wait(t, a)
 
 		expect := fakeplane.New()

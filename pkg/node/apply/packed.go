@@ -36,6 +36,7 @@ type packedService struct {
 	port     uint16
 	protocol uint8
 	four     bool
+	leaving  bool
 }
 
 // pack makes a plan small.
@@ -63,6 +64,7 @@ func pack(p Plan) packed {
 		k.services = append(k.services, packedService{
 			address: s.Endpoint.Addr().As16(), four: s.Endpoint.Addr().Is4(), port: s.Endpoint.Port(), protocol: s.Protocol,
 			tunnel: s.Tunnel, index: uint32(s.Interface), sources: uint32(len(k.sources) - 1),
+			leaving: s.Leaving,
 		})
 	}
 	return k
@@ -87,7 +89,7 @@ func (k *packed) plan() Plan {
 			address = address.Unmap()
 		}
 		p.Services = append(p.Services, dataplane.Service{
-			Tunnel: s.tunnel, Endpoint: netip.AddrPortFrom(address, s.port), Protocol: s.protocol, Interface: int(s.index), Sources: k.sources[s.sources],
+			Tunnel: s.tunnel, Endpoint: netip.AddrPortFrom(address, s.port), Protocol: s.protocol, Interface: int(s.index), Sources: k.sources[s.sources], Leaving: s.leaving,
 		})
 	}
 	return p

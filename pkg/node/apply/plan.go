@@ -35,7 +35,8 @@ type Local func(nodeAddress, other netip.Addr) (local netip.Addr, mtu uint16, er
 type Denied func(netip.Addr) (what string, denied bool)
 
 // ForGateway plans for an EPIC node: each endpoint is reached from each proxy of
-// its object that runs here, through its tunnel if it has one.
+// its object that runs here, through its tunnel if it has one. Endpoints that leave keep
+// their open connections.
 func ForGateway(local Local, interfaces func(intent.Key) []proxies.Interface, denied Denied) Planner {
 	return func(i *intent.Intent) Plan {
 		var p Plan
@@ -65,6 +66,12 @@ func ForGateway(local Local, interfaces func(intent.Key) []proxies.Interface, de
 					p.Services = append(p.Services, dataplane.Service{Tunnel: id, Endpoint: e.Address, Protocol: e.Protocol, Interface: proxy.Index})
 				}
 			}
+			for n := range i.Leaving {
+				e := &i.Leaving[n]
+				if id, ok := byNode[e.Node]; ok {
+					p.Services = append(p.Services, dataplane.Service{Tunnel: id, Endpoint: e.Address, Protocol: e.Protocol, Interface: proxy.Index, Leaving: true})
+				}
+			}
 		}
 		return p
 	}
@@ -87,6 +94,12 @@ func ForClient(local Local, port uint16) Planner {
 			for _, e := range i.Endpoints {
 				if e.Node == t.TenantNode && len(sources) > 0 {
 					p.Services = append(p.Services, dataplane.Service{Tunnel: t.ID, Endpoint: e.Address, Protocol: e.Protocol, Sources: sources})
+				}
+			}
+			for n := range i.Leaving {
+				e := &i.Leaving[n]
+				if e.Node == t.TenantNode && len(sources) > 0 {
+					p.Services = append(p.Services, dataplane.Service{Tunnel: t.ID, Endpoint: e.Address, Protocol: e.Protocol, Sources: sources, Leaving: true})
 				}
 			}
 		}

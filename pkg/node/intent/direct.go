@@ -5,6 +5,7 @@ package intent
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/acnodal/epic/pkg/endpoints"
 )
@@ -63,11 +64,20 @@ func (i *Intent) fillDirect(all []endpoints.Endpoint) {
 	}
 }
 
-// After returns what an intent is after another one of the same object: an endpoint that
-// had a tunnel never becomes a direct one, for as long as the object has it.
-func (i *Intent) After(before *Intent) *Intent {
+// After returns what an intent is after another one of the same object. An endpoint that
+// had a tunnel never becomes a direct one, for as long as the object has it. One that the
+// object no longer has leaves.
+func (i *Intent) After(before *Intent, now time.Time) *Intent {
+	after := *i
+	after.keepShut(before)
+	after.Leaving = after.leave(before, now)
+	return &after
+}
+
+// keepShut keeps endpoints closed that had a tunnel.
+func (i *Intent) keepShut(before *Intent) {
 	if len(i.Direct) == 0 || len(before.Endpoints)+len(before.Shut) == 0 {
-		return i
+		return
 	}
 	had := map[Direct]bool{}
 	for n := range before.Endpoints {
@@ -78,14 +88,14 @@ func (i *Intent) After(before *Intent) *Intent {
 			had[s.Direct] = true
 		}
 	}
-	after := *i
-	after.Direct, after.Shut = nil, slices.Clone(i.Shut)
-	for _, d := range i.Direct {
+	direct, shut := i.Direct, slices.Clone(i.Shut)
+	i.Direct = nil
+	for _, d := range direct {
 		if had[d] {
-			after.Shut = append(after.Shut, Shut{d, HadTunnel})
+			shut = append(shut, Shut{d, HadTunnel})
 		} else {
-			after.Direct = append(after.Direct, d)
+			i.Direct = append(i.Direct, d)
 		}
 	}
-	return &after
+	i.Shut = shut
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -108,11 +109,11 @@ func TestAfter(t *testing.T) {
 		{[]*epicv1.RemoteEndpoint{remote("a", "203.0.113.9", 80, "")}, "direct 203.0.113.9:80, "},
 	} {
 		before := i
-		i = OfLoadBalancer(lb, tunnels, c.reps).After(before)
+		i = OfLoadBalancer(lb, tunnels, c.reps).After(before, time.Unix(1, 0))
 		if got := show(i); got != c.want {
 			t.Errorf("step %d: got %q, want %q", n, got, c.want)
 		}
-		if !i.Equal(OfLoadBalancer(lb, tunnels, slices.Clone(c.reps)).After(i)) {
+		if !i.Equal(OfLoadBalancer(lb, tunnels, slices.Clone(c.reps)).After(i, time.Unix(1, 0))) {
 			t.Errorf("step %d: the same again is another", n)
 		}
 	}

@@ -51,6 +51,8 @@ type Intent struct {
 	Tunnels []Tunnel `json:"tunnels,omitempty"`
 	// Endpoints are those on the far nodes of the tunnels, or on this node.
 	Endpoints []endpoints.Endpoint `json:"endpoints,omitempty"`
+	// Leaving are those that the object no longer has and whose connections go on.
+	Leaving []Leaving `json:"leaving,omitempty"`
 	// Direct are those that a proxy reaches without a tunnel, on a gateway node.
 	Direct []Direct `json:"direct,omitempty"`
 	// Shut are those without a tunnel that stay closed nevertheless.
@@ -86,7 +88,8 @@ func (i *Intent) Addresses() []netip.Addr {
 func (i *Intent) Equal(o *Intent) bool {
 	return i.Key == o.Key && i.UID == o.UID && i.Public == o.Public && i.Alternate == o.Alternate && i.Prefix == o.Prefix &&
 		slices.Equal(i.Ports, o.Ports) && slices.Equal(i.Tunnels, o.Tunnels) && slices.Equal(i.Endpoints, o.Endpoints) &&
-		slices.Equal(i.Direct, o.Direct) && slices.Equal(i.Shut, o.Shut)
+		slices.Equal(i.Direct, o.Direct) && slices.Equal(i.Shut, o.Shut) &&
+		slices.EqualFunc(i.Leaving, o.Leaving, func(a, b Leaving) bool { return a.equal(&b) })
 }
 
 // Ends says whether a tunnel between two nodes ends on this one.

@@ -206,7 +206,7 @@ type services struct{ p *Plane }
 
 func key(s dataplane.Service) string {
 	if s.Interface != 0 {
-		return fmt.Sprintf("if%d %s/%d", s.Interface, s.Endpoint, s.Protocol)
+		return fmt.Sprintf("if%d t%d %s/%d", s.Interface, s.Tunnel, s.Endpoint, s.Protocol)
 	}
 	return fmt.Sprintf("t%d %s/%d", s.Tunnel, s.Endpoint, s.Protocol)
 }
@@ -216,7 +216,11 @@ func (s services) Put(all ...dataplane.Service) error {
 	s.p.mu.Lock()
 	defer s.p.mu.Unlock()
 	for _, n := range all {
-		if err := s.p.call("services.put", "%s", key(n)); err != nil {
+		what := key(n)
+		if n.Leaving {
+			what += " leaving"
+		}
+		if err := s.p.call("services.put", "%s", what); err != nil {
 			return err
 		}
 		if _, ok := s.p.tunnels[n.Tunnel]; !ok {
