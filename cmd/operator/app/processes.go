@@ -103,6 +103,7 @@ func newProcesses(o *options) (*platform, error) {
 			}
 			secrets.Used = func(id proxyidentity.Identity) { run.Renew(id) }
 			go folder.Watch(ctx, op.SecretChanged)
+			go run.Tend(ctx)
 			return run, nil, nil
 		},
 		end: func() {

@@ -17,6 +17,8 @@ type Link struct {
 	// the proxy's end; both are empty where it has none of its own.
 	Interface string `json:"interface,omitempty"`
 	MAC       string `json:"mac,omitempty"`
+	// Bridge is that of the host's end.
+	Bridge string `json:"bridge,omitempty"`
 	// Addresses are what it listens on.
 	Addresses []netip.Addr `json:"addresses"`
 }
@@ -26,6 +28,9 @@ type Network interface {
 	// Attach connects a proxy. What is there already is left as it is. An error may go
 	// away by itself, as when the node program has not made a bridge yet.
 	Attach(id, pod string, p *workload.Proxy) (Link, error)
+	// Restore connects a proxy again as it was, without the API's objects. It fails with
+	// the same errors.
+	Restore(id string, r *record) error
 	// Detach removes what Attach made.
 	Detach(id string, l Link) error
 	// Do runs a function where the proxy's sockets belong.
@@ -66,6 +71,9 @@ func (Loopback) Attach(_, _ string, p *workload.Proxy) (Link, error) {
 	}
 	return Link{Addresses: []netip.Addr{LoopbackAddress(public[0])}}, nil
 }
+
+// Restore implements Network. Nothing has to be made.
+func (Loopback) Restore(string, *record) error { return nil }
 
 // LoopbackAddress is the loopback address that stands for a public address.
 func LoopbackAddress(public netip.Addr) netip.Addr {

@@ -53,9 +53,25 @@ func (n *Namespaces) Attach(id, pod string, p *workload.Proxy) (Link, error) {
 	if prefix == nil {
 		return Link{}, fmt.Errorf("the ServicePrefix %q is not there", p.Prefix)
 	}
+	return attachNamespace(id, &record{Kind: p.Kind, Namespace: p.Namespace, Name: p.Name, Pod: pod, Link: Link{Addresses: addresses, Bridge: cni.Bridge(prefix)}})
+}
+
+// Restore implements Network.
+func (n *Namespaces) Restore(id string, r *record) error {
+	if r.Link.Bridge == "" {
+		return errNoBridge
+	}
+	_, err := attachNamespace(id, r)
+	return err
+}
+
+// errNoBridge is of a record of an earlier version.
+var errNoBridge = errors.New("it is not known to which bridge the proxy was connected; it starts when the API server answers")
+
+// attachNamespace connects a proxy that has these addresses to this bridge.
+func attachNamespace(id string, r *record) (Link, error) {
 	worker := podnet.Worker{Host: netns.None()}
-	bridge := cni.Bridge(prefix)
-	mtu, err := worker.MTU(bridge)
+	mtu, err := worker.MTU(r.Link.Bridge)
 	if err != nil {
 		return Link{}, err
 	}
@@ -66,15 +82,15 @@ func (n *Namespaces) Attach(id, pod string, p *workload.Proxy) (Link, error) {
 	a := attachmentOf(id)
 	name := a.HostName()
 	plan := &wire.Plan{
-		Kind: string(p.Kind), Namespace: p.Namespace, Owner: p.Name, Pod: pod,
+		Kind: string(r.Kind), Namespace: r.Namespace, Owner: r.Name, Pod: r.Pod,
 		Host: name, HostMAC: host.StableMAC("host " + name), Alias: a.Alias(),
-		Bridge: bridge, BridgeMAC: host.BridgeMAC(bridge),
-		Name: cni.InterfaceName, MAC: host.StableMAC("pod " + name), MTU: mtu, Addresses: addresses,
+		Bridge: r.Link.Bridge, BridgeMAC: host.BridgeMAC(r.Link.Bridge),
+		Name: cni.InterfaceName, MAC: host.StableMAC("pod " + name), MTU: mtu, Addresses: r.Link.Addresses,
 	}
 	if _, err := worker.Attach(path, noInterface, plan); err != nil {
-		return Link{}, fmt.Errorf("connect %s: %w", pod, err)
+		return Link{}, fmt.Errorf("connect %s: %w", r.Pod, err)
 	}
-	return Link{Netns: path, Interface: name, MAC: plan.MAC.String(), Addresses: addresses}, nil
+	return Link{Netns: path, Interface: name, MAC: plan.MAC.String(), Bridge: plan.Bridge, Addresses: r.Link.Addresses}, nil
 }
 
 // Detach implements Network. The interfaces go with the namespace.

@@ -34,6 +34,10 @@ const (
 	// found is how long a proxy that an earlier operator left counts as ready though it
 	// has not connected to this one yet.
 	found = 20 * time.Second
+	// withoutAPI is how long proxies that do not run wait for the API's objects before
+	// they are started as they were, and tending how often they are looked at then.
+	withoutAPI = 5 * time.Second
+	tending    = 500 * time.Millisecond
 )
 
 // Options are what a Runner needs.
@@ -161,7 +165,7 @@ func (r *Runner) Ensure(ctx context.Context, p *workload.Proxy) (runner.Progress
 	if err != nil {
 		return progress, err
 	}
-	if has.Link.Netns != link.Netns || !slices.Equal(has.Link.Addresses, link.Addresses) {
+	if has.Link.Netns != link.Netns || has.Link.Bridge != link.Bridge || !slices.Equal(has.Link.Addresses, link.Addresses) {
 		has.Link = link
 		if err := has.save(r.folder(has.id)); err != nil {
 			return progress, err
@@ -198,7 +202,10 @@ func (r *Runner) run(ctx context.Context, p *proxy) error {
 	if err := save(filepath.Join(folder, "token"), []byte(r.o.Identities.Issue(p.proxyIdentity()))); err != nil {
 		return err
 	}
-	argv := r.o.Command(p.want, p.Pod, filepath.Join(folder, "run"), filepath.Join(folder, "token"))
+	argv := p.Argv
+	if p.want != nil {
+		argv = r.o.Command(p.want, p.Pod, filepath.Join(folder, "run"), filepath.Join(folder, "token"))
+	}
 	log := filepath.Join(folder, "log")
 	c, err := start(argv, folder, log, func(do func() error) error { return r.o.Network.Do(p.Link, do) })
 	if err != nil {
@@ -208,6 +215,51 @@ func (r *Runner) run(ctx context.Context, p *proxy) error {
 	go r.watch(p, c)
 	klog.FromContext(ctx).Info("Started a proxy", "proxy", klog.KRef(p.Namespace, p.Pod), "pid", c.PID, "log", log)
 	return p.save(folder)
+}
+
+// Tend starts proxies that an earlier operator left and that do not run, as after a reboot,
+// while the API does not tell what should run. They serve what they served before. It
+// returns when ctx ends or every proxy is known from the API.
+func (r *Runner) Tend(ctx context.Context) {
+	told := map[proxyidentity.Proxy]string{}
+	for wait := withoutAPI; ; wait = tending {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		if r.tend(ctx, told) == 0 {
+			return
+		}
+	}
+}
+
+// tend returns how many proxies are not known from the API. It logs what keeps one from
+// being started when that changes.
+func (r *Runner) tend(ctx context.Context, told map[proxyidentity.Proxy]string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	unknown := 0
+	for key, p := range r.proxies {
+		if p.want != nil || r.stopped {
+			continue
+		}
+		unknown++
+		if len(p.Argv) == 0 || p.child != nil && p.child.running() {
+			continue
+		}
+		err := r.o.Network.Restore(p.id, &p.record)
+		if err == nil {
+			err = r.run(ctx, p)
+		}
+		if err == nil {
+			delete(told, key)
+		} else if told[key] != err.Error() {
+			told[key] = err.Error()
+			klog.FromContext(ctx).Info("A proxy can't be started as it was; trying again", "proxy", klog.KRef(p.Namespace, p.Pod), "reason", err)
+		}
+	}
+	return unknown
 }
 
 // Renew writes a new secret for a proxy that has used the former one, so that it may

@@ -241,3 +241,70 @@ func TestAddresses(t *testing.T) {
 		}
 	}
 }
+
+// After a reboot, with the API away, proxies are started as they were, and started again
+// when they end. When the API is back they go on, and those of objects that are gone end.
+func TestReboot(t *testing.T) {
+	dir := t.TempDir()
+	r := newRig(t, dir, forever)
+	r.ensure(shop())
+	gone := shop()
+	gone.Name = "gone"
+	r.ensure(gone)
+	key, goneKey := r.proxies[proxyidentity.Proxy{Namespace: "epic-acme", Kind: "LoadBalancer", Name: "shop"}].key(), proxyidentity.Proxy{Namespace: "epic-acme", Kind: "LoadBalancer", Name: "gone"}
+	r.Stop()
+	for _, p := range r.proxies {
+		if err := p.child.stop(0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.RemoveAll(filepath.Join(r.folder(r.proxies[key].id), "token")); err != nil {
+		t.Fatal(err)
+	}
+
+	r = newRig(t, dir, "not to be used: the API tells nothing")
+	told := map[proxyidentity.Proxy]string{}
+	if n := r.tend(t.Context(), told); n != 2 || len(told) != 0 {
+		t.Fatalf("%d are not known, %v", n, told)
+	}
+	first := r.proxies[key].Process
+	if !first.alive() || !r.proxies[goneKey].Process.alive() || !r.identities.has("issue lb-shop-0") {
+		t.Error("the proxies do not run")
+	}
+	if token, err := os.ReadFile(filepath.Join(r.folder(r.proxies[key].id), "token")); err != nil || string(token) != "secret" {
+		t.Errorf("token %q, %v", token, err)
+	}
+	if n := r.tend(t.Context(), told); n != 2 || r.proxies[key].Process != first {
+		t.Error("one that runs was started again")
+	}
+	if err := r.proxies[key].child.stop(0); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.wait(); got != key {
+		t.Errorf("%v changed", got)
+	}
+	until(t, "it runs again", func() bool {
+		r.tend(t.Context(), told)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.proxies[key].Process.alive()
+	})
+
+	// The API is back.
+	second := r.proxies[key].Process
+	r.ensure(shop())
+	if r.proxies[key].Process != second {
+		t.Error("it was started again when the API was back")
+	}
+	last := r.proxies[goneKey].Process
+	if err := r.Remove(t.Context(), goneKey); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the other has ended", func() bool { return !last.alive() })
+	if n := r.tend(t.Context(), told); n != 0 {
+		t.Errorf("%d are not known", n)
+	}
+	if err := r.EndAll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
