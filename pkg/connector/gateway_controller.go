@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/connector/publish"
 )
@@ -128,7 +129,7 @@ func object(proxy *epicv1.GWProxy) client.Object {
 func owners(proxy *epicv1.GWProxy) map[string]string {
 	var all map[string]string
 	for key, value := range proxy.Annotations {
-		if strings.HasPrefix(key, publish.OwnerAnnotationPrefix) {
+		if strings.HasPrefix(key, epic.OwnerAnnotationPrefix) {
 			if all == nil {
 				all = map[string]string{}
 			}

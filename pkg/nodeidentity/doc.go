@@ -11,10 +11,11 @@
 //     object says which addresses that has.
 //   - A service account in an account's namespace whose name is node. and an
 //     address, such as node.192.0.2.16: a tenant's node, by its address. It is a
-//     node of that namespace alone.
+//     node of that namespace alone. In node.paris.192.0.2.16 it is the node of one
+//     client cluster, paris, too: the connector of that cluster made it.
 //
 // Credentials that are meant to name a node and do not name one are an error,
-// never the credentials of somebody else: who can't be told apart gets nothing.
+// never the credentials of somebody else: they get nothing.
 //
 // What a node may do is decided by whoever asks here: package tunnelkeys for
 // keys, package noderestriction for writes.

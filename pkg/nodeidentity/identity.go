@@ -20,6 +20,9 @@ import (
 type Node struct {
 	// Tenant is the namespace of a tenant's node, or empty.
 	Tenant string
+	// Cluster is the client cluster of a tenant's node that got its credentials from
+	// that cluster's connector. Empty for one that belongs to the whole account.
+	Cluster string
 	// Host is set for a node that is known by a client certificate with its address:
 	// a gateway node, or a tenant's host to which an administrator gave one.
 	Host bool
@@ -86,11 +89,11 @@ func (i *Identifier) Identify(ctx context.Context, u user.Info) (*Node, error) {
 	if err != nil || !strings.HasPrefix(account, AccountPrefix) || !isTenants(namespace) {
 		return nil, nil //nolint:nilerr // whoever is no service account is no node of a tenant's
 	}
-	a, err := parseAccountName(account)
+	cluster, a, err := parseAccountName(account)
 	if err != nil {
 		return nil, fmt.Errorf("the service account %s in %s is meant for a node, and %w; other accounts must not have names that begin with %s", account, namespace, err, AccountPrefix)
 	}
-	return &Node{Tenant: namespace, name: a.String(), addresses: []netip.Addr{a}}, nil
+	return &Node{Tenant: namespace, Cluster: cluster, name: a.String(), addresses: []netip.Addr{a}}, nil
 }
 
 func isTenants(namespace string) bool {

@@ -16,7 +16,8 @@ const (
 	// Group is the group of all users that are nodes.
 	Group = "epic:nodes"
 	// AccountPrefix begins the name of a service account that is a tenant's node;
-	// its address follows, with dashes in the place of colons.
+	// its address follows, with dashes in the place of colons, or the name of a client
+	// cluster, a dot, and the address.
 	AccountPrefix = "node."
 )
 
@@ -50,9 +51,44 @@ func AccountName(a netip.Addr) string {
 	return name
 }
 
-// parseAccountName reads what AccountName writes, and nothing else.
-func parseAccountName(name string) (netip.Addr, error) {
+// ClusterAccountPrefix begins the names of the service accounts that are nodes of
+// one client cluster; the address follows, as in AccountName.
+func ClusterAccountPrefix(cluster string) string { return AccountPrefix + cluster + "." }
+
+// ClusterAccountName is the name of the service account that is the node with that
+// address in a client cluster, whose name is a DNS label.
+func ClusterAccountName(cluster string, a netip.Addr) string {
+	return ClusterAccountPrefix(cluster) + strings.TrimPrefix(AccountName(a), AccountPrefix)
+}
+
+// parseAccountName reads what AccountName and ClusterAccountName write, and nothing
+// else. The cluster is empty for a name that AccountName writes. No name is of both
+// forms: an IPv4 address has three dots, and a cluster's name none.
+func parseAccountName(name string) (cluster string, _ netip.Addr, _ error) {
 	text := strings.TrimPrefix(name, AccountPrefix)
+	a, err := parseAddressOfName(text)
+	if err != nil {
+		if first, rest, ok := strings.Cut(text, "."); ok && len(validation.IsDNS1123Label(first)) == 0 {
+			if of, e := parseAddressOfName(rest); e == nil {
+				cluster, a, err = first, of, nil
+			}
+		}
+	}
+	if err != nil {
+		return "", netip.Addr{}, fmt.Errorf("its name has no address after %q", AccountPrefix)
+	}
+	want := AccountName(a)
+	if cluster != "" {
+		want = ClusterAccountName(cluster, a)
+	}
+	if want != name {
+		return "", netip.Addr{}, fmt.Errorf("for %s it must be called %s", a, want)
+	}
+	return cluster, a, nil
+}
+
+// parseAddressOfName reads an address with dashes in the place of colons.
+func parseAddressOfName(text string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(text)
 	if err != nil {
 		a, err = netip.ParseAddr(strings.ReplaceAll(text, "-", ":"))
@@ -60,11 +96,5 @@ func parseAccountName(name string) (netip.Addr, error) {
 	if err == nil {
 		_, err = ParseAddress(a.String())
 	}
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("its name has no address after %q", AccountPrefix)
-	}
-	if AccountName(a) != name {
-		return netip.Addr{}, fmt.Errorf("for %s it must be called %s", a, AccountName(a))
-	}
-	return a, nil
+	return a, err
 }

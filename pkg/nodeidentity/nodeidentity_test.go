@@ -34,7 +34,7 @@ func TestIdentify(t *testing.T) {
 	for name, test := range map[string]struct {
 		user user.DefaultInfo
 		// has is one of its addresses.
-		has, tenant, err string
+		has, tenant, cluster, err string
 	}{
 		"a person":                {user: user.DefaultInfo{Name: "jane", Groups: []string{"system:authenticated"}}},
 		"nobody":                  {user: user.DefaultInfo{}},
@@ -59,6 +59,11 @@ func TestIdentify(t *testing.T) {
 		"a tenant's node":         {user: user.DefaultInfo{Name: "system:serviceaccount:epic-acme:node.192.0.2.16"}, has: "192.0.2.16", tenant: "epic-acme"},
 		"a tenant's node on v6":   {user: user.DefaultInfo{Name: "system:serviceaccount:epic-acme:node.2001-db8--16"}, has: "2001:db8::16", tenant: "epic-acme"},
 		"a tenant's pod's token":  {user: user.DefaultInfo{Name: "system:serviceaccount:epic-acme:node.192.0.2.16", Extra: on("one")}, has: "192.0.2.16", tenant: "epic-acme"},
+		"a cluster's node":        {user: user.DefaultInfo{Name: "system:serviceaccount:epic-acme:node.paris.192.0.2.16"}, has: "192.0.2.16", tenant: "epic-acme", cluster: "paris"},
+		"a cluster's node on v6":  {user: user.DefaultInfo{Name: "system:serviceaccount:epic-acme:node.paris.2001-db8--16"}, has: "2001:db8::16", tenant: "epic-acme", cluster: "paris"},
+		"a cluster with a number": {user: user.DefaultInfo{Name: "system:serviceaccount:epic-acme:node.192.0.2.16.1"}, has: "0.2.16.1", tenant: "epic-acme", cluster: "192"},
+		"two clusters":            {user: user.DefaultInfo{Name: "system:serviceaccount:epic-acme:node.paris.rome.192.0.2.16"}, err: "begin with node."},
+		"two names in a cluster":  {user: user.DefaultInfo{Name: "system:serviceaccount:epic-acme:node.paris.2001-db8-0--16"}, err: "must be called node.paris.2001-db8--16"},
 		"two names for one node":  {user: user.DefaultInfo{Name: "system:serviceaccount:epic-acme:node.2001-db8-0--16"}, err: "must be called node.2001-db8--16"},
 		"a tenant's other":        {user: user.DefaultInfo{Name: "system:serviceaccount:epic-acme:node.exporter"}, err: "begin with node."},
 		"v4 in v6 of a tenant":    {user: user.DefaultInfo{Name: "system:serviceaccount:epic-acme:node.0--ffff-192.0.2.1"}, err: "begin with node."},
@@ -80,7 +85,7 @@ func TestIdentify(t *testing.T) {
 				if node != nil {
 					t.Errorf("is the node %s", node)
 				}
-			case node == nil || !node.Has(test.has) || node.Tenant != test.tenant:
+			case node == nil || !node.Has(test.has) || node.Tenant != test.tenant || node.Cluster != test.cluster:
 				t.Errorf("is %+v", node)
 			case node.Has("192.0.2.99") || node.Has("") || node.Has("::ffff:"+test.has):
 				t.Errorf("%s has addresses that are not its own", node)
@@ -105,13 +110,19 @@ func TestNodeString(t *testing.T) {
 }
 
 func FuzzAccountName(f *testing.F) {
-	f.Add([]byte{192, 0, 2, 1}, "node.192.0.2.1")
-	f.Add(netip.MustParseAddr("2001:db8::").AsSlice(), "node.2001-db8--")
-	f.Add(netip.MustParseAddr("::2").AsSlice(), "node.--2")
-	f.Fuzz(func(t *testing.T, address []byte, name string) {
+	f.Add([]byte{192, 0, 2, 1}, "paris", "node.192.0.2.1")
+	f.Add(netip.MustParseAddr("2001:db8::").AsSlice(), "10", "node.2001-db8--")
+	f.Add(netip.MustParseAddr("::2").AsSlice(), "a-b", "node.paris.--2")
+	f.Fuzz(func(t *testing.T, address []byte, cluster, name string) {
+		write := func(cluster string, a netip.Addr) string {
+			if cluster == "" {
+				return AccountName(a)
+			}
+			return ClusterAccountName(cluster, a)
+		}
 		// Whatever is read from a name is written so.
-		if a, err := parseAccountName(name); err == nil && AccountName(a) != name {
-			t.Errorf("%s is read as %s, whose name is %s", name, a, AccountName(a))
+		if of, a, err := parseAccountName(name); err == nil && write(of, a) != name {
+			t.Errorf("%s is read as %s of %q, whose name is %s", name, a, of, write(of, a))
 		}
 		a, ok := netip.AddrFromSlice(address)
 		if !ok {
@@ -120,12 +131,17 @@ func FuzzAccountName(f *testing.F) {
 		if _, err := ParseAddress(a.String()); err != nil {
 			return
 		}
-		written := AccountName(a)
-		if problems := validation.IsDNS1123Subdomain(written); len(problems) > 0 {
-			t.Errorf("%s is no name: %v", written, problems)
-		}
-		if back, err := parseAccountName(written); err != nil || back != a {
-			t.Errorf("%s, from %s, is read as %s, %v", written, a, back, err)
+		for _, of := range []string{"", cluster} {
+			if of != "" && len(validation.IsDNS1123Label(of)) > 0 {
+				continue
+			}
+			written := write(of, a)
+			if problems := validation.IsDNS1123Subdomain(written); len(problems) > 0 {
+				t.Errorf("%s is no name: %v", written, problems)
+			}
+			if backOf, back, err := parseAccountName(written); err != nil || back != a || backOf != of {
+				t.Errorf("%s, from %s of %q, is read as %s of %q, %v", written, a, of, back, backOf, err)
+			}
 		}
 	})
 }

@@ -37,9 +37,6 @@ const (
 	// CreatedAnnotation on a GWRoute is when the route was created in the client cluster.
 	// Routes created earlier take precedence.
 	CreatedAnnotation = epic.LabelPrefix + "client-created"
-	// OwnerAnnotationPrefix begins the annotations of a shared gateway proxy that name its
-	// owners: one for each cluster, whose value is the UID of that cluster's Gateway.
-	OwnerAnnotationPrefix = epic.LabelPrefix + "owner-"
 	// ClientNamespaceAnnotation and ClientNameAnnotation name the object of the client
 	// cluster that a Secret was copied from, or the Service that a load balancer stands for.
 	ClientNamespaceAnnotation = epic.LabelPrefix + "client-namespace"
@@ -81,15 +78,7 @@ func (c *Config) ref(o metav1.Object) epicv1.ClientRef {
 }
 
 // OwnerAnnotation is the annotation of a shared gateway proxy by which this cluster owns it.
-func (c *Config) OwnerAnnotation() string {
-	// The name of an annotation has at most 63 characters.
-	const most = 63 - len("owner-")
-	label := epic.NameLabel(c.Cluster)
-	if len(label) > most {
-		label = epic.NameLabel("." + c.Cluster)[len(label)-most:]
-	}
-	return OwnerAnnotationPrefix + label
-}
+func (c *Config) OwnerAnnotation() string { return epic.OwnerAnnotation(c.Cluster) }
 
 // nameOf is the namespaced name of an object.
 func nameOf(o metav1.Object) types.NamespacedName {

@@ -41,7 +41,11 @@ type Options struct {
 	Nodes []netip.Addr
 	// Namespace is the tenant's, on a tenant's node. On a gateway node it is empty.
 	Namespace string
-	Sink      Sink
+	// Cluster is the tenant's client cluster. If it is not empty, objects through which
+	// only other clusters publish have no tunnels here: nodes of two clusters may have
+	// the same address.
+	Cluster string
+	Sink    Sink
 	// Object is told of each change of a load balancer or proxy, with its status
 	// but for tunnels and conditions, and of a nil status when it is gone or
 	// concerns this node no more. May be nil.

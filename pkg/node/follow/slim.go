@@ -3,6 +3,7 @@
 package follow
 
 import (
+	"slices"
 	"strings"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -32,16 +33,18 @@ type (
 func (f *Follower) slim(obj any) (any, error) {
 	switch o := obj.(type) {
 	case *epicv1.LoadBalancer:
+		here := f.o.Cluster == "" || slices.Contains(o.Spec.UpstreamClusters, f.o.Cluster)
 		slimMeta(&o.ObjectMeta)
 		o.Spec = epicv1.LoadBalancerSpec{
 			PublicAddress: o.Spec.PublicAddress, PublicPorts: o.Spec.PublicPorts,
 			UpstreamClusters: o.Spec.UpstreamClusters, TrueIngress: o.Spec.TrueIngress,
 		}
-		return &loadBalancer{o, f.slimStatus(&o.Status)}, nil
+		return &loadBalancer{o, f.slimStatus(&o.Status, here)}, nil
 	case *epicv1.GWProxy:
+		here := f.o.Cluster == "" || epic.ProxyOf(o, f.o.Cluster)
 		slimMeta(&o.ObjectMeta)
 		o.Spec = epicv1.GWProxySpec{PublicAddress: o.Spec.PublicAddress, AltAddress: o.Spec.AltAddress, PublicPorts: o.Spec.PublicPorts}
-		return &gwProxy{o, f.slimStatus(&o.Status)}, nil
+		return &gwProxy{o, f.slimStatus(&o.Status, here)}, nil
 	case *epicv1.RemoteEndpoint:
 		owner := epic.LoadBalancerReference(o)
 		slimMeta(&o.ObjectMeta)
@@ -121,9 +124,13 @@ func slimEndpoints(spec *epicv1.GWEndpointSliceSpec) {
 	spec.NodeAddresses = where
 }
 
-// slimStatus takes the tunnels that end here out of a status.
-func (f *Follower) slimStatus(s *epicv1.ProxyStatus) []intent.Tunnel {
-	tunnels := intent.TunnelsOf(s, f.here)
+// slimStatus takes the tunnels that end here out of a status, none if the object does not
+// concern this node's cluster.
+func (f *Follower) slimStatus(s *epicv1.ProxyStatus, concerns bool) []intent.Tunnel {
+	var tunnels []intent.Tunnel
+	if concerns {
+		tunnels = intent.TunnelsOf(s, f.here)
+	}
 	s.GUETunnelEndpoints, s.Conditions = nil, nil
 	return tunnels
 }

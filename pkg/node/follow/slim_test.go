@@ -4,13 +4,17 @@ package follow
 
 import (
 	"fmt"
+	"net/netip"
 	"reflect"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/utils/ptr"
 
+	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/node/intent"
 )
 
 // Endpoints keep their addresses, nodes and conditions, and nothing else.
@@ -38,5 +42,58 @@ func TestSlimEndpoints(t *testing.T) {
 	}
 	if !reflect.DeepEqual(spec.NodeAddresses, addresses) {
 		t.Errorf("%v, want %v", spec.NodeAddresses, addresses)
+	}
+}
+
+// A node of one client cluster has no tunnel of objects through which only other clusters
+// publish, even if one of their nodes has its address.
+func TestSlimOtherClusters(t *testing.T) {
+	node := netip.MustParseAddr("10.0.0.2")
+	status := epicv1.ProxyStatus{GUETunnelEndpoints: map[string]epicv1.TunnelEndpoint{
+		node.String(): {EPICEndpoints: map[string]epicv1.GUETunnelEndpoint{"192.0.2.1": {
+			EPICAddress: "192.0.2.1", TunnelID: 2, EPICPort: epicv1.EndpointPort{Port: 6080, Protocol: corev1.ProtocolUDP},
+		}}},
+	}}
+	lb := func(clusters ...string) any {
+		return &epicv1.LoadBalancer{Spec: epicv1.LoadBalancerSpec{UpstreamClusters: clusters}, Status: *status.DeepCopy()}
+	}
+	proxy := func(cluster string) any {
+		o := &epicv1.GWProxy{Status: *status.DeepCopy()}
+		if cluster != "" {
+			o.Labels = map[string]string{epic.OwningClusterLabel: cluster}
+		}
+		return o
+	}
+	for name, test := range map[string]struct {
+		cluster string
+		object  any
+		want    int
+	}{
+		"listed":              {"paris", lb("rome", "paris"), 1},
+		"not listed":          {"paris", lb("rome"), 0},
+		"of no cluster":       {"", lb("rome"), 1},
+		"own proxy":           {"paris", proxy("paris"), 1},
+		"another's proxy":     {"paris", proxy("rome"), 0},
+		"proxy made by hand":  {"paris", proxy(""), 1},
+		"proxy, no cluster":   {"", proxy("rome"), 1},
+		"listed, but deleted": {"paris", lb(), 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := &Follower{o: Options{Cluster: test.cluster}, here: intent.AtTenantNode(node)}
+			slim, err := f.slim(test.object)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := -1
+			switch o := slim.(type) {
+			case *loadBalancer:
+				got = len(o.tunnels)
+			case *gwProxy:
+				got = len(o.tunnels)
+			}
+			if got != test.want {
+				t.Errorf("it has %d tunnels, want %d", got, test.want)
+			}
+		})
 	}
 }

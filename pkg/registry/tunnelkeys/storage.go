@@ -91,7 +91,7 @@ func (r *REST) Get(ctx context.Context, name string, _ *metav1.GetOptions) (runt
 	default:
 		return nil, apierrors.NewInternalError(fmt.Errorf("%T has no tunnels", obj))
 	}
-	mayHave, err := r.filter(ctx, node, m, status)
+	mayHave, err := r.filter(ctx, node, obj, m, status)
 	if err != nil {
 		return nil, err
 	}
@@ -121,12 +121,13 @@ func (r *REST) sender(ctx context.Context, name string) (*nodeidentity.Node, err
 // tenant chooses the addresses of its own nodes, so it must not come by an address
 // to what is a gateway node's. A host with a certificate may be either, and its
 // address is the administrator's word.
-func (r *REST) filter(ctx context.Context, node *nodeidentity.Node, m *metav1.ObjectMeta, status *epic.ProxyStatus) (func(tenantNode, epicNode string) bool, error) {
+func (r *REST) filter(ctx context.Context, node *nodeidentity.Node, obj runtime.Object, m *metav1.ObjectMeta, status *epic.ProxyStatus) (func(tenantNode, epicNode string) bool, error) {
 	switch {
 	case node == nil:
 		return func(string, string) bool { return true }, nil
 	case node.Tenant != "":
-		return func(tenantNode, _ string) bool { return node.Has(tenantNode) }, nil
+		uses := node.Cluster == "" || usedBy(obj, node.Cluster)
+		return func(tenantNode, _ string) bool { return uses && node.Has(tenantNode) }, nil
 	}
 	object := placement.Object{Resource: r.resource.Resource, Namespace: m.Namespace, Name: m.Name}
 	proxies := map[string][]string{}
@@ -143,6 +144,17 @@ func (r *REST) filter(ctx context.Context, node *nodeidentity.Node, m *metav1.Ob
 		}
 	}
 	return func(tenantNode, epicNode string) bool { return runs[epicNode] || node.Host && node.Has(tenantNode) }, nil
+}
+
+// usedBy reports whether a client cluster publishes through an object.
+func usedBy(obj runtime.Object, cluster string) bool {
+	switch o := obj.(type) {
+	case *epic.LoadBalancer:
+		return slices.Contains(o.Spec.UpstreamClusters, cluster)
+	case *epic.GWProxy:
+		return epic.ProxyOf(o, cluster)
+	}
+	return false
 }
 
 func keysOf(m *metav1.ObjectMeta, status *epic.ProxyStatus, masters *tunnelkey.Masters, mayHave func(tenantNode, epicNode string) bool) (runtime.Object, error) {

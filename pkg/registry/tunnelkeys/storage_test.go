@@ -139,6 +139,46 @@ func TestWhoGetsWhat(t *testing.T) {
 	}
 }
 
+// TestNodesOfClusters shows that a node of one client cluster gets no key of an object
+// through which only other clusters of the account publish, whatever address it has.
+func TestNodesOfClusters(t *testing.T) {
+	node := func(cluster string) user.Info {
+		return &user.DefaultInfo{Name: "system:serviceaccount:epic-acme:node." + cluster + "10.0.0.2"}
+	}
+	lb := shop()
+	lb.Spec.UpstreamClusters = []string{"paris", "oslo"}
+	proxy := func(labels, annotations map[string]string) *epic.GWProxy {
+		out := &epic.GWProxy{ObjectMeta: shop().ObjectMeta, Status: shop().Status}
+		out.Labels, out.Annotations = labels, annotations
+		return out
+	}
+	own := map[string]string{epic.OwningClusterLabel: "paris"}
+	for name, test := range map[string]struct {
+		object  runtime.Object
+		cluster string
+		want    int
+	}{
+		"listed":                  {lb, "paris.", 1},
+		"listed second":           {lb, "oslo.", 1},
+		"not listed":              {lb, "rome.", 0},
+		"of the account":          {lb, "", 1},
+		"of no cluster's":         {shop(), "paris.", 0},
+		"own proxy":               {proxy(own, nil), "paris.", 1},
+		"another's proxy":         {proxy(own, nil), "rome.", 0},
+		"shared proxy":            {proxy(own, map[string]string{epic.OwnerAnnotation("paris"): "u", epic.OwnerAnnotation("rome"): "v"}), "rome.", 1},
+		"proxy shared by others":  {proxy(own, map[string]string{epic.OwnerAnnotation("paris"): "u", epic.OwnerAnnotation("oslo"): "v"}), "rome.", 0},
+		"proxy made by hand":      {proxy(nil, nil), "rome.", 1},
+		"proxy of another, named": {proxy(own, nil), "", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, err := get(test.object, fixed(masters), node(test.cluster), "epic-acme")
+			if err != nil || len(out.Tunnels) != test.want {
+				t.Errorf("got %+v, %v; want %d", out, err, test.want)
+			}
+		})
+	}
+}
+
 func TestContent(t *testing.T) {
 	tenantNode := &user.DefaultInfo{Name: "system:serviceaccount:epic-acme:node.10.0.0.2"}
 	out, err := get(shop(), fixed(masters), tenantNode, "epic-acme")
