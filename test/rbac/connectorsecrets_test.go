@@ -3,82 +3,19 @@
 package rbac
 
 import (
-	"bytes"
-	"context"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/admission"
-	"k8s.io/apiserver/pkg/admission/initializer"
-	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
-	"k8s.io/apiserver/pkg/authentication/user"
-	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
-	utilcompatibility "k8s.io/apiserver/pkg/util/compatibility"
-	utilfeature "k8s.io/apiserver/pkg/util/feature"
-	dynamicfake "k8s.io/client-go/dynamic/fake"
-	"k8s.io/client-go/informers"
-	"k8s.io/client-go/kubernetes/fake"
-	"k8s.io/client-go/kubernetes/scheme"
-	"sigs.k8s.io/yaml"
 )
-
-// policies is Kubernetes' own admission plugin with the shipped policy of the
-// connectors' Secrets.
-func policies(t *testing.T) admission.ValidationInterface {
-	t.Helper()
-	data, err := os.ReadFile(filepath.Join(base, "connector-secrets.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	first, second, _ := bytes.Cut(data, []byte("\n---\n"))
-	policy, binding := &admissionregistrationv1.ValidatingAdmissionPolicy{}, &admissionregistrationv1.ValidatingAdmissionPolicyBinding{}
-	if err := yaml.UnmarshalStrict(first, policy); err != nil {
-		t.Fatal(err)
-	}
-	if err := yaml.UnmarshalStrict(second, binding); err != nil {
-		t.Fatal(err)
-	}
-	if binding.Spec.PolicyName != policy.Name {
-		t.Fatalf("The binding is of the policy %s", binding.Spec.PolicyName)
-	}
-	// The server sets these.
-	policy.Spec.MatchConstraints.NamespaceSelector = &metav1.LabelSelector{}
-	policy.Spec.MatchConstraints.ObjectSelector = &metav1.LabelSelector{}
-	equivalent := admissionregistrationv1.Equivalent
-	policy.Spec.MatchConstraints.MatchPolicy = &equivalent
-	kube := fake.NewClientset(policy, binding, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "epic-acme"}})
-	factory := informers.NewSharedInformerFactory(kube, 0)
-	plugin, err := validating.NewPlugin(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	t.Cleanup(func() { cancel(); factory.Shutdown() })
-	mapper := meta.NewDefaultRESTMapper(nil)
-	mapper.Add(corev1.SchemeGroupVersion.WithKind("Secret"), meta.RESTScopeNamespace)
-	initializer.New(kube, dynamicfake.NewSimpleDynamicClient(scheme.Scheme), factory, authorizerfactory.NewAlwaysDenyAuthorizer(),
-		utilfeature.DefaultFeatureGate, utilcompatibility.DefaultBuildEffectiveVersion(), ctx.Done(), mapper).Initialize(plugin)
-	plugin.SetEnabled(true)
-	if err := plugin.ValidateInitialization(); err != nil {
-		t.Fatal(err)
-	}
-	factory.Start(ctx.Done())
-	factory.WaitForCacheSync(ctx.Done())
-	return plugin
-}
 
 // TestConnectorsWriteTheirOwnSecrets shows which Secrets a connector may write, and so
 // read in the answer to a patch.
 func TestConnectorsWriteTheirOwnSecrets(t *testing.T) {
-	plugin := policies(t)
+	plugin := policies(t, "connector-secrets.yaml")
 	secret := func(kind corev1.SecretType, labels ...string) *corev1.Secret {
 		out := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "epic-acme", Name: "s"}, Type: kind}
 		for _, label := range labels {
@@ -121,16 +58,7 @@ func TestConnectorsWriteTheirOwnSecrets(t *testing.T) {
 		{"another namespace's", "system:serviceaccount:other:connector.paris", admission.Create, nil, secret(tls), ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			var is, to runtime.Object
-			if test.is != nil {
-				is = test.is
-			}
-			if test.to != nil {
-				to = test.to
-			}
-			attributes := admission.NewAttributesRecord(to, is, corev1.SchemeGroupVersion.WithKind("Secret"), "epic-acme", "s",
-				corev1.SchemeGroupVersion.WithResource("secrets"), "", test.op, nil, false, &user.DefaultInfo{Name: test.user})
-			err := plugin.Validate(t.Context(), attributes, admission.NewObjectInterfacesFromScheme(scheme.Scheme))
+			err := plugin.validate(t, "secrets", "", "s", object(test.is), object(test.to), test.op, test.user)
 			switch {
 			case test.want == "" && err != nil:
 				t.Error(err)
