@@ -144,6 +144,7 @@ func (a *agent) run(ctx context.Context, parts ...Part) error {
 	}
 	defer func() { _ = a.socket.Close() }()
 
+	parts = append(parts, a.Access.parts()...)
 	if a.metrics == nil {
 		a.metrics = status.NewCollector(a, a.TunnelMetrics)
 	}

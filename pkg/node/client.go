@@ -79,7 +79,7 @@ func newClient(ctx context.Context, c ClientConfig) (*agent, error) {
 	})}
 	a.applier = apply.New(c.Plane, a.control, apply.ForClient(a.underlay.Local, c.Port))
 	a.fetcher = keys.New(c.Client, keyTarget{a})
-	if a.follower, err = follow.New(follow.Options{Client: c.Client, Nodes: c.Nodes, Namespace: c.Namespace, Sink: sink{a}}); err != nil {
+	if a.follower, err = follow.New(follow.Options{Client: c.Client, Nodes: c.Nodes, Namespace: c.Namespace, Cluster: c.Cluster, Sink: sink{a}}); err != nil {
 		return nil, err
 	}
 	return a, nil

@@ -38,6 +38,8 @@ type HostNetwork interface {
 // Config is what both roles need.
 type Config struct {
 	Client versioned.Interface
+	// Access is the client's credential. May be nil.
+	Access *Access
 	Plane  Plane
 	Kernel underlay.Kernel
 
@@ -85,6 +87,9 @@ type ClientConfig struct {
 	Config
 	// Namespace is the tenant's.
 	Namespace string
+	// Cluster is the client cluster that the node belongs to. If it is not empty, objects
+	// through which only other clusters publish do not concern the node.
+	Cluster string
 	// PingInterval is the time between PINGs on a tunnel that works.
 	PingInterval time.Duration
 	// Ports keeps the host's NAT from control packets. May be nil.

@@ -57,7 +57,8 @@ func (a *agent) Report() status.Report {
 		problem("drops can't be read: %v", err)
 	}
 	r.Drops = drops
-	r.Problems = append(r.Problems, a.extra()...)
+	r.Problems = append(append(r.Problems, a.extra()...), a.Access.problems()...)
+	r.CredentialExpires = a.Access.expires()
 	if a.reportMore != nil {
 		a.reportMore(&r)
 	}

@@ -105,8 +105,11 @@ type saver struct {
 	err   error
 }
 
+// statePath is where the state is in a directory.
+func statePath(dir string) string { return filepath.Join(dir, "state") }
+
 func newSaver(dir string, gather func() state) *saver {
-	return &saver{file: statefile.File{Path: filepath.Join(dir, "state"), Version: stateVersion}, gather: gather, changes: make(chan struct{}, 1)}
+	return &saver{file: statefile.File{Path: statePath(dir), Version: stateVersion}, gather: gather, changes: make(chan struct{}, 1)}
 }
 
 // touch says that there is something new.

@@ -98,3 +98,9 @@ func parseAddressOfName(text string) (netip.Addr, error) {
 	}
 	return a, err
 }
+
+// AddressOf is the address in the name of a service account that is a tenant's node.
+func AddressOf(account string) (netip.Addr, error) {
+	_, a, err := parseAccountName(account)
+	return a, err
+}

@@ -3,6 +3,8 @@
 package app
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -14,18 +16,26 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/cli"
 	"github.com/acnodal/epic/pkg/cli/kube"
+	"github.com/acnodal/epic/pkg/credential"
 )
 
 // leaseName is the name of the replicas' Lease.
 const leaseName = "epic-connector"
 
+// credentialKey is the key in the Secret with the renewed credential.
+const credentialKey = "kubeconfig"
+
 // options are what the flags set.
 type options struct {
 	client kube.Client
 
-	epicKubeconfig, epicNamespace string
-	cluster, group                string
-	secretsDir                    string
+	epicKubeconfigs  []string
+	epicNamespace    string
+	credentialSecret string
+	cluster, group   string
+	secretsDir       string
+
+	nodes nodeOptions
 
 	workers      int
 	retryRefused time.Duration
@@ -38,6 +48,7 @@ type options struct {
 func newOptions() *options {
 	return &options{
 		client: kube.Client{QPS: 200, Burst: 400}, workers: 4, retryRefused: time.Minute, address: "127.0.0.1:7449",
+		nodes:    nodeOptions{namespace: "epic-client", account: "epic-node-client", service: "epic-connector"},
 		election: kube.NewElection(), logs: cli.NewLogs(),
 	}
 }
@@ -46,11 +57,14 @@ func newOptions() *options {
 func (o *options) flags() cliflag.NamedFlagSets {
 	var groups cliflag.NamedFlagSets
 	remote := groups.FlagSet("EPIC")
-	remote.StringVar(&o.epicKubeconfig, "epic-kubeconfig", o.epicKubeconfig, "How to reach EPIC: the account's kubeconfig, which \"epicctl create kubeconfig\" prints.")
+	remote.StringSliceVar(&o.epicKubeconfigs, "epic-kubeconfig", o.epicKubeconfigs, "How to reach EPIC: the account's kubeconfig, which \"epicctl connect\" or \"epicctl create kubeconfig\" made. May be given several times: of those that are there, the one whose token was issued last is used. They are read again while the program runs.")
+	remote.StringVar(&o.credentialSecret, "epic-credential-secret", o.credentialSecret, "The Secret, in the namespace of the lease, in which to store a credential for EPIC that the connector renews by itself, as "+credentialKey+". Without it the credential is not renewed.")
 	remote.StringVar(&o.epicNamespace, "epic-namespace", o.epicNamespace, "The account's namespace in EPIC. Without it: the namespace of that kubeconfig.")
 	remote.StringVar(&o.cluster, "cluster", o.cluster, "The ID of this cluster in EPIC, unique in the account. It must not change.")
 	remote.StringVar(&o.group, "service-group", o.group, "The service group of Gateways and Services that name none. Without it: the only one that the account may use.")
 	remote.StringVar(&o.secretsDir, "secrets-dir", o.secretsDir, "The folder in which to write certificates, for an EPIC without Kubernetes: the operator's secrets/ folder.")
+
+	o.nodes.addFlags(groups.FlagSet("client nodes"))
 
 	o.client.AddFlags(groups.FlagSet("API server"), "this cluster", " to either cluster")
 
@@ -70,7 +84,7 @@ func (o *options) flags() cliflag.NamedFlagSets {
 // validate checks what only the flags together say.
 func (o *options) validate() error {
 	switch {
-	case o.epicKubeconfig == "":
+	case len(o.epicKubeconfigs) == 0:
 		return fmt.Errorf("give --epic-kubeconfig, the file that \"epicctl create kubeconfig\" printed for the account")
 	case o.cluster == "":
 		return fmt.Errorf("give --cluster, a name for this cluster that no other of the account has")
@@ -80,6 +94,9 @@ func (o *options) validate() error {
 		return fmt.Errorf("--workers is %d: give at least 1", o.workers)
 	case o.retryRefused <= 0:
 		return fmt.Errorf("--retry-refused is %s: give a time", o.retryRefused)
+	}
+	if err := o.nodes.validate(); err != nil {
+		return err
 	}
 	if err := o.client.Validate(); err != nil {
 		return err
@@ -96,20 +113,35 @@ func (o *options) local() (*rest.Config, string, error) {
 	return config, o.election.In(namespace), nil
 }
 
-// remote returns how to reach EPIC, and the account's namespace there.
-func (o *options) remote() (*rest.Config, string, error) {
-	config, namespace, err := o.client.Load(o.epicKubeconfig, program)
-	if err != nil {
-		return nil, "", fmt.Errorf("how to reach EPIC: %w: give --epic-kubeconfig", err)
+// remote returns how to reach EPIC, by a credential that may change while the program runs,
+// and the account's namespace there.
+func (o *options) remote() (*credential.Files, *rest.Config, string, error) {
+	transport := credential.NewTransport()
+	files := &credential.Files{Paths: o.epicKubeconfigs, Transport: transport, Check: func(c *credential.Credential) error {
+		if c.Config.Insecure {
+			return errors.New("it does not verify EPIC's certificate: remove insecure-skip-tls-verify, and give certificate-authority-data")
+		}
+		if namespace := o.namespaceOf(c); !strings.HasPrefix(namespace, epic.AccountNamespacePrefix) {
+			return fmt.Errorf("the namespace %q is not an account's: give --epic-namespace=%sACCOUNT", namespace, epic.AccountNamespacePrefix)
+		}
+		return nil
+	}}
+	if err := files.Load(); err != nil {
+		return nil, nil, "", fmt.Errorf("how to reach EPIC: %w: give --epic-kubeconfig", err)
 	}
-	if o.epicNamespace != "" {
-		namespace = o.epicNamespace
+	namespace := o.namespaceOf(transport.Credential())
+	check := files.Check
+	files.Check = func(c *credential.Credential) error {
+		if other := o.namespaceOf(c); other != namespace {
+			return fmt.Errorf("it is for the namespace %s, and this program works for %s: start it again", other, namespace)
+		}
+		return check(c)
 	}
-	if config.Insecure {
-		return nil, "", fmt.Errorf("the kubeconfig %s does not verify EPIC's certificate: remove insecure-skip-tls-verify, and give certificate-authority-data", o.epicKubeconfig)
-	}
-	if !strings.HasPrefix(namespace, epic.AccountNamespacePrefix) {
-		return nil, "", fmt.Errorf("the namespace %q is not an account's: give --epic-namespace=%sACCOUNT", namespace, epic.AccountNamespacePrefix)
-	}
-	return config, namespace, nil
+	config := rest.AddUserAgent(transport.Config(), program)
+	config.QPS, config.Burst = o.client.QPS, o.client.Burst
+	return files, config, namespace, nil
+}
+
+func (o *options) namespaceOf(c *credential.Credential) string {
+	return cmp.Or(o.epicNamespace, c.Namespace)
 }

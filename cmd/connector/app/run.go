@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -21,6 +23,9 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/acnodal/epic/pkg/connector"
+	"github.com/acnodal/epic/pkg/connector/nodes"
+	"github.com/acnodal/epic/pkg/connector/renewal"
+	"github.com/acnodal/epic/pkg/credential"
 )
 
 // syncTimeout is how long the connector waits for either cluster before it ends and is
@@ -33,7 +38,7 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	remote, namespace, err := o.remote()
+	files, remote, namespace, err := o.remote()
 	if err != nil {
 		return err
 	}
@@ -84,9 +89,46 @@ func run(ctx context.Context, o *options) error {
 			return fmt.Errorf("serve metrics: %w", err)
 		}
 	}
-	klog.FromContext(ctx).Info("Connecting", "cluster", o.cluster, "namespace", namespace, "epic", remote.Host)
+	if err := o.addCredentials(ctx, mgr, files, local, remote, leaseNamespace, namespace); err != nil {
+		return err
+	}
+	klog.FromContext(ctx).Info("Connecting", "cluster", o.cluster, "namespace", namespace, "epic", files.Transport.Credential().Config.Host)
 	return mgr.Start(ctx)
 }
+
+// addCredentials keeps the credential for EPIC current, and gives nodes theirs.
+func (o *options) addCredentials(ctx context.Context, mgr manager.Manager, files *credential.Files, local, remote *rest.Config, leaseNamespace, namespace string) error {
+	here, err := kubernetes.NewForConfig(local)
+	if err != nil {
+		return fmt.Errorf("reach this cluster: %w", err)
+	}
+	there, err := kubernetes.NewForConfig(remote)
+	if err != nil {
+		return fmt.Errorf("reach EPIC: %w", err)
+	}
+	files.Observe = renewal.Observe
+	renewal.Observe(files.Transport.Credential())
+	if err := mgr.Add(everywhere(func(ctx context.Context) error { files.Run(ctx); return nil })); err != nil {
+		return fmt.Errorf("read credentials again: %w", err)
+	}
+	if o.credentialSecret != "" {
+		if err := mgr.Add(&renewal.Renewer{
+			Transport: files.Transport, Client: there, Store: nodes.StoreSecret(here, leaseNamespace, o.credentialSecret, credentialKey),
+		}); err != nil {
+			return fmt.Errorf("renew the credential for EPIC: %w", err)
+		}
+	}
+	return o.addNodes(ctx, mgr, here, there, leaseNamespace, namespace, files.Transport)
+}
+
+// everywhere is work of every replica.
+type everywhere func(context.Context) error
+
+// Start implements manager.Runnable.
+func (e everywhere) Start(ctx context.Context) error { return e(ctx) }
+
+// NeedLeaderElection says that every replica does it.
+func (everywhere) NeedLeaderElection() bool { return false }
 
 // server serves metrics and health checks.
 type server struct {

@@ -22,7 +22,8 @@ import (
 
 func newClientCommand() *cobra.Command {
 	o := &options{}
-	var namespace string
+	var namespace, cluster string
+	from := &connectorOptions{}
 	var ping time.Duration
 	cmd := &cobra.Command{
 		Use:     clientRole,
@@ -37,17 +38,30 @@ func newClientCommand() *cobra.Command {
 		if ping < minPing || ping > maxPing {
 			return fmt.Errorf("--ping-interval is %s: give from %s to %s", ping, minPing, maxPing)
 		}
+		if err := from.validate(o.kubeconfig); err != nil {
+			return err
+		}
 		config, err := o.config()
+		if err != nil {
+			return err
+		}
+		if from.url != "" {
+			err = o.exchanging(ctx, &config, from)
+		} else {
+			_, err = o.reach(&config)
+		}
 		if err != nil {
 			return err
 		}
 		return locked(ctx, o, dataplane.RoleClient, func(plane *dataplane.DataPlane) error {
 			config.Plane = plane
-			return node.RunClient(ctx, node.ClientConfig{Config: config, Namespace: namespace, PingInterval: ping, Ports: ownport.New(o.port), Forwarding: host.ForwardingProblems})
+			return node.RunClient(ctx, node.ClientConfig{Config: config, Namespace: namespace, Cluster: cluster, PingInterval: ping, Ports: ownport.New(o.port), Forwarding: host.ForwardingProblems})
 		})
 	})
 	o.add(cmd.Flags(), clientRole)
 	cmd.Flags().StringVar(&namespace, "namespace", "", "The account's namespace, such as epic-NAME.")
+	cmd.Flags().StringVar(&cluster, "cluster", "", "The client cluster that this node belongs to, as its endpoints name it. Objects through which only other clusters publish do not concern the node then. Without it, all of the account's objects do.")
+	from.add(cmd.Flags())
 	cmd.Flags().DurationVar(&ping, "ping-interval", gue.DefaultInterval, "Time between the packets that keep a tunnel open.")
 	return cmd
 }

@@ -34,6 +34,10 @@ func newGatewayCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		rc, err := o.reach(&config)
+		if err != nil {
+			return err
+		}
 		if len(config.Nodes) > 1 {
 			return fmt.Errorf("--node-address is there %d times: a gateway node has one", len(config.Nodes))
 		}
@@ -48,10 +52,6 @@ func newGatewayCommand() *cobra.Command {
 		}
 		var attached *attachments
 		if plugin.enabled {
-			rc, err := o.restConfig()
-			if err != nil {
-				return err
-			}
 			if attached, err = plugin.open(ctx, rc, config.Client, config.Name, config.Nodes); err != nil {
 				return err
 			}

@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/pflag"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/acnodal/epic/pkg/buildinfo"
 	"github.com/acnodal/epic/pkg/dataplane"
@@ -45,7 +44,7 @@ type options struct {
 }
 
 func (o *options) add(fs *pflag.FlagSet, role string) {
-	fs.StringVar(&o.kubeconfig, "kubeconfig", "", "File with the API's address and this node's credentials. Without it the program uses those of the pod that it runs in.")
+	fs.StringVar(&o.kubeconfig, "kubeconfig", "", "File with the API's address and this node's credentials. It is read again when it changes. Without it the program uses those of the pod that it runs in.")
 	fs.StringSliceVar(&o.nodeAddresses, "node-address", nil, "The address by which the API knows this node. Default: the address from which the default route leaves."+several(role))
 	fs.StringToStringVar(&o.localAddresses, "local-address", nil, "NODE=LOCAL: this node is known by the address NODE, which something in front of it turns into its own address LOCAL.")
 	fs.StringSliceVar(&o.interfaces, "interface", nil, "Interfaces that carry tunnels. One that is not there is used when it appears. Default: those with the node's address or a default route"+nics(role)+".")
@@ -89,7 +88,7 @@ const (
 	clientRole  = "client"
 )
 
-// config checks the flags and opens what does not depend on the role.
+// config checks the flags that do not depend on the role.
 func (o *options) config() (node.Config, error) {
 	c := node.Config{
 		Kernel: underlay.Netlink{}, Interfaces: o.interfaces, Port: o.port, StateDir: o.stateDir,
@@ -146,12 +145,18 @@ func (o *options) config() (node.Config, error) {
 		}
 		c.Nodes = []netip.Addr{a}
 	}
-	rc, err := o.restConfig()
+	return c, nil
+}
+
+// reach adds how the API is reached.
+func (o *options) reach(c *node.Config) (*rest.Config, error) {
+	rc, access, err := o.restConfig()
 	if err != nil {
-		return c, err
+		return nil, err
 	}
+	c.Access = access
 	c.Client, err = versioned.NewForConfig(rc)
-	return c, err
+	return rc, err
 }
 
 func address(flag, text string) (netip.Addr, error) {
@@ -171,26 +176,6 @@ func ownAddress(kernel underlay.Kernel) (netip.Addr, error) {
 		}
 	}
 	return netip.Addr{}, errors.New("this node has no default route to tell its address by: give --node-address")
-}
-
-func (o *options) restConfig() (*rest.Config, error) {
-	if o.kubeconfig == "" && os.Getenv("KUBERNETES_SERVICE_HOST") == "" {
-		return nil, errors.New("give --kubeconfig, a file with the API's address and this node's credentials")
-	}
-	// The same function would warn of a pod that has no kubeconfig, as is usual.
-	c, err := rest.InClusterConfig()
-	if o.kubeconfig != "" {
-		c, err = clientcmd.BuildConfigFromFlags("", o.kubeconfig)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("--kubeconfig: %w", err)
-	}
-	c.UserAgent = program + "/" + buildinfo.Release()
-	// Watches tell what to ask for, and a node that starts asks for the keys of all
-	// of its tunnels.
-	c.QPS, c.Burst = 500, 1000
-	c.Timeout = 0
-	return c, nil
 }
 
 // plane says what the data plane is to be like.

@@ -54,7 +54,7 @@ func EndpointSlice(config *Config, view View, slice *discoveryv1.EndpointSlice) 
 		if e.NodeName == nil {
 			continue
 		}
-		if address, ok := nodeAddress(view.Node(*e.NodeName)); ok {
+		if address, ok := NodeAddress(view.Node(*e.NodeName)); ok {
 			out.Spec.NodeAddresses[*e.NodeName] = address.String()
 		}
 	}
@@ -105,9 +105,9 @@ func slicePort(service *corev1.Service, port *discoveryv1.EndpointPort) discover
 	return out
 }
 
-// nodeAddress is the address at which a node's tunnels end: the one that its annotation
+// NodeAddress is the address at which a node's tunnels end: the one that its annotation
 // names, or its first internal address, or its first external one.
-func nodeAddress(node *corev1.Node) (netip.Addr, bool) {
+func NodeAddress(node *corev1.Node) (netip.Addr, bool) {
 	if node == nil {
 		return netip.Addr{}, false
 	}

@@ -163,7 +163,7 @@ func candidates(view View, service *corev1.Service, slice *discoveryv1.EndpointS
 		}
 		node := ""
 		if e.NodeName != nil {
-			if at, ok := nodeAddress(view.Node(*e.NodeName)); ok {
+			if at, ok := NodeAddress(view.Node(*e.NodeName)); ok {
 				node = at.String()
 			}
 		}

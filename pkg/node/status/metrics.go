@@ -31,6 +31,7 @@ var (
 	mProblems   = newMetric(prometheus.GaugeValue, "problems", "Problems that epic-node status lists.")
 	mSynced     = newMetric(prometheus.GaugeValue, "synced", "1 if the state is the API's, 0 if it is the last one on disk or none.")
 	mSaved      = newMetric(prometheus.GaugeValue, "state_saved_timestamp_seconds", "When the state was written to disk last.")
+	mCredential = newMetric(prometheus.GaugeValue, "credential_expiry_timestamp_seconds", "When the node's credential for the API expires.")
 	mDrops      = newMetric(prometheus.CounterValue, "dropped_packets_total", "Packets that were dropped, by reason.", "reason")
 	mControl    = newMetric(prometheus.CounterValue, "control_packets_total", "Control packets that came in, by result.", "result")
 	mSendErrors = newMetric(prometheus.CounterValue, "control_send_errors_total", "Control packets that the kernel did not send.")
@@ -44,7 +45,7 @@ var (
 	mTxBytes    = newMetric(prometheus.CounterValue, "tunnel_sent_bytes_total", "Bytes of inner packets that went into a tunnel.", tunnelLabels...)
 
 	all = []metric{
-		mTunnels, mCookies, mObjects, mProxies, mInterfaces, mProblems, mSynced, mSaved, mDrops, mControl, mSendErrors, mRepairs,
+		mTunnels, mCookies, mObjects, mProxies, mInterfaces, mProblems, mSynced, mSaved, mCredential, mDrops, mControl, mSendErrors, mRepairs,
 		mUp, mRTT, mSeen, mRxPackets, mRxBytes, mTxPackets, mTxBytes,
 	}
 )
@@ -113,6 +114,9 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	send(mSynced, synced)
 	if !r.Saved.IsZero() {
 		send(mSaved, float64(r.Saved.UnixMilli())/1000)
+	}
+	if !r.CredentialExpires.IsZero() {
+		send(mCredential, float64(r.CredentialExpires.Unix()))
 	}
 	for reason, n := range r.Drops {
 		send(mDrops, float64(n), string(reason))

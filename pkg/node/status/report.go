@@ -45,6 +45,8 @@ type Report struct {
 	Repairs uint64 `json:"repairs"`
 	// Saved is when the state was written to disk last.
 	Saved time.Time `json:"saved,omitzero"`
+	// CredentialExpires is when the node's credential for the API ends.
+	CredentialExpires time.Time `json:"credentialExpires,omitzero"`
 }
 
 // Proxy is one proxy on a gateway node.

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package authority keeps the certificate authority of proxies: in one Secret of the
-// gateway cluster, or in a file of a host without Kubernetes.
+// Package authority keeps a certificate authority of EPIC's own: that of proxies, in one
+// Secret of the gateway cluster or in a file of a host without Kubernetes, and that of a
+// connector, in a Secret of its client cluster.
 package authority
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -47,24 +49,24 @@ func Open(ctx context.Context, place Place) (*pki.ProxyAuthority, error) {
 	for range tries {
 		data, _, err := place.Load(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("read the proxies' certificate authority: %w", err)
+			return nil, fmt.Errorf("read the certificate authority: %w", err)
 		}
 		if data != nil {
 			return pki.ParseProxyAuthority(data)
 		}
 		made, err := pki.NewProxyAuthority(time.Now())
 		if err != nil {
-			return nil, fmt.Errorf("make the proxies' certificate authority: %w", err)
+			return nil, fmt.Errorf("make the certificate authority: %w", err)
 		}
 		err = place.Save(ctx, made.Data(), "")
 		if err == nil {
 			return made, nil
 		}
 		if !errors.Is(err, ErrExists) {
-			return nil, fmt.Errorf("store the proxies' certificate authority: %w", err)
+			return nil, fmt.Errorf("store the certificate authority: %w", err)
 		}
 	}
-	return nil, fmt.Errorf("store the proxies' certificate authority: %w", ErrExists)
+	return nil, fmt.Errorf("store the certificate authority: %w", ErrExists)
 }
 
 // Keep follows the place until ctx ends, and has set called with each new authority.
@@ -75,7 +77,7 @@ func Keep(ctx context.Context, place Place, leads func() bool, set func(*pki.Pro
 	last := ""
 	for {
 		if err := look(ctx, place, leads(), &last, set); err != nil && ctx.Err() == nil {
-			klog.FromContext(ctx).Error(err, "Went on with the proxies' certificate authority that is known")
+			klog.FromContext(ctx).Error(err, "Went on with the certificate authority that is known")
 		}
 		select {
 		case <-ctx.Done():
@@ -103,7 +105,7 @@ func look(ctx context.Context, place Place, leads bool, last *string, set func(*
 			if err := place.Save(ctx, next.Data(), version); err != nil {
 				return err
 			}
-			klog.FromContext(ctx).Info("Took a step in the replacement of the proxies' certificate authority")
+			klog.FromContext(ctx).Info("Took a step in the replacement of the certificate authority")
 			a, version = next, ""
 		}
 	}
@@ -114,15 +116,21 @@ func look(ctx context.Context, place Place, leads bool, last *string, set func(*
 	return nil
 }
 
-// Secret is a place in the gateway cluster.
+// Secret is a place in a cluster.
 type Secret struct {
 	Client    kubernetes.Interface
 	Namespace string
+	// Name is SecretName if it is empty.
+	Name string
+	// Manager is the field manager, epic-operator if it is empty.
+	Manager string
 }
+
+func (s *Secret) name() string { return cmp.Or(s.Name, SecretName) }
 
 // Load implements Place.
 func (s *Secret) Load(ctx context.Context) (map[string][]byte, string, error) {
-	got, err := s.Client.CoreV1().Secrets(s.Namespace).Get(ctx, SecretName, metav1.GetOptions{})
+	got, err := s.Client.CoreV1().Secrets(s.Namespace).Get(ctx, s.name(), metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil, "", nil
 	}
@@ -135,14 +143,14 @@ func (s *Secret) Load(ctx context.Context) (map[string][]byte, string, error) {
 // Save implements Place.
 func (s *Secret) Save(ctx context.Context, data map[string][]byte, version string) error {
 	secret := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: SecretName, ResourceVersion: version},
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: s.name(), ResourceVersion: version},
 		Type:       corev1.SecretTypeOpaque, Data: data,
 	}
 	var err error
 	if version == "" {
-		_, err = s.Client.CoreV1().Secrets(s.Namespace).Create(ctx, secret, metav1.CreateOptions{FieldManager: "epic-operator"})
+		_, err = s.Client.CoreV1().Secrets(s.Namespace).Create(ctx, secret, metav1.CreateOptions{FieldManager: cmp.Or(s.Manager, "epic-operator")})
 	} else {
-		_, err = s.Client.CoreV1().Secrets(s.Namespace).Update(ctx, secret, metav1.UpdateOptions{FieldManager: "epic-operator"})
+		_, err = s.Client.CoreV1().Secrets(s.Namespace).Update(ctx, secret, metav1.UpdateOptions{FieldManager: cmp.Or(s.Manager, "epic-operator")})
 	}
 	if apierrors.IsAlreadyExists(err) || apierrors.IsConflict(err) {
 		return ErrExists

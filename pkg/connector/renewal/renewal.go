@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package renewal renews the connector's own credential for EPIC. The connector asks EPIC
+// for a token of its own service account, stores it in a Secret of the client cluster, and
+// goes on with it.
+package renewal
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiserver/pkg/authentication/serviceaccount"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/credential"
+)
+
+const (
+	// Lifetime is how long a token is valid, if EPIC's cluster allows it: how long EPIC may
+	// be away.
+	Lifetime = 30 * 24 * time.Hour
+	// A token is renewed when a third of its life is over, and each renewEvery.
+	renewEvery = 24 * time.Hour
+	// A failure is tried again after retry, and then after twice as long each time.
+	retry, retryAtMost = 5 * time.Second, 5 * time.Minute
+	// afterRenewal is the least time until the next renewal.
+	afterRenewal = time.Hour
+	// look is how often it is looked whether it is time.
+	look = time.Minute
+)
+
+var (
+	expiry = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Namespace: epic.MetricsNamespace, Subsystem: "connector", Name: "credential_expiry_timestamp_seconds",
+		Help: "When the connector's credential for EPIC expires.",
+	}, nil)
+	renewals = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: epic.MetricsNamespace, Subsystem: "connector", Name: "credential_renewals_total",
+		Help: "Renewals of the connector's credential for EPIC, by result: renewed or failed.",
+	}, []string{"result"})
+)
+
+func init() { metrics.Registry.MustRegister(expiry, renewals) }
+
+// Observe sets the metric of a credential's expiry.
+func Observe(c *credential.Credential) {
+	if c != nil && !c.Expires.IsZero() {
+		expiry.WithLabelValues().Set(float64(c.Expires.Unix()))
+	}
+}
+
+// Renewer renews a credential. It implements controller-runtime's Runnable.
+type Renewer struct {
+	// Transport has the credential.
+	Transport *credential.Transport
+	// Client is of EPIC's cluster, by that transport.
+	Client kubernetes.Interface
+	// Store keeps a kubeconfig for the connector's other replicas and its next start.
+	Store func(ctx context.Context, kubeconfig []byte) error
+}
+
+// NeedLeaderElection reports that one replica renews. The others read what it stored.
+func (r *Renewer) NeedLeaderElection() bool { return true }
+
+// Start implements manager.Runnable.
+func (r *Renewer) Start(ctx context.Context) error {
+	failures := 0
+	for {
+		pause := look
+		if due, ok := Due(r.Transport.Credential()); ok && !time.Now().Before(due) {
+			if err := r.renew(ctx); err != nil && ctx.Err() == nil {
+				renewals.WithLabelValues("failed").Inc()
+				if failures == 0 {
+					klog.FromContext(ctx).Error(err, "Can't renew the credential for EPIC, trying again", "expires", r.Transport.Credential().Expires)
+				}
+				pause = min(retry<<min(failures, 8), retryAtMost)
+				failures++
+			} else {
+				// Whatever this host's clock says then.
+				failures, pause = 0, afterRenewal
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}
+
+// Due returns when a credential is to be renewed. It returns false for one that can't be:
+// one that is no token of a service account, or that does not expire.
+func Due(c *credential.Credential) (time.Time, bool) {
+	if c == nil || c.Issued.IsZero() || c.Expires.IsZero() || !c.Expires.After(c.Issued) {
+		return time.Time{}, false
+	}
+	if _, _, err := serviceaccount.SplitUsername(c.User); err != nil {
+		return time.Time{}, false
+	}
+	return c.Issued.Add(min(c.Expires.Sub(c.Issued)/3, renewEvery)), true
+}
+
+func (r *Renewer) renew(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	now := r.Transport.Credential()
+	namespace, name, err := serviceaccount.SplitUsername(now.User)
+	if err != nil {
+		return err
+	}
+	answer, err := r.Client.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, name, &authenticationv1.TokenRequest{
+		Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: ptr.To(int64(Lifetime / time.Second))},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return fmt.Errorf("get a token of the service account %s in EPIC: %w", name, err)
+	}
+	kubeconfig, err := now.WithToken(answer.Status.Token)
+	if err != nil {
+		return err
+	}
+	fresh, err := credential.Parse(kubeconfig, "/")
+	if err != nil {
+		return err
+	}
+	// First the store: a token that nobody kept would be lost with this process.
+	if err := r.Store(ctx, kubeconfig); err != nil {
+		return fmt.Errorf("store the credential for EPIC: %w", err)
+	}
+	if err := r.Transport.Set(fresh); err != nil {
+		return err
+	}
+	renewals.WithLabelValues("renewed").Inc()
+	Observe(fresh)
+	klog.FromContext(ctx).Info("Renewed the credential for EPIC", "expires", fresh.Expires)
+	return nil
+}

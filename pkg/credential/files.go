@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package credential
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"k8s.io/klog/v2"
+)
+
+// readAgain is how often files are read again. Kubernetes updates mounted Secrets within
+// about a minute.
+const readAgain = 10 * time.Second
+
+// Files are kubeconfigs, of which the one counts that was issued last. One that is missing
+// is none, as long as there is another.
+type Files struct {
+	Paths     []string
+	Transport *Transport
+	// Check refuses a credential; may be nil.
+	Check func(*Credential) error
+	// Observe is told of each credential that Run sets; may be nil.
+	Observe func(*Credential)
+
+	now  func() time.Time
+	last [][]byte
+	// set is the credential that was set last.
+	set *Credential
+}
+
+// Load reads the files and sets the credential of the transport, if one of them changed.
+func (f *Files) Load() error {
+	var best *Credential
+	var errs []error
+	now := time.Now
+	if f.now != nil {
+		now = f.now
+	}
+	var contents [][]byte
+	for _, path := range f.Paths {
+		data, err := os.ReadFile(path)
+		contents = append(contents, data)
+		if errors.Is(err, fs.ErrNotExist) && len(f.Paths) > 1 {
+			continue
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		c, err := Parse(data, filepath.Dir(path))
+		if err == nil && f.Check != nil {
+			err = f.Check(c)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", path, err))
+			continue
+		}
+		if c.better(best, now()) {
+			best = c
+		}
+	}
+	if best == nil {
+		if len(errs) == 0 {
+			errs = append(errs, fmt.Errorf("none of the files %q exists", f.Paths))
+		}
+		return errors.Join(errs...)
+	}
+	if f.last != nil && equal(f.last, contents) {
+		return nil
+	}
+	// What the program got by itself since may be better than what is in the files.
+	if has := f.Transport.Credential(); has == nil || has == f.set || !has.better(best, now()) {
+		if err := f.Transport.Set(best); err != nil {
+			return err
+		}
+		f.set = best
+	}
+	f.last = contents
+	return nil
+}
+
+func equal(a, b [][]byte) bool {
+	for i := range a {
+		if !bytes.Equal(a[i], b[i]) {
+			return false
+		}
+	}
+	return len(a) == len(b)
+}
+
+// Run reads the files again until ctx ends. Files that can't be read are reported once,
+// and the credential stays.
+func (f *Files) Run(ctx context.Context) {
+	tick := time.NewTicker(readAgain)
+	defer tick.Stop()
+	reported := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		before := f.Transport.Credential()
+		text := ""
+		if err := f.Load(); err != nil {
+			if text = err.Error(); text != reported {
+				klog.FromContext(ctx).Error(err, "Went on with the credential for EPIC that is known")
+			}
+		} else if now := f.Transport.Credential(); now != before {
+			klog.FromContext(ctx).Info("Took another credential for EPIC", "server", now.Config.Host, "expires", now.Expires)
+			if f.Observe != nil {
+				f.Observe(now)
+			}
+		}
+		reported = text
+	}
+}

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package nodeexchange
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/credential"
+)
+
+const (
+	// timeout bounds one exchange.
+	timeout = 20 * time.Second
+	// A failure is tried again after retry, and then after twice as long each time.
+	retry, retryAtMost = time.Second, 30 * time.Second
+	// refused is the least time between exchanges because EPIC did not accept the
+	// credential.
+	refused = 5 * time.Second
+)
+
+// Client gets credentials from a connector and gives them to a transport.
+type Client struct {
+	// URL is the connector's, such as https://epic-connector.epic-connector.svc:7450.
+	URL string
+	// TokenFile has the pod's token, CAFile the authorities of the connector's certificate.
+	// Both are read for each exchange.
+	TokenFile, CAFile string
+	Transport         *credential.Transport
+
+	mu      sync.Mutex
+	address netip.Addr
+	err     error
+}
+
+// Exchange gets one credential, sets it, and returns the node's address.
+func (c *Client) Exchange(ctx context.Context) (netip.Addr, error) {
+	address, err := c.exchange(ctx)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.err = err
+	if err == nil {
+		c.address = address
+	}
+	return address, err
+}
+
+func (c *Client) exchange(ctx context.Context) (netip.Addr, error) {
+	answer, err := c.ask(ctx)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	address, err := netip.ParseAddr(answer.Address)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("the connector's answer has no address: %w", err)
+	}
+	got, err := credential.Parse(answer.Kubeconfig, "/")
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("the connector's answer has no kubeconfig: %w", err)
+	}
+	return address, c.Transport.Set(got)
+}
+
+func (c *Client) ask(ctx context.Context) (*Answer, error) {
+	token, err := os.ReadFile(c.TokenFile)
+	if err != nil {
+		return nil, err
+	}
+	authorities, err := os.ReadFile(c.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(authorities) {
+		return nil, fmt.Errorf("%s has no certificate in it", c.CAFile)
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(c.URL, "/")+Path, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Authorization", "Bearer "+string(bytes.TrimSpace(token)))
+	// A connection of its own: the next exchange is half an hour away, and may be with
+	// another replica, which another authority signed.
+	client := &http.Client{
+		Transport: &http.Transport{
+			TLSClientConfig:   &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13},
+			DisableKeepAlives: true, ForceAttemptHTTP2: true,
+		},
+		// The token goes to the connector and nowhere else.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close() //nolint:errcheck // it was read
+	if response.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(response.Body, maxText))
+		return nil, fmt.Errorf("the connector refuses: %s: %s", response.Status, strings.TrimSpace(string(text)))
+	}
+	answer := &Answer{}
+	if err := json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(answer); err != nil {
+		return nil, fmt.Errorf("the connector's answer can't be decoded: %w", err)
+	}
+	return answer, nil
+}
+
+// Err returns why the last exchange failed, nil if it did not.
+func (c *Client) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// Problem describes a credential that could not be renewed in time, in words. It is empty
+// while all is well.
+func (c *Client) Problem(now time.Time) string {
+	err := c.Err()
+	has := c.Transport.Credential()
+	switch {
+	case has == nil && err == nil:
+		return "the connector has not given this node a credential for EPIC's API yet"
+	case has == nil:
+		return fmt.Sprintf("this node has no credential for EPIC's API: %v", err)
+	case err == nil:
+		return ""
+	case !has.Expires.IsZero() && now.After(has.Expires):
+		return fmt.Sprintf("this node's credential for EPIC's API expired at %s and can't be renewed; tunnels go on: %v", has.Expires.UTC().Format(time.RFC3339), err)
+	}
+	return fmt.Sprintf("this node's credential for EPIC's API expires at %s and can't be renewed yet: %v", has.Expires.UTC().Format(time.RFC3339), err)
+}
+
+// ErrMoved is that EPIC knows the node by another address than before.
+var ErrMoved = errors.New("EPIC knows this node by another address now")
+
+// Run renews the credential until ctx ends, at half of its life and when EPIC does not
+// accept it any more. It fails with ErrMoved if the node's address is not one of those
+// given, since a program has to start again to have another.
+func (c *Client) Run(ctx context.Context, addresses ...netip.Addr) error {
+	pause := c.untilRenewal()
+	failures := 0
+	var last time.Time
+	for {
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-timer.C:
+		case <-c.Transport.Unauthorized():
+			timer.Stop()
+			if wait := time.Until(last.Add(refused)); wait > 0 {
+				// A connector that can only give what EPIC refuses is not asked all the time.
+				pause = min(pause, wait)
+				continue
+			}
+		}
+		last = time.Now()
+		address, err := c.Exchange(ctx)
+		if err != nil {
+			if failures == 0 && ctx.Err() == nil {
+				klog.FromContext(ctx).Error(err, "Can't renew the node's credential, trying again")
+			}
+			pause = min(retry<<min(failures, 5), retryAtMost)
+			pause += time.Duration(rand.Int64N(int64(pause/4) + 1)) //nolint:gosec // spreads the load
+			failures++
+			continue
+		}
+		known := len(addresses) == 0
+		for _, a := range addresses {
+			known = known || a == address
+		}
+		if !known {
+			return fmt.Errorf("%w: %s; the program has to start again", ErrMoved, address)
+		}
+		klog.FromContext(ctx).V(1).Info("Renewed the node's credential", "expires", c.Transport.Credential().Expires)
+		failures, pause = 0, c.untilRenewal()
+	}
+}
+
+// untilRenewal is half of the life of the credential that was just given, spread so that
+// the nodes of a cluster do not come all at once. It does not depend on this node's clock.
+func (c *Client) untilRenewal() time.Duration {
+	has := c.Transport.Credential()
+	if has == nil {
+		return 0
+	}
+	life := has.Expires.Sub(has.Issued)
+	if has.Expires.IsZero() || life <= 0 {
+		return time.Hour
+	}
+	half := life / 2
+	return half - time.Duration(rand.Int64N(int64(half/10)+1)) //nolint:gosec // spreads the load
+}

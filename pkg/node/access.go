@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/acnodal/epic/pkg/node/statefile"
+)
+
+// Access is the credential that the node's client has, where it may change while the
+// program runs.
+type Access struct {
+	// Expires returns when the present credential ends; zero if that is not known.
+	Expires func() time.Time
+	// Problem returns why it can't be renewed, in words; empty while all is well.
+	Problem func() string
+	// Run keeps it current until ctx ends. An error ends the program.
+	Run func(ctx context.Context) error
+}
+
+// parts is what runs beside the rest of the agent.
+func (a *Access) parts() []Part {
+	if a == nil {
+		return nil
+	}
+	return []Part{{"credential", a.Run}}
+}
+
+func (a *Access) problems() []string {
+	if a == nil {
+		return nil
+	}
+	if text := a.Problem(); text != "" {
+		return []string{text}
+	}
+	return nil
+}
+
+func (a *Access) expires() time.Time {
+	if a == nil {
+		return time.Time{}
+	}
+	return a.Expires()
+}
+
+// ClientAddresses returns the addresses by which EPIC knew this client node when its state
+// was written last, none if that is not known.
+func ClientAddresses(stateDir string) []netip.Addr {
+	var s struct {
+		Role  string       `json:"role"`
+		Nodes []netip.Addr `json:"nodes"`
+	}
+	found, err := statefile.File{Path: statePath(stateDir), Version: stateVersion}.Load(&s)
+	if err != nil || !found || s.Role != roleClient {
+		return nil
+	}
+	return s.Nodes
+}
