@@ -24,15 +24,20 @@ import (
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 )
 
-// connectorDuration is how long a connector's token is valid, unless the command line
-// says otherwise: what the server gives by itself would end within the hour.
-const connectorDuration = 365 * 24 * time.Hour
+// connectorDuration is how long the token in a manifest is valid, unless the command line
+// says otherwise: how long the tenant may take to apply it. The connector renews it by
+// itself from then on.
+const connectorDuration = 7 * 24 * time.Hour
 
 // connectorAccount is the name of the service account of a client cluster's connector.
 func connectorAccount(cluster string) string { return "connector." + cluster }
 
 // connectorBinding is the name of the role binding that gives it its rights.
 func connectorBinding(cluster string) string { return connectorRole + "." + cluster }
+
+// nodesBinding is the name of the role binding of its cluster's nodes, whose service
+// accounts the connector adds to it.
+func nodesBinding(cluster string) string { return nodeClientRole + "." + cluster }
 
 // checkCluster says no to what the connector would refuse at its start.
 func checkCluster(cluster string) error {
@@ -56,7 +61,7 @@ func addClusterFlags(t *tool, c *cobra.Command, account, cluster *string) {
 
 type connect struct {
 	createKubeconfig
-	cluster, group, image string
+	cluster, group, image, nodeImage string
 }
 
 func newConnect(t *tool) *cobra.Command {
@@ -65,12 +70,14 @@ func newConnect(t *tool) *cobra.Command {
 		Use:   "connect --account NAME --cluster CLUSTER [flags]",
 		Short: "Print what a tenant applies to publish from a cluster",
 		Long: "Print the manifest that a tenant applies in a client cluster: the connector with its\n" +
-			"rights there, its credential for the account, and the GatewayClass epic.\n\n" +
+			"rights there, its credential for the account, the node program, and the GatewayClass\n" +
+			"epic.\n\n" +
 			"On the platform's side it makes the service account connector.CLUSTER in the account's\n" +
-			"namespace and binds it to the roles epic-connector and epic-offered-viewer. What is\n" +
-			"there already stays as it is. Each run takes a new token that expires: run it again\n" +
-			"before that, and let the tenant apply the result; the connector is not interrupted.\n" +
-			"\"epicctl disconnect\" takes the rights away.",
+			"namespace, binds it to the roles epic-connector and epic-offered-viewer, and makes a\n" +
+			"role binding for the cluster's nodes. What is there already stays as it is. The token in\n" +
+			"the manifest expires: the tenant applies it before that. From then on the connector\n" +
+			"renews its credential by itself and gives the nodes theirs. \"epicctl disconnect\" ends\n" +
+			"all of them.",
 		Example: "  epicctl connect --account acme --cluster paris --group web -f paris.yaml\n" +
 			"  epicctl connect --account acme --cluster paris | kubectl --context paris apply -f -",
 		Args:              exactly(),
@@ -80,11 +87,13 @@ func newConnect(t *tool) *cobra.Command {
 	addClusterFlags(t, c, &o.account, &o.cluster)
 	c.Flags().StringVar(&o.group, "group", "", "The service group of the cluster's Gateways and Services that name none. If absent, the only one that the account may use.")
 	c.Flags().StringVar(&o.image, "image", "", "The connector's image. If absent, the one that artifacts/install/connector names.")
-	c.Flags().DurationVar(&o.duration, "duration", connectorDuration, "How long the token is valid.")
+	c.Flags().StringVar(&o.nodeImage, "node-image", "", "The image of the node program. If absent, the one that artifacts/install/node-client names.")
+	c.Flags().DurationVar(&o.duration, "duration", connectorDuration, "How long the token in the manifest is valid: how long the tenant may take to apply it.")
 	c.Flags().StringVarP(&o.file, "file", "f", "", "The file to write, readable by its owner alone. If absent, the manifest is printed.")
 	c.Flags().BoolVar(&o.overwrite, "overwrite", false, "Replace the file if it is there.")
 	must(c.RegisterFlagCompletionFunc("group", o.completeGroups))
 	must(c.RegisterFlagCompletionFunc("image", cobra.NoFileCompletions))
+	must(c.RegisterFlagCompletionFunc("node-image", cobra.NoFileCompletions))
 	must(c.RegisterFlagCompletionFunc("duration", cobra.NoFileCompletions))
 	o.dryRun.addFlag(c)
 	return c
@@ -120,8 +129,10 @@ func (o *connect) check() error {
 	if o.duration <= 0 {
 		return usagef("--duration %s is too short: use %s or more", o.duration, shortestToken)
 	}
-	if strings.ContainsAny(o.image, " \t\r\n") {
-		return usagef("--image %q can't be the name of an image: write it as REGISTRY/NAME:TAG", shortened(o.image))
+	for flag, image := range map[string]string{"--image": o.image, "--node-image": o.nodeImage} {
+		if strings.ContainsAny(image, " \t\r\n") {
+			return usagef("%s %q can't be the name of an image: write it as REGISTRY/NAME:TAG", flag, shortened(image))
+		}
 	}
 	o.serviceAccount = connectorAccount(o.cluster)
 	return o.checkOutput()
@@ -167,7 +178,7 @@ func (o *connect) run(ctx context.Context) error {
 		return err
 	}
 	manifest, err := connectorManifest(connectorInstall{
-		cluster: o.cluster, group: o.group, image: o.image, kubeconfig: data, expires: expires,
+		account: o.account, cluster: o.cluster, group: o.group, image: o.image, nodeImage: o.nodeImage, kubeconfig: data, expires: expires,
 	})
 	if err != nil {
 		return err
@@ -181,7 +192,7 @@ func (o *connect) run(ctx context.Context) error {
 
 // bindings are those that give the connector its rights: in the account's namespace
 // one of its own, and the account's in the namespace of the groups that are offered to
-// all, without which it could not start.
+// all, without which it could not start. One more is for its nodes, which it adds.
 func (o *connect) bindings() []*rbacv1.RoleBinding {
 	ns := accountNamespace(o.account)
 	subjects := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: ns, Name: o.serviceAccount}}
@@ -189,7 +200,9 @@ func (o *connect) bindings() []*rbacv1.RoleBinding {
 	own.Name = connectorBinding(o.cluster)
 	offered := newBinding(epic.ConfigNamespace, offeredRole, subjects)
 	offered.Name = offeredBinding(o.account)
-	return []*rbacv1.RoleBinding{own, offered}
+	nodes := newBinding(ns, nodeClientRole, nil)
+	nodes.Name = nodesBinding(o.cluster)
+	return []*rbacv1.RoleBinding{own, offered, nodes}
 }
 
 // makeAccount makes the connector's service account with its rights.
@@ -291,17 +304,16 @@ func (o *connect) nextOfCluster(expires time.Time) {
 	if file == "" {
 		file = "FILE"
 	}
-	renew := "later"
+	before := ""
 	if !expires.IsZero() {
-		renew = "before " + expires.UTC().Format(time.RFC3339)
+		before = " before " + expires.UTC().Format(time.RFC3339)
 	}
 	o.next("  Give the manifest, which has a credential in it, to the tenant by a safe way. In a cluster\n"+
-		"  with the Gateway API v1.6, experimental channel, they apply it:\n"+
+		"  with the Gateway API v1.6, experimental channel, they apply it%s:\n"+
 		"    kubectl apply -f %s\n"+
-		"  Let the cluster's nodes in, each with a credential of its own, which this manifest does\n"+
-		"  not have (docs/install.md, \"Tenants' nodes\"):\n"+
-		"    epicctl create kubeconfig %s --node ADDRESS --duration 8760h -f NODE.kubeconfig\n"+
-		"  Renew the connector's credential %s with the same command. To end it:\n"+
+		"    kubectl -n %s rollout status deployment/%s\n"+
+		"    kubectl -n %s rollout status daemonset/%s\n"+
+		"  Credentials renew themselves from then on. To end all of them, and the cluster's tunnels:\n"+
 		"    epicctl disconnect --account %s --cluster %s",
-		file, o.account, renew, o.account, o.cluster)
+		before, file, connectorName, connectorName, clientNamespace, nodeProgram, o.account, o.cluster)
 }

@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -23,8 +23,10 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/yaml"
 
-	manifests "github.com/acnodal/epic/artifacts/install/connector"
+	manifests "github.com/acnodal/epic/artifacts/install"
 	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/connector/nodes"
+	"github.com/acnodal/epic/pkg/credential/nodeexchange"
 )
 
 // documents splits a manifest into its objects by kind, in order.
@@ -63,9 +65,9 @@ func TestConnect(t *testing.T) {
 
 	r := i.run(t, "connect", "--account", "acme", "--cluster", "paris")
 	r.want(t, ExitOK, "serviceaccount/connector.paris created", "rolebinding/epic-connector.paris created", "rolebinding/epic-offered-viewer-acme configured",
-		"the token is valid until", "which only this machine can reach", "kubectl apply -f FILE", "epicctl create kubeconfig acme --node ADDRESS",
-		"epicctl disconnect --account acme --cluster paris")
-	if len(*asked) != 1 || *(*asked)[0].ExpirationSeconds != 365*24*60*60 {
+		"rolebinding/epic-node-client.paris created", "the token is valid until", "which only this machine can reach", "kubectl apply -f FILE",
+		"daemonset/epic-node-client", "renew themselves", "epicctl disconnect --account acme --cluster paris")
+	if len(*asked) != 1 || *(*asked)[0].ExpirationSeconds != 7*24*60*60 {
 		t.Errorf("It asked for %+v", *asked)
 	}
 	kinds, objects := documents(t, r.stdout)
@@ -76,7 +78,7 @@ func TestConnect(t *testing.T) {
 		t.Errorf("New pods could read the former Secret: %v", kinds)
 	}
 	slices.Sort(kinds)
-	if got := strings.Join(kinds, " "); got != "ClusterRole ClusterRoleBinding Deployment GatewayClass Namespace PodDisruptionBudget Role RoleBinding Secret ServiceAccount" {
+	if got := strings.Join(kinds, " "); got != "ClusterRole ClusterRoleBinding ConfigMap DaemonSet Deployment GatewayClass Namespace Namespace PodDisruptionBudget Role Role Role RoleBinding RoleBinding RoleBinding Secret Service ServiceAccount ServiceAccount" {
 		t.Errorf("The manifest has %s", got)
 	}
 	for kind, object := range objects {
@@ -95,6 +97,10 @@ func TestConnect(t *testing.T) {
 		offered, err := kube.RbacV1().RoleBindings("epic").Get(t.Context(), "epic-offered-viewer-acme", metav1.GetOptions{})
 		if err != nil || len(offered.Subjects) != 2 || offered.Subjects[1] != own.Subjects[0] {
 			t.Errorf("The binding is %+v, %v", offered, err)
+		}
+		nodes, err := kube.RbacV1().RoleBindings("epic-acme").Get(t.Context(), "epic-node-client.paris", metav1.GetOptions{})
+		if err != nil || nodes.RoleRef.Name != "epic-node-client" || len(nodes.Subjects) > 0 {
+			t.Errorf("The nodes' binding is %+v, %v", nodes, err)
 		}
 	})
 	t.Run("credential", func(t *testing.T) {
@@ -117,7 +123,7 @@ func TestConnect(t *testing.T) {
 	})
 	t.Run("deployment", func(t *testing.T) {
 		deployment := convert[appsv1.Deployment](t, objects["Deployment"])
-		data, err := manifests.Files.ReadFile("deployment.yaml")
+		data, err := manifests.ClientCluster.ReadFile("connector/deployment.yaml")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,17 +132,56 @@ func TestConnect(t *testing.T) {
 			t.Fatal(err)
 		}
 		template := &deployment.Spec.Template
-		if template.Annotations[expiryAnnotation] == "" {
-			t.Errorf("A new token would replace no pod: %v", template.Annotations)
+		// A new token is read by pods that run.
+		if objects["Secret"].GetAnnotations()[expiryAnnotation] == "" || len(template.Annotations) > 0 {
+			t.Errorf("The Secret's annotations are %v, the pods' %v", objects["Secret"].GetAnnotations(), template.Annotations)
 		}
 		// All else is what the folder installs.
 		want.Labels[epic.PartOfLabel] = epic.ProductName
-		want.Spec.Template.Annotations = template.Annotations
 		container := &want.Spec.Template.Spec.Containers[0]
 		container.Args = append(container.Args, "--service-group=web")
 		container.Env[0].Value = "paris"
 		if got, want := mustYAML(t, deployment), mustYAML(t, &want); got != want {
 			t.Errorf("The Deployment is\n%s\nwant\n%s", got, want)
+		}
+	})
+	t.Run("nodes", func(t *testing.T) {
+		set := convert[appsv1.DaemonSet](t, objects["DaemonSet"])
+		settings := convert[corev1.ConfigMap](t, objects["ConfigMap"])
+		if got := fmt.Sprint(settings.Data); got != "map[ACCOUNT_NAMESPACE:epic-acme CLUSTER:paris]" || settings.Namespace != set.Namespace {
+			t.Errorf("The settings in %s are %s", settings.Namespace, got)
+		}
+		spec := &set.Spec.Template.Spec
+		container := &spec.Containers[0]
+		for _, env := range container.Env {
+			if env.ValueFrom.ConfigMapKeyRef != nil && env.ValueFrom.ConfigMapKeyRef.Name != settings.Name {
+				t.Errorf("%s is from ConfigMap %s, not %s", env.Name, env.ValueFrom.ConfigMapKeyRef.Name, settings.Name)
+			}
+		}
+		service := convert[corev1.Service](t, objects["Service"])
+		from := fmt.Sprintf("--connector=https://%s.%s.svc:%d", service.Name, service.Namespace, service.Spec.Ports[0].Port)
+		if !slices.Contains(container.Args, from) || slices.ContainsFunc(container.Args, func(a string) bool { return strings.HasPrefix(a, "--kubeconfig") }) {
+			t.Errorf("The arguments are %q, want %s", container.Args, from)
+		}
+		credentials := spec.Volumes[slices.IndexFunc(spec.Volumes, func(v corev1.Volume) bool { return v.Name == "credentials" })]
+		if credentials.Secret != nil || credentials.Projected == nil || len(credentials.Projected.Sources) != 2 ||
+			credentials.Projected.Sources[0].ServiceAccountToken.Audience != nodeexchange.Audience ||
+			credentials.Projected.Sources[1].ConfigMap.Name != nodes.AuthorityConfigMap {
+			t.Errorf("The credentials are %+v", credentials)
+		}
+		// All else is what the folder of the node program installs.
+		data, err := manifests.ClientCluster.ReadFile("node-client/daemonset.yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want appsv1.DaemonSet
+		if err := yaml.UnmarshalStrict(data, &want); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(spec.Tolerations, want.Spec.Template.Spec.Tolerations) || spec.PriorityClassName != want.Spec.Template.Spec.PriorityClassName ||
+			!reflect.DeepEqual(set.Spec.UpdateStrategy, want.Spec.UpdateStrategy) || !reflect.DeepEqual(container.SecurityContext, want.Spec.Template.Spec.Containers[0].SecurityContext) ||
+			!reflect.DeepEqual(container.VolumeMounts, want.Spec.Template.Spec.Containers[0].VolumeMounts) || len(spec.Volumes) != len(want.Spec.Template.Spec.Volumes) {
+			t.Errorf("The DaemonSet is\n%s", mustYAML(t, set))
 		}
 	})
 	t.Run("class", func(t *testing.T) {
@@ -147,7 +192,7 @@ func TestConnect(t *testing.T) {
 	})
 	t.Run("twice, to a file", func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "paris.yaml")
-		args := []string{"connect", "--account", "acme", "--cluster", "paris", "--image", "registry.example/connector:v1", "--duration", "24h", "-f", file}
+		args := []string{"connect", "--account", "acme", "--cluster", "paris", "--image", "registry.example/connector:v1", "--node-image", "registry.example/node:v1", "--duration", "24h", "-f", file}
 		r := i.run(t, args...)
 		r.want(t, ExitOK, "serviceaccount/connector.paris unchanged", "rolebinding/epic-connector.paris unchanged", "rolebinding/epic-offered-viewer-acme unchanged",
 			"written to "+file, "kubectl apply -f "+file, "less than was asked for")
@@ -162,6 +207,9 @@ func TestConnect(t *testing.T) {
 		_, objects := documents(t, string(data))
 		if image := convert[appsv1.Deployment](t, objects["Deployment"]).Spec.Template.Spec.Containers[0].Image; image != "registry.example/connector:v1" {
 			t.Errorf("The image is %s", image)
+		}
+		if image := convert[appsv1.DaemonSet](t, objects["DaemonSet"]).Spec.Template.Spec.Containers[0].Image; image != "registry.example/node:v1" {
+			t.Errorf("The image of the node program is %s", image)
 		}
 		i.run(t, args...).want(t, ExitUsage, "is there already", "--overwrite")
 	})
@@ -207,6 +255,7 @@ func TestConnect(t *testing.T) {
 			{[]string{"--account", "acme", "--cluster", strings.Repeat("a", 64)}, ExitUsage, []string{"at most 63"}},
 			{[]string{"--account", "acme", "--cluster", "paris", "--group", "epic/web"}, ExitUsage, []string{"--group", "without the namespace"}},
 			{[]string{"--account", "acme", "--cluster", "paris", "--image", "a b"}, ExitUsage, []string{"--image", "REGISTRY/NAME:TAG"}},
+			{[]string{"--account", "acme", "--cluster", "paris", "--node-image", "a b"}, ExitUsage, []string{"--node-image", "REGISTRY/NAME:TAG"}},
 			{[]string{"--account", "acme", "--cluster", "paris", "--duration", "1m"}, ExitUsage, []string{"use 10m0s or more"}},
 			{[]string{"--account", "acme", "--cluster", "paris", "--duration", "0"}, ExitUsage, []string{"use 10m0s or more"}},
 			{[]string{"--account", "nobody", "--cluster", "paris"}, ExitFailure, []string{"there is no account nobody", "epicctl create account nobody"}},
@@ -253,87 +302,6 @@ func TestConnectVerifies(t *testing.T) {
 	if err != nil || len(list.Items) > 0 {
 		t.Errorf("There is %+v, %v", list.Items, err)
 	}
-}
-
-func TestDisconnect(t *testing.T) {
-	i := install(t)
-	kube := i.beside()
-	givesTokens(kube)
-	i.run(t, "create", "account", "acme", "--admin-user", "jane").want(t, ExitOK)
-	i.fillGroup(t, "acme", "web")
-	for _, cluster := range []string{"paris", "rome"} {
-		i.run(t, "connect", "--account", "acme", "--cluster", cluster).want(t, ExitOK)
-	}
-	args := []string{"disconnect", "--account", "acme", "--cluster", "paris"}
-	there := func(cluster string) (string, error) {
-		sa, err := kube.CoreV1().ServiceAccounts("epic-acme").Get(t.Context(), "connector."+cluster, metav1.GetOptions{})
-		if err != nil {
-			return "", err
-		}
-		_, err = kube.RbacV1().RoleBindings("epic-acme").Get(t.Context(), "epic-connector."+cluster, metav1.GetOptions{})
-		return sa.Name, err
-	}
-	t.Run("dry run", func(t *testing.T) {
-		i.run(t, append(args, "--dry-run=client")...).want(t, ExitOK, "serviceaccount/connector.paris deleted (dry run)", "rolebinding/epic-connector.paris deleted (dry run)", "rolebinding/epic-offered-viewer-acme configured (dry run)")
-		if _, err := there("paris"); err != nil {
-			t.Error(err)
-		}
-	})
-	r := i.run(t, args...)
-	r.want(t, ExitOK, "serviceaccount/connector.paris deleted", "rolebinding/epic-connector.paris deleted", "rolebinding/epic-offered-viewer-acme configured",
-		"still served", "-n epic-acme -l epic.acnodal.io/owning-cluster=paris")
-	if name, err := there("paris"); !apierrors.IsNotFound(err) {
-		t.Errorf("There is %s, %v", name, err)
-	}
-	if _, err := kube.RbacV1().RoleBindings("epic-acme").Get(t.Context(), "epic-connector.paris", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-		t.Errorf("The binding is there: %v", err)
-	}
-	if _, err := there("rome"); err != nil {
-		t.Errorf("Another cluster lost its rights: %v", err)
-	}
-	offered := func() []rbacv1.Subject {
-		b, err := kube.RbacV1().RoleBindings("epic").Get(t.Context(), "epic-offered-viewer-acme", metav1.GetOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b.Subjects
-	}
-	if got := fmt.Sprint(offered()); got != "[{User rbac.authorization.k8s.io jane } {ServiceAccount  connector.rome epic-acme}]" {
-		t.Errorf("The binding has %s", got)
-	}
-	t.Run("twice", func(t *testing.T) {
-		r := i.run(t, args...)
-		r.want(t, ExitOK, "serviceaccount/connector.paris not there", "rolebinding/epic-connector.paris not there", "rolebinding/epic-offered-viewer-acme unchanged", `Nothing of a cluster "paris"`)
-		r.lacks(t, "still served")
-	})
-	t.Run("somebody else's", func(t *testing.T) {
-		sa := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "epic-acme", Name: "connector.mine"}}
-		if _, err := kube.CoreV1().ServiceAccounts("epic-acme").Create(t.Context(), sa, metav1.CreateOptions{}); err != nil {
-			t.Fatal(err)
-		}
-		i.run(t, "disconnect", "--account", "acme", "--cluster", "mine").want(t, ExitFailure, "was not made by this program", "kubectl delete -n epic-acme serviceaccount/connector.mine")
-	})
-	t.Run("last of the account", func(t *testing.T) {
-		i.run(t, "create", "account", "beta").want(t, ExitOK)
-		i.fillGroup(t, "beta", "web")
-		i.run(t, "connect", "--account", "beta", "--cluster", "paris").want(t, ExitOK)
-		i.run(t, "disconnect", "--account", "beta", "--cluster", "paris").want(t, ExitOK, "rolebinding/epic-offered-viewer-beta deleted")
-	})
-	t.Run("bad input", func(t *testing.T) {
-		i.run(t, "disconnect", "--cluster", "paris").want(t, ExitUsage, "--account is missing")
-		i.run(t, "disconnect", "--account", "acme").want(t, ExitUsage, "--cluster is missing")
-		i.run(t, "disconnect", "--account", "acme", "--cluster", "a/b").want(t, ExitUsage, "--cluster")
-	})
-	t.Run("without rights", func(t *testing.T) {
-		kube.PrependReactor("delete", "serviceaccounts", func(clienttesting.Action) (bool, runtime.Object, error) {
-			return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "serviceaccounts"}, "x", errors.New(`User "jane" cannot delete resource "serviceaccounts"`))
-		})
-		i.run(t, "disconnect", "--account", "acme", "--cluster", "rome").want(t, ExitFailure, "you may not delete serviceaccounts in namespace epic-acme", "epic-connector-issuer")
-	})
-	t.Run("standalone", func(t *testing.T) {
-		i.kube = nil
-		i.run(t, args...).want(t, ExitFailure, "runs alone")
-	})
 }
 
 func mustYAML(t *testing.T, o any) string {

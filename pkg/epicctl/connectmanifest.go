@@ -16,41 +16,47 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/kustomize/kyaml/resid"
 
-	manifests "github.com/acnodal/epic/artifacts/install/connector"
+	manifests "github.com/acnodal/epic/artifacts/install"
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
 // What artifacts/install/connector calls its parts.
 const (
+	nodeProgram         = "epic-node-client"
+	clientNamespace     = "epic-client"
+	nodeContainer       = "epic-node"
+	accountSetting      = "ACCOUNT_NAMESPACE"
 	connectorName       = "epic-connector"
 	kubeconfigObject    = "epic-kubeconfig"
 	kubeconfigKey       = "kubeconfig"
 	connectorClusterEnv = "CLUSTER"
-	// expiryAnnotation on the connector's pods says when the token ends, so that a new
-	// token replaces the pods, which read it at their start.
+	// expiryAnnotation on the Secret says when its token ends. The connector renews it by
+	// itself before that.
 	expiryAnnotation = epic.LabelPrefix + "credential-expires"
 )
 
-// connectorInstall is what a client cluster's connector is told.
+// connectorInstall is what a client cluster's connector and nodes are told.
 type connectorInstall struct {
-	cluster, group, image string
-	kubeconfig            []byte
-	expires               time.Time
+	account, cluster, group string
+	// image and nodeImage are those of the manifests if they are empty.
+	image, nodeImage string
+	kubeconfig       []byte
+	expires          time.Time
 }
 
 // connectorManifest is the kustomization of artifacts/install/connector, with an overlay
 // that tells it about one cluster.
 func connectorManifest(in connectorInstall) ([]byte, error) {
 	files := filesys.MakeFsInMemory()
-	err := fs.WalkDir(manifests.Files, ".", func(name string, entry fs.DirEntry, err error) error {
+	err := fs.WalkDir(manifests.ClientCluster, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		data, err := manifests.Files.ReadFile(name)
+		data, err := manifests.ClientCluster.ReadFile(name)
 		if err != nil {
 			return err
 		}
-		return files.WriteFile(path.Join("/base", name), data)
+		return files.WriteFile(path.Join("/install", name), data)
 	})
 	if err != nil {
 		return nil, err
@@ -85,7 +91,8 @@ func (in connectorInstall) overlay() (map[string]any, error) {
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: connectorName, Name: kubeconfigObject,
-			Labels: map[string]string{epic.PartOfLabel: epic.ProductName},
+			Labels:      map[string]string{epic.PartOfLabel: epic.ProductName},
+			Annotations: map[string]string{expiryAnnotation: in.expires.UTC().Format(time.RFC3339)},
 		},
 		Data: map[string][]byte{kubeconfigKey: in.kubeconfig},
 	}
@@ -106,11 +113,21 @@ func (in connectorInstall) overlay() (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
+	nodes, err := json.Marshal(in.nodes())
+	if err != nil {
+		return nil, err
+	}
 	return map[string]any{
 		"kustomization.yaml": types.Kustomization{
 			TypeMeta:  types.TypeMeta{APIVersion: types.KustomizationVersion, Kind: types.KustomizationKind},
-			Resources: []string{"../base", "secret.yaml"},
-			Patches:   []types.Patch{class, arguments, {Patch: string(settings)}},
+			Resources: []string{"../install/connector", "secret.yaml"},
+			Patches:   []types.Patch{class, arguments, {Patch: string(settings)}, {Patch: string(nodes)}},
+			ConfigMapGenerator: []types.ConfigMapArgs{{GeneratorArgs: types.GeneratorArgs{
+				Namespace: clientNamespace, Name: nodeProgram, Behavior: types.BehaviorMerge.String(),
+				KvPairSources: types.KvPairSources{LiteralSources: []string{
+					accountSetting + "=" + accountNamespace(in.account), connectorClusterEnv + "=" + in.cluster,
+				}},
+			}}},
 		},
 		"secret.yaml": secret,
 	}, nil
@@ -130,8 +147,23 @@ func (in connectorInstall) settings() map[string]any {
 		"kind":       "Deployment",
 		"metadata":   map[string]any{"namespace": connectorName, "name": connectorName},
 		"spec": map[string]any{"template": map[string]any{
-			"metadata": map[string]any{"annotations": map[string]any{expiryAnnotation: in.expires.UTC().Format(time.RFC3339)}},
-			"spec":     map[string]any{"containers": []any{container}},
+			"spec": map[string]any{"containers": []any{container}},
+		}},
+	}
+}
+
+// nodes is the same for the node program.
+func (in connectorInstall) nodes() map[string]any {
+	container := map[string]any{"name": nodeContainer}
+	if in.nodeImage != "" {
+		container["image"] = in.nodeImage
+	}
+	return map[string]any{
+		"apiVersion": "apps/v1",
+		"kind":       "DaemonSet",
+		"metadata":   map[string]any{"namespace": clientNamespace, "name": nodeProgram},
+		"spec": map[string]any{"template": map[string]any{
+			"spec": map[string]any{"containers": []any{container}},
 		}},
 	}
 }

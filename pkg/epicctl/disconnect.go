@@ -22,6 +22,7 @@ import (
 type disconnect struct {
 	*tool
 	account, cluster string
+	purgeAll         bool
 	dryRun           dryRun
 }
 
@@ -29,17 +30,23 @@ func newDisconnect(t *tool) *cobra.Command {
 	o := &disconnect{tool: t}
 	c := &cobra.Command{
 		Use:   "disconnect --account NAME --cluster CLUSTER [flags]",
-		Short: "Take the rights of a client cluster's connector away",
-		Long: "Take the rights of a client cluster's connector away: the service account that\n" +
-			"\"epicctl connect\" made, and with it all tokens, and the role bindings. What the\n" +
-			"cluster published stays. What is gone already is passed over, so that the same\n" +
-			"command completes what was left half done.",
-		Example:           "  epicctl disconnect --account acme --cluster paris",
+		Short: "End the rights and the tunnels of a client cluster",
+		Long: "End the rights and the tunnels of a client cluster. The role bindings of its connector\n" +
+			"and of its nodes go first, which takes effect at once, then their service accounts\n" +
+			"and with them all tokens, then the cluster's endpoints, so that its tunnels end.\n\n" +
+			"What else the cluster published keeps its addresses, so that the cluster can be\n" +
+			"connected again. --purge deletes it: use it for a cluster that does not come back.\n" +
+			"Gateways and load balancers that other clusters share stay theirs.\n\n" +
+			"What is gone already is passed over, so that the same command completes what was\n" +
+			"left half done.",
+		Example: "  epicctl disconnect --account acme --cluster paris\n" +
+			"  epicctl disconnect --account acme --cluster paris --purge",
 		Args:              exactly(),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(c *cobra.Command, _ []string) error { return o.run(c.Context()) },
 	}
 	addClusterFlags(t, c, &o.account, &o.cluster)
+	c.Flags().BoolVar(&o.purgeAll, "purge", false, "Delete everything that the cluster published, and release its addresses.")
 	o.dryRun.addFlag(c)
 	return c
 }
@@ -78,7 +85,7 @@ func (o *disconnect) run(ctx context.Context) error {
 	if err := checkCluster(o.cluster); err != nil {
 		return err
 	}
-	kube, err := o.kube()
+	kube, epicClient, err := o.clients()
 	if err != nil {
 		return err
 	}
@@ -89,14 +96,26 @@ func (o *disconnect) run(ctx context.Context) error {
 	if !around.namespaces {
 		return errors.New("this server runs alone and has no service accounts: there is nothing to take away")
 	}
-	// The service account first: with it, every token ends.
-	steps := []func(context.Context, kubernetes.Interface) (bool, error){o.deleteServiceAccount}
+	var steps []func(context.Context) (bool, error)
+	step := func(f func(context.Context, kubernetes.Interface) (bool, error)) {
+		steps = append(steps, func(ctx context.Context) (bool, error) { return f(ctx, kube) })
+	}
+	// The bindings first: the server may know tokens for some seconds after the service
+	// account is gone, but not rights.
 	if around.rbac {
-		steps = append(steps, o.deleteBinding, o.removeSubject)
+		step(o.deleteBinding(nodesBinding(o.cluster)))
+		step(o.deleteBinding(connectorBinding(o.cluster)))
+		step(o.removeSubject)
+	}
+	step(o.deleteServiceAccount)
+	step(o.deleteNodes)
+	steps = append(steps, func(ctx context.Context) (bool, error) { return o.endTunnels(ctx, epicClient.EpicV1()) })
+	if o.purgeAll {
+		steps = append(steps, func(ctx context.Context) (bool, error) { return o.purge(ctx, kube, epicClient.EpicV1()) })
 	}
 	found := false
 	for _, step := range steps {
-		did, err := step(ctx, kube)
+		did, err := step(ctx)
 		if err != nil {
 			return fmt.Errorf("%w\nOnce the cause is gone, the same command completes it.", err)
 		}
@@ -107,12 +126,12 @@ func (o *disconnect) run(ctx context.Context) error {
 			o.cluster, o.account, accountNamespace(o.account), connectorAccount("CLUSTER"))
 		return nil
 	}
-	if o.dryRun == dryRunNone {
-		o.next("  What the cluster published is still served. To end that, see what it is, and delete it\n"+
-			"  (other clusters may share a gwproxy or a loadbalancer):\n"+
-			"    kubectl get gwroutes,gwendpointslices,gwproxies,remoteendpoints,loadbalancers,secrets -n %s -l %s=%s\n"+
-			"  Its nodes have credentials of their own, which end with their service accounts, node.ADDRESS.",
-			accountNamespace(o.account), epic.OwningClusterLabel, epic.LabelValue(o.cluster))
+	if o.dryRun == dryRunNone && !o.purgeAll {
+		o.next("  What the cluster published has no endpoints in it any more, and keeps its addresses. See\n"+
+			"  what it is, and delete it if the cluster does not come back:\n"+
+			"    kubectl get gwroutes,gwproxies,loadbalancers -n %s -l %s=%s\n"+
+			"    epicctl disconnect --account %s --cluster %s --purge",
+			accountNamespace(o.account), epic.OwningClusterLabel, epic.LabelValue(o.cluster), o.account, o.cluster)
 	}
 	return nil
 }
@@ -164,12 +183,14 @@ func (o *disconnect) deleteServiceAccount(ctx context.Context, kube kubernetes.I
 		func(options metav1.DeleteOptions) error { return client.Delete(ctx, name, options) })
 }
 
-func (o *disconnect) deleteBinding(ctx context.Context, kube kubernetes.Interface) (bool, error) {
-	ns, name := accountNamespace(o.account), connectorBinding(o.cluster)
-	client := kube.RbacV1().RoleBindings(ns)
-	return o.remove("rolebinding/"+name, ns,
-		func() (metav1.Object, error) { return client.Get(ctx, name, metav1.GetOptions{}) },
-		func(options metav1.DeleteOptions) error { return client.Delete(ctx, name, options) })
+func (o *disconnect) deleteBinding(name string) func(context.Context, kubernetes.Interface) (bool, error) {
+	return func(ctx context.Context, kube kubernetes.Interface) (bool, error) {
+		ns := accountNamespace(o.account)
+		client := kube.RbacV1().RoleBindings(ns)
+		return o.remove("rolebinding/"+name, ns,
+			func() (metav1.Object, error) { return client.Get(ctx, name, metav1.GetOptions{}) },
+			func(options metav1.DeleteOptions) error { return client.Delete(ctx, name, options) })
+	}
 }
 
 // removeSubject takes the connector out of the account's binding in the platform team's

@@ -46,6 +46,11 @@ var powerfulAllowed = map[string][]right{
 	// Certificates of a client cluster's Gateways, which the connector copies to the
 	// account's namespace without reading what is there.
 	"epic-connector-local": {{"secrets", "", "get"}, {"secrets", "", "list"}, {"secrets", "", "watch"}},
+	// The credential that it renews, and the authority of its own certificate.
+	"epic-connector-own": {
+		{"secrets", "", "create"}, {"secrets", "epic-connector-credential", "patch"},
+		{"secrets", "epic-connector-authority", "get"}, {"secrets", "epic-connector-authority", "update"},
+	},
 	// Tokens of its cluster's nodes and its own: the policies of connector-nodes.yaml say so.
 	"epic-connector": {
 		{"serviceaccounts/token", "", "create"}, bindsNodes,

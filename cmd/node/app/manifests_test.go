@@ -95,6 +95,20 @@ func TestDaemonSets(t *testing.T) {
 	}
 }
 
+// The patch that gives the client nodes their credentials from a connector has arguments of
+// its own.
+func TestConnectorsPatch(t *testing.T) {
+	data, err := os.ReadFile("../../../artifacts/install/connector/nodes-patch.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ds := &appsv1.DaemonSet{}
+	if err := yaml.Unmarshal(data, ds); err != nil {
+		t.Fatal(err)
+	}
+	checkArgs(t, "connector", ds.Spec.Template.Spec.Containers[0].Args)
+}
+
 func TestSystemdUnits(t *testing.T) {
 	units, err := filepath.Glob("../../../artifacts/systemd/*.service")
 	if err != nil || len(units) != 2 {

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package install holds the manifests that a client cluster gets, so that a program can
+// print what these folders install.
+package install
+
+import "embed"
+
+// ClientCluster has the folders connector and node-client: kustomizations with their
+// resources, of which the first contains the second.
+//
+//go:embed connector/*.yaml node-client/*.yaml node-client/account.env
+var ClientCluster embed.FS

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package epicctl
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/connector/publish"
+	epicclient "github.com/acnodal/epic/pkg/generated/clientset/versioned/typed/epic/v1"
+	"github.com/acnodal/epic/pkg/nodeidentity"
+)
+
+// passes is how often objects are looked for that the connector wrote while its rights
+// ended, and passPause the time between.
+const (
+	passes    = 3
+	passPause = time.Second
+)
+
+// deleteNodes deletes the service accounts that the connector made for its nodes, and with
+// them their tokens.
+func (o *disconnect) deleteNodes(ctx context.Context, kube kubernetes.Interface) (bool, error) {
+	ns := accountNamespace(o.account)
+	client := kube.CoreV1().ServiceAccounts(ns)
+	prefix := nodeidentity.ClusterAccountPrefix(o.cluster)
+	accounts := listing[*corev1.ServiceAccount]{
+		right: right{"list", "serviceaccounts", ns},
+		list: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			return client.List(ctx, options)
+		},
+	}
+	n := 0
+	err := each(ctx, accounts, func(a *corev1.ServiceAccount) error {
+		if !strings.HasPrefix(a.Name, prefix) {
+			return nil
+		}
+		n++
+		if o.dryRun == dryRunClient {
+			return nil
+		}
+		if err := client.Delete(ctx, a.Name, o.deleteOptions(a)); err != nil && !apierrors.IsNotFound(err) {
+			return right{"delete", "serviceaccounts", ns}.explain(err)
+		}
+		return nil
+	})
+	if n > 0 {
+		fmt.Fprintf(o.Out, "%d serviceaccounts of nodes %s%s\n", n, deleted, o.dryRun.suffix())
+	}
+	return n > 0, err
+}
+
+// own selects what the cluster's connector wrote.
+func (o *disconnect) own() string {
+	return epic.OwningClusterLabel + "=" + epic.LabelValue(o.cluster)
+}
+
+// labelled is a list function that selects by labels.
+func labelled[L runtime.Object](selector string, list func(context.Context, metav1.ListOptions) (L, error)) func(context.Context, metav1.ListOptions) (L, error) {
+	return func(ctx context.Context, options metav1.ListOptions) (L, error) {
+		options.LabelSelector = selector
+		return list(ctx, options)
+	}
+}
+
+// endpoints are the kinds whose removal ends the cluster's tunnels, published what else the
+// connector wrote that no other cluster shares.
+func (o *disconnect) endpoints(c epicclient.EpicV1Interface, ns string) []content {
+	return []content{
+		{"gwendpointslices", kindOf(ns, "gwendpointslices", labelled(o.own(), c.GWEndpointSlices(ns).List)), nil, c.GWEndpointSlices(ns).Delete},
+		{"remoteendpoints", kindOf(ns, "remoteendpoints", labelled(o.own(), c.RemoteEndpoints(ns).List)), nil, c.RemoteEndpoints(ns).Delete},
+	}
+}
+
+func (o *disconnect) published(c epicclient.EpicV1Interface, ns string) []content {
+	return []content{
+		{"gwroutes", kindOf(ns, "gwroutes", labelled(o.own(), c.GWRoutes(ns).List)), nil, c.GWRoutes(ns).Delete},
+	}
+}
+
+// removeAll deletes all objects of some kinds. It looks again a few times, since the
+// connector may have written some while its rights ended.
+func (o *disconnect) removeAll(ctx context.Context, kinds []content) (bool, error) {
+	removed := map[string]map[types.UID]bool{}
+	for pass := range passes {
+		found := false
+		for _, kind := range kinds {
+			err := each(ctx, kind.list, func(obj runtime.Object) error {
+				m, err := meta.Accessor(obj)
+				if err != nil || removed[kind.resource][m.GetUID()] {
+					return err
+				}
+				if o.dryRun != dryRunClient {
+					if err := kind.remove(ctx, m.GetName(), o.deleteOptions(m)); err != nil && !apierrors.IsNotFound(err) {
+						return right{"delete", kind.resource + "." + v1.GroupName, m.GetNamespace()}.explain(err)
+					}
+				}
+				if removed[kind.resource] == nil {
+					removed[kind.resource] = map[types.UID]bool{}
+				}
+				removed[kind.resource][m.GetUID()] = true
+				found = true
+				return nil
+			})
+			if err != nil {
+				return false, err
+			}
+		}
+		if !found || o.dryRun != dryRunNone || pass == passes-1 {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(passPause):
+		}
+	}
+	for _, resource := range slices.Sorted(maps.Keys(removed)) {
+		fmt.Fprintf(o.Out, "%d %s %s%s\n", len(removed[resource]), resource, deleted, o.dryRun.suffix())
+	}
+	return len(removed) > 0, nil
+}
+
+// endTunnels deletes the cluster's endpoints. Without one, a node has no tunnel.
+func (o *disconnect) endTunnels(ctx context.Context, c epicclient.EpicV1Interface) (bool, error) {
+	return o.removeAll(ctx, o.endpoints(c, accountNamespace(o.account)))
+}
+
+// purge deletes everything that the cluster published. What other clusters share stays
+// theirs.
+func (o *disconnect) purge(ctx context.Context, kube kubernetes.Interface, c epicclient.EpicV1Interface) (bool, error) {
+	ns := accountNamespace(o.account)
+	did, err := o.removeAll(ctx, o.published(c, ns))
+	if err != nil {
+		return false, err
+	}
+	proxies, err := o.leaveProxies(ctx, c, ns)
+	if err != nil {
+		return false, err
+	}
+	balancers, err := o.leaveLoadBalancers(ctx, c, ns)
+	if err != nil {
+		return false, err
+	}
+	if o.dryRun != dryRunClient {
+		// Nobody may read them.
+		err := kube.CoreV1().Secrets(ns).DeleteCollection(ctx, metav1.DeleteOptions{DryRun: o.dryRun.options()}, metav1.ListOptions{LabelSelector: o.own() + "," + publish.UseLabel + "=" + publish.UseProxy})
+		if err != nil {
+			return false, right{"deletecollection", "secrets", ns}.explain(err)
+		}
+	}
+	return did || proxies || balancers, nil
+}
+
+// leaveProxies deletes the cluster's gateway proxies, and takes the cluster out of the
+// owners of those that others share.
+func (o *disconnect) leaveProxies(ctx context.Context, c epicclient.EpicV1Interface, ns string) (did bool, err error) {
+	client := c.GWProxies(ns)
+	key := epic.OwnerAnnotation(o.cluster)
+	err = each(ctx, collection[*v1.GWProxy]("gwproxies", ns, client.List), func(proxy *v1.GWProxy) error {
+		_, owns := proxy.Annotations[key]
+		mine := proxy.Labels[epic.OwningClusterLabel] == epic.LabelValue(o.cluster)
+		others := 0
+		for annotation := range proxy.Annotations {
+			if annotation != key && strings.HasPrefix(annotation, epic.OwnerAnnotationPrefix) {
+				others++
+			}
+		}
+		switch {
+		case others > 0 && owns:
+			return o.change(&did, "gwproxies", proxy.Name, changed, func() error {
+				patch := mergePatch(proxy, map[string]any{"metadata": map[string]any{"annotations": map[string]any{key: nil}}})
+				_, err := client.Patch(ctx, proxy.Name, types.MergePatchType, patch, o.patchOptions())
+				return err
+			})
+		case others == 0 && (owns || mine):
+			return o.change(&did, "gwproxies", proxy.Name, deleted, func() error {
+				return client.Delete(ctx, proxy.Name, o.deleteOptions(proxy))
+			})
+		}
+		return nil
+	})
+	return did, err
+}
+
+// leaveLoadBalancers takes the cluster out of the load balancers that a connector made,
+// and deletes those that no other cluster uses.
+func (o *disconnect) leaveLoadBalancers(ctx context.Context, c epicclient.EpicV1Interface, ns string) (did bool, err error) {
+	client := c.LoadBalancers(ns)
+	err = each(ctx, collection[*v1.LoadBalancer]("loadbalancers", ns, client.List), func(lb *v1.LoadBalancer) error {
+		listed := slices.Contains(lb.Spec.UpstreamClusters, o.cluster)
+		creator := lb.Labels[epic.OwningClusterLabel]
+		left := slices.DeleteFunc(slices.Clone(lb.Spec.UpstreamClusters), func(c string) bool { return c == o.cluster })
+		last := len(left) == 0
+		if creator == "" || !listed && (!last || creator != epic.LabelValue(o.cluster)) {
+			return nil
+		}
+		result := changed
+		if last {
+			result = deleted
+		}
+		return o.change(&did, "loadbalancers", lb.Name, result, func() error {
+			now := lb
+			if listed {
+				var err error
+				patch := mergePatch(lb, map[string]any{"spec": map[string]any{"upstream-clusters": left}})
+				if now, err = client.Patch(ctx, lb.Name, types.MergePatchType, patch, o.patchOptions()); err != nil {
+					return err
+				}
+			}
+			if !last || listed && o.dryRun != dryRunNone {
+				// A dry run leaves the cluster in the list, with which the server deletes nothing.
+				return nil
+			}
+			options := o.deleteOptions(now)
+			options.Preconditions.ResourceVersion = &now.ResourceVersion
+			return client.Delete(ctx, lb.Name, options)
+		})
+	})
+	return did, err
+}
+
+func (o *disconnect) patchOptions() metav1.PatchOptions {
+	return metav1.PatchOptions{FieldManager: fieldManager, DryRun: o.dryRun.options()}
+}
+
+// change does something to an object, and prints it.
+func (o *disconnect) change(did *bool, resource, name string, result outcome, do func() error) error {
+	if o.dryRun != dryRunClient {
+		err := do()
+		switch {
+		case apierrors.IsNotFound(err):
+			return nil
+		case err != nil:
+			return right{map[outcome]string{changed: "patch", deleted: "delete"}[result], resource + "." + v1.GroupName, accountNamespace(o.account)}.explain(err)
+		}
+	}
+	o.tell(resource+"/"+name, result)
+	*did = true
+	return nil
+}
