@@ -53,6 +53,12 @@ type EPICNodeBase struct {
 	// The tunnel endpoint from which new ones are made: a tunnel gets this
 	// port unless it is given one of its own.
 	GUEEndpoint GUETunnelEndpoint
+
+	// How nodes announce public addresses by BGP.
+	BGP *BGP
+
+	// How nodes answer for public addresses on a network without BGP.
+	Layer2 *Layer2
 }
 
 // EPICStatus is what the server and the controller report about the

@@ -69,6 +69,15 @@ type GatewayNodeStatus struct {
 	// What the node found out about itself, one entry a type. A write that leaves
 	// this out keeps what is there; an empty list removes it.
 	Conditions []metav1.Condition
+
+	// The node's sessions with BGP peers. At most 64.
+	BGPPeers []BGPPeerStatus
+
+	// How many routes of public addresses the node announces by BGP.
+	AnnouncedRoutes int32
+
+	// For how many public addresses the node answers ARP and neighbor discovery.
+	Layer2Addresses int32
 }
 
 // TunnelStates is the state of a node's tunnels as two sets of tunnel IDs. The state

@@ -28,6 +28,14 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &epicv1.AddressPoolApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("BackendTLSValidation"):
 		return &epicv1.BackendTLSValidationApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("BFD"):
+		return &epicv1.BFDApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("BGP"):
+		return &epicv1.BGPApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("BGPPeer"):
+		return &epicv1.BGPPeerApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("BGPPeerStatus"):
+		return &epicv1.BGPPeerStatusApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("ClientRef"):
 		return &epicv1.ClientRefApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("DNSEndpoint"):
@@ -94,6 +102,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &epicv1.GWRouteStatusApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("HTTPRouteSpec"):
 		return &epicv1.HTTPRouteSpecApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("Layer2"):
+		return &epicv1.Layer2ApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("LBServiceGroup"):
 		return &epicv1.LBServiceGroupApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("LBServiceGroupSpec"):

@@ -26,6 +26,10 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1.AccountSpec{}.OpenAPIModelName():                   schema_pkg_apis_epic_v1_AccountSpec(ref),
 		v1.AccountStatus{}.OpenAPIModelName():                 schema_pkg_apis_epic_v1_AccountStatus(ref),
 		v1.AddressPool{}.OpenAPIModelName():                   schema_pkg_apis_epic_v1_AddressPool(ref),
+		v1.BFD{}.OpenAPIModelName():                           schema_pkg_apis_epic_v1_BFD(ref),
+		v1.BGP{}.OpenAPIModelName():                           schema_pkg_apis_epic_v1_BGP(ref),
+		v1.BGPPeer{}.OpenAPIModelName():                       schema_pkg_apis_epic_v1_BGPPeer(ref),
+		v1.BGPPeerStatus{}.OpenAPIModelName():                 schema_pkg_apis_epic_v1_BGPPeerStatus(ref),
 		v1.BackendTLSValidation{}.OpenAPIModelName():          schema_pkg_apis_epic_v1_BackendTLSValidation(ref),
 		v1.ClaimAudit{}.OpenAPIModelName():                    schema_pkg_apis_epic_v1_ClaimAudit(ref),
 		v1.ClaimProblem{}.OpenAPIModelName():                  schema_pkg_apis_epic_v1_ClaimProblem(ref),
@@ -72,6 +76,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1.LBServiceGroupList{}.OpenAPIModelName():            schema_pkg_apis_epic_v1_LBServiceGroupList(ref),
 		v1.LBServiceGroupSpec{}.OpenAPIModelName():            schema_pkg_apis_epic_v1_LBServiceGroupSpec(ref),
 		v1.LBServiceGroupStatus{}.OpenAPIModelName():          schema_pkg_apis_epic_v1_LBServiceGroupStatus(ref),
+		v1.Layer2{}.OpenAPIModelName():                        schema_pkg_apis_epic_v1_Layer2(ref),
 		v1.LoadBalancer{}.OpenAPIModelName():                  schema_pkg_apis_epic_v1_LoadBalancer(ref),
 		v1.LoadBalancerList{}.OpenAPIModelName():              schema_pkg_apis_epic_v1_LoadBalancerList(ref),
 		v1.LoadBalancerSpec{}.OpenAPIModelName():              schema_pkg_apis_epic_v1_LoadBalancerSpec(ref),
@@ -401,6 +406,273 @@ func schema_pkg_apis_epic_v1_AddressPool(ref common.ReferenceCallback) common.Op
 					},
 				},
 				Required: []string{"pool", "subnet", "aggregation"},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_epic_v1_BFD(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "BFD sets a session of Bidirectional Forwarding Detection (RFC 5880): single-hop (RFC 5881, UDP port 3784) or, with multihop-ttl, multihop (RFC 5883, UDP port 4784).",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"transmit-milliseconds": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The least number of milliseconds between packets that the node sends, from 10 to 60000. Default: 100.",
+							Default:     100,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"receive-milliseconds": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The least number of milliseconds between packets that the node wants to receive, from 10 to 60000. Default: 100.",
+							Default:     100,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"detect-multiplier": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How many packets in a row have to be missing before the session is down, from 2 to 255. Default: 3.",
+							Default:     3,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_epic_v1_BGP(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "BGP sets how gateway nodes announce public addresses by BGP. A node announces the route of an address, or the aggregate that the address's pool asks for, while a proxy of the address on that node is ready. It withdraws the route before the proxy drains. It imports no route. Only what a pool holds is ever announced.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"asn": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The autonomous system number of the gateway nodes, from 1 to 4294967295.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"listen-port": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The port on which nodes accept connections of their peers. Absent, nodes accept none and only connect themselves, which is enough for every peer that accepts connections. Set it to 179 for peers that do not.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"communities": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Communities of every route: two numbers such as 64512:100, three numbers for a large community such as 64512:1:100, or one of no-export, no-advertise and graceful-shutdown.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+					"graceful-restart-seconds": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How many seconds peers keep the routes of a node whose program ends without closing its sessions, as in an upgrade: packets are forwarded without the program. 0 turns graceful restart off: peers then drop the routes at once. From 0 to 4095. Default: 120.",
+							Default:     120,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"peers": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"name",
+								},
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "name",
+								"x-kubernetes-patch-strategy":  "merge",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "The routers to which nodes announce. Without peers, nothing is announced by BGP.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1.BGPPeer{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"asn"},
+			},
+		},
+		Dependencies: []string{
+			v1.BGPPeer{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_epic_v1_BGPPeer(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "BGPPeer is a router to which gateway nodes announce. A session carries the address family of the peer's address: a router that takes both families is two peers, one with its IPv4 address and one with its IPv6 address.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The name of the peer, unique among the peers. It is a DNS label.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"address": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The address of the peer, IPv4 or IPv6, without a zone.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"asn": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The autonomous system number of the peer, from 1 to 4294967295. The nodes' own number makes it an internal peer (iBGP).",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"port": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The port on which the peer accepts connections. Default: 179.",
+							Default:     179,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"node-selector": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The gateway nodes that have a session with this peer, by the labels of their Node objects. A node outside Kubernetes has the labels that its program was started with. Every node has the label kubernetes.io/hostname. Absent or empty, all nodes have one.",
+							Ref:         ref(metav1.LabelSelector{}.OpenAPIModelName()),
+						},
+					},
+					"password-name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The name of the password of the session (TCP MD5, RFC 2385): the key in the Secret epic-bgp-passwords in the namespace of the node program, or the name of a file in the program's password folder. The password is not in any object of EPIC. Until the node has it, the session stays down. Absent, the session has no password.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"hold-time-seconds": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How many seconds without a message end the session, from 3 to 65535; the peer may ask for less. Default: 90.",
+							Default:     90,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"multihop-ttl": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The time to live of packets to an external peer that is more than one hop away, from 2 to 255. Absent, external peers have to be on a network of the node.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"ttl-security": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Whether packets of the session have a time to live of 255 and those that arrive with less are dropped, so nobody beyond the next hop can reach it (GTSM, RFC 5082). The peer has to be set up the same. It excludes multihop-ttl.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"bfd": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Detects the loss of a node or a peer within a fraction of a second. Absent, there is no BFD with this peer.",
+							Ref:         ref(v1.BFD{}.OpenAPIModelName()),
+						},
+					},
+					"max-prefixes": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How many routes the peer may send. Nodes use none of them, and drop the session of a peer that sends more; they try again after five minutes. From 1 to 100000. Default: 10000.",
+							Default:     10000,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+				Required: []string{"name", "address", "asn"},
+			},
+		},
+		Dependencies: []string{
+			v1.BFD{}.OpenAPIModelName(), metav1.LabelSelector{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_epic_v1_BGPPeerStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "BGPPeerStatus is the state of a node's session with a BGP peer.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The name of the peer in EPIC.spec.base.bgp.peers.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"address": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The address of the peer.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"state": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Whether the session is up: Up or Down.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"bfd": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Whether the BFD session with the peer is up: Up or Down. Absent without BFD.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Why the session is down, as far as the node knows.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"name", "address", "state"},
 			},
 		},
 	}
@@ -965,11 +1237,23 @@ func schema_pkg_apis_epic_v1_EPICNodeBase(ref common.ReferenceCallback) common.O
 							Ref:         ref(v1.GUETunnelEndpoint{}.OpenAPIModelName()),
 						},
 					},
+					"bgp": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How nodes announce public addresses by BGP. Absent, they do not: a routing daemon on the node can announce the kernel's routes of protocol 233 instead.",
+							Ref:         ref(v1.BGP{}.OpenAPIModelName()),
+						},
+					},
+					"layer2": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How nodes answer for public addresses on a network without BGP. Absent, they do not. An empty object is enough to turn it on.",
+							Ref:         ref(v1.Layer2{}.OpenAPIModelName()),
+						},
+					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1.GUETunnelEndpoint{}.OpenAPIModelName()},
+			v1.BGP{}.OpenAPIModelName(), v1.GUETunnelEndpoint{}.OpenAPIModelName(), v1.Layer2{}.OpenAPIModelName()},
 	}
 }
 
@@ -2754,11 +3038,48 @@ func schema_pkg_apis_epic_v1_GatewayNodeStatus(ref common.ReferenceCallback) com
 							},
 						},
 					},
+					"bgp-peers": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"name",
+								},
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "name",
+								"x-kubernetes-patch-strategy":  "merge",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "The node's sessions with BGP peers. At most 64.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1.BGPPeerStatus{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"announced-routes": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How many routes of public addresses the node announces by BGP.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"layer2-addresses": {
+						SchemaProps: spec.SchemaProps{
+							Description: "For how many public addresses the node answers ARP and neighbor discovery.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1.DownTunnel{}.OpenAPIModelName(), v1.TunnelStates{}.OpenAPIModelName(), metav1.Condition{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName()},
+			v1.BGPPeerStatus{}.OpenAPIModelName(), v1.DownTunnel{}.OpenAPIModelName(), v1.TunnelStates{}.OpenAPIModelName(), metav1.Condition{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName()},
 	}
 }
 
@@ -3134,6 +3455,46 @@ func schema_pkg_apis_epic_v1_LBServiceGroupStatus(ref common.ReferenceCallback) 
 		},
 		Dependencies: []string{
 			metav1.Condition{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_epic_v1_Layer2(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Layer2 has gateway nodes answer ARP and neighbor discovery for public addresses, for networks without BGP. One node answers for each address: one on which a proxy of the address is ready. When it fails, another takes over. The public addresses have to belong to the network of the interfaces.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"interfaces": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "The interfaces on which nodes answer. Each that a node has is used. Default: the interface of the node's default route.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+					"node-selector": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The gateway nodes that answer, as the node-selector of a BGP peer. Absent or empty, all nodes may.",
+							Ref:         ref(metav1.LabelSelector{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			metav1.LabelSelector{}.OpenAPIModelName()},
 	}
 }
 

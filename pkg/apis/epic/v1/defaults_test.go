@@ -45,6 +45,20 @@ func TestDefaults(t *testing.T) {
 		want: `{"spec": {"eds-image": "mine", "base": {"gue-ingress-nics": ["a"],
 			"gue-endpoint": {"epic-port": {"port": 7000, "protocol": "UDP"}}}}}`,
 	}, {
+		name: "a BGP peer needs no more than a name, an address and a number",
+		into: &v1.EPIC{},
+		sent: `{"spec": {"eds-image": "mine", "base": {"gue-ingress-nics": ["a"], "gue-endpoint": {"epic-port": ` + guePort + `},
+			"bgp": {"asn": 64512, "peers": [{"name": "tor", "address": "192.0.2.1", "asn": 64513, "bfd": {}}]}, "layer2": {}}}}`,
+		want: `{"spec": {"eds-image": "mine", "base": {"gue-ingress-nics": ["a"], "gue-endpoint": {"epic-port": ` + guePort + `},
+			"bgp": {"asn": 64512, "graceful-restart-seconds": 120, "peers": [{"name": "tor", "address": "192.0.2.1", "asn": 64513, "port": 179,
+				"hold-time-seconds": 90, "max-prefixes": 10000,
+				"bfd": {"transmit-milliseconds": 100, "receive-milliseconds": 100, "detect-multiplier": 3}}]}, "layer2": {}}}}`,
+	}, {
+		name: "no graceful restart stays so",
+		into: &v1.EPIC{},
+		sent: `{"spec": {"eds-image": "mine", "base": {"gue-ingress-nics": ["a"], "gue-endpoint": {"epic-port": ` + guePort + `}, "bgp": {"asn": 1, "graceful-restart-seconds": 0}}}}`,
+		want: `{"spec": {"eds-image": "mine", "base": {"gue-ingress-nics": ["a"], "gue-endpoint": {"epic-port": ` + guePort + `}, "bgp": {"asn": 1, "graceful-restart-seconds": 0}}}}`,
+	}, {
 		name: "an account may have twenty proxies",
 		into: &v1.Account{},
 		sent: `{}`,

@@ -82,6 +82,16 @@ type EPICNodeBase struct {
 	// Default: UDP port 6080.
 	// +optional
 	GUEEndpoint GUETunnelEndpoint `json:"gue-endpoint,omitempty" protobuf:"bytes,2,opt,name=gueEndpoint"`
+
+	// How nodes announce public addresses by BGP. Absent, they do not: a routing
+	// daemon on the node can announce the kernel's routes of protocol 233 instead.
+	// +optional
+	BGP *BGP `json:"bgp,omitempty" protobuf:"bytes,3,opt,name=bgp"`
+
+	// How nodes answer for public addresses on a network without BGP. Absent, they
+	// do not. An empty object is enough to turn it on.
+	// +optional
+	Layer2 *Layer2 `json:"layer2,omitempty" protobuf:"bytes,4,opt,name=layer2"`
 }
 
 // EPICStatus is what the server and the controller report about the

@@ -90,6 +90,22 @@ type GatewayNodeStatus struct {
 	// +patchStrategy=merge
 	// +patchMergeKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type" protobuf:"bytes,10,rep,name=conditions"`
+
+	// The node's sessions with BGP peers. At most 64.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +patchStrategy=merge
+	// +patchMergeKey=name
+	BGPPeers []BGPPeerStatus `json:"bgp-peers,omitempty" patchStrategy:"merge" patchMergeKey:"name" protobuf:"bytes,11,rep,name=bgpPeers"`
+
+	// How many routes of public addresses the node announces by BGP.
+	// +optional
+	AnnouncedRoutes int32 `json:"announced-routes,omitempty" protobuf:"varint,12,opt,name=announcedRoutes"`
+
+	// For how many public addresses the node answers ARP and neighbor discovery.
+	// +optional
+	Layer2Addresses int32 `json:"layer2-addresses,omitempty" protobuf:"varint,13,opt,name=layer2Addresses"`
 }
 
 // TunnelStates is the state of a node's tunnels as two sets of tunnel IDs. The state

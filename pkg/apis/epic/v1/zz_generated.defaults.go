@@ -59,6 +59,35 @@ func SetObjectDefaults_EPIC(in *EPIC) {
 	if in.Spec.Base.GUEEndpoint.EPICPort.Protocol == "" {
 		in.Spec.Base.GUEEndpoint.EPICPort.Protocol = "TCP"
 	}
+	if in.Spec.Base.BGP != nil {
+		if in.Spec.Base.BGP.GracefulRestartSeconds == nil {
+			var ptrVar1 int32 = 120
+			in.Spec.Base.BGP.GracefulRestartSeconds = &ptrVar1
+		}
+		for i := range in.Spec.Base.BGP.Peers {
+			a := &in.Spec.Base.BGP.Peers[i]
+			if a.Port == 0 {
+				a.Port = 179
+			}
+			if a.HoldTimeSeconds == 0 {
+				a.HoldTimeSeconds = 90
+			}
+			if a.BFD != nil {
+				if a.BFD.TransmitMilliseconds == 0 {
+					a.BFD.TransmitMilliseconds = 100
+				}
+				if a.BFD.ReceiveMilliseconds == 0 {
+					a.BFD.ReceiveMilliseconds = 100
+				}
+				if a.BFD.DetectMultiplier == 0 {
+					a.BFD.DetectMultiplier = 3
+				}
+			}
+			if a.MaxPrefixes == 0 {
+				a.MaxPrefixes = 10000
+			}
+		}
+	}
 }
 
 func SetObjectDefaults_EPICList(in *EPICList) {

@@ -33,6 +33,26 @@ func (in AddressPool) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in BFD) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.BFD"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in BGP) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.BGP"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in BGPPeer) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.BGPPeer"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in BGPPeerStatus) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.BGPPeerStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in BackendTLSValidation) OpenAPIModelName() string {
 	return "com.github.acnodal.epic.pkg.apis.epic.v1.BackendTLSValidation"
 }
@@ -265,6 +285,11 @@ func (in LBServiceGroupSpec) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in LBServiceGroupStatus) OpenAPIModelName() string {
 	return "com.github.acnodal.epic.pkg.apis.epic.v1.LBServiceGroupStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in Layer2) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.Layer2"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

@@ -94,20 +94,12 @@ func epicSpec(spec *epic.EPICSpec) field.ErrorList {
 	errs = append(errs, deniedCIDRs(specPath.Child("denied-endpoint-cidrs"), spec.DeniedEndpointCIDRs)...)
 
 	base := specPath.Child("base")
-	nics := base.Child("gue-ingress-nics")
-	errs = append(errs, atMost(nics, len(spec.Base.GUEIngressNICs), maxNICs)...)
-	if len(spec.Base.GUEIngressNICs) <= maxNICs {
-		seen := map[string]bool{}
-		for i, name := range spec.Base.GUEIngressNICs {
-			if full(errs) {
-				break
-			}
-			errs = append(errs, interfaceName(nics.Index(i), name)...)
-			if seen[name] {
-				errs = append(errs, field.Duplicate(nics.Index(i), quoted(name)))
-			}
-			seen[name] = true
-		}
+	errs = append(errs, interfaceNames(base.Child("gue-ingress-nics"), spec.Base.GUEIngressNICs)...)
+	if spec.Base.BGP != nil {
+		errs = append(errs, bgp(base.Child("bgp"), spec.Base.BGP)...)
+	}
+	if spec.Base.Layer2 != nil {
+		errs = append(errs, layer2(base.Child("layer2"), spec.Base.Layer2)...)
 	}
 	endpoint := base.Child("gue-endpoint")
 	_, more := addressOrNone(endpoint.Child("epic-address"), spec.Base.GUEEndpoint.EPICAddress)

@@ -62,6 +62,9 @@ func ValidateGatewayNodeStatusUpdate(obj, _ *epic.GatewayNode) field.ErrorList {
 	if s.TunnelStates != nil {
 		errs = append(errs, tunnelStates(statusPath.Child("tunnel-states"), s.TunnelStates)...)
 	}
+	errs = append(errs, bgpPeersStatus(statusPath.Child("bgp-peers"), s.BGPPeers)...)
+	errs = append(errs, notNegative(statusPath.Child("announced-routes"), s.AnnouncedRoutes)...)
+	errs = append(errs, notNegative(statusPath.Child("layer2-addresses"), s.Layer2Addresses)...)
 	return append(errs, downTunnels(statusPath.Child("down-tunnels"), s.DownTunnels)...)
 }
 

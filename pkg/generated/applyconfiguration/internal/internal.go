@@ -98,6 +98,112 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: string
       default: ""
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.BFD
+  map:
+    fields:
+    - name: detect-multiplier
+      type:
+        scalar: numeric
+      default: 3
+    - name: receive-milliseconds
+      type:
+        scalar: numeric
+      default: 100
+    - name: transmit-milliseconds
+      type:
+        scalar: numeric
+      default: 100
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.BGP
+  map:
+    fields:
+    - name: asn
+      type:
+        scalar: numeric
+      default: 0
+    - name: communities
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: graceful-restart-seconds
+      type:
+        scalar: numeric
+      default: 120
+    - name: listen-port
+      type:
+        scalar: numeric
+    - name: peers
+      type:
+        list:
+          elementType:
+            namedType: com.github.acnodal.epic.pkg.apis.epic.v1.BGPPeer
+          elementRelationship: associative
+          keys:
+          - name
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.BGPPeer
+  map:
+    fields:
+    - name: address
+      type:
+        scalar: string
+      default: ""
+    - name: asn
+      type:
+        scalar: numeric
+      default: 0
+    - name: bfd
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.BFD
+    - name: hold-time-seconds
+      type:
+        scalar: numeric
+      default: 90
+    - name: max-prefixes
+      type:
+        scalar: numeric
+      default: 10000
+    - name: multihop-ttl
+      type:
+        scalar: numeric
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: node-selector
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
+    - name: password-name
+      type:
+        scalar: string
+    - name: port
+      type:
+        scalar: numeric
+      default: 179
+    - name: ttl-security
+      type:
+        scalar: boolean
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.BGPPeerStatus
+  map:
+    fields:
+    - name: address
+      type:
+        scalar: string
+      default: ""
+    - name: bfd
+      type:
+        scalar: string
+    - name: message
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: state
+      type:
+        scalar: string
+      default: ""
 - name: com.github.acnodal.epic.pkg.apis.epic.v1.BackendTLSValidation
   map:
     fields:
@@ -224,6 +330,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.acnodal.epic.pkg.apis.epic.v1.EPICNodeBase
   map:
     fields:
+    - name: bgp
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.BGP
     - name: gue-endpoint
       type:
         namedType: com.github.acnodal.epic.pkg.apis.epic.v1.GUETunnelEndpoint
@@ -234,6 +343,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: atomic
+    - name: layer2
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.Layer2
 - name: com.github.acnodal.epic.pkg.apis.epic.v1.EPICNodeStatus
   map:
     fields:
@@ -776,6 +888,17 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.acnodal.epic.pkg.apis.epic.v1.GatewayNodeStatus
   map:
     fields:
+    - name: announced-routes
+      type:
+        scalar: numeric
+    - name: bgp-peers
+      type:
+        list:
+          elementType:
+            namedType: com.github.acnodal.epic.pkg.apis.epic.v1.BGPPeerStatus
+          elementRelationship: associative
+          keys:
+          - name
     - name: conditions
       type:
         list:
@@ -793,6 +916,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: heartbeat-time
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: layer2-addresses
+      type:
+        scalar: numeric
     - name: node-name
       type:
         scalar: string
@@ -931,6 +1057,18 @@ var schemaYAML = typed.YAMLObject(`types:
         map:
           elementType:
             scalar: numeric
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.Layer2
+  map:
+    fields:
+    - name: interfaces
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: node-selector
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
 - name: com.github.acnodal.epic.pkg.apis.epic.v1.LoadBalancer
   map:
     fields:

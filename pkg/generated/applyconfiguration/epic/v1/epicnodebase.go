@@ -17,6 +17,12 @@ type EPICNodeBaseApplyConfiguration struct {
 	// unless it is given one of its own. An address or an ID here means nothing.
 	// Default: UDP port 6080.
 	GUEEndpoint *GUETunnelEndpointApplyConfiguration `json:"gue-endpoint,omitempty"`
+	// How nodes announce public addresses by BGP. Absent, they do not: a routing
+	// daemon on the node can announce the kernel's routes of protocol 233 instead.
+	BGP *BGPApplyConfiguration `json:"bgp,omitempty"`
+	// How nodes answer for public addresses on a network without BGP. Absent, they
+	// do not. An empty object is enough to turn it on.
+	Layer2 *Layer2ApplyConfiguration `json:"layer2,omitempty"`
 }
 
 // EPICNodeBaseApplyConfiguration constructs a declarative configuration of the EPICNodeBase type for use with
@@ -40,5 +46,21 @@ func (b *EPICNodeBaseApplyConfiguration) WithGUEIngressNICs(values ...string) *E
 // If called multiple times, the GUEEndpoint field is set to the value of the last call.
 func (b *EPICNodeBaseApplyConfiguration) WithGUEEndpoint(value *GUETunnelEndpointApplyConfiguration) *EPICNodeBaseApplyConfiguration {
 	b.GUEEndpoint = value
+	return b
+}
+
+// WithBGP sets the BGP field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the BGP field is set to the value of the last call.
+func (b *EPICNodeBaseApplyConfiguration) WithBGP(value *BGPApplyConfiguration) *EPICNodeBaseApplyConfiguration {
+	b.BGP = value
+	return b
+}
+
+// WithLayer2 sets the Layer2 field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Layer2 field is set to the value of the last call.
+func (b *EPICNodeBaseApplyConfiguration) WithLayer2(value *Layer2ApplyConfiguration) *EPICNodeBaseApplyConfiguration {
+	b.Layer2 = value
 	return b
 }

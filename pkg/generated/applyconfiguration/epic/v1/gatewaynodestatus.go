@@ -40,6 +40,12 @@ type GatewayNodeStatusApplyConfiguration struct {
 	// What the node found out about itself, one entry a type. A write that leaves
 	// this out keeps what is there; an empty list removes it.
 	Conditions []applyconfigurationsmetav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
+	// The node's sessions with BGP peers. At most 64.
+	BGPPeers []BGPPeerStatusApplyConfiguration `json:"bgp-peers,omitempty"`
+	// How many routes of public addresses the node announces by BGP.
+	AnnouncedRoutes *int32 `json:"announced-routes,omitempty"`
+	// For how many public addresses the node answers ARP and neighbor discovery.
+	Layer2Addresses *int32 `json:"layer2-addresses,omitempty"`
 }
 
 // GatewayNodeStatusApplyConfiguration constructs a declarative configuration of the GatewayNodeStatus type for use with
@@ -135,5 +141,34 @@ func (b *GatewayNodeStatusApplyConfiguration) WithConditions(values ...*applycon
 		}
 		b.Conditions = append(b.Conditions, *values[i])
 	}
+	return b
+}
+
+// WithBGPPeers adds the given value to the BGPPeers field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the BGPPeers field.
+func (b *GatewayNodeStatusApplyConfiguration) WithBGPPeers(values ...*BGPPeerStatusApplyConfiguration) *GatewayNodeStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithBGPPeers")
+		}
+		b.BGPPeers = append(b.BGPPeers, *values[i])
+	}
+	return b
+}
+
+// WithAnnouncedRoutes sets the AnnouncedRoutes field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the AnnouncedRoutes field is set to the value of the last call.
+func (b *GatewayNodeStatusApplyConfiguration) WithAnnouncedRoutes(value int32) *GatewayNodeStatusApplyConfiguration {
+	b.AnnouncedRoutes = &value
+	return b
+}
+
+// WithLayer2Addresses sets the Layer2Addresses field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Layer2Addresses field is set to the value of the last call.
+func (b *GatewayNodeStatusApplyConfiguration) WithLayer2Addresses(value int32) *GatewayNodeStatusApplyConfiguration {
+	b.Layer2Addresses = &value
 	return b
 }
