@@ -44,6 +44,7 @@ require (
 	github.com/envoyproxy/protoc-gen-validate v1.3.3 // indirect
 	github.com/evanphx/json-patch/v5 v5.9.11 // indirect
 	github.com/moby/spdystream v0.5.1 // indirect
+	github.com/osrg/gobgp/v4 v4.8.0 // indirect
 	github.com/planetscale/vtprotobuf v0.6.1-0.20240319094008-0393e58bdf10 // indirect
 	go4.org/netipx v0.0.0-20260823151212-3075585bcbeb // indirect
 	gomodules.xyz/jsonpatch/v2 v2.4.0 // indirect

@@ -39,8 +39,8 @@ type Address struct {
 	Announce netip.Prefix
 	// Bridge is the name of one of the bridges.
 	Bridge string
-	// Ends are the proxies. An address without one is not announced; an interface
-	// that is gone is left out.
+	// Ends are the proxies. An address is announced while one of them is not on standby;
+	// an interface that is gone is left out.
 	Ends []End
 }
 

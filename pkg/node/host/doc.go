@@ -20,7 +20,8 @@
 //     the node's routing and its firewall.
 //   - the announced routes, in the main table, with the protocol number
 //     [RouteProtocol]: one for each public address, or for the aggregate that the
-//     pool asks for. A routing daemon exports the routes of that protocol.
+//     pool asks for, while a proxy on this node is ready. package announce announces
+//     them, or a routing daemon exports the routes of that protocol.
 //   - the delivery routes, in a table of their own ([Table]) which a rule looks up
 //     before the main table: one for each address, to all of its proxies on this
 //     node, so that several share the load. A proxy is addressed by permanent

@@ -37,6 +37,10 @@ type Host struct {
 	// slotTables are the tables of slots that had routes or rules in the last pass, by
 	// family.
 	slotTables map[slotTableKey]bool
+
+	announcedMu      sync.Mutex
+	announced        Announcements
+	announcedChanged chan struct{}
 }
 
 // Options say where a Host works.
@@ -49,7 +53,7 @@ type Options struct {
 
 // New opens the kernel's interfaces. It changes nothing.
 func New(o Options) (*Host, error) {
-	h := &Host{ns: o.Namespace, interval: o.Interval}
+	h := &Host{ns: o.Namespace, interval: o.Interval, announcedChanged: make(chan struct{}, 1)}
 	if h.interval <= 0 {
 		h.interval = defaultInterval
 	}

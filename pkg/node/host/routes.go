@@ -42,7 +42,9 @@ func (h *Host) planRoutes(o *observed) *plannedRoutes {
 		host := netip.PrefixFrom(a.Address, a.Address.BitLen())
 		bridge := o.bridges[a.Bridge].Attrs().Index
 		p.delivery[host] = deliveryRoute(host, Table, bridge, active(ends))
-		p.announced[a.Announce] = announcedRoute(a.Announce, bridge)
+		if ready(ends) {
+			p.announced[a.Announce] = announcedRoute(a.Announce, bridge)
+		}
 		p.families[family(a.Address)] = true
 		if !a.shared() {
 			continue
@@ -60,10 +62,11 @@ func (h *Host) planRoutes(o *observed) *plannedRoutes {
 }
 
 // reconcileRoutes keeps the rules and the routes. New delivery routes come before
-// announcements, and announcements go before delivery routes, so that nothing is
-// announced that is not delivered. Those of connections come first of all, and go last.
+// announcements, and announcements go before delivery routes, so nothing is announced
+// that is not delivered. An address is announced while one of its proxies is ready. Those of connections come first of all, and go last.
 func (h *Host) reconcileRoutes(o *observed) (int, error) {
 	p := h.planRoutes(o)
+	failed := map[netip.Prefix]bool{}
 	changed := 0
 	var errs []error
 	count := func(n int, err error) {
@@ -84,14 +87,35 @@ func (h *Host) reconcileRoutes(o *observed) (int, error) {
 		n, haveSlots, err := h.addSlots(family, p)
 		count(n, err)
 		// The route of a lasting prefix is replaced, never away in between.
-		count(h.addRoutes(family, p.delivery, haveDelivery))
+		count(h.addRoutes(family, p.delivery, haveDelivery, failed))
 		count(h.reconcileRule(family, 0, p.families[family]))
-		count(h.addRoutes(family, p.announced, haveAnnounced))
+		count(h.addRoutes(family, p.announced, haveAnnounced, failed))
 		count(h.deleteRoutes(p.announced, haveAnnounced))
 		count(h.deleteRoutes(p.delivery, haveDelivery))
 		count(h.deleteSlots(family, p, haveSlots))
 	}
+	h.setAnnounced(h.announcedBut(failed, o))
 	return changed, errors.Join(errs...)
+}
+
+// announcedBut returns what is announced where some routes could not be made. The
+// aggregate of an address that is not delivered is announced for its other addresses.
+func (h *Host) announcedBut(failed map[netip.Prefix]bool, o *observed) Announcements {
+	var a Announcements
+	routes := map[netip.Prefix]bool{}
+	for i := range h.desired.Addresses {
+		d := &h.desired.Addresses[i]
+		host := netip.PrefixFrom(d.Address, d.Address.BitLen())
+		if !ready(o.ends(*d)) || failed[host] || failed[d.Announce] {
+			continue
+		}
+		a.Addresses = append(a.Addresses, d.Address)
+		if !routes[d.Announce] {
+			routes[d.Announce] = true
+			a.Routes = append(a.Routes, d.Announce)
+		}
+	}
+	return a
 }
 
 // slotTableKey is a slot's table of one family.
@@ -122,7 +146,9 @@ func (h *Host) addSlots(fam int, p *plannedRoutes) (int, map[uint8]map[netip.Pre
 			return changed, have, err
 		}
 		have[slot] = routes
-		n, err := h.addRoutes(fam, p.slots[slot], routes)
+		// That of a slot is for connections that are open, and makes no difference to what
+		// is announced.
+		n, err := h.addRoutes(fam, p.slots[slot], routes, map[netip.Prefix]bool{})
 		changed += n
 		if err != nil {
 			return changed, have, err
@@ -243,8 +269,8 @@ func prefixOf(n *net.IPNet, family int) netip.Prefix {
 	return netip.PrefixFrom(addr, bits)
 }
 
-// addRoutes adds and changes routes of one family.
-func (h *Host) addRoutes(fam int, want map[netip.Prefix]*netlink.Route, have map[netip.Prefix][]netlink.Route) (int, error) {
+// addRoutes adds and changes routes of one family, and notes those that it can't.
+func (h *Host) addRoutes(fam int, want map[netip.Prefix]*netlink.Route, have map[netip.Prefix][]netlink.Route, failed map[netip.Prefix]bool) (int, error) {
 	changed := 0
 	var errs []error
 	for dst, r := range want {
@@ -258,6 +284,7 @@ func (h *Host) addRoutes(fam int, want map[netip.Prefix]*netlink.Route, have map
 		case r.Table != unix.RT_TABLE_MAIN || len(old) > 0 && old[0].Priority == r.Priority:
 			// Ours already: nothing of another's can be replaced.
 			if err := h.rt.RouteReplace(r); err != nil {
+				failed[dst] = true
 				errs = append(errs, fmt.Errorf("replace the route of %s: %w", dst, err))
 				continue
 			}
@@ -267,6 +294,7 @@ func (h *Host) addRoutes(fam int, want map[netip.Prefix]*netlink.Route, have map
 				err = errors.New("there is one that is not EPIC's: remove it, or change the pool's aggregation")
 			}
 			if err != nil {
+				failed[dst] = true
 				errs = append(errs, fmt.Errorf("announce a route of %s: %w", dst, err))
 				continue
 			}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// Announcements are what the kernel delivers to a proxy that is ready, so the network
+// may send it here.
+type Announcements struct {
+	// Routes are the routes in the main table: addresses, or their aggregates.
+	Routes []netip.Prefix
+	// Addresses are the public and alternate addresses themselves.
+	Addresses []netip.Addr
+}
+
+// Equal reports whether two are the same.
+func (a Announcements) Equal(b Announcements) bool {
+	return slices.Equal(a.Routes, b.Routes) && slices.Equal(a.Addresses, b.Addresses)
+}
+
+// Announced returns what is announced now. Nobody may change it.
+func (h *Host) Announced() Announcements {
+	h.announcedMu.Lock()
+	defer h.announcedMu.Unlock()
+	return h.announced
+}
+
+// AnnouncedChanged returns a channel that has a value whenever what is announced has
+// changed since the last receive.
+func (h *Host) AnnouncedChanged() <-chan struct{} { return h.announcedChanged }
+
+// setAnnounced notes what is announced. It sorts both lists.
+func (h *Host) setAnnounced(a Announcements) {
+	slices.SortFunc(a.Routes, netip.Prefix.Compare)
+	slices.SortFunc(a.Addresses, netip.Addr.Compare)
+	h.announcedMu.Lock()
+	changed := !h.announced.Equal(a)
+	h.announced = a
+	h.announcedMu.Unlock()
+	if changed {
+		select {
+		case h.announcedChanged <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// ready reports whether one of the ends gets visitors' packets although it has the
+// choice: an address all of whose proxies end, or have not started, is still delivered
+// and no longer announced.
+func ready(ends []End) bool {
+	return slices.ContainsFunc(ends, func(e End) bool { return !e.Standby })
+}
