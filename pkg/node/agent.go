@@ -69,6 +69,8 @@ type agent struct {
 	// complete is closed when the role knows what else it needs before leftovers
 	// may go.
 	complete <-chan struct{}
+	// settled is closed when all that is wanted is applied for the first time.
+	settled chan struct{}
 
 	source    atomic.Value // string: "none", "disk", "api"
 	repairs   atomic.Uint64
@@ -241,9 +243,11 @@ func (a *agent) settle(ctx context.Context) {
 	if a.applier.Wait(ctx) != nil {
 		return
 	}
+	settled := sync.OnceFunc(func() { close(a.settled) })
 	for {
 		begin := time.Now()
 		a.repair(ctx)
+		settled()
 		select {
 		case <-time.After(repairPause(time.Since(begin))):
 		case <-ctx.Done():

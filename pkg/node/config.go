@@ -10,6 +10,7 @@ import (
 	"github.com/acnodal/epic/pkg/dataplane"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 	"github.com/acnodal/epic/pkg/gue"
+	"github.com/acnodal/epic/pkg/node/announce"
 	"github.com/acnodal/epic/pkg/node/host"
 	"github.com/acnodal/epic/pkg/node/proxies"
 	"github.com/acnodal/epic/pkg/node/underlay"
@@ -78,6 +79,8 @@ type GatewayConfig struct {
 	Config
 	Proxies proxies.Source
 	Host    HostNetwork
+	// Announcer announces what Host delivers. May be nil.
+	Announcer *announce.Announcer
 	// Parts run beside, such as the server of the CNI plugin.
 	Parts []Part
 }

@@ -15,6 +15,7 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/dataplane"
 	"github.com/acnodal/epic/pkg/gue"
+	"github.com/acnodal/epic/pkg/node/announce"
 	"github.com/acnodal/epic/pkg/node/apply"
 	"github.com/acnodal/epic/pkg/node/follow"
 	"github.com/acnodal/epic/pkg/node/intent"
@@ -31,6 +32,7 @@ type gateway struct {
 	*agent
 	source     proxies.Source
 	host       HostNetwork
+	announcer  *announce.Announcer
 	keeper     *hostKeeper
 	interfaces *publish.Interfaces
 	heartbeat  *publish.Heartbeat
@@ -66,6 +68,7 @@ func RunGateway(ctx context.Context, c GatewayConfig) error {
 		forever("platform", g.platform.run),
 		forever("heartbeat", g.heartbeat.Run),
 		forever("silent far ends", func(ctx context.Context) { g.silent.run(ctx, c.Plane.Tunnels(), g.responder, g.socket.Send) }),
+		forever("announcements", g.announce),
 		forever("proxies", g.retryProxies),
 		forever("interfaces", func(ctx context.Context) {
 			select {
@@ -81,8 +84,8 @@ func newGateway(ctx context.Context, c GatewayConfig) (*gateway, error) {
 	if len(c.Nodes) != 1 {
 		return nil, fmt.Errorf("a gateway node is known by one address, not by %d", len(c.Nodes))
 	}
-	a := &agent{Config: c.Config, role: roleGateway, started: time.Now()}
-	g := &gateway{agent: a, source: c.Proxies, host: c.Host, live: liveness.New(), silent: newSilentEnds(), complete: make(chan struct{}), running: map[intent.Key][]proxies.Interface{}, applied: map[int]dataplane.Proxy{}}
+	a := &agent{Config: c.Config, role: roleGateway, started: time.Now(), settled: make(chan struct{})}
+	g := &gateway{agent: a, source: c.Proxies, host: c.Host, announcer: c.Announcer, live: liveness.New(), silent: newSilentEnds(), complete: make(chan struct{}), running: map[intent.Key][]proxies.Interface{}, applied: map[int]dataplane.Proxy{}}
 	a.complete, a.extra, a.listProxies = g.complete, g.problems, g.list
 	a.judge = g.live.State
 
@@ -123,11 +126,18 @@ func newGateway(ctx context.Context, c GatewayConfig) (*gateway, error) {
 		return nil, err
 	}
 	g.responder.cookies = cookiesBefore(c.Plane.Tunnels(), a.loaded.savedCookies())
-	a.reportMore = func(r *status.Report) { r.Directs = g.reportDirects() }
+	a.reportMore = func(r *status.Report) {
+		r.Directs, r.Announcements = g.reportDirects(), g.announcements(ctx)
+		r.Problems = append(r.Problems, r.Announcements.Problems...)
+	}
 	if a.loaded != nil {
 		g.responder.sequences = a.loaded.Sequences
 		g.keeper.set(a.loaded.Platform)
 		a.underlay.Use(a.loaded.Platform.NICs)
+		if g.announcer != nil {
+			g.announcer.Set(a.loaded.Platform.Announce)
+			g.announcer.SetLabels(a.loaded.Labels)
+		}
 	}
 	g.guardChanged()
 	return g, nil
@@ -152,12 +162,18 @@ func (g *gateway) gather() state {
 			s.Sequences[id] = p.Sequence
 		}
 	})
+	if g.announcer != nil {
+		s.Labels = g.announcer.Labels()
+	}
 	return s
 }
 
 func (g *gateway) platformChanged(p platform) {
 	g.underlay.Use(p.NICs)
 	g.keeper.set(p)
+	if g.announcer != nil {
+		g.announcer.Set(p.Announce)
+	}
 	g.guardChanged()
 	g.applier.Replan()
 	g.saver.touch()

@@ -17,6 +17,7 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 	"github.com/acnodal/epic/pkg/generated/informers/externalversions"
+	"github.com/acnodal/epic/pkg/node/announce"
 	"github.com/acnodal/epic/pkg/node/apply"
 	"github.com/acnodal/epic/pkg/node/host"
 	"github.com/acnodal/epic/pkg/node/intent"
@@ -32,6 +33,8 @@ type platform struct {
 	Port int32 `json:"port,omitempty"`
 	// Pools are the public and alternate pools, by prefix.
 	Pools map[string]pools `json:"pools,omitempty"`
+	// Announce is how public addresses are announced.
+	Announce announce.Config `json:"announce,omitzero"`
 }
 
 type pools struct {
@@ -95,6 +98,7 @@ func (f *platformFollower) read() platform {
 	for _, obj := range f.epics.GetStore().List() {
 		if o, ok := obj.(*epicv1.EPIC); ok && o.Name == epic.ConfigName {
 			p.NICs, p.Port = o.Spec.Base.GUEIngressNICs, o.Spec.Base.GUEEndpoint.EPICPort.Port
+			p.Announce = announce.Config{BGP: o.Spec.Base.BGP, Layer2: o.Spec.Base.Layer2}
 		}
 	}
 	p.Pools = map[string]pools{}

@@ -42,12 +42,14 @@ func (r reporter) Resume(before epicv1.GatewayNodeStatus) {
 func (r reporter) Status() epicv1.GatewayNodeStatus {
 	s := epicv1.GatewayNodeStatus{NodeName: r.Name, Version: r.Version}
 	c := metav1.Condition{Type: "Ready", Status: metav1.ConditionTrue, Reason: "Programmed", Message: "the node does its work", LastTransitionTime: metav1.NewTime(r.started)}
+	report := r.Report()
 	if err := r.Ready(); err != nil {
 		c.Status, c.Reason, c.Message = metav1.ConditionFalse, "Starting", err.Error()
-	} else if problems := r.Report().Problems; len(problems) > 0 {
+	} else if problems := report.Problems; len(problems) > 0 {
 		c.Status, c.Reason, c.Message = metav1.ConditionFalse, "Problems", summary(problems)
 	}
 	s.Conditions = []metav1.Condition{c}
+	r.reportAnnouncements(report.Announcements, &s)
 	return s
 }
 

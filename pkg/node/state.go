@@ -35,6 +35,8 @@ type state struct {
 	// Objects are what the API had.
 	Objects  []savedObject `json:"objects"`
 	Platform platform      `json:"platform"`
+	// Labels are this node's, by which BGP peers are chosen.
+	Labels map[string]string `json:"labels,omitempty"`
 	// Sequences are the last numbers of the tunnels' other ends, on a gateway.
 	Sequences map[uint32]uint64 `json:"sequences,omitempty"`
 	// Cookies is how tunnels used cookies, so that nobody can send packets without to a

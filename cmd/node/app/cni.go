@@ -57,6 +57,7 @@ func (o *cniOptions) add(fs *pflag.FlagSet) {
 type attachments struct {
 	*proxies.Attached
 
+	kube      kubernetes.Interface
 	server    *cni.Server
 	listener  net.Listener
 	installer *install.Installer
@@ -69,7 +70,7 @@ func (o *cniOptions) open(ctx context.Context, rc *rest.Config, client versioned
 	if err != nil {
 		return nil, err
 	}
-	a := &attachments{}
+	a := &attachments{kube: kube}
 	if a.installer, err = o.Installer(); err != nil {
 		return nil, err
 	}

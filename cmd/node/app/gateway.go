@@ -22,6 +22,7 @@ import (
 func newGatewayCommand() *cobra.Command {
 	o := &options{}
 	plugin := newCNIOptions()
+	announcing := &announceOptions{}
 	var described string
 	cmd := &cobra.Command{
 		Use:     gatewayRole,
@@ -63,11 +64,15 @@ func newGatewayCommand() *cobra.Command {
 			return err
 		}
 		defer network.Close()
+		announcer, err := announcing.announcer(config, network, attached)
+		if err != nil {
+			return err
+		}
 		return locked(ctx, o, dataplane.RoleGateway, func(plane *dataplane.DataPlane) error {
 			config.Plane = plane
 			group, ctx := errgroup.WithContext(ctx)
 			group.Go(func() error {
-				return node.RunGateway(ctx, node.GatewayConfig{Config: config, Proxies: sources, Host: network})
+				return node.RunGateway(ctx, node.GatewayConfig{Config: config, Proxies: sources, Host: network, Announcer: announcer})
 			})
 			if attached != nil {
 				group.Go(func() error { return attached.run(ctx) })
@@ -77,6 +82,7 @@ func newGatewayCommand() *cobra.Command {
 	})
 	o.add(cmd.Flags(), gatewayRole)
 	plugin.add(cmd.Flags())
+	announcing.add(cmd.Flags())
 	cmd.Flags().StringVar(&described, "proxies-file", "", "File that describes the proxies of a host without Kubernetes. It is read again when it changes.")
 	return cmd
 }

@@ -5,6 +5,9 @@ package host
 import (
 	"net/netip"
 	"slices"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // Announcements are what the kernel delivers to a proxy that is ready, so the network
@@ -53,4 +56,19 @@ func (h *Host) setAnnounced(a Announcements) {
 // and no longer announced.
 func ready(ends []End) bool {
 	return slices.ContainsFunc(ends, func(e End) bool { return !e.Standby })
+}
+
+// Left reports whether the kernel has announced routes, which an earlier program left:
+// then packets were delivered while none ran.
+func (h *Host) Left() (bool, error) {
+	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
+		own, err := h.ownRoutes(family, unix.RT_TABLE_MAIN)
+		if err != nil {
+			return false, err
+		}
+		if len(own) > 0 {
+			return true, nil
+		}
+	}
+	return false, nil
 }

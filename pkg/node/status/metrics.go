@@ -6,6 +6,8 @@ import (
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/acnodal/epic/pkg/node/announce"
 )
 
 // metric is a metric, as docs/dataplane.md lists it.
@@ -15,6 +17,9 @@ type metric struct {
 }
 
 const prefix = "epic_node_"
+
+// roleGateway is the role of a program that announces.
+const roleGateway = "gateway"
 
 func newMetric(kind prometheus.ValueType, name, help string, labels ...string) metric {
 	return metric{prometheus.NewDesc(prefix+name, help, labels, nil), kind}
@@ -43,10 +48,14 @@ var (
 	mRxBytes    = newMetric(prometheus.CounterValue, "tunnel_received_bytes_total", "Bytes of inner packets that came out of a tunnel.", tunnelLabels...)
 	mTxPackets  = newMetric(prometheus.CounterValue, "tunnel_sent_packets_total", "Inner packets that went into a tunnel.", tunnelLabels...)
 	mTxBytes    = newMetric(prometheus.CounterValue, "tunnel_sent_bytes_total", "Bytes of inner packets that went into a tunnel.", tunnelLabels...)
+	mSession    = newMetric(prometheus.GaugeValue, "bgp_session_up", "1 if the session with the BGP peer is established.", "peer", "address")
+	mRefused    = newMetric(prometheus.GaugeValue, "bgp_refused_routes", "Routes that the BGP peer sends. None is used.", "peer", "address")
+	mRoutes     = newMetric(prometheus.GaugeValue, "announced_routes", "Routes of public addresses that are announced by BGP, by family: ipv4 or ipv6.", "family")
 
 	all = []metric{
 		mTunnels, mCookies, mObjects, mProxies, mInterfaces, mProblems, mSynced, mSaved, mCredential, mDrops, mControl, mSendErrors, mRepairs,
 		mUp, mRTT, mSeen, mRxPackets, mRxBytes, mTxPackets, mTxBytes,
+		mSession, mRefused, mRoutes,
 	}
 )
 
@@ -107,11 +116,7 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 		send(mInterfaces, float64(n), mode)
 	}
 	send(mProblems, float64(len(r.Problems)))
-	synced := 0.0
-	if r.Source == "api" {
-		synced = 1
-	}
-	send(mSynced, synced)
+	send(mSynced, number(r.Source == "api"))
 	if !r.Saved.IsZero() {
 		send(mSaved, float64(r.Saved.UnixMilli())/1000)
 	}
@@ -126,16 +131,41 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	}
 	send(mSendErrors, float64(r.SendErrors))
 	send(mRepairs, float64(r.Repairs))
+	if r.Role == roleGateway {
+		sendAnnouncements(send, r.Announcements)
+	}
 	c.Delay.Collect(out)
+}
+
+func sendAnnouncements(send func(m metric, value float64, labels ...string), a announce.Status) {
+	for _, p := range a.Peers {
+		send(mSession, number(p.Up), p.Name, p.Address.String())
+		send(mRefused, float64(p.Refused), p.Name, p.Address.String())
+	}
+	routes := map[string]int{"ipv4": 0, "ipv6": 0}
+	for _, route := range a.Routes {
+		if route.Addr().Is4() {
+			routes["ipv4"]++
+		} else {
+			routes["ipv6"]++
+		}
+	}
+	for family, n := range routes {
+		send(mRoutes, float64(n), family)
+	}
+}
+
+// number is 1 for what is true.
+func number(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
 }
 
 func sendTunnel(send func(m metric, value float64, labels ...string), t *Tunnel) {
 	labels := []string{strconv.FormatUint(uint64(t.ID), 10), t.Kind, t.Namespace, t.Object}
-	up := 0.0
-	if t.State == Up {
-		up = 1
-	}
-	send(mUp, up, labels...)
+	send(mUp, number(t.State == Up), labels...)
 	if t.RTT > 0 {
 		send(mRTT, t.RTT.Seconds(), labels...)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/acnodal/epic/pkg/dataplane"
+	"github.com/acnodal/epic/pkg/node/announce"
 	"github.com/acnodal/epic/pkg/node/underlay"
 )
 
@@ -31,6 +32,8 @@ type Report struct {
 	Interfaces []underlay.Interface `json:"interfaces"`
 	Proxies    []Proxy              `json:"proxies,omitempty"`
 	Tunnels    []Tunnel             `json:"tunnels"`
+	// Announcements are what a gateway node announces.
+	Announcements announce.Status `json:"announcements,omitzero"`
 	// Directs are the endpoints without a tunnel, on a gateway node.
 	Directs []Direct `json:"directs,omitempty"`
 	// Drops are dropped packets, by reason.

@@ -31,6 +31,7 @@ func Print(to io.Writer, r *Report) error {
 			fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", p.Object, p.Pod, p.Interface, p.Index, join(p.Addresses))
 		}
 	}
+	printAnnouncements(w, r)
 	fmt.Fprint(w, "\nTUNNEL\tOBJECT\tLOCAL\tREMOTE\tSTATE\tLAST PONG\tROUND TRIP\tCOOKIES\tSERVICES\tMTU\tRECEIVED\tSENT\n")
 	for i := range r.Tunnels {
 		t := &r.Tunnels[i]

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/node/announce"
+)
+
+// conditionSessions says whether all BGP sessions of a node are up.
+const conditionSessions = "BGPSessionsUp"
+
+// announce announces what this node delivers, from when all of it is known: what a node
+// that restarts does not announce at once is withdrawn by its peers.
+func (g *gateway) announce(ctx context.Context) {
+	if g.announcer == nil {
+		return
+	}
+	select {
+	case <-g.settled:
+	case <-ctx.Done():
+		return
+	}
+	g.keeper.apply()
+	g.announcer.Run(ctx)
+}
+
+// announcements are what is announced, and to whom.
+func (g *gateway) announcements(ctx context.Context) announce.Status {
+	if g.announcer == nil {
+		return announce.Status{}
+	}
+	return g.announcer.Status(ctx)
+}
+
+// reportAnnouncements adds what is announced to a node's report.
+func (g *gateway) reportAnnouncements(now announce.Status, s *epicv1.GatewayNodeStatus) {
+	s.AnnouncedRoutes = int32(len(now.Routes)) //nolint:gosec // far fewer
+	if len(now.Peers) == 0 {
+		return
+	}
+	var down []string
+	for _, p := range now.Peers {
+		s.BGPPeers = append(s.BGPPeers, epicv1.BGPPeerStatus{Name: p.Name, Address: p.Address.String(), State: p.State(), Message: shortened(p.Message)})
+		if !p.Up {
+			down = append(down, fmt.Sprintf("%s (%s): %s", p.Name, p.Address, p.Message))
+		}
+	}
+	c := metav1.Condition{Type: conditionSessions, Status: metav1.ConditionTrue, Reason: "Established", Message: "all BGP sessions are up", LastTransitionTime: metav1.NewTime(g.started)}
+	if len(down) > 0 {
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, "SessionsDown", shortened(strings.Join(down, "; "))
+	}
+	s.Conditions = append(s.Conditions, c)
+}
+
+// shortened is text that fits into a field of the API.
+func shortened(text string) string {
+	const most = 1000
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "..."
+}

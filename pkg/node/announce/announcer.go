@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package announce
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/node/announce/speaker"
+	"github.com/acnodal/epic/pkg/node/host"
+)
+
+const (
+	// every is how often everything is looked at again: passwords, labels, and what could
+	// not be done.
+	every = 5 * time.Second
+	// labelsEvery is how often the node's labels are read.
+	labelsEvery = 30 * time.Second
+	// stopWithin bounds the end of the sessions.
+	stopWithin = 2 * time.Second
+)
+
+// Delivered is what tells of what is delivered, as *host.Host does.
+type Delivered interface {
+	Announced() host.Announcements
+	AnnouncedChanged() <-chan struct{}
+}
+
+// Options are what an Announcer needs.
+type Options struct {
+	// Address and Name are those of the node.
+	Address netip.Addr
+	Name    string
+	// Labels returns the node's labels.
+	Labels func(context.Context) (map[string]string, error)
+	// Passwords returns the password with a name.
+	Passwords func(name string) (string, error)
+	Delivered Delivered
+	// Restarting says that the kernel delivered packets when this program started.
+	Restarting bool
+}
+
+// Announcer announces what is delivered.
+type Announcer struct {
+	options Options
+	speaker *speaker.Speaker
+	kick    chan struct{}
+
+	mu     sync.Mutex
+	config Config
+	labels map[string]string
+	// labelsErr is why the labels could not be read.
+	labelsErr error
+	// begun says that Run has begun.
+	begun bool
+	plan  Plan
+	// err is what could not be done of the plan.
+	err error
+}
+
+// New returns an announcer that announces nothing until Run.
+func New(o Options) *Announcer {
+	a := &Announcer{options: o, kick: make(chan struct{}, 1)}
+	a.speaker = speaker.New(speaker.Options{Restarting: o.Restarting, Changed: a.touch})
+	return a
+}
+
+func (a *Announcer) touch() {
+	select {
+	case a.kick <- struct{}{}:
+	default:
+	}
+}
+
+// Set takes the platform's settings.
+func (a *Announcer) Set(c Config) {
+	a.mu.Lock()
+	a.config = c
+	a.mu.Unlock()
+	a.touch()
+}
+
+// Run announces until the context ends. It is to be called when everything that this node
+// delivers is known. When it returns, nothing is announced any more, except that peers
+// that agreed to it keep the routes for a while.
+func (a *Announcer) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	if a.options.Labels != nil {
+		read := make(chan struct{})
+		wg.Go(func() { a.followLabels(ctx, sync.OnceFunc(func() { close(read) })) })
+		// A peer that is set up later is not told that this is a restart.
+		select {
+		case <-read:
+		case <-time.After(every):
+		case <-ctx.Done():
+		}
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		a.apply(ctx)
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		case <-a.kick:
+		case <-a.options.Delivered.AnnouncedChanged():
+		}
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+	defer cancel()
+	a.speaker.Stop(stop, true)
+}
+
+// apply makes what is announced equal to what has to be.
+func (a *Announcer) apply(ctx context.Context) {
+	a.mu.Lock()
+	config, node := a.config, Node{Address: a.options.Address, Name: a.options.Name, Labels: a.labels}
+	before, failed, begun := a.plan, a.err != nil, a.begun
+	a.mu.Unlock()
+	plan := Make(config, node, a.options.Delivered.Announced(), a.options.Passwords)
+	if begun && !failed && reflect.DeepEqual(plan, before) {
+		// Blocked peers try again when their states are asked for.
+		a.speaker.States(ctx)
+		return
+	}
+	err := a.speaker.Apply(ctx, plan.Speaker)
+	if err != nil && !failed {
+		klog.FromContext(ctx).Error(err, "Cannot announce everything, trying again")
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.plan, a.err, a.begun = plan, err, true
+}
+
+// Labels returns the node's labels as they were read last.
+func (a *Announcer) Labels() map[string]string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return maps.Clone(a.labels)
+}
+
+// SetLabels sets the labels that the node had before this program started.
+func (a *Announcer) SetLabels(labels map[string]string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.labels = maps.Clone(labels)
+}
+
+// followLabels reads the node's labels until the context ends.
+func (a *Announcer) followLabels(ctx context.Context, read func()) {
+	for {
+		pause := labelsEvery
+		if err := a.readLabels(ctx); err != nil {
+			klog.FromContext(ctx).V(2).Info("Cannot read the labels of this node", "err", err)
+			pause = every
+		}
+		read()
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (a *Announcer) readLabels(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, every)
+	defer cancel()
+	labels, err := a.options.Labels(ctx)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.labelsErr = err
+	if err == nil && !maps.Equal(a.labels, labels) {
+		a.labels = labels
+		a.touch()
+	}
+	return err
+}
+
+// usesLabels reports whether something depends on the node's labels.
+func usesLabels(c Config) bool {
+	if c.Layer2 != nil && c.Layer2.NodeSelector != nil {
+		return true
+	}
+	return c.BGP != nil && slices.ContainsFunc(c.BGP.Peers, hasSelector)
+}
+
+// Status returns what is announced, and to whom.
+func (a *Announcer) Status(ctx context.Context) Status {
+	states := a.speaker.States(ctx)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := Status{Problems: slices.Clone(a.plan.Problems)}
+	for _, p := range slices.Concat(states, a.plan.Unready) {
+		s.Peers = append(s.Peers, Peer{Name: p.Name, Address: p.Address, Up: p.Established, Local: p.Local, Since: p.Since, Refused: p.Refused, Message: p.Message})
+	}
+	slices.SortFunc(s.Peers, Peer.compare)
+	if len(a.plan.Speaker.Peers) > 0 {
+		s.Routes = slices.Clone(a.plan.Speaker.Routes)
+	}
+	if a.err != nil {
+		s.Problems = append(s.Problems, a.err.Error())
+	}
+	if a.labelsErr != nil && usesLabels(a.config) {
+		s.Problems = append(s.Problems, fmt.Sprintf("the labels of this node, by which BGP peers are chosen, can't be read: %v", a.labelsErr))
+	}
+	return s
+}

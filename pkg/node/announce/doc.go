@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package announce has the network send visitors' packets to this node: by BGP, or on
+// a network without BGP by answering ARP and neighbor discovery. It announces what
+// package host delivers to proxies that are ready, and nothing else.
+//
+// [Make] is pure: it computes from the platform's settings, the node's labels and what is
+// delivered what there is to announce and to whom. [Announcer] carries it out, by package
+// speaker (BGP).
+//
+// A program that ends in order leaves its routes with the peers that agreed to graceful
+// restart, since packets are forwarded without it. The next program announces only when
+// it knows all that it delivers: what a peer does not hear again is withdrawn.
+package announce

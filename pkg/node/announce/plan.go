@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package announce
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/bgpcommunity"
+	"github.com/acnodal/epic/pkg/node/announce/speaker"
+	"github.com/acnodal/epic/pkg/node/host"
+)
+
+// Config is what the platform team set.
+type Config struct {
+	BGP    *epicv1.BGP    `json:"bgp,omitempty"`
+	Layer2 *epicv1.Layer2 `json:"layer2,omitempty"`
+}
+
+// Node is this node.
+type Node struct {
+	Address netip.Addr
+	Name    string
+	// Labels are those of its Node object, or those that its program was started with.
+	Labels map[string]string
+}
+
+// Plan is what there is to announce.
+type Plan struct {
+	Speaker speaker.Settings
+	// Unready are the peers of this node that can't have a session, and why.
+	Unready []speaker.PeerState
+	// Problems are settings that can't be followed.
+	Problems []string
+}
+
+// Make computes a plan. Password returns the password with a name.
+func Make(c Config, n Node, has host.Announcements, password func(name string) (string, error)) Plan {
+	var p Plan
+	if c.BGP != nil {
+		p.bgp(c.BGP, n, has, password)
+	}
+	return p
+}
+
+func (p *Plan) bgp(b *epicv1.BGP, n Node, has host.Announcements, password func(name string) (string, error)) {
+	asn, ok := number(b.ASN)
+	if !ok {
+		p.problem("spec.base.bgp.asn: %d is no autonomous system number", b.ASN)
+		return
+	}
+	p.Speaker.Local = speaker.Local{ASN: asn, RouterID: speaker.RouterID(n.Address), ListenPort: uint16(b.ListenPort)} //nolint:gosec // the API bounds it
+	for i, text := range b.Communities {
+		community, err := bgpcommunity.Parse(text)
+		if err != nil {
+			p.problem("spec.base.bgp.communities[%d]: %q: %v", i, text, err)
+			continue
+		}
+		p.Speaker.Local.Communities = append(p.Speaker.Local.Communities, community)
+	}
+	var restart time.Duration
+	if s := b.GracefulRestartSeconds; s != nil {
+		restart = time.Duration(*s) * time.Second
+	}
+	families := map[bool]bool{}
+	addresses := map[netip.Addr]string{}
+	for i := range b.Peers {
+		peer := &b.Peers[i]
+		mine, err := selects(peer.NodeSelector, n)
+		if err != nil {
+			p.problem("BGP peer %s: node-selector: %v", peer.Name, err)
+			continue
+		}
+		if !mine {
+			continue
+		}
+		out, err := sessionOf(peer, restart)
+		if err != nil {
+			p.problem("BGP peer %s: %v", peer.Name, err)
+			continue
+		}
+		if other, twice := addresses[out.Address]; twice {
+			p.problem("BGP peer %s: its address %s is that of %s too: have a node-selector choose one of them for this node", peer.Name, out.Address, other)
+			continue
+		}
+		addresses[out.Address] = peer.Name
+		if peer.PasswordName != "" {
+			if out.Password, err = password(peer.PasswordName); err != nil {
+				p.Unready = append(p.Unready, speaker.PeerState{Name: peer.Name, Address: out.Address, Message: err.Error()})
+				p.problem("BGP peer %s: %v", peer.Name, err)
+				continue
+			}
+		}
+		families[out.Address.Is4()] = true
+		p.Speaker.Peers = append(p.Speaker.Peers, out)
+	}
+	for _, route := range has.Routes {
+		// A route of a family that no peer takes costs memory and nothing else.
+		if families[route.Addr().Is4()] {
+			p.Speaker.Routes = append(p.Speaker.Routes, route)
+		}
+	}
+}
+
+func (p *Plan) problem(format string, args ...any) {
+	p.Problems = append(p.Problems, fmt.Sprintf(format, args...))
+}
+
+// number is an autonomous system number as BGP has it.
+func number(n int64) (uint32, bool) {
+	return uint32(n), n > 0 && n < 1<<32 //nolint:gosec // the second value says whether it fits
+}
+
+// sessionOf says what a peer's session is like, but for its password.
+func sessionOf(p *epicv1.BGPPeer, restart time.Duration) (speaker.Peer, error) {
+	address, err := netip.ParseAddr(p.Address)
+	if err != nil || address.Zone() != "" {
+		return speaker.Peer{}, fmt.Errorf("address: %q is no IP address without a zone", p.Address)
+	}
+	asn, ok := number(p.ASN)
+	if !ok {
+		return speaker.Peer{}, fmt.Errorf("asn: %d is no autonomous system number", p.ASN)
+	}
+	return speaker.Peer{
+		Name: p.Name, Address: address.Unmap(), ASN: asn, Port: uint16(p.Port), //nolint:gosec // the API bounds it
+		HoldTime: time.Duration(p.HoldTimeSeconds) * time.Second, MultihopTTL: uint8(p.MultihopTTL), //nolint:gosec // the API bounds it
+		TTLSecurity: p.TTLSecurity, MaxPrefixes: uint32(max(p.MaxPrefixes, 1)), GracefulRestart: restart, //nolint:gosec // the API bounds it
+	}, nil
+}
+
+// selects reports whether a selector chooses a node. None chooses all.
+func selects(s *metav1.LabelSelector, n Node) (bool, error) {
+	if s == nil {
+		return true, nil
+	}
+	selector, err := metav1.LabelSelectorAsSelector(s)
+	if err != nil {
+		return false, err
+	}
+	all := labels.Set{corev1.LabelHostname: n.Name}
+	maps.Copy(all, n.Labels)
+	return selector.Matches(all), nil
+}

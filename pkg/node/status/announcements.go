@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package status
+
+import (
+	"fmt"
+	"io"
+)
+
+// printAnnouncements writes what a gateway node announces as tables.
+func printAnnouncements(w io.Writer, r *Report) {
+	a := &r.Announcements
+	if len(a.Peers) > 0 {
+		fmt.Fprint(w, "\nBGP PEER\tADDRESS\tSTATE\tSINCE\tREFUSED ROUTES\tMESSAGE\n")
+		for _, p := range a.Peers {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", p.Name, p.Address, p.State(), since(r.Now, p.Since), p.Refused, p.Message)
+		}
+	}
+	if len(a.Routes) > 0 {
+		fmt.Fprint(w, "\nANNOUNCED ROUTE\n")
+		for _, route := range a.Routes {
+			fmt.Fprintf(w, "%s\n", route)
+		}
+	}
+}
