@@ -8,6 +8,7 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/klog/v2"
 
+	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/registry"
 	"github.com/acnodal/epic/pkg/registry/reach"
 	"github.com/acnodal/epic/pkg/registry/tenancy"
@@ -34,7 +35,7 @@ func (c CompletedConfig) installAPI(server *genericapiserver.GenericAPIServer) e
 	}
 	if err := server.AddPostStartHook("claim-dns-names", func(hook genericapiserver.PostStartHookContext) error {
 		go func() {
-			if err := c.extra.Claims.AdoptDNSNames(hook, tenancy.LoadBalancers, tenancy.GWProxies); err != nil && hook.Err() == nil {
+			if err := c.extra.Claims.AdoptDNSNames(hook, epic.ResourceLoadBalancers, epic.ResourceGWProxies); err != nil && hook.Err() == nil {
 				klog.FromContext(hook).Error(err, "Could not claim the DNS names of objects that a former release wrote; the audit reports them")
 			}
 		}()

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/util/flowcontrol"
 	"k8s.io/klog/v2"
 
+	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/endpoints"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
@@ -99,12 +100,12 @@ func New(o Options) (*Controller, error) {
 	nodes.follow(c.kinds.EPICs().Informer(), c.kinds.GatewayNodes().Informer())
 	pods := newProxyPods(o.Kube, func() map[string][]cache.ObjectName {
 		return map[string][]cache.ObjectName{
-			"loadbalancers": reporting[*epicv1.LoadBalancer](c.kinds.LoadBalancers().Informer().GetIndexer()),
-			"gwproxies":     reporting[*epicv1.GWProxy](c.kinds.GWProxies().Informer().GetIndexer()),
+			epic.ResourceLoadBalancers: reporting[*epicv1.LoadBalancer](c.kinds.LoadBalancers().Informer().GetIndexer()),
+			epic.ResourceGWProxies:     reporting[*epicv1.GWProxy](c.kinds.GWProxies().Informer().GetIndexer()),
 		}
 	})
-	pods.serve("loadbalancers", lbs)
-	pods.serve("gwproxies", proxies)
+	pods.serve(epic.ResourceLoadBalancers, lbs)
+	pods.serve(epic.ResourceGWProxies, proxies)
 	all := &Controller{workers: o.Workers, caches: c, loops: []*loop{lbs.loop, proxies.loop}, nodes: nodes, pods: pods, news: news}
 	p := &pace{settle: o.Settle, poolSettle: o.PoolSettle, limiter: flowcontrol.NewTokenBucketRateLimiter(conditionWrites, conditionBurst)}
 	reps, routes, slices := newRemoteEndpoints(c, p, news.tracker.State), newGWRoutes(c, p, news.tracker.State), newGWEndpointSlices(c, p, news.tracker.State)

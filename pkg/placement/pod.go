@@ -16,8 +16,8 @@ var ProxyPodSelector = labels.SelectorFromSet(labels.Set{epic.PartOfLabel: epic.
 // ownerLabels are the label by which a pod names its object, by the object's
 // resource.
 var ownerLabels = map[string]string{
-	"loadbalancers": epic.OwningLoadBalancerLabel,
-	"gwproxies":     epic.OwningProxyLabel,
+	epic.ResourceLoadBalancers: epic.OwningLoadBalancerLabel,
+	epic.ResourceGWProxies:     epic.OwningProxyLabel,
 }
 
 // CheckPod returns nil when a pod is a running proxy of the object, wherever it

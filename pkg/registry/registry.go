@@ -75,16 +75,16 @@ type entry struct {
 
 func (c Config) entries() []entry {
 	return []entry{
-		{"EPIC", epicregistry.Resource, epicregistry.NewREST, epicregistry.Rules{}, false},
-		{"Account", account.Resource, account.NewREST, account.Rules{}, false},
-		{"ServicePrefix", serviceprefix.Resource, serviceprefix.NewREST, serviceprefix.Rules{}, false},
-		{"LBServiceGroup", lbservicegroup.Resource, lbservicegroup.NewREST, lbservicegroup.Rules{}, false},
-		{"LoadBalancer", loadbalancer.Resource, loadbalancer.NewREST, loadbalancer.Rules{NamespaceTerminating: c.NamespaceTerminating, Grants: proxy.Grants{Authorizer: c.Authorizer}}, true},
-		{"RemoteEndpoint", remoteendpoint.Resource, remoteendpoint.NewREST, remoteendpoint.Rules{Reach: c.Reach}, false},
-		{"GWProxy", gwproxy.Resource, gwproxy.NewREST, gwproxy.Rules{Grants: proxy.Grants{Authorizer: c.Authorizer}}, true},
-		{"GWRoute", gwroute.Resource, gwroute.NewREST, gwroute.NewRules(), false},
-		{"GWEndpointSlice", gwendpointslice.Resource, gwendpointslice.NewREST, gwendpointslice.NewRules(c.Reach), false},
-		{"GatewayNode", gatewaynode.Resource, gatewaynode.NewREST, gatewaynode.Rules{}, false},
+		{"EPIC", epic.ResourceEPICs, epicregistry.NewREST, epicregistry.Rules{}, false},
+		{"Account", epic.ResourceAccounts, account.NewREST, account.Rules{}, false},
+		{"ServicePrefix", epic.ResourceServicePrefixes, serviceprefix.NewREST, serviceprefix.Rules{}, false},
+		{"LBServiceGroup", epic.ResourceLBServiceGroups, lbservicegroup.NewREST, lbservicegroup.Rules{}, false},
+		{"LoadBalancer", epic.ResourceLoadBalancers, loadbalancer.NewREST, loadbalancer.Rules{NamespaceTerminating: c.NamespaceTerminating, Grants: proxy.Grants{Authorizer: c.Authorizer}}, true},
+		{"RemoteEndpoint", epic.ResourceRemoteEndpoints, remoteendpoint.NewREST, remoteendpoint.Rules{Reach: c.Reach}, false},
+		{"GWProxy", epic.ResourceGWProxies, gwproxy.NewREST, gwproxy.Rules{Grants: proxy.Grants{Authorizer: c.Authorizer}}, true},
+		{"GWRoute", epic.ResourceGWRoutes, gwroute.NewREST, gwroute.NewRules(), false},
+		{"GWEndpointSlice", epic.ResourceGWEndpointSlices, gwendpointslice.NewREST, gwendpointslice.NewRules(c.Reach), false},
+		{"GatewayNode", epic.ResourceGatewayNodes, gatewaynode.NewREST, gatewaynode.Rules{}, false},
 	}
 }
 
@@ -115,7 +115,7 @@ func NewAPIGroupInfo(c Config) (*genericapiserver.APIGroupInfo, func(context.Con
 			return nil, nil, fmt.Errorf("build the storage of %s: %w", e.resource, err)
 		}
 		switch e.resource {
-		case epicregistry.Resource, serviceprefix.Resource, gatewaynode.Resource:
+		case epic.ResourceEPICs, epic.ResourceServicePrefixes, epic.ResourceGatewayNodes:
 			// These are never in an account's namespace.
 		default:
 			sources = append(sources, usage.Source{
@@ -131,7 +131,7 @@ func NewAPIGroupInfo(c Config) (*genericapiserver.APIGroupInfo, func(context.Con
 			storage[e.resource+"/"+tunnelkeys.Subresource] = tunnelkeys.NewREST(e.resource, objects, c.TunnelKeys, c.Nodes, c.Placements)
 		}
 	}
-	storage[epicregistry.Resource+"/audit"] = epicregistry.NewAuditREST(c.Claims)
+	storage[epic.ResourceEPICs+"/audit"] = epicregistry.NewAuditREST(c.Claims)
 
 	info := genericapiserver.NewDefaultAPIGroupInfo(epic.GroupName, scheme.Scheme, scheme.ParameterCodec, scheme.Codecs)
 	info.VersionedResourcesStorageMap[v1.SchemeGroupVersion.Version] = storage

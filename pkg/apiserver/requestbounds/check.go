@@ -9,6 +9,8 @@ import (
 
 	goyaml "go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
 const (
@@ -33,13 +35,13 @@ const MaxBody = 1536 << 10
 
 // bodies are the limits of resources with small objects.
 var bodies = map[string]int64{
-	"accounts":         64 << 10,
-	"serviceprefixes":  64 << 10,
-	"remoteendpoints":  64 << 10,
-	"gwroutes":         512 << 10,
-	"gatewaynodes":     1 << 20,
-	"gwendpointslices": 1 << 20,
-	"lbservicegroups":  1 << 20,
+	epic.ResourceAccounts:         64 << 10,
+	epic.ResourceServicePrefixes:  64 << 10,
+	epic.ResourceRemoteEndpoints:  64 << 10,
+	epic.ResourceGWRoutes:         512 << 10,
+	epic.ResourceGatewayNodes:     1 << 20,
+	epic.ResourceGWEndpointSlices: 1 << 20,
+	epic.ResourceLBServiceGroups:  1 << 20,
 }
 
 // bodyLimit is the most bytes that the body of a request for a resource may

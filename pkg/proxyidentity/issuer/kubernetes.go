@@ -20,6 +20,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/serviceaccount"
 	authenticationv1client "k8s.io/client-go/kubernetes/typed/authentication/v1"
 
+	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/placement"
 	"github.com/acnodal/epic/pkg/proxyidentity"
 )
@@ -32,7 +33,7 @@ const (
 )
 
 // kinds are the kinds of objects with proxies by their resource.
-var kinds = map[string]string{"loadbalancers": proxyidentity.LoadBalancer, "gwproxies": proxyidentity.GWProxy}
+var kinds = map[string]string{epic.ResourceLoadBalancers: proxyidentity.LoadBalancer, epic.ResourceGWProxies: proxyidentity.GWProxy}
 
 // Pods finds pods, as an informer's lister does. The pods may lack everything but
 // metadata, their phase and their addresses.

@@ -14,7 +14,7 @@ import (
 type object = epic.Account
 
 func newTable() rest.TableConvertor {
-	return kind.NewTable[object](Resource,
+	return kind.NewTable[object](epic.ResourceAccounts,
 		kind.Number("Group ID", "The number that stands for the account.", func(o *object) int64 { return int64(o.Spec.GroupID) }),
 		kind.Number("Proxy Limit", "How many load balancers and gateway proxies the account may have.", func(o *object) int64 {
 			return int64(ptr.Deref(o.Spec.ProxyLimit, epic.DefaultProxyLimit))

@@ -37,6 +37,27 @@ type Rules interface {
 	HasChildren(obj runtime.Object, child Owner) error
 }
 
+// NoRules are the rules of objects that claim nothing and rely on nothing, and on
+// which nothing depends. The Rules of a kind embed it and define what differs.
+type NoRules struct{}
+
+var _ Rules = NoRules{}
+
+// Claims implements Rules.
+func (NoRules) Claims(runtime.Object) *Set { return &Set{} }
+
+// Plan implements Rules.
+func (NoRules) Plan(context.Context, *Plan, runtime.Object, runtime.Object) error { return nil }
+
+// PlanDelete implements Rules.
+func (NoRules) PlanDelete(context.Context, *Plan, runtime.Object) error { return nil }
+
+// Taken implements Rules.
+func (NoRules) Taken(runtime.Object, Claim, Owner) error { return nil }
+
+// HasChildren implements Rules.
+func (NoRules) HasChildren(runtime.Object, Owner) error { return nil }
+
 // Displacer is for Rules of kinds whose objects may be garbage that was not
 // collected yet, and hold a claim that another object needs.
 type Displacer interface {

@@ -46,7 +46,7 @@ func (*AuditREST) Destroy() {}
 // Get implements rest.Getter.
 func (r *AuditREST) Get(ctx context.Context, name string, _ *metav1.GetOptions) (runtime.Object, error) {
 	if ns := genericapirequest.NamespaceValue(ctx); ns != epic.ConfigNamespace || name != epic.ConfigName {
-		return nil, apierrors.NewNotFound(epic.Resource("epics"), name)
+		return nil, apierrors.NewNotFound(epic.Resource(epic.ResourceEPICs), name)
 	}
 	report, err := r.auditor.Audit(ctx)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 type object = epicapi.EPIC
 
 func newTable() rest.TableConvertor {
-	return kind.NewTable[object](Resource,
+	return kind.NewTable[object](epicapi.ResourceEPICs,
 		kind.Number("Last Tunnel ID", "The tunnel ID that was assigned most recently, to any object. It is not an ID of the EPIC object.", func(o *object) int64 { return int64(o.Status.CurrentTunnelID) }),
 		kind.Number("Last Group ID", "The group ID that was assigned most recently, to any account. It is not an ID of the EPIC object.", func(o *object) int64 { return int64(o.Status.CurrentGroupID) }),
 		kind.Number("Nodes", "How many gateway nodes there are. The objects of the kind GatewayNode say how they do.", func(o *object) int64 {

@@ -14,7 +14,7 @@ import (
 type object = epic.GatewayNode
 
 func newTable() rest.TableConvertor {
-	return kind.NewTable[object](Resource,
+	return kind.NewTable[object](epic.ResourceGatewayNodes,
 		kind.Text("Node", "The name of the node: that of its Node object, or of the host.", func(o *object) string { return o.Status.NodeName }),
 		kind.Number("Tunnels", "How many tunnels end on the node.", func(o *object) int64 { return int64(o.Status.Tunnels) }),
 		kind.Number("Up", "How many of the tunnels are up.", func(o *object) int64 { return int64(o.Status.TunnelsUp) }),

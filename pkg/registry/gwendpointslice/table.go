@@ -17,7 +17,7 @@ import (
 type object = epic.GWEndpointSlice
 
 func newTable() rest.TableConvertor {
-	return kind.NewTable[object](Resource,
+	return kind.NewTable[object](epic.ResourceGWEndpointSlices,
 		kind.Text("Client Cluster", "The tenant's cluster that the slice is in.", func(o *object) string { return o.Spec.ClientRef.ClusterID }),
 		kind.Text("Client NS", "The slice's namespace in that cluster.", func(o *object) string { return o.Spec.ClientRef.Namespace }),
 		kind.Text("Client Name", "The slice's name in that cluster.", func(o *object) string { return o.Spec.ClientRef.Name }),

@@ -16,6 +16,7 @@ import (
 
 // Rules are those of gateway proxies, which are what all proxies have.
 type Rules struct {
+	claims.NoRules
 	// Grants decides who may configure a proxy beyond its group.
 	Grants proxy.Grants
 }
@@ -41,9 +42,6 @@ func (r Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object
 	return proxy.Plan(ctx, p, r.Grants, before, proxy.GWProxy(obj.(*epic.GWProxy)))
 }
 
-// PlanDelete implements claims.Rules.
-func (Rules) PlanDelete(context.Context, *claims.Plan, runtime.Object) error { return nil }
-
 // Taken implements claims.Rules.
 func (Rules) Taken(obj runtime.Object, c claims.Claim, _ claims.Owner) error {
 	return proxy.Taken(proxy.GWProxy(obj.(*epic.GWProxy)), c)
@@ -53,9 +51,6 @@ func (Rules) Taken(obj runtime.Object, c claims.Claim, _ claims.Owner) error {
 func (Rules) Cooling(obj runtime.Object, c claims.Claim, until time.Time) error {
 	return proxy.Cooling(proxy.GWProxy(obj.(*epic.GWProxy)), c, until)
 }
-
-// HasChildren implements claims.Rules.
-func (Rules) HasChildren(runtime.Object, claims.Owner) error { return nil }
 
 // Check implements claims.Checker.
 func (Rules) Check(obj runtime.Object, find claims.Find) field.ErrorList {

@@ -5,7 +5,7 @@ package gwproxy
 import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/registry/fieldset"
-	"github.com/acnodal/epic/pkg/registry/proxystatus"
+	"github.com/acnodal/epic/pkg/registry/proxy"
 )
 
 // selectable are the fields by which objects can be selected, beside their name
@@ -14,6 +14,6 @@ import (
 var selectable = fieldset.Fields{
 	fieldset.One("spec.clientRef.uid", func(obj *epic.GWProxy) string { return obj.Spec.ClientRef.UID }),
 	fieldset.One("spec.public-address", func(obj *epic.GWProxy) string { return obj.Spec.PublicAddress }),
-	fieldset.Many("status.tenant-node", func(obj *epic.GWProxy) []string { return proxystatus.TenantNodes(&obj.Status) }),
-	fieldset.Many("status.epic-node", func(obj *epic.GWProxy) []string { return proxystatus.EPICNodes(&obj.Status) }),
+	fieldset.Many("status.tenant-node", func(obj *epic.GWProxy) []string { return proxy.TenantNodes(&obj.Status) }),
+	fieldset.Many("status.epic-node", func(obj *epic.GWProxy) []string { return proxy.EPICNodes(&obj.Status) }),
 }

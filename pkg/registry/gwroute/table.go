@@ -16,7 +16,7 @@ import (
 type object = epic.GWRoute
 
 func newTable() rest.TableConvertor {
-	return kind.NewTable[object](Resource,
+	return kind.NewTable[object](epic.ResourceGWRoutes,
 		kind.Text("Client Cluster", "The tenant's cluster that the route is in.", func(o *object) string { return o.Spec.ClientRef.ClusterID }),
 		kind.Text("Client NS", "The route's namespace in that cluster.", func(o *object) string { return o.Spec.ClientRef.Namespace }),
 		kind.Text("Client Name", "The route's name in that cluster.", func(o *object) string { return o.Spec.ClientRef.Name }),

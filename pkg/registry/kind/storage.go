@@ -4,53 +4,14 @@ package kind
 
 import (
 	"context"
-	"fmt"
 
 	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apiserver/pkg/registry/generic"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
-
-	"github.com/acnodal/epic/pkg/apis/epic"
-	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
-	"github.com/acnodal/epic/pkg/registry/fieldset"
 )
-
-// The categories are names under which kubectl finds several kinds at once. None
-// of them equals a name of a kind: kubectl looks for a category first, so the
-// kind could no longer be reached by that name.
-const (
-	// CategoryAll has every kind of the group.
-	CategoryAll = "epic-all"
-	// CategoryTenant has the kinds that a tenant can read in its own namespace.
-	// kubectl fails on a category as a whole if one of its kinds is forbidden.
-	CategoryTenant = "epic-tenant"
-)
-
-// Config is what makes one kind different from the others.
-type Config struct {
-	// Resource is the plural name, Singular the singular one.
-	Resource, Singular string
-	// ShortNames are further names for kubectl.
-	ShortNames []string
-	// PlatformOnly marks a kind that tenants can't read.
-	PlatformOnly bool
-	// NewFunc returns an empty object, NewListFunc an empty list.
-	NewFunc, NewListFunc func() runtime.Object
-	// Strategy is for writes of the objects, StatusStrategy for writes of their
-	// status.
-	Strategy       Strategy
-	StatusStrategy UpdateStrategy
-	// Table shows the objects in columns.
-	Table rest.TableConvertor
-	// Fields are those by which objects can be selected; Trigger is the one that
-	// most watchers select by, or empty.
-	Fields  fieldset.Fields
-	Trigger string
-}
 
 // REST serves the objects of one kind.
 type REST struct {
@@ -69,56 +30,6 @@ var (
 	_ rest.SingularNameProvider = &REST{}
 	_ rest.ResetFieldsStrategy  = &REST{}
 )
-
-// New builds the storage of a kind. p looks at dry runs; where it is nil they
-// are not looked at.
-func New(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, p Previewer, c Config) (*REST, *StatusREST, error) {
-	kinds, _, err := scheme.ObjectKinds(c.NewFunc())
-	if err != nil {
-		return nil, nil, fmt.Errorf("find the kind of %s: %w", c.Resource, err)
-	}
-	if err := c.Fields.Register(scheme, v1.SchemeGroupVersion.WithKind(kinds[0].Kind)); err != nil {
-		return nil, nil, fmt.Errorf("register the fields of %s: %w", c.Resource, err)
-	}
-	store := &genericregistry.Store{
-		NewFunc:                   c.NewFunc,
-		NewListFunc:               c.NewListFunc,
-		DefaultQualifiedResource:  epic.Resource(c.Resource),
-		SingularQualifiedResource: epic.Resource(c.Singular),
-		PredicateFunc:             c.Fields.Predicate,
-		CreateStrategy:            c.Strategy,
-		UpdateStrategy:            c.Strategy,
-		DeleteStrategy:            c.Strategy,
-		ResetFieldsStrategy:       c.Strategy,
-		TableConvertor:            c.Table,
-	}
-	err = store.CompleteWithOptions(&generic.StoreOptions{
-		RESTOptions: getter,
-		AttrFunc:    c.Fields.GetAttrs,
-		Indexers:    c.Fields.Indexers(),
-		TriggerFunc: c.Fields.Trigger(c.Trigger),
-	})
-	if err != nil {
-		return nil, nil, fmt.Errorf("build the storage of %s: %w", c.Resource, err)
-	}
-	look := preview{previewer: p, resource: c.Resource}
-	store.BeginCreate = look.create(c.Strategy)
-	store.BeginUpdate = look.update(c.Strategy)
-
-	status := *store
-	status.CreateStrategy = nil
-	status.DeleteStrategy = nil
-	status.UpdateStrategy = c.StatusStrategy
-	status.ResetFieldsStrategy = c.StatusStrategy
-	status.BeginCreate = nil
-	status.BeginUpdate = look.update(c.StatusStrategy)
-
-	categories := []string{CategoryAll}
-	if !c.PlatformOnly {
-		categories = append(categories, CategoryTenant)
-	}
-	return &REST{Store: store, shortNames: c.ShortNames, categories: categories, preview: look}, &StatusREST{Store: &status}, nil
-}
 
 // ShortNames implements rest.ShortNamesProvider.
 func (r *REST) ShortNames() []string { return r.shortNames }

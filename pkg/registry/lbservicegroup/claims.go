@@ -16,7 +16,7 @@ import (
 
 // Rules are those of service groups: each depends on its prefix and, unless it
 // is offered to all, on the account of its namespace.
-type Rules struct{}
+type Rules struct{ claims.NoRules }
 
 var (
 	_ claims.Rules   = Rules{}
@@ -83,12 +83,6 @@ func (Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object) 
 	}
 	return nil
 }
-
-// PlanDelete implements claims.Rules.
-func (Rules) PlanDelete(context.Context, *claims.Plan, runtime.Object) error { return nil }
-
-// Taken implements claims.Rules. Groups claim nothing that they could lose.
-func (Rules) Taken(runtime.Object, claims.Claim, claims.Owner) error { return nil }
 
 // HasChildren implements claims.Rules.
 func (Rules) HasChildren(obj runtime.Object, child claims.Owner) error {

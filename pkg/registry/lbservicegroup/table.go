@@ -14,7 +14,7 @@ import (
 type object = epic.LBServiceGroup
 
 func newTable() rest.TableConvertor {
-	return kind.NewTable[object](Resource,
+	return kind.NewTable[object](epic.ResourceLBServiceGroups,
 		kind.Label[object]("Service Prefix", epic.OwningServicePrefixLabel, "The prefix from which the group's proxies get their addresses."),
 		kind.Number("Replicas", "How many Envoy pods a proxy of the group runs.", func(o *object) int64 {
 			return int64(ptr.Deref(o.Spec.EnvoyReplicaCount, 1))

@@ -20,6 +20,9 @@ import (
 // Rules are those of load balancers: what all proxies have, and an ID that is
 // unique in the account.
 type Rules struct {
+	// No object depends on a load balancer: its remote endpoints go with it, by owner
+	// reference.
+	claims.NoRules
 	// NamespaceTerminating says whether a namespace is being deleted, and with
 	// it everything that it holds.
 	NamespaceTerminating func(ctx context.Context, name string) (bool, error)
@@ -93,10 +96,6 @@ func (Rules) Taken(obj runtime.Object, c claims.Claim, _ claims.Owner) error {
 func (Rules) Cooling(obj runtime.Object, c claims.Claim, until time.Time) error {
 	return proxy.Cooling(proxy.LoadBalancer(obj.(*epic.LoadBalancer)), c, until)
 }
-
-// HasChildren implements claims.Rules. Remote endpoints go with their load
-// balancer, by owner reference.
-func (Rules) HasChildren(runtime.Object, claims.Owner) error { return nil }
 
 // Check implements claims.Checker.
 func (Rules) Check(obj runtime.Object, find claims.Find) field.ErrorList {

@@ -5,7 +5,7 @@ package loadbalancer
 import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/registry/fieldset"
-	"github.com/acnodal/epic/pkg/registry/proxystatus"
+	"github.com/acnodal/epic/pkg/registry/proxy"
 )
 
 // selectable are the fields by which objects can be selected, beside their name
@@ -13,7 +13,7 @@ import (
 // names, so those that leave the fewest objects come first.
 var selectable = fieldset.Fields{
 	fieldset.One("spec.public-address", func(obj *epic.LoadBalancer) string { return obj.Spec.PublicAddress }),
-	fieldset.Many("status.tenant-node", func(obj *epic.LoadBalancer) []string { return proxystatus.TenantNodes(&obj.Status) }),
-	fieldset.Many("status.epic-node", func(obj *epic.LoadBalancer) []string { return proxystatus.EPICNodes(&obj.Status) }),
+	fieldset.Many("status.tenant-node", func(obj *epic.LoadBalancer) []string { return proxy.TenantNodes(&obj.Status) }),
+	fieldset.Many("status.epic-node", func(obj *epic.LoadBalancer) []string { return proxy.EPICNodes(&obj.Status) }),
 	fieldset.One("spec.service-group", func(obj *epic.LoadBalancer) string { return obj.Spec.ServiceGroup }),
 }

@@ -11,22 +11,22 @@ import (
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/registry/kind"
-	"github.com/acnodal/epic/pkg/registry/proxystatus"
+	"github.com/acnodal/epic/pkg/registry/proxy"
 )
 
 type object = epic.LoadBalancer
 
 func newTable() rest.TableConvertor {
-	return kind.NewTable[object](Resource,
+	return kind.NewTable[object](epic.ResourceLoadBalancers,
 		kind.Text("Public Address", "The address on which the service is published.", func(o *object) string { return o.Spec.PublicAddress }),
 		kind.Label[object]("Service Group", epic.OwningLBServiceGroupLabel, "The service group of the load balancer."),
 		kind.Label[object]("Service Prefix", epic.OwningServicePrefixLabel, "The prefix from which the address comes."),
-		kind.Number("Tunnels", "How many tunnels the load balancer has.", func(o *object) int64 { return proxystatus.Tunnels(&o.Status) }),
-		kind.Text("Envoys", "How many Envoys are ready, of how many should be.", func(o *object) string { return proxystatus.Envoys(&o.Status) }),
+		kind.Number("Tunnels", "How many tunnels the load balancer has.", func(o *object) int64 { return proxy.Tunnels(&o.Status) }),
+		kind.Text("Envoys", "How many Envoys are ready, of how many should be.", func(o *object) string { return proxy.Envoys(&o.Status) }),
 		kind.Condition("Programmed", "Programmed", "Whether the Envoys have accepted the newest configuration.", func(o *object) []metav1.Condition { return o.Status.Conditions }),
 		kind.Ready(func(o *object) []metav1.Condition { return o.Status.Conditions }),
 		kind.Text("Ports", "The ports on which the service is published.", func(o *object) string {
-			return proxystatus.Ports(o.Spec.PublicPorts)
+			return proxy.Ports(o.Spec.PublicPorts)
 		}).Wide(),
 		kind.Number("Service ID", "The number that stands for the load balancer.", func(o *object) int64 { return int64(o.Spec.ServiceID) }).Wide(),
 		kind.Number("Replicas", "How many Envoys should run.", func(o *object) int64 { return int64(ptr.Deref(o.Spec.EnvoyReplicaCount, 0)) }).Wide(),
@@ -34,10 +34,10 @@ func newTable() rest.TableConvertor {
 			return strings.Join(o.Spec.UpstreamClusters, ",")
 		}).Wide(),
 		kind.Text("EPIC Nodes", "The gateway nodes that have tunnels or run a proxy.", func(o *object) string {
-			return proxystatus.Few(proxystatus.EPICNodes(&o.Status))
+			return proxy.Few(proxy.EPICNodes(&o.Status))
 		}).Wide(),
 		kind.Text("Interfaces", "The public interfaces of the proxies on the gateway nodes.", func(o *object) string {
-			return proxystatus.Few(proxystatus.Interfaces(&o.Status))
+			return proxy.Few(proxy.Interfaces(&o.Status))
 		}).Wide(),
 	)
 }

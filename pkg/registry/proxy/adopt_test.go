@@ -8,8 +8,8 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/acnodal/epic/pkg/apis/epic"
 	rt "github.com/acnodal/epic/pkg/registry/registrytest"
-	"github.com/acnodal/epic/pkg/registry/tenancy"
 )
 
 // A release that did not claim DNS names leaves objects without such claims, and
@@ -41,7 +41,7 @@ func TestAdoptDNSNames(t *testing.T) {
 		t.Fatalf("before: %q", got)
 	}
 	for range 2 {
-		if err := w.Claims.AdoptDNSNames(t.Context(), tenancy.LoadBalancers, tenancy.GWProxies); err != nil {
+		if err := w.Claims.AdoptDNSNames(t.Context(), epic.ResourceLoadBalancers, epic.ResourceGWProxies); err != nil {
 			t.Fatal(err)
 		}
 		if got := w.Problems(); got != nil {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/registry/kind"
-	"github.com/acnodal/epic/pkg/registry/proxystatus"
 )
 
 // Keep carries over what an update leaves out: nothing that the server assigned,
@@ -26,7 +25,7 @@ func Keep(v, old View) {
 	if *v.EnvoyTemplate == nil {
 		*v.EnvoyTemplate = *old.EnvoyTemplate
 	}
-	*v.ReplicaCount = proxystatus.Replicas(*v.ReplicaCount, *old.ReplicaCount)
+	*v.ReplicaCount = Replicas(*v.ReplicaCount, *old.ReplicaCount)
 	if sameNames(*v.Endpoints, *old.Endpoints) || len(*old.Endpoints) > 0 && kind.Replaced(old.Meta, spec.Child("endpoints"), names(*v.Endpoints)) {
 		*v.Endpoints = *old.Endpoints
 	}

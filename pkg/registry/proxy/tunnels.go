@@ -4,7 +4,6 @@ package proxy
 
 import (
 	"context"
-	"net/netip"
 	"slices"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
@@ -50,10 +49,4 @@ func assignTunnels(ctx context.Context, p *claims.Plan, status *epic.ProxyStatus
 		status.GUETunnelEndpoints[m.tenantNode] = entry
 	}
 	return nil
-}
-
-func compareAddresses(a, b string) int {
-	x, _ := netip.ParseAddr(a)
-	y, _ := netip.ParseAddr(b)
-	return x.Compare(y)
 }

@@ -5,6 +5,7 @@ package proxy
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
@@ -33,7 +34,7 @@ type View struct {
 // LoadBalancer is the view of a load balancer.
 func LoadBalancer(o *epic.LoadBalancer) View {
 	return View{
-		Kind: "LoadBalancer", Resource: "loadbalancers",
+		Kind: "LoadBalancer", Resource: epic.ResourceLoadBalancers,
 		Meta: &o.ObjectMeta, Status: &o.Status,
 		DisplayName: o.Spec.DisplayName, PublicAddress: &o.Spec.PublicAddress,
 		EnvoyTemplate: &o.Spec.EnvoyTemplate, ReplicaCount: &o.Spec.EnvoyReplicaCount,
@@ -44,7 +45,7 @@ func LoadBalancer(o *epic.LoadBalancer) View {
 // GWProxy is the view of a gateway proxy.
 func GWProxy(o *epic.GWProxy) View {
 	return View{
-		Kind: "GWProxy", Resource: "gwproxies",
+		Kind: "GWProxy", Resource: epic.ResourceGWProxies,
 		Meta: &o.ObjectMeta, Status: &o.Status,
 		DisplayName: o.Spec.DisplayName, PublicAddress: &o.Spec.PublicAddress, AltAddress: &o.Spec.AltAddress,
 		EnvoyTemplate: &o.Spec.EnvoyTemplate, ReplicaCount: &o.Spec.EnvoyReplicaCount,
@@ -86,3 +87,12 @@ func (v View) groupPath() *field.Path {
 }
 
 var spec = field.NewPath("spec")
+
+// Copies returns the fields of the spec that v1 shows as copies of the status, which
+// no write can set.
+func Copies() []fieldpath.Path {
+	return []fieldpath.Path{
+		fieldpath.MakePathOrDie("spec", "gue-tunnel-endpoints"),
+		fieldpath.MakePathOrDie("spec", "proxy-if-info"),
+	}
+}

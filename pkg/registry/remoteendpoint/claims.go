@@ -20,6 +20,7 @@ import (
 // Rules are those of remote endpoints: no load balancer has the same one twice,
 // and none is in the gateway cluster.
 type Rules struct {
+	claims.NoRules
 	// Reach decides which addresses endpoints without a tunnel may have.
 	Reach reach.Rules
 }
@@ -136,9 +137,6 @@ func refer(ctx context.Context, p *claims.Plan, rep, before *epic.RemoteEndpoint
 	return nil
 }
 
-// PlanDelete implements claims.Rules.
-func (Rules) PlanDelete(context.Context, *claims.Plan, runtime.Object) error { return nil }
-
 // Taken implements claims.Rules. Existing clients look for "duplicate endpoint:
 // NAME" at the end.
 func (Rules) Taken(obj runtime.Object, _ claims.Claim, holder claims.Owner) error {
@@ -160,6 +158,3 @@ func (Rules) Displaces(ctx context.Context, p *claims.Plan, obj, holder runtime.
 	lb, _ := objs[0].(*epic.LoadBalancer)
 	return lb != nil && epic.BelongsTo(rep, lb) && !epic.BelongsTo(has, lb), nil
 }
-
-// HasChildren implements claims.Rules.
-func (Rules) HasChildren(runtime.Object, claims.Owner) error { return nil }

@@ -13,7 +13,7 @@ import (
 type object = epic.RemoteEndpoint
 
 func newTable() rest.TableConvertor {
-	return kind.NewTable[object](Resource,
+	return kind.NewTable[object](epic.ResourceRemoteEndpoints,
 		kind.Text("Address", "The IP address of the endpoint.", func(o *object) string { return o.Spec.Address }),
 		kind.Text("Node Address", "The IP address of the node on which the endpoint runs.", func(o *object) string { return o.Spec.NodeAddress }),
 		kind.Number("Port", "The port of the endpoint.", func(o *object) int64 { return int64(o.Spec.Port.Port) }),

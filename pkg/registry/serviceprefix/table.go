@@ -19,7 +19,7 @@ func newTable() rest.TableConvertor {
 	alt := func(part func(*epic.AddressPool) string) func(*object) string {
 		return func(o *object) string { return partOf(o.Spec.AltPool, part) }
 	}
-	return kind.NewTable[object](Resource,
+	return kind.NewTable[object](epic.ResourceServicePrefixes,
 		kind.Text("Public Pool", "The addresses from which proxies get their public address.", public(pool)),
 		kind.Text("Alt Pool", "The IPv4 addresses beside public ones that are IPv6.", alt(pool)),
 		kind.Ready(func(o *object) []metav1.Condition { return o.Status.Conditions }),

@@ -16,6 +16,7 @@ import (
 // Member has the rules of kinds whose objects need no more than to belong to
 // the account of their namespace.
 type Member struct {
+	claims.NoRules
 	// Kind names the kind in errors.
 	Kind string
 }
@@ -24,9 +25,6 @@ var (
 	_ claims.Rules   = Member{}
 	_ claims.Checker = Member{}
 )
-
-// Claims implements claims.Rules.
-func (Member) Claims(runtime.Object) *claims.Set { return &claims.Set{} }
 
 // Plan implements claims.Rules.
 func (r Member) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object) error {
@@ -49,15 +47,6 @@ func (r Member) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Objec
 	}
 	return nil
 }
-
-// PlanDelete implements claims.Rules.
-func (Member) PlanDelete(context.Context, *claims.Plan, runtime.Object) error { return nil }
-
-// Taken implements claims.Rules.
-func (Member) Taken(runtime.Object, claims.Claim, claims.Owner) error { return nil }
-
-// HasChildren implements claims.Rules.
-func (Member) HasChildren(runtime.Object, claims.Owner) error { return nil }
 
 // Check implements claims.Checker. That the account is still there is not part
 // of it: an account may go before the routes and slices of its namespace.

@@ -18,39 +18,29 @@ import (
 	"github.com/acnodal/epic/pkg/registry/claims"
 )
 
-// The resources that others depend on.
-const (
-	EPICs           = "epics"
-	Accounts        = "accounts"
-	ServicePrefixes = "serviceprefixes"
-	LBServiceGroups = "lbservicegroups"
-	LoadBalancers   = "loadbalancers"
-	GWProxies       = "gwproxies"
-)
-
 // EPICRef names the one EPIC object.
 func EPICRef() claims.Ref {
-	return claims.Ref{Resource: EPICs, Namespace: epic.ConfigNamespace, Name: epic.ConfigName}
+	return claims.Ref{Resource: epic.ResourceEPICs, Namespace: epic.ConfigNamespace, Name: epic.ConfigName}
 }
 
 // AccountRef names the account of a namespace, which there is one of at most.
 func AccountRef(namespace string) claims.Ref {
-	return claims.Ref{Resource: Accounts, Namespace: namespace, Name: strings.TrimPrefix(namespace, epic.AccountNamespacePrefix)}
+	return claims.Ref{Resource: epic.ResourceAccounts, Namespace: namespace, Name: strings.TrimPrefix(namespace, epic.AccountNamespacePrefix)}
 }
 
 // PrefixRef names a service prefix.
 func PrefixRef(name string) claims.Ref {
-	return claims.Ref{Resource: ServicePrefixes, Namespace: epic.ConfigNamespace, Name: name}
+	return claims.Ref{Resource: epic.ResourceServicePrefixes, Namespace: epic.ConfigNamespace, Name: name}
 }
 
 // GroupRef names a service group.
 func GroupRef(namespace, name string) claims.Ref {
-	return claims.Ref{Resource: LBServiceGroups, Namespace: namespace, Name: name}
+	return claims.Ref{Resource: epic.ResourceLBServiceGroups, Namespace: namespace, Name: name}
 }
 
 // LoadBalancerRef names a load balancer.
 func LoadBalancerRef(namespace, name string) claims.Ref {
-	return claims.Ref{Resource: LoadBalancers, Namespace: namespace, Name: name}
+	return claims.Ref{Resource: epic.ResourceLoadBalancers, Namespace: namespace, Name: name}
 }
 
 // Label is the path of one of an object's labels.
@@ -71,7 +61,7 @@ func InUse(kind, name string, child claims.Owner) error {
 
 func singular(resource string) string {
 	switch {
-	case resource == ServicePrefixes:
+	case resource == epic.ResourceServicePrefixes:
 		return strings.TrimSuffix(resource, "es")
 	case strings.HasSuffix(resource, "ies"):
 		return strings.TrimSuffix(resource, "ies") + "y"

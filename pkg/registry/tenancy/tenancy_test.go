@@ -15,8 +15,8 @@ import (
 
 func TestInUse(t *testing.T) {
 	for resource, want := range map[string]string{
-		Accounts: "account", ServicePrefixes: "serviceprefix", LBServiceGroups: "lbservicegroup",
-		LoadBalancers: "loadbalancer", GWProxies: "gwproxy",
+		epic.ResourceAccounts: "account", epic.ResourceServicePrefixes: "serviceprefix", epic.ResourceLBServiceGroups: "lbservicegroup",
+		epic.ResourceLoadBalancers: "loadbalancer", epic.ResourceGWProxies: "gwproxy",
 	} {
 		err := InUse("Account", "one", claims.Owner{Ref: claims.Ref{Resource: resource, Namespace: "epic-one", Name: "x"}})
 		if !strings.Contains(err.Error(), "others depend on it, "+want+" epic-one/x for one") {

@@ -14,9 +14,6 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// accounts is the resource whose objects set limits and do not count.
-const accounts = "accounts"
-
 // Source is the storage of one kind.
 type Source struct {
 	Resource string

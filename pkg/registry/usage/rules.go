@@ -77,7 +77,7 @@ func (r Rules) check(old, obj runtime.Object) error {
 	if added > 0 && size > maxObject {
 		return apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("%s %s would take %d bytes in the database, and an object may take %d: make it smaller, or use several objects", r.Resource, m.GetName(), size, maxObject))
 	}
-	if !isAccount(m.GetNamespace()) || r.Resource == accounts {
+	if !isAccount(m.GetNamespace()) || r.Resource == epic.ResourceAccounts {
 		return nil
 	}
 	return r.checkAccount(m, old == nil, added)

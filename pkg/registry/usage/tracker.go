@@ -170,7 +170,7 @@ func (t *Tracker) remove(resource, namespace, name string) {
 	if a == nil {
 		return
 	}
-	if resource == accounts {
+	if resource == epic.ResourceAccounts {
 		a.objectLimit, a.byteLimit = nil, nil
 	} else {
 		key := objectKey{resource, name}
@@ -207,7 +207,7 @@ func (t *Tracker) unlisted(resource string, listed map[string]map[string]bool) (
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for ns, a := range t.accounts {
-		if resource == accounts && listed[ns] == nil {
+		if resource == epic.ResourceAccounts && listed[ns] == nil {
 			gone = append(gone, [2]string{ns, ""})
 		}
 		for key := range a.sizes {
