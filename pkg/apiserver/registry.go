@@ -11,7 +11,6 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/registry"
 	"github.com/acnodal/epic/pkg/registry/reach"
-	"github.com/acnodal/epic/pkg/registry/tenancy"
 )
 
 // installAPI adds EPIC's group to the server.
