@@ -72,6 +72,7 @@ type subject struct {
 	status *epicv1.ProxyStatus
 	proxy  workload.Proxy
 	write  func(ctx context.Context, want *own) error
+	shared []objects.Shared
 }
 
 func (r *ProxyReconciler) find(id proxyidentity.Proxy) *subject {
@@ -82,7 +83,7 @@ func (r *ProxyReconciler) find(id proxyidentity.Proxy) *subject {
 		}
 		return &subject{lb, &lb.Status, workload.OfLoadBalancer(lb, r.Store.GroupOf(lb), r.Store.Config()), func(ctx context.Context, want *own) error {
 			return apply(ctx, r.Client.EpicV1().LoadBalancers(id.Namespace), id.Kind, lb, want)
-		}}
+		}, nil}
 	}
 	gw := r.Store.GWProxy(id.Namespace, id.Name)
 	if gw == nil {
@@ -90,7 +91,7 @@ func (r *ProxyReconciler) find(id proxyidentity.Proxy) *subject {
 	}
 	return &subject{gw, &gw.Status, workload.OfGWProxy(gw, r.Store.GroupOf(gw), r.Store.Config()), func(ctx context.Context, want *own) error {
 		return apply(ctx, r.Client.EpicV1().GWProxies(id.Namespace), id.Kind, gw, want)
-	}}
+	}, r.Store.SharedHostnames(gw)}
 }
 
 // Reconcile implements reconcile.TypedReconciler.
@@ -116,6 +117,7 @@ func (r *ProxyReconciler) Reconcile(ctx context.Context, id proxyidentity.Proxy)
 	status := report.Proxy(&report.Input{
 		Proxy: &s.proxy, Outcome: r.Outcomes.Outcome(id), Progress: progress, State: r.States.State(id),
 		Accepted: func(key resource.Key) map[string]string { return r.States.Accepted(id, key) },
+		Shared:   s.shared,
 	})
 	if status.Settling && isProgrammed(s.status, s.proxy.Generation) && !r.settled(id, true) {
 		return later(time.Second, failed)

@@ -16,6 +16,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/operator/report"
 )
 
 // fieldManager owns what the operator writes, so the API server removes what the
@@ -58,9 +59,14 @@ func same(has, want []metav1.Condition) bool {
 	return true
 }
 
+// extra reports whether a condition of the operator's is there that should not be.
+func extra(has, want []metav1.Condition, name string) bool {
+	return meta.FindStatusCondition(has, name) != nil && meta.FindStatusCondition(want, name) == nil
+}
+
 // proxyDiffers reports whether a status lacks something of the operator's.
 func proxyDiffers(status *epicv1.ProxyStatus, want *own) bool {
-	return !same(status.Conditions, want.Conditions) || !apiequality.Semantic.DeepEqual(status.Envoy, want.Envoy) ||
+	return !same(status.Conditions, want.Conditions) || extra(status.Conditions, want.Conditions, report.ConditionSharedHostname) || !apiequality.Semantic.DeepEqual(status.Envoy, want.Envoy) ||
 		want.Placements != nil && !maps.Equal(status.ProxyPlacements, want.Placements) ||
 		!apiequality.Semantic.DeepEqual(status.Listeners, want.Listeners)
 }

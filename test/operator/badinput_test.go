@@ -51,6 +51,7 @@ func TestBadInput(t *testing.T) {
 		{"a certificate that is missing, does not match, and is mended", (*site).badCertificates},
 		{"a Secret of another namespace", (*site).foreignSecret},
 		{"two routes that conflict", (*site).conflict},
+		{"a hostname of another proxy", (*site).sharedHostname},
 		{"a regular expression that RE2 refuses", (*site).badRegex},
 		{"a redirect loop", (*site).redirectLoop},
 		{"weights of 0 everywhere", (*site).noWeight},
@@ -187,6 +188,30 @@ func (s *site) conflict() {
 		"parent conflict PartiallyInvalid=True RouteConflict")
 	s.says("gwroute", "older", "Programmed=True")
 	s.answers(url(gw.Spec.PublicAddress, 80)+"/", 200)
+}
+
+func (s *site) sharedHostname() {
+	l := httpListener()
+	l.Hostname = ptr.To[gatewayv1.Hostname]("shop.example")
+	first := s.gateway("host-a", l)
+	time.Sleep(time.Second) // creation times are whole seconds
+	second := s.gateway("host-b", httpListener())
+	r := httpRoute("host-b", "host-b", to("/", "svc"))
+	r.Spec.HTTP.Hostnames = []gatewayv1.Hostname{"other.example", "shop.example"}
+	s.must(nil, s.create(r))
+	s.says("gwproxy", "host-b", "SharedHostname=True HostnameInUse: shop.example is also a hostname of GWProxy host-a on "+first.Spec.PublicAddress+": … use one gateway proxy",
+		"Programmed=True")
+	if all := s.conditions("gwproxy", "host-a"); strings.Contains(all, "SharedHostname") {
+		s.Errorf("the older one has it, too:\n%s", all)
+	}
+	s.must(nil, s.client.EpicV1().GWRoutes(namespace).Delete(s.Context(), r.Name, metav1.DeleteOptions{}))
+	s.until("the condition is gone", func() string {
+		if all := s.conditions("gwproxy", "host-b"); strings.Contains(all, "SharedHostname") {
+			return all
+		}
+		return ""
+	})
+	s.answers(url(second.Spec.PublicAddress, 80)+"/", 404)
 }
 
 func (s *site) badRegex() {

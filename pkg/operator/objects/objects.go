@@ -28,6 +28,7 @@ const (
 	byProxy        = "proxy"
 	byService      = "service"
 	byGroup        = "group"
+	byHostname     = "hostname"
 )
 
 // Store has all objects.
@@ -54,13 +55,17 @@ func New(client versioned.Interface, resync time.Duration) (*Store, error) {
 		indexers cache.Indexers
 	}{
 		{s.LoadBalancers, cache.Indexers{byGroup: groupIndex}},
-		{s.GWProxies, cache.Indexers{byGroup: groupIndex}},
+		{s.GWProxies, cache.Indexers{
+			byGroup:    groupIndex,
+			byHostname: index(func(gw *epicv1.GWProxy) []string { return in(gw.Namespace, listenerHostnames(gw)...) }),
+		}},
 		{s.RemoteEndpoints, cache.Indexers{byLoadBalancer: index(func(rep *epicv1.RemoteEndpoint) []string {
 			return in(rep.Namespace, endpoints.LoadBalancerOf(rep))
 		})}},
 		{s.GWRoutes, cache.Indexers{
-			byProxy:   index(func(route *epicv1.GWRoute) []string { return in(route.Namespace, endpoints.ProxiesOf(route)...) }),
-			byService: index(func(route *epicv1.GWRoute) []string { return in(route.Namespace, endpoints.ServicesOf(route)...) }),
+			byProxy:    index(func(route *epicv1.GWRoute) []string { return in(route.Namespace, endpoints.ProxiesOf(route)...) }),
+			byService:  index(func(route *epicv1.GWRoute) []string { return in(route.Namespace, endpoints.ServicesOf(route)...) }),
+			byHostname: index(func(route *epicv1.GWRoute) []string { return in(route.Namespace, routeHostnames(route)...) }),
 		}},
 		{s.GWEndpointSlices, cache.Indexers{byService: index(func(slice *epicv1.GWEndpointSlice) []string {
 			return in(slice.Namespace, endpoints.ServiceOf(slice))

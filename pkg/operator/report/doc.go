@@ -14,6 +14,9 @@ const (
 	// ConditionAccepted is of load balancers and gateway proxies: whether everything
 	// that the object asks for can be configured.
 	ConditionAccepted = "Accepted"
+	// ConditionSharedHostname is of gateway proxies and is there only if it is true: an
+	// older one of the account has one of its hostnames on another address.
+	ConditionSharedHostname = "SharedHostname"
 )
 
 // The reasons of these conditions, besides those of package translate.
@@ -32,6 +35,8 @@ const (
 	ReasonPending = "Pending"
 	// ReasonNoListeners is that nothing is published.
 	ReasonNoListeners = "NoListeners"
+	// ReasonHostnameInUse goes with SharedHostname.
+	ReasonHostnameInUse = "HostnameInUse"
 	// ReasonNoParents is that a route belongs to no gateway proxy.
 	ReasonNoParents = "NoParents"
 )

@@ -16,6 +16,7 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/translate"
 	"github.com/acnodal/epic/pkg/envoy/xds"
 	"github.com/acnodal/epic/pkg/operator/feed"
+	"github.com/acnodal/epic/pkg/operator/objects"
 	"github.com/acnodal/epic/pkg/operator/runner"
 	"github.com/acnodal/epic/pkg/operator/workload"
 )
@@ -31,6 +32,8 @@ type Input struct {
 	// resource that they have.
 	State    xds.State
 	Accepted func(resource.Key) map[string]string
+	// Shared are hostnames that older gateway proxies of the account have, too.
+	Shared []objects.Shared
 }
 
 // Status is what the operator writes of a load balancer or gateway proxy.
@@ -55,6 +58,9 @@ func Proxy(in *Input) Status {
 	}
 	s.Envoy.LastRejection = lastRejection(in.State)
 	s.Conditions = []metav1.Condition{accepted(in.Outcome), programmed(in, &s)}
+	if len(in.Shared) > 0 {
+		s.Conditions = append(s.Conditions, shared(in.Shared))
+	}
 	s.Listeners = gatewayListeners(in, &s.Conditions[1])
 	for i := range s.Conditions {
 		s.Conditions[i].ObservedGeneration = in.Proxy.Generation
@@ -74,6 +80,16 @@ func listeners(in *Input) []epicv1.EnvoyListenerStatus {
 		all = append(all, one)
 	}
 	return all
+}
+
+// shared says which hostnames lead to one of several gateway proxies only.
+func shared(all []objects.Shared) metav1.Condition {
+	told := make([]string, 0, len(all))
+	for _, s := range all {
+		told = append(told, fmt.Sprintf("%s is also a hostname of GWProxy %s on %s", s.Hostname, s.Older.Name, s.Older.Spec.PublicAddress))
+	}
+	return condition(ConditionSharedHostname, metav1.ConditionTrue, ReasonHostnameInUse,
+		"%s: DNS can lead to one of the addresses only: use one gateway proxy for it, or another hostname", tell(told))
 }
 
 // lastRejection is the newest refusal that still holds.
