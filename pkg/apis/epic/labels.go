@@ -113,6 +113,10 @@ const (
 	NodeSilentAfter = 3 * time.Minute
 	// DefaultMultusBridge is the bridge of a pool that names none.
 	DefaultMultusBridge = "multus0"
+	// MaxListenerConnections is how many connections of clients one Envoy holds.
+	MaxListenerConnections = 50_000
+	// MaxBackendConnections is how many connections one Envoy has to a backend.
+	MaxBackendConnections = 65_536
 	// MaxListeners is how many listeners a gateway may have.
 	MaxListeners = 64
 	// MaxGatewayAddresses is how many addresses a gateway may ask for.

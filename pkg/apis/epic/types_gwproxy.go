@@ -50,6 +50,10 @@ type GWProxySpec struct {
 
 	// The spec of the tenant's Gateway.
 	Gateway *GatewaySpec
+
+	// How the Envoys of this gateway proxy treat clients and endpoints, where that differs
+	// from the group's edge.
+	Edge *EdgeSpec
 }
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object

@@ -41,6 +41,13 @@ type LBServiceGroupSpec struct {
 
 	// The DNS record from which each proxy's own record is made.
 	EndpointTemplate *DNSEndpoint
+
+	// How the Envoys of the group's load balancers and gateway proxies treat clients and
+	// endpoints.
+	Edge *EdgeSpec
+
+	// Which parts of edge a load balancer or gateway proxy of the group may set itself.
+	EdgeOverrides []EdgePart
 }
 
 // LBServiceGroupStatus is what the controller reports about a group.

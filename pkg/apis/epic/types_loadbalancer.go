@@ -56,6 +56,10 @@ type LoadBalancerSpec struct {
 
 	// The DNS records of the service.
 	Endpoints []DNSEndpoint
+
+	// How the Envoys of this load balancer treat clients and endpoints, where that
+	// differs from the group's edge.
+	Edge *EdgeSpec
 }
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object

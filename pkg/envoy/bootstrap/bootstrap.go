@@ -27,7 +27,7 @@ import (
 const maxRegexpProgram = 2 * epic.MaxRegexpProgram
 
 // defaultMaxConnections is how many connections of clients one Envoy holds.
-const defaultMaxConnections = 50_000
+const defaultMaxConnections = epic.MaxListenerConnections
 
 // Config is what the bootstraps of proxies differ in.
 type Config struct {

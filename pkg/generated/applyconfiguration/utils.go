@@ -18,6 +18,10 @@ import (
 func ForKind(kind schema.GroupVersionKind) interface{} {
 	switch kind {
 	// Group=epic.acnodal.io, Version=v1
+	case v1.SchemeGroupVersion.WithKind("AccessLog"):
+		return &epicv1.AccessLogApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("AccessLogField"):
+		return &epicv1.AccessLogFieldApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("Account"):
 		return &epicv1.AccountApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("AccountSpec"):
@@ -38,10 +42,14 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &epicv1.BGPPeerStatusApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("ClientRef"):
 		return &epicv1.ClientRefApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("ConnectionLimit"):
+		return &epicv1.ConnectionLimitApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("DNSEndpoint"):
 		return &epicv1.DNSEndpointApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("DownTunnel"):
 		return &epicv1.DownTunnelApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("EdgeSpec"):
+		return &epicv1.EdgeSpecApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("EndpointPort"):
 		return &epicv1.EndpointPortApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("EnvoyConfigSpec"):
@@ -80,6 +88,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &epicv1.GatewayNodeStatusApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("GatewaySpec"):
 		return &epicv1.GatewaySpecApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("GRPCHealthCheck"):
+		return &epicv1.GRPCHealthCheckApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("GRPCRouteSpec"):
 		return &epicv1.GRPCRouteSpecApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("GUETunnelEndpoint"):
@@ -100,6 +110,12 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &epicv1.GWRouteSpecApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("GWRouteStatus"):
 		return &epicv1.GWRouteStatusApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("HealthCheck"):
+		return &epicv1.HealthCheckApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("HTTP3"):
+		return &epicv1.HTTP3ApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("HTTPHealthCheck"):
+		return &epicv1.HTTPHealthCheckApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("HTTPRouteSpec"):
 		return &epicv1.HTTPRouteSpecApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("Layer2"):
@@ -114,12 +130,20 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &epicv1.LoadBalancerApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("LoadBalancerSpec"):
 		return &epicv1.LoadBalancerSpecApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("OutlierDetection"):
+		return &epicv1.OutlierDetectionApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("ProviderSpecificProperty"):
 		return &epicv1.ProviderSpecificPropertyApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("ProxyInterfaceInfo"):
 		return &epicv1.ProxyInterfaceInfoApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("ProxyProtocol"):
+		return &epicv1.ProxyProtocolApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("ProxyStatus"):
 		return &epicv1.ProxyStatusApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("Rate"):
+		return &epicv1.RateApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("RateLimit"):
+		return &epicv1.RateLimitApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("RemoteEndpoint"):
 		return &epicv1.RemoteEndpointApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("RemoteEndpointSpec"):

@@ -21,6 +21,8 @@ import (
 
 func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
 	return map[string]common.OpenAPIDefinition{
+		v1.AccessLog{}.OpenAPIModelName():                     schema_pkg_apis_epic_v1_AccessLog(ref),
+		v1.AccessLogField{}.OpenAPIModelName():                schema_pkg_apis_epic_v1_AccessLogField(ref),
 		v1.Account{}.OpenAPIModelName():                       schema_pkg_apis_epic_v1_Account(ref),
 		v1.AccountList{}.OpenAPIModelName():                   schema_pkg_apis_epic_v1_AccountList(ref),
 		v1.AccountSpec{}.OpenAPIModelName():                   schema_pkg_apis_epic_v1_AccountSpec(ref),
@@ -34,6 +36,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1.ClaimAudit{}.OpenAPIModelName():                    schema_pkg_apis_epic_v1_ClaimAudit(ref),
 		v1.ClaimProblem{}.OpenAPIModelName():                  schema_pkg_apis_epic_v1_ClaimProblem(ref),
 		v1.ClientRef{}.OpenAPIModelName():                     schema_pkg_apis_epic_v1_ClientRef(ref),
+		v1.ConnectionLimit{}.OpenAPIModelName():               schema_pkg_apis_epic_v1_ConnectionLimit(ref),
 		v1.DNSEndpoint{}.OpenAPIModelName():                   schema_pkg_apis_epic_v1_DNSEndpoint(ref),
 		v1.DownTunnel{}.OpenAPIModelName():                    schema_pkg_apis_epic_v1_DownTunnel(ref),
 		v1.DroppedMetadata{}.OpenAPIModelName():               schema_pkg_apis_epic_v1_DroppedMetadata(ref),
@@ -44,6 +47,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1.EPICNodeStatus{}.OpenAPIModelName():                schema_pkg_apis_epic_v1_EPICNodeStatus(ref),
 		v1.EPICSpec{}.OpenAPIModelName():                      schema_pkg_apis_epic_v1_EPICSpec(ref),
 		v1.EPICStatus{}.OpenAPIModelName():                    schema_pkg_apis_epic_v1_EPICStatus(ref),
+		v1.EdgeSpec{}.OpenAPIModelName():                      schema_pkg_apis_epic_v1_EdgeSpec(ref),
 		v1.EndpointPort{}.OpenAPIModelName():                  schema_pkg_apis_epic_v1_EndpointPort(ref),
 		v1.EnvoyConfigSpec{}.OpenAPIModelName():               schema_pkg_apis_epic_v1_EnvoyConfigSpec(ref),
 		v1.EnvoyListenerStatus{}.OpenAPIModelName():           schema_pkg_apis_epic_v1_EnvoyListenerStatus(ref),
@@ -52,6 +56,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1.EnvoyResources{}.OpenAPIModelName():                schema_pkg_apis_epic_v1_EnvoyResources(ref),
 		v1.EnvoySecretResource{}.OpenAPIModelName():           schema_pkg_apis_epic_v1_EnvoySecretResource(ref),
 		v1.EnvoyStatus{}.OpenAPIModelName():                   schema_pkg_apis_epic_v1_EnvoyStatus(ref),
+		v1.GRPCHealthCheck{}.OpenAPIModelName():               schema_pkg_apis_epic_v1_GRPCHealthCheck(ref),
 		v1.GRPCRouteSpec{}.OpenAPIModelName():                 schema_pkg_apis_epic_v1_GRPCRouteSpec(ref),
 		v1.GUETunnelEndpoint{}.OpenAPIModelName():             schema_pkg_apis_epic_v1_GUETunnelEndpoint(ref),
 		v1.GWEndpointSlice{}.OpenAPIModelName():               schema_pkg_apis_epic_v1_GWEndpointSlice(ref),
@@ -71,7 +76,10 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1.GatewayNodeSpec{}.OpenAPIModelName():               schema_pkg_apis_epic_v1_GatewayNodeSpec(ref),
 		v1.GatewayNodeStatus{}.OpenAPIModelName():             schema_pkg_apis_epic_v1_GatewayNodeStatus(ref),
 		v1.GatewaySpec{}.OpenAPIModelName():                   schema_pkg_apis_epic_v1_GatewaySpec(ref),
+		v1.HTTP3{}.OpenAPIModelName():                         schema_pkg_apis_epic_v1_HTTP3(ref),
+		v1.HTTPHealthCheck{}.OpenAPIModelName():               schema_pkg_apis_epic_v1_HTTPHealthCheck(ref),
 		v1.HTTPRouteSpec{}.OpenAPIModelName():                 schema_pkg_apis_epic_v1_HTTPRouteSpec(ref),
+		v1.HealthCheck{}.OpenAPIModelName():                   schema_pkg_apis_epic_v1_HealthCheck(ref),
 		v1.LBServiceGroup{}.OpenAPIModelName():                schema_pkg_apis_epic_v1_LBServiceGroup(ref),
 		v1.LBServiceGroupList{}.OpenAPIModelName():            schema_pkg_apis_epic_v1_LBServiceGroupList(ref),
 		v1.LBServiceGroupSpec{}.OpenAPIModelName():            schema_pkg_apis_epic_v1_LBServiceGroupSpec(ref),
@@ -80,9 +88,13 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1.LoadBalancer{}.OpenAPIModelName():                  schema_pkg_apis_epic_v1_LoadBalancer(ref),
 		v1.LoadBalancerList{}.OpenAPIModelName():              schema_pkg_apis_epic_v1_LoadBalancerList(ref),
 		v1.LoadBalancerSpec{}.OpenAPIModelName():              schema_pkg_apis_epic_v1_LoadBalancerSpec(ref),
+		v1.OutlierDetection{}.OpenAPIModelName():              schema_pkg_apis_epic_v1_OutlierDetection(ref),
 		v1.ProviderSpecificProperty{}.OpenAPIModelName():      schema_pkg_apis_epic_v1_ProviderSpecificProperty(ref),
 		v1.ProxyInterfaceInfo{}.OpenAPIModelName():            schema_pkg_apis_epic_v1_ProxyInterfaceInfo(ref),
+		v1.ProxyProtocol{}.OpenAPIModelName():                 schema_pkg_apis_epic_v1_ProxyProtocol(ref),
 		v1.ProxyStatus{}.OpenAPIModelName():                   schema_pkg_apis_epic_v1_ProxyStatus(ref),
+		v1.Rate{}.OpenAPIModelName():                          schema_pkg_apis_epic_v1_Rate(ref),
+		v1.RateLimit{}.OpenAPIModelName():                     schema_pkg_apis_epic_v1_RateLimit(ref),
 		v1.RemoteEndpoint{}.OpenAPIModelName():                schema_pkg_apis_epic_v1_RemoteEndpoint(ref),
 		v1.RemoteEndpointList{}.OpenAPIModelName():            schema_pkg_apis_epic_v1_RemoteEndpointList(ref),
 		v1.RemoteEndpointSpec{}.OpenAPIModelName():            schema_pkg_apis_epic_v1_RemoteEndpointSpec(ref),
@@ -168,6 +180,88 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		runtime.Unknown{}.OpenAPIModelName():                  schema_k8sio_apimachinery_pkg_runtime_Unknown(ref),
 		intstr.IntOrString{}.OpenAPIModelName():               schema_apimachinery_pkg_util_intstr_IntOrString(ref),
 		version.Info{}.OpenAPIModelName():                     schema_k8sio_apimachinery_pkg_version_Info(ref),
+	}
+}
+
+func schema_pkg_apis_epic_v1_AccessLog(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "AccessLog sets what Envoys write to their standard output for each request and connection.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"format": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The form of a line. Default: JSON.\n\nPossible enum values:\n - `\"JSON\"` is an object in JSON.\n - `\"None\"` is no line.\n - `\"Text\"` is text.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"JSON", "None", "Text"},
+						},
+					},
+					"text": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The line of format Text, with Envoy's command operators, such as %START_TIME% %REQ(:METHOD)% %RESPONSE_CODE%. The operators are those that tell of the request, its answer and its connections.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"fields": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"name",
+								},
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "name",
+								"x-kubernetes-patch-strategy":  "merge",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Further fields of format JSON. A field with the name of a usual one replaces it, and an empty value removes it, except for account and proxy.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1.AccessLogField{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1.AccessLogField{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_epic_v1_AccessLogField(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "AccessLogField is a field of a line in JSON.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The name of the field.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"value": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The value, with Envoy's command operators, such as %REQ(X-TENANT)%.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"name"},
+			},
+		},
 	}
 }
 
@@ -931,6 +1025,33 @@ func schema_pkg_apis_epic_v1_ClientRef(ref common.ReferenceCallback) common.Open
 	}
 }
 
+func schema_pkg_apis_epic_v1_ConnectionLimit(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ConnectionLimit bounds the connections of one Envoy.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"perListener": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How many connections of clients a listener holds, from 1 to 50000. More are closed. One Envoy holds 50000 together. Default: 50000.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"perBackend": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How many connections, and how many requests, an Envoy has to the endpoints of one backend, from 1 to 65536. More requests are answered with 503, and more connections closed. Default: 65536.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
 func schema_pkg_apis_epic_v1_DNSEndpoint(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -1479,6 +1600,63 @@ func schema_pkg_apis_epic_v1_EPICStatus(ref common.ReferenceCallback) common.Ope
 	}
 }
 
+func schema_pkg_apis_epic_v1_EdgeSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "EdgeSpec sets how Envoys treat clients and endpoints. A service group has it for all of its load balancers and gateway proxies. Each of them may set fields itself, as far as the group's edge-overrides allow it: a field that it leaves out has the group's value, and the field's default if the group has none. A proxy that is configured by an envoy-template takes everything from that and ignores these settings.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"connectionLimit": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How many connections there may be. A load balancer or gateway proxy may always set lower numbers than its group, and never higher ones.",
+							Ref:         ref(v1.ConnectionLimit{}.OpenAPIModelName()),
+						},
+					},
+					"rateLimit": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How many requests and new connections there may be in a time. A load balancer or gateway proxy may always set lower rates than its group, and never higher ones. Default: any number.",
+							Ref:         ref(v1.RateLimit{}.OpenAPIModelName()),
+						},
+					},
+					"proxyProtocol": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Where the PROXY protocol carries the addresses of clients.",
+							Ref:         ref(v1.ProxyProtocol{}.OpenAPIModelName()),
+						},
+					},
+					"http3": {
+						SchemaProps: spec.SchemaProps{
+							Description: "HTTP/3 at HTTPS listeners. Default: none.",
+							Ref:         ref(v1.HTTP3{}.OpenAPIModelName()),
+						},
+					},
+					"healthCheck": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How Envoys check whether endpoints work. Default: they do not.",
+							Ref:         ref(v1.HealthCheck{}.OpenAPIModelName()),
+						},
+					},
+					"outlierDetection": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How Envoys avoid endpoints that fail requests. Default: they do not.",
+							Ref:         ref(v1.OutlierDetection{}.OpenAPIModelName()),
+						},
+					},
+					"accessLog": {
+						SchemaProps: spec.SchemaProps{
+							Description: "What Envoys write for each request and connection.",
+							Ref:         ref(v1.AccessLog{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1.AccessLog{}.OpenAPIModelName(), v1.ConnectionLimit{}.OpenAPIModelName(), v1.HTTP3{}.OpenAPIModelName(), v1.HealthCheck{}.OpenAPIModelName(), v1.OutlierDetection{}.OpenAPIModelName(), v1.ProxyProtocol{}.OpenAPIModelName(), v1.RateLimit{}.OpenAPIModelName()},
+	}
+}
+
 func schema_pkg_apis_epic_v1_EndpointPort(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -1932,6 +2110,26 @@ func schema_pkg_apis_epic_v1_EnvoyStatus(ref common.ReferenceCallback) common.Op
 		},
 		Dependencies: []string{
 			v1.EnvoyListenerStatus{}.OpenAPIModelName(), v1.EnvoyRejection{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_epic_v1_GRPCHealthCheck(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "GRPCHealthCheck is a check by the health service of gRPC.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"service": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The service that is asked about. Default: the server as a whole.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
 	}
 }
 
@@ -2522,11 +2720,17 @@ func schema_pkg_apis_epic_v1_GWProxySpec(ref common.ReferenceCallback) common.Op
 							Ref:         ref(v1.GatewaySpec{}.OpenAPIModelName()),
 						},
 					},
+					"edge": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How the Envoys of this gateway proxy treat clients and endpoints, where that differs from the group's edge. The group's edge-overrides list what may be set; limits may always be lower.",
+							Ref:         ref(v1.EdgeSpec{}.OpenAPIModelName()),
+						},
+					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1.ClientRef{}.OpenAPIModelName(), v1.DNSEndpoint{}.OpenAPIModelName(), v1.EPICEndpointMap{}.OpenAPIModelName(), v1.EnvoyConfigSpec{}.OpenAPIModelName(), v1.GatewaySpec{}.OpenAPIModelName(), v1.ProxyInterfaceInfo{}.OpenAPIModelName(), v1.ServicePort{}.OpenAPIModelName()},
+			v1.ClientRef{}.OpenAPIModelName(), v1.DNSEndpoint{}.OpenAPIModelName(), v1.EPICEndpointMap{}.OpenAPIModelName(), v1.EdgeSpec{}.OpenAPIModelName(), v1.EnvoyConfigSpec{}.OpenAPIModelName(), v1.GatewaySpec{}.OpenAPIModelName(), v1.ProxyInterfaceInfo{}.OpenAPIModelName(), v1.ServicePort{}.OpenAPIModelName()},
 	}
 }
 
@@ -3171,6 +3375,75 @@ func schema_pkg_apis_epic_v1_GatewaySpec(ref common.ReferenceCallback) common.Op
 	}
 }
 
+func schema_pkg_apis_epic_v1_HTTP3(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "HTTP3 serves HTTP/3 at HTTPS listeners, on the UDP port of the same number, and tells clients of HTTP/1.1 and HTTP/2 by the header Alt-Svc. A listener whose clients need certificates has none, nor has one whose port a UDP listener uses.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"mode": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Whether HTTP/3 is served. Default: Enabled, if http3 is set at all.\n\nPossible enum values:\n - `\"Disabled\"` turns it off.\n - `\"Enabled\"` turns it on.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Disabled", "Enabled"},
+						},
+					},
+					"maxAge": {
+						SchemaProps: spec.SchemaProps{
+							Description: "For how long a client may use HTTP/3 without being told again, from 1s to 8760h. Default: 24h.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_epic_v1_HTTPHealthCheck(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "HTTPHealthCheck is a check by a GET request.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"path": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The path of the request, perhaps with a query. Default: /.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"host": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The hostname in the request. Default: the hostname by which the backend's certificate is verified, or localhost.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"minStatus": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The lowest status of an answer that passes, from 100 to 599. Default: 200.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"maxStatus": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The highest status of an answer that passes, from 100 to 599. Default: 399.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
 func schema_pkg_apis_epic_v1_HTTPRouteSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -3245,6 +3518,69 @@ func schema_pkg_apis_epic_v1_HTTPRouteSpec(ref common.ReferenceCallback) common.
 		},
 		Dependencies: []string{
 			"sigs.k8s.io/gateway-api/apis/v1.HTTPRouteRule", "sigs.k8s.io/gateway-api/apis/v1.ParentReference"},
+	}
+}
+
+func schema_pkg_apis_epic_v1_HealthCheck(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "HealthCheck has each Envoy check each endpoint, through its tunnel. An endpoint gets no requests before it has passed a check, nor while it fails them; if all fail, requests are answered with 503. Endpoints of UDP are not checked.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"type": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How endpoints are checked. HTTP is for endpoints of HTTP routes, and GRPC for those of gRPC routes and others that speak HTTP/2; other endpoints, and those of load balancers, are checked by TCP instead. Default: HTTP, if healthCheck is set at all.\n\nPossible enum values:\n - `\"GRPC\"` calls the health service of gRPC.\n - `\"HTTP\"` sends a GET request.\n - `\"None\"` does nothing.\n - `\"TCP\"` connects.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"GRPC", "HTTP", "None", "TCP"},
+						},
+					},
+					"http": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The request and the answer of type HTTP.",
+							Ref:         ref(v1.HTTPHealthCheck{}.OpenAPIModelName()),
+						},
+					},
+					"grpc": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The call of type GRPC.",
+							Ref:         ref(v1.GRPCHealthCheck{}.OpenAPIModelName()),
+						},
+					},
+					"interval": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The time between two checks of an endpoint, from 1s to 1h. Default: 10s.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"timeout": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How long a check may take, from 100ms to 1m. Default: 2s.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"unhealthyThreshold": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How many checks in a row an endpoint fails until it gets no more requests, from 1 to 10. Default: 3. The first check of a new endpoint, and an answer with a status that is not expected, count at once.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"healthyThreshold": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How many checks in a row an endpoint that failed passes until it gets requests again, from 1 to 10. Default: 2. A new endpoint needs one.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1.GRPCHealthCheck{}.OpenAPIModelName(), v1.HTTPHealthCheck{}.OpenAPIModelName()},
 	}
 }
 
@@ -3390,11 +3726,37 @@ func schema_pkg_apis_epic_v1_LBServiceGroupSpec(ref common.ReferenceCallback) co
 							Ref:         ref(v1.DNSEndpoint{}.OpenAPIModelName()),
 						},
 					},
+					"edge": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How the Envoys of the group's load balancers and gateway proxies treat clients and endpoints. A change holds for those that exist as well.",
+							Ref:         ref(v1.EdgeSpec{}.OpenAPIModelName()),
+						},
+					},
+					"edge-overrides": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "set",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Which parts of edge a load balancer or gateway proxy of the group may set itself. Limits need not be listed: each may lower its own. When absent, none.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+										Enum:   []interface{}{"AccessLog", "HTTP3", "HealthCheck", "OutlierDetection", "ProxyProtocol"},
+									},
+								},
+							},
+						},
+					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1.DNSEndpoint{}.OpenAPIModelName(), v1.EnvoyConfigSpec{}.OpenAPIModelName()},
+			v1.DNSEndpoint{}.OpenAPIModelName(), v1.EdgeSpec{}.OpenAPIModelName(), v1.EnvoyConfigSpec{}.OpenAPIModelName()},
 	}
 }
 
@@ -3745,11 +4107,81 @@ func schema_pkg_apis_epic_v1_LoadBalancerSpec(ref common.ReferenceCallback) comm
 							},
 						},
 					},
+					"edge": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How the Envoys of this load balancer treat clients and endpoints, where that differs from the group's edge. The group's edge-overrides list what may be set; limits may always be lower.",
+							Ref:         ref(v1.EdgeSpec{}.OpenAPIModelName()),
+						},
+					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1.DNSEndpoint{}.OpenAPIModelName(), v1.EPICEndpointMap{}.OpenAPIModelName(), v1.EnvoyConfigSpec{}.OpenAPIModelName(), v1.ProxyInterfaceInfo{}.OpenAPIModelName(), v1.ServicePort{}.OpenAPIModelName()},
+			v1.DNSEndpoint{}.OpenAPIModelName(), v1.EPICEndpointMap{}.OpenAPIModelName(), v1.EdgeSpec{}.OpenAPIModelName(), v1.EnvoyConfigSpec{}.OpenAPIModelName(), v1.ProxyInterfaceInfo{}.OpenAPIModelName(), v1.ServicePort{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_epic_v1_OutlierDetection(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "OutlierDetection keeps requests from endpoints that fail them, for a while. Each Envoy judges by its own requests. Endpoints of UDP are not judged.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"mode": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Whether endpoints are judged. Default: Enabled, if outlierDetection is set at all.\n\nPossible enum values:\n - `\"Disabled\"` turns it off.\n - `\"Enabled\"` turns it on.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Disabled", "Enabled"},
+						},
+					},
+					"errors": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Which failures count. Default: Gateway.\n\nPossible enum values:\n - `\"Gateway\"` are connections that fail, timeouts, and the statuses 502, 503 and 504.\n - `\"Server\"` are those and every other status from 500 on.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Gateway", "Server"},
+						},
+					},
+					"consecutiveErrors": {
+						SchemaProps: spec.SchemaProps{
+							Description: "After how many failures in a row an endpoint gets no requests, from 1 to 1000. Default: 5.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"interval": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How often it is looked whether endpoints get requests again, from 1s to 1h. Default: 10s.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"baseEjectionTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "For how long an endpoint gets no requests, from 1s to 24h, times the number of times that this has happened. Default: 30s.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"maxEjectionTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The longest such time, from 1s to 24h. Default: 5m, or baseEjectionTime if that is longer.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"maxEjectionPercent": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Up to which part of the endpoints of a backend may get no requests, in percent, from 1 to 100. With 50, one of two endpoints, and never the only one. Default: 50.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+			},
+		},
 	}
 }
 
@@ -3820,6 +4252,35 @@ func schema_pkg_apis_epic_v1_ProxyInterfaceInfo(ref common.ReferenceCallback) co
 		},
 		Dependencies: []string{
 			v1.EndpointPort{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_epic_v1_ProxyProtocol(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ProxyProtocol sets where the PROXY protocol carries the addresses of clients. It is a header at the start of a TCP connection.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"clients": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Whether connections of clients start with the header. Required is for proxies behind a load balancer that sends it: the address in the header is believed, and a connection without is closed. Anybody who reaches such a proxy directly can claim any address. It can't be used together with HTTP/3, which has no such header. Default: None.\n\nPossible enum values:\n - `\"None\"` is for clients that connect directly.\n - `\"Required\"` is for clients behind a load balancer that sends version 1 or 2.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"None", "Required"},
+						},
+					},
+					"backends": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Whether connections to endpoints start with the header, and in which version. The endpoints must expect it. Default: None.\n\nPossible enum values:\n - `\"None\"` sends no header.\n - `\"V1\"` sends a line of text.\n - `\"V2\"` sends the binary form.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"None", "V1", "V2"},
+						},
+					},
+				},
+			},
+		},
 	}
 }
 
@@ -3956,6 +4417,80 @@ func schema_pkg_apis_epic_v1_ProxyStatus(ref common.ReferenceCallback) common.Op
 		},
 		Dependencies: []string{
 			v1.EnvoyStatus{}.OpenAPIModelName(), v1.GatewayListenerStatus{}.OpenAPIModelName(), v1.ProxyInterfaceInfo{}.OpenAPIModelName(), v1.TunnelEndpoint{}.OpenAPIModelName(), metav1.Condition{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_epic_v1_Rate(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Rate is a number in a time. Setting any part of it sets the whole.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"count": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How many there may be in an interval, from 1 to 1000000.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"interval": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The interval, from 100ms to 1h. Default: 1s.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"burst": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How many there may be at once after a quiet time, from count to 1000000. Default: count.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+				Required: []string{"count"},
+			},
+			VendorExtensible: spec.VendorExtensible{
+				Extensions: spec.Extensions{
+					"x-kubernetes-map-type": "atomic",
+				},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_epic_v1_RateLimit(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "RateLimit bounds requests and new connections. Each Envoy counts by itself, so a proxy with two replicas lets up to twice as many through.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"requests": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How many requests one HTTP or HTTPS listener takes from all clients together. More are answered with 429.",
+							Ref:         ref(v1.Rate{}.OpenAPIModelName()),
+						},
+					},
+					"requestsPerClient": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How many requests one HTTP or HTTPS listener takes from one client address. More are answered with 429. The addresses that sent requests last are counted, up to 10000.",
+							Ref:         ref(v1.Rate{}.OpenAPIModelName()),
+						},
+					},
+					"connections": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How many new TCP connections one listener takes. More are closed at once.",
+							Ref:         ref(v1.Rate{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1.Rate{}.OpenAPIModelName()},
 	}
 }
 

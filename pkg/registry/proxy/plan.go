@@ -48,6 +48,7 @@ type rule struct {
 var rules = []rule{
 	{nil, setLabels},
 	{exceeds, checkGrants},
+	{edgeTouched, checkEdge},
 	{nil, copyFromGroup},
 	{nil, takePlace},
 	{func(old, v View) bool { return *v.PublicAddress != *old.PublicAddress }, setPublicAddress},

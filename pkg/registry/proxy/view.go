@@ -22,6 +22,7 @@ type View struct {
 	AltAddress    *string
 	EnvoyTemplate **epic.EnvoyConfigSpec
 	ReplicaCount  **int32
+	Edge          **epic.EdgeSpec
 	Endpoints     *[]epic.DNSEndpoint
 	// ClientNamespace is the namespace of the tenant's own object.
 	ClientNamespace string
@@ -37,7 +38,7 @@ func LoadBalancer(o *epic.LoadBalancer) View {
 		Kind: "LoadBalancer", Resource: epic.ResourceLoadBalancers,
 		Meta: &o.ObjectMeta, Status: &o.Status,
 		DisplayName: o.Spec.DisplayName, PublicAddress: &o.Spec.PublicAddress,
-		EnvoyTemplate: &o.Spec.EnvoyTemplate, ReplicaCount: &o.Spec.EnvoyReplicaCount,
+		EnvoyTemplate: &o.Spec.EnvoyTemplate, ReplicaCount: &o.Spec.EnvoyReplicaCount, Edge: &o.Spec.Edge,
 		Endpoints: &o.Spec.Endpoints, ServiceGroup: &o.Spec.ServiceGroup, ServiceID: &o.Spec.ServiceID,
 	}
 }
@@ -48,7 +49,7 @@ func GWProxy(o *epic.GWProxy) View {
 		Kind: "GWProxy", Resource: epic.ResourceGWProxies,
 		Meta: &o.ObjectMeta, Status: &o.Status,
 		DisplayName: o.Spec.DisplayName, PublicAddress: &o.Spec.PublicAddress, AltAddress: &o.Spec.AltAddress,
-		EnvoyTemplate: &o.Spec.EnvoyTemplate, ReplicaCount: &o.Spec.EnvoyReplicaCount,
+		EnvoyTemplate: &o.Spec.EnvoyTemplate, ReplicaCount: &o.Spec.EnvoyReplicaCount, Edge: &o.Spec.Edge,
 		Endpoints: &o.Spec.Endpoints, ClientNamespace: o.Spec.ClientRef.Namespace,
 	}
 }

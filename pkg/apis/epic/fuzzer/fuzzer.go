@@ -41,6 +41,20 @@ func Funcs(runtimeserializer.CodecFactory) []interface{} {
 		oneOf("", v1.SerializationJSON, v1.SerializationB64JSON, v1.SerializationYAML),
 		oneOf("", epic.EnvoyAPIv3),
 		oneOf("", v1.EnvoyAPIv3),
+		oneOf(epic.EdgeAccessLog, epic.EdgeHealthCheck, epic.EdgeHTTP3, epic.EdgeOutlierDetection, epic.EdgeProxyProtocol),
+		oneOf(v1.EdgeAccessLog, v1.EdgeHealthCheck, v1.EdgeHTTP3, v1.EdgeOutlierDetection, v1.EdgeProxyProtocol),
+		oneOf("", epic.EdgeEnabled, epic.EdgeDisabled),
+		oneOf("", v1.EdgeEnabled, v1.EdgeDisabled),
+		oneOf("", epic.ProxyProtocolNotExpected, epic.ProxyProtocolRequired),
+		oneOf("", v1.ProxyProtocolNotExpected, v1.ProxyProtocolRequired),
+		oneOf("", epic.ProxyProtocolNone, epic.ProxyProtocolV1, epic.ProxyProtocolV2),
+		oneOf("", v1.ProxyProtocolNone, v1.ProxyProtocolV1, v1.ProxyProtocolV2),
+		oneOf("", epic.HealthCheckHTTP, epic.HealthCheckGRPC, epic.HealthCheckTCP, epic.HealthCheckNone),
+		oneOf("", v1.HealthCheckHTTP, v1.HealthCheckGRPC, v1.HealthCheckTCP, v1.HealthCheckNone),
+		oneOf("", epic.OutlierGatewayErrors, epic.OutlierServerErrors),
+		oneOf("", v1.OutlierGatewayErrors, v1.OutlierServerErrors),
+		oneOf("", epic.AccessLogJSON, epic.AccessLogText, epic.AccessLogNone),
+		oneOf("", v1.AccessLogJSON, v1.AccessLogText, v1.AccessLogNone),
 		// The Go types of these have more bits than the schema's.
 		func(value *gatewayv1.HTTPRouteRetryStatusCode, c randfill.Continue) {
 			*value = gatewayv1.HTTPRouteRetryStatusCode(400 + c.Intn(200))

@@ -95,6 +95,12 @@ type GWProxySpec struct {
 	// and no Gateway.
 	// +optional
 	Gateway *GatewaySpec `json:"gateway,omitempty" protobuf:"bytes,11,opt,name=gateway"`
+
+	// How the Envoys of this gateway proxy treat clients and endpoints, where that differs
+	// from the group's edge. The group's edge-overrides list what may be set; limits may
+	// always be lower.
+	// +optional
+	Edge *EdgeSpec `json:"edge,omitempty" protobuf:"bytes,12,opt,name=edge"`
 }
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object

@@ -62,6 +62,17 @@ type LBServiceGroupSpec struct {
 	// with a time to live of 180 seconds. An update that leaves it out keeps it.
 	// +optional
 	EndpointTemplate *DNSEndpoint `json:"endpoint-template,omitempty" protobuf:"bytes,5,opt,name=endpointTemplate"`
+
+	// How the Envoys of the group's load balancers and gateway proxies treat clients and
+	// endpoints. A change holds for those that exist as well.
+	// +optional
+	Edge *EdgeSpec `json:"edge,omitempty" protobuf:"bytes,6,opt,name=edge"`
+
+	// Which parts of edge a load balancer or gateway proxy of the group may set itself.
+	// Limits need not be listed: each may lower its own. When absent, none.
+	// +optional
+	// +listType=set
+	EdgeOverrides []EdgePart `json:"edge-overrides,omitempty" protobuf:"bytes,7,rep,name=edgeOverrides,casttype=EdgePart"`
 }
 
 // LBServiceGroupStatus is what the controller reports about a group.

@@ -107,6 +107,12 @@ type LoadBalancerSpec struct {
 	// +optional
 	// +listType=atomic
 	Endpoints []DNSEndpoint `json:"endpoints,omitempty" protobuf:"bytes,12,opt,name=endpoints"`
+
+	// How the Envoys of this load balancer treat clients and endpoints, where that differs
+	// from the group's edge. The group's edge-overrides list what may be set; limits may
+	// always be lower.
+	// +optional
+	Edge *EdgeSpec `json:"edge,omitempty" protobuf:"bytes,13,opt,name=edge"`
 }
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object

@@ -22,6 +22,26 @@ func init() {
 // RegisterConversions adds conversion functions to the given scheme.
 // Public to allow building arbitrary schemes.
 func RegisterConversions(s *runtime.Scheme) error {
+	if err := s.AddGeneratedConversionFunc((*AccessLog)(nil), (*epic.AccessLog)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1_AccessLog_To_epic_AccessLog(a.(*AccessLog), b.(*epic.AccessLog), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*epic.AccessLog)(nil), (*AccessLog)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_epic_AccessLog_To_v1_AccessLog(a.(*epic.AccessLog), b.(*AccessLog), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*AccessLogField)(nil), (*epic.AccessLogField)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1_AccessLogField_To_epic_AccessLogField(a.(*AccessLogField), b.(*epic.AccessLogField), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*epic.AccessLogField)(nil), (*AccessLogField)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_epic_AccessLogField_To_v1_AccessLogField(a.(*epic.AccessLogField), b.(*AccessLogField), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*Account)(nil), (*epic.Account)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1_Account_To_epic_Account(a.(*Account), b.(*epic.Account), scope)
 	}); err != nil {
@@ -152,6 +172,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*ConnectionLimit)(nil), (*epic.ConnectionLimit)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1_ConnectionLimit_To_epic_ConnectionLimit(a.(*ConnectionLimit), b.(*epic.ConnectionLimit), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*epic.ConnectionLimit)(nil), (*ConnectionLimit)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_epic_ConnectionLimit_To_v1_ConnectionLimit(a.(*epic.ConnectionLimit), b.(*ConnectionLimit), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*DNSEndpoint)(nil), (*epic.DNSEndpoint)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1_DNSEndpoint_To_epic_DNSEndpoint(a.(*DNSEndpoint), b.(*epic.DNSEndpoint), scope)
 	}); err != nil {
@@ -242,6 +272,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*EdgeSpec)(nil), (*epic.EdgeSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1_EdgeSpec_To_epic_EdgeSpec(a.(*EdgeSpec), b.(*epic.EdgeSpec), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*epic.EdgeSpec)(nil), (*EdgeSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_epic_EdgeSpec_To_v1_EdgeSpec(a.(*epic.EdgeSpec), b.(*EdgeSpec), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*EndpointPort)(nil), (*epic.EndpointPort)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1_EndpointPort_To_epic_EndpointPort(a.(*EndpointPort), b.(*epic.EndpointPort), scope)
 	}); err != nil {
@@ -319,6 +359,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*epic.EnvoyStatus)(nil), (*EnvoyStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_epic_EnvoyStatus_To_v1_EnvoyStatus(a.(*epic.EnvoyStatus), b.(*EnvoyStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*GRPCHealthCheck)(nil), (*epic.GRPCHealthCheck)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1_GRPCHealthCheck_To_epic_GRPCHealthCheck(a.(*GRPCHealthCheck), b.(*epic.GRPCHealthCheck), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*epic.GRPCHealthCheck)(nil), (*GRPCHealthCheck)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_epic_GRPCHealthCheck_To_v1_GRPCHealthCheck(a.(*epic.GRPCHealthCheck), b.(*GRPCHealthCheck), scope)
 	}); err != nil {
 		return err
 	}
@@ -502,6 +552,26 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*HTTP3)(nil), (*epic.HTTP3)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1_HTTP3_To_epic_HTTP3(a.(*HTTP3), b.(*epic.HTTP3), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*epic.HTTP3)(nil), (*HTTP3)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_epic_HTTP3_To_v1_HTTP3(a.(*epic.HTTP3), b.(*HTTP3), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*HTTPHealthCheck)(nil), (*epic.HTTPHealthCheck)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1_HTTPHealthCheck_To_epic_HTTPHealthCheck(a.(*HTTPHealthCheck), b.(*epic.HTTPHealthCheck), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*epic.HTTPHealthCheck)(nil), (*HTTPHealthCheck)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_epic_HTTPHealthCheck_To_v1_HTTPHealthCheck(a.(*epic.HTTPHealthCheck), b.(*HTTPHealthCheck), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*HTTPRouteSpec)(nil), (*epic.HTTPRouteSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1_HTTPRouteSpec_To_epic_HTTPRouteSpec(a.(*HTTPRouteSpec), b.(*epic.HTTPRouteSpec), scope)
 	}); err != nil {
@@ -509,6 +579,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*epic.HTTPRouteSpec)(nil), (*HTTPRouteSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_epic_HTTPRouteSpec_To_v1_HTTPRouteSpec(a.(*epic.HTTPRouteSpec), b.(*HTTPRouteSpec), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*HealthCheck)(nil), (*epic.HealthCheck)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1_HealthCheck_To_epic_HealthCheck(a.(*HealthCheck), b.(*epic.HealthCheck), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*epic.HealthCheck)(nil), (*HealthCheck)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_epic_HealthCheck_To_v1_HealthCheck(a.(*epic.HealthCheck), b.(*HealthCheck), scope)
 	}); err != nil {
 		return err
 	}
@@ -582,6 +662,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*OutlierDetection)(nil), (*epic.OutlierDetection)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1_OutlierDetection_To_epic_OutlierDetection(a.(*OutlierDetection), b.(*epic.OutlierDetection), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*epic.OutlierDetection)(nil), (*OutlierDetection)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_epic_OutlierDetection_To_v1_OutlierDetection(a.(*epic.OutlierDetection), b.(*OutlierDetection), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*ProviderSpecificProperty)(nil), (*epic.ProviderSpecificProperty)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1_ProviderSpecificProperty_To_epic_ProviderSpecificProperty(a.(*ProviderSpecificProperty), b.(*epic.ProviderSpecificProperty), scope)
 	}); err != nil {
@@ -602,6 +692,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*ProxyProtocol)(nil), (*epic.ProxyProtocol)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1_ProxyProtocol_To_epic_ProxyProtocol(a.(*ProxyProtocol), b.(*epic.ProxyProtocol), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*epic.ProxyProtocol)(nil), (*ProxyProtocol)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_epic_ProxyProtocol_To_v1_ProxyProtocol(a.(*epic.ProxyProtocol), b.(*ProxyProtocol), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*ProxyStatus)(nil), (*epic.ProxyStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1_ProxyStatus_To_epic_ProxyStatus(a.(*ProxyStatus), b.(*epic.ProxyStatus), scope)
 	}); err != nil {
@@ -609,6 +709,26 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*epic.ProxyStatus)(nil), (*ProxyStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_epic_ProxyStatus_To_v1_ProxyStatus(a.(*epic.ProxyStatus), b.(*ProxyStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*Rate)(nil), (*epic.Rate)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1_Rate_To_epic_Rate(a.(*Rate), b.(*epic.Rate), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*epic.Rate)(nil), (*Rate)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_epic_Rate_To_v1_Rate(a.(*epic.Rate), b.(*Rate), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*RateLimit)(nil), (*epic.RateLimit)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1_RateLimit_To_epic_RateLimit(a.(*RateLimit), b.(*epic.RateLimit), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*epic.RateLimit)(nil), (*RateLimit)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_epic_RateLimit_To_v1_RateLimit(a.(*epic.RateLimit), b.(*RateLimit), scope)
 	}); err != nil {
 		return err
 	}
@@ -843,6 +963,46 @@ func RegisterConversions(s *runtime.Scheme) error {
 		return err
 	}
 	return nil
+}
+
+func autoConvert_v1_AccessLog_To_epic_AccessLog(in *AccessLog, out *epic.AccessLog, s conversion.Scope) error {
+	*out = *(*epic.AccessLog)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1_AccessLog_To_epic_AccessLog is an autogenerated conversion function.
+func Convert_v1_AccessLog_To_epic_AccessLog(in *AccessLog, out *epic.AccessLog, s conversion.Scope) error {
+	return autoConvert_v1_AccessLog_To_epic_AccessLog(in, out, s)
+}
+
+func autoConvert_epic_AccessLog_To_v1_AccessLog(in *epic.AccessLog, out *AccessLog, s conversion.Scope) error {
+	*out = *(*AccessLog)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_epic_AccessLog_To_v1_AccessLog is an autogenerated conversion function.
+func Convert_epic_AccessLog_To_v1_AccessLog(in *epic.AccessLog, out *AccessLog, s conversion.Scope) error {
+	return autoConvert_epic_AccessLog_To_v1_AccessLog(in, out, s)
+}
+
+func autoConvert_v1_AccessLogField_To_epic_AccessLogField(in *AccessLogField, out *epic.AccessLogField, s conversion.Scope) error {
+	*out = *(*epic.AccessLogField)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1_AccessLogField_To_epic_AccessLogField is an autogenerated conversion function.
+func Convert_v1_AccessLogField_To_epic_AccessLogField(in *AccessLogField, out *epic.AccessLogField, s conversion.Scope) error {
+	return autoConvert_v1_AccessLogField_To_epic_AccessLogField(in, out, s)
+}
+
+func autoConvert_epic_AccessLogField_To_v1_AccessLogField(in *epic.AccessLogField, out *AccessLogField, s conversion.Scope) error {
+	*out = *(*AccessLogField)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_epic_AccessLogField_To_v1_AccessLogField is an autogenerated conversion function.
+func Convert_epic_AccessLogField_To_v1_AccessLogField(in *epic.AccessLogField, out *AccessLogField, s conversion.Scope) error {
+	return autoConvert_epic_AccessLogField_To_v1_AccessLogField(in, out, s)
 }
 
 func autoConvert_v1_Account_To_epic_Account(in *Account, out *epic.Account, s conversion.Scope) error {
@@ -1129,6 +1289,26 @@ func Convert_epic_ClientRef_To_v1_ClientRef(in *epic.ClientRef, out *ClientRef, 
 	return autoConvert_epic_ClientRef_To_v1_ClientRef(in, out, s)
 }
 
+func autoConvert_v1_ConnectionLimit_To_epic_ConnectionLimit(in *ConnectionLimit, out *epic.ConnectionLimit, s conversion.Scope) error {
+	*out = *(*epic.ConnectionLimit)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1_ConnectionLimit_To_epic_ConnectionLimit is an autogenerated conversion function.
+func Convert_v1_ConnectionLimit_To_epic_ConnectionLimit(in *ConnectionLimit, out *epic.ConnectionLimit, s conversion.Scope) error {
+	return autoConvert_v1_ConnectionLimit_To_epic_ConnectionLimit(in, out, s)
+}
+
+func autoConvert_epic_ConnectionLimit_To_v1_ConnectionLimit(in *epic.ConnectionLimit, out *ConnectionLimit, s conversion.Scope) error {
+	*out = *(*ConnectionLimit)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_epic_ConnectionLimit_To_v1_ConnectionLimit is an autogenerated conversion function.
+func Convert_epic_ConnectionLimit_To_v1_ConnectionLimit(in *epic.ConnectionLimit, out *ConnectionLimit, s conversion.Scope) error {
+	return autoConvert_epic_ConnectionLimit_To_v1_ConnectionLimit(in, out, s)
+}
+
 func autoConvert_v1_DNSEndpoint_To_epic_DNSEndpoint(in *DNSEndpoint, out *epic.DNSEndpoint, s conversion.Scope) error {
 	*out = *(*epic.DNSEndpoint)(unsafe.Pointer(in))
 	return nil
@@ -1323,6 +1503,26 @@ func Convert_epic_EPICStatus_To_v1_EPICStatus(in *epic.EPICStatus, out *EPICStat
 	return autoConvert_epic_EPICStatus_To_v1_EPICStatus(in, out, s)
 }
 
+func autoConvert_v1_EdgeSpec_To_epic_EdgeSpec(in *EdgeSpec, out *epic.EdgeSpec, s conversion.Scope) error {
+	*out = *(*epic.EdgeSpec)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1_EdgeSpec_To_epic_EdgeSpec is an autogenerated conversion function.
+func Convert_v1_EdgeSpec_To_epic_EdgeSpec(in *EdgeSpec, out *epic.EdgeSpec, s conversion.Scope) error {
+	return autoConvert_v1_EdgeSpec_To_epic_EdgeSpec(in, out, s)
+}
+
+func autoConvert_epic_EdgeSpec_To_v1_EdgeSpec(in *epic.EdgeSpec, out *EdgeSpec, s conversion.Scope) error {
+	*out = *(*EdgeSpec)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_epic_EdgeSpec_To_v1_EdgeSpec is an autogenerated conversion function.
+func Convert_epic_EdgeSpec_To_v1_EdgeSpec(in *epic.EdgeSpec, out *EdgeSpec, s conversion.Scope) error {
+	return autoConvert_epic_EdgeSpec_To_v1_EdgeSpec(in, out, s)
+}
+
 func autoConvert_v1_EndpointPort_To_epic_EndpointPort(in *EndpointPort, out *epic.EndpointPort, s conversion.Scope) error {
 	*out = *(*epic.EndpointPort)(unsafe.Pointer(in))
 	return nil
@@ -1481,6 +1681,26 @@ func autoConvert_epic_EnvoyStatus_To_v1_EnvoyStatus(in *epic.EnvoyStatus, out *E
 // Convert_epic_EnvoyStatus_To_v1_EnvoyStatus is an autogenerated conversion function.
 func Convert_epic_EnvoyStatus_To_v1_EnvoyStatus(in *epic.EnvoyStatus, out *EnvoyStatus, s conversion.Scope) error {
 	return autoConvert_epic_EnvoyStatus_To_v1_EnvoyStatus(in, out, s)
+}
+
+func autoConvert_v1_GRPCHealthCheck_To_epic_GRPCHealthCheck(in *GRPCHealthCheck, out *epic.GRPCHealthCheck, s conversion.Scope) error {
+	*out = *(*epic.GRPCHealthCheck)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1_GRPCHealthCheck_To_epic_GRPCHealthCheck is an autogenerated conversion function.
+func Convert_v1_GRPCHealthCheck_To_epic_GRPCHealthCheck(in *GRPCHealthCheck, out *epic.GRPCHealthCheck, s conversion.Scope) error {
+	return autoConvert_v1_GRPCHealthCheck_To_epic_GRPCHealthCheck(in, out, s)
+}
+
+func autoConvert_epic_GRPCHealthCheck_To_v1_GRPCHealthCheck(in *epic.GRPCHealthCheck, out *GRPCHealthCheck, s conversion.Scope) error {
+	*out = *(*GRPCHealthCheck)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_epic_GRPCHealthCheck_To_v1_GRPCHealthCheck is an autogenerated conversion function.
+func Convert_epic_GRPCHealthCheck_To_v1_GRPCHealthCheck(in *epic.GRPCHealthCheck, out *GRPCHealthCheck, s conversion.Scope) error {
+	return autoConvert_epic_GRPCHealthCheck_To_v1_GRPCHealthCheck(in, out, s)
 }
 
 func autoConvert_v1_GRPCRouteSpec_To_epic_GRPCRouteSpec(in *GRPCRouteSpec, out *epic.GRPCRouteSpec, s conversion.Scope) error {
@@ -1700,6 +1920,7 @@ func autoConvert_v1_GWProxySpec_To_epic_GWProxySpec(in *GWProxySpec, out *epic.G
 	// WARNING: in.ProxyIfInfo requires manual conversion: does not exist in peer-type
 	out.Endpoints = *(*[]epic.DNSEndpoint)(unsafe.Pointer(&in.Endpoints))
 	out.Gateway = (*epic.GatewaySpec)(unsafe.Pointer(in.Gateway))
+	out.Edge = (*epic.EdgeSpec)(unsafe.Pointer(in.Edge))
 	return nil
 }
 
@@ -1715,6 +1936,7 @@ func autoConvert_epic_GWProxySpec_To_v1_GWProxySpec(in *epic.GWProxySpec, out *G
 	out.EnvoyReplicaCount = (*int32)(unsafe.Pointer(in.EnvoyReplicaCount))
 	out.Endpoints = *(*[]DNSEndpoint)(unsafe.Pointer(&in.Endpoints))
 	out.Gateway = (*GatewaySpec)(unsafe.Pointer(in.Gateway))
+	out.Edge = (*EdgeSpec)(unsafe.Pointer(in.Edge))
 	return nil
 }
 
@@ -1951,6 +2173,46 @@ func Convert_epic_GatewaySpec_To_v1_GatewaySpec(in *epic.GatewaySpec, out *Gatew
 	return autoConvert_epic_GatewaySpec_To_v1_GatewaySpec(in, out, s)
 }
 
+func autoConvert_v1_HTTP3_To_epic_HTTP3(in *HTTP3, out *epic.HTTP3, s conversion.Scope) error {
+	*out = *(*epic.HTTP3)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1_HTTP3_To_epic_HTTP3 is an autogenerated conversion function.
+func Convert_v1_HTTP3_To_epic_HTTP3(in *HTTP3, out *epic.HTTP3, s conversion.Scope) error {
+	return autoConvert_v1_HTTP3_To_epic_HTTP3(in, out, s)
+}
+
+func autoConvert_epic_HTTP3_To_v1_HTTP3(in *epic.HTTP3, out *HTTP3, s conversion.Scope) error {
+	*out = *(*HTTP3)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_epic_HTTP3_To_v1_HTTP3 is an autogenerated conversion function.
+func Convert_epic_HTTP3_To_v1_HTTP3(in *epic.HTTP3, out *HTTP3, s conversion.Scope) error {
+	return autoConvert_epic_HTTP3_To_v1_HTTP3(in, out, s)
+}
+
+func autoConvert_v1_HTTPHealthCheck_To_epic_HTTPHealthCheck(in *HTTPHealthCheck, out *epic.HTTPHealthCheck, s conversion.Scope) error {
+	*out = *(*epic.HTTPHealthCheck)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1_HTTPHealthCheck_To_epic_HTTPHealthCheck is an autogenerated conversion function.
+func Convert_v1_HTTPHealthCheck_To_epic_HTTPHealthCheck(in *HTTPHealthCheck, out *epic.HTTPHealthCheck, s conversion.Scope) error {
+	return autoConvert_v1_HTTPHealthCheck_To_epic_HTTPHealthCheck(in, out, s)
+}
+
+func autoConvert_epic_HTTPHealthCheck_To_v1_HTTPHealthCheck(in *epic.HTTPHealthCheck, out *HTTPHealthCheck, s conversion.Scope) error {
+	*out = *(*HTTPHealthCheck)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_epic_HTTPHealthCheck_To_v1_HTTPHealthCheck is an autogenerated conversion function.
+func Convert_epic_HTTPHealthCheck_To_v1_HTTPHealthCheck(in *epic.HTTPHealthCheck, out *HTTPHealthCheck, s conversion.Scope) error {
+	return autoConvert_epic_HTTPHealthCheck_To_v1_HTTPHealthCheck(in, out, s)
+}
+
 func autoConvert_v1_HTTPRouteSpec_To_epic_HTTPRouteSpec(in *HTTPRouteSpec, out *epic.HTTPRouteSpec, s conversion.Scope) error {
 	*out = *(*epic.HTTPRouteSpec)(unsafe.Pointer(in))
 	return nil
@@ -1969,6 +2231,26 @@ func autoConvert_epic_HTTPRouteSpec_To_v1_HTTPRouteSpec(in *epic.HTTPRouteSpec, 
 // Convert_epic_HTTPRouteSpec_To_v1_HTTPRouteSpec is an autogenerated conversion function.
 func Convert_epic_HTTPRouteSpec_To_v1_HTTPRouteSpec(in *epic.HTTPRouteSpec, out *HTTPRouteSpec, s conversion.Scope) error {
 	return autoConvert_epic_HTTPRouteSpec_To_v1_HTTPRouteSpec(in, out, s)
+}
+
+func autoConvert_v1_HealthCheck_To_epic_HealthCheck(in *HealthCheck, out *epic.HealthCheck, s conversion.Scope) error {
+	*out = *(*epic.HealthCheck)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1_HealthCheck_To_epic_HealthCheck is an autogenerated conversion function.
+func Convert_v1_HealthCheck_To_epic_HealthCheck(in *HealthCheck, out *epic.HealthCheck, s conversion.Scope) error {
+	return autoConvert_v1_HealthCheck_To_epic_HealthCheck(in, out, s)
+}
+
+func autoConvert_epic_HealthCheck_To_v1_HealthCheck(in *epic.HealthCheck, out *HealthCheck, s conversion.Scope) error {
+	*out = *(*HealthCheck)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_epic_HealthCheck_To_v1_HealthCheck is an autogenerated conversion function.
+func Convert_epic_HealthCheck_To_v1_HealthCheck(in *epic.HealthCheck, out *HealthCheck, s conversion.Scope) error {
+	return autoConvert_epic_HealthCheck_To_v1_HealthCheck(in, out, s)
 }
 
 func autoConvert_v1_LBServiceGroup_To_epic_LBServiceGroup(in *LBServiceGroup, out *epic.LBServiceGroup, s conversion.Scope) error {
@@ -2167,6 +2449,7 @@ func autoConvert_v1_LoadBalancerSpec_To_epic_LoadBalancerSpec(in *LoadBalancerSp
 	// WARNING: in.GUETunnelEndpoints requires manual conversion: does not exist in peer-type
 	// WARNING: in.ProxyIfInfo requires manual conversion: does not exist in peer-type
 	out.Endpoints = *(*[]epic.DNSEndpoint)(unsafe.Pointer(&in.Endpoints))
+	out.Edge = (*epic.EdgeSpec)(unsafe.Pointer(in.Edge))
 	return nil
 }
 
@@ -2181,12 +2464,33 @@ func autoConvert_epic_LoadBalancerSpec_To_v1_LoadBalancerSpec(in *epic.LoadBalan
 	out.UpstreamClusters = *(*[]string)(unsafe.Pointer(&in.UpstreamClusters))
 	out.TrueIngress = (*bool)(unsafe.Pointer(in.TrueIngress))
 	out.Endpoints = *(*[]DNSEndpoint)(unsafe.Pointer(&in.Endpoints))
+	out.Edge = (*EdgeSpec)(unsafe.Pointer(in.Edge))
 	return nil
 }
 
 // Convert_epic_LoadBalancerSpec_To_v1_LoadBalancerSpec is an autogenerated conversion function.
 func Convert_epic_LoadBalancerSpec_To_v1_LoadBalancerSpec(in *epic.LoadBalancerSpec, out *LoadBalancerSpec, s conversion.Scope) error {
 	return autoConvert_epic_LoadBalancerSpec_To_v1_LoadBalancerSpec(in, out, s)
+}
+
+func autoConvert_v1_OutlierDetection_To_epic_OutlierDetection(in *OutlierDetection, out *epic.OutlierDetection, s conversion.Scope) error {
+	*out = *(*epic.OutlierDetection)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1_OutlierDetection_To_epic_OutlierDetection is an autogenerated conversion function.
+func Convert_v1_OutlierDetection_To_epic_OutlierDetection(in *OutlierDetection, out *epic.OutlierDetection, s conversion.Scope) error {
+	return autoConvert_v1_OutlierDetection_To_epic_OutlierDetection(in, out, s)
+}
+
+func autoConvert_epic_OutlierDetection_To_v1_OutlierDetection(in *epic.OutlierDetection, out *OutlierDetection, s conversion.Scope) error {
+	*out = *(*OutlierDetection)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_epic_OutlierDetection_To_v1_OutlierDetection is an autogenerated conversion function.
+func Convert_epic_OutlierDetection_To_v1_OutlierDetection(in *epic.OutlierDetection, out *OutlierDetection, s conversion.Scope) error {
+	return autoConvert_epic_OutlierDetection_To_v1_OutlierDetection(in, out, s)
 }
 
 func autoConvert_v1_ProviderSpecificProperty_To_epic_ProviderSpecificProperty(in *ProviderSpecificProperty, out *epic.ProviderSpecificProperty, s conversion.Scope) error {
@@ -2229,6 +2533,26 @@ func Convert_epic_ProxyInterfaceInfo_To_v1_ProxyInterfaceInfo(in *epic.ProxyInte
 	return autoConvert_epic_ProxyInterfaceInfo_To_v1_ProxyInterfaceInfo(in, out, s)
 }
 
+func autoConvert_v1_ProxyProtocol_To_epic_ProxyProtocol(in *ProxyProtocol, out *epic.ProxyProtocol, s conversion.Scope) error {
+	*out = *(*epic.ProxyProtocol)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1_ProxyProtocol_To_epic_ProxyProtocol is an autogenerated conversion function.
+func Convert_v1_ProxyProtocol_To_epic_ProxyProtocol(in *ProxyProtocol, out *epic.ProxyProtocol, s conversion.Scope) error {
+	return autoConvert_v1_ProxyProtocol_To_epic_ProxyProtocol(in, out, s)
+}
+
+func autoConvert_epic_ProxyProtocol_To_v1_ProxyProtocol(in *epic.ProxyProtocol, out *ProxyProtocol, s conversion.Scope) error {
+	*out = *(*ProxyProtocol)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_epic_ProxyProtocol_To_v1_ProxyProtocol is an autogenerated conversion function.
+func Convert_epic_ProxyProtocol_To_v1_ProxyProtocol(in *epic.ProxyProtocol, out *ProxyProtocol, s conversion.Scope) error {
+	return autoConvert_epic_ProxyProtocol_To_v1_ProxyProtocol(in, out, s)
+}
+
 func autoConvert_v1_ProxyStatus_To_epic_ProxyStatus(in *ProxyStatus, out *epic.ProxyStatus, s conversion.Scope) error {
 	*out = *(*epic.ProxyStatus)(unsafe.Pointer(in))
 	return nil
@@ -2247,6 +2571,46 @@ func autoConvert_epic_ProxyStatus_To_v1_ProxyStatus(in *epic.ProxyStatus, out *P
 // Convert_epic_ProxyStatus_To_v1_ProxyStatus is an autogenerated conversion function.
 func Convert_epic_ProxyStatus_To_v1_ProxyStatus(in *epic.ProxyStatus, out *ProxyStatus, s conversion.Scope) error {
 	return autoConvert_epic_ProxyStatus_To_v1_ProxyStatus(in, out, s)
+}
+
+func autoConvert_v1_Rate_To_epic_Rate(in *Rate, out *epic.Rate, s conversion.Scope) error {
+	*out = *(*epic.Rate)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1_Rate_To_epic_Rate is an autogenerated conversion function.
+func Convert_v1_Rate_To_epic_Rate(in *Rate, out *epic.Rate, s conversion.Scope) error {
+	return autoConvert_v1_Rate_To_epic_Rate(in, out, s)
+}
+
+func autoConvert_epic_Rate_To_v1_Rate(in *epic.Rate, out *Rate, s conversion.Scope) error {
+	*out = *(*Rate)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_epic_Rate_To_v1_Rate is an autogenerated conversion function.
+func Convert_epic_Rate_To_v1_Rate(in *epic.Rate, out *Rate, s conversion.Scope) error {
+	return autoConvert_epic_Rate_To_v1_Rate(in, out, s)
+}
+
+func autoConvert_v1_RateLimit_To_epic_RateLimit(in *RateLimit, out *epic.RateLimit, s conversion.Scope) error {
+	*out = *(*epic.RateLimit)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1_RateLimit_To_epic_RateLimit is an autogenerated conversion function.
+func Convert_v1_RateLimit_To_epic_RateLimit(in *RateLimit, out *epic.RateLimit, s conversion.Scope) error {
+	return autoConvert_v1_RateLimit_To_epic_RateLimit(in, out, s)
+}
+
+func autoConvert_epic_RateLimit_To_v1_RateLimit(in *epic.RateLimit, out *RateLimit, s conversion.Scope) error {
+	*out = *(*RateLimit)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_epic_RateLimit_To_v1_RateLimit is an autogenerated conversion function.
+func Convert_epic_RateLimit_To_v1_RateLimit(in *epic.RateLimit, out *RateLimit, s conversion.Scope) error {
+	return autoConvert_epic_RateLimit_To_v1_RateLimit(in, out, s)
 }
 
 func autoConvert_v1_RemoteEndpoint_To_epic_RemoteEndpoint(in *RemoteEndpoint, out *epic.RemoteEndpoint, s conversion.Scope) error {

@@ -8,6 +8,16 @@
 package v1
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in AccessLog) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.AccessLog"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in AccessLogField) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.AccessLogField"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in Account) OpenAPIModelName() string {
 	return "com.github.acnodal.epic.pkg.apis.epic.v1.Account"
 }
@@ -73,6 +83,11 @@ func (in ClientRef) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ConnectionLimit) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.ConnectionLimit"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in DNSEndpoint) OpenAPIModelName() string {
 	return "com.github.acnodal.epic.pkg.apis.epic.v1.DNSEndpoint"
 }
@@ -123,6 +138,11 @@ func (in EPICStatus) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in EdgeSpec) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.EdgeSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in EndpointPort) OpenAPIModelName() string {
 	return "com.github.acnodal.epic.pkg.apis.epic.v1.EndpointPort"
 }
@@ -160,6 +180,11 @@ func (in EnvoySecretResource) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in EnvoyStatus) OpenAPIModelName() string {
 	return "com.github.acnodal.epic.pkg.apis.epic.v1.EnvoyStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in GRPCHealthCheck) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.GRPCHealthCheck"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
@@ -258,8 +283,23 @@ func (in GatewaySpec) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in HTTP3) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.HTTP3"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in HTTPHealthCheck) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.HTTPHealthCheck"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in HTTPRouteSpec) OpenAPIModelName() string {
 	return "com.github.acnodal.epic.pkg.apis.epic.v1.HTTPRouteSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in HealthCheck) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.HealthCheck"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
@@ -308,6 +348,11 @@ func (in LoadBalancerSpec) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in OutlierDetection) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.OutlierDetection"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ProviderSpecificProperty) OpenAPIModelName() string {
 	return "com.github.acnodal.epic.pkg.apis.epic.v1.ProviderSpecificProperty"
 }
@@ -318,8 +363,23 @@ func (in ProxyInterfaceInfo) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ProxyProtocol) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.ProxyProtocol"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ProxyStatus) OpenAPIModelName() string {
 	return "com.github.acnodal.epic.pkg.apis.epic.v1.ProxyStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in Rate) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.Rate"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in RateLimit) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.RateLimit"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

@@ -51,6 +51,7 @@ func gwProxySpec(namespace string, spec *epic.GWProxySpec) field.ErrorList {
 	errs = append(errs, ownSecrets(specPath.Child("envoy-template"), namespace, spec.EnvoyTemplate)...)
 	errs = append(errs, ownReferences(specPath.Child("gateway"), namespace, spec.Gateway)...)
 	errs = append(errs, replicas(specPath.Child("envoy-replica-count"), spec.EnvoyReplicaCount)...)
+	errs = append(errs, edge(specPath.Child("edge"), spec.Edge)...)
 	errs = append(errs, dnsEndpoints(specPath.Child("endpoints"), spec.Endpoints)...)
 	if spec.Gateway != nil {
 		errs = append(errs, gateway(specPath.Child("gateway"), &spec.Gateway.GatewaySpec)...)

@@ -76,6 +76,7 @@ func loadBalancerSpec(namespace string, spec *epic.LoadBalancerSpec) field.Error
 	errs = append(errs, envoyTemplate(specPath.Child("envoy-template"), spec.EnvoyTemplate)...)
 	errs = append(errs, ownSecrets(specPath.Child("envoy-template"), namespace, spec.EnvoyTemplate)...)
 	errs = append(errs, replicas(specPath.Child("envoy-replica-count"), spec.EnvoyReplicaCount)...)
+	errs = append(errs, streamEdge(specPath.Child("edge"), spec.Edge)...)
 	errs = append(errs, dnsEndpoints(specPath.Child("endpoints"), spec.Endpoints)...)
 	return append(errs, upstreamClusters(specPath.Child("upstream-clusters"), spec.UpstreamClusters)...)
 }

@@ -25,6 +25,33 @@ func Parser() *typed.Parser {
 var parserOnce sync.Once
 var parser *typed.Parser
 var schemaYAML = typed.YAMLObject(`types:
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.AccessLog
+  map:
+    fields:
+    - name: fields
+      type:
+        list:
+          elementType:
+            namedType: com.github.acnodal.epic.pkg.apis.epic.v1.AccessLogField
+          elementRelationship: associative
+          keys:
+          - name
+    - name: format
+      type:
+        scalar: string
+    - name: text
+      type:
+        scalar: string
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.AccessLogField
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: value
+      type:
+        scalar: string
 - name: com.github.acnodal.epic.pkg.apis.epic.v1.Account
   map:
     fields:
@@ -241,6 +268,15 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: uid
       type:
         scalar: string
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.ConnectionLimit
+  map:
+    fields:
+    - name: perBackend
+      type:
+        scalar: numeric
+    - name: perListener
+      type:
+        scalar: numeric
 - name: com.github.acnodal.epic.pkg.apis.epic.v1.DNSEndpoint
   map:
     fields:
@@ -426,6 +462,30 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: observedGeneration
       type:
         scalar: numeric
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.EdgeSpec
+  map:
+    fields:
+    - name: accessLog
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.AccessLog
+    - name: connectionLimit
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.ConnectionLimit
+    - name: healthCheck
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.HealthCheck
+    - name: http3
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.HTTP3
+    - name: outlierDetection
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.OutlierDetection
+    - name: proxyProtocol
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.ProxyProtocol
+    - name: rateLimit
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.RateLimit
 - name: com.github.acnodal.epic.pkg.apis.epic.v1.EndpointPort
   map:
     fields:
@@ -589,6 +649,12 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: numeric
       default: 0
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.GRPCHealthCheck
+  map:
+    fields:
+    - name: service
+      type:
+        scalar: string
 - name: com.github.acnodal.epic.pkg.apis.epic.v1.GRPCRouteSpec
   map:
     fields:
@@ -736,6 +802,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: display-name
       type:
         scalar: string
+    - name: edge
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.EdgeSpec
     - name: endpoints
       type:
         list:
@@ -973,6 +1042,30 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: tls
       type:
         namedType: io.k8s.sigs.gateway-api.apis.v1.GatewayTLSConfig
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.HTTP3
+  map:
+    fields:
+    - name: maxAge
+      type:
+        scalar: string
+    - name: mode
+      type:
+        scalar: string
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.HTTPHealthCheck
+  map:
+    fields:
+    - name: host
+      type:
+        scalar: string
+    - name: maxStatus
+      type:
+        scalar: numeric
+    - name: minStatus
+      type:
+        scalar: numeric
+    - name: path
+      type:
+        scalar: string
 - name: com.github.acnodal.epic.pkg.apis.epic.v1.HTTPRouteSpec
   map:
     fields:
@@ -997,6 +1090,30 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: useDefaultGateways
       type:
         scalar: string
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.HealthCheck
+  map:
+    fields:
+    - name: grpc
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.GRPCHealthCheck
+    - name: healthyThreshold
+      type:
+        scalar: numeric
+    - name: http
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.HTTPHealthCheck
+    - name: interval
+      type:
+        scalar: string
+    - name: timeout
+      type:
+        scalar: string
+    - name: type
+      type:
+        scalar: string
+    - name: unhealthyThreshold
+      type:
+        scalar: numeric
 - name: com.github.acnodal.epic.pkg.apis.epic.v1.LBServiceGroup
   map:
     fields:
@@ -1025,6 +1142,15 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: boolean
       default: false
+    - name: edge
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.EdgeSpec
+    - name: edge-overrides
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
     - name: endpoint-template
       type:
         namedType: com.github.acnodal.epic.pkg.apis.epic.v1.DNSEndpoint
@@ -1096,6 +1222,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: display-name
       type:
         scalar: string
+    - name: edge
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.EdgeSpec
     - name: endpoints
       type:
         list:
@@ -1146,6 +1275,30 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: associative
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.OutlierDetection
+  map:
+    fields:
+    - name: baseEjectionTime
+      type:
+        scalar: string
+    - name: consecutiveErrors
+      type:
+        scalar: numeric
+    - name: errors
+      type:
+        scalar: string
+    - name: interval
+      type:
+        scalar: string
+    - name: maxEjectionPercent
+      type:
+        scalar: numeric
+    - name: maxEjectionTime
+      type:
+        scalar: string
+    - name: mode
+      type:
+        scalar: string
 - name: com.github.acnodal.epic.pkg.apis.epic.v1.ProviderSpecificProperty
   map:
     fields:
@@ -1169,6 +1322,15 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: numeric
     - name: name
+      type:
+        scalar: string
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.ProxyProtocol
+  map:
+    fields:
+    - name: backends
+      type:
+        scalar: string
+    - name: clients
       type:
         scalar: string
 - name: com.github.acnodal.epic.pkg.apis.epic.v1.ProxyStatus
@@ -1220,6 +1382,32 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: quota-place
       type:
         scalar: numeric
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.Rate
+  map:
+    fields:
+    - name: burst
+      type:
+        scalar: numeric
+    - name: count
+      type:
+        scalar: numeric
+      default: 0
+    - name: interval
+      type:
+        scalar: string
+    elementRelationship: atomic
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.RateLimit
+  map:
+    fields:
+    - name: connections
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.Rate
+    - name: requests
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.Rate
+    - name: requestsPerClient
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.Rate
 - name: com.github.acnodal.epic.pkg.apis.epic.v1.RemoteEndpoint
   map:
     fields:

@@ -52,6 +52,10 @@ type GWProxySpecApplyConfiguration struct {
 	// for HTTP on the first public port; so does a proxy that has public ports
 	// and no Gateway.
 	Gateway *GatewaySpecApplyConfiguration `json:"gateway,omitempty"`
+	// How the Envoys of this gateway proxy treat clients and endpoints, where that differs
+	// from the group's edge. The group's edge-overrides list what may be set; limits may
+	// always be lower.
+	Edge *EdgeSpecApplyConfiguration `json:"edge,omitempty"`
 }
 
 // GWProxySpecApplyConfiguration constructs a declarative configuration of the GWProxySpec type for use with
@@ -167,5 +171,13 @@ func (b *GWProxySpecApplyConfiguration) WithEndpoints(values ...*DNSEndpointAppl
 // If called multiple times, the Gateway field is set to the value of the last call.
 func (b *GWProxySpecApplyConfiguration) WithGateway(value *GatewaySpecApplyConfiguration) *GWProxySpecApplyConfiguration {
 	b.Gateway = value
+	return b
+}
+
+// WithEdge sets the Edge field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Edge field is set to the value of the last call.
+func (b *GWProxySpecApplyConfiguration) WithEdge(value *EdgeSpecApplyConfiguration) *GWProxySpecApplyConfiguration {
+	b.Edge = value
 	return b
 }

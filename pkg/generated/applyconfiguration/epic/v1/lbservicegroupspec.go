@@ -4,6 +4,10 @@
 
 package v1
 
+import (
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+)
+
 // LBServiceGroupSpecApplyConfiguration represents a declarative configuration of the LBServiceGroupSpec type for use
 // with apply.
 //
@@ -30,6 +34,12 @@ type LBServiceGroupSpecApplyConfiguration struct {
 	// {{.PureLBServiceName}}.{{.LBSGName}}.{{.Account}}.client.acnodal.io, type A,
 	// with a time to live of 180 seconds. An update that leaves it out keeps it.
 	EndpointTemplate *DNSEndpointApplyConfiguration `json:"endpoint-template,omitempty"`
+	// How the Envoys of the group's load balancers and gateway proxies treat clients and
+	// endpoints. A change holds for those that exist as well.
+	Edge *EdgeSpecApplyConfiguration `json:"edge,omitempty"`
+	// Which parts of edge a load balancer or gateway proxy of the group may set itself.
+	// Limits need not be listed: each may lower its own. When absent, none.
+	EdgeOverrides []epicv1.EdgePart `json:"edge-overrides,omitempty"`
 }
 
 // LBServiceGroupSpecApplyConfiguration constructs a declarative configuration of the LBServiceGroupSpec type for use with
@@ -75,5 +85,23 @@ func (b *LBServiceGroupSpecApplyConfiguration) WithEnvoyTemplate(value *EnvoyCon
 // If called multiple times, the EndpointTemplate field is set to the value of the last call.
 func (b *LBServiceGroupSpecApplyConfiguration) WithEndpointTemplate(value *DNSEndpointApplyConfiguration) *LBServiceGroupSpecApplyConfiguration {
 	b.EndpointTemplate = value
+	return b
+}
+
+// WithEdge sets the Edge field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Edge field is set to the value of the last call.
+func (b *LBServiceGroupSpecApplyConfiguration) WithEdge(value *EdgeSpecApplyConfiguration) *LBServiceGroupSpecApplyConfiguration {
+	b.Edge = value
+	return b
+}
+
+// WithEdgeOverrides adds the given value to the EdgeOverrides field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the EdgeOverrides field.
+func (b *LBServiceGroupSpecApplyConfiguration) WithEdgeOverrides(values ...epicv1.EdgePart) *LBServiceGroupSpecApplyConfiguration {
+	for i := range values {
+		b.EdgeOverrides = append(b.EdgeOverrides, values[i])
+	}
 	return b
 }

@@ -56,6 +56,10 @@ type LoadBalancerSpecApplyConfiguration struct {
 	// from the group's endpoint-template, and again when the display name or an
 	// address changes. No two accounts have the same DNS name. Leave them out.
 	Endpoints []DNSEndpointApplyConfiguration `json:"endpoints,omitempty"`
+	// How the Envoys of this load balancer treat clients and endpoints, where that differs
+	// from the group's edge. The group's edge-overrides list what may be set; limits may
+	// always be lower.
+	Edge *EdgeSpecApplyConfiguration `json:"edge,omitempty"`
 }
 
 // LoadBalancerSpecApplyConfiguration constructs a declarative configuration of the LoadBalancerSpec type for use with
@@ -181,5 +185,13 @@ func (b *LoadBalancerSpecApplyConfiguration) WithEndpoints(values ...*DNSEndpoin
 		}
 		b.Endpoints = append(b.Endpoints, *values[i])
 	}
+	return b
+}
+
+// WithEdge sets the Edge field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Edge field is set to the value of the last call.
+func (b *LoadBalancerSpecApplyConfiguration) WithEdge(value *EdgeSpecApplyConfiguration) *LoadBalancerSpecApplyConfiguration {
+	b.Edge = value
 	return b
 }
