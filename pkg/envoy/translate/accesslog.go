@@ -9,6 +9,8 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	streamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stream/v3"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
 // The fields of every line of an access log, and those that only requests have.
@@ -45,28 +47,54 @@ var (
 	}
 )
 
-// accessLog writes a line of JSON to standard output for each request or connection.
-// A route is its name for connections; for requests, Envoy knows it.
+// accessLog writes a line to standard output for each request or connection, of JSON
+// unless the edge settings say otherwise. A route is its name for connections; for
+// requests, Envoy knows it.
 func (t *translation) accessLog(route string, requests bool) []*accesslogv3.AccessLog {
+	var format *corev3.SubstitutionFormatString
+	switch log := &t.edge.AccessLog; log.Format {
+	case epicv1.AccessLogNone:
+		return nil
+	case epicv1.AccessLogText:
+		format = &corev3.SubstitutionFormatString{Format: &corev3.SubstitutionFormatString_TextFormatSource{
+			TextFormatSource: &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: log.Text + "\n"}},
+		}}
+	case epicv1.AccessLogJSON:
+		format = t.jsonLine(route, requests, log.Fields)
+	default:
+		format = t.jsonLine(route, requests, log.Fields)
+	}
+	return []*accesslogv3.AccessLog{{
+		Name: "envoy.access_loggers.stdout",
+		ConfigType: &accesslogv3.AccessLog_TypedConfig{TypedConfig: pack(&streamv3.StdoutAccessLog{
+			AccessLogFormat: &streamv3.StdoutAccessLog_LogFormat{LogFormat: format},
+		})},
+	}}
+}
+
+// jsonLine is a line of JSON with the usual fields and further ones.
+func (t *translation) jsonLine(route string, requests bool, further []epicv1.AccessLogField) *corev3.SubstitutionFormatString {
 	fields := maps.Clone(connectionFields)
 	if requests {
 		maps.Copy(fields, requestFields)
 		route = "%ROUTE_NAME%"
 	}
+	fields["route"] = route
+	for _, f := range further {
+		if f.Value == "" {
+			delete(fields, f.Name)
+		} else {
+			fields[f.Name] = f.Value
+		}
+	}
 	fields["account"] = literal(t.account)
 	fields["proxy"] = literal(t.proxy.Kind + "/" + t.proxy.Name)
-	fields["route"] = route
 	format := &structpb.Struct{Fields: map[string]*structpb.Value{}}
 	for name, value := range fields {
 		format.Fields[name] = structpb.NewStringValue(value)
 	}
-	return []*accesslogv3.AccessLog{{
-		Name: "envoy.access_loggers.stdout",
-		ConfigType: &accesslogv3.AccessLog_TypedConfig{TypedConfig: pack(&streamv3.StdoutAccessLog{
-			AccessLogFormat: &streamv3.StdoutAccessLog_LogFormat{LogFormat: &corev3.SubstitutionFormatString{
-				Format:          &corev3.SubstitutionFormatString_JsonFormat{JsonFormat: format},
-				OmitEmptyValues: true,
-			}},
-		})},
-	}}
+	return &corev3.SubstitutionFormatString{
+		Format:          &corev3.SubstitutionFormatString_JsonFormat{JsonFormat: format},
+		OmitEmptyValues: true,
+	}
 }

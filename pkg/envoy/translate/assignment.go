@@ -23,13 +23,20 @@ const MetadataKey = "epic"
 // up to at most. Envoy takes up to 4294967295.
 const totalWeight = 1 << 30
 
+// oneIsEnough keeps all requests at the first priority of which at least one endpoint in
+// 10,000 works. By default, Envoy sends a part of them to the next one when less than
+// 72 % of a priority work.
+const oneIsEnough = 1_000_000
+
 // Assignment renders the endpoints of a backend. The result is empty when there is none,
 // and a request then fails at once.
 //
-// Envoy sends requests to the first priority that has endpoints: to endpoints that are
-// ready and have a tunnel that is up, else to those of whose tunnel nothing is known,
-// else to those that terminate and still serve, and only if there is nothing else to
-// those whose tunnel is down, since that may have changed.
+// Envoy sends requests to the first priority that has an endpoint which works as far as
+// Envoy knows: to endpoints that are ready and have a tunnel that is up, else to those of
+// whose tunnel nothing is known, else to those that terminate and still serve. Those whose
+// tunnel is down are there only if there is nothing else, since that may have changed.
+// Beside others, they would get the requests of clients that were sent to them before, and
+// those that are left when the others fail their health checks, and would hold them up.
 func (b *Backend) Assignment(in EndpointsInput) (*resource.Resource, []Problem) {
 	var found problems
 	var all []weighted
@@ -39,12 +46,18 @@ func (b *Backend) Assignment(in EndpointsInput) (*resource.Resource, []Problem) 
 		all = b.ofServices(in, &found)
 	}
 	message := &endpointv3.ClusterLoadAssignment{ClusterName: b.Name}
+	if len(all) > 0 {
+		message.Policy = &endpointv3.ClusterLoadAssignment_Policy{OverprovisioningFactor: wrapperspb.UInt32(oneIsEnough)}
+	}
 	tiers := map[tier][]*endpointv3.LbEndpoint{}
 	for i := range all {
 		k := tierOf(&all[i], in.Reach)
 		tiers[k] = append(tiers[k], lbEndpoint(&all[i]))
 	}
 	for k := range tierCount {
+		if k >= firstDown && len(message.Endpoints) > 0 {
+			break
+		}
 		if len(tiers[k]) > 0 {
 			message.Endpoints = append(message.Endpoints, &endpointv3.LocalityLbEndpoints{
 				LbEndpoints: tiers[k],
@@ -67,7 +80,11 @@ func (b *Backend) Assignment(in EndpointsInput) (*resource.Resource, []Problem) 
 // tier is the order in which endpoints are used.
 type tier uint32
 
-const tierCount tier = 6
+// The tiers from firstDown on are of endpoints whose tunnel is down.
+const (
+	firstDown tier = 4
+	tierCount tier = 6
+)
 
 func tierOf(e *weighted, reach func(netip.Addr) Reach) tier {
 	way := ReachUp

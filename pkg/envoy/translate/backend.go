@@ -83,7 +83,12 @@ func (g *gateway) clusterOf(r *route, field string, ref *gatewayv1.BackendObject
 	}
 	cluster := g.cluster(name)
 	cluster.LbPolicy = clusterv3.Cluster_LEAST_REQUEST
-	cluster.TransportSocket = socket
+	cluster.TransportSocket = g.giveAddress(socket)
+	speaks := spoken{http: u != useTCP, http2: http2 && u != useTCP}
+	if policy != nil {
+		speaks.host = string(policy.Hostname)
+	}
+	g.watchHealth(cluster, speaks)
 	if u != useTCP {
 		if http2 || socket != nil {
 			cluster.TypedExtensionProtocolOptions = httpOptions(http2, socket != nil && u == useHTTP)
@@ -222,6 +227,7 @@ func (g *gateway) clientTLS(v *gatewayv1.BackendTLSPolicyValidation, http2 bool)
 		if err != nil {
 			return nil, fmt.Errorf("the proxy's own certificate, in gateway.tls.backend.clientCertificateRef, can't be used: %w", err)
 		}
+		g.checkCertificate("spec.gateway.tls.backend.clientCertificateRef", string(tls.Backend.ClientCertificateRef.Name), name)
 		common.TlsCertificateSdsSecretConfigs = []*tlsv3.SdsSecretConfig{g.sds(name)}
 	}
 	return &corev3.TransportSocket{

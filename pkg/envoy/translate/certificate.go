@@ -33,10 +33,11 @@ func (t *translation) certificate(secret *corev1.Secret) (string, error) {
 	if _, made := t.resources[resource.Key{Type: resource.Secret, Name: name}]; made {
 		return name, nil
 	}
-	certificate, err := readCertificate(secret)
+	certificate, chain, err := readCertificate(secret)
 	if err != nil {
 		return "", err
 	}
+	t.chains[name] = chain
 	if !t.put(resource.Secret, name, &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: certificate}}, t.proxy) {
 		return "", errors.New("it can't be encoded")
 	}
@@ -55,7 +56,7 @@ func SecretResource(name string, secret *corev1.Secret, sources ...resource.Sour
 		}
 		message.Type = &tlsv3.Secret_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{TrustedCa: inline(trusted)}}
 	} else {
-		certificate, err := readCertificate(secret)
+		certificate, _, err := readCertificate(secret)
 		if err != nil {
 			return nil, err
 		}
@@ -64,38 +65,41 @@ func SecretResource(name string, secret *corev1.Secret, sources ...resource.Sour
 	return resource.New(resource.Secret, name, message, sources...)
 }
 
-// readCertificate returns the certificate in a Secret with its key, or what is wrong with
-// the Secret.
-func readCertificate(secret *corev1.Secret) (*tlsv3.TlsCertificate, error) {
+// readCertificate returns the certificate in a Secret with its key, and with those that
+// signed it, or what is wrong with the Secret.
+func readCertificate(secret *corev1.Secret) (*tlsv3.TlsCertificate, certificateChain, error) {
 	chain, key := secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey]
 	if len(chain) == 0 || len(key) == 0 {
-		return nil, fmt.Errorf("it has no %s and %s: put a certificate and its key there", corev1.TLSCertKey, corev1.TLSPrivateKeyKey)
+		return nil, nil, fmt.Errorf("it has no %s and %s: put a certificate and its key there", corev1.TLSCertKey, corev1.TLSPrivateKeyKey)
 	}
 	pair, err := tls.X509KeyPair(chain, key)
 	if err != nil {
-		return nil, fmt.Errorf("%s and %s can't be used: %w: put a certificate and its key there", corev1.TLSCertKey, corev1.TLSPrivateKeyKey, err)
+		return nil, nil, fmt.Errorf("%s and %s can't be used: %w: put a certificate and its key there", corev1.TLSCertKey, corev1.TLSPrivateKeyKey, err)
 	}
 	if err := usableKey(pair.Leaf); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// Only what was understood goes to Envoy.
 	var plain bytes.Buffer
+	var parsed certificateChain
 	for _, der := range pair.Certificate {
-		if _, err := x509.ParseCertificate(der); err != nil {
-			return nil, fmt.Errorf("%s has a certificate that can't be read: %w", corev1.TLSCertKey, err)
+		one, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s has a certificate that can't be read: %w", corev1.TLSCertKey, err)
 		}
+		parsed = append(parsed, one)
 		if err := pem.Encode(&plain, &pem.Block{Type: "CERTIFICATE", Bytes: der}); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	return &tlsv3.TlsCertificate{
 		CertificateChain: inline(plain.Bytes()),
 		PrivateKey:       inline(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})),
-	}, nil
+	}, parsed, nil
 }
 
 // usableKey says whether Envoy takes a certificate's key.

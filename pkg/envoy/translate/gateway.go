@@ -24,7 +24,8 @@ type gateway struct {
 
 // Gateway translates a gateway proxy with its routes.
 func Gateway(in GatewayInput) *Result {
-	g := &gateway{translation: newTranslation("GWProxy", in.Proxy), in: in, rules: map[*route][]*rule{}}
+	g := &gateway{translation: newTranslation("GWProxy", in.Proxy, in.Group, in.Proxy.Spec.Edge), in: in, rules: map[*route][]*rule{}}
+	g.now = in.Now
 	g.where = bindingOf(in.Options, in.Proxy.Spec.PublicAddress, in.Proxy.Spec.AltAddress)
 	g.readListeners()
 	g.readRoutes()

@@ -3,6 +3,8 @@
 package translate
 
 import (
+	"slices"
+
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	corsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
@@ -28,8 +30,8 @@ const (
 
 // connectionManager serves HTTP with the routes of a route configuration. Its settings
 // are those that Envoy's documentation advises for a proxy on the edge.
-func (t *translation) connectionManager(stat, routes string) *listenerv3.Filter {
-	return networkFilter("envoy.filters.network.http_connection_manager", &hcmv3.HttpConnectionManager{
+func (t *translation) connectionManager(stat, routes string) *hcmv3.HttpConnectionManager {
+	manager := &hcmv3.HttpConnectionManager{
 		StatPrefix: stat,
 		CodecType:  hcmv3.HttpConnectionManager_AUTO,
 		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
@@ -69,7 +71,16 @@ func (t *translation) connectionManager(stat, routes string) *listenerv3.Filter 
 		ServerHeaderTransformation: hcmv3.HttpConnectionManager_PASS_THROUGH,
 		UpgradeConfigs:             []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}},
 		AccessLog:                  t.accessLog("", true),
-	})
+	}
+	if limit := t.requestLimit(stat); limit != nil {
+		manager.HttpFilters = slices.Insert(manager.HttpFilters, 0, limit)
+	}
+	return manager
+}
+
+// serve is the filter of connections that serves HTTP.
+func serve(manager *hcmv3.HttpConnectionManager) *listenerv3.Filter {
+	return networkFilter("envoy.filters.network.http_connection_manager", manager)
 }
 
 func httpFilter(name string, config proto.Message, disabled bool) *hcmv3.HttpFilter {

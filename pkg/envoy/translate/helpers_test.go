@@ -57,6 +57,8 @@ type world struct {
 	// reach is what is known of tunnels, by client node.
 	reach   map[string]string
 	options translate.Options
+	// now is when validity is judged.
+	now time.Time
 }
 
 // readWorld reads objects that the API accepts, with its defaults.
@@ -72,7 +74,7 @@ func readWorld(t *testing.T, file string) *world {
 // parseWorld is readWorld of a text.
 func parseWorld(tb testing.TB, text []byte) *world {
 	tb.Helper()
-	w := &world{secrets: map[string]*corev1.Secret{}}
+	w := &world{secrets: map[string]*corev1.Secret{}, now: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)}
 	documents := utilyaml.NewYAMLReader(newBufio(text))
 	for {
 		document, err := documents.Read()
@@ -201,7 +203,7 @@ func (w *world) translate(t testing.TB) translation {
 		in.LoadBalancer, in.RemoteEndpoints = w.lb, w.reps
 	} else {
 		r = translate.Gateway(translate.GatewayInput{
-			Proxy: w.proxy, Group: w.group, Routes: w.routes, Services: w.services(), Secrets: w.secrets, Options: w.options,
+			Proxy: w.proxy, Group: w.group, Routes: w.routes, Services: w.services(), Secrets: w.secrets, Now: w.now, Options: w.options,
 		})
 		in.Namespace, in.Slices = w.proxy.Namespace, w.slices
 	}
@@ -270,10 +272,16 @@ func testSecret(name string) *corev1.Secret {
 
 // secretOf is testSecret with a given key.
 func secretOf(name string, key crypto.Signer) *corev1.Secret {
+	return secretFrom(name, key, func(*x509.Certificate) {})
+}
+
+// secretFrom is secretOf with changes of the certificate.
+func secretFrom(name string, key crypto.Signer, change func(*x509.Certificate)) *corev1.Secret {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name, "*.example.com", "localhost"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
 	}
+	change(template)
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		panic(err)

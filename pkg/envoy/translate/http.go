@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -27,9 +28,9 @@ func (g *gateway) renderHTTP(k portKey, group []*listener) {
 	stat := fmt.Sprintf("port_%d", k.port)
 	envoy.FilterChains = []*listenerv3.FilterChain{{
 		Name:    "http",
-		Filters: []*listenerv3.Filter{g.connectionLimit(stat), g.connectionManager(stat, name)},
+		Filters: append(g.admission(stat, envoy.Name), serve(g.connectionManager(stat, name))),
 	}}
-	g.renderRoutes(name, group, group)
+	g.renderRoutes(name, group, group, nil)
 	g.put(resource.Listener, envoy.Name, envoy, g.proxy)
 }
 
@@ -43,8 +44,9 @@ type entry struct {
 }
 
 // renderRoutes makes the route configuration of listeners that share connections. Other
-// listeners of the port, which have connections of their own, answer 421 here.
-func (g *gateway) renderRoutes(name string, own, group []*listener) {
+// listeners of the port, which have connections of their own, answer 421 here. Answers get
+// the headers.
+func (g *gateway) renderRoutes(name string, own, group []*listener, headers []*corev3.HeaderValueOption) {
 	hosts := map[string][]entry{}
 	var from []*route
 	for _, l := range own {
@@ -55,7 +57,7 @@ func (g *gateway) renderRoutes(name string, own, group []*listener) {
 		g.collect(l, group, hosts)
 		from = append(from, l.attached...)
 	}
-	config := &routev3.RouteConfiguration{Name: name, IgnorePortInHostMatching: true, ValidateClusters: wrapperspb.Bool(false)}
+	config := &routev3.RouteConfiguration{Name: name, IgnorePortInHostMatching: true, ValidateClusters: wrapperspb.Bool(false), ResponseHeadersToAdd: headers}
 	for host, entries := range hosts {
 		config.VirtualHosts = append(config.VirtualHosts, &routev3.VirtualHost{Name: host, Domains: []string{host}, Routes: g.sorted(host, entries)})
 	}

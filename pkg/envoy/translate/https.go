@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -18,11 +19,12 @@ import (
 // that a client asks for (SNI): HTTPS, and TLS that ends here or passes through.
 func (g *gateway) renderTLS(k portKey, group []*listener) {
 	envoy := g.listener(g.where, k.protocol, k.port)
-	envoy.ListenerFilters = []*listenerv3.ListenerFilter{{
+	envoy.ListenerFilters = append(envoy.ListenerFilters, &listenerv3.ListenerFilter{
 		Name:       "envoy.filters.listener.tls_inspector",
 		ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: pack(&tlsinspectorv3.TlsInspector{})},
-	}}
+	})
 	var routes []*route
+	quic := g.overQUIC(k, group)
 	for _, l := range group {
 		routes = append(routes, l.attached...)
 		switch {
@@ -31,12 +33,13 @@ func (g *gateway) renderTLS(k portKey, group []*listener) {
 			// one.
 			envoy.FilterChains = append(envoy.FilterChains, refusingChain(l))
 		case l.spec.Protocol == gatewayv1.HTTPSProtocolType:
-			envoy.FilterChains = append(envoy.FilterChains, g.httpsChain(k, l, group))
+			envoy.FilterChains = append(envoy.FilterChains, g.httpsChain(k, l, group, slices.Contains(quic, l)))
 		default:
 			envoy.FilterChains = append(envoy.FilterChains, g.tlsChains(l, group)...)
 		}
 	}
 	g.put(resource.Listener, envoy.Name, envoy, g.sourcesOf(routes)...)
+	g.renderQUIC(k, quic)
 }
 
 // matchSNI matches the connections of clients that ask for a hostname.
@@ -52,15 +55,20 @@ func refusingChain(l *listener) *listenerv3.FilterChain {
 	return &listenerv3.FilterChain{Name: "closed/" + string(l.spec.Name), FilterChainMatch: matchSNI(l.hostname)}
 }
 
-// httpsChain serves HTTP on the connections of a listener.
-func (g *gateway) httpsChain(k portKey, l *listener, group []*listener) *listenerv3.FilterChain {
-	name := fmt.Sprintf("https/%d/%s", k.port, l.spec.Name)
-	g.renderRoutes(name, []*listener{l}, group)
+// httpsChain serves HTTP on the connections of a listener, and tells clients whether it
+// serves HTTP/3 as well.
+func (g *gateway) httpsChain(k portKey, l *listener, group []*listener, http3 bool) *listenerv3.FilterChain {
+	name := httpsRoutes(k, l)
+	var headers []*corev3.HeaderValueOption
+	if http3 {
+		headers = g.advertise(k)
+	}
+	g.renderRoutes(name, []*listener{l}, group, headers)
 	stat := fmt.Sprintf("port_%d_%s", k.port, l.spec.Name)
 	return &listenerv3.FilterChain{
 		Name:             "https/" + string(l.spec.Name),
 		FilterChainMatch: matchSNI(l.hostname),
-		Filters:          []*listenerv3.Filter{g.connectionLimit(stat), g.connectionManager(stat, name)},
+		Filters:          append(g.admission(stat, name), serve(g.connectionManager(stat, name))),
 		TransportSocket:  g.transportSocket(l.tls, "h2", "http/1.1"),
 	}
 }
@@ -85,7 +93,7 @@ func (g *gateway) tlsChains(l *listener, group []*listener) []*listenerv3.Filter
 				continue
 			}
 			taken[host], wins = r, true
-			chain := g.streamChain("tls/"+string(l.spec.Name)+"/"+host, "tls_"+string(l.spec.Name), r)
+			chain := g.streamChain("tls/"+string(l.spec.Name)+"/"+host, "tls_"+string(l.spec.Name), string(l.spec.Name), r)
 			chain.FilterChainMatch = matchSNI(host)
 			if l.terminates && len(chain.Filters) > 0 {
 				chain.TransportSocket = g.transportSocket(l.tls)

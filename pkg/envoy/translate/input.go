@@ -4,6 +4,7 @@ package translate
 
 import (
 	"net/netip"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -35,6 +36,9 @@ type GatewayInput struct {
 	// Secrets are the Secrets in the proxy's namespace, by name: at least those that
 	// SecretsOf names, where they exist.
 	Secrets map[string]*corev1.Secret
+	// Now is the time at which it is judged whether certificates are valid. When zero, they
+	// are not judged.
+	Now time.Time
 	// Options are of the place where the proxy runs.
 	Options Options
 }

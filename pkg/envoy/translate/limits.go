@@ -7,9 +7,11 @@ import "time"
 // limits are the bounds of what one proxy does for its clients and asks of its
 // endpoints.
 type limits struct {
-	// connections is how many connections of clients one listener holds.
+	// connections is how many connections of clients one listener holds, by its edge
+	// settings.
 	connections uint64
-	// upstream is how many connections, requests and waiting requests one cluster holds.
+	// upstream is how many connections, requests and waiting requests one cluster holds,
+	// by the same.
 	upstream uint32
 	// retries is how many retries of one cluster run at once.
 	retries uint32
@@ -39,8 +41,6 @@ type limits struct {
 // The defaults follow Envoy's advice for a proxy on the edge, with more room upstream:
 // one pod often stands for a whole service.
 var defaultLimits = limits{
-	connections:      50_000,
-	upstream:         65_536,
 	retries:          1_024,
 	connectTimeout:   2 * time.Second,
 	connectAttempts:  3,

@@ -75,6 +75,9 @@ func (t *translation) listener(b binding, protocol uint8, port uint16) *listener
 		l.EnableReusePort = wrapperspb.Bool(true)
 	} else {
 		l.ListenerFiltersTimeout = durationpb.New(t.limits.headersTimeout)
+		if t.edge.ClientsSendAddress {
+			l.ListenerFilters = []*listenerv3.ListenerFilter{takeAddress()}
+		}
 	}
 	return l
 }

@@ -18,7 +18,7 @@ import (
 // port.
 func LoadBalancer(in LoadBalancerInput) *Result {
 	lb := in.LoadBalancer
-	t := newTranslation("LoadBalancer", lb)
+	t := newTranslation("LoadBalancer", lb, in.Group, lb.Spec.Edge)
 	where := bindingOf(in.Options, lb.Spec.PublicAddress)
 	if len(where.addresses) == 0 {
 		t.problems.add(t.proxy, "spec.public-address", ReasonAddressMissing, "is %q, on which no proxy can listen: leave it out, so that the server assigns one", lb.Spec.PublicAddress)
@@ -58,9 +58,11 @@ func (t *translation) publish(where binding, p PublishedPort) {
 	if p.Protocol == protocolUDP {
 		listener.ListenerFilters = []*listenerv3.ListenerFilter{t.udpProxy(stat, name, name)}
 	} else {
+		cluster.TransportSocket = t.giveAddress(nil)
+		t.watchHealth(cluster, spoken{})
 		listener.FilterChains = []*listenerv3.FilterChain{{
 			Name:    name,
-			Filters: []*listenerv3.Filter{t.connectionLimit(stat), t.tcpProxy(stat, name, []share{{name, 1}})},
+			Filters: append(t.admission(stat, name), t.tcpProxy(stat, name, []share{{name, 1}})),
 		}}
 	}
 	if t.put(resource.Cluster, name, cluster, t.proxy) && t.put(resource.Listener, name, listener, t.proxy) {

@@ -21,6 +21,8 @@ const (
 	ReasonAddressMissing = "AddressMissing"
 	// ReasonPortConflict is a published port that is listed several times.
 	ReasonPortConflict = "PortConflict"
+	// ReasonOverrideNotAllowed is an edge setting of a proxy that its group does not allow.
+	ReasonOverrideNotAllowed = "OverrideNotAllowed"
 	// ReasonNotEncodable is an object that has text which Envoy's protocol can't carry.
 	ReasonNotEncodable = "NotEncodable"
 )

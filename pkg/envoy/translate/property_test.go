@@ -22,6 +22,7 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/apis/epic/install"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/apis/epic/validation"
 	"github.com/acnodal/epic/pkg/envoy/envoytest"
 )
 
@@ -70,7 +71,8 @@ type generator struct {
 }
 
 func (g *generator) world() *world {
-	w := &world{secrets: map[string]*corev1.Secret{}}
+	w := &world{secrets: map[string]*corev1.Secret{}, now: time.Unix(int64(g.IntN(1<<32)), 0)}
+	g.group(w)
 	if g.IntN(5) == 0 {
 		g.loadBalancer(w)
 		return w
@@ -112,6 +114,9 @@ func (g *generator) loadBalancer(w *world) {
 		lb := &epicv1.LoadBalancer{ObjectMeta: metav1.ObjectMeta{Name: "lb"}}
 		lb.Spec.PublicAddress = g.one("192.0.2.1", "2001:db8::1")
 		lb.Spec.UpstreamClusters = []string{"one", g.text()}
+		if lb.Spec.Edge = g.edge(); lb.Spec.Edge != nil && g.IntN(2) == 0 {
+			lb.Spec.Edge.HTTP3, lb.Spec.Edge.HealthCheck = nil, nil
+		}
 		for range 1 + g.IntN(4) {
 			target := intstr.FromInt32(int32(g.IntN(3)))
 			lb.Spec.PublicPorts = append(lb.Spec.PublicPorts, epicv1.ServicePort{
@@ -137,6 +142,7 @@ func (g *generator) loadBalancer(w *world) {
 func (g *generator) proxy() *epicv1.GWProxy {
 	p := &epicv1.GWProxy{ObjectMeta: metav1.ObjectMeta{Name: "gw"}}
 	p.Spec.PublicAddress = g.one("192.0.2.1", "2001:db8::1")
+	p.Spec.Edge = g.edge()
 	if g.IntN(3) == 0 {
 		p.Spec.AltAddress = "192.0.2.2"
 	}
@@ -426,4 +432,110 @@ func (g *generator) expression() string {
 	return g.one(".*", "[0-9a-z-]{36}", "(?i)abc", `\pL+`, "a{1000}", "^/a$", "/(a|b)", `\d+`, "(?P<n>x)", "(?<n>x)", "[^/]*", "a{500}b{400}", `\x{10FFFF}`, `[\x{100}-\x{10FFFF}]{20}`, "(a+)+$",
 		`\Aa\z`, `\Qa.b\E`, "(?s).", "(?U)a+", `\p{Greek}`, `[[:alpha:]]+`, "(?:a|b|c){300}", ".{200}", "(?i)[a-z]{300}", `\b\B`, "a||b", "()", "(|a)*", `[\d\w]{99}`, "(?m)^$", `\PN{60}`, "é{100}", "(?i)k{100}", `\s+`, "x*?",
 		".{110}", "[^a]{150}", "(.*){50}")
+}
+
+// group adds a group with edge settings, in most worlds.
+func (g *generator) group(w *world) {
+	for g.IntN(3) > 0 && w.group == nil {
+		group := &epicv1.LBServiceGroup{ObjectMeta: metav1.ObjectMeta{Name: "sample"}}
+		group.Spec.Edge = g.edge()
+		for _, part := range []epicv1.EdgePart{epicv1.EdgeAccessLog, epicv1.EdgeHealthCheck, epicv1.EdgeHTTP3, epicv1.EdgeOutlierDetection, epicv1.EdgeProxyProtocol} {
+			if g.IntN(3) > 0 {
+				group.Spec.EdgeOverrides = append(group.Spec.EdgeOverrides, part)
+			}
+		}
+		g.add(w, group)
+	}
+}
+
+// edge returns edge settings, with nil in the place of most parts.
+func (g *generator) edge() *epicv1.EdgeSpec {
+	if g.IntN(4) == 0 {
+		return nil
+	}
+	e := &epicv1.EdgeSpec{}
+	for range 1 + g.IntN(4) {
+		switch g.IntN(7) {
+		case 0:
+			e.ConnectionLimit = &epicv1.ConnectionLimit{PerListener: g.perhaps(1, 50000), PerBackend: g.perhaps(1, 65536)}
+		case 1:
+			e.RateLimit = &epicv1.RateLimit{Requests: g.rate(), RequestsPerClient: g.rate(), Connections: g.rate()}
+		case 2:
+			e.ProxyProtocol = &epicv1.ProxyProtocol{Clients: epicv1.ProxyProtocolClients(g.one("", "None", "Required")), Backends: epicv1.ProxyProtocolVersion(g.one("", "None", "V1", "V2"))}
+		case 3:
+			e.HTTP3 = &epicv1.HTTP3{Mode: epicv1.EdgeMode(g.one("", "", "Enabled", "Disabled")), MaxAge: epicv1.Duration(g.one("", "1s", "8760h"))}
+		case 4:
+			e.HealthCheck = g.healthCheck()
+		case 5:
+			e.OutlierDetection = &epicv1.OutlierDetection{
+				Mode: epicv1.EdgeMode(g.one("", "", "Enabled", "Disabled")), Errors: epicv1.OutlierErrors(g.one("", "Gateway", "Server")), ConsecutiveErrors: g.perhaps(1, 1000),
+				Interval: epicv1.Duration(g.one("", "1s", "1h")), BaseEjectionTime: epicv1.Duration(g.one("", "1s", "24h")), MaxEjectionTime: epicv1.Duration(g.one("", "1s", "24h")), MaxEjectionPercent: g.perhaps(1, 100),
+			}
+		case 6:
+			e.AccessLog = &epicv1.AccessLog{Format: epicv1.AccessLogFormat(g.one("", "JSON", "Text", "None"))}
+			for e.AccessLog.Format == "Text" && e.AccessLog.Text == "" {
+				e.AccessLog.Text = g.logFormat()
+			}
+			for i := range g.IntN(3) {
+				e.AccessLog.Fields = append(e.AccessLog.Fields, epicv1.AccessLogField{Name: g.one("a", "status", "x@y.z-") + fmt.Sprint(i), Value: g.logFormat()})
+			}
+		}
+	}
+	return e
+}
+
+func (g *generator) healthCheck() *epicv1.HealthCheck {
+	h := &epicv1.HealthCheck{
+		Type: epicv1.HealthCheckType(g.one("", "HTTP", "GRPC", "TCP", "None")), Interval: epicv1.Duration(g.one("", "1s", "1h")), Timeout: epicv1.Duration(g.one("", "100ms", "1m")),
+		UnhealthyThreshold: g.perhaps(1, 10), HealthyThreshold: g.perhaps(1, 10),
+	}
+	if h.Type == "" || h.Type == "HTTP" {
+		h.HTTP = &epicv1.HTTPHealthCheck{Path: g.one("", "/", g.path(), "/%00%", "/a?b=%REQ(X)%"), Host: g.one("", "a.example.com", "x"), MinStatus: g.perhaps(100, 599), MaxStatus: g.perhaps(100, 599)}
+	}
+	if h.Type == "" || h.Type == "GRPC" {
+		h.GRPC = &epicv1.GRPCHealthCheck{Service: g.one("", "a.b.C", "é", "%")}
+	}
+	return h
+}
+
+func (g *generator) rate() *epicv1.Rate {
+	if g.IntN(2) == 0 {
+		return nil
+	}
+	return &epicv1.Rate{Count: int32(g.number(1, 100, 1000000)), Interval: epicv1.Duration(g.one("", "100ms", "1h", "1m30s")), Burst: g.perhaps(100, 1000000)}
+}
+
+// perhaps returns one of two numbers, or none.
+func (g *generator) perhaps(low, high int) *int32 {
+	if g.IntN(3) == 0 {
+		return nil
+	}
+	return ptrTo(int32(g.number(low, high)))
+}
+
+func (g *generator) logFormat() string {
+	return g.one("", g.text(), "%START_TIME(%Y-%m-%dT%H:%M:%S.%3f%z)%", "%START_TIME(%s.%9f %3s %j %e %b)%", "%REQ(X-A?:PATH):9999%", "%RESP(x_y.z-)%%TRAILER(T)%", "%UPSTREAM_METADATA(epic:cluster)%",
+		"%DURATION%", "%GRPC_STATUS%%RESPONSE_FLAGS_LONG%", "a%%b", "%DOWNSTREAM_PEER_FINGERPRINT_256%%STREAM_ID%%CONNECTION_ID%", "%UPSTREAM_TLS_VERSION% %UPSTREAM_CONNECTION_ID%", "%DOWNSTREAM_REMOTE_PORT%%DOWNSTREAM_LOCAL_PORT%",
+		strings.Repeat("%DURATION%", 100))
+}
+
+// Every operator that the API accepts is one that Envoy knows.
+func TestEnvoyKnowsAllLogOperators(t *testing.T) {
+	envoy := startEnvoy(t)
+	for _, one := range validation.LogOperators() {
+		w := parseWorld(t, []byte(strings.ReplaceAll(`
+apiVersion: epic.acnodal.io/v1
+kind: LBServiceGroup
+metadata: {name: sample}
+spec: {edge: {accessLog: {format: Text, text: "%OPERATOR%"}}}
+---
+apiVersion: epic.acnodal.io/v1
+kind: LoadBalancer
+metadata: {name: lb}
+spec: {public-address: 192.0.2.1, public-ports: [{port: 80, protocol: TCP}]}
+`, "OPERATOR", one)))
+		if err := envoy.Apply(unbound(t, w.translate(t).set)); err != nil {
+			t.Errorf("%%%s%%: %v", one, err)
+		}
+	}
 }

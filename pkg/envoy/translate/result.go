@@ -3,6 +3,8 @@
 package translate
 
 import (
+	"time"
+
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/acnodal/epic/pkg/envoy/resource"
@@ -19,6 +21,9 @@ type Result struct {
 	Backends []Backend
 	// Problems are what is wrong with the objects, ordered and each once.
 	Problems []Problem
+	// Until is when Problems change though no object does, since a certificate expires or
+	// becomes valid; never if it is zero.
+	Until time.Time
 	// Listeners say what became of each listener of a gateway, in its order.
 	Listeners []ListenerStatus
 	// Routes say what became of each route that names the gateway proxy as a parent.

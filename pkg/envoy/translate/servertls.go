@@ -45,12 +45,14 @@ func (g *gateway) readServerTLS(l *listener) {
 			if !slices.Contains(out.certificates, name) {
 				out.certificates = append(out.certificates, name)
 			}
+			g.checkCertificate(fmt.Sprintf("%s.tls.certificateRefs[%d]", l.field, i), string(ref.Name), name)
 		}
 	}
 	if len(out.certificates) == 0 {
 		l.idle.first(string(gatewayv1.ListenerReasonInvalid), "it has no certificate that can be used")
 		return
 	}
+	g.checkHostname(l, out.certificates)
 	if v := g.frontendValidation(l.spec.Port); v != nil && !g.readClientValidation(l, v, out) {
 		return
 	}
@@ -137,6 +139,14 @@ func (t *translation) validationContext(prefix string, names, texts []string, se
 
 // transportSocket terminates TLS with the application protocols that may be negotiated.
 func (t *translation) transportSocket(s *serverTLS, alpn ...string) *corev3.TransportSocket {
+	return &corev3.TransportSocket{
+		Name:       "envoy.transport_sockets.tls",
+		ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: pack(t.downstreamTLS(s, alpn...))},
+	}
+}
+
+// downstreamTLS is how a listener terminates TLS.
+func (t *translation) downstreamTLS(s *serverTLS, alpn ...string) *tlsv3.DownstreamTlsContext {
 	common := &tlsv3.CommonTlsContext{
 		TlsParams:     &tlsv3.TlsParameters{TlsMinimumProtocolVersion: tlsv3.TlsParameters_TLSv1_2, TlsMaximumProtocolVersion: tlsv3.TlsParameters_TLSv1_3},
 		AlpnProtocols: alpn,
@@ -149,8 +159,5 @@ func (t *translation) transportSocket(s *serverTLS, alpn ...string) *corev3.Tran
 		common.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContextSdsSecretConfig{ValidationContextSdsSecretConfig: t.sds(s.authorities)}
 		context.RequireClientCertificate = wrapperspb.Bool(!s.insecure)
 	}
-	return &corev3.TransportSocket{
-		Name:       "envoy.transport_sockets.tls",
-		ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: pack(context)},
-	}
+	return context
 }

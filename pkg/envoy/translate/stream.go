@@ -66,10 +66,10 @@ func (g *gateway) shares(r *route) []share {
 
 // streamChain returns a filter chain that forwards connections. A route without
 // backends closes them.
-func (g *gateway) streamChain(name, stat string, r *route) *listenerv3.FilterChain {
+func (g *gateway) streamChain(name, stat, listener string, r *route) *listenerv3.FilterChain {
 	chain := &listenerv3.FilterChain{Name: name}
 	if forward := g.tcpProxy(stat, literal(r.source.Name+"/"+r.kind+"/0"), g.shares(r)); forward != nil {
-		chain.Filters = []*listenerv3.Filter{g.connectionLimit(stat), forward}
+		chain.Filters = append(g.admission(stat, listener), forward)
 	}
 	return chain
 }
@@ -98,7 +98,7 @@ func (g *gateway) renderTCP(k portKey, l *listener) {
 	}
 	r := g.oldest(l)
 	envoy := g.listener(g.where, k.protocol, k.port)
-	envoy.FilterChains = []*listenerv3.FilterChain{g.streamChain("tcp", fmt.Sprintf("port_%d", k.port), r)}
+	envoy.FilterChains = []*listenerv3.FilterChain{g.streamChain("tcp", fmt.Sprintf("port_%d", k.port), envoy.Name, r)}
 	g.put(resource.Listener, envoy.Name, envoy, g.sourcesOf(l.attached)...)
 }
 

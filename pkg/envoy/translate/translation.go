@@ -5,12 +5,15 @@ package translate
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/edge"
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
@@ -32,17 +35,33 @@ type translation struct {
 	// account is the name of the proxy's account.
 	account string
 	limits  limits
+	edge    edge.Settings
+	// chains are the certificates in secrets, by the name of the resource.
+	chains map[string]certificateChain
+	// now is the time at which validity is judged, not at all if it is zero, and until when
+	// the judgment holds.
+	now, until time.Time
 }
 
-func newTranslation(kind string, object metav1.Object) *translation {
-	return &translation{
+// newTranslation begins the translation of an object of a group, which may be nil, with
+// edge settings of its own, which may be nil as well.
+func newTranslation(kind string, object metav1.Object, group *epicv1.LBServiceGroup, own *epicv1.EdgeSpec) *translation {
+	t := &translation{
 		resources: resource.Set{},
 		backends:  map[string]Backend{},
 		secrets:   map[string]bool{},
 		proxy:     SourceOf(kind, object),
 		account:   accountOf(object),
 		limits:    defaultLimits,
+		chains:    map[string]certificateChain{},
 	}
+	var refused []edge.Refusal
+	t.edge, refused = edge.Of(group, own)
+	for _, r := range refused {
+		t.problems.add(t.proxy, "spec.edge."+r.Field, ReasonOverrideNotAllowed, "has no effect, since it %s", r.Message)
+	}
+	t.limits.connections, t.limits.upstream = uint64(t.edge.PerListener), uint32(t.edge.PerBackend)
+	return t
 }
 
 // SourceOf names an object.
@@ -85,7 +104,7 @@ func (t *translation) result() *Result {
 			delete(t.resources, k)
 		}
 	}
-	r := &Result{Resources: t.resources, Problems: t.problems.sorted()}
+	r := &Result{Resources: t.resources, Problems: t.problems.sorted(), Until: t.until}
 	for _, b := range t.backends {
 		r.Backends = append(r.Backends, b)
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -81,6 +82,10 @@ func (f *Feed) translate(ctx context.Context, id proxyidentity.Proxy) {
 	}
 	p := f.state(id, true)
 	result, services := f.result(s)
+	if !result.Until.IsZero() {
+		// A certificate expires then, or becomes valid, and no event says so.
+		f.whole.AddAfter(id, time.Until(result.Until))
+	}
 	used := f.templateOf(s)
 	if used != nil {
 		rendered, problems := f.fromTemplate(ctx, s, used, result)
@@ -249,7 +254,7 @@ func (f *Feed) service(s *source, uid string) *translate.Service {
 func (f *Feed) gateway(s *source, options translate.Options) (*translate.Result, map[string]*translate.Service) {
 	in := translate.GatewayInput{
 		Proxy: s.gw, Group: f.o.Store.GroupOf(s.gw), Routes: f.o.Store.RoutesOf(s.id.Namespace, s.id.Name),
-		Services: map[string]*translate.Service{}, Secrets: map[string]*corev1.Secret{}, Options: options,
+		Services: map[string]*translate.Service{}, Secrets: map[string]*corev1.Secret{}, Options: options, Now: time.Now(),
 	}
 	for _, name := range translate.SecretsOf(s.gw, in.Routes) {
 		if secret := f.o.Secret(s.id.Namespace, name); secret != nil {

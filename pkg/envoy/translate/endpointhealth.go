@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package translate
+
+import (
+	"cmp"
+	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/edge"
+)
+
+// defaultCheckHost is the hostname in the request of a health check, if nothing names one.
+// A server that knows its names usually knows this one.
+const defaultCheckHost = "localhost"
+
+// spoken is what a cluster's endpoints speak.
+type spoken struct {
+	// http says that they speak HTTP, and http2 that it is HTTP/2.
+	http, http2 bool
+	// host is the name by which their certificate is verified; empty without TLS.
+	host string
+}
+
+// watchHealth has Envoy find out which endpoints of a cluster work, as far as that is
+// wanted.
+func (t *translation) watchHealth(cluster *clusterv3.Cluster, s spoken) {
+	if h := t.edge.HealthCheck; h != nil {
+		cluster.HealthChecks = []*corev3.HealthCheck{healthCheck(h, s)}
+		// Where an endpoint was removed, its health decides nothing any more.
+		cluster.IgnoreHealthOnHostRemoval = true
+	}
+	if o := t.edge.Outlier; o != nil {
+		cluster.OutlierDetection = outlierDetection(o)
+	}
+}
+
+func healthCheck(h *edge.HealthCheck, s spoken) *corev3.HealthCheck {
+	check := &corev3.HealthCheck{
+		Timeout:            durationpb.New(h.Timeout),
+		Interval:           durationpb.New(h.Interval),
+		UnhealthyThreshold: wrapperspb.UInt32(h.Unhealthy),
+		HealthyThreshold:   wrapperspb.UInt32(h.Healthy),
+		// A cluster without requests is checked as often: the first one must find an
+		// endpoint that works.
+		NoTrafficInterval: durationpb.New(h.Interval),
+		// Envoys that start together do not check together for long.
+		IntervalJitterPercent: 10,
+	}
+	switch {
+	case h.Type == epicv1.HealthCheckHTTP && s.http:
+		request := &corev3.HealthCheck_HttpHealthCheck{
+			Host: cmp.Or(h.Host, s.host, defaultCheckHost), Path: h.Path,
+			ExpectedStatuses: []*typev3.Int64Range{{Start: h.MinStatus, End: h.MaxStatus + 1}},
+		}
+		if s.http2 {
+			request.CodecClientType = typev3.CodecClientType_HTTP2
+		} else if s.host != "" {
+			// What is negotiated must be what the check speaks.
+			check.TlsOptions = &corev3.HealthCheck_TlsOptions{AlpnProtocols: []string{"http/1.1"}}
+		}
+		check.HealthChecker = &corev3.HealthCheck_HttpHealthCheck_{HttpHealthCheck: request}
+	case h.Type == epicv1.HealthCheckGRPC && s.http2:
+		check.HealthChecker = &corev3.HealthCheck_GrpcHealthCheck_{GrpcHealthCheck: &corev3.HealthCheck_GrpcHealthCheck{
+			ServiceName: h.Service, Authority: cmp.Or(s.host, defaultCheckHost),
+		}}
+	default:
+		check.HealthChecker = &corev3.HealthCheck_TcpHealthCheck_{TcpHealthCheck: &corev3.HealthCheck_TcpHealthCheck{}}
+	}
+	return check
+}
+
+func outlierDetection(o *edge.Outlier) *clusterv3.OutlierDetection {
+	out := &clusterv3.OutlierDetection{
+		Interval:                           durationpb.New(o.Interval),
+		BaseEjectionTime:                   durationpb.New(o.BaseTime),
+		MaxEjectionTime:                    durationpb.New(o.MaxTime),
+		MaxEjectionTimeJitter:              durationpb.New(min(time.Second, o.BaseTime/10)),
+		MaxEjectionPercent:                 wrapperspb.UInt32(o.MaxPercent),
+		EnforcingSuccessRate:               wrapperspb.UInt32(0),
+		EnforcingConsecutive_5Xx:           wrapperspb.UInt32(0),
+		EnforcingFailurePercentage:         wrapperspb.UInt32(0),
+		EnforcingConsecutiveGatewayFailure: wrapperspb.UInt32(0),
+		// That an endpoint passes checks says nothing against the requests that it fails.
+		SuccessfulActiveHealthCheckUnejectHost: wrapperspb.Bool(false),
+	}
+	if o.Errors == epicv1.OutlierServerErrors {
+		out.Consecutive_5Xx, out.EnforcingConsecutive_5Xx = wrapperspb.UInt32(o.Consecutive), wrapperspb.UInt32(100)
+	} else {
+		out.ConsecutiveGatewayFailure, out.EnforcingConsecutiveGatewayFailure = wrapperspb.UInt32(o.Consecutive), wrapperspb.UInt32(100)
+	}
+	return out
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package translate
+
+import (
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	proxyprotocolv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/proxy_protocol/v3"
+	upstreamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/proxy_protocol/v3"
+	rawv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/raw_buffer/v3"
+
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+)
+
+// takeAddress reads the header of the PROXY protocol from connections of clients. One
+// without is closed.
+func takeAddress() *listenerv3.ListenerFilter {
+	return &listenerv3.ListenerFilter{
+		Name:       "envoy.filters.listener.proxy_protocol",
+		ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: pack(&proxyprotocolv3.ProxyProtocol{})},
+	}
+}
+
+// giveAddress wraps the transport socket of a cluster, which may be nil, so that each
+// connection to an endpoint starts with the header of the PROXY protocol, if endpoints
+// expect it.
+func (t *translation) giveAddress(inner *corev3.TransportSocket) *corev3.TransportSocket {
+	version := corev3.ProxyProtocolConfig_V1
+	switch t.edge.BackendsGetAddress {
+	case epicv1.ProxyProtocolV1:
+	case epicv1.ProxyProtocolV2:
+		version = corev3.ProxyProtocolConfig_V2
+	case epicv1.ProxyProtocolNone:
+		return inner
+	default:
+		return inner
+	}
+	if inner == nil {
+		inner = &corev3.TransportSocket{
+			Name:       "envoy.transport_sockets.raw_buffer",
+			ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: pack(&rawv3.RawBuffer{})},
+		}
+	}
+	return &corev3.TransportSocket{
+		Name: "envoy.transport_sockets.upstream_proxy_protocol",
+		ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: pack(&upstreamv3.ProxyProtocolUpstreamTransport{
+			Config: &corev3.ProxyProtocolConfig{Version: version}, TransportSocket: inner,
+		})},
+	}
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package translate
+
+import (
+	"crypto/x509"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The reasons of certificates that are served though clients refuse them.
+const (
+	// ReasonCertificateExpired is a certificate, or one that signed it, that has expired.
+	ReasonCertificateExpired = "CertificateExpired"
+	// ReasonCertificateNotYetValid is one that is not valid yet.
+	ReasonCertificateNotYetValid = "CertificateNotYetValid"
+	// ReasonCertificateHostname is a listener whose hostname none of its certificates has.
+	ReasonCertificateHostname = "CertificateHostnameMismatch"
+)
+
+// maxNames is how many names of a certificate a message has.
+const maxNames = 4
+
+// certificateChain is a certificate, followed by those that signed it.
+type certificateChain []*x509.Certificate
+
+// checkValidity returns the reason why clients refuse a certificate at a time, if there is
+// one, and until when this holds; for good if that is zero.
+func (c certificateChain) checkValidity(now time.Time) (v verdict, until time.Time) {
+	for i, one := range c {
+		what := "the certificate"
+		if i > 0 {
+			what = fmt.Sprintf("the certificate of the authority %q, which signed it,", one.Subject.CommonName)
+		}
+		switch {
+		case now.Before(one.NotBefore):
+			v.first(ReasonCertificateNotYetValid, "%s is valid from %s on, and clients refuse it until then: put a certificate there that is valid, or correct the clock", what, stamp(one.NotBefore))
+			until = earliest(until, one.NotBefore)
+		case now.After(one.NotAfter):
+			v.first(ReasonCertificateExpired, "%s expired at %s, and clients refuse it: renew it", what, stamp(one.NotAfter))
+		default:
+			// It is valid in this very second.
+			until = earliest(until, one.NotAfter.Add(time.Second))
+		}
+	}
+	return v, until
+}
+
+// names says for which names a certificate is.
+func (c certificateChain) names() string {
+	all := slices.Clone(c[0].DNSNames)
+	for _, ip := range c[0].IPAddresses {
+		all = append(all, ip.String())
+	}
+	switch {
+	case len(all) == 0:
+		return "no name"
+	case len(all) > maxNames:
+		all = append(all[:maxNames:maxNames], "…")
+	}
+	return strings.Join(all, ", ")
+}
+
+// covers says whether a certificate has a hostname. For a wildcard it must have the same.
+func (c certificateChain) covers(host string) bool {
+	if strings.HasPrefix(host, "*") {
+		return slices.ContainsFunc(c[0].DNSNames, func(name string) bool { return strings.EqualFold(name, host) })
+	}
+	return c[0].VerifyHostname(host) == nil
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// earliest is the earlier of two times, of which zero is none.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// checkCertificate reports a certificate that clients refuse, or soon do.
+func (t *translation) checkCertificate(field, secret, name string) {
+	if t.now.IsZero() {
+		return
+	}
+	v, until := t.chains[name].checkValidity(t.now)
+	if v.given() {
+		t.problems.add(t.proxy, field, v.reason, "names the Secret %q: %s", secret, v.message)
+	}
+	t.until = earliest(t.until, until)
+}
+
+// checkHostname reports a listener whose hostname none of its certificates has.
+func (g *gateway) checkHostname(l *listener, certificates []string) {
+	if l.hostname == anyHost || slices.ContainsFunc(certificates, func(name string) bool { return g.chains[name].covers(l.hostname) }) {
+		return
+	}
+	var have []string
+	for _, name := range certificates {
+		have = append(have, g.chains[name].names())
+	}
+	g.problems.add(g.proxy, l.field+".tls.certificateRefs", ReasonCertificateHostname,
+		"no certificate of the listener is for its hostname %s, and clients refuse them: they are for %s: name a Secret whose certificate has the hostname, or change the hostname", l.hostname, strings.Join(have, "; "))
+}
