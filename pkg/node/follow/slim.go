@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -132,6 +133,13 @@ func (f *Follower) slimStatus(s *epicv1.ProxyStatus, concerns bool) []intent.Tun
 		tunnels = intent.TunnelsOf(s, f.here)
 	}
 	s.GUETunnelEndpoints, s.Conditions = nil, nil
+	if s.Envoy != nil {
+		// Of TCP, all ports are in the spec.
+		s.Envoy = &epicv1.EnvoyStatus{Listeners: slices.DeleteFunc(s.Envoy.Listeners, func(l epicv1.EnvoyListenerStatus) bool { return l.Protocol != corev1.ProtocolUDP })}
+		if len(s.Envoy.Listeners) == 0 {
+			s.Envoy = nil
+		}
+	}
 	return tunnels
 }
 

@@ -97,3 +97,25 @@ func TestSlimOtherClusters(t *testing.T) {
 		})
 	}
 }
+
+// Of what the operator reports, a node keeps the UDP ports.
+func TestSlimEnvoy(t *testing.T) {
+	f := &Follower{here: func(netip.Addr, netip.Addr) bool { return true }}
+	quic := epicv1.EnvoyListenerStatus{Name: "udp/443", Port: 443, Protocol: corev1.ProtocolUDP}
+	for _, c := range []struct{ reported, kept []epicv1.EnvoyListenerStatus }{
+		{[]epicv1.EnvoyListenerStatus{{Name: "tcp/443", Port: 443, Protocol: corev1.ProtocolTCP}, quic}, []epicv1.EnvoyListenerStatus{quic}},
+		{[]epicv1.EnvoyListenerStatus{{Name: "tcp/443", Port: 443, Protocol: corev1.ProtocolTCP}}, nil},
+	} {
+		kept, err := f.slim(&epicv1.GWProxy{Status: epicv1.ProxyStatus{Envoy: &epicv1.EnvoyStatus{Image: "image", Listeners: c.reported}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want *epicv1.EnvoyStatus
+		if c.kept != nil {
+			want = &epicv1.EnvoyStatus{Listeners: c.kept}
+		}
+		if got := kept.(*gwProxy).Status.Envoy; !reflect.DeepEqual(got, want) {
+			t.Errorf("kept %+v, want %+v", got, want)
+		}
+	}
+}

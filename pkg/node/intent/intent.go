@@ -125,7 +125,7 @@ func OfGWProxy(proxy *epicv1.GWProxy, tunnels []Tunnel, routes []*epicv1.GWRoute
 	i := &Intent{
 		Key: Key{proxies.GWProxy, proxy.Namespace, proxy.Name}, UID: proxy.UID,
 		Public: address(proxy.Spec.PublicAddress), Alternate: address(proxy.Spec.AltAddress),
-		Ports: ports(proxy.Spec.PublicPorts), Prefix: proxy.Labels[epic.OwningServicePrefixLabel],
+		Ports: withQUIC(ports(proxy.Spec.PublicPorts), proxy.Status.Envoy), Prefix: proxy.Labels[epic.OwningServicePrefixLabel],
 	}
 	all, _ := endpoints.OfGWProxy(proxy, routes, slices)
 	i.fill(tunnels, all)
@@ -202,6 +202,26 @@ func ports(all []epicv1.ServicePort) []Port {
 			if !slices.Contains(out, port) {
 				out = append(out, port)
 			}
+		}
+	}
+	return out
+}
+
+// withQUIC adds the UDP ports on which Envoys serve HTTP/3, as the operator reports them. It
+// is served beside HTTPS, so only a port that is published for TCP counts.
+func withQUIC(published []Port, envoy *epicv1.EnvoyStatus) []Port {
+	if envoy == nil {
+		return published
+	}
+	out := published
+	for i := range envoy.Listeners {
+		l := &envoy.Listeners[i]
+		if l.Protocol != corev1.ProtocolUDP || l.Port < 1 || l.Port > 65535 {
+			continue
+		}
+		port := uint16(l.Port)
+		if slices.Contains(published, Port{6, port}) && !slices.Contains(out, Port{17, port}) {
+			out = append(out, Port{17, port})
 		}
 	}
 	return out
