@@ -164,6 +164,7 @@ func (r *serviceReconciler) writeLoadBalancer(ctx context.Context, service *core
 	if r.remote.mine(now) {
 		changed.Spec.PublicPorts = want.Spec.PublicPorts
 		changed.Spec.DisplayName = want.Spec.DisplayName
+		changed.Spec.Edge = want.Spec.Edge
 	}
 	if !slices.Contains(changed.Spec.UpstreamClusters, r.options.Cluster) {
 		changed.Spec.UpstreamClusters = append(changed.Spec.UpstreamClusters, r.options.Cluster)

@@ -27,6 +27,9 @@ const (
 	// SharingKeyAnnotation on a Gateway or a Service names the gateway proxy or load
 	// balancer that it shares with Gateways or Services of the account's other clusters.
 	SharingKeyAnnotation = epic.LabelPrefix + "sharing-key"
+	// EdgeAnnotation on a Gateway or a Service has the edge settings of its gateway proxy or
+	// load balancer, as YAML or JSON.
+	EdgeAnnotation = epic.LabelPrefix + "edge"
 	// NodeAddressAnnotation on a Node is the address at which its tunnels end, where
 	// that is not its first internal IP address.
 	NodeAddressAnnotation = epic.LabelPrefix + "node-address"

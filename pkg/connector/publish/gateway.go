@@ -115,6 +115,9 @@ func (p *publisher) acceptGateway(s *gatewayState) {
 				fmt.Sprintf("addresses[%d] has the type %s: only %s is supported", i, kind, gatewayv1.IPAddressType))
 		}
 	}
+	if _, err := edgeOf(s.gateway); err != nil {
+		s.accepted.refuse(string(gatewayv1.GatewayReasonInvalidParameters), err.Error())
+	}
 	if key := s.gateway.Annotations[SharingKeyAnnotation]; key != "" {
 		if problems := validation.IsDNS1123Subdomain(key); len(problems) > 0 {
 			s.accepted.refuse(string(gatewayv1.GatewayReasonInvalid), fmt.Sprintf("the annotation %s: %s", SharingKeyAnnotation, problems[0]))
@@ -178,6 +181,8 @@ func (p *publisher) proxy(s *gatewayState, now *epicv1.GWProxy) *epicv1.GWProxy 
 	}
 	proxy.Spec.ClientRef = p.config.ref(gateway)
 	proxy.Spec.DisplayName = gateway.Name
+	// A Gateway whose settings can't be read is not accepted, and comes here no more.
+	proxy.Spec.Edge, _ = edgeOf(gateway)
 	v4, v6, _ := s.addresses()
 	switch {
 	case len(v6) > 0:

@@ -70,12 +70,18 @@ func Service(config *Config, view View, service *corev1.Service, remote Remote) 
 			return r
 		}
 	}
+	settings, err := edgeOf(service)
+	if err != nil {
+		r.Problem = err.Error()
+		return r
+	}
 	lb := &epicv1.LoadBalancer{
 		TypeMeta:   metav1.TypeMeta{APIVersion: epicv1.SchemeGroupVersion.String(), Kind: "LoadBalancer"},
 		ObjectMeta: config.meta(LoadBalancerName(service)),
 	}
 	lb.Spec.ServiceGroup = group
 	lb.Spec.DisplayName = service.Name
+	lb.Spec.Edge = settings
 	lb.Spec.UpstreamClusters = []string{config.Cluster}
 	if want := service.Spec.LoadBalancerIP; want != "" {
 		address, err := netip.ParseAddr(want)
