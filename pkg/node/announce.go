@@ -47,7 +47,7 @@ func (g *gateway) reportAnnouncements(now announce.Status, s *epicv1.GatewayNode
 	}
 	var down []string
 	for _, p := range now.Peers {
-		s.BGPPeers = append(s.BGPPeers, epicv1.BGPPeerStatus{Name: p.Name, Address: p.Address.String(), State: p.State(), Message: shortened(p.Message)})
+		s.BGPPeers = append(s.BGPPeers, epicv1.BGPPeerStatus{Name: p.Name, Address: p.Address.String(), State: p.State(), BFD: p.BFD(), Message: shortened(p.Message)})
 		if !p.Up {
 			down = append(down, fmt.Sprintf("%s (%s): %s", p.Name, p.Address, p.Message))
 		}

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -17,6 +18,7 @@ import (
 
 	"github.com/acnodal/epic/pkg/node/announce"
 	"github.com/acnodal/epic/pkg/node/host"
+	"github.com/acnodal/epic/pkg/node/statefile"
 )
 
 // childEnv has this program be a gateway node's program: what it opens has to be in a
@@ -72,7 +74,8 @@ func child() error {
 	}
 	a := announce.New(announce.Options{
 		Address: s.Address, Name: s.Name, Passwords: s.Passwords.Get, Delivered: network, Restarting: restarting,
-		Labels: func(context.Context) (map[string]string, error) { return s.Labels, nil },
+		Sessions: statefile.File{Path: filepath.Join(string(s.Passwords), ".bfd"), Version: announce.SessionsVersion},
+		Labels:   func(context.Context) (map[string]string, error) { return s.Labels, nil },
 	})
 	a.Set(s.Config)
 	done := make(chan struct{})

@@ -54,6 +54,7 @@ type node struct {
 	*lab
 	number  int
 	ns      *netlab.Namespace
+	wire    *netlab.Namespace
 	proxy   *netlab.Namespace
 	dir     string
 	config  announce.Config
@@ -116,7 +117,12 @@ func (l *lab) node(number int) *node {
 	n.proxy, err = l.lab.Namespace(fmt.Sprint("proxy", number))
 	l.must(err)
 	l.must(n.ns.Forward())
-	l.must(netlab.Veth(l.router, n.routerPort(), n.ns, "eth0", 1500))
+	// A switch between the two can be cut without anybody's link going down.
+	n.wire, err = l.lab.Namespace(fmt.Sprint("switch", number))
+	l.must(err)
+	l.must(netlab.Veth(l.router, n.routerPort(), n.wire, "router", 1500))
+	l.must(netlab.Veth(n.ns, "eth0", n.wire, "node", 1500))
+	l.must(n.wire.Bridge("switch", 1500, "router", "node"))
 	l.must(l.router.Addr(n.routerPort(), n.router4()+"/24", n.router6()+"/64"))
 	l.must(n.ns.Addr("eth0", n.address4()+"/24", n.address6()+"/64"))
 	l.must(n.ns.Route("0.0.0.0/0", n.router4(), "eth0"))

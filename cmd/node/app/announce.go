@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"path/filepath"
 
 	"github.com/spf13/pflag"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,6 +14,7 @@ import (
 	"github.com/acnodal/epic/pkg/node"
 	"github.com/acnodal/epic/pkg/node/announce"
 	"github.com/acnodal/epic/pkg/node/host"
+	"github.com/acnodal/epic/pkg/node/statefile"
 )
 
 // announceOptions are the flags on announcements.
@@ -34,7 +36,7 @@ func (o *announceOptions) announcer(config node.Config, network *host.Host, atta
 	}
 	return announce.New(announce.Options{
 		Address: config.Nodes[0], Name: config.Name, Passwords: announce.Passwords(o.passwords).Get,
-		Delivered: network, Restarting: restarting,
+		Delivered: network, Restarting: restarting, Sessions: statefile.File{Path: filepath.Join(config.StateDir, "bfd"), Version: announce.SessionsVersion},
 		Labels: func(ctx context.Context) (map[string]string, error) {
 			all := map[string]string{}
 			if attached != nil {

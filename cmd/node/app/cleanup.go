@@ -63,7 +63,7 @@ func cleanup(o *options, role string) error {
 		return errors.Join(append(errs, err)...)
 	}
 	errs = append(errs, plane.Remove())
-	for _, name := range []string{"state", "sequence"} {
+	for _, name := range []string{"state", "sequence", "bfd"} {
 		if err := os.Remove(filepath.Join(o.stateDir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)
 		}

@@ -4,6 +4,7 @@ package announce
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -14,8 +15,10 @@ import (
 
 	"k8s.io/klog/v2"
 
+	"github.com/acnodal/epic/pkg/node/announce/bfd"
 	"github.com/acnodal/epic/pkg/node/announce/speaker"
 	"github.com/acnodal/epic/pkg/node/host"
+	"github.com/acnodal/epic/pkg/node/statefile"
 )
 
 const (
@@ -46,13 +49,18 @@ type Options struct {
 	Delivered Delivered
 	// Restarting says that the kernel delivered packets when this program started.
 	Restarting bool
+	// Sessions keeps BFD sessions for the next program.
+	Sessions statefile.File
 }
 
 // Announcer announces what is delivered.
 type Announcer struct {
 	options Options
 	speaker *speaker.Speaker
+	bfd     *bfd.Server
 	kick    chan struct{}
+	// lost are the peers that BFD lost.
+	lost chan lostPeer
 
 	mu     sync.Mutex
 	config Config
@@ -66,10 +74,23 @@ type Announcer struct {
 	err error
 }
 
+// lostPeer is a peer whose BFD session went down.
+type lostPeer struct {
+	address netip.Addr
+	why     string
+}
+
 // New returns an announcer that announces nothing until Run.
 func New(o Options) *Announcer {
-	a := &Announcer{options: o, kick: make(chan struct{}, 1)}
+	const queue = 64 // as many as there may be peers
+	a := &Announcer{options: o, kick: make(chan struct{}, 1), lost: make(chan lostPeer, queue)}
 	a.speaker = speaker.New(speaker.Options{Restarting: o.Restarting, Changed: a.touch})
+	a.bfd = bfd.NewServer(bfd.Options{Changed: a.touch, Lost: func(peer netip.Addr, why string) {
+		select {
+		case a.lost <- lostPeer{peer, why}:
+		default: // the hold time ends the session
+		}
+	}})
 	return a
 }
 
@@ -104,6 +125,7 @@ func (a *Announcer) Run(ctx context.Context) {
 		case <-ctx.Done():
 		}
 	}
+	a.resumeBFD(ctx)
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for ctx.Err() == nil {
@@ -113,8 +135,14 @@ func (a *Announcer) Run(ctx context.Context) {
 		case <-tick.C:
 		case <-a.kick:
 		case <-a.options.Delivered.AnnouncedChanged():
+		case peer := <-a.lost:
+			if err := a.speaker.Reset(ctx, peer.address, peer.why); err != nil {
+				klog.FromContext(ctx).V(2).Info("Cannot end the session with a peer that BFD lost", "peer", peer.address.String(), "err", err)
+			}
 		}
 	}
+	// Peers have to hear first that this is no failure.
+	a.stopBFD(ctx)
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer cancel()
 	a.speaker.Stop(stop, true)
@@ -132,7 +160,7 @@ func (a *Announcer) apply(ctx context.Context) {
 		a.speaker.States(ctx)
 		return
 	}
-	err := a.speaker.Apply(ctx, plan.Speaker)
+	err := errors.Join(a.speaker.Apply(ctx, plan.Speaker), a.bfd.Apply(ctx, plan.BFD))
 	if err != nil && !failed {
 		klog.FromContext(ctx).Error(err, "Cannot announce everything, trying again")
 	}
@@ -196,12 +224,13 @@ func usesLabels(c Config) bool {
 
 // Status returns what is announced, and to whom.
 func (a *Announcer) Status(ctx context.Context) Status {
-	states := a.speaker.States(ctx)
+	states, sessions := a.speaker.States(ctx), a.bfd.States()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := Status{Problems: slices.Clone(a.plan.Problems)}
 	for _, p := range slices.Concat(states, a.plan.Unready) {
-		s.Peers = append(s.Peers, Peer{Name: p.Name, Address: p.Address, Up: p.Established, Local: p.Local, Since: p.Since, Refused: p.Refused, Message: p.Message})
+		session, has := sessions[p.Address]
+		s.Peers = append(s.Peers, Peer{HasBFD: has, BFDUp: session == bfd.Up, Name: p.Name, Address: p.Address, Up: p.Established, Local: p.Local, Since: p.Since, Refused: p.Refused, Message: p.Message})
 	}
 	slices.SortFunc(s.Peers, Peer.compare)
 	if len(a.plan.Speaker.Peers) > 0 {

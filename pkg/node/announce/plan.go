@@ -14,6 +14,7 @@ import (
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/bgpcommunity"
+	"github.com/acnodal/epic/pkg/node/announce/bfd"
 	"github.com/acnodal/epic/pkg/node/announce/speaker"
 	"github.com/acnodal/epic/pkg/node/host"
 )
@@ -35,6 +36,8 @@ type Node struct {
 // Plan is what there is to announce.
 type Plan struct {
 	Speaker speaker.Settings
+	// BFD are the peers with a BFD session.
+	BFD []bfd.Peer
 	// Unready are the peers of this node that can't have a session, and why.
 	Unready []speaker.PeerState
 	// Problems are settings that can't be followed.
@@ -100,6 +103,9 @@ func (p *Plan) bgp(b *epicv1.BGP, n Node, has host.Announcements, password func(
 		}
 		families[out.Address.Is4()] = true
 		p.Speaker.Peers = append(p.Speaker.Peers, out)
+		if peer.BFD != nil {
+			p.BFD = append(p.BFD, bfd.Peer{Address: out.Address, Hops: max(out.MultihopTTL, 1), Config: bfdOf(peer.BFD)})
+		}
 	}
 	for _, route := range has.Routes {
 		// A route of a family that no peer takes costs memory and nothing else.
@@ -133,6 +139,16 @@ func sessionOf(p *epicv1.BGPPeer, restart time.Duration) (speaker.Peer, error) {
 		HoldTime: time.Duration(p.HoldTimeSeconds) * time.Second, MultihopTTL: uint8(p.MultihopTTL), //nolint:gosec // the API bounds it
 		TTLSecurity: p.TTLSecurity, MaxPrefixes: uint32(max(p.MaxPrefixes, 1)), GracefulRestart: restart, //nolint:gosec // the API bounds it
 	}, nil
+}
+
+// bfdOf says what a peer's BFD session is like.
+func bfdOf(b *epicv1.BFD) bfd.Config {
+	const least = 10 // what the API allows; a session with 0 would never rest
+	return bfd.Config{
+		Transmit:   time.Duration(max(b.TransmitMilliseconds, least)) * time.Millisecond,
+		Receive:    time.Duration(max(b.ReceiveMilliseconds, least)) * time.Millisecond,
+		Multiplier: uint8(min(max(b.DetectMultiplier, 1), 255)), //nolint:gosec // bounded
+	}
 }
 
 // selects reports whether a selector chooses a node. None chooses all.

@@ -25,6 +25,9 @@ type Peer struct {
 	// Local is the address of this end.
 	Local netip.Addr `json:"local,omitzero"`
 	Up    bool       `json:"up"`
+	// HasBFD says whether there is a BFD session with the peer, and BFDUp whether that is up.
+	HasBFD bool `json:"hasBFD,omitempty"`
+	BFDUp  bool `json:"bfdUp,omitempty"`
 	// Since is when the session was established.
 	Since time.Time `json:"since,omitzero"`
 	// Refused is how many routes the peer sends, none of which is used.
@@ -39,6 +42,14 @@ func (p Peer) compare(o Peer) int {
 
 // State is the state of the session as the API has it.
 func (p Peer) State() epicv1.SessionState { return state(p.Up) }
+
+// BFD is the state of the BFD session as the API has it, "" if there is none.
+func (p Peer) BFD() epicv1.SessionState {
+	if !p.HasBFD {
+		return ""
+	}
+	return state(p.BFDUp)
+}
 
 func state(up bool) epicv1.SessionState {
 	if up {

@@ -3,6 +3,7 @@
 package status
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 )
@@ -11,9 +12,9 @@ import (
 func printAnnouncements(w io.Writer, r *Report) {
 	a := &r.Announcements
 	if len(a.Peers) > 0 {
-		fmt.Fprint(w, "\nBGP PEER\tADDRESS\tSTATE\tSINCE\tREFUSED ROUTES\tMESSAGE\n")
+		fmt.Fprint(w, "\nBGP PEER\tADDRESS\tSTATE\tBFD\tSINCE\tREFUSED ROUTES\tMESSAGE\n")
 		for _, p := range a.Peers {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", p.Name, p.Address, p.State(), since(r.Now, p.Since), p.Refused, p.Message)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", p.Name, p.Address, p.State(), cmp.Or(p.BFD(), "-"), since(r.Now, p.Since), p.Refused, p.Message)
 		}
 	}
 	if len(a.Routes) > 0 {

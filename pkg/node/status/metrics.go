@@ -50,12 +50,13 @@ var (
 	mTxBytes    = newMetric(prometheus.CounterValue, "tunnel_sent_bytes_total", "Bytes of inner packets that went into a tunnel.", tunnelLabels...)
 	mSession    = newMetric(prometheus.GaugeValue, "bgp_session_up", "1 if the session with the BGP peer is established.", "peer", "address")
 	mRefused    = newMetric(prometheus.GaugeValue, "bgp_refused_routes", "Routes that the BGP peer sends. None is used.", "peer", "address")
+	mBFD        = newMetric(prometheus.GaugeValue, "bfd_session_up", "1 if the BFD session with the BGP peer is up.", "peer", "address")
 	mRoutes     = newMetric(prometheus.GaugeValue, "announced_routes", "Routes of public addresses that are announced by BGP, by family: ipv4 or ipv6.", "family")
 
 	all = []metric{
 		mTunnels, mCookies, mObjects, mProxies, mInterfaces, mProblems, mSynced, mSaved, mCredential, mDrops, mControl, mSendErrors, mRepairs,
 		mUp, mRTT, mSeen, mRxPackets, mRxBytes, mTxPackets, mTxBytes,
-		mSession, mRefused, mRoutes,
+		mSession, mRefused, mBFD, mRoutes,
 	}
 )
 
@@ -141,6 +142,9 @@ func sendAnnouncements(send func(m metric, value float64, labels ...string), a a
 	for _, p := range a.Peers {
 		send(mSession, number(p.Up), p.Name, p.Address.String())
 		send(mRefused, float64(p.Refused), p.Name, p.Address.String())
+		if p.HasBFD {
+			send(mBFD, number(p.BFDUp), p.Name, p.Address.String())
+		}
 	}
 	routes := map[string]int{"ipv4": 0, "ipv6": 0}
 	for _, route := range a.Routes {

@@ -90,7 +90,7 @@ func libraryPeer(p Peer, restarting bool) *api.Peer {
 
 func seconds(d time.Duration) uint64 { return uint64(d / time.Second) }
 
-// Reset ends the session with a peer, which is tried again soon.
+// Reset ends the session with a peer if it is established. It is tried again soon.
 func (s *Speaker) Reset(ctx context.Context, address netip.Addr, why string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,6 +99,14 @@ func (s *Speaker) Reset(ctx context.Context, address netip.Addr, why string) err
 	}
 	if _, there := s.running.peers[address]; !there {
 		return nil
+	}
+	// The library would keep the notification for the next session.
+	established := false
+	err := s.running.ListPeer(ctx, &api.ListPeerRequest{Address: address.String()}, func(p *api.Peer) {
+		established = p.GetState().GetSessionState() == api.PeerState_SESSION_STATE_ESTABLISHED
+	})
+	if err != nil || !established {
+		return err
 	}
 	return s.running.ResetPeer(ctx, &api.ResetPeerRequest{Address: address.String(), Communication: why})
 }

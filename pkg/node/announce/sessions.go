@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package announce
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net/netip"
+	"os"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/node/announce/bfd"
+)
+
+// SessionsVersion is the version of the file with BFD sessions.
+const SessionsVersion = 1
+
+// stopBFD ends the BFD sessions. Where peers keep the routes of a program that is away, they
+// are asked to miss it no sooner: a BFD session that goes down ends a graceful restart.
+func (a *Announcer) stopBFD(ctx context.Context) {
+	a.mu.Lock()
+	var patience time.Duration
+	for _, p := range a.plan.Speaker.Peers {
+		patience = max(patience, p.GracefulRestart)
+	}
+	a.mu.Unlock()
+	saved := a.bfd.Stop(patience)
+	if len(saved) == 0 || a.options.Sessions.Path == "" {
+		return
+	}
+	if err := a.options.Sessions.Save(saved); err != nil {
+		klog.FromContext(ctx).Error(err, "Cannot keep the BFD sessions; peers take the next program for another")
+	}
+}
+
+// resumeBFD goes on with the BFD sessions of the program before, once: the peers would take
+// those of an earlier one for a failure.
+func (a *Announcer) resumeBFD(ctx context.Context) {
+	if a.options.Sessions.Path == "" {
+		return
+	}
+	saved := map[netip.Addr]bfd.Saved{}
+	found, err := a.options.Sessions.Load(&saved)
+	if e := os.Remove(a.options.Sessions.Path); e != nil && !errors.Is(e, fs.ErrNotExist) {
+		err = errors.Join(err, e)
+	}
+	switch {
+	case err != nil:
+		klog.FromContext(ctx).Info("Cannot go on with the BFD sessions of the program before", "err", err)
+	case found && a.options.Restarting:
+		a.bfd.Resume(saved)
+	}
+}
