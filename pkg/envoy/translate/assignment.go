@@ -55,7 +55,7 @@ func (b *Backend) Assignment(in EndpointsInput) (*resource.Resource, []Problem) 
 		tiers[k] = append(tiers[k], lbEndpoint(&all[i]))
 	}
 	for k := range tierCount {
-		if k >= firstDown && len(message.Endpoints) > 0 {
+		if k == firstDown && len(message.Endpoints) > 0 {
 			break
 		}
 		if len(tiers[k]) > 0 {
