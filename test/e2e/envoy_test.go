@@ -3,8 +3,12 @@
 package e2e
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,7 +29,9 @@ func TestEnvoy(t *testing.T) {
 	t.Run("served", s.testServed)
 	t.Run("an operator is killed", s.testOperatorKilled)
 	t.Run("Envoys are replaced", s.testEnvoysReplaced)
+	t.Run("a connection outlasts its Envoy's replacement", s.testConnectionStays)
 	t.Run("endpoints come and go", s.testEndpointsChange)
+	t.Run("the last endpoint goes", s.testLastEndpoint)
 	t.Run("an image that does not exist", s.testNoImage)
 }
 
@@ -81,7 +87,8 @@ func (s *site) testServed(t *testing.T) {
 // clients is how many requests are under way at a time.
 const clients = 4
 
-// load asks all the time until stop is called, which returns what failed.
+// load asks all the time until stop is called, which returns what failed. Every other
+// request takes a while, so that some are always under way.
 func (s *site) load(t *testing.T) (stop func() (asked int64, failed []string)) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -89,11 +96,15 @@ func (s *site) load(t *testing.T) (stop func() (asked int64, failed []string)) {
 	var mu sync.Mutex
 	var failed []string
 	var group sync.WaitGroup
-	for range clients {
+	for n := range clients {
+		query := ""
+		if n%2 == 1 {
+			query = "?wait=500ms"
+		}
 		group.Go(func() {
 			for ctx.Err() == nil {
 				begin := time.Now()
-				_, err := s.get()
+				_, err := s.getWith(query)
 				asked.Add(1)
 				if err != nil {
 					mu.Lock()
@@ -114,18 +125,12 @@ func (s *site) load(t *testing.T) (stop func() (asked int64, failed []string)) {
 // under runs something under load, and wants no request to fail.
 func (s *site) under(t *testing.T, do func()) {
 	t.Helper()
-	s.underCutting(t, 0, do)
-}
-
-// underCutting is like under, but so many requests may fail.
-func (s *site) underCutting(t *testing.T, allowed int, do func()) {
-	t.Helper()
 	stop := s.load(t)
 	do()
 	time.Sleep(2 * time.Second)
 	asked, failed := stop()
 	t.Logf("%d requests, %d failed", asked, len(failed))
-	if len(failed) > allowed || asked < 100 {
+	if len(failed) > 0 || asked < 100 {
 		t.Errorf("%d of %d requests failed:\n%s", len(failed), asked, strings.Join(failed[:min(len(failed), 10)], "\n"))
 	}
 }
@@ -163,11 +168,9 @@ metadata:
   labels: {epic.acnodal.io/owning-loadbalancer: shop}
 spec: {cluster: e2e, address: %s, node-address: %s, port: {port: 8080, protocol: TCP}}
 `, s.namespace, ip, s.internalIP(t, s.tenant))
-	// Nodes drop an endpoint's packets as soon as it is removed, and with them the
-	// requests that are under way to it.
-	const rounds = 3
-	s.underCutting(t, rounds*clients, func() {
-		for range rounds {
+	// Requests that are under way to an endpoint when it is removed end as if it were there.
+	s.under(t, func() {
+		for range 3 {
 			s.with(t, second, "apply", "-f", "-")
 			eventually(t, time.Minute, func() string {
 				if answer, _ := s.get(); !strings.Contains(answer, "e2e-backend-2") {
@@ -175,7 +178,29 @@ spec: {cluster: e2e, address: %s, node-address: %s, port: {port: 8080, protocol:
 				}
 				return ""
 			})
+			// One that lasts beyond the removal.
+			slow := make(chan string, 20)
+			for range cap(slow) {
+				go func() {
+					answer, err := s.getWith("?wait=3s")
+					slow <- fmt.Sprint(answer, err)
+				}()
+			}
+			time.Sleep(time.Second)
 			s.run(t, "delete", "-n", s.namespace, "remoteendpoints.epic.acnodal.io", "backend-2")
+			second := 0
+			for range cap(slow) {
+				answer := <-slow
+				if !strings.HasSuffix(answer, "<nil>") {
+					t.Errorf("a request under way: %s", answer)
+				}
+				if strings.Contains(answer, "e2e-backend-2") {
+					second++
+				}
+			}
+			if second == 0 {
+				t.Error("no request was under way to the second endpoint")
+			}
 		}
 	})
 	for range 20 {
@@ -183,6 +208,88 @@ spec: {cluster: e2e, address: %s, node-address: %s, port: {port: 8080, protocol:
 			t.Errorf("an endpoint that is gone still gets requests: %q, %v", answer, err)
 		}
 	}
+}
+
+// A connection goes on while the Envoy that has it is replaced, and the Envoy ends soon after
+// the connection does.
+func (s *site) testConnectionStays(t *testing.T) {
+	conn, err := net.DialTimeout("tcp", strings.TrimSuffix(strings.TrimPrefix(s.url, "http://"), "/"), 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	reader := bufio.NewReader(conn)
+	ask := func() {
+		t.Helper()
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		if _, err := fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: shop\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.ReadResponse(reader, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, err := io.ReadAll(answer.Body); err != nil || !strings.Contains(string(body), "e2e-backend") {
+			t.Fatalf("%s, %v", body, err)
+		}
+	}
+	ask()
+	pods := func() []string {
+		return strings.Fields(s.run(t, "get", "pods", "-n", s.namespace, "-l", "epic.acnodal.io/owning-loadbalancer=shop", "--output=jsonpath={.items[*].metadata.name}"))
+	}
+	if before := pods(); len(before) != 1 {
+		// Those of the test before are given time to end.
+		eventually(t, 4*time.Minute, func() string {
+			if left := pods(); len(left) != 1 {
+				return fmt.Sprintf("pods %v are left", left)
+			}
+			return ""
+		})
+	}
+	ask()
+	s.run(t, "rollout", "restart", "-n", s.namespace, "deployment/lb-shop")
+	s.run(t, "rollout", "status", "-n", s.namespace, "--timeout=5m", "deployment/lb-shop")
+	for range 10 {
+		ask()
+		time.Sleep(time.Second)
+	}
+	if during := pods(); len(during) != 2 {
+		t.Errorf("the pods are %v: the former one does not wait for the connection", during)
+	}
+	conn.Close()
+	begin := time.Now()
+	eventually(t, 30*time.Second, func() string {
+		if left := pods(); len(left) != 1 {
+			return fmt.Sprintf("the pods are %v", left)
+		}
+		return ""
+	})
+	t.Logf("the former Envoy ended %s after its last connection", time.Since(begin))
+}
+
+// Without an endpoint a visitor is told at once, and served as soon as there is one again.
+func (s *site) testLastEndpoint(t *testing.T) {
+	endpoint := s.run(t, "get", "-n", s.namespace, "remoteendpoints.epic.acnodal.io", "backend", "--output=jsonpath={.spec}")
+	s.run(t, "delete", "-n", s.namespace, "remoteendpoints.epic.acnodal.io", "backend")
+	eventually(t, 20*time.Second, func() string {
+		begin := time.Now()
+		answer, err := s.get()
+		if err == nil {
+			return "it is still served: " + answer
+		}
+		if took := time.Since(begin); took > time.Second {
+			return fmt.Sprintf("a visitor waits for %s: %v", took, err)
+		}
+		return ""
+	})
+	s.with(t, fmt.Sprintf(`{"apiVersion": "epic.acnodal.io/v1", "kind": "RemoteEndpoint",
+"metadata": {"namespace": %q, "name": "backend", "labels": {"epic.acnodal.io/owning-loadbalancer": "shop"}}, "spec": %s}`, s.namespace, endpoint), "apply", "-f", "-")
+	eventually(t, time.Minute, func() string {
+		if _, err := s.get(); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
 }
 
 // A group's image that does not exist stops no Envoy that runs, and the condition names

@@ -214,9 +214,12 @@ func (s *site) ends(t *testing.T) (gateway, client tunnelReport) {
 }
 
 // get asks once, by a connection of its own.
-func (s *site) get() (string, error) {
+func (s *site) get() (string, error) { return s.getWith("") }
+
+// getWith is get with a query.
+func (s *site) getWith(query string) (string, error) {
 	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	answer, err := client.Get(s.url)
+	answer, err := client.Get(s.url + query)
 	if err != nil {
 		return "", err
 	}

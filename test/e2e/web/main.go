@@ -42,7 +42,11 @@ func main() {
 	}
 }
 
+// answer answers after as long as the request asks for by wait.
 func answer(w http.ResponseWriter, r *http.Request) {
+	if wait, err := time.ParseDuration(r.URL.Query().Get("wait")); err == nil {
+		time.Sleep(min(wait, time.Minute))
+	}
 	name, err := os.Hostname()
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
