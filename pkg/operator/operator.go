@@ -51,6 +51,8 @@ type Options struct {
 	// Checker asks Envoy about configurations before proxies get them; nil if there is
 	// no Envoy to ask.
 	Checker validate.Checker
+	// Kept returns what an Envoy of a proxy has accepted, as its pod tells it; may be nil.
+	Kept func(ctx context.Context, proxy proxyidentity.Proxy) []*resource.Resource
 	// States is what is known of all pods, not only of those that are connected to
 	// Server; nil if there are no others.
 	States func(op *Operator) States
@@ -79,7 +81,7 @@ func New(o Options, observe *Observer) (*Operator, error) {
 	}
 	op := &Operator{o: o, store: store, tunnels: tunnelstate.New(tunnelstate.Options{})}
 	op.feed = feed.New(feed.Options{
-		Store: store, Server: o.Server, Secret: o.Secret, Place: o.Place, Workers: o.Workers, Checker: o.Checker,
+		Store: store, Server: o.Server, Secret: o.Secret, Place: o.Place, Workers: o.Workers, Checker: o.Checker, Kept: o.Kept,
 		Tunnel:  func(id int32, node netip.Addr) translate.Reach { return reach(op.tunnels.State(id, node)) },
 		Changed: func(id proxyidentity.Proxy) { op.Changed(id, 0) },
 	})

@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
+	"github.com/acnodal/epic/pkg/envoy/resource"
 	"github.com/acnodal/epic/pkg/envoy/translate"
 	"github.com/acnodal/epic/pkg/envoy/xds"
 	"github.com/acnodal/epic/pkg/operator"
@@ -68,6 +69,9 @@ func newDeployments(o *options, mgr manager.Manager, namespace string) (*platfor
 		},
 		secret:   func(namespace, name string) *corev1.Secret { return secretOf(reader, namespace, name) },
 		location: func(string) translate.Options { return translate.Options{} },
+		kept: func(c *issuer.Credentials) func(context.Context, proxyidentity.Proxy) []*resource.Resource {
+			return (&peers.States{TLS: c.ClientTLS, Pods: func(id proxyidentity.Proxy) []peers.Pod { return podsOf(reader, id) }}).Kept
+		},
 		states: func(op *operator.Operator, server *xds.Server, c *issuer.Credentials) operator.States {
 			return &peers.States{
 				Local: server, Resource: op.Resource, TLS: c.ClientTLS,

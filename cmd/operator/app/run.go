@@ -24,6 +24,7 @@ import (
 
 	"github.com/acnodal/epic/pkg/buildinfo"
 	"github.com/acnodal/epic/pkg/cli/observe"
+	"github.com/acnodal/epic/pkg/envoy/resource"
 	"github.com/acnodal/epic/pkg/envoy/translate"
 	"github.com/acnodal/epic/pkg/envoy/xds"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
@@ -50,6 +51,8 @@ type platform struct {
 	// states and events are those of operator.Options.
 	states func(op *operator.Operator, server *xds.Server, c *issuer.Credentials) operator.States
 	events operator.Events
+	// kept is that of operator.Options; nil if there are no pods to ask.
+	kept func(c *issuer.Credentials) func(context.Context, proxyidentity.Proxy) []*resource.Resource
 	// begin completes it once the operator and the credentials are there, before
 	// anything runs.
 	begin func(ctx context.Context, op *operator.Operator, c *issuer.Credentials, server *xds.Server) (runner.Runner, []source.TypedSource[proxyidentity.Proxy], error)
@@ -106,9 +109,13 @@ func start(ctx context.Context, o *options, mgr manager.Manager, client versione
 	if p.states != nil {
 		states = func(op *operator.Operator) operator.States { return p.states(op, server, credentials) }
 	}
+	var kept func(context.Context, proxyidentity.Proxy) []*resource.Resource
+	if p.kept != nil {
+		kept = p.kept(credentials)
+	}
 	checker, checking := o.checker(ctx)
 	op, err := operator.New(operator.Options{
-		States: states, Checker: checker,
+		States: states, Checker: checker, Kept: kept,
 		Client: client, Resync: o.resync, Workers: o.workers, Server: server, Secret: p.secret, Place: p.location, Events: p.events,
 	}, observer)
 	if err != nil {

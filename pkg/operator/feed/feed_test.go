@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -143,6 +144,8 @@ type rig struct {
 	secrets sync.Map // name → *corev1.Secret
 	place   func(string) translate.Options
 	changed chan proxyidentity.Proxy
+	// kept is what pods tell that they have; nil if none tells.
+	kept atomic.Pointer[[]*resource.Resource]
 }
 
 func newRig(t *testing.T) *rig {
@@ -178,6 +181,12 @@ func newCheckedRig(t *testing.T, checker validate.Checker) *rig {
 			return translate.ReachUnknown
 		},
 		Changed: func(id proxyidentity.Proxy) { r.changed <- id },
+		Kept: func(context.Context, proxyidentity.Proxy) []*resource.Resource {
+			if has := r.kept.Load(); has != nil {
+				return *has
+			}
+			return nil
+		},
 	})
 	synced, err := r.feed.Watch()
 	if err != nil {

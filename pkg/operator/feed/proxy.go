@@ -95,8 +95,11 @@ func (f *Feed) translate(ctx context.Context, id proxyidentity.Proxy) {
 			}
 		}
 		if rendered == nil {
-			f.keep(s, p, result, problems)
-			return
+			if rendered = f.restored(ctx, s, p, used, result); rendered == nil {
+				f.keep(s, p, result, problems)
+				return
+			}
+			rendered.Problems = append(explained(problems, "; until then new Envoys get the configuration of those that run"), result.Problems...)
 		}
 		result = rendered
 	}

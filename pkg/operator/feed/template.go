@@ -4,8 +4,11 @@ package feed
 
 import (
 	"context"
+	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/klog/v2"
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/envoy/resource"
@@ -40,6 +43,11 @@ func (f *Feed) templateOf(s *source) *owned {
 
 // fromTemplate renders a proxy by its template. The result is nil if it is refused.
 func (f *Feed) fromTemplate(ctx context.Context, s *source, used *owned, plain *translate.Result) (*translate.Result, []translate.Problem) {
+	return template.Render(ctx, f.templateInput(s, used, plain))
+}
+
+// templateInput is what a proxy is rendered from.
+func (f *Feed) templateInput(s *source, used *owned, plain *translate.Result) template.Input {
 	in := template.Input{Template: used.spec, Source: used.source, Plain: plain, Secrets: map[string]*corev1.Secret{}}
 	if s.lb != nil {
 		in.LoadBalancer, in.RemoteEndpoints = s.lb, f.o.Store.RemoteEndpointsOf(s.id.Namespace, s.id.Name)
@@ -53,7 +61,7 @@ func (f *Feed) fromTemplate(ctx context.Context, s *source, used *owned, plain *
 			in.Secrets[name] = secret
 		}
 	}
-	return template.Render(ctx, in)
+	return in
 }
 
 // endpoints renders endpoints by the template. Without one they stay as they are.
@@ -62,6 +70,42 @@ func (o *owned) endpoints(s *source, plain *resource.Resource) (*resource.Resour
 		return plain, nil
 	}
 	return template.Endpoints(context.Background(), template.Assignment{Template: o.spec, Source: o.source, Service: s.id.Name, Plain: plain})
+}
+
+// retryKept is how long to wait before pods are asked again for what they have.
+const retryKept = 10 * time.Second
+
+// restored returns what the Envoys of a proxy have whose template is refused, if this operator
+// has not served it yet: an operator before this one did. Without it, pods that start would
+// get nothing. It is nil if there is nothing to restore; if no pod tells, it is asked for again
+// after a while.
+func (f *Feed) restored(ctx context.Context, s *source, p *proxy, used *owned, plain *translate.Result) *translate.Result {
+	p.mu.Lock()
+	served := p.result != nil || p.outcome != nil && p.outcome.UID != s.uid
+	p.mu.Unlock()
+	if served || f.o.Kept == nil {
+		return nil
+	}
+	has := f.o.Kept(ctx, s.id)
+	if len(has) == 0 {
+		f.whole.AddAfter(s.id, retryKept)
+		return nil
+	}
+	in := f.templateInput(s, used, plain)
+	result := template.Restore(ctx, in, has)
+	if result != nil {
+		klog.FromContext(ctx).Info("Restored the configuration of a proxy whose template is refused from one of its pods", "proxy", s.id, "resources", len(result.Resources))
+	}
+	return result
+}
+
+// explained are problems with what is served meanwhile.
+func explained(problems []translate.Problem, what string) []translate.Problem {
+	out := slices.Clone(problems)
+	for i := range out {
+		out[i].Message += what
+	}
+	return out
 }
 
 // keep leaves a proxy as it is, since its template is refused: what a template restricts,
@@ -77,15 +121,12 @@ func (f *Feed) keep(s *source, p *proxy, plain *translate.Result, problems []tra
 	}
 	served := *plain
 	served.Resources = resource.Set{}
-	what := "; until then nothing is published that was not before: Envoys that run keep the configuration that they have, and new ones get none"
+	what := "; until then nothing is published that was not before: Envoys that run keep the configuration that they have, and new ones get none while none of those can be asked for it"
 	if p.result != nil {
 		served.Resources = p.result.Resources
 		what = "; until then Envoys are served the configuration from before"
 	}
-	for i := range problems {
-		problems[i].Message += what
-	}
-	served.Problems = append(problems, plain.Problems...)
+	served.Problems = append(explained(problems, what), plain.Problems...)
 	p.outcome = outcomeOf(s, &served, f.ports(s)).with(p.troubles)
 	f.o.Changed(s.id)
 }

@@ -157,7 +157,7 @@ func (s *States) ask(id proxyidentity.Proxy, local xds.State) map[string]proxyag
 			continue
 		}
 		asking.Go(func() {
-			config, err := s.config(proxyidentity.Identity{Proxy: id, Pod: pod.Name}, pod.Address)
+			config, err := s.config(context.Background(), proxyidentity.Identity{Proxy: id, Pod: pod.Name}, pod.Address, "")
 			if err != nil {
 				// It starts, or ends, or can't be reached; its Deployment says so.
 				klog.Background().V(2).Info("A proxy does not say what it has", "proxy", id, "pod", pod.Name, "reason", err)
@@ -172,14 +172,15 @@ func (s *States) ask(id proxyidentity.Proxy, local xds.State) map[string]proxyag
 	return all
 }
 
-func (s *States) config(id proxyidentity.Identity, address netip.Addr) (config proxyagent.Config, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+// config asks a pod what it has. With the query "bodies" it tells the resources themselves.
+func (s *States) config(ctx context.Context, id proxyidentity.Identity, address netip.Addr, query string) (config proxyagent.Config, err error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	port := s.Port
 	if port == 0 {
 		port = workload.ConfigPort
 	}
-	url := "https://" + net.JoinHostPort(address.String(), strconv.Itoa(int(port))) + "/config"
+	url := "https://" + net.JoinHostPort(address.String(), strconv.Itoa(int(port))) + "/config?" + query
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return config, err

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -86,5 +87,55 @@ func TestStates(t *testing.T) {
 	s.answers = nil
 	if state := s.State(id); state.Pods[1].Current {
 		t.Error("a pod is said to be current that is not")
+	}
+}
+
+// What an Envoy has accepted is asked of every pod, and told without secrets. The first pod
+// by name that has a listener counts.
+func TestKept(t *testing.T) {
+	id := proxyidentity.Proxy{Namespace: "epic-a", Kind: "LoadBalancer", Name: "shop"}
+	of := func(r resource.Type, name string) proxyagent.ConfigResource {
+		return proxyagent.ConfigResource{Type: r.String(), Name: name, Accepted: "v1", TypeURL: r.URL(), Body: []byte(name)}
+	}
+	answers := []proxyagent.Config{
+		{Resources: []proxyagent.ConfigResource{of(resource.Cluster, "new")}},
+		{Resources: []proxyagent.ConfigResource{of(resource.Listener, "l"), of(resource.Cluster, "c"), of(resource.Secret, "s"), {Type: "route", Name: "no body", Accepted: "v1"}}},
+		{Resources: []proxyagent.ConfigResource{of(resource.Listener, "other")}},
+	}
+	var pods []Pod
+	port := uint16(0)
+	for i, answer := range answers {
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !r.URL.Query().Has("bodies") {
+				t.Errorf("it is asked for %s", r.URL)
+			}
+			_ = json.NewEncoder(w).Encode(answer)
+		}))
+		_ = server.Listener.Close()
+		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", fmt.Sprintf("127.0.0.%d:%d", i+1, port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.Listener = listener
+		server.StartTLS()
+		t.Cleanup(server.Close)
+		at := netip.MustParseAddrPort(listener.Addr().String())
+		port = at.Port()
+		pods = append(pods, Pod{string(rune('a' + i)), at.Addr()})
+	}
+	s := &States{
+		Port: port, Pods: func(proxyidentity.Proxy) []Pod { return append(pods, Pod{"d", netip.MustParseAddr("127.0.0.9")}) },
+		TLS: func(proxyidentity.Identity) *tls.Config { return &tls.Config{InsecureSkipVerify: true} },
+	}
+	var got []string
+	for _, r := range s.Kept(t.Context(), id) {
+		got = append(got, fmt.Sprintf("%s %s %s", r.Key().Type, r.Name, r.Body))
+	}
+	if fmt.Sprint(got) != "[listener l l cluster c c]" {
+		t.Errorf("got %v", got)
+	}
+	pods = nil
+	if has := s.Kept(t.Context(), id); has != nil {
+		t.Errorf("without pods: %v", has)
 	}
 }
