@@ -3,6 +3,7 @@
 package proxyagent
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -59,6 +60,7 @@ func (a *agent) run(ctx, kill context.Context, forward <-chan os.Signal) error {
 	if err := a.writeBootstrap(); err != nil {
 		return err
 	}
+	background.Go(func() { a.store.run(working) })
 	background.Go(func() { a.identity.maintain(working, a.relay.dialer, a.relay.renew) })
 	if os.Getpid() == 1 {
 		background.Go(func() {
@@ -92,8 +94,13 @@ func newAgent(o Options) (*agent, error) {
 		return nil, fmt.Errorf("--dir: %w", err)
 	}
 	var err error
-	if a.store, err = openStore(filepath.Join(o.Dir, resourcesDir)); err != nil {
-		return nil, fmt.Errorf("--dir: %w", err)
+	kept := filepath.Join(cmp.Or(o.KeepDir, o.Dir), resourcesDir)
+	secrets := kept
+	if !o.KeepKeys {
+		secrets = filepath.Join(o.Dir, resourcesDir)
+	}
+	if a.store, err = openStore(kept, secrets); err != nil {
+		return nil, fmt.Errorf("--keep-dir: %w", err)
 	}
 	a.identity = newIdentity(o.Identity, own, o.CAFile, o.TokenFile)
 	d := &dialer{address: o.Operator, serverName: o.ServerName, identity: a.identity, counters: a.counters}

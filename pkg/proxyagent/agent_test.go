@@ -88,6 +88,31 @@ func TestStaticStability(t *testing.T) {
 	}
 }
 
+// After a reboot there is nothing in memory. Envoy serves by what is on the disk though the
+// operator is away.
+func TestReboot(t *testing.T) {
+	dir, kept := shortDir(t), t.TempDir()
+	o := newOperator(t, dir)
+	keep := func(o *Options) { o.KeepDir = kept }
+	p := startPod(t, o, dir, keep)
+	port := freePort(t)
+	o.set(site(t, "web", port, backend(t, "first"))...)
+	waitFor(t, port, "first")
+	o.settled()
+	if err := p.store.sync(); err != nil {
+		t.Fatal(err)
+	}
+	o.stop()
+	p.stop()
+	for _, folder := range []string{resourcesDir, identityDir} {
+		if err := os.RemoveAll(filepath.Join(dir, folder)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	startPod(t, o, dir, keep)
+	waitFor(t, port, "first")
+}
+
 // A refused resource does not keep others of the same update away, and its source is
 // reported with Envoy's words.
 func TestRefusalIsIsolated(t *testing.T) {

@@ -22,8 +22,12 @@ type Options struct {
 	Operator, ServerName string
 	// CAFile has the authorities to trust, TokenFile what proves who the pod is.
 	CAFile, TokenFile string
-	// Dir is a folder in memory for sockets, keys and accepted resources.
+	// Dir is a folder for sockets, keys and accepted resources.
 	Dir string
+	// KeepDir is a folder for accepted resources that outlives a reboot; Dir if it is
+	// empty. Secrets, which have private keys, are kept there only with KeepKeys.
+	KeepDir  string
+	KeepKeys bool
 	// Envoy is the path of Envoy. Concurrency is how many threads it has, or 0 for one a
 	// CPU. EnvoyLogLevel is its log level.
 	Envoy         string

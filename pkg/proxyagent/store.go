@@ -3,49 +3,81 @@
 package proxyagent
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
+	"k8s.io/klog/v2"
 
 	"github.com/acnodal/epic/pkg/envoy/delta"
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
 // store keeps what Envoy accepted, one file a resource, so that an Envoy that starts
-// again gets it at once. The folder should be in memory: it has the keys of certificates.
+// again gets it at once. Secrets, which have the keys of certificates, may have a folder of
+// their own.
 type store struct {
-	dir string
+	dir, secrets string
+	// durable says that the folder outlives the machine's memory.
+	durable bool
 
 	mu sync.Mutex
 	// versions are of the resources that are kept.
 	versions map[resource.Key]string
+	// unsynced says that something may not have reached the disk, and superseded are the
+	// files of former versions that go when it has.
+	unsynced   bool
+	superseded map[string]resource.Key
 }
 
 const suffix = ".pb"
 
-// openStore reads which resources a folder has. Files that can't be read are removed:
+// syncEvery is how often what was kept is brought to the disk.
+const syncEvery = time.Second
+
+// openStore reads which resources the folders have: dir, and that of secrets, which may be the
+// same. Files that can't be read are removed, and so are secrets in another folder than theirs:
 // the operator sends their resources again.
-func openStore(dir string) (*store, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("create the folder of accepted resources: %w", err)
+func openStore(dir, secrets string) (*store, error) {
+	s := &store{dir: dir, secrets: secrets, versions: map[resource.Key]string{}}
+	folders := []string{dir, secrets}
+	for _, folder := range slices.Compact(folders) {
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			return nil, fmt.Errorf("create the folder of accepted resources: %w", err)
+		}
+		if err := s.read(folder); err != nil {
+			return nil, err
+		}
 	}
-	s := &store{dir: dir, versions: map[resource.Key]string{}}
-	files, err := os.ReadDir(dir)
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil {
+		return nil, fmt.Errorf("look at the folder of accepted resources: %w", err)
+	}
+	s.durable = fs.Type != unix.TMPFS_MAGIC && fs.Type != unix.RAMFS_MAGIC
+	return s, nil
+}
+
+// read reads which resources a folder has.
+func (s *store) read(folder string) error {
+	files, err := os.ReadDir(folder)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, f := range files {
-		path := filepath.Join(dir, f.Name())
+		path := filepath.Join(folder, f.Name())
 		superfluous := path
 		if r, err := readResource(path); err == nil && path == s.path(r.Key(), r.Version) {
 			superfluous = ""
@@ -59,11 +91,57 @@ func openStore(dir string) (*store, error) {
 		}
 		if superfluous != "" {
 			if err := os.Remove(superfluous); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
-	return s, nil
+	return nil
+}
+
+// run brings what is kept to the disk until ctx ends.
+func (s *store) run(ctx context.Context) {
+	if !s.durable {
+		return
+	}
+	tick := time.NewTicker(syncEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			_ = s.sync()
+			return
+		case <-tick.C:
+		}
+		if err := s.sync(); err != nil {
+			klog.FromContext(ctx).Error(err, "What Envoy accepted can't be brought to the disk; a reboot could lose it")
+		}
+	}
+}
+
+// sync brings what was written to the disk, and removes the former versions then. So if the
+// machine fails in between, there is one version or the other.
+func (s *store) sync() error {
+	s.mu.Lock()
+	former, needed := s.superseded, s.unsynced
+	s.superseded, s.unsynced = nil, false
+	s.mu.Unlock()
+	if !needed {
+		return nil
+	}
+	err := syncFolder(s.dir)
+	for path := range former {
+		err = errors.Join(err, removeFile(path))
+	}
+	return err
+}
+
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = folder.Close() }()
+	return unix.Syncfs(int(folder.Fd()))
 }
 
 // older returns which of two files was written first.
@@ -83,7 +161,11 @@ func older(a, b string) string {
 // another one.
 func (s *store) path(k resource.Key, version string) string {
 	name, content := sha256.Sum256([]byte(k.Name)), sha256.Sum256([]byte(version))
-	return filepath.Join(s.dir, fmt.Sprintf("%d-%s-%s%s", k.Type, hex.EncodeToString(name[:16]), hex.EncodeToString(content[:8]), suffix))
+	folder := s.dir
+	if k.Type == resource.Secret {
+		folder = s.secrets
+	}
+	return filepath.Join(folder, fmt.Sprintf("%d-%s-%s%s", k.Type, hex.EncodeToString(name[:16]), hex.EncodeToString(content[:8]), suffix))
 }
 
 func readResource(path string) (*resource.Resource, error) {
@@ -120,14 +202,32 @@ func (s *store) put(t resource.Type, m *discoveryv3.Resource) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(s.path(k, m.Version), content); err != nil {
+	path := s.path(k, m.Version)
+	if err := writeFile(path, content); err != nil {
 		return err
 	}
-	s.versions[k] = m.Version
-	if ok {
-		return removeFile(s.path(k, before))
+	if ok && s.durable {
+		// The kernel's own times are too coarse to tell which of two versions is newer.
+		now := time.Now()
+		if err := os.Chtimes(path, now, now); err != nil {
+			return err
+		}
 	}
-	return nil
+	s.versions[k] = m.Version
+	s.unsynced = true
+	switch {
+	case !ok:
+		return nil
+	case s.durable:
+		if s.superseded == nil {
+			s.superseded = map[string]resource.Key{}
+		}
+		s.superseded[s.path(k, before)] = k
+		// A version that comes back before the next sync is not a former one any more.
+		delete(s.superseded, path)
+		return nil
+	}
+	return removeFile(s.path(k, before))
 }
 
 // remove forgets a resource.
@@ -139,7 +239,15 @@ func (s *store) remove(k resource.Key) error {
 		return nil
 	}
 	delete(s.versions, k)
-	return removeFile(s.path(k, version))
+	s.unsynced = true
+	err := removeFile(s.path(k, version))
+	for path, of := range s.superseded {
+		if of == k {
+			delete(s.superseded, path)
+			err = errors.Join(err, removeFile(path))
+		}
+	}
+	return err
 }
 
 // empty reports whether nothing is kept.

@@ -27,7 +27,7 @@ func discovery(r *resource.Resource) *discoveryv3.Resource {
 
 func TestStore(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "accepted")
-	s, err := openStore(dir)
+	s, err := openStore(dir, dir)
 	if err != nil || !s.empty() {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestStore(t *testing.T) {
 	if err := os.Chtimes(s.path(k, "1"), time.Time{}, time.Now().Add(-time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	if s, err = openStore(dir); err != nil {
+	if s, err = openStore(dir, dir); err != nil {
 		t.Fatal(err)
 	}
 	all := s.load()
@@ -89,5 +89,69 @@ func TestStore(t *testing.T) {
 		if info, err := f.Info(); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v, %v", f.Name(), info.Mode(), err)
 		}
+	}
+}
+
+// On a disk a former version stays until the new one has reached it. Secrets are only where
+// they may be.
+func TestStoreOnDisk(t *testing.T) {
+	dir, memory := filepath.Join(t.TempDir(), "kept"), filepath.Join(t.TempDir(), "memory")
+	s, err := openStore(dir, memory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.durable = true
+	put := func(typ resource.Type, version string) {
+		t.Helper()
+		if err := s.put(typ, discovery(&resource.Resource{Type: typ, Name: "web", Version: version, Body: []byte(version)})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files := func(folder string) int {
+		t.Helper()
+		all, err := os.ReadDir(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(all)
+	}
+	for _, version := range []string{"1", "2", "1", "3", "2"} {
+		put(resource.Cluster, version)
+	}
+	put(resource.Secret, "1")
+	if files(dir) != 3 || files(memory) != 1 {
+		t.Errorf("%d files on the disk and %d in memory", files(dir), files(memory))
+	}
+	if err := s.sync(); err != nil {
+		t.Fatal(err)
+	}
+	k := resource.Key{Type: resource.Cluster, Name: "web"}
+	if r := s.get(k); files(dir) != 1 || r == nil || r.Version != "2" {
+		t.Errorf("%d files after a sync, %v", files(dir), r)
+	}
+	// The machine fails while a version is written: the former one is there.
+	put(resource.Cluster, "4")
+	if err := os.Truncate(s.path(k, "4"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(memory); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = openStore(dir, memory); err != nil {
+		t.Fatal(err)
+	}
+	if r := s.get(k); r == nil || r.Version != "2" || len(s.keys()) != 1 {
+		t.Errorf("after a reboot there is %v of %v", r, s.keys())
+	}
+	// A key that was allowed on the disk, and is no longer.
+	if s, err = openStore(dir, dir); err != nil {
+		t.Fatal(err)
+	}
+	put(resource.Secret, "1")
+	if s, err = openStore(dir, memory); err != nil {
+		t.Fatal(err)
+	}
+	if files(dir) != 1 || s.get(resource.Key{Type: resource.Secret, Name: "web"}) != nil {
+		t.Errorf("a secret is left on the disk: %v", s.keys())
 	}
 }

@@ -144,9 +144,34 @@ func (s *site) testOperatorKilled(t *testing.T) {
 }
 
 func (s *site) testEnvoysReplaced(t *testing.T) {
-	s.under(t, func() {
-		s.run(t, "rollout", "restart", "-n", s.namespace, "deployment/lb-shop")
-		s.run(t, "rollout", "status", "-n", s.namespace, "--timeout=5m", "deployment/lb-shop")
+	before := s.envoys(t)
+	s.under(t, func() { s.replaceEnvoys(t) })
+	if after := s.envoys(t); len(after) == 0 || after[len(after)-1] == before[0] {
+		t.Errorf("the pods were %v and are %v: nothing was replaced", before, after)
+	}
+}
+
+// replaceEnvoys starts a rollout and waits until a new pod is ready.
+func (s *site) replaceEnvoys(t *testing.T) {
+	t.Helper()
+	s.run(t, "rollout", "restart", "-n", s.namespace, "deployment/lb-shop")
+	s.run(t, "rollout", "status", "-n", s.namespace, "--timeout=5m", "deployment/lb-shop")
+}
+
+// envoys are the pods of the load balancer, also those that end, the newest last.
+func (s *site) envoys(t *testing.T) []string {
+	t.Helper()
+	return strings.Fields(s.run(t, "get", "pods", "-n", s.namespace, "-l", "epic.acnodal.io/owning-loadbalancer=shop", "--sort-by=.metadata.creationTimestamp", "--output=jsonpath={.items[*].metadata.name}"))
+}
+
+// oneEnvoy waits until the pods that end have ended.
+func (s *site) oneEnvoy(t *testing.T, limit time.Duration) {
+	t.Helper()
+	eventually(t, limit, func() string {
+		if left := s.envoys(t); len(left) != 1 {
+			return fmt.Sprintf("the pods are %v", left)
+		}
+		return ""
 	})
 }
 
@@ -234,36 +259,20 @@ func (s *site) testConnectionStays(t *testing.T) {
 		}
 	}
 	ask()
-	pods := func() []string {
-		return strings.Fields(s.run(t, "get", "pods", "-n", s.namespace, "-l", "epic.acnodal.io/owning-loadbalancer=shop", "--output=jsonpath={.items[*].metadata.name}"))
-	}
-	if before := pods(); len(before) != 1 {
-		// Those of the test before are given time to end.
-		eventually(t, 4*time.Minute, func() string {
-			if left := pods(); len(left) != 1 {
-				return fmt.Sprintf("pods %v are left", left)
-			}
-			return ""
-		})
-	}
+	// Those of the test before have no connection left.
+	s.oneEnvoy(t, 30*time.Second)
 	ask()
-	s.run(t, "rollout", "restart", "-n", s.namespace, "deployment/lb-shop")
-	s.run(t, "rollout", "status", "-n", s.namespace, "--timeout=5m", "deployment/lb-shop")
+	s.replaceEnvoys(t)
 	for range 10 {
 		ask()
 		time.Sleep(time.Second)
 	}
-	if during := pods(); len(during) != 2 {
+	if during := s.envoys(t); len(during) != 2 {
 		t.Errorf("the pods are %v: the former one does not wait for the connection", during)
 	}
 	conn.Close()
 	begin := time.Now()
-	eventually(t, 30*time.Second, func() string {
-		if left := pods(); len(left) != 1 {
-			return fmt.Sprintf("the pods are %v", left)
-		}
-		return ""
-	})
+	s.oneEnvoy(t, 30*time.Second)
 	t.Logf("the former Envoy ended %s after its last connection", time.Since(begin))
 }
 

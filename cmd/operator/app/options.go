@@ -46,6 +46,7 @@ type options struct {
 	envoyImage, proxyImage string
 	pullPolicy             string
 	cpuRequest             string
+	keepKeys               bool
 	memoryRequest          string
 	memoryLimit            string
 
@@ -102,6 +103,8 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	cluster.StringVar(&o.cpuRequest, "proxy-cpu-request", o.cpuRequest, "What a proxy's pod asks for.")
 	cluster.StringVar(&o.memoryRequest, "proxy-memory-request", o.memoryRequest, "What a proxy's pod asks for.")
 	cluster.StringVar(&o.memoryLimit, "proxy-memory-limit", o.memoryLimit, "What a proxy's pod may have; it sheds load before.")
+
+	cluster.BoolVar(&o.keepKeys, "proxy-keep-keys", false, "Have proxies' pods keep the private keys of tenants' certificates on their nodes' disks, so that listeners with TLS serve after a reboot of the node though the operator is away.")
 
 	host := groups.FlagSet(runProcesses)
 	host.StringVar(&o.dir, "process-dir", o.dir, "The folder for what runs: sockets, logs, keys, and proxies.yaml for epic-node gateway --proxies-file. Its path must be short, at most 60 characters.")
@@ -209,7 +212,7 @@ func (o *options) platform(namespace string) (workload.Platform, error) {
 		EnvoyImage: o.envoyImage, ProxyImage: o.proxyImage, PullPolicy: corev1.PullPolicy(o.pullPolicy),
 		Operator: fmt.Sprintf("%s:%d", host, xdsPort), ServerName: host,
 		OperatorNamespace: namespace, OperatorLabels: map[string]string{"app.kubernetes.io/name": program}, OperatorPort: xdsPort,
-		Resources: resources,
+		Resources: resources, KeepKeys: o.keepKeys,
 	}, err
 }
 

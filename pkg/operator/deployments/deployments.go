@@ -11,7 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
-	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -131,7 +130,7 @@ const fieldOwner = "epic-operator"
 // differs makes a part of an object what is wanted, unless it is that already but for
 // defaults, and reports whether it was not.
 func differs[T any](has *T, want T) bool {
-	if apiequality.Semantic.DeepDerivative(want, *has) {
+	if derives(want, *has) {
 		return false
 	}
 	*has = want

@@ -62,6 +62,11 @@ func TestEnsure(t *testing.T) {
 	d := get(t, r, "lb-shop", &appsv1.Deployment{})
 	d.Spec.ProgressDeadlineSeconds = new(int32(600))
 	d.Spec.Template.Annotations = map[string]string{"kubectl.kubernetes.io/restartedAt": "now"}
+	for _, probe := range []*corev1.Probe{d.Spec.Template.Spec.Containers[0].LivenessProbe, d.Spec.Template.Spec.Containers[0].ReadinessProbe, d.Spec.Template.Spec.Containers[0].StartupProbe} {
+		probe.SuccessThreshold = 1
+	}
+	d.Spec.Template.Spec.Volumes[0].EmptyDir.Medium = corev1.StorageMediumDefault
+	d.Spec.Template.Spec.Containers[0].Env[0].ValueFrom.FieldRef.APIVersion = "v1"
 	if err := r.Client.Update(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}

@@ -136,7 +136,9 @@ func TestRestored(t *testing.T) {
 	// It is not asked for again, and another object of the name gets nothing of it.
 	r.feed.Translate(shopID)
 	r.until("it is kept", func() bool {
-		return slices.ContainsFunc(r.feed.Outcome(shopID).Problems, func(p translate.Problem) bool { return strings.Contains(p.Message, "served the configuration from before") })
+		return slices.ContainsFunc(r.feed.Outcome(shopID).Problems, func(p translate.Problem) bool {
+			return strings.Contains(p.Message, "served the configuration from before")
+		})
 	})
 	if n := r.server.count(shopID); n != 1 {
 		t.Errorf("it was sent %d times", n)

@@ -5,6 +5,7 @@ package workload
 import (
 	"fmt"
 	"maps"
+	"strconv"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -40,8 +41,10 @@ const (
 
 	binaries  = "/epic/bin"
 	runFolder = "/run/epic"
-	caFolder  = "/etc/epic/ca"
-	tokenFile = "/var/run/secrets/epic/token" //nolint:gosec // the name of a file
+	// keepFolder outlives a reboot of the node.
+	keepFolder = "/var/lib/epic-proxy"
+	caFolder   = "/etc/epic/ca"
+	tokenFile  = "/var/run/secrets/epic/token" //nolint:gosec // the name of a file
 )
 
 // Platform is what the proxies of all accounts have in common.
@@ -63,6 +66,8 @@ type Platform struct {
 	OperatorPort      int32
 	// Resources are those of the container with Envoy.
 	Resources corev1.ResourceRequirements
+	// KeepKeys has pods keep the private keys of certificates on their nodes' disks.
+	KeepKeys bool
 }
 
 // ImageOf returns the Envoy image of a proxy.
@@ -139,8 +144,9 @@ func (f *Platform) pod(p *Proxy) corev1.PodSpec {
 		Containers: []corev1.Container{f.container(p)},
 		Volumes: []corev1.Volume{
 			{Name: "bin", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
-			// In memory, and kept when a container restarts: it has the proxy's key, and
-			// the configuration that Envoy accepted last.
+			// On the node's disk, with the configuration that Envoy accepted last.
+			{Name: "kept", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
+			// In memory, and kept when a container restarts: it has private keys.
 			{Name: "run", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory}}},
 			{Name: "ca", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
 				LocalObjectReference: corev1.LocalObjectReference{Name: CAConfigMap},
@@ -168,6 +174,8 @@ func (f *Platform) container(p *Proxy) corev1.Container {
 			"--name=" + p.Name,
 			"--pod=$(POD_NAME)",
 			"--dir=" + runFolder,
+			"--keep-dir=" + keepFolder,
+			"--keep-keys=" + strconv.FormatBool(f.KeepKeys),
 			"--envoy=envoy",
 			fmt.Sprintf("--bind-address=[$(POD_IP)]:%d", HealthPort),
 			fmt.Sprintf("--config-address=[$(POD_IP)]:%d", ConfigPort),
@@ -187,6 +195,7 @@ func (f *Platform) container(p *Proxy) corev1.Container {
 		VolumeMounts: []corev1.VolumeMount{
 			{Name: "bin", MountPath: binaries, ReadOnly: true},
 			{Name: "run", MountPath: runFolder},
+			{Name: "kept", MountPath: keepFolder},
 			{Name: "ca", MountPath: caFolder, ReadOnly: true},
 			{Name: "token", MountPath: "/var/run/secrets/epic", ReadOnly: true},
 		},
