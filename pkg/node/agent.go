@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"k8s.io/klog/v2"
 
 	"github.com/acnodal/epic/pkg/dataplane"
@@ -170,10 +172,17 @@ func (a *agent) run(ctx context.Context, parts ...Part) error {
 	if a.StatusSocket != "" {
 		serve("status", func() error { return status.ServeSocket(ctx, a.StatusSocket, a) })
 	}
+	metrics := a.metricsHandler()
+	if a.SecureMetrics != nil {
+		stop, err := a.SecureMetrics(ctx, metrics)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		metrics = nil
+	}
 	if a.MetricsAddress != "" {
-		registry := prometheus.NewRegistry()
-		registry.MustRegister(a.metrics, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-		serve("metrics", func() error { return status.ServeHTTP(ctx, a.MetricsAddress, a, registry) })
+		serve("metrics", func() error { return status.ServeHTTP(ctx, a.MetricsAddress, a, metrics) })
 	}
 	for _, part := range parts {
 		serve(part.Name, func() error { return part.Run(ctx) })
@@ -191,6 +200,13 @@ func (a *agent) run(ctx context.Context, parts ...Part) error {
 	cancel()
 	a.tasks.Wait()
 	return err
+}
+
+// metricsHandler serves this node's metrics and those of the process.
+func (a *agent) metricsHandler() http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(a.metrics, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 }
 
 // restore applies the state on disk, whose objects are no longer kept then.

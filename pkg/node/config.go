@@ -4,6 +4,7 @@ package node
 
 import (
 	"context"
+	"net/http"
 	"net/netip"
 	"time"
 
@@ -62,6 +63,9 @@ type Config struct {
 	// StatusSocket and MetricsAddress are where the program is asked; neither is
 	// served if empty.
 	StatusSocket, MetricsAddress string
+	// SecureMetrics serves metrics to authorized clients until stop is called. If nil, they
+	// are served at MetricsAddress to everybody who reaches it.
+	SecureMetrics func(ctx context.Context, metrics http.Handler) (stop func(), err error)
 	// TunnelMetrics has series of each tunnel.
 	TunnelMetrics bool
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/cli"
 	"github.com/acnodal/epic/pkg/cli/kube"
+	"github.com/acnodal/epic/pkg/cli/observe"
 	"github.com/acnodal/epic/pkg/credential"
 )
 
@@ -41,6 +42,7 @@ type options struct {
 	retryRefused time.Duration
 	address      string
 
+	metrics  observe.Secure
 	election kube.Election
 	logs     *cli.Logs
 }
@@ -75,8 +77,9 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	o.election.AddFlags(groups.FlagSet("leader election"), "Work only while leading, by the lease "+leaseName+".",
 		"the lease")
 
-	observe := groups.FlagSet("observation")
-	observe.StringVar(&o.address, "bind-address", o.address, "Where to serve /metrics, /healthz, /livez and /readyz over HTTP; empty for nowhere.")
+	observation := groups.FlagSet("observation")
+	observation.StringVar(&o.address, "bind-address", o.address, "Where to serve /healthz, /livez and /readyz over HTTP, and /metrics unless --secure-metrics-address is given; empty for nowhere.")
+	o.metrics.AddFlags(observation)
 	o.logs.AddFlags(groups.FlagSet("logs"))
 	return groups
 }
@@ -99,6 +102,9 @@ func (o *options) validate() error {
 		return err
 	}
 	if err := o.client.Validate(); err != nil {
+		return err
+	}
+	if err := o.metrics.Validate(); err != nil {
 		return err
 	}
 	return o.election.Validate()

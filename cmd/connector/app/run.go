@@ -6,11 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"k8s.io/apiserver/pkg/server/healthz"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/acnodal/epic/pkg/cli/observe"
 	"github.com/acnodal/epic/pkg/connector"
 	"github.com/acnodal/epic/pkg/connector/nodes"
 	"github.com/acnodal/epic/pkg/connector/renewal"
@@ -82,12 +83,10 @@ func run(ctx context.Context, o *options) error {
 	}); err != nil {
 		return err
 	}
-	if o.address != "" {
-		if err := mgr.Add(&server{address: o.address, synced: func(ctx context.Context) bool {
-			return mgr.GetCache().WaitForCacheSync(ctx) && there.GetCache().WaitForCacheSync(ctx)
-		}}); err != nil {
-			return fmt.Errorf("serve metrics: %w", err)
-		}
+	if err := mgr.Add(&server{address: o.address, metrics: &o.metrics, synced: func(ctx context.Context) bool {
+		return mgr.GetCache().WaitForCacheSync(ctx) && there.GetCache().WaitForCacheSync(ctx)
+	}}); err != nil {
+		return fmt.Errorf("serve metrics: %w", err)
 	}
 	if err := o.addCredentials(ctx, mgr, files, local, remote, leaseNamespace, namespace); err != nil {
 		return err
@@ -133,6 +132,7 @@ func (everywhere) NeedLeaderElection() bool { return false }
 // server serves metrics and health checks.
 type server struct {
 	address string
+	metrics *observe.Secure
 	synced  func(context.Context) bool
 }
 
@@ -141,33 +141,24 @@ func (s *server) NeedLeaderElection() bool { return false }
 
 // Start implements manager.Runnable.
 func (s *server) Start(ctx context.Context) error {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.address)
+	handler := promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{})
+	stop, err := observe.ServeWith(ctx, s.metrics, s.address, handler,
+		[]healthz.HealthChecker{healthz.PingHealthz}, []healthz.HealthChecker{healthz.NamedCheck("objects", s.ready)})
 	if err != nil {
-		return fmt.Errorf("serve metrics and health checks: %w: give --bind-address", err)
+		return err
 	}
-	klog.FromContext(ctx).Info("Serving metrics and health checks", "address", listener.Addr().String())
-	mux := http.NewServeMux()
-	mux.Handle("/metrics", promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{}))
-	alive := func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }
-	mux.HandleFunc("/healthz", alive)
-	mux.HandleFunc("/livez", alive)
-	mux.HandleFunc("/readyz", func(w http.ResponseWriter, r *http.Request) {
-		// Who asks does not want to wait.
-		short, cancel := context.WithTimeout(r.Context(), 100*time.Millisecond)
-		defer cancel()
-		if !s.synced(short) {
-			http.Error(w, "not every object is known yet: see whether both clusters answer, and whether this program may list and watch there", http.StatusServiceUnavailable)
-			return
-		}
-		fmt.Fprintln(w, "ok")
-	})
-	serving := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
-	go func() {
-		<-ctx.Done()
-		_ = serving.Close()
-	}()
-	if err := serving.Serve(listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve metrics and health checks: %w", err)
+	<-ctx.Done()
+	stop()
+	return nil
+}
+
+// ready fails until every object is known.
+func (s *server) ready(r *http.Request) error {
+	// A probe does not wait.
+	ctx, cancel := context.WithTimeout(r.Context(), 100*time.Millisecond)
+	defer cancel()
+	if !s.synced(ctx) {
+		return errors.New("not every object is known yet: see whether both clusters answer, and whether this program may list and watch there")
 	}
 	return nil
 }

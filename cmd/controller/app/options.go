@@ -12,6 +12,7 @@ import (
 
 	"github.com/acnodal/epic/pkg/cli"
 	"github.com/acnodal/epic/pkg/cli/kube"
+	"github.com/acnodal/epic/pkg/cli/observe"
 	"github.com/acnodal/epic/pkg/controller"
 	"github.com/acnodal/epic/pkg/controller/leader"
 )
@@ -25,6 +26,7 @@ type options struct {
 	nodeTimeout time.Duration
 	address     string
 
+	metrics  observe.Secure
 	election kube.Election
 	logs     *cli.Logs
 }
@@ -52,8 +54,9 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	o.election.AddFlags(groups.FlagSet("leader election"), "Work only while leading, by the lease "+leader.LeaseName+". Switch it off beside an API server that runs alone, which has no leases; then run one controller.",
 		"the lease")
 
-	observe := groups.FlagSet("observation")
-	observe.StringVar(&o.address, "bind-address", o.address, "Where to serve /metrics, /healthz, /livez and /readyz over HTTP; empty for nowhere.")
+	observation := groups.FlagSet("observation")
+	observation.StringVar(&o.address, "bind-address", o.address, "Where to serve /healthz, /livez and /readyz over HTTP, and /metrics unless --secure-metrics-address is given; empty for nowhere.")
+	o.metrics.AddFlags(observation)
 	o.logs.AddFlags(groups.FlagSet("logs"))
 	return groups
 }
@@ -69,6 +72,9 @@ func (o *options) validate() error {
 		return fmt.Errorf("--node-timeout is %s: give at least %s, or 0 for never", o.nodeTimeout, controller.MinNodeTimeout)
 	}
 	if err := o.client.Validate(); err != nil {
+		return err
+	}
+	if err := o.metrics.Validate(); err != nil {
 		return err
 	}
 	if err := o.election.Validate(); err != nil {

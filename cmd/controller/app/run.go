@@ -54,7 +54,7 @@ func run(ctx context.Context, o *options) error {
 		live = append(live, election.LiveCheck())
 		ready = append(ready, election.ReadyCheck())
 	}
-	stop, err := observe.Serve(ctx, o.address, legacyregistry.Handler(), live, ready)
+	stop, err := observe.ServeWith(ctx, &o.metrics, o.address, legacyregistry.Handler(), live, ready)
 	if err != nil {
 		return err
 	}

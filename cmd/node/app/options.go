@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/acnodal/epic/pkg/buildinfo"
+	"github.com/acnodal/epic/pkg/cli/observe"
 	"github.com/acnodal/epic/pkg/dataplane"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 	"github.com/acnodal/epic/pkg/gue"
@@ -35,6 +36,7 @@ type options struct {
 	stateDir       string
 	statusSocket   string
 	metricsAddress string
+	secureMetrics  observe.Secure
 	tunnelMetrics  bool
 	maxTunnels     uint32
 	maxServices    uint32
@@ -53,7 +55,8 @@ func (o *options) add(fs *pflag.FlagSet, role string) {
 	fs.StringVar(&o.pinPath, "pin-path", dataplane.DefaultPinPath, "Directory in a bpffs where maps and programs are pinned.")
 	fs.StringVar(&o.stateDir, "state-dir", "/var/lib/epic-node", "Directory for the last state, with the tunnels' keys; for root only.")
 	fs.StringVar(&o.statusSocket, "status-socket", status.DefaultSocket, "Unix socket at which status and trace ask; for root only.")
-	fs.StringVar(&o.metricsAddress, "metrics-bind-address", "127.0.0.1:9606", "Address of /metrics, /healthz and /readyz; empty for none.")
+	fs.StringVar(&o.metricsAddress, "metrics-bind-address", "127.0.0.1:9606", "Address of /healthz and /readyz, and of /metrics unless --secure-metrics-address is given; empty for none.")
+	o.secureMetrics.AddFlags(fs)
 	fs.BoolVar(&o.tunnelMetrics, "tunnel-metrics", true, "Have metrics of each tunnel.")
 	fs.Uint32Var(&o.maxTunnels, "max-tunnels", dataplane.DefaultMaxTunnels, "How many tunnels fit. More are reported and not carried.")
 	fs.Uint32Var(&o.maxServices, "max-services", dataplane.DefaultMaxServices, "How many endpoints of tunnels fit.")
@@ -114,6 +117,10 @@ func (o *options) config() (node.Config, error) {
 			errs = append(errs, fmt.Errorf("--local-address: %s and %s are of two families", a, b))
 		}
 		c.Local[a] = b
+	}
+	errs = append(errs, o.secureMetrics.Validate())
+	if o.secureMetrics.Enabled() {
+		c.SecureMetrics = o.secureMetrics.Serve
 	}
 	if o.metricsAddress != "" {
 		if _, _, err := net.SplitHostPort(o.metricsAddress); err != nil {

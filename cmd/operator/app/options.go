@@ -16,6 +16,7 @@ import (
 
 	"github.com/acnodal/epic/pkg/cli"
 	"github.com/acnodal/epic/pkg/cli/kube"
+	"github.com/acnodal/epic/pkg/cli/observe"
 	"github.com/acnodal/epic/pkg/operator/workload"
 )
 
@@ -56,6 +57,7 @@ type options struct {
 	// validator is what checks configurations.
 	validator string
 
+	metrics  observe.Secure
 	election kube.Election
 	logs     *cli.Logs
 }
@@ -115,8 +117,9 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	o.election.AddFlags(groups.FlagSet("leader election"), "Manage Deployments and conditions only while leading, by the lease "+leaseName+". With --runner="+runProcesses+" there is none.",
 		"the lease, of the Service and of the certificate authority")
 
-	observe := groups.FlagSet("observation")
-	observe.StringVar(&o.address, "bind-address", o.address, "Where to serve /metrics, /healthz, /livez and /readyz over HTTP; empty for nowhere.")
+	observation := groups.FlagSet("observation")
+	observation.StringVar(&o.address, "bind-address", o.address, "Where to serve /healthz, /livez and /readyz over HTTP, and /metrics unless --secure-metrics-address is given; empty for nowhere.")
+	o.metrics.AddFlags(observation)
 	o.logs.AddFlags(groups.FlagSet("logs"))
 	return groups
 }
@@ -138,6 +141,9 @@ func (o *options) validate() error {
 		return err
 	}
 	if err := validValidator(o.validator); err != nil {
+		return err
+	}
+	if err := o.metrics.Validate(); err != nil {
 		return err
 	}
 	if o.runner == runProcesses {

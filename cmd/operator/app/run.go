@@ -153,7 +153,7 @@ func start(ctx context.Context, o *options, mgr manager.Manager, client versione
 		return err
 	}
 	metrics := promhttp.HandlerFor(merged{legacyregistry.DefaultGatherer, ctrlmetrics.Registry}, promhttp.HandlerOpts{})
-	stop, err := observe.Serve(ctx, o.address, metrics, []healthz.HealthChecker{healthz.PingHealthz}, []healthz.HealthChecker{healthz.NamedCheck("objects", op.Check)})
+	stop, err := observe.ServeWith(ctx, &o.metrics, o.address, metrics, []healthz.HealthChecker{healthz.PingHealthz}, []healthz.HealthChecker{healthz.NamedCheck("objects", op.Check)})
 	if err != nil {
 		return err
 	}

@@ -7,8 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"k8s.io/apiserver/pkg/server/healthz"
@@ -22,8 +24,9 @@ const (
 	closeTimeout  = 2 * time.Second
 )
 
-// Serve serves metrics, and the checks whether the program is alive and ready, at the
-// address of --bind-address until stop is called. An empty address is nowhere.
+// Serve serves the checks whether the program is alive and ready at the address of
+// --bind-address until stop is called, and metrics too unless they are nil. An empty
+// address is nowhere.
 func Serve(ctx context.Context, address string, metrics http.Handler, live, ready []healthz.HealthChecker) (stop func(), err error) {
 	if address == "" {
 		return func() {}, nil
@@ -36,20 +39,59 @@ func Serve(ctx context.Context, address string, metrics http.Handler, live, read
 	healthz.InstallHandler(mux, live...)
 	healthz.InstallLivezHandler(mux, live...)
 	healthz.InstallReadyzHandler(mux, ready...)
-	mux.Handle("/metrics", metrics)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout}
+	if metrics != nil {
+		mux.Handle("/metrics", metrics)
+	}
+	klog.FromContext(ctx).Info("Serving metrics and health checks", "address", listener.Addr().String())
+	return serve(ctx, listener, mux), nil
+}
+
+// ServeWith serves metrics as secure says, over HTTPS or with the health checks at the
+// address of --bind-address.
+func ServeWith(ctx context.Context, secure *Secure, address string, metrics http.Handler, live, ready []healthz.HealthChecker) (stop func(), err error) {
+	stopSecure, err := secure.Serve(ctx, metrics)
+	if err != nil {
+		return nil, err
+	}
+	if secure.Enabled() {
+		metrics = nil
+	}
+	stopPlain, err := Serve(ctx, address, metrics, live, ready)
+	if err != nil {
+		stopSecure()
+		return nil, err
+	}
+	return func() { stopPlain(); stopSecure() }, nil
+}
+
+// serve answers requests until stop is called.
+func serve(ctx context.Context, listener net.Listener, handler http.Handler) (stop func()) {
 	logger := klog.FromContext(ctx)
-	logger.Info("Serving metrics and health checks", "address", listener.Addr().String())
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout}
+	// What fails in handshakes is the clients' and not worth a line each.
+	server.ErrorLog = klogDebug(logger)
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			logger.Error(err, "Metrics and health checks are not served any more")
+			logger.Error(err, "Metrics and health checks are no longer served", "address", listener.Addr().String())
 		}
 	}()
 	return func() {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 		defer cancel()
 		if err := server.Shutdown(closing); err != nil {
-			_ = server.Close() // whoever is left is cut off
+			_ = server.Close() // cut off the remaining connections
 		}
-	}, nil
+	}
+}
+
+// klogDebug makes lines of net/http's own log messages of verbosity 4.
+func klogDebug(logger klog.Logger) *log.Logger {
+	return log.New(debugWriter{logger.V(4)}, "", 0)
+}
+
+type debugWriter struct{ logger klog.Logger }
+
+func (w debugWriter) Write(line []byte) (int, error) {
+	w.logger.Info("HTTP server", "message", strings.TrimSpace(string(line)))
+	return len(line), nil
 }

@@ -19,9 +19,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-
 	"github.com/acnodal/epic/pkg/dataplane"
 )
 
@@ -114,14 +111,17 @@ func ends(source Source, id uint32) bool {
 	return slices.ContainsFunc(r.Tunnels, func(t Tunnel) bool { return t.ID == id })
 }
 
-// ServeHTTP answers /metrics, /healthz and /readyz until the context ends.
-func ServeHTTP(ctx context.Context, address string, source Source, metrics prometheus.Gatherer) error {
+// ServeHTTP answers /healthz and /readyz, and /metrics if metrics are given, until the
+// context ends.
+func ServeHTTP(ctx context.Context, address string, source Source, metrics http.Handler) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return fmt.Errorf("serve metrics: %w", err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	if metrics != nil {
+		mux.Handle("GET /metrics", metrics)
+	}
 	mux.HandleFunc("GET /healthz", probe(source.Healthy))
 	mux.HandleFunc("GET /readyz", probe(source.Ready))
 	return serve(ctx, listener, mux)

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package observe
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apiserver/pkg/apis/apiserver"
+	"k8s.io/apiserver/pkg/authentication/authenticatorfactory"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
+	authenticationv1 "k8s.io/client-go/kubernetes/typed/authentication/v1"
+	authorizationv1 "k8s.io/client-go/kubernetes/typed/authorization/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+)
+
+const (
+	// reviewTimeout is less than a scrape's, which is 10 s by default.
+	reviewTimeout = 5 * time.Second
+	// Answers are kept this long, so a revoked token reads metrics for at most as long.
+	tokenTTL, allowTTL, denyTTL = time.Minute, time.Minute, 10 * time.Second
+)
+
+// authorized asks the kube-apiserver of config who a client is and whether it may read
+// the path, before next answers.
+func authorized(config *rest.Config, next http.Handler) (http.Handler, error) {
+	config = rest.CopyConfig(config)
+	config.Timeout = reviewTimeout
+	authentication, err := authenticationv1.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	authorization, err := authorizationv1.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	// The next scrape is the retry.
+	once := &wait.Backoff{Duration: time.Millisecond, Steps: 1}
+	authenticate, _, err := authenticatorfactory.DelegatingAuthenticatorConfig{
+		Anonymous: &apiserver.AnonymousAuthConfig{Enabled: false}, CacheTTL: tokenTTL,
+		TokenAccessReviewClient: authentication, TokenAccessReviewTimeout: reviewTimeout, WebhookRetryBackoff: once,
+	}.New()
+	if err != nil {
+		return nil, err
+	}
+	authorize, err := authorizerfactory.DelegatingAuthorizerConfig{
+		SubjectAccessReviewClient: authorization, AllowCacheTTL: allowTTL, DenyCacheTTL: denyTTL, WebhookRetryBackoff: once,
+	}.New()
+	if err != nil {
+		return nil, err
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		logger := klog.FromContext(r.Context())
+		client, ok, err := authenticate.AuthenticateRequest(r)
+		if err != nil || !ok {
+			// Also if the cluster does not answer: nobody is let in by that.
+			logger.V(2).Info("A client of the metrics is not authenticated", "err", err)
+			http.Error(w, "the cluster does not accept this token: present the token of a service account of the cluster in which this program runs", http.StatusUnauthorized)
+			return
+		}
+		decision, reason, err := authorize.Authorize(r.Context(), authorizer.AttributesRecord{
+			User: client.User, Verb: strings.ToLower(r.Method), Path: r.URL.Path,
+		})
+		if err != nil {
+			logger.Error(err, "Whether a client may read metrics can't be decided", "client", client.User.GetName())
+			http.Error(w, "the cluster did not answer whether this user may read metrics: try again", http.StatusServiceUnavailable)
+			return
+		}
+		if decision != authorizer.DecisionAllow {
+			logger.V(2).Info("A client may not read metrics", "client", client.User.GetName(), "reason", reason)
+			http.Error(w, "this user may not get the path /metrics: bind it to the ClusterRole epic-metrics-reader", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	}), nil
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package observe
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+
+	"github.com/spf13/pflag"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/util/cert"
+	"k8s.io/klog/v2"
+	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
+)
+
+// Secure are the flags on metrics that are served over TLS to clients that a
+// kube-apiserver authenticates and authorizes. A client presents a bearer token of the
+// cluster in which the program runs and needs the right to get the path /metrics.
+type Secure struct {
+	// Address is where metrics are served; empty for nowhere.
+	Address string
+	// CertFile and KeyFile are the serving certificate, read again when they change. If
+	// absent, the program makes a certificate that it signs itself.
+	CertFile, KeyFile string
+	// Kubeconfig names the cluster that authenticates clients; empty for the one in which
+	// the program runs.
+	Kubeconfig string
+}
+
+// AddFlags adds the flags.
+func (s *Secure) AddFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&s.Address, "secure-metrics-address", s.Address, "Where to serve /metrics over HTTPS to clients whose token the cluster accepts and who may get the path /metrics; empty for nowhere. It is then not served over HTTP.")
+	fs.StringVar(&s.CertFile, "secure-metrics-cert-file", s.CertFile, "The certificate of --secure-metrics-address, read again when it changes. If absent, the program makes one that it signs itself.")
+	fs.StringVar(&s.KeyFile, "secure-metrics-key-file", s.KeyFile, "The private key of that certificate.")
+	fs.StringVar(&s.Kubeconfig, "secure-metrics-kubeconfig", s.Kubeconfig, "How to reach the cluster that checks the tokens. If absent, the cluster in which the program runs, by its service account.")
+}
+
+// Enabled reports whether metrics are served over TLS, and so not over HTTP.
+func (s *Secure) Enabled() bool { return s.Address != "" }
+
+// Validate checks the flags.
+func (s *Secure) Validate() error {
+	if !s.Enabled() {
+		if s.CertFile != "" || s.KeyFile != "" || s.Kubeconfig != "" {
+			return errors.New("--secure-metrics-address is missing: the other --secure-metrics flags have no effect without it")
+		}
+		return nil
+	}
+	if _, _, err := net.SplitHostPort(s.Address); err != nil {
+		return fmt.Errorf("--secure-metrics-address: %w: give an address and a port, such as :9607", err)
+	}
+	if (s.CertFile == "") != (s.KeyFile == "") {
+		return errors.New("--secure-metrics-cert-file and --secure-metrics-key-file belong together: give both, or none")
+	}
+	return nil
+}
+
+// Serve serves metrics until stop is called or ctx ends. Without an address it does nothing.
+func (s *Secure) Serve(ctx context.Context, metrics http.Handler) (stop func(), err error) {
+	if !s.Enabled() {
+		return func() {}, nil
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", s.Kubeconfig)
+	if s.Kubeconfig == "" {
+		config, err = rest.InClusterConfig()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--secure-metrics-address needs a cluster that checks tokens: %w: give --secure-metrics-kubeconfig", err)
+	}
+	handler, err := authorized(config, metrics)
+	if err != nil {
+		return nil, fmt.Errorf("--secure-metrics-address: %w", err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	certificate, err := s.certificate(ctx)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.Address)
+	if err != nil {
+		cancel()
+		return nil, fmt.Errorf("--secure-metrics-address: %w", err)
+	}
+	klog.FromContext(ctx).Info("Serving metrics to authorized clients", "address", listener.Addr().String())
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", handler)
+	stopServer := serve(ctx, tls.NewListener(listener, &tls.Config{
+		MinVersion: tls.VersionTLS12, GetCertificate: certificate, NextProtos: []string{"h2", "http/1.1"},
+	}), mux)
+	return func() { stopServer(); cancel() }, nil
+}
+
+type certificateFunc = func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+
+// certificate returns the serving certificate: that of the files, or one of its own.
+func (s *Secure) certificate(ctx context.Context) (certificateFunc, error) {
+	if s.CertFile != "" {
+		watcher, err := certwatcher.New(s.CertFile, s.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("--secure-metrics-cert-file: %w", err)
+		}
+		go func() {
+			if err := watcher.Start(ctx); err != nil {
+				klog.FromContext(ctx).Error(err, "Changes of the metrics' certificate are not noticed", "file", s.CertFile)
+			}
+		}()
+		return watcher.GetCertificate, nil
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("naming the metrics' certificate: %w", err)
+	}
+	certPEM, keyPEM, err := cert.GenerateSelfSignedCertKey(host, nil, nil)
+	if err != nil {
+		return nil, fmt.Errorf("making the metrics' certificate: %w", err)
+	}
+	pair, err := tls.X509KeyPair(certPEM, keyPEM)
+	if err != nil {
+		return nil, fmt.Errorf("making the metrics' certificate: %w", err)
+	}
+	return func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &pair, nil }, nil
+}
