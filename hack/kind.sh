@@ -53,7 +53,7 @@ stop_docker() {
 # own configures what the image of hack/kind-image.sh leaves out.
 own() {
 	local nodes node other cidr address
-	k create clusterrolebinding epic-kube-proxy --clusterrole=system:node-proxier --group=system:nodes
+	k create clusterrolebinding kind-kube-proxy --clusterrole=system:node-proxier --group=system:nodes
 	mapfile -t nodes < <(kind get nodes --name "$name")
 	for node in "${nodes[@]}"; do
 		until cidr=$(k get node "$node" -o 'jsonpath={.spec.podCIDR}') && [[ -n $cidr ]]; do sleep 1; done
