@@ -27,6 +27,7 @@ func TestEnvoy(t *testing.T) {
 	s.backend(t)
 	s.route(t, s.address)
 	t.Run("served", s.testServed)
+	t.Run("a Prometheus reads metrics", s.testMonitoring)
 	t.Run("an operator is killed", s.testOperatorKilled)
 	t.Run("Envoys are replaced", s.testEnvoysReplaced)
 	t.Run("a connection outlasts its Envoy's replacement", s.testConnectionStays)
