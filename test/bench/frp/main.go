@@ -70,6 +70,8 @@ func connect(to, local, remote string) error {
 	// EPIC's tunnels do not encrypt either.
 	off := false
 	config.Transport.TLS.Enable = &off
+	// The server may start later.
+	config.LoginFailExit = &off
 	config.Complete()
 	proxy := &v1.TCPProxyConfig{RemotePort: port}
 	proxy.Name, proxy.Type, proxy.LocalIP, proxy.LocalPort = "pod", string(v1.ProxyTypeTCP), pod.Addr().String(), int(pod.Port())
