@@ -48,7 +48,7 @@ func TestBadInput(t *testing.T) {
 		name string
 		run  func(s *site)
 	}{
-		{"a certificate that is missing, does not match, and is mended", (*site).badCertificates},
+		{"a certificate that is missing, does not match, has expired, and is renewed", (*site).badCertificates},
 		{"a Secret of another namespace", (*site).foreignSecret},
 		{"two routes that conflict", (*site).conflict},
 		{"a hostname of another proxy", (*site).sharedHostname},
@@ -120,14 +120,14 @@ func (s *site) secret(name string, certificate, key []byte) {
 	s.must(nil, os.WriteFile(filepath.Join(dir, "tls.key"), key, 0o600))
 }
 
-// certificate makes a certificate and its key.
-func (s *site) certificate() (certificate, key []byte) {
+// certificate makes a certificate that is valid from two hours ago, and its key.
+func (s *site) certificate(valid time.Duration) (certificate, key []byte) {
 	s.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	s.must(nil, err)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "shop.example"}, DNSNames: []string{"shop.example"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(valid),
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	s.must(nil, err)
@@ -143,10 +143,14 @@ func (s *site) badCertificates() {
 		"Accepted=False InvalidCertificateRef … spec.gateway.listeners[1]",
 		"listener secure ResolvedRefs=False InvalidCertificateRef … shop", "listener web Programmed=True")
 	s.answers(url(gw.Spec.PublicAddress, 80)+"/", 200)
-	one, key := s.certificate()
-	_, other := s.certificate()
+	const valid = 24 * time.Hour
+	one, key := s.certificate(valid)
+	_, other := s.certificate(valid)
 	s.secret("shop", one, other)
 	s.says("gwproxy", "secure", "listener secure ResolvedRefs=False InvalidCertificateRef … does not match")
+	expired, expiredKey := s.certificate(-time.Hour)
+	s.secret("shop", expired, expiredKey)
+	s.says("gwproxy", "secure", "Accepted=False CertificateExpired … renew it", "listener secure Programmed=True")
 	s.secret("shop", one, key)
 	s.says("gwproxy", "secure", "listener secure ResolvedRefs=True", "listener secure Programmed=True", "Accepted=True")
 	at := netip.AddrPortFrom(processes.LoopbackAddress(netip.MustParseAddr(gw.Spec.PublicAddress)), processes.LoopbackPort(443))

@@ -24,6 +24,7 @@ const maxText = 4 << 10
 
 // runEnvoy asks one Envoy. It returns Envoy's words if that refuses the configuration.
 func (v *Validator) runEnvoy(ctx context.Context, resources []*resource.Resource) (string, error) {
+	v.started.Add(1)
 	began := time.Now()
 	defer func() { seconds.Observe(time.Since(began).Seconds()) }()
 	config, refusal, err := configuration(resources)

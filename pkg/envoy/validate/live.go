@@ -132,6 +132,12 @@ func (l *live) ask(ctx context.Context, resources []*resource.Resource, answer f
 	return rest
 }
 
+func (l *live) isConnected() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.connected
+}
+
 // pose adds resources to the Envoy's configuration. It returns false if there is no Envoy.
 func (l *live) pose(wrapped map[*resource.Resource]*resource.Resource) (map[*resource.Resource]*question, bool) {
 	l.mu.Lock()

@@ -47,18 +47,10 @@ func standing(t *testing.T) *Validator {
 // await waits until the standing Envoy is connected.
 func await(t *testing.T, v *Validator) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-		if l := v.live.Load(); l != nil {
-			l.mu.Lock()
-			connected := l.connected
-			l.mu.Unlock()
-			if connected {
-				return
-			}
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the standing Envoy does not connect")
-		}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if !v.Connected(ctx) {
+		t.Fatal("the standing Envoy does not connect")
 	}
 }
 

@@ -43,6 +43,7 @@ type Validator struct {
 	mu      sync.Mutex
 	// sane is set once an Envoy accepted a configuration without resources.
 	sane bool
+	started atomic.Int64
 	// live is the standing Envoy; nil until Run.
 	live atomic.Pointer[live]
 	// run asks one Envoy about resources, together.
@@ -79,6 +80,24 @@ func (v *Validator) Run(ctx context.Context) error {
 	defer v.live.Store(nil)
 	return l.run(ctx)
 }
+
+// Connected waits until the standing Envoy is connected. It returns false if ctx ends before.
+func (v *Validator) Connected(ctx context.Context) bool {
+	const interval = 10 * time.Millisecond
+	for {
+		if l := v.live.Load(); l != nil && l.isConnected() {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(interval):
+		}
+	}
+}
+
+// Started returns the number of Envoys that were started for single questions.
+func (v *Validator) Started() int64 { return v.started.Load() }
 
 // checked are the types that can be checked.
 func checked(t resource.Type) bool {
