@@ -16,6 +16,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/acnodal/epic/pkg/node/announce/bfd"
+	"github.com/acnodal/epic/pkg/node/announce/layer2"
 	"github.com/acnodal/epic/pkg/node/announce/speaker"
 	"github.com/acnodal/epic/pkg/node/host"
 	"github.com/acnodal/epic/pkg/node/statefile"
@@ -58,6 +59,7 @@ type Announcer struct {
 	options Options
 	speaker *speaker.Speaker
 	bfd     *bfd.Server
+	layer2  *layer2.Server
 	kick    chan struct{}
 	// lost are the peers that BFD lost.
 	lost chan lostPeer
@@ -85,6 +87,7 @@ func New(o Options) *Announcer {
 	const queue = 64 // as many as there may be peers
 	a := &Announcer{options: o, kick: make(chan struct{}, 1), lost: make(chan lostPeer, queue)}
 	a.speaker = speaker.New(speaker.Options{Restarting: o.Restarting, Changed: a.touch})
+	a.layer2 = layer2.NewServer(a.touch)
 	a.bfd = bfd.NewServer(bfd.Options{Changed: a.touch, Lost: func(peer netip.Addr, why string) {
 		select {
 		case a.lost <- lostPeer{peer, why}:
@@ -125,6 +128,7 @@ func (a *Announcer) Run(ctx context.Context) {
 		case <-ctx.Done():
 		}
 	}
+	wg.Go(func() { a.layer2.Run(ctx) })
 	a.resumeBFD(ctx)
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -155,12 +159,18 @@ func (a *Announcer) apply(ctx context.Context) {
 	before, failed, begun := a.plan, a.err != nil, a.begun
 	a.mu.Unlock()
 	plan := Make(config, node, a.options.Delivered.Announced(), a.options.Passwords)
+	var err error
 	if begun && !failed && reflect.DeepEqual(plan, before) {
-		// Blocked peers try again when their states are asked for.
+		// Blocked peers try again when their states are asked for, and an interface may be
+		// another.
 		a.speaker.States(ctx)
-		return
+		if !plan.Layer2.Enabled {
+			return
+		}
+		err = a.layer2.Apply(plan.Layer2)
+	} else {
+		err = errors.Join(a.speaker.Apply(ctx, plan.Speaker), a.bfd.Apply(ctx, plan.BFD), a.layer2.Apply(plan.Layer2))
 	}
-	err := errors.Join(a.speaker.Apply(ctx, plan.Speaker), a.bfd.Apply(ctx, plan.BFD))
 	if err != nil && !failed {
 		klog.FromContext(ctx).Error(err, "Cannot announce everything, trying again")
 	}
@@ -227,7 +237,10 @@ func (a *Announcer) Status(ctx context.Context) Status {
 	states, sessions := a.speaker.States(ctx), a.bfd.States()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s := Status{Problems: slices.Clone(a.plan.Problems)}
+	s := Status{Problems: slices.Clone(a.plan.Problems), Takeovers: a.layer2.Takeovers()}
+	for _, l := range a.layer2.States() {
+		s.Layer2 = append(s.Layer2, Layer2{Address: l.Address, Interface: l.Interface, Role: string(l.Role), Holder: holder(l.Holder)})
+	}
 	for _, p := range slices.Concat(states, a.plan.Unready) {
 		session, has := sessions[p.Address]
 		s.Peers = append(s.Peers, Peer{HasBFD: has, BFDUp: session == bfd.Up, Name: p.Name, Address: p.Address, Up: p.Established, Local: p.Local, Since: p.Since, Refused: p.Refused, Message: p.Message})

@@ -7,7 +7,7 @@
 // [Make] is pure: it computes from the platform's settings, the node's labels and what is
 // delivered what there is to announce and to whom. [Announcer] carries it out, by package
 // speaker (BGP) and package bfd, which finds out within a fraction of a second that a peer
-// is lost.
+// is lost, or by package layer2 (ARP and neighbor discovery).
 //
 // A program that ends in order leaves its routes with the peers that agreed to graceful
 // restart, since packets are forwarded without it. The next program announces only when

@@ -15,6 +15,7 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/bgpcommunity"
 	"github.com/acnodal/epic/pkg/node/announce/bfd"
+	"github.com/acnodal/epic/pkg/node/announce/layer2"
 	"github.com/acnodal/epic/pkg/node/announce/speaker"
 	"github.com/acnodal/epic/pkg/node/host"
 )
@@ -38,6 +39,8 @@ type Plan struct {
 	Speaker speaker.Settings
 	// BFD are the peers with a BFD session.
 	BFD []bfd.Peer
+	// Layer2 says for which addresses to answer.
+	Layer2 layer2.Settings
 	// Unready are the peers of this node that can't have a session, and why.
 	Unready []speaker.PeerState
 	// Problems are settings that can't be followed.
@@ -49,6 +52,15 @@ func Make(c Config, n Node, has host.Announcements, password func(name string) (
 	var p Plan
 	if c.BGP != nil {
 		p.bgp(c.BGP, n, has, password)
+	}
+	if c.Layer2 != nil {
+		mine, err := selects(c.Layer2.NodeSelector, n)
+		if err != nil {
+			p.problem("spec.base.layer2.node-selector: %v", err)
+		}
+		if mine && err == nil {
+			p.Layer2 = layer2.Settings{Enabled: true, Interfaces: c.Layer2.Interfaces, Addresses: has.Addresses}
+		}
 	}
 	return p
 }

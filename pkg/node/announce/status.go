@@ -4,18 +4,52 @@ package announce
 
 import (
 	"cmp"
+	"net"
 	"net/netip"
 	"time"
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/node/announce/layer2"
 )
 
 // Status is what is announced, and to whom.
 type Status struct {
 	Peers  []Peer         `json:"peers,omitempty"`
 	Routes []netip.Prefix `json:"routes,omitempty"`
+	// Layer2 are the addresses for which this node answers, or would.
+	Layer2 []Layer2 `json:"layer2,omitempty"`
+	// Takeovers is how often this node took such an address over.
+	Takeovers uint64 `json:"takeovers,omitempty"`
 	// Problems are settings that can't be followed, in words.
 	Problems []string `json:"problems,omitempty"`
+}
+
+// Layer2 is what this node is for an address on an interface.
+type Layer2 struct {
+	Address   netip.Addr `json:"address"`
+	Interface string     `json:"interface"`
+	// Role is Owner, Leaving, Candidate or Idle.
+	Role string `json:"role"`
+	// Holder is the hardware address that has the address.
+	Holder string `json:"holder,omitempty"`
+}
+
+// Answered returns for how many addresses this node answers on layer 2.
+func (s *Status) Answered() int {
+	answered := map[netip.Addr]bool{}
+	for _, l := range s.Layer2 {
+		if l.Role == string(layer2.Owner) || l.Role == string(layer2.Leaving) {
+			answered[l.Address] = true
+		}
+	}
+	return len(answered)
+}
+
+func holder(m layer2.MAC) string {
+	if m == (layer2.MAC{}) {
+		return ""
+	}
+	return net.HardwareAddr(m[:]).String()
 }
 
 // Peer is a session with a BGP peer.

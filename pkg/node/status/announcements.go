@@ -17,6 +17,12 @@ func printAnnouncements(w io.Writer, r *Report) {
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", p.Name, p.Address, p.State(), cmp.Or(p.BFD(), "-"), since(r.Now, p.Since), p.Refused, p.Message)
 		}
 	}
+	if len(a.Layer2) > 0 {
+		fmt.Fprint(w, "\nLAYER 2 ADDRESS\tINTERFACE\tROLE\tHOLDER\n")
+		for _, l := range a.Layer2 {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", l.Address, l.Interface, l.Role, cmp.Or(l.Holder, "-"))
+		}
+	}
 	if len(a.Routes) > 0 {
 		fmt.Fprint(w, "\nANNOUNCED ROUTE\n")
 		for _, route := range a.Routes {

@@ -51,12 +51,14 @@ var (
 	mSession    = newMetric(prometheus.GaugeValue, "bgp_session_up", "1 if the session with the BGP peer is established.", "peer", "address")
 	mRefused    = newMetric(prometheus.GaugeValue, "bgp_refused_routes", "Routes that the BGP peer sends. None is used.", "peer", "address")
 	mBFD        = newMetric(prometheus.GaugeValue, "bfd_session_up", "1 if the BFD session with the BGP peer is up.", "peer", "address")
+	mLayer2     = newMetric(prometheus.GaugeValue, "layer2_addresses", "Public addresses for which this node answers on layer 2.")
+	mTakeovers  = newMetric(prometheus.CounterValue, "layer2_takeovers_total", "Public addresses that this node took over on layer 2.")
 	mRoutes     = newMetric(prometheus.GaugeValue, "announced_routes", "Routes of public addresses that are announced by BGP, by family: ipv4 or ipv6.", "family")
 
 	all = []metric{
 		mTunnels, mCookies, mObjects, mProxies, mInterfaces, mProblems, mSynced, mSaved, mCredential, mDrops, mControl, mSendErrors, mRepairs,
 		mUp, mRTT, mSeen, mRxPackets, mRxBytes, mTxPackets, mTxBytes,
-		mSession, mRefused, mBFD, mRoutes,
+		mSession, mRefused, mBFD, mRoutes, mLayer2, mTakeovers,
 	}
 )
 
@@ -146,6 +148,8 @@ func sendAnnouncements(send func(m metric, value float64, labels ...string), a a
 			send(mBFD, number(p.BFDUp), p.Name, p.Address.String())
 		}
 	}
+	send(mLayer2, float64(a.Answered()))
+	send(mTakeovers, float64(a.Takeovers))
 	routes := map[string]int{"ipv4": 0, "ipv6": 0}
 	for _, route := range a.Routes {
 		if route.Addr().Is4() {

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layer2
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"net/netip"
+	"time"
+)
+
+// MAC is a hardware address.
+type MAC [6]byte
+
+// Role is what a node is for an address.
+type Role string
+
+// The roles.
+const (
+	// Idle is a node without a proxy that is ready.
+	Idle Role = "Idle"
+	// Candidate is one that would answer if the owner did not.
+	Candidate Role = "Candidate"
+	// Owner is the one that answers.
+	Owner Role = "Owner"
+	// Leaving is an owner that is no longer ready, and answers until another does.
+	Leaving Role = "Leaving"
+)
+
+const (
+	// probeEvery is how often a candidate probes, and missing how many probes have to be
+	// without an answer.
+	probeEvery, missing = 500 * time.Millisecond, 3
+	// candidateFor is how long a candidate counts as there after its last probe.
+	candidateFor = missing * probeEvery
+	// steady is how long a candidate has to be there until the owner hands over to it.
+	steady = 10 * time.Second
+	// leaveWithin is how long an owner that is not ready waits for another.
+	leaveWithin = 30 * time.Second
+	// announceEvery is how often an owner announces that it is, should two not know of
+	// each other. A new one announces a few times in a row, since some may be lost.
+	announceEvery, announceSoon, announceFirst = 10 * time.Second, 200 * time.Millisecond, 3
+	// defendEvery bounds the announcements that another's cause.
+	defendEvery = 200 * time.Millisecond
+	// maxCandidates bounds what is remembered of others.
+	maxCandidates = 64
+)
+
+// Action is something to send.
+type Action uint8
+
+// The actions.
+const (
+	Probe Action = iota + 1
+	Announce
+)
+
+// Election is the election of the owner of one address on one interface.
+type Election struct {
+	address netip.Addr
+	mine    MAC
+	pace    time.Duration
+
+	role Role
+	// others are candidates that were heard.
+	others map[MAC]seen
+	// owner is who claimed the address last.
+	owner MAC
+	// claimed is when that was, or when this node began to listen.
+	claimed time.Time
+	// probe and announce are when these are due; announced counts announcements.
+	probe, announce time.Time
+	announced       int
+	defended, left  time.Time
+	takeovers       int
+}
+
+// seen is when a candidate was heard first without a break, and last.
+type seen struct {
+	first, last time.Time
+	// better says that it comes before this node.
+	better bool
+}
+
+// NewElection returns an election in which this node takes no part yet.
+func NewElection(address netip.Addr, mine MAC, now time.Time) *Election {
+	return &Election{address: address, mine: mine, pace: probeEvery, role: Idle, others: map[MAC]seen{}, claimed: now}
+}
+
+// Role returns what this node is.
+func (e *Election) Role() Role { return e.role }
+
+// Holder returns who claimed the address last. It is not valid before that.
+func (e *Election) Holder() MAC {
+	if e.role == Owner || e.role == Leaving {
+		return e.mine
+	}
+	return e.owner
+}
+
+// SetPace sets how often to probe: less often where there are very many addresses.
+func (e *Election) SetPace(pace time.Duration) { e.pace = max(pace, probeEvery) }
+
+// rank is a node's place in the order: higher comes first.
+func (e *Election) rank(m MAC) uint64 {
+	sum := sha256.Sum256(append(e.address.AsSlice(), m[:]...))
+	return binary.BigEndian.Uint64(sum[:])
+}
+
+// before reports whether one node comes before another.
+func (e *Election) before(a, b MAC) bool {
+	if x, y := e.rank(a), e.rank(b); x != y {
+		return x > y
+	}
+	return bytes.Compare(a[:], b[:]) > 0
+}
+
+// Ready says whether a proxy of the address is ready on this node.
+func (e *Election) Ready(ready bool, now time.Time) {
+	switch {
+	case ready && e.role == Idle:
+		e.role, e.claimed, e.probe = Candidate, now, now
+	case ready && e.role == Leaving:
+		e.role = Owner
+	case !ready && e.role == Candidate:
+		e.role = Idle
+	case !ready && e.role == Owner:
+		e.role, e.left = Leaving, now
+	}
+}
+
+// Probed is to be called when another node probes for the address. It reports whether to
+// answer.
+func (e *Election) Probed(by MAC, now time.Time) bool {
+	if by == e.mine {
+		return false
+	}
+	s, known := e.others[by]
+	switch {
+	case known && now.Sub(s.last) <= candidateFor*2:
+		s.last = now
+	case !known && len(e.others) >= maxCandidates:
+		return e.answers()
+	default:
+		s = seen{now, now, e.before(by, e.mine)}
+	}
+	e.others[by] = s
+	return e.answers() && !e.handsTo(by, now)
+}
+
+// handsTo reports whether this owner shall have another take over.
+func (e *Election) handsTo(other MAC, now time.Time) bool {
+	if e.role == Leaving {
+		return true
+	}
+	s, there := e.others[other]
+	return there && e.role == Owner && s.better && now.Sub(s.last) <= candidateFor && now.Sub(s.first) >= steady
+}
+
+// Asked reports whether to answer somebody who only wants to know where the address is.
+func (e *Election) Asked() bool { return e.answers() }
+
+func (e *Election) answers() bool { return e.role == Owner || e.role == Leaving }
+
+// Claimed is to be called when another node answers for the address, or announces it.
+func (e *Election) Claimed(by MAC, now time.Time) {
+	if by == e.mine {
+		return
+	}
+	switch e.role {
+	case Owner:
+		if e.before(e.mine, by) {
+			// It did not hear of this owner. It will.
+			if now.Sub(e.defended) >= defendEvery {
+				e.defended, e.announce = now, now
+			}
+			return
+		}
+		e.role, e.probe = Candidate, now.Add(e.pace)
+	case Leaving:
+		e.role = Idle
+	case Idle, Candidate:
+	}
+	e.owner, e.claimed = by, now
+}
+
+// takeover is when a candidate takes an address over unless it hears of an owner: those that
+// come first go first.
+func (e *Election) takeover(now time.Time) time.Time {
+	place := 0
+	for _, s := range e.others {
+		if s.better && now.Sub(s.last) <= candidateFor {
+			place++
+		}
+	}
+	return e.claimed.Add(time.Duration(missing+place) * e.pace)
+}
+
+// Tick does what is due, and returns what to send.
+func (e *Election) Tick(now time.Time) []Action {
+	var out []Action
+	for m, s := range e.others {
+		if now.Sub(s.last) > 2*steady {
+			delete(e.others, m)
+		}
+	}
+	switch e.role {
+	case Candidate:
+		if !now.Before(e.takeover(now)) {
+			e.role, e.announce, e.announced = Owner, now, 0
+			e.takeovers++
+			break
+		}
+		if !now.Before(e.probe) {
+			e.probe = now.Add(e.pace)
+			out = append(out, Probe)
+		}
+	case Leaving:
+		if now.Sub(e.left) >= leaveWithin {
+			e.role = Idle
+		}
+	case Idle, Owner:
+	}
+	if e.role == Owner && !now.Before(e.announce) {
+		e.announced++
+		e.announce = now.Add(announceEvery)
+		if e.announced < announceFirst {
+			e.announce = now.Add(announceSoon)
+		}
+		if !e.handsOver(now) {
+			out = append(out, Announce)
+		}
+	}
+	return out
+}
+
+// handsOver reports whether this owner hands over to somebody, who must not hear of it
+// then.
+func (e *Election) handsOver(now time.Time) bool {
+	for m := range e.others {
+		if e.handsTo(m, now) {
+			return true
+		}
+	}
+	return false
+}
+
+// Takeovers returns how often this node took the address over.
+func (e *Election) Takeovers() int { return e.takeovers }
+
+// Over reports whether there is nothing left to do for the address.
+func (e *Election) Over() bool { return e.role == Idle }
