@@ -93,10 +93,7 @@ func (g *gateway) clusterOf(r *route, field string, ref *gatewayv1.BackendObject
 		if http2 || socket != nil {
 			cluster.TypedExtensionProtocolOptions = httpOptions(http2, socket != nil && u == useHTTP)
 		}
-		// A client that was sent to an endpoint before stays with it as long as it serves.
-		cluster.CommonLbConfig.OverrideHostStatus = &corev3.HealthStatusSet{Statuses: []corev3.HealthStatus{
-			corev3.HealthStatus_UNKNOWN, corev3.HealthStatus_HEALTHY, corev3.HealthStatus_DRAINING, corev3.HealthStatus_DEGRADED,
-		}}
+		cluster.CommonLbConfig = stickyChoice
 	}
 	if !g.put(resource.Cluster, name, cluster, r.source, g.proxy) {
 		return invalidCluster

@@ -12,34 +12,64 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
+// What all clusters have in common is made once. Nobody changes it: a proxy may have
+// thousands of clusters, and each of these messages has many parts.
+var (
+	edsConfig = &clusterv3.Cluster_EdsClusterConfig{EdsConfig: resource.ADS()}
+	byEDS     = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS}
+	// A tunnel whose client node is gone answers nothing; this finds out.
+	keepalive = &clusterv3.UpstreamConnectionOptions{TcpKeepalive: &corev3.TcpKeepalive{
+		KeepaliveTime:     wrapperspb.UInt32(60),
+		KeepaliveInterval: wrapperspb.UInt32(10),
+		KeepaliveProbes:   wrapperspb.UInt32(3),
+	}}
+	choice = choiceOf(nil)
+	// A client that was sent to an endpoint before stays with it as long as it serves.
+	stickyChoice = choiceOf(&corev3.HealthStatusSet{Statuses: []corev3.HealthStatus{
+		corev3.HealthStatus_UNKNOWN, corev3.HealthStatus_HEALTHY, corev3.HealthStatus_DRAINING, corev3.HealthStatus_DEGRADED,
+	}})
+)
+
+// choiceOf sets how endpoints are chosen.
+func choiceOf(sticky *corev3.HealthStatusSet) *clusterv3.Cluster_CommonLbConfig {
+	return &clusterv3.Cluster_CommonLbConfig{
+		// Which endpoints get requests is decided where their states are known. Envoy
+		// does not go back to those that can't serve because they are in the majority.
+		HealthyPanicThreshold: &typev3.Percent{Value: 0},
+		// A change of weights or priorities is applied at once.
+		UpdateMergeWindow:  durationpb.New(0),
+		OverrideHostStatus: sticky,
+	}
+}
+
+// clusterParts are what the clusters of one proxy have in common.
+type clusterParts struct {
+	connectTimeout *durationpb.Duration
+	buffer         *wrapperspb.UInt32Value
+	breakers       *clusterv3.CircuitBreakers
+}
+
+func partsOf(l *limits) clusterParts {
+	upstream := wrapperspb.UInt32(l.upstream)
+	return clusterParts{
+		connectTimeout: durationpb.New(l.connectTimeout),
+		buffer:         wrapperspb.UInt32(l.buffer),
+		breakers: &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
+			MaxConnections: upstream, MaxPendingRequests: upstream, MaxRequests: upstream, MaxRetries: wrapperspb.UInt32(l.retries),
+		}}},
+	}
+}
+
 // cluster returns a cluster whose endpoints come by EDS under its own name.
 func (t *translation) cluster(name string) *clusterv3.Cluster {
 	return &clusterv3.Cluster{
 		Name:                          name,
-		ClusterDiscoveryType:          &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS},
-		EdsClusterConfig:              &clusterv3.Cluster_EdsClusterConfig{EdsConfig: resource.ADS()},
-		ConnectTimeout:                durationpb.New(t.limits.connectTimeout),
-		PerConnectionBufferLimitBytes: wrapperspb.UInt32(t.limits.buffer),
-		CircuitBreakers: &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
-			MaxConnections:     wrapperspb.UInt32(t.limits.upstream),
-			MaxPendingRequests: wrapperspb.UInt32(t.limits.upstream),
-			MaxRequests:        wrapperspb.UInt32(t.limits.upstream),
-			MaxRetries:         wrapperspb.UInt32(t.limits.retries),
-		}}},
-		CommonLbConfig: &clusterv3.Cluster_CommonLbConfig{
-			// Which endpoints get requests is decided where their states are known. Envoy
-			// does not go back to those that can't serve because they are in the majority.
-			HealthyPanicThreshold: &typev3.Percent{Value: 0},
-			// A change of weights or priorities is applied at once.
-			UpdateMergeWindow: durationpb.New(0),
-		},
-		UpstreamConnectionOptions: &clusterv3.UpstreamConnectionOptions{
-			// A tunnel whose client node is gone answers nothing; this finds out.
-			TcpKeepalive: &corev3.TcpKeepalive{
-				KeepaliveTime:     wrapperspb.UInt32(60),
-				KeepaliveInterval: wrapperspb.UInt32(10),
-				KeepaliveProbes:   wrapperspb.UInt32(3),
-			},
-		},
+		ClusterDiscoveryType:          byEDS,
+		EdsClusterConfig:              edsConfig,
+		ConnectTimeout:                t.parts.connectTimeout,
+		PerConnectionBufferLimitBytes: t.parts.buffer,
+		CircuitBreakers:               t.parts.breakers,
+		CommonLbConfig:                choice,
+		UpstreamConnectionOptions:     keepalive,
 	}
 }

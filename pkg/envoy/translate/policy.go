@@ -61,15 +61,11 @@ func (r *rule) setTimeouts(action *routev3.RouteAction) {
 // setRetry repeats requests. Without a retry of the route, one that did not reach an
 // endpoint is sent to another one, since pods come and go.
 func (r *rule) setRetry(action *routev3.RouteAction) {
-	policy := &routev3.RetryPolicy{
-		RetryOn:    "connect-failure,refused-stream",
-		NumRetries: wrapperspb.UInt32(1),
-		RetryHostPredicate: []*routev3.RetryPolicy_RetryHostPredicate{{
-			Name:       "envoy.retry_host_predicates.previous_hosts",
-			ConfigType: &routev3.RetryPolicy_RetryHostPredicate_TypedConfig{TypedConfig: previousHosts},
-		}},
-		HostSelectionRetryMaxAttempts: 5,
+	if r.retry == nil && (r.timeouts == nil || r.timeouts.BackendRequest == nil) {
+		action.RetryPolicy = usualRetry
+		return
 	}
+	policy := newRetry()
 	if spec := r.retry; spec != nil {
 		on := []string{"connect-failure", "refused-stream"}
 		if r.timeouts != nil && r.timeouts.BackendRequest != nil {
@@ -95,6 +91,21 @@ func (r *rule) setRetry(action *routev3.RouteAction) {
 		}
 	}
 	action.RetryPolicy = policy
+}
+
+// usualRetry is that of most routes, which share it. Nobody changes it.
+var usualRetry = newRetry()
+
+func newRetry() *routev3.RetryPolicy {
+	return &routev3.RetryPolicy{
+		RetryOn:    "connect-failure,refused-stream",
+		NumRetries: wrapperspb.UInt32(1),
+		RetryHostPredicate: []*routev3.RetryPolicy_RetryHostPredicate{{
+			Name:       "envoy.retry_host_predicates.previous_hosts",
+			ConfigType: &routev3.RetryPolicy_RetryHostPredicate_TypedConfig{TypedConfig: previousHosts},
+		}},
+		HostSelectionRetryMaxAttempts: 5,
+	}
 }
 
 // sessions binds a client to the endpoint that answered its first request; nil if its

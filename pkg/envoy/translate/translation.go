@@ -35,6 +35,7 @@ type translation struct {
 	// account is the name of the proxy's account.
 	account string
 	limits  limits
+	parts   clusterParts
 	edge    edge.Settings
 	// chains are the certificates in secrets, by the name of the resource.
 	chains map[string]certificateChain
@@ -61,6 +62,7 @@ func newTranslation(kind string, object metav1.Object, group *epicv1.LBServiceGr
 		t.problems.add(t.proxy, "spec.edge."+r.Field, ReasonOverrideNotAllowed, "has no effect, since it %s", r.Message)
 	}
 	t.limits.connections, t.limits.upstream = uint64(t.edge.PerListener), uint32(t.edge.PerBackend)
+	t.parts = partsOf(&t.limits)
 	return t
 }
 
