@@ -87,7 +87,7 @@ __noinline int to_direct(const struct packet *p, __u32 ifindex)
 	if (bpf_map_lookup_elem(&services, &key))
 		return DROP_NOT_REGISTERED;
 	key.address = p->flow.destination;
-	if (!bpf_map_lookup_elem(&openings, &key))
+	if (!bpf_map_lookup_elem(&published_ports, &key))
 		return DROP_WRONG_PEER;
 	first_passes(p, ifindex);
 	return 0;
@@ -134,7 +134,7 @@ __noinline int answers(struct __sk_buff *ctx, const struct packet *p, __u32 v6)
 	default:
 		return DROP_ICMP_UNMATCHED;
 	}
-	if (!bpf_map_lookup_elem(&openings, &opening))
+	if (!bpf_map_lookup_elem(&published_ports, &opening))
 		return DROP_NOT_AN_ANSWER;
 	// An endpoint's address is reached by its tunnel and by nothing else.
 	endpoint.address = p->flow.source;

@@ -40,6 +40,18 @@ int epic_client_encap(struct __sk_buff *ctx)
 	return TC_ACT_UNSPEC;
 }
 
+// The same packets once more, attached in another way, so that nothing leaves outside a
+// tunnel if somebody removes the program above.
+SEC("tc")
+int epic_client_guard(struct __sk_buff *ctx)
+{
+	if (ctx->protocol == bpf_htons(ETH_P_IP))
+		return guard_client(ctx, 0);
+	if (ctx->protocol == bpf_htons(ETH_P_IPV6))
+		return guard_client(ctx, 1);
+	return TC_ACT_UNSPEC;
+}
+
 // Every packet that comes from the underlay.
 SEC("tc")
 int epic_decap(struct __sk_buff *ctx)

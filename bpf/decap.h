@@ -12,7 +12,7 @@ static __noinline int is_place(const struct address *a)
 	struct place place;
 
 	place.address = *a;
-	return bpf_map_lookup_elem(&places, &place) != 0;
+	return bpf_map_lookup_elem(&local_endpoints, &place) != 0;
 }
 
 // outer is what the checks want to know of an outer packet.
@@ -66,6 +66,7 @@ static __always_inline struct tunnel *receiving_of(__u32 id, struct receiving *k
 	if (likely(holds(&known->validity, m, id)))
 		return &known->tunnel;
 	looking(&known->validity.generation);
+	id |= after(m);
 	t = bpf_map_lookup_elem(&tunnels, &id);
 	if (unlikely(!t))
 		return 0;
@@ -117,7 +118,7 @@ static __always_inline struct policy *check_inner(const struct packet *p, int v6
 	struct endpoint endpoint;
 	struct policy *policy;
 
-	endpoint_of(&endpoint, p, id);
+	endpoint_of(&endpoint, p, id | after(m));
 	if (likely(same_endpoint(&known->endpoint, &endpoint) && holds(&known->validity, m, id))) {
 		policy = &known->policy;
 	} else {
@@ -250,9 +251,9 @@ static __always_inline int decapsulate(struct __sk_buff *ctx, int outer6, int v6
 	const __u32 inner = udp_at + headers, outer_len = inner - sizeof(struct ethhdr);
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	__u32 gso = ctx->gso_size, segments = ctx->gso_segs, ifindex = 0;
-	__u32 slot = id % RECEIVINGS;
+	__u32 slot = id % DECAP_CACHE;
 	struct moment moment = this_moment();
-	struct receiving *known = bpf_map_lookup_elem(&receivings, &slot);
+	struct receiving *known = bpf_map_lookup_elem(&decap_cache, &slot);
 	struct packet p = {};
 	struct outer o;
 	struct tunnel *t;
@@ -270,6 +271,7 @@ static __always_inline int decapsulate(struct __sk_buff *ctx, int outer6, int v6
 			return TC_ACT_UNSPEC;
 		return dropped(ctx, &p, id, reason, DIRECTION_IN);
 	}
+	await_counters(t);
 	if (unlikely(ctx->pkt_type != PACKET_HOST))
 		return dropped(ctx, &p, id, DROP_FRAME, DIRECTION_IN);
 	reason = parse(ctx, inner, &p, v6, !gateway);

@@ -136,7 +136,7 @@ static __always_inline int know_way(struct __sk_buff *ctx, struct way *way, __u3
 static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, int v6, __u32 id, struct tunnel *t, const struct moment *m, int egress)
 {
 	struct way *way;
-	__u32 slot = id & (WAYS - 1), overhead, mtu, segment, length, gso = ctx->gso_size, segments = ctx->gso_segs, part, target;
+	__u32 slot = id & (ROUTE_CACHE - 1), overhead, mtu, segment, length, gso = ctx->gso_size, segments = ctx->gso_segs, part, target;
 	void *data, *end;
 	__u32 headers, cookie;
 	__u64 flags, before;
@@ -146,6 +146,7 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 		return dropped(ctx, p, id, DROP_NO_TUNNEL, DIRECTION_OUT);
 	if (unlikely(!t->remote_port))
 		return dropped(ctx, p, id, DROP_NO_REMOTE, DIRECTION_OUT);
+	await_counters(t);
 
 	length = ctx->len - sizeof(struct ethhdr);
 	if (likely(!gso)) {
@@ -164,7 +165,7 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 	overhead = (t->family6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)) + headers;
 	mtu = t->mtu;
 
-	way = bpf_map_lookup_elem(&ways, &slot);
+	way = bpf_map_lookup_elem(&route_cache, &slot);
 	if (unlikely(!way))
 		return dropped(ctx, p, id, DROP_INTERNAL, DIRECTION_OUT);
 	if (likely(know_way(ctx, way, id, p->tos, m))) {
@@ -290,7 +291,7 @@ static __noinline long look_gateway(struct __sk_buff *ctx, struct packet *p, str
 		p->kind = KIND_ADDRESS;
 	if (p->kind == KIND_ICMP_UNMATCHED)
 		p->kind = KIND_ADDRESS, result = DROP_ICMP_UNMATCHED;
-	endpoint_of(&endpoint, p, ifindex);
+	endpoint_of(&endpoint, p, ifindex | after(m));
 	s = bpf_map_lookup_elem(&services, &endpoint);
 	if (!s)
 		return ELSEWHERE | result;
@@ -437,6 +438,7 @@ static __noinline long look_client(struct __sk_buff *ctx, struct packet *p, stru
 	if (unlikely(result))
 		p->kind = KIND_ADDRESS;
 	reply_of(&key, p, has_port(p));
+	key.destination_port = after(m);
 	reply = bpf_map_lookup_elem(&replies, &key);
 	if (likely(!reply))
 		return VERDICT(outside(p));
@@ -476,6 +478,29 @@ static __noinline long look_client(struct __sk_buff *ctx, struct packet *p, stru
 	if (likely(t && is_remembered(p) && !(reply->flags & REPLY_SHARED)))
 		remember_sending(known, p, 0, tunnel, t, m);
 	return INTO | tunnel;
+}
+
+// guard_client runs on everything that leaves a client node, behind encap_client, by which
+// nothing comes that belongs into a tunnel. If somebody has removed that, it is dropped here.
+static __always_inline int guard_client(struct __sk_buff *ctx, int v6)
+{
+	struct moment moment;
+	struct packet p = {};
+	struct sending *known;
+	long found;
+	int result;
+
+	if (likely(!is_receiver(ctx, v6)))
+		return TC_ACT_UNSPEC;
+	moment = this_moment();
+	result = parse(ctx, sizeof(struct ethhdr), &p, v6, 0);
+	known = sending_of(&p);
+	if (unlikely(!known))
+		return dropped(ctx, &p, 0, DROP_INTERNAL, DIRECTION_OUT);
+	found = look_client(ctx, &p, known, &moment, !!v6 | result << 1);
+	if (found & INTO)
+		return dropped(ctx, &p, found, DROP_BYPASSED, DIRECTION_OUT);
+	return found;
 }
 
 // encap_client runs on everything that leaves a client node. What an endpoint sends to

@@ -256,6 +256,8 @@ enum drop_reason {
 	// Towards this node, outer packet.
 	DROP_NO_COOKIE,
 	DROP_WRONG_COOKIE,
+	// Towards a tunnel.
+	DROP_BYPASSED,
 	DROP_REASONS, // how many there are
 };
 

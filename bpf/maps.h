@@ -66,7 +66,7 @@ struct {
 	__uint(max_entries, 131072);
 	__type(key, struct endpoint);
 	__type(value, __u32);
-} openings SEC(".maps");
+} published_ports SEC(".maps");
 
 // The endpoints that a proxy reaches without a tunnel, by its interface. An endpoint that
 // was removed, or has a tunnel, has no entry here.
@@ -84,7 +84,7 @@ struct {
 	__uint(max_entries, 4096);
 	__type(key, struct place);
 	__type(value, __u32);
-} places SEC(".maps");
+} local_endpoints SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -109,31 +109,31 @@ struct {
 } fragmented SEC(".maps");
 
 // Every CPU's routes of the tunnels that it has sent by last, by their IDs.
-#define WAYS 16384
+#define ROUTE_CACHE 16384
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, WAYS);
+	__uint(max_entries, ROUTE_CACHE);
 	__type(key, __u32);
 	__type(value, struct way);
-} ways SEC(".maps");
+} route_cache SEC(".maps");
 
 // What every CPU knows of the packets that it has seen last. There are few, so that they
 // stay in the CPU's own cache.
-#define SENDINGS 64
+#define ENCAP_CACHE 64
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, SENDINGS);
+	__uint(max_entries, ENCAP_CACHE);
 	__type(key, __u32);
 	__type(value, struct sending);
-} sendings SEC(".maps");
+} encap_cache SEC(".maps");
 
-#define RECEIVINGS 64
+#define DECAP_CACHE 64
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, RECEIVINGS);
+	__uint(max_entries, DECAP_CACHE);
 	__type(key, __u32);
 	__type(value, struct receiving);
-} receivings SEC(".maps");
+} decap_cache SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -160,7 +160,7 @@ volatile __u32 uplink;
 #define RECEIVERS 65536
 volatile __u64 receivers[RECEIVERS / 64];
 
-// An earlier version, which knew no openings, left proxies behind whose openings are not
+// An earlier version, which knew no published ports, left proxies behind whose ports are not
 // all known yet. Until they are, what they send outside tunnels passes as it did.
 volatile __u32 lenient;
 

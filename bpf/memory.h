@@ -47,11 +47,22 @@ static __always_inline void validate(struct validity *v, const struct moment *m,
 	v->generation = m->generation;
 }
 
-// looking makes an entry not valid by clearing a word of it, and orders what is looked up
-// then behind the reading of the generation.
+// looking makes an entry not valid by clearing a word of it, before something else is looked
+// up for it.
 static __always_inline void looking(__u32 *word)
 {
-	__sync_lock_test_and_set(word, 0);
+	*(volatile __u32 *)word = 0;
+}
+
+// after is zero. What is looked up with it in the key depends on the generation that was
+// read, and so is read after it, on CPUs too that read memory in another order otherwise. A
+// barrier would keep the CPU from waiting for several lines of memory at a time.
+static __always_inline __u32 after(const struct moment *m)
+{
+	__u32 zero = m->generation;
+
+	asm volatile("%0 ^= %0" : "+r"(zero));
+	return zero;
 }
 
 static __always_inline __u32 mix(const struct address *a)
@@ -64,9 +75,9 @@ static __always_inline __u32 mix(const struct address *a)
 // sending_of finds the entry of a packet's flow. It is of that flow if is_sending says so.
 static __always_inline struct sending *sending_of(const struct packet *p)
 {
-	__u32 slot = (mix(&p->flow.source) >> 16 ^ p->flow.source_port) % SENDINGS;
+	__u32 slot = (mix(&p->flow.source) >> 16 ^ p->flow.source_port) % ENCAP_CACHE;
 
-	return bpf_map_lookup_elem(&sendings, &slot);
+	return bpf_map_lookup_elem(&encap_cache, &slot);
 }
 
 // is_sending says whether an entry is of a packet's flow, and still valid.

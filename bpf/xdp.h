@@ -14,9 +14,9 @@ static __always_inline int xdp_decapsulate(struct xdp_md *ctx, int outer6, int v
 	const __u32 headers = UDP_GUE_LEN + (cookie ? COOKIE_LEN : 0), outer_len = outer_ip + headers;
 	const __u32 inner = sizeof(struct ethhdr) + outer_len;
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	__u32 slot = id % RECEIVINGS;
+	__u32 slot = id % DECAP_CACHE;
 	struct moment moment = this_moment();
-	struct receiving *known = bpf_map_lookup_elem(&receivings, &slot);
+	struct receiving *known = bpf_map_lookup_elem(&decap_cache, &slot);
 	struct policy *policy;
 	struct packet p = {};
 	struct outer o;
@@ -31,6 +31,7 @@ static __always_inline int xdp_decapsulate(struct xdp_md *ctx, int outer6, int v
 	t = check_tunnel(id, known, &moment, &o, cookie, cookie ? cookie_of(data + sizeof(struct ethhdr) + outer_ip + sizeof(struct udphdr)) : 0, &reason);
 	if (!t)
 		return XDP_PASS;
+	await_counters(t);
 	if (parse_plain(data + inner, end, &p, v6, !gateway) || p.tcp_flags & TCP_SYN ||
 	    p.tos != outer_tos || udp_len < headers || !is_whole(&p, udp_len - headers) ||
 	    data + sizeof(struct ethhdr) + outer_ip + udp_len > end)

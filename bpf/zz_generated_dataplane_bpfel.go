@@ -75,7 +75,8 @@ const (
 	KernelDropReasonDROP_PROTOCOL           KernelDropReason = 23
 	KernelDropReasonDROP_NO_COOKIE          KernelDropReason = 24
 	KernelDropReasonDROP_WRONG_COOKIE       KernelDropReason = 25
-	KernelDropReasonDROP_REASONS            KernelDropReason = 26
+	KernelDropReasonDROP_BYPASSED           KernelDropReason = 26
+	KernelDropReasonDROP_REASONS            KernelDropReason = 27
 )
 
 type KernelEndpoint struct {
@@ -317,23 +318,24 @@ type KernelWay struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	KernelMapAttachments       = "attachments"
+	KernelMapDecapCache        = "decap_cache"
 	KernelMapDirect            = "direct"
 	KernelMapDrops             = "drops"
+	KernelMapEncapCache        = "encap_cache"
 	KernelMapEvents            = "events"
 	KernelMapFlows             = "flows"
 	KernelMapFragmented        = "fragmented"
-	KernelMapOpenings          = "openings"
-	KernelMapPlaces            = "places"
+	KernelMapLocalEndpoints    = "local_endpoints"
 	KernelMapPolicies          = "policies"
 	KernelMapProxies           = "proxies"
-	KernelMapReceivings        = "receivings"
+	KernelMapPublishedPorts    = "published_ports"
 	KernelMapReplies           = "replies"
-	KernelMapSendings          = "sendings"
+	KernelMapRouteCache        = "route_cache"
 	KernelMapServices          = "services"
 	KernelMapTunnelCounters    = "tunnel_counters"
 	KernelMapTunnels           = "tunnels"
-	KernelMapWays              = "ways"
 	KernelProgEpicClientEncap  = "epic_client_encap"
+	KernelProgEpicClientGuard  = "epic_client_guard"
 	KernelProgEpicDecap        = "epic_decap"
 	KernelProgEpicGatewayEncap = "epic_gateway_encap"
 	KernelProgEpicXdp          = "epic_xdp"
@@ -390,6 +392,7 @@ type KernelSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type KernelProgramSpecs struct {
 	EpicClientEncap  *ebpf.ProgramSpec `ebpf:"epic_client_encap"`
+	EpicClientGuard  *ebpf.ProgramSpec `ebpf:"epic_client_guard"`
 	EpicDecap        *ebpf.ProgramSpec `ebpf:"epic_decap"`
 	EpicGatewayEncap *ebpf.ProgramSpec `ebpf:"epic_gateway_encap"`
 	EpicXdp          *ebpf.ProgramSpec `ebpf:"epic_xdp"`
@@ -400,22 +403,22 @@ type KernelProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type KernelMapSpecs struct {
 	Attachments    *ebpf.MapSpec `ebpf:"attachments"`
+	DecapCache     *ebpf.MapSpec `ebpf:"decap_cache"`
 	Direct         *ebpf.MapSpec `ebpf:"direct"`
 	Drops          *ebpf.MapSpec `ebpf:"drops"`
+	EncapCache     *ebpf.MapSpec `ebpf:"encap_cache"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
 	Flows          *ebpf.MapSpec `ebpf:"flows"`
 	Fragmented     *ebpf.MapSpec `ebpf:"fragmented"`
-	Openings       *ebpf.MapSpec `ebpf:"openings"`
-	Places         *ebpf.MapSpec `ebpf:"places"`
+	LocalEndpoints *ebpf.MapSpec `ebpf:"local_endpoints"`
 	Policies       *ebpf.MapSpec `ebpf:"policies"`
 	Proxies        *ebpf.MapSpec `ebpf:"proxies"`
-	Receivings     *ebpf.MapSpec `ebpf:"receivings"`
+	PublishedPorts *ebpf.MapSpec `ebpf:"published_ports"`
 	Replies        *ebpf.MapSpec `ebpf:"replies"`
-	Sendings       *ebpf.MapSpec `ebpf:"sendings"`
+	RouteCache     *ebpf.MapSpec `ebpf:"route_cache"`
 	Services       *ebpf.MapSpec `ebpf:"services"`
 	TunnelCounters *ebpf.MapSpec `ebpf:"tunnel_counters"`
 	Tunnels        *ebpf.MapSpec `ebpf:"tunnels"`
-	Ways           *ebpf.MapSpec `ebpf:"ways"`
 }
 
 // KernelVariableSpecs contains global variables before they are loaded into the kernel.
@@ -453,43 +456,43 @@ func (o *KernelObjects) Close() error {
 // It can be passed to LoadKernelObjects or ebpf.CollectionSpec.LoadAndAssign.
 type KernelMaps struct {
 	Attachments    *ebpf.Map `ebpf:"attachments"`
+	DecapCache     *ebpf.Map `ebpf:"decap_cache"`
 	Direct         *ebpf.Map `ebpf:"direct"`
 	Drops          *ebpf.Map `ebpf:"drops"`
+	EncapCache     *ebpf.Map `ebpf:"encap_cache"`
 	Events         *ebpf.Map `ebpf:"events"`
 	Flows          *ebpf.Map `ebpf:"flows"`
 	Fragmented     *ebpf.Map `ebpf:"fragmented"`
-	Openings       *ebpf.Map `ebpf:"openings"`
-	Places         *ebpf.Map `ebpf:"places"`
+	LocalEndpoints *ebpf.Map `ebpf:"local_endpoints"`
 	Policies       *ebpf.Map `ebpf:"policies"`
 	Proxies        *ebpf.Map `ebpf:"proxies"`
-	Receivings     *ebpf.Map `ebpf:"receivings"`
+	PublishedPorts *ebpf.Map `ebpf:"published_ports"`
 	Replies        *ebpf.Map `ebpf:"replies"`
-	Sendings       *ebpf.Map `ebpf:"sendings"`
+	RouteCache     *ebpf.Map `ebpf:"route_cache"`
 	Services       *ebpf.Map `ebpf:"services"`
 	TunnelCounters *ebpf.Map `ebpf:"tunnel_counters"`
 	Tunnels        *ebpf.Map `ebpf:"tunnels"`
-	Ways           *ebpf.Map `ebpf:"ways"`
 }
 
 func (m *KernelMaps) Close() error {
 	return _KernelClose(
 		m.Attachments,
+		m.DecapCache,
 		m.Direct,
 		m.Drops,
+		m.EncapCache,
 		m.Events,
 		m.Flows,
 		m.Fragmented,
-		m.Openings,
-		m.Places,
+		m.LocalEndpoints,
 		m.Policies,
 		m.Proxies,
-		m.Receivings,
+		m.PublishedPorts,
 		m.Replies,
-		m.Sendings,
+		m.RouteCache,
 		m.Services,
 		m.TunnelCounters,
 		m.Tunnels,
-		m.Ways,
 	)
 }
 
@@ -512,6 +515,7 @@ type KernelVariables struct {
 // It can be passed to LoadKernelObjects or ebpf.CollectionSpec.LoadAndAssign.
 type KernelPrograms struct {
 	EpicClientEncap  *ebpf.Program `ebpf:"epic_client_encap"`
+	EpicClientGuard  *ebpf.Program `ebpf:"epic_client_guard"`
 	EpicDecap        *ebpf.Program `ebpf:"epic_decap"`
 	EpicGatewayEncap *ebpf.Program `ebpf:"epic_gateway_encap"`
 	EpicXdp          *ebpf.Program `ebpf:"epic_xdp"`
@@ -520,6 +524,7 @@ type KernelPrograms struct {
 func (p *KernelPrograms) Close() error {
 	return _KernelClose(
 		p.EpicClientEncap,
+		p.EpicClientGuard,
 		p.EpicDecap,
 		p.EpicGatewayEncap,
 		p.EpicXdp,

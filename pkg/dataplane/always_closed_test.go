@@ -191,7 +191,7 @@ func TestFullMapsLeakNothing(t *testing.T) {
 				"gateway tunnels": {w.gatewaySide.objects.Tunnels, func() error {
 					return w.gatewaySide.Tunnels().Put(Tunnel{ID: 99, Local: port(gatewayAddress[false], DefaultPort), MTU: 1464})
 				}},
-				"gateway openings": {w.gatewaySide.objects.Openings, func() error { return w.gatewaySide.Openings().Put(Opening{proxy0, protoTCP, 7777}) }},
+				"gateway openings": {w.gatewaySide.objects.PublishedPorts, func() error { return w.gatewaySide.Openings().Put(Opening{proxy0, protoTCP, 7777}) }},
 			} {
 				next()
 				empty := fill(t, c.m, strange(c.m.KeySize()))

@@ -22,6 +22,7 @@ var hookNames = map[bpf.KernelHook]string{
 	bpf.KernelHookHOOK_UNDERLAY_INGRESS: "underlay-ingress",
 	bpf.KernelHookHOOK_UNDERLAY_EGRESS:  "underlay-egress",
 	bpf.KernelHookHOOK_UNDERLAY_XDP:     "underlay-xdp",
+	hookGuard:                           "underlay-guard",
 }
 
 // attacher attaches programs to interfaces. Links are pinned, so that programs stay
@@ -30,6 +31,7 @@ type attacher struct {
 	options  Options
 	dir      string
 	programs map[bpf.KernelHook]*ebpf.Program
+	guard    guard
 	table    *table[bpf.KernelAttachmentKey, bpf.KernelAttachment]
 	links    map[bpf.KernelAttachmentKey]link.Link
 	// leftover are attachments of a former process that nobody has asked for since.
@@ -95,7 +97,12 @@ func (a *attacher) adopt() error {
 func (a *attacher) adoptOne(key bpf.KernelAttachmentKey, value bpf.KernelAttachment, program *ebpf.Program) (alive bool, err error) {
 	if program == nil {
 		// Another role's.
-		return false, a.detachAs(key, value)
+		return false, errors.Join(a.guard.detach(key), a.detachAs(key, value))
+	}
+	if a.guard.wanted(key.Hook) {
+		if err := addFilterIfPresent(guardKey(key), a.guard.program); err != nil {
+			return false, err
+		}
 	}
 	if value.How == bpf.KernelHowHOW_CLSACT {
 		return filterAttached(key, nil), addFilterIfPresent(key, program)
@@ -137,6 +144,16 @@ func linkAttached(l link.Link, ifindex uint32) bool {
 func (a *attacher) attach(ifindex int, hook bpf.KernelHook) error {
 	key := bpf.KernelAttachmentKey{Ifindex: uint32(ifindex), Hook: hook}
 	had, ok := a.table.want[key]
+	made, err := a.guard.attach(key)
+	if err != nil {
+		return fmt.Errorf("attaching the guard: %w", err)
+	}
+	if made && ok {
+		had.Flags |= bpf.KernelAttachmentFlagsATTACHMENT_QDISC_OURS
+		if err := a.table.update(map[bpf.KernelAttachmentKey]bpf.KernelAttachment{key: had}); err != nil {
+			return err
+		}
+	}
 	if ok && a.wanted(had.How) && a.attached(key, had) {
 		delete(a.leftover, key)
 		return nil
@@ -149,9 +166,11 @@ func (a *attacher) attach(ifindex int, hook bpf.KernelHook) error {
 		delete(a.leftover, key)
 		return l.Pin(a.pin(key))
 	}
-	var value bpf.KernelAttachment
+	value := bpf.KernelAttachment{Flags: had.Flags}
+	if made {
+		value.Flags = bpf.KernelAttachmentFlagsATTACHMENT_QDISC_OURS
+	}
 	var l link.Link
-	var err error
 	switch {
 	case hook == bpf.KernelHookHOOK_UNDERLAY_XDP:
 		value.How = bpf.KernelHowHOW_XDP
@@ -166,12 +185,9 @@ func (a *attacher) attach(ifindex int, hook bpf.KernelHook) error {
 		value.How = bpf.KernelHowHOW_CLSACT
 	}
 	if value.How == bpf.KernelHowHOW_CLSACT {
-		var made bool
 		made, err = addFilter(key, a.programs[hook])
 		if made {
 			value.Flags = bpf.KernelAttachmentFlagsATTACHMENT_QDISC_OURS
-		} else if ok {
-			value.Flags = had.Flags
 		}
 	}
 	if err != nil {
@@ -241,6 +257,9 @@ func (a *attacher) attachXDP(ifindex int) (link.Link, error) {
 
 // attached says whether the kernel has an attachment as the table has it.
 func (a *attacher) attached(key bpf.KernelAttachmentKey, value bpf.KernelAttachment) bool {
+	if !a.guard.attached(key) {
+		return false
+	}
 	if value.How == bpf.KernelHowHOW_CLSACT {
 		return filterAttached(key, a.programs[key.Hook])
 	}
@@ -259,7 +278,12 @@ func (a *attacher) detach(ifindex int, hook bpf.KernelHook) error {
 	if !ok {
 		return nil
 	}
-	if err := a.detachAs(key, value); err != nil {
+	// The guard first: without the program it would drop what leaves.
+	err := errors.Join(a.guard.detach(key), a.detachAs(key, value))
+	if value.How != bpf.KernelHowHOW_CLSACT && value.Flags&bpf.KernelAttachmentFlagsATTACHMENT_QDISC_OURS != 0 {
+		err = errors.Join(err, deleteQdisc(key.Ifindex))
+	}
+	if err != nil {
 		return fmt.Errorf("detaching from %s of interface %d: %w", hookNames[hook], ifindex, err)
 	}
 	return a.forget(key)
@@ -270,6 +294,7 @@ func (a *attacher) forget(key bpf.KernelAttachmentKey) error {
 	return a.table.remove([]bpf.KernelAttachmentKey{key})
 }
 
+// detachAs takes a program away that is attached in some way. The guard stays.
 func (a *attacher) detachAs(key bpf.KernelAttachmentKey, value bpf.KernelAttachment) error {
 	if value.How == bpf.KernelHowHOW_CLSACT {
 		return a.removeFilter(key, value)

@@ -178,7 +178,7 @@ func TestUpgradeToOpenings(t *testing.T) {
 	w.open()
 	w.connect(false)
 	// An earlier version had proxies and no openings.
-	must(t, clearMap[bpf.KernelEndpoint](w.gatewaySide.objects.Openings))
+	must(t, clearMap[bpf.KernelEndpoint](w.gatewaySide.objects.PublishedPorts))
 	must(t, w.gatewaySide.Services().Delete(w.worldServices()...))
 	must(t, w.gatewaySide.Close())
 	reopen := func() {

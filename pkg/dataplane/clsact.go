@@ -18,6 +18,9 @@ import (
 const (
 	filterHandle   = 0xe91c
 	filterPriority = 1
+	// guardPriority is behind all others: what they put into a tunnel is none of the
+	// guard's business.
+	guardPriority = 0xe91c
 )
 
 func filterOf(key bpf.KernelAttachmentKey) *netlink.BpfFilter {
@@ -31,8 +34,11 @@ func filterOf(key bpf.KernelAttachmentKey) *netlink.BpfFilter {
 		},
 		DirectAction: true,
 	}
-	if key.Hook == bpf.KernelHookHOOK_UNDERLAY_EGRESS {
+	switch key.Hook {
+	case bpf.KernelHookHOOK_UNDERLAY_EGRESS:
 		filter.Parent = netlink.HANDLE_MIN_EGRESS
+	case hookGuard:
+		filter.Parent, filter.Priority = netlink.HANDLE_MIN_EGRESS, guardPriority
 	}
 	return filter
 }

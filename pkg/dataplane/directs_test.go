@@ -89,7 +89,7 @@ func TestUpgradeToDirects(t *testing.T) {
 	w.impostor()
 	w.open()
 	w.connect(false)
-	must(t, clearMap[bpf.KernelEndpoint](w.gatewaySide.objects.Openings))
+	must(t, clearMap[bpf.KernelEndpoint](w.gatewaySide.objects.PublishedPorts))
 	must(t, w.gatewaySide.Services().Delete(w.worldServices()...))
 	must(t, w.gatewaySide.Close())
 	must(t, w.gateway.Do(func() (err error) { w.gatewaySide, err = Open(w.gatewayOptions); return err }))

@@ -99,6 +99,9 @@ const (
 	// DropWrongCookie: the packet's cookie is not made from a key of the tunnel that is
 	// valid here, or not for this direction.
 	DropWrongCookie DropReason = "wrong-cookie"
+	// DropBypassed: what an endpoint on a client node sends to its proxy was to leave outside
+	// the tunnel, since somebody has removed the program that puts it in.
+	DropBypassed DropReason = "bypassed"
 )
 
 // drop joins a reason with the programs' number of it, and says in docs/dataplane.md
@@ -134,6 +137,7 @@ var dropReasons = []drop{
 	{bpf.KernelDropReasonDROP_PROTOCOL, DropProtocol},
 	{bpf.KernelDropReasonDROP_NO_COOKIE, DropNoCookie},
 	{bpf.KernelDropReasonDROP_WRONG_COOKIE, DropWrongCookie},
+	{bpf.KernelDropReasonDROP_BYPASSED, DropBypassed},
 }
 
 // reasonOf names a reason of the programs.

@@ -161,7 +161,7 @@ func unreachable(n *netlab.Namespace, prefix string) error {
 
 // step is one packet that goes through one program.
 type step struct {
-	program string // encap, decap or xdp
+	program string // encap, decap, xdp or guard
 	in      []byte // from the IP header on
 	// kind is the frame's type if it is not that of the packet.
 	kind uint16
@@ -216,6 +216,8 @@ func (b *bench) run(role Role, s step) (verdict uint32, frame []byte, err error)
 		program = side.objects.EpicXdp
 	case s.program == "decap":
 		program, options.Context = side.objects.EpicDecap, skbContext(b.uplink[role], s.gso)
+	case s.program == "guard":
+		program, options.Context = side.objects.EpicClientGuard, skbContext(b.uplink[role], s.gso)
 	case role == RoleGateway:
 		program, options.Context = side.objects.EpicGatewayEncap, skbContext(b.proxy0, s.gso)
 	default:
@@ -381,7 +383,7 @@ func tooBig(about []byte, mtu int) []byte {
 }
 
 func fixtures(b *bench) []fixture {
-	return slices.Concat(b.bothFamilies(), b.outerFixtures(), b.innerFixtures(), b.sendFixtures(), b.answerFixtures(), b.directFixtures(), b.clientFixtures(), b.protocolFixtures(), b.frameFixtures(), b.shortFixtures())
+	return slices.Concat(b.bothFamilies(), b.outerFixtures(), b.innerFixtures(), b.sendFixtures(), b.answerFixtures(), b.directFixtures(), b.clientFixtures(), b.protocolFixtures(), b.frameFixtures(), b.shortFixtures(), b.guardFixtures())
 }
 
 // bothFamilies are what has to cross in all four combinations of families.

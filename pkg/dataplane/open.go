@@ -87,14 +87,17 @@ func (d *DataPlane) open() error {
 		bpf.KernelHookHOOK_UNDERLAY_INGRESS: d.objects.EpicDecap,
 		bpf.KernelHookHOOK_UNDERLAY_XDP:     d.objects.EpicXdp,
 	}
+	var guardian *ebpf.Program
 	if d.options.Role == RoleGateway {
 		programs[bpf.KernelHookHOOK_PROXY_INGRESS] = d.objects.EpicGatewayEncap
 	} else {
 		programs[bpf.KernelHookHOOK_UNDERLAY_EGRESS] = d.objects.EpicClientEncap
+		guardian = d.objects.EpicClientGuard
 	}
 	if d.attacher, err = newAttacher(d.options, filepath.Join(d.options.PinPath, "links"), programs, &d.objects.KernelMaps); err != nil {
 		return err
 	}
+	d.attacher.guard.program = guardian
 	d.underlay = &underlay{mu: &d.mu, options: d.options, attacher: d.attacher, uplink: d.objects.Uplink}
 	// Programs that are about to run need to know all of this.
 	if err := d.underlay.setUplink(); err != nil {
@@ -182,7 +185,7 @@ func (d *DataPlane) configure(spec *ebpf.CollectionSpec) error {
 		// None is used, and all may be large.
 		spec.Maps[bpf.KernelMapServices].MaxEntries = 1
 		spec.Maps[bpf.KernelMapProxies].MaxEntries = 1
-		spec.Maps[bpf.KernelMapOpenings].MaxEntries = 1
+		spec.Maps[bpf.KernelMapPublishedPorts].MaxEntries = 1
 		spec.Maps[bpf.KernelMapDirect].MaxEntries = 1
 	}
 	var gateway uint8

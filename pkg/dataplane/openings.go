@@ -53,7 +53,7 @@ func newOpenings(mu *sync.Mutex, role Role, m *bpf.KernelMaps, proxies *table[ui
 		leftover:    map[openingID]struct{}{},
 	}
 	var err error
-	if o.table, err = newTable[bpf.KernelEndpoint, uint32](m.Openings, "openings"); err != nil {
+	if o.table, err = newTable[bpf.KernelEndpoint, uint32](m.PublishedPorts, "published ports"); err != nil {
 		return nil, err
 	}
 	for key := range o.table.want {

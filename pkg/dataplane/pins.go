@@ -21,7 +21,12 @@ import (
 // what CPUs remember, which nobody misses after a restart.
 var unpinned = map[string]bool{
 	".rodata": true, ".bss": true, bpf.KernelMapEvents: true,
-	bpf.KernelMapWays: true, bpf.KernelMapSendings: true, bpf.KernelMapReceivings: true,
+	bpf.KernelMapRouteCache: true, bpf.KernelMapEncapCache: true, bpf.KernelMapDecapCache: true,
+}
+
+// formerNames are the names that maps had in earlier versions.
+var formerNames = map[string]string{
+	bpf.KernelMapLocalEndpoints: "places", bpf.KernelMapPublishedPorts: "openings",
 }
 
 // learnt are maps whose entries programs write.
@@ -36,9 +41,11 @@ type pinnedMap struct {
 	path string
 	spec *ebpf.MapSpec
 	m    *ebpf.Map
-	// old is a map of another layout or size, which is in use until the programs
+	// old is a map of another layout, size or name, which is in use until the programs
 	// are replaced.
 	old *ebpf.Map
+	// former is where a map of a former name may be pinned, empty if there was none.
+	former string
 }
 
 // openMaps opens the pinned maps, makes those that are missing, and copies those
@@ -72,15 +79,26 @@ func closeMaps(maps []*pinnedMap) error {
 func openMap(name string, spec *ebpf.MapSpec, path string) (*pinnedMap, error) {
 	p := &pinnedMap{name: name, path: path, spec: spec}
 	old, err := ebpf.LoadPinnedMap(path, nil)
+	renamed := false
+	if former, ok := formerNames[name]; ok {
+		p.former = filepath.Join(filepath.Dir(path), former)
+		if errors.Is(err, fs.ErrNotExist) {
+			old, err = ebpf.LoadPinnedMap(p.former, nil)
+			renamed = err == nil
+		}
+	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	if err == nil {
-		conversion, err := convert(old, spec)
+		how, err := convert(old, spec)
 		if err != nil {
 			return nil, errors.Join(err, old.Close())
 		}
-		if conversion == nil {
+		if how == nil && renamed {
+			how = &conversion{key: whole(spec.KeySize, spec.KeySize), value: whole(spec.ValueSize, spec.ValueSize)}
+		}
+		if how == nil {
 			p.m = old
 			return p, nil
 		}
@@ -88,7 +106,7 @@ func openMap(name string, spec *ebpf.MapSpec, path string) (*pinnedMap, error) {
 		if p.m, err = ebpf.NewMap(spec); err != nil {
 			return nil, errors.Join(err, old.Close())
 		}
-		if err := conversion.copy(old, p.m, ebpf.UpdateAny); err != nil {
+		if err := how.copy(old, p.m, ebpf.UpdateAny); err != nil {
 			return nil, errors.Join(err, old.Close(), p.m.Close())
 		}
 		return p, nil
@@ -106,7 +124,7 @@ func openMap(name string, spec *ebpf.MapSpec, path string) (*pinnedMap, error) {
 // more. What the old programs have learnt meanwhile goes with it.
 func (p *pinnedMap) replace() error {
 	if p.old == nil {
-		return nil
+		return p.removeFormer()
 	}
 	if learnt[p.name] {
 		conversion, err := convert(p.old, p.spec)
@@ -129,7 +147,18 @@ func (p *pinnedMap) replace() error {
 	}
 	err := p.old.Close()
 	p.old = nil
-	return err
+	return errors.Join(err, p.removeFormer())
+}
+
+// removeFormer unpins what is pinned by a former name, which is of no use any more.
+func (p *pinnedMap) removeFormer() error {
+	if p.former == "" {
+		return nil
+	}
+	if err := os.Remove(p.former); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // conversion tells how the entries of a pinned map become those of another layout:

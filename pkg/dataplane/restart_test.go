@@ -137,7 +137,7 @@ func TestRepair(t *testing.T) {
 				"a tunnel is deleted":    func() error { return d.objects.Tunnels.Delete(key) },
 				"a tunnel is changed":    func() error { return d.objects.Tunnels.Put(key, bpf.KernelTunnel{Mtu: 1}) },
 				"a tunnel is added":      func() error { return d.objects.Tunnels.Put(uint32(5), bpf.KernelTunnel{}) },
-				"a place is deleted":     func() error { return clearMap[bpf.KernelPlace](d.objects.Places) },
+				"a place is deleted":     func() error { return clearMap[bpf.KernelPlace](d.objects.LocalEndpoints) },
 				"services are deleted":   func() error { return clearMap[bpf.KernelEndpoint](d.objects.Services) },
 				"policies are deleted":   func() error { return clearMap[bpf.KernelEndpoint](d.objects.Policies) },
 				"proxies are deleted":    func() error { return clearMap[uint32](d.objects.Proxies) },

@@ -49,7 +49,7 @@ func newTunnels(mu *sync.Mutex, options Options, m *bpf.KernelMaps) (*tunnels, e
 	if t.tunnels, err = newTunnelTable(m.Tunnels); err != nil {
 		return nil, err
 	}
-	if t.places, err = newTable[bpf.KernelPlace, uint32](m.Places, "outer addresses"); err != nil {
+	if t.places, err = newTable[bpf.KernelPlace, uint32](m.LocalEndpoints, "outer addresses"); err != nil {
 		return nil, err
 	}
 	taken := map[uint32]struct{}{}

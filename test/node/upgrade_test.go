@@ -37,9 +37,11 @@ func upgraded(t *testing.T, s *site, v *service) {
 			return pinFormer(filepath.Join(e.pins, name), m, spec.Maps[name])
 		}))
 		// Earlier versions did not have these.
-		for _, name := range []string{bpf.KernelMapOpenings, bpf.KernelMapReplies, bpf.KernelMapDirect} {
+		for _, name := range []string{bpf.KernelMapPublishedPorts, bpf.KernelMapReplies, bpf.KernelMapDirect} {
 			s.must(os.Remove(filepath.Join(e.pins, name)))
 		}
+		// This one had another name.
+		s.must(os.Rename(filepath.Join(e.pins, bpf.KernelMapLocalEndpoints), filepath.Join(e.pins, "places")))
 		// One end's map is about to be too small for its endpoint.
 		e.run("--max-services=1")
 		<-e.process.Exited()
