@@ -349,16 +349,17 @@ static __always_inline int decapsulate(struct __sk_buff *ctx, int outer6, int v6
 __noinline int refuse(struct __sk_buff *ctx, __u32 v6, __u32 reason)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	void *ip = data + sizeof(struct ethhdr);
+	struct address destination;
 	struct packet p = {};
-	struct outer o;
 
-	if (data + sizeof(struct ethhdr) + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)) > end)
+	if (ip + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)) > end)
 		return TC_ACT_UNSPEC;
 	if (v6)
-		outer_addresses(&o, data + sizeof(struct ethhdr), 1);
+		copy_address(&destination, ((struct ipv6hdr *)ip)->daddr);
 	else
-		outer_addresses(&o, data + sizeof(struct ethhdr), 0);
-	if (!is_place(&o.destination))
+		map_address(&destination, ((struct iphdr *)ip)->daddr);
+	if (!is_place(&destination))
 		return TC_ACT_UNSPEC;
 	return dropped(ctx, &p, 0, reason, DIRECTION_IN);
 }
