@@ -59,24 +59,28 @@ func RunGateway(ctx context.Context, c GatewayConfig) error {
 	forever := func(name string, run func(context.Context)) Part {
 		return Part{name, func(ctx context.Context) error { run(ctx); return nil }}
 	}
+	// Until it is known which proxies run here, none of them is to lose anything.
+	whenComplete := func(run func(context.Context)) func(context.Context) {
+		return func(ctx context.Context) {
+			select {
+			case <-g.complete:
+				run(ctx)
+			case <-ctx.Done():
+			}
+		}
+	}
 	return g.run(ctx, append([]Part{
 		{"proxies of this node", func(ctx context.Context) error {
 			return g.source.Run(ctx, func() { g.proxiesChanged(ctx) })
 		}},
-		forever("host", g.keeper.run),
+		forever("host", whenComplete(g.keeper.run)),
 		forever("host", func(ctx context.Context) { g.host.Run(ctx, g.hostRepaired(ctx)) }),
 		forever("platform", g.platform.run),
 		forever("heartbeat", g.heartbeat.Run),
 		forever("silent far ends", func(ctx context.Context) { g.silent.run(ctx, c.Plane.Tunnels(), g.responder, g.socket.Send) }),
 		forever("announcements", g.announce),
 		forever("proxies", g.retryProxies),
-		forever("interfaces", func(ctx context.Context) {
-			select {
-			case <-g.complete:
-				g.interfaces.Run(ctx)
-			case <-ctx.Done():
-			}
-		}),
+		forever("interfaces", whenComplete(g.interfaces.Run)),
 	}, c.Parts...)...)
 }
 
