@@ -81,6 +81,11 @@ func (s *site) testServed(t *testing.T) {
 		wants(t, "the answer", answer, "e2e-backend "+s.address+":")
 		return ""
 	})
+	// Each operator has an Envoy beside it that checks configurations.
+	wants(t, "the validator", s.run(t, "logs", "-n", "epic-system", "deployment/epic-operator", "-c", "validator"), "Checking configurations")
+	if log := s.run(t, "logs", "-n", "epic-system", "deployment/epic-operator", "-c", "epic-operator"); strings.Contains(log, "can't be checked") && !strings.Contains(log, "are checked again") {
+		t.Errorf("configurations are not checked:\n%s", log)
+	}
 	wants(t, "kubectl get lb", s.run(t, "get", "-n", s.namespace, shopLB), "1/1", "True")
 	wants(t, "the listeners", s.run(t, "get", "-n", s.namespace, shopLB, "--output=jsonpath={.status.envoy.listeners}"), `"port":8888`, `"programmedReplicas":1`)
 }

@@ -121,6 +121,7 @@ func start(ctx context.Context, o *options, mgr manager.Manager, client versione
 	if err != nil {
 		return err
 	}
+	op.WaitFor(started(ctx, checker))
 	run, sources, err := p.begin(ctx, op, credentials, server)
 	if err != nil {
 		return err

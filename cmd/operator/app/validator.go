@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/klog/v2"
@@ -58,6 +60,29 @@ func (o *options) checker(ctx context.Context) (validate.Checker, everywhere) {
 	}
 	v := validate.New(validate.Options{Envoy: path, MaxMemory: validatorMemory})
 	return v, standing(v)
+}
+
+// validatorStart is how long proxies wait at the operator's start for the validator's. They
+// have what they had.
+const validatorStart = 5 * time.Second
+
+// started returns a check that passes once what checks configurations answers, or has had
+// the time to.
+func started(ctx context.Context, c validate.Checker) func() bool {
+	var done atomic.Bool
+	waiter, ok := c.(interface {
+		Connected(ctx context.Context) bool
+	})
+	if !ok {
+		return func() bool { return true }
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(ctx, validatorStart)
+		defer cancel()
+		waiter.Connected(ctx)
+		done.Store(true)
+	}()
+	return done.Load
 }
 
 // standing keeps the validator's Envoy running. Without it, others are started.

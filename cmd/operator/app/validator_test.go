@@ -60,6 +60,10 @@ func TestRunValidator(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
+	ready := started(ctx, validate.NewClient(socket))
+	if ready() || !started(ctx, nil)() {
+		t.Error("ready without a validator, or not without any")
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- runValidator(ctx, socket, filepath.Join(dir, "envoy")) }()
 	c := validate.NewClient(socket)
@@ -70,6 +74,11 @@ func TestRunValidator(t *testing.T) {
 		}
 		if time.Now().After(deadline) {
 			t.Fatalf("no answer: %v", err)
+		}
+	}
+	for deadline := time.Now().Add(30 * time.Second); !ready(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("not ready")
 		}
 	}
 	stop()

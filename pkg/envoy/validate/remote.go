@@ -84,6 +84,22 @@ func NewClient(socket string) *Client {
 	}}}
 }
 
+// Connected waits until somebody answers on the socket. It returns false if ctx ends before.
+func (c *Client) Connected(ctx context.Context) bool {
+	const interval = 50 * time.Millisecond
+	for {
+		conn, err := new(net.Dialer).DialContext(ctx, "unix", c.socket)
+		if err == nil {
+			return conn.Close() == nil
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(interval):
+		}
+	}
+}
+
 // Check implements Checker.
 func (c *Client) Check(ctx context.Context, resources ...*resource.Resource) (map[resource.Key]string, error) {
 	var in inquiry

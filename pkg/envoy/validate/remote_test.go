@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
@@ -37,6 +38,11 @@ func TestRemote(t *testing.T) {
 	if refused, err := c.Check(t.Context(), &resource.Resource{Type: resource.Endpoint}); err != nil || len(refused) > 0 {
 		t.Errorf("without a question: %v, %v", refused, err)
 	}
+	gone, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if c.Connected(gone) {
+		t.Error("connected to nobody")
+	}
 	var fails error
 	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", socket)
 	if err != nil {
@@ -52,6 +58,9 @@ func TestRemote(t *testing.T) {
 			return map[resource.Key]string{r.Key(): "no\nway"}, fails
 		}))
 	}()
+	if !c.Connected(t.Context()) {
+		t.Error("not connected")
+	}
 	if refused, err := c.Check(t.Context(), r, &resource.Resource{Type: resource.Secret, Name: "key"}); err != nil || refused[r.Key()] != "no\nway" || len(refused) != 1 {
 		t.Errorf("refused %v, %v", refused, err)
 	}

@@ -42,7 +42,7 @@ type Validator struct {
 	answers *lru.Cache
 	mu      sync.Mutex
 	// sane is set once an Envoy accepted a configuration without resources.
-	sane bool
+	sane    bool
 	started atomic.Int64
 	// live is the standing Envoy; nil until Run.
 	live atomic.Pointer[live]
