@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -190,6 +191,10 @@ func (op *Operator) Check(*http.Request) error {
 	return nil
 }
 
+// untilSynced is how long the controllers wait for the API server: as long as it takes. Proxies
+// are served in the meantime.
+const untilSynced = math.MaxInt64
+
 // Control adds the controllers, which run while this replica leads.
 func (op *Operator) Control(mgr manager.Manager, run runner.Runner, extra ...source.TypedSource[proxyidentity.Proxy]) error {
 	var states States = op.o.Server
@@ -197,7 +202,7 @@ func (op *Operator) Control(mgr manager.Manager, run runner.Runner, extra ...sou
 		states = op.o.States(op)
 	}
 	proxies, err := controller.NewTyped("proxies", mgr, controller.TypedOptions[proxyidentity.Proxy]{
-		MaxConcurrentReconciles: op.o.Workers,
+		MaxConcurrentReconciles: op.o.Workers, CacheSyncTimeout: untilSynced,
 		Reconciler: &ProxyReconciler{
 			Client: op.o.Client, Store: op.store, Runner: run, States: states, Outcomes: op.feed, Events: op.o.Events,
 			Written: func(id proxyidentity.Proxy) { op.toRoutes(id, settle) },
@@ -207,7 +212,7 @@ func (op *Operator) Control(mgr manager.Manager, run runner.Runner, extra ...sou
 		return fmt.Errorf("make the controller of proxies: %w", err)
 	}
 	routes, err := controller.NewTyped("routes", mgr, controller.TypedOptions[types.NamespacedName]{
-		MaxConcurrentReconciles: op.o.Workers,
+		MaxConcurrentReconciles: op.o.Workers, CacheSyncTimeout: untilSynced,
 		Reconciler: &RouteReconciler{
 			Client: op.o.Client, Store: op.store, States: states, Outcomes: op.feed, Events: op.o.Events,
 		},
