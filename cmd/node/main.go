@@ -8,12 +8,8 @@ import (
 	"os"
 
 	"github.com/acnodal/epic/cmd/node/app"
-	"github.com/acnodal/epic/cmd/node/cni"
 )
 
 func main() {
-	if cni.IsPlugin(os.Args[0]) {
-		os.Exit(cni.RunPlugin())
-	}
 	os.Exit(app.Main(os.Args[1:], os.Stdout, os.Stderr))
 }

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cni is the command "epic-node cni": the plugin itself, and its installation
-// on a node.
+// Package cni is the command "epic-node cni", which installs the CNI plugin on a node.
+// The plugin is a program of its own, epic-cni.
 package cni
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -21,13 +19,6 @@ import (
 	"github.com/acnodal/epic/pkg/node/cni/plugin"
 	"github.com/acnodal/epic/pkg/node/cni/wire"
 )
-
-// IsPlugin says whether the program was started by a container runtime under the
-// plugin's name. Its main function then runs the plugin and nothing else.
-func IsPlugin(arg0 string) bool { return filepath.Base(arg0) == plugin.Type }
-
-// RunPlugin runs the plugin and returns the exit code.
-func RunPlugin() int { return plugin.Main() }
 
 // Options are those of the installation. The gateway command has them too.
 type Options struct {
@@ -46,7 +37,7 @@ func NewOptions() *Options {
 
 // AddFlags adds the options to a command's flags.
 func (o *Options) AddFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.Program, "cni-program", o.Program, "The plugin's program, which is copied. Default: "+plugin.Type+" beside this program, or else this program.")
+	f.StringVar(&o.Program, "cni-program", o.Program, "Program of the plugin, which is copied to --cni-bin-dir. Default: "+plugin.Type+" in the folder of this program.")
 	f.StringVar(&o.BinDir, "cni-bin-dir", o.BinDir, "Where the container runtime looks for plugins.")
 	f.StringVar(&o.ConfDir, "cni-conf-dir", o.ConfDir, "Where the container runtime looks for network configurations.")
 	f.StringVar(&o.Socket, "cni-socket", o.Socket, "Unix socket at which the node program answers the plugin; for root only.")
@@ -62,9 +53,6 @@ func (o *Options) Installer() (*install.Installer, error) {
 			return nil, fmt.Errorf("find this program: %w", err)
 		}
 		program = filepath.Join(filepath.Dir(self), plugin.Type)
-		if _, err := os.Stat(program); errors.Is(err, fs.ErrNotExist) {
-			program = self
-		}
 	}
 	return &install.Installer{
 		Program: program, BinDir: o.BinDir, ConfDir: o.ConfDir,
@@ -76,18 +64,10 @@ func (o *Options) Installer() (*install.Installer, error) {
 func New() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "cni",
-		Short:   "The CNI plugin that gives proxies their public addresses, and its installation",
+		Short:   "Install or remove the CNI plugin that gives proxies their public addresses",
 		Example: "  epic-node cni install --once",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if os.Getenv("CNI_COMMAND") == "" {
-				return cmd.Help()
-			}
-			if code := plugin.Main(); code != 0 {
-				os.Exit(code)
-			}
-			return nil
-		},
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newInstall(), newUninstall())
 	return cmd

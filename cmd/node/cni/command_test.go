@@ -42,8 +42,19 @@ func TestInstallCommands(t *testing.T) {
 	}
 }
 
-func TestIsPlugin(t *testing.T) {
-	if !IsPlugin("/opt/cni/bin/epic-cni") || IsPlugin("/usr/bin/epic-node") {
-		t.Error("the plugin's name is not recognised")
+// The plugin is a program of its own. Without it nothing is installed, and the
+// configuration of the runtime can still be cleaned up.
+func TestNoPlugin(t *testing.T) {
+	o := NewOptions()
+	o.ConfDir, o.BinDir = t.TempDir(), t.TempDir()
+	i, err := o.Installer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := i.Install(); err == nil || !strings.Contains(err.Error(), "epic-cni beside the node program, or name it with --cni-program") {
+		t.Errorf("got %v", err)
+	}
+	if err := i.Uninstall(); err != nil {
+		t.Error(err)
 	}
 }
