@@ -20,6 +20,7 @@ import (
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/connector/publish"
+	"github.com/acnodal/epic/pkg/privatefile"
 )
 
 // SecretWriter writes Secrets to the account's namespace in EPIC. It can't read them.
@@ -121,12 +122,7 @@ func (w *folderSecrets) Apply(_ context.Context, secret *corev1.Secret) error {
 	files := maps.Clone(secret.Data)
 	files[clusterFile] = []byte(secret.Labels[epic.OwningClusterLabel])
 	for _, key := range slices.Sorted(maps.Keys(files)) {
-		// Whoever reads a file finds the former content or the new one.
-		path := filepath.Join(folder, filepath.Base(key))
-		if err := os.WriteFile(path+"~", files[key], 0o600); err != nil {
-			return fmt.Errorf("write Secret %s: %w", secret.Name, err)
-		}
-		if err := os.Rename(path+"~", path); err != nil {
+		if err := privatefile.Write(filepath.Join(folder, filepath.Base(key)), files[key]); err != nil {
 			return fmt.Errorf("write Secret %s: %w", secret.Name, err)
 		}
 	}

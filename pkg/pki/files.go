@@ -4,10 +4,11 @@ package pki
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/acnodal/epic/pkg/privatefile"
 )
 
 // pair is a certificate and its key, as files.
@@ -35,34 +36,8 @@ func (p pair) read() (cert, key []byte, err error) {
 // write replaces both files. The key goes first, and a reader that sees the new
 // key with the old certificate keeps what it had, since the two don't match.
 func (p pair) write(cert, key []byte) error {
-	if err := WriteFile(p.keyFile, key); err != nil {
+	if err := privatefile.Write(p.keyFile, key); err != nil {
 		return err
 	}
-	return WriteFile(p.certFile, cert)
-}
-
-// WriteFile replaces a file in one step, readable by its owner alone, so that
-// no reader and no crash sees half of it.
-func WriteFile(path string, content []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return fmt.Errorf("can't write %s: %w", path, err)
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name()) //nolint:errcheck,gosec // the first error says more
-			err = fmt.Errorf("can't write %s: %w", path, err)
-		}
-	}()
-	// CreateTemp makes files with mode 0600.
-	if _, err = f.Write(content); err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return privatefile.Write(p.certFile, cert)
 }

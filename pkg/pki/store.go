@@ -14,6 +14,8 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
+
+	"github.com/acnodal/epic/pkg/privatefile"
 )
 
 const (
@@ -145,5 +147,5 @@ func (s *Store) WriteKubeconfig(path, server string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("can't create the directory of the kubeconfig: %w", err)
 	}
-	return WriteFile(path, content)
+	return privatefile.Write(path, content)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/acnodal/epic/pkg/apiserver/options"
 	"github.com/acnodal/epic/pkg/nodeidentity"
 	"github.com/acnodal/epic/pkg/pki"
+	"github.com/acnodal/epic/pkg/privatefile"
 )
 
 const nodeKubeconfigLong = `Make a kubeconfig for the node with that address, for a standalone server.
@@ -43,7 +44,7 @@ func newNodeKubeconfigCommand() *cobra.Command {
 				return err
 			}
 			if file != "" {
-				return pki.WriteFile(file, content)
+				return privatefile.Write(file, content)
 			}
 			_, err = c.OutOrStdout().Write(content)
 			return err

@@ -12,7 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
+	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/acnodal/epic/pkg/envoy/translate"
@@ -23,7 +23,7 @@ import (
 	"github.com/acnodal/epic/pkg/operator/runner"
 	"github.com/acnodal/epic/pkg/operator/secretfolder"
 	"github.com/acnodal/epic/pkg/operator/workload"
-	"github.com/acnodal/epic/pkg/pki"
+	"github.com/acnodal/epic/pkg/privatefile"
 	"github.com/acnodal/epic/pkg/proxyidentity"
 	"github.com/acnodal/epic/pkg/proxyidentity/issuer"
 )
@@ -80,7 +80,7 @@ func newProcesses(o *options) (*platform, error) {
 			return translate.Options{Addresses: []netip.Addr{processes.LoopbackAddress(address)}, ListenPort: processes.LoopbackPort}
 		},
 		begin: func(ctx context.Context, op *operator.Operator, c *issuer.Credentials, server *xds.Server) (runner.Runner, []source.TypedSource[proxyidentity.Proxy], error) {
-			if err := pki.WriteFile(o.in("ca.crt"), c.Authority().Bundle()); err != nil {
+			if err := privatefile.Write(o.in("ca.crt"), c.Authority().Bundle()); err != nil {
 				return nil, nil, err
 			}
 			var network processes.Network = processes.Loopback{}
@@ -130,13 +130,12 @@ func lock(dir string) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("--process-dir: %w", err)
 	}
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := fileutil.TryLockFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if errors.Is(err, fileutil.ErrLocked) {
+		return nil, fmt.Errorf("--process-dir: another operator uses %s: end it, or give this one a folder of its own", dir)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("--process-dir: %w", err)
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		_ = f.Close()
-		return nil, fmt.Errorf("--process-dir: another operator uses %s: end it, or give this one a folder of its own", dir)
 	}
 	return func() { _ = f.Close() }, nil
 }

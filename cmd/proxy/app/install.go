@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 )
 
@@ -38,21 +39,14 @@ func install(from, folder string) error {
 		return err
 	}
 	defer func() { _ = in.Close() }()
-	out, err := os.CreateTemp(folder, program+".*")
+	const executable = 0o555
+	out, err := renameio.NewPendingFile(filepath.Join(folder, program), renameio.WithTempDir(folder), renameio.WithStaticPermissions(executable))
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(out.Name()) }()
+	defer out.Cleanup() //nolint:errcheck // the first error says more
 	if _, err := io.Copy(out, in); err != nil {
-		_ = out.Close()
 		return fmt.Errorf("copy to %s: %w", folder, err)
 	}
-	if err := out.Close(); err != nil {
-		return err
-	}
-	const executable = 0o555
-	if err := os.Chmod(out.Name(), executable); err != nil {
-		return err
-	}
-	return os.Rename(out.Name(), filepath.Join(folder, program))
+	return out.CloseAtomicallyReplace()
 }

@@ -9,7 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
+
+	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 )
 
 // lockName is the file whose lock says which process holds a data directory.
@@ -36,18 +37,14 @@ func (e *HeldError) Error() string {
 // lock of its own, but it waits for it in silence, and before that it removes
 // the socket of the member that is running. The kernel drops the lock when the
 // process ends, however it ends.
-func lockDir(dataDir string) (*os.File, error) {
+func lockDir(dataDir string) (*fileutil.LockedFile, error) {
 	path := filepath.Join(dataDir, lockName)
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("can't write to the data directory: %w; choose another --data-dir, or make this one writable for the user that runs the server", err)
+	f, err := fileutil.TryLockFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if errors.Is(err, fileutil.ErrLocked) {
+		return nil, &HeldError{DataDir: dataDir, PID: readPID(path)}
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		defer f.Close() //nolint:errcheck // nothing was written
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, &HeldError{DataDir: dataDir, PID: readPID(path)}
-		}
-		return nil, fmt.Errorf("can't lock the data directory %s: %w", dataDir, err)
+	if err != nil {
+		return nil, fmt.Errorf("can't lock the data directory: %w; choose another --data-dir, or make this one writable for the user that runs the server", err)
 	}
 	if err := writePID(f); err != nil {
 		f.Close() //nolint:errcheck,gosec // the write's error says more
@@ -56,7 +53,7 @@ func lockDir(dataDir string) (*os.File, error) {
 	return f, nil
 }
 
-func writePID(f *os.File) error {
+func writePID(f *fileutil.LockedFile) error {
 	if err := f.Truncate(0); err != nil {
 		return err
 	}

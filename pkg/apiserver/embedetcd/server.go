@@ -7,11 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"sync"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -49,7 +49,7 @@ type Config struct {
 type Server struct {
 	dataDir string
 	etcd    *embed.Etcd
-	lock    *os.File
+	lock    *fileutil.LockedFile
 	level   zap.AtomicLevel
 	stop    sync.Once
 	// space is what watches whether the database is full, endSpace ends it.

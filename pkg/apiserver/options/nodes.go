@@ -15,7 +15,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/serviceaccount"
 
 	"github.com/acnodal/epic/pkg/nodeidentity"
-	"github.com/acnodal/epic/pkg/pki"
+	"github.com/acnodal/epic/pkg/privatefile"
 	"github.com/acnodal/epic/pkg/tunnelkey"
 )
 
@@ -76,7 +76,7 @@ func (o *NodeOptions) OpenKeys(ctx context.Context, standalone bool, dataDir str
 	if path == "" {
 		path = filepath.Join(dataDir, tunnelKeyName)
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			if err := pki.WriteFile(path, tunnelkey.Generate()); err != nil {
+			if err := privatefile.Write(path, tunnelkey.Generate()); err != nil {
 				return nil, fmt.Errorf("--data-dir: %w", err)
 			}
 		}

@@ -12,6 +12,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/acnodal/epic/pkg/privatefile"
 )
 
 // ErrDamaged says that a file is not what was written, or was written in a version
@@ -48,25 +50,12 @@ func (f File) Load(value any) (bool, error) {
 
 // Save replaces the file. When it returns without an error the value survives a
 // loss of power; with one, the file is as it was.
-func (f File) Save(value any) (err error) {
+func (f File) Save(value any) error {
 	body, err := json.Marshal(value)
 	if err != nil {
 		return err
 	}
-	next := f.Path + ".new"
-	// A leftover might have another mode.
-	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, ignoreMissing(os.Remove(next)))
-		}
-	}()
-	if err := write(next, []byte(f.header(body)+"\n"), body); err != nil {
-		return err
-	}
-	if err := os.Rename(next, f.Path); err != nil {
+	if err := privatefile.Write(f.Path, []byte(f.header(body)+"\n"), body); err != nil {
 		return err
 	}
 	return syncDirectory(filepath.Dir(f.Path))
@@ -77,20 +66,6 @@ func (f File) header(body []byte) string {
 	return fmt.Sprintf("epic-node state %d %s", f.Version, hex.EncodeToString(sum[:]))
 }
 
-func write(path string, parts ...[]byte) (err error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	for _, b := range parts {
-		if _, err := file.Write(b); err != nil {
-			return err
-		}
-	}
-	return file.Sync()
-}
-
 func syncDirectory(path string) (err error) {
 	d, err := os.Open(path)
 	if err != nil {
@@ -98,11 +73,4 @@ func syncDirectory(path string) (err error) {
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
 	return d.Sync()
-}
-
-func ignoreMissing(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
 }

@@ -9,12 +9,12 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 )
 
 // Lock is held by at most one process. The kernel frees it when the process ends,
 // however it ends.
-type Lock struct{ file *os.File }
+type Lock struct{ file *fileutil.LockedFile }
 
 // Acquire makes the directory, for root alone, and takes the lock in it. When
 // another process has it, the error says which.
@@ -23,20 +23,16 @@ func Acquire(directory string) (*Lock, error) {
 		return nil, fmt.Errorf("make the state directory: %w", err)
 	}
 	path := filepath.Join(directory, "lock")
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
+	file, err := fileutil.TryLockFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if errors.Is(err, fileutil.ErrLocked) {
 		holder := "another process"
 		if b, e := os.ReadFile(path); e == nil && len(b) > 0 {
 			holder = "process " + strings.TrimSpace(string(b))
 		}
-		return nil, errors.Join(fmt.Errorf("%s runs as the node program with the state directory %s: stop it, or give this one a directory of its own", holder, directory), file.Close())
+		return nil, fmt.Errorf("%s runs as the node program with the state directory %s: stop it, or give this one a directory of its own", holder, directory)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), file.Close())
+		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
 	if err := file.Truncate(0); err == nil {
 		_, err = fmt.Fprintf(file, "%d\n", os.Getpid())

@@ -22,6 +22,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/acnodal/epic/pkg/pki"
+	"github.com/acnodal/epic/pkg/privatefile"
 )
 
 // SecretName is the name of the Secret in the operator's namespace.
@@ -183,5 +184,5 @@ func (f File) Save(_ context.Context, data map[string][]byte, _ string) error {
 	if err != nil {
 		return err
 	}
-	return pki.WriteFile(string(f), text)
+	return privatefile.Write(string(f), text)
 }

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/acnodal/epic/pkg/node/proxies"
+	"github.com/acnodal/epic/pkg/privatefile"
 )
 
 // DescriptionFile is the name of the file for the node program's --proxies-file.
@@ -45,5 +46,5 @@ func (r *Runner) describe() error {
 	if has, err := os.ReadFile(path); err == nil && bytes.Equal(has, data) {
 		return nil
 	}
-	return save(path, data)
+	return privatefile.Write(path, data)
 }

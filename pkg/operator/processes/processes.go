@@ -18,6 +18,7 @@ import (
 	"github.com/acnodal/epic/pkg/node/cni/wire"
 	"github.com/acnodal/epic/pkg/operator/runner"
 	"github.com/acnodal/epic/pkg/operator/workload"
+	"github.com/acnodal/epic/pkg/privatefile"
 	"github.com/acnodal/epic/pkg/proxyidentity"
 )
 
@@ -199,7 +200,7 @@ func (r *Runner) run(ctx context.Context, p *proxy) error {
 	}
 	folder := r.folder(p.id)
 	// A new secret for each start: it serves once.
-	if err := save(filepath.Join(folder, "token"), []byte(r.o.Identities.Issue(p.proxyIdentity()))); err != nil {
+	if err := privatefile.Write(filepath.Join(folder, "token"), []byte(r.o.Identities.Issue(p.proxyIdentity()))); err != nil {
 		return err
 	}
 	argv := p.Argv
@@ -271,7 +272,7 @@ func (r *Runner) Renew(id proxyidentity.Identity) {
 	if p == nil || p.Pod != id.Pod || r.stopped {
 		return
 	}
-	if err := save(filepath.Join(r.folder(p.id), "token"), []byte(r.o.Identities.Issue(id))); err != nil {
+	if err := privatefile.Write(filepath.Join(r.folder(p.id), "token"), []byte(r.o.Identities.Issue(id))); err != nil {
 		klog.Background().Error(err, "A proxy can't start again by itself", "proxy", klog.KRef(p.Namespace, p.Pod))
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/acnodal/epic/pkg/operator/workload"
+	"github.com/acnodal/epic/pkg/privatefile"
 	"github.com/acnodal/epic/pkg/proxyidentity"
 )
 
@@ -52,21 +53,12 @@ func (r *record) proxyIdentity() proxyidentity.Identity {
 
 const recordFile = "record.json"
 
-// save replaces a file as a whole, so a reader never sees a part.
-func save(path string, data []byte) error {
-	tmp := path + ".new"
-	if err := os.WriteFile(tmp, data, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, path)
-}
-
 func (r *record) save(dir string) error {
 	data, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode the record of %s: %w", r.Pod, err)
 	}
-	return save(filepath.Join(dir, recordFile), data)
+	return privatefile.Write(filepath.Join(dir, recordFile), data)
 }
 
 // records reads those of all proxies. A folder without one is what a start left that

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+	"github.com/google/renameio/v2"
 	"k8s.io/klog/v2"
 
 	"github.com/acnodal/epic/pkg/node/cni/plugin"
@@ -72,6 +73,9 @@ func (i *Installer) Install() (bool, error) {
 // one or the new one.
 func (i *Installer) copyProgram() (bool, error) {
 	data, err := os.ReadFile(i.Program)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, fmt.Errorf("%w: put %s beside the node program, or name it with --cni-program", err, plugin.Type)
+	}
 	if err != nil {
 		return false, err
 	}
@@ -243,24 +247,16 @@ func read(path string) ([]byte, fs.FileInfo, error) {
 }
 
 // replace writes a file in one step, with the owner of another. A link is followed.
-func replace(path string, data []byte, mode fs.FileMode, owner fs.FileInfo) (err error) {
+func replace(path string, data []byte, mode fs.FileMode, owner fs.FileInfo) error {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".epic-")
+	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(mode.Perm()))
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			_ = f.Close()
-			_ = os.Remove(f.Name())
-		}
-	}()
+	defer f.Cleanup() //nolint:errcheck // the first error says more
 	if _, err := f.Write(data); err != nil {
-		return err
-	}
-	if err := f.Chmod(mode); err != nil {
 		return err
 	}
 	if owner != nil {
@@ -271,13 +267,7 @@ func replace(path string, data []byte, mode fs.FileMode, owner fs.FileInfo) (err
 			}
 		}
 	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return f.CloseAtomicallyReplace()
 }
 
 // Run installs the plugin and puts it back whenever somebody takes it away, until the
