@@ -3,11 +3,9 @@
 package gwroute
 
 import (
-	"slices"
-
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
-
 	"github.com/acnodal/epic/pkg/apis/epic"
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/endpoints"
 	"github.com/acnodal/epic/pkg/registry/fieldset"
 )
 
@@ -19,33 +17,9 @@ var selectable = fieldset.Fields{
 
 // parents are the names of the gateway proxies to which a route belongs.
 func parents(obj *epic.GWRoute) []string {
-	var names []string
-	for _, refs := range parentRefs(&obj.Spec) {
-		for i := range refs {
-			names = append(names, string(refs[i].Name))
-		}
+	var route epicv1.GWRoute
+	if err := epicv1.Convert_epic_GWRouteSpec_To_v1_GWRouteSpec(&obj.Spec, &route.Spec, nil); err != nil {
+		return nil // the two are alike, and the conversion is a cast
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
-// parentRefs are the parent references of each route that an object has.
-func parentRefs(spec *epic.GWRouteSpec) [][]gatewayv1.ParentReference {
-	var all [][]gatewayv1.ParentReference
-	if spec.HTTP != nil {
-		all = append(all, spec.HTTP.ParentRefs)
-	}
-	if spec.GRPC != nil {
-		all = append(all, spec.GRPC.ParentRefs)
-	}
-	if spec.TLS != nil {
-		all = append(all, spec.TLS.ParentRefs)
-	}
-	if spec.TCP != nil {
-		all = append(all, spec.TCP.ParentRefs)
-	}
-	if spec.UDP != nil {
-		all = append(all, spec.UDP.ParentRefs)
-	}
-	return all
+	return endpoints.ProxiesOf(&route)
 }

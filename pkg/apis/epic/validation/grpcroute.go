@@ -7,8 +7,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
-
-	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
 var (
@@ -28,28 +26,13 @@ func grpcRoute(path *field.Path, spec *gatewayv1.GRPCRouteSpec) field.ErrorList 
 }
 
 func grpcRule(path *field.Path, r *gatewayv1.GRPCRouteRule, expressions *regexps) field.ErrorList {
-	errs := atMost(path.Child("matches"), len(r.Matches), epic.MaxRuleMatches)
-	errs = append(errs, atMost(path.Child("filters"), len(r.Filters), epic.MaxRuleFilters)...)
-	errs = append(errs, atMost(path.Child("backendRefs"), len(r.BackendRefs), epic.MaxRuleBackends)...)
-	if len(errs) > 0 {
-		return errs
-	}
-	for i := range r.Matches {
-		if full(errs) {
-			break
-		}
-		errs = append(errs, grpcMatch(path.Child("matches").Index(i), &r.Matches[i], expressions)...)
-	}
-	errs = append(errs, grpcFilters(path.Child("filters"), r.Filters)...)
-	errs = append(errs, persistence(path.Child("sessionPersistence"), r.SessionPersistence)...)
-	for i := range r.BackendRefs {
-		if full(errs) {
-			break
-		}
-		b := &r.BackendRefs[i]
-		errs = append(errs, backendWithFilters(path.Child("backendRefs").Index(i), &b.BackendRef, b.Filters, grpcFilters)...)
-	}
-	return errs
+	return requestRule[gatewayv1.GRPCRouteMatch, gatewayv1.GRPCRouteFilter, gatewayv1.GRPCBackendRef]{
+		matches: r.Matches, match: grpcMatch, filters: r.Filters, checkFilters: grpcFilters, backends: r.BackendRefs,
+		backend: func(b *gatewayv1.GRPCBackendRef) (*gatewayv1.BackendRef, []gatewayv1.GRPCRouteFilter) {
+			return &b.BackendRef, b.Filters
+		},
+		rest: func() field.ErrorList { return persistence(path.Child("sessionPersistence"), r.SessionPersistence) },
+	}.check(path, expressions)
 }
 
 func grpcMatch(path *field.Path, m *gatewayv1.GRPCRouteMatch, expressions *regexps) field.ErrorList {

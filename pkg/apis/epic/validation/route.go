@@ -91,28 +91,52 @@ func parents(path *field.Path, refs []gatewayv1.ParentReference) field.ErrorList
 }
 
 func httpRule(path *field.Path, r *gatewayv1.HTTPRouteRule, expressions *regexps) field.ErrorList {
-	errs := atMost(path.Child("matches"), len(r.Matches), epic.MaxRuleMatches)
-	errs = append(errs, atMost(path.Child("filters"), len(r.Filters), epic.MaxRuleFilters)...)
-	errs = append(errs, atMost(path.Child("backendRefs"), len(r.BackendRefs), epic.MaxRuleBackends)...)
+	return requestRule[gatewayv1.HTTPRouteMatch, gatewayv1.HTTPRouteFilter, gatewayv1.HTTPBackendRef]{
+		matches: r.Matches, match: httpMatch, filters: r.Filters, checkFilters: filters, backends: r.BackendRefs,
+		backend: func(b *gatewayv1.HTTPBackendRef) (*gatewayv1.BackendRef, []gatewayv1.HTTPRouteFilter) {
+			return &b.BackendRef, b.Filters
+		},
+		rest: func() field.ErrorList {
+			errs := timeouts(path.Child("timeouts"), r.Timeouts)
+			errs = append(errs, retry(path.Child("retry"), r.Retry)...)
+			return append(errs, persistence(path.Child("sessionPersistence"), r.SessionPersistence)...)
+		},
+	}.check(path, expressions)
+}
+
+// requestRule has what the rules have in common that match requests.
+type requestRule[Match, Filter, Backend any] struct {
+	matches      []Match
+	match        func(*field.Path, *Match, *regexps) field.ErrorList
+	filters      []Filter
+	checkFilters func(*field.Path, []Filter) field.ErrorList
+	backends     []Backend
+	backend      func(*Backend) (*gatewayv1.BackendRef, []Filter)
+	// rest checks what only one kind of rule has.
+	rest func() field.ErrorList
+}
+
+func (r requestRule[Match, Filter, Backend]) check(path *field.Path, expressions *regexps) field.ErrorList {
+	errs := atMost(path.Child("matches"), len(r.matches), epic.MaxRuleMatches)
+	errs = append(errs, atMost(path.Child("filters"), len(r.filters), epic.MaxRuleFilters)...)
+	errs = append(errs, atMost(path.Child("backendRefs"), len(r.backends), epic.MaxRuleBackends)...)
 	if len(errs) > 0 {
 		return errs
 	}
-	for i := range r.Matches {
+	for i := range r.matches {
 		if full(errs) {
 			break
 		}
-		errs = append(errs, httpMatch(path.Child("matches").Index(i), &r.Matches[i], expressions)...)
+		errs = append(errs, r.match(path.Child("matches").Index(i), &r.matches[i], expressions)...)
 	}
-	errs = append(errs, filters(path.Child("filters"), r.Filters)...)
-	errs = append(errs, timeouts(path.Child("timeouts"), r.Timeouts)...)
-	errs = append(errs, retry(path.Child("retry"), r.Retry)...)
-	errs = append(errs, persistence(path.Child("sessionPersistence"), r.SessionPersistence)...)
-	for i := range r.BackendRefs {
+	errs = append(errs, r.checkFilters(path.Child("filters"), r.filters)...)
+	errs = append(errs, r.rest()...)
+	for i := range r.backends {
 		if full(errs) {
 			break
 		}
-		b := &r.BackendRefs[i]
-		errs = append(errs, backendWithFilters(path.Child("backendRefs").Index(i), &b.BackendRef, b.Filters, filters)...)
+		b, all := r.backend(&r.backends[i])
+		errs = append(errs, backendWithFilters(path.Child("backendRefs").Index(i), b, all, r.checkFilters)...)
 	}
 	return errs
 }
