@@ -55,7 +55,7 @@ func (o *cniOptions) add(fs *pflag.FlagSet) {
 
 // attachments is the node's side of the CNI plugin.
 type attachments struct {
-	*proxies.Attached
+	*cni.Attached
 
 	kube      kubernetes.Interface
 	server    *cni.Server
@@ -77,7 +77,7 @@ func (o *cniOptions) open(ctx context.Context, rc *rest.Config, client versioned
 	a.pods = informers.NewSharedInformerFactoryWithOptions(kube, 0, informers.WithTweakListOptions(func(l *metav1.ListOptions) {
 		l.FieldSelector = fields.OneTermEqualSelector("spec.nodeName", node).String()
 	}))
-	if a.Attached, err = proxies.OpenAttached(ctx, o.stateDir, netns.None()); err != nil {
+	if a.Attached, err = cni.OpenAttached(ctx, o.stateDir, netns.None()); err != nil {
 		return nil, fmt.Errorf("--cni-state-dir: %w", err)
 	}
 	if a.listener, err = cni.Listen(ctx, o.Socket); err != nil {

@@ -79,7 +79,7 @@ type cluster struct {
 	cni0     netlink.Link
 	resolver *resolver
 	server   *Server
-	attached *proxies.Attached
+	attached *Attached
 	host     *host.Host
 	socket   string
 	state    string
@@ -124,7 +124,7 @@ func newCluster(t testing.TB) *cluster {
 func (c *cluster) start() {
 	c.t.Helper()
 	var err error
-	if c.attached, err = proxies.OpenAttached(c.t.Context(), c.state, c.node.Handle); err != nil {
+	if c.attached, err = OpenAttached(c.t.Context(), c.state, c.node.Handle); err != nil {
 		c.t.Fatal(err)
 	}
 	c.server = &Server{Resolver: c.resolver, Attached: c.attached, Worker: podnet.Worker{Host: c.node.Handle}}

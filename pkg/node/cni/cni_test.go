@@ -15,7 +15,6 @@ import (
 	"github.com/acnodal/epic/pkg/node/cni/podnet"
 	"github.com/acnodal/epic/pkg/node/cni/wire"
 	"github.com/acnodal/epic/pkg/node/internal/testns"
-	"github.com/acnodal/epic/pkg/node/proxies"
 )
 
 func TestOtherPodsPassThrough(t *testing.T) {
@@ -180,7 +179,7 @@ func TestThousandAttachments(t *testing.T) {
 	bare := testns.New(t)
 	w := podnet.Worker{Host: c.node.Handle}
 	start := time.Now()
-	var records []proxies.Attachment
+	var records []Attachment
 	for i := range many {
 		a := wire.Attachment{Network: "mynet", Container: fmt.Sprint("many", i), Interface: "eth0"}
 		host := netlink.NewVeth(netlink.LinkAttrs{Name: a.HostName(), TxQLen: -1})
@@ -191,7 +190,7 @@ func TestThousandAttachments(t *testing.T) {
 		if err := c.node.Net.LinkSetAlias(host, a.Alias()); err != nil {
 			t.Fatal(err)
 		}
-		records = append(records, proxies.Attachment{Attachment: a, Netns: bare.Path, Plan: wire.Plan{
+		records = append(records, Attachment{Attachment: a, Netns: bare.Path, Plan: wire.Plan{
 			Kind: "GWProxy", Namespace: "epic-a", Owner: "web", Pod: fmt.Sprint("pod", i), Host: a.HostName(), Alias: a.Alias(),
 		}})
 	}
@@ -204,7 +203,7 @@ func TestThousandAttachments(t *testing.T) {
 	}
 	kept := time.Since(start)
 	start = time.Now()
-	again, err := proxies.OpenAttached(t.Context(), c.state, c.node.Handle)
+	again, err := OpenAttached(t.Context(), c.state, c.node.Handle)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,6 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/acnodal/epic/pkg/node/cni/podnet"
-	"github.com/acnodal/epic/pkg/node/proxies"
 )
 
 func (s *Server) mendLoop(ctx context.Context) {
@@ -78,7 +77,7 @@ func withoutNumbers(err error) string {
 	}, err.Error())
 }
 
-func (s *Server) mendOne(ctx context.Context, r proxies.Attachment, now time.Time) error {
+func (s *Server) mendOne(ctx context.Context, r Attachment, now time.Time) error {
 	name := r.Plan.Host
 	defer s.locks.lock(name)()
 	if _, known := s.Attached.Get(name); !known {

@@ -11,7 +11,6 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/acnodal/epic/pkg/node/cni/podnet"
-	"github.com/acnodal/epic/pkg/node/proxies"
 )
 
 // TestMends deletes the interface of a running proxy.
@@ -54,7 +53,7 @@ func TestMends(t *testing.T) {
 	c.start()
 	now := time.Now()
 	c.stop()
-	if c.attached, err = proxies.OpenAttached(t.Context(), c.state, c.node.Handle); err != nil {
+	if c.attached, err = OpenAttached(t.Context(), c.state, c.node.Handle); err != nil {
 		t.Fatal(err)
 	}
 	s := &Server{Resolver: c.resolver, Attached: c.attached, Worker: podnet.Worker{Host: c.node.Handle}}

@@ -22,7 +22,6 @@ import (
 	"github.com/acnodal/epic/pkg/node/cni/podnet"
 	"github.com/acnodal/epic/pkg/node/cni/wire"
 	"github.com/acnodal/epic/pkg/node/host"
-	"github.com/acnodal/epic/pkg/node/proxies"
 )
 
 // InterfaceName is the name of the public interface in a proxy's pod.
@@ -43,7 +42,7 @@ type Server struct {
 	// Resolver says which pods are proxies.
 	Resolver Resolver
 	// Attached keeps what was attached.
-	Attached *proxies.Attached
+	Attached *Attached
 	// Worker mends.
 	Worker podnet.Worker
 
@@ -215,7 +214,7 @@ func (s *Server) attached(_ context.Context, r wire.Request) (struct{}, error) {
 		return struct{}{}, &wire.RefusalError{Message: "plan: must be that of this attachment"}
 	}
 	defer s.locks.lock(r.Plan.Host)()
-	return struct{}{}, s.Attached.Put(proxies.Attachment{
+	return struct{}{}, s.Attached.Put(Attachment{
 		Attachment: r.Attachment, Netns: r.Netns, NetnsID: r.NetnsID, Plan: *r.Plan, Index: r.HostIndex,
 	})
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package proxies says which proxies run on this node, and by which interfaces.
-// It has two sources: what the CNI plugin attached, and a static description for
-// hosts without Kubernetes and for tests. It makes no interface and programs
-// nothing.
+// There are two sources: what the CNI plugin attached, in pkg/node/cni, and here a
+// static description for hosts without Kubernetes and for tests. It makes no
+// interface and programs nothing.
 package proxies
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"net/netip"
@@ -41,6 +42,11 @@ type Interface struct {
 	Standby bool `json:"standby,omitempty"`
 	// Served says that the proxy was ready before.
 	Served bool `json:"served,omitempty"`
+}
+
+// Compare orders interfaces by namespace, pod and name.
+func Compare(x, y Interface) int {
+	return cmp.Or(cmp.Compare(x.Namespace, y.Namespace), cmp.Compare(x.Pod, y.Pod), cmp.Compare(x.Name, y.Name))
 }
 
 // Source tells of the proxies of this node.

@@ -93,7 +93,7 @@ func ParseDescription(data []byte) ([]Interface, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	slices.SortFunc(out, compare)
+	slices.SortFunc(out, Compare)
 	return out, nil
 }
 
@@ -119,6 +119,10 @@ func describedAddresses(texts []string, wrong func(field, format string, args ..
 	}
 	return out
 }
+
+// verifyInterval is how often the interfaces are compared with the kernel's, in case a
+// message of the kernel is lost.
+const verifyInterval = 10 * time.Second
 
 // Static are the proxies that a file describes. It is read again when it changes; a
 // file that is wrong then changes nothing.

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package proxies
+package proxies_test
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +12,8 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/acnodal/epic/pkg/node/internal/testns"
+	"github.com/acnodal/epic/pkg/node/proxies"
+	"github.com/acnodal/epic/pkg/node/proxies/proxiestest"
 )
 
 const goodDescription = `proxies:
@@ -43,7 +44,7 @@ func TestParseDescription(t *testing.T) {
 		{"not YAML", "proxies:", "proxies: [", "yaml"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := ParseDescription([]byte(strings.Replace(goodDescription, tt.from, tt.to, 1)))
+			got, err := proxies.ParseDescription([]byte(strings.Replace(goodDescription, tt.from, tt.to, 1)))
 			if tt.want == "" {
 				if err != nil || len(got) != 1 || got[0].Pod != "lb" || len(got[0].Addresses) != 2 {
 					t.Errorf("got %+v, %v", got, err)
@@ -56,7 +57,7 @@ func TestParseDescription(t *testing.T) {
 		})
 	}
 	second := strings.TrimPrefix(goodDescription, "proxies:\n")
-	_, err := ParseDescription([]byte(goodDescription + second))
+	_, err := proxies.ParseDescription([]byte(goodDescription + second))
 	if err == nil || !strings.Contains(err.Error(), "proxies[1].pod") || !strings.Contains(err.Error(), "proxies[1].interface") {
 		t.Errorf("two equal proxies: %v", err)
 	}
@@ -66,7 +67,7 @@ func FuzzParseDescription(f *testing.F) {
 	f.Add([]byte(goodDescription))
 	f.Add([]byte(`{"proxies":[{"kind":"GWProxy"}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		list, err := ParseDescription(data)
+		list, err := proxies.ParseDescription(data)
 		if err != nil {
 			return
 		}
@@ -76,39 +77,6 @@ func FuzzParseDescription(f *testing.F) {
 			}
 		}
 	})
-}
-
-// follow runs a source and returns a channel with its lists.
-func follow(t *testing.T, s Source) <-chan []Interface {
-	t.Helper()
-	lists := make(chan []Interface, 100)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := s.Run(ctx, func() { lists <- s.List() }); err != nil {
-			t.Errorf("Run: %v", err)
-		}
-	}()
-	t.Cleanup(func() { cancel(); <-done })
-	return lists
-}
-
-// until waits for a list that is as wanted.
-func until(t *testing.T, what string, lists <-chan []Interface, want func([]Interface) bool) {
-	t.Helper()
-	timeout := time.After(5 * time.Second)
-	var last []Interface
-	for {
-		select {
-		case last = <-lists:
-			if want(last) {
-				return
-			}
-		case <-timeout:
-			t.Fatalf("%s: not seen; the last list is %+v", what, last)
-		}
-	}
 }
 
 func TestStatic(t *testing.T) {
@@ -123,22 +91,22 @@ func TestStatic(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := OpenStatic(path, ns.Handle); err == nil || !strings.Contains(err.Error(), path) {
+	if _, err := proxies.OpenStatic(path, ns.Handle); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("without the file: %v", err)
 	}
 	write(goodDescription)
-	s, err := OpenStatic(path, ns.Handle)
+	s, err := proxies.OpenStatic(path, ns.Handle)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	lists := follow(t, s)
-	until(t, "no interface yet", lists, func(l []Interface) bool { return len(l) == 0 })
+	lists := proxiestest.Follow(t, s)
+	proxiestest.Until(t, "no interface yet", lists, func(l []proxies.Interface) bool { return len(l) == 0 })
 	link := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "proxy0"}}
 	if err := ns.Net.LinkAdd(link); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the interface came", lists, func(l []Interface) bool {
+	proxiestest.Until(t, "the interface came", lists, func(l []proxies.Interface) bool {
 		return len(l) == 1 && l[0].Index == link.Attrs().Index && l[0].Owner == "lb"
 	})
 	write("nonsense: true\n")
@@ -147,9 +115,9 @@ func TestStatic(t *testing.T) {
 		t.Error("a wrong file took the proxies away")
 	}
 	write(strings.Replace(goodDescription, "owner: lb", "owner: other", 1))
-	until(t, "the file changed", lists, func(l []Interface) bool { return len(l) == 1 && l[0].Owner == "other" })
+	proxiestest.Until(t, "the file changed", lists, func(l []proxies.Interface) bool { return len(l) == 1 && l[0].Owner == "other" })
 	if err := ns.Net.LinkDel(link); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the interface went", lists, func(l []Interface) bool { return len(l) == 0 })
+	proxiestest.Until(t, "the interface went", lists, func(l []proxies.Interface) bool { return len(l) == 0 })
 }

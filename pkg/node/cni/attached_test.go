@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package proxies
+package cni
 
 import (
 	"fmt"
@@ -14,6 +14,8 @@ import (
 
 	"github.com/acnodal/epic/pkg/node/cni/wire"
 	"github.com/acnodal/epic/pkg/node/internal/testns"
+	"github.com/acnodal/epic/pkg/node/proxies"
+	"github.com/acnodal/epic/pkg/node/proxies/proxiestest"
 )
 
 // attachment makes a host's end, and what is kept of it.
@@ -32,7 +34,7 @@ func attachment(t *testing.T, ns *testns.NS, n int) (Attachment, netlink.Link) {
 		t.Fatal(err)
 	}
 	return Attachment{Attachment: a, Plan: wire.Plan{
-		Kind: string(GWProxy), Namespace: "epic-a", Owner: "web", Pod: fmt.Sprint("pod", n),
+		Kind: string(proxies.GWProxy), Namespace: "epic-a", Owner: "web", Pod: fmt.Sprint("pod", n),
 		Host: a.HostName(), Alias: a.Alias(), MAC: net.HardwareAddr{2, 0, 0, 0, 0, byte(n)},
 		Addresses: []netip.Addr{netip.MustParseAddr("203.0.113.5")},
 	}}, link
@@ -45,8 +47,8 @@ func TestAttached(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lists := follow(t, a)
-	until(t, "nothing", lists, func(l []Interface) bool { return len(l) == 0 })
+	lists := proxiestest.Follow(t, a)
+	proxiestest.Until(t, "nothing", lists, func(l []proxies.Interface) bool { return len(l) == 0 })
 	one, link := attachment(t, ns, 1)
 	two, _ := attachment(t, ns, 2)
 	for _, r := range []Attachment{two, one} {
@@ -54,8 +56,8 @@ func TestAttached(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	until(t, "both", lists, func(l []Interface) bool {
-		return len(l) == 2 && l[0].Pod == "pod1" && l[0].Index == link.Attrs().Index && l[0].Kind == GWProxy && l[1].Pod == "pod2"
+	proxiestest.Until(t, "both", lists, func(l []proxies.Interface) bool {
+		return len(l) == 2 && l[0].Pod == "pod1" && l[0].Index == link.Attrs().Index && l[0].Kind == proxies.GWProxy && l[1].Pod == "pod2"
 	})
 	missing := one
 	missing.Plan.Host = "epicmissing"
@@ -72,17 +74,17 @@ func TestAttached(t *testing.T) {
 	if err := ns.Net.LinkDel(link); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "one is gone", lists, func(l []Interface) bool { return len(l) == 1 && l[0].Pod == "pod2" })
+	proxiestest.Until(t, "one is gone", lists, func(l []proxies.Interface) bool { return len(l) == 1 && l[0].Pod == "pod2" })
 	if a.Live(one.Plan.Host) || len(a.All()) != 2 {
 		t.Error("what is kept of an interface that is gone is not as it should be")
 	}
 	_, link = attachment(t, ns, 1)
-	until(t, "it is back", lists, func(l []Interface) bool { return len(l) == 2 && l[0].Index == link.Attrs().Index })
+	proxiestest.Until(t, "it is back", lists, func(l []proxies.Interface) bool { return len(l) == 2 && l[0].Index == link.Attrs().Index })
 	// Another's interface with the same name is not the proxy's.
 	if err := ns.Net.LinkSetAlias(link, "other"); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "another's", lists, func(l []Interface) bool { return len(l) == 1 })
+	proxiestest.Until(t, "another's", lists, func(l []proxies.Interface) bool { return len(l) == 1 })
 
 	// A restart, with a damaged file.
 	if err := os.WriteFile(filepath.Join(directory, "epicbroken"+attachmentSuffix), []byte("{"), 0o600); err != nil {

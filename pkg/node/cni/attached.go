@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package proxies
+package cni
 
 import (
 	"cmp"
@@ -21,6 +21,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/acnodal/epic/pkg/node/cni/wire"
+	"github.com/acnodal/epic/pkg/node/proxies"
 	"github.com/acnodal/epic/pkg/node/statefile"
 )
 
@@ -179,24 +180,20 @@ func (a *Attached) Live(host string) bool {
 	return a.live[host] != 0
 }
 
-// List implements Source.
-func (a *Attached) List() []Interface {
+// List implements proxies.Source.
+func (a *Attached) List() []proxies.Interface {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	out := make([]Interface, 0, len(a.live))
+	out := make([]proxies.Interface, 0, len(a.live))
 	for host, index := range a.live {
 		p := a.records[host].Plan
-		out = append(out, Interface{
-			Kind: Kind(p.Kind), Namespace: p.Namespace, Owner: p.Owner, Pod: p.Pod,
+		out = append(out, proxies.Interface{
+			Kind: proxies.Kind(p.Kind), Namespace: p.Namespace, Owner: p.Owner, Pod: p.Pod,
 			Index: index, Name: host, PeerMAC: p.MAC, Addresses: slices.Clone(p.Addresses),
 		})
 	}
-	slices.SortFunc(out, compare)
+	slices.SortFunc(out, proxies.Compare)
 	return out
-}
-
-func compare(x, y Interface) int {
-	return cmp.Or(cmp.Compare(x.Namespace, y.Namespace), cmp.Compare(x.Pod, y.Pod), cmp.Compare(x.Name, y.Name))
 }
 
 // notify says that the list has changed. The lock is held.
@@ -207,7 +204,7 @@ func (a *Attached) notify() {
 	}
 }
 
-// Run implements Source: it follows the kernel's interfaces.
+// Run implements proxies.Source: it follows the kernel's interfaces.
 func (a *Attached) Run(ctx context.Context, changed func()) error {
 	changed()
 	tick := time.NewTicker(verifyInterval)
