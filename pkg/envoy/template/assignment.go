@@ -83,6 +83,10 @@ func (in *Assignment) render(b *budget) (*resource.Resource, []translate.Problem
 		}
 		out.Endpoints = append(out.Endpoints, one.Endpoints...)
 	}
+	if out.Policy == nil {
+		// Health checks of the template send no request to a worse priority either.
+		out.Policy = plain.Policy
+	}
 	made, err := resource.New(resource.Endpoint, in.Plain.Name, out, in.Plain.Sources...)
 	if err != nil {
 		return fail(err)

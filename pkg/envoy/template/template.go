@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
@@ -46,6 +47,9 @@ type Input struct {
 	// Secrets are the Secrets in the proxy's namespace, by name: at least those that
 	// SecretsOf names, where they exist.
 	Secrets map[string]*corev1.Secret
+	// Now is the time at which it is judged whether certificates are valid. When zero, they
+	// are not judged.
+	Now time.Time
 	// Options are of the place where the proxy runs.
 	Options translate.Options
 	// Limits bound the rendering; DefaultLimits if they are zero.
@@ -324,6 +328,23 @@ func (r *rendering) secrets() {
 			continue
 		}
 		r.confine.secrets[s.Name] = true
+		r.checkValidity("envoyResources."+field, secret)
+	}
+}
+
+// checkValidity reports a certificate that is served and that clients refuse.
+func (r *rendering) checkValidity(field string, secret *corev1.Secret) {
+	if r.in.Now.IsZero() {
+		return
+	}
+	reason, message, until := translate.CheckSecret(secret, r.in.Now)
+	if reason != "" {
+		r.result.Problems = append(r.result.Problems, translate.Problem{
+			Object: r.in.Source, Field: "spec.envoy-template." + field, Reason: reason, Message: fmt.Sprintf("names the Secret %q: %s", secret.Name, message),
+		})
+	}
+	if !until.IsZero() && (r.result.Until.IsZero() || until.Before(r.result.Until)) {
+		r.result.Until = until
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 // The reasons of certificates that are served though clients refuse them.
@@ -46,6 +48,18 @@ func (c certificateChain) checkValidity(now time.Time) (v verdict, until time.Ti
 		}
 	}
 	return v, until
+}
+
+// CheckSecret returns the reason why clients refuse the certificate in a Secret at a time,
+// with a message, if there is one, and until when this holds; for good if that is zero. A
+// Secret without a certificate that can be read has no reason.
+func CheckSecret(secret *corev1.Secret, now time.Time) (reason, message string, until time.Time) {
+	_, chain, err := readCertificate(secret)
+	if err != nil {
+		return "", "", time.Time{}
+	}
+	v, until := chain.checkValidity(now)
+	return v.reason, v.message, until
 }
 
 // names says for which names a certificate is.

@@ -172,7 +172,7 @@ func newCheckedRig(t *testing.T, checker validate.Checker) *rig {
 			found, _ := secret.(*corev1.Secret)
 			return found
 		},
-		Place:  func(public string) translate.Options { return r.place(public) },
+		Place: func(public string) translate.Options { return r.place(public) },
 		Tunnel: func(id int32, _ netip.Addr) translate.Reach {
 			got, _ := r.reach.Load(id)
 			if reach, ok := got.(translate.Reach); ok {

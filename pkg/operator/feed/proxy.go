@@ -82,10 +82,7 @@ func (f *Feed) translate(ctx context.Context, id proxyidentity.Proxy) {
 	}
 	p := f.state(id, true)
 	result, services := f.result(s)
-	if !result.Until.IsZero() {
-		// A certificate expires then, or becomes valid, and no event says so.
-		f.whole.AddAfter(id, time.Until(result.Until))
-	}
+	f.again(id, result)
 	used := f.templateOf(s)
 	if used != nil {
 		rendered, problems := f.fromTemplate(ctx, s, used, result)
@@ -102,6 +99,7 @@ func (f *Feed) translate(ctx context.Context, id proxyidentity.Proxy) {
 			rendered.Problems = append(explained(problems, "; until then new Envoys get the configuration of those that run"), result.Problems...)
 		}
 		result = rendered
+		f.again(id, result)
 	}
 	var withheld map[resource.Key]string
 	if used == nil {
@@ -136,6 +134,14 @@ func (f *Feed) translate(ctx context.Context, id proxyidentity.Proxy) {
 func (f *Feed) ports(s *source) func(published uint16) uint16 {
 	_, port := f.o.Place(s.address()).Listen()
 	return port
+}
+
+// again has a proxy translated again when its problems change though no object does: a
+// certificate expires, or becomes valid.
+func (f *Feed) again(id proxyidentity.Proxy, result *translate.Result) {
+	if !result.Until.IsZero() {
+		f.whole.AddAfter(id, time.Until(result.Until))
+	}
 }
 
 func (f *Feed) result(s *source) (*translate.Result, map[string]*translate.Service) {

@@ -48,7 +48,7 @@ func (f *Feed) fromTemplate(ctx context.Context, s *source, used *owned, plain *
 
 // templateInput is what a proxy is rendered from.
 func (f *Feed) templateInput(s *source, used *owned, plain *translate.Result) template.Input {
-	in := template.Input{Template: used.spec, Source: used.source, Plain: plain, Secrets: map[string]*corev1.Secret{}}
+	in := template.Input{Template: used.spec, Source: used.source, Plain: plain, Secrets: map[string]*corev1.Secret{}, Now: time.Now()}
 	if s.lb != nil {
 		in.LoadBalancer, in.RemoteEndpoints = s.lb, f.o.Store.RemoteEndpointsOf(s.id.Namespace, s.id.Name)
 		in.Options = f.o.Place(s.lb.Spec.PublicAddress)
