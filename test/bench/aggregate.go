@@ -40,7 +40,7 @@ func (p *plane) startAggregate(ctx context.Context, b binaries) (_ *aggregate, e
 			a.stop()
 		}
 	}()
-	if a.etcd, err = startEtcd(ctx, b.etcd, p.dir, "epic-etcd"); err != nil {
+	if a.etcd, err = startEtcd(ctx, b.Etcd, p.dir, "epic-etcd"); err != nil {
 		return nil, err
 	}
 	store, err := pki.Open(ctx, filepath.Join(p.dir, "epic-pki"),

@@ -26,7 +26,15 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/acnodal/epic/test/tools/kubebin"
 )
+
+// binaries are the programs of a control plane, and EPIC's API server.
+type binaries struct {
+	kubebin.Binaries
+	epic string
+}
 
 var parts = []string{"alone", "ids", "creates", "scale"}
 
@@ -62,7 +70,7 @@ func run(ctx context.Context, epic, kube string, only []string, objects int, r r
 	b := binaries{epic: epic}
 	if slices.ContainsFunc(only, func(part string) bool { return part != "alone" }) {
 		var err error
-		if b, err = findBinaries(ctx, kube, epic); err != nil {
+		if b.Binaries, err = kubebin.Find(ctx, ".", kube, progress); err != nil {
 			return err
 		}
 	}

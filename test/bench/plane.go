@@ -45,7 +45,7 @@ func startPlane(ctx context.Context, b binaries, name string) (_ *plane, err err
 			p.stop()
 		}
 	}()
-	if p.etcd, err = startEtcd(ctx, b.etcd, dir, "etcd"); err != nil {
+	if p.etcd, err = startEtcd(ctx, b.Etcd, dir, "etcd"); err != nil {
 		return nil, err
 	}
 	local := []net.IP{net.IPv4(127, 0, 0, 1)}
@@ -74,7 +74,7 @@ func startPlane(ctx context.Context, b binaries, name string) (_ *plane, err err
 	}
 	cert, key := own.ServingFiles()
 	frontDir := filepath.Dir(front.CAFile())
-	p.kube, err = startProcess(ctx, dir, "kube-apiserver", b.kubeAPIServer,
+	p.kube, err = startProcess(ctx, dir, "kube-apiserver", b.KubeAPIServer,
 		"--etcd-servers", p.etcd.endpoint, "--bind-address=127.0.0.1", "--secure-port", fmt.Sprint(port), "--endpoint-reconciler-type=none",
 		"--tls-cert-file", cert, "--tls-private-key-file", key, "--cert-dir", dir, "--client-ca-file", own.CAFile(), "--authorization-mode=RBAC",
 		"--requestheader-client-ca-file", front.CAFile(), "--requestheader-allowed-names", pki.AdminUser,

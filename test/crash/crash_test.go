@@ -26,6 +26,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/test/tools/process"
 )
 
 const (
@@ -120,22 +121,22 @@ func prepare(t *testing.T, w *world) {
 // killAround kills and restarts processes for a while, and returns how often.
 func killAround(t *testing.T, w *world, rng *rand.Rand, d time.Duration) int {
 	t.Helper()
-	victims := append([]*process{w.etcd}, w.servers...)
+	victims := append([]*process.Process{w.etcd}, w.servers...)
 	kills := 0
 	for end := time.Now().Add(d); time.Now().Before(end); kills++ {
 		time.Sleep(time.Duration(100+rng.IntN(900)) * time.Millisecond)
 		v := victims[rng.IntN(len(victims))]
-		v.kill()
+		v.Kill()
 		time.Sleep(time.Duration(rng.IntN(200)) * time.Millisecond)
-		if err := v.start(); err != nil {
-			t.Fatalf("start %s again: %v", v.name, err)
+		if err := v.Start(); err != nil {
+			t.Fatalf("start %s again: %v", v.Name, err)
 		}
 	}
 	// A server that found no etcd has given up by itself.
 	for _, s := range w.servers {
-		s.kill()
-		if err := s.start(); err != nil {
-			t.Fatalf("start %s again: %v", s.name, err)
+		s.Kill()
+		if err := s.Start(); err != nil {
+			t.Fatalf("start %s again: %v", s.Name, err)
 		}
 	}
 	return kills
