@@ -25,42 +25,49 @@ type reference struct {
 // eachPlace calls f for each rule of a route and each of its backends, with its field, the
 // filters there, and the reference to the backend, which is nil for a rule. The filters of
 // a GRPCRoute come in the form of an HTTPRoute's, which has room for all of them.
-func eachPlace(route metav1.Object, f func(at string, filters []gatewayv1.HTTPRouteFilter, ref *gatewayv1.BackendObjectReference)) {
-	rule := func(i int) string { return fmt.Sprintf("rules[%d]", i) }
-	backend := func(i, j int) string { return fmt.Sprintf("rules[%d].backendRefs[%d]", i, j) }
-	plain := func(i int, refs []gatewayv1.BackendRef) {
-		for j := range refs {
-			f(backend(i, j), nil, &refs[j].BackendObjectReference)
-		}
+func eachPlace(route metav1.Object, f visitor) {
+	plain := func(b *gatewayv1.BackendRef) ([]gatewayv1.HTTPRouteFilter, *gatewayv1.BackendObjectReference) {
+		return nil, &b.BackendObjectReference
 	}
 	switch o := route.(type) {
 	case *gatewayv1.HTTPRoute:
-		for i := range o.Spec.Rules {
-			f(rule(i), o.Spec.Rules[i].Filters, nil)
-			refs := o.Spec.Rules[i].BackendRefs
-			for j := range refs {
-				f(backend(i, j), refs[j].Filters, &refs[j].BackendObjectReference)
-			}
-		}
+		visit(o.Spec.Rules, f, func(r *gatewayv1.HTTPRouteRule) ([]gatewayv1.HTTPRouteFilter, []gatewayv1.HTTPBackendRef) {
+			return r.Filters, r.BackendRefs
+		}, func(b *gatewayv1.HTTPBackendRef) ([]gatewayv1.HTTPRouteFilter, *gatewayv1.BackendObjectReference) {
+			return b.Filters, &b.BackendObjectReference
+		})
 	case *gatewayv1.GRPCRoute:
-		for i := range o.Spec.Rules {
-			f(rule(i), asHTTP(o.Spec.Rules[i].Filters), nil)
-			refs := o.Spec.Rules[i].BackendRefs
-			for j := range refs {
-				f(backend(i, j), asHTTP(refs[j].Filters), &refs[j].BackendObjectReference)
-			}
-		}
+		visit(o.Spec.Rules, f, func(r *gatewayv1.GRPCRouteRule) ([]gatewayv1.HTTPRouteFilter, []gatewayv1.GRPCBackendRef) {
+			return asHTTP(r.Filters), r.BackendRefs
+		}, func(b *gatewayv1.GRPCBackendRef) ([]gatewayv1.HTTPRouteFilter, *gatewayv1.BackendObjectReference) {
+			return asHTTP(b.Filters), &b.BackendObjectReference
+		})
 	case *gatewayv1.TLSRoute:
-		for i := range o.Spec.Rules {
-			plain(i, o.Spec.Rules[i].BackendRefs)
-		}
+		visit(o.Spec.Rules, f, func(r *gatewayv1.TLSRouteRule) ([]gatewayv1.HTTPRouteFilter, []gatewayv1.BackendRef) {
+			return nil, r.BackendRefs
+		}, plain)
 	case *gatewayv1.TCPRoute:
-		for i := range o.Spec.Rules {
-			plain(i, o.Spec.Rules[i].BackendRefs)
-		}
+		visit(o.Spec.Rules, f, func(r *gatewayv1.TCPRouteRule) ([]gatewayv1.HTTPRouteFilter, []gatewayv1.BackendRef) {
+			return nil, r.BackendRefs
+		}, plain)
 	case *gatewayv1.UDPRoute:
-		for i := range o.Spec.Rules {
-			plain(i, o.Spec.Rules[i].BackendRefs)
+		visit(o.Spec.Rules, f, func(r *gatewayv1.UDPRouteRule) ([]gatewayv1.HTTPRouteFilter, []gatewayv1.BackendRef) {
+			return nil, r.BackendRefs
+		}, plain)
+	}
+}
+
+// visitor is called for a place in a route.
+type visitor func(at string, filters []gatewayv1.HTTPRouteFilter, ref *gatewayv1.BackendObjectReference)
+
+// visit calls f for each of some rules and each of its backends.
+func visit[R, B any](rules []R, f visitor, rule func(*R) ([]gatewayv1.HTTPRouteFilter, []B), backend func(*B) ([]gatewayv1.HTTPRouteFilter, *gatewayv1.BackendObjectReference)) {
+	for i := range rules {
+		filters, backends := rule(&rules[i])
+		f(fmt.Sprintf("rules[%d]", i), filters, nil)
+		for j := range backends {
+			filters, ref := backend(&backends[j])
+			f(fmt.Sprintf("rules[%d].backendRefs[%d]", i, j), filters, ref)
 		}
 	}
 }

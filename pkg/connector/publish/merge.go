@@ -64,35 +64,34 @@ func MergeGateway(now *gatewayv1.GatewayStatus, want *gatewayv1.GatewayStatus, a
 	MergeConditions(&now.Conditions, want.Conditions, at)
 	now.Addresses = want.Addresses
 	now.AttachedListenerSets = want.AttachedListenerSets
-	listeners := make([]gatewayv1.ListenerStatus, 0, len(want.Listeners))
-	for _, l := range want.Listeners {
-		var have []metav1.Condition
-		for i := range now.Listeners {
-			if now.Listeners[i].Name == l.Name {
-				have = now.Listeners[i].Conditions
-			}
-		}
-		l.Conditions = merged(have, l.Conditions, at)
-		listeners = append(listeners, l)
-	}
-	now.Listeners = listeners
+	now.Listeners = mergeListeners(now.Listeners, want.Listeners, at, func(l *gatewayv1.ListenerStatus) (gatewayv1.SectionName, *[]metav1.Condition) {
+		return l.Name, &l.Conditions
+	})
 }
 
 // MergeListenerSet puts the connector's part into the status of a ListenerSet.
 func MergeListenerSet(now *gatewayv1.ListenerSetStatus, want *gatewayv1.ListenerSetStatus, at metav1.Time) {
 	MergeConditions(&now.Conditions, want.Conditions, at)
-	listeners := make([]gatewayv1.ListenerEntryStatus, 0, len(want.Listeners))
-	for _, l := range want.Listeners {
+	now.Listeners = mergeListeners(now.Listeners, want.Listeners, at, func(l *gatewayv1.ListenerEntryStatus) (gatewayv1.SectionName, *[]metav1.Condition) {
+		return l.Name, &l.Conditions
+	})
+}
+
+// mergeListeners returns the listeners that are wanted, with the conditions that others set
+// on those that are there.
+func mergeListeners[T any](now, want []T, at metav1.Time, read func(*T) (gatewayv1.SectionName, *[]metav1.Condition)) []T {
+	out := slices.Clone(want)
+	for i := range out {
+		name, conditions := read(&out[i])
 		var have []metav1.Condition
-		for i := range now.Listeners {
-			if now.Listeners[i].Name == l.Name {
-				have = now.Listeners[i].Conditions
+		for j := range now {
+			if other, its := read(&now[j]); other == name {
+				have = *its
 			}
 		}
-		l.Conditions = merged(have, l.Conditions, at)
-		listeners = append(listeners, l)
+		*conditions = merged(have, *conditions, at)
 	}
-	now.Listeners = listeners
+	return out
 }
 
 // maxParents is how many parents, or ancestors, a status has room for.
