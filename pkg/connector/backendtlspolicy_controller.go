@@ -28,7 +28,7 @@ func addPolicies(w *watcher) error {
 		return names
 	}
 	watches := []watch{
-		{object: &gatewayv1.BackendTLSPolicy{}, of: func(v *view, o client.Object) []types.NamespacedName {
+		{object: &gatewayv1.BackendTLSPolicy{}, status: true, of: func(v *view, o client.Object) []types.NamespacedName {
 			names := itself(v, o)
 			if policy, ok := o.(*gatewayv1.BackendTLSPolicy); ok {
 				// It may take precedence over others.

@@ -17,7 +17,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
-	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/connector/publish"
 )
@@ -77,11 +76,14 @@ func indexed(t *testing.T, indexes []index, funcs interceptor.Funcs, objects ...
 func newClientCluster(t *testing.T, name string, e *fakeEPIC, objects ...client.Object) *base {
 	t.Helper()
 	class := &gatewayv1.GatewayClass{ObjectMeta: metav1.ObjectMeta{Name: "epic"}, Spec: gatewayv1.GatewayClassSpec{ControllerName: publish.ControllerName}}
+	options := Options{Cluster: name, Namespace: account, Secrets: &recorder{}}
+	local := indexed(t, localIndexes(), interceptor.Funcs{}, append(objects, class, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}})...)
 	return &base{
-		options:  Options{Cluster: name, Namespace: account, Secrets: &recorder{}},
-		local:    indexed(t, localIndexes(), interceptor.Funcs{}, append(objects, class, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}})...),
+		options:  options,
+		local:    local,
+		direct:   local,
 		epic:     e,
-		remote:   &remote{client: e, reader: e, cluster: epic.LabelValue(name)},
+		remote:   newRemote(e, e, e, options),
 		secrets:  newSecretKeeper(&recorder{}),
 		recorder: events.NewFakeRecorder(100),
 	}

@@ -4,15 +4,18 @@ package connector
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/selection"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/events"
@@ -32,12 +35,20 @@ import (
 type Options struct {
 	// Cluster is the ID of the client cluster in EPIC.
 	Cluster string
+	// ClusterUID tells client clusters apart that were given the same ID by mistake.
+	ClusterUID string
+	// FormerClusters are IDs that the client cluster had before, or those of clusters that it
+	// replaces. What was published under them is this cluster's.
+	FormerClusters []string
 	// Namespace is the account's namespace in EPIC.
 	Namespace string
 	// Group is the service group of everything that names none.
 	Group string
 	// Workers is how many objects of a kind are worked on at once.
 	Workers int
+	// RewriteSecrets is how often Secrets are written again, since the connector may not read
+	// whether they are still there.
+	RewriteSecrets time.Duration
 	// RetryRefused is how long to wait before EPIC is asked again for what it refused.
 	RetryRefused time.Duration
 	// Secrets writes certificates to EPIC.
@@ -111,8 +122,10 @@ func RemoteCache(namespace string) cache.Options {
 // base is what all reconcilers work with.
 type base struct {
 	options Options
-	// local reads the client cluster from caches and writes to it.
-	local client.Client
+	// local reads the client cluster from caches and writes to it; direct reads it past the
+	// caches.
+	local  client.Client
+	direct client.Reader
 	// epic reads EPIC from caches.
 	epic     client.Reader
 	remote   *remote
@@ -135,8 +148,9 @@ func Add(ctx context.Context, mgr manager.Manager, remoteCluster cluster.Cluster
 	b := &base{
 		options:  options,
 		local:    mgr.GetClient(),
+		direct:   mgr.GetAPIReader(),
 		epic:     remoteCluster.GetCache(),
-		remote:   &remote{client: remoteCluster.GetClient(), reader: remoteCluster.GetCache(), cluster: epic.LabelValue(options.Cluster)},
+		remote:   newRemote(remoteCluster.GetClient(), remoteCluster.GetCache(), remoteCluster.GetAPIReader(), options),
 		secrets:  newSecretKeeper(options.Secrets),
 		recorder: mgr.GetEventRecorder("epic-connector"),
 	}
@@ -148,7 +162,7 @@ func Add(ctx context.Context, mgr manager.Manager, remoteCluster cluster.Cluster
 			return err
 		}
 	}
-	return mgr.Add(&sweeper{base: b, synced: func(ctx context.Context) bool {
+	return mgr.Add(&secretRunner{base: b, synced: func(ctx context.Context) bool {
 		return mgr.GetCache().WaitForCacheSync(ctx) && remoteCluster.GetCache().WaitForCacheSync(ctx)
 	}})
 }
@@ -168,7 +182,31 @@ func (b *base) config(ctx context.Context) (*publish.Config, error) {
 		// There is nothing to choose from.
 		group = names.UnsortedList()[0]
 	}
-	return &publish.Config{Cluster: b.options.Cluster, Namespace: b.options.Namespace, Group: group, Groups: names}, nil
+	return &publish.Config{Cluster: b.options.Cluster, ClusterUID: b.options.ClusterUID, Namespace: b.options.Namespace, Group: group, Groups: names}, nil
+}
+
+// errStale is returned instead of a removal that the caches may have been too old for. The
+// object is worked on again shortly.
+var errStale = errors.New("the cache is older than the object")
+
+// confirm returns errStale unless a local object is still as the cache has it; nil if the
+// cache has none. What was published is removed only after that: a cache may lag behind,
+// and an address that was released may be another's next.
+func confirm[T any, P interface {
+	*T
+	client.Object
+}](ctx context.Context, b *base, name types.NamespacedName, cached P) error {
+	now := P(new(T))
+	err := b.direct.Get(ctx, name, now)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
+		return fmt.Errorf("read %s %s: %w", kindOf(now), name, err)
+	case cached == nil || now.GetResourceVersion() != cached.GetResourceVersion():
+		return errStale
+	}
+	return nil
 }
 
 func (b *base) view(ctx context.Context) *view { return newView(ctx, b.local) }
@@ -180,7 +218,12 @@ func (b *base) writeStatus(ctx context.Context, before, after client.Object) err
 	}
 	// Another writer's entries are in the same lists: what was read must be the latest.
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	if err := b.local.Status().Patch(ctx, after, patch); err != nil {
+	err := b.local.Status().Patch(ctx, after, patch)
+	if apierrors.IsNotFound(err) {
+		// It was deleted since.
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("write the status of %T %s: %w", after, client.ObjectKeyFromObject(after), err)
 	}
 	statusWrites.WithLabelValues(kindOf(after)).Inc()

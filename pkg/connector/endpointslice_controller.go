@@ -27,7 +27,7 @@ func addEndpointSlices(w *watcher) error {
 		{object: &corev1.Service{}, of: func(v *view, o client.Object) []types.NamespacedName {
 			return slicesOfServices(v, []types.NamespacedName{client.ObjectKeyFromObject(o)})
 		}},
-		{object: &epicv1.GWEndpointSlice{}, of: clientName, inEPIC: true},
+		{object: &epicv1.GWEndpointSlice{}, of: clientName, inEPIC: true, others: true},
 	}
 	// Which slices are needed follows from which routes are taken.
 	watches = append(watches, watchesOfServices(slicesOfServices)...)
@@ -52,6 +52,11 @@ func (r *sliceReconciler) Reconcile(ctx context.Context, request reconcile.Reque
 	var want *epicv1.GWEndpointSlice
 	if !apierrors.IsNotFound(err) {
 		want = publish.EndpointSlice(config, r.view(ctx), slice)
+	}
+	if apierrors.IsNotFound(err) && len(all.Items) > 0 {
+		if err := confirm[discoveryv1.EndpointSlice](ctx, r.base, request.NamespacedName, nil); err != nil {
+			return reconcile.Result{}, err
+		}
 	}
 	var now client.Object
 	for i := range all.Items {

@@ -6,9 +6,11 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -29,7 +31,7 @@ type gatewayReconciler struct {
 
 func addGateways(w *watcher) error {
 	watches := []watch{
-		{object: &gatewayv1.Gateway{}, of: itself},
+		{object: &gatewayv1.Gateway{}, of: itself, status: true},
 		{object: &gatewayv1.GatewayClass{}, of: gatewaysOfClass},
 		{object: &gatewayv1.ListenerSet{}, of: gatewayOfSet},
 		{object: &gatewayv1.ReferenceGrant{}, of: allGateways},
@@ -50,7 +52,8 @@ func (r *gatewayReconciler) Reconcile(ctx context.Context, request reconcile.Req
 	view := r.view(ctx)
 	gateway := view.Gateway(request.NamespacedName)
 	if gateway == nil || gateway.DeletionTimestamp != nil {
-		return reconcile.Result{}, r.withdraw(ctx, request.NamespacedName, gateway)
+		_, err := r.withdraw(ctx, request.NamespacedName, gateway, "")
+		return reconcile.Result{}, err
 	}
 	config, err := r.config(ctx)
 	if err != nil {
@@ -63,7 +66,8 @@ func (r *gatewayReconciler) Reconcile(ctx context.Context, request reconcile.Req
 	result := publish.Gateway(config, view, gateway, publish.Remote{Proxy: proxy, Refused: r.refused.get(request.NamespacedName)})
 	if result == nil {
 		// It may have been the connector's before.
-		return reconcile.Result{}, r.withdraw(ctx, request.NamespacedName, gateway)
+		_, err := r.withdraw(ctx, request.NamespacedName, gateway, "")
+		return reconcile.Result{}, err
 	}
 	if err := hold(ctx, r.base, gateway); err != nil {
 		return reconcile.Result{}, err
@@ -76,6 +80,12 @@ func (r *gatewayReconciler) Reconcile(ctx context.Context, request reconcile.Req
 		}
 		refusal = refusalOf(err, string(gatewayv1.GatewayReasonInvalid))
 		after.RequeueAfter = r.options.RetryRefused
+	}
+	if refusal.Reason == "" || refusal.Reason == string(gatewayv1.GatewayReasonNoResources) {
+		// Under another sharing key, or an earlier Gateway of this name, it had another proxy.
+		if _, err := r.withdraw(ctx, request.NamespacedName, gateway, publish.ProxyName(gateway)); err != nil {
+			return after, err
+		}
 	}
 	if r.note(r.refused, gateway, refusal) {
 		result = publish.Gateway(config, view, gateway, publish.Remote{Proxy: proxy, Refused: refusal})
@@ -143,15 +153,20 @@ func owners(proxy *epicv1.GWProxy) map[string]string {
 // cluster that made it decides, as long as it is an owner.
 func (r *gatewayReconciler) join(ctx context.Context, config *publish.Config, want, now *epicv1.GWProxy) error {
 	key := config.OwnerAnnotation()
-	if r.remote.mine(now) {
+	joined := now.DeepCopy()
+	for _, former := range r.options.FormerClusters {
+		if former != config.Cluster {
+			delete(joined.Annotations, epic.OwnerAnnotation(former))
+		}
+	}
+	if r.remote.mine(now) && len(joined.Annotations) == len(now.Annotations) {
 		_, err := r.remote.apply(ctx, want, now)
 		return err
 	}
-	if now.Annotations[key] == want.Annotations[key] {
+	joined.Annotations[key] = want.Annotations[key]
+	if equality.Semantic.DeepEqual(joined.Annotations, now.Annotations) {
 		return nil
 	}
-	joined := now.DeepCopy()
-	joined.Annotations[key] = want.Annotations[key]
 	if err := r.remote.client.Patch(ctx, joined, client.MergeFromWithOptions(now, client.MergeFromWithOptimisticLock{})); err != nil {
 		return fmt.Errorf("join GWProxy %s: %w", now.Name, err)
 	}
@@ -159,51 +174,89 @@ func (r *gatewayReconciler) join(ctx context.Context, config *publish.Config, wa
 	return nil
 }
 
-// withdraw removes what a Gateway has in EPIC, and lets it go when nothing is left.
-func (r *gatewayReconciler) withdraw(ctx context.Context, name types.NamespacedName, gateway *gatewayv1.Gateway) error {
-	var proxies epicv1.GWProxyList
-	if err := r.epic.List(ctx, &proxies, client.UnsafeDisableDeepCopy); err != nil {
-		return fmt.Errorf("list GWProxies: %w", err)
+// withdraw removes the proxies that a Gateway has in EPIC but for one of a name. If there is
+// no such name, it lets the Gateway go when nothing is left. It returns whether that is so.
+func (r *gatewayReconciler) withdraw(ctx context.Context, name types.NamespacedName, gateway *gatewayv1.Gateway, but string) (bool, error) {
+	proxies, err := r.proxies(ctx, name, gateway)
+	if err != nil {
+		return false, err
+	}
+	proxies = slices.DeleteFunc(proxies, func(proxy *epicv1.GWProxy) bool { return proxy.Name == but })
+	if len(proxies) > 0 {
+		if err := confirm(ctx, r.base, name, gateway); err != nil {
+			return false, err
+		}
 	}
 	config, err := r.config(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	gone := true
-	for i := range proxies.Items {
-		proxy := &proxies.Items[i]
-		ref := proxy.Spec.ClientRef
-		ours := r.remote.mine(proxy) && ref.ClusterID == r.options.Cluster && ref.Namespace == name.Namespace && ref.Name == name.Name
-		shared := gateway != nil && proxy.Annotations[config.OwnerAnnotation()] == string(gateway.UID)
-		if !ours && !shared {
-			continue
-		}
+	for _, proxy := range proxies {
 		done, err := r.leave(ctx, config, proxy)
 		if err != nil {
-			return err
+			return false, err
 		}
 		gone = gone && done
 	}
-	if !gone {
+	if !gone || but != "" {
 		// Its deletion starts this again.
-		return nil
+		return gone, nil
 	}
 	if err := r.secrets.release(ctx, "Gateway/"+name.String(), nil); err != nil {
-		return err
+		return false, err
 	}
 	r.refused.set(name, publish.Refusal{})
 	if gateway == nil {
-		return nil
+		return true, nil
 	}
-	return free(ctx, r.base, gateway)
+	return true, free(ctx, r.base, gateway)
+}
+
+// proxies are those that this cluster made for a Gateway of a name, and those that it
+// shares by the Gateway.
+func (r *gatewayReconciler) proxies(ctx context.Context, name types.NamespacedName, gateway *gatewayv1.Gateway) ([]*epicv1.GWProxy, error) {
+	keys := []string{name.String()}
+	if gateway != nil {
+		keys = append(keys, ownerKey(string(gateway.UID)))
+	}
+	var found []*epicv1.GWProxy
+	for i, key := range keys {
+		var some epicv1.GWProxyList
+		if err := r.epic.List(ctx, &some, client.MatchingFields{clientNameIndex: key}, client.UnsafeDisableDeepCopy); err != nil {
+			return nil, fmt.Errorf("list GWProxies: %w", err)
+		}
+		for _, proxy := range pointers(some.Items) {
+			ours := r.remote.mine(proxy)
+			if i > 0 {
+				ours = r.owns(proxy, gateway.UID)
+			}
+			if ours && !slices.ContainsFunc(found, func(other *epicv1.GWProxy) bool { return other.Name == proxy.Name }) {
+				found = append(found, proxy)
+			}
+		}
+	}
+	return found, nil
+}
+
+// owns returns whether this cluster is an owner of a shared object by a local one.
+func (b *base) owns(o client.Object, uid types.UID) bool {
+	for _, cluster := range append([]string{b.options.Cluster}, b.options.FormerClusters...) {
+		if o.GetAnnotations()[epic.OwnerAnnotation(cluster)] == string(uid) {
+			return true
+		}
+	}
+	return false
 }
 
 // leave removes a proxy, or this cluster from its owners if there are others. It says
 // whether nothing is left to do.
 func (r *gatewayReconciler) leave(ctx context.Context, config *publish.Config, proxy *epicv1.GWProxy) (bool, error) {
-	others := maps.Clone(owners(proxy))
-	delete(others, config.OwnerAnnotation())
-	if len(others) == 0 {
+	left := proxy.DeepCopy()
+	for _, cluster := range append([]string{config.Cluster}, r.options.FormerClusters...) {
+		delete(left.Annotations, epic.OwnerAnnotation(cluster))
+	}
+	if owners(left) == nil {
 		if owners(proxy) == nil {
 			return r.remote.remove(ctx, proxy)
 		}
@@ -221,8 +274,6 @@ func (r *gatewayReconciler) leave(ctx context.Context, config *publish.Config, p
 		}
 		return false, nil
 	}
-	left := proxy.DeepCopy()
-	delete(left.Annotations, config.OwnerAnnotation())
 	if err := r.remote.client.Patch(ctx, left, client.MergeFromWithOptions(proxy, client.MergeFromWithOptimisticLock{})); client.IgnoreNotFound(err) != nil {
 		return false, fmt.Errorf("leave GWProxy %s: %w", proxy.Name, err)
 	}

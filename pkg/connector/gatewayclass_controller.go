@@ -27,7 +27,7 @@ type classReconciler struct {
 
 func addGatewayClasses(w *watcher) error {
 	return w.controller("gatewayclass", &classReconciler{w.base, w.mgr.GetAPIReader()},
-		watch{object: &gatewayv1.GatewayClass{}, of: itself},
+		watch{object: &gatewayv1.GatewayClass{}, of: itself, status: true},
 		watch{object: &epicv1.LBServiceGroup{}, inEPIC: true, of: func(v *view, _ client.Object) []types.NamespacedName {
 			return namesOf(pointers(list[gatewayv1.GatewayClassList](v).Items))
 		}},

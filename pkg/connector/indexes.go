@@ -5,6 +5,7 @@ package connector
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -14,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/connector/publish"
 	"github.com/acnodal/epic/pkg/endpoints"
@@ -217,6 +219,8 @@ func texts(names []types.NamespacedName) []string {
 
 func remoteIndexes() []index {
 	return []index{
+		{&epicv1.GWProxy{}, clientNameIndex, func(o client.Object) []string { return append(clientKeys(o), ownerKeys(o)...) }},
+		{&epicv1.LoadBalancer{}, clientNameIndex, func(o client.Object) []string { return append(clientKeys(o), ownerKeys(o)...) }},
 		{&epicv1.GWRoute{}, clientNameIndex, clientKeys},
 		{&epicv1.GWEndpointSlice{}, clientNameIndex, clientKeys},
 		{&epicv1.RemoteEndpoint{}, lbIndex, func(o client.Object) []string {
@@ -243,9 +247,24 @@ func clientRef(o client.Object) epicv1.ClientRef {
 		return o.Spec.ClientRef
 	case *epicv1.GWEndpointSlice:
 		return o.Spec.ClientRef
+	case *epicv1.LoadBalancer:
+		return epicv1.ClientRef{Namespace: o.Annotations[publish.ClientNamespaceAnnotation], Name: o.Annotations[publish.ClientNameAnnotation]}
 	}
 	return epicv1.ClientRef{}
 }
+
+// ownerKeys are the UIDs of the local objects, in whatever cluster, that own a shared object.
+func ownerKeys(o client.Object) []string {
+	var keys []string
+	for key, uid := range o.GetAnnotations() {
+		if strings.HasPrefix(key, epic.OwnerAnnotationPrefix) {
+			keys = append(keys, ownerKey(uid))
+		}
+	}
+	return keys
+}
+
+func ownerKey(uid string) string { return "uid/" + uid }
 
 func addIndexes(ctx context.Context, indexer client.FieldIndexer, all []index) error {
 	for _, i := range all {

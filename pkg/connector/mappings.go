@@ -92,11 +92,11 @@ func gatewaysOfHolder(kind string) mapping {
 	}
 }
 
-// routesOfGateway are the routes that may attach to a Gateway.
-func routesOfGateway(v *view, name types.NamespacedName) []*publish.Route {
-	routes := v.RoutesOf(publish.Parent{Kind: publish.GatewayKind, NamespacedName: name})
+// routesOfGateway are the routes of some kinds, or of all, that may attach to a Gateway.
+func routesOfGateway(v *view, name types.NamespacedName, kinds ...gatewayv1.Kind) []*publish.Route {
+	routes := v.RoutesOf(publish.Parent{Kind: publish.GatewayKind, NamespacedName: name}, kinds...)
 	for _, set := range v.ListenerSetsOf(name) {
-		routes = append(routes, v.RoutesOf(publish.Parent{Kind: publish.ListenerSetKind, NamespacedName: client.ObjectKeyFromObject(set)})...)
+		routes = append(routes, v.RoutesOf(publish.Parent{Kind: publish.ListenerSetKind, NamespacedName: client.ObjectKeyFromObject(set)}, kinds...)...)
 	}
 	if gateway := v.Gateway(name); gateway != nil && publish.IsDefault(gateway) {
 		routes = append(routes, v.DefaultRoutes()...)
@@ -135,19 +135,26 @@ func routesConcerned(v *view, o client.Object) []*publish.Route {
 	case *corev1.Secret:
 		return routesOfHolder(v, "Secret", o)
 	}
-	if route := publish.RouteOf(o); route != nil && (route.Kind == publish.HTTPRouteKind || route.Kind == publish.GRPCRouteKind) {
-		// One of another kind may have priority over it, or lose it.
-		var routes []*publish.Route
-		for _, gateway := range gatewaysOfRoute(v, o) {
-			for _, other := range routesOfGateway(v, gateway) {
-				if other.Kind != route.Kind {
-					routes = append(routes, other)
-				}
+	route := publish.RouteOf(o)
+	if route == nil {
+		return nil
+	}
+	// One of the other kind for HTTP may have priority over it, or lose it.
+	other, ok := map[gatewayv1.Kind]gatewayv1.Kind{
+		publish.HTTPRouteKind: publish.GRPCRouteKind, publish.GRPCRouteKind: publish.HTTPRouteKind,
+	}[route.Kind]
+	if !ok {
+		return nil
+	}
+	var routes []*publish.Route
+	for _, gateway := range gatewaysOfRoute(v, o) {
+		for _, candidate := range routesOfGateway(v, gateway, other) {
+			if candidate.Kind == other {
+				routes = append(routes, candidate)
 			}
 		}
-		return routes
 	}
-	return nil
+	return routes
 }
 
 func routesOfPolicy(v *view, policy *gatewayv1.BackendTLSPolicy) []*publish.Route {

@@ -4,6 +4,7 @@ package connector
 
 import (
 	"errors"
+	"regexp"
 	"strings"
 	"sync"
 
@@ -60,12 +61,19 @@ func (b *base) note(r *refused, o client.Object, refusal publish.Refusal) bool {
 	return true
 }
 
-// isRefusal says whether an error of EPIC's is about the object itself, so that the same
-// write fails again until somebody changes something.
+// isRefusal returns whether an error of EPIC's is about the object itself, so that the same
+// write fails again until somebody changes something. An account's limit is one, but not a
+// credential without rights: it was revoked, or the server is just starting. Then nothing
+// that is published or said changes, as while EPIC is away.
 func isRefusal(err error) bool {
 	var foreign *foreignError
-	return errors.As(err, &foreign) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsForbidden(err) || apierrors.IsRequestEntityTooLargeError(err)
+	return errors.As(err, &foreign) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err) ||
+		apierrors.IsForbidden(err) && !unauthorized.MatchString(err.Error())
 }
+
+// unauthorized matches what Kubernetes answers to a user without rights. The reason is the
+// same as for an account's limit.
+var unauthorized = regexp.MustCompile(`: User "[^"]*" cannot [a-z]+ resource "`)
 
 // refusalOf is a refusal in the words of the Gateway API.
 func refusalOf(err error, otherwise string) publish.Refusal {

@@ -9,14 +9,18 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/connector/publish"
 )
 
 // fieldOwner owns what the connector writes in EPIC.
@@ -31,8 +35,23 @@ type remote struct {
 	client client.Client
 	// reader reads EPIC from caches.
 	reader client.Reader
-	// cluster is the value of the label owning-cluster of this cluster's objects.
-	cluster string
+	// direct reads EPIC past the caches, which have no managed fields.
+	direct client.Reader
+	// cluster is the value of the label owning-cluster of this cluster's objects, uid what
+	// tells it from another of the same name.
+	cluster, uid string
+	// written are the versions that the connector wrote last, by kind and name.
+	written sync.Map
+	// former are the labels of clusters whose objects are this cluster's now.
+	former map[string]bool
+}
+
+func newRemote(c client.Client, cached, direct client.Reader, options Options) *remote {
+	r := &remote{client: c, reader: cached, direct: direct, cluster: epic.LabelValue(options.Cluster), uid: options.ClusterUID, former: map[string]bool{}}
+	for _, cluster := range options.FormerClusters {
+		r.former[epic.LabelValue(cluster)] = true
+	}
+	return r
 }
 
 // content is an object as it is sent.
@@ -109,16 +128,67 @@ func within(want, has any) bool {
 	}
 }
 
-// mine says whether an object in EPIC is this cluster's.
+// mine returns whether an object in EPIC is this cluster's.
 func (r *remote) mine(o client.Object) bool {
-	return o.GetLabels()[epic.OwningClusterLabel] == r.cluster
+	label := o.GetLabels()[epic.OwningClusterLabel]
+	if e, ok := o.(*epicv1.RemoteEndpoint); ok && label == "" {
+		// PureLB gives its endpoints no label.
+		label = epic.LabelValue(e.Spec.Cluster)
+		return label != r.cluster && r.former[label]
+	}
+	return r.former[label] || label == r.cluster && !r.namesake(o)
+}
+
+// namesake returns whether an object comes from another cluster with the same name.
+func (r *remote) namesake(o client.Object) bool {
+	uid := o.GetAnnotations()[publish.ClusterUIDKey]
+	return o.GetLabels()[epic.OwningClusterLabel] == r.cluster && uid != "" && r.uid != "" && uid != r.uid
+}
+
+// inherited returns whether an object is what another program published for the same local
+// object. PureGW gives objects the same names, and no cluster's label; the UID of a shared
+// one is its sharing key.
+func inherited(want, now client.Object) bool {
+	uid := clientRef(now).UID
+	return now.GetLabels()[epic.OwningClusterLabel] == "" && uid != "" && (uid == clientRef(want).UID || uid == want.GetName())
 }
 
 // foreignError says that an object of a name is somebody else's.
 type foreignError struct{ kind, name, cluster string }
 
 func (e *foreignError) Error() string {
-	return fmt.Sprintf("%s %s in EPIC belongs to the cluster %q: if two clusters have the same ID, give the connector of one another --cluster", e.kind, e.name, e.cluster)
+	if e.cluster == "" {
+		return fmt.Sprintf("%s %s in EPIC was made by somebody else: delete it there, or choose another name", e.kind, e.name)
+	}
+	return fmt.Sprintf("%s %s in EPIC belongs to the cluster %q: if that is a former name of this cluster, give the connector --former-clusters=%s; "+
+		"if it is a copy of this one, publish from one of them only", e.kind, e.name, e.cluster, e.cluster)
+}
+
+// takeOver makes the connector the only owner of the fields that it applies, so that
+// applying also removes what others added to lists.
+func (r *remote) takeOver(ctx context.Context, want *unstructured.Unstructured, now client.Object) error {
+	live := &unstructured.Unstructured{}
+	live.SetGroupVersionKind(want.GroupVersionKind())
+	if err := r.direct.Get(ctx, client.ObjectKeyFromObject(now), live); err != nil {
+		return fmt.Errorf("read %s %s: %w", want.GetKind(), want.GetName(), err)
+	}
+	spec, _, err := unstructured.NestedMap(want.Object, "spec")
+	if err != nil {
+		return fmt.Errorf("take over %s %s: %w", want.GetKind(), want.GetName(), err)
+	}
+	entries, changed, err := moveFields(live.GetManagedFields(), spec)
+	if err != nil || !changed {
+		return err
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"managedFields": entries, "resourceVersion": live.GetResourceVersion()}})
+	if err != nil {
+		return fmt.Errorf("take over %s %s: %w", want.GetKind(), want.GetName(), err)
+	}
+	if err := r.client.Patch(ctx, live, client.RawPatch(types.MergePatchType, patch)); err != nil {
+		return fmt.Errorf("take over %s %s: %w", want.GetKind(), want.GetName(), err)
+	}
+	klog.FromContext(ctx).Info("Took over fields in EPIC that others had set", "kind", want.GetKind(), "name", want.GetName())
+	return nil
 }
 
 // apply makes an object in EPIC what it should be; now is what the cache has of it, nil if
@@ -136,7 +206,8 @@ func (r *remote) apply(ctx context.Context, want, now client.Object) (bool, erro
 		}
 	}
 	if now != nil {
-		if !r.mine(now) {
+		others := inherited(want, now)
+		if !others && !r.mine(now) {
 			return false, &foreignError{u.GetKind(), u.GetName(), now.GetLabels()[epic.OwningClusterLabel]}
 		}
 		if now.GetDeletionTimestamp() != nil {
@@ -154,15 +225,33 @@ func (r *remote) apply(ctx context.Context, want, now client.Object) (bool, erro
 			if within(u.Object, has.Object) {
 				return false, nil
 			}
+			// Somebody else changed it.
+			others = true
+		}
+		if others {
+			if err := r.takeOver(ctx, u, now); err != nil {
+				return false, err
+			}
 		}
 	}
 	if err := r.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), fieldOwner, client.ForceOwnership); err != nil {
 		return false, fmt.Errorf("write %s %s: %w", u.GetKind(), u.GetName(), err)
 	}
 	writes.WithLabelValues(u.GetKind(), "apply").Inc()
+	// The answer is in it.
+	r.written.Store(u.GetKind()+"/"+u.GetName(), u.GetResourceVersion())
 	klog.FromContext(ctx).V(2).Info("Wrote to EPIC", "kind", u.GetKind(), "name", u.GetName())
 	return true, nil
 }
+
+// wrote returns whether the connector wrote this version of an object.
+func (r *remote) wrote(o client.Object) bool {
+	version, ok := r.written.Load(kindOf(o) + "/" + o.GetName())
+	return ok && version == o.GetResourceVersion()
+}
+
+// forget forgets the version of an object that is gone.
+func (r *remote) forget(o client.Object) { r.written.Delete(kindOf(o) + "/" + o.GetName()) }
 
 // remove deletes an object in EPIC that is this cluster's, of the version that the cache
 // has. It says whether nothing is left of it.

@@ -60,7 +60,7 @@ func newWorld(t *testing.T, objects ...client.Object) (*world, *remote) {
 			return c.Apply(ctx, o, opts...)
 		},
 	}).Build()
-	return w, &remote{client: w, reader: w, cluster: "paris"}
+	return w, newRemote(w, w, w, Options{Cluster: "paris"})
 }
 
 func (w *world) route(t *testing.T) *epicv1.GWRoute {

@@ -39,8 +39,8 @@ func addRoutes(w *watcher) error {
 			return names
 		}
 		watches := []watch{
-			{object: kind.object(), of: itself},
-			{object: &epicv1.GWRoute{}, inEPIC: true, of: func(v *view, o client.Object) []types.NamespacedName {
+			{object: kind.object(), of: itself, status: true},
+			{object: &epicv1.GWRoute{}, inEPIC: true, others: true, of: func(v *view, o client.Object) []types.NamespacedName {
 				if route, ok := o.(*epicv1.GWRoute); !ok || !kind.of(&route.Spec) {
 					return nil
 				}
@@ -80,6 +80,15 @@ func (r *routeReconciler) Reconcile(ctx context.Context, request reconcile.Reque
 		return reconcile.Result{}, err
 	}
 	if before.GetUID() == "" {
+		if len(remotes) > 0 {
+			err := r.direct.Get(ctx, request.NamespacedName, before)
+			if err == nil {
+				err = errStale
+			}
+			if !apierrors.IsNotFound(err) {
+				return reconcile.Result{}, err
+			}
+		}
 		return reconcile.Result{}, r.write(ctx, request.NamespacedName, &publish.RouteResult{}, remotes)
 	}
 	config, err := r.config(ctx)

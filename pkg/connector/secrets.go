@@ -4,21 +4,26 @@ package connector
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/apimachinery/pkg/util/uuid"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/connector/publish"
 	"github.com/acnodal/epic/pkg/privatefile"
 )
@@ -40,12 +45,14 @@ const runLabel = epic.LabelPrefix + "connector-run"
 type apiSecrets struct {
 	client    client.Client
 	namespace string
-	run       string
+	// uid is the client cluster's.
+	uid string
+	run string
 }
 
-// APISecrets writes Secrets through an API server.
-func APISecrets(c client.Client, namespace string) SecretWriter {
-	return &apiSecrets{c, namespace, string(uuid.NewUUID())}
+// APISecrets writes Secrets through an API server, for the client cluster of a UID.
+func APISecrets(c client.Client, namespace, uid string) SecretWriter {
+	return &apiSecrets{c, namespace, uid, string(uuid.NewUUID())}
 }
 
 // Apply implements SecretWriter.
@@ -90,6 +97,14 @@ func (w *apiSecrets) Sweep(ctx context.Context, cluster string) error {
 		return fmt.Errorf("select Secrets: %w", err)
 	}
 	selector := client.MatchingLabelsSelector{Selector: labels.NewSelector().Add(*own, *written, *former)}
+	if w.uid != "" {
+		// Another cluster may have the same name by mistake.
+		same, err := labels.NewRequirement(publish.ClusterUIDKey, selection.Equals, []string{w.uid})
+		if err != nil {
+			return fmt.Errorf("select Secrets: %w", err)
+		}
+		selector.Selector = selector.Selector.Add(*same)
+	}
 	if err := w.client.DeleteAllOf(ctx, &corev1.Secret{}, client.InNamespace(w.namespace), selector); err != nil {
 		return fmt.Errorf("delete Secrets of former runs: %w", err)
 	}
@@ -223,20 +238,72 @@ func (k *secretKeeper) release(ctx context.Context, user string, needed []*corev
 	return nil
 }
 
-// sweeper removes Secrets that nobody needs any more since the connector was away.
-type sweeper struct {
+// rewrite writes all Secrets again. They may have been deleted or changed, which the
+// connector is not allowed to read.
+func (k *secretKeeper) rewrite(ctx context.Context) error {
+	k.mu.Lock()
+	names := slices.Sorted(maps.Keys(k.has))
+	k.mu.Unlock()
+	var failed []error
+	for _, name := range names {
+		k.mu.Lock()
+		if secret := k.has[name]; secret != nil {
+			if err := k.writer.Apply(ctx, secret); err != nil {
+				failed = append(failed, err)
+			}
+		}
+		k.mu.Unlock()
+	}
+	return errors.Join(failed...)
+}
+
+// secretRunner removes the Secrets that nobody needs any more since the connector was away,
+// and from time to time writes those that are needed again.
+type secretRunner struct {
 	*base
 	synced func(context.Context) bool
 }
 
 // NeedLeaderElection says that one replica does it.
-func (s *sweeper) NeedLeaderElection() bool { return true }
+func (s *secretRunner) NeedLeaderElection() bool { return true }
 
 // Start implements manager.Runnable.
-func (s *sweeper) Start(ctx context.Context) error {
+func (s *secretRunner) Start(ctx context.Context) error {
 	if !s.synced(ctx) {
 		return nil
 	}
+	s.warnOfNamesakes(ctx)
+	retry := wait.Backoff{Duration: time.Second, Factor: 2, Jitter: 0.2, Steps: 6, Cap: time.Minute}
+	for swept := false; ; {
+		err := s.sweep(ctx)
+		if swept {
+			err = s.secrets.rewrite(ctx)
+		}
+		after := wait.Jitter(s.options.RewriteSecrets, 0.2)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			after = retry.Step()
+			klog.FromContext(ctx).Error(err, "Could not write all Secrets to EPIC; trying again", "after", after)
+		default:
+			swept = true
+			retry.Duration, retry.Steps = time.Second, 6
+			if s.options.RewriteSecrets <= 0 {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(after):
+		}
+	}
+}
+
+// sweep removes the Secrets of former runs. Another connector that works at the same time
+// may have written some of them last: those that are needed are written once more.
+func (s *secretRunner) sweep(ctx context.Context) error {
 	config, err := s.config(ctx)
 	if err != nil {
 		return err
@@ -257,5 +324,33 @@ func (s *sweeper) Start(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.options.Secrets.Sweep(ctx, s.options.Cluster)
+	if err := s.options.Secrets.Sweep(ctx, s.options.Cluster); err != nil {
+		return err
+	}
+	return s.secrets.rewrite(ctx)
+}
+
+// warnOfNamesakes logs if another client cluster publishes under this one's name. The
+// connectors leave each other's objects alone, but people can't tell them apart.
+func (s *secretRunner) warnOfNamesakes(ctx context.Context) {
+	var proxies epicv1.GWProxyList
+	var balancers epicv1.LoadBalancerList
+	if s.epic.List(ctx, &proxies, client.UnsafeDisableDeepCopy) != nil || s.epic.List(ctx, &balancers, client.UnsafeDisableDeepCopy) != nil {
+		return
+	}
+	var others []client.Object
+	for i := range proxies.Items {
+		others = append(others, &proxies.Items[i])
+	}
+	for i := range balancers.Items {
+		others = append(others, &balancers.Items[i])
+	}
+	for _, o := range others {
+		if s.remote.namesake(o) && !s.remote.mine(o) {
+			klog.FromContext(ctx).Error(nil, "Another client cluster has published under this cluster's name. Give one of them another name; "+
+				"or, if this one replaces it, start the connector with --former-clusters="+s.options.Cluster,
+				"cluster", s.options.Cluster, "object", kindOf(o)+"/"+o.GetName(), "uid", o.GetAnnotations()[publish.ClusterUIDKey], "ownUID", s.options.ClusterUID)
+			return
+		}
+	}
 }

@@ -68,6 +68,8 @@ func TestSecretKeeper(t *testing.T) {
 		{"it comes back", apply("a", secret("x", "2")), nil, []string{"apply x=2"}},
 		{"it can't be written", apply("a", secret("z", "1")), errors.New("away"), []string{"apply z=1"}},
 		{"it is tried again", apply("a", secret("z", "1")), nil, []string{"apply z=1"}},
+		{"all are written again", func() error { return k.rewrite(t.Context()) }, nil, []string{"apply x=2", "apply z=1"}},
+		{"one that can't be is no reason to leave out the others", func() error { return k.rewrite(t.Context()) }, errors.New("away"), []string{"apply x=2", "apply z=1"}},
 	} {
 		r.did, r.err = nil, step.err
 		if err := step.do(); !errors.Is(err, step.err) {

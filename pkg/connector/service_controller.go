@@ -11,10 +11,12 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
@@ -35,7 +37,7 @@ func addServices(w *watcher) error {
 		})
 	}
 	return w.controller("service", &serviceReconciler{w.base, newRefused("Service")},
-		watch{object: &corev1.Service{}, of: func(_ *view, o client.Object) []types.NamespacedName {
+		watch{object: &corev1.Service{}, status: true, of: func(_ *view, o client.Object) []types.NamespacedName {
 			service, ok := o.(*corev1.Service)
 			if !ok || !publish.Balanced(service) && !controllerutil.ContainsFinalizer(service, publish.Finalizer) {
 				return nil
@@ -57,7 +59,7 @@ func addServices(w *watcher) error {
 			return balanced(v, names)
 		}},
 		watch{object: &epicv1.LoadBalancer{}, inEPIC: true, of: servicesOfLoadBalancer},
-		watch{object: &epicv1.RemoteEndpoint{}, inEPIC: true, of: func(v *view, o client.Object) []types.NamespacedName {
+		watch{object: &epicv1.RemoteEndpoint{}, inEPIC: true, others: true, of: func(v *view, o client.Object) []types.NamespacedName {
 			return servicesNamed(v, o.GetLabels()[epic.OwningLoadBalancerLabel])
 		}},
 		watch{object: &epicv1.LBServiceGroup{}, inEPIC: true, of: func(v *view, _ client.Object) []types.NamespacedName {
@@ -89,7 +91,7 @@ func (r *serviceReconciler) Reconcile(ctx context.Context, request reconcile.Req
 		return reconcile.Result{}, err
 	}
 	if service == nil || service.DeletionTimestamp != nil || !publish.Balanced(service) {
-		return reconcile.Result{}, r.withdraw(ctx, request.NamespacedName, service)
+		return reconcile.Result{}, r.withdraw(ctx, request.NamespacedName, service, "")
 	}
 	lb, err := r.loadBalancer(ctx, publish.LoadBalancerName(service))
 	if err != nil {
@@ -114,6 +116,12 @@ func (r *serviceReconciler) Reconcile(ctx context.Context, request reconcile.Req
 			}
 			refusal = refusalOf(err, "Refused")
 			after.RequeueAfter = r.options.RetryRefused
+		}
+		if refusal.Reason == "" || refusal.Reason == string(gatewayv1.GatewayReasonNoResources) {
+			// Under another sharing key, or an earlier Service of this name, it had another one.
+			if err := r.withdraw(ctx, request.NamespacedName, service, result.LoadBalancer.Name); err != nil {
+				return after, err
+			}
 		}
 	}
 	r.note(r.refused, service, refusal)
@@ -153,23 +161,43 @@ func (r *serviceReconciler) write(ctx context.Context, service *corev1.Service, 
 // writeLoadBalancer writes a load balancer. One that another cluster made is joined.
 func (r *serviceReconciler) writeLoadBalancer(ctx context.Context, service *corev1.Service, want, now *epicv1.LoadBalancer) error {
 	if now == nil {
-		want.Annotations = map[string]string{publish.ClientNamespaceAnnotation: service.Namespace, publish.ClientNameAnnotation: service.Name}
 		_, err := r.remote.apply(ctx, want, nil)
 		return err
 	}
-	if service.Annotations[publish.SharingKeyAnnotation] == "" && !r.remote.mine(now) {
+	shared := service.Annotations[publish.SharingKeyAnnotation] != ""
+	if !shared && !r.remote.mine(now) {
 		return &foreignError{"LoadBalancer", now.Name, now.Labels[epic.OwningClusterLabel]}
 	}
 	changed := now.DeepCopy()
-	if r.remote.mine(now) {
+	// One that no cluster made, PureLB's for example, is this one's from now on.
+	if r.remote.mine(now) || now.Labels[epic.OwningClusterLabel] == "" {
 		changed.Spec.PublicPorts = want.Spec.PublicPorts
 		changed.Spec.DisplayName = want.Spec.DisplayName
 		changed.Spec.Edge = want.Spec.Edge
+		metav1.SetMetaDataLabel(&changed.ObjectMeta, epic.OwningClusterLabel, want.Labels[epic.OwningClusterLabel])
+		for key, value := range want.Annotations {
+			metav1.SetMetaDataAnnotation(&changed.ObjectMeta, key, value)
+		}
+	}
+	if shared {
+		metav1.SetMetaDataAnnotation(&changed.ObjectMeta, epic.OwnerAnnotation(r.options.Cluster), string(service.UID))
+	}
+	// What is left of former clusters are their endpoints, which go when this one's are there.
+	changed.Spec.UpstreamClusters = slices.DeleteFunc(changed.Spec.UpstreamClusters, r.formerly)
+	for _, former := range r.options.FormerClusters {
+		if r.formerly(former) {
+			delete(changed.Annotations, epic.OwnerAnnotation(former))
+		}
 	}
 	if !slices.Contains(changed.Spec.UpstreamClusters, r.options.Cluster) {
 		changed.Spec.UpstreamClusters = append(changed.Spec.UpstreamClusters, r.options.Cluster)
 	}
 	return r.patch(ctx, now, changed)
+}
+
+// formerly returns whether a cluster's name is one that this cluster no longer has.
+func (r *serviceReconciler) formerly(cluster string) bool {
+	return cluster != r.options.Cluster && slices.Contains(r.options.FormerClusters, cluster)
 }
 
 // patch writes a change of the version that was read.
@@ -191,32 +219,33 @@ func (r *serviceReconciler) endpoints(ctx context.Context, lb string) ([]*epicv1
 		return nil, fmt.Errorf("list RemoteEndpoints: %w", err)
 	}
 	return slices.DeleteFunc(pointers(all.Items), func(o *epicv1.RemoteEndpoint) bool {
-		return !r.remote.mine(o) || o.Spec.Cluster != r.options.Cluster
+		return !r.remote.mine(o) || o.Spec.Cluster != r.options.Cluster && !r.formerly(o.Spec.Cluster)
 	}), nil
 }
 
-// withdraw removes what a Service has in EPIC, and lets it go when nothing is left.
-func (r *serviceReconciler) withdraw(ctx context.Context, name types.NamespacedName, service *corev1.Service) error {
-	var all epicv1.LoadBalancerList
-	if err := r.epic.List(ctx, &all, client.UnsafeDisableDeepCopy); err != nil {
-		return fmt.Errorf("list LoadBalancers: %w", err)
+// withdraw removes the load balancers that a Service has in EPIC but for one of a name. If
+// there is no such name, it lets the Service go when nothing is left.
+func (r *serviceReconciler) withdraw(ctx context.Context, name types.NamespacedName, service *corev1.Service, but string) error {
+	balancers, err := r.loadBalancers(ctx, name, service)
+	if err != nil {
+		return err
+	}
+	balancers = slices.DeleteFunc(balancers, func(lb *epicv1.LoadBalancer) bool { return lb.Name == but })
+	if len(balancers) > 0 {
+		if err := confirm(ctx, r.base, name, service); err != nil {
+			return err
+		}
 	}
 	gone := true
-	for i := range all.Items {
-		lb := &all.Items[i]
-		ours := r.remote.mine(lb) && lb.Annotations[publish.ClientNamespaceAnnotation] == name.Namespace && lb.Annotations[publish.ClientNameAnnotation] == name.Name
-		shared := service != nil && lb.Name == publish.LoadBalancerName(service) &&
-			(slices.Contains(lb.Spec.UpstreamClusters, r.options.Cluster) || abandoned(service, lb))
-		if !ours && !shared {
-			continue
-		}
+	for _, lb := range balancers {
 		done, err := r.leave(ctx, lb)
 		if err != nil {
 			return err
 		}
 		gone = gone && done
 	}
-	if !gone {
+	if !gone || but != "" {
+		// Its event starts this again.
 		return nil
 	}
 	r.refused.set(name, publish.Refusal{})
@@ -224,6 +253,40 @@ func (r *serviceReconciler) withdraw(ctx context.Context, name types.NamespacedN
 		return nil
 	}
 	return free(ctx, r.base, service)
+}
+
+// loadBalancers are those that this cluster made for a Service of a name, and those that it
+// shares by the Service.
+func (r *serviceReconciler) loadBalancers(ctx context.Context, name types.NamespacedName, service *corev1.Service) ([]*epicv1.LoadBalancer, error) {
+	var found []*epicv1.LoadBalancer
+	add := func(lb *epicv1.LoadBalancer) {
+		if !slices.ContainsFunc(found, func(other *epicv1.LoadBalancer) bool { return other.Name == lb.Name }) {
+			found = append(found, lb)
+		}
+	}
+	keys := []string{name.String()}
+	if service != nil {
+		keys = append(keys, ownerKey(string(service.UID)))
+	}
+	for i, key := range keys {
+		var some epicv1.LoadBalancerList
+		if err := r.epic.List(ctx, &some, client.MatchingFields{clientNameIndex: key}, client.UnsafeDisableDeepCopy); err != nil {
+			return nil, fmt.Errorf("list LoadBalancers: %w", err)
+		}
+		for _, lb := range pointers(some.Items) {
+			if i == 0 && r.remote.mine(lb) || i > 0 && r.owns(lb, service.UID) {
+				add(lb)
+			}
+		}
+	}
+	if service == nil {
+		return found, nil
+	}
+	lb, err := r.loadBalancer(ctx, publish.LoadBalancerName(service))
+	if err == nil && lb != nil && (slices.Contains(lb.Spec.UpstreamClusters, r.options.Cluster) || abandoned(service, lb)) {
+		add(lb)
+	}
+	return found, err
 }
 
 // abandoned says that the last cluster that shared a load balancer has left it, and so
@@ -242,9 +305,12 @@ func (r *serviceReconciler) leave(ctx context.Context, lb *epicv1.LoadBalancer) 
 	if err := replace(ctx, r.remote, nil, now); err != nil {
 		return false, err
 	}
-	if slices.Contains(lb.Spec.UpstreamClusters, r.options.Cluster) {
-		left := lb.DeepCopy()
-		left.Spec.UpstreamClusters = slices.DeleteFunc(left.Spec.UpstreamClusters, func(c string) bool { return c == r.options.Cluster })
+	left := lb.DeepCopy()
+	left.Spec.UpstreamClusters = slices.DeleteFunc(left.Spec.UpstreamClusters, func(c string) bool { return c == r.options.Cluster || r.formerly(c) })
+	for _, cluster := range append([]string{r.options.Cluster}, r.options.FormerClusters...) {
+		delete(left.Annotations, epic.OwnerAnnotation(cluster))
+	}
+	if !equality.Semantic.DeepEqual(left, lb) {
 		// Its event starts this again.
 		return false, r.patch(ctx, lb, left)
 	}

@@ -4,6 +4,7 @@ package connector
 
 import (
 	"context"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -106,8 +107,14 @@ func (v *view) ListenerSetsOf(gateway types.NamespacedName) []*gatewayv1.Listene
 }
 
 // RoutesOf implements publish.View.
-func (v *view) RoutesOf(parent publish.Parent) []*publish.Route {
-	return v.routes(client.MatchingFields{parentIndex: parentKey(parent)})
+func (v *view) RoutesOf(parent publish.Parent, kinds ...gatewayv1.Kind) []*publish.Route {
+	var routes []*publish.Route
+	for i := range routeKinds {
+		if len(kinds) == 0 || slices.Contains(kinds, routeKinds[i].kind) {
+			routes = append(routes, routeKinds[i].list(v, client.MatchingFields{parentIndex: parentKey(parent)})...)
+		}
+	}
+	return routes
 }
 
 // RoutesTo implements publish.View.

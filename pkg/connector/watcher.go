@@ -4,16 +4,23 @@ package connector
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/cluster"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 )
@@ -34,6 +41,10 @@ type watch struct {
 	of     mapping
 	// inEPIC says that the object is in EPIC.
 	inEPIC bool
+	// status says that changes of the status alone matter, too.
+	status bool
+	// others says that the connector's own writes do not matter.
+	others bool
 }
 
 // itself maps an object to itself.
@@ -43,7 +54,10 @@ func itself(_ *view, o client.Object) []types.NamespacedName {
 
 // controller makes a controller.
 func (w *watcher) controller(name string, r reconcile.Reconciler, watches ...watch) error {
-	c, err := controller.New(name, w.mgr, controller.Options{Reconciler: patient{r}, MaxConcurrentReconciles: w.options.Workers})
+	c, err := controller.New(name, w.mgr, controller.Options{
+		Reconciler: patient{r}, MaxConcurrentReconciles: w.options.Workers,
+		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry),
+	})
 	if err != nil {
 		return fmt.Errorf("make the controller %s: %w", name, err)
 	}
@@ -64,11 +78,39 @@ func (w *watcher) controller(name string, r reconcile.Reconciler, watches ...wat
 			}
 			return requests
 		})
-		if err := c.Watch(source.Kind(from, each.object, h)); err != nil {
+		matters := predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+			return each.inEPIC || each.status || changed(e.ObjectOld, e.ObjectNew)
+		}}
+		if each.others {
+			matters.CreateFunc = func(e event.CreateEvent) bool { return !w.base.remote.wrote(e.Object) }
+			matters.UpdateFunc = func(e event.UpdateEvent) bool { return !w.base.remote.wrote(e.ObjectNew) }
+			matters.DeleteFunc = func(e event.DeleteEvent) bool {
+				w.base.remote.forget(e.Object)
+				return true
+			}
+		}
+		if err := c.Watch(source.Kind(from, each.object, h, matters)); err != nil {
 			return fmt.Errorf("watch %T for the controller %s: %w", each.object, name, err)
 		}
 	}
 	return nil
+}
+
+// changed returns whether a local object changed in more than its status. Statuses that the
+// connector writes would otherwise start everything again that depends on the object.
+func changed(before, after client.Object) bool {
+	if (before.GetDeletionTimestamp() == nil) != (after.GetDeletionTimestamp() == nil) ||
+		!maps.Equal(before.GetLabels(), after.GetLabels()) || !maps.Equal(before.GetAnnotations(), after.GetAnnotations()) {
+		return true
+	}
+	if old, ok := before.(*corev1.Node); ok {
+		// Its conditions change all the time.
+		if now, ok := after.(*corev1.Node); ok {
+			return !slices.Equal(old.Status.Addresses, now.Status.Addresses)
+		}
+	}
+	// Kinds without generations have no status that is written often.
+	return after.GetGeneration() == 0 || before.GetGeneration() != after.GetGeneration()
 }
 
 // patient is a reconciler that is not bothered by a write that came too late: an object
@@ -76,12 +118,17 @@ func (w *watcher) controller(name string, r reconcile.Reconciler, watches ...wat
 // short while, since the event may have come first.
 type patient struct{ reconcile.Reconciler }
 
-const conflictDelay = 100 * time.Millisecond
+const (
+	conflictDelay = 100 * time.Millisecond
+	// An outage may have lasted long; after it, nothing waits longer than the last retry.
+	firstRetry = 5 * time.Millisecond
+	lastRetry  = 10 * time.Second
+)
 
 // Reconcile implements reconcile.Reconciler.
 func (p patient) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	result, err := p.Reconciler.Reconcile(ctx, request)
-	if apierrors.IsConflict(err) {
+	if apierrors.IsConflict(err) || errors.Is(err, errStale) {
 		return reconcile.Result{RequeueAfter: conflictDelay}, nil
 	}
 	return result, err

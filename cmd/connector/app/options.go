@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,13 +35,14 @@ type options struct {
 	epicNamespace    string
 	credentialSecret string
 	cluster, group   string
+	formerClusters   []string
 	secretsDir       string
 
 	nodes nodeOptions
 
-	workers      int
-	retryRefused time.Duration
-	address      string
+	workers                      int
+	retryRefused, rewriteSecrets time.Duration
+	address                      string
 
 	metrics  observe.Secure
 	election kube.Election
@@ -49,7 +51,7 @@ type options struct {
 
 func newOptions() *options {
 	return &options{
-		client: kube.Client{QPS: 200, Burst: 400}, workers: 4, retryRefused: time.Minute, address: "127.0.0.1:7449",
+		client: kube.Client{QPS: 200, Burst: 400}, workers: 4, retryRefused: time.Minute, rewriteSecrets: 10 * time.Minute, address: "127.0.0.1:7449",
 		nodes:    nodeOptions{namespace: "epic-client", account: "epic-node-client", service: "epic-connector"},
 		election: kube.NewElection(), logs: cli.NewLogs(),
 	}
@@ -63,6 +65,7 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	remote.StringVar(&o.credentialSecret, "epic-credential-secret", o.credentialSecret, "The Secret, in the namespace of the lease, in which to store a credential for EPIC that the connector renews by itself, as "+credentialKey+". Without it the credential is not renewed.")
 	remote.StringVar(&o.epicNamespace, "epic-namespace", o.epicNamespace, "The account's namespace in EPIC. Without it: the namespace of that kubeconfig.")
 	remote.StringVar(&o.cluster, "cluster", o.cluster, "The ID of this cluster in EPIC, unique in the account. It must not change.")
+	remote.StringSliceVar(&o.formerClusters, "former-clusters", o.formerClusters, "IDs that this cluster had before, or those of clusters that it replaces. What they published is taken over, or deleted where nothing here stands for it.")
 	remote.StringVar(&o.group, "service-group", o.group, "The service group of Gateways and Services that name none. Without it: the only one that the account may use.")
 	remote.StringVar(&o.secretsDir, "secrets-dir", o.secretsDir, "The folder in which to write certificates, for an EPIC without Kubernetes: the operator's secrets/ folder.")
 
@@ -72,6 +75,7 @@ func (o *options) flags() cliflag.NamedFlagSets {
 
 	work := groups.FlagSet("work")
 	work.IntVar(&o.workers, "workers", o.workers, "How many objects of each kind are worked on at once.")
+	work.DurationVar(&o.rewriteSecrets, "rewrite-secrets", o.rewriteSecrets, "How often certificates are written again, since this program may not read whether they are still in EPIC.")
 	work.DurationVar(&o.retryRefused, "retry-refused", o.retryRefused, "How long to wait before EPIC is asked again for what it refused.")
 
 	o.election.AddFlags(groups.FlagSet("leader election"), "Work only while leading, by the lease "+leaseName+".",
@@ -93,6 +97,10 @@ func (o *options) validate() error {
 		return fmt.Errorf("give --cluster, a name for this cluster that no other of the account has")
 	case len(validation.IsDNS1123Label(o.cluster)) > 0:
 		return fmt.Errorf("--cluster is %q: give a name of lower case letters, digits and dashes, at most %d characters", o.cluster, validation.DNS1123LabelMaxLength)
+	case slices.ContainsFunc(o.formerClusters, func(c string) bool { return strings.TrimSpace(c) == "" }):
+		return fmt.Errorf("--former-clusters is %q: give names separated by commas, none of them empty", strings.Join(o.formerClusters, ","))
+	case o.rewriteSecrets <= 0:
+		return fmt.Errorf("--rewrite-secrets is %s: give a time", o.rewriteSecrets)
 	case o.workers < 1:
 		return fmt.Errorf("--workers is %d: give at least 1", o.workers)
 	case o.retryRefused <= 0:

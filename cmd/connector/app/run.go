@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/server/healthz"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -70,16 +72,22 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return fmt.Errorf("reach EPIC: %w", err)
 	}
+	// What identifies a cluster is the UID of this namespace, as other tools have it, too.
+	identity := &corev1.Namespace{}
+	if err := mgr.GetAPIReader().Get(ctx, client.ObjectKey{Name: metav1.NamespaceSystem}, identity); err != nil {
+		return fmt.Errorf("read the namespace %s of this cluster: %w", metav1.NamespaceSystem, err)
+	}
 	secrets := connector.FolderSecrets(o.secretsDir, namespace)
 	if o.secretsDir == "" {
 		direct, err := client.New(remote, client.Options{Scheme: scheme})
 		if err != nil {
 			return fmt.Errorf("reach EPIC: %w", err)
 		}
-		secrets = connector.APISecrets(direct, namespace)
+		secrets = connector.APISecrets(direct, namespace, string(identity.UID))
 	}
 	if err := connector.Add(ctx, mgr, there, connector.Options{
-		Cluster: o.cluster, Namespace: namespace, Group: o.group, Workers: o.workers, RetryRefused: o.retryRefused, Secrets: secrets,
+		Cluster: o.cluster, ClusterUID: string(identity.UID), FormerClusters: o.formerClusters, Namespace: namespace, Group: o.group,
+		Workers: o.workers, RetryRefused: o.retryRefused, RewriteSecrets: o.rewriteSecrets, Secrets: secrets,
 	}); err != nil {
 		return err
 	}

@@ -8,8 +8,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// OwnerAnnotationPrefix begins the annotations of a shared gateway proxy that name its
-// owners: one for each client cluster, whose value is the UID of that cluster's Gateway.
+// OwnerAnnotationPrefix begins the annotations of a shared gateway proxy or load balancer that name
+// its owners: one for each client cluster, whose value is the UID of that cluster's Gateway or
+// Service.
 const OwnerAnnotationPrefix = LabelPrefix + "owner-"
 
 // OwnerAnnotation is the annotation of a shared gateway proxy by which a client cluster

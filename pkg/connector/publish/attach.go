@@ -101,9 +101,9 @@ func (p *publisher) attachAll(s *gatewayState) {
 	}
 }
 
-// routesOf are the routes that may have a reference to a parent.
-func (p *publisher) routesOf(parent Parent) []*Route {
-	routes := p.view.RoutesOf(parent)
+// routesOf are the routes of some kinds, or of all, that may have a reference to a parent.
+func (p *publisher) routesOf(parent Parent, kinds ...gatewayv1.Kind) []*Route {
+	routes := p.view.RoutesOf(parent, kinds...)
 	if parent.Kind != GatewayKind {
 		return routes
 	}
@@ -162,7 +162,8 @@ func (p *publisher) rejects(s *gatewayState, l *listener, route *Route) bool {
 		return false
 	}
 	if l.rejected == nil {
-		if !slices.ContainsFunc(p.routesOf(l.owner), func(r *Route) bool { return r.Kind == other }) {
+		// There may be a thousand of its own kind.
+		if !slices.ContainsFunc(p.routesOf(l.owner, other), func(r *Route) bool { return r.Kind == other }) {
 			return false
 		}
 		p.attachAll(s)

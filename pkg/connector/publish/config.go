@@ -50,6 +50,9 @@ const (
 	// UnresolvedKind is the kind, in EPIC's group, of a backend reference that leads
 	// nowhere. Its name is the reason.
 	UnresolvedKind = "Unresolved"
+	// ClusterUIDKey is the annotation, and on Secrets the label, with the UID of the client
+	// cluster that an object comes from.
+	ClusterUIDKey = epic.LabelPrefix + "client-cluster-uid"
 	// Finalizer keeps an object of the client cluster until what it published is gone.
 	Finalizer = epic.LabelPrefix + "connector"
 )
@@ -58,6 +61,9 @@ const (
 type Config struct {
 	// Cluster is the ID of the client cluster, unique in its account.
 	Cluster string
+	// ClusterUID tells client clusters apart that were given the same ID by mistake. Objects
+	// are not marked with it when it is empty.
+	ClusterUID string
 	// Namespace is the account's namespace in EPIC.
 	Namespace string
 	// Group is the service group of everything that names none.
@@ -68,11 +74,15 @@ type Config struct {
 
 // meta is the metadata of an EPIC object that stands for an object of the client cluster.
 func (c *Config) meta(name string) metav1.ObjectMeta {
-	return metav1.ObjectMeta{
+	m := metav1.ObjectMeta{
 		Namespace: c.Namespace,
 		Name:      name,
 		Labels:    map[string]string{epic.OwningClusterLabel: epic.LabelValue(c.Cluster)},
 	}
+	if c.ClusterUID != "" {
+		m.Annotations = map[string]string{ClusterUIDKey: c.ClusterUID}
+	}
+	return m
 }
 
 // ref says which object of the client cluster an EPIC object stands for.
@@ -80,7 +90,8 @@ func (c *Config) ref(o metav1.Object) epicv1.ClientRef {
 	return epicv1.ClientRef{ClusterID: c.Cluster, Namespace: o.GetNamespace(), Name: o.GetName(), UID: string(o.GetUID())}
 }
 
-// OwnerAnnotation is the annotation of a shared gateway proxy by which this cluster owns it.
+// OwnerAnnotation is the annotation of a shared gateway proxy or load balancer by
+// which this cluster owns it.
 func (c *Config) OwnerAnnotation() string { return epic.OwnerAnnotation(c.Cluster) }
 
 // nameOf is the namespaced name of an object.

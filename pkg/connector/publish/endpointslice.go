@@ -40,7 +40,7 @@ func EndpointSlice(config *Config, view View, slice *discoveryv1.EndpointSlice) 
 		TypeMeta:   metav1.TypeMeta{APIVersion: epicv1.SchemeGroupVersion.String(), Kind: "GWEndpointSlice"},
 		ObjectMeta: config.meta(string(slice.UID)),
 	}
-	out.Annotations = map[string]string{endpoints.ServicePortsAnnotation: servicePorts(service)}
+	metav1.SetMetaDataAnnotation(&out.ObjectMeta, endpoints.ServicePortsAnnotation, servicePorts(service))
 	out.Spec.ClientRef = config.ref(slice)
 	out.Spec.ParentRef = config.ref(service)
 	out.Spec.AddressType = slice.AddressType

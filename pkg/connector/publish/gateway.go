@@ -303,9 +303,12 @@ func (p *publisher) backendCertificate(s *gatewayState, proxy *epicv1.GWProxy) {
 // infrastructure gives an object that stands for a Gateway the labels and annotations
 // that the Gateway asks for. EPIC's own are not the tenant's to give.
 func infrastructure(gateway *gatewayv1.Gateway, o metav1.Object) {
-	labels, annotations := o.GetLabels(), map[string]string{}
+	labels, annotations := o.GetLabels(), o.GetAnnotations()
 	if labels == nil {
 		labels = map[string]string{}
+	}
+	if annotations == nil {
+		annotations = map[string]string{}
 	}
 	if infra := gateway.Spec.Infrastructure; infra != nil {
 		for k, v := range infra.Labels {

@@ -208,7 +208,7 @@ func (p *publisher) gatewayRoutes(r *Route, attachments []*attachment, copied me
 			TypeMeta:   metav1.TypeMeta{APIVersion: epicv1.SchemeGroupVersion.String(), Kind: "GWRoute"},
 			ObjectMeta: p.config.meta(name),
 		}
-		route.Annotations = map[string]string{CreatedAnnotation: created(r)}
+		metav1.SetMetaDataAnnotation(&route.ObjectMeta, CreatedAnnotation, created(r))
 		route.Spec.ClientRef = p.config.ref(r)
 		route.Spec.Backends = backends
 		setSpec(&route.Spec, deepCopy(copied), slices.Clone(part))

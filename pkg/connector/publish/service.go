@@ -50,7 +50,7 @@ func Service(config *Config, view View, service *corev1.Service, remote Remote) 
 	}
 	r := &ServiceResult{Problem: remote.Refused.Message}
 	if lb := remote.LoadBalancer; lb != nil && lb.Spec.PublicAddress != "" {
-		ingress := corev1.LoadBalancerIngress{IP: lb.Spec.PublicAddress}
+		ingress := corev1.LoadBalancerIngress{IP: lb.Spec.PublicAddress, IPMode: ptr.To(corev1.LoadBalancerIPModeVIP)}
 		for i := range lb.Spec.PublicPorts {
 			ingress.Ports = append(ingress.Ports, corev1.PortStatus{Port: lb.Spec.PublicPorts[i].Port, Protocol: lb.Spec.PublicPorts[i].Protocol})
 		}
@@ -78,6 +78,11 @@ func Service(config *Config, view View, service *corev1.Service, remote Remote) 
 	lb := &epicv1.LoadBalancer{
 		TypeMeta:   metav1.TypeMeta{APIVersion: epicv1.SchemeGroupVersion.String(), Kind: "LoadBalancer"},
 		ObjectMeta: config.meta(LoadBalancerName(service)),
+	}
+	metav1.SetMetaDataAnnotation(&lb.ObjectMeta, ClientNamespaceAnnotation, service.Namespace)
+	metav1.SetMetaDataAnnotation(&lb.ObjectMeta, ClientNameAnnotation, service.Name)
+	if service.Annotations[SharingKeyAnnotation] != "" {
+		metav1.SetMetaDataAnnotation(&lb.ObjectMeta, config.OwnerAnnotation(), string(service.UID))
 	}
 	lb.Spec.ServiceGroup = group
 	lb.Spec.DisplayName = service.Name
@@ -127,7 +132,8 @@ type candidate struct {
 // are used only where no other is left, as Kubernetes does it.
 func remoteEndpoints(config *Config, view View, service *corev1.Service, lb string) []*epicv1.RemoteEndpoint {
 	var all []candidate
-	for _, slice := range view.SlicesOf(nameOf(service)) {
+	// Two slices may have the same endpoint for a moment: the older one decides.
+	for _, slice := range sorted(view.SlicesOf(nameOf(service))) {
 		if slice.DeletionTimestamp == nil && slice.AddressType != discoveryv1.AddressTypeFQDN {
 			all = append(all, candidates(view, service, slice)...)
 		}
@@ -141,8 +147,9 @@ func remoteEndpoints(config *Config, view View, service *corev1.Service, lb stri
 		if !c.ready && ready[c.port] {
 			continue
 		}
-		e := remoteEndpoint(config, lb, &c)
-		byName[e.Name] = e
+		if e := remoteEndpoint(config, lb, &c); byName[e.Name] == nil {
+			byName[e.Name] = e
+		}
 	}
 	out := make([]*epicv1.RemoteEndpoint, 0, len(byName))
 	for _, e := range byName {

@@ -108,9 +108,10 @@ func checkAuthorities(data []byte) error {
 }
 
 // copySecret takes a Secret for EPIC and returns its name there. A certificate and the
-// authorities beside it in one Secret are two.
+// authorities beside it in one Secret are two. Each cluster may write only Secrets of its
+// own, so a cluster that is renamed needs other ones.
 func (p *publisher) copySecret(from metav1.Object, kind corev1.SecretType, data map[string][]byte) string {
-	name := string(from.GetUID())
+	name := p.config.Cluster + "." + string(from.GetUID())
 	if _, ok := data[AuthorityKey]; ok {
 		name += "-ca"
 	}
@@ -121,8 +122,11 @@ func (p *publisher) copySecret(from metav1.Object, kind corev1.SecretType, data 
 		Data:       data,
 	}
 	secret.Labels[UseLabel] = UseProxy
-	secret.Annotations = map[string]string{
-		ClientNamespaceAnnotation: from.GetNamespace(), ClientNameAnnotation: from.GetName(),
+	metav1.SetMetaDataAnnotation(&secret.ObjectMeta, ClientNamespaceAnnotation, from.GetNamespace())
+	metav1.SetMetaDataAnnotation(&secret.ObjectMeta, ClientNameAnnotation, from.GetName())
+	if p.config.ClusterUID != "" {
+		// Former ones are found by it.
+		secret.Labels[ClusterUIDKey] = p.config.ClusterUID
 	}
 	p.secrets[name] = secret
 	return name

@@ -41,8 +41,8 @@ type View interface {
 
 	// ListenerSetsOf returns the ListenerSets whose parentRef names a Gateway.
 	ListenerSetsOf(gateway types.NamespacedName) []*gatewayv1.ListenerSet
-	// RoutesOf returns the routes that have a parentRef to a parent.
-	RoutesOf(parent Parent) []*Route
+	// RoutesOf returns the routes of some kinds, or of all, that have a parentRef to a parent.
+	RoutesOf(parent Parent, kinds ...gatewayv1.Kind) []*Route
 	// RoutesTo returns the routes that have a reference to a Service.
 	RoutesTo(service types.NamespacedName) []*Route
 	// DefaultRoutes returns the routes that ask for the default Gateways.

@@ -104,9 +104,11 @@ func (s *Snapshot) Routes() []*publish.Route {
 	return routes
 }
 
-// RoutesOf returns the routes that refer to a parent.
-func (s *Snapshot) RoutesOf(parent publish.Parent) []*publish.Route {
-	return slices.DeleteFunc(s.Routes(), func(r *publish.Route) bool { return !slices.Contains(r.Parents(), parent) })
+// RoutesOf returns the routes of some kinds, or of all, that refer to a parent.
+func (s *Snapshot) RoutesOf(parent publish.Parent, kinds ...gatewayv1.Kind) []*publish.Route {
+	return slices.DeleteFunc(s.Routes(), func(r *publish.Route) bool {
+		return len(kinds) > 0 && !slices.Contains(kinds, r.Kind) || !slices.Contains(r.Parents(), parent)
+	})
 }
 
 // RoutesTo returns the routes that refer to a Service.
