@@ -10,6 +10,7 @@
 #   hack/conformance.sh                 run every test and write a report
 #   hack/conformance.sh FILE            run the tests that a file names, one a line
 #   hack/conformance.sh -- ARGS         run the suite with other flags of its own
+#   hack/conformance.sh measure [ARGS]  run test/bench/connector there instead of the suite
 #
 # EPIC_CONFORMANCE_DIR names the folder for logs and the report, .epic/conformance by default.
 
@@ -33,7 +34,11 @@ if [[ ${1:-} != inside ]]; then
 		[[ ! -d cmd/$program ]] || go build -buildvcs=false -o "$dir/bin/epic-$program" "./cmd/$program"
 	done
 	go build -C test/conformance -buildvcs=false -o "$dir/bin/" ./kubelet ./coredns sigs.k8s.io/gateway-api/conformance/echo-basic
-	go test -C test/conformance -c -o "$dir/bin/suite" .
+	if [[ ${1:-} == measure ]]; then
+		go build -buildvcs=false -o "$dir/bin/measure" ./test/bench/connector
+	else
+		go test -C test/conformance -c -o "$dir/bin/suite" .
+	fi
 	crds=$(go list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)/config/crd/experimental
 	# Killing the first process of the namespaces ends everything in them.
 	exec unshare --net --mount --ipc --pid --fork --mount-proc --kill-child=SIGKILL "$PWD/hack/conformance.sh" inside "$dir" "$crds" "$@"
@@ -47,6 +52,7 @@ launch() {
 	local name=$1
 	shift
 	"$@" >"$dir/log/$name.log" 2>&1 &
+	launched=$!
 }
 await() {
 	local end=$((SECONDS + $1)) what=$2
@@ -132,6 +138,7 @@ fi
 # The connector.
 launch epic-connector epic-connector --kubeconfig="$KUBECONFIG" --epic-kubeconfig="$EPICCONFIG" --epic-namespace=epic-conformance \
 	--cluster=conformance --leader-elect=false --retry-refused=2s --secrets-dir="${secrets:-$dir/epic/secrets}" --bind-address=127.0.0.1:7449 -v="${EPIC_V:-0}"
+export EPIC_CONNECTOR_PID=$launched
 kubectl apply -f - >>"$dir/log/objects.log" <<'YAML'
 apiVersion: gateway.networking.k8s.io/v1
 kind: GatewayClass
@@ -139,6 +146,14 @@ metadata: {name: epic}
 spec: {controllerName: epic.acnodal.io/gateway}
 YAML
 await 60 "the connector" kubectl wait --for=condition=Accepted --timeout=20s gatewayclass/epic
+
+if [[ ${1:-} == measure ]]; then
+	shift
+	# Its endpoints are there.
+	ip route add local 10.93.255.0/24 dev lo
+	measure "$@"
+	exit
+fi
 
 args=(-test.v -test.timeout=60m -gateway-class=epic -cleanup-base-resources=false
 	-usable-address=10.95.15.200 -unusable-address=198.51.100.1
