@@ -59,6 +59,8 @@ func TestRefusals(t *testing.T) {
 	insecure := kubeconfig(t, "epic-acme", `, "insecure-skip-tls-verify": true`)
 	good := []string{"--kubeconfig=" + other, "--epic-kubeconfig=" + account, "--cluster=paris"}
 	with := func(args ...string) []string { return append(good[:len(good):len(good)], args...) }
+	// Of several kubeconfigs for EPIC, one is enough.
+	alone := func(epic string) []string { return []string{good[0], "--epic-kubeconfig=" + epic, good[2]} }
 	for _, test := range []struct {
 		args []string
 		want string
@@ -78,10 +80,11 @@ func TestRefusals(t *testing.T) {
 		{with("serve"), "is no command"},
 		{with("--logging-format=xml"), "--logging-format"},
 		{with("--kubeconfig=/nonexistent/file"), "how to reach this cluster"},
-		{with("--epic-kubeconfig=/nonexistent/file"), "how to reach EPIC"},
-		{with("--epic-kubeconfig=" + insecure), "remove insecure-skip-tls-verify"},
-		{with("--epic-kubeconfig=" + other), `the namespace "default" is not an account's: give --epic-namespace=epic-ACCOUNT`},
+		{alone("/nonexistent/file"), "how to reach EPIC"},
+		{alone(insecure), "remove insecure-skip-tls-verify"},
+		{alone(other), `the namespace "default" is not an account's: give --epic-namespace=epic-ACCOUNT`},
 		{with("--epic-namespace=default"), "is not an account's"},
+		{with("--epic-kubeconfig=/nonexistent/file"), "reach this cluster"},
 		{good, "reach this cluster"},
 	} {
 		code, out := called(t, test.args...)
