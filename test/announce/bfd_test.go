@@ -44,6 +44,7 @@ func (n *node) cut(cut bool) {
 // A node that is cut off in silence loses its visitors to the other within a fraction of a
 // second: far sooner than the hold time of 90 s.
 func TestBIRDWithBFD(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, 2)
 	l.bird(birdOptions{session: "bfd on;"})
 	for _, n := range l.nodes {

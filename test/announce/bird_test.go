@@ -14,6 +14,8 @@ import (
 type birdOptions struct {
 	// session is put into each session.
 	session string
+	// four is put into those of IPv4.
+	four string
 	// channel is put into each address family of each session.
 	channel string
 	// more is put at the end.
@@ -40,19 +42,19 @@ protocol kernel { merge paths on; ipv6 { export all; }; }
 	%s
 	%s { import all; export none; %s };
 }
-`, n.number, family, routerASN, address, nodeASN, o.session, family, o.channel)
+`, n.number, family, routerASN, address, nodeASN, o.session+map[string]string{"ipv4": o.four}[family], family, o.channel)
 		}
 	}
 	b.WriteString(o.more)
 	file := filepath.Join(dir, "bird.conf")
 	l.must(os.WriteFile(file, []byte(b.String()), 0o600))
 	l.daemon(l.router, "/usr/sbin/bird", "-f", "-c", file, "-s", filepath.Join(dir, "ctl"), "-P", filepath.Join(dir, "pid"))
+	l.show = func(what string) string {
+		out, _ := exec.Command("/usr/sbin/birdc", append([]string{"-s", filepath.Join(dir, "ctl"), "show"}, strings.Fields(what)...)...).CombinedOutput()
+		return string(out)
+	}
 	l.explain = append(l.explain, func() {
 		log, _ := os.ReadFile(filepath.Join(dir, "log"))
-		l.t.Logf("BIRD: %s", log)
-		for _, show := range []string{"protocols all", "route all"} {
-			out, _ := exec.Command("/usr/sbin/birdc", append([]string{"-s", filepath.Join(dir, "ctl"), "show"}, strings.Fields(show)...)...).CombinedOutput()
-			l.t.Logf("%s", out)
-		}
+		l.t.Logf("BIRD: %s\n%s\n%s", log, l.show("protocols all"), l.show("route all"))
 	})
 }

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/node/announce"
@@ -47,6 +48,8 @@ type lab struct {
 	nodes           []*node
 	// explain show the state of things when something does not come true.
 	explain []func()
+	// show returns what BIRD shows.
+	show func(what string) string
 }
 
 // node is a gateway node with a proxy.
@@ -188,6 +191,11 @@ func (n *node) ready(ready bool) {
 		end.Standby = !ready
 		n.desired.Addresses[i].Ends = []host.End{end}
 	}
+}
+
+// selector chooses nodes by a label.
+func selector(key, value string) *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchLabels: map[string]string{key: value}}
 }
 
 // start starts the node's program.

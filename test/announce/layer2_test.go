@@ -106,6 +106,7 @@ func (l *lab) visits() (stop func() (failed []string)) {
 }
 
 func TestLayer2(t *testing.T) {
+	t.Parallel()
 	l := newSegment(t, 2)
 	for _, n := range l.nodes {
 		n.start()

@@ -31,6 +31,7 @@ func (n *node) gracefully() { n.config.BGP.GracefulRestartSeconds = ptr.To[int32
 
 // A program that is killed or upgraded leaves its routes, and the next one has them.
 func TestBIRDGracefulRestart(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, 2)
 	l.bird(birdOptions{})
 	for _, n := range l.nodes {
@@ -54,6 +55,7 @@ func TestBIRDGracefulRestart(t *testing.T) {
 
 // Without graceful restart the routes of a program that ends go at once.
 func TestBIRDRestart(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, 2)
 	l.bird(birdOptions{})
 	for _, n := range l.nodes {
