@@ -51,7 +51,7 @@ BENCH ?=
 .PHONY: bench
 bench: build ## Run the benchmarks; with 100,000 objects that takes up to an hour
 	go run ./test/bench $(BENCH)
-	go test -run='^$$' -bench=. -timeout=60m ./pkg/... ./test/node ./test/operator
+	go test -run='^$$' -bench=. -timeout=60m ./pkg/... ./test/node ./test/announce ./test/operator
 
 .PHONY: images
 images: ## Build the container images into bin/images
