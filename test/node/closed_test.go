@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"path/filepath"
 	"strings"
@@ -24,10 +25,12 @@ import (
 	"github.com/acnodal/epic/test/netlab"
 )
 
-// A RemoteEndpoint is removed while its connection is open, with the firewall flushed: from
-// then on each end drops and counts what the connection still sends, and nothing of it
-// leaves outside the tunnel.
-func endpointRemoved(t *testing.T, s *site, v *service) {
+// A RemoteEndpoint is removed while its connection is open: the connection goes on, and no
+// other is opened. When the load balancer is deleted too, with the firewall flushed, each end
+// drops and counts what the connection still sends, and nothing of it leaves outside the
+// tunnel.
+func endpointRemoved(t *testing.T, s *site, beside *service) {
+	v := s.service(beside.tenant, "stream", 8080)
 	const streamPort = 9100
 	listener, err := s.world.Tenants[v.tenant].Pod.Listen(t.Context(), "tcp", fmt.Sprintf(":%d", streamPort))
 	s.must(err)
@@ -52,6 +55,20 @@ func endpointRemoved(t *testing.T, s *site, v *service) {
 
 	gateway, node := s.gateway.mustReport().Drops, s.tenants[v.tenant].mustReport().Drops
 	s.must(s.client.EpicV1().RemoteEndpoints(v.lb.Namespace).Delete(t.Context(), v.name+"-stream", metav1.DeleteOptions{}))
+	s.until("no connection is opened any more", func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer cancel()
+		if conn, err := v.proxy.Dial(ctx, "tcp", v.at(streamPort)); err == nil {
+			conn.Close()
+			return errors.New("one was opened")
+		}
+		return s.gateway.drops(dataplane.DropNotRegistered, gateway)
+	})
+	for range 3 {
+		s.must(says(near, far, "request"))
+		s.must(says(far, near, "answer"))
+	}
+	s.must(v.remove())
 	s.until("both ends drop what the connection sends", func() error {
 		_, _ = near.Write([]byte("request"))
 		_, _ = far.Write([]byte("answer"))
@@ -73,6 +90,25 @@ func endpointRemoved(t *testing.T, s *site, v *service) {
 		_, err = conn.ListTableOfFamily(host.FirewallTable, nftables.TableFamilyINet)
 		return err
 	})
+	v.end()
+}
+
+// says sends a text on one end of a connection, and reads it at the other.
+func says(from, to net.Conn, text string) error {
+	if _, err := io.WriteString(from, text); err != nil {
+		return err
+	}
+	got := make([]byte, len(text))
+	if err := to.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	if _, err := io.ReadFull(to, got); err != nil {
+		return err
+	}
+	if string(got) != text {
+		return fmt.Errorf("%q arrives as %q", text, got)
+	}
+	return nil
 }
 
 // leaksNothing has a proxy connect to what is no endpoint of its: a port of its pod, and the

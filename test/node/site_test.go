@@ -440,10 +440,22 @@ func (v *service) endpoint(name string, port int32, protocol corev1.Protocol) {
 // delete deletes the load balancer with its endpoints and takes its proxy away.
 func (v *service) delete() {
 	v.s.t.Helper()
+	v.s.must(v.remove())
+	v.end()
+}
+
+// remove deletes the load balancer with its endpoints.
+func (v *service) remove() error {
 	ctx, lbs := v.s.t.Context(), v.s.client.EpicV1().LoadBalancers(v.lb.Namespace)
-	_, err := lbs.Patch(ctx, v.name, types.MergePatchType, []byte(`{"spec":{"upstream-clusters":null}}`), metav1.PatchOptions{})
-	v.s.must(err)
-	v.s.must(lbs.Delete(ctx, v.name, metav1.DeleteOptions{}))
+	if _, err := lbs.Patch(ctx, v.name, types.MergePatchType, []byte(`{"spec":{"upstream-clusters":null}}`), metav1.PatchOptions{}); err != nil {
+		return err
+	}
+	return lbs.Delete(ctx, v.name, metav1.DeleteOptions{})
+}
+
+// end takes the proxy away.
+func (v *service) end() {
+	v.s.t.Helper()
 	v.stopProxy()
 	for i, d := range v.s.described {
 		if d.Namespace == v.lb.Namespace && d.Owner == v.name {
