@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
 
 	"github.com/acnodal/epic/pkg/dataplane"
@@ -78,7 +79,8 @@ type agent struct {
 	repairs   atomic.Uint64
 	repairErr atomic.Value // string
 	repaired  atomic.Int64 // when, in Unix nanoseconds
-	tasks     sync.WaitGroup
+	// tasks are those of run.
+	tasks *errgroup.Group
 }
 
 // load reads the state on disk. One that is damaged, or another node's, is put aside
@@ -132,9 +134,12 @@ func (t keyTarget) SetKeys(key intent.Key, all intent.Keys) {
 	t.saver.touch()
 }
 
-// start begins a part of the work.
+// start begins a part of the work that does not fail.
 func (a *agent) start(ctx context.Context, part func(context.Context)) {
-	a.tasks.Go(func() { part(ctx) })
+	a.tasks.Go(func() error {
+		part(ctx)
+		return nil
+	})
 }
 
 // run does the work of both roles, and the parts of one, until the context ends or
@@ -142,6 +147,7 @@ func (a *agent) start(ctx context.Context, part func(context.Context)) {
 func (a *agent) run(ctx context.Context, parts ...Part) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	a.tasks, ctx = errgroup.WithContext(ctx)
 	var err error
 	if a.socket, err = gue.Listen(ctx, a.Port); err != nil {
 		return err
@@ -160,12 +166,12 @@ func (a *agent) run(ctx context.Context, parts ...Part) error {
 	a.start(ctx, a.underlay.Run)
 	a.restore()
 
-	failed := make(chan error, 3+len(parts))
 	serve := func(what string, do func() error) {
-		a.tasks.Go(func() {
+		a.tasks.Go(func() error {
 			if err := do(); err != nil && ctx.Err() == nil {
-				failed <- fmt.Errorf("%s: %w", what, err)
+				return fmt.Errorf("%s: %w", what, err)
 			}
+			return nil
 		})
 	}
 	serve("control protocol", func() error { return a.control.Serve(ctx, a.socket) })
@@ -191,15 +197,7 @@ func (a *agent) run(ctx context.Context, parts ...Part) error {
 	a.start(ctx, a.follower.Run)
 	a.start(ctx, a.saver.run)
 	a.start(ctx, a.settle)
-
-	select {
-	case <-ctx.Done():
-		err = nil
-	case err = <-failed:
-	}
-	cancel()
-	a.tasks.Wait()
-	return err
+	return a.tasks.Wait()
 }
 
 // metricsHandler serves this node's metrics and those of the process.
