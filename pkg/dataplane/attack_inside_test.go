@@ -148,7 +148,7 @@ func (a *attacked) byProxy() (all []attempt) {
 		send("a port of its pod that is not registered", DropNotAnAnswer, to(proxy, pod, 22))
 		send("a reset from a port that is not published", DropNotAnAnswer, func(mark []byte) []byte { return segment(proxy, stranger[v6], 9999, 50000, mark) })
 		send("a tunnel of its own", DropNotAnAnswer, func(mark []byte) []byte {
-			return ip(proxy, gatewayAddress[v6], protoUDP, gue(DefaultPort, DefaultPort, wordIPv4, victimTunnel, segment("10.244.1.5", othersProxy[false], worldPort, 1, mark)))
+			return ip(proxy, gatewayAddress[v6], protoUDP, gueOf(DefaultPort, DefaultPort, wordIPv4, victimTunnel, segment("10.244.1.5", othersProxy[false], worldPort, 1, mark)))
 		})
 		send("another proxy's address as the sender, to its pod", DropWrongPeer, to(othersProxy[v6], pod, worldPort))
 		send("another proxy's address as the sender, to a visitor", DropNotAnAnswer, func(mark []byte) []byte { return segment(othersProxy[v6], stranger[v6], publicPort, 50000, mark) })

@@ -93,7 +93,7 @@ func (a *attacked) byStranger() (all []attempt) {
 		}
 		header := func(word, id uint32) func([]byte) []byte {
 			return func(mark []byte) []byte {
-				return outerAs(own, gateway, 0, gue(own.Port(), gateway.Port(), word, id, reply(mark)))
+				return outerAs(own, gateway, 0, gueOf(own.Port(), gateway.Port(), word, id, reply(mark)))
 			}
 		}
 		send("data of a tunnel that is another's", "gateway", DropWrongRemote, header(wordIPv4, victim(outer6)))
@@ -145,7 +145,7 @@ func (a *attacked) byStranger() (all []attempt) {
 		})
 	}
 	from, to := stranger[false], gatewayAddress[false]
-	data := gue(DefaultPort, DefaultPort, wordIPv4, victimTunnel, make([]byte, 40))
+	data := gueOf(DefaultPort, DefaultPort, wordIPv4, victimTunnel, make([]byte, 40))
 	fragment6 := func(offset uint16) []byte { return concat([]byte{protoUDP, 0}, be16(offset), be32(9)) }
 	raw := func(name string, drop DropReason, packet []byte) {
 		at := "gateway"
@@ -417,7 +417,7 @@ func (a *attacked) spoofedOutside() (all []attempt) {
 			return changed(packet, len(packet)-len(reply(mark))-11, 15)
 		})
 		send("the other family inside than the header says", DropMalformed, func(mark []byte) []byte {
-			return outerAs(node, gateway, 0, gue(DefaultPort, DefaultPort, wordIPv6, id, reply(concat(mark, make([]byte, 40)))))
+			return outerAs(node, gateway, 0, gueOf(DefaultPort, DefaultPort, wordIPv6, id, reply(concat(mark, make([]byte, 40)))))
 		})
 		send("a tunnel in a tunnel", DropProtocol, func(mark []byte) []byte {
 			inside := outer(port(podBehind(outer6, false), DefaultPort), port(proxyAddress[false], DefaultPort), id, reply(mark))
@@ -425,7 +425,7 @@ func (a *attacked) spoofedOutside() (all []attempt) {
 			return outer(node, gateway, id, inside)
 		})
 		send("congestion that the sender would not notice", DropECN, func(mark []byte) []byte {
-			return outerAs(node, gateway, 3, gue(DefaultPort, DefaultPort, wordIPv4, id, reply(mark)))
+			return outerAs(node, gateway, 3, gueOf(DefaultPort, DefaultPort, wordIPv4, id, reply(mark)))
 		})
 	}
 	return all

@@ -163,10 +163,32 @@ func newBenchWorldOf(b *testing.B, way string, offloads bool, xdp XDP) *world {
 		must(b, w.node.Route(proxyAddress[false]+"/32", "10.99.0.1", "vxlan0"))
 	default:
 		w.connect(false)
-		must(b, w.gatewaySide.Tunnels().Put(Tunnel{ID: worldTunnel, Local: port(gatewayAddress[false], DefaultPort), MTU: 1400}))
-		must(b, w.nodeSide.Tunnels().Put(Tunnel{ID: worldTunnel, Local: port(nodeAddress[false], DefaultPort), MTU: 1400}))
+		w.setTunnelMTU(b, 1400)
 	}
 	return w
+}
+
+// setTunnelMTU sets the MTU of both ends of the tunnel, without cookies.
+func (w *world) setTunnelMTU(b *testing.B, mtu uint16) {
+	b.Helper()
+	must(b, w.gatewaySide.Tunnels().Put(Tunnel{ID: worldTunnel, Local: port(gatewayAddress[false], DefaultPort), MTU: mtu}))
+	must(b, w.nodeSide.Tunnels().Put(Tunnel{ID: worldTunnel, Local: port(nodeAddress[false], DefaultPort), MTU: mtu}))
+}
+
+// requireCookies has both ends of the tunnel send cookies and refuse packets without, and
+// leaves the size of inner packets as it is.
+func (w *world) requireCookies(b *testing.B) {
+	b.Helper()
+	w.setTunnelMTU(b, 1400+CookieSize)
+	set := func(side *DataPlane, send, accept [CookieSize]byte) {
+		c := Cookies{Send: send, Sent: true, Required: true}
+		for i := range c.Accept {
+			c.Accept[i] = accept
+		}
+		must(b, side.Tunnels().SetCookies(worldTunnel, c))
+	}
+	set(w.gatewaySide, cookieDown, cookieUp)
+	set(w.nodeSide, cookieUp, cookieDown)
 }
 
 func median(values []float64) float64 {
@@ -220,9 +242,13 @@ func BenchmarkPrograms(b *testing.B) {
 	stats, err := ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME))
 	must(b, err)
 	defer stats.Close()
-	for _, offloads := range []bool{true, false} {
-		b.Run(map[bool]string{true: "whole segments", false: "as on a wire"}[offloads], func(b *testing.B) {
-			w := newBenchWorld(b, wayOurs, offloads)
+	type variant struct{ offloads, cookies bool }
+	for _, v := range []variant{{true, false}, {true, true}, {false, false}, {false, true}} {
+		b.Run(map[bool]string{true: "whole segments", false: "as on a wire"}[v.offloads]+map[bool]string{true: ", with cookies", false: ""}[v.cookies], func(b *testing.B) {
+			w := newBenchWorld(b, wayOurs, v.offloads)
+			if v.cookies {
+				w.requireCookies(b)
+			}
 			programs := map[string]*ebpf.Program{
 				"gateway encap": w.gatewaySide.objects.EpicGatewayEncap, "gateway decap": w.gatewaySide.objects.EpicDecap,
 				"gateway xdp": w.gatewaySide.objects.EpicXdp, "node encap": w.nodeSide.objects.EpicClientEncap,

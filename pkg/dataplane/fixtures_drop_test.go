@@ -14,9 +14,9 @@ func (b *bench) outerFixtures() []fixture {
 		gateway, node := ends(outer6)
 		pod, proxy := endpointOf(int(id), false), proxyAddress[false]
 		reply := ip(pod, proxy, protoTCP, tcp(worldPort, 40000, flagACK, nil, []byte("reply")))
-		good := gue(node.Port(), gateway.Port(), wordIPv4, id, reply)
+		good := gueOf(node.Port(), gateway.Port(), wordIPv4, id, reply)
 		with := func(word, tunnel uint32) []byte {
-			return outerAs(node, gateway, 0, gue(node.Port(), gateway.Port(), word, tunnel, reply))
+			return outerAs(node, gateway, 0, gueOf(node.Port(), gateway.Port(), word, tunnel, reply))
 		}
 		elsewhere := map[bool]string{false: "192.0.2.77", true: "2001:db8:1::77"}[outer6]
 		stranger := port(elsewhere, DefaultPort)
@@ -40,13 +40,13 @@ func (b *bench) outerFixtures() []fixture {
 			fixture{over + "a tunnel that is not here", RoleGateway, both(with(wordIPv4, 99), DropUnknownTunnel)},
 			fixture{over + "a tunnel of which only the sign differs", RoleGateway, both(with(wordIPv4, id|1<<31), DropUnknownTunnel)},
 			fixture{over + "another source address", RoleGateway, both(outerAs(stranger, gateway, 0, good), DropWrongRemote)},
-			fixture{over + "another source port", RoleGateway, both(outerAs(node, gateway, 0, gue(6081, gateway.Port(), wordIPv4, id, reply)), DropWrongRemote)},
+			fixture{over + "another source port", RoleGateway, both(outerAs(node, gateway, 0, gueOf(6081, gateway.Port(), wordIPv4, id, reply)), DropWrongRemote)},
 			fixture{over + "control packets are the node program's", RoleGateway, passes(with(wordControl, id))},
 			fixture{over + "control packets of unknown tunnels", RoleGateway, both(with(wordControl, 99), DropUnknownTunnel)},
-			fixture{over + "control packets to another host", RoleGateway, passes(outerAs(node, stranger, 0, gue(node.Port(), gateway.Port(), wordControl, 99, reply)))},
+			fixture{over + "control packets to another host", RoleGateway, passes(outerAs(node, stranger, 0, gueOf(node.Port(), gateway.Port(), wordControl, 99, reply)))},
 			fixture{over + "the port of another host is an ordinary one", RoleGateway, passes(outerAs(node, stranger, 0, good))},
 			fixture{over + "a bad header to another host", RoleGateway, passes(outerAs(node, stranger, 0, udp(1, DefaultPort, []byte("x"))))},
-			fixture{over + "another port", RoleGateway, passes(outerAs(node, gateway, 0, gue(node.Port(), 6081, wordIPv4, id, reply)))},
+			fixture{over + "another port", RoleGateway, passes(outerAs(node, gateway, 0, gueOf(node.Port(), 6081, wordIPv4, id, reply)))},
 			fixture{over + "TCP to the port", RoleGateway, passes(ip(node.Addr().String(), gateway.Addr().String(), protoTCP, tcp(1, DefaultPort, flagACK, nil, good[8:])))},
 		)
 	}
@@ -55,8 +55,8 @@ func (b *bench) outerFixtures() []fixture {
 	from, to := node.Addr().String(), gateway.Addr().String()
 	reply := ip(endpointOf(tunnel4, false), proxyAddress[false], protoTCP, tcp(worldPort, 40000, flagACK, nil, []byte("reply")))
 	reply6 := ip(endpointOf(tunnel6, false), proxyAddress[false], protoTCP, tcp(worldPort, 40000, flagACK, nil, []byte("reply")))
-	datagram := gue(node.Port(), gateway.Port(), wordIPv4, tunnel4, reply)
-	datagram6 := gue(node6.Port(), gateway6.Port(), wordIPv4, tunnel6, reply6)
+	datagram := gueOf(node.Port(), gateway.Port(), wordIPv4, tunnel4, reply)
+	datagram6 := gueOf(node6.Port(), gateway6.Port(), wordIPv4, tunnel6, reply6)
 	fragmentHeader := func(offset uint16) []byte { return concat([]byte{protoUDP, 0}, be16(offset), be32(1)) }
 	one := func(in []byte, drop DropReason) []step {
 		return []step{{program: "xdp", in: in, verdict: xdpPass}, {program: "decap", in: in, verdict: shot, drop: drop}}
@@ -68,7 +68,7 @@ func (b *bench) outerFixtures() []fixture {
 	return append(list,
 		fixture{"a tunnel without a verified remote", RoleGateway, one(outer(node, gateway, tunnelNew, newReply), DropUnverified)},
 		fixture{"a tunnel that ends at another address of this node", RoleGateway,
-			one(outerAs(node6, gateway6, 0, gue(DefaultPort, DefaultPort, wordIPv4, tunnel4, reply)), DropWrongLocal)},
+			one(outerAs(node6, gateway6, 0, gueOf(DefaultPort, DefaultPort, wordIPv4, tunnel4, reply)), DropWrongLocal)},
 		fixture{"outer options", RoleGateway, one(ip4{options: []byte{1, 1, 1, 0}}.packet(from, to, protoUDP, datagram), DropOuterOptions)},
 		fixture{"outer options to another port", RoleGateway, passes(ip4{options: []byte{1, 1, 1, 0}}.packet(from, to, protoUDP, udp(1, 2, nil)))},
 		fixture{"the first outer fragment", RoleGateway, one(ip4{flags: moreFragments}.packet(from, to, protoUDP, datagram), DropOuterFragment)},
@@ -114,9 +114,9 @@ func (b *bench) innerFixtures() []fixture {
 			fixture{inside + "a request to another port", RoleClient, up(wrapDown(tcpTo(proxy, pod, 40000, 22)), DropNotRegistered)},
 			fixture{inside + "an error about a reply that is not the receiver's", RoleClient, up(wrapDown(ip(proxy, pod, icmps, unreachablePort(v6, tcpTo(other, proxy, worldPort, 40000)))), DropICMPUnmatched)},
 			fixture{inside + "an end in the middle of the transport", RoleGateway, up(wrap(ip(pod, proxy, protoTCP, []byte{0x1f, 0x90})), DropMalformed)},
-			fixture{inside + "nothing", RoleGateway, up(outerAs(node, gateway, 0, gue(DefaultPort, DefaultPort, wordOf(request), tunnel4, nil)), DropMalformed)},
+			fixture{inside + "nothing", RoleGateway, up(outerAs(node, gateway, 0, gueOf(DefaultPort, DefaultPort, wordOf(request), tunnel4, nil)), DropMalformed)},
 			fixture{inside + "the other family than the header says", RoleGateway, up(outerAs(node, gateway, 0,
-				gue(DefaultPort, DefaultPort, map[bool]uint32{false: wordIPv6, true: wordIPv4}[v6], tunnel4, concat(ip(pod, proxy, protoTCP, tcp(worldPort, 40000, flagACK, nil, make([]byte, 40)))))), DropMalformed)},
+				gueOf(DefaultPort, DefaultPort, map[bool]uint32{false: wordIPv6, true: wordIPv4}[v6], tunnel4, concat(ip(pod, proxy, protoTCP, tcp(worldPort, 40000, flagACK, nil, make([]byte, 40)))))), DropMalformed)},
 		)
 		// What the kernel can't do: GSO of a kind that it does not know.
 		list = append(list, fixture{inside + "an operation that the kernel refuses", RoleGateway, []step{
@@ -138,11 +138,11 @@ func (b *bench) lengthFixtures() []fixture {
 	}
 	marked := func(outerTOS, innerTOS byte) []byte {
 		inner := ip4{tos: innerTOS, flags: dontFragment}.packet(pod, proxy, protoTCP, segment)
-		return outerAs(node, gateway, outerTOS, gue(DefaultPort, DefaultPort, wordIPv4, tunnel4, inner))
+		return outerAs(node, gateway, outerTOS, gueOf(DefaultPort, DefaultPort, wordIPv4, tunnel4, inner))
 	}
 	marked6 := func(outerTOS, innerTOS byte) []byte {
 		inner := ip6{tos: innerTOS}.packet(pod6, proxy6, protoTCP, segment)
-		return outerAs(node, gateway, outerTOS, gue(DefaultPort, DefaultPort, wordIPv6, tunnel4, inner))
+		return outerAs(node, gateway, outerTOS, gueOf(DefaultPort, DefaultPort, wordIPv6, tunnel4, inner))
 	}
 	short := ip4{flags: dontFragment}.packet(pod, proxy, protoTCP, segment)
 	lying := outer(node, gateway, tunnel4, short)

@@ -67,7 +67,7 @@ func (a *attacked) floods() []flood {
 		in("forged data of unknown tunnels", DropUnknownTunnel, outer(node, gateway, 1<<30, reply), 0, gueTunnel+2),
 		in("forged data with the node's address", DropNotRegistered, outer(node, gateway, victimTunnel, segment("10.244.99.1", proxy, worldPort, 40000, []byte("forged"))), 0, ip4ID),
 		in("bad headers", DropBadHeader, outerAs(own, gateway, 0, badGUE(own.Port(), gateway.Port())), 0, udpSource),
-		in("outer fragments", DropOuterFragment, ip4{flags: moreFragments}.packet(stranger[false], gatewayAddress[false], protoUDP, gue(own.Port(), gateway.Port(), wordIPv4, victimTunnel, reply)), 0, ip4ID+0),
+		in("outer fragments", DropOuterFragment, ip4{flags: moreFragments}.packet(stranger[false], gatewayAddress[false], protoUDP, gueOf(own.Port(), gateway.Port(), wordIPv4, victimTunnel, reply)), 0, ip4ID+0),
 		in("forged control", "", controlOf(own), 0, udpSource),
 		in("forged control with the node's address", "", controlOf(node), 0, gueTunnel+12),
 		in("opened connections", "", changedSum(syn, 20, tcpLow-14), tcpLow, udpSource),
@@ -79,7 +79,7 @@ func (a *attacked) floods() []flood {
 
 // badGUE is a datagram whose GUE header no tunnel has.
 func badGUE(source, destination uint16) []byte {
-	return gue(source, destination, 0x41048000, victimTunnel, make([]byte, 32))
+	return gueOf(source, destination, 0x41048000, victimTunnel, make([]byte, 32))
 }
 
 // changedSum prepares a TCP segment for a random source port and a sequence number that

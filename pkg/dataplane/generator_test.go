@@ -276,7 +276,7 @@ func (g *generator) outer(inner []byte) []byte {
 	if g.chance(5) {
 		word = pick(g, uint32(wordControl), wordControl, wordIPv4, wordIPv6, wordCookie4, wordCookie6, word^1<<g.random.IntN(32), g.random.Uint32())
 	}
-	datagram := gue(from.Port(), to.Port(), word, id, inner)
+	datagram := gueOf(from.Port(), to.Port(), word, id, inner)
 	if g.chance(3) {
 		binary.BigEndian.PutUint16(datagram[4:], pick(g, 0, 8, 15, 23, 24, 16, uint16(len(datagram)-1), uint16(len(datagram)+1), uint16(g.random.Uint32())))
 	}

@@ -151,8 +151,8 @@ func ether(to, from net.HardwareAddr, packet []byte) []byte {
 	return concat(to, from, be16(kind), packet)
 }
 
-// gue is a tunnel's UDP datagram. No checksum is sent.
-func gue(source, destination uint16, word, tunnel uint32, inner []byte) []byte {
+// gueOf is a tunnel's UDP datagram. No checksum is sent.
+func gueOf(source, destination uint16, word, tunnel uint32, inner []byte) []byte {
 	return udp(source, destination, concat(be32(word), be32(tunnel), inner))
 }
 
@@ -177,7 +177,7 @@ func outer(source, destination netip.AddrPort, tunnel uint32, inner []byte) []by
 	if inner[0]>>4 == 6 {
 		tos = inner[0]<<4 | inner[1]>>4
 	}
-	return outerAs(source, destination, tos, gue(source.Port(), destination.Port(), wordOf(inner), tunnel, inner))
+	return outerAs(source, destination, tos, gueOf(source.Port(), destination.Port(), wordOf(inner), tunnel, inner))
 }
 
 // outerAs makes the outer packet of a datagram, whose checksum stays zero.

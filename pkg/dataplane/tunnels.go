@@ -14,6 +14,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/acnodal/epic/bpf"
+	"github.com/acnodal/epic/pkg/gue"
 )
 
 const (
@@ -21,9 +22,9 @@ const (
 	// packet that is too big quotes has to be smaller than the packet, even if that carries a cookie.
 	MinMTU = 552 + CookieSize
 	// CookieSize is the size of a data packet's cookie in bytes.
-	CookieSize = 8
+	CookieSize = gue.CookieSize
 	// MaxCookies is how many cookies are accepted in a tunnel at a time.
-	MaxCookies = 4
+	MaxCookies = gue.MaxCookies
 )
 
 // tunnels implements Tunnels.

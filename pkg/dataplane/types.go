@@ -5,6 +5,8 @@ package dataplane
 import (
 	"net"
 	"net/netip"
+
+	"github.com/acnodal/epic/pkg/gue"
 )
 
 // Role says at which end of its tunnels a node is.
@@ -37,23 +39,11 @@ type Tunnel struct {
 }
 
 // Cookies mark the packets of one tunnel, so that nobody who does not know its key can make
-// one.
-type Cookies struct {
-	// Accept are those with which packets may come in. Places that are not needed repeat
-	// the first one.
-	Accept [MaxCookies][CookieSize]byte
-	// Send is the one with which packets go out, if Sent is true.
-	Send [CookieSize]byte
-	Sent bool
-	// Required drops packets that come in without a cookie.
-	Required bool
-}
+// one. They come from the control protocol.
+type Cookies = gue.Cookies
 
 // CookieUse says how a tunnel uses cookies.
-type CookieUse struct {
-	// Sent and Required are those of Cookies.
-	Sent, Required bool
-}
+type CookieUse = gue.CookieUse
 
 // Proxy is the interface of one proxy's pod on a gateway node. It selects, with
 // the inner destination, the tunnel of what the proxy sends.

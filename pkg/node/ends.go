@@ -99,7 +99,7 @@ func cookiesBefore(plane dataplane.Tunnels, saved map[uint32]cookieUse) *formerC
 		if use == (dataplane.CookieUse{}) {
 			delete(f.all, id)
 		} else {
-			f.all[id] = gue.CookieUse(use)
+			f.all[id] = use
 		}
 	}
 	return f
@@ -132,7 +132,7 @@ func (f *formerCookies) gather(ends control) map[uint32]cookieUse {
 
 // mark gives a tunnel's cookies to the data plane, and soon to the disk.
 func (a *agent) mark(tunnel uint32, c gue.Cookies) error {
-	if err := a.Plane.Tunnels().SetCookies(tunnel, dataplane.Cookies(c)); err != nil {
+	if err := a.Plane.Tunnels().SetCookies(tunnel, c); err != nil {
 		return err
 	}
 	a.saver.touch()
