@@ -19,7 +19,7 @@ const maxEdgeText = 64 << 10
 func edgeOf(o metav1.Object) (*epicv1.EdgeSpec, error) {
 	text := o.GetAnnotations()[EdgeAnnotation]
 	if text == "" {
-		return nil, nil //nolint:nilnil // there are none, and that is right
+		return nil, nil
 	}
 	if len(text) > maxEdgeText {
 		return nil, fmt.Errorf("the annotation %s has %d bytes: shorten it to %d", EdgeAnnotation, len(text), maxEdgeText)

@@ -211,10 +211,23 @@ func (r *rendering) render() {
 	for i := range t.Listeners {
 		r.listeners(fmt.Sprintf("listeners[%d].value", i), t.Listeners[i].Value)
 	}
+	if r.hasEdge() {
+		r.result.Problems = append(r.result.Problems, translate.Problem{
+			Object: r.proxy(), Field: "spec.edge", Reason: ReasonNotServed, Message: "has no effect, since the envoy-template sets everything: remove one of the two",
+		})
+	}
 	if len(t.Runtimes) > 0 {
 		r.leftOut("envoyResources.runtimes", "runtime layers are not served: remove them")
 	}
 	slices.SortFunc(r.result.Backends, func(a, b translate.Backend) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// hasEdge reports whether the proxy has edge settings of its own.
+func (r *rendering) hasEdge() bool {
+	if r.in.LoadBalancer != nil {
+		return r.in.LoadBalancer.Spec.Edge != nil
+	}
+	return r.in.Proxy.Spec.Edge != nil
 }
 
 func (r *rendering) leftOut(field, message string) {

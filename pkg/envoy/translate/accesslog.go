@@ -59,8 +59,6 @@ func (t *translation) accessLog(route string, requests bool) []*accesslogv3.Acce
 		format = &corev3.SubstitutionFormatString{Format: &corev3.SubstitutionFormatString_TextFormatSource{
 			TextFormatSource: &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: log.Text + "\n"}},
 		}}
-	case epicv1.AccessLogJSON:
-		format = t.jsonLine(route, requests, log.Fields)
 	default:
 		format = t.jsonLine(route, requests, log.Fields)
 	}

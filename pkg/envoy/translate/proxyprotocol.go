@@ -25,14 +25,11 @@ func takeAddress() *listenerv3.ListenerFilter {
 // connection to an endpoint starts with the header of the PROXY protocol, if endpoints
 // expect it.
 func (t *translation) giveAddress(inner *corev3.TransportSocket) *corev3.TransportSocket {
-	version := corev3.ProxyProtocolConfig_V1
-	switch t.edge.BackendsGetAddress {
-	case epicv1.ProxyProtocolV1:
-	case epicv1.ProxyProtocolV2:
-		version = corev3.ProxyProtocolConfig_V2
-	case epicv1.ProxyProtocolNone:
-		return inner
-	default:
+	version, expected := map[epicv1.ProxyProtocolVersion]corev3.ProxyProtocolConfig_Version{
+		epicv1.ProxyProtocolV1: corev3.ProxyProtocolConfig_V1,
+		epicv1.ProxyProtocolV2: corev3.ProxyProtocolConfig_V2,
+	}[t.edge.BackendsGetAddress]
+	if !expected {
 		return inner
 	}
 	if inner == nil {

@@ -3,6 +3,8 @@
 package translate
 
 import (
+	"time"
+
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -30,9 +32,7 @@ const (
 )
 
 // anyRate is more than any listener takes.
-var anyRate = &typev3.TokenBucket{MaxTokens: 1 << 31, TokensPerFill: wrapperspb.UInt32(1 << 31), FillInterval: durationpb.New(defaultRefill)}
-
-const defaultRefill = 1e9
+var anyRate = &typev3.TokenBucket{MaxTokens: 1 << 31, TokensPerFill: wrapperspb.UInt32(1 << 31), FillInterval: durationpb.New(time.Second)}
 
 func bucket(r *edge.Rate) *typev3.TokenBucket {
 	return &typev3.TokenBucket{MaxTokens: r.Burst, TokensPerFill: wrapperspb.UInt32(r.Count), FillInterval: durationpb.New(r.Interval)}
