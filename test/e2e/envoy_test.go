@@ -34,6 +34,7 @@ func TestEnvoy(t *testing.T) {
 	t.Run("endpoints come and go", s.testEndpointsChange)
 	t.Run("the last endpoint goes", s.testLastEndpoint)
 	t.Run("an image that does not exist", s.testNoImage)
+	t.Run("a cluster is connected", s.testConnected)
 }
 
 const shopLB = "loadbalancers.epic.acnodal.io/shop"
