@@ -43,9 +43,11 @@ type Client struct {
 	TokenFile, CAFile string
 	Transport         *credential.Transport
 
-	mu      sync.Mutex
-	address netip.Addr
-	err     error
+	// ask is in the place of a connector, in tests.
+	ask func(context.Context) (*Answer, error)
+
+	mu  sync.Mutex
+	err error
 }
 
 // Exchange gets one credential, sets it, and returns the node's address.
@@ -54,14 +56,15 @@ func (c *Client) Exchange(ctx context.Context) (netip.Addr, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.err = err
-	if err == nil {
-		c.address = address
-	}
 	return address, err
 }
 
 func (c *Client) exchange(ctx context.Context) (netip.Addr, error) {
-	answer, err := c.ask(ctx)
+	ask := c.ask
+	if ask == nil {
+		ask = c.post
+	}
+	answer, err := ask(ctx)
 	if err != nil {
 		return netip.Addr{}, err
 	}
@@ -76,7 +79,7 @@ func (c *Client) exchange(ctx context.Context) (netip.Addr, error) {
 	return address, c.Transport.Set(got)
 }
 
-func (c *Client) ask(ctx context.Context) (*Answer, error) {
+func (c *Client) post(ctx context.Context) (*Answer, error) {
 	token, err := os.ReadFile(c.TokenFile)
 	if err != nil {
 		return nil, err
