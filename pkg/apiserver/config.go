@@ -15,6 +15,7 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic/scheme"
 	epicopenapi "github.com/acnodal/epic/pkg/apis/openapi"
 	"github.com/acnodal/epic/pkg/apiserver/requestbounds"
+	"github.com/acnodal/epic/pkg/apiserver/watchrights"
 	"github.com/acnodal/epic/pkg/nodeidentity"
 	"github.com/acnodal/epic/pkg/placement"
 	"github.com/acnodal/epic/pkg/registry/claims"
@@ -77,7 +78,8 @@ func NewGenericConfig() *genericapiserver.RecommendedConfig {
 	c.OpenAPIV3Config.Info.Title = "EPIC"
 	c.OpenAPIV3Config.Info.Version = "v1"
 	c.BuildHandlerChainFunc = func(api http.Handler, c *genericapiserver.Config) http.Handler {
-		return genericapiserver.DefaultBuildHandlerChain(requestbounds.New(api, scheme.Codecs), c)
+		api = watchrights.New(requestbounds.New(api, scheme.Codecs), c.Authorization.Authorizer, watchrights.Every)
+		return genericapiserver.DefaultBuildHandlerChain(api, c)
 	}
 	return c
 }

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package watchrights ends watches whose user loses the right to watch. A watch is
+// authorized when it begins, and its client chooses how long it lasts: without this,
+// somebody whose rights were withdrawn could go on reading for hours.
+package watchrights
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	genericapifilters "k8s.io/apiserver/pkg/endpoints/filters"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/klog/v2"
+)
+
+// Every is how often the right to a watch is checked again.
+const Every = time.Minute
+
+// New ends the watches that next serves when their users lose the right to them. The
+// requests must have been authorized.
+func New(next http.Handler, rights authorizer.Authorizer, every time.Duration) http.Handler {
+	if rights == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		info, ok := genericapirequest.RequestInfoFrom(r.Context())
+		if !ok || !info.IsResourceRequest || info.Verb != "watch" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		attributes, err := genericapifilters.GetAuthorizerAttributes(r.Context())
+		if err != nil {
+			next.ServeHTTP(w, r)
+			return
+		}
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		watch := &watch{ctx: ctx, cancel: cancel, rights: rights, attributes: attributes, every: every}
+		watch.again()
+		defer watch.stop()
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// watch is one watch. It has no goroutine while nothing is checked.
+type watch struct {
+	ctx        context.Context //nolint:containedctx // of the request
+	cancel     context.CancelFunc
+	rights     authorizer.Authorizer
+	attributes authorizer.Attributes
+	every      time.Duration
+
+	mu    sync.Mutex
+	timer *time.Timer
+}
+
+// again has the right checked after a while, which is not the same for all watches that
+// began at once.
+func (w *watch) again() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ctx.Err() == nil {
+		w.timer = time.AfterFunc(w.every-time.Duration(rand.Int64N(int64(w.every)/4+1)), w.check) //nolint:gosec // spreads the load
+	}
+}
+
+func (w *watch) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer.Stop()
+}
+
+func (w *watch) check() {
+	decision, reason, err := w.rights.Authorize(w.ctx, w.attributes)
+	// An authorizer that does not answer takes no right away.
+	if err != nil || decision == authorizer.DecisionAllow {
+		w.again()
+		return
+	}
+	klog.FromContext(w.ctx).Info("Ended a watch, since its user may not watch any more", "user", w.attributes.GetUser().GetName(),
+		"resource", w.attributes.GetResource(), "namespace", w.attributes.GetNamespace(), "reason", reason)
+	w.cancel()
+}
