@@ -160,8 +160,12 @@ func (i *installation) publishes(t *testing.T, account string) {
 		if name == "by-hand" {
 			creator = ""
 		}
+		m := named(name, creator)
+		for _, cluster := range clusters {
+			metav1.SetMetaDataAnnotation(&m, epic.OwnerAnnotation(cluster), "uid")
+		}
 		check(c.LoadBalancers(ns).Create(ctx, &v1.LoadBalancer{
-			ObjectMeta: named(name, creator),
+			ObjectMeta: m,
 			Spec:       v1.LoadBalancerSpec{ServiceGroup: "web", DisplayName: name, UpstreamClusters: clusters, PublicPorts: []v1.ServicePort{{Port: 80}}},
 		}, o))
 		for n, cluster := range clusters {
@@ -241,8 +245,8 @@ gwproxies: by-hand of-rome shared`
 			t.Errorf("It left\n%s\nwant\n%s", got, want)
 		}
 		lb, err := i.client.EpicV1().LoadBalancers("epic-acme").Get(t.Context(), "shared", metav1.GetOptions{})
-		if err != nil || fmt.Sprint(lb.Spec.UpstreamClusters) != "[rome]" {
-			t.Errorf("The shared load balancer has %v, %v", lb.Spec.UpstreamClusters, err)
+		if err != nil || fmt.Sprint(lb.Spec.UpstreamClusters) != "[rome]" || lb.Annotations[epic.OwnerAnnotation("paris")] != "" || lb.Annotations[epic.OwnerAnnotation("rome")] == "" {
+			t.Errorf("The shared load balancer has %v, %v, %v", lb.Spec.UpstreamClusters, lb.Annotations, err)
 		}
 		proxy, err := i.client.EpicV1().GWProxies("epic-acme").Get(t.Context(), "shared", metav1.GetOptions{})
 		if err != nil || proxy.Annotations[epic.OwnerAnnotation("paris")] != "" || proxy.Annotations[epic.OwnerAnnotation("rome")] == "" {

@@ -217,7 +217,10 @@ func (o *disconnect) leaveLoadBalancers(ctx context.Context, c epicclient.EpicV1
 			now := lb
 			if listed {
 				var err error
-				patch := mergePatch(lb, map[string]any{"spec": map[string]any{"upstream-clusters": left}})
+				patch := mergePatch(lb, map[string]any{
+					"metadata": map[string]any{"annotations": map[string]any{epic.OwnerAnnotation(o.cluster): nil}},
+					"spec":     map[string]any{"upstream-clusters": left},
+				})
 				if now, err = client.Patch(ctx, lb.Name, types.MergePatchType, patch, o.patchOptions()); err != nil {
 					return err
 				}
