@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 
+	"github.com/acnodal/epic/pkg/apis/epic"
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	epicclient "github.com/acnodal/epic/pkg/generated/clientset/versioned/typed/epic/v1"
 )
@@ -36,12 +37,12 @@ type content struct {
 // last.
 func contents(c epicclient.EpicV1Interface, ns string) []content {
 	return []content{
-		{"gwroutes", kindOf(ns, "gwroutes", c.GWRoutes(ns).List), nil, c.GWRoutes(ns).Delete},
-		{"gwendpointslices", kindOf(ns, "gwendpointslices", c.GWEndpointSlices(ns).List), nil, c.GWEndpointSlices(ns).Delete},
-		{"remoteendpoints", kindOf(ns, "remoteendpoints", c.RemoteEndpoints(ns).List), nil, c.RemoteEndpoints(ns).Delete},
-		{"loadbalancers", kindOf(ns, "loadbalancers", c.LoadBalancers(ns).List), withoutClusters(c, ns), c.LoadBalancers(ns).Delete},
-		{"gwproxies", kindOf(ns, "gwproxies", c.GWProxies(ns).List), nil, c.GWProxies(ns).Delete},
-		{"lbservicegroups", kindOf(ns, "lbservicegroups", c.LBServiceGroups(ns).List), nil, c.LBServiceGroups(ns).Delete},
+		{epic.ResourceGWRoutes, kindOf(ns, epic.ResourceGWRoutes, c.GWRoutes(ns).List), nil, c.GWRoutes(ns).Delete},
+		{epic.ResourceGWEndpointSlices, kindOf(ns, epic.ResourceGWEndpointSlices, c.GWEndpointSlices(ns).List), nil, c.GWEndpointSlices(ns).Delete},
+		{epic.ResourceRemoteEndpoints, kindOf(ns, epic.ResourceRemoteEndpoints, c.RemoteEndpoints(ns).List), nil, c.RemoteEndpoints(ns).Delete},
+		{epic.ResourceLoadBalancers, kindOf(ns, epic.ResourceLoadBalancers, c.LoadBalancers(ns).List), withoutClusters(c, ns), c.LoadBalancers(ns).Delete},
+		{epic.ResourceGWProxies, kindOf(ns, epic.ResourceGWProxies, c.GWProxies(ns).List), nil, c.GWProxies(ns).Delete},
+		{epic.ResourceLBServiceGroups, kindOf(ns, epic.ResourceLBServiceGroups, c.LBServiceGroups(ns).List), nil, c.LBServiceGroups(ns).Delete},
 	}
 }
 

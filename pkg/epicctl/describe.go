@@ -101,10 +101,10 @@ func (o *describeAccount) run(ctx context.Context) error {
 
 func (inv *inventory) read(ctx context.Context, client versioned.Interface) (err error) {
 	ns, c := inv.account.Namespace, client.EpicV1()
-	if inv.groups, err = all(ctx, collection[*v1.LBServiceGroup]("lbservicegroups", ns, c.LBServiceGroups(ns).List)); err != nil {
+	if inv.groups, err = all(ctx, collection[*v1.LBServiceGroup](epic.ResourceLBServiceGroups, ns, c.LBServiceGroups(ns).List)); err != nil {
 		return err
 	}
-	err = each(ctx, collection[*v1.LoadBalancer]("loadbalancers", ns, c.LoadBalancers(ns).List), func(o *v1.LoadBalancer) error {
+	err = each(ctx, collection[*v1.LoadBalancer](epic.ResourceLoadBalancers, ns, c.LoadBalancers(ns).List), func(o *v1.LoadBalancer) error {
 		inv.proxies = append(inv.proxies, proxy{
 			kind: "LoadBalancer", name: o.Name, group: o.Labels[epic.OwningLBServiceGroupLabel],
 			address: o.Spec.PublicAddress, endpoints: o.Spec.Endpoints, status: &o.Status,
@@ -114,7 +114,7 @@ func (inv *inventory) read(ctx context.Context, client versioned.Interface) (err
 	if err != nil {
 		return err
 	}
-	err = each(ctx, collection[*v1.GWProxy]("gwproxies", ns, c.GWProxies(ns).List), func(o *v1.GWProxy) error {
+	err = each(ctx, collection[*v1.GWProxy](epic.ResourceGWProxies, ns, c.GWProxies(ns).List), func(o *v1.GWProxy) error {
 		inv.proxies = append(inv.proxies, proxy{
 			kind: "GWProxy", name: o.Name, group: o.Labels[epic.OwningLBServiceGroupLabel],
 			address: o.Spec.PublicAddress, alternate: o.Spec.AltAddress, endpoints: o.Spec.Endpoints, status: &o.Status,
@@ -124,7 +124,7 @@ func (inv *inventory) read(ctx context.Context, client versioned.Interface) (err
 	if err != nil {
 		return err
 	}
-	err = each(ctx, collection[*v1.RemoteEndpoint]("remoteendpoints", ns, c.RemoteEndpoints(ns).List), func(o *v1.RemoteEndpoint) error {
+	err = each(ctx, collection[*v1.RemoteEndpoint](epic.ResourceRemoteEndpoints, ns, c.RemoteEndpoints(ns).List), func(o *v1.RemoteEndpoint) error {
 		inv.endpoints++
 		switch {
 		case !meta.IsStatusConditionFalse(o.Status.Conditions, readyCondition):
@@ -138,11 +138,11 @@ func (inv *inventory) read(ctx context.Context, client versioned.Interface) (err
 	if err != nil {
 		return err
 	}
-	err = each(ctx, collection[*v1.GWRoute]("gwroutes", ns, c.GWRoutes(ns).List), func(*v1.GWRoute) error { inv.routes++; return nil })
+	err = each(ctx, collection[*v1.GWRoute](epic.ResourceGWRoutes, ns, c.GWRoutes(ns).List), func(*v1.GWRoute) error { inv.routes++; return nil })
 	if err != nil {
 		return err
 	}
-	return each(ctx, collection[*v1.GWEndpointSlice]("gwendpointslices", ns, c.GWEndpointSlices(ns).List), func(*v1.GWEndpointSlice) error { inv.slices++; return nil })
+	return each(ctx, collection[*v1.GWEndpointSlice](epic.ResourceGWEndpointSlices, ns, c.GWEndpointSlices(ns).List), func(*v1.GWEndpointSlice) error { inv.slices++; return nil })
 }
 
 // readBindings does without where it must: a tenant may see its account and not
@@ -173,7 +173,7 @@ func (inv *inventory) readBindings(ctx context.Context, kube kubernetes.Interfac
 // readTunnels reads what gateway nodes report of tunnels. A tenant may not: the
 // conditions of what it has say what concerns it.
 func (inv *inventory) readTunnels(ctx context.Context, client versioned.Interface) {
-	nodes, err := all(ctx, collection[*v1.GatewayNode]("gatewaynodes", epic.ConfigNamespace, client.EpicV1().GatewayNodes(epic.ConfigNamespace).List))
+	nodes, err := all(ctx, collection[*v1.GatewayNode](epic.ResourceGatewayNodes, epic.ConfigNamespace, client.EpicV1().GatewayNodes(epic.ConfigNamespace).List))
 	if err != nil {
 		return
 	}

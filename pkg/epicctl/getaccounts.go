@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 
+	"github.com/acnodal/epic/pkg/apis/epic"
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 )
@@ -87,7 +88,7 @@ func (o *getAccounts) run(ctx context.Context) error {
 // find reads the accounts that were asked for, in the order of their names.
 func (o *getAccounts) find(ctx context.Context, client versioned.Interface) (accounts []*v1.Account, missing []string, err error) {
 	if len(o.names) == 0 {
-		accounts, err = all(ctx, collection[*v1.Account]("accounts", o.namespace(), client.EpicV1().Accounts(o.namespace()).List))
+		accounts, err = all(ctx, collection[*v1.Account](epic.ResourceAccounts, o.namespace(), client.EpicV1().Accounts(o.namespace()).List))
 		slices.SortFunc(accounts, func(a, b *v1.Account) int { return cmp.Compare(a.Name, b.Name) })
 		return accounts, nil, err
 	}

@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/acnodal/epic/pkg/apis/epic"
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
@@ -26,14 +27,14 @@ const quotaName = "epic-account"
 // the platform team says otherwise. Load balancers and gateway proxies are not
 // in it: the Account's proxyLimit counts these together.
 var defaultQuota = map[string]int64{
-	"lbservicegroups":  100,
-	"remoteendpoints":  5000,
-	"gwroutes":         1000,
-	"gwendpointslices": 2000,
+	epic.ResourceLBServiceGroups:  100,
+	epic.ResourceRemoteEndpoints:  5000,
+	epic.ResourceGWRoutes:         1000,
+	epic.ResourceGWEndpointSlices: 2000,
 }
 
 // quotaResources are those that a quota may count.
-var quotaResources = []string{"gwendpointslices", "gwproxies", "gwroutes", "lbservicegroups", "loadbalancers", "remoteendpoints"}
+var quotaResources = []string{epic.ResourceGWEndpointSlices, epic.ResourceGWProxies, epic.ResourceGWRoutes, epic.ResourceLBServiceGroups, epic.ResourceLoadBalancers, epic.ResourceRemoteEndpoints}
 
 // quotaFlags say how many objects an account may have.
 type quotaFlags struct {

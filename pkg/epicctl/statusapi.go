@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/acnodal/epic/pkg/apis/epic"
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
@@ -25,7 +26,7 @@ const (
 
 // expectedResources is what every version of the API serves.
 var expectedResources = []string{
-	"accounts", "epics", "gatewaynodes", "gwendpointslices", "gwproxies", "gwroutes", "lbservicegroups", "loadbalancers", "remoteendpoints", "serviceprefixes",
+	epic.ResourceAccounts, epic.ResourceEPICs, epic.ResourceGatewayNodes, epic.ResourceGWEndpointSlices, epic.ResourceGWProxies, epic.ResourceGWRoutes, epic.ResourceLBServiceGroups, epic.ResourceLoadBalancers, epic.ResourceRemoteEndpoints, epic.ResourceServicePrefixes,
 }
 
 // serviceReference is the part of an APIService that says where the servers are.

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/acnodal/epic/pkg/apis/epic"
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
@@ -53,7 +54,7 @@ func (s *status) checkEnvoys(ctx context.Context) {
 	const check = "Envoys"
 	var e envoys
 	client := s.epicClient.EpicV1()
-	err := each(ctx, collection[*v1.LoadBalancer]("loadbalancers", "", client.LoadBalancers("").List), func(o *v1.LoadBalancer) error {
+	err := each(ctx, collection[*v1.LoadBalancer](epic.ResourceLoadBalancers, "", client.LoadBalancers("").List), func(o *v1.LoadBalancer) error {
 		e.add("LoadBalancer", o.Namespace, o.Name, &o.Status)
 		return nil
 	})
@@ -61,7 +62,7 @@ func (s *status) checkEnvoys(ctx context.Context) {
 		s.failed(check, right{"list", "loadbalancers." + v1.GroupName, ""}, err)
 		return
 	}
-	err = each(ctx, collection[*v1.GWProxy]("gwproxies", "", client.GWProxies("").List), func(o *v1.GWProxy) error {
+	err = each(ctx, collection[*v1.GWProxy](epic.ResourceGWProxies, "", client.GWProxies("").List), func(o *v1.GWProxy) error {
 		e.add("GWProxy", o.Namespace, o.Name, &o.Status)
 		return nil
 	})

@@ -29,7 +29,7 @@ const shownDown = 5
 
 // readReports reads what gateway nodes report.
 func (s *status) readReports(ctx context.Context) {
-	list, err := all(ctx, collection[*v1.GatewayNode]("gatewaynodes", epic.ConfigNamespace, s.epicClient.EpicV1().GatewayNodes(epic.ConfigNamespace).List))
+	list, err := all(ctx, collection[*v1.GatewayNode](epic.ResourceGatewayNodes, epic.ConfigNamespace, s.epicClient.EpicV1().GatewayNodes(epic.ConfigNamespace).List))
 	if err != nil {
 		s.failed("gateway nodes", right{"list", "gatewaynodes." + v1.GroupName, epic.ConfigNamespace}, err)
 		if s.epic == nil {

@@ -44,7 +44,7 @@ func (s *status) checkEPIC(ctx context.Context) {
 func (s *status) checkPrefixes(ctx context.Context) {
 	const check = "addresses"
 	client := s.epicClient.EpicV1()
-	prefixes, err := all(ctx, collection[*v1.ServicePrefix]("serviceprefixes", epic.ConfigNamespace, client.ServicePrefixes(epic.ConfigNamespace).List))
+	prefixes, err := all(ctx, collection[*v1.ServicePrefix](epic.ResourceServicePrefixes, epic.ConfigNamespace, client.ServicePrefixes(epic.ConfigNamespace).List))
 	if err != nil {
 		s.failed(check, right{"list", "serviceprefixes." + v1.GroupName, epic.ConfigNamespace}, err)
 		return
@@ -61,7 +61,7 @@ func (s *status) checkPrefixes(ctx context.Context) {
 			}
 		}
 	}
-	err = each(ctx, collection[*v1.LoadBalancer]("loadbalancers", "", client.LoadBalancers("").List), func(o *v1.LoadBalancer) error {
+	err = each(ctx, collection[*v1.LoadBalancer](epic.ResourceLoadBalancers, "", client.LoadBalancers("").List), func(o *v1.LoadBalancer) error {
 		add(o.Spec.PublicAddress)
 		return nil
 	})
@@ -69,7 +69,7 @@ func (s *status) checkPrefixes(ctx context.Context) {
 		s.failed(check, right{"list", "loadbalancers." + v1.GroupName, ""}, err)
 		return
 	}
-	err = each(ctx, collection[*v1.GWProxy]("gwproxies", "", client.GWProxies("").List), func(o *v1.GWProxy) error {
+	err = each(ctx, collection[*v1.GWProxy](epic.ResourceGWProxies, "", client.GWProxies("").List), func(o *v1.GWProxy) error {
 		add(o.Spec.PublicAddress, o.Spec.AltAddress)
 		return nil
 	})

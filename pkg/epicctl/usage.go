@@ -36,21 +36,21 @@ func usages(ctx context.Context, client epicclient.EpicV1Interface, namespace st
 		f(&u)
 		out[ns] = u
 	}
-	err := each(ctx, collection[*v1.LoadBalancer]("loadbalancers", namespace, client.LoadBalancers(namespace).List), func(o *v1.LoadBalancer) error {
+	err := each(ctx, collection[*v1.LoadBalancer](epic.ResourceLoadBalancers, namespace, client.LoadBalancers(namespace).List), func(o *v1.LoadBalancer) error {
 		add(o.Namespace, func(u *usage) { u.loadBalancers++; u.tunnels += tunnelCount(&o.Status) })
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	err = each(ctx, collection[*v1.GWProxy]("gwproxies", namespace, client.GWProxies(namespace).List), func(o *v1.GWProxy) error {
+	err = each(ctx, collection[*v1.GWProxy](epic.ResourceGWProxies, namespace, client.GWProxies(namespace).List), func(o *v1.GWProxy) error {
 		add(o.Namespace, func(u *usage) { u.gateways++; u.tunnels += tunnelCount(&o.Status) })
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	err = each(ctx, collection[*v1.LBServiceGroup]("lbservicegroups", namespace, client.LBServiceGroups(namespace).List), func(o *v1.LBServiceGroup) error {
+	err = each(ctx, collection[*v1.LBServiceGroup](epic.ResourceLBServiceGroups, namespace, client.LBServiceGroups(namespace).List), func(o *v1.LBServiceGroup) error {
 		add(o.Namespace, func(u *usage) { u.groups++ })
 		return nil
 	})
