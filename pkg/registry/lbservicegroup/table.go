@@ -3,6 +3,8 @@
 package lbservicegroup
 
 import (
+	"strings"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/utils/ptr"
@@ -24,6 +26,7 @@ func newTable() rest.TableConvertor {
 		kind.Label[object]("Account", epic.OwningAccountLabel, "The account to which the group belongs.").Wide(),
 		kind.Text("DNS Name", "The template of the proxies' DNS names.", dnsName).Wide(),
 		kind.Text("Envoy Image", "The Envoy image of the group's proxies.", func(o *object) string { return o.Spec.EnvoyImage }).Wide(),
+		kind.Text("Edge Overrides", "The parts of spec.edge that a proxy of the group may set.", edgeOverrides).Wide(),
 	)
 }
 
@@ -34,6 +37,14 @@ func shared() kind.Column[object] {
 		},
 		Cell: func(o *object) any { return o.Spec.CanBeShared },
 	}
+}
+
+func edgeOverrides(o *object) string {
+	parts := make([]string, len(o.Spec.EdgeOverrides))
+	for i, p := range o.Spec.EdgeOverrides {
+		parts[i] = string(p)
+	}
+	return strings.Join(parts, ",")
 }
 
 func dnsName(o *object) string {
