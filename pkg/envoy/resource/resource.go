@@ -120,8 +120,13 @@ func New(t Type, name string, message proto.Message, sources ...Source) (*Resour
 	if err != nil {
 		return nil, fmt.Errorf("encode the %s %q: %w", t, name, err)
 	}
+	return Raw(t, name, body, sources...), nil
+}
+
+// Raw makes a resource of a message that is encoded already.
+func Raw(t Type, name string, body []byte, sources ...Source) *Resource {
 	sum := sha256.Sum256(body)
-	return &Resource{Type: t, Name: name, Body: body, Version: hex.EncodeToString(sum[:12]), Sources: sources}, nil
+	return &Resource{Type: t, Name: name, Body: body, Version: hex.EncodeToString(sum[:12]), Sources: sources}
 }
 
 // Key tells the resources of one proxy apart.

@@ -27,20 +27,21 @@ const (
 
 // check asks Envoy about a translation before a proxy gets it, and changes the translation
 // so that Envoy accepts it. It returns Envoy's words against resources that no proxy may
-// get. If Envoy can't be asked, everything passes: the proxy's own Envoy isolates what it
-// refuses.
-func (f *Feed) check(ctx context.Context, s *source, result *translate.Result) map[resource.Key]string {
-	refused := f.refused(ctx, f.unknown(s, result.Resources))
+// get, and whether it accepts the rest. If Envoy can't be asked, everything passes: the
+// proxy's own Envoy isolates what it refuses.
+func (f *Feed) check(ctx context.Context, s *source, p *proxy, result *translate.Result) (withheld map[resource.Key]string, checked bool) {
+	refused, err := f.refused(ctx, f.unknown(s, p.accepted(), result.Resources))
 	if len(refused) == 0 {
-		return nil
+		return nil, err == nil
 	}
-	withheld := map[resource.Key]string{}
+	withheld = map[resource.Key]string{}
 	result.Resources = maps.Clone(result.Resources)
 	for _, key := range inOrder(refused) {
 		r := result.Resources[key]
-		isolated, err := validate.Isolate(ctx, f.o.Checker, r)
-		if err != nil {
-			f.checks(ctx, err)
+		isolated, failed := validate.Isolate(ctx, f.o.Checker, r)
+		if failed != nil {
+			err = failed
+			f.checks(ctx, failed)
 		}
 		if isolated == nil {
 			withheld[key] = refused[key]
@@ -63,14 +64,29 @@ func (f *Feed) check(ctx context.Context, s *source, result *translate.Result) m
 			})
 		}
 	}
-	return withheld
+	return withheld, err == nil
+}
+
+// accepted returns the resources of the last translation if Envoy accepts all of them but
+// for those that are withheld.
+func (p *proxy) accepted() resource.Set {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.checked {
+		return nil
+	}
+	set := maps.Clone(p.result.Resources)
+	for key := range p.withheld {
+		delete(set, key)
+	}
+	return set
 }
 
 // checkTemplate asks Envoy about what a template yields, which is served as a whole or not
 // at all. It returns why not.
 func (f *Feed) checkTemplate(ctx context.Context, used *owned, result *translate.Result) []translate.Problem {
 	all := slices.Collect(maps.Values(result.Resources))
-	refused := f.refused(ctx, all)
+	refused, _ := f.refused(ctx, all)
 	var problems []translate.Problem
 	for _, key := range inOrder(refused) {
 		if len(problems) == maxTold {
@@ -86,9 +102,9 @@ func (f *Feed) checkTemplate(ctx context.Context, used *owned, result *translate
 }
 
 // refused returns what Envoy says against resources.
-func (f *Feed) refused(ctx context.Context, resources []*resource.Resource) map[resource.Key]string {
+func (f *Feed) refused(ctx context.Context, resources []*resource.Resource) (map[resource.Key]string, error) {
 	if f.o.Checker == nil || len(resources) == 0 {
-		return nil
+		return nil, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
@@ -99,7 +115,7 @@ func (f *Feed) refused(ctx context.Context, resources []*resource.Resource) map[
 	for key := range refused {
 		refusals.WithLabelValues(key.Type.String()).Inc()
 	}
-	return refused
+	return refused, err
 }
 
 // checks notes whether Envoy could be asked, and says so when that changes.
@@ -116,9 +132,9 @@ func (f *Feed) checks(ctx context.Context, err error) {
 	}
 }
 
-// unknown returns the resources that no Envoy of the proxy has accepted yet: the answer of
-// an Envoy that runs is as good.
-func (f *Feed) unknown(s *source, set resource.Set) []*resource.Resource {
+// unknown returns what Envoy has not accepted yet of resources: neither when the proxy was
+// translated last, nor as an Envoy of the proxy, whose answer is as good.
+func (f *Feed) unknown(s *source, before, set resource.Set) []*resource.Resource {
 	if f.o.Checker == nil {
 		return nil
 	}
@@ -127,6 +143,12 @@ func (f *Feed) unknown(s *source, set resource.Set) []*resource.Resource {
 		accepted := false
 		for _, version := range f.o.Server.Accepted(s.id, key) {
 			accepted = accepted || version == r.Version
+		}
+		if earlier := before[key]; earlier != nil && !accepted {
+			if accepted = earlier.Version == r.Version; !accepted {
+				r = validate.Changed(earlier, r)
+				accepted = r == nil
+			}
 		}
 		if !accepted {
 			all = append(all, r)

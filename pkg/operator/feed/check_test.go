@@ -8,6 +8,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -29,6 +30,9 @@ type checker struct {
 	text  atomic.Pointer[string]
 	err   atomic.Pointer[error]
 	asked atomic.Int64
+	// bodies are of the last question.
+	mu     sync.Mutex
+	bodies []string
 	// block, if there is one, is received from before each answer.
 	block chan struct{}
 }
@@ -44,6 +48,12 @@ func (c *checker) Check(_ context.Context, resources ...*resource.Resource) (map
 		<-c.block
 	}
 	c.asked.Add(int64(len(resources)))
+	c.mu.Lock()
+	c.bodies = nil
+	for _, r := range resources {
+		c.bodies = append(c.bodies, string(r.Body))
+	}
+	c.mu.Unlock()
 	if err := c.err.Load(); err != nil {
 		return nil, *err
 	}
@@ -138,6 +148,50 @@ func TestRefusedRoute(t *testing.T) {
 	r.until("all routes are served", func() bool { return r.statuses() == "bad/http/0 good/http/0 other/http/0" })
 	if o := r.feed.Outcome(gwID); len(o.Problems) > 0 {
 		t.Errorf("problems %v", o.Problems)
+	}
+}
+
+// When one route changes, Envoy is asked about that route alone. What was withheld does not
+// count as accepted, and neither does what could not be checked.
+func TestChangedRouteAlone(t *testing.T) {
+	c := refuser("nothing has this")
+	r := newCheckedRig(t, c)
+	r.gateway("one", "two")
+	r.until("both routes", func() bool { return r.statuses() == "one/http/0 two/http/0" })
+	path := "/three"
+	change := func(version string) {
+		t.Helper()
+		route, err := r.client.EpicV1().GWRoutes(ns).Get(t.Context(), "two", metav1.GetOptions{})
+		r.must(nil, err)
+		path += "x"
+		route.Generation, route.ResourceVersion = route.Generation+1, version
+		route.Spec.HTTP.Rules[0].Matches[0].Path.Value = &path
+		sets := r.server.count(gwID)
+		r.must(r.client.EpicV1().GWRoutes(ns).Update(t.Context(), route, metav1.UpdateOptions{}))
+		r.until("the change", func() bool { return r.server.count(gwID) > sets })
+	}
+	asked := func() (one, two bool) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		all := strings.Join(c.bodies, "")
+		return strings.Contains(all, "one.example"), strings.Contains(all, "two.example")
+	}
+	change("2")
+	if one, two := asked(); one || !two {
+		t.Errorf("after a change of two, asked about one: %v, two: %v", one, two)
+	}
+	c.err.Store(ptr.To(errors.New("no Envoy")))
+	change("3")
+	c.err.Store(nil)
+	change("4")
+	if one, two := asked(); !one || !two {
+		t.Errorf("after an unchecked change, asked about one: %v, two: %v", one, two)
+	}
+	c.text.Store(ptr.To("http/80"))
+	change("5")
+	change("6")
+	if len(r.feed.Outcome(gwID).Withheld) == 0 {
+		t.Error("what is withheld counts as accepted")
 	}
 }
 

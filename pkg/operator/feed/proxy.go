@@ -36,6 +36,9 @@ type proxy struct {
 	outcome *Outcome
 	// template is the envoy-template that the result was rendered from; nil if there is none.
 	template *owned
+	// checked says that Envoy accepts the result, but for what is withheld.
+	checked  bool
+	withheld map[resource.Key]string
 	// troubles are the problems of endpoints, by the backend's name.
 	troubles map[string][]translate.Problem
 }
@@ -102,15 +105,16 @@ func (f *Feed) translate(ctx context.Context, id proxyidentity.Proxy) {
 		f.again(id, result)
 	}
 	var withheld map[resource.Key]string
+	checked := false
 	if used == nil {
-		withheld = f.check(ctx, s, result)
+		withheld, checked = f.check(ctx, s, p, result)
 	}
 	outcome := outcomeOf(s, result, f.ports(s))
 	outcome.Withheld = withheld
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.template = used
+	p.template, p.checked, p.withheld = used, checked, withheld
 	p.result, p.lb, p.services, p.outcome, p.troubles = result, s.lb, services, outcome, map[string][]translate.Problem{}
 	p.pods = podsOf(s.status)
 	config := xds.Config{Resources: maps.Clone(result.Resources), Endpoints: map[string][]*resource.Resource{}, Withheld: map[resource.Key]bool{}}

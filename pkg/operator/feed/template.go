@@ -116,7 +116,7 @@ func (f *Feed) keep(s *source, p *proxy, plain *translate.Result, problems []tra
 	defer p.mu.Unlock()
 	if p.outcome != nil && p.outcome.UID != s.uid {
 		// What there is belongs to an earlier object of the same name.
-		p.result, p.template = nil, nil
+		p.result, p.template, p.checked = nil, nil, false
 		f.o.Server.Remove(s.id)
 	}
 	served := *plain
