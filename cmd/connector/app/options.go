@@ -51,7 +51,7 @@ type options struct {
 
 func newOptions() *options {
 	return &options{
-		client: kube.Client{QPS: 200, Burst: 400}, workers: 4, retryRefused: time.Minute, rewriteSecrets: 10 * time.Minute, address: "127.0.0.1:7449",
+		client: kube.Client{QPS: 200, Burst: 400}, workers: 16, retryRefused: time.Minute, rewriteSecrets: 10 * time.Minute, address: "127.0.0.1:7449",
 		nodes:    nodeOptions{namespace: "epic-client", account: "epic-node-client", service: "epic-connector"},
 		election: kube.NewElection(), logs: cli.NewLogs(),
 	}
