@@ -55,7 +55,7 @@ func bgp(path *field.Path, b *epic.BGP) field.ErrorList {
 			errs = append(errs, field.Duplicate(peers.Index(i).Child("name"), quoted(p.Name)))
 		}
 		names[p.Name] = true
-		errs = append(errs, bgpPeer(peers.Index(i), b, p)...)
+		errs = append(errs, bgpPeer(peers.Index(i), p)...)
 	}
 	return errs
 }
@@ -89,7 +89,7 @@ func communities(path *field.Path, all []string) field.ErrorList {
 // passwordForm is what both a key of a Secret and the name of a file may be.
 var passwordForm = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,252}$`)
 
-func bgpPeer(path *field.Path, b *epic.BGP, p *epic.BGPPeer) field.ErrorList {
+func bgpPeer(path *field.Path, p *epic.BGPPeer) field.ErrorList {
 	errs := dnsLabel(path.Child("name"), p.Name)
 	a, more := address(path.Child("address"), p.Address)
 	if len(more) == 0 && (a.IsLoopback() || a.IsLinkLocalUnicast()) {
@@ -108,9 +108,6 @@ func bgpPeer(path *field.Path, b *epic.BGP, p *epic.BGPPeer) field.ErrorList {
 		errs = append(errs, between(ttl, p.MultihopTTL, 2, maxMultihopTTL)...)
 		if p.TTLSecurity {
 			errs = append(errs, field.Invalid(ttl, p.MultihopTTL, "can not be with ttl-security, which is for a peer that is one hop away: leave one of them out"))
-		}
-		if p.ASN == b.ASN {
-			errs = append(errs, field.Invalid(ttl, p.MultihopTTL, "is for a peer with another autonomous system number; one with the nodes' own may be any number of hops away: leave it out"))
 		}
 	}
 	errs = append(errs, bfd(path.Child("bfd"), p.BFD)...)
