@@ -37,7 +37,7 @@ func (o *createAccount) nextOfAccount(ctx context.Context, around surroundings, 
 	if around.namespaces {
 		step("  Let a cluster of the tenant publish Gateways and Services:\n"+
 			"    epicctl connect --account %[1]s --cluster CLUSTER -f CLUSTER.yaml\n"+
-			"  Let a program of the tenant in, and each of its client nodes:\n"+
+			"  Let a program of the tenant in, and its hosts without Kubernetes:\n"+
 			"    epicctl create account %[1]s --service-account epic-%[1]s/deployer\n"+
 			"    epicctl create kubeconfig %[1]s --service-account deployer -f %[1]s.kubeconfig\n"+
 			"    epicctl create kubeconfig %[1]s --node ADDRESS -f node.kubeconfig", o.name)

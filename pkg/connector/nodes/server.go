@@ -111,8 +111,8 @@ func (s *Server) answer(ctx context.Context, r *http.Request) (*nodeexchange.Ans
 	}
 	account, text, err := s.Token(ctx, node)
 	if err != nil {
-		if apierrors.IsUnauthorized(err) || apierrors.IsForbidden(err) {
-			err = fmt.Errorf(`%w: if this cluster was disconnected, the platform team connects it again with "epicctl connect"`, err)
+		if apierrors.IsUnauthorized(err) || apierrors.IsForbidden(err) || apierrors.IsNotFound(err) {
+			err = fmt.Errorf(`%w: if this cluster was disconnected, or was connected by an earlier release, the platform team connects it again with "epicctl connect"`, err)
 		}
 		return nil, name, err
 	}
