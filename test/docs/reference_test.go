@@ -143,7 +143,7 @@ func metrics(sources map[string]string) (out []string) {
 }
 
 func TestMetricsAreDocumented(t *testing.T) {
-	documented := firstCells(t, regexp.MustCompile(`^epic_[a-z_]+$`), reference, "docs/dataplane.md", "docs/controller.md", "docs/operator.md", "docs/connector.md")
+	documented := firstCells(t, regexp.MustCompile(`^epic_[a-z0-9_]+$`), reference, "docs/dataplane.md", "docs/controller.md", "docs/operator.md", "docs/connector.md")
 	// Programs of the data plane have such names too.
 	documented = slices.DeleteFunc(documented, func(name string) bool { return strings.HasSuffix(name, "cap") || name == "epic_xdp" })
 	compare(t, "metrics", metrics(sources(t)), documented)
