@@ -10,6 +10,7 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/endpoints"
+	"github.com/acnodal/epic/pkg/tunnelstate"
 )
 
 // pair names one tunnel of an object.
@@ -51,7 +52,10 @@ func planFor(s *state) *plan {
 	has := existing(s.status)
 	p.choose(tenantNodes, slices.SortedFunc(maps.Keys(ports), netip.Addr.Compare), has, s.meta.DeletionTimestamp == nil)
 	if s.lingers != nil && s.meta.DeletionTimestamp == nil {
-		p.linger(ports, has, s.lingers)
+		p.linger(ports, has, func(q pair) bool {
+			// A tunnel that is down carries nothing.
+			return s.tunnels.of(has[q], q.epicNode) != tunnelstate.Down && s.lingers(q)
+		})
 	}
 
 	p.status = *s.status.DeepCopy()

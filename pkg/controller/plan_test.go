@@ -16,10 +16,11 @@ import (
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/endpoints"
+	"github.com/acnodal/epic/pkg/tunnelstate"
 )
 
-// A tunnel that no endpoint needs lingers, unless the object is being deleted or no proxy
-// is at its gateway node. It counts for nothing but itself.
+// A tunnel that no endpoint needs lingers, unless the object is being deleted, no proxy is
+// at its gateway node or it is down. It counts for nothing but itself.
 func TestLingeringTunnels(t *testing.T) {
 	k := &keeper{linger: time.Minute}
 	key := cache.NewObjectName("epic-a", "web")
@@ -43,6 +44,8 @@ func TestLingeringTunnels(t *testing.T) {
 		{100, "1.1.1.1>2.2.2.1", "", "2.2.2.1", false, "", 0, 0},
 		{110, "1.1.1.1>2.2.2.1", "1.1.1.1", "2.2.2.2", false, "1.1.1.1>2.2.2.2", 0, 0},
 		{120, "1.1.1.1>2.2.2.1", "", "2.2.2.1", true, "", 0, 0},
+		// Down, so nothing can be under way.
+		{130, "1.1.1.1>2.2.2.9", "", "2.2.2.9", false, "", 0, 0},
 	} {
 		now := time.Unix(c.at, 0)
 		s := &state{meta: &metav1.ObjectMeta{Name: "web"}, status: &epicv1.ProxyStatus{ProxyIfInfo: map[string]epicv1.ProxyInterfaceInfo{}}}
@@ -61,6 +64,12 @@ func TestLingeringTunnels(t *testing.T) {
 		}
 		for text := range strings.FieldsSeq(c.proxies) {
 			s.status.ProxyIfInfo["pod-"+text] = epicv1.ProxyInterfaceInfo{EPICNodeAddress: text}
+		}
+		s.tunnels = func(_ int32, node netip.Addr) tunnelstate.State {
+			if node == netip.MustParseAddr("2.2.2.9") {
+				return tunnelstate.Down
+			}
+			return tunnelstate.Up
 		}
 		p := planFor(s)
 		k.memory.keepLingering(key, p.lingering)

@@ -237,7 +237,7 @@ func (a *Applier) Run(ctx context.Context) {
 	waiting := false
 	for {
 		var leave <-chan time.Time
-		if wait, any := a.nextClose(); any {
+		if wait, waiting := a.nextClose(); waiting {
 			leave = time.After(wait)
 		}
 		select {
