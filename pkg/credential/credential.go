@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,19 +59,6 @@ func Parse(kubeconfig []byte, dir string) (*Credential, error) {
 	}
 	c := &Credential{Config: config, Namespace: namespace, raw: *raw}
 	c.read()
-	return c, nil
-}
-
-// ParseFile reads a kubeconfig from a file.
-func ParseFile(path string) (*Credential, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	c, err := Parse(data, filepath.Dir(path))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
 	return c, nil
 }
 
@@ -129,15 +115,15 @@ func claimsOf(token string) (user string, issued, expires time.Time) {
 
 // WithToken is a kubeconfig that is the same but for its user, which has a token.
 func (c *Credential) WithToken(token string) ([]byte, error) {
-	return c.write(token, c.raw.Contexts[c.raw.CurrentContext].AuthInfo, c.Namespace)
+	return c.write(c.raw.Contexts[c.raw.CurrentContext].AuthInfo, token)
 }
 
 // ForUser is a kubeconfig for the same server and namespace and another user's token.
 func (c *Credential) ForUser(user, token string) ([]byte, error) {
-	return c.write(token, user, c.Namespace)
+	return c.write(user, token)
 }
 
-func (c *Credential) write(token, user, namespace string) ([]byte, error) {
+func (c *Credential) write(user, token string) ([]byte, error) {
 	const name = "epic"
 	now := c.raw.Contexts[c.raw.CurrentContext]
 	cluster := c.raw.Clusters[now.Cluster].DeepCopy()
@@ -154,7 +140,7 @@ func (c *Credential) write(token, user, namespace string) ([]byte, error) {
 	out := clientcmdapi.NewConfig()
 	out.Clusters[name] = cluster
 	out.AuthInfos[user] = &clientcmdapi.AuthInfo{Token: token}
-	out.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: user, Namespace: namespace}
+	out.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: user, Namespace: c.Namespace}
 	out.CurrentContext = name
 	return clientcmd.Write(*out)
 }

@@ -111,7 +111,7 @@ func TestAddressOfAnotherNode(t *testing.T) {
 	nodes["u2"] = address
 	thief := Node{Name: "two", UID: "u2", Address: address}
 	_, token, err := a.Token(t.Context(), thief)
-	var refused *refusal
+	var refused *refusalError
 	if !errors.As(err, &refused) || refused.status != http.StatusConflict || token != "" {
 		t.Fatalf("The thief got %q, %v", token, err)
 	}

@@ -23,16 +23,17 @@ import (
 // maxToken bounds the size of a token.
 const maxToken = 16 << 10
 
-// refusal is an answer that says why a node gets no credential.
-type refusal struct {
+// refusalError is an answer that says why a node gets no credential.
+type refusalError struct {
 	status int
 	text   string
 }
 
-func (r *refusal) Error() string { return r.text }
+// Error implements error.
+func (r *refusalError) Error() string { return r.text }
 
 func Refuse(status int, format string, args ...any) error {
-	return &refusal{status, fmt.Sprintf(format, args...)}
+	return &refusalError{status, fmt.Sprintf(format, args...)}
 }
 
 // Pods authenticates pods of the node program by their projected tokens.

@@ -91,7 +91,7 @@ func TestWhoseNode(t *testing.T) {
 			kube := clientCluster(map[string]authenticationv1.TokenReviewStatus{test.token: test.status})
 			pods := &Pods{Client: kube, Namespace: "epic-client", ServiceAccount: "epic-node-client"}
 			node, err := pods.Node(t.Context(), test.token)
-			var refused *refusal
+			var refused *refusalError
 			switch got := "node " + node; {
 			case err == nil && got != test.want:
 				t.Errorf("It is %s, want %s", got, test.want)

@@ -33,7 +33,8 @@ const (
 
 // Server answers nodes. It implements http.Handler.
 type Server struct {
-	// Node returns the name of the node on which the pod of a token runs, as Pods does.
+	// Authenticate returns the name of the node on which the pod of a token runs, as Pods
+	// does.
 	Authenticate func(ctx context.Context, token string) (node string, err error)
 	// Node finds a node of the client cluster by its name.
 	Node func(ctx context.Context, name string) (Node, error)
@@ -67,7 +68,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	status, result := http.StatusServiceUnavailable, "failed"
-	var refused *refusal
+	var refused *refusalError
 	if errors.As(err, &refused) {
 		status, result = refused.status, "refused"
 	}

@@ -54,7 +54,7 @@ func TestServer(t *testing.T) {
 		Credential: func() *credential.Credential { return has },
 	}
 	ask := func(method, path, token string) (int, string) {
-		r := httptest.NewRequest(method, path, http.NoBody)
+		r := httptest.NewRequestWithContext(t.Context(), method, path, http.NoBody)
 		if token != "" {
 			r.Header.Set("Authorization", "Bearer "+token)
 		}
@@ -114,7 +114,7 @@ func TestServerBoundsEverybody(t *testing.T) {
 		return "", Refuse(http.StatusUnauthorized, "no")
 	}}
 	for i := range 10 * burst {
-		r := httptest.NewRequest(http.MethodPost, nodeexchange.Path, http.NoBody)
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, nodeexchange.Path, http.NoBody)
 		r.Header.Set("Authorization", fmt.Sprintf("Bearer %d", i))
 		s.ServeHTTP(httptest.NewRecorder(), r)
 	}
