@@ -445,11 +445,11 @@ func TestLimitTraffic(t *testing.T) {
 		}
 		_ = first.Close()
 		eventually(t, func() string {
-			if conn, ok := open(port); !ok {
+			conn, ok := open(port)
+			if !ok {
 				return fmt.Sprintf("port %d: a connection is closed though no other is open", port)
-			} else {
-				_ = conn.Close()
 			}
+			_ = conn.Close()
 			return ""
 		})
 	}
