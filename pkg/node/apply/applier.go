@@ -237,7 +237,7 @@ func (a *Applier) Run(ctx context.Context) {
 	waiting := false
 	for {
 		var leave <-chan time.Time
-		if wait, waiting := a.nextClose(); waiting {
+		if wait, leaves := a.nextClose(); leaves {
 			leave = time.After(wait)
 		}
 		select {
