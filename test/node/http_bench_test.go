@@ -33,7 +33,7 @@ const (
 // BenchmarkHTTP prints requests a second and their 99th percentile for 1, 16 and 256
 // connections of a visitor: through an Envoy and the tunnel to a pod behind NAT; through
 // the same Envoy to a pod on a bridge of the gateway node; and, over the same NAT, through
-// frp to the first pod. The ways take turns, and the medians of the rounds count. Without
+// frp alone, without an Envoy, to the first pod. The ways take turns, and the medians of the rounds count. Without
 // the module test/bench/frp (no network to download it), frp is left out.
 func BenchmarkHTTP(b *testing.B) {
 	for range b.N {
