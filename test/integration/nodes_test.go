@@ -28,6 +28,7 @@ import (
 	typed "github.com/acnodal/epic/pkg/generated/clientset/versioned/typed/epic/v1"
 	"github.com/acnodal/epic/pkg/nodeidentity"
 	"github.com/acnodal/epic/pkg/pki"
+	"github.com/acnodal/epic/pkg/privatefile"
 	"github.com/acnodal/epic/pkg/tunnelkey"
 )
 
@@ -418,7 +419,7 @@ func TestTunnelKeys(t *testing.T) {
 			t.Errorf("The master keys: %v, %v", info, err)
 		}
 		fresh := "2" + strings.TrimPrefix(string(tunnelkey.Generate()), "1")
-		if err := pki.WriteFile(file, []byte(fresh+string(old))); err != nil {
+		if err := privatefile.Write(file, []byte(fresh+string(old))); err != nil {
 			t.Fatal(err)
 		}
 		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(200 * time.Millisecond) {
