@@ -164,6 +164,8 @@ func (h *Host) keepSlots() error {
 
 // slotRules are the rules that write marks and read them.
 func (t *table) slotRules(add func(chain *nftables.Chain, comment string, parts ...[]expr.Any)) {
+	// Connection tracking may still have a former connection of the same ports.
+	add(t.stay, "a new connection is with nobody", opensTCP(), verdict(expr.VerdictReturn, ""))
 	for slot, chain := range t.slots {
 		mark := slotMark(uint8(slot + 1))
 		add(chain, "the connection is with this proxy", readCt(), withMark(mark), writeCt())
