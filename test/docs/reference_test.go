@@ -119,6 +119,7 @@ func metrics(sources map[string]string) (out []string) {
 	full := regexp.MustCompile(`Namespace:\s*(?:epic\.MetricsNamespace|"epic"), Subsystem:\s*("?)(\w+)"?, Name:\s*"(\w+)"`)
 	prefix := regexp.MustCompile(`(?m)^const prefix = "(epic_\w+)"$`)
 	short := regexp.MustCompile(`(?:newMetric\([^"\n]*|Name:\s*prefix\s*\+\s*|NewDesc\(prefix\s*\+\s*|BuildFQName\(prefix\s*\+\s*)"(\w+)"`)
+	counters := regexp.MustCompile(`counters\("(\w+)", "`)
 	for _, text := range sources {
 		constants := map[string]string{}
 		for _, match := range subsystemConstant.FindAllStringSubmatch(text, -1) {
@@ -130,6 +131,9 @@ func metrics(sources map[string]string) (out []string) {
 				subsystem = constants[subsystem]
 			}
 			out = append(out, epic.MetricsNamespace+"_"+subsystem+"_"+match[3])
+		}
+		for _, match := range counters.FindAllStringSubmatch(text, -1) {
+			out = append(out, epic.MetricsNamespace+"_"+constants["subsystem"]+"_"+match[1])
 		}
 		if before := prefix.FindStringSubmatch(text); before != nil {
 			for _, match := range short.FindAllStringSubmatch(text, -1) {
@@ -145,7 +149,9 @@ func metrics(sources map[string]string) (out []string) {
 func TestMetricsAreDocumented(t *testing.T) {
 	documented := firstCells(t, regexp.MustCompile(`^epic_[a-z0-9_]+$`), reference, "docs/dataplane.md", "docs/controller.md", "docs/operator.md", "docs/connector.md")
 	// Programs of the data plane have such names too.
-	documented = slices.DeleteFunc(documented, func(name string) bool { return strings.HasSuffix(name, "cap") || name == "epic_xdp" })
+	documented = slices.DeleteFunc(documented, func(name string) bool {
+		return strings.HasSuffix(name, "cap") || name == "epic_xdp" || name == "epic_client_guard"
+	})
 	compare(t, "metrics", metrics(sources(t)), documented)
 }
 

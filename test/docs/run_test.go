@@ -46,7 +46,7 @@ func TestCommands(t *testing.T) {
 					runInNamespace(t, b)
 					continue
 				case flagsOnly:
-					b.text = strings.TrimSpace(b.text) + " --help"
+					b.text = askHelp(b.text)
 				case manifests:
 					e.dryRun(t, b)
 					continue
@@ -65,6 +65,20 @@ func TestCommands(t *testing.T) {
 			}
 		})
 	}
+}
+
+// askHelp turns each command of a block into a question for its help, which fails if the
+// command or a flag does not exist.
+func askHelp(text string) string {
+	var out strings.Builder
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\n")
+		if strings.TrimSpace(line) != "" && !strings.HasSuffix(line, "\\") {
+			line += " --help"
+		}
+		out.WriteString(line + "\n")
+	}
+	return out.String()
 }
 
 // runInNamespace runs a block by root, where it can change nothing of this machine.

@@ -68,8 +68,9 @@ type BGPPeer struct {
 	// ask for less. Default: 90.
 	HoldTimeSeconds int32
 
-	// The time to live of packets to an external peer that is more than one hop away, from
-	// 2 to 255. Absent, external peers have to be on a network of the node.
+	// The time to live of packets to a peer that is more than one hop away, from 2 to 255.
+	// Without it external peers have to be on a network of the node. Internal peers need it
+	// only for BFD over several hops.
 	MultihopTTL int32
 
 	// Whether packets of the session have a time to live of 255 and those that arrive

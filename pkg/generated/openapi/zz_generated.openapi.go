@@ -685,7 +685,7 @@ func schema_pkg_apis_epic_v1_BGPPeer(ref common.ReferenceCallback) common.OpenAP
 					},
 					"multihop-ttl": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The time to live of packets to an external peer that is more than one hop away, from 2 to 255. Absent, external peers have to be on a network of the node.",
+							Description: "The time to live of packets to a peer that is more than one hop away, from 2 to 255. Without it external peers have to be on a network of the node. Internal peers need it only for BFD over several hops.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -2996,7 +2996,9 @@ func schema_pkg_apis_epic_v1_GatewayListenerStatus(ref common.ReferenceCallback)
 								"x-kubernetes-list-map-keys": []interface{}{
 									"type",
 								},
-								"x-kubernetes-list-type": "map",
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "type",
+								"x-kubernetes-patch-strategy":  "merge",
 							},
 						},
 						SchemaProps: spec.SchemaProps{
@@ -4397,7 +4399,9 @@ func schema_pkg_apis_epic_v1_ProxyStatus(ref common.ReferenceCallback) common.Op
 								"x-kubernetes-list-map-keys": []interface{}{
 									"name",
 								},
-								"x-kubernetes-list-type": "map",
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "name",
+								"x-kubernetes-patch-strategy":  "merge",
 							},
 						},
 						SchemaProps: spec.SchemaProps{
@@ -4792,7 +4796,9 @@ func schema_pkg_apis_epic_v1_RouteParentStatus(ref common.ReferenceCallback) com
 								"x-kubernetes-list-map-keys": []interface{}{
 									"type",
 								},
-								"x-kubernetes-list-type": "map",
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "type",
+								"x-kubernetes-patch-strategy":  "merge",
 							},
 						},
 						SchemaProps: spec.SchemaProps{

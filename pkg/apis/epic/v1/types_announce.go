@@ -84,8 +84,9 @@ type BGPPeer struct {
 	// +default=90
 	HoldTimeSeconds int32 `json:"hold-time-seconds,omitempty" protobuf:"varint,7,opt,name=holdTimeSeconds"`
 
-	// The time to live of packets to an external peer that is more than one hop away, from
-	// 2 to 255. Absent, external peers have to be on a network of the node.
+	// The time to live of packets to a peer that is more than one hop away, from 2 to 255.
+	// Without it external peers have to be on a network of the node. Internal peers need it
+	// only for BFD over several hops.
 	// +optional
 	MultihopTTL int32 `json:"multihop-ttl,omitempty" protobuf:"varint,8,opt,name=multihopTtl"`
 

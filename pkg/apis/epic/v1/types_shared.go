@@ -72,7 +72,9 @@ type ProxyStatus struct {
 	// +optional
 	// +listType=map
 	// +listMapKey=name
-	Listeners []GatewayListenerStatus `json:"listeners,omitempty" protobuf:"bytes,10,rep,name=listeners"`
+	// +patchMergeKey=name
+	// +patchStrategy=merge
+	Listeners []GatewayListenerStatus `json:"listeners,omitempty" patchStrategy:"merge" patchMergeKey:"name" protobuf:"bytes,10,rep,name=listeners"`
 }
 
 // GatewayListenerStatus is what became of one listener of a gateway proxy.
@@ -91,7 +93,9 @@ type GatewayListenerStatus struct {
 	// +optional
 	// +listType=map
 	// +listMapKey=type
-	Conditions []metav1.Condition `json:"conditions,omitempty" protobuf:"bytes,3,rep,name=conditions"`
+	// +patchMergeKey=type
+	// +patchStrategy=merge
+	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type" protobuf:"bytes,3,rep,name=conditions"`
 }
 
 // EnvoyStatus is the progress of the Envoys of one load balancer or gateway

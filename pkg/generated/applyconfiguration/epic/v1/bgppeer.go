@@ -38,8 +38,9 @@ type BGPPeerApplyConfiguration struct {
 	// How many seconds without a message end the session, from 3 to 65535; the peer may
 	// ask for less. Default: 90.
 	HoldTimeSeconds *int32 `json:"hold-time-seconds,omitempty"`
-	// The time to live of packets to an external peer that is more than one hop away, from
-	// 2 to 255. Absent, external peers have to be on a network of the node.
+	// The time to live of packets to a peer that is more than one hop away, from 2 to 255.
+	// Without it external peers have to be on a network of the node. Internal peers need it
+	// only for BFD over several hops.
 	MultihopTTL *int32 `json:"multihop-ttl,omitempty"`
 	// Whether packets of the session have a time to live of 255 and those that arrive
 	// with less are dropped, so nobody beyond the next hop can reach it (GTSM, RFC
