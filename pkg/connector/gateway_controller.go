@@ -52,8 +52,7 @@ func (r *gatewayReconciler) Reconcile(ctx context.Context, request reconcile.Req
 	view := r.view(ctx)
 	gateway := view.Gateway(request.NamespacedName)
 	if gateway == nil || gateway.DeletionTimestamp != nil {
-		_, err := r.withdraw(ctx, request.NamespacedName, gateway, "")
-		return reconcile.Result{}, err
+		return reconcile.Result{}, r.withdraw(ctx, request.NamespacedName, gateway, "")
 	}
 	config, err := r.config(ctx)
 	if err != nil {
@@ -66,8 +65,7 @@ func (r *gatewayReconciler) Reconcile(ctx context.Context, request reconcile.Req
 	result := publish.Gateway(config, view, gateway, publish.Remote{Proxy: proxy, Refused: r.refused.get(request.NamespacedName)})
 	if result == nil {
 		// It may have been the connector's before.
-		_, err := r.withdraw(ctx, request.NamespacedName, gateway, "")
-		return reconcile.Result{}, err
+		return reconcile.Result{}, r.withdraw(ctx, request.NamespacedName, gateway, "")
 	}
 	if err := hold(ctx, r.base, gateway); err != nil {
 		return reconcile.Result{}, err
@@ -83,7 +81,7 @@ func (r *gatewayReconciler) Reconcile(ctx context.Context, request reconcile.Req
 	}
 	if refusal.Reason == "" || refusal.Reason == string(gatewayv1.GatewayReasonNoResources) {
 		// Under another sharing key, or an earlier Gateway of this name, it had another proxy.
-		if _, err := r.withdraw(ctx, request.NamespacedName, gateway, publish.ProxyName(gateway)); err != nil {
+		if err := r.withdraw(ctx, request.NamespacedName, gateway, publish.ProxyName(gateway)); err != nil {
 			return after, err
 		}
 	}
@@ -175,42 +173,42 @@ func (r *gatewayReconciler) join(ctx context.Context, config *publish.Config, wa
 }
 
 // withdraw removes the proxies that a Gateway has in EPIC but for one of a name. If there is
-// no such name, it lets the Gateway go when nothing is left. It returns whether that is so.
-func (r *gatewayReconciler) withdraw(ctx context.Context, name types.NamespacedName, gateway *gatewayv1.Gateway, but string) (bool, error) {
+// no such name, it lets the Gateway go when nothing is left.
+func (r *gatewayReconciler) withdraw(ctx context.Context, name types.NamespacedName, gateway *gatewayv1.Gateway, but string) error {
 	proxies, err := r.proxies(ctx, name, gateway)
 	if err != nil {
-		return false, err
+		return err
 	}
 	proxies = slices.DeleteFunc(proxies, func(proxy *epicv1.GWProxy) bool { return proxy.Name == but })
 	if len(proxies) > 0 {
 		if err := confirm(ctx, r.base, name, gateway); err != nil {
-			return false, err
+			return err
 		}
 	}
 	config, err := r.config(ctx)
 	if err != nil {
-		return false, err
+		return err
 	}
 	gone := true
 	for _, proxy := range proxies {
 		done, err := r.leave(ctx, config, proxy)
 		if err != nil {
-			return false, err
+			return err
 		}
 		gone = gone && done
 	}
 	if !gone || but != "" {
 		// Its deletion starts this again.
-		return gone, nil
+		return nil
 	}
 	if err := r.secrets.release(ctx, "Gateway/"+name.String(), nil); err != nil {
-		return false, err
+		return err
 	}
 	r.refused.set(name, publish.Refusal{})
 	if gateway == nil {
-		return true, nil
+		return nil
 	}
-	return true, free(ctx, r.base, gateway)
+	return free(ctx, r.base, gateway)
 }
 
 // proxies are those that this cluster made for a Gateway of a name, and those that it

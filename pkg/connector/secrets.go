@@ -282,7 +282,7 @@ func (s *secretRunner) Start(ctx context.Context) error {
 		after := wait.Jitter(s.options.RewriteSecrets, 0.2)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // the end of ctx is no failure
 		case err != nil:
 			after = retry.Step()
 			klog.FromContext(ctx).Error(err, "Could not write all Secrets to EPIC; trying again", "after", after)

@@ -41,8 +41,8 @@ func (g *gateway) announcements(ctx context.Context) announce.Status {
 
 // reportAnnouncements adds what is announced to a node's report.
 func (g *gateway) reportAnnouncements(now announce.Status, s *epicv1.GatewayNodeStatus) {
-	s.Layer2Addresses = int32(now.Answered())  //nolint:gosec // far fewer
-	s.AnnouncedRoutes = int32(len(now.Routes)) //nolint:gosec // far fewer
+	s.Layer2Addresses = int32(now.Answered())
+	s.AnnouncedRoutes = int32(len(now.Routes))
 	if len(now.Peers) == 0 {
 		return
 	}

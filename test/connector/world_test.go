@@ -362,7 +362,7 @@ func (w *world) installGateway(ctx context.Context) error {
 		"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
 		"metadata": map[string]any{"name": "v1.epic.acnodal.io"},
 		"spec": map[string]any{
-			"group": "epic.acnodal.io", "version": "v1", "groupPriorityMinimum": int64(1000), "versionPriority": int64(15), "caBundle": string(encode(ca)),
+			"group": "epic.acnodal.io", "version": "v1", "groupPriorityMinimum": int64(1000), "versionPriority": int64(15), "caBundle": encode(ca),
 			"service": map[string]any{"namespace": "epic-system", "name": "epic-apiserver", "port": int64(port)},
 		},
 	}}); err != nil {

@@ -252,7 +252,7 @@ func (s *site) gateway(name string, listeners ...gatewayv1.Listener) *epicv1.GWP
 	s.Helper()
 	gw := &epicv1.GWProxy{ObjectMeta: meta(name)}
 	for _, l := range listeners {
-		gw.Spec.PublicPorts = append(gw.Spec.PublicPorts, epicv1.ServicePort{Name: string(l.Name), Port: int32(l.Port), Protocol: "TCP"})
+		gw.Spec.PublicPorts = append(gw.Spec.PublicPorts, epicv1.ServicePort{Name: string(l.Name), Port: l.Port, Protocol: "TCP"})
 	}
 	gw.Spec.Gateway = &epicv1.GatewaySpec{GatewaySpec: gatewayv1.GatewaySpec{GatewayClassName: "epic", Listeners: listeners}}
 	gw, err := s.client.EpicV1().GWProxies(namespace).Create(s.Context(), gw, metav1.CreateOptions{})

@@ -29,9 +29,9 @@ import (
 const (
 	// Lifetime is how long a node's token is valid.
 	Lifetime = time.Hour
-	// UIDAnnotation and NameAnnotation on a node's service account are those of the Node
-	// that has its address.
-	UIDAnnotation  = epic.LabelPrefix + "client-node-uid"
+	// UIDAnnotation on a node's service account is the UID of the Node that has its address.
+	UIDAnnotation = epic.LabelPrefix + "client-node-uid"
+	// NameAnnotation is the name of that Node.
 	NameAnnotation = epic.LabelPrefix + "client-node"
 
 	fieldManager = "epic-connector"

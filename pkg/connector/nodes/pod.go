@@ -32,6 +32,7 @@ type refusalError struct {
 // Error implements error.
 func (r *refusalError) Error() string { return r.text }
 
+// Refuse returns an error with the HTTP status and the text of the answer to a node.
 func Refuse(status int, format string, args ...any) error {
 	return &refusalError{status, fmt.Sprintf(format, args...)}
 }

@@ -41,13 +41,13 @@ func Changed(accepted, r *resource.Resource) *resource.Resource {
 		for _, route := range routesBefore {
 			known[string(route)] = true
 		}
-		kept, any := rest, false
+		kept, some := rest, false
 		for _, route := range routes {
 			if !known[string(route)] {
-				kept, any = appendField(kept, fieldRoutes, route), true
+				kept, some = appendField(kept, fieldRoutes, route), true
 			}
 		}
-		if any {
+		if some {
 			body, changed = appendField(body, fieldHosts, kept), true
 		}
 	}

@@ -40,7 +40,7 @@ const statusBroken = 500
 func Isolate(ctx context.Context, c Checker, refused *resource.Resource) (*Isolated, error) {
 	whole := &routev3.RouteConfiguration{}
 	if refused.Type != resource.Route || proto.Unmarshal(refused.Body, whole) != nil {
-		return nil, nil
+		return nil, nil //nolint:nilerr // what can't be decoded has no routes
 	}
 	// Routes of one name stand and fall together, as those of one rule do.
 	together := map[string][]*routev3.Route{}
@@ -119,7 +119,7 @@ func ask(ctx context.Context, c Checker, of *resource.Resource, whole *routev3.R
 
 // edit returns a route configuration with other routes, and without hosts that have none.
 func edit(c *routev3.RouteConfiguration, change func(*routev3.Route) *routev3.Route) *routev3.RouteConfiguration {
-	out := proto.Clone(&routev3.RouteConfiguration{Name: c.Name}).(*routev3.RouteConfiguration)
+	out := &routev3.RouteConfiguration{Name: c.Name}
 	hosts := c.VirtualHosts
 	c.VirtualHosts = nil
 	proto.Merge(out, c)
@@ -127,7 +127,7 @@ func edit(c *routev3.RouteConfiguration, change func(*routev3.Route) *routev3.Ro
 	for _, host := range hosts {
 		routes := host.Routes
 		host.Routes = nil
-		next := proto.Clone(host).(*routev3.VirtualHost)
+		next := proto.CloneOf(host)
 		host.Routes = routes
 		for _, r := range routes {
 			if r = change(r); r != nil {

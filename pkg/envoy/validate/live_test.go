@@ -65,7 +65,7 @@ func tlsContext(t *testing.T, m proto.Message) *corev3.TransportSocket {
 
 func udpListener(t *testing.T, name, cluster string) *resource.Resource {
 	t.Helper()
-	packed, err := anypb.New(&udpproxyv3.UdpProxyConfig{StatPrefix: "udp", RouteSpecifier: &udpproxyv3.UdpProxyConfig_Cluster{Cluster: cluster}})
+	packed, err := anypb.New(&udpproxyv3.UdpProxyConfig{StatPrefix: "udp", RouteSpecifier: &udpproxyv3.UdpProxyConfig_Cluster{Cluster: cluster}}) //nolint:staticcheck // shorter than a matcher
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -114,11 +114,9 @@ func contentOf(r *resource.Resource) content { return content{r.Type, r.Version}
 
 // answer returns what Envoy said of a content, and false if it was not asked.
 func (v *Validator) answer(c content) (string, bool) {
-	text, ok := v.answers.Get(c)
-	if !ok {
-		return "", false
-	}
-	return text.(string), true
+	cached, _ := v.answers.Get(c)
+	text, ok := cached.(string)
+	return text, ok
 }
 
 // Check returns what Envoy says against those of the resources that it refuses. An error

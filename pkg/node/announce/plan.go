@@ -71,7 +71,7 @@ func (p *Plan) bgp(b *epicv1.BGP, n Node, has host.Announcements, password func(
 		p.problem("spec.base.bgp.asn: %d is no autonomous system number", b.ASN)
 		return
 	}
-	p.Speaker.Local = speaker.Local{ASN: asn, RouterID: speaker.RouterID(n.Address), ListenPort: uint16(b.ListenPort)} //nolint:gosec // the API bounds it
+	p.Speaker.Local = speaker.Local{ASN: asn, RouterID: speaker.RouterID(n.Address), ListenPort: uint16(b.ListenPort)}
 	for i, text := range b.Communities {
 		community, err := bgpcommunity.Parse(text)
 		if err != nil {
@@ -133,7 +133,7 @@ func (p *Plan) problem(format string, args ...any) {
 
 // number is an autonomous system number as BGP has it.
 func number(n int64) (uint32, bool) {
-	return uint32(n), n > 0 && n < 1<<32 //nolint:gosec // the second value says whether it fits
+	return uint32(n), n > 0 && n < 1<<32
 }
 
 // sessionOf says what a peer's session is like, but for its password.
@@ -147,9 +147,9 @@ func sessionOf(p *epicv1.BGPPeer, restart time.Duration) (speaker.Peer, error) {
 		return speaker.Peer{}, fmt.Errorf("asn: %d is no autonomous system number", p.ASN)
 	}
 	return speaker.Peer{
-		Name: p.Name, Address: address.Unmap(), ASN: asn, Port: uint16(p.Port), //nolint:gosec // the API bounds it
-		HoldTime: time.Duration(p.HoldTimeSeconds) * time.Second, MultihopTTL: uint8(p.MultihopTTL), //nolint:gosec // the API bounds it
-		TTLSecurity: p.TTLSecurity, MaxPrefixes: uint32(max(p.MaxPrefixes, 1)), GracefulRestart: restart, //nolint:gosec // the API bounds it
+		Name: p.Name, Address: address.Unmap(), ASN: asn, Port: uint16(p.Port),
+		HoldTime: time.Duration(p.HoldTimeSeconds) * time.Second, MultihopTTL: uint8(p.MultihopTTL),
+		TTLSecurity: p.TTLSecurity, MaxPrefixes: uint32(max(p.MaxPrefixes, 1)), GracefulRestart: restart,
 	}, nil
 }
 
@@ -159,7 +159,7 @@ func bfdOf(b *epicv1.BFD) bfd.Config {
 	return bfd.Config{
 		Transmit:   time.Duration(max(b.TransmitMilliseconds, least)) * time.Millisecond,
 		Receive:    time.Duration(max(b.ReceiveMilliseconds, least)) * time.Millisecond,
-		Multiplier: uint8(min(max(b.DetectMultiplier, 1), 255)), //nolint:gosec // bounded
+		Multiplier: uint8(min(max(b.DetectMultiplier, 1), 255)),
 	}
 }
 

@@ -122,7 +122,7 @@ func (f *Feed) translate(ctx context.Context, id proxyidentity.Proxy) {
 		config.Withheld[key] = true
 	}
 	for i := range result.Backends {
-		rendered := f.assign(s, &result.Backends[i], p)
+		rendered := f.assign(s, &result.Backends[i], p) //nolint:contextcheck // a template bounds its own time
 		config.Resources[rendered.shared.Key()] = rendered.shared
 		for pod, r := range rendered.own {
 			config.Endpoints[pod] = append(config.Endpoints[pod], r)
@@ -180,7 +180,7 @@ func (f *Feed) render(_ context.Context, c change) {
 		if c.service != "" && !b.Leads(c.service) {
 			continue
 		}
-		rendered := f.assign(s, b, p)
+		rendered := f.assign(s, b, p) //nolint:contextcheck // a template bounds its own time
 		f.o.Server.SetEndpoints(c.Proxy, "", rendered.shared)
 		for pod, r := range rendered.own {
 			f.o.Server.SetEndpoints(c.Proxy, pod, r)

@@ -71,7 +71,7 @@ func merge(all []epicv1.RouteParentStatus, ref epicv1.RouteParentReference, cond
 }
 
 func parentReference(proxy string, ref *gatewayv1.ParentReference) epicv1.RouteParentReference {
-	return epicv1.RouteParentReference{Name: proxy, SectionName: string(ptr.Deref(ref.SectionName, "")), Port: int32(ptr.Deref(ref.Port, 0))}
+	return epicv1.RouteParentReference{Name: proxy, SectionName: string(ptr.Deref(ref.SectionName, "")), Port: ptr.Deref(ref.Port, 0)}
 }
 
 // refusedRoute returns the condition Programmed of a route that an Envoy refused, one of a

@@ -103,7 +103,7 @@ func (p Packet) Append(b []byte) []byte {
 	b = append(b, version<<5|byte(p.Diagnostic&0x1f), flags, p.Multiplier, packetSize)
 	b = binary.BigEndian.AppendUint32(b, p.Mine)
 	b = binary.BigEndian.AppendUint32(b, p.Yours)
-	b = binary.BigEndian.AppendUint32(b, uint32(p.Transmit/time.Microsecond)) //nolint:gosec // at most a minute
-	b = binary.BigEndian.AppendUint32(b, uint32(p.Receive/time.Microsecond))  //nolint:gosec // at most a minute
+	b = binary.BigEndian.AppendUint32(b, uint32(p.Transmit/time.Microsecond))
+	b = binary.BigEndian.AppendUint32(b, uint32(p.Receive/time.Microsecond))
 	return binary.BigEndian.AppendUint32(b, 0)
 }

@@ -30,7 +30,7 @@ type flight struct {
 }
 
 func newLink(t *testing.T, seed uint64, a, b Config) *link {
-	l := &link{t: t, now: time.Unix(1000, 0), random: rand.New(rand.NewPCG(seed, 1))} //nolint:gosec // a test
+	l := &link{t: t, now: time.Unix(1000, 0), random: rand.New(rand.NewPCG(seed, 1))}
 	l.ends[0] = NewSession(a, 11, l.random.Float64, l.now)
 	l.ends[1] = NewSession(b, 22, l.random.Float64, l.now)
 	return l

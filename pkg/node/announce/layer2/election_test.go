@@ -29,7 +29,7 @@ type wire struct {
 }
 
 func newWire(t testing.TB, seed uint64, nodes int) *wire {
-	w := &wire{t: t, now: time.Unix(1000, 0), random: rand.New(rand.NewPCG(seed, 1)), gone: map[int]bool{}, part: map[int]int{}} //nolint:gosec // a test
+	w := &wire{t: t, now: time.Unix(1000, 0), random: rand.New(rand.NewPCG(seed, 1)), gone: map[int]bool{}, part: map[int]int{}}
 	for range nodes {
 		var m MAC
 		for i := range m {

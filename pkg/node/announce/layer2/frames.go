@@ -142,7 +142,7 @@ func checksum(source, destination netip.Addr, body []byte) uint16 {
 	add(s[:])
 	add(d[:])
 	add(body)
-	sum += uint32(len(body)) + icmpv6 //nolint:gosec // at most 64 KiB
+	sum += uint32(len(body)) + icmpv6
 	for sum > 0xffff {
 		sum = sum>>16 + sum&0xffff
 	}
@@ -171,7 +171,7 @@ func neighbor(to, from MAC, source, destination netip.Addr, kind, flags byte, ta
 	}
 	binary.BigEndian.PutUint16(body[2:], checksum(source, destination, body))
 	b := append(ethernet(to, from, etherIPv6, ipv6Size+len(body)), 0x60, 0, 0, 0)
-	b = binary.BigEndian.AppendUint16(b, uint16(len(body))) //nolint:gosec // 24 or 32
+	b = binary.BigEndian.AppendUint16(b, uint16(len(body)))
 	b = append(b, icmpv6, fullHops)
 	b = append(append(b, source.AsSlice()...), destination.AsSlice()...)
 	return append(b, body...)

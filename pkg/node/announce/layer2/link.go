@@ -102,7 +102,7 @@ func openSocket(index int, protocol uint16, filter []bpf.Instruction) (*os.File,
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("bind a packet socket: %w", err)
 	}
-	return os.NewFile(uintptr(fd), "packet"), nil //nolint:gosec // a file descriptor
+	return os.NewFile(uintptr(fd), "packet"), nil
 }
 
 func attach(fd int, raw []bpf.RawInstruction) error {
@@ -110,7 +110,7 @@ func attach(fd int, raw []bpf.RawInstruction) error {
 	for i, r := range raw {
 		filter[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
 	}
-	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}) //nolint:gosec // seven
+	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]})
 }
 
 // swapped is a number in the order of the network.
@@ -126,7 +126,7 @@ func (l *link) join(a netip.Addr, join bool) error {
 		return nil
 	}
 	_, group := solicited(a)
-	request := &unix.PacketMreq{Ifindex: int32(l.index), Type: unix.PACKET_MR_MULTICAST, Alen: uint16(len(group))} //nolint:gosec // an index
+	request := &unix.PacketMreq{Ifindex: int32(l.index), Type: unix.PACKET_MR_MULTICAST, Alen: uint16(len(group))}
 	copy(request.Address[:], group[:])
 	option := unix.PACKET_DROP_MEMBERSHIP
 	if join {
@@ -138,7 +138,7 @@ func (l *link) join(a netip.Addr, join bool) error {
 	}
 	var result error
 	err = raw.Control(func(fd uintptr) {
-		result = unix.SetsockoptPacketMreq(int(fd), unix.SOL_PACKET, option, request) //nolint:gosec // a file descriptor
+		result = unix.SetsockoptPacketMreq(int(fd), unix.SOL_PACKET, option, request)
 	})
 	return errors.Join(err, result)
 }
