@@ -11,6 +11,7 @@ import (
 	"crypto/rsa"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -63,6 +64,8 @@ func TestCertificates(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			w := readWorld(t, "testdata/https-one.yaml")
+			// The certificates are made now.
+			w.now = time.Now()
 			if tc.secret != nil {
 				w.secrets["www"] = tc.secret
 			}

@@ -3737,7 +3737,8 @@ func schema_pkg_apis_epic_v1_LBServiceGroupSpec(ref common.ReferenceCallback) co
 					"edge-overrides": {
 						VendorExtensible: spec.VendorExtensible{
 							Extensions: spec.Extensions{
-								"x-kubernetes-list-type": "set",
+								"x-kubernetes-list-type":      "set",
+								"x-kubernetes-patch-strategy": "merge",
 							},
 						},
 						SchemaProps: spec.SchemaProps{

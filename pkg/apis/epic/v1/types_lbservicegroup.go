@@ -72,7 +72,8 @@ type LBServiceGroupSpec struct {
 	// Limits need not be listed: each may lower its own. When absent, none.
 	// +optional
 	// +listType=set
-	EdgeOverrides []EdgePart `json:"edge-overrides,omitempty" protobuf:"bytes,7,rep,name=edgeOverrides,casttype=EdgePart"`
+	// +patchStrategy=merge
+	EdgeOverrides []EdgePart `json:"edge-overrides,omitempty" patchStrategy:"merge" protobuf:"bytes,7,rep,name=edgeOverrides,casttype=EdgePart"`
 }
 
 // LBServiceGroupStatus is what the controller reports about a group.
