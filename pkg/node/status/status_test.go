@@ -34,7 +34,7 @@ func (source) Report() Report {
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	return Report{
 		Role: "gateway", Version: "v1", Name: "n", Nodes: []netip.Addr{netip.MustParseAddr("192.0.2.40")}, Port: 6080,
-		Started: start, Now: start.Add(time.Hour), Source: "disk", Saved: start, Problems: []string{"the API is away"},
+		Started: start, Now: start.Add(time.Hour), Source: "disk", Saved: start, CredentialExpires: start.Add(2 * time.Hour), Problems: []string{"the API is away"},
 		Interfaces: []underlay.Interface{{Index: 2, Name: "eth0", MTU: 1500, Mode: "tcx"}},
 		Proxies:    []Proxy{{Object: "LoadBalancer epic-a/web", Pod: "web-1", Interface: "veth1", Index: 7, Addresses: []netip.Addr{netip.MustParseAddr("192.168.77.2")}}},
 		Tunnels: []Tunnel{
