@@ -122,7 +122,6 @@ func FuzzCost(f *testing.F) {
 		for j, target := range targets(s.typ) {
 			for _, payload := range target.payloads(200 + j) {
 				f.Add(uint8(i), []byte(body(s.kind, s.namespace, s.name, target.path, payload)))
-				break
 			}
 		}
 	}

@@ -117,6 +117,9 @@ func proxyPlacements(path *field.Path, placements map[string]string) field.Error
 		return errs
 	}
 	for _, name := range slices.Sorted(maps.Keys(placements)) {
+		if full(errs) {
+			break
+		}
 		at := path.Key(quoted(name))
 		for _, msg := range validation.IsDNS1123Subdomain(name) {
 			errs = append(errs, field.Invalid(at, quoted(name), "must be the name of a proxy: "+msg))
