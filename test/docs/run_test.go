@@ -74,7 +74,12 @@ func askHelp(text string) string {
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\n")
 		if strings.TrimSpace(line) != "" && !strings.HasSuffix(line, "\\") {
-			line += " --help"
+			// What follows "--" is another program's.
+			own, other, ends := strings.Cut(line, " -- ")
+			line = own + " --help"
+			if ends {
+				line += " -- " + other
+			}
 		}
 		out.WriteString(line + "\n")
 	}

@@ -88,7 +88,14 @@ func (s *site) testServed(t *testing.T) {
 		t.Errorf("configurations are not checked:\n%s", log)
 	}
 	wants(t, "kubectl get lb", s.run(t, "get", "-n", s.namespace, shopLB), "1/1", "True")
-	wants(t, "the listeners", s.run(t, "get", "-n", s.namespace, shopLB, "--output=jsonpath={.status.envoy.listeners}"), `"port":8888`, `"programmedReplicas":1`)
+	// The leader asks the other replica for what an Envoy accepted that is connected there.
+	eventually(t, 30*time.Second, func() string {
+		out := s.run(t, "get", "-n", s.namespace, shopLB, "--output=jsonpath={.status.envoy.listeners}")
+		if !strings.Contains(out, `"port":8888`) || !strings.Contains(out, `"programmedReplicas":1`) {
+			return "the listeners are " + out
+		}
+		return ""
+	})
 }
 
 // clients is how many requests are under way at a time.
