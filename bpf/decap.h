@@ -171,7 +171,9 @@ static __always_inline __u32 interface_of(const struct packet *p, const struct p
 	} else {
 		path = bpf_map_lookup_elem(&flows, &p->flow);
 	}
-	if (path && path->tunnel == id && path->ifindex)
+	// A flow of a pod that is gone may have the ports of one that is there and opened its
+	// connection while it was the only pod.
+	if (path && path->tunnel == id && bpf_map_lookup_elem(&proxies, &path->ifindex))
 		ifindex = path->ifindex;
 	if (p->first) {
 		struct path rest = {.tunnel = id, .ifindex = ifindex};

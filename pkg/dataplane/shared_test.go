@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
+
+	"github.com/acnodal/epic/bpf"
 )
 
 // Several pods of one proxy on one node have the same address: replies go to the one
@@ -49,6 +51,20 @@ func TestSharedAddress(t *testing.T) {
 		if got := deliveredTo(to); got != want {
 			t.Errorf("the reply to port %d goes to interface %d, want %d", to, got, want)
 		}
+	}
+	// A flow of a pod that is gone, with the ports of one that opened its connection while it
+	// was alone, and so left no flow.
+	var flow bpf.KernelFlow
+	var path bpf.KernelPath
+	flows := b.gatewaySide.objects.Flows
+	for all := flows.Iterate(); all.Next(&flow, &path); {
+		if path.Ifindex == uint32(b.proxy1) {
+			path.Ifindex = 1 << 30
+			must(t, flows.Put(&flow, &path))
+		}
+	}
+	if got := deliveredTo(1001); got != b.proxy0 {
+		t.Errorf("a reply to the flow of a pod that is gone goes to interface %d, want %d", got, b.proxy0)
 	}
 	must(t, b.gatewaySide.Services().Delete(service))
 	if got := deliveredTo(1001); got != b.proxy0 {

@@ -82,7 +82,7 @@ func TestRefusesToStart(t *testing.T) {
 		{name: "no mount", flags: []string{"--pin-path=" + b.path("pins")}, want: "is not in a bpffs: mount one: mount -t bpf bpf /sys/fs/bpf"},
 		{name: "no capability", without: []uintptr{unix.CAP_NET_ADMIN}, want: "capability CAP_NET_ADMIN is missing: run as root, or add it"},
 		{name: "no state", flags: []string{"--state-dir=" + b.path("broken")}, want: "--state-dir"},
-		{name: "no kubeconfig", flags: []string{"--kubeconfig=" + b.path("none")}, want: "--kubeconfig: stat " + b.path("none")},
+		{name: "no kubeconfig", flags: []string{"--kubeconfig=" + b.path("none")}, want: "--kubeconfig: open " + b.path("none")},
 		{name: "broken kubeconfig", flags: []string{"--kubeconfig=" + b.path("broken")}, want: "--kubeconfig"},
 		{name: "XDP that there is not", flags: []string{"--xdp=fast"}, want: `--xdp is "fast": give one of [auto native off]`},
 		{name: "no address of a host", flags: []string{"--node-address=0.0.0.0"}, want: `--node-address: "0.0.0.0" is no IP address of a host`},
