@@ -237,7 +237,7 @@ func query(t *testing.T, expression string) string {
 }
 
 // ruleMetrics are EPIC's metrics in the rules that a healthy cluster with an external
-// etcd has: those of the connector, of an embedded etcd and of BGP peers, and counters that
+// etcd has: those of the connector, of an embedded etcd and of BGP peers, and those that
 // appear with their first event are not among them.
 func ruleMetrics(t *testing.T) []string {
 	t.Helper()
@@ -254,6 +254,6 @@ func ruleMetrics(t *testing.T) []string {
 	metrics := regexp.MustCompile(`\bepic_[a-z0-9_]+`).FindAllString(expressions.String(), -1)
 	slices.Sort(metrics)
 	return slices.DeleteFunc(slices.Compact(metrics), func(name string) bool {
-		return strings.HasPrefix(name, "epic_connector_") || name == "epic_embedded_etcd_full" || name == "epic_node_bgp_session_up" || name == "epic_xds_refusals_total"
+		return strings.HasPrefix(name, "epic_connector_") || name == "epic_embedded_etcd_full" || name == "epic_node_bgp_session_up" || name == "epic_xds_refusals_total" || name == "epic_xds_set_to_acknowledged_seconds_bucket"
 	})
 }
