@@ -42,16 +42,15 @@ type options struct {
 
 	workers                      int
 	retryRefused, rewriteSecrets time.Duration
-	address                      string
 
-	metrics  observe.Secure
+	observe  observe.Options
 	election kube.Election
 	logs     *cli.Logs
 }
 
 func newOptions() *options {
 	return &options{
-		client: kube.Client{QPS: 200, Burst: 400}, workers: 16, retryRefused: time.Minute, rewriteSecrets: 10 * time.Minute, address: "127.0.0.1:7449",
+		client: kube.Client{QPS: 200, Burst: 400}, workers: 16, retryRefused: time.Minute, rewriteSecrets: 10 * time.Minute, observe: observe.Options{Address: "127.0.0.1:7449"},
 		nodes:    nodeOptions{namespace: "epic-client", account: "epic-node-client", service: "epic-connector"},
 		election: kube.NewElection(), logs: cli.NewLogs(),
 	}
@@ -81,9 +80,7 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	o.election.AddFlags(groups.FlagSet("leader election"), "Work only while leading, by the lease "+leaseName+".",
 		"the lease")
 
-	observation := groups.FlagSet("observation")
-	observation.StringVar(&o.address, "bind-address", o.address, "Where to serve /healthz, /livez and /readyz over HTTP, and /metrics unless --secure-metrics-address is given; empty for nowhere.")
-	o.metrics.AddFlags(observation)
+	o.observe.AddFlags(groups.FlagSet("observation"))
 	o.logs.AddFlags(groups.FlagSet("logs"))
 	return groups
 }
@@ -112,7 +109,7 @@ func (o *options) validate() error {
 	if err := o.client.Validate(); err != nil {
 		return err
 	}
-	if err := o.metrics.Validate(); err != nil {
+	if err := o.observe.Validate(); err != nil {
 		return err
 	}
 	return o.election.Validate()

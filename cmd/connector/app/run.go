@@ -91,7 +91,7 @@ func run(ctx context.Context, o *options) error {
 	}); err != nil {
 		return err
 	}
-	if err := mgr.Add(&server{address: o.address, metrics: &o.metrics, synced: func(ctx context.Context) bool {
+	if err := mgr.Add(&server{options: &o.observe, synced: func(ctx context.Context) bool {
 		return mgr.GetCache().WaitForCacheSync(ctx) && there.GetCache().WaitForCacheSync(ctx)
 	}}); err != nil {
 		return fmt.Errorf("serve metrics: %w", err)
@@ -139,8 +139,7 @@ func (everywhere) NeedLeaderElection() bool { return false }
 
 // server serves metrics and health checks.
 type server struct {
-	address string
-	metrics *observe.Secure
+	options *observe.Options
 	synced  func(context.Context) bool
 }
 
@@ -150,7 +149,7 @@ func (s *server) NeedLeaderElection() bool { return false }
 // Start implements manager.Runnable.
 func (s *server) Start(ctx context.Context) error {
 	handler := promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{})
-	stop, err := observe.ServeWith(ctx, s.metrics, s.address, handler,
+	stop, err := s.options.Serve(ctx, handler,
 		[]healthz.HealthChecker{healthz.PingHealthz}, []healthz.HealthChecker{healthz.NamedCheck("objects", s.ready)})
 	if err != nil {
 		return err

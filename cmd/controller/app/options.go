@@ -24,9 +24,8 @@ type options struct {
 	resync  time.Duration
 	// nodeTimeout is how long gateway nodes may be silent.
 	nodeTimeout time.Duration
-	address     string
 
-	metrics  observe.Secure
+	observe  observe.Options
 	election kube.Election
 	logs     *cli.Logs
 }
@@ -36,7 +35,7 @@ func newOptions() *options {
 		// The server keeps order among its clients by itself; these only bound a
 		// controller that has gone mad.
 		client:  kube.Client{QPS: 500, Burst: 1000},
-		workers: 8, resync: controller.DefaultResync, nodeTimeout: controller.DefaultNodeTimeout, address: "127.0.0.1:7445",
+		workers: 8, resync: controller.DefaultResync, nodeTimeout: controller.DefaultNodeTimeout, observe: observe.Options{Address: "127.0.0.1:7445"},
 		election: kube.NewElection(), logs: cli.NewLogs(),
 	}
 }
@@ -54,9 +53,7 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	o.election.AddFlags(groups.FlagSet("leader election"), "Work only while leading, by the lease "+leader.LeaseName+". Switch it off beside an API server that runs alone, which has no leases; then run one controller.",
 		"the lease")
 
-	observation := groups.FlagSet("observation")
-	observation.StringVar(&o.address, "bind-address", o.address, "Where to serve /healthz, /livez and /readyz over HTTP, and /metrics unless --secure-metrics-address is given; empty for nowhere.")
-	o.metrics.AddFlags(observation)
+	o.observe.AddFlags(groups.FlagSet("observation"))
 	o.logs.AddFlags(groups.FlagSet("logs"))
 	return groups
 }
@@ -74,7 +71,7 @@ func (o *options) validate() error {
 	if err := o.client.Validate(); err != nil {
 		return err
 	}
-	if err := o.metrics.Validate(); err != nil {
+	if err := o.observe.Validate(); err != nil {
 		return err
 	}
 	if err := o.election.Validate(); err != nil {

@@ -16,7 +16,6 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/acnodal/epic/pkg/buildinfo"
-	"github.com/acnodal/epic/pkg/cli/observe"
 	"github.com/acnodal/epic/pkg/controller"
 	"github.com/acnodal/epic/pkg/controller/leader"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
@@ -54,7 +53,7 @@ func run(ctx context.Context, o *options) error {
 		live = append(live, election.LiveCheck())
 		ready = append(ready, election.ReadyCheck())
 	}
-	stop, err := observe.ServeWith(ctx, &o.metrics, o.address, legacyregistry.Handler(), live, ready)
+	stop, err := o.observe.Serve(ctx, legacyregistry.Handler(), live, ready)
 	if err != nil {
 		return err
 	}

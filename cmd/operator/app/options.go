@@ -40,7 +40,6 @@ type options struct {
 	runner  string
 	workers int
 	resync  time.Duration
-	address string
 
 	// What runs Deployments.
 	xdsAddress, service    string
@@ -57,14 +56,14 @@ type options struct {
 	// validator is what checks configurations.
 	validator string
 
-	metrics  observe.Secure
+	observe  observe.Options
 	election kube.Election
 	logs     *cli.Logs
 }
 
 func newOptions() *options {
 	return &options{
-		client: kube.Client{QPS: 500, Burst: 1000}, runner: runDeployments, workers: 4, resync: 30 * time.Minute, address: "127.0.0.1:7448",
+		client: kube.Client{QPS: 500, Burst: 1000}, runner: runDeployments, workers: 4, resync: 30 * time.Minute, observe: observe.Options{Address: "127.0.0.1:7448"},
 		xdsAddress: fmt.Sprintf(":%d", xdsPort), service: "epic-operator",
 		envoyImage: "acnodal/epic-envoy:dev", proxyImage: "acnodal/epic-proxy:dev", pullPolicy: string(corev1.PullIfNotPresent),
 		cpuRequest: "50m", memoryRequest: "64Mi", memoryLimit: "512Mi",
@@ -117,9 +116,7 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	o.election.AddFlags(groups.FlagSet("leader election"), "Manage Deployments and conditions only while leading, by the lease "+leaseName+". With --runner="+runProcesses+" there is none.",
 		"the lease, of the Service and of the certificate authority")
 
-	observation := groups.FlagSet("observation")
-	observation.StringVar(&o.address, "bind-address", o.address, "Where to serve /healthz, /livez and /readyz over HTTP, and /metrics unless --secure-metrics-address is given; empty for nowhere.")
-	o.metrics.AddFlags(observation)
+	o.observe.AddFlags(groups.FlagSet("observation"))
 	o.logs.AddFlags(groups.FlagSet("logs"))
 	return groups
 }
@@ -143,7 +140,7 @@ func (o *options) validate() error {
 	if err := validValidator(o.validator); err != nil {
 		return err
 	}
-	if err := o.metrics.Validate(); err != nil {
+	if err := o.observe.Validate(); err != nil {
 		return err
 	}
 	if o.runner == runProcesses {

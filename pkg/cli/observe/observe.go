@@ -24,10 +24,9 @@ const (
 	closeTimeout  = 2 * time.Second
 )
 
-// Serve serves the checks whether the program is alive and ready at the address of
-// --bind-address until stop is called, and metrics too unless they are nil. An empty
-// address is nowhere.
-func Serve(ctx context.Context, address string, metrics http.Handler, live, ready []healthz.HealthChecker) (stop func(), err error) {
+// servePlain serves checks at the address of --bind-address over HTTP until stop is
+// called, and metrics too unless they are nil.
+func servePlain(ctx context.Context, address string, metrics http.Handler, live, ready []healthz.HealthChecker) (stop func(), err error) {
 	if address == "" {
 		return func() {}, nil
 	}
@@ -44,24 +43,6 @@ func Serve(ctx context.Context, address string, metrics http.Handler, live, read
 	}
 	klog.FromContext(ctx).Info("Serving metrics and health checks", "address", listener.Addr().String())
 	return serve(ctx, listener, mux), nil
-}
-
-// ServeWith serves metrics as secure says, over HTTPS or with the health checks at the
-// address of --bind-address.
-func ServeWith(ctx context.Context, secure *Secure, address string, metrics http.Handler, live, ready []healthz.HealthChecker) (stop func(), err error) {
-	stopSecure, err := secure.Serve(ctx, metrics)
-	if err != nil {
-		return nil, err
-	}
-	if secure.Enabled() {
-		metrics = nil
-	}
-	stopPlain, err := Serve(ctx, address, metrics, live, ready)
-	if err != nil {
-		stopSecure()
-		return nil, err
-	}
-	return func() { stopPlain(); stopSecure() }, nil
 }
 
 // serve answers requests until stop is called.

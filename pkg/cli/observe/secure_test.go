@@ -111,7 +111,7 @@ func TestSecure(t *testing.T) {
 	if err := s.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	stop, err := ServeWith(t.Context(), s, plain, metrics, []healthz.HealthChecker{healthz.PingHealthz}, []healthz.HealthChecker{healthz.PingHealthz})
+	stop, err := (&Options{Address: plain, Metrics: *s}).Serve(t.Context(), metrics, []healthz.HealthChecker{healthz.PingHealthz}, []healthz.HealthChecker{healthz.PingHealthz})
 	if err != nil {
 		t.Fatal(err)
 	}
