@@ -73,24 +73,29 @@ func proxyDiffers(status *epicv1.ProxyStatus, want *own) bool {
 
 // listeners returns the status of listeners with the times of the conditions that are there.
 func listeners(has, want []epicv1.GatewayListenerStatus) []epicv1.GatewayListenerStatus {
-	for i := range want {
-		var old []metav1.Condition
-		if at := slices.IndexFunc(has, func(l epicv1.GatewayListenerStatus) bool { return l.Name == want[i].Name }); at >= 0 {
-			old = has[at].Conditions
-		}
-		want[i].Conditions = conditions(old, want[i].Conditions)
-	}
-	return want
+	return timed(has, want, func(l *epicv1.GatewayListenerStatus) (string, *[]metav1.Condition) { return l.Name, &l.Conditions })
 }
 
 // parents is listeners for the parents of a route.
 func parents(has, want []epicv1.RouteParentStatus) []epicv1.RouteParentStatus {
+	return timed(has, want, func(p *epicv1.RouteParentStatus) (epicv1.RouteParentReference, *[]metav1.Condition) {
+		return p.ParentRef, &p.Conditions
+	})
+}
+
+// timed returns want with the times of the conditions that are there, entry by entry. Parts
+// returns what identifies an entry, and its conditions.
+func timed[T any, K comparable](has, want []T, parts func(*T) (K, *[]metav1.Condition)) []T {
 	for i := range want {
+		key, wanted := parts(&want[i])
 		var old []metav1.Condition
-		if at := slices.IndexFunc(has, func(p epicv1.RouteParentStatus) bool { return p.ParentRef == want[i].ParentRef }); at >= 0 {
-			old = has[at].Conditions
+		for j := range has {
+			if k, there := parts(&has[j]); k == key {
+				old = *there
+				break
+			}
 		}
-		want[i].Conditions = conditions(old, want[i].Conditions)
+		*wanted = conditions(old, *wanted)
 	}
 	return want
 }
