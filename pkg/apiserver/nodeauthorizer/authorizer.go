@@ -38,7 +38,7 @@ var (
 		epic.ResourceGWRoutes:         reads,
 		epic.ResourceGWEndpointSlices: reads,
 		epic.ResourceGatewayNodes:     {"get", "create"},
-		"gatewaynodes/status":         {"get", "update", "patch"},
+		"gatewaynodes/status":         writes,
 		"epics/status":                {"get", "patch"},
 		"loadbalancers/status":        writes,
 		"gwproxies/status":            writes,
