@@ -104,7 +104,7 @@ __noinline int dropped(struct __sk_buff *ctx, const struct packet *p, __u32 tunn
 }
 
 // await_counters reads a tunnel's counters long before they are written, so that the CPU
-// gets them meanwhile where many tunnels are busy.
+// gets them by then where many tunnels are busy.
 static __always_inline void await_counters(const struct tunnel *t)
 {
 	__u32 slot = t->slot;

@@ -34,7 +34,7 @@ func TestChanged(t *testing.T) {
 		{"its deletion", gateway(func(*gatewayv1.Gateway) {}), gateway(func(g *gatewayv1.Gateway) { g.DeletionTimestamp = &now }), true},
 		{"its labels", gateway(func(*gatewayv1.Gateway) {}), gateway(func(g *gatewayv1.Gateway) { g.Labels = map[string]string{"a": "b"} }), true},
 		{"its annotations", gateway(func(*gatewayv1.Gateway) {}), gateway(func(g *gatewayv1.Gateway) { g.Annotations = map[string]string{"a": "b"} }), true},
-		{"a node's sign of life", node(func(*corev1.Node) {}), node(func(n *corev1.Node) { n.Status.Conditions = make([]corev1.NodeCondition, 1) }), false},
+		{"a node's heartbeat", node(func(*corev1.Node) {}), node(func(n *corev1.Node) { n.Status.Conditions = make([]corev1.NodeCondition, 1) }), false},
 		{"a node's addresses", node(func(*corev1.Node) {}), node(func(n *corev1.Node) { n.Status.Addresses[0].Address = "192.168.1.17" }), true},
 		{"a node's annotations", node(func(*corev1.Node) {}), node(func(n *corev1.Node) { n.Annotations = map[string]string{"a": "b"} }), true},
 		{"a Secret, which has no generation", &corev1.Secret{}, &corev1.Secret{Data: map[string][]byte{"a": nil}}, true},

@@ -11,7 +11,7 @@ import (
 )
 
 // While somebody has removed the program that puts answers into tunnels, a client node drops
-// them. What belongs into no tunnel goes on, and a repair puts back what is missing.
+// them. Other packets pass, and a repair restores what is missing.
 func TestGuard(t *testing.T) {
 	for _, hook := range []Hook{HookTCX, HookClsact} {
 		t.Run(string(hook), func(t *testing.T) {

@@ -55,7 +55,7 @@ func newClient(ctx context.Context, c ClientConfig) (*agent, error) {
 		klog.FromContext(ctx).Error(err, "After a restart tunnels may be slow to open")
 	})
 	if err != nil {
-		// The clock alone serves, unless it was put back meanwhile.
+		// The clock alone serves, unless it was put back in between.
 		klog.FromContext(ctx).Error(err, "Numbers of control messages begin at the present time")
 		if sequence, err = gue.NewSequence(emptyStore{store}, time.Now, nil); err != nil {
 			return nil, err

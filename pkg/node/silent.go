@@ -51,7 +51,7 @@ func newSilentEnds() *silentEnds {
 	return &silentEnds{asked: map[uint32]asking{}, silent: map[uint32]time.Time{}}
 }
 
-// has says whether a tunnel's far end was asked in vain, and not heard of since.
+// has reports whether a tunnel's far end was asked, did not answer, and has not been heard since.
 func (s *silentEnds) has(tunnel uint32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

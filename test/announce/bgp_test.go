@@ -14,7 +14,7 @@ import (
 )
 
 // Two nodes announce the same addresses, and visitors are spread over both. A node whose
-// proxy ends is left alone, and no connection is refused meanwhile.
+// proxy ends is left alone, and no connection is refused during that.
 func TestBIRD(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, 2)

@@ -316,7 +316,7 @@ func TestRename(t *testing.T) {
 }
 
 // TestUpgrade replaces both replicas, one after the other, as a Deployment does: nothing is
-// written meanwhile that did not change, and a change is published soon.
+// written during that unless it changed, and a later change is published soon.
 func TestUpgrade(t *testing.T) {
 	w := clusters(t)
 	ctx, namespace := t.Context(), w.account(t, "upgrade")

@@ -99,7 +99,7 @@ func (f *Feed) restored(ctx context.Context, s *source, p *proxy, used *owned, p
 	return result
 }
 
-// explained are problems with what is served meanwhile.
+// explained are problems, with what is served until they are solved.
 func explained(problems []translate.Problem, what string) []translate.Problem {
 	out := slices.Clone(problems)
 	for i := range out {

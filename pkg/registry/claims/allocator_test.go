@@ -320,7 +320,7 @@ func TestGiveBack(t *testing.T) {
 	rest := take(t, b, s, 2)
 	b.allocator.giveBack(rest)
 	expectNumbers(t, take(t, b, s, 2), 3, 4)
-	// Others were served meanwhile: the numbers stay unused for this turn.
+	// Others were served in between: the numbers stay unused for this turn.
 	early := take(t, b, s, 1)
 	take(t, b, s, 1)
 	b.allocator.giveBack(early)

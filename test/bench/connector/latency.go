@@ -275,7 +275,7 @@ func (b *bench) unready(ctx context.Context) error {
 	}
 	heading("From the write that an endpoint is not ready to the last request that it gets")
 	report("EndpointSlice, in the client cluster", all)
-	fmt.Printf("\n%d requests were served meanwhile, and %d failed.\n", backends[0].served.Load()+backends[1].served.Load(), failed.Load())
+	fmt.Printf("\n%d requests were served during that, and %d failed.\n", backends[0].served.Load()+backends[1].served.Load(), failed.Load())
 	return nil
 }
 

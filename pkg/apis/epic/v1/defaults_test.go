@@ -45,7 +45,7 @@ func TestDefaults(t *testing.T) {
 		want: `{"spec": {"eds-image": "mine", "base": {"gue-ingress-nics": ["a"],
 			"gue-endpoint": {"epic-port": {"port": 7000, "protocol": "UDP"}}}}}`,
 	}, {
-		name: "a BGP peer needs no more than a name, an address and a number",
+		name: "a BGP peer with a name, an address and a number only",
 		into: &v1.EPIC{},
 		sent: `{"spec": {"eds-image": "mine", "base": {"gue-ingress-nics": ["a"], "gue-endpoint": {"epic-port": ` + guePort + `},
 			"bgp": {"asn": 64512, "peers": [{"name": "tor", "address": "192.0.2.1", "asn": 64513, "bfd": {}}]}, "layer2": {}}}}`,
