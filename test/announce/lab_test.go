@@ -26,6 +26,7 @@ import (
 	"github.com/acnodal/epic/pkg/node/announce"
 	"github.com/acnodal/epic/pkg/node/host"
 	"github.com/acnodal/epic/test/netlab"
+	"github.com/acnodal/epic/test/tools/need"
 )
 
 const (
@@ -394,14 +395,7 @@ func (l *lab) visit(public netip.Addr) (string, error) {
 // daemon runs a routing daemon in a namespace until the test ends.
 func (l *lab) daemon(ns *netlab.Namespace, program string, args ...string) *exec.Cmd {
 	l.t.Helper()
-	path, err := exec.LookPath(program)
-	if err != nil {
-		if os.Getenv("EPIC_NO_SKIP") == "1" {
-			l.t.Fatalf("%v: apt-get install bird2 frr", err)
-		}
-		l.t.Skipf("%v: apt-get install bird2 frr", err)
-	}
-	cmd := exec.Command(path, args...)
+	cmd := exec.Command(need.Program(l.t, program, "bird2 frr"), args...)
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
 	l.must(ns.Start(cmd))

@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/acnodal/epic/test/tools/need"
 )
 
 var update = flag.Bool("update", false, "write the PrometheusRule again from the rules")
@@ -59,14 +61,7 @@ func readRules(t *testing.T) ruleFile {
 // promtool runs promtool, without which the test is skipped where that is allowed.
 func promtool(t *testing.T, args ...string) {
 	t.Helper()
-	path, err := exec.LookPath("promtool")
-	if err != nil {
-		if os.Getenv("EPIC_NO_SKIP") != "" {
-			t.Fatal("promtool is missing: install Debian's package prometheus")
-		}
-		t.Skip("promtool is missing: install Debian's package prometheus")
-	}
-	cmd := exec.CommandContext(t.Context(), path, args...)
+	cmd := exec.CommandContext(t.Context(), need.Program(t, "promtool", "prometheus"), args...)
 	cmd.Dir = folder
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)

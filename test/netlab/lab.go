@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/acnodal/epic/test/tools/need"
 )
 
 // Lab is a set of namespaces that are made and removed together.
@@ -68,14 +70,7 @@ func Test(t testing.TB) *Lab {
 // it where EPIC_NO_SKIP=1 says that nothing may be skipped.
 func Require(t testing.TB) {
 	t.Helper()
-	err := Possible()
-	switch {
-	case err == nil:
-	case os.Getenv("EPIC_NO_SKIP") == "1":
-		t.Fatalf("network namespaces: %v", err)
-	default:
-		t.Skipf("network namespaces: %v", err)
-	}
+	need.Met(t, "network namespaces", Possible())
 }
 
 // Possible says why this process can't make namespaces; nil if it can.

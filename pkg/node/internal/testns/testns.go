@@ -5,6 +5,7 @@
 package testns
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,10 +16,9 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
-)
 
-// noSkip is set where every test has to run.
-const noSkip = "EPIC_NO_SKIP"
+	"github.com/acnodal/epic/test/tools/need"
+)
 
 var counter atomic.Int64
 
@@ -26,13 +26,11 @@ var counter atomic.Int64
 // skipped.
 func Need(t testing.TB) {
 	t.Helper()
-	if os.Geteuid() == 0 {
-		return
+	var err error
+	if os.Geteuid() != 0 {
+		err = errors.New("making them needs root")
 	}
-	if os.Getenv(noSkip) != "" {
-		t.Fatal("this test makes network namespaces and needs root")
-	}
-	t.Skip("this test makes network namespaces and needs root")
+	need.Met(t, "network namespaces", err)
 }
 
 // NS is a network namespace.
