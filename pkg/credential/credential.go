@@ -115,15 +115,11 @@ func claimsOf(token string) (user string, issued, expires time.Time) {
 
 // WithToken is a kubeconfig that is the same but for its user, which has a token.
 func (c *Credential) WithToken(token string) ([]byte, error) {
-	return c.write(c.raw.Contexts[c.raw.CurrentContext].AuthInfo, token)
+	return c.ForUser(c.raw.Contexts[c.raw.CurrentContext].AuthInfo, token)
 }
 
 // ForUser is a kubeconfig for the same server and namespace and another user's token.
 func (c *Credential) ForUser(user, token string) ([]byte, error) {
-	return c.write(user, token)
-}
-
-func (c *Credential) write(user, token string) ([]byte, error) {
 	const name = "epic"
 	now := c.raw.Contexts[c.raw.CurrentContext]
 	cluster := c.raw.Clusters[now.Cluster].DeepCopy()

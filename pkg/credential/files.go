@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"k8s.io/klog/v2"
@@ -29,7 +30,7 @@ type Files struct {
 	// Observe is told of each credential that Run sets; may be nil.
 	Observe func(*Credential)
 
-	now  func() time.Time
+	// last are the contents of the files when one of them was chosen.
 	last [][]byte
 	// set is the credential that was set last.
 	set *Credential
@@ -39,10 +40,7 @@ type Files struct {
 func (f *Files) Load() error {
 	var best *Credential
 	var errs []error
-	now := time.Now
-	if f.now != nil {
-		now = f.now
-	}
+	now := time.Now()
 	var contents [][]byte
 	for _, path := range f.Paths {
 		data, err := os.ReadFile(path)
@@ -62,7 +60,7 @@ func (f *Files) Load() error {
 			errs = append(errs, fmt.Errorf("%s: %w", path, err))
 			continue
 		}
-		if c.better(best, now()) {
+		if c.better(best, now) {
 			best = c
 		}
 	}
@@ -72,11 +70,11 @@ func (f *Files) Load() error {
 		}
 		return errors.Join(errs...)
 	}
-	if f.last != nil && equal(f.last, contents) {
+	if slices.EqualFunc(f.last, contents, bytes.Equal) {
 		return nil
 	}
 	// What the program got by itself since may be better than what is in the files.
-	if has := f.Transport.Credential(); has == nil || has == f.set || !has.better(best, now()) {
+	if has := f.Transport.Credential(); has == nil || has == f.set || !has.better(best, now) {
 		if err := f.Transport.Set(best); err != nil {
 			return err
 		}
@@ -84,15 +82,6 @@ func (f *Files) Load() error {
 	}
 	f.last = contents
 	return nil
-}
-
-func equal(a, b [][]byte) bool {
-	for i := range a {
-		if !bytes.Equal(a[i], b[i]) {
-			return false
-		}
-	}
-	return len(a) == len(b)
 }
 
 // Run reads the files again until ctx ends. Files that can't be read are reported once,

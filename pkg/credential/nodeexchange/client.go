@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -186,11 +187,7 @@ func (c *Client) Run(ctx context.Context, addresses ...netip.Addr) error {
 			failures++
 			continue
 		}
-		known := len(addresses) == 0
-		for _, a := range addresses {
-			known = known || a == address
-		}
-		if !known {
+		if len(addresses) > 0 && !slices.Contains(addresses, address) {
 			return fmt.Errorf("%w: %s; the program has to start again", ErrMoved, address)
 		}
 		klog.FromContext(ctx).V(1).Info("Renewed the node's credential", "expires", c.Transport.Credential().Expires)
