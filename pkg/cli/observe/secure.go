@@ -66,10 +66,7 @@ func (s *Secure) Serve(ctx context.Context, metrics http.Handler) (stop func(), 
 	if !s.Enabled() {
 		return func() {}, nil
 	}
-	config, err := clientcmd.BuildConfigFromFlags("", s.Kubeconfig)
-	if s.Kubeconfig == "" {
-		config, err = rest.InClusterConfig()
-	}
+	config, err := s.cluster()
 	if err != nil {
 		return nil, fmt.Errorf("--secure-metrics-address needs a cluster that checks tokens: %w: give --secure-metrics-kubeconfig", err)
 	}
@@ -95,6 +92,14 @@ func (s *Secure) Serve(ctx context.Context, metrics http.Handler) (stop func(), 
 		MinVersion: tls.VersionTLS12, GetCertificate: certificate, NextProtos: []string{"h2", "http/1.1"},
 	}), mux)
 	return func() { stopServer(); cancel() }, nil
+}
+
+// cluster returns how to reach the cluster that authenticates clients.
+func (s *Secure) cluster() (*rest.Config, error) {
+	if s.Kubeconfig == "" {
+		return rest.InClusterConfig()
+	}
+	return clientcmd.BuildConfigFromFlags("", s.Kubeconfig)
 }
 
 type certificateFunc = func(*tls.ClientHelloInfo) (*tls.Certificate, error)
