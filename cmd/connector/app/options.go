@@ -117,7 +117,7 @@ func (o *options) validate() error {
 
 // local returns how to reach the client cluster, and the namespace of the lease.
 func (o *options) local() (*rest.Config, string, error) {
-	config, namespace, err := o.client.Load(o.client.Kubeconfig, program)
+	config, namespace, err := o.client.Load(program)
 	if err != nil {
 		return nil, "", fmt.Errorf("how to reach this cluster: %w: give --kubeconfig", err)
 	}

@@ -221,7 +221,7 @@ func (o *options) platform(namespace string) (workload.Platform, error) {
 
 // clients returns how to reach the API server, and the namespace that goes with it.
 func (o *options) clients() (*rest.Config, string, error) {
-	config, namespace, err := o.client.Load(o.client.Kubeconfig, program)
+	config, namespace, err := o.client.Load(program)
 	if err != nil {
 		return nil, "", fmt.Errorf("how to reach the API server: %w: give --kubeconfig", err)
 	}

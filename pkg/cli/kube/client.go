@@ -33,11 +33,11 @@ func (c *Client) Validate() error {
 	return nil
 }
 
-// Load returns how a program reaches the API server of a kubeconfig, and the namespace
-// that goes with it. Without a file it is found as the help of --kubeconfig says.
-func (c *Client) Load(file, program string) (*rest.Config, string, error) {
+// Load returns how a program reaches the API server, and the namespace that goes with it.
+// Without a kubeconfig it is found as the help of --kubeconfig describes.
+func (c *Client) Load(program string) (*rest.Config, string, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = file
+	rules.ExplicitPath = c.Kubeconfig
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil)
 	config, err := loader.ClientConfig()
 	if err != nil {

@@ -49,8 +49,8 @@ func TestLoad(t *testing.T) {
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := Client{QPS: 1, Burst: 2}
-	config, namespace, err := c.Load(file, "program")
+	c := Client{Kubeconfig: file, QPS: 1, Burst: 2}
+	config, namespace, err := c.Load("program")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,8 @@ func TestLoad(t *testing.T) {
 	if got := e.In(namespace); got != "own" {
 		t.Errorf("the namespace of the lease is %q, and the flag says own", got)
 	}
-	if _, _, err := c.Load(file+".none", "program"); err == nil || !strings.Contains(err.Error(), file+".none") {
+	c.Kubeconfig = file + ".none"
+	if _, _, err := c.Load("program"); err == nil || !strings.Contains(err.Error(), file+".none") {
 		t.Errorf("a file that is not there: %v", err)
 	}
 }
