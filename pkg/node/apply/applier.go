@@ -101,10 +101,8 @@ func (a *Applier) Set(i *intent.Intent) {
 	if o != nil && o.want != nil && o.want.UID == i.UID {
 		i = i.After(o.want, a.now())
 	}
-	i, a.leaving[i.Key] = i.Expire(a.now())
-	if a.leaving[i.Key].IsZero() {
-		delete(a.leaving, i.Key)
-	}
+	i, next := i.Expire(a.now())
+	a.closeAt(i.Key, next)
 	switch {
 	case o == nil:
 		o = &object{key: i.Key}
@@ -139,9 +137,17 @@ func (a *Applier) close(all bool) {
 			o.want, next = o.want.Expire(now)
 		}
 		a.touch(key, o)
-		if a.leaving[key] = next; next.IsZero() {
-			delete(a.leaving, key)
-		}
+		a.closeAt(key, next)
+	}
+}
+
+// closeAt notes when the next leaving endpoint of an object is to be closed; zero if it has
+// none.
+func (a *Applier) closeAt(key intent.Key, next time.Time) {
+	if next.IsZero() {
+		delete(a.leaving, key)
+	} else {
+		a.leaving[key] = next
 	}
 }
 
