@@ -4,6 +4,7 @@ package controller
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -25,16 +26,16 @@ const (
 )
 
 // setConditions says what is there and what is missing.
-func (p *plan) setConditions(s *state, tenantNodes, epicNodes int) {
-	tunnels := p.tunnelsReady(s, tenantNodes, epicNodes)
+func (p *plan) setConditions(s *state, tenantNodes []netip.Addr, epicNodes int) {
+	tunnels := p.tunnelsReady(s, len(tenantNodes), epicNodes)
 	p.reason = tunnels.Reason
 	if s.meta.DeletionTimestamp != nil {
 		return
 	}
-	all := proxyReady(s, epicNodes, tunnels, endpointsResolved(s, tenantNodes))
+	all := proxyReady(s, epicNodes, tunnels, endpointsResolved(s, len(tenantNodes)))
 	used := &links{}
 	if !s.direct {
-		used = linksTo(endpoints.Nodes(s.endpoints), s.tunnels, &p.status)
+		used = linksTo(tenantNodes, s.tunnels, &p.status)
 	}
 	all = withLinks(all, used, s.endpoints, s.status.Conditions)
 	for _, c := range withEnvoy(withParts(all, s.listeners, s.status.Conditions), s.status.Conditions) {

@@ -65,7 +65,7 @@ func planFor(s *state) *plan {
 	if s.meta.DeletionTimestamp == nil {
 		p.status.ObservedGeneration = s.meta.Generation
 	}
-	p.setConditions(s, len(tenantNodes), len(ports))
+	p.setConditions(s, tenantNodes, len(ports))
 	return p
 }
 
