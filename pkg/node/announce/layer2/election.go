@@ -73,7 +73,6 @@ type Election struct {
 	probe, announce time.Time
 	announced       int
 	defended, left  time.Time
-	takeovers       int
 }
 
 // seen is when a candidate was heard first without a break, and last.
@@ -209,7 +208,6 @@ func (e *Election) Tick(now time.Time) []Action {
 	case Candidate:
 		if !now.Before(e.takeover(now)) {
 			e.role, e.announce, e.announced = Owner, now, 0
-			e.takeovers++
 			break
 		}
 		if !now.Before(e.probe) {
@@ -245,9 +243,6 @@ func (e *Election) handsOver(now time.Time) bool {
 	}
 	return false
 }
-
-// Takeovers returns how often this node took the address over.
-func (e *Election) Takeovers() int { return e.takeovers }
 
 // Over reports whether there is nothing left to do for the address.
 func (e *Election) Over() bool { return e.role == Idle }

@@ -43,8 +43,6 @@ type State struct {
 	Role      Role
 	// Holder is who has the address; zero if nobody was heard.
 	Holder MAC
-	// Takeovers is how often this node took it over.
-	Takeovers int
 }
 
 // Server answers for addresses.
@@ -196,7 +194,7 @@ func (l *link) tick(ctx context.Context, now time.Time) (took uint64, news bool)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for a, e := range l.elections {
-		before := e.Takeovers()
+		before := e.Role()
 		for _, action := range e.Tick(now) {
 			if action == Probe {
 				l.send(probeFrame(l.mac, a))
@@ -206,7 +204,7 @@ func (l *link) tick(ctx context.Context, now time.Time) (took uint64, news bool)
 				l.send(frame)
 			}
 		}
-		if e.Takeovers() != before {
+		if before == Candidate && e.Role() == Owner {
 			took, news = took+1, true
 			klog.FromContext(ctx).V(1).Info("This node answers for an address", "address", a.String(), "interface", l.name)
 		}
@@ -236,7 +234,7 @@ func (s *Server) States() []State {
 	for name, l := range s.links {
 		l.mu.Lock()
 		for a, e := range l.elections {
-			out = append(out, State{Address: a, Interface: name, Role: e.Role(), Holder: e.Holder(), Takeovers: e.Takeovers()})
+			out = append(out, State{Address: a, Interface: name, Role: e.Role(), Holder: e.Holder()})
 		}
 		l.mu.Unlock()
 	}
