@@ -98,9 +98,6 @@ func (s *Session) State() State { return s.state }
 // Diagnostic says why the session went down last.
 func (s *Session) Diagnostic() Diagnostic { return s.diagnostic }
 
-// Mine returns the discriminator of this end.
-func (s *Session) Mine() uint32 { return s.mine }
-
 // transmit is the least interval at which this end wants to send now.
 func (s *Session) transmit() time.Duration {
 	if s.state == Up {
