@@ -20,9 +20,6 @@ const (
 	quietEvery = 250 * time.Millisecond
 )
 
-// quietPause is how long to wait after a look that took so long.
-func quietPause(took time.Duration) time.Duration { return max(quietEvery, 20*took) }
-
 // quietTunnels finds tunnels in use by which nothing comes any more.
 type quietTunnels struct {
 	tunnels map[uint32]quietTunnel
@@ -112,6 +109,6 @@ func watchQuiet(ctx context.Context, look func(time.Time) error) {
 		if err := look(begin); err != nil {
 			klog.FromContext(ctx).V(2).Info("The counters of tunnels can not be read", "err", err)
 		}
-		pause = quietPause(time.Since(begin))
+		pause = max(quietEvery, 20*time.Since(begin))
 	}
 }
