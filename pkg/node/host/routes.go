@@ -5,7 +5,6 @@ package host
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -23,8 +22,8 @@ const metric6 = 1024
 type plannedRoutes struct {
 	// delivery lead visitors' packets to proxies, and announced are for routers.
 	delivery, announced map[netip.Prefix]*netlink.Route
-	// slots lead the packets of connections to the proxies that have them, by slot.
-	slots [maxSlot + 1]map[netip.Prefix]*netlink.Route
+	// slots lead the packets of connections to the proxies that have them.
+	slots map[slotTableKey]map[netip.Prefix]*netlink.Route
 	// families are those of which there are any.
 	families map[int]bool
 }
@@ -32,7 +31,10 @@ type plannedRoutes struct {
 // planRoutes works out the routes. Where an address has one proxy, the slot makes no
 // difference.
 func (h *Host) planRoutes(o *observed) *plannedRoutes {
-	p := &plannedRoutes{delivery: map[netip.Prefix]*netlink.Route{}, announced: map[netip.Prefix]*netlink.Route{}, families: map[int]bool{}}
+	p := &plannedRoutes{
+		delivery: map[netip.Prefix]*netlink.Route{}, announced: map[netip.Prefix]*netlink.Route{},
+		slots: map[slotTableKey]map[netip.Prefix]*netlink.Route{}, families: map[int]bool{},
+	}
 	for i := range h.desired.Addresses {
 		a := &h.desired.Addresses[i]
 		ends := o.ends(*a)
@@ -50,12 +52,15 @@ func (h *Host) planRoutes(o *observed) *plannedRoutes {
 			continue
 		}
 		for _, e := range ends {
-			if slot := h.slots[slotKeyOf(a.Address, e)]; slot != 0 {
-				if p.slots[slot] == nil {
-					p.slots[slot] = map[netip.Prefix]*netlink.Route{}
-				}
-				p.slots[slot][host] = deliveryRoute(host, slotTable(slot), bridge, []End{e})
+			slot := h.slots[slotKeyOf(a.Address, e)]
+			if slot == 0 {
+				continue
 			}
+			key := slotTableKey{family(a.Address), slot}
+			if p.slots[key] == nil {
+				p.slots[key] = map[netip.Prefix]*netlink.Route{}
+			}
+			p.slots[key][host] = deliveryRoute(host, slotTable(slot), bridge, []End{e})
 		}
 	}
 	return p
@@ -136,11 +141,12 @@ func (h *Host) addSlots(fam int, p *plannedRoutes) (int, map[uint8]map[netip.Pre
 	have := map[uint8]map[netip.Prefix][]netlink.Route{}
 	changed := 0
 	for slot := uint8(1); slot <= maxSlot; slot++ {
-		wanted := slices.ContainsFunc(slices.Collect(maps.Values(p.slots[slot])), func(r *netlink.Route) bool { return r.Family == fam })
-		if !wanted && !h.slotTables[slotTableKey{fam, slot}] {
+		key := slotTableKey{fam, slot}
+		want := p.slots[key]
+		if len(want) == 0 && !h.slotTables[key] {
 			continue
 		}
-		h.slotTables[slotTableKey{fam, slot}] = true
+		h.slotTables[key] = true
 		routes, err := h.ownRoutes(fam, slotTable(slot))
 		if err != nil {
 			return changed, have, err
@@ -148,12 +154,12 @@ func (h *Host) addSlots(fam int, p *plannedRoutes) (int, map[uint8]map[netip.Pre
 		have[slot] = routes
 		// That of a slot is for connections that are open, and makes no difference to what
 		// is announced.
-		n, err := h.addRoutes(fam, p.slots[slot], routes, map[netip.Prefix]bool{})
+		n, err := h.addRoutes(fam, want, routes, map[netip.Prefix]bool{})
 		changed += n
 		if err != nil {
 			return changed, have, err
 		}
-		n, err = h.reconcileRule(fam, slot, wanted)
+		n, err = h.reconcileRule(fam, slot, len(want) > 0)
 		changed += n
 		if err != nil {
 			return changed, have, err
@@ -166,13 +172,13 @@ func (h *Host) addSlots(fam int, p *plannedRoutes) (int, map[uint8]map[netip.Pre
 func (h *Host) deleteSlots(fam int, p *plannedRoutes, have map[uint8]map[netip.Prefix][]netlink.Route) (int, error) {
 	changed := 0
 	for slot, routes := range have {
-		n, err := h.deleteRoutes(p.slots[slot], routes)
+		key := slotTableKey{fam, slot}
+		n, err := h.deleteRoutes(p.slots[key], routes)
 		changed += n
 		if err != nil {
 			return changed, err
 		}
-		left := slices.ContainsFunc(slices.Collect(maps.Values(p.slots[slot])), func(r *netlink.Route) bool { return r.Family == fam })
-		h.slotTables[slotTableKey{fam, slot}] = left
+		h.slotTables[key] = len(p.slots[key]) > 0
 	}
 	return changed, nil
 }
