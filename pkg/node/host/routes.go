@@ -26,6 +26,8 @@ type plannedRoutes struct {
 	slots map[slotTableKey]map[netip.Prefix]*netlink.Route
 	// families are those of which there are any.
 	families map[int]bool
+	// ready are the addresses with a proxy that is ready.
+	ready []*Address
 }
 
 // planRoutes works out the routes. Where an address has one proxy, the slot makes no
@@ -46,6 +48,7 @@ func (h *Host) planRoutes(o *observed) *plannedRoutes {
 		p.delivery[host] = deliveryRoute(host, Table, bridge, active(ends))
 		if ready(ends) {
 			p.announced[a.Announce] = announcedRoute(a.Announce, bridge)
+			p.ready = append(p.ready, a)
 		}
 		p.families[family(a.Address)] = true
 		if !a.shared() {
@@ -68,7 +71,8 @@ func (h *Host) planRoutes(o *observed) *plannedRoutes {
 
 // reconcileRoutes keeps the rules and the routes. New delivery routes come before
 // announcements, and announcements go before delivery routes, so nothing is announced
-// that is not delivered. An address is announced while one of its proxies is ready. Those of connections come first of all, and go last.
+// that is not delivered. An address is announced while one of its proxies is ready. The
+// routes of connections are added before all others and deleted after them.
 func (h *Host) reconcileRoutes(o *observed) (int, error) {
 	p := h.planRoutes(o)
 	failed := map[netip.Prefix]bool{}
@@ -99,19 +103,18 @@ func (h *Host) reconcileRoutes(o *observed) (int, error) {
 		count(h.deleteRoutes(p.delivery, haveDelivery))
 		count(h.deleteSlots(family, p, haveSlots))
 	}
-	h.setAnnounced(h.announcedBut(failed, o))
+	h.setAnnounced(p.announcedBut(failed))
 	return changed, errors.Join(errs...)
 }
 
 // announcedBut returns what is announced where some routes could not be made. The
 // aggregate of an address that is not delivered is announced for its other addresses.
-func (h *Host) announcedBut(failed map[netip.Prefix]bool, o *observed) Announcements {
+func (p *plannedRoutes) announcedBut(failed map[netip.Prefix]bool) Announcements {
 	var a Announcements
 	routes := map[netip.Prefix]bool{}
-	for i := range h.desired.Addresses {
-		d := &h.desired.Addresses[i]
+	for _, d := range p.ready {
 		host := netip.PrefixFrom(d.Address, d.Address.BitLen())
-		if !ready(o.ends(*d)) || failed[host] || failed[d.Announce] {
+		if failed[host] || failed[d.Announce] {
 			continue
 		}
 		a.Addresses = append(a.Addresses, d.Address)
