@@ -10,9 +10,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net"
 	"net/netip"
 	"os"
@@ -30,6 +28,7 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/operator/processes"
+	"github.com/acnodal/epic/pkg/pki/pkitest"
 	"github.com/acnodal/epic/pkg/proxyidentity/exchange"
 )
 
@@ -123,17 +122,12 @@ func (s *site) secret(name string, certificate, key []byte) {
 // certificate makes a certificate that is valid from two hours ago, and its key.
 func (s *site) certificate(valid time.Duration) (certificate, key []byte) {
 	s.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	s.must(nil, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "shop.example"}, DNSNames: []string{"shop.example"},
+	certificate, key, err := pkitest.SelfSigned(&x509.Certificate{
+		Subject: pkix.Name{CommonName: "shop.example"}, DNSNames: []string{"shop.example"},
 		NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(valid),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	}, nil)
 	s.must(nil, err)
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
-	s.must(nil, err)
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
+	return certificate, key
 }
 
 func (s *site) badCertificates() {

@@ -3,12 +3,7 @@
 package template
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
-	"encoding/pem"
-	"math/big"
 	"testing"
 	"time"
 
@@ -18,16 +13,13 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/envoy/resource"
 	"github.com/acnodal/epic/pkg/envoy/translate"
+	"github.com/acnodal/epic/pkg/pki/pkitest"
 )
 
 // A certificate that clients refuse is served, and reported with the time at which that
 // changes.
 func TestCertificatesOfTemplates(t *testing.T) {
 	now := time.Now()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for name, c := range map[string]struct {
 		from, to time.Time
 		reason   string
@@ -37,12 +29,7 @@ func TestCertificatesOfTemplates(t *testing.T) {
 		"expired": {now.Add(-time.Hour), now.Add(-time.Minute), translate.ReasonCertificateExpired, time.Time{}},
 		"early":   {now.Add(time.Minute), now.Add(time.Hour), translate.ReasonCertificateNotYetValid, now.Add(time.Minute)},
 	} {
-		certificate := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: c.from, NotAfter: c.to}
-		der, err := x509.CreateCertificate(rand.Reader, certificate, certificate, key.Public(), key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		private, err := x509.MarshalPKCS8PrivateKey(key)
+		certificate, key, err := pkitest.SelfSigned(&x509.Certificate{NotBefore: c.from, NotAfter: c.to}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -51,7 +38,7 @@ func TestCertificatesOfTemplates(t *testing.T) {
 		in := gatewayInput(s)
 		in.Now = now
 		in.Secrets = map[string]*corev1.Secret{"tls": {ObjectMeta: metav1.ObjectMeta{Namespace: in.Proxy.Namespace, Name: "tls"}, Data: map[string][]byte{
-			"tls.crt": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), "tls.key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}),
+			"tls.crt": certificate, "tls.key": key,
 		}}}
 		r, _ := Render(t.Context(), in)
 		if r == nil || r.Resources[resource.Key{Type: resource.Secret, Name: "x"}] == nil {

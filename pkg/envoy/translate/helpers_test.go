@@ -5,16 +5,11 @@ package translate_test
 import (
 	"bytes"
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"net/netip"
 	"os"
 	"testing"
@@ -37,6 +32,7 @@ import (
 	"github.com/acnodal/epic/pkg/endpoints"
 	"github.com/acnodal/epic/pkg/envoy/resource"
 	"github.com/acnodal/epic/pkg/envoy/translate"
+	"github.com/acnodal/epic/pkg/pki/pkitest"
 )
 
 var codecs = func() serializer.CodecFactory {
@@ -263,14 +259,10 @@ func loopback(l *listenerv3.Listener) {
 // testSecret returns a Secret with a certificate, its key, and the same certificate as an
 // authority's.
 func testSecret(name string) *corev1.Secret {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	return secretOf(name, key)
+	return secretOf(name, nil)
 }
 
-// secretOf is testSecret with a given key.
+// secretOf is testSecret with a given key, or a new one if it is nil.
 func secretOf(name string, key crypto.Signer) *corev1.Secret {
 	return secretFrom(name, key, func(*x509.Certificate) {})
 }
@@ -278,21 +270,16 @@ func secretOf(name string, key crypto.Signer) *corev1.Secret {
 // secretFrom is secretOf with changes of the certificate.
 func secretFrom(name string, key crypto.Signer, change func(*x509.Certificate)) *corev1.Secret {
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name, "*.example.com", "localhost"},
+		Subject: pkix.Name{CommonName: name}, DNSNames: []string{name, "*.example.com", "localhost"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
 	}
 	change(template)
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	certificate, private, err := pkitest.SelfSigned(template, key)
 	if err != nil {
 		panic(err)
 	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		panic(err)
-	}
-	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	return &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "epic-acme", Name: name},
-		Data:       map[string][]byte{"tls.crt": certificate, "tls.key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), "ca.crt": certificate},
+		Data:       map[string][]byte{"tls.crt": certificate, "tls.key": private, "ca.crt": certificate},
 	}
 }

@@ -3,12 +3,7 @@
 package feed
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
-	"encoding/pem"
-	"math/big"
 	"slices"
 	"testing"
 	"time"
@@ -19,30 +14,21 @@ import (
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/envoy/translate"
+	"github.com/acnodal/epic/pkg/pki/pkitest"
 )
 
 // A certificate that expires is reported when it does, though no object changes, and the
 // report goes when it is renewed.
 func TestCertificateExpires(t *testing.T) {
 	r := newRig(t)
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
 	put := func(until time.Time) {
 		t.Helper()
-		template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"www.example.com"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: until}
-		der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		private, err := x509.MarshalPKCS8PrivateKey(key)
+		certificate, key, err := pkitest.SelfSigned(&x509.Certificate{DNSNames: []string{"www.example.com"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: until}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.secrets.Store("www", &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "www"}, Data: map[string][]byte{
-			"tls.crt": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
-			"tls.key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}),
+			"tls.crt": certificate, "tls.key": key,
 		}})
 	}
 	id := gatewayID(ns, "gw")
