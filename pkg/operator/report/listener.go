@@ -36,22 +36,22 @@ func gatewayListeners(in *Input, proxy *metav1.Condition) []epicv1.GatewayListen
 // has in the configuration.
 func programmedListener(in *Input, l *feed.GatewayListener, proxy *metav1.Condition) metav1.Condition {
 	if proxy.Status == metav1.ConditionTrue {
-		return condition(ConditionProgrammed, metav1.ConditionTrue, ReasonProgrammed, "Envoys have the newest configuration")
+		return programmedNow()
 	}
 	if !isRefusal(proxy.Reason) {
-		return condition(ConditionProgrammed, metav1.ConditionFalse, proxy.Reason, "%s", proxy.Message)
+		return unprogrammed(proxy.Reason, "%s", proxy.Message)
 	}
 	// An Envoy refused something, which may be of another listener.
 	if l.Envoy == nil {
-		return condition(ConditionProgrammed, metav1.ConditionFalse, ReasonPending, "There is no listener of Envoy for it")
+		return unprogrammed(ReasonPending, "There is no listener of Envoy for it")
 	}
 	if text := in.Outcome.Withheld[l.Envoy.Key]; text != "" {
-		return condition(ConditionProgrammed, metav1.ConditionFalse, ReasonRejectedByValidator, "Envoy refuses the listener: %s", text)
+		return unprogrammed(ReasonRejectedByValidator, "Envoy refuses the listener: %s", text)
 	}
 	for _, pod := range in.State.Pods {
 		for _, r := range pod.Refused {
 			if r.Resource.Key() == l.Envoy.Key {
-				return condition(ConditionProgrammed, metav1.ConditionFalse, ReasonRejectedByProxy, "%s", refusal(pod.Pod, r))
+				return unprogrammed(ReasonRejectedByProxy, "%s", refusal(pod.Pod, r))
 			}
 		}
 	}
@@ -62,7 +62,7 @@ func programmedListener(in *Input, l *feed.GatewayListener, proxy *metav1.Condit
 		}
 	}
 	if accepted == 0 || accepted < len(in.State.Pods) {
-		return condition(ConditionProgrammed, metav1.ConditionFalse, ReasonPending, "%d of %d Envoys have the newest version of the listener", accepted, len(in.State.Pods))
+		return unprogrammed(ReasonPending, "%d of %d Envoys have the newest version of the listener", accepted, len(in.State.Pods))
 	}
 	return condition(ConditionProgrammed, metav1.ConditionTrue, ReasonProgrammed, "Envoys have the newest version of the listener")
 }

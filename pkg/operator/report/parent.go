@@ -3,6 +3,7 @@
 package report
 
 import (
+	"cmp"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -22,7 +23,7 @@ func RouteParents(route *epicv1.GWRoute, parents []Parent) []epicv1.RouteParentS
 		if p.Outcome == nil {
 			continue
 		}
-		programmed, pending := refusedRoute(route, p), notProgrammed(p)
+		against := cmp.Or(refusedRoute(route, p), notProgrammed(p))
 		for _, r := range p.Outcome.Routes {
 			if !isRoute(r.Route, route) {
 				continue
@@ -31,14 +32,12 @@ func RouteParents(route *epicv1.GWRoute, parents []Parent) []epicv1.RouteParentS
 				ref := parentReference(p.Name, &at.Ref)
 				conditions := translated(at.Conditions)
 				accepted := meta.FindStatusCondition(conditions, string(gatewayv1.RouteConditionAccepted))
-				c := condition(ConditionProgrammed, metav1.ConditionTrue, ReasonProgrammed, "Envoys have the newest configuration")
+				c := programmedNow()
 				switch {
 				case accepted != nil && accepted.Status != metav1.ConditionTrue:
-					c = condition(ConditionProgrammed, metav1.ConditionFalse, accepted.Reason, "%s", accepted.Message)
-				case programmed != nil:
-					c = *programmed
-				case pending != nil:
-					c = *pending
+					c = unprogrammed(accepted.Reason, "%s", accepted.Message)
+				case against != nil:
+					c = *against
 				}
 				all = merge(all, ref, append(conditions, c), route.Generation)
 			}
@@ -97,7 +96,7 @@ func refusedRoute(route *epicv1.GWRoute, p *Parent) *metav1.Condition {
 	if len(told) == 0 {
 		return nil
 	}
-	return ptr.To(condition(ConditionProgrammed, metav1.ConditionFalse, reason, "%s", tell(told)))
+	return ptr.To(unprogrammed(reason, "%s", tell(told)))
 }
 
 // notProgrammed returns the condition Programmed of routes whose parent serves nothing, or
@@ -106,9 +105,9 @@ func refusedRoute(route *epicv1.GWRoute, p *Parent) *metav1.Condition {
 func notProgrammed(p *Parent) *metav1.Condition {
 	switch {
 	case p.Programmed == nil:
-		return ptr.To(condition(ConditionProgrammed, metav1.ConditionFalse, ReasonPending, "GWProxy %s has no Envoy yet", p.Name))
+		return ptr.To(unprogrammed(ReasonPending, "GWProxy %s has no Envoy yet", p.Name))
 	case p.Programmed.Status != metav1.ConditionTrue && !isRefusal(p.Programmed.Reason):
-		return ptr.To(condition(ConditionProgrammed, metav1.ConditionFalse, p.Programmed.Reason, "GWProxy %s: %s", p.Name, p.Programmed.Message))
+		return ptr.To(unprogrammed(p.Programmed.Reason, "GWProxy %s: %s", p.Name, p.Programmed.Message))
 	}
 	return nil
 }

@@ -142,9 +142,6 @@ func refusedTemplate(o *feed.Outcome) *translate.Problem {
 
 // programmed says what the Envoys have of it.
 func programmed(in *Input, s *Status) metav1.Condition {
-	no := func(reason, format string, args ...any) metav1.Condition {
-		return condition(ConditionProgrammed, metav1.ConditionFalse, reason, format, args...)
-	}
 	var told []string
 	current, connected := 0, len(in.State.Pods)
 	for _, pod := range in.State.Pods {
@@ -157,28 +154,28 @@ func programmed(in *Input, s *Status) metav1.Condition {
 	}
 	switch {
 	case in.Outcome == nil:
-		return no(ReasonPending, "The operator has not looked at the object yet")
+		return unprogrammed(ReasonPending, "The operator has not looked at the object yet")
 	case len(told) > 0:
-		return no(ReasonRejectedByProxy, "%s", tell(told))
+		return unprogrammed(ReasonRejectedByProxy, "%s", tell(told))
 	case len(in.Outcome.Withheld) > 0:
-		return no(ReasonRejectedByValidator, "%s", withheld(in.Outcome))
+		return unprogrammed(ReasonRejectedByValidator, "%s", withheld(in.Outcome))
 	case refusedTemplate(in.Outcome) != nil:
-		return no(template.ReasonRefused, "%s", refusedTemplate(in.Outcome))
+		return unprogrammed(template.ReasonRefused, "%s", refusedTemplate(in.Outcome))
 	case len(in.Outcome.Listeners) == 0 && len(in.Outcome.Problems) > 0:
-		return no(in.Outcome.Problems[0].Reason, "Nothing is published: %s", in.Outcome.Problems[0])
+		return unprogrammed(in.Outcome.Problems[0].Reason, "Nothing is published: %s", in.Outcome.Problems[0])
 	case len(in.Outcome.Listeners) == 0:
-		return no(ReasonNoListeners, "Nothing is published: add a port or a listener")
+		return unprogrammed(ReasonNoListeners, "Nothing is published: add a port or a listener")
 	case in.Progress.Reason != "" && in.Progress.Ready == 0:
-		return no(in.Progress.Reason, "%s", in.Progress.Message)
+		return unprogrammed(in.Progress.Reason, "%s", in.Progress.Message)
 	case in.Progress.Ready == 0:
-		return no(ReasonPending, "No Envoy is ready yet")
+		return unprogrammed(ReasonPending, "No Envoy is ready yet")
 	case current < connected:
 		s.Settling = true
-		return no(ReasonPending, "%d of %d Envoys have the newest configuration", current, max(connected, int(in.Proxy.Replicas)))
+		return unprogrammed(ReasonPending, "%d of %d Envoys have the newest configuration", current, max(connected, int(in.Proxy.Replicas)))
 	case in.Progress.Reason != "":
 		return condition(ConditionProgrammed, metav1.ConditionTrue, in.Progress.Reason, "%s", in.Progress.Message)
 	}
-	return condition(ConditionProgrammed, metav1.ConditionTrue, ReasonProgrammed, "Envoys have the newest configuration")
+	return programmedNow()
 }
 
 // withheld says which resources Envoys do not get.

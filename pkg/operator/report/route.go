@@ -35,11 +35,8 @@ func Route(route *epicv1.GWRoute, parents []Parent) metav1.Condition {
 }
 
 func programmedRoute(route *epicv1.GWRoute, parents []Parent) metav1.Condition {
-	no := func(reason, format string, args ...any) metav1.Condition {
-		return condition(ConditionProgrammed, metav1.ConditionFalse, reason, format, args...)
-	}
 	if len(parents) == 0 {
-		return no(ReasonNoParents, "The route belongs to no gateway proxy that is there: see the condition Accepted")
+		return unprogrammed(ReasonNoParents, "The route belongs to no gateway proxy that is there: see the condition Accepted")
 	}
 	for i := range parents {
 		if c := refusedRoute(route, &parents[i]); c != nil {
@@ -48,10 +45,10 @@ func programmedRoute(route *epicv1.GWRoute, parents []Parent) metav1.Condition {
 	}
 	for _, p := range parents {
 		if p.Outcome == nil {
-			return no(ReasonPending, "GWProxy %s is not translated yet", p.Name)
+			return unprogrammed(ReasonPending, "GWProxy %s is not translated yet", p.Name)
 		}
 		if reason, problems := routeProblems(p.Outcome, route); len(problems) > 0 {
-			return no(reason, "%s", tell(problems))
+			return unprogrammed(reason, "%s", tell(problems))
 		}
 	}
 	for i := range parents {
@@ -59,7 +56,7 @@ func programmedRoute(route *epicv1.GWRoute, parents []Parent) metav1.Condition {
 			return *c
 		}
 	}
-	return condition(ConditionProgrammed, metav1.ConditionTrue, ReasonProgrammed, "Envoys have the newest configuration")
+	return programmedNow()
 }
 
 func concerns(r *resource.Resource, route *epicv1.GWRoute) bool {

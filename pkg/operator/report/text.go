@@ -49,6 +49,16 @@ func tell(things []string) string {
 	return strings.Join(things, "; ")
 }
 
+// programmedNow is the condition Programmed of what Envoys serve.
+func programmedNow() metav1.Condition {
+	return condition(ConditionProgrammed, metav1.ConditionTrue, ReasonProgrammed, "Envoys have the newest configuration")
+}
+
+// unprogrammed is the condition Programmed of what they do not serve yet.
+func unprogrammed(reason, format string, args ...any) metav1.Condition {
+	return condition(ConditionProgrammed, metav1.ConditionFalse, reason, format, args...)
+}
+
 func condition(name string, is metav1.ConditionStatus, reason, format string, args ...any) metav1.Condition {
 	return metav1.Condition{Type: name, Status: is, Reason: reason, Message: Line(fmt.Sprintf(format, args...), maxMessage)}
 }
