@@ -196,14 +196,23 @@ func confirm[T any, P interface {
 	*T
 	client.Object
 }](ctx context.Context, b *base, name types.NamespacedName, cached P) error {
-	now := P(new(T))
+	version := ""
+	if cached != nil {
+		version = cached.GetResourceVersion()
+	}
+	return b.confirmVersion(ctx, name, P(new(T)), version)
+}
+
+// confirmVersion is confirm for an object that the cache has in a version, or does not have
+// if that is empty. It reads the object into now.
+func (b *base) confirmVersion(ctx context.Context, name types.NamespacedName, now client.Object, version string) error {
 	err := b.direct.Get(ctx, name, now)
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil
 	case err != nil:
 		return fmt.Errorf("read %s %s: %w", kindOf(now), name, err)
-	case cached == nil || now.GetResourceVersion() != cached.GetResourceVersion():
+	case now.GetResourceVersion() != version:
 		return errStale
 	}
 	return nil

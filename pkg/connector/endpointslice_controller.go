@@ -8,7 +8,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -50,11 +49,10 @@ func (r *sliceReconciler) Reconcile(ctx context.Context, request reconcile.Reque
 		return reconcile.Result{}, fmt.Errorf("read the EndpointSlice: %w", err)
 	}
 	var want *epicv1.GWEndpointSlice
-	if !apierrors.IsNotFound(err) {
+	if err == nil {
 		want = publish.EndpointSlice(config, r.view(ctx), slice)
-	}
-	if apierrors.IsNotFound(err) && len(all.Items) > 0 {
-		if err := confirm[discoveryv1.EndpointSlice](ctx, r.base, request.NamespacedName, nil); err != nil {
+	} else if len(all.Items) > 0 {
+		if err := r.confirmVersion(ctx, request.NamespacedName, slice, ""); err != nil {
 			return reconcile.Result{}, err
 		}
 	}

@@ -81,11 +81,7 @@ func (r *routeReconciler) Reconcile(ctx context.Context, request reconcile.Reque
 	}
 	if before.GetUID() == "" {
 		if len(remotes) > 0 {
-			err := r.direct.Get(ctx, request.NamespacedName, before)
-			if err == nil {
-				err = errStale
-			}
-			if !apierrors.IsNotFound(err) {
+			if err := r.confirmVersion(ctx, request.NamespacedName, before, ""); err != nil {
 				return reconcile.Result{}, err
 			}
 		}
