@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"github.com/acnodal/epic/pkg/addresspool/addresspooltest"
 )
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
@@ -160,58 +162,25 @@ func TestPoolSets(t *testing.T) {
 	}
 }
 
-// number is an address as a number.
-func number(a netip.Addr) *big.Int {
-	return new(big.Int).SetBytes(a.AsSlice())
-}
-
 // TestSetsOfRandomPools compares sets of addresses with numbers.
 func TestSetsOfRandomPools(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	random := func(v4 bool) netip.Addr {
-		if v4 {
-			var b [4]byte
-			for i := range b {
-				b[i] = byte(r.Uint32())
-			}
-			return netip.AddrFrom4(b)
-		}
-		var b [16]byte
-		for i := range b {
-			// Runs of zeros and ones make for carries.
-			b[i] = []byte{0, 0xff, byte(r.Uint32())}[r.IntN(3)]
-		}
-		b[0] |= 0x20 // away from IPv4 inside IPv6
-		return netip.AddrFrom16(b)
-	}
 	for i := range 20000 {
 		v4 := i%2 == 0
-		a, b := random(v4), random(v4)
-		if r.IntN(3) == 0 {
-			b = a
-			for range r.IntN(300) {
-				if n := b.Next(); n.IsValid() {
-					b = n
-				}
-			}
-		}
-		if b.Less(a) {
-			a, b = b, a
-		}
+		a, b := addresspooltest.Ends(r, v4)
 		p := Between(a, b)
 		if again, err := Parse(p.String()); err != nil || again != p {
 			t.Fatalf("%s: read as %s, %v", p, again, err)
 		}
-		want := new(big.Int).Sub(number(b), number(a))
-		want.Add(want, big.NewInt(1))
-		if got := p.Size(); got.Cmp(want) != 0 {
+		if got, want := p.Size(), addresspooltest.Size(a, b); got.Cmp(want) != 0 {
 			t.Fatalf("%s: size %s, want %s", p, got, want)
 		}
 		if !p.Contains(a) || !p.Contains(b) {
 			t.Fatalf("%s does not contain its own addresses", p)
 		}
-		c := random(v4)
-		inside := number(c).Cmp(number(a)) >= 0 && number(c).Cmp(number(b)) <= 0
+		c := addresspooltest.Address(r, v4)
+		n := addresspooltest.Number(c)
+		inside := n.Cmp(addresspooltest.Number(a)) >= 0 && n.Cmp(addresspooltest.Number(b)) <= 0
 		if p.Contains(c) != inside {
 			t.Fatalf("%s contains %s: %v", p, c, !inside)
 		}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/acnodal/epic/pkg/addresspool"
+	"github.com/acnodal/epic/pkg/addresspool/addresspooltest"
 )
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
@@ -23,48 +24,15 @@ func pool(t testing.TB, s string) addresspool.Pool {
 	return p
 }
 
-// number is an address as a number.
-func number(a netip.Addr) *big.Int {
-	return new(big.Int).SetBytes(a.AsSlice())
-}
-
 // TestPoolArithmetic compares the arithmetic on halves with that of math/big.
 func TestPoolArithmetic(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	random := func(v4 bool) netip.Addr {
-		if v4 {
-			var b [4]byte
-			for i := range b {
-				b[i] = byte(r.Uint32())
-			}
-			return netip.AddrFrom4(b)
-		}
-		var b [16]byte
-		for i := range b {
-			// Runs of zeros and ones make for carries.
-			b[i] = []byte{0, 0xff, byte(r.Uint32())}[r.IntN(3)]
-		}
-		b[0] |= 0x20 // away from IPv4 inside IPv6
-		return netip.AddrFrom16(b)
-	}
 	most := new(big.Int).Lsh(big.NewInt(1), 62)
 	for i := range 20000 {
 		v4 := i%2 == 0
-		a, b := random(v4), random(v4)
-		if r.IntN(3) == 0 {
-			b = a
-			for range r.IntN(300) {
-				if n := b.Next(); n.IsValid() {
-					b = n
-				}
-			}
-		}
-		if b.Less(a) {
-			a, b = b, a
-		}
+		a, b := addresspooltest.Ends(r, v4)
 		p := addresspool.Between(a, b)
-		want := new(big.Int).Sub(number(b), number(a))
-		want.Add(want, big.NewInt(1))
+		want := addresspooltest.Size(a, b)
 		if want.Cmp(most) > 0 {
 			want = most
 		}
@@ -73,7 +41,7 @@ func TestPoolArithmetic(t *testing.T) {
 		}
 		n := r.Uint64N(poolSize(p))
 		at := addressAt(p, n)
-		if want := new(big.Int).Add(number(a), new(big.Int).SetUint64(n)); number(at).Cmp(want) != 0 || at.Is4() != v4 {
+		if want := new(big.Int).Add(addresspooltest.Number(a), new(big.Int).SetUint64(n)); addresspooltest.Number(at).Cmp(want) != 0 || at.Is4() != v4 {
 			t.Fatalf("%s: at %d is %s", p, n, at)
 		}
 		if !p.Contains(at) || !p.Contains(a) || !p.Contains(b) {
