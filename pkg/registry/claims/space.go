@@ -54,15 +54,11 @@ func (s Space) claimAt(position uint64) Claim {
 
 // poolSize is the number of addresses of a pool, or 1<<62 if there are more.
 func poolSize(p addresspool.Pool) uint64 {
-	fh, fl := halves(p.From())
-	th, tl := halves(p.To())
-	lo, borrow := bits.Sub64(tl, fl, 0)
-	hi, _ := bits.Sub64(th, fh, borrow)
 	const most = 1 << 62
-	if hi > 0 || lo >= most {
-		return most
+	if n := p.Size(); n.IsUint64() {
+		return min(n.Uint64(), most)
 	}
-	return lo + 1
+	return most
 }
 
 // addressAt is the address of a pool that is n after its first.

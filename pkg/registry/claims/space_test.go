@@ -24,7 +24,7 @@ func pool(t testing.TB, s string) addresspool.Pool {
 	return p
 }
 
-// TestPoolArithmetic compares the arithmetic on halves with that of math/big.
+// TestPoolArithmetic compares sizes and addresses of pools with numbers of math/big.
 func TestPoolArithmetic(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	most := new(big.Int).Lsh(big.NewInt(1), 62)
