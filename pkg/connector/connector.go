@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -216,6 +217,25 @@ func (b *base) confirmVersion(ctx context.Context, name types.NamespacedName, no
 		return errStale
 	}
 	return nil
+}
+
+// former are the names that the cluster no longer has, clusters those that it has and had.
+func (b *base) former() []string {
+	return slices.DeleteFunc(slices.Clone(b.options.FormerClusters), func(c string) bool { return c == b.options.Cluster })
+}
+
+func (b *base) clusters() []string { return append(b.former(), b.options.Cluster) }
+
+// owns returns whether this cluster is an owner of a shared object by a local one.
+func (b *base) owns(o client.Object, uid types.UID) bool {
+	return slices.ContainsFunc(b.clusters(), func(c string) bool { return o.GetAnnotations()[epic.OwnerAnnotation(c)] == string(uid) })
+}
+
+// disown removes clusters from the owners of a shared object.
+func disown(o client.Object, clusters []string) {
+	for _, c := range clusters {
+		delete(o.GetAnnotations(), epic.OwnerAnnotation(c))
+	}
 }
 
 func (b *base) view(ctx context.Context) *view { return newView(ctx, b.local) }

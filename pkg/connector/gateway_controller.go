@@ -152,11 +152,7 @@ func owners(proxy *epicv1.GWProxy) map[string]string {
 func (r *gatewayReconciler) join(ctx context.Context, config *publish.Config, want, now *epicv1.GWProxy) error {
 	key := config.OwnerAnnotation()
 	joined := now.DeepCopy()
-	for _, former := range r.options.FormerClusters {
-		if former != config.Cluster {
-			delete(joined.Annotations, epic.OwnerAnnotation(former))
-		}
-	}
+	disown(joined, r.former())
 	if r.remote.mine(now) && len(joined.Annotations) == len(now.Annotations) {
 		_, err := r.remote.apply(ctx, want, now)
 		return err
@@ -185,13 +181,9 @@ func (r *gatewayReconciler) withdraw(ctx context.Context, name types.NamespacedN
 			return err
 		}
 	}
-	config, err := r.config(ctx)
-	if err != nil {
-		return err
-	}
 	gone := true
 	for _, proxy := range proxies {
-		done, err := r.leave(ctx, config, proxy)
+		done, err := r.leave(ctx, proxy)
 		if err != nil {
 			return err
 		}
@@ -237,23 +229,11 @@ func (r *gatewayReconciler) proxies(ctx context.Context, name types.NamespacedNa
 	return found, nil
 }
 
-// owns returns whether this cluster is an owner of a shared object by a local one.
-func (b *base) owns(o client.Object, uid types.UID) bool {
-	for _, cluster := range append([]string{b.options.Cluster}, b.options.FormerClusters...) {
-		if o.GetAnnotations()[epic.OwnerAnnotation(cluster)] == string(uid) {
-			return true
-		}
-	}
-	return false
-}
-
 // leave removes a proxy, or this cluster from its owners if there are others. It says
 // whether nothing is left to do.
-func (r *gatewayReconciler) leave(ctx context.Context, config *publish.Config, proxy *epicv1.GWProxy) (bool, error) {
+func (r *gatewayReconciler) leave(ctx context.Context, proxy *epicv1.GWProxy) (bool, error) {
 	left := proxy.DeepCopy()
-	for _, cluster := range append([]string{config.Cluster}, r.options.FormerClusters...) {
-		delete(left.Annotations, epic.OwnerAnnotation(cluster))
-	}
+	disown(left, r.clusters())
 	if owners(left) == nil {
 		if owners(proxy) == nil {
 			return r.remote.remove(ctx, proxy)

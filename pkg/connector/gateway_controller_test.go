@@ -150,11 +150,7 @@ func TestSharedGatewayIsJoinedMeanwhile(t *testing.T) {
 	reconciled(t, gateways(paris))
 	stale, _ := e.proxy(t, "shared")
 	reconciled(t, gateways(rome))
-	config, err := paris.config(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := gateways(paris).leave(t.Context(), config, stale); !apierrors.IsConflict(err) {
+	if _, err := gateways(paris).leave(t.Context(), stale); !apierrors.IsConflict(err) {
 		t.Errorf("The error is %v", err)
 	}
 	if _, ok := e.proxy(t, "shared"); !ok {

@@ -183,21 +183,17 @@ func (r *serviceReconciler) writeLoadBalancer(ctx context.Context, service *core
 		metav1.SetMetaDataAnnotation(&changed.ObjectMeta, epic.OwnerAnnotation(r.options.Cluster), string(service.UID))
 	}
 	// What is left of former clusters are their endpoints, which go when this one's are there.
-	changed.Spec.UpstreamClusters = slices.DeleteFunc(changed.Spec.UpstreamClusters, r.formerly)
-	for _, former := range r.options.FormerClusters {
-		if r.formerly(former) {
-			delete(changed.Annotations, epic.OwnerAnnotation(former))
-		}
-	}
+	unlist(changed, r.former())
 	if !slices.Contains(changed.Spec.UpstreamClusters, r.options.Cluster) {
 		changed.Spec.UpstreamClusters = append(changed.Spec.UpstreamClusters, r.options.Cluster)
 	}
 	return r.patch(ctx, now, changed)
 }
 
-// formerly returns whether a cluster's name is one that this cluster no longer has.
-func (r *serviceReconciler) formerly(cluster string) bool {
-	return cluster != r.options.Cluster && slices.Contains(r.options.FormerClusters, cluster)
+// unlist removes clusters from those that use a load balancer, and from its owners.
+func unlist(lb *epicv1.LoadBalancer, clusters []string) {
+	lb.Spec.UpstreamClusters = slices.DeleteFunc(lb.Spec.UpstreamClusters, func(c string) bool { return slices.Contains(clusters, c) })
+	disown(lb, clusters)
 }
 
 // patch writes a change of the version that was read.
@@ -218,8 +214,9 @@ func (r *serviceReconciler) endpoints(ctx context.Context, lb string) ([]*epicv1
 	if err := r.epic.List(ctx, &all, client.MatchingFields{lbIndex: lb}, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list RemoteEndpoints: %w", err)
 	}
+	clusters := r.clusters()
 	return slices.DeleteFunc(pointers(all.Items), func(o *epicv1.RemoteEndpoint) bool {
-		return !r.remote.mine(o) || o.Spec.Cluster != r.options.Cluster && !r.formerly(o.Spec.Cluster)
+		return !r.remote.mine(o) || !slices.Contains(clusters, o.Spec.Cluster)
 	}), nil
 }
 
@@ -306,10 +303,7 @@ func (r *serviceReconciler) leave(ctx context.Context, lb *epicv1.LoadBalancer) 
 		return false, err
 	}
 	left := lb.DeepCopy()
-	left.Spec.UpstreamClusters = slices.DeleteFunc(left.Spec.UpstreamClusters, func(c string) bool { return c == r.options.Cluster || r.formerly(c) })
-	for _, cluster := range append([]string{r.options.Cluster}, r.options.FormerClusters...) {
-		delete(left.Annotations, epic.OwnerAnnotation(cluster))
-	}
+	unlist(left, r.clusters())
 	if !equality.Semantic.DeepEqual(left, lb) {
 		// Its event starts this again.
 		return false, r.patch(ctx, lb, left)
