@@ -29,6 +29,20 @@ func (n *node) watched() {
 	})
 }
 
+// startWatched starts the programs of all nodes with BFD and graceful restart, and waits
+// until all sessions are watched.
+func (l *lab) startWatched() {
+	l.t.Helper()
+	for _, n := range l.nodes {
+		n.withBFD()
+		n.gracefully()
+	}
+	l.startAll()
+	for _, n := range l.nodes {
+		n.watched()
+	}
+}
+
 // cut takes what a node sends and gets, so that nobody is told.
 func (n *node) cut(cut bool) {
 	n.t.Helper()
@@ -47,15 +61,7 @@ func TestBIRDWithBFD(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, 2)
 	l.bird(birdOptions{session: "bfd on;"})
-	for _, n := range l.nodes {
-		n.withBFD()
-		n.gracefully()
-		n.start()
-	}
-	l.routed(1, 2)
-	for _, n := range l.nodes {
-		n.watched()
-	}
+	l.startWatched()
 	l.nodes[0].cut(true)
 	l.routed(2)
 	l.nodes[0].until("the node notices", func() error {
@@ -70,12 +76,7 @@ func TestBIRDWithBFD(t *testing.T) {
 	l.routed(1, 2)
 
 	// An upgrade is no failure: the routes stay, and nobody is told otherwise.
-	l.nodes[0].signal(terminate)
-	l.staysRouted("while the program is away", 1, 2)
-	l.nodes[0].start()
-	l.nodes[0].up()
-	l.nodes[0].watched()
-	l.staysRouted("when the program is back", 1, 2)
+	l.nodes[0].replaced(terminate, l.nodes[0].up, l.nodes[0].watched)
 
 	// One that is killed can't say so.
 	l.nodes[0].signal(kill)

@@ -19,10 +19,7 @@ func TestBIRD(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, 2)
 	l.bird(birdOptions{})
-	for _, n := range l.nodes {
-		n.start()
-	}
-	l.routed(1, 2)
+	l.startAll()
 	for _, n := range l.nodes {
 		n.up()
 	}

@@ -74,27 +74,14 @@ func TestFRR(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, 2)
 	l.frr()
-	for _, n := range l.nodes {
-		n.withBFD()
-		n.gracefully()
-		n.start()
-	}
-	l.routed(1, 2)
-	for _, n := range l.nodes {
-		n.watched()
-	}
+	l.startWatched()
 	first := l.nodes[0]
 	first.setReady(false)
 	l.routed(2)
 	first.setReady(true)
 	l.routed(1, 2)
 
-	first.signal(terminate)
-	l.staysRouted("while the program is away", 1, 2)
-	first.start()
-	first.up()
-	first.watched()
-	l.staysRouted("when the program is back", 1, 2)
+	first.replaced(terminate, first.up, first.watched)
 
 	first.cut(true)
 	l.routed(2)

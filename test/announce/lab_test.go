@@ -226,6 +226,17 @@ func (n *node) start() {
 	n.t.Cleanup(func() { n.end9(); n.logs() })
 }
 
+// start starts the programs of all nodes and waits until visitors are sent to all of them.
+func (l *lab) startAll() {
+	l.t.Helper()
+	numbers := make([]int, 0, len(l.nodes))
+	for _, n := range l.nodes {
+		n.start()
+		numbers = append(numbers, n.number)
+	}
+	l.routed(numbers...)
+}
+
 func (n *node) logs() {
 	if n.t.Failed() && n.errors.Len() > 0 {
 		n.t.Logf("node %d: %s", n.number, n.errors)

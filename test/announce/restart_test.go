@@ -29,6 +29,19 @@ func (l *lab) staysRouted(when string, nodes ...int) {
 // gracefully has peers keep the routes of a node whose program is away.
 func (n *node) gracefully() { n.config.BGP.GracefulRestartSeconds = ptr.To[int32](60) }
 
+// replaced has a node's program end by a signal and the next one start, until that has what
+// it needs. The router has routes to both nodes all the time.
+func (n *node) replaced(by syscall.Signal, until ...func()) {
+	n.t.Helper()
+	n.signal(by)
+	n.staysRouted("while the program is away", 1, 2)
+	n.start()
+	for _, wait := range until {
+		wait()
+	}
+	n.staysRouted("when the program is back", 1, 2)
+}
+
 // A program that is killed or upgraded leaves its routes, and the next one has them.
 func TestBIRDGracefulRestart(t *testing.T) {
 	t.Parallel()
@@ -36,15 +49,10 @@ func TestBIRDGracefulRestart(t *testing.T) {
 	l.bird(birdOptions{})
 	for _, n := range l.nodes {
 		n.gracefully()
-		n.start()
 	}
-	l.routed(1, 2)
+	l.startAll()
 	for _, s := range []syscall.Signal{kill, terminate} {
-		l.nodes[0].signal(s)
-		l.staysRouted("while the program is away", 1, 2)
-		l.nodes[0].start()
-		l.nodes[0].up()
-		l.staysRouted("when the program is back", 1, 2)
+		l.nodes[0].replaced(s, l.nodes[0].up)
 	}
 	// What the next program no longer announces goes.
 	l.nodes[0].signal(terminate)
@@ -58,10 +66,7 @@ func TestBIRDRestart(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, 2)
 	l.bird(birdOptions{})
-	for _, n := range l.nodes {
-		n.start()
-	}
-	l.routed(1, 2)
+	l.startAll()
 	for _, s := range []syscall.Signal{kill, terminate} {
 		l.nodes[0].signal(s)
 		l.routed(2)
