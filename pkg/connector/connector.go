@@ -231,6 +231,35 @@ func (b *base) owns(o client.Object, uid types.UID) bool {
 	return slices.ContainsFunc(b.clusters(), func(c string) bool { return o.GetAnnotations()[epic.OwnerAnnotation(c)] == string(uid) })
 }
 
+// published returns the objects in EPIC that this cluster made for a local object of a name,
+// and those that it shares by the one of a UID, if there is one. list returns those of a key
+// of clientNameIndex.
+func published[T client.Object](b *base, name types.NamespacedName, uid types.UID, list func(key string) ([]T, error)) ([]T, error) {
+	made, err := list(name.String())
+	if err != nil {
+		return nil, err
+	}
+	found := slices.DeleteFunc(made, func(o T) bool { return !b.remote.mine(o) })
+	if uid == "" {
+		return found, nil
+	}
+	shared, err := list(ownerKey(string(uid)))
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range shared {
+		if b.owns(o, uid) && !named(found, o.GetName()) {
+			found = append(found, o)
+		}
+	}
+	return found, nil
+}
+
+// named returns whether one of some objects has a name.
+func named[T client.Object](objects []T, name string) bool {
+	return slices.ContainsFunc(objects, func(o T) bool { return o.GetName() == name })
+}
+
 // disown removes clusters from the owners of a shared object.
 func disown(o client.Object, clusters []string) {
 	for _, c := range clusters {

@@ -206,27 +206,17 @@ func (r *gatewayReconciler) withdraw(ctx context.Context, name types.NamespacedN
 // proxies are those that this cluster made for a Gateway of a name, and those that it
 // shares by the Gateway.
 func (r *gatewayReconciler) proxies(ctx context.Context, name types.NamespacedName, gateway *gatewayv1.Gateway) ([]*epicv1.GWProxy, error) {
-	keys := []string{name.String()}
+	var uid types.UID
 	if gateway != nil {
-		keys = append(keys, ownerKey(string(gateway.UID)))
+		uid = gateway.UID
 	}
-	var found []*epicv1.GWProxy
-	for i, key := range keys {
+	return published(r.base, name, uid, func(key string) ([]*epicv1.GWProxy, error) {
 		var some epicv1.GWProxyList
 		if err := r.epic.List(ctx, &some, client.MatchingFields{clientNameIndex: key}, client.UnsafeDisableDeepCopy); err != nil {
 			return nil, fmt.Errorf("list GWProxies: %w", err)
 		}
-		for _, proxy := range pointers(some.Items) {
-			ours := r.remote.mine(proxy)
-			if i > 0 {
-				ours = r.owns(proxy, gateway.UID)
-			}
-			if ours && !slices.ContainsFunc(found, func(other *epicv1.GWProxy) bool { return other.Name == proxy.Name }) {
-				found = append(found, proxy)
-			}
-		}
-	}
-	return found, nil
+		return pointers(some.Items), nil
+	})
 }
 
 // leave removes a proxy, or this cluster from its owners if there are others. It says

@@ -255,33 +255,23 @@ func (r *serviceReconciler) withdraw(ctx context.Context, name types.NamespacedN
 // loadBalancers are those that this cluster made for a Service of a name, and those that it
 // shares by the Service.
 func (r *serviceReconciler) loadBalancers(ctx context.Context, name types.NamespacedName, service *corev1.Service) ([]*epicv1.LoadBalancer, error) {
-	var found []*epicv1.LoadBalancer
-	add := func(lb *epicv1.LoadBalancer) {
-		if !slices.ContainsFunc(found, func(other *epicv1.LoadBalancer) bool { return other.Name == lb.Name }) {
-			found = append(found, lb)
-		}
-	}
-	keys := []string{name.String()}
+	var uid types.UID
 	if service != nil {
-		keys = append(keys, ownerKey(string(service.UID)))
+		uid = service.UID
 	}
-	for i, key := range keys {
+	found, err := published(r.base, name, uid, func(key string) ([]*epicv1.LoadBalancer, error) {
 		var some epicv1.LoadBalancerList
 		if err := r.epic.List(ctx, &some, client.MatchingFields{clientNameIndex: key}, client.UnsafeDisableDeepCopy); err != nil {
 			return nil, fmt.Errorf("list LoadBalancers: %w", err)
 		}
-		for _, lb := range pointers(some.Items) {
-			if i == 0 && r.remote.mine(lb) || i > 0 && r.owns(lb, service.UID) {
-				add(lb)
-			}
-		}
-	}
-	if service == nil {
-		return found, nil
+		return pointers(some.Items), nil
+	})
+	if err != nil || service == nil {
+		return found, err
 	}
 	lb, err := r.loadBalancer(ctx, publish.LoadBalancerName(service))
-	if err == nil && lb != nil && (slices.Contains(lb.Spec.UpstreamClusters, r.options.Cluster) || abandoned(service, lb)) {
-		add(lb)
+	if err == nil && lb != nil && !named(found, lb.Name) && (slices.Contains(lb.Spec.UpstreamClusters, r.options.Cluster) || abandoned(service, lb)) {
+		found = append(found, lb)
 	}
 	return found, err
 }
