@@ -149,7 +149,7 @@ await 60 "the connector" kubectl wait --for=condition=Accepted --timeout=20s gat
 
 if [[ ${1:-} == measure ]]; then
 	shift
-	# Its endpoints are there.
+	# The endpoints of the measurement have these addresses.
 	ip route add local 10.93.255.0/24 dev lo
 	measure "$@"
 	exit

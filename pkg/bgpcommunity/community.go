@@ -12,7 +12,7 @@ import (
 
 // Community is a community (RFC 1997) or a large community (RFC 8092).
 type Community struct {
-	// Large says which of the two it is.
+	// Large is set for a large community.
 	Large bool
 	// Value is the community.
 	Value uint32

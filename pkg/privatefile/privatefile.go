@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package privatefile replaces files that only their owner may read: keys, tokens,
-// and what a program keeps between runs.
+// and state that a program keeps between runs.
 package privatefile
 
 import (
@@ -18,7 +18,7 @@ const mode = 0o600
 // step: no reader and no crash sees a part of it. The mode of a file that is there
 // does not matter.
 func Write(path string, parts ...[]byte) (err error) {
-	// The temporary file is beside the file: another folder may be readable by
+	// The temporary file is in the same folder: another one may be readable by
 	// others, or on another file system.
 	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(mode))
 	if err != nil {

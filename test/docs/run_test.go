@@ -74,7 +74,7 @@ func askHelp(text string) string {
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\n")
 		if strings.TrimSpace(line) != "" && !strings.HasSuffix(line, "\\") {
-			// What follows "--" is another program's.
+			// Arguments after "--" belong to another program.
 			own, other, ends := strings.Cut(line, " -- ")
 			line = own + " --help"
 			if ends {

@@ -10,22 +10,22 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// Client says how to reach an API server.
+// Client configures how to reach an API server.
 type Client struct {
 	Kubeconfig string
 	QPS        float32
 	Burst      int
 }
 
-// AddFlags adds the flags. Server names the API server, and to, which may be empty,
-// where the requests go that are limited.
+// AddFlags adds the flags. In their help, server names the API server, and to, which may
+// be empty, names the destination of the requests that are limited.
 func (c *Client) AddFlags(fs *pflag.FlagSet, server, to string) {
 	fs.StringVar(&c.Kubeconfig, "kubeconfig", c.Kubeconfig, "How to reach "+server+". Without it: the environment's KUBECONFIG, the home directory's, or this pod's service account.")
 	fs.Float32Var(&c.QPS, "kube-api-qps", c.QPS, "Requests a second at most"+to+"; -1 for no limit.")
 	fs.IntVar(&c.Burst, "kube-api-burst", c.Burst, "Requests at once at most"+to+".")
 }
 
-// Validate checks what only the flags together say.
+// Validate checks the flags together.
 func (c *Client) Validate() error {
 	if c.QPS == 0 || c.QPS > 0 && c.Burst < 1 {
 		return fmt.Errorf("--kube-api-qps=%v and --kube-api-burst=%d let no request pass: give more, or --kube-api-qps=-1 for no limit", c.QPS, c.Burst)

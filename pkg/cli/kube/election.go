@@ -10,24 +10,24 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Election says whether and how replicas elect a leader.
+// Election configures whether and how replicas elect a leader.
 type Election struct {
 	Enabled bool
 	// Namespace has the lease; empty for the one that goes with the kubeconfig.
 	Namespace string
 	// LeaseDuration is how long others wait for a leader that is silent, RenewDeadline
-	// after how long without success a leader gives up, and RetryPeriod how often each
-	// of them tries.
+	// is how long a leader tries to renew the lease before it stops leading, and
+	// RetryPeriod is the time between two tries.
 	LeaseDuration, RenewDeadline, RetryPeriod time.Duration
 }
 
-// NewElection returns the defaults, which Kubernetes' own controllers have too.
+// NewElection returns the defaults, which are those of Kubernetes' own controllers.
 func NewElection() Election {
 	return Election{Enabled: true, LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second}
 }
 
-// AddFlags adds the flags. The help of --leader-elect is enabled, and what is in the
-// namespace is named by of.
+// AddFlags adds the flags. The help of --leader-elect is enabled, and of names what the
+// namespace of --leader-elect-namespace contains.
 func (e *Election) AddFlags(fs *pflag.FlagSet, enabled, of string) {
 	fs.BoolVar(&e.Enabled, "leader-elect", e.Enabled, enabled)
 	fs.StringVar(&e.Namespace, "leader-elect-namespace", e.Namespace, "The namespace of "+of+". Without it: this pod's, or the kubeconfig's.")
@@ -36,7 +36,7 @@ func (e *Election) AddFlags(fs *pflag.FlagSet, enabled, of string) {
 	fs.DurationVar(&e.RetryPeriod, "leader-elect-retry-period", e.RetryPeriod, "How often to try to get or to renew the lease; shorter than the deadline.")
 }
 
-// Validate checks what only the flags together say.
+// Validate checks the flags together.
 func (e *Election) Validate() error {
 	if e.Enabled && (e.RetryPeriod <= 0 || e.RenewDeadline <= e.RetryPeriod*2 || e.LeaseDuration <= e.RenewDeadline) {
 		return fmt.Errorf("--leader-elect-retry-period=%s, --leader-elect-renew-deadline=%s and --leader-elect-lease-duration=%s do not fit: "+
@@ -45,5 +45,5 @@ func (e *Election) Validate() error {
 	return nil
 }
 
-// In returns the namespace of the lease, where another goes with the kubeconfig.
+// In returns the namespace of the lease, given the namespace of the kubeconfig.
 func (e *Election) In(namespace string) string { return cmp.Or(e.Namespace, namespace) }

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// What the flags say together is checked, and the errors name them.
+// Flags are checked together, and the errors name them.
 func TestValidate(t *testing.T) {
 	for args, want := range map[string]string{
 		"":                                     "",

@@ -57,7 +57,7 @@ func authorized(config *rest.Config, next http.Handler) (http.Handler, error) {
 		logger := klog.FromContext(r.Context())
 		client, ok, err := authenticate.AuthenticateRequest(r)
 		if err != nil || !ok {
-			// Also if the cluster does not answer: nobody is let in by that.
+			// A cluster that does not answer authenticates no client.
 			logger.V(2).Info("A client of the metrics is not authenticated", "err", err)
 			http.Error(w, "the cluster does not accept this token: present the token of a service account of the cluster in which this program runs", http.StatusUnauthorized)
 			return

@@ -49,7 +49,7 @@ func servePlain(ctx context.Context, address string, metrics http.Handler, live,
 func serve(ctx context.Context, listener net.Listener, handler http.Handler) (stop func()) {
 	logger := klog.FromContext(ctx)
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout}
-	// What fails in handshakes is the clients' and not worth a line each.
+	// Handshakes fail because of clients, which could fill the log.
 	server.ErrorLog = klogDebug(logger)
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

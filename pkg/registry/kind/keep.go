@@ -31,10 +31,10 @@ func keepMeta(m, old *metav1.ObjectMeta) {
 }
 
 // KeepConditions carries the conditions over that a write of the status left out.
-// Published programs send a status that has no conditions, since they do not know
-// them, and a PUT of it must not remove what others report. An empty list, as
-// opposed to none, removes the conditions. Protobuf can't tell the two apart, so
-// only JSON can remove them all.
+// Published programs send a status that has no conditions, because they do not know
+// them, and a PUT of it must not remove conditions that others report. An empty list, as
+// opposed to none, removes the conditions. Protobuf can't distinguish the two, so only
+// JSON can remove them all.
 func KeepConditions(conditions *[]metav1.Condition, old []metav1.Condition) {
 	if *conditions == nil {
 		*conditions = old

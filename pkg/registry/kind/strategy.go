@@ -17,10 +17,10 @@ import (
 // as it is written and as it was. T is the internal type. Rules that need other
 // objects are in the kind's claims.Rules.
 //
-// What all kinds have in common is not part of it: a write of the object keeps the
-// status and counts changes of the spec in the generation; a write of the status
-// keeps everything else, and the conditions and the observed generation if they are
-// left out.
+// The rules that all kinds have in common are not part of it: a write of the object
+// keeps the status and counts changes of the spec in the generation; a write of the
+// status keeps everything else, and the conditions and the observed generation if they
+// are left out.
 type Strategy[T any] struct {
 	// PrepareCreate completes a new object. It may be nil.
 	PrepareCreate func(obj *T)

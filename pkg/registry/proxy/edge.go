@@ -12,8 +12,9 @@ import (
 	"github.com/acnodal/epic/pkg/edge"
 )
 
-// edgeTouched reports whether an update sets other edge settings. Those that an object
-// has it may keep: what its group no longer allows has no effect, and the operator says so.
+// edgeTouched reports whether an update sets other edge settings. An object may keep
+// settings that its group no longer allows: they have no effect, and the operator reports
+// that.
 func edgeTouched(old, v View) bool {
 	return *v.Edge != nil && !apiequality.Semantic.DeepEqual(*v.Edge, *old.Edge)
 }

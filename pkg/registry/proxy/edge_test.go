@@ -61,8 +61,8 @@ func TestEdge(t *testing.T) {
 		})
 	}
 
-	// What a proxy has it keeps when the group changes, but it can't be changed to something
-	// that is not allowed.
+	// A proxy keeps its settings when the group changes, but can't change them to settings
+	// that are not allowed.
 	lb := rt.LoadBalancer("one", "kept", "edgy")
 	lb.Spec.Edge = &epic.EdgeSpec{HealthCheck: &epic.HealthCheck{Type: epic.HealthCheckTCP}}
 	lb = rt.MustCreate(w, lb)

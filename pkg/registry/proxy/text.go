@@ -35,8 +35,8 @@ func Ports(ports []epic.ServicePort) string {
 	return Few(out)
 }
 
-// Envoys says how many Envoys are ready, of how many should be; nothing before the
-// operator has seen the object.
+// Envoys returns how many Envoys are ready, of how many there should be; nothing before
+// the operator has seen the object.
 func Envoys(status *epic.ProxyStatus) string {
 	if status.Envoy == nil {
 		return ""

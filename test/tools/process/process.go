@@ -28,7 +28,7 @@ type Process struct {
 	done chan struct{}
 }
 
-// Start starts the program. It ends with this process at the latest.
+// Start starts the program, which ends with this process at the latest.
 func (p *Process) Start() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -27,7 +27,7 @@ const (
 	maxBFDInterval    = 60_000
 	// maxSelectors bounds the labels and the expressions of a selector.
 	maxSelectors = 32
-	// maxSessionMessage is for the words of a node about a session.
+	// maxSessionMessage bounds the message of a node about a session.
 	maxSessionMessage = 1024
 )
 
@@ -86,7 +86,7 @@ func communities(path *field.Path, all []string) field.ErrorList {
 	return errs
 }
 
-// passwordForm is what both a key of a Secret and the name of a file may be.
+// passwordForm matches names that are valid as a key of a Secret and as the name of a file.
 var passwordForm = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,252}$`)
 
 func bgpPeer(path *field.Path, p *epic.BGPPeer) field.ErrorList {
@@ -145,7 +145,7 @@ func interfaceNames(path *field.Path, names []string) field.ErrorList {
 	return errs
 }
 
-// labelSelector checks which nodes are meant.
+// labelSelector checks a selector of nodes.
 func labelSelector(path *field.Path, s *metav1.LabelSelector) field.ErrorList {
 	if s == nil {
 		return nil

@@ -228,7 +228,7 @@ const (
 // logFieldForm is the name of a field in a line of an access log.
 var logFieldForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.@-]{0,62}$`)
 
-// reservedLogFields say whose line it is, which is not the tenant's to say.
+// reservedLogFields identify the proxy that wrote a line. Tenants can't set them.
 var reservedLogFields = []string{"account", "proxy"}
 
 func accessLog(path *field.Path, l *epic.AccessLog) field.ErrorList {

@@ -11,9 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// logOperators are the command operators of Envoy that take no argument and tell of a
-// request or connection. Others read files, the environment, or what filters keep to
-// themselves.
+// logOperators are the command operators of Envoy that take no argument and describe a
+// request or connection. Others read files, the environment, or the state of filters.
 var logOperators = sets.New(
 	"BYTES_RECEIVED", "BYTES_SENT", "CONNECTION_ID", "CONNECTION_TERMINATION_DETAILS", "DOWNSTREAM_DIRECT_REMOTE_ADDRESS",
 	"DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT", "DOWNSTREAM_HEADER_BYTES_RECEIVED", "DOWNSTREAM_HEADER_BYTES_SENT",

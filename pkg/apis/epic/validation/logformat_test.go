@@ -8,8 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// Operators that tell of a request are accepted. Those that read anything else are not,
-// however they are written.
+// Operators that describe a request are accepted. Operators that read anything else are
+// refused, however they are written.
 func TestLogFormat(t *testing.T) {
 	for s, message := range map[string]string{
 		"":                      "",
