@@ -275,10 +275,11 @@ func (s *secretRunner) Start(ctx context.Context) error {
 	s.warnOfNamesakes(ctx)
 	retry := wait.Backoff{Duration: time.Second, Factor: 2, Jitter: 0.2, Steps: 6, Cap: time.Minute}
 	for swept := false; ; {
-		err := s.sweep(ctx)
+		work := s.sweep
 		if swept {
-			err = s.secrets.rewrite(ctx)
+			work = s.secrets.rewrite
 		}
+		err := work(ctx)
 		after := wait.Jitter(s.options.RewriteSecrets, 0.2)
 		switch {
 		case ctx.Err() != nil:
