@@ -250,14 +250,10 @@ func mk(t testing.TB, typ resource.Type, name string, m proto.Message) *resource
 	return r
 }
 
-func adsSource() *corev3.ConfigSource {
-	return &corev3.ConfigSource{ResourceApiVersion: corev3.ApiVersion_V3, ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}}}
-}
-
 func cluster(t testing.TB, name string) *resource.Resource {
 	return mk(t, resource.Cluster, name, &clusterv3.Cluster{
 		Name: name, ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS},
-		EdsClusterConfig: &clusterv3.Cluster_EdsClusterConfig{EdsConfig: adsSource()},
+		EdsClusterConfig: &clusterv3.Cluster_EdsClusterConfig{EdsConfig: resource.ADS()},
 	})
 }
 
@@ -282,7 +278,7 @@ func listener(t testing.TB, name string, port int) *resource.Resource {
 			Name: "envoy.filters.network.http_connection_manager",
 			ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: pack(t, &hcmv3.HttpConnectionManager{
 				StatPrefix:     name,
-				RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{ConfigSource: adsSource(), RouteConfigName: name}},
+				RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{ConfigSource: resource.ADS(), RouteConfigName: name}},
 				HttpFilters:    []*hcmv3.HttpFilter{{Name: "envoy.filters.http.router", ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: pack(t, &routerv3.Router{})}}},
 			})},
 		}}}},

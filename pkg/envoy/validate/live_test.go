@@ -82,7 +82,7 @@ func udpListener(t *testing.T, name, cluster string) *resource.Resource {
 // for endpoints nor for secrets, which it never gets.
 func TestLive(t *testing.T) {
 	v := standing(t)
-	sds := []*tlsv3.SdsSecretConfig{{Name: "shop", SdsConfig: ads()}}
+	sds := []*tlsv3.SdsSecretConfig{{Name: "shop", SdsConfig: resource.ADS()}}
 	all := []*resource.Resource{
 		route(t, "good", "/a.*"), route(t, "bad", "(unclosed"), route(t, "good too", "/b"),
 		cluster(t, "good", nil), cluster(t, "bad", func(c *clusterv3.Cluster) { c.EdsClusterConfig = nil }),

@@ -44,13 +44,9 @@ func route(t *testing.T, name, regex string) *resource.Resource {
 	})
 }
 
-func ads() *corev3.ConfigSource {
-	return &corev3.ConfigSource{ResourceApiVersion: corev3.ApiVersion_V3, ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}}}
-}
-
 func listener(t *testing.T, name string, chain *listenerv3.FilterChain) *resource.Resource {
 	manager, err := anypb.New(&hcmv3.HttpConnectionManager{
-		StatPrefix: name, RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{ConfigSource: ads(), RouteConfigName: name}},
+		StatPrefix: name, RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{ConfigSource: resource.ADS(), RouteConfigName: name}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +64,7 @@ func listener(t *testing.T, name string, chain *listenerv3.FilterChain) *resourc
 func cluster(t *testing.T, name string, change func(*clusterv3.Cluster)) *resource.Resource {
 	c := &clusterv3.Cluster{
 		Name: name, ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS},
-		EdsClusterConfig: &clusterv3.Cluster_EdsClusterConfig{EdsConfig: ads()},
+		EdsClusterConfig: &clusterv3.Cluster_EdsClusterConfig{EdsConfig: resource.ADS()},
 	}
 	if change != nil {
 		change(c)
