@@ -42,18 +42,11 @@ func (v *Validator) runEnvoy(ctx context.Context, resources []*resource.Resource
 	}
 	ctx, cancel := context.WithTimeout(ctx, v.options.Timeout)
 	defer cancel()
-	log := &tail{}
 	cmd := exec.CommandContext(ctx, v.options.Envoy, "--mode", "validate", "--config-path", file, "--concurrency", "1",
 		"--disable-hot-restart", "--log-level", "error", "--log-format", "%l: %v")
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.Dir = dir
-	cmd.WaitDelay = time.Second
-	if err := cmd.Start(); err != nil {
+	log, err := v.options.start(cmd, dir)
+	if err != nil {
 		return "", fmt.Errorf("start Envoy to check resources: %w", err)
-	}
-	for kind, limit := range map[int]uint64{unix.RLIMIT_DATA: v.options.MaxMemory, unix.RLIMIT_CORE: 0} {
-		// If this fails, Envoy has ended already.
-		_ = unix.Prlimit(cmd.Process.Pid, kind, &unix.Rlimit{Cur: limit, Max: limit}, nil)
 	}
 	err = cmd.Wait()
 	var exit *exec.ExitError
@@ -75,6 +68,21 @@ func (v *Validator) runEnvoy(ctx context.Context, resources []*resource.Resource
 		text = err.Error()
 	}
 	return text, nil
+}
+
+// start starts an Envoy in a folder, with a bound on its memory. It returns where its log
+// goes.
+func (o *Options) start(cmd *exec.Cmd, dir string) (*tail, error) {
+	log := &tail{}
+	cmd.Stdout, cmd.Stderr, cmd.Dir, cmd.WaitDelay = log, log, dir, time.Second
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	for kind, limit := range map[int]uint64{unix.RLIMIT_DATA: o.MaxMemory, unix.RLIMIT_CORE: 0} {
+		// If this fails, Envoy has ended already.
+		_ = unix.Prlimit(cmd.Process.Pid, kind, &unix.Rlimit{Cur: limit, Max: limit}, nil)
+	}
+	return log, nil
 }
 
 var preamble = regexp.MustCompile(`(?m)^(error|critical): (error initializing configuration '[^']*': )?`)

@@ -17,7 +17,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 	"k8s.io/klog/v2"
 
@@ -291,20 +290,17 @@ func (l *live) once(ctx context.Context, file string) (string, error) {
 	// Envoy ends with this program. The kernel ties this to the thread that starts it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	log := &tail{}
 	cmd := exec.CommandContext(ctx, l.options.Envoy, "--config-path", file, "--concurrency", "1", "--disable-hot-restart",
 		"--drain-time-s", "1", "--drain-strategy", "immediate", "--log-level", "critical")
-	cmd.Stdout, cmd.Stderr, cmd.Dir, cmd.WaitDelay = log, log, filepath.Dir(file), time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
+	log, err := l.options.start(cmd, filepath.Dir(file))
+	if err != nil {
 		return "", err
 	}
-	_ = unix.Prlimit(cmd.Process.Pid, unix.RLIMIT_DATA, &unix.Rlimit{Cur: l.options.MaxMemory, Max: l.options.MaxMemory}, nil)
-	_ = unix.Prlimit(cmd.Process.Pid, unix.RLIMIT_CORE, &unix.Rlimit{}, nil)
 	l.mu.Lock()
 	l.process, l.asked = cmd.Process, 0
 	l.mu.Unlock()
-	err := cmd.Wait()
+	err = cmd.Wait()
 	l.mu.Lock()
 	l.process = nil
 	l.mu.Unlock()
