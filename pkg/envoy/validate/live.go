@@ -189,17 +189,22 @@ func (l *live) kill() {
 	}
 }
 
-// resolve notes an answer.
-func (l *live) resolve(k resource.Key, text string, err error) {
+// answer notes what the Envoy says of a resource.
+func (l *live) answer(k resource.Key, text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if q := l.open[k]; q != nil {
-		select {
-		case <-q.done:
-		default:
-			q.text, q.err = text, err
-			close(q.done)
-		}
+		q.resolve(text, nil)
+	}
+}
+
+// resolve notes an answer, unless there is one. The caller holds the lock.
+func (q *question) resolve(text string, err error) {
+	select {
+	case <-q.done:
+	default:
+		q.text, q.err = text, err
+		close(q.done)
 	}
 }
 
@@ -213,27 +218,23 @@ func (l *live) Connected(proxyidentity.Identity, time.Time) {
 // Disconnected implements xds.Observer.
 func (l *live) Disconnected(proxyidentity.Identity, time.Time, error) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.connected = false
-	keys := make([]resource.Key, 0, len(l.open))
-	for k := range l.open {
-		keys = append(keys, k)
-	}
-	l.mu.Unlock()
-	for _, k := range keys {
-		l.resolve(k, "", errGone)
+	for _, q := range l.open {
+		q.resolve("", errGone)
 	}
 }
 
 // Acknowledged implements xds.Observer.
 func (l *live) Acknowledged(_ proxyidentity.Identity, a delta.Acknowledgment) {
 	for _, e := range a.Entries {
-		l.resolve(e.Key(), "", nil)
+		l.answer(e.Key(), "")
 	}
 }
 
 // Refused implements xds.Observer.
 func (l *live) Refused(_ proxyidentity.Identity, r delta.Refusal) {
-	l.resolve(r.Resource.Key(), strings.TrimSpace(r.Text), nil)
+	l.answer(r.Resource.Key(), strings.TrimSpace(r.Text))
 }
 
 // run keeps an Envoy running until ctx ends.
