@@ -55,11 +55,10 @@ func Isolate(ctx context.Context, c Checker, refused *resource.Resource) (*Isola
 		return nil, err
 	}
 	// With another action, only their matches can be at fault, each by itself.
-	bad, each, of := map[*routev3.Route]bool{}, map[string][]*routev3.Route{}, map[string]*routev3.Route{}
+	each := map[string][]*routev3.Route{}
 	for name := range out.Faults {
 		for i, r := range together[name] {
-			q := fmt.Sprintf("%s#%d", name, i)
-			bad[r], each[q], of[q] = true, []*routev3.Route{r}, r
+			each[fmt.Sprintf("%s#%d", name, i)] = []*routev3.Route{r}
 		}
 	}
 	still, err := ask(ctx, c, refused, whole, each, answer500)
@@ -68,13 +67,14 @@ func Isolate(ctx context.Context, c Checker, refused *resource.Resource) (*Isola
 	}
 	dropped := map[*routev3.Route]bool{}
 	for q := range still {
-		dropped[of[q]], out.Dropped[of[q].Name] = true, true
+		r := each[q][0]
+		dropped[r], out.Dropped[r.Name] = true, true
 	}
 	rest := edit(whole, func(r *routev3.Route) *routev3.Route {
-		switch {
-		case dropped[r]:
+		if dropped[r] {
 			return nil
-		case bad[r]:
+		}
+		if _, bad := out.Faults[r.Name]; bad {
 			return answer500(r)
 		}
 		return r
