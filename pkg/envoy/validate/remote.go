@@ -13,6 +13,8 @@ import (
 	"net/http"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
+
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
@@ -87,17 +89,13 @@ func NewClient(socket string) *Client {
 // Connected waits until somebody answers on the socket. It returns false if ctx ends before.
 func (c *Client) Connected(ctx context.Context) bool {
 	const interval = 50 * time.Millisecond
-	for {
+	return wait.PollUntilContextCancel(ctx, interval, true, func(ctx context.Context) (bool, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, "unix", c.socket)
-		if err == nil {
-			return conn.Close() == nil
+		if err != nil {
+			return false, nil //nolint:nilerr // it is not there yet
 		}
-		select {
-		case <-ctx.Done():
-			return false
-		case <-time.After(interval):
-		}
-	}
+		return true, conn.Close()
+	}) == nil
 }
 
 // Check implements Checker.

@@ -6,10 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/utils/lru"
 
 	"github.com/acnodal/epic/pkg/envoy/resource"
@@ -40,9 +40,8 @@ type Validator struct {
 	slots   chan struct{}
 	// answers are what Envoy said of each content; empty if it accepts it.
 	answers *lru.Cache
-	mu      sync.Mutex
 	// sane is set once an Envoy accepted a configuration without resources.
-	sane    bool
+	sane    atomic.Bool
 	started atomic.Int64
 	// live is the standing Envoy; nil until Run.
 	live atomic.Pointer[live]
@@ -84,16 +83,10 @@ func (v *Validator) Run(ctx context.Context) error {
 // Connected waits until the standing Envoy is connected. It returns false if ctx ends before.
 func (v *Validator) Connected(ctx context.Context) bool {
 	const interval = 10 * time.Millisecond
-	for {
-		if l := v.live.Load(); l != nil && l.isConnected() {
-			return true
-		}
-		select {
-		case <-ctx.Done():
-			return false
-		case <-time.After(interval):
-		}
-	}
+	return wait.PollUntilContextCancel(ctx, interval, true, func(context.Context) (bool, error) {
+		l := v.live.Load()
+		return l != nil && l.isConnected(), nil
+	}) == nil
 }
 
 // Started returns the number of Envoys that were started for single questions.
@@ -197,10 +190,7 @@ func (v *Validator) start(ctx context.Context, open []*resource.Resource, answer
 
 // sanity makes sure that a refusal is about resources. The caller has a slot.
 func (v *Validator) sanity(ctx context.Context) error {
-	v.mu.Lock()
-	sane := v.sane
-	v.mu.Unlock()
-	if sane {
+	if v.sane.Load() {
 		return nil
 	}
 	text, err := v.run(ctx, nil)
@@ -210,9 +200,7 @@ func (v *Validator) sanity(ctx context.Context) error {
 	if text != "" {
 		return fmt.Errorf("the Envoy that checks resources refuses even a configuration without any: %s", text)
 	}
-	v.mu.Lock()
-	v.sane = true
-	v.mu.Unlock()
+	v.sane.Store(true)
 	return nil
 }
 
