@@ -3,6 +3,7 @@
 package speaker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -117,20 +118,18 @@ func (s *Speaker) States(ctx context.Context) []PeerState {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	found := map[string]*api.Peer{}
+	var unread error
 	if s.running != nil {
-		err := s.running.ListPeer(ctx, &api.ListPeerRequest{EnableAdvertised: false}, func(p *api.Peer) {
+		unread = s.running.ListPeer(ctx, &api.ListPeerRequest{EnableAdvertised: false}, func(p *api.Peer) {
 			found[p.GetConf().GetNeighborAddress()] = p
 		})
-		if err != nil {
-			s.failed[""] = err
-		}
 	}
 	out := make([]PeerState, 0, len(s.wanted))
 	for _, p := range s.wanted {
 		state := PeerState{Name: p.Name, Address: p.Address}
 		if is := found[p.Address.String()]; is != nil {
 			s.fill(ctx, &state, is)
-		} else if err := s.failed[p.Name]; err != nil {
+		} else if err := cmp.Or(s.failed[p.Name], unread); err != nil {
 			state.Message = err.Error()
 		} else {
 			state.Message = "the session is not set up yet"
