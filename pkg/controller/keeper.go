@@ -35,7 +35,7 @@ type state struct {
 	tunnels stateFunc
 	// gone has the proxies that are gone though they have an entry.
 	gone map[string]bool
-	// lingers says whether a tunnel stays though it is no longer needed; nil when none
+	// lingers reports whether a tunnel stays though it is no longer needed; nil when none
 	// does.
 	lingers func(pair) bool
 }

@@ -84,8 +84,8 @@ func (p *pacer) clean(now time.Time) {
 
 // run hands objects on until ctx ends.
 func (p *pacer) run(ctx context.Context) {
-	// The first wakes Get. It may be stopped before it runs, since Wait sees the end of
-	// ctx too.
+	// The first wakes Get. It may be stopped before it runs, because Wait sees the end
+	// of ctx too.
 	defer context.AfterFunc(ctx, p.queue.ShutDown)()
 	defer p.queue.ShutDown()
 	for {

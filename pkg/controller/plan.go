@@ -40,8 +40,8 @@ type plan struct {
 }
 
 // planFor decides which tunnels an object gets. It keeps those it has and needs,
-// with their IDs, gives new ones none, and drops the rest when they have lingered. Proxies on gateway
-// nodes that are given up are gone, and their interfaces with them. An object that is
+// with their IDs, gives new ones none, and drops the rest when they have lingered. Proxies
+// on gateway nodes that are given up are gone, and their interfaces with them. An object that is
 // being deleted gets nothing new, and its conditions stay.
 func planFor(s *state) *plan {
 	p := &plan{}
@@ -92,7 +92,7 @@ func (p *plan) choose(tenantNodes, epicNodes []netip.Addr, has map[pair]int32, m
 	}
 }
 
-// linger adds pairs that the object has and no longer needs, since no endpoint is left on
+// linger adds pairs that the object has and no longer needs because no endpoint is left on
 // the client node: requests may still be under way. Nothing lingers to a gateway node
 // without a proxy, and nothing takes the place of what is needed.
 func (p *plan) linger(ports map[netip.Addr]epicv1.EndpointPort, has map[pair]int32, lingers func(pair) bool) {

@@ -99,8 +99,8 @@ const (
 	// DropWrongCookie: the packet's cookie is not made from a key of the tunnel that is
 	// valid here, or not for this direction.
 	DropWrongCookie DropReason = "wrong-cookie"
-	// DropBypassed: what an endpoint on a client node sends to its proxy was to leave outside
-	// the tunnel, since somebody has removed the program that puts it in.
+	// DropBypassed: a packet of an endpoint on a client node to its proxy was about to leave
+	// outside the tunnel, because somebody has removed the program that puts it in.
 	DropBypassed DropReason = "bypassed"
 )
 

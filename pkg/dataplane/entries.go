@@ -40,7 +40,7 @@ func keysOf(in scope, m member) [2]bpf.KernelEndpoint {
 
 func scopeOf(key bpf.KernelEndpoint) scope { return scope{key.Address.Bytes, key.Scope} }
 
-// fits says whether an entry is that of a service, or of its address.
+// fits reports whether an entry is that of a service, or of its address.
 func (m member) fits(key bpf.KernelEndpoint) bool {
 	return key.Protocol == 0 && key.Port == 0 || m.port == key.Port && m.protocol == key.Protocol
 }
@@ -71,7 +71,7 @@ func (s *services) wantService(key bpf.KernelEndpoint) (bpf.KernelService, bool)
 	return value, true
 }
 
-// shared says whether other interfaces reach the same by the same tunnel.
+// shared reports whether other interfaces reach the same by the same tunnel.
 func (s *services) shared(key bpf.KernelEndpoint, in scope, ifindex uint32) bpf.KernelServiceFlags {
 	for other := range s.byTunnel.each(in) {
 		if other.fits(key) && other.other != ifindex {
@@ -81,7 +81,7 @@ func (s *services) shared(key bpf.KernelEndpoint, in scope, ifindex uint32) bpf.
 	return 0
 }
 
-// severalTunnels says whether a client's endpoint is reached by other tunnels too.
+// severalTunnels reports whether a client's endpoint is reached by other tunnels too.
 func (s *services) severalTunnels(key bpf.KernelEndpoint) bpf.KernelServiceFlags {
 	for _, other := range s.byAddress[key.Address.Bytes] {
 		if _, m := other.inTunnel(); m.fits(key) && other.tunnel != key.Scope {
@@ -91,7 +91,7 @@ func (s *services) severalTunnels(key bpf.KernelEndpoint) bpf.KernelServiceFlags
 	return 0
 }
 
-// allLeave says whether all services of a policy leave.
+// allLeave reports whether all services of a policy leave.
 func (s *services) allLeave(key bpf.KernelEndpoint) bpf.KernelServiceFlags {
 	in := scopeOf(key)
 	for m := range s.byTunnel.each(in) {
@@ -103,8 +103,8 @@ func (s *services) allLeave(key bpf.KernelEndpoint) bpf.KernelServiceFlags {
 }
 
 // interfaceOf finds the interface of a policy. Of several the one that is there already
-// remains, since flows that are not written down go by it; else it is the one with the
-// lowest index.
+// remains, because flows that are not written down go by it; otherwise it is the one with
+// the lowest index.
 func (s *services) interfaceOf(key bpf.KernelEndpoint) uint32 {
 	least, chosen := uint32(0), s.chosen[key]
 	for m := range s.byTunnel.each(scopeOf(key)) {

@@ -22,7 +22,7 @@ const hookGuard bpf.KernelHook = 0xff
 type guard struct {
 	// program is nil on a gateway node.
 	program *ebpf.Program
-	// unsupported says that the kernel has no such filters.
+	// unsupported is set if the kernel has no such filters.
 	unsupported bool
 }
 
@@ -30,18 +30,18 @@ func guardKey(key bpf.KernelAttachmentKey) bpf.KernelAttachmentKey {
 	return bpf.KernelAttachmentKey{Ifindex: key.Ifindex, Hook: hookGuard}
 }
 
-// wanted says whether a hook has a guard.
+// wanted reports whether a hook has a guard.
 func (g *guard) wanted(hook bpf.KernelHook) bool {
 	return g.program != nil && !g.unsupported && hook == bpf.KernelHookHOOK_UNDERLAY_EGRESS
 }
 
-// attached says whether the guard that belongs to a hook is there.
+// attached reports whether the guard that belongs to a hook is there.
 func (g *guard) attached(key bpf.KernelAttachmentKey) bool {
 	return !g.wanted(key.Hook) || filterAttached(guardKey(key), g.program)
 }
 
-// attach attaches the guard that belongs to a hook, unless it is. It says whether it had to
-// make the qdisc.
+// attach attaches the guard that belongs to a hook, unless it is. It reports whether it had
+// to make the qdisc.
 func (g *guard) attach(key bpf.KernelAttachmentKey) (made bool, err error) {
 	if g.attached(key) {
 		return false, nil

@@ -90,7 +90,7 @@ func (k *kernelMap[K, V]) repair(want func(K) (V, bool), all iter.Seq[K], entrie
 	return len(foreign) + len(missing), nil
 }
 
-// tell says that so many entries have changed.
+// tell calls changed if entries have changed.
 func (k *kernelMap[K, V]) tell(entries int) error {
 	if entries == 0 || k.changed == nil {
 		return nil

@@ -15,7 +15,7 @@ import (
 	"github.com/acnodal/epic/test/netlab"
 )
 
-// What a map has goes into the map of its new name, and the former one goes.
+// The entries of a renamed map move to the map of the new name, and the former map is removed.
 func TestMapsThatWereRenamed(t *testing.T) {
 	options := Options{Role: RoleGateway, PinPath: filepath.Join(netlab.BPFFS(t), "epic"), MaxTunnels: 10}
 	d, err := Open(options)

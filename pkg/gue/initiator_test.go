@@ -323,7 +323,7 @@ func TestInitiatorIsSolicited(t *testing.T) {
 	silent("before it is asked")
 	solicit(first.Sequence, 1, OK)
 	second := s.one()
-	// What somebody sends again makes no more than one.
+	// A message that somebody sends again causes no second PING.
 	solicit(first.Sequence, 1, OK)
 	silent("asked again while a PING waits for its answer")
 	s.clock.t = s.clock.t.Add(20 * time.Millisecond)

@@ -369,7 +369,7 @@ func BenchmarkResponder(b *testing.B) {
 	}
 }
 
-// A far end is asked for a PING only where it is certainly known, and says that it answers.
+// A far end is asked for a PING only where it is certainly known, and has announced that it answers.
 func TestResponderSolicits(t *testing.T) {
 	b := newBench(t)
 	asks := func(what string, want bool) Packet {

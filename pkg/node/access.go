@@ -21,7 +21,7 @@ type Access struct {
 	Run func(ctx context.Context) error
 }
 
-// parts is what runs beside the rest of the agent.
+// parts are what runs together with the rest of the agent.
 func (a *Access) parts() []Part {
 	if a == nil {
 		return nil

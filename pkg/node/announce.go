@@ -13,11 +13,11 @@ import (
 	"github.com/acnodal/epic/pkg/node/announce"
 )
 
-// conditionSessions says whether all BGP sessions of a node are up.
+// conditionSessions is the condition that is true while all BGP sessions of a node are up.
 const conditionSessions = "BGPSessionsUp"
 
-// announce announces what this node delivers, from when all of it is known: what a node
-// that restarts does not announce at once is withdrawn by its peers.
+// announce announces what this node delivers once all of it is known. When a node restarts,
+// its peers withdraw the routes that it does not announce at once.
 func (g *gateway) announce(ctx context.Context) {
 	if g.announcer == nil {
 		return

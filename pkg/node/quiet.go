@@ -26,7 +26,7 @@ type quietTunnels struct {
 	round   uint32
 }
 
-// quietTunnel is small, since a node may have a hundred thousand.
+// quietTunnel is small, because a node may have a hundred thousand.
 type quietTunnel struct {
 	// since is when the last packet came, or the first one went out after the far end
 	// was heard of, in Unix nanoseconds. It is zero while nothing is expected.

@@ -99,7 +99,7 @@ func (s *silentEnds) look(now time.Time, read func(see func(uint32, dataplane.Co
 		}
 		packet, ok := ends.Solicit(id)
 		if !ok {
-			// It does not answer such packets, so its PINGs alone tell.
+			// It does not answer such packets, so only its PINGs show that it is there.
 			delete(s.asked, id)
 			continue
 		}

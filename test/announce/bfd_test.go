@@ -43,7 +43,7 @@ func (l *lab) startWatched() {
 	}
 }
 
-// cut takes what a node sends and gets, so that nobody is told.
+// cut drops all packets of a node, without any link of it or of the router going down.
 func (n *node) cut(cut bool) {
 	n.t.Helper()
 	link, err := n.wire.LinkByName("switch")

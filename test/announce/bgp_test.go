@@ -73,7 +73,7 @@ func (l *lab) spread(nodes ...int) {
 	}
 }
 
-// sessions says which of a node's sessions are up, and why others are not.
+// sessions returns which of a node's sessions are up, and why others are not.
 func (n *node) sessions() map[string]string {
 	out := map[string]string{}
 	for _, p := range n.status().Peers {

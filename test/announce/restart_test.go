@@ -54,7 +54,7 @@ func TestBIRDGracefulRestart(t *testing.T) {
 	for _, s := range []syscall.Signal{kill, terminate} {
 		l.nodes[0].replaced(s, l.nodes[0].up)
 	}
-	// What the next program no longer announces goes.
+	// Routes that the next program no longer announces go away.
 	l.nodes[0].signal(terminate)
 	l.nodes[0].ready(false)
 	l.nodes[0].start()

@@ -11,10 +11,10 @@ import (
 )
 
 // lostSegments counts what a service's visitor and proxy send each other, and its proxy and
-// pod. The function that it returns says how much of that did not arrive, once nothing is on
+// pod. The function that it returns reports how much of that did not arrive, once nothing is on
 // its way any more.
 //
-// What visitors lose is logged and is no failure: the way between them and the proxy is the
+// Segments that visitors lose are logged and are no failure: the way between them and the proxy is the
 // host's network.
 //
 // It compares what one host sent with what the other received, and not what TCP sent again:

@@ -32,7 +32,7 @@ const (
 	stopWithin = 2 * time.Second
 )
 
-// Delivered is what tells of what is delivered, as *host.Host does.
+// Delivered reports what is delivered. *host.Host implements it.
 type Delivered interface {
 	Announced() host.Announcements
 	AnnouncedChanged() <-chan struct{}

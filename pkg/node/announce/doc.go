@@ -10,6 +10,6 @@
 // is lost, or by package layer2 (ARP and neighbor discovery).
 //
 // A program that ends in order leaves its routes with the peers that agreed to graceful
-// restart, since packets are forwarded without it. The next program announces only when
+// restart, because packets are forwarded without it. The next program announces only when
 // it knows all that it delivers: what a peer does not hear again is withdrawn.
 package announce

@@ -39,7 +39,7 @@ type Plan struct {
 	Speaker speaker.Settings
 	// BFD are the peers with a BFD session.
 	BFD []bfd.Peer
-	// Layer2 says for which addresses to answer.
+	// Layer2 has the addresses for which to answer.
 	Layer2 layer2.Settings
 	// Unready are the peers of this node that can't have a session, and why.
 	Unready []speaker.PeerState
@@ -136,7 +136,7 @@ func number(n int64) (uint32, bool) {
 	return uint32(n), n > 0 && n < 1<<32
 }
 
-// sessionOf says what a peer's session is like, but for its password.
+// sessionOf returns the settings of a peer's session, without its password.
 func sessionOf(p *epicv1.BGPPeer, restart time.Duration) (speaker.Peer, error) {
 	address, err := netip.ParseAddr(p.Address)
 	if err != nil || address.Zone() != "" {
@@ -153,7 +153,7 @@ func sessionOf(p *epicv1.BGPPeer, restart time.Duration) (speaker.Peer, error) {
 	}, nil
 }
 
-// bfdOf says what a peer's BFD session is like.
+// bfdOf returns the settings of a peer's BFD session.
 func bfdOf(b *epicv1.BFD) bfd.Config {
 	const least = 10 // what the API allows; a session with 0 would never rest
 	return bfd.Config{

@@ -59,14 +59,14 @@ type Peer struct {
 	// Local is the address of this end.
 	Local netip.Addr `json:"local,omitzero"`
 	Up    bool       `json:"up"`
-	// HasBFD says whether there is a BFD session with the peer, and BFDUp whether that is up.
+	// HasBFD reports whether there is a BFD session with the peer, and BFDUp whether that is up.
 	HasBFD bool `json:"hasBFD,omitempty"`
 	BFDUp  bool `json:"bfdUp,omitempty"`
 	// Since is when the session was established.
 	Since time.Time `json:"since,omitzero"`
 	// Refused is how many routes the peer sends, none of which is used.
 	Refused uint64 `json:"refused,omitempty"`
-	// Message says why the session is down.
+	// Message is why the session is down.
 	Message string `json:"message,omitempty"`
 }
 

@@ -291,7 +291,7 @@ func (a *Applier) flush(ctx context.Context) int {
 	errs := a.apply(keys)
 	for _, err := range errs {
 		if errors.Is(err, dataplane.ErrMapFull) {
-			// What objects have comes before what they had.
+			// Endpoints that objects have take precedence over those that left.
 			a.close(true)
 			break
 		}

@@ -26,7 +26,7 @@ type batch struct {
 	closed, open []dataplane.Tunnel
 	services     []dataplane.Service
 	// movedServices are those of endpoints that other tunnels lead to now. They go when
-	// the new ones are there, so that no packet comes in between.
+	// the new ones are there, so no packet comes in between.
 	movedServices []dataplane.Service
 
 	goneOpenings, openings []dataplane.Opening
@@ -134,7 +134,7 @@ func compare[T comparable](gone, missing, had, has []T, wanted map[T]bool, faile
 	return gone, missing
 }
 
-// serviceKey is what tells services apart.
+// serviceKey identifies a service.
 type serviceKey struct {
 	tunnel    uint32
 	index     int

@@ -92,7 +92,7 @@ func TestLeaving(t *testing.T) {
 	}
 }
 
-// What leaves gives way to what is there when the maps are full.
+// When the maps are full, endpoints that leave make room for others.
 func TestLeavingGivesWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		plane := fakeplane.New()

@@ -28,7 +28,7 @@ func (w *world) mainRoutes() []netip.Prefix {
 	return out
 }
 
-// changed says whether there was news since the last call.
+// changed reports whether there was news since the last call.
 func (w *world) changed() bool {
 	select {
 	case <-w.host.AnnouncedChanged():
@@ -103,7 +103,8 @@ func TestAnnouncedWhileReady(t *testing.T) {
 	expect([]string{"192.0.2.0/24"}, "192.0.2.6")
 }
 
-// What another has a route of is not announced, since it is not ours to deliver.
+// A prefix of which another program has a route is not announced, because it is not ours to
+// deliver.
 func TestForeignRouteIsNotAnnounced(t *testing.T) {
 	w := newWorld(t)
 	w.proxy("192.0.2.5", "2001:db8:5::5")

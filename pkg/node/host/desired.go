@@ -53,7 +53,7 @@ type End struct {
 	// Standby has new connections of visitors go to others that have the address, while
 	// there are any that are not on standby. Connections that it has stay with it.
 	Standby bool
-	// Served says that it was not on standby before. While all are, those that served come
+	// Served is set if it was not on standby before. While all are, those that served come
 	// first.
 	Served bool
 }

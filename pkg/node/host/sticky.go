@@ -14,7 +14,7 @@ import (
 )
 
 // A connection stays with the proxy that has it, however many proxies of one address come
-// and go beside it. Each proxy of an address has a slot. When a proxy sends, the slot goes
+// and go at the same time. Each proxy of an address has a slot. When a proxy sends, the slot goes
 // into the mark of the connection, which connection tracking keeps; so nothing is chosen
 // twice, and what a proxy answers is its own for good. When a visitor sends, and the
 // address has several proxies, the slot goes from there into the mark of the packet. A rule
@@ -84,7 +84,7 @@ func assignSlots(had map[slotKey]uint8, addresses []Address) map[slotKey]uint8 {
 	return slots
 }
 
-// shared says whether proxies have to be told apart by their connections.
+// shared reports whether proxies have to be told apart by their connections.
 func (a *Address) shared() bool { return len(a.Ends) > 1 }
 
 // endKey is an element of the maps of proxies: an address and a hardware address, each
@@ -162,7 +162,7 @@ func (h *Host) keepSlots() error {
 	return nil
 }
 
-// slotRules are the rules that write marks and read them.
+// slotRules adds the rules that write marks and read them.
 func (t *table) slotRules(add func(chain *nftables.Chain, comment string, parts ...[]expr.Any)) {
 	// Connection tracking may still have a former connection of the same ports.
 	add(t.stay, "a new connection is with nobody", opensTCP(), verdict(expr.VerdictReturn, ""))
@@ -175,7 +175,7 @@ func (t *table) slotRules(add func(chain *nftables.Chain, comment string, parts 
 	add(t.visitors, "connections stay with their proxy", ipv6(), load(24, 16, 1), t.in(setShared6), verdict(expr.VerdictGoto, chainStay))
 }
 
-// markConnections are the rules for what proxies send.
+// markConnections adds the rules for packets that proxies send.
 func (t *table) markConnections(add func(chain *nftables.Chain, comment string, parts ...[]expr.Any)) {
 	source := func(register uint32) []expr.Any {
 		return []expr.Any{&expr.Payload{Base: expr.PayloadBaseLLHeader, Offset: 6, Len: 6, DestRegister: register}}
@@ -189,7 +189,7 @@ func unmark() []expr.Any {
 	return slices.Concat(readMark(), hasAnyMark(), readMark(), withMark(0), writeMark())
 }
 
-// verdictOf looks the registers of 4 bytes from 8 on up in a map, and does what it says.
+// verdictOf looks the registers of 4 bytes from 8 on up in a map, and applies its verdict.
 func (t *table) verdictOf(name string) []expr.Any {
 	return []expr.Any{&expr.Lookup{SourceRegister: 8, DestRegister: unix.NFT_REG_VERDICT, IsDestRegSet: true, SetName: name, SetID: t.set(name).ID}}
 }

@@ -208,7 +208,7 @@ func ports(all []epicv1.ServicePort) []Port {
 }
 
 // withQUIC adds the UDP ports on which Envoys serve HTTP/3, as the operator reports them. It
-// is served beside HTTPS, so only a port that is published for TCP counts.
+// is served on the port of HTTPS, so only a port that is published for TCP counts.
 func withQUIC(published []Port, envoy *epicv1.EnvoyStatus) []Port {
 	if envoy == nil {
 		return published

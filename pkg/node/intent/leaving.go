@@ -28,11 +28,11 @@ type Leaving struct {
 func (l *Leaving) equal(m *Leaving) bool { return l.Endpoint == m.Endpoint && l.Until.Equal(m.Until) }
 
 // leave fills in the endpoints that leave an object, given what it was before. Only TCP
-// has connections whose packets tell that they are open.
+// has connections whose packets show that they are open.
 //
 // An address is never leaving and something else: what the object has now at the same
 // address, port and protocol counts, and a direct endpoint counts for all ports of its
-// address, since an address with a tunnel is reached by that alone.
+// address, because an address with a tunnel is reached by that alone.
 func (i *Intent) leave(before *Intent, now time.Time) []Leaving {
 	if len(before.Leaving) == 0 && len(before.Endpoints) == 0 {
 		return nil

@@ -42,7 +42,7 @@ type World struct {
 	Peers func(see func(tunnel uint32, s gue.PeerState))
 	// Received returns how many data packets have come out of each tunnel.
 	Received func() (map[uint32]uint64, error)
-	// Silent says whether a far end was asked for a PING and did not answer. May be nil.
+	// Silent reports whether a far end was asked for a PING and did not answer. May be nil.
 	Silent func(tunnel uint32) bool
 }
 

@@ -40,7 +40,7 @@ type Interface struct {
 	// Standby says that the proxy is not ready, or ends: others of its address get
 	// visitors' new connections while there are any.
 	Standby bool `json:"standby,omitempty"`
-	// Served says that the proxy was ready before.
+	// Served is set if the proxy was ready before.
 	Served bool `json:"served,omitempty"`
 }
 

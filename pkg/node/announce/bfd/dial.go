@@ -13,8 +13,8 @@ import (
 	"golang.org/x/net/ipv6"
 )
 
-// dial opens a socket that sends to a peer. RFC 5881 says from which ports, and with which
-// time to live.
+// dial opens a socket that sends to a peer. RFC 5881 defines from which ports, and with
+// which time to live.
 func dial(p Peer) (*net.UDPConn, error) {
 	to := net.UDPAddrFromAddrPort(netip.AddrPortFrom(p.Address, p.port()))
 	var conn *net.UDPConn

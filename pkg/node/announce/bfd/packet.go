@@ -25,7 +25,7 @@ func (s State) String() string {
 	return [...]string{"AdminDown", "Down", "Init", "Up"}[s&3]
 }
 
-// Diagnostic says why a session went down.
+// Diagnostic is the reason why a session went down.
 type Diagnostic uint8
 
 // The diagnostics that this package sends.

@@ -19,7 +19,7 @@ func TestPacket(t *testing.T) {
 	if again, err := Parse(b); err != nil || again != p {
 		t.Errorf("%+v, %v", again, err)
 	}
-	// RFC 5880 section 6.8.6 says which to discard.
+	// RFC 5880 section 6.8.6 defines which to discard.
 	for name, test := range map[string]struct {
 		change func([]byte)
 		want   string

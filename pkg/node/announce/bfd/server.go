@@ -25,7 +25,7 @@ const (
 	firstPort, lastPort = 49152, 65535
 	// fullTTL is the time to live of packets that were not forwarded.
 	fullTTL = 255
-	// farewells is how many packets say that a session ends by administration, since
+	// farewells is how many packets report that a session ends by administration, because
 	// some may be lost.
 	farewells, farewellEvery = 3, 5 * time.Millisecond
 	// lingerWait is how long peers have to agree to be patient.
@@ -48,7 +48,7 @@ func (p Peer) port() uint16 {
 	return neighborPort
 }
 
-// Options say whom a server tells.
+// Options have the functions that a server calls.
 type Options struct {
 	// Lost is called when a session that was up went down, unless by administration.
 	Lost func(peer netip.Addr, why string)
@@ -284,7 +284,7 @@ func (r *running) run(ctx context.Context, o Options) {
 	}
 }
 
-// step does something with the session and tells of a change of its state.
+// step does something with the session and reports a change of its state.
 func (r *running) step(ctx context.Context, o Options, do func(*Session)) {
 	r.mu.Lock()
 	before := r.session.State()
@@ -352,7 +352,7 @@ func (r *running) redial() {
 	}
 }
 
-// end ends a session by administration, and says so.
+// end ends a session by administration, and lets the peer know.
 func (r *running) end() {
 	r.cancel()
 	<-r.done

@@ -19,7 +19,7 @@ type Config struct {
 }
 
 // Session is the state machine of one session. It is told what comes in and what time it
-// is, and says what to send.
+// is, and returns what to send.
 type Session struct {
 	config Config
 	mine   uint32
@@ -32,11 +32,11 @@ type Session struct {
 	yours                         uint32
 	remoteTransmit, remoteReceive time.Duration
 	remoteMultiplier              uint8
-	// remoteAdminDown says that the other ended the session by administration.
+	// remoteAdminDown is set if the other ended the session by administration.
 	remoteAdminDown bool
-	// polling says that the other has not confirmed our intervals yet.
+	// polling is set while the other has not confirmed our intervals yet.
 	polling bool
-	// lingering says that the other is asked to be patient.
+	// lingering is set once the other is asked to be patient.
 	lingering bool
 	// send is when the next packet is due, and expire when the other counts as lost; zero
 	// if it does not.
@@ -95,7 +95,7 @@ func (s *Session) Lingers(now time.Time) (Saved, bool) {
 // State returns the session's state.
 func (s *Session) State() State { return s.state }
 
-// Diagnostic says why the session went down last.
+// Diagnostic returns why the session went down last.
 func (s *Session) Diagnostic() Diagnostic { return s.diagnostic }
 
 // transmit is the least interval at which this end wants to send now.

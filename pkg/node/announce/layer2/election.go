@@ -39,7 +39,7 @@ const (
 	// leaveWithin is how long an owner that is not ready waits for another.
 	leaveWithin = 30 * time.Second
 	// announceEvery is how often an owner announces that it is, should two not know of
-	// each other. A new one announces a few times in a row, since some may be lost.
+	// each other. A new one announces a few times in a row, because some may be lost.
 	announceEvery, announceSoon, announceFirst = 10 * time.Second, 200 * time.Millisecond, 3
 	// defendEvery bounds the announcements that another's cause.
 	defendEvery = 200 * time.Millisecond
@@ -78,7 +78,7 @@ type Election struct {
 // seen is when a candidate was heard first without a break, and last.
 type seen struct {
 	first, last time.Time
-	// better says that it comes before this node.
+	// better is set if it comes before this node.
 	better bool
 }
 
@@ -115,7 +115,7 @@ func (e *Election) before(a, b MAC) bool {
 	return bytes.Compare(a[:], b[:]) > 0
 }
 
-// Ready says whether a proxy of the address is ready on this node.
+// Ready sets whether a proxy of the address is ready on this node.
 func (e *Election) Ready(ready bool, now time.Time) {
 	switch {
 	case ready && e.role == Idle:

@@ -162,7 +162,7 @@ func (l *link) read(socket *os.File) {
 	}
 }
 
-// take does with a message what the election of its address says.
+// take passes a message to the election of its address, and answers if that decides so.
 func (l *link) take(m Message, now time.Time) {
 	l.mu.Lock()
 	e := l.elections[m.Target]

@@ -58,7 +58,7 @@ func (s *Speaker) addPeers(ctx context.Context, want []Peer) error {
 	return errors.Join(errs...)
 }
 
-// libraryPeer says what a peer is in the library's words.
+// libraryPeer returns a peer as the library has it.
 func libraryPeer(p Peer, restarting bool) *api.Peer {
 	family := &api.Family{Afi: api.Family_AFI_IP, Safi: api.Family_SAFI_UNICAST}
 	if p.Address.Is6() {

@@ -28,7 +28,7 @@ func (s *Speaker) applyRoutes(want Settings) error {
 			remove = append(remove, route)
 		}
 	}
-	// What goes is urgent: a proxy waits for it.
+	// Withdrawals come first, because proxies wait for them before they end.
 	if len(remove) > 0 {
 		paths, err := libraryPaths(remove, nil)
 		if err == nil {
@@ -56,7 +56,7 @@ func (s *Speaker) applyRoutes(want Settings) error {
 	return nil
 }
 
-// libraryPaths says what routes are in the library's words. Their next hop is the local
+// libraryPaths returns routes as the library has them. Their next hop is the local
 // address of each session.
 func libraryPaths(routes []netip.Prefix, communities []bgpcommunity.Community) ([]*apiutil.Path, error) {
 	attributes := []bgp.PathAttributeInterface{bgp.NewPathAttributeOrigin(bgp.BGP_ORIGIN_ATTR_TYPE_IGP)}

@@ -61,7 +61,7 @@ type PeerState struct {
 	Established bool
 	// Local is the address of this end while the session is established.
 	Local netip.Addr
-	// Message says why it is not established, as far as that is known.
+	// Message is why it is not established, as far as that is known.
 	Message string
 	// Since is when it was established.
 	Since time.Time

@@ -52,7 +52,7 @@ type Speaker struct {
 	mu      sync.Mutex
 	running *running
 	local   Local
-	// wanted has the peers of the last Apply, in order; failed says why one could not
+	// wanted has the peers of the last Apply, in order; failed has why one could not
 	// be set up.
 	wanted []Peer
 	failed map[string]error
