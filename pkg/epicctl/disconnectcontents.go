@@ -77,24 +77,9 @@ func labelled[L runtime.Object](selector string, list func(context.Context, meta
 	}
 }
 
-// endpoints are the kinds whose removal ends the cluster's tunnels, published what else the
-// connector wrote that no other cluster shares.
-func (o *disconnect) endpoints(c epicclient.EpicV1Interface, ns string) []content {
-	return []content{
-		{"gwendpointslices", kindOf(ns, "gwendpointslices", labelled(o.own(), c.GWEndpointSlices(ns).List)), nil, c.GWEndpointSlices(ns).Delete},
-		{"remoteendpoints", kindOf(ns, "remoteendpoints", labelled(o.own(), c.RemoteEndpoints(ns).List)), nil, c.RemoteEndpoints(ns).Delete},
-	}
-}
-
-func (o *disconnect) published(c epicclient.EpicV1Interface, ns string) []content {
-	return []content{
-		{"gwroutes", kindOf(ns, "gwroutes", labelled(o.own(), c.GWRoutes(ns).List)), nil, c.GWRoutes(ns).Delete},
-	}
-}
-
-// removeAll deletes all objects of some kinds. It looks again a few times, since the
+// removeAll deletes all objects of some kinds. It looks again a few times, because the
 // connector may have written some while its rights ended.
-func (o *disconnect) removeAll(ctx context.Context, kinds []content) (bool, error) {
+func (o *disconnect) removeAll(ctx context.Context, kinds ...content) (bool, error) {
 	removed := map[string]map[types.UID]bool{}
 	for pass := range passes {
 		found := false
@@ -137,14 +122,18 @@ func (o *disconnect) removeAll(ctx context.Context, kinds []content) (bool, erro
 
 // endTunnels deletes the cluster's endpoints. Without one, a node has no tunnel.
 func (o *disconnect) endTunnels(ctx context.Context, c epicclient.EpicV1Interface) (bool, error) {
-	return o.removeAll(ctx, o.endpoints(c, accountNamespace(o.account)))
+	ns := accountNamespace(o.account)
+	return o.removeAll(ctx,
+		content{epic.ResourceGWEndpointSlices, kindOf(ns, epic.ResourceGWEndpointSlices, labelled(o.own(), c.GWEndpointSlices(ns).List)), nil, c.GWEndpointSlices(ns).Delete},
+		content{epic.ResourceRemoteEndpoints, kindOf(ns, epic.ResourceRemoteEndpoints, labelled(o.own(), c.RemoteEndpoints(ns).List)), nil, c.RemoteEndpoints(ns).Delete})
 }
 
 // purge deletes everything that the cluster published. What other clusters share stays
 // theirs.
 func (o *disconnect) purge(ctx context.Context, kube kubernetes.Interface, c epicclient.EpicV1Interface) (bool, error) {
 	ns := accountNamespace(o.account)
-	did, err := o.removeAll(ctx, o.published(c, ns))
+	did, err := o.removeAll(ctx,
+		content{epic.ResourceGWRoutes, kindOf(ns, epic.ResourceGWRoutes, labelled(o.own(), c.GWRoutes(ns).List)), nil, c.GWRoutes(ns).Delete})
 	if err != nil {
 		return false, err
 	}
@@ -171,7 +160,7 @@ func (o *disconnect) purge(ctx context.Context, kube kubernetes.Interface, c epi
 func (o *disconnect) leaveProxies(ctx context.Context, c epicclient.EpicV1Interface, ns string) (did bool, err error) {
 	client := c.GWProxies(ns)
 	key := epic.OwnerAnnotation(o.cluster)
-	err = each(ctx, collection[*v1.GWProxy]("gwproxies", ns, client.List), func(proxy *v1.GWProxy) error {
+	err = each(ctx, collection[*v1.GWProxy](epic.ResourceGWProxies, ns, client.List), func(proxy *v1.GWProxy) error {
 		_, owns := proxy.Annotations[key]
 		mine := proxy.Labels[epic.OwningClusterLabel] == epic.LabelValue(o.cluster)
 		others := 0
@@ -182,13 +171,13 @@ func (o *disconnect) leaveProxies(ctx context.Context, c epicclient.EpicV1Interf
 		}
 		switch {
 		case others > 0 && owns:
-			return o.change(&did, "gwproxies", proxy.Name, changed, func() error {
+			return o.change(&did, epic.ResourceGWProxies, proxy.Name, changed, func() error {
 				patch := mergePatch(proxy, map[string]any{"metadata": map[string]any{"annotations": map[string]any{key: nil}}})
 				_, err := client.Patch(ctx, proxy.Name, types.MergePatchType, patch, o.patchOptions())
 				return err
 			})
 		case others == 0 && (owns || mine):
-			return o.change(&did, "gwproxies", proxy.Name, deleted, func() error {
+			return o.change(&did, epic.ResourceGWProxies, proxy.Name, deleted, func() error {
 				return client.Delete(ctx, proxy.Name, o.deleteOptions(proxy))
 			})
 		}
@@ -201,7 +190,7 @@ func (o *disconnect) leaveProxies(ctx context.Context, c epicclient.EpicV1Interf
 // and deletes those that no other cluster uses.
 func (o *disconnect) leaveLoadBalancers(ctx context.Context, c epicclient.EpicV1Interface, ns string) (did bool, err error) {
 	client := c.LoadBalancers(ns)
-	err = each(ctx, collection[*v1.LoadBalancer]("loadbalancers", ns, client.List), func(lb *v1.LoadBalancer) error {
+	err = each(ctx, collection[*v1.LoadBalancer](epic.ResourceLoadBalancers, ns, client.List), func(lb *v1.LoadBalancer) error {
 		listed := slices.Contains(lb.Spec.UpstreamClusters, o.cluster)
 		creator := lb.Labels[epic.OwningClusterLabel]
 		left := slices.DeleteFunc(slices.Clone(lb.Spec.UpstreamClusters), func(c string) bool { return c == o.cluster })
@@ -213,7 +202,7 @@ func (o *disconnect) leaveLoadBalancers(ctx context.Context, c epicclient.EpicV1
 		if last {
 			result = deleted
 		}
-		return o.change(&did, "loadbalancers", lb.Name, result, func() error {
+		return o.change(&did, epic.ResourceLoadBalancers, lb.Name, result, func() error {
 			now := lb
 			if listed {
 				var err error
