@@ -8,14 +8,9 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"net"
 	"net/netip"
 	"sync"
 	"time"
-
-	"golang.org/x/net/ipv4"
-	"golang.org/x/net/ipv6"
-	"k8s.io/klog/v2"
 )
 
 const (
@@ -25,9 +20,6 @@ const (
 	firstPort, lastPort = 49152, 65535
 	// fullTTL is the time to live of packets that were not forwarded.
 	fullTTL = 255
-	// farewells is how many packets report that a session ends by administration, because
-	// some may be lost.
-	farewells, farewellEvery = 3, 5 * time.Millisecond
 	// lingerWait is how long peers have to agree to be patient.
 	lingerWait = time.Second
 )
@@ -69,26 +61,6 @@ type Server struct {
 	// mu guards the map alone: those that read sockets need it while a socket is closed.
 	mu       sync.Mutex
 	sessions map[netip.Addr]*running
-}
-
-// socketKey is a socket that receives.
-type socketKey struct {
-	four bool
-	port uint16
-}
-
-// running is a session that runs.
-type running struct {
-	peer   Peer
-	cancel context.CancelFunc
-	in     chan Packet
-	// kick has the session look at what is due.
-	kick chan struct{}
-	done chan struct{}
-
-	mu      sync.Mutex
-	session *Session
-	conn    *net.UDPConn
 }
 
 // NewServer returns a server without sessions.
@@ -257,180 +229,4 @@ func (s *Server) start(ctx context.Context, p Peer) *running {
 		r.run(run, s.options)
 	}()
 	return r
-}
-
-// run carries a session out until the context ends.
-func (r *running) run(ctx context.Context, o Options) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		var answer *Packet
-		select {
-		case <-ctx.Done():
-			return
-		case p := <-r.in:
-			r.step(ctx, o, func(s *Session) { answer = s.Receive(p, time.Now()) })
-			r.send(answer)
-		case <-r.kick:
-		case <-timer.C:
-		}
-		var packet *Packet
-		r.step(ctx, o, func(s *Session) { packet = s.Tick(time.Now()) })
-		r.send(packet)
-		r.mu.Lock()
-		next := r.session.Next()
-		r.mu.Unlock()
-		timer.Reset(time.Until(next))
-	}
-}
-
-// step does something with the session and reports a change of its state.
-func (r *running) step(ctx context.Context, o Options, do func(*Session)) {
-	r.mu.Lock()
-	before := r.session.State()
-	do(r.session)
-	after, why, adminDown := r.session.State(), r.session.Diagnostic(), r.session.remoteAdminDown
-	r.mu.Unlock()
-	if before == after {
-		return
-	}
-	logger := klog.FromContext(ctx).WithValues("peer", r.peer.Address.String())
-	if after == Down {
-		r.redial()
-	}
-	switch {
-	case after == Up:
-		logger.Info("The BFD session is up")
-	case before == Up && adminDown:
-		logger.Info("The peer ended the BFD session by administration")
-	case before == Up:
-		reason := "the peer says that it does not receive"
-		if why == DetectionExpired {
-			reason = "nothing comes from the peer"
-		}
-		logger.Info("The BFD session is down", "reason", reason)
-		o.Lost(r.peer.Address, "BFD: "+reason)
-	}
-	o.Changed()
-}
-
-// send sends a packet, if there is one.
-func (r *running) send(p *Packet) {
-	if p == nil {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.conn == nil {
-		var err error
-		if r.conn, err = dial(r.peer); err != nil {
-			return // no route to the peer, so far
-		}
-	}
-	if _, err := r.conn.Write(p.Append(nil)); err != nil && !isRefused(err) {
-		_ = r.conn.Close()
-		r.conn = nil
-	}
-}
-
-// wake has the session look at what is due.
-func (r *running) wake() {
-	select {
-	case r.kick <- struct{}{}:
-	default:
-	}
-}
-
-// redial has the next packet leave from a new socket: this node's address or its way to
-// the peer may have changed.
-func (r *running) redial() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.conn != nil {
-		_ = r.conn.Close()
-		r.conn = nil
-	}
-}
-
-// end ends a session by administration, and lets the peer know.
-func (r *running) end() {
-	r.cancel()
-	<-r.done
-	r.mu.Lock()
-	last := r.session.Close()
-	r.mu.Unlock()
-	for i := range farewells {
-		if i > 0 {
-			time.Sleep(farewellEvery)
-		}
-		r.send(&last)
-	}
-	r.redial()
-}
-
-// socket receives packets of one family and port.
-type socket struct {
-	conn net.PacketConn
-	done chan struct{}
-}
-
-func (s *socket) close() {
-	_ = s.conn.Close()
-	<-s.done
-}
-
-// listen opens a socket and gives what arrives to take.
-func listen(ctx context.Context, key socketKey, take func(from netip.Addr, port uint16, ttl int, b []byte)) (*socket, error) {
-	network := "udp6"
-	if key.four {
-		network = "udp4"
-	}
-	conn, err := (&net.ListenConfig{}).ListenPacket(ctx, network, fmt.Sprintf(":%d", key.port))
-	if err != nil {
-		return nil, err
-	}
-	read, err := reader(conn, key.four)
-	if err != nil {
-		_ = conn.Close()
-		return nil, err
-	}
-	s := &socket{conn: conn, done: make(chan struct{})}
-	go func() {
-		defer close(s.done)
-		buffer := make([]byte, 2*packetSize)
-		for {
-			n, ttl, from, err := read(buffer)
-			if errors.Is(err, net.ErrClosed) {
-				return
-			}
-			udp, ok := from.(*net.UDPAddr)
-			if err != nil || !ok {
-				continue
-			}
-			take(udp.AddrPort().Addr().Unmap().WithZone(""), key.port, ttl, buffer[:n])
-		}
-	}()
-	return s, nil
-}
-
-// reader returns what reads a packet with its time to live.
-func reader(conn net.PacketConn, four bool) (func([]byte) (n, ttl int, from net.Addr, err error), error) {
-	if four {
-		p := ipv4.NewPacketConn(conn)
-		return func(b []byte) (int, int, net.Addr, error) {
-			n, control, from, err := p.ReadFrom(b)
-			if control == nil {
-				return n, 0, from, err
-			}
-			return n, control.TTL, from, err
-		}, p.SetControlMessage(ipv4.FlagTTL, true)
-	}
-	p := ipv6.NewPacketConn(conn)
-	return func(b []byte) (int, int, net.Addr, error) {
-		n, control, from, err := p.ReadFrom(b)
-		if control == nil {
-			return n, 0, from, err
-		}
-		return n, control.HopLimit, from, err
-	}, p.SetControlMessage(ipv6.FlagHopLimit, true)
 }
