@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -115,16 +116,11 @@ func TestConnectionsStayWithTheirProxy(t *testing.T) {
 	addresses := []string{"203.0.113.5", "2001:db8:5::5"}
 	old, oldEnd := w.proxy(addresses...)
 	w.speak(old, 81)
-	open := func(n int) {
-		for i := range n {
-			for _, a := range addresses {
-				w.desired.Openings = append(w.desired.Openings,
-					Opening{Address: netip.MustParseAddr(a), Protocol: unix.IPPROTO_TCP, Port: uint16(81 + i)},
-					Opening{Address: netip.MustParseAddr(a), Protocol: unix.IPPROTO_UDP, Port: uint16(81 + i)})
-			}
-		}
+	for _, a := range addresses {
+		w.desired.Openings = append(w.desired.Openings,
+			Opening{Address: netip.MustParseAddr(a), Protocol: unix.IPPROTO_TCP, Port: 81},
+			Opening{Address: netip.MustParseAddr(a), Protocol: unix.IPPROTO_UDP, Port: 81})
 	}
-	open(1)
 	w.apply()
 	var early []*visit
 	for _, a := range addresses {
@@ -182,9 +178,7 @@ func TestConnectionsStayWithTheirProxy(t *testing.T) {
 	}
 	t.Cleanup(restarted.Close)
 	w.host = restarted
-	for i, j := 0, len(w.desired.Addresses)-1; i < j; i, j = i+1, j-1 {
-		w.desired.Addresses[i], w.desired.Addresses[j] = w.desired.Addresses[j], w.desired.Addresses[i]
-	}
+	slices.Reverse(w.desired.Addresses)
 	w.apply()
 	stay("after a restart", early, old.Name)
 	stay("after a restart", late, next.Name)
@@ -228,13 +222,13 @@ func TestConnectionsStayWithTheirProxy(t *testing.T) {
 			}
 		}
 	}
-	if rules, err := w.node.Net.RuleList(unix.AF_UNSPEC); err != nil {
+	rules, err := w.node.Net.RuleList(unix.AF_UNSPEC)
+	if err != nil {
 		t.Fatal(err)
-	} else {
-		for _, r := range rules {
-			if r.Priority == slotPriority {
-				t.Errorf("a rule is left: %s", r)
-			}
+	}
+	for _, r := range rules {
+		if r.Priority == slotPriority {
+			t.Errorf("a rule is left: %s", r)
 		}
 	}
 }
