@@ -91,9 +91,10 @@ func run(ctx context.Context, o *options) error {
 	}); err != nil {
 		return err
 	}
-	if err := mgr.Add(&server{options: &o.observe, synced: func(ctx context.Context) bool {
+	synced := func(ctx context.Context) bool {
 		return mgr.GetCache().WaitForCacheSync(ctx) && there.GetCache().WaitForCacheSync(ctx)
-	}}); err != nil {
+	}
+	if err := mgr.Add(everywhere(func(ctx context.Context) error { return serve(ctx, &o.observe, synced) })); err != nil {
 		return fmt.Errorf("serve metrics: %w", err)
 	}
 	if err := o.addCredentials(ctx, mgr, files, local, remote, leaseNamespace, namespace); err != nil {
@@ -134,38 +135,28 @@ type everywhere func(context.Context) error
 // Start implements manager.Runnable.
 func (e everywhere) Start(ctx context.Context) error { return e(ctx) }
 
-// NeedLeaderElection says that every replica does it.
+// NeedLeaderElection reports that every replica does it.
 func (everywhere) NeedLeaderElection() bool { return false }
 
-// server serves metrics and health checks.
-type server struct {
-	options *observe.Options
-	synced  func(context.Context) bool
-}
-
-// NeedLeaderElection says that every replica serves.
-func (s *server) NeedLeaderElection() bool { return false }
-
-// Start implements manager.Runnable.
-func (s *server) Start(ctx context.Context) error {
+// serve serves metrics and health checks until ctx ends. The program is ready when every
+// object is known.
+func serve(ctx context.Context, options *observe.Options, synced func(context.Context) bool) error {
 	handler := promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{})
-	stop, err := s.options.Serve(ctx, handler,
-		[]healthz.HealthChecker{healthz.PingHealthz}, []healthz.HealthChecker{healthz.NamedCheck("objects", s.ready)})
+	ready := func(r *http.Request) error {
+		// A probe does not wait.
+		ctx, cancel := context.WithTimeout(r.Context(), 100*time.Millisecond)
+		defer cancel()
+		if !synced(ctx) {
+			return errors.New("not every object is known yet: see whether both clusters answer, and whether this program may list and watch there")
+		}
+		return nil
+	}
+	stop, err := options.Serve(ctx, handler,
+		[]healthz.HealthChecker{healthz.PingHealthz}, []healthz.HealthChecker{healthz.NamedCheck("objects", ready)})
 	if err != nil {
 		return err
 	}
 	<-ctx.Done()
 	stop()
-	return nil
-}
-
-// ready fails until every object is known.
-func (s *server) ready(r *http.Request) error {
-	// A probe does not wait.
-	ctx, cancel := context.WithTimeout(r.Context(), 100*time.Millisecond)
-	defer cancel()
-	if !s.synced(ctx) {
-		return errors.New("not every object is known yet: see whether both clusters answer, and whether this program may list and watch there")
-	}
 	return nil
 }
