@@ -16,6 +16,7 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/template"
 	"github.com/acnodal/epic/pkg/envoy/translate"
 	"github.com/acnodal/epic/pkg/envoy/validate"
+	"github.com/acnodal/epic/pkg/proxyidentity"
 )
 
 const (
@@ -30,6 +31,9 @@ const (
 // get, and whether it accepts the rest. If Envoy can't be asked, everything passes: the
 // proxy's own Envoy isolates what it refuses.
 func (f *Feed) check(ctx context.Context, s *source, p *proxy, result *translate.Result) (withheld map[resource.Key]string, checked bool) {
+	if f.o.Checker == nil {
+		return nil, false
+	}
 	refused, err := f.refused(ctx, f.unknown(s, p.accepted(), result.Resources))
 	if len(refused) == 0 {
 		return nil, err == nil
@@ -135,26 +139,27 @@ func (f *Feed) checks(ctx context.Context, err error) {
 // unknown returns what Envoy has not accepted yet of resources: neither when the proxy was
 // translated last, nor as an Envoy of the proxy, whose answer is as good.
 func (f *Feed) unknown(s *source, before, set resource.Set) []*resource.Resource {
-	if f.o.Checker == nil {
-		return nil
-	}
 	var all []*resource.Resource
 	for key, r := range set {
-		accepted := false
-		for _, version := range f.o.Server.Accepted(s.id, key) {
-			accepted = accepted || version == r.Version
+		earlier := before[key]
+		if earlier != nil && earlier.Version == r.Version || f.accepts(s.id, key, r.Version) {
+			continue
 		}
-		if earlier := before[key]; earlier != nil && !accepted {
-			if accepted = earlier.Version == r.Version; !accepted {
-				r = validate.Changed(earlier, r)
-				accepted = r == nil
-			}
-		}
-		if !accepted {
+		if r = validate.Changed(earlier, r); r != nil {
 			all = append(all, r)
 		}
 	}
 	return all
+}
+
+// accepts reports whether an Envoy of a proxy has accepted a version of a resource.
+func (f *Feed) accepts(id proxyidentity.Proxy, key resource.Key, version string) bool {
+	for _, has := range f.o.Server.Accepted(id, key) {
+		if has == version {
+			return true
+		}
+	}
+	return false
 }
 
 // blamed returns the object on which a refusal is reported. A route configuration is made
