@@ -356,9 +356,7 @@ func (r *rendering) checkValidity(field string, secret *corev1.Secret) {
 			Object: r.in.Source, Field: "spec.envoy-template." + field, Reason: reason, Message: fmt.Sprintf("names the Secret %q: %s", secret.Name, message),
 		})
 	}
-	if !until.IsZero() && (r.result.Until.IsZero() || until.Before(r.result.Until)) {
-		r.result.Until = until
-	}
+	r.result.Until = translate.Earliest(r.result.Until, until)
 }
 
 func (r *rendering) clusters(field, value string) {

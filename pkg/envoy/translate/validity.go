@@ -39,12 +39,12 @@ func (c certificateChain) checkValidity(now time.Time) (v verdict, until time.Ti
 		switch {
 		case now.Before(one.NotBefore):
 			v.first(ReasonCertificateNotYetValid, "%s is valid from %s on, and clients refuse it until then: put a certificate there that is valid, or correct the clock", what, stamp(one.NotBefore))
-			until = earliest(until, one.NotBefore)
+			until = Earliest(until, one.NotBefore)
 		case now.After(one.NotAfter):
 			v.first(ReasonCertificateExpired, "%s expired at %s, and clients refuse it: renew it", what, stamp(one.NotAfter))
 		default:
 			// It is valid in this very second.
-			until = earliest(until, one.NotAfter.Add(time.Second))
+			until = Earliest(until, one.NotAfter.Add(time.Second))
 		}
 	}
 	return v, until
@@ -87,8 +87,8 @@ func (c certificateChain) covers(host string) bool {
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// earliest is the earlier of two times, of which zero is none.
-func earliest(a, b time.Time) time.Time {
+// Earliest is the earlier of two times, of which zero is none.
+func Earliest(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
 	}
@@ -104,7 +104,7 @@ func (t *translation) checkCertificate(field, secret, name string) {
 	if v.given() {
 		t.problems.add(t.proxy, field, v.reason, "names the Secret %q: %s", secret, v.message)
 	}
-	t.until = earliest(t.until, until)
+	t.until = Earliest(t.until, until)
 }
 
 // checkHostname reports a listener whose hostname none of its certificates has.
