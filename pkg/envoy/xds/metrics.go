@@ -42,24 +42,19 @@ func newMeters() *meters {
 			Buckets:        []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 5, 30},
 			StabilityLevel: metrics.ALPHA,
 		}, []string{"type"}),
-		refusals:      counters("refusals_total", "Resources that a pod's Envoy refused.", "type"),
-		bytesSent:     counters("sent_bytes_total", "Bytes of responses sent, before TLS.", "type"),
-		resourcesSent: counters("sent_resources_total", "Resources sent.", "type"),
-		requestsDelayed: metrics.NewCounter(&metrics.CounterOpts{
-			Namespace: epic.MetricsNamespace, Subsystem: subsystem, Name: "requests_delayed_total",
-			Help:           "Requests of pods that had to wait because the pod sends too many.",
-			StabilityLevel: metrics.ALPHA,
-		}),
-		unidentified: metrics.NewCounter(&metrics.CounterOpts{
-			Namespace: epic.MetricsNamespace, Subsystem: subsystem, Name: "unidentified_total",
-			Help:           "Streams refused because the client did not prove which proxy it is.",
-			StabilityLevel: metrics.ALPHA,
-		}),
+		refusals:        counters("refusals_total", "Resources that a pod's Envoy refused."),
+		bytesSent:       counters("sent_bytes_total", "Bytes of responses sent, before TLS."),
+		resourcesSent:   counters("sent_resources_total", "Resources sent."),
+		requestsDelayed: metrics.NewCounter(counterOpts("requests_delayed_total", "Requests of pods that had to wait because the pod sends too many.")),
+		unidentified:    metrics.NewCounter(counterOpts("unidentified_total", "Streams refused because the client did not prove which proxy it is.")),
 	}
 }
 
-func counters(name, help, label string) *metrics.CounterVec {
-	return metrics.NewCounterVec(&metrics.CounterOpts{
-		Namespace: epic.MetricsNamespace, Subsystem: subsystem, Name: name, Help: help, StabilityLevel: metrics.ALPHA,
-	}, []string{label})
+// counters counts by the type of resources.
+func counters(name, help string) *metrics.CounterVec {
+	return metrics.NewCounterVec(counterOpts(name, help), []string{"type"})
+}
+
+func counterOpts(name, help string) *metrics.CounterOpts {
+	return &metrics.CounterOpts{Namespace: epic.MetricsNamespace, Subsystem: subsystem, Name: name, Help: help, StabilityLevel: metrics.ALPHA}
 }
