@@ -68,16 +68,6 @@ func (p *Process) Running() bool {
 	}
 }
 
-// ID returns the process ID, 0 if the program was never started.
-func (p *Process) ID() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.cmd == nil {
-		return 0
-	}
-	return p.cmd.Process.Pid
-}
-
 // Signal sends a signal. SIGSTOP and SIGCONT pause and resume the program.
 func (p *Process) Signal(signal syscall.Signal) {
 	p.mu.Lock()
