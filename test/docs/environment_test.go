@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +19,7 @@ import (
 	"time"
 
 	"github.com/acnodal/epic/test/tools/kubectltool"
+	"github.com/acnodal/epic/test/tools/process"
 )
 
 // patience is how long anything may take on a machine that does much else.
@@ -123,21 +123,14 @@ func built(t *testing.T) string {
 	return dir
 }
 
-// freePort returns a port that nobody listens on now.
-func freePort(t *testing.T) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
-}
-
 // newEnvironment returns one that does not run yet.
 func newEnvironment(t *testing.T) *environment {
 	t.Helper()
-	e := &environment{workspace: built(t), port: freePort(t)}
+	port, err := process.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &environment{workspace: built(t), port: port}
 	dir, err := os.MkdirTemp("", "epic-run-") //nolint:usetesting // t.TempDir may be too long for a socket
 	if err != nil {
 		t.Fatal(err)
