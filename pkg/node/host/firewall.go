@@ -124,16 +124,9 @@ const (
 )
 
 func (h *Host) inspect(t *table) (condition, error) {
-	tables, err := h.nft.ListTablesOfFamily(nftables.TableFamilyINet)
-	if err != nil {
-		return absent, fmt.Errorf("list tables: %w", err)
-	}
-	if !slices.ContainsFunc(tables, func(x *nftables.Table) bool { return x.Name == FirewallTable }) {
-		return absent, nil
-	}
-	sets, err := h.nft.GetSets(t.Table)
-	if err != nil {
-		return absent, fmt.Errorf("list sets: %w", err)
+	sets, there, err := h.kernelSets(t)
+	if err != nil || !there {
+		return absent, err
 	}
 	for _, want := range t.sets {
 		if !slices.ContainsFunc(sets, func(s *nftables.Set) bool {
@@ -184,6 +177,21 @@ func (h *Host) inspect(t *table) (condition, error) {
 		}
 	}
 	return complete, nil
+}
+
+// kernelSets returns the sets that the kernel's table has, if the table is there.
+func (h *Host) kernelSets(t *table) (sets []*nftables.Set, there bool, err error) {
+	tables, err := h.nft.ListTablesOfFamily(t.Family)
+	if err != nil {
+		return nil, false, fmt.Errorf("list tables: %w", err)
+	}
+	if !slices.ContainsFunc(tables, func(x *nftables.Table) bool { return x.Name == t.Name }) {
+		return nil, false, nil
+	}
+	if sets, err = h.nft.GetSets(t.Table); err != nil {
+		return nil, false, fmt.Errorf("list sets: %w", err)
+	}
+	return sets, true, nil
 }
 
 func sameChain(have, want *nftables.Chain) bool {

@@ -107,17 +107,17 @@ func slotKeyFrom(key []byte) (slotKey, bool) {
 func (h *Host) readSlots() (map[slotKey]uint8, error) {
 	slots := map[slotKey]uint8{}
 	t := newTable()
-	there, err := h.setsThere(t)
+	sets, _, err := h.kernelSets(t)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range []string{mapEnds4, mapEnds6} {
-		if !there[name] {
+	for _, s := range sets {
+		if s.Name != mapEnds4 && s.Name != mapEnds6 {
 			continue
 		}
-		elements, err := h.nft.GetSetElements(t.set(name))
+		elements, err := h.nft.GetSetElements(t.set(s.Name))
 		if err != nil {
-			return nil, fmt.Errorf("list the map %s: %w", name, err)
+			return nil, fmt.Errorf("list the map %s: %w", s.Name, err)
 		}
 		for _, e := range elements {
 			slot := slotOfChain(chainOf(&e))
@@ -127,26 +127,6 @@ func (h *Host) readSlots() (map[slotKey]uint8, error) {
 		}
 	}
 	return slots, nil
-}
-
-// setsThere has the names of the sets that the table has.
-func (h *Host) setsThere(t *table) (map[string]bool, error) {
-	tables, err := h.nft.ListTablesOfFamily(t.Family)
-	if err != nil {
-		return nil, fmt.Errorf("list tables: %w", err)
-	}
-	if !slices.ContainsFunc(tables, func(x *nftables.Table) bool { return x.Name == t.Name }) {
-		return nil, nil
-	}
-	sets, err := h.nft.GetSets(t.Table)
-	if err != nil {
-		return nil, fmt.Errorf("list sets: %w", err)
-	}
-	there := map[string]bool{}
-	for _, s := range sets {
-		there[s.Name] = true
-	}
-	return there, nil
 }
 
 // keepSlots works out the slots for what is desired.
