@@ -3,13 +3,13 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
@@ -39,23 +39,18 @@ func (o *options) socket() string { return o.in("xds.sock") }
 
 // newProcesses prepares to run Envoys as processes of this host.
 func newProcesses(o *options) (*platform, error) {
-	envoy := o.envoy
-	if envoy == "" {
-		envoy = "envoy"
-	}
+	envoy := cmp.Or(o.envoy, defaultEnvoy)
 	var errs []error
 	for _, f := range []struct {
 		flag string
 		path *string
 	}{{"--envoy", &envoy}, {"--proxy", &o.proxy}} {
-		path, err := exec.LookPath(*f.path)
+		path, err := find(*f.path)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w: give the program's path", f.flag, err))
 			continue
 		}
-		if *f.path, err = filepath.Abs(path); err != nil {
-			return nil, err
-		}
+		*f.path = path
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err

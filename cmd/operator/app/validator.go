@@ -3,6 +3,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -53,7 +54,7 @@ func (o *options) checker(ctx context.Context) (validate.Checker, everywhere) {
 	case o.validator != validatorAuto:
 		return validate.NewClient(strings.TrimPrefix(o.validator, unixScheme)), idle
 	}
-	path, err := findEnvoy(o.envoy)
+	path, err := find(cmp.Or(o.envoy, defaultEnvoy))
 	if err != nil {
 		logger.Info("Configurations are not checked before proxies get them, because there is no Envoy here: give --envoy or --validator, or --validator=off to say that none is needed", "reason", err.Error())
 		return nil, idle
@@ -96,12 +97,11 @@ func standing(v *validate.Validator) everywhere {
 	}
 }
 
-// findEnvoy returns the path of Envoy: of the program that a flag names, else of envoy in
-// PATH.
-func findEnvoy(program string) (string, error) {
-	if program == "" {
-		program = "envoy"
-	}
+// defaultEnvoy is Envoy where no flag names one.
+const defaultEnvoy = "envoy"
+
+// find returns the absolute path of a program, which may be in PATH.
+func find(program string) (string, error) {
 	path, err := exec.LookPath(program)
 	if err != nil {
 		return "", err
@@ -142,7 +142,7 @@ func runValidator(ctx context.Context, socket, envoy string) error {
 		return fmt.Errorf("--socket: %w", err)
 	}
 	logger := klog.FromContext(ctx)
-	path, err := findEnvoy(envoy)
+	path, err := find(cmp.Or(envoy, defaultEnvoy))
 	if err != nil {
 		// The operator goes on without checks, and its pod must stay ready.
 		logger.Info("There is no Envoy here: configurations are not checked", "reason", err.Error())
