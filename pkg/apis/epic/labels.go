@@ -115,7 +115,8 @@ const (
 	DefaultMultusBridge = "multus0"
 	// MaxListenerConnections is how many connections of clients one Envoy holds.
 	MaxListenerConnections = 50_000
-	// MaxBackendConnections is how many connections one Envoy has to a backend.
+	// MaxBackendConnections is how many connections one Envoy has to a backend. Envoy's
+	// advice is fewer, but one pod often stands for a whole service.
 	MaxBackendConnections = 65_536
 	// MaxListeners is how many listeners a gateway may have.
 	MaxListeners = 64

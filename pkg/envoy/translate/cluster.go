@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/acnodal/epic/pkg/edge"
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
@@ -49,8 +50,9 @@ type clusterParts struct {
 	breakers       *clusterv3.CircuitBreakers
 }
 
-func partsOf(l *limits) clusterParts {
-	upstream := wrapperspb.UInt32(l.upstream)
+func partsOf(l *limits, e *edge.Settings) clusterParts {
+	// It holds for connections, requests and waiting requests alike.
+	upstream := wrapperspb.UInt32(uint32(e.PerBackend))
 	return clusterParts{
 		connectTimeout: durationpb.New(l.connectTimeout),
 		buffer:         wrapperspb.UInt32(l.buffer),

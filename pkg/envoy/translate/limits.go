@@ -5,14 +5,8 @@ package translate
 import "time"
 
 // limits are the bounds of what one proxy does for its clients and asks of its
-// endpoints.
+// endpoints, beside those of its edge settings.
 type limits struct {
-	// connections is how many connections of clients one listener holds, by its edge
-	// settings.
-	connections uint64
-	// upstream is how many connections, requests and waiting requests one cluster holds,
-	// by the same.
-	upstream uint32
 	// retries is how many retries of one cluster run at once.
 	retries uint32
 	// connectTimeout is how long a connection to an endpoint may take. It passes a
@@ -38,8 +32,7 @@ type limits struct {
 	headersTimeout, httpIdle, streamIdle time.Duration
 }
 
-// The defaults follow Envoy's advice for a proxy on the edge, with more room upstream:
-// one pod often stands for a whole service.
+// The defaults follow Envoy's advice for a proxy on the edge.
 var defaultLimits = limits{
 	retries:          1_024,
 	connectTimeout:   2 * time.Second,

@@ -102,6 +102,6 @@ func networkFilter(name string, config proto.Message) *listenerv3.Filter {
 func (t *translation) connectionLimit(statPrefix string) *listenerv3.Filter {
 	return networkFilter("envoy.filters.network.connection_limit", &connectionlimitv3.ConnectionLimit{
 		StatPrefix:     statPrefix,
-		MaxConnections: wrapperspb.UInt64(t.limits.connections),
+		MaxConnections: wrapperspb.UInt64(uint64(t.edge.PerListener)),
 	})
 }

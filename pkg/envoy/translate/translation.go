@@ -61,8 +61,7 @@ func newTranslation(kind string, object metav1.Object, group *epicv1.LBServiceGr
 	for _, r := range refused {
 		t.problems.add(t.proxy, "spec.edge."+r.Field, ReasonOverrideNotAllowed, "has no effect, since it %s", r.Message)
 	}
-	t.limits.connections, t.limits.upstream = uint64(t.edge.PerListener), uint32(t.edge.PerBackend)
-	t.parts = partsOf(&t.limits)
+	t.parts = partsOf(&t.limits, &t.edge)
 	return t
 }
 
