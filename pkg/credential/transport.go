@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"k8s.io/client-go/rest"
 )
@@ -53,6 +54,15 @@ func (t *Transport) Credential() *Credential {
 		return now.credential
 	}
 	return nil
+}
+
+// Expires returns when the present credential expires, zero if there is none or that is not
+// known.
+func (t *Transport) Expires() time.Time {
+	if c := t.Credential(); c != nil {
+		return c.Expires
+	}
+	return time.Time{}
 }
 
 // Unauthorized receives after the server did not accept the credential.

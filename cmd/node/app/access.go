@@ -70,8 +70,8 @@ func (o *options) restConfig() (*rest.Config, *node.Access, error) {
 		return nil, nil, fmt.Errorf("--kubeconfig: %w", err)
 	}
 	return tuned(files.Transport.Config()), &node.Access{
-		Expires: func() time.Time { return files.Transport.Credential().Expires },
-		Problem: func() string { return expired(files.Transport.Credential().Expires, time.Now()) },
+		Expires: files.Transport.Expires,
+		Problem: func() string { return expired(files.Transport.Expires(), time.Now()) },
 		Run:     func(ctx context.Context) error { files.Run(ctx); return nil },
 	}, nil
 }
@@ -121,12 +121,7 @@ func (o *options) exchanging(ctx context.Context, c *node.Config, from *connecto
 		klog.FromContext(ctx).Info("The connector does not answer yet", "addresses", c.Nodes, "err", err)
 	}
 	c.Access = &node.Access{
-		Expires: func() time.Time {
-			if has := client.Transport.Credential(); has != nil {
-				return has.Expires
-			}
-			return time.Time{}
-		},
+		Expires: client.Transport.Expires,
 		Problem: func() string { return client.Problem(time.Now()) },
 		Run:     func(ctx context.Context) error { return client.Run(ctx, c.Nodes...) },
 	}
