@@ -310,20 +310,7 @@ func (s *site) badTemplates() {
 		lb.Labels[epic.OwningLBServiceGroupLabel] = group
 		_, err := s.client.EpicV1().LoadBalancers(namespace).Create(s.Context(), lb, metav1.CreateOptions{})
 		s.must(nil, err)
-		s.until("the template "+name, func() string {
-			o, err := s.client.EpicV1().LoadBalancers(namespace).Get(s.Context(), lb.Name, metav1.GetOptions{})
-			s.must(nil, err)
-			var all strings.Builder
-			for _, c := range o.Status.Conditions {
-				fmt.Fprintf(&all, "%s=%s %s: %s\n", c.Type, c.Status, c.Reason, c.Message)
-			}
-			for _, condition := range []string{"Accepted", "Programmed"} {
-				if want := condition + "=False " + test.text; !containsLine(all.String(), want) {
-					return fmt.Sprintf("nothing says %q:\n%s", want, all.String())
-				}
-			}
-			return ""
-		})
+		s.says("loadbalancer", lb.Name, "Accepted=False "+test.text, "Programmed=False "+test.text)
 	}
 }
 

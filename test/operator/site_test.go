@@ -371,6 +371,10 @@ func (s *site) conditions(kind, name string) string {
 		for _, l := range o.Status.Listeners {
 			add("listener "+l.Name+" ", l.Conditions)
 		}
+	case "loadbalancer":
+		o, err := s.client.EpicV1().LoadBalancers(namespace).Get(s.Context(), name, metav1.GetOptions{})
+		s.must(nil, err)
+		add("", o.Status.Conditions)
 	case "gwroute":
 		o, err := s.client.EpicV1().GWRoutes(namespace).Get(s.Context(), name, metav1.GetOptions{})
 		s.must(nil, err)
