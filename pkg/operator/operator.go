@@ -52,7 +52,7 @@ type Options struct {
 	// Checker asks Envoy about configurations before proxies get them; nil if there is
 	// no Envoy to ask.
 	Checker validate.Checker
-	// Kept returns what an Envoy of a proxy has accepted, as its pod tells it; may be nil.
+	// Kept returns what an Envoy of a proxy has accepted, as its pod reports it; may be nil.
 	Kept func(ctx context.Context, proxy proxyidentity.Proxy) []*resource.Resource
 	// States is what is known of all pods, not only of those that are connected to
 	// Server; nil if there are no others.

@@ -9,7 +9,7 @@ import (
 )
 
 // writeFile replaces a file in one step: every reader sees the old or the new content.
-// Nothing is synced, since a folder in memory does not outlive the machine.
+// It syncs nothing: a store on a disk does that for many files at once.
 func writeFile(path string, content []byte) error {
 	temporary := path + ".new"
 	if err := os.WriteFile(temporary, content, 0o600); err != nil {

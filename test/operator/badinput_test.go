@@ -32,8 +32,8 @@ import (
 	"github.com/acnodal/epic/pkg/proxyidentity/exchange"
 )
 
-// Whatever a tenant or a platform admin gets wrong, one look at the object, or the API
-// server's answer, tells what it is and what to do; and what is right beside it is served.
+// Whatever a tenant or a platform admin gets wrong, the object or the API server's answer
+// shows what it is and what to do. Everything else is served.
 func TestBadInput(t *testing.T) {
 	s := newSite(t)
 	address := ownAddress(t)

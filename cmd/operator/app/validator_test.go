@@ -47,8 +47,8 @@ func TestChecker(t *testing.T) {
 	}
 }
 
-// The validator serves also without an Envoy, in the place of one that was killed, and says
-// what is missing.
+// The validator serves even without an Envoy, in the place of one that was killed, and
+// reports what is missing.
 func TestRunValidator(t *testing.T) {
 	dir, err := os.MkdirTemp("", "validator") //nolint:usetesting // Paths of unix sockets must be short.
 	if err != nil {

@@ -18,10 +18,10 @@ import (
 )
 
 // Restore makes the configuration of a proxy whose template is refused of what one of its
-// Envoys has. That comes from a tenant's pod, so it is trusted no more than a template: what
-// is not exactly what the translation makes has to be what a template may yield. What is not
-// is left out, and so is what listens where nothing is published any more. The result is nil
-// if no listener is left.
+// Envoys has. That comes from a tenant's pod, so it is trusted no more than a template: a
+// resource that is not exactly as the translation makes it must be one that a template may
+// yield. Other resources are left out, and so are listeners where nothing is published any
+// more. The result is nil if no listener is left.
 //
 // Endpoints are not restored: the result has the backends that they are rendered from.
 func Restore(ctx context.Context, in Input, has []*resource.Resource) *translate.Result {
@@ -107,7 +107,7 @@ func (r *rendering) take(one *resource.Resource, m proto.Message, passes func(pr
 	}
 }
 
-// restoredCluster says whether a cluster gets its endpoints from the operator.
+// restoredCluster reports whether a cluster gets its endpoints from the operator.
 func (r *rendering) restoredCluster(m proto.Message) bool {
 	c, ok := m.(*clusterv3.Cluster)
 	return ok && endpointsByEDS(c, &clusterView{parameters: ClusterParameters{ClusterName: c.Name}}) == nil
@@ -125,7 +125,7 @@ func (r *rendering) backend(name string, backends []translate.Backend) {
 	r.put(name, resource.Endpoint, name, &endpointv3.ClusterLoadAssignment{ClusterName: name})
 }
 
-// published says whether a listener listens at a published port of the proxy.
+// published reports whether a listener listens at a published port of the proxy.
 func (r *rendering) published(l *listenerv3.Listener) bool {
 	for i := range r.view.listeners {
 		r.refused = nil

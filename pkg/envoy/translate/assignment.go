@@ -34,7 +34,7 @@ const oneIsEnough = 1_000_000
 // Envoy sends requests to the first priority that has an endpoint which works as far as
 // Envoy knows: to endpoints that are ready and have a tunnel that is up, else to those of
 // whose tunnel nothing is known, else to those that terminate and still serve. Those whose
-// tunnel is down are there only if there is nothing else, since that may have changed.
+// tunnel is down are there only if there is nothing else, because that may have changed.
 // Beside others, they would get the requests of clients that were sent to them before, and
 // those that are left when the others fail their health checks, and would hold them up.
 func (b *Backend) Assignment(in EndpointsInput) (*resource.Resource, []Problem) {

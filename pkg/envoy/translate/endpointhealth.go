@@ -87,7 +87,7 @@ func outlierDetection(o *edge.Outlier) *clusterv3.OutlierDetection {
 		EnforcingConsecutive_5Xx:           wrapperspb.UInt32(0),
 		EnforcingFailurePercentage:         wrapperspb.UInt32(0),
 		EnforcingConsecutiveGatewayFailure: wrapperspb.UInt32(0),
-		// That an endpoint passes checks says nothing against the requests that it fails.
+		// An endpoint that passes checks may still fail requests.
 		SuccessfulActiveHealthCheckUnejectHost: wrapperspb.Bool(false),
 	}
 	if o.Errors == epicv1.OutlierServerErrors {

@@ -88,7 +88,7 @@ func httpMatch(index int, m *gatewayv1.HTTPRouteMatch) (match, bool) {
 	return out, true
 }
 
-// keyOf tells the requests that matches select apart.
+// keyOf returns a text that is equal for matches that select the same requests.
 func keyOf(m *routev3.RouteMatch) string {
 	key, _ := proto.MarshalOptions{Deterministic: true}.Marshal(m)
 	return string(key)

@@ -21,7 +21,7 @@ type Result struct {
 	Backends []Backend
 	// Problems are what is wrong with the objects, ordered and each once.
 	Problems []Problem
-	// Until is when Problems change though no object does, since a certificate expires or
+	// Until is when Problems change though no object does, because a certificate expires or
 	// becomes valid; never if it is zero.
 	Until time.Time
 	// Listeners say what became of each listener of a gateway, in its order.

@@ -62,7 +62,7 @@ func CheckSecret(secret *corev1.Secret, now time.Time) (reason, message string, 
 	return v.reason, v.message, until
 }
 
-// names says for which names a certificate is.
+// names returns the names that a certificate is for.
 func (c certificateChain) names() string {
 	all := slices.Clone(c[0].DNSNames)
 	for _, ip := range c[0].IPAddresses {
@@ -77,7 +77,7 @@ func (c certificateChain) names() string {
 	return strings.Join(all, ", ")
 }
 
-// covers says whether a certificate has a hostname. For a wildcard it must have the same.
+// covers reports whether a certificate has a hostname. For a wildcard it must have the same.
 func (c certificateChain) covers(host string) bool {
 	if strings.HasPrefix(host, "*") {
 		return slices.ContainsFunc(c[0].DNSNames, func(name string) bool { return strings.EqualFold(name, host) })

@@ -178,7 +178,7 @@ func (l *live) drop(wrapped map[*resource.Resource]*resource.Resource) {
 	}
 }
 
-// push gives the Envoy its configuration. The lock is held, so that the newest comes last.
+// push gives the Envoy its configuration. The caller holds the lock, so the newest comes last.
 func (l *live) push() { l.server.Set(self.Proxy, xds.Config{Resources: maps.Clone(l.set)}, 0) }
 
 func (l *live) kill() {

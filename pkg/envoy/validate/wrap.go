@@ -22,10 +22,10 @@ import (
 )
 
 // wrap makes the resource by which the standing Envoy is asked about another one. Its name
-// says what its content is. The refusal is set instead if it can't be decoded.
+// identifies its content. The refusal is set instead if it can't be decoded.
 //
 // The Envoy reads all of the resource but its addresses. A listener binds to nothing, so
-// that it takes no port here; one for UDP binds to an address that is this machine's own.
+// it takes no port here; one for UDP binds to an address that is this machine's own.
 // Nothing waits for endpoints, secrets and routes, of which this Envoy gets none: so it
 // never connects anywhere, and learns no key.
 func wrap(r *resource.Resource) (wrapped *resource.Resource, refusal string, err error) {

@@ -50,8 +50,8 @@ type Options struct {
 	// Checker asks Envoy about translations before proxies get them; nil if there is no
 	// Envoy to ask.
 	Checker validate.Checker
-	// Kept returns what an Envoy of a proxy has accepted, as its pod tells it; nil if none
-	// tells. It is asked if a proxy's template is refused and nothing is known of what was
+	// Kept returns what an Envoy of a proxy has accepted, as its pod reports it; nil if no
+	// pod does. It is asked if a proxy's template is refused and nothing is known of what was
 	// served before. May be nil.
 	Kept func(ctx context.Context, proxy proxyidentity.Proxy) []*resource.Resource
 	// Tunnel returns the state of a tunnel, as the gateway node on which it ends

@@ -77,7 +77,7 @@ const retryKept = 10 * time.Second
 
 // restored returns what the Envoys of a proxy have whose template is refused, if this operator
 // has not served it yet: an operator before this one did. Without it, pods that start would
-// get nothing. It is nil if there is nothing to restore; if no pod tells, it is asked for again
+// get nothing. It is nil if there is nothing to restore; if no pod answers, it is asked for again
 // after a while.
 func (f *Feed) restored(ctx context.Context, s *source, p *proxy, used *owned, plain *translate.Result) *translate.Result {
 	p.mu.Lock()

@@ -16,7 +16,7 @@ import (
 
 // Kept returns the resources that an Envoy of an object has accepted, without secrets; nil if
 // no pod with a listener answers. Of several pods it asks, the first by name counts, so that
-// replicas agree. The pods are the tenant's: what they tell has to be checked.
+// replicas agree. The pods are the tenant's: their answers have to be checked.
 func (s *States) Kept(ctx context.Context, id proxyidentity.Proxy) []*resource.Resource {
 	var mu sync.Mutex
 	var asking sync.WaitGroup
@@ -25,7 +25,7 @@ func (s *States) Kept(ctx context.Context, id proxyidentity.Proxy) []*resource.R
 		asking.Go(func() {
 			config, err := s.config(ctx, proxyidentity.Identity{Proxy: id, Pod: pod.Name}, pod.Address, "bodies")
 			if err != nil {
-				klog.FromContext(ctx).V(2).Info("A proxy does not tell what it has", "proxy", id, "pod", pod.Name, "reason", err)
+				klog.FromContext(ctx).V(2).Info("A proxy does not report what it has", "proxy", id, "pod", pod.Name, "reason", err)
 				return
 			}
 			mu.Lock()
@@ -43,7 +43,7 @@ func (s *States) Kept(ctx context.Context, id proxyidentity.Proxy) []*resource.R
 	return all[first]
 }
 
-// accepted are the resources that a pod told of with their bodies.
+// accepted are the resources that a pod reported with their bodies.
 func accepted(all []proxyagent.ConfigResource) []*resource.Resource {
 	var out []*resource.Resource
 	for i := range all {

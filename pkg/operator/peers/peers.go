@@ -172,7 +172,7 @@ func (s *States) ask(id proxyidentity.Proxy, local xds.State) map[string]proxyag
 	return all
 }
 
-// config asks a pod what it has. With the query "bodies" it tells the resources themselves.
+// config asks a pod what it has. With the query "bodies" the answer has the resources themselves.
 func (s *States) config(ctx context.Context, id proxyidentity.Identity, address netip.Addr, query string) (config proxyagent.Config, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

@@ -219,7 +219,7 @@ func (r *Runner) run(ctx context.Context, p *proxy) error {
 }
 
 // Tend starts proxies that an earlier operator left and that do not run, as after a reboot,
-// while the API does not tell what should run. They serve what they served before. It
+// while it is not known from the API what should run. They serve what they served before. It
 // returns when ctx ends or every proxy is known from the API.
 func (r *Runner) Tend(ctx context.Context) {
 	told := map[proxyidentity.Proxy]string{}

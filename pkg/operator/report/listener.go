@@ -74,7 +74,7 @@ func isRefusal(reason string) bool {
 }
 
 // translated converts conditions of the translation. A condition without a message gets
-// one, since people read it.
+// one, because people read it.
 func translated(all []translate.Condition) []metav1.Condition {
 	var out []metav1.Condition
 	for _, c := range all {

@@ -82,7 +82,7 @@ func listeners(in *Input) []epicv1.EnvoyListenerStatus {
 	return all
 }
 
-// shared says which hostnames lead to one of several gateway proxies only.
+// shared reports hostnames that can lead to only one of several gateway proxies.
 func shared(all []objects.Shared) metav1.Condition {
 	told := make([]string, 0, len(all))
 	for _, s := range all {
@@ -178,7 +178,7 @@ func programmed(in *Input, s *Status) metav1.Condition {
 	return programmedNow()
 }
 
-// withheld says which resources Envoys do not get.
+// withheld describes the resources that Envoys do not get.
 func withheld(o *feed.Outcome) string {
 	var told []string
 	for _, p := range o.Problems {
