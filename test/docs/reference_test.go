@@ -119,7 +119,7 @@ func metrics(sources map[string]string) (out []string) {
 	full := regexp.MustCompile(`Namespace:\s*(?:epic\.MetricsNamespace|"epic"), Subsystem:\s*("?)(\w+)"?, Name:\s*"(\w+)"`)
 	prefix := regexp.MustCompile(`(?m)^const prefix = "(epic_\w+)"$`)
 	short := regexp.MustCompile(`(?:newMetric\([^"\n]*|Name:\s*prefix\s*\+\s*|NewDesc\(prefix\s*\+\s*|BuildFQName\(prefix\s*\+\s*)"(\w+)"`)
-	counters := regexp.MustCompile(`counters\("(\w+)", "`)
+	counters := regexp.MustCompile(`(?:counters|counterOpts)\("(\w+)", "`)
 	for _, text := range sources {
 		constants := map[string]string{}
 		for _, match := range subsystemConstant.FindAllStringSubmatch(text, -1) {
