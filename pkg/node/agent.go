@@ -158,6 +158,16 @@ func (a *agent) run(ctx context.Context, parts ...Part) error {
 	if a.metrics == nil {
 		a.metrics = status.NewCollector(a, a.TunnelMetrics)
 	}
+	// Before the work, so an address that is in use starts none.
+	metrics := a.metricsHandler()
+	if a.SecureMetrics != nil {
+		stop, err := a.SecureMetrics(ctx, metrics)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		metrics = nil
+	}
 	a.applier.Observe(func(d time.Duration) { a.metrics.Delay.Observe(d.Seconds()) })
 	if err := a.underlay.Refresh(); err != nil {
 		klog.FromContext(ctx).Info("The underlay is not complete yet", "err", err)
@@ -177,15 +187,6 @@ func (a *agent) run(ctx context.Context, parts ...Part) error {
 	serve("control protocol", func() error { return a.control.Serve(ctx, a.socket) })
 	if a.StatusSocket != "" {
 		serve("status", func() error { return status.ServeSocket(ctx, a.StatusSocket, a) })
-	}
-	metrics := a.metricsHandler()
-	if a.SecureMetrics != nil {
-		stop, err := a.SecureMetrics(ctx, metrics)
-		if err != nil {
-			return err
-		}
-		defer stop()
-		metrics = nil
 	}
 	if a.MetricsAddress != "" {
 		serve("metrics", func() error { return status.ServeHTTP(ctx, a.MetricsAddress, a, metrics) })
