@@ -47,7 +47,7 @@ type Options struct {
 	Group string
 	// Workers is how many objects of a kind are worked on at once.
 	Workers int
-	// RewriteSecrets is how often Secrets are written again, since the connector may not read
+	// RewriteSecrets is how often Secrets are written again, because the connector may not read
 	// whether they are still there.
 	RewriteSecrets time.Duration
 	// RetryRefused is how long to wait before EPIC is asked again for what it refused.
@@ -278,7 +278,7 @@ func (b *base) writeStatus(ctx context.Context, before, after client.Object) err
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	err := b.local.Status().Patch(ctx, after, patch)
 	if apierrors.IsNotFound(err) {
-		// It was deleted since.
+		// It has been deleted.
 		return nil
 	}
 	if err != nil {

@@ -34,7 +34,7 @@ func TestStaleCacheReleasesNothing(t *testing.T) {
 			if _, err := r.Reconcile(t.Context(), reconcile.Request{NamespacedName: shopName}); !errors.Is(err, errStale) {
 				t.Errorf("%s: the error is %v", name, err)
 			}
-			// Who reconciles tries again soon, and is not troubled.
+			// The reconciler tries again soon and reports no error.
 			result, err := patient{r}.Reconcile(t.Context(), reconcile.Request{NamespacedName: shopName})
 			if err != nil || result.RequeueAfter != conflictDelay {
 				t.Errorf("%s: %+v, %v", name, result, err)
@@ -53,8 +53,8 @@ func TestStaleCacheReleasesNothing(t *testing.T) {
 	}
 }
 
-// What was made under another sharing key, or for an earlier object of the name, goes when
-// what is asked for now is there.
+// An object made under another sharing key, or for an earlier object of the name, is removed
+// once the one that is now wanted exists.
 func TestAnotherSharingKey(t *testing.T) {
 	e := newFakeEPIC(t)
 	b := newClientCluster(t, "paris", e, append(shopService("u1", "first"), shopGateway("u2", "first-gateway"))...)

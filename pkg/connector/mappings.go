@@ -60,7 +60,7 @@ func gatewaysOfRoute(v *view, o client.Object) []types.NamespacedName {
 		return nil
 	}
 	parents := route.Parents()
-	// Where it was attached before, its status says.
+	// Its status names the parents that it was attached to before.
 	for i := range route.Status.Parents {
 		if parent, ok := publish.ParentOf(&route.Status.Parents[i].ParentRef, route.GetNamespace()); ok && !slices.Contains(parents, parent) {
 			parents = append(parents, parent)

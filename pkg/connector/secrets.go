@@ -257,8 +257,8 @@ func (k *secretKeeper) rewrite(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// secretRunner removes the Secrets that nobody needs any more since the connector was away,
-// and from time to time writes those that are needed again.
+// secretRunner removes, when it starts, the Secrets that became unneeded while the connector
+// was away, and from time to time writes those that are needed again.
 type secretRunner struct {
 	*base
 	synced func(context.Context) bool

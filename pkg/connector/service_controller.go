@@ -182,7 +182,7 @@ func (r *serviceReconciler) writeLoadBalancer(ctx context.Context, service *core
 	if shared {
 		metav1.SetMetaDataAnnotation(&changed.ObjectMeta, epic.OwnerAnnotation(r.options.Cluster), string(service.UID))
 	}
-	// What is left of former clusters are their endpoints, which go when this one's are there.
+	// The endpoints of former clusters are left. They go when this one's are there.
 	unlist(changed, r.former())
 	if !slices.Contains(changed.Spec.UpstreamClusters, r.options.Cluster) {
 		changed.Spec.UpstreamClusters = append(changed.Spec.UpstreamClusters, r.options.Cluster)

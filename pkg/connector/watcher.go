@@ -41,9 +41,9 @@ type watch struct {
 	of     mapping
 	// inEPIC says that the object is in EPIC.
 	inEPIC bool
-	// status says that changes of the status alone matter, too.
+	// status is set if changes of the status alone matter, too.
 	status bool
-	// others says that the connector's own writes do not matter.
+	// others is set if the connector's own writes do not matter.
 	others bool
 }
 

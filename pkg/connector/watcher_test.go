@@ -11,7 +11,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// Statuses wake nobody who depends on the rest of an object.
+// A changed status starts nothing that depends on the rest of an object.
 func TestChanged(t *testing.T) {
 	now := metav1.Now()
 	gateway := func(change func(*gatewayv1.Gateway)) client.Object {

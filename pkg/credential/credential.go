@@ -17,7 +17,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// Credential is what a kubeconfig says about the server of its current context.
+// Credential is what a kubeconfig has about the server of its current context.
 type Credential struct {
 	// Config reaches the server with the credential.
 	Config *rest.Config
@@ -85,8 +85,8 @@ func (c *Credential) read() {
 	}
 }
 
-// claimsOf returns what a JSON web token says about itself, zero values where it says
-// nothing or can't be decoded.
+// claimsOf returns the claims of a JSON web token, zero values for those that it does not
+// have or if it can't be decoded.
 func claimsOf(token string) (user string, issued, expires time.Time) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {

@@ -179,7 +179,7 @@ func TestFiles(t *testing.T) {
 		t.Errorf("Broken files: %v", err)
 	}
 	want("broken files", "renewed")
-	// What the program renewed by itself since is not lost to files that are behind.
+	// A credential that the program renewed itself is not lost to files that are behind.
 	own, err := Parse(of("own", time.Minute, time.Hour), "/")
 	if err != nil || f.Transport.Set(own) != nil {
 		t.Fatal(err)

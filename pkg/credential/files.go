@@ -27,7 +27,7 @@ type Files struct {
 	Transport *Transport
 	// Check refuses a credential; may be nil.
 	Check func(*Credential) error
-	// Observe is told of each credential that Run sets; may be nil.
+	// Observe is called with each credential that Run sets; may be nil.
 	Observe func(*Credential)
 
 	// last are the contents of the files when one of them was chosen.
@@ -73,7 +73,7 @@ func (f *Files) Load() error {
 	if slices.EqualFunc(f.last, contents, bytes.Equal) {
 		return nil
 	}
-	// What the program got by itself since may be better than what is in the files.
+	// A credential that the program renewed itself may be better than those in the files.
 	if has := f.Transport.Credential(); has == nil || has == f.set || !has.better(best, now) {
 		if err := f.Transport.Set(best); err != nil {
 			return err

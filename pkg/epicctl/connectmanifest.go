@@ -30,7 +30,7 @@ const (
 	kubeconfigObject    = "epic-kubeconfig"
 	kubeconfigKey       = "kubeconfig"
 	connectorClusterEnv = "CLUSTER"
-	// expiryAnnotation on the Secret says when its token ends. The connector renews it by
+	// expiryAnnotation on the Secret has the time when its token expires. The connector renews it by
 	// itself before that.
 	expiryAnnotation = epic.LabelPrefix + "credential-expires"
 )

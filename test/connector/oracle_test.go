@@ -252,7 +252,7 @@ func (j *comparison) service(config *publish.Config, local *publishtest.Snapshot
 	}
 }
 
-// conditions compares what conditions say; when they changed does not matter.
+// conditions compares conditions without the times at which they changed.
 func (j *comparison) conditions(name string, want, has []metav1.Condition) {
 	for _, w := range want {
 		h := meta.FindStatusCondition(has, w.Type)
@@ -308,7 +308,7 @@ func differences(at string, want, has any) []string {
 	return out
 }
 
-// listDifferences compares items one by one, since a server may add defaults to each.
+// listDifferences compares items one by one, because a server may add defaults to each.
 func listDifferences(at string, want []any, has any) []string {
 	h, _ := has.([]any)
 	if len(h) != len(want) {

@@ -72,7 +72,7 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return fmt.Errorf("reach EPIC: %w", err)
 	}
-	// What identifies a cluster is the UID of this namespace, as other tools have it, too.
+	// The UID of this namespace identifies the cluster, for other tools as well.
 	identity := &corev1.Namespace{}
 	if err := mgr.GetAPIReader().Get(ctx, client.ObjectKey{Name: metav1.NamespaceSystem}, identity); err != nil {
 		return fmt.Errorf("read the namespace %s of this cluster: %w", metav1.NamespaceSystem, err)

@@ -23,7 +23,7 @@ import (
 // maxToken bounds the size of a token.
 const maxToken = 16 << 10
 
-// refusalError is an answer that says why a node gets no credential.
+// refusalError is an answer with the reason why a node gets no credential.
 type refusalError struct {
 	status int
 	text   string
@@ -81,7 +81,7 @@ func (p *Pods) Node(ctx context.Context, token string) (string, error) {
 	case pod.Spec.NodeName == "":
 		return "", Refuse(http.StatusForbidden, "the pod %s runs on no node yet", name)
 	}
-	// Newer clusters say it in the token, too.
+	// Newer clusters also name the node in the token.
 	if on := one(status.User.Extra[serviceaccount.NodeNameKey]); on != "" && on != pod.Spec.NodeName {
 		return "", Refuse(http.StatusForbidden, "the token is that of a pod on node %.253s, and pod %s runs on %s", on, name, pod.Spec.NodeName)
 	}

@@ -33,7 +33,7 @@ const (
 	retry, retryAtMost = 5 * time.Second, 5 * time.Minute
 	// afterRenewal is the least time until the next renewal.
 	afterRenewal = time.Hour
-	// look is how often it is looked whether it is time.
+	// look is how often the time of the next renewal is checked.
 	look = time.Minute
 )
 
@@ -84,7 +84,7 @@ func (r *Renewer) Start(ctx context.Context) error {
 				pause = min(retry<<min(failures, 8), retryAtMost)
 				failures++
 			} else {
-				// Whatever this host's clock says then.
+				// Regardless of this host's clock.
 				failures, pause = 0, afterRenewal
 			}
 		}

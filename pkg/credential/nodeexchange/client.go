@@ -156,7 +156,7 @@ var ErrMoved = errors.New("EPIC knows this node by another address now")
 
 // Run renews the credential until ctx ends, at half of its life and when EPIC does not
 // accept it any more. It fails with ErrMoved if the node's address is not one of those
-// given, since a program has to start again to have another.
+// given, because a program has to restart to have another.
 func (c *Client) Run(ctx context.Context, addresses ...netip.Addr) error {
 	pause := c.untilRenewal()
 	failures := 0

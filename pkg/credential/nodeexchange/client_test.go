@@ -177,7 +177,7 @@ func TestRun(t *testing.T) {
 	})
 }
 
-// A node whose address changed starts again, since everything depends on it.
+// A node whose address changed restarts, because everything depends on it.
 func TestRunMoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &connector{}
