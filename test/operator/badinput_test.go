@@ -167,11 +167,7 @@ func errorText(err error) string {
 func (s *site) foreignSecret() {
 	l := tlsListener("shop")
 	l.TLS.CertificateRefs[0].Namespace = ptr.To[gatewayv1.Namespace]("epic-other")
-	gw := &epicv1.GWProxy{ObjectMeta: meta("foreign"), Spec: epicv1.GWProxySpec{
-		PublicPorts: []epicv1.ServicePort{{Name: "secure", Port: 443, Protocol: "TCP"}},
-		Gateway:     &epicv1.GatewaySpec{GatewaySpec: gatewayv1.GatewaySpec{GatewayClassName: "epic", Listeners: []gatewayv1.Listener{l}}},
-	}}
-	_, err := s.client.EpicV1().GWProxies(namespace).Create(s.Context(), gw, metav1.CreateOptions{})
+	_, err := s.client.EpicV1().GWProxies(namespace).Create(s.Context(), gatewayProxy("foreign", l), metav1.CreateOptions{})
 	s.refusedWith(err, "spec.gateway.listeners[0].tls.certificateRefs[0].namespace", "epic-other", "leave it out")
 }
 
@@ -281,10 +277,8 @@ func (s *site) portInUse() {
 	l, err := new(net.ListenConfig).Listen(s.Context(), "tcp", at.String())
 	s.must(nil, err)
 	defer l.Close()
-	gw := &epicv1.GWProxy{ObjectMeta: meta("taken"), Spec: epicv1.GWProxySpec{
-		PublicAddress: taken, PublicPorts: []epicv1.ServicePort{{Name: "web", Port: 80, Protocol: "TCP"}},
-		Gateway: &epicv1.GatewaySpec{GatewaySpec: gatewayv1.GatewaySpec{GatewayClassName: "epic", Listeners: []gatewayv1.Listener{httpListener()}}},
-	}}
+	gw := gatewayProxy("taken", httpListener())
+	gw.Spec.PublicAddress = taken
 	s.must(s.client.EpicV1().GWProxies(namespace).Create(s.Context(), gw, metav1.CreateOptions{}))
 	s.says("gwproxy", "taken",
 		"Programmed=False RejectedByProxy … Address already in use", "listener web Programmed=False RejectedByProxy … Address already in use")

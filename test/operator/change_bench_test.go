@@ -385,11 +385,7 @@ func BenchmarkRouteChange(b *testing.B) {
 
 func benchRoutes(b *testing.B, routes int) {
 	s := newBench(b)
-	gw := &epicv1.GWProxy{ObjectMeta: meta("gw"), Spec: epicv1.GWProxySpec{
-		PublicPorts: []epicv1.ServicePort{{Name: "web", Port: 80, Protocol: "TCP"}},
-		Gateway:     &epicv1.GatewaySpec{GatewaySpec: gatewayv1.GatewaySpec{GatewayClassName: "epic", Listeners: []gatewayv1.Listener{httpListener()}}},
-	}}
-	gw, err := s.client.EpicV1().GWProxies(namespace).Create(b.Context(), gw, metav1.CreateOptions{})
+	gw, err := s.client.EpicV1().GWProxies(namespace).Create(b.Context(), gatewayProxy("gw", httpListener()), metav1.CreateOptions{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -247,15 +247,20 @@ func meta(name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{epic.OwningLBServiceGroupLabel: group}}
 }
 
-// gateway creates a gateway proxy with listeners and returns it.
-func (s *site) gateway(name string, listeners ...gatewayv1.Listener) *epicv1.GWProxy {
-	s.Helper()
+// gatewayProxy is a gateway proxy with listeners.
+func gatewayProxy(name string, listeners ...gatewayv1.Listener) *epicv1.GWProxy {
 	gw := &epicv1.GWProxy{ObjectMeta: meta(name)}
 	for _, l := range listeners {
 		gw.Spec.PublicPorts = append(gw.Spec.PublicPorts, epicv1.ServicePort{Name: string(l.Name), Port: l.Port, Protocol: "TCP"})
 	}
 	gw.Spec.Gateway = &epicv1.GatewaySpec{GatewaySpec: gatewayv1.GatewaySpec{GatewayClassName: "epic", Listeners: listeners}}
-	gw, err := s.client.EpicV1().GWProxies(namespace).Create(s.Context(), gw, metav1.CreateOptions{})
+	return gw
+}
+
+// gateway creates a gateway proxy with listeners and returns it.
+func (s *site) gateway(name string, listeners ...gatewayv1.Listener) *epicv1.GWProxy {
+	s.Helper()
+	gw, err := s.client.EpicV1().GWProxies(namespace).Create(s.Context(), gatewayProxy(name, listeners...), metav1.CreateOptions{})
 	s.must(nil, err)
 	return gw
 }
