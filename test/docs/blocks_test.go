@@ -35,13 +35,18 @@ type inline struct {
 	line       int
 }
 
-// pages returns README.md and those of docs, in the order of their names.
+// pages returns README.md and the pages of docs and its folders, in the order of their names.
 func pages(t *testing.T) []page {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
 	if err != nil || len(files) < 5 {
 		t.Fatalf("The pages of docs: %d, %v", len(files), err)
 	}
+	below, err := filepath.Glob(filepath.Join(root, "docs", "*", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files = append(files, below...)
 	slices.Sort(files)
 	var out []page
 	for _, file := range append([]string{filepath.Join(root, "README.md")}, files...) {

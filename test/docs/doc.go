@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package docs tests README.md and docs/*.md: every command in them is run as it is
-// written, every manifest is one that the server takes, and the reference has what
-// the code has.
+// Package docs tests README.md and the pages of docs: it runs every command as it is
+// written, has the server check every manifest, follows the links, and compares the
+// reference with the code.
 //
 // The language of a fenced block says who runs it:
 //
