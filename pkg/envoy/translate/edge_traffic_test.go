@@ -288,13 +288,17 @@ func TestOutlierTraffic(t *testing.T) {
 			t.Fatalf("%d requests, %v", n, err)
 		}
 	}
-	for range 30 {
-		if status, _, body, err := e.get("http"); status != http.StatusOK {
-			t.Fatalf("status %d, %v: %s", status, err, body)
+	// Envoy's main thread ejects the endpoint, so a few requests may still get there.
+	for ejected, n := 0, 0; ejected < 30; n++ {
+		status, _, body, err := e.get("http")
+		switch {
+		case err != nil || n > 1000:
+			t.Fatalf("%d requests later it is not ejected, status %d, %v: %s", n, status, err, body)
+		case status == http.StatusOK:
+			ejected++
+		default:
+			ejected = 0
 		}
-	}
-	if n := bad.requests.Load(); n != 3 {
-		t.Errorf("an endpoint that failed 3 requests got %d", n)
 	}
 }
 
