@@ -278,36 +278,3 @@ func boolCode(replicasMissing bool) int {
 	}
 	return 0
 }
-
-func TestHeartbeats(t *testing.T) {
-	ago := func(d time.Duration) metav1.Time { return metav1.NewTime(time.Now().Add(-d)) }
-	for name, test := range map[string]struct {
-		node v1.EPICNodeStatus
-		want string
-	}{
-		"well":             {v1.EPICNodeStatus{Name: "a", HeartbeatTime: ago(time.Minute), Tunnels: 2, TunnelsUp: 2}, "OK a: 2 of 2 tunnels up, heard of 60s ago"},
-		"a clock ahead":    {v1.EPICNodeStatus{Name: "a", HeartbeatTime: ago(-time.Minute)}, "OK a: 0 of 0 tunnels up, heard of 0s ago"},
-		"stale":            {v1.EPICNodeStatus{Name: "a", HeartbeatTime: ago(5 * time.Minute)}, "WARN a: stale, it has not been heard of for 5m"},
-		"never":            {v1.EPICNodeStatus{}, "WARN without a name: it has never reported"},
-		"not ready":        {v1.EPICNodeStatus{Name: "a", HeartbeatTime: ago(0), Conditions: []metav1.Condition{{Type: "Ready", Status: "False", Reason: "NoBPF", Message: "no bpffs"}}}, "WARN a: it is not Ready: NoBPF: no bpffs"},
-		"tunnels are down": {v1.EPICNodeStatus{Name: "a", HeartbeatTime: ago(0), Tunnels: 2}, "WARN a: 0 of 2 tunnels up"},
-	} {
-		s := &status{epic: &v1.EPIC{Status: v1.EPICStatus{Nodes: map[string]v1.EPICNodeStatus{"203.0.113.1": test.node}}}}
-		s.takeReports(nil)
-		s.checkHeartbeats()
-		f := s.findings[0]
-		if got := string(f.verdict) + " " + f.detail; len(s.findings) != 1 || got != test.want || f.check != "node 203.0.113.1" || (f.verdict == verdictWarn) != (f.wayOut != "") {
-			t.Errorf("%s: %+v, want %s", name, s.findings, test.want)
-		}
-	}
-	// Of many, those that are well are counted.
-	s := &status{epic: &v1.EPIC{Status: v1.EPICStatus{Nodes: map[string]v1.EPICNodeStatus{}}}}
-	for n := range 30 {
-		s.epic.Status.Nodes[fmt.Sprintf("203.0.113.%d", n+1)] = v1.EPICNodeStatus{HeartbeatTime: ago(time.Duration(n/29) * time.Hour)}
-	}
-	s.takeReports(nil)
-	s.checkHeartbeats()
-	if len(s.findings) != 2 || s.findings[0].check != "node 203.0.113.30" || s.findings[1].detail != "29 of 30 are well" {
-		t.Errorf("%+v", s.findings)
-	}
-}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overview
+
+import (
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+)
+
+// APIServiceName is the name of the APIService of the API.
+const APIServiceName = "v1." + v1.GroupName
+
+// ExpectedResources is what every version of the API serves.
+var ExpectedResources = []string{
+	epic.ResourceAccounts, epic.ResourceEPICs, epic.ResourceGatewayNodes, epic.ResourceGWEndpointSlices, epic.ResourceGWProxies, epic.ResourceGWRoutes, epic.ResourceLBServiceGroups, epic.ResourceLoadBalancers, epic.ResourceRemoteEndpoints, epic.ResourceServicePrefixes,
+}
+
+func (i *Installation) checkServer(c *checks) {
+	const name = "server"
+	switch s := &i.Server; {
+	case s.Unread != nil:
+		c.fail(name, "see that the server runs and that your kubeconfig is for it; --context chooses another", "%s", s.Unread.Message)
+	case s.Standalone:
+		c.ok(name, "reachable; an EPIC server that runs alone")
+	default:
+		c.ok(name, "reachable; Kubernetes %s", s.Version)
+	}
+}
+
+// checkAPIService judges what the kube-apiserver thinks of the aggregated API.
+func (i *Installation) checkAPIService(c *checks) {
+	const name = "api service"
+	if i.Server.Unread == nil && i.Server.Standalone {
+		c.ok(name, "not installed: the server runs alone")
+		return
+	}
+	s := i.APIService
+	switch {
+	case s == nil:
+		return
+	case s.Absent:
+		c.fail(name, "install EPIC in this cluster, or choose another cluster with --context", "there is no APIService %s", APIServiceName)
+		return
+	case s.Unread != nil:
+		c.unread(name, s.Unread)
+		return
+	}
+	for _, has := range s.Conditions {
+		if has.Type != "Available" {
+			continue
+		}
+		if has.Status == metav1.ConditionTrue {
+			c.ok(name, "%s is Available", APIServiceName)
+			return
+		}
+		c.fail(name, fixOfUnavailable(has.Reason), "%s is not Available: %s: %s", APIServiceName, has.Reason, has.Message)
+		return
+	}
+	c.warn(name, "wait a moment: the kube-apiserver has not looked yet", "%s has no condition Available", APIServiceName)
+}
+
+// fixOfUnavailable knows the reasons that the kube-apiserver gives.
+func fixOfUnavailable(reason string) string {
+	switch reason {
+	case "ServiceNotFound", "ServicePortError", "ServiceAccessError":
+		return "the service that the APIService names must be there, with that port: install the manifests again"
+	case "EndpointsNotFound", "MissingEndpoints":
+		return "no server is ready: see the pods of the Deployment epic-apiserver and their logs"
+	case "FailedDiscoveryCheck":
+		return "the kube-apiserver can't talk to the servers: see that the caBundle of the APIService is of the authority that signed their certificate, and that no network policy is between them"
+	}
+	return "kubectl describe apiservice " + APIServiceName
+}
+
+// checkReplicas judges the number of servers behind the service.
+func (i *Installation) checkReplicas(c *checks) {
+	const (
+		name = "replicas"
+		fix  = "see the pods of the Deployment epic-apiserver and their logs"
+	)
+	switch r := i.Replicas; {
+	case r == nil:
+	case r.Unread != nil:
+		c.unread(name, r.Unread)
+	case r.Ready == 0:
+		c.fail(name, fix, "none of %d is ready", r.Total)
+	case r.Ready < r.Total:
+		c.warn(name, fix, "%d of %d are ready", r.Ready, r.Total)
+	default:
+		c.ok(name, "%d of %d are ready", r.Ready, r.Total)
+	}
+}
+
+// checkReadiness names each of a server's own checks that fails. etcd gets a line of its
+// own.
+func (i *Installation) checkReadiness(c *checks) {
+	const name = "readiness"
+	r := i.Readiness
+	switch {
+	case r == nil:
+		return
+	case r.Unknown != "":
+		c.warn(name, "", "unknown: %s", r.Unknown)
+		return
+	case r.Unread != nil:
+		c.unread(name, r.Unread)
+		return
+	}
+	isEtcd := func(check string) bool { return strings.Contains(check, "etcd") }
+	if at := slices.IndexFunc(r.Failed, isEtcd); at >= 0 {
+		c.fail("etcd", "see that a majority of etcd's members run, and that the server's flags --etcd-* have their addresses and certificates", "readyz check %s fails", r.Failed[at])
+	} else if slices.ContainsFunc(r.Passed, isEtcd) {
+		c.ok("etcd", "reachable from the server")
+	} else {
+		c.warn("etcd", "", "unknown: the server has no readyz check for it")
+	}
+	failed := slices.DeleteFunc(slices.Clone(r.Failed), isEtcd)
+	if len(failed) > 0 {
+		c.fail(name, "the server's log says why; a check named permission-... is a rule that the server's own role lacks", "readyz fails: %s", strings.Join(failed, ", "))
+		return
+	}
+	c.ok(name, "%s pass", count(len(r.Passed), "readyz check", "readyz checks"))
+}
+
+// ReadyzLines reads the verbose answer of readyz.
+func ReadyzLines(body []byte) (passed, failed []string) {
+	for text := range strings.Lines(string(body)) {
+		name, _, _ := strings.Cut(strings.TrimSpace(text), " ")
+		if rest, ok := strings.CutPrefix(name, "[+]"); ok {
+			passed = append(passed, rest)
+		} else if rest, ok := strings.CutPrefix(name, "[-]"); ok {
+			failed = append(failed, rest)
+		}
+	}
+	return passed, failed
+}
+
+// checkAPI judges whether the kinds are served. Without the API nothing else can be said,
+// whatever the reason.
+func (i *Installation) checkAPI(c *checks) {
+	const name = "api"
+	switch a := i.API; {
+	case a == nil:
+	case a.Unread != nil:
+		c.fail(name, a.Unread.Fix, "%s", a.Unread.Message)
+	case len(a.Missing) > 0:
+		c.fail(name, "the server is older than this program, or something else serves the group", "%s lacks %s", v1.SchemeGroupVersion, strings.Join(a.Missing, ", "))
+	default:
+		c.ok(name, "%s serves its %d kinds", v1.SchemeGroupVersion, len(ExpectedResources))
+	}
+}
