@@ -6,8 +6,8 @@ package install
 
 import "embed"
 
-// ClientCluster has the folders connector and node-client: kustomizations with their
-// resources, of which the first contains the second.
+// ClientCluster has the folders connector, node-client and monitoring-client: kustomizations
+// with their resources, of which the first contains the second.
 //
-//go:embed connector/*.yaml node-client/*.yaml node-client/account.env
+//go:embed connector/*.yaml node-client/*.yaml node-client/account.env monitoring-client/*.yaml
 var ClientCluster embed.FS

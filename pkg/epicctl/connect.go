@@ -62,6 +62,7 @@ func addClusterFlags(t *tool, c *cobra.Command, account, cluster *string) {
 type connect struct {
 	createKubeconfig
 	cluster, group, image, nodeImage string
+	monitoring                       bool
 }
 
 func newConnect(t *tool) *cobra.Command {
@@ -91,6 +92,7 @@ func newConnect(t *tool) *cobra.Command {
 	c.Flags().DurationVar(&o.duration, "duration", connectorDuration, "How long the token in the manifest is valid: how long the tenant may take to apply it.")
 	c.Flags().StringVarP(&o.file, "file", "f", "", "The file to write, readable by its owner alone. If absent, the manifest is printed.")
 	c.Flags().BoolVar(&o.overwrite, "overwrite", false, "Replace the file if it is there.")
+	c.Flags().BoolVar(&o.monitoring, "monitoring", false, "Add PodMonitors and rules for the Prometheus Operator, whose kinds the client cluster must have.")
 	must(c.RegisterFlagCompletionFunc("group", o.completeGroups))
 	must(c.RegisterFlagCompletionFunc("image", cobra.NoFileCompletions))
 	must(c.RegisterFlagCompletionFunc("node-image", cobra.NoFileCompletions))
@@ -178,7 +180,7 @@ func (o *connect) run(ctx context.Context) error {
 		return err
 	}
 	manifest, err := connectorManifest(connectorInstall{
-		account: o.account, cluster: o.cluster, group: o.group, image: o.image, nodeImage: o.nodeImage, kubeconfig: data, expires: expires,
+		account: o.account, cluster: o.cluster, group: o.group, image: o.image, nodeImage: o.nodeImage, monitoring: o.monitoring, kubeconfig: data, expires: expires,
 	})
 	if err != nil {
 		return err

@@ -78,7 +78,7 @@ func TestConnect(t *testing.T) {
 		t.Errorf("New pods could read the former Secret: %v", kinds)
 	}
 	slices.Sort(kinds)
-	if got := strings.Join(kinds, " "); got != "ClusterRole ClusterRoleBinding ConfigMap DaemonSet Deployment GatewayClass Namespace Namespace PodDisruptionBudget Role Role Role RoleBinding RoleBinding RoleBinding Secret Service ServiceAccount ServiceAccount" {
+	if got := strings.Join(kinds, " "); got != "ClusterRole ClusterRole ClusterRoleBinding ClusterRoleBinding ConfigMap DaemonSet Deployment GatewayClass Namespace Namespace PodDisruptionBudget Role Role Role RoleBinding RoleBinding RoleBinding Secret Service ServiceAccount ServiceAccount" {
 		t.Errorf("The manifest has %s", got)
 	}
 	for kind, object := range objects {
@@ -212,6 +212,21 @@ func TestConnect(t *testing.T) {
 			t.Errorf("The image of the node program is %s", image)
 		}
 		i.run(t, args...).want(t, ExitUsage, "is there already", "--overwrite")
+	})
+	t.Run("monitoring", func(t *testing.T) {
+		before := strings.Count(r.stdout, "kind: PodMonitor")
+		r := i.run(t, "connect", "--account", "acme", "--cluster", "paris", "--monitoring")
+		r.want(t, ExitOK)
+		kinds, objects := documents(t, r.stdout)
+		slices.Sort(kinds)
+		if got := strings.Count(strings.Join(kinds, " "), "PodMonitor"); before != 0 || got != 2 || objects["PrometheusRule"] == nil {
+			t.Errorf("%d PodMonitors without --monitoring; with it the manifest has %v", before, kinds)
+		}
+		for _, object := range objects {
+			if ns := object.GetNamespace(); object.GetKind() == "PodMonitor" && ns != "epic-connector" && ns != "epic-client" {
+				t.Errorf("A PodMonitor is in namespace %s", ns)
+			}
+		}
 	})
 	t.Run("several groups", func(t *testing.T) {
 		i.fillGroup(t, "acme", "another")

@@ -40,8 +40,10 @@ type connectorInstall struct {
 	account, cluster, group string
 	// image and nodeImage are those of the manifests if they are empty.
 	image, nodeImage string
-	kubeconfig       []byte
-	expires          time.Time
+	// monitoring adds what the Prometheus Operator needs.
+	monitoring bool
+	kubeconfig []byte
+	expires    time.Time
 }
 
 // connectorManifest is the kustomization of artifacts/install/connector, with an overlay
@@ -117,10 +119,14 @@ func (in connectorInstall) overlay() (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
+	resources := []string{"../install/connector", "secret.yaml"}
+	if in.monitoring {
+		resources = append(resources, "../install/monitoring-client")
+	}
 	return map[string]any{
 		"kustomization.yaml": types.Kustomization{
 			TypeMeta:  types.TypeMeta{APIVersion: types.KustomizationVersion, Kind: types.KustomizationKind},
-			Resources: []string{"../install/connector", "secret.yaml"},
+			Resources: resources,
 			Patches:   []types.Patch{class, arguments, {Patch: string(settings)}, {Patch: string(nodes)}},
 			ConfigMapGenerator: []types.ConfigMapArgs{{GeneratorArgs: types.GeneratorArgs{
 				Namespace: clientNamespace, Name: nodeProgram, Behavior: types.BehaviorMerge.String(),

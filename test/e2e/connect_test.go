@@ -93,6 +93,7 @@ func (s *site) testConnected(t *testing.T) {
 		return ""
 	})
 	wants(t, "the connector's Secrets", s.run(t, "get", "secret", "-n", "epic-connector", "--output=name"), "secret/epic-connector-authority")
+	s.testClientMetrics(t)
 
 	s.with(t, fmt.Sprintf(shopGateway, s.tenant), "apply", "-f", "-")
 	s.run(t, "wait", "--for=condition=Programmed", "--timeout=3m", "-n", "e2e-shop", "gateways.gateway.networking.k8s.io/shop")
@@ -217,6 +218,6 @@ func (s *site) disconnected(t *testing.T, crds string) {
 		t.Errorf("%v\n%s", err, out)
 	}
 	s.run(t, "delete", "namespace", "e2e-shop", "--ignore-not-found", "--timeout=2m")
-	s.run(t, "delete", "clusterrole/epic-connector-local", "clusterrolebinding/epic-connector-local", "--ignore-not-found")
+	s.run(t, "delete", "clusterrole/epic-connector-local", "clusterrolebinding/epic-connector-local", "clusterrole/epic-client-metrics-reader", "clusterrolebinding/epic-node-client:auth-delegator", "--ignore-not-found")
 	s.run(t, "delete", "-k", crds, "--ignore-not-found", "--timeout=2m")
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -30,7 +31,7 @@ func (s *site) testMonitoring(t *testing.T) {
 	s.run(t, "create", "serviceaccount", "-n", "default", "prometheus")
 	t.Cleanup(func() { s.run(t, "delete", "serviceaccount", "-n", "default", "prometheus") })
 	token := s.run(t, "create", "token", "-n", "default", "prometheus")
-	targets := s.targets(t)
+	targets := s.targets(t, system, "epic-node")
 	s.testMetricsAreGuarded(t, targets["epic-node"][0], token)
 	s.run(t, "create", "clusterrolebinding", "prometheus", "--clusterrole=epic-metrics-reader", "--serviceaccount=default:prometheus")
 	t.Cleanup(func() { s.run(t, "delete", "clusterrolebinding", "prometheus") })
@@ -82,11 +83,11 @@ type target struct {
 	Labels  map[string]string `json:"labels"`
 }
 
-// targets are what service discovery finds: each port of each pod, by program.
-func (s *site) targets(t *testing.T) map[string][]target {
+// targets are what service discovery finds in namespaces: each port of each pod, by program.
+func (s *site) targets(t *testing.T, namespaces ...string) map[string][]target {
 	t.Helper()
 	all := map[string][]target{}
-	for _, ns := range []string{system, "epic-node"} {
+	for _, ns := range namespaces {
 		var list corev1.PodList
 		if err := json.Unmarshal([]byte(s.run(t, "get", "pods", "-n", ns, "--field-selector=status.phase=Running", "--output=json")), &list); err != nil {
 			t.Fatal(err)
@@ -112,28 +113,71 @@ func (s *site) targets(t *testing.T) map[string][]target {
 // testMetricsAreGuarded asks for metrics as one who may not read them.
 func (s *site) testMetricsAreGuarded(t *testing.T, node target, token string) {
 	t.Helper()
-	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
-	}}
 	for name, tc := range map[string]struct {
 		token string
 		code  int
 	}{"nobody": {"", 401}, "a forged token": {token + "x", 401}, "somebody without the right": {token, 403}} {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+node.Targets[0]+"/metrics", nil)
-		if err != nil {
-			t.Fatal(err)
+		if code, _ := scrape(t, node, tc.token); code != tc.code {
+			t.Errorf("%s: %d, want %d", name, code, tc.code)
 		}
-		if tc.token != "" {
-			r.Header.Set("Authorization", "Bearer "+tc.token)
+	}
+}
+
+// scrape asks for metrics.
+func scrape(t *testing.T, from target, token string) (code int, metrics string) {
+	t.Helper()
+	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true,
+	}}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+from.Targets[0]+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	answer, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.StatusCode, string(text)
+}
+
+// testClientMetrics reads the metrics of a client cluster's programs by the role that its
+// manifest has, and not without it.
+func (s *site) testClientMetrics(t *testing.T) {
+	s.run(t, "create", "serviceaccount", "-n", "default", "prometheus")
+	t.Cleanup(func() { s.run(t, "delete", "serviceaccount", "-n", "default", "prometheus") })
+	token := s.run(t, "create", "token", "-n", "default", "prometheus")
+	targets := s.targets(t, "epic-connector", "epic-client")
+	programs := map[string]string{"epic-connector": "leader_election_master_status", "epic-node-client": "epic_node_tunnels"}
+	metrics := func(program string) target {
+		i := slices.IndexFunc(targets[program], func(at target) bool {
+			return at.Labels["__meta_kubernetes_pod_container_port_name"] == "metrics"
+		})
+		if i < 0 {
+			t.Fatalf("%s has no port for metrics: %v", program, targets[program])
 		}
-		answer, err := client.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = answer.Body.Close()
-		if answer.StatusCode != tc.code {
-			t.Errorf("%s: %s, want %d", name, answer.Status, tc.code)
-		}
+		return targets[program][i]
+	}
+	for program := range programs {
+		s.testMetricsAreGuarded(t, metrics(program), token)
+	}
+	s.run(t, "create", "clusterrolebinding", "prometheus", "--clusterrole=epic-client-metrics-reader", "--serviceaccount=default:prometheus")
+	t.Cleanup(func() { s.run(t, "delete", "clusterrolebinding", "prometheus") })
+	for program, metric := range programs {
+		// A refusal is remembered for ten seconds.
+		eventually(t, time.Minute, func() string {
+			if code, text := scrape(t, metrics(program), token); code != http.StatusOK || !strings.Contains(text, "\n"+metric) {
+				return fmt.Sprintf("%s answers with %d, %.200s", program, code, text)
+			}
+			return ""
+		})
 	}
 }
 

@@ -24,7 +24,9 @@ const (
 	folder     = "../../artifacts/monitoring"
 	rulesFile  = folder + "/rules.yaml"
 	ruleObject = "../../artifacts/install/monitoring/prometheusrule.yaml"
-	repository = "https://github.com/acnodal/epic/blob/main/"
+	// clientRuleObject is that of client clusters.
+	clientRuleObject = "../../artifacts/install/monitoring-client/prometheusrule.yaml"
+	repository       = "https://github.com/acnodal/epic/blob/main/"
 )
 
 type ruleFile struct {
@@ -154,24 +156,35 @@ func TestMetricsExist(t *testing.T) {
 	}
 }
 
-// TestRuleObject compares the PrometheusRule with the rules.
+// TestRuleObject compares the PrometheusRules with the rules: the gateway cluster has those
+// of its programs, a client cluster those of the connector.
 func TestRuleObject(t *testing.T) {
-	var want bytes.Buffer
-	want.WriteString("# SPDX-License-Identifier: Apache-2.0\n\n# Made of artifacts/monitoring/rules.yaml by \"go test ./test/monitoring -update\".\n" +
-		"apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n  name: epic\n  namespace: epic-system\nspec:\n")
 	rules := readFile(t, rulesFile)
-	for line := range strings.Lines(rules[strings.Index(rules, "groups:"):]) {
-		if line != "\n" {
-			want.WriteString("  ")
-		}
-		want.WriteString(line)
+	rules = rules[strings.Index(rules, "groups:"):]
+	connector := strings.Index(rules, "- name: epic-connector\n")
+	if connector < 0 || strings.Contains(rules[connector+1:], "\n- name:") {
+		t.Fatal("The connector's group is not the last of the rules")
 	}
-	if *update {
-		if err := os.WriteFile(ruleObject, want.Bytes(), 0o600); err != nil {
-			t.Fatal(err)
+	for file, object := range map[string]struct{ name, namespace, groups string }{
+		ruleObject:       {"epic", "epic-system", strings.TrimSuffix(rules[:connector], "\n")},
+		clientRuleObject: {"epic-client", "epic-connector", "groups:\n" + rules[connector:]},
+	} {
+		var want bytes.Buffer
+		want.WriteString("# SPDX-License-Identifier: Apache-2.0\n\n# Made of artifacts/monitoring/rules.yaml by \"go test ./test/monitoring -update\".\n" +
+			"apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n  name: " + object.name + "\n  namespace: " + object.namespace + "\nspec:\n")
+		for line := range strings.Lines(object.groups) {
+			if line != "\n" {
+				want.WriteString("  ")
+			}
+			want.WriteString(line)
 		}
-	}
-	if readFile(t, ruleObject) != want.String() {
-		t.Error(`The PrometheusRule is not made of the rules: run "go test ./test/monitoring -update".`)
+		if *update {
+			if err := os.WriteFile(file, want.Bytes(), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if readFile(t, file) != want.String() {
+			t.Errorf("%s is not made of the rules: run \"go test ./test/monitoring -update\".", file)
+		}
 	}
 }

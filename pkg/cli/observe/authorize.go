@@ -72,7 +72,7 @@ func authorized(config *rest.Config, next http.Handler) (http.Handler, error) {
 		}
 		if decision != authorizer.DecisionAllow {
 			logger.V(2).Info("A client may not read metrics", "client", client.User.GetName(), "reason", reason)
-			http.Error(w, "this user may not get the path /metrics: bind it to the ClusterRole epic-metrics-reader", http.StatusForbidden)
+			http.Error(w, "this user may not get the path /metrics: bind it to the ClusterRole epic-metrics-reader, or epic-client-metrics-reader in a client cluster", http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, r)

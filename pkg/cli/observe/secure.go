@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
+	"strings"
 
 	"github.com/spf13/pflag"
 	"k8s.io/client-go/rest"
@@ -41,6 +43,19 @@ func (s *Secure) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&s.Kubeconfig, "secure-metrics-kubeconfig", s.Kubeconfig, "How to reach the cluster that checks the tokens. If absent, the cluster in which the program runs, by its service account.")
 }
 
+// listenAddress returns an address with its port as package net takes it. An IPv6 address
+// needs no brackets here, because a manifest that composes the flag of a node's address
+// and a port does not know the address family.
+func listenAddress(text string) (string, error) {
+	if i := strings.LastIndexByte(text, ':'); i >= 0 {
+		if host, err := netip.ParseAddr(text[:i]); err == nil && host.Is6() {
+			text = net.JoinHostPort(text[:i], text[i+1:])
+		}
+	}
+	_, _, err := net.SplitHostPort(text)
+	return text, err
+}
+
 // Enabled reports whether metrics are served over TLS, and so not over HTTP.
 func (s *Secure) Enabled() bool { return s.Address != "" }
 
@@ -52,7 +67,7 @@ func (s *Secure) Validate() error {
 		}
 		return nil
 	}
-	if _, _, err := net.SplitHostPort(s.Address); err != nil {
+	if _, err := listenAddress(s.Address); err != nil {
 		return fmt.Errorf("--secure-metrics-address: %w: give an address and a port, such as :9607", err)
 	}
 	if (s.CertFile == "") != (s.KeyFile == "") {
@@ -80,7 +95,12 @@ func (s *Secure) Serve(ctx context.Context, metrics http.Handler) (stop func(), 
 		cancel()
 		return nil, err
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.Address)
+	address, err := listenAddress(s.Address)
+	if err != nil {
+		cancel()
+		return nil, fmt.Errorf("--secure-metrics-address: %w", err)
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
 		cancel()
 		return nil, fmt.Errorf("--secure-metrics-address: %w", err)

@@ -191,3 +191,20 @@ func TestSecureRefusals(t *testing.T) {
 		}
 	}
 }
+
+// A manifest composes the address of a node's address and a port, without brackets.
+func TestListenAddress(t *testing.T) {
+	for text, want := range map[string]string{
+		":9607": ":9607", "192.0.2.1:9607": "192.0.2.1:9607", "[2001:db8::1]:9607": "[2001:db8::1]:9607",
+		"2001:db8::1:9607": "[2001:db8::1]:9607", "::1:0": "[::1]:0", "localhost:1": "localhost:1",
+	} {
+		if got, err := listenAddress(text); err != nil || got != want {
+			t.Errorf("%s: %s, %v, want %s", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "9607", "a:b:9607", "[2001:db8::1]"} {
+		if got, err := listenAddress(text); err == nil {
+			t.Errorf("%q is accepted as %s", text, got)
+		}
+	}
+}
