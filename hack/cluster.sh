@@ -5,7 +5,7 @@
 # containerd, runc and CNI plugins, and DNS. All of it is built from Go modules;
 # it needs no Docker and no registry, but root on Linux.
 #
-#   hack/cluster.sh check          say what this machine lacks, if anything
+#   hack/cluster.sh check          describe what this machine lacks, if anything
 #   hack/cluster.sh packages       list what it needs of Debian
 #   hack/cluster.sh build          build everything (the first time minutes, then seconds)
 #   hack/cluster.sh bin            print the folder where that is

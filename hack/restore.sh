@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # hack/restore.sh FILE puts the data that hack/backup.sh saved into the etcd of
-# three members in a cluster, in place of all that is there: it asks first, unless
-# EPIC_YES=1. EPIC is away meanwhile. The old volumes are released, and kept or
+# three members in a cluster, in place of everything that is there: it asks first, unless
+# EPIC_YES=1. EPIC is away in the meantime. The old volumes are released, and kept or
 # not as their storage class says.
 
 set -euo pipefail

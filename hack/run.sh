@@ -57,7 +57,7 @@ mkdir -p "$dir"
 chmod 700 "$dir"
 echo "$$ $port" >"$running"
 
-# A process that reads the other end of descriptor 9, which ends when this script
+# A process that reads the far end of descriptor 9, which ends when this script
 # does, however that happens. It then ends what the script has started.
 exec 9> >(
 	trap '' INT TERM HUP

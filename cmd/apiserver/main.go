@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command epic-apiserver serves the EPIC API, beside a kube-apiserver or alone,
+// Command epic-apiserver serves the EPIC API, next to a kube-apiserver or alone,
 // and saves and restores its data.
 package main
 

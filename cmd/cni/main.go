@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command epic-cni is EPIC's chained CNI plugin. It is a program of its own, beside
+// Command epic-cni is EPIC's chained CNI plugin. It is a program of its own, next to
 // epic-node, because the container runtime starts it for every pod of a node: it is
 // small and starts in milliseconds.
 package main

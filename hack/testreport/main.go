@@ -198,7 +198,7 @@ func (r *report) print(lines ...string) {
 	}
 }
 
-// summarize prints the end and says whether all is well.
+// summarize prints the end and reports whether all is well.
 func (r *report) summarize(noSkip bool) bool {
 	slices.Sort(r.skipped)
 	for _, skipped := range r.skipped {

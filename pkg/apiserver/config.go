@@ -28,7 +28,7 @@ const (
 	// ComponentName is how the server calls itself in logs, and the component
 	// of --feature-gates and --emulated-version that is its own.
 	ComponentName = "epic"
-	// BinaryVersion is the version of the API server's behaviour that
+	// BinaryVersion is the version of the API server's behavior that
 	// --emulated-version goes by. It is not the release's number.
 	BinaryVersion = "1.0"
 )
@@ -42,11 +42,11 @@ type ExtraConfig struct {
 	// AuditInterval is the time between two comparisons of objects and claims;
 	// 0 means never.
 	AuditInterval time.Duration
-	// NamespaceTerminating says whether a namespace is being deleted.
+	// NamespaceTerminating reports whether a namespace is being deleted.
 	NamespaceTerminating func(ctx context.Context, name string) (bool, error)
 	// TunnelKeys is the file with the master keys of tunnels, or nil.
 	TunnelKeys *tunnelkey.File
-	// Nodes tells which node sent a request.
+	// Nodes reports which node sent a request.
 	Nodes *nodeidentity.Identifier
 	// GatewayCluster knows the addresses of the gateway cluster's Nodes; nil
 	// without a cluster.
@@ -84,7 +84,7 @@ func NewGenericConfig() *genericapiserver.RecommendedConfig {
 	return c
 }
 
-// KubeVersion returns the version of the generic API server's behaviour that
+// KubeVersion returns the version of the generic API server's behavior that
 // goes with a version of EPIC's.
 func KubeVersion(binary *version.Version) func(*version.Version) *version.Version {
 	own := version.MustParse(BinaryVersion)

@@ -194,7 +194,7 @@ func TestDataAndIdentitySurviveRestart(t *testing.T) {
 	}
 }
 
-// Keys decide for ever where data lies, so they must not change by accident.
+// Keys decide forever where data lies, so they must not change by accident.
 func TestKeysHaveTheGroup(t *testing.T) {
 	t.Parallel()
 	server := apiservertesting.StartTestServer(t)
@@ -269,7 +269,7 @@ resources:
 }
 
 // A certificate that is replaced under a running server is served without a
-// restart, and connections that are open go on.
+// restart, and connections that are open continue.
 func TestCertificateReload(t *testing.T) {
 	t.Parallel()
 	server := apiservertesting.StartTestServer(t)

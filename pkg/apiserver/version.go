@@ -14,7 +14,7 @@ import (
 	"github.com/acnodal/epic/pkg/buildinfo"
 )
 
-// libraryModule is the library whose version says which version of Kubernetes'
+// libraryModule is the library whose version reports which version of Kubernetes'
 // API conventions the server follows: v0.37.2 of it belongs to Kubernetes 1.37.2.
 const libraryModule = "k8s.io/apiserver"
 
@@ -86,7 +86,7 @@ func kubernetesVersion(build *debug.BuildInfo) string {
 	return ""
 }
 
-// isRelease says whether s is two numbers with a dot between, as in 37.2.
+// isRelease reports whether s is two numbers with a dot between, as in 37.2.
 func isRelease(s string) bool {
 	minor, patch, ok := strings.Cut(s, ".")
 	return ok && isNumber(minor) && isNumber(patch)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package buildinfo tells which release a program is. It knows nothing of the
+// Package buildinfo reports which release a program is. It knows nothing of the
 // versions of libraries.
 package buildinfo
 

@@ -128,7 +128,7 @@ func unreachable(t *testing.T, r reconcile.Reconciler, e *fakeEPIC) {
 	}
 }
 
-// read reads an object, and says whether it is there.
+// read reads an object, and reports whether it is there.
 func read[O client.Object](t *testing.T, from client.Reader, namespace, name string, o O) (O, bool) {
 	t.Helper()
 	err := from.Get(t.Context(), types.NamespacedName{Namespace: namespace, Name: name}, o)

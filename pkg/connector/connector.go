@@ -32,7 +32,7 @@ import (
 	"github.com/acnodal/epic/pkg/connector/publish"
 )
 
-// Options are what a connector needs beside its two clusters.
+// Options are what a connector needs in addition to its two clusters.
 type Options struct {
 	// Cluster is the ID of the client cluster in EPIC.
 	Cluster string

@@ -219,7 +219,7 @@ func (r *gatewayReconciler) proxies(ctx context.Context, name types.NamespacedNa
 	})
 }
 
-// leave removes a proxy, or this cluster from its owners if there are others. It says
+// leave removes a proxy, or this cluster from its owners if there are others. It reports
 // whether nothing is left to do.
 func (r *gatewayReconciler) leave(ctx context.Context, proxy *epicv1.GWProxy) (bool, error) {
 	left := proxy.DeepCopy()

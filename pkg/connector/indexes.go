@@ -45,7 +45,7 @@ type routeKind struct {
 	kind   gatewayv1.Kind
 	object func() client.Object
 	list   func(v *view, options ...client.ListOption) []*publish.Route
-	// of says whether a gateway route in EPIC stands for a route of this kind.
+	// of reports whether a gateway route in EPIC stands for a route of this kind.
 	of func(*epicv1.GWRouteSpec) bool
 }
 

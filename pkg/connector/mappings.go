@@ -16,7 +16,7 @@ import (
 	"github.com/acnodal/epic/pkg/connector/publish"
 )
 
-// The functions below say which objects of one kind a change of another concerns.
+// The functions below report which objects of one kind a change of another concerns.
 
 func namesOf[T metav1.Object](objects []T) []types.NamespacedName {
 	names := make([]types.NamespacedName, len(objects))

@@ -12,7 +12,7 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
-// Metrics beside those that controller-runtime has of queues and reconcilers.
+// Metrics in addition to those that controller-runtime has of queues and reconcilers.
 var (
 	writes = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: epic.MetricsNamespace, Subsystem: "connector", Name: "writes_total",

@@ -13,7 +13,7 @@ import (
 )
 
 // Only what a change of the object can turn is a refusal. What passes by itself is not, or
-// statuses would say that something is wrong with objects that are well.
+// statuses would state that something is wrong with objects that are well.
 func TestIsRefusal(t *testing.T) {
 	resource := schema.GroupResource{Group: "epic.acnodal.io", Resource: "gwproxies"}
 	for _, test := range []struct {

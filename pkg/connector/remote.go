@@ -94,7 +94,7 @@ func mustEncode(o map[string]any) []byte {
 	return data
 }
 
-// within says whether everything that want says, has says, too. What the server adds of
+// within reports whether everything that want says, has says, too. What the server adds of
 // its own does not matter. Lists have the same length.
 func within(want, has any) bool {
 	switch want := want.(type) {
@@ -153,7 +153,7 @@ func inherited(want, now client.Object) bool {
 	return now.GetLabels()[epic.OwningClusterLabel] == "" && uid != "" && (uid == clientRef(want).UID || uid == want.GetName())
 }
 
-// foreignError says that an object of a name is somebody else's.
+// foreignError indicates that an object of a name is somebody else's.
 type foreignError struct{ kind, name, cluster string }
 
 func (e *foreignError) Error() string {
@@ -192,7 +192,7 @@ func (r *remote) takeOver(ctx context.Context, want *unstructured.Unstructured, 
 }
 
 // apply makes an object in EPIC what it should be; now is what the cache has of it, nil if
-// nothing. It says whether it wrote.
+// nothing. It reports whether it wrote.
 func (r *remote) apply(ctx context.Context, want, now client.Object) (bool, error) {
 	u, err := form(want)
 	if err != nil {
@@ -254,7 +254,7 @@ func (r *remote) wrote(o client.Object) bool {
 func (r *remote) forget(o client.Object) { r.written.Delete(kindOf(o) + "/" + o.GetName()) }
 
 // remove deletes an object in EPIC that is this cluster's, of the version that the cache
-// has. It says whether nothing is left of it.
+// has. It reports whether nothing is left of it.
 func (r *remote) remove(ctx context.Context, now client.Object) (bool, error) {
 	if now == nil || !r.mine(now) {
 		return true, nil

@@ -264,7 +264,7 @@ type secretRunner struct {
 	synced func(context.Context) bool
 }
 
-// NeedLeaderElection says that one replica does it.
+// NeedLeaderElection indicates that one replica does it.
 func (s *secretRunner) NeedLeaderElection() bool { return true }
 
 // Start implements manager.Runnable.

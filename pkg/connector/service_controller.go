@@ -276,7 +276,7 @@ func (r *serviceReconciler) loadBalancers(ctx context.Context, name types.Namesp
 	return found, err
 }
 
-// abandoned says that the last cluster that shared a load balancer has left it, and so
+// abandoned indicates that the last cluster that shared a load balancer has left it, and so
 // this one may delete it.
 func abandoned(service *corev1.Service, lb *epicv1.LoadBalancer) bool {
 	return service.Annotations[publish.SharingKeyAnnotation] != "" && lb.Labels[epic.OwningClusterLabel] != "" && len(lb.Spec.UpstreamClusters) == 0

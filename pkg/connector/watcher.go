@@ -32,14 +32,14 @@ type watcher struct {
 	remote cluster.Cluster
 }
 
-// mapping says which objects of a controller's kind an object concerns.
+// mapping reports which objects of a controller's kind an object concerns.
 type mapping func(v *view, o client.Object) []types.NamespacedName
 
 // watch is one kind of objects that a controller watches.
 type watch struct {
 	object client.Object
 	of     mapping
-	// inEPIC says that the object is in EPIC.
+	// inEPIC indicates that the object is in EPIC.
 	inEPIC bool
 	// status is set if changes of the status alone matter, too.
 	status bool

@@ -79,7 +79,7 @@ type accountHas struct {
 }
 
 // accountConditions judges an account. It tells no numbers that change with each
-// proxy. An account whose quota is used up does all that was asked of it.
+// proxy. An account whose quota is used up does everything that was asked of it.
 func accountConditions(account *epicv1.Account, has accountHas) []metav1.Condition {
 	limit := int(ptr.Deref(account.Spec.ProxyLimit, epic.DefaultProxyLimit))
 	quota := condition(ConditionQuotaAvailable, true, ReasonAvailable, "The account may have more load balancers and gateway proxies")

@@ -25,7 +25,7 @@ const (
 	maxMessage = 4000
 )
 
-// setConditions says what is there and what is missing.
+// setConditions describes what is there and what is missing.
 func (p *plan) setConditions(s *state, tenantNodes []netip.Addr, epicNodes int) {
 	tunnels := p.tunnelsReady(s, len(tenantNodes), epicNodes)
 	p.reason = tunnels.Reason

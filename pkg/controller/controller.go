@@ -45,7 +45,7 @@ type Options struct {
 	// never.
 	Resync time.Duration
 	// NodeTimeout is how long a gateway node may give no sign of life before it is
-	// given up; 0 is for ever.
+	// given up; 0 is forever.
 	NodeTimeout time.Duration
 	// Linger is how long a tunnel stays after the last endpoint on its client node is
 	// gone, so that requests under way can end; 0 is not at all.

@@ -2,9 +2,9 @@
 
 // Package controller keeps the status of load balancers and gateway proxies
 // equal to what their endpoints and their proxies need: one tunnel for each pair
-// of a tenant's node, on which an endpoint runs, and a gateway node, on which a
+// of a client node, on which an endpoint runs, and a gateway node, on which a
 // proxy runs. Pairs that are needed no more are removed. It tells the conditions
-// of all kinds, which say what is missing, and gives up gateway nodes that are
+// of all kinds, which describe what is missing, and gives up gateway nodes that are
 // silent for too long, with what ran there.
 //
 // It gives tunnels no IDs, which the API server does when a pair is written, and

@@ -66,7 +66,7 @@ func healthChanged(old, node *epicv1.GatewayNode) bool {
 		node.Status.HeartbeatTime.Sub(old.Status.HeartbeatTime.Time) > epic.NodeSilentAfter/2
 }
 
-// installationConditions judges the EPIC object, and says when time alone may
+// installationConditions judges the EPIC object, and reports when time alone may
 // change that. It is ready while one gateway node is well and there is a prefix:
 // what is wrong with others, their own conditions say.
 func installationConditions(reports map[string]epicv1.EPICNodeStatus, prefixes []*epicv1.ServicePrefix, now time.Time) (found []metav1.Condition, again time.Duration) {

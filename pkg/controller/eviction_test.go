@@ -133,7 +133,7 @@ func TestConcurrentHeartbeat(t *testing.T) {
 }
 
 // A node's entry goes after all of its proxies: whoever is interrupted in between
-// finds the entry, and goes on.
+// finds the entry, and continues.
 func TestProxiesGoBeforeTheNode(t *testing.T) {
 	e := newEviction(t)
 	lbs, gws := cache.NewIndexer(cache.MetaNamespaceKeyFunc, loadBalancerIndexes), cache.NewIndexer(cache.MetaNamespaceKeyFunc, proxyIndexes)

@@ -87,7 +87,7 @@ func serve[T any](g *gatewayNodes, k *keeper, informer cache.SharedIndexInformer
 	}}})
 }
 
-// lost says whether a gateway node is given up.
+// lost reports whether a gateway node is given up.
 func (g *gatewayNodes) lost(node netip.Addr) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -228,7 +228,7 @@ func (g *gatewayNodes) update(ctx context.Context, nodes map[string]epicv1.EPICN
 	return lost
 }
 
-// hasProxies says whether proxies are said to run on a node, and sees that these
+// hasProxies reports whether proxies are said to run on a node, and sees that these
 // are looked at.
 func (g *gatewayNodes) hasProxies(node netip.Addr) bool {
 	has := false
@@ -302,7 +302,7 @@ func (g *gatewayNodes) heard(reports map[string]epicv1.EPICNodeStatus) {
 }
 
 // wrote takes back a node that was given up and writes an interface again: it
-// lives, though it can't say so. Otherwise the two would take turns for ever.
+// lives, though it can't say so. Otherwise the two would take turns forever.
 func (g *gatewayNodes) wrote(old, status *epicv1.ProxyStatus) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -20,7 +20,7 @@ const (
 	byLoadBalancer = "load-balancer"
 	byProxy        = "proxy"
 	byService      = "service"
-	// byPrefix is the name of a prefix, which has no namespace beside it.
+	// byPrefix is the name of a prefix, which has no namespace next to it.
 	byPrefix = "prefix"
 	// byEndpointNode is a load balancer, and the address of the client node of an
 	// endpoint of it.
@@ -143,7 +143,7 @@ func keysOf[T metav1.Object](all []T, err error) []cache.ObjectName {
 	return keys
 }
 
-// specChanged says whether more of an object changed than its status.
+// specChanged reports whether more of an object changed than its status.
 func specChanged[T metav1.Object](old, obj T) bool {
 	return old.GetGeneration() != obj.GetGeneration() || !maps.Equal(old.GetAnnotations(), obj.GetAnnotations()) ||
 		!maps.Equal(old.GetLabels(), obj.GetLabels()) || (old.GetDeletionTimestamp() == nil) != (obj.GetDeletionTimestamp() == nil)

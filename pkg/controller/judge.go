@@ -178,7 +178,7 @@ func withReady(conditions ...metav1.Condition) []metav1.Condition {
 	return append(conditions, ready)
 }
 
-// isReady says whether the condition Ready, the last one, is true.
+// isReady reports whether the condition Ready, the last one, is true.
 func isReady(conditions []metav1.Condition) bool {
 	return conditions[len(conditions)-1].Status == metav1.ConditionTrue
 }

@@ -29,9 +29,9 @@ type state struct {
 	direct bool
 	// portless is whether it publishes no port, and so serves nothing.
 	portless bool
-	// lost says whether a gateway node is given up; nil when none is.
+	// lost reports whether a gateway node is given up; nil when none is.
 	lost func(netip.Addr) bool
-	// tunnels says which tunnels are up; nil when nothing is known of any.
+	// tunnels reports which tunnels are up; nil when nothing is known of any.
 	tunnels stateFunc
 	// gone has the proxies that are gone though they have an entry.
 	gone map[string]bool

@@ -89,7 +89,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// TestTally adds and takes away.
+// TestTally adds and removes.
 func TestTally(t *testing.T) {
 	tally := newTally("test-tally")
 	a, b := cache.NewObjectName("ns", "a"), cache.NewObjectName("ns", "b")

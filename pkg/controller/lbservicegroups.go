@@ -42,7 +42,7 @@ func newLBServiceGroups(c *caches, p *pace) *judge {
 	return j
 }
 
-// availabilityChanged says whether a prefix has something else to say about its
+// availabilityChanged reports whether a prefix has something else to say about its
 // addresses that concerns others.
 func availabilityChanged(old, prefix *epicv1.ServicePrefix) bool {
 	a, b := availability(old), availability(prefix)

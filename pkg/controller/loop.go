@@ -21,7 +21,7 @@ const (
 	// long each time, and no less often than every maxRetry.
 	minRetry = 10 * time.Millisecond
 	maxRetry = time.Minute
-	// requestTimeout bounds one request, so that no worker waits for ever.
+	// requestTimeout bounds one request, so that no worker waits forever.
 	requestTimeout = 30 * time.Second
 )
 
@@ -35,7 +35,7 @@ type loop struct {
 	// settle is how long an object waits after a change, so that more of them
 	// are dealt with at once.
 	settle time.Duration
-	// reconcile deals with one object and says what came of it.
+	// reconcile deals with one object and describes what came of it.
 	reconcile func(ctx context.Context, key cache.ObjectName) (result string, err error)
 }
 
@@ -82,7 +82,7 @@ func (l *loop) handle(ctx context.Context, key cache.ObjectName) {
 	case ctx.Err() != nil:
 		return
 	case apierrors.IsNotFound(err):
-		// It went meanwhile, and its event is under way.
+		// It went in the meantime, and its event is under way.
 		l.queue.Forget(key)
 		what = resultUnchanged
 	case apierrors.IsConflict(err):

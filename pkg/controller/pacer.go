@@ -38,7 +38,7 @@ type pacer struct {
 	cleanAt int
 }
 
-// signal is an object that is to be reconciled.
+// signal is an object that must be reconciled.
 type signal struct {
 	loop *loop
 	key  cache.ObjectName

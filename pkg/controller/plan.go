@@ -16,7 +16,7 @@ import (
 // pair names one tunnel of an object.
 type pair struct{ tenantNode, epicNode netip.Addr }
 
-// compare orders pairs by the tenant's node, then by the gateway node.
+// compare orders pairs by the client node, then by the gateway node.
 func (p pair) compare(q pair) int {
 	if c := p.tenantNode.Compare(q.tenantNode); c != 0 {
 		return c
@@ -187,7 +187,7 @@ func address(s string) (netip.Addr, bool) {
 	return a, err == nil && a.Zone() == "" && !a.Is4In6()
 }
 
-// counts says how much of a plan a status carries out.
+// counts describes how much of a plan a status carries out.
 func (p *plan) counts(status *epicv1.ProxyStatus) counts {
 	c := counts{wanted: p.wanted, reason: p.reason}
 	has := existing(status)

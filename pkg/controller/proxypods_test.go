@@ -116,7 +116,7 @@ func TestGone(t *testing.T) {
 	}
 }
 
-// Beside a server without pods nothing is watched.
+// Next to a server without pods nothing is watched.
 func TestNoPodsAreServed(t *testing.T) {
 	for name, resources := range map[string][]*metav1.APIResourceList{
 		"no core group": nil,

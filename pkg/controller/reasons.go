@@ -103,7 +103,7 @@ const (
 	ReasonAllReady = "AllReady"
 	// ReasonNodesSilent is that gateway nodes give no signs of life.
 	ReasonNodesSilent = "NodesSilent"
-	// ReasonNodesNotReady is that gateway nodes say that they are not ready.
+	// ReasonNodesNotReady is that gateway nodes state that they are not ready.
 	ReasonNodesNotReady = "NodesNotReady"
 
 	// ReasonAvailable goes with AddressesAvailable, QuotaAvailable and

@@ -130,7 +130,7 @@ func acceptance(rep *epicv1.RemoteEndpoint, lb *epicv1.LoadBalancer, tunnels sta
 	return accepted, tunnel
 }
 
-// hasTunnel says whether a tunnel with an ID leads to a tenant's node, from
+// hasTunnel reports whether a tunnel with an ID leads to a client node, from
 // whichever gateway node: the load balancer's own condition is about all of them.
 func hasTunnel(status *epicv1.ProxyStatus, node netip.Addr) bool {
 	for _, tunnel := range status.GUETunnelEndpoints[node.String()].EPICEndpoints {

@@ -25,7 +25,7 @@ type tunnelNews struct {
 	tracker *tunnelstate.Tracker
 	pacer   *pacer
 	caches  *caches
-	// The loops of the kinds whose conditions say whether tunnels are up.
+	// The loops of the kinds whose conditions report whether tunnels are up.
 	balancers, endpoints, proxies, routes, slices *loop
 	sources                                       []source
 

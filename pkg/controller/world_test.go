@@ -276,7 +276,7 @@ func (w *world) get(o object) (*metav1.ObjectMeta, *epicv1.ProxyStatus) {
 	return &lb.ObjectMeta, &lb.Status
 }
 
-// ids are the tunnels of a status, as "tenant's node>gateway node", with their
+// ids are the tunnels of a status, as "client node>gateway node", with their
 // IDs.
 func ids(status *epicv1.ProxyStatus) map[string]int32 {
 	out := map[string]int32{}

@@ -144,7 +144,7 @@ func (c *Credential) ForUser(user, token string) ([]byte, error) {
 // valid reports whether the credential is one at this time, as far as it is known.
 func (c *Credential) valid(now time.Time) bool { return c.Expires.IsZero() || now.Before(c.Expires) }
 
-// better reports whether c is to be used rather than other: one that is valid, and of two
+// better reports whether c must be used rather than other: one that is valid, and of two
 // such the one that was issued later.
 func (c *Credential) better(other *Credential, now time.Time) bool {
 	if other == nil {

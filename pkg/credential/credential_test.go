@@ -71,7 +71,7 @@ func server(t *testing.T, accepted *string) *httptest.Server {
 	return s
 }
 
-// A client that was made once goes on with each credential that it is given, at another
+// A client that was made once continues with each credential that it is given, at another
 // server and below another path, too.
 func TestTransport(t *testing.T) {
 	accepted := "first"

@@ -17,8 +17,7 @@ import (
 var ErrNone = errors.New("no credential for EPIC's API yet")
 
 // Transport sends requests to the server of its credential, with that credential. Another
-// credential takes effect with the next request; connections and watches that are open go
-// on.
+// credential takes effect with the next request; connections and watches that are open continue.
 type Transport struct {
 	current      atomic.Pointer[target]
 	unauthorized chan struct{}

@@ -37,7 +37,7 @@ func totalDrops(t *testing.T, side *DataPlane) (total uint64) {
 	return total
 }
 
-// Every packet that a program ends is counted under one reason, and none that goes on is
+// Every packet that a program ends is counted under one reason, and none that continues is
 // counted, whatever is in it.
 func TestEveryPacketIsCounted(t *testing.T) {
 	b := newBench(t)

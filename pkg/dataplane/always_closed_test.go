@@ -37,14 +37,14 @@ func (w *world) bare(host, device string, text []byte) (count func() int) {
 	}
 }
 
-// isTunneled says whether a frame is a tunnel's.
+// isTunneled reports whether a frame is a tunnel's.
 func isTunneled(frame []byte) bool {
 	at := map[byte]int{4: 14 + 20, 6: 14 + 40}[frame[14]>>4]
 	protocol := map[int]int{34: 23, 54: 20}[at]
 	return at != 0 && len(frame) > at+8 && frame[protocol] == protoUDP && frame[at+2] == DefaultPort>>8 && frame[at+3] == DefaultPort&0xff
 }
 
-// repeat sends a text by a connection until it is stopped, and says how often.
+// repeat sends a text by a connection until it is stopped, and reports how often.
 func repeat(t *testing.T, send func() error) (stop func() uint64) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -148,7 +148,7 @@ func fill(t *testing.T, m *ebpf.Map, keys func(i int) []byte) (empty func()) {
 }
 
 // Where a map is full, its owner hears of it, and what does not fit is closed: nothing of it
-// leaves outside a tunnel, and what was there goes on.
+// leaves outside a tunnel, and what was there continues.
 func TestFullMapsLeakNothing(t *testing.T) {
 	for _, v6 := range []bool{false, true} {
 		t.Run(family(v6), func(t *testing.T) {
@@ -213,7 +213,7 @@ func TestFullMapsLeakNothing(t *testing.T) {
 			if n := fromGateway() + fromNode(); n > 0 {
 				t.Errorf("%d packets left outside a tunnel", n)
 			}
-			// Repairs take out what is not of this world, and the rest still goes on.
+			// Repairs take out what is not of this world, and the rest still continues.
 			must(t, w.gateway.Do(func() error { _, err := w.gatewaySide.Repair(); return err }))
 			next()
 			must(t, w.gatewaySide.Services().Put(request))

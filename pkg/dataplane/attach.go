@@ -124,8 +124,8 @@ func (a *attacher) adoptOne(key bpf.KernelAttachmentKey, value bpf.KernelAttachm
 	return true, nil
 }
 
-// linkAttached says whether a link still is at its interface. The kernel takes it
-// away with the interface, and indexes may be used again.
+// linkAttached reports whether a link still is at its interface. The kernel removes
+// it with the interface, and indexes may be used again.
 func linkAttached(l link.Link, ifindex uint32) bool {
 	info, err := l.Info()
 	if err != nil {
@@ -208,7 +208,7 @@ func (a *attacher) attach(ifindex int, hook bpf.KernelHook) error {
 	return a.table.update(map[bpf.KernelAttachmentKey]bpf.KernelAttachment{key: value})
 }
 
-// wanted says whether the options allow a way of attaching.
+// wanted reports whether the options allow a way of attaching.
 func (a *attacher) wanted(how bpf.KernelHow) bool {
 	switch how {
 	case bpf.KernelHowHOW_TCX:
@@ -255,7 +255,7 @@ func (a *attacher) attachXDP(ifindex int) (link.Link, error) {
 	})
 }
 
-// attached says whether the kernel has an attachment as the table has it.
+// attached reports whether the kernel has an attachment as the table has it.
 func (a *attacher) attached(key bpf.KernelAttachmentKey, value bpf.KernelAttachment) bool {
 	if !a.guard.attached(key) {
 		return false
@@ -325,7 +325,7 @@ func (a *attacher) removeFilter(key bpf.KernelAttachmentKey, value bpf.KernelAtt
 	return deleteQdisc(key.Ifindex)
 }
 
-// repair attaches again what somebody took away, and takes away what nobody asked
+// repair attaches again what somebody removed, and removes what nobody asked
 // for since the data plane was opened.
 func (a *attacher) repair() (int, error) {
 	mended := 0

@@ -72,7 +72,7 @@ func (a *attacked) deleted(t *testing.T) {
 	after("both", func(outer6, v6 bool) []attempt {
 		return append(spoofed(outer6, v6, DropUnknownTunnel, ""), inside(outer6, v6, DropNotAnAnswer, DropNotRegistered)...)
 	})
-	// A proxy takes its endpoints with it. The second tenant's go on.
+	// A proxy takes its endpoints with it. The second tenant's continue.
 	must(t, a.hosts["gateway"].Do(func() error { return gatewaySide.Proxies().Delete(index(t, a.hosts["gateway"], "proxy1")) }))
 	after("its proxy", func(outer6, v6 bool) []attempt {
 		gateway, node := port(gatewayAddress[outer6], DefaultPort), port(othersNode[outer6], DefaultPort)

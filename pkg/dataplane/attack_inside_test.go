@@ -208,7 +208,7 @@ func (a *attacked) byProxy() (all []attempt) {
 	return all
 }
 
-// forcedFamily sets the version of a packet, whose frame goes on saying what it was.
+// forcedFamily sets the version of a packet, whose frame keeps saying what it was.
 func forcedFamily(packet []byte, v6 bool, version byte) []byte {
 	if v6 {
 		// A frame is made by the version, and only 6 is IPv6.
@@ -217,7 +217,7 @@ func forcedFamily(packet []byte, v6 bool, version byte) []byte {
 	return changed(packet, 0, version<<4|packet[0]&15)
 }
 
-// besideAttempts are what a proxy needs to speak with its host, sent to the proxy beside it.
+// besideAttempts are what a proxy needs to speak with its host, sent to the proxy next to it.
 // The programs let it pass; the bridge keeps it from there.
 func (a *attacked) besideAttempts(v6 bool) []attempt {
 	proxy, other := proxyAddress[v6], othersProxy[v6]

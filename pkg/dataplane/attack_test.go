@@ -165,7 +165,7 @@ func (a *attacked) byStranger() (all []attempt) {
 	return all
 }
 
-// bySpoofer are attempts of a router on the path, which sends as the tenant's node does, and
+// bySpoofer are attempts of a router on the path, which sends as the client node does, and
 // so comes as far as to the rules for what is inside.
 func (a *attacked) bySpoofer() (all []attempt) {
 	return append(eachFamily(a.spoofedInside), a.spoofedOutside()...)
@@ -197,7 +197,7 @@ type insideAttempt struct {
 }
 
 // insideAttempts are inner packets from an endpoint to its proxy, or the other way, that a
-// tunnel must not carry. Beside is another's address at the receiver's side.
+// tunnel must not carry. Next to is another's address at the receiver's side.
 func (a *attacked) insideAttempts(v6 bool, from, to, beside, host string, toPod bool) []insideAttempt {
 	source, destination := uint16(worldPort), uint16(40000)
 	if toPod {

@@ -21,7 +21,7 @@ import (
 const (
 	victimTunnel  = 11 // of the first tenant, over IPv4; over IPv6 one more
 	othersTunnel  = 21 // the same of the second tenant
-	unverified    = 31 // of the first tenant, whose other end has not shown itself
+	unverified    = 31 // of the first tenant, whose far end has not shown itself
 	missingTunnel = 41 // is on no node
 )
 
@@ -307,7 +307,7 @@ func since(before, now map[string]uint64) map[string]uint64 {
 	return now
 }
 
-// seen says where frames with a mark came to a proxy or a pod, or, if asked for, left a node,
+// seen reports where frames with a mark came to a proxy or a pod, or, if asked for, left a node,
 // but for the interface by which the attacker sends. Without a mark it forgets what there was.
 func (a *attacked) seen(t *testing.T, mark []byte, by string, left bool) (at []string) {
 	t.Helper()

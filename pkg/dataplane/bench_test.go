@@ -197,7 +197,7 @@ func median(values []float64) float64 {
 }
 
 // BenchmarkThroughput compares one TCP stream over a routed path without a tunnel, in
-// a VXLAN of the kernel and in a tunnel, in turns, and prints the ratios. It measures
+// a VXLAN of the kernel and in a tunnel, in turn, and prints the ratios. It measures
 // once, whatever b.N is.
 func BenchmarkThroughput(b *testing.B) {
 	const rounds, length = 5, 1500 * time.Millisecond

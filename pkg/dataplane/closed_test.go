@@ -15,7 +15,7 @@ import (
 	"github.com/acnodal/epic/test/netlab"
 )
 
-// impostor is a host beside a gateway that has the pod's addresses, as a pod of the
+// impostor is a host next to a gateway that has the pod's addresses, as a pod of the
 // gateway's own cluster may have them. Whatever leaves the gateway outside the tunnel
 // reaches it.
 func (w *world) impostor() {
@@ -51,7 +51,7 @@ func (w *world) impostor() {
 	}
 }
 
-// leaks says whether a connection of the proxy to the pod's address gets through.
+// leaks reports whether a connection of the proxy to the pod's address gets through.
 func (w *world) leaks(v6 bool) bool {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), 200*time.Millisecond)
@@ -245,7 +245,7 @@ func TestOpenings(t *testing.T) {
 	must(t, o.Put(Opening{b.proxy1, protoTCP, 1}))
 }
 
-// receives says whether a datagram reaches a socket within a moment.
+// receives reports whether a datagram reaches a socket within a moment.
 func receives(t *testing.T, from, to net.Conn) bool {
 	t.Helper()
 	_, err := from.Write([]byte("for the proxy alone"))

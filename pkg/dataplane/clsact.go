@@ -52,7 +52,7 @@ func clsact(ifindex uint32) *netlink.Clsact {
 }
 
 // addFilter puts a program into the filter of a hook, in the place of the one that is
-// there. It says whether it had to make the qdisc.
+// there. It reports whether it had to make the qdisc.
 func addFilter(key bpf.KernelAttachmentKey, program *ebpf.Program) (made bool, err error) {
 	err = netlink.QdiscAdd(clsact(key.Ifindex))
 	if err != nil && !errors.Is(err, unix.EEXIST) {
@@ -77,7 +77,7 @@ func addFilterIfPresent(key bpf.KernelAttachmentKey, program *ebpf.Program) erro
 	return err
 }
 
-// filterAttached says whether a hook's filter is there, with the given program if one
+// filterAttached reports whether a hook's filter is there, with the given program if one
 // is given.
 func filterAttached(key bpf.KernelAttachmentKey, program *ebpf.Program) bool {
 	wanted := filterOf(key)
@@ -107,7 +107,7 @@ func linkOf(ifindex uint32) netlink.Link {
 	return &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: int(ifindex)}}
 }
 
-// gone says whether an answer means that there is no such thing any more.
+// gone reports whether an answer means that there is no such thing any more.
 func gone(err error) bool {
 	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EINVAL)
 }

@@ -142,7 +142,7 @@ func (b *bench) cookieFixture(role Role, outer6, v6 bool) fixture {
 		wrong[i] ^= 0x80
 		drops(with(word, wrong[:]), DropWrongCookie)
 	}
-	// The same bytes in a header that says that there are none, and none where it says
+	// The same bytes in a header that indicates that there are none, and none where it indicates
 	// that there are.
 	drops(raw(from, to, concat(be32(word&^(2<<24)), be32(id)), inner), DropBadHeader)
 	drops(raw(from, to, concat(be32(bare|2<<24), be32(id), good[:]), inner), DropBadHeader)

@@ -36,7 +36,7 @@ func newDirects(mu *sync.Mutex, role Role, m *bpf.KernelMaps) (*directs, error) 
 	return d, nil
 }
 
-// check says what is wrong with a direct endpoint.
+// check describes what is wrong with a direct endpoint.
 func (d *directs) check(direct Direct) error {
 	address := direct.Endpoint.Addr()
 	switch {

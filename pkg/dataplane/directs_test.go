@@ -19,7 +19,7 @@ func TestDirect(t *testing.T) {
 	for _, v6 := range []bool{false, true} {
 		t.Run(family(v6), func(t *testing.T) {
 			w := newWorld(t, 1500)
-			w.impostor() // The host beside the gateway is the endpoint here.
+			w.impostor() // The host next to the gateway is the endpoint here.
 			w.open()
 			proxy0 := index(t, w.gateway, "proxy0")
 			must(t, w.gateway.Do(func() error {

@@ -7,5 +7,5 @@
 //
 // It knows nothing of Kubernetes, of keys or of control messages: it is told
 // which tunnels there are and where their verified remotes are. Programs never
-// change a tunnel. What is pinned goes on working when the process ends.
+// change a tunnel. What is pinned keeps working when the process ends.
 package dataplane

@@ -4,7 +4,7 @@ package dataplane
 
 import "github.com/acnodal/epic/bpf"
 
-// DropReason says why a packet was dropped. Its text is the label of the metric
+// DropReason explains why a packet was dropped. Its text is the label of the metric
 // and the word in "epic-node status".
 type DropReason string
 
@@ -22,9 +22,9 @@ const (
 	// DropUnknownTunnel: no tunnel of this ID ends here. It was deleted, or never
 	// was.
 	DropUnknownTunnel DropReason = "unknown-tunnel"
-	// DropUnverified: the tunnel's other end has not yet shown where it is.
+	// DropUnverified: the tunnel's far end has not yet shown where it is.
 	DropUnverified DropReason = "unverified"
-	// DropWrongRemote: the packet is not from where the tunnel's other end is. A
+	// DropWrongRemote: the packet is not from where the tunnel's far end is. A
 	// forgery, or a NAT whose mapping has changed and that the next control packet
 	// will tell of.
 	DropWrongRemote DropReason = "wrong-remote"
@@ -50,10 +50,10 @@ const (
 	// DropICMPUnmatched: an ICMP error is not about a packet of this tunnel and its
 	// receiver.
 	DropICMPUnmatched DropReason = "icmp-unmatched"
-	// DropFragmentUnmatched: a fragment came without the first one, which says what
+	// DropFragmentUnmatched: a fragment came without the first one, which describes what
 	// it belongs to.
 	DropFragmentUnmatched DropReason = "fragment-unmatched"
-	// DropECN: the way was congested, and the inner packet says that its sender
+	// DropECN: the way was congested, and the inner packet indicates that its sender
 	// would not notice (RFC 6040).
 	DropECN DropReason = "ecn"
 )
@@ -62,12 +62,12 @@ const (
 const (
 	// DropNoTunnel: the endpoint's tunnel is not on this node (yet, or any more).
 	DropNoTunnel DropReason = "no-tunnel"
-	// DropNoRemote: the tunnel's other end has not yet shown where it is.
+	// DropNoRemote: the tunnel's far end has not yet shown where it is.
 	DropNoRemote DropReason = "no-remote"
 	// DropTooBig: the packet does not fit into the tunnel and may not be fragmented.
 	// Its sender was told, by ICMP, unless it is a kind that must not be answered so.
 	DropTooBig DropReason = "too-big"
-	// DropNoRoute: this node has no route to the tunnel's other end.
+	// DropNoRoute: this node has no route to the tunnel's far end.
 	DropNoRoute DropReason = "no-route"
 )
 
@@ -154,6 +154,6 @@ func reasonOf(number bpf.KernelDropReason) DropReason {
 type TraceEvent struct {
 	// Tunnel is its ID.
 	Tunnel uint32
-	// Text is one line that says what came, what was decided, and why.
+	// Text is one line that describes what came, what was decided, and why.
 	Text string
 }

@@ -9,14 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrMapFull says that a map has no room. Maps never evict; the way out is a
+// ErrMapFull indicates that a map has no room. Maps never evict; the way out is a
 // larger limit.
 var ErrMapFull = errors.New("map is full")
 
-// ErrNoTunnel says that a tunnel does not exist on this node.
+// ErrNoTunnel indicates that a tunnel does not exist on this node.
 var ErrNoTunnel = errors.New("no such tunnel on this node")
 
-// ErrInUse says that another process has the data plane open.
+// ErrInUse indicates that another process has the data plane open.
 var ErrInUse = errors.New("another node program has this data plane open")
 
 // fullMap recognizes the kernel's answer for a map without room.

@@ -70,7 +70,7 @@ func (b *bench) answerFixtures() []fixture {
 	discovery := func(kind byte, destination string) []byte {
 		return ip6{hop: 255}.packet(proxyAddress[true], destination, protoICMPv6, icmp(kind, 0, 0, make([]byte, 16)))
 	}
-	here := "2001:db8:7::1" // the gateway's own address beside the proxy
+	here := "2001:db8:7::1" // the gateway's own address next to the proxy
 	return append(list,
 		fixture{"fragments of answers", RoleGateway, []step{
 			{program: "encap", in: later(61), verdict: shot, drop: DropFragmentUnmatched},

@@ -26,8 +26,8 @@ const (
 	shot     = 2
 	redirect = 7
 	xdpPass  = 2
-	// sent is pass or redirect: a node's packet goes on by itself, or now and then by
-	// its neighbour.
+	// sent is pass or redirect: a node's packet continues by itself, or now and then by
+	// its neighbor.
 	sent = 1000
 )
 
@@ -60,7 +60,7 @@ type bench struct {
 	proxy0, proxy1 int
 	uplink         map[Role]int
 	fixtureMAC     map[string]net.HardwareAddr
-	// cookies says that tunnels use cookies.
+	// cookies indicates that tunnels use cookies.
 	cookies bool
 }
 
@@ -174,7 +174,7 @@ type step struct {
 	out []byte
 	// drop is why it is dropped, or answered instead.
 	drop DropReason
-	// bare says that it gets no cookie.
+	// bare indicates that it gets no cookie.
 	bare bool
 }
 

@@ -90,7 +90,7 @@ func changedSum(packet []byte, source, balance int) []byte {
 	return packet
 }
 
-// established is traffic of the first tenant that goes on during floods.
+// established is traffic of the first tenant that keeps during floods.
 type established struct {
 	sent, back atomic.Uint64
 	tcp        net.Conn
@@ -162,7 +162,7 @@ func (a *attacked) establish() *established {
 	return e
 }
 
-// alive says whether the connection still carries something.
+// alive reports whether the connection still carries something.
 func (e *established) alive() error {
 	want := []byte("still there")
 	if err := e.tcp.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// allowed says whether an inner packet may come out of a tunnel at a gateway.
+// allowed reports whether an inner packet may come out of a tunnel at a gateway.
 func allowed(inner []byte) bool {
 	var source, destination netip.Addr
 	switch {

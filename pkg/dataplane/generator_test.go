@@ -12,9 +12,9 @@ import (
 // are not.
 type generator struct {
 	random *rand.Rand
-	// gateway says that it makes them for a gateway node.
+	// gateway indicates that it makes them for a gateway node.
 	gateway bool
-	// cookies says that tunnels use cookies.
+	// cookies indicates that tunnels use cookies.
 	cookies bool
 	// tunnel is the one to which the last packet's endpoint belongs.
 	tunnel int

@@ -10,7 +10,7 @@ import (
 // Tunnels are the tunnels of this node.
 type Tunnels interface {
 	// Put adds or changes tunnels in batches. A tunnel without a Remote keeps the
-	// one that it has. ErrMapFull says that not all of them fit; which ones did
+	// one that it has. ErrMapFull indicates that not all of them fit; which ones did
 	// not is in the error.
 	Put(tunnels ...Tunnel) error
 	// Delete removes tunnels and their counters. Those that are absent are not an
@@ -80,13 +80,13 @@ type Directs interface {
 // Repairer makes what the kernel has equal to what is wanted.
 type Repairer interface {
 	// Repair compares maps and attachments with what was put and not deleted since
-	// the data plane was opened, puts back what somebody took away, removes what
-	// nobody put, and returns how many things it mended. After a restart it is what
-	// removes the leftovers, so it must not run before all that is wanted was put.
+	// the data plane was opened, restores what somebody removed, removes what
+	// nobody put, and returns how many things it repaired. After a restart it is what
+	// removes the leftovers, so it must not run before everything that is wanted was put.
 	Repair() (int, error)
 }
 
-// Underlay are the interfaces by which tunnels reach the other ends.
+// Underlay are the interfaces by which tunnels reach the far ends.
 type Underlay interface {
 	// Attach attaches the programs to an interface, natively by XDP where that
 	// works, else by tcx, else by clsact.

@@ -78,7 +78,7 @@ func (b *bench) modelOf(role Role) *model.World {
 	return w
 }
 
-// forwards says whether a bench's gateway forwards to an IPv6 address: to its links, but for
+// forwards reports whether a bench's gateway forwards to an IPv6 address: to its links, but for
 // its own addresses and those of each router.
 func forwards(a netip.Addr) bool {
 	for _, link := range []string{"2001:db8:1::/64", "2001:db8:7::/64"} {
@@ -90,7 +90,7 @@ func forwards(a netip.Addr) bool {
 	return false
 }
 
-// modeled runs programs beside the model.
+// modeled runs programs next to the model.
 type modeled struct {
 	b       *bench
 	role    Role
@@ -128,7 +128,7 @@ func (m *modeled) forget() error {
 	return clearMap[bpf.KernelFragments](side.objects.Fragmented)
 }
 
-// compare runs an input, in the node's namespace, and says where the program differs from
+// compare runs an input, in the node's namespace, and reports where the program differs from
 // the model.
 func (m *modeled) compare(in input) error {
 	side, _ := m.b.side(m.role)

@@ -95,7 +95,7 @@ func (d *DataPlane) stopTrace(tunnel uint32, show *func(TraceEvent)) error {
 		delete(t.shows, tunnel)
 	}
 	if t.reader == nil {
-		return nil // closed meanwhile
+		return nil // closed in the meantime
 	}
 	return d.setTraced()
 }
@@ -147,7 +147,7 @@ func (t *traces) read(reader *ringbuf.Reader) {
 
 var protocols = map[uint8]string{1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6"}
 
-// eventText says what came, what was decided, and why.
+// eventText describes what came, what was decided, and why.
 func eventText(event bpf.KernelEvent) string {
 	var text strings.Builder
 	if event.Direction == bpf.KernelDirectionDIRECTION_IN {

@@ -44,7 +44,7 @@ var (
 )
 
 // Open loads the programs, and takes over what a former process has pinned: maps are
-// kept, and attached programs are replaced without a gap. ErrInUse says that another
+// kept, and attached programs are replaced without a gap. ErrInUse indicates that another
 // process has the data plane open.
 func Open(options Options) (*DataPlane, error) {
 	options, err := options.complete()
@@ -222,7 +222,7 @@ func (d *DataPlane) Openings() Openings { return d.openings }
 // Directs returns the endpoints that proxies reach without a tunnel.
 func (d *DataPlane) Directs() Directs { return d.directs }
 
-// Underlay returns the interfaces by which tunnels reach the other ends.
+// Underlay returns the interfaces by which tunnels reach the far ends.
 func (d *DataPlane) Underlay() Underlay { return d.underlay }
 
 // Options returns what the data plane was opened with, with defaults filled in.
@@ -263,7 +263,7 @@ func (d *DataPlane) repairPins() (int, error) {
 	return mended, nil
 }
 
-// Close ends this process' part. All that is pinned goes on working.
+// Close ends this process' part. Everything that is pinned keeps working.
 func (d *DataPlane) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

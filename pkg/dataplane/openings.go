@@ -88,7 +88,7 @@ func add[K, V comparable](sets map[K]map[V]struct{}, key K, value V) {
 	sets[key][value] = struct{}{}
 }
 
-// check says what is wrong with an opening, or gives its ID.
+// check describes what is wrong with an opening, or gives its ID.
 func (o *openings) check(opening Opening) (openingID, error) {
 	err := checkProtocol(opening.Protocol)
 	switch {

@@ -18,12 +18,12 @@ const (
 	// DefaultMaxServices bounds its services. The address of an endpoint counts
 	// as one more, once for each interface or tunnel.
 	DefaultMaxServices = 524288
-	// DefaultMaxFlows bounds the flows that a tenant's node remembers. Beyond, the
+	// DefaultMaxFlows bounds the flows that a client node remembers. Beyond, the
 	// least recently used is forgotten.
 	DefaultMaxFlows = 131072
 )
 
-// Hook says how programs are attached for tc.
+// Hook describes how programs are attached for tc.
 type Hook string
 
 // The hooks.
@@ -36,7 +36,7 @@ const (
 	HookClsact Hook = "clsact"
 )
 
-// XDP says whether packets are taken out of tunnels by XDP.
+// XDP reports whether packets are taken out of tunnels by XDP.
 type XDP string
 
 // The choices for XDP.
@@ -51,7 +51,7 @@ const (
 	XDPOff XDP = "off"
 )
 
-// Options say what a data plane is like. The zero value of each field but Role
+// Options describe what a data plane is like. The zero value of each field but Role
 // stands for its default.
 type Options struct {
 	// Role is this node's. Required.
@@ -64,16 +64,16 @@ type Options struct {
 	// MaxTunnels, MaxServices and MaxFlows are the limits of the maps. They may
 	// change from one Open to the next.
 	MaxTunnels, MaxServices, MaxFlows uint32
-	// Hook says how programs are attached for tc.
+	// Hook describes how programs are attached for tc.
 	Hook Hook
-	// XDP says whether packets are taken out of tunnels by XDP.
+	// XDP reports whether packets are taken out of tunnels by XDP.
 	XDP XDP
 	// RequireCookies refuses packets without a cookie in all tunnels, whatever SetCookies
 	// says of one.
 	RequireCookies bool
 }
 
-// complete fills in defaults, and says what is wrong.
+// complete fills in defaults, and describes what is wrong.
 func (o Options) complete() (Options, error) {
 	var errs []error
 	if o.Role != RoleGateway && o.Role != RoleClient {

@@ -40,7 +40,7 @@ func emptyPrograms(b *testing.B, w *world) {
 
 // BenchmarkOtherTraffic compares the traffic of a gateway node and a client node that is in no
 // tunnel, with the data plane attached, without, and
-// with programs attached that do nothing, in turns and in every setting of the interfaces'
+// with programs attached that do nothing, in turn and in every setting of the interfaces'
 // offloads, and prints the ratios. It measures once, whatever b.N is.
 func BenchmarkOtherTraffic(b *testing.B) {
 	const rounds, length = 7, 700 * time.Millisecond

@@ -121,7 +121,7 @@ func openMap(name string, spec *ebpf.MapSpec, path string) (*pinnedMap, error) {
 }
 
 // replace pins a new map in the place of the old one, once no program uses that any
-// more. What the old programs have learnt meanwhile goes with it.
+// more. What the old programs have learnt in the meantime goes with it.
 func (p *pinnedMap) replace() error {
 	if p.old == nil {
 		return p.removeFormer()
@@ -161,7 +161,7 @@ func (p *pinnedMap) removeFormer() error {
 	return nil
 }
 
-// conversion tells how the entries of a pinned map become those of another layout:
+// conversion reports how the entries of a pinned map become those of another layout:
 // field by field, by name.
 type conversion struct {
 	key, value []move
@@ -251,7 +251,7 @@ func apply(moves []move, from []byte, size uint32) []byte {
 	return to
 }
 
-// copy converts all entries of a map. The flags say whether those that the new map
+// copy converts all entries of a map. The flags report whether those that the new map
 // has already are written again.
 func (c *conversion) copy(from, to *ebpf.Map, flags ebpf.MapUpdateFlags) error {
 	perCPU := from.Type() == ebpf.PerCPUHash || from.Type() == ebpf.PerCPUArray
@@ -291,7 +291,7 @@ func (c *conversion) copy(from, to *ebpf.Map, flags ebpf.MapUpdateFlags) error {
 			return fmt.Errorf("copying an entry: %w", err)
 		}
 	}
-	// Programs go on writing, so an iteration may begin anew and meet an end.
+	// Programs keep writing, so an iteration may begin anew and meet an end.
 	if err := entries.Err(); err != nil && !errors.Is(err, ebpf.ErrIterationAborted) {
 		return err
 	}

@@ -23,7 +23,7 @@ type Problem struct {
 	What string
 	// Remedy is the way out.
 	Remedy string
-	// Fatal says that the data plane can't work; else something is slower, or
+	// Fatal indicates that the data plane can't work; else something is slower, or
 	// not possible.
 	Fatal bool
 }
@@ -31,7 +31,7 @@ type Problem struct {
 // String says both in one line.
 func (p Problem) String() string { return p.What + ": " + p.Remedy }
 
-// Probe says what this machine lacks for a data plane, before Open fails for it.
+// Probe describes what this machine lacks for a data plane, before Open fails for it.
 // Interfaces are those that the underlay is meant to have, by name.
 func Probe(options Options, interfaces ...string) []Problem {
 	options, err := options.complete()
@@ -102,7 +102,7 @@ var kernelFeatures = []kernelFeature{
 	{"a clock that is cheap to read (bpf_ktime_get_coarse_ns)", "5.11", hasHelper(asm.FnKtimeGetCoarseNs)},
 }
 
-// lacking says which features this kernel does not have. A check that fails for
+// lacking reports which features this kernel does not have. A check that fails for
 // another reason says nothing about that.
 func lacking(wanted []kernelFeature) []Problem {
 	var problems []Problem
@@ -148,7 +148,7 @@ func missingCapabilities() []string {
 	return missing
 }
 
-// probePinPath says why pins can't be made below a path, which need not exist yet.
+// probePinPath explains why pins can't be made below a path, which need not exist yet.
 func probePinPath(path string) error {
 	for dir := path; ; dir = filepath.Dir(dir) {
 		_, err := os.Stat(dir)

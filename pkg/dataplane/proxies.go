@@ -89,7 +89,7 @@ func (p *proxies) encode(proxy Proxy) (bpf.KernelProxy, error) {
 	addresses := pairOf(proxy.Addresses)
 	value.Address4, value.Address6.Bytes = addresses.four, addresses.six
 	copy(value.Mac[:], proxy.PeerMAC)
-	// The kernel hands packets to the other end of a pair only across namespaces.
+	// The kernel hands packets to the far end of a pair only across namespaces.
 	if kind := link.Type(); (kind == "veth" || kind == "netkit") && link.Attrs().NetNsID >= 0 {
 		value.Flags |= bpf.KernelServiceFlagsSERVICE_PEER
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // closedFor is how long an endpoint that was removed stays closed: what it still sends to
-// the proxy is dropped, and not sent outside tunnels. No TCP stack goes on sending for as
+// the proxy is dropped, and not sent outside tunnels. No TCP stack keeps sending for as
 // long without an answer.
 const closedFor = 20 * time.Minute
 

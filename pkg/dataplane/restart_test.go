@@ -121,7 +121,7 @@ func (p *pingpong) exchange(t *testing.T, times int) {
 	}
 }
 
-// Whatever somebody takes away comes back; whatever somebody adds goes.
+// Whatever somebody removes comes back; whatever somebody adds goes.
 func TestRepair(t *testing.T) {
 	for _, hook := range []Hook{HookTCX, HookClsact} {
 		t.Run(string(hook), func(t *testing.T) {
@@ -326,7 +326,7 @@ func TestMigration(t *testing.T) {
 	}
 }
 
-// A full map is an error that says what did not fit, and the rest is in.
+// A full map is an error that describes what did not fit, and the rest is in.
 func TestFull(t *testing.T) {
 	d, err := Open(Options{Role: RoleGateway, PinPath: filepath.Join(netlab.BPFFS(t), "epic"), MaxTunnels: 2, MaxServices: 4})
 	must(t, err)

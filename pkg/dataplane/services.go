@@ -225,7 +225,7 @@ func (s *services) drop(id serviceID) {
 	}
 }
 
-// check says what is wrong with a service, or gives its ID and sources.
+// check describes what is wrong with a service, or gives its ID and sources.
 func (s *services) check(service Service) (serviceID, pair, error) {
 	name := service.name()
 	var none pair
@@ -266,7 +266,7 @@ func (s Service) name() string {
 	return fmt.Sprintf("service %v of tunnel %d", s.Endpoint, s.Tunnel)
 }
 
-// checkProtocol says what is wrong with the protocol of a port.
+// checkProtocol describes what is wrong with the protocol of a port.
 func checkProtocol(protocol uint8) error {
 	if protocol != unix.IPPROTO_TCP && protocol != unix.IPPROTO_UDP {
 		return fmt.Errorf("protocol %d: must be %d (TCP) or %d (UDP)", protocol, unix.IPPROTO_TCP, unix.IPPROTO_UDP)
@@ -274,7 +274,7 @@ func checkProtocol(protocol uint8) error {
 	return nil
 }
 
-// checkAddresses says what is wrong with a proxy's addresses.
+// checkAddresses describes what is wrong with a proxy's addresses.
 func checkAddresses(addresses []netip.Addr) error {
 	var four, six int
 	for _, address := range addresses {

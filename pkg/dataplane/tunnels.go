@@ -84,7 +84,7 @@ func (t *tunnels) takeSlot() (uint32, error) {
 	return slot, nil
 }
 
-// check says what is wrong with a tunnel.
+// check describes what is wrong with a tunnel.
 func (t *tunnels) check(tunnel Tunnel) error {
 	switch {
 	case tunnel.ID == 0 || tunnel.ID > math.MaxInt32:

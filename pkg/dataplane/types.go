@@ -14,10 +14,10 @@ type Role uint8
 
 // The two roles. A node has one of them.
 const (
-	// RoleGateway is an EPIC node: requests of its proxies go into tunnels,
+	// RoleGateway is a gateway node: requests of its proxies go into tunnels,
 	// replies come out.
 	RoleGateway Role = iota + 1
-	// RoleClient is a tenant's node: requests come out of tunnels, replies of its
+	// RoleClient is a client node: requests come out of tunnels, replies of its
 	// endpoints go back into the tunnel that their flow came by.
 	RoleClient
 )
@@ -29,7 +29,7 @@ type Tunnel struct {
 	// Local is the outer source of what is sent and the only outer destination
 	// that is accepted.
 	Local netip.AddrPort
-	// Remote is the verified outer address of the other end. While it is the zero
+	// Remote is the verified outer address of the far end. While it is the zero
 	// value, all packets of the tunnel are dropped.
 	Remote netip.AddrPort
 	// MTU is the largest inner packet in bytes without a cookie: the underlay's MTU less
@@ -42,7 +42,7 @@ type Tunnel struct {
 // one. They come from the control protocol.
 type Cookies = gue.Cookies
 
-// CookieUse says how a tunnel uses cookies.
+// CookieUse describes how a tunnel uses cookies.
 type CookieUse = gue.CookieUse
 
 // Proxy is the interface of one proxy's pod on a gateway node. It selects, with
@@ -58,7 +58,7 @@ type Proxy struct {
 }
 
 // Service lets one endpoint be reached through one tunnel. On a gateway it joins a
-// proxy's interface to the tunnel; on a tenant's node it names the proxy's
+// proxy's interface to the tunnel; on a client node it names the proxy's
 // addresses from which requests may come.
 type Service struct {
 	Tunnel uint32
@@ -73,7 +73,7 @@ type Service struct {
 	// Sources are the public and alternate addresses of the proxy. Client only:
 	// at most one of each family.
 	Sources []netip.Addr
-	// Leaving says that the endpoint was removed: its open TCP connections go on, and
+	// Leaving indicates that the endpoint was removed: its open TCP connections continue, and
 	// none is opened. Where several services share an entry of the maps, it is leaving if
 	// all of them are.
 	Leaving bool

@@ -78,10 +78,10 @@ func (u *underlay) attachXDP(l netlink.Link) error {
 // they receive small packets then instead of merged ones.
 var xdpCosts = []string{"virtio_net", "vmxnet3", "hv_netvsc", "xen_netfront", "veth", "tun"}
 
-// xdpGains says whether XDP makes tunnels faster and costs other traffic nothing. It does
-// so on a network card. On a veth it takes segmentation offload from the other end, which
-// is that of the host's bridge where nodes are containers; and there the other end may have
-// lost it to an XDP program of this one, so nothing that is seen there says what would be
+// xdpGains reports whether XDP makes tunnels faster and costs other traffic nothing. It does
+// so on a network card. On a veth it takes segmentation offload from the far end, which
+// is that of the host's bridge where nodes are containers; and there the far end may have
+// lost it to an XDP program of this one, so nothing that is seen there describes what would be
 // without.
 func xdpGains(kind, driver string) bool {
 	return kind == "device" && driver != "" && !slices.Contains(xdpCosts, driver)

@@ -27,7 +27,7 @@ func TestXDPGains(t *testing.T) {
 	}
 }
 
-// segments says whether an interface takes whole TCP segments of any size (TSO).
+// segments reports whether an interface takes whole TCP segments of any size (TSO).
 func segments(t *testing.T, n *netlab.Namespace, name string) bool {
 	t.Helper()
 	value := struct{ command, data uint32 }{command: unix.ETHTOOL_GTSO}
@@ -35,7 +35,7 @@ func segments(t *testing.T, n *netlab.Namespace, name string) bool {
 	return value.data != 0
 }
 
-// XDP on a veth takes segmentation from its other end, so there it is used only if that was
+// XDP on a veth takes segmentation from its far end, so there it is used only if that was
 // asked for, also where an earlier start has attached it at both ends: then both have their
 // segmentation back.
 func TestNoXDPOnVeth(t *testing.T) {

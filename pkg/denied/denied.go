@@ -22,7 +22,7 @@ var reserved = []named{
 	{netip.MustParsePrefix("224.0.0.0/4"), "a multicast address"},
 	{netip.MustParsePrefix("ff00::/8"), "a multicast address"},
 	{netip.MustParsePrefix("255.255.255.255/32"), "the broadcast address"},
-	// Where clouds serve a machine's metadata and credentials, beside the
+	// Where clouds serve a machine's metadata and credentials, next to the
 	// link-local 169.254.169.254.
 	{netip.MustParsePrefix("fd00:ec2::254/128"), "a cloud's metadata address"},
 	{netip.MustParsePrefix("fd20:ce::254/128"), "a cloud's metadata address"},

@@ -16,7 +16,7 @@ type Settings struct {
 	PerListener, PerBackend int32
 	// Requests, RequestsPerClient and Connections bound rates; nil if there is no bound.
 	Requests, RequestsPerClient, Connections *Rate
-	// ClientsSendAddress says that connections of clients start with a header of the
+	// ClientsSendAddress indicates that connections of clients start with a header of the
 	// PROXY protocol.
 	ClientsSendAddress bool
 	// BackendsGetAddress is the version of the header that endpoints get.

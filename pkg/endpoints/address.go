@@ -31,7 +31,7 @@ func nodeAddress(s string) (netip.Addr, bool) {
 }
 
 // podAddress reads an address to which a proxy may connect. What would mean the
-// proxy's own host, or what is beside it, is not a tenant's.
+// proxy's own host, or what is next to it, is not a tenant's.
 func podAddress(s string) (netip.Addr, bool) {
 	a, ok := nodeAddress(s)
 	if !ok || a.IsLoopback() || a.IsLinkLocalUnicast() {

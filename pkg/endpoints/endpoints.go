@@ -19,7 +19,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// LeaveAfter is how long connections to an endpoint go on after its object has lost it.
+// LeaveAfter is how long connections to an endpoint continue after its object has lost it.
 // Nodes keep its open connections and open no new ones. The controller keeps the tunnel
 // that only this endpoint needed a little longer.
 const LeaveAfter = time.Minute
@@ -28,20 +28,20 @@ const LeaveAfter = time.Minute
 type Endpoint struct {
 	// Address is the pod's address and port, inside the tunnel.
 	Address netip.AddrPort
-	// Node is the address of the tenant's node at which tunnels end; the zero value
+	// Node is the address of the client node at which tunnels end; the zero value
 	// when it is not known, or when the endpoint needs no tunnel.
 	Node netip.Addr
 	// Protocol is the number of the transport protocol: 6 for TCP, 17 for UDP.
 	Protocol uint8
-	// Unreadable says that a node is named whose address is none, so that nothing leads
+	// Unreadable indicates that a node is named whose address is none, so that nothing leads
 	// to the endpoint: neither a tunnel nor a direct way.
 	Unreadable bool `json:",omitempty"`
-	// Draining says that the endpoint terminates and still serves: it gets new requests
+	// Draining indicates that the endpoint terminates and still serves: it gets new requests
 	// only where no other is left. Only OfBackend sets it.
 	Draining bool `json:",omitempty"`
 }
 
-// Direct says whether a proxy reaches the endpoint without a tunnel.
+// Direct reports whether a proxy reaches the endpoint without a tunnel.
 func (e *Endpoint) Direct() bool { return !e.Node.IsValid() && !e.Unreadable }
 
 // Nodes are the nodes to which these endpoints need tunnels, each once and in
@@ -113,7 +113,7 @@ func (s set) sorted() []Endpoint {
 type collector struct {
 	endpoints set
 	problems  problems
-	// drains makes the collector say which endpoints are draining.
+	// drains makes the collector report which endpoints are draining.
 	drains bool
 }
 

@@ -143,14 +143,14 @@ func (b Backend) portText() string {
 	return fmt.Sprintf("port %d", b.Port)
 }
 
-// ready says whether an endpoint may get new requests. By the rules of
+// ready reports whether an endpoint may get new requests. By the rules of
 // Kubernetes one that does not say is ready; one that terminates is not, even if
 // it is published before it is ready.
 func ready(e *discoveryv1.Endpoint) bool {
 	return (e.Conditions.Ready == nil || *e.Conditions.Ready) && (e.Conditions.Terminating == nil || !*e.Conditions.Terminating)
 }
 
-// draining says whether an endpoint terminates and still serves. Requests that it has
+// draining reports whether an endpoint terminates and still serves. Requests that it has
 // are answered, and it gets others where no endpoint is ready.
 func draining(e *discoveryv1.Endpoint) bool {
 	return e.Conditions.Terminating != nil && *e.Conditions.Terminating && e.Conditions.Serving != nil && *e.Conditions.Serving
@@ -177,7 +177,7 @@ func (c *collector) addSliceEndpoint(object string, slice *epicv1.GWEndpointSlic
 		Draining: c.drains && !ready(e)})
 }
 
-// namesNode says whether an endpoint's slice has an address of its node, readable or not.
+// namesNode reports whether an endpoint's slice has an address of its node, readable or not.
 func namesNode(slice *epicv1.GWEndpointSlice, e *discoveryv1.Endpoint) bool {
 	return e.NodeName != nil && slice.Spec.NodeAddresses[*e.NodeName] != ""
 }

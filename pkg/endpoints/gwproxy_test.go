@@ -338,7 +338,7 @@ func TestReferences(t *testing.T) {
 	}
 }
 
-// OfBackend finds what serves, by the protocol of the backend, and says which of it is
+// OfBackend finds what serves, by the protocol of the backend, and reports which of it is
 // draining. An endpoint of several slices is draining if all of them say so.
 func TestOfBackend(t *testing.T) {
 	yes, no := ptr.To(true), ptr.To(false)

@@ -152,7 +152,7 @@ func TestOfLoadBalancer(t *testing.T) {
 	}
 }
 
-// An endpoint is direct only if nothing says that it is on a node.
+// An endpoint is direct only if nothing indicates that it is on a node.
 func TestDirect(t *testing.T) {
 	for name, c := range map[string]struct {
 		nodes []string

@@ -15,7 +15,7 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// ServicePortsAnnotation on a GWEndpointSlice says which port of the tenant's
+// ServicePortsAnnotation on a GWEndpointSlice reports which port of the tenant's
 // Service each port of the slice serves, as numbers and names: "80=http,
 // 9090=metrics". It settles what a route means by a port of a Service that has
 // several.
@@ -104,7 +104,7 @@ func saidNames(slice *epicv1.GWEndpointSlice, port int32) (names []string) {
 	return names
 }
 
-// carries says whether a port has the backend's protocol.
+// carries reports whether a port has the backend's protocol.
 func (b Backend) carries(p *discoveryv1.EndpointPort) bool {
 	protocol, ok := ProtocolNumber(ptr.Deref(p.Protocol, corev1.ProtocolTCP))
 	return ok && protocol == b.protocol()

@@ -45,7 +45,7 @@ type Problem struct {
 	Reason string
 	// Object is the kind and name of the object, as in "GWRoute web".
 	Object string
-	// Message says what is wrong and what to do, about the first case.
+	// Message describes what is wrong and what to do, about the first case.
 	Message string
 	// Count is how many cases there are, at least 1.
 	Count int

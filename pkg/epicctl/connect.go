@@ -265,7 +265,7 @@ func isLoopback(host string) bool {
 	return host == "localhost" || err == nil && a.Unmap().IsLoopback()
 }
 
-// chooseGroup finds the service group, or says which there are.
+// chooseGroup finds the service group, or reports which there are.
 func (o *connect) chooseGroup(ctx context.Context, client versioned.Interface) error {
 	groups, err := usableGroups(ctx, client, o.account)
 	if err != nil {
@@ -300,7 +300,7 @@ func usableGroups(ctx context.Context, client versioned.Interface, account strin
 	return slices.Compact(names), nil
 }
 
-// nextOfCluster tells what the tenant does, and what comes later.
+// nextOfCluster reports what the tenant does, and what comes later.
 func (o *connect) nextOfCluster(expires time.Time) {
 	file := o.file
 	if file == "" {

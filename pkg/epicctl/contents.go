@@ -28,7 +28,7 @@ const pollInterval = 500 * time.Millisecond
 type content struct {
 	resource string
 	list     listing[runtime.Object]
-	// release takes away what keeps an object from being deleted; it may be nil.
+	// release removes what keeps an object from being deleted; it may be nil.
 	release func(ctx context.Context, o runtime.Object) error
 	remove  func(ctx context.Context, name string, o metav1.DeleteOptions) error
 }
@@ -135,7 +135,7 @@ func (c content) waitEmpty(ctx context.Context) error {
 	return err
 }
 
-// heldBy says what an object that is being deleted waits for.
+// heldBy describes what an object that is being deleted waits for.
 func heldBy(o metav1.Object) string {
 	if f := o.GetFinalizers(); len(f) > 0 {
 		return " (kept by the finalizer " + line(strings.Join(f, ", ")) + ")"

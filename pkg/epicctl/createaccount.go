@@ -72,7 +72,7 @@ type step struct {
 	what string
 	// object is what is made where nothing is there yet.
 	object runtime.Object
-	// ensure makes it so, and says what it did.
+	// ensure makes it so, and describes what it did.
 	ensure func(ctx context.Context) (outcome, runtime.Object, error)
 }
 
@@ -182,7 +182,7 @@ func (o *createAccount) within(around surroundings, steps []step, bindings int) 
 	return out
 }
 
-// note tells something beside the result, so that the result can be piped on.
+// note tells something next to the result, so that the result can be piped on.
 func (t *tool) note(format string, args ...any) {
 	fmt.Fprintf(t.ErrOut, format+"\n", args...)
 }
@@ -198,7 +198,7 @@ func (o *createAccount) preview(steps []step, printer objectWriter) error {
 	return printer.print(o.Out, objects...)
 }
 
-// perform takes one step after the other. When one fails, the error says what
+// perform takes one step after the other. When one fails, the error describes what
 // was done before and what was not.
 func (o *createAccount) perform(ctx context.Context, steps []step, printer objectWriter) error {
 	var objects []runtime.Object

@@ -39,7 +39,7 @@ const (
 type createKubeconfig struct {
 	*tool
 	account, serviceAccount, file string
-	// node is the address of the tenant's node that the kubeconfig is for, or
+	// node is the address of the client node that the kubeconfig is for, or
 	// empty.
 	node      string
 	duration  time.Duration
@@ -214,7 +214,7 @@ func (o *createKubeconfig) ensureServiceAccount(ctx context.Context, kube kubern
 	return created, right{"create", "serviceaccounts", ns}.explain(err)
 }
 
-// bindNode gives a node's service account the rights of a tenant's node.
+// bindNode gives a node's service account the rights of a client node.
 func (o *createKubeconfig) bindNode(ctx context.Context, kube kubernetes.Interface, around surroundings) error {
 	if o.node == "" || !around.rbac {
 		return nil

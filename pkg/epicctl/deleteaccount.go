@@ -25,7 +25,7 @@ const (
 	// deleteTimeout is how long a controller has to clean up.
 	deleteTimeout = 2 * time.Minute
 	// rounds is how often the contents are deleted, when a tenant's programs
-	// make new ones meanwhile.
+	// make new ones in the meantime.
 	rounds = 3
 	// mostListed is how many names a message has.
 	mostListed = 5
@@ -139,7 +139,7 @@ func (o *deleteAccount) refuseOthers(ctx context.Context) error {
 	return nil
 }
 
-// checkContents says what would be deleted, or refuses what was not asked for.
+// checkContents describes what would be deleted, or refuses what was not asked for.
 func (o *deleteAccount) checkContents(ctx context.Context) error {
 	var found []string
 	for _, c := range contents(o.epicClient.EpicV1(), accountNamespace(o.name)) {

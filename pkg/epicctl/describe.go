@@ -53,7 +53,7 @@ type proxy struct {
 	status                                *v1.ProxyStatus
 }
 
-// inventory is all that the description is made from.
+// inventory is everything that the description is made from.
 type inventory struct {
 	account   *v1.Account
 	groups    []*v1.LBServiceGroup
@@ -62,7 +62,7 @@ type inventory struct {
 	routes    int
 	slices    int
 	bindings  []rbacv1.RoleBinding
-	// bindingsUnknown says why there are none.
+	// bindingsUnknown explains why there are none.
 	bindingsUnknown string
 	// tunnels knows which tunnels are up; nil where that may not be read.
 	tunnels *tunnelstate.Tracker
@@ -171,7 +171,7 @@ func (inv *inventory) readBindings(ctx context.Context, kube kubernetes.Interfac
 }
 
 // readTunnels reads what gateway nodes report of tunnels. A tenant may not: the
-// conditions of what it has say what concerns it.
+// conditions of what it has describe what concerns it.
 func (inv *inventory) readTunnels(ctx context.Context, client versioned.Interface) {
 	nodes, err := all(ctx, collection[*v1.GatewayNode](epic.ResourceGatewayNodes, epic.ConfigNamespace, client.EpicV1().GatewayNodes(epic.ConfigNamespace).List))
 	if err != nil {
@@ -287,7 +287,7 @@ func (inv *inventory) addressRows() (rows [][]string) {
 	return rows
 }
 
-// envoysOf says how many Envoys are ready, of how many should be; nothing where no
+// envoysOf describes how many Envoys are ready, of how many should be; nothing where no
 // operator has reported any.
 func envoysOf(s *v1.ProxyStatus) string {
 	if s.Envoy == nil {

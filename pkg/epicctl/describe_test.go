@@ -54,7 +54,7 @@ func TestDescribeAccount(t *testing.T) {
 	i.run(t, "describe", "account", "acme").want(t, ExitOK, "Rights: this server runs alone")
 }
 
-// The description says which tunnels are up, to those who may read it, and what is not
+// The description reports which tunnels are up, to those who may read it, and what is not
 // ready, to everybody.
 func TestDescribeTunnels(t *testing.T) {
 	i := install(t)
@@ -67,7 +67,7 @@ func TestDescribeTunnels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Tunnel 2 ends on another node, of which this one says what is not its to say.
+	// Tunnel 2 ends on another node, of which this one describes what is not its to say.
 	node.Status.TunnelStates = &v1.TunnelStates{Up: idset.Of(2).Encode(), Down: idset.Of(1).Encode()}
 	if _, err := nodes.UpdateStatus(ctx, node, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)

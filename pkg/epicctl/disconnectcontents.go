@@ -69,7 +69,7 @@ func (o *disconnect) own() string {
 	return epic.OwningClusterLabel + "=" + epic.LabelValue(o.cluster)
 }
 
-// labelled is a list function that selects by labels.
+// labeled is a list function that selects by labels.
 func labelled[L runtime.Object](selector string, list func(context.Context, metav1.ListOptions) (L, error)) func(context.Context, metav1.ListOptions) (L, error) {
 	return func(ctx context.Context, options metav1.ListOptions) (L, error) {
 		options.LabelSelector = selector

@@ -49,7 +49,7 @@ func (d *dryRun) options() []string {
 	return nil
 }
 
-// suffix is what follows in a message that tells what was done.
+// suffix is what follows in a message that reports what was done.
 func (d *dryRun) suffix() string {
 	switch *d {
 	case dryRunClient:

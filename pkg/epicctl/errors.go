@@ -27,7 +27,7 @@ func usagef(format string, args ...any) error {
 	return &usageError{fmt.Errorf(format, args...)}
 }
 
-// isUsage says whether an error is about the command line. Cobra has no types
+// isUsage reports whether an error is about the command line. Cobra has no types
 // for its own.
 func isUsage(err error) bool {
 	var usage *usageError

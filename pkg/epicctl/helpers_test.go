@@ -23,7 +23,7 @@ import (
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 )
 
-// installation is a real EPIC server, and beside it the Kubernetes that a test
+// installation is a real EPIC server, and next to it the Kubernetes that a test
 // pretends there is.
 type installation struct {
 	*testserver.TestServer
@@ -60,7 +60,7 @@ func install(t *testing.T) *installation {
 	return i
 }
 
-// beside puts the server beside a Kubernetes that has namespaces and RBAC.
+// next to puts the server next to a Kubernetes that has namespaces and RBAC.
 func (i *installation) beside(objects ...runtime.Object) *fake.Clientset {
 	kube := fake.NewClientset(objects...)
 	kube.Resources = []*metav1.APIResourceList{
@@ -153,7 +153,7 @@ func closeIdle(t *tool) {
 	}
 }
 
-// want checks a result: its exit code, and parts of all that was printed.
+// want checks a result: its exit code, and parts of everything that was printed.
 func (r result) want(t *testing.T, code int, parts ...string) {
 	t.Helper()
 	if r.code != code {

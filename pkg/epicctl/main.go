@@ -15,11 +15,11 @@ import (
 
 // Exit codes.
 const (
-	// ExitOK says that all was done, or that all is well.
+	// ExitOK indicates that all was done, or that all is well.
 	ExitOK = 0
-	// ExitFailure says that something could not be done, or is not well.
+	// ExitFailure indicates that something could not be done, or is not well.
 	ExitFailure = 1
-	// ExitUsage says that the command line was wrong, and nothing was done.
+	// ExitUsage indicates that the command line was wrong, and nothing was done.
 	ExitUsage = 2
 )
 
@@ -47,7 +47,7 @@ func Main(ctx context.Context, args []string, streams genericclioptions.IOStream
 
 func execute(ctx context.Context, root *cobra.Command, name string, args []string, streams genericclioptions.IOStreams) int {
 	if strings.HasPrefix(name, pluginName) || name == completionName {
-		// Help and errors then say what the user typed.
+		// Help and errors then describe what the user typed.
 		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl epic"}
 	}
 	root.SetArgs(args)

@@ -12,12 +12,12 @@ import (
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 )
 
-// next tells what to do next, beside the result, so that the result can be piped on.
+// next reports what to do next, next to the result, so that the result can be piped on.
 func (t *tool) next(format string, args ...any) {
 	t.note("\nNext:\n"+format, args...)
 }
 
-// nextOfAccount tells what an account still lacks, and what its tenant does.
+// nextOfAccount reports what an account still lacks, and what its tenant does.
 func (o *createAccount) nextOfAccount(ctx context.Context, around surroundings, bindings int) {
 	var steps string
 	step := func(format string, args ...any) { steps += fmt.Sprintf(format+"\n", args...) }

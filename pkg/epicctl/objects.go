@@ -14,7 +14,7 @@ import (
 // delete.
 const managedByLabel = "app.kubernetes.io/managed-by"
 
-// namespaceLabels say that a namespace is an account's.
+// namespaceLabels state that a namespace is an account's.
 var namespaceLabels = map[string]string{
 	epic.ComponentLabel: epic.AccountNamespaceComponent,
 	epic.PartOfLabel:    epic.ProductName,
@@ -43,7 +43,7 @@ func newAccount(name string) *v1.Account {
 	}
 }
 
-// hasLabels says whether an object has all of them.
+// hasLabels reports whether an object has all of them.
 func hasLabels(have, want map[string]string) bool {
 	for key, value := range want {
 		if have[key] != value {

@@ -36,7 +36,7 @@ var defaultQuota = map[string]int64{
 // quotaResources are those that a quota may count.
 var quotaResources = []string{epic.ResourceGWEndpointSlices, epic.ResourceGWProxies, epic.ResourceGWRoutes, epic.ResourceLBServiceGroups, epic.ResourceLoadBalancers, epic.ResourceRemoteEndpoints}
 
-// quotaFlags say how many objects an account may have.
+// quotaFlags describe how many objects an account may have.
 type quotaFlags struct {
 	counts []string
 	none   bool

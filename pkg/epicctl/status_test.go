@@ -66,7 +66,7 @@ func TestStatusStandalone(t *testing.T) {
 		if _, err := epics.Patch(t.Context(), epic.ConfigName, types.MergePatchType, []byte(`{"status":{"nodes":{"203.0.113.10":null}}}`), metav1.PatchOptions{}, "status"); err != nil {
 			t.Fatal(err)
 		}
-		// One is upgraded, and says which tunnels are down.
+		// One is upgraded, and reports which tunnels are down.
 		objects := i.client.EpicV1().GatewayNodes(epic.ConfigNamespace)
 		node, err := objects.Create(t.Context(), &v1.GatewayNode{ObjectMeta: metav1.ObjectMeta{Name: "203.0.113.9"}}, metav1.CreateOptions{})
 		if err != nil {

@@ -25,7 +25,7 @@ const (
 	controllerLease = "epic-controller"
 )
 
-// programs reads what is known of the programs, and whether the API is there to go on
+// programs reads what is known of the programs, and whether the API is there to continue
 // with.
 func (s *survey) programs(ctx context.Context) (i *overview.Installation, goOn bool) {
 	i = &overview.Installation{Now: metav1.Now()}

@@ -25,7 +25,7 @@ const (
 	// wrote.
 	fieldManager = program
 	// requestTimeout bounds each request unless a flag says otherwise. Without
-	// one, a server that swallows packets would hold the command for ever.
+	// one, a server that swallows packets would hold the command forever.
 	requestTimeout = "1m"
 	// Commands that read much should not wait for themselves.
 	clientQPS   = 100
@@ -97,7 +97,7 @@ func (t *tool) config() (*rest.Config, error) {
 	return config, err
 }
 
-// isGuess says that nothing was configured, and the client took an address that
+// isGuess indicates that nothing was configured, and the client took an address that
 // once was usual.
 func (t *tool) isGuess(config *rest.Config) bool {
 	raw, err := t.flags.ToRawKubeConfigLoader().RawConfig()
@@ -117,13 +117,13 @@ func (t *tool) clients() (kubernetes.Interface, versioned.Interface, error) {
 	return kube, epic, err
 }
 
-// surroundings is what a server has beside EPIC's own API. One that runs alone
+// surroundings is what a server has next to EPIC's own API. One that runs alone
 // has nothing.
 type surroundings struct {
 	namespaces, rbac bool
 }
 
-// standalone says that there is no Kubernetes around the API.
+// standalone indicates that there is no Kubernetes around the API.
 func (s surroundings) standalone() bool { return !s.namespaces && !s.rbac }
 
 // look asks the server what it serves.
@@ -155,13 +155,13 @@ func serves(kube kubernetes.Interface, groupVersion, resource string) (bool, err
 	return false, nil
 }
 
-// isStatus says whether an answer had that HTTP status.
+// isStatus reports whether an answer had that HTTP status.
 func isStatus(err error, code int32) bool {
 	var status apierrors.APIStatus
 	return errors.As(err, &status) && status.Status().Code == code
 }
 
-// notServed says that the path itself is unknown, rather than the object.
+// notServed indicates that the path itself is unknown, rather than the object.
 func notServed(err error) bool {
 	var status apierrors.APIStatus
 	if !isStatus(err, http.StatusNotFound) || !errors.As(err, &status) {

@@ -49,7 +49,7 @@ func (k *Key) Cookie(d Direction) [CookieSize]byte {
 	return [CookieSize]byte(out)
 }
 
-// CookiePolicy says what an end does about cookies.
+// CookiePolicy describes what an end does about cookies.
 type CookiePolicy uint8
 
 // The policies.
@@ -72,9 +72,9 @@ type Cookies struct {
 	Accept [MaxCookies][CookieSize]byte
 	// Send is the cookie of packets that go out, if Sent is true.
 	Send [CookieSize]byte
-	// Sent says that packets that go out have a cookie.
+	// Sent indicates that packets that go out have a cookie.
 	Sent bool
-	// Required says that packets without a cookie are refused.
+	// Required indicates that packets without a cookie are refused.
 	Required bool
 }
 
@@ -91,7 +91,7 @@ type CookieUse struct {
 type negotiation struct {
 	// said are the flags of the far end's last message.
 	said Flags
-	// settled says that the grace has passed.
+	// settled indicates that the grace has passed.
 	settled bool
 	// since is when the far end said first, without a break, that it sends cookies, in
 	// nanoseconds of its end's clock.
@@ -129,7 +129,7 @@ func (n negotiation) heard(flags Flags, key *Key, now int64) negotiation {
 	return n
 }
 
-// use says which cookies an end of a policy uses. One that is to use none any more goes on
+// use reports which cookies an end of a policy uses. One that is to use none any more keeps
 // sending them until the far end has heard so and no longer refuses packets without.
 func (n *negotiation) use(p CookiePolicy) CookieUse {
 	sent := n.said & AcceptsCookies
@@ -173,7 +173,7 @@ func (n *negotiation) cookies(p CookiePolicy, keys []Key, send Direction) Cookie
 	return c
 }
 
-// retired says whether the far end's last message was made with a key that is no longer
+// retired reports whether the far end's last message was made with a key that is no longer
 // valid.
 func (n *negotiation) retired(keys []Key) bool {
 	return n.proven != nil && !slices.Contains(keys, *n.proven)
@@ -203,7 +203,7 @@ func (n *negotiation) flags(p CookiePolicy) Flags {
 	return f
 }
 
-// complete says whether both ends refuse packets without cookies, or there is nothing to
+// complete reports whether both ends refuse packets without cookies, or there is nothing to
 // wait for.
 func (n *negotiation) complete(p CookiePolicy) bool {
 	return p == CookiesOff || n.said&AcceptsCookies == 0 || n.said&RequiresCookies != 0 && n.use(p).Required

@@ -208,7 +208,7 @@ func TestResponderCookies(t *testing.T) {
 	m.use("the far end was rolled back", false, false)
 }
 
-// After a restart an end goes on as before, and believes nothing until a message is
+// After a restart an end continues as before, and believes nothing until a message is
 // certainly new.
 func TestResponderCookiesAfterRestart(t *testing.T) {
 	for _, sequence := range []uint64{0, 100} {
@@ -300,7 +300,7 @@ func TestInitiatorCookies(t *testing.T) {
 	fifth := s.one()
 	pong(fifth, 0)
 	use("the far end was rolled back", false, false)
-	// An end that never requires cookies is not asked more often for ever.
+	// An end that never requires cookies is not asked more often forever.
 	early := 0
 	for range 100 {
 		s.clock.t = s.clock.t.Add(agreeEvery)

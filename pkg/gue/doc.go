@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package gue is the control protocol of a tunnel: how the tenant's node opens it
-// through NAT, how the EPIC node makes sure of where the tenant's node is, and how
+// Package gue is the control protocol of a tunnel: how the client node opens it
+// through NAT, how the gateway node makes sure of where the client node is, and how
 // both know that the other lives.
 //
 // A control packet is a GUE packet (draft-ietf-intarea-gue-09, variant 0, with the
@@ -22,7 +22,7 @@
 //	                               of another PING "EPIC+cap", flags, 7 zero bytes
 //	44      MAC                    16 bytes: HMAC-SHA256 of all that precedes, cut off
 //
-// The tenant's node sends PING. From the tunnel's verified remote it is answered
+// The client node sends PING. From the tunnel's verified remote it is answered
 // with PONG. From elsewhere it is answered with CHALLENGE, whose nonce is good for
 // that address only, once, and for some seconds; the remote moves there when a PING
 // with the nonce comes from there. What is not authentic, or not newer than what
@@ -32,7 +32,7 @@
 // # Cookies
 //
 // Data packets carry a cookie of eight bytes, derived from the tunnel's key, one for each
-// direction. Whether both ends can is negotiated by the flags of PING and PONG: 1 says
+// direction. Whether both ends can is negotiated by the flags of PING and PONG: 1 indicates
 // that the sender accepts cookies, 2 that it sends them, 4 that it refuses packets without.
 //
 // An end sends cookies as soon as the far end has said that it accepts them. It refuses
@@ -40,7 +40,7 @@
 // An end that knows only version 1 ignores the flags of a PING, as it ignores each nonce
 // that it did not issue, and answers with a PONG of version 1. A PING of version 1 is
 // answered with a PONG of version 1. So either end can be upgraded or rolled back first,
-// and the control protocol goes on without a pause.
+// and the control protocol continues without a pause.
 //
 // Flags are under the MAC, and count only in a message that is certainly new. Nobody but
 // the far end itself can take back what it has said, and what is in use is resumed after a

@@ -41,7 +41,7 @@ const (
 	agreeEvery, agreeTries = 4 * time.Second, 8
 )
 
-// Initiator is the tenant's node's end of its tunnels. It opens them, keeps them
+// Initiator is the client node's end of its tunnels. It opens them, keeps them
 // open through NAT, and measures. It has no socket. Its methods may be called at
 // the same time.
 type Initiator struct {
@@ -68,7 +68,7 @@ type Initiator struct {
 // InitiatorTunnel is what an Initiator has to know of a tunnel.
 type InitiatorTunnel struct {
 	ID uint32
-	// Local and Remote are the two ends, as the tenant's node sees them.
+	// Local and Remote are the two ends, as the client node sees them.
 	Local, Remote netip.AddrPort
 	// Keys are all that are accepted; PINGs are made with the first.
 	Keys []Key
@@ -89,7 +89,7 @@ type InitiatorOptions struct {
 	Interval time.Duration
 	// Rate is how many PINGs a second are sent at most.
 	Rate int
-	// Cookies says what this end does about cookies.
+	// Cookies describes what this end does about cookies.
 	Cookies CookiePolicy
 	// Mark is called when the cookies of a tunnel change, before the far end is told so.
 	// An error leaves them as they were. It must not call the Initiator. May be nil.
@@ -128,7 +128,7 @@ type target struct {
 type sentPing struct {
 	sequence uint64
 	at       time.Time
-	// announced says that it had room for flags.
+	// announced indicates that it had room for flags.
 	announced bool
 }
 
@@ -206,7 +206,7 @@ func (i *Initiator) Remove(tunnel uint32) {
 	}
 }
 
-// Hurry sends a PING at once, unless one is waiting for its answer and is to be repeated
+// Hurry sends a PING at once, unless one is waiting for its answer and must be repeated
 // soon. The far end may not know any more where this one is, as when a NAT has given the
 // tunnel another port. When Hurry returns true, Poll has something to send.
 func (i *Initiator) Hurry(tunnel uint32) bool {
@@ -239,7 +239,7 @@ func (i *Initiator) solicited(p *target, sequence uint64) (Result, bool) {
 	return i.Counts.add(OK), i.hurry(p)
 }
 
-// Poll calls emit with each PING that is due, and returns when it is to be called
+// Poll calls emit with each PING that is due, and returns when it must be called
 // again, a minute from now at the latest. A call of Set or Handle may make that
 // earlier. Emit must not call the Initiator.
 func (i *Initiator) Poll(emit func(local, remote netip.AddrPort, packet *[PacketSize]byte)) time.Time {

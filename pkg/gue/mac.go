@@ -17,7 +17,7 @@ type Key struct {
 	Bytes [KeySize]byte
 }
 
-// Authentic says whether the MAC of a packet that Decode accepted was made with
+// Authentic reports whether the MAC of a packet that Decode accepted was made with
 // the key.
 func Authentic(packet []byte, key *[KeySize]byte) bool {
 	if len(packet) != PacketSize {

@@ -83,14 +83,14 @@ type Flags uint8
 
 // The flags.
 const (
-	// AcceptsCookies says that the sender takes data packets with a cookie.
+	// AcceptsCookies indicates that the sender takes data packets with a cookie.
 	AcceptsCookies Flags = 1 << iota
-	// SendsCookies says that every data packet that the sender sends into the tunnel
+	// SendsCookies indicates that every data packet that the sender sends into the tunnel
 	// from now on has a cookie.
 	SendsCookies
-	// RequiresCookies says that the sender refuses data packets without a cookie.
+	// RequiresCookies indicates that the sender refuses data packets without a cookie.
 	RequiresCookies
-	// AnswersSolicits says that the sender answers a SOLICIT with a PING.
+	// AnswersSolicits indicates that the sender answers a SOLICIT with a PING.
 	AnswersSolicits
 )
 
@@ -111,7 +111,7 @@ type Message struct {
 	Flags Flags
 }
 
-// ErrMalformed says that bytes are no control packet of version 1 or 2.
+// ErrMalformed indicates that bytes are no control packet of version 1 or 2.
 var ErrMalformed = errors.New("malformed control packet")
 
 // Encode writes the packet of a message, with its MAC.
@@ -140,7 +140,7 @@ func (m *Message) Encode(packet *[PacketSize]byte, key *[KeySize]byte) {
 }
 
 // Decode reads a packet, and is strict: each packet has one encoding. It does not
-// check the MAC; until Authentic does, nothing in the message is to be believed.
+// check the MAC; until Authentic does, trust nothing in the message.
 func (m *Message) Decode(b []byte) error {
 	if len(b) != PacketSize ||
 		binary.BigEndian.Uint32(b) != header ||

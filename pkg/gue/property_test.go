@@ -20,7 +20,7 @@ type internet struct {
 	clock     *clock
 	responder *Responder
 	initiator *Initiator
-	// mapping is the NAT's now; mappings are all that it ever had.
+	// mapping is the NAT's now; mappings are everything that it ever had.
 	mapping  netip.AddrPort
 	mappings []netip.AddrPort
 	flying   []flight

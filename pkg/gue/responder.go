@@ -17,11 +17,11 @@ import (
 // trip and less than somebody needs to come to own a NAT's mapping.
 const challengeLife = 5 * time.Second
 
-// ErrKeys says that a tunnel has no usable key.
+// ErrKeys indicates that a tunnel has no usable key.
 var ErrKeys = errors.New("a tunnel needs a key: each with an ID from 1 to 255, no two the same")
 
-// Responder is the EPIC node's end of its tunnels. It answers PINGs, and moves the
-// remote of a tunnel when the tenant's node has proven to be there. It has no
+// Responder is the gateway node's end of its tunnels. It answers PINGs, and moves the
+// remote of a tunnel when the client node has proven to be there. It has no
 // socket. Its methods may be called at the same time.
 type Responder struct {
 	// Counts are the packets that came in, by result.
@@ -48,7 +48,7 @@ type ResponderTunnel struct {
 	Local netip.AddrPort
 	// Keys are all that are accepted. The Responder keeps the slice, which must not change.
 	Keys []Key
-	// Remote is where the other end was verified to be before this program
+	// Remote is where the far end was verified to be before this program
 	// started, if it was, and Sequence the last number that it used, 0 if that is
 	// not known. Both count only when the tunnel is new to the Responder.
 	Remote   netip.AddrPort
@@ -66,7 +66,7 @@ type peer struct {
 	remote netip.AddrPort
 	// sequence is the last number.
 	sequence uint64
-	// fresh says that sequence is certainly the last that was used. As long as it
+	// fresh indicates that sequence is certainly the last that was used. As long as it
 	// is not, as after a restart, even the verified remote has to show that its PING
 	// is no replay.
 	fresh bool
@@ -93,10 +93,11 @@ type ResponderOptions struct {
 	// Random is where nonces come from; the system's if nil.
 	Random io.Reader
 	// Move is called when the remote of a tunnel was verified, before the PONG. An
-	// error leaves the remote as it was, without an answer, so that the tenant's
+	// error leaves the remote as it was, without an answer, so that the client
+	//
 	// node tries again. It must not call the Responder.
 	Move func(tunnel uint32, remote netip.AddrPort) error
-	// Cookies says what this end does about cookies.
+	// Cookies describes what this end does about cookies.
 	Cookies CookiePolicy
 	// Mark is called when the cookies of a tunnel change, before the far end is told so.
 	// An error leaves them as they were, without an answer. It must not call the
@@ -283,7 +284,7 @@ func (r *Responder) check(p *peer, m *Message, local netip.AddrPort, packet []by
 	return OK, &p.keys[i]
 }
 
-// PeerState is what is known of a tunnel's other end.
+// PeerState is what is known of a tunnel's far end.
 type PeerState struct {
 	// Remote is its verified address, the zero value if there is none.
 	Remote netip.AddrPort
@@ -293,7 +294,7 @@ type PeerState struct {
 	RTT time.Duration
 	// Sequence is the last number that it used.
 	Sequence uint64
-	// Up says that it answers. Only an Initiator sets it; on an EPIC node it is for
+	// Up indicates that it answers. Only an Initiator sets it; on a gateway node it is for
 	// the reader of Seen to say.
 	Up bool
 	// Unanswered is how many PINGs in a row had no answer. Initiator only.

@@ -122,7 +122,7 @@ func TestOpenPingMove(t *testing.T) {
 	if len(b.moves) != 2 || b.moves[0] != natted || b.moves[1] != moved {
 		t.Errorf("moves %v", b.moves)
 	}
-	// It goes on as before when the mapping comes back.
+	// It continues as before when the mapping comes back.
 	b.open(natted, 30)
 }
 
@@ -162,7 +162,7 @@ func TestSilence(t *testing.T) {
 				t.Errorf("counted %d times", n)
 			}
 			b.isRemote(natted)
-			// Nothing of it counts later: the real one goes on.
+			// Nothing of it counts later: the real one continues.
 			if m := b.from(natted, b.ping(12, Nonce{}), OK); m == nil || m.Type != Pong {
 				t.Errorf("answer %+v, want a PONG", m)
 			}
@@ -324,7 +324,7 @@ func TestLimit(t *testing.T) {
 
 // A flood that names an open tunnel is limited like one that names none, whether it comes
 // from afar or from behind the same NAT, and what the tunnel's own end sends gets through
-// meanwhile.
+// in the meantime.
 func TestLimitOfKnownTunnel(t *testing.T) {
 	for _, flood := range []netip.AddrPort{evil, moved} {
 		b := newBench(t)

@@ -26,7 +26,7 @@ const (
 	// Unexpected is of a type that this end does not take.
 	Unexpected
 	// WrongAddress came to another address than the tunnel's end here, or, on the
-	// tenant's node, from another than its other end.
+	// client node, from another than its far end.
 	WrongAddress
 	// Limited came from a source that sends too much.
 	Limited

@@ -19,20 +19,20 @@ type SequenceStore interface {
 
 const (
 	// ahead is how far beyond the numbers in use the saved mark lies. A restart
-	// goes on from the mark, so that many nanoseconds may be skipped, no more.
+	// continues from the mark, so that many nanoseconds may be skipped, no more.
 	ahead = uint64(10 * time.Minute)
 	// renewBefore is how far before the mark a new one is saved.
 	renewBefore = ahead / 2
 )
 
 // Sequence gives the numbers of a node's messages, which never repeat and never
-// fall: not when the program restarts, and not when the clock is put back. A number
+// fall: not when the program restarts, and not when the clock is set back. A number
 // is the time in nanoseconds since 1970, or one more than the last where that is
 // larger. A mark beyond all numbers in use is saved, and a restart begins at the
 // mark or at the time, whichever is later.
 //
 // So a wrong clock does no harm to a node that keeps its state. One that loses its
-// state while its clock is behind what it was before sends numbers that the other
+// state while its clock is behind what it was before sends numbers that the far
 // end takes for replays, until its clock has caught up; the way out is to set the
 // clock right.
 type Sequence struct {
@@ -47,7 +47,7 @@ type Sequence struct {
 	failed  func(error)
 }
 
-// NewSequence goes on from what the store has. What can't be saved is told to
+// NewSequence continues from what the store has. What can't be saved is told to
 // failed, which may be nil; numbers are given all the same, since a full disk is no
 // reason to lose tunnels.
 func NewSequence(store SequenceStore, now func() time.Time, failed func(error)) (*Sequence, error) {

@@ -23,7 +23,7 @@ func open(t *testing.T) *Socket {
 }
 
 // Both ends on real sockets: tunnels of both families open, are measured, and
-// survive that the other end is away for a while.
+// survive that the far end is away for a while.
 func TestOverUDP(t *testing.T) {
 	epic, node := open(t), open(t)
 	addresses := map[uint32]string{5: "127.0.0.1", 6: "::1"}

@@ -31,12 +31,12 @@ import (
 )
 
 const (
-	// repairEvery is how soon what somebody takes away is back, unless looking takes
+	// repairEvery is how soon what somebody removes is back, unless looking takes
 	// so long that it would keep a tenth of a processor busy. Then it is put off, to
 	// repairAtLatest at most.
 	repairEvery, repairAtLatest = 2 * time.Second, 20 * time.Second
 	// withoutAPI is how long a start waits for the API before the state on disk
-	// counts as all that is wanted.
+	// counts as everything that is wanted.
 	withoutAPI = 30 * time.Second
 	// stuck is how long the work may stand still.
 	stuck = 2 * time.Minute
@@ -67,12 +67,12 @@ type agent struct {
 	judge func(tunnel uint32) tunnelstate.State
 	// listProxies are the role's.
 	listProxies func() []status.Proxy
-	// mend puts back what else the role made; may be nil.
+	// mend restores what else the role made; may be nil.
 	mend func() (bool, error)
 	// complete is closed when the role knows what else it needs before leftovers
 	// may go.
 	complete <-chan struct{}
-	// settled is closed when all that is wanted is applied for the first time.
+	// settled is closed when everything that is wanted is applied for the first time.
 	settled chan struct{}
 
 	source    atomic.Value // string: "none", "disk", "api"
@@ -226,7 +226,7 @@ func (a *agent) restore() {
 	a.source.Store("disk")
 }
 
-// settle waits until all that is wanted is applied, and then keeps it so.
+// settle waits until everything that is wanted is applied, and then keeps it so.
 func (a *agent) settle(ctx context.Context) {
 	select {
 	case <-a.complete:

@@ -20,7 +20,7 @@ import (
 	"github.com/acnodal/epic/pkg/node/underlay"
 )
 
-// RunClient is the node program on a tenant's node, until the context ends.
+// RunClient is the node program on a client node, until the context ends.
 func RunClient(ctx context.Context, c ClientConfig) error {
 	a, err := newClient(ctx, c)
 	if err != nil {
@@ -55,7 +55,7 @@ func newClient(ctx context.Context, c ClientConfig) (*agent, error) {
 		klog.FromContext(ctx).Error(err, "After a restart tunnels may be slow to open")
 	})
 	if err != nil {
-		// The clock alone serves, unless it was put back in between.
+		// The clock alone serves, unless it was set back in between.
 		klog.FromContext(ctx).Error(err, "Numbers of control messages begin at the present time")
 		if sequence, err = gue.NewSequence(emptyStore{store}, time.Now, nil); err != nil {
 			return nil, err

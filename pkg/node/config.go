@@ -53,7 +53,7 @@ type Config struct {
 	Interfaces []string
 	// Port is the UDP port of this end.
 	Port uint16
-	// Cookies says whether data packets carry cookies. If they are required, the Plane has
+	// Cookies reports whether data packets carry cookies. If they are required, the Plane has
 	// to be one that requires them.
 	Cookies gue.CookiePolicy
 	// StateDir is where the last state is kept.
@@ -70,7 +70,7 @@ type Config struct {
 	TunnelMetrics bool
 }
 
-// Part is something that runs beside the rest, until the context ends. That it ends
+// Part is something that runs next to the rest, until the context ends. That it ends
 // earlier with an error ends the program.
 type Part struct {
 	// Name is what an error begins with.
@@ -78,18 +78,18 @@ type Part struct {
 	Run  func(ctx context.Context) error
 }
 
-// GatewayConfig is what an EPIC node needs besides.
+// GatewayConfig is what a gateway node needs besides.
 type GatewayConfig struct {
 	Config
 	Proxies proxies.Source
 	Host    HostNetwork
 	// Announcer announces what Host delivers. May be nil.
 	Announcer *announce.Announcer
-	// Parts run beside, such as the server of the CNI plugin.
+	// Parts run next to it, such as the server of the CNI plugin.
 	Parts []Part
 }
 
-// ClientConfig is what a tenant's node needs besides.
+// ClientConfig is what a client node needs besides.
 type ClientConfig struct {
 	Config
 	// Namespace is the tenant's.
@@ -109,6 +109,6 @@ type ClientConfig struct {
 // PortKeeper has what leaves from an address keep its port, as *ownport.Keeper does.
 type PortKeeper interface {
 	Keep(netip.Addr) error
-	// Repair says whether it had to put something back.
+	// Repair reports whether it had to put something back.
 	Repair() (bool, error)
 }

@@ -27,7 +27,7 @@ import (
 	"github.com/acnodal/epic/pkg/node/underlay"
 )
 
-// gateway is the node program on an EPIC node.
+// gateway is the node program on a gateway node.
 type gateway struct {
 	*agent
 	source     proxies.Source
@@ -50,7 +50,7 @@ type gateway struct {
 	failed  error
 }
 
-// RunGateway is the node program on an EPIC node, until the context ends.
+// RunGateway is the node program on a gateway node, until the context ends.
 func RunGateway(ctx context.Context, c GatewayConfig) error {
 	g, err := newGateway(ctx, c)
 	if err != nil {

@@ -233,7 +233,7 @@ func (r *rig) hasInterfaces(name string, want map[string]int32) {
 }
 
 // A gateway publishes its proxies, programs tunnels for them, opens the host's
-// network, gives signs of life, mends what is damaged, and cleans up.
+// network, gives signs of life, repairs what is damaged, and cleans up.
 func TestGateway(t *testing.T) {
 	r := newRig(t)
 	lb := r.balancer("web")
@@ -311,7 +311,7 @@ func TestGateway(t *testing.T) {
 		}
 		return nil
 	})
-	// The tunnel that stayed was never taken away.
+	// The tunnel that stayed was never removed.
 	for _, call := range r.plane.Log() {
 		if strings.HasPrefix(call, "tunnels.delete 1") {
 			t.Errorf("%s", call)

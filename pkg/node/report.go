@@ -15,7 +15,7 @@ import (
 	"github.com/acnodal/epic/pkg/tunnelstate"
 )
 
-// upWithin is how long after its last sign of life a tenant's node counts as up: it
+// upWithin is how long after its last sign of life a client node counts as up: it
 // gives one each ten seconds, and a few may be lost.
 const upWithin = 45 * time.Second
 

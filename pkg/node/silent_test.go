@@ -19,7 +19,7 @@ type oneFarEnd struct {
 	counters dataplane.Counters
 	seen     time.Time
 	gone     bool
-	// answers says that it knows what is asked, alive that it is there, pings that it sends
+	// answers states that it knows what is asked, alive that it is there, pings that it sends
 	// PINGs by itself; next is when.
 	answers, alive, pings bool
 	next                  time.Time

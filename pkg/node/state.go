@@ -37,7 +37,7 @@ type state struct {
 	Platform platform      `json:"platform"`
 	// Labels are this node's, by which BGP peers are chosen.
 	Labels map[string]string `json:"labels,omitempty"`
-	// Sequences are the last numbers of the tunnels' other ends, on a gateway.
+	// Sequences are the last numbers of the tunnels' far ends, on a gateway.
 	Sequences map[uint32]uint64 `json:"sequences,omitempty"`
 	// Cookies is how tunnels used cookies, so that nobody can send packets without to a
 	// node that was rebooted.
@@ -114,7 +114,7 @@ func newSaver(dir string, gather func() state) *saver {
 	return &saver{file: statefile.File{Path: statePath(dir), Version: stateVersion}, gather: gather, changes: make(chan struct{}, 1)}
 }
 
-// touch says that there is something new.
+// touch indicates that there is something new.
 func (s *saver) touch() {
 	select {
 	case s.changes <- struct{}{}:

@@ -18,9 +18,9 @@ import (
 
 // Node is the node that sent a request.
 type Node struct {
-	// Tenant is the namespace of a tenant's node, or empty.
+	// Tenant is the namespace of a client node, or empty.
 	Tenant string
-	// Cluster is the client cluster of a tenant's node that got its credentials from
+	// Cluster is the client cluster of a client node that got its credentials from
 	// that cluster's connector. Empty for one that belongs to the whole account.
 	Cluster string
 	// Host is set for a node that is known by a client certificate with its address:
@@ -31,7 +31,7 @@ type Node struct {
 	addresses []netip.Addr
 }
 
-// Has says whether s is an address of the node. An address in any other form
+// Has reports whether s is an address of the node. An address in any other form
 // than the canonical one is nobody's.
 func (n *Node) Has(s string) bool {
 	a, err := ParseAddress(s)
@@ -53,7 +53,7 @@ func (n *Node) String() string {
 
 // Addresses finds the addresses of a Node of the cluster.
 type Addresses interface {
-	// Addresses returns at least one, or an error that says why there is none.
+	// Addresses returns at least one, or an error that explains why there is none.
 	Addresses(ctx context.Context, node string) ([]netip.Addr, error)
 }
 

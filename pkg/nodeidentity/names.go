@@ -15,7 +15,7 @@ const (
 	UserPrefix = "epic:node:"
 	// Group is the group of all users that are nodes.
 	Group = "epic:nodes"
-	// AccountPrefix begins the name of a service account that is a tenant's node;
+	// AccountPrefix begins the name of a service account that is a client node;
 	// its address follows, with dashes in the place of colons, or the name of a client
 	// cluster, a dot, and the address.
 	AccountPrefix = "node."
@@ -40,7 +40,7 @@ func ParseAddress(s string) (netip.Addr, error) {
 // UserName is the name of the user that is the node with that address.
 func UserName(a netip.Addr) string { return UserPrefix + a.String() }
 
-// AccountName is the name of the service account that is the tenant's node with
+// AccountName is the name of the service account that is the client node with
 // that address. An IPv6 address is written in full where its short form would
 // make a name that Kubernetes does not take.
 func AccountName(a netip.Addr) string {
@@ -99,7 +99,7 @@ func parseAddressOfName(text string) (netip.Addr, error) {
 	return a, err
 }
 
-// AddressOf is the address in the name of a service account that is a tenant's node.
+// AddressOf is the address in the name of a service account that is a client node.
 func AddressOf(account string) (netip.Addr, error) {
 	_, a, err := parseAccountName(account)
 	return a, err

@@ -27,7 +27,7 @@ func TestClusterNodes(t *testing.T) {
 			corev1.NodeAddress{Type: corev1.NodeHostName, Address: "192.0.2.99"}),
 		clusterNode("bare"),
 		clusterNode("odd", internal("host"), internal("0.0.0.0"), internal("192.0.2.7"), internal("::ffff:192.0.2.7")),
-		// This one says that it is the first, too.
+		// This one indicates that it is the first, too.
 		clusterNode("thief", internal("192.0.2.66"), internal("192.0.2.2")),
 		clusterNode("two", internal("192.0.2.2")),
 	)

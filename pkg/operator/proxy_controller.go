@@ -160,7 +160,7 @@ func later(after time.Duration, failed error) (reconcile.Result, error) {
 	return reconcile.Result{RequeueAfter: after}, nil
 }
 
-// isProgrammed reports whether the condition says that a generation is served.
+// isProgrammed reports whether the condition states that a generation is served.
 func isProgrammed(status *epicv1.ProxyStatus, generation int64) bool {
 	c := meta.FindStatusCondition(status.Conditions, report.ConditionProgrammed)
 	return c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == generation

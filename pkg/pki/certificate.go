@@ -65,7 +65,7 @@ func Fresh(c *x509.Certificate, now time.Time) bool {
 	return now.After(c.NotBefore) && now.Before(c.NotAfter.Add(-life/3))
 }
 
-// covers says whether the certificate has each of the names and addresses.
+// covers reports whether the certificate has each of the names and addresses.
 func (i *issued) covers(names []string, addresses []net.IP) bool {
 	for _, name := range names {
 		if i.cert.VerifyHostname(name) != nil {

@@ -3,7 +3,7 @@
 // Package pki makes and keeps EPIC's own certificates. It revokes nothing.
 //
 // A standalone API server has a directory with an authority, its serving certificate
-// and an administrator's client certificate. Beside those three it signs, when it is
+// and an administrator's client certificate. Next to those three it signs, when it is
 // asked, client certificates for nodes. To lock somebody out, remove the files and
 // start again.
 //

@@ -10,7 +10,7 @@ import (
 	"k8s.io/client-go/util/cert"
 )
 
-// CheckFile says what keeps the first certificate of a PEM file from being
+// CheckFile describes what keeps the first certificate of a PEM file from being
 // used now: it is missing, is no certificate, has expired or is not valid yet.
 // flag names the option that the file came from.
 //

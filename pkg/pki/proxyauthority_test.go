@@ -36,7 +36,7 @@ func newAuthority(t *testing.T, now time.Time) *ProxyAuthority {
 
 func request(t *testing.T, key crypto.Signer) []byte {
 	t.Helper()
-	// What a request asks for beside its key must not matter.
+	// What a request asks for next to its key must not matter.
 	other, _ := url.Parse("spiffe://epic/epic-other/GWProxy/web/web-1")
 	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
 		Subject: pkix.Name{CommonName: "epic-admin", Organization: []string{"system:masters"}},

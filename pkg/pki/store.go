@@ -55,7 +55,7 @@ func open(ctx context.Context, dir string, names []string, addresses []net.IP, c
 	return s, err
 }
 
-// refresh brings all three pairs up to date and says whether one changed.
+// refresh brings all three pairs up to date and reports whether one changed.
 func (s *Store) refresh(ctx context.Context) (changed bool, err error) {
 	now := s.clock.Now()
 	ca, caChanged, err := s.ensure(ctx, "ca", now, func(*issued) bool { return true },

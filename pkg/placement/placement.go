@@ -17,7 +17,7 @@ type Object struct {
 	Namespace, Name string
 }
 
-// NotThereError says why a proxy does not run on a node. Any other error of this
+// NotThereError explains why a proxy does not run on a node. Any other error of this
 // package means that it is not known yet, and that the caller may try again.
 type NotThereError struct{ Reason string }
 

@@ -50,7 +50,7 @@ func Run(ctx, kill context.Context, o Options, forward <-chan os.Signal) error {
 }
 
 func (a *agent) run(ctx, kill context.Context, forward <-chan os.Signal) error {
-	// Everything goes on while Envoy drains.
+	// Everything continues while Envoy drains.
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var background sync.WaitGroup

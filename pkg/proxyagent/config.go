@@ -16,7 +16,7 @@ import (
 // Config is what a pod was sent and what its Envoy accepted.
 type Config struct {
 	Identity proxyidentity.Identity `json:"identity"`
-	// OperatorConnected is false while the pod goes on with what it has.
+	// OperatorConnected is false while the pod continues with what it has.
 	OperatorConnected bool             `json:"operatorConnected"`
 	Envoy             EnvoyStatus      `json:"envoy"`
 	Certificate       *time.Time       `json:"certificateExpires,omitempty"`

@@ -31,13 +31,13 @@ import (
 // their own.
 type store struct {
 	dir, secrets string
-	// durable says that the folder outlives the machine's memory.
+	// durable indicates that the folder outlives the machine's memory.
 	durable bool
 
 	mu sync.Mutex
 	// versions are of the resources that are kept.
 	versions map[resource.Key]string
-	// unsynced says that something may not have reached the disk, and superseded are the
+	// unsynced indicates that something may not have reached the disk, and superseded are the
 	// files of former versions that go when it has.
 	unsynced   bool
 	superseded map[string]resource.Key

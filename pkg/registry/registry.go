@@ -43,10 +43,10 @@ type Config struct {
 	RESTOptionsGetter generic.RESTOptionsGetter
 	// Claims is the part of the storage that all kinds share.
 	Claims *claims.Backend
-	// NamespaceTerminating says whether a namespace is being deleted, and with
+	// NamespaceTerminating reports whether a namespace is being deleted, and with
 	// it everything that it holds.
 	NamespaceTerminating func(ctx context.Context, name string) (bool, error)
-	// TunnelKeys has the master keys of tunnels, and Nodes tells which node asks
+	// TunnelKeys has the master keys of tunnels, and Nodes reports which node asks
 	// for a tunnel's key.
 	TunnelKeys tunnelkeys.Masters
 	Nodes      tunnelkeys.Identifier
@@ -69,7 +69,7 @@ type entry struct {
 	kind, resource string
 	newREST        newREST
 	rules          claims.Rules
-	// tunnels says whether the objects have tunnels.
+	// tunnels reports whether the objects have tunnels.
 	tunnels bool
 }
 

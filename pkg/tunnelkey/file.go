@@ -44,7 +44,7 @@ func init() {
 	legacyregistry.MustRegister(reloadFailures, masterCount, sendID)
 }
 
-// ErrNone says that there are no master keys.
+// ErrNone indicates that there are no master keys.
 var ErrNone = errors.New("this server has no master keys for tunnels: name a file with --tunnel-key-file (hack/tunnel-keys.sh makes the one of a cluster), and it is read within seconds")
 
 // File is a file with master keys that is read again whenever it changes. A nil

@@ -135,7 +135,7 @@ func (m *Masters) IDs() []int32 {
 	return ids
 }
 
-// Equal says whether both are the same keys in the same order.
+// Equal reports whether both are the same keys in the same order.
 func (m *Masters) Equal(other *Masters) bool {
 	if m == nil || other == nil {
 		return m == other

@@ -13,7 +13,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// rounds says how often each measurement is taken, in turns with the others so
+// rounds reports how often each measurement is taken, in turn with the others so
 // that what else the machine does hits all alike, and how long each takes.
 type rounds struct {
 	count  int
@@ -32,7 +32,7 @@ type named struct {
 	servers []*process
 }
 
-// inTurns measures the operations in turns and returns each one's middle result.
+// inTurns measures the operations in turn and returns each one's middle result.
 func (r rounds) inTurns(ctx context.Context, workers int, ops []named) ([]result, error) {
 	all := make([][]result, len(ops))
 	for range r.count {

@@ -14,7 +14,7 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// creates measures creation alone, in turns: objects load balancers a round on each
+// creates measures creation alone, in turn: objects load balancers a round on each
 // side, by as many clients as scale has. It prints what each program of a side used
 // for one creation, and how often EPIC's server went to etcd for one. Profiles of
 // the servers' CPU go to a folder, if one is given.

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command bench measures the API server beside other ways to do the same, both
+// Command bench measures the API server next to other ways to do the same, both
 // in one run, and prints tables with the ratios:
 //
-//   - alone: writers that need IDs, beside the same writers with nothing to
-//     assign, and beside plain puts into the same etcd;
-//   - ids: the same behind a kube-apiserver, beside writers that take their IDs
+//   - alone: writers that need IDs, next to the same writers with nothing to
+//     assign, and next to plain puts into the same etcd;
+//   - ids: the same behind a kube-apiserver, next to writers that take their IDs
 //     from a counter in a custom resource;
 //   - scale: many load balancers, written, read and watched through a
-//     kube-apiserver, beside the same objects as custom resources.
+//     kube-apiserver, next to the same objects as custom resources.
 //
 // It starts what it needs: the server that make built, and a real etcd and
 // kube-apiserver. Every etcd syncs its writes to disk. Figures go to standard

@@ -29,7 +29,7 @@ type scaled struct {
 	resources  *side
 }
 
-// scale fills both sides and measures them, in turns.
+// scale fills both sides and measures them, in turn.
 func scale(ctx context.Context, b binaries, objects int, r rounds) error {
 	s := &scaled{rounds: r, objects: objects}
 	defer s.stop()
@@ -124,7 +124,7 @@ func (c comparison) add(operation string, n int, rs ...sideResult) {
 	}
 }
 
-// sidesInTurns measures an operation on several sides in turns.
+// sidesInTurns measures an operation on several sides in turn.
 func (s *scaled) sidesInTurns(ctx context.Context, workers int, op func(*side) operation, sides ...*side) ([]sideResult, error) {
 	var ops []named
 	for _, side := range sides {

@@ -70,7 +70,7 @@ func (s *scaled) storedModel(ctx context.Context) (*model, error) {
 }
 
 // nodesOf returns the addresses that stand in an object's field names: those of
-// the tenant's nodes, each followed by those of its gateway nodes.
+// the client nodes, each followed by those of its gateway nodes.
 func nodesOf(status *epicv1.ProxyStatus) []string {
 	var nodes []string
 	for _, tenant := range slices.Sorted(maps.Keys(status.GUETunnelEndpoints)) {

@@ -156,7 +156,7 @@ func (s *scaled) wanted(side *side, i int) *epicv1.LoadBalancer {
 	return lb
 }
 
-// twoTunnels is a status with tunnels from two of the tenant's nodes.
+// twoTunnels is a status with tunnels from two of the client nodes.
 func twoTunnels(i int) epicv1.ProxyStatus {
 	status := epicv1.ProxyStatus{
 		GUETunnelEndpoints: map[string]epicv1.TunnelEndpoint{},
@@ -185,7 +185,7 @@ func (*scaled) alike(side *side, lb *epicv1.LoadBalancer) *epicv1.LoadBalancer {
 	return out
 }
 
-// describeStored says how large an average object is on each side.
+// describeStored describes how large an average object is on each side.
 func (s *scaled) describeStored(ctx context.Context) (string, error) {
 	var texts []string
 	for _, e := range []struct {

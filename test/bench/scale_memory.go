@@ -43,8 +43,8 @@ func (s *scaled) programs() []program {
 	}
 }
 
-// memories lets every program collect its garbage, waits until they have given
-// back what they will, and returns what each has.
+// memories lets every program collect its garbage, waits until they have returned
+// what they will, and returns what each has.
 func (s *scaled) memories(ctx context.Context) ([]memory, error) {
 	progress("  memory settles")
 	programs := s.programs()

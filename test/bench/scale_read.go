@@ -120,7 +120,7 @@ func timed(took []time.Duration, cpu time.Duration) result {
 }
 
 // narrowReads measures what should cost what it returns, however much there is
-// beside it: a list and a watch of one namespace, and pages. There are three
+// next to it: a list and a watch of one namespace, and pages. There are three
 // results a side.
 func (s *scaled) narrowReads(ctx context.Context, made int) ([]sideResult, error) {
 	progress("  narrow reads among %d", made)

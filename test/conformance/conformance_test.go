@@ -18,7 +18,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestConformance runs the suite. The environment says which tests: EPIC_CONFORMANCE_TESTS
+// TestConformance runs the suite. The environment reports which tests: EPIC_CONFORMANCE_TESTS
 // names a file with the names of tests, one a line, and only these run. Without it all
 // run, and a report is written where the flag -report-output says.
 func TestConformance(t *testing.T) {

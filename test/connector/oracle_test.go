@@ -28,7 +28,7 @@ import (
 )
 
 // oracle compares a client cluster with what an account has in EPIC. It reads both through
-// their APIs and takes no word from the connector but package publish's, which says what
+// their APIs and takes no word from the connector but package publish's, which describes what
 // a client cluster becomes.
 type oracle struct {
 	world *world
@@ -162,7 +162,7 @@ func (j *comparison) errorf(format string, args ...any) {
 	j.differences = append(j.differences, fmt.Errorf(format, args...))
 }
 
-// expect says that EPIC has an object with at least this content.
+// expect indicates that EPIC has an object with at least this content.
 func (j *comparison) expect(want client.Object) {
 	name := key(want)
 	j.want[name] = want

@@ -189,7 +189,7 @@ func (r *recorder) do(client int, in input, f func() (seen string, revision stri
 	}
 }
 
-// classify says what an answer tells about the object's state.
+// classify describes what an answer tells about the object's state.
 func classify(a action, err error) outcome {
 	var status apierrors.APIStatus
 	switch {

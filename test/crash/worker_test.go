@@ -93,7 +93,7 @@ func (k worker) get(api typed.LoadBalancerInterface, name string) *epicv1.LoadBa
 }
 
 // update reads an object, changes its tunnels and writes them back, on the
-// condition that nobody wrote it meanwhile.
+// condition that nobody wrote it in the meantime.
 func (k worker) update(api typed.LoadBalancerInterface, name string) {
 	lb := k.get(api, name)
 	if lb == nil {

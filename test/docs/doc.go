@@ -6,7 +6,7 @@
 //
 // The language of a fenced block says who runs it:
 //
-//	sh           beside a server of "make run", in the order of the page
+//	sh           next to a server of "make run", in the order of the page
 //	sh world     the same, where "sudo make run" has made its network namespaces
 //	sh netns     by root, in an empty network namespace
 //	sh help      nobody: its command and flags are checked

@@ -178,7 +178,7 @@ func (e *environment) start(t *testing.T) {
 	}
 }
 
-// stop ends it with a signal, and waits until all that it started is gone.
+// stop ends it with a signal, and waits until everything that it started is gone.
 func (e *environment) stop(t *testing.T, signal syscall.Signal) {
 	t.Helper()
 	if err := e.cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {

@@ -20,7 +20,7 @@ import (
 // onGateway is README's example of a field selector, which finds the sample.
 const onGateway = "kubectl get lb,gwp -A --field-selector status.epic-node=192.0.2.40"
 
-// TestCommands runs the commands of all pages beside one server: the blocks in the
+// TestCommands runs the commands of all pages next to one server: the blocks in the
 // order in which they stand, and code in lines that is a whole command.
 func TestCommands(t *testing.T) {
 	all := pages(t)

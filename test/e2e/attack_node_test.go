@@ -7,7 +7,7 @@ import (
 	"net/http"
 )
 
-// clientNodeAttempts are those of a tenant's node, which has the role
+// clientNodeAttempts are those of a client node, which has the role
 // epic-node-client in its account's namespace and the address 192.168.1.16.
 func clientNodeAttempts() []attempt {
 	const denied = http.StatusForbidden

@@ -8,7 +8,7 @@ import (
 )
 
 // identities are what somebody would like to be, as header fields without the
-// prefix that says how the name is claimed.
+// prefix that describes how the name is claimed.
 var identities = map[string]map[string]string{
 	"an administrator":  {"User": "system:admin", "Group": "system:masters"},
 	"a gateway node":    {"User": "epic:node:192.168.1.40", "Group": "epic:nodes"},

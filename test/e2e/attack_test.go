@@ -66,7 +66,7 @@ type attacker struct {
 	config *rest.Config
 	// user is its name in audit records.
 	user string
-	// direct says that it reaches EPIC's server itself and not the kube-apiserver.
+	// direct indicates that it reaches EPIC's server itself and not the kube-apiserver.
 	direct bool
 	// attempts are written by hand; those of the matrix come on top.
 	attempts []attempt

@@ -17,7 +17,7 @@ import (
 	"k8s.io/client-go/dynamic"
 )
 
-// A namespace that is no account's takes nothing, and the answer says which would.
+// A namespace that is no account's takes nothing, and the answer states which would.
 func TestOtherNamespaces(t *testing.T) {
 	c := epic(t)
 	c.account(t, "prefixed")

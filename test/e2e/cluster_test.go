@@ -39,9 +39,9 @@ var root = func() string {
 type cluster struct {
 	kubeconfig string
 	kubectl    string
-	// own says that the tests started it.
+	// own indicates that the tests started it.
 	own bool
-	// local says that it is hack/cluster.sh's, so that its processes are on this
+	// local indicates that it is hack/cluster.sh's, so that its processes are on this
 	// machine.
 	local bool
 	// load brings an image's tarball to the nodes; nil if nothing does.
@@ -56,7 +56,7 @@ var (
 	once sync.Once
 	// started is set by TestMain's first test.
 	started *cluster
-	// missing says why there is no cluster; broken, that it did not come up.
+	// missing explains why there is no cluster; broken, that it did not come up.
 	missing, broken string
 )
 
@@ -314,7 +314,7 @@ func (c *cluster) with(t *testing.T, stdin string, args ...string) string {
 	return strings.TrimSpace(out)
 }
 
-// refused is for what must not work, and says why not.
+// refused is for what must not work, and explains why not.
 func (c *cluster) refused(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
 	out, err := c.try(stdin, args...)

@@ -57,7 +57,7 @@ spec:
 
 // testConnected is a tenant's first hour: one manifest, an ordinary Gateway, and a request
 // from outside reaches a pod through a tunnel. Nodes that had credentials made by hand get
-// theirs from the connector, while requests go on. Then the platform team disconnects the
+// theirs from the connector, while requests continue. Then the platform team disconnects the
 // cluster: every credential and every tunnel ends.
 func (s *site) testConnected(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-C", root, "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api").Output()

@@ -82,7 +82,7 @@ func (s *site) testServed(t *testing.T) {
 		wants(t, "the answer", answer, "e2e-backend "+s.address+":")
 		return ""
 	})
-	// Each operator has an Envoy beside it that checks configurations.
+	// Each operator has an Envoy next to it that checks configurations.
 	wants(t, "the validator", s.run(t, "logs", "-n", "epic-system", "deployment/epic-operator", "-c", "validator"), "Checking configurations")
 	if log := s.run(t, "logs", "-n", "epic-system", "deployment/epic-operator", "-c", "epic-operator"); strings.Contains(log, "can't be checked") && !strings.Contains(log, "are checked again") {
 		t.Errorf("configurations are not checked:\n%s", log)
@@ -249,7 +249,7 @@ spec: {cluster: e2e, address: %s, node-address: %s, port: {port: 8080, protocol:
 	}
 }
 
-// A connection goes on while the Envoy that has it is replaced, and the Envoy ends soon after
+// A connection continues while the Envoy that has it is replaced, and the Envoy ends soon after
 // the connection does.
 func (s *site) testConnectionStays(t *testing.T) {
 	conn, err := net.DialTimeout("tcp", strings.TrimSuffix(strings.TrimPrefix(s.url, "http://"), "/"), 10*time.Second)

@@ -101,7 +101,7 @@ func TestForgedFrontProxy(t *testing.T) {
 		if err != nil {
 			t.Skipf("the kubeconfig has no client certificate: %v", err)
 		}
-		// The certificate is an administrator's, and the headers say that
+		// The certificate is an administrator's, and the headers state that
 		// somebody is sending who may do nothing: were they believed, this
 		// would be refused.
 		if code, body := forged(t, url, []tls.Certificate{admin}, "nobody", "nobodies"); code != http.StatusOK {

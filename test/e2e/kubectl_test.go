@@ -55,7 +55,7 @@ func TestKubectl(t *testing.T) {
 	wants(t, "a mistake", c.refused(t, strings.Replace(ssa, "service-group", "service-gruop", 1), "apply", "-f", "-"), `unknown field "spec.service-gruop"`)
 	wants(t, "a dry run", c.with(t, loadBalancer(ns, "three"), "apply", "--dry-run=server", "-f", "-"), "created (server dry run)")
 
-	// wait and watch see what happens meanwhile.
+	// wait and watch see what happens in the meantime.
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	watched, waited := make(chan string, 1), make(chan error, 1)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// everything fills an account's namespace with all that a tenant may have.
+// everything fills an account's namespace with everything that a tenant may have.
 func (c *cluster) everything(t *testing.T, ns string) {
 	t.Helper()
 	c.with(t, loadBalancer(ns, "plain"), "apply", "-f", "-")
@@ -45,7 +45,7 @@ spec: {addressType: IPv4, nodeAddresses: {}, endpoints: [{addresses: [10.1.1.1]}
 }
 
 // TestNamespaceDeletion lets the real namespace controller delete a tenant with
-// all that it has, in whatever order it likes.
+// everything that it has, in whatever order it likes.
 func TestNamespaceDeletion(t *testing.T) {
 	c := epic(t)
 	ns := c.account(t, "leaving")

@@ -15,7 +15,7 @@ import (
 	"k8s.io/client-go/dynamic"
 )
 
-// A backup brings back all that was there, after all else is lost: the members,
+// A backup brings back everything that was there, after all else is lost: the members,
 // their volumes, and the authorities that signed their certificates.
 func TestBackupAndRestore(t *testing.T) {
 	c := epic(t)
@@ -71,7 +71,7 @@ func TestBackupAndRestore(t *testing.T) {
 		t.Errorf("There was:\n%s\nand there is:\n%s", before, after)
 	}
 	c.audited(t)
-	// A client that saw what is gone can't go on from there: it has to list anew.
+	// A client that saw what is gone can't continue from there: it has to list anew.
 	client, err := dynamic.NewForConfig(c.config(t))
 	if err != nil {
 		t.Fatal(err)

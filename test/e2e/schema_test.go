@@ -91,8 +91,8 @@ func (e *etcd) put(t *testing.T, key, value string) {
 	e.call(t, "/v3/kv/put", map[string]any{"key": []byte(key), "value": []byte(value)}, &struct{}{})
 }
 
-// Servers of one layout of the data do not write beside data of another: those
-// that run stop to, and one that starts does not come up. Each says why.
+// Servers of one layout of the data do not write next to data of another: those
+// that run stop to, and one that starts does not come up. Each explains why.
 func TestTroubleOtherSchema(t *testing.T) {
 	c := epic(t)
 	ns := c.account(t, "schema")

@@ -92,7 +92,7 @@ func foreign(subresource string) func(context.Context, dynamic.ResourceInterface
 	}
 }
 
-// ownVerbs says what the role epic-tenant-admin grants.
+// ownVerbs describes what the role epic-tenant-admin grants.
 func ownVerbs(resource, verb string) bool {
 	switch verb {
 	case "get", "list", "watch":

@@ -187,7 +187,7 @@ func follows(t *testing.T, c *cluster, ns string, inf cache.SharedIndexInformer)
 	})
 }
 
-// trouble runs load and an informer, strikes, and says how that went.
+// trouble runs load and an informer, strikes, and describes how that went.
 func trouble(t *testing.T, name string, strike func(t *testing.T, c *cluster)) *load {
 	t.Helper()
 	c := epic(t)

@@ -23,7 +23,7 @@ import (
 // The image of the tests' own servers.
 const web = "epic-e2e/web:dev"
 
-// tunnelReport is what "epic-node status -o json" says that is looked at here.
+// tunnelReport is what "epic-node status -o json" indicates that is looked at here.
 type tunnelReport struct {
 	Source   string
 	Problems []string
@@ -45,13 +45,13 @@ type site struct {
 	namespace       string
 	// address is the public one, url what a visitor asks for.
 	address, url string
-	// removed says that the node programs were taken away again.
+	// removed indicates that the node programs were removed again.
 	removed bool
 }
 
 // TestTunnels is EPIC's purpose, on a real cluster's nodes: a visitor asks the public
-// address of a proxy, which asks a pod on a tenant's node, through the tunnel.
-// Programs are replaced meanwhile, and in the end nothing is left of them.
+// address of a proxy, which asks a pod on a client node, through the tunnel.
+// Programs are replaced in the meantime, and in the end nothing is left of them.
 func TestTunnels(t *testing.T) {
 	c := epic(t)
 	c.onThisMachine(t)
@@ -124,7 +124,7 @@ func (c *cluster) internalIP(t *testing.T, node string) string {
 	return c.run(t, "get", "node", node, `--output=jsonpath={.status.addresses[?(@.type=="InternalIP")].address}`)
 }
 
-// backend is the tenant's service: a pod on the tenant's node, and the objects that
+// backend is the tenant's service: a pod on the client node, and the objects that
 // publish it.
 func (s *site) backend(t *testing.T) {
 	t.Helper()
@@ -364,7 +364,7 @@ func (s *site) testReplaced(t *testing.T) {
 }
 
 // Pods that are no proxies start on a gateway node; a proxy of nothing does not, and
-// says why.
+// explains why.
 func (s *site) testOtherPods(t *testing.T) {
 	s.with(t, pod("default", "e2e-other", s.gateway, nil), "apply", "-f", "-")
 	defer s.run(t, "delete", "pod", "-n", "default", "e2e-other", "--grace-period=1")
@@ -418,7 +418,7 @@ var made = []struct {
 	{what: "state", gateway: true, tenant: true, command: []string{"find", "/var/lib/epic-node", "-type", "f"}, never: "/lock"},
 }
 
-// left says which of them there are.
+// left reports which of them there are.
 func (s *site) left(t *testing.T, node string) map[string]string {
 	t.Helper()
 	found := map[string]string{}

@@ -57,7 +57,7 @@ func startNodes(t *testing.T, flags ...string) *nodes {
 	n.kubectl.apply(t, tenants, "apply", "-f", "-")
 	n.kubectl.run(t, "patch", "-n", "epic-one", "lb", "first", "--subresource=status", "--type=merge", "-p", proxies)
 	n.kubectl.apply(t, labelled("GWProxy", "epic-two", "gate", "owning-lbservicegroup", "offered", "spec: {}"), "apply", "-f", "-")
-	// This tenant's node has the same address as one of the other's.
+	// This client node has the same address as one of the other's.
 	n.kubectl.run(t, "patch", "-n", "epic-two", "gwp", "gate", "--subresource=status", "--type=merge", "-p",
 		`{"status":{"gue-tunnel-endpoints":{"10.0.0.1":{"epic-endpoints":{"203.0.113.1":{}}}},
 		  "proxy-if-info":{"pod-g":{"epic-node-address":"203.0.113.1"}},"proxy-placements":{"pod-g":"203.0.113.1"}}}`)
@@ -182,7 +182,7 @@ func TestNodesWriteOnlyTheirOwn(t *testing.T) {
 		t.Errorf("Refused writes changed it:\n%s\n%s", before, after)
 	}
 
-	// All that is not the status. Authorization refuses it in the first place.
+	// Everything that is not the status. Authorization refuses it in the first place.
 	forbidden(t, "the object", patch(types.MergePatchType, `{"spec":{"display-name":"x"}}`, false))
 	forbidden(t, "deletion", lbs.Delete(ctx, "first", metav1.DeleteOptions{}))
 	forbidden(t, "deletion of all", lbs.DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}))
@@ -212,7 +212,7 @@ func TestNodesWriteOnlyTheirOwn(t *testing.T) {
 		forbidden(t, who, err)
 	}
 
-	// The object goes on to be the administrator's.
+	// The object continues to be the administrator's.
 	n.kubectl.run(t, "patch", "-n", "epic-one", "lb", "first", "--subresource=status", "--type=merge", "-p", `{"status":{"proxy-if-info":null}}`)
 	cleanAudit(t, n.kubectl)
 }
@@ -380,7 +380,7 @@ func TestTunnelKeys(t *testing.T) {
 	forbidden(t, "the group without the name", err, "has no name")
 	_, err = n.as(t, "jane").LoadBalancers("epic-one").GetTunnelKeys(ctx, "first", metav1.GetOptions{})
 	forbidden(t, "nobody in particular", err)
-	// A node can't say that it is another.
+	// A node can't state that it is another.
 	config := n.config(t, "epic:node:203.0.113.1", nodeidentity.Group)
 	config.Impersonate = rest.ImpersonationConfig{UserName: "epic:node:203.0.113.2", Groups: []string{nodeidentity.Group}}
 	_, err = clientset.NewForConfigOrDie(config).EpicV1().LoadBalancers("epic-one").GetTunnelKeys(ctx, "first", metav1.GetOptions{})

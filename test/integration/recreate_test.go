@@ -101,7 +101,7 @@ func TestEndpointsOfARecreatedLoadBalancer(t *testing.T) {
 	r.create(r.lasting(held))
 	lb := r.again()
 
-	// A dry run says what a write would, and removes nothing.
+	// A dry run describes what a write would, and removes nothing.
 	if _, err := reps.Create(ctx, r.endpoint("new-a", "10.1.1.1", 80), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}); err != nil {
 		t.Errorf("a dry run: %v", err)
 	}

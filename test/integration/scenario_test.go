@@ -36,7 +36,7 @@ func TestSpecificationScenario(t *testing.T) {
 	wants(t, "the new load balancer", lb, "service-group: sample", "service-id: 1", "public-address: 192.168.77.2",
 		"port: 8888", "targetPort: 8080", "nodePort: 30390", "protocol: TCP", "dnsName: acnodal.sample.root.client.acnodal.io")
 
-	// A controller writes the tenant's nodes and the proxy's interface.
+	// A controller writes the client nodes and the proxy's interface.
 	status := `{"status":{"gue-tunnel-endpoints":{
 		"192.168.1.16":{"epic-address":"192.168.1.40"},
 		"192.168.1.25":{"epic-address":"192.168.1.40"}},

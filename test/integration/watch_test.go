@@ -28,7 +28,7 @@ func TestInformers(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 
-	// A gateway node wants what has a tunnel on it; a tenant's node its own
+	// A gateway node wants what has a tunnel on it; a client node its own
 	// namespace.
 	node := externalversions.NewSharedInformerFactoryWithOptions(client, 0, externalversions.WithTweakListOptions(func(o *metav1.ListOptions) {
 		o.FieldSelector = "status.epic-node=192.168.1.40"
@@ -71,7 +71,7 @@ func TestInformers(t *testing.T) {
 }
 
 // TestWatchListAndBookmarks asks for the initial state as events, which end in a
-// bookmark, and goes on from there.
+// bookmark, and continues from there.
 func TestWatchListAndBookmarks(t *testing.T) {
 	server := testserver.StartTestServer(t)
 	k := newKubectl(t, server.Kubeconfig)
@@ -115,7 +115,7 @@ func TestWatchListAndBookmarks(t *testing.T) {
 	if kind, obj := next(); kind != watch.Modified || obj.GetGeneration() != 2 {
 		t.Errorf("after a change: %s, generation %d", kind, obj.GetGeneration())
 	}
-	// A watch can go on from where another ended.
+	// A watch can continue from where another ended.
 	again, err := api.Watch(ctx, metav1.ListOptions{ResourceVersion: mark.GetResourceVersion()})
 	if err != nil {
 		t.Fatal(err)

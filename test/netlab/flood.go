@@ -35,7 +35,7 @@ const (
 )
 
 // Flood sends frames by one end of a veth pair until the context ends, much faster than a
-// socket could, and returns how many were sent. The other end has to have GRO switched on.
+// socket could, and returns how many were sent. The far end has to have GRO switched on.
 func (n *Namespace) Flood(ctx context.Context, device string, f Flood) (sent uint64, err error) {
 	index, err := n.Index(device)
 	if err != nil {

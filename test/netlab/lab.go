@@ -53,7 +53,7 @@ func New() *Lab {
 }
 
 // Test returns a lab that is closed when the test ends. A test that may not make
-// namespaces is skipped, or fails where EPIC_NO_SKIP=1 says that nothing may be.
+// namespaces is skipped, or fails where EPIC_NO_SKIP=1 indicates that nothing may be.
 func Test(t testing.TB) *Lab {
 	t.Helper()
 	Require(t)
@@ -67,13 +67,13 @@ func Test(t testing.TB) *Lab {
 }
 
 // Require skips a test that may not make namespaces and load programs, or fails
-// it where EPIC_NO_SKIP=1 says that nothing may be skipped.
+// it where EPIC_NO_SKIP=1 indicates that nothing may be skipped.
 func Require(t testing.TB) {
 	t.Helper()
 	need.Met(t, "network namespaces", Possible())
 }
 
-// Possible says why this process can't make namespaces; nil if it can.
+// Possible explains why this process can't make namespaces; nil if it can.
 func Possible() error {
 	if os.Geteuid() != 0 {
 		return errors.New("this needs root; run it with sudo")

@@ -78,7 +78,7 @@ func unbind(path string) error {
 	return nil
 }
 
-// unmountAll takes away every mount at a path.
+// unmountAll removes every mount at a path.
 func unmountAll(path string) error {
 	for {
 		switch err := unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); {

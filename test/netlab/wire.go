@@ -19,7 +19,7 @@ type Frame struct {
 	// Bytes begin with the Ethernet header. Offloading may have left checksums to a
 	// card.
 	Bytes []byte
-	// Out says that it left the namespace.
+	// Out indicates that it left the namespace.
 	Out bool
 }
 

@@ -164,7 +164,7 @@ func bulkWithoutOffloads(_ *testing.T, v *service) {
 // narrowMTU is that of the narrowest link on a way.
 const narrowMTU = 1360
 
-// A link on the way becomes narrower: a connection that is open goes on, and the next
+// A link on the way becomes narrower: a connection that is open continues, and the next
 // one begins with segments that fit.
 func narrowWay(t *testing.T, v *service) {
 	s := v.s

@@ -25,7 +25,7 @@ import (
 	"github.com/acnodal/epic/test/netlab"
 )
 
-// A RemoteEndpoint is removed while its connection is open: the connection goes on, and no
+// A RemoteEndpoint is removed while its connection is open: the connection continues, and no
 // other is opened. When the load balancer is deleted too, with the firewall flushed, each end
 // drops and counts what the connection still sends, and nothing of it leaves outside the
 // tunnel.
@@ -112,7 +112,7 @@ func says(from, to net.Conn, text string) error {
 }
 
 // leaksNothing has a proxy connect to what is no endpoint of its: a port of its pod, and the
-// pod's address as a host beside the gateway might have it. Nothing of that leaves the gateway.
+// pod's address as a host next to the gateway might have it. Nothing of that leaves the gateway.
 func leaksNothing(t *testing.T, s *site, v *service) {
 	t.Helper()
 	wire, err := s.world.Gateway.Wire("eth0")
@@ -160,7 +160,7 @@ func programsRemoved(t *testing.T, s *site, v *service) {
 	})
 }
 
-// drops says that a node has dropped nothing for a reason since before.
+// drops indicates that a node has dropped nothing for a reason since before.
 func (e *end) drops(reason dataplane.DropReason, before map[dataplane.DropReason]uint64) error {
 	r, err := e.report()
 	if err == nil && r.Drops[reason] <= before[reason] {

@@ -21,7 +21,7 @@ import (
 	"github.com/acnodal/epic/pkg/dataplane"
 )
 
-// beside is an endpoint without a tunnel: a port of the visitor, with servers of both
+// next to is an endpoint without a tunnel: a port of the visitor, with servers of both
 // protocols.
 type beside struct {
 	v    *service
@@ -74,7 +74,7 @@ func (b *beside) create() {
 	b.v.s.must(err)
 }
 
-// answers says what keeps a proxy from being answered.
+// answers describes what keeps a proxy from being answered.
 func (b *beside) answers(v *service) error {
 	ctx, cancel := context.WithTimeout(b.v.s.t.Context(), 500*time.Millisecond)
 	defer cancel()

@@ -76,7 +76,7 @@ func (g *gatewayProxy) route(name string, spec epicv1.GWRouteSpec) {
 }
 
 // slice makes a GWEndpointSlice of a Service, all of whose endpoints are on the
-// tenant's node.
+// client node.
 func (g *gatewayProxy) slice(name, service, portName string, port int32, pods ...discoveryv1.Endpoint) {
 	g.s.t.Helper()
 	family := discoveryv1.AddressTypeIPv4
@@ -104,7 +104,7 @@ func podEndpoint(address string, ready bool) discoveryv1.Endpoint {
 func (g *gatewayProxy) setReady(slice string, ready bool) {
 	g.s.t.Helper()
 	api := g.s.client.EpicV1().GWEndpointSlices(g.gw.Namespace)
-	// The controller tells the slice's conditions meanwhile.
+	// The controller tells the slice's conditions in the meantime.
 	g.s.must(retry.RetryOnConflict(retry.DefaultRetry, func() error {
 		o, err := api.Get(g.s.t.Context(), slice, metav1.GetOptions{})
 		if err != nil {
@@ -116,7 +116,7 @@ func (g *gatewayProxy) setReady(slice string, ready bool) {
 	}))
 }
 
-// connects says whether the proxy can connect to an address of a pod.
+// connects reports whether the proxy can connect to an address of a pod.
 func (g *gatewayProxy) connects(address string, port int) error {
 	ctx, cancel := context.WithTimeout(g.s.t.Context(), time.Second)
 	defer cancel()

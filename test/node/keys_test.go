@@ -17,8 +17,9 @@ import (
 	"github.com/acnodal/epic/pkg/tunnelkey"
 )
 
-// The master key is replaced by another, without the steps between, while the tenant's
-// node program is away. Requests go on; and when it comes back with its old keys both
+// The master key is replaced by another, without the steps between, while the client
+//
+// node program is away. Requests continue; and when it comes back with its old keys both
 // ends fetch the new ones.
 func keysReplaced(t *testing.T, s *site, v *service) {
 	s.must(s.tenants[0].process.Stop())

@@ -14,12 +14,12 @@ import (
 // pod. The function that it returns reports how much of that did not arrive, once nothing is on
 // its way any more.
 //
-// Segments that visitors lose are logged and are no failure: the way between them and the proxy is the
-// host's network.
+// Segments that visitors lose are logged and are no failure: the way between them and the
+// proxy is the host's network.
 //
 // It compares what one host sent with what the other received, and not what TCP sent again:
 // on a busy machine a handshake's packet that is only late is sent again too, and nobody
-// says that it came twice.
+// indicates that it came twice.
 func lostSegments(s *site, v *service) (check func(what string)) {
 	s.t.Helper()
 	type leg struct {

@@ -38,7 +38,7 @@ func eachMap(e *end, see func(name string, m *ebpf.Map) error) error {
 	return err
 }
 
-// mapEntries says which of these maps have entries.
+// mapEntries reports which of these maps have entries.
 func mapEntries(e *end) (string, error) {
 	text := ""
 	err := eachMap(e, func(name string, m *ebpf.Map) error {

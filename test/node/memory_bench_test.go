@@ -22,7 +22,7 @@ import (
 	"github.com/acnodal/epic/test/world"
 )
 
-// manyNodes is how many tenant's nodes each proxy of the benchmark has, with a tunnel
+// manyNodes is how many client nodes each proxy of the benchmark has, with a tunnel
 // and an endpoint each: as many endpoints as a slice may have.
 const manyNodes = 1000
 
@@ -61,7 +61,7 @@ func BenchmarkMemory(b *testing.B) {
 // memory is what a program needs, in bytes.
 type memory struct{ live, resident float64 }
 
-// memory waits until a node program has given back what it will.
+// memory waits until a node program has returned what it will.
 func (e *end) memory(b *testing.B) memory {
 	m := memory{math.Inf(1), math.Inf(1)}
 	for range 12 {

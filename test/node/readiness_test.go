@@ -26,7 +26,7 @@ func shownAs(conditions []metav1.Condition, name string) string {
 }
 
 // The tenant sees by its objects whether a tunnel works, as the far end comes and goes,
-// and a restart of the gateway's program is no reason to say that one does not.
+// and a restart of the gateway's program is no reason to state that one does not.
 func TestReadiness(t *testing.T) {
 	s := newSite(t, 1)
 	s.podServes(0, 8080, "hello")

@@ -87,7 +87,7 @@ func again(frame []byte, source netip.AddrPort) []byte {
 
 // Authentic packets that somebody on the way has noted, and sends again from where
 // they came or from elsewhere, move nothing, pass nothing, get no answer, and are
-// counted; also when the tunnel's other end is at another address meanwhile.
+// counted; also when the tunnel's far end is at another address in the meantime.
 func replayed(t *testing.T, s *site, v *service) {
 	tunnel, err := v.tunnel(s.gateway)
 	s.must(err)

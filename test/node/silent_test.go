@@ -12,7 +12,7 @@ import (
 )
 
 // A client node that dies under traffic is noticed in seconds, however seldom it sends
-// PINGs, and the end of its program alone is not: traffic goes on.
+// PINGs, and the end of its program alone is not: traffic continues.
 func clientNodeDies(t *testing.T, s *site, v *service) {
 	const interval = 2 * time.Minute
 	e := s.tenants[v.tenant]

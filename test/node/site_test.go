@@ -80,7 +80,7 @@ var (
 )
 
 // The groups that tenants may use: the addresses of one are IPv4 ones, of the other
-// IPv6 ones, beside which a gateway proxy gets one of IPv4.
+// IPv6 ones, next to which a gateway proxy gets one of IPv4.
 const (
 	group4 = "offered"
 	group6 = "offered6"
@@ -285,7 +285,7 @@ func (e *end) mustReport() status.Report {
 	return r
 }
 
-// part runs a test of its own on the site, which reports to it meanwhile.
+// part runs a test of its own on the site, which reports to it in the meantime.
 func (s *site) part(t *testing.T, name string, run func(t *testing.T)) {
 	t.Helper()
 	t.Run(name, func(t *testing.T) {

@@ -93,7 +93,7 @@ func TestRefusesToStart(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out strings.Builder
-			// One that starts all the same would run for ever.
+			// One that starts all the same would run forever.
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			cmd := exec.CommandContext(ctx, self(t), b.args(c.flags...)...)

@@ -185,7 +185,7 @@ func forged(t *testing.T, s *site, v *service) {
 		_, err := conn.WriteTo(packet[:], to)
 		s.must(err)
 	}
-	// A packet of data from where the tunnel's other end is not.
+	// A packet of data from where the tunnel's far end is not.
 	data := append([]byte{0x01, 0x04, 0x80, 0x00, byte(tunnel.ID >> 24), byte(tunnel.ID >> 16), byte(tunnel.ID >> 8), byte(tunnel.ID)}, make([]byte, 40)...)
 	_, err = conn.WriteTo(data, to)
 	s.must(err)
@@ -235,7 +235,7 @@ func statusDamaged(s *site, v *service) {
 	}
 }
 
-// What somebody takes away is back in seconds.
+// What somebody removes is back in seconds.
 func somebodyDeletes(t *testing.T, s *site) {
 	_, err := s.tenants[0].host.Run(t.Context(), "true")
 	s.must(err)
@@ -283,7 +283,7 @@ func somebodyDeletes(t *testing.T, s *site) {
 	})
 }
 
-// A second program on a node is refused, and says why.
+// A second program on a node is refused, and explains why.
 func secondProgram(t *testing.T, s *site) {
 	for _, e := range []*end{s.gateway, s.tenants[0]} {
 		cmd := exec.CommandContext(t.Context(), self(t), e.args...)
@@ -365,8 +365,8 @@ func killed(t *testing.T, s *site, v *service) {
 	}
 }
 
-// A tunnel whose other end does not answer is told as such, and comes up when it does.
-// Packets go on, since both ends' kernels know where they belong.
+// A tunnel whose far end does not answer is told as such, and comes up when it does.
+// Packets continue, since both ends' kernels know where they belong.
 func nobodyAnswers(s *site, v *service) {
 	s.must(s.gateway.process.Stop())
 	s.must(s.tenants[0].process.Stop())
@@ -389,7 +389,7 @@ func nobodyAnswers(s *site, v *service) {
 	})
 }
 
-// With the API away all goes on; and a node that starts then, with nothing left in
+// With the API away all continues; and a node that starts then, with nothing left in
 // its kernel, works from its disk.
 func apiAway(t *testing.T, s *site, v *service) {
 	t.Helper()

@@ -55,7 +55,7 @@ const (
 	changeRate, changes = 200, 2000
 )
 
-// bench is an operator in this process, without what runs Envoys, beside an API server.
+// bench is an operator in this process, without what runs Envoys, next to an API server.
 type bench struct {
 	*testing.B
 	dir    string

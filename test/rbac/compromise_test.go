@@ -14,7 +14,7 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
-// statement is a row of the tables in docs/roles.md that say what somebody can and
+// statement is a row of the tables in docs/roles.md that describe what somebody can and
 // cannot do: a sentence, and tests as FOLDER.NAME.
 var statement = regexp.MustCompile(`^\| (.+) \| (` + "`[^|]+`" + `) \|$`)
 

@@ -137,7 +137,7 @@ func TestTenantsSeeWhatTheyUse(t *testing.T) {
 	}
 }
 
-// TestTenantsReachOnlyTheirOwn says what a tenant's roles may at most do.
+// TestTenantsReachOnlyTheirOwn describes what a tenant's roles may at most do.
 func TestTenantsReachOnlyTheirOwn(t *testing.T) {
 	roles, _ := read(t, base)
 	for _, name := range []string{"epic-tenant-admin", "epic-tenant-viewer", "epic-node-client"} {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package world is a small Internet on one machine, with an EPIC node and tenants
+// Package world is a small Internet on one machine, with a gateway node and tenants
 // whose nodes are behind NAT:
 //
 //	visitor ──┐
-//	          ├── internet ── EPIC node ── br-epic ── proxy
+//	          ├── internet ── gateway node ── br-epic ── proxy
 //	NAT ──────┘ (a router)
-//	 └── tenant's node ── pod
+//	 └── client node ── pod
 //
 // Every tenant has the same addresses inside. The hosts are namespaces; what runs
 // in them are the real programs, and small HTTP servers that stand for Envoy and

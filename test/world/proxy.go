@@ -13,7 +13,7 @@ import (
 	"github.com/acnodal/epic/test/netlab"
 )
 
-// Proxy is the pod of a proxy on the EPIC node, with the interface that the CNI
+// Proxy is the pod of a proxy on the gateway node, with the interface that the CNI
 // plugin would make.
 type Proxy struct {
 	*netlab.Namespace
@@ -22,7 +22,7 @@ type Proxy struct {
 }
 
 // Proxy makes a pod with the given public addresses, at most one of each family. The
-// EPIC node's program makes its host end a port of the bridge.
+// gateway node's program makes its host end a port of the bridge.
 func (w *World) Proxy(kind proxies.Kind, namespace, owner, pod string, addresses ...netip.Addr) (*Proxy, error) {
 	ns, err := w.lab.Namespace(pod)
 	if err != nil {

@@ -22,7 +22,7 @@ type World struct {
 	Visitor *netlab.Namespace
 	// Internet is the router between all.
 	Internet *netlab.Namespace
-	// Gateway is the EPIC node. Its underlay is eth0.
+	// Gateway is the gateway node. Its underlay is eth0.
 	Gateway *netlab.Namespace
 	// Tenants are the tenants' networks.
 	Tenants []*Tenant
@@ -32,11 +32,11 @@ type World struct {
 type Tenant struct {
 	// NAT hides Node; its outside is the interface "out".
 	NAT *netlab.Namespace
-	// Node is the tenant's node. Its underlay is eth0.
+	// Node is the client node. Its underlay is eth0.
 	Node *netlab.Namespace
 	// Pod is a pod on it.
 	Pod *netlab.Namespace
-	// PublicAddress is the NAT's, which the EPIC node sees.
+	// PublicAddress is the NAT's, which the gateway node sees.
 	PublicAddress, PublicAddress6 string
 }
 

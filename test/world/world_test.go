@@ -88,7 +88,7 @@ func TestWorld(t *testing.T) {
 	}
 }
 
-// hostNetwork does what the EPIC node's program does outside of tunnels.
+// hostNetwork does what the gateway node's program does outside of tunnels.
 func hostNetwork(t *testing.T, w *World, proxy *Proxy) {
 	t.Helper()
 	network, err := host.New(host.Options{Namespace: netns.NsHandle(w.Gateway.FD())})

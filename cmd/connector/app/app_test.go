@@ -53,7 +53,7 @@ func kubeconfig(t *testing.T, namespace, extra string) string {
 	return path
 }
 
-// Every flag that can't work is named in one line that says what to give instead.
+// Every flag that can't work is named in one line that describes what to give instead.
 func TestRefusals(t *testing.T) {
 	account, other := kubeconfig(t, "epic-acme", ""), kubeconfig(t, "default", "")
 	insecure := kubeconfig(t, "epic-acme", `, "insecure-skip-tls-verify": true`)

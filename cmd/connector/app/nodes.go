@@ -23,7 +23,7 @@ import (
 	"github.com/acnodal/epic/pkg/credential"
 )
 
-// nodeOptions say how client nodes get their credentials.
+// nodeOptions describe how client nodes get their credentials.
 type nodeOptions struct {
 	address, namespace, account, service string
 }

@@ -160,7 +160,7 @@ func start(t *testing.T, args ...string) (cmd *exec.Cmd, out *output, address st
 	return cmd, out, serving.FindStringSubmatch(out.String())[1]
 }
 
-// TestAlone runs the program beside an API server that runs alone.
+// TestAlone runs the program next to an API server that runs alone.
 func TestAlone(t *testing.T) {
 	server := testserver.StartTestServer(t)
 	code, out := runProgram(t, "--kubeconfig="+server.Kubeconfig)

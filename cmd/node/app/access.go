@@ -25,10 +25,10 @@ import (
 )
 
 // firstExchange is how long a start waits for the connector. Without its answer, the
-// program goes on with the address that it had last.
+// program continues with the address that it had last.
 const firstExchange = 10 * time.Second
 
-// connectorOptions say how a client node gets its credential from its cluster's connector.
+// connectorOptions describe how a client node gets its credential from its cluster's connector.
 type connectorOptions struct {
 	url, tokenFile, caFile string
 }

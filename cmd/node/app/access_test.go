@@ -63,7 +63,7 @@ func TestKnown(t *testing.T) {
 	}
 }
 
-// A node goes on with the kubeconfig that replaces its file, without a restart.
+// A node continues with the kubeconfig that replaces its file, without a restart.
 func TestKubeconfigIsReadAgain(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes as long as the program takes to read a file again")

@@ -185,7 +185,7 @@ func ownAddress(kernel underlay.Kernel) (netip.Addr, error) {
 	return netip.Addr{}, errors.New("this node has no default route to tell its address by: give --node-address")
 }
 
-// plane says what the data plane is to be like.
+// plane describes what the data plane is to be like.
 func (o *options) plane(role dataplane.Role) dataplane.Options {
 	return dataplane.Options{
 		Role: role, Port: o.port, PinPath: o.pinPath, MaxTunnels: o.maxTunnels, MaxServices: o.maxServices,

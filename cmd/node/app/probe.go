@@ -12,7 +12,7 @@ import (
 	"github.com/acnodal/epic/pkg/dataplane"
 )
 
-// probe says what this machine lacks, in words that name it, before the kernel
+// probe describes what this machine lacks, in words that name it, before the kernel
 // refuses something with less. What is merely slower without it is logged. An
 // interface that is missing may still come.
 func probe(ctx context.Context, options dataplane.Options) error {

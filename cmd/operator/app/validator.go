@@ -144,7 +144,7 @@ func runValidator(ctx context.Context, socket, envoy string) error {
 	logger := klog.FromContext(ctx)
 	path, err := find(cmp.Or(envoy, defaultEnvoy))
 	if err != nil {
-		// The operator goes on without checks, and its pod must stay ready.
+		// The operator continues without checks, and its pod must stay ready.
 		logger.Info("There is no Envoy here: configurations are not checked", "reason", err.Error())
 		return validate.Serve(ctx, l, without{fmt.Errorf("there is no Envoy in the validator's image: %w", err)})
 	}

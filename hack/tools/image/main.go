@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command image puts a static binary into a container image, and others beside it,
+// Command image puts a static binary into a container image, and others next to it,
 // as a tarball that "docker load", "ctr images import" and "kind load
 // image-archive" take. It needs no Docker and no registry, and equal input gives
 // equal output, byte by byte.
@@ -60,7 +60,7 @@ func main() {
 
 type options struct {
 	binary, out, tag, user, arch, entrypoint string
-	// more are binaries that go beside it, under their own names.
+	// more are binaries that go next to it, under their own names.
 	more []string
 	// files are others, such as the libraries of a binary that is not static.
 	files []file

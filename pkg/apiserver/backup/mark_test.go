@@ -11,7 +11,7 @@ import (
 	"github.com/acnodal/epic/pkg/registry/claims"
 )
 
-// TestRestoreMarksTheData: servers must not take restored data for data that went on
+// TestRestoreMarksTheData: servers must not take restored data for data that continued
 // without a break.
 func TestRestoreMarksTheData(t *testing.T) {
 	dir := tempDir(t)

@@ -17,7 +17,7 @@ import (
 
 // RevisionBump is added to the revision of a restored database. Clients that
 // saw revisions after the snapshot must never meet them again with another
-// meaning: watches would go on as if nothing had happened. A billion is 11 days
+// meaning: watches would continue as if nothing had happened. A billion is 11 days
 // at a thousand writes a second.
 const RevisionBump = 1_000_000_000
 

@@ -21,7 +21,7 @@ import (
 	"github.com/acnodal/epic/pkg/apiserver/embedetcd"
 )
 
-// Summary says what a snapshot holds.
+// Summary describes what a snapshot holds.
 type Summary struct {
 	// Bytes is the size of the file.
 	Bytes int64
@@ -47,7 +47,7 @@ func Save(ctx context.Context, cfg clientv3.Config, file string) (*Summary, erro
 	for _, endpoint := range cfg.Endpoints {
 		one := cfg
 		one.Endpoints = []string{endpoint}
-		// It writes to a file beside the target, syncs it, and renames it.
+		// It writes to a file next to the target, syncs it, and renames it.
 		if _, err := clientsnapshot.SaveWithVersion(ctx, zap.NewNop(), one, file); err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", endpoint, err))
 			continue
@@ -88,7 +88,7 @@ func SaveDataDir(ctx context.Context, dataDir, file string) (*Summary, error) {
 	return Save(ctx, clientv3.Config{Endpoints: []string{embedetcd.Endpoint(dataDir)}, Logger: zap.NewNop()}, file)
 }
 
-// Inspect checks the integrity of a snapshot and says what it holds.
+// Inspect checks the integrity of a snapshot and describes what it holds.
 func Inspect(file string) (*Summary, error) {
 	summary, err := checkDigest(file)
 	if err != nil {

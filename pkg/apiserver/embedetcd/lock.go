@@ -13,10 +13,10 @@ import (
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 )
 
-// lockName is the file whose lock says which process holds a data directory.
+// lockName is the file whose lock reports which process holds a data directory.
 const lockName = "lock"
 
-// HeldError says that another process holds a data directory.
+// HeldError indicates that another process holds a data directory.
 type HeldError struct {
 	// DataDir is the directory in question.
 	DataDir string

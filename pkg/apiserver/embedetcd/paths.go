@@ -35,7 +35,7 @@ func Endpoint(dataDir string) string {
 	return "unix://" + SocketPath(dataDir)
 }
 
-// Initialized says whether dataDir holds a member's data.
+// Initialized reports whether dataDir holds a member's data.
 func Initialized(dataDir string) (bool, error) {
 	entries, err := os.ReadDir(filepath.Join(MemberDir(dataDir), "member"))
 	if errors.Is(err, fs.ErrNotExist) {

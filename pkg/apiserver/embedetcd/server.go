@@ -32,9 +32,9 @@ const (
 	DefaultStartTimeout = time.Minute
 )
 
-// Config says how to run the member.
+// Config describes how to run the member.
 type Config struct {
-	// DataDir is the directory that holds all that the member writes.
+	// DataDir is the directory that holds everything that the member writes.
 	DataDir string
 	// QuotaBytes is the size at which etcd stops taking writes; 0 is DefaultQuotaBytes.
 	QuotaBytes int64

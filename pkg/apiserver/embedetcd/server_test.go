@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child serves, writes keys as fast as it can, and says which were acknowledged.
+// child serves, writes keys as fast as it can, and reports which were acknowledged.
 func child(dir string) {
 	ctx := context.Background()
 	if _, err := Start(ctx, Config{DataDir: dir}); err != nil {

@@ -32,7 +32,7 @@ var full = metrics.NewGauge(&metrics.GaugeOpts{
 
 func init() { legacyregistry.MustRegister(full) }
 
-// isFull says whether the member refuses writes for want of space.
+// isFull reports whether the member refuses writes for want of space.
 func (s *Server) isFull() bool {
 	for _, alarm := range s.etcd.Server.Alarms() {
 		if alarm.Alarm == etcdserverpb.AlarmType_NOSPACE {

@@ -28,7 +28,7 @@ type Report struct {
 	Revision int64
 	// Members are in the order in which they were defragmented.
 	Members []Member
-	// Disarmed says that etcd refused writes before and takes them again.
+	// Disarmed indicates that etcd refused writes before and takes them again.
 	Disarmed bool
 }
 
@@ -142,7 +142,7 @@ func compact(ctx context.Context, client *clientv3.Client, endpoint string, revi
 	return nil
 }
 
-// disarm ends the refusal of writes if each member has room, and says whether there
+// disarm ends the refusal of writes if each member has room, and reports whether there
 // was one.
 func disarm(ctx context.Context, client *clientv3.Client, members []Member) (bool, error) {
 	alarms, err := client.AlarmList(ctx)

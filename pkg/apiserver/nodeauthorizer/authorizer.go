@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package nodeauthorizer lets nodes reach a server that has no kube-apiserver
-// beside it to ask who may do what. It allows them what the shipped roles
-// epic-node and epic-node-client allow, a tenant's node in its namespace only.
+// next to it to ask who may do what. It allows them what the shipped roles
+// epic-node and epic-node-client allow, a client node in its namespace only.
 // It denies nothing: what it does not allow, another authorizer may.
 package nodeauthorizer
 

@@ -133,7 +133,7 @@ func TestOthers(t *testing.T) {
 	}
 }
 
-// The reason that a user sees says what is wrong with the credentials.
+// The reason that a user sees describes what is wrong with the credentials.
 func TestReason(t *testing.T) {
 	a := authorizer.AttributesRecord{User: &user.DefaultInfo{Name: "epic:node:192.0.2.1"}, ResourceRequest: true, Verb: "get", APIGroup: epic.GroupName, Resource: "loadbalancers"}
 	_, reason, err := New(&nodeidentity.Identifier{}).Authorize(context.Background(), a)

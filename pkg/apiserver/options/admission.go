@@ -22,7 +22,7 @@ import (
 	"github.com/acnodal/epic/pkg/placement"
 )
 
-// AdmissionOptions says which admission plugins see a write: those of the
+// AdmissionOptions specifies which admission plugins see a write: those of the
 // generic server (namespace lifecycle, webhooks, policies) and object quotas.
 type AdmissionOptions struct {
 	*genericoptions.AdmissionOptions
@@ -60,7 +60,7 @@ func addOwnAdmission(c *genericapiserver.Config, nodes *nodeidentity.Identifier,
 	)
 }
 
-// Enabled says whether a plugin takes part.
+// Enabled reports whether a plugin takes part.
 func (o *AdmissionOptions) Enabled(plugin string) bool {
 	for _, name := range o.EnablePlugins {
 		if name == plugin {

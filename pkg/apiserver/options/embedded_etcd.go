@@ -15,7 +15,7 @@ import (
 // given in the wrong unit is noticed.
 const minEmbeddedQuota = 16 << 20
 
-// EmbeddedEtcdOptions says how to run the etcd inside this process.
+// EmbeddedEtcdOptions specifies how to run the etcd inside this process.
 type EmbeddedEtcdOptions struct {
 	// DataDir holds the data of the embedded etcd and, in standalone mode, the
 	// certificates.
@@ -37,7 +37,7 @@ func (o *EmbeddedEtcdOptions) AddFlags(fs *pflag.FlagSet) {
 	fs.Int64Var(&o.QuotaBytes, "embedded-etcd-quota-bytes", o.QuotaBytes, "")
 }
 
-// Validate checks the values. enabled says whether the embedded etcd is to run.
+// Validate checks the values. enabled reports whether the embedded etcd is to run.
 func (o *EmbeddedEtcdOptions) Validate(enabled bool) []error {
 	var errs []error
 	if enabled && o.DataDir == "" {

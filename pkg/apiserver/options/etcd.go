@@ -42,7 +42,7 @@ const (
 	defaultAddressCooling = 5 * time.Minute
 )
 
-// EtcdOptions says which etcd to use and how. With no servers named, the
+// EtcdOptions specifies which etcd to use and how. With no servers named, the
 // embedded one of EmbeddedEtcdOptions is used.
 type EtcdOptions struct {
 	*genericoptions.EtcdOptions
@@ -76,7 +76,7 @@ func (o *EtcdOptions) AddFlags(fs *pflag.FlagSet) {
 		"etcd-servers-overrides",
 		// There is one backend, and the watch caches size themselves.
 		"storage-backend", "default-watch-cache-size", "watch-cache-sizes",
-		// Objects with an owner would stay for ever without it.
+		// Objects with an owner would stay forever without it.
 		"enable-garbage-collector",
 		// Nothing here expires.
 		"lease-reuse-duration-seconds",
@@ -86,7 +86,7 @@ func (o *EtcdOptions) AddFlags(fs *pflag.FlagSet) {
 	fs.DurationVar(&o.AddressCooling, "address-cooling-period", o.AddressCooling, "")
 }
 
-// Validate checks the values. embedded says that no etcd server needs to be named.
+// Validate checks the values. embedded indicates that no etcd server needs to be named.
 func (o *EtcdOptions) Validate(embedded bool) []error {
 	check := *o.EtcdOptions
 	if embedded {
@@ -166,7 +166,7 @@ func EtcdClientConfig(tp storagebackend.TransportConfig) (clientv3.Config, error
 }
 
 // WaitForEtcd returns once one of the servers answers a read, and otherwise,
-// after the timeout, an error that says what each of them answered.
+// after the timeout, an error that describes what each of them answered.
 func WaitForEtcd(ctx context.Context, tp storagebackend.TransportConfig, timeout time.Duration) error {
 	end := time.Now().Add(timeout)
 	ctx, cancel := context.WithDeadline(ctx, end)

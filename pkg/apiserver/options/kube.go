@@ -18,7 +18,7 @@ import (
 	"github.com/acnodal/epic/pkg/pki"
 )
 
-// KubeOptions says how to reach the kube-apiserver that this server extends,
+// KubeOptions specifies how to reach the kube-apiserver that this server extends,
 // and how to ask it who may do what.
 type KubeOptions struct {
 	// CoreAPI is the connection to the kube-apiserver.
@@ -101,7 +101,7 @@ func (o *KubeOptions) ApplyAuth(c *genericapiserver.RecommendedConfig) error {
 	return nil
 }
 
-// explainAuthReader says what to do about the commonest fault of a new
+// explainAuthReader describes what to do about the commonest fault of a new
 // installation. The generic options wrap without keeping types, so the text of
 // the cause is all there is to go by.
 func explainAuthReader(err error) error {

@@ -23,7 +23,7 @@ import (
 // server makes in its data directory.
 const tunnelKeyName = "tunnel-keys"
 
-// NodeOptions says how nodes are told from other users, and where the master
+// NodeOptions specifies how nodes are told from other users, and where the master
 // keys of their tunnels are.
 type NodeOptions struct {
 	// TunnelKeyFile is the file with the master keys, or empty.

@@ -16,7 +16,7 @@ import (
 	"github.com/acnodal/epic/pkg/registry/tunnelkeys"
 )
 
-// ObserveOptions says what can be seen of a running server: its audit log, its
+// ObserveOptions describes what can be seen of a running server: its audit log, its
 // traces and its profiles.
 type ObserveOptions struct {
 	// Audit writes down who asked for what.

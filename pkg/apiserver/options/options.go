@@ -77,7 +77,7 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	return fss
 }
 
-// EmbedsEtcd says whether the server is to run an etcd of its own.
+// EmbedsEtcd reports whether the server is to run an etcd of its own.
 func (o *Options) EmbedsEtcd() bool { return len(o.Etcd.StorageConfig.Transport.ServerList) == 0 }
 
 // Complete fills in what follows from other options. fs is the set that was parsed.
@@ -92,7 +92,7 @@ func (o *Options) Complete(fs *pflag.FlagSet) error {
 	return o.Run.Complete()
 }
 
-// Validate checks the values and returns all that is wrong with them.
+// Validate checks the values and returns everything that is wrong with them.
 func (o *Options) Validate() error {
 	var errs []error
 	errs = append(errs, o.Standalone.Validate(o.Embedded.DataDir)...)

@@ -23,7 +23,7 @@ import (
 // the server does not end them at all, and waits for the clients instead.
 const watchGracePeriod = 10 * time.Second
 
-// RunOptions limits requests and says how the server ends.
+// RunOptions limits requests and describes how the server ends.
 type RunOptions struct {
 	*genericoptions.ServerRunOptions
 	registry basecompatibility.ComponentGlobalsRegistry

@@ -45,7 +45,7 @@ type Server struct {
 	pki     *pki.Store
 	claims  *claims.Backend
 	etcd    *embedetcd.Server
-	// nodes tells which node sent a request, keys are those of its tunnels.
+	// nodes reports which node sent a request, keys are those of its tunnels.
 	nodes *nodeidentity.Identifier
 	keys  *tunnelkey.File
 	// placements decides on which node a proxy runs.
@@ -302,7 +302,7 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	return nil
 }
 
-// close releases what a server holds beside its port. By then the API server
+// close releases what a server holds next to its port. By then the API server
 // has answered its last request: first the users of etcd go, then etcd.
 func (s *Server) close() error {
 	var err error

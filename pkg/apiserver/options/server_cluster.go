@@ -26,8 +26,8 @@ import (
 	"github.com/acnodal/epic/pkg/apiserver/readiness"
 )
 
-// namespaceTerminating returns a function that says whether a namespace is
-// being deleted. A yes from the cache is good for ever. A no may be a moment
+// namespaceTerminating returns a function that reports whether a namespace is
+// being deleted. A yes from the cache is good forever. A no may be a moment
 // old, and a wrong one would refuse a deletion that the namespace waits for, so
 // the kube-apiserver is asked then; a deletion that is about to be refused is
 // rare.
@@ -68,7 +68,7 @@ func (s *Server) addProxyPods(c *genericapiserver.RecommendedConfig, kube kubern
 	})
 }
 
-// needs says which permissions the options ask for.
+// needs reports which permissions the options ask for.
 func (o *Options) needs() readiness.Needs {
 	auth := o.Kube.Authentication
 	return readiness.Needs{

@@ -27,7 +27,7 @@ const (
 	maxStreams = 1000
 )
 
-// ServingOptions says where to listen and with which certificate.
+// ServingOptions specifies where to listen and with which certificate.
 type ServingOptions struct {
 	*genericoptions.SecureServingOptionsWithLoopback
 }

@@ -27,7 +27,7 @@ import (
 // healthPaths are what anybody may read of a standalone server.
 var healthPaths = []string{"/healthz", "/livez", "/readyz"}
 
-// StandaloneOptions is for a server with no kube-apiserver beside it: its own
+// StandaloneOptions is for a server with no kube-apiserver next to it: its own
 // certificates, and one administrator who may do everything.
 type StandaloneOptions struct {
 	// Enabled chooses this mode.

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// whileMissing is short, since somebody is probably mending the role.
+	// whileMissing is short, since somebody is probably repairing the role.
 	whileMissing = 5 * time.Second
 	// whileComplete notices a role that is changed under a running server.
 	whileComplete = 2 * time.Minute
@@ -74,7 +74,7 @@ func (c *Checker) Run(ctx context.Context) {
 	}
 }
 
-// ask asks about each permission and says whether all are there. What changed
+// ask asks about each permission and reports whether all are there. What changed
 // since the last time is logged.
 func (c *Checker) ask(ctx context.Context) bool {
 	logger := klog.FromContext(ctx)

@@ -17,7 +17,7 @@ type Permission struct {
 	Namespace string
 	// Name limits the permission to one object.
 	Name string
-	// Reason says what the server does with it.
+	// Reason describes what the server does with it.
 	Reason string
 }
 
@@ -67,7 +67,7 @@ func (p Permission) missing() error {
 	return fmt.Errorf("this server's service account may not %s, which it needs to %s; add the rule to its role (see the RBAC manifest of the release)", p, p.Reason)
 }
 
-// Needs says which optional parts of the server are on.
+// Needs reports which optional parts of the server are on.
 type Needs struct {
 	// AuthReader: it reads the front proxy's authority from the cluster.
 	AuthReader bool

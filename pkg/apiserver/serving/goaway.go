@@ -41,12 +41,12 @@ type frames struct {
 	block bool
 }
 
-// free says whether a frame may follow here.
+// free reports whether a frame may follow here.
 func (f *frames) free() bool {
 	return f.begun && f.have == 0 && !f.block
 }
 
-// scan goes on by p, and returns after how many bytes of p the last place is at
+// scan continues by p, and returns after how many bytes of p the last place is at
 // which a frame may be put in; -1 if there is none.
 func (f *frames) scan(p []byte) int {
 	last := -1

@@ -170,7 +170,7 @@ func (o *once) Close() error {
 	return nil
 }
 
-// A client that goes on all the while a server leaves loses nothing: it comes to
+// A client that continues all the while a server leaves loses nothing: it comes to
 // the other server. Its requests have bodies, so that no transport sends them again.
 func TestNothingIsLostWhileAServerLeaves(t *testing.T) {
 	const delay = 3 * time.Second

@@ -2,7 +2,7 @@
 
 // Package watchrights ends watches whose user loses the right to watch. A watch is
 // authorized when it begins, and its client chooses how long it lasts: without this,
-// somebody whose rights were withdrawn could go on reading for hours.
+// somebody whose rights were withdrawn could keep reading for hours.
 package watchrights
 
 import (

@@ -56,7 +56,7 @@ func (a *attachment) narrow(listeners *[]*listener, reason gatewayv1.RouteCondit
 	}
 }
 
-// names says whether a reference to a parent names one of its listeners.
+// names reports whether a reference to a parent names one of its listeners.
 func names(ref *gatewayv1.ParentReference, l *listener) bool {
 	if ref.SectionName != nil && *ref.SectionName != "" && *ref.SectionName != l.Name {
 		return false
@@ -140,7 +140,7 @@ func (l *listener) settleKinds() {
 	}
 }
 
-// share says whether two routes get requests for one hostname at a listener.
+// share reports whether two routes get requests for one hostname at a listener.
 func (l *listener) share(a, b *Route) bool {
 	as, _ := hostnamesAt(l.host, a.Hostnames)
 	bs, _ := hostnamesAt(l.host, b.Hostnames)
@@ -154,7 +154,7 @@ func (l *listener) share(a, b *Route) bool {
 	return false
 }
 
-// rejects says whether another kind of route has priority over a route at a listener.
+// rejects reports whether another kind of route has priority over a route at a listener.
 // The routes of the Gateway are attached only if there may be one.
 func (p *publisher) rejects(s *gatewayState, l *listener, route *Route) bool {
 	other := map[gatewayv1.Kind]gatewayv1.Kind{HTTPRouteKind: GRPCRouteKind, GRPCRouteKind: HTTPRouteKind}[route.Kind]

@@ -85,7 +85,7 @@ func (c *Config) meta(name string) metav1.ObjectMeta {
 	return m
 }
 
-// ref says which object of the client cluster an EPIC object stands for.
+// ref reports which object of the client cluster an EPIC object stands for.
 func (c *Config) ref(o metav1.Object) epicv1.ClientRef {
 	return epicv1.ClientRef{ClusterID: c.Cluster, Namespace: o.GetNamespace(), Name: o.GetName(), UID: string(o.GetUID())}
 }

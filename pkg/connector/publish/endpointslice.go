@@ -64,7 +64,7 @@ func EndpointSlice(config *Config, view View, slice *discoveryv1.EndpointSlice) 
 	return out
 }
 
-// leadsTo says whether a route that a Gateway of the connector's takes leads to a Service.
+// leadsTo reports whether a route that a Gateway of the connector's takes leads to a Service.
 func (p *publisher) leadsTo(service types.NamespacedName) bool {
 	for _, route := range p.view.RoutesTo(service) {
 		if route.GetDeletionTimestamp() != nil {
@@ -79,7 +79,7 @@ func (p *publisher) leadsTo(service types.NamespacedName) bool {
 	return false
 }
 
-// servicePorts says which port of a slice serves each port of its Service.
+// servicePorts reports which port of a slice serves each port of its Service.
 func servicePorts(service *corev1.Service) string {
 	var entries []string
 	for i := range service.Spec.Ports {

@@ -389,7 +389,7 @@ func publishedState(s *gatewayState, remote Remote) verdict {
 	return v
 }
 
-// stays says whether a Gateway counts as programmed though its proxies do not have the
+// stays reports whether a Gateway counts as programmed though its proxies do not have the
 // newest configuration yet: it was programmed, has not changed since, and what is under
 // way is a change of a route.
 func (s *gatewayState) stays(c metav1.Condition) bool {
@@ -397,7 +397,7 @@ func (s *gatewayState) stays(c metav1.Condition) bool {
 	return c.Reason == string(gatewayv1.GatewayReasonPending) && was.Status == metav1.ConditionTrue && was.ObservedGeneration == s.gateway.Generation
 }
 
-// programmed is the condition by which EPIC says that proxies are configured, if it is
+// programmed is the condition by which EPIC indicates that proxies are configured, if it is
 // about the present generation.
 func programmed(list []metav1.Condition, generation int64) metav1.Condition {
 	for _, c := range list {

@@ -97,7 +97,7 @@ func anyUsable(all []*listener) bool {
 	return false
 }
 
-// insecure says whether a Gateway lets clients in whose certificates are not valid.
+// insecure reports whether a Gateway lets clients in whose certificates are not valid.
 func insecure(gateway *gatewayv1.Gateway) bool {
 	if gateway.Spec.TLS == nil || gateway.Spec.TLS.Frontend == nil {
 		return false
@@ -144,7 +144,7 @@ func (l *listener) conditions(generation int64, published verdict) []metav1.Cond
 	return c.list
 }
 
-// valid says whether nothing is wrong with a listener.
+// valid reports whether nothing is wrong with a listener.
 func (l *listener) valid() bool { return l.usable() && !l.resolved.no }
 
 // verdict is whether a ListenerSet is accepted.

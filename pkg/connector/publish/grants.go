@@ -17,7 +17,7 @@ type object struct {
 	group, kind, namespace, name string
 }
 
-// permits says whether somebody may refer to an object: it is in its own namespace, or a
+// permits reports whether somebody may refer to an object: it is in its own namespace, or a
 // ReferenceGrant there says so. Whoever refers is of the Gateway API's group.
 func permits(view View, f from, to object) bool {
 	if f.namespace == to.namespace {

@@ -8,7 +8,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// matchesHost says whether every name that b stands for is one that a stands for. Either
+// matchesHost reports whether every name that b stands for is one that a stands for. Either
 // may begin with a wildcard label, and an empty one stands for all names. A wildcard
 // stands for one label or more, never for none.
 func matchesHost(a, b string) bool {
@@ -22,7 +22,7 @@ func matchesHost(a, b string) bool {
 	return wildcard && len(b) > len(suffix) && strings.HasSuffix(b, suffix)
 }
 
-// hostsMeet says whether there is a name that both stand for.
+// hostsMeet reports whether there is a name that both stand for.
 func hostsMeet(a, b string) bool { return matchesHost(a, b) || matchesHost(b, a) }
 
 // meet is the narrower one of two hostnames that meet.

@@ -40,7 +40,7 @@ type listener struct {
 	rejected map[*Route]bool
 }
 
-// terminates says whether the listener ends its clients' TLS sessions.
+// terminates reports whether the listener ends its clients' TLS sessions.
 func (l *listener) terminates() bool {
 	switch l.Protocol {
 	case gatewayv1.HTTPSProtocolType:
@@ -52,10 +52,10 @@ func (l *listener) terminates() bool {
 	}
 }
 
-// usable says whether the listener is part of the gateway proxy.
+// usable reports whether the listener is part of the gateway proxy.
 func (l *listener) usable() bool { return !l.accepted.no && !l.conflicted.no }
 
-// serves says whether the listener can answer requests.
+// serves reports whether the listener can answer requests.
 func (l *listener) serves() bool {
 	return l.usable() && (!l.terminates() || len(l.certificates) > 0)
 }

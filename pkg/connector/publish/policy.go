@@ -47,7 +47,7 @@ func (p *publisher) policyFor(service *corev1.Service, port *corev1.ServicePort)
 	return p.policyState(whole)
 }
 
-// targets says whether a target of a policy is the Service of a name.
+// targets reports whether a target of a policy is the Service of a name.
 func targets(t *gatewayv1.LocalPolicyTargetReferenceWithSectionName, service string) bool {
 	return t.Group == "" && t.Kind == "Service" && string(t.Name) == service
 }
@@ -131,7 +131,7 @@ func Policy(config *Config, view View, policy *gatewayv1.BackendTLSPolicy) []gat
 	return statuses
 }
 
-// placed says whether a policy applies to all its targets: they exist, and no older
+// placed reports whether a policy applies to all its targets: they exist, and no older
 // policy has the same ones.
 func (p *publisher) placed(policy *gatewayv1.BackendTLSPolicy) verdict {
 	var v verdict

@@ -30,7 +30,7 @@ func newPublisher(config *Config, view View) *publisher {
 // gatewayState is a Gateway with everything that belongs to it.
 type gatewayState struct {
 	gateway *gatewayv1.Gateway
-	// group is its service group; empty if accepted says why there is none.
+	// group is its service group; empty if accepted explains why there is none.
 	group string
 	// accepted is whether the Gateway as a whole can be served.
 	accepted verdict
@@ -48,7 +48,7 @@ type setState struct {
 	listeners []*listener
 }
 
-// ours says whether the connector serves a Gateway.
+// ours reports whether the connector serves a Gateway.
 func (p *publisher) ours(gateway *gatewayv1.Gateway) bool {
 	class := p.view.Class(string(gateway.Spec.GatewayClassName))
 	return class != nil && class.Spec.ControllerName == ControllerName
@@ -130,7 +130,7 @@ func GatewayOf(set *gatewayv1.ListenerSet) (types.NamespacedName, bool) {
 	}, true
 }
 
-// allowsSet says whether a Gateway takes the listeners of a set.
+// allowsSet reports whether a Gateway takes the listeners of a set.
 func (p *publisher) allowsSet(gateway *gatewayv1.Gateway, set *gatewayv1.ListenerSet) verdict {
 	var v verdict
 	allowed := ptr.Deref(gateway.Spec.AllowedListeners, gatewayv1.AllowedListeners{})
@@ -143,7 +143,7 @@ func (p *publisher) allowsSet(gateway *gatewayv1.Gateway, set *gatewayv1.Listene
 	return v
 }
 
-// selects says whether a rule for namespaces, written in one namespace, selects another.
+// selects reports whether a rule for namespaces, written in one namespace, selects another.
 func (p *publisher) selects(from gatewayv1.FromNamespaces, selector *metav1.LabelSelector, own, other string) bool {
 	switch from {
 	case gatewayv1.NamespacesFromAll:
@@ -159,7 +159,7 @@ func (p *publisher) selects(from gatewayv1.FromNamespaces, selector *metav1.Labe
 	}
 }
 
-// allows says whether routes of a namespace may attach to a listener.
+// allows reports whether routes of a namespace may attach to a listener.
 func (p *publisher) allows(l *listener, namespace string) bool {
 	from, selector := gatewayv1.NamespacesFromSame, (*metav1.LabelSelector)(nil)
 	if l.AllowedRoutes != nil && l.AllowedRoutes.Namespaces != nil {

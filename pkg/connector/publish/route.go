@@ -66,12 +66,12 @@ func (r *Route) Parents() []Parent {
 	return parents
 }
 
-// WantsDefault says whether the route asks for the default Gateways.
+// WantsDefault reports whether the route asks for the default Gateways.
 func (r *Route) WantsDefault() bool {
 	return r.Common.UseDefaultGateways == gatewayv1.GatewayDefaultScopeAll
 }
 
-// IsDefault says whether a Gateway is a default for routes that ask for one.
+// IsDefault reports whether a Gateway is a default for routes that ask for one.
 func IsDefault(gateway *gatewayv1.Gateway) bool {
 	return gateway.Spec.DefaultScope == gatewayv1.GatewayDefaultScopeAll
 }

@@ -71,7 +71,7 @@ func ruleVerdict(route *Route) verdict {
 	return verdict{reason: rules[0].reason, message: "rules[0]: " + rules[0].message, no: true}
 }
 
-// dropped says which rules of a route are left out, in the words that the Gateway API
+// dropped reports which rules of a route are left out, in the words that the Gateway API
 // asks for; empty if none is.
 func dropped(route *Route) string {
 	text := ""

@@ -23,7 +23,7 @@ import (
 
 // ServiceResult is what a Service of the connector's class becomes.
 type ServiceResult struct {
-	// LoadBalancer is the load balancer that should exist; nil if Problem says why not.
+	// LoadBalancer is the load balancer that should exist; nil if Problem explains why not.
 	LoadBalancer *epicv1.LoadBalancer
 	// Endpoints are its endpoints in this cluster.
 	Endpoints []*epicv1.RemoteEndpoint
@@ -33,7 +33,7 @@ type ServiceResult struct {
 	Problem string
 }
 
-// Balanced says whether a Service is for the connector to publish.
+// Balanced reports whether a Service is for the connector to publish.
 func Balanced(service *corev1.Service) bool {
 	return service.Spec.Type == corev1.ServiceTypeLoadBalancer && ptr.Deref(service.Spec.LoadBalancerClass, "") == LoadBalancerClass
 }

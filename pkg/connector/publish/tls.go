@@ -108,7 +108,7 @@ func checkAuthorities(data []byte) error {
 }
 
 // copySecret takes a Secret for EPIC and returns its name there. A certificate and the
-// authorities beside it in one Secret are two. Each cluster may write only Secrets of its
+// authorities next to it in one Secret are two. Each cluster may write only Secrets of its
 // own, so a cluster that is renamed needs other ones.
 func (p *publisher) copySecret(from metav1.Object, kind corev1.SecretType, data map[string][]byte) string {
 	name := p.config.Cluster + "." + string(from.GetUID())

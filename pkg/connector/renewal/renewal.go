@@ -2,7 +2,7 @@
 
 // Package renewal renews the connector's own credential for EPIC. The connector asks EPIC
 // for a token of its own service account, stores it in a Secret of the client cluster, and
-// goes on with it.
+// continues with it.
 package renewal
 
 import (
@@ -96,7 +96,7 @@ func (r *Renewer) Start(ctx context.Context) error {
 	}
 }
 
-// Due returns when a credential is to be renewed. It returns false for one that can't be:
+// Due returns when a credential must be renewed. It returns false for one that can't be:
 // one that is no token of a service account, or that does not expire.
 func Due(c *credential.Credential) (time.Time, bool) {
 	if c == nil || c.Issued.IsZero() || c.Expires.IsZero() || !c.Expires.After(c.Issued) {

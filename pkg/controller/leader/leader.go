@@ -38,7 +38,7 @@ var ErrLost = errors.New("the lease was lost: another controller may lead now")
 // alone has none.
 var ErrNoLeases = errors.New("the API server serves no leases (coordination.k8s.io), as an EPIC API server that runs alone does not: run one controller, with --leader-elect=false")
 
-// Options say which lease, and how it is held.
+// Options report which lease, and how it is held.
 type Options struct {
 	// Client talks to the API server that has the lease.
 	Client kubernetes.Interface
@@ -131,7 +131,7 @@ func (e *Election) Run(ctx context.Context, work func(context.Context) error) er
 	}
 	working, stop := context.WithCancel(ctx)
 	defer stop()
-	defer context.AfterFunc(e.lead, stop)() //nolint:contextcheck // leading ends by itself, beside ctx
+	defer context.AfterFunc(e.lead, stop)() //nolint:contextcheck // leading ends by itself, next to ctx
 	err := work(working)
 	lost := e.lead.Err() != nil
 	release()

@@ -85,7 +85,7 @@ func TestExchange(t *testing.T) {
 	if _, err := client.Exchange(t.Context()); err == nil || !strings.Contains(err.Error(), "EPIC does not answer") {
 		t.Errorf("A connector that fails: %v", err)
 	}
-	// The node goes on with the credential that it has, and says when that ends.
+	// The node continues with the credential that it has, and reports when that ends.
 	if text := client.Problem(time.Now()); client.Transport.Credential() == nil || !strings.Contains(text, "can't be renewed yet") {
 		t.Errorf("%q", text)
 	}

@@ -123,7 +123,7 @@ func (c *conversation) hear(r *discoveryv3.DeltaDiscoveryRequest) {
 	}
 }
 
-// wildcard says whether Envoy gets all resources of a type.
+// wildcard reports whether Envoy gets all resources of a type.
 func wildcard(t resource.Type) bool { return t == resource.Listener || t == resource.Cluster }
 
 // push sends what Envoy lacks, and finishes a command when Envoy has everything.

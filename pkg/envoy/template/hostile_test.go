@@ -224,7 +224,7 @@ func TestTimeIsBounded(t *testing.T) {
 	}
 }
 
-// FuzzRender: no template makes the renderer fail, and what is refused says why.
+// FuzzRender: no template makes the renderer fail, and what is refused explains why.
 func FuzzRender(f *testing.F) {
 	for _, seed := range []string{listenerTemplate, clusterTemplate, listens(`"transparent":true`), "{{range 3}}{{.}}{{end}}", "{{with $x := .Port}}{{break}}{{end}}", "a: {{.PortName}}"} {
 		f.Add(seed, seed)

@@ -99,7 +99,7 @@ var addresses = map[protoreflect.FullName]bool{
 	"envoy.config.endpoint.v3.Endpoint.address":          true,
 }
 
-// clusterNames are fields that name a cluster, beside those whose own name says so.
+// clusterNames are fields that name a cluster, in addition to those whose own name says so.
 var clusterNames = map[protoreflect.FullName]bool{
 	"envoy.config.route.v3.WeightedCluster.ClusterWeight.name":                                  true,
 	"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight.name": true,

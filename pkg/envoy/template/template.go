@@ -82,7 +82,7 @@ func secretName(s *epicv1.EnvoySecretResource) string {
 }
 
 // Render renders a template. The result is nil if the template is refused, and the
-// problems say why; nothing of it may be served then.
+// problems explain why; nothing of it may be served then.
 func Render(ctx context.Context, in Input) (*translate.Result, []translate.Problem) {
 	return bounded(ctx, &in.Limits, in.Source, func(b *budget) (*translate.Result, []translate.Problem) {
 		r := &rendering{in: &in, budget: b, result: &translate.Result{Resources: resource.Set{}, Listeners: in.Plain.Listeners, Routes: in.Plain.Routes}}

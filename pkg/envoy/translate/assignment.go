@@ -35,7 +35,7 @@ const oneIsEnough = 1_000_000
 // Envoy knows: to endpoints that are ready and have a tunnel that is up, else to those of
 // whose tunnel nothing is known, else to those that terminate and still serve. Those whose
 // tunnel is down are there only if there is nothing else, because that may have changed.
-// Beside others, they would get the requests of clients that were sent to them before, and
+// Next to others, they would get the requests of clients that were sent to them before, and
 // those that are left when the others fail their health checks, and would hold them up.
 func (b *Backend) Assignment(in EndpointsInput) (*resource.Resource, []Problem) {
 	var found problems
@@ -201,12 +201,12 @@ func (b *Backend) ofServices(in EndpointsInput, found *problems) []weighted {
 	return merged
 }
 
-// Equal says whether two backends are the same.
+// Equal reports whether two backends are the same.
 func (b *Backend) Equal(o *Backend) bool {
 	return b.Name == o.Name && b.Port == o.Port && b.Cluster == o.Cluster && slices.Equal(b.Members, o.Members) && slices.Equal(b.Sources, o.Sources)
 }
 
-// Leads says whether the backend has endpoints of a Service.
+// Leads reports whether the backend has endpoints of a Service.
 func (b *Backend) Leads(service string) bool {
 	return slices.ContainsFunc(b.Members, func(m Member) bool { return m.Service == service })
 }

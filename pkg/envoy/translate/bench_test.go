@@ -57,7 +57,7 @@ func BenchmarkAssignment(b *testing.B) {
 	}
 }
 
-// BenchmarkEnvoyMemory is the private memory of an Envoy with 1,000 routes, beside one
+// BenchmarkEnvoyMemory is the private memory of an Envoy with 1,000 routes, next to one
 // with none.
 func BenchmarkEnvoyMemory(b *testing.B) {
 	w := manyRoutes(b, 1000)

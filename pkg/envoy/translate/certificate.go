@@ -46,7 +46,7 @@ func (t *translation) certificate(secret *corev1.Secret) (string, error) {
 
 // SecretResource makes an SDS secret with the given name: of the certificate and its key
 // in a Secret, or, where it has neither, of the certificates of authorities in it. The
-// error says what is wrong with the Secret.
+// error describes what is wrong with the Secret.
 func SecretResource(name string, secret *corev1.Secret, sources ...resource.Source) (*resource.Resource, error) {
 	message := &tlsv3.Secret{Name: name}
 	if len(secret.Data[corev1.TLSCertKey])+len(secret.Data[corev1.TLSPrivateKeyKey]) == 0 && len(secret.Data[authoritiesKey]) > 0 {
@@ -102,7 +102,7 @@ func readCertificate(secret *corev1.Secret) (*tlsv3.TlsCertificate, certificateC
 	}, parsed, nil
 }
 
-// usableKey says whether Envoy takes a certificate's key.
+// usableKey reports whether Envoy takes a certificate's key.
 func usableKey(leaf *x509.Certificate) error {
 	switch key := leaf.PublicKey.(type) {
 	case *rsa.PublicKey:

@@ -22,7 +22,7 @@ const defaultCheckHost = "localhost"
 
 // spoken is what a cluster's endpoints speak.
 type spoken struct {
-	// http says that they speak HTTP, and http2 that it is HTTP/2.
+	// http indicates that they speak HTTP, and http2 that it is HTTP/2.
 	http, http2 bool
 	// host is the name by which their certificate is verified; empty without TLS.
 	host string

@@ -16,7 +16,7 @@ import (
 
 // filters are the filters of a rule or of a backend.
 type filters struct {
-	// broken says that one can't be applied: requests are answered with 500.
+	// broken indicates that one can't be applied: requests are answered with 500.
 	broken   bool
 	redirect *gatewayv1.HTTPRequestRedirectFilter
 	rewrite  *gatewayv1.HTTPURLRewriteFilter

@@ -27,7 +27,7 @@ type listener struct {
 	field    string
 	class    class
 	hostname string
-	// terminates says that TLS ends at the proxy.
+	// terminates indicates that TLS ends at the proxy.
 	terminates bool
 	// tls is how it does; nil if the certificates can't be used.
 	tls *serverTLS
@@ -37,7 +37,7 @@ type listener struct {
 	refused  verdict
 	conflict verdict
 	refs     verdict
-	// idle says why the listener is not in the configuration.
+	// idle explains why the listener is not in the configuration.
 	idle verdict
 }
 
@@ -62,7 +62,7 @@ func (l *listener) key() portKey {
 	return portKey{uint16(l.spec.Port), protocolTCP}
 }
 
-// readListeners judges the listeners of the gateway, each by itself and beside the
+// readListeners judges the listeners of the gateway, each by itself and next to the
 // others.
 func (g *gateway) readListeners() {
 	if g.in.Proxy.Spec.Gateway == nil {

@@ -10,7 +10,7 @@ import "strings"
 // anyHost covers every name.
 const anyHost = "*"
 
-// covers says whether every name that b covers is covered by a.
+// covers reports whether every name that b covers is covered by a.
 func covers(a, b string) bool {
 	if a == anyHost || a == b {
 		return true
@@ -31,7 +31,7 @@ func intersect(a, b string) (string, bool) {
 	return "", false
 }
 
-// moreSpecific says whether a hostname decides before another one that covers the same
+// moreSpecific reports whether a hostname decides before another one that covers the same
 // name: one name before wildcards, and longer wildcards before shorter ones.
 func moreSpecific(a, b string) bool {
 	aWild, bWild := strings.HasPrefix(a, "*"), strings.HasPrefix(b, "*")

@@ -5,7 +5,7 @@ package translate
 import "time"
 
 // limits are the bounds of what one proxy does for its clients and asks of its
-// endpoints, beside those of its edge settings.
+// endpoints, in addition to those of its edge settings.
 type limits struct {
 	// retries is how many retries of one cluster run at once.
 	retries uint32

@@ -49,7 +49,7 @@ type match struct {
 	order matchOrder
 	// key is equal for matches of the same requests.
 	key string
-	// prefix is the prefix of a path, without a slash at its end; it says what is
+	// prefix is the prefix of a path, without a slash at its end; it describes what is
 	// replaced.
 	prefix string
 }

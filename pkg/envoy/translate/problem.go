@@ -12,7 +12,7 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// The reasons of problems, beside those of package endpoints and of the Gateway API.
+// The reasons of problems, in addition to those of package endpoints and of the Gateway API.
 const (
 	// ReasonNoEndpointForPort is a published port of a load balancer, or an endpoint of
 	// one, that nothing matches.

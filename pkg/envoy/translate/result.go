@@ -24,9 +24,9 @@ type Result struct {
 	// Until is when Problems change though no object does, because a certificate expires or
 	// becomes valid; never if it is zero.
 	Until time.Time
-	// Listeners say what became of each listener of a gateway, in its order.
+	// Listeners describe what became of each listener of a gateway, in its order.
 	Listeners []ListenerStatus
-	// Routes say what became of each route that names the gateway proxy as a parent.
+	// Routes describe what became of each route that names the gateway proxy as a parent.
 	Routes []RouteStatus
 }
 
@@ -55,7 +55,7 @@ type Member struct {
 	Port int32
 	// Protocol is the number of the transport protocol: 6 for TCP, 17 for UDP.
 	Protocol uint8
-	// Weight is the share of requests beside the other members. It has no meaning for
+	// Weight is the share of requests next to the other members. It has no meaning for
 	// the only member.
 	Weight int32
 }
@@ -119,7 +119,7 @@ type Problem struct {
 	Field string
 	// Reason is one word for programs.
 	Reason string
-	// Message says what is wrong, what it leads to, and the way out.
+	// Message describes what is wrong, what it leads to, and the way out.
 	Message string
 }
 

@@ -21,7 +21,7 @@ type replacement struct {
 	expression *matcherv3.RegexMatchAndSubstitute
 }
 
-// replacementOf translates a change of a path. It returns false where a prefix is to be
+// replacementOf translates a change of a path. It returns false where a prefix must be
 // replaced and the match has none.
 func replacementOf(p *gatewayv1.HTTPPathModifier, m match) (replacement, bool) {
 	if p.Type == gatewayv1.FullPathHTTPPathModifier {

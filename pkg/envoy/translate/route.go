@@ -11,7 +11,7 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// The reasons of routes, beside those of the Gateway API.
+// The reasons of routes, in addition to those of the Gateway API.
 const (
 	// ReasonRouteConflict is a route, or a rule of one, that an older one replaces.
 	ReasonRouteConflict = "RouteConflict"
@@ -36,7 +36,7 @@ type route struct {
 	hostnames []string
 	parents   []*parent
 	refs      verdict
-	// partial says which part of the route does not count.
+	// partial reports which part of the route does not count.
 	partial verdict
 }
 

@@ -46,7 +46,7 @@ func sameShape(a, b *epicv1.GWEndpointSlice) bool {
 	return maps.Equal(a.Annotations, b.Annotations) && apiequality.Semantic.DeepEqual(a.Spec.Ports, b.Spec.Ports)
 }
 
-// Equal says whether two Services are the same to the translation. Either may be nil.
+// Equal reports whether two Services are the same to the translation. Either may be nil.
 func (s *Service) Equal(o *Service) bool {
 	if s == nil || o == nil {
 		return s == o

@@ -21,7 +21,7 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// configuration makes a configuration of resources, beside what the bootstrap of every
+// configuration makes a configuration of resources, next to what the bootstrap of every
 // proxy has. The refusal is set instead if one can't be decoded.
 func configuration(resources []*resource.Resource) (config []byte, refusal string, err error) {
 	// Nothing listens on these sockets or connects to them.

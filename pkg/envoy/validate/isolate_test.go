@@ -67,7 +67,7 @@ func shown(t *testing.T, r *resource.Resource) string {
 	return strings.Join(all, ", ")
 }
 
-// A real Envoy says which routes are at fault. Their requests get 500 if Envoy understands
+// A real Envoy reports which routes are at fault. Their requests get 500 if Envoy understands
 // for which requests they are. All other routes stay as they are.
 func TestIsolate(t *testing.T) {
 	v := standing(t)

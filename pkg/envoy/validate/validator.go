@@ -114,7 +114,7 @@ func (v *Validator) answer(c content) (string, bool) {
 
 // Check returns what Envoy says against those of the resources that it refuses. An error
 // means that not all could be checked, because no Envoy ran or ctx ended; what is
-// returned beside it still holds. Resources of other types pass.
+// returned next to it still holds. Resources of other types pass.
 func (v *Validator) Check(ctx context.Context, resources ...*resource.Resource) (map[resource.Key]string, error) {
 	refused := map[resource.Key]string{}
 	answers := map[content]string{}

@@ -83,7 +83,7 @@ func (w *wire) HandleRPC(_ context.Context, s stats.RPCStats) {
 
 // BenchmarkStreams connects 2,000 pods by mutual TLS and prints what each costs the
 // server in memory, and then restarts the server and prints how long it takes until all
-// are current again and what they are sent, beside the first connection. On a machine that
+// are current again and what they are sent, next to the first connection. On a machine that
 // does other work, the processor time of both sides says more than the time that passes.
 // With 10,000 pods it does so without TLS, on a unix socket.
 func BenchmarkStreams(b *testing.B) {

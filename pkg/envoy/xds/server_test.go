@@ -239,7 +239,7 @@ func TestSlowPod(t *testing.T) {
 		resources = append(resources, raw(resource.Cluster, fmtInt(i), huge))
 	}
 	s.Set(web, Config{Resources: setOf(resources...)}, 0)
-	// A window of flow control is all that the slow pod takes of each response.
+	// A window of flow control is everything that the slow pod takes of each response.
 	slow, sent := dial(grpc.WithInitialWindowSize(64<<10), grpc.WithInitialConnWindowSize(64<<10)), clusterBytes(t)
 	for i := range maxOpen + 1 {
 		ctx, cancel := context.WithCancel(metadata.AppendToOutgoingContext(context.Background(), "name", "web", "pod", "slow"))

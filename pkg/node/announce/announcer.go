@@ -48,7 +48,7 @@ type Options struct {
 	// Passwords returns the password with a name.
 	Passwords func(name string) (string, error)
 	Delivered Delivered
-	// Restarting says that the kernel delivered packets when this program started.
+	// Restarting indicates that the kernel delivered packets when this program started.
 	Restarting bool
 	// Sessions keeps BFD sessions for the next program.
 	Sessions statefile.File
@@ -69,7 +69,7 @@ type Announcer struct {
 	labels map[string]string
 	// labelsErr is why the labels could not be read.
 	labelsErr error
-	// begun says that Run has begun.
+	// begun indicates that Run has begun.
 	begun bool
 	plan  Plan
 	// err is what could not be done of the plan.
@@ -112,7 +112,7 @@ func (a *Announcer) Set(c Config) {
 	a.touch()
 }
 
-// Run announces until the context ends. It is to be called when everything that this node
+// Run announces until the context ends. It must be called when everything that this node
 // delivers is known. When it returns, nothing is announced any more, except that peers
 // that agreed to it keep the routes for a while.
 func (a *Announcer) Run(ctx context.Context) {

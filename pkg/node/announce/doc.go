@@ -11,5 +11,5 @@
 //
 // A program that ends in order leaves its routes with the peers that agreed to graceful
 // restart, because packets are forwarded without it. The next program announces only when
-// it knows all that it delivers: what a peer does not hear again is withdrawn.
+// it knows everything that it delivers: what a peer does not hear again is withdrawn.
 package announce

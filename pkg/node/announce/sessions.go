@@ -36,7 +36,7 @@ func (a *Announcer) stopBFD(ctx context.Context) {
 	}
 }
 
-// resumeBFD goes on with the BFD sessions of the program before, once: the peers would take
+// resumeBFD continues with the BFD sessions of the program before, once: the peers would take
 // those of an earlier one for a failure.
 func (a *Announcer) resumeBFD(ctx context.Context) {
 	if a.options.Sessions.Path == "" {

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// settle is how long changes are gathered. It is short beside what an API write
+	// settle is how long changes are gathered. It is short next to what an API write
 	// takes, and long enough for all objects of a burst to share a system call.
 	settle = 3 * time.Millisecond
 	// Retries of what failed.
@@ -89,7 +89,7 @@ func New(plane Plane, ends Ends, plan Planner) *Applier {
 	}
 }
 
-// Observe has the time from each change to its being applied told. It is to be
+// Observe has the time from each change to its being applied told. It must be
 // called before Run.
 func (a *Applier) Observe(observe func(time.Duration)) { a.observe = observe }
 
@@ -141,7 +141,7 @@ func (a *Applier) close(all bool) {
 	}
 }
 
-// closeAt notes when the next leaving endpoint of an object is to be closed; zero if it has
+// closeAt notes when the next leaving endpoint of an object must be closed; zero if it has
 // none.
 func (a *Applier) closeAt(key intent.Key, next time.Time) {
 	if next.IsZero() {
@@ -151,7 +151,7 @@ func (a *Applier) closeAt(key intent.Key, next time.Time) {
 	}
 }
 
-// nextClose is how long it is until a leaving endpoint is to be closed; false if there is
+// nextClose is how long it is until a leaving endpoint must be closed; false if there is
 // none.
 func (a *Applier) nextClose() (time.Duration, bool) {
 	a.mu.Lock()

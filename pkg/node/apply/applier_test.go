@@ -79,7 +79,7 @@ func intended(name string, id uint32, pods ...string) *intent.Intent {
 
 func keysFor(id uint32, key uint8) intent.Keys { return intent.Keys{id: {{ID: key}}} }
 
-// On a tenant's node a tunnel is there but shut, then its services, then it is open,
+// On a client node a tunnel is there but shut, then its services, then it is open,
 // and only then PINGs go out; it ends the other way round.
 func TestOrderOnClient(t *testing.T) {
 	plane := fakeplane.New()

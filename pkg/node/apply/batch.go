@@ -21,8 +21,8 @@ type change struct {
 type batch struct {
 	goneServices []dataplane.Service
 	goneTunnels  []uint32
-	// closed are new tunnels, shut, and those that the other end will open; open are
-	// those that change and have their other end.
+	// closed are new tunnels, shut, and those that the far end will open; open are
+	// those that change and have their far end.
 	closed, open []dataplane.Tunnel
 	services     []dataplane.Service
 	// movedServices are those of endpoints that other tunnels lead to now. They go when

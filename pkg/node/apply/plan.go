@@ -19,22 +19,22 @@ type Plan struct {
 	Openings []dataplane.Opening
 	// Directs are the endpoints that these reach without a tunnel.
 	Directs []dataplane.Direct
-	// Problems say what of the object can't be done, in words for its owner.
+	// Problems describe what of the object can't be done, in words for its owner.
 	Problems []string
 }
 
 // Planner works out what an object needs here.
 type Planner func(*intent.Intent) Plan
 
-// Local says by which address of this node a tunnel reaches its other end, and how
+// Local says by which address of this node a tunnel reaches its far end, and how
 // large its inner packets may be.
 type Local func(nodeAddress, other netip.Addr) (local netip.Addr, mtu uint16, err error)
 
-// Denied says what an address is that no proxy may reach without a tunnel, and false for
+// Denied describes what an address is that no proxy may reach without a tunnel, and false for
 // any other.
 type Denied func(netip.Addr) (what string, denied bool)
 
-// ForGateway plans for an EPIC node: each endpoint is reached from each proxy of
+// ForGateway plans for a gateway node: each endpoint is reached from each proxy of
 // its object that runs here, through its tunnel if it has one. Endpoints that leave keep
 // their open connections.
 func ForGateway(local Local, interfaces func(intent.Key) []proxies.Interface, denied Denied) Planner {
@@ -77,7 +77,7 @@ func ForGateway(local Local, interfaces func(intent.Key) []proxies.Interface, de
 	}
 }
 
-// ForClient plans for a tenant's node: each endpoint on it is reached through each
+// ForClient plans for a client node: each endpoint on it is reached through each
 // tunnel that ends at its node's address, from the proxy's addresses. Port is this
 // end's.
 func ForClient(local Local, port uint16) Planner {

@@ -173,7 +173,7 @@ func (a *Attached) All() []Attachment {
 	return out
 }
 
-// Live says whether the kernel has an attachment's interface.
+// Live reports whether the kernel has an attachment's interface.
 func (a *Attached) Live(host string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -196,7 +196,7 @@ func (a *Attached) List() []proxies.Interface {
 	return out
 }
 
-// notify says that the list has changed. The lock is held.
+// notify indicates that the list has changed. The lock is held.
 func (a *Attached) notify() {
 	select {
 	case a.changed <- struct{}{}:

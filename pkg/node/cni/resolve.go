@@ -34,12 +34,12 @@ type Proxy struct {
 	Keep []netip.Prefix
 }
 
-// Resolver says which pods are proxies.
+// Resolver specifies which pods are proxies.
 type Resolver interface {
 	// Resolve returns nil for a pod that is no proxy. A pod or an object that is not
 	// known yet is a failure that may go away.
 	Resolve(ctx context.Context, namespace, name string, uid types.UID) (*Proxy, error)
-	// Gone says whether a pod is known not to exist any more.
+	// Gone reports whether a pod is known not to exist any more.
 	Gone(namespace, name string, uid types.UID) bool
 }
 
@@ -48,7 +48,7 @@ type Pods interface {
 	// Get returns an error that apierrors.IsNotFound knows for a pod that is not
 	// there.
 	Get(namespace, name string) (*corev1.Pod, error)
-	// HasSynced says whether all pods are known.
+	// HasSynced reports whether all pods are known.
 	HasSynced() bool
 }
 

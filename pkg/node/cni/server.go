@@ -33,17 +33,17 @@ const (
 	// goneGrace is how long a pod has to be gone before its attachment is taken down,
 	// should the runtime never do so.
 	goneGrace = 5 * time.Minute
-	// readTimeout bounds a request, which is small and comes from beside.
+	// readTimeout bounds a request, which is small and comes from this machine.
 	readTimeout = 5 * time.Second
 )
 
 // Server answers the plugin.
 type Server struct {
-	// Resolver says which pods are proxies.
+	// Resolver specifies which pods are proxies.
 	Resolver Resolver
 	// Attached keeps what was attached.
 	Attached *Attached
-	// Worker mends.
+	// Worker repairs.
 	Worker podnet.Worker
 
 	locks keyed
@@ -73,7 +73,7 @@ func Listen(ctx context.Context, path string) (net.Listener, error) {
 	return l, nil
 }
 
-// Run serves the listener and mends, until the context ends. Requests that have begun
+// Run serves the listener and repairs, until the context ends. Requests that have begun
 // are finished.
 func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	srv := &http.Server{
@@ -179,7 +179,7 @@ func validate(r wire.Request) error {
 	return nil
 }
 
-// plan says what a pod needs.
+// plan describes what a pod needs.
 func (s *Server) plan(ctx context.Context, r wire.Request) (wire.Answer, error) {
 	if err := validate(r); err != nil {
 		return wire.Answer{}, err

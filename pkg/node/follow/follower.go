@@ -34,12 +34,12 @@ type Sink interface {
 	Delete(intent.Key)
 }
 
-// Options say what a Follower follows.
+// Options describe what a Follower follows.
 type Options struct {
 	Client versioned.Interface
 	// Nodes are the node's addresses.
 	Nodes []netip.Addr
-	// Namespace is the tenant's, on a tenant's node. On a gateway node it is empty.
+	// Namespace is the tenant's, on a client node. On a gateway node it is empty.
 	Namespace string
 	// Cluster is the tenant's client cluster. If it is not empty, objects through which
 	// only other clusters publish have no tunnels here: nodes of two clusters may have
@@ -176,7 +176,7 @@ func (f *Follower) next() bool {
 	return true
 }
 
-// Wait returns when all that the API had at the start was given to the sink.
+// Wait returns when everything that the API had at the start was given to the sink.
 func (f *Follower) Wait(ctx context.Context) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -210,7 +210,7 @@ func (f *Follower) synced() bool {
 	return f.queue.Len() == 0 && f.busy.Load() == 0
 }
 
-// Knows says whether an object concerns this node, as far as the API has told.
+// Knows reports whether an object concerns this node, as far as the API has told.
 func (f *Follower) Knows(key intent.Key) bool { return f.find(key) != nil }
 
 // Status returns the status of an object that concerns this node, without its

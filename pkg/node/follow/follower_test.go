@@ -100,7 +100,7 @@ func (f *fixture) balancer(namespace, name string) {
 	}, metav1.CreateOptions{}))
 }
 
-// tunnels sets the pairs of tenant's nodes and gateway nodes.
+// tunnels sets the pairs of client nodes and gateway nodes.
 func (f *fixture) tunnels(kind proxies.Kind, namespace, name string, pairs map[string][]string) {
 	f.t.Helper()
 	endpoints := map[string]any{tenantNode: nil, otherTenant: nil}
@@ -201,7 +201,7 @@ func TestGatewayFollows(t *testing.T) {
 	if i.Prefix != "pool" || !i.Public.IsValid() || !slices.Equal(i.Ports, []intent.Port{{Protocol: 6, Port: 80}}) || i.Tunnels[0].ID == 0 || i.UID == "" {
 		t.Errorf("%+v", i)
 	}
-	// A second tenant's node, another gateway's object that moves here, an endpoint
+	// A second client node, another gateway's object that moves here, an endpoint
 	// that goes, an object that leaves, and one that is deleted.
 	f.tunnels(proxies.LoadBalancer, "epic-a", "web", map[string][]string{tenantNode: {gatewayNode}, otherTenant: {gatewayNode, otherNode}})
 	f.shows(s, key("epic-a"), "192.168.1.16-192.0.2.40:6080 192.168.1.17-192.0.2.40:6080 to 10.0.0.1:8080 to 10.0.0.2:8080 ")

@@ -29,7 +29,7 @@ type space struct {
 	cancel context.CancelFunc
 	keys   map[intent.Key]struct{}
 	ready  bool
-	// There is one informer for each address of a tenant's node, which needs its
+	// There is one informer for each address of a client node, which needs its
 	// own endpoints only, and one of all in the namespace on a gateway node.
 	reps, slices []cache.SharedIndexInformer
 	gwroutes     cache.SharedIndexInformer

@@ -39,7 +39,7 @@ func (w *world) echoes(ns *testns.NS, at string) {
 	}()
 }
 
-// asks says whether a datagram to an address is answered.
+// asks reports whether a datagram to an address is answered.
 func asks(ns *testns.NS, to string, timeout time.Duration) bool {
 	return ns.Do(func() error {
 		conn, err := (&net.Dialer{}).DialContext(context.Background(), "udp", to)
@@ -163,7 +163,7 @@ func (w *world) stream(from *testns.NS, to string, port uint16) *stream {
 	return s
 }
 
-// crosses says whether anything arrives at either end.
+// crosses reports whether anything arrives at either end.
 func (s *stream) crosses(t testing.TB) bool {
 	t.Helper()
 	for _, way := range [][2]net.Conn{{s.near, s.far}, {s.far, s.near}} {
@@ -177,7 +177,7 @@ func (s *stream) crosses(t testing.TB) bool {
 }
 
 // A connection that no connection tracking has seen, as one that began in a tunnel, does not
-// go on to a direct endpoint.
+// continue to a direct endpoint.
 func TestDirectBeginsAtItsBeginning(t *testing.T) {
 	w := newWorld(t)
 	a, _ := w.proxy("203.0.113.5", "2001:db8:5::5")

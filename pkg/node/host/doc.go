@@ -5,7 +5,7 @@
 // public addresses, and the firewall that lets only published ports through.
 //
 // It is declarative: it is told what there has to be, makes the kernel equal to
-// that, and puts back what somebody takes away. It uses netlink and nftables
+// that, and restores what somebody removes. It uses netlink and nftables
 // directly and runs no command. It knows nothing of Kubernetes, makes no proxy's
 // interface, and touches no tunnel.
 //
@@ -25,7 +25,7 @@
 //   - the delivery routes, in a table of their own ([Table]) which a rule looks up
 //     before the main table: one for each address, to all of its proxies on this
 //     node, so that several share the load. A proxy is addressed by permanent
-//     neighbour entries, and never asked by ARP or neighbour discovery, so it can
+//     neighbor entries, and never asked by ARP or neighbor discovery, so it can
 //     not claim another's address.
 //   - the routes of connections, while an address has several proxies: one table for each
 //     slot (see [MarkMask]) with a rule by the packet's mark before the delivery table's.

@@ -31,7 +31,7 @@ const (
 type firewallState struct {
 	handles map[string][]uint64
 	// letIn and arrived are counters of visitors' packets when they were compared last,
-	// by family, and lost says that none of those let in arrived.
+	// by family, and lost indicates that none of those let in arrived.
 	letIn, arrived [2]uint64
 	lost           [2]bool
 }
@@ -374,7 +374,7 @@ func (h *Host) removeFirewall() error {
 	return nil
 }
 
-// Refusal says why the firewall dropped packets.
+// Refusal explains why the firewall dropped packets.
 type Refusal string
 
 // The reasons.
@@ -417,7 +417,7 @@ func (h *Host) Refusals() (map[Refusal]Refused, error) {
 	return out, nil
 }
 
-// Opens says whether the desired state has an opening, for a status display.
+// Opens reports whether the desired state has an opening, for a status display.
 func (h *Host) Opens(addr netip.Addr, protocol uint8, port uint16) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

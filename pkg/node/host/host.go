@@ -29,7 +29,7 @@ type Host struct {
 
 	mu      sync.Mutex
 	desired Desired
-	// applied says that Apply was called: before, nothing is known to be superfluous.
+	// applied indicates that Apply was called: before, nothing is known to be superfluous.
 	applied bool
 	fw      firewallState
 	// slots are those of the proxies, nil before the first pass.
@@ -118,7 +118,7 @@ func (h *Host) Repair() (int, error) {
 	return h.reconcile()
 }
 
-// Remove takes away everything that this package ever made on this node.
+// Remove removes everything that this package ever made on this node.
 func (h *Host) Remove() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -29,11 +29,11 @@ const (
 // gateway.
 var GatewayIPv6 = netip.MustParseAddr("fe80::1")
 
-// maxKey bounds the indexes that fit into the key of a neighbour entry.
+// maxKey bounds the indexes that fit into the key of a neighbor entry.
 const maxKey = 1 << 28
 
 // key4 and key6 are the next hops that stand for a proxy's interface. No packet
-// ever has one of them: they only lead to the permanent neighbour entry with the
+// ever has one of them: they only lead to the permanent neighbor entry with the
 // proxy's hardware address. The IPv4 ones are of the class that is reserved
 // (RFC 1112 section 4), where no address of anyone's can be met.
 func key4(index int) netip.Addr {
@@ -55,7 +55,7 @@ func key(addr netip.Addr, index int) netip.Addr {
 	return key6(index)
 }
 
-// isKey says whether an address can only be one that key made.
+// isKey reports whether an address can only be one that key made.
 func isKey(a netip.Addr) bool {
 	a = a.Unmap()
 	if a.Is4() {

@@ -65,7 +65,7 @@ func (h *Host) reconcilePort(o *observed, port, bridge netlink.Link, isolated bo
 	return changed, nil
 }
 
-// gone drops the error that says that an interface has just vanished: whoever
+// gone drops the error that states that an interface has just vanished: whoever
 // listed it will say so.
 func gone(err error) error {
 	if errors.Is(err, unix.ENODEV) {

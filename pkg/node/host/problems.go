@@ -50,7 +50,7 @@ func (h *Host) Problems() []string {
 	return out
 }
 
-// lostText says which firewall drops what is forwarded to proxies, and what helps.
+// lostText reports which firewall drops what is forwarded to proxies, and what helps.
 func lostText(six bool, closed []foreignChain, bridges []string) string {
 	family := map[bool]string{false: "IPv4", true: "IPv6"}[six]
 	if len(closed) == 0 {
@@ -97,11 +97,11 @@ func ForwardingProblems(four, six bool) []string {
 // accepts it.
 type foreignChain struct {
 	name, table, family string
-	// accepts says that some rule may accept something.
+	// accepts indicates that some rule may accept something.
 	accepts bool
 }
 
-// holds says whether a chain sees packets of a family.
+// holds reports whether a chain sees packets of a family.
 func (c foreignChain) holds(six bool) bool {
 	return c.family == "inet" || (c.family == "ip6") == six
 }
@@ -132,7 +132,7 @@ func foreignChains(conn *nftables.Conn) ([]foreignChain, error) {
 	return out, nil
 }
 
-// mayAccept says whether a chain, or one that it leads to, has a rule that accepts. What
+// mayAccept reports whether a chain, or one that it leads to, has a rule that accepts. What
 // rules match is not looked at: packets tell whether they are enough.
 func mayAccept(conn *nftables.Conn, c *nftables.Chain, all []*nftables.Chain, seen map[string]bool) (bool, error) {
 	if seen[c.Name] {
@@ -203,7 +203,7 @@ func (f *firewallState) compare(conn *nftables.Conn) {
 	}
 }
 
-// sysctls says which settings of forwarding are off.
+// sysctls reports which settings of forwarding are off.
 func sysctls(root string, four, six bool, where string) []string {
 	var out []string
 	check := func(path, setting, family string) {

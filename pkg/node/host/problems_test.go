@@ -20,7 +20,7 @@ func (w *world) problems() string {
 	return strings.Join(out, "\n")
 }
 
-// closes adds a chain with the policy drop to a host, and gives back what removes it.
+// closes adds a chain with the policy drop to a host, and returns what removes it.
 func closes(t *testing.T, ns *testns.NS, family nftables.TableFamily, rules ...[]expr.Any) func() {
 	t.Helper()
 	var conn *nftables.Conn

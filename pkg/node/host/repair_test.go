@@ -134,7 +134,7 @@ func TestRepairs(t *testing.T) {
 	}
 }
 
-// whole says what is missing, without repairing it.
+// whole describes what is missing, without repairing it.
 func (w *world) whole(ns *testns.NS) error {
 	fresh, err := New(Options{Namespace: w.node.Handle})
 	if err != nil {

@@ -197,7 +197,7 @@ func (t *table) writeRules(c *nftables.Conn) {
 	add(t.answers, "anything else is no answer", counted(RefusedOpened), verdict(expr.VerdictDrop, ""))
 
 	// A connection that began in a tunnel, which no connection tracking has seen, does not
-	// go on outside of it.
+	// continue outside of it.
 	add(t.direct, "connections of a proxy's own", established(), verdict(expr.VerdictReturn, ""))
 	add(t.direct, "connections of a proxy's own", opensTCP(), verdict(expr.VerdictReturn, ""))
 	add(t.direct, "datagrams", protocol(unix.IPPROTO_UDP), verdict(expr.VerdictReturn, ""))

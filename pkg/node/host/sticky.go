@@ -20,7 +20,7 @@ import (
 // address has several proxies, the slot goes from there into the mark of the packet. A rule
 // leads the packet to the slot's routing table, which has the way to that proxy. Behind
 // the routing the packet has no mark any more. A packet without a slot, or whose proxy is
-// gone, goes on to the delivery table.
+// gone, continues to the delivery table.
 const (
 	// MarkMask are the bits of a packet's and of a connection's mark that are used. Other
 	// bits are never changed.

@@ -113,7 +113,7 @@ func TestProxiesDoNotMeet(t *testing.T) {
 	if got, err := shut(a, "203.0.113.6", 9901, ""); err == nil {
 		t.Errorf("a proxy reaches an unpublished port of another: %q", got)
 	}
-	// A neighbour and a route straight to the other: frames would cross the bridge.
+	// A neighbor and a route straight to the other: frames would cross the bridge.
 	link, err := a.Net.LinkByName("net1")
 	if err != nil {
 		t.Fatal(err)

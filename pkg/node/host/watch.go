@@ -23,8 +23,8 @@ const (
 	resubscribe = time.Second
 )
 
-// Run puts back what somebody takes away, until the context ends. It calls
-// repaired, if that is given, with the number of things that were put back, and
+// Run restores what somebody removes, until the context ends. It calls
+// repaired, if that is given, with the number of things that were restored, and
 // with the error of a pass that failed.
 func (h *Host) Run(ctx context.Context, repaired func(int, error)) {
 	events := make(chan struct{}, 1)
@@ -103,7 +103,7 @@ func (h *Host) watchOnce(ctx context.Context, notify func()) error {
 	}
 }
 
-// concernsLink says whether a change of a link may be one of what was made.
+// concernsLink reports whether a change of a link may be one of what was made.
 func (h *Host) concernsLink(u netlink.LinkUpdate) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -23,7 +23,7 @@ type Shut struct {
 	Reason Reason `json:"reason"`
 }
 
-// Reason says why an endpoint stays closed.
+// Reason explains why an endpoint stays closed.
 type Reason string
 
 // The reasons.

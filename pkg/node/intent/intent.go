@@ -51,7 +51,7 @@ type Intent struct {
 	Tunnels []Tunnel `json:"tunnels,omitempty"`
 	// Endpoints are those on the far nodes of the tunnels, or on this node.
 	Endpoints []endpoints.Endpoint `json:"endpoints,omitempty"`
-	// Leaving are those that the object no longer has and whose connections go on.
+	// Leaving are those that the object no longer has and whose connections continue.
 	Leaving []Leaving `json:"leaving,omitempty"`
 	// Direct are those that a proxy reaches without a tunnel, on a gateway node.
 	Direct []Direct `json:"direct,omitempty"`
@@ -84,7 +84,7 @@ func (i *Intent) Addresses() []netip.Addr {
 	return out
 }
 
-// Equal says whether two intents are the same.
+// Equal reports whether two intents are the same.
 func (i *Intent) Equal(o *Intent) bool {
 	return i.Key == o.Key && i.UID == o.UID && i.Public == o.Public && i.Alternate == o.Alternate && i.Prefix == o.Prefix &&
 		slices.Equal(i.Ports, o.Ports) && slices.Equal(i.Tunnels, o.Tunnels) && slices.Equal(i.Endpoints, o.Endpoints) &&
@@ -92,7 +92,7 @@ func (i *Intent) Equal(o *Intent) bool {
 		slices.EqualFunc(i.Leaving, o.Leaving, func(a, b Leaving) bool { return a.equal(&b) })
 }
 
-// Ends says whether a tunnel between two nodes ends on this one.
+// Ends reports whether a tunnel between two nodes ends on this one.
 type Ends func(tenantNode, epicNode netip.Addr) bool
 
 // AtGateway are the tunnels whose EPIC end is one of the addresses.

@@ -17,7 +17,7 @@ import (
 // fill the node's maps.
 const maxLeaving = 1024
 
-// Leaving is an endpoint that the object no longer has. Its open connections go on for a
+// Leaving is an endpoint that the object no longer has. Its open connections continue for a
 // while, so requests under way end; no new connection reaches it.
 type Leaving struct {
 	endpoints.Endpoint

@@ -96,7 +96,7 @@ func (f *Fetcher) Need(i *intent.Intent) {
 	}
 }
 
-// Suspect says that the keys of a tunnel may have been replaced. It never blocks.
+// Suspect indicates that the keys of a tunnel may have been replaced. It never blocks.
 func (f *Fetcher) Suspect(tunnel uint32) {
 	select {
 	case f.suspect <- tunnel:
@@ -135,7 +135,7 @@ func (f *Fetcher) Run(ctx context.Context) {
 	}
 }
 
-// due says whether a suspicion is followed. One that is not is raised again, as long
+// due reports whether a suspicion is followed. One that is not is raised again, as long
 // as there is a reason.
 func (f *Fetcher) due(key intent.Key) bool {
 	f.mu.Lock()
@@ -170,7 +170,7 @@ func (f *Fetcher) next(ctx context.Context) bool {
 	return true
 }
 
-// fetch returns true when the answer is not all that is needed yet.
+// fetch returns true when the answer is not everything that is needed yet.
 func (f *Fetcher) fetch(ctx context.Context, key intent.Key) (bool, error) {
 	s, ok := f.target.Get(key)
 	if !ok || len(s.Intent.Tunnels) == 0 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package proxies says which proxies run on this node, and by which interfaces.
+// Package proxies reports which proxies run on this node, and by which interfaces.
 // There are two sources: what the CNI plugin attached, in pkg/node/cni, and here a
 // static description for hosts without Kubernetes and for tests. It makes no
 // interface and programs nothing.
@@ -37,7 +37,7 @@ type Interface struct {
 	PeerMAC net.HardwareAddr `json:"peerMAC"`
 	// Addresses are the public and alternate addresses of the pod's end.
 	Addresses []netip.Addr `json:"addresses"`
-	// Standby says that the proxy is not ready, or ends: others of its address get
+	// Standby indicates that the proxy is not ready, or ends: others of its address get
 	// visitors' new connections while there are any.
 	Standby bool `json:"standby,omitempty"`
 	// Served is set if the proxy was ready before.

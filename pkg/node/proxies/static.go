@@ -154,7 +154,7 @@ func OpenStatic(path string, ns netns.NsHandle) (*Static, error) {
 // Close frees what it opened.
 func (s *Static) Close() { s.rt.Close() }
 
-// read reads the file, finds the interfaces, and says whether the list changed.
+// read reads the file, finds the interfaces, and reports whether the list changed.
 func (s *Static) read() (bool, error) {
 	data, err := os.ReadFile(s.path)
 	if err != nil {
@@ -170,7 +170,7 @@ func (s *Static) read() (bool, error) {
 	return s.resolve()
 }
 
-// resolve finds the interfaces that are described, and says whether the list changed.
+// resolve finds the interfaces that are described, and reports whether the list changed.
 func (s *Static) resolve() (bool, error) {
 	links, err := s.rt.LinkList()
 	// A list that changed while it was read may lack some; the change that did it comes

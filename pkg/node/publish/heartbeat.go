@@ -231,7 +231,7 @@ func isOld(err error) bool {
 	return apierrors.IsNotFound(err) && apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
 }
 
-// explain says what to do about an error.
+// explain describes what to do about an error.
 func explain(err error) error {
 	switch {
 	case err == nil:

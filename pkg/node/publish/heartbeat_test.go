@@ -243,7 +243,7 @@ func TestHeartbeatResumes(t *testing.T) {
 	})
 }
 
-// Errors say what to do.
+// Errors describe what to do.
 func TestHeartbeatErrors(t *testing.T) {
 	resource := epicv1.Resource("gatewaynodes")
 	for name, test := range map[string]struct {

@@ -65,7 +65,7 @@ func (p *Interfaces) Err() error {
 	return nil
 }
 
-// Run publishes until the context ends. It is to be started when the proxies of the
+// Run publishes until the context ends. It must be started when the proxies of the
 // node are known: what is not there then is gone.
 func (p *Interfaces) Run(ctx context.Context) {
 	var wg sync.WaitGroup

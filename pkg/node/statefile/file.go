@@ -16,7 +16,7 @@ import (
 	"github.com/acnodal/epic/pkg/privatefile"
 )
 
-// ErrDamaged says that a file is not what was written, or was written in a version
+// ErrDamaged indicates that a file is not what was written, or was written in a version
 // that this program does not read.
 var ErrDamaged = errors.New("damaged state file")
 

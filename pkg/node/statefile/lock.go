@@ -17,7 +17,7 @@ import (
 type Lock struct{ file *fileutil.LockedFile }
 
 // Acquire makes the directory, for root alone, and takes the lock in it. When
-// another process has it, the error says which.
+// another process has it, the error states which.
 func Acquire(directory string) (*Lock, error) {
 	if err := os.MkdirAll(directory, 0o700); err != nil {
 		return nil, fmt.Errorf("make the state directory: %w", err)

@@ -25,7 +25,7 @@ type Report struct {
 	Port    uint16       `json:"port"`
 	Started time.Time    `json:"started"`
 	Now     time.Time    `json:"now"`
-	// Source says where the state is from: "api", "disk" or "none".
+	// Source reports where the state is from: "api", "disk" or "none".
 	Source string `json:"source"`
 	// Problems are what is wrong, in words.
 	Problems   []string             `json:"problems"`
@@ -44,7 +44,7 @@ type Report struct {
 	// Objects are load balancers and gateway proxies, by whether they are applied.
 	Applied int `json:"applied"`
 	Failed  int `json:"failed"`
-	// Repairs is how many things were put back.
+	// Repairs is how many things were restored.
 	Repairs uint64 `json:"repairs"`
 	// Saved is when the state was written to disk last.
 	Saved time.Time `json:"saved,omitzero"`
@@ -81,11 +81,11 @@ func CompareDirects(a, b Direct) int {
 
 // The states of a tunnel.
 const (
-	// Up is a tunnel whose other end answers.
+	// Up is a tunnel whose far end answers.
 	Up = "up"
-	// Down is one whose other end answered once.
+	// Down is one whose far end answered once.
 	Down = "down"
-	// Opening is one whose other end has not answered yet.
+	// Opening is one whose far end has not answered yet.
 	Opening = "opening"
 	// NoKey is one that can't be opened before the API gives its key.
 	NoKey = "no-key"
@@ -99,7 +99,7 @@ const (
 	// CookiesRequired is a tunnel in which packets without a cookie are dropped here.
 	CookiesRequired Cookies = "required"
 	// CookiesSent is one in which this end sends cookies, and does not yet know that the
-	// other end always does.
+	// far end always does.
 	CookiesSent Cookies = "sent"
 	// CookiesNone is one in which this end sends none.
 	CookiesNone Cookies = "none"
@@ -112,15 +112,15 @@ type Tunnel struct {
 	Namespace string         `json:"namespace"`
 	Object    string         `json:"object"`
 	Local     netip.AddrPort `json:"local"`
-	// Remote is the verified other end; not valid if there is none.
+	// Remote is the verified far end; not valid if there is none.
 	Remote netip.AddrPort `json:"remote,omitzero"`
 	MTU    uint16         `json:"mtu"`
 	State  string         `json:"state"`
-	// Seen is when the other end gave its last sign of life.
+	// Seen is when the far end gave its last sign of life.
 	Seen time.Time `json:"seen,omitzero"`
 	// RTT is the last round trip, in nanoseconds.
 	RTT time.Duration `json:"rtt,omitempty"`
-	// Unanswered is how many PINGs in a row had no answer, on a tenant's node.
+	// Unanswered is how many PINGs in a row had no answer, on a client node.
 	Unanswered int `json:"unanswered,omitempty"`
 	// Cookies is how packets of the tunnel use cookies.
 	Cookies  Cookies            `json:"cookies"`

@@ -98,7 +98,7 @@ func trace(w http.ResponseWriter, r *http.Request, source Source) {
 	}
 }
 
-// traceError is the trailer that says why a trace ended.
+// traceError is the trailer that explains why a trace ended.
 const traceError = "Trace-Error"
 
 // lookAtTraced is how often the server looks whether a traced tunnel is there. Tests

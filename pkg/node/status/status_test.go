@@ -175,7 +175,7 @@ func TestSocket(t *testing.T) {
 	if err := client.Trace(t.Context(), "6", &b); err == nil || !strings.Contains(err.Error(), "no such tunnel") {
 		t.Errorf("%q, %v", b.String(), err)
 	}
-	// It would wait for packets for ever.
+	// It would wait for packets forever.
 	if err := client.Trace(t.Context(), "7", &b); err == nil || !strings.Contains(err.Error(), `no tunnel 7 ends on this node: "epic-node status" lists`) {
 		t.Errorf("%q, %v", b.String(), err)
 	}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package underlay keeps the programs on the interfaces by which tunnels reach
-// their other ends, and says from which address and with which MTU they do. It
+// their far ends, and says from which address and with which MTU they do. It
 // follows the kernel: an interface that appears later, or changes its address or
 // MTU, is noticed at once. It changes no interface.
 package underlay
@@ -54,7 +54,7 @@ type Kernel interface {
 	Watch(ctx context.Context, changed func()) error
 }
 
-// Options say what an Underlay is like.
+// Options describe what an Underlay is like.
 type Options struct {
 	Kernel Kernel
 	Plane  dataplane.Underlay
@@ -142,7 +142,7 @@ func (u *Underlay) Run(ctx context.Context) {
 	}
 }
 
-// Refresh looks at the kernel, attaches and detaches, and says what is missing.
+// Refresh looks at the kernel, attaches and detaches, and describes what is missing.
 func (u *Underlay) Refresh() error {
 	u.refreshing.Lock()
 	defer u.refreshing.Unlock()
@@ -156,7 +156,7 @@ func (u *Underlay) Refresh() error {
 	return err
 }
 
-// look takes a new picture, and says whether it differs.
+// look takes a new picture, and reports whether it differs.
 func (u *Underlay) look() (bool, error) {
 	all, err := u.o.Kernel.Links()
 	if err != nil {
@@ -364,7 +364,7 @@ func (u *Underlay) Interfaces() []Interface {
 	return out
 }
 
-// Problems say what is missing.
+// Problems describe what is missing.
 func (u *Underlay) Problems() []string {
 	u.mu.Lock()
 	defer u.mu.Unlock()

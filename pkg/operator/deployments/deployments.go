@@ -137,7 +137,7 @@ func differs[T any](has *T, want T) bool {
 	return true
 }
 
-// labelled adds labels and annotations that are missing, and reports whether any was.
+// labeled adds labels and annotations that are missing, and reports whether any was.
 func labelled(has, want client.Object) bool {
 	changed := false
 	add := func(to, from map[string]string) map[string]string {

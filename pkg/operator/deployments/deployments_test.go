@@ -58,7 +58,7 @@ func TestEnsure(t *testing.T) {
 	if got := get(t, r, workload.CAConfigMap, &corev1.ConfigMap{}).Data[workload.CAKey]; got != "one" {
 		t.Errorf("the CA is %q", got)
 	}
-	// What the API server and others add is not taken away.
+	// What the API server and others add is not removed.
 	d := get(t, r, "lb-shop", &appsv1.Deployment{})
 	d.Spec.ProgressDeadlineSeconds = new(int32(600))
 	d.Spec.Template.Annotations = map[string]string{"kubectl.kubernetes.io/restartedAt": "now"}

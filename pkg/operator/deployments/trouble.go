@@ -25,7 +25,7 @@ const (
 	ReasonNotStarted = "NotStarted"
 )
 
-// trouble says why proxies do not get ready; empty while nothing stands in the way.
+// trouble explains why proxies do not get ready; empty while nothing stands in the way.
 // What a person can mend comes first.
 func trouble(pods []corev1.Pod, d *appsv1.Deployment) (reason, message string) {
 	slices.SortFunc(pods, func(a, b corev1.Pod) int { return strings.Compare(a.Name, b.Name) })

@@ -32,7 +32,7 @@ func TestCertificateExpires(t *testing.T) {
 		}})
 	}
 	id := gatewayID(ns, "gw")
-	// wait waits until the outcome says that the certificate has expired, or does not.
+	// wait waits until the outcome indicates that the certificate has expired, or does not.
 	wait := func(want bool) {
 		t.Helper()
 		for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {

@@ -47,7 +47,7 @@ type GatewayListener struct {
 // Listener is a listener of Envoy's.
 type Listener struct {
 	epicv1.EnvoyListenerStatus
-	// Key and Version say which resource it is.
+	// Key and Version report which resource it is.
 	Key     resource.Key
 	Version string
 }

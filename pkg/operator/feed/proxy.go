@@ -36,7 +36,7 @@ type proxy struct {
 	outcome *Outcome
 	// template is the envoy-template that the result was rendered from; nil if there is none.
 	template *owned
-	// checked says that Envoy accepts the result, but for what is withheld.
+	// checked indicates that Envoy accepts the result, but for what is withheld.
 	checked  bool
 	withheld map[resource.Key]string
 	// troubles are the problems of endpoints, by the backend's name.
@@ -237,7 +237,7 @@ func (f *Feed) assign(s *source, b *translate.Backend, p *proxy) rendered {
 	return out
 }
 
-// reach says how a pod on a gateway node reaches client nodes.
+// reach describes how a pod on a gateway node reaches client nodes.
 func (f *Feed) reach(status *epicv1.ProxyStatus, gatewayNode netip.Addr) func(netip.Addr) translate.Reach {
 	return func(clientNode netip.Addr) translate.Reach {
 		tunnel, ok := status.GUETunnelEndpoints[clientNode.String()].EPICEndpoints[gatewayNode.String()]

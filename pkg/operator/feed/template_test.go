@@ -57,7 +57,7 @@ func TestTemplate(t *testing.T) {
 	}
 }
 
-// TestRestored: an operator that starts beside a template that is refused gives new pods what
+// TestRestored: an operator that starts next to a template that is refused gives new pods what
 // those that run have, as far as a template may yield it, with the endpoints of now.
 func TestRestored(t *testing.T) {
 	spec := func(listener string) *epicv1.EnvoyConfigSpec {

@@ -30,7 +30,7 @@ func (local) Accepted(proxyidentity.Proxy, resource.Key) map[string]string {
 	return map[string]string{"a": "v2"}
 }
 
-// What pods say that are connected to another replica is as good as what is known here;
+// What pods state that are connected to another replica is as good as what is known here;
 // pods that do not answer are left out.
 func TestStates(t *testing.T) {
 	id := proxyidentity.Proxy{Namespace: "epic-a", Kind: "LoadBalancer", Name: "shop"}

@@ -76,7 +76,7 @@ func start(argv []string, dir, log string, in func(func() error) error) (*child,
 		c.PID = cmd.Process.Pid
 	}
 	go func() {
-		_ = cmd.Wait() // its log says why it ended
+		_ = cmd.Wait() // its log explains why it ended
 		close(c.done)
 	}()
 	return c, err

@@ -6,7 +6,7 @@
 // exactly where a pod would.
 //
 // What it started outlives it: a new operator finds the processes by their records,
-// and goes on with them. End removes everything.
+// and continues with them. End removes everything.
 //
 // The folder has
 //

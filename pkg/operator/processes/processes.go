@@ -92,11 +92,11 @@ type proxy struct {
 	failures int
 	next     time.Time
 	begun    time.Time
-	// adopted says that an earlier operator started the child.
+	// adopted indicates that an earlier operator started the child.
 	adopted bool
 }
 
-// New finds what an earlier operator started, and goes on with it.
+// New finds what an earlier operator started, and continues with it.
 func New(ctx context.Context, o Options) (*Runner, error) {
 	if o.Grace == 0 {
 		o.Grace = grace
@@ -348,7 +348,7 @@ func (r *Runner) Keys(context.Context) ([]proxyidentity.Proxy, error) {
 	return keys, nil
 }
 
-// Stop starts no more proxies. Those that run go on.
+// Stop starts no more proxies. Those that run continue.
 func (r *Runner) Stop() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

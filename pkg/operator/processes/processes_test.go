@@ -243,7 +243,7 @@ func TestAddresses(t *testing.T) {
 }
 
 // After a reboot, with the API away, proxies are started as they were, and started again
-// when they end. When the API is back they go on, and those of objects that are gone end.
+// when they end. When the API is back they continue, and those of objects that are gone end.
 func TestReboot(t *testing.T) {
 	dir := t.TempDir()
 	r := newRig(t, dir, forever)

@@ -26,7 +26,7 @@ const (
 	// ReasonAccepted goes with Accepted when it is true.
 	ReasonAccepted = "Accepted"
 	// ReasonRejectedByProxy is that an Envoy refused a part of the configuration. The
-	// message has its words. It goes on with the version that it accepted before.
+	// message has its words. It continues with the version that it accepted before.
 	ReasonRejectedByProxy = "RejectedByProxy"
 	// ReasonRejectedByValidator is that an Envoy refused a part of the configuration before
 	// a proxy got it. The message has its words.

@@ -42,7 +42,7 @@ type Status struct {
 	Conditions []metav1.Condition
 	// Listeners are those of a gateway proxy.
 	Listeners []epicv1.GatewayListenerStatus
-	// Settling says that Envoys have what they need but for the newest change, which
+	// Settling indicates that Envoys have what they need but for the newest change, which
 	// they have not answered yet.
 	Settling bool
 }
@@ -110,7 +110,7 @@ func lastRejection(state xds.State) *epicv1.EnvoyRejection {
 	return newest
 }
 
-// accepted says what of the object can't be configured.
+// accepted describes what of the object can't be configured.
 func accepted(o *feed.Outcome) metav1.Condition {
 	if o == nil {
 		return condition(ConditionAccepted, metav1.ConditionUnknown, ReasonPending, "The operator has not looked at the object yet")
@@ -140,7 +140,7 @@ func refusedTemplate(o *feed.Outcome) *translate.Problem {
 	return nil
 }
 
-// programmed says what the Envoys have of it.
+// programmed describes what the Envoys have of it.
 func programmed(in *Input, s *Status) metav1.Condition {
 	var told []string
 	current, connected := 0, len(in.State.Pods)

@@ -27,7 +27,7 @@ type Progress struct {
 	// Placements are the gateway nodes of proxies that are no pods, by the proxies'
 	// names; nil where pods tell by themselves.
 	Placements map[string]string
-	// Reason and Message say why it does not get further; empty while it does.
+	// Reason and Message explain why it does not get further; empty while it does.
 	Reason, Message string
 	// Retry is after how long something that is not there yet may be; 0 if nothing is
 	// waited for.

@@ -120,7 +120,7 @@ func (f *Platform) pod(p *Proxy) corev1.PodSpec {
 		Affinity: &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{
 			RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{
 				TopologyKey: corev1.LabelHostname, LabelSelector: &metav1.LabelSelector{MatchLabels: p.Labels()},
-				// A rollout's new pod may run beside the old one.
+				// A rollout's new pod may run next to the old one.
 				MatchLabelKeys: []string{"pod-template-hash"},
 			}},
 		}},

@@ -7,7 +7,7 @@
 //
 // A Deployment in the object's namespace runs the Envoys, on gateway nodes only and
 // at most one of a version on each node. During a rollout a new Envoy may start
-// beside an old one, so an object with one replica is never without an Envoy.
+// next to an old one, so an object with one replica is never without an Envoy.
 //
 // # What a pod may do
 //

@@ -50,7 +50,7 @@ const (
 	BadRequest    Reason = "bad_request"
 )
 
-// RefusedError says why a pod gets no certificate.
+// RefusedError explains why a pod gets no certificate.
 type RefusedError struct {
 	Reason Reason
 	Text   string

@@ -40,7 +40,7 @@ func TestAccountsNeedTheSystem(t *testing.T) {
 }
 
 // A group ID is unique. An account that comes back has its former one, unless
-// another has it: then it gets another, and the repository that goes on to send
+// another has it: then it gets another, and the repository that continues to send
 // the former one is no dead end.
 func TestGroupIDs(t *testing.T) {
 	w := rt.New(t)

@@ -334,7 +334,7 @@ func (a *allocator) claimRange(s Space, from, to uint64) (first, end string) {
 }
 
 // conditions keep a server that slept on its block for a whole turn from
-// handing out a number that had its next turn meanwhile, and one whose cursor
+// handing out a number that had its next turn in the meantime, and one whose cursor
 // was deleted with its owner from handing out numbers of the next.
 func (a *allocator) conditions(s Space, b *block, grants []grant) []condition {
 	if !s.turns {

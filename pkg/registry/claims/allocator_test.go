@@ -79,7 +79,7 @@ func cursor(t testing.TB, b *Backend, s Space) uint64 {
 	return p
 }
 
-// holds says whether the conditions of a write are met now.
+// holds reports whether the conditions of a write are met now.
 func holds(t testing.TB, b *Backend, conds []condition) error {
 	t.Helper()
 	p := newPlan(b, true, true)

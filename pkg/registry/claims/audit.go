@@ -18,7 +18,7 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// ProblemType says how objects and claims differ.
+// ProblemType describes how objects and claims differ.
 type ProblemType string
 
 const (
@@ -247,7 +247,7 @@ func (a *audit) readClaims(ctx context.Context) error {
 	})
 }
 
-// inspect checks what a claim means beside being there.
+// inspect checks what a claim means in addition to being there.
 func (a *audit) inspect(path string, e expectation, kv *mvccpb.KeyValue) {
 	switch e.claim.Kind() {
 	case kindChild:

@@ -161,7 +161,7 @@ func (b *Backend) schema(ctx context.Context) (string, error) {
 	return string(resp.Kvs[0].Value), nil
 }
 
-// Ready says what keeps the claims from working, or nil. If etcd was restored while
+// Ready describes what keeps the claims from working, or nil. If etcd was restored while
 // this server ran, it makes the data fit for use.
 func (b *Backend) Ready(ctx context.Context) error {
 	found, err := b.settleSchema(ctx)
@@ -171,7 +171,7 @@ func (b *Backend) Ready(ctx context.Context) error {
 	return err
 }
 
-// Close gives back reserved numbers and closes the connection. Nothing may be
+// Close returns reserved numbers and closes the connection. Nothing may be
 // written through the backend any more.
 func (b *Backend) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)

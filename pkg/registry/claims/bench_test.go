@@ -23,7 +23,7 @@ var benchObject = []byte(strings.Repeat("x", 2<<10))
 
 // BenchmarkWrites compares the transaction of an object with four claims (two
 // tunnel IDs, an address, a unique name) with a plain put of the same object, on
-// one etcd that writes to disk, in turns. It reports the rate of both and their
+// one etcd that writes to disk, in turn. It reports the rate of both and their
 // ratio.
 func BenchmarkWrites(b *testing.B) {
 	for _, writers := range []int{1, 16, 64} {

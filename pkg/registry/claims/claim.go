@@ -99,7 +99,7 @@ func (s *Set) AddPlace(account Ref, place int32) {
 
 func placeKind(account Ref) string { return kindPlace + "/" + digest(account.String()) }
 
-// AddParent says that the object depends on parent, which can't be deleted
+// AddParent indicates that the object depends on parent, which can't be deleted
 // while it does. uid is the dependent object's.
 func (s *Set) AddParent(parent Ref, uid string) {
 	s.add(Claim{kind: childKind(parent), name: uid})

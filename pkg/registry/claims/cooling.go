@@ -62,7 +62,7 @@ func parseCooled(v string) (cooled, error) {
 	return cooled{namespace: namespace, until: time.Unix(seconds, 0)}, nil
 }
 
-// keeps says whether the address is to be kept from a namespace. A value that can't
+// keeps reports whether the address is to be kept from a namespace. A value that can't
 // be read keeps it from nobody: the audit reports it, and the next holder removes it.
 func (c cooled) keeps(namespace string, now time.Time) bool {
 	return c.namespace != namespace && now.Before(c.until)
@@ -242,7 +242,7 @@ func (b *Backend) runSweeps(ctx context.Context) {
 }
 
 // sweepCooling looks at a bounded number of cooling keys, from one on, and removes
-// those whose time is over. It returns where to go on, or "" at the end.
+// those whose time is over. It returns where to continue, or "" at the end.
 func (b *Backend) sweepCooling(ctx context.Context, from string) (string, error) {
 	first := b.layout.root + coolingFolder
 	end := clientv3.GetPrefixRangeEnd(first)

@@ -110,7 +110,7 @@ func TestReleasedAddressesCool(t *testing.T) {
 				clean(t, s.b)
 				s.mustDelete(t, "a", "one")
 			}
-			// What is picked is another, and goes on to be when the pool begins again.
+			// What is picked is another, and continues to be when the pool begins again.
 			other.want(t, "b", "one", "any", at(1).String())
 			other.want(t, "b", "two", "any", at(2).String())
 			other.want(t, "b", "three", "any", at(3).String())

@@ -16,9 +16,9 @@
 // write in the context; txnClient wraps the kubernetes.Interface of etcd's
 // client, through which the etcd store writes, and turns that difference into
 // the transaction. Numbers come from cursors of which each server reserves
-// blocks (see allocator), so that writers of different objects never wait for
+// blocks (see allocator), so writers of different objects never wait for
 // one another.
 //
-// It does not know EPIC's kinds: those are in the packages beside it, each with
+// It does not know EPIC's kinds: those are in the packages next to it, each with
 // its Rules.
 package claims

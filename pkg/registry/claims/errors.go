@@ -13,15 +13,15 @@ import (
 // left to give.
 var ErrExhausted = errors.New("nothing is left")
 
-// staleError says that what a plan relied on has changed, or that something it
-// picked was taken meanwhile: planning again will help. It never leaves this
+// staleError indicates that what a plan relied on has changed, or that something it
+// picked was taken in the meantime: planning again will help. It never leaves this
 // package.
 type staleError struct {
 	what string
-	// spent says that numbers which the plan took are not to be had: handing
+	// spent indicates that numbers which the plan took are not to be had: handing
 	// them out again would fail again.
 	spent bool
-	// relied says that the plan rested on remembered objects, which may be the
+	// relied indicates that the plan rested on remembered objects, which may be the
 	// reason: the next one must read.
 	relied bool
 }
@@ -34,7 +34,7 @@ func errBusy(last error) error {
 	return apierrors.NewTimeoutError(fmt.Sprintf("the objects on which this write depends kept changing (%v); try again", last), 1)
 }
 
-// errSchema is for a server that finds itself beside another version's data.
+// errSchema is for a server that finds itself next to another version's data.
 func errSchema(found string) error {
 	return apierrors.NewServiceUnavailable(schemaMessage(found))
 }

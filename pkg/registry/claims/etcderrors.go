@@ -71,7 +71,7 @@ func (e *uncertainError) Error() string { return e.err.Error() }
 
 func (e *uncertainError) Unwrap() error { return e.err }
 
-// writeError says what the failure of a transaction means: the caller's fault,
+// writeError describes what the failure of a transaction means: the caller's fault,
 // or an uncertain outcome.
 func writeError(err error) error {
 	if errors.Is(err, rpctypes.ErrRequestTooLarge) {

@@ -337,13 +337,13 @@ func (s *server) write(ctx context.Context, r *rand.Rand, seen map[string]runtim
 	}
 }
 
-// expected says whether an error is one that rules or races may give.
+// expected reports whether an error is one that rules or races may give.
 func expected(err error) bool {
 	return err == nil || apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || storage.IsNotFound(err) || storage.IsExist(err) || errors.Is(err, errLost)
 }
 
 // TestHistories runs random requests on two servers at once, with connections
-// that break, and then looks at every revision that etcd had meanwhile.
+// that break, and then looks at every revision that etcd had in the meantime.
 func TestHistories(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -628,7 +628,7 @@ func (h *history) end(b *Backend) {
 }
 
 // TestTurns is invariant 3 on one server, where nothing is skipped: an ID comes
-// again only when each other one was assigned after it, or was held meanwhile.
+// again only when each other one was assigned after it, or was held in the meantime.
 func TestTurns(t *testing.T) {
 	const size = 20
 	b := newTestBackend(t, newPrefix())

@@ -24,7 +24,7 @@ func TestKeptIDsHaveHadTheirTurn(t *testing.T) {
 	for _, brought := range []int32{0, 5, 0, 3, 9, 0} {
 		got = append(got, take(brought))
 	}
-	// 5 is kept, and numbering goes on at 6; 3 is kept, being free and passed; 9 is
+	// 5 is kept, and numbering continues at 6; 3 is kept, being free and passed; 9 is
 	// none of the space.
 	want := []int32{1, 5, 6, 3, 9, 8}
 	want[4] = 7
@@ -35,7 +35,7 @@ func TestKeptIDsHaveHadTheirTurn(t *testing.T) {
 	}
 }
 
-// A preview says what would be kept, and moves nothing.
+// A preview describes what would be kept, and moves nothing.
 func TestPreviewOfKeptIDs(t *testing.T) {
 	b := newTestBackend(t, newPrefix())
 	before := len(dump(t, b))

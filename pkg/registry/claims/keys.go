@@ -44,7 +44,7 @@ const coolingFolder = "cooling/"
 // cooling is the key of an address that cools down.
 func (l layout) cooling(address Claim) string { return l.root + coolingFolder + address.name }
 
-// restored says what the last restore of a snapshot left.
+// restored describes what the last restore of a snapshot left.
 func (l layout) restored() string { return l.root + "restored" }
 
 // last holds the number of a space that was assigned most recently.

@@ -159,7 +159,7 @@ func TestFullTransaction(t *testing.T) {
 			mustAnnotate(t, s, "pods", "a", haveAnnotation, apart)
 		}
 	}
-	// Beside these stand those of the object, the schema and the children.
+	// Next to these stand those of the object, the schema and the children.
 	more = maxOps - 3 + 1
 	if err := remove(t.Context(), s, "pods", "a"); err == nil || !strings.Contains(err.Error(), "conditions") {
 		t.Errorf("got %v", err)

@@ -66,7 +66,7 @@ func TestNarrowWatchesAmongWrites(t *testing.T) {
 	opts := storage.ListOptions{Recursive: true, SendInitialEvents: &yes, Predicate: storage.SelectionPredicate{
 		Label: labels.Everything(), Field: fields.Everything(), AllowWatchBookmarks: true,
 	}}
-	// begin also says whether everything was written before the watch began.
+	// begin also reports whether everything was written before the watch began.
 	begin := func() (_ watch.Interface, all bool, err error) {
 		all = written.Load()
 		w, err := s.Watch(t.Context(), "/pods/mine", opts)

@@ -210,7 +210,7 @@ func TestCreateIsOneRequest(t *testing.T) {
 	for i := range n {
 		mustCreate(t, f.children, "children", pod(fmt.Sprint("c", i)))
 	}
-	// Beside the transactions there are reservations of blocks of IDs, which grow.
+	// Next to the transactions there are reservations of blocks of IDs, which grow.
 	if got := requests(); got > n+10 {
 		t.Errorf("%d requests to etcd for %d creates", got, n)
 	}
@@ -366,12 +366,12 @@ func TestParentCacheIsBounded(t *testing.T) {
 func TestPlansShareReads(t *testing.T) {
 	ref := Ref{Resource: "parents", Namespace: "ns", Name: "p"}
 	for name, c := range map[string]struct {
-		// there says that the parent is there before the first plan reads it. Else it
+		// there indicates that the parent is there before the first plan reads it. Else it
 		// is created after that, before the first plan has the answer.
 		there bool
-		// fails says that the first plan's read fails.
+		// fails indicates that the first plan's read fails.
 		fails bool
-		// fresh says that the second plan is a fresh one.
+		// fresh indicates that the second plan is a fresh one.
 		fresh bool
 		// requests are those of both plans.
 		requests int

@@ -28,7 +28,7 @@ type Plan struct {
 	// revision the transaction compares.
 	remembered []Ref
 	content    map[Ref]bool
-	// assumed says that the plan relies on more that was not read: that an object
+	// assumed indicates that the plan relies on more that was not read: that an object
 	// does not exist, or that a quota slot is free.
 	assumed bool
 	slot    *pickedSlot
@@ -88,7 +88,7 @@ func newPlan(b *Backend, preview, fresh bool) *Plan {
 	}
 }
 
-// relies says whether the plan rests on anything that was not read from etcd for it.
+// relies reports whether the plan rests on anything that was not read from etcd for it.
 func (p *Plan) relies() bool { return len(p.remembered) > 0 || p.assumed }
 
 // forget drops from memory what the plan took from there.
@@ -106,7 +106,7 @@ func (p *Plan) giveBack() {
 	p.slot = nil
 }
 
-// Preview says that nothing will be written (a dry run): the plan looks up and
+// Preview indicates that nothing will be written (a dry run): the plan looks up and
 // checks, and Assign and Pick calls are not to be made, since a preview must
 // not promise what it can't keep.
 func (p *Plan) Preview() bool { return p.preview }
@@ -300,7 +300,7 @@ func stale(what string) func([]keyValue) error {
 	return func([]keyValue) error { return &staleError{what: what} }
 }
 
-// AssignIDs takes n numbers of a space, in the order in which they are to be
+// AssignIDs takes n numbers of a space, in the order in which they must be
 // assigned. They are this object's once the write has landed; until then, and
 // if it fails, they are nobody's.
 func (p *Plan) AssignIDs(ctx context.Context, space Space, n int) ([]int32, error) {
@@ -396,14 +396,14 @@ func (p *Plan) useSlot(account Ref, mod int64, limit int32, slot uint64) int32 {
 	return int32(slot)
 }
 
-// PlaceLeft says whether account's quota has a place left.
+// PlaceLeft reports whether account's quota has a place left.
 func (p *Plan) PlaceLeft(ctx context.Context, account Ref, limit int32) (bool, error) {
 	free, err := p.freePlaces(ctx, account, limit, nil)
 	return len(free) > 0, err
 }
 
 // freePlaces returns some of the places that are free, or nothing if none is. With a
-// slotRead it goes on looking while all that it finds are busy.
+// slotRead it keeps looking while everything that it finds are busy.
 func (p *Plan) freePlaces(ctx context.Context, account Ref, limit int32, read *slotRead) ([]uint64, error) {
 	if limit <= 0 {
 		return nil, nil

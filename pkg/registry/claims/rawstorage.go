@@ -128,7 +128,7 @@ func (b *Backend) rawStorage(cfg *storagebackend.ConfigForResource, resourcePref
 	return &store{Interface: inner, b: b, kind: k}, nil
 }
 
-// slimCodec is a storage codec that leaves out what Slim takes away.
+// slimCodec is a storage codec that leaves out what Slim removes.
 type slimCodec struct {
 	runtime.Codec
 	slim Slim

@@ -59,7 +59,7 @@ type restoredPool struct {
 	Unused uint64     `json:"unused"`
 }
 
-// cools says whether an address cools down because of the restore, and until when.
+// cools reports whether an address cools down because of the restore, and until when.
 func (r *restored) cools(a netip.Addr, now time.Time, period time.Duration) (time.Time, bool) {
 	if r == nil || period <= 0 {
 		return time.Time{}, false

@@ -8,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// Rules says what the objects of one kind claim and what their writes rely on.
+// Rules describes what the objects of one kind claim and what their writes rely on.
 // The objects are of the internal version.
 type Rules interface {
 	// Claims returns what obj holds. It is a pure function of obj: it is

@@ -251,8 +251,8 @@ func TestSlotsShareARead(t *testing.T) {
 	}
 }
 
-// TestFreePlacesGoOn: while all free slots of a window are in flight, the search goes
-// on, and it ends when it has seen every free one.
+// TestFreePlacesGoOn: while all free slots of a window are in flight, the search continues,
+// and it ends when it has seen every free one.
 func TestFreePlacesGoOn(t *testing.T) {
 	const limit, rounds = 4 * slotWindow, 20
 	b := newTestBackend(t, newPrefix())

@@ -23,7 +23,7 @@ type Space struct {
 	size uint64
 	// first block that a server reserves, and the largest, in numbers.
 	minBlock, maxBlock uint64
-	// turns says that a number may come again only when all others have had
+	// turns indicates that a number may come again only when all others have had
 	// their turn, even if a server slept on its block for a whole round.
 	turns bool
 	// pool is set where the numbers are offsets into a pool of addresses, and part
@@ -91,7 +91,7 @@ func partSpace(p, part addresspool.Pool) Space {
 	return s
 }
 
-// spares says whether the number at a position is not handed out.
+// spares reports whether the number at a position is not handed out.
 func (s Space) spares(position uint64) bool {
 	return s.part != nil && !s.part.Contains(addressAt(*s.pool, position%s.size))
 }

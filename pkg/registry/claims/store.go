@@ -177,7 +177,7 @@ func (p *Plan) refuse(err error) error {
 	return &staleError{what: "a refusal rested on what this server remembered", relied: true}
 }
 
-// abandon gives back what an attempt took that will not be written.
+// abandon returns what an attempt took that will not be written.
 func (w *pending) abandon() {
 	if w.plan != nil {
 		w.plan.giveBack()

@@ -105,7 +105,7 @@ func TestSchema(t *testing.T) {
 func TestEmptyPrefixIsClaimedOnce(t *testing.T) {
 	prefix := newPrefix()
 	raw := rawClient(t, etcdEndpoint)
-	// Another's data beside the prefix does not matter.
+	// Another's data next to the prefix does not matter.
 	if _, err := raw.Put(t.Context(), prefix+"other/key", "x"); err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ func TestTakenClaims(t *testing.T) {
 	if _, err := create(t.Context(), s, "pods", pod("b", addressAnnotation, "192.0.2.1")); !apierrors.IsInvalid(err) {
 		t.Errorf("got %v", err)
 	}
-	// A number that was assigned beside the refused address is not lost.
+	// A number that was assigned next to the refused address is not lost.
 	if _, err := create(t.Context(), s, "pods", pod("b", addressAnnotation, "192.0.2.1", wantAnnotation, "1")); !apierrors.IsInvalid(err) {
 		t.Errorf("got %v", err)
 	}
@@ -132,7 +132,7 @@ func TestForeignClaimInsideARun(t *testing.T) {
 }
 
 // TestForeignClaimInsideABlock: the same for IDs that the server assigns, when one of
-// the block that it reserved is taken meanwhile.
+// the block that it reserved is taken in the meantime.
 func TestForeignClaimInsideABlock(t *testing.T) {
 	b := newTestBackend(t, newPrefix())
 	s := storeFor(t, b, "pods", &idRules{space: TunnelIDs})

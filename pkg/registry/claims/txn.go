@@ -93,7 +93,7 @@ func (c *txnClient) commit(ctx context.Context, op clientv3.Op, key string, expe
 	}
 	if err != nil {
 		// The transaction may have been applied all the same: what it took is
-		// not given back.
+		// not returned.
 		c.b.slots.settle(slot)
 		return result{}, writeError(err)
 	}
@@ -158,7 +158,7 @@ func (c *txnClient) diagnose(ctx context.Context, key string, expected int64, co
 	return result{}, &staleError{what: "what etcd refused it for is gone"}
 }
 
-// changedObject looks at the object, which was read first, and says whether it
+// changedObject looks at the object, which was read first, and reports whether it
 // is another than expected.
 func changedObject(resp *clientv3.TxnResponse, expected int64) (result, bool) {
 	r, mod := result{revision: resp.Header.Revision}, int64(0)
@@ -200,7 +200,7 @@ func (c *txnClient) conditions(p *pending) []condition {
 	return out
 }
 
-// taken says what the loss of a claim means: another attempt if the server
+// taken describes what the loss of a claim means: another attempt if the server
 // picked it, the kind's own error if the caller did.
 func taken(p *pending, r run, l layout, kv keyValue) error {
 	for _, claim := range r {
@@ -299,7 +299,7 @@ func refusedReleases(resp *clientv3.TxnResponse, claims, releasing int) int {
 	return refused
 }
 
-// diagnosticGet reads as little as tells whether a condition holds. The newest
+// diagnosticGet reads as little as reports whether a condition holds. The newest
 // key of a range comes first.
 func diagnosticGet(key, end string) clientv3.Op {
 	opts := []clientv3.OpOption{clientv3.WithLimit(1)}

@@ -197,7 +197,7 @@ func newPrefixTransformer() *storagetesting.PrefixTransformer {
 
 // UpdatePrefixTransformer implements storagetesting.InterfaceWithPrefixTransformer.
 func (s *suite) UpdatePrefixTransformer(modify storagetesting.PrefixTransformerModifier) func() {
-	// Not a copy of the present one, which counts its reads meanwhile.
+	// Not a copy of the present one, which counts its reads in the meantime.
 	return s.transformer.swap(modify(newPrefixTransformer()))
 }
 
@@ -398,7 +398,7 @@ type suiteCase struct {
 	on where
 	// alone is for suites that compact etcd, or want another configuration.
 	alone bool
-	// slow is for suites that mostly wait: they run beside each other, each with an
+	// slow is for suites that mostly wait: they run next to each other, each with an
 	// etcd of its own.
 	slow bool
 	// notify makes etcd report its progress often.
@@ -412,7 +412,7 @@ type suiteCase struct {
 	// misnamed is for suites that store objects under keys that are not their
 	// names'. The cache knows these by their names, and differs from etcd.
 	misnamed bool
-	// unaudited says why claims and objects differ afterwards.
+	// unaudited explains why claims and objects differ afterwards.
 	unaudited string
 }
 

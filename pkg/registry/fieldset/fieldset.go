@@ -51,7 +51,7 @@ func Many[T any](name string, values func(obj *T) []string) Field {
 	}}
 }
 
-// Fields are the fields of one kind, beside metadata.name and
+// Fields are the fields of one kind, in addition to metadata.name and
 // metadata.namespace, which every kind has.
 type Fields []Field
 
@@ -139,7 +139,7 @@ func (fs Fields) Register(scheme *runtime.Scheme, gvk schema.GroupVersionKind) e
 	})
 }
 
-// registered says whether the scheme needs no change. Not to write it again
+// registered reports whether the scheme needs no change. Not to write it again
 // matters when a server that reads it is already running.
 func (fs Fields) registered(scheme *runtime.Scheme, gvk schema.GroupVersionKind) bool {
 	for _, f := range fs {

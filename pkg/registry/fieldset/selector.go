@@ -27,7 +27,7 @@ func contains(joined, value string) bool {
 	return !strings.Contains(value, separator) && strings.Contains(joined, separator+value+separator)
 }
 
-// selector compares the values of some fields one by one. All that a selector
+// selector compares the values of some fields one by one. Everything that a selector
 // has besides Matches it leaves to the one it wraps.
 type selector struct {
 	fields.Selector

@@ -12,11 +12,11 @@ import (
 // fieldParentUID is the field by which the slices of one Service are found.
 const fieldParentUID = "spec.parentRef.uid"
 
-// fieldNodeAddress is the field by which a tenant's node watches the slices that may
+// fieldNodeAddress is the field by which a client node watches the slices that may
 // have endpoints on it.
 const fieldNodeAddress = "spec.node-address"
 
-// selectable are the fields by which objects can be selected, beside their name
+// selectable are the fields by which objects can be selected, in addition to their name
 // and namespace. A list is served from the index of the first that its selector
 // names, so those that leave the fewest objects come first.
 var selectable = fieldset.Fields{

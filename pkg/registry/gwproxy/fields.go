@@ -8,7 +8,7 @@ import (
 	"github.com/acnodal/epic/pkg/registry/proxy"
 )
 
-// selectable are the fields by which objects can be selected, beside their name
+// selectable are the fields by which objects can be selected, in addition to their name
 // and namespace. A list is served from the index of the first that its selector
 // names, so those that leave the fewest objects come first.
 var selectable = fieldset.Fields{

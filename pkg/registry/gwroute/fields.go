@@ -9,7 +9,7 @@ import (
 	"github.com/acnodal/epic/pkg/registry/fieldset"
 )
 
-// selectable are the fields by which objects can be selected, beside their name
+// selectable are the fields by which objects can be selected, in addition to their name
 // and namespace.
 var selectable = fieldset.Fields{
 	fieldset.Many("spec.parent", parents),

@@ -141,7 +141,7 @@ func (c *current) list(ctx context.Context, store *genericregistry.Store, option
 	return store.List(ctx, options)
 }
 
-// isFull reports whether an error says that etcd takes no more writes. Reads go on
+// isFull reports whether an error states that etcd takes no more writes. Reads continue
 // then: room is made by people and programs that have to see what is there.
 func isFull(err error) bool {
 	var told apierrors.APIStatus

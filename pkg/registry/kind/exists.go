@@ -20,7 +20,7 @@ func nameOf(obj runtime.Object) string {
 	return m.GetName()
 }
 
-// refusal reports whether an error says that the client may not create the
+// refusal reports whether an error states that the client may not create the
 // object as it is. Errors of a server that can't do its work say no such thing.
 func refusal(err error) bool {
 	return apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err)
@@ -30,7 +30,7 @@ func refusal(err error) bool {
 func (r *REST) existing(ctx context.Context, name string) error {
 	key, err := r.KeyFunc(ctx, name)
 	if err != nil {
-		return nil //nolint:nilerr // the refusal says what is wrong
+		return nil //nolint:nilerr // the refusal describes what is wrong
 	}
 	found := r.NewFunc()
 	if err := r.Storage.Get(ctx, key, storage.GetOptions{}, found); err != nil {

@@ -17,7 +17,7 @@ import (
 // An object that comes out of a backup or a repository brings along values that
 // the server once assigned. Where it can't have one of them again, such as an ID
 // that another object has by now, it gets another and the caller a warning. The
-// repository goes on to send the former value with each update. So the object
+// repository continues to send the former value with each update. So the object
 // remembers it, in an annotation, and an update with that very value leaves the
 // object's own. Every other value is a change, and refused.
 

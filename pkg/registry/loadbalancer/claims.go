@@ -23,7 +23,7 @@ type Rules struct {
 	// No object depends on a load balancer: its remote endpoints go with it, by owner
 	// reference.
 	claims.NoRules
-	// NamespaceTerminating says whether a namespace is being deleted, and with
+	// NamespaceTerminating reports whether a namespace is being deleted, and with
 	// it everything that it holds.
 	NamespaceTerminating func(ctx context.Context, name string) (bool, error)
 	// Grants decides who may configure a proxy beyond its group.

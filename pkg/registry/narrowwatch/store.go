@@ -65,7 +65,7 @@ func (s *store) Watch(ctx context.Context, key string, opts storage.ListOptions)
 	return start(first, events), nil
 }
 
-// wantsState says whether a watch is to begin with the objects that are there.
+// wantsState reports whether a watch is to begin with the objects that are there.
 // The cache has one more such case, an absent version, which no client of the API
 // can ask for: the handlers take a list's place then.
 func wantsState(opts storage.ListOptions) bool {
@@ -75,7 +75,7 @@ func wantsState(opts storage.ListOptions) bool {
 	return opts.ResourceVersion == "0"
 }
 
-// narrow says whether a list finds what is watched without looking at all
+// narrow reports whether a list finds what is watched without looking at all
 // objects: by a key below the root, or by an index.
 func (s *store) narrow(ctx context.Context, key string, opts storage.ListOptions) bool {
 	if !opts.Recursive {

@@ -156,7 +156,7 @@ func TestNoBookmarkUnlessAsked(t *testing.T) {
 }
 
 // Where the list can't be had, or the cache has forgotten its version already,
-// the cache does it all, and says what is wrong in its own words.
+// the cache does it all, and describes what is wrong in its own words.
 func TestTheCacheHelpsOut(t *testing.T) {
 	forgotten := watch.NewFakeWithOptions(watch.FakeOptions{ChannelSize: 1})
 	expired := apierrors.NewResourceExpired("too old")

@@ -13,7 +13,7 @@ import (
 )
 
 // A release that did not claim DNS names leaves objects without such claims, and
-// claims without objects when it runs beside this one.
+// claims without objects when it runs next to this one.
 func TestAdoptDNSNames(t *testing.T) {
 	w := rt.New(t)
 	nameless(w)

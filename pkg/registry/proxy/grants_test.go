@@ -17,7 +17,7 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
-// A refusal says why it is one, and nobody gets past it by being unknown.
+// A refusal explains why it is one, and nobody gets past it by being unknown.
 func TestRequire(t *testing.T) {
 	jane := genericapirequest.WithUser(t.Context(), &user.DefaultInfo{Name: "jane"})
 	v := LoadBalancer(&epic.LoadBalancer{ObjectMeta: metav1.ObjectMeta{Namespace: "epic-one", Name: "lb"}})

@@ -9,7 +9,7 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
-// TenantNodes are the addresses of the tenant's nodes that have tunnels, each
+// TenantNodes are the addresses of the client nodes that have tunnels, each
 // once and in order.
 func TenantNodes(status *epic.ProxyStatus) []string {
 	return slices.Sorted(maps.Keys(status.GUETunnelEndpoints))

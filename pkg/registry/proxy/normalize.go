@@ -64,7 +64,7 @@ func keepUnknown(status, old *epic.ProxyStatus) {
 
 func normalizeTunnel(t, old epic.TunnelEndpoint) epic.TunnelEndpoint {
 	if len(t.EPICEndpoints) == 0 {
-		// An empty map, as opposed to none, takes away what was there.
+		// An empty map, as opposed to none, removes what was there.
 		removed := t.EPICEndpoints != nil && len(old.EPICEndpoints) > 0
 		if t.EPICAddress == "" || removed {
 			if removed && t.TunnelID == old.TunnelID {
@@ -96,7 +96,7 @@ func normalizeTunnel(t, old epic.TunnelEndpoint) epic.TunnelEndpoint {
 	return t
 }
 
-// plausible says whether an entry's own ID can be a copy of one that the server
+// plausible reports whether an entry's own ID can be a copy of one that the server
 // gave, perhaps of a tunnel that is not the lowest any more.
 func plausible(own int32, old epic.TunnelEndpoint, pairs map[string]epic.GUETunnelEndpoint) bool {
 	if own == 0 || own == old.TunnelID {

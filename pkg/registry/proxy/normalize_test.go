@@ -137,7 +137,7 @@ func TestNormalizeInterface(t *testing.T) {
 	}
 }
 
-// A program that does not know the tunnels in the status leaves out all that it
+// A program that does not know the tunnels in the status leaves out everything that it
 // does not know, quota-place too.
 func TestNormalizeKeepsWhatAWriterDoesNotKnow(t *testing.T) {
 	old := &epic.ProxyStatus{

@@ -41,7 +41,7 @@ func TestRestoreKeepsWhatIsFree(t *testing.T) {
 	if gwpBack.Spec.PublicAddress != gwp.Spec.PublicAddress || gwpBack.Spec.AltAddress != gwp.Spec.AltAddress {
 		t.Errorf("restored %+v of %+v", gwpBack.Spec, gwp.Spec)
 	}
-	// Numbering goes on behind it, and the ID is the last one assigned.
+	// Numbering continues behind it, and the ID is the last one assigned.
 	account, err := rt.Get(w, rt.Account("one"))
 	if err != nil || account.Status.CurrentServiceID != lb.Spec.ServiceID {
 		t.Errorf("current-service-id %d, %v", account.Status.CurrentServiceID, err)
@@ -52,7 +52,7 @@ func TestRestoreKeepsWhatIsFree(t *testing.T) {
 }
 
 // What others have by now is replaced, with a warning, and the repository that
-// goes on to send it is no dead end. Any other value is a change, and refused.
+// continues to send it is no dead end. Any other value is a change, and refused.
 func TestRestoreReplacesWhatIsTaken(t *testing.T) {
 	w := rt.New(t)
 	rt.Standard(w)
@@ -119,7 +119,7 @@ func TestRestoreInAnotherAccount(t *testing.T) {
 	refused(t, err, epic.OwningAccountLabel, "leave it out")
 }
 
-// An ID that never was assigned is kept too, and numbering goes on behind it; a
+// An ID that never was assigned is kept too, and numbering continues behind it; a
 // wild one is replaced.
 func TestBroughtIDs(t *testing.T) {
 	w := rt.New(t)
@@ -141,7 +141,7 @@ func TestBroughtIDs(t *testing.T) {
 }
 
 // Records that an object brought to a group which makes none are dropped, and a
-// repository that goes on to send them is no dead end.
+// repository that continues to send them is no dead end.
 func TestRestoreDropsRecords(t *testing.T) {
 	w := rt.New(t)
 	rt.Standard(w)

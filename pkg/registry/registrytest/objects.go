@@ -15,7 +15,7 @@ import (
 const (
 	// PublicPool has fourteen addresses.
 	PublicPool = "192.0.2.1-192.0.2.14"
-	// AltPool has six addresses, which the prefix "dual" offers beside Pool6.
+	// AltPool has six addresses, which the prefix "dual" offers next to Pool6.
 	AltPool = "198.51.100.1-198.51.100.6"
 	// Pool6 is the IPv6 pool of the prefix "dual".
 	Pool6 = "2001:db8::1-2001:db8::ff"

@@ -93,7 +93,7 @@ func (r Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object
 
 // checkReach refuses an address of the gateway cluster where no tunnel leads to
 // the endpoint: it names no node, or its load balancer has true-ingress switched
-// off, which is for ever. lb is nil where it has not been read.
+// off, which is forever. lb is nil where it has not been read.
 func (r Rules) checkReach(ctx context.Context, p *claims.Plan, rep *epic.RemoteEndpoint, lb *epic.LoadBalancer) error {
 	if rep.Spec.NodeAddress != "" {
 		if lb == nil {

@@ -7,11 +7,11 @@ import (
 	"github.com/acnodal/epic/pkg/registry/fieldset"
 )
 
-// fieldNodeAddress is the field by which a tenant's node watches its own
+// fieldNodeAddress is the field by which a client node watches its own
 // endpoints.
 const fieldNodeAddress = "spec.node-address"
 
-// selectable are the fields by which objects can be selected, beside their name
+// selectable are the fields by which objects can be selected, in addition to their name
 // and namespace. A list is served from the index of the first that its selector
 // names, so those that leave the fewest objects come first.
 var selectable = fieldset.Fields{

@@ -29,7 +29,7 @@ func keepController(m, old *metav1.ObjectMeta) {
 
 // keepReference restores the reference to the load balancer. No write removes it,
 // but for that of the garbage collector on the deletion of a load balancer whose
-// dependents are to be orphaned. lb is the load balancer of that name, or nil.
+// dependents must be orphaned. lb is the load balancer of that name, or nil.
 func keepReference(rep, old *epic.RemoteEndpoint, lb *epic.LoadBalancer) {
 	ref := epic.LoadBalancerReference(old)
 	orphaning := lb != nil && lb.UID == ref.UID && lb.DeletionTimestamp != nil && slices.Contains(lb.Finalizers, metav1.FinalizerOrphanDependents)

@@ -70,7 +70,7 @@ func singular(resource string) string {
 }
 
 // RequireAccount reads the account of a namespace, and makes the write depend
-// on its being there. Where there is none, the error says how to make one.
+// on its being there. Where there is none, the error states how to make one.
 func RequireAccount(ctx context.Context, p *claims.Plan, namespace string) (*epic.Account, *field.Error, error) {
 	ref := AccountRef(namespace)
 	objs, err := p.Read(ctx, ref)
@@ -85,7 +85,7 @@ func RequireAccount(ctx context.Context, p *claims.Plan, namespace string) (*epi
 	return account, nil, nil
 }
 
-// CheckAccount says what is wrong with the account that was found for a
+// CheckAccount describes what is wrong with the account that was found for a
 // namespace.
 func CheckAccount(account *epic.Account, namespace string) *field.Error {
 	path := field.NewPath("metadata", "namespace")

@@ -44,7 +44,8 @@ func (o objects) Get(_ context.Context, name string, _ *metav1.GetOptions) (runt
 	return o.obj, nil
 }
 
-// nodes are the Nodes of a cluster, of which one has an address that a tenant's
+// nodes are the Nodes of a cluster, of which one has an address that a client
+//
 // node has too.
 type nodes struct{}
 

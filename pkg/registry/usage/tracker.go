@@ -49,7 +49,7 @@ func NewTracker(defaults Limits, size Size) *Tracker {
 	return &Tracker{size: size, defaults: defaults, accounts: map[string]*account{}}
 }
 
-// isAccount says whether a namespace is an account's. The namespace of the
+// isAccount reports whether a namespace is an account's. The namespace of the
 // platform team has no limit.
 func isAccount(namespace string) bool {
 	return strings.HasPrefix(namespace, epic.AccountNamespacePrefix)

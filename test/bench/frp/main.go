@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command frp publishes a TCP port behind NAT by frp, another reverse tunnel, for a
-// benchmark beside EPIC. It is a module of its own, so nothing else depends on frp.
+// benchmark next to EPIC. It is a module of its own, so nothing else depends on frp.
 //
 //	frp server ADDRESS:PORT
 //	frp client SERVER:PORT LOCAL:PORT REMOTE-PORT

@@ -26,7 +26,7 @@ func TestFind(t *testing.T) {
 	if path, err := find(filepath.Join(dir, "none"), dir); err == nil || !strings.Contains(err.Error(), "KUBECTL") {
 		t.Errorf("A name of nothing: %s, %v", path, err)
 	}
-	// A build that fails is an error, and never a reason to go on without.
+	// A build that fails is an error, and never a reason to continue without.
 	if path, err := find("", dir); err == nil || !strings.Contains(err.Error(), "make build") {
 		t.Errorf("Without a source: %s, %v", path, err)
 	}

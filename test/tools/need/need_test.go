@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// recorder is a test that goes on after it was skipped or failed.
+// recorder is a test that continues after it was skipped or failed.
 type recorder struct {
 	testing.TB
 	skipped, failed string

@@ -113,7 +113,7 @@ func (d *demo) loadBalancer(ctx context.Context) (*epicv1.LoadBalancer, error) {
 	return lb, nil
 }
 
-// pod is the tenant's service, and the API object that says where it is.
+// pod is the tenant's service, and the API object that reports where it is.
 func (d *demo) pod(ctx context.Context) error {
 	pod := d.world.Tenants[0].Pod
 	for _, port := range []string{"8080", "8081"} {
@@ -130,7 +130,7 @@ func (d *demo) pod(ctx context.Context) error {
 	})
 }
 
-// endpoint makes the API object that says where a pod is, in the place of one that an
+// endpoint makes the API object that reports where a pod is, in the place of one that an
 // earlier run left.
 func (d *demo) endpoint(ctx context.Context, spec epicv1.RemoteEndpointSpec) error {
 	rep := &epicv1.RemoteEndpoint{

@@ -10,7 +10,7 @@ import (
 // indent writes lines with two spaces before each.
 type indent struct {
 	to io.Writer
-	// within says that the last write ended within a line.
+	// within indicates that the last write ended within a line.
 	within bool
 }
 

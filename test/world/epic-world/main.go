@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Epic-world shows EPIC's data path beside a server that "make run" has started: a
-// small Internet in network namespaces, with an EPIC node and a tenant's node
-// behind NAT, on which the real programs run: the operator starts Envoys. It sends
-// requests through a tunnel, shows what both ends say, and waits until it is interrupted. All that it made goes
-// with it.
+// Epic-world shows EPIC's data path next to a server that "make run" has started: a small
+// Internet in network namespaces, with a gateway node and a client node behind NAT, on
+// which the real programs run: the operator starts Envoys. It sends requests through a
+// tunnel, shows what both ends say, and waits until it is interrupted. Everything that it
+// made goes with it.
 package main
 
 import (

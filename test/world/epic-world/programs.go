@@ -26,7 +26,7 @@ type end struct {
 	title, name, address string
 	host                 *netlab.Namespace
 	role                 string
-	// account is that of a tenant's node.
+	// account is that of a client node.
 	account string
 	// socket is where the node program answers "epic-node status".
 	socket string
@@ -73,7 +73,7 @@ func (d *demo) programs(ctx context.Context) error {
 // proxyDir is the operator's folder.
 func (d *demo) proxyDir() string { return d.in("op") }
 
-// operator starts the operator on the EPIC node, and waits until it is at work.
+// operator starts the operator on the gateway node, and waits until it is at work.
 func (d *demo) operator(ctx context.Context) error {
 	args := []string{"--kubeconfig=" + d.kubeconfig, "--runner=processes", "--process-dir=" + d.proxyDir(), "--envoy=" + d.envoy, "--bind-address="}
 	var host *netlab.Namespace

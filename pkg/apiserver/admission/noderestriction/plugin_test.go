@@ -147,7 +147,7 @@ func TestNodesWriteTheirOwn(t *testing.T) {
 			for _, dryRun := range []bool{false, true} {
 				expect(t, validate(node, newLB, lb, "loadbalancers", "status", admission.Update, dryRun), test.err)
 				expect(t, validate(node, newProxy, proxy, "gwproxies", "status", admission.Update, dryRun), test.err)
-				// The same is nobody else's concern, and never a tenant's node's.
+				// The same is nobody else's concern, and never a client node's.
 				expect(t, validate(person, newLB, lb, "loadbalancers", "status", admission.Update, dryRun), "")
 				expect(t, validate(tenants, newLB, lb, "loadbalancers", "status", admission.Update, dryRun), "reads and never writes")
 				expect(t, validate(nameless, newLB, lb, "loadbalancers", "status", admission.Update, dryRun), "not in the group")

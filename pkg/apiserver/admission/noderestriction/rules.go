@@ -22,7 +22,7 @@ func (w *writer) loadBalancer(ctx context.Context, obj, old *epic.LoadBalancer) 
 	if problem := w.proxyStatus(ctx, &obj.Status, &old.Status); problem != nil {
 		return problem
 	}
-	// Whatever is in the object beside its status, and whatever fields the
+	// Whatever is in the object next to its status, and whatever fields the
 	// status may have one day.
 	rest := *obj
 	rest.Status = withInterfaces(&obj.Status, &old.Status)

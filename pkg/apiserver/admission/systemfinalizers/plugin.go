@@ -3,13 +3,13 @@
 // Package systemfinalizers keeps EPIC's own finalizers for those who may set
 // them. A finalizer holds an object, and its namespace, until a program has
 // cleaned up: a tenant who could add one would block its own deletion, and one
-// who could take it away would leave behind what should have been cleaned up.
+// who could remove it would leave behind what should have been cleaned up.
 //
 // Who may is a permission: to update the subresource finalizers of the resource.
 // Finalizers of others are not looked at.
 //
 // An object that is created from an export may have such finalizers. They are dropped
-// with a warning, and the object remembers them, so a repository may go on to send them.
+// with a warning, and the object remembers them, so a repository may continue to send them.
 package systemfinalizers
 
 import (
@@ -183,7 +183,7 @@ func finalizers(obj runtime.Object) ([]string, error) {
 	return out, nil
 }
 
-// isSystems says whether a finalizer is in the system's domain or one below it.
+// isSystems reports whether a finalizer is in the system's domain or one below it.
 // Older programs wrote some without a slash.
 func isSystems(finalizer string) bool {
 	domain, _, _ := strings.Cut(finalizer, "/")

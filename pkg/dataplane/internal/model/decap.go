@@ -12,7 +12,7 @@ import (
 type Frame struct {
 	// Type is the Ethernet type.
 	Type uint16
-	// Ours says that the frame has the interface's own hardware address; Broadcast and
+	// Ours indicates that the frame has the interface's own hardware address; Broadcast and
 	// Multicast are others'.
 	Ours, Broadcast, Multicast bool
 	// Packet begins with the IP header.
@@ -38,7 +38,7 @@ const (
 	wordCookie6 = 0x03299000
 )
 
-// Decap says what becomes of a frame from the underlay.
+// Decap describes what becomes of a frame from the underlay.
 func (w *World) Decap(f Frame) Fate {
 	var source, destination netip.Addr
 	b := f.Packet
@@ -91,7 +91,7 @@ func (w *World) refuse(destination netip.Addr, reason string) Fate {
 	return dropped(reason)
 }
 
-// decapUDP goes on with a datagram to the tunnels' port, and all that follows it in the
+// decapUDP continues with a datagram to the tunnels' port, and all that follows it in the
 // frame.
 func (w *World) decapUDP(f Frame, b []byte, source netip.AddrPort, destination netip.Addr, tos byte) Fate {
 	if len(b) < 8+gueLength {
@@ -147,7 +147,7 @@ func (w *World) decapUDP(f Frame, b []byte, source netip.AddrPort, destination n
 	return w.decapInner(id, &t, b[8+length:], datagram-8-length, v6, tos)
 }
 
-// decapInner goes on with an inner packet, whose datagram has room for so many bytes.
+// decapInner continues with an inner packet, whose datagram has room for so many bytes.
 func (w *World) decapInner(id uint32, t *Tunnel, b []byte, room int, v6 bool, outerTOS byte) Fate {
 	// Replies come to a gateway, requests come from the proxy.
 	p, reason := read(b, v6, !w.Gateway)

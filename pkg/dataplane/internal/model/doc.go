@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package model says what becomes of each packet that enters the data plane. It follows
+// Package model describes what becomes of each packet that enters the data plane. It follows
 // docs/dataplane.md and the standards that it names, and shares no code with the
 // programs. Tests run the programs in the kernel and compare.
 //
-// A packet has one fate: it goes on unchanged, goes into a tunnel, comes out of one, is
+// A packet has one fate: it continues unchanged, goes into a tunnel, comes out of one, is
 // answered, is sent in fragments, or is dropped for one reason.
 package model

@@ -7,7 +7,7 @@ import (
 	"net/netip"
 )
 
-// Encap says what becomes of a frame that a proxy sends, on a gateway node, or that leaves
+// Encap describes what becomes of a frame that a proxy sends, on a gateway node, or that leaves
 // a client node.
 func (w *World) Encap(f Frame) Fate {
 	if w.Gateway {
@@ -72,7 +72,7 @@ func (w *World) fromProxy(f Frame) Fate {
 	return w.send(id, &p, f.Packet)
 }
 
-// outside says why a proxy may not send a packet outside tunnels; nothing if it may.
+// outside explains why a proxy may not send a packet outside tunnels; nothing if it may.
 func (w *World) outside(p *inner) string {
 	if p.match == byPort || p.match == byQuote && p.port.Protocol != 0 {
 		if w.Directs[p.at()] {
@@ -133,7 +133,7 @@ func (w *World) rememberOutside(p *inner) {
 	}
 }
 
-// publishes says whether an address is the proxy's, and has a published port if one is
+// publishes reports whether an address is the proxy's, and has a published port if one is
 // given.
 func (w *World) publishes(a netip.Addr, port *Port) bool {
 	if a != w.Proxy[a.Is6()] {
@@ -142,7 +142,7 @@ func (w *World) publishes(a netip.Addr, port *Port) bool {
 	return port == nil || w.Openings[*port]
 }
 
-// neighborly says whether an ICMPv6 message is one that a proxy and its node need.
+// neighborly reports whether an ICMPv6 message is one that a proxy and its node need.
 func (w *World) neighborly(p *inner) bool {
 	discovery := p.icmp >= 133 && p.icmp <= 136
 	if !discovery && (p.icmp < 130 || p.icmp > 132) && p.icmp != 143 {

@@ -20,7 +20,7 @@ type match int
 
 const (
 	byPort    match = iota
-	byAddress       // ICMP and all that has no ports
+	byAddress       // ICMP and everything that has no ports
 	byQuote         // an ICMP error, by the packet that it quotes
 	unquoted        // an ICMP error that quotes no packet of its receiver
 	byFirst         // a fragment, by the first one
@@ -44,7 +44,7 @@ type inner struct {
 	flags           byte
 	id              uint32
 	first           bool
-	// read says that the addresses are known.
+	// read indicates that the addresses are known.
 	read bool
 }
 
@@ -185,7 +185,7 @@ func (p *inner) ports(rest []byte, fromProxy bool) {
 }
 
 // quote matches an ICMP error by the packet that it quotes. Its receiver has to have sent
-// that; anyone on the way may send the error, except beside a proxy.
+// that; anyone on the way may send the error, except next to a proxy.
 func (p *inner) quote(b []byte, fromProxy bool) string {
 	p.match = unquoted
 	var source, destination netip.Addr
@@ -284,7 +284,7 @@ func (p *inner) at() Endpoint {
 	return e
 }
 
-// crosses says whether a packet is of a kind that tunnels carry.
+// crosses reports whether a packet is of a kind that tunnels carry.
 func (p *inner) crosses(fromProxy bool) bool {
 	switch p.match {
 	case byPort, byQuote:
@@ -302,7 +302,7 @@ func (p *inner) crosses(fromProxy bool) bool {
 	}
 }
 
-// whole says whether the headers are within the packet, and the packet within its bytes.
+// whole reports whether the headers are within the packet, and the packet within its bytes.
 func (p *inner) whole(length int) bool { return p.total >= p.headers && p.total <= length }
 
 func (p *inner) key() fragmentKey { return fragmentKey{p.endpoint, p.proxy, p.id, p.protocol} }

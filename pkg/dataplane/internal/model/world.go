@@ -6,7 +6,7 @@ import "net/netip"
 
 // World is one node as it is programmed.
 type World struct {
-	// Gateway says that the node is a gateway node, and not a client node.
+	// Gateway indicates that the node is a gateway node, and not a client node.
 	Gateway bool
 	// Port is where tunnels end on this node.
 	Port    uint16
@@ -19,7 +19,7 @@ type World struct {
 	Openings map[Port]bool
 	// Directs are the endpoints that the proxy reaches without a tunnel. Gateway only.
 	Directs map[Endpoint]bool
-	// Own says whether an IPv6 address is one to which the node forwards nothing.
+	// Own reports whether an IPv6 address is one to which the node forwards nothing.
 	Own func(netip.Addr) bool
 	// Hop gives the MTU of the route to an address, zero if there is none.
 	Hop func(netip.Addr) int
@@ -87,7 +87,7 @@ type fragmentPath struct {
 type Fate struct {
 	// Drop is the reason that is counted; empty if none is. An answered packet has one.
 	Drop string
-	// Kind says where it goes.
+	// Kind reports where it goes.
 	Kind Kind
 	// Out is the packet that leaves, from its IP header on.
 	Out []byte
@@ -98,7 +98,7 @@ type Kind int
 
 // The kinds.
 const (
-	// Passes: it is none of the data plane's business, and goes on unchanged.
+	// Passes: it is none of the data plane's business, and continues unchanged.
 	Passes Kind = iota
 	// Dropped: it ends here.
 	Dropped
@@ -122,7 +122,7 @@ func dropped(reason string) Fate { return Fate{Kind: Dropped, Drop: reason} }
 // Forget drops what was learnt from packets.
 func (w *World) Forget() { w.fragments = nil }
 
-// registered says whether a tunnel leads to an endpoint, or, without a port, to its address.
+// registered reports whether a tunnel leads to an endpoint, or, without a port, to its address.
 func (w *World) registered(tunnel uint32, e Endpoint) bool {
 	if e.Protocol != 0 {
 		return w.Services[Service{tunnel, e}]

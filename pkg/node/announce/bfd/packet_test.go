@@ -57,7 +57,7 @@ func FuzzParse(f *testing.F) {
 		if again, err := Parse(p.Append(nil)); err != nil || again != p {
 			t.Errorf("%+v became %+v, %v", p, again, err)
 		}
-		// No packet makes a session panic, or wait for ever.
+		// No packet makes a session panic, or wait forever.
 		now := time.Unix(0, 0)
 		s := NewSession(Config{Transmit: time.Second, Receive: time.Second, Multiplier: 3}, 2, func() float64 { return 1 }, now)
 		for range 3 {

@@ -24,7 +24,7 @@ const (
 	lingerWait = time.Second
 )
 
-// Peer is the other end of a session.
+// Peer is the far end of a session.
 type Peer struct {
 	Address netip.Addr
 	// Hops is how many hops the peer may be away; 1 for a neighbor.
@@ -107,7 +107,7 @@ func (s *Server) Apply(ctx context.Context, want []Peer) error {
 	return errors.Join(errs...)
 }
 
-// Stop ends all sessions. If peers are to be patient, it asks them to go on without this
+// Stop ends all sessions. If peers are to be patient, it asks them to continue without this
 // program for a while, and returns the sessions with those that agreed. The others end by
 // administration.
 func (s *Server) Stop(patience time.Duration) map[netip.Addr]Saved {
@@ -160,7 +160,7 @@ func (s *Server) linger(patience time.Duration, saved map[netip.Addr]Saved) {
 	}
 }
 
-// Resume has sessions with these peers go on where an earlier program left them, when Apply
+// Resume has sessions with these peers continue where an earlier program left them, when Apply
 // makes them.
 func (s *Server) Resume(saved map[netip.Addr]Saved) {
 	s.apply.Lock()

@@ -59,7 +59,7 @@ type Saved struct {
 	Until time.Time `json:"until"`
 }
 
-// Resume returns a session that goes on with what an earlier program saved. The other does
+// Resume returns a session that continues with what an earlier program saved. The other does
 // not notice that there was another program.
 func Resume(c Config, saved Saved, random func() float64, now time.Time) *Session {
 	s := NewSession(c, saved.Mine, random, now)

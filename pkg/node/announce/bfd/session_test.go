@@ -211,7 +211,7 @@ func TestSessionStrangers(t *testing.T) {
 	}
 }
 
-// A program that ends and one that begins later are one session to the other end.
+// A program that ends and one that begins later are one session to the far end.
 func TestSessionLinger(t *testing.T) {
 	for seed := range uint64(50) {
 		l := newLink(t, seed, fast, fast)

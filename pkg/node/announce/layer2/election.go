@@ -129,7 +129,7 @@ func (e *Election) Ready(ready bool, now time.Time) {
 	}
 }
 
-// Probed is to be called when another node probes for the address. It reports whether to
+// Probed must be called when another node probes for the address. It reports whether to
 // answer.
 func (e *Election) Probed(by MAC, now time.Time) bool {
 	if by == e.mine {
@@ -162,7 +162,7 @@ func (e *Election) Asked() bool { return e.answers() }
 
 func (e *Election) answers() bool { return e.role == Owner || e.role == Leaving }
 
-// Claimed is to be called when another node answers for the address, or announces it.
+// Claimed must be called when another node answers for the address, or announces it.
 func (e *Election) Claimed(by MAC, now time.Time) {
 	if by == e.mine {
 		return

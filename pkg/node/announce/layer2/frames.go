@@ -38,7 +38,7 @@ type Kind uint8
 
 // The kinds of frames.
 const (
-	// Question asks where an address is, and Want asks whether an address is free. Claim says
+	// Question asks where an address is, and Want asks whether an address is free. Claim reports
 	// where it is.
 	Question Kind = iota + 1
 	Want

@@ -27,7 +27,7 @@ const (
 
 // Settings are what a server has to do.
 type Settings struct {
-	// Enabled says whether it answers at all.
+	// Enabled reports whether it answers at all.
 	Enabled bool
 	// Interfaces are where it answers: those that this node has of them, or that of the
 	// default route if none is named.

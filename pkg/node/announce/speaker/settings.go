@@ -29,7 +29,7 @@ type Local struct {
 	Communities []bgpcommunity.Community
 }
 
-// sameServer reports whether a server that runs with one can go on with the other.
+// sameServer reports whether a server that runs with one can continue with the other.
 func (l Local) sameServer(o Local) bool {
 	return l.ASN == o.ASN && l.RouterID == o.RouterID && l.ListenPort == o.ListenPort
 }

@@ -34,9 +34,9 @@ const (
 	quiet = 6
 )
 
-// Options say how a speaker begins.
+// Options describe how a speaker begins.
 type Options struct {
-	// Restarting says that packets to the routes were forwarded while the speaker was
+	// Restarting indicates that packets to the routes were forwarded while the speaker was
 	// not there, so peers may keep the routes of its predecessor until it has announced
 	// its own.
 	Restarting bool

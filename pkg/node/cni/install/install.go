@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package install puts EPIC's CNI plugin on a node, keeps it there, and takes it away:
+// Package install puts EPIC's CNI plugin on a node, keeps it there, and removes it:
 // the program among the runtime's plugins, and an entry in the network configuration
 // that the runtime uses, whatever network that is.
 //
@@ -55,11 +55,11 @@ type Installer struct {
 	Config plugin.Config
 }
 
-// ErrNoNetwork says that there is no network configuration yet.
+// ErrNoNetwork indicates that there is no network configuration yet.
 var ErrNoNetwork = errors.New("there is no network configuration to add the plugin to: install the cluster's network")
 
 // Install copies the program and adds the plugin to the configuration that the runtime
-// uses: the first that is valid. It says whether it changed anything.
+// uses: the first that is valid. It reports whether it changed anything.
 func (i *Installer) Install() (bool, error) {
 	copied, err := i.copyProgram()
 	if err != nil {
@@ -270,7 +270,7 @@ func replace(path string, data []byte, mode fs.FileMode, owner fs.FileInfo) erro
 	return f.CloseAtomicallyReplace()
 }
 
-// Run installs the plugin and puts it back whenever somebody takes it away, until the
+// Run installs the plugin and restores it whenever somebody removes it, until the
 // context ends. Then it stays installed: a node program that is replaced must not
 // change how pods start.
 func (i *Installer) Run(ctx context.Context) error {

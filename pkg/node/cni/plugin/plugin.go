@@ -269,7 +269,7 @@ func (p *plugin) gc(args *skel.CmdArgs) error {
 	return fail(errors.Join(told, err))
 }
 
-// status says that pods can be started. That is so without the node program too: only
+// status indicates that pods can be started. That is so without the node program too: only
 // proxies have to wait for it, and no node may be called unready for that.
 func (p *plugin) status(args *skel.CmdArgs) error {
 	_, _, err := parse(args)

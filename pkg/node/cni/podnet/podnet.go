@@ -258,7 +258,7 @@ func removeLink(h *netlink.Handle, name string) error {
 	return nil
 }
 
-// ownEnd says whether an interface with the name of a host's end is one. Without an
+// ownEnd reports whether an interface with the name of a host's end is one. Without an
 // alias it is what a plugin left that was killed just then: the name is a hash that
 // nobody else makes.
 func ownEnd(link netlink.Link) bool {
@@ -321,7 +321,7 @@ func (w *Worker) Collect(network string, valid []wire.Attachment) (int, error) {
 	return removed, errors.Join(errs...)
 }
 
-// Check says what of an attachment is not as the plan has it.
+// Check describes what of an attachment is not as the plan has it.
 func (w *Worker) Check(path, first string, p *wire.Plan) error {
 	e, err := w.open(path)
 	if err != nil {

@@ -25,7 +25,7 @@ const (
 )
 
 // The gateways of a proxy. They stand for the bridge, to whose hardware address
-// permanent neighbour entries lead.
+// permanent neighbor entries lead.
 var (
 	gateway4 = netip.MustParseAddr("169.254.1.1")
 	gateway6 = netip.MustParseAddr("fe80::1")
@@ -324,7 +324,7 @@ func removeRules(h *netlink.Handle, f int) error {
 	return errors.Join(errs...)
 }
 
-// checkPod says what of the pod's addresses and routes is missing.
+// checkPod describes what of the pod's addresses and routes is missing.
 func checkPod(h *netlink.Handle, link netlink.Link, first string, p *wire.Plan) error {
 	addrs, err := h.AddrList(link, netlink.FAMILY_ALL)
 	if err != nil {

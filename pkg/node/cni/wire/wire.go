@@ -59,7 +59,7 @@ type Request struct {
 	Plan *Plan `json:"plan,omitempty"`
 }
 
-// Answer says what to do.
+// Answer describes what to do.
 type Answer struct {
 	// Plan is absent if the pod is not a proxy.
 	Plan *Plan `json:"plan,omitempty"`
@@ -74,14 +74,14 @@ type GC struct {
 // RefusalError is the body of every answer that is not 200.
 type RefusalError struct {
 	Message string `json:"message"`
-	// Retry says that the same request may succeed later.
+	// Retry indicates that the same request may succeed later.
 	Retry bool `json:"retry,omitempty"`
 }
 
 // Error returns the message.
 func (f *RefusalError) Error() string { return f.Message }
 
-// Retryable says whether an error is one that may go away.
+// Retryable reports whether an error is one that may go away.
 func Retryable(err error) bool {
 	var f *RefusalError
 	return errors.As(err, &f) && f.Retry
@@ -92,7 +92,7 @@ func Again(format string, args ...any) error {
 	return &RefusalError{Message: fmt.Sprintf(format, args...), Retry: true}
 }
 
-// Plan is all that has to be made for one proxy's pod.
+// Plan is everything that has to be made for one proxy's pod.
 type Plan struct {
 	// Kind, Namespace and Owner name the object that the proxy runs for; Pod and
 	// PodUID its pod.

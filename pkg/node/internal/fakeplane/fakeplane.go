@@ -29,7 +29,7 @@ type Plane struct {
 	attached map[int]string
 	// Repairs is how often Repair was called.
 	repairs int
-	// fail says whether a call fails; it may be nil.
+	// fail reports whether a call fails; it may be nil.
 	fail func(call string) error
 	log  []string
 }

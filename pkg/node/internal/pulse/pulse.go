@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package pulse says when a loop that keeps something equal to what is wanted has
+// Package pulse reports when a loop that keeps something equal to what is wanted has
 // its next turn. It does no work of its own.
 package pulse
 

@@ -146,7 +146,7 @@ func (s *Storage) DeleteAll(namespace string, dryRun ...string) error {
 	return err
 }
 
-// Selected says whether a field selector selects an object.
+// Selected reports whether a field selector selects an object.
 func (s *Storage) Selected(obj runtime.Object, selector string) bool {
 	s.t.Helper()
 	p := s.REST.PredicateFunc(labels.Everything(), fields.ParseSelectorOrDie(selector))
