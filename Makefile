@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 # The front door. "make" lists what there is; each target says in one line what
-# it does. What a target does is in hack/, so that it can be run without make.
+# it does. What a target does is in hack/, so it can be run without make.
 
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
@@ -15,7 +15,7 @@ GO_SOURCES = $$(git ls-files --cached --others --exclude-standard '*.go' | grep 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# What hack/images.sh builds with, so that nothing is compiled twice.
+# What hack/images.sh builds with, so nothing is compiled twice.
 GO_BUILD = CGO_ENABLED=0 GOFLAGS="$${GOFLAGS:-} -trimpath" go build
 
 .PHONY: build

@@ -42,7 +42,7 @@ cgroup_hierarchies() {
 
 # cgroup_join HIERARCHY NAME PID makes the group NAME, and moves a process into its
 # group "system". In version 2 a group with controllers for its children has no
-# process of its own, so that the kubelet's groups stand next to "system".
+# process of its own, so the kubelet's groups stand next to "system".
 cgroup_join() {
 	local group=$1/$2 f controller
 	mkdir -p "$group/system"

@@ -101,7 +101,7 @@ build() {
 }
 
 # launch NAME COMMAND... starts a program in a session of its own and keeps its
-# command line, so that restart finds it.
+# command line, so restart finds it.
 launch() {
 	local name=$1
 	shift

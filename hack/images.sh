@@ -16,7 +16,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 tag=${TAG:-dev}
 arch=${ARCH:-$(go env GOARCH)}
-# "make build" uses the same, so that nothing is compiled twice. Without -trimpath
+# "make build" uses the same, so nothing is compiled twice. Without -trimpath
 # the folder's name would be in the binaries.
 export CGO_ENABLED=0 GOFLAGS="${GOFLAGS:-} -trimpath -buildvcs=false"
 

@@ -36,7 +36,7 @@ for ((i = 0; i < members; i++)); do
 	class=$($kubectl get statefulset epic-etcd --output='jsonpath={.spec.volumeClaimTemplates[0].spec.storageClassName}')
 	$kubectl delete persistentvolumeclaim "$claim" --ignore-not-found --timeout=2m
 	# The StatefulSet takes claims that are there under these names. The pod has
-	# the member's labels, so that the members spread over the nodes as always.
+	# the member's labels, so the members spread over the nodes as always.
 	$kubectl apply --filename=- <<-YAML
 		apiVersion: v1
 		kind: PersistentVolumeClaim

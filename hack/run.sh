@@ -27,8 +27,8 @@ refuse() {
 }
 taken() { (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; }
 
-# Refuse before anything of a run that is there is touched. "check" does this alone,
-# so that "make run" builds nothing either.
+# Refuse before anything of a run that is there is touched. "check" does this alone, so
+# "make run" builds nothing either.
 if ! [[ $port =~ ^[1-9][0-9]{0,4}$ ]] || ((port > 65535)); then
 	refuse "EPIC_PORT is \"$port\": give a port from 1 to 65535."
 fi
@@ -67,7 +67,7 @@ exec 9> >(
 )
 
 children=''
-# start starts a program in a process group of its own, so that Ctrl-C reaches this
+# start starts a program in a process group of its own, so Ctrl-C reaches this
 # script alone, which then ends its programs once and in order.
 start() {
 	set -m

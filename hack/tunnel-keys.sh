@@ -8,7 +8,7 @@
 #   hack/tunnel-keys.sh           makes a first key if there is none
 #   hack/tunnel-keys.sh rotate    goes one step from the present key to a new one
 #
-# A rotation has three steps, with ten minutes or more between them, so that no
+# A rotation has three steps, with ten minutes or more between them, so no
 # node meets a key that it does not know: 1. a new key is accepted, 2. the new key
 # is used, 3. the old key is forgotten. Which is next shows in the Secret.
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Compiles the BPF programs in bpf/ and generates the Go types of their maps. Needs
-# clang and llvm-strip of one version, below, so that the same sources give the
+# clang and llvm-strip of one version, below, so the same sources give the
 # same bytes on every machine.
 #
 # update-bpf.sh [DIRECTORY]: writes into another directory than bpf/.

@@ -143,7 +143,7 @@ informer-gen --go-header-file "${boilerplate}" \
 	--listers-package "${generated}/listers" \
 	"${apis}/v1"
 
-# Only now, so that a generator that fails leaves the tree as it was.
+# Only now, so a generator that fails leaves the tree as it was.
 for package in applyconfiguration clientset listers informers; do
 	rm -rf "pkg/generated/${package}"
 	cp -R "${work}/clients/${package}" "pkg/generated/${package}"

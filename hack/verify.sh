@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Checks what a reviewer should not have to look at. Changes nothing. Every
-# check runs, so that one round shows all there is to mend.
+# check runs, so one round shows all there is to mend.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

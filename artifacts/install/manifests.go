@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package install holds the manifests that a client cluster gets, so that a program can
+// Package install holds the manifests that a client cluster gets, so a program can
 // print what these folders install.
 package install
 

@@ -258,7 +258,7 @@ func TestStoredObjectsSatisfyTheSchema(t *testing.T) {
 			if _, err := etcd.Put(t.Context(), key, string(text)); err != nil {
 				t.Fatal(err)
 			}
-			// A quorum read, so that the list below has it from the watch cache too.
+			// A quorum read, so the list below has it from the watch cache too.
 			served.check(t, "get "+kind, modelPrefix+kind, value(t, c.do(t, http.MethodGet, path.Join(collection, meta.GetName()), "", nil)))
 		}
 		list := value(t, c.do(t, http.MethodGet, collection, "", nil))

@@ -11,7 +11,7 @@
 // What the connector writes in EPIC has the label owning-cluster and names in
 // spec.clientRef the local object that it stands for. An object there whose local object
 // is gone is deleted, also when that happened while the connector was away. Gateways and
-// Services have a finalizer besides, so that an address is returned before the local
+// Services have a finalizer besides, so an address is returned before the local
 // object goes. Objects of other clusters and other owners are never touched.
 //
 // While EPIC is away, local objects and the traffic of its proxies stay as they are. When

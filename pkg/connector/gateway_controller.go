@@ -107,7 +107,7 @@ func (r *gatewayReconciler) proxy(ctx context.Context, name string) (*epicv1.GWP
 	return proxy, nil
 }
 
-// write writes what a Gateway needs in EPIC: first its Secrets, so that its proxy finds them.
+// write writes what a Gateway needs in EPIC: first its Secrets, so its proxy finds them.
 func (r *gatewayReconciler) write(ctx context.Context, config *publish.Config, name types.NamespacedName, result *publish.GatewayResult, now *epicv1.GWProxy) error {
 	owner := "Gateway/" + name.String()
 	if err := r.secrets.apply(ctx, owner, result.Secrets); err != nil {

@@ -61,7 +61,7 @@ func (b *base) note(r *refused, o client.Object, refusal publish.Refusal) bool {
 	return true
 }
 
-// isRefusal returns whether an error of EPIC's is about the object itself, so that the same
+// isRefusal returns whether an error of EPIC's is about the object itself, so the same
 // write fails again until somebody changes something. An account's limit is one, but not a
 // credential without rights: it was revoked, or the server is just starting. Then nothing
 // that is published or said changes, as while EPIC is away.

@@ -27,7 +27,7 @@ import (
 const fieldOwner = client.FieldOwner("epic-connector")
 
 // hashAnnotation on an object in EPIC is a digest of what the connector wrote last, so
-// that it knows without reading more than the object whether it has to write again.
+// it knows without reading more than the object whether it has to write again.
 const hashAnnotation = epic.LabelPrefix + "connector-hash"
 
 // remote writes to EPIC.
@@ -164,7 +164,7 @@ func (e *foreignError) Error() string {
 		"if it is a copy of this one, publish from one of them only", e.kind, e.name, e.cluster, e.cluster)
 }
 
-// takeOver makes the connector the only owner of the fields that it applies, so that
+// takeOver makes the connector the only owner of the fields that it applies, so
 // applying also removes what others added to lists.
 func (r *remote) takeOver(ctx context.Context, want *unstructured.Unstructured, now client.Object) error {
 	live := &unstructured.Unstructured{}
@@ -274,7 +274,7 @@ func (r *remote) remove(ctx context.Context, now client.Object) (bool, error) {
 }
 
 // replace makes objects in EPIC what they should be, and removes those that are there and
-// no longer wanted. They go last, so that requests always have one.
+// no longer wanted. They go last, so requests always have one.
 func replace[T client.Object](ctx context.Context, r *remote, want, now []T) error {
 	has := make(map[string]client.Object, len(now))
 	for _, o := range now {

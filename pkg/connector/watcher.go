@@ -115,7 +115,7 @@ func changed(before, after client.Object) bool {
 
 // patient is a reconciler that is not bothered by a write that came too late: an object
 // has changed since it was read. The event of the change starts it again, and so does a
-// short while, since the event may have come first.
+// short while, because the event may have come first.
 type patient struct{ reconcile.Reconciler }
 
 const (

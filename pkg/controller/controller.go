@@ -48,7 +48,7 @@ type Options struct {
 	// given up; 0 is forever.
 	NodeTimeout time.Duration
 	// Linger is how long a tunnel stays after the last endpoint on its client node is
-	// gone, so that requests under way can end; 0 is not at all.
+	// gone, so requests under way can end; 0 is not at all.
 	Linger time.Duration
 	// Settle is how long conditions, but those of load balancers and gateway
 	// proxies, wait for further changes, and PoolSettle how long those of service
@@ -119,7 +119,7 @@ func New(o Options) (*Controller, error) {
 }
 
 // Start fills the caches and keeps them up to date until ctx ends. A controller
-// that does not lead yet does it too, so that it can take over at once.
+// that does not lead yet does it too, so it can take over at once.
 func (c *Controller) Start(ctx context.Context) {
 	c.started.Do(func() { c.caches.factory.StartWithContext(ctx) })
 }

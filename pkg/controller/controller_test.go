@@ -565,7 +565,7 @@ func testQuiet(w *world) {
 	m, _ := w.get(lb)
 	stop()
 	stop = w.start()
-	// A second object is done later than the first in the queue, so that the
+	// A second object is done later than the first in the queue, so the
 	// first has been looked at.
 	late := w.loadBalancer(lb.ns, "late")
 	w.eventually(late, "NoEndpoints=False NoEndpoints=False")

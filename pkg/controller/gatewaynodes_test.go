@@ -170,7 +170,7 @@ func TestTroubleForgets(t *testing.T) {
 	})
 	g := newGatewayNodes(client, time.Hour, time.Microsecond)
 	g.now = func() time.Time { return start.Add(5 * time.Hour) }
-	// A proxy keeps the entry, so that nothing is written.
+	// A proxy keeps the entry, so nothing is written.
 	indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, loadBalancerIndexes)
 	if err := indexer.Add(&epicv1.LoadBalancer{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "lb"},

@@ -15,7 +15,7 @@ import (
 )
 
 // The indexes of the caches. A value is a namespace and a name, or a uid, so
-// that what one account writes leads to that account's objects only.
+// what one account writes leads to that account's objects only.
 const (
 	byLoadBalancer = "load-balancer"
 	byProxy        = "proxy"

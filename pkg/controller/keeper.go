@@ -124,7 +124,7 @@ func notOwnWrite[T metav1.Object](k *keeper) func(old, obj T) bool {
 }
 
 // addLater has an object of many endpoints reconciled after a while, because one of
-// them changed, so that more changes are dealt with at once.
+// them changed, so more changes are dealt with at once.
 func (k *keeper) addLater(key cache.ObjectName) {
 	if wait := k.memory.wait(key); wait > 0 {
 		k.queue.AddAfter(key, wait)

@@ -33,7 +33,7 @@ func newLBServiceGroups(c *caches, p *pace) *judge {
 		}, nil
 	}
 	watch(j.loop, groups.Informer(), itself[*epicv1.LBServiceGroup])
-	// Many groups may be of one prefix, so that they wait for it to settle.
+	// Many groups may be of one prefix, so they wait for it to settle.
 	later := &loop{name: j.name, queue: j.queue, settle: p.poolSettle}
 	watchThat(later, prefixes.Informer(), availabilityChanged, func(prefix *epicv1.ServicePrefix) []cache.ObjectName {
 		return keysOf(lookUp[*epicv1.LBServiceGroup](groups.Informer().GetIndexer(), byPrefix, prefix.Name))

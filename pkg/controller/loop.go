@@ -21,7 +21,7 @@ const (
 	// long each time, and no less often than every maxRetry.
 	minRetry = 10 * time.Millisecond
 	maxRetry = time.Minute
-	// requestTimeout bounds one request, so that no worker waits forever.
+	// requestTimeout bounds one request, so no worker waits forever.
 	requestTimeout = 30 * time.Second
 )
 
@@ -32,7 +32,7 @@ type loop struct {
 	name    string
 	sources []source
 	queue   workqueue.TypedRateLimitingInterface[cache.ObjectName]
-	// settle is how long an object waits after a change, so that more of them
+	// settle is how long an object waits after a change, so more of them
 	// are dealt with at once.
 	settle time.Duration
 	// reconcile deals with one object and describes what came of it.

@@ -13,7 +13,7 @@ import (
 const (
 	// freeEndpoints is how many endpoints an object may have before changes of
 	// them wait, and waitPerEndpoint how long they wait for each that it has. One
-	// reconciliation costs about a microsecond an endpoint, so that an object in
+	// reconciliation costs about a microsecond an endpoint, so an object in
 	// which one endpoint after the other changes never takes more than a few
 	// percent of a CPU, and the work grows with the number of changes and not with
 	// its square. An object of 1,500 endpoints waits 30 ms.

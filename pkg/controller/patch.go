@@ -24,7 +24,7 @@ type document struct {
 }
 
 // statusPatch is a merge patch that makes one status of another; nil when they
-// are equal. It has only what differs, so that it touches nobody else's fields,
+// are equal. It has only what differs, so it touches nobody else's fields,
 // known here or not. It holds for the one object and version that was seen: had
 // another changed the tunnels in the meantime, a pair could lose the ID that it just
 // got.

@@ -70,7 +70,7 @@ func planFor(s *state) *plan {
 }
 
 // choose fills in the pairs, those that exist first. Which of too many it takes
-// depends on nothing but the object, so that every controller takes the same.
+// depends on nothing but the object, so every controller takes the same.
 func (p *plan) choose(tenantNodes, epicNodes []netip.Addr, has map[pair]int32, mayAdd bool) {
 	var missing []pair
 	for _, tenantNode := range tenantNodes {

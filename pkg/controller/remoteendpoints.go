@@ -42,7 +42,7 @@ func newRemoteEndpoints(c *caches, p *pace, tunnels stateFunc) *judge {
 
 // loadBalancerHandler adds the endpoints that a change of a load balancer concerns.
 // It gets each as a value of an index. A load balancer may have thousands, and its
-// status changes with each of them, so that only those are added whose conditions
+// status changes with each of them, so only those are added whose conditions
 // the change may change.
 func loadBalancerHandler(add func(index, value string)) cache.ResourceEventHandler {
 	all := func(obj any) {

@@ -16,7 +16,7 @@ import (
 )
 
 // plentyBelow is the share of a pool, in percent, below which one that was nearly
-// exhausted is so no more. It is less than addresspool.NearlyFullFrom, so that a
+// exhausted is so no more. It is less than addresspool.NearlyFullFrom, so a
 // few addresses that come and go change nothing.
 const plentyBelow = 80
 

@@ -108,7 +108,7 @@ func TestEverySize(t *testing.T) {
 					proxy, pod := w.datagrams(v6, c.manner)
 					must(t, cross(proxy, pod, 1))
 					fits := room - udpHeaders(v6)
-					// Large ones first, so that nothing was learned yet.
+					// Large ones first, so nothing was learned yet.
 					sizes := []int{largest, 20000, 2 * fits, 4000, 2000, c.mtu - udpHeaders(v6) + 1, c.mtu - udpHeaders(v6), fits + 1, fits, fits - 1, 100, 1, 0}
 					for _, size := range sizes {
 						for _, ends := range [][2]*net.UDPConn{{pod, proxy}, {proxy, pod}} {

@@ -25,7 +25,7 @@ var hookNames = map[bpf.KernelHook]string{
 	hookGuard:                           "underlay-guard",
 }
 
-// attacher attaches programs to interfaces. Links are pinned, so that programs stay
+// attacher attaches programs to interfaces. Links are pinned, so programs stay
 // attached when the process ends, and the next one takes them over.
 type attacher struct {
 	options  Options

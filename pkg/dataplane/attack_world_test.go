@@ -210,7 +210,7 @@ func (a *attacked) unfinished(inside int) {
 type attempt struct {
 	name string
 	// at is the node whose program drops it for a reason. If there is no reason, no program
-	// counts it, since the kernel drops it or it is nobody's business here.
+	// counts it, because the kernel drops it or it is nobody's business here.
 	at   string
 	drop DropReason
 	// frame is sent; mark is in the payload, where there is one.

@@ -316,8 +316,8 @@ func fragmentable(v6 bool) []step {
 	}
 }
 
-// lastPart is an answer that is too big. On its way out it becomes the last of its parts,
-// since the sender of a packet that is dropped does not send the fragments after it. The
+// lastPart is an answer that is too big. On its way out it becomes the last of its parts, because
+// the sender of a packet that is dropped does not send the fragments after it. The
 // other parts are copies. Only its sender may fragment an IPv6 packet.
 func lastPart(v6 bool) []step {
 	const room, size = 1500 - 36, 1440

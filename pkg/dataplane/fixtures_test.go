@@ -69,7 +69,7 @@ func newBench(t testing.TB) *bench {
 	return newBenchOf(t, false)
 }
 
-// newBenchOf makes the underlay larger by a cookie if tunnels use cookies, so that inner
+// newBenchOf makes the underlay larger by a cookie if tunnels use cookies, so inner
 // packets are the same.
 func newBenchOf(t testing.TB, cookies bool) *bench {
 	t.Helper()

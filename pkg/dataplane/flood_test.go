@@ -203,7 +203,7 @@ func (a *attacked) control() *messages.Responder {
 }
 
 // A flood of 400,000 packets a second costs established tunnels packets, as any load does, but
-// no tunnel, no connection and nothing that they had learnt, and every packet is counted.
+// no tunnel, no connection and nothing that they had learned, and every packet is counted.
 func TestFloods(t *testing.T) {
 	a := newAttacked(t)
 	must(t, errors.Join(

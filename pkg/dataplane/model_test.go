@@ -121,7 +121,7 @@ func (m *modeled) frame(in input) model.Frame {
 	return model.Frame{Type: in.kind, Ours: in.to == 0, Broadcast: in.to == 1, Multicast: in.to == 2, Packet: in.packet}
 }
 
-// forget makes program and model forget what they learnt.
+// forget makes program and model forget what they learned.
 func (m *modeled) forget() error {
 	m.world.Forget()
 	side, _ := m.b.side(m.role)

@@ -23,7 +23,7 @@ type openingID struct {
 }
 
 // openingsComplete is the key of an entry that belongs to no interface. It is there once
-// everything wanted has been put, so that a program which takes over from a version
+// everything wanted has been put, so a program which takes over from a version
 // without openings knows whether it can rely on them.
 var openingsComplete = bpf.KernelEndpoint{}
 

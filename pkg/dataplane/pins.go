@@ -29,7 +29,7 @@ var formerNames = map[string]string{
 	bpf.KernelMapLocalEndpoints: "places", bpf.KernelMapPublishedPorts: "openings",
 }
 
-// learnt are maps whose entries programs write.
+// learned are maps whose entries programs write.
 var learnt = map[string]bool{
 	bpf.KernelMapFlows: true, bpf.KernelMapFragmented: true,
 	bpf.KernelMapTunnelCounters: true, bpf.KernelMapDrops: true,
@@ -121,7 +121,7 @@ func openMap(name string, spec *ebpf.MapSpec, path string) (*pinnedMap, error) {
 }
 
 // replace pins a new map in the place of the old one, once no program uses that any
-// more. What the old programs have learnt in the meantime goes with it.
+// more. What the old programs have learned in the meantime goes with it.
 func (p *pinnedMap) replace() error {
 	if p.old == nil {
 		return p.removeFormer()

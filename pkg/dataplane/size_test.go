@@ -63,7 +63,7 @@ func (w *world) datagrams(v6 bool, manner int) (proxy, pod *net.UDPConn) {
 	return dial(w.proxy, here, there), dial(w.pod, there, here)
 }
 
-// cross sends a datagram of a size until it arrives, since one may be lost, or until
+// cross sends a datagram of a size until it arrives, because one may be lost, or until
 // sending is refused.
 func cross(from, to *net.UDPConn, size int) error {
 	b, data := make([]byte, 1<<16), make([]byte, size)
@@ -167,7 +167,7 @@ func TestFragmentsOfPods(t *testing.T) {
 }
 
 // Packets that a router may fragment are fragmented, and all of their checksums made
-// before, since no card can do it afterwards. Of IPv6, only the sender may do that.
+// before, because no card can do it afterwards. Of IPv6, only the sender may do that.
 func TestFragmentation(t *testing.T) {
 	eachWay(t, unix.IP_PMTUDISC_DONT, []bool{false}, func(t *testing.T, w *world) {
 		must(t, w.gateway.SetOffload("eth0", false, netlab.TXChecksum))

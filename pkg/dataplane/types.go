@@ -38,7 +38,7 @@ type Tunnel struct {
 	MTU uint16
 }
 
-// Cookies mark the packets of one tunnel, so that nobody who does not know its key can make
+// Cookies mark the packets of one tunnel, so nobody who does not know its key can make
 // one. They come from the control protocol.
 type Cookies = gue.Cookies
 

@@ -30,7 +30,7 @@ func TestRenderDNSNameIPv6(t *testing.T) {
 	}
 }
 
-// Whatever is not text or a plain field is refused, since a tenant writes the
+// Whatever is not text or a plain field is refused, because a tenant writes the
 // template and the server runs it.
 func TestRenderDNSNameRefuses(t *testing.T) {
 	for _, c := range []struct{ template, message string }{

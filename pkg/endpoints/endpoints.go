@@ -4,7 +4,7 @@
 // proxy sends requests to, and the nodes on which they run. It is pure: it reads
 // API objects and writes nothing. Both the controller, which wants tunnels to
 // these nodes, and the node programs, which let packets of these endpoints pass,
-// decide with it, so that they agree.
+// decide with it, so they agree.
 //
 // It trusts nothing that it reads. What can't be used is left out and reported
 // as a Problem, never guessed.
@@ -33,7 +33,7 @@ type Endpoint struct {
 	Node netip.Addr
 	// Protocol is the number of the transport protocol: 6 for TCP, 17 for UDP.
 	Protocol uint8
-	// Unreadable indicates that a node is named whose address is none, so that nothing leads
+	// Unreadable indicates that a node is named whose address is none, so nothing leads
 	// to the endpoint: neither a tunnel nor a direct way.
 	Unreadable bool `json:",omitempty"`
 	// Draining indicates that the endpoint terminates and still serves: it gets new requests
@@ -73,8 +73,8 @@ type way struct {
 	draining   bool
 }
 
-// add takes an endpoint in. A proxy can tell pods apart by their addresses only,
-// so that of several nodes said to have the same one, the lowest wins, and one
+// add takes an endpoint in. A proxy can tell pods apart by their addresses only, so
+// of several nodes said to have the same one, the lowest wins, and one
 // that is known over one that is not. It returns false when two nodes are known.
 func (s set) add(e Endpoint) bool {
 	key := target{e.Address, e.Protocol}
@@ -138,7 +138,7 @@ type object interface {
 }
 
 // mine are the objects in the namespace of their owner that are not being
-// deleted, in the order of their names, so that the order of the input decides
+// deleted, in the order of their names, so the order of the input decides
 // nothing.
 func mine[T object](owner metav1.Object, all []T) []T {
 	var out []T

@@ -14,7 +14,7 @@ import (
 	epicclient "github.com/acnodal/epic/pkg/generated/clientset/versioned/typed/epic/v1"
 )
 
-// A server never has a claim too many or too few, so that what it would report
+// A server never has a claim too many or too few, so what it would report
 // has to be put into its client's mouth.
 type (
 	auditedClient struct {

@@ -80,7 +80,7 @@ func (c content) names(ctx context.Context) ([]string, error) {
 	return out, err
 }
 
-// empty deletes all objects of one kind and waits until they are gone, since
+// empty deletes all objects of one kind and waits until they are gone, because
 // those deleted next are held by these.
 func (c content) empty(ctx context.Context, gone func(what string)) error {
 	var names []string

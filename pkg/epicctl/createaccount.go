@@ -182,7 +182,7 @@ func (o *createAccount) within(around surroundings, steps []step, bindings int) 
 	return out
 }
 
-// note tells something next to the result, so that the result can be piped on.
+// note tells something next to the result, so the result can be piped on.
 func (t *tool) note(format string, args ...any) {
 	fmt.Fprintf(t.ErrOut, format+"\n", args...)
 }

@@ -141,7 +141,7 @@ func (o *createAccount) ensureBinding(ctx context.Context, want *rbacv1.RoleBind
 	})
 }
 
-// unseen indicates that a dry run can't be checked, since the namespace that an
+// unseen indicates that a dry run can't be checked, because the namespace that an
 // earlier step would have made is not there.
 func (o *createAccount) unseen(err error) bool {
 	if o.dryRun != dryRunServer || !apierrors.IsNotFound(err) || notServed(err) {

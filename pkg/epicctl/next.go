@@ -12,7 +12,7 @@ import (
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 )
 
-// next reports what to do next, next to the result, so that the result can be piped on.
+// next reports what to do next, next to the result, so the result can be piped on.
 func (t *tool) next(format string, args ...any) {
 	t.note("\nNext:\n"+format, args...)
 }

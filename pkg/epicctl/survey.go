@@ -51,7 +51,7 @@ func (s *survey) all(ctx context.Context) *overview.Installation {
 	return i
 }
 
-// objects reads the objects that are judged, page after page, so that memory does not
+// objects reads the objects that are judged, page after page, so memory does not
 // grow with the installation.
 func (s *survey) objects(ctx context.Context, i *overview.Installation) {
 	client := s.epicClient.EpicV1()

@@ -87,7 +87,7 @@ func collection[T runtime.Object, L runtime.Object](resource, namespace string, 
 	}
 }
 
-// each calls f with each object, page after page, so that memory does not grow
+// each calls f with each object, page after page, so memory does not grow
 // with the installation.
 func each[T runtime.Object](ctx context.Context, l listing[T], f func(T) error) error {
 	p := pager.New(l.list)

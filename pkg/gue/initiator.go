@@ -24,7 +24,7 @@ const (
 	firstRetry, minRetry = time.Second, 200 * time.Millisecond
 	// upFor is how many PINGs in a row may go unanswered on a tunnel that is up.
 	upFor = 3
-	// jitter is by which part a pause is shortened at random, so that tunnels that
+	// jitter is by which part a pause is shortened at random, so tunnels that
 	// began together do not stay together.
 	jitter = 0.2
 	// outstanding is how many PINGs wait for their answers.

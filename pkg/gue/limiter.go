@@ -40,7 +40,7 @@ const (
 // that they name: who floods from a NAT's address does not silence the tunnels that
 // are open behind it. It works in memory that does not grow with the
 // sources. A
-// source is an IPv4 address or an IPv6 /64, since a host commands a whole /64.
+// source is an IPv4 address or an IPv6 /64, because a host commands a whole /64.
 // Sources that fall into one bucket share its rate.
 type limiter struct {
 	seed    maphash.Seed

@@ -42,7 +42,7 @@ func TestEncodeLayout(t *testing.T) {
 	}
 }
 
-// Messages with flags are a contract too. A PING keeps the form of version 1, since an end
+// Messages with flags are a contract too. A PING keeps the form of version 1, because an end
 // that only knows that one has to take it.
 func TestEncodeFlags(t *testing.T) {
 	key := testKey(7)

@@ -93,7 +93,7 @@ type ResponderOptions struct {
 	// Random is where nonces come from; the system's if nil.
 	Random io.Reader
 	// Move is called when the remote of a tunnel was verified, before the PONG. An
-	// error leaves the remote as it was, without an answer, so that the client
+	// error leaves the remote as it was, without an answer, so the client
 	//
 	// node tries again. It must not call the Responder.
 	Move func(tunnel uint32, remote netip.AddrPort) error
@@ -124,7 +124,7 @@ func NewResponder(o ResponderOptions) *Responder {
 	if r.mark == nil {
 		r.mark = func(uint32, Cookies) error { return nil }
 	}
-	// One second earlier, so that no time since the start is 0.
+	// One second earlier, so no time since the start is 0.
 	r.start = r.now().Add(-time.Second)
 	return r
 }

@@ -19,7 +19,7 @@ type SequenceStore interface {
 
 const (
 	// ahead is how far beyond the numbers in use the saved mark lies. A restart
-	// continues from the mark, so that many nanoseconds may be skipped, no more.
+	// continues from the mark, so many nanoseconds may be skipped, no more.
 	ahead = uint64(10 * time.Minute)
 	// renewBefore is how far before the mark a new one is saved.
 	renewBefore = ahead / 2
@@ -48,7 +48,7 @@ type Sequence struct {
 }
 
 // NewSequence continues from what the store has. What can't be saved is told to
-// failed, which may be nil; numbers are given all the same, since a full disk is no
+// failed, which may be nil; numbers are given all the same, because a full disk is no
 // reason to lose tunnels.
 func NewSequence(store SequenceStore, now func() time.Time, failed func(error)) (*Sequence, error) {
 	mark, err := store.Load()

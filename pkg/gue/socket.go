@@ -167,7 +167,7 @@ func (s *Socket) Serve(ctx context.Context, handle func(local, from netip.AddrPo
 func (s *Socket) serve(f *family, handle func(local, from netip.AddrPort, packet []byte, reply *[PacketSize]byte) bool) error {
 	in, out := make([]ipv4.Message, readAtOnce), make([]ipv4.Message, 0, readAtOnce)
 	for i := range in {
-		// One byte more, so that a packet that is too long does not look right.
+		// One byte more, so a packet that is too long does not look right.
 		in[i].Buffers = [][]byte{make([]byte, PacketSize+1)}
 		in[i].OOB = make([]byte, 128)
 	}

@@ -93,7 +93,7 @@ func BenchmarkDelay(b *testing.B) {
 	changes := 0
 	var inUse [objects]sync.Mutex
 	type delay struct{ sent, answered time.Duration }
-	// change returns a function, since the benchmark's own changes go at once.
+	// change returns a function, because the benchmark's own changes go at once.
 	change := func() func() (delay, error) {
 		changes++
 		name := fmt.Sprintf("web%d", changes%objects)

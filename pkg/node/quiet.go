@@ -16,7 +16,7 @@ const (
 	// quietFor is how long a tunnel in use may be without a packet from the far end.
 	quietFor = time.Second
 	// quietEvery is how often the counters are read. Where reading takes long, it is
-	// done less often, so that it keeps no more than a twentieth of a processor busy.
+	// done less often, so it keeps no more than a twentieth of a processor busy.
 	quietEvery = 250 * time.Millisecond
 )
 

@@ -26,7 +26,7 @@ const (
 	saveEvery = time.Minute
 )
 
-// state is what is kept on disk, so that a node that starts while the API is away
+// state is what is kept on disk, so a node that starts while the API is away
 // does its work. It has tunnels' keys: without them no tunnel could be opened. Who
 // reads the file as root could read them from the API with the node's credentials.
 type state struct {
@@ -39,7 +39,7 @@ type state struct {
 	Labels map[string]string `json:"labels,omitempty"`
 	// Sequences are the last numbers of the tunnels' far ends, on a gateway.
 	Sequences map[uint32]uint64 `json:"sequences,omitempty"`
-	// Cookies is how tunnels used cookies, so that nobody can send packets without to a
+	// Cookies is how tunnels used cookies, so nobody can send packets without to a
 	// node that was rebooted.
 	Cookies map[uint32]cookieUse `json:"cookies,omitempty"`
 }

@@ -17,14 +17,14 @@ import (
 	"github.com/acnodal/epic/pkg/proxyidentity"
 )
 
-// settle is how long a status waits after something happened to an Envoy, so that more
+// settle is how long a status waits after something happened to an Envoy, so more
 // of it is dealt with at once.
 const settle = 200 * time.Millisecond
 
 type queueOf[R comparable] = workqueue.TypedRateLimitingInterface[R]
 
 // notify hands events to the queue of a controller, once that has started. Until then
-// it does nothing, since a controller begins with all objects.
+// it does nothing, because a controller begins with all objects.
 type notify[R comparable] struct {
 	mu    sync.RWMutex
 	queue queueOf[R]
@@ -53,7 +53,7 @@ func (n *notify[R]) add(request R, after time.Duration) {
 }
 
 // Observer has the status of an object written when its Envoys connect or answer. It
-// is made before the operator, since the xDS server needs it.
+// is made before the operator, because the xDS server needs it.
 type Observer struct {
 	changed atomic.Pointer[notifier]
 }

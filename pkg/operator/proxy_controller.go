@@ -146,7 +146,7 @@ func (r *ProxyReconciler) Reconcile(ctx context.Context, id proxyidentity.Proxy)
 }
 
 // behind reports whether an Envoy that is ready has not accepted a listener yet. One that
-// is connected to another replica is asked again, since it reports there.
+// is connected to another replica is asked again, because it reports there.
 func behind(s *epicv1.EnvoyStatus) bool {
 	return slices.ContainsFunc(s.Listeners, func(l epicv1.EnvoyListenerStatus) bool { return l.ProgrammedReplicas < s.ReadyReplicas })
 }

@@ -34,7 +34,7 @@ func (p pair) read() (cert, key []byte, err error) {
 }
 
 // write replaces both files. The key goes first, and a reader that sees the new
-// key with the old certificate keeps what it had, since the two don't match.
+// key with the old certificate keeps what it had, because the two don't match.
 func (p pair) write(cert, key []byte) error {
 	if err := privatefile.Write(p.keyFile, key); err != nil {
 		return err

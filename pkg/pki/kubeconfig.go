@@ -12,7 +12,7 @@ import (
 // kubeconfigName names the cluster, the user and the context.
 const kubeconfigName = "epic"
 
-// kubeconfig returns a kubeconfig that has all it needs within itself, so that
+// kubeconfig returns a kubeconfig that has all it needs within itself, so
 // it can be copied elsewhere.
 func kubeconfig(server string, ca, cert, key []byte) ([]byte, error) {
 	config := api.NewConfig()

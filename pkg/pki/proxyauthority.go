@@ -28,7 +28,7 @@ const (
 
 	proxyAuthorityLife = 365 * 24 * time.Hour
 	// settle is how long each step of a replacement takes: longer than the life of a
-	// certificate, so that by then everybody has got a new certificate and, with it, the
+	// certificate, so by then everybody has got a new certificate and, with it, the
 	// authorities that are trusted.
 	settle = 2 * ProxyCertificateLife
 

@@ -26,7 +26,7 @@ import (
 )
 
 // identity is the pod's key and certificate. They are kept in a folder in memory, so
-// that a program that starts again has them while the operator is away.
+// a program that starts again has them while the operator is away.
 type identity struct {
 	id                proxyidentity.Identity
 	dir               string

@@ -26,7 +26,7 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// store keeps what Envoy accepted, one file a resource, so that an Envoy that starts
+// store keeps what Envoy accepted, one file a resource, so an Envoy that starts
 // again gets it at once. Secrets, which have the keys of certificates, may have a folder of
 // their own.
 type store struct {
@@ -157,7 +157,7 @@ func older(a, b string) string {
 }
 
 // path returns the file of one version of a resource. Each version has a file of its
-// own, since some file systems write a file to the disk before it takes the place of
+// own, because some file systems write a file to the disk before it takes the place of
 // another one.
 func (s *store) path(k resource.Key, version string) string {
 	name, content := sha256.Sum256([]byte(k.Name)), sha256.Sum256([]byte(version))

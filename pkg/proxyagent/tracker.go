@@ -161,7 +161,7 @@ type record struct {
 	refusal string
 }
 
-// nonceOf makes a nonce that names the source it came from, so that an answer does not
+// nonceOf makes a nonce that names the source it came from, so an answer does not
 // go to another one. splitNonce takes it apart.
 func nonceOf(source, nonce string) string { return source + ":" + nonce }
 

@@ -35,7 +35,7 @@ type Key struct {
 // A key is HKDF-SHA256 (RFC 5869) of the master key, without salt. Its context
 // is the text epic.acnodal.io/tunnel-key/v1, a zero byte, the master key's ID in
 // one byte, the tunnel's ID in four bytes, big endian, and the UID; parts of
-// fixed length come first, so that no two contexts are alike.
+// fixed length come first, so no two contexts are alike.
 func (m *Masters) Derive(uid types.UID, tunnelID int32) ([]Key, error) {
 	if uid == "" {
 		return nil, errors.New("the object has no UID, from which its tunnels' keys are made")

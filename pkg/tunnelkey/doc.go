@@ -5,9 +5,9 @@
 //
 // The two ends of a tunnel prove to each other with its key that their control
 // messages are genuine. A key follows from a master key, the UID of the object
-// that has the tunnel, and the tunnel's ID, so that nothing has to store it; an
+// that has the tunnel, and the tunnel's ID, so nothing has to store it; an
 // object that is made again under its old name has other keys. Master keys have
-// IDs and there may be several, so that they can be replaced while tunnels are in
+// IDs and there may be several, so they can be replaced while tunnels are in
 // use.
 //
 // Who may have which key is not decided here.

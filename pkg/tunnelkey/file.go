@@ -54,11 +54,11 @@ type File struct {
 
 	mu      sync.RWMutex
 	current *Masters
-	// fault is the last one, so that each is logged once.
+	// fault is the last one, so each is logged once.
 	fault string
 }
 
-// Open reads the file. One that is not there yet is no error, since it may come;
+// Open reads the file. One that is not there yet is no error, because it may come;
 // one that has a fault is.
 func Open(ctx context.Context, path string) (*File, error) {
 	f := &File{path: path}

@@ -24,7 +24,7 @@ const (
 	// to replace one; more only make readers try more.
 	MaxMasters = 4
 	// MinMasterSize is the least number of bytes of a master key: as many as
-	// SHA-256 has, so that a master key is no weaker than what is made of it.
+	// SHA-256 has, so a master key is no weaker than what is made of it.
 	MinMasterSize = 32
 	// maxMasterSize bounds a line. More bytes do not make a stronger key.
 	maxMasterSize = 256
@@ -145,7 +145,7 @@ func (m *Masters) Equal(other *Masters) bool {
 	})
 }
 
-// Format writes the IDs, whatever is asked for, so that no log has the keys.
+// Format writes the IDs, whatever is asked for, so no log has the keys.
 func (m *Masters) Format(s fmt.State, _ rune) {
 	fmt.Fprintf(s, "master keys %v", m.IDs())
 }

@@ -66,7 +66,7 @@ type Tracker struct {
 	silentAfter time.Duration
 	wake        chan struct{}
 
-	// changing is held while a change is made and told, so that changes are told in
+	// changing is held while a change is made and told, so changes are told in
 	// the order in which they are made.
 	changing  sync.Mutex
 	listeners []func(Change)

@@ -64,7 +64,7 @@ func (p *plane) startAggregate(ctx context.Context, b binaries) (_ *aggregate, e
 		return nil, err
 	}
 	// The administrator's certificate is the plane's, whose authority the server
-	// has learnt from the plane.
+	// has learned from the plane.
 	a.config = rest.CopyConfig(p.config)
 	a.config.Host = fmt.Sprintf("https://127.0.0.1:%d", port)
 	a.config.CAFile, a.config.CAData = "", ca

@@ -143,7 +143,7 @@ func parallel(ctx context.Context, workers, count int, do func(ctx context.Conte
 	return nil
 }
 
-// progress says on standard error what continues, since the figures are all that
+// progress says on standard error what continues, because the figures are all that
 // goes to standard output.
 func progress(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "%s  %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))

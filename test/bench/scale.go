@@ -17,7 +17,7 @@ const (
 )
 
 // scaled is both sides with many objects in them: EPIC extends one control
-// plane, the custom resources are in another, so that each kube-apiserver's
+// plane, the custom resources are in another, so each kube-apiserver's
 // memory is for one of them.
 type scaled struct {
 	rounds

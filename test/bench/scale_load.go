@@ -102,7 +102,7 @@ func (s *scaled) loadChunk(ctx context.Context, side *side, first int, objects [
 }
 
 // writeAll writes each object once, and measures that. What failed counts as
-// failed, and is written again afterwards, since all objects have to be there.
+// failed, and is written again afterwards, because all objects have to be there.
 func (*scaled) writeAll(ctx context.Context, side *side, objects []*epicv1.LoadBalancer, write func(context.Context, *epicv1.LoadBalancer) error) (result, error) {
 	var mu sync.Mutex
 	var again []*epicv1.LoadBalancer

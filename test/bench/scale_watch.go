@@ -265,7 +265,7 @@ func (s *scaled) deliver(ctx context.Context, side *side) (delivery, error) {
 		return measure(ctx, changers, s.length, func(ctx context.Context, _, _ int) error {
 			namespace, name := s.place(rand.IntN(objects)) //nolint:gosec // nothing depends on it
 			start := time.Now()
-			// A number that the object does not have yet, so that there is a change.
+			// A number that the object does not have yet, so there is a change.
 			patch := fmt.Sprintf(`{"status":{"observedGeneration":%d}}`, start.UnixNano())
 			answer, err := side.patchStatus(ctx, namespace, "loadbalancers", name, []byte(patch))
 			if err != nil {

@@ -29,7 +29,7 @@ import (
 	"github.com/acnodal/epic/pkg/connector/publish"
 )
 
-// How many objects of a kind each namespace has at most: few, so that they depend on each
+// How many objects of a kind each namespace has at most: few, so they depend on each
 // other.
 const (
 	gateways = 3

@@ -33,7 +33,7 @@ const (
 	versionAnnotation = "crash-test/version"
 
 	namespace = "epic-crash"
-	// Few objects and many workers, so that they get into each other's way.
+	// Few objects and many workers, so they get into each other's way.
 	objects = 8
 	workers = 6
 	// settle is how long a run may take to answer everything once the killing

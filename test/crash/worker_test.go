@@ -31,7 +31,7 @@ type worker struct {
 func (k worker) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		name := fmt.Sprintf("lb%d", k.rng.IntN(objects))
-		// Operations run to their end, so that their outcome is known.
+		// Operations run to their end, so their outcome is known.
 		api := k.w.clients[k.rng.IntN(len(k.w.clients))].EpicV1().LoadBalancers(namespace)
 		switch n := k.rng.IntN(10); {
 		case n < 2:

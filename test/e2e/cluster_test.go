@@ -41,7 +41,7 @@ type cluster struct {
 	kubectl    string
 	// own indicates that the tests started it.
 	own bool
-	// local indicates that it is hack/cluster.sh's, so that its processes are on this
+	// local indicates that it is hack/cluster.sh's, so its processes are on this
 	// machine.
 	local bool
 	// load brings an image's tarball to the nodes; nil if nothing does.

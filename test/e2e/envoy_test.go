@@ -102,7 +102,7 @@ func (s *site) testServed(t *testing.T) {
 const clients = 4
 
 // load asks all the time until stop is called, which returns what failed. Every other
-// request takes a while, so that some are always under way.
+// request takes a while, so some are always under way.
 func (s *site) load(t *testing.T) (stop func() (asked int64, failed []string)) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())

@@ -13,7 +13,7 @@ import (
 
 // An upgrade as docs/install.md has it, of etcd, the API server and the controller;
 // TestTunnels upgrades the nodes. Only etcd's costs requests, and their answers describe
-// what happened. What it installs also records who does what, so that the tests of
+// what happened. What it installs also records who does what, so the tests of
 // the records are part of this one.
 func TestUpgrade(t *testing.T) {
 	c := epic(t)

@@ -47,7 +47,7 @@ func RemoveNamed(prefix string) error {
 }
 
 // New returns an empty lab. The names of its namespaces begin with the process
-// ID, so that labs of several processes do not meet.
+// ID, so labs of several processes do not meet.
 func New() *Lab {
 	return &Lab{prefix: fmt.Sprintf("lab%d-%d-", os.Getpid(), labs.Add(1))}
 }

@@ -84,7 +84,7 @@ func onThread(do func() error) error {
 // FD is the namespace's file descriptor, as netlink.LinkSetNsFd wants it.
 func (n *Namespace) FD() int { return int(n.handle) }
 
-// Start starts a command in the namespace. It sees the machine's mounts, so that
+// Start starts a command in the namespace. It sees the machine's mounts, so
 // bpffs is where it was.
 func (n *Namespace) Start(cmd *exec.Cmd) error { return n.Do(cmd.Start) }
 

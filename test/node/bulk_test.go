@@ -201,7 +201,7 @@ func narrowWay(t *testing.T, v *service) {
 	s.exchange(conn)
 }
 
-// echoOf sends a datagram until its echo comes, since a datagram may be lost.
+// echoOf sends a datagram until its echo comes, because a datagram may be lost.
 func (v *service) echoOf(conn net.Conn, data []byte) {
 	v.s.t.Helper()
 	b := make([]byte, 1<<16)

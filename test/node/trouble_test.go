@@ -366,7 +366,7 @@ func killed(t *testing.T, s *site, v *service) {
 }
 
 // A tunnel whose far end does not answer is told as such, and comes up when it does.
-// Packets continue, since both ends' kernels know where they belong.
+// Packets continue, because both ends' kernels know where they belong.
 func nobodyAnswers(s *site, v *service) {
 	s.must(s.gateway.process.Stop())
 	s.must(s.tenants[0].process.Stop())

@@ -192,7 +192,7 @@ func TestAuditorsWriteNothing(t *testing.T) {
 }
 
 // TestWhoBindsHasWhatTheyBind: RBAC lets nobody grant what they do not have, so
-// that the platform's administrator must have each right of a tenant.
+// the platform's administrator must have each right of a tenant.
 func TestWhoBindsHasWhatTheyBind(t *testing.T) {
 	roles, _ := read(t, base)
 	has := rights(named(t, roles, "epic-platform-admin").rules)

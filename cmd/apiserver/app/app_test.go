@@ -31,7 +31,7 @@ import (
 	"github.com/acnodal/epic/pkg/cli/clitest"
 )
 
-// programEnv makes this test binary be the program, so that tests see exit
+// programEnv makes this test binary be the program, so tests see exit
 // codes, signals and what is printed.
 const programEnv = "EPIC_TEST_PROGRAM"
 

@@ -29,7 +29,7 @@ import (
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 )
 
-// programEnv makes this test binary be the program, so that tests see exit
+// programEnv makes this test binary be the program, so tests see exit
 // codes, signals and what is printed.
 const programEnv = "EPIC_TEST_PROGRAM"
 

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// newInstallCommand copies this program into a folder of a pod, so that a container of
+// newInstallCommand copies this program into a folder of a pod, so a container of
 // any image with Envoy can run it.
 func newInstallCommand() *cobra.Command {
 	return &cobra.Command{

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command protoc stands in for the protobuf compiler while Kubernetes'
-// go-to-protobuf runs, so that generating code needs Go and nothing else. It
+// go-to-protobuf runs, so generating code needs Go and nothing else. It
 // understands what go-to-protobuf says and no more:
 //
 //	protoc -I DIR ... --NAME_out=DIR FILE ...

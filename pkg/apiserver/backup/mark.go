@@ -20,7 +20,7 @@ import (
 // markRestored writes into the database of a restored member that its data comes from
 // a snapshot, as the next revision of each schema key. Servers refuse to write until
 // one of them has seen to it that nothing is handed out again that may have been
-// assigned after the snapshot. All members of a cluster get the same revision, since
+// assigned after the snapshot. All members of a cluster get the same revision, because
 // they are made from the same snapshot.
 func markRestored(memberDir string) error {
 	path := filepath.Join(memberDir, "member", "snap", "db")

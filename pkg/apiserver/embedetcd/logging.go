@@ -19,7 +19,7 @@ var transient = map[string]bool{
 	"failed to update storage version": true,
 }
 
-// newLogger returns a zap logger that writes through klog, so that etcd's lines
+// newLogger returns a zap logger that writes through klog, so etcd's lines
 // have the format (text or JSON) and the destination of the server's own.
 // level is the lowest level that reaches the log without -v=4.
 func newLogger(logger klog.Logger, level zapcore.LevelEnabler) *zap.Logger {

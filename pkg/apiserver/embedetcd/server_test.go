@@ -18,7 +18,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// childEnv makes this test binary serve the directory that it names, so that a
+// childEnv makes this test binary serve the directory that it names, so a
 // test can kill it.
 const childEnv = "EPIC_TEST_EMBEDETCD_DIR"
 

@@ -100,7 +100,7 @@ func TestFullOfData(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// Sizes are looked at between batches of writes, so that more than the quota may be
+	// Sizes are looked at between batches of writes, so more than the quota may be
 	// there.
 	const kept = smallQuota / 2 / large
 	for i := range n - kept {

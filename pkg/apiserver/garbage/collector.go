@@ -189,7 +189,7 @@ func (c *Collector) process(ctx context.Context, uid types.UID) error {
 }
 
 // collect deletes an object if none of its owners is there any more. It asks the
-// server, since the watches of owners and dependents don't run in step.
+// server, because the watches of owners and dependents don't run in step.
 func (c *Collector) collect(ctx context.Context, d item) error {
 	for _, r := range d.OwnerReferences {
 		gv, err := schema.ParseGroupVersion(r.APIVersion)

@@ -32,7 +32,7 @@ type AdmissionOptions struct {
 func NewAdmissionOptions() *AdmissionOptions {
 	o := genericoptions.NewAdmissionOptions()
 	resourcequota.Register(o.Plugins)
-	// Last, so that no later plugin refuses what has been counted already.
+	// Last, so no later plugin refuses what has been counted already.
 	o.RecommendedPluginOrder = append(o.RecommendedPluginOrder, resourcequota.PluginName)
 	return &AdmissionOptions{o}
 }

@@ -6,6 +6,6 @@
 // Each subject has a file of its own with AddFlags, Validate and ApplyTo.
 // Validate looks at values alone; what needs the file system, the network or
 // the clock is checked in Config, which also starts the embedded etcd. Every
-// error names the flag, the rule and the way out, since it is everything that the
+// error names the flag, the rule and the way out, because it is everything that the
 // operator sees.
 package options

@@ -11,7 +11,7 @@ import (
 	"github.com/acnodal/epic/pkg/apiserver/embedetcd"
 )
 
-// minEmbeddedQuota is far above what an empty etcd needs, so that a number
+// minEmbeddedQuota is far above what an empty etcd needs, so a number
 // given in the wrong unit is noticed.
 const minEmbeddedQuota = 16 << 20
 

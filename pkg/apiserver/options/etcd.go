@@ -71,7 +71,7 @@ func NewEtcdOptions() *EtcdOptions {
 // AddFlags adds the flags.
 func (o *EtcdOptions) AddFlags(fs *pflag.FlagSet) {
 	addFlagsWithout(fs, o.EtcdOptions.AddFlags,
-		// One connection serves all kinds, since a transaction writes an object
+		// One connection serves all kinds, because a transaction writes an object
 		// with its claims: no kind can live in another etcd.
 		"etcd-servers-overrides",
 		// There is one backend, and the watch caches size themselves.
@@ -253,7 +253,7 @@ func (o *EtcdOptions) ApplyTo(c *genericapiserver.Config) error {
 	return nil
 }
 
-// groupStorageFactory puts the API group into the keys, so that an etcd that
+// groupStorageFactory puts the API group into the keys, so an etcd that
 // several API servers share can't confuse their resources.
 type groupStorageFactory struct {
 	*serverstorage.DefaultStorageFactory

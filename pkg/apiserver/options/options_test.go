@@ -101,7 +101,7 @@ func TestValidation(t *testing.T) {
 	}
 }
 
-// All faults are told at once, so that nobody repairs them one start at a time.
+// All faults are told at once, so nobody repairs them one start at a time.
 func TestAllFaultsAreTold(t *testing.T) {
 	_, err := parse(t, "--etcd-prefix=x", "--goaway-chance=1")
 	if err == nil {

@@ -64,7 +64,7 @@ func (o *Options) NewServer(ctx context.Context) (server *Server, err error) {
 			err = errors.Join(err, s.close())
 		}
 	}()
-	// What takes no time comes first, and the port before the storage, so that
+	// What takes no time comes first, and the port before the storage, so
 	// a second start of the same command says "port in use" or "directory in
 	// use" within a moment.
 	if err := s.checkFiles(ctx); err != nil {

@@ -76,7 +76,7 @@ func (o *ServingOptions) Check() error {
 	return nil
 }
 
-// Listen takes the port. It is done here and not by the generic options, since
+// Listen takes the port. It is done here and not by the generic options, because
 // there port 0 means not to serve at all, here any free one.
 func (o *ServingOptions) Listen(ctx context.Context) error {
 	if o.Listener != nil {

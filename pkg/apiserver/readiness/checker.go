@@ -46,7 +46,7 @@ func NewChecker(reviews authorizationclient.SelfSubjectAccessReviewInterface, pe
 }
 
 // HealthChecks returns a check for each permission. They answer from what Run
-// has found, so that frequent probes cost the kube-apiserver nothing.
+// has found, so frequent probes cost the kube-apiserver nothing.
 func (c *Checker) HealthChecks() []healthz.HealthChecker {
 	checks := make([]healthz.HealthChecker, len(c.permissions))
 	for i, p := range c.permissions {

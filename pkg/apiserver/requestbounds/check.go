@@ -18,7 +18,7 @@ const (
 	// has: the endpoints of a slice.
 	maxList = 1000
 	// maxOperations bounds a JSON patch, and maxPatchWork the product of its
-	// operations and its bytes, since each operation may copy a list that the
+	// operations and its bytes, because each operation may copy a list that the
 	// patch itself has made.
 	maxOperations = 500
 	maxPatchWork  = 32 << 20

@@ -80,8 +80,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // read returns the body of a request, or an error if it is longer than most.
-// All of it is read before the request takes part of what all requests share,
-// so that a client that sends slowly holds up nobody.
+// All of it is read before the request takes part of what all requests share, so
+// a client that sends slowly holds up nobody.
 func read(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
 	tooLarge := apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("the body is longer than %d bytes, the most for this resource: make the object smaller, or use several", most))
 	if r.ContentLength > most {

@@ -171,7 +171,7 @@ func (o *once) Close() error {
 }
 
 // A client that continues all the while a server leaves loses nothing: it comes to
-// the other server. Its requests have bodies, so that no transport sends them again.
+// the other server. Its requests have bodies, so no transport sends them again.
 func TestNothingIsLostWhileAServerLeaves(t *testing.T) {
 	const delay = 3 * time.Second
 	a, b := start(t, echo, delay), start(t, echo, 0)

@@ -33,7 +33,7 @@ const (
 	// readyTimeout is generous, for a machine that does much else.
 	readyTimeout = time.Minute
 	stopTimeout  = time.Minute
-	// watchGracePeriod is short, since a test has nothing to wait for.
+	// watchGracePeriod is short, because a test has nothing to wait for.
 	watchGracePeriod = 2 * time.Second
 )
 

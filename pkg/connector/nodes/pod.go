@@ -88,7 +88,7 @@ func (p *Pods) Node(ctx context.Context, token string) (string, error) {
 	return pod.Spec.NodeName, nil
 }
 
-// precheck refuses what can't pass, so that it costs no review. It verifies nothing.
+// precheck refuses what can't pass, so it costs no review. It verifies nothing.
 func precheck(token string) error {
 	if token == "" {
 		return Refuse(http.StatusUnauthorized, "the request has no token: send the pod's in the header Authorization")

@@ -6,7 +6,7 @@
 //
 // There is one function per kind: Class, Gateway (with its ListenerSets), RouteOf and
 // (*Route).Publish, Policy, EndpointSlice and Service. Each reads other objects through a
-// View, so that a change of one object costs what that object needs and not what the
+// View, so a change of one object costs what that object needs and not what the
 // cluster holds.
 //
 // The rules are those of the Gateway API v1.6.3, experimental channel. Everything that

@@ -328,7 +328,7 @@ func infrastructure(gateway *gatewayv1.Gateway, o metav1.Object) {
 	o.SetAnnotations(annotations)
 }
 
-// serviceAccount stands for a Gateway in its namespace, so that tools which look there for
+// serviceAccount stands for a Gateway in its namespace, so tools which look there for
 // what runs it find its labels. Nothing runs as it.
 func serviceAccount(gateway *gatewayv1.Gateway) *corev1.ServiceAccount {
 	account := &corev1.ServiceAccount{

@@ -10,7 +10,7 @@ import (
 )
 
 // The functions below name the objects with certificates that an object refers to, as
-// KIND/NAMESPACE/NAME, so that a change of one of them finds those that it concerns.
+// KIND/NAMESPACE/NAME, so a change of one of them finds those that it concerns.
 
 // HolderKey is the key of an object with certificates.
 func HolderKey(kind, namespace, name string) string { return kind + "/" + namespace + "/" + name }

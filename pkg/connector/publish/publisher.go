@@ -19,7 +19,7 @@ type publisher struct {
 	config  *Config
 	view    View
 	secrets secrets
-	// gateways are the Gateways that were looked at, so that each is looked at once.
+	// gateways are the Gateways that were looked at, so each is looked at once.
 	gateways map[types.NamespacedName]*gatewayState
 }
 

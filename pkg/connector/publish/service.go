@@ -197,7 +197,7 @@ func candidates(view View, service *corev1.Service, slice *discoveryv1.EndpointS
 }
 
 // remoteEndpoint is an endpoint in EPIC. Its name is made from what makes it unique, so
-// that the same endpoint always has the same.
+// the same endpoint always has the same.
 func remoteEndpoint(config *Config, lb string, c *candidate) *epicv1.RemoteEndpoint {
 	protocol := protocolOf(c.port)
 	address := strings.NewReplacer(".", "-", ":", "-").Replace(c.address.Addr().String())

@@ -109,7 +109,7 @@ func (e *Election) CheckLeases() error {
 }
 
 // Run waits until this candidate leads, then works until work returns or ctx or
-// the lease ends. The lease is released after the work, never before, so that
+// the lease ends. The lease is released after the work, never before, so
 // the next leader can begin at once. It returns work's error; ErrLost when the
 // lease was lost; and nil when ctx ended. It can run once.
 func (e *Election) Run(ctx context.Context, work func(context.Context) error) error {

@@ -16,7 +16,7 @@
 //   - Nothing refers to what is not there yet. Secrets go first, then clusters; their
 //     endpoints follow; listeners and routes wait until new clusters have their
 //     endpoints. Removals go last, in the reverse order. Only the removal of a listener
-//     travels with new listeners, since one may take the address of the other.
+//     travels with new listeners, because one may take the address of the other.
 //   - Endpoints of clusters that the client has never wait for any of this.
 //   - At most one response of each type is outstanding.
 //   - A refused response is split until the resources at fault are alone. The others

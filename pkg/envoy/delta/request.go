@@ -136,7 +136,7 @@ func retain[V any](m map[string]V, keep func(string) bool) {
 	maps.DeleteFunc(m, func(name string, _ V) bool { return !keep(name) })
 }
 
-// intern returns the configuration's own copy of a name, so that thousands of streams
+// intern returns the configuration's own copy of a name, so thousands of streams
 // do not each keep one.
 func (s *Session) intern(t resource.Type, name string) (string, *Entry) {
 	if e := s.view.Get(t, name); e != nil {

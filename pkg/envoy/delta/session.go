@@ -71,7 +71,7 @@ func (s *Session) Changed(k resource.Key) {
 	sub.gone[k.Name] = struct{}{}
 }
 
-// Restructured tells the session that something other than endpoints changed, so that
+// Restructured tells the session that something other than endpoints changed, so
 // a version that was refused may be accepted now.
 func (s *Session) Restructured() {
 	for t := range s.types {

@@ -91,7 +91,7 @@ func (t Type) String() string {
 	return fmt.Sprintf("type %d", uint8(t))
 }
 
-// Source names the API object that a resource, or a part of it, was made from, so that
+// Source names the API object that a resource, or a part of it, was made from, so
 // a refusal by Envoy is reported on that object.
 type Source struct {
 	Kind, Namespace, Name string
@@ -106,7 +106,7 @@ type Resource struct {
 	Name string
 	// Body is the message's deterministic wire form.
 	Body []byte
-	// Version is a hash of Body, so that equal content has an equal version on every
+	// Version is a hash of Body, so equal content has an equal version on every
 	// server.
 	Version string
 	// Sources are the objects that the resource was made from, the one that is most

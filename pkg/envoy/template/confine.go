@@ -145,7 +145,7 @@ func (c *confinement) name(path string, fd protoreflect.FieldDescriptor, s strin
 }
 
 // namesFile reports whether the name of a field sounds like that of a file. Fields that are
-// not known to be harmless are refused, so that new ones are.
+// not known to be harmless are refused, so new ones are.
 func namesFile(name string) bool {
 	for _, word := range []string{"path", "file", "directory", "socket", "pipe", "command", "program", "environment", "netns", "descriptor_bin"} {
 		if strings.Contains(name, word) {

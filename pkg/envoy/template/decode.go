@@ -80,7 +80,7 @@ func decode(text string, s epicv1.EnvoySerialization, v *values, into proto.Mess
 	return nil
 }
 
-// oneDocument reads YAML without building it, since a few bytes can refer to many values.
+// oneDocument reads YAML without building it, because a few bytes can refer to many values.
 func oneDocument(text []byte) error {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var first, second yaml.Node

@@ -16,10 +16,10 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/translate"
 )
 
-// routesOf prepares the routes of a port for templates, so that these can stay simple:
+// routesOf prepares the routes of a port for templates, so these can stay simple:
 //
 //   - there is one HTTP route for each hostname, since Envoy has one virtual host for each;
-//   - every rule has one match, since the most special match has to be tried first;
+//   - every rule has one match, because the most special match has to be tried first;
 //   - rules with the same match and filters are one, with all of their backends;
 //   - the rules are in the order in which they have to be tried;
 //   - what the API leaves to defaults is there.

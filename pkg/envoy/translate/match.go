@@ -156,7 +156,7 @@ func grpcMatch(index int, m *gatewayv1.GRPCRouteMatch) match {
 		out.match.PathSpecifier = &routev3.RouteMatch_Prefix{Prefix: "/"}
 	case regular:
 		out.order.path = pathRegexp
-		// Each in an expression of its own, so that neither is larger than what the API
+		// Each in an expression of its own, so neither is larger than what the API
 		// checked.
 		out.match.PathSpecifier = &routev3.RouteMatch_SafeRegex{SafeRegex: expression("/" + orSegment(service) + "/[^/]+")}
 		if service == "" {

@@ -21,7 +21,7 @@ func takeAddress() *listenerv3.ListenerFilter {
 	}
 }
 
-// giveAddress wraps the transport socket of a cluster, which may be nil, so that each
+// giveAddress wraps the transport socket of a cluster, which may be nil, so each
 // connection to an endpoint starts with the header of the PROXY protocol, if endpoints
 // expect it.
 func (t *translation) giveAddress(inner *corev3.TransportSocket) *corev3.TransportSocket {

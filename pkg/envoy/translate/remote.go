@@ -14,7 +14,7 @@ import (
 )
 
 // Which published port an endpoint of a load balancer serves is decided for each endpoint
-// by itself, so that others that come and go change nothing. Among the ports of the
+// by itself, so others that come and go change nothing. Among the ports of the
 // endpoint's protocol it is
 //
 //  1. that of the endpoint's port name: clients name both after the port of the Service;

@@ -114,7 +114,7 @@ func (t *translation) result() *Result {
 }
 
 // pack wraps a message for the fields that take any. Text that can't be encoded makes an
-// Any without a value; the resource around it is refused by put, since its own text has
+// Any without a value; the resource around it is refused by put, because its own text has
 // the same fault, or by Envoy.
 func pack(message proto.Message) *anypb.Any {
 	packed := &anypb.Any{}

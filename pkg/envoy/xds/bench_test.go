@@ -40,7 +40,7 @@ import (
 	"github.com/acnodal/epic/pkg/proxyidentity/issuer"
 )
 
-// The pods of the benchmark are another process, so that the server's memory can be
+// The pods of the benchmark are another process, so the server's memory can be
 // measured. It is this program again, with the server's address in its environment.
 const (
 	podsEnv  = "EPIC_XDS_BENCH_SERVER"

@@ -332,7 +332,7 @@ func (a *Applier) flush(ctx context.Context) int {
 	return len(a.retry)
 }
 
-// apply applies objects together, and where that fails each by itself, so that one
+// apply applies objects together, and where that fails each by itself, so one
 // that does not fit does not keep the others out. It returns the errors.
 func (a *Applier) apply(keys []intent.Key) map[intent.Key]error {
 	err := a.applyTogether(keys)
@@ -386,7 +386,7 @@ func (a *Applier) applyTogether(keys []intent.Key) error {
 }
 
 // settle notes what the kernel has now. After an error that is what was there and
-// what should be, each of them perhaps, so that all of it is done again and all of
+// what should be, each of them perhaps, so all of it is done again and all of
 // it goes with the object.
 func (a *Applier) settle(changes []change, err error) {
 	a.mu.Lock()

@@ -7,5 +7,5 @@
 // earlier program are for dataplane.Repairer.
 //
 // Services are there before their tunnel is open, and a tunnel is closed before
-// its services go, so that no packet meets half of an object.
+// its services go, so no packet meets half of an object.
 package apply

@@ -46,7 +46,7 @@ type Attachment struct {
 }
 
 // Attached are the proxies that the CNI plugin attached: one file each in a
-// directory. Those whose interface the kernel does not have are kept, since it may be
+// directory. Those whose interface the kernel does not have are kept, because it may be
 // made again, but not listed.
 type Attached struct {
 	directory string
@@ -61,7 +61,7 @@ type Attached struct {
 }
 
 // OpenAttached reads the directory, which it makes if it is not there. Damaged files
-// are put aside with a message, since the others are good. The namespace is that of the
+// are put aside with a message, because the others are good. The namespace is that of the
 // host's ends; netns.None() is the process's own.
 func OpenAttached(ctx context.Context, directory string, ns netns.NsHandle) (*Attached, error) {
 	if err := os.MkdirAll(directory, 0o700); err != nil {

@@ -7,6 +7,6 @@
 // own process, which the container runtime starts with all rights. So a DEL works
 // without the node program, and the node program needs few rights: only to make an
 // interface again that somebody deleted it enters a pod's network namespace, for which
-// it needs CAP_SYS_ADMIN and the mount of /run/netns. Without them it describes what it can
-// not mend.
+// it needs CAP_SYS_ADMIN and the mount of /run/netns. Without them it describes what it cannot
+// mend.
 package cni

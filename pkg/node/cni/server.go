@@ -49,7 +49,7 @@ type Server struct {
 	locks keyed
 	// goneSince is when a pod was first seen to be gone, by the host's end.
 	goneSince map[string]time.Time
-	// told are the troubles that were logged, so that each is once.
+	// told are the troubles that were logged, so each is once.
 	told map[string]string
 }
 

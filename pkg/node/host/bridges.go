@@ -13,7 +13,7 @@ import (
 )
 
 // ownBridge reports whether a link is a bridge that this package made. Either mark is
-// enough, so that a bridge that lost one is repaired.
+// enough, so a bridge that lost one is repaired.
 func ownBridge(link netlink.Link) bool {
 	a := link.Attrs()
 	return link.Type() == "bridge" && (a.Alias == Alias || bytes.Equal(a.HardwareAddr, BridgeMAC(a.Name)))

@@ -11,11 +11,11 @@
 //
 // # What is made
 //
-// Everything is marked, so that a program that starts anew finds what an earlier
+// Everything is marked, so a program that starts anew finds what an earlier
 // one made, and nothing else is ever changed or removed:
 //
 //   - bridges, with the alias [Alias] and a hardware address computed from the
-//     bridge's name, so that what proxies know of it stays true when it is made
+//     bridge's name, so what proxies know of it stays true when it is made
 //     again. Its ports are isolated: proxies reach each other, if at all, through
 //     the node's routing and its firewall.
 //   - the announced routes, in the main table, with the protocol number
@@ -24,9 +24,9 @@
 //     them, or a routing daemon exports the routes of that protocol.
 //   - the delivery routes, in a table of their own ([Table]) which a rule looks up
 //     before the main table: one for each address, to all of its proxies on this
-//     node, so that several share the load. A proxy is addressed by permanent
-//     neighbor entries, and never asked by ARP or neighbor discovery, so it can
-//     not claim another's address.
+//     node, so several share the load. A proxy is addressed by permanent
+//     neighbor entries, and never asked by ARP or neighbor discovery, so it cannot
+//     claim another's address.
 //   - the routes of connections, while an address has several proxies: one table for each
 //     slot (see [MarkMask]) with a rule by the packet's mark before the delivery table's.
 //     So a connection stays with the proxy that has it.

@@ -47,7 +47,7 @@ func openNFT(ns netns.NsHandle) (*nftables.Conn, error) {
 }
 
 // reconcileFirewall keeps the table. Its rules never change: what differs are the
-// elements of its sets, which are added and deleted one by one, so that a proxy
+// elements of its sets, which are added and deleted one by one, so a proxy
 // that comes or goes disturbs no other.
 func (h *Host) reconcileFirewall() (int, error) {
 	if err := h.keepSlots(); err != nil {
@@ -163,7 +163,7 @@ func (h *Host) inspect(t *table) (condition, error) {
 	if len(counters) != len(t.counters) {
 		return damaged, nil
 	}
-	// After a start the rules are written once, since nothing tells whose they are.
+	// After a start the rules are written once, because nothing tells whose they are.
 	if h.fw.handles == nil {
 		return changedRules, nil
 	}

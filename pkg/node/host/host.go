@@ -20,7 +20,7 @@ type Host struct {
 	ns netns.NsHandle
 	rt *netlink.Handle
 	// strict lists routes: there the kernel itself picks those of one table and one
-	// origin, so that a full table from BGP costs nothing.
+	// origin, so a full table from BGP costs nothing.
 	strict *netlink.Handle
 	raw    map[int]*nl.SocketHandle
 	nft    *nftables.Conn

@@ -15,7 +15,7 @@ import (
 )
 
 // metric6 is what the kernel gives to an IPv6 route without one. It is written
-// out, so that a route compares equal to what comes back.
+// out, so a route compares equal to what comes back.
 const metric6 = 1024
 
 // plannedRoutes are the routes that there have to be.

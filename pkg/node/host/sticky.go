@@ -102,7 +102,7 @@ func slotKeyFrom(key []byte) (slotKey, bool) {
 	return slotKey{address, [6]byte(key[len(key)-8:])}, ok
 }
 
-// readSlots reads the slots that an earlier program gave, so that connections stay with
+// readSlots reads the slots that an earlier program gave, so connections stay with
 // their proxies over a restart.
 func (h *Host) readSlots() (map[slotKey]uint8, error) {
 	slots := map[slotKey]uint8{}

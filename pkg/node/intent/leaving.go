@@ -13,7 +13,7 @@ import (
 )
 
 // maxLeaving is how many leaving endpoints an object has. Beyond that, those that left
-// first are closed, so that a tenant that adds and removes endpoints all the time does not
+// first are closed, so a tenant that adds and removes endpoints all the time does not
 // fill the node's maps.
 const maxLeaving = 1024
 

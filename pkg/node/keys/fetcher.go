@@ -72,7 +72,7 @@ func New(client versioned.Interface, target Target) *Fetcher {
 }
 
 // Need asks for the keys of an object: at once if one of its tunnels has none, and
-// soon if they are those that an earlier process had, since they may have been
+// soon if they are those that an earlier process had, because they may have been
 // replaced while the node was away.
 func (f *Fetcher) Need(i *intent.Intent) {
 	s, ok := f.target.Get(i.Key)

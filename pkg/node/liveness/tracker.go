@@ -86,7 +86,7 @@ type moment int64
 const earlier = 24 * time.Hour
 
 // moment converts a time. It goes by the monotonic clock where the time has that, so
-// that no tunnel goes down because somebody sets the clock.
+// no tunnel goes down because somebody sets the clock.
 func (t *Tracker) moment(at time.Time) moment {
 	if at.IsZero() {
 		return 0

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package ownport keeps a client node from hiding its own control packets. Many
-// hosts masquerade everything that leaves them, so that their pods reach the world, and some
+// hosts masquerade everything that leaves them, so their pods reach the world, and some
 // choose ports at random when they do. Control packets would then leave by another
 // port than the data packets, which never meet the host's NAT, and the far end
 // would verify a port from which nothing comes.
 //
 // A mapping of the node's address and port to themselves, in tables of its own that
 // come before all others, settles it. Nothing else is changed, and connection
-// tracking continues, so that a firewall that lets in answers only lets in these.
+// tracking continues, so a firewall that lets in answers only lets in these.
 package ownport
 
 import (

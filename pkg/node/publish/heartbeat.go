@@ -117,7 +117,7 @@ func (h *Heartbeat) Run(ctx context.Context) {
 	}
 }
 
-// spread shortens a pause at random, so that nodes do not stay in step.
+// spread shortens a pause at random, so nodes do not stay in step.
 func spread(pause time.Duration) time.Duration {
 	return pause - time.Duration(rand.Int64N(int64(pause/5))) //nolint:gosec // spreads the load
 }

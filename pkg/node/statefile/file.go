@@ -21,7 +21,7 @@ import (
 var ErrDamaged = errors.New("damaged state file")
 
 // File is one file with a value in JSON. Its first line has the version and a
-// checksum of the rest. Only its owner may read it, since it may hold keys.
+// checksum of the rest. Only its owner may read it, because it may hold keys.
 type File struct {
 	// Path is where it is, in a directory of the node's own.
 	Path string

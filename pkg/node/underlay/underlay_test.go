@@ -207,7 +207,7 @@ func TestRouteChanges(t *testing.T) {
 	}
 }
 
-// What an earlier program attached is asked for again, since it would be removed as
+// What an earlier program attached is asked for again, because it would be removed as
 // a leftover otherwise.
 func TestTakesOver(t *testing.T) {
 	k, p := newKernel(), fakeplane.New()

@@ -105,7 +105,7 @@ func (f *Feed) Endpoints(id proxyidentity.Proxy, service string) {
 	f.endpoints.Add(change{id, service})
 }
 
-// Run works until ctx ends. Everything that exists must be known to the store, since a
+// Run works until ctx ends. Everything that exists must be known to the store, because a
 // proxy is sent no less than what it has only when that is known.
 func (f *Feed) Run(ctx context.Context) {
 	var running sync.WaitGroup

@@ -23,7 +23,7 @@ import (
 
 // proxy is what is known of one proxy between changes.
 type proxy struct {
-	// mu is held while endpoints are rendered and handed over, so that the newest
+	// mu is held while endpoints are rendered and handed over, so the newest
 	// always come last.
 	mu     sync.Mutex
 	result *translate.Result

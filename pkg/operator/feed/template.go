@@ -108,7 +108,7 @@ func explained(problems []translate.Problem, what string) []translate.Problem {
 	return out
 }
 
-// keep leaves a proxy as it is, since its template is refused: what a template restricts,
+// keep leaves a proxy as it is, because its template is refused: what a template restricts,
 // the translation would open. The problems say so. The Envoys keep what they have, also
 // what they were sent by an operator before this one, so nothing is set.
 func (f *Feed) keep(s *source, p *proxy, plain *translate.Result, problems []translate.Problem) {

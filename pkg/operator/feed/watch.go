@@ -166,7 +166,7 @@ func changes[T any](changed func(old, now *T), deleted func(*T)) cache.ResourceE
 	}
 }
 
-// each handles both versions of an object that an event has, since it may lead
+// each handles both versions of an object that an event has, because it may lead
 // elsewhere now, except where only its status changed.
 func each[T any, P interface {
 	*T

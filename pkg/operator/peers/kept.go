@@ -15,7 +15,7 @@ import (
 )
 
 // Kept returns the resources that an Envoy of an object has accepted, without secrets; nil if
-// no pod with a listener answers. Of several pods it asks, the first by name counts, so that
+// no pod with a listener answers. Of several pods it asks, the first by name counts, so
 // replicas agree. The pods are the tenant's: their answers have to be checked.
 func (s *States) Kept(ctx context.Context, id proxyidentity.Proxy) []*resource.Resource {
 	var mu sync.Mutex

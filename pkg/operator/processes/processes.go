@@ -263,7 +263,7 @@ func (r *Runner) tend(ctx context.Context, told map[proxyidentity.Proxy]string) 
 	return unknown
 }
 
-// Renew writes a new secret for a proxy that has used the former one, so that it may
+// Renew writes a new secret for a proxy that has used the former one, so it may
 // start again by itself.
 func (r *Runner) Renew(id proxyidentity.Identity) {
 	r.mu.Lock()

@@ -42,7 +42,7 @@ type Runner interface {
 	Ensure(ctx context.Context, p *workload.Proxy) (Progress, error)
 	// Remove ends what runs for an object that is gone.
 	Remove(ctx context.Context, key proxyidentity.Proxy) error
-	// Keys are the objects for which something runs, so that those can be found that
+	// Keys are the objects for which something runs, so those can be found that
 	// went while no operator was there.
 	Keys(ctx context.Context) ([]proxyidentity.Proxy, error)
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package exchange is the wire form of the call by which a proxy's pod exchanges a token
-// for a certificate: one method of gRPC with JSON messages, so that the pod's program
+// for a certificate: one method of gRPC with JSON messages, so the pod's program
 // needs nothing of Kubernetes.
 package exchange
 

@@ -117,7 +117,7 @@ func (k *Kubernetes) review(ctx context.Context, e Evidence) (name, uid string, 
 	return name, uid, nil
 }
 
-// precheck refuses tokens that can't pass, so that they cost no review and get a
+// precheck refuses tokens that can't pass, so they cost no review and get a
 // clear answer. It verifies nothing: the review does.
 func (k *Kubernetes) precheck(token string) error {
 	if token == "" {

@@ -20,7 +20,7 @@ type Secrets struct {
 	Used func(proxyidentity.Identity)
 
 	mu sync.Mutex
-	// secrets are digests, so that looking one up takes equally long for any guess.
+	// secrets are digests, so looking one up takes equally long for any guess.
 	secrets map[[sha256.Size]byte]*secret
 	// running are the identities that may renew.
 	running map[proxyidentity.Identity]bool

@@ -74,7 +74,7 @@ func (Rules) PlanDelete(_ context.Context, p *claims.Plan, obj runtime.Object) e
 }
 
 // Taken implements claims.Rules. A new account whose group ID another has gets one
-// of its own, so that none can be lost to another.
+// of its own, so none can be lost to another.
 func (Rules) Taken(obj runtime.Object, c claims.Claim, _ claims.Owner) error {
 	return tenancy.Invalid("Account", obj.(*epic.Account).Name,
 		field.Invalid(groupID, c.Number(), "another account has it: leave it out, the server assigns it"))

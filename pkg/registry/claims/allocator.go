@@ -25,7 +25,7 @@ const (
 
 	// calm is how far blocks grow however slowly they are used up: a reservation
 	// is a round trip to etcd, which most writes should not have to make. The
-	// first ones of a server are smaller, so that numbering starts without gaps
+	// first ones of a server are smaller, so numbering starts without gaps
 	// where several servers take part.
 	calm = 16
 
@@ -80,7 +80,7 @@ type block struct {
 	at   time.Time
 	// used is when a number was taken last.
 	used time.Time
-	// cooling is when the first of the addresses that were passed over, since they
+	// cooling is when the first of the addresses that were passed over, because they
 	// cool down, can be taken.
 	cooling time.Time
 }
@@ -92,7 +92,7 @@ type grant struct {
 	space    Space
 	position uint64
 	claim    Claim
-	// created is the cursor's, so that the number does not go back to another.
+	// created is the cursor's, so the number does not go back to another.
 	created int64
 }
 
@@ -217,7 +217,7 @@ func (a *allocator) reserve(ctx context.Context, s Space, b *block, want uint64,
 	}
 	key := a.layout.cursor(s)
 	for {
-		// The block ends with the turn, so that its claims are one range.
+		// The block ends with the turn, so its claims are one range.
 		if b.end == 0 && b.mod == 0 && s.pool == nil {
 			b.end = a.b.restored.Load().base()
 		}
@@ -410,7 +410,7 @@ func (a *allocator) close(ctx context.Context) error {
 	return nil
 }
 
-// Positions are written with all digits of a uint64, so that they compare as
+// Positions are written with all digits of a uint64, so they compare as
 // strings.
 func formatPosition(p uint64) string { return fmt.Sprintf("%020d", p) }
 

@@ -142,7 +142,7 @@ func sortClaims(cs []Claim) {
 }
 
 // run is a range of claims whose keys follow each other with none between, so
-// that one comparison and one deletion cover them.
+// one comparison and one deletion cover them.
 type run []Claim
 
 // runs cuts sorted claims into ranges.

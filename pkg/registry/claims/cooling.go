@@ -94,7 +94,7 @@ func (b *Backend) coolingValue(o Owner) (string, bool) {
 	if b.cooling <= 0 {
 		return "", false
 	}
-	// A second more than the period, since the value has whole seconds.
+	// A second more than the period, because the value has whole seconds.
 	return cooled{namespace: o.Namespace, until: b.clock.Now().Add(b.cooling + time.Second)}.String(), true
 }
 
@@ -226,7 +226,7 @@ const (
 	// sweepInterval is the time between two looks for keys of addresses that have
 	// cooled down.
 	sweepInterval = time.Minute
-	// sweepPages bounds one look, so that a sweep of many keys is spread out.
+	// sweepPages bounds one look, so a sweep of many keys is spread out.
 	sweepPages = 20
 )
 

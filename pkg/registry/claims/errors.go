@@ -28,7 +28,7 @@ type staleError struct {
 
 func (e *staleError) Error() string { return e.what }
 
-// errBusy is for the request that lost every race. Clients retry it, since it
+// errBusy is for the request that lost every race. Clients retry it, because it
 // is marked so; nothing has been written.
 func errBusy(last error) error {
 	return apierrors.NewTimeoutError(fmt.Sprintf("the objects on which this write depends kept changing (%v); try again", last), 1)

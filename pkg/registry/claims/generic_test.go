@@ -130,7 +130,7 @@ func TestGenericRegistry(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			// The suite watches from revision 1, so that the schema comes after the
+			// The suite watches from revision 1, so the schema comes after the
 			// cache.
 			b := newBackend(newKubeClient(t, ownEtcd(t, nil)), "/registry")
 			registry := newPodRegistry(t, b)

@@ -19,7 +19,7 @@ const maxJump = 1 << 24
 // keeps its ID so. A preview returns 0 for an ID that is yet to be assigned.
 //
 // An ID that is kept counts as assigned: it becomes the last one of its space, and
-// the cursor passes it, so that after its release it waits a whole turn, as others
+// the cursor passes it, so after its release it waits a whole turn, as others
 // do.
 func (p *Plan) KeepOrAssignID(ctx context.Context, space Space, id int32) (int32, error) {
 	if id > 0 {

@@ -12,12 +12,12 @@ import (
 )
 
 // SchemaVersion names the layout of the keys below. Servers compare it in every
-// transaction, so that two versions can never write side by side. Whoever
+// transaction, so two versions can never write side by side. Whoever
 // changes what an object claims or how a claim's key looks changes it too.
 const SchemaVersion = "1"
 
 // layout gives the keys that the claims of one etcd prefix have. None of them
-// lies under a resource's prefix, since no resource's name starts with a dot.
+// lies under a resource's prefix, because no resource's name starts with a dot.
 type layout struct {
 	root string // ends in a slash
 }

@@ -81,7 +81,7 @@ func fail(err error) int {
 }
 
 // startEtcd runs an etcd with default limits on a unix socket. Nothing is kept
-// after a test, so that it need not wait for the disk.
+// after a test, so it need not wait for the disk.
 func startEtcd(dir string, change func(*embed.Config)) (*embed.Etcd, string, error) {
 	cfg := embed.NewConfig()
 	cfg.Dir = filepath.Join(dir, "data")

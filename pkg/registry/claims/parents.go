@@ -19,7 +19,7 @@ const (
 	parentsShare = 16
 )
 
-// parentCache remembers objects on which writes depend, so that a write need not
+// parentCache remembers objects on which writes depend, so a write need not
 // read its parents from etcd first. It is filled by reads and needs no watch: the
 // transaction of a write compares the revision of every object that its plan took
 // from here, so an entry that is out of date costs another plan and nothing else.

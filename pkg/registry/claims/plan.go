@@ -107,7 +107,7 @@ func (p *Plan) giveBack() {
 }
 
 // Preview indicates that nothing will be written (a dry run): the plan looks up and
-// checks, and Assign and Pick calls are not to be made, since a preview must
+// checks, and Assign and Pick calls are not to be made, because a preview must
 // not promise what it can't keep.
 func (p *Plan) Preview() bool { return p.preview }
 
@@ -279,7 +279,7 @@ func unchanged(key string, mod int64, err func([]keyValue) error) condition {
 
 // DependOnExistence makes the write fail, and be planned again, if parent does
 // not exist any more. Changes of a parent that was read just now don't matter, so
-// that writers of a busy parent and of its dependents stay out of each other's way;
+// writers of a busy parent and of its dependents stay out of each other's way;
 // the content of one from memory does. Read has returned parent before.
 func (p *Plan) DependOnExistence(parent Ref) {
 	if p.content[parent] {
@@ -357,7 +357,7 @@ func (p *Plan) assign(ctx context.Context, space Space, n int) ([]grant, error) 
 const slotWindow = 256
 
 // PickPlace takes a slot from 1 to limit of account's quota, or returns
-// ErrExhausted. Slots are picked at random, so that writers on several servers
+// ErrExhausted. Slots are picked at random, so writers on several servers
 // seldom meet; writers on one server never take the same. Where the write depends
 // on the content of the account object, from which the limit comes, slots that were
 // free before are tried without a read.
@@ -439,7 +439,7 @@ func (p *Plan) freePlaces(ctx context.Context, account Ref, limit int32, read *s
 
 // readPlaces returns which places from first to last are in use, the highest place
 // to pick, and how many are left up to that one. The highest is limit, unless it was
-// higher once: places above it are still held then, and count, so that for each of
+// higher once: places above it are still held then, and count, so for each of
 // them one less below it is to be had. (A write that picks below the top leaves at
 // most limit places in use, even while others do the same.)
 func (p *Plan) readPlaces(ctx context.Context, kind string, limit, first, last uint64) (used map[uint64]bool, top, left uint64, err error) {

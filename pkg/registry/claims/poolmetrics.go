@@ -55,7 +55,7 @@ func (p *Plan) AddressLeft(ctx context.Context, pool addresspool.Pool) (bool, er
 }
 
 // poolCollector shows the use of pools at each scrape: of the backend that was
-// made last, since a process has one.
+// made last, because a process has one.
 type poolCollector struct {
 	metrics.BaseStableCollector
 	backend atomic.Pointer[Backend]

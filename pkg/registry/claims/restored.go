@@ -126,7 +126,7 @@ func (b *Backend) learnRestored(value []byte, mod int64) error {
 }
 
 // finishRestore advances all cursors of restored data and lets servers write. The
-// mark goes last, so that whoever is interrupted begins again. Two servers may do it
+// mark goes last, so whoever is interrupted begins again. Two servers may do it
 // at once: the second only advances further.
 func (b *Backend) finishRestore(ctx context.Context, marked string) error {
 	schema := b.layout.schema()

@@ -14,7 +14,7 @@ import (
 // at most slotWindow free ones.
 const slotAccounts = 4096
 
-// slotMemory remembers quota slots that were free when they were read, so that a
+// slotMemory remembers quota slots that were free when they were read, so a
 // write need not read them first. Whether a slot is still free the claim decides.
 //
 // Slots are remembered for one revision of the account object. That keeps the
@@ -24,7 +24,7 @@ const slotAccounts = 4096
 // slot at or below a top for which that holds, then it keeps holding for every
 // such top; so a top that was right once is right until the account changes.
 //
-// The memory also knows which slots the writes of this server are taking, so that
+// The memory also knows which slots the writes of this server are taking, so
 // no two of them take the same one, and lets writes that miss the same slots share
 // one read.
 type slotMemory struct {

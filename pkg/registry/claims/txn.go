@@ -111,7 +111,7 @@ func (c *txnClient) commit(ctx context.Context, op clientv3.Op, key string, expe
 	}
 	if p.plan.relies() {
 		// What was remembered may be the reason. A plan without it is needed in
-		// any case, since no refusal may follow from it.
+		// any case, because no refusal may follow from it.
 		p.plan.slot = slot
 		p.plan.forget()
 		c.b.allocator.giveBack(grants)
@@ -263,9 +263,9 @@ func (c *txnClient) operations(p *pending, op clientv3.Op, keep bool) (out []cli
 	return out, releasing
 }
 
-// releaseOp deletes claims if they are the owner's, and lets an address cool down. The comparison lies inside,
-// so that damaged data can't keep an object from being changed or deleted: a
-// foreign claim stays, is reported, and found by the audit.
+// releaseOp deletes claims if they are the owner's, and lets an address cool down. The
+// comparison lies inside, so damaged data can't keep an object from being changed or
+// deleted: a foreign claim stays, is reported, and found by the audit.
 func (b *Backend) releaseOp(r run, owner Owner, cool bool) clientv3.Op {
 	first, end := r.keyRange(b.layout)
 	then := []clientv3.Op{clientv3.OpDelete(first, clientv3.WithRange(end))}

@@ -51,7 +51,7 @@ import (
 //     RunTestDeleteExpectedTransformOrDecodeError,
 //     RunTestDeleteWithSuggestionAndMissingExpectedTransformOrDecodeError,
 //     RunTestGetListWithErrorAggregation, RunTestWatchWithUnsafeDelete: the
-//     deletion of unreadable objects is refused, since nobody knows what they
+//     deletion of unreadable objects is refused, because nobody knows what they
 //     claim (TestUnreadableObjects), and with it the alpha feature
 //     AllowUnsafeMalformedObjectDeletion, to which these belong.
 //   - RunTestWatchFromZero through the cache: it wants the history inside the
@@ -459,7 +459,7 @@ func newSuite(t *testing.T, c suiteCase, cached bool) *suite {
 	if cached {
 		s.Interface = newCache(t, c, raw)
 	}
-	// Some suites watch from revision 1, so that this comes after the cache.
+	// Some suites watch from revision 1, so this comes after the cache.
 	if err := s.backend.claimSchema(t.Context(), s.prefix); err != nil {
 		t.Fatal(err)
 	}

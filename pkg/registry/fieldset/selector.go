@@ -11,7 +11,7 @@ import (
 
 const separator = ","
 
-// join writes a list of values as one: with a separator at either end, so that
+// join writes a list of values as one: with a separator at either end, so
 // each value can be found with the separators around it.
 func join(values []string) string {
 	if len(values) == 0 {

@@ -25,7 +25,7 @@ import (
 )
 
 const (
-	// refreshRate and refreshBurst bound how often reads write one object, so that
+	// refreshRate and refreshBurst bound how often reads write one object, so
 	// neither its watchers nor those who update it suffer from eager readers.
 	refreshRate  = rate.Limit(5)
 	refreshBurst = 10
@@ -94,8 +94,8 @@ func (c *current) get(ctx context.Context, store *genericregistry.Store, name st
 	return fresh, err
 }
 
-// list reads objects. Those that are outdated are written, and all are read again,
-// so that the list is one of the state at its resourceVersion.
+// list reads objects. Those that are outdated are written, and all are read again, so
+// the list is one of the state at its resourceVersion.
 func (c *current) list(ctx context.Context, store *genericregistry.Store, options *metainternalversion.ListOptions) (runtime.Object, error) {
 	list, err := store.List(ctx, options)
 	if c == nil || err != nil || options != nil && (options.ResourceVersion != "" || options.Continue != "") {
@@ -148,7 +148,7 @@ func isFull(err error) bool {
 	return errors.As(err, &told) && told.Status().Code == http.StatusInsufficientStorage
 }
 
-// refresh writes an object, so that it shows the last IDs as they are at some time
+// refresh writes an object, so it shows the last IDs as they are at some time
 // during the call, and returns it.
 func (c *current) refresh(ctx context.Context, name string) (runtime.Object, error) {
 	key, err := c.store.KeyFunc(ctx, name)

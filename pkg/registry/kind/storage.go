@@ -77,7 +77,7 @@ func (r *REST) DeleteCollection(ctx context.Context, validate rest.ValidateObjec
 
 // StatusREST serves the status of one kind's objects.
 type StatusREST struct {
-	// Store is not embedded, since a status can't be created, listed or deleted.
+	// Store is not embedded, because a status can't be created, listed or deleted.
 	Store *genericregistry.Store
 	// current is nil for kinds whose objects show no last IDs.
 	current *current

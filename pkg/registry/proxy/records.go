@@ -27,7 +27,7 @@ func recordsTouched(old, v View) bool {
 
 // setRecords gives the object the DNS records of its addresses under the name
 // that the group's template makes: DNS names are not for tenants to choose. Records
-// for other names are replaced on creation, since an object from a backup may have
+// for other names are replaced on creation, because an object from a backup may have
 // those of a former template, and refused on an update.
 func setRecords(ctx context.Context, w *write) error {
 	if w.old == nil && len(*w.Endpoints) > 0 {

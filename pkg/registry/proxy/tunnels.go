@@ -14,7 +14,7 @@ import (
 type pair struct{ tenantNode, epicNode string }
 
 // assignTunnels gives every tunnel that has no ID one of its own, in the order
-// of the nodes' addresses, so that the numbers are easy to follow.
+// of the nodes' addresses, so the numbers are easy to follow.
 func assignTunnels(ctx context.Context, p *claims.Plan, status *epic.ProxyStatus) error {
 	var missing []pair
 	for tenantNode, entry := range status.GUETunnelEndpoints {

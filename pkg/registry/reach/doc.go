@@ -5,6 +5,6 @@
 // so its address must not be one of the gateway cluster's own: the tenant would
 // publish a service, a node or a pod that is not the tenant's.
 //
-// An endpoint behind a tunnel may have any of these addresses, since the tunnel
+// An endpoint behind a tunnel may have any of these addresses, because the tunnel
 // selects the tenant's network.
 package reach

@@ -48,7 +48,7 @@ func fail(err error) int {
 }
 
 // start runs an etcd with default limits on a unix socket. It does not wait for
-// the disk, since nothing is kept.
+// the disk, because nothing is kept.
 func start(dir string) (*embed.Etcd, error) {
 	cfg := embed.NewConfig()
 	cfg.Dir = filepath.Join(dir, "data")

@@ -40,14 +40,14 @@ func keepReference(rep, old *epic.RemoteEndpoint, lb *epic.LoadBalancer) {
 
 func isController(r metav1.OwnerReference) bool { return r.Controller != nil && *r.Controller }
 
-// own makes the load balancer the endpoint's controller, so that the endpoint
+// own makes the load balancer the endpoint's controller, so the endpoint
 // goes when the load balancer does.
 func own(rep *epic.RemoteEndpoint, lb *epic.LoadBalancer) {
 	setController(&rep.ObjectMeta, *metav1.NewControllerRef(lb, epicv1.SchemeGroupVersion.WithKind("LoadBalancer")))
 }
 
-// setController makes a reference the one of the controller. It stays where it is,
-// so that a write that changes nothing is none.
+// setController makes a reference the one of the controller. It stays where it is, so
+// a write that changes nothing is none.
 func setController(m *metav1.ObjectMeta, ref metav1.OwnerReference) {
 	refs := make([]metav1.OwnerReference, 0, len(m.OwnerReferences)+1)
 	set := false

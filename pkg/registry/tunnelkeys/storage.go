@@ -116,7 +116,7 @@ func (r *REST) sender(ctx context.Context, name string) (*nodeidentity.Node, err
 
 // filter returns which tunnels' keys a node may have, by the addresses of their
 // ends. A gateway node gets those of tunnels that end on it, and only while a proxy
-// of the object runs on it: that it said so is not enough, since it may have been
+// of the object runs on it: that it said so is not enough, because it may have been
 // broken into. A client node gets those of tunnels whose client end it is. A
 // tenant chooses the addresses of its own nodes, so it must not come by an address
 // to what is a gateway node's. A host with a certificate may be either, and its

@@ -205,7 +205,7 @@ func (b *bench) atScale(ctx context.Context) error {
 }
 
 // change makes the nth change: four of five are of an endpoint, as pods come and go, and the
-// others of a route. Neighbors are of different objects, so that none swallows another.
+// others of a route. Neighbors are of different objects, so none swallows another.
 func (b *bench) change(ctx context.Context, n int, slices []*discoveryv1.EndpointSlice, routes []*gatewayv1.HTTPRoute) error {
 	if n%5 == 4 {
 		r := routes[n/5%len(routes)]

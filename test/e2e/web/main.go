@@ -2,7 +2,7 @@
 
 // Command web is what the tests run in pods: a tenant's server, which says who asks,
 // or with -forward a proxy, which asks another server. Each request has a connection
-// of its own, so that a test sees each that fails.
+// of its own, so a test sees each that fails.
 package main
 
 import (

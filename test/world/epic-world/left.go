@@ -19,7 +19,7 @@ import (
 )
 
 // record is a file that names what a demonstration made outside its directory, line
-// by line, so that the next one can remove it if this one is killed:
+// by line, so the next one can remove it if this one is killed:
 //
 //	lab PREFIX     the namespaces whose names begin with PREFIX
 //	process PID    a program, which has the demonstration's directory in its arguments

@@ -6,9 +6,9 @@
 // earlier releases, its own entry of nodes in the status of the EPIC object. A node
 // that was broken into can then not speak for others. Its
 // entries of proxy-if-info are those of proxies that run on it, which package
-// placement decides, so that it can't reach proxies that were never there.
+// placement decides, so it can't reach proxies that were never there.
 //
-// It looks at the object as it is about to be stored, so that it makes no
+// It looks at the object as it is about to be stored, so it makes no
 // difference by which request it came: update, patch or apply, of the object or
 // its status, alone or in a collection, for real or as a dry run. Which node sent
 // a request package nodeidentity says.

@@ -119,7 +119,7 @@ func (k Kind) String() string {
 
 func dropped(reason string) Fate { return Fate{Kind: Dropped, Drop: reason} }
 
-// Forget drops what was learnt from packets.
+// Forget drops what was learned from packets.
 func (w *World) Forget() { w.fragments = nil }
 
 // registered reports whether a tunnel leads to an endpoint, or, without a port, to its address.

@@ -183,7 +183,7 @@ func (s *Session) Tick(now time.Time) *Packet {
 	if now.Before(s.send) {
 		return nil
 	}
-	// Packets are spread, so that sessions do not stay in step. With a multiplier of 1 a
+	// Packets are spread, so sessions do not stay in step. With a multiplier of 1 a
 	// whole interval would be too late.
 	share := 0.75 + 0.25*s.random()
 	s.send = now.Add(time.Duration(share * float64(s.interval())))

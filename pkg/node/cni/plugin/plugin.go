@@ -210,7 +210,7 @@ func (c *call) result(plan *wire.Plan) (types.Result, error) {
 	return result, nil
 }
 
-// takeDown tells the node program, so that it repairs nothing, and removes what
+// takeDown tells the node program, so it repairs nothing, and removes what
 // there is whether that answers or not.
 func (c *call) takeDown(ctx context.Context) error {
 	short := c.client

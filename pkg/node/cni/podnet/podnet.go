@@ -12,7 +12,7 @@
 // move to a table of their own, which is looked up for packets from that
 // interface's address: so probes, scrapes and whatever else reaches the pod's
 // cluster address gets its replies the way it came. A family in which the proxy has
-// no public address gets an unreachable default route, so that nothing leaves by
+// no public address gets an unreachable default route, so nothing leaves by
 // another way.
 package podnet
 

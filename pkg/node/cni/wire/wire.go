@@ -2,7 +2,7 @@
 
 // Package wire is what the CNI plugin and the node program say to each other over a
 // unix socket: the messages, and the plugin's side of the exchange. It is small, and
-// imports little, since the plugin is started for every pod of a node.
+// imports little, because the plugin is started for every pod of a node.
 package wire
 
 import (

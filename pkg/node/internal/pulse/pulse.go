@@ -22,7 +22,7 @@ const (
 	Kick
 )
 
-// Next waits for the next turn. A kick waits for settle, so that changes that come
+// Next waits for the next turn. A kick waits for settle, so changes that come
 // together are one turn.
 func Next(ctx context.Context, tick <-chan time.Time, kick <-chan struct{}, settle time.Duration) Cause {
 	select {

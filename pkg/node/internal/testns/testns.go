@@ -105,7 +105,7 @@ func inThread(f func() error, err *error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		// It is never unlocked, so that the thread with its namespace goes away.
+		// It is never unlocked, so the thread with its namespace goes away.
 		runtime.LockOSThread()
 		*err = f()
 	}()
