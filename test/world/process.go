@@ -82,15 +82,37 @@ func (p *Process) Kill() error {
 	return err
 }
 
-// Stop asks the program to end, and kills it if it has not after 20 seconds.
+// Stop asks the program to end, and kills it if it has not after 20 seconds. The error
+// then has the stacks of a Go program, which show what it waits for.
 func (p *Process) Stop() error {
 	if err := p.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
+	if p.ended(20 * time.Second) {
+		return p.Err()
+	}
+	printed, _ := os.Stat(p.Log)
+	err := p.Signal(syscall.SIGQUIT)
+	if !p.ended(5 * time.Second) {
+		err = errors.Join(err, p.Kill())
+	}
+	return errors.Join(fmt.Errorf("%s did not end within 20 seconds of a request to", filepath.Base(p.cmd.Path)), err, p.printed(printed))
+}
+
+func (p *Process) ended(within time.Duration) bool {
 	select {
 	case <-p.done:
-		return p.Err()
-	case <-time.After(20 * time.Second):
-		return errors.Join(fmt.Errorf("%s did not end within 20 seconds of a request to", filepath.Base(p.cmd.Path)), p.Kill())
+		return true
+	case <-time.After(within):
+		return false
 	}
+}
+
+// printed is what the program printed since its log was as given.
+func (p *Process) printed(since os.FileInfo) error {
+	text, err := os.ReadFile(p.Log)
+	if err != nil || since == nil || since.Size() >= int64(len(text)) {
+		return err
+	}
+	return errors.New(string(text[since.Size():]))
 }
