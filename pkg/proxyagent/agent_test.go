@@ -266,3 +266,43 @@ func TestReadiness(t *testing.T) {
 		t.Error("the configuration does not name Envoy's process")
 	}
 }
+
+// An Envoy whose stream breaks off, as on a host that stood still for a while, opens it again
+// and is sent nothing, since it has everything. Its pod is ready as before, with the operator
+// and without.
+func TestStreamBreaksOff(t *testing.T) {
+	for name, test := range map[string]struct {
+		away, empty bool
+	}{
+		"with the operator": {}, "without the operator": {away: true}, "nothing is configured": {empty: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := shortDir(t)
+			o := newOperator(t, dir)
+			p := startPod(t, o, dir)
+			o.set()
+			if !test.empty {
+				port := freePort(t)
+				o.set(site(t, "web", port, backend(t, "a"))...)
+				waitFor(t, port, "a")
+			}
+			eventually(t, "readiness", func() bool { return probe(t, dir, "/readyz") == "200 OK" })
+			o.settled()
+			if test.away {
+				o.stop()
+			}
+			pid := p.config(false).Envoy.PID
+			for n := int64(2); n <= 3; n++ {
+				p.relay.mu.Lock()
+				end := p.relay.end
+				p.relay.mu.Unlock()
+				end()
+				eventually(t, "another stream", func() bool { return p.counters.envoyStreams.Load() >= n })
+				eventually(t, "readiness", func() bool { return probe(t, dir, "/readyz") == "200 OK" })
+			}
+			if got := p.config(false).Envoy.PID; got != pid {
+				t.Errorf("it is another Envoy: %d, %d", pid, got)
+			}
+		})
+	}
+}

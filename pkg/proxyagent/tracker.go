@@ -29,7 +29,8 @@ type tracked struct {
 	// pending are the responses that Envoy has not answered, by the nonce that it was
 	// given.
 	pending map[string]*discoveryv3.DeltaDiscoveryResponse
-	// answered is set once Envoy accepted a response of the type.
+	// answered is set once Envoy accepted a response of the type, on this stream or on an
+	// earlier one.
 	answered bool
 }
 
@@ -72,6 +73,9 @@ func (t *tracker) request(typ resource.Type, r *discoveryv3.DeltaDiscoveryReques
 		s.requested = true
 		s.wildcard = typ.Wildcard() && len(r.ResourceNamesSubscribe) == 0
 		maps.Copy(s.accepted, r.InitialResourceVersions)
+		// An Envoy that opens its stream again has accepted these before, and is sent nothing
+		// if nothing has changed.
+		s.answered = s.answered || len(r.InitialResourceVersions) > 0
 	}
 	for _, name := range r.ResourceNamesSubscribe {
 		if name == "*" {

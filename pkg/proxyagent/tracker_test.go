@@ -13,6 +13,41 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
+// An Envoy is configured when it has accepted clusters and listeners, also before its stream.
+func TestConfigured(t *testing.T) {
+	cds, lds := resource.Cluster, resource.Listener
+	has := &discoveryv3.DeltaDiscoveryRequest{InitialResourceVersions: map[string]string{"x": "1"}}
+	nothing := &discoveryv3.DeltaDiscoveryRequest{}
+	for name, test := range map[string]struct {
+		clusters, listeners *discoveryv3.DeltaDiscoveryRequest
+		want                bool
+	}{
+		"a new one":                {nothing, nothing, false},
+		"it has both":              {has, has, true},
+		"it has clusters only":     {has, nothing, false},
+		"it asks for clusters yet": {has, nil, false},
+	} {
+		tr := newTracker()
+		tr.request(cds, test.clusters)
+		if test.listeners != nil {
+			tr.request(lds, test.listeners)
+		}
+		if got := tr.configured(); got != test.want {
+			t.Errorf("%s: %t", name, got)
+		}
+		if test.want || test.listeners == nil {
+			continue
+		}
+		for _, typ := range []resource.Type{cds, lds} {
+			tr.sent(typ, &discoveryv3.DeltaDiscoveryResponse{Nonce: "n"})
+			tr.request(typ, &discoveryv3.DeltaDiscoveryRequest{ResponseNonce: "n"})
+		}
+		if !tr.configured() {
+			t.Errorf("%s: not when it has accepted both", name)
+		}
+	}
+}
+
 // What a tracker tells a new source is what Envoy itself would.
 func TestIntroduction(t *testing.T) {
 	tr := newTracker()
