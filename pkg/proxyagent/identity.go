@@ -16,9 +16,12 @@ import (
 	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"k8s.io/klog/v2"
 
 	"github.com/acnodal/epic/pkg/proxyidentity"
@@ -39,6 +42,8 @@ type identity struct {
 	// has is closed once there is a certificate.
 	has     chan struct{}
 	hasOnce sync.Once
+	// refused has an element if the operator refused the certificate.
+	refused chan struct{}
 }
 
 const (
@@ -49,7 +54,7 @@ const (
 
 // newIdentity reads what is kept, if it is still good.
 func newIdentity(id proxyidentity.Identity, dir, caFile, tokenFile string) *identity {
-	i := &identity{id: id, dir: dir, caFile: caFile, tokenFile: tokenFile, has: make(chan struct{})}
+	i := &identity{id: id, dir: dir, caFile: caFile, tokenFile: tokenFile, has: make(chan struct{}), refused: make(chan struct{}, 1)}
 	i.learned, _ = os.ReadFile(filepath.Join(dir, authoritiesFile))
 	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, certificateFile), filepath.Join(dir, keyFile))
 	if err == nil && time.Now().Before(pair.Leaf.NotAfter) && len(pair.Leaf.URIs) == 1 && pair.Leaf.URIs[0].String() == id.URI().String() {
@@ -193,17 +198,67 @@ func (i *identity) take(r *exchange.Response, key *ecdsa.PrivateKey) error {
 const (
 	minRenewBackoff = 500 * time.Millisecond
 	maxRenewBackoff = time.Minute
+	// A certificate that is refused is kept for so long at least, twice as long each time.
+	minRefused = 3 * time.Second
+	maxRefused = 10 * time.Minute
 )
 
-// maintain gets a certificate and renews it after two thirds of its life, until ctx
-// ends. It calls got after each.
+// suspect has the certificate renewed if err is the operator's refusal of it: its authority
+// was replaced at once, or the certificate ended while this host was suspended.
+func (i *identity) suspect(err error) {
+	// gRPC hands on an alert of the far end as text only.
+	if status.Code(err) != codes.Unauthenticated && !strings.Contains(err.Error(), "remote error: tls: ") {
+		return
+	}
+	select {
+	case i.refused <- struct{}{}:
+	default:
+	}
+}
+
+// renewal says when a certificate is to be renewed.
+type renewal struct {
+	// got is when the pod got it, and refusals how many before it were refused, one after
+	// the other.
+	got      time.Time
+	refusals int
+}
+
+// wait waits until the certificate is to be renewed: in time, or because it was refused. It
+// returns false if ctx ends before.
+func (r *renewal) wait(ctx context.Context, c *x509.Certificate, refused <-chan struct{}) bool {
+	t := time.NewTimer(untilRenewal(c, time.Now()))
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-t.C:
+			r.refusals = 0
+			return true
+		case <-refused:
+		}
+		switch kept := time.Since(r.got); {
+		case kept >= maxRefused:
+			r.refusals = 1
+			return true
+		case kept >= minRefused<<min(r.refusals, 16):
+			r.refusals++
+			return true
+		}
+	}
+}
+
+// maintain gets a certificate and renews it after two thirds of its life, or when the
+// operator refuses it, until ctx ends. It calls got after each.
 func (i *identity) maintain(ctx context.Context, d *dialer, got func()) {
 	logger := klog.FromContext(ctx)
 	if i.current() != nil {
 		got()
 	}
+	var r renewal
 	for failures := 0; ; {
-		if c := i.current(); c != nil && failures == 0 && !sleep(ctx, untilRenewal(c.Leaf, time.Now())) {
+		if c := i.current(); c != nil && failures == 0 && !r.wait(ctx, c.Leaf, i.refused) {
 			return
 		}
 		err := i.renew(ctx, d)
@@ -211,7 +266,7 @@ func (i *identity) maintain(ctx context.Context, d *dialer, got func()) {
 			return
 		}
 		if err == nil {
-			failures = 0
+			failures, r.got = 0, time.Now()
 			got()
 			continue
 		}

@@ -3,11 +3,19 @@
 package proxyagent
 
 import (
+	"context"
+	"crypto/x509"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/acnodal/epic/pkg/pki"
 )
@@ -53,6 +61,110 @@ func TestAuthorityRotation(t *testing.T) {
 	if n := p.counters.resources.Load() - received; n > 0 {
 		t.Errorf("%d resources were sent again", n)
 	}
+}
+
+// An authority that is replaced at once, with no time in which both are trusted, costs no
+// request: the pod renews its certificate as soon as the operator refuses it, and once the pod
+// was given the new authority it gets changes again.
+func TestAuthorityReplaced(t *testing.T) {
+	dir := shortDir(t)
+	o := newOperator(t, dir)
+	p := startPod(t, o, dir)
+	port, to := freePort(t), backend(t, "a")
+	o.set(site(t, "web", port, to)...)
+	waitFor(t, port, "a")
+	o.settled()
+	load := startLoad(port)
+	first := p.identity.current().Leaf.Issuer.String()
+
+	o.stop()
+	authority, err := pki.NewProxyAuthority(time.Now().Add(time.Second)) // its name has the second
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.creds.SetAuthority(authority)
+	for path, content := range map[string][]byte{"ca.crt": authority.Bundle(), "token": []byte(o.secrets.Issue(web))} {
+		if err := os.WriteFile(filepath.Join(dir, path), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o.start()
+	o.settled()
+	if p.identity.current().Leaf.Issuer.String() == first {
+		t.Error("the certificate is the former authority's")
+	}
+	load.check(t)
+	other := backend(t, "b")
+	o.set(site(t, "web", port, other)...)
+	waitFor(t, port, "b")
+}
+
+// A refusal counts only if it is one, and a new certificate is not replaced for it at once.
+func TestSuspect(t *testing.T) {
+	for text, test := range map[string]struct {
+		err  error
+		want bool
+	}{
+		"no certificate, or one of another authority": {status.Error(codes.Unauthenticated, "x"), true},
+		"an alert":                  {status.Error(codes.Unavailable, `connection error: desc = "error reading server preface: remote error: tls: unknown certificate authority"`), true},
+		"the operator is away":      {status.Error(codes.Unavailable, "connection refused"), false},
+		"the pod does not trust it": {status.Error(codes.Unavailable, "tls: failed to verify certificate: x509: certificate signed by unknown authority"), false},
+		"another error":             {errors.New("x"), false},
+	} {
+		i := newIdentity(web, t.TempDir(), "", "")
+		i.suspect(test.err)
+		i.suspect(test.err)
+		if got := len(i.refused) == 1; got != test.want {
+			t.Errorf("%s: %t", text, got)
+		}
+	}
+}
+
+// However often a certificate is refused, it is renewed less and less often; and once more when
+// it is refused after a long time.
+func TestRefusedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 11*time.Hour)
+		defer cancel()
+		refused := make(chan struct{}, 1)
+		var stop atomic.Bool
+		go func() {
+			for ; ctx.Err() == nil; sleep(ctx, 200*time.Millisecond) {
+				if !stop.Load() {
+					select {
+					case refused <- struct{}{}:
+					default:
+					}
+				}
+			}
+		}()
+		begin := time.Now()
+		c := &x509.Certificate{NotBefore: begin, NotAfter: begin.Add(24 * time.Hour)}
+		r := renewal{got: begin}
+		for n, want := range []time.Duration{3, 6, 12, 24, 48, 96, 192, 384, 600, 600} {
+			if n == 9 {
+				r.refusals = 50
+			}
+			if !r.wait(ctx, c, refused) {
+				t.Fatal("it ended")
+			}
+			if took := time.Since(r.got); took < want*time.Second || took > want*time.Second+time.Second {
+				t.Errorf("refused for the %d. time, it is renewed after %s, want %ds", n+1, took, want)
+			}
+			r.got = time.Now()
+		}
+		stop.Store(true)
+		for len(refused) > 0 {
+			<-refused
+		}
+		sleep(ctx, time.Hour)
+		stop.Store(false)
+		at := time.Now()
+		if !r.wait(ctx, c, refused) || time.Since(at) > time.Second {
+			t.Errorf("after an hour it is renewed %s after a refusal", time.Since(at))
+		}
+		cancel()
+	})
 }
 
 // A pod that is taken for another one does not use that certificate, and one without a

@@ -163,6 +163,7 @@ func (d *dialer) connect(ctx context.Context, failures int) *upstream {
 		if ctx.Err() != nil {
 			return nil
 		}
+		d.identity.suspect(err)
 		if failures%10 == 1 {
 			logger.Info("Can't reach the operator; Envoy goes on with what it has", "operator", d.address, "err", err.Error())
 		}
