@@ -3,6 +3,7 @@
 package controller
 
 import (
+	"context"
 	"fmt"
 
 	"k8s.io/client-go/tools/cache"
@@ -12,7 +13,7 @@ import (
 	informers "github.com/acnodal/epic/pkg/generated/informers/externalversions/epic/v1"
 )
 
-// caches are what all loops know, and how they write.
+// caches are what all reconcilers know, and how they write.
 type caches struct {
 	client    versioned.Interface
 	factory   externalversions.SharedInformerFactory
@@ -47,6 +48,26 @@ func newCaches(o *Options) (*caches, error) {
 		c.informers = append(c.informers, kind.informer)
 	}
 	return c, nil
+}
+
+// Start implements manager.Runnable: it keeps the caches up to date until ctx ends.
+func (c *caches) Start(ctx context.Context) error {
+	c.factory.StartWithContext(ctx)
+	<-ctx.Done()
+	c.factory.Shutdown()
+	return nil
+}
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable: every replica has caches.
+func (c *caches) NeedLeaderElection() bool { return false }
+
+// wait waits until the caches are filled. It reports whether they are.
+func (c *caches) wait(ctx context.Context) bool {
+	filled := make([]cache.DoneChecker, 0, len(c.informers))
+	for _, informer := range c.informers {
+		filled = append(filled, informer.HasSyncedChecker())
+	}
+	return cache.WaitFor(ctx, "" /* no logging */, filled...)
 }
 
 func (c *caches) synced() bool {

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/flowcontrol"
 	"k8s.io/klog/v2"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
@@ -63,17 +64,18 @@ type Options struct {
 
 // Controller has the reconcilers and the caches that they share.
 type Controller struct {
-	workers int
-	caches  *caches
-	loops   []*loop
-	nodes   *gatewayNodes
-	pods    *proxyPods
-	news    *tunnelNews
+	workers     int
+	caches      *caches
+	reconcilers []*reconciler
+	nodes       *gatewayNodes
+	pods        *proxyPods
+	news        *tunnelNews
 
-	started sync.Once
+	begun    sync.Once
+	beginErr error
 }
 
-// New returns a controller that has not started yet.
+// New returns a controller that no manager runs yet.
 func New(o Options) (*Controller, error) {
 	if o.Workers < 1 {
 		return nil, fmt.Errorf("%d workers are too few: have at least 1", o.Workers)
@@ -89,7 +91,7 @@ func New(o Options) (*Controller, error) {
 	news := newTunnelNews(c)
 	lbs := newLoadBalancers(c, nodes.lost, news.tracker.State)
 	proxies := newGWProxies(c, nodes.lost, news.tracker.State)
-	for _, k := range []*keeper{lbs, proxies} {
+	for _, k := range []*tunnelReconciler{lbs, proxies} {
 		k.linger = o.Linger
 		if o.now != nil {
 			k.now = o.now
@@ -97,7 +99,8 @@ func New(o Options) (*Controller, error) {
 	}
 	serve(nodes, lbs, c.kinds.LoadBalancers().Informer(), func(lb *epicv1.LoadBalancer) *epicv1.ProxyStatus { return &lb.Status })
 	serve(nodes, proxies, c.kinds.GWProxies().Informer(), func(proxy *epicv1.GWProxy) *epicv1.ProxyStatus { return &proxy.Status })
-	nodes.follow(c.kinds.EPICs().Informer(), c.kinds.GatewayNodes().Informer())
+	lbs.sources = append(lbs.sources, news.ofLoadBalancers)
+	proxies.sources = append(proxies.sources, news.ofGWProxies)
 	pods := newProxyPods(o.Kube, func() map[string][]cache.ObjectName {
 		return map[string][]cache.ObjectName{
 			epic.ResourceLoadBalancers: reporting[*epicv1.LoadBalancer](c.kinds.LoadBalancers().Informer().GetIndexer()),
@@ -106,22 +109,62 @@ func New(o Options) (*Controller, error) {
 	})
 	pods.serve(epic.ResourceLoadBalancers, lbs)
 	pods.serve(epic.ResourceGWProxies, proxies)
-	all := &Controller{workers: o.Workers, caches: c, loops: []*loop{lbs.loop, proxies.loop}, nodes: nodes, pods: pods, news: news}
 	p := &pace{settle: o.Settle, poolSettle: o.PoolSettle, limiter: flowcontrol.NewTokenBucketRateLimiter(conditionWrites, conditionBurst)}
+	epics := newEPICs(c, p)
+	epics.sources = append(epics.sources, nodes.sources(c.kinds.EPICs().Informer(), c.kinds.GatewayNodes().Informer())...)
 	reps, routes, slices := newRemoteEndpoints(c, p, news.tracker.State), newGWRoutes(c, p, news.tracker.State), newGWEndpointSlices(c, p, news.tracker.State)
-	news.balancers, news.endpoints, news.proxies, news.routes, news.slices = lbs.loop, reps.loop, proxies.loop, routes.loop, slices.loop
-	for _, j := range []*judge{
-		newEPICs(c, p), newServicePrefixes(c, p), newAccounts(c, p), newLBServiceGroups(c, p), reps, routes, slices,
+	news.balancers, news.endpoints, news.proxies, news.routes, news.slices = lbs.reconciler, reps.reconciler, proxies.reconciler, routes.reconciler, slices.reconciler
+	all := &Controller{workers: o.Workers, caches: c, reconcilers: []*reconciler{lbs.reconciler, proxies.reconciler}, nodes: nodes, pods: pods, news: news}
+	for _, j := range []*conditionReconciler{
+		epics, newServicePrefixes(c, p), newAccounts(c, p), newLBServiceGroups(c, p), reps, routes, slices,
 	} {
-		all.loops = append(all.loops, j.loop)
+		all.reconcilers = append(all.reconcilers, j.reconciler)
 	}
 	return all, nil
 }
 
-// Start fills the caches and keeps them up to date until ctx ends. A controller
-// that does not lead yet does it too, so it can take over at once.
-func (c *Controller) Start(ctx context.Context) {
-	c.started.Do(func() { c.caches.factory.StartWithContext(ctx) })
+// AddTo adds the controllers of all kinds to a manager, and what they need. Caches are
+// filled before the manager leads, so it can take over at once.
+func (c *Controller) AddTo(mgr manager.Manager) error {
+	if err := mgr.Add(c.caches); err != nil {
+		return fmt.Errorf("adding the caches: %w", err)
+	}
+	for _, r := range c.reconcilers {
+		if err := r.addTo(mgr, c.workers, func(ctx context.Context, _ queue) error { return c.begin(ctx) }); err != nil {
+			return err
+		}
+	}
+	for _, run := range []func(context.Context){c.nodes.run, c.pods.run, c.news.run} {
+		err := mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
+			if err := c.begin(ctx); err != nil || ctx.Err() != nil {
+				return err
+			}
+			run(ctx)
+			return nil
+		}))
+		if err != nil {
+			return fmt.Errorf("adding what the controllers need: %w", err)
+		}
+	}
+	return nil
+}
+
+// begin returns when everything that exists is known. With a part of it, endpoints
+// would seem to have gone. If ctx ends earlier, so does the work.
+func (c *Controller) begin(ctx context.Context) error {
+	if !c.caches.wait(ctx) {
+		return nil
+	}
+	c.begun.Do(func() {
+		var registration cache.ResourceEventHandlerRegistration
+		registration, c.beginErr = c.caches.kinds.GatewayNodes().Informer().AddEventHandler(c.news.tracker.Handler())
+		if c.beginErr == nil && cache.WaitFor(ctx, "" /* no logging */, registration.HasSyncedChecker()) {
+			// Every object is reconciled now, so this is no news.
+			c.news.take()
+			klog.FromContext(ctx).Info("Reconciling", "workers", c.workers)
+		}
+	})
+	return c.beginErr
 }
 
 var errCachesNotFilled = errors.New("the caches are not filled yet: see whether the API server answers, and whether this program may list and watch")
@@ -135,64 +178,3 @@ func (c *Controller) CheckCaches() healthz.HealthChecker {
 		return nil
 	})
 }
-
-// Run reconciles until ctx ends, and returns when the last write is done. Start
-// must have been called. It can run once.
-func (c *Controller) Run(ctx context.Context) error {
-	logger := klog.FromContext(ctx)
-	var stop []func() error
-	defer func() {
-		for _, s := range stop {
-			if err := s(); err != nil {
-				logger.Error(err, "A cache keeps a handler")
-			}
-		}
-	}()
-	var synced []cache.DoneChecker
-	follow := func(what string, sources ...source) error {
-		for _, source := range sources {
-			registration, err := source.informer.AddEventHandlerWithOptions(source.handler, cache.HandlerOptions{Logger: &logger})
-			if err != nil {
-				return fmt.Errorf("watching for %s: %w", what, err)
-			}
-			stop = append(stop, func() error { return source.informer.RemoveEventHandler(registration) })
-			synced = append(synced, registration.HasSyncedChecker())
-		}
-		return nil
-	}
-	for _, l := range c.loops {
-		if err := follow(l.name, l.sources...); err != nil {
-			return err
-		}
-	}
-	if err := follow("gateway nodes", c.nodes.sources...); err != nil {
-		return err
-	}
-	if err := follow("the state of tunnels", c.news.sources...); err != nil {
-		return err
-	}
-	// Until all that exists is known, endpoints would seem to have gone.
-	if !cache.WaitFor(ctx, "" /* no logging */, synced...) {
-		return nil
-	}
-	logger.Info("Reconciling", "workers", c.workers)
-	c.news.take()
-	var running sync.WaitGroup
-	for _, l := range c.loops {
-		running.Go(func() {
-			<-ctx.Done()
-			l.queue.ShutDown()
-		})
-		for range c.workers {
-			running.Go(func() { l.work(ctx) })
-		}
-	}
-	running.Go(func() { c.nodes.run(ctx) })
-	running.Go(func() { c.pods.run(ctx) })
-	running.Go(func() { c.news.run(ctx) })
-	running.Wait()
-	return nil
-}
-
-// Shutdown waits until the caches, whose context has ended, are at rest.
-func (c *Controller) Shutdown() { c.caches.factory.Shutdown() }

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package controller keeps the status of load balancers and gateway proxies
-// equal to what their endpoints and their proxies need: one tunnel for each pair
-// of a client node, on which an endpoint runs, and a gateway node, on which a
-// proxy runs. Pairs that are needed no more are removed. It tells the conditions
-// of all kinds, which describe what is missing, and gives up gateway nodes that are
-// silent for too long, with what ran there.
+// Package controller maintains the tunnels of load balancers and gateway proxies: one
+// for each pair of a client node on which an endpoint runs and a gateway node on which a
+// proxy runs. It removes pairs that are no longer needed, sets status conditions on
+// every kind, and evicts gateway nodes that stop sending heartbeats.
 //
-// It gives tunnels no IDs, which the API server does when a pair is written, and
-// moves no packet, which the node programs do.
+// Each kind has a controller of its own, run by controller-runtime, in
+// <kind>_controller.go: what it reconciles, from which caches, and on which events. The
+// plan of an object's tunnels (plan.go) and its conditions are computed by pure
+// functions.
 //
-// Everything it decides comes from its caches, and a write holds only for the
-// version of the object that the decision was made on. So several controllers
-// may run at once: they do the same work twice, and never undo each other's.
+// The API server assigns tunnel IDs when a pair is written, and the node programs carry
+// the packets.
+//
+// All decisions are made from caches, and a write holds only for the version of the
+// object on which the decision was based. Running several controllers at once is safe:
+// they only duplicate work.
 package controller

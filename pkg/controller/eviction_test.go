@@ -137,8 +137,8 @@ func TestConcurrentHeartbeat(t *testing.T) {
 func TestProxiesGoBeforeTheNode(t *testing.T) {
 	e := newEviction(t)
 	lbs, gws := cache.NewIndexer(cache.MetaNamespaceKeyFunc, loadBalancerIndexes), cache.NewIndexer(cache.MetaNamespaceKeyFunc, proxyIndexes)
-	lb, gw := newKeeper("test-order-lb", nil), newKeeper("test-order-gw", nil)
-	e.nodes.proxies, e.nodes.queues = []cache.Indexer{lbs, gws}, []*loop{lb.loop, gw.loop}
+	lb, gw := newTunnelReconciler("test-order-lb", nil), newTunnelReconciler("test-order-gw", nil)
+	e.nodes.proxies, e.nodes.queues = []cache.Indexer{lbs, gws}, []*reconciler{lb.reconciler, gw.reconciler}
 	runs := epicv1.ProxyStatus{ProxyIfInfo: map[string]epicv1.ProxyInterfaceInfo{"p": {EPICNodeAddress: "192.0.2.1"}}}
 	shop := &epicv1.LoadBalancer{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "shop"}, Status: runs}
 	gate := &epicv1.GWProxy{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "gate"}, Status: runs}
@@ -155,7 +155,7 @@ func TestProxiesGoBeforeTheNode(t *testing.T) {
 		}
 	}
 	expect("proxies of both kinds run there", "192.0.2.1")
-	for _, k := range []*keeper{lb, gw} {
+	for _, k := range []*tunnelReconciler{lb, gw} {
 		if k.queue.Len() != 1 {
 			t.Errorf("%s: %d objects are queued", k.name, k.queue.Len())
 		}

@@ -40,7 +40,7 @@ const (
 	confirmations = 5
 )
 
-// gatewayNodes evicts gateway nodes that are silent for too long: the keepers remove
+// gatewayNodes evicts gateway nodes that are silent for too long: the tunnel reconcilers remove
 // the interfaces of the proxies that ran there, and the tunnels with them, and then
 // the node's GatewayNode object is deleted, and its entry in the status of the EPIC
 // object if it is of an earlier release. It asks the server itself, not a cache, which
@@ -53,8 +53,7 @@ type gatewayNodes struct {
 	// proxies are the caches of load balancers and gateway proxies, and queues
 	// where objects of each are put to be looked at.
 	proxies []cache.Indexer
-	queues  []*loop
-	sources []source
+	queues  []*reconciler
 
 	mu   sync.Mutex
 	seen map[netip.Addr]*sighting
@@ -75,10 +74,10 @@ func newGatewayNodes(client versioned.Interface, timeout, interval time.Duration
 	return &gatewayNodes{client: client, timeout: timeout, interval: interval, now: time.Now, seen: map[netip.Addr]*sighting{}}
 }
 
-// serve has the keeper of a kind know which nodes are given up.
-func serve[T any](g *gatewayNodes, k *keeper, informer cache.SharedIndexInformer, status func(T) *epicv1.ProxyStatus) {
-	g.proxies, g.queues = append(g.proxies, informer.GetIndexer()), append(g.queues, k.loop)
-	g.sources = append(g.sources, source{informer, cache.ResourceEventHandlerFuncs{UpdateFunc: func(old, obj any) {
+// serve has the reconciler of a kind know which nodes are given up.
+func serve[T any](g *gatewayNodes, k *tunnelReconciler, informer cache.SharedIndexInformer, status func(T) *epicv1.ProxyStatus) {
+	g.proxies, g.queues = append(g.proxies, informer.GetIndexer()), append(g.queues, k.reconciler)
+	k.sources = append(k.sources, informed{informer, cache.ResourceEventHandlerFuncs{UpdateFunc: func(old, obj any) {
 		before, ok := old.(T)
 		now, ok2 := obj.(T)
 		if ok && ok2 {
@@ -161,7 +160,7 @@ func (g *gatewayNodes) look(ctx context.Context) error {
 	var removed []netip.Addr
 	for _, node := range g.update(ctx, nodereports.Merge(installation, objects), now) {
 		if g.hasProxies(node) {
-			// The keepers remove these first. If it is interrupted here, it begins
+			// The reconcilers remove these first. If it is interrupted here, it begins
 			// again.
 			continue
 		}
@@ -318,8 +317,9 @@ func (g *gatewayNodes) wrote(old, status *epicv1.ProxyStatus) {
 	}
 }
 
-// follow adds what the caches of the EPIC object and of gateway nodes tell.
-func (g *gatewayNodes) follow(epics, nodes cache.SharedIndexInformer) {
+// sources are the caches of the EPIC object and of gateway nodes, which show who sent
+// heartbeats.
+func (g *gatewayNodes) sources(epics, nodes cache.SharedIndexInformer) (all []informed) {
 	heard := func(obj any) {
 		switch o := obj.(type) {
 		case *epicv1.EPIC:
@@ -329,6 +329,7 @@ func (g *gatewayNodes) follow(epics, nodes cache.SharedIndexInformer) {
 		}
 	}
 	for _, informer := range []cache.SharedIndexInformer{epics, nodes} {
-		g.sources = append(g.sources, source{informer, cache.ResourceEventHandlerFuncs{AddFunc: heard, UpdateFunc: func(_, obj any) { heard(obj) }}})
+		all = append(all, informed{informer, cache.ResourceEventHandlerFuncs{AddFunc: heard, UpdateFunc: func(_, obj any) { heard(obj) }}})
 	}
+	return all
 }

@@ -178,8 +178,8 @@ func TestTroubleForgets(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	k := newKeeper("test-nodes", nil)
-	g.proxies, g.queues = []cache.Indexer{indexer}, []*loop{k.loop}
+	k := newTunnelReconciler("test-nodes", nil)
+	g.proxies, g.queues = []cache.Indexer{indexer}, []*reconciler{k.reconciler}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {

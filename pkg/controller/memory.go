@@ -21,7 +21,7 @@ const (
 	waitPerEndpoint = 20 * time.Microsecond
 )
 
-// memory is what a keeper remembers of its objects between two reconciliations.
+// memory is what a tunnelReconciler remembers of its objects between two reconciliations.
 type memory struct {
 	mu   sync.Mutex
 	objs map[cache.ObjectName]remembered
@@ -30,7 +30,7 @@ type memory struct {
 type remembered struct {
 	// endpoints is how many the object had.
 	endpoints int
-	// version is that of the keeper's own last write.
+	// version is that of the reconciler's own last write.
 	version string
 	// lingering are the tunnels that are no longer needed, and until when they stay.
 	lingering map[pair]time.Time
@@ -90,7 +90,7 @@ func (m *memory) forget(key cache.ObjectName) {
 	delete(m.objs, key)
 }
 
-// wrote reports whether a version of an object is the keeper's own last write.
+// wrote reports whether a version of an object is the reconciler's own last write.
 func (m *memory) wrote(key cache.ObjectName, version string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

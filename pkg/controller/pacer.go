@@ -27,7 +27,7 @@ const (
 	smallBudgets = 4096
 )
 
-// pacer adds objects to the queues of their loops, not too many and each not too often.
+// pacer adds objects to the queues of their reconcilers, not too many and each not too often.
 type pacer struct {
 	limiter *rate.Limiter
 	queue   workqueue.TypedDelayingInterface[signal]
@@ -40,8 +40,8 @@ type pacer struct {
 
 // signal is an object that must be reconciled.
 type signal struct {
-	loop *loop
-	key  cache.ObjectName
+	of  *reconciler
+	key cache.ObjectName
 }
 
 func newPacer() *pacer {
@@ -52,7 +52,7 @@ func newPacer() *pacer {
 }
 
 // add has an object reconciled: at once, or when it may be.
-func (p *pacer) add(l *loop, key cache.ObjectName) {
+func (p *pacer) add(l *reconciler, key cache.ObjectName) {
 	s, now := signal{l, key}, time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -96,7 +96,7 @@ func (p *pacer) run(ctx context.Context) {
 		p.mu.Lock()
 		delete(p.waiting, s)
 		p.mu.Unlock()
-		s.loop.queue.Add(s.key)
+		s.of.queue.Add(s.key)
 		p.queue.Done(s)
 	}
 }

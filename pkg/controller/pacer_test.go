@@ -17,7 +17,7 @@ import (
 
 func TestPacerForgets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, l := newPacer(), newLoop("test-pacer")
+		p, l := newPacer(), newReconciler("test-pacer")
 		ctx, cancel := context.WithCancel(t.Context())
 		go p.run(ctx)
 		for i := range 3 * smallBudgets {
@@ -44,7 +44,7 @@ func (lateContext) Value(any) any { return nil }
 // A pacer that ends while it waits for its turn leaves nothing running.
 func TestPacerEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, l := newPacer(), newLoop("test-pacer")
+		p, l := newPacer(), newReconciler("test-pacer")
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { p.run(lateContext{ctx}); close(ended) }()

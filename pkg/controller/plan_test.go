@@ -22,7 +22,7 @@ import (
 // A tunnel that no endpoint needs lingers, unless the object is being deleted, no proxy is
 // at its gateway node or it is down. It counts for nothing but itself.
 func TestLingeringTunnels(t *testing.T) {
-	k := &keeper{linger: time.Minute}
+	k := &tunnelReconciler{linger: time.Minute}
 	key := cache.NewObjectName("epic-a", "web")
 	for n, c := range []struct {
 		at        int64

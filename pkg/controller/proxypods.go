@@ -31,13 +31,13 @@ type proxyPods struct {
 	client   kubernetes.Interface
 	informer cache.SharedIndexInformer
 	// queues has where objects of a resource are added.
-	queues map[string]*loop
+	queues map[string]*reconciler
 	// all returns the objects of all resources that have entries.
 	all func() map[string][]cache.ObjectName
 }
 
 func newProxyPods(client kubernetes.Interface, all func() map[string][]cache.ObjectName) *proxyPods {
-	p := &proxyPods{client: client, queues: map[string]*loop{}, all: all}
+	p := &proxyPods{client: client, queues: map[string]*reconciler{}, all: all}
 	if client != nil {
 		factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(placement.SlimPod),
 			informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = placement.ProxyPodSelector.String() }))
@@ -46,10 +46,10 @@ func newProxyPods(client kubernetes.Interface, all func() map[string][]cache.Obj
 	return p
 }
 
-// serve makes the keeper of a resource remove the entries of proxies that are
+// serve makes the reconciler of a resource remove the entries of proxies that are
 // gone.
-func (p *proxyPods) serve(resource string, k *keeper) {
-	p.queues[resource] = k.loop
+func (p *proxyPods) serve(resource string, k *tunnelReconciler) {
+	p.queues[resource] = k.reconciler
 	k.gone = func(ctx context.Context, key cache.ObjectName, status *epicv1.ProxyStatus) map[string]bool {
 		return p.gone(ctx, placement.Object{Resource: resource, Namespace: key.Namespace, Name: key.Name}, status)
 	}

@@ -25,9 +25,10 @@ type tunnelNews struct {
 	tracker *tunnelstate.Tracker
 	pacer   *pacer
 	caches  *caches
-	// The loops of the kinds whose conditions report whether tunnels are up.
-	balancers, endpoints, proxies, routes, slices *loop
-	sources                                       []source
+	// The reconcilers of the kinds whose conditions report whether tunnels are up.
+	balancers, endpoints, proxies, routes, slices *reconciler
+	// Their sources.
+	ofLoadBalancers, ofGWProxies informed
 
 	mu      sync.Mutex
 	changed map[netip.Addr]idset.Set
@@ -37,11 +38,8 @@ type tunnelNews struct {
 func newTunnelNews(c *caches) *tunnelNews {
 	n := &tunnelNews{tracker: tunnelstate.New(tunnelstate.Options{}), pacer: newPacer(), caches: c, changed: map[netip.Addr]idset.Set{}, wake: make(chan struct{}, 1)}
 	n.tracker.OnChange(n.note)
-	n.sources = []source{
-		{c.kinds.GatewayNodes().Informer(), n.tracker.Handler()},
-		{c.kinds.LoadBalancers().Informer(), assigned(n, func(lb *epicv1.LoadBalancer) *epicv1.ProxyStatus { return &lb.Status }, n.loadBalancer)},
-		{c.kinds.GWProxies().Informer(), assigned(n, func(proxy *epicv1.GWProxy) *epicv1.ProxyStatus { return &proxy.Status }, n.gwProxy)},
-	}
+	n.ofLoadBalancers = informed{c.kinds.LoadBalancers().Informer(), assigned(n, func(lb *epicv1.LoadBalancer) *epicv1.ProxyStatus { return &lb.Status }, n.loadBalancer)}
+	n.ofGWProxies = informed{c.kinds.GWProxies().Informer(), assigned(n, func(proxy *epicv1.GWProxy) *epicv1.ProxyStatus { return &proxy.Status }, n.gwProxy)}
 	return n
 }
 

@@ -40,8 +40,8 @@ func newNewsWorld(t *testing.T) *newsWorld {
 	}
 	w := &newsWorld{t: t, news: newTunnelNews(c), seen: map[string]int{}}
 	n := w.news
-	for name, l := range map[string]**loop{"lb": &n.balancers, "rep": &n.endpoints, "gwp": &n.proxies, "route": &n.routes, "slice": &n.slices} {
-		*l = newLoop("test-news-" + name)
+	for name, l := range map[string]**reconciler{"lb": &n.balancers, "rep": &n.endpoints, "gwp": &n.proxies, "route": &n.routes, "slice": &n.slices} {
+		*l = newReconciler("test-news-" + name)
 		go func() {
 			for {
 				key, down := (*l).queue.Get()
@@ -66,7 +66,7 @@ func (w *newsWorld) run(do func()) {
 	do()
 	cancel()
 	<-ended
-	for _, l := range []*loop{w.news.balancers, w.news.endpoints, w.news.proxies, w.news.routes, w.news.slices} {
+	for _, l := range []*reconciler{w.news.balancers, w.news.endpoints, w.news.proxies, w.news.routes, w.news.slices} {
 		l.queue.ShutDown()
 	}
 }
@@ -164,13 +164,13 @@ func TestTunnelNews(t *testing.T) {
 			}
 			later := lb.DeepCopy()
 			later.Status = tunnelsOf("11", "12", "21", "61", "71")
-			for _, s := range w.news.sources[1:] {
+			for _, s := range []informed{w.news.ofLoadBalancers, w.news.ofGWProxies} {
 				s.handler.OnUpdate(lb, later)
 			}
 			if got := w.take(); got != "lb lb" {
 				t.Errorf("when the cache does: %s", got)
 			}
-			w.news.sources[1].handler.OnUpdate(later, later)
+			w.news.ofLoadBalancers.handler.OnUpdate(later, later)
 			time.Sleep(objectEvery)
 			if got := w.take(); got != "" {
 				t.Errorf("without a new tunnel: %s", got)

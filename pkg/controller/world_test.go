@@ -26,6 +26,9 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/klog/v2/ktesting"
 	"k8s.io/utils/ptr"
+	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
@@ -115,8 +118,17 @@ func (w *world) start() (stop func()) {
 	logger := ktesting.NewLogger(w.t, ktesting.NewConfig(ktesting.BufferLogs(true)))
 	ctx, cancel := context.WithCancel(klog.NewContext(context.Background(), logger))
 	done := make(chan error, 1)
-	c.Start(ctx)
-	go func() { done <- c.Run(ctx) }()
+	mgr, err := manager.New(&rest.Config{Host: "http://127.0.0.1:1"}, manager.Options{
+		Logger: logger, Metrics: metricsserver.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
+		Controller: ctrlconfig.Controller{SkipNameValidation: ptr.To(true)},
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := c.AddTo(mgr); err != nil {
+		w.t.Fatal(err)
+	}
+	go func() { done <- mgr.Start(ctx) }()
 	stopped := false
 	stop = func() {
 		if stopped {
@@ -127,7 +139,6 @@ func (w *world) start() (stop func()) {
 		if err := <-done; err != nil {
 			w.t.Error(err)
 		}
-		c.Shutdown()
 	}
 	w.t.Cleanup(stop)
 	return stop

@@ -14,7 +14,6 @@ import (
 	"github.com/acnodal/epic/pkg/cli/kube"
 	"github.com/acnodal/epic/pkg/cli/observe"
 	"github.com/acnodal/epic/pkg/controller"
-	"github.com/acnodal/epic/pkg/controller/leader"
 )
 
 // options are what the flags set.
@@ -50,7 +49,7 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	work.DurationVar(&o.resync, "resync", o.resync, "How often every object is looked at though nothing changed; 0 for never.")
 	work.DurationVar(&o.nodeTimeout, "node-timeout", o.nodeTimeout, "After how long without a sign of life a gateway node is given up: its proxies' interfaces, the tunnels to them and its entry in the EPIC object go; 0 for never.")
 
-	o.election.AddFlags(groups.FlagSet("leader election"), "Work only while leading, by the lease "+leader.LeaseName+". Switch it off beside an API server that runs alone, which has no leases; then run one controller.",
+	o.election.AddFlags(groups.FlagSet("leader election"), "Work only while leading, by the lease "+leaseName+". Switch it off beside an API server that runs alone, which has no leases; then run one controller.",
 		"the lease")
 
 	o.observe.AddFlags(groups.FlagSet("observation"))

@@ -5,25 +5,35 @@ package app
 import (
 	"context"
 	"fmt"
-	"os"
+	"time"
 
-	"k8s.io/apimachinery/pkg/util/uuid"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"k8s.io/apiserver/pkg/server/healthz"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/component-base/metrics/legacyregistry"
 	_ "k8s.io/component-base/metrics/prometheus/workqueue" // metrics of the queues
 	"k8s.io/klog/v2"
+	"k8s.io/utils/ptr"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/acnodal/epic/pkg/buildinfo"
+	"github.com/acnodal/epic/pkg/cli/kube"
+	"github.com/acnodal/epic/pkg/cli/observe"
 	"github.com/acnodal/epic/pkg/controller"
-	"github.com/acnodal/epic/pkg/controller/leader"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 )
+
+// graceful is how long the work may take to end. Its requests are canceled.
+const graceful = 10 * time.Second
 
 // run runs a controller until ctx ends or its lease is lost.
 func run(ctx context.Context, o *options) error {
 	logger := klog.FromContext(ctx)
+	ctrllog.SetLogger(logger)
 	config, namespace, err := o.clients()
 	if err != nil {
 		return err
@@ -32,12 +42,12 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return fmt.Errorf("how to reach the API server: %w", err)
 	}
-	kube, err := kubernetes.NewForConfig(config)
+	pods, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return fmt.Errorf("how to reach the API server: %w", err)
 	}
 	c, err := controller.New(controller.Options{
-		Client: client, Kube: kube, Workers: o.workers, Resync: o.resync, NodeTimeout: o.nodeTimeout,
+		Client: client, Kube: pods, Workers: o.workers, Resync: o.resync, NodeTimeout: o.nodeTimeout,
 		Linger: controller.DefaultLinger, Settle: controller.DefaultSettle, PoolSettle: controller.DefaultPoolSettle,
 	})
 	if err != nil {
@@ -45,57 +55,56 @@ func run(ctx context.Context, o *options) error {
 	}
 	live := []healthz.HealthChecker{healthz.PingHealthz}
 	ready := []healthz.HealthChecker{c.CheckCaches()}
-	var election *leader.Election
+	var election *lease
 	if o.election.Enabled {
-		if election, err = newElection(o, config, namespace); err != nil {
+		if election, err = newLease(config, namespace, &o.election); err != nil {
 			return err
 		}
-		live = append(live, election.LiveCheck())
-		ready = append(ready, election.ReadyCheck())
+		live = append(live, election.liveCheck())
+		ready = append(ready, election.readyCheck())
 	}
-	stop, err := o.observe.Serve(ctx, legacyregistry.Handler(), live, ready)
+	mgr, err := newManager(config, election, &o.election)
+	if err != nil {
+		return err
+	}
+	if err := c.AddTo(mgr); err != nil {
+		return err
+	}
+	metrics := promhttp.HandlerFor(observe.Merged{legacyregistry.DefaultGatherer, ctrlmetrics.Registry}, promhttp.HandlerOpts{})
+	stop, err := o.observe.Serve(ctx, metrics, live, ready)
 	if err != nil {
 		return err
 	}
 	defer stop()
 
 	logger.Info("Starting", "program", program, "version", buildinfo.Release(), "server", config.Host)
-	// The caches go last: the work needs them to its end.
-	caches, stopCaches := context.WithCancel(context.WithoutCancel(ctx))
-	defer c.Shutdown()
-	defer stopCaches()
-	c.Start(caches)
 	if election == nil {
 		logger.Info("Leader election is off: no other controller should run")
-		err = c.Run(ctx)
-	} else {
-		err = election.Run(ctx, c.Run)
 	}
+	err = mgr.Start(ctx)
 	if err == nil {
 		logger.Info("Stopped")
 	}
 	return err
 }
 
-func newElection(o *options, config *rest.Config, namespace string) (*leader.Election, error) {
-	// Its requests wait behind no others, and none as long as the deadline.
-	config = rest.CopyConfig(config)
-	config.Timeout = o.election.RenewDeadline / 2
-	config.QPS = -1
-	client, err := kubernetes.NewForConfig(config)
+// newManager returns the manager of controllers. They run while it leads by the lease,
+// always if that is nil. The lease is released after their work.
+func newManager(config *rest.Config, election *lease, times *kube.Election) (manager.Manager, error) {
+	options := manager.Options{
+		Logger: klog.Background(),
+		// This program serves its own, and has its own caches.
+		Metrics: metricsserver.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
+		GracefulShutdownTimeout: ptr.To(graceful),
+	}
+	if election != nil {
+		options.LeaderElection, options.LeaderElectionID, options.LeaderElectionReleaseOnCancel = true, leaseName, true
+		options.LeaderElectionResourceLockInterface = election
+		options.LeaseDuration, options.RenewDeadline, options.RetryPeriod = &times.LeaseDuration, &times.RenewDeadline, &times.RetryPeriod
+	}
+	mgr, err := manager.New(config, options)
 	if err != nil {
 		return nil, fmt.Errorf("how to reach the API server: %w", err)
 	}
-	host, err := os.Hostname()
-	if err != nil {
-		return nil, fmt.Errorf("finding a name for this controller: %w", err)
-	}
-	election, err := leader.New(leader.Options{
-		Client: client, Namespace: namespace, Identity: host + "_" + string(uuid.NewUUID()),
-		LeaseDuration: o.election.LeaseDuration, RenewDeadline: o.election.RenewDeadline, RetryPeriod: o.election.RetryPeriod,
-	})
-	if err != nil {
-		return nil, err
-	}
-	return election, election.CheckLeases()
+	return mgr, nil
 }

@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/acnodal/epic/pkg/buildinfo"
+	"github.com/acnodal/epic/pkg/cli/observe"
 	"github.com/acnodal/epic/pkg/envoy/resource"
 	"github.com/acnodal/epic/pkg/envoy/translate"
 	"github.com/acnodal/epic/pkg/envoy/xds"
@@ -152,7 +153,7 @@ func start(ctx context.Context, o *options, mgr manager.Manager, client versione
 	})); err != nil {
 		return err
 	}
-	metrics := promhttp.HandlerFor(merged{legacyregistry.DefaultGatherer, ctrlmetrics.Registry}, promhttp.HandlerOpts{})
+	metrics := promhttp.HandlerFor(observe.Merged{legacyregistry.DefaultGatherer, ctrlmetrics.Registry}, promhttp.HandlerOpts{})
 	stop, err := o.observe.Serve(ctx, metrics, []healthz.HealthChecker{healthz.PingHealthz}, []healthz.HealthChecker{healthz.NamedCheck("objects", op.Check)})
 	if err != nil {
 		return err

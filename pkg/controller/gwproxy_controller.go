@@ -17,9 +17,9 @@ import (
 
 // newGWProxies keeps gateway proxies, whose endpoints are in the slices of the
 // Services to which their routes lead.
-func newGWProxies(c *caches, lost func(netip.Addr) bool, tunnels stateFunc) *keeper {
+func newGWProxies(c *caches, lost func(netip.Addr) bool, tunnels stateFunc) *tunnelReconciler {
 	proxies, routes, slices := c.kinds.GWProxies(), c.kinds.GWRoutes().Informer(), c.kinds.GWEndpointSlices().Informer()
-	k := newKeeper("gwproxies", func(ctx context.Context, key cache.ObjectName, data []byte) (*epicv1.ProxyStatus, string, error) {
+	k := newTunnelReconciler("gwproxies", func(ctx context.Context, key cache.ObjectName, data []byte) (*epicv1.ProxyStatus, string, error) {
 		proxy, err := c.client.EpicV1().GWProxies(key.Namespace).Patch(ctx, key.Name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: fieldManager}, "status")
 		if err != nil {
 			return nil, "", err
@@ -45,9 +45,9 @@ func newGWProxies(c *caches, lost func(netip.Addr) bool, tunnels stateFunc) *kee
 		s.listeners.usable, s.listeners.skipped = endpoints.ListenersOf(proxy)
 		return s, nil
 	}
-	watchThat(k.loop, proxies.Informer(), notOwnWrite[*epicv1.GWProxy](k), itself[*epicv1.GWProxy])
-	watchInto(k.loop, k.addLater, routes, specChanged, proxiesOf)
-	watchInto(k.loop, k.addLater, slices, specChanged, func(slice *epicv1.GWEndpointSlice) []cache.ObjectName {
+	watchThat(k.reconciler, proxies.Informer(), notOwnWrite[*epicv1.GWProxy](k), itself[*epicv1.GWProxy])
+	watchInto(k.reconciler, k.addLater, routes, specChanged, proxiesOf)
+	watchInto(k.reconciler, k.addLater, slices, specChanged, func(slice *epicv1.GWEndpointSlice) []cache.ObjectName {
 		var concerned []cache.ObjectName
 		for _, service := range in(slice.Namespace, endpoints.ServiceOf(slice)) {
 			leading, err := lookUp[*epicv1.GWRoute](routes.GetIndexer(), byService, service)

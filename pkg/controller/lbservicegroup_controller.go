@@ -15,8 +15,8 @@ import (
 // newLBServiceGroups tells of each service group whether its prefix has
 // addresses, for tenants, who do not see the prefix. It goes by the prefix's own
 // conditions.
-func newLBServiceGroups(c *caches, p *pace) *judge {
-	j := newJudge("lbservicegroups", p, statusWriter(c.client.EpicV1().LBServiceGroups))
+func newLBServiceGroups(c *caches, p *pace) *conditionReconciler {
+	j := newConditionReconciler("lbservicegroups", p, statusWriter(c.client.EpicV1().LBServiceGroups))
 	groups, prefixes := c.kinds.LBServiceGroups(), c.kinds.ServicePrefixes()
 	j.find = func(key cache.ObjectName) (*subject, error) {
 		group, err := groups.Lister().LBServiceGroups(key.Namespace).Get(key.Name)
@@ -32,9 +32,9 @@ func newLBServiceGroups(c *caches, p *pace) *judge {
 			found: lbServiceGroup(group, prefix),
 		}, nil
 	}
-	watch(j.loop, groups.Informer(), itself[*epicv1.LBServiceGroup])
+	watch(j.reconciler, groups.Informer(), itself[*epicv1.LBServiceGroup])
 	// Many groups may be of one prefix, so they wait for it to settle.
-	later := &loop{name: j.name, queue: j.queue, settle: p.poolSettle}
+	later := &reconciler{name: j.name, queue: j.queue, settle: p.poolSettle}
 	watchThat(later, prefixes.Informer(), availabilityChanged, func(prefix *epicv1.ServicePrefix) []cache.ObjectName {
 		return keysOf(lookUp[*epicv1.LBServiceGroup](groups.Informer().GetIndexer(), byPrefix, prefix.Name))
 	})

@@ -42,7 +42,7 @@ func TestFailures(t *testing.T) {
 			tries, done := make(chan time.Time, 100), make(chan string, 100)
 			n := 0
 			kind := "test-" + strings.ReplaceAll(name, " ", "-")
-			k := newKeeper(kind, func(_ context.Context, key cache.ObjectName, _ []byte) (*epicv1.ProxyStatus, string, error) {
+			k := newTunnelReconciler(kind, func(_ context.Context, key cache.ObjectName, _ []byte) (*epicv1.ProxyStatus, string, error) {
 				if key.Name == "bad" {
 					tries <- time.Now()
 					if n++; n <= 3 {
@@ -55,11 +55,7 @@ func TestFailures(t *testing.T) {
 			k.find = func(key cache.ObjectName) (*state, error) {
 				return &state{meta: &metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, Generation: 1}, status: &epicv1.ProxyStatus{}}, nil
 			}
-			ended := make(chan struct{})
-			go func() {
-				defer close(ended)
-				k.work(ctx)
-			}()
+			ended := work(ctx, t, k.reconciler)
 			k.queue.Add(cache.NewObjectName("ns", "bad"))
 			k.queue.Add(cache.NewObjectName("ns", "good"))
 			if got := <-done; got != "good" {
@@ -79,7 +75,6 @@ func TestFailures(t *testing.T) {
 				}
 			}
 			cancel()
-			k.queue.ShutDown()
 			<-ended
 			want := map[bool]float64{true: 3, false: 1}[c.retry]
 			if got, err := testutil.GetCounterMetricValue(reconciles.WithLabelValues(kind, c.result)); err != nil || got != want {

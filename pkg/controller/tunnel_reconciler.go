@@ -40,9 +40,10 @@ type state struct {
 	lingers func(pair) bool
 }
 
-// keeper keeps the tunnels of all objects of one kind.
-type keeper struct {
-	*loop
+// tunnelReconciler makes the tunnels of each object of one kind what its endpoints and
+// its proxies need, and sets its conditions.
+type tunnelReconciler struct {
+	*reconciler
 	tally  *tally
 	memory memory
 	// find gathers from the caches what is known of an object.
@@ -60,22 +61,22 @@ type keeper struct {
 
 type patchFunc func(ctx context.Context, key cache.ObjectName, data []byte) (status *epicv1.ProxyStatus, version string, err error)
 
-func newKeeper(kind string, patch patchFunc) *keeper {
-	k := &keeper{loop: newLoop(kind), tally: newTally(kind), patch: patch, now: time.Now}
-	k.reconcile = k.keep
+func newTunnelReconciler(kind string, patch patchFunc) *tunnelReconciler {
+	k := &tunnelReconciler{reconciler: newReconciler(kind), tally: newTally(kind), patch: patch, now: time.Now}
+	k.reconcile = k.object
 	return k
 }
 
-// keep makes one object's status what it should be.
-func (k *keeper) keep(ctx context.Context, key cache.ObjectName) (what string, err error) {
+// object makes one object's status what it should be.
+func (k *tunnelReconciler) object(ctx context.Context, key cache.ObjectName) (outcome, error) {
 	s, err := k.find(key)
 	if apierrors.IsNotFound(err) {
 		k.tally.forget(key)
 		k.memory.forget(key)
-		return resultUnchanged, nil
+		return outcome{result: resultUnchanged}, nil
 	}
 	if err != nil {
-		return "", err
+		return outcome{}, err
 	}
 	k.memory.update(key, func(r *remembered) {
 		r.endpoints = len(s.endpoints) + len(s.problems)
@@ -93,30 +94,33 @@ func (k *keeper) keep(ctx context.Context, key cache.ObjectName) (what string, e
 	}
 	p := planFor(s)
 	k.memory.keepLingering(key, p.lingering)
+	out := outcome{result: resultUnchanged}
 	if len(p.lingering) > 0 {
-		k.queue.AddAfter(key, k.memory.nextEnd(key, k.now()))
+		// Its time may have come since the plan was made.
+		out.again = max(k.memory.nextEnd(key, k.now()), time.Millisecond)
 	}
 	k.tally.set(key, p.counts(s.status))
 	data, err := statusPatch(s.meta, s.status, &p.status)
 	if err != nil || data == nil {
-		return resultUnchanged, err
+		return out, err
 	}
 	patching, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	status, version, err := k.patch(patching, key, data)
 	if err != nil {
-		return "", err
+		return outcome{}, err
 	}
 	k.memory.update(key, func(r *remembered) { r.version = version })
 	k.tally.set(key, p.counts(status))
 	klog.FromContext(ctx).V(2).Info("Wrote the status", "tunnels", len(p.pairs), "added", p.added, "removed", p.removed, "reason", p.reason)
-	return resultWritten, nil
+	out.result = resultWritten
+	return out, nil
 }
 
-// notOwnWrite is for watchThat: it leaves out the event of the keeper's own last
-// write, after which the object is what it should be. A resync, which has the same
-// version twice, it lets through.
-func notOwnWrite[T metav1.Object](k *keeper) func(old, obj T) bool {
+// notOwnWrite is for watchThat: it leaves out the event of the reconciler's own last
+// write, after which the object is what it should be. It lets a resync through, which
+// has the same version twice.
+func notOwnWrite[T metav1.Object](k *tunnelReconciler) func(old, obj T) bool {
 	return func(old, obj T) bool {
 		return old.GetResourceVersion() == obj.GetResourceVersion() ||
 			!k.memory.wrote(cache.NewObjectName(obj.GetNamespace(), obj.GetName()), obj.GetResourceVersion())
@@ -125,7 +129,7 @@ func notOwnWrite[T metav1.Object](k *keeper) func(old, obj T) bool {
 
 // addLater has an object of many endpoints reconciled after a while, because one of
 // them changed, so more changes are dealt with at once.
-func (k *keeper) addLater(key cache.ObjectName) {
+func (k *tunnelReconciler) addLater(key cache.ObjectName) {
 	if wait := k.memory.wait(key); wait > 0 {
 		k.queue.AddAfter(key, wait)
 		return

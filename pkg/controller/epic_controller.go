@@ -20,8 +20,8 @@ import (
 
 // newEPICs tells of the EPIC object whether its gateway nodes and its pools are
 // well.
-func newEPICs(c *caches, p *pace) *judge {
-	j := newJudge("epics", p, statusWriter(c.client.EpicV1().EPICs))
+func newEPICs(c *caches, p *pace) *conditionReconciler {
+	j := newConditionReconciler("epics", p, statusWriter(c.client.EpicV1().EPICs))
 	prefixes, nodes := c.kinds.ServicePrefixes(), c.kinds.GatewayNodes()
 	j.find = func(key cache.ObjectName) (*subject, error) {
 		installation, err := c.kinds.EPICs().Lister().EPICs(key.Namespace).Get(key.Name)
@@ -44,12 +44,12 @@ func newEPICs(c *caches, p *pace) *judge {
 		}
 		return s, nil
 	}
-	watch(j.loop, c.kinds.EPICs().Informer(), itself[*epicv1.EPIC])
+	watch(j.reconciler, c.kinds.EPICs().Informer(), itself[*epicv1.EPIC])
 	// A heartbeat alone changes nothing here as long as it comes in time.
-	watchThat(j.loop, nodes.Informer(), healthChanged, func(*epicv1.GatewayNode) []cache.ObjectName {
+	watchThat(j.reconciler, nodes.Informer(), healthChanged, func(*epicv1.GatewayNode) []cache.ObjectName {
 		return []cache.ObjectName{cache.NewObjectName(epic.ConfigNamespace, epic.ConfigName)}
 	})
-	watchThat(j.loop, prefixes.Informer(), availabilityChanged, func(*epicv1.ServicePrefix) []cache.ObjectName {
+	watchThat(j.reconciler, prefixes.Informer(), availabilityChanged, func(*epicv1.ServicePrefix) []cache.ObjectName {
 		return []cache.ObjectName{cache.NewObjectName(epic.ConfigNamespace, epic.ConfigName)}
 	})
 	return j

@@ -13,8 +13,8 @@ import (
 
 // newAccounts tells of each account whether it may have more proxies and whether
 // there is a service group for them.
-func newAccounts(c *caches, p *pace) *judge {
-	j := newJudge("accounts", p, statusWriter(c.client.EpicV1().Accounts))
+func newAccounts(c *caches, p *pace) *conditionReconciler {
+	j := newConditionReconciler("accounts", p, statusWriter(c.client.EpicV1().Accounts))
 	accounts, groups := c.kinds.Accounts(), c.kinds.LBServiceGroups()
 	j.find = func(key cache.ObjectName) (*subject, error) {
 		account, err := accounts.Lister().Accounts(key.Namespace).Get(key.Name)
@@ -45,12 +45,12 @@ func newAccounts(c *caches, p *pace) *judge {
 	ofNamespace := func(namespace string) []cache.ObjectName {
 		return keysOf(lookUp[*epicv1.Account](accounts.Informer().GetIndexer(), cache.NamespaceIndex, namespace))
 	}
-	watch(j.loop, accounts.Informer(), itself[*epicv1.Account])
-	watchThat(j.loop, c.kinds.LoadBalancers().Informer(), never, func(lb *epicv1.LoadBalancer) []cache.ObjectName { return ofNamespace(lb.Namespace) })
-	watchThat(j.loop, c.kinds.GWProxies().Informer(), never, func(proxy *epicv1.GWProxy) []cache.ObjectName { return ofNamespace(proxy.Namespace) })
+	watch(j.reconciler, accounts.Informer(), itself[*epicv1.Account])
+	watchThat(j.reconciler, c.kinds.LoadBalancers().Informer(), never, func(lb *epicv1.LoadBalancer) []cache.ObjectName { return ofNamespace(lb.Namespace) })
+	watchThat(j.reconciler, c.kinds.GWProxies().Informer(), never, func(proxy *epicv1.GWProxy) []cache.ObjectName { return ofNamespace(proxy.Namespace) })
 	// Events of one cache come one after the other.
 	offered := false
-	watchThat(j.loop, groups.Informer(), never, func(group *epicv1.LBServiceGroup) []cache.ObjectName {
+	watchThat(j.reconciler, groups.Informer(), never, func(group *epicv1.LBServiceGroup) []cache.ObjectName {
 		if group.Namespace != epic.ConfigNamespace {
 			return ofNamespace(group.Namespace)
 		}

@@ -22,8 +22,8 @@ const plentyBelow = 80
 
 // newServicePrefixes tells of each prefix whether addresses of its pools are
 // left.
-func newServicePrefixes(c *caches, p *pace) *judge {
-	j := newJudge("serviceprefixes", p, statusWriter(c.client.EpicV1().ServicePrefixes))
+func newServicePrefixes(c *caches, p *pace) *conditionReconciler {
+	j := newConditionReconciler("serviceprefixes", p, statusWriter(c.client.EpicV1().ServicePrefixes))
 	prefixes, lbs, proxies := c.kinds.ServicePrefixes(), c.kinds.LoadBalancers(), c.kinds.GWProxies()
 	j.find = func(key cache.ObjectName) (*subject, error) {
 		prefix, err := prefixes.Lister().ServicePrefixes(key.Namespace).Get(key.Name)
@@ -63,11 +63,11 @@ func newServicePrefixes(c *caches, p *pace) *judge {
 		}
 		return nil
 	}
-	watch(j.loop, prefixes.Informer(), itself[*epicv1.ServicePrefix])
-	watchThat(j.loop, lbs.Informer(), func(old, lb *epicv1.LoadBalancer) bool {
+	watch(j.reconciler, prefixes.Informer(), itself[*epicv1.ServicePrefix])
+	watchThat(j.reconciler, lbs.Informer(), func(old, lb *epicv1.LoadBalancer) bool {
 		return prefixOf(old) != prefixOf(lb) || old.Spec.PublicAddress != lb.Spec.PublicAddress
 	}, func(lb *epicv1.LoadBalancer) []cache.ObjectName { return prefixKey(lb) })
-	watchThat(j.loop, proxies.Informer(), func(old, proxy *epicv1.GWProxy) bool {
+	watchThat(j.reconciler, proxies.Informer(), func(old, proxy *epicv1.GWProxy) bool {
 		return prefixOf(old) != prefixOf(proxy) || old.Spec.PublicAddress != proxy.Spec.PublicAddress || old.Spec.AltAddress != proxy.Spec.AltAddress
 	}, func(proxy *epicv1.GWProxy) []cache.ObjectName { return prefixKey(proxy) })
 	return j

@@ -17,8 +17,8 @@ import (
 
 // newRemoteEndpoints tells of each remote endpoint whether its load balancer
 // uses it, and by a tunnel.
-func newRemoteEndpoints(c *caches, p *pace, tunnels stateFunc) *judge {
-	j := newJudge("remoteendpoints", p, statusWriter(c.client.EpicV1().RemoteEndpoints))
+func newRemoteEndpoints(c *caches, p *pace, tunnels stateFunc) *conditionReconciler {
+	j := newConditionReconciler("remoteendpoints", p, statusWriter(c.client.EpicV1().RemoteEndpoints))
 	j.find = func(key cache.ObjectName) (*subject, error) {
 		rep, err := c.kinds.RemoteEndpoints().Lister().RemoteEndpoints(key.Namespace).Get(key.Name)
 		if err != nil {
@@ -30,9 +30,9 @@ func newRemoteEndpoints(c *caches, p *pace, tunnels stateFunc) *judge {
 		}
 		return &subject{meta: &rep.ObjectMeta, observed: rep.Status.ObservedGeneration, conditions: rep.Status.Conditions, found: remoteEndpoint(rep, lb, tunnels)}, nil
 	}
-	watch(j.loop, c.kinds.RemoteEndpoints().Informer(), itself[*epicv1.RemoteEndpoint])
+	watch(j.reconciler, c.kinds.RemoteEndpoints().Informer(), itself[*epicv1.RemoteEndpoint])
 	reps := c.kinds.RemoteEndpoints().Informer().GetIndexer()
-	j.sources = append(j.sources, source{c.kinds.LoadBalancers().Informer(), loadBalancerHandler(func(index, value string) {
+	j.sources = append(j.sources, informed{c.kinds.LoadBalancers().Informer(), loadBalancerHandler(func(index, value string) {
 		for _, key := range keysOf(lookUp[*epicv1.RemoteEndpoint](reps, index, value)) {
 			j.add(key)
 		}

@@ -15,9 +15,9 @@ import (
 )
 
 // newLoadBalancers keeps load balancers, whose endpoints are remote endpoints.
-func newLoadBalancers(c *caches, lost func(netip.Addr) bool, tunnels stateFunc) *keeper {
+func newLoadBalancers(c *caches, lost func(netip.Addr) bool, tunnels stateFunc) *tunnelReconciler {
 	lbs, reps := c.kinds.LoadBalancers(), c.kinds.RemoteEndpoints().Informer()
-	k := newKeeper("loadbalancers", func(ctx context.Context, key cache.ObjectName, data []byte) (*epicv1.ProxyStatus, string, error) {
+	k := newTunnelReconciler("loadbalancers", func(ctx context.Context, key cache.ObjectName, data []byte) (*epicv1.ProxyStatus, string, error) {
 		lb, err := c.client.EpicV1().LoadBalancers(key.Namespace).Patch(ctx, key.Name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: fieldManager}, "status")
 		if err != nil {
 			return nil, "", err
@@ -35,8 +35,8 @@ func newLoadBalancers(c *caches, lost func(netip.Addr) bool, tunnels stateFunc) 
 		}
 		return stateOfLoadBalancer(lb, own, lost, tunnels), nil
 	}
-	watchThat(k.loop, lbs.Informer(), notOwnWrite[*epicv1.LoadBalancer](k), itself[*epicv1.LoadBalancer])
-	watchInto(k.loop, k.addLater, reps, specChanged, func(rep *epicv1.RemoteEndpoint) []cache.ObjectName {
+	watchThat(k.reconciler, lbs.Informer(), notOwnWrite[*epicv1.LoadBalancer](k), itself[*epicv1.LoadBalancer])
+	watchInto(k.reconciler, k.addLater, reps, specChanged, func(rep *epicv1.RemoteEndpoint) []cache.ObjectName {
 		if name := endpoints.LoadBalancerOf(rep); name != "" {
 			return []cache.ObjectName{cache.NewObjectName(rep.Namespace, name)}
 		}

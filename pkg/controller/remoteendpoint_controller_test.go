@@ -105,10 +105,10 @@ func TestChangesThatConcernEndpoints(t *testing.T) {
 	}
 }
 
-// A keeper does not look at the object again after its own write, unless it decided
+// A reconciler does not look at the object again after its own write, unless it decided
 // something from an older version in between.
 func TestOwnWrites(t *testing.T) {
-	k := newKeeper("test-own-writes", nil)
+	k := newTunnelReconciler("test-own-writes", nil)
 	key := cache.NewObjectName("ns", "shop")
 	matters := notOwnWrite[*epicv1.LoadBalancer](k)
 	at := func(version string) *epicv1.LoadBalancer {

@@ -117,14 +117,14 @@ func TestReady(t *testing.T) {
 	checkTold(t, withReady(yes, no, worse), "A=True/Well B=False/Bad C=False/Worse Ready=False/Bad", "b\nc\nb")
 }
 
-// TestJudgeTries sees that a write that fails is tried again, that an unchanged
+// TestConditionsAreTriedAgain sees that a write that fails is tried again, that an unchanged
 // object is not written, and that what time decides is looked at again.
-func TestJudgeTries(t *testing.T) {
+func TestConditionsAreTriedAgain(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	written := make(chan string, 10)
 	failures := []error{apierrors.NewConflict(schema.GroupResource{}, "o", errors.New("old")), apierrors.NewInternalError(errors.New("broken"))}
-	j := newJudge("test-judge", &pace{settle: time.Millisecond, limiter: flowcontrol.NewFakeAlwaysRateLimiter()}, func(_ context.Context, _ cache.ObjectName, data []byte) error {
+	j := newConditionReconciler("test-conditions", &pace{settle: time.Millisecond, limiter: flowcontrol.NewFakeAlwaysRateLimiter()}, func(_ context.Context, _ cache.ObjectName, data []byte) error {
 		if len(failures) > 0 {
 			err := failures[0]
 			failures = failures[1:]
@@ -144,17 +144,12 @@ func TestJudgeTries(t *testing.T) {
 		return s, nil
 	}
 	j.add(cache.NewObjectName("ns", "o"))
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		j.work(ctx)
-	}()
+	done := work(ctx, t, j.reconciler)
 	for _, want := range []string{`"False"`, `"True"`} {
 		if got := <-written; !strings.Contains(got, want) {
 			t.Errorf("%s was written, not %s", got, want)
 		}
 	}
 	cancel()
-	j.queue.ShutDown()
 	<-done
 }

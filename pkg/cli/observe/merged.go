@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package app
+package observe
 
 import (
 	"errors"
@@ -9,12 +9,12 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// merged gathers from several registries. Of a metric that several have, the first
+// Merged gathers from several registries. Of a metric that several have, the first
 // counts.
-type merged []prometheus.Gatherer
+type Merged []prometheus.Gatherer
 
 // Gather implements prometheus.Gatherer.
-func (m merged) Gather() ([]*dto.MetricFamily, error) {
+func (m Merged) Gather() ([]*dto.MetricFamily, error) {
 	var all []*dto.MetricFamily
 	var errs []error
 	seen := map[string]bool{}

@@ -15,8 +15,8 @@ import (
 
 // newGWEndpointSlices tells of each slice whether a route leads to it and whether
 // its endpoints can be reached.
-func newGWEndpointSlices(c *caches, p *pace, tunnels stateFunc) *judge {
-	j := newJudge("gwendpointslices", p, statusWriter(c.client.EpicV1().GWEndpointSlices))
+func newGWEndpointSlices(c *caches, p *pace, tunnels stateFunc) *conditionReconciler {
+	j := newConditionReconciler("gwendpointslices", p, statusWriter(c.client.EpicV1().GWEndpointSlices))
 	all := c.kinds.GWEndpointSlices()
 	j.find = func(key cache.ObjectName) (*subject, error) {
 		slice, err := all.Lister().GWEndpointSlices(key.Namespace).Get(key.Name)
@@ -36,8 +36,8 @@ func newGWEndpointSlices(c *caches, p *pace, tunnels stateFunc) *judge {
 			found: gwEndpointSlice(slice, len(routes) > 0, tunnels, parents),
 		}, nil
 	}
-	watch(j.loop, all.Informer(), itself[*epicv1.GWEndpointSlice])
-	watchThat(j.loop, c.kinds.GWRoutes().Informer(), specChanged, func(route *epicv1.GWRoute) []cache.ObjectName {
+	watch(j.reconciler, all.Informer(), itself[*epicv1.GWEndpointSlice])
+	watchThat(j.reconciler, c.kinds.GWRoutes().Informer(), specChanged, func(route *epicv1.GWRoute) []cache.ObjectName {
 		return keysOf(slicesOf(all.Informer().GetIndexer(), []*epicv1.GWRoute{route}))
 	})
 	return j

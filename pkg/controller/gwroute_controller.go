@@ -16,8 +16,8 @@ import (
 
 // newGWRoutes tells of each route whether its gateway proxies are there and
 // whether its backends lead to endpoints.
-func newGWRoutes(c *caches, p *pace, tunnels stateFunc) *judge {
-	j := newJudge("gwroutes", p, statusWriter(c.client.EpicV1().GWRoutes))
+func newGWRoutes(c *caches, p *pace, tunnels stateFunc) *conditionReconciler {
+	j := newConditionReconciler("gwroutes", p, statusWriter(c.client.EpicV1().GWRoutes))
 	routes, proxies := c.kinds.GWRoutes(), c.kinds.GWProxies()
 	j.find = func(key cache.ObjectName) (*subject, error) {
 		route, err := routes.Lister().GWRoutes(key.Namespace).Get(key.Name)
@@ -46,11 +46,11 @@ func newGWRoutes(c *caches, p *pace, tunnels stateFunc) *judge {
 			found: gwRoute(route, missing, reached, tunnels, parents),
 		}, nil
 	}
-	watch(j.loop, routes.Informer(), itself[*epicv1.GWRoute])
-	watchThat(j.loop, proxies.Informer(), never, func(proxy *epicv1.GWProxy) []cache.ObjectName {
+	watch(j.reconciler, routes.Informer(), itself[*epicv1.GWRoute])
+	watchThat(j.reconciler, proxies.Informer(), never, func(proxy *epicv1.GWProxy) []cache.ObjectName {
 		return keysOf(lookUp[*epicv1.GWRoute](routes.Informer().GetIndexer(), byProxy, key(proxy)))
 	})
-	watchThat(j.loop, c.kinds.GWEndpointSlices().Informer(), specChanged, func(slice *epicv1.GWEndpointSlice) []cache.ObjectName {
+	watchThat(j.reconciler, c.kinds.GWEndpointSlices().Informer(), specChanged, func(slice *epicv1.GWEndpointSlice) []cache.ObjectName {
 		return keysOf(routesTo(routes.Informer().GetIndexer(), slice))
 	})
 	return j

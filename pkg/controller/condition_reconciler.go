@@ -46,14 +46,15 @@ type subject struct {
 	found []metav1.Condition
 	// extra are other fields of the status that should be there, and are not.
 	extra map[string]any
-	// again is after how long the same may be judged otherwise though nothing
-	// changed; 0 is never.
+	// again is after how long other conditions may be due though nothing changed; 0 is
+	// never.
 	again time.Duration
 }
 
-// judge tells the conditions of all objects of one kind. It writes nothing else.
-type judge struct {
-	*loop
+// conditionReconciler sets the conditions of each object of one kind. It writes nothing
+// else.
+type conditionReconciler struct {
+	*reconciler
 	limiter flowcontrol.RateLimiter
 	// find gathers from the caches what is known of an object.
 	find func(key cache.ObjectName) (*subject, error)
@@ -61,45 +62,44 @@ type judge struct {
 	patch func(ctx context.Context, key cache.ObjectName, data []byte) error
 }
 
-// newJudge makes a judge without its find.
-func newJudge(kind string, p *pace, patch func(context.Context, cache.ObjectName, []byte) error) *judge {
-	j := &judge{loop: newLoop(kind), limiter: p.limiter, patch: patch}
-	j.settle, j.reconcile = p.settle, j.tell
+// newConditionReconciler returns one without its find.
+func newConditionReconciler(kind string, p *pace, patch func(context.Context, cache.ObjectName, []byte) error) *conditionReconciler {
+	j := &conditionReconciler{reconciler: newReconciler(kind), limiter: p.limiter, patch: patch}
+	j.settle, j.reconcile = p.settle, j.object
 	return j
 }
 
-// pace is how fast judges work.
+// pace is how fast conditions are set.
 type pace struct {
 	settle, poolSettle time.Duration
 	limiter            flowcontrol.RateLimiter
 }
 
-// tell makes one object's conditions what they should be.
-func (j *judge) tell(ctx context.Context, key cache.ObjectName) (what string, err error) {
+// object makes one object's conditions what they should be.
+func (j *conditionReconciler) object(ctx context.Context, key cache.ObjectName) (outcome, error) {
 	s, err := j.find(key)
 	if apierrors.IsNotFound(err) {
-		return resultUnchanged, nil
+		return outcome{result: resultUnchanged}, nil
 	}
 	if err != nil {
-		return "", err
+		return outcome{}, err
 	}
-	if s.again > 0 {
-		j.queue.AddAfter(key, s.again)
-	}
+	out := outcome{result: resultUnchanged, again: s.again}
 	data, err := conditionsPatch(s)
 	if err != nil || data == nil {
-		return resultUnchanged, err
+		return out, err
 	}
 	if err := j.limiter.Wait(ctx); err != nil {
-		return "", err
+		return outcome{}, err
 	}
 	patching, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	if err := j.patch(patching, key, data); err != nil {
-		return "", err
+		return outcome{}, err
 	}
 	klog.FromContext(ctx).V(2).Info("Wrote the conditions", "conditions", summary(s.found))
-	return resultWritten, nil
+	out.result = resultWritten
+	return out, nil
 }
 
 // conditionsPatch is a merge patch of a status that makes its conditions those

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/uuid"
+	"k8s.io/apiserver/pkg/server/healthz"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+
+	"github.com/acnodal/epic/pkg/cli/kube"
+)
+
+// leaseName is the name of the controllers' Lease.
+const leaseName = "epic-controller"
+
+// grace is how long after a lease has expired its holder may still run before it is
+// called unhealthy.
+const grace = 20 * time.Second
+
+var (
+	errNoLeases = errors.New("the API server serves no leases (coordination.k8s.io), as an EPIC API server that runs alone does not: run one controller, with --leader-elect=false")
+	errNoLeader = errors.New("no leader is known: see whether the API server answers, and whether this program may use the lease " + leaseName)
+	errExpired  = errors.New("this program holds the lease " + leaseName + ", which has expired, and goes on")
+)
+
+// lease is the lock by which one of several controllers leads. It notes what the lease
+// says for health checks.
+type lease struct {
+	resourcelock.Interface
+	duration time.Duration
+
+	mu     sync.Mutex
+	holder string
+	// renewed is what the holder wrote, and noted is when that was first seen, by the
+	// clock of this machine.
+	renewed metav1.Time
+	noted   time.Time
+}
+
+// newLease returns the lease for this replica. It returns errNoLeases if the API server
+// has none, and no error if the API server does not answer: it may answer later.
+func newLease(config *rest.Config, namespace string, election *kube.Election) (*lease, error) {
+	// Its requests wait behind no others, and none as long as the deadline.
+	config = rest.CopyConfig(config)
+	config.Timeout = election.RenewDeadline / 2
+	config.QPS = -1
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("how to reach the API server: %w", err)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("finding a name for this controller: %w", err)
+	}
+	_, err = client.Discovery().ServerResourcesForGroupVersion(coordinationv1.SchemeGroupVersion.String())
+	if apierrors.IsNotFound(err) {
+		return nil, errNoLeases
+	}
+	return leaseOf(client, namespace, host+"_"+string(uuid.NewUUID()), election.LeaseDuration), nil
+}
+
+func leaseOf(client kubernetes.Interface, namespace, identity string, duration time.Duration) *lease {
+	return &lease{duration: duration, Interface: &resourcelock.LeaseLock{
+		LeaseMeta:  metav1.ObjectMeta{Namespace: namespace, Name: leaseName},
+		Client:     client.CoordinationV1(),
+		LockConfig: resourcelock.ResourceLockConfig{Identity: identity},
+	}}
+}
+
+// Get implements resourcelock.Interface.
+func (l *lease) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
+	record, raw, err := l.Interface.Get(ctx)
+	if err == nil {
+		l.note(record)
+	}
+	return record, raw, err
+}
+
+// Create implements resourcelock.Interface.
+func (l *lease) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	err := l.Interface.Create(ctx, record)
+	if err == nil {
+		l.note(&record)
+	}
+	return err
+}
+
+// Update implements resourcelock.Interface.
+func (l *lease) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	err := l.Interface.Update(ctx, record)
+	if err == nil {
+		l.note(&record)
+	}
+	return err
+}
+
+func (l *lease) note(record *resourcelock.LeaderElectionRecord) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.holder != record.HolderIdentity || !l.renewed.Equal(&record.RenewTime) {
+		l.holder, l.renewed, l.noted = record.HolderIdentity, record.RenewTime, time.Now()
+	}
+}
+
+// readyCheck passes once a leader is known, this replica or another.
+func (l *lease) readyCheck() healthz.HealthChecker {
+	return healthz.NamedCheck("leader-known", func(*http.Request) error {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.holder == "" {
+			return errNoLeader
+		}
+		return nil
+	})
+}
+
+// liveCheck fails when this replica still runs though its lease expired long ago.
+func (l *lease) liveCheck() healthz.HealthChecker {
+	return healthz.NamedCheck("leader-election", func(*http.Request) error {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.holder == l.Identity() && time.Since(l.noted) > l.duration+grace {
+			return errExpired
+		}
+		return nil
+	})
+}
