@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -28,6 +27,9 @@ const invalidCluster = "invalid"
 
 // systemAuthorities is where Envoy's image has the certificates of public authorities.
 const systemAuthorities = "/etc/ssl/certs/ca-certificates.crt"
+
+// maxBackendSources is how many objects are named when Envoy refuses endpoints.
+const maxBackendSources = 16
 
 // use is what a cluster is spoken to.
 type use uint8
@@ -66,11 +68,14 @@ func (g *gateway) clusterOf(r *route, field string, ref *gatewayv1.BackendObject
 	if policy != nil {
 		name += "/" + digest(policy)
 	}
-	if b, ok := g.backends[name]; ok {
-		if !slices.Contains(b.Sources, r.source) && len(b.Sources) < 16 {
-			b.Sources = append(b.Sources, r.source)
-			g.backends[name] = b
-		}
+	used := usedCluster{name, m}
+	if policy != nil {
+		// Secrets belong to it.
+		g.unforeseeable = true
+	} else {
+		g.using = append(g.using, used)
+	}
+	if g.shareCluster(r, name) || policy == nil && g.reuseCluster(r, used) {
 		return name
 	}
 	var socket *corev3.TransportSocket
@@ -99,6 +104,9 @@ func (g *gateway) clusterOf(r *route, field string, ref *gatewayv1.BackendObject
 		return invalidCluster
 	}
 	g.backends[name] = Backend{Name: name, Members: []Member{m}, Sources: []resource.Source{r.source}}
+	if policy == nil {
+		g.memory.clusters[name] = g.resources[resource.Key{Type: resource.Cluster, Name: name}]
+	}
 	return name
 }
 

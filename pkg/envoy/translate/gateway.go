@@ -20,12 +20,19 @@ type gateway struct {
 	// envoyRoutes is how many routes Envoy gets so far.
 	envoyRoutes int
 	rules       map[*route][]*rule
+	// memory is for later translations, earlier that of an earlier one if it holds.
+	memory, earlier *memory
+	// using are the clusters of the route whose rules are being translated, and
+	// unforeseeable says that they depend on more than a memory knows.
+	using         []usedCluster
+	unforeseeable bool
 }
 
 // Gateway translates a gateway proxy with its routes.
 func Gateway(in GatewayInput) *Result {
 	g := &gateway{translation: newTranslation("GWProxy", in.Proxy, in.Group, in.Proxy.Spec.Edge), in: in, rules: map[*route][]*rule{}}
 	g.now = in.Now
+	g.memory, g.earlier = g.newMemory()
 	g.where = bindingOf(in.Options, in.Proxy.Spec.PublicAddress, in.Proxy.Spec.AltAddress)
 	g.readListeners()
 	g.readRoutes()
@@ -35,6 +42,7 @@ func Gateway(in GatewayInput) *Result {
 		g.renderPorts()
 	}
 	result := g.result()
+	result.memory = g.memory
 	for _, l := range g.listeners {
 		result.Listeners = append(result.Listeners, l.status())
 	}

@@ -3,15 +3,14 @@
 package translate
 
 import (
-	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
@@ -34,13 +33,21 @@ func (g *gateway) renderHTTP(k portKey, group []*listener) {
 	g.put(resource.Listener, envoy.Name, envoy, g.proxy)
 }
 
-// entry is one route of Envoy's with what decides its place.
+// encodedRoute is one route of Envoy's with what decides its place.
+type encodedRoute struct {
+	// body is the encoded message.
+	body []byte
+	// field is that of its match in the GWRoute.
+	field string
+	// order and key are those of its match.
+	order matchOrder
+	key   string
+}
+
+// entry is a route of Envoy's and whose it is.
 type entry struct {
-	route *routev3.Route
-	rule  *rule
-	match match
-	// order is that of its rule and match, by age and position.
-	order int
+	*encodedRoute
+	from *route
 }
 
 // renderRoutes makes the route configuration of listeners that share connections. Other
@@ -57,20 +64,17 @@ func (g *gateway) renderRoutes(name string, own, group []*listener, headers []*c
 		g.collect(l, group, hosts)
 		from = append(from, l.attached...)
 	}
-	config := &routev3.RouteConfiguration{Name: name, IgnorePortInHostMatching: true, ValidateClusters: wrapperspb.Bool(false), ResponseHeadersToAdd: headers}
-	for host, entries := range hosts {
-		config.VirtualHosts = append(config.VirtualHosts, &routev3.VirtualHost{Name: host, Domains: []string{host}, Routes: g.sorted(host, entries)})
+	var all []virtualHost
+	for _, host := range slices.Sorted(maps.Keys(hosts)) {
+		all = append(all, virtualHost{host, g.sorted(host, hosts[host])})
 	}
 	for _, l := range group {
 		if _, ok := hosts[l.hostname]; !ok && !slices.Contains(own, l) {
-			config.VirtualHosts = append(config.VirtualHosts, &routev3.VirtualHost{
-				Name: l.hostname, Domains: []string{l.hostname},
-				Routes: []*routev3.Route{{Name: "misdirected", Match: anyRequest(), Action: respond(statusMisdirected)}},
-			})
+			all = append(all, virtualHost{l.hostname, [][]byte{misdirected}})
 		}
 	}
-	slices.SortFunc(config.VirtualHosts, func(a, b *routev3.VirtualHost) int { return strings.Compare(a.Name, b.Name) })
-	g.put(resource.Route, name, config, g.sourcesOf(from)...)
+	slices.SortFunc(all, func(a, b virtualHost) int { return strings.Compare(a.name, b.name) })
+	g.putRoutes(name, all, headers, g.sourcesOf(from))
 }
 
 // collect adds the routes of a listener to its hostnames. Names that a more specific
@@ -103,11 +107,7 @@ func (g *gateway) collect(l *listener, group []*listener, hosts map[string][]ent
 			}
 			continue
 		}
-		rules := g.rulesOf(r)
-		n := 0
-		for _, rule := range rules {
-			n += len(rule.matches) * len(domains)
-		}
+		n := g.matchesOf(r) * len(domains)
 		if g.envoyRoutes+n > maxEnvoyRoutes {
 			const message = "the proxy has more than %d routes, counting one for each match, hostname and listener, and older ones come first: use fewer matches and hostnames, or several gateway proxies"
 			r.refuse(ReasonTooManyRoutes, fmt.Sprintf(message, maxEnvoyRoutes))
@@ -120,43 +120,70 @@ func (g *gateway) collect(l *listener, group []*listener, hosts map[string][]ent
 			if kinds[host] == nil {
 				kinds[host] = r
 			}
-			hosts[host] = append(hosts[host], g.entries(l, r, host, rules, len(hosts[host]))...)
+			routes := g.encoded(l, r, host)
+			for i := range routes {
+				hosts[host] = append(hosts[host], entry{&routes[i], r})
+			}
 		}
 	}
 }
 
-// entries are the routes of Envoy's that a route has for a hostname.
-func (g *gateway) entries(l *listener, r *route, host string, rules []*rule, order int) []entry {
-	var out []entry
+// matchesOf returns how many matches the rules of a route have.
+func (g *gateway) matchesOf(r *route) int {
+	if known := g.recall(r); known != nil {
+		return known.matches
+	}
+	n := 0
+	for _, rule := range g.rulesOf(r) {
+		n += len(rule.matches)
+	}
+	return n
+}
+
+// encoded returns the routes of Envoy's that a route has for a hostname of a listener, by
+// rule and match.
+func (g *gateway) encoded(l *listener, r *route, host string) []encodedRoute {
+	if routes, ok := g.recall(r).at(l, host); ok {
+		return routes
+	}
+	rules := g.rulesOf(r)
+	problems := len(g.problems)
+	var out []encodedRoute
 	for _, rule := range rules {
 		for _, m := range rule.matches {
 			envoy := &routev3.Route{Name: fmt.Sprintf("%s/%s/%d", r.source.Name, r.kind, rule.index), Match: m.match}
 			rule.apply(envoy, place{listener: l, host: host, match: m})
-			out = append(out, entry{route: envoy, rule: rule, match: m, order: order + len(out)})
+			field := fmt.Sprintf("%s.matches[%d]", rule.field, m.index)
+			body, err := encode(envoy)
+			if err != nil {
+				g.unsupported(r, field, ReasonNotEncodable, "is left out, because it can't be encoded: %v: use plain text in all fields", err)
+				continue
+			}
+			out = append(out, encodedRoute{body: body, field: field, order: m.order, key: m.key})
 		}
+	}
+	if len(g.problems) == problems {
+		g.rememberPlace(l, r, host, out)
 	}
 	return out
 }
 
 // sorted orders the routes of a hostname as the Gateway API says, and reports those that
-// an older one hides.
-func (g *gateway) sorted(host string, entries []entry) []*routev3.Route {
-	slices.SortStableFunc(entries, func(a, b entry) int {
-		return cmp.Or(a.match.order.compare(b.match.order), cmp.Compare(a.order, b.order))
-	})
-	seen := map[string]*route{}
-	out := make([]*routev3.Route, 0, len(entries))
+// an older one hides. The entries are in the order of their age and position.
+func (g *gateway) sorted(host string, entries []entry) [][]byte {
+	slices.SortStableFunc(entries, func(a, b entry) int { return a.order.compare(b.order) })
+	seen := make(map[string]*route, len(entries))
+	out := make([][]byte, 0, len(entries))
 	for _, e := range entries {
-		from := e.rule.from
-		if other := seen[e.match.key]; other != nil {
-			if other != from {
-				g.unsupported(from, fmt.Sprintf("%s.matches[%d]", e.rule.field, e.match.index), ReasonRouteConflict, "gets no request for %s: the older GWRoute %s has the same match: change or remove one of the two", host, other.source.Name)
+		if other := seen[e.key]; other != nil {
+			if other != e.from {
+				g.unsupported(e.from, e.field, ReasonRouteConflict, "gets no request for %s: the older GWRoute %s has the same match: change or remove one of the two", host, other.source.Name)
 			}
 			// Envoy would never come to it.
 			continue
 		}
-		seen[e.match.key] = from
-		out = append(out, e.route)
+		seen[e.key] = e.from
+		out = append(out, e.body)
 	}
 	return out
 }

@@ -28,6 +28,8 @@ type Result struct {
 	Listeners []ListenerStatus
 	// Routes describe what became of each route that names the gateway proxy as a parent.
 	Routes []RouteStatus
+	// memory is for later translations of the same gateway proxy.
+	memory *memory
 }
 
 // Backend is a group of endpoints that requests are sent to: a cluster of Envoy's. It is

@@ -142,8 +142,14 @@ func (g *gateway) choose(r *route, p *parent) {
 // domains returns the hostnames that a route has at a listener.
 func (r *route) domains(l *listener) []string {
 	names := r.hostnames
-	if len(names) == 0 {
-		names = []string{anyHost}
+	switch len(names) {
+	case 0:
+		return []string{l.hostname}
+	case 1:
+		if d, ok := intersect(l.hostname, names[0]); ok {
+			return []string{d}
+		}
+		return nil
 	}
 	var out []string
 	seen := map[string]bool{}

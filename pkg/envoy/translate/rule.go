@@ -47,6 +47,8 @@ func (g *gateway) rulesOf(r *route) []*rule {
 		return rules
 	}
 	var rules []*rule
+	problems := len(g.problems)
+	g.using, g.unforeseeable = nil, false
 	switch spec := &r.object.Spec; r.kind {
 	case "http":
 		for i := range spec.HTTP.Rules {
@@ -58,6 +60,7 @@ func (g *gateway) rulesOf(r *route) []*rule {
 		}
 	}
 	g.rules[r] = rules
+	g.remember(r, rules, problems)
 	return rules
 }
 

@@ -89,14 +89,18 @@ func (t *translation) put(typ resource.Type, name string, message proto.Message,
 		err = t.resources.Add(r)
 	}
 	if err != nil {
-		object := t.proxy
-		if len(sources) > 0 {
-			object = sources[0]
-		}
-		t.problems.add(object, "", ReasonNotEncodable, "its %s %q can't be configured: %v: use plain text in all fields", typ, name, err)
+		t.notEncodable(typ, name, err, sources)
 		return false
 	}
 	return true
+}
+
+func (t *translation) notEncodable(typ resource.Type, name string, err error, sources []resource.Source) {
+	object := t.proxy
+	if len(sources) > 0 {
+		object = sources[0]
+	}
+	t.problems.add(object, "", ReasonNotEncodable, "its %s %q can't be configured: %v: use plain text in all fields", typ, name, err)
 }
 
 func (t *translation) result() *Result {

@@ -27,10 +27,14 @@ type proxy struct {
 	// always come last.
 	mu     sync.Mutex
 	result *translate.Result
+	// translated is what result was made of: the same, unless there is a template.
+	translated *translate.Result
 	// lb is the load balancer that was translated: endpoints belong to its ports, and
 	// not to those of a newer version that is still to be translated.
 	lb       *epicv1.LoadBalancer
-	services map[string]*translate.Service
+	services services
+	// rendered are the endpoints of backends, by their names.
+	rendered map[string]rendered
 	// pods are those that have endpoints of their own, as they were set last.
 	pods    map[string]netip.Addr
 	outcome *Outcome
@@ -84,7 +88,8 @@ func (f *Feed) translate(ctx context.Context, id proxyidentity.Proxy) {
 		return
 	}
 	p := f.state(id, true)
-	result, services := f.result(s)
+	result, services := f.result(s, p)
+	translated := result
 	f.again(id, result)
 	used := f.templateOf(s)
 	if used != nil {
@@ -115,14 +120,22 @@ func (f *Feed) translate(ctx context.Context, id proxyidentity.Proxy) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.template, p.checked, p.withheld = used, checked, withheld
-	p.result, p.lb, p.services, p.outcome, p.troubles = result, s.lb, services, outcome, map[string][]translate.Problem{}
+	p.result, p.translated, p.lb, p.services, p.outcome, p.troubles = result, translated, s.lb, services, outcome, map[string][]translate.Problem{}
 	p.pods = podsOf(s.status)
+	before := p.rendered
+	p.rendered = make(map[string]rendered, len(result.Backends))
+	unchanged := f.unchanged(s, p)
 	config := xds.Config{Resources: maps.Clone(result.Resources), Endpoints: map[string][]*resource.Resource{}, Withheld: map[resource.Key]bool{}}
 	for key := range withheld {
 		config.Withheld[key] = true
 	}
 	for i := range result.Backends {
-		rendered := f.assign(s, &result.Backends[i], p) //nolint:contextcheck // a template bounds its own time
+		b := &result.Backends[i]
+		rendered, ok := before[b.Name]
+		if !ok || !unchanged(b, &rendered) {
+			rendered = f.assign(s, b, p) //nolint:contextcheck // a template bounds its own time
+		}
+		p.keepRendered(b.Name, rendered)
 		config.Resources[rendered.shared.Key()] = rendered.shared
 		for pod, r := range rendered.own {
 			config.Endpoints[pod] = append(config.Endpoints[pod], r)
@@ -148,12 +161,15 @@ func (f *Feed) again(id proxyidentity.Proxy, result *translate.Result) {
 	}
 }
 
-func (f *Feed) result(s *source) (*translate.Result, map[string]*translate.Service) {
+func (f *Feed) result(s *source, p *proxy) (*translate.Result, services) {
 	if s.lb != nil {
 		options := f.o.Place(s.lb.Spec.PublicAddress)
 		return translate.LoadBalancer(translate.LoadBalancerInput{LoadBalancer: s.lb, Group: f.o.Store.GroupOf(s.lb), Options: options}), nil
 	}
-	return f.gateway(s, f.o.Place(s.gw.Spec.PublicAddress))
+	p.mu.Lock()
+	earlier, known := p.translated, p.services
+	p.mu.Unlock()
+	return f.gateway(s, f.o.Place(s.gw.Spec.PublicAddress), earlier, known)
 }
 
 // render renders endpoints of a proxy and nothing else.
@@ -172,7 +188,7 @@ func (f *Feed) render(_ context.Context, c change) {
 		f.Translate(c.Proxy)
 		p.pods = pods
 	}
-	if c.service != "" && !f.service(s, c.service).Equal(p.services[c.service]) {
+	if c.service != "" && !f.service(s, c.service, nil).Equal(p.services[c.service].Service) {
 		f.Translate(c.Proxy)
 	}
 	for i := range p.result.Backends {
@@ -181,6 +197,7 @@ func (f *Feed) render(_ context.Context, c change) {
 			continue
 		}
 		rendered := f.assign(s, b, p) //nolint:contextcheck // a template bounds its own time
+		p.keepRendered(b.Name, rendered)
 		f.o.Server.SetEndpoints(c.Proxy, "", rendered.shared)
 		for pod, r := range rendered.own {
 			f.o.Server.SetEndpoints(c.Proxy, pod, r)
@@ -190,51 +207,6 @@ func (f *Feed) render(_ context.Context, c change) {
 		p.outcome = next
 		f.o.Changed(c.Proxy)
 	}
-}
-
-// rendered are the endpoints of one backend: what each pod gets that has none of its
-// own, and those of pods of which it is known where they run.
-type rendered struct {
-	shared *resource.Resource
-	own    map[string]*resource.Resource
-}
-
-// assign renders the endpoints of a backend. The lock is held.
-func (f *Feed) assign(s *source, b *translate.Backend, p *proxy) rendered {
-	in := translate.EndpointsInput{Namespace: s.id.Namespace}
-	if p.lb != nil {
-		in.LoadBalancer = p.lb
-		in.RemoteEndpoints = f.o.Store.RemoteEndpointsOf(s.id.Namespace, s.id.Name)
-	} else {
-		for _, m := range b.Members {
-			in.Slices = append(in.Slices, f.o.Store.SlicesOf(s.id.Namespace, m.Service)...)
-		}
-	}
-	out := rendered{own: map[string]*resource.Resource{}}
-	byNode := map[netip.Addr]*resource.Resource{}
-	for pod, node := range p.pods {
-		r := byNode[node]
-		if r == nil {
-			in.Reach = f.reach(s.status, node)
-			r, _ = b.Assignment(in)
-			r, _ = p.template.endpoints(s, r)
-			byNode[node] = r
-		}
-		out.own[pod] = r
-	}
-	// A pod of which it is not known yet where it runs has no tunnels yet either.
-	in.Reach = func(netip.Addr) translate.Reach { return translate.ReachUnknown }
-	var found []translate.Problem
-	out.shared, found = b.Assignment(in)
-	var refused []translate.Problem
-	out.shared, refused = p.template.endpoints(s, out.shared)
-	found = append(found, refused...)
-	if len(found) > 0 {
-		p.troubles[b.Name] = found
-	} else {
-		delete(p.troubles, b.Name)
-	}
-	return out
 }
 
 // reach describes how a pod on a gateway node reaches client nodes.
@@ -259,16 +231,13 @@ func podsOf(status *epicv1.ProxyStatus) map[string]netip.Addr {
 	return pods
 }
 
-func (f *Feed) service(s *source, uid string) *translate.Service {
-	return translate.ServiceOf(f.o.Store.SlicesOf(s.id.Namespace, uid))
-}
-
 // gateway translates a gateway proxy.
-func (f *Feed) gateway(s *source, options translate.Options) (*translate.Result, map[string]*translate.Service) {
+func (f *Feed) gateway(s *source, options translate.Options, earlier *translate.Result, known services) (*translate.Result, services) {
 	in := translate.GatewayInput{
 		Proxy: s.gw, Group: f.o.Store.GroupOf(s.gw), Routes: f.o.Store.RoutesOf(s.id.Namespace, s.id.Name),
-		Services: map[string]*translate.Service{}, Secrets: map[string]*corev1.Secret{}, Options: options, Now: time.Now(),
+		Services: map[string]*translate.Service{}, Secrets: map[string]*corev1.Secret{}, Options: options, Now: time.Now(), Earlier: earlier,
 	}
+	now := services{}
 	for _, name := range translate.SecretsOf(s.gw, in.Routes) {
 		if secret := f.o.Secret(s.id.Namespace, name); secret != nil {
 			in.Secrets[name] = secret
@@ -276,10 +245,11 @@ func (f *Feed) gateway(s *source, options translate.Options) (*translate.Result,
 	}
 	for _, route := range in.Routes {
 		for _, uid := range endpoints.ServicesOf(route) {
-			if _, ok := in.Services[uid]; !ok {
-				in.Services[uid] = f.service(s, uid)
+			if _, ok := now[uid]; !ok {
+				now[uid] = f.service(s, uid, known)
+				in.Services[uid] = now[uid].Service
 			}
 		}
 	}
-	return translate.Gateway(in), in.Services
+	return translate.Gateway(in), now
 }
