@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 //
 // What a proxy may send outside tunnels: answers to its visitors, what is for its direct
-// endpoints, and what it needs to speak with the host beside it. Nothing here depends on
-// what was learnt from packets before, except fragments, so a flood makes no answer
+// endpoints, and what it needs to speak with its host. Nothing here depends on
+// what was learned from packets before, except fragments, so a flood makes no answer
 // impossible.
 #pragma once
 
@@ -24,14 +24,14 @@ static __always_inline int is_discovery(__u8 type)
 	return type >= ICMP6_ROUTER_SOLICIT && type <= ICMP6_NEIGHBOUR_ADVERT;
 }
 
-// is_beside says whether an IPv6 address is one that no router forwards to.
+// is_beside reports whether an IPv6 address is one that no router forwards to.
 static __always_inline int is_beside(const struct address *a)
 {
 	return (a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80) ||
 	       (a->bytes[0] == 0xff && (a->bytes[1] & 0x0f) <= 2);
 }
 
-// is_host says whether an IPv6 address is one of this host.
+// is_host reports whether an IPv6 address is one of this host.
 static __always_inline int is_host(struct __sk_buff *ctx, const struct packet *p)
 {
 	struct bpf_fib_lookup fib = {};
@@ -45,7 +45,7 @@ static __always_inline int is_host(struct __sk_buff *ctx, const struct packet *p
 	return route == BPF_FIB_LKUP_RET_NOT_FWDED || route == BPF_FIB_LKUP_RET_FWD_DISABLED;
 }
 
-// is_neighbourly says whether an ICMPv6 message is one that IPv6 needs between a proxy
+// is_neighbourly reports whether an ICMPv6 message is one that IPv6 needs between a proxy
 // and this host, and is for this host alone.
 static __always_inline int is_neighbourly(struct __sk_buff *ctx, const struct packet *p)
 {
@@ -67,9 +67,9 @@ static __always_inline void first_passes(const struct packet *p, __u32 ifindex)
 	bpf_map_update_elem(&fragmented, &fragments, &outside, BPF_ANY);
 }
 
-// to_direct says why a proxy may not send a packet to one of its direct endpoints, or an
+// to_direct returns why a proxy may not send a packet to one of its direct endpoints, or an
 // error about a packet from there. It returns zero if it may, and a negative number if the
-// packet is for no such endpoint. It is global, so that the verifier looks at it once.
+// packet is for no such endpoint. It is global, so the verifier looks at it once.
 __noinline int to_direct(const struct packet *p, __u32 ifindex)
 {
 	struct endpoint key = {};
@@ -93,8 +93,8 @@ __noinline int to_direct(const struct packet *p, __u32 ifindex)
 	return 0;
 }
 
-// answers says why a proxy may not send a packet that is for none of its endpoints. It
-// returns zero if it may. It is global, so that the verifier looks at it once.
+// answers returns why a proxy may not send a packet that is for none of its endpoints. It
+// returns zero if it may. It is global, so the verifier looks at it once.
 __noinline int answers(struct __sk_buff *ctx, const struct packet *p, __u32 v6)
 {
 	struct endpoint opening = {}, endpoint = {};

@@ -14,7 +14,7 @@ static __always_inline void count_drop(__u32 reason)
 		*count += 1;
 }
 
-// What a trace event says beside the inner packet.
+// What a trace event has in addition to the inner packet.
 struct seen {
 	struct address outer;
 	__be16 outer_port;
@@ -103,7 +103,7 @@ __noinline int dropped(struct __sk_buff *ctx, const struct packet *p, __u32 tunn
 	return TC_ACT_SHOT;
 }
 
-// await_counters reads a tunnel's counters long before they are written, so that the CPU
+// await_counters reads a tunnel's counters long before they are written, so the CPU
 // gets them by then where many tunnels are busy.
 static __always_inline void await_counters(const struct tunnel *t)
 {

@@ -29,7 +29,7 @@ static __always_inline __u32 part_size(int v6, __u32 mtu)
 	return (mtu - (v6 ? sizeof(struct ipv6hdr) + sizeof(struct fragment6) : sizeof(struct iphdr))) & ~7;
 }
 
-// is_fragment6 says whether a fragment header follows an IPv6 header at once.
+// is_fragment6 reports whether a fragment header follows an IPv6 header at once.
 static __always_inline int is_fragment6(struct __sk_buff *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
@@ -38,10 +38,10 @@ static __always_inline int is_fragment6(struct __sk_buff *ctx)
 	return (void *)(ip + 1) <= end && ip->nexthdr == IPPROTO_FRAGMENT;
 }
 
-// was_fragmented says whether an IPv6 packet, which only its sender may fragment, was
+// was_fragmented reports whether an IPv6 packet, which only its sender may fragment, was
 // fragmented by its sender and put together by this host, as a bridge with netfilter
-// does it. Telling the sender would be in vain then, since it knows. The kernel keeps
-// the first fragment's bytes apart from the others', so that one can be recognised: it
+// does it. Telling the sender would be useless then, because it knows. The kernel keeps
+// the first fragment's bytes apart from the others', so one can be recognized: it
 // is a multiple of eight bytes, as long as one of a sender that has heard of a small
 // MTU, of which 1280 is the smallest.
 static __always_inline int was_fragmented(struct __sk_buff *ctx, __u32 mtu)
@@ -55,7 +55,7 @@ static __always_inline int was_fragmented(struct __sk_buff *ctx, __u32 mtu)
 	return !(part & 7) && part <= part_size(1, mtu < IPV6_MIN_MTU ? IPV6_MIN_MTU : mtu) && part >= part_size(1, IPV6_MIN_MTU);
 }
 
-// may_cut says whether a packet may be fragmented on the way.
+// may_cut reports whether a packet may be fragmented on the way.
 static __always_inline int may_cut(struct __sk_buff *ctx, const struct packet *p, int v6, __u32 mtu)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;

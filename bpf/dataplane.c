@@ -25,7 +25,7 @@ int epic_gateway_encap(struct __sk_buff *ctx)
 	return dropped(ctx, &p, 0, DROP_FRAME, DIRECTION_OUT);
 }
 
-// Every packet that leaves a tenant's node by the underlay.
+// Every packet that leaves a client node by the underlay.
 SEC("tc")
 int epic_client_encap(struct __sk_buff *ctx)
 {
@@ -40,7 +40,7 @@ int epic_client_encap(struct __sk_buff *ctx)
 	return TC_ACT_UNSPEC;
 }
 
-// The same packets once more, attached in another way, so that nothing leaves outside a
+// The same packets once more, attached in another way, so nothing leaves outside a
 // tunnel if somebody removes the program above.
 SEC("tc")
 int epic_client_guard(struct __sk_buff *ctx)

@@ -5,7 +5,7 @@
 
 #include "reply.h"
 
-// is_place says whether an outer destination is one of the tunnels' ends here.
+// is_place reports whether an outer destination is one of the tunnels' ends here.
 // Other addresses may do with the port what they like.
 static __noinline int is_place(const struct address *a)
 {
@@ -28,7 +28,7 @@ static __always_inline __u64 cookie_of(const struct guehdr *gue)
 	return gue->cookie[0] | (__u64)gue->cookie[1] << 32;
 }
 
-// check_cookie says why a packet is refused for its cookie, zero if it is not. The cookie
+// check_cookie returns why a packet is refused for its cookie, zero if it is not. The cookie
 // is that of this direction and of one of the keys that are valid.
 static __always_inline int check_cookie(const struct tunnel *t, int has_cookie, __u64 cookie)
 {
@@ -347,7 +347,7 @@ static __always_inline int decapsulate(struct __sk_buff *ctx, int outer6, int v6
 }
 
 // refuse drops what came to a tunnel's end with an outer packet that no tunnel
-// makes. What only looks so, since it goes elsewhere, passes.
+// makes. What only looks so, because it goes elsewhere, passes.
 __noinline int refuse(struct __sk_buff *ctx, __u32 v6, __u32 reason)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;

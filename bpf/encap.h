@@ -16,8 +16,8 @@ static __always_inline __u16 limit16(__u32 value)
 	return value > 0xffff ? 0xffff : value;
 }
 
-// Every so often a packet goes by the neighbour's own send function, so that the
-// kernel goes on checking that the neighbour is still there.
+// Every so often a packet goes by the neighbor's own send function, so the
+// kernel keeps checking that the neighbor is still there.
 #define NEIGHBOUR_EVERY 64
 
 // copy_mac copies an address by words, which the compiler does not do by itself: it
@@ -78,7 +78,7 @@ static __always_inline int write_gue(void *to, void *end, const struct tunnel *t
 	return 0;
 }
 
-// find_way asks the kernel for the route of an outer packet of a length. The neighbour's
+// find_way asks the kernel for the route of an outer packet of a length. The neighbor's
 // address, if the result is a success, and the MTU are then in the way.
 static __noinline long find_way(struct __sk_buff *ctx, const struct tunnel *t, struct way *way, __u32 length, int egress)
 {
@@ -118,7 +118,7 @@ static __noinline long find_way(struct __sk_buff *ctx, const struct tunnel *t, s
 	return route;
 }
 
-// know_way says whether a way is that of a tunnel's packet and still holds. If not, it
+// know_way reports whether a way is that of a tunnel's packet and still holds. If not, it
 // is made ready for being asked for.
 static __always_inline int know_way(struct __sk_buff *ctx, struct way *way, __u32 id, __u8 tos, const struct moment *m)
 {
@@ -184,7 +184,7 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 	default:
 		return dropped(ctx, p, id, DROP_NO_ROUTE, DIRECTION_OUT);
 	}
-	// The way to the other end may be narrower than the interface. Kernels before
+	// The way to the far end may be narrower than the interface. Kernels before
 	// 5.12 do not say by how much.
 	if (route != BPF_FIB_LKUP_RET_NO_NEIGH && route != BPF_FIB_LKUP_RET_UNSUPP_LWT &&
 	    way->mtu > overhead && way->mtu - overhead < mtu)
@@ -355,7 +355,7 @@ static __always_inline int encap_gateway(struct __sk_buff *ctx, int v6)
 	} else {
 		found = look_gateway(ctx, &p, known, &moment, !!v6 | result << 1);
 		if (found & ELSEWHERE) {
-			// Here, since the stack below is used up there.
+			// Here, because the stack below is used up there.
 			result = found;
 			if (likely(!result))
 				result = answers(ctx, &p, v6);
@@ -401,7 +401,7 @@ static __always_inline int outside(const struct packet *p)
 	return TC_ACT_UNSPEC;
 }
 
-// is_receiver says whether an endpoint may answer to where a packet goes, as far as a hash of
+// is_receiver reports whether an endpoint may answer to where a packet goes, as far as a hash of
 // that address tells. The node program sets the bits before the answers are let in.
 static __always_inline int is_receiver(struct __sk_buff *ctx, int v6)
 {

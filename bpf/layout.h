@@ -11,7 +11,7 @@
 
 #include "include/kernel.h"
 
-// address is eight-byte aligned, so that it can be compared in two steps.
+// address is eight-byte aligned, so it can be compared in two steps.
 struct address {
 	__u8 bytes[16];
 } __attribute__((aligned(8)));
@@ -70,7 +70,7 @@ enum service_flags {
 	// Several interfaces of a gateway, or tunnels of a client, have this service, so
 	// the flow decides which of them gets a reply.
 	SERVICE_SHARED = 1,
-	// The interface is one end of a pair whose other end can be handed packets.
+	// The interface is one end of a pair whose peer can be handed packets.
 	SERVICE_PEER = 2,
 	// The endpoint was removed: what belongs to open TCP connections passes, and none is
 	// opened.
@@ -93,7 +93,7 @@ struct policy {
 	__be32 peer4;
 	__u32 ifindex; // gateway: the proxy's interface
 	enum service_flags flags;
-	__u8 mac[ETH_ALEN]; // gateway: of the interface's other end
+	__u8 mac[ETH_ALEN]; // gateway: of the interface's peer
 	__u8 pad[6];
 };
 
@@ -194,7 +194,7 @@ struct place {
 };
 
 // attachment is how the node program attached a program to an interface. Links are
-// pinned beside the maps; this is what there is to know beside them.
+// pinned with the maps; this is what there is to know besides them.
 enum hook {
 	HOOK_PROXY_INGRESS = 1,
 	HOOK_UNDERLAY_INGRESS,
@@ -222,7 +222,7 @@ struct attachment {
 	enum attachment_flags flags;
 };
 
-// drop_reason says why a packet was dropped. pkg/dataplane documents each.
+// drop_reason is why a packet was dropped. pkg/dataplane documents each.
 enum drop_reason {
 	DROP_NONE,
 	// Towards this node, outer packet.
@@ -270,7 +270,7 @@ enum direction {
 struct event {
 	struct address source; // inner, except before the inner packet was looked at
 	struct address destination;
-	struct address outer; // the other end
+	struct address outer; // the far end
 	__u32 tunnel;
 	__u32 length;
 	__u32 ifindex;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 //
 // The maps. Tunnels, services and policies never evict: a full one is an error
-// that the node program reports. Flows and fragments are learnt from packets, so
+// that the node program reports. Flows and fragments are learned from packets, so
 // the least recently used gives way. Sizes are set by the node program.
 #pragma once
 
@@ -117,7 +117,7 @@ struct {
 	__type(value, struct way);
 } route_cache SEC(".maps");
 
-// What every CPU knows of the packets that it has seen last. There are few, so that they
+// What every CPU knows of the packets that it has seen last. There are few, so they
 // stay in the CPU's own cache.
 #define ENCAP_CACHE 64
 struct {

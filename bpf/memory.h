@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 //
 // What a CPU remembers of what it has looked up. Programs of one CPU do not interrupt each
-// other, since all run with bottom halves disabled, so an entry does not change while it is
+// other, because all run with bottom halves disabled, so an entry does not change while it is
 // used.
 #pragma once
 
@@ -15,7 +15,7 @@
 // a change of these.
 #define WAY_LASTS 100000000
 
-// moment is when a packet is looked at. It is to be taken before anything is looked up.
+// moment is when a packet is looked at. It must be taken before anything is looked up.
 struct moment {
 	__u64 now;
 	__u32 generation;
@@ -39,7 +39,7 @@ static __always_inline int holds(const struct validity *v, const struct moment *
 }
 
 // validate makes an entry valid as of a moment, in which it was looked up. Until then it is
-// not, so that a packet that comes between finds nothing half done.
+// not, so a packet that comes between finds nothing half done.
 static __always_inline void validate(struct validity *v, const struct moment *m, __u32 tunnel)
 {
 	v->since = m->now;
@@ -80,7 +80,7 @@ static __always_inline struct sending *sending_of(const struct packet *p)
 	return bpf_map_lookup_elem(&encap_cache, &slot);
 }
 
-// is_sending says whether an entry is of a packet's flow, and still valid.
+// is_sending reports whether an entry is of a packet's flow, and still valid.
 static __always_inline int is_sending(const struct sending *s, const struct packet *p, __u32 ifindex, const struct moment *m)
 {
 	return holds(&s->validity, m, s->validity.tunnel) && s->ifindex == ifindex &&
@@ -88,7 +88,7 @@ static __always_inline int is_sending(const struct sending *s, const struct pack
 	       s->flow.source_port == p->flow.source_port && s->flow.protocol == p->flow.protocol;
 }
 
-// is_remembered says whether packets of a kind may be remembered: those for which nothing
+// is_remembered reports whether packets of a kind may be remembered: those for which nothing
 // else is looked up.
 static __always_inline int is_remembered(const struct packet *p)
 {

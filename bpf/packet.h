@@ -27,7 +27,7 @@ struct guehdr {
 // kind is what decides how a packet is matched with a service.
 enum kind {
 	KIND_PORTS,	     // by protocol and port
-	KIND_ADDRESS,	     // by address alone: ICMP, and all that has no ports
+	KIND_ADDRESS,	     // by address alone: ICMP, and everything that has no ports
 	KIND_ICMP_ERROR,     // by the packet that it is about, which is in flow
 	KIND_ICMP_UNMATCHED, // an ICMP error that is not about a flow of its receiver
 	KIND_FRAGMENT,	     // a fragment other than the first
@@ -81,7 +81,7 @@ static __always_inline __be32 mapped(const struct address *a)
 	return ((const __u32 *)a->bytes)[3];
 }
 
-// is_mapped says whether an IPv6 address is an IPv4 address in its mapped form. The maps
+// is_mapped reports whether an IPv6 address is an IPv4 address in its mapped form. The maps
 // have IPv4 addresses so, and no packet has any.
 static __always_inline int is_mapped(const __be32 *a)
 {
@@ -184,8 +184,8 @@ enum parse_flags {
 	PARSE_TURN = 2, // a packet from the proxy
 };
 
-// parse_network reads the IP header at l3 and all that is before the transport. This
-// and what follows is global, so that the verifier looks at it once, and not once for
+// parse_network reads the IP header at l3 and everything that is before the transport. This
+// and what follows is global, so the verifier looks at it once, and not once for
 // every way to it.
 __noinline int parse_network(struct __sk_buff *ctx, __u32 l3, struct packet *p, __u32 flags)
 {
@@ -393,13 +393,13 @@ static __always_inline int parse(struct __sk_buff *ctx, __u32 l3, struct packet 
 	return parse_any(ctx, l3, p, (v6 ? PARSE_V6 : 0) | (from_proxy ? PARSE_TURN : 0));
 }
 
-// opens_tcp says whether a packet opens a TCP connection.
+// opens_tcp reports whether a packet opens a TCP connection.
 static __always_inline int opens_tcp(const struct packet *p)
 {
 	return p->protocol == IPPROTO_TCP && (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
-// has_port says whether a packet's service or policy is found by its port.
+// has_port reports whether a packet's service or policy is found by its port.
 static __always_inline int has_port(const struct packet *p)
 {
 	return p->kind == KIND_PORTS ||
@@ -421,14 +421,14 @@ static __always_inline void endpoint_of(struct endpoint *e, const struct packet 
 	}
 }
 
-// is_whole says whether a packet has its headers within its length, and its length
+// is_whole reports whether a packet has its headers within its length, and its length
 // within the bytes that there are.
 static __always_inline int is_whole(const struct packet *p, __u32 length)
 {
 	return p->total >= p->headers && p->total <= length;
 }
 
-// crosses says whether a packet is of a kind that tunnels carry: of a registered port, an
+// crosses reports whether a packet is of a kind that tunnels carry: of a registered port, an
 // error about such a packet, a ping of the endpoint or its answer, or the rest of a
 // fragmented packet that may be any of these.
 static __always_inline int crosses(const struct packet *p, int v6, int from_proxy)

@@ -47,7 +47,7 @@ static __always_inline void swap_macs(struct ethhdr *eth)
 // set_back puts room for an error's headers before a packet. The kernel still thinks
 // that the transport's checksum may be missing; it would fill that in and so falsify the
 // error's, which has been made of what is quoted. Where the bytes that it is to begin at
-// are taken off, it forgets that, and they are put back.
+// are taken off, it forgets that, and they are restored.
 static __always_inline int set_back(struct __sk_buff *ctx, __u32 added)
 {
 	__u8 front[80]; // Ethernet's and any IPv4 header
@@ -151,7 +151,7 @@ static __always_inline int too_big(struct __sk_buff *ctx, const struct packet *p
 }
 
 // clamp_mss lowers the MSS option of a SYN to what fits into the MTU. It is global, so
-// that the verifier looks at it once.
+// the verifier looks at it once.
 __noinline int clamp_mss(struct __sk_buff *ctx, __u32 tcp, __u32 wanted)
 {
 	__u32 at = sizeof(struct tcphdr), end;

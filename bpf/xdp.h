@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 //
 // Taking packets out of tunnels before the kernel has made a socket buffer, so
-// that it can merge them (GRO) by what is inside. Plain packets of established
-// flows go this way; everything else, and all that is to be dropped, is left to the
+// it can merge them (GRO) by what is inside. Plain packets of established
+// flows go this way; everything else, and what must be dropped, is left to the
 // tc program behind, which can do more. Nothing passes here that would not there.
 #pragma once
 

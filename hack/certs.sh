@@ -6,7 +6,7 @@
 # in the APIService. All state is in the cluster; nothing stays on this machine.
 #
 # Run it after "kubectl apply -k", and again to renew, from any machine: the
-# authorities are kept (10 years), the rest is made anew (a year, or $DAYS), and
+# authorities are kept (10 years), the rest is created again (a year, or $DAYS), and
 # the servers read it again while they serve. It needs kubectl and openssl.
 
 set -euo pipefail
@@ -80,7 +80,7 @@ certificate epic-apiserver-tls epic-ca epic-apiserver serverAuth \
 	"$(names epic-apiserver.$namespace.svc epic-apiserver.$namespace epic-apiserver)"
 
 if $kubectl get statefulset epic-etcd --namespace "$namespace" >/dev/null 2>&1; then
-	# An authority of its own: who may speak to etcd is nobody else's business.
+	# An authority of its own: it alone decides which clients etcd accepts.
 	authority epic-etcd-ca epic-etcd-ca
 	members=()
 	for ((i = 0; i < 3; i++)); do members+=("epic-etcd-$i.epic-etcd.$namespace.svc"); done

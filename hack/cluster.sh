@@ -3,7 +3,7 @@
 #
 # A real Kubernetes cluster on this machine: control plane, nodes with kubelet,
 # containerd, runc and CNI plugins, and DNS. All of it is built from Go modules;
-# it needs no Docker and no registry, but root on Linux.
+# it needs root on Linux, but no Docker or registry.
 #
 #   hack/cluster.sh check          describe what this machine lacks, if anything
 #   hack/cluster.sh packages       list what it needs of Debian

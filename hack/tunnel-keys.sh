@@ -52,7 +52,7 @@ keys=$($kubectl get secret "$secret" --namespace "$namespace" --output='go-templ
 mapfile -t lines < <(grep -v -e '^[[:space:]]*#' -e '^[[:space:]]*$' <<<"$keys")
 id() { awk '{print $1}' <<<"$1"; }
 
-# IDs go from 1 to 255 and begin anew.
+# IDs go from 1 to 255 and begin again.
 case ${#lines[@]} in
 1)
 	next=$(($(id "${lines[0]}") % 255 + 1))

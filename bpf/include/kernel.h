@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 //
 // What the programs need of the kernel's interface: contexts, packet headers,
-// constants and helpers. Written out here, so that an object depends on nothing
+// constants and helpers. Written out here, so an object depends on nothing
 // but the compiler and comes out the same on every machine. All of it is stable
 // interface of the kernel (include/uapi/linux).
 #pragma once
@@ -95,7 +95,7 @@ struct xdp_md {
 
 // Results.
 enum {
-	TC_ACT_UNSPEC = -1, // go on with the next program, then with the packet
+	TC_ACT_UNSPEC = -1, // continue with the next program, then with the packet
 	TC_ACT_OK = 0,
 	TC_ACT_SHOT = 2,
 };

@@ -85,7 +85,7 @@ func NewGenericConfig() *genericapiserver.RecommendedConfig {
 }
 
 // KubeVersion returns the version of the generic API server's behavior that
-// goes with a version of EPIC's.
+// goes with a version of EPIC.
 func KubeVersion(binary *version.Version) func(*version.Version) *version.Version {
 	own := version.MustParse(BinaryVersion)
 	return func(from *version.Version) *version.Version {

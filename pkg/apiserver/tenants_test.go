@@ -146,7 +146,7 @@ func TestGroupBoundsItsProxies(t *testing.T) {
 		put(func(spec map[string]any) { spec["envoy-replica-count"] = 1 }, http.StatusOK, "")
 		put(func(spec map[string]any) { spec["display-name"] = "shop" }, http.StatusOK, "shop")
 
-		// Who has the permission gives one to the proxy, which then keeps it.
+		// A user who has the permission gives one to the proxy, which then keeps it.
 		s.expect(t, "admin", http.MethodPatch, "epic-one", at, `{"spec":{"envoy-replica-count":5,"envoy-template":`+ownTemplate+`}}`, http.StatusOK, "b: {{.Port}}")
 		s.expect(t, "alice", http.MethodPatch, "epic-one", at, `{"spec":{"display-name":"other"}}`, http.StatusOK, "b: {{.Port}}")
 		s.expect(t, "alice", http.MethodPatch, "epic-one", at, `{"spec":{"envoy-replica-count":4}}`, http.StatusOK, "")

@@ -90,7 +90,7 @@ func accountConditions(account *epicv1.Account, has accountHas) []metav1.Conditi
 	groups := condition(ConditionGroupsAvailable, true, ReasonAvailable, "There is a service group that the account may use")
 	if has.groups == 0 {
 		groups = condition(ConditionGroupsAvailable, false, ReasonNoGroup,
-			"There is no LBServiceGroup in the account's namespace nor in %s, so it can have no proxies: create one", epic.ConfigNamespace)
+			"There is no LBServiceGroup in the account's namespace or in %s, so it can have no proxies: create one", epic.ConfigNamespace)
 	}
 	ready := withReady(groups)[1]
 	return []metav1.Condition{quota, groups, ready}

@@ -28,7 +28,7 @@ import (
 // Events do the work; this is for what nobody thought of.
 const DefaultResync = 30 * time.Minute
 
-// DefaultLinger is how long a tunnel stays that no endpoint needs any more. Nodes end the
+// DefaultLinger is how long a tunnel stays that no endpoint needs anymore. Nodes end the
 // last connections to the endpoint before.
 const DefaultLinger = endpoints.LeaveAfter + 5*time.Second
 
@@ -45,8 +45,8 @@ type Options struct {
 	// Resync is how often every object is looked at though nothing changed; 0 is
 	// never.
 	Resync time.Duration
-	// NodeTimeout is how long a gateway node may give no sign of life before it is
-	// given up; 0 is forever.
+	// NodeTimeout is how long a gateway node may stay without a heartbeat before it is evicted;
+	// 0 is forever.
 	NodeTimeout time.Duration
 	// Linger is how long a tunnel stays after the last endpoint on its client node is
 	// gone, so requests under way can end; 0 is not at all.
@@ -56,7 +56,7 @@ type Options struct {
 	// groups wait after a pool was exhausted or has addresses again.
 	Settle, PoolSettle time.Duration
 
-	// lookInterval is how often the signs of life of gateway nodes are looked at,
+	// lookInterval is how often the heartbeats of gateway nodes are looked at,
 	// and now the clock that they are compared with, if not the usual ones.
 	lookInterval time.Duration
 	now          func() time.Time

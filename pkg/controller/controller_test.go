@@ -70,7 +70,7 @@ func testLoadBalancer(w *world) {
 	w.pod(lb, "p1", "172.16.0.1")
 	first := w.eventually(lb, ready, "192.168.1.16>172.16.0.1")
 
-	// Another pod on the node, and another proxy on the gateway node, need no
+	// Another pod on the node, and another proxy on the gateway node, do not need a
 	// tunnel of their own.
 	w.endpoint(lb, "b", "10.0.0.2", "192.168.1.16")
 	w.pod(lb, "p2", "172.16.0.1")
@@ -553,7 +553,7 @@ func testAccounts(w *world) {
 	}
 }
 
-// testQuiet sees that what needs no write gets none, from a new controller
+// testQuiet sees that nothing is written without need, from a new controller
 // either.
 func testQuiet(w *world) {
 	stop := w.start()

@@ -112,15 +112,15 @@ func nodesReady(nodes map[string]epicv1.EPICNodeStatus, now time.Time) (c metav1
 	}
 	if len(silent) > 0 {
 		reason = ReasonNodesSilent
-		told = append(told, fmt.Sprintf("Gateway nodes that have given no sign of life for %s: %s: see whether they are up, and their program's log", epic.NodeSilentAfter, tell(silent)))
+		told = append(told, fmt.Sprintf("Gateway nodes that have sent no heartbeat for %s: %s: see whether they are up, and their program's log", epic.NodeSilentAfter, tell(silent)))
 	}
 	switch {
 	case len(nodes) == 0:
-		return condition(ConditionNodesReady, false, ReasonNoNodes, "No gateway node has given a sign of life: install the node program on one"), 0, 0
+		return condition(ConditionNodesReady, false, ReasonNoNodes, "No gateway node has sent a heartbeat: install the node program on one"), 0, 0
 	case len(told) > 0:
 		return condition(ConditionNodesReady, false, reason, "%s", tell(told)), well, again
 	}
-	return condition(ConditionNodesReady, true, reason, "All gateway nodes give signs of life and are ready"), well, again
+	return condition(ConditionNodesReady, true, reason, "All gateway nodes send heartbeats and are ready"), well, again
 }
 
 // addressesAvailable judges all prefixes together.

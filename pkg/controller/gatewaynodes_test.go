@@ -39,8 +39,7 @@ func heard(at map[string]time.Duration) map[string]epicv1.EPICNodeStatus {
 	return nodes
 }
 
-// TestGivingUp lets looks follow each other, and says at which of them node1 is
-// given up.
+// TestGivingUp lets looks follow each other, and says at which of them node1 is evicted.
 func TestGivingUp(t *testing.T) {
 	type look struct {
 		heard map[string]time.Duration
@@ -67,7 +66,7 @@ func TestGivingUp(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		looks []look
-		// lost is the look at which it is given up first, -1 for none.
+		// lost is the look at which it is evicted first, -1 for none.
 		lost int
 		// still is whether it is after the last look.
 		still bool
@@ -108,7 +107,7 @@ func TestGivingUp(t *testing.T) {
 	}
 }
 
-// TestLookFails sees what becomes of a node that would be given up when the API
+// TestLookFails sees what becomes of a node that would be evicted when the API
 // server answers with errors.
 func TestLookFails(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -228,7 +227,7 @@ func TestHeard(t *testing.T) {
 	}
 }
 
-// TestWrote takes back a node that writes interfaces, until it is heard of anew.
+// TestWrote accepts a node again that writes interfaces, until its heartbeats arrive again.
 func TestWrote(t *testing.T) {
 	info := func(node string, index int32) *epicv1.ProxyStatus {
 		return &epicv1.ProxyStatus{ProxyIfInfo: map[string]epicv1.ProxyInterfaceInfo{"p": {EPICNodeAddress: node, Index: index}}}
@@ -259,7 +258,7 @@ func TestWrote(t *testing.T) {
 		if look(0); g.lost(node1) != c.lost {
 			t.Errorf("%s: given up after more looks: %v", name, g.lost(node1))
 		}
-		// Its signs of life arrive again, and then it is silent.
+		// Its heartbeats arrive again, and then they stop.
 		if look(time.Minute); !g.lost(node1) {
 			t.Errorf("%s: it is never given up any more", name)
 		}
@@ -299,7 +298,7 @@ func (w *world) beatOfOld(node string) time.Time {
 	return installation.Status.Nodes[node].HeartbeatTime.Time
 }
 
-// beats makes each sign of life another.
+// beats makes each heartbeat a different one.
 var beats atomic.Int64
 
 // testDeadGatewayNode lets one of two gateway nodes be silent.

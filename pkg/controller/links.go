@@ -81,7 +81,7 @@ func (l *links) cutOff(all []endpoints.Endpoint) bool {
 		}
 		n := l.of[all[i].Node]
 		if n.all == 0 || n.down < n.all {
-			// Also an endpoint that needs no tunnel, or has none yet.
+			// Also an endpoint that does not need a tunnel, or has none yet.
 			return false
 		}
 		down = true
@@ -100,7 +100,7 @@ func (l *links) tunnelsUp(cutOff bool, has []metav1.Condition) (metav1.Condition
 	case known+l.unknown == 0:
 		return condition(ConditionTunnelsUp, true, ReasonNotNeeded, "No tunnel is needed"), true
 	case known == 0:
-		c := condition(ConditionTunnelsUp, false, ReasonNotReported, "No gateway node reports on the tunnels any more: the condition NodesReady of the EPIC object says which nodes are silent")
+		c := condition(ConditionTunnelsUp, false, ReasonNotReported, "No gateway node reports on the tunnels: the condition NodesReady of the EPIC object names the stale nodes")
 		c.Status = metav1.ConditionUnknown
 		return c, true
 	case len(l.down) == 0:

@@ -30,7 +30,7 @@ var (
 	}, []string{"kind", "result"})
 	nodesRemoved = metrics.NewCounter(&metrics.CounterOpts{
 		Namespace: epic.MetricsNamespace, Subsystem: subsystem, Name: "gateway_nodes_removed_total",
-		Help:           "Gateway nodes that gave no sign of life for too long and were taken out of the EPIC object.",
+		Help:           "Gateway nodes that sent no heartbeat for too long and were taken out of the EPIC object.",
 		StabilityLevel: metrics.ALPHA,
 	})
 	tunnelsWanted = metrics.NewGaugeVec(&metrics.GaugeOpts{

@@ -23,7 +23,7 @@ const (
 	objectBurst = 6
 	objectEvery = 5 * time.Second
 	// smallBudgets is how many objects' budgets are kept without looking for those that
-	// are not needed any more.
+	// are no longer needed.
 	smallBudgets = 4096
 )
 

@@ -41,7 +41,7 @@ type plan struct {
 
 // planFor decides which tunnels an object gets. It keeps those it has and needs,
 // with their IDs, gives new ones none, and drops the rest when they have lingered. Proxies
-// on gateway nodes that are given up are gone, and their interfaces with them. An object that is
+// on evicted gateway nodes are gone, and their interfaces with them. An object that is
 // being deleted gets nothing new, and its conditions stay.
 func planFor(s *state) *plan {
 	p := &plan{}

@@ -31,8 +31,8 @@ const (
 	// is false only if none is left.
 	ConditionPortsUsable = "PortsUsable"
 
-	// ConditionNodesReady is of the EPIC object: whether all gateway nodes give
-	// signs of life and do their work.
+	// ConditionNodesReady is of the EPIC object: whether all gateway nodes send heartbeats and do
+	// their work.
 	ConditionNodesReady = "NodesReady"
 	// ConditionAddressesAvailable is of the EPIC object, service prefixes and
 	// service groups: whether proxies can get public addresses.
@@ -101,7 +101,7 @@ const (
 
 	// ReasonAllReady goes with NodesReady when it is true.
 	ReasonAllReady = "AllReady"
-	// ReasonNodesSilent is that gateway nodes give no signs of life.
+	// ReasonNodesSilent is that gateway nodes send no heartbeats.
 	ReasonNodesSilent = "NodesSilent"
 	// ReasonNodesNotReady is that gateway nodes state that they are not ready.
 	ReasonNodesNotReady = "NodesNotReady"

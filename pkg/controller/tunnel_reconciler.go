@@ -29,7 +29,7 @@ type state struct {
 	direct bool
 	// portless is whether it publishes no port, and so serves nothing.
 	portless bool
-	// lost reports whether a gateway node is given up; nil when none is.
+	// lost reports whether a gateway node is evicted; nil when none is.
 	lost func(netip.Addr) bool
 	// tunnels reports which tunnels are up; nil when nothing is known of any.
 	tunnels stateFunc

@@ -55,7 +55,7 @@ type world struct {
 	poolSettle time.Duration
 	// kube is the cluster with the pods of proxies, nil for none.
 	kube kubernetes.Interface
-	// now is the controllers' clock for signs of life, and nil is the usual one.
+	// now is the controllers' clock for heartbeats, and nil is the usual one.
 	now func() time.Time
 	// linger is how long tunnels stay.
 	linger time.Duration

@@ -100,7 +100,7 @@ func (f *Files) Run(ctx context.Context) {
 		text := ""
 		if err := f.Load(); err != nil {
 			if text = err.Error(); text != reported {
-				klog.FromContext(ctx).Error(err, "Went on with the credential for EPIC that is known")
+				klog.FromContext(ctx).Error(err, "Kept the known credential for EPIC")
 			}
 		} else if now := f.Transport.Credential(); now != before {
 			klog.FromContext(ctx).Info("Took another credential for EPIC", "server", now.Config.Host, "expires", now.Expires)

@@ -107,7 +107,7 @@ func linkOf(ifindex uint32) netlink.Link {
 	return &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: int(ifindex)}}
 }
 
-// gone reports whether an answer means that there is no such thing any more.
+// gone reports whether an answer means that the thing no longer exists.
 func gone(err error) bool {
 	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EINVAL)
 }

@@ -5,7 +5,7 @@
 // gives the rest of a node program small interfaces to fill the maps with and to
 // read counters from.
 //
-// It knows nothing of Kubernetes, of keys or of control messages: it is told
-// which tunnels there are and where their verified remotes are. Programs never
-// change a tunnel. What is pinned keeps working when the process ends.
+// It knows nothing of Kubernetes, of keys or of control messages: its caller names the
+// tunnels and their verified remotes. Programs never change a tunnel. What is pinned
+// keeps working when the process ends.
 package dataplane

@@ -60,7 +60,7 @@ const (
 
 // Reasons to drop a packet that was to go into a tunnel.
 const (
-	// DropNoTunnel: the endpoint's tunnel is not on this node (yet, or any more).
+	// DropNoTunnel: the endpoint's tunnel is not on this node (yet, or anymore).
 	DropNoTunnel DropReason = "no-tunnel"
 	// DropNoRemote: the tunnel's far end has not yet shown where it is.
 	DropNoRemote DropReason = "no-remote"

@@ -85,7 +85,7 @@ func (k *kernelMap[K, V]) repair(want func(K) (V, bool), all iter.Seq[K], entrie
 	}
 	err = errors.Join(deleteMap(k.m, foreign), writeMap(k.m, missing, values), k.tell(len(foreign)+len(missing)))
 	if err != nil {
-		return 0, fmt.Errorf("mending the map of %s: %w", k.what, err)
+		return 0, fmt.Errorf("repairing the map of %s: %w", k.what, err)
 	}
 	return len(foreign) + len(missing), nil
 }

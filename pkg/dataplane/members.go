@@ -19,7 +19,7 @@ type member struct {
 }
 
 // members are the services of a scope in the order in which they came. Nearly always there
-// is one, which needs no memory of its own.
+// is one, which does not need memory of its own.
 type members struct {
 	first member
 	more  *[]member

@@ -170,7 +170,7 @@ func eventText(event bpf.KernelEvent) string {
 	}
 	fmt.Fprintf(&text, ", %d bytes", event.Length)
 	if outer := from16(event.Outer.Bytes); outer.IsValid() {
-		fmt.Fprintf(&text, ", other end %v", netip.AddrPortFrom(outer, big(event.OuterPort)))
+		fmt.Fprintf(&text, ", far end %v", netip.AddrPortFrom(outer, big(event.OuterPort)))
 	}
 	if event.Reason != 0 {
 		fmt.Fprintf(&text, ": dropped, %s", reasonOf(event.Reason))

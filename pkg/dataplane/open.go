@@ -238,7 +238,7 @@ func (d *DataPlane) Repair() (int, error) {
 		n, err := repair()
 		mended += n
 		if err != nil {
-			return mended, fmt.Errorf("mending the data plane: %w", err)
+			return mended, fmt.Errorf("repairing the data plane: %w", err)
 		}
 	}
 	return mended, nil

@@ -120,8 +120,8 @@ func openMap(name string, spec *ebpf.MapSpec, path string) (*pinnedMap, error) {
 	return p, nil
 }
 
-// replace pins a new map in the place of the old one, once no program uses that any
-// more. What the old programs have learned in the meantime goes with it.
+// replace pins a new map in the place of the old one, once no program uses that anymore.
+// What the old programs have learned in the meantime goes with it.
 func (p *pinnedMap) replace() error {
 	if p.old == nil {
 		return p.removeFormer()
@@ -150,7 +150,7 @@ func (p *pinnedMap) replace() error {
 	return errors.Join(err, p.removeFormer())
 }
 
-// removeFormer unpins what is pinned by a former name, which is of no use any more.
+// removeFormer unpins what is pinned by a former name, which is no longer of use.
 func (p *pinnedMap) removeFormer() error {
 	if p.former == "" {
 		return nil
@@ -291,7 +291,7 @@ func (c *conversion) copy(from, to *ebpf.Map, flags ebpf.MapUpdateFlags) error {
 			return fmt.Errorf("copying an entry: %w", err)
 		}
 	}
-	// Programs keep writing, so an iteration may begin anew and meet an end.
+	// Programs keep writing, so an iteration may begin again and meet an end.
 	if err := entries.Err(); err != nil && !errors.Is(err, ebpf.ErrIterationAborted) {
 		return err
 	}

@@ -97,7 +97,7 @@ var kernelFeatures = []kernelFeature{
 	{"ring buffers", "5.8", hasMap(ebpf.RingBuf)},
 	{"encapsulation that keeps offloads (bpf_skb_adjust_room)", "5.2", hasHelper(asm.FnSkbAdjustRoom)},
 	{"route lookups (bpf_fib_lookup)", "4.18", hasHelper(asm.FnFibLookup)},
-	{"sending by a neighbour (bpf_redirect_neigh)", "5.10", hasHelper(asm.FnRedirectNeigh)},
+	{"sending by a neighbor (bpf_redirect_neigh)", "5.10", hasHelper(asm.FnRedirectNeigh)},
 	{"handing over to a pod (bpf_redirect_peer)", "5.10", hasHelper(asm.FnRedirectPeer)},
 	{"a clock that is cheap to read (bpf_ktime_get_coarse_ns)", "5.11", hasHelper(asm.FnKtimeGetCoarseNs)},
 }
@@ -148,7 +148,7 @@ func missingCapabilities() []string {
 	return missing
 }
 
-// probePinPath explains why pins can't be made below a path, which need not exist yet.
+// probePinPath returns why pins can't be made below a path, which need not exist yet.
 func probePinPath(path string) error {
 	for dir := path; ; dir = filepath.Dir(dir) {
 		_, err := os.Stat(dir)

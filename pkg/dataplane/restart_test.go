@@ -22,7 +22,7 @@ import (
 	"github.com/acnodal/epic/test/netlab"
 )
 
-// Opened anew, a data plane has what it had, and traffic does not notice.
+// Opened again, a data plane has what it had, and traffic does not notice.
 func TestRestartUnderTraffic(t *testing.T) {
 	for _, hook := range []Hook{HookTCX, HookClsact} {
 		t.Run(string(hook), func(t *testing.T) {
@@ -266,7 +266,7 @@ func TestMigration(t *testing.T) {
 	options := Options{Role: RoleGateway, PinPath: filepath.Join(netlab.BPFFS(t), "epic"), MaxTunnels: 10}
 	must(t, os.Mkdir(options.PinPath, 0o700))
 	// A former layout: the fields are in another order, some are missing, one is
-	// of no use any more.
+	// no longer of use.
 	spec, err := bpf.LoadKernel()
 	must(t, err)
 	former := spec.Maps[bpf.KernelMapTunnels].Copy()

@@ -102,7 +102,7 @@ func TestTrace(t *testing.T) {
 	_, _, err := b.run(RoleGateway, step{program: "decap", in: outer(node, gateway, tunnel4, bad)})
 	must(t, err)
 	for _, want := range [][]string{
-		{"out tunnel 1: TCP 198.51.100.7:40000 > 10.244.1.5:8080 [S]", "other end 192.0.2.2:6080", "to interface"},
+		{"out tunnel 1: TCP 198.51.100.7:40000 > 10.244.1.5:8080 [S]", "far end 192.0.2.2:6080", "to interface"},
 		{"in  tunnel 1: UDP 10.9.9.9:1 > 198.51.100.7:2", "dropped, not-registered"},
 	} {
 		line := <-lines

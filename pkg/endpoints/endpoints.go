@@ -29,7 +29,7 @@ type Endpoint struct {
 	// Address is the pod's address and port, inside the tunnel.
 	Address netip.AddrPort
 	// Node is the address of the client node at which tunnels end; the zero value
-	// when it is not known, or when the endpoint needs no tunnel.
+	// when it is not known, or when the endpoint does not need one.
 	Node netip.Addr
 	// Protocol is the number of the transport protocol: 6 for TCP, 17 for UDP.
 	Protocol uint8

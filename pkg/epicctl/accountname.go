@@ -22,7 +22,7 @@ func checkAccountName(name string) error {
 	case name == "":
 		return usagef("the account needs a name")
 	case len(name) > maxAccountName:
-		return usagef("the account's name %q is %d characters long: shorten it to %d, so that its namespace can be called %sNAME",
+		return usagef("the account's name %q is %d characters long: shorten it to %d, so its namespace can be called %sNAME",
 			shortened(name), len(name), maxAccountName, epic.AccountNamespacePrefix)
 	case len(problems) > 0 && strings.HasPrefix(name, epic.AccountNamespacePrefix) || strings.Contains(name, "/"):
 		return usagef("%q is not the name of an account: leave out the namespace", shortened(name))

@@ -68,7 +68,7 @@ func connectorManifest(in connectorInstall) ([]byte, error) {
 		return nil, err
 	}
 	for name, content := range overlay {
-		// JSON is YAML, and needs no other encoder.
+		// JSON is YAML, and does not need another encoder.
 		data, err := json.Marshal(content)
 		if err != nil {
 			return nil, err

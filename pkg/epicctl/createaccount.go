@@ -41,7 +41,7 @@ func newCreateAccount(t *tool) *cobra.Command {
 		Short: "Make an account, its namespace, and the rights of its people",
 		Long: "Make an account: the namespace epic-NAME, the Account in it, a ResourceQuota, and role\n" +
 			"bindings for the users, groups and service accounts given.\n\n" +
-			"What is there already stays as it is, so that the same command completes what was\n" +
+			"What is there already stays as it is, so the same command completes what was\n" +
 			"left half done, and changes nothing when all is done. People that are given are\n" +
 			"added to those who have rights; nobody loses any.",
 		Example: "  # An account for 50 load balancers and proxies, with an administrator\n" +

@@ -224,7 +224,7 @@ func TestCreateAccountDryRun(t *testing.T) {
 	i := install(t)
 	kube := i.beside()
 	t.Run("client", func(t *testing.T) {
-		// It needs no server.
+		// It does not need a server.
 		nowhere := &installation{TestServer: i.TestServer}
 		args := []string{"create", "account", "acme", "--proxy-limit", "3", "--admin-user", "jane", "--dry-run=client", "--server", "https://127.0.0.1:1"}
 		nowhere.run(t, args...).want(t, ExitOK, "namespace/epic-acme created (dry run)", "acme created (dry run)", "epic-tenant-admin created (dry run)")

@@ -54,7 +54,7 @@ func newDeleteAccount(t *tool) *cobra.Command {
 			"namespace with everything else in it.\n\n" +
 			"An account that still has load balancers, proxies, groups, routes or endpoints is\n" +
 			"left as it is, unless --cascade is given: then these are deleted first. What is\n" +
-			"gone already is passed over, so that the same command completes what was left half\n" +
+			"gone already is skipped, so the same command completes what was left half\n" +
 			"done.",
 		Example: "  # List what would be deleted, then delete it\n" +
 			"  epicctl delete account acme --cascade --dry-run=server\n" +

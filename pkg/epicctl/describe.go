@@ -227,10 +227,10 @@ func (inv *inventory) print(out io.Writer) {
 
 	section(w, "Groups", "", []string{"NAME", "PREFIX", "SHARED", "REPLICAS"}, inv.groupRows())
 	section(w, "Addresses", "", []string{"KIND", "NAME", "GROUP", "ADDRESS", "DNS NAME", "ENVOYS", "READY"}, inv.addressRows())
-	section(w, "Tunnels", "", []string{"KIND", "NAME", "TENANT NODE", "EPIC NODE", "PORT", "ID", "STATE"}, inv.tunnelRows())
+	section(w, "Tunnels", "", []string{"KIND", "NAME", "CLIENT NODE", "GATEWAY NODE", "PORT", "ID", "STATE"}, inv.tunnelRows())
 	section(w, "Not ready", "", []string{"KIND", "NAME", "CONDITION", "REASON", "SINCE", "MESSAGE"}, inv.unreadyRows())
 	section(w, "Rights", inv.bindingsUnknown, []string{"ROLE", "WHO", "BINDING"}, inv.bindingRows())
-	section(w, "Conditions", "none: no controller has set any; \"epicctl status\" says whether one runs", []string{"TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"}, inv.conditionRows())
+	section(w, "Conditions", "none: no controller has set any; \"epicctl status\" shows whether one runs", []string{"TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"}, inv.conditionRows())
 }
 
 func limitNote(used, limit int) string {

@@ -33,11 +33,11 @@ func newDisconnect(t *tool) *cobra.Command {
 		Short: "End the rights and the tunnels of a client cluster",
 		Long: "End the rights and the tunnels of a client cluster. The role bindings of its connector\n" +
 			"and of its nodes go first, which takes effect at once, then their service accounts\n" +
-			"and with them all tokens, then the cluster's endpoints, so that its tunnels end.\n\n" +
-			"What else the cluster published keeps its addresses, so that the cluster can be\n" +
+			"and with them all tokens, then the cluster's endpoints, which ends its tunnels.\n\n" +
+			"What else the cluster published keeps its addresses, so the cluster can be\n" +
 			"connected again. --purge deletes it: use it for a cluster that does not come back.\n" +
 			"Gateways and load balancers that other clusters share stay theirs.\n\n" +
-			"What is gone already is passed over, so that the same command completes what was\n" +
+			"What is gone already is skipped, so the same command completes what was\n" +
 			"left half done.",
 		Example: "  epicctl disconnect --account acme --cluster paris\n" +
 			"  epicctl disconnect --account acme --cluster paris --purge",
@@ -94,7 +94,7 @@ func (o *disconnect) run(ctx context.Context) error {
 		return err
 	}
 	if !around.namespaces {
-		return errors.New("this server runs alone and has no service accounts: there is nothing to take away")
+		return errors.New("this server runs alone and has no service accounts: there is nothing to remove")
 	}
 	var steps []func(context.Context) (bool, error)
 	step := func(f func(context.Context, kubernetes.Interface) (bool, error)) {
@@ -127,7 +127,7 @@ func (o *disconnect) run(ctx context.Context) error {
 		return nil
 	}
 	if o.dryRun == dryRunNone && !o.purgeAll {
-		o.next("  What the cluster published has no endpoints in it any more, and keeps its addresses. See\n"+
+		o.next("  What the cluster published no longer has endpoints in it, and keeps its addresses. See\n"+
 			"  what it is, and delete it if the cluster does not come back:\n"+
 			"    kubectl get gwroutes,gwproxies,loadbalancers -n %s -l %s=%s\n"+
 			"    epicctl disconnect --account %s --cluster %s --purge",

@@ -62,7 +62,7 @@ func TestHelp(t *testing.T) {
 func TestUnreachable(t *testing.T) {
 	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "none"))
 	t.Setenv("HOME", t.TempDir())
-	// A port that nobody listens on any more.
+	// A port that nobody listens on anymore.
 	gone := httptest.NewServer(http.NotFoundHandler())
 	address := gone.URL
 	gone.Close()
@@ -115,7 +115,7 @@ func TestWrongServer(t *testing.T) {
 	runMain(t, "epicctl", "--server", answer(200, "{}").URL, "get", "accounts").want(t, ExitFailure, "of an authority that your kubeconfig does not know")
 }
 
-// A user of the server who has no rights at all gets told which are missing.
+// A user of the server who has no rights at all is told the missing ones.
 func TestWithoutRights(t *testing.T) {
 	i := install(t)
 	i.run(t, "create", "account", "acme").want(t, ExitOK)

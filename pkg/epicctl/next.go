@@ -27,7 +27,7 @@ func (o *createAccount) nextOfAccount(ctx context.Context, around surroundings, 
 			step("  Name public addresses, of which there are none yet:\n    epicctl create prefix default --pool 192.0.2.0/28")
 			prefixes = "default"
 		}
-		step("  Create a service group for it, since it may use none yet:\n    epicctl create group web --account %s --prefix %s", o.name, prefixes)
+		step("  Create a service group for it, because it may use none yet:\n    epicctl create group web --account %s --prefix %s", o.name, prefixes)
 	case groups != "":
 		step("  Its load balancers may use the service group %s.", groups)
 	}

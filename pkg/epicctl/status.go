@@ -14,8 +14,8 @@ import (
 func newStatus(t *tool) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status [flags]",
-		Short: "Say whether everything is there and well",
-		Long: "Say whether everything is there and well: the API and its servers, etcd, the\n" +
+		Short: "Report whether everything is there and well",
+		Long: "Report whether everything is there and well: the API and its servers, etcd, the\n" +
 			"configuration, the addresses, the controller, the Envoys, the nodes, and the claims.\n\n" +
 			"WARN is for what you should look at, and for what you may not see. The exit code is\n" +
 			"1 if a check fails.",

@@ -160,7 +160,7 @@ func NewInitiator(o InitiatorOptions) *Initiator {
 }
 
 // Set adds a tunnel, which is opened at once, or changes it. A tunnel whose ends or
-// whose first key change is opened anew.
+// whose first key change is opened again.
 func (i *Initiator) Set(t InitiatorTunnel) error {
 	if err := checkKeys(t.ID, t.Keys); err != nil {
 		return err

@@ -236,7 +236,7 @@ func TestMoveFails(t *testing.T) {
 }
 
 // After a restart the last sequence number may not be known. Then an old PING moves
-// nothing, even from the remote, and does not count as a sign of life.
+// nothing, even from the remote, and does not count as an answer.
 func TestRestart(t *testing.T) {
 	b := newBench(t)
 	b.Remove(5)

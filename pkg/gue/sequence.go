@@ -31,7 +31,7 @@ const (
 // larger. A mark beyond all numbers in use is saved, and a restart begins at the
 // mark or at the time, whichever is later.
 //
-// So a wrong clock does no harm to a node that keeps its state. One that loses its
+// So a wrong clock is harmless for a node that keeps its state. One that loses its
 // state while its clock is behind what it was before sends numbers that the far
 // end takes for replays, until its clock has caught up; the way out is to set the
 // clock right.

@@ -67,8 +67,8 @@ type agent struct {
 	judge func(tunnel uint32) tunnelstate.State
 	// listProxies are the role's.
 	listProxies func() []status.Proxy
-	// mend restores what else the role made; may be nil.
-	mend func() (bool, error)
+	// repairOwn restores what else the role made; may be nil.
+	repairOwn func() (bool, error)
 	// complete is closed when the role knows what else it needs before leftovers
 	// may go.
 	complete <-chan struct{}
@@ -251,7 +251,7 @@ func (a *agent) settle(ctx context.Context) {
 	select {
 	case <-synced:
 	case <-late:
-		klog.FromContext(ctx).Info("The API does not answer; going on with the last state on disk")
+		klog.FromContext(ctx).Info("The API does not answer; using the last state on disk")
 	case <-ctx.Done():
 		return
 	}
@@ -289,8 +289,8 @@ func (a *agent) forget() {
 
 func (a *agent) repair(ctx context.Context) {
 	n, err := a.Plane.Repair()
-	if a.mend != nil {
-		again, e := a.mend()
+	if a.repairOwn != nil {
+		again, e := a.repairOwn()
 		err = errors.Join(err, e)
 		if again {
 			n++
@@ -300,14 +300,14 @@ func (a *agent) repair(ctx context.Context) {
 	a.repaired.Store(time.Now().UnixNano())
 	text := ""
 	if err != nil {
-		text = fmt.Sprintf("the data plane can't be mended: %v", err)
+		text = fmt.Sprintf("the data plane can't be repaired: %v", err)
 		if a.repairErr.Load() != text {
-			klog.FromContext(ctx).Error(err, "The data plane can't be mended, trying again")
+			klog.FromContext(ctx).Error(err, "The data plane can't be repaired, trying again")
 		}
 	}
 	a.repairErr.Store(text)
 	if n > 0 {
-		klog.FromContext(ctx).Info("Mended the data plane", "things", n)
+		klog.FromContext(ctx).Info("Repaired the data plane", "things", n)
 	}
 }
 

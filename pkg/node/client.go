@@ -44,7 +44,7 @@ func newClient(ctx context.Context, c ClientConfig) (*agent, error) {
 	}
 	a.listProxies = func() []status.Proxy { return nil }
 	if c.Ports != nil {
-		a.mend = c.Ports.Repair
+		a.repairOwn = c.Ports.Repair
 	}
 	complete := make(chan struct{})
 	close(complete)
@@ -85,7 +85,7 @@ func newClient(ctx context.Context, c ClientConfig) (*agent, error) {
 	return a, nil
 }
 
-// emptyStore begins anew over a file that can't be read.
+// emptyStore begins from zero over a file that can't be read.
 type emptyStore struct{ sequenceFile }
 
 // Load implements gue.SequenceStore.

@@ -308,7 +308,7 @@ func (g *gateway) problems() []string {
 		}
 	}
 	if port := g.keeper.get().Port; port != 0 && port != int32(g.Port) {
-		out = append(out, fmt.Sprintf("EPIC's port of tunnels is %d, and this program was started with %d: start it anew with that port", port, g.Port))
+		out = append(out, fmt.Sprintf("EPIC's port of tunnels is %d, and this program was started with %d: restart it with that port", port, g.Port))
 	}
 	return out
 }
@@ -329,9 +329,9 @@ func (g *gateway) hostRepaired(ctx context.Context) func(int, error) {
 	return func(n int, err error) {
 		g.repairs.Add(uint64(n))
 		if err != nil {
-			klog.FromContext(ctx).V(1).Info("The host's network can't be mended, trying again", "err", err)
+			klog.FromContext(ctx).V(1).Info("The host's network can't be repaired, trying again", "err", err)
 			return
 		}
-		klog.FromContext(ctx).Info("Mended the host's network", "things", n)
+		klog.FromContext(ctx).Info("Repaired the host's network", "things", n)
 	}
 }

@@ -233,7 +233,7 @@ func (r *rig) hasInterfaces(name string, want map[string]int32) {
 }
 
 // A gateway publishes its proxies, programs tunnels for them, opens the host's
-// network, gives signs of life, repairs what is damaged, and cleans up.
+// network, sends heartbeats, repairs what is damaged, and cleans up.
 func TestGateway(t *testing.T) {
 	r := newRig(t)
 	lb := r.balancer("web")

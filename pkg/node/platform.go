@@ -176,7 +176,7 @@ func hostAddress(ps pools, i *intent.Intent, a netip.Addr, r proxies.Interface) 
 	case i.Alternate:
 		from = ps.Alternate
 	default:
-		return host.Address{}, fmt.Errorf("the proxy %s has the address %s, which is not the object's: start its pod anew", r.Pod, a)
+		return host.Address{}, fmt.Errorf("the proxy %s has the address %s, which is not the object's: restart its pod", r.Pod, a)
 	}
 	if from == nil {
 		return host.Address{}, fmt.Errorf("there is no pool of the ServicePrefix %q for %s", i.Prefix, a)

@@ -20,7 +20,7 @@ const (
 	quietEvery = 250 * time.Millisecond
 )
 
-// quietTunnels finds tunnels in use by which nothing comes any more.
+// quietTunnels finds tunnels in use by which nothing comes anymore.
 type quietTunnels struct {
 	tunnels map[uint32]quietTunnel
 	round   uint32
@@ -107,7 +107,7 @@ func watchQuiet(ctx context.Context, look func(time.Time) error) {
 		}
 		begin := time.Now()
 		if err := look(begin); err != nil {
-			klog.FromContext(ctx).V(2).Info("The counters of tunnels can not be read", "err", err)
+			klog.FromContext(ctx).V(2).Info("The counters of tunnels cannot be read", "err", err)
 		}
 		pause = max(quietEvery, 20*time.Since(begin))
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/acnodal/epic/pkg/tunnelstate"
 )
 
-// upWithin is how long after its last sign of life a client node counts as up: it
-// gives one each ten seconds, and a few may be lost.
+// upWithin is how long after its last message a client node counts as up: it sends one
+// each ten seconds, and a few may be lost.
 const upWithin = 45 * time.Second
 
 // Report implements status.Source.

@@ -20,7 +20,7 @@ const (
 	overdue = 2*gue.DefaultInterval + 500*time.Millisecond
 )
 
-// silentEnds finds far ends that do not answer any more. A gateway node can't see whether a
+// silentEnds finds far ends that no longer answer. A gateway node can't see whether a
 // client node is there until the next PING is overdue, so it asks: as soon as packets go into
 // a tunnel and none come out, and where a PING is overdue. It costs no packet as long as
 // answers come.

@@ -26,9 +26,9 @@ const (
 	saveEvery = time.Minute
 )
 
-// state is what is kept on disk, so a node that starts while the API is away
-// does its work. It has tunnels' keys: without them no tunnel could be opened. Who
-// reads the file as root could read them from the API with the node's credentials.
+// state is what is kept on disk, so a node that starts while the API is away does its
+// work. It has tunnels' keys: without them no tunnel could be opened. Root, who can read
+// the file, can read them from the API with the node's credentials too.
 type state struct {
 	Role  string       `json:"role"`
 	Nodes []netip.Addr `json:"nodes"`

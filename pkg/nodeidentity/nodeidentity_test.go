@@ -146,7 +146,7 @@ func FuzzAccountName(f *testing.F) {
 	})
 }
 
-// Only who has a certificate is a host, whose address is the administrator's word.
+// Only the holder of a certificate is a host, whose address is the administrator's word.
 func TestHosts(t *testing.T) {
 	i := &Identifier{GatewayAccounts: []string{gateway}, Nodes: nodes{"one": "192.0.2.40"}}
 	for host, u := range map[bool][]user.DefaultInfo{

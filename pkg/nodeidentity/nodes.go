@@ -102,7 +102,7 @@ func (c *clusterNodes) Addresses(ctx context.Context, name string) ([]netip.Addr
 			return nil, err
 		}
 		if i := slices.IndexFunc(others, func(other string) bool { return other != name }); i >= 0 {
-			shared = append(shared, fmt.Errorf("the Nodes %s and %s both say that %s is theirs: correct status.addresses of the one it does not belong to", name, others[i], a))
+			shared = append(shared, fmt.Errorf("the Nodes %s and %s both list %s as theirs: correct status.addresses of the one it does not belong to", name, others[i], a))
 			continue
 		}
 		own = append(own, a)

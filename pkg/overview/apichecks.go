@@ -121,7 +121,7 @@ func (i *Installation) checkReadiness(c *checks) {
 	}
 	failed := slices.DeleteFunc(slices.Clone(r.Failed), isEtcd)
 	if len(failed) > 0 {
-		c.fail(name, "the server's log says why; a check named permission-... is a rule that the server's own role lacks", "readyz fails: %s", strings.Join(failed, ", "))
+		c.fail(name, "the server's log gives the reason; a check named permission-... is a rule that the server's own role lacks", "readyz fails: %s", strings.Join(failed, ", "))
 		return
 	}
 	c.ok(name, "%s pass", count(len(r.Passed), "readyz check", "readyz checks"))

@@ -46,7 +46,7 @@ type Installation struct {
 type Server struct {
 	// Version is that of Kubernetes.
 	Version string `json:"version,omitempty"`
-	// Standalone says that it is an EPIC server without Kubernetes around it.
+	// Standalone means that it is an EPIC server without Kubernetes around it.
 	Standalone bool    `json:"standalone,omitempty"`
 	Unread     *Unread `json:"unread,omitempty"`
 }
@@ -54,7 +54,7 @@ type Server struct {
 // APIService is the part of an APIService that is read. The type's own package brings a
 // whole API server with it.
 type APIService struct {
-	// Absent says that there is none.
+	// Absent means that there is none.
 	Absent bool `json:"absent,omitempty"`
 	// Service says where the servers are.
 	Service    *ServiceReference  `json:"service,omitempty"`
@@ -80,7 +80,7 @@ type Replicas struct {
 type Readiness struct {
 	Passed []string `json:"passed,omitempty"`
 	Failed []string `json:"failed,omitempty"`
-	// Unknown says that no server could be asked, for no fault of the reader's.
+	// Unknown means that no server could be asked, through no fault of the reader.
 	Unknown string  `json:"unknown,omitempty"`
 	Unread  *Unread `json:"unread,omitempty"`
 }
@@ -117,7 +117,7 @@ func (a *Addresses) Use(texts ...string) {
 
 // Lease is the one that the leading controller renews.
 type Lease struct {
-	// Absent says that there is none.
+	// Absent means that there is none.
 	Absent   bool              `json:"absent,omitempty"`
 	Holder   string            `json:"holder,omitempty"`
 	Renewed  *metav1.MicroTime `json:"renewed,omitempty"`
@@ -133,7 +133,7 @@ type GatewayNodes struct {
 
 // DaemonSet counts the nodes that a DaemonSet is for.
 type DaemonSet struct {
-	// Absent says that there is none.
+	// Absent means that there is none.
 	Absent  bool    `json:"absent,omitempty"`
 	Desired int32   `json:"desired"`
 	Ready   int32   `json:"ready"`

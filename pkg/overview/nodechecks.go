@@ -95,8 +95,8 @@ func countNodes(c *checks, name string, reports map[string]v1.EPICNodeStatus) {
 	}
 }
 
-// checkHeartbeat says whether one node is well, and shows it if it is not or if all are
-// to be shown.
+// checkHeartbeat reports whether one node is well, and shows it if it is not or if all
+// nodes are shown.
 func (i *Installation) checkHeartbeat(c *checks, address string, node v1.EPICNodeStatus, object *v1.GatewayNode, show bool) bool {
 	check := "node " + address
 	name := cmp.Or(node.Name, "without a name")
@@ -146,7 +146,7 @@ func judgeNode(now time.Time, node *v1.EPICNodeStatus) health {
 	return health{}
 }
 
-// downTunnels names the first tunnels of a node that are down, and says why.
+// downTunnels names the first tunnels of a node that are down, and gives the reason.
 func downTunnels(node *v1.GatewayNode, now time.Time) string {
 	if node == nil || len(node.Status.DownTunnels) == 0 {
 		return ""

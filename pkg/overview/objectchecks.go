@@ -38,8 +38,8 @@ func (i *Installation) checkConfiguration(c *checks) {
 		c.warn(name, "", "EPIC %s/%s is being deleted%s", epic.ConfigNamespace, epic.ConfigName, held)
 	default:
 		if has := meta.FindStatusCondition(object.Status.Conditions, readyCondition); has != nil && has.Status != metav1.ConditionTrue {
-			// The API works all the same: an installation without gateway nodes is
-			// one to go on with.
+			// The API works all the same: an installation without gateway nodes is one to
+			// continue with.
 			c.warn(name, "kubectl describe -n epic epics.epic.acnodal.io epic", "EPIC %s/%s is not Ready: %s: %s", epic.ConfigNamespace, epic.ConfigName, has.Reason, has.Message)
 			return
 		}

@@ -21,7 +21,7 @@ func pairIn(dir, name string) pair {
 }
 
 // read returns the content of both files, or nil and nil where either is
-// missing: a half-written pair is made anew.
+// missing: a half-written pair is created again.
 func (p pair) read() (cert, key []byte, err error) {
 	cert, err = os.ReadFile(p.certFile)
 	if err == nil {

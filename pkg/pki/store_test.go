@@ -55,7 +55,7 @@ func TestRenewal(t *testing.T) {
 		at                 time.Duration
 		addresses          []net.IP
 		damage             string
-		ca, serving, admin bool // whether it is made anew
+		ca, serving, admin bool // whether it is created again
 	}{
 		"at once":              {},
 		"half of the life":     {at: certificateLife / 2},

@@ -207,7 +207,7 @@ func (s *store) put(t resource.Type, m *discoveryv3.Resource) error {
 		return err
 	}
 	if ok && s.durable {
-		// The kernel's own times are too coarse to tell which of two versions is newer.
+		// The kernel's own times are too coarse to order two versions.
 		now := time.Now()
 		if err := os.Chtimes(path, now, now); err != nil {
 			return err
@@ -223,7 +223,7 @@ func (s *store) put(t resource.Type, m *discoveryv3.Resource) error {
 			s.superseded = map[string]resource.Key{}
 		}
 		s.superseded[s.path(k, before)] = k
-		// A version that comes back before the next sync is not a former one any more.
+		// A version that comes back before the next sync is no longer a former one.
 		delete(s.superseded, path)
 		return nil
 	}

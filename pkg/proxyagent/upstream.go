@@ -57,7 +57,7 @@ type dialer struct {
 // pickAny makes a connection to any of the addresses of a name.
 const pickAny = `{"loadBalancingConfig":[{"pick_first":{"shuffleAddressList":true}}]}`
 
-// conn makes a connection, with the certificate unless that is not to be shown.
+// conn makes a connection, with the certificate unless that must not be shown.
 func (d *dialer) conn(withCertificate bool) (*grpc.ClientConn, error) {
 	config, err := d.identity.clientTLS(d.serverName, withCertificate)
 	if err != nil {
@@ -165,7 +165,7 @@ func (d *dialer) connect(ctx context.Context, failures int) *upstream {
 		}
 		d.identity.suspect(err)
 		if failures%10 == 1 {
-			logger.Info("Can't reach the operator; Envoy goes on with what it has", "operator", d.address, "err", err.Error())
+			logger.Info("Can't reach the operator; Envoy keeps what it has", "operator", d.address, "err", err.Error())
 		}
 	}
 }

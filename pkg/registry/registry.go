@@ -52,7 +52,7 @@ type Config struct {
 	Nodes      tunnelkeys.Identifier
 	// Reach decides which addresses endpoints without a tunnel may have.
 	Reach reach.Rules
-	// Authorizer says who may give a proxy more than its group does. Without one,
+	// Authorizer decides which users may give a proxy more than its group does. Without one,
 	// everybody may.
 	Authorizer authorizer.Authorizer
 	// Limits are what an account may store unless it has limits of its own.

@@ -10,5 +10,5 @@
 // IDs and there may be several, so they can be replaced while tunnels are in
 // use.
 //
-// Who may have which key is not decided here.
+// The package does not decide which identity may have which key.
 package tunnelkey

@@ -55,7 +55,7 @@ type master struct {
 // may be.
 func Parse(text []byte) (*Masters, error) {
 	if len(text) > maxFileSize {
-		return nil, fmt.Errorf("it has %d bytes, and master keys need no more than %d: is it another file?", len(text), maxFileSize)
+		return nil, fmt.Errorf("it has %d bytes, and master keys have at most %d: is it another file?", len(text), maxFileSize)
 	}
 	if !utf8.Valid(text) {
 		return nil, errors.New("it is no text: write a line \"ID BASE64\" for each key")

@@ -351,7 +351,7 @@ func TestMetrics(t *testing.T) {
 	expect(1, 3)
 }
 
-// TestSpecialFiles: neither a pipe that nobody writes to nor an endless file keeps the
+// TestSpecialFiles: a pipe that nobody writes to and an endless file do not keep the
 // server from starting.
 func TestSpecialFiles(t *testing.T) {
 	dir := t.TempDir()

@@ -21,7 +21,7 @@ type rounds struct {
 }
 
 func (r rounds) String() string {
-	return fmt.Sprintf("median of %d rounds of %s each, taken in turns", r.count, r.length)
+	return fmt.Sprintf("median of %d rounds of %s each, taken in turn", r.count, r.length)
 }
 
 // named is an operation with what a table calls it, and the programs that work

@@ -20,7 +20,7 @@ type singleton struct {
 }
 
 // counter gives IDs as controllers of custom resources do: the last one is in
-// the status of a singleton. Who needs one reads it, adds one, writes it back,
+// the status of a singleton. A client that needs one reads it, adds one, writes it back,
 // and tries again if another was faster, as often as client-go's own retry does:
 // 5 times.
 type counter struct {

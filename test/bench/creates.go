@@ -25,7 +25,7 @@ func creates(ctx context.Context, b binaries, objects int, r rounds, profiles st
 	if err := s.start(ctx, b); err != nil {
 		return err
 	}
-	fmt.Printf("\nCreations by %d clients, %d a round, %d rounds in turns; the first round of all is not measured.\n\n", loaders, objects, r.count)
+	fmt.Printf("\nCreations by %d clients, %d a round, %d rounds in turn; the first round of all is not measured.\n\n", loaders, objects, r.count)
 	c := newComparison("Medians of the rounds.")
 	sides := []*side{s.epic.side, s.resources}
 	results := make([][]result, len(sides))

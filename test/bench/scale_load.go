@@ -121,11 +121,11 @@ func (*scaled) writeAll(ctx context.Context, side *side, objects []*epicv1.LoadB
 		return r, err
 	}
 	progress("  %s: %d of %d writes failed and come again, one of them after: %v", side.name, r.failures, r.tries, r.failure)
-	return r, parallel(ctx, 1, len(again), func(ctx context.Context, i int) error { return mend(ctx, side, again[i], write) })
+	return r, parallel(ctx, 1, len(again), func(ctx context.Context, i int) error { return repair(ctx, side, again[i], write) })
 }
 
-// mend writes an object of which it is not known whether a write arrived.
-func mend(ctx context.Context, side *side, obj *epicv1.LoadBalancer, write func(context.Context, *epicv1.LoadBalancer) error) error {
+// repair writes an object of which it is not known whether a write arrived.
+func repair(ctx context.Context, side *side, obj *epicv1.LoadBalancer, write func(context.Context, *epicv1.LoadBalancer) error) error {
 	there := &epicv1.LoadBalancer{}
 	err := side.get(ctx, obj.Namespace, "loadbalancers", obj.Name, there)
 	switch {
@@ -175,7 +175,7 @@ func twoTunnels(i int) epicv1.ProxyStatus {
 }
 
 // alike is a custom resource with the labels, the spec and the status of an
-// object of EPIC's, without the copy of the status that only the API shows.
+// object of EPIC, without the copy of the status that only the API shows.
 func (*scaled) alike(side *side, lb *epicv1.LoadBalancer) *epicv1.LoadBalancer {
 	out := side.newLoadBalancer(lb.Name)
 	out.Namespace, out.Labels, out.Annotations, out.Finalizers = lb.Namespace, lb.Labels, lb.Annotations, lb.Finalizers

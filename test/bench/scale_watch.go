@@ -143,7 +143,7 @@ func (s *scaled) watches(ctx context.Context) error {
 			all[i] = append(all[i], r)
 		}
 	}
-	c := newComparison(fmt.Sprintf("Watches; median of %d rounds, taken in turns. Rates are of objects.", len(all[0])))
+	c := newComparison(fmt.Sprintf("Watches; median of %d rounds, taken in turn. Rates are of objects.", len(all[0])))
 	var rs []sideResult
 	for i, side := range sides {
 		rs = append(rs, sideResult{side, middle(all[i])})

@@ -64,7 +64,7 @@ func (w *writers) addTunnelWithID(ctx context.Context, writer, n int, id int32) 
 }
 
 // addInterfaces grows the object as addTunnel does, by entries of about the same
-// size that need no ID.
+// size that do not need an ID.
 func (w *writers) addInterfaces(ctx context.Context, writer, n int) error {
 	return w.write(ctx, writer, func(s *epicv1.ProxyStatus) {
 		if s.ProxyIfInfo == nil || n%(grow+1) == 0 {

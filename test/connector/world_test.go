@@ -244,7 +244,7 @@ func (w *world) newCluster(name, binary string) (*cluster, error) {
 	if c.config, err = clientcmd.BuildConfigFromFlags("", kubeconfig); err != nil {
 		return nil, err
 	}
-	// One that is paused is given up on.
+	// One that is paused is not waited for.
 	c.config.QPS, c.config.Timeout = -1, 5*time.Second
 	if c.ca, err = os.ReadFile(own.CAFile()); err != nil {
 		return nil, err

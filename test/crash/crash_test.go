@@ -132,7 +132,7 @@ func killAround(t *testing.T, w *world, rng *rand.Rand, d time.Duration) int {
 			t.Fatalf("start %s again: %v", v.Name, err)
 		}
 	}
-	// A server that found no etcd has given up by itself.
+	// A server that found no etcd has ended by itself.
 	for _, s := range w.servers {
 		s.Kill()
 		if err := s.Start(); err != nil {

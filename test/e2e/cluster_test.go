@@ -345,7 +345,7 @@ func wants(t *testing.T, what, text string, parts ...string) {
 	}
 }
 
-// eventually polls until f says nothing any more.
+// eventually polls until f returns nothing.
 func eventually(t *testing.T, limit time.Duration, f func() string) {
 	t.Helper()
 	end := time.Now().Add(limit)

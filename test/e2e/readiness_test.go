@@ -26,7 +26,7 @@ func (s *site) becomes(t *testing.T, object, name, want string) {
 }
 
 // The tenant sees which endpoints have a tunnel that works: one whose node does not
-// exist is not ready, and one whose node program stops is not ready any more.
+// exist is not ready, and one whose node program stops is no longer ready.
 func (s *site) testReadiness(t *testing.T) {
 	const endpoint, nowhere, balancer = "remoteendpoints.epic.acnodal.io/backend", "remoteendpoints.epic.acnodal.io/nowhere", "loadbalancers.epic.acnodal.io/shop"
 	gateway := s.internalIP(t, s.gateway)

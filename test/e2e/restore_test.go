@@ -53,7 +53,7 @@ func TestBackupAndRestore(t *testing.T) {
 	seen := c.run(t, "get", "-n", ns, "loadbalancers.epic.acnodal.io", "later", "-o", "jsonpath={.metadata.resourceVersion}")
 	c.run(t, "delete", "-n", ns, "loadbalancers.epic.acnodal.io", "plain")
 
-	// The members start anew, on nothing.
+	// The members start again, on nothing.
 	c.run(t, "delete", "pvc", "--namespace", system, "--selector=app.kubernetes.io/name=epic-etcd", "--wait=false")
 	c.run(t, "delete", "pod", "--namespace", system, "--selector=app.kubernetes.io/name=epic-etcd", "--grace-period=0", "--force")
 	server := c.pods(t, "epic-apiserver")[0].Name
@@ -71,7 +71,7 @@ func TestBackupAndRestore(t *testing.T) {
 		t.Errorf("There was:\n%s\nand there is:\n%s", before, after)
 	}
 	c.audited(t)
-	// A client that saw what is gone can't continue from there: it has to list anew.
+	// A client that saw what is gone can't continue from there: it has to list again.
 	client, err := dynamic.NewForConfig(c.config(t))
 	if err != nil {
 		t.Fatal(err)

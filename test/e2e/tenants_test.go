@@ -32,8 +32,8 @@ var tenants = map[string]bool{
 	"loadbalancers": true, "remoteendpoints": true, "gwproxies": true, "gwroutes": true, "gwendpointslices": true,
 }
 
-// verbs are requests of each kind, on objects that are not there: who may not do
-// something learns nothing about what is there.
+// verbs are requests of each kind, on objects that are not there: a user who may not do
+// something learns nothing about what exists.
 var verbs = map[string]func(context.Context, dynamic.ResourceInterface, *unstructured.Unstructured) error{
 	"get": func(ctx context.Context, r dynamic.ResourceInterface, o *unstructured.Unstructured) error {
 		_, err := r.Get(ctx, o.GetName(), metav1.GetOptions{})

@@ -450,7 +450,7 @@ func TestTunnelKeys(t *testing.T) {
 	})
 }
 
-// TestFinalizersOfTheSystem: who may do everything may set them.
+// TestFinalizersOfTheSystem: a user who may do everything may set them.
 func TestFinalizersOfTheSystem(t *testing.T) {
 	n := startNodes(t)
 	patch := func(body string) {

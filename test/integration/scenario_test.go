@@ -105,7 +105,7 @@ func TestSpecificationScenario(t *testing.T) {
 	}
 	cleanAudit(t, k)
 
-	// Everything goes in the order of dependence, and gives up what it held.
+	// Everything goes in the order of dependence, and releases what it held.
 	wants(t, "the deletion of an account in use", k.refused(t, "", "delete", "-n", "epic-root", "account", "root"), "others depend on it")
 	k.run(t, "delete", "-n", "epic-root", "lb", "sample-acnodal")
 	k.run(t, "delete", "-n", "epic-root", "lbsg", "sample")

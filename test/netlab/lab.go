@@ -73,7 +73,7 @@ func Require(t testing.TB) {
 	need.Met(t, "network namespaces", Possible())
 }
 
-// Possible explains why this process can't make namespaces; nil if it can.
+// Possible returns why this process can't make namespaces; nil if it can.
 func Possible() error {
 	if os.Geteuid() != 0 {
 		return errors.New("this needs root; run it with sudo")

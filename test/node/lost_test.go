@@ -10,9 +10,9 @@ import (
 	"github.com/acnodal/epic/test/netlab"
 )
 
-// lostSegments counts what a service's visitor and proxy send each other, and its proxy and
-// pod. The function that it returns reports how much of that did not arrive, once nothing is on
-// its way any more.
+// lostSegments counts what a service's visitor and proxy send each other, and its proxy
+// and pod. The function that it returns reports how much of that did not arrive, once
+// nothing is on its way anymore.
 //
 // Segments that visitors lose are logged and are no failure: the way between them and the
 // proxy is the host's network.

@@ -111,7 +111,7 @@ func attached(s *site, e *end) map[link.ID]ebpf.ProgramID {
 
 // pinFormer puts into the place of a pinned map one with the same entries in a layout
 // as an earlier version may have had: the fields are in another order, behind one that
-// is of no use any more.
+// is no longer of use.
 func pinFormer(path string, m *ebpf.Map, spec *ebpf.MapSpec) error {
 	now, ok := btf.As[*btf.Struct](spec.Value)
 	if !ok {

@@ -36,7 +36,7 @@ var powerful = []string{
 	"apiregistration.k8s.io/apiservices",
 }
 
-// Who has a right on what is powerful all the same, and may only have this.
+// A subject that has a right on what is powerful all the same, and may only have this.
 var powerfulAllowed = map[string][]right{
 	"epic-kubeconfig-issuer": {{"serviceaccounts/token", "", "create"}},
 	"epic-platform-admin":    {{"apiregistration.k8s.io/apiservices", "v1.epic.acnodal.io", "get"}},

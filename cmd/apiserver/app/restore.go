@@ -21,8 +21,8 @@ with it. For an etcd of several members, run this once for each member, with its
 --name and the same --initial-cluster and --initial-cluster-token, and start
 each member on the directory made for it.
 
-The data's revision is raised and the history before it is gone, so that
-clients that have seen later revisions list anew instead of going on.
+The data's revision is raised and the history before it is gone, so
+clients that have seen later revisions list again instead of continuing.
 
 FILE may be - for standard input, to restore in a pod that has no other file.`
 

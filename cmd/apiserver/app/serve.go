@@ -16,7 +16,7 @@ import (
 	"github.com/acnodal/epic/pkg/cli"
 )
 
-const serveLong = `The EPIC API server: serves epic.acnodal.io/v1 from etcd, beside a kube-apiserver
+const serveLong = `The EPIC API server: serves epic.acnodal.io/v1 from etcd, next to a kube-apiserver
 that aggregates it, or alone.`
 
 // serveExample has %[1]s where the command stands.

@@ -74,7 +74,7 @@ func (o *options) flags() cliflag.NamedFlagSets {
 
 	work := groups.FlagSet("work")
 	work.IntVar(&o.workers, "workers", o.workers, "How many objects of each kind are worked on at once.")
-	work.DurationVar(&o.rewriteSecrets, "rewrite-secrets", o.rewriteSecrets, "How often certificates are written again, since this program may not read whether they are still in EPIC.")
+	work.DurationVar(&o.rewriteSecrets, "rewrite-secrets", o.rewriteSecrets, "How often certificates are written again, because this program may not read whether they are still in EPIC.")
 	work.DurationVar(&o.retryRefused, "retry-refused", o.retryRefused, "How long to wait before EPIC is asked again for what it refused.")
 
 	o.election.AddFlags(groups.FlagSet("leader election"), "Work only while leading, by the lease "+leaseName+".",

@@ -24,7 +24,7 @@ heartbeats.`
 const example = `  # In a cluster; of several replicas one leads and the others stand by
   epic-controller --bind-address=:7445
 
-  # Beside an API server that runs alone, which has no leases to lead by
+  # Next to an API server that runs alone, which has no leases to lead by
   epic-controller --kubeconfig=.epic/kubeconfig --leader-elect=false`
 
 // Main runs the program and returns its exit code.

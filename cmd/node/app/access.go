@@ -115,7 +115,7 @@ func (o *options) exchanging(ctx context.Context, c *node.Config, from *connecto
 	case err == nil:
 		c.Nodes, c.Local = known(address, c.Nodes, c.Local)
 	case len(last) > 0:
-		klog.FromContext(ctx).Info("The connector does not answer; going on with the last address", "addresses", last, "err", err)
+		klog.FromContext(ctx).Info("The connector does not answer; using the last address", "addresses", last, "err", err)
 		c.Nodes, c.Local = known(last[0], c.Nodes, c.Local)
 	default:
 		klog.FromContext(ctx).Info("The connector does not answer yet", "addresses", c.Nodes, "err", err)

@@ -17,7 +17,7 @@ import (
 
 const program = "epic-node"
 
-const long = `The EPIC node program. It carries requests from EPIC's proxies through tunnels to the
+const long = `EPIC's node program. It carries requests from EPIC's proxies through tunnels to the
 tenants' pods, and the answers back, with eBPF programs that it loads and whose maps it
 fills.
 
@@ -27,7 +27,7 @@ continue to work when it exits; "epic-node cleanup" removes them.`
 const example = `  # On a gateway node
   epic-node gateway --kubeconfig=FILE --node-address=192.0.2.40
 
-  # On a client node, which may be behind NAT and needs no open port
+  # On a client node, which may be behind NAT and does not need an open port
   epic-node client --kubeconfig=FILE --namespace=epic-NAME --node-address=192.168.1.16
 
   # What it does now, and the packets of one tunnel

@@ -23,7 +23,7 @@ func newCleanupCommand() *cobra.Command {
 	var role string
 	cmd := &cobra.Command{
 		Use:     "cleanup",
-		Short:   "Take away all that the program made on this node: programs, maps, routes, state",
+		Short:   "Remove everything that the program made on this node: programs, maps, routes, state",
 		Example: "  epic-node cleanup --role=client",
 		Args:    cli.NoArguments,
 		RunE: func(*cobra.Command, []string) (err error) {

@@ -26,7 +26,7 @@ func newGatewayCommand() *cobra.Command {
 	var described string
 	cmd := &cobra.Command{
 		Use:     gatewayRole,
-		Short:   "Run on an EPIC node: carry what proxies send to tenants' pods",
+		Short:   "Run on a gateway node: carry what proxies send to tenants' pods",
 		Example: "  epic-node gateway --kubeconfig=node.kubeconfig --node-address=192.0.2.40 --proxies-file=proxies.yaml",
 		Args:    cli.NoArguments,
 	}

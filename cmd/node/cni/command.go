@@ -78,7 +78,7 @@ func newInstall() *cobra.Command {
 	once := false
 	cmd := &cobra.Command{
 		Use:     "install",
-		Short:   "Install the plugin, and put it back whenever somebody takes it away",
+		Short:   "Install the plugin, and restore it whenever somebody removes it",
 		Example: "  epic-node cni install --once",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

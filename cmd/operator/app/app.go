@@ -21,13 +21,13 @@ const long = `The EPIC operator. For every load balancer and gateway proxy it ru
 them over xDS, and reports how far they are.
 
 In a cluster it runs Envoys as Deployments. On a host without Kubernetes it runs them
-as processes, each in a network namespace with its public address; they go on when
+as processes, each in a network namespace with its public address; they continue when
 the operator ends, and "epic-operator cleanup" ends them.`
 
 const example = `  # In a cluster; every replica serves xDS, and one leads
   epic-operator --bind-address=:7448
 
-  # On a gateway host without Kubernetes, beside epic-node gateway
+  # On a gateway host without Kubernetes, next to epic-node gateway
   #   --proxies-file=/var/lib/epic-operator/proxies.yaml
   epic-operator --runner=processes --kubeconfig=epic.kubeconfig --node-address=192.0.2.40`
 

@@ -67,14 +67,14 @@ func newOptions() *options {
 		xdsAddress: fmt.Sprintf(":%d", xdsPort), service: "epic-operator",
 		envoyImage: "acnodal/epic-envoy:dev", proxyImage: "acnodal/epic-proxy:dev", pullPolicy: string(corev1.PullIfNotPresent),
 		cpuRequest: "50m", memoryRequest: "64Mi", memoryLimit: "512Mi",
-		dir: "/var/lib/epic-operator", network: inNamespaces, proxy: beside("epic-proxy"), envoy: os.Getenv("ENVOY"),
+		dir: "/var/lib/epic-operator", network: inNamespaces, proxy: sibling("epic-proxy"), envoy: os.Getenv("ENVOY"),
 		validator: validatorAuto,
 		election:  kube.NewElection(), logs: cli.NewLogs(),
 	}
 }
 
-// beside is the path of a program in this one's folder.
-func beside(name string) string {
+// sibling is the path of a program in this one's folder.
+func sibling(name string) string {
 	self, err := os.Executable()
 	if err != nil {
 		return name
@@ -105,7 +105,7 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	cluster.StringVar(&o.memoryRequest, "proxy-memory-request", o.memoryRequest, "What a proxy's pod asks for.")
 	cluster.StringVar(&o.memoryLimit, "proxy-memory-limit", o.memoryLimit, "What a proxy's pod may have; it sheds load before.")
 
-	cluster.BoolVar(&o.keepKeys, "proxy-keep-keys", false, "Have proxies' pods keep the private keys of tenants' certificates on their nodes' disks, so that listeners with TLS serve after a reboot of the node though the operator is away.")
+	cluster.BoolVar(&o.keepKeys, "proxy-keep-keys", false, "Have proxies' pods keep the private keys of tenants' certificates on their nodes' disks, so listeners with TLS serve after a reboot of the node though the operator is away.")
 
 	host := groups.FlagSet(runProcesses)
 	host.StringVar(&o.dir, "process-dir", o.dir, "The folder for what runs: sockets, logs, keys, and proxies.yaml for epic-node gateway --proxies-file. Its path must be short, at most 60 characters.")

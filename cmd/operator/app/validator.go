@@ -56,7 +56,7 @@ func (o *options) checker(ctx context.Context) (validate.Checker, everywhere) {
 	}
 	path, err := find(cmp.Or(o.envoy, defaultEnvoy))
 	if err != nil {
-		logger.Info("Configurations are not checked before proxies get them, because there is no Envoy here: give --envoy or --validator, or --validator=off to say that none is needed", "reason", err.Error())
+		logger.Info("Configurations are not checked before proxies get them, because there is no Envoy here: give --envoy or --validator, or --validator=off if none is needed", "reason", err.Error())
 		return nil, idle
 	}
 	v := validate.New(validate.Options{Envoy: path, MaxMemory: validatorMemory})
@@ -109,7 +109,7 @@ func find(program string) (string, error) {
 	return filepath.Abs(path)
 }
 
-const validatorLong = `Check configurations for an operator that runs beside this program, in a container of its
+const validatorLong = `Check configurations for an operator that runs next to this program, in a container of its
 own: it reads what tenants write, and needs neither credentials nor the network.
 
 The operator connects to the socket if it is started with --validator=unix:SOCKET.`

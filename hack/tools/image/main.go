@@ -2,7 +2,7 @@
 
 // Command image puts a static binary into a container image, and others next to it,
 // as a tarball that "docker load", "ctr images import" and "kind load
-// image-archive" take. It needs no Docker and no registry, and equal input gives
+// image-archive" take. It does not need Docker or a registry, and equal input gives
 // equal output, byte by byte.
 package main
 

@@ -109,7 +109,7 @@ func TestRoundTrip(t *testing.T) {
 			if put.Header.Revision <= restored.Revision || restored.Revision < revision+RevisionBump {
 				t.Errorf("After the restore the revision is %d, said to be %d; it was %d", put.Header.Revision, restored.Revision, revision)
 			}
-			// A watch of before the restore must be told to begin anew.
+			// A watch of before the restore must be told to begin again.
 			watch := <-client.Watch(t.Context(), "/k/", clientv3.WithPrefix(), clientv3.WithRev(revision+1))
 			if !errors.Is(watch.Err(), rpctypes.ErrCompacted) {
 				t.Errorf("A watch from before the restore goes on: %v %v", watch.Events, watch.Err())

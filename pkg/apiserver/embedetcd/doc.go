@@ -3,8 +3,8 @@
 // Package embedetcd runs one etcd member inside the process of the API server,
 // for an installation of one server that wants no etcd cluster to look after.
 //
-// The member listens on a unix socket in its own data directory and on nothing
-// else, so the permissions of that directory decide who can reach it. It keeps
+// The member listens on a unix socket in its own data directory and nothing else, so
+// the permissions of that directory decide who can reach it. It keeps
 // etcd's defaults for durability: an acknowledged write is on disk.
 //
 // The package knows nothing of Kubernetes. It does not compact the history

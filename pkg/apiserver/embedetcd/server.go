@@ -40,7 +40,7 @@ type Config struct {
 	QuotaBytes int64
 	// StartTimeout bounds the wait until the member serves; 0 is DefaultStartTimeout.
 	StartTimeout time.Duration
-	// UnsafeNoFsync gives up durability for speed. It is for tests only, and
+	// UnsafeNoFsync trades durability for speed. It is for tests only, and
 	// there is no flag for it.
 	UnsafeNoFsync bool
 }
@@ -207,7 +207,7 @@ func (s *Server) Stop() {
 		if s.etcd != nil {
 			s.etcd.Close()
 		}
-		// Closing the file gives up the lock.
+		// Closing the file releases the lock.
 		s.lock.Close() //nolint:errcheck,gosec // nothing is buffered
 	})
 }

@@ -26,7 +26,7 @@ const (
 
 var full = metrics.NewGauge(&metrics.GaugeOpts{
 	Namespace: "epic", Subsystem: "embedded_etcd", Name: "full",
-	Help:           "1 while the embedded etcd takes no writes, since its database has reached its quota.",
+	Help:           "1 while the embedded etcd takes no writes, because its database has reached its quota.",
 	StabilityLevel: metrics.ALPHA,
 })
 

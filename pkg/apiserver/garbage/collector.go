@@ -188,7 +188,7 @@ func (c *Collector) process(ctx context.Context, uid types.UID) error {
 	return nil
 }
 
-// collect deletes an object if none of its owners is there any more. It asks the
+// collect deletes an object if none of its owners exists anymore. It asks the
 // server, because the watches of owners and dependents don't run in step.
 func (c *Collector) collect(ctx context.Context, d item) error {
 	for _, r := range d.OwnerReferences {

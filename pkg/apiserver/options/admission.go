@@ -76,7 +76,7 @@ func (o *AdmissionOptions) Enabled(plugin string) bool {
 }
 
 // quotaInitializer tells the quota plugin that there is nothing to count but
-// objects (count/loadbalancers.epic.acnodal.io), for which it needs no help.
+// objects (count/loadbalancers.epic.acnodal.io), for which it does not need help.
 type quotaInitializer struct{}
 
 // Initialize implements admission.PluginInitializer.

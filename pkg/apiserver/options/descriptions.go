@@ -97,7 +97,7 @@ var descriptions = map[string]string{
 	"max-mutating-requests-inflight":          "Writes at once; the rest wait or are refused",
 	"request-timeout":                         "End a request that takes longer",
 	"min-request-timeout":                     "Keep a watch open for at least this many `SECONDS`",
-	"goaway-chance":                           "Part of requests after which the client is asked to connect anew; up to 0.02",
+	"goaway-chance":                           "Part of requests after which the client is asked to connect again; up to 0.02",
 	"shutdown-delay-duration":                 "Keep serving for this long after SIGTERM, while readyz says no",
 	"shutdown-send-retry-after":               "While draining, answer new requests with 429 and Retry-After",
 	"shutdown-watch-termination-grace-period": "Take at most this long to end watches at shutdown",

@@ -54,7 +54,7 @@ func (o *ServingOptions) Validate(standalone bool) []error {
 	pair := o.ServerCert.CertKey
 	switch {
 	case standalone && (pair.CertFile != "" || pair.KeyFile != ""):
-		errs = append(errs, errors.New("--tls-cert-file and --tls-private-key-file have no place beside --standalone, which makes its own certificate; leave them out"))
+		errs = append(errs, errors.New("--tls-cert-file and --tls-private-key-file can't be combined with --standalone, which makes its own certificate; leave them out"))
 	case !standalone && (pair.CertFile == "" || pair.KeyFile == ""):
 		errs = append(errs, errors.New("--tls-cert-file and --tls-private-key-file must be set: the kube-apiserver verifies the certificate of this server with the caBundle of its APIService; or use --standalone"))
 	}

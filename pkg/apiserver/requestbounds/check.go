@@ -101,7 +101,7 @@ func checkYAML(body []byte) string {
 func checkNode(n *goyaml.Node) string {
 	switch {
 	case n.Kind == goyaml.AliasNode:
-		return "the YAML refers to a part of itself (*name): write the part where it is meant"
+		return "the YAML refers to a part of itself (*name): write the part where it is used"
 	case n.Kind == goyaml.SequenceNode && len(n.Content) > maxList:
 		return tooLong(len(n.Content))
 	}

@@ -44,7 +44,7 @@ func (s *Secure) AddFlags(fs *pflag.FlagSet) {
 }
 
 // listenAddress returns an address with its port as package net takes it. An IPv6 address
-// needs no brackets here, because a manifest that composes the flag of a node's address
+// does not need brackets here, because a manifest that composes the flag of a node's address
 // and a port does not know the address family.
 func listenAddress(text string) (string, error) {
 	if i := strings.LastIndexByte(text, ':'); i >= 0 {

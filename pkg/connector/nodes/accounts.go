@@ -168,8 +168,8 @@ func (a *Accounts) delete(ctx context.Context, account *corev1.ServiceAccount) e
 	return nil
 }
 
-// Sweep deletes the service accounts of nodes that the client cluster does not have any
-// more, and so ends their tokens. It returns how many those were.
+// Sweep deletes the service accounts of nodes that the client cluster no longer has, and so ends
+// their tokens. It returns how many those were.
 func (a *Accounts) Sweep(ctx context.Context) (int, error) {
 	list, err := a.Client.CoreV1().ServiceAccounts(a.Namespace).List(ctx, metav1.ListOptions{
 		LabelSelector: epic.OwningClusterLabel + "=" + epic.LabelValue(a.Cluster),

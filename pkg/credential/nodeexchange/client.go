@@ -146,7 +146,7 @@ func (c *Client) Problem(now time.Time) string {
 	case err == nil:
 		return ""
 	case !has.Expires.IsZero() && now.After(has.Expires):
-		return fmt.Sprintf("this node's credential for EPIC's API expired at %s and can't be renewed; tunnels go on: %v", has.Expires.UTC().Format(time.RFC3339), err)
+		return fmt.Sprintf("this node's credential for EPIC's API expired at %s and can't be renewed; tunnels keep working: %v", has.Expires.UTC().Format(time.RFC3339), err)
 	}
 	return fmt.Sprintf("this node's credential for EPIC's API expires at %s and can't be renewed yet: %v", has.Expires.UTC().Format(time.RFC3339), err)
 }
@@ -154,8 +154,8 @@ func (c *Client) Problem(now time.Time) string {
 // ErrMoved is that EPIC knows the node by another address than before.
 var ErrMoved = errors.New("EPIC knows this node by another address now")
 
-// Run renews the credential until ctx ends, at half of its life and when EPIC does not
-// accept it any more. It fails with ErrMoved if the node's address is not one of those
+// Run renews the credential until ctx ends, at half of its life and when EPIC no longer accepts it.
+// It fails with ErrMoved if the node's address is not one of those
 // given, because a program has to restart to have another.
 func (c *Client) Run(ctx context.Context, addresses ...netip.Addr) error {
 	pause := c.untilRenewal()

@@ -100,7 +100,7 @@ var explained = []struct{ word, why string }{
 	{"file", "it reads or writes files of the gateway"},
 }
 
-// refusedExtension explains why an extension may not be used; nothing if it may.
+// refusedExtension returns why an extension may not be used; nothing if it may.
 func refusedExtension(url string) string {
 	name := url[strings.LastIndexByte(url, '/')+1:]
 	if allowed[name] && url == "type.googleapis.com/"+name {

@@ -20,8 +20,8 @@ import (
 // Restore makes the configuration of a proxy whose template is refused of what one of its
 // Envoys has. That comes from a tenant's pod, so it is trusted no more than a template: a
 // resource that is not exactly as the translation makes it must be one that a template may
-// yield. Other resources are left out, and so are listeners where nothing is published any
-// more. The result is nil if no listener is left.
+// yield. Other resources are left out, and so are listeners where nothing is published anymore.
+// The result is nil if no listener is left.
 //
 // Endpoints are not restored: the result has the backends that they are rendered from.
 func Restore(ctx context.Context, in Input, has []*resource.Resource) *translate.Result {

@@ -213,7 +213,7 @@ func (r *rendering) render() {
 	}
 	if r.hasEdge() {
 		r.result.Problems = append(r.result.Problems, translate.Problem{
-			Object: r.proxy(), Field: "spec.edge", Reason: ReasonNotServed, Message: "has no effect, since the envoy-template sets everything: remove one of the two",
+			Object: r.proxy(), Field: "spec.edge", Reason: ReasonNotServed, Message: "has no effect, because the envoy-template sets everything: remove one of the two",
 		})
 	}
 	if len(t.Runtimes) > 0 {

@@ -33,7 +33,7 @@ type spoken struct {
 func (t *translation) watchHealth(cluster *clusterv3.Cluster, s spoken) {
 	if h := t.edge.HealthCheck; h != nil {
 		cluster.HealthChecks = []*corev3.HealthCheck{healthCheck(h, s)}
-		// Where an endpoint was removed, its health decides nothing any more.
+		// Where an endpoint was removed, its health decides nothing anymore.
 		cluster.IgnoreHealthOnHostRemoval = true
 	}
 	if o := t.edge.Outlier; o != nil {

@@ -84,6 +84,6 @@ type EndpointsInput struct {
 	Slices    []*epicv1.GWEndpointSlice
 	// Reach returns what is known of the tunnel to a client node. Requests go to the
 	// endpoints with the best way. When nil, all tunnels count as up. It is not asked
-	// about endpoints that need no tunnel.
+	// about endpoints that do not need a tunnel.
 	Reach func(clientNode netip.Addr) Reach
 }

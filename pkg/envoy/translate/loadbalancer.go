@@ -21,7 +21,7 @@ func LoadBalancer(in LoadBalancerInput) *Result {
 	t := newTranslation("LoadBalancer", lb, in.Group, lb.Spec.Edge)
 	where := bindingOf(in.Options, lb.Spec.PublicAddress)
 	if len(where.addresses) == 0 {
-		t.problems.add(t.proxy, "spec.public-address", ReasonAddressMissing, "is %q, on which no proxy can listen: leave it out, so that the server assigns one", lb.Spec.PublicAddress)
+		t.problems.add(t.proxy, "spec.public-address", ReasonAddressMissing, "is %q, on which no proxy can listen: leave it out, and the server assigns one", lb.Spec.PublicAddress)
 		return t.result()
 	}
 	seen := map[PublishedPort]bool{}

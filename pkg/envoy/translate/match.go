@@ -222,7 +222,7 @@ func expression(s string) *matcherv3.RegexMatcher {
 	return &matcherv3.RegexMatcher{Regex: s}
 }
 
-// unmatchable explains why a match is left out.
+// unmatchable returns why a match is left out.
 func unmatchable(p *gatewayv1.HTTPPathMatch) string {
 	value := "/"
 	if p != nil && p.Value != nil {

@@ -159,7 +159,7 @@ func (l *live) pose(wrapped map[*resource.Resource]*resource.Resource) (map[*res
 	return questions, true
 }
 
-// drop removes resources from the Envoy's configuration about which nobody asks any more.
+// drop removes resources from the Envoy's configuration about which nobody asks anymore.
 func (l *live) drop(wrapped map[*resource.Resource]*resource.Resource) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

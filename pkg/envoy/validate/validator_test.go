@@ -109,7 +109,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// What could not be checked is neither good nor bad, and is asked again.
+// What could not be checked has no verdict, and is asked again.
 func TestCheckFails(t *testing.T) {
 	v := New(Options{Envoy: "/nonexistent/envoy", Dir: t.TempDir()})
 	r := route(t, "a", "/")

@@ -98,7 +98,7 @@ func loopback(of string, udp bool) *corev3.Address {
 // patience is how long Envoy waits for what a source of configuration does not deliver.
 const patience = time.Millisecond
 
-// impatient has everything that a message refers to given up at once. Types that this
+// impatient releases everything that a message refers to at once. Types that this
 // program does not know stay as they are.
 func impatient(m protoreflect.Message) {
 	switch m := m.Interface().(type) {

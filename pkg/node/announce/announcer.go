@@ -113,7 +113,7 @@ func (a *Announcer) Set(c Config) {
 }
 
 // Run announces until the context ends. It must be called when everything that this node
-// delivers is known. When it returns, nothing is announced any more, except that peers
+// delivers is known. When it returns, nothing is announced anymore, except that peers
 // that agreed to it keep the routes for a while.
 func (a *Announcer) Run(ctx context.Context) {
 	var wg sync.WaitGroup

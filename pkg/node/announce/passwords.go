@@ -25,7 +25,7 @@ func (p Passwords) Get(name string) (string, error) {
 		return "", fmt.Errorf("the password %q is not known: start the node program with --bgp-password-dir", name)
 	}
 	if name != filepath.Base(name) || strings.HasPrefix(name, ".") {
-		return "", fmt.Errorf("%q can not be the name of a password", name)
+		return "", fmt.Errorf("%q cannot be the name of a password", name)
 	}
 	f, err := os.Open(filepath.Join(string(p), name))
 	if errors.Is(err, fs.ErrNotExist) {

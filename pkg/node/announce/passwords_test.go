@@ -28,7 +28,7 @@ func TestPasswords(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"empty": "is empty", "blank": "is empty", "too-long": "longer than 80 bytes", "huge": "longer than 80 bytes", "lines": "more than one line", "nul": "more than one line",
-		"missing": "Secret epic-bgp-passwords", "../plain": "can not be the name", ".": "can not be the name", "..": "can not be the name", "..data": "can not be the name",
+		"missing": "Secret epic-bgp-passwords", "../plain": "cannot be the name", ".": "cannot be the name", "..": "cannot be the name", "..data": "cannot be the name",
 	} {
 		if got, err := p.Get(name); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "xxx") {
 			t.Errorf("%s: %q, %v", name, got, err)

@@ -49,7 +49,7 @@ func (a *Announcer) resumeBFD(ctx context.Context) {
 	}
 	switch {
 	case err != nil:
-		klog.FromContext(ctx).Info("Cannot go on with the BFD sessions of the program before", "err", err)
+		klog.FromContext(ctx).Info("Cannot continue the BFD sessions of the program before", "err", err)
 	case found && a.options.Restarting:
 		a.bfd.Resume(saved)
 	}

@@ -185,7 +185,7 @@ func (a *Applier) SetKeys(key intent.Key, keys intent.Keys) {
 	}
 }
 
-// Replan plans objects anew, because what the Planner knows besides them changed:
+// Replan plans objects again, because what the Planner knows besides them changed:
 // the given ones, or all if none is given.
 func (a *Applier) Replan(keys ...intent.Key) {
 	a.mu.Lock()

@@ -116,7 +116,7 @@ func (a *Attached) path(host string) string {
 func (a *Attached) Put(r Attachment) error {
 	host := r.Plan.Host
 	if host == "" || host != filepath.Base(host) {
-		return fmt.Errorf("%q can not be an interface's name", host)
+		return fmt.Errorf("%q cannot be an interface's name", host)
 	}
 	link, err := a.rt.LinkByName(host)
 	if err != nil {
@@ -222,7 +222,7 @@ func (a *Attached) Run(ctx context.Context, changed func()) error {
 		case <-tick.C:
 		}
 		if err := a.verify(); err != nil {
-			klog.FromContext(ctx).Error(err, "Can not compare the attachments with the kernel's interfaces")
+			klog.FromContext(ctx).Error(err, "Cannot compare the attachments with the kernel's interfaces")
 		}
 	}
 }
@@ -269,7 +269,7 @@ func (a *Attached) watch(ctx context.Context, updates chan<- struct{}) {
 		links := make(chan netlink.LinkUpdate, 64)
 		err := netlink.LinkSubscribeWithOptions(links, done, netlink.LinkSubscribeOptions{Namespace: &a.ns})
 		if err != nil {
-			klog.FromContext(ctx).Error(err, "Can not follow the kernel's interfaces, looking every few seconds")
+			klog.FromContext(ctx).Error(err, "Cannot watch the kernel's interfaces, looking every few seconds")
 		}
 		for open := err == nil; open; {
 			var u netlink.LinkUpdate

@@ -39,7 +39,7 @@ type Resolver interface {
 	// Resolve returns nil for a pod that is no proxy. A pod or an object that is not
 	// known yet is a failure that may go away.
 	Resolve(ctx context.Context, namespace, name string, uid types.UID) (*Proxy, error)
-	// Gone reports whether a pod is known not to exist any more.
+	// Gone reports whether a pod is known to be gone.
 	Gone(namespace, name string, uid types.UID) bool
 }
 
@@ -90,7 +90,7 @@ func (l *Objects) Resolve(ctx context.Context, namespace, name string, uid types
 	case proxy != "":
 		return l.gwProxy(ctx, pod, proxy)
 	}
-	return nil, &wire.RefusalError{Message: fmt.Sprintf("pod %s/%s is labelled as a proxy, but neither %s nor %s says of what", namespace, name, epic.OwningLoadBalancerLabel, epic.OwningProxyLabel)}
+	return nil, &wire.RefusalError{Message: fmt.Sprintf("pod %s/%s is labeled as a proxy, but neither %s nor %s says of what", namespace, name, epic.OwningLoadBalancerLabel, epic.OwningProxyLabel)}
 }
 
 func (l *Objects) waitForPod(ctx context.Context, namespace, name string, uid types.UID) (*corev1.Pod, error) {
@@ -105,7 +105,7 @@ func (l *Objects) waitForPod(ctx context.Context, namespace, name string, uid ty
 		case err == nil && (uid == "" || pod.UID == uid):
 			return pod, nil
 		case err != nil && !apierrors.IsNotFound(err):
-			return nil, wire.Again("pod %s/%s can not be read: %v", namespace, name, err)
+			return nil, wire.Again("pod %s/%s cannot be read: %v", namespace, name, err)
 		case time.Now().After(deadline):
 			return nil, wire.Again("pod %s/%s is not known to the node program yet", namespace, name)
 		}
@@ -134,7 +134,7 @@ func (l *Objects) gwProxy(ctx context.Context, pod *corev1.Pod, name string) (*P
 }
 
 func unknown(kind proxies.Kind, pod *corev1.Pod, name string, err error) error {
-	return wire.Again("pod %s/%s is a proxy of the %s %s, which can not be found: %v", pod.Namespace, pod.Name, kind, name, err)
+	return wire.Again("pod %s/%s is a proxy of the %s %s, which cannot be found: %v", pod.Namespace, pod.Name, kind, name, err)
 }
 
 func (l *Objects) proxy(ctx context.Context, pod *corev1.Pod, kind proxies.Kind, owner string, labels map[string]string, public, alternate string) (*Proxy, error) {
@@ -157,11 +157,11 @@ func (l *Objects) proxy(ctx context.Context, pod *corev1.Pod, kind proxies.Kind,
 	name := labels[epic.OwningServicePrefixLabel]
 	prefix, err := l.Prefix(ctx, name)
 	if err != nil {
-		return nil, wire.Again("%s has its address from the ServicePrefix %q, which can not be found: %v", what, name, err)
+		return nil, wire.Again("%s has its address from the ServicePrefix %q, which cannot be found: %v", what, name, err)
 	}
 	p.Bridge = Bridge(prefix)
 	if p.Keep, err = l.Keep(ctx); err != nil {
-		return nil, wire.Again("what %s reaches by the cluster's own network can not be found: %v", what, err)
+		return nil, wire.Again("what %s reaches by the cluster's own network cannot be found: %v", what, err)
 	}
 	return p, nil
 }

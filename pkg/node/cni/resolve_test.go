@@ -82,7 +82,7 @@ func TestResolve(t *testing.T) {
 		{name: "neither", pod: labelled("u", part, envoy), err: "neither"},
 		{name: "pod not known", err: "not known", again: true},
 		{name: "an older pod of that name", pod: gwpPod, uid: "other", err: "not known", again: true},
-		{name: "no object", pod: gwpPod, err: "can not be found", again: true, spoil: func(o *Objects) {
+		{name: "no object", pod: gwpPod, err: "cannot be found", again: true, spoil: func(o *Objects) {
 			o.GWProxy = func(context.Context, string, string) (*epicv1.GWProxy, error) { return nil, missing }
 		}},
 		{name: "no address yet", pod: gwpPod, err: "no public address yet", again: true, spoil: func(o *Objects) {

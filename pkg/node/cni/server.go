@@ -244,7 +244,7 @@ func (s *Server) check(ctx context.Context, r wire.Request) (wire.Answer, error)
 	return wire.Answer{}, &wire.RefusalError{Message: fmt.Sprintf("pod %s/%s is a proxy, and has no public interface: delete the pod", r.PodNamespace, r.PodName)}
 }
 
-// gc forgets the attachments of a network that are not valid any more.
+// gc forgets the attachments of a network that are no longer valid.
 func (s *Server) gc(_ context.Context, g wire.GC) (struct{}, error) {
 	valid := map[string]bool{}
 	for _, a := range g.Valid {

@@ -112,7 +112,7 @@ func (f *Follower) factory(namespace string, selector fields.Selector) externalv
 		externalversions.WithTweakListOptions(func(o *metav1.ListOptions) { o.FieldSelector = selector.String() }))
 }
 
-// watchErrors notes what keeps a watch from going on.
+// watchErrors notes what keeps a watch from continuing.
 func (f *Follower) watchErrors(informer cache.SharedIndexInformer, what string) error {
 	return informer.SetWatchErrorHandlerWithContext(func(ctx context.Context, r *cache.Reflector, err error) {
 		f.mu.Lock()
@@ -231,11 +231,11 @@ type watchError struct {
 	at  time.Time
 }
 
-// errorsFor is how long an error is told. A watch that does not come up fails anew
+// errorsFor is how long an error is reported. A watch that does not come up fails again
 // within less.
 const errorsFor = time.Minute
 
-// Err returns what keeps watches from going on, nil when all is well.
+// Err returns what keeps watches from continuing, nil when all is well.
 func (f *Follower) Err() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

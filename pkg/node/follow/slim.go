@@ -50,7 +50,7 @@ func (f *Follower) slim(obj any) (any, error) {
 		owner := epic.LoadBalancerReference(o)
 		slimMeta(&o.ObjectMeta)
 		if owner != nil {
-			// The texts are constants, which need no memory for each endpoint.
+			// The texts are constants, which do not need memory for each endpoint.
 			o.OwnerReferences = []metav1.OwnerReference{{APIVersion: epic.GroupName + "/v1", Kind: "LoadBalancer", UID: owner.UID, Controller: &yes}}
 		}
 		o.Status = epicv1.RemoteEndpointStatus{}

@@ -19,7 +19,7 @@ func ownBridge(link netlink.Link) bool {
 	return link.Type() == "bridge" && (a.Alias == Alias || bytes.Equal(a.HardwareAddr, BridgeMAC(a.Name)))
 }
 
-// reconcileBridges makes the bridges and removes those that nobody wants any more.
+// reconcileBridges makes the bridges and removes those that nobody wants anymore.
 func (h *Host) reconcileBridges() (*observed, int, error) {
 	all, err := dump(h.rt.LinkList)
 	if err != nil {
@@ -120,7 +120,7 @@ func (h *Host) reconcileGateway(link netlink.Link) (int, error) {
 	return 1, nil
 }
 
-// removeBridges deletes the own bridges that are not desired. It lists the links
+// removeBridges deletes EPIC's bridges that are not desired. It lists the links
 // itself if it is given none.
 func (h *Host) removeBridges(all []netlink.Link) (int, error) {
 	if all == nil {

@@ -110,7 +110,7 @@ func (d Desired) normalize() (Desired, error) {
 		mtu, seen := bridges[b.Name]
 		switch {
 		case b.Name == "" || len(b.Name) > maxName || strings.ContainsAny(b.Name, "/ :%\t\n") || b.Name == "." || b.Name == "..":
-			errs = append(errs, fmt.Errorf("bridges[%d].name: %q can not be an interface's name: use 1 to %d letters, digits and dashes", i, b.Name, maxName))
+			errs = append(errs, fmt.Errorf("bridges[%d].name: %q cannot be an interface's name: use 1 to %d letters, digits and dashes", i, b.Name, maxName))
 		case b.MTU < 68 || b.MTU > 65535:
 			errs = append(errs, fmt.Errorf("bridges[%d].mtu: %d is not between 68 and 65535", i, b.MTU))
 		case seen && mtu != b.MTU:
@@ -170,7 +170,7 @@ func (d Desired) normalize() (Desired, error) {
 			case seen && !slices.Equal(was.MAC, e.MAC):
 				errs = append(errs, fmt.Errorf("%s: interface %d has two hardware addresses, %s and %s", a.Address, e.Index, was.MAC, e.MAC))
 			case seen && on[e.Index] != a.Bridge:
-				errs = append(errs, fmt.Errorf("%s: interface %d can not be a port of two bridges, %s and %s", a.Address, e.Index, on[e.Index], a.Bridge))
+				errs = append(errs, fmt.Errorf("%s: interface %d cannot be a port of two bridges, %s and %s", a.Address, e.Index, on[e.Index], a.Bridge))
 			}
 			owner[e.Index], on[e.Index] = e, a.Bridge
 		}

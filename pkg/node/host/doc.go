@@ -11,7 +11,7 @@
 //
 // # What is made
 //
-// Everything is marked, so a program that starts anew finds what an earlier
+// Everything is marked, so a program that restarts finds what an earlier
 // one made, and nothing else is ever changed or removed:
 //
 //   - bridges, with the alias [Alias] and a hardware address computed from the

@@ -51,7 +51,7 @@ func (h *Host) reconcileNeighbours(o *observed) (int, error) {
 				continue
 			}
 			if err := h.rt.NeighDel(&n); err != nil && !errors.Is(err, unix.ENOENT) {
-				errs = append(errs, fmt.Errorf("remove the neighbour %s: %w", addr, err))
+				errs = append(errs, fmt.Errorf("remove the neighbor %s: %w", addr, err))
 				continue
 			}
 			changed++
@@ -60,7 +60,7 @@ func (h *Host) reconcileNeighbours(o *observed) (int, error) {
 	for e, mac := range want {
 		err := h.rt.NeighSet(&netlink.Neigh{LinkIndex: e.link, IP: e.key.AsSlice(), HardwareAddr: mac, State: netlink.NUD_PERMANENT})
 		if err != nil {
-			errs = append(errs, fmt.Errorf("set the neighbour %s: %w", e.key, err))
+			errs = append(errs, fmt.Errorf("set the neighbor %s: %w", e.key, err))
 			continue
 		}
 		changed++

@@ -34,7 +34,7 @@ func (h *Host) Problems() []string {
 	out := sysctls("/proc/sys/net", four, six, "to its proxies")
 	chains, err := foreignChains(h.nft)
 	if err != nil {
-		return append(out, fmt.Sprintf("the firewall can not be read (%v), so it is not known whether it lets visitors through", err))
+		return append(out, fmt.Sprintf("the firewall cannot be read (%v), so it is not known whether it lets visitors through", err))
 	}
 	h.fw.compare(h.nft)
 	for i, wanted := range []bool{four, six} {
@@ -75,16 +75,16 @@ func ForwardingProblems(four, six bool) []string {
 	out := sysctls("/proc/sys/net", four, six, "to its pods")
 	conn, err := openNFT(netns.None())
 	if err != nil {
-		return append(out, fmt.Sprintf("the firewall can not be read (%v), so it is not known whether it lets packets to pods through", err))
+		return append(out, fmt.Sprintf("the firewall cannot be read (%v), so it is not known whether it lets packets to pods through", err))
 	}
 	chains, err := foreignChains(conn)
 	if err != nil {
-		return append(out, fmt.Sprintf("the firewall can not be read (%v), so it is not known whether it lets packets to pods through", err))
+		return append(out, fmt.Sprintf("the firewall cannot be read (%v), so it is not known whether it lets packets to pods through", err))
 	}
 	for i, wanted := range []bool{four, six} {
 		for _, c := range chains {
 			if wanted && c.holds(i == 1) && !c.accepts {
-				out = append(out, fmt.Sprintf("the chain %s of the table %s %s drops all that is forwarded, so nothing reaches the pods: accept there what is forwarded to and from them",
+				out = append(out, fmt.Sprintf("the chain %s of the table %s %s drops everything that is forwarded, so nothing reaches the pods: accept there what is forwarded to and from them",
 					c.name, c.family, c.table))
 				break
 			}
@@ -133,7 +133,7 @@ func foreignChains(conn *nftables.Conn) ([]foreignChain, error) {
 }
 
 // mayAccept reports whether a chain, or one that it leads to, has a rule that accepts. What
-// rules match is not looked at: packets tell whether they are enough.
+// rules match is not looked at: packets show whether they are enough.
 func mayAccept(conn *nftables.Conn, c *nftables.Chain, all []*nftables.Chain, seen map[string]bool) (bool, error) {
 	if seen[c.Name] {
 		return false, nil
@@ -209,7 +209,7 @@ func sysctls(root string, four, six bool, where string) []string {
 	check := func(path, setting, family string) {
 		data, err := os.ReadFile(filepath.Join(root, path))
 		if err != nil {
-			out = append(out, fmt.Sprintf("%s can not be read (%v): it has to be 1, for the node to forward %s packets %s", setting, err, family, where))
+			out = append(out, fmt.Sprintf("%s cannot be read (%v): it has to be 1, for the node to forward %s packets %s", setting, err, family, where))
 			return
 		}
 		if strings.TrimSpace(string(data)) == "0" {

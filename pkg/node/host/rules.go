@@ -218,12 +218,12 @@ func (t *table) writeRules(c *nftables.Conn) {
 	add(t.to, "anything else is closed", counted(RefusedClosed), verdict(expr.VerdictDrop, ""))
 
 	add(t.input, "replies to the node", fromBridge, established(), verdict(expr.VerdictAccept, ""))
-	add(t.input, "errors, pings, neighbour discovery", fromBridge, protocol(unix.IPPROTO_ICMP), verdict(expr.VerdictAccept, ""))
-	add(t.input, "errors, pings, neighbour discovery", fromBridge, protocol(unix.IPPROTO_ICMPV6), verdict(expr.VerdictAccept, ""))
+	add(t.input, "errors, pings, neighbor discovery", fromBridge, protocol(unix.IPPROTO_ICMP), verdict(expr.VerdictAccept, ""))
+	add(t.input, "errors, pings, neighbor discovery", fromBridge, protocol(unix.IPPROTO_ICMPV6), verdict(expr.VerdictAccept, ""))
 	add(t.input, "the node is not for proxies", fromBridge, counted(RefusedNode), verdict(expr.VerdictDrop, ""))
 }
 
-// interfaceIn matches packets of the own bridges.
+// interfaceIn matches packets of EPIC's bridges.
 func (t *table) interfaceIn(key expr.MetaKey) []expr.Any {
 	return append([]expr.Any{&expr.Meta{Key: key, Register: 1}}, t.in(setBridges)...)
 }
@@ -294,7 +294,7 @@ func opensTCP() []expr.Any {
 }
 
 // established matches what belongs to a connection that is known. It comes after
-// the published ports, whose packets need no look at the connection.
+// the published ports, whose packets do not need a look at the connection.
 func established() []expr.Any {
 	mask := make([]byte, 4)
 	binary.NativeEndian.PutUint32(mask, expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED)

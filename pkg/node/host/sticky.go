@@ -19,7 +19,7 @@ import (
 // twice, and what a proxy answers is its own for good. When a visitor sends, and the
 // address has several proxies, the slot goes from there into the mark of the packet. A rule
 // leads the packet to the slot's routing table, which has the way to that proxy. Behind
-// the routing the packet has no mark any more. A packet without a slot, or whose proxy is
+// the routing the packet no longer has a mark. A packet without a slot, or whose proxy is
 // gone, continues to the delivery table.
 const (
 	// MarkMask are the bits of a packet's and of a connection's mark that are used. Other

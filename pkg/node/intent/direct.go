@@ -37,7 +37,7 @@ const (
 	HadTunnel Reason = "it had a tunnel: delete the endpoint, and create it again"
 )
 
-// fillDirect takes the endpoints that need no tunnel. An address that is behind a tunnel
+// fillDirect takes the endpoints that do not need a tunnel. An address that is behind a tunnel
 // is reached by that alone.
 func (i *Intent) fillDirect(all []endpoints.Endpoint) {
 	behind := map[netip.Addr]bool{}

@@ -158,8 +158,8 @@ func TunnelsOf(status *epicv1.ProxyStatus, here Ends) []Tunnel {
 	return slices.Clip(out)
 }
 
-// fill takes the tunnels, the endpoints on the nodes where they end, and those that need no
-// tunnel.
+// fill takes the tunnels, the endpoints on the nodes where they end, and those that do
+// not need a tunnel.
 func (i *Intent) fill(tunnels []Tunnel, all []endpoints.Endpoint) {
 	i.Tunnels = tunnels
 	nodes := map[netip.Addr]bool{}

@@ -60,7 +60,7 @@ func (k *Keeper) Keep(address netip.Addr) error {
 	return k.forget(address)
 }
 
-// Repair puts the tables back if somebody took them away, and reports whether it did.
+// Repair restores the tables if somebody removed them, and reports whether it did.
 func (k *Keeper) Repair() (bool, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -111,7 +111,7 @@ func (k *Keeper) there() (bool, error) {
 	return true, nil
 }
 
-// write makes the tables anew, in one transaction.
+// write replaces the tables, in one transaction.
 func (k *Keeper) write() error {
 	conn, err := nftables.New()
 	if err != nil {

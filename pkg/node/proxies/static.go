@@ -110,7 +110,7 @@ func describedAddresses(texts []string, wrong func(field, format string, args ..
 		case err != nil || a.Zone() != "":
 			wrong(field, "%q must be an IP address without mask and zone", text)
 		case a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() || a.IsLinkLocalUnicast():
-			wrong(field, "%s can not be a public address", a)
+			wrong(field, "%s cannot be a public address", a)
 		case slices.ContainsFunc(out, func(b netip.Addr) bool { return a.Is4() == b.Is4() }):
 			wrong(field, "%s is the second of its family: a proxy has one of each at most", a)
 		default:
@@ -242,7 +242,7 @@ func (s *Static) Run(ctx context.Context, changed func()) error {
 			last = ""
 		case err.Error() != last:
 			last = err.Error()
-			klog.FromContext(ctx).Error(err, "Went on with the proxies that were described before")
+			klog.FromContext(ctx).Error(err, "Kept the proxies that were described before")
 		}
 		if different {
 			changed()

@@ -116,7 +116,7 @@ type Tunnel struct {
 	Remote netip.AddrPort `json:"remote,omitzero"`
 	MTU    uint16         `json:"mtu"`
 	State  string         `json:"state"`
-	// Seen is when the far end gave its last sign of life.
+	// Seen is when the far end last answered.
 	Seen time.Time `json:"seen,omitzero"`
 	// RTT is the last round trip, in nanoseconds.
 	RTT time.Duration `json:"rtt,omitempty"`
@@ -136,6 +136,6 @@ type Source interface {
 	Trace(ctx context.Context, tunnel uint32, show func(dataplane.TraceEvent)) error
 	// Ready returns why the node can't do its work yet, nil if it can.
 	Ready() error
-	// Healthy returns why the program should be started anew, nil if it is well.
+	// Healthy returns why the program should be restarted, nil if it is well.
 	Healthy() error
 }

@@ -31,7 +31,7 @@ func ServeSocket(ctx context.Context, path string, source Source) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	// A killed program leaves its socket. Who gets here has the node's lock.
+	// A killed program leaves its socket. A caller that gets here has the node's lock.
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

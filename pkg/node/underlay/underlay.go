@@ -125,7 +125,7 @@ func (u *Underlay) Run(ctx context.Context) {
 	go func() {
 		for ctx.Err() == nil {
 			if err := u.o.Kernel.Watch(ctx, u.notify); err != nil && ctx.Err() == nil {
-				klog.FromContext(ctx).Error(err, "Can not follow changes of interfaces, looking every few seconds", "interval", again)
+				klog.FromContext(ctx).Error(err, "Cannot watch changes of interfaces, looking every few seconds", "interval", again)
 			}
 			select {
 			case <-ctx.Done():

@@ -174,7 +174,7 @@ func TestLocal(t *testing.T) {
 	}
 }
 
-// A route that changes has tunnels planned anew, and its interface gets programs.
+// A route that changes has tunnels planned again, and its interface gets programs.
 func TestRouteChanges(t *testing.T) {
 	k, p := newKernel(), fakeplane.New()
 	changed := make(chan struct{}, 10)

@@ -78,7 +78,7 @@ func Keep(ctx context.Context, place Place, leads func() bool, set func(*pki.Pro
 	last := ""
 	for {
 		if err := look(ctx, place, leads(), &last, set); err != nil && ctx.Err() == nil {
-			klog.FromContext(ctx).Error(err, "Went on with the certificate authority that is known")
+			klog.FromContext(ctx).Error(err, "Kept the known certificate authority")
 		}
 		select {
 		case <-ctx.Done():

@@ -25,8 +25,8 @@ const (
 	ReasonNotStarted = "NotStarted"
 )
 
-// trouble explains why proxies do not get ready; empty while nothing stands in the way.
-// What a person can mend comes first.
+// trouble returns why proxies do not get ready; empty while nothing stands in the way.
+// What a person can fix comes first.
 func trouble(pods []corev1.Pod, d *appsv1.Deployment) (reason, message string) {
 	slices.SortFunc(pods, func(a, b corev1.Pod) int { return strings.Compare(a.Name, b.Name) })
 	for i := range pods {

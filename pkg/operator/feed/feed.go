@@ -131,7 +131,7 @@ func work[T comparable](ctx context.Context, queue workqueue.TypedRateLimitingIn
 			defer queue.Done(item)
 			defer func() {
 				if r := recover(); r != nil {
-					klog.FromContext(ctx).Error(nil, "A defect of this program, which goes on with other objects", "item", item, "panic", r)
+					klog.FromContext(ctx).Error(nil, "A defect of this program, which continues with other objects", "item", item, "panic", r)
 					queue.AddRateLimited(item)
 					return
 				}

@@ -311,17 +311,17 @@ func (r *Runner) end(ctx context.Context, p *proxy) error {
 	logger := klog.FromContext(ctx)
 	// The address is another's soon, so it goes at once.
 	if err := r.o.Network.Detach(p.id, p.Link); err != nil {
-		logger.Error(err, "Can not disconnect a proxy", "proxy", klog.KRef(p.Namespace, p.Pod))
+		logger.Error(err, "Cannot disconnect a proxy", "proxy", klog.KRef(p.Namespace, p.Pod))
 	}
 	r.ending.Go(func() {
 		if p.child != nil {
 			if err := p.child.stop(r.o.Grace); err != nil {
-				logger.Error(err, "Can not end a proxy", "proxy", klog.KRef(p.Namespace, p.Pod))
+				logger.Error(err, "Cannot end a proxy", "proxy", klog.KRef(p.Namespace, p.Pod))
 				return
 			}
 		}
 		if err := os.RemoveAll(away); err != nil {
-			logger.Error(err, "Can not remove a proxy's folder", "folder", away)
+			logger.Error(err, "Cannot remove a proxy's folder", "folder", away)
 		}
 	})
 	return nil

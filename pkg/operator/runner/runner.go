@@ -38,7 +38,7 @@ type Progress struct {
 type Runner interface {
 	// Ensure makes what runs for an object equal to p, as far as that is possible now,
 	// and returns how far it is. It never waits for a proxy to start or to end. An
-	// error is one that trying again may mend.
+	// error is one that trying again may fix.
 	Ensure(ctx context.Context, p *workload.Proxy) (Progress, error)
 	// Remove ends what runs for an object that is gone.
 	Remove(ctx context.Context, key proxyidentity.Proxy) error

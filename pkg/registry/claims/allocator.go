@@ -348,7 +348,7 @@ func (a *allocator) conditions(s Space, b *block, grants []grant) []condition {
 		if b.created == created {
 			b.free = nil
 		}
-		return &staleError{what: "the cursor of " + s.name + " went on", spent: true}
+		return &staleError{what: "the cursor of " + s.name + " moved", spent: true}
 	}
 	return []condition{{
 		cmp: clientv3.Compare(clientv3.CreateRevision(key), "=", created),

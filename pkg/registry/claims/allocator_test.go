@@ -558,7 +558,7 @@ func TestReservationsAreShared(t *testing.T) {
 	if n := b.allocator.block(space).wanted.Load(); n != 0 {
 		t.Errorf("%d numbers are still wanted", n)
 	}
-	// Nobody waits any more: the next blocks are small again.
+	// Nobody waits anymore: the next blocks are small again.
 	before := b.allocator.block(space).end
 	if _, _, err := b.allocator.take(t.Context(), space, 1); err != nil {
 		t.Fatal(err)

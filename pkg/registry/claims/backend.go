@@ -171,8 +171,8 @@ func (b *Backend) Ready(ctx context.Context) error {
 	return err
 }
 
-// Close returns reserved numbers and closes the connection. Nothing may be
-// written through the backend any more.
+// Close returns reserved numbers and closes the connection. Nothing may be written
+// through the backend anymore.
 func (b *Backend) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()

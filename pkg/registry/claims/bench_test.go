@@ -43,7 +43,7 @@ func BenchmarkWrites(b *testing.B) {
 			}
 			claim := func() error { return benchClaim(ctx, be, space, fmt.Sprint(serial.Add(1))) }
 			var plain, claims time.Duration
-			// In turns, so what else the machine does hits both.
+			// In turn, so what else the machine does hits both.
 			const turns = 4
 			per := (b.N + turns - 1) / turns
 			b.ResetTimer()

@@ -36,7 +36,7 @@ func apiError(err error) error {
 			Code:   http.StatusInsufficientStorage,
 			// The API has no reason of its own for it.
 			Reason:  metav1.StatusReasonUnknown,
-			Message: "etcd takes no more writes, since its database has reached its quota; nothing was written: delete what is not needed, or raise the quota; an embedded etcd then takes writes again by itself, any other when its operator has run epic-apiserver etcd-maintenance to compact and defragment it and to disarm its alarm",
+			Message: "etcd takes no more writes, because its database has reached its quota; nothing was written: delete what is not needed, or raise the quota; an embedded etcd then takes writes again by itself, any other when its operator has run epic-apiserver etcd-maintenance to compact and defragment it and to disarm its alarm",
 		}}
 	case errors.Is(err, rpctypes.ErrTooManyRequests):
 		return apierrors.NewTooManyRequests("etcd has too many requests waiting; nothing was written: try again", 1)

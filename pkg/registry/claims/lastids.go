@@ -55,8 +55,7 @@ func (b *Backend) showLast(ctx context.Context, rules Rules, obj runtime.Object)
 	return nil
 }
 
-// Outdated reports which objects of a kind show IDs that are not the last ones any
-// more.
+// Outdated reports which objects of a kind show IDs that are no longer the last ones.
 func (b *Backend) Outdated(ctx context.Context, resource string, objs ...runtime.Object) ([]bool, error) {
 	k, err := b.kind(resource)
 	if err != nil {

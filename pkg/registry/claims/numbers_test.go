@@ -124,7 +124,7 @@ func TestNumbersGoBack(t *testing.T) {
 }
 
 // TestForgetSpace: an account that goes takes its numbering along, and the next
-// of its name begins anew.
+// of its name begins at 1 again.
 func TestForgetSpace(t *testing.T) {
 	prefix := newPrefix()
 	space := ServiceIDs(testAccount)

@@ -20,7 +20,7 @@ const (
 )
 
 // parentCache remembers objects on which writes depend, so a write need not
-// read its parents from etcd first. It is filled by reads and needs no watch: the
+// read its parents from etcd first. It is filled by reads and does not need a watch: the
 // transaction of a write compares the revision of every object that its plan took
 // from here, so an entry that is out of date costs another plan and nothing else.
 // That an object does not exist is never remembered.

@@ -277,8 +277,8 @@ func unchanged(key string, mod int64, err func([]keyValue) error) condition {
 	}
 }
 
-// DependOnExistence makes the write fail, and be planned again, if parent does
-// not exist any more. Changes of a parent that was read just now don't matter, so
+// DependOnExistence makes the write fail, and be planned again, if parent no longer exists.
+// Changes of a parent that was read just now don't matter, so
 // writers of a busy parent and of its dependents stay out of each other's way;
 // the content of one from memory does. Read has returned parent before.
 func (p *Plan) DependOnExistence(parent Ref) {
@@ -473,7 +473,7 @@ func (p *Plan) placeKey(kind string, place uint64) string {
 	return p.b.layout.claim(Claim{kind: kind, number: place})
 }
 
-// Holder returns who has the claim now, and whether anybody has.
+// Holder returns the owner of the claim, and whether there is one.
 func (p *Plan) Holder(ctx context.Context, c Claim) (Owner, bool, error) {
 	resp, err := p.b.client.Get(ctx, p.b.layout.claim(c))
 	if err != nil {

@@ -22,7 +22,7 @@ type Rules interface {
 	// not wrapped.
 	Plan(ctx context.Context, p *Plan, old, obj runtime.Object) error
 
-	// PlanDelete says whether obj may go: when its deletion starts, and, if
+	// PlanDelete reports whether obj may go: when its deletion starts, and, if
 	// finalizers held it, when it ends. It has a deletion timestamp then. That
 	// nothing depends on it is checked besides.
 	PlanDelete(ctx context.Context, p *Plan, obj runtime.Object) error

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// attempts bounds how often one request is planned anew because others were
+	// attempts bounds how often one request is planned again because others were
 	// faster. Each loss is another writer's success, so a request that loses
 	// this often meets a storm.
 	attempts = 64
@@ -190,7 +190,7 @@ func (s *store) Delete(ctx context.Context, key string, out runtime.Object, prec
 	validate storage.ValidateObjectFunc, cached runtime.Object, opts storage.DeleteOptions,
 ) error {
 	if opts.ExpectTransformOrDecodeError {
-		return apierrors.NewBadRequest("an object that can't be read can't be deleted through the API, since its claims are not known: restore a backup")
+		return apierrors.NewBadRequest("an object that can't be read can't be deleted through the API, because its claims are not known: restore a backup")
 	}
 	w := &pending{}
 	ctx = withPending(ctx, w)
@@ -266,9 +266,9 @@ func retry(ctx context.Context, f func(fresh bool) error) error {
 	return errBusy(stale)
 }
 
-// Preview checks a write as it would be planned, without writing or assigning
-// anything: for dry runs, which never reach the store. It completes obj by what
-// needs no assignment.
+// Preview checks a write as it would be planned, without writing or assigning anything:
+// for dry runs, which never reach the store. It completes obj by what does not need an
+// assignment.
 func (b *Backend) Preview(ctx context.Context, resource string, old, obj runtime.Object) error {
 	k, err := b.kind(resource)
 	if err != nil {

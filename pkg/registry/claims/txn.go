@@ -228,7 +228,7 @@ const (
 	maxOps = 71
 	inner  = 55
 
-	// inline is how many claims need no nested transaction around them. Etcd
+	// inline is how many claims do not need a nested transaction around them. Etcd
 	// does without it a little faster.
 	inline = 32
 )

@@ -139,7 +139,7 @@ func (fs Fields) Register(scheme *runtime.Scheme, gvk schema.GroupVersionKind) e
 	})
 }
 
-// registered reports whether the scheme needs no change. Not to write it again
+// registered reports whether the scheme does not need a change. Not to write it again
 // matters when a server that reads it is already running.
 func (fs Fields) registered(scheme *runtime.Scheme, gvk schema.GroupVersionKind) bool {
 	for _, f := range fs {

@@ -26,7 +26,7 @@ func newTable() rest.TableConvertor {
 		kind.Text("Envoys", "How many Envoys are ready, of how many should be.", func(o *object) string { return proxy.Envoys(&o.Status) }),
 		kind.Condition("Programmed", "Programmed", "Whether the Envoys have accepted the newest configuration.", func(o *object) []metav1.Condition { return o.Status.Conditions }),
 		kind.Ready(func(o *object) []metav1.Condition { return o.Status.Conditions }),
-		kind.Text("Alt Address", "The IPv4 address beside a public one that is IPv6.", func(o *object) string { return o.Spec.AltAddress }).Wide(),
+		kind.Text("Alt Address", "The IPv4 address next to a public one that is IPv6.", func(o *object) string { return o.Spec.AltAddress }).Wide(),
 		kind.Text("Ports", "The ports on which the service is published.", func(o *object) string {
 			return proxy.Ports(o.Spec.PublicPorts)
 		}).Wide(),

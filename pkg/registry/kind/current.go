@@ -44,7 +44,7 @@ const (
 // fullWarning is for reads whose objects can't be written.
 const fullWarning = "the IDs assigned last may be out of date, since etcd is full: they are those of the version of the object that is shown"
 
-// LastIDs knows which objects show IDs that are not the last ones assigned any more.
+// LastIDs knows which objects show IDs that are not the last ones assigned anymore.
 type LastIDs interface {
 	Outdated(ctx context.Context, resource string, objs ...runtime.Object) ([]bool, error)
 }
@@ -52,7 +52,7 @@ type LastIDs interface {
 // ShowLastIDs makes reads of a kind's objects show the last IDs assigned as they are
 // when the objects are read. Every write of an object stores them; a read that
 // finds them outdated writes the object first. That changes no other field: it is
-// the server's own bookkeeping, for which a reader needs no permission. Reads that
+// the server's own bookkeeping, for which a reader does not need permission. Reads that
 // accept an older state (those with a resourceVersion, and the further pages of a
 // list) show the objects as they are stored, as watches do.
 func ShowLastIDs(objects *REST, status *StatusREST, ids LastIDs) {

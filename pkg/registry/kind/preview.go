@@ -15,8 +15,8 @@ import (
 // Previewer checks what a write would claim and on what it would depend. Dry
 // runs never reach the storage, which checks it for all other writes.
 type Previewer interface {
-	// Preview checks a creation (old is nil) or an update, and completes obj by
-	// what needs no assignment.
+	// Preview checks a creation (old is nil) or an update, and completes obj by what does
+	// not need an assignment.
 	Preview(ctx context.Context, resource string, old, obj runtime.Object) error
 	// PreviewDelete checks a deletion.
 	PreviewDelete(ctx context.Context, resource string, obj runtime.Object) error

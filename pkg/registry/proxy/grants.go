@@ -24,12 +24,12 @@ const (
 	TemplateVerb        = "update"
 )
 
-// Grants decides who may configure a proxy beyond what its group allows. An
+// Grants decides which users may configure a proxy beyond what its group allows. An
 // Envoy template is code that runs in the gateway cluster, and replicas cost its
 // resources, so both are the platform team's to choose: a tenant has its
 // group's template and at most its group's replicas.
 type Grants struct {
-	// Authorizer says who may go beyond the group. Without one, everybody may.
+	// Authorizer decides which users may go beyond the group. Without one, everybody may.
 	Authorizer authorizer.Authorizer
 }
 

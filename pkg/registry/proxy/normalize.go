@@ -97,7 +97,7 @@ func normalizeTunnel(t, old epic.TunnelEndpoint) epic.TunnelEndpoint {
 }
 
 // plausible reports whether an entry's own ID can be a copy of one that the server
-// gave, perhaps of a tunnel that is not the lowest any more.
+// gave, perhaps of a tunnel that is no longer the lowest.
 func plausible(own int32, old epic.TunnelEndpoint, pairs map[string]epic.GUETunnelEndpoint) bool {
 	if own == 0 || own == old.TunnelID {
 		return true

@@ -16,7 +16,7 @@ import (
 )
 
 // Rules are those of service prefixes: no two pools share an address, and none
-// gives up an address in use.
+// releases an address in use.
 type Rules struct{}
 
 var _ claims.Rules = Rules{}

@@ -13,7 +13,7 @@ import (
 	"github.com/acnodal/epic/pkg/registry/claims"
 )
 
-// Member has the rules of kinds whose objects need no more than to belong to
+// Member has the rules of kinds whose objects only need to belong to
 // the account of their namespace.
 type Member struct {
 	claims.NoRules

@@ -22,7 +22,7 @@ func main() {
 	var d demo
 	flag.StringVar(&d.kubeconfig, "kubeconfig", ".epic/kubeconfig", "the administrator's `FILE`")
 	flag.StringVar(&d.data, "data-dir", ".epic/data", "the standalone server's `DIR`")
-	flag.StringVar(&d.dir, "dir", ".epic/world", "where to keep logs and states: a `DIR` that is made anew")
+	flag.StringVar(&d.dir, "dir", ".epic/world", "where to keep logs and states: a `DIR` that is created again")
 	flag.StringVar(&d.bin, "bin", "bin", "where EPIC's programs are: a `DIR`")
 	flag.StringVar(&d.envoy, "envoy", "envoy", "the `PROGRAM` Envoy")
 	flag.BoolVar(&d.loopback, "loopback", false, "show a load balancer on a loopback address, without root and tunnels")

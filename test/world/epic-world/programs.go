@@ -35,7 +35,7 @@ type end struct {
 func (d *demo) ends() []end {
 	return []end{
 		{
-			title: "The EPIC node says of its end:", name: "gateway", role: "gateway",
+			title: "The gateway node says of its end:", name: "gateway", role: "gateway",
 			address: world.GatewayAddress, host: d.world.Gateway, socket: d.in("gateway", "status.sock"),
 		},
 		{

@@ -5,7 +5,7 @@
 // cleaned up: a tenant who could add one would block its own deletion, and one
 // who could remove it would leave behind what should have been cleaned up.
 //
-// Who may is a permission: to update the subresource finalizers of the resource.
+// The permission to do so is that to update the subresource finalizers of the resource.
 // Finalizers of others are not looked at.
 //
 // An object that is created from an export may have such finalizers. They are dropped

@@ -72,7 +72,7 @@ func (w *World) fromProxy(f Frame) Fate {
 	return w.send(id, &p, f.Packet)
 }
 
-// outside explains why a proxy may not send a packet outside tunnels; nothing if it may.
+// outside returns why a proxy may not send a packet outside tunnels; nothing if it may.
 func (w *World) outside(p *inner) string {
 	if p.match == byPort || p.match == byQuote && p.port.Protocol != 0 {
 		if w.Directs[p.at()] {

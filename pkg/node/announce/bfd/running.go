@@ -74,7 +74,7 @@ func (r *running) step(ctx context.Context, o Options, do func(*Session)) {
 	case before == Up && adminDown:
 		logger.Info("The peer ended the BFD session by administration")
 	case before == Up:
-		reason := "the peer says that it does not receive"
+		reason := "the peer reports that it does not receive"
 		if why == DetectionExpired {
 			reason = "nothing comes from the peer"
 		}

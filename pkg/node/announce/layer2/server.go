@@ -55,7 +55,7 @@ type Server struct {
 }
 
 // NewServer returns a server that answers for nothing. Changed is called when this node has
-// taken an address over or given it up.
+// taken an address over or released it.
 func NewServer(changed func()) *Server {
 	return &Server{changed: changed, links: map[string]*link{}}
 }

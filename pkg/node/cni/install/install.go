@@ -74,7 +74,7 @@ func (i *Installer) Install() (bool, error) {
 func (i *Installer) copyProgram() (bool, error) {
 	data, err := os.ReadFile(i.Program)
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, fmt.Errorf("%w: put %s beside the node program, or name it with --cni-program", err, plugin.Type)
+		return false, fmt.Errorf("%w: put %s next to the node program, or name it with --cni-program", err, plugin.Type)
 	}
 	if err != nil {
 		return false, err
@@ -260,7 +260,7 @@ func replace(path string, data []byte, mode fs.FileMode, owner fs.FileInfo) erro
 		return err
 	}
 	if owner != nil {
-		// Root's own files need no right to give files away.
+		// Root's own files do not need the right to give files away.
 		if s, ok := owner.Sys().(*syscall.Stat_t); ok && (int(s.Uid) != os.Geteuid() || int(s.Gid) != os.Getegid()) {
 			if err := f.Chown(int(s.Uid), int(s.Gid)); err != nil {
 				return err
@@ -286,7 +286,7 @@ func (i *Installer) Run(ctx context.Context) error {
 		for _, directory := range []string{i.ConfDir, i.BinDir} {
 			// One that is not there yet is looked for at the next tick.
 			if err := watcher.Add(directory); err != nil {
-				klog.FromContext(ctx).V(2).Info("Can not watch a directory yet", "directory", directory, "reason", err)
+				klog.FromContext(ctx).V(2).Info("Cannot watch a directory yet", "directory", directory, "reason", err)
 			}
 		}
 		changed, err := i.Install()

@@ -35,8 +35,7 @@ const Type = "epic-cni"
 const (
 	// DefaultPrefix begins the names of the namespaces that may have proxies.
 	DefaultPrefix = "epic-"
-	// DefaultTimeout bounds a request to the node program. A kubelet gives up after
-	// minutes.
+	// DefaultTimeout bounds a request to the node program. A kubelet stops waiting after minutes.
 	DefaultTimeout = 20 * time.Second
 )
 
@@ -250,7 +249,7 @@ func (p *plugin) check(args *skel.CmdArgs) error {
 	return fail(c.worker.Check(args.Netns, args.IfName, answer.Plan))
 }
 
-// gc removes attachments that the runtime does not know any more, whether the node
+// gc removes attachments that the runtime no longer knows, whether the node
 // program runs or not.
 func (p *plugin) gc(args *skel.CmdArgs) error {
 	c, _, err := parse(args)

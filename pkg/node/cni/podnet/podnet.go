@@ -288,8 +288,8 @@ func (w *Worker) Detach(path string, a wire.Attachment) error {
 	return removeLink(h, a.HostName())
 }
 
-// Collect removes the host's ends of a network's attachments that are not valid any
-// more, and returns how many those were.
+// Collect removes the host's ends of a network's attachments that are no longer valid,
+// and returns how many those were.
 func (w *Worker) Collect(network string, valid []wire.Attachment) (int, error) {
 	h, err := netlink.NewHandleAt(w.Host, unix.NETLINK_ROUTE)
 	if err != nil {
@@ -357,7 +357,7 @@ func (w *Worker) check(e *ends, first string, p *wire.Plan) error {
 	case !bytes.Equal(b.HardwareAddr, p.MAC):
 		return fmt.Errorf("%s in the pod has the hardware address %s, not %s", p.Name, b.HardwareAddr, p.MAC)
 	case b.ParentIndex != a.Index:
-		return fmt.Errorf("%s in the pod is not the other end of %s", p.Name, p.Host)
+		return fmt.Errorf("%s in the pod is not the far end of %s", p.Name, p.Host)
 	case b.Flags&net.FlagUp == 0:
 		return fmt.Errorf("%s in the pod is down", p.Name)
 	}

@@ -84,7 +84,7 @@ func addGateways(h *netlink.Handle, link netlink.Link, p *wire.Plan) error {
 	for _, a := range p.Addresses {
 		gw := gateway(family(a))
 		if err := h.NeighSet(&netlink.Neigh{LinkIndex: link.Attrs().Index, IP: gw.AsSlice(), HardwareAddr: p.BridgeMAC, State: netlink.NUD_PERMANENT}); err != nil {
-			return fmt.Errorf("set the neighbour %s: %w", gw, err)
+			return fmt.Errorf("set the neighbor %s: %w", gw, err)
 		}
 	}
 	return nil
@@ -277,7 +277,7 @@ func restoreRoute(h *netlink.Handle, r netlink.Route) error {
 	back.Flags &^= int(netlink.FLAG_ONLINK)
 	err := h.RouteReplace(&back)
 	if err != nil {
-		// Its gateway was not to be reached by a route before either.
+		// Its gateway could not be reached by a route before either.
 		back.Flags |= int(netlink.FLAG_ONLINK)
 		err = h.RouteReplace(&back)
 	}

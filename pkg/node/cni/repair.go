@@ -18,7 +18,7 @@ import (
 )
 
 func (s *Server) mendLoop(ctx context.Context) {
-	s.Mend(ctx, time.Now())
+	s.Repair(ctx, time.Now())
 	tick := time.NewTicker(mendInterval)
 	defer tick.Stop()
 	for {
@@ -26,15 +26,15 @@ func (s *Server) mendLoop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			s.Mend(ctx, now)
+			s.Repair(ctx, now)
 		}
 	}
 }
 
-// Mend makes interfaces again that somebody deleted, forgets attachments whose network
-// namespace is gone, and takes down those whose pod has been gone for minutes. It is
-// not to be called twice at the same time.
-func (s *Server) Mend(ctx context.Context, now time.Time) {
+// Repair creates interfaces again that somebody deleted, forgets attachments whose network
+// namespace is gone, and takes down those whose pod has been gone for minutes. It must
+// not be called twice at the same time.
+func (s *Server) Repair(ctx context.Context, now time.Time) {
 	if s.told == nil {
 		s.told, s.goneSince = map[string]string{}, map[string]time.Time{}
 	}
@@ -51,7 +51,7 @@ func (s *Server) Mend(ctx context.Context, now time.Time) {
 			delete(s.told, name)
 		case s.told[name] != withoutNumbers(err):
 			s.told[name] = withoutNumbers(err)
-			klog.FromContext(ctx).Error(err, "Can not mend a proxy's interface; deleting the pod makes it anew", "pod", klog.KRef(r.Plan.Namespace, r.Plan.Pod), "interface", name)
+			klog.FromContext(ctx).Error(err, "Cannot repair a proxy's interface; deleting the pod creates it again", "pod", klog.KRef(r.Plan.Namespace, r.Plan.Pod), "interface", name)
 		}
 	}
 	for name := range s.goneSince {

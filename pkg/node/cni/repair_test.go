@@ -57,12 +57,12 @@ func TestMends(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &Server{Resolver: c.resolver, Attached: c.attached, Worker: podnet.Worker{Host: c.node.Handle}}
-	s.Mend(t.Context(), now)
-	s.Mend(t.Context(), now.Add(goneGrace/2))
+	s.Repair(t.Context(), now)
+	s.Repair(t.Context(), now.Add(goneGrace/2))
 	if len(c.hostEnds()) != 1 {
 		t.Error("it was taken down at once")
 	}
-	s.Mend(t.Context(), now.Add(goneGrace))
+	s.Repair(t.Context(), now.Add(goneGrace))
 	if ends := c.hostEnds(); len(ends) != 0 || len(c.attached.All()) != 0 {
 		t.Errorf("left of a pod that is gone: %v, %v", ends, c.attached.All())
 	}
