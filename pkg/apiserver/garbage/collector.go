@@ -27,6 +27,8 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/workers"
 )
 
 const byOwner, byUID = "owner", "uid"
@@ -125,23 +127,14 @@ func (c *Collector) Run(ctx context.Context) {
 	if !cache.WaitForCacheSync(ctx.Done(), synced...) {
 		return
 	}
-	go func() {
-		<-ctx.Done()
-		c.queue.ShutDown()
-	}()
-	for {
-		uid, stop := c.queue.Get()
-		if stop {
-			return
+	workers.Run(ctx, c.queue, 1, func(ctx context.Context, uid types.UID) (again bool) {
+		err := c.process(ctx, uid)
+		if err == nil || ctx.Err() != nil {
+			return false
 		}
-		if err := c.process(ctx, uid); err != nil && ctx.Err() == nil {
-			klog.FromContext(ctx).V(2).Info("Could not clean up after an object yet; trying again", "uid", uid, "err", err)
-			c.queue.AddRateLimited(uid)
-		} else {
-			c.queue.Forget(uid)
-		}
-		c.queue.Done(uid)
-	}
+		klog.FromContext(ctx).V(2).Info("Could not clean up after an object yet; trying again", "uid", uid, "err", err)
+		return true
+	})
 }
 
 // item is an object and where it is served.

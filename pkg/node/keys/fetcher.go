@@ -23,6 +23,7 @@ import (
 	"github.com/acnodal/epic/pkg/node/apply"
 	"github.com/acnodal/epic/pkg/node/intent"
 	"github.com/acnodal/epic/pkg/node/proxies"
+	"github.com/acnodal/epic/pkg/workers"
 )
 
 const (
@@ -35,7 +36,8 @@ const (
 	// pace and burst bound the fetches of keys that are there already: how many a
 	// second for suspicions of all objects together, and as many at the start.
 	pace, burst = 50, 100
-	workers     = 8
+	// atOnce is how many fetches are under way at once.
+	atOnce = 8
 )
 
 // Target has the objects and takes their keys.
@@ -113,19 +115,12 @@ func (f *Fetcher) Err() error {
 
 // Run fetches until the context ends.
 func (f *Fetcher) Run(ctx context.Context) {
-	var wg sync.WaitGroup
-	for range workers {
-		wg.Go(func() {
-			for f.next(ctx) {
-				continue
-			}
-		})
-	}
+	var working sync.WaitGroup
+	working.Go(func() { workers.Run(ctx, f.queue, atOnce, f.work) })
 	for {
 		select {
 		case <-ctx.Done():
-			f.queue.ShutDown()
-			wg.Wait()
+			working.Wait()
 			return
 		case tunnel := <-f.suspect:
 			if key, ok := f.target.Owner(tunnel); ok && f.due(key) {
@@ -148,26 +143,16 @@ func (f *Fetcher) due(key intent.Key) bool {
 	return true
 }
 
-func (f *Fetcher) next(ctx context.Context) bool {
-	key, quit := f.queue.Get()
-	if quit {
-		return false
-	}
-	defer f.queue.Done(key)
+// work fetches the keys of an object, and reports whether it has to be tried again.
+func (f *Fetcher) work(ctx context.Context, key intent.Key) bool {
 	again, err := f.fetch(ctx, key)
 	f.mu.Lock()
 	f.err = err
 	f.mu.Unlock()
-	switch {
-	case err != nil:
+	if err != nil {
 		klog.FromContext(ctx).V(1).Info("Tunnel keys can't be fetched, trying again", "object", key.String(), "err", err)
-		f.queue.AddRateLimited(key)
-	case again:
-		f.queue.AddRateLimited(key)
-	default:
-		f.queue.Forget(key)
 	}
-	return true
+	return again || err != nil
 }
 
 // fetch returns true when the answer is not everything that is needed yet.

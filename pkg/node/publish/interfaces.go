@@ -21,10 +21,15 @@ import (
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 	"github.com/acnodal/epic/pkg/node/intent"
 	"github.com/acnodal/epic/pkg/node/proxies"
+	"github.com/acnodal/epic/pkg/workers"
 )
 
-// timeout bounds a request to the API.
-const timeout = 30 * time.Second
+const (
+	// timeout bounds a request to the API.
+	timeout = 30 * time.Second
+	// atOnce is how many objects are published at once.
+	atOnce = 4
+)
 
 // Interfaces publishes proxies' interfaces.
 type Interfaces struct {
@@ -68,38 +73,23 @@ func (p *Interfaces) Err() error {
 // Run publishes until the context ends. It must be started when the proxies of the
 // node are known: what is not there then is gone.
 func (p *Interfaces) Run(ctx context.Context) {
-	var wg sync.WaitGroup
-	for range 4 {
-		wg.Go(func() {
-			for p.next(ctx) {
-				continue
-			}
-		})
-	}
-	<-ctx.Done()
-	p.queue.ShutDown()
-	wg.Wait()
+	workers.Run(ctx, p.queue, atOnce, p.work)
 }
 
-func (p *Interfaces) next(ctx context.Context) bool {
-	key, quit := p.queue.Get()
-	if quit {
-		return false
-	}
-	defer p.queue.Done(key)
+// work publishes the interfaces of an object, and reports whether it has to be tried
+// again.
+func (p *Interfaces) work(ctx context.Context, key intent.Key) (again bool) {
 	err := p.publish(ctx, key)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err == nil {
 		delete(p.errs, key)
-		p.queue.Forget(key)
-		return true
+		return false
 	}
 	if before := p.errs[key]; before == nil || before.Error() != err.Error() {
 		klog.FromContext(ctx).Info("The interfaces of a proxy can't be published, trying again", "object", key.String(), "err", err)
 	}
 	p.errs[key] = err
-	p.queue.AddRateLimited(key)
 	return true
 }
 

@@ -20,7 +20,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/util/workqueue"
-	"k8s.io/klog/v2"
 
 	"github.com/acnodal/epic/pkg/envoy/resource"
 	"github.com/acnodal/epic/pkg/envoy/translate"
@@ -28,6 +27,7 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/xds"
 	"github.com/acnodal/epic/pkg/operator/objects"
 	"github.com/acnodal/epic/pkg/proxyidentity"
+	"github.com/acnodal/epic/pkg/workers"
 )
 
 // Server is the xDS server, as far as the feed uses it.
@@ -109,36 +109,17 @@ func (f *Feed) Endpoints(id proxyidentity.Proxy, service string) {
 // proxy is sent no less than what it has only when that is known.
 func (f *Feed) Run(ctx context.Context) {
 	var running sync.WaitGroup
-	for range max(1, f.o.Workers) {
-		running.Go(func() { work(ctx, f.whole, f.translate) })
-		running.Go(func() { work(ctx, f.endpoints, f.render) })
-	}
-	<-ctx.Done()
-	f.whole.ShutDown()
-	f.endpoints.ShutDown()
+	n := max(1, f.o.Workers)
+	running.Go(func() { workers.Run(ctx, f.whole, n, once(f.translate)) })
+	running.Go(func() { workers.Run(ctx, f.endpoints, n, once(f.render)) })
 	running.Wait()
 }
 
-// work takes items from a queue until it is shut down. A panic is the failure of that
-// item alone: no tenant's object stops the work for others.
-func work[T comparable](ctx context.Context, queue workqueue.TypedRateLimitingInterface[T], do func(context.Context, T)) {
-	for {
-		item, down := queue.Get()
-		if down {
-			return
-		}
-		func() {
-			defer queue.Done(item)
-			defer func() {
-				if r := recover(); r != nil {
-					klog.FromContext(ctx).Error(nil, "A defect of this program, which continues with other objects", "item", item, "panic", r)
-					queue.AddRateLimited(item)
-					return
-				}
-				queue.Forget(item)
-			}()
-			do(ctx, item)
-		}()
+// once is work that is not tried again.
+func once[T comparable](do func(context.Context, T)) func(context.Context, T) bool {
+	return func(ctx context.Context, item T) bool {
+		do(ctx, item)
+		return false
 	}
 }
 
