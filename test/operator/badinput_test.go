@@ -48,6 +48,7 @@ func TestBadInput(t *testing.T) {
 		run  func(s *site)
 	}{
 		{"a certificate that is missing, does not match, has expired, and is renewed", (*site).badCertificates},
+		{"authorities that have expired", (*site).badAuthorities},
 		{"a Secret of another namespace", (*site).foreignSecret},
 		{"two routes that conflict", (*site).conflict},
 		{"a hostname of another proxy", (*site).sharedHostname},
@@ -155,6 +156,38 @@ func (s *site) badCertificates() {
 		}
 		return errorText(conn.Close())
 	})
+}
+
+// badAuthorities are those of clients and of a backend.
+func (s *site) badAuthorities() {
+	write := func(certificate []byte) {
+		dir := filepath.Join(s.dir, "op", "secrets", namespace, "clients")
+		s.must(nil, os.MkdirAll(dir, 0o700))
+		s.must(nil, os.WriteFile(filepath.Join(dir, "ca.crt"), certificate, 0o600))
+	}
+	refs := []gatewayv1.ObjectReference{{Kind: "Secret", Name: "clients"}}
+	gw := gatewayProxy("clients", httpListener(), tlsListener("shop"))
+	gw.Spec.Gateway.TLS = &gatewayv1.GatewayTLSConfig{Frontend: &gatewayv1.FrontendTLSConfig{
+		Default: gatewayv1.TLSConfig{Validation: &gatewayv1.FrontendTLSValidation{CACertificateRefs: refs}},
+	}}
+	valid, key := s.certificate(24 * time.Hour)
+	expired, _ := s.certificate(-time.Hour)
+	s.secret("shop", valid, key)
+	write(expired)
+	s.must(s.client.EpicV1().GWProxies(namespace).Create(s.Context(), gw, metav1.CreateOptions{}))
+	r := httpRoute("clients", "clients", to("/", "svc"))
+	r.Spec.Backends = []epicv1.RouteBackend{{Name: "svc", Port: 80, TLS: &epicv1.BackendTLSValidation{
+		BackendTLSPolicyValidation: gatewayv1.BackendTLSPolicyValidation{
+			Hostname: "shop.example", CACertificateRefs: []gatewayv1.LocalObjectReference{{Kind: "Secret", Name: "clients"}},
+		},
+	}}}
+	s.must(nil, s.create(r))
+	s.says("gwproxy", "clients", "Accepted=False CertificateExpired … spec.gateway.tls.frontend.default.validation.caCertificateRefs[0]: names the Secret \"clients\": its authority \"shop.example\" expired at",
+		"listener secure Programmed=True")
+	s.says("gwroute", "clients", "Programmed=False CertificateExpired … spec.http.rules[0].backendRefs[0]: its backend \"svc\" is verified with the Secret \"clients\"")
+	write(valid)
+	s.says("gwproxy", "clients", "Accepted=True", "listener secure Programmed=True")
+	s.says("gwroute", "clients", "Programmed=True")
 }
 
 func errorText(err error) string {

@@ -67,6 +67,7 @@ func (g *gateway) clusterOf(r *route, field string, ref *gatewayv1.BackendObject
 	policy := tlsOf(r.object, m)
 	if policy != nil {
 		name += "/" + digest(policy)
+		g.checkPolicy(r, field, string(ref.Name), policy)
 	}
 	used := usedCluster{name, m}
 	if policy != nil {
@@ -212,11 +213,11 @@ func (g *gateway) clientTLS(v *gatewayv1.BackendTLSPolicyValidation, http2 bool)
 			if secret == nil {
 				return nil, fmt.Errorf("the Secret %q with the authorities for its certificate does not exist in the namespace %s: create it", ref.Name, g.proxy.Namespace)
 			}
-			text, err := authorities(secret)
-			if err != nil {
-				return nil, fmt.Errorf("the Secret %q with the authorities for its certificate can't be used: %w", ref.Name, err)
+			b := g.trusted(secret)
+			if b.err != nil {
+				return nil, fmt.Errorf("the Secret %q with the authorities for its certificate can't be used: %w", ref.Name, b.err)
 			}
-			texts, names = append(texts, string(text)), append(names, secret.Name)
+			texts, names = append(texts, b.text), append(names, secret.Name)
 		}
 		if len(texts) == 0 {
 			return nil, errors.New("no authority for its certificate is named: add caCertificateRefs")
@@ -239,6 +240,23 @@ func (g *gateway) clientTLS(v *gatewayv1.BackendTLSPolicyValidation, http2 bool)
 		Name:       "envoy.transport_sockets.tls",
 		ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: pack(&tlsv3.UpstreamTlsContext{CommonTlsContext: common, Sni: string(v.Hostname)})},
 	}, nil
+}
+
+// checkPolicy reports authorities of a backend whose certificates are refused. It is for every
+// route that uses the backend.
+func (g *gateway) checkPolicy(r *route, field, backend string, v *gatewayv1.BackendTLSPolicyValidation) {
+	if v.WellKnownCACertificates != nil && *v.WellKnownCACertificates != "" {
+		return
+	}
+	for i := range v.CACertificateRefs {
+		secret := g.in.Secrets[string(v.CACertificateRefs[i].Name)]
+		if secret == nil {
+			continue
+		}
+		if invalid := g.checkAuthorities(secret); invalid.given() {
+			g.unsupported(r, field, invalid.reason, "its backend %q is verified with the Secret %q: %s", backend, secret.Name, invalid.message)
+		}
+	}
 }
 
 // subjects are the names one of which a backend's certificate must have.

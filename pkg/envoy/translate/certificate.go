@@ -49,8 +49,8 @@ func (t *translation) certificate(secret *corev1.Secret) (string, error) {
 // error describes what is wrong with the Secret.
 func SecretResource(name string, secret *corev1.Secret, sources ...resource.Source) (*resource.Resource, error) {
 	message := &tlsv3.Secret{Name: name}
-	if len(secret.Data[corev1.TLSCertKey])+len(secret.Data[corev1.TLSPrivateKeyKey]) == 0 && len(secret.Data[authoritiesKey]) > 0 {
-		trusted, err := authorities(secret)
+	if hasAuthorities(secret) {
+		trusted, _, err := authorities(secret)
 		if err != nil {
 			return nil, err
 		}
@@ -122,32 +122,59 @@ func usableKey(leaf *x509.Certificate) error {
 	return errors.New("its key is of an unknown kind: use an ECDSA key on P-256, or an RSA key")
 }
 
-// authorities returns the certificates of authorities in a Secret.
-func authorities(secret *corev1.Secret) ([]byte, error) {
+// hasAuthorities reports whether a Secret has certificates of authorities and no certificate
+// with its key.
+func hasAuthorities(secret *corev1.Secret) bool {
+	return len(secret.Data[corev1.TLSCertKey])+len(secret.Data[corev1.TLSPrivateKeyKey]) == 0 && len(secret.Data[authoritiesKey]) > 0
+}
+
+// bundle are the certificates of authorities in a Secret, or what is wrong with it.
+type bundle struct {
+	text  string
+	chain certificateChain
+	err   error
+}
+
+// trusted returns the certificates of authorities in a Secret, which it reads once.
+func (t *translation) trusted(secret *corev1.Secret) *bundle {
+	b := t.bundles[secret.Name]
+	if b == nil {
+		text, chain, err := authorities(secret)
+		b = &bundle{string(text), chain, err}
+		t.bundles[secret.Name] = b
+	}
+	return b
+}
+
+// authorities returns the certificates of authorities in a Secret, in PEM and decoded.
+func authorities(secret *corev1.Secret) ([]byte, certificateChain, error) {
 	text := secret.Data[authoritiesKey]
 	if len(text) == 0 {
-		return nil, fmt.Errorf("it has no %s: put the certificates of the authorities there", authoritiesKey)
+		return nil, nil, fmt.Errorf("it has no %s: put the certificates of the authorities there", authoritiesKey)
 	}
 	var plain bytes.Buffer
+	var all certificateChain
 	for {
 		var block *pem.Block
 		if block, text = pem.Decode(text); block == nil {
 			break
 		}
 		if block.Type != "CERTIFICATE" {
-			return nil, fmt.Errorf("%s has a %q among certificates: remove it", authoritiesKey, block.Type)
+			return nil, nil, fmt.Errorf("%s has a %q among certificates: remove it", authoritiesKey, block.Type)
 		}
-		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
-			return nil, fmt.Errorf("%s has a certificate that can't be read: %w", authoritiesKey, err)
+		one, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s has a certificate that can't be read: %w", authoritiesKey, err)
 		}
+		all = append(all, one)
 		if err := pem.Encode(&plain, &pem.Block{Type: "CERTIFICATE", Bytes: block.Bytes}); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	if plain.Len() == 0 {
-		return nil, fmt.Errorf("%s has no certificate in PEM form: put the certificates of the authorities there", authoritiesKey)
+		return nil, nil, fmt.Errorf("%s has no certificate in PEM form: put the certificates of the authorities there", authoritiesKey)
 	}
-	return plain.Bytes(), nil
+	return plain.Bytes(), all, nil
 }
 
 func inline(b []byte) *corev3.DataSource {

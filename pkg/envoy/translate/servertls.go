@@ -53,7 +53,7 @@ func (g *gateway) readServerTLS(l *listener) {
 		return
 	}
 	g.checkHostname(l, out.certificates)
-	if v := g.frontendValidation(l.spec.Port); v != nil && !g.readClientValidation(l, v, out) {
+	if v, field := g.frontendValidation(l.spec.Port); v != nil && !g.readClientValidation(l, v, field, out) {
 		return
 	}
 	l.tls = out
@@ -74,23 +74,25 @@ func (g *gateway) certificateOf(ref *gatewayv1.SecretObjectReference) (string, e
 	return g.certificate(secret)
 }
 
-// frontendValidation returns how certificates of clients are verified on a port.
-func (g *gateway) frontendValidation(port gatewayv1.PortNumber) *gatewayv1.FrontendTLSValidation {
+// frontendValidation returns how certificates of clients are verified on a port, and the
+// field that has it.
+func (g *gateway) frontendValidation(port gatewayv1.PortNumber) (v *gatewayv1.FrontendTLSValidation, field string) {
+	const frontend = "spec.gateway.tls.frontend"
 	all := g.in.Proxy.Spec.Gateway.TLS
 	if all == nil || all.Frontend == nil {
-		return nil
+		return nil, frontend
 	}
 	for i := range all.Frontend.PerPort {
 		if p := &all.Frontend.PerPort[i]; p.Port == port {
-			return p.TLS.Validation
+			return p.TLS.Validation, fmt.Sprintf("%s.perPort[%d].tls.validation", frontend, i)
 		}
 	}
-	return all.Frontend.Default.Validation
+	return all.Frontend.Default.Validation, frontend + ".default.validation"
 }
 
 // readClientValidation reads the authorities of clients. Without any that can be used,
 // the listener is not served: it would let everybody in.
-func (g *gateway) readClientValidation(l *listener, v *gatewayv1.FrontendTLSValidation, out *serverTLS) bool {
+func (g *gateway) readClientValidation(l *listener, v *gatewayv1.FrontendTLSValidation, field string, out *serverTLS) bool {
 	var texts, names []string
 	for i := range v.CACertificateRefs {
 		ref := &v.CACertificateRefs[i]
@@ -103,12 +105,19 @@ func (g *gateway) readClientValidation(l *listener, v *gatewayv1.FrontendTLSVali
 		case secret == nil:
 			l.refs.first(string(gatewayv1.ListenerReasonInvalidCACertificateRef), "%s does not exist in the namespace %s: create the Secret", at, g.proxy.Namespace)
 		default:
-			text, err := authorities(secret)
-			if err != nil {
-				l.refs.first(string(gatewayv1.ListenerReasonInvalidCACertificateRef), "%s can't be used: %v", at, err)
+			b := g.trusted(secret)
+			if b.err != nil {
+				l.refs.first(string(gatewayv1.ListenerReasonInvalidCACertificateRef), "%s can't be used: %v", at, b.err)
 				continue
 			}
-			texts, names = append(texts, string(text)), append(names, secret.Name)
+			texts, names = append(texts, b.text), append(names, secret.Name)
+			// Without a verified certificate, nobody is refused.
+			if v.Mode == gatewayv1.AllowInsecureFallback {
+				continue
+			}
+			if invalid := g.checkAuthorities(secret); invalid.given() {
+				g.problems.add(g.proxy, fmt.Sprintf("%s.caCertificateRefs[%d]", field, i), invalid.reason, "names the Secret %q: %s", ref.Name, invalid.message)
+			}
 		}
 	}
 	if len(texts) == 0 {

@@ -39,6 +39,8 @@ type translation struct {
 	edge    edge.Settings
 	// chains are the certificates in secrets, by the name of the resource.
 	chains map[string]certificateChain
+	// bundles are the authorities in Secrets, by the name of the Secret.
+	bundles map[string]*bundle
 	// now is the time at which validity is judged, not at all if it is zero, and until when
 	// the judgment holds.
 	now, until time.Time
@@ -55,6 +57,7 @@ func newTranslation(kind string, object metav1.Object, group *epicv1.LBServiceGr
 		account:   accountOf(object),
 		limits:    defaultLimits,
 		chains:    map[string]certificateChain{},
+		bundles:   map[string]*bundle{},
 	}
 	var refused []edge.Refusal
 	t.edge, refused = edge.Of(group, own)

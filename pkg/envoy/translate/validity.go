@@ -36,29 +36,60 @@ func (c certificateChain) checkValidity(now time.Time) (v verdict, until time.Ti
 		if i > 0 {
 			what = fmt.Sprintf("the certificate of the authority %q, which signed it,", one.Subject.CommonName)
 		}
-		switch {
-		case now.Before(one.NotBefore):
-			v.first(ReasonCertificateNotYetValid, "%s is valid from %s on, and clients refuse it until then: put a certificate there that is valid, or correct the clock", what, stamp(one.NotBefore))
-			until = Earliest(until, one.NotBefore)
-		case now.After(one.NotAfter):
-			v.first(ReasonCertificateExpired, "%s expired at %s, and clients refuse it: renew it", what, stamp(one.NotAfter))
-		default:
-			// It is valid in this very second.
-			until = Earliest(until, one.NotAfter.Add(time.Second))
+		reason, end := validityOf(one, now)
+		switch reason {
+		case ReasonCertificateNotYetValid:
+			v.first(reason, "%s is valid from %s on, and clients refuse it until then: put a certificate there that is valid, or correct the clock", what, stamp(one.NotBefore))
+		case ReasonCertificateExpired:
+			v.first(reason, "%s expired at %s, and clients refuse it: renew it", what, stamp(one.NotAfter))
 		}
+		until = Earliest(until, end)
 	}
 	return v, until
 }
 
-// CheckSecret returns the reason why clients refuse the certificate in a Secret at a time,
-// with a message, if there is one, and until when this holds; for good if that is zero. A
-// Secret without a certificate that can be read has no reason.
-func CheckSecret(secret *corev1.Secret, now time.Time) (reason, message string, until time.Time) {
-	_, chain, err := readCertificate(secret)
-	if err != nil {
-		return "", "", time.Time{}
+// checkAuthorities returns the reason why certificates that one of these authorities signed
+// are refused at a time, if there is one, and until when this holds; for good if that is
+// zero.
+func (c certificateChain) checkAuthorities(now time.Time) (v verdict, until time.Time) {
+	for _, one := range c {
+		reason, end := validityOf(one, now)
+		switch reason {
+		case ReasonCertificateNotYetValid:
+			v.first(reason, "its authority %q is valid from %s on, and certificates that it signed are refused until then: put an authority there that is valid, or correct the clock", one.Subject.CommonName, stamp(one.NotBefore))
+		case ReasonCertificateExpired:
+			v.first(reason, "its authority %q expired at %s, and certificates that it signed are refused: replace it, or remove it if others are there", one.Subject.CommonName, stamp(one.NotAfter))
+		}
+		until = Earliest(until, end)
 	}
-	v, until := chain.checkValidity(now)
+	return v, until
+}
+
+// validityOf returns the reason why a certificate is not valid at a time, if there is one,
+// and until when this holds; for good if that is zero.
+func validityOf(c *x509.Certificate, now time.Time) (reason string, until time.Time) {
+	switch {
+	case now.Before(c.NotBefore):
+		return ReasonCertificateNotYetValid, c.NotBefore
+	case now.After(c.NotAfter):
+		return ReasonCertificateExpired, time.Time{}
+	}
+	// It is valid in this very second.
+	return "", c.NotAfter.Add(time.Second)
+}
+
+// CheckSecret returns the reason why the certificate in a Secret is refused at a time, or one
+// that an authority in it signed, with a message, if there is one, and until when this holds;
+// for good if that is zero. A Secret without a certificate that can be read has no reason.
+func CheckSecret(secret *corev1.Secret, now time.Time) (reason, message string, until time.Time) {
+	var v verdict
+	if hasAuthorities(secret) {
+		if _, chain, err := authorities(secret); err == nil {
+			v, until = chain.checkAuthorities(now)
+		}
+	} else if _, chain, err := readCertificate(secret); err == nil {
+		v, until = chain.checkValidity(now)
+	}
 	return v.reason, v.message, until
 }
 
@@ -105,6 +136,16 @@ func (t *translation) checkCertificate(field, secret, name string) {
 		t.problems.add(t.proxy, field, v.reason, "names the Secret %q: %s", secret, v.message)
 	}
 	t.until = Earliest(t.until, until)
+}
+
+// checkAuthorities returns what is wrong with the validity of the authorities in a Secret.
+func (t *translation) checkAuthorities(secret *corev1.Secret) (v verdict) {
+	if t.now.IsZero() {
+		return v
+	}
+	v, until := t.trusted(secret).chain.checkAuthorities(t.now)
+	t.until = Earliest(t.until, until)
+	return v
 }
 
 // checkHostname reports a listener whose hostname none of its certificates has.

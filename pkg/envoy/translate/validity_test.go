@@ -98,3 +98,131 @@ spec:
 		})
 	}
 }
+
+// Authorities with which certificates of clients and of backends are verified are reported when
+// what they signed is refused, on the object that names them, and everything stays configured.
+func TestAuthorityValidity(t *testing.T) {
+	now := time.Date(2030, 6, 1, 12, 0, 0, 0, time.UTC)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	authority := func(name string, from, to time.Duration) *corev1.Secret {
+		s := secretFrom(name, key, func(c *x509.Certificate) { c.NotBefore, c.NotAfter = now.Add(from), now.Add(to) })
+		s.Data = map[string][]byte{"ca.crt": s.Data["tls.crt"]}
+		return s
+	}
+	server := secretFrom("server", key, func(c *x509.Certificate) {
+		c.NotBefore, c.NotAfter = now.Add(-time.Hour), now.Add(240*time.Hour)
+	})
+	valid, expired := authority("valid", -time.Hour, time.Hour), authority("expired", -time.Hour, -time.Second)
+	early := authority("early", time.Minute, time.Hour)
+	both := authority("both", -time.Hour, time.Hour)
+	both.Data["ca.crt"] = append(both.Data["ca.crt"], expired.Data["ca.crt"]...)
+	far := now.Add(240*time.Hour + time.Second)
+	const isExpired, isEarly = `"expired" expired at 2030-06-01T11:59:59Z, and certificates that it signed are refused`, `"early" is valid from 2030-06-01T12:01:00Z on`
+	for _, c := range []struct {
+		name, frontend, policy string
+		want                   []string // of each problem: kind, reason, field and a part of the message
+		until                  time.Time
+	}{
+		{"valid ones", frontend("default: {validation: {%s}}", "valid"), authorityOf("valid"), nil, now.Add(time.Hour + time.Second)},
+		{"of clients, expired", frontend("default: {validation: {%s}}", "expired"), authorityOf("valid"),
+			[]string{"GWProxy CertificateExpired spec.gateway.tls.frontend.default.validation.caCertificateRefs[0] " + isExpired}, now.Add(time.Hour + time.Second)},
+		{"of clients of a port, not valid yet", frontend("default: {}, perPort: [{port: 443, tls: {validation: {%s}}}]", "early"), "",
+			[]string{"GWProxy CertificateNotYetValid spec.gateway.tls.frontend.perPort[0].tls.validation.caCertificateRefs[0] " + isEarly}, now.Add(time.Minute)},
+		{"of clients, who need none", frontend("default: {validation: {mode: AllowInsecureFallback, %s}}", "expired"), "", nil, far},
+		{"one of two has expired", frontend("default: {validation: {%s}}", "both"), "",
+			[]string{"GWProxy CertificateExpired spec.gateway.tls.frontend.default.validation.caCertificateRefs[0] " + isExpired}, now.Add(time.Hour + time.Second)},
+		{"of a backend, expired", "", authorityOf("expired"),
+			[]string{
+				"GWRoute CertificateExpired spec.http.rules[0].backendRefs[0] " + isExpired,
+				"GWRoute CertificateExpired spec.http.rules[0].backendRefs[0] " + isExpired,
+			}, far},
+		{"of a backend, not valid yet", "", authorityOf("early"),
+			[]string{
+				"GWRoute CertificateNotYetValid spec.http.rules[0].backendRefs[0] " + isEarly,
+				"GWRoute CertificateNotYetValid spec.http.rules[0].backendRefs[0] " + isEarly,
+			}, now.Add(time.Minute)},
+		{"public ones", "", "wellKnownCACertificates: System", nil, far},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			text := fmt.Sprintf(`
+apiVersion: epic.acnodal.io/v1
+kind: GWProxy
+metadata: {name: gw}
+spec:
+  public-address: 192.0.2.10
+  gateway:
+    gatewayClassName: epic
+    %s
+    listeners: [{name: https, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: server}]}}]
+`, c.frontend)
+			for _, name := range []string{"one", "two"} {
+				if c.policy != "" {
+					text += fmt.Sprintf(routeWithPolicy, name, c.policy)
+				}
+			}
+			w := parseWorld(t, []byte(text+sliceOfShop))
+			for _, s := range []*corev1.Secret{server, valid, expired, early, both} {
+				w.secrets[s.Name] = s
+			}
+			w.now = now
+			got := w.translate(t)
+			if len(got.Problems) != len(c.want) {
+				t.Fatalf("problems: %v, want %q", got.Problems, c.want)
+			}
+			for i, want := range c.want {
+				parts := strings.SplitN(want, " ", 4)
+				if p := got.Problems[i]; p.Object.Kind != parts[0] || p.Reason != parts[1] || p.Field != parts[2] || !strings.Contains(p.Message, parts[3]) {
+					t.Errorf("the problem is %s %s of %s, %s, want %s", p.Object.Kind, p.Reason, p.Field, p.Message, want)
+				}
+			}
+			if !got.Until.Equal(c.until) {
+				t.Errorf("it holds until %v, want %v", got.Until, c.until)
+			}
+			if !got.Listeners[0].Conditions[3].Status {
+				t.Errorf("the listener is not served: %+v", got.Listeners[0])
+			}
+			// Nothing but the problems depends on the time.
+			resources := len(got.set)
+			w.now = time.Time{}
+			if again := w.translate(t); !again.Until.IsZero() || len(again.set) != resources {
+				t.Errorf("without a time: until %v, %d resources, want %d", again.Until, len(again.set), resources)
+			}
+		})
+	}
+}
+
+const (
+	routeWithPolicy = `---
+apiVersion: epic.acnodal.io/v1
+kind: GWRoute
+metadata: {name: %s}
+spec:
+  http:
+    parentRefs: [{name: gw}]
+    rules: [{matches: [{path: {type: PathPrefix, value: /%[1]s}}], backendRefs: [{name: shop, port: 443}]}]
+  backends: [{name: shop, port: 443, tls: {hostname: shop.example, %[2]s}}]
+`
+	sliceOfShop = `---
+apiVersion: epic.acnodal.io/v1
+kind: GWEndpointSlice
+metadata: {name: shop}
+spec:
+  parentRef: {uid: shop}
+  nodeAddresses: {n1: 192.168.1.16}
+  addressType: IPv4
+  ports: [{port: 8443, protocol: TCP}]
+  endpoints: [{addresses: [198.51.100.7], nodeName: n1}]
+`
+)
+
+// frontend is the field of a Gateway with the authority of clients.
+func frontend(format, secret string) string {
+	return "tls: {frontend: {" + fmt.Sprintf(format, authorityOf(secret)) + "}}"
+}
+
+func authorityOf(secret string) string {
+	return "caCertificateRefs: [{group: '', kind: Secret, name: " + secret + "}]"
+}
