@@ -3,6 +3,7 @@
 // Taking packets out of tunnels.
 #pragma once
 
+#include "flows.h"
 #include "reply.h"
 
 // is_place reports whether an outer destination is one of the tunnels' ends here.
@@ -168,13 +169,11 @@ static __always_inline __u32 interface_of(const struct packet *p, const struct p
 	if (p->kind == KIND_FRAGMENT) {
 		fragments_of(&fragments, p, id);
 		path = bpf_map_lookup_elem(&fragmented, &fragments);
+		if (path && path->tunnel == id && bpf_map_lookup_elem(&proxies, &path->ifindex))
+			ifindex = path->ifindex;
 	} else {
-		path = bpf_map_lookup_elem(&flows, &p->flow);
+		ifindex = interface_of_flow(p, id, ifindex);
 	}
-	// A flow of a pod that is gone may have the ports of one that is there and opened its
-	// connection while it was the only pod.
-	if (path && path->tunnel == id && bpf_map_lookup_elem(&proxies, &path->ifindex))
-		ifindex = path->ifindex;
 	if (p->first) {
 		struct path rest = {.tunnel = id, .ifindex = ifindex};
 

@@ -5,6 +5,7 @@
 
 #include "answer.h"
 #include "cut.h"
+#include "flows.h"
 
 // Marks a buffer that the client's program has put into a tunnel, for when it
 // comes by again on its way out.
@@ -321,13 +322,8 @@ static __noinline long look_gateway(struct __sk_buff *ctx, struct packet *p, str
 				return VERDICT(dropped(ctx, p, s->tunnel, DROP_FRAGMENT_UNMATCHED, DIRECTION_OUT));
 		}
 	}
-	if (unlikely(s->flags & SERVICE_SHARED) && p->kind != KIND_FRAGMENT && p->kind != KIND_ICMP_ERROR) {
-		struct path path = {.tunnel = s->tunnel, .ifindex = ifindex}, *had;
-
-		had = bpf_map_lookup_elem(&flows, &p->flow);
-		if (!had || had->ifindex != ifindex || had->tunnel != s->tunnel)
-			bpf_map_update_elem(&flows, &p->flow, &path, BPF_ANY);
-	}
+	if (unlikely(s->flags & SERVICE_SHARED) && p->kind != KIND_FRAGMENT && p->kind != KIND_ICMP_ERROR)
+		note_flow(p, s->tunnel, ifindex);
 	tunnel = s->tunnel;
 	t = bpf_map_lookup_elem(&tunnels, &tunnel);
 	if (likely(t && is_remembered(p) && !(s->flags & (SERVICE_SHARED | SERVICE_LEAVING))))

@@ -147,6 +147,13 @@ struct path {
 	__u32 ifindex; // gateway: the proxy's interface
 };
 
+// flow_count says how often a flow of a proxy's address was noted, and how often the flow
+// of a packet to that address was not known.
+struct flow_count {
+	__u64 noted;
+	__u64 unknown;
+};
+
 // What a CPU has looked up is valid for a moment (see memory.h), and only while the maps' generation is the
 // same. The node program raises that after each change of a map. So what was removed is
 // never used again once the removal has returned.

@@ -94,12 +94,39 @@ struct {
 	__type(value, struct attachment);
 } attachments SEC(".maps");
 
+// Client.
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 131072);
 	__type(key, struct flow);
 	__type(value, struct path);
 } flows SEC(".maps");
+
+struct one_proxys_flows {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct flow);
+	__type(value, struct path);
+};
+
+// A map like flows for each address of proxies that several interfaces of a gateway have. So
+// what is learnt from one proxy's packets displaces nothing that was learnt from another's.
+// The node program makes and removes them.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 32768);
+	__type(key, struct address);
+	__array(values, struct one_proxys_flows);
+} proxy_flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 32768);
+	__type(key, struct address);
+	__type(value, struct flow_count);
+} flow_counts SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -13,6 +13,11 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type KernelAddress struct {
+	_     structs.HostLayout
+	Bytes [16]uint8
+}
+
 type KernelAttachment struct {
 	_     structs.HostLayout
 	How   KernelHow
@@ -80,11 +85,8 @@ const (
 )
 
 type KernelEndpoint struct {
-	_       structs.HostLayout
-	Address struct {
-		_     structs.HostLayout
-		Bytes [16]uint8
-	}
+	_        structs.HostLayout
+	Address  KernelAddress
 	Scope    uint32
 	Port     uint16
 	Protocol uint8
@@ -92,19 +94,10 @@ type KernelEndpoint struct {
 }
 
 type KernelEvent struct {
-	_      structs.HostLayout
-	Source struct {
-		_     structs.HostLayout
-		Bytes [16]uint8
-	}
-	Destination struct {
-		_     structs.HostLayout
-		Bytes [16]uint8
-	}
-	Outer struct {
-		_     structs.HostLayout
-		Bytes [16]uint8
-	}
+	_               structs.HostLayout
+	Source          KernelAddress
+	Destination     KernelAddress
+	Outer           KernelAddress
 	Tunnel          uint32
 	Length          uint32
 	Ifindex         uint32
@@ -120,36 +113,30 @@ type KernelEvent struct {
 }
 
 type KernelFlow struct {
-	_      structs.HostLayout
-	Source struct {
-		_     structs.HostLayout
-		Bytes [16]uint8
-	}
-	Destination struct {
-		_     structs.HostLayout
-		Bytes [16]uint8
-	}
+	_               structs.HostLayout
+	Source          KernelAddress
+	Destination     KernelAddress
 	SourcePort      uint16
 	DestinationPort uint16
 	Protocol        uint8
 	Pad             [3]uint8
 }
 
+type KernelFlowCount struct {
+	_       structs.HostLayout
+	Noted   uint64
+	Unknown uint64
+}
+
 type KernelFragments struct {
-	_      structs.HostLayout
-	Source struct {
-		_     structs.HostLayout
-		Bytes [16]uint8
-	}
-	Destination struct {
-		_     structs.HostLayout
-		Bytes [16]uint8
-	}
-	Id       uint32
-	Scope    uint32
-	Protocol uint8
-	Pad      [3]uint8
-	Pad2     uint32
+	_           structs.HostLayout
+	Source      KernelAddress
+	Destination KernelAddress
+	Id          uint32
+	Scope       uint32
+	Protocol    uint8
+	Pad         [3]uint8
+	Pad2        uint32
 }
 
 type KernelHook uint32
@@ -177,18 +164,12 @@ type KernelPath struct {
 
 type KernelPlace struct {
 	_       structs.HostLayout
-	Address struct {
-		_     structs.HostLayout
-		Bytes [16]uint8
-	}
+	Address KernelAddress
 }
 
 type KernelPolicy struct {
-	_     structs.HostLayout
-	Peer6 struct {
-		_     structs.HostLayout
-		Bytes [16]uint8
-	}
+	_       structs.HostLayout
+	Peer6   KernelAddress
 	Peer4   uint32
 	Ifindex uint32
 	Flags   KernelServiceFlags
@@ -198,10 +179,7 @@ type KernelPolicy struct {
 
 type KernelProxy struct {
 	_        structs.HostLayout
-	Address6 struct {
-		_     structs.HostLayout
-		Bytes [16]uint8
-	}
+	Address6 KernelAddress
 	Address4 uint32
 	Flags    KernelServiceFlags
 	Mac      [6]uint8
@@ -249,10 +227,7 @@ type KernelSending struct {
 
 type KernelService struct {
 	_       structs.HostLayout
-	Source6 struct {
-		_     structs.HostLayout
-		Bytes [16]uint8
-	}
+	Source6 KernelAddress
 	Source4 uint32
 	Tunnel  uint32
 	Flags   KernelServiceFlags
@@ -268,15 +243,9 @@ const (
 )
 
 type KernelTunnel struct {
-	_     structs.HostLayout
-	Local struct {
-		_     structs.HostLayout
-		Bytes [16]uint8
-	}
-	Remote struct {
-		_     structs.HostLayout
-		Bytes [16]uint8
-	}
+	_          structs.HostLayout
+	Local      KernelAddress
+	Remote     KernelAddress
 	LocalPort  uint16
 	RemotePort uint16
 	Mtu        uint16
@@ -323,11 +292,13 @@ const (
 	KernelMapDrops             = "drops"
 	KernelMapEncapCache        = "encap_cache"
 	KernelMapEvents            = "events"
+	KernelMapFlowCounts        = "flow_counts"
 	KernelMapFlows             = "flows"
 	KernelMapFragmented        = "fragmented"
 	KernelMapLocalEndpoints    = "local_endpoints"
 	KernelMapPolicies          = "policies"
 	KernelMapProxies           = "proxies"
+	KernelMapProxyFlows        = "proxy_flows"
 	KernelMapPublishedPorts    = "published_ports"
 	KernelMapReplies           = "replies"
 	KernelMapRouteCache        = "route_cache"
@@ -408,11 +379,13 @@ type KernelMapSpecs struct {
 	Drops          *ebpf.MapSpec `ebpf:"drops"`
 	EncapCache     *ebpf.MapSpec `ebpf:"encap_cache"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
+	FlowCounts     *ebpf.MapSpec `ebpf:"flow_counts"`
 	Flows          *ebpf.MapSpec `ebpf:"flows"`
 	Fragmented     *ebpf.MapSpec `ebpf:"fragmented"`
 	LocalEndpoints *ebpf.MapSpec `ebpf:"local_endpoints"`
 	Policies       *ebpf.MapSpec `ebpf:"policies"`
 	Proxies        *ebpf.MapSpec `ebpf:"proxies"`
+	ProxyFlows     *ebpf.MapSpec `ebpf:"proxy_flows"`
 	PublishedPorts *ebpf.MapSpec `ebpf:"published_ports"`
 	Replies        *ebpf.MapSpec `ebpf:"replies"`
 	RouteCache     *ebpf.MapSpec `ebpf:"route_cache"`
@@ -461,11 +434,13 @@ type KernelMaps struct {
 	Drops          *ebpf.Map `ebpf:"drops"`
 	EncapCache     *ebpf.Map `ebpf:"encap_cache"`
 	Events         *ebpf.Map `ebpf:"events"`
+	FlowCounts     *ebpf.Map `ebpf:"flow_counts"`
 	Flows          *ebpf.Map `ebpf:"flows"`
 	Fragmented     *ebpf.Map `ebpf:"fragmented"`
 	LocalEndpoints *ebpf.Map `ebpf:"local_endpoints"`
 	Policies       *ebpf.Map `ebpf:"policies"`
 	Proxies        *ebpf.Map `ebpf:"proxies"`
+	ProxyFlows     *ebpf.Map `ebpf:"proxy_flows"`
 	PublishedPorts *ebpf.Map `ebpf:"published_ports"`
 	Replies        *ebpf.Map `ebpf:"replies"`
 	RouteCache     *ebpf.Map `ebpf:"route_cache"`
@@ -482,11 +457,13 @@ func (m *KernelMaps) Close() error {
 		m.Drops,
 		m.EncapCache,
 		m.Events,
+		m.FlowCounts,
 		m.Flows,
 		m.Fragmented,
 		m.LocalEndpoints,
 		m.Policies,
 		m.Proxies,
+		m.ProxyFlows,
 		m.PublishedPorts,
 		m.Replies,
 		m.RouteCache,

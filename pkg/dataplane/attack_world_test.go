@@ -70,7 +70,7 @@ func newAttacked(t *testing.T) *attacked {
 	t.Helper()
 	a := &attacked{T: t, hosts: map[string]*netlab.Namespace{}, sides: map[string]*DataPlane{}, macs: map[string]net.HardwareAddr{}, wires: map[string]*netlab.Wire{}}
 	lab := labOf(t)
-	for _, name := range []string{"gateway", "proxy", "proxy2", "node", "node2", "pod", "pod2", "link", "neighbor", "router", "stranger"} {
+	for _, name := range []string{"gateway", "proxy", "proxy2", "proxyB", "proxy2B", "node", "node2", "pod", "pod2", "link", "neighbor", "router", "stranger"} {
 		host, err := lab.Namespace(name)
 		must(t, err)
 		a.hosts[name] = host
@@ -151,7 +151,7 @@ func (a *attacked) program() {
 			role = RoleGateway
 		}
 		must(a, a.hosts[name].Do(func() error {
-			side, err := Open(Options{Role: role, PinPath: filepath.Join(bpffs, name), MaxFlows: 1024})
+			side, err := Open(Options{Role: role, PinPath: filepath.Join(bpffs, name), MaxFlows: 1024, MaxProxyFlows: 1024})
 			if err != nil {
 				return err
 			}

@@ -270,6 +270,78 @@ func TestFloods(t *testing.T) {
 	}
 }
 
+// secondPods starts another pod of each tenant's proxy, with the same IPv4 address.
+func (a *attacked) secondPods() {
+	h := a.hosts
+	for _, pod := range []struct {
+		name, inside, address, proxy string
+		tunnel                       uint32
+	}{{"proxyB", "proxy2", proxyAddress[false], "proxy", victimTunnel}, {"proxy2B", "proxy3", othersProxy[false], "proxy2", othersTunnel}} {
+		must(a, netlab.Veth(h["gateway"], pod.inside, h[pod.name], "net1", 1500))
+		link, err := h["gateway"].LinkByName(pod.inside)
+		must(a, err)
+		bridge, err := h["gateway"].LinkByName("br0")
+		must(a, err)
+		must(a, errors.Join(
+			h["gateway"].LinkSetMaster(link, bridge), h["gateway"].LinkSetIsolated(link, true),
+			h[pod.name].Addr("net1", pod.address+"/24"), h[pod.name].Route("0.0.0.0/0", bridgeAddress[false], ""),
+			h["gateway"].Do(func() error {
+				return a.sides["gateway"].Proxies().Put(Proxy{
+					Interface: link.Attrs().Index, PeerMAC: mac(a, h[pod.name], "net1"), Addresses: []netip.Addr{netip.MustParseAddr(pod.address)},
+				})
+			}),
+		))
+		for _, protocol := range []uint8{protoTCP, protoUDP} {
+			must(a, a.sides["gateway"].Services().Put(Service{
+				Tunnel: pod.tunnel, Endpoint: port(podBehind(false, false), worldPort), Protocol: protocol, Interface: link.Attrs().Index,
+			}))
+		}
+	}
+}
+
+// A connection of one of a proxy's pods, which is silent during a flood of flows of another
+// tenant's proxy, goes on after that, also if the endpoint speaks first.
+func TestFloodOfFlows(t *testing.T) {
+	a := newAttacked(t)
+	a.secondPods()
+	must(t, a.hosts["gateway"].SetOffload("proxy1", true, netlab.GRO))
+	at := port(podBehind(false, false), worldPort)
+	listener, err := a.hosts["pod"].Listen(t.Context(), "tcp", at.String())
+	must(t, err)
+	defer listener.Close()
+	near, err := a.hosts["proxyB"].Dial(t.Context(), "tcp", at.String())
+	must(t, err)
+	defer near.Close()
+	far, err := listener.Accept()
+	must(t, err)
+	defer far.Close()
+	flood := netlab.Flood{
+		Frame:  a.frame("proxy2 net1", "gateway proxy1", ip(othersProxy[false], at.Addr().String(), protoUDP, udp(0, at.Port(), make([]byte, 8)))),
+		Random: []int{udpSource}, Rate: floodRate,
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), floodFor)
+	defer cancel()
+	sent, err := a.hosts["proxy2"].Flood(ctx, "net1", flood)
+	must(t, err)
+	counts, err := a.sides["gateway"].FlowCounts()
+	must(t, err)
+	t.Logf("%d packets; %+v", sent, counts)
+	if len(counts) != 2 || counts[1].Address.String() != othersProxy[false] || counts[1].Noted < 4*1024 {
+		t.Errorf("the flood is counted as %+v", counts)
+	}
+	want := []byte("after the flood")
+	must(t, errors.Join(far.SetDeadline(time.Now().Add(30*time.Second)), near.SetDeadline(time.Now().Add(30*time.Second))))
+	_, err = far.Write(want)
+	must(t, err)
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(near, got); err != nil {
+		t.Errorf("what the endpoint sends after the flood does not arrive: %v", err)
+	}
+	if counts, err = a.sides["gateway"].FlowCounts(); err != nil || counts[0].Unknown != 0 {
+		t.Errorf("flows of the proxy that was not flooded are counted as %+v: %v", counts, err)
+	}
+}
+
 // until waits for something that takes a moment.
 func until(t *testing.T, ok func() error) {
 	t.Helper()

@@ -103,6 +103,9 @@ type Observer interface {
 	// Drops returns how many packets were dropped, by reason. Each reason is
 	// listed, also those that never occurred.
 	Drops() (map[DropReason]uint64, error)
+	// FlowCounts returns how often flows of proxies were noted and not known, for each
+	// address that several pods on this gateway node have, in the order of addresses.
+	FlowCounts() ([]FlowCounts, error)
 	// Trace calls show for each packet of a tunnel until the context ends.
 	Trace(ctx context.Context, tunnel uint32, show func(TraceEvent)) error
 }

@@ -31,6 +31,7 @@ type DataPlane struct {
 	services *services
 	openings *openings
 	directs  *directs
+	flows    *flows
 	proxies  *proxies
 	underlay *underlay
 	traces   traces
@@ -73,7 +74,7 @@ func (d *DataPlane) open() error {
 	if err := d.configure(spec); err != nil {
 		return err
 	}
-	if d.maps, err = openMaps(spec, d.options.PinPath); err != nil {
+	if d.maps, err = openMaps(spec, d.options.PinPath, unusedMaps[d.options.Role]); err != nil {
 		return err
 	}
 	replacements := map[string]*ebpf.Map{}
@@ -124,8 +125,18 @@ func (d *DataPlane) open() error {
 	if d.directs, err = newDirects(&d.mu, d.options.Role, &d.objects.KernelMaps); err != nil {
 		return err
 	}
-	d.proxies = newProxies(&d.mu, d.options.Role, proxyTable, d.services, d.openings, d.directs, d.attacher)
+	if d.flows, err = newFlows(d.options.Role, &d.objects.KernelMaps, spec, proxyTable); err != nil {
+		return err
+	}
+	d.proxies = newProxies(&d.mu, d.options.Role, proxyTable, d.services, d.openings, d.directs, d.flows, d.attacher)
+	if err := d.adoptFlows(spec); err != nil {
+		return err
+	}
 	if err := d.attacher.adopt(); err != nil {
+		return err
+	}
+	// Again, for what the former programs have noted in the meantime.
+	if err := d.adoptFlows(spec); err != nil {
 		return err
 	}
 	for _, m := range d.maps {
@@ -178,15 +189,9 @@ func (d *DataPlane) configure(spec *ebpf.CollectionSpec) error {
 	spec.Maps[bpf.KernelMapPolicies].MaxEntries = d.options.MaxServices
 	spec.Maps[bpf.KernelMapReplies].MaxEntries = 2 * d.options.MaxServices
 	spec.Maps[bpf.KernelMapFlows].MaxEntries = d.options.MaxFlows
-	if d.options.Role == RoleGateway {
-		spec.Maps[bpf.KernelMapReplies].MaxEntries = 1
-	}
-	if d.options.Role != RoleGateway {
-		// None is used, and all may be large.
-		spec.Maps[bpf.KernelMapServices].MaxEntries = 1
-		spec.Maps[bpf.KernelMapProxies].MaxEntries = 1
-		spec.Maps[bpf.KernelMapPublishedPorts].MaxEntries = 1
-		spec.Maps[bpf.KernelMapDirect].MaxEntries = 1
+	spec.Maps[bpf.KernelMapProxyFlows].InnerMap.MaxEntries = d.options.MaxProxyFlows
+	for _, name := range unusedMaps[d.options.Role] {
+		spec.Maps[name].MaxEntries = 1 // some would take memory
 	}
 	var gateway uint8
 	if d.options.Role == RoleGateway {
@@ -196,6 +201,15 @@ func (d *DataPlane) configure(spec *ebpf.CollectionSpec) error {
 		return err
 	}
 	return spec.Variables[bpf.KernelVarPort].Set(big(d.options.Port))
+}
+
+// unusedMaps are the maps that nodes of a role do not use.
+var unusedMaps = map[Role][]string{
+	RoleGateway: {bpf.KernelMapReplies, bpf.KernelMapFlows},
+	RoleClient: {
+		bpf.KernelMapServices, bpf.KernelMapProxies, bpf.KernelMapPublishedPorts, bpf.KernelMapDirect,
+		bpf.KernelMapProxyFlows, bpf.KernelMapFlowCounts,
+	},
 }
 
 // explainLoad makes the verifier's long answer one line; it is a defect of this
@@ -234,7 +248,7 @@ func (d *DataPlane) Repair() (int, error) {
 	defer d.mu.Unlock()
 	mended := 0
 	// Attachments last: what runs then finds full maps.
-	for _, repair := range []func() (int, error){d.repairPins, d.tunnels.repair, d.services.repair, d.directs.repair, d.proxies.repair, d.openings.repair, d.attacher.repair} {
+	for _, repair := range []func() (int, error){d.repairPins, d.tunnels.repair, d.services.repair, d.directs.repair, d.proxies.repair, d.flows.repair, d.openings.repair, d.attacher.repair} {
 		n, err := repair()
 		mended += n
 		if err != nil {

@@ -21,6 +21,10 @@ const (
 	// DefaultMaxFlows bounds the flows that a client node remembers. Beyond, the
 	// least recently used is forgotten.
 	DefaultMaxFlows = 131072
+	// DefaultMaxProxyFlows bounds the flows that a gateway node remembers of one proxy's
+	// address, if several pods of the proxy run on the node. They take about 2 MB of the
+	// kernel's memory, a small part of what Envoy needs for as many connections.
+	DefaultMaxProxyFlows = 16384
 )
 
 // Hook describes how programs are attached for tc.
@@ -61,9 +65,9 @@ type Options struct {
 	// PinPath is a directory in a bpffs, which is made if need be. A data plane
 	// owns it alone.
 	PinPath string
-	// MaxTunnels, MaxServices and MaxFlows are the limits of the maps. They may
-	// change from one Open to the next.
-	MaxTunnels, MaxServices, MaxFlows uint32
+	// MaxTunnels, MaxServices, MaxFlows and MaxProxyFlows are the limits of the maps. They
+	// may change from one Open to the next.
+	MaxTunnels, MaxServices, MaxFlows, MaxProxyFlows uint32
 	// Hook describes how programs are attached for tc.
 	Hook Hook
 	// XDP reports whether packets are taken out of tunnels by XDP.
@@ -94,6 +98,7 @@ func (o Options) complete() (Options, error) {
 	setDefault(&o.MaxTunnels, DefaultMaxTunnels)
 	setDefault(&o.MaxServices, DefaultMaxServices)
 	setDefault(&o.MaxFlows, DefaultMaxFlows)
+	setDefault(&o.MaxProxyFlows, DefaultMaxProxyFlows)
 	return o, errors.Join(errs...)
 }
 

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -31,8 +32,8 @@ var formerNames = map[string]string{
 
 // learned are maps whose entries programs write.
 var learnt = map[string]bool{
-	bpf.KernelMapFlows: true, bpf.KernelMapFragmented: true,
-	bpf.KernelMapTunnelCounters: true, bpf.KernelMapDrops: true,
+	bpf.KernelMapFlows: true, bpf.KernelMapFragmented: true, bpf.KernelMapProxyFlows: true,
+	bpf.KernelMapTunnelCounters: true, bpf.KernelMapDrops: true, bpf.KernelMapFlowCounts: true,
 }
 
 // pinnedMap is one map, with the one that it replaces.
@@ -46,21 +47,24 @@ type pinnedMap struct {
 	old *ebpf.Map
 	// former is where a map of a former name may be pinned, empty if there was none.
 	former string
+	// unused says that this node's role does not use the map, so nothing is copied into it.
+	unused bool
 }
 
 // openMaps opens the pinned maps, makes those that are missing, and copies those
-// whose layout or size is another into new ones.
-func openMaps(spec *ebpf.CollectionSpec, dir string) ([]*pinnedMap, error) {
+// whose layout or size is another into new ones, except those that are not used.
+func openMaps(spec *ebpf.CollectionSpec, dir string, unused []string) ([]*pinnedMap, error) {
 	var opened []*pinnedMap
 	for name, mapSpec := range spec.Maps {
 		if unpinned[name] {
 			continue
 		}
-		m, err := openMap(name, mapSpec, filepath.Join(dir, name))
+		p := &pinnedMap{name: name, path: filepath.Join(dir, name), spec: mapSpec, unused: slices.Contains(unused, name)}
+		err := p.open()
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("map %s: %w", name, err), closeMaps(opened))
 		}
-		opened = append(opened, m)
+		opened = append(opened, p)
 	}
 	return opened, nil
 }
@@ -76,48 +80,71 @@ func closeMaps(maps []*pinnedMap) error {
 	return errors.Join(errs...)
 }
 
-func openMap(name string, spec *ebpf.MapSpec, path string) (*pinnedMap, error) {
-	p := &pinnedMap{name: name, path: path, spec: spec}
-	old, err := ebpf.LoadPinnedMap(path, nil)
+func (p *pinnedMap) open() error {
+	old, err := ebpf.LoadPinnedMap(p.path, nil)
 	renamed := false
-	if former, ok := formerNames[name]; ok {
-		p.former = filepath.Join(filepath.Dir(path), former)
+	if former, ok := formerNames[p.name]; ok {
+		p.former = filepath.Join(filepath.Dir(p.path), former)
 		if errors.Is(err, fs.ErrNotExist) {
 			old, err = ebpf.LoadPinnedMap(p.former, nil)
 			renamed = err == nil
 		}
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+	if errors.Is(err, fs.ErrNotExist) {
+		if p.m, err = ebpf.NewMap(p.spec); err != nil {
+			return err
+		}
+		if err := p.m.Pin(p.path); err != nil {
+			return errors.Join(err, p.m.Close())
+		}
+		return nil
 	}
-	if err == nil {
-		how, err := convert(old, spec)
-		if err != nil {
-			return nil, errors.Join(err, old.Close())
-		}
-		if how == nil && renamed {
-			how = &conversion{key: whole(spec.KeySize, spec.KeySize), value: whole(spec.ValueSize, spec.ValueSize)}
-		}
-		if how == nil {
-			p.m = old
-			return p, nil
-		}
-		p.old = old
-		if p.m, err = ebpf.NewMap(spec); err != nil {
-			return nil, errors.Join(err, old.Close())
-		}
-		if err := how.copy(old, p.m, ebpf.UpdateAny); err != nil {
-			return nil, errors.Join(err, old.Close(), p.m.Close())
-		}
-		return p, nil
+	if err != nil {
+		return err
 	}
-	if p.m, err = ebpf.NewMap(spec); err != nil {
-		return nil, err
+	same, err := p.isSame(old)
+	if err != nil {
+		return errors.Join(err, old.Close())
 	}
-	if err := p.m.Pin(path); err != nil {
-		return nil, errors.Join(err, p.m.Close())
+	if same && !renamed {
+		p.m = old
+		return nil
 	}
-	return p, nil
+	p.old = old
+	if p.m, err = ebpf.NewMap(p.spec); err != nil {
+		return errors.Join(err, old.Close())
+	}
+	if err := p.copy(ebpf.UpdateAny); err != nil {
+		return errors.Join(err, old.Close(), p.m.Close())
+	}
+	return nil
+}
+
+// isSame says whether a pinned map is what it should be.
+func (p *pinnedMap) isSame(old *ebpf.Map) (bool, error) {
+	how, err := convert(old, p.spec)
+	if err != nil || how != nil || p.spec.InnerMap == nil {
+		return how == nil, err
+	}
+	return innerSame(old, p.spec.InnerMap)
+}
+
+// copy copies the entries of the map that is replaced.
+func (p *pinnedMap) copy(flags ebpf.MapUpdateFlags) error {
+	if p.unused {
+		return nil
+	}
+	if p.spec.InnerMap != nil {
+		return copyInner(p.old, p.m, p.spec.InnerMap, flags)
+	}
+	how, err := convert(p.old, p.spec)
+	if err != nil {
+		return err
+	}
+	if how == nil { // it has another name
+		how = &conversion{key: whole(p.spec.KeySize, p.spec.KeySize), value: whole(p.spec.ValueSize, p.spec.ValueSize)}
+	}
+	return how.copy(p.old, p.m, flags)
 }
 
 // replace pins a new map in the place of the old one, once no program uses that anymore.
@@ -127,11 +154,7 @@ func (p *pinnedMap) replace() error {
 		return p.removeFormer()
 	}
 	if learnt[p.name] {
-		conversion, err := convert(p.old, p.spec)
-		if err == nil && conversion != nil {
-			err = conversion.copy(p.old, p.m, ebpf.UpdateNoExist)
-		}
-		if err != nil {
+		if err := p.copy(ebpf.UpdateNoExist); err != nil {
 			return fmt.Errorf("map %s: %w", p.name, err)
 		}
 	}
@@ -259,39 +282,71 @@ func (c *conversion) copy(from, to *ebpf.Map, flags ebpf.MapUpdateFlags) error {
 	if array {
 		flags = ebpf.UpdateAny
 	}
-	entries := from.Iterate()
-	var key, value []byte
+	var key []byte
 	var values [][]byte
-	next := func() bool {
-		if perCPU {
-			return entries.Next(&key, &values)
-		}
-		return entries.Next(&key, &value)
+	if !perCPU {
+		return c.each(from, to.KeySize(), to.ValueSize(), func(key, value []byte) error {
+			if array && binary.NativeEndian.Uint32(key) >= to.MaxEntries() {
+				return nil
+			}
+			return copied(to, to.Update(key, value, flags))
+		})
 	}
-	for next() {
-		var err error
+	entries := from.Iterate()
+	for entries.Next(&key, &values) {
 		newKey := apply(c.key, key, to.KeySize())
 		if array && binary.NativeEndian.Uint32(newKey) >= to.MaxEntries() {
 			continue
 		}
-		if perCPU {
-			converted := make([][]byte, len(values))
-			for i := range values {
-				converted[i] = apply(c.value, values[i], to.ValueSize())
-			}
-			err = to.Update(newKey, converted, flags)
-		} else {
-			err = to.Update(newKey, apply(c.value, value, to.ValueSize()), flags)
+		converted := make([][]byte, len(values))
+		for i := range values {
+			converted[i] = apply(c.value, values[i], to.ValueSize())
 		}
-		switch {
-		case errors.Is(err, ebpf.ErrKeyExist):
-		case errors.Is(err, unix.E2BIG):
-			return fmt.Errorf("%w: it has more entries than the new limit of %d", ErrMapFull, to.MaxEntries())
-		case err != nil:
-			return fmt.Errorf("copying an entry: %w", err)
+		if err := copied(to, to.Update(newKey, converted, flags)); err != nil {
+			return err
 		}
 	}
-	// Programs keep writing, so an iteration may begin again and meet an end.
+	return iterated(entries)
+}
+
+// split converts all entries of a map, each into the map that it belongs to. Those that
+// belong to none are left out.
+func (c *conversion) split(from *ebpf.Map, spec *ebpf.MapSpec, into func(key []byte) *ebpf.Map, flags ebpf.MapUpdateFlags) error {
+	return c.each(from, spec.KeySize, spec.ValueSize, func(key, value []byte) error {
+		to := into(key)
+		if to == nil {
+			return nil
+		}
+		return copied(to, to.Update(key, value, flags))
+	})
+}
+
+// each visits the converted entries of a map that has one value a key.
+func (c *conversion) each(from *ebpf.Map, keySize, valueSize uint32, visit func(key, value []byte) error) error {
+	var key, value []byte
+	entries := from.Iterate()
+	for entries.Next(&key, &value) {
+		if err := visit(apply(c.key, key, keySize), apply(c.value, value, valueSize)); err != nil {
+			return err
+		}
+	}
+	return iterated(entries)
+}
+
+// copied says what is wrong with the outcome of writing an entry into a map.
+func copied(to *ebpf.Map, err error) error {
+	switch {
+	case err == nil, errors.Is(err, ebpf.ErrKeyExist):
+		return nil
+	case errors.Is(err, unix.E2BIG):
+		return fmt.Errorf("%w: it has more entries than the new limit of %d", ErrMapFull, to.MaxEntries())
+	}
+	return fmt.Errorf("copying an entry: %w", err)
+}
+
+// iterated says whether all entries were visited. Programs keep writing, so an iteration
+// may start over and meet an end.
+func iterated(entries *ebpf.MapIterator) error {
 	if err := entries.Err(); err != nil && !errors.Is(err, ebpf.ErrIterationAborted) {
 		return err
 	}

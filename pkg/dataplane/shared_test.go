@@ -5,6 +5,7 @@ package dataplane
 import (
 	"context"
 	"encoding/binary"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -56,7 +57,10 @@ func TestSharedAddress(t *testing.T) {
 	// was alone, and so left no flow.
 	var flow bpf.KernelFlow
 	var path bpf.KernelPath
-	flows := b.gatewaySide.objects.Flows
+	address := as16(netip.MustParseAddr(proxy))
+	flows, err := innerOf(b.gatewaySide.objects.ProxyFlows, address[:])
+	must(t, err)
+	defer flows.Close()
 	for all := flows.Iterate(); all.Next(&flow, &path); {
 		if path.Ifindex == uint32(b.proxy1) {
 			path.Ifindex = 1 << 30

@@ -107,3 +107,15 @@ type Counters struct {
 	ReceivedPackets, ReceivedBytes uint64
 	SentPackets, SentBytes         uint64
 }
+
+// FlowCounts is how often flows of one address of a proxy were noted, by which answers find
+// the one of several pods on this node that has the flow.
+type FlowCounts struct {
+	Address netip.Addr `json:"address"`
+	// Noted is how often a pod sent a packet of a flow that was not noted, because the flow
+	// is new, was forgotten, or was another pod's.
+	Noted uint64 `json:"noted"`
+	// Unknown is how many packets came of flows that were not noted. They went to the pod
+	// that was there first.
+	Unknown uint64 `json:"unknown"`
+}

@@ -88,7 +88,7 @@ func newWorld(t testing.TB, mtu int) *world {
 	}
 	bpffs := netlab.BPFFS(t)
 	w.gatewayPins, w.nodePins = filepath.Join(bpffs, "gateway"), filepath.Join(bpffs, "node")
-	w.gatewayOptions = Options{Role: RoleGateway, PinPath: w.gatewayPins, MaxFlows: 1024}
+	w.gatewayOptions = Options{Role: RoleGateway, PinPath: w.gatewayPins, MaxProxyFlows: 1024}
 	w.nodeOptions = Options{Role: RoleClient, PinPath: w.nodePins, MaxFlows: 1024}
 	return w
 }

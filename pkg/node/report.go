@@ -57,6 +57,9 @@ func (a *agent) Report() status.Report {
 		problem("drops can't be read: %v", err)
 	}
 	r.Drops = drops
+	if r.Flows, err = a.Plane.FlowCounts(); err != nil {
+		problem("the counts of flows can't be read: %v", err)
+	}
 	r.Problems = append(append(r.Problems, a.extra()...), a.Access.problems()...)
 	r.CredentialExpires = a.Access.expires()
 	if a.reportMore != nil {

@@ -38,6 +38,8 @@ var (
 	mSaved      = newMetric(prometheus.GaugeValue, "state_saved_timestamp_seconds", "When the state was written to disk last.")
 	mCredential = newMetric(prometheus.GaugeValue, "credential_expiry_timestamp_seconds", "When the node's credential for the API expires.")
 	mDrops      = newMetric(prometheus.CounterValue, "dropped_packets_total", "Packets that were dropped, by reason.", "reason")
+	mNoted      = newMetric(prometheus.CounterValue, "flows_noted_total", "Flows that were noted of an address that several pods of a proxy on this node have.", "address")
+	mUnknown    = newMetric(prometheus.CounterValue, "flows_unknown_total", "Packets from endpoints to an address that several pods of a proxy on this node have, whose flow was not known.", "address")
 	mControl    = newMetric(prometheus.CounterValue, "control_packets_total", "Control packets that came in, by result.", "result")
 	mSendErrors = newMetric(prometheus.CounterValue, "control_send_errors_total", "Control packets that the kernel did not send.")
 	mRepairs    = newMetric(prometheus.CounterValue, "repairs_total", "Map entries, programs, routes and the like that were restored.")
@@ -56,7 +58,7 @@ var (
 	mRoutes     = newMetric(prometheus.GaugeValue, "announced_routes", "Routes of public addresses that are announced by BGP, by family: ipv4 or ipv6.", "family")
 
 	all = []metric{
-		mTunnels, mCookies, mObjects, mProxies, mInterfaces, mProblems, mSynced, mSaved, mCredential, mDrops, mControl, mSendErrors, mRepairs,
+		mTunnels, mCookies, mObjects, mProxies, mInterfaces, mProblems, mSynced, mSaved, mCredential, mDrops, mNoted, mUnknown, mControl, mSendErrors, mRepairs,
 		mUp, mRTT, mSeen, mRxPackets, mRxBytes, mTxPackets, mTxBytes,
 		mSession, mRefused, mBFD, mRoutes, mLayer2, mTakeovers,
 	}
@@ -128,6 +130,10 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	}
 	for reason, n := range r.Drops {
 		send(mDrops, float64(n), string(reason))
+	}
+	for _, flows := range r.Flows {
+		send(mNoted, float64(flows.Noted), flows.Address.String())
+		send(mUnknown, float64(flows.Unknown), flows.Address.String())
 	}
 	for result, n := range r.Control {
 		send(mControl, float64(n), result)

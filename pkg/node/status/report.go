@@ -38,6 +38,9 @@ type Report struct {
 	Directs []Direct `json:"directs,omitempty"`
 	// Drops are dropped packets, by reason.
 	Drops map[dataplane.DropReason]uint64 `json:"drops"`
+	// Flows are the counts of flows of addresses that several pods of a proxy on this
+	// gateway node have.
+	Flows []dataplane.FlowCounts `json:"flows,omitempty"`
 	// Control are received control packets, by result.
 	Control    map[string]uint64 `json:"control"`
 	SendErrors uint64            `json:"sendErrors"`

@@ -404,6 +404,9 @@ func (observer) Drops() (map[dataplane.DropReason]uint64, error) {
 	return map[dataplane.DropReason]uint64{"no-tunnel": 0}, nil
 }
 
+// FlowCounts implements dataplane.Observer.
+func (observer) FlowCounts() ([]dataplane.FlowCounts, error) { return nil, nil }
+
 // Trace implements dataplane.Observer.
 func (observer) Trace(ctx context.Context, tunnel uint32, show func(dataplane.TraceEvent)) error {
 	show(dataplane.TraceEvent{Tunnel: tunnel, Text: "nothing passes here"})
