@@ -72,6 +72,9 @@ type agent struct {
 	// complete is closed when the role knows what else it needs before leftovers
 	// may go.
 	complete <-chan struct{}
+	// known is closed when all objects are known, from the API or, if that does not answer,
+	// from disk.
+	known chan struct{}
 	// settled is closed when everything that is wanted is applied for the first time.
 	settled chan struct{}
 
@@ -255,6 +258,7 @@ func (a *agent) settle(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
+	close(a.known)
 	if a.applier.Wait(ctx) != nil {
 		return
 	}

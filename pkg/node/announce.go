@@ -27,6 +27,9 @@ func (g *gateway) announce(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
+	if !g.awaitHost(ctx) {
+		return
+	}
 	g.keeper.apply()
 	g.announcer.Run(ctx)
 }

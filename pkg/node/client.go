@@ -35,7 +35,7 @@ func RunClient(ctx context.Context, c ClientConfig) error {
 }
 
 func newClient(ctx context.Context, c ClientConfig) (*agent, error) {
-	a := &agent{Config: c.Config, role: roleClient, started: time.Now(), settled: make(chan struct{})}
+	a := &agent{Config: c.Config, role: roleClient, started: time.Now(), known: make(chan struct{}), settled: make(chan struct{})}
 	a.extra = func() []string {
 		if c.Forwarding == nil {
 			return nil

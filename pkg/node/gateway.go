@@ -43,6 +43,12 @@ type gateway struct {
 	guard      guard
 	complete   chan struct{}
 	once       sync.Once
+	// inherited says that an earlier program has left proxies, whose visitors come in by what
+	// it made of the host's network.
+	inherited bool
+	// platformKnown is closed when the API has told what the platform team set.
+	platformKnown chan struct{}
+	oncePlatform  sync.Once
 
 	mu      sync.Mutex
 	running map[intent.Key][]proxies.Interface
@@ -73,7 +79,7 @@ func RunGateway(ctx context.Context, c GatewayConfig) error {
 		{"proxies of this node", func(ctx context.Context) error {
 			return g.source.Run(ctx, func() { g.proxiesChanged(ctx) })
 		}},
-		forever("host", whenComplete(g.keeper.run)),
+		forever("host", whenComplete(g.keepHost)),
 		forever("host", func(ctx context.Context) { g.host.Run(ctx, g.hostRepaired(ctx)) }),
 		forever("platform", g.platform.run),
 		forever("heartbeat", g.heartbeat.Run),
@@ -88,8 +94,8 @@ func newGateway(ctx context.Context, c GatewayConfig) (*gateway, error) {
 	if len(c.Nodes) != 1 {
 		return nil, fmt.Errorf("a gateway node is known by one address, not by %d", len(c.Nodes))
 	}
-	a := &agent{Config: c.Config, role: roleGateway, started: time.Now(), settled: make(chan struct{})}
-	g := &gateway{agent: a, source: c.Proxies, host: c.Host, announcer: c.Announcer, live: liveness.New(), silent: newSilentEnds(), complete: make(chan struct{}), running: map[intent.Key][]proxies.Interface{}, applied: map[int]dataplane.Proxy{}}
+	a := &agent{Config: c.Config, role: roleGateway, started: time.Now(), known: make(chan struct{}), settled: make(chan struct{})}
+	g := &gateway{agent: a, source: c.Proxies, host: c.Host, announcer: c.Announcer, live: liveness.New(), silent: newSilentEnds(), complete: make(chan struct{}), platformKnown: make(chan struct{}), running: map[intent.Key][]proxies.Interface{}, applied: map[int]dataplane.Proxy{}}
 	a.complete, a.extra, a.listProxies = g.complete, g.problems, g.list
 	a.judge = g.live.State
 
@@ -97,6 +103,11 @@ func newGateway(ctx context.Context, c GatewayConfig) (*gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the tunnels that are there: %w", err)
 	}
+	had, err := c.Plane.Proxies().List()
+	if err != nil {
+		return nil, fmt.Errorf("read the proxies that are there: %w", err)
+	}
+	g.inherited = len(had) > 0
 	g.responder = &gatewayEnds{remotes: map[uint32]netip.AddrPort{}}
 	for _, t := range left {
 		if t.Remote.IsValid() {
@@ -147,6 +158,36 @@ func newGateway(ctx context.Context, c GatewayConfig) (*gateway, error) {
 	return g, nil
 }
 
+// keepHost keeps the host's network to what it has to be.
+func (g *gateway) keepHost(ctx context.Context) {
+	if g.awaitHost(ctx) {
+		g.keeper.run(ctx)
+	}
+}
+
+// awaitHost waits until the host's network may be changed, and returns false if the context
+// ends before. What an earlier program left works, and is not to lose what is only not known
+// yet: that program may have been killed before it wrote the last changes to disk. So it stays
+// as it is until all is known.
+func (g *gateway) awaitHost(ctx context.Context) bool {
+	if !g.inherited {
+		return true
+	}
+	select {
+	case <-g.known:
+	case <-ctx.Done():
+		return false
+	}
+	select {
+	case <-g.platformKnown:
+	case <-time.After(time.Until(g.started.Add(withoutAPI))):
+		// The API does not answer. What is on disk has to do.
+	case <-ctx.Done():
+		return false
+	}
+	return true
+}
+
 // gatewaySink takes intents and keeps the host's network to them.
 type gatewaySink struct {
 	follow.Sink
@@ -181,6 +222,7 @@ func (g *gateway) platformChanged(p platform) {
 	g.guardChanged()
 	g.applier.Replan()
 	g.saver.touch()
+	g.oncePlatform.Do(func() { close(g.platformKnown) })
 }
 
 // proxiesChanged programs the proxies' interfaces before anything refers to them.

@@ -5,9 +5,13 @@ package node
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
+	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +21,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
@@ -61,12 +66,17 @@ func (kernel) Watch(ctx context.Context, _ func()) error { <-ctx.Done(); return 
 type network struct {
 	mu      sync.Mutex
 	desired host.Desired
+	// applied is called with what is applied, if it is not nil.
+	applied func(host.Desired)
 }
 
 func (n *network) Apply(d host.Desired) (int, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.desired = d
+	if n.applied != nil {
+		n.applied(d)
+	}
 	return 0, nil
 }
 func (n *network) Problems() []string                          { return nil }
@@ -111,6 +121,7 @@ func (p *pods) set(list ...proxies.Interface) {
 
 type rig struct {
 	t       testing.TB
+	server  *rest.Config
 	client  versioned.Interface
 	plane   *fakeplane.Plane
 	network *network
@@ -122,7 +133,8 @@ type rig struct {
 func newRig(t testing.TB) *rig {
 	r := &rig{t: t, plane: fakeplane.New(), network: &network{}, pods: &pods{changed: make(chan struct{}, 10)}}
 	var err error
-	r.client, err = versioned.NewForConfig(testserver.StartTestServer(t).Config)
+	r.server = testserver.StartTestServer(t).Config
+	r.client, err = versioned.NewForConfig(r.server)
 	r.must(nil, err)
 	ctx, api := t.Context(), r.client.EpicV1()
 	r.must(api.EPICs(epic.ConfigNamespace).Create(ctx, &epicv1.EPIC{ObjectMeta: metav1.ObjectMeta{Name: epic.ConfigName}}, metav1.CreateOptions{}))
@@ -316,6 +328,120 @@ func TestGateway(t *testing.T) {
 		if strings.HasPrefix(call, "tunnels.delete 1") {
 			t.Errorf("%s", call)
 		}
+	}
+}
+
+// slowly is the API for a program that gets no answer about some kinds before they are let go.
+func (r *rig) slowly(kinds ...string) (client versioned.Interface, let func()) {
+	r.t.Helper()
+	wait := make(chan struct{})
+	config := rest.CopyConfig(r.server)
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(request *http.Request) (*http.Response, error) {
+			if slices.Contains(kinds, path.Base(request.URL.Path)) {
+				select {
+				case <-wait:
+				case <-request.Context().Done():
+				}
+			}
+			return next.RoundTrip(request)
+		})
+	})
+	client, err := versioned.NewForConfig(config)
+	r.must(client, err)
+	let = sync.OnceFunc(func() { close(wait) })
+	r.t.Cleanup(let)
+	return client, let
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+// RoundTrip implements http.RoundTripper.
+func (r roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return r(request) }
+
+// A program that was killed before it wrote the last changes to disk starts again, and takes
+// nothing from the host's network by which visitors come in, whatever the API tells first.
+func TestKilledBeforeItSaved(t *testing.T) {
+	for _, last := range [][]string{{"loadbalancers", "remoteendpoints", "lbservicegroups"}, {"serviceprefixes", "epics"}, {"loadbalancers", "serviceprefixes"}} {
+		t.Run(strings.Join(last, " and ")+" last", func(t *testing.T) {
+			r := newRig(t)
+			lb := r.balancer("web")
+			r.pods.list = []proxies.Interface{r.pod(lb, "web-1", 7)}
+			complete := func(d host.Desired) bool {
+				return len(d.Bridges) == 1 && len(d.Addresses) == 1 && len(d.Openings) == 1
+			}
+			r.run()
+			whole := func() {
+				t.Helper()
+				r.until("the host's network", func() error {
+					if d := r.network.get(); !complete(d) {
+						return fmt.Errorf("%+v", d)
+					}
+					return nil
+				})
+			}
+			whole()
+			r.until("the proxy is programmed", func() error {
+				if list, err := r.plane.Proxies().List(); err != nil || len(list) != 1 {
+					return fmt.Errorf("%v: %w", list, err)
+				}
+				return nil
+			})
+			r.stop()
+			r.must(nil, os.RemoveAll(statePath(r.config.StateDir)))
+			r.network.mu.Lock()
+			applies := 0
+			r.network.applied = func(d host.Desired) {
+				if applies++; !complete(d) {
+					t.Errorf("it applies %+v", d)
+				}
+			}
+			r.network.mu.Unlock()
+			var let func()
+			r.config.Client, let = r.slowly(last...)
+			r.run()
+			// All that is not held back is told, and would be applied by now.
+			time.Sleep(300 * time.Millisecond)
+			let()
+			r.until("it is applied again", func() error {
+				r.network.mu.Lock()
+				defer r.network.mu.Unlock()
+				if applies == 0 {
+					return errors.New("not yet")
+				}
+				return nil
+			})
+			whole()
+		})
+	}
+}
+
+// After a reboot, nothing of the host's network is there to be lost, and the last state on
+// disk is applied at once, though the API is away.
+func TestRebootWithoutAPI(t *testing.T) {
+	r := newRig(t)
+	lb := r.balancer("web")
+	r.pods.list = []proxies.Interface{r.pod(lb, "web-1", 7)}
+	r.run()
+	applied := func() error {
+		if d := r.network.get(); len(d.Addresses) != 1 || len(d.Openings) != 1 {
+			return fmt.Errorf("%+v", d)
+		}
+		return nil
+	}
+	r.until("the host's network", applied)
+	r.stop()
+	r.network.mu.Lock()
+	r.network.desired = host.Desired{}
+	r.network.mu.Unlock()
+	r.plane = fakeplane.New()
+	r.config.Plane = plane{r.plane, r.plane.Observer()}
+	r.config.Client, _ = r.slowly("loadbalancers", "gwproxies", "remoteendpoints", "serviceprefixes", "epics", "lbservicegroups")
+	begin := time.Now()
+	r.run()
+	r.until("the host's network after a reboot", applied)
+	if took := time.Since(begin); took > withoutAPI/2 {
+		t.Errorf("that took %s", took)
 	}
 }
 

@@ -14,9 +14,6 @@ import (
 // and pod. The function that it returns reports how much of that did not arrive, once
 // nothing is on its way anymore.
 //
-// Segments that visitors lose are logged and are no failure: the way between them and the
-// proxy is the host's network.
-//
 // It compares what one host sent with what the other received, and not what TCP sent again:
 // on a busy machine a handshake's packet that is only late is sent again too, and nobody
 // indicates that it came twice.
@@ -24,13 +21,12 @@ func lostSegments(s *site, v *service) (check func(what string)) {
 	s.t.Helper()
 	type leg struct {
 		near, far string
-		tunnel    bool
 		read      [2]func() (netlab.Segments, error)
 		stop      [2]func() error
 	}
 	var legs []leg
 	count := func(near string, from *netlab.Namespace, far string, to *netlab.Namespace, at string) {
-		l := leg{near: near, far: far, tunnel: near == "proxy"}
+		l := leg{near: near, far: far}
 		var err, err2 error
 		l.read[0], l.stop[0], err = from.CountSegments(netip.MustParseAddrPort(at), false)
 		l.read[1], l.stop[1], err2 = to.CountSegments(netip.MustParseAddrPort(at), true)
@@ -59,11 +55,7 @@ func lostSegments(s *site, v *service) (check func(what string)) {
 				}
 				return nil
 			}
-			if l.tunnel {
-				s.until(what+": all segments that were sent arrive", arrived)
-			} else if err := arrived(); err != nil {
-				s.t.Logf("%s: %v", what, err)
-			}
+			s.until(what+": all segments that were sent arrive", arrived)
 		}
 	}
 }
