@@ -274,7 +274,7 @@ func (s *site) testConnectionStays(t *testing.T) {
 	}
 	ask()
 	// Those of the test before have no connection left.
-	s.oneEnvoy(t, 30*time.Second)
+	s.oneEnvoy(t, time.Minute)
 	ask()
 	s.replaceEnvoys(t)
 	for range 10 {
@@ -286,7 +286,7 @@ func (s *site) testConnectionStays(t *testing.T) {
 	}
 	conn.Close()
 	begin := time.Now()
-	s.oneEnvoy(t, 30*time.Second)
+	s.oneEnvoy(t, time.Minute)
 	t.Logf("the former Envoy ended %s after its last connection", time.Since(begin))
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync"
 
 	"github.com/spf13/pflag"
 	"github.com/vishvananda/netns"
@@ -29,6 +30,7 @@ import (
 	"github.com/acnodal/epic/pkg/node/cni"
 	"github.com/acnodal/epic/pkg/node/cni/install"
 	"github.com/acnodal/epic/pkg/node/cni/podnet"
+	"github.com/acnodal/epic/pkg/node/handover"
 	"github.com/acnodal/epic/pkg/node/proxies"
 	"github.com/acnodal/epic/pkg/placement"
 )
@@ -62,6 +64,7 @@ type attachments struct {
 	listener  net.Listener
 	installer *install.Installer
 	pods      informers.SharedInformerFactory
+	handover  *handover.Tracker
 }
 
 // open opens the socket and what is known of earlier attachments.
@@ -74,6 +77,13 @@ func (o *cniOptions) open(ctx context.Context, rc *rest.Config, client versioned
 	if a.installer, err = o.Installer(); err != nil {
 		return nil, err
 	}
+	a.handover = handover.New(func(ctx context.Context, namespace string) ([]corev1.Pod, error) {
+		list, err := kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: placement.ProxyPodSelector.String()})
+		if err != nil {
+			return nil, err
+		}
+		return list.Items, nil
+	})
 	a.pods = informers.NewSharedInformerFactoryWithOptions(kube, 0, informers.WithTweakListOptions(func(l *metav1.ListOptions) {
 		l.FieldSelector = fields.OneTermEqualSelector("spec.nodeName", node).String()
 	}))
@@ -152,8 +162,8 @@ func (a *attachments) run(ctx context.Context) error {
 	return err
 }
 
-// List implements proxies.Source. A proxy whose pod is not ready, or ends, is on standby;
-// one of whose pod nothing is known is not.
+// List implements proxies.Source. A proxy whose pod is not ready, or ends and has handed over
+// to another, is on standby; one of whose pod nothing is known is not.
 func (a *attachments) List() []proxies.Interface {
 	all := a.Attached.List()
 	pods := a.pods.Core().V1().Pods()
@@ -162,7 +172,7 @@ func (a *attachments) List() []proxies.Interface {
 	}
 	for i := range all {
 		pod, err := pods.Lister().Pods(all[i].Namespace).Get(all[i].Pod)
-		all[i].Standby = err == nil && !serves(pod)
+		all[i].Standby = err == nil && !handover.Serves(pod) && (pod.DeletionTimestamp == nil || !a.handover.Holds(pod))
 		all[i].Served = err == nil && served(pod)
 	}
 	return all
@@ -171,24 +181,33 @@ func (a *attachments) List() []proxies.Interface {
 // Run implements proxies.Source.
 func (a *attachments) Run(ctx context.Context, changed func()) error {
 	informer := a.pods.Core().V1().Pods().Informer()
-	registration, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{UpdateFunc: func(before, now any) {
-		was, ok := before.(*corev1.Pod)
-		is, too := now.(*corev1.Pod)
-		if ok && too && (serves(was) != serves(is) || served(was) != served(is)) && placement.ProxyPodSelector.Matches(labels.Set(is.Labels)) {
-			changed()
-		}
-	}})
+	registration, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		UpdateFunc: func(before, now any) {
+			was, ok := before.(*corev1.Pod)
+			is, too := now.(*corev1.Pod)
+			if ok && too && (handover.Serves(was) != handover.Serves(is) || served(was) != served(is)) && placement.ProxyPodSelector.Matches(labels.Set(is.Labels)) {
+				changed()
+			}
+		},
+		DeleteFunc: func(gone any) {
+			if last, ok := gone.(cache.DeletedFinalStateUnknown); ok {
+				gone = last.Obj
+			}
+			if pod, ok := gone.(*corev1.Pod); ok {
+				a.handover.Forget(pod.UID)
+			}
+		},
+	})
 	if err != nil {
 		return fmt.Errorf("watch the node's pods: %w", err)
 	}
 	defer func() { _ = informer.RemoveEventHandler(registration) }()
+	var group sync.WaitGroup
+	defer group.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	group.Go(func() { a.handover.Run(ctx, changed) })
 	return a.Attached.Run(ctx, changed)
-}
-
-// serves reports whether a pod is ready and does not end.
-func serves(pod *corev1.Pod) bool {
-	c := readiness(pod)
-	return pod.DeletionTimestamp == nil && c != nil && c.Status == corev1.ConditionTrue
 }
 
 // served reports whether a pod is ready or was ready before. A pod is not ready from when it
@@ -196,7 +215,7 @@ func serves(pod *corev1.Pod) bool {
 // times are whole seconds, and only the last two starts of a container are known, so a pod
 // that was ready for a moment may count as one that never was.
 func served(pod *corev1.Pod) bool {
-	c := readiness(pod)
+	c := handover.Readiness(pod)
 	if c == nil || c.Status == corev1.ConditionTrue {
 		return c != nil
 	}
@@ -209,16 +228,6 @@ func served(pod *corev1.Pod) bool {
 		}
 	}
 	return false
-}
-
-// readiness is the condition Ready of a pod, nil if it has none.
-func readiness(pod *corev1.Pod) *corev1.PodCondition {
-	for i := range pod.Status.Conditions {
-		if pod.Status.Conditions[i].Type == corev1.PodReady {
-			return &pod.Status.Conditions[i]
-		}
-	}
-	return nil
 }
 
 // Close frees what was opened.

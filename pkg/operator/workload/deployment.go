@@ -35,8 +35,12 @@ const (
 	ConfigPort = 7449
 
 	tokenLifetime = 3600
-	// terminationGrace is more than the 5 s until routes are withdrawn and the 180 s
-	// that connections may take to end.
+	// drainDelay is how long a pod that ends serves as usual, in seconds. Its node withdraws
+	// the route in that time: at once, or when another pod is ready (package handover of the
+	// node program waits for 12 s at most).
+	drainDelay = 15
+	// terminationGrace is more than drainDelay and the 180 s that connections may take to
+	// end.
 	terminationGrace = 200
 
 	binaries  = "/epic/bin"
@@ -179,6 +183,7 @@ func (f *Platform) container(p *Proxy) corev1.Container {
 			"--envoy=envoy",
 			fmt.Sprintf("--bind-address=[$(POD_IP)]:%d", HealthPort),
 			fmt.Sprintf("--config-address=[$(POD_IP)]:%d", ConfigPort),
+			fmt.Sprintf("--drain-delay=%ds", drainDelay),
 		},
 		Env: []corev1.EnvVar{field("POD_NAMESPACE", "metadata.namespace"), field("POD_NAME", "metadata.name"), field("POD_IP", "status.podIP")},
 		Ports: []corev1.ContainerPort{
