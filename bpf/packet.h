@@ -265,7 +265,7 @@ __noinline int parse_network(struct __sk_buff *ctx, __u32 l3, struct packet *p, 
 }
 
 // parse_quoted finds out which flow an ICMP error is about. Eight bytes of the
-// transport are all that it has to quote.
+// transport are what it has to quote.
 __noinline int parse_quoted(struct __sk_buff *ctx, __u32 l3, struct packet *p, __u32 flags)
 {
 	// An error goes to the source of what it is about, which went the other way.

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Generates everything that is derived from the types in pkg/apis: deep copies,
-# defaults, conversions, protobuf, OpenAPI, and the typed clients in
-# pkg/generated. Needs Go and nothing else: the generators are built from the
+# defaults, conversions, protobuf, OpenAPI, the typed clients in pkg/generated, and
+# docs/reference-api.md. Needs Go and nothing else: the generators are built from the
 # versions pinned in hack/tools/protoc/go.mod.
 #
 # UPDATE_OPENAPI_REPORT=true accepts the API rule violations that the OpenAPI
@@ -66,7 +66,7 @@ conversion-gen --go-header-file "${boilerplate}" \
 
 # openapi-gen also describes the foreign types that ours refer to, except those
 # that pkg/apis/openapi adds. It would write model names into their packages,
-# which are not ours: hence read-only.
+# which are not ours, so they are read-only.
 say "OpenAPI"
 mkdir -p pkg/generated/openapi
 foreign=(
@@ -143,9 +143,13 @@ informer-gen --go-header-file "${boilerplate}" \
 	--listers-package "${generated}/listers" \
 	"${apis}/v1"
 
+say "reference"
+go run ./pkg/apis/openapi/reference >"${work}/reference-api.md"
+
 # Only now, so a generator that fails leaves the tree as it was.
 for package in applyconfiguration clientset listers informers; do
 	rm -rf "pkg/generated/${package}"
 	cp -R "${work}/clients/${package}" "pkg/generated/${package}"
 done
+cp "${work}/reference-api.md" docs/reference-api.md
 say "done"

@@ -12,7 +12,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 copy="$(mktemp -d)"
 trap 'rm -rf "${copy}"' EXIT
-mkdir -p "${copy}/hack" "${copy}/pkg"
+mkdir -p "${copy}/docs" "${copy}/hack" "${copy}/pkg"
 cp go.mod go.sum "${copy}/"
 cp -R hack/tools hack/boilerplate.go.txt hack/update-codegen.sh "${copy}/hack/"
 cp -R pkg/apis pkg/generated "${copy}/pkg/"
@@ -21,8 +21,8 @@ cp -R pkg/apis pkg/generated "${copy}/pkg/"
 
 # Struct tags in the types are generated too, so all of pkg/apis is compared.
 stale=0
-for dir in pkg/apis pkg/generated; do
-	diff -Nru "${dir}" "${copy}/${dir}" || stale=1
+for part in pkg/apis pkg/generated docs/reference-api.md; do
+	diff -Nru "${part}" "${copy}/${part}" || stale=1
 done
 if [[ "${stale}" != 0 ]]; then
 	echo "Generated files are out of date: run hack/update-codegen.sh and commit what it changes." >&2

@@ -23,19 +23,19 @@ import (
 )
 
 const (
-	// DefaultNodeTimeout is how long a gateway node may be silent before it is
-	// given up. A node that is restarted, repaired or cut off from the API for a
+	// DefaultNodeTimeout is how long a gateway node may stay without a heartbeat before
+	// it is evicted. A node that is restarted, repaired or cut off from the API for a
 	// while comes back to the tunnels that it had.
 	DefaultNodeTimeout = time.Hour
-	// MinNodeTimeout is the shortest that makes sense: a node gives a sign of
-	// life about once a minute, and it takes confirmations looks to give it up.
+	// MinNodeTimeout is the shortest that makes sense: a node sends a heartbeat about
+	// once a minute, and it takes confirmations looks to evict it.
 	MinNodeTimeout = 5 * time.Minute
 
 	// lookInterval is how often the gateway nodes are looked at.
 	lookInterval = time.Minute
 	// confirmations is at how many looks in a row a node must be silent, with an
 	// API server that answered each time. When the server was away, no node
-	// could give a sign of life, and none must be given up for it; and a clock
+	// could send a heartbeat, and none must be evicted for it; and a clock
 	// that is wrong must not take a node away that lives.
 	confirmations = 5
 )
@@ -65,8 +65,8 @@ type sighting struct {
 	// looks is at how many looks in a row the heartbeat was the same.
 	looks int
 	lost  bool
-	// alive is whether the node was given up and then wrote something else: only
-	// its signs of life do not arrive.
+	// alive is whether the node was evicted and then wrote something else: only its
+	// heartbeats do not arrive.
 	alive bool
 }
 
@@ -74,7 +74,7 @@ func newGatewayNodes(client versioned.Interface, timeout, interval time.Duration
 	return &gatewayNodes{client: client, timeout: timeout, interval: interval, now: time.Now, seen: map[netip.Addr]*sighting{}}
 }
 
-// serve has the reconciler of a kind know which nodes are given up.
+// serve has the reconciler of a kind know which nodes are evicted.
 func serve[T any](g *gatewayNodes, k *tunnelReconciler, informer cache.SharedIndexInformer, status func(T) *epicv1.ProxyStatus) {
 	g.proxies, g.queues = append(g.proxies, informer.GetIndexer()), append(g.queues, k.reconciler)
 	k.sources = append(k.sources, informed{informer, cache.ResourceEventHandlerFuncs{UpdateFunc: func(old, obj any) {
@@ -86,7 +86,7 @@ func serve[T any](g *gatewayNodes, k *tunnelReconciler, informer cache.SharedInd
 	}}})
 }
 
-// lost reports whether a gateway node is given up.
+// lost reports whether a gateway node is evicted.
 func (g *gatewayNodes) lost(node netip.Addr) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -109,7 +109,7 @@ func (g *gatewayNodes) run(ctx context.Context) {
 			return
 		}
 		if err != nil {
-			// What was counted until now says nothing any more.
+			// What was counted until now means nothing anymore.
 			g.forget()
 			if !failing {
 				logger.Error(err, "The gateway nodes can't be looked at; it is tried again")
@@ -124,15 +124,14 @@ func (g *gatewayNodes) run(ctx context.Context) {
 	}
 }
 
-// forget begins to count anew.
+// forget starts counting from zero.
 func (g *gatewayNodes) forget() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	clear(g.seen)
 }
 
-// look gives up the nodes that are silent for too long, and takes back those that
-// are not.
+// look evicts the nodes that send no heartbeat for too long, and accepts those again that send one.
 func (g *gatewayNodes) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -192,7 +191,7 @@ func (g *gatewayNodes) look(ctx context.Context) error {
 	return nil
 }
 
-// update notes what the nodes said last, and returns those that are given up.
+// update notes what the nodes reported last, and returns those that are evicted.
 func (g *gatewayNodes) update(ctx context.Context, nodes map[string]epicv1.EPICNodeStatus, now time.Time) []netip.Addr {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -215,7 +214,7 @@ func (g *gatewayNodes) update(ctx context.Context, nodes map[string]epicv1.EPICN
 		}
 		if !s.lost {
 			s.lost = true
-			klog.FromContext(ctx).Info("Giving up a gateway node that is silent", "node", node, "name", said.Name, "heartbeat", said.HeartbeatTime)
+			klog.FromContext(ctx).Info("Evicting a gateway node that sends no heartbeat", "node", node, "name", said.Name, "heartbeat", said.HeartbeatTime)
 		}
 		lost = append(lost, node)
 	}
@@ -300,7 +299,7 @@ func (g *gatewayNodes) heard(reports map[string]epicv1.EPICNodeStatus) {
 	}
 }
 
-// wrote takes back a node that was given up and writes an interface again: it
+// wrote accepts a node again that was evicted and writes an interface again: it
 // lives, though it can't say so. Otherwise the two would take turns forever.
 func (g *gatewayNodes) wrote(old, status *epicv1.ProxyStatus) {
 	g.mu.Lock()

@@ -27,7 +27,7 @@ const (
 	minRetry = 10 * time.Millisecond
 	maxRetry = time.Minute
 	// conflictDelay is after how long an object is reconciled again that another
-	// changed meanwhile, if the event of that change has not done it before.
+	// changed in the meantime, if the event of that change has not done it before.
 	conflictDelay = 100 * time.Millisecond
 	// requestTimeout bounds one request, so no worker waits forever.
 	requestTimeout = 30 * time.Second
@@ -131,13 +131,13 @@ func (r *reconciler) Reconcile(ctx context.Context, key cache.ObjectName) (recon
 		counted = out.result
 		return reconcile.Result{RequeueAfter: out.again}, nil
 	case apierrors.IsNotFound(err):
-		// It was deleted meanwhile, and the event is under way.
+		// It was deleted in the meantime, and the event is under way.
 		counted = resultUnchanged
 		return reconcile.Result{}, nil
 	case apierrors.IsConflict(err):
 		// The cache is behind: the event that comes, or the retry, does it.
 		counted = resultConflict
-		klog.FromContext(ctx).V(4).Info("The object changed meanwhile")
+		klog.FromContext(ctx).V(4).Info("The object changed in the meantime")
 		return reconcile.Result{RequeueAfter: conflictDelay}, nil
 	default:
 		return reconcile.Result{}, err

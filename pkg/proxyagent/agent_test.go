@@ -268,7 +268,7 @@ func TestReadiness(t *testing.T) {
 }
 
 // An Envoy whose stream breaks off, as on a host that stood still for a while, opens it again
-// and is sent nothing, since it has everything. Its pod is ready as before, with the operator
+// and is sent nothing, because it has everything. Its pod is ready as before, with the operator
 // and without.
 func TestStreamBreaksOff(t *testing.T) {
 	for name, test := range map[string]struct {

@@ -216,7 +216,7 @@ func (i *identity) suspect(err error) {
 	}
 }
 
-// renewal says when a certificate is to be renewed.
+// renewal decides when a certificate must be renewed.
 type renewal struct {
 	// got is when the pod got it, and refusals how many before it were refused, one after
 	// the other.
@@ -224,7 +224,7 @@ type renewal struct {
 	refusals int
 }
 
-// wait waits until the certificate is to be renewed: in time, or because it was refused. It
+// wait waits until the certificate must be renewed: in time, or because it was refused. It
 // returns false if ctx ends before.
 func (r *renewal) wait(ctx context.Context, c *x509.Certificate, refused <-chan struct{}) bool {
 	t := time.NewTimer(untilRenewal(c, time.Now()))

@@ -152,7 +152,7 @@ func (c *conversation) run(ctx context.Context) error {
 			c.failures = 0
 			err = c.toEnvoy(r, c.up.name)
 		case <-failed:
-			klog.FromContext(ctx).V(1).Info("Lost the operator; Envoy goes on with what it has", "err", c.up.err)
+			klog.FromContext(ctx).V(1).Info("Lost the operator; Envoy keeps what it has", "err", c.up.err)
 			c.dialer.identity.suspect(c.up.err)
 			if time.Since(c.up.ready) > steady {
 				c.failures = 0

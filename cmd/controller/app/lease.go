@@ -33,7 +33,7 @@ const grace = 20 * time.Second
 var (
 	errNoLeases = errors.New("the API server serves no leases (coordination.k8s.io), as an EPIC API server that runs alone does not: run one controller, with --leader-elect=false")
 	errNoLeader = errors.New("no leader is known: see whether the API server answers, and whether this program may use the lease " + leaseName)
-	errExpired  = errors.New("this program holds the lease " + leaseName + ", which has expired, and goes on")
+	errExpired  = errors.New("this program holds the lease " + leaseName + ", which has expired, and keeps running")
 )
 
 // lease is the lock by which one of several controllers leads. It notes what the lease

@@ -195,7 +195,7 @@ func TestStoppedBeforeItLeads(t *testing.T) {
 	}
 }
 
-// A replica is unhealthy if it goes on long after its lease has expired. A lease that is
+// A replica is unhealthy if it keeps running long after its lease has expired. A lease that is
 // read again and says the same has not been renewed.
 func TestLiveness(t *testing.T) {
 	const duration = 15 * time.Second

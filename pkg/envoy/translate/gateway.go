@@ -23,7 +23,7 @@ type gateway struct {
 	// memory is for later translations, earlier that of an earlier one if it holds.
 	memory, earlier *memory
 	// using are the clusters of the route whose rules are being translated, and
-	// unforeseeable says that they depend on more than a memory knows.
+	// unforeseeable is true if they depend on more than a memory knows.
 	using         []usedCluster
 	unforeseeable bool
 }

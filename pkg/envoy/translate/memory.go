@@ -13,8 +13,8 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// memory is what a translation keeps for a later one of the same gateway proxy, so that a
-// change of one route costs about what one route costs. It is not changed once the
+// memory is what a translation keeps for a later one of the same gateway proxy, so a change
+// of one route costs about what one route costs. It is not changed once the
 // translation is finished.
 //
 // A route is in it only if its translation depends on nothing but the route, the proxy's
