@@ -18,7 +18,7 @@ static __always_inline void count_flow(const struct packet *p, int known)
 }
 
 // note_flow notes by which interface and tunnel a proxy sends a flow. This and what follows
-// is global, so that the verifier looks at it once.
+// is global, so the verifier looks at it once.
 __noinline int note_flow(const struct packet *p, __u32 tunnel, __u32 ifindex)
 {
 	struct path path = {.tunnel = tunnel, .ifindex = ifindex}, *had;

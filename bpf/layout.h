@@ -147,7 +147,7 @@ struct path {
 	__u32 ifindex; // gateway: the proxy's interface
 };
 
-// flow_count says how often a flow of a proxy's address was noted, and how often the flow
+// flow_count is how often a flow of a proxy's address was noted, and how often the flow
 // of a packet to that address was not known.
 struct flow_count {
 	__u64 noted;

@@ -110,7 +110,7 @@ struct one_proxys_flows {
 };
 
 // A map like flows for each address of proxies that several interfaces of a gateway have. So
-// what is learnt from one proxy's packets displaces nothing that was learnt from another's.
+// what is learned from one proxy's packets displaces nothing that was learned from another's.
 // The node program makes and removes them.
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);

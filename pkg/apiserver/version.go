@@ -14,7 +14,7 @@ import (
 	"github.com/acnodal/epic/pkg/buildinfo"
 )
 
-// libraryModule is the library whose version reports which version of Kubernetes'
+// libraryModule is the library whose version is the version of Kubernetes'
 // API conventions the server follows: v0.37.2 of it belongs to Kubernetes 1.37.2.
 const libraryModule = "k8s.io/apiserver"
 

@@ -32,7 +32,7 @@ type watcher struct {
 	remote cluster.Cluster
 }
 
-// mapping reports which objects of a controller's kind an object concerns.
+// mapping finds the objects of a controller's kind that an object concerns.
 type mapping func(v *view, o client.Object) []types.NamespacedName
 
 // watch is one kind of objects that a controller watches.

@@ -40,7 +40,7 @@ func tunnelsOf(pairs ...string) epicv1.ProxyStatus {
 // reported knows which tunnels are up and down, as their gateway nodes say.
 func reported(up, down []int32) stateFunc {
 	return func(tunnel int32, gatewayNode netip.Addr) tunnelstate.State {
-		// Node 192.0.2.9 lies: it indicates that all are down, and nothing ends on it but 19.
+		// Node 192.0.2.9 lies: it claims that all are down, and nothing ends on it but 19.
 		gateway := int32(gatewayNode.As4()[3])
 		switch {
 		case gateway == 9:

@@ -300,7 +300,7 @@ func (a *attacked) secondPods() {
 }
 
 // A connection of one of a proxy's pods, which is silent during a flood of flows of another
-// tenant's proxy, goes on after that, also if the endpoint speaks first.
+// tenant's proxy, continues after that, also if the endpoint speaks first.
 func TestFloodOfFlows(t *testing.T) {
 	a := newAttacked(t)
 	a.secondPods()

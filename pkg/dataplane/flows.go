@@ -140,7 +140,7 @@ func (f *flows) repair() (int, error) {
 		if _, ok := made[address]; ok {
 			mended++
 			if err := f.counts.Put(address, bpf.KernelFlowCount{}); err != nil {
-				return 0, fmt.Errorf("mending the counts of flows: %w", fullMap(err))
+				return 0, fmt.Errorf("repairing the counts of flows: %w", fullMap(err))
 			}
 		}
 	}

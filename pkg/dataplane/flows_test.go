@@ -228,7 +228,7 @@ func TestFlowsThatNobodyNotes(t *testing.T) {
 }
 
 // A proxy has a map of flows for each address as long as several pods of it run on the node.
-// Somebody's changes are mended.
+// Somebody's changes are repaired.
 func TestFlowMapsFollowProxies(t *testing.T) {
 	s := newSharing(t)
 	d := s.gatewaySide

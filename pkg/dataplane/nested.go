@@ -49,8 +49,8 @@ func innerOf(m *ebpf.Map, key []byte) (*ebpf.Map, error) {
 	return inner, nil
 }
 
-// innerSame says whether all maps in a map of maps are what they should be. The kernel does
-// not say what it accepts as one, so a map of no maps is not.
+// innerSame reports whether all maps in a map of maps are what they should be. The kernel does
+// not describe what it accepts as one, so a map of no maps is not.
 func innerSame(m *ebpf.Map, spec *ebpf.MapSpec) (bool, error) {
 	same, found := true, false
 	err := eachInner(m, func(_ []byte, inner *ebpf.Map) error {
@@ -61,7 +61,7 @@ func innerSame(m *ebpf.Map, spec *ebpf.MapSpec) (bool, error) {
 	return same && found, err
 }
 
-// copyInner copies a map of maps. Those that are what they should be go on in the new one,
+// copyInner copies a map of maps. Those that are what they should be continue in the new one,
 // the entries of others are converted.
 func copyInner(from, to *ebpf.Map, spec *ebpf.MapSpec, flags ebpf.MapUpdateFlags) error {
 	return eachInner(from, func(key []byte, had *ebpf.Map) error {

@@ -47,7 +47,7 @@ type pinnedMap struct {
 	old *ebpf.Map
 	// former is where a map of a former name may be pinned, empty if there was none.
 	former string
-	// unused says that this node's role does not use the map, so nothing is copied into it.
+	// unused indicates that this node's role does not use the map, so nothing is copied into it.
 	unused bool
 }
 
@@ -120,7 +120,7 @@ func (p *pinnedMap) open() error {
 	return nil
 }
 
-// isSame says whether a pinned map is what it should be.
+// isSame reports whether a pinned map is what it should be.
 func (p *pinnedMap) isSame(old *ebpf.Map) (bool, error) {
 	how, err := convert(old, p.spec)
 	if err != nil || how != nil || p.spec.InnerMap == nil {
@@ -184,7 +184,7 @@ func (p *pinnedMap) removeFormer() error {
 	return nil
 }
 
-// conversion reports how the entries of a pinned map become those of another layout:
+// conversion is how the entries of a pinned map become those of another layout:
 // field by field, by name.
 type conversion struct {
 	key, value []move
@@ -333,7 +333,7 @@ func (c *conversion) each(from *ebpf.Map, keySize, valueSize uint32, visit func(
 	return iterated(entries)
 }
 
-// copied says what is wrong with the outcome of writing an entry into a map.
+// copied describes what is wrong with the outcome of writing an entry into a map.
 func copied(to *ebpf.Map, err error) error {
 	switch {
 	case err == nil, errors.Is(err, ebpf.ErrKeyExist):
@@ -344,7 +344,7 @@ func copied(to *ebpf.Map, err error) error {
 	return fmt.Errorf("copying an entry: %w", err)
 }
 
-// iterated says whether all entries were visited. Programs keep writing, so an iteration
+// iterated reports whether all entries were visited. Programs keep writing, so an iteration
 // may start over and meet an end.
 func iterated(entries *ebpf.MapIterator) error {
 	if err := entries.Err(); err != nil && !errors.Is(err, ebpf.ErrIterationAborted) {

@@ -42,7 +42,7 @@ type Tunnel struct {
 // one. They come from the control protocol.
 type Cookies = gue.Cookies
 
-// CookieUse describes how a tunnel uses cookies.
+// CookieUse is how a tunnel uses cookies.
 type CookieUse = gue.CookieUse
 
 // Proxy is the interface of one proxy's pod on a gateway node. It selects, with

@@ -15,7 +15,7 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// ServicePortsAnnotation on a GWEndpointSlice reports which port of the tenant's
+// ServicePortsAnnotation on a GWEndpointSlice lists which port of the tenant's
 // Service each port of the slice serves, as numbers and names: "80=http,
 // 9090=metrics". It settles what a route means by a port of a Service that has
 // several.

@@ -49,7 +49,7 @@ func (k *Key) Cookie(d Direction) [CookieSize]byte {
 	return [CookieSize]byte(out)
 }
 
-// CookiePolicy describes what an end does about cookies.
+// CookiePolicy is what an end does about cookies.
 type CookiePolicy uint8
 
 // The policies.

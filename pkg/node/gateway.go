@@ -43,7 +43,7 @@ type gateway struct {
 	guard      guard
 	complete   chan struct{}
 	once       sync.Once
-	// inherited says that an earlier program has left proxies, whose visitors come in by what
+	// inherited indicates that an earlier program has left proxies, whose visitors come in by what
 	// it made of the host's network.
 	inherited bool
 	// platformKnown is closed when the API has told what the platform team set.

@@ -400,7 +400,7 @@ func TestKilledBeforeItSaved(t *testing.T) {
 			var let func()
 			r.config.Client, let = r.slowly(last...)
 			r.run()
-			// All that is not held back is told, and would be applied by now.
+			// Everything that is not held back is told, and would be applied by now.
 			time.Sleep(300 * time.Millisecond)
 			let()
 			r.until("it is applied again", func() error {

@@ -13,7 +13,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// rounds reports how often each measurement is taken, in turn with the others so
+// rounds is how often each measurement is taken, in turn with the others so
 // that what else the machine does hits all alike, and how long each takes.
 type rounds struct {
 	count  int

@@ -75,7 +75,7 @@ func (s *stream) next() ([]byte, error) {
 	return line, err
 }
 
-// sync reads the objects that were there when the watch began, and describes how many.
+// sync reads the objects that were there when the watch began, and returns how many.
 func (s *stream) sync() (int, error) {
 	for n := 0; ; n++ {
 		event, err := s.next()

@@ -18,9 +18,9 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestConformance runs the suite. The environment reports which tests: EPIC_CONFORMANCE_TESTS
-// names a file with the names of tests, one a line, and only these run. Without it all
-// run, and a report is written where the flag -report-output says.
+// TestConformance runs the suite. The environment variable EPIC_CONFORMANCE_TESTS names a
+// file with the names of tests, one a line, and only these run. Without it all run, and a
+// report is written where the flag -report-output says.
 func TestConformance(t *testing.T) {
 	options := conformance.DefaultOptions(t)
 	require.NoError(t, apiextensionsv1.AddToScheme(options.Client.Scheme()))

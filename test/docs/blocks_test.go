@@ -72,7 +72,7 @@ var (
 	codeSpan    = regexp.MustCompile("`([^`]+)`")
 )
 
-// parse finds the blocks and the code in a page, and describes what is wrong with it.
+// parse finds the blocks and the code in a page, and returns what is wrong with it.
 func parse(name, text string) (p page, problem string) {
 	p.name = name
 	var open *block

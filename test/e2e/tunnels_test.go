@@ -23,7 +23,7 @@ import (
 // The image of the tests' own servers.
 const web = "epic-e2e/web:dev"
 
-// tunnelReport is what "epic-node status -o json" indicates that is looked at here.
+// tunnelReport is the part of what "epic-node status -o json" prints that the tests read.
 type tunnelReport struct {
 	Source   string
 	Problems []string

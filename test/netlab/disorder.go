@@ -43,7 +43,7 @@ type detour struct {
 }
 
 // Disorder makes a router send packets that come in by some interfaces out of order,
-// and some of them twice. Restore ends that, and describes how many.
+// and some of them twice. Restore ends that, and returns how many.
 func (n *Namespace) Disorder(devices ...string) (restore func() (Disordered, error), err error) {
 	d := &detour{done: make(chan struct{})}
 	if err := n.Do(func() (err error) { d.file, err = openTUN(detourName); return err }); err != nil {

@@ -53,7 +53,7 @@ func New() *Lab {
 }
 
 // Test returns a lab that is closed when the test ends. A test that may not make
-// namespaces is skipped, or fails where EPIC_NO_SKIP=1 indicates that nothing may be.
+// namespaces is skipped, or fails with EPIC_NO_SKIP=1.
 func Test(t testing.TB) *Lab {
 	t.Helper()
 	Require(t)
@@ -67,7 +67,7 @@ func Test(t testing.TB) *Lab {
 }
 
 // Require skips a test that may not make namespaces and load programs, or fails
-// it where EPIC_NO_SKIP=1 indicates that nothing may be skipped.
+// it with EPIC_NO_SKIP=1.
 func Require(t testing.TB) {
 	t.Helper()
 	need.Met(t, "network namespaces", Possible())

@@ -15,7 +15,7 @@ import (
 const lossTable = "loss"
 
 // Lose makes a router lose packets that it forwards: of a hundred about as many as
-// given, chosen at random. Restore ends that, and describes how many were lost.
+// given, chosen at random. Restore ends that, and returns how many were lost.
 func (n *Namespace) Lose(percent uint32) (restore func() (uint64, error), err error) {
 	conn, err := nftables.New(nftables.WithNetNSFd(n.FD()))
 	if err != nil {

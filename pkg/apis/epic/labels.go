@@ -39,7 +39,7 @@ const (
 
 // Labels by which an object names those it belongs to.
 const (
-	// LabelPrefix begins every label, annotation and finalizer of EPIC's.
+	// LabelPrefix begins every label, annotation and finalizer of EPIC.
 	LabelPrefix = GroupName + "/"
 	// OwningAccountLabel names an object's account.
 	OwningAccountLabel = LabelPrefix + "owning-account"
@@ -63,9 +63,9 @@ const (
 
 // Labels of the objects around the API's own: namespaces and pods.
 const (
-	// PartOfLabel says which product a namespace or a pod is part of.
+	// PartOfLabel names the product that a namespace or a pod is part of.
 	PartOfLabel = "app.kubernetes.io/part-of"
-	// ComponentLabel says which part of the product it is.
+	// ComponentLabel names the part of the product.
 	ComponentLabel = "app.kubernetes.io/component"
 	// AccountNamespaceComponent is the component of an account's namespace.
 	AccountNamespaceComponent = "user-namespace"
@@ -108,8 +108,8 @@ const (
 	DefaultProxyLimit int32 = 20
 	// DefaultTunnelPort is the UDP port on which gateway nodes take in tunnels.
 	DefaultTunnelPort int32 = 6080
-	// NodeSilentAfter is how long a gateway node may give no sign of life until it
-	// is reported: it gives one about once a minute, and two may be lost.
+	// NodeSilentAfter is how long a gateway node may stay without a heartbeat until it is
+	// reported: it sends one about once a minute, and two may be lost.
 	NodeSilentAfter = 3 * time.Minute
 	// DefaultMultusBridge is the bridge of a pool that names none.
 	DefaultMultusBridge = "multus0"

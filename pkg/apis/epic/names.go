@@ -68,7 +68,7 @@ func GatewayNodeName(a netip.Addr) string {
 
 // GatewayNodeAddress returns the address that the name of a GatewayNode object
 // stands for. It accepts only what GatewayNodeName returns for the canonical
-// address of one host, so that no two names are the same node.
+// address of one host, so no two names are the same node.
 func GatewayNodeAddress(name string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(name)
 	if err != nil {

@@ -27,8 +27,8 @@ type AccountSpec struct {
 	// account may have.
 	ProxyLimit *int32
 
-	// The number that stands for this account, from 1 to 2147483647, unique in
-	// the installation.
+	// The numeric ID of this account, from 1 to 2147483647, unique in the
+	// installation.
 	GroupID int32
 
 	// How many objects the account's namespace may hold.
@@ -47,7 +47,7 @@ type AccountStatus struct {
 	// The generation of the spec that this status describes.
 	ObservedGeneration int64
 
-	// What the controller found out about the account, one entry a type.
+	// Conditions that the controller sets on the account, one for each type.
 	Conditions []metav1.Condition
 }
 

@@ -6,9 +6,9 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
-// ClaimAudit is the answer to a read of epics/audit: a comparison of every
-// object with the IDs, addresses and places that it has claimed. It is worked
-// out on demand and stored nowhere.
+// ClaimAudit is the answer to a read of epics/audit: a comparison of every object
+// with the IDs, addresses and quota slots that it has claimed. The server computes
+// it on demand and does not store it.
 type ClaimAudit struct {
 	metav1.TypeMeta
 	// Standard object metadata.
@@ -34,26 +34,26 @@ type ClaimAudit struct {
 type ClaimProblemType string
 
 const (
-	// ClaimMissing says that an object implies a claim that does not exist.
+	// ClaimMissing indicates that an object implies a claim that does not exist.
 	ClaimMissing ClaimProblemType = "missing"
-	// ClaimOrphaned says that a claim's object does not exist.
+	// ClaimOrphaned indicates that a claim's object does not exist.
 	ClaimOrphaned ClaimProblemType = "orphaned"
-	// ClaimForeign says that a claim's object exists and does not imply it, or
+	// ClaimForeign indicates that a claim's object exists and does not imply it, or
 	// that a claim which one object implies belongs to another.
 	ClaimForeign ClaimProblemType = "foreign"
-	// ClaimDuplicate says that two objects imply the same claim.
+	// ClaimDuplicate indicates that two objects imply the same claim.
 	ClaimDuplicate ClaimProblemType = "duplicate"
-	// ClaimDangling says that an object depends on one that does not exist.
+	// ClaimDangling indicates that an object depends on one that does not exist.
 	ClaimDangling ClaimProblemType = "dangling"
-	// ClaimOverlapping says that two pools share addresses.
+	// ClaimOverlapping indicates that two pools share addresses.
 	ClaimOverlapping ClaimProblemType = "overlapping"
-	// ClaimMisplaced says that the ID recorded as assigned last is not the one
+	// ClaimMisplaced indicates that the ID recorded as assigned last is not the one
 	// that was.
 	ClaimMisplaced ClaimProblemType = "misplaced"
-	// ClaimBroken says that an object breaks a rule that clients rely on, such as
+	// ClaimBroken indicates that an object breaks a rule that clients rely on, such as
 	// that its address lies in a pool that it may use.
 	ClaimBroken ClaimProblemType = "broken"
-	// ClaimUnreadable says that an object can't be decrypted or decoded, so what
+	// ClaimUnreadable indicates that an object can't be decrypted or decoded, so what
 	// it claims is not checked.
 	ClaimUnreadable ClaimProblemType = "unreadable"
 )

@@ -119,7 +119,7 @@ type ProxyProtocol struct {
 	Backends ProxyProtocolVersion
 }
 
-// ProxyProtocolClients says whether clients send the header of the PROXY protocol.
+// ProxyProtocolClients is whether clients send the header of the PROXY protocol.
 type ProxyProtocolClients string
 
 const (
@@ -142,9 +142,10 @@ const (
 	ProxyProtocolV2 ProxyProtocolVersion = "V2"
 )
 
-// HTTP3 serves HTTP/3 at HTTPS listeners, on the UDP port of the same number, and tells
-// clients of HTTP/1.1 and HTTP/2 by the header Alt-Svc. A listener whose clients need
-// certificates has none, nor has one whose port a UDP listener uses.
+// HTTP3 serves HTTP/3 at HTTPS listeners, on the UDP port of the same number, and
+// tells clients of HTTP/1.1 and HTTP/2 by the header Alt-Svc. A listener whose
+// clients need certificates does not serve it, and neither does one whose port a
+// UDP listener uses.
 type HTTP3 struct {
 	// Whether HTTP/3 is served. Default: Enabled, if http3 is set at all.
 	Mode EdgeMode
@@ -168,9 +169,9 @@ const (
 	HealthCheckNone HealthCheckType = "None"
 )
 
-// HealthCheck has each Envoy check each endpoint, through its tunnel. An endpoint gets no
-// requests before it has passed a check, nor while it fails them; if all fail, requests
-// are answered with 503. Endpoints of UDP are not checked.
+// HealthCheck has each Envoy check each endpoint, through its tunnel. An endpoint
+// gets no requests before it has passed a check or while it fails them; if all
+// fail, requests are answered with 503. Endpoints of UDP are not checked.
 type HealthCheck struct {
 	// How endpoints are checked. HTTP is for endpoints of HTTP routes, and GRPC for those
 	// of gRPC routes and others that speak HTTP/2; other endpoints, and those of load
@@ -245,8 +246,8 @@ type OutlierDetection struct {
 	// Default: 5.
 	ConsecutiveErrors *int32
 
-	// How often it is looked whether endpoints get requests again, from 1s to 1h.
-	// Default: 10s.
+	// How often Envoy checks whether such endpoints get requests again, from 1s to
+	// 1h. Default: 10s.
 	Interval Duration
 
 	// For how long an endpoint gets no requests, from 1s to 24h, times the number of
@@ -257,8 +258,9 @@ type OutlierDetection struct {
 	// longer.
 	MaxEjectionTime Duration
 
-	// Up to which part of the endpoints of a backend may get no requests, in percent,
-	// from 1 to 100. With 50, one of two endpoints, and never the only one. Default: 50.
+	// The largest part of the endpoints of a backend that may get no requests, in
+	// percent, from 1 to 100. With 50, one of two endpoints, and never the only
+	// one. Default: 50.
 	MaxEjectionPercent *int32
 }
 
@@ -280,9 +282,9 @@ type AccessLog struct {
 	// The form of a line. Default: JSON.
 	Format AccessLogFormat
 
-	// The line of format Text, with Envoy's command operators, such as
-	// %START_TIME% %REQ(:METHOD)% %RESPONSE_CODE%. The operators are those that tell of
-	// the request, its answer and its connections.
+	// The line of format Text, with Envoy's command operators, such as %START_TIME%
+	// %REQ(:METHOD)% %RESPONSE_CODE%. The operators are those about the request,
+	// its answer and its connections.
 	Text string
 
 	// Further fields of format JSON. A field with the name of a usual one replaces it, and

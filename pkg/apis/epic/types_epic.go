@@ -74,7 +74,7 @@ type EPICStatus struct {
 	// The generation of the spec that this status describes.
 	ObservedGeneration int64
 
-	// What the controller found out about the installation, one entry a type.
+	// Conditions that the controller sets on the installation, one for each type.
 	Conditions []metav1.Condition
 
 	// What gateway nodes of earlier releases report, by the node's address.
@@ -86,7 +86,7 @@ type EPICStatus struct {
 	GatewayNodes *int32
 }
 
-// EPICNodeStatus is what a gateway node says of itself.
+// EPICNodeStatus is the report of a gateway node.
 type EPICNodeStatus struct {
 	// The name of the node: that of its Node object, or of the host.
 	Name string
@@ -104,7 +104,7 @@ type EPICNodeStatus struct {
 	// How many of those have a far end that answers.
 	TunnelsUp int32
 
-	// What the node found out about itself, one entry a type.
+	// Conditions that the node sets, one for each type.
 	Conditions []metav1.Condition
 }
 

@@ -4,7 +4,7 @@ package epic
 
 import gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
-// The wrappers below have the layout of those in the versioned package, so that
+// The wrappers below have the layout of those in the versioned package, so
 // converting them costs nothing.
 
 // GatewaySpec is the spec of a Gateway, as the Gateway API defines it.

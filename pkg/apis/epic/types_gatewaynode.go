@@ -10,7 +10,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // state of the tunnels that end on it. The node program creates the object and
 // writes its status. The object may be deleted at any time: a node that is alive
 // creates it again within a minute. The controller deletes the object of a node
-// that stopped sending heartbeats, after an hour unless it is told otherwise.
+// that stopped sending heartbeats, by default after an hour.
 type GatewayNode struct {
 	metav1.TypeMeta
 	// Standard object metadata. The namespace is epic. The name is the node's
@@ -24,7 +24,7 @@ type GatewayNode struct {
 	Status GatewayNodeStatus
 }
 
-// GatewayNodeSpec says which node the object is for.
+// GatewayNodeSpec specifies which node the object is for.
 type GatewayNodeSpec struct {
 	// The address by which tunnels and interfaces of proxies name the node:
 	// epic-address and epic-node-address have it. It can't be changed. Default:
@@ -52,8 +52,8 @@ type GatewayNodeStatus struct {
 	// How many of those are up: the far end answers.
 	TunnelsUp int32
 
-	// How many of those are down: the far end has never answered, or does not
-	// answer any more. The state of the others is not known yet.
+	// How many of those are down: the far end has never answered, or no longer
+	// answers. The state of the others is not known yet.
 	TunnelsDown int32
 
 	// Which tunnels are up and which are down, in a form for programs. Absent on a
@@ -66,8 +66,8 @@ type GatewayNodeStatus struct {
 	// The generation of the spec that this status describes.
 	ObservedGeneration int64
 
-	// What the node found out about itself, one entry a type. A write that leaves
-	// this out keeps what is there; an empty list removes it.
+	// Conditions that the node sets, one for each type. A write that leaves this
+	// out keeps what is there; an empty list removes it.
 	Conditions []metav1.Condition
 
 	// The node's sessions with BGP peers. At most 64.

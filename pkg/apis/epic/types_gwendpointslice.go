@@ -60,7 +60,7 @@ type GWEndpointSliceStatus struct {
 	// The generation of the spec that this status describes.
 	ObservedGeneration int64
 
-	// What the controller found out about the slice, one entry a type.
+	// Conditions that the controller sets on the slice, one for each type.
 	Conditions []metav1.Condition
 }
 

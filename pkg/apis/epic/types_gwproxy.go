@@ -33,7 +33,7 @@ type GWProxySpec struct {
 	// The address on which the service is published.
 	PublicAddress string
 
-	// An IPv4 address beside a public address that is an IPv6 one.
+	// An IPv4 address next to a public address that is an IPv6 one.
 	AltAddress string
 
 	// The ports on which the service is published.

@@ -64,10 +64,10 @@ type GWRouteStatus struct {
 	// The generation of the spec that this status describes.
 	ObservedGeneration int64
 
-	// What the controller found out about the route, one entry a type.
+	// Conditions that the controller sets on the route, one for each type.
 	Conditions []metav1.Condition
 
-	// What became of the route at each of its parents.
+	// The state of the route at each of its parents.
 	Parents []RouteParentStatus
 }
 

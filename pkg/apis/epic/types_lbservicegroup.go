@@ -6,10 +6,10 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
-// LBServiceGroup is a class of service that an account's load balancers and
-// gateway proxies choose by name: it says from which pool they get an address
-// and how their Envoy is run. In an account's namespace it belongs to that
-// account; in the namespace epic it is offered to every account. Its label
+// LBServiceGroup is a class of service that an account's load balancers and gateway
+// proxies choose by name: it determines the pool of their addresses and how their
+// Envoy runs. In an account's namespace it belongs to that account; in the
+// namespace epic it is offered to every account. Its label
 // epic.acnodal.io/owning-serviceprefix names the pool.
 type LBServiceGroup struct {
 	metav1.TypeMeta
@@ -23,7 +23,7 @@ type LBServiceGroup struct {
 	Status LBServiceGroupStatus
 }
 
-// LBServiceGroupSpec says how a group's proxies are made.
+// LBServiceGroupSpec specifies how a group's proxies are made.
 type LBServiceGroupSpec struct {
 	// Whether one load balancer may serve several of the tenant's clusters
 	// under one address.
@@ -59,7 +59,7 @@ type LBServiceGroupStatus struct {
 	// The generation of the spec that this status describes.
 	ObservedGeneration int64
 
-	// What the controller found out about the group, one entry a type.
+	// Conditions that the controller sets on the group, one for each type.
 	Conditions []metav1.Condition
 }
 

@@ -24,12 +24,12 @@ type LoadBalancer struct {
 
 // LoadBalancerSpec is what a tenant asks of a load balancer.
 type LoadBalancerSpec struct {
-	// The name of the LBServiceGroup that this load balancer belongs to, in
-	// its own namespace or else in the namespace epic.
+	// The name of the LBServiceGroup that this load balancer belongs to, in its own
+	// namespace or, if it is not there, in the namespace epic.
 	ServiceGroup string
 
-	// The number that stands for this load balancer, from 1 to 2147483647,
-	// unique in its account.
+	// The numeric ID of this load balancer, from 1 to 2147483647, unique in its
+	// account.
 	ServiceID int32
 
 	// The name of the tenant's service, as people know it.

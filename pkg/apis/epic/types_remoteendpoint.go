@@ -21,7 +21,7 @@ type RemoteEndpoint struct {
 	Status RemoteEndpointStatus
 }
 
-// RemoteEndpointSpec says where an endpoint is.
+// RemoteEndpointSpec specifies where an endpoint is.
 type RemoteEndpointSpec struct {
 	// The ID of the tenant's cluster in which the endpoint runs.
 	Cluster string
@@ -29,8 +29,8 @@ type RemoteEndpointSpec struct {
 	// The IP address of the endpoint.
 	Address string
 
-	// The IP address of the node on which the endpoint runs: the tenant's end
-	// of the tunnel.
+	// The IP address of the node on which the endpoint runs: the far end of the
+	// tunnel.
 	NodeAddress string
 
 	// The port of the endpoint.
@@ -48,7 +48,7 @@ type RemoteEndpointStatus struct {
 	// The generation of the spec that this status describes.
 	ObservedGeneration int64
 
-	// What the controller found out about the endpoint, one entry a type.
+	// Conditions that the controller sets on the endpoint, one for each type.
 	Conditions []metav1.Condition
 }
 

@@ -55,7 +55,7 @@ type ServicePrefixStatus struct {
 	// The generation of the spec that this status describes.
 	ObservedGeneration int64
 
-	// What the controller found out about the pool, one entry a type.
+	// Conditions that the controller sets on the pool, one for each type.
 	Conditions []metav1.Condition
 }
 

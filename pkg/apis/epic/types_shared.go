@@ -11,7 +11,7 @@ import (
 // ProxyStatus is what runs for a load balancer or a gateway proxy: its tunnels
 // and its proxies' interfaces.
 type ProxyStatus struct {
-	// The tunnels, by the address of the tenant's node at their far end.
+	// The tunnels, by the address of the client node at their far end.
 	GUETunnelEndpoints map[string]TunnelEndpoint
 
 	// The public interface of each proxy pod, by pod name.
@@ -32,7 +32,7 @@ type ProxyStatus struct {
 	// The generation of the spec that this status describes.
 	ObservedGeneration int64
 
-	// What the controller found out about the proxy, one entry a type.
+	// Conditions that the controller sets on the proxy, one for each type.
 	Conditions []metav1.Condition
 
 	// The gateway node of each proxy that is no pod of the gateway cluster: the
@@ -42,11 +42,11 @@ type ProxyStatus struct {
 	// The Envoys that serve this object, as the operator sees them.
 	Envoy *EnvoyStatus
 
-	// What became of each listener of a gateway proxy.
+	// The state of each listener of a gateway proxy.
 	Listeners []GatewayListenerStatus
 }
 
-// GatewayListenerStatus is what became of one listener of a gateway proxy.
+// GatewayListenerStatus is the state of one listener of a gateway proxy.
 type GatewayListenerStatus struct {
 	// The name of the listener in spec.gateway.listeners.
 	Name string
@@ -115,23 +115,23 @@ type EnvoyRejection struct {
 	// The name of the resource.
 	Resource string
 
-	// Envoy's own words.
+	// Envoy's error message.
 	Message string
 }
 
-// TunnelEndpoint is the tunnels between one of the tenant's nodes and the
-// gateway's nodes: there is one to each gateway node that runs a proxy.
+// TunnelEndpoint is the tunnels between a client node and the gateway nodes: there
+// is one to each gateway node that runs a proxy.
 type TunnelEndpoint struct {
 	// The address of a gateway node: the lowest of those in epic-endpoints.
 	EPICAddress string
 
-	// The port on which that gateway node takes in tunnel traffic.
+	// The port on which that gateway node receives tunnel traffic.
 	EPICPort EndpointPort
 
 	// The ID of the tunnel to that gateway node, from 1 to 2147483647.
 	TunnelID int32
 
-	// Every tunnel of the tenant's node, by the address of the gateway node at
+	// Every tunnel of the client node, by the address of the gateway node at
 	// its near end.
 	EPICEndpoints map[string]GUETunnelEndpoint
 }
@@ -141,7 +141,7 @@ type GUETunnelEndpoint struct {
 	// The address of the gateway node.
 	EPICAddress string
 
-	// The port on which the gateway node takes in tunnel traffic.
+	// The port on which the gateway node receives tunnel traffic.
 	EPICPort EndpointPort
 
 	// The ID of the tunnel, from 1 to 2147483647.
@@ -154,7 +154,7 @@ type ProxyInterfaceInfo struct {
 	// The address of the gateway node on which the pod runs.
 	EPICNodeAddress string
 
-	// The port on which that gateway node takes in tunnel traffic.
+	// The port on which that gateway node receives tunnel traffic.
 	EPICPort EndpointPort
 
 	// The index of the host's end of the pod's public interface.
@@ -199,11 +199,11 @@ type ServicePort struct {
 	// Service has it.
 	TargetPort *intstr.IntOrString
 
-	// The port of the tenant's nodes, as the tenant's Service has it.
+	// The port of the client nodes, as the tenant's Service has it.
 	NodePort int32
 }
 
-// ClientRef says which object of a tenant's cluster an object here stands for.
+// ClientRef specifies which object of a tenant's cluster an object here stands for.
 type ClientRef struct {
 	// The ID of the tenant's cluster.
 	ClusterID string
@@ -229,13 +229,13 @@ type DNSEndpoint struct {
 	// The type of the record, such as A or AAAA.
 	RecordType string
 
-	// What tells this record from others of the same name and type.
+	// What distinguishes this record from others of the same name and type.
 	SetIdentifier string
 
-	// How long others may keep the record, in seconds.
+	// The time to live of the record, in seconds.
 	RecordTTL int64
 
-	// Labels that external-dns stores beside the record.
+	// Labels that external-dns stores next to the record.
 	Labels map[string]string
 
 	// Settings for the DNS provider that hosts the record.

@@ -93,8 +93,8 @@ func sayOnce(definitions map[string]common.OpenAPIDefinition) {
 	}
 }
 
-// describe adds what the Gateway API's own definitions leave unsaid, so that
-// kubectl explain has a word about every field.
+// describe adds what the Gateway API's own definitions leave unsaid, so kubectl
+// explain has a word about every field.
 func describe(definitions map[string]common.OpenAPIDefinition, name, description string, fields map[string]string) {
 	definition := definitions[name]
 	definition.Schema.Description = description

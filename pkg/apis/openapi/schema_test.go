@@ -114,7 +114,7 @@ func checkList(t *testing.T, at string, meta strategicpatch.PatchMetaFromStruct,
 }
 
 // TestNothingIsNull encodes objects with nothing in them, and with an empty entry in
-// every list, as they are served: no value is null, since no schema allows it.
+// every list, as they are served: no value is null, because no schema allows it.
 func TestNothingIsNull(t *testing.T) {
 	scheme := runtime.NewScheme()
 	install.Install(scheme)

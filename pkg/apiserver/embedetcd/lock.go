@@ -13,7 +13,7 @@ import (
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 )
 
-// lockName is the file whose lock reports which process holds a data directory.
+// lockName is the file whose lock shows which process holds a data directory.
 const lockName = "lock"
 
 // HeldError indicates that another process holds a data directory.

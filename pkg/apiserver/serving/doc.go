@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package serving serves HTTPS for the generic API server and lets go of HTTP/2
+// Package serving serves HTTPS for the generic API server and closes HTTP/2
 // connections without losing a request.
 //
 // The kube-apiserver carries the requests of all clients over one HTTP/2

@@ -36,7 +36,7 @@ type route struct {
 	hostnames []string
 	parents   []*parent
 	refs      verdict
-	// partial reports which part of the route does not count.
+	// partial names the part of the route that does not count.
 	partial verdict
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package validate asks a real Envoy what it thinks of resources before they reach the
+// Package validate asks a real Envoy whether it accepts resources before they reach the
 // Envoy of a tenant. A standing Envoy is asked over xDS; while it is away or has no
 // answer, each question runs an Envoy that reads a configuration and exits. Answers are
 // kept by the content of the resource, so each content is asked about once.

@@ -34,7 +34,7 @@ type Proxy struct {
 	Keep []netip.Prefix
 }
 
-// Resolver specifies which pods are proxies.
+// Resolver finds out which pods are proxies.
 type Resolver interface {
 	// Resolve returns nil for a pod that is no proxy. A pod or an object that is not
 	// known yet is a failure that may go away.

@@ -39,7 +39,7 @@ const (
 
 // Server answers the plugin.
 type Server struct {
-	// Resolver specifies which pods are proxies.
+	// Resolver finds out which pods are proxies.
 	Resolver Resolver
 	// Attached keeps what was attached.
 	Attached *Attached

@@ -47,7 +47,7 @@ type ending struct {
 	since time.Time
 	// other is since when another pod is ready on another node.
 	other time.Time
-	// over says that it gets no new connections.
+	// over indicates that it gets no new connections.
 	over bool
 }
 

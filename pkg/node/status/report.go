@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package status is how a running node program is asked: a report as JSON and a
+// Package status serves the state of a running node program: a report as JSON and a
 // trace by a unix socket for root, tables that people read, metrics for Prometheus,
 // and probes. It gathers nothing by itself.
 package status
@@ -25,7 +25,7 @@ type Report struct {
 	Port    uint16       `json:"port"`
 	Started time.Time    `json:"started"`
 	Now     time.Time    `json:"now"`
-	// Source reports where the state is from: "api", "disk" or "none".
+	// Source is where the state is from: "api", "disk" or "none".
 	Source string `json:"source"`
 	// Problems are what is wrong, in words.
 	Problems   []string             `json:"problems"`

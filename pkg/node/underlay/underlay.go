@@ -142,7 +142,7 @@ func (u *Underlay) Run(ctx context.Context) {
 	}
 }
 
-// Refresh looks at the kernel, attaches and detaches, and describes what is missing.
+// Refresh looks at the kernel, attaches and detaches, and returns what is missing.
 func (u *Underlay) Refresh() error {
 	u.refreshing.Lock()
 	defer u.refreshing.Unlock()

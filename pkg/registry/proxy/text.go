@@ -15,7 +15,7 @@ import (
 // few is how many values a table's cell shows.
 const few = 3
 
-// Few lists the first values, and describes how many more there are.
+// Few lists the first values, and adds how many more there are.
 func Few(values []string) string {
 	if len(values) <= few {
 		return strings.Join(values, ",")

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package need skips tests that a machine can't run. Where EPIC_NO_SKIP=1 indicates that nothing
+// Package need skips tests that a machine can't run. Where EPIC_NO_SKIP=1 states that nothing
 // may be skipped, such a test fails.
 package need
 

@@ -108,7 +108,7 @@ func oneOf[T any](all ...T) func(*T, randfill.Continue) {
 
 // filler returns a function that fills an internal object of one kind. Decoding
 // sets defaults, so an object that lacks them could not come back unchanged:
-// the function sets them by way of the versioned kind.
+// the function sets them through the versioned kind.
 func filler[Internal, Versioned any](scheme *runtime.Scheme) func(*Internal, randfill.Continue) {
 	return func(object *Internal, c randfill.Continue) {
 		c.FillNoCustom(object)

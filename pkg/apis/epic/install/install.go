@@ -12,7 +12,7 @@ import (
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// Install registers the internal and the versioned kinds and says which version
+// Install registers the internal and the versioned kinds and reports which version
 // is preferred. It panics when they contradict each other, which only a
 // programmer can cause.
 func Install(scheme *runtime.Scheme) {

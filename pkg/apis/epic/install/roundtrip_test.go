@@ -44,7 +44,7 @@ func TestRoundTripVersioned(t *testing.T) {
 	roundtrip.RoundTripExternalTypes(t, scheme, codecs, fill, nil)
 }
 
-// TestRoundTripUnstructured does it by way of the untyped objects that
+// TestRoundTripUnstructured does it through the untyped objects that
 // server-side apply works on.
 func TestRoundTripUnstructured(t *testing.T) {
 	// The options of requests are registered in every versioned group and have
@@ -57,7 +57,7 @@ func TestRoundTripUnstructured(t *testing.T) {
 	roundtrip.RoundtripToUnstructured(t, newScheme(), epicfuzzer.Funcs, nil, options)
 }
 
-// TestRoundTripYAML does it by way of YAML, strictly.
+// TestRoundTripYAML does it through YAML, strictly.
 func TestRoundTripYAML(t *testing.T) {
 	scheme := newScheme()
 	codecs := serializer.NewCodecFactory(scheme)

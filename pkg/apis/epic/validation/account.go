@@ -24,7 +24,7 @@ func ValidateAccount(obj *epic.Account) field.ErrorList {
 	errs := dnsLabel(name, obj.Name)
 	if len(obj.Name) > maxAccountName {
 		errs = append(errs, field.Invalid(name, quoted(obj.Name),
-			fmt.Sprintf("is longer than %d characters, so that its namespace could not be called %sNAME: shorten it", maxAccountName, epic.AccountNamespacePrefix)))
+			fmt.Sprintf("is longer than %d characters, so its namespace could not be called %sNAME: shorten it", maxAccountName, epic.AccountNamespacePrefix)))
 	}
 	if namespace := epic.AccountNamespace(obj.Name); namespace == epic.SystemNamespace || namespace == epic.NodeNamespace {
 		errs = append(errs, field.Invalid(name, obj.Name,

@@ -46,7 +46,7 @@ func addressOrNone(path *field.Path, s string) (netip.Addr, field.ErrorList) {
 }
 
 // endpointAddress is address for something to which a proxy connects. Addresses
-// that mean the proxy itself, or what is beside it, would let a tenant reach
+// that mean the proxy itself, or what is next to it, would let a tenant reach
 // what is not a tenant's.
 func endpointAddress(path *field.Path, s string) (netip.Addr, field.ErrorList) {
 	a, errs := address(path, s)

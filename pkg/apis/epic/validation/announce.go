@@ -107,7 +107,7 @@ func bgpPeer(path *field.Path, p *epic.BGPPeer) field.ErrorList {
 	if p.MultihopTTL != 0 {
 		errs = append(errs, between(ttl, p.MultihopTTL, 2, maxMultihopTTL)...)
 		if p.TTLSecurity {
-			errs = append(errs, field.Invalid(ttl, p.MultihopTTL, "can not be with ttl-security, which is for a peer that is one hop away: leave one of them out"))
+			errs = append(errs, field.Invalid(ttl, p.MultihopTTL, "cannot be with ttl-security, which is for a peer that is one hop away: leave one of them out"))
 		}
 	}
 	errs = append(errs, bfd(path.Child("bfd"), p.BFD)...)

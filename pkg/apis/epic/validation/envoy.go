@@ -20,7 +20,7 @@ const (
 	maxReplicas = 100
 	// maxResources is how many resources of one type a template may have.
 	maxResources = 64
-	// maxResourceValue and maxTemplate bound a template, so that an object with
+	// maxResourceValue and maxTemplate bound a template, so an object with
 	// one stays far from what etcd takes.
 	maxResourceValue = 128 << 10
 	maxTemplate      = 512 << 10
@@ -133,8 +133,8 @@ func parses(path *field.Path, value string) field.ErrorList {
 }
 
 // decodes checks a value that is used as it is. Without a serialization it may
-// be JSON or YAML, of which JSON is a part. The value is read and never built,
-// since a few bytes of YAML can refer to many values.
+// be JSON or YAML, of which JSON is a part. The value is read and never built, because a few bytes
+// of YAML can refer to many values.
 func decodes(path *field.Path, value string, s epic.EnvoySerialization) field.ErrorList {
 	var err error
 	switch s {
@@ -158,7 +158,7 @@ func isJSON(text []byte) error {
 	if json.Valid(text) {
 		return nil
 	}
-	// The decoder says what is wrong, and where.
+	// The decoder describes what is wrong, and where.
 	var ignored json.RawMessage
 	return json.Unmarshal(text, &ignored)
 }

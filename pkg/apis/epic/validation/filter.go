@@ -91,7 +91,7 @@ func mirror(path *field.Path, m *gatewayv1.HTTPRequestMirrorFilter) field.ErrorL
 	}
 	path = path.Child("fraction")
 	if m.Percent != nil {
-		errs = append(errs, field.Forbidden(path, "can't be set beside percent: remove one of the two"))
+		errs = append(errs, field.Forbidden(path, "can't be set together with percent: remove one of the two"))
 	}
 	denominator := int32(100)
 	if f.Denominator != nil {

@@ -47,7 +47,7 @@ func validGWRoute() *epic.GWRoute {
 	}
 }
 
-// The kinds of routes beside HTTP and TCP.
+// The kinds of routes other than HTTP and TCP.
 func TestGWRouteKinds(t *testing.T) {
 	valid := func() *epic.GWRoute {
 		r := validGWRoute()

@@ -97,7 +97,7 @@ func pair(address string, id int32) epic.GUETunnelEndpoint {
 	return epic.GUETunnelEndpoint{EPICAddress: address, EPICPort: gue, TunnelID: id}
 }
 
-// node is the entry of a tenant's node with one tunnel.
+// node is the entry of a client node with one tunnel.
 func node(address string, id int32) epic.TunnelEndpoint {
 	return epic.TunnelEndpoint{
 		EPICAddress: address, EPICPort: gue, TunnelID: id,
@@ -105,7 +105,7 @@ func node(address string, id int32) epic.TunnelEndpoint {
 	}
 }
 
-// nodes are n tenant's nodes with one new tunnel each.
+// nodes are n client nodes with one new tunnel each.
 func nodes(n int) map[string]epic.TunnelEndpoint {
 	m := map[string]epic.TunnelEndpoint{}
 	for i := range n {

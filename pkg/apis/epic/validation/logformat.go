@@ -38,7 +38,7 @@ var (
 	logMetadataForm = regexp.MustCompile(`^UPSTREAM_METADATA\(epic:(node|cluster)\)$`)
 )
 
-// LogOperators returns the command operators that need no argument, in order.
+// LogOperators returns the command operators that do not need an argument, in order.
 func LogOperators() []string { return sets.List(logOperators) }
 
 // logFormat checks a text with command operators of Envoy.

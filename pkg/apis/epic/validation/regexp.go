@@ -20,7 +20,7 @@ import (
 const (
 	// maxRegexpText bounds what is parsed at all.
 	maxRegexpText = 32 << 10
-	// maxUnicodeClasses bounds the classes such as \pL, since a few bytes of
+	// maxUnicodeClasses bounds the classes such as \pL, because a few bytes of
 	// them stand for thousands of characters even before compilation.
 	maxUnicodeClasses = 4
 )

@@ -230,7 +230,7 @@ func pathMatch(path *field.Path, m *gatewayv1.HTTPPathMatch, expressions *regexp
 // that Envoy knows, which is Go's.
 func pattern(path *field.Path, s string, most int, isRegexp bool, expressions *regexps) field.ErrorList {
 	if s == "" {
-		return field.ErrorList{field.Required(path, "must be what is to be matched")}
+		return field.ErrorList{field.Required(path, "must be what the rule matches")}
 	}
 	if errs := text(path, s, most); len(errs) > 0 {
 		return errs

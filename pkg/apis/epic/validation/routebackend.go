@@ -52,7 +52,7 @@ func backendTLS(path *field.Path, v *gatewayv1.BackendTLSPolicyValidation) field
 	case v.WellKnownCACertificates != nil && *v.WellKnownCACertificates != "":
 		errs = append(errs, oneOf(path.Child("wellKnownCACertificates"), *v.WellKnownCACertificates, gatewayv1.WellKnownCACertificatesSystem)...)
 		if len(v.CACertificateRefs) > 0 {
-			errs = append(errs, field.Forbidden(path.Child("wellKnownCACertificates"), "can't be set beside caCertificateRefs: remove one of the two"))
+			errs = append(errs, field.Forbidden(path.Child("wellKnownCACertificates"), "can't be set together with caCertificateRefs: remove one of the two"))
 		}
 	case len(v.CACertificateRefs) == 0:
 		errs = append(errs, field.Required(path.Child("caCertificateRefs"), "must name Secrets with the certificates of authorities: add one, or set wellKnownCACertificates to System"))

@@ -16,8 +16,8 @@ import (
 // to another one would hand a tenant the certificates of somebody else.
 
 // ownSecrets checks the Secrets that a template names. An object in namespace
-// may name those in it; a group that is offered to all accounts names none,
-// since a proxy of each account reads its own.
+// may name those in it; a group that is offered to all accounts names none, because a proxy
+// of each account reads its own.
 func ownSecrets(path *field.Path, namespace string, t *epic.EnvoyConfigSpec) field.ErrorList {
 	if t == nil || len(t.EnvoyResources.Secrets) > maxResources {
 		return nil

@@ -50,7 +50,7 @@ func servicePrefixSpec(spec *epic.ServicePrefixSpec) field.ErrorList {
 	}
 	path := specPath.Child("alt-pool", "pool")
 	if !alt.From().Is4() {
-		errs = append(errs, field.Invalid(path, quoted(spec.AltPool.Pool), "must have IPv4 addresses, which proxies get beside their IPv6 ones: put IPv6 addresses into public-pool"))
+		errs = append(errs, field.Invalid(path, quoted(spec.AltPool.Pool), "must have IPv4 addresses, which proxies get in addition to their IPv6 ones: put IPv6 addresses into public-pool"))
 	}
 	if public.IsValid() && public.Overlaps(alt) {
 		errs = append(errs, field.Invalid(path, quoted(spec.AltPool.Pool), "overlaps public-pool ("+public.String()+"): choose other addresses"))
@@ -118,7 +118,7 @@ func aggregation(path *field.Path, s string, subnet netip.Prefix) field.ErrorLis
 		switch {
 		case err != nil || n < 0 || n > bits || s != "/"+strconv.Itoa(n):
 		case n < least:
-			return field.ErrorList{field.Invalid(path, s, fmt.Sprintf("is wider than the subnet %s, so that the gateway would draw the traffic of others: write default, or a mask from /%d to /%d", subnet, least, bits))}
+			return field.ErrorList{field.Invalid(path, s, fmt.Sprintf("is wider than the subnet %s, so the gateway would draw the traffic of others: write default, or a mask from /%d to /%d", subnet, least, bits))}
 		default:
 			return nil
 		}

@@ -27,7 +27,7 @@ const (
 	maxConditions = 64
 )
 
-// full says whether a list has given enough errors.
+// full reports whether a list has given enough errors.
 func full(errs field.ErrorList) bool { return len(errs) >= maxErrors }
 
 // few is the first of many errors: joining them takes time and memory that grow
@@ -138,7 +138,7 @@ func named(path *field.Path, s string, problems []string) field.ErrorList {
 }
 
 // interfaceForm is narrower than what Linux takes: names come into commands and
-// paths, so that what means something to a shell has no place in them.
+// paths, so what means something to a shell has no place in them.
 var interfaceForm = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,15}$`)
 
 // interfaceName checks the name of a network interface.

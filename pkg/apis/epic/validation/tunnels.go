@@ -55,7 +55,7 @@ func tunnels(path *field.Path, all, old map[string]epic.TunnelEndpoint) field.Er
 	return errs
 }
 
-// tunnel checks the tunnels of one of the tenant's nodes.
+// tunnel checks the tunnels of one of the client nodes.
 func tunnel(path *field.Path, t, old epic.TunnelEndpoint) field.ErrorList {
 	var errs field.ErrorList
 	first := epic.GUETunnelEndpoint{EPICAddress: t.EPICAddress, EPICPort: t.EPICPort}

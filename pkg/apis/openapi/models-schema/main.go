@@ -30,7 +30,7 @@ func run() error {
 	definitions := make(spec.Definitions, len(found))
 	for name, definition := range found {
 		schema := definition.Schema
-		// Swagger can't say all that the server's own document says; the few types
+		// Swagger can't say everything that the server's own document says; the few types
 		// that this touches bring a second schema for it.
 		if simple, ok := schema.Extensions[common.ExtensionV2Schema].(spec.Schema); ok {
 			schema = simple

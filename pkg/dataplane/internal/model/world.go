@@ -87,7 +87,7 @@ type fragmentPath struct {
 type Fate struct {
 	// Drop is the reason that is counted; empty if none is. An answered packet has one.
 	Drop string
-	// Kind reports where it goes.
+	// Kind is where it goes.
 	Kind Kind
 	// Out is the packet that leaves, from its IP header on.
 	Out []byte

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package wire is what the CNI plugin and the node program say to each other over a
+// Package wire is the protocol of the CNI plugin and the node program over a
 // unix socket: the messages, and the plugin's side of the exchange. It is small, and
 // imports little, because the plugin is started for every pod of a node.
 package wire
