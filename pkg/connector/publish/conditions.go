@@ -30,6 +30,14 @@ func (v *verdict) refuse(reason, message string) {
 	}
 }
 
+// also makes it not hold where another verdict does not, if it does not hold for no other
+// reason yet.
+func (v *verdict) also(other verdict) {
+	if other.no {
+		v.refuse(other.reason, other.message)
+	}
+}
+
 // state is the verdict as a condition; yes is its reason where it holds, which the
 // condition's own reason may replace.
 func (c *conditions) state(kind string, v verdict, yes, message string) {

@@ -74,6 +74,7 @@ func Gateway(config *Config, view View, gateway *gatewayv1.Gateway, remote Remot
 	}
 	p.attachAll(s)
 	r := &GatewayResult{ListenerSets: map[types.NamespacedName]gatewayv1.ListenerSetStatus{}}
+	reportListeners(s.listeners, remote.Proxy)
 	published := publishedState(s, remote)
 	if !s.accepted.no && !s.unusableAddress().no {
 		r.Proxy = p.proxy(s, remote.Proxy)
@@ -355,9 +356,17 @@ func serviceAccountName(gateway *gatewayv1.Gateway) string {
 	return epic.NameLabel(name)
 }
 
+// published is whether a Gateway is published, and served by proxies.
+type published struct {
+	verdict
+	// each is set if only what EPIC's proxies have is in doubt: then EPIC's report of each
+	// listener counts for that listener.
+	each bool
+}
+
 // publishedState is what EPIC says of a Gateway's proxy.
-func publishedState(s *gatewayState, remote Remote) verdict {
-	var v verdict
+func publishedState(s *gatewayState, remote Remote) published {
+	var v published
 	pending := string(gatewayv1.GatewayReasonPending)
 	if s.accepted.no {
 		v.refuse(string(gatewayv1.GatewayReasonInvalid), "the Gateway is not accepted: "+s.accepted.message)
@@ -382,6 +391,7 @@ func publishedState(s *gatewayState, remote Remote) verdict {
 					fmt.Sprintf("it has the address %s, which does not change: create another Gateway for %s", proxy.Spec.PublicAddress, text))
 			}
 		}
+		v.each = !v.no
 		if c := programmed(proxy.Status.Conditions, proxy.Generation); c.Status != metav1.ConditionTrue && !s.stays(c) {
 			v.refuse(cmp.Or(c.Reason, pending), cmp.Or(c.Message, "EPIC is configuring its proxies"))
 		}

@@ -13,7 +13,7 @@ import (
 )
 
 // gatewayStatus is the status of a Gateway whose routes are attached.
-func (p *publisher) gatewayStatus(s *gatewayState, published verdict, proxy *epicv1.GWProxy) gatewayv1.GatewayStatus {
+func (p *publisher) gatewayStatus(s *gatewayState, published published, proxy *epicv1.GWProxy) gatewayv1.GatewayStatus {
 	status := gatewayv1.GatewayStatus{AttachedListenerSets: ptr.To[int32](0)}
 	if proxy != nil && !s.accepted.no {
 		for _, address := range []string{proxy.Spec.PublicAddress, proxy.Spec.AltAddress} {
@@ -32,10 +32,11 @@ func (p *publisher) gatewayStatus(s *gatewayState, published verdict, proxy *epi
 		if l.owner != own {
 			continue
 		}
-		if !l.usable() {
+		accepted, resolved, conflicted := l.verdicts()
+		if accepted.no || conflicted.no {
 			invalid = append(invalid, l.Name)
 		}
-		if l.resolved.no {
+		if resolved.no {
 			unresolved = append(unresolved, l.Name)
 		}
 		status.Listeners = append(status.Listeners, gatewayv1.ListenerStatus{
@@ -52,14 +53,14 @@ func (p *publisher) gatewayStatus(s *gatewayState, published verdict, proxy *epi
 	if len(invalid) > 0 && !accepted.no {
 		accepted = verdict{
 			reason:  string(gatewayv1.GatewayReasonListenersNotValid),
-			message: "these listeners are not served: " + list(invalid) + "; their own conditions say why",
+			message: "these listeners are not valid: " + list(invalid) + "; their own conditions say why",
 			no:      !anyUsable(s.listeners),
 		}
 	}
 	c := conditions{generation: s.gateway.Generation}
 	c.state(string(gatewayv1.GatewayConditionAccepted), accepted, string(gatewayv1.GatewayReasonAccepted), "the Gateway is published in EPIC")
 	if serving == 0 && (!published.no || published.reason == string(gatewayv1.GatewayReasonPending)) {
-		published = verdict{reason: string(gatewayv1.GatewayReasonInvalid), message: "no listener can be served; their own conditions say why", no: true}
+		published.verdict = verdict{reason: string(gatewayv1.GatewayReasonInvalid), message: "no listener can be served; their own conditions say why", no: true}
 	}
 	message := ""
 	if proxy != nil {
@@ -70,7 +71,7 @@ func (p *publisher) gatewayStatus(s *gatewayState, published verdict, proxy *epi
 			}
 		}
 	}
-	c.state(string(gatewayv1.GatewayConditionProgrammed), published, string(gatewayv1.GatewayReasonProgrammed), message)
+	c.state(string(gatewayv1.GatewayConditionProgrammed), published.verdict, string(gatewayv1.GatewayReasonProgrammed), message)
 
 	var resolved verdict
 	if _, problem := p.clientCertificate(s); problem != nil {
@@ -115,37 +116,54 @@ func insecure(gateway *gatewayv1.Gateway) bool {
 }
 
 // conditions are those of a listener.
-func (l *listener) conditions(generation int64, published verdict) []metav1.Condition {
+func (l *listener) conditions(generation int64, published published) []metav1.Condition {
 	c := conditions{generation: generation}
-	accepted := l.accepted
-	if l.conflicted.no {
-		accepted.refuse(l.conflicted.reason, l.conflicted.message)
-		c.set(string(gatewayv1.ListenerConditionConflicted), metav1.ConditionTrue, l.conflicted.reason, l.conflicted.message)
+	accepted, resolved, conflicted := l.verdicts()
+	if conflicted.no {
+		accepted.refuse(conflicted.reason, conflicted.message)
+		c.set(string(gatewayv1.ListenerConditionConflicted), metav1.ConditionTrue, conflicted.reason, conflicted.message)
 	} else {
 		c.set(string(gatewayv1.ListenerConditionConflicted), metav1.ConditionFalse, string(gatewayv1.ListenerReasonNoConflicts), "it conflicts with no other listener")
 	}
 	c.state(string(gatewayv1.ListenerConditionAccepted), accepted, string(gatewayv1.ListenerReasonAccepted), "the listener is valid")
-	c.state(string(gatewayv1.ListenerConditionResolvedRefs), l.resolved, string(gatewayv1.ListenerReasonResolvedRefs), "all references resolve")
-	programmed := published
-	switch {
-	case l.conflicted.no:
-		programmed = l.conflicted
-	case accepted.no:
-		programmed = verdict{reason: string(gatewayv1.ListenerReasonInvalid), message: accepted.message, no: true}
-	case !l.serves():
-		programmed = verdict{reason: string(gatewayv1.ListenerReasonInvalid), message: l.resolved.message, no: true}
-	case published.no:
-		programmed = verdict{reason: string(gatewayv1.ListenerReasonPending), message: published.message, no: true}
-	}
-	c.state(string(gatewayv1.ListenerConditionProgrammed), programmed, string(gatewayv1.ListenerReasonProgrammed), "the proxies serve it")
+	c.state(string(gatewayv1.ListenerConditionResolvedRefs), resolved, string(gatewayv1.ListenerReasonResolvedRefs), "all references resolve")
+	c.state(string(gatewayv1.ListenerConditionProgrammed), l.programmed(published), string(gatewayv1.ListenerReasonProgrammed), "the proxies serve it")
 	if l.overlaps != "" {
 		c.set(string(gatewayv1.ListenerConditionOverlappingTLSConfig), metav1.ConditionTrue, string(gatewayv1.ListenerReasonOverlappingHostnames), l.overlaps)
 	}
 	return c.list
 }
 
+// programmed is whether the proxies serve a listener.
+func (l *listener) programmed(published published) verdict {
+	invalid := string(gatewayv1.ListenerReasonInvalid)
+	switch {
+	case l.conflicted.no:
+		return l.conflicted
+	case l.accepted.no:
+		return verdict{reason: invalid, message: l.accepted.message, no: true}
+	case !l.serves():
+		return verdict{reason: invalid, message: l.resolved.message, no: true}
+	}
+	if c := l.reported.programmed; c != nil && published.each {
+		switch {
+		case c.Status == metav1.ConditionTrue:
+			return verdict{}
+		case published.no || c.Reason != string(gatewayv1.ListenerReasonPending):
+			return verdict{reason: c.Reason, message: c.Message, no: true}
+		}
+	}
+	if published.no {
+		return verdict{reason: string(gatewayv1.ListenerReasonPending), message: published.message, no: true}
+	}
+	return verdict{}
+}
+
 // valid reports whether nothing is wrong with a listener.
-func (l *listener) valid() bool { return l.usable() && !l.resolved.no }
+func (l *listener) valid() bool {
+	accepted, resolved, conflicted := l.verdicts()
+	return !accepted.no && !resolved.no && !conflicted.no
+}
 
 // verdict is whether a ListenerSet is accepted.
 func (s *setState) verdict() verdict {
@@ -169,7 +187,7 @@ func (s *setState) verdict() verdict {
 }
 
 // setStatus is the status of a ListenerSet whose Gateway's routes are attached.
-func setStatus(s *gatewayState, set *setState, published verdict) gatewayv1.ListenerSetStatus {
+func setStatus(s *gatewayState, set *setState, published published) gatewayv1.ListenerSetStatus {
 	var status gatewayv1.ListenerSetStatus
 	c := conditions{generation: set.set.Generation}
 	accepted := set.verdict()

@@ -28,6 +28,8 @@ type listener struct {
 	kinds []gatewayv1.RouteGroupKind
 
 	accepted, resolved, conflicted verdict
+	// reported is what EPIC reports of it.
+	reported reported
 	// overlaps says with which listeners it shares names.
 	overlaps string
 	// certificates are the names in EPIC of those of its Secrets that can be used.

@@ -91,18 +91,37 @@ func (r *Route) parentStatus(a *attachment, resolved verdict, remote RemoteRoute
 	if remote.Refused.Reason != "" {
 		accepted.refuse(remote.Refused.Reason, remote.Refused.Message)
 	}
+	epics, told := a.reported(remote.Routes)
+	accepted.also(epics.accepted)
+	resolved.also(epics.resolved)
 	c.state(string(gatewayv1.RouteConditionAccepted), accepted, string(gatewayv1.RouteReasonAccepted), "the route is published in EPIC")
 	c.state(string(gatewayv1.RouteConditionResolvedRefs), resolved, string(gatewayv1.RouteReasonResolvedRefs), "all references resolve")
-	if text := dropped(r); text != "" && !accepted.no {
-		c.set(string(gatewayv1.RouteConditionPartiallyInvalid), metav1.ConditionTrue, string(gatewayv1.RouteReasonUnsupportedValue), text)
+	if accepted.no {
+		return gatewayv1.RouteParentStatus{ParentRef: a.ref, ControllerName: ControllerName, Conditions: c.list}
 	}
-	for _, route := range remote.Routes {
-		if p := programmed(route.Status.Conditions, route.Generation); p.Status == metav1.ConditionFalse && !accepted.no {
-			c.set(ConditionProxiesProgrammed, metav1.ConditionFalse, p.Reason, p.Message)
-			break
-		}
+	if text := dropped(r); text != "" {
+		c.set(string(gatewayv1.RouteConditionPartiallyInvalid), metav1.ConditionTrue, string(gatewayv1.RouteReasonUnsupportedValue), text)
+	} else if epics.partial != nil {
+		c.set(epics.partial.Type, metav1.ConditionTrue, epics.partial.Reason, epics.partial.Message)
+	}
+	if !told {
+		epics.programmed = unprogrammed(remote.Routes)
+	}
+	if p := epics.programmed; p != nil && p.Status == metav1.ConditionFalse {
+		c.set(ConditionProxiesProgrammed, metav1.ConditionFalse, p.Reason, p.Message)
 	}
 	return gatewayv1.RouteParentStatus{ParentRef: a.ref, ControllerName: ControllerName, Conditions: c.list}
+}
+
+// unprogrammed is the condition of the first gateway route that proxies do not have; nil if
+// there is none.
+func unprogrammed(routes []*epicv1.GWRoute) *metav1.Condition {
+	for _, route := range routes {
+		if p := programmed(route.Status.Conditions, route.Generation); p.Status == metav1.ConditionFalse {
+			return &p
+		}
+	}
+	return nil
 }
 
 // resolveAll returns a copy of the route whose references lead to what they mean, whether

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package publish
+
+import (
+	"cmp"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+)
+
+// reported is what EPIC reports of one listener or parent. It only changes conditions: were
+// it to decide what is published, its own answer would change it again.
+type reported struct {
+	accepted, resolved, conflicted verdict
+	// programmed is nil if EPIC does not report it.
+	programmed *metav1.Condition
+	// partial is the condition of a route of which a part is left out; nil if none is.
+	partial *metav1.Condition
+}
+
+// reportOf reads conditions that EPIC set for a generation of an object. What it reported of
+// an earlier one counts for nothing.
+func reportOf(list []metav1.Condition, generation int64) reported {
+	var r reported
+	find := func(kind string) *metav1.Condition {
+		if c := meta.FindStatusCondition(list, kind); c != nil && c.ObservedGeneration >= generation {
+			return c
+		}
+		return nil
+	}
+	against := func(kind string, bad metav1.ConditionStatus) (v verdict) {
+		if c := find(kind); c != nil && c.Status == bad {
+			v.refuse(c.Reason, c.Message)
+		}
+		return v
+	}
+	r.accepted = against(string(gatewayv1.ListenerConditionAccepted), metav1.ConditionFalse)
+	r.resolved = against(string(gatewayv1.ListenerConditionResolvedRefs), metav1.ConditionFalse)
+	r.conflicted = against(string(gatewayv1.ListenerConditionConflicted), metav1.ConditionTrue)
+	r.programmed = find(string(gatewayv1.ListenerConditionProgrammed))
+	if c := find(string(gatewayv1.RouteConditionPartiallyInvalid)); c != nil && c.Status == metav1.ConditionTrue {
+		r.partial = c
+	}
+	return r
+}
+
+// reportListeners notes what EPIC reports of the listeners of a Gateway.
+func reportListeners(all []*listener, proxy *epicv1.GWProxy) {
+	if proxy == nil {
+		return
+	}
+	for _, l := range all {
+		i := slices.IndexFunc(proxy.Status.Listeners, func(s epicv1.GatewayListenerStatus) bool { return s.Name == string(l.merged) })
+		if i >= 0 && l.usable() {
+			l.reported = reportOf(proxy.Status.Listeners[i].Conditions, proxy.Generation)
+		}
+	}
+}
+
+// verdicts are those that the conditions of a listener show: the connector's own, and where
+// that has nothing against it, EPIC's.
+func (l *listener) verdicts() (accepted, resolved, conflicted verdict) {
+	accepted, resolved, conflicted = l.accepted, l.resolved, l.conflicted
+	accepted.also(l.reported.accepted)
+	resolved.also(l.reported.resolved)
+	conflicted.also(l.reported.conflicted)
+	return accepted, resolved, conflicted
+}
+
+// reported returns what EPIC reports of a route at one of its parents, and whether it
+// reports anything. The parent may stand for several listeners: the route is accepted if one
+// of them takes it, and everything else is shown if it is so at any of them.
+func (a *attachment) reported(routes []*epicv1.GWRoute) (reported, bool) {
+	var all []reported
+	for _, route := range routes {
+		for _, p := range route.Status.Parents {
+			if p.ParentRef.Name == ProxyName(a.gateway.gateway) && slices.ContainsFunc(a.listeners, func(l *listener) bool { return string(l.merged) == p.ParentRef.SectionName }) {
+				all = append(all, reportOf(p.Conditions, route.Generation))
+			}
+		}
+	}
+	if len(all) == 0 {
+		return reported{}, false
+	}
+	sum := reported{accepted: all[0].accepted}
+	for _, r := range all {
+		sum.resolved.also(r.resolved)
+		if r.accepted.no {
+			continue
+		}
+		sum.accepted = verdict{}
+		if sum.partial == nil {
+			sum.partial = r.partial
+		}
+		if sum.programmed == nil || sum.programmed.Status == metav1.ConditionTrue {
+			sum.programmed = cmp.Or(r.programmed, sum.programmed)
+		}
+	}
+	return sum, true
+}
