@@ -157,7 +157,7 @@ func Add(ctx context.Context, mgr manager.Manager, remoteCluster cluster.Cluster
 	}
 	w := &watcher{base: b, mgr: mgr, remote: remoteCluster}
 	for _, add := range []func(*watcher) error{
-		addGatewayClasses, addGateways, addRoutes, addEndpointSlices, addPolicies, addServices,
+		addGatewayClasses, addClassHolder, addGateways, addRoutes, addEndpointSlices, addPolicies, addServices,
 	} {
 		if err := add(w); err != nil {
 			return err

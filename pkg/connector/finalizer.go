@@ -20,11 +20,14 @@ type copied[T any] interface {
 
 // hold keeps a local object until what it published is gone.
 func hold[T copied[T]](ctx context.Context, b *base, o T) error {
-	if controllerutil.ContainsFinalizer(o, publish.Finalizer) {
+	return addFinalizer(ctx, b, o, publish.Finalizer)
+}
+
+func addFinalizer[T copied[T]](ctx context.Context, b *base, o T, finalizer string) error {
+	held := o.DeepCopy()
+	if !controllerutil.AddFinalizer(held, finalizer) {
 		return nil
 	}
-	held := o.DeepCopy()
-	controllerutil.AddFinalizer(held, publish.Finalizer)
 	if err := b.local.Patch(ctx, held, client.MergeFromWithOptions(o, client.MergeFromWithOptimisticLock{})); err != nil {
 		return fmt.Errorf("add the finalizer: %w", err)
 	}
@@ -33,11 +36,14 @@ func hold[T copied[T]](ctx context.Context, b *base, o T) error {
 
 // free lets a local object go that was held.
 func free[T copied[T]](ctx context.Context, b *base, o T) error {
-	if !controllerutil.ContainsFinalizer(o, publish.Finalizer) {
+	return removeFinalizer(ctx, b, o, publish.Finalizer)
+}
+
+func removeFinalizer[T copied[T]](ctx context.Context, b *base, o T, finalizer string) error {
+	freed := o.DeepCopy()
+	if !controllerutil.RemoveFinalizer(freed, finalizer) {
 		return nil
 	}
-	freed := o.DeepCopy()
-	controllerutil.RemoveFinalizer(freed, publish.Finalizer)
 	err := b.local.Patch(ctx, freed, client.MergeFromWithOptions(o, client.MergeFromWithOptimisticLock{}))
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("remove the finalizer: %w", err)

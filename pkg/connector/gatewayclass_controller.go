@@ -21,12 +21,10 @@ import (
 // classReconciler sets the status of GatewayClasses.
 type classReconciler struct {
 	*base
-	// direct reads the client cluster past the cache.
-	direct client.Reader
 }
 
 func addGatewayClasses(w *watcher) error {
-	return w.controller("gatewayclass", &classReconciler{w.base, w.mgr.GetAPIReader()},
+	return w.controller("gatewayclass", &classReconciler{w.base},
 		watch{object: &gatewayv1.GatewayClass{}, of: itself, status: true},
 		watch{object: &epicv1.LBServiceGroup{}, inEPIC: true, of: func(v *view, _ client.Object) []types.NamespacedName {
 			return namesOf(pointers(list[gatewayv1.GatewayClassList](v).Items))

@@ -41,6 +41,14 @@ func gatewaysOfClass(v *view, o client.Object) []types.NamespacedName {
 	return namesOf(pointers(list[gatewayv1.GatewayList](v, client.MatchingFields{classIndex: o.GetName()}).Items))
 }
 
+func classOfGateway(_ *view, o client.Object) []types.NamespacedName {
+	gateway, ok := o.(*gatewayv1.Gateway)
+	if !ok {
+		return nil
+	}
+	return []types.NamespacedName{{Name: string(gateway.Spec.GatewayClassName)}}
+}
+
 func gatewayOfSet(_ *view, o client.Object) []types.NamespacedName {
 	set, ok := o.(*gatewayv1.ListenerSet)
 	if !ok {

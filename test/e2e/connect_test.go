@@ -214,8 +214,11 @@ func (s *site) disconnected(t *testing.T, crds string) {
 	}
 	// A connector that was disconnected can't release its Gateways, and holds new ones.
 	s.run(t, "delete", "namespace", "epic-connector", "--ignore-not-found", "--timeout=2m")
-	if out, err := s.try("", "patch", "-n", "e2e-shop", "gateways.gateway.networking.k8s.io/shop", "--type=merge", "-p", `{"metadata":{"finalizers":null}}`); err != nil && !strings.Contains(out, "NotFound") {
-		t.Errorf("%v\n%s", err, out)
+	for _, held := range [][]string{{"-n", "e2e-shop", "gateways.gateway.networking.k8s.io/shop"}, {"gatewayclasses.gateway.networking.k8s.io/epic"}} {
+		patch := append([]string{"patch", "--type=merge", "-p", `{"metadata":{"finalizers":null}}`}, held...)
+		if out, err := s.try("", patch...); err != nil && !strings.Contains(out, "NotFound") {
+			t.Errorf("%v\n%s", err, out)
+		}
 	}
 	s.run(t, "delete", "namespace", "e2e-shop", "--ignore-not-found", "--timeout=2m")
 	s.run(t, "delete", "clusterrole/epic-connector-local", "clusterrolebinding/epic-connector-local", "clusterrole/epic-client-metrics-reader", "clusterrolebinding/epic-node-client:auth-delegator", "--ignore-not-found")
