@@ -13,7 +13,7 @@ GO_SOURCES = $$(git ls-files --cached --others --exclude-standard '*.go' | grep 
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # What hack/images.sh builds with, so nothing is compiled twice.
 GO_BUILD = CGO_ENABLED=0 GOFLAGS="$${GOFLAGS:-} -trimpath" go build
@@ -64,6 +64,10 @@ e2e: build ## Test EPIC in a real cluster of its own (Linux, root)
 .PHONY: conformance
 conformance: ## Run the Gateway API's conformance suite (Linux, root)
 	hack/conformance.sh
+
+.PHONY: conformance-cluster
+conformance-cluster: ## Run it in a real cluster, through tunnels (Linux, root; 20 minutes)
+	hack/conformance-cluster.sh
 
 .PHONY: e2e-kind
 e2e-kind: build ## Test EPIC in a cluster of kind with three nodes (Linux, Docker)

@@ -16,6 +16,8 @@
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=hack/conformance-suite.sh
+source hack/conformance-suite.sh
 
 dir=${EPIC_CONFORMANCE_DIR:-$PWD/.epic/conformance}
 [[ $dir == /* ]] || dir=$PWD/$dir
@@ -33,13 +35,14 @@ if [[ ${1:-} != inside ]]; then
 	for program in apiserver connector operator proxy; do
 		[[ ! -d cmd/$program ]] || go build -buildvcs=false -o "$dir/bin/epic-$program" "./cmd/$program"
 	done
-	go build -C test/conformance -buildvcs=false -o "$dir/bin/" ./kubelet ./coredns sigs.k8s.io/gateway-api/conformance/echo-basic
+	go build -C test/conformance -buildvcs=false -o "$dir/bin/" ./kubelet
+	build_backends "$dir/bin"
 	if [[ ${1:-} == measure ]]; then
 		go build -buildvcs=false -o "$dir/bin/measure" ./test/bench/connector
 	else
-		go test -C test/conformance -c -o "$dir/bin/suite" .
+		build_suite "$dir/bin"
 	fi
-	crds=$(go list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)/config/crd/experimental
+	crds=$(suite_crds)
 	# Killing the first process of the namespaces ends everything in them.
 	exec unshare --net --mount --ipc --pid --fork --mount-proc --kill-child=SIGKILL "$PWD/hack/conformance.sh" inside "$dir" "$crds" "$@"
 fi
@@ -155,23 +158,7 @@ if [[ ${1:-} == measure ]]; then
 	exit
 fi
 
-args=(-test.v -test.timeout=60m -gateway-class=epic -cleanup-base-resources=false
-	-usable-address=10.95.15.200 -unusable-address=198.51.100.1
-	-organization=acnodal -project=epic -url=https://github.com/acnodal/epic -version=dev -contact=https://github.com/acnodal/epic/issues)
-if [[ ${1:-} == -- ]]; then
-	shift
-	args+=("$@")
-elif (($#)); then
-	EPIC_CONFORMANCE_TESTS=$(realpath "$1")
-	export EPIC_CONFORMANCE_TESTS
-	shift
-else
-	args+=("-conformance-profiles=GATEWAY-HTTP,GATEWAY-GRPC,GATEWAY-TLS,GATEWAY-TCP,GATEWAY-UDP" "-report-output=$dir/report.yaml")
-fi
 if [[ -n ${EPIC_CONFORMANCE_HOOK:-} ]]; then
 	launch hook "$EPIC_CONFORMANCE_HOOK"
 fi
-status=0
-suite "${args[@]}" >"$dir/log/suite.log" 2>&1 || status=$?
-grep -E '^ *--- (PASS|FAIL|SKIP)' "$dir/log/suite.log" || tail -n 20 "$dir/log/suite.log"
-exit "$status"
+run_suite "$dir" "$@"

@@ -37,13 +37,16 @@ func TestConformance(t *testing.T) {
 	require.Empty(t, wanted.UnsortedList(), "the suite has no tests of these names")
 	s, err := suite.NewConformanceTestSuite(options)
 	require.NoError(t, err)
+	// The suite counts as running until its parallel tests have ended.
+	t.Cleanup(func() {
+		report, err := s.Report()
+		require.NoError(t, err)
+		text, err := yaml.Marshal(report)
+		require.NoError(t, err)
+		t.Logf("%s", text)
+	})
 	s.Setup(t, some)
 	require.NoError(t, s.Run(t, some))
-	report, err := s.Report()
-	require.NoError(t, err)
-	text, err := yaml.Marshal(report)
-	require.NoError(t, err)
-	t.Logf("%s", text)
 }
 
 func names(t *testing.T, file string) sets.Set[string] {
