@@ -155,6 +155,20 @@ func TestMetricsAreDocumented(t *testing.T) {
 	compare(t, "metrics", metrics(sources(t)), documented)
 }
 
+// The flags in the table are among those that the code defines.
+func TestFlagsExist(t *testing.T) {
+	defined := found(sources(t), `"([a-z][a-z0-9-]+)"`)
+	flags := firstCells(t, regexp.MustCompile(`^--[a-z-]+$`), reference)
+	if len(flags) < 20 {
+		t.Errorf("There are %d flags in %s: this test no longer finds them", len(flags), reference)
+	}
+	for _, flag := range flags {
+		if !slices.Contains(defined, strings.TrimPrefix(flag, "--")) {
+			t.Errorf("%s: no program has the flag %s", reference, flag)
+		}
+	}
+}
+
 // What containers listen on is in the table of ports.
 func TestPortsAreDocumented(t *testing.T) {
 	text := read(t, reference)
