@@ -9,7 +9,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
-	"github.com/acnodal/epic/pkg/overview"
 )
 
 // maxAccountName leaves room for the prefix in the name of a namespace.
@@ -35,7 +34,7 @@ func checkAccountName(name string) error {
 // checkNewAccountName refuses the names whose namespaces are those of EPIC's own
 // programs: a tenant would have rights over them there.
 func checkNewAccountName(name string) error {
-	if slices.Contains([]string{"system", overview.NodeNamespace[len(epic.AccountNamespacePrefix):]}, name) {
+	if slices.Contains([]string{"system", epic.NodeNamespace[len(epic.AccountNamespacePrefix):]}, name) {
 		return usagef("no account can be called %q: the namespace %s is that of EPIC's own programs; choose another name", name, accountNamespace(name))
 	}
 	return checkAccountName(name)

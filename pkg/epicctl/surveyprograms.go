@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
+	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/overview"
 )
 
@@ -137,12 +138,12 @@ func (s *survey) lease(ctx context.Context, namespace string) *overview.Lease {
 
 // nodeProgram reads the DaemonSet of the program that runs on each gateway node.
 func (s *survey) nodeProgram(ctx context.Context) *overview.DaemonSet {
-	set, err := s.kubeClient.AppsV1().DaemonSets(overview.NodeNamespace).Get(ctx, overview.NodeDaemonSet, metav1.GetOptions{})
+	set, err := s.kubeClient.AppsV1().DaemonSets(epic.NodeNamespace).Get(ctx, overview.NodeDaemonSet, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
 		return &overview.DaemonSet{Absent: true}
 	case err != nil:
-		return &overview.DaemonSet{Unread: right{"get", "daemonsets.apps", overview.NodeNamespace}.unread(err)}
+		return &overview.DaemonSet{Unread: right{"get", "daemonsets.apps", epic.NodeNamespace}.unread(err)}
 	}
 	return &overview.DaemonSet{Desired: set.Status.DesiredNumberScheduled, Ready: set.Status.NumberReady}
 }

@@ -23,6 +23,8 @@ type Check struct {
 	Detail string `json:"detail"`
 	// Fix says what to do about it; empty if there is nothing to do.
 	Fix string `json:"fix,omitempty"`
+	// Unknown says that the reader lacks the right to find out.
+	Unknown bool `json:"unknown,omitempty"`
 }
 
 // Unread is why something could not be read.
@@ -54,7 +56,7 @@ func (c *checks) fail(name, fix, format string, args ...any) {
 // unread adds what could not be read: a missing right is no fault of the installation.
 func (c *checks) unread(name string, u *Unread) {
 	if u.Missing != "" {
-		c.warn(name, u.Fix, "unknown: you may not %s", u.Missing)
+		*c = append(*c, Check{Name: name, Verdict: Warn, Detail: "unknown: you may not " + u.Missing, Fix: u.Fix, Unknown: true})
 		return
 	}
 	c.fail(name, u.Fix, "%s", u.Message)

@@ -21,9 +21,7 @@ import (
 )
 
 const (
-	// NodeNamespace and NodeDaemonSet are the names that the manifests give to the
-	// node program's DaemonSet.
-	NodeNamespace = "epic-node"
+	// NodeDaemonSet is the name that the manifests give to the node program's DaemonSet.
 	NodeDaemonSet = "epic-node"
 
 	// mostNodes is how many nodes have a line each. Of more, only those that need a
