@@ -124,7 +124,7 @@ func (i *Installation) checkReadiness(c *checks) {
 		c.fail(name, "the server's log gives the reason; a check named permission-... is a rule that the server's own role lacks", "readyz fails: %s", strings.Join(failed, ", "))
 		return
 	}
-	c.ok(name, "%s pass", count(len(r.Passed), "readyz check", "readyz checks"))
+	c.ok(name, "%s", count(len(r.Passed), "readyz check passes", "readyz checks pass"))
 }
 
 // ReadyzLines reads the verbose answer of readyz.

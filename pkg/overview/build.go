@@ -46,6 +46,8 @@ type builder struct {
 	tunnels *tunnelstate.Tracker
 	// reported has the gateway nodes, by address.
 	reported map[string]*GatewayNode
+	// operated says that an operator reports on a proxy.
+	operated bool
 	// silence says for how long tunnels that are down have been so.
 	silence map[int32]string
 
@@ -260,7 +262,7 @@ func (b *builder) nodeFaults(n *GatewayNode, report *v1.EPICNodeStatus) []Fault 
 	fault := func(state State, reason, message, fix string) Fault {
 		return Fault{
 			Key: key("GatewayNode", epic.ConfigNamespace, n.Address, reason), State: state, Kind: "GatewayNode", Namespace: epic.ConfigNamespace, Name: n.Address,
-			Subject: subject, Reason: reason, Message: sentence(message), Fix: sentence(fix),
+			Subject: subject, Reason: reason, Message: message, Fix: sentence(fix),
 		}
 	}
 	var out []Fault
@@ -269,10 +271,10 @@ func (b *builder) nodeFaults(n *GatewayNode, report *v1.EPICNodeStatus) []Fault 
 	case "":
 	case reasonTunnelsDown:
 		if n.Tunnels.Down > 0 {
-			out = append(out, fault(Warning, h.reason, h.message, h.fix))
+			out = append(out, fault(Warning, h.reason, sentence(h.message), h.fix))
 		}
 	default:
-		f := fault(Bad, h.reason, h.message, h.fix)
+		f := fault(Bad, h.reason, sentence(h.message), h.fix)
 		if h.reason == reasonSilent {
 			f.Since = n.Heartbeat
 			return []Fault{f}
@@ -353,7 +355,7 @@ func (b *builder) installation() {
 		}
 	}
 	for _, c := range b.Checks {
-		if c.Verdict == OK || c.Unknown || shownElsewhere(c.Name) {
+		if c.Verdict == OK || c.Unknown || b.shownElsewhere(c.Name) {
 			continue
 		}
 		state := Warning
@@ -365,8 +367,8 @@ func (b *builder) installation() {
 }
 
 // shownElsewhere reports whether objects show what a check is about.
-func shownElsewhere(check string) bool {
-	return check == "Envoys" || strings.HasPrefix(check, "node ") || check == "gateway nodes" || strings.HasPrefix(check, "addresses ")
+func (b *builder) shownElsewhere(check string) bool {
+	return check == "Envoys" && b.operated || strings.HasPrefix(check, "node ") || check == "gateway nodes" || strings.HasPrefix(check, "addresses ")
 }
 
 // sum completes what depends on all accounts.

@@ -108,6 +108,7 @@ func (b *builder) proxy(kind, resource string, o metav1.Object, s *v1.ProxyStatu
 	at := &about{kind: kind, object: o, subject: subject + o.GetName(), proxy: o.GetName()}
 	p.Faults = faultsOf(at, s.Conditions)
 	if e := s.Envoy; e != nil {
+		b.operated = true
 		p.Operated, p.Envoys, p.EnvoysReady, p.Rejection = true, e.Replicas, e.ReadyReplicas, e.LastRejection
 		programmed := meta.FindStatusCondition(s.Conditions, programmedCondition)
 		if e.ReadyReplicas < e.Replicas && (programmed == nil || !faulty(programmed)) {
