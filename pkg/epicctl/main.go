@@ -104,6 +104,7 @@ func newRoot(t *tool) *cobra.Command {
 		newAudit(t),
 		newConfig(t),
 		newConnect(t),
+		newDashboard(t),
 		newDisconnect(t),
 		newStatus(t),
 		newVersion(t),

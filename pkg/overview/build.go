@@ -183,16 +183,13 @@ func (b *builder) orphans(of func(namespace string) *Account) {
 
 // sum completes what depends on the proxies of an account.
 func (a *Account) sum() {
-	t := Totals{Accounts: 1, Proxies: len(a.Proxies)}
+	t := Totals{Accounts: 1}
 	for _, p := range a.Proxies {
-		if p.State == Good {
-			t.ProxiesGood++
-		}
-		t.Envoys += int(p.Envoys)
-		t.EnvoysReady += int(p.EnvoysReady)
+		t.Proxies.count(p.State)
+		t.Envoys.Good += int(min(p.EnvoysReady, p.Envoys))
+		t.Envoys.Bad += int(max(0, p.Envoys-p.EnvoysReady))
 		t.Tunnels.add(p.Tunnels)
-		t.Endpoints += p.Endpoints
-		t.EndpointsUp += p.EndpointsUp
+		t.Endpoints.add(p.Endpoints)
 		a.Faults = append(a.Faults, p.Faults...)
 	}
 	a.Totals = t
@@ -222,16 +219,19 @@ func (b *builder) gatewayNodes() {
 		report := reports[address]
 		n := GatewayNode{
 			Address: address, Name: report.Name, Version: report.Version, Heartbeat: report.HeartbeatTime, Conditions: report.Conditions, State: Good,
-			Tunnels: Tunnels{Up: int(report.TunnelsUp), Down: int(max(0, report.Tunnels-report.TunnelsUp))},
+			Tunnels: Counts{Good: int(report.TunnelsUp), Bad: int(max(0, report.Tunnels-report.TunnelsUp))},
 		}
 		if o := objects[address]; o != nil {
 			n.Routes, n.Layer2 = o.Status.AnnouncedRoutes, o.Status.Layer2Addresses
 			// What is neither up nor down has just been made.
-			n.Tunnels.Down = int(o.Status.TunnelsDown)
+			n.Tunnels.Bad = int(o.Status.TunnelsDown)
 			n.Tunnels.Unknown = int(max(0, o.Status.Tunnels-o.Status.TunnelsUp-o.Status.TunnelsDown))
 			for _, p := range o.Status.BGPPeers {
 				n.Peers = append(n.Peers, peer(&p))
 			}
+		}
+		if h := judgeNode(b.Now.Time, &report); h.reason == reasonSilent || h.reason == reasonNeverReported {
+			n.Tunnels = Counts{Unknown: n.Tunnels.All()}
 		}
 		n.Faults = b.nodeFaults(&n, &report)
 		for i := range n.Faults {
@@ -270,7 +270,7 @@ func (b *builder) nodeFaults(n *GatewayNode, report *v1.EPICNodeStatus) []Fault 
 	switch h.reason {
 	case "":
 	case reasonTunnelsDown:
-		if n.Tunnels.Down > 0 {
+		if n.Tunnels.Bad > 0 {
 			out = append(out, fault(Warning, h.reason, sentence(h.message), h.fix))
 		}
 	default:
@@ -330,6 +330,9 @@ func pool(name string, p *v1.AddressPool, used []netip.Addr) Pool {
 	if _, part, err := addresspool.ParseAssignable(p.Pool, p.Subnet); err == nil {
 		out.InUse = part.InUse(used)
 		out.Size, out.Percent = part.Size().String(), int(min(full, part.Percent(out.InUse)))
+		if out.Percent == full {
+			out.State = Bad
+		}
 	}
 	return out
 }
@@ -375,21 +378,11 @@ func (b *builder) shownElsewhere(check string) bool {
 func (b *builder) sum() {
 	m := b.model
 	for _, a := range m.Accounts {
-		m.Totals.Accounts++
-		m.Totals.Proxies += a.Totals.Proxies
-		m.Totals.ProxiesGood += a.Totals.ProxiesGood
-		m.Totals.Envoys += a.Totals.Envoys
-		m.Totals.EnvoysReady += a.Totals.EnvoysReady
-		m.Totals.Tunnels.add(a.Totals.Tunnels)
-		m.Totals.Endpoints += a.Totals.Endpoints
-		m.Totals.EndpointsUp += a.Totals.EndpointsUp
+		m.Totals.add(a.Totals)
 		m.Faults = append(m.Faults, a.Faults...)
 	}
-	m.Totals.GatewayNodes = len(m.GatewayNodes)
 	for i := range m.GatewayNodes {
-		if m.GatewayNodes[i].State == Good {
-			m.Totals.NodesGood++
-		}
+		m.Totals.GatewayNodes.count(m.GatewayNodes[i].State)
 	}
 	sortFaults(m.Faults)
 }

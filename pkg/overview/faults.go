@@ -203,3 +203,16 @@ func sentence(s string) string {
 	}
 	return s
 }
+
+// StateOfCondition is the state that one condition shows by itself.
+func StateOfCondition(c *metav1.Condition) State {
+	switch {
+	case faulty(c) && c.Status == metav1.ConditionFalse:
+		return Bad
+	case faulty(c):
+		return Warning
+	case c.Status == metav1.ConditionUnknown:
+		return Unknown
+	}
+	return Good
+}

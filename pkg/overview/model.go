@@ -108,32 +108,77 @@ type Model struct {
 
 // Totals are sums over everything that the reader may see.
 type Totals struct {
-	Accounts     int     `json:"accounts"`
-	Proxies      int     `json:"proxies"`
-	ProxiesGood  int     `json:"proxiesGood"`
-	Envoys       int     `json:"envoys"`
-	EnvoysReady  int     `json:"envoysReady"`
-	Tunnels      Tunnels `json:"tunnels"`
-	Endpoints    int     `json:"endpoints"`
-	EndpointsUp  int     `json:"endpointsUp"`
-	GatewayNodes int     `json:"gatewayNodes"`
-	NodesGood    int     `json:"nodesGood"`
+	Accounts     int    `json:"accounts"`
+	Proxies      Counts `json:"proxies,omitzero"`
+	Envoys       Counts `json:"envoys,omitzero"`
+	Tunnels      Counts `json:"tunnels,omitzero"`
+	Endpoints    Counts `json:"endpoints,omitzero"`
+	GatewayNodes Counts `json:"gatewayNodes,omitzero"`
 }
 
-// Tunnels counts tunnels by state.
-type Tunnels struct {
-	Up      int `json:"up"`
-	Down    int `json:"down"`
-	Unknown int `json:"unknown"`
+// Counts counts parts by their state.
+type Counts struct {
+	Good    int `json:"ok,omitempty"`
+	Warning int `json:"warn,omitempty"`
+	Bad     int `json:"bad,omitempty"`
+	Unknown int `json:"unknown,omitempty"`
 }
 
-// All is the number of tunnels.
-func (t Tunnels) All() int { return t.Up + t.Down + t.Unknown }
+// All is the number of parts.
+func (c Counts) All() int { return c.Good + c.Warning + c.Bad + c.Unknown }
 
-func (t *Tunnels) add(o Tunnels) {
-	t.Up += o.Up
-	t.Down += o.Down
-	t.Unknown += o.Unknown
+// Worst is the state of the worst part. Without a part it is Unknown.
+func (c Counts) Worst() State {
+	switch {
+	case c.Bad > 0:
+		return Bad
+	case c.Warning > 0:
+		return Warning
+	case c.Unknown > 0 || c.Good == 0:
+		return Unknown
+	}
+	return Good
+}
+
+// Together is the state of parts that stand in for each other.
+func (c Counts) Together() State {
+	switch {
+	case c.Good > 0 && c.Bad == 0:
+		return Good
+	case c.Good > 0 || c.Bad > 0 && c.Bad < c.All() || c.Warning > 0:
+		return Warning
+	case c.Bad > 0:
+		return Bad
+	}
+	return Unknown
+}
+
+func (c *Counts) count(s State) {
+	switch s {
+	case Bad:
+		c.Bad++
+	case Warning:
+		c.Warning++
+	case Good:
+		c.Good++
+	case Unknown:
+		c.Unknown++
+	}
+}
+
+func (c *Counts) add(o Counts) {
+	c.Good += o.Good
+	c.Warning += o.Warning
+	c.Bad += o.Bad
+	c.Unknown += o.Unknown
+}
+
+func (t *Totals) add(o Totals) {
+	t.Accounts += o.Accounts
+	t.Proxies.add(o.Proxies)
+	t.Envoys.add(o.Envoys)
+	t.Tunnels.add(o.Tunnels)
+	t.Endpoints.add(o.Endpoints)
 }
 
 // Account is what one account has.
@@ -181,15 +226,14 @@ type Proxy struct {
 	// ClientNodes are the nodes with endpoints, by address.
 	ClientNodes []ClientNode `json:"clientNodes,omitempty"`
 	// Direct are the endpoints that need no tunnel, and those that none can lead to.
-	Direct      []Endpoint         `json:"direct,omitempty"`
-	Tunnels     Tunnels            `json:"tunnels"`
-	Endpoints   int                `json:"endpoints"`
-	EndpointsUp int                `json:"endpointsUp"`
-	Listeners   []Listener         `json:"listeners,omitempty"`
-	Routes      []Route            `json:"routes,omitempty"`
-	Rejection   *v1.EnvoyRejection `json:"rejection,omitempty"`
-	Conditions  []metav1.Condition `json:"conditions,omitempty"`
-	Faults      []Fault            `json:"faults,omitempty"`
+	Direct     []Endpoint         `json:"direct,omitempty"`
+	Tunnels    Counts             `json:"tunnels,omitzero"`
+	Endpoints  Counts             `json:"endpoints,omitzero"`
+	Listeners  []Listener         `json:"listeners,omitempty"`
+	Routes     []Route            `json:"routes,omitempty"`
+	Rejection  *v1.EnvoyRejection `json:"rejection,omitempty"`
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	Faults     []Fault            `json:"faults,omitempty"`
 }
 
 // Pod is one pod of a proxy.
@@ -215,8 +259,10 @@ type ClientNode struct {
 
 // Tunnel leads from a gateway node to a client node.
 type Tunnel struct {
-	ID          int32  `json:"id,omitempty"`
+	ID int32 `json:"id,omitempty"`
+	// GatewayNode is the address of the near end, and GatewayName the name of its node.
 	GatewayNode string `json:"gatewayNode"`
+	GatewayName string `json:"gatewayName,omitempty"`
 	Port        int32  `json:"port,omitempty"`
 	State       State  `json:"state"`
 	// Status describes the state.
@@ -258,7 +304,7 @@ type GatewayNode struct {
 	Version   string      `json:"version,omitempty"`
 	State     State       `json:"state"`
 	Heartbeat metav1.Time `json:"heartbeat,omitempty,omitzero"`
-	Tunnels   Tunnels     `json:"tunnels"`
+	Tunnels   Counts      `json:"tunnels,omitzero"`
 	// Proxies is the number of proxy pods there that the reader may see.
 	Proxies    int                `json:"proxies"`
 	Routes     int32              `json:"routes,omitempty"`

@@ -67,6 +67,7 @@ func (b *builder) gatewayProxy(o *v1.GWProxy) *Proxy {
 	for _, service := range slices.Sorted(maps.Keys(services)) {
 		all = append(all, b.slicesOf[parent{o.Namespace, service}]...)
 	}
+	slices.SortFunc(all, func(x, y *v1.GWEndpointSlice) int { return strings.Compare(x.Name, y.Name) })
 	nodes := b.clientNodes(&o.Status)
 	found, _ := endpoints.OfGWProxy(o, routes, all)
 	ready := map[netip.Addr]bool{}
@@ -238,6 +239,9 @@ func (b *builder) clientNodes(s *v1.ProxyStatus) map[string]*ClientNode {
 // tunnel is a tunnel in the state that its gateway node reports.
 func (b *builder) tunnel(gateway string, pair *v1.GUETunnelEndpoint) Tunnel {
 	t := Tunnel{ID: pair.TunnelID, GatewayNode: gateway, Port: pair.EPICPort.Port, State: Unknown, Status: "unknown"}
+	if node := b.reported[gateway]; node != nil {
+		t.GatewayName = node.Name
+	}
 	node, err := netip.ParseAddr(gateway)
 	switch {
 	case pair.TunnelID == 0:
@@ -270,10 +274,7 @@ func (b *builder) tunnelsFromConditions(conditions []metav1.Condition) State {
 
 // endpoint puts an endpoint on its client node.
 func (p *Proxy) endpoint(nodes map[string]*ClientNode, node string, tunnels bool, e Endpoint) {
-	p.Endpoints++
-	if e.State == Good {
-		p.EndpointsUp++
-	}
+	p.Endpoints.count(e.State)
 	address := parseAddress(node)
 	if !tunnels || !address.IsValid() {
 		p.Direct = append(p.Direct, e)
@@ -296,14 +297,7 @@ func (p *Proxy) settle(nodes map[string]*ClientNode, more []Fault, tunnels State
 			if t.State == Unknown && tunnels != Unknown {
 				t.State, t.Status = tunnels, map[State]string{Good: "up", Bad: "down"}[tunnels]
 			}
-			switch t.State {
-			case Good:
-				p.Tunnels.Up++
-			case Bad:
-				p.Tunnels.Down++
-			default:
-				p.Tunnels.Unknown++
-			}
+			p.Tunnels.count(t.State)
 		}
 		n.State = nodeState(n.Tunnels)
 		slices.SortFunc(n.Endpoints, byEndpoint)
@@ -322,24 +316,11 @@ func (p *Proxy) settle(nodes map[string]*ClientNode, more []Fault, tunnels State
 // nodeState is the state of a client node by its tunnels: one that answers some gateway
 // nodes only needs a look.
 func nodeState(tunnels []Tunnel) State {
-	up, down := 0, 0
+	var c Counts
 	for i := range tunnels {
-		switch tunnels[i].State {
-		case Good:
-			up++
-		case Bad:
-			down++
-		}
+		c.count(tunnels[i].State)
 	}
-	switch {
-	case down > 0 && up == 0:
-		return Bad
-	case down > 0:
-		return Warning
-	case up > 0:
-		return Good
-	}
-	return Unknown
+	return c.Together()
 }
 
 func byEndpoint(x, y Endpoint) int {

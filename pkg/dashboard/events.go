@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dashboard
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/acnodal/epic/pkg/overview"
+)
+
+const (
+	// mostStreams is how many pages may wait for changes at once.
+	mostStreams = 64
+	// aliveEvery is how often a stream says that the program still runs.
+	aliveEvery = 15 * time.Second
+)
+
+// serveEvents tells a page when there is something new: the number of problems, and
+// whether the API answers. The page then fetches itself.
+func (p *pages) serveEvents(w http.ResponseWriter, r *http.Request) {
+	select {
+	case p.streams <- struct{}{}:
+		defer func() { <-p.streams }()
+	default:
+		refuse(w, http.StatusServiceUnavailable, "Too many pages of this dashboard are open: close some.")
+		return
+	}
+	control := http.NewResponseController(w)
+	w.Header().Set("Content-Type", "text/event-stream")
+	fmt.Fprint(w, "retry: 2000\n\n")
+	sent := uint64(0)
+	alive := time.NewTicker(aliveEvery)
+	defer alive.Stop()
+	for {
+		now, changed := p.Feed.Now()
+		if now.Sequence != sent {
+			sent = now.Sequence
+			bad := 0
+			for i := range now.Model.Faults {
+				if now.Model.Faults[i].State == overview.Bad {
+					bad++
+				}
+			}
+			fmt.Fprintf(w, "event: change\ndata: {\"sequence\":%d,\"connected\":%t,\"problems\":%d,\"bad\":%d}\n\n", now.Sequence, now.Connected, len(now.Model.Faults), bad)
+		}
+		if control.Flush() != nil {
+			return
+		}
+		select {
+		case <-r.Context().Done():
+			return
+		case <-changed:
+		case <-alive.C:
+			fmt.Fprint(w, ": alive\n\n")
+		}
+	}
+}

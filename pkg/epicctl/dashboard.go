@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package epicctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/dashboard"
+	"github.com/acnodal/epic/pkg/dashboard/live"
+	"github.com/acnodal/epic/pkg/dashboard/rates"
+	"github.com/acnodal/epic/pkg/overview"
+)
+
+// dashboardCommand serves the overview as web pages.
+type dashboardCommand struct {
+	*tool
+	accounts   []string
+	port       int
+	prometheus string
+	// listening is called with the address; a test may set it.
+	listening func(url string)
+}
+
+func newDashboard(t *tool) *cobra.Command {
+	o := &dashboardCommand{tool: t}
+	o.listening = o.announce
+	c := &cobra.Command{
+		Use:   "dashboard [flags]",
+		Short: "Serve a dashboard to your browser",
+		Long: "Serve a dashboard on 127.0.0.1 until you press Ctrl-C: each account with its proxies,\n" +
+			"the path of requests from the public address through pods and tunnels to the\n" +
+			"endpoints, and for everything that is wrong the reason and what to do. Pages change\n" +
+			"as soon as the objects do.\n\n" +
+			"It reads with the rights of your kubeconfig, and shows what they allow: everything to\n" +
+			"a platform administrator, and to a tenant the account that --account, -n or the\n" +
+			"kubeconfig's context names. Whoever has the address that it prints sees what you may\n" +
+			"see, so keep it to yourself; it changes with each start.\n\n" +
+			"With --prometheus it shows rates and round trips: give NAMESPACE/SERVICE:PORT of a\n" +
+			"Prometheus in the cluster, which is asked through the kube-apiserver, or the URL of one\n" +
+			"on this machine.",
+		Example: "  epicctl dashboard\n" +
+			"  epicctl dashboard --account acme\n" +
+			"  epicctl dashboard --prometheus monitoring/prometheus-operated:9090",
+		Args:              exactly(),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(c *cobra.Command, _ []string) error {
+			// The pages show what a request fails with, so the terminal is quiet.
+			klog.LogToStderr(false)
+			klog.SetOutput(io.Discard)
+			return o.run(c.Context())
+		},
+	}
+	c.Flags().StringSliceVar(&o.accounts, "account", nil, "Show these accounts only. Without the right to list all accounts, the default is the account of the namespace.")
+	c.Flags().IntVar(&o.port, "port", 0, "The port to listen on; 0 chooses a free one.")
+	c.Flags().StringVar(&o.prometheus, "prometheus", "", "The Prometheus to read rates and round trips from: NAMESPACE/SERVICE:PORT in the cluster, or http://127.0.0.1:PORT.")
+	must(c.RegisterFlagCompletionFunc("account", completeAccounts(t, true)))
+	must(c.RegisterFlagCompletionFunc("port", cobra.NoFileCompletions))
+	must(c.RegisterFlagCompletionFunc("prometheus", cobra.NoFileCompletions))
+	return c
+}
+
+// announce prints where the dashboard is.
+func (o *dashboardCommand) announce(url string) {
+	fmt.Fprintf(o.Out, "The dashboard is served until you press Ctrl-C. Open this address in a browser on this machine:\n\n  %s\n\n", url)
+}
+
+func (o *dashboardCommand) run(ctx context.Context) error {
+	for _, account := range o.accounts {
+		if err := checkAccountName(account); err != nil {
+			return err
+		}
+	}
+	if o.port < 0 || o.port > 65535 {
+		return usagef("--port %d is no port: give one from 1 to 65535, or leave it out", o.port)
+	}
+	source, err := rates.ParseSource(o.prometheus)
+	if err != nil {
+		return &usageError{err}
+	}
+	s, err := newSurvey(o.tool)
+	if err != nil {
+		return err
+	}
+	around, err := look(s.kubeClient)
+	if deniedByRBAC(err) {
+		// Requests show what else is missing.
+		around, err = surroundings{namespaces: true, rbac: true}, nil
+	}
+	if err != nil {
+		return explain(err)
+	}
+	namespaces, err := o.scope(ctx, s)
+	if err != nil {
+		return err
+	}
+	config, err := o.config()
+	if err != nil {
+		return err
+	}
+	feed := live.New(o.feedOptions(s, around, namespaces))
+	options := dashboard.Options{Feed: feed, Server: config.Host, Accounts: accountsOf(namespaces), Port: o.port}
+	if source != nil {
+		var proxied kubernetes.Interface
+		if !around.standalone() {
+			proxied = s.kubeClient
+		}
+		if options.Rates, err = rates.New(ctx, source, proxied, feed.Touch); err != nil {
+			return err
+		}
+	}
+	server, err := dashboard.Listen(ctx, options)
+	if err != nil {
+		return err
+	}
+	var group sync.WaitGroup
+	defer group.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	group.Go(func() { feed.Run(ctx) })
+	o.listening(server.URL())
+	return server.Serve(ctx)
+}
+
+// feedOptions are what the pages are made from.
+func (o *dashboardCommand) feedOptions(s *survey, around surroundings, namespaces []string) live.Options {
+	options := live.Options{
+		Epic: s.epicClient, Namespaces: namespaces,
+		Contact: func(ctx context.Context) error {
+			// Everybody who is known may read this; who may not has an answer, too.
+			err := s.epicClient.Discovery().RESTClient().Get().AbsPath("/apis/" + v1.SchemeGroupVersion.String()).Do(ctx).Error()
+			if apierrors.IsForbidden(err) {
+				return nil
+			}
+			return explain(err)
+		},
+		Explain: func(verb, resource, namespace string, err error) overview.Unread {
+			return *right{verb, resource, namespace}.unread(err)
+		},
+	}
+	if !around.standalone() {
+		options.Kube = s.kubeClient
+	}
+	if len(namespaces) == 0 {
+		options.Survey = func(ctx context.Context) *overview.Installation {
+			i, _ := s.programs(ctx)
+			return i
+		}
+		options.Audit = s.claims
+	}
+	return options
+}
+
+// scope returns the namespaces to show: those that the user names, all if the user may
+// list all accounts, or else the one of the kubeconfig's context.
+func (o *dashboardCommand) scope(ctx context.Context, s *survey) ([]string, error) {
+	if len(o.accounts) > 0 {
+		var out []string
+		for _, account := range o.accounts {
+			if ns := accountNamespace(account); !slices.Contains(out, ns) {
+				out = append(out, ns)
+			}
+		}
+		return out, nil
+	}
+	ns := o.namespace()
+	if ns == "" {
+		_, err := s.epicClient.EpicV1().Accounts("").List(ctx, metav1.ListOptions{Limit: 1})
+		if err == nil {
+			return nil, nil
+		}
+		if !deniedByRBAC(err) {
+			return nil, right{verb: "list", resource: "accounts." + v1.GroupName}.explain(err)
+		}
+		if ns, _, err = o.flags.ToRawKubeConfigLoader().Namespace(); err != nil {
+			return nil, err
+		}
+	}
+	if !strings.HasPrefix(ns, epic.AccountNamespacePrefix) {
+		return nil, errNoAccount(ns)
+	}
+	return []string{ns}, nil
+}
+
+// errNoAccount is that it is not known which account to show.
+func errNoAccount(namespace string) error {
+	return errors.New("you may not list all accounts, and the namespace " + namespace + " is no account's: name your account with --account")
+}
+
+// accountsOf names the accounts of namespaces.
+func accountsOf(namespaces []string) []string {
+	var out []string
+	for _, ns := range namespaces {
+		out = append(out, strings.TrimPrefix(ns, epic.AccountNamespacePrefix))
+	}
+	return out
+}
