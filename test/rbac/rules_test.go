@@ -61,6 +61,14 @@ var powerfulAllowed = map[string][]right{
 		{"serviceaccounts/token", "", "create"}, bindsNodes,
 		{"secrets", "", "create"}, {"secrets", "", "patch"}, {"secrets", "", "delete"}, {"secrets", "", "deletecollection"},
 	},
+	// The certificates and keys that it makes, and the authority in the APIService.
+	"epic-setup": {
+		{"secrets", "", "create"}, {"apiregistration.k8s.io/apiservices", "v1.epic.acnodal.io", "get"}, {"apiregistration.k8s.io/apiservices", "v1.epic.acnodal.io", "patch"},
+		{"secrets", "epic-ca", "get"}, {"secrets", "epic-ca", "update"}, {"secrets", "epic-apiserver-tls", "get"}, {"secrets", "epic-apiserver-tls", "update"},
+		{"secrets", "epic-etcd-ca", "get"}, {"secrets", "epic-etcd-ca", "update"}, {"secrets", "epic-etcd-server-tls", "get"}, {"secrets", "epic-etcd-server-tls", "update"},
+		{"secrets", "epic-etcd-peer-tls", "get"}, {"secrets", "epic-etcd-peer-tls", "update"}, {"secrets", "epic-apiserver-etcd-tls", "get"}, {"secrets", "epic-apiserver-etcd-tls", "update"},
+		{"secrets", "epic-tunnel-keys", "get"}, {"secrets", "epic-tunnel-keys", "update"},
+	},
 	"epic-operator:own": {{"secrets", "", "create"}, {"secrets", "epic-proxy-authority", "get"}, {"secrets", "epic-proxy-authority", "update"}},
 }
 
