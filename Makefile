@@ -61,6 +61,10 @@ images: ## Build the container images into bin/images
 e2e: build ## Test EPIC in a real cluster of its own (Linux, root)
 	test/e2e/run.sh
 
+.PHONY: e2e-helm
+e2e-helm: build ## Test the Helm charts in a real cluster of its own (Linux, root)
+	EPIC_E2E_SKIP='^$$' test/e2e/run.sh -run '^TestHelm$$'
+
 .PHONY: conformance
 conformance: ## Run the Gateway API's conformance suite (Linux, root)
 	hack/conformance.sh
@@ -82,9 +86,10 @@ cluster-down: ## End that cluster
 	@hack/cluster.sh down
 
 .PHONY: generate
-generate: ## Generate code from the types in pkg/apis, and compile the BPF programs
+generate: ## Generate code from the types in pkg/apis, BPF programs and charts
 	hack/update-codegen.sh
 	hack/update-bpf.sh
+	go run ./hack/charts
 
 .PHONY: verify
 verify: ## Check what a reviewer should not have to: generated code, format, lint

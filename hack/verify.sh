@@ -71,6 +71,7 @@ check "go vet" vet
 check "go mod tidy" tidy
 check "generated code" hack/verify-codegen.sh
 check "BPF objects" hack/verify-bpf.sh
+check "charts" go run ./hack/charts -verify
 check "golangci-lint" lint
 check "shellcheck" scripts
 

@@ -29,6 +29,11 @@ import (
 // itself from then on.
 const connectorDuration = 7 * 24 * time.Hour
 
+const (
+	outputManifest   = "manifest"
+	outputHelmValues = "helm-values"
+)
+
 // connectorAccount is the name of the service account of a client cluster's connector.
 func connectorAccount(cluster string) string { return "connector." + cluster }
 
@@ -63,6 +68,7 @@ type connect struct {
 	createKubeconfig
 	cluster, group, image, nodeImage string
 	monitoring                       bool
+	output                           string
 }
 
 func newConnect(t *tool) *cobra.Command {
@@ -78,9 +84,12 @@ func newConnect(t *tool) *cobra.Command {
 			"role binding for the cluster's nodes. What is there already stays as it is. The token in\n" +
 			"the manifest expires: the tenant applies it before that. From then on the connector\n" +
 			"renews its credential by itself and gives the nodes theirs. \"epicctl disconnect\" ends\n" +
-			"all of them.",
+			"all of them.\n\n" +
+			"With -o helm-values it prints values of the Helm chart epic-connector that install the\n" +
+			"same.",
 		Example: "  epicctl connect --account acme --cluster paris --group web -f paris.yaml\n" +
-			"  epicctl connect --account acme --cluster paris | kubectl --context paris apply -f -",
+			"  epicctl connect --account acme --cluster paris | kubectl --context paris apply -f -\n" +
+			"  epicctl connect --account acme --cluster paris -o helm-values | helm install epic-connector epic-connector --values -",
 		Args:              exactly(),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(c *cobra.Command, _ []string) error { return o.run(c.Context()) },
@@ -93,6 +102,8 @@ func newConnect(t *tool) *cobra.Command {
 	c.Flags().StringVarP(&o.file, "file", "f", "", "The file to write, readable by its owner alone. If absent, the manifest is printed.")
 	c.Flags().BoolVar(&o.overwrite, "overwrite", false, "Replace the file if it is there.")
 	c.Flags().BoolVar(&o.monitoring, "monitoring", false, "Add PodMonitors and rules for the Prometheus Operator, whose kinds the client cluster must have.")
+	c.Flags().StringVarP(&o.output, "output", "o", outputManifest, "What to print: manifest, or helm-values for the chart epic-connector.")
+	must(c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]cobra.Completion{outputManifest, outputHelmValues}, cobra.ShellCompDirectiveNoFileComp)))
 	must(c.RegisterFlagCompletionFunc("group", o.completeGroups))
 	must(c.RegisterFlagCompletionFunc("image", cobra.NoFileCompletions))
 	must(c.RegisterFlagCompletionFunc("node-image", cobra.NoFileCompletions))
@@ -135,6 +146,12 @@ func (o *connect) check() error {
 		if strings.ContainsAny(image, " \t\r\n") {
 			return usagef("%s %q can't be the name of an image: write it as REGISTRY/NAME:TAG", flag, shortened(image))
 		}
+	}
+	if o.output != outputManifest && o.output != outputHelmValues {
+		return usagef("--output %q is not known: use %s or %s", shortened(o.output), outputManifest, outputHelmValues)
+	}
+	if o.output == outputHelmValues && strings.Contains(o.image+o.nodeImage, "@") {
+		return usagef("--output %s takes images with a tag, not with a digest: write them as REGISTRY/NAME:TAG", outputHelmValues)
 	}
 	o.serviceAccount = connectorAccount(o.cluster)
 	return o.checkOutput()
@@ -179,9 +196,14 @@ func (o *connect) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	manifest, err := connectorManifest(connectorInstall{
+	in := connectorInstall{
 		account: o.account, cluster: o.cluster, group: o.group, image: o.image, nodeImage: o.nodeImage, monitoring: o.monitoring, kubeconfig: data, expires: expires,
-	})
+	}
+	write := connectorManifest
+	if o.output == outputHelmValues {
+		write = helmValues
+	}
+	manifest, err := write(in)
 	if err != nil {
 		return err
 	}
@@ -310,12 +332,16 @@ func (o *connect) nextOfCluster(expires time.Time) {
 	if !expires.IsZero() {
 		before = " before " + expires.UTC().Format(time.RFC3339)
 	}
-	o.next("  Give the manifest, which has a credential in it, to the tenant by a safe way. In a cluster\n"+
+	what, command := "manifest", "kubectl apply -f "+file
+	if o.output == outputHelmValues {
+		what, command = "values", "helm install epic-connector epic-connector --values "+file
+	}
+	o.next("  Give the %s, with a credential inside, to the tenant over a secure channel. In a cluster\n"+
 		"  with the Gateway API v1.6, experimental channel, they apply it%s:\n"+
-		"    kubectl apply -f %s\n"+
+		"    %s\n"+
 		"    kubectl -n %s rollout status deployment/%s\n"+
 		"    kubectl -n %s rollout status daemonset/%s\n"+
 		"  Credentials renew themselves from then on. To end all of them, and the cluster's tunnels:\n"+
 		"    epicctl disconnect --account %s --cluster %s",
-		before, file, connectorName, connectorName, clientNamespace, nodeProgram, o.account, o.cluster)
+		what, before, command, connectorName, connectorName, clientNamespace, nodeProgram, o.account, o.cluster)
 }

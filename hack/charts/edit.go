@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+)
+
+// edit changes the objects that it matches.
+type edit struct {
+	// kinds and names say which objects: any, if they are empty.
+	kinds, names []string
+	// roots are the kustomizations of which the objects are: any, if it is empty.
+	roots []string
+	// when is a condition of the whole object.
+	when string
+	// change writes marks into the object.
+	change func(*marks, map[string]any) error
+}
+
+func (e edit) matches(id identity, r root) bool {
+	has := func(list []string, s string) bool { return len(list) == 0 || slices.Contains(list, s) }
+	return has(e.kinds, id.kind) && has(e.names, id.name) && has(e.roots, r.path)
+}
+
+// apply returns an object's template, and the conditions of the whole object.
+func apply(edits []edit, id identity, r root, content map[string]any) (text string, conditions []string, err error) {
+	m := &marks{}
+	for _, e := range edits {
+		if !e.matches(id, r) {
+			continue
+		}
+		if e.when != "" {
+			conditions = append(conditions, strings.ReplaceAll(e.when, "NAME", id.name))
+		}
+		if e.change != nil {
+			if err := e.change(m, content); err != nil {
+				return "", nil, fmt.Errorf("%s: %w", id, err)
+			}
+		}
+	}
+	data, err := yaml.Marshal(content)
+	if err != nil {
+		return "", nil, err
+	}
+	// Templates of Prometheus' own.
+	text = strings.ReplaceAll(string(data), "{{", `{{ "{{" }}`)
+	return m.resolve(text), conditions, nil
+}
+
+// marks are the places of an object where a value or a piece of a template goes. A mark is
+// a word in the object's YAML, which resolve replaces.
+type marks struct {
+	replacements []func(line, mark string) string
+}
+
+const markPrefix = "HELMVALUE"
+
+var markPattern = regexp.MustCompile(markPrefix + `[0-9]+X`)
+
+func (m *marks) add(replace func(line, mark string) string) string {
+	m.replacements = append(m.replacements, replace)
+	return fmt.Sprintf("%s%dX", markPrefix, len(m.replacements)-1)
+}
+
+// resolve replaces the marks in an object's YAML, line by line.
+func (m *marks) resolve(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(line, "\n")
+		for {
+			mark := markPattern.FindString(line)
+			if mark == "" {
+				break
+			}
+			var i int
+			if _, err := fmt.Sscanf(mark, markPrefix+"%dX", &i); err != nil {
+				panic(err) // the pattern has found a number
+			}
+			line = m.replacements[i](line, mark)
+		}
+		b.WriteString(line + "\n")
+	}
+	return b.String()
+}
+
+// value is a mark in the place of a scalar, or of a part of one.
+func (m *marks) value(expression string) string {
+	return m.add(func(line, mark string) string {
+		return replaceOnce(line, mark, "{{ "+expression+" }}")
+	})
+}
+
+func indentation(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
+
+// block is a mark in the place of a map or a list: the line "key: MARK" becomes the key with
+// the value below it.
+func (m *marks) block(expression string) string {
+	return m.add(func(line, mark string) string {
+		return strings.Replace(line, " "+mark, fmt.Sprintf("\n%s{{- toYaml %s | nindent %d }}", strings.Repeat(" ", indentation(line)+2), expression, indentation(line)+2), 1)
+	})
+}
+
+// literal is the same for text that has YAML in it.
+func (m *marks) literal(expression string) string {
+	return m.add(func(line, mark string) string {
+		return strings.Replace(line, mark, fmt.Sprintf("|\n%s{{- toYaml %s | nindent %d }}", strings.Repeat(" ", indentation(line)+2), expression, indentation(line)+2), 1)
+	})
+}
+
+// optional is block for a key that is there only if its value is not empty.
+func (m *marks) optional(expression string) string {
+	return m.add(func(line, mark string) string {
+		return fmt.Sprintf("%[1]s{{- with %[2]s }}\n%[3]s\n%[1]s  {{- toYaml . | nindent %[4]d }}\n%[1]s{{- end }}",
+			strings.Repeat(" ", indentation(line)), expression, strings.TrimSuffix(line, " "+mark), indentation(line)+2)
+	})
+}
+
+// entries is a mark in the place of a key, among whose neighbors the entries of a map go.
+func (m *marks) entries(expression string) string {
+	return m.add(func(line, _ string) string {
+		return fmt.Sprintf("%s{{- with %s }}{{ toYaml . | nindent %d }}{{ end }}", strings.Repeat(" ", indentation(line)), expression, indentation(line))
+	})
+}
+
+// items is a mark in the place of an item of a list, where those of another list of strings go.
+func (m *marks) items(expression string) string {
+	return m.add(func(line, _ string) string {
+		space := strings.Repeat(" ", indentation(line))
+		return fmt.Sprintf("%[1]s{{- range %[2]s }}\n%[1]s- {{ . | quote }}\n%[1]s{{- end }}", space, expression)
+	})
+}
+
+// lines is a mark in the place of a key or an item, where lines of a template go that are
+// indented as it is.
+func (m *marks) lines(lines ...string) string {
+	return m.add(func(line, _ string) string {
+		space := strings.Repeat(" ", indentation(line))
+		return space + strings.Join(lines, "\n"+space)
+	})
+}
+
+func replaceOnce(line, mark, by string) string { return strings.Replace(line, mark, by, 1) }
