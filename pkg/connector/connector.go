@@ -36,7 +36,7 @@ import (
 type Options struct {
 	// Cluster is the ID of the client cluster in EPIC.
 	Cluster string
-	// ClusterUID tells client clusters apart that were given the same ID by mistake.
+	// ClusterUID distinguishes client clusters that were given the same ID by mistake.
 	ClusterUID string
 	// FormerClusters are IDs that the client cluster had before, or those of clusters that it
 	// replaces. What was published under them is this cluster's.

@@ -38,7 +38,7 @@ type remote struct {
 	// direct reads EPIC past the caches, which have no managed fields.
 	direct client.Reader
 	// cluster is the value of the label owning-cluster of this cluster's objects, uid what
-	// tells it from another of the same name.
+	// distinguishes it from another of the same name.
 	cluster, uid string
 	// written are the versions that the connector wrote last, by kind and name.
 	written sync.Map

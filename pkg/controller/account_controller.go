@@ -11,7 +11,7 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// newAccounts tells of each account whether it may have more proxies and whether
+// newAccounts reports for each account whether it may have more proxies and whether
 // there is a service group for them.
 func newAccounts(c *caches, p *pace) *conditionReconciler {
 	j := newConditionReconciler("accounts", p, statusWriter(c.client.EpicV1().Accounts))

@@ -18,7 +18,7 @@ import (
 	"github.com/acnodal/epic/pkg/nodereports"
 )
 
-// newEPICs tells of the EPIC object whether its gateway nodes and its pools are
+// newEPICs reports for the EPIC object whether its gateway nodes and its pools are
 // well.
 func newEPICs(c *caches, p *pace) *conditionReconciler {
 	j := newConditionReconciler("epics", p, statusWriter(c.client.EpicV1().EPICs))

@@ -13,7 +13,7 @@ import (
 	"github.com/acnodal/epic/pkg/endpoints"
 )
 
-// newGWEndpointSlices tells of each slice whether a route leads to it and whether
+// newGWEndpointSlices reports for each slice whether a route leads to it and whether
 // its endpoints can be reached.
 func newGWEndpointSlices(c *caches, p *pace, tunnels stateFunc) *conditionReconciler {
 	j := newConditionReconciler("gwendpointslices", p, statusWriter(c.client.EpicV1().GWEndpointSlices))

@@ -14,7 +14,7 @@ import (
 	"github.com/acnodal/epic/pkg/endpoints"
 )
 
-// newGWRoutes tells of each route whether its gateway proxies are there and
+// newGWRoutes reports for each route whether its gateway proxies are there and
 // whether its backends lead to endpoints.
 func newGWRoutes(c *caches, p *pace, tunnels stateFunc) *conditionReconciler {
 	j := newConditionReconciler("gwroutes", p, statusWriter(c.client.EpicV1().GWRoutes))

@@ -12,7 +12,7 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// newLBServiceGroups tells of each service group whether its prefix has
+// newLBServiceGroups reports for each service group whether its prefix has
 // addresses, for tenants, who do not see the prefix. It goes by the prefix's own
 // conditions.
 func newLBServiceGroups(c *caches, p *pace) *conditionReconciler {

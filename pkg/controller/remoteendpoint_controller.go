@@ -15,7 +15,7 @@ import (
 	"github.com/acnodal/epic/pkg/endpoints"
 )
 
-// newRemoteEndpoints tells of each remote endpoint whether its load balancer
+// newRemoteEndpoints reports for each remote endpoint whether its load balancer
 // uses it, and by a tunnel.
 func newRemoteEndpoints(c *caches, p *pace, tunnels stateFunc) *conditionReconciler {
 	j := newConditionReconciler("remoteendpoints", p, statusWriter(c.client.EpicV1().RemoteEndpoints))

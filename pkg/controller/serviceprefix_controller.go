@@ -20,7 +20,7 @@ import (
 // few addresses that come and go change nothing.
 const plentyBelow = 80
 
-// newServicePrefixes tells of each prefix whether addresses of its pools are
+// newServicePrefixes reports for each prefix whether addresses of its pools are
 // left.
 func newServicePrefixes(c *caches, p *pace) *conditionReconciler {
 	j := newConditionReconciler("serviceprefixes", p, statusWriter(c.client.EpicV1().ServicePrefixes))

@@ -65,7 +65,7 @@ func (w *world) told(o object, want string) {
 	})
 }
 
-// TestConditions sees that a controller tells the conditions of each kind on a
+// TestConditions sees that a controller sets the conditions of each kind on a
 // real server, as things come and go, and that kubectl can wait for them.
 func TestConditions(t *testing.T) {
 	w := newWorld(t)

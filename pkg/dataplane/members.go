@@ -10,7 +10,7 @@ type scope struct {
 	of      uint32
 }
 
-// member is a service in a scope: what tells it from the others of its address.
+// member is a service in a scope: what distinguishes it from the others of its address.
 type member struct {
 	// other is the tunnel in the scope of an interface, the interface in that of a tunnel.
 	other    uint32

@@ -15,7 +15,7 @@ import (
 	"github.com/acnodal/epic/bpf"
 )
 
-// openingID tells openings apart.
+// openingID distinguishes openings.
 type openingID struct {
 	ifindex  uint32
 	port     uint16

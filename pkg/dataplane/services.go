@@ -16,7 +16,7 @@ import (
 	"github.com/acnodal/epic/bpf"
 )
 
-// serviceID tells services apart.
+// serviceID distinguishes services.
 type serviceID struct {
 	tunnel   uint32
 	ifindex  uint32

@@ -88,7 +88,7 @@ func (r right) wayOut() string {
 	return ask + "to bind the ClusterRole epic-platform-admin to you"
 }
 
-// deniedByRBAC tells an authorizer's no from an admission plugin's, a quota's
+// deniedByRBAC distinguishes an authorizer's no from an admission plugin's, a quota's
 // for one, which has the same status and no missing right.
 func deniedByRBAC(err error) bool {
 	return apierrors.IsForbidden(err) && strings.Contains(err.Error(), " cannot ")

@@ -66,7 +66,7 @@ const (
 	// control type 255, for experiments; and the group flag of the extensions
 	// draft, whose field carries the tunnel ID.
 	header uint32 = 0x21ff8000
-	// experiment tells EPIC's messages from others' experiments.
+	// experiment distinguishes EPIC's messages from others' experiments.
 	experiment uint32 = 0x45504943
 	// MaxTunnelID is the largest ID of a tunnel.
 	MaxTunnelID = 1<<31 - 1

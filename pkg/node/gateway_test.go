@@ -360,7 +360,7 @@ type roundTripper func(*http.Request) (*http.Response, error)
 func (r roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return r(request) }
 
 // A program that was killed before it wrote the last changes to disk starts again, and takes
-// nothing from the host's network by which visitors come in, whatever the API tells first.
+// nothing from the host's network by which visitors come in, whatever the API reports first.
 func TestKilledBeforeItSaved(t *testing.T) {
 	for _, last := range [][]string{{"loadbalancers", "remoteendpoints", "lbservicegroups"}, {"serviceprefixes", "epics"}, {"loadbalancers", "serviceprefixes"}} {
 		t.Run(strings.Join(last, " and ")+" last", func(t *testing.T) {

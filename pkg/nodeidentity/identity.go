@@ -57,7 +57,7 @@ type Addresses interface {
 	Addresses(ctx context.Context, node string) ([]netip.Addr, error)
 }
 
-// Identifier tells nodes from other users.
+// Identifier distinguishes nodes from other users.
 type Identifier struct {
 	// GatewayAccounts are the user names of the service accounts whose pods are
 	// gateway nodes.

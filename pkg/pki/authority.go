@@ -40,7 +40,7 @@ type Client struct {
 	// User and Groups are what the server sees.
 	User   string
 	Groups []string
-	// Namespace is where kubectl looks unless it is told otherwise, or empty.
+	// Namespace is where kubectl looks by default, or empty.
 	Namespace string
 }
 

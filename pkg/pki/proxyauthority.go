@@ -68,7 +68,7 @@ func NewProxyAuthority(now time.Time) (*ProxyAuthority, error) {
 
 func newProxyAuthority(now time.Time) (*issued, error) {
 	template := authorityTemplate()
-	// The date tells two authorities apart, for people.
+	// The date distinguishes two authorities, for people.
 	template.Subject = pkix.Name{CommonName: "epic-proxies-ca " + now.UTC().Format(time.DateTime)}
 	return issue(template, nil, now, proxyAuthorityLife)
 }

@@ -139,7 +139,7 @@ func NewAPIGroupInfo(c Config) (*genericapiserver.APIGroupInfo, func(context.Con
 }
 
 // storedSize is how many bytes an object takes in etcd, where it is stored as
-// protobuf unless the server is told otherwise.
+// protobuf by default.
 func storedSize(obj runtime.Object) (int64, error) {
 	out, err := slim(obj)
 	if err != nil {

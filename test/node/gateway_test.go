@@ -104,7 +104,7 @@ func podEndpoint(address string, ready bool) discoveryv1.Endpoint {
 func (g *gatewayProxy) setReady(slice string, ready bool) {
 	g.s.t.Helper()
 	api := g.s.client.EpicV1().GWEndpointSlices(g.gw.Namespace)
-	// The controller tells the slice's conditions in the meantime.
+	// The controller sets the slice's conditions in the meantime.
 	g.s.must(retry.RetryOnConflict(retry.DefaultRetry, func() error {
 		o, err := api.Get(g.s.t.Context(), slice, metav1.GetOptions{})
 		if err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // hashLength is how many hexadecimal digits of a name's hash a label has. Names
-// are told apart in one namespace only.
+// are distinguished in one namespace only.
 const hashLength = 10
 
 // NameLabel returns the DNS label that stands for an object's name wherever there

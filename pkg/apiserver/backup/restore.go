@@ -28,7 +28,7 @@ type Member struct {
 	Name string
 	// InitialCluster lists all members, as NAME=URL,...
 	InitialCluster string
-	// InitialClusterToken tells this cluster from its predecessor.
+	// InitialClusterToken distinguishes this cluster from its predecessor.
 	InitialClusterToken string
 	// PeerURLs are the member's, as in InitialCluster.
 	PeerURLs []string

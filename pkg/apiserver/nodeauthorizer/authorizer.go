@@ -60,7 +60,7 @@ var (
 // discovery are the paths by which a client finds out what is served.
 var discovery = []string{"/api", "/apis", "/openapi", "/version"}
 
-// Identifier tells nodes from other users.
+// Identifier distinguishes nodes from other users.
 type Identifier interface {
 	Identify(ctx context.Context, u user.Info) (*nodeidentity.Node, error)
 }

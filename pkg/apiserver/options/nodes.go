@@ -23,7 +23,7 @@ import (
 // server makes in its data directory.
 const tunnelKeyName = "tunnel-keys"
 
-// NodeOptions specifies how nodes are told from other users, and where the master
+// NodeOptions specifies how nodes are distinguished from other users, and where the master
 // keys of their tunnels are.
 type NodeOptions struct {
 	// TunnelKeyFile is the file with the master keys, or empty.
@@ -56,7 +56,7 @@ func (o *NodeOptions) Validate() []error {
 	return errs
 }
 
-// Identifier returns what tells nodes from other users.
+// Identifier returns what distinguishes nodes from other users.
 func (o *NodeOptions) Identifier() *nodeidentity.Identifier {
 	i := &nodeidentity.Identifier{}
 	for _, account := range o.GatewayAccounts {

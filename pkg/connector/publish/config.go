@@ -61,7 +61,7 @@ const (
 type Config struct {
 	// Cluster is the ID of the client cluster, unique in its account.
 	Cluster string
-	// ClusterUID tells client clusters apart that were given the same ID by mistake. Objects
+	// ClusterUID distinguishes client clusters that were given the same ID by mistake. Objects
 	// are not marked with it when it is empty.
 	ClusterUID string
 	// Namespace is the account's namespace in EPIC.

@@ -143,5 +143,5 @@ func socketAddress(host string, port uint16) *corev3.Address {
 	}}}
 }
 
-// String tells bootstraps apart in logs.
+// String distinguishes bootstraps in logs.
 func (c *Config) String() string { return fmt.Sprintf("%s of %s", c.NodeID, c.NodeCluster) }

@@ -95,7 +95,7 @@ func (t Type) String() string {
 // a refusal by Envoy is reported on that object.
 type Source struct {
 	Kind, Namespace, Name string
-	// UID tells the object from a later one of the same name.
+	// UID distinguishes the object from a later one of the same name.
 	UID string
 }
 
@@ -129,7 +129,7 @@ func Raw(t Type, name string, body []byte, sources ...Source) *Resource {
 	return &Resource{Type: t, Name: name, Body: body, Version: hex.EncodeToString(sum[:12]), Sources: sources}
 }
 
-// Key tells the resources of one proxy apart.
+// Key distinguishes the resources of one proxy.
 type Key struct {
 	Type Type
 	Name string

@@ -166,7 +166,7 @@ func validationOf(v *epicv1.BackendTLSValidation) *gatewayv1.BackendTLSPolicyVal
 	return &v.BackendTLSPolicyValidation
 }
 
-// digest tells settings apart in a name.
+// digest distinguishes settings in a name.
 func digest(v any) string {
 	text, err := json.Marshal(v)
 	if err != nil {

@@ -158,8 +158,8 @@ func (l *listener) allows(kind gatewayv1.Kind) bool {
 	return slices.ContainsFunc(l.kinds, func(k gatewayv1.RouteGroupKind) bool { return k.Kind == kind })
 }
 
-// compare sets the conflicts between two listeners. Neither of two that can't be told
-// apart is served.
+// compare sets the conflicts between two listeners. Neither of two that can't be distinguished
+// is served.
 func (l *listener) compare(o *listener) {
 	if l.class == classNone || o.class == classNone || l.key() != o.key() {
 		return

@@ -15,7 +15,7 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// renderTLS makes the listener of a port whose connections are told apart by the name
+// renderTLS makes the listener of a port whose connections are distinguished by the name
 // that a client asks for (SNI): HTTPS, and TLS that ends here or passes through.
 func (g *gateway) renderTLS(k portKey, group []*listener) {
 	envoy := g.listener(g.where, k.protocol, k.port)

@@ -78,7 +78,7 @@ func udpListener(t *testing.T, name, cluster string) *resource.Resource {
 	})
 }
 
-// The standing Envoy tells good from bad as one that is started does, and waits neither
+// The standing Envoy distinguishes good from bad as one that is started does, and waits neither
 // for endpoints nor for secrets, which it never gets.
 func TestLive(t *testing.T) {
 	v := standing(t)

@@ -72,7 +72,7 @@ func cluster(t *testing.T, name string, change func(*clusterv3.Cluster)) *resour
 	return mk(t, resource.Cluster, name, c)
 }
 
-// A real Envoy tells good from bad, and the bad are found among the good.
+// A real Envoy distinguishes good from bad, and the bad are found among the good.
 func TestCheck(t *testing.T) {
 	v := New(Options{Envoy: envoytest.Path(t), Dir: t.TempDir()})
 	all := []*resource.Resource{

@@ -262,7 +262,7 @@ func (a *Attached) verify() error {
 	return nil
 }
 
-// watch tells of interfaces that come and go.
+// watch reports interfaces that come and go.
 func (a *Attached) watch(ctx context.Context, updates chan<- struct{}) {
 	for ctx.Err() == nil {
 		done := make(chan struct{})

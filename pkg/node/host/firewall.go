@@ -298,7 +298,7 @@ func asElements(keys map[string]string) []nftables.SetElement {
 	return out
 }
 
-// chainOf is where an element of a map leads, as the kernel tells it: a verdict, which the
+// chainOf is where an element of a map leads, as the kernel reports it: a verdict, which the
 // library does not read.
 func chainOf(e *nftables.SetElement) string {
 	if len(e.Val) == 0 {

@@ -84,7 +84,7 @@ func assignSlots(had map[slotKey]uint8, addresses []Address) map[slotKey]uint8 {
 	return slots
 }
 
-// shared reports whether proxies have to be told apart by their connections.
+// shared reports whether proxies have to be distinguished by their connections.
 func (a *Address) shared() bool { return len(a.Ends) > 1 }
 
 // endKey is an element of the maps of proxies: an address and a hardware address, each

@@ -16,7 +16,7 @@ import (
 const (
 	// settle is how long changes are gathered before they are looked at.
 	settle = 100 * time.Millisecond
-	// defaultInterval is how often all is compared, whatever the kernel tells: it
+	// defaultInterval is how often all is compared, whatever the kernel reports: it
 	// tells nothing of rules, and loses messages when there are too many.
 	defaultInterval = 3 * time.Second
 	// resubscribe is how long to wait after a subscription has ended.
@@ -39,7 +39,7 @@ func (h *Host) Run(ctx context.Context, repaired func(int, error)) {
 	}
 }
 
-// watch tells of changes that may concern what was made.
+// watch reports changes that may concern what was made.
 func (h *Host) watch(ctx context.Context, events chan<- struct{}) {
 	notify := func() {
 		select {

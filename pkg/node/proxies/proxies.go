@@ -49,7 +49,7 @@ func Compare(x, y Interface) int {
 	return cmp.Or(cmp.Compare(x.Namespace, y.Namespace), cmp.Compare(x.Pod, y.Pod), cmp.Compare(x.Name, y.Name))
 }
 
-// Source tells of the proxies of this node.
+// Source reports the proxies of this node.
 type Source interface {
 	// List returns the proxies that run now, by namespace and pod.
 	List() []Interface

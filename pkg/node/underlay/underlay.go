@@ -27,7 +27,7 @@ const (
 	overhead4, overhead6 = 36, 56
 	// settle is how long changes are gathered.
 	settle = 50 * time.Millisecond
-	// again is how often all is looked at, whatever the kernel tells.
+	// again is how often all is looked at, whatever the kernel reports.
 	again = 5 * time.Second
 	// minMTU is the least that IPv4 hosts take in.
 	minMTU = 576

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// identity tells a process from a later one with the same ID: by the time of its
+// identity distinguishes a process from a later one with the same ID: by the time of its
 // start, in clock ticks since the machine's.
 type identity struct {
 	PID   int    `json:"pid"`

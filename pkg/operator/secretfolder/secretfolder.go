@@ -102,7 +102,7 @@ func (f *Folder) look() []string {
 	return keys
 }
 
-// stamp tells the content of a folder from a later one.
+// stamp distinguishes the content of a folder from a later one.
 func stamp(dir string) string {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

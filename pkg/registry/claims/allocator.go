@@ -72,7 +72,7 @@ type block struct {
 	free []span
 	// end is one past the last position reserved.
 	end uint64
-	// created tells the cursor from one that was deleted and made again; mod
+	// created distinguishes the cursor from one that was deleted and made again; mod
 	// is its last known revision.
 	created, mod int64
 	// size of the last reservation, and when it was made.

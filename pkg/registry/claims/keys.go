@@ -88,7 +88,7 @@ func parseAddressKey(s string) (netip.Addr, error) {
 // Owner is the value of a claim: the object that holds it.
 type Owner struct {
 	Ref
-	// UID tells this object from a later one of the same name.
+	// UID distinguishes this object from a later one of the same name.
 	UID string
 }
 

@@ -31,7 +31,7 @@ type Masters interface {
 	Current() (*tunnelkey.Masters, error)
 }
 
-// Identifier tells nodes from other users.
+// Identifier distinguishes nodes from other users.
 type Identifier interface {
 	Identify(ctx context.Context, u user.Info) (*nodeidentity.Node, error)
 }

@@ -270,7 +270,7 @@ func (a *asked) Runs(_ context.Context, object placement.Object, placements map[
 }
 
 // The object is read from etcd and not from a cache, and the proxies that are looked up
-// are this object's, by all that tells it from others.
+// are this object's, by all that distinguishes it from others.
 func TestWhatIsAsked(t *testing.T) {
 	for resource, obj := range map[string]runtime.Object{
 		"loadbalancers": shop(), "gwproxies": &epic.GWProxy{ObjectMeta: shop().ObjectMeta, Status: shop().Status},

@@ -15,7 +15,7 @@ import (
 	"github.com/acnodal/epic/pkg/placement"
 )
 
-// Identifier tells nodes from other users.
+// Identifier distinguishes nodes from other users.
 type Identifier interface {
 	Identify(ctx context.Context, u user.Info) (*nodeidentity.Node, error)
 }

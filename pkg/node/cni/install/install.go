@@ -38,7 +38,7 @@ const (
 	// saved is appended to the name of a configuration of a single plugin that became
 	// a list. Runtimes do not read such files.
 	saved = ".before-epic"
-	// interval is how often all is looked at, whatever the file system tells.
+	// interval is how often all is looked at, whatever the file system reports.
 	interval = 10 * time.Second
 	// settle is how long changes are gathered. It also keeps two installers that
 	// undo each other from doing nothing else.

@@ -83,7 +83,7 @@ func (e *ends) close() {
 	_ = e.ns.Close()
 }
 
-// NetnsID returns what tells a namespace from a later one with the same path.
+// NetnsID returns what distinguishes a namespace from a later one with the same path.
 func NetnsID(path string) (string, error) {
 	var s unix.Stat_t
 	if err := unix.Stat(path, &s); err != nil {
