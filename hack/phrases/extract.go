@@ -21,8 +21,8 @@ type passage struct {
 	text string
 }
 
-// generated matches files that no person writes.
-var generated = regexp.MustCompile(`(^|/)zz_generated|\.pb\.go$|^pkg/generated/|generated\.proto$|^docs/reference-api\.md$|^docs/conformance-report\.yaml$`)
+// generated matches files that no person writes, and those that tests compare with.
+var generated = regexp.MustCompile(`(^|/)testdata/|(^|/)zz_generated|\.pb\.go$|^pkg/generated/|generated\.proto$|^docs/reference-api\.md$|^docs/conformance-report\.yaml$`)
 
 // extract returns the prose of a file: comments, pages, and the strings of programs that
 // are sentences.

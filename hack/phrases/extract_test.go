@@ -28,6 +28,7 @@ func TestExtract(t *testing.T) {
 		"C":                    {"a.h", "// One.\nint x; // two\n/* three */\n", []passage{{1, "One.\ntwo\nthree "}}},
 		"a manifest":           {"a.yaml", "# One.\na: b # two\nsummary: three\n", []passage{{1, "One.\ntwo\nthree"}}},
 		"generated code":       {"pkg/apis/epic/v1/zz_generated.deepcopy.go", source, nil},
+		"what tests expect":    {"pkg/a/testdata/a.out.yaml", "# says it\n", nil},
 		"generated pages":      {"docs/reference-api.md", "It says.\n", nil},
 		"what is not a format": {"a.bin", "It says.\n", nil},
 	} {

@@ -26,10 +26,10 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 //
 //   - Another site that has its name resolve to 127.0.0.1 is refused by its Host header.
 //   - Another site, or a server on another port of this machine, whose page sends requests
-//     here is refused by the browser's Sec-Fetch-Site header, has no cookie to send, since
+//     here is refused by the browser's Sec-Fetch-Site header, has no cookie to send, because
 //     the cookie is of this site alone (SameSite), and does not know the path.
 //   - Another user of this machine knows neither the path nor the token. The browser sends
-//     cookies to all ports of 127.0.0.1, so that user's own server could collect them; the
+//     cookies to all ports of 127.0.0.1, so user's own server could collect them; the
 //     cookie is bound to the secret path, to which nobody else can have a link.
 type guard struct {
 	// base is the first part of every path, and token what the printed URL has.
@@ -94,7 +94,7 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// enter takes the token and sets the cookie. The page that it answers with goes on by
+// enter takes the token and sets the cookie. The page that it answers with continues by
 // itself: a redirect would count as coming from the page that had the link, to which the
 // browser sends no cookie.
 func (g *guard) enter(w http.ResponseWriter, r *http.Request) {
@@ -104,7 +104,7 @@ func (g *guard) enter(w http.ResponseWriter, r *http.Request) {
 	}
 	http.SetCookie(w, &http.Cookie{Name: cookieName, Value: g.cookie(), Path: g.base, HttpOnly: true, SameSite: http.SameSiteStrictMode}) //nolint:gosec // no TLS on 127.0.0.1
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	fmt.Fprintf(w, "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"0;url=%[1]s\"><title>EPIC</title><p><a href=\"%[1]s\">Go on to the dashboard</a></p></html>\n", g.base)
+	fmt.Fprintf(w, "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"0;url=%[1]s\"><title>EPIC</title><p><a href=\"%[1]s\">Continue to the dashboard</a></p></html>\n", g.base)
 }
 
 // knows reports whether a request has the cookie.
@@ -117,7 +117,7 @@ func (g *guard) knows(r *http.Request) bool {
 	return false
 }
 
-// crossSite reports whether the browser says that another origin sent the request. Old
+// crossSite reports whether the browser indicates that another origin sent the request. Old
 // browsers say nothing.
 func crossSite(r *http.Request) bool {
 	site := r.Header.Get("Sec-Fetch-Site")

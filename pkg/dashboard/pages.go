@@ -39,10 +39,10 @@ type page struct {
 	Now       *live.Snapshot
 	Model     *overview.Model
 	Server    string
-	// Tenant says that only some accounts are shown, which Accounts names.
+	// Tenant indicates that only some accounts are shown, which Accounts names.
 	Tenant   bool
 	Accounts []string
-	// Rated says that metrics are read, and RateNote where from, or why not.
+	// Rated indicates that metrics are read, and RateNote where from, or why not.
 	Rated    bool
 	RateNote string
 	// Bad counts the problems by which something is not served.
@@ -122,7 +122,7 @@ type overviewContent struct {
 	Problems []overview.Fault
 	Accounts []*overview.Account
 	Proxies  []proxyRow
-	// ChecksOK says that no check failed or warns.
+	// ChecksOK indicates that no check failed or warns.
 	ChecksOK bool
 }
 

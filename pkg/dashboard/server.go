@@ -37,7 +37,7 @@ type Rates interface {
 	Namespace(namespace string) map[string]rates.Pod
 	// Tunnels returns what is known of some tunnels, by ID.
 	Tunnels(ids []int32) map[int32]rates.Tunnel
-	// Note says where they come from, or why there are none.
+	// Note reports where they come from, or why there are none.
 	Note() string
 }
 

@@ -21,9 +21,9 @@ type Check struct {
 	Verdict Verdict `json:"verdict"`
 	// Detail is one sentence about what was found.
 	Detail string `json:"detail"`
-	// Fix says what to do about it; empty if there is nothing to do.
+	// Fix describes what to do about it; empty if there is nothing to do.
 	Fix string `json:"fix,omitempty"`
-	// Unknown says that the reader lacks the right to find out.
+	// Unknown indicates that the reader lacks the right to find out.
 	Unknown bool `json:"unknown,omitempty"`
 }
 
@@ -34,7 +34,7 @@ type Unread struct {
 	Missing string `json:"missing,omitempty"`
 	// Message describes anything else that is wrong.
 	Message string `json:"message,omitempty"`
-	// Fix says what to do about it.
+	// Fix describes what to do about it.
 	Fix string `json:"fix,omitempty"`
 }
 

@@ -5,6 +5,6 @@
 // its endpoints, and for each fault the reason and the fix.
 //
 // It is pure. Its callers, "epicctl status" and "epicctl dashboard", read the objects and
-// say what they could not read. Installation has the facts about the programs and yields
+// describe what they could not read. Installation has the facts about the programs and yields
 // Checks; Objects has the API objects and yields a Model.
 package overview

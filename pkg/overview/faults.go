@@ -33,7 +33,7 @@ var faultyIfTrue = []string{"SharedHostname", "Conflicted", "OverlappingTLSConfi
 // faultyReasons are reasons for which a condition that is True is a fault all the same.
 var faultyReasons = []string{"NearlyExhausted", "TooFewNodes"}
 
-// faulty reports whether a condition says that something is wrong.
+// faulty reports whether a condition states that something is wrong.
 func faulty(c *metav1.Condition) bool {
 	if slices.Contains(faultyIfTrue, c.Type) {
 		return c.Status == metav1.ConditionTrue
@@ -169,7 +169,7 @@ func (g grouped) all() []Fault {
 	return out
 }
 
-// covers reports whether a fault of a proxy says what a fault of an object behind it
+// covers reports whether a fault of a proxy describes what a fault of an object behind it
 // repeats.
 func covers(has, of *Fault) bool {
 	return has.Reason == of.Reason || aboutTunnels(has.Reason) && aboutTunnels(of.Reason)

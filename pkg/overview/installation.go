@@ -23,7 +23,7 @@ type Installation struct {
 	Replicas *Replicas `json:"replicas,omitempty"`
 	// Readiness is what a server says of itself.
 	Readiness *Readiness `json:"readiness,omitempty"`
-	// API says which kinds are served.
+	// API reports which kinds are served.
 	API *API `json:"api,omitempty"`
 
 	// Configuration is the EPIC object.
@@ -56,7 +56,7 @@ type Server struct {
 type APIService struct {
 	// Absent means that there is none.
 	Absent bool `json:"absent,omitempty"`
-	// Service says where the servers are.
+	// Service reports where the servers are.
 	Service    *ServiceReference  `json:"service,omitempty"`
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 	Unread     *Unread            `json:"unread,omitempty"`

@@ -13,7 +13,7 @@ import (
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// withoutController says what to expect where no controller runs.
+// withoutController describes what to expect where no controller runs.
 const withoutController = "nothing sets conditions, so READY stays \"-\", and no tunnel is made"
 
 // checkController judges the lease that the leading controller renews, or, where there
@@ -105,7 +105,7 @@ func (e *Envoys) Add(kind, namespace, name string, status *v1.ProxyStatus) {
 	}
 }
 
-// checkEnvoys says how many Envoys are ready, and which objects they do not serve.
+// checkEnvoys describes how many Envoys are ready, and which objects they do not serve.
 func (i *Installation) checkEnvoys(c *checks) {
 	const name = "Envoys"
 	e := i.Envoys

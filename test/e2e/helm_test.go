@@ -13,7 +13,7 @@ import (
 )
 
 // TestHelm installs EPIC by its charts with a real Helm: from a cluster without EPIC to the
-// first request in five commands, upgraded and rolled back while requests go on, and
+// first request in five commands, upgraded and rolled back while requests continue, and
 // uninstalled. It is a target of its own, because it installs EPIC in another way than all
 // other tests.
 func TestHelm(t *testing.T) {

@@ -14,9 +14,9 @@ type Snapshot struct {
 	Model *overview.Model
 	// Sequence grows with each snapshot.
 	Sequence uint64
-	// Loaded says that everything was read once that can be read.
+	// Loaded indicates that everything was read once that can be read.
 	Loaded bool
-	// Connected says that the API answers; Error is why it does not, and LastAnswer
+	// Connected indicates that the API answers; Error is why it does not, and LastAnswer
 	// when it did last.
 	Connected  bool
 	Error      string
@@ -42,5 +42,5 @@ func (f *Feed) Now() (*Snapshot, <-chan struct{}) {
 	return f.now, f.changed
 }
 
-// Touch says that there is something new beside the model, such as rates.
+// Touch indicates that there is something new next to the model, such as rates.
 func (f *Feed) Touch() { f.publish(func(*Snapshot) {}) }

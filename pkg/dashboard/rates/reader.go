@@ -27,7 +27,7 @@ const (
 
 // Reader answers from what it has read, and reads what it is asked for.
 type Reader struct {
-	//nolint:containedctx // queries go on after the page that caused them
+	//nolint:containedctx // queries continue after the page that caused them
 	ctx     context.Context
 	source  *Source
 	ask     ask
@@ -62,7 +62,7 @@ func New(ctx context.Context, s *Source, kube kubernetes.Interface, touch func()
 	return &Reader{ctx: ctx, source: s, ask: ask, touch: touch, running: make(chan struct{}, atOnce), answers: map[string]*answer{}}, nil
 }
 
-// Note says where rates come from, or why there are none.
+// Note reports where rates come from, or why there are none.
 func (r *Reader) Note() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
