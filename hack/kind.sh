@@ -110,6 +110,7 @@ create() {
 
 k() { bin/kubectl --kubeconfig .epic/kind.kubeconfig "$@"; }
 
+[[ -x bin/kubectl ]] || GOFLAGS="${GOFLAGS:-} -trimpath" hack/kubectl.sh bin/kubectl
 if ! command -v kind >/dev/null; then
 	go build -C test/e2e/kind -o "$cache/bin/" sigs.k8s.io/kind
 	PATH=$cache/bin:$PATH
