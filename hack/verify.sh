@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Checks what a reviewer should not have to look at. Changes nothing. Every
-# check runs, so one round shows all there is to mend.
+# check runs, so one round shows everything that there is to fix.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -38,6 +38,11 @@ tidy() {
 	done
 }
 
+# Comments, pages, and the texts of programs. Each finding has the better wording.
+wording() {
+	go run ./hack/phrases || { echo "hack/phrases/phrases.yaml has the list of phrases and of exceptions"; return 1; }
+}
+
 # Packages of the other modules are not part of ./...
 vet() {
 	local module status=0
@@ -67,6 +72,7 @@ scripts() {
 
 check "gofmt" formatted
 check "licence headers" headers
+check "wording" wording
 check "go vet" vet
 check "go mod tidy" tidy
 check "generated code" hack/verify-codegen.sh

@@ -200,7 +200,7 @@ func schema_pkg_apis_epic_v1_AccessLog(ref common.ReferenceCallback) common.Open
 					},
 					"text": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The line of format Text, with Envoy's command operators, such as %START_TIME% %REQ(:METHOD)% %RESPONSE_CODE%. The operators are those that tell of the request, its answer and its connections.",
+							Description: "The line of format Text, with Envoy's command operators, such as %START_TIME% %REQ(:METHOD)% %RESPONSE_CODE%. The operators are those about the request, its answer and its connections.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -382,7 +382,7 @@ func schema_pkg_apis_epic_v1_AccountSpec(ref common.ReferenceCallback) common.Op
 					},
 					"group-id": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The number that stands for this account, from 1 to 2147483647, unique in the installation. The server assigns it when the account is created; it never changes. Leave it out. An account that is created from a backup keeps its number if no other has it.",
+							Description: "The numeric ID of this account, from 1 to 2147483647, unique in the installation. The server assigns it when the account is created; it never changes. Leave it out. An account that is created from a backup keeps its number if no other has it.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -440,7 +440,7 @@ func schema_pkg_apis_epic_v1_AccountStatus(ref common.ReferenceCallback) common.
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "What the controller found out about the account, one entry a type. A write that leaves this out keeps what is there; an empty list removes it.",
+							Description: "Conditions that the controller sets on the account, one for each type. A write that leaves this out keeps what is there; an empty list removes it.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -843,7 +843,7 @@ func schema_pkg_apis_epic_v1_ClaimAudit(ref common.ReferenceCallback) common.Ope
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "ClaimAudit is the answer to a read of epics/audit: a comparison of every object with the IDs, addresses and places that it has claimed. It is worked out on demand and stored nowhere.",
+				Description: "ClaimAudit is the answer to a read of epics/audit: a comparison of every object with the IDs, addresses and quota slots that it has claimed. It is worked out on demand and stored nowhere.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -934,7 +934,7 @@ func schema_pkg_apis_epic_v1_ClaimProblem(ref common.ReferenceCallback) common.O
 				Properties: map[string]spec.Schema{
 					"type": {
 						SchemaProps: spec.SchemaProps{
-							Description: "What kind of disagreement it is: missing when the claim should exist and does not, orphaned when its object does not exist, foreign when it belongs to an object that does not imply it, duplicate when two objects imply it, dangling when its object depends on one that does not exist, overlapping when a pool shares addresses with another, misplaced when the ID recorded as assigned last is not the one that was, broken when an object breaks a rule of its kind, unreadable when an object can't be decrypted or decoded, so what it claims is not checked.\n\nPossible enum values:\n - `\"broken\"` says that an object breaks a rule that clients rely on, such as that its address lies in a pool that it may use.\n - `\"dangling\"` says that an object depends on one that does not exist.\n - `\"duplicate\"` says that two objects imply the same claim.\n - `\"foreign\"` says that a claim's object exists and does not imply it, or that a claim which one object implies belongs to another.\n - `\"misplaced\"` says that the ID recorded as assigned last is not the one that was.\n - `\"missing\"` says that an object implies a claim that does not exist.\n - `\"orphaned\"` says that a claim's object does not exist.\n - `\"overlapping\"` says that two pools share addresses.\n - `\"unreadable\"` says that an object can't be decrypted or decoded, so what it claims is not checked.",
+							Description: "What kind of disagreement it is: missing when the claim should exist and does not, orphaned when its object does not exist, foreign when it belongs to an object that does not imply it, duplicate when two objects imply it, dangling when its object depends on one that does not exist, overlapping when a pool shares addresses with another, misplaced when the ID recorded as assigned last is not the one that was, broken when an object breaks a rule of its kind, unreadable when an object can't be decrypted or decoded, so what it claims is not checked.\n\nPossible enum values:\n - `\"broken\"` means that an object breaks a rule that clients rely on, such as that its address lies in a pool that it may use.\n - `\"dangling\"` means that an object depends on one that does not exist.\n - `\"duplicate\"` means that two objects imply the same claim.\n - `\"foreign\"` means that a claim's object exists and does not imply it, or that a claim which one object implies belongs to another.\n - `\"misplaced\"` means that the ID recorded as assigned last is not the one that was.\n - `\"missing\"` means that an object implies a claim that does not exist.\n - `\"orphaned\"` means that a claim's object does not exist.\n - `\"overlapping\"` means that two pools share addresses.\n - `\"unreadable\"` means that an object can't be decrypted or decoded, so what it claims is not checked.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -1094,21 +1094,21 @@ func schema_pkg_apis_epic_v1_DNSEndpoint(ref common.ReferenceCallback) common.Op
 					},
 					"setIdentifier": {
 						SchemaProps: spec.SchemaProps{
-							Description: "What tells this record from others of the same name and type.",
+							Description: "What distinguishes this record from others of the same name and type.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"recordTTL": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How long others may keep the record, in seconds.",
+							Description: "The time to live of the record, in seconds.",
 							Type:        []string{"integer"},
 							Format:      "int64",
 						},
 					},
 					"labels": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Labels that external-dns stores beside the record.",
+							Description: "Labels that external-dns stores with the record.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -1353,7 +1353,7 @@ func schema_pkg_apis_epic_v1_EPICNodeBase(ref common.ReferenceCallback) common.O
 					},
 					"gue-endpoint": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The tunnel endpoint from which new ones are made: a tunnel gets this port unless it is given one of its own. An address or an ID here means nothing. Default: UDP port 6080.",
+							Description: "The tunnel endpoint from which new ones are made: a tunnel gets this port unless it is given one of its own. An address or an ID here has no effect. Default: UDP port 6080.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1.GUETunnelEndpoint{}.OpenAPIModelName()),
 						},
@@ -1382,7 +1382,7 @@ func schema_pkg_apis_epic_v1_EPICNodeStatus(ref common.ReferenceCallback) common
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "EPICNodeStatus is what a gateway node says of itself.",
+				Description: "EPICNodeStatus is the report of a gateway node.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"name": {
@@ -1431,7 +1431,7 @@ func schema_pkg_apis_epic_v1_EPICNodeStatus(ref common.ReferenceCallback) common
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "What the node found out about itself, one entry a type. A write that leaves this out keeps what is there; an empty list removes it.",
+							Description: "Conditions that the node sets, one for each type. A write that leaves this out keeps what is there; an empty list removes it.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -1560,7 +1560,7 @@ func schema_pkg_apis_epic_v1_EPICStatus(ref common.ReferenceCallback) common.Ope
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "What the controller found out about the installation, one entry a type. A write that leaves this out keeps what is there; an empty list removes it.",
+							Description: "Conditions that the controller sets on the installation, one for each type. A write that leaves this out keeps what is there; an empty list removes it.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -1840,7 +1840,7 @@ func schema_pkg_apis_epic_v1_EnvoyRejection(ref common.ReferenceCallback) common
 					},
 					"message": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Envoy's own words.",
+							Description: "Envoy's error message.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -2214,7 +2214,7 @@ func schema_pkg_apis_epic_v1_GUETunnelEndpoint(ref common.ReferenceCallback) com
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "GUETunnelEndpoint is the gateway's end of one tunnel.",
+				Description: "GUETunnelEndpoint is the near end of one tunnel.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"epic-address": {
@@ -2226,7 +2226,7 @@ func schema_pkg_apis_epic_v1_GUETunnelEndpoint(ref common.ReferenceCallback) com
 					},
 					"epic-port": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The port on which the gateway node takes in tunnel traffic. Default: UDP port 6080.",
+							Description: "The port on which the gateway node receives tunnel traffic. Default: UDP port 6080.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1.EndpointPort{}.OpenAPIModelName()),
 						},
@@ -2482,7 +2482,7 @@ func schema_pkg_apis_epic_v1_GWEndpointSliceStatus(ref common.ReferenceCallback)
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "What the controller found out about the slice, one entry a type. A write that leaves this out keeps what is there; an empty list removes it.",
+							Description: "Conditions that the controller sets on the slice, one for each type. A write that leaves this out keeps what is there; an empty list removes it.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -2632,7 +2632,7 @@ func schema_pkg_apis_epic_v1_GWProxySpec(ref common.ReferenceCallback) common.Op
 					},
 					"alt-address": {
 						SchemaProps: spec.SchemaProps{
-							Description: "An IPv4 address beside a public address that is an IPv6 one. The server assigns it when the group's prefix has an alternate pool. A gateway proxy that was created before there was one may ask for an address of it later. Once set, it never changes.",
+							Description: "An IPv4 address next to a public address that is an IPv6 one. The server assigns it when the group's prefix has an alternate pool. A gateway proxy that was created before there was one may ask for an address of it later. Once set, it never changes.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -2670,7 +2670,7 @@ func schema_pkg_apis_epic_v1_GWProxySpec(ref common.ReferenceCallback) common.Op
 					},
 					"gue-tunnel-endpoints": {
 						SchemaProps: spec.SchemaProps{
-							Description: "A read-only copy of the tunnels in status.gue-tunnel-endpoints, by tenant node, for programs that look for them here. Whatever a client writes here is ignored, and no generation counts it.",
+							Description: "A read-only copy of the tunnels in status.gue-tunnel-endpoints, by tenant node, for programs that read them here. Whatever a client writes here is ignored, and no generation counts it.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -2684,7 +2684,7 @@ func schema_pkg_apis_epic_v1_GWProxySpec(ref common.ReferenceCallback) common.Op
 					},
 					"proxy-if-info": {
 						SchemaProps: spec.SchemaProps{
-							Description: "A read-only copy of status.proxy-if-info, by proxy pod, for programs that look for it here. Whatever a client writes here is ignored, and no generation counts it.",
+							Description: "A read-only copy of status.proxy-if-info, by proxy pod, for programs that read it here. Whatever a client writes here is ignored, and no generation counts it.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -2930,7 +2930,7 @@ func schema_pkg_apis_epic_v1_GWRouteStatus(ref common.ReferenceCallback) common.
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "What the controller found out about the route, one entry a type. A write that leaves this out keeps what is there; an empty list removes it.",
+							Description: "Conditions that the controller sets on the route, one for each type. A write that leaves this out keeps what is there; an empty list removes it.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -2971,7 +2971,7 @@ func schema_pkg_apis_epic_v1_GatewayListenerStatus(ref common.ReferenceCallback)
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "GatewayListenerStatus is what became of one listener of a gateway proxy.",
+				Description: "GatewayListenerStatus is the state of one listener of a gateway proxy.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"name": {
@@ -3185,7 +3185,7 @@ func schema_pkg_apis_epic_v1_GatewayNodeStatus(ref common.ReferenceCallback) com
 					},
 					"tunnels-down": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many of those are down: the far end has never answered, or does not answer any more. The state of the others is not known yet.",
+							Description: "How many of those are down: the far end has never answered, or does not answer anymore. The state of the others is not known yet.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -3233,7 +3233,7 @@ func schema_pkg_apis_epic_v1_GatewayNodeStatus(ref common.ReferenceCallback) com
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "What the node found out about itself, one entry a type. A write that leaves this out keeps what is there; an empty list removes it.",
+							Description: "Conditions that the node sets, one for each type. A write that leaves this out keeps what is there; an empty list removes it.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3590,7 +3590,7 @@ func schema_pkg_apis_epic_v1_LBServiceGroup(ref common.ReferenceCallback) common
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "LBServiceGroup is a class of service that an account's load balancers and gateway proxies choose by name: it says from which pool they get an address and how their Envoy is run. In an account's namespace it belongs to that account; in the namespace epic it is offered to every account. Its label epic.acnodal.io/owning-serviceprefix names the pool.",
+				Description: "LBServiceGroup is a class of service that an account's load balancers and gateway proxies choose by name: it determines from which pool they get an address and how their Envoy is run. In an account's namespace it belongs to that account; in the namespace epic it is offered to every account. Its label epic.acnodal.io/owning-serviceprefix names the pool.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -3804,7 +3804,7 @@ func schema_pkg_apis_epic_v1_LBServiceGroupStatus(ref common.ReferenceCallback) 
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "What the controller found out about the group, one entry a type. A write that leaves this out keeps what is there; an empty list removes it.",
+							Description: "Conditions that the controller sets on the group, one for each type. A write that leaves this out keeps what is there; an empty list removes it.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3980,7 +3980,7 @@ func schema_pkg_apis_epic_v1_LoadBalancerSpec(ref common.ReferenceCallback) comm
 					},
 					"service-id": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The number that stands for this load balancer, from 1 to 2147483647, unique in its account. The server assigns it when the load balancer is created; it never changes. Leave it out. A load balancer that is created from a backup keeps its number if no other has it.",
+							Description: "The numeric ID of this load balancer, from 1 to 2147483647, unique in its account. The server assigns it when the load balancer is created; it never changes. Leave it out. A load balancer that is created from a backup keeps its number if no other has it.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -4066,7 +4066,7 @@ func schema_pkg_apis_epic_v1_LoadBalancerSpec(ref common.ReferenceCallback) comm
 					},
 					"gue-tunnel-endpoints": {
 						SchemaProps: spec.SchemaProps{
-							Description: "A read-only copy of the tunnels in status.gue-tunnel-endpoints, by tenant node, for programs that look for them here. Whatever a client writes here is ignored, and no generation counts it.",
+							Description: "A read-only copy of the tunnels in status.gue-tunnel-endpoints, by tenant node, for programs that read them here. Whatever a client writes here is ignored, and no generation counts it.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -4080,7 +4080,7 @@ func schema_pkg_apis_epic_v1_LoadBalancerSpec(ref common.ReferenceCallback) comm
 					},
 					"proxy-if-info": {
 						SchemaProps: spec.SchemaProps{
-							Description: "A read-only copy of status.proxy-if-info, by proxy pod, for programs that look for it here. Whatever a client writes here is ignored, and no generation counts it.",
+							Description: "A read-only copy of status.proxy-if-info, by proxy pod, for programs that read it here. Whatever a client writes here is ignored, and no generation counts it.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -4156,7 +4156,7 @@ func schema_pkg_apis_epic_v1_OutlierDetection(ref common.ReferenceCallback) comm
 					},
 					"interval": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How often it is looked whether endpoints get requests again, from 1s to 1h. Default: 10s.",
+							Description: "How often Envoy checks whether endpoints get requests again, from 1s to 1h. Default: 10s.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -4231,7 +4231,7 @@ func schema_pkg_apis_epic_v1_ProxyInterfaceInfo(ref common.ReferenceCallback) co
 					},
 					"epic-port": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The port on which that gateway node takes in tunnel traffic. Default: UDP port 6080.",
+							Description: "The port on which that gateway node receives tunnel traffic. Default: UDP port 6080.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1.EndpointPort{}.OpenAPIModelName()),
 						},
@@ -4362,7 +4362,7 @@ func schema_pkg_apis_epic_v1_ProxyStatus(ref common.ReferenceCallback) common.Op
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "What the controller found out about the proxy, one entry a type. A write that leaves this out keeps what is there; an empty list removes it.",
+							Description: "Conditions that the controller sets on the proxy, one for each type. A write that leaves this out keeps what is there; an empty list removes it.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -4406,7 +4406,7 @@ func schema_pkg_apis_epic_v1_ProxyStatus(ref common.ReferenceCallback) common.Op
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "What became of each listener in spec.gateway of a gateway proxy, by its name. The operator writes it. Load balancers have none: see envoy.listeners.",
+							Description: "The state of each listener in spec.gateway of a gateway proxy, by its name. The operator writes it. Load balancers have none: see envoy.listeners.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -4685,7 +4685,7 @@ func schema_pkg_apis_epic_v1_RemoteEndpointStatus(ref common.ReferenceCallback) 
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "What the controller found out about the endpoint, one entry a type. A write that leaves this out keeps what is there; an empty list removes it.",
+							Description: "Conditions that the controller sets on the endpoint, one for each type. A write that leaves this out keeps what is there; an empty list removes it.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -5067,7 +5067,7 @@ func schema_pkg_apis_epic_v1_ServicePrefixStatus(ref common.ReferenceCallback) c
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "What the controller found out about the pool, one entry a type. A write that leaves this out keeps what is there; an empty list removes it.",
+							Description: "Conditions that the controller sets on the pool, one for each type. A write that leaves this out keeps what is there; an empty list removes it.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -5239,7 +5239,7 @@ func schema_pkg_apis_epic_v1_TunnelEndpoint(ref common.ReferenceCallback) common
 					},
 					"epic-port": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The port on which that gateway node takes in tunnel traffic. Default: UDP port 6080.",
+							Description: "The port on which that gateway node receives tunnel traffic. Default: UDP port 6080.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1.EndpointPort{}.OpenAPIModelName()),
 						},
@@ -5282,7 +5282,7 @@ func schema_pkg_apis_epic_v1_TunnelKey(ref common.ReferenceCallback) common.Open
 				Properties: map[string]spec.Schema{
 					"id": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Which of the server's master keys this key was made from, from 1 to 255. Control messages carry it, so that the other end knows which key to use.",
+							Description: "Which of the server's master keys this key was made from, from 1 to 255. Control messages carry it, so the far end knows which key to use.",
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int32",
@@ -5340,7 +5340,7 @@ func schema_pkg_apis_epic_v1_TunnelKeySet(ref common.ReferenceCallback) common.O
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "The keys that are valid now. An end sends with the first and accepts all of them, so that keys can be replaced while tunnels are in use.",
+							Description: "The keys that are valid now. An end sends with the first and accepts all of them, so keys can be replaced while tunnels are in use.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{

@@ -12,7 +12,7 @@ import (
 )
 
 // TestApply checks that the generated clients can apply, and that two appliers
-// can own a port and a cluster each, since those lists have keys.
+// can own a port and a cluster each, because those lists have keys.
 func TestApply(t *testing.T) {
 	client := fake.NewClientset().EpicV1().LoadBalancers("epic-sample")
 	apply := func(manager string, port int32, cluster string) {

@@ -90,7 +90,7 @@ func checkKept(t *testing.T, path string, sent, kept any) {
 		}
 	case nil:
 	default:
-		// An ID of zero is how a Go client says that there is none yet.
+		// An ID of zero is how a Go client indicates that there is none yet.
 		zero := kept == nil && reflect.ValueOf(sent).IsZero()
 		if name := path[strings.LastIndex(path, ".")+1:]; name == "gatewayClassName" && sent == "" {
 			zero = kept == "compatibility"

@@ -61,7 +61,7 @@ func tunnelCopies(tunnels map[string]TunnelEndpoint) map[string]EPICEndpointMap 
 }
 
 // StripCopies removes the read-only copies from the spec of a LoadBalancer or a
-// GWProxy, so that the tunnels are not stored twice. It leaves every other
+// GWProxy, so the tunnels are not stored twice. It leaves every other
 // object, and the status, alone.
 func StripCopies(obj runtime.Object) {
 	switch obj := obj.(type) {

@@ -38,7 +38,7 @@ func status() epic.ProxyStatus {
 	}
 }
 
-// checkCopies checks that the copies in a spec say what the status says, and
+// checkCopies checks that the copies in a spec match what the status has, and
 // that they are the status's own maps.
 func checkCopies(t *testing.T, tunnels map[string]v1.EPICEndpointMap, interfaces map[string]v1.ProxyInterfaceInfo, status v1.ProxyStatus) {
 	t.Helper()

@@ -7,7 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// Defaults that are one constant stand as +default markers beside the fields.
+// Defaults that are one constant stand as +default markers next to the fields.
 // What is here depends on more than one field.
 //
 // A default never fills in a value that a client could have meant: a field

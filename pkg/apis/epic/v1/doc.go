@@ -7,7 +7,7 @@
 // kebab-case (public-address) in the older kinds, camelCase (clientRef) in the
 // newer ones. Published clients depend on both, so neither may be "fixed".
 //
-// The OpenAPI model names are the package's path turned round, since the apply
+// The OpenAPI model names are the package's path turned round, because the apply
 // configurations look types up by that whatever the tag below says.
 //
 // +k8s:deepcopy-gen=package

@@ -24,7 +24,7 @@ var (
 )
 
 func init() {
-	// Generated conversions register themselves; the defaults do not, since the
+	// Generated conversions register themselves; the defaults do not, because the
 	// generator leaves the choice of scheme to the package.
 	localSchemeBuilder.Register(addDefaultingFuncs)
 }

@@ -35,7 +35,7 @@ type AccountSpec struct {
 	// +default=20
 	ProxyLimit *int32 `json:"proxyLimit,omitempty" protobuf:"varint,1,opt,name=proxyLimit"`
 
-	// The number that stands for this account, from 1 to 2147483647, unique in
+	// The numeric ID of this account, from 1 to 2147483647, unique in
 	// the installation. The server assigns it when the account is created; it
 	// never changes. Leave it out. An account that is created from a backup keeps
 	// its number if no other has it.
@@ -73,7 +73,7 @@ type AccountStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty" protobuf:"varint,2,opt,name=observedGeneration"`
 
-	// What the controller found out about the account, one entry a type. A write
+	// Conditions that the controller sets on the account, one for each type. A write
 	// that leaves this out keeps what is there; an empty list removes it.
 	// +optional
 	// +listType=map

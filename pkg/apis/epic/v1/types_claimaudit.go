@@ -7,7 +7,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
 // ClaimAudit is the answer to a read of epics/audit: a comparison of every
-// object with the IDs, addresses and places that it has claimed. It is worked
+// object with the IDs, addresses and quota slots that it has claimed. It is worked
 // out on demand and stored nowhere.
 type ClaimAudit struct {
 	metav1.TypeMeta `json:",inline"`
@@ -43,26 +43,26 @@ type ClaimAudit struct {
 type ClaimProblemType string
 
 const (
-	// ClaimMissing says that an object implies a claim that does not exist.
+	// ClaimMissing means that an object implies a claim that does not exist.
 	ClaimMissing ClaimProblemType = "missing"
-	// ClaimOrphaned says that a claim's object does not exist.
+	// ClaimOrphaned means that a claim's object does not exist.
 	ClaimOrphaned ClaimProblemType = "orphaned"
-	// ClaimForeign says that a claim's object exists and does not imply it, or
+	// ClaimForeign means that a claim's object exists and does not imply it, or
 	// that a claim which one object implies belongs to another.
 	ClaimForeign ClaimProblemType = "foreign"
-	// ClaimDuplicate says that two objects imply the same claim.
+	// ClaimDuplicate means that two objects imply the same claim.
 	ClaimDuplicate ClaimProblemType = "duplicate"
-	// ClaimDangling says that an object depends on one that does not exist.
+	// ClaimDangling means that an object depends on one that does not exist.
 	ClaimDangling ClaimProblemType = "dangling"
-	// ClaimOverlapping says that two pools share addresses.
+	// ClaimOverlapping means that two pools share addresses.
 	ClaimOverlapping ClaimProblemType = "overlapping"
-	// ClaimMisplaced says that the ID recorded as assigned last is not the one
+	// ClaimMisplaced means that the ID recorded as assigned last is not the one
 	// that was.
 	ClaimMisplaced ClaimProblemType = "misplaced"
-	// ClaimBroken says that an object breaks a rule that clients rely on, such as
+	// ClaimBroken means that an object breaks a rule that clients rely on, such as
 	// that its address lies in a pool that it may use.
 	ClaimBroken ClaimProblemType = "broken"
-	// ClaimUnreadable says that an object can't be decrypted or decoded, so what
+	// ClaimUnreadable means that an object can't be decrypted or decoded, so what
 	// it claims is not checked.
 	ClaimUnreadable ClaimProblemType = "unreadable"
 )

@@ -138,7 +138,7 @@ type ProxyProtocol struct {
 	Backends ProxyProtocolVersion `json:"backends,omitempty" protobuf:"bytes,2,opt,name=backends,casttype=ProxyProtocolVersion"`
 }
 
-// ProxyProtocolClients says whether clients send the header of the PROXY protocol.
+// ProxyProtocolClients is whether clients send the header of the PROXY protocol.
 // +enum
 type ProxyProtocolClients string
 
@@ -285,7 +285,7 @@ type OutlierDetection struct {
 	// +optional
 	ConsecutiveErrors *int32 `json:"consecutiveErrors,omitempty" protobuf:"varint,3,opt,name=consecutiveErrors"`
 
-	// How often it is looked whether endpoints get requests again, from 1s to 1h.
+	// How often Envoy checks whether endpoints get requests again, from 1s to 1h.
 	// Default: 10s.
 	// +optional
 	Interval Duration `json:"interval,omitempty" protobuf:"bytes,4,opt,name=interval,casttype=Duration"`
@@ -327,7 +327,7 @@ type AccessLog struct {
 	Format AccessLogFormat `json:"format,omitempty" protobuf:"bytes,1,opt,name=format,casttype=AccessLogFormat"`
 
 	// The line of format Text, with Envoy's command operators, such as
-	// %START_TIME% %REQ(:METHOD)% %RESPONSE_CODE%. The operators are those that tell of
+	// %START_TIME% %REQ(:METHOD)% %RESPONSE_CODE%. The operators are those about
 	// the request, its answer and its connections.
 	// +optional
 	Text string `json:"text,omitempty" protobuf:"bytes,2,opt,name=text"`

@@ -78,7 +78,7 @@ type EPICNodeBase struct {
 	GUEIngressNICs []string `json:"gue-ingress-nics,omitempty" protobuf:"bytes,1,opt,name=gueIngressNics"`
 
 	// The tunnel endpoint from which new ones are made: a tunnel gets this port
-	// unless it is given one of its own. An address or an ID here means nothing.
+	// unless it is given one of its own. An address or an ID here has no effect.
 	// Default: UDP port 6080.
 	// +optional
 	GUEEndpoint GUETunnelEndpoint `json:"gue-endpoint,omitempty" protobuf:"bytes,2,opt,name=gueEndpoint"`
@@ -119,7 +119,7 @@ type EPICStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty" protobuf:"varint,3,opt,name=observedGeneration"`
 
-	// What the controller found out about the installation, one entry a type. A write
+	// Conditions that the controller sets on the installation, one for each type. A write
 	// that leaves this out keeps what is there; an empty list removes it.
 	// +optional
 	// +listType=map
@@ -141,7 +141,7 @@ type EPICStatus struct {
 	GatewayNodes *int32 `json:"gateway-nodes,omitempty" protobuf:"varint,6,opt,name=gatewayNodes"`
 }
 
-// EPICNodeStatus is what a gateway node says of itself.
+// EPICNodeStatus is the report of a gateway node.
 type EPICNodeStatus struct {
 	// The name of the node: that of its Node object, or of the host.
 	// +optional
@@ -164,7 +164,7 @@ type EPICNodeStatus struct {
 	// +optional
 	TunnelsUp int32 `json:"tunnels-up,omitempty" protobuf:"varint,5,opt,name=tunnelsUp"`
 
-	// What the node found out about itself, one entry a type. A write
+	// Conditions that the node sets, one for each type. A write
 	// that leaves this out keeps what is there; an empty list removes it.
 	// +optional
 	// +listType=map

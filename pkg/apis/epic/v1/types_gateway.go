@@ -5,7 +5,7 @@ package v1
 import gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 // The types below each put a type of the Gateway API into ours. In JSON and in
-// OpenAPI they are exactly that type, since its fields are inlined. The Gateway
+// OpenAPI they are exactly that type, because its fields are inlined. The Gateway
 // API has no protobuf form, so in protobuf each is one field that holds the
 // JSON text; gateway_proto.go writes and reads it.
 

@@ -64,7 +64,7 @@ type GatewayNodeStatus struct {
 	TunnelsUp int32 `json:"tunnels-up,omitempty" protobuf:"varint,5,opt,name=tunnelsUp"`
 
 	// How many of those are down: the far end has never answered, or does not
-	// answer any more. The state of the others is not known yet.
+	// answer anymore. The state of the others is not known yet.
 	// +optional
 	TunnelsDown int32 `json:"tunnels-down,omitempty" protobuf:"varint,6,opt,name=tunnelsDown"`
 
@@ -82,7 +82,7 @@ type GatewayNodeStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty" protobuf:"varint,9,opt,name=observedGeneration"`
 
-	// What the node found out about itself, one entry a type. A write that leaves
+	// Conditions that the node sets, one for each type. A write that leaves
 	// this out keeps what is there; an empty list removes it.
 	// +optional
 	// +listType=map

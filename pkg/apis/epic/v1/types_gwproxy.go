@@ -44,7 +44,7 @@ type GWProxySpec struct {
 	// +optional
 	PublicAddress string `json:"public-address,omitempty" protobuf:"bytes,3,opt,name=publicAddress"`
 
-	// An IPv4 address beside a public address that is an IPv6 one. The server
+	// An IPv4 address next to a public address that is an IPv6 one. The server
 	// assigns it when the group's prefix has an alternate pool. A gateway proxy
 	// that was created before there was one may ask for an address of it later.
 	// Once set, it never changes.
@@ -71,13 +71,13 @@ type GWProxySpec struct {
 	EnvoyReplicaCount *int32 `json:"envoy-replica-count,omitempty" protobuf:"varint,7,opt,name=envoyReplicaCount"`
 
 	// A read-only copy of the tunnels in status.gue-tunnel-endpoints, by tenant
-	// node, for programs that look for them here. Whatever a client writes here
+	// node, for programs that read them here. Whatever a client writes here
 	// is ignored, and no generation counts it.
 	// +optional
 	GUETunnelEndpoints map[string]EPICEndpointMap `json:"gue-tunnel-endpoints,omitempty" protobuf:"bytes,8,opt,name=gueTunnelEndpoints"`
 
 	// A read-only copy of status.proxy-if-info, by proxy pod, for programs that
-	// look for it here. Whatever a client writes here is ignored, and no
+	// read it here. Whatever a client writes here is ignored, and no
 	// generation counts it.
 	// +optional
 	ProxyIfInfo map[string]ProxyInterfaceInfo `json:"proxy-if-info,omitempty" protobuf:"bytes,9,opt,name=proxyIfInfo"`

@@ -88,7 +88,7 @@ type GWRouteStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty" protobuf:"varint,1,opt,name=observedGeneration"`
 
-	// What the controller found out about the route, one entry a type. A write
+	// Conditions that the controller sets on the route, one for each type. A write
 	// that leaves this out keeps what is there; an empty list removes it.
 	// +optional
 	// +listType=map

@@ -9,7 +9,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
 // LBServiceGroup is a class of service that an account's load balancers and
-// gateway proxies choose by name: it says from which pool they get an address
+// gateway proxies choose by name: it determines from which pool they get an address
 // and how their Envoy is run. In an account's namespace it belongs to that
 // account; in the namespace epic it is offered to every account. Its label
 // epic.acnodal.io/owning-serviceprefix names the pool.
@@ -89,7 +89,7 @@ type LBServiceGroupStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty" protobuf:"varint,2,opt,name=observedGeneration"`
 
-	// What the controller found out about the group, one entry a type. A write
+	// Conditions that the controller sets on the group, one for each type. A write
 	// that leaves this out keeps what is there; an empty list removes it.
 	// +optional
 	// +listType=map

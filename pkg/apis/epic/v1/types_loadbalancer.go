@@ -35,7 +35,7 @@ type LoadBalancerSpec struct {
 	// +optional
 	ServiceGroup string `json:"service-group,omitempty" protobuf:"bytes,1,opt,name=serviceGroup"`
 
-	// The number that stands for this load balancer, from 1 to 2147483647,
+	// The numeric ID of this load balancer, from 1 to 2147483647,
 	// unique in its account. The server assigns it when the load balancer is
 	// created; it never changes. Leave it out. A load balancer that is created
 	// from a backup keeps its number if no other has it.
@@ -90,13 +90,13 @@ type LoadBalancerSpec struct {
 	TrueIngress *bool `json:"true-ingress,omitempty" protobuf:"varint,9,opt,name=trueIngress"`
 
 	// A read-only copy of the tunnels in status.gue-tunnel-endpoints, by tenant
-	// node, for programs that look for them here. Whatever a client writes here
+	// node, for programs that read them here. Whatever a client writes here
 	// is ignored, and no generation counts it.
 	// +optional
 	GUETunnelEndpoints map[string]EPICEndpointMap `json:"gue-tunnel-endpoints,omitempty" protobuf:"bytes,10,opt,name=gueTunnelEndpoints"`
 
 	// A read-only copy of status.proxy-if-info, by proxy pod, for programs that
-	// look for it here. Whatever a client writes here is ignored, and no
+	// read it here. Whatever a client writes here is ignored, and no
 	// generation counts it.
 	// +optional
 	ProxyIfInfo map[string]ProxyInterfaceInfo `json:"proxy-if-info,omitempty" protobuf:"bytes,11,opt,name=proxyIfInfo"`

@@ -28,8 +28,8 @@ func (DroppedMetadata) MarshalJSON() ([]byte, error) {
 	return []byte("{}"), nil
 }
 
-// OpenAPISchemaType says that this is an object.
+// OpenAPISchemaType indicates that this is an object.
 func (DroppedMetadata) OpenAPISchemaType() []string { return []string{"object"} }
 
-// OpenAPISchemaFormat says that the object has no particular format.
+// OpenAPISchemaFormat indicates that the object has no particular format.
 func (DroppedMetadata) OpenAPISchemaFormat() string { return "" }

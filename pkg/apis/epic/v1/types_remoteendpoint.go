@@ -63,7 +63,7 @@ type RemoteEndpointStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty" protobuf:"varint,3,opt,name=observedGeneration"`
 
-	// What the controller found out about the endpoint, one entry a type. A write
+	// Conditions that the controller sets on the endpoint, one for each type. A write
 	// that leaves this out keeps what is there; an empty list removes it.
 	// +optional
 	// +listType=map

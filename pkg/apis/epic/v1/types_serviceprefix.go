@@ -70,7 +70,7 @@ type ServicePrefixStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty" protobuf:"varint,1,opt,name=observedGeneration"`
 
-	// What the controller found out about the pool, one entry a type. A write
+	// Conditions that the controller sets on the pool, one for each type. A write
 	// that leaves this out keeps what is there; an empty list removes it.
 	// +optional
 	// +listType=map

@@ -45,7 +45,7 @@ type ProxyStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty" protobuf:"varint,6,opt,name=observedGeneration"`
 
-	// What the controller found out about the proxy, one entry a type. A write
+	// Conditions that the controller sets on the proxy, one for each type. A write
 	// that leaves this out keeps what is there; an empty list removes it.
 	// +optional
 	// +listType=map
@@ -67,7 +67,7 @@ type ProxyStatus struct {
 	// +optional
 	Envoy *EnvoyStatus `json:"envoy,omitempty" protobuf:"bytes,9,opt,name=envoy"`
 
-	// What became of each listener in spec.gateway of a gateway proxy, by its name.
+	// The state of each listener in spec.gateway of a gateway proxy, by its name.
 	// The operator writes it. Load balancers have none: see envoy.listeners.
 	// +optional
 	// +listType=map
@@ -77,7 +77,7 @@ type ProxyStatus struct {
 	Listeners []GatewayListenerStatus `json:"listeners,omitempty" patchStrategy:"merge" patchMergeKey:"name" protobuf:"bytes,10,rep,name=listeners"`
 }
 
-// GatewayListenerStatus is what became of one listener of a gateway proxy.
+// GatewayListenerStatus is the state of one listener of a gateway proxy.
 type GatewayListenerStatus struct {
 	// The name of the listener in spec.gateway.listeners.
 	Name string `json:"name" protobuf:"bytes,1,opt,name=name"`
@@ -172,7 +172,7 @@ type EnvoyRejection struct {
 	// +optional
 	Resource string `json:"resource,omitempty" protobuf:"bytes,4,opt,name=resource"`
 
-	// Envoy's own words.
+	// Envoy's error message.
 	// +optional
 	Message string `json:"message,omitempty" protobuf:"bytes,5,opt,name=message"`
 }
@@ -184,7 +184,7 @@ type TunnelEndpoint struct {
 	// +optional
 	EPICAddress string `json:"epic-address,omitempty" protobuf:"bytes,1,opt,name=epicAddress"`
 
-	// The port on which that gateway node takes in tunnel traffic.
+	// The port on which that gateway node receives tunnel traffic.
 	// Default: UDP port 6080.
 	// +optional
 	EPICPort EndpointPort `json:"epic-port,omitempty" protobuf:"bytes,2,opt,name=epicPort"`
@@ -209,13 +209,13 @@ type EPICEndpointMap struct {
 	EPICEndpoints map[string]GUETunnelEndpoint `json:"epic-endpoints,omitempty" protobuf:"bytes,1,opt,name=epicEndpoints"`
 }
 
-// GUETunnelEndpoint is the gateway's end of one tunnel.
+// GUETunnelEndpoint is the near end of one tunnel.
 type GUETunnelEndpoint struct {
 	// The address of the gateway node.
 	// +optional
 	EPICAddress string `json:"epic-address,omitempty" protobuf:"bytes,1,opt,name=epicAddress"`
 
-	// The port on which the gateway node takes in tunnel traffic.
+	// The port on which the gateway node receives tunnel traffic.
 	// Default: UDP port 6080.
 	// +optional
 	EPICPort EndpointPort `json:"epic-port,omitempty" protobuf:"bytes,2,opt,name=epicPort"`
@@ -234,7 +234,7 @@ type ProxyInterfaceInfo struct {
 	// +optional
 	EPICNodeAddress string `json:"epic-node-address,omitempty" protobuf:"bytes,1,opt,name=epicNodeAddress"`
 
-	// The port on which that gateway node takes in tunnel traffic.
+	// The port on which that gateway node receives tunnel traffic.
 	// Default: UDP port 6080.
 	// +optional
 	EPICPort EndpointPort `json:"epic-port,omitempty" protobuf:"bytes,2,opt,name=epicPort"`
@@ -337,15 +337,15 @@ type DNSEndpoint struct {
 	// +optional
 	RecordType string `json:"recordType,omitempty" protobuf:"bytes,3,opt,name=recordType"`
 
-	// What tells this record from others of the same name and type.
+	// What distinguishes this record from others of the same name and type.
 	// +optional
 	SetIdentifier string `json:"setIdentifier,omitempty" protobuf:"bytes,4,opt,name=setIdentifier"`
 
-	// How long others may keep the record, in seconds.
+	// The time to live of the record, in seconds.
 	// +optional
 	RecordTTL int64 `json:"recordTTL,omitempty" protobuf:"varint,5,opt,name=recordTTL"`
 
-	// Labels that external-dns stores beside the record.
+	// Labels that external-dns stores with the record.
 	// +optional
 	Labels map[string]string `json:"labels,omitempty" protobuf:"bytes,6,rep,name=labels"`
 

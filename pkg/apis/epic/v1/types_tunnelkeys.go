@@ -39,7 +39,7 @@ type TunnelKeySet struct {
 	EPICNode string `json:"epic-node" protobuf:"bytes,3,opt,name=epicNode"`
 
 	// The keys that are valid now. An end sends with the first and accepts all
-	// of them, so that keys can be replaced while tunnels are in use.
+	// of them, so keys can be replaced while tunnels are in use.
 	// +listType=atomic
 	Keys []TunnelKey `json:"keys" protobuf:"bytes,4,rep,name=keys"`
 }
@@ -47,7 +47,7 @@ type TunnelKeySet struct {
 // TunnelKey is one key of a tunnel.
 type TunnelKey struct {
 	// Which of the server's master keys this key was made from, from 1 to 255.
-	// Control messages carry it, so that the other end knows which key to use.
+	// Control messages carry it, so the far end knows which key to use.
 	ID int32 `json:"id" protobuf:"varint,1,opt,name=id"`
 
 	// The key: 32 bytes, in base64.

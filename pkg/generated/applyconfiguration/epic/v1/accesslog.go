@@ -17,7 +17,7 @@ type AccessLogApplyConfiguration struct {
 	// The form of a line. Default: JSON.
 	Format *epicv1.AccessLogFormat `json:"format,omitempty"`
 	// The line of format Text, with Envoy's command operators, such as
-	// %START_TIME% %REQ(:METHOD)% %RESPONSE_CODE%. The operators are those that tell of
+	// %START_TIME% %REQ(:METHOD)% %RESPONSE_CODE%. The operators are those about
 	// the request, its answer and its connections.
 	Text *string `json:"text,omitempty"`
 	// Further fields of format JSON. A field with the name of a usual one replaces it, and

@@ -13,7 +13,7 @@ type AccountSpecApplyConfiguration struct {
 	// may have. Zero allows none. Lowering it below the number in use takes
 	// nothing away: it only stops new ones. Default: 20.
 	ProxyLimit *int32 `json:"proxyLimit,omitempty"`
-	// The number that stands for this account, from 1 to 2147483647, unique in
+	// The numeric ID of this account, from 1 to 2147483647, unique in
 	// the installation. The server assigns it when the account is created; it
 	// never changes. Leave it out. An account that is created from a backup keeps
 	// its number if no other has it.

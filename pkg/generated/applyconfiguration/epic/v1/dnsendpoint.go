@@ -17,11 +17,11 @@ type DNSEndpointApplyConfiguration struct {
 	Targets []string `json:"targets,omitempty"`
 	// The type of the record, such as A or AAAA.
 	RecordType *string `json:"recordType,omitempty"`
-	// What tells this record from others of the same name and type.
+	// What distinguishes this record from others of the same name and type.
 	SetIdentifier *string `json:"setIdentifier,omitempty"`
-	// How long others may keep the record, in seconds.
+	// The time to live of the record, in seconds.
 	RecordTTL *int64 `json:"recordTTL,omitempty"`
-	// Labels that external-dns stores beside the record.
+	// Labels that external-dns stores with the record.
 	Labels map[string]string `json:"labels,omitempty"`
 	// Settings for the DNS provider that hosts the record.
 	ProviderSpecific []ProviderSpecificPropertyApplyConfiguration `json:"providerSpecific,omitempty"`

@@ -22,7 +22,7 @@ type EnvoyRejectionApplyConfiguration struct {
 	Type *string `json:"type,omitempty"`
 	// The name of the resource.
 	Resource *string `json:"resource,omitempty"`
-	// Envoy's own words.
+	// Envoy's error message.
 	Message *string `json:"message,omitempty"`
 }
 

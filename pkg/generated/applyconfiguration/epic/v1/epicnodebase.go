@@ -14,7 +14,7 @@ type EPICNodeBaseApplyConfiguration struct {
 	// of the first one identifies the node. Default: enp1s0.
 	GUEIngressNICs []string `json:"gue-ingress-nics,omitempty"`
 	// The tunnel endpoint from which new ones are made: a tunnel gets this port
-	// unless it is given one of its own. An address or an ID here means nothing.
+	// unless it is given one of its own. An address or an ID here has no effect.
 	// Default: UDP port 6080.
 	GUEEndpoint *GUETunnelEndpointApplyConfiguration `json:"gue-endpoint,omitempty"`
 	// How nodes announce public addresses by BGP. Absent, they do not: a routing

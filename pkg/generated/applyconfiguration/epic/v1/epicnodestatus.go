@@ -12,7 +12,7 @@ import (
 // EPICNodeStatusApplyConfiguration represents a declarative configuration of the EPICNodeStatus type for use
 // with apply.
 //
-// EPICNodeStatus is what a gateway node says of itself.
+// EPICNodeStatus is the report of a gateway node.
 type EPICNodeStatusApplyConfiguration struct {
 	// The name of the node: that of its Node object, or of the host.
 	Name *string `json:"name,omitempty"`
@@ -25,7 +25,7 @@ type EPICNodeStatusApplyConfiguration struct {
 	Tunnels *int32 `json:"tunnels,omitempty"`
 	// How many of those have a far end that answers.
 	TunnelsUp *int32 `json:"tunnels-up,omitempty"`
-	// What the node found out about itself, one entry a type. A write
+	// Conditions that the node sets, one for each type. A write
 	// that leaves this out keeps what is there; an empty list removes it.
 	Conditions []applyconfigurationsmetav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 }

@@ -11,7 +11,7 @@ import (
 // GatewayListenerStatusApplyConfiguration represents a declarative configuration of the GatewayListenerStatus type for use
 // with apply.
 //
-// GatewayListenerStatus is what became of one listener of a gateway proxy.
+// GatewayListenerStatus is the state of one listener of a gateway proxy.
 type GatewayListenerStatusApplyConfiguration struct {
 	// The name of the listener in spec.gateway.listeners.
 	Name *string `json:"name,omitempty"`

@@ -28,7 +28,7 @@ type GatewayNodeStatusApplyConfiguration struct {
 	// How many of those are up: the far end answers.
 	TunnelsUp *int32 `json:"tunnels-up,omitempty"`
 	// How many of those are down: the far end has never answered, or does not
-	// answer any more. The state of the others is not known yet.
+	// answer anymore. The state of the others is not known yet.
 	TunnelsDown *int32 `json:"tunnels-down,omitempty"`
 	// Which tunnels are up and which are down, in a form for programs. Absent on a
 	// node whose program does not report it.
@@ -37,7 +37,7 @@ type GatewayNodeStatusApplyConfiguration struct {
 	DownTunnels []DownTunnelApplyConfiguration `json:"down-tunnels,omitempty"`
 	// The generation of the spec that this status describes.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
-	// What the node found out about itself, one entry a type. A write that leaves
+	// Conditions that the node sets, one for each type. A write that leaves
 	// this out keeps what is there; an empty list removes it.
 	Conditions []applyconfigurationsmetav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// The node's sessions with BGP peers. At most 64.

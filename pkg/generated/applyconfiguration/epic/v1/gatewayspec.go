@@ -13,7 +13,7 @@ import (
 // with apply.
 //
 // The types below each put a type of the Gateway API into ours. In JSON and in
-// OpenAPI they are exactly that type, since its fields are inlined. The Gateway
+// OpenAPI they are exactly that type, because its fields are inlined. The Gateway
 // API has no protobuf form, so in protobuf each is one field that holds the
 // JSON text; gateway_proto.go writes and reads it.
 // GatewaySpec is the spec of a Gateway, as the Gateway API defines it.

@@ -7,11 +7,11 @@ package v1
 // GUETunnelEndpointApplyConfiguration represents a declarative configuration of the GUETunnelEndpoint type for use
 // with apply.
 //
-// GUETunnelEndpoint is the gateway's end of one tunnel.
+// GUETunnelEndpoint is the near end of one tunnel.
 type GUETunnelEndpointApplyConfiguration struct {
 	// The address of the gateway node.
 	EPICAddress *string `json:"epic-address,omitempty"`
-	// The port on which the gateway node takes in tunnel traffic.
+	// The port on which the gateway node receives tunnel traffic.
 	// Default: UDP port 6080.
 	EPICPort *EndpointPortApplyConfiguration `json:"epic-port,omitempty"`
 	// The ID of the tunnel, from 1 to 2147483647. No two tunnels of the

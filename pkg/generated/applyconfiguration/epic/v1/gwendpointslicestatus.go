@@ -16,7 +16,7 @@ type GWEndpointSliceStatusApplyConfiguration struct {
 	// The generation of the spec that this status describes. When it is lower
 	// than metadata.generation the controller has not seen the last change yet.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
-	// What the controller found out about the slice, one entry a type. A write
+	// Conditions that the controller sets on the slice, one for each type. A write
 	// that leaves this out keeps what is there; an empty list removes it.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 }

@@ -18,7 +18,7 @@ type GWProxySpecApplyConfiguration struct {
 	// the group's pool, or leave it out and the server assigns one. Once
 	// assigned it never changes.
 	PublicAddress *string `json:"public-address,omitempty"`
-	// An IPv4 address beside a public address that is an IPv6 one. The server
+	// An IPv4 address next to a public address that is an IPv6 one. The server
 	// assigns it when the group's prefix has an alternate pool. A gateway proxy
 	// that was created before there was one may ask for an address of it later.
 	// Once set, it never changes.
@@ -36,11 +36,11 @@ type GWProxySpecApplyConfiguration struct {
 	// number when it is left out.
 	EnvoyReplicaCount *int32 `json:"envoy-replica-count,omitempty"`
 	// A read-only copy of the tunnels in status.gue-tunnel-endpoints, by tenant
-	// node, for programs that look for them here. Whatever a client writes here
+	// node, for programs that read them here. Whatever a client writes here
 	// is ignored, and no generation counts it.
 	GUETunnelEndpoints map[string]EPICEndpointMapApplyConfiguration `json:"gue-tunnel-endpoints,omitempty"`
 	// A read-only copy of status.proxy-if-info, by proxy pod, for programs that
-	// look for it here. Whatever a client writes here is ignored, and no
+	// read it here. Whatever a client writes here is ignored, and no
 	// generation counts it.
 	ProxyIfInfo map[string]ProxyInterfaceInfoApplyConfiguration `json:"proxy-if-info,omitempty"`
 	// The DNS records of the service, one for each address. The server makes them

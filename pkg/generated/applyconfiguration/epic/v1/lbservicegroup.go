@@ -17,7 +17,7 @@ import (
 // with apply.
 //
 // LBServiceGroup is a class of service that an account's load balancers and
-// gateway proxies choose by name: it says from which pool they get an address
+// gateway proxies choose by name: it determines from which pool they get an address
 // and how their Envoy is run. In an account's namespace it belongs to that
 // account; in the namespace epic it is offered to every account. Its label
 // epic.acnodal.io/owning-serviceprefix names the pool.

@@ -14,7 +14,7 @@ type LoadBalancerSpecApplyConfiguration struct {
 	// epic.acnodal.io/owning-lbservicegroup says the same: give either, and the
 	// server sets the other. It never changes.
 	ServiceGroup *string `json:"service-group,omitempty"`
-	// The number that stands for this load balancer, from 1 to 2147483647,
+	// The numeric ID of this load balancer, from 1 to 2147483647,
 	// unique in its account. The server assigns it when the load balancer is
 	// created; it never changes. Leave it out. A load balancer that is created
 	// from a backup keeps its number if no other has it.
@@ -45,11 +45,11 @@ type LoadBalancerSpecApplyConfiguration struct {
 	// endpoints that the gateway's nodes reach without. Default: true.
 	TrueIngress *bool `json:"true-ingress,omitempty"`
 	// A read-only copy of the tunnels in status.gue-tunnel-endpoints, by tenant
-	// node, for programs that look for them here. Whatever a client writes here
+	// node, for programs that read them here. Whatever a client writes here
 	// is ignored, and no generation counts it.
 	GUETunnelEndpoints map[string]EPICEndpointMapApplyConfiguration `json:"gue-tunnel-endpoints,omitempty"`
 	// A read-only copy of status.proxy-if-info, by proxy pod, for programs that
-	// look for it here. Whatever a client writes here is ignored, and no
+	// read it here. Whatever a client writes here is ignored, and no
 	// generation counts it.
 	ProxyIfInfo map[string]ProxyInterfaceInfoApplyConfiguration `json:"proxy-if-info,omitempty"`
 	// The DNS records of the service, one for each address. The server makes them

@@ -21,7 +21,7 @@ type OutlierDetectionApplyConfiguration struct {
 	// After how many failures in a row an endpoint gets no requests, from 1 to 1000.
 	// Default: 5.
 	ConsecutiveErrors *int32 `json:"consecutiveErrors,omitempty"`
-	// How often it is looked whether endpoints get requests again, from 1s to 1h.
+	// How often Envoy checks whether endpoints get requests again, from 1s to 1h.
 	// Default: 10s.
 	Interval *epicv1.Duration `json:"interval,omitempty"`
 	// For how long an endpoint gets no requests, from 1s to 24h, times the number of

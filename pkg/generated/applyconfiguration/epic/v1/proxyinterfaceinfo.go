@@ -12,7 +12,7 @@ package v1
 type ProxyInterfaceInfoApplyConfiguration struct {
 	// The address of the gateway node on which the pod runs.
 	EPICNodeAddress *string `json:"epic-node-address,omitempty"`
-	// The port on which that gateway node takes in tunnel traffic.
+	// The port on which that gateway node receives tunnel traffic.
 	// Default: UDP port 6080.
 	EPICPort *EndpointPortApplyConfiguration `json:"epic-port,omitempty"`
 	// The index of the host's end of the pod's public interface.

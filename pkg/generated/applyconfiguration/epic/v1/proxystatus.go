@@ -36,7 +36,7 @@ type ProxyStatusApplyConfiguration struct {
 	// The generation of the spec that this status describes. When it is lower
 	// than metadata.generation the controller has not seen the last change yet.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
-	// What the controller found out about the proxy, one entry a type. A write
+	// Conditions that the controller sets on the proxy, one for each type. A write
 	// that leaves this out keeps what is there; an empty list removes it.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// The gateway node of each proxy that is not a pod of the gateway cluster, as
@@ -48,7 +48,7 @@ type ProxyStatusApplyConfiguration struct {
 	// The Envoys that serve this object, as the operator sees them. Absent until
 	// the operator has seen the object.
 	Envoy *EnvoyStatusApplyConfiguration `json:"envoy,omitempty"`
-	// What became of each listener in spec.gateway of a gateway proxy, by its name.
+	// The state of each listener in spec.gateway of a gateway proxy, by its name.
 	// The operator writes it. Load balancers have none: see envoy.listeners.
 	Listeners []GatewayListenerStatusApplyConfiguration `json:"listeners,omitempty"`
 }

@@ -12,7 +12,7 @@ package v1
 type TunnelEndpointApplyConfiguration struct {
 	// The address of a gateway node: the lowest of those in epic-endpoints.
 	EPICAddress *string `json:"epic-address,omitempty"`
-	// The port on which that gateway node takes in tunnel traffic.
+	// The port on which that gateway node receives tunnel traffic.
 	// Default: UDP port 6080.
 	EPICPort *EndpointPortApplyConfiguration `json:"epic-port,omitempty"`
 	// The ID of the tunnel to that gateway node, from 1 to 2147483647. No two
