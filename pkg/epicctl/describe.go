@@ -34,8 +34,9 @@ func newDescribeAccount(t *tool) *cobra.Command {
 	return &cobra.Command{
 		Use:   "account NAME [flags]",
 		Short: "Show all about an account",
-		Long: "Show all about an account: its limits and their use, its groups, addresses and\n" +
-			"tunnels, what is not ready and why, who has rights in it, and its conditions.",
+		Long: "Show all about an account: its limits and their use, its groups, addresses,\n" +
+			"listeners, edge settings and tunnels, what is not ready and why, who has rights\n" +
+			"in it, and its conditions.",
 		Example:           "  epicctl describe account acme",
 		Args:              exactly("NAME"),
 		ValidArgsFunction: completeAccounts(t, false),
@@ -49,8 +50,11 @@ func newDescribeAccount(t *tool) *cobra.Command {
 // proxy is what the description tells of a load balancer or a gateway proxy.
 type proxy struct {
 	kind, name, group, address, alternate string
-	endpoints                             []v1.DNSEndpoint
-	status                                *v1.ProxyStatus
+	// groupNamespace is the group's.
+	groupNamespace string
+	endpoints      []v1.DNSEndpoint
+	edge           *v1.EdgeSpec
+	status         *v1.ProxyStatus
 }
 
 // inventory is everything that the description is made from.
@@ -69,9 +73,15 @@ type inventory struct {
 	// unready are the endpoints that are not Ready, the first of them.
 	unready     []*v1.RemoteEndpoint
 	moreUnready int
+	// unservedRoutes are the routes with which something is wrong, the first of them.
+	unservedRoutes []*v1.GWRoute
+	moreUnserved   int
+	// offered are the groups of the platform team that proxies use, by name.
+	offered map[string]*v1.LBServiceGroup
 }
 
-// shownUnready is how many endpoints that are not Ready have a line each.
+// shownUnready is how many endpoints that are not Ready are listed, and how many routes with
+// which something is wrong.
 const shownUnready = 20
 
 func (o *describeAccount) run(ctx context.Context) error {
@@ -95,6 +105,7 @@ func (o *describeAccount) run(ctx context.Context) error {
 	}
 	inv.readBindings(ctx, kube)
 	inv.readTunnels(ctx, client)
+	inv.readOffered(ctx, client)
 	inv.print(o.Out)
 	return nil
 }
@@ -107,7 +118,8 @@ func (inv *inventory) read(ctx context.Context, client versioned.Interface) (err
 	err = each(ctx, collection[*v1.LoadBalancer](epic.ResourceLoadBalancers, ns, c.LoadBalancers(ns).List), func(o *v1.LoadBalancer) error {
 		inv.proxies = append(inv.proxies, proxy{
 			kind: "LoadBalancer", name: o.Name, group: o.Labels[epic.OwningLBServiceGroupLabel],
-			address: o.Spec.PublicAddress, endpoints: o.Spec.Endpoints, status: &o.Status,
+			groupNamespace: o.Labels[epic.OwningLBServiceGroupNamespaceLabel],
+			address:        o.Spec.PublicAddress, endpoints: o.Spec.Endpoints, edge: o.Spec.Edge, status: &o.Status,
 		})
 		return nil
 	})
@@ -117,7 +129,8 @@ func (inv *inventory) read(ctx context.Context, client versioned.Interface) (err
 	err = each(ctx, collection[*v1.GWProxy](epic.ResourceGWProxies, ns, c.GWProxies(ns).List), func(o *v1.GWProxy) error {
 		inv.proxies = append(inv.proxies, proxy{
 			kind: "GWProxy", name: o.Name, group: o.Labels[epic.OwningLBServiceGroupLabel],
-			address: o.Spec.PublicAddress, alternate: o.Spec.AltAddress, endpoints: o.Spec.Endpoints, status: &o.Status,
+			groupNamespace: o.Labels[epic.OwningLBServiceGroupNamespaceLabel],
+			address:        o.Spec.PublicAddress, alternate: o.Spec.AltAddress, endpoints: o.Spec.Endpoints, edge: o.Spec.Edge, status: &o.Status,
 		})
 		return nil
 	})
@@ -138,7 +151,17 @@ func (inv *inventory) read(ctx context.Context, client versioned.Interface) (err
 	if err != nil {
 		return err
 	}
-	err = each(ctx, collection[*v1.GWRoute](epic.ResourceGWRoutes, ns, c.GWRoutes(ns).List), func(*v1.GWRoute) error { inv.routes++; return nil })
+	err = each(ctx, collection[*v1.GWRoute](epic.ResourceGWRoutes, ns, c.GWRoutes(ns).List), func(o *v1.GWRoute) error {
+		inv.routes++
+		switch _, conditions := routeTroubles(o); {
+		case len(conditions) == 0:
+		case len(inv.unservedRoutes) < shownUnready:
+			inv.unservedRoutes = append(inv.unservedRoutes, o)
+		default:
+			inv.moreUnserved++
+		}
+		return nil
+	})
 	if err != nil {
 		return err
 	}
@@ -227,6 +250,8 @@ func (inv *inventory) print(out io.Writer) {
 
 	section(w, "Groups", "", []string{"NAME", "PREFIX", "SHARED", "REPLICAS"}, inv.groupRows())
 	section(w, "Addresses", "", []string{"KIND", "NAME", "GROUP", "ADDRESS", "DNS NAME", "ENVOYS", "READY"}, inv.addressRows())
+	section(w, "Listeners", "", []string{"KIND", "NAME", "LISTENER", "ROUTES", "PROGRAMMED", "REASON", "MESSAGE"}, inv.listenerRows())
+	section(w, "Edge settings", "the defaults", []string{"KIND", "NAME", "SETTING"}, inv.edgeRows())
 	section(w, "Tunnels", "", []string{"KIND", "NAME", "CLIENT NODE", "GATEWAY NODE", "PORT", "ID", "STATE"}, inv.tunnelRows())
 	section(w, "Not ready", "", []string{"KIND", "NAME", "CONDITION", "REASON", "SINCE", "MESSAGE"}, inv.unreadyRows())
 	section(w, "Rights", inv.bindingsUnknown, []string{"ROLE", "WHO", "BINDING"}, inv.bindingRows())
@@ -326,6 +351,19 @@ func (inv *inventory) unreadyRows() (rows [][]string) {
 				row(p.kind, p.name, c)
 			}
 		}
+	}
+	for _, o := range inv.unservedRoutes {
+		at, conditions := routeTroubles(o)
+		for i, c := range conditions {
+			name := o.Name
+			if at[i] != "" {
+				name += " at " + at[i]
+			}
+			row("GWRoute", name, c)
+		}
+	}
+	if inv.moreUnserved > 0 {
+		rows = append(rows, []string{"GWRoute", fmt.Sprintf("and %d more", inv.moreUnserved), "", "", "", ""})
 	}
 	for _, o := range inv.unready {
 		row("RemoteEndpoint", o.Name, meta.FindStatusCondition(o.Status.Conditions, readyCondition))
