@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/edge"
@@ -53,7 +52,8 @@ type usedCluster struct {
 
 // rememberedPlace is what a route has for one hostname of a listener.
 type rememberedPlace struct {
-	listener gatewayv1.SectionName
+	// listener is the listener's field in the gateway proxy.
+	listener string
 	host     string
 	routes   []encodedRoute
 }
@@ -65,7 +65,7 @@ func (r *rememberedRoute) at(l *listener, host string) ([]encodedRoute, bool) {
 		return nil, false
 	}
 	for i := range r.places {
-		if p := &r.places[i]; p.listener == l.spec.Name && p.host == host {
+		if p := &r.places[i]; p.listener == l.field && p.host == host {
 			return p.routes, true
 		}
 	}
@@ -150,7 +150,7 @@ func (g *gateway) rememberPlace(l *listener, r *route, host string, routes []enc
 		known = &rememberedRoute{matches: known.matches, clusters: known.clusters, places: slices.Clone(known.places)}
 		g.memory.routes[key] = known
 	}
-	known.places = append(known.places, rememberedPlace{listener: l.spec.Name, host: host, routes: routes})
+	known.places = append(known.places, rememberedPlace{listener: l.field, host: host, routes: routes})
 }
 
 // shareCluster notes that a route uses a cluster that is there already. It returns false if
