@@ -118,7 +118,10 @@ func (c *Config) message() (*bootstrapv3.Bootstrap, error) {
 			},
 		},
 		StaticResources: static,
-		StatsConfig:     statistics(),
+		// Most clusters of a proxy with many get few requests: each worker makes those
+		// that it uses.
+		ClusterManager: &bootstrapv3.ClusterManager{EnableDeferredClusterCreation: true},
+		StatsConfig:    statistics(),
 		DeferredStatOptions: &bootstrapv3.Bootstrap_DeferredStatOptions{
 			EnableDeferredCreationStats: true,
 		},

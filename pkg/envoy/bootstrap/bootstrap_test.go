@@ -14,6 +14,9 @@ import (
 	"testing"
 	"time"
 
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+
 	"github.com/acnodal/epic/pkg/envoy/bootstrap"
 	"github.com/acnodal/epic/pkg/envoy/envoytest"
 	"github.com/acnodal/epic/pkg/envoy/resource"
@@ -127,5 +130,22 @@ func TestErrors(t *testing.T) {
 		if text, err := c.JSON(); err == nil {
 			t.Errorf("without %s: no error, but %s", name, text)
 		}
+	}
+}
+
+// Workers make the clusters that they use, so memory does not grow with clusters times
+// workers.
+func TestClustersOnDemand(t *testing.T) {
+	c := bootstrap.Config{NodeID: "n", NodeCluster: "c", XDSSocket: "ads", AdminSocket: "admin"}
+	text, err := c.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	message := &bootstrapv3.Bootstrap{}
+	if err := protojson.Unmarshal(text, message); err != nil {
+		t.Fatal(err)
+	}
+	if !message.GetClusterManager().GetEnableDeferredClusterCreation() {
+		t.Error("every worker makes every cluster")
 	}
 }
