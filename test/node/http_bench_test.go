@@ -22,8 +22,9 @@ import (
 )
 
 const (
-	// bridgePod and bridgeProxy are the ends of a pod network on the gateway node.
-	bridgePod, bridgeProxy = "10.245.0.5", "10.245.0.2"
+	// bridgePod and bridgeProxy are the ends of a pod network on the gateway node, and
+	// bridgeNode is the node's own address there.
+	bridgePod, bridgeProxy, bridgeNode = "10.245.0.5", "10.245.0.2", "10.245.0.1"
 	// frpServer is where frp's client connects, and frpPort where visitors do.
 	frpServer, frpPort = world.GatewayAddress + ":7000", "7080"
 
@@ -32,9 +33,11 @@ const (
 
 // BenchmarkHTTP prints requests a second and their 99th percentile for 1, 16 and 256
 // connections of a visitor: through an Envoy and the tunnel to a pod behind NAT; through
-// the same Envoy to a pod on a bridge of the gateway node; and, over the same NAT, through
-// frp alone, without an Envoy, to the first pod. The ways take turns, and the medians of the rounds count. Without
-// the module test/bench/frp (no network to download it), frp is left out.
+// the same Envoy to a pod on a bridge of the gateway node; through the same Envoy and frp,
+// over the same NAT, to the first pod; and by frp alone, without an Envoy. The ways take
+// turns, and the medians of the rounds count. It also prints what a request costs in
+// processor time. Without the module test/bench/frp (no network to download it), frp is
+// left out.
 func BenchmarkHTTP(b *testing.B) {
 	for range b.N {
 		benchHTTP(b)
@@ -52,9 +55,14 @@ func benchHTTP(b *testing.B) {
 	v.stopProxy()
 	s.bridgedPod(b, v)
 	ways := []httpWay{{"tunnel", "http://" + v.public + "/tunnel"}, {"bridge", "http://" + v.public + "/bridge"}}
-	s.envoy(b, v)
-	if s.frp(b) {
-		ways = append(ways, httpWay{"frp", "http://" + net.JoinHostPort(world.GatewayAddress, frpPort) + "/"})
+	envoy := s.envoy(b, v)
+	var costs []*spender
+	costs = append(costs, &spender{name: "Envoy", pid: envoy}, &spender{name: "visitor and pods", pid: os.Getpid()})
+	if server, client, ok := s.frp(b); ok {
+		ways = append(ways,
+			httpWay{"envoy-frp", "http://" + v.public + "/frp"},
+			httpWay{"frp", "http://" + net.JoinHostPort(world.GatewayAddress, frpPort) + "/"})
+		costs = append(costs, &spender{name: "frp server", pid: server}, &spender{name: "frp client", pid: client})
 	}
 	for _, way := range ways {
 		s.until("a request by the "+way.name, func() error {
@@ -64,10 +72,15 @@ func benchHTTP(b *testing.B) {
 		})
 	}
 	for _, connections := range []int{1, 16, 256} {
-		rates, tails := map[string][]float64{}, map[string][]float64{}
+		rates, tails, spent := map[string][]float64{}, map[string][]float64{}, map[string]*spending{}
 		for range httpRounds {
 			for _, way := range ways {
-				rate, tail := s.load(b, way.url, connections)
+				if spent[way.name] == nil {
+					spent[way.name] = &spending{of: costs}
+				}
+				spent[way.name].begin()
+				rate, tail, requests := s.load(b, way.url, connections)
+				spent[way.name].end(requests)
 				rates[way.name], tails[way.name] = append(rates[way.name], rate), append(tails[way.name], tail)
 			}
 		}
@@ -76,6 +89,7 @@ func benchHTTP(b *testing.B) {
 			r, t := median(rates[way.name]), median(tails[way.name])
 			b.Logf("%3d connections, %s: %.0f requests/s, p99 %.2f ms; the tunnel has %.2f of the rate and %.2f of the p99",
 				connections, way.name, r, t, rate/r, tail/t)
+			b.Logf("%3d connections, %s: processor time of a request: %s", connections, way.name, spent[way.name])
 			b.ReportMetric(r, fmt.Sprintf("req/s-%s-%d", way.name, connections))
 			b.ReportMetric(t, fmt.Sprintf("ms-p99-%s-%d", way.name, connections))
 		}
@@ -88,8 +102,8 @@ func median(all []float64) float64 {
 }
 
 // load asks for a round's time on connections that stay open, and returns the requests a
-// second and their 99th percentile in milliseconds.
-func (s *site) load(b *testing.B, url string, connections int) (rate, tail float64) {
+// second, their 99th percentile in milliseconds, and their number.
+func (s *site) load(b *testing.B, url string, connections int) (rate, tail float64, requests int) {
 	b.Helper()
 	client := &http.Client{
 		Timeout:   10 * time.Second,
@@ -131,10 +145,10 @@ func (s *site) load(b *testing.B, url string, connections int) (rate, tail float
 	took := time.Since(begin)
 	if failed > 0 || len(all) == 0 {
 		b.Errorf("%s, %d connections: %d requests failed, %d did not", url, connections, failed, len(all))
-		return 0, 0
+		return 0, 0, 0
 	}
 	slices.Sort(all)
-	return float64(len(all)) / took.Seconds(), float64(all[len(all)*99/100].Microseconds()) / 1000
+	return float64(len(all)) / took.Seconds(), float64(all[len(all)*99/100].Microseconds()) / 1000, len(all)
 }
 
 func ask(client *http.Client, url string) error {
@@ -164,6 +178,7 @@ func (s *site) bridgedPod(b *testing.B, v *service) {
 		s.world.Gateway.Bridge("cni0", world.MTU, "bridged", "proxied"),
 		pod.Addr("eth0", bridgePod+"/24"),
 		v.proxy.Addr("eth0", bridgeProxy+"/24"),
+		s.world.Gateway.Addr("cni0", bridgeNode+"/24"),
 	} {
 		s.must(err)
 	}
@@ -173,45 +188,50 @@ func (s *site) bridgedPod(b *testing.B, v *service) {
 	})))
 }
 
-// envoy runs an Envoy in the place of the proxy's forwarder. Its paths lead to the pods.
-func (s *site) envoy(b *testing.B, v *service) {
+// envoy runs an Envoy in the place of the proxy's forwarder and returns its process ID. Its
+// paths lead to the pods.
+func (s *site) envoy(b *testing.B, v *service) int {
 	b.Helper()
-	cluster := func(name, address string) string {
+	cluster := func(name, address string, port any) string {
 		return fmt.Sprintf(`{"name": %q, "type": "STATIC", "connect_timeout": "2s", "circuit_breakers": {"thresholds": [{"max_connections": 65536, "max_requests": 65536, "max_pending_requests": 65536}]},
-  "load_assignment": {"cluster_name": %[1]q, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"socket_address": {"address": %q, "port_value": %d}}}}]}]}}`, name, address, webPort)
+  "load_assignment": {"cluster_name": %[1]q, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"socket_address": {"address": %q, "port_value": %v}}}}]}]}}`, name, address, port)
 	}
 	config := fmt.Sprintf(`{"static_resources": {
-"clusters": [%s, %s],
+"clusters": [%s, %s, %s],
 "listeners": [{"name": "web", "address": {"socket_address": {"address": %q, "port_value": 80}}, "filter_chains": [{"filters": [{
   "name": "envoy.filters.network.http_connection_manager", "typed_config": {
     "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager", "stat_prefix": "web",
     "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}],
     "route_config": {"name": "web", "virtual_hosts": [{"name": "web", "domains": ["*"], "routes": [
-      {"match": {"prefix": "/tunnel"}, "route": {"cluster": "tunnel"}}, {"match": {"prefix": "/bridge"}, "route": {"cluster": "bridge"}}]}]}}}]}]}]}}`,
-		cluster("tunnel", v.pod), cluster("bridge", bridgePod), v.lb.Spec.PublicAddress)
+      {"match": {"prefix": "/tunnel"}, "route": {"cluster": "tunnel"}}, {"match": {"prefix": "/bridge"}, "route": {"cluster": "bridge"}},
+      {"match": {"prefix": "/frp"}, "route": {"cluster": "frp"}}]}]}}}]}]}]}}`,
+		cluster("tunnel", v.pod, webPort), cluster("bridge", bridgePod, webPort), cluster("frp", bridgeNode, frpPort), v.lb.Spec.PublicAddress)
 	file := s.path("envoy.json")
 	s.must(os.WriteFile(file, []byte(config), 0o600))
-	s.run(b, v.proxy.Namespace, "envoy", envoytest.Path(b), "--config-path", file, "--concurrency", "1", "--disable-hot-restart", "--log-level", "error")
+	return s.run(b, v.proxy.Namespace, "envoy", envoytest.Path(b), "--config-path", file, "--concurrency", "1", "--disable-hot-restart", "--log-level", "error")
 }
 
-// frp publishes the pod by frp. It returns false if frp can't be built.
-func (s *site) frp(b *testing.B) bool {
+// frp publishes the pod by frp, and returns the process IDs of its server and client. It
+// returns false if frp can't be built.
+func (s *site) frp(b *testing.B) (server, client int, ok bool) {
 	b.Helper()
 	program := s.path("frp")
 	build := exec.CommandContext(b.Context(), "go", "build", "-C", filepath.Join("..", "bench", "frp"), "-o", program, ".")
 	if out, err := build.CombinedOutput(); err != nil {
 		b.Logf("frp is left out, because it can't be built: %v: %s", err, out)
-		return false
+		return 0, 0, false
 	}
-	s.run(b, s.world.Gateway, "frp-server", program, "server", frpServer)
-	s.run(b, s.world.Tenants[0].Node, "frp-client", program, "client", frpServer, net.JoinHostPort(world.PodAddress, fmt.Sprint(webPort)), frpPort)
-	return true
+	server = s.run(b, s.world.Gateway, "frp-server", program, "server", frpServer)
+	client = s.run(b, s.world.Tenants[0].Node, "frp-client", program, "client", frpServer, net.JoinHostPort(world.PodAddress, fmt.Sprint(webPort)), frpPort)
+	return server, client, true
 }
 
-// run starts another program than EPIC's, which ends with the benchmark.
-func (s *site) run(b *testing.B, host *netlab.Namespace, name, program string, args ...string) {
+// run starts another program than EPIC's, which ends with the benchmark, and returns its
+// process ID.
+func (s *site) run(b *testing.B, host *netlab.Namespace, name, program string, args ...string) int {
 	b.Helper()
 	p, err := world.Start(host, s.path(name+".log"), program, args...)
 	s.must(err)
 	b.Cleanup(func() { _ = p.Kill() })
+	return p.ID()
 }

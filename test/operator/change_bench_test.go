@@ -26,6 +26,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
@@ -53,6 +54,9 @@ const (
 	changedProxies, realEnvoys = 100, 10
 	// changeRate is the number of changes a second, and changes that of all.
 	changeRate, changes = 200, 2000
+	// pause is between two requests that look for a change. Without it, they would take
+	// the processors from what is measured.
+	pause = time.Millisecond
 )
 
 // bench is an operator in this process, without what runs Envoys, next to an API server.
@@ -62,6 +66,7 @@ type bench struct {
 	client versioned.Interface
 	server *xds.Server
 	socket string
+	stages *stages
 }
 
 func newBench(b *testing.B) *bench {
@@ -79,7 +84,8 @@ func newBench(b *testing.B) *bench {
 		b.Fatal(err)
 	}
 	platform(b, s.client)
-	s.server = xds.NewServer(xds.Options{Identify: identify})
+	s.stages = &stages{last: map[stageKey]stage{}}
+	s.server = xds.NewServer(xds.Options{Identify: identify, Observer: s.stages})
 	validator := validate.New(validate.Options{Envoy: envoytest.Path(b)})
 	op, err := operator.New(operator.Options{
 		Client: s.client, Workers: 4, Server: s.server, Checker: validator,
@@ -168,7 +174,7 @@ func (s *bench) envoy(id proxyidentity.Identity) {
 	if err := os.WriteFile(base+".json", text, 0o600); err != nil {
 		s.Fatal(err)
 	}
-	cmd := exec.Command(envoytest.Path(s), "--config-path", base+".json", "--concurrency", "1", "--disable-hot-restart", "--log-level", "off")
+	cmd := exec.Command(envoytest.Path(s), "--config-path", base+".json", "--concurrency", "1", "--disable-hot-restart", "--ignore-unknown-dynamic-fields", "--log-level", "off")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		s.Fatal(err)
@@ -351,7 +357,7 @@ func BenchmarkEndpointChange(b *testing.B) {
 				if i >= realEnvoys {
 					return
 				}
-				for deadline := begin.Add(patience); told(at[i]) != texts[side]; {
+				for deadline := begin.Add(patience); told(at[i]) != texts[side]; time.Sleep(pause) {
 					if time.Now().After(deadline) {
 						b.Errorf("a change of %s is not served", at[i])
 						return
@@ -359,6 +365,7 @@ func BenchmarkEndpointChange(b *testing.B) {
 				}
 				whole.add(time.Since(begin))
 				rest.add(time.Since(answered))
+				s.stages.add(fmt.Sprint("lb-", i), resource.Endpoint, begin)
 			})
 		}
 		running.Wait()
@@ -366,42 +373,70 @@ func BenchmarkEndpointChange(b *testing.B) {
 		b.ReportMetric(changes/time.Since(began).Seconds(), "changes/s")
 		whole.report(b, "write-to-request")
 		api.report(b, "api")
+		s.stages.report(b)
 		rest.report(b, "answer-to-request")
 	}
 }
 
 // BenchmarkRouteChange changes one of 10 and of 1,000 routes of a gateway proxy and prints
 // the time from the API write, and from the API's answer to it, to the first request that
-// is answered accordingly. Each change is checked by an Envoy before it is sent.
+// is answered accordingly. Each change is checked by an Envoy before it is sent. The routes
+// redirect; in the last run, each has another rule that leads to a Service of its own with
+// two endpoints.
 func BenchmarkRouteChange(b *testing.B) {
-	for _, routes := range []int{10, 1000} {
-		b.Run(fmt.Sprintf("routes=%d", routes), func(b *testing.B) {
+	for _, c := range []struct {
+		routes   int
+		services bool
+	}{{10, false}, {1000, false}, {1000, true}} {
+		name := fmt.Sprintf("routes=%d", c.routes)
+		if c.services {
+			name += "/services"
+		}
+		b.Run(name, func(b *testing.B) {
 			for range b.N {
-				benchRoutes(b, routes)
+				benchRoutes(b, c.routes, c.services)
 			}
 		})
 	}
 }
 
-func benchRoutes(b *testing.B, routes int) {
+func benchRoutes(b *testing.B, routes int, services bool) {
 	s := newBench(b)
 	gw, err := s.client.EpicV1().GWProxies(namespace).Create(b.Context(), gatewayProxy("gw", httpListener()), metav1.CreateOptions{})
 	if err != nil {
 		b.Fatal(err)
 	}
 	route := func(i, version int) *epicv1.GWRoute {
-		return httpRoute(fmt.Sprint("r-", i), "gw", gatewayv1.HTTPRouteRule{
+		rules := []gatewayv1.HTTPRouteRule{{
 			Matches: []gatewayv1.HTTPRouteMatch{prefix(fmt.Sprint("/", i))},
 			Filters: []gatewayv1.HTTPRouteFilter{{
 				Type:            gatewayv1.HTTPRouteFilterRequestRedirect,
 				RequestRedirect: &gatewayv1.HTTPRequestRedirectFilter{Hostname: ptr.To(gatewayv1.PreciseHostname(fmt.Sprintf("v%d.example", version)))},
 			}},
-		})
+		}}
+		if services {
+			rules = append(rules, to(fmt.Sprintf("/%d/pod", i), fmt.Sprint("service-", i)))
+		}
+		return httpRoute(fmt.Sprint("r-", i), "gw", rules...)
+	}
+	endpoints := func(i int) *epicv1.GWEndpointSlice {
+		sl := &epicv1.GWEndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprint("service-", i)}}
+		sl.Spec = epicv1.GWEndpointSliceSpec{
+			ParentRef: epicv1.ClientRef{UID: sl.Name}, NodeAddresses: map[string]string{}, AddressType: discoveryv1.AddressTypeIPv4,
+			Ports:     []discoveryv1.EndpointPort{{Port: ptr.To[int32](80), Protocol: ptr.To(corev1.ProtocolTCP)}},
+			Endpoints: []discoveryv1.Endpoint{{Addresses: []string{fmt.Sprintf("10.1.%d.%d", i/250, i%250+1)}}, {Addresses: []string{fmt.Sprintf("10.2.%d.%d", i/250, i%250+1)}}},
+		}
+		return sl
 	}
 	var making sync.WaitGroup
 	for part := range 8 {
 		making.Go(func() {
 			for i := part; i < routes; i += 8 {
+				if services {
+					if _, err := s.client.EpicV1().GWEndpointSlices(namespace).Create(b.Context(), endpoints(i), metav1.CreateOptions{}); err != nil {
+						b.Error(err)
+					}
+				}
 				if _, err := s.client.EpicV1().GWRoutes(namespace).Create(b.Context(), route(i, 0), metav1.CreateOptions{}); err != nil {
 					b.Error(err)
 				}
@@ -426,7 +461,7 @@ func benchRoutes(b *testing.B, routes int) {
 	}
 	serves := func(i, version int) {
 		want := fmt.Sprintf("//v%d.example", version)
-		for deadline := time.Now().Add(2 * patience); ; {
+		for deadline := time.Now().Add(2 * patience); ; time.Sleep(pause) {
 			got := location(i)
 			if strings.Contains(got, want) {
 				return
@@ -452,7 +487,9 @@ func benchRoutes(b *testing.B, routes int) {
 		whole.add(time.Since(begin))
 		api.add(answered.Sub(begin))
 		rest.add(time.Since(answered))
+		s.stages.add("gw", resource.Route, begin)
 	}
+	s.stages.report(b)
 	whole.report(b, "write-to-request")
 	api.report(b, "api")
 	rest.report(b, "answer-to-request")

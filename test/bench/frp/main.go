@@ -43,7 +43,8 @@ func serve(at string) error {
 	if err != nil {
 		return err
 	}
-	config := &v1.ServerConfig{BindAddr: address.Addr().String(), BindPort: int(address.Port())}
+	// Visitors come to any address of the host.
+	config := &v1.ServerConfig{BindAddr: address.Addr().String(), BindPort: int(address.Port()), ProxyBindAddr: netip.IPv4Unspecified().String()}
 	config.Complete()
 	s, err := server.NewService(config)
 	if err != nil {
