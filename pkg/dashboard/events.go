@@ -13,7 +13,7 @@ import (
 const (
 	// mostStreams is how many pages may wait for changes at once.
 	mostStreams = 64
-	// aliveEvery is how often a stream indicates that the program still runs.
+	// aliveEvery is how often a stream shows that the program still runs.
 	aliveEvery = 15 * time.Second
 )
 

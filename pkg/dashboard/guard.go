@@ -29,8 +29,8 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 //     here is refused by the browser's Sec-Fetch-Site header, has no cookie to send, because
 //     the cookie is of this site alone (SameSite), and does not know the path.
 //   - Another user of this machine knows neither the path nor the token. The browser sends
-//     cookies to all ports of 127.0.0.1, so user's own server could collect them; the
-//     cookie is bound to the secret path, to which nobody else can have a link.
+//     cookies to all ports of 127.0.0.1, where that user may run a server to collect them.
+//     The cookie is bound to the secret path, and nobody else can make a link to that.
 type guard struct {
 	// base is the first part of every path, and token what the printed URL has.
 	base, token string
@@ -58,8 +58,8 @@ func (g *guard) url() string {
 	return "http://" + g.hosts[0] + g.base + "?" + tokenParam + "=" + g.token
 }
 
-// cookie is the value of the cookie. It is not the token, so a page can't show the token
-// by it.
+// cookie is the value of the cookie. It is not the token, so the cookie does not reveal the
+// token.
 func (g *guard) cookie() string {
 	sum := sha256.Sum256([]byte("cookie " + g.token))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
@@ -94,7 +94,7 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// enter takes the token and sets the cookie. The page that it answers with continues by
+// enter takes the token and sets the cookie. The page that it answers with leads on by
 // itself: a redirect would count as coming from the page that had the link, to which the
 // browser sends no cookie.
 func (g *guard) enter(w http.ResponseWriter, r *http.Request) {
@@ -104,7 +104,7 @@ func (g *guard) enter(w http.ResponseWriter, r *http.Request) {
 	}
 	http.SetCookie(w, &http.Cookie{Name: cookieName, Value: g.cookie(), Path: g.base, HttpOnly: true, SameSite: http.SameSiteStrictMode}) //nolint:gosec // no TLS on 127.0.0.1
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	fmt.Fprintf(w, "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"0;url=%[1]s\"><title>EPIC</title><p><a href=\"%[1]s\">Continue to the dashboard</a></p></html>\n", g.base)
+	fmt.Fprintf(w, "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"0;url=%[1]s\"><title>EPIC</title><p><a href=\"%[1]s\">Open the dashboard</a></p></html>\n", g.base)
 }
 
 // knows reports whether a request has the cookie.
@@ -117,7 +117,7 @@ func (g *guard) knows(r *http.Request) bool {
 	return false
 }
 
-// crossSite reports whether the browser indicates that another origin sent the request. Old
+// crossSite reports whether another origin sent the request, by what the browser says. Old
 // browsers say nothing.
 func crossSite(r *http.Request) bool {
 	site := r.Header.Get("Sec-Fetch-Site")

@@ -51,7 +51,7 @@ func newList(r *http.Request, perPage int) list {
 	return l
 }
 
-// Filtered indicates that the list is not all there is.
+// Filtered reports whether a filter applies.
 func (l list) Filtered() bool { return l.Query != "" || l.State != "" }
 
 // Link is the query of another page of the same list.
@@ -69,7 +69,7 @@ func (l list) Link(page int) string {
 	return "?" + v.Encode()
 }
 
-// Previous and Next are the pages next to this one, or 0.
+// Previous is the page before this one, or 0.
 func (l list) Previous() int { return l.Page - 1 }
 
 // Next is the page after this one, or 0.

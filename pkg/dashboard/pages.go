@@ -39,10 +39,10 @@ type page struct {
 	Now       *live.Snapshot
 	Model     *overview.Model
 	Server    string
-	// Tenant indicates that only some accounts are shown, which Accounts names.
+	// Tenant is whether only some accounts are shown, which Accounts names.
 	Tenant   bool
 	Accounts []string
-	// Rated indicates that metrics are read, and RateNote where from, or why not.
+	// Rated is whether metrics are read, and RateNote names their source, or why not.
 	Rated    bool
 	RateNote string
 	// Bad counts the problems by which something is not served.
@@ -122,7 +122,7 @@ type overviewContent struct {
 	Problems []overview.Fault
 	Accounts []*overview.Account
 	Proxies  []proxyRow
-	// ChecksOK indicates that no check failed or warns.
+	// ChecksOK is whether no check fails or warns.
 	ChecksOK bool
 }
 

@@ -51,7 +51,7 @@ func TestHostileText(t *testing.T) {
 	}
 }
 
-// The page states that the API is away and keeps the last state.
+// The page reports that the API is away and keeps the last state.
 func TestAway(t *testing.T) {
 	f := feedOf(modelOf(t, "healthy"))
 	s := serve(t, Options{Feed: f})

@@ -46,7 +46,7 @@ type builder struct {
 	tunnels *tunnelstate.Tracker
 	// reported has the gateway nodes, by address.
 	reported map[string]*GatewayNode
-	// operated indicates that an operator reports on a proxy.
+	// operated is whether an operator reports on a proxy.
 	operated bool
 	// silence says for how long tunnels that are down have been so.
 	silence map[int32]string

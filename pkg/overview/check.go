@@ -23,7 +23,7 @@ type Check struct {
 	Detail string `json:"detail"`
 	// Fix describes what to do about it; empty if there is nothing to do.
 	Fix string `json:"fix,omitempty"`
-	// Unknown indicates that the reader lacks the right to find out.
+	// Unknown is whether the reader lacks the right to find out.
 	Unknown bool `json:"unknown,omitempty"`
 }
 

@@ -33,7 +33,7 @@ var faultyIfTrue = []string{"SharedHostname", "Conflicted", "OverlappingTLSConfi
 // faultyReasons are reasons for which a condition that is True is a fault all the same.
 var faultyReasons = []string{"NearlyExhausted", "TooFewNodes"}
 
-// faulty reports whether a condition states that something is wrong.
+// faulty reports whether a condition shows that something is wrong.
 func faulty(c *metav1.Condition) bool {
 	if slices.Contains(faultyIfTrue, c.Type) {
 		return c.Status == metav1.ConditionTrue

@@ -26,7 +26,7 @@ type Objects struct {
 	GWEndpointSlices []*v1.GWEndpointSlice `json:"gwendpointslices,omitempty"`
 	// Pods are those of proxies.
 	Pods []*corev1.Pod `json:"pods,omitempty"`
-	// PodsRead indicates that Pods has all of them, so one that is absent does not exist.
+	// PodsRead is whether Pods has all of them, so one that is absent does not exist.
 	PodsRead bool `json:"podsRead,omitempty"`
 	// Unread is what could not be read.
 	Unread []Unread `json:"unread,omitempty"`
@@ -186,7 +186,7 @@ type Account struct {
 	Name      string `json:"name"`
 	Namespace string `json:"namespace"`
 	State     State  `json:"state"`
-	// Known indicates that the Account object was read.
+	// Known is whether the Account object was read.
 	Known      bool               `json:"known"`
 	ProxyLimit int                `json:"proxyLimit,omitempty"`
 	GroupID    int32              `json:"groupID,omitempty"`
@@ -217,7 +217,7 @@ type Proxy struct {
 	DNSNames    []string `json:"dnsNames,omitempty"`
 	Ports       []string `json:"ports,omitempty"`
 	State       State    `json:"state"`
-	// Envoys and EnvoysReady are what the operator reports; Operated indicates that it does.
+	// Envoys and EnvoysReady are what the operator reports; Operated is whether it does.
 	Operated    bool  `json:"operated,omitempty"`
 	Envoys      int32 `json:"envoys,omitempty"`
 	EnvoysReady int32 `json:"envoysReady,omitempty"`
@@ -225,7 +225,8 @@ type Proxy struct {
 	Pods []Pod `json:"pods,omitempty"`
 	// ClientNodes are the nodes with endpoints, by address.
 	ClientNodes []ClientNode `json:"clientNodes,omitempty"`
-	// Direct are the endpoints that do not need a tunnel, and those that none can lead to.
+	// Direct are the endpoints without a tunnel: those that are reached directly, and those
+	// whose node is not known.
 	Direct     []Endpoint         `json:"direct,omitempty"`
 	Tunnels    Counts             `json:"tunnels,omitzero"`
 	Endpoints  Counts             `json:"endpoints,omitzero"`

@@ -202,7 +202,7 @@ func (f *Feed) survey(ctx context.Context) {
 	}
 }
 
-// pause waits, and reports whether ctx continues.
+// pause waits, and reports whether ctx has not ended.
 func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -14,9 +14,9 @@ type Snapshot struct {
 	Model *overview.Model
 	// Sequence grows with each snapshot.
 	Sequence uint64
-	// Loaded indicates that everything was read once that can be read.
+	// Loaded is whether everything was read once that can be read.
 	Loaded bool
-	// Connected indicates that the API answers; Error is why it does not, and LastAnswer
+	// Connected is whether the API answers; Error is why it does not, and LastAnswer
 	// when it did last.
 	Connected  bool
 	Error      string
@@ -42,5 +42,5 @@ func (f *Feed) Now() (*Snapshot, <-chan struct{}) {
 	return f.now, f.changed
 }
 
-// Touch indicates that there is something new next to the model, such as rates.
+// Touch wakes the readers when something other than the model is new, such as rates.
 func (f *Feed) Touch() { f.publish(func(*Snapshot) {}) }

@@ -26,7 +26,7 @@ type watched struct {
 	store               cache.Store
 
 	mu sync.Mutex
-	// read indicates that the objects were read once, and unread why they can't be.
+	// read is whether the objects were read once, and unread why they can't be.
 	read   bool
 	unread *overview.Unread
 }
