@@ -83,12 +83,11 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.StripPrefix(strings.TrimSuffix(p.base, "/"), p.mux).ServeHTTP(w, r)
 }
 
-// render writes a page.
-func (p *pages) render(w http.ResponseWriter, code int, name, at, title string, content func(s *live.Snapshot) any) {
-	now, _ := p.Feed.Now()
+// render writes a page of a snapshot.
+func (p *pages) render(w http.ResponseWriter, now *live.Snapshot, code int, name, at, title string, content any) {
 	v := &page{
 		Base: p.base, At: at, Title: title, Now: now, Model: now.Model, Server: p.Server, Tenant: len(p.Options.Accounts) > 0, Accounts: p.Options.Accounts,
-		Rated: p.Rates != nil, RateNote: noRates,
+		Rated: p.Rates != nil, RateNote: noRates, Content: content,
 	}
 	if p.Rates != nil {
 		v.RateNote = p.Rates.Note()
@@ -97,9 +96,6 @@ func (p *pages) render(w http.ResponseWriter, code int, name, at, title string, 
 		if now.Model.Faults[i].State == overview.Bad {
 			v.Bad++
 		}
-	}
-	if content != nil {
-		v.Content = content(now)
 	}
 	var out bytes.Buffer
 	if err := p.all[name].ExecuteTemplate(&out, "frame", v); err != nil {
@@ -127,20 +123,19 @@ type overviewContent struct {
 }
 
 func (p *pages) serveOverview(w http.ResponseWriter, _ *http.Request) {
-	p.render(w, http.StatusOK, "overview", "overview", "Overview", func(s *live.Snapshot) any {
-		m := s.Model
-		c := &overviewContent{Problems: m.Faults[:min(shownProblems, len(m.Faults))], ChecksOK: true}
-		for _, check := range m.Checks {
-			c.ChecksOK = c.ChecksOK && check.Verdict == overview.OK
-		}
-		if len(m.Accounts) == 1 {
-			c.Proxies = p.rows(rows(m.Accounts[:1]), shownAccounts)
-			return c
-		}
+	now, _ := p.Feed.Now()
+	m := now.Model
+	c := &overviewContent{Problems: m.Faults[:min(shownProblems, len(m.Faults))], ChecksOK: true}
+	for _, check := range m.Checks {
+		c.ChecksOK = c.ChecksOK && check.Verdict == overview.OK
+	}
+	if len(m.Accounts) == 1 {
+		c.Proxies = p.rows(rows(m.Accounts), shownAccounts)
+	} else {
 		c.Accounts = sortedAccounts(m.Accounts)
 		c.Accounts = c.Accounts[:min(shownAccounts, len(c.Accounts))]
-		return c
-	})
+	}
+	p.render(w, now, http.StatusOK, "overview", "overview", "Overview", c)
 }
 
 // sortedAccounts returns accounts with the worst first.
@@ -161,13 +156,12 @@ type problemsContent struct {
 }
 
 func (p *pages) serveProblems(w http.ResponseWriter, r *http.Request) {
-	p.render(w, http.StatusOK, "problems", "problems", "Problems", func(s *live.Snapshot) any {
-		l := newList(r, problemsPerPage)
-		items := filtered(&l, s.Model.Faults, func(f *overview.Fault) (overview.State, []string) {
-			return f.State, []string{f.Subject, f.Reason, f.Message, f.Namespace, f.Name, f.Proxy}
-		})
-		return &problemsContent{List: l, Items: items}
+	now, _ := p.Feed.Now()
+	l := newList(r, problemsPerPage)
+	items := filtered(&l, now.Model.Faults, func(f *overview.Fault) (overview.State, []string) {
+		return f.State, []string{f.Subject, f.Reason, f.Message, f.Namespace, f.Name, f.Proxy}
 	})
+	p.render(w, now, http.StatusOK, "problems", "problems", "Problems", &problemsContent{List: l, Items: items})
 }
 
 type proxiesContent struct {
@@ -229,11 +223,10 @@ func ofRow(r *proxyRow) (overview.State, []string) {
 }
 
 func (p *pages) serveProxies(w http.ResponseWriter, r *http.Request) {
-	p.render(w, http.StatusOK, "proxies", "proxies", "Proxies", func(s *live.Snapshot) any {
-		l := newList(r, rowsPerPage)
-		items := filtered(&l, rows(s.Model.Accounts), ofRow)
-		return &proxiesContent{List: l, Items: p.rows(items, len(items))}
-	})
+	now, _ := p.Feed.Now()
+	l := newList(r, rowsPerPage)
+	items := filtered(&l, rows(now.Model.Accounts), ofRow)
+	p.render(w, now, http.StatusOK, "proxies", "proxies", "Proxies", &proxiesContent{List: l, Items: p.rows(items, len(items))})
 }
 
 type accountsContent struct {
@@ -242,13 +235,12 @@ type accountsContent struct {
 }
 
 func (p *pages) serveAccounts(w http.ResponseWriter, r *http.Request) {
-	p.render(w, http.StatusOK, "accounts", "accounts", "Accounts", func(s *live.Snapshot) any {
-		l := newList(r, rowsPerPage)
-		items := filtered(&l, sortedAccounts(s.Model.Accounts), func(a **overview.Account) (overview.State, []string) {
-			return (*a).State, []string{(*a).Name, (*a).Namespace}
-		})
-		return &accountsContent{List: l, Items: items}
+	now, _ := p.Feed.Now()
+	l := newList(r, rowsPerPage)
+	items := filtered(&l, sortedAccounts(now.Model.Accounts), func(a **overview.Account) (overview.State, []string) {
+		return (*a).State, []string{(*a).Name, (*a).Namespace}
 	})
+	p.render(w, now, http.StatusOK, "accounts", "accounts", "Accounts", &accountsContent{List: l, Items: items})
 }
 
 type accountContent struct {
@@ -265,14 +257,10 @@ func (p *pages) serveAccount(w http.ResponseWriter, r *http.Request) {
 		p.serveMissing(w, r)
 		return
 	}
-	p.render(w, http.StatusOK, "account", "accounts", "Account "+a.Name, func(s *live.Snapshot) any {
-		if newer := accountOf(s.Model, a.Namespace); newer != nil {
-			a = newer
-		}
-		l := newList(r, rowsPerPage)
-		items := filtered(&l, rows([]*overview.Account{a}), ofRow)
-		return &accountContent{Account: a, List: l, Items: p.rows(items, len(items)), Problems: a.Faults[:min(shownProblems, len(a.Faults))]}
-	})
+	l := newList(r, rowsPerPage)
+	items := filtered(&l, rows([]*overview.Account{a}), ofRow)
+	p.render(w, now, http.StatusOK, "account", "accounts", "Account "+a.Name,
+		&accountContent{Account: a, List: l, Items: p.rows(items, len(items)), Problems: a.Faults[:min(shownProblems, len(a.Faults))]})
 }
 
 func accountOf(m *overview.Model, namespace string) *overview.Account {
@@ -305,36 +293,35 @@ func (p *pages) serveProxy(w http.ResponseWriter, r *http.Request) {
 		p.serveMissing(w, r)
 		return
 	}
-	p.render(w, http.StatusOK, "proxy", "proxies", kindWord(proxy.Kind)+" "+proxy.Name, func(s *live.Snapshot) any {
-		if newer := proxyOf(s.Model, proxy.Namespace, proxy.Kind, proxy.Name); newer != nil {
-			proxy = newer
+	l := newList(r, nodesPerPage)
+	c := &proxyContent{Proxy: proxy, Account: accountOf(now.Model, proxy.Namespace).Name}
+	c.Nodes = filtered(&l, proxy.ClientNodes, func(n *overview.ClientNode) (overview.State, []string) {
+		texts := []string{n.Address}
+		for i := range n.Endpoints {
+			texts = append(texts, n.Endpoints[i].Address, n.Endpoints[i].Object, n.Endpoints[i].Cluster)
 		}
-		l := newList(r, nodesPerPage)
-		c := &proxyContent{Proxy: proxy, Account: accountOf(s.Model, proxy.Namespace).Name}
-		c.Nodes = filtered(&l, proxy.ClientNodes, func(n *overview.ClientNode) (overview.State, []string) {
-			texts := []string{n.Address}
-			for i := range n.Endpoints {
-				texts = append(texts, n.Endpoints[i].Address, n.Endpoints[i].Object, n.Endpoints[i].Cluster)
-			}
-			return nodeState(n), texts
-		})
-		c.List = l
-		c.Direct = proxy.Direct[:min(directShown, len(proxy.Direct))]
-		c.MoreDirect = len(proxy.Direct) - len(c.Direct)
-		if p.Rates != nil {
-			c.PodRates, c.Rate = p.Rates.Namespace(proxy.Namespace), p.rate(proxy)
-			var ids []int32
-			for i := range c.Nodes {
-				for _, t := range c.Nodes[i].Tunnels {
-					if t.ID > 0 {
-						ids = append(ids, t.ID)
-					}
-				}
-			}
-			c.TunnelRates = p.Rates.Tunnels(ids)
-		}
-		return c
+		return nodeState(n), texts
 	})
+	c.List = l
+	c.Direct = proxy.Direct[:min(directShown, len(proxy.Direct))]
+	c.MoreDirect = len(proxy.Direct) - len(c.Direct)
+	if p.Rates != nil {
+		c.PodRates, c.Rate = p.Rates.Namespace(proxy.Namespace), p.rate(proxy)
+		c.TunnelRates = p.Rates.Tunnels(tunnelIDs(c.Nodes))
+	}
+	p.render(w, now, http.StatusOK, "proxy", "proxies", kindWord(proxy.Kind)+" "+proxy.Name, c)
+}
+
+// tunnelIDs returns the IDs of the tunnels to some client nodes.
+func tunnelIDs(nodes []overview.ClientNode) (ids []int32) {
+	for i := range nodes {
+		for _, t := range nodes[i].Tunnels {
+			if t.ID > 0 {
+				ids = append(ids, t.ID)
+			}
+		}
+	}
+	return ids
 }
 
 // nodeState is the worst state on a client node.
@@ -367,15 +354,14 @@ type nodesContent struct {
 }
 
 func (p *pages) serveNodes(w http.ResponseWriter, r *http.Request) {
-	p.render(w, http.StatusOK, "nodes", "nodes", "Gateway nodes", func(s *live.Snapshot) any {
-		l := newList(r, rowsPerPage)
-		all := slices.Clone(s.Model.GatewayNodes)
-		slices.SortStableFunc(all, func(a, b overview.GatewayNode) int { return cmp.Compare(rank(a.State), rank(b.State)) })
-		items := filtered(&l, all, func(n *overview.GatewayNode) (overview.State, []string) {
-			return n.State, []string{n.Address, n.Name, n.Version}
-		})
-		return &nodesContent{List: l, Items: items}
+	now, _ := p.Feed.Now()
+	l := newList(r, rowsPerPage)
+	all := slices.Clone(now.Model.GatewayNodes)
+	slices.SortStableFunc(all, func(a, b overview.GatewayNode) int { return cmp.Compare(rank(a.State), rank(b.State)) })
+	items := filtered(&l, all, func(n *overview.GatewayNode) (overview.State, []string) {
+		return n.State, []string{n.Address, n.Name, n.Version}
 	})
+	p.render(w, now, http.StatusOK, "nodes", "nodes", "Gateway nodes", &nodesContent{List: l, Items: items})
 }
 
 type nodeContent struct {
@@ -392,20 +378,20 @@ func (p *pages) serveNode(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	node := &now.Model.GatewayNodes[at]
-	p.render(w, http.StatusOK, "node", "nodes", "Gateway node "+cmp.Or(node.Name, node.Address), func(s *live.Snapshot) any {
-		l := newList(r, rowsPerPage)
-		here := slices.DeleteFunc(rows(s.Model.Accounts), func(row proxyRow) bool {
-			return !slices.ContainsFunc(row.Pods, func(pod overview.Pod) bool { return pod.GatewayNode == node.Address })
-		})
-		items := filtered(&l, here, ofRow)
-		return &nodeContent{GatewayNode: node, List: l, Items: p.rows(items, len(items))}
+	l := newList(r, rowsPerPage)
+	here := slices.DeleteFunc(rows(now.Model.Accounts), func(row proxyRow) bool {
+		return !slices.ContainsFunc(row.Pods, func(pod overview.Pod) bool { return pod.GatewayNode == node.Address })
 	})
+	items := filtered(&l, here, ofRow)
+	p.render(w, now, http.StatusOK, "node", "nodes", "Gateway node "+cmp.Or(node.Name, node.Address), &nodeContent{GatewayNode: node, List: l, Items: p.rows(items, len(items))})
 }
 
 func (p *pages) serveAddresses(w http.ResponseWriter, _ *http.Request) {
-	p.render(w, http.StatusOK, "addresses", "addresses", "Addresses", nil)
+	now, _ := p.Feed.Now()
+	p.render(w, now, http.StatusOK, "addresses", "addresses", "Addresses", nil)
 }
 
 func (p *pages) serveMissing(w http.ResponseWriter, _ *http.Request) {
-	p.render(w, http.StatusNotFound, "missing", "", "Not here", nil)
+	now, _ := p.Feed.Now()
+	p.render(w, now, http.StatusNotFound, "missing", "", "Not here", nil)
 }

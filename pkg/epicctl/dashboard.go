@@ -4,7 +4,6 @@ package epicctl
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -15,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
@@ -22,6 +22,7 @@ import (
 	"github.com/acnodal/epic/pkg/dashboard"
 	"github.com/acnodal/epic/pkg/dashboard/live"
 	"github.com/acnodal/epic/pkg/dashboard/rates"
+	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 	"github.com/acnodal/epic/pkg/overview"
 )
 
@@ -95,6 +96,10 @@ func (o *dashboardCommand) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	config, err := o.config()
+	if err != nil {
+		return err
+	}
 	around, err := look(s.kubeClient)
 	if deniedByRBAC(err) {
 		// Requests show what else is missing.
@@ -107,11 +112,11 @@ func (o *dashboardCommand) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	config, err := o.config()
+	watching, err := o.watching(config)
 	if err != nil {
 		return err
 	}
-	feed := live.New(o.feedOptions(s, around, namespaces))
+	feed := live.New(o.feedOptions(s, watching, around, namespaces))
 	options := dashboard.Options{Feed: feed, Server: config.Host, Accounts: accountsOf(namespaces), Port: o.port}
 	if source != nil {
 		var proxied kubernetes.Interface
@@ -135,10 +140,26 @@ func (o *dashboardCommand) run(ctx context.Context) error {
 	return server.Serve(ctx)
 }
 
-// feedOptions are what the pages are made from.
-func (o *dashboardCommand) feedOptions(s *survey, around surroundings, namespaces []string) live.Options {
+// watching returns clients whose watches last: a request's timeout would end them.
+func (o *dashboardCommand) watching(config *rest.Config) (*survey, error) {
+	config = rest.CopyConfig(config)
+	config.Timeout = 0
+	kubeClient, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	epicClient, err := versioned.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	return &survey{tool: o.tool, kubeClient: kubeClient, epicClient: epicClient}, nil
+}
+
+// feedOptions are what the pages are made from: by the clients of watching what is
+// watched, and by those of s everything else.
+func (o *dashboardCommand) feedOptions(s, watching *survey, around surroundings, namespaces []string) live.Options {
 	options := live.Options{
-		Epic: s.epicClient, Namespaces: namespaces,
+		Epic: watching.epicClient, Namespaces: namespaces,
 		Contact: func(ctx context.Context) error {
 			// Everybody who is known may read this; who may not has an answer, too.
 			err := s.epicClient.Discovery().RESTClient().Get().AbsPath("/apis/" + v1.SchemeGroupVersion.String()).Do(ctx).Error()
@@ -152,7 +173,7 @@ func (o *dashboardCommand) feedOptions(s *survey, around surroundings, namespace
 		},
 	}
 	if !around.standalone() {
-		options.Kube = s.kubeClient
+		options.Kube = watching.kubeClient
 	}
 	if len(namespaces) == 0 {
 		options.Survey = func(ctx context.Context) *overview.Installation {
@@ -189,15 +210,13 @@ func (o *dashboardCommand) scope(ctx context.Context, s *survey) ([]string, erro
 			return nil, err
 		}
 	}
-	if !strings.HasPrefix(ns, epic.AccountNamespacePrefix) {
-		return nil, errNoAccount(ns)
+	switch {
+	case strings.HasPrefix(ns, epic.AccountNamespacePrefix):
+		return []string{ns}, nil
+	case o.namespace() != "":
+		return nil, usagef("the namespace %s is no account's: name an account with --account", ns)
 	}
-	return []string{ns}, nil
-}
-
-// errNoAccount is that it is not known which account to show.
-func errNoAccount(namespace string) error {
-	return errors.New("you may not list all accounts, and the namespace " + namespace + " is no account's: name your account with --account")
+	return nil, fmt.Errorf("you may not list all accounts, and the namespace %s is no account's: name your account with --account", ns)
 }
 
 // accountsOf names the accounts of namespaces.

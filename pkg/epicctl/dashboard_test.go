@@ -117,12 +117,13 @@ func TestDashboard(t *testing.T) {
 		code int
 		want string
 	}{
-		"no account is known": {[]string{"--as", "jane"}, ExitFailure, "name your account with --account"},
-		"no name":             {[]string{"--account", "epic/acme"}, ExitUsage, "leave out the namespace"},
-		"no port":             {[]string{"--port", "70000"}, ExitUsage, "from 1 to 65535"},
-		"no Prometheus":       {[]string{"--prometheus", "http://prometheus.example"}, ExitUsage, "not on this machine"},
-		"no Services":         {[]string{"--prometheus", "monitoring/prometheus:9090"}, ExitFailure, "this server runs alone"},
-		"an argument":         {[]string{"acme"}, ExitUsage, "takes no argument"},
+		"no account is known":    {[]string{"--as", "jane"}, ExitFailure, "name your account with --account"},
+		"no account's namespace": {[]string{"-n", "default"}, ExitUsage, "name an account with --account"},
+		"no name":                {[]string{"--account", "epic/acme"}, ExitUsage, "leave out the namespace"},
+		"no port":                {[]string{"--port", "70000"}, ExitUsage, "from 1 to 65535"},
+		"no Prometheus":          {[]string{"--prometheus", "http://prometheus.example"}, ExitUsage, "not on this machine"},
+		"no Services":            {[]string{"--prometheus", "monitoring/prometheus:9090"}, ExitFailure, "this server runs alone"},
+		"an argument":            {[]string{"acme"}, ExitUsage, "takes no argument"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			i.run(t, append([]string{"dashboard"}, test.args...)...).want(t, test.code, test.want)

@@ -351,10 +351,22 @@ func (b *builder) installation() {
 	}
 	if b.EPIC != nil {
 		for _, f := range faultsOf(&about{kind: "EPIC", object: b.EPIC, subject: "The installation"}, b.EPIC.Status.Conditions) {
-			// The nodes and prefixes show what the EPIC object only sums up.
-			if !nodesFaulty || f.Reason != reasonSilent && f.Reason != "NodesNotReady" {
-				b.model.Faults = append(b.model.Faults, f)
+			// Nodes, prefixes and checks show what the EPIC object only sums up.
+			switch f.Reason {
+			case reasonSilent, "NodesNotReady":
+				if nodesFaulty {
+					continue
+				}
+			case "Exhausted":
+				if len(b.Prefixes) > 0 {
+					continue
+				}
+			case "NoPrefix":
+				if len(b.Checks) > 0 {
+					continue
+				}
 			}
+			b.model.Faults = append(b.model.Faults, f)
 		}
 	}
 	for _, c := range b.Checks {
@@ -371,7 +383,7 @@ func (b *builder) installation() {
 
 // shownElsewhere reports whether objects show what a check is about.
 func (b *builder) shownElsewhere(check string) bool {
-	return check == "Envoys" && b.operated || strings.HasPrefix(check, "node ") || check == "gateway nodes" || strings.HasPrefix(check, "addresses ")
+	return check == "Envoys" && b.operated || check == "configuration" && b.EPIC != nil || strings.HasPrefix(check, "node ") || check == "gateway nodes" || strings.HasPrefix(check, "addresses ")
 }
 
 // sum completes what depends on all accounts.
