@@ -143,10 +143,13 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 	__u64 flags, before;
 	long route;
 
-	if (unlikely(!t))
-		return dropped(ctx, p, id, DROP_NO_TUNNEL, DIRECTION_OUT);
-	if (unlikely(!t->remote_port))
-		return dropped(ctx, p, id, DROP_NO_REMOTE, DIRECTION_OUT);
+	if (unlikely(!t || !t->remote_port)) {
+		int reason = t ? DROP_NO_REMOTE : DROP_NO_TUNNEL;
+
+		if (egress)
+			return dropped(ctx, p, id, reason, DIRECTION_OUT);
+		return refused(ctx, p, v6, id, reason);
+	}
 	await_counters(t);
 
 	length = ctx->len - sizeof(struct ethhdr);
@@ -183,7 +186,9 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
 		break;
 	default:
-		return dropped(ctx, p, id, DROP_NO_ROUTE, DIRECTION_OUT);
+		if (egress)
+			return dropped(ctx, p, id, DROP_NO_ROUTE, DIRECTION_OUT);
+		return refused(ctx, p, v6, id, DROP_NO_ROUTE);
 	}
 	// The way to the far end may be narrower than the interface. Kernels before
 	// 5.12 do not say by how much.
@@ -270,9 +275,11 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 }
 
 // What is found out about a packet is a tunnel with the first bit, that it is for no
-// endpoint with the second, above why it is dropped all the same, or else a verdict.
+// endpoint with the second, above why it is dropped all the same, that it opens a connection
+// to an endpoint that leaves, by a tunnel, with the third, or else a verdict.
 #define INTO (1LL << 32)
 #define ELSEWHERE (1LL << 33)
+#define LEAVES (1LL << 34)
 #define VERDICT(v) ((long)(__u32)(v))
 
 // look_gateway finds out into which tunnel a proxy's packet goes, or what else becomes of
@@ -305,7 +312,7 @@ static __noinline long look_gateway(struct __sk_buff *ctx, struct packet *p, str
 	if (unlikely(p->kind != KIND_PORTS) && !result && !crosses(p, v6, 1))
 		result = DROP_PROTOCOL;
 	if (unlikely(s->flags & SERVICE_LEAVING) && !result && opens_tcp(p))
-		result = DROP_NOT_REGISTERED;
+		return LEAVES | s->tunnel;
 	if (unlikely(result))
 		return VERDICT(dropped(ctx, p, s->tunnel, result, DIRECTION_OUT));
 	if (unlikely(ctx->pkt_type == PACKET_MULTICAST))
@@ -357,8 +364,12 @@ static __always_inline int encap_gateway(struct __sk_buff *ctx, int v6)
 				result = answers(ctx, &p, v6);
 			if (likely(!result || lenient))
 				return TC_ACT_UNSPEC;
+			if (result == DROP_NOT_AN_ANSWER || result == DROP_NOT_REGISTERED)
+				return refused(ctx, &p, v6, 0, result);
 			return dropped(ctx, &p, 0, result, DIRECTION_OUT);
 		}
+		if (unlikely(found & LEAVES))
+			return refused(ctx, &p, v6, found, DROP_NOT_REGISTERED);
 		if (!(found & INTO))
 			return found;
 		tunnel = found;

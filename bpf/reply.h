@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 //
-// What is done to and about inner packets that would not fit into the tunnel: the
-// sender is told, and TCP is told beforehand.
+// What is done to and about inner packets that would not fit into the tunnel, or have none:
+// the sender is told, and TCP is told beforehand of the size.
 #pragma once
 
 #include "count.h"
@@ -148,6 +148,87 @@ static __always_inline int too_big(struct __sk_buff *ctx, const struct packet *p
 	if (p->kind == KIND_ICMP_ERROR || p->kind == KIND_ICMP_UNMATCHED || p->kind == KIND_FRAGMENT)
 		return -1;
 	return v6 ? too_big6(ctx, mtu) : too_big4(ctx, mtu);
+}
+
+// A refused segment is made so long first that set_back can take enough off.
+#define REFUSED_ROOM 128
+
+// reset turns a TCP segment without IP options, which opens a connection, into the one that
+// refuses it. An ICMP error is not enough: Linux takes one no notice of while the socket is in
+// use, as it is when the segment has just been sent.
+__noinline int reset(struct __sk_buff *ctx, __u32 v6)
+{
+	const __u32 length = sizeof(struct tcphdr);
+	__u32 l4 = sizeof(struct ethhdr) + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
+	void *data, *end;
+	struct tcphdr h;
+	__be32 pseudo[2];
+	__be16 port;
+	__s64 sum;
+
+	if (bpf_skb_change_tail(ctx, sizeof(struct ethhdr) + REFUSED_ROOM, 0) || set_back(ctx, 0) ||
+	    bpf_skb_change_tail(ctx, l4 + length, 0) || bpf_skb_load_bytes(ctx, l4, &h, sizeof(h)))
+		return -1;
+	port = h.source;
+	h.source = h.dest;
+	h.dest = port;
+	h.ack_seq = bpf_htonl(bpf_ntohl(h.seq) + 1);
+	h.seq = 0;
+	h.doff = length / 4 << 4;
+	h.flags = TCP_RST | TCP_ACK;
+	h.window = 0;
+	h.check = 0;
+	h.urg_ptr = 0;
+	pseudo[0] = bpf_htonl(length);
+	pseudo[1] = bpf_htonl(IPPROTO_TCP);
+	sum = bpf_csum_diff(0, 0, pseudo, sizeof(pseudo), 0);
+	sum = bpf_csum_diff(0, 0, (__be32 *)&h, sizeof(h), sum);
+	data = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
+	if (v6) {
+		struct ipv6hdr *ip = data + sizeof(struct ethhdr);
+		__be32 source[4];
+
+		if ((void *)(ip + 1) > end)
+			return -1;
+		sum = bpf_csum_diff(0, 0, ip->saddr, 32, sum);
+		__builtin_memcpy(source, ip->saddr, sizeof(source));
+		__builtin_memcpy(ip->saddr, ip->daddr, sizeof(source));
+		__builtin_memcpy(ip->daddr, source, sizeof(source));
+		ip->flow = bpf_htonl(0x60000000);
+		ip->payload_len = bpf_htons(length);
+		ip->hop_limit = 64;
+	} else {
+		struct iphdr *ip = data + sizeof(struct ethhdr);
+		__be32 source;
+
+		if ((void *)(ip + 1) > end)
+			return -1;
+		sum = bpf_csum_diff(0, 0, &ip->saddr, 8, sum);
+		source = ip->saddr;
+		ip->saddr = ip->daddr;
+		ip->daddr = source;
+		ip->tos = 0;
+		ip->tot_len = bpf_htons(sizeof(*ip) + length);
+		ip->id = 0;
+		ip->frag_off = bpf_htons(IP_DF);
+		ip->ttl = 64;
+		checksum4(ip);
+	}
+	swap_macs(data);
+	h.check = fold(sum);
+	return bpf_skb_store_bytes(ctx, l4, &h, sizeof(h), 0);
+}
+
+// refused drops a packet that a proxy sends. If that opens a TCP connection, the proxy is
+// told, so it need not wait for an answer that will not come.
+static __always_inline int refused(struct __sk_buff *ctx, const struct packet *p, int v6, __u32 tunnel, __u32 reason)
+{
+	dropped(ctx, p, tunnel, reason, DIRECTION_OUT);
+	if (p->kind != KIND_PORTS || !opens_tcp(p) || p->tcp_flags & TCP_RST || p->first ||
+	    p->l4 != (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)) || reset(ctx, v6))
+		return TC_ACT_SHOT;
+	return bpf_redirect(ctx->ifindex, 0);
 }
 
 // clamp_mss lowers the MSS option of a SYN to what fits into the MTU. It is global, so

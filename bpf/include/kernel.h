@@ -178,6 +178,7 @@ struct tcphdr {
 	__be16 urg_ptr;
 };
 #define TCP_SYN 0x02
+#define TCP_RST 0x04
 #define TCP_ACK 0x10
 #define TCPOPT_EOL 0
 #define TCPOPT_NOP 1

@@ -21,12 +21,6 @@ func (b *bench) answerFixtures() []fixture {
 			}
 			return steps
 		}
-		drops := func(drop DropReason, in ...[]byte) (steps []step) {
-			for _, one := range in {
-				steps = append(steps, step{program: "encap", in: one, verdict: shot, drop: drop})
-			}
-			return steps
-		}
 		list = append(list,
 			fixture{family(v6) + ": answers from a published port", RoleGateway, passes(
 				segment(proxy, visitor, publicPort, 50000, flagSYN|flagACK), segment(proxy, visitor, publicPort, 50000, flagACK),
@@ -34,25 +28,25 @@ func (b *bench) answerFixtures() []fixture {
 				ip(proxy, visitor, icmps, echo(v6, true, 9)),
 				ip(proxy, visitor, icmps, unreachablePort(v6, datagram(visitor, proxy, 50000, publicPort))),
 			)},
-			fixture{family(v6) + ": what the proxy opens itself", RoleGateway, drops(DropNotAnAnswer,
+			fixture{family(v6) + ": what the proxy opens itself", RoleGateway, encapDrops(DropNotAnAnswer,
 				segment(proxy, visitor, publicPort, 50000, flagSYN), segment(proxy, visitor, 40000, 80, flagSYN),
 				datagram(proxy, visitor, 40000, 53), ip(proxy, visitor, icmps, echo(v6, false, 9)),
 				ip(proxy, visitor, 47, make([]byte, 24)), ip(proxy, visitor, 132, make([]byte, 24)),
 			)},
-			fixture{family(v6) + ": what goes on after its endpoint was removed", RoleGateway, drops(DropNotAnAnswer,
+			fixture{family(v6) + ": what goes on after its endpoint was removed", RoleGateway, encapDrops(DropNotAnAnswer,
 				segment(proxy, removed, 40000, worldPort, flagACK), segment(proxy, removed, 40000, worldPort, flagSYN),
 				datagram(proxy, removed, 40000, worldPort),
 				ip(proxy, removed, icmps, unreachablePort(v6, datagram(removed, proxy, worldPort, 40000))),
 			)},
 			fixture{family(v6) + ": a port of an endpoint's address that is no endpoint", RoleGateway, append(
-				drops(DropNotRegistered, segment(proxy, pod, publicPort, 50000, flagACK), datagram(proxy, pod, publicPort, 50000)),
-				drops(DropNotAnAnswer, segment(proxy, pod, 40000, 50000, flagSYN))...)},
-			fixture{family(v6) + ": answers with another source than the proxy's", RoleGateway, drops(DropNotAnAnswer,
+				encapDrops(DropNotRegistered, segment(proxy, pod, publicPort, 50000, flagACK), datagram(proxy, pod, publicPort, 50000)),
+				encapDrops(DropNotAnAnswer, segment(proxy, pod, 40000, 50000, flagSYN))...)},
+			fixture{family(v6) + ": answers with another source than the proxy's", RoleGateway, encapDrops(DropNotAnAnswer,
 				segment(visitor, pod, publicPort, 50000, flagACK), datagram(removed, visitor, publicPort, 50000),
 				ip(removed, visitor, icmps, echo(v6, true, 9)))},
-			fixture{family(v6) + ": an error about somebody else's packet to a visitor", RoleGateway, drops(DropICMPUnmatched,
+			fixture{family(v6) + ": an error about somebody else's packet to a visitor", RoleGateway, encapDrops(DropICMPUnmatched,
 				ip(proxy, visitor, icmps, unreachablePort(v6, datagram(removed, proxy, 50000, publicPort))))},
-			fixture{family(v6) + ": packets that end early", RoleGateway, drops(DropMalformed,
+			fixture{family(v6) + ": packets that end early", RoleGateway, encapDrops(DropMalformed,
 				segment(proxy, visitor, publicPort, 50000, flagACK)[:map[bool]int{false: 30, true: 50}[v6]])},
 			fixture{family(v6) + ": other frames", RoleGateway, []step{
 				{program: "encap", in: datagram(proxy, visitor, publicPort, 50000), kind: 0x88cc, verdict: shot, drop: DropFrame},

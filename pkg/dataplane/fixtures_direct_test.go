@@ -37,12 +37,6 @@ func (b *bench) directFixtures() []fixture {
 		}
 		return steps
 	}
-	drops := func(drop DropReason, in ...[]byte) (steps []step) {
-		for _, one := range in {
-			steps = append(steps, step{program: "encap", in: one, verdict: shot, drop: drop})
-		}
-		return steps
-	}
 	for _, v6 := range []bool{false, true} {
 		proxy, direct, pod, icmps := proxyAddress[v6], directAddress[v6], endpointOf(tunnel4, v6), icmpOf(v6)
 		router := map[bool]string{false: "10.9.9.9", true: "fd00:9::9"}[v6]
@@ -59,16 +53,16 @@ func (b *bench) directFixtures() []fixture {
 			fixture{family(v6) + ": to a direct endpoint", RoleGateway, passes(
 				segment(proxy, direct, directPort, flagSYN), segment(proxy, direct, directPort, flagACK),
 				datagram(proxy, direct, directPort), ip(proxy, direct, icmps, about(directPort)))},
-			fixture{family(v6) + ": beside a direct endpoint", RoleGateway, drops(DropNotAnAnswer,
+			fixture{family(v6) + ": beside a direct endpoint", RoleGateway, encapDrops(DropNotAnAnswer,
 				segment(proxy, direct, directPort+7, flagSYN), datagram(proxy, direct, directPort+7),
 				segment(proxy, router, directPort, flagSYN), datagram(proxy, router, directPort),
 				ip(proxy, direct, icmps, echo(v6, false, 9)), ip(proxy, direct, 132, make([]byte, 24)),
 				ip(proxy, direct, icmps, about(directPort+7)))},
-			fixture{family(v6) + ": another proxy's direct endpoint", RoleGateway, drops(DropNotAnAnswer,
+			fixture{family(v6) + ": another proxy's direct endpoint", RoleGateway, encapDrops(DropNotAnAnswer,
 				segment(proxy, direct, othersPort, flagSYN), datagram(proxy, direct, othersPort))},
-			fixture{family(v6) + ": a direct endpoint at an address that has a tunnel", RoleGateway, drops(DropNotRegistered,
+			fixture{family(v6) + ": a direct endpoint at an address that has a tunnel", RoleGateway, encapDrops(DropNotRegistered,
 				segment(proxy, pod, directPort, flagSYN), datagram(proxy, pod, directPort))},
-			fixture{family(v6) + ": to a direct endpoint with another source", RoleGateway, drops(DropWrongPeer,
+			fixture{family(v6) + ": to a direct endpoint with another source", RoleGateway, encapDrops(DropWrongPeer,
 				segment(router, direct, directPort, flagSYN), datagram(router, direct, directPort))},
 		)
 	}

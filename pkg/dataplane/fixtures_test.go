@@ -383,7 +383,7 @@ func tooBig(about []byte, mtu int) []byte {
 }
 
 func fixtures(b *bench) []fixture {
-	return slices.Concat(b.bothFamilies(), b.outerFixtures(), b.innerFixtures(), b.sendFixtures(), b.answerFixtures(), b.directFixtures(), b.clientFixtures(), b.protocolFixtures(), b.frameFixtures(), b.shortFixtures(), b.guardFixtures())
+	return slices.Concat(b.bothFamilies(), b.outerFixtures(), b.innerFixtures(), b.sendFixtures(), b.answerFixtures(), b.directFixtures(), b.clientFixtures(), b.protocolFixtures(), b.frameFixtures(), b.shortFixtures(), b.guardFixtures(), b.refusedFixtures())
 }
 
 // bothFamilies are what has to cross in all four combinations of families.

@@ -36,6 +36,7 @@ func TestLeavingOpensNothing(t *testing.T) {
 						for _, s := range []*step{&into, &outOf, &toProxy} {
 							s.verdict, s.drop, s.out = shot, DropNotRegistered, nil
 						}
+						into.verdict, into.out = redirect, reset(syn)
 					}
 					t.Logf("%s: %s in %s", state, family(v6), family(outer6))
 					b.check(t, RoleGateway, into)

@@ -17,6 +17,7 @@ const (
 	protoUDP    = 17
 	protoICMPv6 = 58
 	flagSYN     = 0x02
+	flagRST     = 0x04
 	flagACK     = 0x10
 )
 

@@ -44,10 +44,13 @@ func (w *World) fromProxy(f Frame) Fate {
 		if reason == "" {
 			reason = w.outside(&p)
 		}
-		if reason != "" {
-			return dropped(reason)
+		switch reason {
+		case "":
+			return Fate{}
+		case "not-an-answer", "not-registered":
+			return w.turnAway(&p, f.Packet, reason)
 		}
-		return Fate{}
+		return dropped(reason)
 	}
 	if p.proxy != w.Proxy[v6] {
 		return dropped("wrong-peer")
@@ -214,17 +217,17 @@ func (w *World) nodesOwn(p *inner) Fate {
 func (w *World) send(id uint32, p *inner, b []byte) Fate {
 	t, ok := w.Tunnels[id]
 	if !ok {
-		return dropped("no-tunnel")
+		return w.turnAway(p, b, "no-tunnel")
 	}
 	if !t.Remote.IsValid() {
-		return dropped("no-remote")
+		return w.turnAway(p, b, "no-remote")
 	}
 	if !p.whole(len(b)) {
 		return dropped(malformed)
 	}
 	hop := w.Hop(t.Remote.Addr())
 	if hop == 0 {
-		return dropped("no-route")
+		return w.turnAway(p, b, "no-route")
 	}
 	outer6 := t.Local.Addr().Is6()
 	overhead := headerLength(outer6) + 8 + gueLength + t.extra()

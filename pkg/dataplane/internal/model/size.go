@@ -38,6 +38,23 @@ func (w *World) tooBig(p *inner, b []byte, mtu int) Fate {
 	return Fate{Kind: Answered, Drop: "too-big", Out: header(p.destination, p.source, protoICMP, 0xc0, 0, message)}
 }
 
+// turnAway drops what a proxy sends. The start of a TCP connection is refused by a segment in
+// the name of its destination, if it has neither IP options nor extension headers.
+func (w *World) turnAway(p *inner, b []byte, reason string) Fate {
+	at := headerLength(p.v6)
+	if !w.Gateway || p.match != byPort || p.protocol != protoTCP || p.flags&0x16 != 0x02 || p.first || p.transport != at {
+		return dropped(reason)
+	}
+	segment := append([]byte(nil), b[at+2:at+4]...)
+	segment = append(segment, b[at:at+2]...)
+	segment = append(segment, 0, 0, 0, 0)
+	segment = binary.BigEndian.AppendUint32(segment, binary.BigEndian.Uint32(b[at+4:])+1)
+	segment = append(segment, 0x50, 0x14, 0, 0, 0, 0, 0, 0)
+	check := sum(p.destination.AsSlice(), p.source.AsSlice(), []byte{0, protoTCP, 0, byte(len(segment))}, segment)
+	binary.BigEndian.PutUint16(segment[16:], ^check)
+	return Fate{Kind: Answered, Drop: reason, Out: header(p.destination, p.source, protoTCP, 0, 0x4000, segment)}
+}
+
 // fragment cuts a packet into parts that fit; nil if it may not be cut. The programs are
 // tested with buffers that are in one piece, so no IPv6 packet looks put together.
 func fragment(p *inner, b []byte, mtu int) [][]byte {
