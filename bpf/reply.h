@@ -154,8 +154,8 @@ static __always_inline int too_big(struct __sk_buff *ctx, const struct packet *p
 #define REFUSED_ROOM 128
 
 // reset turns a TCP segment without IP options, which opens a connection, into the one that
-// refuses it. An ICMP error is not enough: Linux takes one no notice of while the socket is in
-// use, as it is when the segment has just been sent.
+// refuses it. An ICMP error is not enough: Linux ignores one while the socket is in use,
+// as it is when the segment has just been sent.
 __noinline int reset(struct __sk_buff *ctx, __u32 v6)
 {
 	const __u32 length = sizeof(struct tcphdr);
