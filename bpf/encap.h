@@ -389,7 +389,7 @@ static __always_inline void reply_of(struct flow *f, const struct packet *p, int
 	f->pad[0] = f->pad[1] = f->pad[2] = 0;
 }
 
-// outside is what becomes of a packet that no endpoint sends to its proxy, as far as its
+// outside is what happens to a packet that no endpoint sends to its proxy, as far as its
 // port tells. If its address is that of an endpoint, fragments that follow it have to go
 // the same way.
 static __always_inline int outside(const struct packet *p)

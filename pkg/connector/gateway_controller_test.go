@@ -83,7 +83,7 @@ func TestGatewayIsHeld(t *testing.T) {
 	}
 }
 
-// What became of a Gateway while the connector was away is cleaned up, and objects of
+// What happened to a Gateway while the connector was away is cleaned up, and objects of
 // other clusters with the same names stay.
 func TestGatewayGoneUnseen(t *testing.T) {
 	e := newFakeEPIC(t)

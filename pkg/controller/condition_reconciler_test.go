@@ -27,7 +27,7 @@ func shown(conditions []metav1.Condition) string {
 	return strings.Join(words, " ")
 }
 
-// checkTold compares conditions, and sees that the API would take them and that a
+// checkTold compares conditions, and checks that the API would take them and that a
 // false one tells something.
 func checkTold(t *testing.T, got []metav1.Condition, want, message string) {
 	t.Helper()
@@ -117,7 +117,7 @@ func TestReady(t *testing.T) {
 	checkTold(t, withReady(yes, no, worse), "A=True/Well B=False/Bad C=False/Worse Ready=False/Bad", "b\nc\nb")
 }
 
-// TestConditionsAreTriedAgain sees that a write that fails is tried again, that an unchanged
+// TestConditionsAreTriedAgain checks that a write that fails is tried again, that an unchanged
 // object is not written, and that what time decides is looked at again.
 func TestConditionsAreTriedAgain(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())

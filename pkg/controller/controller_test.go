@@ -371,7 +371,7 @@ func testTooMany(w *world) {
 	count(ready, 1023)
 }
 
-// testRace lets nodes, tenants and a vandal write all the time, and looks whether
+// testRace lets nodes, tenants and a vandal write all the time, and checks whether
 // a tunnel that was needed all along kept its ID.
 func testRace(w *world) {
 	w.start()
@@ -553,7 +553,7 @@ func testAccounts(w *world) {
 	}
 }
 
-// testQuiet sees that nothing is written without need, from a new controller
+// testQuiet checks that nothing is written without need, from a new controller
 // either.
 func testQuiet(w *world) {
 	stop := w.start()

@@ -226,8 +226,8 @@ func (g *gatewayNodes) update(ctx context.Context, nodes map[string]epicv1.EPICN
 	return lost
 }
 
-// hasProxies reports whether proxies are said to run on a node, and sees that these
-// are looked at.
+// hasProxies reports whether proxies are said to run on a node, and has the objects of these
+// reconciled.
 func (g *gatewayNodes) hasProxies(node netip.Addr) bool {
 	has := false
 	for i, proxies := range g.proxies {

@@ -107,7 +107,7 @@ func TestGivingUp(t *testing.T) {
 	}
 }
 
-// TestLookFails sees what becomes of a node that would be evicted when the API
+// TestLookFails checks what happens to a node that would be evicted when the API
 // server answers with errors.
 func TestLookFails(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -11,7 +11,7 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// TestStatusPatch sees that a patch has what differs, names the version that it
+// TestStatusPatch checks that a patch has what differs, names the version that it
 // is for, and has nothing of what others write.
 func TestStatusPatch(t *testing.T) {
 	m := &metav1.ObjectMeta{UID: "u", ResourceVersion: "7"}

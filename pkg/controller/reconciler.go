@@ -39,7 +39,7 @@ const (
 type queue = workqueue.TypedRateLimitingInterface[cache.ObjectName]
 
 // reconciler is the part of a kind's reconciler that all kinds have in common: the
-// queue of its controller, what fills the queue, and what becomes of results.
+// queue of its controller, what fills the queue, and what happens to results.
 type reconciler struct {
 	// name is the plural of the kind, and the name of its controller and queue in
 	// metrics.

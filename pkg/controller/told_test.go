@@ -65,7 +65,7 @@ func (w *world) told(o object, want string) {
 	})
 }
 
-// TestConditions sees that a controller sets the conditions of each kind on a
+// TestConditions checks that a controller sets the conditions of each kind on a
 // real server, as things come and go, and that kubectl can wait for them.
 func TestConditions(t *testing.T) {
 	w := newWorld(t)
@@ -97,7 +97,7 @@ func (w *world) group(ns, name, prefix string) object {
 	return object{"lbservicegroups", ns, name}
 }
 
-// TestManyGroups sees that a pool whose last address comes and goes does not have
+// TestManyGroups checks that a pool whose last address comes and goes does not have
 // all groups written that share it, and that they hear of it in the end.
 func TestManyGroups(t *testing.T) {
 	w := newWorld(t)
@@ -263,7 +263,7 @@ func testRouteTold(w *world) {
 	w.told(route, "Accepted=False/ParentNotFound ResolvedRefs=False/BackendWithoutSlices Ready=False/ParentNotFound")
 }
 
-// testToldQuietly sees that kubectl can wait for the condition Ready of each
+// testToldQuietly checks that kubectl can wait for the condition Ready of each
 // kind, and that a second controller writes nothing to what the first has told.
 func testToldQuietly(w *world, stop func()) {
 	ns := w.account("quiet")

@@ -21,7 +21,7 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// TestFailures lets the writes of an object fail in each way, and sees that it
+// TestFailures lets the writes of an object fail in each way, and checks that it
 // is tried again, or not, and that another object is not kept waiting.
 func TestFailures(t *testing.T) {
 	resource := schema.GroupResource{Resource: "loadbalancers"}

@@ -226,7 +226,7 @@ func closeLink(l link.Link) error {
 	return l.Close()
 }
 
-// keep pins a link in the place of the one that was there.
+// keep pins a link in place of the one that was there.
 func (a *attacher) keep(key bpf.KernelAttachmentKey, l link.Link) error {
 	path := a.pin(key)
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {

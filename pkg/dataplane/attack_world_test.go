@@ -206,7 +206,7 @@ func (a *attacked) unfinished(inside int) {
 	}
 }
 
-// attempt is one packet of an attacker's, and what becomes of it.
+// attempt is one packet of an attacker's, and what happens to it.
 type attempt struct {
 	name string
 	// at is the node whose program drops it for a reason. If there is no reason, no program

@@ -51,7 +51,7 @@ func clsact(ifindex uint32) *netlink.Clsact {
 	}}
 }
 
-// addFilter puts a program into the filter of a hook, in the place of the one that is
+// addFilter puts a program into the filter of a hook, in place of the one that is
 // there. It reports whether it had to make the qdisc.
 func addFilter(key bpf.KernelAttachmentKey, program *ebpf.Program) (made bool, err error) {
 	err = netlink.QdiscAdd(clsact(key.Ifindex))

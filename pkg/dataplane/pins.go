@@ -147,7 +147,7 @@ func (p *pinnedMap) copy(flags ebpf.MapUpdateFlags) error {
 	return how.copy(p.old, p.m, flags)
 }
 
-// replace pins a new map in the place of the old one, once no program uses that anymore.
+// replace pins a new map in place of the old one, once no program uses that anymore.
 // What the old programs have learned in the meantime goes with it.
 func (p *pinnedMap) replace() error {
 	if p.old == nil {

@@ -76,7 +76,7 @@ func TestSharedAddress(t *testing.T) {
 	}
 }
 
-// A trace shows what a tunnel's packets are and what becomes of them, and nothing of
+// A trace shows what a tunnel's packets are and what happens to them, and nothing of
 // other tunnels.
 func TestTrace(t *testing.T) {
 	b := newBench(t)

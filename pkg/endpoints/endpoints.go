@@ -138,7 +138,7 @@ type object interface {
 }
 
 // mine are the objects in the namespace of their owner that are not being
-// deleted, in the order of their names, so the order of the input decides
+// deleted, sorted by name, so the order of the input decides
 // nothing.
 func mine[T object](owner metav1.Object, all []T) []T {
 	var out []T

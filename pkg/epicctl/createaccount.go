@@ -76,7 +76,7 @@ type step struct {
 	ensure func(ctx context.Context) (outcome, runtime.Object, error)
 }
 
-// outcome is what became of an object, in kubectl's words.
+// outcome is what happened to an object, in kubectl's words.
 type outcome string
 
 const (

@@ -111,7 +111,7 @@ func (o *deleteAccount) run(ctx context.Context) (err error) {
 	return nil
 }
 
-// tell prints what became of an object.
+// tell prints what happened to an object.
 func (o *deleteAccount) tell(what string, result outcome) {
 	fmt.Fprintf(o.Out, "%s %s\n", what, result)
 	if result == deleted {

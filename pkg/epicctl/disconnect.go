@@ -143,7 +143,7 @@ func (o *disconnect) deleteOptions(read metav1.Object) metav1.DeleteOptions {
 	return options
 }
 
-// tell prints what became of an object.
+// tell prints what happened to an object.
 func (o *disconnect) tell(what string, result outcome) {
 	fmt.Fprintf(o.Out, "%s %s%s\n", what, result, o.dryRun.suffix())
 }

@@ -85,7 +85,7 @@ func (o *getAccounts) run(ctx context.Context) error {
 	return nil
 }
 
-// find reads the accounts that were asked for, in the order of their names.
+// find reads the accounts that were asked for, sorted by name.
 func (o *getAccounts) find(ctx context.Context, client versioned.Interface) (accounts []*v1.Account, missing []string, err error) {
 	if len(o.names) == 0 {
 		accounts, err = all(ctx, collection[*v1.Account](epic.ResourceAccounts, o.namespace(), client.EpicV1().Accounts(o.namespace()).List))

@@ -72,7 +72,7 @@ const (
 	MaxTunnelID = 1<<31 - 1
 )
 
-// announcement begins the nonce of a PING that has flags in the place of a nonce. An end
+// announcement begins the nonce of a PING that has flags in place of a nonce. An end
 // that only knows version 1 ignores a nonce that it has not issued.
 const announcement uint64 = 0x455049432b636170 // "EPIC+cap"
 

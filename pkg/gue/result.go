@@ -4,7 +4,7 @@ package gue
 
 import "sync/atomic"
 
-// Result is what became of a control packet that came in.
+// Result is what happened to a control packet that came in.
 type Result uint8
 
 // The results. Only OK has an effect or an answer.

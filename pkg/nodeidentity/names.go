@@ -16,7 +16,7 @@ const (
 	// Group is the group of all users that are nodes.
 	Group = "epic:nodes"
 	// AccountPrefix begins the name of a service account that is a client node;
-	// its address follows, with dashes in the place of colons, or the name of a client
+	// its address follows, with dashes in place of colons, or the name of a client
 	// cluster, a dot, and the address.
 	AccountPrefix = "node."
 )
@@ -87,7 +87,7 @@ func parseAccountName(name string) (cluster string, _ netip.Addr, _ error) {
 	return cluster, a, nil
 }
 
-// parseAddressOfName reads an address with dashes in the place of colons.
+// parseAddressOfName reads an address with dashes in place of colons.
 func parseAddressOfName(text string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(text)
 	if err != nil {

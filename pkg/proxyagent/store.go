@@ -187,7 +187,7 @@ func readResource(path string) (*resource.Resource, error) {
 	return &resource.Resource{Type: t, Name: m.Name, Version: m.Version, Body: m.GetResource().GetValue()}, nil
 }
 
-// put keeps a resource in the place of an earlier version.
+// put keeps a resource in place of an earlier version.
 func (s *store) put(t resource.Type, m *discoveryv3.Resource) error {
 	k := resource.Key{Type: t, Name: m.Name}
 	s.mu.Lock()

@@ -98,7 +98,7 @@ func parseLine(line string) (master, error) {
 	if len(fields) != 2 {
 		return master{}, fmt.Errorf("has %d words: write \"ID BASE64\"", len(fields))
 	}
-	// A key in the place of the ID must not get into a log.
+	// A key in place of the ID must not get into a log.
 	id, err := strconv.ParseUint(fields[0], 10, 8)
 	if err != nil || id == 0 || strconv.FormatUint(id, 10) != fields[0] {
 		return master{}, fmt.Errorf("the first word must be the key's ID, a number from %d to %d", MinID, MaxID)

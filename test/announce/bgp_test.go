@@ -45,7 +45,7 @@ func TestBIRD(t *testing.T) {
 	}
 }
 
-// spread sees that visitors come to exactly these nodes.
+// spread checks that visitors come to exactly these nodes.
 func (l *lab) spread(nodes ...int) {
 	l.t.Helper()
 	want := map[string]bool{}

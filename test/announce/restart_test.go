@@ -14,7 +14,7 @@ import (
 
 const terminate, kill = syscall.SIGTERM, syscall.SIGKILL
 
-// staysRouted sees that the router has routes to some nodes, and keeps having them.
+// staysRouted checks that the router has routes to some nodes, and keeps having them.
 func (l *lab) staysRouted(when string, nodes ...int) {
 	l.t.Helper()
 	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package crash kills API servers and etcd while clients write, many times and
-// at random, and then looks whether anything was lost, leaked or given out
+// at random, and then checks whether anything was lost, leaked or given out
 // twice.
 //
 // Three judges look at the same run: a linearizability checker at what clients

@@ -35,7 +35,7 @@ type inline struct {
 	line       int
 }
 
-// pages returns README.md and the pages of docs and its folders, in the order of their names.
+// pages returns README.md and the pages of docs and its folders, sorted by name.
 func pages(t *testing.T) []page {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))

@@ -65,7 +65,7 @@ func prefix(name, pool string) string {
 	return object("ServicePrefix", "epic", name, "spec: {public-pool: {"+pool+", aggregation: default}}")
 }
 
-// TestBadInput creates what must not be, and sees that the answer names the
+// TestBadInput creates what must not be, and checks that the answer names the
 // field and the way out, and that nothing stays behind.
 func TestBadInput(t *testing.T) {
 	server := testserver.StartTestServer(t)

@@ -24,7 +24,7 @@ const (
 	twiceEvery            = 11
 )
 
-// Disordered is what became of packets.
+// Disordered is what happened to packets.
 type Disordered struct{ Overtaken, Twice int }
 
 // detour is an interface whose far end is this process, which sends packets back in

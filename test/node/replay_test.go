@@ -110,8 +110,8 @@ func replayed(t *testing.T, s *site, v *service) {
 	s.resent(t, s.gateway, v, toGateway, gue.Replay, [][]byte{again(control, netip.AddrPort{})}, [][]byte{again(data, netip.AddrPort{})})
 }
 
-// resent sends packets of control and of data again towards an end, and looks what
-// becomes of them.
+// resent sends packets of control and of data again towards an end, and checks what happens
+// to them.
 func (s *site) resent(t *testing.T, e *end, v *service, wire *wiretap, result gue.Result, controls, data [][]byte) {
 	t.Helper()
 	before, err := v.tunnel(e)

@@ -206,7 +206,7 @@ func TestAlone(t *testing.T) {
 	}
 }
 
-// TestNoServer sees that a controller whose API server is away is not ready, and
+// TestNoServer checks that a controller whose API server is away is not ready, and
 // goes when it is told to.
 func TestNoServer(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "kubeconfig")

@@ -135,7 +135,7 @@ func lock(dir string) (unlock func(), err error) {
 	return func() { _ = f.Close() }, nil
 }
 
-// listenUnix makes the socket, in the place of one that an operator left which is gone:
+// listenUnix makes the socket, in place of one that an operator left which is gone:
 // the lock says so.
 func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {

@@ -47,7 +47,7 @@ func TestChecker(t *testing.T) {
 	}
 }
 
-// The validator serves even without an Envoy, in the place of one that was killed, and
+// The validator serves even without an Envoy, in place of one that was killed, and
 // reports what is missing.
 func TestRunValidator(t *testing.T) {
 	dir, err := os.MkdirTemp("", "validator") //nolint:usetesting // Paths of unix sockets must be short.

@@ -71,7 +71,7 @@ type GWRouteStatus struct {
 	Parents []RouteParentStatus
 }
 
-// RouteParentStatus is what became of a route at one of its parents.
+// RouteParentStatus is the state of a route at one of its parents.
 type RouteParentStatus struct {
 	// The parent, as in the parentRefs of the route.
 	ParentRef RouteParentReference

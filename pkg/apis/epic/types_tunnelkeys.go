@@ -16,7 +16,7 @@ type TunnelKeys struct {
 	// object that was asked, and its resourceVersion then.
 	metav1.ObjectMeta
 
-	// The tunnels whose keys the reader may have, in the order of their IDs.
+	// The tunnels whose keys the reader may have, sorted by ID.
 	// Empty when there are none.
 	Tunnels []TunnelKeySet
 }

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// spaceInterval is the time between two looks whether the database is full.
+	// spaceInterval is the time between two checks of whether the database is full.
 	spaceInterval = 2 * time.Second
 	// spaceTimeout bounds one attempt to make room.
 	spaceTimeout = 10 * time.Minute

@@ -31,7 +31,7 @@ const (
 	sweeps = 15
 )
 
-// server serves in the place of the generic API server's own loop.
+// server serves in place of the generic API server's own loop.
 type server struct {
 	http    *http.Server
 	delay   time.Duration

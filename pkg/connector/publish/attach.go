@@ -9,7 +9,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// attachment is what became of one reference of a route to a parent.
+// attachment is what happened to one reference of a route to a parent.
 type attachment struct {
 	// ref is the reference, as the route has it.
 	ref gatewayv1.ParentReference

@@ -44,7 +44,7 @@ type Client struct {
 	TokenFile, CAFile string
 	Transport         *credential.Transport
 
-	// ask is in the place of a connector, in tests.
+	// ask is in place of a connector, in tests.
 	ask func(context.Context) (*Answer, error)
 
 	mu  sync.Mutex

@@ -190,7 +190,7 @@ func owner(group []*listener, host string) *listener {
 	return best
 }
 
-// status returns what became of the listener.
+// status returns what happened to the listener.
 func (l *listener) status() ListenerStatus {
 	s := ListenerStatus{Name: string(l.spec.Name), SupportedKinds: l.kinds, AttachedRoutes: int32(len(l.attached))}
 	accepted := l.refused

@@ -448,7 +448,7 @@ func (g *generator) group(w *world) {
 	}
 }
 
-// edge returns edge settings, with nil in the place of most parts.
+// edge returns edge settings, with nil in place of most parts.
 func (g *generator) edge() *epicv1.EdgeSpec {
 	if g.IntN(4) == 0 {
 		return nil

@@ -24,9 +24,9 @@ type Result struct {
 	// Until is when Problems change though no object does, because a certificate expires or
 	// becomes valid; never if it is zero.
 	Until time.Time
-	// Listeners describe what became of each listener of a gateway, in its order.
+	// Listeners describe what happened to each listener of a gateway, in its order.
 	Listeners []ListenerStatus
-	// Routes describe what became of each route that names the gateway proxy as a parent.
+	// Routes describe what happened to each route that names the gateway proxy as a parent.
 	Routes []RouteStatus
 	// memory is for later translations of the same gateway proxy.
 	memory *memory
@@ -82,7 +82,7 @@ type Condition struct {
 	Message string
 }
 
-// ListenerStatus is what became of a listener.
+// ListenerStatus is what happened to a listener.
 type ListenerStatus struct {
 	Name string
 	// SupportedKinds are the kinds of routes that may attach, such as HTTPRoute.
@@ -94,7 +94,7 @@ type ListenerStatus struct {
 	Conditions []Condition
 }
 
-// RouteStatus is what became of a route.
+// RouteStatus is what happened to a route.
 type RouteStatus struct {
 	Route resource.Source
 	// Kind is the field of the route's spec: http, grpc, tls, tcp or udp. A GWRoute may
@@ -104,7 +104,7 @@ type RouteStatus struct {
 	Parents []ParentStatus
 }
 
-// ParentStatus is what became of a route at one of its references to a gateway proxy.
+// ParentStatus is what happened to a route at one of its references to a gateway proxy.
 type ParentStatus struct {
 	// Ref is the reference as the route has it.
 	Ref gatewayv1.ParentReference

@@ -162,7 +162,7 @@ func (r *route) domains(l *listener) []string {
 	return out
 }
 
-// status returns what became of the route.
+// status returns what happened to the route.
 func (r *route) status() RouteStatus {
 	s := RouteStatus{Route: r.source, Kind: r.kind}
 	for _, p := range r.parents {

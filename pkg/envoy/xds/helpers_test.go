@@ -60,7 +60,7 @@ func (r *recorder) Refused(_ proxyidentity.Identity, x delta.Refusal) {
 	r.refused = append(r.refused, x)
 }
 
-// identify takes the proxy's and pod's names from metadata, in the place of a
+// identify takes the proxy's and pod's names from metadata, in place of a
 // certificate.
 func identify(ctx context.Context) (proxyidentity.Identity, time.Time, error) {
 	md, _ := metadata.FromIncomingContext(ctx)

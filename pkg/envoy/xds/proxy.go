@@ -232,7 +232,7 @@ var (
 	errTooMany = status.Error(codes.ResourceExhausted, "the pod has too many streams that it does not read")
 )
 
-// attach adds the stream of a pod in the place of an earlier one.
+// attach adds the stream of a pod in place of an earlier one.
 func (p *proxy) attach(s *stream) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -2948,7 +2948,7 @@ func schema_pkg_apis_epic_v1_GWRouteStatus(ref common.ReferenceCallback) common.
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "What became of the route at each gateway proxy, or listener of one, that its parentRefs name. The operator writes it. A parent that is not there has no entry.",
+							Description: "The state of the route at each gateway proxy, or listener of one, that its parentRefs name. The operator writes it. A parent that is not there has no entry.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -4781,7 +4781,7 @@ func schema_pkg_apis_epic_v1_RouteParentStatus(ref common.ReferenceCallback) com
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "RouteParentStatus is what became of a route at one of its parents.",
+				Description: "RouteParentStatus is the state of a route at one of its parents.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"parentRef": {
@@ -5400,7 +5400,7 @@ func schema_pkg_apis_epic_v1_TunnelKeys(ref common.ReferenceCallback) common.Ope
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "The tunnels whose keys the reader may have, in the order of their IDs. Empty when there are none.",
+							Description: "The tunnels whose keys the reader may have, sorted by ID. Empty when there are none.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{

@@ -17,7 +17,7 @@ import (
 )
 
 // loadBalancer and gwProxy are what is kept of an object with tunnels: those that end
-// here, in the place of the maps in its status, which need many times the memory.
+// here, in place of the maps in its status, which need many times the memory.
 type (
 	loadBalancer struct {
 		*epicv1.LoadBalancer

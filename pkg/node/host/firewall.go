@@ -113,7 +113,7 @@ func (h *Host) reconcileRules() (int, error) {
 	return 1, nil
 }
 
-// condition is what became of the table.
+// condition is what happened to the table.
 type condition int
 
 const (

@@ -175,7 +175,7 @@ func mayAccept(conn *nftables.Conn, c *nftables.Chain, all []*nftables.Chain, se
 // lost.
 const enough = 3
 
-// compare looks whether what the first chain let in since the last time got to the last
+// compare checks whether what the first chain let in since the last time got to the last
 // chain, where everything that others drop is missing.
 func (f *firewallState) compare(conn *nftables.Conn) {
 	objects, err := conn.GetObjects(newTable().Table)

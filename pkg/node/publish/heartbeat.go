@@ -83,7 +83,7 @@ func (h *Heartbeat) Err() error {
 	return h.err
 }
 
-// note keeps what became of a request, and logs the first failure of several.
+// note keeps what happened to a request, and logs the first failure of several.
 func (h *Heartbeat) note(ctx context.Context, err error) {
 	h.mu.Lock()
 	news := err != nil && h.err == nil

@@ -101,7 +101,7 @@ func trace(w http.ResponseWriter, r *http.Request, source Source) {
 // traceError is the trailer that explains why a trace ended.
 const traceError = "Trace-Error"
 
-// lookAtTraced is how often the server looks whether a traced tunnel is there. Tests
+// lookAtTraced is how often the server checks whether a traced tunnel is there. Tests
 // change it.
 var lookAtTraced = 5 * time.Second
 

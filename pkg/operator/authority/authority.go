@@ -39,7 +39,7 @@ var ErrExists = errors.New("another replica wrote the authority")
 type Place interface {
 	// Load returns the data, nil if there is none, and a version for Save.
 	Load(ctx context.Context) (data map[string][]byte, version string, err error)
-	// Save writes the data in the place of a version, or creates it if that is empty.
+	// Save writes the data in place of a version, or creates it if that is empty.
 	// It returns ErrExists if the version is another one by now.
 	Save(ctx context.Context, data map[string][]byte, version string) error
 }

@@ -24,7 +24,7 @@ type Outcome struct {
 	// UID and Generation are of the object that was translated.
 	UID        types.UID
 	Generation int64
-	// Listeners are those of Envoy, in the order of their names.
+	// Listeners are those of Envoy, sorted by name.
 	Listeners []Listener
 	// Gateway are the listeners of the object's Gateway, and Routes the routes that name
 	// it as a parent.

@@ -119,8 +119,8 @@ func (s *Set) AddPool(p addresspool.Pool) {
 	s.add(Claim{kind: kindPool, name: addressKey(p.From()) + "-" + addressKey(p.To())})
 }
 
-// minus returns the claims of s that o does not have, in the order of their
-// keys.
+// minus returns the claims of s that o does not have, sorted by
+// key.
 func (s *Set) minus(o *Set) []Claim {
 	var out []Claim
 	for c := range s.claims {
@@ -132,7 +132,7 @@ func (s *Set) minus(o *Set) []Claim {
 	return out
 }
 
-// Sorted returns the claims in the order of their keys.
+// Sorted returns the claims sorted by key.
 func (s *Set) Sorted() []Claim { return s.minus(&Set{}) }
 
 func sortClaims(cs []Claim) {

@@ -55,7 +55,7 @@ func newParentCache(most int) *parentCache {
 
 // lead makes the caller read objects while others that want the same wait, until it
 // calls done. If somebody else reads them just now, it waits for that instead, and
-// waited is true. A caller that waited has to look whether the objects are remembered
+// waited is true. A caller that waited has to check whether the objects are remembered
 // by now, and otherwise read them without waiting for anybody again.
 func (c *parentCache) lead(ctx context.Context, refs []Ref) (done func(), waited bool, err error) {
 	names := make([]string, len(refs))

@@ -11,7 +11,7 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// keepController sees that nothing but the load balancer is the endpoint's
+// keepController ensures that nothing but the load balancer is the endpoint's
 // controller, which decides to whom the endpoint belongs and when it goes. Other
 // owners are the caller's business. A reference that the write leaves out is
 // restored later, by keepReference, unless the garbage collector may remove it.

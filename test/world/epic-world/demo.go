@@ -130,7 +130,7 @@ func (d *demo) pod(ctx context.Context) error {
 	})
 }
 
-// endpoint makes the API object that reports where a pod is, in the place of one that an
+// endpoint makes the API object that reports where a pod is, in place of one that an
 // earlier run left.
 func (d *demo) endpoint(ctx context.Context, spec epicv1.RemoteEndpointSpec) error {
 	rep := &epicv1.RemoteEndpoint{

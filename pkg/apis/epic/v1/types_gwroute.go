@@ -97,7 +97,7 @@ type GWRouteStatus struct {
 	// +patchMergeKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type" protobuf:"bytes,2,rep,name=conditions"`
 
-	// What became of the route at each gateway proxy, or listener of one, that its
+	// The state of the route at each gateway proxy, or listener of one, that its
 	// parentRefs name. The operator writes it. A parent that is not there has no
 	// entry.
 	// +optional
@@ -105,7 +105,7 @@ type GWRouteStatus struct {
 	Parents []RouteParentStatus `json:"parents,omitempty" protobuf:"bytes,3,rep,name=parents"`
 }
 
-// RouteParentStatus is what became of a route at one of its parents.
+// RouteParentStatus is the state of a route at one of its parents.
 type RouteParentStatus struct {
 	// The parent, as in the parentRefs of the route.
 	ParentRef RouteParentReference `json:"parentRef" protobuf:"bytes,1,opt,name=parentRef"`

@@ -17,7 +17,7 @@ type TunnelKeys struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty" protobuf:"bytes,1,opt,name=metadata"`
 
-	// The tunnels whose keys the reader may have, in the order of their IDs.
+	// The tunnels whose keys the reader may have, sorted by ID.
 	// Empty when there are none.
 	// +optional
 	// +listType=map

@@ -38,7 +38,7 @@ const (
 	wordCookie6 = 0x03299000
 )
 
-// Decap describes what becomes of a frame from the underlay.
+// Decap describes what happens to a frame from the underlay.
 func (w *World) Decap(f Frame) Fate {
 	var source, destination netip.Addr
 	b := f.Packet

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package model describes what becomes of each packet that enters the data plane. It follows
+// Package model describes what happens to each packet that enters the data plane. It follows
 // docs/dataplane.md and the standards that it names, and shares no code with the
 // programs. Tests run the programs in the kernel and compare.
 //

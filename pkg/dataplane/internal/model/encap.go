@@ -7,7 +7,7 @@ import (
 	"net/netip"
 )
 
-// Encap describes what becomes of a frame that a proxy sends, on a gateway node, or that leaves
+// Encap describes what happens to a frame that a proxy sends, on a gateway node, or that leaves
 // a client node.
 func (w *World) Encap(f Frame) Fate {
 	if w.Gateway {

@@ -83,7 +83,7 @@ type fragmentPath struct {
 	tunnel uint32 // zero: outside tunnels
 }
 
-// Fate is what becomes of a packet.
+// Fate is what happens to a packet.
 type Fate struct {
 	// Drop is the reason that is counted; empty if none is. An answered packet has one.
 	Drop string

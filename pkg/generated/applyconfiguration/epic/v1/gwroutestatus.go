@@ -19,7 +19,7 @@ type GWRouteStatusApplyConfiguration struct {
 	// Conditions that the controller sets on the route, one for each type. A write
 	// that leaves this out keeps what is there; an empty list removes it.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
-	// What became of the route at each gateway proxy, or listener of one, that its
+	// The state of the route at each gateway proxy, or listener of one, that its
 	// parentRefs name. The operator writes it. A parent that is not there has no
 	// entry.
 	Parents []RouteParentStatusApplyConfiguration `json:"parents,omitempty"`

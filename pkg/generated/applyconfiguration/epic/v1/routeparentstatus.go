@@ -11,7 +11,7 @@ import (
 // RouteParentStatusApplyConfiguration represents a declarative configuration of the RouteParentStatus type for use
 // with apply.
 //
-// RouteParentStatus is what became of a route at one of its parents.
+// RouteParentStatus is the state of a route at one of its parents.
 type RouteParentStatusApplyConfiguration struct {
 	// The parent, as in the parentRefs of the route.
 	ParentRef *RouteParentReferenceApplyConfiguration `json:"parentRef,omitempty"`
