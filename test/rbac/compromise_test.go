@@ -14,7 +14,7 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
-// statement is a row of the tables in docs/roles.md that describe what somebody can and
+// statement is a row of the tables in docs/roles.md that describe what an attacker can and
 // cannot do: a sentence, and tests as FOLDER.NAME.
 var statement = regexp.MustCompile(`^\| (.+) \| (` + "`[^|]+`" + `) \|$`)
 
@@ -24,7 +24,7 @@ func TestEveryStatementHasATest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, section, found := strings.Cut(string(data), "\n## What somebody who broke in can do\n")
+	_, section, found := strings.Cut(string(data), "\n## What an attacker can do\n")
 	if !found {
 		t.Fatal("docs/roles.md does not have the section")
 	}
