@@ -57,6 +57,17 @@ bench: build ## Run the benchmarks; with 100,000 objects that takes up to an hou
 images: ## Build the container images into bin/images
 	hack/images.sh
 
+# For one architecture: ARCHS=amd64 make release VERSION=v1.2.3
+VERSION ?=
+
+.PHONY: release
+release: ## Build a release: make release VERSION=v1.2.3
+	hack/release.sh '$(VERSION)'
+
+.PHONY: release-check
+release-check: ## Build a release twice, from two folders, and compare
+	hack/release.sh '$(VERSION)' --check
+
 .PHONY: e2e
 e2e: build ## Test EPIC in a real cluster of its own (Linux, root)
 	test/e2e/run.sh

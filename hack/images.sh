@@ -9,7 +9,7 @@
 # again.
 #
 # TAG names another tag than "dev", ARCH another architecture than this machine's,
-# OUT another folder.
+# OUT another folder, RELEASE the version that the programs report.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -32,10 +32,12 @@ image() {
 	echo "$key" >"$bin/$name.key"
 }
 
+ldflags="-s -w${RELEASE:+ -X github.com/acnodal/epic/pkg/buildinfo.release=$RELEASE}"
+
 build() {
 	out=$1 bin=$1/.binaries
 	mkdir -p "$bin/raw"
-	GOOS=linux GOARCH=$arch go build -ldflags '-s -w' -o "$bin/raw/" ./cmd/{apiserver,controller,node,cni,operator,proxy,connector}
+	GOOS=linux GOARCH=$arch go build -ldflags "$ldflags" -o "$bin/raw/" ./cmd/{apiserver,controller,node,cni,operator,proxy,connector}
 	GOOS=linux GOARCH=$arch go build -C test/e2e/kube -ldflags '-s -w' -o "$bin/raw/" ./cmd/etcd
 	go build -C hack/tools/image -o "$bin/image" .
 	local name

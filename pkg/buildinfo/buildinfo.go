@@ -6,9 +6,19 @@ package buildinfo
 
 import "runtime/debug"
 
-// Release is what the Go toolchain wrote into the binary: the release's tag, or a
-// pseudo-version with the commit; "(devel)" where it wrote nothing.
+// release is set by the linker in a release: hack/release.sh.
+var release string
+
+// Tagged is the tag of the release that this program is part of, or empty for a program
+// that somebody built from a working tree. The release's images have the same tag.
+func Tagged() string { return release }
+
+// Release is the tag of the release, or else what the Go toolchain wrote into the binary: a
+// tag, or a pseudo-version with the commit; "(devel)" if it wrote nothing.
 func Release() string {
+	if release != "" {
+		return release
+	}
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version
 	}

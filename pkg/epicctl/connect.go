@@ -21,6 +21,7 @@ import (
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/buildinfo"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 )
 
@@ -197,7 +198,7 @@ func (o *connect) run(ctx context.Context) error {
 		return err
 	}
 	in := connectorInstall{
-		account: o.account, cluster: o.cluster, group: o.group, image: o.image, nodeImage: o.nodeImage, monitoring: o.monitoring, kubeconfig: data, expires: expires,
+		account: o.account, cluster: o.cluster, group: o.group, image: o.image, nodeImage: o.nodeImage, monitoring: o.monitoring, tag: buildinfo.Tagged(), kubeconfig: data, expires: expires,
 	}
 	write := connectorManifest
 	if o.output == outputHelmValues {

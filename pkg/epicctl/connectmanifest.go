@@ -40,6 +40,8 @@ type connectorInstall struct {
 	account, cluster, group string
 	// image and nodeImage are those of the manifests if they are empty.
 	image, nodeImage string
+	// tag is that of the manifests' images, if it is not empty.
+	tag string
 	// monitoring adds what the Prometheus Operator needs.
 	monitoring bool
 	kubeconfig []byte
@@ -127,6 +129,7 @@ func (in connectorInstall) overlay() (map[string]any, error) {
 		"kustomization.yaml": types.Kustomization{
 			TypeMeta:  types.TypeMeta{APIVersion: types.KustomizationVersion, Kind: types.KustomizationKind},
 			Resources: resources,
+			Images:    in.images(),
 			Patches:   []types.Patch{class, arguments, {Patch: string(settings)}, {Patch: string(nodes)}},
 			ConfigMapGenerator: []types.ConfigMapArgs{{GeneratorArgs: types.GeneratorArgs{
 				Namespace: clientNamespace, Name: nodeProgram, Behavior: types.BehaviorMerge.String(),
@@ -137,6 +140,20 @@ func (in connectorInstall) overlay() (map[string]any, error) {
 		},
 		"secret.yaml": secret,
 	}, nil
+}
+
+// images are those of the release that this program is part of.
+func (in connectorInstall) images() []types.Image {
+	if in.tag == "" {
+		return nil
+	}
+	var images []types.Image
+	for name, given := range map[string]string{"acnodal/epic-connector": in.image, "acnodal/epic-node": in.nodeImage} {
+		if given == "" {
+			images = append(images, types.Image{Name: name, NewTag: in.tag})
+		}
+	}
+	return images
 }
 
 // settings are a strategic merge patch of the Deployment: lists are merged by name.

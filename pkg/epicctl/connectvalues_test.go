@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -85,6 +86,30 @@ func TestHelmImage(t *testing.T) {
 	} {
 		if got := fmt.Sprint(helmImage(image)); got != want {
 			t.Errorf("%s: %s, want %s", image, got, want)
+		}
+	}
+}
+
+// A release's epicctl installs that release, unless somebody names an image.
+func TestConnectInstallsTheRelease(t *testing.T) {
+	for name, test := range map[string]struct {
+		in    connectorInstall
+		wants []string
+	}{
+		"a working tree": {connectorInstall{}, []string{"acnodal/epic-connector:dev", "acnodal/epic-node:dev"}},
+		"a release":      {connectorInstall{tag: "v1.2.3"}, []string{"acnodal/epic-connector:v1.2.3", "acnodal/epic-node:v1.2.3"}},
+		"another image":  {connectorInstall{tag: "v1.2.3", image: "acnodal/epic-connector:v9"}, []string{"acnodal/epic-connector:v9", "acnodal/epic-node:v1.2.3"}},
+	} {
+		in := test.in
+		in.account, in.cluster, in.group = "acme", "paris", "web"
+		manifest, err := connectorManifest(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range test.wants {
+			if !strings.Contains(string(manifest), "image: "+want+"\n") {
+				t.Errorf("%s: there is no image %s", name, want)
+			}
 		}
 	}
 }

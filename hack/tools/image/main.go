@@ -40,8 +40,9 @@ func main() {
 		o.files = append(o.files, file{from, path.Clean(to)})
 		return nil
 	})
+	index := flag.Bool("index", false, "make one image for several architectures, an archive of an OCI layout, of the images in these tarballs")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "Usage: image -out FILE -tag NAME:TAG [flags] BINARY [MORE...]")
+		fmt.Fprintln(flag.CommandLine.Output(), "Usage: image -out FILE -tag NAME:TAG [flags] BINARY [MORE...]\n       image -index -out FILE -tag NAME:TAG TARBALL...")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -50,7 +51,11 @@ func main() {
 		os.Exit(2)
 	}
 	o.binary, o.more = flag.Arg(0), flag.Args()[1:]
-	digest, err := write(o)
+	build := func() (string, error) { return write(o) }
+	if *index {
+		build = func() (string, error) { return writeIndex(o.out, o.tag, flag.Args()) }
+	}
+	digest, err := build()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "image:", err)
 		os.Exit(1)
