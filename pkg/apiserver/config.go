@@ -16,11 +16,13 @@ import (
 	epicopenapi "github.com/acnodal/epic/pkg/apis/openapi"
 	"github.com/acnodal/epic/pkg/apiserver/requestbounds"
 	"github.com/acnodal/epic/pkg/apiserver/watchrights"
+	"github.com/acnodal/epic/pkg/buildinfo"
 	"github.com/acnodal/epic/pkg/nodeidentity"
 	"github.com/acnodal/epic/pkg/placement"
 	"github.com/acnodal/epic/pkg/registry/claims"
 	"github.com/acnodal/epic/pkg/registry/reach"
 	"github.com/acnodal/epic/pkg/registry/usage"
+	"github.com/acnodal/epic/pkg/skew"
 	"github.com/acnodal/epic/pkg/tunnelkey"
 )
 
@@ -79,9 +81,18 @@ func NewGenericConfig() *genericapiserver.RecommendedConfig {
 	c.OpenAPIV3Config.Info.Version = "v1"
 	c.BuildHandlerChainFunc = func(api http.Handler, c *genericapiserver.Config) http.Handler {
 		api = watchrights.New(requestbounds.New(api, scheme.Codecs), c.Authorization.Authorizer, watchrights.Every)
-		return genericapiserver.DefaultBuildHandlerChain(api, c)
+		return withVersion(genericapiserver.DefaultBuildHandlerChain(api, c))
 	}
 	return c
+}
+
+// withVersion tells clients the server's version. The kube-apiserver passes the header on.
+func withVersion(next http.Handler) http.Handler {
+	release := buildinfo.Release()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(skew.ServerHeader, release)
+		next.ServeHTTP(w, r)
+	})
 }
 
 // KubeVersion returns the version of the generic API server's behavior that

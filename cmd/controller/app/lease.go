@@ -20,7 +20,9 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 
+	"github.com/acnodal/epic/pkg/buildinfo"
 	"github.com/acnodal/epic/pkg/cli/kube"
+	"github.com/acnodal/epic/pkg/skew"
 )
 
 // leaseName is the name of the controllers' Lease.
@@ -77,6 +79,8 @@ func leaseOf(client kubernetes.Interface, namespace, identity string, duration t
 		LeaseMeta:  metav1.ObjectMeta{Namespace: namespace, Name: leaseName},
 		Client:     client.CoordinationV1(),
 		LockConfig: resourcelock.ResourceLockConfig{Identity: identity},
+		// For "epicctl version".
+		Labels: map[string]string{skew.Label: skew.LabelValue(buildinfo.Release())},
 	}}
 }
 

@@ -19,7 +19,9 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
+	"github.com/acnodal/epic/pkg/buildinfo"
 	"github.com/acnodal/epic/pkg/cli/kube"
+	"github.com/acnodal/epic/pkg/skew"
 )
 
 const ns = "epic-system"
@@ -105,6 +107,10 @@ func TestOneLeadsAndHandsOver(t *testing.T) {
 	}
 	if holder(t, client) != "a" || working.Load() != 1 || a.lease.readyCheck().Check(nil) != nil || b.lease.readyCheck().Check(nil) != nil || a.lease.liveCheck().Check(nil) != nil {
 		t.Errorf("the holder is %q, %d work; ready: %v, %v; live: %v", holder(t, client), working.Load(), a.lease.readyCheck().Check(nil), b.lease.readyCheck().Check(nil), a.lease.liveCheck().Check(nil))
+	}
+	// The leader's version is on the lease.
+	if lease, err := client.CoordinationV1().Leases(ns).Get(t.Context(), leaseName, metav1.GetOptions{}); err != nil || lease.Labels[skew.Label] != skew.LabelValue(buildinfo.Release()) {
+		t.Errorf("the lease's labels are %v, %v", lease.Labels, err)
 	}
 	// It hands over as it goes: the other need not wait for the lease to expire.
 	stopA()

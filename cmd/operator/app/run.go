@@ -33,6 +33,7 @@ import (
 	"github.com/acnodal/epic/pkg/operator/runner"
 	"github.com/acnodal/epic/pkg/proxyidentity"
 	"github.com/acnodal/epic/pkg/proxyidentity/issuer"
+	"github.com/acnodal/epic/pkg/skew"
 )
 
 // platform is what runs Envoys here, and what goes with it.
@@ -202,7 +203,9 @@ func newManager(o *options, config *rest.Config, namespace string) (manager.Mana
 		Metrics: metricsserver.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
 		LeaderElection: o.election.Enabled && o.runner == runDeployments, LeaderElectionID: leaseName, LeaderElectionNamespace: namespace,
 		LeaderElectionReleaseOnCancel: true,
-		LeaseDuration:                 &o.election.LeaseDuration, RenewDeadline: &o.election.RenewDeadline, RetryPeriod: &o.election.RetryPeriod,
+		// For "epicctl version".
+		LeaderElectionLabels: map[string]string{skew.Label: skew.LabelValue(buildinfo.Release())},
+		LeaseDuration:        &o.election.LeaseDuration, RenewDeadline: &o.election.RenewDeadline, RetryPeriod: &o.election.RetryPeriod,
 		GracefulShutdownTimeout: &grace,
 		Cache:                   kept,
 	})

@@ -23,7 +23,9 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/buildinfo"
 	"github.com/acnodal/epic/pkg/nodeidentity"
+	"github.com/acnodal/epic/pkg/skew"
 )
 
 const (
@@ -145,10 +147,14 @@ func (a *Accounts) changeSubjects(ctx context.Context, change func([]rbacv1.Subj
 			return err
 		}
 		subjects := change(is.Subjects)
-		if slices.Equal(subjects, is.Subjects) {
+		// The version is for "epicctl version". It is written when a node asks for a
+		// credential, which each does twice an hour.
+		release := buildinfo.Release()
+		if slices.Equal(subjects, is.Subjects) && is.Annotations[skew.ConnectorAnnotation] == release {
 			return nil
 		}
 		is.Subjects = subjects
+		metav1.SetMetaDataAnnotation(&is.ObjectMeta, skew.ConnectorAnnotation, release)
 		_, err = client.Update(ctx, is, metav1.UpdateOptions{FieldManager: fieldManager})
 		return err
 	})

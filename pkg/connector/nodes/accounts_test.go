@@ -21,6 +21,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/acnodal/epic/pkg/buildinfo"
+	"github.com/acnodal/epic/pkg/skew"
 )
 
 const namespace = "epic-acme"
@@ -85,6 +88,20 @@ func TestToken(t *testing.T) {
 	has, bound := state(t, kube)
 	if !slices.Equal(has, []string{"connector.paris", "node.paris.192.0.2.16"}) || !slices.Equal(bound, []string{"epic-acme/node.paris.192.0.2.16"}) {
 		t.Errorf("There are %v, bound %v", has, bound)
+	}
+	// The cluster's role binding has the connector's version, written once.
+	binding, err := kube.RbacV1().RoleBindings(namespace).Get(t.Context(), BindingName("paris"), metav1.GetOptions{})
+	if err != nil || binding.Annotations[skew.ConnectorAnnotation] != buildinfo.Release() {
+		t.Errorf("The annotations are %v, %v", binding.Annotations, err)
+	}
+	updates := 0
+	for _, action := range kube.Actions() {
+		if action.Matches("update", "rolebindings") {
+			updates++
+		}
+	}
+	if updates != 1 {
+		t.Errorf("The role binding was written %d times", updates)
 	}
 	for _, action := range kube.Actions() {
 		create, ok := action.(clienttesting.CreateAction)
