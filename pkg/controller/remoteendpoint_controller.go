@@ -125,7 +125,7 @@ func acceptance(rep *epicv1.RemoteEndpoint, lb *epicv1.LoadBalancer, tunnels sta
 		tunnel = condition(ConditionTunnelReady, false, ReasonNoProxies, noProxiesYet)
 	default:
 		tunnel = condition(ConditionTunnelReady, false, ReasonTunnelPending,
-			"No tunnel leads to the endpoint's node yet: if this stays, the load balancer's condition %s gives the reason", ConditionTunnelsReady)
+			"No tunnel leads to the endpoint's node yet: if this stays, the load balancer's condition %s says why", ConditionTunnelsReady)
 	}
 	return accepted, tunnel
 }

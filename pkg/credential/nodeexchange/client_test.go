@@ -89,7 +89,7 @@ func TestExchange(t *testing.T) {
 	if text := client.Problem(time.Now()); client.Transport.Credential() == nil || !strings.Contains(text, "can't be renewed yet") {
 		t.Errorf("%q", text)
 	}
-	if text := client.Problem(time.Now().Add(2 * time.Hour)); !strings.Contains(text, "expired") || !strings.Contains(text, "tunnels go on") {
+	if text := client.Problem(time.Now().Add(2 * time.Hour)); !strings.Contains(text, "expired") || !strings.Contains(text, "tunnels keep working") {
 		t.Errorf("%q", text)
 	}
 }
