@@ -138,6 +138,9 @@ func (s *Setup) ensureEPIC(ctx context.Context) error {
 	}
 	object.SetAPIVersion(v1.SchemeGroupVersion.String())
 	object.SetKind("EPIC")
+	// The server takes an object that it creates by its own name only.
+	object.SetNamespace(epic.ConfigNamespace)
+	object.SetName(epic.ConfigName)
 	if _, err := s.Dynamic.Resource(epics).Namespace(epic.ConfigNamespace).Apply(ctx, epic.ConfigName, object, metav1.ApplyOptions{FieldManager: fieldManager, Force: true}); err != nil {
 		return fmt.Errorf("write epic %s/%s: %w", epic.ConfigNamespace, epic.ConfigName, err)
 	}

@@ -117,7 +117,7 @@ func TestRun(t *testing.T) {
 		if err := json.Unmarshal([]byte(body), &object.Object); err != nil {
 			t.Fatal(err)
 		}
-		if cidr, _, _ := unstructured.NestedString(object.Object, "spec", "service-cidr"); name != "epic/epic" || cidr != "10.96.0.0/16" || object.GetKind() != "EPIC" {
+		if cidr, _, _ := unstructured.NestedString(object.Object, "spec", "service-cidr"); name != "epic/epic" || cidr != "10.96.0.0/16" || object.GetKind() != "EPIC" || object.GetName() != "epic" || object.GetNamespace() != "epic" {
 			t.Errorf("It applied %s", (*applied)[0])
 		}
 		if _, err := s.Kube.CoreV1().Namespaces().Get(t.Context(), "epic", metav1.GetOptions{}); err != nil {

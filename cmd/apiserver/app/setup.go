@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/acnodal/epic/pkg/setup"
@@ -53,7 +54,10 @@ func newSetupCommand() *cobra.Command {
 					return fmt.Errorf("--epic-spec-file: %w", err)
 				}
 			}
-			config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+			config, err := rest.InClusterConfig()
+			if kubeconfig != "" {
+				config, err = clientcmd.BuildConfigFromFlags("", kubeconfig)
+			}
 			if err != nil {
 				return fmt.Errorf("how to reach the cluster: %w: give --kubeconfig", err)
 			}
