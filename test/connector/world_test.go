@@ -63,6 +63,8 @@ type cluster struct {
 	core  kubernetes.Interface
 	// audit is the file with one line for each request.
 	audit string
+	// cert and key sign the tokens of service accounts.
+	cert, key string
 }
 
 // world is a client cluster and a gateway cluster.
@@ -252,7 +254,8 @@ func (w *world) newCluster(name, binary string) (*cluster, error) {
 	if c.core, err = kubernetes.NewForConfig(c.config); err != nil {
 		return nil, err
 	}
-	cert, key := own.ServingFiles()
+	c.cert, c.key = own.ServingFiles()
+	cert, key := c.cert, c.key
 	frontDir := filepath.Dir(front.CAFile())
 	c.server, err = w.run(name+"-apiserver", binary,
 		// The history is judged: it is kept, and in a form that reads easily.
@@ -457,6 +460,8 @@ func (w *world) bind(ctx context.Context, namespace, role, account, name string)
 type replica struct {
 	*process.Process
 	metrics string
+	// remote is the kubeconfig for EPIC.
+	remote string
 }
 
 // newReplica makes a connector for the client cluster, which is published in an account
@@ -486,7 +491,7 @@ func (w *world) newReplica(t *testing.T, account, as, name string, args ...strin
 		Process: &process.Process{Name: name, Path: w.connector, Log: filepath.Join(w.dir, name+".log"), Args: append([]string{
 			"--kubeconfig", local, "--epic-kubeconfig", remote, "--cluster", as, "--bind-address", address, "--retry-refused=1s",
 		}, args...)},
-		metrics: "http://" + address,
+		metrics: "http://" + address, remote: remote,
 	}
 	t.Cleanup(func() {
 		r.Kill()

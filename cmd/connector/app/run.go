@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/server/healthz"
 	"k8s.io/client-go/kubernetes"
@@ -24,8 +26,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/cli/observe"
 	"github.com/acnodal/epic/pkg/connector"
+	"github.com/acnodal/epic/pkg/connector/access"
 	"github.com/acnodal/epic/pkg/connector/nodes"
 	"github.com/acnodal/epic/pkg/connector/renewal"
 	"github.com/acnodal/epic/pkg/credential"
@@ -68,6 +72,7 @@ func run(ctx context.Context, o *options) error {
 	}
 	there, err := cluster.New(remote, func(c *cluster.Options) {
 		c.Scheme, c.Cache = scheme, connector.RemoteCache(namespace)
+		c.MapperProvider = func(*rest.Config, *http.Client) (apimeta.RESTMapper, error) { return connector.RemoteMapper(), nil }
 	})
 	if err != nil {
 		return fmt.Errorf("reach EPIC: %w", err)
@@ -79,7 +84,7 @@ func run(ctx context.Context, o *options) error {
 	}
 	secrets := connector.FolderSecrets(o.secretsDir, namespace)
 	if o.secretsDir == "" {
-		direct, err := client.New(remote, client.Options{Scheme: scheme})
+		direct, err := client.New(remote, client.Options{Scheme: scheme, Mapper: there.GetRESTMapper()})
 		if err != nil {
 			return fmt.Errorf("reach EPIC: %w", err)
 		}
@@ -94,49 +99,73 @@ func run(ctx context.Context, o *options) error {
 	synced := func(ctx context.Context) bool {
 		return mgr.GetCache().WaitForCacheSync(ctx) && there.GetCache().WaitForCacheSync(ctx)
 	}
-	if err := mgr.Add(everywhere(func(ctx context.Context) error { return serve(ctx, &o.observe, synced) })); err != nil {
-		return fmt.Errorf("serve metrics: %w", err)
-	}
-	if err := o.addCredentials(ctx, mgr, files, local, remote, leaseNamespace, namespace); err != nil {
+	reporter, err := o.addCredentials(ctx, mgr, files, local, remote, leaseNamespace, namespace)
+	if err != nil {
 		return err
 	}
+	if reporter.Classes, err = client.New(local, client.Options{Scheme: scheme}); err != nil {
+		return fmt.Errorf("reach this cluster: %w", err)
+	}
+	direct := there.GetAPIReader()
+	reporter.Ask = func(ctx context.Context) error {
+		return direct.List(ctx, &epicv1.GWProxyList{}, client.InNamespace(namespace), client.Limit(1))
+	}
+	elected := leads(mgr)
+	reporter.Writes = func() bool {
+		// Nobody is elected while EPIC was not there once.
+		now, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+		defer cancel()
+		return elected() || !synced(now)
+	}
 	klog.FromContext(ctx).Info("Connecting", "cluster", o.cluster, "namespace", namespace, "epic", files.Transport.Credential().Config.Host)
-	return mgr.Start(ctx)
+	return together(ctx, func(ctx context.Context) error { return mgr.Start(ctx) },
+		// The manager starts nothing before both clusters are there. Until then, too, the program
+		// is alive, takes another credential, and reports what is wrong.
+		func(ctx context.Context) error { return serve(ctx, &o.observe, synced) },
+		func(ctx context.Context) error { files.Run(ctx); return nil },
+		func(ctx context.Context) error { reporter.Run(ctx); return nil },
+	)
 }
 
-// addCredentials keeps the credential for EPIC current, and gives nodes theirs.
-func (o *options) addCredentials(ctx context.Context, mgr manager.Manager, files *credential.Files, local, remote *rest.Config, leaseNamespace, namespace string) error {
+// together runs work and what goes with it, and ends all of it when the first ends.
+func together(ctx context.Context, work ...func(context.Context) error) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var group errgroup.Group
+	for _, each := range work {
+		group.Go(func() error {
+			defer stop()
+			return each(ctx)
+		})
+	}
+	return group.Wait()
+}
+
+// addCredentials keeps the credential for EPIC current, and gives nodes theirs. It returns
+// what reports on the credential.
+func (o *options) addCredentials(ctx context.Context, mgr manager.Manager, files *credential.Files, local, remote *rest.Config, leaseNamespace, namespace string) (*access.Reporter, error) {
 	here, err := kubernetes.NewForConfig(local)
 	if err != nil {
-		return fmt.Errorf("reach this cluster: %w", err)
+		return nil, fmt.Errorf("reach this cluster: %w", err)
 	}
 	there, err := kubernetes.NewForConfig(remote)
 	if err != nil {
-		return fmt.Errorf("reach EPIC: %w", err)
+		return nil, fmt.Errorf("reach EPIC: %w", err)
 	}
 	files.Observe = renewal.Observe
 	renewal.Observe(files.Transport.Credential())
-	if err := mgr.Add(everywhere(func(ctx context.Context) error { files.Run(ctx); return nil })); err != nil {
-		return fmt.Errorf("read credentials again: %w", err)
-	}
+	reporter := &access.Reporter{Transport: files.Transport}
 	if o.credentialSecret != "" {
-		if err := mgr.Add(&renewal.Renewer{
+		renewer := &renewal.Renewer{
 			Transport: files.Transport, Client: there, Store: nodes.StoreSecret(here, leaseNamespace, o.credentialSecret, credentialKey),
-		}); err != nil {
-			return fmt.Errorf("renew the credential for EPIC: %w", err)
 		}
+		if err := mgr.Add(renewer); err != nil {
+			return nil, fmt.Errorf("renew the credential for EPIC: %w", err)
+		}
+		reporter.Renewal = renewer.Failure
 	}
-	return o.addNodes(ctx, mgr, here, there, leaseNamespace, namespace, files.Transport)
+	return reporter, o.addNodes(ctx, mgr, here, there, leaseNamespace, namespace, files.Transport)
 }
-
-// everywhere is work of every replica.
-type everywhere func(context.Context) error
-
-// Start implements manager.Runnable.
-func (e everywhere) Start(ctx context.Context) error { return e(ctx) }
-
-// NeedLeaderElection reports that every replica does it.
-func (everywhere) NeedLeaderElection() bool { return false }
 
 // serve serves metrics and health checks until ctx ends. The program is ready when every
 // object is known.

@@ -8,6 +8,7 @@ package renewal
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -33,8 +34,10 @@ const (
 	retry, retryAtMost = 5 * time.Second, 5 * time.Minute
 	// afterRenewal is the least time until the next renewal.
 	afterRenewal = time.Hour
-	// look is how often the time of the next renewal is checked.
-	look = time.Minute
+	// look is how often the time of the next renewal is checked: clocks jump.
+	look = 30 * time.Second
+	// skew is by how much this host's clock may be behind EPIC's.
+	skew = 5 * time.Minute
 )
 
 var (
@@ -65,6 +68,19 @@ type Renewer struct {
 	Client kubernetes.Interface
 	// Store keeps a kubeconfig for the connector's other replicas and its next start.
 	Store func(ctx context.Context, kubeconfig []byte) error
+
+	// now is the host's clock, time.Now if it is nil.
+	now func() time.Time
+	// failure is why the last attempt failed; nil if it did not.
+	failure atomic.Pointer[error]
+}
+
+// Failure is why the last renewal failed; nil if it did not.
+func (r *Renewer) Failure() error {
+	if err := r.failure.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // NeedLeaderElection reports that one replica renews. The others read what it stored.
@@ -73,17 +89,26 @@ func (r *Renewer) NeedLeaderElection() bool { return true }
 // Start implements manager.Runnable.
 func (r *Renewer) Start(ctx context.Context) error {
 	failures := 0
+	var current *credential.Credential
+	var since time.Time
 	for {
 		pause := look
-		if due, ok := Due(r.Transport.Credential()); ok && !time.Now().Before(due) {
+		c := r.Transport.Credential()
+		if c != current {
+			current, since, failures = c, time.Now(), 0
+			r.failure.Store(nil)
+		}
+		if r.due(c, time.Since(since)) {
 			if err := r.renew(ctx); err != nil && ctx.Err() == nil {
 				renewals.WithLabelValues("failed").Inc()
 				if failures == 0 {
-					klog.FromContext(ctx).Error(err, "Can't renew the credential for EPIC, trying again", "expires", r.Transport.Credential().Expires)
+					klog.FromContext(ctx).Error(err, "Can't renew the credential for EPIC, trying again", "expires", c.Expires)
 				}
+				r.failure.Store(&err)
 				pause = min(retry<<min(failures, 8), retryAtMost)
 				failures++
 			} else {
+				r.failure.Store(nil)
 				// Regardless of this host's clock.
 				failures, pause = 0, afterRenewal
 			}
@@ -94,6 +119,21 @@ func (r *Renewer) Start(ctx context.Context) error {
 		case <-time.After(pause):
 		}
 	}
+}
+
+// due returns whether to renew a credential that this process has had for some time. That
+// time, which no change of the clock touches, makes up for a clock that is behind, and would
+// let the credential expire. A clock by which it was not issued yet is behind for sure.
+func (r *Renewer) due(c *credential.Credential, held time.Duration) bool {
+	at, ok := Due(c)
+	if !ok {
+		return false
+	}
+	now := time.Now()
+	if r.now != nil {
+		now = r.now()
+	}
+	return !now.Before(at) || now.Before(c.Issued.Add(-skew)) || held >= at.Sub(c.Issued)
 }
 
 // Due returns when a credential must be renewed. It returns false for one that can't be:

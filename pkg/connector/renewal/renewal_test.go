@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -124,6 +125,116 @@ func TestRenewer(t *testing.T) {
 		synctest.Wait()
 		if transport.Credential() != before {
 			t.Error("It uses a token that it could not store")
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// requested is the request for a token of an action.
+func requested(action clienttesting.Action) *authenticationv1.TokenRequest {
+	if create, ok := action.(clienttesting.CreateActionImpl); ok {
+		if request, ok := create.GetObject().(*authenticationv1.TokenRequest); ok {
+			return request
+		}
+	}
+	return &authenticationv1.TokenRequest{}
+}
+
+// A clock that jumps neither lets a credential expire nor has EPIC asked all the time.
+func TestClockJumps(t *testing.T) {
+	for name, jump := range map[string]time.Duration{"ahead": 400 * 24 * time.Hour, "behind": -400 * 24 * time.Hour, "a little behind": -3 * time.Minute, "hours behind": -30 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				kube := fake.NewClientset()
+				asked := 0
+				kube.PrependReactor("create", "serviceaccounts", func(action clienttesting.Action) (bool, runtime.Object, error) {
+					asked++
+					request := requested(action)
+					// EPIC's clock is right.
+					request.Status.Token = token(account, time.Now(), time.Now().Add(Lifetime))
+					return true, request, nil
+				})
+				transport := credential.NewTransport()
+				if err := transport.Set(parse(t, token(account, time.Now(), time.Now().Add(Lifetime)))); err != nil {
+					t.Fatal(err)
+				}
+				var offset atomic.Int64
+				r := &Renewer{
+					Transport: transport, Client: kube, Store: func(context.Context, []byte) error { return nil },
+					now: func() time.Time { return time.Now().Add(time.Duration(offset.Load())) },
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan error, 1)
+				go func() { done <- r.Start(ctx) }()
+				time.Sleep(time.Hour)
+				offset.Store(int64(jump))
+				const days = 10
+				for range days {
+					time.Sleep(24 * time.Hour)
+					synctest.Wait()
+					if left := time.Until(transport.Credential().Expires); left < Lifetime-26*time.Hour {
+						t.Fatalf("The token is valid for %s", left)
+					}
+				}
+				if asked > days*25 {
+					t.Errorf("It asked %d times in %d days", asked, days)
+				}
+				cancel()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// What kept a credential from being renewed is known until it is renewed, or another one is
+// there.
+func TestFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kube := fake.NewClientset()
+		away := true
+		kube.PrependReactor("create", "serviceaccounts", func(action clienttesting.Action) (bool, runtime.Object, error) {
+			request := requested(action)
+			if away {
+				return true, nil, errors.New("no answer")
+			}
+			request.Status.Token = token(account, time.Now(), time.Now().Add(Lifetime))
+			return true, request, nil
+		})
+		transport := credential.NewTransport()
+		r := &Renewer{Transport: transport, Client: kube, Store: func(context.Context, []byte) error { return nil }}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- r.Start(ctx) }()
+		failing := func(want bool) {
+			t.Helper()
+			time.Sleep(retryAtMost)
+			synctest.Wait()
+			if err := r.Failure(); (err != nil) != want {
+				t.Errorf("The failure is %v", err)
+			}
+		}
+		set := func(issued, expires time.Duration) {
+			t.Helper()
+			if err := transport.Set(parse(t, token(account, time.Now().Add(issued), time.Now().Add(expires)))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		failing(false)
+		set(-25*time.Hour, time.Hour)
+		failing(true)
+		set(0, Lifetime)
+		failing(false)
+		set(-25*time.Hour, time.Hour)
+		failing(true)
+		away = false
+		failing(false)
+		if left := time.Until(transport.Credential().Expires); left < Lifetime-time.Hour {
+			t.Errorf("The token is valid for %s", left)
 		}
 		cancel()
 		if err := <-done; err != nil {
