@@ -28,12 +28,12 @@ var named = []string{"link", "button", "textbox", "searchbox", "combobox", "navi
 
 // accessible checks the page that a tab shows. Where EPIC_AXE names the file axe.min.js of
 // axe-core, that library checks it too.
-func accessible(t *testing.T, ctx context.Context, what string) {
+func accessible(ctx context.Context, t *testing.T, what string) {
 	t.Helper()
-	for _, fault := range js[[]string](t, ctx, checkPage) {
+	for _, fault := range js[[]string](ctx, t, checkPage) {
 		t.Errorf("%s: %s", what, fault)
 	}
-	tree := value(t, ctx, func(ctx context.Context, _ *chromedp.Target) (accessibility.GetFullAXTreeResult, error) {
+	tree := value(ctx, t, func(ctx context.Context, _ *chromedp.Target) (accessibility.GetFullAXTreeResult, error) {
 		return chromedp.Call(ctx, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
 	})
 	text := func(v *accessibility.Value) (s string) {
@@ -66,8 +66,8 @@ func accessible(t *testing.T, ctx context.Context, what string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	js[any](t, ctx, string(script)+";0")
-	for _, fault := range value(t, ctx, chromedp.Evaluate[[]string](axe, chromedp.EvalAwaitPromise)) {
+	js[any](ctx, t, string(script)+";0")
+	for _, fault := range value(ctx, t, chromedp.Evaluate[[]string](axe, chromedp.EvalAwaitPromise)) {
 		t.Errorf("%s: axe-core: %s", what, fault)
 	}
 }

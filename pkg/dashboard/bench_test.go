@@ -3,6 +3,7 @@
 package dashboard
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"testing"
 
@@ -27,8 +28,8 @@ func BenchmarkPages(b *testing.B) {
 			size := 0
 			for b.Loop() {
 				w := httptest.NewRecorder()
-				p.ServeHTTP(w, httptest.NewRequest("GET", "/base/"+path, nil))
-				if w.Code != 200 {
+				p.ServeHTTP(w, httptest.NewRequestWithContext(b.Context(), http.MethodGet, "/base/"+path, http.NoBody))
+				if w.Code != http.StatusOK {
 					b.Fatal(w.Code)
 				}
 				size = w.Body.Len()

@@ -45,23 +45,23 @@ func chromium(t *testing.T) context.Context {
 	t.Cleanup(cancel)
 	browser, end := chromedp.NewContext(allocator)
 	t.Cleanup(end)
-	start(t, browser)
+	start(browser, t)
 	return browser
 }
 
 // tab opens a tab that ends with the test, if not before, and does something in it.
-func tab(t *testing.T, browser context.Context, steps ...step) (context.Context, context.CancelFunc) {
+func tab(browser context.Context, t *testing.T, steps ...step) (context.Context, context.CancelFunc) {
 	t.Helper()
 	ctx, end := chromedp.NewContext(browser)
 	t.Cleanup(end)
-	start(t, ctx)
-	do(t, ctx, steps...)
+	start(ctx, t)
+	do(ctx, t, steps...)
 	return ctx, end
 }
 
 // start starts what belongs to a context. The context of the first run is that of the
 // browser or tab, so it has no deadline of its own.
-func start(t *testing.T, ctx context.Context) {
+func start(ctx context.Context, t *testing.T) {
 	t.Helper()
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatal(err)
@@ -72,13 +72,13 @@ func start(t *testing.T, ctx context.Context) {
 type step = chromedp.Action[chromedp.Void]
 
 // do does some steps in a tab.
-func do(t *testing.T, ctx context.Context, steps ...step) {
+func do(ctx context.Context, t *testing.T, steps ...step) {
 	t.Helper()
-	value(t, ctx, chromedp.Steps(steps...))
+	value(ctx, t, chromedp.Steps(steps...))
 }
 
 // value returns what an action yields in a tab.
-func value[T any](t *testing.T, ctx context.Context, action chromedp.Action[T]) T {
+func value[T any](ctx context.Context, t *testing.T, action chromedp.Action[T]) T {
 	t.Helper()
 	bounded, cancel := context.WithTimeout(ctx, browserPatience)
 	defer cancel()
@@ -90,9 +90,9 @@ func value[T any](t *testing.T, ctx context.Context, action chromedp.Action[T]) 
 }
 
 // js is the value of an expression in a tab.
-func js[T any](t *testing.T, ctx context.Context, expression string) T {
+func js[T any](ctx context.Context, t *testing.T, expression string) T {
 	t.Helper()
-	return value(t, ctx, chromedp.Evaluate[T](expression))
+	return value(ctx, t, chromedp.Evaluate[T](expression))
 }
 
 // open goes to the dashboard by the address that a user opens, then to one of its pages.
@@ -106,27 +106,27 @@ func open(s *Server, path string) step {
 }
 
 // emulate sets the width of the window and the color scheme.
-func emulate(t *testing.T, ctx context.Context, width int64, dark bool) {
+func emulate(ctx context.Context, t *testing.T, width int64, dark bool) {
 	t.Helper()
 	scheme := "light"
 	if dark {
 		scheme = "dark"
 	}
 	media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}
-	do(t, ctx, chromedp.EmulateViewport(width, 800), chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+	do(ctx, t, chromedp.EmulateViewport(width, 800), chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
 		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, media)
 		return err
 	}))
 }
 
 // screenshot keeps what a page looks like where EPIC_SCREENSHOTS names a folder.
-func screenshot(t *testing.T, ctx context.Context, name string) {
+func screenshot(ctx context.Context, t *testing.T, name string) {
 	t.Helper()
 	folder := os.Getenv("EPIC_SCREENSHOTS")
 	if folder == "" {
 		return
 	}
-	png := value(t, ctx, chromedp.FullScreenshot(100))
+	png := value(ctx, t, chromedp.FullScreenshot(100))
 	if err := os.WriteFile(filepath.Join(folder, name+".png"), png, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -163,9 +163,9 @@ func TestPagesInBrowser(t *testing.T) {
 		}
 		s := serve(t, o)
 		for _, path := range paths {
-			ctx, end := tab(t, browser)
-			log := observe(t, ctx)
-			do(t, ctx, open(s, path))
+			ctx, end := tab(browser, t)
+			log := observe(ctx, t)
+			do(ctx, t, open(s, path))
 			file := name + "-" + strings.ReplaceAll(path, "/", "-")
 			for _, look := range []struct {
 				suffix string
@@ -176,9 +176,9 @@ func TestPagesInBrowser(t *testing.T) {
 				if look.suffix != "" && path != "" && !strings.Contains(path, "/loadbalancer/") {
 					continue
 				}
-				emulate(t, ctx, look.width, look.dark)
-				accessible(t, ctx, file+look.suffix)
-				screenshot(t, ctx, file+look.suffix)
+				emulate(ctx, t, look.width, look.dark)
+				accessible(ctx, t, file+look.suffix)
+				screenshot(ctx, t, file+look.suffix)
 			}
 			log.check(t, file, s)
 			end()
@@ -193,7 +193,7 @@ type log struct {
 }
 
 // observe notes what a tab does.
-func observe(t *testing.T, ctx context.Context) *log {
+func observe(ctx context.Context, t *testing.T) *log {
 	t.Helper()
 	l := &log{}
 	note := func(to *[]string, text string) {
@@ -214,7 +214,7 @@ func observe(t *testing.T, ctx context.Context) *log {
 	if err != nil {
 		t.Fatal(err)
 	}
-	do(t, ctx, chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+	do(ctx, t, chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
 		if _, err := chromedp.Call(ctx, network.Enable, network.EnableParams{}); err != nil {
 			return err
 		}
@@ -253,8 +253,8 @@ func TestPolicyInBrowser(t *testing.T) {
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { reached.Add(1) }))
 	defer other.Close()
 	s := serve(t, Options{Feed: feedOf(modelOf(t, "healthy"))})
-	ctx, _ := tab(t, chromium(t), open(s, ""))
-	refused := value(t, ctx, chromedp.Evaluate[int](`(async (other) => {
+	ctx, _ := tab(chromium(t), t, open(s, ""))
+	refused := value(ctx, t, chromedp.Evaluate[int](`(async (other) => {
 		let refused = 0;
 		document.addEventListener("securitypolicyviolation", () => refused++);
 		await fetch(other).catch(() => 0);
@@ -295,13 +295,13 @@ func TestOtherOriginInBrowser(t *testing.T) {
 	}))
 	defer other.Close()
 	browser := chromium(t)
-	_, _ = tab(t, browser, open(s, ""))
-	ctx, _ := tab(t, browser, chromedp.Navigate(other.URL))
+	_, _ = tab(browser, t, open(s, ""))
+	ctx, _ := tab(browser, t, chromedp.Navigate(other.URL))
 	if got := <-cookies; got != "" {
 		t.Errorf("The other server got the cookie %s", got)
 	}
 	base := "http://" + s.guard.hosts[0] + s.guard.base
-	got := value(t, ctx, chromedp.Evaluate[string](`(async (url) => {
+	got := value(ctx, t, chromedp.Evaluate[string](`(async (url) => {
 		const all = [];
 		for (const mode of ["cors", "no-cors"]) all.push(await fetch(url, {mode, credentials: "include"}).then((r) => r.status, () => "refused"));
 		const frame = document.createElement("iframe");
@@ -320,21 +320,21 @@ func TestOtherOriginInBrowser(t *testing.T) {
 // The keyboard reaches everything, first the link to the content.
 func TestKeyboardInBrowser(t *testing.T) {
 	s := serve(t, Options{Feed: feedOf(modelOf(t, "tunnels-down"))})
-	ctx, _ := tab(t, chromium(t), open(s, "proxies"))
+	ctx, _ := tab(chromium(t), t, open(s, "proxies"))
 	const active = `document.activeElement.id || document.activeElement.textContent.trim().replace(/\s+/g, " ")`
-	do(t, ctx, chromedp.KeyEvent(kb.Tab))
-	if got := js[string](t, ctx, active); got != "Skip to the content" || !js[bool](t, ctx, `document.activeElement.getBoundingClientRect().top >= 0`) {
+	do(ctx, t, chromedp.KeyEvent(kb.Tab))
+	if got := js[string](ctx, t, active); got != "Skip to the content" || !js[bool](ctx, t, `document.activeElement.getBoundingClientRect().top >= 0`) {
 		t.Errorf("The first is %q, or out of sight", got)
 	}
-	do(t, ctx, chromedp.KeyEvent(kb.Enter))
-	if got := js[string](t, ctx, active); got != "main" {
+	do(ctx, t, chromedp.KeyEvent(kb.Enter))
+	if got := js[string](ctx, t, active); got != "main" {
 		t.Errorf("The link leads to %q", got)
 	}
 	var order []string
 	for range 6 {
-		do(t, ctx, chromedp.KeyEvent(kb.Tab))
-		order = append(order, js[string](t, ctx, active))
-		if !js[bool](t, ctx, `parseFloat(getComputedStyle(document.activeElement).outlineWidth) >= 2`) {
+		do(ctx, t, chromedp.KeyEvent(kb.Tab))
+		order = append(order, js[string](ctx, t, active))
+		if !js[bool](ctx, t, `parseFloat(getComputedStyle(document.activeElement).outlineWidth) >= 2`) {
 			t.Errorf("The focus on %s can't be seen", order[len(order)-1])
 		}
 	}
@@ -343,8 +343,8 @@ func TestKeyboardInBrowser(t *testing.T) {
 	if want := []string{"q", "state", "Filter", "shop", "acme"}; !slices.Equal(order, want) {
 		t.Errorf("%q, want %q", order, want)
 	}
-	js[any](t, ctx, `document.querySelector("tbody a").focus(); 0`)
-	do(t, ctx, chromedp.KeyEvent(kb.Enter), chromedp.WaitReady(".path"))
+	js[any](ctx, t, `document.querySelector("tbody a").focus(); 0`)
+	do(ctx, t, chromedp.KeyEvent(kb.Enter), chromedp.WaitReady(".path"))
 }
 
 // A page changes by itself, and neither the focus nor what somebody opened changes.
@@ -352,23 +352,23 @@ func TestLiveInBrowser(t *testing.T) {
 	healthy, broken := modelOf(t, "healthy"), modelOf(t, "tunnels-down")
 	f := feedOf(healthy)
 	s := serve(t, Options{Feed: f})
-	ctx, _ := tab(t, chromium(t), open(s, ""))
-	js[any](t, ctx, `window.same = document.querySelector("main h1"); document.querySelector("#checks-details").open = true; document.querySelector("nav a[href$=proxies]").focus(); 0`)
+	ctx, _ := tab(chromium(t), t, open(s, ""))
+	js[any](ctx, t, `window.same = document.querySelector("main h1"); document.querySelector("#checks-details").open = true; document.querySelector("nav a[href$=proxies]").focus(); 0`)
 	f.set(func(s *live.Snapshot) {
 		broken.Checks = healthy.Checks
 		s.Model = broken
 	})
-	do(t, ctx, chromedp.WaitVisible(".fault"))
-	if got := js[string](t, ctx, `[document.title, document.querySelector(".badge").textContent, window.same.isConnected, document.querySelector("#checks-details").open, document.activeElement.textContent.trim()].join("|")`); got != "(1) Overview · EPIC|1|true|true|Proxies" {
+	do(ctx, t, chromedp.WaitVisible(".fault"))
+	if got := js[string](ctx, t, `[document.title, document.querySelector(".badge").textContent, window.same.isConnected, document.querySelector("#checks-details").open, document.activeElement.textContent.trim()].join("|")`); got != "(1) Overview · EPIC|1|true|true|Proxies" {
 		t.Error(got)
 	}
-	poll(t, ctx, `document.getElementById("said").textContent === "1 problem, 0 failing"`)
+	poll(ctx, t, `document.getElementById("said").textContent === "1 problem, 0 failing"`)
 	f.set(func(s *live.Snapshot) { s.Connected, s.Error = false, "connection refused" })
-	do(t, ctx, chromedp.WaitVisible("#away"))
-	poll(t, ctx, `document.getElementById("said").textContent === "The API does not answer"`)
-	screenshot(t, ctx, "away")
+	do(ctx, t, chromedp.WaitVisible("#away"))
+	poll(ctx, t, `document.getElementById("said").textContent === "The API does not answer"`)
+	screenshot(ctx, t, "away")
 	f.set(func(s *live.Snapshot) { s.Connected, s.Model = true, healthy })
-	do(t, ctx, chromedp.WaitNotPresent("#away"), chromedp.WaitVisible(".verdict.ok"))
+	do(ctx, t, chromedp.WaitNotPresent("#away"), chromedp.WaitVisible(".verdict.ok"))
 }
 
 // If the program ends, the page says so.
@@ -381,28 +381,28 @@ func TestGoneInBrowser(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(served) }()
-	ctx, _ := tab(t, chromium(t), open(s, ""))
-	poll(t, ctx, `document.getElementById("gone").hidden`)
+	ctx, _ := tab(chromium(t), t, open(s, ""))
+	poll(ctx, t, `document.getElementById("gone").hidden`)
 	stop()
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	do(t, ctx, chromedp.WaitVisible("#gone"))
-	screenshot(t, ctx, "gone")
+	do(ctx, t, chromedp.WaitVisible("#gone"))
+	screenshot(ctx, t, "gone")
 }
 
 // The filter works while one types, and its address is that of what is shown.
 func TestFilterInBrowser(t *testing.T) {
 	s := serve(t, Options{Feed: feedOf(manyProxies(1000))})
-	ctx, _ := tab(t, chromium(t), open(s, "proxies"))
-	screenshot(t, ctx, "many")
-	do(t, ctx, chromedp.SendKeys("#q", "shop-0077"))
-	poll(t, ctx, `document.querySelectorAll("tbody tr").length === 1 && document.querySelector(".found").textContent === "1 of 1000"`)
-	if got := js[string](t, ctx, `location.search + " " + document.activeElement.id + " " + document.activeElement.value`); got != "?q=shop-0077 q shop-0077" {
+	ctx, _ := tab(chromium(t), t, open(s, "proxies"))
+	screenshot(ctx, t, "many")
+	do(ctx, t, chromedp.SendKeys("#q", "shop-0077"))
+	poll(ctx, t, `document.querySelectorAll("tbody tr").length === 1 && document.querySelector(".found").textContent === "1 of 1000"`)
+	if got := js[string](ctx, t, `location.search + " " + document.activeElement.id + " " + document.activeElement.value`); got != "?q=shop-0077 q shop-0077" {
 		t.Error(got)
 	}
-	do(t, ctx, chromedp.Click("a.clear"), chromedp.WaitReady(".pager"), chromedp.Click("a[rel=next]"), chromedp.WaitReady("a[rel=prev]"))
-	if got := js[string](t, ctx, `document.querySelector(".pager span").textContent`); got != "51–100 of 1000" {
+	do(ctx, t, chromedp.Click("a.clear"), chromedp.WaitReady(".pager"), chromedp.Click("a[rel=next]"), chromedp.WaitReady("a[rel=prev]"))
+	if got := js[string](ctx, t, `document.querySelector(".pager span").textContent`); got != "51–100 of 1000" {
 		t.Error(got)
 	}
 }
@@ -410,19 +410,19 @@ func TestFilterInBrowser(t *testing.T) {
 // Without JavaScript everything is there, too, and the filter is a form.
 func TestWithoutScriptInBrowser(t *testing.T) {
 	s := serve(t, Options{Feed: feedOf(modelOf(t, "healthy"))})
-	ctx, _ := tab(t, chromium(t), chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+	ctx, _ := tab(chromium(t), t, chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
 		_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 		return err
 	}), open(s, "proxies"))
-	do(t, ctx, chromedp.WaitVisible("noscript p"), chromedp.SendKeys("#q", "edge"), chromedp.Click("#filter button"), chromedp.WaitReady("a.clear"))
-	if got := value(t, ctx, chromedp.Text("tbody")); !strings.Contains(got, "edge") || strings.Contains(got, "shop") {
+	do(ctx, t, chromedp.WaitVisible("noscript p"), chromedp.SendKeys("#q", "edge"), chromedp.Click("#filter button"), chromedp.WaitReady("a.clear"))
+	if got := value(ctx, t, chromedp.Text("tbody")); !strings.Contains(got, "edge") || strings.Contains(got, "shop") {
 		t.Error(got)
 	}
-	screenshot(t, ctx, "noscript")
+	screenshot(ctx, t, "noscript")
 }
 
 // poll waits until an expression is true.
-func poll(t *testing.T, ctx context.Context, expression string) {
+func poll(ctx context.Context, t *testing.T, expression string) {
 	t.Helper()
-	value(t, ctx, chromedp.Poll[bool](expression))
+	value(ctx, t, chromedp.Poll[bool](expression))
 }

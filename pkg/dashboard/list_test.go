@@ -4,6 +4,7 @@ package dashboard
 
 import (
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
@@ -37,7 +38,7 @@ func TestList(t *testing.T) {
 		"state=ok&q=-00":                "1-3 of 3/120, page 1 of 1, Proxy-000",
 		"q=" + strings.Repeat("ä", 300): "1-0 of 0/120, page 1 of 1, ",
 	} {
-		l := newList(httptest.NewRequest("GET", "/?"+query, nil), 50)
+		l := newList(httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/?"+query, http.NoBody), 50)
 		items := filtered(&l, all, func(e *entry) (overview.State, []string) { return e.state, []string{e.name} })
 		first := ""
 		if len(items) > 0 {

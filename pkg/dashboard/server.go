@@ -77,7 +77,7 @@ func Listen(ctx context.Context, o Options) (*Server, error) {
 	s.guard = newGuard(port, p)
 	p.base = s.guard.base
 	// Ending the context ends the streams of events, for which a shutdown would wait.
-	streams, end := context.WithCancel(context.Background())
+	streams, end := context.WithCancel(context.WithoutCancel(ctx))
 	s.server = &http.Server{
 		Handler: s.guard, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		BaseContext: func(net.Listener) context.Context { return streams },

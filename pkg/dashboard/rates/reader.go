@@ -27,7 +27,7 @@ const (
 
 // Reader answers from what it has read, and reads what it is asked for.
 type Reader struct {
-	//nolint:containedctx // queries continue after the page that caused them
+	// ctx outlives the pages that cause queries.
 	ctx     context.Context
 	source  *Source
 	ask     ask
