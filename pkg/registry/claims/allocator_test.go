@@ -15,6 +15,8 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/acnodal/epic/pkg/registry/claims/internal/cursor"
 )
 
 // testSpace is a space of the given size with short blocks.
@@ -63,7 +65,7 @@ func holdNumbers(t testing.TB, b *Backend, s Space, ns ...uint64) {
 	}
 }
 
-func cursor(t testing.TB, b *Backend, s Space) uint64 {
+func position(t testing.TB, b *Backend, s Space) uint64 {
 	t.Helper()
 	resp, err := b.client.Get(t.Context(), b.layout.cursor(s))
 	if err != nil {
@@ -103,25 +105,25 @@ func TestTakeInOrder(t *testing.T) {
 func TestBlocksGrowWhileTheyAreUsedUpQuickly(t *testing.T) {
 	b := newTestBackend(t, newPrefix())
 	clock := clocktesting.NewFakePassiveClock(time.Unix(1000, 0))
-	b.allocator.clock = clock
+	b.allocator.Clock = clock
 	s := testSpace(1000)
 	s.maxBlock = 64
 	var sizes []uint64
 	next := func() {
-		before := cursor(t, b, s)
-		for cursor(t, b, s) == before {
+		before := position(t, b, s)
+		for position(t, b, s) == before {
 			take(t, b, s, 1)
 		}
-		sizes = append(sizes, cursor(t, b, s)-before)
+		sizes = append(sizes, position(t, b, s)-before)
 	}
 	for range 6 {
 		next()
-		clock.SetTime(clock.Now().Add(quick + 1))
+		clock.SetTime(clock.Now().Add(cursor.Quick + 1))
 	}
 	for range 4 {
 		next()
 	}
-	clock.SetTime(clock.Now().Add(quick + 1))
+	clock.SetTime(clock.Now().Add(cursor.Quick + 1))
 	next()
 	if want := []uint64{1, 2, 4, 8, 16, 16, 16, 32, 64, 64, 16}; !slices.Equal(sizes, want) {
 		t.Errorf("blocks of %v, want %v", sizes, want)
@@ -244,7 +246,7 @@ func TestSparedAddresses(t *testing.T) {
 			if a, _ := first.claim.Address(); a != part.From() {
 				t.Errorf("got %s first, want %s", a, part.From())
 			}
-			if end := b.allocator.block(poolSpace(whole)).end; end > 2 {
+			if end := position(t, b, poolSpace(whole)); end > 2 {
 				t.Errorf("%d addresses are reserved for one", end)
 			}
 			b.allocator.giveBack([]grant{first})
@@ -302,7 +304,7 @@ func TestFragments(t *testing.T) {
 	for i, g := range gs {
 		cs[i] = g.claim
 	}
-	if n := len(runs(cs)); n > maxRuns {
+	if n := len(runs(cs)); n > cursor.MaxRuns {
 		t.Errorf("%d numbers are in %d pieces", len(cs), n)
 	}
 	if !slices.IsSorted(numbers(gs)) {
@@ -352,16 +354,16 @@ func TestCloseReturnsWhatIsLeft(t *testing.T) {
 	a, b := newTestBackend(t, prefix), newTestBackend(t, prefix)
 	expectNumbers(t, take(t, a, s, 1), 4)
 	expectNumbers(t, take(t, b, s, 1), 20)
-	if err := a.allocator.close(t.Context()); err != nil {
+	if err := a.allocator.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := cursor(t, b, s); got != 35 {
+	if got := position(t, b, s); got != 35 {
 		t.Errorf("the cursor is at %d, want 35", got)
 	}
-	if err := b.allocator.close(t.Context()); err != nil {
+	if err := b.allocator.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := cursor(t, b, s); got != 20 {
+	if got := position(t, b, s); got != 20 {
 		t.Errorf("the cursor is at %d, want 20", got)
 	}
 }
@@ -486,18 +488,18 @@ func TestTakeEndsWithItsContext(t *testing.T) {
 func TestIdleBlocksAreDropped(t *testing.T) {
 	b := newTestBackend(t, newPrefix())
 	clock := clocktesting.NewFakePassiveClock(time.Unix(1000, 0))
-	b.allocator.clock, b.allocator.most = clock, 3
+	b.allocator.Clock, b.allocator.Most = clock, 3
 	space := func(n int) Space {
 		return Space{name: fmt.Sprint("service/", n), size: MaxID, minBlock: 4, maxBlock: 4, turns: true}
 	}
 	for n := range 3 {
 		take(t, b, space(n), 1)
 	}
-	clock.SetTime(clock.Now().Add(idle))
+	clock.SetTime(clock.Now().Add(cursor.Idle))
 	take(t, b, space(1), 1)
 	clock.SetTime(clock.Now().Add(time.Second))
 	take(t, b, space(3), 1)
-	if n := len(b.allocator.blocks); n != 2 {
+	if n := b.allocator.Len(); n != 2 {
 		t.Errorf("%d blocks are kept, want those of 1 and 3", n)
 	}
 	expectNumbers(t, take(t, b, space(1), 1), 3)
@@ -526,7 +528,7 @@ func TestReservationsAreShared(t *testing.T) {
 			return
 		}
 		// The first one waits until all others have come.
-		for b.allocator.block(space).wanted.Load() < writers {
+		for b.allocator.Wanted(space.name) < writers {
 			time.Sleep(time.Millisecond)
 		}
 	}, nil)
@@ -555,15 +557,15 @@ func TestReservationsAreShared(t *testing.T) {
 	if n := reservations.Load(); n > 2 {
 		t.Errorf("%d reservations for %d numbers", n, writers)
 	}
-	if n := b.allocator.block(space).wanted.Load(); n != 0 {
+	if n := b.allocator.Wanted(space.name); n != 0 {
 		t.Errorf("%d numbers are still wanted", n)
 	}
 	// Nobody waits anymore: the next blocks are small again.
-	before := b.allocator.block(space).end
+	before := position(t, b, space)
 	if _, _, err := b.allocator.take(t.Context(), space, 1); err != nil {
 		t.Fatal(err)
 	}
-	if size := b.allocator.block(space).end - before; size > calm {
+	if size := position(t, b, space) - before; size > cursor.Calm {
 		t.Errorf("a block of %d for one number", size)
 	}
 }

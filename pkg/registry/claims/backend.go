@@ -178,7 +178,7 @@ func (b *Backend) Close() error {
 	defer cancel()
 	b.stop()
 	poolMetrics.backend.CompareAndSwap(b, nil)
-	return errors.Join(b.allocator.close(ctx), b.client.Close())
+	return errors.Join(b.allocator.Close(ctx), b.client.Close())
 }
 
 func (b *Backend) register(k *kind) {

@@ -99,7 +99,7 @@ func (b *Backend) restoredCondition(r *restored) condition {
 				return err
 			}
 		}
-		b.allocator.forget()
+		b.allocator.Forget()
 		return &staleError{what: "the data was restored from a snapshot", spent: true}
 	})
 }

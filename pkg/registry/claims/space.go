@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/acnodal/epic/pkg/addresspool"
+	"github.com/acnodal/epic/pkg/registry/claims/internal/cursor"
 )
 
 // MaxID is the largest ID of any kind; the smallest is 1.
@@ -29,6 +30,11 @@ type Space struct {
 	// pool is set where the numbers are offsets into a pool of addresses, and part
 	// is the range inside it of those that are handed out.
 	pool, part *addresspool.Pool
+}
+
+// Range implements cursor.Ranged.
+func (s Space) Range() cursor.Range {
+	return cursor.Range{Name: s.name, Size: s.size, MinBlock: s.minBlock, MaxBlock: s.maxBlock, Turns: s.turns}
 }
 
 // TunnelIDs are unique in the whole system.

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cursor
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// Quick is how fast a block must be used up for the next to grow beyond Calm.
+	Quick = time.Second
+
+	// Calm is how far blocks grow however slowly they are used up: a reservation
+	// is a round trip, which most writes should not have to make. The first ones of
+	// a server are smaller, so numbering starts without gaps where several servers
+	// take part.
+	Calm = 16
+
+	// MaxRuns bounds into how many pieces the numbers of one write may fall, and so
+	// the comparisons in its transaction.
+	MaxRuns = 48
+
+	// scan is how many numbers one look for free ones covers at least, once
+	// blocks turn out to be taken.
+	scan = 4096
+)
+
+// block is what this server has reserved of one range.
+type block struct {
+	// wanted is how many numbers writes that hold or wait for the lock want.
+	wanted atomic.Int64
+
+	mu sync.Mutex
+	// free are the positions left, in order.
+	free []Span
+	// mark is where the cursor was left.
+	mark Mark
+	// size of the last reservation, and when it was made.
+	size uint64
+	at   time.Time
+	// used is when a number was taken last.
+	used time.Time
+	// later is when the first of the numbers that were passed over, because they
+	// can't be taken yet, can be taken.
+	later time.Time
+}
+
+// collect takes n positions off a block, reserving more as needed. Pieces that are too
+// short for a large request are passed over.
+func (a *Allocator[R]) collect(ctx context.Context, of R, b *block, n int) ([]Span, error) {
+	r := of.Range()
+	shortest := uint64((n + MaxRuns - 1) / MaxRuns)
+	var got []Span
+	want := uint64(n)
+	b.later = time.Time{}
+	for scanned := uint64(0); want > 0; {
+		if len(b.free) == 0 {
+			if scanned >= r.Size {
+				return nil, &ExhaustedError{Until: b.later}
+			}
+			reserved, err := a.reserve(ctx, of, b, want, scanned > 0)
+			if err != nil {
+				return nil, err
+			}
+			scanned += reserved
+			continue
+		}
+		sp := b.free[0]
+		k := min(sp.To-sp.From, want)
+		if k < shortest && k < want {
+			b.free = b.free[1:]
+			continue
+		}
+		got = append(got, Span{sp.From, sp.From + k})
+		want -= k
+		if b.free[0].From += k; b.free[0].From == sp.To {
+			b.free = b.free[1:]
+		}
+	}
+	return got, nil
+}
+
+// reserve moves the cursor over the next block and keeps what is free of it. It returns
+// how many positions it passed.
+func (a *Allocator[R]) reserve(ctx context.Context, of R, b *block, want uint64, searching bool) (uint64, error) {
+	r, now := of.Range(), a.Clock.Now()
+	switch {
+	case b.size == 0:
+		b.size = r.MinBlock
+	case now.Sub(b.at) > Quick:
+		b.size = min(b.size*2, max(Calm, r.MinBlock), r.MaxBlock)
+	default:
+		b.size = min(b.size*2, r.MaxBlock)
+	}
+	b.at = now
+	// Writes that come at once share one reservation.
+	size := max(b.size, want, min(uint64(max(b.wanted.Load(), 0)), r.MaxBlock))
+	if searching {
+		step := uint64(scan)
+		if r.Turns {
+			// More than a turn ahead, the numbers taken before it would lapse.
+			step = min(step, r.Size/4)
+		}
+		size = max(size, step)
+	}
+	for {
+		if b.mark == (Mark{}) {
+			b.mark.End = a.source.First(of)
+		}
+		from := b.mark.End
+		// The block ends with the turn, so its numbers are one range.
+		moved, err := a.source.Move(ctx, of, b.mark, min(from+size, (from/r.Size+1)*r.Size))
+		if err != nil {
+			return 0, err
+		}
+		b.mark, b.free = moved.Mark, moved.Free
+		if !moved.Done {
+			continue
+		}
+		if !moved.Later.IsZero() && (b.later.IsZero() || moved.Later.Before(b.later)) {
+			b.later = moved.Later
+		}
+		return b.mark.End - from, nil
+	}
+}
