@@ -17,6 +17,8 @@ import (
 	"text/template/parse"
 
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/acnodal/epic/pkg/shorten"
 )
 
 // MaxTemplateLength is how long a template may be. A name has at most 253
@@ -104,12 +106,12 @@ func RenderDNSName(template string, params DNSParams) (string, error) {
 	}
 	out := strings.ToLower(withoutAbsent(name.String()))
 	if msgs := validation.IsDNS1123Subdomain(out); len(msgs) > 0 {
-		return "", fmt.Errorf("makes %q, which is no DNS name: %s", shorten(out), strings.Join(msgs, "; "))
+		return "", fmt.Errorf("makes %q, which is no DNS name: %s", shown(out), strings.Join(msgs, "; "))
 	}
 	for label := range strings.SplitSeq(out, ".") {
 		if len(label) > validation.DNS1123LabelMaxLength {
 			return "", fmt.Errorf("makes %q, in which %q is longer than the %d characters that DNS allows between dots",
-				shorten(out), shorten(label), validation.DNS1123LabelMaxLength)
+				shown(out), shown(label), validation.DNS1123LabelMaxLength)
 		}
 	}
 	return out, nil
@@ -193,13 +195,8 @@ func plain(n parse.Node) (part, error) {
 }
 
 func errNotPlain(what string) error {
-	return fmt.Errorf("%s is not allowed: use text and these fields only: {{.%s}}", shorten(what), strings.Join(fields, "}}, {{."))
+	return fmt.Errorf("%s is not allowed: use text and these fields only: {{.%s}}", shown(what), strings.Join(fields, "}}, {{."))
 }
 
-func shorten(s string) string {
-	const most = 80
-	if len(s) <= most {
-		return s
-	}
-	return s[:most] + "..."
-}
+// shown is what a message shows of a text.
+func shown(s string) string { return shorten.To(80, s) }

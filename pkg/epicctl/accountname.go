@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/shorten"
 )
 
 // maxAccountName leaves room for the prefix in the name of a namespace.
@@ -40,10 +41,5 @@ func checkNewAccountName(name string) error {
 	return checkAccountName(name)
 }
 
-func shortened(s string) string {
-	const most = 80
-	if len(s) > most {
-		return strings.ToValidUTF8(s[:most], "") + "..."
-	}
-	return s
-}
+// shortened is what a message shows of a value.
+func shortened(s string) string { return shorten.To(80, s) } //nolint:mnd // about a line

@@ -11,10 +11,16 @@ import (
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/node/announce"
+	"github.com/acnodal/epic/pkg/shorten"
 )
 
-// conditionSessions is the condition that is true while all BGP sessions of a node are up.
-const conditionSessions = "BGPSessionsUp"
+const (
+	// conditionSessions is the condition that is true while all BGP sessions of a node
+	// are up.
+	conditionSessions = "BGPSessionsUp"
+	// maxConditionText is how long texts of the announcer may be in the API.
+	maxConditionText = 1000
+)
 
 // announce announces what this node delivers once all of it is known. When a node restarts,
 // its peers withdraw the routes that it does not announce at once.
@@ -51,23 +57,14 @@ func (g *gateway) reportAnnouncements(now announce.Status, s *epicv1.GatewayNode
 	}
 	var down []string
 	for _, p := range now.Peers {
-		s.BGPPeers = append(s.BGPPeers, epicv1.BGPPeerStatus{Name: p.Name, Address: p.Address.String(), State: p.State(), BFD: p.BFD(), Message: shortened(p.Message)})
+		s.BGPPeers = append(s.BGPPeers, epicv1.BGPPeerStatus{Name: p.Name, Address: p.Address.String(), State: p.State(), BFD: p.BFD(), Message: shorten.To(maxConditionText, p.Message)})
 		if !p.Up {
 			down = append(down, fmt.Sprintf("%s (%s): %s", p.Name, p.Address, p.Message))
 		}
 	}
 	c := metav1.Condition{Type: conditionSessions, Status: metav1.ConditionTrue, Reason: "Established", Message: "all BGP sessions are up", LastTransitionTime: metav1.NewTime(g.started)}
 	if len(down) > 0 {
-		c.Status, c.Reason, c.Message = metav1.ConditionFalse, "SessionsDown", shortened(strings.Join(down, "; "))
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, "SessionsDown", shorten.To(maxConditionText, strings.Join(down, "; "))
 	}
 	s.Conditions = append(s.Conditions, c)
-}
-
-// shortened is text that fits into a field of the API.
-func shortened(text string) string {
-	const most = 1000
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "") + "..."
 }

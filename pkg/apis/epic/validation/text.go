@@ -12,6 +12,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/acnodal/epic/pkg/shorten"
 )
 
 const (
@@ -35,12 +37,7 @@ func full(errs field.ErrorList) bool { return len(errs) >= maxErrors }
 func few(errs field.ErrorList) field.ErrorList { return errs[:min(len(errs), maxErrors)] }
 
 // quoted is a value as messages show it.
-func quoted(s string) string {
-	if len(s) <= maxQuoted {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxQuoted], "") + "..."
-}
+func quoted(s string) string { return shorten.To(maxQuoted, s) }
 
 // text checks that s is no longer than most and has nothing in it that changes
 // how a terminal or a log shows it.

@@ -27,6 +27,7 @@ import (
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/registry/kind"
+	"github.com/acnodal/epic/pkg/shorten"
 )
 
 // subresource and verb are the permission. No such subresource is served.
@@ -204,9 +205,5 @@ func what(added, removed []string) string {
 		parts = append(parts, "removes "+strings.Join(removed, ", "))
 	}
 	const most = 512
-	s := "it " + strings.Join(parts, " and ")
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "..."
-	}
-	return s
+	return shorten.To(most, "it "+strings.Join(parts, " and "))
 }
