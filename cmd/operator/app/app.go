@@ -10,7 +10,6 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
-	baseversion "k8s.io/component-base/version"
 
 	"github.com/acnodal/epic/pkg/cli"
 )
@@ -40,21 +39,10 @@ func Main(args []string, stdout, stderr io.Writer) int {
 
 func newCommand() *cobra.Command {
 	o := newOptions()
-	cmd := &cobra.Command{
-		Use:     program,
-		Short:   "Run and configure the Envoys of EPIC's proxies",
-		Long:    long,
-		Example: example,
-		Args:    cli.NoArguments,
-		RunE: o.logs.Before(func(ctx context.Context) error {
-			if err := o.validate(); err != nil {
-				return err
-			}
-			return run(ctx, o)
-		}),
+	p := &cli.Program{
+		Name: program, Short: "Run and configure the Envoys of EPIC's proxies", Long: long, Example: example,
+		Flags: o.flags(), Logs: o.logs, Validate: o.validate,
+		Run: func(ctx context.Context) error { return run(ctx, o) },
 	}
-	groups := o.flags()
-	cmd.AddCommand(newCleanupCommand(), newValidatorCommand(), cli.NewVersionCommand(program, "kubernetes "+baseversion.DefaultKubeBinaryVersion))
-	cli.Prepare(cmd, cli.FlagGroups{cmd: groups})
-	return cmd
+	return p.Command(newCleanupCommand(), newValidatorCommand())
 }
