@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/acnodal/epic/pkg/envoy/resource"
+	"github.com/acnodal/epic/test/tools/freeport"
 )
 
 // site is what one listener needs.
@@ -30,7 +31,7 @@ func TestStaticStability(t *testing.T) {
 	dir := shortDir(t)
 	o := newOperator(t, dir)
 	p := startPod(t, o, dir)
-	port, second := freePort(t), backend(t, "second")
+	port, second := freeport.Get(t), backend(t, "second")
 	o.set(site(t, "web", port, backend(t, "first"))...)
 	waitFor(t, port, "first")
 	o.settled()
@@ -95,7 +96,7 @@ func TestReboot(t *testing.T) {
 	o := newOperator(t, dir)
 	keep := func(o *Options) { o.KeepDir = kept }
 	p := startPod(t, o, dir, keep)
-	port := freePort(t)
+	port := freeport.Get(t)
 	o.set(site(t, "web", port, backend(t, "first"))...)
 	waitFor(t, port, "first")
 	o.settled()
@@ -119,14 +120,14 @@ func TestRefusalIsIsolated(t *testing.T) {
 	dir := shortDir(t)
 	o := newOperator(t, dir)
 	p := startPod(t, o, dir)
-	good, bad, to := freePort(t), freePort(t), backend(t, "hello")
+	good, bad, to := freeport.Get(t), freeport.Get(t), backend(t, "hello")
 	o.set(append(append(site(t, "good", good, to), listener(t, "bad", bad)), route(t, "bad", "good", ""))...)
 	waitFor(t, good, "hello")
 	waitFor(t, bad, "hello")
 	o.settled()
 
 	other := backend(t, "other")
-	o.set(append(append(append(site(t, "next", freePort(t), other), listener(t, "good", good), route(t, "good", "next", ""),
+	o.set(append(append(append(site(t, "next", freeport.Get(t), other), listener(t, "good", good), route(t, "good", "next", ""),
 		cluster(t, "good"), endpoints(t, "good", to)), listener(t, "bad", bad)), route(t, "bad", "good", "(unclosed"))...)
 	waitFor(t, good, "other")
 	o.settled()
@@ -165,7 +166,7 @@ func TestRotation(t *testing.T) {
 	dir := shortDir(t)
 	o := newOperator(t, dir)
 	p := startPod(t, o, dir)
-	port, a, b := freePort(t), backend(t, "a"), backend(t, "b")
+	port, a, b := freeport.Get(t), backend(t, "a"), backend(t, "b")
 	o.set(site(t, "web", port, a)...)
 	waitFor(t, port, "a")
 	o.settled()
@@ -204,7 +205,7 @@ func TestDrain(t *testing.T) {
 	dir := shortDir(t)
 	o := newOperator(t, dir)
 	p := startPod(t, o, dir, func(o *Options) { o.DrainDelay = 300 * time.Millisecond })
-	port, arrived, release := freePort(t), make(chan struct{}), make(chan struct{})
+	port, arrived, release := freeport.Get(t), make(chan struct{}), make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/slow" {
 			close(arrived)
@@ -282,7 +283,7 @@ func TestStreamBreaksOff(t *testing.T) {
 			p := startPod(t, o, dir)
 			o.set()
 			if !test.empty {
-				port := freePort(t)
+				port := freeport.Get(t)
 				o.set(site(t, "web", port, backend(t, "a"))...)
 				waitFor(t, port, "a")
 			}

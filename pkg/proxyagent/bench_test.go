@@ -23,6 +23,7 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 	"github.com/acnodal/epic/pkg/envoy/xds"
 	"github.com/acnodal/epic/pkg/proxyidentity"
+	"github.com/acnodal/epic/test/tools/freeport"
 )
 
 // BenchmarkEndpointChange prints the time from SetEndpoints to the end of the first
@@ -84,7 +85,7 @@ func benchChange(b *testing.B, s *xds.Server, hosts int) {
 	for _, text := range texts {
 		sides = append(sides, manyEndpoints(b, "web", hosts, anyBackend(b, text)))
 	}
-	port := freePort(b)
+	port := freeport.Get(b)
 	set := resource.Set{}
 	for _, r := range []*resource.Resource{listener(b, "web", port), route(b, "web", "web", ""), cluster(b, "web"), sides[0]} {
 		set[r.Key()] = r

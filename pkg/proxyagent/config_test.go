@@ -13,13 +13,14 @@ import (
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 
 	"github.com/acnodal/epic/pkg/envoy/resource"
+	"github.com/acnodal/epic/test/tools/freeport"
 )
 
 // The operator alone reads the configuration over the network, and never a secret.
 func TestConfig(t *testing.T) {
 	dir := shortDir(t)
 	o := newOperator(t, dir)
-	port, site1 := freePort(t), freePort(t)
+	port, site1 := freeport.Get(t), freeport.Get(t)
 	p := startPod(t, o, dir, func(o *Options) { o.ConfigAddress = fmt.Sprintf("127.0.0.1:%d", port) })
 	o.set(site(t, "web", site1, backend(t, "hello"))...)
 	waitFor(t, site1, "hello")
@@ -69,7 +70,7 @@ func TestConfig(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	dir := shortDir(t)
 	o := newOperator(t, dir)
-	port, metrics := freePort(t), freePort(t)
+	port, metrics := freeport.Get(t), freeport.Get(t)
 	startPod(t, o, dir, func(o *Options) { o.BindAddress = fmt.Sprintf("127.0.0.1:%d", metrics) })
 	o.set(site(t, "web", port, backend(t, "hello"))...)
 	waitFor(t, port, "hello")

@@ -308,17 +308,6 @@ func backend(t testing.TB, text string) int {
 	return s.Listener.Addr().(*net.TCPAddr).Port
 }
 
-// freePort returns a port that nothing listens on.
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // get returns the answer at a port over a new connection.
 func get(port int, path string) (string, error) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/acnodal/epic/pkg/pki"
+	"github.com/acnodal/epic/test/tools/freeport"
 )
 
 // The authority is replaced while a pod runs, without a failed request.
@@ -32,7 +33,7 @@ func TestAuthorityRotation(t *testing.T) {
 	o := newOperator(t, dir)
 	o.creds.SetAuthority(authority)
 	p := startPod(t, o, dir)
-	port, to := freePort(t), backend(t, "a")
+	port, to := freeport.Get(t), backend(t, "a")
 	o.set(site(t, "web", port, to)...)
 	waitFor(t, port, "a")
 	o.settled()
@@ -70,7 +71,7 @@ func TestAuthorityReplaced(t *testing.T) {
 	dir := shortDir(t)
 	o := newOperator(t, dir)
 	p := startPod(t, o, dir)
-	port, to := freePort(t), backend(t, "a")
+	port, to := freeport.Get(t), backend(t, "a")
 	o.set(site(t, "web", port, to)...)
 	waitFor(t, port, "a")
 	o.settled()

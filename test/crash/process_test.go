@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	clientset "github.com/acnodal/epic/pkg/generated/clientset/versioned"
+	"github.com/acnodal/epic/test/tools/freeport"
 	"github.com/acnodal/epic/test/tools/process"
 )
 
@@ -36,7 +37,7 @@ func newWorld(t *testing.T) *world {
 	bin := build(t, dir)
 
 	w := &world{}
-	client, peer := freePort(t), freePort(t)
+	client, peer := freeport.Get(t), freeport.Get(t)
 	w.etcdURL = fmt.Sprintf("http://127.0.0.1:%d", client)
 	peerURL := fmt.Sprintf("http://127.0.0.1:%d", peer)
 	w.etcd = &process.Process{Name: "etcd", Path: bin("etcd"), Log: filepath.Join(dir, "etcd.log"), Args: []string{
@@ -47,7 +48,7 @@ func newWorld(t *testing.T) *world {
 	for i := range 2 {
 		data := filepath.Join(dir, fmt.Sprintf("server%d", i))
 		s := &process.Process{Name: fmt.Sprintf("server %d", i), Path: bin("epic-apiserver"), Log: data + ".log", Args: []string{
-			"--standalone", "--data-dir", data, "--secure-port", fmt.Sprint(freePort(t)), "--kubeconfig-out", data + ".kubeconfig",
+			"--standalone", "--data-dir", data, "--secure-port", fmt.Sprint(freeport.Get(t)), "--kubeconfig-out", data + ".kubeconfig",
 			// History is what the test judges by: none of it may be compacted.
 			"--etcd-servers", w.etcdURL, "--etcd-compaction-interval", "0",
 		}}
@@ -119,15 +120,6 @@ func build(t *testing.T, dir string) func(string) string {
 		}
 	}
 	return func(name string) string { return filepath.Join(dir, name) }
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	port, err := process.FreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }
 
 func dumpLog(t *testing.T, p *process.Process) {

@@ -33,6 +33,7 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/envoytest"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 	"github.com/acnodal/epic/pkg/operator/processes"
+	"github.com/acnodal/epic/test/tools/freeport"
 )
 
 // patience is how long anything may take before it counts as failed.
@@ -78,7 +79,7 @@ func newSite(t testing.TB, flags ...string) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	s := &site{TB: t, dir: dir, server: testserver.StartTestServer(t), metrics: fmt.Sprintf("127.0.0.1:%d", freePort(t))}
+	s := &site{TB: t, dir: dir, server: testserver.StartTestServer(t), metrics: fmt.Sprintf("127.0.0.1:%d", freeport.Get(t))}
 	s.client, err = versioned.NewForConfig(s.server.Config)
 	s.must(nil, err)
 	for name := range programs {
@@ -201,16 +202,6 @@ func self(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // ownAddress is an address of this machine at which endpoints may be.

@@ -5,7 +5,6 @@ package etcdmaintenance
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -18,6 +17,8 @@ import (
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/acnodal/epic/test/tools/freeport"
 )
 
 const quota = 16 << 20
@@ -36,7 +37,7 @@ func startCluster(t *testing.T, n int) *clientv3.Client {
 	var cluster, endpoints []string
 	var peers []url.URL
 	for i := range n {
-		peer, client := url.URL{Scheme: "http", Host: freePort(t)}, socket(i)
+		peer, client := url.URL{Scheme: "http", Host: freeport.Address(t)}, socket(i)
 		peers = append(peers, peer)
 		cluster = append(cluster, fmt.Sprintf("m%d=%s", i, peer.String()))
 		endpoints = append(endpoints, client.String())
@@ -73,18 +74,6 @@ func startCluster(t *testing.T, n int) *clientv3.Client {
 	}
 	t.Cleanup(func() { _ = client.Close() })
 	return client
-}
-
-// freePort is an address that nobody listens on. Members must know each other's before
-// they listen.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 func fill(t *testing.T, client *clientv3.Client, key func(int) string) int {

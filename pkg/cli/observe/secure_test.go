@@ -19,6 +19,8 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	"k8s.io/apiserver/pkg/server/healthz"
 	"k8s.io/client-go/util/cert"
+
+	"github.com/acnodal/epic/test/tools/freeport"
 )
 
 // cluster answers reviews as a kube-apiserver does that knows two users, of whom one may
@@ -61,17 +63,6 @@ func cluster(t *testing.T) (kubeconfig string) {
 	return kubeconfig
 }
 
-// freePort returns an address at which nobody listens.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func request(t *testing.T, client *http.Client, method, url, token string) (int, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, url, nil)
@@ -106,8 +97,8 @@ func TestSecure(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	plain := freePort(t)
-	s := &Secure{Address: freePort(t), Kubeconfig: cluster(t), CertFile: certFile, KeyFile: keyFile}
+	plain := freeport.Address(t)
+	s := &Secure{Address: freeport.Address(t), Kubeconfig: cluster(t), CertFile: certFile, KeyFile: keyFile}
 	if err := s.Validate(); err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +144,7 @@ func TestSecure(t *testing.T) {
 
 // A program without files for a certificate makes one.
 func TestSecureOwnCertificate(t *testing.T) {
-	s := &Secure{Address: freePort(t), Kubeconfig: cluster(t)}
+	s := &Secure{Address: freeport.Address(t), Kubeconfig: cluster(t)}
 	stop, err := s.Serve(t.Context(), http.NotFoundHandler())
 	if err != nil {
 		t.Fatal(err)

@@ -24,6 +24,7 @@ import (
 
 	"github.com/acnodal/epic/pkg/envoy/envoytest"
 	"github.com/acnodal/epic/pkg/envoy/resource"
+	"github.com/acnodal/epic/test/tools/freeport"
 )
 
 // patience is how long a test waits for what must happen.
@@ -86,7 +87,7 @@ type edgeTest struct {
 }
 
 func newEdgeTest(t *testing.T) *edgeTest {
-	return &edgeTest{t, startEnvoy(t), map[uint16]uint16{80: freePort(t), 443: freePort(t), 9000: freePort(t)}}
+	return &edgeTest{t, startEnvoy(t), map[uint16]uint16{80: uint16(freeport.Get(t)), 443: uint16(freeport.Get(t)), 9000: uint16(freeport.Get(t))}}
 }
 
 // serve has the Envoy serve with edge settings. The endpoints are at the addresses of

@@ -20,6 +20,7 @@ import (
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 
 	"github.com/acnodal/epic/pkg/envoy/resource"
+	"github.com/acnodal/epic/test/tools/freeport"
 )
 
 // echo is what the test's server answers.
@@ -42,7 +43,7 @@ func TestTraffic(t *testing.T) {
 
 	w := readWorld(t, "testdata/traffic.yaml")
 	w.secrets["www"] = testSecret("www")
-	ports := map[uint16]uint16{80: freePort(t), 443: freePort(t)}
+	ports := map[uint16]uint16{80: uint16(freeport.Get(t)), 443: uint16(freeport.Get(t))}
 	w.options.Addresses = []netip.Addr{netip.MustParseAddr("127.0.0.1")}
 	w.options.ListenPort = func(published uint16) uint16 { return ports[published] }
 	envoy := startEnvoy(t)
@@ -185,17 +186,6 @@ func wantLocation(want string) func(http.Header, echo) string {
 		}
 		return ""
 	}
-}
-
-// freePort returns a port of the loopback interface that was free a moment ago.
-func freePort(t *testing.T) uint16 {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).AddrPort().Port()
 }
 
 // ledTo is a set whose endpoints are all at one address: the API accepts none of this
