@@ -28,6 +28,10 @@ func (c *cluster) secrets(t *testing.T) []string {
 		t.Fatal(err)
 	}
 	for _, secret := range list.Items {
+		// With these, nodes join a cluster of kubeadm. EPIC has nothing to do with them.
+		if secret.Type == corev1.SecretTypeBootstrapToken {
+			continue
+		}
 		for key, value := range secret.Data {
 			if strings.HasSuffix(key, ".crt") {
 				continue

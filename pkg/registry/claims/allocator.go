@@ -202,7 +202,7 @@ func (a *allocator) conditions(s Space, created int64, grants []grant) []conditi
 	over := formatPosition(grants[0].position + s.size + 1)
 	forget := func([]keyValue) error {
 		a.Drop(s.name, created)
-		return &staleError{what: "the cursor of " + s.name + " went on", spent: true}
+		return &staleError{what: "the cursor of " + s.name + " advanced", spent: true}
 	}
 	return []condition{{
 		cmp: clientv3.Compare(clientv3.CreateRevision(key), "=", created),

@@ -71,8 +71,8 @@ func positions(spans []Span) (all []uint64) {
 	return all
 }
 
-// Whatever several servers take, give back and forget, no position is handed out twice
-// unless it was given back, and no number that is in use is.
+// Whatever several servers take, release and forget, no position is handed out twice
+// unless it was released, and no number that is in use is.
 func TestNoPositionTwice(t *testing.T) {
 	for seed := range uint64(200) {
 		r := rand.New(rand.NewPCG(seed, 1))
