@@ -7,6 +7,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	_ "embed"
 	"fmt"
 	"os"
@@ -18,7 +19,7 @@ import (
 var phrases []byte
 
 func main() {
-	problems, err := run(os.Args[1:])
+	problems, err := run(context.Background(), os.Args[1:])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "phrases:", err)
 		os.Exit(2)
@@ -30,14 +31,14 @@ func main() {
 
 // run checks files, or all files of the repository that Git does not ignore, and reports
 // whether it printed any problem.
-func run(names []string) (problems bool, err error) {
+func run(ctx context.Context, names []string) (problems bool, err error) {
 	l, err := parseList(phrases)
 	if err != nil {
 		return false, err
 	}
 	all := len(names) == 0
 	if all {
-		listed, err := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").Output()
+		listed, err := exec.CommandContext(ctx, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").Output()
 		if err != nil {
 			return false, fmt.Errorf("git ls-files: %w", err)
 		}

@@ -118,7 +118,7 @@ func (s *Server) get(t testing.TB, path string, change func(*http.Request)) (*ht
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close() //nolint:errcheck // read only
+	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)

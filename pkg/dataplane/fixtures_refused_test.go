@@ -16,7 +16,8 @@ import (
 
 // reset is the answer to a segment that opens a connection to nowhere.
 func reset(about []byte) []byte {
-	at, source, destination := 20, netip.Addr{}, netip.Addr{}
+	at := 20
+	var source, destination netip.Addr
 	if about[0]>>4 == 6 {
 		at, source, destination = 40, netip.AddrFrom16([16]byte(about[8:24])), netip.AddrFrom16([16]byte(about[24:40]))
 	} else {

@@ -50,7 +50,7 @@ func (o *showVersion) run(ctx context.Context) error {
 		return err
 	}
 	if _, err := o.config(); err != nil {
-		return nil //nolint:nilerr // there is no installation to ask
+		return nil // there is no installation to ask
 	}
 	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
 	defer cancel()

@@ -19,11 +19,11 @@ import (
 // The Secrets' names, which the manifests mount.
 const (
 	servingAuthority = "epic-ca"
-	servingSecret    = "epic-apiserver-tls"
+	servingTLS       = "epic-apiserver-tls"
 	etcdAuthority    = "epic-etcd-ca"
-	etcdServerSecret = "epic-etcd-server-tls"
-	etcdPeerSecret   = "epic-etcd-peer-tls"
-	etcdClientSecret = "epic-apiserver-etcd-tls"
+	etcdServerTLS    = "epic-etcd-server-tls"
+	etcdPeerTLS      = "epic-etcd-peer-tls"
+	etcdClientTLS    = "epic-apiserver-etcd-tls"
 	tunnelKeys       = "epic-tunnel-keys"
 	tunnelKeysKey    = "keys"
 )
@@ -37,7 +37,7 @@ type certificate struct {
 // certificates are those of an installation with so many members of etcd.
 func certificates(namespace string, members int) []certificate {
 	service := "epic-apiserver"
-	all := []certificate{{servingSecret, servingAuthority, pki.Leaf{
+	all := []certificate{{servingTLS, servingAuthority, pki.Leaf{
 		CommonName: service, Server: true,
 		Names: []string{service + "." + namespace + ".svc", service + "." + namespace, service},
 	}}}
@@ -49,9 +49,9 @@ func certificates(namespace string, members int) []certificate {
 		names = append(names, fmt.Sprintf("epic-etcd-%d.epic-etcd.%s.svc", i, namespace))
 	}
 	return append(all,
-		certificate{etcdServerSecret, etcdAuthority, pki.Leaf{CommonName: "epic-etcd-server", Names: append(names[:members:members], "localhost"), Server: true, Client: true}},
-		certificate{etcdPeerSecret, etcdAuthority, pki.Leaf{CommonName: "epic-etcd-peer", Names: names, Server: true, Client: true}},
-		certificate{etcdClientSecret, etcdAuthority, pki.Leaf{CommonName: "epic-apiserver", Client: true}},
+		certificate{etcdServerTLS, etcdAuthority, pki.Leaf{CommonName: "epic-etcd-server", Names: append(names[:members:members], "localhost"), Server: true, Client: true}},
+		certificate{etcdPeerTLS, etcdAuthority, pki.Leaf{CommonName: "epic-etcd-peer", Names: names, Server: true, Client: true}},
+		certificate{etcdClientTLS, etcdAuthority, pki.Leaf{CommonName: "epic-apiserver", Client: true}},
 	)
 }
 

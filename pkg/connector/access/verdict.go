@@ -23,8 +23,8 @@ const (
 	ReasonRenewalFailing = "RenewalFailing"
 	ReasonNotRenewed     = "NotRenewed"
 
-	ReasonCredentialExpired = "CredentialExpired"
-	ReasonCredentialRefused = "CredentialRefused"
+	ReasonCredentialExpired = "CredentialExpired" //nolint:gosec // a reason
+	ReasonCredentialRefused = "CredentialRefused" //nolint:gosec // a reason
 	ReasonAccessDenied      = "AccessDenied"
 	ReasonUnreachable       = "Unreachable"
 )

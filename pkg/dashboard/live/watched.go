@@ -127,10 +127,16 @@ func (n *notifying) changed(err error) error {
 	return err
 }
 
-func (n *notifying) Add(obj any) error    { return n.changed(n.Store.Add(slim(obj))) }
+// Add implements cache.Store.
+func (n *notifying) Add(obj any) error { return n.changed(n.Store.Add(slim(obj))) }
+
+// Update implements cache.Store.
 func (n *notifying) Update(obj any) error { return n.changed(n.Store.Update(slim(obj))) }
+
+// Delete implements cache.Store.
 func (n *notifying) Delete(obj any) error { return n.changed(n.Store.Delete(obj)) }
 
+// Replace implements cache.Store.
 func (n *notifying) Replace(all []any, version string) error {
 	for i := range all {
 		all[i] = slim(all[i])
