@@ -17,6 +17,7 @@ import (
 	"k8s.io/apiserver/pkg/server/healthz"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -170,7 +171,8 @@ func (o *options) addCredentials(ctx context.Context, mgr manager.Manager, files
 // serve serves metrics and health checks until ctx ends. The program is ready when every
 // object is known.
 func serve(ctx context.Context, options *observe.Options, synced func(context.Context) bool) error {
-	handler := promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{})
+	// Each registry has some of what the libraries count: leader election's is in the former.
+	handler := promhttp.HandlerFor(observe.Merged{legacyregistry.DefaultGatherer, metrics.Registry}, promhttp.HandlerOpts{})
 	ready := func(r *http.Request) error {
 		// A probe does not wait.
 		ctx, cancel := context.WithTimeout(r.Context(), 100*time.Millisecond)
