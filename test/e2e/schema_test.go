@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// schemaKey names the layout of EPIC's data in etcd: see docs/developer/architecture.md.
+// schemaKey names the layout of EPIC's data in etcd: see docs/architecture.md.
 const schemaKey = "/epic/.claims/schema"
 
 // etcd is a client of EPIC's etcd, with the rights of EPIC's server.
