@@ -13,6 +13,9 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
+// routeConflict is EPIC's reason for a route that gets nothing because of an older one.
+const routeConflict = "RouteConflict"
+
 // reported is what EPIC reports of one listener or parent. It only changes conditions: were
 // it to decide what is published, its own answer would change it again.
 type reported struct {
@@ -80,7 +83,11 @@ func (a *attachment) reported(routes []*epicv1.GWRoute) (reported, bool) {
 	for _, route := range routes {
 		for _, p := range route.Status.Parents {
 			if p.ParentRef.Name == ProxyName(a.gateway.gateway) && slices.ContainsFunc(a.listeners, func(l *listener) bool { return string(l.merged) == p.ParentRef.SectionName }) {
-				all = append(all, reportOf(p.Conditions, route.Generation))
+				r := reportOf(p.Conditions, route.Generation)
+				if route.Spec.TCP != nil || route.Spec.UDP != nil {
+					r.accepts()
+				}
+				all = append(all, r)
 			}
 		}
 	}
@@ -102,4 +109,14 @@ func (a *attachment) reported(routes []*epicv1.GWRoute) (reported, bool) {
 		}
 	}
 	return sum, true
+}
+
+// accepts accepts a TCP or UDP route that waits behind an older one. The Gateway API attaches
+// both to the listener, and has the older one get all connections; EPIC's report of this is
+// shown like others about routes that proxies do not serve.
+func (r *reported) accepts() {
+	if r.accepted.no && r.accepted.reason == routeConflict {
+		r.programmed = &metav1.Condition{Status: metav1.ConditionFalse, Reason: routeConflict, Message: r.accepted.message}
+		r.accepted = verdict{}
+	}
 }
