@@ -81,9 +81,9 @@ func (c *cluster) testNothingSecretShows(t *testing.T) {
 
 	ours := strings.Join(strings.Fields(c.run(t, "api-resources", "--api-group="+group.Group, "--verbs=list", "-o", "name")), ",")
 	places := map[string][]string{
-		"EPIC's objects":    {"get", ours, "-A", "-o", "yaml", "--show-managed-fields"},
-		"tables":            {"get", ours, "-A", "-o", "wide"},
-		"events":            {"get", "events.events.k8s.io", "-A", "-o", "yaml"},
+		"EPIC's objects": {"get", ours, "-A", "-o", "yaml", "--show-managed-fields"},
+		"tables":         {"get", ours, "-A", "-o", "wide"},
+		"events":         {"get", "events.events.k8s.io", "-A", "-o", "yaml"},
 		// kubeadm signs what it publishes in kube-public.
 		"config maps":       {"get", "configmaps", "-A", "--field-selector=metadata.namespace!=kube-public", "-o", "yaml"},
 		"programs":          {"get", "pods,deployments,statefulsets,daemonsets,replicasets,services,persistentvolumeclaims", "-A", "-o", "yaml", "--show-managed-fields"},
