@@ -361,6 +361,19 @@ func eventually(t *testing.T, limit time.Duration, f func() string) {
 	}
 }
 
+// served waits until kube-apiserver passes requests on to EPIC and kubectl finds
+// EPIC's kinds: the list of kinds follows the condition by up to some seconds.
+func (c *cluster) served(t *testing.T) {
+	t.Helper()
+	c.run(t, "wait", "--for=condition=Available", "--timeout=1m", "apiservice/"+apiService)
+	eventually(t, 30*time.Second, func() string {
+		if out, err := c.try("", "get", "epics.epic.acnodal.io", "--all-namespaces"); err != nil {
+			return out
+		}
+		return ""
+	})
+}
+
 // audited fails unless objects and claims agree.
 func (c *cluster) audited(t *testing.T) {
 	t.Helper()

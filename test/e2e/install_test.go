@@ -216,7 +216,7 @@ func TestWrongAPIService(t *testing.T) {
 				if err := c.certificates(); err != nil {
 					t.Error(err)
 				}
-				c.run(t, "wait", "--for=condition=Available", "--timeout=1m", "apiservice/"+apiService)
+				c.served(t)
 			}()
 			c.run(t, "patch", "apiservice", apiService, "--type=merge", "-p", test.patch)
 			eventually(t, time.Minute, func() string {

@@ -108,7 +108,7 @@ func TestTroubleOtherSchema(t *testing.T) {
 	defer func() {
 		e.put(t, schemaKey, ours)
 		c.asShipped(t)
-		c.run(t, "wait", "--for=condition=Available", "--timeout=1m", "apiservice/"+apiService)
+		c.served(t)
 		wants(t, "what is there", c.run(t, "get", "-n", ns, "loadbalancers.epic.acnodal.io", "-o", "name"), "before")
 		if out := c.run(t, "get", "-n", ns, "loadbalancers.epic.acnodal.io", "-o", "name"); strings.Contains(out, "beside") {
 			t.Errorf("The refused object is there: %s", out)

@@ -265,5 +265,5 @@ func TestTroubleKubeAPIServer(t *testing.T) {
 			t.Fatalf("%v\n%s", err, out)
 		}
 	})
-	c.run(t, "wait", "--for=condition=Available", "--timeout=1m", "apiservice/"+apiService)
+	c.served(t)
 }

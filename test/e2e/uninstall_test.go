@@ -82,7 +82,7 @@ func (c *cluster) testOneMember(t *testing.T) {
 	ready := func() {
 		t.Helper()
 		c.run(t, "rollout", "status", "--namespace", system, "--timeout=3m", "deployment/epic-apiserver")
-		c.run(t, "wait", "--for=condition=Available", "--timeout=1m", "apiservice/"+apiService)
+		c.served(t)
 	}
 	ready()
 	c.run(t, "apply", "-f", "artifacts/samples/10-epic.yaml")
