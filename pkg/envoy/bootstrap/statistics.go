@@ -24,6 +24,8 @@ var kept = []string{
 	`^http\..*\.(downstream_cx_active|downstream_rq_active|downstream_rq_total|downstream_rq_[1-5]xx|downstream_rq_time|downstream_cx_rx_bytes_total|downstream_cx_tx_bytes_total|no_route|no_cluster|rq_direct_response)$`,
 	`^tcp\..*\.(downstream_cx_total|downstream_cx_no_route|downstream_cx_rx_bytes_total|downstream_cx_tx_bytes_total)$`,
 	`^udp\..*\.(downstream_sess_active|downstream_sess_total|downstream_sess_no_route|downstream_sess_(rx|tx)_(bytes|datagrams|errors))$`,
+	// These exist from a route's first request on.
+	`^vhost\..*\.route\..*\.(upstream_rq_[1-5]xx|upstream_rq_time)$`,
 	`^connection_limit\..*\.limited_connections$`,
 }
 

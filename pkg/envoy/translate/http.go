@@ -151,7 +151,8 @@ func (g *gateway) encoded(l *listener, r *route, host string) []encodedRoute {
 	var out []encodedRoute
 	for _, rule := range rules {
 		for _, m := range rule.matches {
-			envoy := &routev3.Route{Name: fmt.Sprintf("%s/%s/%d", r.source.Name, r.kind, rule.index), Match: m.match}
+			name := fmt.Sprintf("%s/%s/%d", r.source.Name, r.kind, rule.index)
+			envoy := &routev3.Route{Name: name, StatPrefix: statisticName(name), Match: m.match}
 			rule.apply(envoy, place{listener: l, host: host, match: m})
 			field := fmt.Sprintf("%s.matches[%d]", rule.field, m.index)
 			body, err := encode(envoy)

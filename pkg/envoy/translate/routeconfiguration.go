@@ -74,7 +74,7 @@ func appendHosts(body []byte, hosts []virtualHost) ([]byte, error) {
 		if !utf8.ValidString(h.name) {
 			return nil, fmt.Errorf("the hostname %q is no text", h.name)
 		}
-		host = appendField(host[:0], fieldHostName, []byte(h.name))
+		host = appendField(host[:0], fieldHostName, []byte(statisticName(h.name)))
 		host = appendField(host, fieldDomains, []byte(h.name))
 		for _, r := range h.routes {
 			host = appendField(host, fieldRoutes, r)
