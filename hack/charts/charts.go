@@ -48,6 +48,7 @@ func gatewayCluster() chart {
 		edit{kinds: []string{"ConfigMap"}, names: []string{"epic-setup"}, change: func(m *marks, content map[string]any) error {
 			return set(content, "data", "spec.yaml", m.literal(".Values.epic.spec"))
 		}},
+		dashboards(),
 		edit{kinds: []string{"APIService"}, change: authority},
 		edit{kinds: []string{"Deployment"}, names: []string{"epic-apiserver"}, roots: []string{external}, change: externalEtcd},
 		edit{kinds: []string{"Deployment"}, names: []string{"epic-operator"}, change: proxyImages},
@@ -66,6 +67,14 @@ func gatewayCluster() chart {
 		}},
 	)
 	return c
+}
+
+// dashboards are left out if a value says so.
+func dashboards() edit {
+	return edit{
+		kinds: []string{"ConfigMap"}, names: []string{"epic-dashboard-platform", "epic-dashboard-tenant", "epic-dashboard-client-cluster"},
+		when: ".Values.monitoring.dashboards",
+	}
 }
 
 // storage lets values decide the volume of a claim.
@@ -136,7 +145,7 @@ func clientCluster() chart {
 		c.edits = append(c.edits, p.edits()...)
 	}
 	settings := `epic-node-client-{{ include "epic.settingsHash" . }}`
-	c.edits = append(c.edits, namespaces(), serviceAccount("epic-connector", "connector"), serviceAccount("epic-node-client", "node"),
+	c.edits = append(c.edits, namespaces(), dashboards(), serviceAccount("epic-connector", "connector"), serviceAccount("epic-node-client", "node"),
 		edit{kinds: []string{"Deployment"}, change: func(m *marks, content map[string]any) error {
 			container, err := mapAt(content, "spec.template.spec.containers.0")
 			if err != nil {

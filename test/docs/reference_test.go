@@ -142,6 +142,10 @@ func metrics(sources map[string]string) (out []string) {
 		}
 	}
 	out = append(out, found(sources, `NewDesc\(\s*"(epic_\w+)"`)...)
+	// The program in the pods of proxies writes its metrics itself.
+	for _, name := range found(sources, `\{"(\w+)", "(?:gauge|counter)", "`) {
+		out = append(out, epic.MetricsNamespace+"_proxy_"+name)
+	}
 	slices.Sort(out)
 	return slices.Compact(out)
 }

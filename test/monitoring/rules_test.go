@@ -133,6 +133,25 @@ func TestRunbook(t *testing.T) {
 	}
 }
 
+// TestRunbookSections finds in each section what the alert means, what it does to whom, how
+// to find the cause, and what to do, in this order.
+func TestRunbookSections(t *testing.T) {
+	parts := []string{"Meaning", "Impact", "Diagnosis", "Fix"}
+	for _, section := range strings.Split(readFile(t, "../../docs/runbook.md"), "\n## ")[1:] {
+		name, text, _ := strings.Cut(section, "\n")
+		var found []string
+		for _, m := range regexp.MustCompile(`(?m)^\*\*(\w+)\.\*\* (.+)$`).FindAllStringSubmatch(text, -1) {
+			found = append(found, m[1])
+			if len(m[2]) < 15 {
+				t.Errorf("docs/runbook.md: %s: the part %s has only %q", name, m[1], m[2])
+			}
+		}
+		if !slices.Equal(found, parts) {
+			t.Errorf("docs/runbook.md: %s has the parts %v, want %v", name, found, parts)
+		}
+	}
+}
+
 // TestMetricsExist finds each of EPIC's metrics that a rule uses in the documentation,
 // which is compared with what the programs serve.
 func TestMetricsExist(t *testing.T) {

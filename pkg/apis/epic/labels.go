@@ -71,6 +71,9 @@ const (
 	AccountNamespaceComponent = "user-namespace"
 	// EnvoyComponent is the component of an Envoy pod.
 	EnvoyComponent = "envoy-deployment"
+	// MonitoringLabel, with the value "true", marks a namespace whose pods may read the
+	// metrics of proxies.
+	MonitoringLabel = LabelPrefix + "monitoring"
 )
 
 // Annotations and finalizers.

@@ -8,13 +8,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
 const dnsPort = 53
 
 // NetworkPolicy limits what a proxy's pods do on the cluster's network, where they
-// reach the operator and DNS, and are reached by the operator's namespace for their
-// metrics. The public interface is not part of that network.
+// reach the operator and DNS, and are reached for their metrics by the operator's namespace
+// and by those that the platform team marks. The public interface is not part of that
+// network.
 func (f *Platform) NetworkPolicy(p *Proxy) *networkingv1.NetworkPolicy {
 	operators := networkingv1.NetworkPolicyPeer{
 		NamespaceSelector: inNamespace(f.OperatorNamespace),
@@ -27,7 +30,10 @@ func (f *Platform) NetworkPolicy(p *Proxy) *networkingv1.NetworkPolicy {
 			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress},
 			Ingress: []networkingv1.NetworkPolicyIngressRule{
 				{
-					From:  []networkingv1.NetworkPolicyPeer{{NamespaceSelector: inNamespace(f.OperatorNamespace)}},
+					From: []networkingv1.NetworkPolicyPeer{
+						{NamespaceSelector: inNamespace(f.OperatorNamespace)},
+						{NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{epic.MonitoringLabel: "true"}}},
+					},
 					Ports: []networkingv1.NetworkPolicyPort{port(corev1.ProtocolTCP, HealthPort)},
 				},
 				{From: []networkingv1.NetworkPolicyPeer{operators}, Ports: []networkingv1.NetworkPolicyPort{port(corev1.ProtocolTCP, ConfigPort)}},
