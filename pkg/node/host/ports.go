@@ -45,14 +45,14 @@ func (h *Host) reconcilePort(o *observed, port, bridge netlink.Link, isolated bo
 			return 0, fmt.Errorf("it belongs to %s, which is not EPIC's: take it out of there", other.Attrs().Name)
 		}
 		if err := h.rt.LinkSetMaster(port, bridge); err != nil {
-			return 0, gone(fmt.Errorf("attach it: %w", err))
+			return 0, h.stillPort(port, bridge, a.MasterIndex, fmt.Errorf("attach it: %w", err))
 		}
 		changed++
 		isolated = false
 	}
 	if !isolated {
 		if err := h.rt.LinkSetIsolated(port, true); err != nil {
-			return changed, gone(fmt.Errorf("isolate it: %w", err))
+			return changed, h.stillPort(port, bridge, bridge.Attrs().Index, fmt.Errorf("isolate it: %w", err))
 		}
 		changed++
 	}
@@ -63,6 +63,27 @@ func (h *Host) reconcilePort(o *observed, port, bridge netlink.Link, isolated bo
 		changed++
 	}
 	return changed, nil
+}
+
+// stillPort drops the error of a change to a port if the port or the bridge is gone, or the port
+// no longer has the master that it had. The kernel answers that a port without a bridge supports
+// no isolation, and that a bridge without an interface is no valid argument. Whoever watches
+// interfaces hears of it and reconciles again.
+func (h *Host) stillPort(port, bridge netlink.Link, master int, err error) error {
+	now, e := h.rt.LinkByIndex(port.Attrs().Index)
+	if isGone(e) || e == nil && now.Attrs().MasterIndex != master {
+		return nil
+	}
+	if _, e := h.rt.LinkByIndex(bridge.Attrs().Index); isGone(e) {
+		return nil
+	}
+	return err
+}
+
+// isGone reports whether a lookup found that there is no such interface.
+func isGone(err error) bool {
+	_, notFound := errors.AsType[netlink.LinkNotFoundError](err)
+	return notFound || errors.Is(err, unix.ENODEV)
 }
 
 // gone drops the error that states that an interface has just vanished: whoever
