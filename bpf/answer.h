@@ -7,6 +7,7 @@
 #pragma once
 
 #include "count.h"
+#include "fragments.h"
 
 // Routes are looked up as for what the host itself sends.
 #define LOOPBACK 1
@@ -58,13 +59,8 @@ static __always_inline int is_neighbourly(struct __sk_buff *ctx, const struct pa
 // first_passes has the fragments that follow a first one pass like it.
 static __always_inline void first_passes(const struct packet *p, __u32 ifindex)
 {
-	struct path outside = {.ifindex = ifindex};
-	struct fragments fragments;
-
-	if (!p->first)
-		return;
-	fragments_of(&fragments, p, ifindex);
-	bpf_map_update_elem(&fragmented, &fragments, &outside, BPF_ANY);
+	if (p->first)
+		note_first(p, ifindex, 0, ifindex);
 }
 
 // to_direct returns why a proxy may not send a packet to one of its direct endpoints, or an
@@ -98,9 +94,7 @@ __noinline int to_direct(const struct packet *p, __u32 ifindex)
 __noinline int answers(struct __sk_buff *ctx, const struct packet *p, __u32 v6)
 {
 	struct endpoint opening = {}, endpoint = {};
-	struct fragments fragments;
 	__u32 ifindex = ctx->ifindex;
-	struct path *path;
 	int result;
 
 	if (!p)
@@ -120,9 +114,10 @@ __noinline int answers(struct __sk_buff *ctx, const struct packet *p, __u32 v6)
 		opening.protocol = p->flow.protocol;
 		break;
 	case KIND_FRAGMENT:
-		fragments_of(&fragments, p, ifindex);
-		path = bpf_map_lookup_elem(&fragmented, &fragments);
-		return path && !path->tunnel ? 0 : DROP_FRAGMENT_UNMATCHED;
+		// Nothing is counted of another's address.
+		if (!bpf_map_lookup_elem(&published_ports, &opening))
+			return DROP_FRAGMENT_UNMATCHED;
+		return rest_goes(p, ifindex, 0) < 0 ? DROP_FRAGMENT_UNMATCHED : 0;
 	case KIND_ADDRESS:
 		if (p->protocol != (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
 			return DROP_NOT_AN_ANSWER;

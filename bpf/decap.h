@@ -160,26 +160,21 @@ static __always_inline void remember(const struct packet *p, const struct policy
 // interface_of finds out which of a proxy's interfaces gets a packet.
 static __always_inline __u32 interface_of(const struct packet *p, const struct policy *policy, __u32 id)
 {
-	struct fragments fragments;
-	__u32 ifindex = policy->ifindex;
-	struct path *path;
+	__u32 ifindex = policy->ifindex, noted;
+	long rest;
 
 	if (likely(!(policy->flags & SERVICE_SHARED)))
 		return ifindex;
 	if (p->kind == KIND_FRAGMENT) {
-		fragments_of(&fragments, p, id);
-		path = bpf_map_lookup_elem(&fragmented, &fragments);
-		if (path && path->tunnel == id && bpf_map_lookup_elem(&proxies, &path->ifindex))
-			ifindex = path->ifindex;
+		rest = rest_goes(p, id, id);
+		noted = rest;
+		if (rest >= 0 && bpf_map_lookup_elem(&proxies, &noted))
+			ifindex = noted;
 	} else {
 		ifindex = interface_of_flow(p, id, ifindex);
 	}
-	if (p->first) {
-		struct path rest = {.tunnel = id, .ifindex = ifindex};
-
-		fragments_of(&fragments, p, id);
-		bpf_map_update_elem(&fragmented, &fragments, &rest, BPF_ANY);
-	}
+	if (p->first)
+		note_first(p, id, id, ifindex);
 	return ifindex;
 }
 

@@ -287,23 +287,18 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 static __noinline long look_gateway(struct __sk_buff *ctx, struct packet *p, struct sending *known, const struct moment *m, __u32 flags)
 {
 	__u32 ifindex = ctx->ifindex, v6 = flags & 1, tunnel;
-	// Of both, one is needed at a time, and the stack is small.
-	union {
-		struct endpoint endpoint;
-		struct fragments fragments;
-	} key;
+	struct endpoint key;
 	int result = flags >> 1;
 	struct service *s;
 	struct tunnel *t;
-	struct path *later;
 
 	looking(&known->validity.generation);
 	if (unlikely(result))
 		p->kind = KIND_ADDRESS;
 	if (p->kind == KIND_ICMP_UNMATCHED)
 		p->kind = KIND_ADDRESS, result = DROP_ICMP_UNMATCHED;
-	endpoint_of(&key.endpoint, p, ifindex | after(m));
-	s = bpf_map_lookup_elem(&services, &key.endpoint);
+	endpoint_of(&key, p, ifindex | after(m));
+	s = bpf_map_lookup_elem(&services, &key);
 	if (!s)
 		return ELSEWHERE | result;
 	if (unlikely(v6 ? !same_address(&s->source6, &p->flow.destination) :
@@ -317,18 +312,10 @@ static __noinline long look_gateway(struct __sk_buff *ctx, struct packet *p, str
 		return VERDICT(dropped(ctx, p, s->tunnel, result, DIRECTION_OUT));
 	if (unlikely(ctx->pkt_type == PACKET_MULTICAST))
 		return VERDICT(dropped(ctx, p, s->tunnel, DROP_FRAME, DIRECTION_OUT));
-	if (unlikely(p->kind == KIND_FRAGMENT || p->first)) {
-		fragments_of(&key.fragments, p, ifindex);
-		if (p->first) {
-			struct path path = {.tunnel = s->tunnel};
-
-			bpf_map_update_elem(&fragmented, &key.fragments, &path, BPF_ANY);
-		} else {
-			later = bpf_map_lookup_elem(&fragmented, &key.fragments);
-			if (!later || later->tunnel != s->tunnel)
-				return VERDICT(dropped(ctx, p, s->tunnel, DROP_FRAGMENT_UNMATCHED, DIRECTION_OUT));
-		}
-	}
+	if (unlikely(p->first))
+		note_first(p, ifindex, s->tunnel, ifindex);
+	else if (unlikely(p->kind == KIND_FRAGMENT) && rest_goes(p, ifindex, s->tunnel) < 0)
+		return VERDICT(dropped(ctx, p, s->tunnel, DROP_FRAGMENT_UNMATCHED, DIRECTION_OUT));
 	if (unlikely(s->flags & SERVICE_SHARED) && p->kind != KIND_FRAGMENT && p->kind != KIND_ICMP_ERROR)
 		note_flow(p, s->tunnel, ifindex);
 	tunnel = s->tunnel;

@@ -5,17 +5,8 @@
 // makes the node forget flows of no other.
 #pragma once
 
-#include "packet.h"
+#include "fragments.h"
 #include "memory.h"
-
-// count_flow counts that a flow was noted, or that it was not known.
-static __always_inline void count_flow(const struct packet *p, int known)
-{
-	struct flow_count *c = bpf_map_lookup_elem(&flow_counts, &p->flow.destination);
-
-	if (c)
-		__sync_fetch_and_add(known ? &c->noted : &c->unknown, 1);
-}
 
 // note_flow notes by which interface and tunnel a proxy sends a flow. This and what follows
 // is global, so the verifier looks at it once.
@@ -33,7 +24,7 @@ __noinline int note_flow(const struct packet *p, __u32 tunnel, __u32 ifindex)
 	if (likely(had && had->ifindex == ifindex && had->tunnel == tunnel))
 		return 0;
 	bpf_map_update_elem(flows, &p->flow, &path, BPF_ANY);
-	count_flow(p, 1);
+	count_noted(&flow_counts, p, 1);
 	return 0;
 }
 
@@ -54,6 +45,6 @@ __noinline __u32 interface_of_flow(const struct packet *p, __u32 tunnel, __u32 o
 	// connection while it was the only pod.
 	if (likely(path && path->tunnel == tunnel && bpf_map_lookup_elem(&proxies, &path->ifindex)))
 		return path->ifindex;
-	count_flow(p, 0);
+	count_noted(&flow_counts, p, 0);
 	return otherwise;
 }

@@ -147,8 +147,8 @@ struct path {
 	__u32 ifindex; // gateway: the proxy's interface
 };
 
-// flow_count is how often a flow of a proxy's address was noted, and how often the flow
-// of a packet to that address was not known.
+// flow_count is how often a flow of a proxy's address, or the first fragment of a packet, was
+// noted, and how often that of a packet was not known.
 struct flow_count {
 	__u64 noted;
 	__u64 unknown;

@@ -128,12 +128,39 @@ struct {
 	__type(value, struct flow_count);
 } flow_counts SEC(".maps");
 
+// The packets whose first fragment has come by, on a client node. All of its endpoints are
+// of one tenant.
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 8192);
 	__type(key, struct fragments);
 	__type(value, struct path);
 } fragmented SEC(".maps");
+
+struct one_proxys_fragments {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct fragments);
+	__type(value, struct path);
+};
+
+// A map like fragmented for each address of a proxy on a gateway. The node program makes and
+// removes them, as those of flows.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 32768);
+	__type(key, struct address);
+	__array(values, struct one_proxys_fragments);
+} proxy_fragments SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 32768);
+	__type(key, struct address);
+	__type(value, struct flow_count);
+} fragment_counts SEC(".maps");
 
 // Every CPU's routes of the tunnels that it has sent by last, by their IDs.
 #define ROUTE_CACHE 16384

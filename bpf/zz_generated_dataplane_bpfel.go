@@ -294,11 +294,13 @@ const (
 	KernelMapEvents            = "events"
 	KernelMapFlowCounts        = "flow_counts"
 	KernelMapFlows             = "flows"
+	KernelMapFragmentCounts    = "fragment_counts"
 	KernelMapFragmented        = "fragmented"
 	KernelMapLocalEndpoints    = "local_endpoints"
 	KernelMapPolicies          = "policies"
 	KernelMapProxies           = "proxies"
 	KernelMapProxyFlows        = "proxy_flows"
+	KernelMapProxyFragments    = "proxy_fragments"
 	KernelMapPublishedPorts    = "published_ports"
 	KernelMapReplies           = "replies"
 	KernelMapRouteCache        = "route_cache"
@@ -381,11 +383,13 @@ type KernelMapSpecs struct {
 	Events         *ebpf.MapSpec `ebpf:"events"`
 	FlowCounts     *ebpf.MapSpec `ebpf:"flow_counts"`
 	Flows          *ebpf.MapSpec `ebpf:"flows"`
+	FragmentCounts *ebpf.MapSpec `ebpf:"fragment_counts"`
 	Fragmented     *ebpf.MapSpec `ebpf:"fragmented"`
 	LocalEndpoints *ebpf.MapSpec `ebpf:"local_endpoints"`
 	Policies       *ebpf.MapSpec `ebpf:"policies"`
 	Proxies        *ebpf.MapSpec `ebpf:"proxies"`
 	ProxyFlows     *ebpf.MapSpec `ebpf:"proxy_flows"`
+	ProxyFragments *ebpf.MapSpec `ebpf:"proxy_fragments"`
 	PublishedPorts *ebpf.MapSpec `ebpf:"published_ports"`
 	Replies        *ebpf.MapSpec `ebpf:"replies"`
 	RouteCache     *ebpf.MapSpec `ebpf:"route_cache"`
@@ -436,11 +440,13 @@ type KernelMaps struct {
 	Events         *ebpf.Map `ebpf:"events"`
 	FlowCounts     *ebpf.Map `ebpf:"flow_counts"`
 	Flows          *ebpf.Map `ebpf:"flows"`
+	FragmentCounts *ebpf.Map `ebpf:"fragment_counts"`
 	Fragmented     *ebpf.Map `ebpf:"fragmented"`
 	LocalEndpoints *ebpf.Map `ebpf:"local_endpoints"`
 	Policies       *ebpf.Map `ebpf:"policies"`
 	Proxies        *ebpf.Map `ebpf:"proxies"`
 	ProxyFlows     *ebpf.Map `ebpf:"proxy_flows"`
+	ProxyFragments *ebpf.Map `ebpf:"proxy_fragments"`
 	PublishedPorts *ebpf.Map `ebpf:"published_ports"`
 	Replies        *ebpf.Map `ebpf:"replies"`
 	RouteCache     *ebpf.Map `ebpf:"route_cache"`
@@ -459,11 +465,13 @@ func (m *KernelMaps) Close() error {
 		m.Events,
 		m.FlowCounts,
 		m.Flows,
+		m.FragmentCounts,
 		m.Fragmented,
 		m.LocalEndpoints,
 		m.Policies,
 		m.Proxies,
 		m.ProxyFlows,
+		m.ProxyFragments,
 		m.PublishedPorts,
 		m.Replies,
 		m.RouteCache,

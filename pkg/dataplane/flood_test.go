@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -339,6 +340,54 @@ func TestFloodOfFlows(t *testing.T) {
 	}
 	if counts, err = a.sides["gateway"].FlowCounts(); err != nil || counts[0].Unknown != 0 {
 		t.Errorf("flows of the proxy that was not flooded are counted as %+v: %v", counts, err)
+	}
+}
+
+// Packets of one tenant's proxy whose first fragments went into the tunnel before a flood of
+// fragments of another tenant's proxy arrive when the rest follows.
+func TestFloodOfFragments(t *testing.T) {
+	a := newAttacked(t)
+	must(t, a.hosts["gateway"].SetOffload("proxy1", true, netlab.GRO))
+	at := port(podBehind(false, false), worldPort)
+	pod, err := a.hosts["pod"].ListenPacket(t.Context(), "udp", at.String())
+	must(t, err)
+	defer pod.Close()
+	const packets = 20
+	send := func(first bool) {
+		for id := range uint32(packets) {
+			part := partOf(proxyAddress[false], at.Addr().String(), 1+id, first, 40000, worldPort)
+			must(t, a.wires["proxy net1"].Send(a.frame("proxy net1", "gateway proxy0", part)))
+		}
+	}
+	send(true)
+	until(t, func() error {
+		counts, err := a.sides["gateway"].FragmentCounts()
+		for _, c := range counts {
+			if c.Address.String() == proxyAddress[false] && c.Noted == packets {
+				return err
+			}
+		}
+		return fmt.Errorf("the first fragments are counted as %+v: %w", counts, err)
+	})
+	floods := a.floods()
+	flood := floods[slices.IndexFunc(floods, func(f flood) bool { return f.name == "inner fragments of another tenant" })]
+	ctx, cancel := context.WithTimeout(t.Context(), floodFor)
+	defer cancel()
+	sent, err := a.hosts[flood.host].Flood(ctx, flood.device, flood.Flood)
+	must(t, err)
+	counts, err := a.sides["gateway"].FragmentCounts()
+	must(t, err)
+	t.Logf("%d packets; %+v", sent, counts)
+	if !slices.ContainsFunc(counts, func(c AddressCounts) bool { return c.Address.String() == othersProxy[false] && c.Noted > 2*8192 }) {
+		t.Errorf("the flood is counted as %+v", counts)
+	}
+	send(false)
+	must(t, pod.SetReadDeadline(time.Now().Add(20*time.Second)))
+	b := make([]byte, 100)
+	for i := range packets {
+		if _, _, err := pod.ReadFrom(b); err != nil {
+			t.Fatalf("%d of %d packets arrive after the flood: %v", i, packets, err)
+		}
 	}
 }
 

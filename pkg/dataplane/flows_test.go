@@ -110,11 +110,11 @@ func (s *sharing) flowsOf(t *testing.T, address string) map[bpf.KernelFlow]bpf.K
 	return all
 }
 
-func (s *sharing) counts(t *testing.T) map[string]FlowCounts {
+func (s *sharing) counts(t *testing.T) map[string]AddressCounts {
 	t.Helper()
 	list, err := s.gatewaySide.FlowCounts()
 	must(t, err)
-	counts := map[string]FlowCounts{}
+	counts := map[string]AddressCounts{}
 	for _, c := range list {
 		counts[c.Address.String()] = c
 	}
@@ -153,7 +153,7 @@ func TestFlowsOfOneProxyDisplaceNoOthers(t *testing.T) {
 	}
 	counts := s.counts(t)
 	for _, v6 := range []bool{false, true} {
-		for proxy, want := range []FlowCounts{{Noted: 2}, {Noted: many, Unknown: 1}} {
+		for proxy, want := range []AddressCounts{{Noted: 2}, {Noted: many, Unknown: 1}} {
 			got := counts[addressOf(proxy, v6)]
 			if want.Address = netip.MustParseAddr(addressOf(proxy, v6)); got != want {
 				t.Errorf("counted are %+v, want %+v", got, want)

@@ -105,7 +105,10 @@ type Observer interface {
 	Drops() (map[DropReason]uint64, error)
 	// FlowCounts returns how often flows of proxies were noted and not known, for each
 	// address that several pods on this gateway node have, in the order of addresses.
-	FlowCounts() ([]FlowCounts, error)
+	FlowCounts() ([]AddressCounts, error)
+	// FragmentCounts returns how often first fragments were noted and not known, for each
+	// address of a proxy on this gateway node, in the order of addresses.
+	FragmentCounts() ([]AddressCounts, error)
 	// Trace calls show for each packet of a tunnel until the context ends.
 	Trace(ctx context.Context, tunnel uint32, show func(TraceEvent)) error
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -125,7 +126,8 @@ func (m *modeled) frame(in input) model.Frame {
 func (m *modeled) forget() error {
 	m.world.Forget()
 	side, _ := m.b.side(m.role)
-	return clearMap[bpf.KernelFragments](side.objects.Fragmented)
+	return errors.Join(clearMap[bpf.KernelFragments](side.objects.Fragmented),
+		eachInner(side.objects.ProxyFragments, func(_ []byte, inner *ebpf.Map) error { return clearMap[bpf.KernelFragments](inner) }))
 }
 
 // compare runs an input, in the node's namespace, and reports where the program differs from

@@ -31,10 +31,11 @@ type DataPlane struct {
 	services *services
 	openings *openings
 	directs  *directs
-	flows    *flows
-	proxies  *proxies
-	underlay *underlay
-	traces   traces
+	// flows and fragments are what programs have learned from packets of proxies.
+	flows, fragments *byAddress
+	proxies          *proxies
+	underlay         *underlay
+	traces           traces
 	// generation tells programs of changes.
 	generation generation
 }
@@ -128,16 +129,24 @@ func (d *DataPlane) open() error {
 	if d.flows, err = newFlows(d.options.Role, &d.objects.KernelMaps, spec, proxyTable); err != nil {
 		return err
 	}
-	d.proxies = newProxies(&d.mu, d.options.Role, proxyTable, d.services, d.openings, d.directs, d.flows, d.attacher)
-	if err := d.adoptFlows(spec); err != nil {
+	if d.fragments, err = newFragments(d.options.Role, &d.objects.KernelMaps, spec, proxyTable); err != nil {
 		return err
+	}
+	noted := []*byAddress{d.flows, d.fragments}
+	d.proxies = newProxies(&d.mu, d.options.Role, proxyTable, d.services, d.openings, d.directs, noted, d.attacher)
+	for _, n := range noted {
+		if err := n.adopt(d.maps); err != nil {
+			return err
+		}
 	}
 	if err := d.attacher.adopt(); err != nil {
 		return err
 	}
 	// Again, for what the former programs have noted in the meantime.
-	if err := d.adoptFlows(spec); err != nil {
-		return err
+	for _, n := range noted {
+		if err := n.adopt(d.maps); err != nil {
+			return err
+		}
 	}
 	for _, m := range d.maps {
 		if err := m.replace(); err != nil {
@@ -205,10 +214,10 @@ func (d *DataPlane) configure(spec *ebpf.CollectionSpec) error {
 
 // unusedMaps are the maps that nodes of a role do not use.
 var unusedMaps = map[Role][]string{
-	RoleGateway: {bpf.KernelMapReplies, bpf.KernelMapFlows},
+	RoleGateway: {bpf.KernelMapReplies, bpf.KernelMapFlows, bpf.KernelMapFragmented},
 	RoleClient: {
 		bpf.KernelMapServices, bpf.KernelMapProxies, bpf.KernelMapPublishedPorts, bpf.KernelMapDirect,
-		bpf.KernelMapProxyFlows, bpf.KernelMapFlowCounts,
+		bpf.KernelMapProxyFlows, bpf.KernelMapFlowCounts, bpf.KernelMapProxyFragments, bpf.KernelMapFragmentCounts,
 	},
 }
 
@@ -248,7 +257,7 @@ func (d *DataPlane) Repair() (int, error) {
 	defer d.mu.Unlock()
 	mended := 0
 	// Attachments last: what runs then finds full maps.
-	for _, repair := range []func() (int, error){d.repairPins, d.tunnels.repair, d.services.repair, d.directs.repair, d.proxies.repair, d.flows.repair, d.openings.repair, d.attacher.repair} {
+	for _, repair := range []func() (int, error){d.repairPins, d.tunnels.repair, d.services.repair, d.directs.repair, d.proxies.repair, d.flows.repair, d.fragments.repair, d.openings.repair, d.attacher.repair} {
 		n, err := repair()
 		mended += n
 		if err != nil {

@@ -31,8 +31,9 @@ var formerNames = map[string]string{
 }
 
 // learned are maps whose entries programs write.
-var learnt = map[string]bool{
+var learned = map[string]bool{
 	bpf.KernelMapFlows: true, bpf.KernelMapFragmented: true, bpf.KernelMapProxyFlows: true,
+	bpf.KernelMapProxyFragments: true, bpf.KernelMapFragmentCounts: true,
 	bpf.KernelMapTunnelCounters: true, bpf.KernelMapDrops: true, bpf.KernelMapFlowCounts: true,
 }
 
@@ -153,7 +154,7 @@ func (p *pinnedMap) replace() error {
 	if p.old == nil {
 		return p.removeFormer()
 	}
-	if learnt[p.name] {
+	if learned[p.name] {
 		if err := p.copy(ebpf.UpdateNoExist); err != nil {
 			return fmt.Errorf("map %s: %w", p.name, err)
 		}

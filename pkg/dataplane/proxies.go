@@ -22,14 +22,15 @@ type proxies struct {
 	services *services
 	openings *openings
 	directs  *directs
-	flows    *flows
+	// noted are the maps that follow the proxies' addresses.
+	noted    []*byAddress
 	attacher *attacher
 	// leftover are interfaces of a former process that nobody has put since.
 	leftover map[uint32]struct{}
 }
 
-func newProxies(mu *sync.Mutex, role Role, table *table[uint32, bpf.KernelProxy], services *services, openings *openings, directs *directs, flows *flows, attacher *attacher) *proxies {
-	p := &proxies{mu: mu, role: role, proxies: table, services: services, openings: openings, directs: directs, flows: flows, attacher: attacher, leftover: map[uint32]struct{}{}}
+func newProxies(mu *sync.Mutex, role Role, table *table[uint32, bpf.KernelProxy], services *services, openings *openings, directs *directs, noted []*byAddress, attacher *attacher) *proxies {
+	p := &proxies{mu: mu, role: role, proxies: table, services: services, openings: openings, directs: directs, noted: noted, attacher: attacher, leftover: map[uint32]struct{}{}}
 	for ifindex := range table.want {
 		p.leftover[ifindex] = struct{}{}
 	}
@@ -61,7 +62,7 @@ func (p *proxies) Put(put ...Proxy) error {
 	if err := p.proxies.update(entries); err != nil {
 		return errors.Join(append(errs, err)...)
 	}
-	errs = append(errs, p.flows.follow(), p.services.proxyChanged(changed), p.openings.proxyChanged(changed))
+	errs = append(errs, p.follow(), p.services.proxyChanged(changed), p.openings.proxyChanged(changed))
 	for ifindex := range entries {
 		delete(p.leftover, ifindex)
 		if err := p.attacher.attach(int(ifindex), bpf.KernelHookHOOK_PROXY_INGRESS); err != nil {
@@ -116,7 +117,16 @@ func (p *proxies) delete(interfaces []int) error {
 	}
 	errs = append(errs, p.proxies.remove(slices.Collect(maps.Keys(gone))))
 	// What the program let out it lets out no more once it is gone.
-	return errors.Join(append(errs, p.flows.follow(), p.openings.proxyGone(gone))...)
+	return errors.Join(append(errs, p.follow(), p.openings.proxyGone(gone))...)
+}
+
+// follow makes and removes the maps of addresses.
+func (p *proxies) follow() error {
+	var errs []error
+	for _, l := range p.noted {
+		errs = append(errs, l.follow())
+	}
+	return errors.Join(errs...)
 }
 
 // List implements Proxies.

@@ -108,14 +108,16 @@ type Counters struct {
 	SentPackets, SentBytes         uint64
 }
 
-// FlowCounts is how often flows of one address of a proxy were noted, by which answers find
-// the one of several pods on this node that has the flow.
-type FlowCounts struct {
+// AddressCounts is how often a gateway node noted something of one address of a proxy: a flow,
+// by which answers find the one of several pods that has it, or the first fragment of a packet,
+// by which the others find their way.
+type AddressCounts struct {
 	Address netip.Addr `json:"address"`
-	// Noted is how often a pod sent a packet of a flow that was not noted, because the flow
+	// Noted is how often a flow or a first fragment was noted that was not known, because it
 	// is new, was forgotten, or was another pod's.
 	Noted uint64 `json:"noted"`
-	// Unknown is how many packets came of flows that were not noted. They went to the pod
-	// that was there first.
+	// Unknown is how many packets came of flows or first fragments that were not noted. A
+	// packet of a flow, or a fragment from an endpoint, went to the pod that was there first.
+	// A fragment from a pod was dropped.
 	Unknown uint64 `json:"unknown"`
 }

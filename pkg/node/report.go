@@ -60,6 +60,9 @@ func (a *agent) Report() status.Report {
 	if r.Flows, err = a.Plane.FlowCounts(); err != nil {
 		problem("the counts of flows can't be read: %v", err)
 	}
+	if r.Fragments, err = a.Plane.FragmentCounts(); err != nil {
+		problem("the counts of fragments can't be read: %v", err)
+	}
 	r.Problems = append(append(r.Problems, a.extra()...), a.Access.problems()...)
 	r.CredentialExpires = a.Access.expires()
 	if a.reportMore != nil {

@@ -40,6 +40,8 @@ var (
 	mDrops      = newMetric(prometheus.CounterValue, "dropped_packets_total", "Packets that were dropped, by reason.", "reason")
 	mNoted      = newMetric(prometheus.CounterValue, "flows_noted_total", "Flows that were noted of an address that several pods of a proxy on this node have.", "address")
 	mUnknown    = newMetric(prometheus.CounterValue, "flows_unknown_total", "Packets from endpoints to an address that several pods of a proxy on this node have, whose flow was not known.", "address")
+	mFirsts     = newMetric(prometheus.CounterValue, "fragments_noted_total", "Packets to or from a proxy's address whose first fragment was noted.", "address")
+	mRests      = newMetric(prometheus.CounterValue, "fragments_unknown_total", "Fragments to or from a proxy's address whose first fragment was not known.", "address")
 	mControl    = newMetric(prometheus.CounterValue, "control_packets_total", "Control packets that came in, by result.", "result")
 	mSendErrors = newMetric(prometheus.CounterValue, "control_send_errors_total", "Control packets that the kernel did not send.")
 	mRepairs    = newMetric(prometheus.CounterValue, "repairs_total", "Map entries, programs, routes and the like that were restored.")
@@ -58,7 +60,7 @@ var (
 	mRoutes     = newMetric(prometheus.GaugeValue, "announced_routes", "Routes of public addresses that are announced by BGP, by family: ipv4 or ipv6.", "family")
 
 	all = []metric{
-		mTunnels, mCookies, mObjects, mProxies, mInterfaces, mProblems, mSynced, mSaved, mCredential, mDrops, mNoted, mUnknown, mControl, mSendErrors, mRepairs,
+		mTunnels, mCookies, mObjects, mProxies, mInterfaces, mProblems, mSynced, mSaved, mCredential, mDrops, mNoted, mUnknown, mFirsts, mRests, mControl, mSendErrors, mRepairs,
 		mUp, mRTT, mSeen, mRxPackets, mRxBytes, mTxPackets, mTxBytes,
 		mSession, mRefused, mBFD, mRoutes, mLayer2, mTakeovers,
 	}
@@ -134,6 +136,10 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	for _, flows := range r.Flows {
 		send(mNoted, float64(flows.Noted), flows.Address.String())
 		send(mUnknown, float64(flows.Unknown), flows.Address.String())
+	}
+	for _, fragments := range r.Fragments {
+		send(mFirsts, float64(fragments.Noted), fragments.Address.String())
+		send(mRests, float64(fragments.Unknown), fragments.Address.String())
 	}
 	for result, n := range r.Control {
 		send(mControl, float64(n), result)

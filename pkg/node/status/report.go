@@ -40,7 +40,9 @@ type Report struct {
 	Drops map[dataplane.DropReason]uint64 `json:"drops"`
 	// Flows are the counts of flows of addresses that several pods of a proxy on this
 	// gateway node have.
-	Flows []dataplane.FlowCounts `json:"flows,omitempty"`
+	Flows []dataplane.AddressCounts `json:"flows,omitempty"`
+	// Fragments are the counts of first fragments of the proxies' addresses on a gateway node.
+	Fragments []dataplane.AddressCounts `json:"fragments,omitempty"`
 	// Control are received control packets, by result.
 	Control    map[string]uint64 `json:"control"`
 	SendErrors uint64            `json:"sendErrors"`

@@ -46,8 +46,9 @@ func (source) Report() Report {
 			{ID: 6, Kind: "GWProxy", Namespace: "epic-b", Object: "gw", Local: netip.MustParseAddrPort("192.0.2.40:6080"), State: NoKey},
 		},
 		Drops: map[dataplane.DropReason]uint64{"wrong-remote": 9, "ecn": 0}, Control: map[string]uint64{"ok": 12, "replay": 1, "bad-mac": 0},
-		Flows:   []dataplane.FlowCounts{{Address: netip.MustParseAddr("192.168.77.2"), Noted: 7, Unknown: 1}},
-		Applied: 1, Failed: 1, Repairs: 3, SendErrors: 2,
+		Flows:     []dataplane.AddressCounts{{Address: netip.MustParseAddr("192.168.77.2"), Noted: 7, Unknown: 1}},
+		Fragments: []dataplane.AddressCounts{{Address: netip.MustParseAddr("192.168.77.2"), Noted: 3, Unknown: 2}},
+		Applied:   1, Failed: 1, Repairs: 3, SendErrors: 2,
 		Announcements: announce.Status{
 			Peers: []announce.Peer{
 				{Name: "tor-1", Address: netip.MustParseAddr("192.0.2.1"), Up: true, Since: start.Add(time.Hour - 10*time.Second), Refused: 3, HasBFD: true, BFDUp: true},

@@ -405,7 +405,10 @@ func (observer) Drops() (map[dataplane.DropReason]uint64, error) {
 }
 
 // FlowCounts implements dataplane.Observer.
-func (observer) FlowCounts() ([]dataplane.FlowCounts, error) { return nil, nil }
+func (observer) FlowCounts() ([]dataplane.AddressCounts, error) { return nil, nil }
+
+// FragmentCounts implements dataplane.Observer.
+func (observer) FragmentCounts() ([]dataplane.AddressCounts, error) { return nil, nil }
 
 // Trace implements dataplane.Observer.
 func (observer) Trace(ctx context.Context, tunnel uint32, show func(dataplane.TraceEvent)) error {
