@@ -60,13 +60,15 @@ func same(has, want []metav1.Condition) bool {
 }
 
 // extra reports whether a condition of the operator's is there that should not be.
-func extra(has, want []metav1.Condition, name string) bool {
-	return meta.FindStatusCondition(has, name) != nil && meta.FindStatusCondition(want, name) == nil
+func extra(has, want []metav1.Condition) bool {
+	return slices.ContainsFunc(report.Optional, func(name string) bool {
+		return meta.FindStatusCondition(has, name) != nil && meta.FindStatusCondition(want, name) == nil
+	})
 }
 
 // proxyDiffers reports whether a status lacks something of the operator's.
 func proxyDiffers(status *epicv1.ProxyStatus, want *own) bool {
-	return !same(status.Conditions, want.Conditions) || extra(status.Conditions, want.Conditions, report.ConditionSharedHostname) || !apiequality.Semantic.DeepEqual(status.Envoy, want.Envoy) ||
+	return !same(status.Conditions, want.Conditions) || extra(status.Conditions, want.Conditions) || !apiequality.Semantic.DeepEqual(status.Envoy, want.Envoy) ||
 		want.Placements != nil && !maps.Equal(status.ProxyPlacements, want.Placements) ||
 		!apiequality.Semantic.DeepEqual(status.Listeners, want.Listeners)
 }

@@ -28,7 +28,7 @@ const (
 )
 
 // faultyIfTrue are the conditions whose True is the fault.
-var faultyIfTrue = []string{"SharedHostname", "Conflicted", "OverlappingTLSConfig", "PartiallyInvalid"}
+var faultyIfTrue = []string{"SharedHostname", "EnvoyVersionSkew", "Conflicted", "OverlappingTLSConfig", "PartiallyInvalid"}
 
 // faultyReasons are reasons for which a condition that is True is a fault all the same.
 var faultyReasons = []string{"NearlyExhausted", "TooFewNodes"}

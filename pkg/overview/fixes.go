@@ -49,6 +49,8 @@ var fixes = map[string]string{
 	"PortConflict":        "Change the port of one of the two listeners.",
 	"OverrideNotAllowed":  "Remove the edge setting, or ask the platform team to allow it with edge-overrides of the service group.",
 	"NoPorts":             "Give the object a public port: without one nothing is served on its address.",
+	"OlderEnvoy":          "Platform team: set spec.envoy-image of the EPIC object or of the service group to the version of Envoy that the message names.",
+	"NewerEnvoy":          "Platform team: set spec.envoy-image of the EPIC object or of the service group to the version of Envoy that the message names, or upgrade EPIC.",
 	"HostnameInUse":       "Use another hostname, or let DNS lead to the address that should serve it.",
 
 	// Routes and listeners.

@@ -29,6 +29,8 @@ type EnvoyStatus struct {
 	PID      int       `json:"pid,omitempty"`
 	Started  time.Time `json:"started,omitzero"`
 	Restarts int64     `json:"restarts"`
+	// Version is what Envoy reports; empty until it has asked for something.
+	Version string `json:"version,omitempty"`
 }
 
 // ConfigResource is one resource.
@@ -62,6 +64,7 @@ func (a *agent) config(bodies bool) Config {
 	}
 	all := map[resource.Key]ConfigResource{}
 	a.relay.mu.Lock()
+	c.Envoy.Version = a.relay.version
 	for k, r := range a.relay.records {
 		all[k] = ConfigResource{Sent: r.version, SentAt: r.at, Refusal: r.refusal}
 	}

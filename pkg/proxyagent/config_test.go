@@ -13,6 +13,7 @@ import (
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 
 	"github.com/acnodal/epic/pkg/envoy/resource"
+	"github.com/acnodal/epic/pkg/envoy/version"
 	"github.com/acnodal/epic/test/tools/freeport"
 )
 
@@ -45,6 +46,9 @@ func TestConfig(t *testing.T) {
 	}
 	if c.Identity != web || !c.OperatorConnected || c.Envoy.PID == 0 || c.Certificate == nil || len(c.Resources) != 5 {
 		t.Errorf("the configuration is %+v", c)
+	}
+	if !version.Parse(c.Envoy.Version).Known() {
+		t.Errorf("the version of Envoy is %q", c.Envoy.Version)
 	}
 	for _, r := range c.Resources {
 		if isSecret := r.Type == "secret"; isSecret != (r.Body == nil) || !isSecret && r.Sent != r.Accepted {

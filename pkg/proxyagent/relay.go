@@ -16,6 +16,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/acnodal/epic/pkg/envoy/resource"
+	"github.com/acnodal/epic/pkg/envoy/version"
 )
 
 // relay stands between Envoy and the operator. Envoy's stream to it lasts as long as
@@ -34,6 +35,8 @@ type relay struct {
 	end context.CancelFunc
 	// configured is whether Envoy has accepted clusters and listeners.
 	configured bool
+	// version is that of Envoy.
+	version string
 	// records are of what Envoy was sent last.
 	records map[resource.Key]record
 }
@@ -216,6 +219,9 @@ func (c *conversation) hear(ctx context.Context, r *discoveryv3.DeltaDiscoveryRe
 		// The list of Envoy's extensions is long and nobody reads it.
 		c.node = proto.CloneOf(r.Node)
 		c.node.Extensions = nil
+		c.mu.Lock()
+		c.version = version.Of(c.node).String()
+		c.mu.Unlock()
 	}
 	typ, ok := resource.TypeOf(r.TypeUrl)
 	if !ok {

@@ -23,6 +23,7 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/bootstrap"
 	"github.com/acnodal/epic/pkg/envoy/delta"
 	"github.com/acnodal/epic/pkg/envoy/resource"
+	"github.com/acnodal/epic/pkg/envoy/version"
 	"github.com/acnodal/epic/pkg/envoy/xds"
 	"github.com/acnodal/epic/pkg/proxyidentity"
 )
@@ -53,6 +54,8 @@ type live struct {
 	// asked counts the questions to the present Envoy, and process is that Envoy.
 	asked   int
 	process *os.Process
+	// judge reports once what version of Envoy judges.
+	judge sync.Once
 }
 
 // question is one resource that the Envoy is asked about. Callers that ask about the same
@@ -230,6 +233,14 @@ func (l *live) Acknowledged(_ proxyidentity.Identity, a delta.Acknowledgment) {
 	for _, e := range a.Entries {
 		l.answer(e.Key(), "")
 	}
+	l.judge.Do(func() {
+		for _, pod := range l.server.State(self.Proxy).Pods {
+			if pod.Version.Differs() != 0 {
+				klog.Background().Info("Configurations are checked by another version of Envoy than EPIC is made for; it may refuse what the proxies' Envoys accept, or the other way round",
+					"version", pod.Version.String(), "madeFor", version.Made)
+			}
+		}
+	})
 }
 
 // Refused implements xds.Observer.

@@ -12,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -136,6 +138,11 @@ func connect(t testing.TB, conn *grpc.ClientConn, name, pod string, has map[reso
 		r := &discoveryv3.DeltaDiscoveryRequest{TypeUrl: typ.URL(), InitialResourceVersions: map[string]string{}}
 		if typ != resource.Cluster && typ != resource.Listener {
 			r.ResourceNamesSubscribe = []string{"a", "b"}
+		}
+		if typ == resource.Types()[0] {
+			r.Node = &corev3.Node{UserAgentVersionType: &corev3.Node_UserAgentBuildVersion{UserAgentBuildVersion: &corev3.BuildVersion{
+				Version: &typev3.SemanticVersion{MajorNumber: 7, MinorNumber: 1, Patch: uint32(len(pod))},
+			}}}
 		}
 		for k, v := range has {
 			if k.Type == typ {

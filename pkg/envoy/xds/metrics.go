@@ -3,10 +3,13 @@
 package xds
 
 import (
+	"sync"
+
 	"k8s.io/component-base/metrics"
 	"k8s.io/component-base/metrics/legacyregistry"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/envoy/version"
 )
 
 const subsystem = "xds"
@@ -14,6 +17,7 @@ const subsystem = "xds"
 // meters are the metrics of a server.
 type meters struct {
 	connectedPods                 *metrics.Gauge
+	envoys                        *versions
 	setToAcknowledged             *metrics.HistogramVec
 	refusals, bytesSent           *metrics.CounterVec
 	resourcesSent                 *metrics.CounterVec
@@ -24,7 +28,7 @@ type meters struct {
 var metered = newMeters()
 
 func init() {
-	legacyregistry.MustRegister(metered.connectedPods, metered.setToAcknowledged, metered.refusals, metered.bytesSent,
+	legacyregistry.MustRegister(metered.connectedPods, metered.envoys.gauge, metered.setToAcknowledged, metered.refusals, metered.bytesSent,
 		metered.resourcesSent, metered.requestsDelayed, metered.unidentified)
 }
 
@@ -36,6 +40,11 @@ func newMeters() *meters {
 			Help:           "Pods of proxies that have a stream to this server.",
 			StabilityLevel: metrics.ALPHA,
 		}),
+		envoys: &versions{gauge: metrics.NewGaugeVec(&metrics.GaugeOpts{
+			Namespace: epic.MetricsNamespace, Subsystem: subsystem, Name: "connected_envoys",
+			Help:           "Envoys that have a stream to this server, by the version that they report.",
+			StabilityLevel: metrics.ALPHA,
+		}, []string{"version"})},
 		setToAcknowledged: metrics.NewHistogramVec(&metrics.HistogramOpts{
 			Namespace: epic.MetricsNamespace, Subsystem: subsystem, Name: "set_to_acknowledged_seconds",
 			Help:           "Time from when a resource was set until a connected pod acknowledged it.",
@@ -48,6 +57,30 @@ func newMeters() *meters {
 		requestsDelayed: metrics.NewCounter(counterOpts("requests_delayed_total", "Requests of pods that had to wait because the pod sends too many.")),
 		unidentified:    metrics.NewCounter(counterOpts("unidentified_total", "Streams refused because the client did not prove which proxy it is.")),
 	}
+}
+
+// versions counts Envoys by version. A version that no Envoy has is not there, so what tenants'
+// images report does not pile up.
+type versions struct {
+	gauge *metrics.GaugeVec
+
+	mu    sync.Mutex
+	count map[version.Version]int
+}
+
+// add adds n Envoys of a version.
+func (v *versions) add(is version.Version, n int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.count == nil {
+		v.count = map[version.Version]int{}
+	}
+	if v.count[is] += n; v.count[is] == 0 {
+		delete(v.count, is)
+		v.gauge.DeleteLabelValues(is.String())
+		return
+	}
+	v.gauge.WithLabelValues(is.String()).Set(float64(v.count[is]))
 }
 
 // counters counts by the type of resources.

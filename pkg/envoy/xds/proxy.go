@@ -255,6 +255,7 @@ func (p *proxy) attach(s *stream) error {
 func (p *proxy) detach(s *stream) (empty bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	s.leave()
 	if p.streams[s.id.Pod] == s {
 		delete(p.streams, s.id.Pod)
 	}

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/component-base/metrics/testutil"
 
 	"github.com/acnodal/epic/pkg/envoy/delta"
@@ -271,6 +272,47 @@ func TestSlowPod(t *testing.T) {
 		s.SetEndpoints(web, "", raw(resource.Endpoint, "a", fmtInt(i)))
 	}
 	eventually(t, "the quick pod's endpoints", func() bool { return quick.version(key(resource.Endpoint, "a")) == "v49" })
+}
+
+// The version that a pod's Envoy reports is in the state, and is counted while the pod is
+// connected. A version that no Envoy has is no series.
+func TestVersions(t *testing.T) {
+	s, dial := serveAll(t, Options{})
+	versions := func() string {
+		var b strings.Builder
+		for _, pod := range s.State(web).Pods {
+			fmt.Fprintf(&b, "%s %s ", pod.Pod, pod.Version)
+		}
+		families, err := legacyregistry.DefaultGatherer.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			if f.GetName() != "epic_xds_connected_envoys" {
+				continue
+			}
+			for _, m := range f.GetMetric() {
+				if v := m.GetLabel()[0].GetValue(); v == "7.1.10" || v == "7.1.11" {
+					fmt.Fprintf(&b, "[%s: %v]", v, m.GetGauge().GetValue())
+				}
+			}
+		}
+		return b.String()
+	}
+	conn := dial()
+	first := connect(t, conn, "web", "first-name", nil)
+	second := connect(t, conn, "web", "other-name", nil)
+	third := connect(t, conn, "web", "third-name-", nil)
+	eventually(t, "three pods", func() bool {
+		return versions() == "first-name 7.1.10 other-name 7.1.10 third-name- 7.1.11 [7.1.10: 2][7.1.11: 1]"
+	})
+	third.cancel()
+	second.cancel()
+	eventually(t, "one pod", func() bool { return versions() == "first-name 7.1.10 [7.1.10: 1]" })
+	// Another stream takes the place of the first.
+	connect(t, conn, "web", "first-name", nil)
+	<-first.ended
+	eventually(t, "the other stream", func() bool { return versions() == "first-name 7.1.10 [7.1.10: 1]" })
 }
 
 func clusterBytes(t *testing.T) float64 {

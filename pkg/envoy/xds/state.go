@@ -9,6 +9,7 @@ import (
 
 	"github.com/acnodal/epic/pkg/envoy/delta"
 	"github.com/acnodal/epic/pkg/envoy/resource"
+	"github.com/acnodal/epic/pkg/envoy/version"
 	"github.com/acnodal/epic/pkg/proxyidentity"
 )
 
@@ -23,6 +24,8 @@ type State struct {
 type PodState struct {
 	Pod       string
 	Connected time.Time
+	// Version is what the pod's Envoy reports, once it has asked for something.
+	Version version.Version
 	// Current is true if the pod has answered everything that it was to be sent: it has
 	// the configuration except for what it refused.
 	Current bool
@@ -41,7 +44,7 @@ func (s *Server) State(id proxyidentity.Proxy) State {
 	state := State{Set: p.ready}
 	for pod, stream := range p.streams {
 		state.Pods = append(state.Pods, PodState{
-			Pod: pod, Connected: stream.connected, Current: stream.session.Quiet(), Refused: stream.session.Refused(),
+			Pod: pod, Connected: stream.connected, Version: stream.version, Current: stream.session.Quiet(), Refused: stream.session.Refused(),
 		})
 	}
 	slices.SortFunc(state.Pods, func(a, b PodState) int { return cmp.Compare(a.Pod, b.Pod) })

@@ -16,6 +16,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/acnodal/epic/pkg/envoy/delta"
+	"github.com/acnodal/epic/pkg/envoy/version"
 	"github.com/acnodal/epic/pkg/proxyidentity"
 )
 
@@ -26,7 +27,11 @@ type stream struct {
 	connected time.Time
 	// session is guarded by the proxy's mu.
 	session *delta.Session
-	limiter *rate.Limiter
+	// version is that of the pod's Envoy, and ended whether the stream no longer counts. They
+	// are guarded by the proxy's mu, too. introduced indicates that the version counts.
+	version           version.Version
+	introduced, ended bool
+	limiter           *rate.Limiter
 	// wake has an element when there may be something to send.
 	wake chan struct{}
 	// end ends the stream with a cause.
@@ -98,6 +103,7 @@ func (s *stream) receive(ctx context.Context, p *proxy, peer discoveryv3.Aggrega
 			return
 		}
 		p.mu.Lock()
+		s.introduce(request)
 		answers, err := s.session.Request(request, s.server.options.now())
 		events := s.session.TakeEvents()
 		p.mu.Unlock()
@@ -118,6 +124,24 @@ func (s *stream) receive(ctx context.Context, p *proxy, peer discoveryv3.Aggrega
 			}
 		}
 	}
+}
+
+// introduce notes what Envoy the pod has: the first request with a node reports it. The caller
+// holds the proxy's mu.
+func (s *stream) introduce(r *discoveryv3.DeltaDiscoveryRequest) {
+	if r.GetNode() == nil || s.introduced || s.ended {
+		return
+	}
+	s.introduced, s.version = true, version.Of(r.GetNode())
+	s.server.meters.envoys.add(s.version, 1)
+}
+
+// leave takes the pod's Envoy out of the count. The caller holds the proxy's mu.
+func (s *stream) leave() {
+	if s.introduced {
+		s.server.meters.envoys.add(s.version, -1)
+	}
+	s.introduced, s.ended = false, true
 }
 
 // cost returns what a request that answers nothing costs of the pod's rate: one, and one

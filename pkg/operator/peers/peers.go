@@ -23,6 +23,7 @@ import (
 
 	"github.com/acnodal/epic/pkg/envoy/delta"
 	"github.com/acnodal/epic/pkg/envoy/resource"
+	"github.com/acnodal/epic/pkg/envoy/version"
 	"github.com/acnodal/epic/pkg/envoy/xds"
 	"github.com/acnodal/epic/pkg/operator/workload"
 	"github.com/acnodal/epic/pkg/proxyagent"
@@ -77,7 +78,7 @@ type answer struct {
 func (s *States) State(id proxyidentity.Proxy) xds.State {
 	state := s.Local.State(id)
 	for name, config := range s.others(id, state) {
-		pod := xds.PodState{Pod: name, Current: config.OperatorConnected}
+		pod := xds.PodState{Pod: name, Current: config.OperatorConnected, Version: version.Parse(config.Envoy.Version)}
 		for _, r := range config.Resources {
 			switch {
 			case r.Refusal != "":

@@ -35,7 +35,7 @@ func (local) Accepted(proxyidentity.Proxy, resource.Key) map[string]string {
 func TestStates(t *testing.T) {
 	id := proxyidentity.Proxy{Namespace: "epic-a", Kind: "LoadBalancer", Name: "shop"}
 	var asked atomic.Int32
-	config := proxyagent.Config{OperatorConnected: true, Resources: []proxyagent.ConfigResource{
+	config := proxyagent.Config{OperatorConnected: true, Envoy: proxyagent.EnvoyStatus{Version: "1.2.3"}, Resources: []proxyagent.ConfigResource{
 		{Type: "listener", Name: "tcp/80", Sent: "v2", Accepted: "v2"},
 		{Type: "route", Name: "web", Sent: "v2", Accepted: "v1", Refusal: "bad regex"},
 	}}
@@ -71,6 +71,9 @@ func TestStates(t *testing.T) {
 	state := s.State(id)
 	if len(state.Pods) != 2 || state.Pods[0].Pod != "a" || state.Pods[1].Pod != "b" || !state.Pods[1].Current {
 		t.Fatalf("%+v", state)
+	}
+	if v := state.Pods[1].Version.String(); v != "1.2.3" {
+		t.Errorf("version %s", v)
 	}
 	if r := state.Pods[1].Refused; len(r) != 1 || r[0].Text != "bad regex" || r[0].Resource.Sources[0] != source {
 		t.Errorf("refusals %+v", r)

@@ -17,7 +17,13 @@ const (
 	// ConditionSharedHostname is of gateway proxies and is there only if it is true: an
 	// older one of the account has one of its hostnames on another address.
 	ConditionSharedHostname = "SharedHostname"
+	// ConditionEnvoyVersionSkew is of load balancers and gateway proxies and is there only if
+	// it is true: an Envoy is not of the version that this release of EPIC is made for.
+	ConditionEnvoyVersionSkew = "EnvoyVersionSkew"
 )
+
+// Optional are the conditions that are there only while they are true.
+var Optional = []string{ConditionSharedHostname, ConditionEnvoyVersionSkew}
 
 // The reasons of these conditions, besides those of package translate.
 const (
@@ -37,6 +43,10 @@ const (
 	ReasonNoListeners = "NoListeners"
 	// ReasonHostnameInUse goes with SharedHostname.
 	ReasonHostnameInUse = "HostnameInUse"
+	// ReasonOlderEnvoy goes with EnvoyVersionSkew if one of the Envoys is older.
+	ReasonOlderEnvoy = "OlderEnvoy"
+	// ReasonNewerEnvoy goes with EnvoyVersionSkew if the Envoys that differ are all newer.
+	ReasonNewerEnvoy = "NewerEnvoy"
 	// ReasonNoParents is that a route belongs to no gateway proxy.
 	ReasonNoParents = "NoParents"
 )

@@ -61,6 +61,9 @@ func Proxy(in *Input) Status {
 	if len(in.Shared) > 0 {
 		s.Conditions = append(s.Conditions, shared(in.Shared))
 	}
+	if c := skew(in); c != nil {
+		s.Conditions = append(s.Conditions, *c)
+	}
 	s.Listeners = gatewayListeners(in, &s.Conditions[1])
 	for i := range s.Conditions {
 		s.Conditions[i].ObservedGeneration = in.Proxy.Generation

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -16,6 +17,7 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/delta"
 	"github.com/acnodal/epic/pkg/envoy/resource"
 	"github.com/acnodal/epic/pkg/envoy/translate"
+	"github.com/acnodal/epic/pkg/envoy/version"
 	"github.com/acnodal/epic/pkg/envoy/xds"
 	"github.com/acnodal/epic/pkg/operator/feed"
 	"github.com/acnodal/epic/pkg/operator/runner"
@@ -113,6 +115,56 @@ func TestProxy(t *testing.T) {
 				t.Errorf("rejection %+v", r)
 			}
 		})
+	}
+}
+
+// Envoys of other versions than EPIC is made for are reported with both versions and what to do;
+// Programmed says what they serve, as ever.
+func TestVersionSkew(t *testing.T) {
+	own := version.Version{Major: version.Major, Minor: version.Minor, Patch: 3}
+	old, older, next := version.Version{Major: 1, Minor: 38, Patch: 2}, version.Version{Major: 1, Minor: 9}, version.Version{Major: 1, Minor: version.Minor + 1}
+	for name, test := range map[string]struct {
+		image string
+		pods  map[string]version.Version
+		want  string
+	}{
+		"none":    {"x", nil, ""},
+		"its own": {"x", map[string]version.Version{"a": own}, ""},
+		"unknown": {"x", map[string]version.Version{"a": {}}, ""},
+		"an old one": {
+			"envoy:old", map[string]version.Version{"a": own, "b": old},
+			`OlderEnvoy: This release of EPIC is made for Envoy 1.40, and the Envoy of b is version 1.38.2. It serves what it accepts, and may refuse or misread the rest; the image is "envoy:old": have envoy-image of the service group, or of the EPIC object, name an Envoy 1.40`,
+		},
+		"a new process": {
+			"", map[string]version.Version{"a": next},
+			`NewerEnvoy: This release of EPIC is made for Envoy 1.40, and the Envoy of a is version 1.41.0. It serves what it accepts, and may refuse or misread the rest; have --envoy of the operator name an Envoy 1.40`,
+		},
+		"several": {
+			"x", map[string]version.Version{"a": next, "b": old, "c": old, "d": older},
+			"OlderEnvoy: This release of EPIC is made for Envoy 1.40, and the Envoy of d is version 1.9.0; the Envoy of b and of 1 more is version 1.38.2; the Envoy of a is version 1.41.0. ",
+		},
+	} {
+		in := &Input{
+			Proxy: &workload.Proxy{Generation: 3, Replicas: 1}, Outcome: served(), Progress: runner.Progress{Desired: 1, Ready: 1, Image: test.image},
+			Accepted: func(resource.Key) map[string]string { return nil },
+		}
+		for name, v := range test.pods {
+			in.State.Pods = append(in.State.Pods, xds.PodState{Pod: name, Current: true, Version: v})
+		}
+		conditions := Proxy(in).Conditions
+		got := ""
+		if c := meta.FindStatusCondition(conditions, ConditionEnvoyVersionSkew); c != nil {
+			got = c.Reason + ": " + c.Message
+			if c.Status != metav1.ConditionTrue || c.ObservedGeneration != 3 {
+				t.Errorf("%s: %+v", name, c)
+			}
+		}
+		if got == "" && test.want != "" || !strings.HasPrefix(got, test.want) || test.want == "" && got != "" {
+			t.Errorf("%s: %s", name, got)
+		}
+		if !meta.IsStatusConditionTrue(conditions, ConditionProgrammed) {
+			t.Errorf("%s: %+v", name, conditions)
+		}
 	}
 }
 
