@@ -70,7 +70,7 @@ func (s *Setup) Run(ctx context.Context) error {
 	for _, step := range []struct {
 		name string
 		run  func(context.Context) error
-	}{{"certificates", s.certificates}, {"tunnel keys", s.ensureTunnelKeys}, {"EPIC object", s.ensureEPIC}} {
+	}{{"certificates", s.certificates}, {"tunnel keys", s.ensureTunnelKeys}, {"EPIC object", s.ensureEPIC}, {"list of kinds", s.kindsListed}} {
 		if err := persistently(ctx, step.name, step.run); err != nil {
 			return err
 		}

@@ -44,7 +44,9 @@ func installation(t *testing.T, members int) (s *Setup, applied *[]string) {
 		*applied = append(*applied, fmt.Sprintf("%s/%s %s", patch.GetNamespace(), patch.GetName(), patch.GetPatch()))
 		return true, &unstructured.Unstructured{Object: map[string]any{}}, nil
 	})
-	return &Setup{Kube: fake.NewClientset(), Dynamic: client, Namespace: "epic-system", Certificates: true, EtcdMembers: members}, applied
+	kube := fake.NewClientset()
+	kube.Resources = []*metav1.APIResourceList{{GroupVersion: "epic.acnodal.io/v1", APIResources: []metav1.APIResource{{Name: "epics", Kind: "EPIC"}}}}
+	return &Setup{Kube: kube, Dynamic: client, Namespace: "epic-system", Certificates: true, EtcdMembers: members}, applied
 }
 
 func (s *Setup) secrets(t *testing.T) map[string]map[string][]byte {
