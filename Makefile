@@ -53,6 +53,15 @@ bench: build ## Run the benchmarks; with 100,000 objects that takes up to an hou
 	go run ./test/bench $(BENCH)
 	go test -run='^$$' -bench=. -timeout=60m ./pkg/... ./test/node ./test/announce ./test/operator
 
+# For five minutes, drawn from a seed: make chaos CHAOS='-duration=5m -seed=7'. With OLD=REF,
+# programs of that version are replaced by the present ones, and back, while everything runs.
+CHAOS ?=
+OLD ?=
+
+.PHONY: chaos
+chaos: build ## Break parts of a running EPIC for an hour, and judge all answers (Linux, root)
+	hack/chaos.sh '$(OLD)' $(CHAOS)
+
 .PHONY: images
 images: ## Build the container images into bin/images
 	hack/images.sh

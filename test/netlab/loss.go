@@ -15,8 +15,9 @@ import (
 const lossTable = "loss"
 
 // Lose makes a router lose packets that it forwards: of a hundred about as many as
-// given, chosen at random. Restore ends that, and returns how many were lost.
-func (n *Namespace) Lose(percent uint32) (restore func() (uint64, error), err error) {
+// given, chosen at random. With devices, only those that come or go by one of them. Restore ends
+// that, and returns how many were lost.
+func (n *Namespace) Lose(percent uint32, devices ...string) (restore func() (uint64, error), err error) {
 	conn, err := nftables.New(nftables.WithNetNSFd(n.FD()))
 	if err != nil {
 		return nil, err
@@ -26,14 +27,27 @@ func (n *Namespace) Lose(percent uint32) (restore func() (uint64, error), err er
 		Name: lossTable, Table: table, Type: nftables.ChainTypeFilter,
 		Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter,
 	})
-	conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
+	lose := []expr.Any{
 		&expr.Numgen{Register: 1, Type: unix.NFT_NG_RANDOM, Modulus: 100},
 		// Numbers are compared byte by byte.
 		&expr.Byteorder{SourceRegister: 1, DestRegister: 1, Op: expr.ByteorderHton, Len: 4, Size: 4},
 		&expr.Cmp{Op: expr.CmpOpLt, Register: 1, Data: binaryutil.BigEndian.PutUint32(percent)},
 		&expr.Counter{},
 		&expr.Verdict{Kind: expr.VerdictDrop},
-	}})
+	}
+	if len(devices) == 0 {
+		conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: lose})
+	}
+	for _, device := range devices {
+		name := make([]byte, unix.IFNAMSIZ)
+		copy(name, device)
+		for _, key := range []expr.MetaKey{expr.MetaKeyIIFNAME, expr.MetaKeyOIFNAME} {
+			conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: append([]expr.Any{
+				&expr.Meta{Key: key, Register: 1},
+				&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: name},
+			}, lose...)})
+		}
+	}
 	if err := conn.Flush(); err != nil {
 		return nil, fmt.Errorf("lose packets: %w", err)
 	}

@@ -223,8 +223,11 @@ func addDefaults(h *netlink.Handle, link netlink.Link, first string, p *wire.Pla
 			r.LinkIndex, r.Gw, r.Src, r.Flags = link.Attrs().Index, gateway(f).AsSlice(), a.AsSlice(), int(netlink.FLAG_ONLINK)
 		} else {
 			eth, err := firstInterface(h, first)
-			if err != nil || eth == nil {
+			if err != nil {
 				return err
+			}
+			if eth == nil {
+				continue // there is no other way that a packet could take
 			}
 			routes, err := clusterRoutes(h, f, eth, table)
 			if err != nil {
@@ -343,8 +346,11 @@ func checkPod(h *netlink.Handle, link netlink.Link, first string, p *wire.Plan) 
 			return fmt.Errorf("the pod's default route for %s does not lead to %s", want, p.Name)
 		}
 		eth, err := firstInterface(h, first)
-		if err != nil || eth == nil {
+		if err != nil {
 			return err
+		}
+		if eth == nil {
+			continue
 		}
 		left, err := clusterRoutes(h, f, eth, unix.RT_TABLE_MAIN)
 		if err != nil {

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# hack/chaos.sh REF FLAGS runs test/chaos with the programs in bin/ and an etcd of go.mod's version.
+# If REF is not empty, it builds the programs of that version as well, which the run replaces by
+# those in bin/ and back.
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+ref=${1:-}
+shift || true
+export CGO_ENABLED=0
+go build -trimpath -o bin/etcd ./test/tools/etcd
+go build -trimpath -o bin/chaos ./test/chaos
+envoy=$(hack/envoy.sh)
+old=()
+if [[ -n $ref ]]; then
+	sources=$(mktemp -d)
+	trap 'rm -rf "$sources"' EXIT
+	git archive "$ref" | tar -x -C "$sources"
+	mkdir -p bin/old
+	for program in apiserver controller operator proxy node; do
+		go build -C "$sources" -trimpath -o "$PWD/bin/old/epic-$program" "./cmd/$program"
+	done
+	old=(-old=bin/old)
+fi
+bin/chaos -envoy="$envoy" "${old[@]}" "$@"
