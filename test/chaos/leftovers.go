@@ -141,6 +141,7 @@ func (s *site) close() error {
 			errs = append(errs, fmt.Errorf("%s did not end well: %w", name, err))
 		}
 	}
+	s.unwire()
 	if s.world != nil && exists(s.opDir()) {
 		errs = append(errs, s.inside(s.world.Gateway, "epic-operator", "cleanup", "--process-dir="+s.opDir(), "--grace=2s"))
 	}

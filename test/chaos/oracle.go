@@ -26,6 +26,8 @@ type span struct {
 	// The write that adds it began at asked and was done at added; the write that removes it
 	// began at leaving and was done at removed.
 	asked, added, leaving, removed time.Time
+	// worked is when it first answered.
+	worked time.Time
 }
 
 // target is something that visitors ask: an address and port, for HTTP with a hostname and a path.
@@ -42,11 +44,11 @@ type target struct {
 	// void is when another object may have been given the address.
 	void time.Time
 
-	// streak counts right answers in a row, to requests that began since streakFrom.
-	streak     int
-	streakFrom time.Time
-	// steady are the ends of streaks that were long enough, by the beginning of their first
-	// request.
+	// streak has when the requests began that were answered rightly last, in a row: at most
+	// steadyStreak of them.
+	streak []time.Time
+	// steadyFrom is when the first request of the last such streak began, steadyAt when its last
+	// one ended.
 	steadyFrom, steadyAt time.Time
 	// recovered is when the target worked again after a window.
 	recovered map[int]time.Time
@@ -108,6 +110,9 @@ const (
 	lateEnd   = "answered shortly after its removal"
 	lateBegin = "not answered yet shortly after its creation"
 	overtaken = "the address changed hands meanwhile"
+	// The nodes and the Envoys learn of endpoints independently of each other.
+	endpointBegins = "failed while an endpoint was new, before its first answer"
+	endpointEnds   = "failed shortly after an endpoint was removed"
 )
 
 // expect adds a target that nothing serves yet. Another target at the same place is void since the
@@ -203,8 +208,11 @@ func (o *oracle) all(now time.Time) []*target {
 
 // deadline is when a change that was written at a time must have been carried out, as far as is
 // known now. Each fault in the meantime starts the bound again. The lock is held.
-func (o *oracle) deadline(written, now time.Time) time.Time {
-	d := written.Add(o.bound)
+func (o *oracle) deadline(written, now time.Time) time.Time { return o.within(o.bound, written, now) }
+
+// within is deadline for a change that may take so long. The lock is held.
+func (o *oracle) within(bound time.Duration, written, now time.Time) time.Time {
+	d := written.Add(bound)
 	for again := true; again; {
 		again = false
 		for _, w := range o.windows {
@@ -215,7 +223,7 @@ func (o *oracle) deadline(written, now time.Time) time.Time {
 			if end.IsZero() {
 				end = now
 			}
-			if later := end.Add(o.bound); !end.Before(written) && later.After(d) {
+			if later := end.Add(bound); !end.Before(written) && later.After(d) {
 				d, again = later, true
 			}
 		}
@@ -238,6 +246,9 @@ func (o *oracle) answer(t *target, backend string, intact bool, began, ended tim
 	case !intact:
 		return o.violate(t, "answered with damaged content", ended, fmt.Sprintf("by %q", backend))
 	case s.removed.IsZero() || !began.After(s.removed):
+		if s.worked.IsZero() {
+			s.worked = ended
+		}
 		o.works(t, began, ended)
 		return o.count(right)
 	case began.After(o.deadline(s.removed, ended)):
@@ -249,20 +260,19 @@ func (o *oracle) answer(t *target, backend string, intact bool, began, ended tim
 
 // works notes a right answer. The lock is held.
 func (o *oracle) works(t *target, began, ended time.Time) {
-	if t.streak == 0 {
-		t.streakFrom = began
-	}
-	if t.streak++; t.streak < steadyStreak {
+	if t.streak = append(t.streak, began); len(t.streak) < steadyStreak {
 		return
 	}
-	if t.streak == steadyStreak {
-		if since, ok := t.served(began); ok && t.steadyFrom.Before(since) && t.streakFrom.After(since) {
-			o.newTook = append(o.newTook, ended.Sub(since))
-		}
+	t.streak = t.streak[len(t.streak)-steadyStreak:]
+	from := slices.MinFunc(t.streak, time.Time.Compare)
+	if since, ok := t.served(began); ok && !t.steadyFrom.After(since) && from.After(since) {
+		o.newTook = append(o.newTook, ended.Sub(since))
 	}
-	t.steadyFrom, t.steadyAt = t.streakFrom, ended
+	if from.After(t.steadyFrom) {
+		t.steadyFrom, t.steadyAt = from, ended
+	}
 	for _, w := range o.windows {
-		if _, known := t.recovered[w.id]; !known && w.covers(t) && !w.end.IsZero() && t.streakFrom.After(w.end) {
+		if _, known := t.recovered[w.id]; !known && w.covers(t) && !w.end.IsZero() && from.After(w.end) {
 			t.recovered[w.id] = ended
 			if took := ended.Sub(w.end); took < 10*o.bound {
 				o.recoverTook = append(o.recoverTook, took)
@@ -293,7 +303,7 @@ func (t *target) served(at time.Time) (since time.Time, ok bool) {
 func (o *oracle) failure(t *target, what string, began, ended time.Time) string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	t.streak = 0
+	t.streak = nil
 	if !t.void.IsZero() && !ended.Before(t.void) {
 		return o.count(overtaken)
 	}
@@ -316,7 +326,28 @@ func (o *oracle) failure(t *target, what string, began, ended time.Time) string 
 			return o.count(w.reason + ", shortly after")
 		}
 	}
+	for _, s := range t.spans {
+		if !s.asked.After(ended) && s.leaving.IsZero() && (s.worked.IsZero() || s.worked.After(began)) && !began.After(o.deadline(s.asked, ended)) {
+			return o.count(endpointBegins)
+		}
+	}
+	for _, s := range t.spans {
+		if !s.leaving.IsZero() && !s.leaving.After(ended) && !began.After(o.within(leavingBound, last(s.leaving, s.removed), ended)) {
+			return o.count(endpointEnds)
+		}
+	}
 	return o.violate(t, "failed without a reason", ended, what)
+}
+
+// leavingBound is how long requests may still be sent to an endpoint that has been removed, on a
+// machine that does much else.
+const leavingBound = 10 * time.Second
+
+func last(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 func (o *oracle) count(outcome string) string {
@@ -400,4 +431,17 @@ func (o *oracle) failures() int {
 		}
 	}
 	return n
+}
+
+// steadySince reports whether every target that should answer has done so a few times in a row
+// since a time.
+func (o *oracle) steadySince(since time.Time) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, t := range o.targets {
+		if _, ok := t.served(time.Now()); ok && (len(t.streak) < steadyStreak || !t.steadyAt.After(since)) {
+			return false
+		}
+	}
+	return true
 }

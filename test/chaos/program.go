@@ -115,6 +115,11 @@ func (p *program) stop() error {
 		return nil
 	}
 	<-p.ended
+	if p.name == "etcd" {
+		// It ends itself by the signal that it got, after it has cleaned up.
+		_ = p.now(true).Stop()
+		return nil
+	}
 	return p.now(true).Stop()
 }
 

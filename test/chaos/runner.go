@@ -129,8 +129,10 @@ func (r *runner) disturb(ctx context.Context) error {
 // rest waits until everything has to be right again, and then leaves it alone for a while, in which
 // no request may fail.
 func (r *runner) rest(ctx context.Context) error {
-	r.say("no more faults; everything has to be right in %s", r.bound)
-	pause(ctx, time.Until(r.calmed.Add(r.bound)))
+	r.say("no more faults; everything has to be right within %s", r.bound)
+	for time.Since(r.calmed) < r.bound && !r.oracle.steadySince(r.calmed) {
+		pause(ctx, 100*time.Millisecond)
+	}
 	r.site.audit(ctx)
 	before, sent := r.oracle.failures(), r.visitors.sent.Load()
 	r.say("a quiet %s", r.quiet)

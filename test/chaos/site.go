@@ -57,6 +57,9 @@ type site struct {
 	client  versioned.Interface
 	clients []versioned.Interface
 	cancel  context.CancelFunc
+	// wiring is the context of wires.
+	wiring context.Context //nolint:containedctx // they outlive the programs
+	unwire context.CancelFunc
 	// audits counts those that were clean.
 	audits int
 }
@@ -70,9 +73,10 @@ func (s *site) opDir() string { return s.in("state", "op") }
 
 // start starts everything and returns when the API is served and all nodes run.
 func (s *site) start(parent context.Context) error {
-	// Programs are ended in order, by close.
+	// Programs are ended in order, by close, and the wires after them.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(parent))
 	s.cancel = cancel
+	s.wiring, s.unwire = context.WithCancel(context.WithoutCancel(parent))
 	s.programs, s.wires, s.sockets = map[string]*program{}, map[string]*wire{}, map[string]string{}
 	for _, step := range []struct {
 		what string
@@ -149,7 +153,7 @@ func (s *site) startEtcd(ctx context.Context) error {
 	}
 	url, peerURL := fmt.Sprintf("http://127.0.0.1:%d", client), fmt.Sprintf("http://127.0.0.1:%d", peer)
 	for i := range servers {
-		w, err := newWire(ctx, nil, "127.0.0.1:0", dialTo(strings.TrimPrefix(url, "http://")))
+		w, err := newWire(s.wiring, nil, "127.0.0.1:0", dialTo(strings.TrimPrefix(url, "http://")))
 		if err != nil {
 			return err
 		}
@@ -194,8 +198,8 @@ func (s *site) startServers(ctx context.Context) error {
 		s.clients = append(s.clients, client)
 	}
 	s.balancer = newBalancer(s.servers)
-	s.balancer.watch(ctx)
-	kubeconfig, err := s.way(ctx, nil, "tenants", s.in("server1.kubeconfig"))
+	s.balancer.watch(s.wiring)
+	kubeconfig, err := s.way(nil, "tenants", s.in("server1.kubeconfig"))
 	if err != nil {
 		return err
 	}
@@ -243,8 +247,8 @@ func (s *site) ready(ctx context.Context, kubeconfig string) (versioned.Interfac
 var serverLine = regexp.MustCompile(`server: .*`)
 
 // way makes a wire from a namespace to the API, and a kubeconfig that leads there.
-func (s *site) way(ctx context.Context, host *netlab.Namespace, name, from string) (kubeconfig string, err error) {
-	w, err := newWire(ctx, host, "127.0.0.1:0", s.balancer.dial)
+func (s *site) way(host *netlab.Namespace, name, from string) (kubeconfig string, err error) {
+	w, err := newWire(s.wiring, host, "127.0.0.1:0", s.balancer.dial)
 	if err != nil {
 		return "", err
 	}
@@ -261,7 +265,7 @@ func (s *site) way(ctx context.Context, host *netlab.Namespace, name, from strin
 }
 
 func (s *site) startController(ctx context.Context) error {
-	kubeconfig, err := s.way(ctx, nil, "controller", s.in("server1.kubeconfig"))
+	kubeconfig, err := s.way(nil, "controller", s.in("server1.kubeconfig"))
 	if err != nil {
 		return err
 	}
@@ -269,7 +273,7 @@ func (s *site) startController(ctx context.Context) error {
 }
 
 func (s *site) startOperator(ctx context.Context) error {
-	kubeconfig, err := s.way(ctx, s.world.Gateway, "operator", s.in("server1.kubeconfig"))
+	kubeconfig, err := s.way(s.world.Gateway, "operator", s.in("server1.kubeconfig"))
 	if err != nil {
 		return err
 	}
@@ -301,7 +305,7 @@ func (s *site) startNodes(ctx context.Context) error {
 
 // node starts a node program with credentials that name the node.
 func (s *site) node(ctx context.Context, host *netlab.Namespace, name, address string, credentials []string, role string, args ...string) error {
-	if _, err := s.way(ctx, host, name, ""); err != nil {
+	if _, err := s.way(host, name, ""); err != nil {
 		return err
 	}
 	kubeconfig := s.in(name + ".kubeconfig")
