@@ -28,8 +28,8 @@ type Tunnels interface {
 	// Counters returns what the given tunnels have carried; all tunnels if none is
 	// given.
 	Counters(ids ...uint32) (map[uint32]Counters, error)
-	// EachCounters calls see with what each tunnel has carried, in no order. See must not
-	// call Tunnels.
+	// EachCounters calls see with what each tunnel has carried, in no order. The data
+	// plane is locked meanwhile: see must not call it, or wait for anything that may.
 	EachCounters(see func(id uint32, c Counters)) error
 }
 

@@ -45,7 +45,8 @@ func (q *quietTunnels) look(now time.Time, read func(see func(uint32, dataplane.
 	if q.tunnels == nil {
 		q.tunnels = map[uint32]quietTunnel{}
 	}
-	var quiet []uint32
+	// open are tunnels from which something is expected and nothing has come.
+	var open []uint32
 	q.round++
 	count := 0
 	err := read(func(id uint32, c dataplane.Counters) {
@@ -56,7 +57,20 @@ func (q *quietTunnels) look(now time.Time, read func(see func(uint32, dataplane.
 		case !known:
 		case is.received != was.received || is.since == 0 && is.sent != was.sent:
 			is.since = now.UnixNano()
-		case is.since == 0:
+		case is.since != 0:
+			open = append(open, id)
+		}
+		q.tunnels[id] = is
+	})
+	if err != nil {
+		return nil, err
+	}
+	// Not while the counters are read: the data plane is locked then, and what knows the far
+	// ends writes to the data plane while it is locked itself.
+	var quiet []uint32
+	for _, id := range open {
+		is := q.tunnels[id]
+		switch {
 		case seen(id).UnixNano() > is.since:
 			// The far end is there. It has nothing to send.
 			is.since = 0
@@ -65,9 +79,6 @@ func (q *quietTunnels) look(now time.Time, read func(see func(uint32, dataplane.
 			is.since = 0
 		}
 		q.tunnels[id] = is
-	})
-	if err != nil {
-		return nil, err
 	}
 	if len(q.tunnels) > count {
 		for id, is := range q.tunnels {

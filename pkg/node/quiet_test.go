@@ -31,8 +31,16 @@ func TestQuietTunnels(t *testing.T) {
 		var q quietTunnels
 		for i, l := range looks {
 			at := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
-			now, seen := at(l.after), func(uint32) time.Time { return at(l.seen) }
+			reading := false
+			now, seen := at(l.after), func(uint32) time.Time {
+				if reading {
+					t.Errorf("%s: the far end is asked for while the data plane is locked, which is a deadlock", name)
+				}
+				return at(l.seen)
+			}
 			got, err := q.look(now, func(see func(uint32, dataplane.Counters)) error {
+				reading = true
+				defer func() { reading = false }()
 				see(7, dataplane.Counters{ReceivedPackets: l.received, SentPackets: l.sent})
 				return nil
 			}, seen)

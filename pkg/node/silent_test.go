@@ -26,6 +26,9 @@ type oneFarEnd struct {
 	// sends and returns are packets that go into the tunnel and come out of it each look.
 	sends, returns bool
 	asked          int
+	// reading indicates that the data plane is locked. Whoever knows far ends locks first
+	// itself and then the data plane, so it must not be asked then.
+	reading bool
 }
 
 func newOneFarEnd(t *testing.T) *oneFarEnd {
@@ -35,6 +38,9 @@ func newOneFarEnd(t *testing.T) *oneFarEnd {
 }
 
 func (f *oneFarEnd) State(id uint32) (gue.PeerState, bool) {
+	if f.reading {
+		f.t.Fatal("the far end is asked for while the data plane is locked, which is a deadlock")
+	}
 	if id != 7 || f.gone {
 		return gue.PeerState{}, false
 	}
@@ -66,6 +72,8 @@ func (f *oneFarEnd) pass(d time.Duration) time.Duration {
 			f.seen, f.next = f.now, f.now.Add(gue.DefaultInterval)
 		}
 		packets, err := f.silent.look(f.now, func(see func(uint32, dataplane.Counters)) error {
+			f.reading = true
+			defer func() { f.reading = false }()
 			if !f.gone {
 				see(7, f.counters)
 			}
