@@ -46,7 +46,7 @@ func (s *site) audit(ctx context.Context) {
 		case !audit.Clean:
 			s.oracle.wrong("objects and claims differ", where, time.Now(), fmt.Sprintf("%+v", audit))
 		default:
-			s.audits++
+			s.audits.Add(1)
 		}
 	}
 }

@@ -37,7 +37,7 @@ func (r *runner) report() string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("# Chaos\n\nSeed %d, begun %s. Faults for %s; the whole run took %s.\n", r.seed, r.begun.UTC().Format(time.RFC3339), r.calmed.Sub(r.started).Round(time.Second), time.Since(r.begun).Round(time.Second))
-	line("%d violations. %d audits were clean. In the quiet end, %d of %d requests failed.\n", len(o.violations), r.site.audits, r.quietFailures, r.quietRequests)
+	line("%d violations. %d audits were clean. In the quiet end, %d of %d requests failed.\n", len(o.violations), r.site.audits.Load(), r.quietFailures, r.quietRequests)
 
 	line("## Requests\n\n%d were sent; %d more were not, because %d were under way. The slowest right answer took %s.\n", r.sent(), skippedBy(r.visitors), mostOpen, slowestOf(r.visitors))
 	line("| outcome | requests |\n| --- | ---: |")

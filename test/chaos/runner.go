@@ -95,11 +95,9 @@ func (r *runner) disturb(ctx context.Context) error {
 	lastAudit := time.Now()
 	for _, e := range events {
 		if gap := time.Until(r.started.Add(e.At)); gap > r.rhythm.Calm/2 && time.Since(lastAudit) > r.rhythm.Calm {
-			pause(until, gap-5*time.Second)
-			if ctx.Err() == nil {
-				r.site.audit(ctx)
-			}
+			pause(until, gap/2)
 			lastAudit = time.Now()
+			work.Go(func() { r.site.audit(ctx) })
 		}
 		pause(until, time.Until(r.started.Add(e.At)))
 		if until.Err() != nil {

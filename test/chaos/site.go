@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -61,7 +62,7 @@ type site struct {
 	wiring context.Context //nolint:containedctx // they outlive the programs
 	unwire context.CancelFunc
 	// audits counts those that were clean.
-	audits int
+	audits atomic.Int64
 }
 
 func (s *site) in(path ...string) string { return filepath.Join(append([]string{s.dir}, path...)...) }

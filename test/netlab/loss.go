@@ -5,6 +5,7 @@ package netlab
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -12,7 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// lossTable begins the names of tables. Each loss has its own, so several may be made at once.
 const lossTable = "loss"
+
+var losses atomic.Int32
 
 // Lose makes a router lose packets that it forwards: of a hundred about as many as
 // given, chosen at random. With devices, only those that come or go by one of them. Restore ends
@@ -22,7 +26,7 @@ func (n *Namespace) Lose(percent uint32, devices ...string) (restore func() (uin
 	if err != nil {
 		return nil, err
 	}
-	table := conn.AddTable(&nftables.Table{Name: lossTable, Family: nftables.TableFamilyINet})
+	table := conn.AddTable(&nftables.Table{Name: fmt.Sprintf("%s%d", lossTable, losses.Add(1)), Family: nftables.TableFamilyINet})
 	chain := conn.AddChain(&nftables.Chain{
 		Name: lossTable, Table: table, Type: nftables.ChainTypeFilter,
 		Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter,
