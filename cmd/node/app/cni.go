@@ -67,26 +67,33 @@ type attachments struct {
 	handover  *handover.Tracker
 }
 
+// newAttachments follows the pods of a node, and for those that end the pods of other nodes.
+func newAttachments(kube kubernetes.Interface, node string) *attachments {
+	return &attachments{
+		kube: kube,
+		handover: handover.New(func(ctx context.Context, namespace string) ([]corev1.Pod, error) {
+			list, err := kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: placement.ProxyPodSelector.String()})
+			if err != nil {
+				return nil, err
+			}
+			return list.Items, nil
+		}),
+		pods: informers.NewSharedInformerFactoryWithOptions(kube, 0, informers.WithTweakListOptions(func(l *metav1.ListOptions) {
+			l.FieldSelector = fields.OneTermEqualSelector("spec.nodeName", node).String()
+		})),
+	}
+}
+
 // open opens the socket and what is known of earlier attachments.
 func (o *cniOptions) open(ctx context.Context, rc *rest.Config, client versioned.Interface, node string, addresses []netip.Addr) (_ *attachments, err error) {
 	kube, err := kubernetes.NewForConfig(rc)
 	if err != nil {
 		return nil, err
 	}
-	a := &attachments{kube: kube}
+	a := newAttachments(kube, node)
 	if a.installer, err = o.Installer(); err != nil {
 		return nil, err
 	}
-	a.handover = handover.New(func(ctx context.Context, namespace string) ([]corev1.Pod, error) {
-		list, err := kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: placement.ProxyPodSelector.String()})
-		if err != nil {
-			return nil, err
-		}
-		return list.Items, nil
-	})
-	a.pods = informers.NewSharedInformerFactoryWithOptions(kube, 0, informers.WithTweakListOptions(func(l *metav1.ListOptions) {
-		l.FieldSelector = fields.OneTermEqualSelector("spec.nodeName", node).String()
-	}))
 	if a.Attached, err = cni.OpenAttached(ctx, o.stateDir, netns.None()); err != nil {
 		return nil, fmt.Errorf("--cni-state-dir: %w", err)
 	}
