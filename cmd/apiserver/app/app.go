@@ -50,7 +50,7 @@ func newRootCommand() (*cobra.Command, error) {
 	groups := o.Flags()
 	root := newServeCommand(program, program, o)
 	serve := newServeCommand("serve", program+" serve", o)
-	root.AddCommand(serve, newSnapshotCommand(), newRestoreCommand(), newEtcdMaintenanceCommand(), newNodeKubeconfigCommand(), newSetupCommand(), newVersionCommand())
+	root.AddCommand(serve, newSnapshotCommand(), newBackupCommand(), newRestoreCommand(), newEtcdMaintenanceCommand(), newNodeKubeconfigCommand(), newSetupCommand(), newVersionCommand())
 	cli.Prepare(root, cli.FlagGroups{root: groups, serve: groups})
 	return root, nil
 }

@@ -186,6 +186,12 @@ func TestStartErrors(t *testing.T) {
 		"snapshot of nothing":    {[]string{"snapshot", filepath.Join(dir, "s")}, []string{"--etcd-servers", "--data-dir"}},
 		"snapshot without file":  {[]string{"snapshot", "--data-dir=" + data}, []string{"file", "--help"}},
 		"snapshot of no etcd":    {[]string{"snapshot", filepath.Join(dir, "s"), "--etcd-servers=http://127.0.0.1:1", "--timeout=2s"}, []string{"http://127.0.0.1:1"}},
+		"backup of nothing":      {[]string{"backup", "--backup-dir=" + filepath.Join(dir, "b")}, []string{"--etcd-servers", "--data-dir"}},
+		"backup to nowhere":      {[]string{"backup", "--etcd-servers=http://127.0.0.1:1"}, []string{"--backup-dir"}},
+		"backup of no etcd":      {[]string{"backup", "--backup-dir=" + filepath.Join(dir, "b"), "--etcd-servers=http://127.0.0.1:1", "--timeout=2s"}, []string{"http://127.0.0.1:1", "former ones stay"}},
+		"backup of keep none":    {[]string{"backup", "--backup-dir=" + filepath.Join(dir, "b"), "--etcd-servers=http://127.0.0.1:1", "--backup-keep=0"}, []string{"--backup-keep"}},
+		"print of nothing":       {[]string{"backup", "print", "--backup-dir=" + filepath.Join(dir, "b")}, []string{filepath.Join(dir, "b"), "no snapshot"}},
+		"too often":              {alone("--backup-dir="+filepath.Join(dir, "b"), "--backup-interval=1s"), []string{"--backup-interval", "1m0s"}},
 		"restore half a member":  {[]string{"restore", filepath.Join(dir, "s"), "--data-dir=" + data, "--name=a"}, []string{"--initial-cluster"}},
 		"restore of nothing":     {[]string{"restore", filepath.Join(dir, "s"), "--data-dir=" + filepath.Join(dir, "r")}, []string{filepath.Join(dir, "s")}},
 	} {
@@ -215,7 +221,7 @@ func TestHelp(t *testing.T) {
 		t.Fatalf("--help: %d, %s", code, stderr)
 	}
 	for _, group := range []string{
-		"Standalone mode:", "Embedded etcd:", "Storage:", "Serving:", "Kube-apiserver:", "Authentication:", "Authorization:",
+		"Standalone mode:", "Embedded etcd:", "Scheduled snapshots:", "Storage:", "Serving:", "Kube-apiserver:", "Authentication:", "Authorization:",
 		"Admission:", "Nodes and tunnels:", "Requests and shutdown:", "Versions and features:", "Audit:", "Tracing:", "Logs:", "Other:", "Commands:",
 	} {
 		if !strings.Contains(help, "\n"+group+"\n") {

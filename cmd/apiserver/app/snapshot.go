@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 
 	"github.com/acnodal/epic/pkg/apiserver/backup"
@@ -45,22 +46,36 @@ func newSnapshotCommand() *cobra.Command {
 		},
 	}
 	fs := cmd.Flags()
-	fs.StringVar(&dataDir, "data-dir", "", "Save the embedded etcd under `DIR`")
+	addSourceFlags(fs, &dataDir, &transport, &timeout)
+	return cmd
+}
+
+// addSourceFlags adds the flags that name the etcd to save.
+func addSourceFlags(fs *pflag.FlagSet, dataDir *string, transport *storagebackend.TransportConfig, timeout *time.Duration) {
+	fs.StringVar(dataDir, "data-dir", "", "Save the embedded etcd under `DIR`")
 	fs.StringSliceVar(&transport.ServerList, "etcd-servers", nil, "Save the etcd at one of these `URLS`, separated by commas")
 	fs.StringVar(&transport.TrustedCAFile, "etcd-cafile", "", "Verify etcd's certificates with the authorities in `FILE`")
 	fs.StringVar(&transport.CertFile, "etcd-certfile", "", "Show etcd the client certificate in `FILE`")
 	fs.StringVar(&transport.KeyFile, "etcd-keyfile", "", "The key of --etcd-certfile is in `FILE`")
-	fs.DurationVar(&timeout, "timeout", 10*time.Minute, "Give up after this long")
-	return cmd
+	fs.DurationVar(timeout, "timeout", 10*time.Minute, "Give up after this long")
+}
+
+// checkSource makes sure that there is one etcd to save.
+func checkSource(dataDir string, transport storagebackend.TransportConfig) error {
+	switch {
+	case dataDir == "" && len(transport.ServerList) == 0:
+		return errors.New("nothing to save: name --etcd-servers, or the --data-dir of an embedded etcd")
+	case dataDir != "" && len(transport.ServerList) != 0:
+		return errors.New("--etcd-servers and --data-dir name two sources; give one of them")
+	}
+	return nil
 }
 
 func save(ctx context.Context, dataDir string, transport storagebackend.TransportConfig, file string) (*backup.Summary, error) {
-	switch {
-	case dataDir == "" && len(transport.ServerList) == 0:
-		return nil, errors.New("nothing to save: name --etcd-servers, or the --data-dir of an embedded etcd")
-	case dataDir != "" && len(transport.ServerList) != 0:
-		return nil, errors.New("--etcd-servers and --data-dir name two sources; give one of them")
-	case dataDir != "":
+	if err := checkSource(dataDir, transport); err != nil {
+		return nil, err
+	}
+	if dataDir != "" {
 		return backup.SaveDataDir(ctx, dataDir, file)
 	}
 	if err := options.CheckEtcdFiles(transport); err != nil {

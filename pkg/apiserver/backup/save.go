@@ -67,25 +67,36 @@ func SaveDataDir(ctx context.Context, dataDir, file string) (*Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := embedetcd.Initialized(dataDir)
+	stop, err := HoldDataDir(ctx, dataDir)
 	if err != nil {
 		return nil, err
 	}
+	defer stop()
+	return Save(ctx, clientv3.Config{Endpoints: []string{embedetcd.Endpoint(dataDir)}, Logger: zap.NewNop()}, file)
+}
+
+// HoldDataDir has an embedded etcd serve under dataDir until stop is called, whether a server
+// runs on it or not.
+func HoldDataDir(ctx context.Context, dataDir string) (stop func(), err error) {
+	stop = func() {}
+	found, err := embedetcd.Initialized(dataDir)
+	if err != nil {
+		return stop, err
+	}
 	if !found {
-		return nil, fmt.Errorf("%s holds no data of an embedded etcd; name the --data-dir of the server", dataDir)
+		return stop, fmt.Errorf("%s holds no data of an embedded etcd; name the --data-dir of the server", dataDir)
 	}
 	// A member of our own replays the log, which a copy of the files would
 	// not. If a server holds the directory, it has a member running.
 	member, err := embedetcd.Start(ctx, embedetcd.Config{DataDir: dataDir})
 	var held *embedetcd.HeldError
-	switch {
-	case errors.As(err, &held):
-	case err != nil:
-		return nil, err
-	default:
-		defer member.Stop()
+	if errors.As(err, &held) {
+		return stop, nil
 	}
-	return Save(ctx, clientv3.Config{Endpoints: []string{embedetcd.Endpoint(dataDir)}, Logger: zap.NewNop()}, file)
+	if err != nil {
+		return stop, err
+	}
+	return member.Stop, nil
 }
 
 // Inspect checks the integrity of a snapshot and describes what it holds.

@@ -43,6 +43,11 @@ var descriptions = map[string]string{
 	"encryption-provider-config":                  "Encrypt objects in etcd as the configuration in `FILE` says",
 	"encryption-provider-config-automatic-reload": "Read --encryption-provider-config again when it changes",
 
+	// Scheduled snapshots.
+	"backup-dir":      "Save snapshots of etcd in the folder `DIR`, which has nothing else; none if empty",
+	"backup-interval": "Save a snapshot this often",
+	"backup-keep":     "Keep so many of the newest `SNAPSHOTS`",
+
 	// Serving.
 	"bind-address":                     "Listen on this `ADDRESS` (standalone: 127.0.0.1 unless given)",
 	"secure-port":                      "Listen on this `PORT`; 0 takes any free one",

@@ -18,6 +18,7 @@ type Options struct {
 	Standalone *StandaloneOptions
 	Etcd       *EtcdOptions
 	Embedded   *EmbeddedEtcdOptions
+	Backup     *BackupOptions
 	Serving    *ServingOptions
 	Kube       *KubeOptions
 	Admission  *AdmissionOptions
@@ -42,6 +43,7 @@ func NewOptions(registry basecompatibility.ComponentGlobalsRegistry) (*Options, 
 		Standalone: NewStandaloneOptions(),
 		Etcd:       NewEtcdOptions(),
 		Embedded:   NewEmbeddedEtcdOptions(),
+		Backup:     NewBackupOptions(),
 		Serving:    NewServingOptions(),
 		Kube:       NewKubeOptions(),
 		Admission:  NewAdmissionOptions(),
@@ -62,6 +64,7 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	o.Standalone.AddFlags(fss.FlagSet("standalone mode"))
 	o.Embedded.AddFlags(fss.FlagSet("embedded etcd"))
 	o.Etcd.AddFlags(fss.FlagSet("storage"))
+	o.Backup.AddFlags(fss.FlagSet("scheduled snapshots"))
 	o.Serving.AddFlags(fss.FlagSet("serving"))
 	o.Kube.AddFlags(fss.FlagSet("kube-apiserver"), fss.FlagSet("authentication"), fss.FlagSet("authorization"))
 	o.Admission.AddFlags(fss.FlagSet("admission"))
@@ -99,6 +102,7 @@ func (o *Options) Validate() error {
 	// A standalone server without its directory has been told so already.
 	errs = append(errs, o.Embedded.Validate(o.EmbedsEtcd() && !o.Standalone.Enabled)...)
 	errs = append(errs, o.Etcd.Validate(o.EmbedsEtcd())...)
+	errs = append(errs, o.Backup.Validate()...)
 	errs = append(errs, o.Serving.Validate(o.Standalone.Enabled)...)
 	if !o.Standalone.Enabled {
 		errs = append(errs, o.Kube.Validate()...)

@@ -164,6 +164,9 @@ func (s *Server) config() (*apiserver.Config, error) {
 	if err := apply(config); err != nil {
 		return nil, err
 	}
+	if err := s.addBackups(c); err != nil {
+		return nil, err
+	}
 	addOwnAdmission(&c.Config, s.nodes, s.placements)
 	// Last, since from here on clients of etcd run that only a server that has
 	// run can end.

@@ -171,6 +171,10 @@ func (b *Backend) Ready(ctx context.Context) error {
 	return err
 }
 
+// KV reads and writes keys of etcd that are neither objects nor claims, by the same
+// connection.
+func (b *Backend) KV() clientv3.KV { return b.client }
+
 // Close returns reserved numbers and closes the connection. Nothing may be written
 // through the backend anymore.
 func (b *Backend) Close() error {

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package backup
+
+import (
+	"context"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+)
+
+const (
+	// DefaultInterval is the time between two snapshots of a schedule.
+	DefaultInterval = 6 * time.Hour
+	// MinInterval keeps a schedule from doing nothing else.
+	MinInterval = time.Minute
+	// retryInterval is the time after a failure, if it is less than the schedule's.
+	retryInterval = 10 * time.Minute
+	// saveTimeout bounds one snapshot.
+	saveTimeout = 10 * time.Minute
+)
+
+// Schedule saves snapshots at an interval, in the process of a server.
+type Schedule struct {
+	Folder
+	Interval time.Duration
+	// Etcd is how to reach it.
+	Etcd clientv3.Config
+
+	clock clock.Clock
+}
+
+// Run saves snapshots until ctx ends. A restart does not change when the next one is due:
+// that follows from the newest file.
+func (s Schedule) Run(ctx context.Context) {
+	if s.clock == nil {
+		s.clock = clock.RealClock{}
+	}
+	for wait := s.due(); ; {
+		if wait > 0 {
+			select {
+			case <-ctx.Done():
+			case <-s.clock.After(wait):
+			}
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if err := s.save(ctx); err != nil {
+			if ctx.Err() != nil {
+				return
+			}
+			wait = min(retryInterval, s.Interval)
+			klog.FromContext(ctx).Error(err, "Can't save a scheduled snapshot", "dir", s.Dir, "again", wait)
+			continue
+		}
+		wait = s.Interval
+	}
+}
+
+// due returns how long to wait for the first snapshot.
+func (s Schedule) due() time.Duration {
+	all, err := s.List()
+	if err != nil || len(all) == 0 {
+		return 0
+	}
+	age := s.clock.Since(all[0].Time)
+	if age < 0 {
+		// The clock was wrong then, or is now.
+		return 0
+	}
+	return max(0, s.Interval-age)
+}
+
+func (s Schedule) save(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
+	defer cancel()
+	saved, summary, err := s.SaveAndRecord(ctx, s.Etcd, s.clock.Now())
+	if err != nil {
+		return err
+	}
+	klog.FromContext(ctx).V(1).Info("Saved a scheduled snapshot", "file", saved.File, "revision", summary.Revision, "bytes", summary.Bytes, "sha256", summary.SHA256)
+	return nil
+}
+
+// SaveAndRecord saves a snapshot and writes the record of it. A snapshot that could not be
+// recorded, such as that of a full etcd, is a good one; the log has the reason.
+func (f Folder) SaveAndRecord(ctx context.Context, cfg clientv3.Config, now time.Time) (*Saved, *Summary, error) {
+	saved, summary, err := f.Save(ctx, cfg, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := clientv3.New(cfg)
+	if err == nil {
+		defer client.Close() //nolint:errcheck // nothing is left to send
+		err = f.WriteRecord(ctx, client, saved, summary)
+	}
+	if err != nil {
+		klog.FromContext(ctx).Error(err, "A snapshot was saved, but its age is not reported", "file", saved.File)
+	}
+	return saved, summary, nil
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package options
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/pflag"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/storage/storagebackend"
+
+	"github.com/acnodal/epic/pkg/apiserver/backup"
+)
+
+// BackupOptions specifies the snapshots that the server saves by a schedule.
+type BackupOptions struct {
+	// Dir is their folder; without one there are none.
+	Dir string
+	// Interval is the time between two.
+	Interval time.Duration
+	// Keep is how many stay.
+	Keep int
+}
+
+// NewBackupOptions returns the defaults.
+func NewBackupOptions() *BackupOptions {
+	return &BackupOptions{Interval: backup.DefaultInterval, Keep: backup.DefaultKeep}
+}
+
+// AddFlags adds the flags.
+func (o *BackupOptions) AddFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&o.Dir, "backup-dir", o.Dir, "")
+	fs.DurationVar(&o.Interval, "backup-interval", o.Interval, "")
+	fs.IntVar(&o.Keep, "backup-keep", o.Keep, "")
+}
+
+// Validate checks the values.
+func (o *BackupOptions) Validate() []error {
+	var errs []error
+	if o.Interval < backup.MinInterval {
+		errs = append(errs, fmt.Errorf("--backup-interval must be at least %s; it is %s; without --backup-dir no snapshots are saved", backup.MinInterval, o.Interval))
+	}
+	if o.Keep < 1 {
+		errs = append(errs, fmt.Errorf("--backup-keep must be at least 1; it is %d", o.Keep))
+	}
+	return errs
+}
+
+// schedule returns what saves the snapshots of an etcd, or nil if nothing is to.
+func (o *BackupOptions) schedule(transport storagebackend.TransportConfig, prefix string) (*backup.Schedule, error) {
+	if o.Dir == "" {
+		return nil, nil
+	}
+	cfg, err := EtcdClientConfig(transport)
+	if err != nil {
+		return nil, err
+	}
+	return &backup.Schedule{Folder: backup.Folder{Dir: o.Dir, Keep: o.Keep, Prefix: prefix}, Interval: o.Interval, Etcd: cfg}, nil
+}
+
+// addBackups saves snapshots while the server runs, and reports the age of the last one,
+// which another program may have saved.
+func (s *Server) addBackups(c *genericapiserver.RecommendedConfig) error {
+	storage := s.options.Etcd.StorageConfig
+	schedule, err := s.options.Backup.schedule(storage.Transport, storage.Prefix)
+	if err != nil {
+		return err
+	}
+	return c.AddPostStartHook("backup", func(hook genericapiserver.PostStartHookContext) error {
+		go backup.Report(hook, s.claims.KV(), storage.Prefix)
+		if schedule != nil {
+			go schedule.Run(hook)
+		}
+		return nil
+	})
+}
