@@ -2,6 +2,11 @@
 
 package main
 
+import (
+	"fmt"
+	"strings"
+)
+
 func charts() []chart { return []chart{gatewayCluster(), clientCluster()} }
 
 const (
@@ -17,11 +22,14 @@ func gatewayCluster() chart {
 	c := chart{name: "epic", groups: []group{
 		{"server", []root{{oneMember, topology("one-member")}, {threeMembers, topology("three-members")}, {external, topology("external")}}},
 		{"setup", []root{{"setup", ""}}},
+		{"backup", []root{{"backup", ".Values.backup.enabled"}}},
 		{"certificates", []root{{"overlays/cert-manager/serving.yaml", certManager}, {"overlays/cert-manager/etcd.yaml", `and (` + certManager + `) (` + topology("three-members") + `)`}}},
 		{"node", []root{{"node", ".Values.node.enabled"}}},
 		{"operator", []root{{"operator", ".Values.operator.enabled"}}},
 		{"monitoring", []root{{"monitoring", ".Values.monitoring.enabled"}}},
 	}}
+	// Before the arguments that users add.
+	c.edits = append(c.edits, edit{kinds: []string{"Deployment"}, names: []string{"epic-apiserver"}, roots: []string{oneMember}, change: embeddedBackup})
 	for _, p := range []program{
 		{kind: "Deployment", name: "epic-apiserver", values: "apiserver", containers: []string{"epic-apiserver"}, resources: "epic-apiserver", roots: []string{oneMember}},
 		{kind: "Deployment", name: "epic-apiserver", values: "apiserver", containers: []string{"epic-apiserver"}, resources: "epic-apiserver", replicas: true, roots: []string{threeMembers, external}},
@@ -30,6 +38,8 @@ func gatewayCluster() chart {
 		{kind: "Deployment", name: "epic-operator", values: "operator", containers: []string{"epic-operator", "validator"}, resources: "epic-operator", replicas: true},
 		{kind: "DaemonSet", name: "epic-node", values: "node", containers: []string{"epic-node"}, resources: "epic-node"},
 		{kind: "Job", name: "epic-setup", values: "setup", containers: []string{"epic-setup"}, resources: "epic-setup"},
+		{kind: "Job", name: "epic-backup", values: "backup", containers: []string{"epic-backup"}, resources: "epic-backup"},
+		{kind: "CronJob", name: "epic-backup", values: "backup", pod: "spec.jobTemplate.spec.template", containers: []string{"epic-backup"}, resources: "epic-backup"},
 		{kind: "CronJob", name: "epic-setup", values: "setup", pod: "spec.jobTemplate.spec.template", containers: []string{"epic-setup"}, resources: "epic-setup"},
 	} {
 		c.edits = append(c.edits, p.edits()...)
@@ -39,12 +49,18 @@ func gatewayCluster() chart {
 	}
 	c.edits = append(c.edits, namespaces(),
 		edit{kinds: []string{"NetworkPolicy"}, when: ".Values.networkPolicies.enabled"},
-		edit{kinds: []string{"CronJob"}, when: `eq .Values.certificates.source "self-signed"`},
-		edit{kinds: []string{"Job"}, change: func(m *marks, content map[string]any) error {
-			return set(content, "metadata", "name", "epic-setup-"+m.value(`include "epic.hash" .`))
+		edit{kinds: []string{"CronJob"}, names: []string{"epic-setup"}, when: `eq .Values.certificates.source "self-signed"`},
+		jobName("epic-setup"), jobName("epic-backup"),
+		edit{kinds: []string{"Job", "CronJob"}, names: []string{"epic-backup"}, when: `ne .Values.etcd.topology "one-member"`},
+		edit{kinds: []string{"Job"}, names: []string{"epic-backup"}, change: backupArguments("spec.template.spec")},
+		edit{kinds: []string{"CronJob"}, names: []string{"epic-backup"}, change: func(m *marks, content map[string]any) error {
+			if err := set(content, "spec", "schedule", m.value(".Values.backup.schedule | quote")); err != nil {
+				return err
+			}
+			return backupArguments("spec.jobTemplate.spec.template.spec")(m, content)
 		}},
-		edit{kinds: []string{"Job"}, change: setupArguments("spec.template")},
-		edit{kinds: []string{"CronJob"}, change: setupArguments("spec.jobTemplate.spec.template")},
+		edit{kinds: []string{"Job"}, names: []string{"epic-setup"}, change: setupArguments("spec.template")},
+		edit{kinds: []string{"CronJob"}, names: []string{"epic-setup"}, change: setupArguments("spec.jobTemplate.spec.template")},
 		edit{kinds: []string{"ConfigMap"}, names: []string{"epic-setup"}, change: func(m *marks, content map[string]any) error {
 			return set(content, "data", "spec.yaml", m.literal(".Values.epic.spec"))
 		}},
@@ -56,14 +72,17 @@ func gatewayCluster() chart {
 			if err := add(content, "metadata", "annotations", map[string]any{"helm.sh/resource-policy": "keep"}); err != nil {
 				return err
 			}
-			return storage(m, content)
+			if name, _ := at(content, "metadata.name"); name == "epic-backup" {
+				return storage(m, content, ".Values.backup.storage")
+			}
+			return storage(m, content, ".Values.etcd.storage")
 		}},
 		edit{kinds: []string{"StatefulSet"}, change: func(m *marks, content map[string]any) error {
 			claim, err := mapAt(content, "spec.volumeClaimTemplates.0")
 			if err != nil {
 				return err
 			}
-			return storage(m, claim)
+			return storage(m, claim, ".Values.etcd.storage")
 		}},
 	)
 	return c
@@ -78,11 +97,62 @@ func dashboards() edit {
 }
 
 // storage lets values decide the volume of a claim.
-func storage(m *marks, claim map[string]any) error {
-	if err := set(claim, "spec.resources.requests", "storage", m.value(".Values.etcd.storage.size")); err != nil {
+func storage(m *marks, claim map[string]any, values string) error {
+	if err := set(claim, "spec.resources.requests", "storage", m.value(values+".size")); err != nil {
 		return err
 	}
-	return add(claim, "spec", m.lines("{{- with .Values.etcd.storage.storageClassName }}", "storageClassName: {{ . }}", "{{- end }}"), nil)
+	return add(claim, "spec", m.lines("{{- with "+values+".storageClassName }}", "storageClassName: {{ . }}", "{{- end }}"), nil)
+}
+
+// jobName gives a Job a name of its content, because it can't be changed.
+func jobName(name string) edit {
+	return edit{kinds: []string{"Job"}, names: []string{name}, change: func(m *marks, content map[string]any) error {
+		return set(content, "metadata", "name", name+"-"+m.value(`include "epic.hash" .`))
+	}}
+}
+
+const keepSnapshots = ".Values.backup.keep"
+
+// backupArguments lets values decide which etcd is saved, and how many snapshots stay.
+func backupArguments(pod string) func(*marks, map[string]any) error {
+	return func(m *marks, content map[string]any) error {
+		spec, err := mapAt(content, pod)
+		if err != nil {
+			return err
+		}
+		if err := replace(spec, "containers.0.args", "--backup-keep=", m.value(keepSnapshots)); err != nil {
+			return err
+		}
+		args, err := at(spec, "containers.0.args")
+		if err != nil {
+			return err
+		}
+		list, _ := args.([]any)
+		for _, arg := range list {
+			if servers, ok := strings.CutPrefix(fmt.Sprint(arg), "--etcd-servers="); ok {
+				if err := replace(spec, "containers.0.args", "--etcd-servers=", m.value(fmt.Sprintf(`ternary (join "," .Values.etcd.external.endpoints) %q (%s)`, servers, topology("external")))); err != nil {
+					return err
+				}
+			}
+		}
+		return etcdSecret(m, spec, `ternary .Values.etcd.external.secretName "epic-apiserver-etcd-tls" (`+topology("external")+`)`)
+	}
+}
+
+// embeddedBackup has the server save its embedded etcd, as components/backup-embedded does.
+func embeddedBackup(m *marks, content map[string]any) error {
+	spec, err := mapAt(content, "spec.template.spec")
+	if err != nil {
+		return err
+	}
+	const when, end = "{{- if .Values.backup.enabled }}", "{{- end }}"
+	if err := appendTo(spec, "containers.0", "args", m.lines(when, "- --backup-dir=/var/lib/epic-backup/snapshots", "- --backup-keep={{ "+keepSnapshots+" }}", end)); err != nil {
+		return err
+	}
+	if err := prependTo(spec, "containers.0", "volumeMounts", m.lines(when, "- mountPath: /var/lib/epic-backup", "  name: backup", end)); err != nil {
+		return err
+	}
+	return prependTo(spec, "", "volumes", m.lines(when, "- name: backup", "  persistentVolumeClaim:", "    claimName: epic-backup", end))
 }
 
 func setupArguments(pod string) func(*marks, map[string]any) error {
@@ -115,10 +185,15 @@ func externalEtcd(m *marks, content map[string]any) error {
 		`required "etcd.external.endpoints is missing: give the URL of each member of etcd" (join "," .Values.etcd.external.endpoints)`)); err != nil {
 		return err
 	}
+	return etcdSecret(m, spec, ".Values.etcd.external.secretName")
+}
+
+// etcdSecret lets an expression decide which Secret shows a pod to etcd.
+func etcdSecret(m *marks, spec map[string]any, expression string) error {
 	volumes, _ := spec["volumes"].([]any)
 	for _, volume := range volumes {
 		if v, _ := volume.(map[string]any); v["name"] == "etcd-tls" {
-			return set(v, "secret", "secretName", m.value(".Values.etcd.external.secretName"))
+			return set(v, "secret", "secretName", m.value(expression))
 		}
 	}
 	return nil

@@ -104,3 +104,17 @@ func appendTo(content map[string]any, path, key string, item any) error {
 	m[key] = append(list, item)
 	return nil
 }
+
+// prependTo puts an item in front of a list.
+func prependTo(content map[string]any, path, key string, item any) error {
+	m, err := mapAt(content, path)
+	if err != nil {
+		return err
+	}
+	list, ok := m[key].([]any)
+	if !ok {
+		return fmt.Errorf("%s.%s is no list", path, key)
+	}
+	m[key] = append([]any{item}, list...)
+	return nil
+}

@@ -25,15 +25,20 @@ import (
 func kustomized(t *testing.T, folders ...string) []*unstructured.Unstructured {
 	t.Helper()
 	dir := t.TempDir()
-	var resources []string
+	// An overlay has its components next to its resources.
+	resources, components := []string{}, []string{}
 	for _, folder := range folders {
 		path, err := filepath.Rel(dir, filepath.Join(helm.Root(), "artifacts/install", folder))
 		if err != nil {
 			t.Fatal(err)
 		}
+		if strings.HasPrefix(folder, "components/") {
+			components = append(components, path)
+			continue
+		}
 		resources = append(resources, path)
 	}
-	text, err := json.Marshal(map[string]any{"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": resources})
+	text, err := json.Marshal(map[string]any{"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": resources, "components": components})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +57,7 @@ func kustomized(t *testing.T, folders ...string) []*unstructured.Unstructured {
 }
 
 // hashes are those that kustomize and the charts append to names. They are of other content.
-var hashes = regexp.MustCompile(`\b(epic-node-client-[a-z0-9]{10}|epic-setup-[0-9a-f]{8})\b`)
+var hashes = regexp.MustCompile(`\b(epic-node-client-[a-z0-9]{10}|epic-(?:setup|backup)-[0-9a-f]{8})\b`)
 
 // byName indexes objects. It removes what only Helm needs: that it keeps an object.
 func byName(t *testing.T, objects []*unstructured.Unstructured) map[string]map[string]any {
@@ -158,6 +163,8 @@ func TestGatewayCluster(t *testing.T) {
 		"monitoring":        {[]string{"monitoring.enabled=true"}, []string{three, "setup", "node", "operator", "monitoring"}, 3, true, nil},
 		"only the server":   {[]string{"node.enabled=false", "operator.enabled=false"}, []string{three, "setup"}, 3, true, nil},
 		"no network policy": {[]string{"networkPolicies.enabled=false"}, []string{three, "setup", "node", "operator"}, 3, true, kind("NetworkPolicy")},
+		"backup":            {[]string{"backup.enabled=true"}, []string{three, "setup", "node", "operator", "backup"}, 3, true, nil},
+		"embedded backup":   {[]string{"backup.enabled=true", "etcd.topology=one-member"}, []string{one, "components/backup-embedded", "setup", "node", "operator"}, 0, true, nil},
 		"in its namespace": {nil, []string{three, "setup", "node", "operator"}, 3, true, func(u *unstructured.Unstructured) bool {
 			return u.GetKind() == "Namespace" && u.GetName() == "epic-system"
 		}},

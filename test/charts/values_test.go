@@ -62,6 +62,8 @@ var workloads = map[string][]workload{
 		{"StatefulSet epic-system/epic-etcd", "etcd", []string{"spec", "template"}, false},
 		{"DaemonSet epic-node/epic-node", "node", []string{"spec", "template"}, false},
 		{"Job epic-system/epic-setup", "setup", []string{"spec", "template"}, false},
+		{"Job epic-system/epic-backup", "backup", []string{"spec", "template"}, false},
+		{"CronJob epic-system/epic-backup", "backup", []string{"spec", "jobTemplate", "spec", "template"}, false},
 		{"CronJob epic-system/epic-setup", "setup", []string{"spec", "jobTemplate", "spec", "template"}, false},
 	},
 	"epic-connector": {
@@ -86,10 +88,12 @@ func TestEveryProgram(t *testing.T) {
 			if w.replicas {
 				program["replicas"] = 5
 			}
-			if w.values != "setup" && w.values != "connector" {
+			if !slices.Contains([]string{"setup", "backup", "connector"}, w.values) {
 				program["priorityClassName"] = "of-" + w.values
 			}
-			if w.values != "etcd" {
+			if w.values == "backup" {
+				program["enabled"] = true
+			} else if w.values != "etcd" {
 				program["serviceAccount"] = map[string]any{"annotations": map[string]any{"role": w.values}}
 			}
 			values[w.values] = program
@@ -107,7 +111,7 @@ func TestEveryProgram(t *testing.T) {
 				`"cpu":"7m"`, `"memory":"77Mi"`, `"disk":"fast"`, fmt.Sprintf(`"tolerations":[{"key":"%s","operator":"Exists"}]`, w.values),
 				fmt.Sprintf(`"annotations":{"note":"%s"}`, w.values), `"--v=4"`, `"--quoted={\"a\": 1}"`,
 			}
-			if w.values != "setup" && w.values != "connector" {
+			if !slices.Contains([]string{"setup", "backup", "connector"}, w.values) {
 				wants = append(wants, fmt.Sprintf(`"priorityClassName":"of-%s"`, w.values))
 			}
 			for _, want := range wants {
@@ -142,6 +146,12 @@ func TestGatewayClusterValues(t *testing.T) {
 	}{
 		"external etcd": {map[string]any{"etcd": map[string]any{"topology": "external", "external": map[string]any{"endpoints": []any{"https://a:2379", "https://b:2379"}, "secretName": "mine"}}}, server,
 			[]string{`"--etcd-servers=https://a:2379,https://b:2379"`, `"secretName":"mine"`}},
+		"backup of an external etcd": {map[string]any{"backup": map[string]any{"enabled": true, "keep": 3, "schedule": "5 4 * * *"}, "etcd": map[string]any{"topology": "external", "external": map[string]any{"endpoints": []any{"https://a:2379", "https://b:2379"}, "secretName": "mine"}}},
+			func(o map[string]map[string]any) string { return at(o["CronJob epic-system/epic-backup"], "spec") },
+			[]string{`"--etcd-servers=https://a:2379,https://b:2379"`, `"secretName":"mine"`, `"--backup-keep=3"`, `"schedule":"5 4 * * *"`}},
+		"its volume": {map[string]any{"backup": map[string]any{"enabled": true, "storage": map[string]any{"size": "3Gi", "storageClassName": "slow"}}}, func(o map[string]map[string]any) string {
+			return at(o["PersistentVolumeClaim epic-system/epic-backup"], "spec")
+		}, []string{`"storage":"3Gi"`, `"storageClassName":"slow"`}},
 		"one replica with a volume": {map[string]any{"etcd": map[string]any{"topology": "one-member"}, "apiserver": map[string]any{"replicas": 5}}, server, []string{`"replicas":1,`, `"type":"Recreate"`}},
 		"its storage": {map[string]any{"etcd": map[string]any{"topology": "one-member", "storage": map[string]any{"size": "3Gi", "storageClassName": "fast"}}}, func(o map[string]map[string]any) string {
 			return at(o["PersistentVolumeClaim epic-system/epic-data"], "spec")
@@ -232,6 +242,8 @@ func TestRefusals(t *testing.T) {
 			"controller.extraArgs={v}":               "'/controller/extraArgs/0': 'v' does not match pattern '^--'",
 			"etcd.storage.size=much":                 "'/etcd/storage/size'",
 			"node.tolerations[0].operator=Sometimes": "'/node/tolerations/0/operator': value must be one of 'Exists', 'Equal'",
+			"backup.keep=0":                          "'/backup/keep': minimum: got 0, want 1",
+			"backup.schedule=daily":                  "'/backup/schedule': 'daily' does not match pattern",
 			"image.registry=r/":                      "'/image/registry': 'r/' does not match pattern",
 			"unknown=1":                              "'': additional properties 'unknown' not allowed",
 		},
