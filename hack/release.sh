@@ -78,7 +78,7 @@ manifests() {
 	rm "$dir/artifacts/install/manifests.go"
 	grep -rlE 'acnodal/epic-[a-z]+:dev' "$dir" | xargs sed -i -E "s#(acnodal/epic-[a-z]+):dev#\1:$version#"
 	mkdir "$dir/hack"
-	cp hack/certs.sh hack/tunnel-keys.sh hack/backup.sh hack/restore.sh "$dir/hack/"
+	cp hack/certs.sh hack/tunnel-keys.sh hack/backup.sh hack/fetch-backup.sh hack/restore.sh "$dir/hack/"
 	pack "$out/epic_${version}_manifests.tar.gz" "$work/manifests" "epic-$version-manifests"
 }
 
