@@ -11,7 +11,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 )
 
-// A schedule goes on after a restart where it was, and tries again after a failure.
+// A restart does not change when the next snapshot is due, and a failure is tried again.
 func TestSchedule(t *testing.T) {
 	server, client := filled(t)
 	clock := clocktesting.NewFakeClock(noon)
