@@ -49,7 +49,6 @@ func gatewayCluster() chart {
 	}
 	c.edits = append(c.edits, namespaces(),
 		edit{kinds: []string{"NetworkPolicy"}, when: ".Values.networkPolicies.enabled"},
-		edit{kinds: []string{"CronJob"}, names: []string{"epic-setup"}, when: `eq .Values.certificates.source "self-signed"`},
 		jobName("epic-setup"), jobName("epic-backup"),
 		edit{kinds: []string{"Job", "CronJob"}, names: []string{"epic-backup"}, when: `ne .Values.etcd.topology "one-member"`},
 		edit{kinds: []string{"Job"}, names: []string{"epic-backup"}, change: backupArguments("spec.template.spec")},
@@ -60,7 +59,13 @@ func gatewayCluster() chart {
 			return backupArguments("spec.jobTemplate.spec.template.spec")(m, content)
 		}},
 		edit{kinds: []string{"Job"}, names: []string{"epic-setup"}, change: setupArguments("spec.template")},
-		edit{kinds: []string{"CronJob"}, names: []string{"epic-setup"}, change: setupArguments("spec.jobTemplate.spec.template")},
+		edit{kinds: []string{"CronJob"}, names: []string{"epic-setup"}, change: func(m *marks, content map[string]any) error {
+			const pod = "spec.jobTemplate.spec.template"
+			if err := replace(content, pod+".spec.containers.0.args", "--tunnel-key-rotation=", m.value(".Values.tunnelKeys.rotation")); err != nil {
+				return err
+			}
+			return setupArguments(pod)(m, content)
+		}},
 		edit{kinds: []string{"ConfigMap"}, names: []string{"epic-setup"}, change: func(m *marks, content map[string]any) error {
 			return set(content, "data", "spec.yaml", m.literal(".Values.epic.spec"))
 		}},

@@ -13,7 +13,6 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/acnodal/epic/pkg/pki"
-	"github.com/acnodal/epic/pkg/tunnelkey"
 )
 
 // The Secrets' names, which the manifests mount.
@@ -24,8 +23,6 @@ const (
 	etcdServerTLS    = "epic-etcd-server-tls"
 	etcdPeerTLS      = "epic-etcd-peer-tls"
 	etcdClientTLS    = "epic-apiserver-etcd-tls"
-	tunnelKeys       = "epic-tunnel-keys"
-	tunnelKeysKey    = "keys"
 )
 
 // certificate is a Secret with a certificate, and who signs it.
@@ -75,17 +72,6 @@ func (s *Setup) ensureCertificates(ctx context.Context, now time.Time) (bundle [
 		}
 	}
 	return authorities[servingAuthority][corev1.TLSCertKey], nil
-}
-
-// ensureTunnelKeys creates the first master key of the tunnels.
-func (s *Setup) ensureTunnelKeys(ctx context.Context) error {
-	_, err := s.ensureSecret(ctx, tunnelKeys, corev1.SecretTypeOpaque, func(data map[string][]byte) (map[string][]byte, bool, error) {
-		if len(data[tunnelKeysKey]) > 0 {
-			return data, false, nil
-		}
-		return map[string][]byte{tunnelKeysKey: tunnelkey.Generate()}, true, nil
-	})
-	return err
 }
 
 // ensureSecret writes what ensure makes of a Secret's data, if that differs. If another

@@ -49,6 +49,9 @@ type Setup struct {
 	// EtcdMembers is how many members the etcd has that is part of the installation. With
 	// none, etcd is embedded in the API server or somebody else's.
 	EtcdMembers int
+	// TunnelKeyRotation is the age at which the master key of the tunnels is replaced; 0 means
+	// never. Each run takes at most one step, so the replacement takes several runs.
+	TunnelKeyRotation time.Duration
 	// Spec is the spec of the EPIC object. Fields that it lacks stay as they are.
 	Spec map[string]any
 }

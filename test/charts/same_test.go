@@ -159,7 +159,7 @@ func TestGatewayCluster(t *testing.T) {
 		"the default":       {nil, []string{three, "setup", "node", "operator"}, 3, true, nil},
 		"one member":        {[]string{"etcd.topology=one-member"}, []string{one, "setup", "node", "operator"}, 0, true, nil},
 		"external etcd":     {[]string{"etcd.topology=external", endpoint}, []string{external, "setup", "node", "operator"}, 0, true, nil},
-		"cert-manager":      {[]string{"certificates.source=cert-manager"}, []string{"overlays/cert-manager", "setup", "node", "operator"}, 3, false, kind("CronJob")},
+		"cert-manager":      {[]string{"certificates.source=cert-manager"}, []string{"overlays/cert-manager", "setup", "node", "operator"}, 3, false, nil},
 		"monitoring":        {[]string{"monitoring.enabled=true"}, []string{three, "setup", "node", "operator", "monitoring"}, 3, true, nil},
 		"only the server":   {[]string{"node.enabled=false", "operator.enabled=false"}, []string{three, "setup"}, 3, true, nil},
 		"no network policy": {[]string{"networkPolicies.enabled=false"}, []string{three, "setup", "node", "operator"}, 3, true, kind("NetworkPolicy")},

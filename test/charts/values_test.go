@@ -149,6 +149,9 @@ func TestGatewayClusterValues(t *testing.T) {
 		"backup of an external etcd": {map[string]any{"backup": map[string]any{"enabled": true, "keep": 3, "schedule": "5 4 * * *"}, "etcd": map[string]any{"topology": "external", "external": map[string]any{"endpoints": []any{"https://a:2379", "https://b:2379"}, "secretName": "mine"}}},
 			func(o map[string]map[string]any) string { return at(o["CronJob epic-system/epic-backup"], "spec") },
 			[]string{`"--etcd-servers=https://a:2379,https://b:2379"`, `"secretName":"mine"`, `"--backup-keep=3"`, `"schedule":"5 4 * * *"`}},
+		"rotation": {map[string]any{"tunnelKeys": map[string]any{"rotation": "0s"}, "certificates": map[string]any{"source": "cert-manager"}}, func(o map[string]map[string]any) string {
+			return at(o["CronJob epic-system/epic-setup"], "spec")
+		}, []string{`"--tunnel-key-rotation=0s"`, `"--certificates=false"`}},
 		"its volume": {map[string]any{"backup": map[string]any{"enabled": true, "storage": map[string]any{"size": "3Gi", "storageClassName": "slow"}}}, func(o map[string]map[string]any) string {
 			return at(o["PersistentVolumeClaim epic-system/epic-backup"], "spec")
 		}, []string{`"storage":"3Gi"`, `"storageClassName":"slow"`}},
@@ -244,6 +247,7 @@ func TestRefusals(t *testing.T) {
 			"node.tolerations[0].operator=Sometimes": "'/node/tolerations/0/operator': value must be one of 'Exists', 'Equal'",
 			"backup.keep=0":                          "'/backup/keep': minimum: got 0, want 1",
 			"backup.schedule=daily":                  "'/backup/schedule': 'daily' does not match pattern",
+			"tunnelKeys.rotation=monthly":            "'/tunnelKeys/rotation': 'monthly' does not match pattern",
 			"image.registry=r/":                      "'/image/registry': 'r/' does not match pattern",
 			"unknown=1":                              "'': additional properties 'unknown' not allowed",
 		},

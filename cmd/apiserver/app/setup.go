@@ -22,6 +22,9 @@ const setupLong = `Complete an installation in a cluster by what no manifest can
 the authority in the APIService, the first master key of its tunnels, and the EPIC object.
 
 What exists is kept; certificates with less than a third of their life left are renewed.
+With --tunnel-key-rotation, the master key of tunnels is replaced: one run adds a new key, a
+later one has tunnels send with it, a third one removes the former key. At least 12 hours lie
+between two steps, in which every node gets its keys, so no packet is lost.
 The authorities last ten years and are never replaced. What fails is tried again until
 --timeout, because the API may still be starting. A Job and a CronJob of
 artifacts/install/setup run it.`
@@ -41,6 +44,9 @@ func newSetupCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			if s.EtcdMembers < 0 {
 				return fmt.Errorf("--etcd-members is %d: give 0 or more", s.EtcdMembers)
+			}
+			if s.TunnelKeyRotation < 0 || s.TunnelKeyRotation > 0 && s.TunnelKeyRotation < setup.MinTunnelKeyRotation {
+				return fmt.Errorf("--tunnel-key-rotation is %s: give at least %s, or 0 for never", s.TunnelKeyRotation, setup.MinTunnelKeyRotation)
 			}
 			if s.Namespace == "" {
 				return errors.New("--namespace is empty: name the namespace of the API server")
@@ -77,6 +83,7 @@ func newSetupCommand() *cobra.Command {
 	fs.StringVar(&s.Namespace, "namespace", "epic-system", "The API server's `NAMESPACE`")
 	fs.BoolVar(&s.Certificates, "certificates", true, "Make and renew the certificates. Without it, somebody else makes them, such as cert-manager")
 	fs.IntVar(&s.EtcdMembers, "etcd-members", 0, "Make the certificates of an etcd with so many `MEMBERS`")
+	fs.DurationVar(&s.TunnelKeyRotation, "tunnel-key-rotation", 0, "Replace the master key of tunnels when it is this old, in three steps of different runs; 0 never")
 	fs.StringVar(&specFile, "epic-spec-file", "", "Set the fields of the EPIC object's spec that `FILE` has")
 	fs.DurationVar(&timeout, "timeout", 10*time.Minute, "Give up after this long")
 	return cmd

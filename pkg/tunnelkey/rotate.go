@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tunnelkey
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"strings"
+)
+
+// Rotation describes how far the replacement of a master key by a new one has come.
+type Rotation int
+
+const (
+	// Settled has one key.
+	Settled Rotation = iota
+	// Accepted has a new key that every end accepts and none sends with.
+	Accepted
+	// Used has a new key that ends send with, and the former one, which they accept.
+	Used
+)
+
+// Rotation returns how far it has come, and an error for keys that no rotation makes.
+func (m *Masters) Rotation() (Rotation, error) {
+	switch len(m.keys) {
+	case 1:
+		return Settled, nil
+	case 2:
+		if m.keys[1].id == nextID(m.keys[0].id) {
+			return Accepted, nil
+		}
+		return Used, nil
+	default:
+		return Settled, fmt.Errorf("there are %d master keys, and a rotation goes from one to the next: remove those that no node uses any more", len(m.keys))
+	}
+}
+
+// nextID is the ID after one: they go from MinID to MaxID and begin again.
+func nextID(id int32) int32 { return id%MaxID + 1 }
+
+// Rotate returns the keys after the next step: a new key is accepted, it is used, the former
+// one is forgotten. Between two steps, every end of a tunnel has to have asked for its keys, or
+// it meets a key that it does not know.
+func (m *Masters) Rotate() (*Masters, error) {
+	state, err := m.Rotation()
+	if err != nil {
+		return nil, err
+	}
+	switch state {
+	case Accepted:
+		return &Masters{keys: []master{m.keys[1], m.keys[0]}}, nil
+	case Used:
+		return &Masters{keys: m.keys[:1:1]}, nil
+	default:
+		return &Masters{keys: []master{m.keys[0], newMaster(nextID(m.keys[0].id))}}, nil
+	}
+}
+
+func newMaster(id int32) master {
+	m := master{id: id, secret: make([]byte, MinMasterSize)}
+	// It never fails: without random numbers the program ends.
+	_, _ = rand.Read(m.secret)
+	return m
+}
+
+// Text returns the text of a file with the keys, for Parse.
+func (m *Masters) Text() []byte {
+	var b strings.Builder
+	for _, k := range m.keys {
+		fmt.Fprintf(&b, "%d %s\n", k.id, base64.StdEncoding.EncodeToString(k.secret))
+	}
+	return []byte(b.String())
+}
