@@ -29,7 +29,7 @@ type Tunnels interface {
 	// given.
 	Counters(ids ...uint32) (map[uint32]Counters, error)
 	// EachCounters calls see with what each tunnel has carried, in no order. The data
-	// plane is locked meanwhile: see must not call it, or wait for anything that may.
+	// plane is locked during the call: see must not call it, or wait for anything that may.
 	EachCounters(see func(id uint32, c Counters)) error
 }
 

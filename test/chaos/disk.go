@@ -63,7 +63,7 @@ func (d *disk) fill() (restore func() error, err error) {
 	return func() error { return os.Remove(path) }, file.Close()
 }
 
-// The ioctls of linux/fs.h that stop all writes to a file system, and let them go on.
+// The ioctls of linux/fs.h that stop all writes to a file system, and let them continue.
 const (
 	fiFreeze = 0xC0045877
 	fiThaw   = 0xC0045878

@@ -22,8 +22,8 @@ type proxyProcess struct {
 	object string
 }
 
-// signalled kills an Envoy or an epic-proxy, or freezes it for a while.
-func signalled(name string, freeze bool) func(context.Context, *fault) error {
+// signaled kills an Envoy or an epic-proxy, or freezes it for a while.
+func signaled(name string, freeze bool) func(context.Context, *fault) error {
 	return func(ctx context.Context, f *fault) error {
 		all, err := f.proxyProcesses(name)
 		if err != nil {

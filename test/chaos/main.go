@@ -77,7 +77,7 @@ func (o *options) flags(fs *flag.FlagSet) (list *bool) {
 	fs.DurationVar(&o.rhythm.Gap, "gap", o.rhythm.Gap, "the longest `TIME` between the beginnings of two faults")
 	fs.DurationVar(&o.rhythm.Round, "round", o.rhythm.Round, "how `LONG` faults follow each other before it is calm")
 	fs.DurationVar(&o.rhythm.Calm, "calm", o.rhythm.Calm, "how `LONG` it is calm then")
-	fs.StringVar(&o.dir, "dir", o.dir, "a `FOLDER` for logs and data, which is made anew; at most 40 characters")
+	fs.StringVar(&o.dir, "dir", o.dir, "a `FOLDER` for logs and data, which is emptied first; at most 40 characters")
 	fs.StringVar(&o.bin, "bin", o.bin, "the `FOLDER` with the programs, and etcd")
 	fs.StringVar(&o.old, "old", o.old, "a `FOLDER` with programs of another release: programs start from it, and change back and forth")
 	fs.StringVar(&o.envoy, "envoy", o.envoy, "the `PROGRAM` Envoy")

@@ -109,7 +109,7 @@ const (
 	notServed = "rightly not served"
 	lateEnd   = "answered shortly after its removal"
 	lateBegin = "not answered yet shortly after its creation"
-	overtaken = "the address changed hands meanwhile"
+	overtaken = "the address changed hands in the meantime"
 	// The nodes and the Envoys learn of endpoints independently of each other.
 	endpointBegins = "failed while an endpoint was new, before its first answer"
 	endpointEnds   = "failed shortly after an endpoint was removed"

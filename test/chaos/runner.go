@@ -117,7 +117,7 @@ func (r *runner) disturb(ctx context.Context) error {
 	r.calmed = time.Now()
 	select {
 	case err := <-errs:
-		// A tenant who can't go on has a reason that is in the report.
+		// A tenant that can't continue has a reason that is in the report.
 		r.oracle.wrong("a tenant gave up", "the API", time.Now(), err.Error())
 	default:
 	}

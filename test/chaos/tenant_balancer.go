@@ -29,7 +29,7 @@ type balanced struct {
 	backends []*backend
 }
 
-// noClusters empties a load balancer's list of clusters, which says that nobody uses it any more.
+// noClusters empties a load balancer's list of clusters, so it can be deleted.
 var noClusters = []byte(`{"spec":{"upstream-clusters":null}}`)
 
 const mergePatch = types.MergePatchType
@@ -153,7 +153,7 @@ func (a *actor) replaceEndpoints(ctx context.Context, b *balanced) error {
 func (a *actor) deleteBalancer(ctx context.Context, name string) error {
 	b, lbs := a.balancers[name], a.api.LoadBalancers(a.namespace)
 	a.leave(b.targets, b.backends)
-	// Its clusters go first, which says that nobody uses it any more.
+	// Its clusters go first, because one with clusters can't be deleted.
 	err := a.write(ctx, "empty load balancer "+name, func(ctx context.Context) error {
 		_, err := lbs.Patch(ctx, name, mergePatch, noClusters, metav1.PatchOptions{})
 		if apierrors.IsNotFound(err) {

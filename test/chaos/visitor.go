@@ -74,7 +74,7 @@ func (v *visitors) run(ctx context.Context) {
 			open.Go(func() {
 				defer func() { <-places }()
 				v.sent.Add(1)
-				// It is answered though the run ends meanwhile.
+				// A request that was sent gets its answer even if the run ends first.
 				v.ask(context.WithoutCancel(ctx), client, t, body)
 			})
 		}
