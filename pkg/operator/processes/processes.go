@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -109,7 +110,13 @@ func New(ctx context.Context, o Options) (*Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	for id, rec := range all {
+	for folder, rec := range all {
+		id, _, ending := strings.Cut(folder, endingMark)
+		if ending {
+			_, replaced := all[id]
+			r.resume(ctx, folder, rec, replaced)
+			continue
+		}
 		p := &proxy{record: *rec, id: id, child: adopt(rec.Process), begun: time.Now(), adopted: true}
 		r.proxies[rec.key()] = p
 		if p.child != nil {
@@ -117,8 +124,8 @@ func New(ctx context.Context, o Options) (*Runner, error) {
 			go r.watch(p, p.child)
 		}
 	}
-	if len(all) > 0 {
-		klog.FromContext(ctx).Info("Found proxies that an earlier operator started", "proxies", len(all))
+	if len(r.proxies) > 0 {
+		klog.FromContext(ctx).Info("Found proxies that an earlier operator started", "proxies", len(r.proxies))
 	}
 	return r, r.describe()
 }
@@ -304,7 +311,7 @@ func (r *Runner) end(ctx context.Context, p *proxy) error {
 	}
 	r.o.Identities.Revoke(p.proxyIdentity())
 	// Another object of the same name may come while it ends.
-	away := r.folder(p.id) + ".ended-" + fmt.Sprint(time.Now().UnixNano())
+	away := r.folder(p.id) + endingMark + fmt.Sprint(time.Now().UnixNano())
 	if err := os.Rename(r.folder(p.id), away); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -313,18 +320,36 @@ func (r *Runner) end(ctx context.Context, p *proxy) error {
 	if err := r.o.Network.Detach(p.id, p.Link); err != nil {
 		logger.Error(err, "Cannot disconnect a proxy", "proxy", klog.KRef(p.Namespace, p.Pod))
 	}
+	r.finish(ctx, &p.record, p.child, away)
+	return nil
+}
+
+// finish waits until a proxy's process has ended, and then removes its folder.
+func (r *Runner) finish(ctx context.Context, of *record, c *child, folder string) {
+	logger := klog.FromContext(ctx)
 	r.ending.Go(func() {
-		if p.child != nil {
-			if err := p.child.stop(r.o.Grace); err != nil {
-				logger.Error(err, "Cannot end a proxy", "proxy", klog.KRef(p.Namespace, p.Pod))
+		if c != nil {
+			if err := c.stop(r.o.Grace); err != nil {
+				logger.Error(err, "Cannot end a proxy", "proxy", klog.KRef(of.Namespace, of.Pod))
 				return
 			}
 		}
-		if err := os.RemoveAll(away); err != nil {
-			logger.Error(err, "Cannot remove a proxy's folder", "folder", away)
+		if err := os.RemoveAll(folder); err != nil {
+			logger.Error(err, "Cannot remove a proxy's folder", "folder", folder)
 		}
 	})
-	return nil
+}
+
+// resume goes on with the end of a proxy that an earlier operator began, which was itself ended
+// meanwhile. The proxy's object may have been replaced by one of the same name, whose proxy is
+// another one.
+func (r *Runner) resume(ctx context.Context, folder string, of *record, replaced bool) {
+	if id, _, _ := strings.Cut(folder, endingMark); !replaced {
+		if err := r.o.Network.Detach(id, of.Link); err != nil {
+			klog.FromContext(ctx).Error(err, "Cannot disconnect a proxy", "proxy", klog.KRef(of.Namespace, of.Pod))
+		}
+	}
+	r.finish(ctx, of, adopt(of.Process), r.folder(folder))
 }
 
 // Remove implements runner.Runner.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -156,6 +157,68 @@ func TestLife(t *testing.T) {
 	})
 	if keys, err := r.Keys(t.Context()); err != nil || len(keys) != 0 {
 		t.Errorf("%v, %v are left", keys, err)
+	}
+}
+
+// A proxy that takes its time to end is ended also if the operator is killed meanwhile. It is not
+// taken for the one of a new object of the same name, which keeps its process.
+func TestKilledWhileOneEnds(t *testing.T) {
+	// It is in its own folder, whatever that is called.
+	const slow = `trap 'until [ -e may-end ]; do sleep 0.1; done; exit 0' TERM; while :; do sleep 0.1; done`
+	key := proxyidentity.Proxy{Namespace: "epic-acme", Kind: "LoadBalancer", Name: "shop"}
+	for _, replaced := range []bool{true, false} {
+		t.Run(fmt.Sprintf("replaced %t", replaced), func(t *testing.T) {
+			dir := t.TempDir()
+			r := newRig(t, dir, slow)
+			r.ensure(shop())
+			former := r.proxies[key].Process
+			t.Cleanup(func() {
+				if former.alive() {
+					_ = syscall.Kill(-former.PID, syscall.SIGKILL)
+				}
+			})
+			var now identity
+			if replaced {
+				other := shop()
+				other.UID = "u2"
+				r.ensure(other)
+				now = r.proxies[key].Process
+				t.Cleanup(func() { _ = syscall.Kill(-now.PID, syscall.SIGKILL) })
+			} else if err := r.Remove(t.Context(), key); err != nil {
+				t.Fatal(err)
+			}
+			// An operator that is killed does nothing more.
+			r.Stop()
+			for i := range 20 {
+				again := newRig(t, dir, slow)
+				keys, err := again.Keys(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				switch {
+				case replaced && (len(keys) != 1 || again.proxies[key].Process != now || again.proxies[key].UID != "u2"):
+					t.Fatalf("start %d: the operator goes on with %v", i, again.proxies[key])
+				case !replaced && len(keys) != 0:
+					t.Fatalf("start %d: the operator goes on with %v", i, keys)
+				}
+				again.Stop()
+			}
+			if !former.alive() {
+				t.Fatal("the former proxy has ended already, so the test shows nothing")
+			}
+			folders, err := filepath.Glob(filepath.Join(dir, "p", "*"+endingMark+"*"))
+			if err != nil || len(folders) != 1 {
+				t.Fatalf("%q, %v", folders, err)
+			}
+			if err := os.WriteFile(filepath.Join(folders[0], "may-end"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			until(t, "the former process has ended", func() bool { return !former.alive() })
+			until(t, "its folder is gone", func() bool {
+				_, err := os.Stat(folders[0])
+				return os.IsNotExist(err)
+			})
+		})
 	}
 }
 
