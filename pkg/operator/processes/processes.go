@@ -340,8 +340,8 @@ func (r *Runner) finish(ctx context.Context, of *record, c *child, folder string
 	})
 }
 
-// resume goes on with the end of a proxy that an earlier operator began, which was itself ended
-// meanwhile. The proxy's object may have been replaced by one of the same name, whose proxy is
+// resume finishes what an earlier operator began, which itself ended before the proxy had
+// ended. The proxy's object may have been replaced by one of the same name, whose proxy is
 // another one.
 func (r *Runner) resume(ctx context.Context, folder string, of *record, replaced bool) {
 	if id, _, _ := strings.Cut(folder, endingMark); !replaced {

@@ -160,7 +160,7 @@ func TestLife(t *testing.T) {
 	}
 }
 
-// A proxy that takes its time to end is ended also if the operator is killed meanwhile. It is not
+// A proxy that takes its time to end is ended also if the operator is killed before. It is not
 // taken for the one of a new object of the same name, which keeps its process.
 func TestKilledWhileOneEnds(t *testing.T) {
 	// It is in its own folder, whatever that is called.
