@@ -197,6 +197,8 @@ func (d *DataPlane) configure(spec *ebpf.CollectionSpec) error {
 	spec.Maps[bpf.KernelMapServices].MaxEntries = d.options.MaxServices
 	spec.Maps[bpf.KernelMapPolicies].MaxEntries = d.options.MaxServices
 	spec.Maps[bpf.KernelMapReplies].MaxEntries = 2 * d.options.MaxServices
+	spec.Maps[bpf.KernelMapPublishedPorts].MaxEntries = MaxOpenings
+	spec.Maps[bpf.KernelMapDirect].MaxEntries = MaxDirects
 	spec.Maps[bpf.KernelMapFlows].MaxEntries = d.options.MaxFlows
 	spec.Maps[bpf.KernelMapProxyFlows].InnerMap.MaxEntries = d.options.MaxProxyFlows
 	for _, name := range unusedMaps[d.options.Role] {

@@ -25,6 +25,10 @@ const (
 	// address, if several pods of the proxy run on the node. They take about 2 MB of the
 	// kernel's memory, a small part of what Envoy needs for as many connections.
 	DefaultMaxProxyFlows = 16384
+	// MaxOpenings bounds the published ports of a node's proxies, each at each address.
+	MaxOpenings = 131072
+	// MaxDirects bounds the endpoints without a tunnel, each of each proxy's interface.
+	MaxDirects = 131072
 )
 
 // Hook describes how programs are attached for tc.

@@ -12,6 +12,7 @@ import (
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 	"github.com/acnodal/epic/pkg/gue"
 	"github.com/acnodal/epic/pkg/node/announce"
+	"github.com/acnodal/epic/pkg/node/apply"
 	"github.com/acnodal/epic/pkg/node/host"
 	"github.com/acnodal/epic/pkg/node/proxies"
 	"github.com/acnodal/epic/pkg/node/underlay"
@@ -85,6 +86,8 @@ type GatewayConfig struct {
 	Host    HostNetwork
 	// Announcer announces what Host delivers. May be nil.
 	Announcer *announce.Announcer
+	// Shares are what one account may have of the Plane. Zero is no limit.
+	Shares apply.Counts
 	// Parts run next to it, such as the server of the CNI plugin.
 	Parts []Part
 }

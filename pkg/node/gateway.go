@@ -125,6 +125,9 @@ func newGateway(ctx context.Context, c GatewayConfig) (*gateway, error) {
 		Changed: func() { g.guardChanged(); a.applier.Replan(); g.keeper.touch() },
 	})
 	a.applier = apply.New(c.Plane, a.control, apply.ForGateway(a.underlay.Local, g.proxiesOf, g.guard.check))
+	if c.Shares != (apply.Counts{}) {
+		a.applier.Share(c.Shares)
+	}
 	g.keeper = &hostKeeper{network: c.Host, applier: a.applier, running: c.Proxies.List, mtu: a.underlay.MTU, denied: g.guard.check, kick: make(chan struct{}, 1)}
 	a.fetcher = keys.New(c.Client, keyTarget{a})
 	a.saver = newSaver(c.StateDir, g.gather)

@@ -31,10 +31,10 @@ const manyNodes = 1000
 // memory. The tunnels are those of 100 gateway proxies to 1,000 nodes each.
 func BenchmarkMemory(b *testing.B) {
 	s := newSite(b, 1)
-	// So many tunnels have no metrics each.
+	// So many tunnels have no metrics each, and all are of one account.
 	s.gateway.ready()
 	s.must(s.gateway.process.Stop())
-	s.gateway.run("--tunnel-metrics=false")
+	s.gateway.run("--tunnel-metrics=false", "--account-share=100")
 	s.gateway.ready()
 	_, err := s.client.EpicV1().Accounts(namespace(0)).Patch(b.Context(), account(0), types.MergePatchType, []byte(`{"spec":{"proxyLimit":1000}}`), metav1.PatchOptions{})
 	s.must(err)

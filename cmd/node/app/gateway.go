@@ -15,6 +15,7 @@ import (
 	"github.com/acnodal/epic/pkg/cli"
 	"github.com/acnodal/epic/pkg/dataplane"
 	"github.com/acnodal/epic/pkg/node"
+	"github.com/acnodal/epic/pkg/node/apply"
 	"github.com/acnodal/epic/pkg/node/host"
 	"github.com/acnodal/epic/pkg/node/proxies"
 )
@@ -24,6 +25,7 @@ func newGatewayCommand() *cobra.Command {
 	plugin := newCNIOptions()
 	announcing := &announceOptions{}
 	var described string
+	var share int
 	cmd := &cobra.Command{
 		Use:     gatewayRole,
 		Short:   "Run on a gateway node: carry what proxies send to tenants' pods",
@@ -34,6 +36,9 @@ func newGatewayCommand() *cobra.Command {
 		config, err := o.config()
 		if err != nil {
 			return err
+		}
+		if share < 1 || share > 100 {
+			return fmt.Errorf("--account-share is %d: give a percentage from 1 to 100", share)
 		}
 		rc, err := o.reach(&config)
 		if err != nil {
@@ -72,7 +77,7 @@ func newGatewayCommand() *cobra.Command {
 			config.Plane = plane
 			group, ctx := errgroup.WithContext(ctx)
 			group.Go(func() error {
-				return node.RunGateway(ctx, node.GatewayConfig{Config: config, Proxies: sources, Host: network, Announcer: announcer})
+				return node.RunGateway(ctx, node.GatewayConfig{Config: config, Proxies: sources, Host: network, Announcer: announcer, Shares: apply.Shares(plane.Options(), share)})
 			})
 			if attached != nil {
 				group.Go(func() error { return attached.run(ctx) })
@@ -83,6 +88,7 @@ func newGatewayCommand() *cobra.Command {
 	o.add(cmd.Flags(), gatewayRole)
 	plugin.add(cmd.Flags())
 	announcing.add(cmd.Flags())
+	cmd.Flags().IntVar(&share, "account-share", 25, "Percentage of the node's tunnels, endpoints and published ports that one account may have. More are reported and not carried.")
 	cmd.Flags().StringVar(&described, "proxies-file", "", "File that describes the proxies of a host without Kubernetes. It is read again when it changes.")
 	return cmd
 }

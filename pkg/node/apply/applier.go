@@ -62,6 +62,8 @@ type Applier struct {
 	now           func() time.Time
 	// leaving has the objects with leaving endpoints, and when the next of each is closed.
 	leaving map[intent.Key]time.Time
+	// usage is nil where accounts have no shares.
+	usage *usage
 }
 
 type waiter struct {
@@ -410,6 +412,9 @@ func (a *Applier) settle(changes []change, err error) {
 		for _, t := range c.plan.Tunnels {
 			a.owners[t.ID] = c.o
 		}
+	}
+	for _, o := range a.usage.settle(changes) {
+		a.touch(o.key, o)
 	}
 }
 

@@ -59,11 +59,15 @@ func (e *ends) Remove(id uint32) {
 func start(t *testing.T, plane *fakeplane.Plane, plan Planner) (*Applier, *ends) {
 	e := &ends{open: map[uint32]uint8{}}
 	a := New(plane, e, plan)
+	run(t, a)
+	return a, e
+}
+
+func run(t *testing.T, a *Applier) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); a.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-done })
-	return a, e
 }
 
 func intended(name string, id uint32, pods ...string) *intent.Intent {

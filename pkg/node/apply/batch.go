@@ -15,6 +15,8 @@ type change struct {
 	o         *object
 	was, plan Plan
 	keys      intent.Keys
+	// short reports whether something is left out because the account has its share.
+	short bool
 }
 
 // batch is what changes in the kernel.
@@ -40,6 +42,7 @@ func (a *Applier) prepare(keys []intent.Key) ([]change, batch) {
 	var changes []change
 	newTunnels, newServices, newOpenings := map[uint32]bool{}, map[serviceKey]bool{}, map[dataplane.Opening]bool{}
 	newDirects := map[dataplane.Direct]bool{}
+	running := map[string]Counts{}
 	for _, key := range keys {
 		o := a.objects[key]
 		if o == nil {
@@ -49,6 +52,7 @@ func (a *Applier) prepare(keys []intent.Key) ([]change, batch) {
 		if o.want != nil {
 			c.plan = a.plan(o.want)
 		}
+		a.usage.limit(running, &c)
 		for _, t := range c.plan.Tunnels {
 			newTunnels[t.ID] = true
 		}
