@@ -134,7 +134,7 @@ func (o *options) run(ctx context.Context, out io.Writer) (clean bool, err error
 	r.site = &site{dir: o.dir, bin: o.bin, old: o.old, envoy: o.envoy, oracle: r.oracle, tenants: o.tenants}
 	fmt.Fprintf(out, "seed %d; logs are in %s\n", o.seed, o.dir)
 	err = r.all(ctx)
-	if closed := r.site.close(); closed != nil {
+	if closed := r.site.close(); closed != nil { //nolint:contextcheck // it must close although ctx has ended
 		r.oracle.wrong("something is left", "this machine", time.Now(), closed.Error())
 	}
 	if err != nil && ctx.Err() == nil {

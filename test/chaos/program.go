@@ -57,7 +57,11 @@ func (p *program) run(ctx context.Context) error {
 			if !wanted {
 				p.exited(p, process.Err(), tail(p.log, 1500))
 			}
-			for pause(ctx, restartDelay); ctx.Err() == nil && p.start() != nil; pause(ctx, restartDelay) {
+			for {
+				pause(ctx, restartDelay)
+				if ctx.Err() != nil || p.start() == nil {
+					break
+				}
 			}
 		}
 	}()

@@ -154,7 +154,7 @@ func (s *site) startEtcd(ctx context.Context) error {
 	}
 	url, peerURL := fmt.Sprintf("http://127.0.0.1:%d", client), fmt.Sprintf("http://127.0.0.1:%d", peer)
 	for i := range servers {
-		w, err := newWire(s.wiring, nil, "127.0.0.1:0", dialTo(strings.TrimPrefix(url, "http://")))
+		w, err := newWire(s.wiring, nil, "127.0.0.1:0", dialTo(strings.TrimPrefix(url, "http://"))) //nolint:contextcheck // wiring ends with the site
 		if err != nil {
 			return err
 		}
@@ -199,7 +199,7 @@ func (s *site) startServers(ctx context.Context) error {
 		s.clients = append(s.clients, client)
 	}
 	s.balancer = newBalancer(s.servers)
-	s.balancer.watch(s.wiring)
+	s.balancer.watch(s.wiring) //nolint:contextcheck // wiring ends with the site
 	kubeconfig, err := s.way(nil, "tenants", s.in("server1.kubeconfig"))
 	if err != nil {
 		return err
@@ -215,7 +215,7 @@ func (s *site) share(from, to string) error {
 	}
 	err := filepath.WalkDir(filepath.Join(to, "pki"), func(path string, d os.DirEntry, err error) error {
 		if err == nil && !d.IsDir() {
-			err = os.Chmod(path, 0o600)
+			err = os.Chmod(path, 0o600) //nolint:gosec // nobody else writes to this folder
 		}
 		return err
 	})

@@ -74,10 +74,11 @@ func (a *actor) churn(ctx, until context.Context, pace time.Duration) error {
 			break
 		}
 		name, change := a.choose()
-		if err := change(ctx); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
+		err := change(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		if err != nil {
 			return fmt.Errorf("tenant %d: %s: %w", a.number, name, err)
 		}
 		a.changes[name]++

@@ -77,7 +77,7 @@ func (o *Options) NewServer(ctx context.Context) (server *Server, err error) {
 	if err := s.startStorage(ctx); err != nil {
 		return nil, err
 	}
-	config, err := s.config()
+	config, err := s.config() //nolint:contextcheck // its hooks and handlers get contexts of their own
 	if err != nil {
 		return nil, err
 	}
