@@ -15,6 +15,7 @@ import (
 	"github.com/acnodal/epic/pkg/node/apply"
 	"github.com/acnodal/epic/pkg/node/follow"
 	"github.com/acnodal/epic/pkg/node/keys"
+	"github.com/acnodal/epic/pkg/node/silence"
 	"github.com/acnodal/epic/pkg/node/statefile"
 	"github.com/acnodal/epic/pkg/node/status"
 	"github.com/acnodal/epic/pkg/node/underlay"
@@ -28,7 +29,7 @@ func RunClient(ctx context.Context, c ClientConfig) error {
 	}
 	return a.run(ctx, Part{"quiet tunnels", func(ctx context.Context) error {
 		if ends, ok := a.control.(clientEnds); ok {
-			hurryQuiet(ctx, c.Plane.Tunnels(), ends.Initiator)
+			silence.HurryQuiet(ctx, c.Plane.Tunnels(), ends.Initiator)
 		}
 		return nil
 	}})

@@ -23,6 +23,7 @@ import (
 	"github.com/acnodal/epic/pkg/node/liveness"
 	"github.com/acnodal/epic/pkg/node/proxies"
 	"github.com/acnodal/epic/pkg/node/publish"
+	"github.com/acnodal/epic/pkg/node/silence"
 	"github.com/acnodal/epic/pkg/node/status"
 	"github.com/acnodal/epic/pkg/node/underlay"
 )
@@ -37,7 +38,7 @@ type gateway struct {
 	interfaces *publish.Interfaces
 	heartbeat  *publish.Heartbeat
 	live       *liveness.Tracker
-	silent     *silentEnds
+	silent     *silence.Ends
 	platform   *platformFollower
 	responder  *gatewayEnds
 	guard      guard
@@ -83,7 +84,7 @@ func RunGateway(ctx context.Context, c GatewayConfig) error {
 		forever("host", func(ctx context.Context) { g.host.Run(ctx, g.hostRepaired(ctx)) }),
 		forever("platform", g.platform.run),
 		forever("heartbeat", g.heartbeat.Run),
-		forever("silent far ends", func(ctx context.Context) { g.silent.run(ctx, c.Plane.Tunnels(), g.responder, g.socket.Send) }),
+		forever("silent far ends", func(ctx context.Context) { g.silent.Run(ctx, c.Plane.Tunnels(), g.responder, g.socket.Send) }),
 		forever("announcements", g.announce),
 		forever("proxies", g.retryProxies),
 		forever("interfaces", whenComplete(g.interfaces.Run)),
@@ -95,7 +96,7 @@ func newGateway(ctx context.Context, c GatewayConfig) (*gateway, error) {
 		return nil, fmt.Errorf("a gateway node is known by one address, not by %d", len(c.Nodes))
 	}
 	a := &agent{Config: c.Config, role: roleGateway, started: time.Now(), known: make(chan struct{}), settled: make(chan struct{})}
-	g := &gateway{agent: a, source: c.Proxies, host: c.Host, announcer: c.Announcer, live: liveness.New(), silent: newSilentEnds(), complete: make(chan struct{}), platformKnown: make(chan struct{}), running: map[intent.Key][]proxies.Interface{}, applied: map[int]dataplane.Proxy{}}
+	g := &gateway{agent: a, source: c.Proxies, host: c.Host, announcer: c.Announcer, live: liveness.New(), silent: silence.New(), complete: make(chan struct{}), platformKnown: make(chan struct{}), running: map[intent.Key][]proxies.Interface{}, applied: map[int]dataplane.Proxy{}}
 	a.complete, a.extra, a.listProxies = g.complete, g.problems, g.list
 	a.judge = g.live.State
 

@@ -73,7 +73,7 @@ func (r reporter) Look() uint64 {
 			err := r.Plane.Tunnels().EachCounters(func(id uint32, c dataplane.Counters) { received[id] = c.ReceivedPackets })
 			return received, err
 		},
-		Silent: r.silent.has,
+		Silent: r.silent.Has,
 	})
 }
 

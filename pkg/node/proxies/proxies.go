@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package proxies reports which proxies run on this node, and by which interfaces.
-// There are two sources: what the CNI plugin attached, in pkg/node/cni, and here a
-// static description for hosts without Kubernetes and for tests. It makes no
-// interface and programs nothing.
+// A source is whatever attaches proxies; the one here is a static description, for hosts
+// without Kubernetes and for tests. It makes no interface and programs nothing.
 package proxies
 
 import (

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package node
+package silence
 
 import (
 	"context"
@@ -90,10 +90,10 @@ func (q *quietTunnels) look(now time.Time, read func(see func(uint32, dataplane.
 	return quiet, nil
 }
 
-// hurryQuiet has a client node ask far ends that fell silent. A NAT that has changed its
+// HurryQuiet has a client node ask far ends that fell silent. A NAT that has changed its
 // mapping lets nothing in until a packet of the control protocol has told the far end of it,
 // so it costs about a second and not the interval of PINGs.
-func hurryQuiet(ctx context.Context, tunnels dataplane.Tunnels, initiator *gue.Initiator) {
+func HurryQuiet(ctx context.Context, tunnels dataplane.Tunnels, initiator *gue.Initiator) {
 	var q quietTunnels
 	seen := func(id uint32) time.Time {
 		state, _ := initiator.State(id)

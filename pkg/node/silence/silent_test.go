@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package node
+package silence
 
 import (
 	"net/netip"
@@ -14,7 +14,7 @@ import (
 // oneFarEnd is the far end of tunnel 7, with a data plane and a clock.
 type oneFarEnd struct {
 	t        *testing.T
-	silent   *silentEnds
+	silent   *Ends
 	now      time.Time
 	counters dataplane.Counters
 	seen     time.Time
@@ -32,7 +32,7 @@ type oneFarEnd struct {
 }
 
 func newOneFarEnd(t *testing.T) *oneFarEnd {
-	f := &oneFarEnd{t: t, silent: newSilentEnds(), now: time.Now(), answers: true, alive: true, pings: true}
+	f := &oneFarEnd{t: t, silent: New(), now: time.Now(), answers: true, alive: true, pings: true}
 	f.seen, f.next = f.now, f.now.Add(gue.DefaultInterval)
 	return f
 }
@@ -86,7 +86,7 @@ func (f *oneFarEnd) pass(d time.Duration) time.Duration {
 		if len(packets) > 0 && f.alive {
 			f.seen = f.now.Add(time.Millisecond)
 		}
-		if f.silent.has(7) && silent < 0 {
+		if f.silent.Has(7) && silent < 0 {
 			silent = f.now.Sub(begin)
 		}
 	}
@@ -133,7 +133,7 @@ func TestSilentEnds(t *testing.T) {
 			// What it sends by itself counts.
 			f.alive, f.pings, f.next = true, true, f.now
 			f.pass(2 * quietEvery)
-			if f.silent.has(7) {
+			if f.silent.Has(7) {
 				t.Error("it is back and counts as silent")
 			}
 			f.gone = true

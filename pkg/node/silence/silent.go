@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package node
+package silence
 
 import (
 	"context"
@@ -20,11 +20,11 @@ const (
 	overdue = 2*gue.DefaultInterval + 500*time.Millisecond
 )
 
-// silentEnds finds far ends that no longer answer. A gateway node can't see whether a
+// Ends finds far ends that no longer answer. A gateway node can't see whether a
 // client node is there until the next PING is overdue, so it asks: as soon as packets go into
 // a tunnel and none come out, and where a PING is overdue. It costs no packet as long as
 // answers come.
-type silentEnds struct {
+type Ends struct {
 	quiet quietTunnels
 	asked map[uint32]asking
 
@@ -39,20 +39,21 @@ type asking struct {
 	received uint32
 }
 
-// farEnds are what a gateway node knows of the far ends of its tunnels.
-type farEnds interface {
+// FarEnds are what a gateway node knows of the far ends of its tunnels.
+type FarEnds interface {
 	State(tunnel uint32) (gue.PeerState, bool)
 	Each(see func(tunnel uint32, s gue.PeerState))
 	// Solicit makes a packet that asks a far end.
 	Solicit(tunnel uint32) (gue.Packet, bool)
 }
 
-func newSilentEnds() *silentEnds {
-	return &silentEnds{asked: map[uint32]asking{}, silent: map[uint32]time.Time{}}
+// New returns what knows of no far end yet.
+func New() *Ends {
+	return &Ends{asked: map[uint32]asking{}, silent: map[uint32]time.Time{}}
 }
 
-// has reports whether a tunnel's far end was asked, did not answer, and has not been heard since.
-func (s *silentEnds) has(tunnel uint32) bool {
+// Has reports whether a tunnel's far end was asked, did not answer, and has not been heard since.
+func (s *Ends) Has(tunnel uint32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, ok := s.silent[tunnel]
@@ -60,7 +61,7 @@ func (s *silentEnds) has(tunnel uint32) bool {
 }
 
 // look returns what is to be sent to far ends.
-func (s *silentEnds) look(now time.Time, read func(see func(uint32, dataplane.Counters)) error, ends farEnds) ([]gue.Packet, error) {
+func (s *Ends) look(now time.Time, read func(see func(uint32, dataplane.Counters)) error, ends FarEnds) ([]gue.Packet, error) {
 	quiet, err := s.quiet.look(now, read, func(id uint32) time.Time {
 		state, _ := ends.State(id)
 		return state.Seen
@@ -110,8 +111,8 @@ func (s *silentEnds) look(now time.Time, read func(see func(uint32, dataplane.Co
 	return out, err
 }
 
-// run asks far ends until the context ends.
-func (s *silentEnds) run(ctx context.Context, tunnels dataplane.Tunnels, ends farEnds, send func([]gue.Packet)) {
+// Run asks far ends until the context ends.
+func (s *Ends) Run(ctx context.Context, tunnels dataplane.Tunnels, ends FarEnds, send func([]gue.Packet)) {
 	watchQuiet(ctx, func(now time.Time) error {
 		packets, err := s.look(now, tunnels.EachCounters, ends)
 		send(packets)
