@@ -5,6 +5,7 @@ package translate
 import (
 	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
 	matcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	tcpproxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	udpproxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/udp/udp_proxy/v3"
@@ -27,6 +28,9 @@ func (t *translation) tcpProxy(statPrefix, route string, shares []share) *listen
 		AccessLog:   t.accessLog(route, false),
 		// A pod may go at any time, and another one can take the connection.
 		MaxConnectAttempts: wrapperspb.UInt32(t.limits.connectAttempts),
+		BackoffOptions: &corev3.BackoffStrategy{
+			BaseInterval: durationpb.New(t.limits.connectPause), MaxInterval: durationpb.New(t.limits.connectPauseMost),
+		},
 	}
 	var weighted []*tcpproxyv3.TcpProxy_WeightedCluster_ClusterWeight
 	for _, s := range shares {

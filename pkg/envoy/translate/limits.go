@@ -12,8 +12,13 @@ type limits struct {
 	// connectTimeout is how long a connection to an endpoint may take. It passes a
 	// tunnel, and packets may get lost: Linux repeats the first one after 1 s.
 	connectTimeout time.Duration
-	// connectAttempts is how many endpoints a TCP connection is tried with.
-	connectAttempts uint32
+	// connectAttempts is how often a connection to an endpoint is tried, for a request or a
+	// visitor's TCP connection. The pauses between them grow from up to connectPause to up
+	// to connectPauseMost, about 0.4 s together. Envoy may learn of a new endpoint before
+	// the nodes on the way do, and of a removed one after them. They refuse connections to
+	// it, so it has the fewest and is chosen again and again.
+	connectAttempts                uint32
+	connectPause, connectPauseMost time.Duration
 	// buffer is how many bytes of a connection Envoy buffers before it stops reading.
 	buffer uint32
 	// idle is how long a TCP connection may be silent.
@@ -36,7 +41,9 @@ type limits struct {
 var defaultLimits = limits{
 	retries:          1_024,
 	connectTimeout:   2 * time.Second,
-	connectAttempts:  3,
+	connectAttempts:  8,
+	connectPause:     10 * time.Millisecond,
+	connectPauseMost: 250 * time.Millisecond,
 	buffer:           32 << 10,
 	idle:             time.Hour,
 	udpIdle:          time.Minute,

@@ -59,7 +59,7 @@ func (r *rule) setTimeouts(action *routev3.RouteAction) {
 }
 
 // setRetry repeats requests. Without a retry of the route, one that did not reach an
-// endpoint is sent to another one, since pods come and go.
+// endpoint is sent to another one, or again after a moment, since pods come and go.
 func (r *rule) setRetry(action *routev3.RouteAction) {
 	if r.retry == nil && (r.timeouts == nil || r.timeouts.BackendRequest == nil) {
 		action.RetryPolicy = usualRetry
@@ -78,6 +78,7 @@ func (r *rule) setRetry(action *routev3.RouteAction) {
 		for _, code := range spec.Codes {
 			policy.RetriableStatusCodes = append(policy.RetriableStatusCodes, uint32(code))
 		}
+		policy.NumRetries, policy.RetryBackOff = wrapperspb.UInt32(1), nil
 		if spec.Attempts != nil {
 			policy.NumRetries = wrapperspb.UInt32(uint32(max(*spec.Attempts, 0)))
 		}
@@ -99,7 +100,10 @@ var usualRetry = newRetry()
 func newRetry() *routev3.RetryPolicy {
 	return &routev3.RetryPolicy{
 		RetryOn:    "connect-failure,refused-stream",
-		NumRetries: wrapperspb.UInt32(1),
+		NumRetries: wrapperspb.UInt32(defaultLimits.connectAttempts - 1),
+		RetryBackOff: &routev3.RetryPolicy_RetryBackOff{
+			BaseInterval: durationpb.New(defaultLimits.connectPause), MaxInterval: durationpb.New(defaultLimits.connectPauseMost),
+		},
 		RetryHostPredicate: []*routev3.RetryPolicy_RetryHostPredicate{{
 			Name:       "envoy.retry_host_predicates.previous_hosts",
 			ConfigType: &routev3.RetryPolicy_RetryHostPredicate_TypedConfig{TypedConfig: previousHosts},
