@@ -164,7 +164,7 @@ func TestLife(t *testing.T) {
 // taken for the one of a new object of the same name, which keeps its process.
 func TestKilledWhileOneEnds(t *testing.T) {
 	// It is in its own folder, whatever that is called.
-	const slow = `trap 'until [ -e may-end ]; do sleep 0.1; done; exit 0' TERM; while :; do sleep 0.1; done`
+	const slow = `trap 'until [ -e may-end ]; do sleep 0.1; done; exit 0' TERM; echo waits; while :; do sleep 0.1; done`
 	key := proxyidentity.Proxy{Namespace: "epic-acme", Kind: "LoadBalancer", Name: "shop"}
 	for _, replaced := range []bool{true, false} {
 		t.Run(fmt.Sprintf("replaced %t", replaced), func(t *testing.T) {
@@ -172,6 +172,10 @@ func TestKilledWhileOneEnds(t *testing.T) {
 			r := newRig(t, dir, slow)
 			r.ensure(shop())
 			former := r.proxies[key].Process
+			until(t, "the proxy can be told to end", func() bool {
+				log, err := os.ReadFile(filepath.Join(r.folder(id(dir, key)), "log"))
+				return err == nil && strings.Contains(string(log), "waits")
+			})
 			t.Cleanup(func() {
 				if former.alive() {
 					_ = syscall.Kill(-former.PID, syscall.SIGKILL)
