@@ -8,6 +8,10 @@
 
 set -euo pipefail
 
+if [[ " $* " == *" --help "* ]]; then
+	sed -n 's/^# \{0,1\}//; 4,/^$/p' "${BASH_SOURCE[0]}"
+	exit
+fi
 file=${1:?Usage: hack/fetch-backup.sh FILE [NAME]}
 name=${2:-}
 kubectl="${KUBECTL:-kubectl} --namespace epic-system"
