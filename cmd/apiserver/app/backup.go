@@ -5,7 +5,6 @@ package app
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,12 +12,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.uber.org/zap"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 
 	"github.com/acnodal/epic/pkg/apiserver/backup"
-	"github.com/acnodal/epic/pkg/apiserver/embedetcd"
 	"github.com/acnodal/epic/pkg/apiserver/options"
 )
 
@@ -68,27 +64,6 @@ func newBackupCommand() *cobra.Command {
 	return cmd
 }
 
-// source returns how to reach the etcd to save, and what to call afterwards.
-func source(ctx context.Context, dataDir string, transport storagebackend.TransportConfig) (cfg clientv3.Config, stop func(), err error) {
-	stop = func() {}
-	if err := checkSource(dataDir, transport); err != nil {
-		return cfg, stop, err
-	}
-	if dataDir != "" {
-		if dataDir, err = filepath.Abs(dataDir); err != nil {
-			return cfg, stop, err
-		}
-		cfg = clientv3.Config{Endpoints: []string{embedetcd.Endpoint(dataDir)}, Logger: zap.NewNop()}
-		stop, err = backup.HoldDataDir(ctx, dataDir)
-		return cfg, stop, err
-	}
-	if err := options.CheckEtcdFiles(transport); err != nil {
-		return cfg, stop, err
-	}
-	cfg, err = options.EtcdClientConfig(transport)
-	return cfg, stop, err
-}
-
 func newBackupListCommand(folder *backup.Folder) *cobra.Command {
 	return &cobra.Command{
 		Use:     "list",
@@ -97,7 +72,7 @@ func newBackupListCommand(folder *backup.Folder) *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if folder.Dir == "" {
-				return errNoBackupDir
+				return backup.ErrNoDir
 			}
 			all, err := folder.List()
 			if err != nil {
@@ -117,8 +92,6 @@ func newBackupListCommand(folder *backup.Folder) *cobra.Command {
 	}
 }
 
-var errNoBackupDir = errors.New("--backup-dir is empty: name the folder of the snapshots")
-
 func newBackupPrintCommand(folder *backup.Folder) *cobra.Command {
 	var wait bool
 	cmd := &cobra.Command{
@@ -128,7 +101,7 @@ func newBackupPrintCommand(folder *backup.Folder) *cobra.Command {
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if folder.Dir == "" {
-				return errNoBackupDir
+				return backup.ErrNoDir
 			}
 			name := ""
 			if len(args) > 0 {

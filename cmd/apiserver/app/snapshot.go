@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 
 	"github.com/acnodal/epic/pkg/apiserver/backup"
@@ -38,7 +39,12 @@ func newSnapshotCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			ctx, cancel := context.WithTimeout(c.Context(), timeout)
 			defer cancel()
-			summary, err := save(ctx, dataDir, transport, args[0])
+			cfg, stop, err := source(ctx, dataDir, transport)
+			if err != nil {
+				return err
+			}
+			defer stop()
+			summary, err := backup.Save(ctx, cfg, args[0])
 			if err != nil {
 				return err
 			}
@@ -60,32 +66,22 @@ func addSourceFlags(fs *pflag.FlagSet, dataDir *string, transport *storagebacken
 	fs.DurationVar(timeout, "timeout", 10*time.Minute, "Give up after this long")
 }
 
-// checkSource makes sure that there is one etcd to save.
-func checkSource(dataDir string, transport storagebackend.TransportConfig) error {
+// source returns how to reach the etcd to save, and what to call afterwards.
+func source(ctx context.Context, dataDir string, transport storagebackend.TransportConfig) (cfg clientv3.Config, stop func(), err error) {
+	stop = func() {}
 	switch {
 	case dataDir == "" && len(transport.ServerList) == 0:
-		return errors.New("nothing to save: name --etcd-servers, or the --data-dir of an embedded etcd")
+		return cfg, stop, errors.New("nothing to save: name --etcd-servers, or the --data-dir of an embedded etcd")
 	case dataDir != "" && len(transport.ServerList) != 0:
-		return errors.New("--etcd-servers and --data-dir name two sources; give one of them")
-	}
-	return nil
-}
-
-func save(ctx context.Context, dataDir string, transport storagebackend.TransportConfig, file string) (*backup.Summary, error) {
-	if err := checkSource(dataDir, transport); err != nil {
-		return nil, err
-	}
-	if dataDir != "" {
-		return backup.SaveDataDir(ctx, dataDir, file)
+		return cfg, stop, errors.New("--etcd-servers and --data-dir name two sources; give one of them")
+	case dataDir != "":
+		return backup.HoldDataDir(ctx, dataDir)
 	}
 	if err := options.CheckEtcdFiles(transport); err != nil {
-		return nil, err
+		return cfg, stop, err
 	}
-	cfg, err := options.EtcdClientConfig(transport)
-	if err != nil {
-		return nil, err
-	}
-	return backup.Save(ctx, cfg, file)
+	cfg, err = options.EtcdClientConfig(transport)
+	return cfg, stop, err
 }
 
 func printSummary(w io.Writer, what string, s *backup.Summary) error {

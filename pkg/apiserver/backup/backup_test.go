@@ -3,6 +3,7 @@
 package backup
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -67,6 +68,16 @@ func count(t *testing.T, client *clientv3.Client) int64 {
 	return got.Count
 }
 
+// saveDataDir saves an embedded etcd, as the commands do.
+func saveDataDir(ctx context.Context, dataDir, file string) (*Summary, error) {
+	cfg, stop, err := HoldDataDir(ctx, dataDir)
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	return Save(ctx, cfg, file)
+}
+
 func TestRoundTrip(t *testing.T) {
 	for name, running := range map[string]bool{"of a running server": true, "of a stopped server": false} {
 		t.Run(name, func(t *testing.T) {
@@ -77,7 +88,7 @@ func TestRoundTrip(t *testing.T) {
 				server.Stop()
 			}
 			file := filepath.Join(dir, "snapshot")
-			saved, err := SaveDataDir(t.Context(), filepath.Join(dir, "old"), file)
+			saved, err := saveDataDir(t.Context(), filepath.Join(dir, "old"), file)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -125,7 +136,7 @@ func TestRestoreMember(t *testing.T) {
 	server, client := start(t, filepath.Join(dir, "old"))
 	fill(t, client)
 	file := filepath.Join(dir, "snapshot")
-	if _, err := SaveDataDir(t.Context(), filepath.Join(dir, "old"), file); err != nil {
+	if _, err := saveDataDir(t.Context(), filepath.Join(dir, "old"), file); err != nil {
 		t.Fatal(err)
 	}
 	server.Stop()
@@ -153,7 +164,7 @@ func TestRefusals(t *testing.T) {
 	_, client := start(t, old)
 	fill(t, client)
 	good := filepath.Join(dir, "good")
-	if _, err := SaveDataDir(t.Context(), old, good); err != nil {
+	if _, err := saveDataDir(t.Context(), old, good); err != nil {
 		t.Fatal(err)
 	}
 	content, err := os.ReadFile(good)
@@ -174,9 +185,9 @@ func TestRefusals(t *testing.T) {
 		run  func() error
 		want string
 	}{
-		"save over a file":  {func() error { _, err := SaveDataDir(t.Context(), old, good); return err }, "is there already"},
-		"save of nothing":   {func() error { _, err := SaveDataDir(t.Context(), dir, filepath.Join(dir, "x")); return err }, "no data of an embedded etcd"},
-		"save into nowhere": {func() error { _, err := SaveDataDir(t.Context(), old, filepath.Join(dir, "no", "x")); return err }, "no such file"},
+		"save over a file":  {func() error { _, err := saveDataDir(t.Context(), old, good); return err }, "is there already"},
+		"save of nothing":   {func() error { _, err := saveDataDir(t.Context(), dir, filepath.Join(dir, "x")); return err }, "no data of an embedded etcd"},
+		"save into nowhere": {func() error { _, err := saveDataDir(t.Context(), old, filepath.Join(dir, "no", "x")); return err }, "no such file"},
 		"restore over data": {func() error { _, err := Restore(good, old, Member{}); return err }, "not empty"},
 		"restore of a cut file": {func() error {
 			_, err := Restore(write("cut", content[:len(content)/2+7]), filepath.Join(dir, "n"), Member{})

@@ -101,12 +101,15 @@ func (f Folder) Save(ctx context.Context, cfg clientv3.Config, now time.Time) (*
 	return nil, nil, fmt.Errorf("no snapshot was saved, and the former ones stay: %w", errors.Join(failed...))
 }
 
+// ErrNoDir is the error of a Folder without Dir.
+var ErrNoDir = errors.New("--backup-dir is empty: name the folder of the snapshots")
+
 var errNoData = errors.New("etcd has none of EPIC's data")
 
 func (f Folder) check() error {
 	switch {
 	case f.Dir == "":
-		return errors.New("--backup-dir is empty: name the folder of the snapshots")
+		return ErrNoDir
 	case f.Keep < 1:
 		return fmt.Errorf("--backup-keep is %d: keep at least 1 snapshot", f.Keep)
 	}

@@ -36,7 +36,7 @@ func TestRestoreMarksTheData(t *testing.T) {
 	// Twice, since restored data may be saved and restored before a server used it.
 	for range 2 {
 		file := filepath.Join(tempDir(t), "snapshot")
-		if _, err := SaveDataDir(t.Context(), dataDirOf(server.Endpoint()), file); err != nil {
+		if _, err := saveDataDir(t.Context(), dataDirOf(server.Endpoint()), file); err != nil {
 			t.Fatal(err)
 		}
 		server.Stop()

@@ -15,6 +15,7 @@ import (
 	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/klog/v2"
 
+	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/registry/claims"
 )
 
@@ -23,12 +24,12 @@ const reportInterval = time.Minute
 
 var (
 	lastTime = metrics.NewGauge(&metrics.GaugeOpts{
-		Namespace: "epic", Subsystem: "backup", Name: "last_success_timestamp_seconds",
+		Namespace: epic.MetricsNamespace, Subsystem: "backup", Name: "last_success_timestamp_seconds",
 		Help:           "When the last scheduled snapshot was taken, in seconds since 1970; 0 if there was none.",
 		StabilityLevel: metrics.ALPHA,
 	})
 	lastBytes = metrics.NewGauge(&metrics.GaugeOpts{
-		Namespace: "epic", Subsystem: "backup", Name: "last_size_bytes",
+		Namespace: epic.MetricsNamespace, Subsystem: "backup", Name: "last_size_bytes",
 		Help:           "Size of the last scheduled snapshot.",
 		StabilityLevel: metrics.ALPHA,
 	})

@@ -60,43 +60,32 @@ func Save(ctx context.Context, cfg clientv3.Config, file string) (*Summary, erro
 	return nil, fmt.Errorf("no etcd gave a snapshot: %w", errors.Join(failed...))
 }
 
-// SaveDataDir writes a snapshot of the embedded etcd under dataDir, whether a
-// server runs on it or not.
-func SaveDataDir(ctx context.Context, dataDir, file string) (*Summary, error) {
-	dataDir, err := filepath.Abs(dataDir)
-	if err != nil {
-		return nil, err
-	}
-	stop, err := HoldDataDir(ctx, dataDir)
-	if err != nil {
-		return nil, err
-	}
-	defer stop()
-	return Save(ctx, clientv3.Config{Endpoints: []string{embedetcd.Endpoint(dataDir)}, Logger: zap.NewNop()}, file)
-}
-
 // HoldDataDir has an embedded etcd serve under dataDir until stop is called, whether a server
-// runs on it or not.
-func HoldDataDir(ctx context.Context, dataDir string) (stop func(), err error) {
+// runs on it or not, and returns how to reach it.
+func HoldDataDir(ctx context.Context, dataDir string) (cfg clientv3.Config, stop func(), err error) {
 	stop = func() {}
+	if dataDir, err = filepath.Abs(dataDir); err != nil {
+		return cfg, stop, err
+	}
 	found, err := embedetcd.Initialized(dataDir)
 	if err != nil {
-		return stop, err
+		return cfg, stop, err
 	}
 	if !found {
-		return stop, fmt.Errorf("%s holds no data of an embedded etcd; name the --data-dir of the server", dataDir)
+		return cfg, stop, fmt.Errorf("%s holds no data of an embedded etcd; name the --data-dir of the server", dataDir)
 	}
+	cfg = clientv3.Config{Endpoints: []string{embedetcd.Endpoint(dataDir)}, Logger: zap.NewNop()}
 	// A member of our own replays the log, which a copy of the files would
 	// not. If a server holds the directory, it has a member running.
 	member, err := embedetcd.Start(ctx, embedetcd.Config{DataDir: dataDir})
 	var held *embedetcd.HeldError
 	if errors.As(err, &held) {
-		return stop, nil
+		return cfg, stop, nil
 	}
 	if err != nil {
-		return stop, err
+		return cfg, stop, err
 	}
-	return member.Stop, nil
+	return cfg, member.Stop, nil
 }
 
 // Inspect checks the integrity of a snapshot and describes what it holds.
