@@ -95,30 +95,42 @@ func (s *sharing) answered(t *testing.T, proxy int, v6 bool, to uint16) int {
 	return int(binary.NativeEndian.Uint32(frame[4:]))
 }
 
-// flowsOf lists the flows of an address.
-func (s *sharing) flowsOf(t *testing.T, address string) map[bpf.KernelFlow]bpf.KernelPath {
+// notedOf lists what is noted of an address, in one of the maps of addresses.
+func notedOf[K comparable](t *testing.T, all *ebpf.Map, address string) map[K]bpf.KernelPath {
 	t.Helper()
 	key := as16(netip.MustParseAddr(address))
-	m, err := innerOf(s.gatewaySide.objects.ProxyFlows, key[:])
+	m, err := innerOf(all, key[:])
 	must(t, err)
 	if m == nil {
 		return nil
 	}
 	defer m.Close()
-	all, err := readMap[bpf.KernelFlow, bpf.KernelPath](m)
+	noted, err := readMap[K, bpf.KernelPath](m)
 	must(t, err)
-	return all
+	return noted
 }
 
-func (s *sharing) counts(t *testing.T) map[string]AddressCounts {
+// countsOf reads counts by address.
+func countsOf(t *testing.T, read func() ([]AddressCounts, error)) map[string]AddressCounts {
 	t.Helper()
-	list, err := s.gatewaySide.FlowCounts()
+	list, err := read()
 	must(t, err)
 	counts := map[string]AddressCounts{}
 	for _, c := range list {
 		counts[c.Address.String()] = c
 	}
 	return counts
+}
+
+// flowsOf lists the flows of an address.
+func (s *sharing) flowsOf(t *testing.T, address string) map[bpf.KernelFlow]bpf.KernelPath {
+	t.Helper()
+	return notedOf[bpf.KernelFlow](t, s.gatewaySide.objects.ProxyFlows, address)
+}
+
+func (s *sharing) counts(t *testing.T) map[string]AddressCounts {
+	t.Helper()
+	return countsOf(t, s.gatewaySide.FlowCounts)
 }
 
 // However many flows one proxy has, the node forgets none of another's; and what it keeps of

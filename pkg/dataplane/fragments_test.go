@@ -89,27 +89,12 @@ func fragmentID(v6 bool, id uint32) uint32 {
 // fragmentsOf lists what is noted of an address.
 func (s *sharing) fragmentsOf(t *testing.T, address string) map[bpf.KernelFragments]bpf.KernelPath {
 	t.Helper()
-	key := as16(netip.MustParseAddr(address))
-	m, err := innerOf(s.gatewaySide.objects.ProxyFragments, key[:])
-	must(t, err)
-	if m == nil {
-		return nil
-	}
-	defer m.Close()
-	all, err := readMap[bpf.KernelFragments, bpf.KernelPath](m)
-	must(t, err)
-	return all
+	return notedOf[bpf.KernelFragments](t, s.gatewaySide.objects.ProxyFragments, address)
 }
 
 func (s *sharing) fragmentCounts(t *testing.T) map[string]AddressCounts {
 	t.Helper()
-	list, err := s.gatewaySide.FragmentCounts()
-	must(t, err)
-	counts := map[string]AddressCounts{}
-	for _, c := range list {
-		counts[c.Address.String()] = c
-	}
-	return counts
+	return countsOf(t, s.gatewaySide.FragmentCounts)
 }
 
 func newFragmenting(t *testing.T) *sharing {
@@ -237,10 +222,10 @@ func TestFragmentsThatNobodyNotes(t *testing.T) {
 // A restart keeps what is noted, also one after a version that had one map for all proxies.
 func TestFragmentsOutliveRestarts(t *testing.T) {
 	s := newFragmenting(t)
-	restart := func(meanwhile func()) {
+	restart := func(between func()) {
 		t.Helper()
 		must(t, s.gatewaySide.Close())
-		meanwhile()
+		between()
 		must(t, s.gateway.Do(func() (err error) {
 			s.gatewaySide, err = Open(s.gatewayOptions)
 			return err

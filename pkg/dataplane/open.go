@@ -132,19 +132,10 @@ func (d *DataPlane) open() error {
 	if d.fragments, err = newFragments(d.options.Role, &d.objects.KernelMaps, spec, proxyTable); err != nil {
 		return err
 	}
-	noted := []*byAddress{d.flows, d.fragments}
-	d.proxies = newProxies(&d.mu, d.options.Role, proxyTable, d.services, d.openings, d.directs, noted, d.attacher)
-	for _, n := range noted {
-		if err := n.adopt(d.maps); err != nil {
-			return err
-		}
-	}
-	if err := d.attacher.adopt(); err != nil {
-		return err
-	}
-	// Again, for what the former programs have noted in the meantime.
-	for _, n := range noted {
-		if err := n.adopt(d.maps); err != nil {
+	d.proxies = newProxies(&d.mu, d.options.Role, proxyTable, d.services, d.openings, d.directs, []*byAddress{d.flows, d.fragments}, d.attacher)
+	// Learned entries twice: the former programs note some until they are replaced.
+	for _, adopt := range []func() error{d.adoptNoted, d.attacher.adopt, d.adoptNoted} {
+		if err := adopt(); err != nil {
 			return err
 		}
 	}
@@ -212,6 +203,16 @@ func (d *DataPlane) configure(spec *ebpf.CollectionSpec) error {
 		return err
 	}
 	return spec.Variables[bpf.KernelVarPort].Set(big(d.options.Port))
+}
+
+// adoptNoted takes over what programs of an earlier version noted.
+func (d *DataPlane) adoptNoted() error {
+	for _, n := range d.proxies.noted {
+		if err := n.adopt(d.maps); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // unusedMaps are the maps that nodes of a role do not use.
