@@ -65,8 +65,9 @@ func (r *rule) setRetry(action *routev3.RouteAction) {
 		action.RetryPolicy = usualRetry
 		return
 	}
-	policy := newRetry()
+	policy := connectRetry()
 	if spec := r.retry; spec != nil {
+		policy = newRetry()
 		on := []string{"connect-failure", "refused-stream"}
 		if r.timeouts != nil && r.timeouts.BackendRequest != nil {
 			on = append(on, "reset")
@@ -78,7 +79,6 @@ func (r *rule) setRetry(action *routev3.RouteAction) {
 		for _, code := range spec.Codes {
 			policy.RetriableStatusCodes = append(policy.RetriableStatusCodes, uint32(code))
 		}
-		policy.NumRetries, policy.RetryBackOff = wrapperspb.UInt32(1), nil
 		if spec.Attempts != nil {
 			policy.NumRetries = wrapperspb.UInt32(uint32(max(*spec.Attempts, 0)))
 		}
@@ -95,15 +95,22 @@ func (r *rule) setRetry(action *routev3.RouteAction) {
 }
 
 // usualRetry is that of most routes, which share it. Nobody changes it.
-var usualRetry = newRetry()
+var usualRetry = connectRetry()
+
+// connectRetry has a request tried again, after a pause, until an endpoint takes it.
+func connectRetry() *routev3.RetryPolicy {
+	policy := newRetry()
+	policy.NumRetries = wrapperspb.UInt32(defaultLimits.connectAttempts - 1)
+	policy.RetryBackOff = &routev3.RetryPolicy_RetryBackOff{
+		BaseInterval: durationpb.New(defaultLimits.connectPause), MaxInterval: durationpb.New(defaultLimits.connectPauseMost),
+	}
+	return policy
+}
 
 func newRetry() *routev3.RetryPolicy {
 	return &routev3.RetryPolicy{
 		RetryOn:    "connect-failure,refused-stream",
-		NumRetries: wrapperspb.UInt32(defaultLimits.connectAttempts - 1),
-		RetryBackOff: &routev3.RetryPolicy_RetryBackOff{
-			BaseInterval: durationpb.New(defaultLimits.connectPause), MaxInterval: durationpb.New(defaultLimits.connectPauseMost),
-		},
+		NumRetries: wrapperspb.UInt32(1),
 		RetryHostPredicate: []*routev3.RetryPolicy_RetryHostPredicate{{
 			Name:       "envoy.retry_host_predicates.previous_hosts",
 			ConfigType: &routev3.RetryPolicy_RetryHostPredicate_TypedConfig{TypedConfig: previousHosts},
