@@ -93,20 +93,15 @@ func replace(content map[string]any, path, prefix, value string) error {
 
 // appendTo appends an item to a list.
 func appendTo(content map[string]any, path, key string, item any) error {
-	m, err := mapAt(content, path)
-	if err != nil {
-		return err
-	}
-	list, ok := m[key].([]any)
-	if !ok {
-		return fmt.Errorf("%s.%s is no list", path, key)
-	}
-	m[key] = append(list, item)
-	return nil
+	return changeList(content, path, key, func(list []any) []any { return append(list, item) })
 }
 
 // prependTo puts an item in front of a list.
 func prependTo(content map[string]any, path, key string, item any) error {
+	return changeList(content, path, key, func(list []any) []any { return append([]any{item}, list...) })
+}
+
+func changeList(content map[string]any, path, key string, change func([]any) []any) error {
 	m, err := mapAt(content, path)
 	if err != nil {
 		return err
@@ -115,6 +110,6 @@ func prependTo(content map[string]any, path, key string, item any) error {
 	if !ok {
 		return fmt.Errorf("%s.%s is no list", path, key)
 	}
-	m[key] = append([]any{item}, list...)
+	m[key] = change(list)
 	return nil
 }
