@@ -114,7 +114,7 @@ func New(ctx context.Context, o Options) (*Runner, error) {
 		id, _, ending := strings.Cut(folder, endingMark)
 		if ending {
 			_, replaced := all[id]
-			r.resume(ctx, folder, rec, replaced)
+			r.resume(ctx, id, folder, rec, replaced)
 			continue
 		}
 		p := &proxy{record: *rec, id: id, child: adopt(rec.Process), begun: time.Now(), adopted: true}
@@ -343,8 +343,8 @@ func (r *Runner) finish(ctx context.Context, of *record, c *child, folder string
 // resume finishes what an earlier operator began, which itself ended before the proxy had
 // ended. The proxy's object may have been replaced by one of the same name, whose proxy is
 // another one.
-func (r *Runner) resume(ctx context.Context, folder string, of *record, replaced bool) {
-	if id, _, _ := strings.Cut(folder, endingMark); !replaced {
+func (r *Runner) resume(ctx context.Context, id, folder string, of *record, replaced bool) {
+	if !replaced {
 		if err := r.o.Network.Detach(id, of.Link); err != nil {
 			klog.FromContext(ctx).Error(err, "Cannot disconnect a proxy", "proxy", klog.KRef(of.Namespace, of.Pod))
 		}

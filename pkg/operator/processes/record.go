@@ -64,8 +64,8 @@ func (r *record) save(dir string) error {
 // endingMark is in the names of folders of proxies that are being ended, after their IDs.
 const endingMark = ".ended-"
 
-// records reads those of all proxies, by the names of their folders. A folder without one is what a start left that
-// was interrupted before anything ran.
+// records reads those of all proxies, by the names of their folders. A folder without one is
+// what a start left that was interrupted before anything ran.
 func records(dir string) (map[string]*record, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
