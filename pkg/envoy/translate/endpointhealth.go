@@ -36,9 +36,35 @@ func (t *translation) watchHealth(cluster *clusterv3.Cluster, s spoken) {
 		// Where an endpoint was removed, its health decides nothing anymore.
 		cluster.IgnoreHealthOnHostRemoval = true
 	}
-	if o := t.edge.Outlier; o != nil {
+	switch o := t.edge.Outlier; {
+	case o != nil:
 		cluster.OutlierDetection = outlierDetection(o)
+	case !s.http:
+		cluster.OutlierDetection = refusals
 	}
+}
+
+// refusals has an endpoint that does not take connections set aside for a moment, unless it
+// is the only one left. Without that, all attempts of a connection could go to it: unlike a
+// request of HTTP, a TCP connection that is tried again has no list of the endpoints to
+// avoid. Fewer failures than defaultLimits.connectAttempts have to be enough. Nobody
+// changes it.
+var refusals = &clusterv3.OutlierDetection{
+	SplitExternalLocalOriginErrors:         true,
+	ConsecutiveLocalOriginFailure:          wrapperspb.UInt32(3),
+	EnforcingConsecutiveLocalOriginFailure: wrapperspb.UInt32(100),
+	EnforcingLocalOriginSuccessRate:        wrapperspb.UInt32(0),
+	EnforcingSuccessRate:                   wrapperspb.UInt32(0),
+	EnforcingConsecutive_5Xx:               wrapperspb.UInt32(0),
+	EnforcingFailurePercentage:             wrapperspb.UInt32(0),
+	EnforcingConsecutiveGatewayFailure:     wrapperspb.UInt32(0),
+	// A new endpoint refuses connections only until the nodes know of it.
+	Interval:           durationpb.New(time.Second),
+	BaseEjectionTime:   durationpb.New(time.Second),
+	MaxEjectionTime:    durationpb.New(30 * time.Second),
+	MaxEjectionPercent: wrapperspb.UInt32(99),
+	// Passing a check does not mean that connections are taken.
+	SuccessfulActiveHealthCheckUnejectHost: wrapperspb.Bool(false),
 }
 
 func healthCheck(h *edge.HealthCheck, s spoken) *corev3.HealthCheck {

@@ -4,6 +4,7 @@ package translate_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -48,10 +49,24 @@ func TestRefusedConnections(t *testing.T) {
 	e, web := newEdgeTest(t), newBackend(t, "web")
 	e.serve(`{}`, closedPort(t), web)
 	for _, port := range []uint16{80, 9000} {
-		for i := range 50 {
-			if err := e.visit(port); err != nil {
-				t.Errorf("port %d: request %d: %v", port, i, err)
+		// Connections that stay make the other endpoint the one with the fewest.
+		for range 5 {
+			conn, err := e.dial(e.Context(), port)
+			if err != nil {
+				t.Fatal(err)
 			}
+			defer func() { _ = conn.Close() }()
+		}
+		var failed []error
+		for i := range 100 {
+			if err := e.visit(port); err != nil {
+				failed = append(failed, fmt.Errorf("request %d: %w", i, err))
+			}
+		}
+		// Envoy's main thread sets the endpoint aside. On a busy machine it may come too
+		// late for one connection; without it, one in ten is lost.
+		if len(failed) > 1 {
+			t.Errorf("port %d: %v", port, errors.Join(failed...))
 		}
 	}
 }
