@@ -11,4 +11,4 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 export KUBECTL=${KUBECTL:-$PWD/bin/kubectl}
 go build -o bin/testreport ./hack/testreport
-go test -json -timeout=30m "$@" | bin/testreport
+bin/testreport -- -timeout=30m "$@"

@@ -1,18 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command testreport reads the output of "go test -json" and prints what
-// somebody wants to read of it: a line for each package, everything that a
-// failed test said, and at the end what was skipped and why. It exits with 1
-// where a test failed or, with EPIC_NO_SKIP=1, was skipped.
+// Command testreport runs "go test -json" with its arguments and prints what somebody
+// wants to read of the output: a line for each package, everything that a failed test
+// said, and at the end what was skipped and why. It exits with 1 where a test failed or,
+// with EPIC_NO_SKIP=1, was skipped.
+//
+// With EPIC_REPEAT=N, up to N tests that failed are run once more, and those that then
+// pass are named as flaky and fail nothing: a machine that is shared has moments that no
+// patience of a test allows for.
 package main
 
 import (
 	"bufio"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -52,21 +59,53 @@ type report struct {
 	skipped []string
 	passed  int
 	failed  int
+	// failedTests are those of the first level, by package.
+	failedTests    map[string][]string
+	failedPackages []string
 }
 
 func main() {
+	dir := flag.String("C", "", "the `directory` to run go in")
+	flag.Parse()
 	r := newReport(os.Stdout, time.Now)
-	if err := r.read(os.Stdin); err != nil {
-		fmt.Fprintln(os.Stderr, "testreport:", err)
-		os.Exit(1)
+	err := r.run(*dir, flag.Args()...)
+	noSkip := os.Getenv("EPIC_NO_SKIP") == "1"
+	if well := r.summarize(noSkip); well && err == nil {
+		return
 	}
-	if !r.summarize(os.Getenv("EPIC_NO_SKIP") == "1") {
-		os.Exit(1)
+	limit, _ := strconv.Atoi(os.Getenv("EPIC_REPEAT"))
+	tests := r.worthRepeating(limit)
+	if len(tests) > 0 && !(noSkip && len(r.skipped) > 0) && repeat(tests, *dir) {
+		return
 	}
+	if r.failed == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, "testreport: go test:", err)
+	}
+	os.Exit(1)
+}
+
+// run runs "go test" in dir and reads what it prints.
+func (r *report) run(dir string, args ...string) error {
+	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...)
+	cmd.Dir, cmd.Stderr = dir, os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	if err := r.read(out); err != nil {
+		return err
+	}
+	return cmd.Wait()
 }
 
 func newReport(out io.Writer, now func() time.Time) *report {
-	return &report{out: out, now: now, output: map[string][]string{}, running: map[string]time.Time{}, printed: now()}
+	return &report{
+		out: out, now: now, printed: now(),
+		output: map[string][]string{}, running: map[string]time.Time{}, failedTests: map[string][]string{},
+	}
 }
 
 func (r *report) read(in io.Reader) error {
@@ -151,6 +190,7 @@ func (r *report) finishPackage(e event, key string) {
 	lines := r.output[key]
 	if e.Action == "fail" {
 		r.failed++
+		r.failedPackages = append(r.failedPackages, e.Package)
 		r.print(lines...)
 		return
 	}
@@ -171,6 +211,9 @@ func (r *report) finishTest(e event, key string, first bool) {
 	case "fail":
 		r.failed++
 		r.print(r.output[key]...)
+		if first {
+			r.failedTests[e.Package] = append(r.failedTests[e.Package], e.Test)
+		}
 	case "skip":
 		if strings.HasPrefix(e.Test, foreignSuites) {
 			return

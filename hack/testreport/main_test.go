@@ -4,6 +4,10 @@ package main
 
 import (
 	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -68,5 +72,64 @@ func TestRunningTestsAreNamed(t *testing.T) {
 	r.showRunning()
 	if got, want := out.String(), "running: p TestA for 2s, p TestB for 31s\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestWorthRepeating(t *testing.T) {
+	const (
+		failedTest = `{"Action":"fail","Package":"p","Test":"TestA/part"}
+{"Action":"fail","Package":"p","Test":"TestA"}
+{"Action":"fail","Package":"p"}
+`
+		otherTest = `{"Action":"fail","Package":"q","Test":"TestB"}
+{"Action":"fail","Package":"q","Test":"TestC"}
+{"Action":"fail","Package":"q"}
+`
+		brokenBuild = `{"Action":"fail","Package":"r"}
+`
+	)
+	for name, test := range map[string]struct {
+		lines string
+		limit int
+		want  map[string][]string
+	}{
+		"one test":         {failedTest, 2, map[string][]string{"p": {"TestA"}}},
+		"not asked for":    {failedTest, 0, nil},
+		"as many as may":   {failedTest + otherTest, 3, map[string][]string{"p": {"TestA"}, "q": {"TestB", "TestC"}}},
+		"too many":         {failedTest + otherTest, 2, nil},
+		"a build":          {failedTest + brokenBuild, 2, nil},
+		"a build, nothing": {brokenBuild, 2, nil},
+		"nothing":          {"", 2, map[string][]string{}},
+	} {
+		r := newReport(io.Discard, time.Now)
+		if err := r.read(strings.NewReader(test.lines)); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.worthRepeating(test.limit); !reflect.DeepEqual(got, test.want) {
+			t.Errorf("%s: got %v, want %v", name, got, test.want)
+		}
+	}
+}
+
+func TestRepeat(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("go.mod", "module example.com/flaky\n")
+	write("a_test.go", `package flaky
+
+import "testing"
+
+func TestGood(*testing.T) {}
+func TestBad(t *testing.T) { t.Fatal("always") }
+`)
+	if tests := map[string][]string{"example.com/flaky": {"TestGood"}}; !repeat(tests, dir) {
+		t.Error("a test that passes when repeated failed")
+	}
+	if tests := map[string][]string{"example.com/flaky": {"TestBad", "TestGood"}}; repeat(tests, dir) {
+		t.Error("a test that fails twice passed")
 	}
 }

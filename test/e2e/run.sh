@@ -14,4 +14,4 @@ build -o bin/ ./cmd/epicctl ./hack/testreport
 # hack/backup.sh has the server's snapshot.
 build -o bin/epic-apiserver ./cmd/apiserver
 # TestHelm installs EPIC in another way, and has a target of its own: make e2e-helm.
-go test -C test/e2e -skip "${EPIC_E2E_SKIP-^TestHelm\$}" -json -count=1 -timeout=60m "$@" . | bin/testreport
+bin/testreport -C test/e2e -- -skip "${EPIC_E2E_SKIP-^TestHelm\$}" -count=1 -timeout=60m "$@" .
