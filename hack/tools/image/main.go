@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -99,7 +100,9 @@ func build(o options) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := tarball.LayerFromReader(bytes.NewReader(content))
+	files, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(content)), nil
+	})
 	if err != nil {
 		return nil, err
 	}

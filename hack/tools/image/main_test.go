@@ -18,6 +18,8 @@ func TestSameInputSameBytes(t *testing.T) {
 	if err := os.WriteFile(binary, []byte("content"), 0o755); err != nil {
 		t.Fatal(err)
 	}
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
 	var first []byte
 	for range 2 {
 		out := filepath.Join(t.TempDir(), "image.tar")
@@ -32,6 +34,9 @@ func TestSameInputSameBytes(t *testing.T) {
 			t.Error("Two tarballs of the same binary differ")
 		}
 		first = got
+	}
+	if left, err := os.ReadDir(temporary); err != nil || len(left) > 0 {
+		t.Errorf("Temporary files are left: %v, %v", left, err)
 	}
 }
 
