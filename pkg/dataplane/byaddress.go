@@ -155,14 +155,14 @@ func (b *byAddress) adopt(pinned []*pinnedMap) error {
 	if old == nil {
 		return nil
 	}
-	if err := b.take(old, spec); err != nil {
+	if err := b.take(old, spec, pinned[i].had); err != nil {
 		return fmt.Errorf("taking over the %s of proxies: %w", b.what, err)
 	}
 	return nil
 }
 
-func (b *byAddress) take(old *ebpf.Map, spec *ebpf.MapSpec) error {
-	how, err := convert(old, spec)
+func (b *byAddress) take(old *ebpf.Map, spec *ebpf.MapSpec, had *layout) error {
+	how, err := convert(old, spec, had)
 	if err != nil || how == nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 )
 
 // eachInner visits the maps in a pinned map of maps, and closes each after the visit.
@@ -36,11 +37,13 @@ func eachInner(m *ebpf.Map, visit func(key []byte, inner *ebpf.Map) error) error
 	return nil
 }
 
-// innerOf opens a map in a map of maps. It returns nil if there is none.
+// innerOf opens a map in a map of maps. It returns nil if there is none, and without
+// CAP_SYS_ADMIN, which the kernel wants for it: what programs have learned is then learned
+// anew.
 func innerOf(m *ebpf.Map, key []byte) (*ebpf.Map, error) {
 	var inner *ebpf.Map
 	err := m.Lookup(key, &inner)
-	if errors.Is(err, ebpf.ErrKeyNotExist) {
+	if errors.Is(err, ebpf.ErrKeyNotExist) || errors.Is(err, unix.EPERM) {
 		return nil, nil
 	}
 	if err != nil {
@@ -54,7 +57,7 @@ func innerOf(m *ebpf.Map, key []byte) (*ebpf.Map, error) {
 func innerSame(m *ebpf.Map, spec *ebpf.MapSpec) (bool, error) {
 	same, found := true, false
 	err := eachInner(m, func(_ []byte, inner *ebpf.Map) error {
-		how, err := convert(inner, spec)
+		how, err := convert(inner, spec, nil)
 		same, found = same && how == nil, true
 		return err
 	})
@@ -65,7 +68,7 @@ func innerSame(m *ebpf.Map, spec *ebpf.MapSpec) (bool, error) {
 // the entries of others are converted.
 func copyInner(from, to *ebpf.Map, spec *ebpf.MapSpec, flags ebpf.MapUpdateFlags) error {
 	return eachInner(from, func(key []byte, had *ebpf.Map) error {
-		how, err := convert(had, spec)
+		how, err := convert(had, spec, nil)
 		if err != nil {
 			return err
 		}

@@ -139,6 +139,9 @@ func (d *DataPlane) open() error {
 			return err
 		}
 	}
+	if err := describe(d.options.PinPath, d.maps); err != nil {
+		return err
+	}
 	for _, m := range d.maps {
 		if err := m.replace(); err != nil {
 			return err
@@ -286,7 +289,10 @@ func (d *DataPlane) repairPins() (int, error) {
 		}
 		mended++
 	}
-	return mended, nil
+	if _, err := os.Stat(filepath.Join(d.options.PinPath, layoutsName)); err == nil {
+		return mended, nil
+	}
+	return mended + 1, describe(d.options.PinPath, d.maps)
 }
 
 // Close ends this process' part. Everything that is pinned keeps working.
@@ -309,8 +315,12 @@ func (d *DataPlane) Close() error {
 func (d *DataPlane) Remove() error {
 	d.mu.Lock()
 	errs := []error{d.attacher.removeAll()}
+	pins := []string{filepath.Join(d.options.PinPath, layoutsName)}
 	for _, m := range d.maps {
-		if err := os.Remove(m.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		pins = append(pins, m.path)
+	}
+	for _, pin := range pins {
+		if err := os.Remove(pin); err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 
 	"github.com/cilium/ebpf"
@@ -46,6 +47,8 @@ type pinnedMap struct {
 	// old is a map of another layout, size or name, which is in use until the programs
 	// are replaced.
 	old *ebpf.Map
+	// had is the layout of what was pinned, nil if it is not described.
+	had *layout
 	// former is where a map of a former name may be pinned, empty if there was none.
 	former string
 	// unused indicates that this node's role does not use the map, so nothing is copied into it.
@@ -55,14 +58,17 @@ type pinnedMap struct {
 // openMaps opens the pinned maps, makes those that are missing, and copies those
 // whose layout or size is another into new ones, except those that are not used.
 func openMaps(spec *ebpf.CollectionSpec, dir string, unused []string) ([]*pinnedMap, error) {
+	described, err := readLayouts(dir)
+	if err != nil {
+		return nil, fmt.Errorf("map %s: %w", layoutsName, err)
+	}
 	var opened []*pinnedMap
 	for name, mapSpec := range spec.Maps {
 		if unpinned[name] {
 			continue
 		}
 		p := &pinnedMap{name: name, path: filepath.Join(dir, name), spec: mapSpec, unused: slices.Contains(unused, name)}
-		err := p.open()
-		if err != nil {
+		if err := p.open(described); err != nil {
 			return nil, errors.Join(fmt.Errorf("map %s: %w", name, err), closeMaps(opened))
 		}
 		opened = append(opened, p)
@@ -81,7 +87,7 @@ func closeMaps(maps []*pinnedMap) error {
 	return errors.Join(errs...)
 }
 
-func (p *pinnedMap) open() error {
+func (p *pinnedMap) open(described layouts) error {
 	old, err := ebpf.LoadPinnedMap(p.path, nil)
 	renamed := false
 	if former, ok := formerNames[p.name]; ok {
@@ -103,6 +109,9 @@ func (p *pinnedMap) open() error {
 	if err != nil {
 		return err
 	}
+	if p.had, err = described.of(old); err != nil {
+		return errors.Join(err, old.Close())
+	}
 	same, err := p.isSame(old)
 	if err != nil {
 		return errors.Join(err, old.Close())
@@ -123,9 +132,12 @@ func (p *pinnedMap) open() error {
 
 // isSame reports whether a pinned map is what it should be.
 func (p *pinnedMap) isSame(old *ebpf.Map) (bool, error) {
-	how, err := convert(old, p.spec)
+	how, err := convert(old, p.spec, p.had)
 	if err != nil || how != nil || p.spec.InnerMap == nil {
 		return how == nil, err
+	}
+	if p.had != nil && p.had.Inner != nil {
+		return reflect.DeepEqual(p.had.Inner, layoutOf(p.spec).Inner), nil
 	}
 	return innerSame(old, p.spec.InnerMap)
 }
@@ -138,12 +150,12 @@ func (p *pinnedMap) copy(flags ebpf.MapUpdateFlags) error {
 	if p.spec.InnerMap != nil {
 		return copyInner(p.old, p.m, p.spec.InnerMap, flags)
 	}
-	how, err := convert(p.old, p.spec)
+	how, err := convert(p.old, p.spec, p.had)
 	if err != nil {
 		return err
 	}
 	if how == nil { // it has another name
-		how = &conversion{key: whole(p.spec.KeySize, p.spec.KeySize), value: whole(p.spec.ValueSize, p.spec.ValueSize)}
+		how = &conversion{key: []move{{size: int(p.spec.KeySize)}}, value: []move{{size: int(p.spec.ValueSize)}}}
 	}
 	return how.copy(p.old, p.m, flags)
 }
@@ -159,14 +171,7 @@ func (p *pinnedMap) replace() error {
 			return fmt.Errorf("map %s: %w", p.name, err)
 		}
 	}
-	next := p.path + "_next"
-	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := p.m.Pin(next); err != nil {
-		return err
-	}
-	if err := os.Rename(next, p.path); err != nil {
+	if err := pinInPlace(p.m, p.path); err != nil {
 		return err
 	}
 	err := p.old.Close()
@@ -185,17 +190,18 @@ func (p *pinnedMap) removeFormer() error {
 	return nil
 }
 
-// conversion is how the entries of a pinned map become those of another layout:
-// field by field, by name.
+// conversion is how the entries of a pinned map become those of another layout: field by
+// field, by name. Without moves, none does: the node program writes most entries again when
+// it starts, and programs learn the rest again.
 type conversion struct {
 	key, value []move
 }
 
 type move struct{ from, to, size int }
 
-// convert compares a pinned map with what it should be. It returns nil if they are
-// the same.
-func convert(m *ebpf.Map, spec *ebpf.MapSpec) (*conversion, error) {
+// convert compares a map with what it should be. It returns nil if they are the same. The
+// layout is the one that is described, if any.
+func convert(m *ebpf.Map, spec *ebpf.MapSpec, had *layout) (*conversion, error) {
 	info, err := m.Info()
 	if err != nil {
 		return nil, err
@@ -203,68 +209,70 @@ func convert(m *ebpf.Map, spec *ebpf.MapSpec) (*conversion, error) {
 	if info.Type != spec.Type {
 		return nil, fmt.Errorf("what is pinned is a %v, not a %v: remove it, or choose another pin path", info.Type, spec.Type)
 	}
-	c := new(conversion)
-	keySame, valueSame := info.KeySize == spec.KeySize, info.ValueSize == spec.ValueSize
-	c.key, c.value = whole(info.KeySize, spec.KeySize), whole(info.ValueSize, spec.ValueSize)
-	handle, err := m.Handle()
-	if err == nil {
-		defer func() { _ = handle.Close() }()
-		types, err := handle.Spec(nil)
-		if err != nil {
-			return nil, fmt.Errorf("reading the layout of the pinned map: %w", err)
-		}
-		if same, moves := compare(types, spec.Key); moves != nil {
-			keySame, c.key = keySame && same, moves
-		}
-		if same, moves := compare(types, spec.Value); moves != nil {
-			valueSame, c.value = valueSame && same, moves
+	if had == nil {
+		if had, err = layoutInKernel(m, info, spec); err != nil {
+			return nil, err
 		}
 	}
+	c, want := new(conversion), layoutOf(spec)
+	keySame, keyMoves := had.Key.becomes(want.Key)
+	valueSame, valueMoves := had.Value.becomes(want.Value)
 	if keySame && valueSame && info.MaxEntries == spec.MaxEntries && info.Flags == spec.Flags {
 		return nil, nil
 	}
+	c.key, c.value = keyMoves, valueMoves
 	return c, nil
 }
 
-// whole is how a value without fields moves.
-func whole(from, to uint32) []move { return []move{{size: int(min(from, to))}} }
+// layoutInKernel is the layout of a map that is not described, as far as the kernel shows it.
+func layoutInKernel(m *ebpf.Map, info *ebpf.MapInfo, spec *ebpf.MapSpec) (*layout, error) {
+	l := &layout{Key: structure{Size: info.KeySize}, Value: structure{Size: info.ValueSize}}
+	handle, err := m.Handle()
+	if err != nil {
+		return l, nil
+	}
+	defer func() { _ = handle.Close() }()
+	types, err := handle.Spec(nil)
+	if err != nil {
+		return nil, fmt.Errorf("reading the layout of the pinned map: %w", err)
+	}
+	l.Key.Fields, l.Value.Fields = fieldsIn(types, spec.Key), fieldsIn(types, spec.Value)
+	return l, nil
+}
 
-// compare finds the fields of a struct in the types of a pinned map. It returns no
-// moves for what is not a struct there.
-func compare(types *btf.Spec, wanted btf.Type) (same bool, moves []move) {
+// fieldsIn finds the fields of a struct by its name in the types of a pinned map.
+func fieldsIn(types *btf.Spec, wanted btf.Type) map[string]field {
 	to, ok := btf.As[*btf.Struct](wanted)
 	if !ok {
-		return false, nil
+		return nil
 	}
 	var from *btf.Struct
-	if err := types.TypeByName(to.Name, &from); err != nil {
+	if types.TypeByName(to.Name, &from) != nil {
+		return nil
+	}
+	return fieldsOf(from)
+}
+
+// becomes reports whether two structures are the same, and else what moves where. What has
+// no fields moves as a whole. Nothing moves if fields are not known: of another size, they
+// may be anything.
+func (s structure) becomes(to structure) (same bool, moves []move) {
+	switch {
+	case to.Fields == nil || s.Fields == nil && s.Size == to.Size:
+		return s.Size == to.Size, []move{{size: int(min(s.Size, to.Size))}}
+	case s.Fields == nil:
 		return false, nil
 	}
-	old := fieldsOf(from)
-	fields := fieldsOf(to)
-	same = from.Size == to.Size && len(old) == len(fields)
+	same = s.Size == to.Size && len(s.Fields) == len(to.Fields)
 	moves = []move{}
-	for name, field := range fields {
-		had, ok := old[name]
+	for name, field := range to.Fields {
+		had, ok := s.Fields[name]
 		same = same && ok && had == field
 		if ok {
-			moves = append(moves, move{from: had.offset, to: field.offset, size: min(had.size, field.size)})
+			moves = append(moves, move{from: had.Offset, to: field.Offset, size: min(had.Size, field.Size)})
 		}
 	}
 	return same, moves
-}
-
-type field struct{ offset, size int }
-
-func fieldsOf(s *btf.Struct) map[string]field {
-	fields := map[string]field{}
-	for _, member := range s.Members {
-		size, err := btf.Sizeof(member.Type)
-		if err == nil {
-			fields[member.Name] = field{offset: int(member.Offset.Bytes()), size: size}
-		}
-	}
-	return fields
 }
 
 func apply(moves []move, from []byte, size uint32) []byte {
@@ -278,6 +286,9 @@ func apply(moves []move, from []byte, size uint32) []byte {
 // copy converts all entries of a map. The flags report whether those that the new map
 // has already are written again.
 func (c *conversion) copy(from, to *ebpf.Map, flags ebpf.MapUpdateFlags) error {
+	if c.key == nil || c.value == nil {
+		return nil
+	}
 	perCPU := from.Type() == ebpf.PerCPUHash || from.Type() == ebpf.PerCPUArray
 	array := from.Type() == ebpf.PerCPUArray || from.Type() == ebpf.Array
 	if array {
@@ -324,6 +335,9 @@ func (c *conversion) split(from *ebpf.Map, spec *ebpf.MapSpec, into func(key []b
 
 // each visits the converted entries of a map that has one value a key.
 func (c *conversion) each(from *ebpf.Map, keySize, valueSize uint32, visit func(key, value []byte) error) error {
+	if c.key == nil || c.value == nil {
+		return nil
+	}
 	var key, value []byte
 	entries := from.Iterate()
 	for entries.Next(&key, &value) {

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/btf"
 	"github.com/vishvananda/netlink"
 
 	"github.com/acnodal/epic/bpf"
@@ -258,71 +257,6 @@ func TestRemove(t *testing.T) {
 				t.Error("packets still get through")
 			}
 		})
-	}
-}
-
-// A map of another layout or size is converted, by the names of its fields.
-func TestMigration(t *testing.T) {
-	options := Options{Role: RoleGateway, PinPath: filepath.Join(netlab.BPFFS(t), "epic"), MaxTunnels: 10}
-	must(t, os.Mkdir(options.PinPath, 0o700))
-	// A former layout: the fields are in another order, some are missing, one is
-	// no longer of use.
-	spec, err := bpf.LoadKernel()
-	must(t, err)
-	former := spec.Maps[bpf.KernelMapTunnels].Copy()
-	var now *btf.Struct
-	must(t, spec.Types.TypeByName("tunnel", &now))
-	was := &btf.Struct{Name: "tunnel", Size: 48}
-	offset := btf.Bits(64)
-	unsigned := &btf.Int{Name: "unsigned long long", Size: 8}
-	was.Members = append(was.Members, btf.Member{Name: "obsolete", Type: unsigned})
-	offsets := map[string]uint32{}
-	for _, name := range []string{"remote", "local", "remote_port", "local_port", "mtu", "family6"} {
-		for _, member := range now.Members {
-			if member.Name == name {
-				offsets[name] = offset.Bytes()
-				size, err := btf.Sizeof(member.Type)
-				must(t, err)
-				was.Members = append(was.Members, btf.Member{Name: name, Type: member.Type, Offset: offset})
-				offset += btf.Bits(size * 8)
-			}
-		}
-	}
-	former.Value, former.ValueSize, former.MaxEntries = was, 48, 5
-	m, err := ebpf.NewMap(former)
-	must(t, err)
-	value := make([]byte, 48)
-	local, remote := netip.MustParseAddrPort("192.0.2.1:6080"), netip.MustParseAddrPort("203.0.113.5:4242")
-	address := local.Addr().As16()
-	copy(value[offsets["local"]:], address[:])
-	address = remote.Addr().As16()
-	copy(value[offsets["remote"]:], address[:])
-	copy(value[offsets["local_port"]:], be16(local.Port()))
-	copy(value[offsets["remote_port"]:], be16(remote.Port()))
-	value[offsets["mtu"]], value[offsets["mtu"]+1] = 0x78, 0x05 // 1400
-	must(t, m.Put(uint32(9), value))
-	must(t, m.Pin(filepath.Join(options.PinPath, bpf.KernelMapTunnels)))
-	must(t, m.Close())
-
-	want := []Tunnel{{ID: 9, Local: local, Remote: remote, MTU: 1400}}
-	for _, limit := range []uint32{10, 20, 20} {
-		options.MaxTunnels = limit
-		d, err := Open(options)
-		must(t, err)
-		got, err := d.Tunnels().List()
-		must(t, err)
-		if !reflect.DeepEqual(got, want) {
-			t.Errorf("with room for %d: %+v, want %+v", limit, got, want)
-		}
-		if got := d.objects.Tunnels.MaxEntries(); got != limit {
-			t.Errorf("the map has room for %d, want %d", got, limit)
-		}
-		must(t, d.Close())
-	}
-	files, err := filepath.Glob(filepath.Join(options.PinPath, "*_next"))
-	must(t, err)
-	if len(files) > 0 {
-		t.Errorf("left behind: %v", files)
 	}
 }
 

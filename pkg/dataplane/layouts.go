@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+)
+
+// layoutsName is the pin of the map that describes the others.
+const layoutsName = "layouts"
+
+// maxLayouts is how many bytes of a description are read; one of today has some thousand.
+const maxLayouts = 1 << 20
+
+// layouts are those of pinned maps, by the kernel's IDs of these. The kernel has the types
+// of a map, too, but shows them only to CAP_SYS_ADMIN, which most nodes' programs lack.
+type layouts map[ebpf.MapID]layout
+
+// layout is how the entries of a map are laid out.
+type layout struct {
+	Key, Value structure
+	// Inner is that of the maps in a map of maps.
+	Inner *innerLayout `json:",omitempty"`
+}
+
+// innerLayout is that of a map in a map of maps, with what else the kernel tells of a map
+// only to those who may open it.
+type innerLayout struct {
+	Key, Value        structure
+	MaxEntries, Flags uint32
+}
+
+// structure is a key or a value.
+type structure struct {
+	Size uint32
+	// Fields are those of a struct, by name, and nil for what is none.
+	Fields map[string]field `json:",omitempty"`
+}
+
+// field is where a field of a struct is, in bytes.
+type field struct{ Offset, Size int }
+
+// layoutOf is the layout that a map is to have.
+func layoutOf(spec *ebpf.MapSpec) layout {
+	l := layout{Key: structureOf(spec.Key, spec.KeySize), Value: structureOf(spec.Value, spec.ValueSize)}
+	if inner := spec.InnerMap; inner != nil {
+		l.Inner = &innerLayout{
+			Key: structureOf(inner.Key, inner.KeySize), Value: structureOf(inner.Value, inner.ValueSize),
+			MaxEntries: inner.MaxEntries, Flags: inner.Flags,
+		}
+	}
+	return l
+}
+
+func structureOf(t btf.Type, size uint32) structure {
+	if s, ok := btf.As[*btf.Struct](t); ok {
+		return structure{Size: size, Fields: fieldsOf(s)}
+	}
+	return structure{Size: size}
+}
+
+func fieldsOf(s *btf.Struct) map[string]field {
+	fields := map[string]field{}
+	for _, member := range s.Members {
+		size, err := btf.Sizeof(member.Type)
+		if err == nil {
+			fields[member.Name] = field{Offset: int(member.Offset.Bytes()), Size: size}
+		}
+	}
+	return fields
+}
+
+// readLayouts reads what an earlier process wrote. Without a description, there are none.
+func readLayouts(dir string) (layouts, error) {
+	m, err := ebpf.LoadPinnedMap(filepath.Join(dir, layoutsName), nil)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = m.Close() }()
+	if m.Type() != ebpf.Array || m.KeySize() != 4 || m.ValueSize() > maxLayouts {
+		return nil, fmt.Errorf("what is pinned is a %v, not a description of maps: remove it, or choose another pin path", m.Type())
+	}
+	text, err := m.LookupBytes(uint32(0))
+	if err != nil {
+		return nil, err
+	}
+	var l layouts
+	if err := json.Unmarshal(bytes.TrimRight(text, "\x00"), &l); err != nil {
+		return nil, fmt.Errorf("it is damaged, remove it: %w", err)
+	}
+	return l, nil
+}
+
+// of finds the layout of a map. It returns nil if it is not described.
+func (l layouts) of(m *ebpf.Map) (*layout, error) {
+	info, err := m.Info()
+	if err != nil {
+		return nil, err
+	}
+	if id, ok := info.ID(); ok {
+		if described, ok := l[id]; ok {
+			return &described, nil
+		}
+	}
+	return nil, nil
+}
+
+// describe writes down the layouts of all maps, and of those that they replace: at each
+// moment from now on, what is pinned is described.
+func describe(dir string, maps []*pinnedMap) error {
+	all := layouts{}
+	for _, p := range maps {
+		info, err := p.m.Info()
+		if err != nil {
+			return err
+		}
+		if id, ok := info.ID(); ok {
+			all[id] = layoutOf(p.spec)
+		}
+		if p.old == nil || p.had == nil {
+			continue
+		}
+		if info, err = p.old.Info(); err != nil {
+			return err
+		}
+		if id, ok := info.ID(); ok {
+			all[id] = *p.had
+		}
+	}
+	if err := all.write(dir); err != nil {
+		return fmt.Errorf("map %s: %w", layoutsName, err)
+	}
+	return nil
+}
+
+// write describes maps in place of what was described before.
+func (l layouts) write(dir string) error {
+	text, err := json.Marshal(l)
+	if err != nil {
+		return err
+	}
+	m, err := ebpf.NewMap(&ebpf.MapSpec{Name: layoutsName, Type: ebpf.Array, KeySize: 4, ValueSize: uint32(len(text)), MaxEntries: 1})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = m.Close() }()
+	if err := m.Put(uint32(0), text); err != nil {
+		return err
+	}
+	return pinInPlace(m, filepath.Join(dir, layoutsName))
+}
+
+// pinInPlace pins a map where another one may be pinned.
+func pinInPlace(m *ebpf.Map, path string) error {
+	next := path + "_next"
+	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := m.Pin(next); err != nil {
+		return err
+	}
+	return os.Rename(next, path)
+}
