@@ -28,6 +28,12 @@ const (
 	filterRouter   = "envoy.filters.http.router"
 )
 
+// nobodyInternal has headers such as X-Envoy-Upstream-Rq-Timeout-Ms removed, whoever sends
+// them. An empty list would mean all private addresses. No client has this one.
+var nobodyInternal = &hcmv3.HttpConnectionManager_InternalAddressConfig{
+	CidrRanges: []*corev3.CidrRange{{AddressPrefix: "0.0.0.0", PrefixLen: wrapperspb.UInt32(32)}},
+}
+
 // connectionManager serves HTTP with the routes of a route configuration. Its settings
 // are those that Envoy's documentation advises for a proxy on the edge.
 func (t *translation) connectionManager(stat, routes string) *hcmv3.HttpConnectionManager {
@@ -64,7 +70,7 @@ func (t *translation) connectionManager(stat, routes string) *hcmv3.HttpConnecti
 		StreamIdleTimeout:     durationpb.New(t.limits.streamIdle),
 		// Clients connect directly: what they send in X-Forwarded-For is not believed.
 		UseRemoteAddress:           wrapperspb.Bool(true),
-		InternalAddressConfig:      &hcmv3.HttpConnectionManager_InternalAddressConfig{},
+		InternalAddressConfig:      nobodyInternal,
 		NormalizePath:              wrapperspb.Bool(true),
 		MergeSlashes:               true,
 		StripTrailingHostDot:       true,

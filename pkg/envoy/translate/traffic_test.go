@@ -96,6 +96,15 @@ func TestTraffic(t *testing.T) {
 			}
 			return ""
 		}},
+		// The client's address is a private one, or loopback.
+		{name: "orders to Envoy", url: "http:/web", header: map[string]string{"X-Envoy-Internal": "true", "X-Envoy-Force-Trace": "1", "X-Envoy-Retry-On": "5xx", "X-Envoy-Upstream-Rq-Timeout-Ms": "60000"}, status: 200, check: func(_ http.Header, e echo) string {
+			for name := range e.Header {
+				if strings.HasPrefix(name, "X-Envoy-") && name != "X-Envoy-External-Address" {
+					return name + " reaches the backend"
+				}
+			}
+			return ""
+		}},
 		{name: "preflight", url: "http:/cors", method: http.MethodOptions, header: map[string]string{"Origin": "https://a.example.com", "Access-Control-Request-Method": "PUT"}, status: 200, check: func(h http.Header, _ echo) string {
 			if got := h.Get("Access-Control-Allow-Origin"); got != "https://a.example.com" {
 				return "Access-Control-Allow-Origin: " + got
