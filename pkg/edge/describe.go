@@ -4,6 +4,8 @@ package edge
 
 import (
 	"fmt"
+	"net"
+	"strconv"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 
@@ -42,5 +44,8 @@ func (s *Settings) Describe() []string {
 		add(true, "outlierDetection=%d errors (%s)", o.Consecutive, o.Errors)
 	}
 	add(!equality.Semantic.DeepEqual(s.AccessLog, usual.AccessLog), "accessLog.format=%s", s.AccessLog.Format)
+	if t := s.Tracing; t != nil {
+		add(true, "tracing=%g%% to %s", t.Share, net.JoinHostPort(t.Host, strconv.Itoa(int(t.Port))))
+	}
 	return out
 }

@@ -24,11 +24,12 @@ func TestDescribe(t *testing.T) {
 		HealthCheck:      &epicv1.HealthCheck{Type: epicv1.HealthCheckTCP},
 		OutlierDetection: &epicv1.OutlierDetection{},
 		AccessLog:        &epicv1.AccessLog{Format: epicv1.AccessLogNone},
+		Tracing:          &epicv1.Tracing{Collector: &epicv1.TraceCollector{Host: "otel.observability.svc"}},
 	}}}
 	s, _ := Of(group, &epicv1.EdgeSpec{ConnectionLimit: &epicv1.ConnectionLimit{PerListener: ptr.To[int32](20)}})
 	want := "connectionLimit.perListener=20 connectionLimit.perBackend=50 " +
 		"rateLimit.requests=10 in 1m0s rateLimit.requestsPerClient=5 in 1m0s rateLimit.connections=7 in 1m0s " +
-		"proxyProtocol.clients=Required proxyProtocol.backends=V2 healthCheck=TCP every 10s outlierDetection=5 errors (Gateway) accessLog.format=None"
+		"proxyProtocol.clients=Required proxyProtocol.backends=V2 healthCheck=TCP every 10s outlierDetection=5 errors (Gateway) accessLog.format=None tracing=1% to otel.observability.svc:4317"
 	if got := strings.Join(s.Describe(), " "); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/equality"
+
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
@@ -128,6 +130,22 @@ func (m *merge) parts() {
 		}
 		return merged
 	})
+	m.tracing()
+}
+
+// tracing takes which requests are traced. Where traces go is up to the group.
+func (m *merge) tracing() {
+	base, own := m.base.Tracing, m.own.Tracing
+	m.out.Tracing = part(m, epicv1.EdgeTracing, "tracing", base, own, func(b, o epicv1.Tracing) epicv1.Tracing {
+		return epicv1.Tracing{Mode: cmp.Or(o.Mode, b.Mode), Collector: b.Collector, RequestsPerMillion: cmp.Or(o.RequestsPerMillion, b.RequestsPerMillion)}
+	})
+	switch {
+	case own == nil || !slices.Contains(m.allowed, epicv1.EdgeTracing):
+	case own.Collector != nil && (base == nil || !equality.Semantic.DeepEqual(own.Collector, base.Collector)):
+		m.refuse("tracing.collector", own.Collector.Host, "is not the proxy's to set: where traces go is up to group %s: remove it", m.group)
+	case own.Mode != epicv1.EdgeDisabled && m.out.Tracing.Collector == nil:
+		m.refuse("tracing", "", "needs a collector, and group %s names none: remove it, or ask the platform team to name one", m.group)
+	}
 }
 
 func mergeHealthCheck(b, o epicv1.HealthCheck) epicv1.HealthCheck {

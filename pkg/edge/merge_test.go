@@ -18,7 +18,7 @@ func n(v int32) *int32 { return ptr.To(v) }
 // What a proxy leaves out is the group's, and what neither has a default.
 func TestOf(t *testing.T) {
 	plain := Settings{PerListener: 50000, PerBackend: 65536, BackendsGetAddress: "None", AccessLog: epicv1.AccessLog{Format: "JSON"}}
-	all := []epicv1.EdgePart{"AccessLog", "HealthCheck", "HTTP3", "OutlierDetection", "ProxyProtocol"}
+	all := []epicv1.EdgePart{"AccessLog", "HealthCheck", "HTTP3", "OutlierDetection", "ProxyProtocol", "Tracing"}
 	for name, c := range map[string]struct {
 		group, own *epicv1.EdgeSpec
 		allowed    []epicv1.EdgePart
@@ -81,6 +81,40 @@ func TestOf(t *testing.T) {
 			own:     &epicv1.EdgeSpec{HTTP3: &epicv1.HTTP3{}},
 			want:    func(s *Settings) { s.ClientsSendAddress = true },
 			refused: "http3.mode",
+		},
+		"tracing": {
+			allowed: all,
+			group:   &epicv1.EdgeSpec{Tracing: &epicv1.Tracing{Mode: "Disabled", Collector: &epicv1.TraceCollector{Host: "otel"}, RequestsPerMillion: n(5)}},
+			own:     &epicv1.EdgeSpec{Tracing: &epicv1.Tracing{Mode: "Enabled", RequestsPerMillion: n(250_000)}},
+			want:    func(s *Settings) { s.Tracing = &Tracing{Host: "otel", Port: 4317, Share: 25} },
+		},
+		"tracing of the group": {
+			group: &epicv1.EdgeSpec{Tracing: &epicv1.Tracing{Collector: &epicv1.TraceCollector{Host: "2001:db8::1", Port: n(1)}}},
+			want:  func(s *Settings) { s.Tracing = &Tracing{Host: "2001:db8::1", Port: 1, Share: 1} },
+		},
+		"tracing of nothing": {
+			allowed: all,
+			group:   &epicv1.EdgeSpec{Tracing: &epicv1.Tracing{Collector: &epicv1.TraceCollector{Host: "otel"}}},
+			own:     &epicv1.EdgeSpec{Tracing: &epicv1.Tracing{RequestsPerMillion: n(0)}},
+			want:    func(s *Settings) { s.Tracing = &Tracing{Host: "otel", Port: 4317} },
+		},
+		"tracing to a server of the proxy": {
+			allowed: all,
+			group:   &epicv1.EdgeSpec{Tracing: &epicv1.Tracing{Collector: &epicv1.TraceCollector{Host: "otel"}}},
+			own:     &epicv1.EdgeSpec{Tracing: &epicv1.Tracing{Collector: &epicv1.TraceCollector{Host: "metadata.internal"}}},
+			want:    func(s *Settings) { s.Tracing = &Tracing{Host: "otel", Port: 4317, Share: 1} },
+			refused: "tracing.collector",
+		},
+		"tracing without a collector": {
+			allowed: all,
+			own:     &epicv1.EdgeSpec{Tracing: &epicv1.Tracing{}},
+			refused: "tracing",
+		},
+		"tracing that is not allowed": {
+			group:   &epicv1.EdgeSpec{Tracing: &epicv1.Tracing{Collector: &epicv1.TraceCollector{Host: "otel"}}},
+			own:     &epicv1.EdgeSpec{Tracing: &epicv1.Tracing{Mode: "Disabled", Collector: &epicv1.TraceCollector{Host: "other"}}},
+			want:    func(s *Settings) { s.Tracing = &Tracing{Host: "otel", Port: 4317, Share: 1} },
+			refused: "tracing",
 		},
 		"nonsense that the API refuses": {
 			group: &epicv1.EdgeSpec{ConnectionLimit: &epicv1.ConnectionLimit{PerListener: n(-1)}, RateLimit: &epicv1.RateLimit{Requests: &epicv1.Rate{Count: -1}, Connections: &epicv1.Rate{Count: 3, Burst: n(1), Interval: "x"}}},

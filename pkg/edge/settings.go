@@ -29,6 +29,8 @@ type Settings struct {
 	Outlier *Outlier
 	// AccessLog is what is written for each request and connection.
 	AccessLog epicv1.AccessLog
+	// Tracing is nil if requests are not traced.
+	Tracing *Tracing
 }
 
 // Rate is a number in a time.
@@ -63,6 +65,15 @@ type Outlier struct {
 	MaxPercent        uint32
 }
 
+// Tracing is which requests are traced.
+type Tracing struct {
+	// Host is the DNS name or IP address of the collector, and Port its port.
+	Host string
+	Port uint16
+	// Share is the part of the requests, in percent.
+	Share float64
+}
+
 // The defaults, which the doc comments of the API's types name.
 const (
 	defaultRateInterval   = time.Second
@@ -78,6 +89,8 @@ const (
 	defaultEjectionTime   = 30 * time.Second
 	defaultMaxEjection    = 5 * time.Minute
 	defaultEjectedPercent = 50
+	defaultTracePort      = 4317
+	defaultTraced         = 10_000
 )
 
 // settle makes settings of what a proxy has.
@@ -106,7 +119,19 @@ func settle(e *epicv1.EdgeSpec) Settings {
 		s.AccessLog = *l
 		s.AccessLog.Format = cmp.Or(l.Format, epicv1.AccessLogJSON)
 	}
+	s.Tracing = tracing(e.Tracing)
 	return s
+}
+
+func tracing(t *epicv1.Tracing) *Tracing {
+	if t == nil || t.Mode == epicv1.EdgeDisabled || t.Collector == nil || t.Collector.Host == "" {
+		return nil
+	}
+	traced := int32(defaultTraced)
+	if n := t.RequestsPerMillion; n != nil {
+		traced = min(max(*n, 0), 1_000_000)
+	}
+	return &Tracing{Host: t.Collector.Host, Port: uint16(number(t.Collector.Port, defaultTracePort)), Share: float64(traced) / 10_000}
 }
 
 func healthCheck(h *epicv1.HealthCheck) *HealthCheck {

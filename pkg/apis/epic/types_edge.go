@@ -31,6 +31,9 @@ type EdgeSpec struct {
 
 	// What Envoys write for each request and connection.
 	AccessLog *AccessLog
+
+	// Where Envoys send traces of requests. Default: nowhere.
+	Tracing *Tracing
 }
 
 // EdgePart is a part of edge settings that a group may leave to its load balancers and
@@ -48,6 +51,8 @@ const (
 	EdgeOutlierDetection EdgePart = "OutlierDetection"
 	// EdgeProxyProtocol is proxyProtocol.
 	EdgeProxyProtocol EdgePart = "ProxyProtocol"
+	// EdgeTracing is tracing, except for its collector.
+	EdgeTracing EdgePart = "Tracing"
 )
 
 // Duration is a time in the form of the Gateway API, such as 10s, 500ms or 1h30m.
@@ -299,4 +304,30 @@ type AccessLogField struct {
 
 	// The value, with Envoy's command operators, such as %REQ(X-TENANT)%.
 	Value string
+}
+
+// Tracing has Envoys send traces of requests to a collector of OpenTelemetry: a span of the
+// request, with the account, the proxy, the route, the endpoint and its client node, and one
+// of each attempt. Endpoints get the trace in the headers traceparent and tracestate; what
+// clients send in them is removed.
+type Tracing struct {
+	// Whether requests are traced. Default: Enabled, if tracing is set at all.
+	Mode EdgeMode
+
+	// Where traces go. Only a group can set it, and has to.
+	Collector *TraceCollector
+
+	// How many requests of a million are traced, from 0 to 1000000. Default: 10000, which
+	// is one in a hundred.
+	RequestsPerMillion *int32
+}
+
+// TraceCollector is a server that takes traces by OTLP over gRPC without TLS, such as the
+// OpenTelemetry Collector. Envoys reach it from the gateway nodes.
+type TraceCollector struct {
+	// The DNS name or IP address of the server.
+	Host string
+
+	// The port. Default: 4317.
+	Port *int32
 }

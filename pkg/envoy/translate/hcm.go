@@ -81,6 +81,7 @@ func (t *translation) connectionManager(stat, routes string) *hcmv3.HttpConnecti
 	if limit := t.requestLimit(stat); limit != nil {
 		manager.HttpFilters = slices.Insert(manager.HttpFilters, 0, limit)
 	}
+	t.trace(manager)
 	return manager
 }
 

@@ -439,7 +439,7 @@ func (g *generator) group(w *world) {
 	for g.IntN(3) > 0 && w.group == nil {
 		group := &epicv1.LBServiceGroup{ObjectMeta: metav1.ObjectMeta{Name: "sample"}}
 		group.Spec.Edge = g.edge()
-		for _, part := range []epicv1.EdgePart{epicv1.EdgeAccessLog, epicv1.EdgeHealthCheck, epicv1.EdgeHTTP3, epicv1.EdgeOutlierDetection, epicv1.EdgeProxyProtocol} {
+		for _, part := range []epicv1.EdgePart{epicv1.EdgeAccessLog, epicv1.EdgeHealthCheck, epicv1.EdgeHTTP3, epicv1.EdgeOutlierDetection, epicv1.EdgeProxyProtocol, epicv1.EdgeTracing} {
 			if g.IntN(3) > 0 {
 				group.Spec.EdgeOverrides = append(group.Spec.EdgeOverrides, part)
 			}
@@ -455,7 +455,12 @@ func (g *generator) edge() *epicv1.EdgeSpec {
 	}
 	e := &epicv1.EdgeSpec{}
 	for range 1 + g.IntN(4) {
-		switch g.IntN(7) {
+		switch g.IntN(8) {
+		case 7:
+			e.Tracing = &epicv1.Tracing{Mode: epicv1.EdgeMode(g.one("", "", "Enabled", "Disabled")), RequestsPerMillion: g.perhaps(0, 1_000_000)}
+			if g.IntN(3) > 0 {
+				e.Tracing.Collector = &epicv1.TraceCollector{Host: g.one("127.0.0.1", "::1", "otel.example.com"), Port: g.perhaps(1, 65535)}
+			}
 		case 0:
 			e.ConnectionLimit = &epicv1.ConnectionLimit{PerListener: g.perhaps(1, 50000), PerBackend: g.perhaps(1, 65536)}
 		case 1:

@@ -170,6 +170,10 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &epicv1.TCPRouteSpecApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("TLSRouteSpec"):
 		return &epicv1.TLSRouteSpecApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("TraceCollector"):
+		return &epicv1.TraceCollectorApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("Tracing"):
+		return &epicv1.TracingApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("TunnelEndpoint"):
 		return &epicv1.TunnelEndpointApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("TunnelStates"):

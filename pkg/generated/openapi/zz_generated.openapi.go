@@ -110,6 +110,8 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1.ServicePrefixStatus{}.OpenAPIModelName():           schema_pkg_apis_epic_v1_ServicePrefixStatus(ref),
 		v1.TCPRouteSpec{}.OpenAPIModelName():                  schema_pkg_apis_epic_v1_TCPRouteSpec(ref),
 		v1.TLSRouteSpec{}.OpenAPIModelName():                  schema_pkg_apis_epic_v1_TLSRouteSpec(ref),
+		v1.TraceCollector{}.OpenAPIModelName():                schema_pkg_apis_epic_v1_TraceCollector(ref),
+		v1.Tracing{}.OpenAPIModelName():                       schema_pkg_apis_epic_v1_Tracing(ref),
 		v1.TunnelEndpoint{}.OpenAPIModelName():                schema_pkg_apis_epic_v1_TunnelEndpoint(ref),
 		v1.TunnelKey{}.OpenAPIModelName():                     schema_pkg_apis_epic_v1_TunnelKey(ref),
 		v1.TunnelKeySet{}.OpenAPIModelName():                  schema_pkg_apis_epic_v1_TunnelKeySet(ref),
@@ -1649,11 +1651,17 @@ func schema_pkg_apis_epic_v1_EdgeSpec(ref common.ReferenceCallback) common.OpenA
 							Ref:         ref(v1.AccessLog{}.OpenAPIModelName()),
 						},
 					},
+					"tracing": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Where Envoys send traces of requests. Default: nowhere.",
+							Ref:         ref(v1.Tracing{}.OpenAPIModelName()),
+						},
+					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1.AccessLog{}.OpenAPIModelName(), v1.ConnectionLimit{}.OpenAPIModelName(), v1.HTTP3{}.OpenAPIModelName(), v1.HealthCheck{}.OpenAPIModelName(), v1.OutlierDetection{}.OpenAPIModelName(), v1.ProxyProtocol{}.OpenAPIModelName(), v1.RateLimit{}.OpenAPIModelName()},
+			v1.AccessLog{}.OpenAPIModelName(), v1.ConnectionLimit{}.OpenAPIModelName(), v1.HTTP3{}.OpenAPIModelName(), v1.HealthCheck{}.OpenAPIModelName(), v1.OutlierDetection{}.OpenAPIModelName(), v1.ProxyProtocol{}.OpenAPIModelName(), v1.RateLimit{}.OpenAPIModelName(), v1.Tracing{}.OpenAPIModelName()},
 	}
 }
 
@@ -3749,7 +3757,7 @@ func schema_pkg_apis_epic_v1_LBServiceGroupSpec(ref common.ReferenceCallback) co
 									SchemaProps: spec.SchemaProps{
 										Type:   []string{"string"},
 										Format: "",
-										Enum:   []interface{}{"AccessLog", "HTTP3", "HealthCheck", "OutlierDetection", "ProxyProtocol"},
+										Enum:   []interface{}{"AccessLog", "HTTP3", "HealthCheck", "OutlierDetection", "ProxyProtocol", "Tracing"},
 									},
 								},
 							},
@@ -5220,6 +5228,71 @@ func schema_pkg_apis_epic_v1_TLSRouteSpec(ref common.ReferenceCallback) common.O
 		},
 		Dependencies: []string{
 			"sigs.k8s.io/gateway-api/apis/v1.ParentReference", "sigs.k8s.io/gateway-api/apis/v1.TLSRouteRule"},
+	}
+}
+
+func schema_pkg_apis_epic_v1_TraceCollector(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TraceCollector is a server that takes traces by OTLP over gRPC without TLS, such as the OpenTelemetry Collector. Envoys reach it from the gateway nodes.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"host": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The DNS name or IP address of the server.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"port": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The port. Default: 4317.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+				Required: []string{"host"},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_epic_v1_Tracing(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Tracing has Envoys send traces of requests to a collector of OpenTelemetry: a span of the request, with the account, the proxy, the route, the endpoint and its client node, and one of each attempt. Endpoints get the trace in the headers traceparent and tracestate; what clients send in them is removed.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"mode": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Whether requests are traced. Default: Enabled, if tracing is set at all.\n\nPossible enum values:\n - `\"Disabled\"` turns it off.\n - `\"Enabled\"` turns it on.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Disabled", "Enabled"},
+						},
+					},
+					"collector": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Where traces go. Only a group can set it, and has to.",
+							Ref:         ref(v1.TraceCollector{}.OpenAPIModelName()),
+						},
+					},
+					"requestsPerMillion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How many requests of a million are traced, from 0 to 1000000. Default: 10000, which is one in a hundred.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1.TraceCollector{}.OpenAPIModelName()},
 	}
 }
 

@@ -12,13 +12,18 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
-const dnsPort = 53
+const (
+	dnsPort = 53
+	// tracePort is the usual one of OTLP over gRPC.
+	tracePort = 4317
+)
 
 // NetworkPolicy limits what a proxy's pods do on the cluster's network, where they
 // reach the operator and DNS, and are reached for their metrics by the operator's namespace
-// and by those that the platform team marks. The public interface is not part of that
+// and by those that the platform team marks, where they reach a collector of traces. The public interface is not part of that
 // network.
 func (f *Platform) NetworkPolicy(p *Proxy) *networkingv1.NetworkPolicy {
+	marked := networkingv1.NetworkPolicyPeer{NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{epic.MonitoringLabel: "true"}}}
 	operators := networkingv1.NetworkPolicyPeer{
 		NamespaceSelector: inNamespace(f.OperatorNamespace),
 		PodSelector:       &metav1.LabelSelector{MatchLabels: f.OperatorLabels},
@@ -32,7 +37,7 @@ func (f *Platform) NetworkPolicy(p *Proxy) *networkingv1.NetworkPolicy {
 				{
 					From: []networkingv1.NetworkPolicyPeer{
 						{NamespaceSelector: inNamespace(f.OperatorNamespace)},
-						{NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{epic.MonitoringLabel: "true"}}},
+						marked,
 					},
 					Ports: []networkingv1.NetworkPolicyPort{port(corev1.ProtocolTCP, HealthPort)},
 				},
@@ -44,6 +49,7 @@ func (f *Platform) NetworkPolicy(p *Proxy) *networkingv1.NetworkPolicy {
 					To:    []networkingv1.NetworkPolicyPeer{{NamespaceSelector: inNamespace(metav1.NamespaceSystem)}},
 					Ports: []networkingv1.NetworkPolicyPort{port(corev1.ProtocolUDP, dnsPort), port(corev1.ProtocolTCP, dnsPort)},
 				},
+				{To: []networkingv1.NetworkPolicyPeer{marked}, Ports: []networkingv1.NetworkPolicyPort{port(corev1.ProtocolTCP, tracePort)}},
 			},
 		},
 	}

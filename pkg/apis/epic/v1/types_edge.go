@@ -38,6 +38,10 @@ type EdgeSpec struct {
 	// What Envoys write for each request and connection.
 	// +optional
 	AccessLog *AccessLog `json:"accessLog,omitempty" protobuf:"bytes,7,opt,name=accessLog"`
+
+	// Where Envoys send traces of requests. Default: nowhere.
+	// +optional
+	Tracing *Tracing `json:"tracing,omitempty" protobuf:"bytes,8,opt,name=tracing"`
 }
 
 // EdgePart is a part of edge settings that a group may leave to its load balancers and
@@ -56,6 +60,8 @@ const (
 	EdgeOutlierDetection EdgePart = "OutlierDetection"
 	// EdgeProxyProtocol is proxyProtocol.
 	EdgeProxyProtocol EdgePart = "ProxyProtocol"
+	// EdgeTracing is tracing, except for its collector.
+	EdgeTracing EdgePart = "Tracing"
 )
 
 // Duration is a time in the form of the Gateway API, such as 10s, 500ms or 1h30m.
@@ -350,4 +356,34 @@ type AccessLogField struct {
 	// The value, with Envoy's command operators, such as %REQ(X-TENANT)%.
 	// +optional
 	Value string `json:"value,omitempty" protobuf:"bytes,2,opt,name=value"`
+}
+
+// Tracing has Envoys send traces of requests to a collector of OpenTelemetry: a span of the
+// request, with the account, the proxy, the route, the endpoint and its client node, and one
+// of each attempt. Endpoints get the trace in the headers traceparent and tracestate; what
+// clients send in them is removed.
+type Tracing struct {
+	// Whether requests are traced. Default: Enabled, if tracing is set at all.
+	// +optional
+	Mode EdgeMode `json:"mode,omitempty" protobuf:"bytes,1,opt,name=mode,casttype=EdgeMode"`
+
+	// Where traces go. Only a group can set it, and has to.
+	// +optional
+	Collector *TraceCollector `json:"collector,omitempty" protobuf:"bytes,2,opt,name=collector"`
+
+	// How many requests of a million are traced, from 0 to 1000000. Default: 10000, which
+	// is one in a hundred.
+	// +optional
+	RequestsPerMillion *int32 `json:"requestsPerMillion,omitempty" protobuf:"varint,3,opt,name=requestsPerMillion"`
+}
+
+// TraceCollector is a server that takes traces by OTLP over gRPC without TLS, such as the
+// OpenTelemetry Collector. Envoys reach it from the gateway nodes.
+type TraceCollector struct {
+	// The DNS name or IP address of the server.
+	Host string `json:"host" protobuf:"bytes,1,opt,name=host"`
+
+	// The port. Default: 4317.
+	// +optional
+	Port *int32 `json:"port,omitempty" protobuf:"varint,2,opt,name=port"`
 }

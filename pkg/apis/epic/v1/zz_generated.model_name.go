@@ -458,6 +458,16 @@ func (in TLSRouteSpec) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in TraceCollector) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.TraceCollector"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in Tracing) OpenAPIModelName() string {
+	return "com.github.acnodal.epic.pkg.apis.epic.v1.Tracing"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in TunnelEndpoint) OpenAPIModelName() string {
 	return "com.github.acnodal.epic.pkg.apis.epic.v1.TunnelEndpoint"
 }

@@ -4,6 +4,7 @@ package validation
 
 import (
 	"fmt"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -33,7 +34,7 @@ func overrides(path *field.Path, parts []epic.EdgePart) field.ErrorList {
 		if full(errs) {
 			break
 		}
-		errs = append(errs, oneOf(path.Index(i), p, epic.EdgeAccessLog, epic.EdgeHealthCheck, epic.EdgeHTTP3, epic.EdgeOutlierDetection, epic.EdgeProxyProtocol)...)
+		errs = append(errs, oneOf(path.Index(i), p, epic.EdgeAccessLog, epic.EdgeHealthCheck, epic.EdgeHTTP3, epic.EdgeOutlierDetection, epic.EdgeProxyProtocol, epic.EdgeTracing)...)
 		if seen[p] {
 			errs = append(errs, field.Duplicate(path.Index(i), quoted(string(p))))
 		}
@@ -64,7 +65,17 @@ func edge(path *field.Path, e *epic.EdgeSpec) field.ErrorList {
 	}
 	errs = append(errs, healthCheck(path.Child("healthCheck"), e.HealthCheck)...)
 	errs = append(errs, outlierDetection(path.Child("outlierDetection"), e.OutlierDetection)...)
-	return append(errs, accessLog(path.Child("accessLog"), e.AccessLog)...)
+	errs = append(errs, accessLog(path.Child("accessLog"), e.AccessLog)...)
+	return append(errs, tracing(path.Child("tracing"), e.Tracing)...)
+}
+
+// groupEdge checks edge settings of a group, which names the collector of traces.
+func groupEdge(path *field.Path, e *epic.EdgeSpec) field.ErrorList {
+	errs := edge(path, e)
+	if e != nil && e.Tracing != nil && e.Tracing.Mode != epic.EdgeDisabled && e.Tracing.Collector == nil {
+		errs = append(errs, field.Required(path.Child("tracing", "collector"), "traces need a server to go to: name it, or set mode to Disabled"))
+	}
+	return errs
 }
 
 // streamEdge checks edge settings of a load balancer, which knows connections and no
@@ -77,6 +88,9 @@ func streamEdge(path *field.Path, e *epic.EdgeSpec) field.ErrorList {
 	const why = "is about HTTP, and a load balancer carries connections: remove it, or use a gateway proxy"
 	if e.HTTP3 != nil {
 		errs = append(errs, field.Forbidden(path.Child("http3"), why))
+	}
+	if e.Tracing != nil {
+		errs = append(errs, field.Forbidden(path.Child("tracing"), why))
 	}
 	if r := e.RateLimit; r != nil {
 		if r.Requests != nil {
@@ -218,6 +232,21 @@ func outlierDetection(path *field.Path, o *epic.OutlierDetection) field.ErrorLis
 		errs = append(errs, field.Invalid(path.Child("maxEjectionTime"), quoted(string(o.MaxEjectionTime)), fmt.Sprintf("is below baseEjectionTime, which is %s: raise it", quoted(string(o.BaseEjectionTime)))))
 	}
 	return append(errs, numberFrom(path.Child("maxEjectionPercent"), o.MaxEjectionPercent, 1, 100)...)
+}
+
+func tracing(path *field.Path, t *epic.Tracing) field.ErrorList {
+	if t == nil {
+		return nil
+	}
+	errs := mode(path.Child("mode"), t.Mode)
+	if c := t.Collector; c != nil {
+		at := path.Child("collector")
+		if _, err := netip.ParseAddr(c.Host); err != nil {
+			errs = append(errs, preciseHostname(at.Child("host"), c.Host)...)
+		}
+		errs = append(errs, numberFrom(at.Child("port"), c.Port, 1, maxPort)...)
+	}
+	return append(errs, numberFrom(path.Child("requestsPerMillion"), t.RequestsPerMillion, 0, 1_000_000)...)
 }
 
 const (

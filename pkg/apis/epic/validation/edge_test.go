@@ -29,6 +29,7 @@ func validEdge() *epic.EdgeSpec {
 			BaseEjectionTime: "24h", MaxEjectionTime: "24h", MaxEjectionPercent: num(100),
 		},
 		AccessLog: &epic.AccessLog{Format: epic.AccessLogJSON, Fields: []epic.AccessLogField{{Name: "tenant", Value: "%REQ(X-TENANT?X-ACCOUNT):20%"}, {Name: "status"}}},
+		Tracing:   &epic.Tracing{Mode: epic.EdgeEnabled, Collector: &epic.TraceCollector{Host: "otel.observability.svc", Port: num(65535)}, RequestsPerMillion: num(1_000_000)},
 	}
 }
 
@@ -43,7 +44,7 @@ func TestEdge(t *testing.T) {
 		{"empty parts", func(e *epic.EdgeSpec) {
 			*e = epic.EdgeSpec{
 				ConnectionLimit: &epic.ConnectionLimit{}, RateLimit: &epic.RateLimit{}, ProxyProtocol: &epic.ProxyProtocol{}, HTTP3: &epic.HTTP3{},
-				HealthCheck: &epic.HealthCheck{}, OutlierDetection: &epic.OutlierDetection{}, AccessLog: &epic.AccessLog{},
+				HealthCheck: &epic.HealthCheck{}, OutlierDetection: &epic.OutlierDetection{}, AccessLog: &epic.AccessLog{}, Tracing: &epic.Tracing{},
 			}
 		}, "", ""},
 		{"no connections", func(e *epic.EdgeSpec) { e.ConnectionLimit.PerListener = num(0) }, "edge.connectionLimit.perListener", "from 1 to 50000"},
@@ -91,7 +92,20 @@ func TestEdge(t *testing.T) {
 		{"another's name", log(epic.AccessLog{Fields: []epic.AccessLogField{{Name: "account", Value: "other"}}}), "edge.accessLog.fields[0].name", "whose line it is"},
 		{"a field twice", log(epic.AccessLog{Fields: []epic.AccessLogField{{Name: "a"}, {Name: "a"}}}), "edge.accessLog.fields[1].name", "Duplicate"},
 		{"many fields", log(epic.AccessLog{Fields: times(65, func(i int) epic.AccessLogField { return epic.AccessLogField{Name: fmt.Sprint("f", i)} })}), "edge.accessLog.fields", "more than 64"},
+		{"unknown mode of tracing", func(e *epic.EdgeSpec) { e.Tracing.Mode = "On" }, "edge.tracing.mode", "use one of Enabled, Disabled"},
+		{"a collector at an address", func(e *epic.EdgeSpec) { e.Tracing.Collector.Host = "2001:db8::1" }, "", ""},
+		{"a collector without a name", func(e *epic.EdgeSpec) { e.Tracing.Collector.Host = "" }, "edge.tracing.collector.host", "DNS name"},
+		{"a collector with its port", func(e *epic.EdgeSpec) { e.Tracing.Collector.Host = "otel:4317" }, "edge.tracing.collector.host", "DNS name"},
+		{"any collector", func(e *epic.EdgeSpec) { e.Tracing.Collector.Host = "*.example.com" }, "edge.tracing.collector.host", "without the wildcard"},
+		{"no port of a collector", func(e *epic.EdgeSpec) { e.Tracing.Collector.Port = num(0) }, "edge.tracing.collector.port", "from 1 to 65535"},
+		{"more than all traced", func(e *epic.EdgeSpec) { e.Tracing.RequestsPerMillion = num(1_000_001) }, "edge.tracing.requestsPerMillion", "from 0 to 1000000"},
+		{"nothing traced", func(e *epic.EdgeSpec) { e.Tracing.RequestsPerMillion = num(0) }, "", ""},
 		{"a long value", log(epic.AccessLog{Fields: []epic.AccessLogField{{Name: "a", Value: long(1025)}}}), "edge.accessLog.fields[0].value", "shorten it to 1024"},
+	})
+	creations(t, validEdge, func(e *epic.EdgeSpec) field.ErrorList { return groupEdge(field.NewPath("edge"), e) }, []change[epic.EdgeSpec]{
+		{"a group without a collector", func(e *epic.EdgeSpec) { e.Tracing.Collector = nil }, "edge.tracing.collector", "name it, or set mode to Disabled"},
+		{"nor needs one", func(e *epic.EdgeSpec) { e.Tracing = &epic.Tracing{Mode: epic.EdgeDisabled} }, "", ""},
+		{"no settings", func(e *epic.EdgeSpec) { *e = epic.EdgeSpec{} }, "", ""},
 	})
 	creations(t, func() *[]epic.EdgePart { return &[]epic.EdgePart{epic.EdgeAccessLog, epic.EdgeHTTP3} }, func(parts *[]epic.EdgePart) field.ErrorList {
 		return overrides(field.NewPath("edge-overrides"), *parts)
@@ -105,7 +119,7 @@ func TestEdge(t *testing.T) {
 func TestStreamEdge(t *testing.T) {
 	valid := func() *epic.EdgeSpec {
 		e := validEdge()
-		e.HTTP3, e.RateLimit.Requests, e.RateLimit.RequestsPerClient = nil, nil, nil
+		e.HTTP3, e.Tracing, e.RateLimit.Requests, e.RateLimit.RequestsPerClient = nil, nil, nil, nil
 		e.HealthCheck.Type, e.HealthCheck.HTTP = epic.HealthCheckTCP, nil
 		return e
 	}
@@ -113,6 +127,7 @@ func TestStreamEdge(t *testing.T) {
 		{"HTTP/3", func(e *epic.EdgeSpec) { e.HTTP3 = &epic.HTTP3{} }, "edge.http3", "use a gateway proxy"},
 		{"requests", func(e *epic.EdgeSpec) { e.RateLimit.Requests = &epic.Rate{Count: 1} }, "edge.rateLimit.requests", "use a gateway proxy"},
 		{"requests of a client", func(e *epic.EdgeSpec) { e.RateLimit.RequestsPerClient = &epic.Rate{Count: 1} }, "edge.rateLimit.requestsPerClient", "use a gateway proxy"},
+		{"traces", func(e *epic.EdgeSpec) { e.Tracing = &epic.Tracing{} }, "edge.tracing", "use a gateway proxy"},
 		{"HTTP checks", func(e *epic.EdgeSpec) { e.HealthCheck.Type = epic.HealthCheckHTTP }, "edge.healthCheck.type", "use one of TCP, None"},
 		{"gRPC checks", func(e *epic.EdgeSpec) { e.HealthCheck.Type = epic.HealthCheckGRPC }, "edge.healthCheck.type", "use one of TCP, None"},
 	})

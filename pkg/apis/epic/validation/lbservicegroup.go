@@ -64,7 +64,7 @@ func lbServiceGroupSpec(namespace string, spec *epic.LBServiceGroupSpec) field.E
 	errs = append(errs, replicas(specPath.Child("envoy-replica-count"), spec.EnvoyReplicaCount)...)
 	errs = append(errs, envoyTemplate(specPath.Child("envoy-template"), spec.EnvoyTemplate)...)
 	errs = append(errs, ownSecrets(specPath.Child("envoy-template"), namespace, spec.EnvoyTemplate)...)
-	errs = append(errs, edge(specPath.Child("edge"), spec.Edge)...)
+	errs = append(errs, groupEdge(specPath.Child("edge"), spec.Edge)...)
 	errs = append(errs, overrides(specPath.Child("edge-overrides"), spec.EdgeOverrides)...)
 	return append(errs, dnsTemplate(specPath.Child("endpoint-template"), spec.EndpointTemplate)...)
 }

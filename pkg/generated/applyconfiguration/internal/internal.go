@@ -486,6 +486,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: rateLimit
       type:
         namedType: com.github.acnodal.epic.pkg.apis.epic.v1.RateLimit
+    - name: tracing
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.Tracing
 - name: com.github.acnodal.epic.pkg.apis.epic.v1.EndpointPort
   map:
     fields:
@@ -1627,6 +1630,28 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: useDefaultGateways
       type:
         scalar: string
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.TraceCollector
+  map:
+    fields:
+    - name: host
+      type:
+        scalar: string
+      default: ""
+    - name: port
+      type:
+        scalar: numeric
+- name: com.github.acnodal.epic.pkg.apis.epic.v1.Tracing
+  map:
+    fields:
+    - name: collector
+      type:
+        namedType: com.github.acnodal.epic.pkg.apis.epic.v1.TraceCollector
+    - name: mode
+      type:
+        scalar: string
+    - name: requestsPerMillion
+      type:
+        scalar: numeric
 - name: com.github.acnodal.epic.pkg.apis.epic.v1.TunnelEndpoint
   map:
     fields:

@@ -30,6 +30,8 @@ type EdgeSpecApplyConfiguration struct {
 	OutlierDetection *OutlierDetectionApplyConfiguration `json:"outlierDetection,omitempty"`
 	// What Envoys write for each request and connection.
 	AccessLog *AccessLogApplyConfiguration `json:"accessLog,omitempty"`
+	// Where Envoys send traces of requests. Default: nowhere.
+	Tracing *TracingApplyConfiguration `json:"tracing,omitempty"`
 }
 
 // EdgeSpecApplyConfiguration constructs a declarative configuration of the EdgeSpec type for use with
@@ -91,5 +93,13 @@ func (b *EdgeSpecApplyConfiguration) WithOutlierDetection(value *OutlierDetectio
 // If called multiple times, the AccessLog field is set to the value of the last call.
 func (b *EdgeSpecApplyConfiguration) WithAccessLog(value *AccessLogApplyConfiguration) *EdgeSpecApplyConfiguration {
 	b.AccessLog = value
+	return b
+}
+
+// WithTracing sets the Tracing field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Tracing field is set to the value of the last call.
+func (b *EdgeSpecApplyConfiguration) WithTracing(value *TracingApplyConfiguration) *EdgeSpecApplyConfiguration {
+	b.Tracing = value
 	return b
 }
