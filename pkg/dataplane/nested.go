@@ -39,7 +39,7 @@ func eachInner(m *ebpf.Map, visit func(key []byte, inner *ebpf.Map) error) error
 
 // innerOf opens a map in a map of maps. It returns nil if there is none, and without
 // CAP_SYS_ADMIN, which the kernel wants for it: what programs have learned is then learned
-// anew.
+// again.
 func innerOf(m *ebpf.Map, key []byte) (*ebpf.Map, error) {
 	var inner *ebpf.Map
 	err := m.Lookup(key, &inner)
