@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -80,6 +81,43 @@ func start(argv []string, dir, log string, in func(func() error) error) (*child,
 		close(c.done)
 	}()
 	return c, err
+}
+
+// startedIn finds the process that was started in a folder, and how, and reports whether
+// there is one. An operator that was killed may not have noted its ID.
+func startedIn(dir string) (identity, []string, bool) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return identity{}, nil, false
+	}
+	// The kernel's names of folders have no symbolic links in them.
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return identity{}, nil, false
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return identity{}, nil, false
+	}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		// Its own children are in the folder, too, and not the first of the session.
+		if cwd, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid)); err != nil || cwd != dir {
+			continue
+		}
+		if session, err := unix.Getsid(pid); err != nil || session != pid {
+			continue
+		}
+		argv, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if err != nil {
+			continue
+		}
+		if i, err := started(pid); err == nil {
+			return i, strings.Split(strings.TrimSuffix(string(argv), "\x00"), "\x00"), true
+		}
+	}
+	return identity{}, nil, false
 }
 
 // adopt takes over a process that an earlier operator started; nil if it has ended.

@@ -117,6 +117,14 @@ func New(ctx context.Context, o Options) (*Runner, error) {
 			r.resume(ctx, id, folder, rec, replaced)
 			continue
 		}
+		if !rec.Process.alive() {
+			if process, argv, ok := startedIn(r.folder(id)); ok {
+				rec.Process, rec.Argv = process, argv
+				if err := rec.save(r.folder(id)); err != nil {
+					return nil, err
+				}
+			}
+		}
 		p := &proxy{record: *rec, id: id, child: adopt(rec.Process), begun: time.Now(), adopted: true}
 		r.proxies[rec.key()] = p
 		if p.child != nil {
@@ -214,12 +222,17 @@ func (r *Runner) run(ctx context.Context, p *proxy) error {
 	if p.want != nil {
 		argv = r.o.Command(p.want, p.Pod, filepath.Join(folder, "run"), filepath.Join(folder, "token"))
 	}
+	// If this program is killed, the next one looks for the process in the folder.
+	p.Argv = argv
+	if err := p.save(folder); err != nil {
+		return err
+	}
 	log := filepath.Join(folder, "log")
 	c, err := start(argv, folder, log, func(do func() error) error { return r.o.Network.Do(p.Link, do) })
 	if err != nil {
 		return err
 	}
-	p.child, p.Process, p.Argv, p.begun, p.adopted = c, c.identity, argv, time.Now(), false
+	p.child, p.Process, p.begun, p.adopted = c, c.identity, time.Now(), false
 	go r.watch(p, c)
 	klog.FromContext(ctx).Info("Started a proxy", "proxy", klog.KRef(p.Namespace, p.Pod), "pid", c.PID, "log", log)
 	return p.save(folder)
