@@ -147,18 +147,27 @@ func owners(proxy *epicv1.GWProxy) map[string]string {
 	return all
 }
 
-// join makes this cluster one of the owners of a shared proxy. What the proxy is, the
-// cluster that made it decides, as long as it is an owner.
+// join makes this cluster one of the owners of a shared proxy, and writes what the proxy is
+// if this cluster decides that.
 func (r *gatewayReconciler) join(ctx context.Context, config *publish.Config, want, now *epicv1.GWProxy) error {
-	key := config.OwnerAnnotation()
 	joined := now.DeepCopy()
 	disown(joined, r.former())
 	if r.remote.mine(now) && len(joined.Annotations) == len(now.Annotations) {
 		_, err := r.remote.apply(ctx, want, now)
 		return err
 	}
+	key := config.OwnerAnnotation()
 	joined.Annotations[key] = want.Annotations[key]
-	if equality.Semantic.DeepEqual(joined.Annotations, now.Annotations) {
+	if r.remote.mine(now) || succeeds(joined, key) {
+		// The event of this write starts the next one, of everything else.
+		joined.Spec.ClientRef = want.Spec.ClientRef
+		joined.Labels[epic.OwningClusterLabel] = want.Labels[epic.OwningClusterLabel]
+		delete(joined.Annotations, publish.ClusterUIDKey)
+		if uid := want.Annotations[publish.ClusterUIDKey]; uid != "" {
+			joined.Annotations[publish.ClusterUIDKey] = uid
+		}
+	}
+	if equality.Semantic.DeepEqual(joined, now) {
 		return nil
 	}
 	if err := r.remote.client.Patch(ctx, joined, client.MergeFromWithOptions(now, client.MergeFromWithOptimisticLock{})); err != nil {
@@ -166,6 +175,18 @@ func (r *gatewayReconciler) join(ctx context.Context, config *publish.Config, wa
 	}
 	writes.WithLabelValues("GWProxy", "apply").Inc()
 	return nil
+}
+
+// succeeds returns whether one of the owners of a shared proxy, named by its annotation, now
+// decides what the proxy is. The cluster that made it does, as long as it is an owner; after
+// that, the first of the others.
+func succeeds(proxy *epicv1.GWProxy, owner string) bool {
+	all := owners(proxy)
+	maker := proxy.Spec.ClientRef.ClusterID
+	if _, owns := all[epic.OwnerAnnotation(maker)]; owns && maker != "" {
+		return false
+	}
+	return owner == slices.Min(slices.Collect(maps.Keys(all)))
 }
 
 // withdraw removes the proxies that a Gateway has in EPIC but for one of a name. If there is
@@ -181,20 +202,25 @@ func (r *gatewayReconciler) withdraw(ctx context.Context, name types.NamespacedN
 			return err
 		}
 	}
-	gone := true
+	gone, lent := true, false
 	for _, proxy := range proxies {
 		done, err := r.leave(ctx, proxy)
 		if err != nil {
 			return err
 		}
 		gone = gone && done
+		lent = lent || done && r.remote.mine(proxy) && r.shared(proxy)
 	}
 	if !gone || but != "" {
 		// Its deletion starts this again.
 		return nil
 	}
-	if err := r.secrets.release(ctx, "Gateway/"+name.String(), nil); err != nil {
-		return err
+	if !lent {
+		// Otherwise another owner's proxy still has this cluster's certificates. When that owner
+		// has written its own to it, this starts again.
+		if err := r.secrets.release(ctx, "Gateway/"+name.String(), nil); err != nil {
+			return err
+		}
 	}
 	r.refused.set(name, publish.Refusal{})
 	if gateway == nil {
@@ -219,6 +245,13 @@ func (r *gatewayReconciler) proxies(ctx context.Context, name types.NamespacedNa
 	})
 }
 
+// shared returns whether other clusters own a proxy.
+func (r *gatewayReconciler) shared(proxy *epicv1.GWProxy) bool {
+	left := proxy.DeepCopy()
+	disown(left, r.clusters())
+	return owners(left) != nil
+}
+
 // leave removes a proxy, or this cluster from its owners if there are others. It reports
 // whether nothing is left to do.
 func (r *gatewayReconciler) leave(ctx context.Context, proxy *epicv1.GWProxy) (bool, error) {
@@ -241,6 +274,10 @@ func (r *gatewayReconciler) leave(ctx context.Context, proxy *epicv1.GWProxy) (b
 			writes.WithLabelValues("GWProxy", "delete").Inc()
 		}
 		return false, nil
+	}
+	if len(left.Annotations) == len(proxy.Annotations) {
+		// It left before.
+		return true, nil
 	}
 	if err := r.remote.client.Patch(ctx, left, client.MergeFromWithOptions(proxy, client.MergeFromWithOptimisticLock{})); client.IgnoreNotFound(err) != nil {
 		return false, fmt.Errorf("leave GWProxy %s: %w", proxy.Name, err)

@@ -9,9 +9,11 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	certutil "k8s.io/client-go/util/cert"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -155,6 +157,116 @@ func TestSharedGatewayIsJoinedMeanwhile(t *testing.T) {
 	}
 	if _, ok := e.proxy(t, "shared"); !ok {
 		t.Fatal("The proxy that another cluster had joined is gone")
+	}
+}
+
+// When the cluster that made a shared proxy leaves it, the first of the other owners decides
+// what the proxy is: its listeners and its certificates. The former certificates stay until
+// the proxy has others, and the address stays throughout.
+func TestSharedGatewayIsSucceeded(t *testing.T) {
+	e := newFakeEPIC(t)
+	cert, key, err := certutil.GenerateSelfSignedCertKey("shop.example.com", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrote := &recorder{}
+	cluster := func(name, uid string, port gatewayv1.PortNumber) *base {
+		gateway := shopGateway(uid, "shared")
+		gateway.Spec.Listeners = append(gateway.Spec.Listeners, gatewayv1.Listener{
+			Name: "https", Port: port, Protocol: gatewayv1.HTTPSProtocolType,
+			TLS: &gatewayv1.ListenerTLSConfig{CertificateRefs: []gatewayv1.SecretObjectReference{{Name: "shop"}}},
+		})
+		secret := &corev1.Secret{ObjectMeta: shopMeta("secret", ""), Type: corev1.SecretTypeTLS, Data: map[string][]byte{corev1.TLSCertKey: cert, corev1.TLSPrivateKeyKey: key}}
+		b := newClientCluster(t, name, e, gateway, secret)
+		b.options.ClusterUID = "cluster-" + name
+		b.remote = newRemote(e, e, e, b.options)
+		b.secrets = newSecretKeeper(wrote)
+		return b
+	}
+	paris, oslo, rome := gateways(cluster("paris", "u1", 443)), gateways(cluster("oslo", "u2", 8443)), gateways(cluster("rome", "u3", 9443))
+	want := func(when, maker string, port gatewayv1.PortNumber, owners int) {
+		t.Helper()
+		proxy, ok := e.proxy(t, "shared")
+		if !ok {
+			t.Fatalf("%s: the proxy is gone", when)
+		}
+		listeners := proxy.Spec.Gateway.Listeners
+		if len(listeners) != 2 || listeners[1].Port != port || listeners[1].TLS.CertificateRefs[0].Name != gatewayv1.ObjectName(maker+".secret") {
+			t.Errorf("%s: the listeners are %+v", when, listeners)
+		}
+		n := 0
+		for key := range proxy.Annotations {
+			if strings.HasPrefix(key, epic.OwnerAnnotationPrefix) {
+				n++
+			}
+		}
+		if proxy.Labels[epic.OwningClusterLabel] != maker || proxy.Spec.ClientRef.ClusterID != maker || proxy.Annotations[publish.ClusterUIDKey] != "cluster-"+maker || n != owners {
+			t.Errorf("%s: the proxy is %+v with the reference %+v", when, proxy.ObjectMeta, proxy.Spec.ClientRef)
+		}
+		if proxy.Spec.PublicAddress != "192.0.2.7" {
+			t.Errorf("%s: the address is %q", when, proxy.Spec.PublicAddress)
+		}
+		if slices.Contains(wrote.did, "delete "+maker+".secret") {
+			t.Errorf("%s: the certificate is gone: %v", when, wrote.did)
+		}
+	}
+	reconciled(t, paris)
+	proxy, _ := e.proxy(t, "shared")
+	proxy.Spec.PublicAddress = "192.0.2.7"
+	if err := e.Update(t.Context(), proxy); err != nil {
+		t.Fatal(err)
+	}
+	reconciled(t, rome)
+	reconciled(t, oslo)
+	reconciled(t, rome)
+	want("while the maker is there", "paris", 443, 3)
+
+	deleteShop(t, paris.base, &gatewayv1.Gateway{})
+	reconciled(t, paris)
+	want("after the maker left", "paris", 443, 2)
+	if _, ok := paris.gateway(t); ok {
+		t.Error("The Gateway of the cluster that left is held")
+	}
+	reconciled(t, rome)
+	want("the second is not asked", "paris", 443, 2)
+	reconciled(t, oslo)
+	reconciled(t, rome)
+	want("the first succeeds", "oslo", 8443, 2)
+	reconciled(t, paris)
+	if !slices.Contains(wrote.did, "delete paris.secret") {
+		t.Errorf("The certificate that nothing uses is left: %v", wrote.did)
+	}
+
+	deleteShop(t, oslo.base, &gatewayv1.Gateway{})
+	reconciled(t, oslo)
+	reconciled(t, rome)
+	want("the last succeeds", "rome", 9443, 1)
+	deleteShop(t, rome.base, &gatewayv1.Gateway{})
+	reconciled(t, rome)
+	if _, ok := e.proxy(t, "shared"); ok {
+		t.Error("The proxy is left")
+	}
+}
+
+// A cluster that is renamed decides what its shared proxy is, before and after, although
+// another owner would be the first by name.
+func TestSharedGatewayOfARenamedCluster(t *testing.T) {
+	e := newFakeEPIC(t)
+	reconciled(t, gateways(newClientCluster(t, "paris", e, shopGateway("u1", "shared"))))
+	oslo := gateways(newClientCluster(t, "oslo", e, shopGateway("u2", "shared")))
+	reconciled(t, oslo)
+	renamed := newClientCluster(t, "rome", e, shopGateway("u1", "shared"))
+	renamed.options.FormerClusters = []string{"paris"}
+	renamed.remote = newRemote(e, e, e, renamed.options)
+	for range 3 {
+		if _, err := gateways(renamed).Reconcile(t.Context(), reconcile.Request{NamespacedName: shopName}); err != nil {
+			t.Fatal(err)
+		}
+		reconciled(t, oslo)
+		proxy, _ := e.proxy(t, "shared")
+		if got := slices.Sorted(maps.Values(owners(proxy))); proxy.Labels[epic.OwningClusterLabel] != "rome" || proxy.Spec.ClientRef.ClusterID != "rome" || !slices.Equal(got, []string{"u1", "u2"}) {
+			t.Fatalf("The proxy is %+v with the reference %+v", proxy.ObjectMeta, proxy.Spec.ClientRef)
+		}
 	}
 }
 

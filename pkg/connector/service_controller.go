@@ -170,7 +170,7 @@ func (r *serviceReconciler) writeLoadBalancer(ctx context.Context, service *core
 	}
 	changed := now.DeepCopy()
 	// One that no cluster made, PureLB's for example, is this one's from now on.
-	if r.remote.mine(now) || now.Labels[epic.OwningClusterLabel] == "" {
+	if r.remote.mine(now) || now.Labels[epic.OwningClusterLabel] == "" || r.succeeds(now) {
 		changed.Spec.PublicPorts = want.Spec.PublicPorts
 		changed.Spec.DisplayName = want.Spec.DisplayName
 		changed.Spec.Edge = want.Spec.Edge
@@ -188,6 +188,16 @@ func (r *serviceReconciler) writeLoadBalancer(ctx context.Context, service *core
 		changed.Spec.UpstreamClusters = append(changed.Spec.UpstreamClusters, r.options.Cluster)
 	}
 	return r.patch(ctx, now, changed)
+}
+
+// succeeds returns whether this cluster decides what a shared load balancer is from now on:
+// the cluster that made it has left, and this one is the first of those that use it.
+func (r *serviceReconciler) succeeds(lb *epicv1.LoadBalancer) bool {
+	maker := lb.Labels[epic.OwningClusterLabel]
+	if slices.ContainsFunc(lb.Spec.UpstreamClusters, func(c string) bool { return epic.LabelValue(c) == maker }) {
+		return false
+	}
+	return r.options.Cluster == slices.Min(append(slices.Clone(lb.Spec.UpstreamClusters), r.options.Cluster))
 }
 
 // unlist removes clusters from those that use a load balancer, and from its owners.

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
+	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/connector/publish"
 )
@@ -152,6 +153,46 @@ func TestSharedServices(t *testing.T) {
 				t.Error("The last Service is held")
 			}
 		})
+	}
+}
+
+// When the cluster that made a shared load balancer leaves it, the first of the others
+// decides its ports.
+func TestSharedServiceIsSucceeded(t *testing.T) {
+	e := newFakeEPIC(t)
+	cluster := func(name, uid string, port int32) *serviceReconciler {
+		objects := shopService(uid, "shared")
+		objects[0].(*corev1.Service).Spec.Ports[0].Port = port
+		return services(newClientCluster(t, name, e, objects...))
+	}
+	paris, oslo, rome := cluster("paris", "u1", 80), cluster("oslo", "u2", 81), cluster("rome", "u3", 82)
+	want := func(when, maker string, port int32, clusters ...string) {
+		t.Helper()
+		lb, ok := read(t, e, account, "shared", &epicv1.LoadBalancer{})
+		slices.Sort(lb.Spec.UpstreamClusters)
+		if !ok || lb.Labels[epic.OwningClusterLabel] != maker || lb.Spec.PublicPorts[0].Port != port || !slices.Equal(lb.Spec.UpstreamClusters, clusters) {
+			t.Errorf("%s: there: %v, %+v", when, ok, lb)
+		}
+	}
+	for _, r := range []*serviceReconciler{paris, rome, oslo, rome} {
+		reconciled(t, r)
+	}
+	want("while the maker is there", "paris", 80, "oslo", "paris", "rome")
+	deleteShop(t, paris.base, &corev1.Service{})
+	reconciled(t, paris)
+	reconciled(t, rome)
+	want("the second is not asked", "paris", 80, "oslo", "rome")
+	reconciled(t, oslo)
+	reconciled(t, rome)
+	want("the first succeeds", "oslo", 81, "oslo", "rome")
+	deleteShop(t, oslo.base, &corev1.Service{})
+	reconciled(t, oslo)
+	reconciled(t, rome)
+	want("the last succeeds", "rome", 82, "rome")
+	deleteShop(t, rome.base, &corev1.Service{})
+	reconciled(t, rome)
+	if got := e.published(t, "shared"); got != "" {
+		t.Errorf("EPIC has %s left", got)
 	}
 }
 

@@ -70,6 +70,8 @@ func groupOf(config *Config, class *gatewayv1.GatewayClass) (string, verdict) {
 func (c *Config) knowsGroup(name string) verdict {
 	var v verdict
 	switch {
+	case c.Groups != nil && c.Groups.Len() == 0:
+		v.refuse(string(gatewayv1.GatewayReasonInvalidParameters), "the account has no service group that it may use: ask the platform team for one")
 	case name == "":
 		v.refuse(string(gatewayv1.GatewayReasonInvalidParameters), "no service group is named: name one in the parametersRef of the GatewayClass, or start the connector with --service-group")
 	case c.Groups != nil && !c.Groups.Has(name):

@@ -74,7 +74,7 @@ func Gateway(config *Config, view View, gateway *gatewayv1.Gateway, remote Remot
 	}
 	p.attachAll(s)
 	r := &GatewayResult{ListenerSets: map[types.NamespacedName]gatewayv1.ListenerSetStatus{}}
-	reportListeners(s.listeners, remote.Proxy)
+	p.reportListeners(s.listeners, remote.Proxy)
 	published := publishedState(s, remote)
 	if !s.accepted.no && !s.unusableAddress().no {
 		r.Proxy = p.proxy(s, remote.Proxy)
@@ -197,6 +197,10 @@ func (p *publisher) proxy(s *gatewayState, now *epicv1.GWProxy) *epicv1.GWProxy 
 	if now != nil {
 		// An address never changes; the status says if it is not the one asked for.
 		proxy.Spec.PublicAddress, proxy.Spec.AltAddress = now.Spec.PublicAddress, cmp.Or(now.Spec.AltAddress, proxy.Spec.AltAddress)
+		if gateway.Annotations[SharingKeyAnnotation] != "" {
+			// Neither does the service group, and another cluster may have chosen it.
+			proxy.Labels[epic.OwningLBServiceGroupLabel] = cmp.Or(now.Labels[epic.OwningLBServiceGroupLabel], s.group)
+		}
 	}
 	spec := gatewayv1.GatewaySpec{GatewayClassName: gateway.Spec.GatewayClassName}
 	for _, l := range s.listeners {

@@ -26,7 +26,7 @@ func (p *publisher) gatewayStatus(s *gatewayState, published published, proxy *e
 	var invalid, unresolved []gatewayv1.SectionName
 	serving := 0
 	for _, l := range s.listeners {
-		if l.serves() {
+		if l.serves() && !l.reported.absent {
 			serving++
 		}
 		if l.owner != own {

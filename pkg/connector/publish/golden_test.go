@@ -50,6 +50,7 @@ type input struct {
 type settings struct {
 	Kind     string                     `json:"kind"`
 	Group    *string                    `json:"group"`
+	Groups   *[]string                  `json:"groups"`
 	Pending  bool                       `json:"pending"`
 	Versions map[string]string          `json:"versions"`
 	Refused  map[string]publish.Refusal `json:"refused"`
@@ -93,6 +94,9 @@ func read(t *testing.T, data []byte) *input {
 			in.pending, in.refused, in.versions = s.Pending, s.Refused, s.Versions
 			if s.Group != nil {
 				in.config.Group = *s.Group
+			}
+			if s.Groups != nil {
+				in.config.Groups = sets.New(*s.Groups...)
 			}
 			continue
 		}

@@ -4,12 +4,16 @@ package publish
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
@@ -20,6 +24,8 @@ const routeConflict = "RouteConflict"
 // it to decide what is published, its own answer would change it again.
 type reported struct {
 	accepted, resolved, conflicted verdict
+	// absent is set if the proxy does not have the listener, which another cluster decides.
+	absent bool
 	// programmed is nil if EPIC does not report it.
 	programmed *metav1.Condition
 	// partial is the condition of a route of which a part is left out; nil if none is.
@@ -53,16 +59,45 @@ func reportOf(list []metav1.Condition, generation int64) reported {
 }
 
 // reportListeners notes what EPIC reports of the listeners of a Gateway.
-func reportListeners(all []*listener, proxy *epicv1.GWProxy) {
+func (p *publisher) reportListeners(all []*listener, proxy *epicv1.GWProxy) {
 	if proxy == nil {
 		return
 	}
+	maker := p.makerOf(proxy)
 	for _, l := range all {
+		if !l.usable() {
+			continue
+		}
 		i := slices.IndexFunc(proxy.Status.Listeners, func(s epicv1.GatewayListenerStatus) bool { return s.Name == string(l.merged) })
-		if i >= 0 && l.usable() {
+		switch {
+		case maker != "" && !has(proxy, l):
+			l.reported.programmed = &metav1.Condition{
+				Status: metav1.ConditionFalse, Reason: string(gatewayv1.ListenerReasonInvalid),
+				Message: fmt.Sprintf("the cluster %q decides the listeners of the shared proxy, and it has none with this name, port, protocol and hostname: "+
+					"add it to the Gateway there", maker),
+			}
+			l.reported.absent = true
+		case i >= 0:
 			l.reported = reportOf(proxy.Status.Listeners[i].Conditions, proxy.Generation)
 		}
 	}
+}
+
+// makerOf is the other cluster that decides what a shared proxy is; empty if this one does.
+func (p *publisher) makerOf(proxy *epicv1.GWProxy) string {
+	for key := range proxy.Annotations {
+		if strings.HasPrefix(key, epic.OwnerAnnotationPrefix) && proxy.Spec.ClientRef.ClusterID != p.config.Cluster {
+			return proxy.Spec.ClientRef.ClusterID
+		}
+	}
+	return ""
+}
+
+// has returns whether a proxy has a listener like one of a Gateway's.
+func has(proxy *epicv1.GWProxy, l *listener) bool {
+	return proxy.Spec.Gateway != nil && slices.ContainsFunc(proxy.Spec.Gateway.Listeners, func(o gatewayv1.Listener) bool {
+		return o.Name == l.merged && o.Port == l.Port && o.Protocol == l.Protocol && string(ptr.Deref(o.Hostname, "")) == l.host
+	})
 }
 
 // verdicts are those that the conditions of a listener show: the connector's own, and where
