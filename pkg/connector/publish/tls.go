@@ -43,7 +43,7 @@ func (p *publisher) certificate(f from, ref *gatewayv1.SecretObjectReference, in
 	}
 	secret := p.view.Secret(name)
 	if secret == nil {
-		return "", problemf(invalid, "there is no Secret %s: create it", name)
+		return "", problemf(invalid, "there is no Secret %s of the type %s: create it", name, corev1.SecretTypeTLS)
 	}
 	if _, err := tls.X509KeyPair(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey]); err != nil {
 		return "", problemf(invalid, "the Secret %s must have a certificate in %s and its key in %s: %v", name, corev1.TLSCertKey, corev1.TLSPrivateKeyKey, err)
@@ -76,7 +76,10 @@ func (p *publisher) authority(group, kind string, name types.NamespacedName, inv
 	default:
 		return "", problemf(badKind, "certificates of authorities are in a ConfigMap or a Secret, and %q names the kind %s of the group %q: name a ConfigMap", name.Name, kind, group)
 	}
-	if holder == nil {
+	switch {
+	case holder == nil && kind == "Secret":
+		return "", problemf(invalid, "there is no Secret %s of the type %s: create it, or name a ConfigMap", name, corev1.SecretTypeTLS)
+	case holder == nil:
 		return "", problemf(invalid, "there is no %s %s: create it", kind, name)
 	}
 	if err := checkAuthorities(data); err != nil {
