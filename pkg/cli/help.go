@@ -29,7 +29,7 @@ func setHelp(root *cobra.Command, groups FlagGroups) {
 }
 
 // printHelp prints what a command does, how it is called, examples, its commands,
-// and its flags by groups, one line each.
+// and its flags by groups.
 func printHelp(w io.Writer, cmd *cobra.Command, groups cliflag.NamedFlagSets) error {
 	var b strings.Builder
 	text := cmd.Long
@@ -68,24 +68,70 @@ func printHelp(w io.Writer, cmd *cobra.Command, groups cliflag.NamedFlagSets) er
 	return err
 }
 
+const (
+	// maxText is the length of a help text that stands on the line of its flag. The
+	// longer ones, which Kubernetes' libraries have, stand below it.
+	maxText = 90
+	// maxLine is the length of the lines into which those are broken.
+	maxLine = 100
+	// textIndent is more than the indent of a flag.
+	textIndent = "      "
+)
+
 func printFlags(b *strings.Builder, title string, flags *pflag.FlagSet) {
-	shown := func(do func(f *pflag.Flag)) {
+	shown := func(do func(f *pflag.Flag, text string)) {
 		flags.VisitAll(func(f *pflag.Flag) {
 			if !f.Hidden && f.Name != "help" {
-				do(f)
+				_, text := pflag.UnquoteUsage(f)
+				do(f, text+flagDefault(f))
 			}
 		})
 	}
 	width, some := 0, false
-	shown(func(f *pflag.Flag) { width, some = max(width, len(flagHead(f))), true })
+	shown(func(f *pflag.Flag, text string) {
+		some = true
+		if fitsLine(text) {
+			width = max(width, len(flagHead(f)))
+		}
+	})
 	if !some {
 		return
 	}
 	fmt.Fprintf(b, "\n%s:\n", title)
-	shown(func(f *pflag.Flag) {
-		_, text := pflag.UnquoteUsage(f)
-		fmt.Fprintf(b, "  %-*s  %s%s\n", width, flagHead(f), text, flagDefault(f))
+	shown(func(f *pflag.Flag, text string) {
+		if fitsLine(text) {
+			fmt.Fprintf(b, "  %-*s  %s\n", width, flagHead(f), text)
+			return
+		}
+		fmt.Fprintf(b, "  %s\n", flagHead(f))
+		for _, line := range breakLines(text, maxLine-len(textIndent)) {
+			b.WriteString(textIndent + line + "\n")
+		}
 	})
+}
+
+func fitsLine(text string) bool { return len(text) <= maxText && !strings.Contains(text, "\n") }
+
+// breakLines breaks a text's lines between words, so none is longer than width unless
+// one word is.
+func breakLines(text string, width int) (lines []string) {
+	for paragraph := range strings.Lines(text) {
+		line := ""
+		for _, word := range strings.Fields(paragraph) {
+			if line != "" && len(line)+1+len(word) > width {
+				lines = append(lines, line)
+				line = ""
+			}
+			if line != "" {
+				line += " "
+			}
+			line += word
+		}
+		if line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 // flagHead returns the flag with the name of its value.

@@ -30,9 +30,9 @@ func NewBackupOptions() *BackupOptions {
 
 // AddFlags adds the flags.
 func (o *BackupOptions) AddFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&o.Dir, "backup-dir", o.Dir, "")
-	fs.DurationVar(&o.Interval, "backup-interval", o.Interval, "")
-	fs.IntVar(&o.Keep, "backup-keep", o.Keep, "")
+	fs.StringVar(&o.Dir, "backup-dir", o.Dir, "Save snapshots of etcd in the folder `DIR`, which must hold nothing else; empty for none")
+	fs.DurationVar(&o.Interval, "backup-interval", o.Interval, "Time between two snapshots")
+	fs.IntVar(&o.Keep, "backup-keep", o.Keep, "Number of `SNAPSHOTS` to keep; older ones are deleted")
 }
 
 // Validate checks the values.

@@ -33,8 +33,8 @@ func NewEmbeddedEtcdOptions() *EmbeddedEtcdOptions {
 
 // AddFlags adds the flags.
 func (o *EmbeddedEtcdOptions) AddFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&o.DataDir, "data-dir", o.DataDir, "")
-	fs.Int64Var(&o.QuotaBytes, "embedded-etcd-quota-bytes", o.QuotaBytes, "")
+	fs.StringVar(&o.DataDir, "data-dir", o.DataDir, "`DIR` for data and standalone certificates; embeds an etcd without --etcd-servers")
+	fs.Int64Var(&o.QuotaBytes, "embedded-etcd-quota-bytes", o.QuotaBytes, "Refuse writes when the embedded etcd's database has this many `BYTES`")
 }
 
 // Validate checks the values. enabled reports whether the embedded etcd is to run.

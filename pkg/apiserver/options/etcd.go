@@ -81,9 +81,9 @@ func (o *EtcdOptions) AddFlags(fs *pflag.FlagSet) {
 		// Nothing here expires.
 		"lease-reuse-duration-seconds",
 	)
-	fs.DurationVar(&o.StartTimeout, "etcd-start-timeout", o.StartTimeout, "")
-	fs.DurationVar(&o.AuditInterval, "claims-audit-interval", o.AuditInterval, "")
-	fs.DurationVar(&o.AddressCooling, "address-cooling-period", o.AddressCooling, "")
+	fs.DurationVar(&o.StartTimeout, "etcd-start-timeout", o.StartTimeout, "Fail if no etcd answers within this time at startup")
+	fs.DurationVar(&o.AuditInterval, "claims-audit-interval", o.AuditInterval, "Time between two comparisons of objects and their claims; 0 disables them")
+	fs.DurationVar(&o.AddressCooling, "address-cooling-period", o.AddressCooling, "How long other accounts can't get a released address; 0 disables the wait")
 }
 
 // Validate checks the values. embedded indicates that no etcd server needs to be named.

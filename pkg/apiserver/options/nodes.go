@@ -40,8 +40,8 @@ func NewNodeOptions() *NodeOptions {
 
 // AddFlags adds the flags.
 func (o *NodeOptions) AddFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&o.TunnelKeyFile, "tunnel-key-file", o.TunnelKeyFile, "")
-	fs.StringSliceVar(&o.GatewayAccounts, "gateway-node-accounts", o.GatewayAccounts, "")
+	fs.StringVar(&o.TunnelKeyFile, "tunnel-key-file", o.TunnelKeyFile, "Derive tunnel keys from the master keys in `FILE`, which is read again when it changes")
+	fs.StringSliceVar(&o.GatewayAccounts, "gateway-node-accounts", o.GatewayAccounts, "Service `ACCOUNTS` of the gateway node program, as NAMESPACE/NAME")
 }
 
 // Validate checks the values.

@@ -57,8 +57,8 @@ func NewOptions(registry basecompatibility.ComponentGlobalsRegistry) (*Options, 
 	}, nil
 }
 
-// Flags returns the flags in their groups, in the order in which somebody who
-// sets the server up comes upon them.
+// Flags returns the flags in groups, in the order in which they are needed to set
+// a server up. Flags of the generic API server keep its help.
 func (o *Options) Flags() cliflag.NamedFlagSets {
 	var fss cliflag.NamedFlagSets
 	o.Standalone.AddFlags(fss.FlagSet("standalone mode"))
@@ -74,9 +74,6 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	o.Features.AddFlags(fss.FlagSet("versions and features"))
 	o.Observe.AddFlags(fss.FlagSet("audit"), fss.FlagSet("tracing"))
 	logsapi.AddFlags(o.Logs, fss.FlagSet("logs"))
-	for _, fs := range fss.FlagSets {
-		fs.VisitAll(describe)
-	}
 	return fss
 }
 

@@ -4,6 +4,7 @@ package options
 
 import (
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
@@ -144,29 +145,32 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// Each flag has a line of help, and each line of help a flag.
+// Every flag has help. That of EPIC's own flags is one line.
 func TestEveryFlagIsDescribed(t *testing.T) {
 	o, err := parse(t, alone...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	seen := map[string]bool{}
+	ownGroups := []string{"standalone mode", "embedded etcd", "scheduled snapshots", "nodes and tunnels", "limits of accounts"}
+	own := []string{"etcd-start-timeout", "claims-audit-interval", "address-cooling-period"}
 	groups := o.Flags()
+	found := 0
 	for _, name := range groups.Order {
 		groups.FlagSets[name].VisitAll(func(f *pflag.Flag) {
-			seen[f.Name] = true
 			_, text := pflag.UnquoteUsage(f)
-			if _, ok := descriptions[f.Name]; !ok && f.Deprecated == "" {
-				t.Errorf("--%s has no description of ours, but %q", f.Name, text)
+			if text == "" {
+				t.Errorf("--%s has no help", f.Name)
 			}
-			if f.Deprecated == "" && (strings.Contains(text, "\n") || len(text) > 90) {
-				t.Errorf("--%s: the description is no single line: %q", f.Name, text)
+			if !slices.Contains(ownGroups, name) && !slices.Contains(own, f.Name) {
+				return
+			}
+			found++
+			if strings.Contains(text, "\n") || len(text) > 90 {
+				t.Errorf("--%s: the help is not a single line: %q", f.Name, text)
 			}
 		})
 	}
-	for name := range descriptions {
-		if !seen[name] {
-			t.Errorf("There is a description of --%s, but no such flag", name)
-		}
+	if found < len(ownGroups)+len(own) {
+		t.Errorf("There are %d flags of EPIC's own: this test no longer finds them", found)
 	}
 }

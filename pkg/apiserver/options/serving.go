@@ -46,6 +46,10 @@ func NewServingOptions() *ServingOptions {
 // AddFlags adds the flags.
 func (o *ServingOptions) AddFlags(fs *pflag.FlagSet) {
 	addFlagsWithout(fs, o.SecureServingOptionsWithLoopback.AddFlags, "cert-dir")
+	// The library's help describes what this server does not do: run without a port, and
+	// sign its own certificate.
+	fs.Lookup("secure-port").Usage = "Listen on this `PORT`; 0 for any free one"
+	fs.Lookup("tls-cert-file").Usage = "Serve with the certificate (and its chain) in `FILE`, which is read again when it changes"
 }
 
 // Validate checks the values.

@@ -41,8 +41,8 @@ func NewStandaloneOptions() *StandaloneOptions { return &StandaloneOptions{} }
 
 // AddFlags adds the flags.
 func (o *StandaloneOptions) AddFlags(fs *pflag.FlagSet) {
-	fs.BoolVar(&o.Enabled, "standalone", o.Enabled, "")
-	fs.StringVar(&o.KubeconfigOut, "kubeconfig-out", o.KubeconfigOut, "")
+	fs.BoolVar(&o.Enabled, "standalone", o.Enabled, "Serve without a kube-apiserver: own certificates, one administrator, 127.0.0.1 by default")
+	fs.StringVar(&o.KubeconfigOut, "kubeconfig-out", o.KubeconfigOut, "Write the administrator's kubeconfig to `FILE`")
 }
 
 // Validate checks the values.
