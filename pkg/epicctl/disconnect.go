@@ -4,7 +4,6 @@ package epicctl
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -89,12 +88,9 @@ func (o *disconnect) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	around, err := look(kube)
+	around, err := lookInCluster(kube, "there is nothing to remove")
 	if err != nil {
 		return err
-	}
-	if !around.namespaces {
-		return errors.New("this server runs alone and has no service accounts: there is nothing to remove")
 	}
 	var steps []func(context.Context) (bool, error)
 	step := func(f func(context.Context, kubernetes.Interface) (bool, error)) {

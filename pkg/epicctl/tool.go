@@ -135,6 +135,16 @@ func look(kube kubernetes.Interface) (s surroundings, err error) {
 	return s, err
 }
 
+// lookInCluster is look for commands that need service accounts. For a server that runs
+// alone it returns an error that ends with what to do instead.
+func lookInCluster(kube kubernetes.Interface, instead string) (surroundings, error) {
+	s, err := look(kube)
+	if err == nil && !s.namespaces {
+		err = errors.New("this server runs alone and has no service accounts: " + instead)
+	}
+	return s, err
+}
+
 func serves(kube kubernetes.Interface, groupVersion, resource string) (bool, error) {
 	list, err := kube.Discovery().ServerResourcesForGroupVersion(groupVersion)
 	switch {
