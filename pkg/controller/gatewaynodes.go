@@ -112,7 +112,7 @@ func (g *gatewayNodes) run(ctx context.Context) {
 			// What was counted until now means nothing anymore.
 			g.forget()
 			if !failing {
-				logger.Error(err, "The gateway nodes can't be looked at; it is tried again")
+				logger.Error(err, "Can't read the gateway nodes, trying again")
 			}
 		}
 		failing = err != nil

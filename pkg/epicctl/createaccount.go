@@ -56,7 +56,7 @@ func newCreateAccount(t *tool) *cobra.Command {
 			return o.run(c.Context())
 		},
 	}
-	c.Flags().Int32Var(&o.limit, "proxy-limit", 0, "How many load balancers and gateway proxies, counted together, the account may have. If absent, the server's default for a new account, and no change of one that is there.")
+	c.Flags().Int32Var(&o.limit, "proxy-limit", 0, "How many load balancers and gateway proxies, counted together, the account may have. If absent, the server's default for a new account; an existing account is not changed.")
 	o.subjects.addFlags(c)
 	o.quota.addFlags(c)
 	o.dryRun.addFlag(c)

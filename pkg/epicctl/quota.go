@@ -45,7 +45,7 @@ type quotaFlags struct {
 func (f *quotaFlags) addFlags(c *cobra.Command) {
 	c.Flags().StringArrayVar(&f.counts, "quota", nil, "How many objects of one kind the account may have, as RESOURCE=COUNT, such as gwroutes=200. May be given several times. "+
 		"Unless given: "+describeQuota(defaultQuota)+" for a new quota, and no change of one that is there.")
-	c.Flags().BoolVar(&f.none, "no-quota", false, "Create no ResourceQuota. One that is there stays.")
+	c.Flags().BoolVar(&f.none, "no-quota", false, "Create no ResourceQuota. An existing one stays.")
 	must(c.RegisterFlagCompletionFunc("quota", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		var out []string
 		for _, r := range quotaResources {

@@ -95,7 +95,7 @@ func (a *agent) load(ctx context.Context) error {
 	found, err := a.saver.file.Load(&s)
 	switch {
 	case errors.Is(err, statefile.ErrDamaged):
-		klog.FromContext(ctx).Error(err, "Start without the last state; the API has it")
+		klog.FromContext(ctx).Error(err, "Starting without the last state; the API has it")
 	case err != nil:
 		return fmt.Errorf("read the last state: %w", err)
 	case found && (s.Role != a.role || !slices.Equal(s.Nodes, a.Nodes)):

@@ -151,7 +151,7 @@ func (s *saver) save(ctx context.Context) {
 	if err == nil {
 		s.saved = time.Now()
 	} else if s.err == nil {
-		klog.FromContext(ctx).Error(err, "The state can't be kept on disk; a start without the API would be without it")
+		klog.FromContext(ctx).Error(err, "Can't write the state to disk; a start while the API is unavailable would lack it")
 	}
 	s.err = err
 }

@@ -294,7 +294,7 @@ func (c *conversation) keep(ctx context.Context, typ resource.Type, v *verdict, 
 		errs = append(errs, c.store.remove(resource.Key{Type: typ, Name: name}))
 	}
 	if err := errors.Join(errs...); err != nil {
-		klog.FromContext(ctx).Error(err, "Could not keep what Envoy accepted; it would not have it after a restart")
+		klog.FromContext(ctx).Error(err, "Can't store what Envoy accepted; Envoy would lack it after a restart")
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

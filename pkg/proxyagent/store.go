@@ -113,7 +113,7 @@ func (s *store) run(ctx context.Context) {
 		case <-tick.C:
 		}
 		if err := s.sync(); err != nil {
-			klog.FromContext(ctx).Error(err, "What Envoy accepted can't be brought to the disk; a reboot could lose it")
+			klog.FromContext(ctx).Error(err, "Can't sync what Envoy accepted to disk; a reboot could lose it")
 		}
 	}
 }

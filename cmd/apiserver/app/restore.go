@@ -60,7 +60,7 @@ func newRestoreCommand() *cobra.Command {
 	fs.StringVar(&dataDir, "data-dir", "", "Make the directory `DIR`, which must be empty or missing")
 	fs.StringVar(&member.Name, "name", "", "`NAME` of the etcd member to make the directory for; without it, the embedded etcd")
 	fs.StringVar(&member.InitialCluster, "initial-cluster", "", "All `MEMBERS`, as NAME=URL,...")
-	fs.StringVar(&member.InitialClusterToken, "initial-cluster-token", "epic-restored", "A `TOKEN` that tells this cluster from the one before")
+	fs.StringVar(&member.InitialClusterToken, "initial-cluster-token", "epic-restored", "A `TOKEN` that distinguishes this cluster from the former one")
 	fs.StringSliceVar(&member.PeerURLs, "initial-advertise-peer-urls", nil, "`URLS` of the member, as in --initial-cluster")
 	return cmd
 }

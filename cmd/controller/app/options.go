@@ -46,7 +46,7 @@ func (o *options) flags() cliflag.NamedFlagSets {
 
 	work := groups.FlagSet("work")
 	work.IntVar(&o.workers, "workers", o.workers, "How many objects of each kind are worked on at once.")
-	work.DurationVar(&o.resync, "resync", o.resync, "How often every object is looked at though nothing changed; 0 for never.")
+	work.DurationVar(&o.resync, "resync", o.resync, "How often every object is reconciled even if nothing changed; 0 for never.")
 	work.DurationVar(&o.nodeTimeout, "node-timeout", o.nodeTimeout, "How long after its last heartbeat a gateway node is evicted: its proxies' interfaces, the tunnels to them and its entry in the EPIC object go; 0 for never.")
 
 	o.election.AddFlags(groups.FlagSet("leader election"), "Work only while leading, by the lease "+leaseName+". Switch it off next to an API server that runs alone, which has no leases; then run one controller.",

@@ -48,8 +48,8 @@ type options struct {
 func (o *options) add(fs *pflag.FlagSet, role string) {
 	fs.StringVar(&o.kubeconfig, "kubeconfig", "", "File with the API's address and this node's credentials. It is read again when it changes. Without it the program uses those of the pod that it runs in.")
 	fs.StringSliceVar(&o.nodeAddresses, "node-address", nil, "The address by which the API knows this node. Default: the address from which the default route leaves."+several(role))
-	fs.StringToStringVar(&o.localAddresses, "local-address", nil, "NODE=LOCAL: this node is known by the address NODE, which something in front of it turns into its own address LOCAL.")
-	fs.StringSliceVar(&o.interfaces, "interface", nil, "Interfaces that carry tunnels. One that is not there is used when it appears. Default: those with the node's address or a default route"+nics(role)+".")
+	fs.StringToStringVar(&o.localAddresses, "local-address", nil, "NODE=LOCAL: this node is known by the address NODE, which a NAT in front of the node translates to its own address LOCAL.")
+	fs.StringSliceVar(&o.interfaces, "interface", nil, "Interfaces that carry tunnels. A missing one is used when it appears. Default: those with the node's address or a default route"+nics(role)+".")
 	fs.StringVar(&o.nodeName, "node-name", "", "The name of this node. Default: the host's name.")
 	fs.Uint16Var(&o.port, "port", dataplane.DefaultPort, "UDP port of tunnels at this end"+ports(role)+".")
 	fs.StringVar(&o.pinPath, "pin-path", dataplane.DefaultPinPath, "Directory in a bpffs where maps and programs are pinned.")

@@ -96,7 +96,7 @@ func newInstall() *cobra.Command {
 		},
 	}
 	o.AddFlags(cmd.Flags())
-	cmd.Flags().BoolVar(&once, "once", once, "Install and end.")
+	cmd.Flags().BoolVar(&once, "once", once, "Install the plugin, and exit.")
 	return cmd
 }
 

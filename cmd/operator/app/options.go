@@ -90,7 +90,7 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	work := groups.FlagSet("work")
 	work.StringVar(&o.runner, "runner", o.runner, "What runs Envoys: "+runDeployments+", or "+runProcesses+" of this host where there is no Kubernetes.")
 	work.IntVar(&o.workers, "workers", o.workers, "How many objects are worked on at once.")
-	work.DurationVar(&o.resync, "resync", o.resync, "How often every object is looked at though nothing changed; 0 for never.")
+	work.DurationVar(&o.resync, "resync", o.resync, "How often every object is reconciled even if nothing changed; 0 for never.")
 
 	work.StringVar(&o.validator, "validator", o.validator, "What checks configurations before proxies get them: "+validatorAuto+" for an Envoy that this program starts, if there is one; unix:PATH for \"epic-operator validator\", which answers on that socket; or "+validatorOff+".")
 	work.StringVar(&o.envoy, "envoy", o.envoy, "The program Envoy, which checks configurations and runs as --runner="+runProcesses+". Without it: the environment's ENVOY, or envoy in PATH.")
@@ -105,7 +105,7 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	cluster.StringVar(&o.memoryRequest, "proxy-memory-request", o.memoryRequest, "What a proxy's pod asks for.")
 	cluster.StringVar(&o.memoryLimit, "proxy-memory-limit", o.memoryLimit, "What a proxy's pod may have; it sheds load before.")
 
-	cluster.BoolVar(&o.keepKeys, "proxy-keep-keys", false, "Have proxies' pods keep the private keys of tenants' certificates on their nodes' disks, so listeners with TLS serve after a reboot of the node though the operator is away.")
+	cluster.BoolVar(&o.keepKeys, "proxy-keep-keys", false, "Have proxies' pods keep the private keys of tenants' certificates on their nodes' disks, so listeners with TLS serve after a reboot of the node even if the operator is down.")
 
 	host := groups.FlagSet(runProcesses)
 	host.StringVar(&o.dir, "process-dir", o.dir, "The folder for what runs: sockets, logs, keys, and proxies.yaml for epic-node gateway --proxies-file. Its path must be short, at most 60 characters.")

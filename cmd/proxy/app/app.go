@@ -90,7 +90,7 @@ func flags(o *proxyagent.Options) cliflag.NamedFlagSets {
 	envoy.IntVar(&o.Concurrency, "concurrency", 0, "Envoy's worker threads; 0 for one per CPU.")
 	envoy.StringVar(&o.EnvoyLogLevel, "envoy-log-level", o.EnvoyLogLevel, "Envoy's log level: trace, debug, info, warning, error, critical or off.")
 	envoy.StringVar(&o.Dir, "dir", "", "Folder for sockets, keys and accepted resources. In memory, nothing of it is left after a reboot.")
-	envoy.StringVar(&o.KeepDir, "keep-dir", "", "Folder for accepted resources that outlives a reboot, after which Envoy serves by them also if the operator is away. Default: --dir.")
+	envoy.StringVar(&o.KeepDir, "keep-dir", "", "Folder for accepted resources that survives reboots, so Envoy serves them even if the operator is down. Default: --dir.")
 	envoy.BoolVar(&o.KeepKeys, "keep-keys", false, "Keep the private keys of certificates in --keep-dir too. Without them, listeners with TLS wait for the operator after a reboot.")
 	envoy.DurationVar(&o.DrainDelay, "drain-delay", o.DrainDelay, "How long Envoy serves as usual after SIGTERM, until routes to it are withdrawn.")
 	envoy.DurationVar(&o.DrainTimeout, "drain-timeout", o.DrainTimeout, "How long connections may last after that.")

@@ -31,7 +31,7 @@ func NewElection() Election {
 func (e *Election) AddFlags(fs *pflag.FlagSet, enabled, of string) {
 	fs.BoolVar(&e.Enabled, "leader-elect", e.Enabled, enabled)
 	fs.StringVar(&e.Namespace, "leader-elect-namespace", e.Namespace, "The namespace of "+of+". Without it: this pod's, or the kubeconfig's.")
-	fs.DurationVar(&e.LeaseDuration, "leader-elect-lease-duration", e.LeaseDuration, "How long others wait for a leader that is silent.")
+	fs.DurationVar(&e.LeaseDuration, "leader-elect-lease-duration", e.LeaseDuration, "How long other replicas wait after the leader's last renewal before one takes over.")
 	fs.DurationVar(&e.RenewDeadline, "leader-elect-renew-deadline", e.RenewDeadline, "After how long without success a leader steps down; shorter than the lease's duration.")
 	fs.DurationVar(&e.RetryPeriod, "leader-elect-retry-period", e.RetryPeriod, "How often to try to get or to renew the lease; shorter than the deadline.")
 }

@@ -74,7 +74,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	issued.WithLabelValues(result).Inc()
 	if status != http.StatusTooManyRequests {
-		klog.FromContext(ctx).Info("Gave a node no credential", "node", node, "remote", r.RemoteAddr, "err", err)
+		klog.FromContext(ctx).Info("Refused a node a credential", "node", node, "remote", r.RemoteAddr, "err", err)
 	}
 	http.Error(w, err.Error(), status)
 }
@@ -121,7 +121,7 @@ func (s *Server) answer(ctx context.Context, r *http.Request) (*nodeexchange.Ans
 	if err != nil {
 		return nil, name, err
 	}
-	klog.FromContext(ctx).V(1).Info("Gave a node a credential", "node", name, "address", node.Address)
+	klog.FromContext(ctx).V(1).Info("Issued a credential to a node", "node", name, "address", node.Address)
 	return &nodeexchange.Answer{Kubeconfig: kubeconfig, Address: node.Address.String()}, name, nil
 }
 

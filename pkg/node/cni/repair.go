@@ -93,7 +93,7 @@ func (s *Server) mendOne(ctx context.Context, r Attachment, now time.Time) error
 		if now.Sub(since) < goneGrace {
 			return nil
 		}
-		logger.Info("Took down the interface of a pod that is gone")
+		logger.Info("Removed the interface of a pod that is gone")
 		return errors.Join(s.Worker.Detach("", r.Attachment), s.Attached.Delete(name))
 	}
 	delete(s.goneSince, name)
@@ -113,6 +113,6 @@ func (s *Server) mendOne(ctx context.Context, r Attachment, now time.Time) error
 		return fmt.Errorf("the interface was deleted, and making it again, which needs CAP_SYS_ADMIN and the mount of /run/netns, failed: %w", err)
 	}
 	r.Index = index
-	logger.Info("Made a proxy's interface again that somebody had deleted")
+	logger.Info("Recreated a proxy's interface that somebody had deleted")
 	return s.Attached.Put(r)
 }

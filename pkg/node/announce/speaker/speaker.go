@@ -131,7 +131,7 @@ func (s *Speaker) stop(ctx context.Context, graceful bool) {
 		return
 	}
 	if err := r.StopBgp(ctx, &api.StopBgpRequest{AllowGracefulRestart: true}); err != nil {
-		klog.FromContext(ctx).Error(err, "Cannot end the BGP sessions in order")
+		klog.FromContext(ctx).Error(err, "Cannot close the BGP sessions cleanly")
 	}
 }
 
