@@ -38,7 +38,7 @@ func TestEdge(t *testing.T) {
 		"another part":              {epic.EdgeSpec{AccessLog: &epic.AccessLog{Format: epic.AccessLogNone}}, []string{"spec.edge.accessLog", "lists HealthCheck, HTTP3", "remove it, or ask the platform team to add AccessLog"}},
 		"two other parts": {epic.EdgeSpec{OutlierDetection: &epic.OutlierDetection{}, ProxyProtocol: &epic.ProxyProtocol{}}, []string{
 			"spec.edge.outlierDetection", "add OutlierDetection", "spec.edge.proxyProtocol", "add ProxyProtocol"}},
-		"traces elsewhere": {epic.EdgeSpec{Tracing: &epic.Tracing{Collector: &epic.TraceCollector{Host: "metadata.internal"}}}, []string{"spec.edge.tracing", "edgy"}},
+		"traces elsewhere":          {epic.EdgeSpec{Tracing: &epic.Tracing{Collector: &epic.TraceCollector{Host: "metadata.internal"}}}, []string{"spec.edge.tracing", "edgy"}},
 		"what excludes the group's": {epic.EdgeSpec{HTTP3: &epic.HTTP3{}}, []string{"spec.edge.http3.mode", "proxyProtocol.clients Required"}},
 	} {
 		t.Run(name, func(t *testing.T) {
