@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -57,8 +56,9 @@ type child struct {
 	done chan struct{}
 }
 
-// start starts a program, which survives this one, in a session of its own.
-func start(argv []string, dir, log string, in func(func() error) error) (*child, error) {
+// start starts a program, which survives this one, in a session of its own, with a mark by
+// which it can be found.
+func start(argv []string, mark, dir, log string, in func(func() error) error) (*child, error) {
 	file, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
@@ -66,6 +66,7 @@ func start(argv []string, dir, log string, in func(func() error) error) (*child,
 	defer func() { _ = file.Close() }()
 	cmd := exec.Command(argv[0], argv[1:]...) //nolint:noctx // it outlives this program
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, file, file
+	cmd.Env = append(os.Environ(), markVariable+"="+mark)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := in(cmd.Start); err != nil {
 		return nil, fmt.Errorf("start %s: %w", argv[0], err)
@@ -76,48 +77,17 @@ func start(argv []string, dir, log string, in func(func() error) error) (*child,
 		err = nil
 		c.PID = cmd.Process.Pid
 	}
+	if err != nil {
+		// Nobody would know of it.
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		return nil, err
+	}
 	go func() {
 		_ = cmd.Wait() // its log explains why it ended
 		close(c.done)
 	}()
-	return c, err
-}
-
-// startedIn finds the process that was started in a folder, and how, and reports whether
-// there is one. An operator that was killed may not have noted its ID.
-func startedIn(dir string) (identity, []string, bool) {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return identity{}, nil, false
-	}
-	// The kernel's names of folders have no symbolic links in them.
-	if dir, err = filepath.EvalSymlinks(dir); err != nil {
-		return identity{}, nil, false
-	}
-	if dir, err = filepath.Abs(dir); err != nil {
-		return identity{}, nil, false
-	}
-	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		// Its own children are in the folder, too, and not the first of the session.
-		if cwd, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid)); err != nil || cwd != dir {
-			continue
-		}
-		if session, err := unix.Getsid(pid); err != nil || session != pid {
-			continue
-		}
-		argv, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-		if err != nil {
-			continue
-		}
-		if i, err := started(pid); err == nil {
-			return i, strings.Split(strings.TrimSuffix(string(argv), "\x00"), "\x00"), true
-		}
-	}
-	return identity{}, nil, false
+	return c, nil
 }
 
 // adopt takes over a process that an earlier operator started; nil if it has ended.

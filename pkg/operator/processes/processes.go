@@ -4,6 +4,7 @@ package processes
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -111,19 +112,14 @@ func New(ctx context.Context, o Options) (*Runner, error) {
 		return nil, err
 	}
 	for folder, rec := range all {
+		if rec.Process == (identity{}) {
+			rec.Process = lost(rec.Mark)
+		}
 		id, _, ending := strings.Cut(folder, endingMark)
 		if ending {
 			_, replaced := all[id]
 			r.resume(ctx, id, folder, rec, replaced)
 			continue
-		}
-		if !rec.Process.alive() {
-			if process, argv, ok := startedIn(r.folder(id)); ok {
-				rec.Process, rec.Argv = process, argv
-				if err := rec.save(r.folder(id)); err != nil {
-					return nil, err
-				}
-			}
 		}
 		p := &proxy{record: *rec, id: id, child: adopt(rec.Process), begun: time.Now(), adopted: true}
 		r.proxies[rec.key()] = p
@@ -222,13 +218,14 @@ func (r *Runner) run(ctx context.Context, p *proxy) error {
 	if p.want != nil {
 		argv = r.o.Command(p.want, p.Pod, filepath.Join(folder, "run"), filepath.Join(folder, "token"))
 	}
-	// If this program is killed, the next one looks for the process in the folder.
-	p.Argv = argv
+	// If the operator is killed before it saves the process's ID, the next one finds the
+	// process by the mark.
+	p.Argv, p.Mark, p.Process = argv, rand.Text(), identity{}
 	if err := p.save(folder); err != nil {
 		return err
 	}
 	log := filepath.Join(folder, "log")
-	c, err := start(argv, folder, log, func(do func() error) error { return r.o.Network.Do(p.Link, do) })
+	c, err := start(argv, p.Mark, folder, log, func(do func() error) error { return r.o.Network.Do(p.Link, do) })
 	if err != nil {
 		return err
 	}

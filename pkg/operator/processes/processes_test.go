@@ -226,62 +226,6 @@ func TestKilledWhileOneEnds(t *testing.T) {
 	}
 }
 
-// An operator that is killed before it could note what it started leaves a proxy that the
-// next one finds.
-func TestKilledBeforeItNotedTheProcess(t *testing.T) {
-	key := proxyidentity.Proxy{Namespace: "epic-acme", Kind: "LoadBalancer", Name: "shop"}
-	// A child of the proxy, as Envoy is, runs in the same folder.
-	const script = `sleep 600 & ` + forever
-	target := t.TempDir()
-	dir := filepath.Join(t.TempDir(), "link")
-	if err := os.Symlink(target, dir); err != nil {
-		t.Fatal(err)
-	}
-	r := newRig(t, dir, script)
-	r.ensure(shop())
-	p := r.proxies[key]
-	was := p.Process
-	t.Cleanup(func() { _ = syscall.Kill(-was.PID, syscall.SIGKILL) })
-	argv := slices.Clone(p.Argv)
-	p.Process = identity{}
-	if err := p.save(r.folder(p.id)); err != nil {
-		t.Fatal(err)
-	}
-	r.Stop()
-
-	again := newRig(t, dir, script)
-	again.ensure(shop())
-	if got := again.proxies[key]; got.Process != was || !slices.Equal(got.Argv, argv) {
-		t.Errorf("the operator goes on with %v, %q, want %v, %q", got.Process, got.Argv, was, argv)
-		t.Cleanup(func() { _ = syscall.Kill(-got.Process.PID, syscall.SIGKILL) })
-	}
-	if err := again.EndAll(t.Context()); err != nil {
-		t.Error(err)
-	}
-	if was.alive() {
-		t.Error("it still runs")
-	}
-}
-
-// How a process is started is noted before it is.
-func TestRecordBeforeProcess(t *testing.T) {
-	r := newRig(t, t.TempDir(), "")
-	argv := []string{"/does/not/exist"}
-	r.o.Command = func(*workload.Proxy, string, string, string) []string { return argv }
-	if _, err := r.Ensure(t.Context(), shop()); err == nil {
-		t.Error("a program that does not exist was started")
-	}
-	all, err := records(r.folders())
-	if err != nil || len(all) != 1 {
-		t.Fatalf("records: %v, %v", all, err)
-	}
-	for _, noted := range all {
-		if !slices.Equal(noted.Argv, argv) {
-			t.Errorf("noted is %q", noted.Argv)
-		}
-	}
-}
-
 // A proxy that ends is started again, later each time, and its object is told.
 func TestRestart(t *testing.T) {
 	r := newRig(t, t.TempDir(), "echo started; exit 3")

@@ -38,6 +38,9 @@ type record struct {
 	// Process runs epic-proxy, and Argv is how it was started.
 	Process identity `json:"process"`
 	Argv    []string `json:"argv,omitempty"`
+	// Mark is the mark of the last start, in the process's environment. It is saved before the
+	// process starts.
+	Mark string `json:"mark,omitempty"`
 	// Link is its way to the network.
 	Link Link `json:"link"`
 }
