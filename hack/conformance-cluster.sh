@@ -41,7 +41,7 @@ build() {
 	mkdir -p "$dir"/{bin,log,images}
 	hack/cluster.sh build
 	cp "$(hack/cluster.sh bin)"/{kubectl,image} "$dir/bin/"
-	go build -buildvcs=false -trimpath -o "$dir/bin/" ./cmd/epicctl
+	build_program -o "$dir/bin/" ./cmd/epicctl
 	hack/images.sh
 	build_suite "$dir/bin"
 	build_backends "$dir/bin"

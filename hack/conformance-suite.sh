@@ -6,12 +6,20 @@
 
 profiles=GATEWAY-HTTP,GATEWAY-GRPC,GATEWAY-TLS,GATEWAY-TCP,GATEWAY-UDP
 
+# build_program runs "go build" with what "make build" and hack/images.sh build with, so nothing
+# is compiled twice.
+build_program() {
+	local folder=()
+	[[ $1 != -C ]] || folder=("${@:1:2}")
+	CGO_ENABLED=0 go build "${folder[@]}" -buildvcs=false -trimpath "${@:1+${#folder[@]}}"
+}
+
 # build_suite DIR builds the suite.
-build_suite() { go test -C test/conformance -c -o "$1/suite" .; }
+build_suite() { CGO_ENABLED=0 go test -C test/conformance -trimpath -c -o "$1/suite" .; }
 
 # build_backends DIR builds the programs of the suite's backends.
 build_backends() {
-	CGO_ENABLED=0 go build -C test/conformance -buildvcs=false -trimpath -o "$1/" ./coredns sigs.k8s.io/gateway-api/conformance/echo-basic
+	build_program -C test/conformance -o "$1/" ./coredns sigs.k8s.io/gateway-api/conformance/echo-basic
 }
 
 # suite_images prints the names of the images that the suite's manifests have, but for those

@@ -33,12 +33,12 @@ if [[ ${1:-} != inside ]]; then
 	# A later build removes them there.
 	cp "$(hack/cluster.sh bin)"/{etcd,kube-apiserver,kube-controller-manager,kubectl} "$dir/bin/"
 	for program in apiserver connector operator proxy; do
-		[[ ! -d cmd/$program ]] || go build -buildvcs=false -o "$dir/bin/epic-$program" "./cmd/$program"
+		[[ ! -d cmd/$program ]] || build_program -o "$dir/bin/epic-$program" "./cmd/$program"
 	done
-	go build -C test/conformance -buildvcs=false -o "$dir/bin/" ./kubelet
+	build_program -C test/conformance -o "$dir/bin/" ./kubelet
 	build_backends "$dir/bin"
 	if [[ ${1:-} == measure ]]; then
-		go build -buildvcs=false -o "$dir/bin/measure" ./test/bench/connector
+		build_program -o "$dir/bin/measure" ./test/bench/connector
 	else
 		build_suite "$dir/bin"
 	fi
