@@ -286,7 +286,7 @@ func (c *cluster) connect() error {
 }
 
 // apply creates the objects of files, and brings those that are there up to date.
-func (c *cluster) apply(ctx context.Context, files ...string) error {
+func (w *world) apply(ctx context.Context, c *cluster, files ...string) error {
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err != nil {
@@ -308,7 +308,10 @@ func (c *cluster) apply(ctx context.Context, files ...string) error {
 			if o.GetKind() == "" {
 				continue
 			}
-			if err := c.admin.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("test"), client.ForceOwnership); err != nil {
+			// On a busy machine a request may take longer than the client waits.
+			if err := w.await(c.server, func() error {
+				return c.admin.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("test"), client.ForceOwnership)
+			}); err != nil {
 				return fmt.Errorf("%s: %w", file, err)
 			}
 		}
@@ -372,7 +375,7 @@ func (w *world) installGateway(ctx context.Context) error {
 		return err
 	}
 	for _, file := range []string{"connector.yaml", "connector-secrets.yaml", "offered-viewer.yaml"} {
-		if err := c.apply(ctx, filepath.Join(root, "artifacts/rbac", file)); err != nil {
+		if err := w.apply(ctx, c, filepath.Join(root, "artifacts/rbac", file)); err != nil {
 			return err
 		}
 	}
@@ -409,13 +412,13 @@ func (w *world) installTenants(ctx context.Context) error {
 		if strings.Contains(file, "vap_") {
 			continue
 		}
-		if err := c.apply(ctx, file); err != nil {
+		if err := w.apply(ctx, c, file); err != nil {
 			return err
 		}
 	}
 	install := filepath.Join(root, "artifacts/install/connector")
 	for _, file := range []string{"namespace.yaml", "serviceaccount.yaml", "rbac.yaml"} {
-		if err := c.apply(ctx, filepath.Join(install, file)); err != nil {
+		if err := w.apply(ctx, c, filepath.Join(install, file)); err != nil {
 			return err
 		}
 	}
@@ -423,7 +426,7 @@ func (w *world) installTenants(ctx context.Context) error {
 		if err := c.connect(); err != nil {
 			return err
 		}
-		return c.apply(ctx, filepath.Join(install, "gatewayclass.yaml"))
+		return w.apply(ctx, c, filepath.Join(install, "gatewayclass.yaml"))
 	})
 }
 
