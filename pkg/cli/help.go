@@ -75,7 +75,7 @@ const (
 	// maxLine is the length of the lines into which those are broken.
 	maxLine = 100
 	// textIndent is more than the indent of a flag.
-	textIndent = "      "
+	textIndent = "        "
 )
 
 func printFlags(b *strings.Builder, title string, flags *pflag.FlagSet) {

@@ -100,7 +100,8 @@ func hasExample(c *cobra.Command) bool {
 	return false
 }
 
-var flagLine = regexp.MustCompile(`(?m)^  (?:-[a-zA-Z], )?--([a-z0-9][a-z0-9-]*)`)
+// flagLine is the line of a flag, with the place of a shorthand that cobra leaves.
+var flagLine = regexp.MustCompile(`(?m)^  (?:-[a-zA-Z], |    )?--([a-z0-9][a-z0-9-]*)`)
 
 // shownFlags returns the names of the flags that have a line in a help.
 func shownFlags(help string) (names []string) {
