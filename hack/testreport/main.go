@@ -12,6 +12,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -75,7 +76,7 @@ func main() {
 	}
 	limit, _ := strconv.Atoi(os.Getenv("EPIC_REPEAT"))
 	tests := r.worthRepeating(limit)
-	if len(tests) > 0 && !(noSkip && len(r.skipped) > 0) && repeat(tests, *dir) {
+	if len(tests) > 0 && (!noSkip || len(r.skipped) == 0) && repeat(tests, *dir) {
 		return
 	}
 	if r.failed == 0 && err != nil {
@@ -86,7 +87,7 @@ func main() {
 
 // run runs "go test" in dir and reads what it prints.
 func (r *report) run(dir string, args ...string) error {
-	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...)
+	cmd := exec.CommandContext(context.Background(), "go", append([]string{"test", "-json"}, args...)...)
 	cmd.Dir, cmd.Stderr = dir, os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
