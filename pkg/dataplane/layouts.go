@@ -105,16 +105,27 @@ func readLayouts(dir string) (layouts, error) {
 
 // of finds the layout of a map. It returns nil if it is not described.
 func (l layouts) of(m *ebpf.Map) (*layout, error) {
-	info, err := m.Info()
+	id, err := mapID(m)
 	if err != nil {
 		return nil, err
 	}
-	if id, ok := info.ID(); ok {
-		if described, ok := l[id]; ok {
-			return &described, nil
-		}
+	if described, ok := l[id]; ok {
+		return &described, nil
 	}
 	return nil, nil
+}
+
+// mapID is the kernel's ID of a map.
+func mapID(m *ebpf.Map) (ebpf.MapID, error) {
+	info, err := m.Info()
+	if err != nil {
+		return 0, err
+	}
+	id, ok := info.ID()
+	if !ok {
+		return 0, errors.New("the kernel gives maps no IDs: use one that docs/support.md lists")
+	}
+	return id, nil
 }
 
 // describe writes down the layouts of all maps, and of those that they replace: at each
@@ -122,22 +133,18 @@ func (l layouts) of(m *ebpf.Map) (*layout, error) {
 func describe(dir string, maps []*pinnedMap) error {
 	all := layouts{}
 	for _, p := range maps {
-		info, err := p.m.Info()
+		id, err := mapID(p.m)
 		if err != nil {
 			return err
 		}
-		if id, ok := info.ID(); ok {
-			all[id] = layoutOf(p.spec)
-		}
+		all[id] = layoutOf(p.spec)
 		if p.old == nil || p.had == nil {
 			continue
 		}
-		if info, err = p.old.Info(); err != nil {
+		if id, err = mapID(p.old); err != nil {
 			return err
 		}
-		if id, ok := info.ID(); ok {
-			all[id] = *p.had
-		}
+		all[id] = *p.had
 	}
 	if err := all.write(dir); err != nil {
 		return fmt.Errorf("map %s: %w", layoutsName, err)

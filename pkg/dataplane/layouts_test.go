@@ -62,9 +62,8 @@ func pinFormer(t *testing.T, dir string) (Tunnel, layouts) {
 	value[offsets["mtu"]], value[offsets["mtu"]+1] = 0x78, 0x05 // 1400
 	must(t, m.Put(uint32(9), value))
 	must(t, m.Pin(filepath.Join(dir, bpf.KernelMapTunnels)))
-	info, err := m.Info()
+	id, err := mapID(m)
 	must(t, errors.Join(err, m.Close()))
-	id, _ := info.ID()
 	return Tunnel{ID: 9, Local: local, Remote: remote, MTU: 1400}, layouts{id: layoutOf(former)}
 }
 
