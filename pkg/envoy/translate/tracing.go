@@ -64,8 +64,7 @@ func (t *translation) trace(manager *hcmv3.HttpConnectionManager) {
 			})},
 		},
 	}
-	if !t.traced {
-		t.traced = true
+	if _, there := t.resources[resource.Key{Type: resource.Cluster, Name: traceCluster}]; !there {
 		t.put(resource.Cluster, traceCluster, t.collector(to), t.proxy)
 	}
 }

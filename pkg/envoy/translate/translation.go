@@ -37,8 +37,6 @@ type translation struct {
 	limits  limits
 	parts   clusterParts
 	edge    edge.Settings
-	// traced indicates that the collector of traces has its cluster.
-	traced bool
 	// chains are the certificates in secrets, by the name of the resource.
 	chains map[string]certificateChain
 	// bundles are the authorities in Secrets, by the name of the Secret.
