@@ -89,7 +89,6 @@ const (
 	defaultEjectionTime   = 30 * time.Second
 	defaultMaxEjection    = 5 * time.Minute
 	defaultEjectedPercent = 50
-	defaultTracePort      = 4317
 	defaultTraced         = 10_000
 )
 
@@ -131,7 +130,7 @@ func tracing(t *epicv1.Tracing) *Tracing {
 	if n := t.RequestsPerMillion; n != nil {
 		traced = min(max(*n, 0), 1_000_000)
 	}
-	return &Tracing{Host: t.Collector.Host, Port: uint16(number(t.Collector.Port, defaultTracePort)), Share: float64(traced) / 10_000}
+	return &Tracing{Host: t.Collector.Host, Port: uint16(number(t.Collector.Port, epic.TracePort)), Share: float64(traced) / 10_000}
 }
 
 func healthCheck(h *epicv1.HealthCheck) *HealthCheck {

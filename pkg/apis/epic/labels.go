@@ -116,6 +116,9 @@ const (
 	NodeSilentAfter = 3 * time.Minute
 	// DefaultMultusBridge is the bridge of a pool that names none.
 	DefaultMultusBridge = "multus0"
+	// TracePort is the port of a collector of traces, unless edge settings name another:
+	// the usual one of OTLP over gRPC.
+	TracePort = 4317
 	// MaxListenerConnections is how many connections of clients one Envoy holds.
 	MaxListenerConnections = 50_000
 	// MaxBackendConnections is how many connections one Envoy has to a backend. Envoy's

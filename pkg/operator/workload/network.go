@@ -12,16 +12,12 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
-const (
-	dnsPort = 53
-	// tracePort is the usual one of OTLP over gRPC.
-	tracePort = 4317
-)
+const dnsPort = 53
 
 // NetworkPolicy limits what a proxy's pods do on the cluster's network, where they
 // reach the operator and DNS, and are reached for their metrics by the operator's namespace
-// and by those that the platform team marks, where they reach a collector of traces. The public interface is not part of that
-// network.
+// and by those that the platform team marks, where they reach a collector of traces. The
+// public interface is not part of that network.
 func (f *Platform) NetworkPolicy(p *Proxy) *networkingv1.NetworkPolicy {
 	marked := networkingv1.NetworkPolicyPeer{NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{epic.MonitoringLabel: "true"}}}
 	operators := networkingv1.NetworkPolicyPeer{
@@ -49,7 +45,7 @@ func (f *Platform) NetworkPolicy(p *Proxy) *networkingv1.NetworkPolicy {
 					To:    []networkingv1.NetworkPolicyPeer{{NamespaceSelector: inNamespace(metav1.NamespaceSystem)}},
 					Ports: []networkingv1.NetworkPolicyPort{port(corev1.ProtocolUDP, dnsPort), port(corev1.ProtocolTCP, dnsPort)},
 				},
-				{To: []networkingv1.NetworkPolicyPeer{marked}, Ports: []networkingv1.NetworkPolicyPort{port(corev1.ProtocolTCP, tracePort)}},
+				{To: []networkingv1.NetworkPolicyPeer{marked}, Ports: []networkingv1.NetworkPolicyPort{port(corev1.ProtocolTCP, epic.TracePort)}},
 			},
 		},
 	}
