@@ -230,7 +230,7 @@ func TestHelp(t *testing.T) {
 	}
 	// A flag, its value, its text: all on one line, and the line not too long. A long text
 	// stands in lines of its own, below the flag.
-	flag := regexp.MustCompile(`^  (-v|-h, --help|--[a-z0-9-]+)( [A-Z0-9_.,:=\[\]-]+)?(  +\S|$)|^      \S`)
+	flag := regexp.MustCompile(`^  (-v|-h, --help|--[a-z0-9-]+)( [A-Z0-9_.,:=\[\]-]+)?(  +\S|$)|^ {8}\S`)
 	_, body, _ := strings.Cut(help, "\nStandalone mode:\n")
 	for _, line := range strings.Split(body, "\n") {
 		if line == "" || strings.HasSuffix(line, ":") && !strings.HasPrefix(line, " ") {
