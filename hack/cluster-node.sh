@@ -62,7 +62,7 @@ own containers /var/log/containers
 own etc-cni /etc/cni
 own opt-cni /opt/cni
 own epic-node /var/lib/epic-node
-mkdir -p /opt/cni/bin /etc/cni/net.d /var/lib/epic-volumes/{1..10}
+mkdir -p /opt/cni/bin /etc/cni/net.d /var/lib/epic-volumes/{1..12}
 
 # containerd fills in the node's range of pod addresses when it learns it.
 cat >"$dir/cni.conflist" <<JSON

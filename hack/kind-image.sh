@@ -79,7 +79,7 @@ cat >"$root/kind/cni.conflist" <<'JSON'
   {"type": "bridge", "bridge": "cni0", "isGateway": true, "hairpinMode": true,
    "ipam": {"type": "host-local", "ranges": [[{"subnet": "{{.PodCIDR}}"}]], "routes": [{"dst": "0.0.0.0/0"}]}}]}
 JSON
-mkdir -p "$root"/etc/cni/net.d "$root"/etc/systemd/system/containerd.service.d "$root"/etc/kubernetes/manifests "$root"/kind/manifests "$root"/var/lib/epic-volumes/{1..10}
+mkdir -p "$root"/etc/cni/net.d "$root"/etc/systemd/system/containerd.service.d "$root"/etc/kubernetes/manifests "$root"/kind/manifests "$root"/var/lib/epic-volumes/{1..12}
 printf '[Service]\nOOMScoreAdjust=0\n' >"$root/etc/systemd/system/containerd.service.d/10-score.conf"
 cat >"$root/etc/systemd/system/images.service" <<'UNIT'
 [Unit]

@@ -43,6 +43,19 @@ func TestBackupAndRestore(t *testing.T) {
 	if err := c.documented("One snapshot now"); err != nil {
 		t.Fatal(err)
 	}
+	aside(t, "scheduled.db")
+	t.Cleanup(func() {
+		c.run(t, "delete", "-k", "artifacts/install/backup", "--ignore-not-found", "--wait=false")
+	})
+	if err := c.documented("Scheduled snapshots"); err != nil {
+		out, _ := c.try("", "describe", "-n", system, "pods,pvc", "-l", "app.kubernetes.io/name in (epic-backup,epic-backup-fetch)")
+		logs, _ := c.try("", "logs", "-n", system, "-l", "app.kubernetes.io/name=epic-backup")
+		t.Fatalf("%v\n%s\n%s", err, out, logs)
+	}
+	// What is restored is the scheduled one.
+	if err := os.Rename(filepath.Join(root, "scheduled.db"), filepath.Join(root, "epic.db")); err != nil {
+		t.Fatal(err)
+	}
 	// When all is well it says nothing of what is not.
 	quiet := script("hack/backup.sh", filepath.Join(t.TempDir(), "epic.db"))
 	quiet.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig, "KUBECTL="+c.kubectl)
