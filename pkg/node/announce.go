@@ -36,16 +36,18 @@ func (g *gateway) announce(ctx context.Context) {
 	if !g.awaitHost(ctx) {
 		return
 	}
-	g.keeper.apply()
+	g.keeper.apply(ctx)
 	g.announcer.Run(ctx)
 }
 
-// announcements are what is announced, and to whom.
+// announcements are what is announced, and to whom, and what waits.
 func (g *gateway) announcements(ctx context.Context) announce.Status {
-	if g.announcer == nil {
-		return announce.Status{}
+	var now announce.Status
+	if g.announcer != nil {
+		now = g.announcer.Status(ctx)
 	}
-	return g.announcer.Status(ctx)
+	now.Waiting = g.keeper.listWaiting()
+	return now
 }
 
 // reportAnnouncements adds what is announced to a node's report.

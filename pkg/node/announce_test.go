@@ -20,8 +20,8 @@ import (
 	"github.com/acnodal/epic/pkg/node/status"
 )
 
-// delivered is what a host delivers that gets what the gateway applies: the addresses of which
-// a proxy is ready.
+// delivered is what a host delivers that gets what the gateway applies: the addresses that do not
+// wait and of which a proxy is ready.
 type delivered struct {
 	mu      sync.Mutex
 	now     host.Announcements
@@ -31,7 +31,7 @@ type delivered struct {
 func (d *delivered) apply(desired host.Desired) {
 	var now host.Announcements
 	for _, a := range desired.Addresses {
-		if slices.ContainsFunc(a.Ends, func(e host.End) bool { return !e.Standby }) && !slices.Contains(now.Routes, a.Announce) {
+		if !a.Waits && slices.ContainsFunc(a.Ends, func(e host.End) bool { return !e.Standby }) && !slices.Contains(now.Routes, a.Announce) {
 			now.Routes, now.Addresses = append(now.Routes, a.Announce), append(now.Addresses, a.Address)
 		}
 	}

@@ -116,7 +116,13 @@ func newGateway(ctx context.Context, c GatewayConfig) (*gateway, error) {
 		}
 	}
 	g.responder.Responder = gue.NewResponder(gue.ResponderOptions{
-		Move:    func(tunnel uint32, remote netip.AddrPort) error { return c.Plane.Tunnels().SetRemote(tunnel, remote) },
+		Move: func(tunnel uint32, remote netip.AddrPort) error {
+			if err := c.Plane.Tunnels().SetRemote(tunnel, remote); err != nil {
+				return err
+			}
+			g.keeper.verified(tunnel)
+			return nil
+		},
 		Suspect: func(tunnel uint32) { a.fetcher.Suspect(tunnel) },
 		Cookies: c.Cookies, Mark: a.mark,
 	})
@@ -130,6 +136,7 @@ func newGateway(ctx context.Context, c GatewayConfig) (*gateway, error) {
 		a.applier.Share(c.Shares)
 	}
 	g.keeper = &hostKeeper{network: c.Host, applier: a.applier, running: c.Proxies.List, mtu: a.underlay.MTU, denied: g.guard.check, kick: make(chan struct{}, 1)}
+	g.keeper.waiter = newWaiter(had, g.verified, g.elsewhere)
 	a.fetcher = keys.New(c.Client, keyTarget{a})
 	a.saver = newSaver(c.StateDir, g.gather)
 	if a.follower, err = follow.New(follow.Options{
@@ -190,6 +197,27 @@ func (g *gateway) awaitHost(ctx context.Context) bool {
 		return false
 	}
 	return true
+}
+
+// verified reports whether the far end of a tunnel has proven its address, so packets pass.
+func (g *gateway) verified(tunnel uint32) bool {
+	state, _ := g.responder.State(tunnel)
+	return state.Remote.IsValid()
+}
+
+// elsewhere reports whether another gateway node has a proxy of an object, as far as the API
+// has told.
+func (g *gateway) elsewhere(key intent.Key) bool {
+	now, _, known := g.follower.Status(key)
+	if !known {
+		return false
+	}
+	for _, i := range now.ProxyIfInfo {
+		if a, err := netip.ParseAddr(i.EPICNodeAddress); err == nil && a.Unmap() != g.Nodes[0] {
+			return true
+		}
+	}
+	return false
 }
 
 // gatewaySink takes intents and keeps the host's network to them.

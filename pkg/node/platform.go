@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
@@ -118,8 +119,9 @@ func poolOf(p *epicv1.AddressPool) *pool {
 }
 
 // desiredHost works out what the host's network has to be: the bridges of all pools,
-// and the addresses and published ports of the proxies that run here.
-func desiredHost(p platform, mtu int, running []proxies.Interface, find func(intent.Key) *intent.Intent, denied apply.Denied) (host.Desired, []string) {
+// and the addresses and published ports of the proxies that run here. Waits are the objects
+// whose addresses are not announced yet.
+func desiredHost(p platform, mtu int, running []proxies.Interface, find func(intent.Key) *intent.Intent, waits map[types.UID]bool, denied apply.Denied) (host.Desired, []string) {
 	var d host.Desired
 	var problems []string
 	bridges := map[string]bool{}
@@ -143,6 +145,7 @@ func desiredHost(p platform, mtu int, running []proxies.Interface, find func(int
 				problems = append(problems, fmt.Sprintf("%s: %v", i.Key, err))
 				continue
 			}
+			address.Waits = waits[i.UID]
 			d.Addresses = append(d.Addresses, address)
 			d.Directs = append(d.Directs, hostDirects(i, a, denied)...)
 			if opened[i.Key] {
@@ -197,13 +200,21 @@ type hostKeeper struct {
 	running func() []proxies.Interface
 	mtu     func() int
 	denied  apply.Denied
+	waiter  *waiter
 	kick    chan struct{}
+
+	// applying is held while the host's network is applied. It guards next, which has it
+	// applied again when a wait ends.
+	applying sync.Mutex
+	next     *time.Timer
 
 	mu       sync.Mutex
 	platform platform
 	// known is set when the platform is, from the API or from disk.
 	known    bool
 	problems []string
+	// waiting are the addresses that are not announced yet.
+	waiting []netip.Addr
 }
 
 func (k *hostKeeper) touch() {
@@ -239,11 +250,20 @@ func (k *hostKeeper) run(ctx context.Context) {
 			}
 		case pulse.Kick:
 		}
-		k.apply()
+		k.apply(ctx)
 	}
 }
 
-func (k *hostKeeper) apply() {
+// verified notes that packets pass a tunnel now.
+func (k *hostKeeper) verified(tunnel uint32) {
+	if k.waiter.awaits(tunnel) {
+		k.touch()
+	}
+}
+
+func (k *hostKeeper) apply(ctx context.Context) {
+	k.applying.Lock()
+	defer k.applying.Unlock()
 	k.mu.Lock()
 	p, known := k.platform, k.known
 	k.mu.Unlock()
@@ -251,16 +271,49 @@ func (k *hostKeeper) apply() {
 		// Nothing is known to be superfluous.
 		return
 	}
-	desired, problems := desiredHost(p, k.mtu(), k.running(), func(key intent.Key) *intent.Intent {
-		s, _ := k.applier.Get(key)
-		return s.Intent
-	}, k.denied)
+	running, intents := k.running(), map[intent.Key]*intent.Intent{}
+	for _, r := range running {
+		key := intent.Key{Kind: r.Kind, Namespace: r.Namespace, Name: r.Owner}
+		if _, found := intents[key]; !found {
+			s, _ := k.applier.Get(key)
+			intents[key] = s.Intent
+		}
+	}
+	find := func(key intent.Key) *intent.Intent { return intents[key] }
+	now := time.Now()
+	waits, next := k.waiter.decide(ctx, now, running, find)
+	k.applyAt(now, next)
+	desired, problems := desiredHost(p, k.mtu(), running, find, waits, k.denied)
 	if _, err := k.network.Apply(desired); err != nil {
 		problems = append(problems, fmt.Sprintf("the host's network: %v", err))
 	}
+	var waiting []netip.Addr
+	for i := range desired.Addresses {
+		if a := &desired.Addresses[i]; a.Waits && !slices.Contains(waiting, a.Address) {
+			waiting = append(waiting, a.Address)
+		}
+	}
+	slices.SortFunc(waiting, netip.Addr.Compare)
 	k.mu.Lock()
-	k.problems = problems
+	k.problems, k.waiting = problems, waiting
 	k.mu.Unlock()
+}
+
+// applyAt has the host's network applied at a time, unless that is zero.
+func (k *hostKeeper) applyAt(now, next time.Time) {
+	if k.next != nil {
+		k.next.Stop()
+	}
+	if !next.IsZero() {
+		k.next = time.AfterFunc(next.Sub(now), k.touch)
+	}
+}
+
+// listWaiting returns the addresses that are not announced yet.
+func (k *hostKeeper) listWaiting() []netip.Addr {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.waiting
 }
 
 func (k *hostKeeper) list() []string {

@@ -18,6 +18,9 @@ type Status struct {
 	Routes []netip.Prefix `json:"routes,omitempty"`
 	// Layer2 are the addresses for which this node answers, or would.
 	Layer2 []Layer2 `json:"layer2,omitempty"`
+	// Waiting are addresses that this node delivers and does not announce before its tunnels
+	// carry packets.
+	Waiting []netip.Addr `json:"waiting,omitempty"`
 	// Takeovers is how often this node took such an address over.
 	Takeovers uint64 `json:"takeovers,omitempty"`
 	// Problems are settings that can't be followed, in words.

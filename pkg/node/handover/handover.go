@@ -20,9 +20,10 @@ const (
 	// Limit is how long a proxy that ends waits for another. Its Envoy serves as usual for
 	// longer than that.
 	Limit = 12 * time.Second
-	// settle is how long a proxy on another node has to be ready: its node announces it in
-	// that time.
-	settle = time.Second
+	// settle is how long a proxy on another node has to be ready. Its node announces it in that
+	// time: it waits for the tunnels, which open while the proxy starts, or soon after. Nothing
+	// is lost by waiting, because the Envoy that ends serves as usual until after Limit.
+	settle = 5 * time.Second
 	// interval is how often the other pods of an object are read, and timeout how long that
 	// may take.
 	interval, timeout = 500 * time.Millisecond, 5 * time.Second

@@ -51,11 +51,11 @@ func (h *Host) setAnnounced(a Announcements) {
 	}
 }
 
-// ready reports whether one of the ends gets visitors' packets although it has the
-// choice: an address all of whose proxies end, or have not started, is still delivered
-// and no longer announced.
-func ready(ends []End) bool {
-	return slices.ContainsFunc(ends, func(e End) bool { return !e.Standby })
+// announces reports whether the network may send visitors of an address here: it does not
+// wait, and one of its ends is not on standby. An address all of whose proxies end, or have
+// not started, is still delivered and no longer announced.
+func (a *Address) announces(ends []End) bool {
+	return !a.Waits && slices.ContainsFunc(ends, func(e End) bool { return !e.Standby })
 }
 
 // Left reports whether the kernel has announced routes, which an earlier program left:

@@ -75,6 +75,32 @@ func TestAnnouncedWhileReady(t *testing.T) {
 		t.Error("news of nothing")
 	}
 
+	// It waits: nothing new comes here, and what comes is served.
+	waits := func(waits bool) {
+		t.Helper()
+		for i := range w.desired.Addresses {
+			if a := &w.desired.Addresses[i]; a.Address != netip.MustParseAddr("192.0.2.6") {
+				a.Waits = waits
+			}
+		}
+		w.apply()
+	}
+	waits(true)
+	expect([]string{"192.0.2.0/24"}, "192.0.2.6")
+	if !w.changed() {
+		t.Error("no news of a proxy that waits")
+	}
+	for _, addr := range []string{"192.0.2.5", "2001:db8:5::5"} {
+		if _, err := dial(w.internet, addr, 80, ""); err != nil {
+			t.Errorf("%s is not served while it waits: %v", addr, err)
+		}
+	}
+	waits(false)
+	expect([]string{"192.0.2.0/24", "2001:db8:5::/64"}, "192.0.2.5", "192.0.2.6", "2001:db8:5::5")
+	if !w.changed() {
+		t.Error("no news of a proxy that waits no longer")
+	}
+
 	// It ends: nothing new comes here, and what comes is served.
 	first(true)
 	expect([]string{"192.0.2.0/24"}, "192.0.2.6")

@@ -42,6 +42,8 @@ type Address struct {
 	// Ends are the proxies. An address is announced while one of them is not on standby;
 	// an interface that is gone is left out.
 	Ends []End
+	// Waits keeps the address from being announced. It is delivered all the same.
+	Waits bool
 }
 
 // End is the second interface of one proxy.
@@ -148,6 +150,7 @@ func (d Desired) normalize() (Desired, error) {
 				continue
 			}
 			out.Addresses[at].Ends = append(out.Addresses[at].Ends, a.Ends...)
+			out.Addresses[at].Waits = out.Addresses[at].Waits && a.Waits
 			continue
 		}
 		byAddr[a.Address] = len(out.Addresses)

@@ -26,7 +26,8 @@ type plannedRoutes struct {
 	slots map[slotTableKey]map[netip.Prefix]*netlink.Route
 	// families are those of which there are any.
 	families map[int]bool
-	// ready are the addresses with a proxy that is ready.
+	// ready are the addresses that are announced: those with a proxy that is ready and does
+	// not wait.
 	ready []*Address
 }
 
@@ -46,7 +47,7 @@ func (h *Host) planRoutes(o *observed) *plannedRoutes {
 		host := netip.PrefixFrom(a.Address, a.Address.BitLen())
 		bridge := o.bridges[a.Bridge].Attrs().Index
 		p.delivery[host] = deliveryRoute(host, Table, bridge, active(ends))
-		if ready(ends) {
+		if a.announces(ends) {
 			p.announced[a.Announce] = announcedRoute(a.Announce, bridge)
 			p.ready = append(p.ready, a)
 		}

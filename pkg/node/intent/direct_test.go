@@ -118,3 +118,31 @@ func TestAfter(t *testing.T) {
 		}
 	}
 }
+
+// An object whose endpoints have all their tunnels here is told apart from one that waits for some.
+func TestUntunneled(t *testing.T) {
+	const here, away, here6 = "192.168.1.16", "192.168.1.17", "2001:db8:1::16"
+	tunnels := []Tunnel{{ID: 1, TenantNode: netip.MustParseAddr(here)}, {ID: 2, TenantNode: netip.MustParseAddr(here6)}}
+	lb := &epicv1.LoadBalancer{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Spec: epicv1.LoadBalancerSpec{UpstreamClusters: []string{"c"}}}
+	for name, c := range map[string]struct {
+		reps []*epicv1.RemoteEndpoint
+		want bool
+	}{
+		"no endpoints":          {nil, false},
+		"with tunnels":          {[]*epicv1.RemoteEndpoint{remote("a", "10.0.0.1", 80, here), remote("b", "2001:db8:2::1", 80, here6)}, false},
+		"one without":           {[]*epicv1.RemoteEndpoint{remote("a", "10.0.0.1", 80, here), remote("b", "10.0.0.2", 80, away)}, true},
+		"none has one":          {[]*epicv1.RemoteEndpoint{remote("b", "10.0.0.2", 80, away)}, true},
+		"reached directly":      {[]*epicv1.RemoteEndpoint{remote("a", "203.0.113.9", 80, "")}, false},
+		"at an unreadable node": {[]*epicv1.RemoteEndpoint{remote("a", "10.0.0.1", 80, "node")}, false},
+	} {
+		i := OfLoadBalancer(lb, tunnels, c.reps)
+		if i.Untunneled != c.want {
+			t.Errorf("%s: %t", name, i.Untunneled)
+		}
+		other := *i
+		other.Untunneled = !i.Untunneled
+		if i.Equal(&other) {
+			t.Errorf("%s: it equals one whose tunnels are missing", name)
+		}
+	}
+}

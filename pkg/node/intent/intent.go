@@ -51,6 +51,9 @@ type Intent struct {
 	Tunnels []Tunnel `json:"tunnels,omitempty"`
 	// Endpoints are those on the far nodes of the tunnels, or on this node.
 	Endpoints []endpoints.Endpoint `json:"endpoints,omitempty"`
+	// Untunneled indicates that there are endpoints on nodes to which no tunnel leads from
+	// this node. The controller has yet to write it, or the object has too many.
+	Untunneled bool `json:"untunneled,omitempty"`
 	// Leaving are those that the object no longer has and whose connections continue.
 	Leaving []Leaving `json:"leaving,omitempty"`
 	// Direct are those that a proxy reaches without a tunnel, on a gateway node.
@@ -87,7 +90,7 @@ func (i *Intent) Addresses() []netip.Addr {
 // Equal reports whether two intents are the same.
 func (i *Intent) Equal(o *Intent) bool {
 	return i.Key == o.Key && i.UID == o.UID && i.Public == o.Public && i.Alternate == o.Alternate && i.Prefix == o.Prefix &&
-		slices.Equal(i.Ports, o.Ports) && slices.Equal(i.Tunnels, o.Tunnels) && slices.Equal(i.Endpoints, o.Endpoints) &&
+		i.Untunneled == o.Untunneled && slices.Equal(i.Ports, o.Ports) && slices.Equal(i.Tunnels, o.Tunnels) && slices.Equal(i.Endpoints, o.Endpoints) &&
 		slices.Equal(i.Direct, o.Direct) && slices.Equal(i.Shut, o.Shut) &&
 		slices.EqualFunc(i.Leaving, o.Leaving, func(a, b Leaving) bool { return a.equal(&b) })
 }
@@ -179,6 +182,8 @@ func (i *Intent) fill(tunnels []Tunnel, all []endpoints.Endpoint) {
 	for _, e := range all {
 		if leads(e) {
 			i.Endpoints = append(i.Endpoints, e)
+		} else if e.Node.IsValid() {
+			i.Untunneled = true
 		}
 	}
 	i.fillDirect(all)

@@ -29,4 +29,10 @@ func printAnnouncements(w io.Writer, r *Report) {
 			fmt.Fprintf(w, "%s\n", route)
 		}
 	}
+	if len(a.Waiting) > 0 {
+		fmt.Fprint(w, "\nADDRESS THAT WAITS FOR TUNNELS\n")
+		for _, address := range a.Waiting {
+			fmt.Fprintf(w, "%s\n", address)
+		}
+	}
 }

@@ -58,11 +58,12 @@ var (
 	mLayer2     = newMetric(prometheus.GaugeValue, "layer2_addresses", "Public addresses for which this node answers on layer 2.")
 	mTakeovers  = newMetric(prometheus.CounterValue, "layer2_takeovers_total", "Public addresses that this node took over on layer 2.")
 	mRoutes     = newMetric(prometheus.GaugeValue, "announced_routes", "Routes of public addresses that are announced by BGP, by family: ipv4 or ipv6.", "family")
+	mWaiting    = newMetric(prometheus.GaugeValue, "waiting_addresses", "Public addresses that are not announced yet because the tunnels of their proxies do not carry packets.")
 
 	all = []metric{
 		mTunnels, mCookies, mObjects, mProxies, mInterfaces, mProblems, mSynced, mSaved, mCredential, mDrops, mNoted, mUnknown, mFirsts, mRests, mControl, mSendErrors, mRepairs,
 		mUp, mRTT, mSeen, mRxPackets, mRxBytes, mTxPackets, mTxBytes,
-		mSession, mRefused, mBFD, mRoutes, mLayer2, mTakeovers,
+		mSession, mRefused, mBFD, mRoutes, mWaiting, mLayer2, mTakeovers,
 	}
 )
 
@@ -162,6 +163,7 @@ func sendAnnouncements(send func(m metric, value float64, labels ...string), a a
 	}
 	send(mLayer2, float64(a.Answered()))
 	send(mTakeovers, float64(a.Takeovers))
+	send(mWaiting, float64(len(a.Waiting)))
 	routes := map[string]int{"ipv4": 0, "ipv6": 0}
 	for _, route := range a.Routes {
 		if route.Addr().Is4() {

@@ -55,7 +55,7 @@ func (source) Report() Report {
 				{Name: "tor-2", Address: netip.MustParseAddr("2001:db8::1"), Message: "no answer"},
 			},
 			Layer2: []announce.Layer2{{Address: netip.MustParseAddr("203.0.113.6"), Interface: "eth0", Role: "Owner", Holder: "02:00:00:00:00:01"}},
-			Routes: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/28")},
+			Routes: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/28")}, Waiting: []netip.Addr{netip.MustParseAddr("203.0.113.77")},
 		},
 	}
 }
@@ -83,7 +83,7 @@ func TestPrint(t *testing.T) {
 		`web-1 +veth1 +7 +192.168.77.2`,
 		`5 +LoadBalancer epic-a/web +192.0.2.40:6080 +198.51.100.7:40001 +up +1.5s +20ms +2 +1464 +3 packets, 1.5 KiB +4 packets, 5 MiB`,
 		`6 +GWProxy epic-b/gw +192.0.2.40:6080 +- +no-key +- +-`, `wrong-remote +9`, `replay +1`,
-		`tor-1 +192.0.2.1 +Up +Up +10s +3`, `tor-2 +2001:db8::1 +Down +- +- +0 +no answer`, `203.0.113.0/28`, `203.0.113.6 +eth0 +Owner +02:00:00:00:00:01`,
+		`tor-1 +192.0.2.1 +Up +Up +10s +3`, `tor-2 +2001:db8::1 +Down +- +- +0 +no answer`, `203.0.113.0/28`, `203.0.113.6 +eth0 +Owner +02:00:00:00:00:01`, `WAITS FOR TUNNELS\n203.0.113.77`,
 	} {
 		if !regexp.MustCompile(want).MatchString(b.String()) {
 			t.Errorf("%q is not in\n%s", want, b.String())
