@@ -4,7 +4,7 @@
 #pragma once
 
 #include "flows.h"
-#include "reply.h"
+#include "taken.h"
 
 // is_place reports whether an outer destination is one of the tunnels' ends here.
 // Other addresses may do with the port what they like.
@@ -143,22 +143,18 @@ static __always_inline struct policy *check_inner(const struct packet *p, int v6
 }
 
 // remember notes on a client node by which tunnel a flow came, where several lead to the
-// same endpoint.
-static __always_inline void remember(const struct packet *p, const struct policy *policy, __u32 id)
+// same endpoint. It returns zero if the flow is another tunnel's.
+static __always_inline int remember(const struct packet *p, const struct policy *policy, __u32 id, const struct moment *m)
 {
-	struct path path = {.tunnel = id}, *had;
-
 	if (likely(!(policy->flags & SERVICE_SHARED)))
-		return;
+		return 1;
 	if (unlikely(p->kind == KIND_FRAGMENT || p->kind == KIND_ICMP_ERROR))
-		return;
-	had = bpf_map_lookup_elem(&flows, &p->flow);
-	if (unlikely(!had || had->tunnel != id))
-		bpf_map_update_elem(&flows, &p->flow, &path, BPF_ANY);
+		return 1;
+	return note_tunnel(p, id, flow_time(m));
 }
 
 // interface_of finds out which of a proxy's interfaces gets a packet.
-static __always_inline __u32 interface_of(const struct packet *p, const struct policy *policy, __u32 id)
+static __always_inline __u32 interface_of(const struct packet *p, const struct policy *policy, __u32 id, const struct moment *m)
 {
 	__u32 ifindex = policy->ifindex, noted;
 	long rest;
@@ -171,7 +167,7 @@ static __always_inline __u32 interface_of(const struct packet *p, const struct p
 		if (rest >= 0 && bpf_map_lookup_elem(&proxies, &noted))
 			ifindex = noted;
 	} else {
-		ifindex = interface_of_flow(p, id, ifindex);
+		ifindex = interface_of_flow(p, id, ifindex, flow_time(m));
 	}
 	if (p->first)
 		note_first(p, id, id, ifindex);
@@ -290,6 +286,10 @@ static __always_inline int decapsulate(struct __sk_buff *ctx, int outer6, int v6
 	// The XDP program leaves packets with SYN to this one.
 	if (unlikely(policy->flags & SERVICE_LEAVING) && opens_tcp(&p))
 		return dropped(ctx, &p, id, DROP_NOT_REGISTERED, DIRECTION_IN);
+	if (!gateway && unlikely(!remember(&p, policy, id, &moment))) {
+		dropped(ctx, &p, id, DROP_PORT_TAKEN, DIRECTION_IN);
+		return taken(ctx, &p, t, id, (v6 ? TAKEN_V6 : 0) | (outer6 ? TAKEN_OUTER6 : 0) | (cookie ? TAKEN_COOKIE : 0));
+	}
 	tos = combine(outer_tos, p.tos);
 	if (unlikely(tos != p.tos)) {
 		if (tos < 0)
@@ -321,9 +321,7 @@ static __always_inline int decapsulate(struct __sk_buff *ctx, int outer6, int v6
 	count_received(t, segments > 1 ? segments : 1,
 		       p.total + (segments > 1 ? (segments - 1) * p.headers : 0));
 	if (gateway)
-		ifindex = interface_of(&p, policy, id);
-	else
-		remember(&p, policy, id);
+		ifindex = interface_of(&p, policy, id, &moment);
 	if (unlikely(traces)) {
 		struct seen s = {};
 

@@ -276,10 +276,12 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 
 // What is found out about a packet is a tunnel with the first bit, that it is for no
 // endpoint with the second, above why it is dropped all the same, that it opens a connection
-// to an endpoint that leaves, by a tunnel, with the third, or else a verdict.
+// to an endpoint that leaves, by a tunnel, with the third, that its flow is another pod's, by a
+// tunnel, with the fourth, or else a verdict.
 #define INTO (1LL << 32)
 #define ELSEWHERE (1LL << 33)
 #define LEAVES (1LL << 34)
+#define TAKEN (1LL << 35)
 #define VERDICT(v) ((long)(__u32)(v))
 
 // look_gateway finds out into which tunnel a proxy's packet goes, or what else becomes of
@@ -312,12 +314,13 @@ static __noinline long look_gateway(struct __sk_buff *ctx, struct packet *p, str
 		return VERDICT(dropped(ctx, p, s->tunnel, result, DIRECTION_OUT));
 	if (unlikely(ctx->pkt_type == PACKET_MULTICAST))
 		return VERDICT(dropped(ctx, p, s->tunnel, DROP_FRAME, DIRECTION_OUT));
+	if (unlikely(s->flags & SERVICE_SHARED) && p->kind != KIND_FRAGMENT && p->kind != KIND_ICMP_ERROR &&
+	    !note_flow(p, s->tunnel, ifindex, flow_time(m)))
+		return TAKEN | s->tunnel;
 	if (unlikely(p->first))
 		note_first(p, ifindex, s->tunnel, ifindex);
 	else if (unlikely(p->kind == KIND_FRAGMENT) && rest_goes(p, ifindex, s->tunnel) < 0)
 		return VERDICT(dropped(ctx, p, s->tunnel, DROP_FRAGMENT_UNMATCHED, DIRECTION_OUT));
-	if (unlikely(s->flags & SERVICE_SHARED) && p->kind != KIND_FRAGMENT && p->kind != KIND_ICMP_ERROR)
-		note_flow(p, s->tunnel, ifindex);
 	tunnel = s->tunnel;
 	t = bpf_map_lookup_elem(&tunnels, &tunnel);
 	if (likely(t && is_remembered(p) && !(s->flags & (SERVICE_SHARED | SERVICE_LEAVING))))
@@ -355,8 +358,8 @@ static __always_inline int encap_gateway(struct __sk_buff *ctx, int v6)
 				return refused(ctx, &p, v6, 0, result);
 			return dropped(ctx, &p, 0, result, DIRECTION_OUT);
 		}
-		if (unlikely(found & LEAVES))
-			return refused(ctx, &p, v6, found, DROP_NOT_REGISTERED);
+		if (unlikely(found & (LEAVES | TAKEN)))
+			return refused(ctx, &p, v6, found, found & LEAVES ? DROP_NOT_REGISTERED : DROP_PORT_TAKEN);
 		if (!(found & INTO))
 			return found;
 		tunnel = found;
@@ -382,7 +385,7 @@ static __always_inline void reply_of(struct flow *f, const struct packet *p, int
 static __always_inline int outside(const struct packet *p)
 {
 	struct fragments fragments;
-	struct path rest = {};
+	struct fragment_path rest = {};
 	struct flow key;
 
 	if (likely(!p->first))
@@ -425,6 +428,7 @@ static __noinline long look_client(struct __sk_buff *ctx, struct packet *p, stru
 {
 	__u32 v6 = flags & 1, tunnel;
 	struct fragments fragments;
+	struct fragment_path *rest;
 	int result = flags >> 1;
 	struct tunnel *t;
 	struct reply *reply;
@@ -452,21 +456,23 @@ static __noinline long look_client(struct __sk_buff *ctx, struct packet *p, stru
 		return VERDICT(dropped(ctx, p, tunnel, result, DIRECTION_OUT));
 	if (unlikely(p->kind == KIND_FRAGMENT)) {
 		fragments_of(&fragments, p, 0);
-		path = bpf_map_lookup_elem(&fragmented, &fragments);
-		if (!path)
+		rest = bpf_map_lookup_elem(&fragmented, &fragments);
+		if (!rest)
 			return VERDICT(dropped(ctx, p, tunnel, DROP_FRAGMENT_UNMATCHED, DIRECTION_OUT));
-		if (!path->tunnel)
+		if (!rest->tunnel)
 			return VERDICT(TC_ACT_UNSPEC);
-		tunnel = path->tunnel;
+		tunnel = rest->tunnel;
 	} else if (unlikely(reply->flags & REPLY_SHARED)) {
 		path = bpf_map_lookup_elem(&flows, &p->flow);
-		if (path)
+		if (path) {
 			tunnel = path->tunnel;
+			answer_flow(path, p, flow_time(m));
+		}
 	}
 	if (unlikely(!tunnel))
 		return VERDICT(dropped(ctx, p, 0, DROP_NOT_REGISTERED, DIRECTION_OUT));
 	if (unlikely(p->first)) {
-		struct path rest = {.tunnel = tunnel};
+		struct fragment_path rest = {.tunnel = tunnel};
 
 		fragments_of(&fragments, p, 0);
 		bpf_map_update_elem(&fragmented, &fragments, &rest, BPF_ANY);

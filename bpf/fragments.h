@@ -22,7 +22,7 @@ static __always_inline void count_noted(void *counts, const struct packet *p, in
 // been checked. This and what follows is global, so the verifier looks at it once.
 __noinline int note_first(const struct packet *p, __u32 scope, __u32 tunnel, __u32 ifindex)
 {
-	struct path path = {.tunnel = tunnel, .ifindex = ifindex};
+	struct fragment_path path = {.tunnel = tunnel, .ifindex = ifindex};
 	struct fragments key;
 	void *noted;
 
@@ -42,7 +42,7 @@ __noinline int note_first(const struct packet *p, __u32 scope, __u32 tunnel, __u
 __noinline long rest_goes(const struct packet *p, __u32 scope, __u32 tunnel)
 {
 	struct fragments key;
-	struct path *path;
+	struct fragment_path *path;
 	void *noted;
 
 	if (!p)

@@ -141,8 +141,18 @@ struct fragments {
 	__u32 pad2;
 };
 
-// path is where a flow, or the rest of a fragmented packet, goes.
+// path is where a flow goes, and whether it is still in use.
 struct path {
+	__u32 tunnel;
+	__u32 ifindex; // gateway: the proxy's interface
+	__u32 seen; // when its last packet came by, in FLOW_UNITs since the start of the node
+	__u8 sent; // TCP_FIN and TCP_RST if the proxy has sent them
+	__u8 answered; // the same of the endpoint, and TCP_ACK once it has answered
+	__u8 pad[2];
+};
+
+// fragment_path is where the rest of a fragmented packet goes.
+struct fragment_path {
 	__u32 tunnel;
 	__u32 ifindex; // gateway: the proxy's interface
 };
@@ -265,6 +275,8 @@ enum drop_reason {
 	DROP_WRONG_COOKIE,
 	// Towards a tunnel.
 	DROP_BYPASSED,
+	// From a proxy, at either node.
+	DROP_PORT_TAKEN,
 	DROP_REASONS, // how many there are
 };
 

@@ -134,14 +134,14 @@ struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 8192);
 	__type(key, struct fragments);
-	__type(value, struct path);
+	__type(value, struct fragment_path);
 } fragmented SEC(".maps");
 
 struct one_proxys_fragments {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1024);
 	__type(key, struct fragments);
-	__type(value, struct path);
+	__type(value, struct fragment_path);
 };
 
 // A map like fragmented for each address of a proxy on a gateway. The node program makes and

@@ -220,13 +220,20 @@ __noinline int reset(struct __sk_buff *ctx, __u32 v6)
 	return bpf_skb_store_bytes(ctx, l4, &h, sizeof(h), 0);
 }
 
+// is_refusable reports whether a packet is a segment that opens a TCP connection, and may be
+// answered by a reset.
+static __always_inline int is_refusable(const struct packet *p, int v6)
+{
+	return p->kind == KIND_PORTS && opens_tcp(p) && !(p->tcp_flags & TCP_RST) && !p->first &&
+	       p->l4 == (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
+}
+
 // refused drops a packet that a proxy sends. If that opens a TCP connection, the proxy is
 // told, so it need not wait for an answer that will not come.
 static __always_inline int refused(struct __sk_buff *ctx, const struct packet *p, int v6, __u32 tunnel, __u32 reason)
 {
 	dropped(ctx, p, tunnel, reason, DIRECTION_OUT);
-	if (p->kind != KIND_PORTS || !opens_tcp(p) || p->tcp_flags & TCP_RST || p->first ||
-	    p->l4 != (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)) || reset(ctx, v6))
+	if (!is_refusable(p, v6) || reset(ctx, v6))
 		return TC_ACT_SHOT;
 	return bpf_redirect(ctx->ifindex, 0);
 }

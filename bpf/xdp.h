@@ -50,11 +50,11 @@ static __always_inline int xdp_decapsulate(struct xdp_md *ctx, int outer6, int v
 		if ((void *)(d + 1) > data)
 			return XDP_PASS;
 		d->magic = DELIVERY;
-		d->ifindex = interface_of(&p, policy, id);
+		d->ifindex = interface_of(&p, policy, id, &moment);
 		__builtin_memcpy(d->mac, policy->mac, ETH_ALEN);
 		d->pad[0] = d->pad[1] = 0;
-	} else {
-		remember(&p, policy, id);
+	} else if (!remember(&p, policy, id, &moment)) {
+		return XDP_PASS;
 	}
 	data = (void *)(long)ctx->data;
 	end = (void *)(long)ctx->data_end;

@@ -81,7 +81,8 @@ const (
 	KernelDropReasonDROP_NO_COOKIE          KernelDropReason = 24
 	KernelDropReasonDROP_WRONG_COOKIE       KernelDropReason = 25
 	KernelDropReasonDROP_BYPASSED           KernelDropReason = 26
-	KernelDropReasonDROP_REASONS            KernelDropReason = 27
+	KernelDropReasonDROP_PORT_TAKEN         KernelDropReason = 27
+	KernelDropReasonDROP_REASONS            KernelDropReason = 28
 )
 
 type KernelEndpoint struct {
@@ -128,6 +129,12 @@ type KernelFlowCount struct {
 	Unknown uint64
 }
 
+type KernelFragmentPath struct {
+	_       structs.HostLayout
+	Tunnel  uint32
+	Ifindex uint32
+}
+
 type KernelFragments struct {
 	_           structs.HostLayout
 	Source      KernelAddress
@@ -157,9 +164,13 @@ const (
 )
 
 type KernelPath struct {
-	_       structs.HostLayout
-	Tunnel  uint32
-	Ifindex uint32
+	_        structs.HostLayout
+	Tunnel   uint32
+	Ifindex  uint32
+	Seen     uint32
+	Sent     uint8
+	Answered uint8
+	Pad      [2]uint8
 }
 
 type KernelPlace struct {

@@ -30,7 +30,7 @@ go tool -modfile=hack/tools/bpf/go.mod bpf2go \
 	-cc clang-$llvm -strip llvm-strip-$llvm -target bpfel \
 	-output-dir "$out" -output-stem zz_generated_dataplane \
 	-type tunnel -type tunnel_flags -type counters -type endpoint -type service -type service_flags \
-	-type policy -type proxy -type flow -type reply -type reply_flags -type fragments -type path -type flow_count -type place \
+	-type policy -type proxy -type flow -type reply -type reply_flags -type fragments -type path -type fragment_path -type flow_count -type place \
 	-type attachment_key -type attachment -type hook -type how -type attachment_flags \
 	-type drop_reason -type direction -type event \
 	Kernel bpf/dataplane.c -- "${flags[@]}"

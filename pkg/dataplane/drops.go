@@ -102,6 +102,10 @@ const (
 	// DropBypassed: a packet of an endpoint on a client node to its proxy was about to leave
 	// outside the tunnel, because somebody has removed the program that puts it in.
 	DropBypassed DropReason = "bypassed"
+	// DropPortTaken: another pod of the proxy, on this or another gateway node, uses the same
+	// address and port toward the endpoint, which could not tell the two apart. A proxy that
+	// opened a TCP connection was told, and tries again from another port.
+	DropPortTaken DropReason = "port-taken"
 )
 
 // drop joins a reason with the programs' number of it, and says in docs/dataplane.md
@@ -138,6 +142,7 @@ var dropReasons = []drop{
 	{bpf.KernelDropReasonDROP_NO_COOKIE, DropNoCookie},
 	{bpf.KernelDropReasonDROP_WRONG_COOKIE, DropWrongCookie},
 	{bpf.KernelDropReasonDROP_BYPASSED, DropBypassed},
+	{bpf.KernelDropReasonDROP_PORT_TAKEN, DropPortTaken},
 }
 
 // reasonOf names a reason of the programs.

@@ -41,6 +41,10 @@ const (
 	tunnelNarrow  = 6 // over a route with a small MTU
 )
 
+// severalTunnels is the number of the endpoints of the client node to which both tunnel4 and
+// tunnel6 lead.
+const severalTunnels = 8
+
 // delivery is how many bytes XDP puts before a packet.
 const delivery = 16
 
@@ -145,6 +149,13 @@ func newBenchOf(t testing.TB, cookies bool) *bench {
 				endpoint := port(endpointOf(id, v6), worldPort)
 				must(t, w.gatewaySide.Services().Put(Service{Tunnel: uint32(id), Endpoint: endpoint, Protocol: protocol, Interface: b.proxy0}))
 				must(t, w.nodeSide.Services().Put(Service{Tunnel: uint32(id), Endpoint: endpoint, Protocol: protocol, Sources: sources}))
+			}
+		}
+	}
+	for _, id := range []uint32{tunnel4, tunnel6} {
+		for _, v6 := range []bool{false, true} {
+			for _, protocol := range []uint8{protoTCP, protoUDP} {
+				must(t, w.nodeSide.Services().Put(Service{Tunnel: id, Endpoint: port(endpointOf(severalTunnels, v6), worldPort), Protocol: protocol, Sources: sources}))
 			}
 		}
 	}
@@ -383,7 +394,7 @@ func tooBig(about []byte, mtu int) []byte {
 }
 
 func fixtures(b *bench) []fixture {
-	return slices.Concat(b.bothFamilies(), b.outerFixtures(), b.innerFixtures(), b.sendFixtures(), b.answerFixtures(), b.directFixtures(), b.clientFixtures(), b.protocolFixtures(), b.frameFixtures(), b.shortFixtures(), b.guardFixtures(), b.refusedFixtures())
+	return slices.Concat(b.bothFamilies(), b.outerFixtures(), b.innerFixtures(), b.sendFixtures(), b.answerFixtures(), b.directFixtures(), b.clientFixtures(), b.protocolFixtures(), b.frameFixtures(), b.shortFixtures(), b.guardFixtures(), b.refusedFixtures(), b.takenFixtures())
 }
 
 // bothFamilies are what has to cross in all four combinations of families.

@@ -96,7 +96,7 @@ func (s *sharing) answered(t *testing.T, proxy int, v6 bool, to uint16) int {
 }
 
 // notedOf lists what is noted of an address, in one of the maps of addresses.
-func notedOf[K comparable](t *testing.T, all *ebpf.Map, address string) map[K]bpf.KernelPath {
+func notedOf[K comparable, V any](t *testing.T, all *ebpf.Map, address string) map[K]V {
 	t.Helper()
 	key := as16(netip.MustParseAddr(address))
 	m, err := innerOf(all, key[:])
@@ -105,7 +105,7 @@ func notedOf[K comparable](t *testing.T, all *ebpf.Map, address string) map[K]bp
 		return nil
 	}
 	defer m.Close()
-	noted, err := readMap[K, bpf.KernelPath](m)
+	noted, err := readMap[K, V](m)
 	must(t, err)
 	return noted
 }
@@ -122,10 +122,14 @@ func countsOf(t *testing.T, read func() ([]AddressCounts, error)) map[string]Add
 	return counts
 }
 
-// flowsOf lists the flows of an address.
+// flowsOf lists the flows of an address, and where they go.
 func (s *sharing) flowsOf(t *testing.T, address string) map[bpf.KernelFlow]bpf.KernelPath {
 	t.Helper()
-	return notedOf[bpf.KernelFlow](t, s.gatewaySide.objects.ProxyFlows, address)
+	flows := notedOf[bpf.KernelFlow, bpf.KernelPath](t, s.gatewaySide.objects.ProxyFlows, address)
+	for flow, path := range flows {
+		flows[flow] = bpf.KernelPath{Tunnel: path.Tunnel, Ifindex: path.Ifindex}
+	}
+	return flows
 }
 
 func (s *sharing) counts(t *testing.T) map[string]AddressCounts {

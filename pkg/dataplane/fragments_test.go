@@ -87,9 +87,9 @@ func fragmentID(v6 bool, id uint32) uint32 {
 }
 
 // fragmentsOf lists what is noted of an address.
-func (s *sharing) fragmentsOf(t *testing.T, address string) map[bpf.KernelFragments]bpf.KernelPath {
+func (s *sharing) fragmentsOf(t *testing.T, address string) map[bpf.KernelFragments]bpf.KernelFragmentPath {
 	t.Helper()
-	return notedOf[bpf.KernelFragments](t, s.gatewaySide.objects.ProxyFragments, address)
+	return notedOf[bpf.KernelFragments, bpf.KernelFragmentPath](t, s.gatewaySide.objects.ProxyFragments, address)
 }
 
 func (s *sharing) fragmentCounts(t *testing.T) map[string]AddressCounts {
@@ -248,7 +248,7 @@ func TestFragmentsOutliveRestarts(t *testing.T) {
 		}
 	}
 	each(true, "at first")
-	noted := map[bpf.KernelFragments]bpf.KernelPath{}
+	noted := map[bpf.KernelFragments]bpf.KernelFragmentPath{}
 	for _, v6 := range []bool{false, true} {
 		for proxy := range s.pods {
 			for key, path := range s.fragmentsOf(t, addressOf(proxy, v6)) {
@@ -269,7 +269,7 @@ func TestFragmentsOutliveRestarts(t *testing.T) {
 			}
 			must(t, old.Put(key, path))
 		}
-		must(t, old.Put(bpf.KernelFragments{Id: 9}, bpf.KernelPath{Tunnel: 9}))
+		must(t, old.Put(bpf.KernelFragments{Id: 9}, bpf.KernelFragmentPath{Tunnel: 9}))
 		for _, name := range []string{bpf.KernelMapFragmented, bpf.KernelMapProxyFragments, bpf.KernelMapFragmentCounts} {
 			must(t, os.Remove(filepath.Join(s.gatewayPins, name)))
 		}

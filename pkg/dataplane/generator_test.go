@@ -81,13 +81,16 @@ func (g *generator) port() uint16 {
 
 // inner makes a packet from a proxy or to it.
 func (g *generator) inner(v6, fromProxy, mayQuote bool) []byte {
-	tunnel := pick(g, tunnel4, tunnel4, tunnel6, tunnel6, tunnelNarrow, 1+g.random.IntN(6))
+	tunnel := pick(g, tunnel4, tunnel4, tunnel6, tunnel6, tunnelNarrow, tunnelNarrow, 1+g.random.IntN(6))
 	if mayQuote {
 		g.tunnel = tunnel
 	} else if g.chance(80) {
 		tunnel = g.tunnel
 	}
 	proxy, far := proxyAddress[v6], endpointOf(tunnel, v6)
+	if !g.gateway && (tunnel == tunnel4 || tunnel == tunnel6) && g.chance(40) {
+		far = endpointOf(severalTunnels, v6)
+	}
 	if g.chance(12) {
 		far = g.address(v6)
 	}
@@ -149,7 +152,11 @@ func (g *generator) transport(v6, fromProxy, mayQuote bool, protocol byte, from,
 			options = pick(g, mss(1460), mss(536), mss(9000), concat([]byte{1}, mss(1460), []byte{1, 1}), concat([]byte{1, 1, 4, 2}, mss(65535)),
 				[]byte{2, 0, 0, 0}, []byte{0, 2, 4, 255}, []byte{2, 3, 5, 5}, []byte{8, 10, 0, 0, 0, 0, 0, 0, 0, 0, 2, 4, 5, 0xb4, 0, 0}, g.bytes(g.random.IntN(10)*4))
 		}
-		segment := tcp(near, far, flags, options, g.bytes(g.size()))
+		data := g.bytes(g.size())
+		if flags == flagSYN && g.chance(70) {
+			data = nil
+		}
+		segment := tcp(near, far, flags, options, data)
 		if g.chance(3) {
 			segment[12] = byte(g.random.Uint32())
 		}

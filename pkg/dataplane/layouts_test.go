@@ -167,7 +167,7 @@ func TestUnknownLayout(t *testing.T) {
 func TestLearnedWithoutAdmin(t *testing.T) {
 	options := Options{Role: RoleGateway, PinPath: filepath.Join(netlab.BPFFS(t), "epic")}
 	address := as16(netip.MustParseAddr("192.0.2.10"))
-	key, value := bpf.KernelFragments{Id: 9}, bpf.KernelPath{Tunnel: 5}
+	key, value := bpf.KernelFragments{Id: 9}, bpf.KernelFragmentPath{Tunnel: 5}
 	d, err := Open(options)
 	must(t, err)
 	must(t, d.objects.Proxies.Put(uint32(7), bpf.KernelProxy{Address4: binary.NativeEndian.Uint32([]byte{192, 0, 2, 10})}))
@@ -190,7 +190,7 @@ func TestLearnedWithoutAdmin(t *testing.T) {
 		must(t, err)
 		inner, err := innerOf(d.objects.ProxyFragments, address[:])
 		must(t, err)
-		noted, err := readMap[bpf.KernelFragments, bpf.KernelPath](inner)
+		noted, err := readMap[bpf.KernelFragments, bpf.KernelFragmentPath](inner)
 		if len(noted) != want || want > 0 && noted[key] != value {
 			t.Errorf("%s: %v is noted", when, noted)
 		}

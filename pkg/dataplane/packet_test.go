@@ -16,6 +16,7 @@ const (
 	protoTCP    = 6
 	protoUDP    = 17
 	protoICMPv6 = 58
+	flagFIN     = 0x01
 	flagSYN     = 0x02
 	flagRST     = 0x04
 	flagACK     = 0x10

@@ -144,11 +144,11 @@ func (w *World) decapUDP(f Frame, b []byte, source netip.AddrPort, destination n
 		return dropped("frame")
 	}
 	datagram := int(binary.BigEndian.Uint16(b[4:]))
-	return w.decapInner(id, &t, b[8+length:], datagram-8-length, v6, tos)
+	return w.decapInner(id, &t, b[8+length:], datagram-8-length, v6, cookie, tos)
 }
 
 // decapInner continues with an inner packet, whose datagram has room for so many bytes.
-func (w *World) decapInner(id uint32, t *Tunnel, b []byte, room int, v6 bool, outerTOS byte) Fate {
+func (w *World) decapInner(id uint32, t *Tunnel, b []byte, room int, v6, cookie bool, outerTOS byte) Fate {
 	// Replies come to a gateway, requests come from the proxy.
 	p, reason := read(b, v6, !w.Gateway)
 	if reason != "" {
@@ -168,6 +168,9 @@ func (w *World) decapInner(id uint32, t *Tunnel, b []byte, room int, v6 bool, ou
 	}
 	if p.proxy != w.Proxy[v6] {
 		return dropped("wrong-peer")
+	}
+	if !w.claim(id, &p) {
+		return turnBack(t, id, &p, b, cookie, "port-taken")
 	}
 	tos, ok := combine(outerTOS, p.tos)
 	if !ok {

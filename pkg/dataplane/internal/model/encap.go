@@ -92,7 +92,7 @@ func (w *World) outside(p *inner) string {
 	var port *Port
 	switch p.match {
 	case byPort:
-		if p.protocol == protoTCP && p.flags&0x12 == 0x02 {
+		if p.opens() {
 			return "not-an-answer"
 		}
 		port = &Port{p.protocol, p.proxyPort}
@@ -196,6 +196,8 @@ func (w *World) fromNode(b []byte, v6 bool) Fate {
 			return Fate{}
 		}
 		id = path.tunnel
+	} else if len(w.tunnelsTo(e)) > 1 {
+		id = w.tunnelOfFlow(&p, id)
 	}
 	if p.first {
 		w.remember(&p, id)

@@ -34,6 +34,7 @@ type inner struct {
 	endpoint, proxy netip.Addr
 	port            Port // at the endpoint
 	proxyPort       uint16
+	echo            uint16 // the identifier of a ping
 	match           match
 	protocol        byte
 	icmp            int // the type; -1 for another protocol
@@ -92,6 +93,9 @@ func read(b []byte, v6, fromProxy bool) (p inner, reason string) {
 			return p, malformed
 		}
 		p.icmp, p.headers = int(rest[0]), p.transport+8
+		if isEcho(v6, rest[0]) {
+			p.echo = binary.BigEndian.Uint16(rest[4:])
+		}
 		if isError(v6, rest[0]) {
 			return p, p.quote(rest[8:], fromProxy)
 		}
@@ -236,6 +240,8 @@ func (p *inner) quote(b []byte, fromProxy bool) string {
 			source, destination = destination, source
 		}
 		p.port, p.proxyPort = Port{protocol, source}, destination
+	} else {
+		p.echo = binary.BigEndian.Uint16(rest[4:])
 	}
 	return ""
 }

@@ -38,11 +38,16 @@ func (w *World) tooBig(p *inner, b []byte, mtu int) Fate {
 	return Fate{Kind: Answered, Drop: "too-big", Out: header(p.destination, p.source, protoICMP, 0xc0, 0, message)}
 }
 
-// turnAway drops what a proxy sends. The start of a TCP connection is refused by a segment in
-// the name of its destination, if it has neither IP options nor extension headers.
+// refusable reports whether a packet is the start of a TCP connection that may be refused by a
+// segment in the name of its destination: it has neither IP options nor extension headers.
+func (p *inner) refusable() bool {
+	return p.opens() && p.flags&flagRST == 0 && !p.first && p.transport == headerLength(p.v6)
+}
+
+// turnAway drops what a proxy sends. The start of a TCP connection is refused.
 func (w *World) turnAway(p *inner, b []byte, reason string) Fate {
 	at := headerLength(p.v6)
-	if !w.Gateway || p.match != byPort || p.protocol != protoTCP || p.flags&0x16 != 0x02 || p.first || p.transport != at {
+	if !w.Gateway || !p.refusable() {
 		return dropped(reason)
 	}
 	segment := append([]byte(nil), b[at+2:at+4]...)
@@ -53,6 +58,38 @@ func (w *World) turnAway(p *inner, b []byte, reason string) Fate {
 	check := sum(p.destination.AsSlice(), p.source.AsSlice(), []byte{0, protoTCP, 0, byte(len(segment))}, segment)
 	binary.BigEndian.PutUint16(segment[16:], ^check)
 	return Fate{Kind: Answered, Drop: reason, Out: header(p.destination, p.source, protoTCP, 0, 0x4000, segment)}
+}
+
+// turnBack drops what comes by a tunnel. The start of a TCP connection without data is refused
+// by the same tunnel, with a segment as long as it: its options stay.
+func turnBack(t *Tunnel, id uint32, p *inner, b []byte, cookie bool, reason string) Fate {
+	at := headerLength(p.v6)
+	if !p.refusable() || p.total != p.headers || p.total != len(b) || cookie != (t.Send != nil) {
+		return dropped(reason)
+	}
+	b = append([]byte(nil), b...)
+	source, destination, size := b[at-8:at-4], b[at-4:at], 4
+	if p.v6 {
+		source, destination, size = b[at-32:at-16], b[at-16:at], 16
+	}
+	for i := range size {
+		source[i], destination[i] = destination[i], source[i]
+	}
+	segment := b[at:]
+	had := append([]byte(nil), segment[:20]...)
+	copy(segment, had[2:4])
+	copy(segment[2:], had[:2])
+	copy(segment[4:], []byte{0, 0, 0, 0})
+	binary.BigEndian.PutUint32(segment[8:], binary.BigEndian.Uint32(had[4:])+1)
+	segment[13] = flagRST | flagACK
+	copy(segment[14:], []byte{0, 0})
+	copy(segment[18:], []byte{0, 0})
+	for i := 0; i < 20; i += 2 {
+		if i != 16 {
+			change(segment[16:], binary.BigEndian.Uint16(had[i:]), binary.BigEndian.Uint16(segment[i:]))
+		}
+	}
+	return Fate{Kind: Answered, Drop: reason, Out: wrap(t, id, p, b)}
 }
 
 // fragment cuts a packet into parts that fit; nil if it may not be cut. The programs are

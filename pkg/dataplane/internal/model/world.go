@@ -2,7 +2,10 @@
 
 package model
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // World is one node as it is programmed.
 type World struct {
@@ -25,6 +28,7 @@ type World struct {
 	Hop func(netip.Addr) int
 
 	fragments map[fragmentKey]fragmentPath
+	flows     map[flowKey]*flow
 }
 
 // Tunnel is this node's end of one.
@@ -120,7 +124,7 @@ func (k Kind) String() string {
 func dropped(reason string) Fate { return Fate{Kind: Dropped, Drop: reason} }
 
 // Forget drops what was learned from packets.
-func (w *World) Forget() { w.fragments = nil }
+func (w *World) Forget() { w.fragments, w.flows = nil, nil }
 
 // registered reports whether a tunnel leads to an endpoint, or, without a port, to its address.
 func (w *World) registered(tunnel uint32, e Endpoint) bool {
@@ -135,14 +139,22 @@ func (w *World) registered(tunnel uint32, e Endpoint) bool {
 	return false
 }
 
-// tunnelTo finds the tunnel that leads to an endpoint, or to its address.
+// tunnelTo finds the tunnel that leads to an endpoint, or to its address: the first of several.
 func (w *World) tunnelTo(e Endpoint) (uint32, bool) {
-	for s := range w.Services {
-		if s.Address == e.Address && (e.Protocol == 0 || s.Port == e.Port) {
-			return s.Tunnel, true
-		}
+	if all := w.tunnelsTo(e); len(all) > 0 {
+		return slices.Min(all), true
 	}
 	return 0, false
+}
+
+// tunnelsTo are all tunnels that lead to an endpoint, or to its address.
+func (w *World) tunnelsTo(e Endpoint) (all []uint32) {
+	for s := range w.Services {
+		if s.Address == e.Address && (e.Protocol == 0 || s.Port == e.Port) && !slices.Contains(all, s.Tunnel) {
+			all = append(all, s.Tunnel)
+		}
+	}
+	return all
 }
 
 func (w *World) own(a netip.Addr) bool {
