@@ -3,12 +3,19 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"net/netip"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"runtime/pprof"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -51,6 +58,10 @@ func BenchmarkMemory(b *testing.B) {
 		b.Logf("the last of the tunnels came after %s", time.Since(begin).Round(time.Second))
 		many := s.gateway.memory(b)
 		n := float64(100*manyNodes - 10)
+		if os.Getenv(heapEnv) != "" {
+			s.must(s.gateway.process.Signal(unix.SIGUSR1))
+			time.Sleep(10 * time.Second)
+		}
 		b.ReportMetric((many.live-few.live)/n, "B-heap/tunnel")
 		b.ReportMetric((many.resident-few.resident)/n, "B-resident/tunnel")
 		b.ReportMetric(few.resident/(1<<20), "MiB-resident-10")
@@ -72,6 +83,33 @@ func (e *end) memory(b *testing.B) memory {
 	}
 	b.Logf("%.1f MiB live, %.1f MiB resident", m.live/(1<<20), m.resident/(1<<20))
 	return m
+}
+
+// heapEnv names a directory for profiles of the live heap. A benchmark of memory writes that of
+// the gateway's program there when it has all tunnels.
+const heapEnv = "EPIC_TEST_HEAP"
+
+// profileHeap has this process, a program, write a profile of its live heap on SIGUSR1.
+func profileHeap() {
+	dir := os.Getenv(heapEnv)
+	if dir == "" {
+		return
+	}
+	runtime.MemProfileRate = 64 << 10
+	wanted := make(chan os.Signal, 1)
+	signal.Notify(wanted, unix.SIGUSR1)
+	go func() {
+		for range wanted {
+			runtime.GC()
+			f, err := os.Create(filepath.Join(dir, fmt.Sprintf("heap-%d.pprof", os.Getpid())))
+			if err == nil {
+				err = errors.Join(pprof.WriteHeapProfile(f), f.Close())
+			}
+			if err != nil {
+				fmt.Fprintln(os.Stderr, err)
+			}
+		}
+	}()
 }
 
 // hasTunnels waits until the gateway has that many.
