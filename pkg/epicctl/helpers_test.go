@@ -34,6 +34,8 @@ type installation struct {
 	epic func(versioned.Interface) versioned.Interface
 	// raw answers for paths that the server itself does not have.
 	raw map[string]string
+	// quotaPatience is none unless a test has a quota controller.
+	quotaPatience quotaPatience
 }
 
 // install starts a server with a configuration and addresses.
@@ -120,6 +122,7 @@ func (i *installation) run(t *testing.T, args ...string) result {
 	streams := genericclioptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &errOut}
 	tool := newTool(streams)
 	*tool.flags.KubeConfig = i.Kubeconfig
+	tool.quotaPatience = i.quotaPatience
 	t.Cleanup(func() { closeIdle(tool) })
 	if i.kube != nil {
 		tool.kube = func() (kubernetes.Interface, error) { return i.kube, nil }

@@ -104,11 +104,11 @@ func quotaList(counts map[string]int64) corev1.ResourceList {
 	return hard
 }
 
-// ensureQuota creates the quota. Of one that is there it changes only the counts
-// that were given.
+// ensureQuota creates the quota, and waits until it is in force. Of one that is there
+// it changes only the counts that were given.
 func (o *createAccount) ensureQuota(ctx context.Context, want *corev1.ResourceQuota, given map[string]int64) (outcome, runtime.Object, error) {
 	explain := func(verb string, err error) error { return right{verb, "resourcequotas", want.Namespace}.explain(err) }
-	return ensure(ctx, o, o.kubeClient.CoreV1().ResourceQuotas(want.Namespace), want, explain, func(is *corev1.ResourceQuota) (map[string]any, error) {
+	result, is, err := ensure(ctx, o, o.kubeClient.CoreV1().ResourceQuotas(want.Namespace), want, explain, func(is *corev1.ResourceQuota) (map[string]any, error) {
 		change := map[string]any{}
 		for name, n := range quotaList(given) {
 			if has, ok := is.Spec.Hard[name]; !ok || has.Cmp(n) != 0 {
@@ -120,4 +120,8 @@ func (o *createAccount) ensureQuota(ctx context.Context, want *corev1.ResourceQu
 		}
 		return map[string]any{"spec": map[string]any{"hard": change}}, nil
 	})
+	if err == nil && result == created && o.dryRun == dryRunNone {
+		err = o.awaitCount(ctx, want)
+	}
+	return result, is, err
 }

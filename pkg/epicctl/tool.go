@@ -43,11 +43,12 @@ type tool struct {
 	kube func() (kubernetes.Interface, error)
 	epic func() (versioned.Interface, error)
 	// raw gets a path of the server, and returns what came even with an error.
-	raw func(ctx context.Context, path string, params map[string]string) ([]byte, error)
+	raw           func(ctx context.Context, path string, params map[string]string) ([]byte, error)
+	quotaPatience quotaPatience
 }
 
 func newTool(streams genericclioptions.IOStreams) *tool {
-	t := &tool{IOStreams: streams, flags: genericclioptions.NewConfigFlags(true)}
+	t := &tool{IOStreams: streams, flags: genericclioptions.NewConfigFlags(true), quotaPatience: defaultQuotaPatience}
 	t.flags.Timeout = ptr.To(requestTimeout)
 	// Nothing is cached on disk, so the flag would promise what nobody keeps.
 	t.flags.CacheDir = nil

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package epicctl
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/utils/ptr"
+)
+
+// quotaPatience is how long a command waits for Kubernetes to count what a new quota
+// limits.
+type quotaPatience struct {
+	// poll is the time between two reads of the quota.
+	poll time.Duration
+	// status is how long a quota controller may take to write the quota's status. Without
+	// a status nothing is limited, and where no quota controller runs there never is one.
+	status time.Duration
+	// renew is how long kinds may be missing in a status before the quota is made again.
+	renew time.Duration
+	// count is how long all of it may take. kube-controller-manager looks for new kinds
+	// every 30 seconds.
+	count time.Duration
+}
+
+var defaultQuotaPatience = quotaPatience{poll: 200 * time.Millisecond, status: 3 * time.Second, renew: 5 * time.Second, count: time.Minute}
+
+// awaitCount waits until Kubernetes has counted everything that a new quota limits: it
+// refuses objects whose count is unknown. Want is the quota as it was asked for.
+//
+// kube-controller-manager does not know EPIC's kinds for up to 30 seconds after EPIC was
+// installed. A quota that it saw before stays uncounted until it looks at all quotas again,
+// up to 5 minutes later, so awaitCount makes that quota again.
+func (o *createAccount) awaitCount(ctx context.Context, want *corev1.ResourceQuota) error {
+	client, begin := o.kubeClient.CoreV1().ResourceQuotas(want.Namespace), time.Now()
+	for made := begin; ; {
+		is, err := client.Get(ctx, want.Name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			// Somebody else decided that there is none.
+			return nil
+		}
+		if err != nil {
+			return right{"get", "resourcequotas", want.Namespace}.explain(err)
+		}
+		missing, seen := uncounted(is), is.Status.Hard != nil
+		switch age := time.Since(made); {
+		case len(missing) == 0, !seen && age >= o.quotaPatience.status:
+			return nil
+		case time.Since(begin) >= o.quotaPatience.count:
+			o.note("Kubernetes has not counted the account's %s yet. It refuses new ones with %q until it has, which takes up to 5 minutes.", missing[0], "status unknown for quota")
+			return nil
+		case seen && age >= o.quotaPatience.renew:
+			if err := o.renewQuota(ctx, client, is, want); err != nil {
+				return err
+			}
+			made = time.Now()
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(o.quotaPatience.poll):
+		}
+	}
+}
+
+// renewQuota makes the same quota again, unless it was changed since.
+func (o *createAccount) renewQuota(ctx context.Context, client typedcorev1.ResourceQuotaInterface, old, want *corev1.ResourceQuota) error {
+	unchanged := metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: ptr.To(old.UID), ResourceVersion: ptr.To(old.ResourceVersion)}}
+	err := client.Delete(ctx, old.Name, unchanged)
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return right{"delete", "resourcequotas", old.Namespace}.explain(err)
+	}
+	_, err = client.Create(ctx, want, o.createOptions())
+	if apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	return right{"create", "resourcequotas", old.Namespace}.explain(err)
+}
+
+// uncounted are the resources that a quota limits and whose number is not known, as in
+// "lbservicegroups.epic.acnodal.io".
+func uncounted(q *corev1.ResourceQuota) (missing []string) {
+	for name := range q.Spec.Hard {
+		if _, known := q.Status.Used[name]; !known {
+			missing = append(missing, strings.TrimPrefix(string(name), "count/"))
+		}
+	}
+	slices.Sort(missing)
+	return missing
+}
