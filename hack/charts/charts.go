@@ -22,6 +22,7 @@ func gatewayCluster() chart {
 	c := chart{name: "epic", groups: []group{
 		{"server", []root{{oneMember, topology("one-member")}, {threeMembers, topology("three-members")}, {external, topology("external")}}},
 		{"setup", []root{{"setup", ""}}},
+		{"audit", []root{{"audit", ".Values.audit.enabled"}}},
 		{"backup", []root{{"backup", ".Values.backup.enabled"}}},
 		{"certificates", []root{{"overlays/cert-manager/serving.yaml", certManager}, {"overlays/cert-manager/etcd.yaml", `and (` + certManager + `) (` + topology("three-members") + `)`}}},
 		{"node", []root{{"node", ".Values.node.enabled"}}},
@@ -29,7 +30,10 @@ func gatewayCluster() chart {
 		{"monitoring", []root{{"monitoring", ".Values.monitoring.enabled"}}},
 	}}
 	// Before the arguments that users add.
-	c.edits = append(c.edits, edit{kinds: []string{"Deployment"}, names: []string{"epic-apiserver"}, roots: []string{oneMember}, change: embeddedBackup})
+	c.edits = append(c.edits,
+		edit{kinds: []string{"Deployment"}, names: []string{"epic-apiserver"}, change: audited},
+		edit{kinds: []string{"Deployment"}, names: []string{"epic-apiserver"}, roots: []string{oneMember}, change: embeddedBackup},
+		edit{kinds: []string{"ConfigMap"}, names: []string{"epic-audit-policy"}, change: auditPolicy})
 	for _, p := range []program{
 		{kind: "Deployment", name: "epic-apiserver", values: "apiserver", containers: []string{"epic-apiserver"}, resources: "epic-apiserver", roots: []string{oneMember}},
 		{kind: "Deployment", name: "epic-apiserver", values: "apiserver", containers: []string{"epic-apiserver"}, resources: "epic-apiserver", replicas: true, roots: []string{threeMembers, external}},

@@ -11,7 +11,7 @@ import (
 type identity struct{ kind, namespace, name string }
 
 // generatedName is the hash that kustomize appends to the name of a generated object.
-var generatedName = regexp.MustCompile(`^(epic-node-client)-[a-z0-9]{10}$`)
+var generatedName = regexp.MustCompile(`^(epic-node-client|epic-audit-policy)-[a-z0-9]{10}$`)
 
 func newIdentity(content map[string]any) identity {
 	metadata, _ := content["metadata"].(map[string]any)

@@ -57,7 +57,7 @@ func kustomized(t *testing.T, folders ...string) []*unstructured.Unstructured {
 }
 
 // hashes are those that kustomize and the charts append to names. They are of other content.
-var hashes = regexp.MustCompile(`\b(epic-node-client-[a-z0-9]{10}|epic-(?:setup|backup)-[0-9a-f]{8})\b`)
+var hashes = regexp.MustCompile(`\b(epic-(?:node-client|audit-policy)-[a-z0-9]{10}|epic-(?:setup|backup)-[0-9a-f]{8})\b`)
 
 // byName indexes objects. It removes what only Helm needs: that it keeps an object.
 func byName(t *testing.T, objects []*unstructured.Unstructured) map[string]map[string]any {
@@ -164,6 +164,7 @@ func TestGatewayCluster(t *testing.T) {
 		"only the server":   {[]string{"node.enabled=false", "operator.enabled=false"}, []string{three, "setup"}, 3, true, nil},
 		"no network policy": {[]string{"networkPolicies.enabled=false"}, []string{three, "setup", "node", "operator"}, 3, true, kind("NetworkPolicy")},
 		"backup":            {[]string{"backup.enabled=true"}, []string{three, "setup", "node", "operator", "backup"}, 3, true, nil},
+		"audit":             {[]string{"audit.enabled=true"}, []string{three, "components/audit", "setup", "node", "operator"}, 3, true, nil},
 		"embedded backup":   {[]string{"backup.enabled=true", "etcd.topology=one-member"}, []string{one, "components/backup-embedded", "setup", "node", "operator"}, 0, true, nil},
 		"in its namespace": {nil, []string{three, "setup", "node", "operator"}, 3, true, func(u *unstructured.Unstructured) bool {
 			return u.GetKind() == "Namespace" && u.GetName() == "epic-system"

@@ -316,3 +316,28 @@ func TestLint(t *testing.T) {
 		}
 	}
 }
+
+// An audit policy of one's own replaces the one that ships, and comes with a new name of its
+// ConfigMap, so the server starts again with it.
+func TestAuditPolicy(t *testing.T) {
+	names := map[string]bool{}
+	for _, policy := range []string{"", "rules:\n- level: RequestResponse\n", "rules:\n- level: None\n"} {
+		objects, err := helm.Template(t, "epic", "--set", "audit.enabled=true", "--set", "audit.policy="+policy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range objects {
+			if o.GetKind() != "ConfigMap" || !strings.HasPrefix(o.GetName(), "epic-audit-policy-") {
+				continue
+			}
+			names[o.GetName()] = true
+			text, _, _ := unstructured.NestedString(o.Object, "data", "policy.yaml")
+			if policy != "" && text != policy || policy == "" && !strings.Contains(text, "level: Metadata") {
+				t.Errorf("With the policy %q the server gets %q", policy, text)
+			}
+		}
+	}
+	if len(names) != 3 {
+		t.Errorf("The ConfigMaps are %v", names)
+	}
+}

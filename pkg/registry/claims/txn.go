@@ -102,7 +102,7 @@ func (c *txnClient) commit(ctx context.Context, op clientv3.Op, key string, expe
 		if n := refusedReleases(resp, releasing+len(p.adds), releasing); n > 0 {
 			reportForeignReleases(ctx, p.owner, n)
 		}
-		record(ctx, p)
+		annotateRecord(ctx, p)
 		return result{succeeded: true, revision: resp.Header.Revision}, nil
 	}
 	if r, changed := changedObject(resp, expected); changed {

@@ -11,3 +11,8 @@
 {{- define "epic.hash" -}}
 {{- list .Values .Chart.AppVersion | toJson | sha256sum | trunc 8 -}}
 {{- end -}}
+
+{{- /* Another audit policy is another ConfigMap. */ -}}
+{{- define "epic.auditHash" -}}
+{{- list .Values.audit .Chart.AppVersion | toJson | sha256sum | trunc 10 -}}
+{{- end -}}

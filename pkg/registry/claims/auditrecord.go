@@ -22,10 +22,10 @@ const (
 // maxRecorded is how many ranges of claims an annotation names.
 const maxRecorded = 64
 
-// record adds what a write claimed and released to the audit record of its request.
+// annotateRecord adds what a write claimed and released to the audit record of its request.
 // A request that writes many objects gets an annotation for each, with the object's name
 // behind a slash.
-func record(ctx context.Context, p *pending) {
+func annotateRecord(ctx context.Context, p *pending) {
 	if !apiaudit.AuditContextFrom(ctx).Enabled() {
 		return
 	}
