@@ -97,6 +97,11 @@ conformance-cluster: ## Run it in a real cluster, through tunnels (Linux, root; 
 e2e-kind: build ## Test EPIC in a cluster of kind with three nodes (Linux, Docker)
 	hack/kind.sh
 
+# Another version than the last tag: make skew OLD=v1.2.3
+.PHONY: skew
+skew: ## Run two versions of each program together, under traffic (Linux, root; 10 minutes)
+	hack/skew.sh $(OLD)
+
 .PHONY: cluster
 cluster: build images ## Start a Kubernetes cluster with EPIC in it (Linux, root)
 	@hack/cluster-epic.sh
