@@ -289,11 +289,12 @@ func (k *hostKeeper) apply(ctx context.Context) {
 	}
 	var waiting []netip.Addr
 	for i := range desired.Addresses {
-		if a := &desired.Addresses[i]; a.Waits && !slices.Contains(waiting, a.Address) {
+		if a := &desired.Addresses[i]; a.Waits {
 			waiting = append(waiting, a.Address)
 		}
 	}
 	slices.SortFunc(waiting, netip.Addr.Compare)
+	waiting = slices.Compact(waiting)
 	k.mu.Lock()
 	k.problems, k.waiting = problems, waiting
 	k.mu.Unlock()
