@@ -52,12 +52,15 @@ func configuration(resources []*resource.Resource) (config []byte, refusal strin
 		if err := proto.Unmarshal(r.Body, m); err != nil {
 			return nil, "can't be decoded: " + err.Error(), nil //nolint:nilerr // it is the answer
 		}
-		if c, ok := m.(*routev3.RouteConfiguration); ok {
-			l, err := routeListener(c, i)
+		switch m := m.(type) {
+		case *routev3.RouteConfiguration:
+			l, err := routeListener(m, i)
 			if err != nil {
 				return nil, "", err
 			}
 			static.Listeners = append(static.Listeners, l)
+		case *listenerv3.Listener:
+			impatient(m.ProtoReflect())
 		}
 	}
 	config, err = proto.Marshal(whole)

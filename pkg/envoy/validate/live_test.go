@@ -97,15 +97,17 @@ func TestLive(t *testing.T) {
 		}),
 		udpListener(t, "udp", "somewhere"), udpListener(t, "bad udp", ""),
 		listener(t, "bad", &listenerv3.FilterChain{FilterChainMatch: &listenerv3.FilterChainMatch{ServerNames: []string{"a.*.example.com"}}}),
+		inline(t, "inline", "/a.*"), inline(t, "bad inline", "(unclosed"),
 		{Type: resource.Route, Name: "garbage", Version: "g", Body: []byte("\xff\xff\xff")},
 		{Type: resource.Endpoint, Name: "not checked", Version: "e", Body: []byte("\xff\xff\xff")},
 	}
 	want := map[resource.Key]string{
-		{Type: resource.Route, Name: "bad"}:        "unclosed",
-		{Type: resource.Cluster, Name: "bad"}:      "EDS",
-		{Type: resource.Listener, Name: "bad"}:     "wildcards",
-		{Type: resource.Listener, Name: "bad udp"}: "",
-		{Type: resource.Route, Name: "garbage"}:    "can't be decoded",
+		{Type: resource.Route, Name: "bad"}:           "unclosed",
+		{Type: resource.Cluster, Name: "bad"}:         "EDS",
+		{Type: resource.Listener, Name: "bad"}:        "wildcards",
+		{Type: resource.Listener, Name: "bad inline"}: "unclosed",
+		{Type: resource.Listener, Name: "bad udp"}:    "",
+		{Type: resource.Route, Name: "garbage"}:       "can't be decoded",
 	}
 	began := time.Now()
 	refused, err := v.Check(t.Context(), all...)

@@ -15,6 +15,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/proto"
@@ -35,19 +36,40 @@ func mk(t *testing.T, typ resource.Type, name string, m proto.Message) *resource
 }
 
 func route(t *testing.T, name, regex string) *resource.Resource {
-	return mk(t, resource.Route, name, &routev3.RouteConfiguration{
+	return mk(t, resource.Route, name, routes(name, regex))
+}
+
+// routes lead to a cluster that no Envoy of these tests has.
+func routes(name, regex string) *routev3.RouteConfiguration {
+	return &routev3.RouteConfiguration{
 		Name: name, ValidateClusters: wrapperspb.Bool(true),
 		VirtualHosts: []*routev3.VirtualHost{{Name: "all", Domains: []string{"*"}, Routes: []*routev3.Route{{
 			Match:  &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_SafeRegex{SafeRegex: &matcherv3.RegexMatcher{Regex: regex}}},
 			Action: &routev3.Route_Route{Route: &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: "elsewhere"}}},
 		}}}},
-	})
+	}
 }
 
 func listener(t *testing.T, name string, chain *listenerv3.FilterChain) *resource.Resource {
-	manager, err := anypb.New(&hcmv3.HttpConnectionManager{
+	return managed(t, name, chain, &hcmv3.HttpConnectionManager{
 		StatPrefix: name, RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{ConfigSource: resource.ADS(), RouteConfigName: name}},
 	})
+}
+
+// inline is a listener that has its routes itself, as those of templates may.
+func inline(t *testing.T, name, regex string) *resource.Resource {
+	router, err := anypb.New(&routerv3.Router{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return managed(t, name, &listenerv3.FilterChain{}, &hcmv3.HttpConnectionManager{
+		StatPrefix: name, RouteSpecifier: &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: routes(name, regex)},
+		HttpFilters: []*hcmv3.HttpFilter{{Name: "router", ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: router}}},
+	})
+}
+
+func managed(t *testing.T, name string, chain *listenerv3.FilterChain, m *hcmv3.HttpConnectionManager) *resource.Resource {
+	manager, err := anypb.New(m)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,14 +102,16 @@ func TestCheck(t *testing.T) {
 		cluster(t, "good", nil), cluster(t, "bad", func(c *clusterv3.Cluster) { c.EdsClusterConfig = nil }),
 		listener(t, "good", &listenerv3.FilterChain{}),
 		listener(t, "bad", &listenerv3.FilterChain{FilterChainMatch: &listenerv3.FilterChainMatch{ServerNames: []string{"a.*.example.com"}}}),
+		inline(t, "inline", "/a.*"), inline(t, "bad inline", "(unclosed"),
 		{Type: resource.Route, Name: "garbage", Version: "g", Body: []byte("\xff\xff\xff")},
 		{Type: resource.Endpoint, Name: "not checked", Version: "e", Body: []byte("\xff\xff\xff")},
 	}
 	want := map[resource.Key]string{
-		{Type: resource.Route, Name: "bad"}:     "unclosed",
-		{Type: resource.Cluster, Name: "bad"}:   "EDS",
-		{Type: resource.Listener, Name: "bad"}:  "wildcards",
-		{Type: resource.Route, Name: "garbage"}: "can't be decoded",
+		{Type: resource.Route, Name: "bad"}:           "unclosed",
+		{Type: resource.Cluster, Name: "bad"}:         "EDS",
+		{Type: resource.Listener, Name: "bad"}:        "wildcards",
+		{Type: resource.Listener, Name: "bad inline"}: "unclosed",
+		{Type: resource.Route, Name: "garbage"}:       "can't be decoded",
 	}
 	began := time.Now()
 	refused, err := v.Check(t.Context(), all...)
