@@ -110,6 +110,7 @@ func (s *site) testConnected(t *testing.T) {
 		wants(t, "the answer", answer, "till-", " "+address+":")
 		return ""
 	})
+	s.testCertificates(t, address)
 	s.testDisconnect(t, node, admin)
 }
 
