@@ -45,12 +45,18 @@ static __always_inline int is_taken(const struct path *had, const struct packet 
 	return idle <= (had->answered ? FLOW_IDLE_TCP : FLOW_IDLE);
 }
 
-// is_there reports whether what a flow goes by is still there.
-static __always_inline int is_there(const struct path *had)
+// is_there reports whether what a flow goes by is still there, and on a client node still
+// leads to the endpoint.
+static __always_inline int is_there(const struct path *had, const struct packet *p)
 {
+	struct endpoint endpoint;
+
 	if (!bpf_map_lookup_elem(&tunnels, &had->tunnel))
 		return 0;
-	return !gateway || bpf_map_lookup_elem(&proxies, &had->ifindex);
+	if (gateway)
+		return bpf_map_lookup_elem(&proxies, &had->ifindex) != 0;
+	endpoint_of(&endpoint, p, had->tunnel);
+	return bpf_map_lookup_elem(&policies, &endpoint) != 0;
 }
 
 // flow_result is what became of noting a flow.
@@ -80,7 +86,7 @@ static __always_inline enum flow_result claim_flow(void *flows, const struct pac
 		}
 		return FLOW_KNOWN;
 	}
-	if (had && is_taken(had, p, now) && is_there(had))
+	if (had && is_taken(had, p, now) && is_there(had, p))
 		return FLOW_TAKEN;
 	// Nothing answers a reset.
 	if (had && path.sent & TCP_RST)

@@ -94,8 +94,16 @@ func TestFlowsAreGivenUp(t *testing.T) {
 	ageFlows(t, b.nodeSide.objects.Flows, 70)
 	b.check(t, RoleClient, step{program: "encap", in: answer, verdict: sent, out: outer(node, gateway, tunnel4, answer)})
 	b.check(t, RoleClient, step{program: "decap", in: outer(gateway6, node6, tunnel6, question), verdict: shot, drop: DropPortTaken})
-	must(t, b.nodeSide.Tunnels().Delete(tunnel4))
+	// The endpoint gets a third tunnel, and loses the first.
+	service := Service{Tunnel: tunnelNarrow, Endpoint: port(endpointOf(severalTunnels, false), worldPort), Protocol: protoUDP, Sources: []netip.Addr{netip.MustParseAddr(proxyAddress[false])}}
+	must(t, b.nodeSide.Services().Put(service))
+	b.check(t, RoleClient, step{program: "decap", in: outer(gateway6, node6, tunnel6, question), verdict: shot, drop: DropPortTaken})
+	service.Tunnel = tunnel4
+	must(t, b.nodeSide.Services().Delete(service))
 	b.check(t, RoleClient, step{program: "decap", in: outer(gateway6, node6, tunnel6, question), verdict: pass, out: question})
+	must(t, b.nodeSide.Tunnels().Delete(tunnel6))
+	again := outer(port("192.0.2.66", DefaultPort), node, tunnelNarrow, question)
+	b.check(t, RoleClient, step{program: "decap", in: again, verdict: pass, out: question})
 }
 
 // Two pods of a proxy on one node that choose the same port: the second is refused by the
