@@ -183,12 +183,10 @@ func (s *services) wantPolicy(key bpf.KernelEndpoint) (value bpf.KernelPolicy, o
 // keysIn lists the keys of all services of scopes. A key of several may come several times.
 func keysIn(all *scopes) iter.Seq[bpf.KernelEndpoint] {
 	return func(yield func(bpf.KernelEndpoint) bool) {
-		for in, list := range all.by {
-			for m := range list.each {
-				for _, key := range keysOf(in, m) {
-					if !yield(key) {
-						return
-					}
+		for in, m := range all.all {
+			for _, key := range keysOf(in, m) {
+				if !yield(key) {
+					return
 				}
 			}
 		}

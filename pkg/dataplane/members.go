@@ -18,40 +18,44 @@ type member struct {
 	protocol uint8
 }
 
-// members are the services of a scope in the order in which they came. Nearly always there
-// is one, which does not need memory of its own.
-type members struct {
-	first member
-	more  *[]member
-}
-
 // scopes are services by scope. A gateway node has one for each tunnel and each interface of
 // up to hundreds of thousands of services, and nothing else of them.
 type scopes struct {
-	by map[scope]members
+	// first has the service of each scope that came first, and more the others in the order
+	// in which they came. Nearly always there is one.
+	first map[scope]member
+	more  map[scope][]member
 	// entries is how many keys the kernel's map has for all of them: of each scope one for
 	// the address, and one for each of its ports.
 	entries int
 }
 
-func newScopes() scopes { return scopes{by: map[scope]members{}} }
+func newScopes() scopes {
+	return scopes{first: map[scope]member{}, more: map[scope][]member{}}
+}
 
-// each visits the services of a scope.
-func (s *scopes) each(in scope) iter.Seq[member] {
-	return func(yield func(member) bool) {
-		if m, ok := s.by[in]; ok {
-			m.each(yield)
+// all visits all services.
+func (s *scopes) all(yield func(scope, member) bool) {
+	for in := range s.first {
+		for one := range s.each(in) {
+			if !yield(in, one) {
+				return
+			}
 		}
 	}
 }
 
-func (m members) each(yield func(member) bool) {
-	if !yield(m.first) || m.more == nil {
-		return
-	}
-	for _, one := range *m.more {
-		if !yield(one) {
+// each visits the services of a scope.
+func (s *scopes) each(in scope) iter.Seq[member] {
+	return func(yield func(member) bool) {
+		first, ok := s.first[in]
+		if !ok || !yield(first) {
 			return
+		}
+		for _, one := range s.more[in] {
+			if !yield(one) {
+				return
+			}
 		}
 	}
 }
@@ -66,7 +70,7 @@ func (s *scopes) has(in scope, wanted member) bool {
 }
 
 func (s *scopes) empty(in scope) bool {
-	_, ok := s.by[in]
+	_, ok := s.first[in]
 	return !ok
 }
 
@@ -94,16 +98,11 @@ func (s *scopes) needs(in scope, added member) int {
 // add adds a service that is not yet there.
 func (s *scopes) add(in scope, added member) {
 	s.entries += s.needs(in, added)
-	m, ok := s.by[in]
-	switch {
-	case !ok:
-		m.first = added
-	case m.more == nil:
-		m.more = &[]member{added}
-	default:
-		*m.more = append(*m.more, added)
+	if _, ok := s.first[in]; !ok {
+		s.first[in] = added
+		return
 	}
-	s.by[in] = m
+	s.more[in] = append(s.more[in], added)
 }
 
 // drop removes a service, if it is there.
@@ -117,14 +116,13 @@ func (s *scopes) drop(in scope, gone member) {
 			rest = append(rest, one)
 		}
 	}
-	switch len(rest) {
-	case 0:
-		delete(s.by, in)
-	case 1:
-		s.by[in] = members{first: rest[0]}
-	default:
-		more := rest[1:]
-		s.by[in] = members{first: rest[0], more: &more}
+	delete(s.first, in)
+	delete(s.more, in)
+	if len(rest) > 0 {
+		s.first[in] = rest[0]
+	}
+	if len(rest) > 1 {
+		s.more[in] = rest[1:]
 	}
 	s.entries -= s.needs(in, gone)
 }

@@ -168,11 +168,9 @@ func (s *services) has(id serviceID) bool {
 
 // all visits all services.
 func (s *services) all(yield func(serviceID) bool) {
-	for in, list := range s.byTunnel.by {
-		for m := range list.each {
-			if !yield(ofTunnel(in, m)) {
-				return
-			}
+	for in, m := range s.byTunnel.all {
+		if !yield(ofTunnel(in, m)) {
+			return
 		}
 	}
 }
@@ -435,7 +433,7 @@ func (s *services) interfacesOf(inTunnels map[scope]struct{}) map[scope]struct{}
 func (s *services) List() ([]Service, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := make([]Service, 0, len(s.byTunnel.by))
+	list := make([]Service, 0, len(s.byTunnel.first))
 	for id := range s.all {
 		list = append(list, Service{
 			Tunnel:    id.tunnel,

@@ -15,6 +15,9 @@ import (
 type tunnelTable struct {
 	kernel *derived[uint32, bpf.KernelTunnel]
 	kept   map[uint32]keptTunnel
+	// others are the accepted cookies besides the first, of tunnels where they are not the
+	// same.
+	others map[uint32][MaxCookies - 1]uint64
 	// locals are the ends on this node, which are few.
 	locals []localEnd
 	places map[localEnd]uint32
@@ -30,13 +33,11 @@ type localEnd struct {
 type keptTunnel struct {
 	remote         [16]byte
 	cookie, accept uint64
-	// others are the accepted cookies besides the first, if they are not the same.
-	others     *[MaxCookies - 1]uint64
-	slot       uint32
-	local      uint32
-	remotePort uint16
-	mtu        uint16
-	flags      uint8
+	slot           uint32
+	local          uint32
+	remotePort     uint16
+	mtu            uint16
+	flags          uint8
 }
 
 func newTunnelTable(m *ebpf.Map) (*tunnelTable, error) {
@@ -44,14 +45,14 @@ func newTunnelTable(m *ebpf.Map) (*tunnelTable, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tunnelTable{kernel: kernel, kept: make(map[uint32]keptTunnel, len(kernel.found)), places: map[localEnd]uint32{}}
+	t := &tunnelTable{kernel: kernel, kept: make(map[uint32]keptTunnel, len(kernel.found)), others: map[uint32][MaxCookies - 1]uint64{}, places: map[localEnd]uint32{}}
 	for id, value := range kernel.found {
-		t.kept[id] = t.pack(&value)
+		t.keep(id, &value)
 	}
 	return t, nil
 }
 
-func (t *tunnelTable) pack(value *bpf.KernelTunnel) keptTunnel {
+func (t *tunnelTable) keep(id uint32, value *bpf.KernelTunnel) {
 	end := localEnd{value.Local.Bytes, value.LocalPort, value.Family6}
 	local, ok := t.places[end]
 	if !ok {
@@ -59,21 +60,20 @@ func (t *tunnelTable) pack(value *bpf.KernelTunnel) keptTunnel {
 		t.locals = append(t.locals, end)
 		t.places[end] = local
 	}
-	k := keptTunnel{
+	t.kept[id] = keptTunnel{
 		remote: value.Remote.Bytes, remotePort: value.RemotePort, local: local, slot: value.Slot, mtu: value.Mtu,
 		flags: uint8(value.Flags), cookie: value.Cookie, accept: value.Accepts[0],
 	}
+	delete(t.others, id)
 	for _, accepted := range value.Accepts {
-		if accepted != k.accept {
-			others := [MaxCookies - 1]uint64(value.Accepts[1:])
-			k.others = &others
+		if accepted != value.Accepts[0] {
+			t.others[id] = [MaxCookies - 1]uint64(value.Accepts[1:])
 			break
 		}
 	}
-	return k
 }
 
-func (t *tunnelTable) unpack(k *keptTunnel) bpf.KernelTunnel {
+func (t *tunnelTable) unpack(id uint32, k *keptTunnel) bpf.KernelTunnel {
 	end := t.locals[k.local]
 	value := bpf.KernelTunnel{
 		LocalPort: end.port, Family6: end.family6, RemotePort: k.remotePort, Slot: k.slot, Mtu: k.mtu,
@@ -82,9 +82,9 @@ func (t *tunnelTable) unpack(k *keptTunnel) bpf.KernelTunnel {
 	value.Local.Bytes, value.Remote.Bytes = end.address, k.remote
 	for i := range value.Accepts {
 		value.Accepts[i] = k.accept
-		if i > 0 && k.others != nil {
-			value.Accepts[i] = k.others[i-1]
-		}
+	}
+	if others, ok := t.others[id]; ok {
+		copy(value.Accepts[1:], others[:])
 	}
 	return value
 }
@@ -95,13 +95,13 @@ func (t *tunnelTable) get(id uint32) (bpf.KernelTunnel, bool) {
 	if !ok {
 		return bpf.KernelTunnel{}, false
 	}
-	return t.unpack(&k), true
+	return t.unpack(id, &k), true
 }
 
 // all visits all entries.
 func (t *tunnelTable) all(yield func(uint32, bpf.KernelTunnel) bool) {
 	for id, k := range t.kept {
-		if !yield(id, t.unpack(&k)) {
+		if !yield(id, t.unpack(id, &k)) {
 			return
 		}
 	}
@@ -116,7 +116,7 @@ func (t *tunnelTable) update(entries map[uint32]bpf.KernelTunnel) error {
 		return err
 	}
 	for id, value := range entries {
-		t.kept[id] = t.pack(&value)
+		t.keep(id, &value)
 	}
 	return nil
 }
@@ -128,6 +128,7 @@ func (t *tunnelTable) remove(ids []uint32) error {
 	}
 	for _, id := range ids {
 		delete(t.kept, id)
+		delete(t.others, id)
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ import (
 // An entry that is packed comes out as it was.
 func TestTunnelTablePacks(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	table := &tunnelTable{places: map[localEnd]uint32{}}
+	table := &tunnelTable{kept: map[uint32]keptTunnel{}, others: map[uint32][MaxCookies - 1]uint64{}, places: map[localEnd]uint32{}}
 	for range 2000 {
 		value := bpf.KernelTunnel{
 			LocalPort: uint16(random.IntN(3)), RemotePort: uint16(random.Uint32()), Mtu: uint16(random.Uint32()), Family6: uint8(random.IntN(2)),
@@ -22,8 +22,9 @@ func TestTunnelTablePacks(t *testing.T) {
 		for i := range value.Accepts {
 			value.Accepts[i] = uint64(random.IntN(2))
 		}
-		k := table.pack(&value)
-		if got := table.unpack(&k); got != value {
+		id := random.Uint32N(100)
+		table.keep(id, &value)
+		if got, ok := table.get(id); got != value || !ok {
 			t.Fatalf("%+v came out as %+v", value, got)
 		}
 	}

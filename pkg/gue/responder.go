@@ -61,21 +61,32 @@ type ResponderTunnel struct {
 // peer is what is known of a tunnel.
 type peer struct {
 	// local is shared by all tunnels of one end.
-	local  *netip.AddrPort
-	keys   []Key
-	remote netip.AddrPort
-	// sequence is the last number.
-	sequence uint64
+	local *netip.AddrPort
+	keys  []Key
+	// remoteAddress and remotePort are those of the far end, and rtt is the round trip in
+	// microseconds. They lie so that they take little memory: a node may have a hundred
+	// thousand tunnels.
+	remoteAddress netip.Addr
+	remotePort    uint16
 	// fresh indicates that sequence is certainly the last that was used. As long as it
 	// is not, as after a restart, even the verified remote has to show that its PING
 	// is no replay.
 	fresh bool
+	rtt   uint32
+	// sequence is the last number.
+	sequence uint64
 	// challenge is the one that waits for its answer, nil if none does.
 	challenge *challenge
 	cookies   negotiation
 	// seen is nanoseconds since the start.
 	seen int64
-	rtt  time.Duration
+}
+
+// remote is the far end's address and port.
+func (p *peer) remote() netip.AddrPort { return netip.AddrPortFrom(p.remoteAddress, p.remotePort) }
+
+func (p *peer) move(remote netip.AddrPort) {
+	p.remoteAddress, p.remotePort = remote.Addr(), remote.Port()
 }
 
 // challenge is a nonce that was sent to an address.
@@ -138,7 +149,8 @@ func (r *Responder) Set(t ResponderTunnel) error {
 	defer r.mu.Unlock()
 	p := r.peers[t.ID]
 	if p == nil {
-		p = &peer{remote: unmap(t.Remote), sequence: t.Sequence, fresh: t.Sequence != 0, cookies: resume(t.Cookies)}
+		p = &peer{sequence: t.Sequence, fresh: t.Sequence != 0, cookies: resume(t.Cookies)}
+		p.move(unmap(t.Remote))
 		r.peers[t.ID] = p
 	}
 	p.local = r.localEnd(unmap(t.Local))
@@ -197,25 +209,25 @@ func (r *Responder) Handle(local, from netip.AddrPort, packet []byte, reply *[Pa
 	defer r.mu.Unlock()
 	at := int64(r.now().Sub(r.start))
 	p := r.peers[m.Tunnel]
-	if (p == nil || p.remote != from) && !r.sources.allow(from.Addr(), at) {
+	if (p == nil || p.remote() != from) && !r.sources.allow(from.Addr(), at) {
 		return r.Counts.add(Limited), false
 	}
 	result, key := r.check(p, &m, local, packet)
 	if result != OK {
 		return r.Counts.add(result), false
 	}
-	p.sequence, p.seen, p.rtt = m.Sequence, at, m.RTT
+	p.sequence, p.seen, p.rtt = m.Sequence, at, microseconds(m.RTT)
 	answer := Message{Tunnel: m.Tunnel, KeyID: m.KeyID, Sequence: m.Sequence, Type: Pong}
 	switch {
 	case p.challenge != nil && p.challenge.to == from && at < p.challenge.end && m.Nonce == p.challenge.nonce:
-		if p.remote != from {
+		if p.remote() != from {
 			if err := r.move(m.Tunnel, from); err != nil {
 				return r.Counts.add(Failed), false
 			}
-			p.remote = from
+			p.move(from)
 		}
 		p.challenge, p.fresh = nil, true
-	case p.remote == from && p.fresh:
+	case p.remote() == from && p.fresh:
 		if m.Nonce != (Nonce{}) {
 			break // the answer to a CHALLENGE has no room for flags, so it says nothing
 		}
@@ -245,14 +257,14 @@ func (r *Responder) Solicit(tunnel uint32) (Packet, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p := r.peers[tunnel]
-	if p == nil || !p.fresh || !p.remote.IsValid() || p.cookies.said&AnswersSolicits == 0 {
+	if p == nil || !p.fresh || !p.remote().IsValid() || p.cookies.said&AnswersSolicits == 0 {
 		return Packet{}, false
 	}
 	key := &p.keys[0]
 	if n := p.cookies.proven; n != nil && !p.cookies.retired(p.keys) {
 		key = n
 	}
-	out := Packet{Local: *p.local, Remote: p.remote}
+	out := Packet{Local: *p.local, Remote: p.remote()}
 	m := Message{Tunnel: tunnel, Type: Solicit, KeyID: key.ID, Sequence: p.sequence}
 	m.Encode(&out.Bytes, &key.Bytes)
 	return out, true
@@ -324,7 +336,7 @@ func (r *Responder) Each(see func(tunnel uint32, s PeerState)) {
 }
 
 func (r *Responder) state(p *peer) PeerState {
-	s := PeerState{Remote: p.remote, RTT: p.rtt, Sequence: p.sequence, Cookies: p.cookies.use(r.policy)}
+	s := PeerState{Remote: p.remote(), RTT: time.Duration(p.rtt) * time.Microsecond, Sequence: p.sequence, Cookies: p.cookies.use(r.policy)}
 	if p.seen != 0 {
 		s.Seen = r.start.Add(time.Duration(p.seen))
 	}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 var (
@@ -410,5 +411,12 @@ func TestResponderSolicits(t *testing.T) {
 	asks("one that was rolled back", false)
 	if _, ok := b.Solicit(6); ok {
 		t.Error("an unknown tunnel is asked")
+	}
+}
+
+// A node may have a hundred thousand tunnels, and the next larger size costs each 16 bytes.
+func TestPeersAreSmall(t *testing.T) {
+	if size := unsafe.Sizeof(peer{}); size > 112 {
+		t.Errorf("a peer takes %d bytes", size)
 	}
 }

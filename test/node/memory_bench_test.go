@@ -58,10 +58,6 @@ func BenchmarkMemory(b *testing.B) {
 		b.Logf("the last of the tunnels came after %s", time.Since(begin).Round(time.Second))
 		many := s.gateway.memory(b)
 		n := float64(100*manyNodes - 10)
-		if os.Getenv(heapEnv) != "" {
-			s.must(s.gateway.process.Signal(unix.SIGUSR1))
-			time.Sleep(10 * time.Second)
-		}
 		b.ReportMetric((many.live-few.live)/n, "B-heap/tunnel")
 		b.ReportMetric((many.resident-few.resident)/n, "B-resident/tunnel")
 		b.ReportMetric(few.resident/(1<<20), "MiB-resident-10")
@@ -74,34 +70,41 @@ type memory struct{ live, resident float64 }
 
 // memory waits until a node program has returned what it will.
 func (e *end) memory(b *testing.B) memory {
-	m := memory{math.Inf(1), math.Inf(1)}
+	m := memory{resident: math.Inf(1)}
 	for range 12 {
 		time.Sleep(5 * time.Second)
-		// The collector runs when the heap is twice what was live.
-		m.live = min(m.live, e.metric("go_memstats_next_gc_bytes")/2)
 		m.resident = min(m.resident, e.metric("process_resident_memory_bytes"))
 	}
+	// The collector runs when the heap is twice what was live.
+	e.s.must(e.process.Signal(unix.SIGUSR1))
+	time.Sleep(5 * time.Second)
+	m.live = e.metric("go_memstats_next_gc_bytes") / 2
 	b.Logf("%.1f MiB live, %.1f MiB resident", m.live/(1<<20), m.resident/(1<<20))
 	return m
 }
 
-// heapEnv names a directory for profiles of the live heap. A benchmark of memory writes that of
-// the gateway's program there when it has all tunnels.
+// heapEnv names a directory for profiles of the live heap. The benchmark of memory writes those of
+// the gateway's program there, with few tunnels and with all.
 const heapEnv = "EPIC_TEST_HEAP"
 
-// profileHeap has this process, a program, write a profile of its live heap on SIGUSR1.
-func profileHeap() {
+// collectOnSignal has this process, a program, collect garbage on SIGUSR1, and write a profile of
+// its live heap if that is wanted.
+func collectOnSignal() {
 	dir := os.Getenv(heapEnv)
-	if dir == "" {
-		return
+	if dir != "" {
+		runtime.MemProfileRate = 64 << 10
 	}
-	runtime.MemProfileRate = 64 << 10
 	wanted := make(chan os.Signal, 1)
 	signal.Notify(wanted, unix.SIGUSR1)
 	go func() {
 		for range wanted {
+			// The first leaves alone what was in use until then, such as buffers to be used again.
 			runtime.GC()
-			f, err := os.Create(filepath.Join(dir, fmt.Sprintf("heap-%d.pprof", os.Getpid())))
+			runtime.GC()
+			if dir == "" {
+				continue
+			}
+			f, err := os.Create(filepath.Join(dir, time.Now().Format("heap-150405.pprof")))
 			if err == nil {
 				err = errors.Join(pprof.WriteHeapProfile(f), f.Close())
 			}

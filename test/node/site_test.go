@@ -49,7 +49,7 @@ func TestMain(m *testing.M) {
 		"epic-apiserver": apiserver.Main, "epic-controller": controller.Main, "epic-node": epicnode.Main,
 	}[os.Getenv(programEnv)]
 	if main != nil {
-		profileHeap()
+		collectOnSignal()
 		os.Exit(main(os.Args[1:], os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())

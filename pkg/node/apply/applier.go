@@ -110,6 +110,8 @@ func (a *Applier) Set(i *intent.Intent) {
 		o = &object{key: i.Key}
 		a.objects[i.Key] = o
 	case o.want != nil && o.want.Equal(i):
+		// The new one shares its tunnels with the object that is kept, the old one no longer.
+		o.want = i
 		return
 	case o.want != nil && o.want.UID != i.UID:
 		// Another object of the same name has other keys.

@@ -129,6 +129,21 @@ func TestOrderOnClient(t *testing.T) {
 	}
 }
 
+// What comes again without a change takes no memory next to what is kept of the object.
+func TestSameAgain(t *testing.T) {
+	a, _ := start(t, fakeplane.New(), ForClient(anywhere, 6080))
+	var last *intent.Intent
+	for range 2 {
+		last = intended("web", 5, "10.244.1.5:8080")
+		a.Set(last)
+	}
+	a.EachIntent(func(i *intent.Intent) {
+		if &i.Tunnels[0] != &last.Tunnels[0] {
+			t.Error("the former intent's tunnels are kept")
+		}
+	})
+}
+
 func wait(t *testing.T, a *Applier) {
 	t.Helper()
 	if err := a.Wait(t.Context()); err != nil {

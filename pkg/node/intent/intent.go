@@ -158,7 +158,8 @@ func TunnelsOf(status *epicv1.ProxyStatus, here Ends) []Tunnel {
 		}
 	}
 	slices.SortFunc(out, func(a, b Tunnel) int { return cmp.Compare(a.ID, b.ID) })
-	return slices.Clip(out)
+	// In no more memory than they need: a node may keep a hundred thousand.
+	return slices.Clone(out)
 }
 
 // fill takes the tunnels, the endpoints on the nodes where they end, and those that do

@@ -54,8 +54,12 @@ func (i *Intent) leave(before *Intent, now time.Time) []Leaving {
 		_, direct := stays[Direct{Address: netip.AddrPortFrom(l.Address.Addr(), 0)}]
 		return live || direct || !nodes[l.Node] || !l.Until.After(now)
 	})
-	// They are in the order in which they left.
-	return slices.Clip(all[max(0, len(all)-maxLeaving):])
+	// They are in the order in which they left. What was compared is not kept with them:
+	// mostly that are all endpoints, and none has left.
+	if len(all) == 0 {
+		return nil
+	}
+	return slices.Clone(all[max(0, len(all)-maxLeaving):])
 }
 
 // stays has the endpoints of an intent, and the addresses of direct ones with port 0.

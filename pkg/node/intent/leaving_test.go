@@ -192,3 +192,16 @@ func TestLeavingIsBounded(t *testing.T) {
 		t.Error("what is read is not what was kept")
 	}
 }
+
+// An intent that loses no endpoint does not keep what it was compared with.
+func TestNothingLeaves(t *testing.T) {
+	node := netip.MustParseAddr("192.168.1.16")
+	before := &Intent{
+		Tunnels:   []Tunnel{{ID: 1, TenantNode: node}},
+		Endpoints: []endpoints.Endpoint{{Address: netip.MustParseAddrPort("10.244.1.5:80"), Protocol: 6, Node: node}},
+	}
+	same := *before
+	if after := same.After(before, time.Unix(1, 0)); after.Leaving != nil {
+		t.Errorf("room for %d leaving endpoints is kept", cap(after.Leaving))
+	}
+}

@@ -3,10 +3,12 @@
 package liveness
 
 import (
+	"math"
 	"net/netip"
 	"slices"
 	"sync"
 	"time"
+	"unique"
 
 	"github.com/acnodal/epic/pkg/gue"
 	"github.com/acnodal/epic/pkg/tunnelstate"
@@ -103,8 +105,37 @@ func (t *Tracker) time(m moment) time.Time {
 
 func (m moment) after(o moment) time.Duration { return time.Duration(m - o) }
 
+// span is a time between two moments, in milliseconds.
+type span uint32
+
+func spanOf(d time.Duration) span {
+	return span(min(d.Milliseconds(), math.MaxUint32))
+}
+
+func (s span) duration() time.Duration { return time.Duration(s) * time.Millisecond }
+
+// tunnel is small, because a node may have a hundred thousand.
 type tunnel struct {
-	farEnd netip.Addr
+	// farEnd is in the place that all tunnels to it share.
+	farEnd unique.Handle[netip.Addr]
+	// since is when the tunnel was first seen, pinged when its last PING came, and
+	// heard when data packets were last seen to come while PINGs were overdue.
+	since, pinged, heard moment
+	// began is when the window began in which the pace is learned.
+	began moment
+	// overdue is since when neither PINGs nor data packets have been seen to come.
+	overdue moment
+	// changed is when the state changed, and back since when the far end has been heard
+	// again.
+	changed, back moment
+	// slowest is the longest time between two PINGs since began, and pace that in
+	// the window before; 0 if it is not known yet.
+	slowest, pace span
+	// outage is the last time between two PINGs if the tunnel went down in it.
+	outage span
+	// received is the count of data packets when they were overdue: its lower bits, which
+	// is enough to see that it changes.
+	received uint32
 	// round is that of the last look that saw the tunnel.
 	round uint32
 	state tunnelstate.State
@@ -112,22 +143,6 @@ type tunnel struct {
 	verified bool
 	// flaps is how often the tunnel went down since it was last calm.
 	flaps uint8
-	// since is when the tunnel was first seen, pinged when its last PING came, and
-	// heard when data packets were last seen to come while PINGs were overdue.
-	since, pinged, heard moment
-	// slowest is the longest time between two PINGs since began, and pace that in
-	// the window before; 0 if it is not known yet.
-	slowest, pace time.Duration
-	began         moment
-	// outage is the last time between two PINGs if the tunnel went down in it.
-	outage time.Duration
-	// overdue is since when neither PINGs nor data packets have been seen to come,
-	// and received the count of data packets then.
-	overdue  moment
-	received uint64
-	// changed is when the state changed, and back since when the far end has been heard
-	// again.
-	changed, back moment
 }
 
 // New returns a Tracker without tunnels.
@@ -165,7 +180,10 @@ func (t *Tracker) Look(at time.Time, w World) uint64 {
 			t.tunnels[id] = is
 			t.version++
 		}
-		is.farEnd, is.round, is.verified = farEnd, t.round, false
+		if is.farEnd == (unique.Handle[netip.Addr]{}) || is.farEnd.Value() != farEnd {
+			is.farEnd = unique.Make(farEnd)
+		}
+		is.round, is.verified = t.round, false
 	})
 	w.Peers(func(id uint32, s gue.PeerState) {
 		if is := t.tunnels[id]; is != nil {
@@ -189,7 +207,7 @@ func (t *Tracker) Look(at time.Time, w World) uint64 {
 			}
 		}
 		silent := w.Silent != nil && w.Silent(id)
-		if next := is.next(now, received[id], silent); next != is.state {
+		if next := is.next(now, uint32(received[id]), silent); next != is.state {
 			is.become(next, now)
 			t.version++
 		}
@@ -209,13 +227,13 @@ func (is *tunnel) hear(seen moment) {
 	if is.pinged == 0 {
 		is.began = seen
 	} else if gap := seen.after(is.pinged); is.state != tunnelstate.Down {
-		is.slowest, is.outage = max(is.slowest, gap), 0
+		is.slowest, is.outage = max(is.slowest, spanOf(gap)), 0
 	} else {
 		// The far end was away. If it is each time for as long, that is its pace.
-		if gap <= longest && (gap-is.outage).Abs() <= gap/4 {
-			is.slowest = max(is.slowest, gap)
+		if gap <= longest && (gap-is.outage.duration()).Abs() <= gap/4 {
+			is.slowest = max(is.slowest, spanOf(gap))
 		}
-		is.outage = gap
+		is.outage = spanOf(gap)
 	}
 	if seen.after(is.began) > window {
 		is.pace, is.slowest, is.began = is.slowest, 0, seen
@@ -228,7 +246,7 @@ func (is *tunnel) patience() time.Duration {
 	if is.pace == 0 {
 		return longest
 	}
-	pace := max(is.pace, is.slowest)
+	pace := max(is.pace, is.slowest).duration()
 	return min(pace+pace/2+spare, longest)
 }
 
@@ -243,7 +261,7 @@ func (is *tunnel) last() moment {
 func (is *tunnel) late(now moment) bool { return now.after(is.last()) > is.patience() }
 
 // next decides what the state is.
-func (is *tunnel) next(now moment, received uint64, silent bool) tunnelstate.State {
+func (is *tunnel) next(now moment, received uint32, silent bool) tunnelstate.State {
 	switch {
 	case !is.verified:
 		// No packet passes yet.
@@ -329,7 +347,7 @@ func (t *Tracker) Report(first int) Report {
 	r := Report{Tunnels: len(t.tunnels), Up: idset.Of(up...), Down: idset.Of(down...)}
 	for _, id := range down[:min(first, len(down))] {
 		is := t.tunnels[id]
-		r.First = append(r.First, Down{Tunnel: id, FarEnd: is.farEnd, Heard: t.time(max(is.pinged, is.heard))})
+		r.First = append(r.First, Down{Tunnel: id, FarEnd: is.farEnd.Value(), Heard: t.time(max(is.pinged, is.heard))})
 	}
 	return r
 }

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/acnodal/epic/pkg/gue"
 	"github.com/acnodal/epic/pkg/tunnelstate"
@@ -411,4 +412,11 @@ func TestSilent(t *testing.T) {
 	n.alive, n.next, silent = true, n.now, false
 	n.pass(every)
 	n.is(up, "after a PING")
+}
+
+// A node may have a hundred thousand tunnels, and the next larger size costs each 16 bytes.
+func TestTunnelsAreSmall(t *testing.T) {
+	if size := unsafe.Sizeof(tunnel{}); size > 96 {
+		t.Errorf("a tunnel takes %d bytes", size)
+	}
 }

@@ -29,8 +29,9 @@ type quietTunnels struct {
 // quietTunnel is small, because a node may have a hundred thousand.
 type quietTunnel struct {
 	// since is when the last packet came, or the first one went out after the far end
-	// was heard of, in Unix nanoseconds. It is zero while nothing is expected.
-	since int64
+	// was heard of, in the lower bits of Unix microseconds: one of the next looks
+	// clears it. It is zero while nothing is expected.
+	since uint32
 	// received and sent are the lower bits of the counters, which is enough to see that
 	// they change.
 	received, sent uint32
@@ -56,7 +57,7 @@ func (q *quietTunnels) look(now time.Time, read func(see func(uint32, dataplane.
 		switch {
 		case !known:
 		case is.received != was.received || is.since == 0 && is.sent != was.sent:
-			is.since = now.UnixNano()
+			is.since = max(1, uint32(now.UnixMicro()))
 		case is.since != 0:
 			open = append(open, id)
 		}
@@ -70,11 +71,12 @@ func (q *quietTunnels) look(now time.Time, read func(see func(uint32, dataplane.
 	var quiet []uint32
 	for _, id := range open {
 		is := q.tunnels[id]
+		since := now.Add(-time.Duration(uint32(now.UnixMicro())-is.since) * time.Microsecond)
 		switch {
-		case seen(id).UnixNano() > is.since:
+		case seen(id).After(since):
 			// The far end is there. It has nothing to send.
 			is.since = 0
-		case now.UnixNano()-is.since >= int64(quietFor):
+		case now.Sub(since) >= quietFor:
 			quiet = append(quiet, id)
 			is.since = 0
 		}
