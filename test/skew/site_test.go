@@ -274,7 +274,7 @@ func (s *site) end() {
 			}
 		}
 	}
-	cleanup := exec.Command(filepath.Join(s.bin[newer], "epic-operator"), "cleanup", "--process-dir="+s.in("op"), "--grace=1s") //nolint:noctx // it ends by itself
+	cleanup := exec.Command(filepath.Join(s.bin[newer], "epic-operator"), "cleanup", "--process-dir="+s.in("op"), "--grace=1s")
 	var out strings.Builder
 	cleanup.Stdout, cleanup.Stderr = &out, &out
 	if err := s.world.Gateway.Do(cleanup.Run); err != nil {

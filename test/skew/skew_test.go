@@ -222,7 +222,7 @@ func (v *service) remove() {
 
 // get returns what a server answers, or an error that has it.
 func get(client *http.Client, url string) (string, error) {
-	answer, err := client.Get(url) //nolint:noctx // the client has a timeout
+	answer, err := client.Get(url)
 	if err != nil {
 		return "", err
 	}
