@@ -9,6 +9,7 @@ import (
 	"k8s.io/component-base/metrics/legacyregistry"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/envoy/resource"
 	"github.com/acnodal/epic/pkg/envoy/version"
 )
 
@@ -30,6 +31,10 @@ var metered = newMeters()
 func init() {
 	legacyregistry.MustRegister(metered.connectedPods, metered.envoys.gauge, metered.setToAcknowledged, metered.refusals, metered.bytesSent,
 		metered.resourcesSent, metered.requestsDelayed, metered.unidentified)
+	// Prometheus sees no increase in the first value of a series.
+	for _, t := range resource.Types() {
+		metered.refusals.WithLabelValues(t.String())
+	}
 }
 
 // newMeters makes metrics. Until they are registered, they count nothing.

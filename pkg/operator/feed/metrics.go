@@ -7,6 +7,7 @@ import (
 	"k8s.io/component-base/metrics/legacyregistry"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
 const subsystem = "validate"
@@ -30,4 +31,10 @@ var (
 	}, []string{"type"})
 )
 
-func init() { legacyregistry.MustRegister(unchecked, checkSeconds, refusals) }
+func init() {
+	legacyregistry.MustRegister(unchecked, checkSeconds, refusals)
+	// Prometheus sees no increase in the first value of a series.
+	for _, t := range resource.Types() {
+		refusals.WithLabelValues(t.String())
+	}
+}
