@@ -3,10 +3,12 @@
 package controller
 
 import (
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/ptr"
 
+	"github.com/acnodal/epic/pkg/addresspool"
 	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
@@ -83,9 +85,15 @@ type accountHas struct {
 func accountConditions(account *epicv1.Account, has accountHas) []metav1.Condition {
 	limit := int(ptr.Deref(account.Spec.ProxyLimit, epic.DefaultProxyLimit))
 	quota := condition(ConditionQuotaAvailable, true, ReasonAvailable, "The account may have more load balancers and gateway proxies")
-	if has.proxies >= limit {
+	was := meta.FindStatusCondition(account.Status.Conditions, ConditionQuotaAvailable)
+	scarce := was != nil && was.Reason != ReasonAvailable
+	switch percent := has.proxies * 100 / max(limit, 1); { //nolint:mnd // percent
+	case has.proxies >= limit:
 		quota = condition(ConditionQuotaAvailable, false, ReasonQuotaExhausted,
 			"The account may have %d load balancers and gateway proxies together, and has no fewer: delete one, or raise spec.proxyLimit", limit)
+	case percent >= addresspool.NearlyFullFrom, scarce && percent >= plentyBelow:
+		quota = condition(ConditionQuotaAvailable, true, ReasonQuotaNearlyExhausted,
+			"Few of the %d load balancers and gateway proxies that the account may have are left: delete those that are not needed, or raise spec.proxyLimit", limit)
 	}
 	groups := condition(ConditionGroupsAvailable, true, ReasonAvailable, "There is a service group that the account may use")
 	if has.groups == 0 {

@@ -18,6 +18,8 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/flowcontrol"
 	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/events"
 )
 
 const (
@@ -56,6 +58,7 @@ type subject struct {
 type conditionReconciler struct {
 	*reconciler
 	limiter flowcontrol.RateLimiter
+	events  *events.Recorder
 	// find gathers from the caches what is known of an object.
 	find func(key cache.ObjectName) (*subject, error)
 	// patch sends a merge patch of an object's status.
@@ -64,15 +67,16 @@ type conditionReconciler struct {
 
 // newConditionReconciler returns one without its find.
 func newConditionReconciler(kind string, p *pace, patch func(context.Context, cache.ObjectName, []byte) error) *conditionReconciler {
-	j := &conditionReconciler{reconciler: newReconciler(kind), limiter: p.limiter, patch: patch}
+	j := &conditionReconciler{reconciler: newReconciler(kind), limiter: p.limiter, events: p.events, patch: patch}
 	j.settle, j.reconcile = p.settle, j.object
 	return j
 }
 
-// pace is how fast conditions are set.
+// pace is how fast conditions are set, and where their changes are recorded.
 type pace struct {
 	settle, poolSettle time.Duration
 	limiter            flowcontrol.RateLimiter
+	events             *events.Recorder
 }
 
 // object makes one object's conditions what they should be.
@@ -85,7 +89,7 @@ func (j *conditionReconciler) object(ctx context.Context, key cache.ObjectName) 
 		return outcome{}, err
 	}
 	out := outcome{result: resultUnchanged, again: s.again}
-	data, err := conditionsPatch(s)
+	data, conditions, err := conditionsPatch(s)
 	if err != nil || data == nil {
 		return out, err
 	}
@@ -97,6 +101,7 @@ func (j *conditionReconciler) object(ctx context.Context, key cache.ObjectName) 
 	if err := j.patch(patching, key, data); err != nil {
 		return outcome{}, err
 	}
+	recordTransitions(j.events, j.name, s.meta, s.conditions, conditions)
 	klog.FromContext(ctx).V(2).Info("Wrote the conditions", "conditions", summary(s.found))
 	out.result = resultWritten
 	return out, nil
@@ -104,29 +109,30 @@ func (j *conditionReconciler) object(ctx context.Context, key cache.ObjectName) 
 
 // conditionsPatch is a merge patch of a status that makes its conditions those
 // that were found, and leaves others alone; nil when they are there. A merge
-// patch has the whole list, so it holds only for the version that was seen.
-func conditionsPatch(s *subject) ([]byte, error) {
+// patch has the whole list, so it holds only for the version that was seen. It also
+// returns the conditions as they are then.
+func conditionsPatch(s *subject) (data []byte, conditions []metav1.Condition, err error) {
 	if s.meta.DeletionTimestamp != nil {
-		return nil, nil
+		return nil, nil, nil
 	}
-	conditions := slices.Clone(s.conditions)
+	conditions = slices.Clone(s.conditions)
 	for _, c := range s.found {
 		c.ObservedGeneration = s.meta.Generation
 		meta.SetStatusCondition(&conditions, c)
 	}
 	if s.observed == s.meta.Generation && len(s.extra) == 0 && apiequality.Semantic.DeepEqual(conditions, s.conditions) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	status := map[string]any{"observedGeneration": s.meta.Generation, "conditions": conditions}
 	maps.Copy(status, s.extra)
-	data, err := json.Marshal(map[string]any{
+	data, err = json.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": s.meta.UID, "resourceVersion": s.meta.ResourceVersion},
 		"status":   status,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("encoding the conditions: %w", err)
+		return nil, nil, fmt.Errorf("encoding the conditions: %w", err)
 	}
-	return data, nil
+	return data, conditions, nil
 }
 
 // summary is conditions in a few words, for the log.

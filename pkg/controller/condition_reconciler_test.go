@@ -77,7 +77,7 @@ func TestConditionsPatch(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			data, err := conditionsPatch(&c.subject)
+			data, _, err := conditionsPatch(&c.subject)
 			if err != nil {
 				t.Fatal(err)
 			}

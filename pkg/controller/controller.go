@@ -21,6 +21,7 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/endpoints"
+	"github.com/acnodal/epic/pkg/events"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 )
 
@@ -40,6 +41,8 @@ type Options struct {
 	// where the API server has no pods, as in standalone mode, only what
 	// proxy-placements lists counts.
 	Kube kubernetes.Interface
+	// Events records changes of state; nil records none.
+	Events *events.Recorder
 	// Workers is how many objects of each kind are worked on at once, at least 1.
 	Workers int
 	// Resync is how often every object is looked at though nothing changed; 0 is
@@ -85,6 +88,7 @@ func New(o Options) (*Controller, error) {
 		return nil, err
 	}
 	nodes := newGatewayNodes(o.Client, o.NodeTimeout, cmp.Or(o.lookInterval, lookInterval))
+	nodes.events = o.Events
 	if o.now != nil {
 		nodes.now = o.now
 	}
@@ -92,7 +96,7 @@ func New(o Options) (*Controller, error) {
 	lbs := newLoadBalancers(c, nodes.lost, news.tracker.State)
 	proxies := newGWProxies(c, nodes.lost, news.tracker.State)
 	for _, k := range []*tunnelReconciler{lbs, proxies} {
-		k.linger = o.Linger
+		k.linger, k.events = o.Linger, o.Events
 		if o.now != nil {
 			k.now = o.now
 		}
@@ -109,7 +113,7 @@ func New(o Options) (*Controller, error) {
 	})
 	pods.serve(epic.ResourceLoadBalancers, lbs)
 	pods.serve(epic.ResourceGWProxies, proxies)
-	p := &pace{settle: o.Settle, poolSettle: o.PoolSettle, limiter: flowcontrol.NewTokenBucketRateLimiter(conditionWrites, conditionBurst)}
+	p := &pace{settle: o.Settle, poolSettle: o.PoolSettle, limiter: flowcontrol.NewTokenBucketRateLimiter(conditionWrites, conditionBurst), events: o.Events}
 	epics := newEPICs(c, p)
 	epics.sources = append(epics.sources, nodes.sources(c.kinds.EPICs().Informer(), c.kinds.GatewayNodes().Informer())...)
 	reps, routes, slices := newRemoteEndpoints(c, p, news.tracker.State), newGWRoutes(c, p, news.tracker.State), newGWEndpointSlices(c, p, news.tracker.State)

@@ -51,6 +51,7 @@ func TestController(t *testing.T) {
 		"DeadGatewayNode":         testDeadGatewayNode(false),
 		"DeadGatewayNodeOfOld":    testDeadGatewayNode(true),
 		"ProxiesThatAreGone":      testProxiesThatAreGone,
+		"Events":                  testEvents,
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := w.in(t)

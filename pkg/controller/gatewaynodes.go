@@ -18,6 +18,7 @@ import (
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/events"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 	"github.com/acnodal/epic/pkg/nodereports"
 )
@@ -50,6 +51,7 @@ type gatewayNodes struct {
 	timeout  time.Duration
 	interval time.Duration
 	now      func() time.Time
+	events   *events.Recorder
 	// proxies are the caches of load balancers and gateway proxies, and queues
 	// where objects of each are put to be looked at.
 	proxies []cache.Indexer
@@ -185,6 +187,9 @@ func (g *gatewayNodes) look(ctx context.Context) error {
 	defer g.mu.Unlock()
 	for _, node := range removed {
 		nodesRemoved.Inc()
+		if installation != nil {
+			g.events.Record(kinds[epic.ResourceEPICs].kind, installation, events.Event{Warning: true, Reason: EventNodeEvicted, Message: fmt.Sprintf("Evicted the gateway node %s, which has sent no heartbeat for %s: its proxies' tunnels are removed", node, g.timeout)})
+		}
 		klog.FromContext(ctx).Info("Evicted a gateway node that is silent", "node", node)
 		delete(g.seen, node)
 	}

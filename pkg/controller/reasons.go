@@ -120,6 +120,9 @@ const (
 	ReasonNoPrefix = "NoPrefix"
 	// ReasonQuotaExhausted is that an account has as many proxies as it may.
 	ReasonQuotaExhausted = "QuotaExhausted"
+	// ReasonQuotaNearlyExhausted goes with QuotaAvailable, true, when an account may
+	// have few more proxies.
+	ReasonQuotaNearlyExhausted = "QuotaNearlyExhausted"
 	// ReasonNoGroup is that there is no service group for an account.
 	ReasonNoGroup = "NoGroup"
 

@@ -15,9 +15,9 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// plentyBelow is the share of a pool, in percent, below which one that was nearly
-// exhausted is so no more. It is less than addresspool.NearlyFullFrom, so a
-// few addresses that come and go change nothing.
+// plentyBelow is the share of a pool or of a quota, in percent, below which one that was
+// nearly exhausted is so no more. It is less than addresspool.NearlyFullFrom, so a few
+// addresses or proxies that come and go change nothing.
 const plentyBelow = 80
 
 // newServicePrefixes reports for each prefix whether addresses of its pools are

@@ -14,6 +14,7 @@ import (
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/endpoints"
+	"github.com/acnodal/epic/pkg/events"
 )
 
 // state is what is known of one load balancer or gateway proxy. What it points
@@ -57,6 +58,7 @@ type tunnelReconciler struct {
 	// linger is how long a tunnel stays after it was last needed, and now the clock.
 	linger time.Duration
 	now    func() time.Time
+	events *events.Recorder
 }
 
 type patchFunc func(ctx context.Context, key cache.ObjectName, data []byte) (status *epicv1.ProxyStatus, version string, err error)
@@ -112,6 +114,7 @@ func (k *tunnelReconciler) object(ctx context.Context, key cache.ObjectName) (ou
 	}
 	k.memory.update(key, func(r *remembered) { r.version = version })
 	k.tally.set(key, p.counts(status))
+	recordTransitions(k.events, k.name, s.meta, s.status.Conditions, p.status.Conditions)
 	klog.FromContext(ctx).V(2).Info("Wrote the status", "tunnels", len(p.pairs), "added", p.added, "removed", p.removed, "reason", p.reason)
 	out.result = resultWritten
 	return out, nil

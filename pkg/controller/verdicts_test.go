@@ -38,13 +38,29 @@ func TestAccountConditions(t *testing.T) {
 	account := func(limit *int32) *epicv1.Account {
 		return &epicv1.Account{Spec: epicv1.AccountSpec{ProxyLimit: limit}}
 	}
+	// ten may have ten proxies, and had a reason before.
+	ten := func(reason string) *epicv1.Account {
+		a := account(ptr.To[int32](10))
+		a.Status.Conditions = []metav1.Condition{condition(ConditionQuotaAvailable, true, reason, "before")}
+		return a
+	}
+	const (
+		plenty = "QuotaAvailable=True/Available GroupsAvailable=True/Available Ready=True/Ready"
+		few    = "QuotaAvailable=True/QuotaNearlyExhausted GroupsAvailable=True/Available Ready=True/Ready"
+	)
 	checkVerdicts(t, map[string]verdict{
-		"room":        {accountConditions(account(ptr.To[int32](2)), accountHas{1, 1}), "QuotaAvailable=True/Available GroupsAvailable=True/Available Ready=True/Ready", "may have more"},
-		"full":        {accountConditions(account(ptr.To[int32](2)), accountHas{2, 1}), "QuotaAvailable=False/QuotaExhausted GroupsAvailable=True/Available Ready=True/Ready", "may have 2 load balancers and gateway proxies together, and has no fewer: delete one, or raise spec.proxyLimit"},
-		"overfull":    {accountConditions(account(ptr.To[int32](1)), accountHas{2, 1}), "QuotaAvailable=False/QuotaExhausted GroupsAvailable=True/Available Ready=True/Ready", "may have 1"},
-		"none at all": {accountConditions(account(ptr.To[int32](0)), accountHas{0, 1}), "QuotaAvailable=False/QuotaExhausted GroupsAvailable=True/Available Ready=True/Ready", "may have 0"},
-		"the default": {accountConditions(account(nil), accountHas{int(epic.DefaultProxyLimit), 1}), "QuotaAvailable=False/QuotaExhausted GroupsAvailable=True/Available Ready=True/Ready", "raise"},
-		"no group":    {accountConditions(account(nil), accountHas{0, 0}), "QuotaAvailable=True/Available GroupsAvailable=False/NoGroup Ready=False/NoGroup", "create one"},
+		"room":                     {accountConditions(account(ptr.To[int32](2)), accountHas{1, 1}), "QuotaAvailable=True/Available GroupsAvailable=True/Available Ready=True/Ready", "may have more"},
+		"full":                     {accountConditions(account(ptr.To[int32](2)), accountHas{2, 1}), "QuotaAvailable=False/QuotaExhausted GroupsAvailable=True/Available Ready=True/Ready", "may have 2 load balancers and gateway proxies together, and has no fewer: delete one, or raise spec.proxyLimit"},
+		"overfull":                 {accountConditions(account(ptr.To[int32](1)), accountHas{2, 1}), "QuotaAvailable=False/QuotaExhausted GroupsAvailable=True/Available Ready=True/Ready", "may have 1"},
+		"none at all":              {accountConditions(account(ptr.To[int32](0)), accountHas{0, 1}), "QuotaAvailable=False/QuotaExhausted GroupsAvailable=True/Available Ready=True/Ready", "may have 0"},
+		"the default":              {accountConditions(account(nil), accountHas{int(epic.DefaultProxyLimit), 1}), "QuotaAvailable=False/QuotaExhausted GroupsAvailable=True/Available Ready=True/Ready", "raise"},
+		"eight of ten":             {accountConditions(ten(ReasonAvailable), accountHas{8, 1}), plenty, ""},
+		"nine of ten":              {accountConditions(ten(ReasonAvailable), accountHas{9, 1}), few, "raise spec.proxyLimit"},
+		"still eight of ten":       {accountConditions(ten(ReasonQuotaNearlyExhausted), accountHas{8, 1}), few, ""},
+		"eight again after all":    {accountConditions(ten(ReasonQuotaExhausted), accountHas{8, 1}), few, ""},
+		"seven again":              {accountConditions(ten(ReasonQuotaNearlyExhausted), accountHas{7, 1}), plenty, ""},
+		"one of two after the two": {accountConditions(&epicv1.Account{Spec: epicv1.AccountSpec{ProxyLimit: ptr.To[int32](2)}, Status: ten(ReasonQuotaExhausted).Status}, accountHas{1, 1}), plenty, ""},
+		"no group":                 {accountConditions(account(nil), accountHas{0, 0}), "QuotaAvailable=True/Available GroupsAvailable=False/NoGroup Ready=False/NoGroup", "create one"},
 	})
 }
 

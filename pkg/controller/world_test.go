@@ -34,6 +34,7 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	testserver "github.com/acnodal/epic/pkg/apiserver/testing"
+	"github.com/acnodal/epic/pkg/events"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 	typed "github.com/acnodal/epic/pkg/generated/clientset/versioned/typed/epic/v1"
 )
@@ -57,6 +58,8 @@ type world struct {
 	kube kubernetes.Interface
 	// now is the controllers' clock for heartbeats, and nil is the usual one.
 	now func() time.Time
+	// events records changes of state, nil for none.
+	events *events.Recorder
 	// linger is how long tunnels stay.
 	linger time.Duration
 }
@@ -108,7 +111,7 @@ func (w *world) start() (stop func()) {
 	w.t.Helper()
 	c, err := New(Options{
 		Client: w.client, Kube: w.kube, Workers: 4, Settle: 10 * time.Millisecond, PoolSettle: w.poolSettle,
-		Linger:      w.linger,
+		Linger: w.linger, Events: w.events,
 		NodeTimeout: DefaultNodeTimeout, lookInterval: 20 * time.Millisecond, now: w.now,
 	})
 	if err != nil {

@@ -3,11 +3,13 @@
 package operator
 
 import (
-	corev1 "k8s.io/api/core/v1"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/tools/record"
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/events"
 	"github.com/acnodal/epic/pkg/operator/report"
 )
 
@@ -19,27 +21,52 @@ const (
 	maxFailure = 1000
 )
 
-// Events are what people learn of an object besides its conditions. The zero value
-// tells nobody: an EPIC API server that runs alone keeps no events.
-type Events struct {
-	Recorder record.EventRecorder
+// The reasons of the events that the operator records, besides those of the conditions
+// Programmed and Accepted.
+const (
+	// EventProgrammed is that Envoys have the newest configuration, for the first time
+	// or again.
+	EventProgrammed = report.ReasonProgrammed
+	// EventAccepted is that everything that an object asks for can be configured again.
+	EventAccepted = report.ReasonAccepted
+	// EventScaled is that the number of an object's Envoys changes.
+	EventScaled = "Scaled"
+)
+
+// proxyEvents returns the events of a change of what the operator writes of a load
+// balancer or gateway proxy.
+func proxyEvents(before *epicv1.ProxyStatus, now *own) (all []events.Event) {
+	programmed := programmedEvent(before.Conditions, now.Conditions)
+	was, is := meta.FindStatusCondition(before.Conditions, report.ConditionAccepted), meta.FindStatusCondition(now.Conditions, report.ConditionAccepted)
+	switch {
+	case is == nil || was != nil && was.Status == is.Status && was.Reason == is.Reason:
+	case is.Status == metav1.ConditionFalse && (programmed == nil || programmed.Reason != is.Reason):
+		all = append(all, events.Event{Warning: true, Reason: is.Reason, Message: is.Message})
+	case is.Status == metav1.ConditionTrue && was != nil && was.Status == metav1.ConditionFalse:
+		all = append(all, events.Event{Reason: EventAccepted, Message: is.Message})
+	}
+	if programmed != nil {
+		all = append(all, *programmed)
+	}
+	if before.Envoy != nil && now.Envoy != nil && before.Envoy.Replicas != now.Envoy.Replicas {
+		all = append(all, events.Event{Reason: EventScaled, Message: fmt.Sprintf("The number of Envoys changes from %d to %d", before.Envoy.Replicas, now.Envoy.Replicas)})
+	}
+	return all
 }
 
-// programmed tells of a change of the condition Programmed that a person would want to
-// know.
-func (e Events) programmed(obj metav1.Object, kind string, before, now *metav1.Condition) {
-	if e.Recorder == nil || now == nil || before != nil && before.Status == now.Status && before.Reason == now.Reason {
-		return
-	}
-	typ := corev1.EventTypeNormal
+// programmedEvent returns the event of a change of the condition Programmed, nil if there
+// is none.
+func programmedEvent(before, after []metav1.Condition) *events.Event {
+	was, is := meta.FindStatusCondition(before, report.ConditionProgrammed), meta.FindStatusCondition(after, report.ConditionProgrammed)
 	switch {
-	case now.Status == metav1.ConditionTrue:
-	case now.Reason == report.ReasonPending:
-		return // it says nothing yet
+	case is == nil || was != nil && was.Status == is.Status && was.Reason == is.Reason:
+	case is.Status == metav1.ConditionTrue && is.Reason == report.ReasonProgrammed:
+		return &events.Event{Reason: EventProgrammed, Message: is.Message}
+	case is.Reason == report.ReasonPending:
+		// The controller records it if the object worked before.
 	default:
-		typ = corev1.EventTypeWarning
+		// Also if it is true for another reason: some Envoys run, and others can't.
+		return &events.Event{Warning: true, Reason: is.Reason, Message: is.Message}
 	}
-	e.Recorder.Event(&corev1.ObjectReference{
-		APIVersion: epicv1.SchemeGroupVersion.String(), Kind: kind, Namespace: obj.GetNamespace(), Name: obj.GetName(), UID: obj.GetUID(),
-	}, typ, now.Reason, now.Message)
+	return nil
 }

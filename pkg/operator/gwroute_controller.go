@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/acnodal/epic/pkg/endpoints"
+	"github.com/acnodal/epic/pkg/events"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 	"github.com/acnodal/epic/pkg/operator/objects"
 	"github.com/acnodal/epic/pkg/operator/report"
@@ -26,7 +27,7 @@ type RouteReconciler struct {
 	Store    *objects.Store
 	States   States
 	Outcomes Outcomes
-	Events   Events
+	Events   *events.Recorder
 }
 
 var _ reconcile.TypedReconciler[types.NamespacedName] = &RouteReconciler{}
@@ -61,7 +62,9 @@ func (r *RouteReconciler) Reconcile(ctx context.Context, name types.NamespacedNa
 		return reconcile.Result{}, nil // its event is under way
 	}
 	if err == nil {
-		r.Events.programmed(route, "GWRoute", meta.FindStatusCondition(route.Status.Conditions, report.ConditionProgrammed), &want.Conditions[0])
+		if e := programmedEvent(route.Status.Conditions, want.Conditions); e != nil {
+			r.Events.Record("GWRoute", route, *e)
+		}
 	}
 	return reconcile.Result{}, err
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/translate"
 	"github.com/acnodal/epic/pkg/envoy/validate"
 	"github.com/acnodal/epic/pkg/envoy/xds"
+	"github.com/acnodal/epic/pkg/events"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 	"github.com/acnodal/epic/pkg/operator/feed"
 	"github.com/acnodal/epic/pkg/operator/objects"
@@ -57,8 +58,8 @@ type Options struct {
 	// States is what is known of all pods, not only of those that are connected to
 	// Server; nil if there are no others.
 	States func(op *Operator) States
-	// Events tells people.
-	Events Events
+	// Events records changes of state; nil records none.
+	Events *events.Recorder
 }
 
 // Operator has the parts of one replica.

@@ -17,6 +17,7 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/envoy/resource"
 	"github.com/acnodal/epic/pkg/envoy/xds"
+	"github.com/acnodal/epic/pkg/events"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 	"github.com/acnodal/epic/pkg/operator/feed"
 	"github.com/acnodal/epic/pkg/operator/objects"
@@ -56,8 +57,8 @@ type ProxyReconciler struct {
 	Outcomes Outcomes
 	// Written is called with the objects whose status was written.
 	Written func(proxyidentity.Proxy)
-	// Events tells people.
-	Events Events
+	// Events records changes of state.
+	Events *events.Recorder
 
 	mu sync.Mutex
 	// since is when Envoys began to have the newest change still to answer.
@@ -133,14 +134,15 @@ func (r *ProxyReconciler) Reconcile(ctx context.Context, id proxyidentity.Proxy)
 	if !proxyDiffers(s.status, want) {
 		return later(wait, failed)
 	}
-	before := meta.FindStatusCondition(s.status.Conditions, report.ConditionProgrammed).DeepCopy()
 	if err := s.write(ctx, want); err != nil {
 		if apierrors.IsNotFound(err) {
 			return reconcile.Result{}, nil // its event is under way
 		}
 		return reconcile.Result{}, err
 	}
-	r.Events.programmed(s.object, id.Kind, before, meta.FindStatusCondition(want.Conditions, report.ConditionProgrammed))
+	for _, e := range proxyEvents(s.status, want) {
+		r.Events.Record(id.Kind, s.object, e)
+	}
 	r.Written(id)
 	return later(wait, failed)
 }

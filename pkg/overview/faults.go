@@ -31,7 +31,7 @@ const (
 var faultyIfTrue = []string{"SharedHostname", "EnvoyVersionSkew", "Conflicted", "OverlappingTLSConfig", "PartiallyInvalid"}
 
 // faultyReasons are reasons for which a condition that is True is a fault all the same.
-var faultyReasons = []string{"NearlyExhausted", "TooFewNodes"}
+var faultyReasons = []string{"NearlyExhausted", "QuotaNearlyExhausted", "TooFewNodes"}
 
 // faulty reports whether a condition shows that something is wrong.
 func faulty(c *metav1.Condition) bool {

@@ -64,12 +64,13 @@ var fixes = map[string]string{
 	"CertificateHostnameMismatch": "Use a certificate for the listener's hostname.",
 
 	// Addresses and quotas.
-	"QuotaExhausted":  "Delete load balancers or gateway proxies that are not needed. Platform team: \"epicctl create account NAME --proxy-limit N\" raises the limit.",
-	"NoGroup":         "Platform team: offer a service group with \"epicctl create group\".",
-	"Exhausted":       "Platform team: make the pool larger, or make another ServicePrefix for new groups.",
-	"NearlyExhausted": "Platform team: make the pool larger before it is full, or make another ServicePrefix for new groups.",
-	"NoPool":          "Platform team: give the ServicePrefix a public-pool.",
-	"NoPrefix":        "Platform team: create the ServicePrefix that the group names with \"epicctl create prefix\".",
+	"QuotaNearlyExhausted": "Delete load balancers or gateway proxies that are not needed, before the account has as many as it may. Platform team: \"epicctl create account NAME --proxy-limit N\" raises the limit.",
+	"QuotaExhausted":       "Delete load balancers or gateway proxies that are not needed. Platform team: \"epicctl create account NAME --proxy-limit N\" raises the limit.",
+	"NoGroup":              "Platform team: offer a service group with \"epicctl create group\".",
+	"Exhausted":            "Platform team: make the pool larger, or make another ServicePrefix for new groups.",
+	"NearlyExhausted":      "Platform team: make the pool larger before it is full, or make another ServicePrefix for new groups.",
+	"NoPool":               "Platform team: give the ServicePrefix a public-pool.",
+	"NoPrefix":             "Platform team: create the ServicePrefix that the group names with \"epicctl create prefix\".",
 
 	// Gateway nodes.
 	"NodesSilent":   "Platform team: see whether the nodes are up, and the logs of their node programs.",

@@ -87,6 +87,23 @@ func firstCells(t *testing.T, matching *regexp.Regexp, names ...string) (out []s
 	return slices.Compact(out)
 }
 
+// tableOf returns the cells of the rows of all tables in one section of the reference. The
+// cell 0 is what precedes the first bar.
+func tableOf(t *testing.T, section string) (rows [][]string) {
+	t.Helper()
+	_, text, ok := strings.Cut(read(t, reference), "\n## "+section+"\n")
+	if !ok {
+		t.Fatalf("%s has no section %s", reference, section)
+	}
+	text, _, _ = strings.Cut(text, "\n## ")
+	for line := range strings.Lines(text) {
+		if cells := strings.Split(line, "|"); len(cells) > 2 {
+			rows = append(rows, cells)
+		}
+	}
+	return rows
+}
+
 func TestLabelsAreDocumented(t *testing.T) {
 	var code []string
 	for _, name := range found(sources(t), `LabelPrefix \+ "([a-z-]+)"`) {
@@ -157,6 +174,24 @@ func TestMetricsAreDocumented(t *testing.T) {
 		return strings.HasSuffix(name, "cap") || name == "epic_xdp" || name == "epic_client_guard"
 	})
 	compare(t, "metrics", metrics(sources(t)), documented)
+}
+
+// The events in the table are those that the code has constants for.
+func TestEventsAreDocumented(t *testing.T) {
+	code := found(sources(t), `\bEvent[A-Z]\w+\s+= (?:"|report\.Reason)(\w+)`)
+	var documented []string
+	for _, row := range tableOf(t, "Events") {
+		if len(row) < 6 {
+			continue // of another table
+		}
+		if span := codeSpan.FindAllStringSubmatch(row[1], -1); len(span) == 1 {
+			documented = append(documented, span[0][1])
+			if kind := strings.TrimSpace(row[2]); kind != "Normal" && kind != "Warning" {
+				t.Errorf("The type of the event %s is %q", span[0][1], kind)
+			}
+		}
+	}
+	compare(t, "events", code, documented)
 }
 
 // The flags in the table are among those that the code defines.

@@ -122,7 +122,7 @@ func TestClientNodeRights(t *testing.T) {
 func TestControllerRights(t *testing.T) {
 	all := "epics serviceprefixes accounts lbservicegroups loadbalancers remoteendpoints gwproxies gwroutes gwendpointslices"
 	exactly(t, "epic-controller", "list watch: "+all+" gatewaynodes", "get: epics=epic", "delete: gatewaynodes",
-		"patch: "+strings.ReplaceAll(all, " ", "/status ")+"/status", "get list watch: pods")
+		"patch: "+strings.ReplaceAll(all, " ", "/status ")+"/status", "get list watch: pods", "create patch: events")
 }
 
 func TestOperatorRights(t *testing.T) {

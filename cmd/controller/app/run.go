@@ -24,6 +24,7 @@ import (
 	"github.com/acnodal/epic/pkg/cli/kube"
 	"github.com/acnodal/epic/pkg/cli/observe"
 	"github.com/acnodal/epic/pkg/controller"
+	"github.com/acnodal/epic/pkg/events"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 )
 
@@ -47,7 +48,7 @@ func run(ctx context.Context, o *options) error {
 		return fmt.Errorf("how to reach the API server: %w", err)
 	}
 	c, err := controller.New(controller.Options{
-		Client: client, Kube: pods, Workers: o.workers, Resync: o.resync, NodeTimeout: o.nodeTimeout,
+		Client: client, Kube: pods, Events: events.New(ctx, pods.CoreV1(), program), Workers: o.workers, Resync: o.resync, NodeTimeout: o.nodeTimeout,
 		Linger: controller.DefaultLinger, Settle: controller.DefaultSettle, PoolSettle: controller.DefaultPoolSettle,
 	})
 	if err != nil {

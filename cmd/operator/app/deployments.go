@@ -78,7 +78,6 @@ func newDeployments(o *options, mgr manager.Manager, namespace string) (*platfor
 				Pods: func(id proxyidentity.Proxy) []peers.Pod { return podsOf(reader, id) },
 			}
 		},
-		events: operator.Events{Recorder: mgr.GetEventRecorderFor(program)}, //nolint:staticcheck // the API server serves events of core/v1 wherever there is one
 		begin: func(ctx context.Context, op *operator.Operator, c *issuer.Credentials, _ *xds.Server) (runner.Runner, []source.TypedSource[proxyidentity.Proxy], error) {
 			if err := watchSecrets(ctx, reader, op); err != nil {
 				return nil, nil, err

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/server/healthz"
+	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/component-base/metrics/legacyregistry"
@@ -27,6 +28,7 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 	"github.com/acnodal/epic/pkg/envoy/translate"
 	"github.com/acnodal/epic/pkg/envoy/xds"
+	"github.com/acnodal/epic/pkg/events"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 	"github.com/acnodal/epic/pkg/operator"
 	"github.com/acnodal/epic/pkg/operator/authority"
@@ -49,9 +51,8 @@ type platform struct {
 	// secret and location are those of operator.Options.
 	secret   func(namespace, name string) *corev1.Secret
 	location func(publicAddress string) translate.Options
-	// states and events are those of operator.Options.
+	// states is that of operator.Options.
 	states func(op *operator.Operator, server *xds.Server, c *issuer.Credentials) operator.States
-	events operator.Events
 	// kept is that of operator.Options; nil if there are no pods to ask.
 	kept func(c *issuer.Credentials) func(context.Context, proxyidentity.Proxy) []*resource.Resource
 	// begin completes it once the operator and the credentials are there, before
@@ -114,10 +115,14 @@ func start(ctx context.Context, o *options, mgr manager.Manager, client versione
 	if p.kept != nil {
 		kept = p.kept(credentials)
 	}
+	kube, err := kubernetes.NewForConfig(mgr.GetConfig())
+	if err != nil {
+		return fmt.Errorf("how to reach the API server: %w", err)
+	}
 	checker, checking := o.checker(ctx)
 	op, err := operator.New(operator.Options{
 		States: states, Checker: checker, Kept: kept,
-		Client: client, Resync: o.resync, Workers: o.workers, Server: server, Secret: p.secret, Place: p.location, Events: p.events,
+		Client: client, Resync: o.resync, Workers: o.workers, Server: server, Secret: p.secret, Place: p.location, Events: events.New(ctx, kube.CoreV1(), program),
 	}, observer)
 	if err != nil {
 		return err

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package events
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/record"
+
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/shorten"
+)
+
+// maxMessage is how many bytes of a message an event has. A message may contain text of
+// tenants and of Envoys. What this package and the correlator add to it still fits into
+// the 1024 bytes of Kubernetes.
+const maxMessage = 900
+
+// Event is a change of an object's state.
+type Event struct {
+	// Warning indicates that somebody may have to do something.
+	Warning bool
+	// Reason is one word, of those that docs/reference.md lists.
+	Reason  string
+	Message string
+}
+
+// Recorder records events. It never waits for the API server. A nil one records nothing.
+type Recorder struct {
+	limiter *limiter
+	record  record.EventRecorder
+}
+
+// New returns a recorder that works until ctx ends. Its events name the program as their
+// source.
+func New(ctx context.Context, events typedcorev1.EventsGetter, program string) *Recorder {
+	return newRecorder(ctx, &sink{ctx: ctx, events: events.Events(metav1.NamespaceAll), now: time.Now}, program, time.Now)
+}
+
+func newRecorder(ctx context.Context, to record.EventSink, program string, now func() time.Time) *Recorder {
+	// The correlator counts equal events in one object, and combines many that differ in
+	// their message only. Its own limit would drop others without counting them.
+	broadcaster := record.NewBroadcaster(record.WithContext(ctx), record.WithCorrelatorOptions(record.CorrelatorOptions{
+		LRUCacheSize: mostObjects, BurstSize: programLimit.burst, QPS: float32(time.Second) / float32(programLimit.every),
+	}))
+	broadcaster.StartRecordingToSink(to)
+	return &Recorder{limiter: newLimiter(now), record: broadcaster.NewRecorder(runtime.NewScheme(), corev1.EventSource{Component: program})}
+}
+
+// Record records an event of one of EPIC's objects, in the namespace of that object,
+// unless a limit is reached.
+func (r *Recorder) Record(kind string, obj metav1.Object, e Event) {
+	if r == nil {
+		return
+	}
+	by, dropped := r.limiter.take(objectKey{kind, types.NamespacedName{Namespace: obj.GetNamespace(), Name: obj.GetName()}})
+	if by != "" {
+		suppressed.WithLabelValues(by).Inc()
+		return
+	}
+	recorded.Inc()
+	typ := corev1.EventTypeNormal
+	if e.Warning {
+		typ = corev1.EventTypeWarning
+	}
+	message := shorten.To(maxMessage, e.Message)
+	if dropped > 0 {
+		message += fmt.Sprintf(" (events of this object since the last one that were not recorded: %d)", dropped)
+	}
+	r.record.Event(&corev1.ObjectReference{
+		APIVersion: epicv1.SchemeGroupVersion.String(), Kind: kind, Namespace: obj.GetNamespace(), Name: obj.GetName(), UID: obj.GetUID(),
+	}, typ, e.Reason, message)
+}
