@@ -221,7 +221,7 @@ func (a *agent) restore() {
 			continue
 		}
 		a.applier.Set(o.Intent)
-		if k := loadKeys(o.Keys); len(k) > 0 {
+		if k := loadKeys(o.Keys); k.Len() > 0 {
 			a.applier.SetKeys(o.Intent.Key, k)
 		}
 	}

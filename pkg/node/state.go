@@ -74,7 +74,7 @@ type savedKey struct {
 
 func saveKeys(keys intent.Keys) []savedKeys {
 	var out []savedKeys
-	for id, all := range keys {
+	for id, all := range keys.All() {
 		s := savedKeys{Tunnel: id}
 		for _, k := range all {
 			s.Keys = append(s.Keys, savedKey{k.ID, slices.Clone(k.Bytes[:])})
@@ -85,7 +85,7 @@ func saveKeys(keys intent.Keys) []savedKeys {
 }
 
 func loadKeys(saved []savedKeys) intent.Keys {
-	out := intent.Keys{}
+	out := map[uint32][]gue.Key{}
 	for _, s := range saved {
 		for _, k := range s.Keys {
 			if len(k.Bytes) == gue.KeySize {
@@ -93,7 +93,7 @@ func loadKeys(saved []savedKeys) intent.Keys {
 			}
 		}
 	}
-	return out
+	return intent.NewKeys(out)
 }
 
 // saver writes the state.

@@ -115,7 +115,7 @@ func (a *Applier) Set(i *intent.Intent) {
 		return
 	case o.want != nil && o.want.UID != i.UID:
 		// Another object of the same name has other keys.
-		o.keys = nil
+		o.keys = intent.Keys{}
 	}
 	o.want = i
 	a.touch(i.Key, o)
@@ -174,7 +174,7 @@ func (a *Applier) Delete(key intent.Key) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if o := a.objects[key]; o != nil && o.want != nil {
-		o.want, o.keys = nil, nil
+		o.want, o.keys = nil, intent.Keys{}
 		a.touch(key, o)
 	}
 }
@@ -381,7 +381,7 @@ func (a *Applier) applyTogether(keys []intent.Key) error {
 	errs = errs[:0]
 	for _, c := range changes {
 		for _, t := range c.plan.Tunnels {
-			if k := c.keys[t.ID]; len(k) > 0 {
+			if k := c.keys.Of(t.ID); len(k) > 0 {
 				errs = append(errs, a.ends.Set(t, k))
 			}
 		}

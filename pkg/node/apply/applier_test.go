@@ -81,7 +81,9 @@ func intended(name string, id uint32, pods ...string) *intent.Intent {
 	return i
 }
 
-func keysFor(id uint32, key uint8) intent.Keys { return intent.Keys{id: {{ID: key}}} }
+func keysFor(id uint32, key uint8) intent.Keys {
+	return intent.NewKeys(map[uint32][]gue.Key{id: {{ID: key}}})
+}
 
 // On a client node a tunnel is there but shut, then its services, then it is open,
 // and only then PINGs go out; it ends the other way round.
@@ -212,7 +214,7 @@ func TestAnotherUID(t *testing.T) {
 	if len(e.open) != 0 {
 		t.Errorf("open: %v", e.open)
 	}
-	if s, ok := a.Get(again.Key); !ok || s.Keys != nil {
+	if s, ok := a.Get(again.Key); !ok || s.Keys.Len() != 0 {
 		t.Errorf("keys %v", s.Keys)
 	}
 	if key, ok := a.Owner(6); !ok || key != again.Key {

@@ -17,7 +17,6 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/endpoints"
-	"github.com/acnodal/epic/pkg/gue"
 	"github.com/acnodal/epic/pkg/node/proxies"
 )
 
@@ -228,38 +227,6 @@ func withQUIC(published []Port, envoy *epicv1.EnvoyStatus) []Port {
 		port := uint16(l.Port)
 		if slices.Contains(published, Port{6, port}) && !slices.Contains(out, Port{17, port}) {
 			out = append(out, Port{17, port})
-		}
-	}
-	return out
-}
-
-// Keys are the keys of tunnels, the first of each to send with.
-type Keys map[uint32][]gue.Key
-
-// KeysOf reads what the server gave out, and leaves out what is no key.
-func KeysOf(answer *epicv1.TunnelKeys) Keys {
-	out, n := Keys{}, 0
-	for _, t := range answer.Tunnels {
-		n += len(t.Keys)
-	}
-	// All in one place: most tunnels have one key, and there may be many tunnels.
-	all := make([]gue.Key, 0, n)
-	for _, t := range answer.Tunnels {
-		had := out[uint32(t.TunnelID)]
-		if had != nil {
-			// The server names a tunnel twice.
-			all = slices.Grow(all, len(had)+len(t.Keys))
-		}
-		from := len(all)
-		all = append(all, had...)
-		for _, k := range t.Keys {
-			if k.ID < 1 || k.ID > 255 || len(k.Key) != gue.KeySize || t.TunnelID <= 0 {
-				continue
-			}
-			all = append(all, gue.Key{ID: uint8(k.ID), Bytes: [gue.KeySize]byte(k.Key)})
-		}
-		if len(all) > from {
-			out[uint32(t.TunnelID)] = all[from:len(all):len(all)]
 		}
 	}
 	return out

@@ -20,6 +20,7 @@ import (
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
+	"github.com/acnodal/epic/pkg/gue"
 	"github.com/acnodal/epic/pkg/node/apply"
 	"github.com/acnodal/epic/pkg/node/intent"
 	"github.com/acnodal/epic/pkg/node/proxies"
@@ -88,7 +89,7 @@ func (f *Fetcher) Need(i *intent.Intent) {
 	}
 	f.mu.Unlock()
 	for _, t := range i.Tunnels {
-		if len(s.Keys[t.ID]) == 0 {
+		if len(s.Keys.Of(t.ID)) == 0 {
 			f.queue.Add(i.Key)
 			return
 		}
@@ -176,17 +177,17 @@ func (f *Fetcher) fetch(ctx context.Context, key intent.Key) (bool, error) {
 	if answer.UID != s.Intent.UID {
 		return true, nil
 	}
-	got, own := intent.KeysOf(answer), intent.Keys{}
+	got, own := intent.KeysOf(answer), map[uint32][]gue.Key{}
 	missing := false
 	for _, t := range s.Intent.Tunnels {
 		if k := got[t.ID]; len(k) > 0 {
 			own[t.ID] = k
 		} else {
 			missing = true
-			own[t.ID] = s.Keys[t.ID]
+			own[t.ID] = s.Keys.Of(t.ID)
 		}
 	}
-	f.target.SetKeys(key, own)
+	f.target.SetKeys(key, intent.NewKeys(own))
 	f.queue.AddAfter(key, Refresh-time.Duration(rand.Int64N(int64(Refresh/5)))) //nolint:gosec // spreads the load
 	return missing, nil
 }

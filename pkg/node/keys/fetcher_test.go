@@ -71,9 +71,9 @@ func newRig(t *testing.T) *rig {
 func (r *rig) add(id uint32, onDisk uint8) {
 	i := &intent.Intent{Key: intent.Key{Kind: proxies.LoadBalancer, Namespace: "epic-a", Name: fmt.Sprint(id)}, Tunnels: []intent.Tunnel{{ID: id}}}
 	i.UID = types.UID(i.Name)
-	s := apply.State{Intent: i, Keys: intent.Keys{}}
+	s := apply.State{Intent: i}
 	if onDisk != 0 {
-		s.Keys[id] = []gue.Key{{ID: onDisk}}
+		s.Keys = intent.NewKeys(map[uint32][]gue.Key{id: {{ID: onDisk}}})
 	}
 	r.mu.Lock()
 	r.objects[i.Key], r.owners[id] = s, i.Key
@@ -91,7 +91,7 @@ func (r *rig) use(master int32) {
 func (r *rig) key(id uint32) uint8 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	k := r.objects[r.owners[id]].Keys[id]
+	k := r.objects[r.owners[id]].Keys.Of(id)
 	if len(k) == 0 {
 		return 0
 	}

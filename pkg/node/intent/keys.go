@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package intent
+
+import (
+	"iter"
+	"maps"
+	"slices"
+
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/gue"
+)
+
+// Keys are the keys of tunnels, the first of each to send with. The zero value has none.
+type Keys struct {
+	// A node may have 100,000 tunnels, most with one key: the two lists, sorted by tunnel, take
+	// a fifth of the memory of a map.
+	tunnels []uint32
+	keys    []gue.Key
+}
+
+// NewKeys returns the keys of a map from tunnel IDs.
+func NewKeys(of map[uint32][]gue.Key) Keys {
+	n := 0
+	for _, keys := range of {
+		n += len(keys)
+	}
+	k := Keys{tunnels: make([]uint32, 0, n), keys: make([]gue.Key, 0, n)}
+	for _, id := range slices.Sorted(maps.Keys(of)) {
+		for _, key := range of[id] {
+			k.tunnels, k.keys = append(k.tunnels, id), append(k.keys, key)
+		}
+	}
+	return k
+}
+
+// Of returns the keys of a tunnel, which the caller does not change.
+func (k Keys) Of(tunnel uint32) []gue.Key {
+	from, _ := slices.BinarySearch(k.tunnels, tunnel)
+	to := from
+	for to < len(k.tunnels) && k.tunnels[to] == tunnel {
+		to++
+	}
+	return k.keys[from:to:to]
+}
+
+// All yields each tunnel that has keys, in the order of the IDs, and its keys.
+func (k Keys) All() iter.Seq2[uint32, []gue.Key] {
+	return func(yield func(uint32, []gue.Key) bool) {
+		for at := 0; at < len(k.tunnels); {
+			keys := k.Of(k.tunnels[at])
+			if !yield(k.tunnels[at], keys) {
+				return
+			}
+			at += len(keys)
+		}
+	}
+}
+
+// Len returns how many keys there are.
+func (k Keys) Len() int { return len(k.keys) }
+
+// KeysOf reads what the server gave out, by tunnel, and leaves out what is no key.
+func KeysOf(answer *epicv1.TunnelKeys) map[uint32][]gue.Key {
+	out := map[uint32][]gue.Key{}
+	for _, t := range answer.Tunnels {
+		for _, k := range t.Keys {
+			if k.ID < 1 || k.ID > 255 || len(k.Key) != gue.KeySize || t.TunnelID <= 0 {
+				continue
+			}
+			id := uint32(t.TunnelID)
+			out[id] = append(out[id], gue.Key{ID: uint8(k.ID), Bytes: [gue.KeySize]byte(k.Key)})
+		}
+	}
+	return out
+}
