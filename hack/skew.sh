@@ -27,4 +27,4 @@ for program in apiserver controller operator proxy node; do
 	CGO_ENABLED=0 GOFLAGS="${GOFLAGS:-} -trimpath" go build -o "$dir/new/epic-$program" "./cmd/$program"
 done
 echo "Old: $(git describe --tags --always "$old"). New: $(git describe --tags --always --dirty)."
-EPIC_SKEW_OLD=$dir/old EPIC_SKEW_NEW=$dir/new go test -count=1 -timeout=30m -v -run '^TestSkew$' ./test/skew
+EPIC_SKEW_OLD=$dir/old EPIC_SKEW_NEW=$dir/new go test -tags=skew -count=1 -timeout=30m -v -run '^TestSkew$' ./test/skew

@@ -168,9 +168,12 @@ func gatewayProxyFlows(t *testing.T, s *site) {
 		}
 		return nil
 	})
-	tunnel, err := s.gateway.tunnel(g.gw.Namespace, g.gw.Name)
-	s.must(err)
-	if tunnel.State != status.Up || tunnel.Kind != string(proxies.GWProxy) {
-		t.Errorf("%+v", tunnel)
-	}
+	// Packets pass a moment before the state tells.
+	s.until("the state of the tunnel", func() error {
+		tunnel, err := s.gateway.tunnel(g.gw.Namespace, g.gw.Name)
+		if err == nil && (tunnel.State != status.Up || tunnel.Kind != string(proxies.GWProxy)) {
+			err = fmt.Errorf("%+v", tunnel)
+		}
+		return err
+	})
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build skew
+
 package skew
 
 import (
@@ -33,7 +35,7 @@ const oldEnv, newEnv = "EPIC_SKEW_OLD", "EPIC_SKEW_NEW"
 func TestSkew(t *testing.T) {
 	bin := map[version]string{older: os.Getenv(oldEnv), newer: os.Getenv(newEnv)}
 	if bin[older] == "" || bin[newer] == "" {
-		t.Skip("hack/skew.sh sets " + oldEnv + " and " + newEnv)
+		t.Fatal("hack/skew.sh sets " + oldEnv + " and " + newEnv)
 	}
 	s := newSite(t, bin)
 	asked := []*service{s.service("old-proxy")}
