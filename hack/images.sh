@@ -8,8 +8,9 @@
 # another folder the second time, and compares. What did not change is not built
 # again.
 #
-# TAG names another tag than "dev", ARCH another architecture than this machine's,
-# OUT another folder, RELEASE the version that the programs report.
+# TAG names another tag than "dev", OUT another folder, and RELEASE the version that the
+# programs report. ARCH names another architecture than this machine's, whose Envoy and
+# libraries hack/envoy.sh and hack/libc.sh download.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -53,17 +54,28 @@ build() {
 	envoy
 }
 
+# linked prints the libraries of a program of this machine, each as FILE=PATH.
+linked() {
+	local file
+	while read -r file; do echo "$(readlink -f "$file")=$file"; done < <(ldd "$1" | grep -o '/[^ ]*')
+}
+
 # envoy makes the image of Envoy: the binary, the libraries that it is linked to, and
 # the authorities that this machine trusts, for backends with public certificates. The
 # operator's image has the binary and its libraries, too, to check configurations.
 envoy() {
-	local path='' file flags=()
-	if [[ $arch != "$(go env GOHOSTARCH)" ]] || ! path=$(hack/envoy.sh); then
-		echo "No image of Envoy for $arch: give EPIC.spec.envoy-image one. The operator does not check configurations." >&2
+	local path='' libraries='' file flags=()
+	if [[ $arch == "$(go env GOHOSTARCH)" ]]; then
+		! path=$(hack/envoy.sh) || libraries=$(linked "$path")
+	else
+		! path=$(hack/envoy.sh "$arch") || libraries=$(hack/libc.sh "$arch") || path=''
+	fi
+	if [[ -z $path ]]; then
+		echo "No image of Envoy for $arch (see above): set EPIC.spec.envoy-image. The operator of this image does not check configurations." >&2
 		image epic-operator 65532:65532 epic-operator
 		return
 	fi
-	while read -r file; do flags+=(-file "$(readlink -f "$file")=$file"); done < <(ldd "$path" | grep -o '/[^ ]*')
+	while read -r file; do flags+=(-file "$file"); done <<<"$libraries"
 	ln -sf "$path" "$bin/envoy"
 	image epic-operator 65532:65532 "${flags[@]}" epic-operator envoy
 	file=/etc/ssl/certs/ca-certificates.crt

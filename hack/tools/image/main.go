@@ -96,6 +96,9 @@ func write(o options) (string, error) {
 }
 
 func build(o options) (v1.Image, error) {
+	if err := checkLibraries(o); err != nil {
+		return nil, err
+	}
 	content, err := layer(o)
 	if err != nil {
 		return nil, err
