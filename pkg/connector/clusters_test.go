@@ -84,7 +84,7 @@ func newClientCluster(t *testing.T, name string, e *fakeEPIC, objects ...client.
 		direct:   local,
 		epic:     e,
 		remote:   newRemote(e, e, e, options),
-		secrets:  newSecretKeeper(&recorder{}),
+		secrets:  newSecretKeeper(&recorder{}, name, e),
 		recorder: events.NewFakeRecorder(100),
 	}
 }

@@ -152,7 +152,7 @@ func Add(ctx context.Context, mgr manager.Manager, remoteCluster cluster.Cluster
 		direct:   mgr.GetAPIReader(),
 		epic:     remoteCluster.GetCache(),
 		remote:   newRemote(remoteCluster.GetClient(), remoteCluster.GetCache(), remoteCluster.GetAPIReader(), options),
-		secrets:  newSecretKeeper(options.Secrets),
+		secrets:  newSecretKeeper(options.Secrets, options.Cluster, remoteCluster.GetCache()),
 		recorder: mgr.GetEventRecorder("epic-connector"),
 	}
 	w := &watcher{base: b, mgr: mgr, remote: remoteCluster}

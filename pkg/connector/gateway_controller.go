@@ -202,25 +202,20 @@ func (r *gatewayReconciler) withdraw(ctx context.Context, name types.NamespacedN
 			return err
 		}
 	}
-	gone, lent := true, false
+	gone := true
 	for _, proxy := range proxies {
 		done, err := r.leave(ctx, proxy)
 		if err != nil {
 			return err
 		}
 		gone = gone && done
-		lent = lent || done && r.remote.mine(proxy) && r.shared(proxy)
 	}
 	if !gone || but != "" {
 		// Its deletion starts this again.
 		return nil
 	}
-	if !lent {
-		// Otherwise another owner's proxy still has this cluster's certificates. When that owner
-		// has written its own to it, this starts again.
-		if err := r.secrets.release(ctx, "Gateway/"+name.String(), nil); err != nil {
-			return err
-		}
+	if err := r.secrets.release(ctx, "Gateway/"+name.String(), nil); err != nil {
+		return err
 	}
 	r.refused.set(name, publish.Refusal{})
 	if gateway == nil {
@@ -243,13 +238,6 @@ func (r *gatewayReconciler) proxies(ctx context.Context, name types.NamespacedNa
 		}
 		return pointers(some.Items), nil
 	})
-}
-
-// shared returns whether other clusters own a proxy.
-func (r *gatewayReconciler) shared(proxy *epicv1.GWProxy) bool {
-	left := proxy.DeepCopy()
-	disown(left, r.clusters())
-	return owners(left) != nil
 }
 
 // leave removes a proxy, or this cluster from its owners if there are others. It reports

@@ -180,7 +180,7 @@ func TestSharedGatewayIsSucceeded(t *testing.T) {
 		b := newClientCluster(t, name, e, gateway, secret)
 		b.options.ClusterUID = "cluster-" + name
 		b.remote = newRemote(e, e, e, b.options)
-		b.secrets = newSecretKeeper(wrote)
+		b.secrets = newSecretKeeper(wrote, name, e)
 		return b
 	}
 	paris, oslo, rome := gateways(cluster("paris", "u1", 443)), gateways(cluster("oslo", "u2", 8443)), gateways(cluster("rome", "u3", 9443))
@@ -229,10 +229,24 @@ func TestSharedGatewayIsSucceeded(t *testing.T) {
 	}
 	reconciled(t, rome)
 	want("the second is not asked", "paris", 443, 2)
+	// The first of the others takes it over in two writes. The event of the first one starts the
+	// cluster that left, too.
+	if _, err := oslo.Reconcile(t.Context(), reconcile.Request{NamespacedName: shopName}); err != nil {
+		t.Fatal(err)
+	}
+	reconciled(t, paris)
+	if slices.Contains(wrote.did, "delete paris.secret") {
+		t.Errorf("The certificate is gone before the proxy has another: %v", wrote.did)
+	}
 	reconciled(t, oslo)
 	reconciled(t, rome)
 	want("the first succeeds", "oslo", 8443, 2)
 	reconciled(t, paris)
+	for range 2 {
+		if err := paris.secrets.settle(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if !slices.Contains(wrote.did, "delete paris.secret") {
 		t.Errorf("The certificate that nothing uses is left: %v", wrote.did)
 	}

@@ -35,7 +35,8 @@ func newDisconnect(t *tool) *cobra.Command {
 			"and with them all tokens, then the cluster's endpoints, which ends its tunnels.\n\n" +
 			"What else the cluster published keeps its addresses, so the cluster can be\n" +
 			"connected again. --purge deletes it: use it for a cluster that does not come back.\n" +
-			"Gateways and load balancers that other clusters share stay theirs.\n\n" +
+			"Gateways and load balancers that other clusters share stay theirs. The certificates of\n" +
+			"a shared Gateway are deleted once the connector of another cluster has replaced them.\n\n" +
 			"What is gone already is skipped, so the same command completes what was\n" +
 			"left half done.",
 		Example: "  epicctl disconnect --account acme --cluster paris\n" +

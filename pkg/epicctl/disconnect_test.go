@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -266,4 +267,71 @@ gwproxies: by-hand of-rome shared`
 		}
 		i.run(t, "disconnect", "--account", "acme", "--cluster", "rome", "--purge").want(t, ExitOK, `Nothing of a cluster "rome"`)
 	})
+}
+
+// A shared gateway proxy keeps the certificates of a cluster that leaves until the connector
+// of another one has replaced them.
+func TestDisconnectPurgeLeavesCertificatesInUse(t *testing.T) {
+	i := install(t)
+	kube := i.beside()
+	givesTokens(kube)
+	i.run(t, "create", "account", "acme").want(t, ExitOK)
+	i.fillGroup(t, "acme", "web")
+	for _, cluster := range []string{"paris", "rome"} {
+		i.run(t, "connect", "--account", "acme", "--cluster", cluster).want(t, ExitOK)
+	}
+	proxies := i.client.EpicV1().GWProxies("epic-acme")
+	with := func(certificate string) []byte {
+		return fmt.Appendf(nil, `{"spec":{"gateway":{"gatewayClassName":"epic","listeners":[{"name":"https","port":443,"protocol":"HTTPS","tls":{"certificateRefs":[{"name":%q}]}}]}}}`, certificate)
+	}
+	publish := func(name string, owners ...string) {
+		t.Helper()
+		m := metav1.ObjectMeta{Name: name, Labels: map[string]string{epic.OwningClusterLabel: "paris", epic.OwningLBServiceGroupLabel: "web"}}
+		for _, owner := range owners {
+			metav1.SetMetaDataAnnotation(&m, epic.OwnerAnnotation(owner), "uid")
+		}
+		if _, err := proxies.Create(t.Context(), &v1.GWProxy{ObjectMeta: m, Spec: v1.GWProxySpec{DisplayName: name, PublicPorts: []v1.ServicePort{{Port: 443}}}}, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := proxies.Patch(t.Context(), name, types.MergePatchType, with("paris."+name), metav1.PatchOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish("own")
+	publish("shared", "paris", "rome")
+	asked := func() string {
+		t.Helper()
+		for _, a := range slices.Backward(kube.Actions()) {
+			if c, ok := a.(clienttesting.DeleteCollectionAction); ok {
+				return c.GetListRestrictions().Fields.String()
+			}
+		}
+		t.Fatal("It deletes no Secrets")
+		return ""
+	}
+	args := []string{"disconnect", "--account", "acme", "--cluster", "paris", "--purge"}
+	i.run(t, args...).want(t, ExitFailure, "gwproxies/own deleted", "gwproxies/shared configured",
+		"the certificates of cluster paris that gwproxies/shared has are left", "the same command completes it")
+	if got, want := asked(), "metadata.name!=paris.shared"; got != want {
+		t.Errorf("It deletes Secrets with %q, not %q", got, want)
+	}
+	// The connector of the other cluster comes back while the command waits.
+	i.takeoverPatience = takeoverPatience{poll: time.Millisecond, wait: time.Minute, settle: time.Millisecond}
+	kube.ClearActions()
+	replaced := make(chan struct{})
+	go func() {
+		defer close(replaced)
+		time.Sleep(200 * time.Millisecond)
+		if slices.ContainsFunc(kube.Actions(), func(a clienttesting.Action) bool { return a.GetVerb() == "delete-collection" }) {
+			t.Error("It deletes Secrets before the proxy has others")
+		}
+		if _, err := proxies.Patch(t.Context(), "shared", types.MergePatchType, with("rome.shared"), metav1.PatchOptions{}); err != nil {
+			t.Error(err)
+		}
+	}()
+	i.run(t, args...).want(t, ExitOK)
+	<-replaced
+	if got := asked(); got != "" {
+		t.Errorf("It deletes Secrets with %q", got)
+	}
 }

@@ -20,7 +20,6 @@ import (
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
-	"github.com/acnodal/epic/pkg/connector/publish"
 	epicclient "github.com/acnodal/epic/pkg/generated/clientset/versioned/typed/epic/v1"
 	"github.com/acnodal/epic/pkg/nodeidentity"
 )
@@ -145,14 +144,7 @@ func (o *disconnect) purge(ctx context.Context, kube kubernetes.Interface, c epi
 	if err != nil {
 		return false, err
 	}
-	if o.dryRun != dryRunClient {
-		// Nobody may read them.
-		err := kube.CoreV1().Secrets(ns).DeleteCollection(ctx, metav1.DeleteOptions{DryRun: o.dryRun.options()}, metav1.ListOptions{LabelSelector: o.own() + "," + publish.UseLabel + "=" + publish.UseProxy})
-		if err != nil {
-			return false, right{"deletecollection", "secrets", ns}.explain(err)
-		}
-	}
-	return did || proxies || balancers, nil
+	return did || proxies || balancers, o.deleteSecrets(ctx, kube, c, ns)
 }
 
 // leaveProxies deletes the cluster's gateway proxies, and takes the cluster out of the

@@ -36,6 +36,8 @@ type installation struct {
 	raw map[string]string
 	// quotaPatience is none unless a test has a quota controller.
 	quotaPatience quotaPatience
+	// takeoverPatience is none unless a test has a connector.
+	takeoverPatience takeoverPatience
 }
 
 // install starts a server with a configuration and addresses.
@@ -122,7 +124,7 @@ func (i *installation) run(t *testing.T, args ...string) result {
 	streams := genericclioptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &errOut}
 	tool := newTool(streams)
 	*tool.flags.KubeConfig = i.Kubeconfig
-	tool.quotaPatience = i.quotaPatience
+	tool.quotaPatience, tool.takeoverPatience = i.quotaPatience, i.takeoverPatience
 	t.Cleanup(func() { closeIdle(tool) })
 	if i.kube != nil {
 		tool.kube = func() (kubernetes.Interface, error) { return i.kube, nil }

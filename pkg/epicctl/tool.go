@@ -43,12 +43,13 @@ type tool struct {
 	kube func() (kubernetes.Interface, error)
 	epic func() (versioned.Interface, error)
 	// raw gets a path of the server, and returns what came even with an error.
-	raw           func(ctx context.Context, path string, params map[string]string) ([]byte, error)
-	quotaPatience quotaPatience
+	raw              func(ctx context.Context, path string, params map[string]string) ([]byte, error)
+	quotaPatience    quotaPatience
+	takeoverPatience takeoverPatience
 }
 
 func newTool(streams genericclioptions.IOStreams) *tool {
-	t := &tool{IOStreams: streams, flags: genericclioptions.NewConfigFlags(true), quotaPatience: defaultQuotaPatience}
+	t := &tool{IOStreams: streams, flags: genericclioptions.NewConfigFlags(true), quotaPatience: defaultQuotaPatience, takeoverPatience: defaultTakeoverPatience}
 	t.flags.Timeout = ptr.To(requestTimeout)
 	// Nothing is cached on disk, so the flag would promise what nobody keeps.
 	t.flags.CacheDir = nil

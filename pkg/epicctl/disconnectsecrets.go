@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package epicctl
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/acnodal/epic/pkg/apis/epic"
+	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/connector/publish"
+	epicclient "github.com/acnodal/epic/pkg/generated/clientset/versioned/typed/epic/v1"
+	"github.com/acnodal/epic/pkg/secretrefs"
+)
+
+// takeoverPatience is how long a command waits for the next owner of a shared gateway proxy
+// to replace the certificates of a cluster that leaves.
+type takeoverPatience struct {
+	// poll is the time between two looks, and wait the longest time.
+	poll, wait time.Duration
+	// settle is the time that the operator has to learn of the change before the certificates
+	// go: it learns of proxies and of Secrets in any order.
+	settle time.Duration
+}
+
+var defaultTakeoverPatience = takeoverPatience{poll: 200 * time.Millisecond, wait: 30 * time.Second, settle: 3 * time.Second}
+
+// deleteSecrets deletes the cluster's Secrets for proxies, but not those that a gateway proxy
+// refers to: a proxy that others share has them until its next owner has written its own.
+func (o *disconnect) deleteSecrets(ctx context.Context, kube kubernetes.Interface, c epicclient.EpicV1Interface, ns string) error {
+	if o.dryRun == dryRunClient {
+		return nil
+	}
+	used := map[string]string{}
+	if o.dryRun == dryRunNone {
+		var err error
+		if used, err = o.awaitTakeover(ctx, c, ns); err != nil {
+			return err
+		}
+	}
+	names := slices.Sorted(maps.Keys(used))
+	kept := make([]fields.Selector, len(names))
+	proxies := map[string]bool{}
+	for i, name := range names {
+		kept[i] = fields.OneTermNotEqualSelector("metadata.name", name)
+		proxies[epic.ResourceGWProxies+"/"+used[name]] = true
+	}
+	// Nobody may read them.
+	err := kube.CoreV1().Secrets(ns).DeleteCollection(ctx, metav1.DeleteOptions{DryRun: o.dryRun.options()}, metav1.ListOptions{
+		LabelSelector: o.own() + "," + publish.UseLabel + "=" + publish.UseProxy,
+		FieldSelector: fields.AndSelectors(kept...).String(),
+	})
+	if err != nil {
+		return right{"deletecollection", "secrets", ns}.explain(err)
+	}
+	if len(names) > 0 {
+		return fmt.Errorf("the certificates of cluster %s that %s has are left: the connector of a cluster that shares it replaces them, and has not done so within %s. Is it running?",
+			o.cluster, strings.Join(slices.Sorted(maps.Keys(proxies)), ", "), o.takeoverPatience.wait)
+	}
+	return nil
+}
+
+// awaitTakeover waits until no gateway proxy refers to a Secret of the cluster. It returns
+// those that are still referred to when it has waited long enough, each with a proxy.
+func (o *disconnect) awaitTakeover(ctx context.Context, c epicclient.EpicV1Interface, ns string) (map[string]string, error) {
+	for begin := time.Now(); ; {
+		used := map[string]string{}
+		err := each(ctx, collection[*v1.GWProxy](epic.ResourceGWProxies, ns, c.GWProxies(ns).List), func(proxy *v1.GWProxy) error {
+			for _, name := range secretrefs.Of(proxy) {
+				if proxy.DeletionTimestamp == nil && strings.HasPrefix(name, o.cluster+".") {
+					used[name] = proxy.Name
+				}
+			}
+			return nil
+		})
+		pause := o.takeoverPatience.poll
+		switch {
+		case err != nil:
+			return nil, err
+		case time.Since(begin) >= o.takeoverPatience.wait:
+			return used, nil
+		case len(used) == 0:
+			pause = o.takeoverPatience.settle
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(pause):
+		}
+		if len(used) == 0 {
+			return used, nil
+		}
+	}
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package secretrefs finds the Secrets that a gateway proxy refers to. The operator reads
+// them, and nobody deletes them before the proxy refers to others.
+package secretrefs
+
+import (
+	"slices"
+
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+)
+
+// Of returns the names of the Secrets, all in the proxy's namespace, that a gateway proxy
+// refers to, each once and in order.
+func Of(proxy *epicv1.GWProxy) []string {
+	if proxy.Spec.Gateway == nil {
+		return nil
+	}
+	var names []string
+	gateway := &proxy.Spec.Gateway.GatewaySpec
+	for i := range gateway.Listeners {
+		if tls := gateway.Listeners[i].TLS; tls != nil {
+			for _, ref := range tls.CertificateRefs {
+				names = append(names, string(ref.Name))
+			}
+		}
+	}
+	if tls := gateway.TLS; tls != nil {
+		if tls.Backend != nil && tls.Backend.ClientCertificateRef != nil {
+			names = append(names, string(tls.Backend.ClientCertificateRef.Name))
+		}
+		if tls.Frontend != nil {
+			names = append(names, authoritiesOf(tls.Frontend.Default.Validation)...)
+			for i := range tls.Frontend.PerPort {
+				names = append(names, authoritiesOf(tls.Frontend.PerPort[i].TLS.Validation)...)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func authoritiesOf(v *gatewayv1.FrontendTLSValidation) []string {
+	var names []string
+	if v != nil {
+		for _, ref := range v.CACertificateRefs {
+			names = append(names, string(ref.Name))
+		}
+	}
+	return names
+}
