@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -152,6 +153,56 @@ func TestLookFails(t *testing.T) {
 				t.Errorf("after the trouble, the node's entry is there: %d, %v", has(), err)
 			}
 		})
+	}
+}
+
+// TestEvictionIsAnEvent checks that an eviction is recorded once, when the node is gone, and
+// names the node.
+func TestEvictionIsAnEvent(t *testing.T) {
+	client := fake.NewSimpleClientset(
+		&epicv1.EPIC{ObjectMeta: metav1.ObjectMeta{Namespace: epic.ConfigNamespace, Name: epic.ConfigName, UID: "the-uid"}},
+		&epicv1.GatewayNode{
+			ObjectMeta: metav1.ObjectMeta{Namespace: epic.ConfigNamespace, Name: epic.GatewayNodeName(node1), UID: "the-node"},
+			Status:     epicv1.GatewayNodeStatus{NodeName: "n", HeartbeatTime: metav1.NewTime(start)},
+		},
+	)
+	log, recorder := newEventLog(t.Context())
+	g := newGatewayNodes(client, time.Hour, time.Minute)
+	g.events = recorder
+	g.now = func() time.Time { return start.Add(5 * time.Hour) }
+	about := object{epic.ResourceEPICs, epic.ConfigNamespace, epic.ConfigName}
+	look := func() {
+		t.Helper()
+		if err := g.look(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range confirmations - 1 {
+		look()
+	}
+	// Evicted, but still there.
+	broken := true
+	client.PrependReactor("delete", "gatewaynodes", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return broken, nil, apierrors.NewInternalError(errors.New("broken"))
+	})
+	if err := g.look(t.Context()); err == nil {
+		t.Fatal("the look does not fail")
+	}
+	broken = false
+	look()
+	look()
+	const want = "!" + EventNodeEvicted
+	for end := time.Now().Add(time.Minute); log.of(about) != want && time.Now().Before(end); time.Sleep(time.Millisecond) {
+	}
+	// What came later would be there soon, too.
+	time.Sleep(50 * time.Millisecond)
+	if got := log.of(about); got != want {
+		t.Fatalf("the events are %q, not %q", got, want)
+	}
+	log.mu.Lock()
+	defer log.mu.Unlock()
+	if e := log.all[0]; e.InvolvedObject.UID != "the-uid" || !strings.Contains(e.Message, "192.0.2.1") || !strings.Contains(e.Message, "1h0m0s") {
+		t.Errorf("the event is about %+v and says %q", e.InvolvedObject, e.Message)
 	}
 }
 

@@ -54,6 +54,7 @@ func TestTransitions(t *testing.T) {
 		"it is used":                   {account, "QuotaAvailable=True/Available Ready=True/Ready", "QuotaAvailable=False/QuotaExhausted Ready=True/Ready", "!QuotaExhausted"},
 		"it was raised":                {account, "QuotaAvailable=True/QuotaNearlyExhausted", "QuotaAvailable=True/Available", "QuotaAvailable"},
 		"a node is silent":             {installation, "NodesReady=True/AllReady Ready=True/Ready", "NodesReady=False/NodesSilent Ready=False/NodesSilent", "!NodesSilent"},
+		"a node reports a fault":       {installation, "NodesReady=True/AllReady Ready=True/Ready", "NodesReady=False/NodesNotReady Ready=True/Ready", "!NodesNotReady"},
 		"nodes are well again":         {installation, "NodesReady=False/NodesNotReady Ready=True/Ready", "NodesReady=True/AllReady Ready=True/Ready", "NodesReady"},
 		"a kind without events":        {epic.ResourceGWEndpointSlices, "Ready=True/Ready", "Ready=False/NoEndpoints", ""},
 	} {
