@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -36,7 +37,7 @@ func newDescribeAccount(t *tool) *cobra.Command {
 		Short: "Show all about an account",
 		Long: "Show all about an account: its limits and their use, its groups, addresses,\n" +
 			"listeners, edge settings and tunnels, what is not ready and why, who has rights\n" +
-			"in it, and its conditions.",
+			"in it, its conditions, and the latest events of what it has.",
 		Example:           "  epicctl describe account acme",
 		Args:              exactly("NAME"),
 		ValidArgsFunction: completeAccounts(t, false),
@@ -68,6 +69,11 @@ type inventory struct {
 	bindings  []rbacv1.RoleBinding
 	// bindingsUnknown explains why there are none.
 	bindingsUnknown string
+	// events are the latest of the account's objects, the latest last.
+	events     []*corev1.Event
+	moreEvents int
+	// eventsUnknown explains why there are none.
+	eventsUnknown string
 	// tunnels knows which tunnels are up; nil where that may not be read.
 	tunnels *tunnelstate.Tracker
 	// unready are the endpoints that are not Ready, the first of them.
@@ -104,6 +110,7 @@ func (o *describeAccount) run(ctx context.Context) error {
 		return err
 	}
 	inv.readBindings(ctx, kube)
+	inv.readEvents(ctx, kube)
 	inv.readTunnels(ctx, client)
 	inv.readOffered(ctx, client)
 	inv.print(o.Out)
@@ -256,6 +263,7 @@ func (inv *inventory) print(out io.Writer) {
 	section(w, "Not ready", "", []string{"KIND", "NAME", "CONDITION", "REASON", "SINCE", "MESSAGE"}, inv.unreadyRows())
 	section(w, "Rights", inv.bindingsUnknown, []string{"ROLE", "WHO", "BINDING"}, inv.bindingRows())
 	section(w, "Conditions", "none: no controller has set any; \"epicctl status\" shows whether one runs", []string{"TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"}, inv.conditionRows())
+	section(w, "Events", inv.eventsUnknown, []string{"TYPE", "KIND", "NAME", "REASON", "SINCE", "MESSAGE"}, inv.eventRows())
 }
 
 func limitNote(used, limit int) string {

@@ -68,7 +68,7 @@ func install(t *testing.T) *installation {
 func (i *installation) beside(objects ...runtime.Object) *fake.Clientset {
 	kube := fake.NewClientset(objects...)
 	kube.Resources = []*metav1.APIResourceList{
-		{GroupVersion: "v1", APIResources: []metav1.APIResource{{Name: "namespaces"}}},
+		{GroupVersion: "v1", APIResources: []metav1.APIResource{{Name: "namespaces"}, {Name: "events"}}},
 		{GroupVersion: "rbac.authorization.k8s.io/v1", APIResources: []metav1.APIResource{{Name: "rolebindings"}}},
 	}
 	i.kube = kube
