@@ -6,9 +6,8 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
-// Account is one tenant of the gateway. An account called NAME is the object
-// NAME in the namespace epic-NAME, and that namespace holds everything that the
-// tenant owns.
+// Account is one tenant of the gateway. The Account NAME is in the namespace epic-NAME,
+// which holds everything that the tenant owns.
 type Account struct {
 	metav1.TypeMeta
 	// Standard object metadata.
@@ -38,7 +37,7 @@ type AccountSpec struct {
 	StorageLimitBytes *int64
 }
 
-// AccountStatus is what the server reports about a tenant.
+// AccountStatus is what the server and the controller report about a tenant.
 type AccountStatus struct {
 	// The service ID that was assigned most recently in this account, from 1
 	// to 2147483647.

@@ -22,36 +22,36 @@ const EnvoyAPIv3 EnvoyAPIVersion = "v3"
 
 // EnvoyConfigSpec is the Envoy configuration of a proxy, in templates.
 type EnvoyConfigSpec struct {
-	// The name by which Envoy asks for its configuration.
+	// Name under which Envoy requests its configuration. The operator sets the name that it
+	// serves, so a value given here is stored but not used.
 	NodeID string
 
-	// How the values of the resources are written: json, b64json or yaml.
+	// Encoding of the resource values: json, b64json or yaml. Default: json.
 	Serialization EnvoySerialization
 
-	// The version of Envoy's API for which the resources are written: v3.
+	// Version of the Envoy API that the resources use: v3. Default: v3.
 	EnvoyAPI EnvoyAPIVersion
 
 	// The resources that make up the configuration.
 	EnvoyResources EnvoyResources
 }
 
-// EnvoyResources is the resources that make up an Envoy configuration. Each
-// value is a Go template that yields one resource.
+// EnvoyResources is the resources of an Envoy configuration. Each value is a Go template
+// that renders one resource.
 type EnvoyResources struct {
-	// Templates of clusters, each rendered once for every backend.
+	// Templates of clusters, each rendered once per backend.
 	Clusters []EnvoyResource
 
-	// Templates of cluster load assignments, each rendered once for every
-	// backend.
+	// Templates of cluster load assignments, each rendered once per backend.
 	Endpoints []EnvoyResource
 
-	// Route configurations, which are used as they are.
+	// Route configurations, used as they are.
 	Routes []EnvoyResource
 
-	// Templates of listeners, each rendered once for every published port.
+	// Templates of listeners, each rendered once per published port.
 	Listeners []EnvoyResource
 
-	// Runtime layers, which are used as they are.
+	// Runtime layers, used as they are.
 	Runtimes []EnvoyResource
 
 	// Secrets that Envoy may use, such as certificates.
@@ -60,28 +60,28 @@ type EnvoyResources struct {
 
 // EnvoyResource is one named resource of an Envoy configuration.
 type EnvoyResource struct {
-	// The name of the resource.
+	// Name of the resource.
 	Name string
 
-	// The resource, written as serialization says.
+	// The resource, encoded as serialization specifies.
 	Value string
 }
 
 // EnvoySecretResource is one secret that Envoy may use.
 type EnvoySecretResource struct {
-	// The name by which the Envoy configuration refers to the secret.
+	// Name by which the Envoy configuration refers to the secret.
 	Name string
 
 	// The Secret of the gateway cluster that holds it.
 	Ref *SecretReference
 }
 
-// SecretReference names a Secret of the gateway cluster. Setting any part of it
-// sets the whole.
+// SecretReference names a Secret of the gateway cluster. Setting any part of it replaces
+// the whole.
 type SecretReference struct {
-	// The name of the Secret.
+	// Name of the Secret.
 	Name string
 
-	// The namespace of the Secret.
+	// Namespace of the Secret. Default: the proxy's namespace.
 	Namespace string
 }

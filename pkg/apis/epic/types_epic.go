@@ -6,8 +6,8 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
-// EPIC is the configuration of one whole EPIC installation. There is exactly
-// one: the object named epic in the namespace epic.
+// EPIC is the configuration of an EPIC installation. There is exactly one: the object epic
+// in the namespace epic.
 type EPIC struct {
 	metav1.TypeMeta
 	// Standard object metadata.
@@ -20,7 +20,7 @@ type EPIC struct {
 	Status EPICStatus
 }
 
-// EPICSpec is what the platform team sets for the installation.
+// EPICSpec is what the platform team configures for the installation.
 type EPICSpec struct {
 	// The image of a per-account endpoint server that this version does not
 	// run.
@@ -86,7 +86,7 @@ type EPICStatus struct {
 	GatewayNodes *int32
 }
 
-// EPICNodeStatus is the report of a gateway node.
+// EPICNodeStatus is the report of a gateway node of an earlier release.
 type EPICNodeStatus struct {
 	// The name of the node: that of its Node object, or of the host.
 	Name string

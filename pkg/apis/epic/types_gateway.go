@@ -43,5 +43,6 @@ type BackendTLSValidation struct {
 	gatewayv1.BackendTLSPolicyValidation
 }
 
-// DroppedMetadata stands where clients send metadata that EPIC does not keep.
+// DroppedMetadata is the metadata of a client's object, which EPIC does not use. It accepts
+// any JSON object, discards it, and reads back as an empty object.
 type DroppedMetadata struct{}

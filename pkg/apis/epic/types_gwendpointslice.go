@@ -9,8 +9,8 @@ import (
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
-// GWEndpointSlice is one EndpointSlice of a tenant's cluster: addresses to
-// which the routes of the account's gateway proxies may send requests.
+// GWEndpointSlice is one EndpointSlice of a client cluster: endpoints to which the routes
+// of the account's gateway proxies may send requests.
 type GWEndpointSlice struct {
 	metav1.TypeMeta
 	// Standard object metadata.
@@ -23,8 +23,8 @@ type GWEndpointSlice struct {
 	Status GWEndpointSliceStatus
 }
 
-// GWEndpointSliceSpec is an EndpointSlice as the tenant's cluster has it, with
-// what the cluster knows besides about its nodes.
+// GWEndpointSliceSpec is an EndpointSlice copied from the client cluster, together with the
+// addresses of the cluster's nodes.
 type GWEndpointSliceSpec struct {
 	// The EndpointSlice in the tenant's cluster that this object stands for.
 	ClientRef ClientRef

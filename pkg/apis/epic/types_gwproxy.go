@@ -6,10 +6,10 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
-// GWProxy publishes one Gateway of a tenant's cluster on a public address. EPIC
-// runs Envoy pods for it and carries each request through a tunnel to the
-// endpoints that GWRoute and GWEndpointSlice objects lead to. Its label
-// epic.acnodal.io/owning-lbservicegroup names the service group.
+// GWProxy publishes one Gateway of a client cluster on a public address. EPIC runs Envoy
+// pods for it and sends each request through a tunnel to an endpoint that its GWRoute and
+// GWEndpointSlice objects lead to. Its label epic.acnodal.io/owning-lbservicegroup names
+// the service group.
 type GWProxy struct {
 	metav1.TypeMeta
 	// Standard object metadata.
@@ -22,7 +22,7 @@ type GWProxy struct {
 	Status ProxyStatus
 }
 
-// GWProxySpec is what a tenant asks of a gateway proxy.
+// GWProxySpec is what a tenant requests of a gateway proxy.
 type GWProxySpec struct {
 	// The Gateway in the tenant's cluster that this proxy stands for.
 	ClientRef ClientRef

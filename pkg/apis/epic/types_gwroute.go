@@ -6,11 +6,10 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
-// GWRoute is one HTTPRoute, GRPCRoute, TLSRoute, TCPRoute or UDPRoute of a tenant's
-// cluster: it selects the requests that arrive at a GWProxy and names the endpoint
-// slices they go to. The name in each of its parent references is a GWProxy's name;
-// the name in each of its backend references is the uid of the Service that a
-// GWEndpointSlice names as its parent.
+// GWRoute is one HTTPRoute, GRPCRoute, TLSRoute, TCPRoute or UDPRoute of a client cluster:
+// it selects requests that arrive at a GWProxy and names the Services that they go to. The
+// name in each of its parent references is the name of a GWProxy. The name in each of its
+// backend references is the UID of a Service, which GWEndpointSlices name as their parent.
 type GWRoute struct {
 	metav1.TypeMeta
 	// Standard object metadata.
@@ -23,7 +22,7 @@ type GWRoute struct {
 	Status GWRouteStatus
 }
 
-// GWRouteSpec is a route as the tenant's cluster has it.
+// GWRouteSpec is a route copied from the client cluster.
 type GWRouteSpec struct {
 	// The route in the tenant's cluster that this object stands for.
 	ClientRef ClientRef
@@ -47,7 +46,7 @@ type GWRouteSpec struct {
 	Backends []RouteBackend
 }
 
-// RouteBackend sets how proxies connect to one backend of a route.
+// RouteBackend configures how proxies connect to one backend of a route.
 type RouteBackend struct {
 	// The uid of the Service.
 	Name string
@@ -59,7 +58,7 @@ type RouteBackend struct {
 	TLS *BackendTLSValidation
 }
 
-// GWRouteStatus is what the controller reports about a route.
+// GWRouteStatus is what the controller and the operator report about a route.
 type GWRouteStatus struct {
 	// The generation of the spec that this status describes.
 	ObservedGeneration int64
@@ -80,8 +79,8 @@ type RouteParentStatus struct {
 	Conditions []metav1.Condition
 }
 
-// RouteParentReference names a gateway proxy, and a listener of it where the route
-// does so.
+// RouteParentReference names a gateway proxy, and one of its listeners if the route names
+// one.
 type RouteParentReference struct {
 	// The name of the gateway proxy.
 	Name string

@@ -6,11 +6,11 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
-// LBServiceGroup is a class of service that an account's load balancers and gateway
-// proxies choose by name: it determines the pool of their addresses and how their
-// Envoy runs. In an account's namespace it belongs to that account; in the
-// namespace epic it is offered to every account. Its label
-// epic.acnodal.io/owning-serviceprefix names the pool.
+// LBServiceGroup is a class of service that load balancers and gateway proxies select by
+// name. It determines the pool from which they get an address and how their Envoys run. A
+// group in an account's namespace belongs to that account; a group in the namespace epic is
+// available to every account. Its label epic.acnodal.io/owning-serviceprefix names the
+// pool.
 type LBServiceGroup struct {
 	metav1.TypeMeta
 	// Standard object metadata.
@@ -23,7 +23,7 @@ type LBServiceGroup struct {
 	Status LBServiceGroupStatus
 }
 
-// LBServiceGroupSpec specifies how a group's proxies are made.
+// LBServiceGroupSpec configures how a group's proxies run.
 type LBServiceGroupSpec struct {
 	// Whether one load balancer may serve several of the tenant's clusters
 	// under one address.

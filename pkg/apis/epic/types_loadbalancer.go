@@ -6,9 +6,9 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
-// LoadBalancer publishes one service of a tenant on a public address. EPIC runs
-// Envoy pods for it and carries each request through a tunnel to the tenant's
-// endpoints, which RemoteEndpoint objects describe.
+// LoadBalancer publishes one service of a tenant on a public address. EPIC runs Envoy pods
+// for it and sends each request through a tunnel to one of the tenant's endpoints, which
+// RemoteEndpoint objects describe.
 type LoadBalancer struct {
 	metav1.TypeMeta
 	// Standard object metadata.
@@ -22,7 +22,7 @@ type LoadBalancer struct {
 	Status ProxyStatus
 }
 
-// LoadBalancerSpec is what a tenant asks of a load balancer.
+// LoadBalancerSpec is what a tenant requests of a load balancer.
 type LoadBalancerSpec struct {
 	// The name of the LBServiceGroup that this load balancer belongs to, in its own
 	// namespace or, if it is not there, in the namespace epic.

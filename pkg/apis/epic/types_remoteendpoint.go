@@ -6,9 +6,9 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
-// RemoteEndpoint is one address and port in a tenant's cluster to which a load
-// balancer sends requests: usually a pod. Its label
-// epic.acnodal.io/owning-loadbalancer names the load balancer.
+// RemoteEndpoint is one address and port in a client cluster to which a load balancer sends
+// requests, usually a pod. Its label epic.acnodal.io/owning-loadbalancer names the load
+// balancer.
 type RemoteEndpoint struct {
 	metav1.TypeMeta
 	// Standard object metadata.
@@ -21,7 +21,7 @@ type RemoteEndpoint struct {
 	Status RemoteEndpointStatus
 }
 
-// RemoteEndpointSpec specifies where an endpoint is.
+// RemoteEndpointSpec describes where an endpoint is.
 type RemoteEndpointSpec struct {
 	// The ID of the tenant's cluster in which the endpoint runs.
 	Cluster string

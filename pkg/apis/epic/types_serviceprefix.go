@@ -6,8 +6,8 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
-// ServicePrefix is a pool of public addresses that service groups hand out to
-// their proxies. It lives in the namespace epic.
+// ServicePrefix is a pool of public addresses for the proxies of service groups. It must be
+// in the namespace epic.
 type ServicePrefix struct {
 	metav1.TypeMeta
 	// Standard object metadata.
@@ -20,7 +20,7 @@ type ServicePrefix struct {
 	Status ServicePrefixStatus
 }
 
-// ServicePrefixSpec is the addresses in a pool.
+// ServicePrefixSpec describes the addresses in a pool.
 type ServicePrefixSpec struct {
 	// The addresses from which each proxy gets its public address.
 	PublicPool *AddressPool
@@ -30,7 +30,7 @@ type ServicePrefixSpec struct {
 	AltPool *AddressPool
 }
 
-// AddressPool is a run of addresses and how the gateway nodes announce them.
+// AddressPool is a range of addresses and how gateway nodes announce them.
 type AddressPool struct {
 	// The addresses that may be assigned: a CIDR such as 192.0.2.0/28, or a
 	// first and a last address with a dash between, such as

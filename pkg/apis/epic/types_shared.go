@@ -8,8 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// ProxyStatus is what runs for a load balancer or a gateway proxy: its tunnels
-// and its proxies' interfaces.
+// ProxyStatus is what is running for a load balancer or a gateway proxy: its tunnels and
+// its proxies' interfaces.
 type ProxyStatus struct {
 	// The tunnels, by the address of the client node at their far end.
 	GUETunnelEndpoints map[string]TunnelEndpoint
@@ -25,8 +25,7 @@ type ProxyStatus struct {
 	// first pod in proxy-if-info.
 	ProxyIfName string
 
-	// Which of the places that the account's proxyLimit allows this proxy
-	// takes, counted from 1.
+	// Number of the quota slot that this proxy occupies, counted from 1.
 	QuotaPlace int32
 
 	// The generation of the spec that this status describes.
@@ -58,8 +57,8 @@ type GatewayListenerStatus struct {
 	Conditions []metav1.Condition
 }
 
-// EnvoyStatus is the progress of the Envoys of one load balancer or gateway
-// proxy. The operator writes it.
+// EnvoyStatus is the state of the Envoys of one load balancer or gateway proxy. Set by the
+// operator.
 type EnvoyStatus struct {
 	// The generation of the spec that the Envoys are being brought to.
 	ObservedGeneration int64
@@ -101,7 +100,8 @@ type EnvoyListenerStatus struct {
 	ProgrammedReplicas int32
 }
 
-// EnvoyRejection is a part of a configuration that an Envoy refused.
+// EnvoyRejection is a resource that an Envoy rejected. The Envoy keeps the version that it
+// accepted before.
 type EnvoyRejection struct {
 	// When the refusal arrived.
 	Time metav1.Time
@@ -119,8 +119,8 @@ type EnvoyRejection struct {
 	Message string
 }
 
-// TunnelEndpoint is the tunnels between a client node and the gateway nodes: there
-// is one to each gateway node that runs a proxy.
+// TunnelEndpoint is the tunnels between one client node and the gateway nodes, one tunnel
+// for each gateway node that runs a proxy.
 type TunnelEndpoint struct {
 	// The address of a gateway node: the lowest of those in epic-endpoints.
 	EPICAddress string
@@ -148,7 +148,7 @@ type GUETunnelEndpoint struct {
 	TunnelID int32
 }
 
-// ProxyInterfaceInfo is the public interface of one proxy pod, seen from the
+// ProxyInterfaceInfo describes the public interface of one proxy pod, as seen from the
 // gateway node on which the pod runs.
 type ProxyInterfaceInfo struct {
 	// The address of the gateway node on which the pod runs.
@@ -164,8 +164,8 @@ type ProxyInterfaceInfo struct {
 	Name string
 }
 
-// EndpointPort is one port at which something listens. Setting any part of it
-// sets the whole.
+// EndpointPort is one port on which something listens. Setting any part of it replaces the
+// whole.
 type EndpointPort struct {
 	// The port number, from 1 to 65535.
 	Port int32
@@ -203,7 +203,7 @@ type ServicePort struct {
 	NodePort int32
 }
 
-// ClientRef specifies which object of a tenant's cluster an object here stands for.
+// ClientRef names the object in a client cluster that an object represents.
 type ClientRef struct {
 	// The ID of the tenant's cluster.
 	ClusterID string
@@ -218,7 +218,7 @@ type ClientRef struct {
 	UID string
 }
 
-// DNSEndpoint is one DNS record, in the form that external-dns reads.
+// DNSEndpoint is one DNS record, in the format that external-dns reads.
 type DNSEndpoint struct {
 	// The name of the record.
 	DNSName string

@@ -24,17 +24,15 @@ const EnvoyAPIv3 EnvoyAPIVersion = "v3"
 
 // EnvoyConfigSpec is the Envoy configuration of a proxy, in templates.
 type EnvoyConfigSpec struct {
-	// The name by which Envoy asks for its configuration. The controller sets
-	// the one it serves; what is given here is kept, and nothing uses it.
+	// Name under which Envoy requests its configuration. The operator sets the name that it
+	// serves, so a value given here is stored but not used.
 	NodeID string `json:"nodeID" protobuf:"bytes,1,opt,name=nodeID"`
 
-	// How the values of the resources are written: json, b64json or yaml.
-	// When absent, json.
+	// Encoding of the resource values: json, b64json or yaml. Default: json.
 	// +optional
 	Serialization EnvoySerialization `json:"serialization,omitempty" protobuf:"bytes,2,opt,name=serialization,casttype=EnvoySerialization"`
 
-	// The version of Envoy's API for which the resources are written: v3.
-	// When absent, v3.
+	// Version of the Envoy API that the resources use: v3. Default: v3.
 	// +optional
 	EnvoyAPI EnvoyAPIVersion `json:"envoyAPI,omitempty" protobuf:"bytes,3,opt,name=envoyAPI,casttype=EnvoyAPIVersion"`
 
@@ -42,31 +40,30 @@ type EnvoyConfigSpec struct {
 	EnvoyResources EnvoyResources `json:"envoyResources" protobuf:"bytes,4,opt,name=envoyResources"`
 }
 
-// EnvoyResources is the resources that make up an Envoy configuration. Each
-// value is a Go template that yields one resource.
+// EnvoyResources is the resources of an Envoy configuration. Each value is a Go template
+// that renders one resource.
 type EnvoyResources struct {
-	// Templates of clusters, each rendered once for every backend.
+	// Templates of clusters, each rendered once per backend.
 	// +optional
 	// +listType=atomic
 	Clusters []EnvoyResource `json:"clusters,omitempty" protobuf:"bytes,1,rep,name=clusters"`
 
-	// Templates of cluster load assignments, each rendered once for every
-	// backend.
+	// Templates of cluster load assignments, each rendered once per backend.
 	// +optional
 	// +listType=atomic
 	Endpoints []EnvoyResource `json:"endpoints,omitempty" protobuf:"bytes,2,rep,name=endpoints"`
 
-	// Route configurations, which are used as they are.
+	// Route configurations, used as they are.
 	// +optional
 	// +listType=atomic
 	Routes []EnvoyResource `json:"routes,omitempty" protobuf:"bytes,3,rep,name=routes"`
 
-	// Templates of listeners, each rendered once for every published port.
+	// Templates of listeners, each rendered once per published port.
 	// +optional
 	// +listType=atomic
 	Listeners []EnvoyResource `json:"listeners,omitempty" protobuf:"bytes,4,rep,name=listeners"`
 
-	// Runtime layers, which are used as they are.
+	// Runtime layers, used as they are.
 	// +optional
 	// +listType=atomic
 	Runtimes []EnvoyResource `json:"runtimes,omitempty" protobuf:"bytes,5,rep,name=runtimes"`
@@ -79,16 +76,16 @@ type EnvoyResources struct {
 
 // EnvoyResource is one named resource of an Envoy configuration.
 type EnvoyResource struct {
-	// The name of the resource.
+	// Name of the resource.
 	Name string `json:"name" protobuf:"bytes,1,opt,name=name"`
 
-	// The resource, written as serialization says.
+	// The resource, encoded as serialization specifies.
 	Value string `json:"value" protobuf:"bytes,2,opt,name=value"`
 }
 
 // EnvoySecretResource is one secret that Envoy may use.
 type EnvoySecretResource struct {
-	// The name by which the Envoy configuration refers to the secret.
+	// Name by which the Envoy configuration refers to the secret.
 	Name string `json:"name" protobuf:"bytes,1,opt,name=name"`
 
 	// The Secret of the gateway cluster that holds it.
@@ -96,15 +93,15 @@ type EnvoySecretResource struct {
 	Ref *SecretReference `json:"ref,omitempty" protobuf:"bytes,2,opt,name=ref"`
 }
 
-// SecretReference names a Secret of the gateway cluster. Setting any part of it
-// sets the whole.
+// SecretReference names a Secret of the gateway cluster. Setting any part of it replaces
+// the whole.
 // +structType=atomic
 type SecretReference struct {
-	// The name of the Secret.
+	// Name of the Secret.
 	// +optional
 	Name string `json:"name,omitempty" protobuf:"bytes,1,opt,name=name"`
 
-	// The namespace of the Secret. When absent, the proxy's own.
+	// Namespace of the Secret. Default: the proxy's namespace.
 	// +optional
 	Namespace string `json:"namespace,omitempty" protobuf:"bytes,2,opt,name=namespace"`
 }

@@ -11,15 +11,15 @@ import (
 // +resourceName=gwendpointslices
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
-// GWEndpointSlice is one EndpointSlice of a tenant's cluster: addresses to
-// which the routes of the account's gateway proxies may send requests.
+// GWEndpointSlice is one EndpointSlice of a client cluster: endpoints to which the routes
+// of the account's gateway proxies may send requests.
 type GWEndpointSlice struct {
 	metav1.TypeMeta `json:",inline"`
 	// Standard object metadata. The namespace is an account's.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty" protobuf:"bytes,1,opt,name=metadata"`
 
-	// The slice, as the tenant's cluster has it.
+	// The EndpointSlice, copied from the client cluster.
 	// +optional
 	Spec GWEndpointSliceSpec `json:"spec,omitempty" protobuf:"bytes,2,opt,name=spec"`
 
@@ -28,46 +28,43 @@ type GWEndpointSlice struct {
 	Status GWEndpointSliceStatus `json:"status,omitempty" protobuf:"bytes,3,opt,name=status"`
 }
 
-// GWEndpointSliceSpec is an EndpointSlice as the tenant's cluster has it, with
-// what the cluster knows besides about its nodes.
+// GWEndpointSliceSpec is an EndpointSlice copied from the client cluster, together with the
+// addresses of the cluster's nodes.
 type GWEndpointSliceSpec struct {
-	// The EndpointSlice in the tenant's cluster that this object stands for.
+	// The EndpointSlice in the client cluster that this object represents.
 	// +optional
 	ClientRef ClientRef `json:"clientRef,omitempty" protobuf:"bytes,1,opt,name=clientRef"`
 
-	// The Service in the tenant's cluster to which the slice belongs. Routes
-	// refer to it by its uid.
+	// The Service in the client cluster to which the slice belongs. Routes refer to it by
+	// its UID.
 	// +optional
 	ParentRef ClientRef `json:"parentRef,omitempty" protobuf:"bytes,2,opt,name=parentRef"`
 
-	// The IP address of each node that the endpoints name, by node name: the
-	// tenant's ends of the tunnels. An endpoint whose node is missing here gets
-	// no tunnel.
+	// IP addresses of the nodes that the endpoints name, by node name. They are the far
+	// ends of the tunnels. An endpoint whose node has no address here gets no tunnel.
 	NodeAddresses map[string]string `json:"nodeAddresses" protobuf:"bytes,3,rep,name=nodeAddresses"`
 
-	// The API version of the tenant's EndpointSlice, as clients send it along.
-	// It is kept, and nothing uses it.
+	// API version of the EndpointSlice, as clients send it. It is stored but not used.
 	// +optional
 	APIVersion string `json:"apiVersion,omitempty" protobuf:"bytes,4,opt,name=apiVersion"`
 
-	// The kind of the tenant's EndpointSlice, as clients send it along. It is
-	// kept, and nothing uses it.
+	// Kind of the EndpointSlice, as clients send it. It is stored but not used.
 	// +optional
 	Kind string `json:"kind,omitempty" protobuf:"bytes,5,opt,name=kind"`
 
-	// The metadata of the tenant's EndpointSlice. Any object is accepted and
-	// none of its content is kept: it reads back as an empty object.
+	// Metadata of the EndpointSlice. Any object is accepted, and none of its content is
+	// stored: it reads back as an empty object.
 	// +optional
 	Metadata *DroppedMetadata `json:"metadata,omitempty" protobuf:"bytes,6,opt,name=metadata"`
 
-	// What the addresses of the endpoints are: IPv4, IPv6 or FQDN.
+	// Type of the endpoints' addresses: IPv4, IPv6 or FQDN.
 	AddressType discoveryv1.AddressType `json:"addressType" protobuf:"bytes,7,opt,name=addressType,casttype=k8s.io/api/discovery/v1.AddressType"`
 
-	// The endpoints. One without a node name gets no tunnel.
+	// The endpoints. An endpoint without a node name gets no tunnel.
 	// +listType=atomic
 	Endpoints []discoveryv1.Endpoint `json:"endpoints" protobuf:"bytes,8,rep,name=endpoints"`
 
-	// The ports on which each endpoint listens. May be empty.
+	// Ports on which each endpoint listens. May be empty.
 	// +optional
 	// +listType=atomic
 	Ports []discoveryv1.EndpointPort `json:"ports,omitempty" protobuf:"bytes,9,rep,name=ports"`
@@ -75,13 +72,13 @@ type GWEndpointSliceSpec struct {
 
 // GWEndpointSliceStatus is what the controller reports about a slice.
 type GWEndpointSliceStatus struct {
-	// The generation of the spec that this status describes. When it is lower
-	// than metadata.generation the controller has not seen the last change yet.
+	// The generation of the spec that this status describes. If it is lower than
+	// metadata.generation, the controller has not processed the latest change yet.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty" protobuf:"varint,1,opt,name=observedGeneration"`
 
-	// Conditions that the controller sets on the slice, one for each type. A write
-	// that leaves this out keeps what is there; an empty list removes it.
+	// Conditions that the controller sets on the slice, one per type. An update that omits
+	// this field keeps the existing conditions; an empty list removes them.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

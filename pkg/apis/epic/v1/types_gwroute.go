@@ -8,88 +8,87 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +resourceName=gwroutes
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
-// GWRoute is one HTTPRoute, GRPCRoute, TLSRoute, TCPRoute or UDPRoute of a tenant's
-// cluster: it selects the requests that arrive at a GWProxy and names the endpoint
-// slices they go to. The name in each of its parent references is a GWProxy's name;
-// the name in each of its backend references is the uid of the Service that a
-// GWEndpointSlice names as its parent.
+// GWRoute is one HTTPRoute, GRPCRoute, TLSRoute, TCPRoute or UDPRoute of a client cluster:
+// it selects requests that arrive at a GWProxy and names the Services that they go to. The
+// name in each of its parent references is the name of a GWProxy. The name in each of its
+// backend references is the UID of a Service, which GWEndpointSlices name as their parent.
 type GWRoute struct {
 	metav1.TypeMeta `json:",inline"`
 	// Standard object metadata. The namespace is an account's.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty" protobuf:"bytes,1,opt,name=metadata"`
 
-	// The route, as the tenant's cluster has it.
+	// The route, copied from the client cluster.
 	// +optional
 	Spec GWRouteSpec `json:"spec,omitempty" protobuf:"bytes,2,opt,name=spec"`
 
-	// What the controller reports about the route.
+	// What the controller and the operator report about the route.
 	// +optional
 	Status GWRouteStatus `json:"status,omitempty" protobuf:"bytes,3,opt,name=status"`
 }
 
-// GWRouteSpec is a route as the tenant's cluster has it.
+// GWRouteSpec is a route copied from the client cluster.
 type GWRouteSpec struct {
-	// The route in the tenant's cluster that this object stands for.
+	// The route in the client cluster that this object represents.
 	// +optional
 	ClientRef ClientRef `json:"clientRef,omitempty" protobuf:"bytes,1,opt,name=clientRef"`
 
-	// The spec of the tenant's HTTPRoute, when that is what this stands for.
+	// The spec of the HTTPRoute, if this object represents one.
 	// +optional
 	HTTP *HTTPRouteSpec `json:"http,omitempty" protobuf:"bytes,2,opt,name=http"`
 
-	// The spec of the tenant's TCPRoute, when that is what this stands for.
+	// The spec of the TCPRoute, if this object represents one.
 	// +optional
 	TCP *TCPRouteSpec `json:"tcp,omitempty" protobuf:"bytes,3,opt,name=tcp"`
 
-	// The spec of the tenant's GRPCRoute, when that is what this stands for.
+	// The spec of the GRPCRoute, if this object represents one.
 	// +optional
 	GRPC *GRPCRouteSpec `json:"grpc,omitempty" protobuf:"bytes,4,opt,name=grpc"`
 
-	// The spec of the tenant's TLSRoute, when that is what this stands for.
+	// The spec of the TLSRoute, if this object represents one.
 	// +optional
 	TLS *TLSRouteSpec `json:"tls,omitempty" protobuf:"bytes,5,opt,name=tls"`
 
-	// The spec of the tenant's UDPRoute, when that is what this stands for.
+	// The spec of the UDPRoute, if this object represents one.
 	// +optional
 	UDP *UDPRouteSpec `json:"udp,omitempty" protobuf:"bytes,6,opt,name=udp"`
 
-	// How proxies connect to backends of this route, for those that need more than
-	// an address: what policies of the tenant's cluster, such as a BackendTLSPolicy,
-	// set for a Service or for one of its ports. If several entries match a backend,
-	// the first that names its port applies, and otherwise the first without a port.
+	// How proxies connect to backends of this route, as policies of the client cluster such
+	// as a BackendTLSPolicy configure it for a Service or one of its ports. If several
+	// entries match a backend, the first one with the backend's port applies, and otherwise
+	// the first one without a port.
 	// +optional
 	// +listType=atomic
 	Backends []RouteBackend `json:"backends,omitempty" protobuf:"bytes,7,rep,name=backends"`
 }
 
-// RouteBackend sets how proxies connect to one backend of a route.
+// RouteBackend configures how proxies connect to one backend of a route.
 type RouteBackend struct {
-	// The uid of the Service, as in the name of the route's backend references.
+	// UID of the Service, as in the name of the route's backend references.
 	Name string `json:"name" protobuf:"bytes,1,opt,name=name"`
 
-	// The port of the Service to which this applies. When absent, it applies to all
-	// of its ports.
+	// Port of the Service to which this entry applies. If absent, it applies to all ports
+	// of the Service.
 	// +optional
 	Port int32 `json:"port,omitempty" protobuf:"varint,2,opt,name=port"`
 
-	// If set, proxies connect by TLS and verify the certificate of the backend as the
-	// validation of a BackendTLSPolicy says. Each reference in caCertificateRefs names
-	// a Secret in the route's own namespace with the certificates in its key ca.crt.
-	// A reference without a kind is one to a Secret.
+	// If set, proxies connect with TLS and verify the backend's certificate as this
+	// BackendTLSPolicy validation specifies. Each reference in caCertificateRefs names a
+	// Secret in the route's namespace that holds the certificates in its key ca.crt. The
+	// kind of a reference defaults to Secret.
 	// +optional
 	TLS *BackendTLSValidation `json:"tls,omitempty" protobuf:"bytes,3,opt,name=tls"`
 }
 
-// GWRouteStatus is what the controller reports about a route.
+// GWRouteStatus is what the controller and the operator report about a route.
 type GWRouteStatus struct {
-	// The generation of the spec that this status describes. When it is lower
-	// than metadata.generation the controller has not seen the last change yet.
+	// The generation of the spec that this status describes. If it is lower than
+	// metadata.generation, the controller has not processed the latest change yet.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty" protobuf:"varint,1,opt,name=observedGeneration"`
 
-	// Conditions that the controller sets on the route, one for each type. A write
-	// that leaves this out keeps what is there; an empty list removes it.
+	// Conditions that the controller sets on the route, one per type. An update that omits
+	// this field keeps the existing conditions; an empty list removes them.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -97,9 +96,8 @@ type GWRouteStatus struct {
 	// +patchMergeKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type" protobuf:"bytes,2,rep,name=conditions"`
 
-	// The state of the route at each gateway proxy, or listener of one, that its
-	// parentRefs name. The operator writes it. A parent that is not there has no
-	// entry.
+	// State of the route at each gateway proxy, or listener of a gateway proxy, that its
+	// parentRefs name. Set by the operator. A parent that does not exist has no entry.
 	// +optional
 	// +listType=atomic
 	Parents []RouteParentStatus `json:"parents,omitempty" protobuf:"bytes,3,rep,name=parents"`
@@ -110,10 +108,10 @@ type RouteParentStatus struct {
 	// The parent, as in the parentRefs of the route.
 	ParentRef RouteParentReference `json:"parentRef" protobuf:"bytes,1,opt,name=parentRef"`
 
-	// The conditions of the route at this parent, with the types and reasons of the
-	// Gateway API: Accepted, ResolvedRefs, and PartiallyInvalid if a part of the
-	// route is left out; and Programmed, which is True once Envoys have accepted
-	// the route. Their observedGeneration is that of the route.
+	// Conditions of the route at this parent, with the types and reasons of the Gateway
+	// API: Accepted, ResolvedRefs, PartiallyInvalid if a part of the route is left out, and
+	// Programmed, which is True once Envoys have accepted the route. Their
+	// observedGeneration is that of the route.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -122,17 +120,17 @@ type RouteParentStatus struct {
 	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type" protobuf:"bytes,2,rep,name=conditions"`
 }
 
-// RouteParentReference names a gateway proxy, and a listener of it where the route
-// does so.
+// RouteParentReference names a gateway proxy, and one of its listeners if the route names
+// one.
 type RouteParentReference struct {
-	// The name of the gateway proxy.
+	// Name of the gateway proxy.
 	Name string `json:"name" protobuf:"bytes,1,opt,name=name"`
 
-	// The name of the listener, if the route names one.
+	// Name of the listener, if the route names one.
 	// +optional
 	SectionName string `json:"sectionName,omitempty" protobuf:"bytes,2,opt,name=sectionName"`
 
-	// The port of the listeners, if the route names one.
+	// Port of the listeners, if the route names one.
 	// +optional
 	Port int32 `json:"port,omitempty" protobuf:"varint,3,opt,name=port"`
 }

@@ -9,54 +9,53 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +resourceName=loadbalancers
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
-// LoadBalancer publishes one service of a tenant on a public address. EPIC runs
-// Envoy pods for it and carries each request through a tunnel to the tenant's
-// endpoints, which RemoteEndpoint objects describe.
+// LoadBalancer publishes one service of a tenant on a public address. EPIC runs Envoy pods
+// for it and sends each request through a tunnel to one of the tenant's endpoints, which
+// RemoteEndpoint objects describe.
 type LoadBalancer struct {
 	metav1.TypeMeta `json:",inline"`
 	// Standard object metadata. The namespace is an account's.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty" protobuf:"bytes,1,opt,name=metadata"`
 
-	// What the tenant asks for.
+	// What the tenant requests.
 	Spec LoadBalancerSpec `json:"spec" protobuf:"bytes,2,opt,name=spec"`
 
-	// What runs for this load balancer: its tunnels and its proxies' interfaces.
+	// What is running for this load balancer: its tunnels and its proxies' interfaces.
 	// +optional
 	Status ProxyStatus `json:"status,omitempty" protobuf:"bytes,3,opt,name=status"`
 }
 
-// LoadBalancerSpec is what a tenant asks of a load balancer.
+// LoadBalancerSpec is what a tenant requests of a load balancer.
 type LoadBalancerSpec struct {
-	// The name of the LBServiceGroup that this load balancer belongs to, in its
-	// own namespace or else in the namespace epic. The label
-	// epic.acnodal.io/owning-lbservicegroup says the same: give either, and the
-	// server sets the other. It never changes.
+	// Name of the LBServiceGroup to which this load balancer belongs, in its own namespace
+	// or otherwise in the namespace epic. It equals the label
+	// epic.acnodal.io/owning-lbservicegroup: set either, and the server sets the other. It
+	// never changes.
 	// +optional
 	ServiceGroup string `json:"service-group,omitempty" protobuf:"bytes,1,opt,name=serviceGroup"`
 
-	// The numeric ID of this load balancer, from 1 to 2147483647,
-	// unique in its account. The server assigns it when the load balancer is
-	// created; it never changes. Leave it out. A load balancer that is created
-	// from a backup keeps its number if no other has it.
+	// Numeric ID of this load balancer, from 1 to 2147483647, unique in its account. Leave
+	// it out: the server assigns it when the load balancer is created, and it never
+	// changes. A load balancer that is created from a backup keeps its ID unless another
+	// one has it.
 	// +optional
 	ServiceID int32 `json:"service-id,omitempty" protobuf:"varint,2,opt,name=serviceId"`
 
-	// The name of the tenant's service, as people know it. DNS names and Envoy
-	// templates are made with it.
+	// Human-readable name of the tenant's service. DNS names and Envoy templates use it.
 	// +optional
 	DisplayName string `json:"display-name,omitempty" protobuf:"bytes,3,opt,name=displayName"`
 
-	// The address on which the service is published. Ask for one that is free in
-	// the group's pool, or leave it out and the server assigns one. Once
-	// assigned it never changes.
+	// Address on which the service is published. Request one that is free in the group's
+	// pool, or leave it out and the server assigns one. It never changes once it is
+	// assigned.
 	// +optional
 	PublicAddress string `json:"public-address,omitempty" protobuf:"bytes,4,opt,name=publicAddress"`
 
-	// The ports on which the service is published, as the tenant's Service has
-	// them. A port number may appear once for each protocol. A strategic merge
-	// patch, which kubectl apply sends unless --server-side is set, identifies an
-	// entry by its port number alone, as it does in a Service.
+	// Ports on which the service is published, as in the tenant's Service. A port number
+	// may appear once per protocol. A strategic merge patch, which kubectl apply sends
+	// unless --server-side is set, identifies an entry by its port number alone, as in a
+	// Service.
 	// +optional
 	// +listType=map
 	// +listMapKey=port
@@ -65,52 +64,51 @@ type LoadBalancerSpec struct {
 	// +patchMergeKey=port
 	PublicPorts []ServicePort `json:"public-ports,omitempty" patchStrategy:"merge" patchMergeKey:"port" protobuf:"bytes,5,opt,name=publicPorts"`
 
-	// The Envoy configuration of this load balancer, in templates. The server
-	// copies the group's when it is left out.
+	// Envoy configuration of this load balancer, in templates. Default: a copy of the
+	// group's.
 	// +optional
 	EnvoyTemplate *EnvoyConfigSpec `json:"envoy-template,omitempty" protobuf:"bytes,6,opt,name=envoyTemplate"`
 
-	// How many Envoy pods run for this load balancer. The server copies the
-	// group's number when it is left out.
+	// Number of Envoy pods that run for this load balancer. Default: a copy of the group's
+	// number.
 	// +optional
 	EnvoyReplicaCount *int32 `json:"envoy-replica-count,omitempty" protobuf:"varint,7,opt,name=envoyReplicaCount"`
 
-	// The IDs of the tenant's clusters whose endpoints this load balancer uses,
-	// each once. A load balancer can't be deleted while any is listed, and a
-	// RemoteEndpoint is only accepted for a cluster that is.
+	// IDs of the client clusters whose endpoints this load balancer uses, each once. The
+	// load balancer can't be deleted until the list is empty, and a RemoteEndpoint is
+	// accepted only for a cluster in the list.
 	// +optional
 	// +listType=set
 	// +patchStrategy=merge
 	UpstreamClusters []string `json:"upstream-clusters,omitempty" patchStrategy:"merge" protobuf:"bytes,8,opt,name=upstreamClusters"`
 
-	// Whether requests travel to the endpoints in tunnels. False is for
-	// endpoints that the gateway's nodes reach without. Default: true.
+	// Whether requests travel to the endpoints in tunnels. Set it to false for endpoints
+	// that gateway nodes can reach directly. Default: true.
 	// +optional
 	// +default=true
 	TrueIngress *bool `json:"true-ingress,omitempty" protobuf:"varint,9,opt,name=trueIngress"`
 
-	// A read-only copy of the tunnels in status.gue-tunnel-endpoints, by tenant
-	// node, for programs that read them here. Whatever a client writes here
-	// is ignored, and no generation counts it.
+	// Read-only copy of the tunnels in status.gue-tunnel-endpoints, by client node, for
+	// clients that read them here. Writes to this field are ignored and do not change the
+	// generation.
 	// +optional
 	GUETunnelEndpoints map[string]EPICEndpointMap `json:"gue-tunnel-endpoints,omitempty" protobuf:"bytes,10,opt,name=gueTunnelEndpoints"`
 
-	// A read-only copy of status.proxy-if-info, by proxy pod, for programs that
-	// read it here. Whatever a client writes here is ignored, and no
-	// generation counts it.
+	// Read-only copy of status.proxy-if-info, by proxy pod, for clients that read it here.
+	// Writes to this field are ignored and do not change the generation.
 	// +optional
 	ProxyIfInfo map[string]ProxyInterfaceInfo `json:"proxy-if-info,omitempty" protobuf:"bytes,11,opt,name=proxyIfInfo"`
 
-	// The DNS records of the service, one for each address. The server makes them
-	// from the group's endpoint-template, and again when the display name or an
-	// address changes. No two accounts have the same DNS name. Leave them out.
+	// DNS records of the service, one per address. Leave them out: the server creates them
+	// from the group's endpoint-template, and again when the display name or an address
+	// changes. No two accounts can have the same DNS name.
 	// +optional
 	// +listType=atomic
 	Endpoints []DNSEndpoint `json:"endpoints,omitempty" protobuf:"bytes,12,opt,name=endpoints"`
 
-	// How the Envoys of this load balancer treat clients and endpoints, where that differs
-	// from the group's edge. The group's edge-overrides list what may be set; limits may
-	// always be lower.
+	// Settings of this load balancer's Envoys that differ from the group's edge. Only the
+	// parts in the group's edge-overrides can be set here, except that limits can always be
+	// lowered.
 	// +optional
 	Edge *EdgeSpec `json:"edge,omitempty" protobuf:"bytes,13,opt,name=edge"`
 }

@@ -7,9 +7,8 @@ import (
 	"errors"
 )
 
-// DroppedMetadata stands where clients send the metadata of an object of
-// theirs that EPIC has no use for. It accepts any JSON object, forgets it, and
-// writes an empty one.
+// DroppedMetadata is the metadata of a client's object, which EPIC does not use. It accepts
+// any JSON object, discards it, and reads back as an empty object.
 type DroppedMetadata struct{}
 
 var errNotAnObject = errors.New("must be an object")

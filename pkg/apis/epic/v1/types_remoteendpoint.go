@@ -8,9 +8,9 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +resourceName=remoteendpoints
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
-// RemoteEndpoint is one address and port in a tenant's cluster to which a load
-// balancer sends requests: usually a pod. Its label
-// epic.acnodal.io/owning-loadbalancer names the load balancer.
+// RemoteEndpoint is one address and port in a client cluster to which a load balancer sends
+// requests, usually a pod. Its label epic.acnodal.io/owning-loadbalancer names the load
+// balancer.
 type RemoteEndpoint struct {
 	metav1.TypeMeta `json:",inline"`
 	// Standard object metadata. The namespace is an account's.
@@ -26,45 +26,44 @@ type RemoteEndpoint struct {
 	Status RemoteEndpointStatus `json:"status,omitempty" protobuf:"bytes,3,opt,name=status"`
 }
 
-// RemoteEndpointSpec says where an endpoint is.
+// RemoteEndpointSpec describes where an endpoint is.
 type RemoteEndpointSpec struct {
-	// The ID of the tenant's cluster in which the endpoint runs. The load
-	// balancer lists it in upstream-clusters.
+	// ID of the client cluster in which the endpoint runs. The load balancer must list it
+	// in upstream-clusters.
 	Cluster string `json:"cluster" protobuf:"bytes,1,opt,name=cluster"`
 
-	// The IP address of the endpoint.
+	// IP address of the endpoint.
 	Address string `json:"address" protobuf:"bytes,2,opt,name=address"`
 
-	// The IP address of the node on which the endpoint runs: the tenant's end of
-	// the tunnel. When absent, no tunnel is made and the gateway's nodes reach
-	// the address by themselves.
+	// IP address of the node on which the endpoint runs, which is the far end of the
+	// tunnel. If absent, no tunnel is created and gateway nodes reach the endpoint
+	// directly.
 	// +optional
 	NodeAddress string `json:"node-address,omitempty" protobuf:"bytes,3,opt,name=nodeAddress"`
 
-	// The port of the endpoint.
+	// Port of the endpoint.
 	Port EndpointPort `json:"port" protobuf:"bytes,4,opt,name=port"`
 }
 
 // RemoteEndpointStatus is what the controller reports about an endpoint.
 type RemoteEndpointStatus struct {
-	// The index of a network interface of the load balancer's proxy. The load
-	// balancer's own status has the current one; this copy is accepted and kept,
-	// and nothing uses it.
+	// Index of a network interface of the load balancer's proxy. It is stored but not used:
+	// the load balancer's status has the current value.
 	// +optional
 	ProxyIfIndex int32 `json:"proxy-ifindex,omitempty" protobuf:"varint,1,opt,name=proxyIfindex"`
 
-	// The ID of a tunnel to the endpoint's node. The load balancer's own status
-	// has the current one; this copy is accepted and kept, and nothing uses it.
+	// ID of a tunnel to the endpoint's node. It is stored but not used: the load balancer's
+	// status has the current value.
 	// +optional
 	TunnelID int32 `json:"tunnel-id,omitempty" protobuf:"varint,2,opt,name=tunnelId"`
 
-	// The generation of the spec that this status describes. When it is lower
-	// than metadata.generation the controller has not seen the last change yet.
+	// The generation of the spec that this status describes. If it is lower than
+	// metadata.generation, the controller has not processed the latest change yet.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty" protobuf:"varint,3,opt,name=observedGeneration"`
 
-	// Conditions that the controller sets on the endpoint, one for each type. A write
-	// that leaves this out keeps what is there; an empty list removes it.
+	// Conditions that the controller sets on the endpoint, one per type. An update that
+	// omits this field keeps the existing conditions; an empty list removes them.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
