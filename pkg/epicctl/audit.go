@@ -25,8 +25,8 @@ func newAudit(t *tool) *cobra.Command {
 	o := &audit{tool: t, print: newPrintFlags()}
 	c := &cobra.Command{
 		Use:   "audit [flags]",
-		Short: "Compare all objects with the IDs, addresses and places that they hold",
-		Long: "Compare all objects with the IDs, addresses and places in quotas that they hold,\n" +
+		Short: "Compare all objects with the IDs, addresses and quota slots that they hold",
+		Long: "Compare all objects with the IDs, addresses and quota slots that they hold,\n" +
 			"both read at one instant. The exit code is 1 if they differ.",
 		Example:           "  epicctl audit -o json",
 		Args:              exactly(),

@@ -164,7 +164,7 @@ func (e *environment) start(t *testing.T) {
 	t.Cleanup(func() { e.stop(t, syscall.SIGTERM) })
 	last := `Run it as root, "sudo make run"`
 	if isRoot() {
-		last = "Everything is there now."
+		last = "Everything is ready now."
 	}
 	for deadline := time.Now().Add(patience); !strings.Contains(e.output.String(), last); time.Sleep(50 * time.Millisecond) {
 		select {

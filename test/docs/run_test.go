@@ -186,7 +186,7 @@ func TestServed(t *testing.T) {
 	}
 	e := newEnvironment(t)
 	e.start(t)
-	const last = "Everything is there now."
+	const last = "Everything is ready now."
 	for deadline := time.Now().Add(patience); !strings.Contains(e.output.String(), last); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("It does not say %q:\n%s", last, e.output)

@@ -46,12 +46,12 @@ func TestAuditRecords(t *testing.T) {
 		"create serviceprefixes epic/default epic.acnodal.io/claimed=pool 192.168.77.2-192.168.77.254",
 		"create accounts epic-root/root epic.acnodal.io/claimed=group 1",
 		"create lbservicegroups epic-root/sample",
-		"create loadbalancers epic-root/sample-acnodal epic.acnodal.io/claimed=address 192.168.77.2, place N, service 1",
+		"create loadbalancers epic-root/sample-acnodal epic.acnodal.io/claimed=address 192.168.77.2, quota slot N, service 1",
 		"patch loadbalancers/status epic-root/sample-acnodal epic.acnodal.io/claimed=tunnel 1-2",
 		"patch loadbalancers epic-root/sample-acnodal",
 		"delete loadbalancers epic-root/sample-acnodal",
 		"delete accounts epic-root/root refused",
-		"deletecollection loadbalancers epic-root/ epic.acnodal.io/released/sample-acnodal=address 192.168.77.2, place N, service 1, tunnel 1-2",
+		"deletecollection loadbalancers epic-root/ epic.acnodal.io/released/sample-acnodal=address 192.168.77.2, quota slot N, service 1, tunnel 1-2",
 		"delete lbservicegroups epic-root/sample",
 		"delete accounts epic-root/root epic.acnodal.io/released=group 1",
 	}
@@ -60,10 +60,10 @@ func TestAuditRecords(t *testing.T) {
 	}
 }
 
-var place = regexp.MustCompile(`place \d+`)
+var slot = regexp.MustCompile(`quota slot \d+`)
 
-// writes returns a line for each record of a write by a user. The number of a place among
-// those that a quota allows is arbitrary.
+// writes returns a line for each record of a write by a user. The number of the
+// quota slot is arbitrary.
 func writes(t *testing.T, log, user string) (out []string) {
 	t.Helper()
 	data, err := os.ReadFile(log)
@@ -85,7 +85,7 @@ func writes(t *testing.T, log, user string) (out []string) {
 		text := e.Verb + " " + resource + " " + e.ObjectRef.Namespace + "/" + e.ObjectRef.Name
 		for _, key := range slices.Sorted(maps.Keys(e.Annotations)) {
 			if strings.HasPrefix(key, claims.ClaimedAnnotation) || strings.HasPrefix(key, claims.ReleasedAnnotation) {
-				text += " " + key + "=" + place.ReplaceAllString(e.Annotations[key], "place N")
+				text += " " + key + "=" + slot.ReplaceAllString(e.Annotations[key], "quota slot N")
 			}
 		}
 		if e.ResponseStatus.Code >= 300 {

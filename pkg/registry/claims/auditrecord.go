@@ -13,18 +13,18 @@ import (
 )
 
 // Audit annotations of a write: what its transaction claimed for the object, and what it
-// released, as in "address 192.0.2.4, place 3, tunnel 17-42".
+// released, as in "address 192.0.2.4, quota slot 3, tunnel 17-42".
 const (
 	ClaimedAnnotation  = "epic.acnodal.io/claimed"
 	ReleasedAnnotation = "epic.acnodal.io/released"
 )
 
-// maxRecorded is how many ranges of claims an annotation names.
+// maxRecorded is the maximum number of ranges of claims in an annotation.
 const maxRecorded = 64
 
 // annotateRecord adds what a write claimed and released to the audit record of its request.
-// A request that writes many objects gets an annotation for each, with the object's name
-// behind a slash.
+// A request that writes many objects gets one annotation per object, with a slash and the
+// object's name as suffix.
 func annotateRecord(ctx context.Context, p *pending) {
 	if !apiaudit.AuditContextFrom(ctx).Enabled() {
 		return
@@ -43,7 +43,7 @@ func annotateRecord(ctx context.Context, p *pending) {
 	}
 }
 
-// recorded is the text of claims, without those that only the server has a use for.
+// recorded returns the text of the claims, without those that only the server uses.
 func recorded(claims []Claim) string {
 	var out []string
 	for _, r := range runs(claims) {
@@ -58,10 +58,15 @@ func recorded(claims []Claim) string {
 	return strings.Join(out, ", ")
 }
 
-// String is the kind of the claims and what they are for, or "" if their keys do not tell.
+// String returns the kind of the claims and what they are for, or "" if their keys do not
+// contain it.
 func (r run) String() string {
 	first, last := r[0], r[len(r)-1]
-	switch kind := first.Kind(); {
+	kind := first.Kind()
+	if kind == kindPlace {
+		kind = "quota slot"
+	}
+	switch {
 	case kind == kindAddress:
 		if a, ok := first.Address(); ok {
 			return kind + " " + a.String()

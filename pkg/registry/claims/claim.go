@@ -35,7 +35,7 @@ func (c Claim) Kind() string {
 	return kind
 }
 
-// Number is the ID or place that the claim is for, or 0.
+// Number is the ID or quota slot that the claim is for, or 0.
 func (c Claim) Number() uint64 { return c.number }
 
 // Address is the address that the claim is for, if it is for one.
@@ -90,7 +90,7 @@ func AddressClaim(a netip.Addr) Claim {
 	return Claim{kind: kindAddress, name: addressKey(a)}
 }
 
-// AddPlace claims a place among those that an account's quota allows.
+// AddPlace claims one of the account's quota slots.
 func (s *Set) AddPlace(account Ref, place int32) {
 	if place > 0 {
 		s.add(Claim{kind: placeKind(account), number: uint64(place)})

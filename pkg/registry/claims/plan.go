@@ -396,14 +396,14 @@ func (p *Plan) useSlot(account Ref, mod int64, limit int32, slot uint64) int32 {
 	return int32(slot)
 }
 
-// PlaceLeft reports whether account's quota has a place left.
+// PlaceLeft reports whether the account has a free quota slot.
 func (p *Plan) PlaceLeft(ctx context.Context, account Ref, limit int32) (bool, error) {
 	free, err := p.freePlaces(ctx, account, limit, nil)
 	return len(free) > 0, err
 }
 
-// freePlaces returns some of the places that are free, or nothing if none is. With a
-// slotRead it keeps looking while everything that it finds are busy.
+// freePlaces returns some of the free quota slots, or nil if there are none. With a
+// slotRead, it continues while all the slots that it finds are busy.
 func (p *Plan) freePlaces(ctx context.Context, account Ref, limit int32, read *slotRead) ([]uint64, error) {
 	if limit <= 0 {
 		return nil, nil
@@ -437,11 +437,11 @@ func (p *Plan) freePlaces(ctx context.Context, account Ref, limit int32, read *s
 	return free, nil
 }
 
-// readPlaces returns which places from first to last are in use, the highest place
-// to pick, and how many are left up to that one. The highest is limit, unless it was
-// higher once: places above it are still held then, and count, so for each of
-// them one less below it is to be had. (A write that picks below the top leaves at
-// most limit places in use, even while others do the same.)
+// readPlaces returns which quota slots from first to last are in use, the highest slot
+// that may be taken (top), and how many slots are free up to top. top is limit, unless the
+// limit was higher before: slots above it that are still held count toward the limit, so
+// each of them lowers top by one. (A write that takes a slot up to top leaves at most limit
+// slots in use, even if others do the same concurrently.)
 func (p *Plan) readPlaces(ctx context.Context, kind string, limit, first, last uint64) (used map[uint64]bool, top, left uint64, err error) {
 	end := clientv3.GetPrefixRangeEnd(p.b.layout.claims() + kind + "/")
 	for top = limit; ; {
@@ -451,7 +451,7 @@ func (p *Plan) readPlaces(ctx context.Context, kind string, limit, first, last u
 			clientv3.OpGet(p.placeKey(kind, first), clientv3.WithRange(p.placeKey(kind, last+1)), clientv3.WithKeysOnly()),
 		).Commit()
 		if err != nil {
-			return nil, 0, 0, fmt.Errorf("read the places in use: %w", err)
+			return nil, 0, 0, fmt.Errorf("read the quota slots in use: %w", err)
 		}
 		below := uint64(resp.Responses[0].GetResponseRange().Count)
 		above := uint64(resp.Responses[1].GetResponseRange().Count)

@@ -62,7 +62,7 @@ func (d *demo) ask(ctx context.Context, url, host string) (string, error) {
 }
 
 // last is what comes last: everything is there.
-const last = "Everything is there now.\n"
+const last = "Everything is ready now.\n"
 
 const usage = `
 Ask again:
