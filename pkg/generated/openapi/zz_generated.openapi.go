@@ -189,12 +189,12 @@ func schema_pkg_apis_epic_v1_AccessLog(ref common.ReferenceCallback) common.Open
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "AccessLog sets what Envoys write to their standard output for each request and connection.",
+				Description: "AccessLog configures what Envoys write to their standard output for each request and connection.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"format": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The form of a line. Default: JSON.\n\nPossible enum values:\n - `\"JSON\"` is an object in JSON.\n - `\"None\"` is no line.\n - `\"Text\"` is text.",
+							Description: "Format of a line. Default: JSON.\n\nPossible enum values:\n - `\"JSON\"` writes JSON objects.\n - `\"None\"` turns the access log off.\n - `\"Text\"` writes text.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"JSON", "None", "Text"},
@@ -202,7 +202,7 @@ func schema_pkg_apis_epic_v1_AccessLog(ref common.ReferenceCallback) common.Open
 					},
 					"text": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The line of format Text, with Envoy's command operators, such as %START_TIME% %REQ(:METHOD)% %RESPONSE_CODE%. The operators are those about the request, its answer and its connections.",
+							Description: "The line for format Text, with Envoy's command operators, such as %START_TIME% %REQ(:METHOD)% %RESPONSE_CODE%. Only command operators about the request, its response and its connections are allowed.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -219,7 +219,7 @@ func schema_pkg_apis_epic_v1_AccessLog(ref common.ReferenceCallback) common.Open
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Further fields of format JSON. A field with the name of a usual one replaces it, and an empty value removes it, except for account and proxy.",
+							Description: "Additional fields for format JSON. A field with the name of a default field replaces it, and an empty value removes it. The fields account and proxy can't be changed.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -242,12 +242,12 @@ func schema_pkg_apis_epic_v1_AccessLogField(ref common.ReferenceCallback) common
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "AccessLogField is a field of a line in JSON.",
+				Description: "AccessLogField is a field of a JSON access log line.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The name of the field.",
+							Description: "Name of the field.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -255,7 +255,7 @@ func schema_pkg_apis_epic_v1_AccessLogField(ref common.ReferenceCallback) common
 					},
 					"value": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The value, with Envoy's command operators, such as %REQ(X-TENANT)%.",
+							Description: "Value of the field, with Envoy's command operators, such as %REQ(X-TENANT)%.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -271,7 +271,7 @@ func schema_pkg_apis_epic_v1_Account(ref common.ReferenceCallback) common.OpenAP
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "Account is one tenant of the gateway. An account called NAME is the object NAME in the namespace epic-NAME, and that namespace holds everything that the tenant owns.",
+				Description: "Account is one tenant of the gateway. The Account NAME is in the namespace epic-NAME, which holds everything that the tenant owns.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -290,7 +290,7 @@ func schema_pkg_apis_epic_v1_Account(ref common.ReferenceCallback) common.OpenAP
 					},
 					"metadata": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Standard object metadata. The namespace is epic- followed by the name.",
+							Description: "Standard object metadata. The namespace must be epic- followed by the name.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(metav1.ObjectMeta{}.OpenAPIModelName()),
 						},
@@ -304,7 +304,7 @@ func schema_pkg_apis_epic_v1_Account(ref common.ReferenceCallback) common.OpenAP
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "What the server reports about the tenant.",
+							Description: "What the server and the controller report about the tenant.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1.AccountStatus{}.OpenAPIModelName()),
 						},
@@ -376,7 +376,7 @@ func schema_pkg_apis_epic_v1_AccountSpec(ref common.ReferenceCallback) common.Op
 				Properties: map[string]spec.Schema{
 					"proxyLimit": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many load balancers and gateway proxies, counted together, the account may have. Zero allows none. Lowering it below the number in use takes nothing away: it only stops new ones. Default: 20.",
+							Description: "Maximum number of load balancers and gateway proxies, counted together, that the account may have. Zero allows none. If it is lowered below the number in use, existing proxies stay and new ones are refused. Default: 20.",
 							Default:     20,
 							Type:        []string{"integer"},
 							Format:      "int32",
@@ -384,21 +384,21 @@ func schema_pkg_apis_epic_v1_AccountSpec(ref common.ReferenceCallback) common.Op
 					},
 					"group-id": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The numeric ID of this account, from 1 to 2147483647, unique in the installation. The server assigns it when the account is created; it never changes. Leave it out. An account that is created from a backup keeps its number if no other has it.",
+							Description: "Numeric ID of this account, from 1 to 2147483647, unique in the installation. Leave it out: the server assigns it when the account is created, and it never changes. An account that is created from a backup keeps its ID unless another account has it.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"objectLimit": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many objects of this API the account's namespace may hold, of all kinds together except the Account itself. It stops new objects only. Writers on several servers at once may exceed it by a few. Default: the server's flag --account-object-limit, which is 20000 unless set.",
+							Description: "Maximum number of objects of this API in the account's namespace, all kinds together except the Account itself. The limit applies when objects are created; existing objects stay. Concurrent writes through several servers may exceed it by a few objects. Default: the server's flag --account-object-limit, which is 20000 unless set.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"storageLimitBytes": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many bytes the objects that objectLimit counts may take in the database. It stops writes that make an object larger, except those of the system's own programs to a status. Default: the server's flag --account-storage-limit-bytes, which is 134217728 (128 MiB) unless set.",
+							Description: "Maximum number of bytes that the objects counted by objectLimit may occupy in the database. Writes that make an object larger are refused above the limit, except status updates by EPIC's own programs. Default: the server's flag --account-storage-limit-bytes, which is 134217728 (128 MiB) unless set.",
 							Type:        []string{"integer"},
 							Format:      "int64",
 						},
@@ -413,19 +413,19 @@ func schema_pkg_apis_epic_v1_AccountStatus(ref common.ReferenceCallback) common.
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "AccountStatus is what the server reports about a tenant.",
+				Description: "AccountStatus is what the server and the controller report about a tenant.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"current-service-id": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The service ID that was assigned most recently in this account, from 1 to 2147483647. Absent until the account's first load balancer exists. Set by the server. It is exact in the answer to a get or list without resourceVersion. A watch, or a read from a cache, shows what it was when the object was last written: assigning an ID does not write the object.",
+							Description: "The service ID that was assigned most recently in this account, from 1 to 2147483647. Set by the server. Absent until the account's first load balancer exists. A get or list without a resourceVersion returns the current value. A watch, or a read from a cache, returns the value as of the object's last write, because assigning an ID does not write the object.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"observedGeneration": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The generation of the spec that this status describes. When it is lower than metadata.generation the controller has not seen the last change yet.",
+							Description: "The generation of the spec that this status describes. If it is lower than metadata.generation, the controller has not processed the latest change yet.",
 							Type:        []string{"integer"},
 							Format:      "int64",
 						},
@@ -442,7 +442,7 @@ func schema_pkg_apis_epic_v1_AccountStatus(ref common.ReferenceCallback) common.
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Conditions that the controller sets on the account, one for each type. A write that leaves this out keeps what is there; an empty list removes it.",
+							Description: "Conditions that the controller sets on the account, one per type. An update that omits this field keeps the existing conditions; an empty list removes them.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -465,12 +465,12 @@ func schema_pkg_apis_epic_v1_AddressPool(ref common.ReferenceCallback) common.Op
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "AddressPool is a run of addresses and how the gateway nodes announce them.",
+				Description: "AddressPool is a range of addresses and how gateway nodes announce them.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"pool": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The addresses that may be assigned: a CIDR such as 192.0.2.0/28, or a first and a last address with a dash between, such as 192.0.2.5-192.0.2.9. IPv4 or IPv6. Every address lies in the subnet, and in no other pool. Of a CIDR, the network and broadcast addresses of the subnet and its IPv6 subnet-router anycast address are assigned only to an object that asks for them. A range, and a CIDR of one or two addresses, are taken as given.",
+							Description: "Addresses that may be assigned: a CIDR such as 192.0.2.0/28, or a first and a last address separated by a dash, such as 192.0.2.5-192.0.2.9. IPv4 or IPv6. Every address must be in the subnet and in no other pool. If the pool is a CIDR, the subnet's network and broadcast addresses and its IPv6 subnet-router anycast address are assigned only to an object that requests them. In a range, or a CIDR of one or two addresses, every address is assigned.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -478,7 +478,7 @@ func schema_pkg_apis_epic_v1_AddressPool(ref common.ReferenceCallback) common.Op
 					},
 					"subnet": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The subnet in which the addresses lie, in CIDR form.",
+							Description: "Subnet that contains the addresses, in CIDR form.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -486,7 +486,7 @@ func schema_pkg_apis_epic_v1_AddressPool(ref common.ReferenceCallback) common.Op
 					},
 					"aggregation": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The mask that is announced for an assigned address: a slash and a number of bits, such as /32, or the word default for the subnet's own. It is not wider than the subnet.",
+							Description: "Mask with which an assigned address is announced: a slash and a number of bits, such as /32, or the word default for the subnet's mask. It can't be wider than the subnet.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -494,7 +494,7 @@ func schema_pkg_apis_epic_v1_AddressPool(ref common.ReferenceCallback) common.Op
 					},
 					"multus-bridge": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The name of the bridge on each gateway node to which the public interfaces of this pool's proxies are attached. Default: multus0.",
+							Description: "Name of the bridge on each gateway node to which the public interfaces of this pool's proxies are attached. Default: multus0.",
 							Default:     "multus0",
 							Type:        []string{"string"},
 							Format:      "",
@@ -511,12 +511,12 @@ func schema_pkg_apis_epic_v1_BFD(ref common.ReferenceCallback) common.OpenAPIDef
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "BFD sets a session of Bidirectional Forwarding Detection (RFC 5880): single-hop (RFC 5881, UDP port 3784) or, with multihop-ttl, multihop (RFC 5883, UDP port 4784).",
+				Description: "BFD configures a session of Bidirectional Forwarding Detection (RFC 5880): single-hop (RFC 5881, UDP port 3784) or, with multihop-ttl, multihop (RFC 5883, UDP port 4784).",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"transmit-milliseconds": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The least number of milliseconds between packets that the node sends, from 10 to 60000. Default: 100.",
+							Description: "Minimum interval between packets that the node sends, in milliseconds, from 10 to 60000. Default: 100.",
 							Default:     100,
 							Type:        []string{"integer"},
 							Format:      "int32",
@@ -524,7 +524,7 @@ func schema_pkg_apis_epic_v1_BFD(ref common.ReferenceCallback) common.OpenAPIDef
 					},
 					"receive-milliseconds": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The least number of milliseconds between packets that the node wants to receive, from 10 to 60000. Default: 100.",
+							Description: "Minimum interval between packets that the node can receive, in milliseconds, from 10 to 60000. Default: 100.",
 							Default:     100,
 							Type:        []string{"integer"},
 							Format:      "int32",
@@ -532,7 +532,7 @@ func schema_pkg_apis_epic_v1_BFD(ref common.ReferenceCallback) common.OpenAPIDef
 					},
 					"detect-multiplier": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many packets in a row have to be missing before the session is down, from 2 to 255. Default: 3.",
+							Description: "Number of consecutive packets that must be missing before the session is down, from 2 to 255. Default: 3.",
 							Default:     3,
 							Type:        []string{"integer"},
 							Format:      "int32",
@@ -548,12 +548,12 @@ func schema_pkg_apis_epic_v1_BGP(ref common.ReferenceCallback) common.OpenAPIDef
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "BGP sets how gateway nodes announce public addresses by BGP. A node announces the route of an address, or the aggregate that the address's pool asks for, while a proxy of the address on that node is ready. It withdraws the route before the proxy drains. It imports no route. Only what a pool holds is ever announced.",
+				Description: "BGP configures how gateway nodes announce public addresses by BGP. A node announces the route of an address, or the aggregate configured for the address's pool, while a proxy of that address is ready on the node. It withdraws the route before the proxy drains. A node imports no routes, and announces only addresses that belong to a pool.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"asn": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The autonomous system number of the gateway nodes, from 1 to 4294967295.",
+							Description: "Autonomous system number of the gateway nodes, from 1 to 4294967295.",
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int64",
@@ -561,7 +561,7 @@ func schema_pkg_apis_epic_v1_BGP(ref common.ReferenceCallback) common.OpenAPIDef
 					},
 					"listen-port": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The port on which nodes accept connections of their peers. Absent, nodes accept none and only connect themselves, which is enough for every peer that accepts connections. Set it to 179 for peers that do not.",
+							Description: "Port on which nodes accept connections from their peers. If absent, nodes accept none and always open the connection themselves, which works with every peer that accepts connections. Set it to 179 for peers that do not.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -573,7 +573,7 @@ func schema_pkg_apis_epic_v1_BGP(ref common.ReferenceCallback) common.OpenAPIDef
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Communities of every route: two numbers such as 64512:100, three numbers for a large community such as 64512:1:100, or one of no-export, no-advertise and graceful-shutdown.",
+							Description: "Communities to attach to every route: two numbers such as 64512:100, three numbers for a large community such as 64512:1:100, or one of no-export, no-advertise and graceful-shutdown.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -587,7 +587,7 @@ func schema_pkg_apis_epic_v1_BGP(ref common.ReferenceCallback) common.OpenAPIDef
 					},
 					"graceful-restart-seconds": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many seconds peers keep the routes of a node whose program ends without closing its sessions, as in an upgrade: packets are forwarded without the program. 0 turns graceful restart off: peers then drop the routes at once. From 0 to 4095. Default: 120.",
+							Description: "Number of seconds for which peers keep a node's routes after its program ends without closing its sessions, for example during an upgrade. Packets are forwarded while the program is not running. 0 disables graceful restart, so peers drop the routes at once. From 0 to 4095. Default: 120.",
 							Default:     120,
 							Type:        []string{"integer"},
 							Format:      "int32",
@@ -605,7 +605,7 @@ func schema_pkg_apis_epic_v1_BGP(ref common.ReferenceCallback) common.OpenAPIDef
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "The routers to which nodes announce. Without peers, nothing is announced by BGP.",
+							Description: "The routers to which nodes announce routes. Without peers, nothing is announced by BGP.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -629,12 +629,12 @@ func schema_pkg_apis_epic_v1_BGPPeer(ref common.ReferenceCallback) common.OpenAP
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "BGPPeer is a router to which gateway nodes announce. A session carries the address family of the peer's address: a router that takes both families is two peers, one with its IPv4 address and one with its IPv6 address.",
+				Description: "BGPPeer is a router to which gateway nodes announce routes. A session carries the address family of the peer's address. For a router that needs both families, configure two peers: one with its IPv4 address and one with its IPv6 address.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The name of the peer, unique among the peers. It is a DNS label.",
+							Description: "Name of the peer, unique among the peers. It must be a DNS label.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -642,7 +642,7 @@ func schema_pkg_apis_epic_v1_BGPPeer(ref common.ReferenceCallback) common.OpenAP
 					},
 					"address": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The address of the peer, IPv4 or IPv6, without a zone.",
+							Description: "Address of the peer, IPv4 or IPv6, without a zone.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -650,7 +650,7 @@ func schema_pkg_apis_epic_v1_BGPPeer(ref common.ReferenceCallback) common.OpenAP
 					},
 					"asn": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The autonomous system number of the peer, from 1 to 4294967295. The nodes' own number makes it an internal peer (iBGP).",
+							Description: "Autonomous system number of the peer, from 1 to 4294967295. If it equals the nodes' own number, the peer is internal (iBGP).",
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int64",
@@ -658,7 +658,7 @@ func schema_pkg_apis_epic_v1_BGPPeer(ref common.ReferenceCallback) common.OpenAP
 					},
 					"port": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The port on which the peer accepts connections. Default: 179.",
+							Description: "Port on which the peer accepts connections. Default: 179.",
 							Default:     179,
 							Type:        []string{"integer"},
 							Format:      "int32",
@@ -666,20 +666,20 @@ func schema_pkg_apis_epic_v1_BGPPeer(ref common.ReferenceCallback) common.OpenAP
 					},
 					"node-selector": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The gateway nodes that have a session with this peer, by the labels of their Node objects. A node outside Kubernetes has the labels that its program was started with. Every node has the label kubernetes.io/hostname. Absent or empty, all nodes have one.",
+							Description: "Selects the gateway nodes that have a session with this peer, by the labels of their Node objects. A node outside Kubernetes has the labels that its program was started with. Every node has the label kubernetes.io/hostname. If absent or empty, every node has a session.",
 							Ref:         ref(metav1.LabelSelector{}.OpenAPIModelName()),
 						},
 					},
 					"password-name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The name of the password of the session (TCP MD5, RFC 2385): the key in the Secret epic-bgp-passwords in the namespace of the node program, or the name of a file in the program's password folder. The password is not in any object of EPIC. Until the node has it, the session stays down. Absent, the session has no password.",
+							Description: "Name of the session's password (TCP MD5, RFC 2385): a key of the Secret epic-bgp-passwords in the node program's namespace, or a file in the program's password directory. EPIC objects never contain the password itself. The session stays down until the node can read the password. If absent, the session has no password.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"hold-time-seconds": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many seconds without a message end the session, from 3 to 65535; the peer may ask for less. Default: 90.",
+							Description: "Number of seconds without a message after which the session ends, from 3 to 65535. The peer may ask for less. Default: 90.",
 							Default:     90,
 							Type:        []string{"integer"},
 							Format:      "int32",
@@ -687,27 +687,27 @@ func schema_pkg_apis_epic_v1_BGPPeer(ref common.ReferenceCallback) common.OpenAP
 					},
 					"multihop-ttl": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The time to live of packets to a peer that is more than one hop away, from 2 to 255. Without it external peers have to be on a network of the node. Internal peers need it only for BFD over several hops.",
+							Description: "Time to live of packets to a peer that is more than one hop away, from 2 to 255. If absent, an external peer must be on a network to which the node is directly attached. An internal peer needs it only for BFD over several hops.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"ttl-security": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Whether packets of the session have a time to live of 255 and those that arrive with less are dropped, so nobody beyond the next hop can reach it (GTSM, RFC 5082). The peer has to be set up the same. It excludes multihop-ttl.",
+							Description: "Whether to send the session's packets with a time to live of 255 and drop received packets with a lower one, so only a directly connected router can reach the session (GTSM, RFC 5082). The peer must be configured the same way. Can't be combined with multihop-ttl.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
 					},
 					"bfd": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Detects the loss of a node or a peer within a fraction of a second. Absent, there is no BFD with this peer.",
+							Description: "Configures BFD with this peer, which detects the loss of a node or a peer within a fraction of a second. If absent, BFD is not used.",
 							Ref:         ref(v1.BFD{}.OpenAPIModelName()),
 						},
 					},
 					"max-prefixes": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many routes the peer may send. Nodes use none of them, and drop the session of a peer that sends more; they try again after five minutes. From 1 to 100000. Default: 10000.",
+							Description: "Maximum number of routes that the peer may send. Nodes use none of them. If a peer sends more, the node closes the session and tries again after five minutes. From 1 to 100000. Default: 10000.",
 							Default:     10000,
 							Type:        []string{"integer"},
 							Format:      "int32",
@@ -731,7 +731,7 @@ func schema_pkg_apis_epic_v1_BGPPeerStatus(ref common.ReferenceCallback) common.
 				Properties: map[string]spec.Schema{
 					"name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The name of the peer in EPIC.spec.base.bgp.peers.",
+							Description: "Name of the peer in EPIC.spec.base.bgp.peers.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -739,7 +739,7 @@ func schema_pkg_apis_epic_v1_BGPPeerStatus(ref common.ReferenceCallback) common.
 					},
 					"address": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The address of the peer.",
+							Description: "Address of the peer.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -747,7 +747,7 @@ func schema_pkg_apis_epic_v1_BGPPeerStatus(ref common.ReferenceCallback) common.
 					},
 					"state": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Whether the session is up: Up or Down.",
+							Description: "State of the session: Up or Down.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -755,14 +755,14 @@ func schema_pkg_apis_epic_v1_BGPPeerStatus(ref common.ReferenceCallback) common.
 					},
 					"bfd": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Whether the BFD session with the peer is up: Up or Down. Absent without BFD.",
+							Description: "State of the BFD session with the peer: Up or Down. Absent without BFD.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"message": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Why the session is down, as far as the node knows.",
+							Description: "Why the session is down, if the node knows.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -845,7 +845,7 @@ func schema_pkg_apis_epic_v1_ClaimAudit(ref common.ReferenceCallback) common.Ope
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "ClaimAudit is the answer to a read of epics/audit: a comparison of every object with the IDs, addresses and quota slots that it has claimed. It is worked out on demand and stored nowhere.",
+				Description: "ClaimAudit is the response to a read of epics/audit: it compares every object with the IDs, addresses and quota slots that the object has claimed. The server computes it on demand and does not store it.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -864,14 +864,14 @@ func schema_pkg_apis_epic_v1_ClaimAudit(ref common.ReferenceCallback) common.Ope
 					},
 					"metadata": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Standard object metadata. The name and the namespace are those of the EPIC object that was asked.",
+							Description: "Standard object metadata. The name and the namespace are those of the EPIC object whose audit was requested.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(metav1.ObjectMeta{}.OpenAPIModelName()),
 						},
 					},
 					"revision": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The storage revision at which objects and claims were both read.",
+							Description: "Storage revision at which both objects and claims were read.",
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int64",
@@ -879,7 +879,7 @@ func schema_pkg_apis_epic_v1_ClaimAudit(ref common.ReferenceCallback) common.Ope
 					},
 					"objects": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many objects were read.",
+							Description: "Number of objects that were read.",
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int32",
@@ -887,7 +887,7 @@ func schema_pkg_apis_epic_v1_ClaimAudit(ref common.ReferenceCallback) common.Ope
 					},
 					"claims": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many claims were read.",
+							Description: "Number of claims that were read.",
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int32",
@@ -895,7 +895,7 @@ func schema_pkg_apis_epic_v1_ClaimAudit(ref common.ReferenceCallback) common.Ope
 					},
 					"clean": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Whether objects and claims agree completely.",
+							Description: "Whether all objects and claims are consistent.",
 							Default:     false,
 							Type:        []string{"boolean"},
 							Format:      "",
@@ -908,7 +908,7 @@ func schema_pkg_apis_epic_v1_ClaimAudit(ref common.ReferenceCallback) common.Ope
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Every disagreement that was found. Empty when the audit is clean.",
+							Description: "All inconsistencies that were found. Empty if the audit is clean.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -931,12 +931,12 @@ func schema_pkg_apis_epic_v1_ClaimProblem(ref common.ReferenceCallback) common.O
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "ClaimProblem is one disagreement between an object and its claims.",
+				Description: "ClaimProblem is one inconsistency between an object and its claims.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"type": {
 						SchemaProps: spec.SchemaProps{
-							Description: "What kind of disagreement it is: missing when the claim should exist and does not, orphaned when its object does not exist, foreign when it belongs to an object that does not imply it, duplicate when two objects imply it, dangling when its object depends on one that does not exist, overlapping when a pool shares addresses with another, misplaced when the ID recorded as assigned last is not the one that was, broken when an object breaks a rule of its kind, unreadable when an object can't be decrypted or decoded, so what it claims is not checked.\n\nPossible enum values:\n - `\"broken\"` means that an object breaks a rule that clients rely on, such as that its address lies in a pool that it may use.\n - `\"dangling\"` means that an object depends on one that does not exist.\n - `\"duplicate\"` means that two objects imply the same claim.\n - `\"foreign\"` means that a claim's object exists and does not imply it, or that a claim which one object implies belongs to another.\n - `\"misplaced\"` means that the ID recorded as assigned last is not the one that was.\n - `\"missing\"` means that an object implies a claim that does not exist.\n - `\"orphaned\"` means that a claim's object does not exist.\n - `\"overlapping\"` means that two pools share addresses.\n - `\"unreadable\"` means that an object can't be decrypted or decoded, so what it claims is not checked.",
+							Description: "Type of the problem: missing if a claim that should exist does not; orphaned if the claim's object does not exist; foreign if the claim belongs to an object that does not require it; duplicate if two objects require the same claim; dangling if the object depends on one that does not exist; overlapping if a pool shares addresses with another; misplaced if the ID recorded as the most recently assigned one is wrong; broken if an object violates a rule of its kind; unreadable if an object can't be decrypted or decoded, so its claims were not checked.\n\nPossible enum values:\n - `\"broken\"` means that an object violates a rule that clients rely on, for example that its address is in a pool that it may use.\n - `\"dangling\"` means that an object depends on one that does not exist.\n - `\"duplicate\"` means that two objects require the same claim.\n - `\"foreign\"` means that a claim belongs to an object that does not require it, or that a claim that one object requires belongs to another.\n - `\"misplaced\"` means that the ID recorded as the most recently assigned one is wrong.\n - `\"missing\"` means that a claim that an object requires does not exist.\n - `\"orphaned\"` means that a claim's object does not exist.\n - `\"overlapping\"` means that two pools share addresses.\n - `\"unreadable\"` means that an object can't be decrypted or decoded, so its claims were not checked.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -945,7 +945,7 @@ func schema_pkg_apis_epic_v1_ClaimProblem(ref common.ReferenceCallback) common.O
 					},
 					"claim": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The claim, by the thing that is claimed, such as tunnel/17, or the field that breaks a rule, such as spec.public-address.",
+							Description: "The claim, named after what is claimed, such as tunnel/17, or the field that violates a rule, such as spec.public-address.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -953,28 +953,28 @@ func schema_pkg_apis_epic_v1_ClaimProblem(ref common.ReferenceCallback) common.O
 					},
 					"resource": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The resource of the object concerned, such as loadbalancers.",
+							Description: "Resource of the affected object, such as loadbalancers.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"namespace": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The namespace of the object concerned.",
+							Description: "Namespace of the affected object.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The name of the object concerned.",
+							Description: "Name of the affected object.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"message": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The disagreement in a sentence for people.",
+							Description: "Human-readable description of the problem.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -990,33 +990,33 @@ func schema_pkg_apis_epic_v1_ClientRef(ref common.ReferenceCallback) common.Open
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "ClientRef says which object of a tenant's cluster an object here stands for.",
+				Description: "ClientRef names the object in a client cluster that an object represents.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"clusterID": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The ID of the tenant's cluster.",
+							Description: "ID of the client cluster.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"namespace": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The namespace of the object in that cluster.",
+							Description: "Namespace of the object in that cluster.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The name of the object in that cluster.",
+							Description: "Name of the object in that cluster.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"uid": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The uid of the object in that cluster.",
+							Description: "UID of the object in that cluster.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -1031,19 +1031,19 @@ func schema_pkg_apis_epic_v1_ConnectionLimit(ref common.ReferenceCallback) commo
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "ConnectionLimit bounds the connections of one Envoy.",
+				Description: "ConnectionLimit limits the concurrent connections of one Envoy.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"perListener": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many connections of clients a listener holds, from 1 to 50000. More are closed. One Envoy holds 50000 together. Default: 50000.",
+							Description: "Maximum number of client connections per listener, from 1 to 50000. Envoy closes connections above it. An Envoy accepts at most 50000 connections on all listeners together. Default: 50000.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"perBackend": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many connections, and how many requests, an Envoy has to the endpoints of one backend, from 1 to 65536. More requests are answered with 503, and more connections closed. Default: 65536.",
+							Description: "Maximum number of connections, and of concurrent requests, from one Envoy to the endpoints of one backend, from 1 to 65536. Envoy answers requests above it with 503 and closes connections above it. Default: 65536.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -1058,12 +1058,12 @@ func schema_pkg_apis_epic_v1_DNSEndpoint(ref common.ReferenceCallback) common.Op
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "DNSEndpoint is one DNS record, in the form that external-dns reads.",
+				Description: "DNSEndpoint is one DNS record, in the format that external-dns reads.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"dnsName": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The name of the record. In a group's endpoint-template, a Go template from which the name is made.",
+							Description: "Name of the record. In a group's endpoint-template, a Go template that renders the name.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -1075,7 +1075,7 @@ func schema_pkg_apis_epic_v1_DNSEndpoint(ref common.ReferenceCallback) common.Op
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "What the record points to: addresses, or another name. The server appends the public address.",
+							Description: "Targets of the record: addresses or another name. The server appends the public address.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -1089,21 +1089,21 @@ func schema_pkg_apis_epic_v1_DNSEndpoint(ref common.ReferenceCallback) common.Op
 					},
 					"recordType": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The type of the record, such as A or AAAA.",
+							Description: "Type of the record, such as A or AAAA.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"setIdentifier": {
 						SchemaProps: spec.SchemaProps{
-							Description: "What distinguishes this record from others of the same name and type.",
+							Description: "Distinguishes this record from others with the same name and type.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"recordTTL": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The time to live of the record, in seconds.",
+							Description: "Time to live of the record, in seconds.",
 							Type:        []string{"integer"},
 							Format:      "int64",
 						},
@@ -1158,7 +1158,7 @@ func schema_pkg_apis_epic_v1_DownTunnel(ref common.ReferenceCallback) common.Ope
 				Properties: map[string]spec.Schema{
 					"tunnel-id": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The ID of the tunnel.",
+							Description: "ID of the tunnel.",
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int32",
@@ -1166,14 +1166,14 @@ func schema_pkg_apis_epic_v1_DownTunnel(ref common.ReferenceCallback) common.Ope
 					},
 					"tenant-node": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The address of the client node at the far end.",
+							Description: "Address of the client node at the far end.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"last-answer": {
 						SchemaProps: spec.SchemaProps{
-							Description: "When the far end last answered. Absent if it has not answered since the node started.",
+							Description: "When the far end last answered. Absent if it has not answered since the node program started.",
 							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
 						},
 					},
@@ -1190,7 +1190,7 @@ func schema_pkg_apis_epic_v1_DroppedMetadata(ref common.ReferenceCallback) commo
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "DroppedMetadata stands where clients send the metadata of an object of theirs that EPIC has no use for. It accepts any JSON object, forgets it, and writes an empty one.",
+				Description: "DroppedMetadata is the metadata of a client's object, which EPIC does not use. It accepts any JSON object, discards it, and reads back as an empty object.",
 				Type:        v1.DroppedMetadata{}.OpenAPISchemaType(),
 				Format:      v1.DroppedMetadata{}.OpenAPISchemaFormat(),
 			},
@@ -1202,7 +1202,7 @@ func schema_pkg_apis_epic_v1_EPIC(ref common.ReferenceCallback) common.OpenAPIDe
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "EPIC is the configuration of one whole EPIC installation. There is exactly one: the object named epic in the namespace epic.",
+				Description: "EPIC is the configuration of an EPIC installation. There is exactly one: the object epic in the namespace epic.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -1228,7 +1228,7 @@ func schema_pkg_apis_epic_v1_EPIC(ref common.ReferenceCallback) common.OpenAPIDe
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
-							Description: "What the platform team sets for the installation. Every field has a default or may be absent, so an empty spec is a complete one.",
+							Description: "What the platform team configures for the installation. Every field is optional, so an empty spec is valid.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1.EPICSpec{}.OpenAPIModelName()),
 						},
@@ -1252,12 +1252,12 @@ func schema_pkg_apis_epic_v1_EPICEndpointMap(ref common.ReferenceCallback) commo
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "EPICEndpointMap is the tunnels between one of the tenant's nodes and the gateway's nodes, in the form in which a spec shows them.",
+				Description: "EPICEndpointMap is the tunnels between one client node and the gateway nodes, as shown in a spec.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"epic-endpoints": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The tunnels of the tenant's node, by the address of the gateway node at their near end.",
+							Description: "Tunnels of the client node, by the address of the gateway node at their near end.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -1341,7 +1341,7 @@ func schema_pkg_apis_epic_v1_EPICNodeBase(ref common.ReferenceCallback) common.O
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "The network interfaces of a gateway node that carry tunnel traffic. Each of them gets the programs that wrap and unwrap packets; the first address of the first one identifies the node. Default: enp1s0.",
+							Description: "Network interfaces of a gateway node that carry tunnel traffic. EPIC attaches its encapsulation and decapsulation programs to each of them. The first address of the first interface identifies the node. Default: enp1s0.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -1355,20 +1355,20 @@ func schema_pkg_apis_epic_v1_EPICNodeBase(ref common.ReferenceCallback) common.O
 					},
 					"gue-endpoint": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The tunnel endpoint from which new ones are made: a tunnel gets this port unless it is given one of its own. An address or an ID here has no effect. Default: UDP port 6080.",
+							Description: "Template of new tunnel endpoints: a tunnel gets this port unless its own port is set. An address or an ID here has no effect. Default: UDP port 6080.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1.GUETunnelEndpoint{}.OpenAPIModelName()),
 						},
 					},
 					"bgp": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How nodes announce public addresses by BGP. Absent, they do not: a routing daemon on the node can announce the kernel's routes of protocol 233 instead.",
+							Description: "How nodes announce public addresses by BGP. If absent, they do not; a routing daemon on the node can announce the kernel routes of protocol 233 instead.",
 							Ref:         ref(v1.BGP{}.OpenAPIModelName()),
 						},
 					},
 					"layer2": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How nodes answer for public addresses on a network without BGP. Absent, they do not. An empty object is enough to turn it on.",
+							Description: "How nodes answer for public addresses on a network without BGP. If absent, they do not. An empty object turns it on.",
 							Ref:         ref(v1.Layer2{}.OpenAPIModelName()),
 						},
 					},
@@ -1384,39 +1384,39 @@ func schema_pkg_apis_epic_v1_EPICNodeStatus(ref common.ReferenceCallback) common
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "EPICNodeStatus is the report of a gateway node.",
+				Description: "EPICNodeStatus is the report of a gateway node of an earlier release.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The name of the node: that of its Node object, or of the host.",
+							Description: "Name of the node: that of its Node object, or the hostname.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"version": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The version of the node's program.",
+							Description: "Version of the node program.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"heartbeat-time": {
 						SchemaProps: spec.SchemaProps{
-							Description: "When the node wrote its entry last, by the server's clock. A node writes its own time here; the server puts its own in place of any that is new.",
+							Description: "When the node last updated its entry, by the server's clock. A node sends its own time; the server replaces every new value with the server's time.",
 							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
 						},
 					},
 					"tunnels": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many tunnels end on the node.",
+							Description: "Number of tunnels that end on the node.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"tunnels-up": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many of those have a far end that answers.",
+							Description: "Number of those tunnels whose far end answers.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -1433,7 +1433,7 @@ func schema_pkg_apis_epic_v1_EPICNodeStatus(ref common.ReferenceCallback) common
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Conditions that the node sets, one for each type. A write that leaves this out keeps what is there; an empty list removes it.",
+							Description: "Conditions that the node sets, one per type. An update that omits this field keeps the existing conditions; an empty list removes them.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -1456,12 +1456,12 @@ func schema_pkg_apis_epic_v1_EPICSpec(ref common.ReferenceCallback) common.OpenA
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "EPICSpec is what the platform team sets for the installation.",
+				Description: "EPICSpec is what the platform team configures for the installation.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"eds-image": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The image of a per-account endpoint server that this version does not run. The value is accepted and kept, and nothing uses it. Default: quay.io/epic-gateway/eds-server:latest.",
+							Description: "Image of a per-account endpoint server that this version does not run. The value is stored but not used. Default: quay.io/epic-gateway/eds-server:latest.",
 							Default:     "quay.io/epic-gateway/eds-server:latest",
 							Type:        []string{"string"},
 							Format:      "",
@@ -1469,21 +1469,21 @@ func schema_pkg_apis_epic_v1_EPICSpec(ref common.ReferenceCallback) common.OpenA
 					},
 					"envoy-image": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The Envoy image of every proxy whose service group does not name another. When neither names one, the controller uses the image it was built for.",
+							Description: "Envoy image of every proxy whose service group does not set one. Default: the image in the operator's flag --envoy-image.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"xds-image": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The image of a per-account discovery server that this version does not run. The value is accepted and kept, and nothing uses it.",
+							Description: "Image of a per-account discovery server that this version does not run. The value is stored but not used.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"service-cidr": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The service addresses of the gateway cluster in CIDR form, several of them separated by commas. Proxy pods reach these over the cluster's own network rather than over their public interface.",
+							Description: "Service CIDRs of the gateway cluster, separated by commas. Proxy pods reach these addresses through the cluster's network, not through their public interface.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -1502,7 +1502,7 @@ func schema_pkg_apis_epic_v1_EPICSpec(ref common.ReferenceCallback) common.OpenA
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Addresses, in CIDR form, that proxies must not reach without a tunnel: the server refuses tenants' endpoints that have one of them and no node. The service addresses in service-cidr, the addresses and pod CIDRs of the gateway cluster's Nodes, the pools of all service prefixes, and loopback, link-local, multicast and cloud metadata addresses are refused without being listed here. List the pod addresses of a network plugin that does not record them in the Nodes, and other networks that gateway nodes can reach.",
+							Description: "CIDRs that proxies must not reach without a tunnel. The server refuses an endpoint that has one of these addresses and no node. It always refuses the service CIDRs in service-cidr, the addresses and pod CIDRs of the gateway cluster's Nodes, the pools of all service prefixes, and loopback, link-local, multicast and cloud metadata addresses. List here the pod CIDRs of a network plugin that does not record them in the Nodes, and other networks that gateway nodes can reach.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -1531,21 +1531,21 @@ func schema_pkg_apis_epic_v1_EPICStatus(ref common.ReferenceCallback) common.Ope
 				Properties: map[string]spec.Schema{
 					"current-tunnel-id": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The tunnel ID that was assigned most recently, from 1 to 2147483647. Absent until the first tunnel exists. Set by the server; written by nobody else. It is exact in the answer to a get or list without resourceVersion. A watch, or a read from a cache, shows what it was when the object was last written: assigning an ID does not write the object.",
+							Description: "The tunnel ID that was assigned most recently, from 1 to 2147483647. Set by the server. Absent until the first tunnel exists. A get or list without a resourceVersion returns the current value. A watch, or a read from a cache, returns the value as of the object's last write, because assigning an ID does not write the object.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"current-group-id": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The group ID that was assigned most recently to an account, from 1 to 2147483647. Absent until the first account exists. Set by the server. It is exact in the answer to a get or list without resourceVersion. A watch, or a read from a cache, shows what it was when the object was last written: assigning an ID does not write the object.",
+							Description: "The group ID that was assigned most recently to an account, from 1 to 2147483647. Set by the server. Absent until the first account exists. A get or list without a resourceVersion returns the current value. A watch, or a read from a cache, returns the value as of the object's last write, because assigning an ID does not write the object.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"observedGeneration": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The generation of the spec that this status describes. When it is lower than metadata.generation the controller has not seen the last change yet.",
+							Description: "The generation of the spec that this status describes. If it is lower than metadata.generation, the controller has not processed the latest change yet.",
 							Type:        []string{"integer"},
 							Format:      "int64",
 						},
@@ -1562,7 +1562,7 @@ func schema_pkg_apis_epic_v1_EPICStatus(ref common.ReferenceCallback) common.Ope
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Conditions that the controller sets on the installation, one for each type. A write that leaves this out keeps what is there; an empty list removes it.",
+							Description: "Conditions that the controller sets on the installation, one per type. An update that omits this field keeps the existing conditions; an empty list removes them.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -1575,7 +1575,7 @@ func schema_pkg_apis_epic_v1_EPICStatus(ref common.ReferenceCallback) common.Ope
 					},
 					"nodes": {
 						SchemaProps: spec.SchemaProps{
-							Description: "What gateway nodes of earlier releases report, by the node's address. Each writes its own entry, about once a minute. Nodes of this release have a GatewayNode object each, and the controller removes their entries here.",
+							Description: "Reports of gateway nodes of earlier releases, by the node's address. Each node updates its own entry about once a minute. Nodes of this release have a GatewayNode object instead, and the controller removes their entries here.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -1589,7 +1589,7 @@ func schema_pkg_apis_epic_v1_EPICStatus(ref common.ReferenceCallback) common.Ope
 					},
 					"gateway-nodes": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many gateway nodes there are, as the controller last counted them: the GatewayNode objects, and the entries of nodes. A write that leaves this out keeps what is there.",
+							Description: "Number of gateway nodes when the controller last counted them: the GatewayNode objects and the entries of nodes. An update that omits this field keeps its value.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -1606,54 +1606,54 @@ func schema_pkg_apis_epic_v1_EdgeSpec(ref common.ReferenceCallback) common.OpenA
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "EdgeSpec sets how Envoys treat clients and endpoints. A service group has it for all of its load balancers and gateway proxies. Each of them may set fields itself, as far as the group's edge-overrides allow it: a field that it leaves out has the group's value, and the field's default if the group has none. A proxy that is configured by an envoy-template takes everything from that and ignores these settings.",
+				Description: "EdgeSpec configures how Envoys treat clients and endpoints. A service group's settings apply to all of its load balancers and gateway proxies. Each of them may set fields itself, as far as the group's edge-overrides allow. A field that it leaves out takes the group's value, or the field's default if the group has none. A proxy that is configured by an envoy-template ignores these settings.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"connectionLimit": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many connections there may be. A load balancer or gateway proxy may always set lower numbers than its group, and never higher ones.",
+							Description: "Limits on concurrent connections. A load balancer or gateway proxy may always set lower limits than its group, and never higher ones.",
 							Ref:         ref(v1.ConnectionLimit{}.OpenAPIModelName()),
 						},
 					},
 					"rateLimit": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many requests and new connections there may be in a time. A load balancer or gateway proxy may always set lower rates than its group, and never higher ones. Default: any number.",
+							Description: "Limits on the rate of requests and new connections. A load balancer or gateway proxy may always set lower rates than its group, and never higher ones. Default: no limit.",
 							Ref:         ref(v1.RateLimit{}.OpenAPIModelName()),
 						},
 					},
 					"proxyProtocol": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Where the PROXY protocol carries the addresses of clients.",
+							Description: "Where the PROXY protocol is used to carry client addresses.",
 							Ref:         ref(v1.ProxyProtocol{}.OpenAPIModelName()),
 						},
 					},
 					"http3": {
 						SchemaProps: spec.SchemaProps{
-							Description: "HTTP/3 at HTTPS listeners. Default: none.",
+							Description: "HTTP/3 on HTTPS listeners. Default: off.",
 							Ref:         ref(v1.HTTP3{}.OpenAPIModelName()),
 						},
 					},
 					"healthCheck": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How Envoys check whether endpoints work. Default: they do not.",
+							Description: "How Envoys check whether endpoints work. Default: no checks.",
 							Ref:         ref(v1.HealthCheck{}.OpenAPIModelName()),
 						},
 					},
 					"outlierDetection": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How Envoys avoid endpoints that fail requests. Default: they do not.",
+							Description: "How Envoys avoid endpoints that fail requests. Default: off.",
 							Ref:         ref(v1.OutlierDetection{}.OpenAPIModelName()),
 						},
 					},
 					"accessLog": {
 						SchemaProps: spec.SchemaProps{
-							Description: "What Envoys write for each request and connection.",
+							Description: "What Envoys log for each request and connection.",
 							Ref:         ref(v1.AccessLog{}.OpenAPIModelName()),
 						},
 					},
 					"tracing": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Where Envoys send traces of requests. Default: nowhere.",
+							Description: "Where Envoys send traces of requests. Default: no tracing.",
 							Ref:         ref(v1.Tracing{}.OpenAPIModelName()),
 						},
 					},
@@ -1669,12 +1669,12 @@ func schema_pkg_apis_epic_v1_EndpointPort(ref common.ReferenceCallback) common.O
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "EndpointPort is one port at which something listens. Setting any part of it sets the whole.",
+				Description: "EndpointPort is one port on which something listens. Setting any part of it replaces the whole.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"port": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The port number, from 1 to 65535.",
+							Description: "Port number, from 1 to 65535.",
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int32",
@@ -1682,7 +1682,7 @@ func schema_pkg_apis_epic_v1_EndpointPort(ref common.ReferenceCallback) common.O
 					},
 					"protocol": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The protocol: TCP or UDP. Default: UDP in an epic-port, which carries tunnels, and TCP everywhere else.",
+							Description: "Protocol of the port: TCP or UDP. Default: UDP in an epic-port, which carries tunnels, and TCP everywhere else.",
 							Default:     "TCP",
 							Type:        []string{"string"},
 							Format:      "",
@@ -1690,14 +1690,14 @@ func schema_pkg_apis_epic_v1_EndpointPort(ref common.ReferenceCallback) common.O
 					},
 					"name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "A name for the port.",
+							Description: "Name of the port.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"appProtocol": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The application protocol that is spoken on the port, such as http or gue.",
+							Description: "Application protocol of the port, such as http or gue.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -1723,7 +1723,7 @@ func schema_pkg_apis_epic_v1_EnvoyConfigSpec(ref common.ReferenceCallback) commo
 				Properties: map[string]spec.Schema{
 					"nodeID": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The name by which Envoy asks for its configuration. The controller sets the one it serves; what is given here is kept, and nothing uses it.",
+							Description: "Name under which Envoy requests its configuration. The operator sets the name that it serves, so a value given here is stored but not used.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -1731,7 +1731,7 @@ func schema_pkg_apis_epic_v1_EnvoyConfigSpec(ref common.ReferenceCallback) commo
 					},
 					"serialization": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How the values of the resources are written: json, b64json or yaml. When absent, json.\n\nPossible enum values:\n - `\"b64json\"` is JSON text in base64.\n - `\"json\"` is JSON text.\n - `\"yaml\"` is YAML text.",
+							Description: "Encoding of the resource values: json, b64json or yaml. Default: json.\n\nPossible enum values:\n - `\"b64json\"` is JSON text in base64.\n - `\"json\"` is JSON text.\n - `\"yaml\"` is YAML text.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"b64json", "json", "yaml"},
@@ -1739,7 +1739,7 @@ func schema_pkg_apis_epic_v1_EnvoyConfigSpec(ref common.ReferenceCallback) commo
 					},
 					"envoyAPI": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The version of Envoy's API for which the resources are written: v3. When absent, v3.\n\nPossible enum values:\n - `\"v3\"` is version 3, the only one.",
+							Description: "Version of the Envoy API that the resources use: v3. Default: v3.\n\nPossible enum values:\n - `\"v3\"` is version 3, the only one.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"v3"},
@@ -1770,7 +1770,7 @@ func schema_pkg_apis_epic_v1_EnvoyListenerStatus(ref common.ReferenceCallback) c
 				Properties: map[string]spec.Schema{
 					"name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The name of the listener in Envoy's configuration and statistics.",
+							Description: "Name of the listener in Envoy's configuration and statistics.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -1778,28 +1778,28 @@ func schema_pkg_apis_epic_v1_EnvoyListenerStatus(ref common.ReferenceCallback) c
 					},
 					"address": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The address on which Envoy listens.",
+							Description: "Address on which Envoy listens.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"port": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The port on which Envoy listens.",
+							Description: "Port on which Envoy listens.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"protocol": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The protocol of the port: TCP or UDP.",
+							Description: "Protocol of the port: TCP or UDP.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"programmedReplicas": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many Envoys have accepted the newest version of the listener.",
+							Description: "Number of Envoys that have accepted the newest version of the listener.",
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int32",
@@ -1816,32 +1816,32 @@ func schema_pkg_apis_epic_v1_EnvoyRejection(ref common.ReferenceCallback) common
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "EnvoyRejection is a part of a configuration that an Envoy refused. The Envoy keeps the version that it accepted before.",
+				Description: "EnvoyRejection is a resource that an Envoy rejected. The Envoy keeps the version that it accepted before.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"time": {
 						SchemaProps: spec.SchemaProps{
-							Description: "When the refusal arrived.",
+							Description: "When the operator received the rejection.",
 							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
 						},
 					},
 					"proxy": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The name of the proxy that refused it.",
+							Description: "Name of the proxy whose Envoy rejected the resource.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"type": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The type of the resource, such as listener or route.",
+							Description: "Type of the resource, such as listener or route.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"resource": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The name of the resource.",
+							Description: "Name of the resource.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -1870,7 +1870,7 @@ func schema_pkg_apis_epic_v1_EnvoyResource(ref common.ReferenceCallback) common.
 				Properties: map[string]spec.Schema{
 					"name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The name of the resource.",
+							Description: "Name of the resource.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -1878,7 +1878,7 @@ func schema_pkg_apis_epic_v1_EnvoyResource(ref common.ReferenceCallback) common.
 					},
 					"value": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The resource, written as serialization says.",
+							Description: "The resource, encoded as serialization specifies.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -1895,7 +1895,7 @@ func schema_pkg_apis_epic_v1_EnvoyResources(ref common.ReferenceCallback) common
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "EnvoyResources is the resources that make up an Envoy configuration. Each value is a Go template that yields one resource.",
+				Description: "EnvoyResources is the resources of an Envoy configuration. Each value is a Go template that renders one resource.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"clusters": {
@@ -1905,7 +1905,7 @@ func schema_pkg_apis_epic_v1_EnvoyResources(ref common.ReferenceCallback) common
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Templates of clusters, each rendered once for every backend.",
+							Description: "Templates of clusters, each rendered once per backend.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -1923,7 +1923,7 @@ func schema_pkg_apis_epic_v1_EnvoyResources(ref common.ReferenceCallback) common
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Templates of cluster load assignments, each rendered once for every backend.",
+							Description: "Templates of cluster load assignments, each rendered once per backend.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -1941,7 +1941,7 @@ func schema_pkg_apis_epic_v1_EnvoyResources(ref common.ReferenceCallback) common
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Route configurations, which are used as they are.",
+							Description: "Route configurations, used as they are.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -1959,7 +1959,7 @@ func schema_pkg_apis_epic_v1_EnvoyResources(ref common.ReferenceCallback) common
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Templates of listeners, each rendered once for every published port.",
+							Description: "Templates of listeners, each rendered once per published port.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -1977,7 +1977,7 @@ func schema_pkg_apis_epic_v1_EnvoyResources(ref common.ReferenceCallback) common
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Runtime layers, which are used as they are.",
+							Description: "Runtime layers, used as they are.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -2023,7 +2023,7 @@ func schema_pkg_apis_epic_v1_EnvoySecretResource(ref common.ReferenceCallback) c
 				Properties: map[string]spec.Schema{
 					"name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The name by which the Envoy configuration refers to the secret.",
+							Description: "Name by which the Envoy configuration refers to the secret.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -2048,19 +2048,19 @@ func schema_pkg_apis_epic_v1_EnvoyStatus(ref common.ReferenceCallback) common.Op
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "EnvoyStatus is the progress of the Envoys of one load balancer or gateway proxy. The operator writes it.",
+				Description: "EnvoyStatus is the state of the Envoys of one load balancer or gateway proxy. Set by the operator.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"observedGeneration": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The generation of the spec that the Envoys are being brought to.",
+							Description: "The generation of the spec that the operator is rolling out to the Envoys.",
 							Type:        []string{"integer"},
 							Format:      "int64",
 						},
 					},
 					"replicas": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many Envoys should run.",
+							Description: "Desired number of Envoys.",
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int32",
@@ -2068,7 +2068,7 @@ func schema_pkg_apis_epic_v1_EnvoyStatus(ref common.ReferenceCallback) common.Op
 					},
 					"updatedReplicas": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many of them were started from the newest image and pod template.",
+							Description: "Number of Envoys that run the newest image and pod template.",
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int32",
@@ -2076,7 +2076,7 @@ func schema_pkg_apis_epic_v1_EnvoyStatus(ref common.ReferenceCallback) common.Op
 					},
 					"readyReplicas": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many of them are ready: they have accepted a configuration, and serve.",
+							Description: "Number of Envoys that are ready: they have accepted a configuration and serve requests.",
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int32",
@@ -2084,7 +2084,7 @@ func schema_pkg_apis_epic_v1_EnvoyStatus(ref common.ReferenceCallback) common.Op
 					},
 					"image": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The image of the newest Envoys; absent where they are no containers.",
+							Description: "Image of the newest Envoys. Absent if Envoys do not run in containers.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -2096,7 +2096,7 @@ func schema_pkg_apis_epic_v1_EnvoyStatus(ref common.ReferenceCallback) common.Op
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "What the Envoys listen on.",
+							Description: "Addresses and ports on which the Envoys listen.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -2109,7 +2109,7 @@ func schema_pkg_apis_epic_v1_EnvoyStatus(ref common.ReferenceCallback) common.Op
 					},
 					"lastRejection": {
 						SchemaProps: spec.SchemaProps{
-							Description: "What an Envoy refused last. It stays until the Envoy accepts the resource.",
+							Description: "The most recent resource that an Envoy rejected. It is removed when the Envoy accepts the resource.",
 							Ref:         ref(v1.EnvoyRejection{}.OpenAPIModelName()),
 						},
 					},
@@ -2125,12 +2125,12 @@ func schema_pkg_apis_epic_v1_GRPCHealthCheck(ref common.ReferenceCallback) commo
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "GRPCHealthCheck is a check by the health service of gRPC.",
+				Description: "GRPCHealthCheck is a health check with the gRPC health service.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"service": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The service that is asked about. Default: the server as a whole.",
+							Description: "Name of the service to check. Default: the server as a whole.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -2227,21 +2227,21 @@ func schema_pkg_apis_epic_v1_GUETunnelEndpoint(ref common.ReferenceCallback) com
 				Properties: map[string]spec.Schema{
 					"epic-address": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The address of the gateway node.",
+							Description: "Address of the gateway node.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"epic-port": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The port on which the gateway node receives tunnel traffic. Default: UDP port 6080.",
+							Description: "Port on which the gateway node receives tunnel traffic. Default: UDP port 6080.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1.EndpointPort{}.OpenAPIModelName()),
 						},
 					},
 					"tunnel-id": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The ID of the tunnel, from 1 to 2147483647. No two tunnels of the installation have the same. The server assigns it; a client leaves it out, or sends back the value it was given.",
+							Description: "ID of the tunnel, from 1 to 2147483647, unique in the installation. The server assigns it. Clients must leave it out or send the value that they received.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -2258,7 +2258,7 @@ func schema_pkg_apis_epic_v1_GWEndpointSlice(ref common.ReferenceCallback) commo
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "GWEndpointSlice is one EndpointSlice of a tenant's cluster: addresses to which the routes of the account's gateway proxies may send requests.",
+				Description: "GWEndpointSlice is one EndpointSlice of a client cluster: endpoints to which the routes of the account's gateway proxies may send requests.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -2284,7 +2284,7 @@ func schema_pkg_apis_epic_v1_GWEndpointSlice(ref common.ReferenceCallback) commo
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The slice, as the tenant's cluster has it.",
+							Description: "The EndpointSlice, copied from the client cluster.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1.GWEndpointSliceSpec{}.OpenAPIModelName()),
 						},
@@ -2358,26 +2358,26 @@ func schema_pkg_apis_epic_v1_GWEndpointSliceSpec(ref common.ReferenceCallback) c
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "GWEndpointSliceSpec is an EndpointSlice as the tenant's cluster has it, with what the cluster knows besides about its nodes.",
+				Description: "GWEndpointSliceSpec is an EndpointSlice copied from the client cluster, together with the addresses of the cluster's nodes.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"clientRef": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The EndpointSlice in the tenant's cluster that this object stands for.",
+							Description: "The EndpointSlice in the client cluster that this object represents.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1.ClientRef{}.OpenAPIModelName()),
 						},
 					},
 					"parentRef": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The Service in the tenant's cluster to which the slice belongs. Routes refer to it by its uid.",
+							Description: "The Service in the client cluster to which the slice belongs. Routes refer to it by its UID.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1.ClientRef{}.OpenAPIModelName()),
 						},
 					},
 					"nodeAddresses": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The IP address of each node that the endpoints name, by node name: the tenant's ends of the tunnels. An endpoint whose node is missing here gets no tunnel.",
+							Description: "IP addresses of the nodes that the endpoints name, by node name. They are the far ends of the tunnels. An endpoint whose node has no address here gets no tunnel.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -2392,27 +2392,27 @@ func schema_pkg_apis_epic_v1_GWEndpointSliceSpec(ref common.ReferenceCallback) c
 					},
 					"apiVersion": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The API version of the tenant's EndpointSlice, as clients send it along. It is kept, and nothing uses it.",
+							Description: "API version of the EndpointSlice, as clients send it. It is stored but not used.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"kind": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The kind of the tenant's EndpointSlice, as clients send it along. It is kept, and nothing uses it.",
+							Description: "Kind of the EndpointSlice, as clients send it. It is stored but not used.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"metadata": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The metadata of the tenant's EndpointSlice. Any object is accepted and none of its content is kept: it reads back as an empty object.",
+							Description: "Metadata of the EndpointSlice. Any object is accepted, and none of its content is stored: it reads back as an empty object.",
 							Ref:         ref(v1.DroppedMetadata{}.OpenAPIModelName()),
 						},
 					},
 					"addressType": {
 						SchemaProps: spec.SchemaProps{
-							Description: "What the addresses of the endpoints are: IPv4, IPv6 or FQDN.\n\nPossible enum values:\n - `\"FQDN\"` represents a FQDN.\n - `\"IPv4\"` represents an IPv4 Address.\n - `\"IPv6\"` represents an IPv6 Address.",
+							Description: "Type of the endpoints' addresses: IPv4, IPv6 or FQDN.\n\nPossible enum values:\n - `\"FQDN\"` represents a FQDN.\n - `\"IPv4\"` represents an IPv4 Address.\n - `\"IPv6\"` represents an IPv6 Address.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -2426,7 +2426,7 @@ func schema_pkg_apis_epic_v1_GWEndpointSliceSpec(ref common.ReferenceCallback) c
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "The endpoints. One without a node name gets no tunnel.",
+							Description: "The endpoints. An endpoint without a node name gets no tunnel.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -2444,7 +2444,7 @@ func schema_pkg_apis_epic_v1_GWEndpointSliceSpec(ref common.ReferenceCallback) c
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "The ports on which each endpoint listens. May be empty.",
+							Description: "Ports on which each endpoint listens. May be empty.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -2473,7 +2473,7 @@ func schema_pkg_apis_epic_v1_GWEndpointSliceStatus(ref common.ReferenceCallback)
 				Properties: map[string]spec.Schema{
 					"observedGeneration": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The generation of the spec that this status describes. When it is lower than metadata.generation the controller has not seen the last change yet.",
+							Description: "The generation of the spec that this status describes. If it is lower than metadata.generation, the controller has not processed the latest change yet.",
 							Type:        []string{"integer"},
 							Format:      "int64",
 						},
@@ -2490,7 +2490,7 @@ func schema_pkg_apis_epic_v1_GWEndpointSliceStatus(ref common.ReferenceCallback)
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Conditions that the controller sets on the slice, one for each type. A write that leaves this out keeps what is there; an empty list removes it.",
+							Description: "Conditions that the controller sets on the slice, one per type. An update that omits this field keeps the existing conditions; an empty list removes them.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -2513,7 +2513,7 @@ func schema_pkg_apis_epic_v1_GWProxy(ref common.ReferenceCallback) common.OpenAP
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "GWProxy publishes one Gateway of a tenant's cluster on a public address. EPIC runs Envoy pods for it and carries each request through a tunnel to the endpoints that GWRoute and GWEndpointSlice objects lead to. Its label epic.acnodal.io/owning-lbservicegroup names the service group.",
+				Description: "GWProxy publishes one Gateway of a client cluster on a public address. EPIC runs Envoy pods for it and sends each request through a tunnel to an endpoint that its GWRoute and GWEndpointSlice objects lead to. Its label epic.acnodal.io/owning-lbservicegroup names the service group.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -2539,14 +2539,14 @@ func schema_pkg_apis_epic_v1_GWProxy(ref common.ReferenceCallback) common.OpenAP
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
-							Description: "What the tenant asks for.",
+							Description: "What the tenant requests.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1.GWProxySpec{}.OpenAPIModelName()),
 						},
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "What runs for this proxy: its tunnels and its pods' interfaces.",
+							Description: "What is running for this proxy: its tunnels and its pods' interfaces.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1.ProxyStatus{}.OpenAPIModelName()),
 						},
@@ -2614,33 +2614,33 @@ func schema_pkg_apis_epic_v1_GWProxySpec(ref common.ReferenceCallback) common.Op
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "GWProxySpec is what a tenant asks of a gateway proxy.",
+				Description: "GWProxySpec is what a tenant requests of a gateway proxy.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"clientRef": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The Gateway in the tenant's cluster that this proxy stands for.",
+							Description: "The Gateway in the client cluster that this proxy represents.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1.ClientRef{}.OpenAPIModelName()),
 						},
 					},
 					"display-name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The name of the tenant's service, as people know it. DNS names and Envoy templates are made with it.",
+							Description: "Human-readable name of the tenant's service. DNS names and Envoy templates use it.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"public-address": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The address on which the service is published. Ask for one that is free in the group's pool, or leave it out and the server assigns one. Once assigned it never changes.",
+							Description: "Address on which the service is published. Request one that is free in the group's pool, or leave it out and the server assigns one. It never changes once it is assigned.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"alt-address": {
 						SchemaProps: spec.SchemaProps{
-							Description: "An IPv4 address next to a public address that is an IPv6 one. The server assigns it when the group's prefix has an alternate pool. A gateway proxy that was created before there was one may ask for an address of it later. Once set, it never changes.",
+							Description: "An IPv4 address in addition to an IPv6 public address. The server assigns it if the group's prefix has an alternate pool. A gateway proxy that was created before the prefix had one may request an address of it later. It never changes once it is set.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -2652,7 +2652,7 @@ func schema_pkg_apis_epic_v1_GWProxySpec(ref common.ReferenceCallback) common.Op
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "The ports on which the service is published, usually one for each listener of the Gateway and named after it. A port number and protocol may appear several times under different names, as in a Gateway with several HTTPS listeners on port 443; the proxy listens once for all of them. The list is written as a whole.",
+							Description: "Ports on which the service is published, usually one per listener of the Gateway, with the listener's name. A port number and protocol may appear several times under different names, as in a Gateway with several HTTPS listeners on port 443; the proxy listens once for all of them. The list is replaced as a whole.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -2665,20 +2665,20 @@ func schema_pkg_apis_epic_v1_GWProxySpec(ref common.ReferenceCallback) common.Op
 					},
 					"envoy-template": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The Envoy configuration of this proxy, in templates. The server copies the group's when it is left out.",
+							Description: "Envoy configuration of this proxy, in templates. Default: a copy of the group's.",
 							Ref:         ref(v1.EnvoyConfigSpec{}.OpenAPIModelName()),
 						},
 					},
 					"envoy-replica-count": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many Envoy pods run for this proxy. The server copies the group's number when it is left out.",
+							Description: "Number of Envoy pods that run for this proxy. Default: a copy of the group's number.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"gue-tunnel-endpoints": {
 						SchemaProps: spec.SchemaProps{
-							Description: "A read-only copy of the tunnels in status.gue-tunnel-endpoints, by tenant node, for programs that read them here. Whatever a client writes here is ignored, and no generation counts it.",
+							Description: "Read-only copy of the tunnels in status.gue-tunnel-endpoints, by client node, for clients that read them here. Writes to this field are ignored and do not change the generation.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -2692,7 +2692,7 @@ func schema_pkg_apis_epic_v1_GWProxySpec(ref common.ReferenceCallback) common.Op
 					},
 					"proxy-if-info": {
 						SchemaProps: spec.SchemaProps{
-							Description: "A read-only copy of status.proxy-if-info, by proxy pod, for programs that read it here. Whatever a client writes here is ignored, and no generation counts it.",
+							Description: "Read-only copy of status.proxy-if-info, by proxy pod, for clients that read it here. Writes to this field are ignored and do not change the generation.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -2711,7 +2711,7 @@ func schema_pkg_apis_epic_v1_GWProxySpec(ref common.ReferenceCallback) common.Op
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "The DNS records of the service, one for each address. The server makes them from the group's endpoint-template, and again when the display name or an address changes. No two accounts have the same DNS name. Leave them out.",
+							Description: "DNS records of the service, one per address. Leave them out: the server creates them from the group's endpoint-template, and again when the display name or an address changes. No two accounts can have the same DNS name.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -2724,13 +2724,13 @@ func schema_pkg_apis_epic_v1_GWProxySpec(ref common.ReferenceCallback) common.Op
 					},
 					"gateway": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The spec of the tenant's Gateway. An empty class name becomes compatibility. A Gateway without listeners gets one, named compatibility, for HTTP on the first public port; so does a proxy that has public ports and no Gateway.",
+							Description: "The spec of the Gateway. An empty class name is set to compatibility. A Gateway without listeners gets one named compatibility, for HTTP on the first public port. So does a proxy that has public ports and no Gateway.",
 							Ref:         ref(v1.GatewaySpec{}.OpenAPIModelName()),
 						},
 					},
 					"edge": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How the Envoys of this gateway proxy treat clients and endpoints, where that differs from the group's edge. The group's edge-overrides list what may be set; limits may always be lower.",
+							Description: "Settings of this gateway proxy's Envoys that differ from the group's edge. Only the parts in the group's edge-overrides can be set here, except that limits can always be lowered.",
 							Ref:         ref(v1.EdgeSpec{}.OpenAPIModelName()),
 						},
 					},
@@ -2746,7 +2746,7 @@ func schema_pkg_apis_epic_v1_GWRoute(ref common.ReferenceCallback) common.OpenAP
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "GWRoute is one HTTPRoute, GRPCRoute, TLSRoute, TCPRoute or UDPRoute of a tenant's cluster: it selects the requests that arrive at a GWProxy and names the endpoint slices they go to. The name in each of its parent references is a GWProxy's name; the name in each of its backend references is the uid of the Service that a GWEndpointSlice names as its parent.",
+				Description: "GWRoute is one HTTPRoute, GRPCRoute, TLSRoute, TCPRoute or UDPRoute of a client cluster: it selects requests that arrive at a GWProxy and names the Services that they go to. The name in each of its parent references is the name of a GWProxy. The name in each of its backend references is the UID of a Service, which GWEndpointSlices name as their parent.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -2772,14 +2772,14 @@ func schema_pkg_apis_epic_v1_GWRoute(ref common.ReferenceCallback) common.OpenAP
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The route, as the tenant's cluster has it.",
+							Description: "The route, copied from the client cluster.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1.GWRouteSpec{}.OpenAPIModelName()),
 						},
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "What the controller reports about the route.",
+							Description: "What the controller and the operator report about the route.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1.GWRouteStatus{}.OpenAPIModelName()),
 						},
@@ -2846,43 +2846,43 @@ func schema_pkg_apis_epic_v1_GWRouteSpec(ref common.ReferenceCallback) common.Op
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "GWRouteSpec is a route as the tenant's cluster has it.",
+				Description: "GWRouteSpec is a route copied from the client cluster.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"clientRef": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The route in the tenant's cluster that this object stands for.",
+							Description: "The route in the client cluster that this object represents.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1.ClientRef{}.OpenAPIModelName()),
 						},
 					},
 					"http": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The spec of the tenant's HTTPRoute, when that is what this stands for.",
+							Description: "The spec of the HTTPRoute, if this object represents one.",
 							Ref:         ref(v1.HTTPRouteSpec{}.OpenAPIModelName()),
 						},
 					},
 					"tcp": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The spec of the tenant's TCPRoute, when that is what this stands for.",
+							Description: "The spec of the TCPRoute, if this object represents one.",
 							Ref:         ref(v1.TCPRouteSpec{}.OpenAPIModelName()),
 						},
 					},
 					"grpc": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The spec of the tenant's GRPCRoute, when that is what this stands for.",
+							Description: "The spec of the GRPCRoute, if this object represents one.",
 							Ref:         ref(v1.GRPCRouteSpec{}.OpenAPIModelName()),
 						},
 					},
 					"tls": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The spec of the tenant's TLSRoute, when that is what this stands for.",
+							Description: "The spec of the TLSRoute, if this object represents one.",
 							Ref:         ref(v1.TLSRouteSpec{}.OpenAPIModelName()),
 						},
 					},
 					"udp": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The spec of the tenant's UDPRoute, when that is what this stands for.",
+							Description: "The spec of the UDPRoute, if this object represents one.",
 							Ref:         ref(v1.UDPRouteSpec{}.OpenAPIModelName()),
 						},
 					},
@@ -2893,7 +2893,7 @@ func schema_pkg_apis_epic_v1_GWRouteSpec(ref common.ReferenceCallback) common.Op
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "How proxies connect to backends of this route, for those that need more than an address: what policies of the tenant's cluster, such as a BackendTLSPolicy, set for a Service or for one of its ports. If several entries match a backend, the first that names its port applies, and otherwise the first without a port.",
+							Description: "How proxies connect to backends of this route, as policies of the client cluster such as a BackendTLSPolicy configure it for a Service or one of its ports. If several entries match a backend, the first one with the backend's port applies, and otherwise the first one without a port.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -2916,12 +2916,12 @@ func schema_pkg_apis_epic_v1_GWRouteStatus(ref common.ReferenceCallback) common.
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "GWRouteStatus is what the controller reports about a route.",
+				Description: "GWRouteStatus is what the controller and the operator report about a route.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"observedGeneration": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The generation of the spec that this status describes. When it is lower than metadata.generation the controller has not seen the last change yet.",
+							Description: "The generation of the spec that this status describes. If it is lower than metadata.generation, the controller has not processed the latest change yet.",
 							Type:        []string{"integer"},
 							Format:      "int64",
 						},
@@ -2938,7 +2938,7 @@ func schema_pkg_apis_epic_v1_GWRouteStatus(ref common.ReferenceCallback) common.
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Conditions that the controller sets on the route, one for each type. A write that leaves this out keeps what is there; an empty list removes it.",
+							Description: "Conditions that the controller sets on the route, one per type. An update that omits this field keeps the existing conditions; an empty list removes them.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -2956,7 +2956,7 @@ func schema_pkg_apis_epic_v1_GWRouteStatus(ref common.ReferenceCallback) common.
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "The state of the route at each gateway proxy, or listener of one, that its parentRefs name. The operator writes it. A parent that is not there has no entry.",
+							Description: "State of the route at each gateway proxy, or listener of a gateway proxy, that its parentRefs name. Set by the operator. A parent that does not exist has no entry.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -2984,7 +2984,7 @@ func schema_pkg_apis_epic_v1_GatewayListenerStatus(ref common.ReferenceCallback)
 				Properties: map[string]spec.Schema{
 					"name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The name of the listener in spec.gateway.listeners.",
+							Description: "Name of the listener in spec.gateway.listeners.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -2992,7 +2992,7 @@ func schema_pkg_apis_epic_v1_GatewayListenerStatus(ref common.ReferenceCallback)
 					},
 					"attachedRoutes": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The number of GWRoutes that are attached to the listener.",
+							Description: "Number of GWRoutes attached to the listener.",
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int32",
@@ -3010,7 +3010,7 @@ func schema_pkg_apis_epic_v1_GatewayListenerStatus(ref common.ReferenceCallback)
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "The conditions of the listener, with the types and reasons of the Gateway API: Accepted, ResolvedRefs, Conflicted and Programmed. Programmed is True once Envoys have accepted the listener. Its observedGeneration is that of the gateway proxy.",
+							Description: "Conditions of the listener, with the types and reasons of the Gateway API: Accepted, ResolvedRefs, Conflicted and Programmed. Programmed is True once Envoys have accepted the listener. Their observedGeneration is that of the gateway proxy.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3034,7 +3034,7 @@ func schema_pkg_apis_epic_v1_GatewayNode(ref common.ReferenceCallback) common.Op
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "GatewayNode is the report of one gateway node: its heartbeat, its health and the state of the tunnels that end on it. The node program creates the object and writes its status. The object may be deleted at any time: a node that is alive creates it again within a minute. The controller deletes the object of a node that stopped sending heartbeats, after an hour unless it is told otherwise.",
+				Description: "GatewayNode is the report of one gateway node: its heartbeat, its health and the state of its tunnels. The node program creates the object and writes its status. The object may be deleted at any time: a running node creates it again within a minute. The controller deletes the object of a node that has stopped sending heartbeats, by default after an hour.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -3060,7 +3060,7 @@ func schema_pkg_apis_epic_v1_GatewayNode(ref common.ReferenceCallback) common.Op
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Which node the object is for.",
+							Description: "Which node the object describes.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1.GatewayNodeSpec{}.OpenAPIModelName()),
 						},
@@ -3134,12 +3134,12 @@ func schema_pkg_apis_epic_v1_GatewayNodeSpec(ref common.ReferenceCallback) commo
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "GatewayNodeSpec says which node the object is for.",
+				Description: "GatewayNodeSpec names the node that the object describes.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"address": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The address by which tunnels and interfaces of proxies name the node: epic-address and epic-node-address have it. It can't be changed. Default: the address in the object's name.",
+							Description: "Address by which tunnels and proxy interfaces refer to the node, in epic-address and epic-node-address. It can't be changed. Default: the address in the object's name.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -3154,53 +3154,53 @@ func schema_pkg_apis_epic_v1_GatewayNodeStatus(ref common.ReferenceCallback) com
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "GatewayNodeStatus is what a gateway node reports. A write of the status replaces everything but the conditions that it leaves out.",
+				Description: "GatewayNodeStatus is what a gateway node reports. An update replaces the whole status, except that conditions it omits are kept.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"node-name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The name of the node: that of its Node object, or of the host.",
+							Description: "Name of the node: that of its Node object, or the hostname.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"version": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The version of the node program.",
+							Description: "Version of the node program.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"heartbeat-time": {
 						SchemaProps: spec.SchemaProps{
-							Description: "When the node last wrote its status, by the server's clock. A node writes about once a minute, and when something changes. After three minutes without a write, the state of its tunnels is unknown.",
+							Description: "When the node last wrote its status, by the server's clock. A node writes about once a minute, and whenever something changes. After three minutes without a write, the state of its tunnels is unknown.",
 							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
 						},
 					},
 					"tunnels": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many tunnels end on the node.",
+							Description: "Number of tunnels that end on the node.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"tunnels-up": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many of those are up: the far end answers.",
+							Description: "Number of those tunnels that are up: the far end answers.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"tunnels-down": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many of those are down: the far end has never answered, or does not answer anymore. The state of the others is not known yet.",
+							Description: "Number of those tunnels that are down: the far end has never answered, or has stopped answering. The state of the remaining tunnels is not known yet.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"tunnel-states": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Which tunnels are up and which are down, in a form for programs. Absent on a node whose program does not report it.",
+							Description: "Which tunnels are up and which are down, in a compact form for programs. Absent if the node program does not report it.",
 							Ref:         ref(v1.TunnelStates{}.OpenAPIModelName()),
 						},
 					},
@@ -3211,7 +3211,7 @@ func schema_pkg_apis_epic_v1_GatewayNodeStatus(ref common.ReferenceCallback) com
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "The first tunnels that are down, by ID, for people. At most 50.",
+							Description: "The first 50 tunnels that are down, sorted by ID, for people.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3241,7 +3241,7 @@ func schema_pkg_apis_epic_v1_GatewayNodeStatus(ref common.ReferenceCallback) com
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Conditions that the node sets, one for each type. A write that leaves this out keeps what is there; an empty list removes it.",
+							Description: "Conditions that the node sets, one per type. An update that omits this field keeps the existing conditions; an empty list removes them.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3277,14 +3277,14 @@ func schema_pkg_apis_epic_v1_GatewayNodeStatus(ref common.ReferenceCallback) com
 					},
 					"announced-routes": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many routes of public addresses the node announces by BGP.",
+							Description: "Number of routes to public addresses that the node announces by BGP.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"layer2-addresses": {
 						SchemaProps: spec.SchemaProps{
-							Description: "For how many public addresses the node answers ARP and neighbor discovery.",
+							Description: "Number of public addresses for which the node answers ARP and neighbor discovery.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -3389,12 +3389,12 @@ func schema_pkg_apis_epic_v1_HTTP3(ref common.ReferenceCallback) common.OpenAPID
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "HTTP3 serves HTTP/3 at HTTPS listeners, on the UDP port of the same number, and tells clients of HTTP/1.1 and HTTP/2 by the header Alt-Svc. A listener whose clients need certificates has none, nor has one whose port a UDP listener uses.",
+				Description: "HTTP3 serves HTTP/3 on HTTPS listeners, on the UDP port with the same number, and advertises it to HTTP/1.1 and HTTP/2 clients with the Alt-Svc header. HTTP/3 is not served on a listener that requires client certificates, or if a UDP listener uses the port.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"mode": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Whether HTTP/3 is served. Default: Enabled, if http3 is set at all.\n\nPossible enum values:\n - `\"Disabled\"` turns it off.\n - `\"Enabled\"` turns it on.",
+							Description: "Whether HTTP/3 is served. Default: Enabled if http3 is set at all.\n\nPossible enum values:\n - `\"Disabled\"` turns it off.\n - `\"Enabled\"` turns it on.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"Disabled", "Enabled"},
@@ -3402,7 +3402,7 @@ func schema_pkg_apis_epic_v1_HTTP3(ref common.ReferenceCallback) common.OpenAPID
 					},
 					"maxAge": {
 						SchemaProps: spec.SchemaProps{
-							Description: "For how long a client may use HTTP/3 without being told again, from 1s to 8760h. Default: 24h.",
+							Description: "How long a client may remember that HTTP/3 is available, from 1s to 8760h. Default: 24h.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -3417,33 +3417,33 @@ func schema_pkg_apis_epic_v1_HTTPHealthCheck(ref common.ReferenceCallback) commo
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "HTTPHealthCheck is a check by a GET request.",
+				Description: "HTTPHealthCheck is a health check with a GET request.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"path": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The path of the request, perhaps with a query. Default: /.",
+							Description: "Path of the request, optionally with a query. Default: /.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"host": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The hostname in the request. Default: the hostname by which the backend's certificate is verified, or localhost.",
+							Description: "Hostname in the request. Default: the hostname against which the backend's certificate is verified, or localhost.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"minStatus": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The lowest status of an answer that passes, from 100 to 599. Default: 200.",
+							Description: "Lowest response status that passes, from 100 to 599. Default: 200.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"maxStatus": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The highest status of an answer that passes, from 100 to 599. Default: 399.",
+							Description: "Highest response status that passes, from 100 to 599. Default: 399.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -3535,12 +3535,12 @@ func schema_pkg_apis_epic_v1_HealthCheck(ref common.ReferenceCallback) common.Op
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "HealthCheck has each Envoy check each endpoint, through its tunnel. An endpoint gets no requests before it has passed a check, nor while it fails them; if all fail, requests are answered with 503. Endpoints of UDP are not checked.",
+				Description: "HealthCheck makes each Envoy check each endpoint through its tunnel. An endpoint gets requests after it has passed its first check and as long as it passes. If all endpoints fail, Envoy answers requests with 503. UDP endpoints are not checked.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"type": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How endpoints are checked. HTTP is for endpoints of HTTP routes, and GRPC for those of gRPC routes and others that speak HTTP/2; other endpoints, and those of load balancers, are checked by TCP instead. Default: HTTP, if healthCheck is set at all.\n\nPossible enum values:\n - `\"GRPC\"` calls the health service of gRPC.\n - `\"HTTP\"` sends a GET request.\n - `\"None\"` does nothing.\n - `\"TCP\"` connects.",
+							Description: "How endpoints are checked. HTTP applies to endpoints of HTTP routes, and GRPC to endpoints of gRPC routes and others that speak HTTP/2. All other endpoints, including those of load balancers, are checked by TCP instead. Default: HTTP if healthCheck is set at all.\n\nPossible enum values:\n - `\"GRPC\"` calls the gRPC health service.\n - `\"HTTP\"` sends a GET request.\n - `\"None\"` turns checks off.\n - `\"TCP\"` opens a connection.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"GRPC", "HTTP", "None", "TCP"},
@@ -3548,40 +3548,40 @@ func schema_pkg_apis_epic_v1_HealthCheck(ref common.ReferenceCallback) common.Op
 					},
 					"http": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The request and the answer of type HTTP.",
+							Description: "Request and expected response of type HTTP.",
 							Ref:         ref(v1.HTTPHealthCheck{}.OpenAPIModelName()),
 						},
 					},
 					"grpc": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The call of type GRPC.",
+							Description: "Call of type GRPC.",
 							Ref:         ref(v1.GRPCHealthCheck{}.OpenAPIModelName()),
 						},
 					},
 					"interval": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The time between two checks of an endpoint, from 1s to 1h. Default: 10s.",
+							Description: "Time between two checks of an endpoint, from 1s to 1h. Default: 10s.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"timeout": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How long a check may take, from 100ms to 1m. Default: 2s.",
+							Description: "Maximum duration of a check, from 100ms to 1m. Default: 2s.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"unhealthyThreshold": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many checks in a row an endpoint fails until it gets no more requests, from 1 to 10. Default: 3. The first check of a new endpoint, and an answer with a status that is not expected, count at once.",
+							Description: "Number of consecutive failed checks after which an endpoint gets no more requests, from 1 to 10. Default: 3. A failure of the first check of a new endpoint, and a response with an unexpected status, take effect at once.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"healthyThreshold": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many checks in a row an endpoint that failed passes until it gets requests again, from 1 to 10. Default: 2. A new endpoint needs one.",
+							Description: "Number of consecutive successful checks after which a failed endpoint gets requests again, from 1 to 10. Default: 2. A new endpoint needs one.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -3598,7 +3598,7 @@ func schema_pkg_apis_epic_v1_LBServiceGroup(ref common.ReferenceCallback) common
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "LBServiceGroup is a class of service that an account's load balancers and gateway proxies choose by name: it determines from which pool they get an address and how their Envoy is run. In an account's namespace it belongs to that account; in the namespace epic it is offered to every account. Its label epic.acnodal.io/owning-serviceprefix names the pool.",
+				Description: "LBServiceGroup is a class of service that load balancers and gateway proxies select by name. It determines the pool from which they get an address and how their Envoys run. A group in an account's namespace belongs to that account; a group in the namespace epic is available to every account. Its label epic.acnodal.io/owning-serviceprefix names the pool.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -3624,7 +3624,7 @@ func schema_pkg_apis_epic_v1_LBServiceGroup(ref common.ReferenceCallback) common
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How the group's proxies are made.",
+							Description: "How the group's proxies run.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1.LBServiceGroupSpec{}.OpenAPIModelName()),
 						},
@@ -3698,12 +3698,12 @@ func schema_pkg_apis_epic_v1_LBServiceGroupSpec(ref common.ReferenceCallback) co
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "LBServiceGroupSpec says how a group's proxies are made.",
+				Description: "LBServiceGroupSpec configures how a group's proxies run.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"can-be-shared": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Whether one load balancer may serve several of the tenant's clusters under one address. When false, each service gets a load balancer of its own. Default: false.",
+							Description: "Whether one load balancer may serve several of the tenant's clusters on one address. If false, each service gets its own load balancer. Default: false.",
 							Default:     false,
 							Type:        []string{"boolean"},
 							Format:      "",
@@ -3711,14 +3711,14 @@ func schema_pkg_apis_epic_v1_LBServiceGroupSpec(ref common.ReferenceCallback) co
 					},
 					"envoy-image": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The Envoy image of this group's proxies. When absent, the image that the EPIC object names.",
+							Description: "Envoy image of this group's proxies. Default: the image that the EPIC object sets.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"envoy-replica-count": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many Envoy pods a load balancer or gateway proxy of this group runs, unless it asks for another number itself. Default: 1.",
+							Description: "Number of Envoy pods for each load balancer or gateway proxy of this group that does not set a number of its own. Default: 1.",
 							Default:     1,
 							Type:        []string{"integer"},
 							Format:      "int32",
@@ -3726,19 +3726,19 @@ func schema_pkg_apis_epic_v1_LBServiceGroupSpec(ref common.ReferenceCallback) co
 					},
 					"envoy-template": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The Envoy configuration of the group's proxies, in templates. It is copied into each load balancer and gateway proxy that brings none. When there is none here either, the controller writes the configuration by itself.",
+							Description: "Envoy configuration of the group's proxies, in templates. It is copied into each load balancer and gateway proxy that has none of its own. Without a template, the operator generates the configuration.",
 							Ref:         ref(v1.EnvoyConfigSpec{}.OpenAPIModelName()),
 						},
 					},
 					"endpoint-template": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The DNS record from which each proxy's own record is made. The name is a Go template. Two accounts can't have the same DNS name, so the name of a group that is offered to every account should contain {{.Account}}. Default of a new group: the name {{.PureLBServiceName}}.{{.LBSGName}}.{{.Account}}.client.acnodal.io, type A, with a time to live of 180 seconds. An update that leaves it out keeps it.",
+							Description: "Template of each proxy's DNS record. The name is a Go template. Two accounts can't have the same DNS name, so the name in a group that is available to every account should contain {{.Account}}. Default for a new group: the name {{.PureLBServiceName}}.{{.LBSGName}}.{{.Account}}.client.acnodal.io, type A, with a time to live of 180 seconds. An update that omits this field keeps its value.",
 							Ref:         ref(v1.DNSEndpoint{}.OpenAPIModelName()),
 						},
 					},
 					"edge": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How the Envoys of the group's load balancers and gateway proxies treat clients and endpoints. A change holds for those that exist as well.",
+							Description: "How the Envoys of the group's load balancers and gateway proxies treat clients and endpoints. Changes also apply to existing ones.",
 							Ref:         ref(v1.EdgeSpec{}.OpenAPIModelName()),
 						},
 					},
@@ -3750,7 +3750,7 @@ func schema_pkg_apis_epic_v1_LBServiceGroupSpec(ref common.ReferenceCallback) co
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Which parts of edge a load balancer or gateway proxy of the group may set itself. Limits need not be listed: each may lower its own. When absent, none.",
+							Description: "Parts of edge that the group's load balancers and gateway proxies may set themselves. Limits do not need to be listed: each of them can lower its own. Default: none.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3780,7 +3780,7 @@ func schema_pkg_apis_epic_v1_LBServiceGroupStatus(ref common.ReferenceCallback) 
 				Properties: map[string]spec.Schema{
 					"proxy-snapshot-versions": {
 						SchemaProps: spec.SchemaProps{
-							Description: "A counter for each proxy's configuration, by proxy name, in which an endpoint server that this version does not run kept its place. It is accepted and kept, and nothing uses it. Default: an empty map.",
+							Description: "A counter for each proxy's configuration, by proxy name, that an endpoint server used which this version does not run. It is stored but not used. Default: an empty map.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -3795,7 +3795,7 @@ func schema_pkg_apis_epic_v1_LBServiceGroupStatus(ref common.ReferenceCallback) 
 					},
 					"observedGeneration": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The generation of the spec that this status describes. When it is lower than metadata.generation the controller has not seen the last change yet.",
+							Description: "The generation of the spec that this status describes. If it is lower than metadata.generation, the controller has not processed the latest change yet.",
 							Type:        []string{"integer"},
 							Format:      "int64",
 						},
@@ -3812,7 +3812,7 @@ func schema_pkg_apis_epic_v1_LBServiceGroupStatus(ref common.ReferenceCallback) 
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Conditions that the controller sets on the group, one for each type. A write that leaves this out keeps what is there; an empty list removes it.",
+							Description: "Conditions that the controller sets on the group, one per type. An update that omits this field keeps the existing conditions; an empty list removes them.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3835,7 +3835,7 @@ func schema_pkg_apis_epic_v1_Layer2(ref common.ReferenceCallback) common.OpenAPI
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "Layer2 has gateway nodes answer ARP and neighbor discovery for public addresses, for networks without BGP. One node answers for each address: one on which a proxy of the address is ready. When it fails, another takes over. The public addresses have to belong to the network of the interfaces.",
+				Description: "Layer2 makes gateway nodes answer ARP and neighbor discovery for public addresses, for networks without BGP. For each address, one node answers: a node on which a proxy of the address is ready. If that node fails, another takes over. The public addresses must belong to the network of the interfaces.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"interfaces": {
@@ -3845,7 +3845,7 @@ func schema_pkg_apis_epic_v1_Layer2(ref common.ReferenceCallback) common.OpenAPI
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "The interfaces on which nodes answer. Each that a node has is used. Default: the interface of the node's default route.",
+							Description: "Interfaces on which nodes answer. A node uses those that it has. Default: the interface of the node's default route.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3859,7 +3859,7 @@ func schema_pkg_apis_epic_v1_Layer2(ref common.ReferenceCallback) common.OpenAPI
 					},
 					"node-selector": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The gateway nodes that answer, as the node-selector of a BGP peer. Absent or empty, all nodes may.",
+							Description: "Selects the gateway nodes that may answer, in the same way as the node-selector of a BGP peer. If absent or empty, every node may answer.",
 							Ref:         ref(metav1.LabelSelector{}.OpenAPIModelName()),
 						},
 					},
@@ -3875,7 +3875,7 @@ func schema_pkg_apis_epic_v1_LoadBalancer(ref common.ReferenceCallback) common.O
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "LoadBalancer publishes one service of a tenant on a public address. EPIC runs Envoy pods for it and carries each request through a tunnel to the tenant's endpoints, which RemoteEndpoint objects describe.",
+				Description: "LoadBalancer publishes one service of a tenant on a public address. EPIC runs Envoy pods for it and sends each request through a tunnel to one of the tenant's endpoints, which RemoteEndpoint objects describe.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -3901,14 +3901,14 @@ func schema_pkg_apis_epic_v1_LoadBalancer(ref common.ReferenceCallback) common.O
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
-							Description: "What the tenant asks for.",
+							Description: "What the tenant requests.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1.LoadBalancerSpec{}.OpenAPIModelName()),
 						},
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "What runs for this load balancer: its tunnels and its proxies' interfaces.",
+							Description: "What is running for this load balancer: its tunnels and its proxies' interfaces.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1.ProxyStatus{}.OpenAPIModelName()),
 						},
@@ -3976,33 +3976,33 @@ func schema_pkg_apis_epic_v1_LoadBalancerSpec(ref common.ReferenceCallback) comm
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "LoadBalancerSpec is what a tenant asks of a load balancer.",
+				Description: "LoadBalancerSpec is what a tenant requests of a load balancer.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"service-group": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The name of the LBServiceGroup that this load balancer belongs to, in its own namespace or else in the namespace epic. The label epic.acnodal.io/owning-lbservicegroup says the same: give either, and the server sets the other. It never changes.",
+							Description: "Name of the LBServiceGroup to which this load balancer belongs, in its own namespace or otherwise in the namespace epic. It equals the label epic.acnodal.io/owning-lbservicegroup: set either, and the server sets the other. It never changes.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"service-id": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The numeric ID of this load balancer, from 1 to 2147483647, unique in its account. The server assigns it when the load balancer is created; it never changes. Leave it out. A load balancer that is created from a backup keeps its number if no other has it.",
+							Description: "Numeric ID of this load balancer, from 1 to 2147483647, unique in its account. Leave it out: the server assigns it when the load balancer is created, and it never changes. A load balancer that is created from a backup keeps its ID unless another one has it.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"display-name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The name of the tenant's service, as people know it. DNS names and Envoy templates are made with it.",
+							Description: "Human-readable name of the tenant's service. DNS names and Envoy templates use it.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"public-address": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The address on which the service is published. Ask for one that is free in the group's pool, or leave it out and the server assigns one. Once assigned it never changes.",
+							Description: "Address on which the service is published. Request one that is free in the group's pool, or leave it out and the server assigns one. It never changes once it is assigned.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -4020,7 +4020,7 @@ func schema_pkg_apis_epic_v1_LoadBalancerSpec(ref common.ReferenceCallback) comm
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "The ports on which the service is published, as the tenant's Service has them. A port number may appear once for each protocol. A strategic merge patch, which kubectl apply sends unless --server-side is set, identifies an entry by its port number alone, as it does in a Service.",
+							Description: "Ports on which the service is published, as in the tenant's Service. A port number may appear once per protocol. A strategic merge patch, which kubectl apply sends unless --server-side is set, identifies an entry by its port number alone, as in a Service.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -4033,13 +4033,13 @@ func schema_pkg_apis_epic_v1_LoadBalancerSpec(ref common.ReferenceCallback) comm
 					},
 					"envoy-template": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The Envoy configuration of this load balancer, in templates. The server copies the group's when it is left out.",
+							Description: "Envoy configuration of this load balancer, in templates. Default: a copy of the group's.",
 							Ref:         ref(v1.EnvoyConfigSpec{}.OpenAPIModelName()),
 						},
 					},
 					"envoy-replica-count": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many Envoy pods run for this load balancer. The server copies the group's number when it is left out.",
+							Description: "Number of Envoy pods that run for this load balancer. Default: a copy of the group's number.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -4052,7 +4052,7 @@ func schema_pkg_apis_epic_v1_LoadBalancerSpec(ref common.ReferenceCallback) comm
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "The IDs of the tenant's clusters whose endpoints this load balancer uses, each once. A load balancer can't be deleted while any is listed, and a RemoteEndpoint is only accepted for a cluster that is.",
+							Description: "IDs of the client clusters whose endpoints this load balancer uses, each once. The load balancer can't be deleted until the list is empty, and a RemoteEndpoint is accepted only for a cluster in the list.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -4066,7 +4066,7 @@ func schema_pkg_apis_epic_v1_LoadBalancerSpec(ref common.ReferenceCallback) comm
 					},
 					"true-ingress": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Whether requests travel to the endpoints in tunnels. False is for endpoints that the gateway's nodes reach without. Default: true.",
+							Description: "Whether requests travel to the endpoints in tunnels. Set it to false for endpoints that gateway nodes can reach directly. Default: true.",
 							Default:     true,
 							Type:        []string{"boolean"},
 							Format:      "",
@@ -4074,7 +4074,7 @@ func schema_pkg_apis_epic_v1_LoadBalancerSpec(ref common.ReferenceCallback) comm
 					},
 					"gue-tunnel-endpoints": {
 						SchemaProps: spec.SchemaProps{
-							Description: "A read-only copy of the tunnels in status.gue-tunnel-endpoints, by tenant node, for programs that read them here. Whatever a client writes here is ignored, and no generation counts it.",
+							Description: "Read-only copy of the tunnels in status.gue-tunnel-endpoints, by client node, for clients that read them here. Writes to this field are ignored and do not change the generation.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -4088,7 +4088,7 @@ func schema_pkg_apis_epic_v1_LoadBalancerSpec(ref common.ReferenceCallback) comm
 					},
 					"proxy-if-info": {
 						SchemaProps: spec.SchemaProps{
-							Description: "A read-only copy of status.proxy-if-info, by proxy pod, for programs that read it here. Whatever a client writes here is ignored, and no generation counts it.",
+							Description: "Read-only copy of status.proxy-if-info, by proxy pod, for clients that read it here. Writes to this field are ignored and do not change the generation.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -4107,7 +4107,7 @@ func schema_pkg_apis_epic_v1_LoadBalancerSpec(ref common.ReferenceCallback) comm
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "The DNS records of the service, one for each address. The server makes them from the group's endpoint-template, and again when the display name or an address changes. No two accounts have the same DNS name. Leave them out.",
+							Description: "DNS records of the service, one per address. Leave them out: the server creates them from the group's endpoint-template, and again when the display name or an address changes. No two accounts can have the same DNS name.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -4120,7 +4120,7 @@ func schema_pkg_apis_epic_v1_LoadBalancerSpec(ref common.ReferenceCallback) comm
 					},
 					"edge": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How the Envoys of this load balancer treat clients and endpoints, where that differs from the group's edge. The group's edge-overrides list what may be set; limits may always be lower.",
+							Description: "Settings of this load balancer's Envoys that differ from the group's edge. Only the parts in the group's edge-overrides can be set here, except that limits can always be lowered.",
 							Ref:         ref(v1.EdgeSpec{}.OpenAPIModelName()),
 						},
 					},
@@ -4136,12 +4136,12 @@ func schema_pkg_apis_epic_v1_OutlierDetection(ref common.ReferenceCallback) comm
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "OutlierDetection keeps requests from endpoints that fail them, for a while. Each Envoy judges by its own requests. Endpoints of UDP are not judged.",
+				Description: "OutlierDetection temporarily removes endpoints that fail requests. Each Envoy decides from its own requests. UDP endpoints are not affected.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"mode": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Whether endpoints are judged. Default: Enabled, if outlierDetection is set at all.\n\nPossible enum values:\n - `\"Disabled\"` turns it off.\n - `\"Enabled\"` turns it on.",
+							Description: "Whether outlier detection is on. Default: Enabled if outlierDetection is set at all.\n\nPossible enum values:\n - `\"Disabled\"` turns it off.\n - `\"Enabled\"` turns it on.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"Disabled", "Enabled"},
@@ -4149,7 +4149,7 @@ func schema_pkg_apis_epic_v1_OutlierDetection(ref common.ReferenceCallback) comm
 					},
 					"errors": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Which failures count. Default: Gateway.\n\nPossible enum values:\n - `\"Gateway\"` are connections that fail, timeouts, and the statuses 502, 503 and 504.\n - `\"Server\"` are those and every other status from 500 on.",
+							Description: "Which failures count. Default: Gateway.\n\nPossible enum values:\n - `\"Gateway\"` counts failed connections, timeouts, and the statuses 502, 503 and 504.\n - `\"Server\"` also counts every other status from 500 on.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"Gateway", "Server"},
@@ -4157,35 +4157,35 @@ func schema_pkg_apis_epic_v1_OutlierDetection(ref common.ReferenceCallback) comm
 					},
 					"consecutiveErrors": {
 						SchemaProps: spec.SchemaProps{
-							Description: "After how many failures in a row an endpoint gets no requests, from 1 to 1000. Default: 5.",
+							Description: "Number of consecutive failures after which an endpoint is ejected, which means that it gets no requests. From 1 to 1000. Default: 5.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"interval": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How often Envoy checks whether endpoints get requests again, from 1s to 1h. Default: 10s.",
+							Description: "How often Envoy checks whether ejected endpoints can get requests again, from 1s to 1h. Default: 10s.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"baseEjectionTime": {
 						SchemaProps: spec.SchemaProps{
-							Description: "For how long an endpoint gets no requests, from 1s to 24h, times the number of times that this has happened. Default: 30s.",
+							Description: "How long an endpoint is ejected, from 1s to 24h, multiplied by the number of times that it has been ejected. Default: 30s.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"maxEjectionTime": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The longest such time, from 1s to 24h. Default: 5m, or baseEjectionTime if that is longer.",
+							Description: "Maximum time for which an endpoint is ejected, from 1s to 24h. Default: 5m, or baseEjectionTime if that is longer.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"maxEjectionPercent": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Up to which part of the endpoints of a backend may get no requests, in percent, from 1 to 100. With 50, one of two endpoints, and never the only one. Default: 50.",
+							Description: "Maximum percentage of a backend's endpoints that may be ejected at the same time, from 1 to 100. With 50, one of two endpoints can be ejected, and an only endpoint never is. Default: 50.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -4205,14 +4205,14 @@ func schema_pkg_apis_epic_v1_ProviderSpecificProperty(ref common.ReferenceCallba
 				Properties: map[string]spec.Schema{
 					"name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The name of the setting.",
+							Description: "Name of the setting.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"value": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The value of the setting.",
+							Description: "Value of the setting.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -4227,33 +4227,33 @@ func schema_pkg_apis_epic_v1_ProxyInterfaceInfo(ref common.ReferenceCallback) co
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "ProxyInterfaceInfo is the public interface of one proxy pod, seen from the gateway node on which the pod runs.",
+				Description: "ProxyInterfaceInfo describes the public interface of one proxy pod, as seen from the gateway node on which the pod runs.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"epic-node-address": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The address of the gateway node on which the pod runs.",
+							Description: "Address of the gateway node on which the pod runs.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"epic-port": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The port on which that gateway node receives tunnel traffic. Default: UDP port 6080.",
+							Description: "Port on which that gateway node receives tunnel traffic. Default: UDP port 6080.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1.EndpointPort{}.OpenAPIModelName()),
 						},
 					},
 					"index": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The index of the host's end of the pod's public interface.",
+							Description: "Index of the host end of the pod's public interface.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The name of the host's end of the pod's public interface.",
+							Description: "Name of the host end of the pod's public interface.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -4270,12 +4270,12 @@ func schema_pkg_apis_epic_v1_ProxyProtocol(ref common.ReferenceCallback) common.
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "ProxyProtocol sets where the PROXY protocol carries the addresses of clients. It is a header at the start of a TCP connection.",
+				Description: "ProxyProtocol configures where the PROXY protocol carries client addresses. The protocol is a header at the start of a TCP connection.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"clients": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Whether connections of clients start with the header. Required is for proxies behind a load balancer that sends it: the address in the header is believed, and a connection without is closed. Anybody who reaches such a proxy directly can claim any address. It can't be used together with HTTP/3, which has no such header. Default: None.\n\nPossible enum values:\n - `\"None\"` is for clients that connect directly.\n - `\"Required\"` is for clients behind a load balancer that sends version 1 or 2.",
+							Description: "Whether client connections start with the header. Required is for proxies behind a load balancer that sends it: Envoy trusts the address in the header and closes connections without one. Anyone who can reach such a proxy directly can claim any address. Can't be combined with HTTP/3, which has no such header. Default: None.\n\nPossible enum values:\n - `\"None\"` is for clients that connect directly.\n - `\"Required\"` is for clients behind a load balancer that sends version 1 or 2.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"None", "Required"},
@@ -4283,7 +4283,7 @@ func schema_pkg_apis_epic_v1_ProxyProtocol(ref common.ReferenceCallback) common.
 					},
 					"backends": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Whether connections to endpoints start with the header, and in which version. The endpoints must expect it. Default: None.\n\nPossible enum values:\n - `\"None\"` sends no header.\n - `\"V1\"` sends a line of text.\n - `\"V2\"` sends the binary form.",
+							Description: "Whether connections to endpoints start with the header, and which version to send. The endpoints must expect it. Default: None.\n\nPossible enum values:\n - `\"None\"` sends no header.\n - `\"V1\"` sends a line of text.\n - `\"V2\"` sends the binary form.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"None", "V1", "V2"},
@@ -4299,12 +4299,12 @@ func schema_pkg_apis_epic_v1_ProxyStatus(ref common.ReferenceCallback) common.Op
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "ProxyStatus is what runs for a load balancer or a gateway proxy: its tunnels and its proxies' interfaces.",
+				Description: "ProxyStatus is what is running for a load balancer or a gateway proxy: its tunnels and its proxies' interfaces.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"gue-tunnel-endpoints": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The tunnels, by the address of the tenant's node at their far end. The controller and the node programs add and remove entries; the server gives each of them its tunnel-id.",
+							Description: "Tunnels, by the address of the client node at their far end. The controller and the node programs add and remove entries; the server assigns each entry's tunnel-id.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -4318,7 +4318,7 @@ func schema_pkg_apis_epic_v1_ProxyStatus(ref common.ReferenceCallback) common.Op
 					},
 					"proxy-if-info": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The public interface of each proxy pod, by pod name. The node program of the node on which the pod runs sets it. The server accepts an entry from a gateway node only for a proxy that runs on that node: a pod with the labels of this object's proxies, or a proxy in proxy-placements.",
+							Description: "Public interface of each proxy pod, by pod name. Set by the node program of the node on which the pod runs. The server accepts an entry from a gateway node only for a proxy that runs on that node: a pod with the labels of this object's proxies, or a proxy in proxy-placements.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -4332,28 +4332,28 @@ func schema_pkg_apis_epic_v1_ProxyStatus(ref common.ReferenceCallback) common.Op
 					},
 					"proxy-ifindex": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The index of the host's end of a proxy's public interface: that of the first pod in proxy-if-info.",
+							Description: "Index of the host end of a proxy's public interface, from the first pod in proxy-if-info.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"proxy-ifname": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The name of the host's end of a proxy's public interface: that of the first pod in proxy-if-info.",
+							Description: "Name of the host end of a proxy's public interface, from the first pod in proxy-if-info.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"quota-place": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Which of the places that the account's proxyLimit allows this proxy takes, counted from 1. The server assigns it when the object is created, and a place is free again when its object is gone.",
+							Description: "Number of the quota slot that this proxy occupies, counted from 1. The account's proxyLimit determines how many slots there are. The server assigns it when the object is created and releases it when the object is deleted.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"observedGeneration": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The generation of the spec that this status describes. When it is lower than metadata.generation the controller has not seen the last change yet.",
+							Description: "The generation of the spec that this status describes. If it is lower than metadata.generation, the controller has not processed the latest change yet.",
 							Type:        []string{"integer"},
 							Format:      "int64",
 						},
@@ -4370,7 +4370,7 @@ func schema_pkg_apis_epic_v1_ProxyStatus(ref common.ReferenceCallback) common.Op
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Conditions that the controller sets on the proxy, one for each type. A write that leaves this out keeps what is there; an empty list removes it.",
+							Description: "Conditions that the controller sets on the proxy, one per type. An update that omits this field keeps the existing conditions; an empty list removes them.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -4383,7 +4383,7 @@ func schema_pkg_apis_epic_v1_ProxyStatus(ref common.ReferenceCallback) common.Op
 					},
 					"proxy-placements": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The gateway node of each proxy that is not a pod of the gateway cluster, as on a server in standalone mode: the address of the node by the name that the proxy has in proxy-if-info. An administrator, or the program that starts the proxy, sets it; a gateway node can't. A proxy that is listed here runs where the list says, whatever pods exist.",
+							Description: "Gateway node of each proxy that is not a pod of the gateway cluster, as with a server in standalone mode: the address of the node, by the proxy's name in proxy-if-info. An administrator, or the program that starts the proxy, sets it; a gateway node can't. An entry takes precedence over a pod of the same name.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -4398,7 +4398,7 @@ func schema_pkg_apis_epic_v1_ProxyStatus(ref common.ReferenceCallback) common.Op
 					},
 					"envoy": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The Envoys that serve this object, as the operator sees them. Absent until the operator has seen the object.",
+							Description: "The Envoys that serve this object, as observed by the operator. Absent until the operator has observed the object.",
 							Ref:         ref(v1.EnvoyStatus{}.OpenAPIModelName()),
 						},
 					},
@@ -4414,7 +4414,7 @@ func schema_pkg_apis_epic_v1_ProxyStatus(ref common.ReferenceCallback) common.Op
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "The state of each listener in spec.gateway of a gateway proxy, by its name. The operator writes it. Load balancers have none: see envoy.listeners.",
+							Description: "State of each listener in spec.gateway of a gateway proxy, by name. Set by the operator. Always empty on load balancers, which use envoy.listeners.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -4437,12 +4437,12 @@ func schema_pkg_apis_epic_v1_Rate(ref common.ReferenceCallback) common.OpenAPIDe
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "Rate is a number in a time. Setting any part of it sets the whole.",
+				Description: "Rate is a number of events per interval. Setting any part of it replaces the whole.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"count": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many there may be in an interval, from 1 to 1000000.",
+							Description: "Number of events allowed per interval, from 1 to 1000000.",
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int32",
@@ -4450,14 +4450,14 @@ func schema_pkg_apis_epic_v1_Rate(ref common.ReferenceCallback) common.OpenAPIDe
 					},
 					"interval": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The interval, from 100ms to 1h. Default: 1s.",
+							Description: "Length of the interval, from 100ms to 1h. Default: 1s.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"burst": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many there may be at once after a quiet time, from count to 1000000. Default: count.",
+							Description: "Maximum number of events at once after an idle period, from count to 1000000. Default: count.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -4478,24 +4478,24 @@ func schema_pkg_apis_epic_v1_RateLimit(ref common.ReferenceCallback) common.Open
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "RateLimit bounds requests and new connections. Each Envoy counts by itself, so a proxy with two replicas lets up to twice as many through.",
+				Description: "RateLimit limits the rate of requests and new connections. Each Envoy counts on its own, so a proxy with two replicas lets up to twice as many through.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"requests": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many requests one HTTP or HTTPS listener takes from all clients together. More are answered with 429.",
+							Description: "Rate of requests that one HTTP or HTTPS listener accepts from all clients together. Envoy answers requests above it with 429.",
 							Ref:         ref(v1.Rate{}.OpenAPIModelName()),
 						},
 					},
 					"requestsPerClient": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many requests one HTTP or HTTPS listener takes from one client address. More are answered with 429. The addresses that sent requests last are counted, up to 10000.",
+							Description: "Rate of requests that one HTTP or HTTPS listener accepts from one client address. Envoy answers requests above it with 429. It tracks the 10000 addresses that sent requests most recently.",
 							Ref:         ref(v1.Rate{}.OpenAPIModelName()),
 						},
 					},
 					"connections": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many new TCP connections one listener takes. More are closed at once.",
+							Description: "Rate of new TCP connections that one listener accepts. Envoy closes connections above it at once.",
 							Ref:         ref(v1.Rate{}.OpenAPIModelName()),
 						},
 					},
@@ -4511,7 +4511,7 @@ func schema_pkg_apis_epic_v1_RemoteEndpoint(ref common.ReferenceCallback) common
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "RemoteEndpoint is one address and port in a tenant's cluster to which a load balancer sends requests: usually a pod. Its label epic.acnodal.io/owning-loadbalancer names the load balancer.",
+				Description: "RemoteEndpoint is one address and port in a client cluster to which a load balancer sends requests, usually a pod. Its label epic.acnodal.io/owning-loadbalancer names the load balancer.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -4611,12 +4611,12 @@ func schema_pkg_apis_epic_v1_RemoteEndpointSpec(ref common.ReferenceCallback) co
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "RemoteEndpointSpec says where an endpoint is.",
+				Description: "RemoteEndpointSpec describes where an endpoint is.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"cluster": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The ID of the tenant's cluster in which the endpoint runs. The load balancer lists it in upstream-clusters.",
+							Description: "ID of the client cluster in which the endpoint runs. The load balancer must list it in upstream-clusters.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -4624,7 +4624,7 @@ func schema_pkg_apis_epic_v1_RemoteEndpointSpec(ref common.ReferenceCallback) co
 					},
 					"address": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The IP address of the endpoint.",
+							Description: "IP address of the endpoint.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -4632,14 +4632,14 @@ func schema_pkg_apis_epic_v1_RemoteEndpointSpec(ref common.ReferenceCallback) co
 					},
 					"node-address": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The IP address of the node on which the endpoint runs: the tenant's end of the tunnel. When absent, no tunnel is made and the gateway's nodes reach the address by themselves.",
+							Description: "IP address of the node on which the endpoint runs, which is the far end of the tunnel. If absent, no tunnel is created and gateway nodes reach the endpoint directly.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"port": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The port of the endpoint.",
+							Description: "Port of the endpoint.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1.EndpointPort{}.OpenAPIModelName()),
 						},
@@ -4662,21 +4662,21 @@ func schema_pkg_apis_epic_v1_RemoteEndpointStatus(ref common.ReferenceCallback) 
 				Properties: map[string]spec.Schema{
 					"proxy-ifindex": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The index of a network interface of the load balancer's proxy. The load balancer's own status has the current one; this copy is accepted and kept, and nothing uses it.",
+							Description: "Index of a network interface of the load balancer's proxy. It is stored but not used: the load balancer's status has the current value.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"tunnel-id": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The ID of a tunnel to the endpoint's node. The load balancer's own status has the current one; this copy is accepted and kept, and nothing uses it.",
+							Description: "ID of a tunnel to the endpoint's node. It is stored but not used: the load balancer's status has the current value.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"observedGeneration": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The generation of the spec that this status describes. When it is lower than metadata.generation the controller has not seen the last change yet.",
+							Description: "The generation of the spec that this status describes. If it is lower than metadata.generation, the controller has not processed the latest change yet.",
 							Type:        []string{"integer"},
 							Format:      "int64",
 						},
@@ -4693,7 +4693,7 @@ func schema_pkg_apis_epic_v1_RemoteEndpointStatus(ref common.ReferenceCallback) 
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Conditions that the controller sets on the endpoint, one for each type. A write that leaves this out keeps what is there; an empty list removes it.",
+							Description: "Conditions that the controller sets on the endpoint, one per type. An update that omits this field keeps the existing conditions; an empty list removes them.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -4716,12 +4716,12 @@ func schema_pkg_apis_epic_v1_RouteBackend(ref common.ReferenceCallback) common.O
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "RouteBackend sets how proxies connect to one backend of a route.",
+				Description: "RouteBackend configures how proxies connect to one backend of a route.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The uid of the Service, as in the name of the route's backend references.",
+							Description: "UID of the Service, as in the name of the route's backend references.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -4729,14 +4729,14 @@ func schema_pkg_apis_epic_v1_RouteBackend(ref common.ReferenceCallback) common.O
 					},
 					"port": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The port of the Service to which this applies. When absent, it applies to all of its ports.",
+							Description: "Port of the Service to which this entry applies. If absent, it applies to all ports of the Service.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"tls": {
 						SchemaProps: spec.SchemaProps{
-							Description: "If set, proxies connect by TLS and verify the certificate of the backend as the validation of a BackendTLSPolicy says. Each reference in caCertificateRefs names a Secret in the route's own namespace with the certificates in its key ca.crt. A reference without a kind is one to a Secret.",
+							Description: "If set, proxies connect with TLS and verify the backend's certificate as this BackendTLSPolicy validation specifies. Each reference in caCertificateRefs names a Secret in the route's namespace that holds the certificates in its key ca.crt. The kind of a reference defaults to Secret.",
 							Ref:         ref(v1.BackendTLSValidation{}.OpenAPIModelName()),
 						},
 					},
@@ -4753,12 +4753,12 @@ func schema_pkg_apis_epic_v1_RouteParentReference(ref common.ReferenceCallback) 
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "RouteParentReference names a gateway proxy, and a listener of it where the route does so.",
+				Description: "RouteParentReference names a gateway proxy, and one of its listeners if the route names one.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The name of the gateway proxy.",
+							Description: "Name of the gateway proxy.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -4766,14 +4766,14 @@ func schema_pkg_apis_epic_v1_RouteParentReference(ref common.ReferenceCallback) 
 					},
 					"sectionName": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The name of the listener, if the route names one.",
+							Description: "Name of the listener, if the route names one.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"port": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The port of the listeners, if the route names one.",
+							Description: "Port of the listeners, if the route names one.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -4811,7 +4811,7 @@ func schema_pkg_apis_epic_v1_RouteParentStatus(ref common.ReferenceCallback) com
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "The conditions of the route at this parent, with the types and reasons of the Gateway API: Accepted, ResolvedRefs, and PartiallyInvalid if a part of the route is left out; and Programmed, which is True once Envoys have accepted the route. Their observedGeneration is that of the route.",
+							Description: "Conditions of the route at this parent, with the types and reasons of the Gateway API: Accepted, ResolvedRefs, PartiallyInvalid if a part of the route is left out, and Programmed, which is True once Envoys have accepted the route. Their observedGeneration is that of the route.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -4835,19 +4835,19 @@ func schema_pkg_apis_epic_v1_SecretReference(ref common.ReferenceCallback) commo
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "SecretReference names a Secret of the gateway cluster. Setting any part of it sets the whole.",
+				Description: "SecretReference names a Secret of the gateway cluster. Setting any part of it replaces the whole.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The name of the Secret.",
+							Description: "Name of the Secret.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"namespace": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The namespace of the Secret. When absent, the proxy's own.",
+							Description: "Namespace of the Secret. Default: the proxy's namespace.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -4872,7 +4872,7 @@ func schema_pkg_apis_epic_v1_ServicePort(ref common.ReferenceCallback) common.Op
 				Properties: map[string]spec.Schema{
 					"port": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The port number, from 1 to 65535, on which the service is published.",
+							Description: "Port number on which the service is published, from 1 to 65535.",
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int32",
@@ -4880,7 +4880,7 @@ func schema_pkg_apis_epic_v1_ServicePort(ref common.ReferenceCallback) common.Op
 					},
 					"protocol": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The protocol: TCP or UDP. Default: TCP.",
+							Description: "Protocol of the port: TCP or UDP. Default: TCP.",
 							Default:     "TCP",
 							Type:        []string{"string"},
 							Format:      "",
@@ -4888,27 +4888,27 @@ func schema_pkg_apis_epic_v1_ServicePort(ref common.ReferenceCallback) common.Op
 					},
 					"name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "A name for the port: lower case letters, digits, dashes and dots, at most 253 characters, as the name of a Gateway's listener.",
+							Description: "Name of the port: lowercase letters, digits, dashes and dots, at most 253 characters, like the name of a Gateway listener.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"appProtocol": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The application protocol that is spoken on the port, such as http.",
+							Description: "Application protocol of the port, such as http.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"targetPort": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The port of the tenant's pods, as a number or a name, as the tenant's Service has it. It is kept for the tenant's sake: requests go to the ports that the endpoints give.",
+							Description: "Port of the tenant's pods, as a number or a name, from the tenant's Service. It is informational: requests go to the ports of the endpoints.",
 							Ref:         ref(intstr.IntOrString{}.OpenAPIModelName()),
 						},
 					},
 					"nodePort": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The port of the tenant's nodes, as the tenant's Service has it. It is kept for the tenant's sake: requests do not pass through it.",
+							Description: "Port of the tenant's nodes, from the tenant's Service. It is informational: requests do not pass through it.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -4926,7 +4926,7 @@ func schema_pkg_apis_epic_v1_ServicePrefix(ref common.ReferenceCallback) common.
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "ServicePrefix is a pool of public addresses that service groups hand out to their proxies. It lives in the namespace epic.",
+				Description: "ServicePrefix is a pool of public addresses for the proxies of service groups. It must be in the namespace epic.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -5026,7 +5026,7 @@ func schema_pkg_apis_epic_v1_ServicePrefixSpec(ref common.ReferenceCallback) com
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "ServicePrefixSpec is the addresses in a pool.",
+				Description: "ServicePrefixSpec describes the addresses in a pool.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"public-pool": {
@@ -5037,7 +5037,7 @@ func schema_pkg_apis_epic_v1_ServicePrefixSpec(ref common.ReferenceCallback) com
 					},
 					"alt-pool": {
 						SchemaProps: spec.SchemaProps{
-							Description: "A second pool, of IPv4 addresses, for proxies whose public address is an IPv6 one: each gateway proxy gets an address from both.",
+							Description: "A second pool, of IPv4 addresses, for proxies whose public address is an IPv6 address: each gateway proxy gets an address from both pools.",
 							Ref:         ref(v1.AddressPool{}.OpenAPIModelName()),
 						},
 					},
@@ -5058,7 +5058,7 @@ func schema_pkg_apis_epic_v1_ServicePrefixStatus(ref common.ReferenceCallback) c
 				Properties: map[string]spec.Schema{
 					"observedGeneration": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The generation of the spec that this status describes. When it is lower than metadata.generation the controller has not seen the last change yet.",
+							Description: "The generation of the spec that this status describes. If it is lower than metadata.generation, the controller has not processed the latest change yet.",
 							Type:        []string{"integer"},
 							Format:      "int64",
 						},
@@ -5075,7 +5075,7 @@ func schema_pkg_apis_epic_v1_ServicePrefixStatus(ref common.ReferenceCallback) c
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Conditions that the controller sets on the pool, one for each type. A write that leaves this out keeps what is there; an empty list removes it.",
+							Description: "Conditions that the controller sets on the pool, one per type. An update that omits this field keeps the existing conditions; an empty list removes them.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -5235,12 +5235,12 @@ func schema_pkg_apis_epic_v1_TraceCollector(ref common.ReferenceCallback) common
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "TraceCollector is a server that takes traces by OTLP over gRPC without TLS, such as the OpenTelemetry Collector. Envoys reach it from the gateway nodes.",
+				Description: "TraceCollector is a server that receives traces by OTLP over gRPC without TLS, such as the OpenTelemetry Collector. Envoys connect to it from the gateway nodes.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"host": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The DNS name or IP address of the server.",
+							Description: "DNS name or IP address of the server.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -5248,7 +5248,7 @@ func schema_pkg_apis_epic_v1_TraceCollector(ref common.ReferenceCallback) common
 					},
 					"port": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The port. Default: 4317.",
+							Description: "Port of the server. Default: 4317.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -5264,12 +5264,12 @@ func schema_pkg_apis_epic_v1_Tracing(ref common.ReferenceCallback) common.OpenAP
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "Tracing has Envoys send traces of requests to a collector of OpenTelemetry: a span of the request, with the account, the proxy, the route, the endpoint and its client node, and one of each attempt. Endpoints get the trace in the headers traceparent and tracestate; what clients send in them is removed.",
+				Description: "Tracing makes Envoys send traces of requests to an OpenTelemetry collector: one span for the request, with the account, the proxy, the route, the endpoint and its client node, and one span for each attempt. Endpoints receive the trace context in the headers traceparent and tracestate. Envoy removes these headers from client requests.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"mode": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Whether requests are traced. Default: Enabled, if tracing is set at all.\n\nPossible enum values:\n - `\"Disabled\"` turns it off.\n - `\"Enabled\"` turns it on.",
+							Description: "Whether requests are traced. Default: Enabled if tracing is set at all.\n\nPossible enum values:\n - `\"Disabled\"` turns it off.\n - `\"Enabled\"` turns it on.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"Disabled", "Enabled"},
@@ -5277,13 +5277,13 @@ func schema_pkg_apis_epic_v1_Tracing(ref common.ReferenceCallback) common.OpenAP
 					},
 					"collector": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Where traces go. Only a group can set it, and has to.",
+							Description: "Where traces are sent. A group must set it; a load balancer or gateway proxy can't.",
 							Ref:         ref(v1.TraceCollector{}.OpenAPIModelName()),
 						},
 					},
 					"requestsPerMillion": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How many requests of a million are traced, from 0 to 1000000. Default: 10000, which is one in a hundred.",
+							Description: "Number of requests in a million that are traced, from 0 to 1000000. Default: 10000, which is one in a hundred.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -5300,33 +5300,33 @@ func schema_pkg_apis_epic_v1_TunnelEndpoint(ref common.ReferenceCallback) common
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "TunnelEndpoint is the tunnels between one of the tenant's nodes and the gateway's nodes: there is one to each gateway node that runs a proxy.",
+				Description: "TunnelEndpoint is the tunnels between one client node and the gateway nodes, one tunnel for each gateway node that runs a proxy.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"epic-address": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The address of a gateway node: the lowest of those in epic-endpoints.",
+							Description: "Address of a gateway node: the lowest of those in epic-endpoints.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"epic-port": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The port on which that gateway node receives tunnel traffic. Default: UDP port 6080.",
+							Description: "Port on which that gateway node receives tunnel traffic. Default: UDP port 6080.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1.EndpointPort{}.OpenAPIModelName()),
 						},
 					},
 					"tunnel-id": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The ID of the tunnel to that gateway node, from 1 to 2147483647. No two tunnels of the installation have the same. Set by the server.",
+							Description: "ID of the tunnel to that gateway node, from 1 to 2147483647, unique in the installation. Set by the server.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"epic-endpoints": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Every tunnel of the tenant's node, by the address of the gateway node at its near end.",
+							Description: "All tunnels of the client node, by the address of the gateway node at their near end.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -5355,7 +5355,7 @@ func schema_pkg_apis_epic_v1_TunnelKey(ref common.ReferenceCallback) common.Open
 				Properties: map[string]spec.Schema{
 					"id": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Which of the server's master keys this key was made from, from 1 to 255. Control messages carry it, so the far end knows which key to use.",
+							Description: "The master key of the server from which this key was derived, from 1 to 255. Control messages carry it, so the far end knows which key to use.",
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int32",
@@ -5384,7 +5384,7 @@ func schema_pkg_apis_epic_v1_TunnelKeySet(ref common.ReferenceCallback) common.O
 				Properties: map[string]spec.Schema{
 					"tunnel-id": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The ID of the tunnel, from 1 to 2147483647.",
+							Description: "ID of the tunnel, from 1 to 2147483647.",
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int32",
@@ -5392,7 +5392,7 @@ func schema_pkg_apis_epic_v1_TunnelKeySet(ref common.ReferenceCallback) common.O
 					},
 					"tenant-node": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The address of the tenant's node at the tunnel's far end.",
+							Description: "Address of the client node at the tunnel's far end.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -5400,7 +5400,7 @@ func schema_pkg_apis_epic_v1_TunnelKeySet(ref common.ReferenceCallback) common.O
 					},
 					"epic-node": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The address of the gateway node at the tunnel's near end.",
+							Description: "Address of the gateway node at the tunnel's near end.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -5413,7 +5413,7 @@ func schema_pkg_apis_epic_v1_TunnelKeySet(ref common.ReferenceCallback) common.O
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "The keys that are valid now. An end sends with the first and accepts all of them, so keys can be replaced while tunnels are in use.",
+							Description: "The keys that are currently valid. An end sends with the first key and accepts all of them, so keys can be replaced while the tunnel is in use.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -5437,7 +5437,7 @@ func schema_pkg_apis_epic_v1_TunnelKeys(ref common.ReferenceCallback) common.Ope
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "TunnelKeys is the answer to a read of the subresource tunnelkeys of a load balancer or a gateway proxy: the keys by which the two ends of each of its tunnels know each other. It is worked out on demand and stored nowhere. A node gets the keys of the tunnels that end on it, and no others.",
+				Description: "TunnelKeys is the response to a read of the subresource tunnelkeys of a load balancer or a gateway proxy: the keys with which the two ends of each of its tunnels authenticate each other. The server computes it on demand and does not store it. A node gets only the keys of the tunnels that end on it.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -5456,7 +5456,7 @@ func schema_pkg_apis_epic_v1_TunnelKeys(ref common.ReferenceCallback) common.Ope
 					},
 					"metadata": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Standard object metadata: the name, the namespace and the uid of the object that was asked, and its resourceVersion then.",
+							Description: "Standard object metadata: the name, the namespace, the UID and the resourceVersion of the load balancer or gateway proxy.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(metav1.ObjectMeta{}.OpenAPIModelName()),
 						},
@@ -5473,7 +5473,7 @@ func schema_pkg_apis_epic_v1_TunnelKeys(ref common.ReferenceCallback) common.Ope
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "The tunnels whose keys the reader may have, sorted by ID. Empty when there are none.",
+							Description: "The tunnels whose keys the client may read, sorted by ID. May be empty.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -5496,7 +5496,7 @@ func schema_pkg_apis_epic_v1_TunnelStates(ref common.ReferenceCallback) common.O
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "TunnelStates is the state of a node's tunnels as two sets of tunnel IDs. The state of a tunnel that is in neither is unknown.\n\nA set is a sequence of ranges in ascending order. Each range is two unsigned varints, as in protobuf: the first ID of the range less the last one of the range before (or less 0), and the number of IDs in the range less 1.",
+				Description: "TunnelStates is the state of a node's tunnels as two sets of tunnel IDs. The state of a tunnel in neither set is unknown.\n\nA set is a sequence of ranges in ascending order. Each range is two unsigned varints, as in protobuf: the first ID of the range minus the last ID of the previous range (or minus 0), and the number of IDs in the range minus 1.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"up": {
@@ -5508,7 +5508,7 @@ func schema_pkg_apis_epic_v1_TunnelStates(ref common.ReferenceCallback) common.O
 					},
 					"down": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The tunnels whose far end does not answer, or has never answered.",
+							Description: "The tunnels whose far end does not answer or has never answered.",
 							Type:        []string{"string"},
 							Format:      "byte",
 						},

@@ -11,17 +11,17 @@ import (
 // AccessLogApplyConfiguration represents a declarative configuration of the AccessLog type for use
 // with apply.
 //
-// AccessLog sets what Envoys write to their standard output for each request and
+// AccessLog configures what Envoys write to their standard output for each request and
 // connection.
 type AccessLogApplyConfiguration struct {
-	// The form of a line. Default: JSON.
+	// Format of a line. Default: JSON.
 	Format *epicv1.AccessLogFormat `json:"format,omitempty"`
-	// The line of format Text, with Envoy's command operators, such as
-	// %START_TIME% %REQ(:METHOD)% %RESPONSE_CODE%. The operators are those about
-	// the request, its answer and its connections.
+	// The line for format Text, with Envoy's command operators, such as %START_TIME%
+	// %REQ(:METHOD)% %RESPONSE_CODE%. Only command operators about the request, its
+	// response and its connections are allowed.
 	Text *string `json:"text,omitempty"`
-	// Further fields of format JSON. A field with the name of a usual one replaces it, and
-	// an empty value removes it, except for account and proxy.
+	// Additional fields for format JSON. A field with the name of a default field replaces
+	// it, and an empty value removes it. The fields account and proxy can't be changed.
 	Fields []AccessLogFieldApplyConfiguration `json:"fields,omitempty"`
 }
 

@@ -7,11 +7,11 @@ package v1
 // AccessLogFieldApplyConfiguration represents a declarative configuration of the AccessLogField type for use
 // with apply.
 //
-// AccessLogField is a field of a line in JSON.
+// AccessLogField is a field of a JSON access log line.
 type AccessLogFieldApplyConfiguration struct {
-	// The name of the field.
+	// Name of the field.
 	Name *string `json:"name,omitempty"`
-	// The value, with Envoy's command operators, such as %REQ(X-TENANT)%.
+	// Value of the field, with Envoy's command operators, such as %REQ(X-TENANT)%.
 	Value *string `json:"value,omitempty"`
 }
 

@@ -16,16 +16,15 @@ import (
 // AccountApplyConfiguration represents a declarative configuration of the Account type for use
 // with apply.
 //
-// Account is one tenant of the gateway. An account called NAME is the object
-// NAME in the namespace epic-NAME, and that namespace holds everything that the
-// tenant owns.
+// Account is one tenant of the gateway. The Account NAME is in the namespace epic-NAME,
+// which holds everything that the tenant owns.
 type AccountApplyConfiguration struct {
 	metav1.TypeMetaApplyConfiguration `json:""`
-	// Standard object metadata. The namespace is epic- followed by the name.
+	// Standard object metadata. The namespace must be epic- followed by the name.
 	*metav1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
 	// What the platform team grants the tenant.
 	Spec *AccountSpecApplyConfiguration `json:"spec,omitempty"`
-	// What the server reports about the tenant.
+	// What the server and the controller report about the tenant.
 	Status *AccountStatusApplyConfiguration `json:"status,omitempty"`
 }
 

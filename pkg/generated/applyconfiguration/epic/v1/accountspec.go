@@ -9,23 +9,23 @@ package v1
 //
 // AccountSpec is what the platform team grants a tenant.
 type AccountSpecApplyConfiguration struct {
-	// How many load balancers and gateway proxies, counted together, the account
-	// may have. Zero allows none. Lowering it below the number in use takes
-	// nothing away: it only stops new ones. Default: 20.
+	// Maximum number of load balancers and gateway proxies, counted together, that the
+	// account may have. Zero allows none. If it is lowered below the number in use,
+	// existing proxies stay and new ones are refused. Default: 20.
 	ProxyLimit *int32 `json:"proxyLimit,omitempty"`
-	// The numeric ID of this account, from 1 to 2147483647, unique in
-	// the installation. The server assigns it when the account is created; it
-	// never changes. Leave it out. An account that is created from a backup keeps
-	// its number if no other has it.
+	// Numeric ID of this account, from 1 to 2147483647, unique in the installation. Leave
+	// it out: the server assigns it when the account is created, and it never changes. An
+	// account that is created from a backup keeps its ID unless another account has it.
 	GroupID *int32 `json:"group-id,omitempty"`
-	// How many objects of this API the account's namespace may hold, of all kinds
-	// together except the Account itself. It stops new objects only. Writers on
-	// several servers at once may exceed it by a few. Default: the server's flag
-	// --account-object-limit, which is 20000 unless set.
+	// Maximum number of objects of this API in the account's namespace, all kinds together
+	// except the Account itself. The limit applies when objects are created; existing
+	// objects stay. Concurrent writes through several servers may exceed it by a few
+	// objects. Default: the server's flag --account-object-limit, which is 20000 unless
+	// set.
 	ObjectLimit *int32 `json:"objectLimit,omitempty"`
-	// How many bytes the objects that objectLimit counts may take in the
-	// database. It stops writes that make an object larger, except those of the
-	// system's own programs to a status. Default: the server's flag
+	// Maximum number of bytes that the objects counted by objectLimit may occupy in the
+	// database. Writes that make an object larger are refused above the limit, except
+	// status updates by EPIC's own programs. Default: the server's flag
 	// --account-storage-limit-bytes, which is 134217728 (128 MiB) unless set.
 	StorageLimitBytes *int64 `json:"storageLimitBytes,omitempty"`
 }

@@ -11,20 +11,19 @@ import (
 // AccountStatusApplyConfiguration represents a declarative configuration of the AccountStatus type for use
 // with apply.
 //
-// AccountStatus is what the server reports about a tenant.
+// AccountStatus is what the server and the controller report about a tenant.
 type AccountStatusApplyConfiguration struct {
-	// The service ID that was assigned most recently in this account, from 1 to
-	// 2147483647. Absent until the account's first load balancer exists. Set by
-	// the server.
-	// It is exact in the answer to a get or list without resourceVersion. A watch,
-	// or a read from a cache, shows what it was when the object was last written:
-	// assigning an ID does not write the object.
+	// The service ID that was assigned most recently in this account, from 1 to 2147483647.
+	// Set by the server. Absent until the account's first load balancer exists. A get or
+	// list without a resourceVersion returns the current value. A watch, or a read from a
+	// cache, returns the value as of the object's last write, because assigning an ID does
+	// not write the object.
 	CurrentServiceID *int32 `json:"current-service-id,omitempty"`
-	// The generation of the spec that this status describes. When it is lower
-	// than metadata.generation the controller has not seen the last change yet.
+	// The generation of the spec that this status describes. If it is lower than
+	// metadata.generation, the controller has not processed the latest change yet.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
-	// Conditions that the controller sets on the account, one for each type. A write
-	// that leaves this out keeps what is there; an empty list removes it.
+	// Conditions that the controller sets on the account, one per type. An update that
+	// omits this field keeps the existing conditions; an empty list removes them.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 }
 

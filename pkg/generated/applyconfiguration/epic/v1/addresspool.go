@@ -7,23 +7,22 @@ package v1
 // AddressPoolApplyConfiguration represents a declarative configuration of the AddressPool type for use
 // with apply.
 //
-// AddressPool is a run of addresses and how the gateway nodes announce them.
+// AddressPool is a range of addresses and how gateway nodes announce them.
 type AddressPoolApplyConfiguration struct {
-	// The addresses that may be assigned: a CIDR such as 192.0.2.0/28, or a
-	// first and a last address with a dash between, such as
-	// 192.0.2.5-192.0.2.9. IPv4 or IPv6. Every address lies in the subnet, and
-	// in no other pool. Of a CIDR, the network and broadcast addresses of the subnet
-	// and its IPv6 subnet-router anycast address are assigned only to an object that
-	// asks for them. A range, and a CIDR of one or two addresses, are taken as given.
+	// Addresses that may be assigned: a CIDR such as 192.0.2.0/28, or a first and a last
+	// address separated by a dash, such as 192.0.2.5-192.0.2.9. IPv4 or IPv6. Every address
+	// must be in the subnet and in no other pool. If the pool is a CIDR, the subnet's
+	// network and broadcast addresses and its IPv6 subnet-router anycast address are
+	// assigned only to an object that requests them. In a range, or a CIDR of one or two
+	// addresses, every address is assigned.
 	Pool *string `json:"pool,omitempty"`
-	// The subnet in which the addresses lie, in CIDR form.
+	// Subnet that contains the addresses, in CIDR form.
 	Subnet *string `json:"subnet,omitempty"`
-	// The mask that is announced for an assigned address: a slash and a number
-	// of bits, such as /32, or the word default for the subnet's own. It is not
-	// wider than the subnet.
+	// Mask with which an assigned address is announced: a slash and a number of bits, such
+	// as /32, or the word default for the subnet's mask. It can't be wider than the subnet.
 	Aggregation *string `json:"aggregation,omitempty"`
-	// The name of the bridge on each gateway node to which the public
-	// interfaces of this pool's proxies are attached. Default: multus0.
+	// Name of the bridge on each gateway node to which the public interfaces of this pool's
+	// proxies are attached. Default: multus0.
 	MultusBridge *string `json:"multus-bridge,omitempty"`
 }
 

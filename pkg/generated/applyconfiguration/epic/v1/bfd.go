@@ -7,17 +7,16 @@ package v1
 // BFDApplyConfiguration represents a declarative configuration of the BFD type for use
 // with apply.
 //
-// BFD sets a session of Bidirectional Forwarding Detection (RFC 5880): single-hop
-// (RFC 5881, UDP port 3784) or, with multihop-ttl, multihop (RFC 5883, UDP port
-// 4784).
+// BFD configures a session of Bidirectional Forwarding Detection (RFC 5880): single-hop
+// (RFC 5881, UDP port 3784) or, with multihop-ttl, multihop (RFC 5883, UDP port 4784).
 type BFDApplyConfiguration struct {
-	// The least number of milliseconds between packets that the node sends, from 10
-	// to 60000. Default: 100.
+	// Minimum interval between packets that the node sends, in milliseconds, from 10 to
+	// 60000. Default: 100.
 	TransmitMilliseconds *int32 `json:"transmit-milliseconds,omitempty"`
-	// The least number of milliseconds between packets that the node wants to
-	// receive, from 10 to 60000. Default: 100.
+	// Minimum interval between packets that the node can receive, in milliseconds, from 10
+	// to 60000. Default: 100.
 	ReceiveMilliseconds *int32 `json:"receive-milliseconds,omitempty"`
-	// How many packets in a row have to be missing before the session is down, from 2
+	// Number of consecutive packets that must be missing before the session is down, from 2
 	// to 255. Default: 3.
 	DetectMultiplier *int32 `json:"detect-multiplier,omitempty"`
 }

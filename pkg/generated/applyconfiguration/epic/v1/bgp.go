@@ -7,28 +7,27 @@ package v1
 // BGPApplyConfiguration represents a declarative configuration of the BGP type for use
 // with apply.
 //
-// BGP sets how gateway nodes announce public addresses by BGP. A node announces
-// the route of an address, or the aggregate that the address's pool asks for,
-// while a proxy of the address on that node is ready. It withdraws the route
-// before the proxy drains. It imports no route. Only what a pool holds is ever
-// announced.
+// BGP configures how gateway nodes announce public addresses by BGP. A node announces the
+// route of an address, or the aggregate configured for the address's pool, while a proxy of
+// that address is ready on the node. It withdraws the route before the proxy drains. A node
+// imports no routes, and announces only addresses that belong to a pool.
 type BGPApplyConfiguration struct {
-	// The autonomous system number of the gateway nodes, from 1 to 4294967295.
+	// Autonomous system number of the gateway nodes, from 1 to 4294967295.
 	ASN *int64 `json:"asn,omitempty"`
-	// The port on which nodes accept connections of their peers. Absent, nodes
-	// accept none and only connect themselves, which is enough for every peer that
-	// accepts connections. Set it to 179 for peers that do not.
+	// Port on which nodes accept connections from their peers. If absent, nodes accept none
+	// and always open the connection themselves, which works with every peer that accepts
+	// connections. Set it to 179 for peers that do not.
 	ListenPort *int32 `json:"listen-port,omitempty"`
-	// Communities of every route: two numbers such as 64512:100, three numbers for
-	// a large community such as 64512:1:100, or one of no-export, no-advertise and
+	// Communities to attach to every route: two numbers such as 64512:100, three numbers
+	// for a large community such as 64512:1:100, or one of no-export, no-advertise and
 	// graceful-shutdown.
 	Communities []string `json:"communities,omitempty"`
-	// How many seconds peers keep the routes of a node whose program ends without
-	// closing its sessions, as in an upgrade: packets are forwarded without the
-	// program. 0 turns graceful restart off: peers then drop the routes at once.
-	// From 0 to 4095. Default: 120.
+	// Number of seconds for which peers keep a node's routes after its program ends without
+	// closing its sessions, for example during an upgrade. Packets are forwarded while the
+	// program is not running. 0 disables graceful restart, so peers drop the routes at
+	// once. From 0 to 4095. Default: 120.
 	GracefulRestartSeconds *int32 `json:"graceful-restart-seconds,omitempty"`
-	// The routers to which nodes announce. Without peers, nothing is announced by
+	// The routers to which nodes announce routes. Without peers, nothing is announced by
 	// BGP.
 	Peers []BGPPeerApplyConfiguration `json:"peers,omitempty"`
 }

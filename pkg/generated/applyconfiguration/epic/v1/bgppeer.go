@@ -11,47 +11,47 @@ import (
 // BGPPeerApplyConfiguration represents a declarative configuration of the BGPPeer type for use
 // with apply.
 //
-// BGPPeer is a router to which gateway nodes announce. A session carries the
-// address family of the peer's address: a router that takes both families is two
-// peers, one with its IPv4 address and one with its IPv6 address.
+// BGPPeer is a router to which gateway nodes announce routes. A session carries the address
+// family of the peer's address. For a router that needs both families, configure two peers:
+// one with its IPv4 address and one with its IPv6 address.
 type BGPPeerApplyConfiguration struct {
-	// The name of the peer, unique among the peers. It is a DNS label.
+	// Name of the peer, unique among the peers. It must be a DNS label.
 	Name *string `json:"name,omitempty"`
-	// The address of the peer, IPv4 or IPv6, without a zone.
+	// Address of the peer, IPv4 or IPv6, without a zone.
 	Address *string `json:"address,omitempty"`
-	// The autonomous system number of the peer, from 1 to 4294967295. The nodes'
-	// own number makes it an internal peer (iBGP).
+	// Autonomous system number of the peer, from 1 to 4294967295. If it equals the nodes'
+	// own number, the peer is internal (iBGP).
 	ASN *int64 `json:"asn,omitempty"`
-	// The port on which the peer accepts connections. Default: 179.
+	// Port on which the peer accepts connections. Default: 179.
 	Port *int32 `json:"port,omitempty"`
-	// The gateway nodes that have a session with this peer, by the labels of their
-	// Node objects. A node outside Kubernetes has the labels that its program was
-	// started with. Every node has the label kubernetes.io/hostname. Absent or
-	// empty, all nodes have one.
+	// Selects the gateway nodes that have a session with this peer, by the labels of their
+	// Node objects. A node outside Kubernetes has the labels that its program was started
+	// with. Every node has the label kubernetes.io/hostname. If absent or empty, every node
+	// has a session.
 	NodeSelector *metav1.LabelSelectorApplyConfiguration `json:"node-selector,omitempty"`
-	// The name of the password of the session (TCP MD5, RFC 2385): the key in the
-	// Secret epic-bgp-passwords in the namespace of the node program, or the name
-	// of a file in the program's password folder. The password is not in any
-	// object of EPIC. Until the node has it, the session stays down. Absent, the
-	// session has no password.
+	// Name of the session's password (TCP MD5, RFC 2385): a key of the Secret
+	// epic-bgp-passwords in the node program's namespace, or a file in the program's
+	// password directory. EPIC objects never contain the password itself. The session stays
+	// down until the node can read the password. If absent, the session has no password.
 	PasswordName *string `json:"password-name,omitempty"`
-	// How many seconds without a message end the session, from 3 to 65535; the peer may
-	// ask for less. Default: 90.
+	// Number of seconds without a message after which the session ends, from 3 to 65535.
+	// The peer may ask for less. Default: 90.
 	HoldTimeSeconds *int32 `json:"hold-time-seconds,omitempty"`
-	// The time to live of packets to a peer that is more than one hop away, from 2 to 255.
-	// Without it external peers have to be on a network of the node. Internal peers need it
-	// only for BFD over several hops.
+	// Time to live of packets to a peer that is more than one hop away, from 2 to 255. If
+	// absent, an external peer must be on a network to which the node is directly attached.
+	// An internal peer needs it only for BFD over several hops.
 	MultihopTTL *int32 `json:"multihop-ttl,omitempty"`
-	// Whether packets of the session have a time to live of 255 and those that arrive
-	// with less are dropped, so nobody beyond the next hop can reach it (GTSM, RFC
-	// 5082). The peer has to be set up the same. It excludes multihop-ttl.
+	// Whether to send the session's packets with a time to live of 255 and drop received
+	// packets with a lower one, so only a directly connected router can reach the session
+	// (GTSM, RFC 5082). The peer must be configured the same way. Can't be combined with
+	// multihop-ttl.
 	TTLSecurity *bool `json:"ttl-security,omitempty"`
-	// Detects the loss of a node or a peer within a fraction of a second. Absent, there
-	// is no BFD with this peer.
+	// Configures BFD with this peer, which detects the loss of a node or a peer within a
+	// fraction of a second. If absent, BFD is not used.
 	BFD *BFDApplyConfiguration `json:"bfd,omitempty"`
-	// How many routes the peer may send. Nodes use none of them, and drop the session
-	// of a peer that sends more; they try again after five minutes. From 1 to 100000.
-	// Default: 10000.
+	// Maximum number of routes that the peer may send. Nodes use none of them. If a peer
+	// sends more, the node closes the session and tries again after five minutes. From 1 to
+	// 100000. Default: 10000.
 	MaxPrefixes *int32 `json:"max-prefixes,omitempty"`
 }
 

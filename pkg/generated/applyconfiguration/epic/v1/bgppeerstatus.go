@@ -13,15 +13,15 @@ import (
 //
 // BGPPeerStatus is the state of a node's session with a BGP peer.
 type BGPPeerStatusApplyConfiguration struct {
-	// The name of the peer in EPIC.spec.base.bgp.peers.
+	// Name of the peer in EPIC.spec.base.bgp.peers.
 	Name *string `json:"name,omitempty"`
-	// The address of the peer.
+	// Address of the peer.
 	Address *string `json:"address,omitempty"`
-	// Whether the session is up: Up or Down.
+	// State of the session: Up or Down.
 	State *epicv1.SessionState `json:"state,omitempty"`
-	// Whether the BFD session with the peer is up: Up or Down. Absent without BFD.
+	// State of the BFD session with the peer: Up or Down. Absent without BFD.
 	BFD *epicv1.SessionState `json:"bfd,omitempty"`
-	// Why the session is down, as far as the node knows.
+	// Why the session is down, if the node knows.
 	Message *string `json:"message,omitempty"`
 }
 

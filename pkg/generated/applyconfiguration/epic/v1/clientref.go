@@ -7,15 +7,15 @@ package v1
 // ClientRefApplyConfiguration represents a declarative configuration of the ClientRef type for use
 // with apply.
 //
-// ClientRef says which object of a tenant's cluster an object here stands for.
+// ClientRef names the object in a client cluster that an object represents.
 type ClientRefApplyConfiguration struct {
-	// The ID of the tenant's cluster.
+	// ID of the client cluster.
 	ClusterID *string `json:"clusterID,omitempty"`
-	// The namespace of the object in that cluster.
+	// Namespace of the object in that cluster.
 	Namespace *string `json:"namespace,omitempty"`
-	// The name of the object in that cluster.
+	// Name of the object in that cluster.
 	Name *string `json:"name,omitempty"`
-	// The uid of the object in that cluster.
+	// UID of the object in that cluster.
 	UID *string `json:"uid,omitempty"`
 }
 

@@ -7,14 +7,15 @@ package v1
 // ConnectionLimitApplyConfiguration represents a declarative configuration of the ConnectionLimit type for use
 // with apply.
 //
-// ConnectionLimit bounds the connections of one Envoy.
+// ConnectionLimit limits the concurrent connections of one Envoy.
 type ConnectionLimitApplyConfiguration struct {
-	// How many connections of clients a listener holds, from 1 to 50000. More are
-	// closed. One Envoy holds 50000 together. Default: 50000.
+	// Maximum number of client connections per listener, from 1 to 50000. Envoy closes
+	// connections above it. An Envoy accepts at most 50000 connections on all listeners
+	// together. Default: 50000.
 	PerListener *int32 `json:"perListener,omitempty"`
-	// How many connections, and how many requests, an Envoy has to the endpoints of one
-	// backend, from 1 to 65536. More requests are answered with 503, and more
-	// connections closed. Default: 65536.
+	// Maximum number of connections, and of concurrent requests, from one Envoy to the
+	// endpoints of one backend, from 1 to 65536. Envoy answers requests above it with 503
+	// and closes connections above it. Default: 65536.
 	PerBackend *int32 `json:"perBackend,omitempty"`
 }
 

@@ -7,19 +7,19 @@ package v1
 // DNSEndpointApplyConfiguration represents a declarative configuration of the DNSEndpoint type for use
 // with apply.
 //
-// DNSEndpoint is one DNS record, in the form that external-dns reads.
+// DNSEndpoint is one DNS record, in the format that external-dns reads.
 type DNSEndpointApplyConfiguration struct {
-	// The name of the record. In a group's endpoint-template, a Go template from
-	// which the name is made.
+	// Name of the record. In a group's endpoint-template, a Go template that renders the
+	// name.
 	DNSName *string `json:"dnsName,omitempty"`
-	// What the record points to: addresses, or another name. The server appends
-	// the public address.
+	// Targets of the record: addresses or another name. The server appends the public
+	// address.
 	Targets []string `json:"targets,omitempty"`
-	// The type of the record, such as A or AAAA.
+	// Type of the record, such as A or AAAA.
 	RecordType *string `json:"recordType,omitempty"`
-	// What distinguishes this record from others of the same name and type.
+	// Distinguishes this record from others with the same name and type.
 	SetIdentifier *string `json:"setIdentifier,omitempty"`
-	// The time to live of the record, in seconds.
+	// Time to live of the record, in seconds.
 	RecordTTL *int64 `json:"recordTTL,omitempty"`
 	// Labels that external-dns stores with the record.
 	Labels map[string]string `json:"labels,omitempty"`

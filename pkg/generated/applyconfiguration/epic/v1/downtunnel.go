@@ -13,12 +13,12 @@ import (
 //
 // DownTunnel is a tunnel that is down.
 type DownTunnelApplyConfiguration struct {
-	// The ID of the tunnel.
+	// ID of the tunnel.
 	TunnelID *int32 `json:"tunnel-id,omitempty"`
-	// The address of the client node at the far end.
+	// Address of the client node at the far end.
 	TenantNode *string `json:"tenant-node,omitempty"`
-	// When the far end last answered. Absent if it has not answered since the
-	// node started.
+	// When the far end last answered. Absent if it has not answered since the node program
+	// started.
 	LastAnswer *metav1.Time `json:"last-answer,omitempty"`
 }
 

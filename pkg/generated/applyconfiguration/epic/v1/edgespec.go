@@ -7,30 +7,29 @@ package v1
 // EdgeSpecApplyConfiguration represents a declarative configuration of the EdgeSpec type for use
 // with apply.
 //
-// EdgeSpec sets how Envoys treat clients and endpoints. A service group has it for all of
-// its load balancers and gateway proxies. Each of them may set fields itself, as far as
-// the group's edge-overrides allow it: a field that it leaves out has the group's value,
-// and the field's default if the group has none. A proxy that is configured by an
-// envoy-template takes everything from that and ignores these settings.
+// EdgeSpec configures how Envoys treat clients and endpoints. A service group's settings
+// apply to all of its load balancers and gateway proxies. Each of them may set fields
+// itself, as far as the group's edge-overrides allow. A field that it leaves out takes the
+// group's value, or the field's default if the group has none. A proxy that is configured
+// by an envoy-template ignores these settings.
 type EdgeSpecApplyConfiguration struct {
-	// How many connections there may be. A load balancer or gateway proxy may always set
-	// lower numbers than its group, and never higher ones.
+	// Limits on concurrent connections. A load balancer or gateway proxy may always set
+	// lower limits than its group, and never higher ones.
 	ConnectionLimit *ConnectionLimitApplyConfiguration `json:"connectionLimit,omitempty"`
-	// How many requests and new connections there may be in a time. A load balancer or
-	// gateway proxy may always set lower rates than its group, and never higher ones.
-	// Default: any number.
+	// Limits on the rate of requests and new connections. A load balancer or gateway proxy
+	// may always set lower rates than its group, and never higher ones. Default: no limit.
 	RateLimit *RateLimitApplyConfiguration `json:"rateLimit,omitempty"`
-	// Where the PROXY protocol carries the addresses of clients.
+	// Where the PROXY protocol is used to carry client addresses.
 	ProxyProtocol *ProxyProtocolApplyConfiguration `json:"proxyProtocol,omitempty"`
-	// HTTP/3 at HTTPS listeners. Default: none.
+	// HTTP/3 on HTTPS listeners. Default: off.
 	HTTP3 *HTTP3ApplyConfiguration `json:"http3,omitempty"`
-	// How Envoys check whether endpoints work. Default: they do not.
+	// How Envoys check whether endpoints work. Default: no checks.
 	HealthCheck *HealthCheckApplyConfiguration `json:"healthCheck,omitempty"`
-	// How Envoys avoid endpoints that fail requests. Default: they do not.
+	// How Envoys avoid endpoints that fail requests. Default: off.
 	OutlierDetection *OutlierDetectionApplyConfiguration `json:"outlierDetection,omitempty"`
-	// What Envoys write for each request and connection.
+	// What Envoys log for each request and connection.
 	AccessLog *AccessLogApplyConfiguration `json:"accessLog,omitempty"`
-	// Where Envoys send traces of requests. Default: nowhere.
+	// Where Envoys send traces of requests. Default: no tracing.
 	Tracing *TracingApplyConfiguration `json:"tracing,omitempty"`
 }
 

@@ -11,17 +11,17 @@ import (
 // EndpointPortApplyConfiguration represents a declarative configuration of the EndpointPort type for use
 // with apply.
 //
-// EndpointPort is one port at which something listens. Setting any part of it
-// sets the whole.
+// EndpointPort is one port on which something listens. Setting any part of it replaces the
+// whole.
 type EndpointPortApplyConfiguration struct {
-	// The port number, from 1 to 65535.
+	// Port number, from 1 to 65535.
 	Port *int32 `json:"port,omitempty"`
-	// The protocol: TCP or UDP. Default: UDP in an epic-port, which
-	// carries tunnels, and TCP everywhere else.
+	// Protocol of the port: TCP or UDP. Default: UDP in an epic-port, which carries
+	// tunnels, and TCP everywhere else.
 	Protocol *corev1.Protocol `json:"protocol,omitempty"`
-	// A name for the port.
+	// Name of the port.
 	Name *string `json:"name,omitempty"`
-	// The application protocol that is spoken on the port, such as http or gue.
+	// Application protocol of the port, such as http or gue.
 	AppProtocol *string `json:"appProtocol,omitempty"`
 }
 

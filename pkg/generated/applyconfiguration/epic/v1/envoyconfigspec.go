@@ -13,14 +13,12 @@ import (
 //
 // EnvoyConfigSpec is the Envoy configuration of a proxy, in templates.
 type EnvoyConfigSpecApplyConfiguration struct {
-	// The name by which Envoy asks for its configuration. The controller sets
-	// the one it serves; what is given here is kept, and nothing uses it.
+	// Name under which Envoy requests its configuration. The operator sets the name that it
+	// serves, so a value given here is stored but not used.
 	NodeID *string `json:"nodeID,omitempty"`
-	// How the values of the resources are written: json, b64json or yaml.
-	// When absent, json.
+	// Encoding of the resource values: json, b64json or yaml. Default: json.
 	Serialization *epicv1.EnvoySerialization `json:"serialization,omitempty"`
-	// The version of Envoy's API for which the resources are written: v3.
-	// When absent, v3.
+	// Version of the Envoy API that the resources use: v3. Default: v3.
 	EnvoyAPI *epicv1.EnvoyAPIVersion `json:"envoyAPI,omitempty"`
 	// The resources that make up the configuration.
 	EnvoyResources *EnvoyResourcesApplyConfiguration `json:"envoyResources,omitempty"`

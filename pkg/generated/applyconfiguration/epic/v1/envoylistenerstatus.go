@@ -13,15 +13,15 @@ import (
 //
 // EnvoyListenerStatus is one address and port on which Envoys listen.
 type EnvoyListenerStatusApplyConfiguration struct {
-	// The name of the listener in Envoy's configuration and statistics.
+	// Name of the listener in Envoy's configuration and statistics.
 	Name *string `json:"name,omitempty"`
-	// The address on which Envoy listens.
+	// Address on which Envoy listens.
 	Address *string `json:"address,omitempty"`
-	// The port on which Envoy listens.
+	// Port on which Envoy listens.
 	Port *int32 `json:"port,omitempty"`
-	// The protocol of the port: TCP or UDP.
+	// Protocol of the port: TCP or UDP.
 	Protocol *corev1.Protocol `json:"protocol,omitempty"`
-	// How many Envoys have accepted the newest version of the listener.
+	// Number of Envoys that have accepted the newest version of the listener.
 	ProgrammedReplicas *int32 `json:"programmedReplicas,omitempty"`
 }
 

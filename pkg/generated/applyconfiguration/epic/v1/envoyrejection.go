@@ -11,16 +11,16 @@ import (
 // EnvoyRejectionApplyConfiguration represents a declarative configuration of the EnvoyRejection type for use
 // with apply.
 //
-// EnvoyRejection is a part of a configuration that an Envoy refused. The Envoy
-// keeps the version that it accepted before.
+// EnvoyRejection is a resource that an Envoy rejected. The Envoy keeps the version that it
+// accepted before.
 type EnvoyRejectionApplyConfiguration struct {
-	// When the refusal arrived.
+	// When the operator received the rejection.
 	Time *metav1.Time `json:"time,omitempty"`
-	// The name of the proxy that refused it.
+	// Name of the proxy whose Envoy rejected the resource.
 	Proxy *string `json:"proxy,omitempty"`
-	// The type of the resource, such as listener or route.
+	// Type of the resource, such as listener or route.
 	Type *string `json:"type,omitempty"`
-	// The name of the resource.
+	// Name of the resource.
 	Resource *string `json:"resource,omitempty"`
 	// Envoy's error message.
 	Message *string `json:"message,omitempty"`

@@ -9,9 +9,9 @@ package v1
 //
 // EnvoyResource is one named resource of an Envoy configuration.
 type EnvoyResourceApplyConfiguration struct {
-	// The name of the resource.
+	// Name of the resource.
 	Name *string `json:"name,omitempty"`
-	// The resource, written as serialization says.
+	// The resource, encoded as serialization specifies.
 	Value *string `json:"value,omitempty"`
 }
 

@@ -7,19 +7,18 @@ package v1
 // EnvoyResourcesApplyConfiguration represents a declarative configuration of the EnvoyResources type for use
 // with apply.
 //
-// EnvoyResources is the resources that make up an Envoy configuration. Each
-// value is a Go template that yields one resource.
+// EnvoyResources is the resources of an Envoy configuration. Each value is a Go template
+// that renders one resource.
 type EnvoyResourcesApplyConfiguration struct {
-	// Templates of clusters, each rendered once for every backend.
+	// Templates of clusters, each rendered once per backend.
 	Clusters []EnvoyResourceApplyConfiguration `json:"clusters,omitempty"`
-	// Templates of cluster load assignments, each rendered once for every
-	// backend.
+	// Templates of cluster load assignments, each rendered once per backend.
 	Endpoints []EnvoyResourceApplyConfiguration `json:"endpoints,omitempty"`
-	// Route configurations, which are used as they are.
+	// Route configurations, used as they are.
 	Routes []EnvoyResourceApplyConfiguration `json:"routes,omitempty"`
-	// Templates of listeners, each rendered once for every published port.
+	// Templates of listeners, each rendered once per published port.
 	Listeners []EnvoyResourceApplyConfiguration `json:"listeners,omitempty"`
-	// Runtime layers, which are used as they are.
+	// Runtime layers, used as they are.
 	Runtimes []EnvoyResourceApplyConfiguration `json:"runtimes,omitempty"`
 	// Secrets that Envoy may use, such as certificates.
 	Secrets []EnvoySecretResourceApplyConfiguration `json:"secrets,omitempty"`

@@ -9,7 +9,7 @@ package v1
 //
 // EnvoySecretResource is one secret that Envoy may use.
 type EnvoySecretResourceApplyConfiguration struct {
-	// The name by which the Envoy configuration refers to the secret.
+	// Name by which the Envoy configuration refers to the secret.
 	Name *string `json:"name,omitempty"`
 	// The Secret of the gateway cluster that holds it.
 	Ref *SecretReferenceApplyConfiguration `json:"ref,omitempty"`

@@ -7,22 +7,24 @@ package v1
 // EnvoyStatusApplyConfiguration represents a declarative configuration of the EnvoyStatus type for use
 // with apply.
 //
-// EnvoyStatus is the progress of the Envoys of one load balancer or gateway
-// proxy. The operator writes it.
+// EnvoyStatus is the state of the Envoys of one load balancer or gateway proxy. Set by the
+// operator.
 type EnvoyStatusApplyConfiguration struct {
-	// The generation of the spec that the Envoys are being brought to.
+	// The generation of the spec that the operator is rolling out to the Envoys.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
-	// How many Envoys should run.
+	// Desired number of Envoys.
 	Replicas *int32 `json:"replicas,omitempty"`
-	// How many of them were started from the newest image and pod template.
+	// Number of Envoys that run the newest image and pod template.
 	UpdatedReplicas *int32 `json:"updatedReplicas,omitempty"`
-	// How many of them are ready: they have accepted a configuration, and serve.
+	// Number of Envoys that are ready: they have accepted a configuration and serve
+	// requests.
 	ReadyReplicas *int32 `json:"readyReplicas,omitempty"`
-	// The image of the newest Envoys; absent where they are no containers.
+	// Image of the newest Envoys. Absent if Envoys do not run in containers.
 	Image *string `json:"image,omitempty"`
-	// What the Envoys listen on.
+	// Addresses and ports on which the Envoys listen.
 	Listeners []EnvoyListenerStatusApplyConfiguration `json:"listeners,omitempty"`
-	// What an Envoy refused last. It stays until the Envoy accepts the resource.
+	// The most recent resource that an Envoy rejected. It is removed when the Envoy accepts
+	// the resource.
 	LastRejection *EnvoyRejectionApplyConfiguration `json:"lastRejection,omitempty"`
 }
 

@@ -16,14 +16,14 @@ import (
 // EPICApplyConfiguration represents a declarative configuration of the EPIC type for use
 // with apply.
 //
-// EPIC is the configuration of one whole EPIC installation. There is exactly
-// one: the object named epic in the namespace epic.
+// EPIC is the configuration of an EPIC installation. There is exactly one: the object epic
+// in the namespace epic.
 type EPICApplyConfiguration struct {
 	metav1.TypeMetaApplyConfiguration `json:""`
 	// Standard object metadata. The name and the namespace are both epic.
 	*metav1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	// What the platform team sets for the installation. Every field has a
-	// default or may be absent, so an empty spec is a complete one.
+	// What the platform team configures for the installation. Every field is optional, so
+	// an empty spec is valid.
 	Spec *EPICSpecApplyConfiguration `json:"spec,omitempty"`
 	// What the server and the controller report about the installation.
 	Status *EPICStatusApplyConfiguration `json:"status,omitempty"`

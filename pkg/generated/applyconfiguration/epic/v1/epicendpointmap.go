@@ -7,11 +7,10 @@ package v1
 // EPICEndpointMapApplyConfiguration represents a declarative configuration of the EPICEndpointMap type for use
 // with apply.
 //
-// EPICEndpointMap is the tunnels between one of the tenant's nodes and the
-// gateway's nodes, in the form in which a spec shows them.
+// EPICEndpointMap is the tunnels between one client node and the gateway nodes, as shown in
+// a spec.
 type EPICEndpointMapApplyConfiguration struct {
-	// The tunnels of the tenant's node, by the address of the gateway node at
-	// their near end.
+	// Tunnels of the client node, by the address of the gateway node at their near end.
 	EPICEndpoints map[string]GUETunnelEndpointApplyConfiguration `json:"epic-endpoints,omitempty"`
 }
 

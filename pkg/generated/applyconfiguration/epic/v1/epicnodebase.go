@@ -9,19 +9,18 @@ package v1
 //
 // EPICNodeBase holds the settings that all gateway nodes share.
 type EPICNodeBaseApplyConfiguration struct {
-	// The network interfaces of a gateway node that carry tunnel traffic. Each
-	// of them gets the programs that wrap and unwrap packets; the first address
-	// of the first one identifies the node. Default: enp1s0.
+	// Network interfaces of a gateway node that carry tunnel traffic. EPIC attaches its
+	// encapsulation and decapsulation programs to each of them. The first address of the
+	// first interface identifies the node. Default: enp1s0.
 	GUEIngressNICs []string `json:"gue-ingress-nics,omitempty"`
-	// The tunnel endpoint from which new ones are made: a tunnel gets this port
-	// unless it is given one of its own. An address or an ID here has no effect.
-	// Default: UDP port 6080.
+	// Template of new tunnel endpoints: a tunnel gets this port unless its own port is set.
+	// An address or an ID here has no effect. Default: UDP port 6080.
 	GUEEndpoint *GUETunnelEndpointApplyConfiguration `json:"gue-endpoint,omitempty"`
-	// How nodes announce public addresses by BGP. Absent, they do not: a routing
-	// daemon on the node can announce the kernel's routes of protocol 233 instead.
+	// How nodes announce public addresses by BGP. If absent, they do not; a routing daemon
+	// on the node can announce the kernel routes of protocol 233 instead.
 	BGP *BGPApplyConfiguration `json:"bgp,omitempty"`
-	// How nodes answer for public addresses on a network without BGP. Absent, they
-	// do not. An empty object is enough to turn it on.
+	// How nodes answer for public addresses on a network without BGP. If absent, they do
+	// not. An empty object turns it on.
 	Layer2 *Layer2ApplyConfiguration `json:"layer2,omitempty"`
 }
 

@@ -12,21 +12,21 @@ import (
 // EPICNodeStatusApplyConfiguration represents a declarative configuration of the EPICNodeStatus type for use
 // with apply.
 //
-// EPICNodeStatus is the report of a gateway node.
+// EPICNodeStatus is the report of a gateway node of an earlier release.
 type EPICNodeStatusApplyConfiguration struct {
-	// The name of the node: that of its Node object, or of the host.
+	// Name of the node: that of its Node object, or the hostname.
 	Name *string `json:"name,omitempty"`
-	// The version of the node's program.
+	// Version of the node program.
 	Version *string `json:"version,omitempty"`
-	// When the node wrote its entry last, by the server's clock. A node writes
-	// its own time here; the server puts its own in place of any that is new.
+	// When the node last updated its entry, by the server's clock. A node sends its own
+	// time; the server replaces every new value with the server's time.
 	HeartbeatTime *metav1.Time `json:"heartbeat-time,omitempty"`
-	// How many tunnels end on the node.
+	// Number of tunnels that end on the node.
 	Tunnels *int32 `json:"tunnels,omitempty"`
-	// How many of those have a far end that answers.
+	// Number of those tunnels whose far end answers.
 	TunnelsUp *int32 `json:"tunnels-up,omitempty"`
-	// Conditions that the node sets, one for each type. A write
-	// that leaves this out keeps what is there; an empty list removes it.
+	// Conditions that the node sets, one per type. An update that omits this field keeps
+	// the existing conditions; an empty list removes them.
 	Conditions []applyconfigurationsmetav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 }
 

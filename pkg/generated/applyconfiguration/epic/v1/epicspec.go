@@ -7,31 +7,28 @@ package v1
 // EPICSpecApplyConfiguration represents a declarative configuration of the EPICSpec type for use
 // with apply.
 //
-// EPICSpec is what the platform team sets for the installation.
+// EPICSpec is what the platform team configures for the installation.
 type EPICSpecApplyConfiguration struct {
-	// The image of a per-account endpoint server that this version does not
-	// run. The value is accepted and kept, and nothing uses it.
-	// Default: quay.io/epic-gateway/eds-server:latest.
+	// Image of a per-account endpoint server that this version does not run. The value is
+	// stored but not used. Default: quay.io/epic-gateway/eds-server:latest.
 	EDSImage *string `json:"eds-image,omitempty"`
-	// The Envoy image of every proxy whose service group does not name another.
-	// When neither names one, the controller uses the image it was built for.
+	// Envoy image of every proxy whose service group does not set one. Default: the image
+	// in the operator's flag --envoy-image.
 	EnvoyImage *string `json:"envoy-image,omitempty"`
-	// The image of a per-account discovery server that this version does not
-	// run. The value is accepted and kept, and nothing uses it.
+	// Image of a per-account discovery server that this version does not run. The value is
+	// stored but not used.
 	XDSImage *string `json:"xds-image,omitempty"`
-	// The service addresses of the gateway cluster in CIDR form, several of
-	// them separated by commas. Proxy pods reach these over the cluster's own
-	// network rather than over their public interface.
+	// Service CIDRs of the gateway cluster, separated by commas. Proxy pods reach these
+	// addresses through the cluster's network, not through their public interface.
 	ServiceCIDR *string `json:"service-cidr,omitempty"`
 	// Settings of the gateway nodes.
 	Base *EPICNodeBaseApplyConfiguration `json:"base,omitempty"`
-	// Addresses, in CIDR form, that proxies must not reach without a tunnel: the
-	// server refuses tenants' endpoints that have one of them and no node. The
-	// service addresses in service-cidr, the addresses and pod CIDRs of the
-	// gateway cluster's Nodes, the pools of all service prefixes, and loopback,
-	// link-local, multicast and cloud metadata addresses are refused without
-	// being listed here. List the pod addresses of a network plugin that does not
-	// record them in the Nodes, and other networks that gateway nodes can reach.
+	// CIDRs that proxies must not reach without a tunnel. The server refuses an endpoint
+	// that has one of these addresses and no node. It always refuses the service CIDRs in
+	// service-cidr, the addresses and pod CIDRs of the gateway cluster's Nodes, the pools
+	// of all service prefixes, and loopback, link-local, multicast and cloud metadata
+	// addresses. List here the pod CIDRs of a network plugin that does not record them in
+	// the Nodes, and other networks that gateway nodes can reach.
 	DeniedEndpointCIDRs []string `json:"denied-endpoint-cidrs,omitempty"`
 }
 

@@ -14,32 +14,29 @@ import (
 // EPICStatus is what the server and the controller report about the
 // installation.
 type EPICStatusApplyConfiguration struct {
-	// The tunnel ID that was assigned most recently, from 1 to 2147483647.
-	// Absent until the first tunnel exists. Set by the server; written by
-	// nobody else.
-	// It is exact in the answer to a get or list without resourceVersion. A watch,
-	// or a read from a cache, shows what it was when the object was last written:
-	// assigning an ID does not write the object.
+	// The tunnel ID that was assigned most recently, from 1 to 2147483647. Set by the
+	// server. Absent until the first tunnel exists. A get or list without a resourceVersion
+	// returns the current value. A watch, or a read from a cache, returns the value as of
+	// the object's last write, because assigning an ID does not write the object.
 	CurrentTunnelID *int32 `json:"current-tunnel-id,omitempty"`
-	// The group ID that was assigned most recently to an account, from 1 to
-	// 2147483647. Absent until the first account exists. Set by the server.
-	// It is exact in the answer to a get or list without resourceVersion. A watch,
-	// or a read from a cache, shows what it was when the object was last written:
-	// assigning an ID does not write the object.
+	// The group ID that was assigned most recently to an account, from 1 to 2147483647. Set
+	// by the server. Absent until the first account exists. A get or list without a
+	// resourceVersion returns the current value. A watch, or a read from a cache, returns
+	// the value as of the object's last write, because assigning an ID does not write the
+	// object.
 	CurrentGroupID *int32 `json:"current-group-id,omitempty"`
-	// The generation of the spec that this status describes. When it is lower
-	// than metadata.generation the controller has not seen the last change yet.
+	// The generation of the spec that this status describes. If it is lower than
+	// metadata.generation, the controller has not processed the latest change yet.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
-	// Conditions that the controller sets on the installation, one for each type. A write
-	// that leaves this out keeps what is there; an empty list removes it.
+	// Conditions that the controller sets on the installation, one per type. An update that
+	// omits this field keeps the existing conditions; an empty list removes them.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
-	// What gateway nodes of earlier releases report, by the node's address. Each
-	// writes its own entry, about once a minute. Nodes of this release have a
-	// GatewayNode object each, and the controller removes their entries here.
+	// Reports of gateway nodes of earlier releases, by the node's address. Each node
+	// updates its own entry about once a minute. Nodes of this release have a GatewayNode
+	// object instead, and the controller removes their entries here.
 	Nodes map[string]EPICNodeStatusApplyConfiguration `json:"nodes,omitempty"`
-	// How many gateway nodes there are, as the controller last counted them: the
-	// GatewayNode objects, and the entries of nodes. A write that leaves this out
-	// keeps what is there.
+	// Number of gateway nodes when the controller last counted them: the GatewayNode
+	// objects and the entries of nodes. An update that omits this field keeps its value.
 	GatewayNodes *int32 `json:"gateway-nodes,omitempty"`
 }
 

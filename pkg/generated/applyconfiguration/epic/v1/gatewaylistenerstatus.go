@@ -13,14 +13,13 @@ import (
 //
 // GatewayListenerStatus is the state of one listener of a gateway proxy.
 type GatewayListenerStatusApplyConfiguration struct {
-	// The name of the listener in spec.gateway.listeners.
+	// Name of the listener in spec.gateway.listeners.
 	Name *string `json:"name,omitempty"`
-	// The number of GWRoutes that are attached to the listener.
+	// Number of GWRoutes attached to the listener.
 	AttachedRoutes *int32 `json:"attachedRoutes,omitempty"`
-	// The conditions of the listener, with the types and reasons of the Gateway
-	// API: Accepted, ResolvedRefs, Conflicted and Programmed. Programmed is True
-	// once Envoys have accepted the listener. Its observedGeneration is that of
-	// the gateway proxy.
+	// Conditions of the listener, with the types and reasons of the Gateway API: Accepted,
+	// ResolvedRefs, Conflicted and Programmed. Programmed is True once Envoys have accepted
+	// the listener. Their observedGeneration is that of the gateway proxy.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 }
 

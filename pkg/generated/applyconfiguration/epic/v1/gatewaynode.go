@@ -16,17 +16,17 @@ import (
 // GatewayNodeApplyConfiguration represents a declarative configuration of the GatewayNode type for use
 // with apply.
 //
-// GatewayNode is the report of one gateway node: its heartbeat, its health and the
-// state of the tunnels that end on it. The node program creates the object and
-// writes its status. The object may be deleted at any time: a node that is alive
-// creates it again within a minute. The controller deletes the object of a node
-// that stopped sending heartbeats, after an hour unless it is told otherwise.
+// GatewayNode is the report of one gateway node: its heartbeat, its health and the state of
+// its tunnels. The node program creates the object and writes its status. The object may be
+// deleted at any time: a running node creates it again within a minute. The controller
+// deletes the object of a node that has stopped sending heartbeats, by default after an
+// hour.
 type GatewayNodeApplyConfiguration struct {
 	metav1.TypeMetaApplyConfiguration `json:""`
 	// Standard object metadata. The namespace is epic. The name is the node's
 	// address, with dashes in place of the colons of an IPv6 address.
 	*metav1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	// Which node the object is for.
+	// Which node the object describes.
 	Spec *GatewayNodeSpecApplyConfiguration `json:"spec,omitempty"`
 	// What the node reports.
 	Status *GatewayNodeStatusApplyConfiguration `json:"status,omitempty"`

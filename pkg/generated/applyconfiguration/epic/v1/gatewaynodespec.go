@@ -7,11 +7,10 @@ package v1
 // GatewayNodeSpecApplyConfiguration represents a declarative configuration of the GatewayNodeSpec type for use
 // with apply.
 //
-// GatewayNodeSpec says which node the object is for.
+// GatewayNodeSpec names the node that the object describes.
 type GatewayNodeSpecApplyConfiguration struct {
-	// The address by which tunnels and interfaces of proxies name the node:
-	// epic-address and epic-node-address have it. It can't be changed. Default:
-	// the address in the object's name.
+	// Address by which tunnels and proxy interfaces refer to the node, in epic-address and
+	// epic-node-address. It can't be changed. Default: the address in the object's name.
 	Address *string `json:"address,omitempty"`
 }
 

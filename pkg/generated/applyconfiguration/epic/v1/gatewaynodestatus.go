@@ -12,39 +12,39 @@ import (
 // GatewayNodeStatusApplyConfiguration represents a declarative configuration of the GatewayNodeStatus type for use
 // with apply.
 //
-// GatewayNodeStatus is what a gateway node reports. A write of the status replaces
-// everything but the conditions that it leaves out.
+// GatewayNodeStatus is what a gateway node reports. An update replaces the whole status,
+// except that conditions it omits are kept.
 type GatewayNodeStatusApplyConfiguration struct {
-	// The name of the node: that of its Node object, or of the host.
+	// Name of the node: that of its Node object, or the hostname.
 	NodeName *string `json:"node-name,omitempty"`
-	// The version of the node program.
+	// Version of the node program.
 	Version *string `json:"version,omitempty"`
-	// When the node last wrote its status, by the server's clock. A node writes
-	// about once a minute, and when something changes. After three minutes without
-	// a write, the state of its tunnels is unknown.
+	// When the node last wrote its status, by the server's clock. A node writes about once
+	// a minute, and whenever something changes. After three minutes without a write, the
+	// state of its tunnels is unknown.
 	HeartbeatTime *metav1.Time `json:"heartbeat-time,omitempty"`
-	// How many tunnels end on the node.
+	// Number of tunnels that end on the node.
 	Tunnels *int32 `json:"tunnels,omitempty"`
-	// How many of those are up: the far end answers.
+	// Number of those tunnels that are up: the far end answers.
 	TunnelsUp *int32 `json:"tunnels-up,omitempty"`
-	// How many of those are down: the far end has never answered, or does not
-	// answer anymore. The state of the others is not known yet.
+	// Number of those tunnels that are down: the far end has never answered, or has stopped
+	// answering. The state of the remaining tunnels is not known yet.
 	TunnelsDown *int32 `json:"tunnels-down,omitempty"`
-	// Which tunnels are up and which are down, in a form for programs. Absent on a
-	// node whose program does not report it.
+	// Which tunnels are up and which are down, in a compact form for programs. Absent if
+	// the node program does not report it.
 	TunnelStates *TunnelStatesApplyConfiguration `json:"tunnel-states,omitempty"`
-	// The first tunnels that are down, by ID, for people. At most 50.
+	// The first 50 tunnels that are down, sorted by ID, for people.
 	DownTunnels []DownTunnelApplyConfiguration `json:"down-tunnels,omitempty"`
 	// The generation of the spec that this status describes.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
-	// Conditions that the node sets, one for each type. A write that leaves
-	// this out keeps what is there; an empty list removes it.
+	// Conditions that the node sets, one per type. An update that omits this field keeps
+	// the existing conditions; an empty list removes them.
 	Conditions []applyconfigurationsmetav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// The node's sessions with BGP peers. At most 64.
 	BGPPeers []BGPPeerStatusApplyConfiguration `json:"bgp-peers,omitempty"`
-	// How many routes of public addresses the node announces by BGP.
+	// Number of routes to public addresses that the node announces by BGP.
 	AnnouncedRoutes *int32 `json:"announced-routes,omitempty"`
-	// For how many public addresses the node answers ARP and neighbor discovery.
+	// Number of public addresses for which the node answers ARP and neighbor discovery.
 	Layer2Addresses *int32 `json:"layer2-addresses,omitempty"`
 }
 

@@ -7,9 +7,9 @@ package v1
 // GRPCHealthCheckApplyConfiguration represents a declarative configuration of the GRPCHealthCheck type for use
 // with apply.
 //
-// GRPCHealthCheck is a check by the health service of gRPC.
+// GRPCHealthCheck is a health check with the gRPC health service.
 type GRPCHealthCheckApplyConfiguration struct {
-	// The service that is asked about. Default: the server as a whole.
+	// Name of the service to check. Default: the server as a whole.
 	Service *string `json:"service,omitempty"`
 }
 

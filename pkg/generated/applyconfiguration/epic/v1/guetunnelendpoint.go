@@ -9,14 +9,12 @@ package v1
 //
 // GUETunnelEndpoint is the near end of one tunnel.
 type GUETunnelEndpointApplyConfiguration struct {
-	// The address of the gateway node.
+	// Address of the gateway node.
 	EPICAddress *string `json:"epic-address,omitempty"`
-	// The port on which the gateway node receives tunnel traffic.
-	// Default: UDP port 6080.
+	// Port on which the gateway node receives tunnel traffic. Default: UDP port 6080.
 	EPICPort *EndpointPortApplyConfiguration `json:"epic-port,omitempty"`
-	// The ID of the tunnel, from 1 to 2147483647. No two tunnels of the
-	// installation have the same. The server assigns it; a client leaves it out,
-	// or sends back the value it was given.
+	// ID of the tunnel, from 1 to 2147483647, unique in the installation. The server
+	// assigns it. Clients must leave it out or send the value that they received.
 	TunnelID *int32 `json:"tunnel-id,omitempty"`
 }
 

@@ -16,13 +16,13 @@ import (
 // GWEndpointSliceApplyConfiguration represents a declarative configuration of the GWEndpointSlice type for use
 // with apply.
 //
-// GWEndpointSlice is one EndpointSlice of a tenant's cluster: addresses to
-// which the routes of the account's gateway proxies may send requests.
+// GWEndpointSlice is one EndpointSlice of a client cluster: endpoints to which the routes
+// of the account's gateway proxies may send requests.
 type GWEndpointSliceApplyConfiguration struct {
 	metav1.TypeMetaApplyConfiguration `json:""`
 	// Standard object metadata. The namespace is an account's.
 	*metav1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	// The slice, as the tenant's cluster has it.
+	// The EndpointSlice, copied from the client cluster.
 	Spec *GWEndpointSliceSpecApplyConfiguration `json:"spec,omitempty"`
 	// What the controller reports about the slice.
 	Status *GWEndpointSliceStatusApplyConfiguration `json:"status,omitempty"`

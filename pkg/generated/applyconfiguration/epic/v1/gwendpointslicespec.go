@@ -13,32 +13,29 @@ import (
 // GWEndpointSliceSpecApplyConfiguration represents a declarative configuration of the GWEndpointSliceSpec type for use
 // with apply.
 //
-// GWEndpointSliceSpec is an EndpointSlice as the tenant's cluster has it, with
-// what the cluster knows besides about its nodes.
+// GWEndpointSliceSpec is an EndpointSlice copied from the client cluster, together with the
+// addresses of the cluster's nodes.
 type GWEndpointSliceSpecApplyConfiguration struct {
-	// The EndpointSlice in the tenant's cluster that this object stands for.
+	// The EndpointSlice in the client cluster that this object represents.
 	ClientRef *ClientRefApplyConfiguration `json:"clientRef,omitempty"`
-	// The Service in the tenant's cluster to which the slice belongs. Routes
-	// refer to it by its uid.
+	// The Service in the client cluster to which the slice belongs. Routes refer to it by
+	// its UID.
 	ParentRef *ClientRefApplyConfiguration `json:"parentRef,omitempty"`
-	// The IP address of each node that the endpoints name, by node name: the
-	// tenant's ends of the tunnels. An endpoint whose node is missing here gets
-	// no tunnel.
+	// IP addresses of the nodes that the endpoints name, by node name. They are the far
+	// ends of the tunnels. An endpoint whose node has no address here gets no tunnel.
 	NodeAddresses map[string]string `json:"nodeAddresses,omitempty"`
-	// The API version of the tenant's EndpointSlice, as clients send it along.
-	// It is kept, and nothing uses it.
+	// API version of the EndpointSlice, as clients send it. It is stored but not used.
 	APIVersion *string `json:"apiVersion,omitempty"`
-	// The kind of the tenant's EndpointSlice, as clients send it along. It is
-	// kept, and nothing uses it.
+	// Kind of the EndpointSlice, as clients send it. It is stored but not used.
 	Kind *string `json:"kind,omitempty"`
-	// The metadata of the tenant's EndpointSlice. Any object is accepted and
-	// none of its content is kept: it reads back as an empty object.
+	// Metadata of the EndpointSlice. Any object is accepted, and none of its content is
+	// stored: it reads back as an empty object.
 	Metadata *epicv1.DroppedMetadata `json:"metadata,omitempty"`
-	// What the addresses of the endpoints are: IPv4, IPv6 or FQDN.
+	// Type of the endpoints' addresses: IPv4, IPv6 or FQDN.
 	AddressType *discoveryv1.AddressType `json:"addressType,omitempty"`
-	// The endpoints. One without a node name gets no tunnel.
+	// The endpoints. An endpoint without a node name gets no tunnel.
 	Endpoints []applyconfigurationsdiscoveryv1.EndpointApplyConfiguration `json:"endpoints,omitempty"`
-	// The ports on which each endpoint listens. May be empty.
+	// Ports on which each endpoint listens. May be empty.
 	Ports []applyconfigurationsdiscoveryv1.EndpointPortApplyConfiguration `json:"ports,omitempty"`
 }
 

@@ -13,11 +13,11 @@ import (
 //
 // GWEndpointSliceStatus is what the controller reports about a slice.
 type GWEndpointSliceStatusApplyConfiguration struct {
-	// The generation of the spec that this status describes. When it is lower
-	// than metadata.generation the controller has not seen the last change yet.
+	// The generation of the spec that this status describes. If it is lower than
+	// metadata.generation, the controller has not processed the latest change yet.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
-	// Conditions that the controller sets on the slice, one for each type. A write
-	// that leaves this out keeps what is there; an empty list removes it.
+	// Conditions that the controller sets on the slice, one per type. An update that omits
+	// this field keeps the existing conditions; an empty list removes them.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 }
 

@@ -16,17 +16,17 @@ import (
 // GWProxyApplyConfiguration represents a declarative configuration of the GWProxy type for use
 // with apply.
 //
-// GWProxy publishes one Gateway of a tenant's cluster on a public address. EPIC
-// runs Envoy pods for it and carries each request through a tunnel to the
-// endpoints that GWRoute and GWEndpointSlice objects lead to. Its label
-// epic.acnodal.io/owning-lbservicegroup names the service group.
+// GWProxy publishes one Gateway of a client cluster on a public address. EPIC runs Envoy
+// pods for it and sends each request through a tunnel to an endpoint that its GWRoute and
+// GWEndpointSlice objects lead to. Its label epic.acnodal.io/owning-lbservicegroup names
+// the service group.
 type GWProxyApplyConfiguration struct {
 	metav1.TypeMetaApplyConfiguration `json:""`
 	// Standard object metadata. The namespace is an account's.
 	*metav1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	// What the tenant asks for.
+	// What the tenant requests.
 	Spec *GWProxySpecApplyConfiguration `json:"spec,omitempty"`
-	// What runs for this proxy: its tunnels and its pods' interfaces.
+	// What is running for this proxy: its tunnels and its pods' interfaces.
 	Status *ProxyStatusApplyConfiguration `json:"status,omitempty"`
 }
 

@@ -7,54 +7,47 @@ package v1
 // GWProxySpecApplyConfiguration represents a declarative configuration of the GWProxySpec type for use
 // with apply.
 //
-// GWProxySpec is what a tenant asks of a gateway proxy.
+// GWProxySpec is what a tenant requests of a gateway proxy.
 type GWProxySpecApplyConfiguration struct {
-	// The Gateway in the tenant's cluster that this proxy stands for.
+	// The Gateway in the client cluster that this proxy represents.
 	ClientRef *ClientRefApplyConfiguration `json:"clientRef,omitempty"`
-	// The name of the tenant's service, as people know it. DNS names and Envoy
-	// templates are made with it.
+	// Human-readable name of the tenant's service. DNS names and Envoy templates use it.
 	DisplayName *string `json:"display-name,omitempty"`
-	// The address on which the service is published. Ask for one that is free in
-	// the group's pool, or leave it out and the server assigns one. Once
-	// assigned it never changes.
+	// Address on which the service is published. Request one that is free in the group's
+	// pool, or leave it out and the server assigns one. It never changes once it is
+	// assigned.
 	PublicAddress *string `json:"public-address,omitempty"`
-	// An IPv4 address next to a public address that is an IPv6 one. The server
-	// assigns it when the group's prefix has an alternate pool. A gateway proxy
-	// that was created before there was one may ask for an address of it later.
-	// Once set, it never changes.
+	// An IPv4 address in addition to an IPv6 public address. The server assigns it if the
+	// group's prefix has an alternate pool. A gateway proxy that was created before the
+	// prefix had one may request an address of it later. It never changes once it is set.
 	AltAddress *string `json:"alt-address,omitempty"`
-	// The ports on which the service is published, usually one for each listener
-	// of the Gateway and named after it. A port number and protocol may appear
-	// several times under different names, as in a Gateway with several HTTPS
-	// listeners on port 443; the proxy listens once for all of them. The list is
-	// written as a whole.
+	// Ports on which the service is published, usually one per listener of the Gateway,
+	// with the listener's name. A port number and protocol may appear several times under
+	// different names, as in a Gateway with several HTTPS listeners on port 443; the proxy
+	// listens once for all of them. The list is replaced as a whole.
 	PublicPorts []ServicePortApplyConfiguration `json:"public-ports,omitempty"`
-	// The Envoy configuration of this proxy, in templates. The server copies the
-	// group's when it is left out.
+	// Envoy configuration of this proxy, in templates. Default: a copy of the group's.
 	EnvoyTemplate *EnvoyConfigSpecApplyConfiguration `json:"envoy-template,omitempty"`
-	// How many Envoy pods run for this proxy. The server copies the group's
-	// number when it is left out.
+	// Number of Envoy pods that run for this proxy. Default: a copy of the group's number.
 	EnvoyReplicaCount *int32 `json:"envoy-replica-count,omitempty"`
-	// A read-only copy of the tunnels in status.gue-tunnel-endpoints, by tenant
-	// node, for programs that read them here. Whatever a client writes here
-	// is ignored, and no generation counts it.
+	// Read-only copy of the tunnels in status.gue-tunnel-endpoints, by client node, for
+	// clients that read them here. Writes to this field are ignored and do not change the
+	// generation.
 	GUETunnelEndpoints map[string]EPICEndpointMapApplyConfiguration `json:"gue-tunnel-endpoints,omitempty"`
-	// A read-only copy of status.proxy-if-info, by proxy pod, for programs that
-	// read it here. Whatever a client writes here is ignored, and no
-	// generation counts it.
+	// Read-only copy of status.proxy-if-info, by proxy pod, for clients that read it here.
+	// Writes to this field are ignored and do not change the generation.
 	ProxyIfInfo map[string]ProxyInterfaceInfoApplyConfiguration `json:"proxy-if-info,omitempty"`
-	// The DNS records of the service, one for each address. The server makes them
-	// from the group's endpoint-template, and again when the display name or an
-	// address changes. No two accounts have the same DNS name. Leave them out.
+	// DNS records of the service, one per address. Leave them out: the server creates them
+	// from the group's endpoint-template, and again when the display name or an address
+	// changes. No two accounts can have the same DNS name.
 	Endpoints []DNSEndpointApplyConfiguration `json:"endpoints,omitempty"`
-	// The spec of the tenant's Gateway. An empty class name becomes
-	// compatibility. A Gateway without listeners gets one, named compatibility,
-	// for HTTP on the first public port; so does a proxy that has public ports
-	// and no Gateway.
+	// The spec of the Gateway. An empty class name is set to compatibility. A Gateway
+	// without listeners gets one named compatibility, for HTTP on the first public port. So
+	// does a proxy that has public ports and no Gateway.
 	Gateway *GatewaySpecApplyConfiguration `json:"gateway,omitempty"`
-	// How the Envoys of this gateway proxy treat clients and endpoints, where that differs
-	// from the group's edge. The group's edge-overrides list what may be set; limits may
-	// always be lower.
+	// Settings of this gateway proxy's Envoys that differ from the group's edge. Only the
+	// parts in the group's edge-overrides can be set here, except that limits can always be
+	// lowered.
 	Edge *EdgeSpecApplyConfiguration `json:"edge,omitempty"`
 }
 

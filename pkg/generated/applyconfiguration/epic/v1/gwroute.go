@@ -16,18 +16,17 @@ import (
 // GWRouteApplyConfiguration represents a declarative configuration of the GWRoute type for use
 // with apply.
 //
-// GWRoute is one HTTPRoute, GRPCRoute, TLSRoute, TCPRoute or UDPRoute of a tenant's
-// cluster: it selects the requests that arrive at a GWProxy and names the endpoint
-// slices they go to. The name in each of its parent references is a GWProxy's name;
-// the name in each of its backend references is the uid of the Service that a
-// GWEndpointSlice names as its parent.
+// GWRoute is one HTTPRoute, GRPCRoute, TLSRoute, TCPRoute or UDPRoute of a client cluster:
+// it selects requests that arrive at a GWProxy and names the Services that they go to. The
+// name in each of its parent references is the name of a GWProxy. The name in each of its
+// backend references is the UID of a Service, which GWEndpointSlices name as their parent.
 type GWRouteApplyConfiguration struct {
 	metav1.TypeMetaApplyConfiguration `json:""`
 	// Standard object metadata. The namespace is an account's.
 	*metav1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	// The route, as the tenant's cluster has it.
+	// The route, copied from the client cluster.
 	Spec *GWRouteSpecApplyConfiguration `json:"spec,omitempty"`
-	// What the controller reports about the route.
+	// What the controller and the operator report about the route.
 	Status *GWRouteStatusApplyConfiguration `json:"status,omitempty"`
 }
 

@@ -7,24 +7,24 @@ package v1
 // GWRouteSpecApplyConfiguration represents a declarative configuration of the GWRouteSpec type for use
 // with apply.
 //
-// GWRouteSpec is a route as the tenant's cluster has it.
+// GWRouteSpec is a route copied from the client cluster.
 type GWRouteSpecApplyConfiguration struct {
-	// The route in the tenant's cluster that this object stands for.
+	// The route in the client cluster that this object represents.
 	ClientRef *ClientRefApplyConfiguration `json:"clientRef,omitempty"`
-	// The spec of the tenant's HTTPRoute, when that is what this stands for.
+	// The spec of the HTTPRoute, if this object represents one.
 	HTTP *HTTPRouteSpecApplyConfiguration `json:"http,omitempty"`
-	// The spec of the tenant's TCPRoute, when that is what this stands for.
+	// The spec of the TCPRoute, if this object represents one.
 	TCP *TCPRouteSpecApplyConfiguration `json:"tcp,omitempty"`
-	// The spec of the tenant's GRPCRoute, when that is what this stands for.
+	// The spec of the GRPCRoute, if this object represents one.
 	GRPC *GRPCRouteSpecApplyConfiguration `json:"grpc,omitempty"`
-	// The spec of the tenant's TLSRoute, when that is what this stands for.
+	// The spec of the TLSRoute, if this object represents one.
 	TLS *TLSRouteSpecApplyConfiguration `json:"tls,omitempty"`
-	// The spec of the tenant's UDPRoute, when that is what this stands for.
+	// The spec of the UDPRoute, if this object represents one.
 	UDP *UDPRouteSpecApplyConfiguration `json:"udp,omitempty"`
-	// How proxies connect to backends of this route, for those that need more than
-	// an address: what policies of the tenant's cluster, such as a BackendTLSPolicy,
-	// set for a Service or for one of its ports. If several entries match a backend,
-	// the first that names its port applies, and otherwise the first without a port.
+	// How proxies connect to backends of this route, as policies of the client cluster such
+	// as a BackendTLSPolicy configure it for a Service or one of its ports. If several
+	// entries match a backend, the first one with the backend's port applies, and otherwise
+	// the first one without a port.
 	Backends []RouteBackendApplyConfiguration `json:"backends,omitempty"`
 }
 

@@ -11,17 +11,16 @@ import (
 // GWRouteStatusApplyConfiguration represents a declarative configuration of the GWRouteStatus type for use
 // with apply.
 //
-// GWRouteStatus is what the controller reports about a route.
+// GWRouteStatus is what the controller and the operator report about a route.
 type GWRouteStatusApplyConfiguration struct {
-	// The generation of the spec that this status describes. When it is lower
-	// than metadata.generation the controller has not seen the last change yet.
+	// The generation of the spec that this status describes. If it is lower than
+	// metadata.generation, the controller has not processed the latest change yet.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
-	// Conditions that the controller sets on the route, one for each type. A write
-	// that leaves this out keeps what is there; an empty list removes it.
+	// Conditions that the controller sets on the route, one per type. An update that omits
+	// this field keeps the existing conditions; an empty list removes them.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
-	// The state of the route at each gateway proxy, or listener of one, that its
-	// parentRefs name. The operator writes it. A parent that is not there has no
-	// entry.
+	// State of the route at each gateway proxy, or listener of a gateway proxy, that its
+	// parentRefs name. Set by the operator. A parent that does not exist has no entry.
 	Parents []RouteParentStatusApplyConfiguration `json:"parents,omitempty"`
 }
 

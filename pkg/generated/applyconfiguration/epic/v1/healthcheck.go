@@ -11,27 +11,28 @@ import (
 // HealthCheckApplyConfiguration represents a declarative configuration of the HealthCheck type for use
 // with apply.
 //
-// HealthCheck has each Envoy check each endpoint, through its tunnel. An endpoint gets no
-// requests before it has passed a check, nor while it fails them; if all fail, requests
-// are answered with 503. Endpoints of UDP are not checked.
+// HealthCheck makes each Envoy check each endpoint through its tunnel. An endpoint gets
+// requests after it has passed its first check and as long as it passes. If all endpoints
+// fail, Envoy answers requests with 503. UDP endpoints are not checked.
 type HealthCheckApplyConfiguration struct {
-	// How endpoints are checked. HTTP is for endpoints of HTTP routes, and GRPC for those
-	// of gRPC routes and others that speak HTTP/2; other endpoints, and those of load
-	// balancers, are checked by TCP instead. Default: HTTP, if healthCheck is set at all.
+	// How endpoints are checked. HTTP applies to endpoints of HTTP routes, and GRPC to
+	// endpoints of gRPC routes and others that speak HTTP/2. All other endpoints, including
+	// those of load balancers, are checked by TCP instead. Default: HTTP if healthCheck is
+	// set at all.
 	Type *epicv1.HealthCheckType `json:"type,omitempty"`
-	// The request and the answer of type HTTP.
+	// Request and expected response of type HTTP.
 	HTTP *HTTPHealthCheckApplyConfiguration `json:"http,omitempty"`
-	// The call of type GRPC.
+	// Call of type GRPC.
 	GRPC *GRPCHealthCheckApplyConfiguration `json:"grpc,omitempty"`
-	// The time between two checks of an endpoint, from 1s to 1h. Default: 10s.
+	// Time between two checks of an endpoint, from 1s to 1h. Default: 10s.
 	Interval *epicv1.Duration `json:"interval,omitempty"`
-	// How long a check may take, from 100ms to 1m. Default: 2s.
+	// Maximum duration of a check, from 100ms to 1m. Default: 2s.
 	Timeout *epicv1.Duration `json:"timeout,omitempty"`
-	// How many checks in a row an endpoint fails until it gets no more requests, from 1
-	// to 10. Default: 3. The first check of a new endpoint, and an answer with a status
-	// that is not expected, count at once.
+	// Number of consecutive failed checks after which an endpoint gets no more requests,
+	// from 1 to 10. Default: 3. A failure of the first check of a new endpoint, and a
+	// response with an unexpected status, take effect at once.
 	UnhealthyThreshold *int32 `json:"unhealthyThreshold,omitempty"`
-	// How many checks in a row an endpoint that failed passes until it gets requests
+	// Number of consecutive successful checks after which a failed endpoint gets requests
 	// again, from 1 to 10. Default: 2. A new endpoint needs one.
 	HealthyThreshold *int32 `json:"healthyThreshold,omitempty"`
 }

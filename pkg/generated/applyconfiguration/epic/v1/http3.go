@@ -11,14 +11,15 @@ import (
 // HTTP3ApplyConfiguration represents a declarative configuration of the HTTP3 type for use
 // with apply.
 //
-// HTTP3 serves HTTP/3 at HTTPS listeners, on the UDP port of the same number, and tells
-// clients of HTTP/1.1 and HTTP/2 by the header Alt-Svc. A listener whose clients need
-// certificates has none, nor has one whose port a UDP listener uses.
+// HTTP3 serves HTTP/3 on HTTPS listeners, on the UDP port with the same number, and
+// advertises it to HTTP/1.1 and HTTP/2 clients with the Alt-Svc header. HTTP/3 is not
+// served on a listener that requires client certificates, or if a UDP listener uses the
+// port.
 type HTTP3ApplyConfiguration struct {
-	// Whether HTTP/3 is served. Default: Enabled, if http3 is set at all.
+	// Whether HTTP/3 is served. Default: Enabled if http3 is set at all.
 	Mode *epicv1.EdgeMode `json:"mode,omitempty"`
-	// For how long a client may use HTTP/3 without being told again, from 1s to 8760h.
-	// Default: 24h.
+	// How long a client may remember that HTTP/3 is available, from 1s to 8760h. Default:
+	// 24h.
 	MaxAge *epicv1.Duration `json:"maxAge,omitempty"`
 }
 

@@ -7,16 +7,16 @@ package v1
 // HTTPHealthCheckApplyConfiguration represents a declarative configuration of the HTTPHealthCheck type for use
 // with apply.
 //
-// HTTPHealthCheck is a check by a GET request.
+// HTTPHealthCheck is a health check with a GET request.
 type HTTPHealthCheckApplyConfiguration struct {
-	// The path of the request, perhaps with a query. Default: /.
+	// Path of the request, optionally with a query. Default: /.
 	Path *string `json:"path,omitempty"`
-	// The hostname in the request. Default: the hostname by which the backend's
+	// Hostname in the request. Default: the hostname against which the backend's
 	// certificate is verified, or localhost.
 	Host *string `json:"host,omitempty"`
-	// The lowest status of an answer that passes, from 100 to 599. Default: 200.
+	// Lowest response status that passes, from 100 to 599. Default: 200.
 	MinStatus *int32 `json:"minStatus,omitempty"`
-	// The highest status of an answer that passes, from 100 to 599. Default: 399.
+	// Highest response status that passes, from 100 to 599. Default: 399.
 	MaxStatus *int32 `json:"maxStatus,omitempty"`
 }
 

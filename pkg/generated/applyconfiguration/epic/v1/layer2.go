@@ -11,16 +11,16 @@ import (
 // Layer2ApplyConfiguration represents a declarative configuration of the Layer2 type for use
 // with apply.
 //
-// Layer2 has gateway nodes answer ARP and neighbor discovery for public addresses, for
-// networks without BGP. One node answers for each address: one on which a proxy of
-// the address is ready. When it fails, another takes over. The public addresses
-// have to belong to the network of the interfaces.
+// Layer2 makes gateway nodes answer ARP and neighbor discovery for public addresses, for
+// networks without BGP. For each address, one node answers: a node on which a proxy of the
+// address is ready. If that node fails, another takes over. The public addresses must
+// belong to the network of the interfaces.
 type Layer2ApplyConfiguration struct {
-	// The interfaces on which nodes answer. Each that a node has is used. Default:
-	// the interface of the node's default route.
+	// Interfaces on which nodes answer. A node uses those that it has. Default: the
+	// interface of the node's default route.
 	Interfaces []string `json:"interfaces,omitempty"`
-	// The gateway nodes that answer, as the node-selector of a BGP peer. Absent or empty,
-	// all nodes may.
+	// Selects the gateway nodes that may answer, in the same way as the node-selector of a
+	// BGP peer. If absent or empty, every node may answer.
 	NodeSelector *metav1.LabelSelectorApplyConfiguration `json:"node-selector,omitempty"`
 }
 

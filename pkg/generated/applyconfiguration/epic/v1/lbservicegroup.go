@@ -16,16 +16,16 @@ import (
 // LBServiceGroupApplyConfiguration represents a declarative configuration of the LBServiceGroup type for use
 // with apply.
 //
-// LBServiceGroup is a class of service that an account's load balancers and
-// gateway proxies choose by name: it determines from which pool they get an address
-// and how their Envoy is run. In an account's namespace it belongs to that
-// account; in the namespace epic it is offered to every account. Its label
-// epic.acnodal.io/owning-serviceprefix names the pool.
+// LBServiceGroup is a class of service that load balancers and gateway proxies select by
+// name. It determines the pool from which they get an address and how their Envoys run. A
+// group in an account's namespace belongs to that account; a group in the namespace epic is
+// available to every account. Its label epic.acnodal.io/owning-serviceprefix names the
+// pool.
 type LBServiceGroupApplyConfiguration struct {
 	metav1.TypeMetaApplyConfiguration `json:""`
 	// Standard object metadata.
 	*metav1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	// How the group's proxies are made.
+	// How the group's proxies run.
 	Spec *LBServiceGroupSpecApplyConfiguration `json:"spec,omitempty"`
 	// What the controller reports about the group.
 	Status *LBServiceGroupStatusApplyConfiguration `json:"status,omitempty"`

@@ -11,34 +11,31 @@ import (
 // LBServiceGroupSpecApplyConfiguration represents a declarative configuration of the LBServiceGroupSpec type for use
 // with apply.
 //
-// LBServiceGroupSpec says how a group's proxies are made.
+// LBServiceGroupSpec configures how a group's proxies run.
 type LBServiceGroupSpecApplyConfiguration struct {
-	// Whether one load balancer may serve several of the tenant's clusters under
-	// one address. When false, each service gets a load balancer of its own.
-	// Default: false.
+	// Whether one load balancer may serve several of the tenant's clusters on one address.
+	// If false, each service gets its own load balancer. Default: false.
 	CanBeShared *bool `json:"can-be-shared,omitempty"`
-	// The Envoy image of this group's proxies. When absent, the image that the
-	// EPIC object names.
+	// Envoy image of this group's proxies. Default: the image that the EPIC object sets.
 	EnvoyImage *string `json:"envoy-image,omitempty"`
-	// How many Envoy pods a load balancer or gateway proxy of this group runs,
-	// unless it asks for another number itself. Default: 1.
+	// Number of Envoy pods for each load balancer or gateway proxy of this group that does
+	// not set a number of its own. Default: 1.
 	EnvoyReplicaCount *int32 `json:"envoy-replica-count,omitempty"`
-	// The Envoy configuration of the group's proxies, in templates. It is copied
-	// into each load balancer and gateway proxy that brings none. When there is
-	// none here either, the controller writes the configuration by itself.
+	// Envoy configuration of the group's proxies, in templates. It is copied into each load
+	// balancer and gateway proxy that has none of its own. Without a template, the operator
+	// generates the configuration.
 	EnvoyTemplate *EnvoyConfigSpecApplyConfiguration `json:"envoy-template,omitempty"`
-	// The DNS record from which each proxy's own record is made. The name is a
-	// Go template. Two accounts can't have the same DNS name, so the name of a
-	// group that is offered to every account should contain {{.Account}}. Default
-	// of a new group: the name
-	// {{.PureLBServiceName}}.{{.LBSGName}}.{{.Account}}.client.acnodal.io, type A,
-	// with a time to live of 180 seconds. An update that leaves it out keeps it.
+	// Template of each proxy's DNS record. The name is a Go template. Two accounts can't
+	// have the same DNS name, so the name in a group that is available to every account
+	// should contain {{.Account}}. Default for a new group: the name
+	// {{.PureLBServiceName}}.{{.LBSGName}}.{{.Account}}.client.acnodal.io, type A, with a
+	// time to live of 180 seconds. An update that omits this field keeps its value.
 	EndpointTemplate *DNSEndpointApplyConfiguration `json:"endpoint-template,omitempty"`
 	// How the Envoys of the group's load balancers and gateway proxies treat clients and
-	// endpoints. A change holds for those that exist as well.
+	// endpoints. Changes also apply to existing ones.
 	Edge *EdgeSpecApplyConfiguration `json:"edge,omitempty"`
-	// Which parts of edge a load balancer or gateway proxy of the group may set itself.
-	// Limits need not be listed: each may lower its own. When absent, none.
+	// Parts of edge that the group's load balancers and gateway proxies may set themselves.
+	// Limits do not need to be listed: each of them can lower its own. Default: none.
 	EdgeOverrides []epicv1.EdgePart `json:"edge-overrides,omitempty"`
 }
 

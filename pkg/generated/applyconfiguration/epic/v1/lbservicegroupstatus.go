@@ -13,15 +13,14 @@ import (
 //
 // LBServiceGroupStatus is what the controller reports about a group.
 type LBServiceGroupStatusApplyConfiguration struct {
-	// A counter for each proxy's configuration, by proxy name, in which an
-	// endpoint server that this version does not run kept its place. It is
-	// accepted and kept, and nothing uses it. Default: an empty map.
+	// A counter for each proxy's configuration, by proxy name, that an endpoint server used
+	// which this version does not run. It is stored but not used. Default: an empty map.
 	ProxySnapshotVersions map[string]int32 `json:"proxy-snapshot-versions,omitempty"`
-	// The generation of the spec that this status describes. When it is lower
-	// than metadata.generation the controller has not seen the last change yet.
+	// The generation of the spec that this status describes. If it is lower than
+	// metadata.generation, the controller has not processed the latest change yet.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
-	// Conditions that the controller sets on the group, one for each type. A write
-	// that leaves this out keeps what is there; an empty list removes it.
+	// Conditions that the controller sets on the group, one per type. An update that omits
+	// this field keeps the existing conditions; an empty list removes them.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 }
 

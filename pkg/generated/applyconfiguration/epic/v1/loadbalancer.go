@@ -16,16 +16,16 @@ import (
 // LoadBalancerApplyConfiguration represents a declarative configuration of the LoadBalancer type for use
 // with apply.
 //
-// LoadBalancer publishes one service of a tenant on a public address. EPIC runs
-// Envoy pods for it and carries each request through a tunnel to the tenant's
-// endpoints, which RemoteEndpoint objects describe.
+// LoadBalancer publishes one service of a tenant on a public address. EPIC runs Envoy pods
+// for it and sends each request through a tunnel to one of the tenant's endpoints, which
+// RemoteEndpoint objects describe.
 type LoadBalancerApplyConfiguration struct {
 	metav1.TypeMetaApplyConfiguration `json:""`
 	// Standard object metadata. The namespace is an account's.
 	*metav1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	// What the tenant asks for.
+	// What the tenant requests.
 	Spec *LoadBalancerSpecApplyConfiguration `json:"spec,omitempty"`
-	// What runs for this load balancer: its tunnels and its proxies' interfaces.
+	// What is running for this load balancer: its tunnels and its proxies' interfaces.
 	Status *ProxyStatusApplyConfiguration `json:"status,omitempty"`
 }
 

@@ -7,58 +7,56 @@ package v1
 // LoadBalancerSpecApplyConfiguration represents a declarative configuration of the LoadBalancerSpec type for use
 // with apply.
 //
-// LoadBalancerSpec is what a tenant asks of a load balancer.
+// LoadBalancerSpec is what a tenant requests of a load balancer.
 type LoadBalancerSpecApplyConfiguration struct {
-	// The name of the LBServiceGroup that this load balancer belongs to, in its
-	// own namespace or else in the namespace epic. The label
-	// epic.acnodal.io/owning-lbservicegroup says the same: give either, and the
-	// server sets the other. It never changes.
+	// Name of the LBServiceGroup to which this load balancer belongs, in its own namespace
+	// or otherwise in the namespace epic. It equals the label
+	// epic.acnodal.io/owning-lbservicegroup: set either, and the server sets the other. It
+	// never changes.
 	ServiceGroup *string `json:"service-group,omitempty"`
-	// The numeric ID of this load balancer, from 1 to 2147483647,
-	// unique in its account. The server assigns it when the load balancer is
-	// created; it never changes. Leave it out. A load balancer that is created
-	// from a backup keeps its number if no other has it.
+	// Numeric ID of this load balancer, from 1 to 2147483647, unique in its account. Leave
+	// it out: the server assigns it when the load balancer is created, and it never
+	// changes. A load balancer that is created from a backup keeps its ID unless another
+	// one has it.
 	ServiceID *int32 `json:"service-id,omitempty"`
-	// The name of the tenant's service, as people know it. DNS names and Envoy
-	// templates are made with it.
+	// Human-readable name of the tenant's service. DNS names and Envoy templates use it.
 	DisplayName *string `json:"display-name,omitempty"`
-	// The address on which the service is published. Ask for one that is free in
-	// the group's pool, or leave it out and the server assigns one. Once
-	// assigned it never changes.
+	// Address on which the service is published. Request one that is free in the group's
+	// pool, or leave it out and the server assigns one. It never changes once it is
+	// assigned.
 	PublicAddress *string `json:"public-address,omitempty"`
-	// The ports on which the service is published, as the tenant's Service has
-	// them. A port number may appear once for each protocol. A strategic merge
-	// patch, which kubectl apply sends unless --server-side is set, identifies an
-	// entry by its port number alone, as it does in a Service.
+	// Ports on which the service is published, as in the tenant's Service. A port number
+	// may appear once per protocol. A strategic merge patch, which kubectl apply sends
+	// unless --server-side is set, identifies an entry by its port number alone, as in a
+	// Service.
 	PublicPorts []ServicePortApplyConfiguration `json:"public-ports,omitempty"`
-	// The Envoy configuration of this load balancer, in templates. The server
-	// copies the group's when it is left out.
+	// Envoy configuration of this load balancer, in templates. Default: a copy of the
+	// group's.
 	EnvoyTemplate *EnvoyConfigSpecApplyConfiguration `json:"envoy-template,omitempty"`
-	// How many Envoy pods run for this load balancer. The server copies the
-	// group's number when it is left out.
+	// Number of Envoy pods that run for this load balancer. Default: a copy of the group's
+	// number.
 	EnvoyReplicaCount *int32 `json:"envoy-replica-count,omitempty"`
-	// The IDs of the tenant's clusters whose endpoints this load balancer uses,
-	// each once. A load balancer can't be deleted while any is listed, and a
-	// RemoteEndpoint is only accepted for a cluster that is.
+	// IDs of the client clusters whose endpoints this load balancer uses, each once. The
+	// load balancer can't be deleted until the list is empty, and a RemoteEndpoint is
+	// accepted only for a cluster in the list.
 	UpstreamClusters []string `json:"upstream-clusters,omitempty"`
-	// Whether requests travel to the endpoints in tunnels. False is for
-	// endpoints that the gateway's nodes reach without. Default: true.
+	// Whether requests travel to the endpoints in tunnels. Set it to false for endpoints
+	// that gateway nodes can reach directly. Default: true.
 	TrueIngress *bool `json:"true-ingress,omitempty"`
-	// A read-only copy of the tunnels in status.gue-tunnel-endpoints, by tenant
-	// node, for programs that read them here. Whatever a client writes here
-	// is ignored, and no generation counts it.
+	// Read-only copy of the tunnels in status.gue-tunnel-endpoints, by client node, for
+	// clients that read them here. Writes to this field are ignored and do not change the
+	// generation.
 	GUETunnelEndpoints map[string]EPICEndpointMapApplyConfiguration `json:"gue-tunnel-endpoints,omitempty"`
-	// A read-only copy of status.proxy-if-info, by proxy pod, for programs that
-	// read it here. Whatever a client writes here is ignored, and no
-	// generation counts it.
+	// Read-only copy of status.proxy-if-info, by proxy pod, for clients that read it here.
+	// Writes to this field are ignored and do not change the generation.
 	ProxyIfInfo map[string]ProxyInterfaceInfoApplyConfiguration `json:"proxy-if-info,omitempty"`
-	// The DNS records of the service, one for each address. The server makes them
-	// from the group's endpoint-template, and again when the display name or an
-	// address changes. No two accounts have the same DNS name. Leave them out.
+	// DNS records of the service, one per address. Leave them out: the server creates them
+	// from the group's endpoint-template, and again when the display name or an address
+	// changes. No two accounts can have the same DNS name.
 	Endpoints []DNSEndpointApplyConfiguration `json:"endpoints,omitempty"`
-	// How the Envoys of this load balancer treat clients and endpoints, where that differs
-	// from the group's edge. The group's edge-overrides list what may be set; limits may
-	// always be lower.
+	// Settings of this load balancer's Envoys that differ from the group's edge. Only the
+	// parts in the group's edge-overrides can be set here, except that limits can always be
+	// lowered.
 	Edge *EdgeSpecApplyConfiguration `json:"edge,omitempty"`
 }
 

@@ -11,27 +11,28 @@ import (
 // OutlierDetectionApplyConfiguration represents a declarative configuration of the OutlierDetection type for use
 // with apply.
 //
-// OutlierDetection keeps requests from endpoints that fail them, for a while. Each Envoy
-// judges by its own requests. Endpoints of UDP are not judged.
+// OutlierDetection temporarily removes endpoints that fail requests. Each Envoy decides
+// from its own requests. UDP endpoints are not affected.
 type OutlierDetectionApplyConfiguration struct {
-	// Whether endpoints are judged. Default: Enabled, if outlierDetection is set at all.
+	// Whether outlier detection is on. Default: Enabled if outlierDetection is set at all.
 	Mode *epicv1.EdgeMode `json:"mode,omitempty"`
 	// Which failures count. Default: Gateway.
 	Errors *epicv1.OutlierErrors `json:"errors,omitempty"`
-	// After how many failures in a row an endpoint gets no requests, from 1 to 1000.
-	// Default: 5.
+	// Number of consecutive failures after which an endpoint is ejected, which means that
+	// it gets no requests. From 1 to 1000. Default: 5.
 	ConsecutiveErrors *int32 `json:"consecutiveErrors,omitempty"`
-	// How often Envoy checks whether endpoints get requests again, from 1s to 1h.
-	// Default: 10s.
+	// How often Envoy checks whether ejected endpoints can get requests again, from 1s to
+	// 1h. Default: 10s.
 	Interval *epicv1.Duration `json:"interval,omitempty"`
-	// For how long an endpoint gets no requests, from 1s to 24h, times the number of
-	// times that this has happened. Default: 30s.
+	// How long an endpoint is ejected, from 1s to 24h, multiplied by the number of times
+	// that it has been ejected. Default: 30s.
 	BaseEjectionTime *epicv1.Duration `json:"baseEjectionTime,omitempty"`
-	// The longest such time, from 1s to 24h. Default: 5m, or baseEjectionTime if that is
-	// longer.
+	// Maximum time for which an endpoint is ejected, from 1s to 24h. Default: 5m, or
+	// baseEjectionTime if that is longer.
 	MaxEjectionTime *epicv1.Duration `json:"maxEjectionTime,omitempty"`
-	// Up to which part of the endpoints of a backend may get no requests, in percent,
-	// from 1 to 100. With 50, one of two endpoints, and never the only one. Default: 50.
+	// Maximum percentage of a backend's endpoints that may be ejected at the same time,
+	// from 1 to 100. With 50, one of two endpoints can be ejected, and an only endpoint
+	// never is. Default: 50.
 	MaxEjectionPercent *int32 `json:"maxEjectionPercent,omitempty"`
 }
 

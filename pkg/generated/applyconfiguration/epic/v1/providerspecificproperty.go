@@ -9,9 +9,9 @@ package v1
 //
 // ProviderSpecificProperty is one setting for a DNS provider.
 type ProviderSpecificPropertyApplyConfiguration struct {
-	// The name of the setting.
+	// Name of the setting.
 	Name *string `json:"name,omitempty"`
-	// The value of the setting.
+	// Value of the setting.
 	Value *string `json:"value,omitempty"`
 }
 

@@ -7,17 +7,16 @@ package v1
 // ProxyInterfaceInfoApplyConfiguration represents a declarative configuration of the ProxyInterfaceInfo type for use
 // with apply.
 //
-// ProxyInterfaceInfo is the public interface of one proxy pod, seen from the
+// ProxyInterfaceInfo describes the public interface of one proxy pod, as seen from the
 // gateway node on which the pod runs.
 type ProxyInterfaceInfoApplyConfiguration struct {
-	// The address of the gateway node on which the pod runs.
+	// Address of the gateway node on which the pod runs.
 	EPICNodeAddress *string `json:"epic-node-address,omitempty"`
-	// The port on which that gateway node receives tunnel traffic.
-	// Default: UDP port 6080.
+	// Port on which that gateway node receives tunnel traffic. Default: UDP port 6080.
 	EPICPort *EndpointPortApplyConfiguration `json:"epic-port,omitempty"`
-	// The index of the host's end of the pod's public interface.
+	// Index of the host end of the pod's public interface.
 	Index *int32 `json:"index,omitempty"`
-	// The name of the host's end of the pod's public interface.
+	// Name of the host end of the pod's public interface.
 	Name *string `json:"name,omitempty"`
 }
 

@@ -11,17 +11,16 @@ import (
 // ProxyProtocolApplyConfiguration represents a declarative configuration of the ProxyProtocol type for use
 // with apply.
 //
-// ProxyProtocol sets where the PROXY protocol carries the addresses of clients. It is a
-// header at the start of a TCP connection.
+// ProxyProtocol configures where the PROXY protocol carries client addresses. The protocol
+// is a header at the start of a TCP connection.
 type ProxyProtocolApplyConfiguration struct {
-	// Whether connections of clients start with the header. Required is for proxies
-	// behind a load balancer that sends it: the address in the header is believed, and a
-	// connection without is closed. Anybody who reaches such a proxy directly can claim
-	// any address. It can't be used together with HTTP/3, which has no such header.
-	// Default: None.
+	// Whether client connections start with the header. Required is for proxies behind a
+	// load balancer that sends it: Envoy trusts the address in the header and closes
+	// connections without one. Anyone who can reach such a proxy directly can claim any
+	// address. Can't be combined with HTTP/3, which has no such header. Default: None.
 	Clients *epicv1.ProxyProtocolClients `json:"clients,omitempty"`
-	// Whether connections to endpoints start with the header, and in which version. The
-	// endpoints must expect it. Default: None.
+	// Whether connections to endpoints start with the header, and which version to send.
+	// The endpoints must expect it. Default: None.
 	Backends *epicv1.ProxyProtocolVersion `json:"backends,omitempty"`
 }
 

@@ -11,45 +11,43 @@ import (
 // ProxyStatusApplyConfiguration represents a declarative configuration of the ProxyStatus type for use
 // with apply.
 //
-// ProxyStatus is what runs for a load balancer or a gateway proxy: its tunnels
-// and its proxies' interfaces.
+// ProxyStatus is what is running for a load balancer or a gateway proxy: its tunnels and
+// its proxies' interfaces.
 type ProxyStatusApplyConfiguration struct {
-	// The tunnels, by the address of the tenant's node at their far end. The
-	// controller and the node programs add and remove entries; the server gives
-	// each of them its tunnel-id.
+	// Tunnels, by the address of the client node at their far end. The controller and the
+	// node programs add and remove entries; the server assigns each entry's tunnel-id.
 	GUETunnelEndpoints map[string]TunnelEndpointApplyConfiguration `json:"gue-tunnel-endpoints,omitempty"`
-	// The public interface of each proxy pod, by pod name. The node program of
-	// the node on which the pod runs sets it. The server accepts an entry from a
-	// gateway node only for a proxy that runs on that node: a pod with the labels
-	// of this object's proxies, or a proxy in proxy-placements.
+	// Public interface of each proxy pod, by pod name. Set by the node program of the node
+	// on which the pod runs. The server accepts an entry from a gateway node only for a
+	// proxy that runs on that node: a pod with the labels of this object's proxies, or a
+	// proxy in proxy-placements.
 	ProxyIfInfo map[string]ProxyInterfaceInfoApplyConfiguration `json:"proxy-if-info,omitempty"`
-	// The index of the host's end of a proxy's public interface: that of the
-	// first pod in proxy-if-info.
+	// Index of the host end of a proxy's public interface, from the first pod in
+	// proxy-if-info.
 	ProxyIfIndex *int32 `json:"proxy-ifindex,omitempty"`
-	// The name of the host's end of a proxy's public interface: that of the
-	// first pod in proxy-if-info.
+	// Name of the host end of a proxy's public interface, from the first pod in
+	// proxy-if-info.
 	ProxyIfName *string `json:"proxy-ifname,omitempty"`
-	// Which of the places that the account's proxyLimit allows this proxy takes,
-	// counted from 1. The server assigns it when the object is created, and a
-	// place is free again when its object is gone.
+	// Number of the quota slot that this proxy occupies, counted from 1. The account's
+	// proxyLimit determines how many slots there are. The server assigns it when the object
+	// is created and releases it when the object is deleted.
 	QuotaPlace *int32 `json:"quota-place,omitempty"`
-	// The generation of the spec that this status describes. When it is lower
-	// than metadata.generation the controller has not seen the last change yet.
+	// The generation of the spec that this status describes. If it is lower than
+	// metadata.generation, the controller has not processed the latest change yet.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
-	// Conditions that the controller sets on the proxy, one for each type. A write
-	// that leaves this out keeps what is there; an empty list removes it.
+	// Conditions that the controller sets on the proxy, one per type. An update that omits
+	// this field keeps the existing conditions; an empty list removes them.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
-	// The gateway node of each proxy that is not a pod of the gateway cluster, as
-	// on a server in standalone mode: the address of the node by the name that the
-	// proxy has in proxy-if-info. An administrator, or the program that starts the
-	// proxy, sets it; a gateway node can't. A proxy that is listed here runs where
-	// the list says, whatever pods exist.
+	// Gateway node of each proxy that is not a pod of the gateway cluster, as with a server
+	// in standalone mode: the address of the node, by the proxy's name in proxy-if-info. An
+	// administrator, or the program that starts the proxy, sets it; a gateway node can't.
+	// An entry takes precedence over a pod of the same name.
 	ProxyPlacements map[string]string `json:"proxy-placements,omitempty"`
-	// The Envoys that serve this object, as the operator sees them. Absent until
-	// the operator has seen the object.
+	// The Envoys that serve this object, as observed by the operator. Absent until the
+	// operator has observed the object.
 	Envoy *EnvoyStatusApplyConfiguration `json:"envoy,omitempty"`
-	// The state of each listener in spec.gateway of a gateway proxy, by its name.
-	// The operator writes it. Load balancers have none: see envoy.listeners.
+	// State of each listener in spec.gateway of a gateway proxy, by name. Set by the
+	// operator. Always empty on load balancers, which use envoy.listeners.
 	Listeners []GatewayListenerStatusApplyConfiguration `json:"listeners,omitempty"`
 }
 

@@ -11,14 +11,14 @@ import (
 // RateApplyConfiguration represents a declarative configuration of the Rate type for use
 // with apply.
 //
-// Rate is a number in a time. Setting any part of it sets the whole.
+// Rate is a number of events per interval. Setting any part of it replaces the whole.
 type RateApplyConfiguration struct {
-	// How many there may be in an interval, from 1 to 1000000.
+	// Number of events allowed per interval, from 1 to 1000000.
 	Count *int32 `json:"count,omitempty"`
-	// The interval, from 100ms to 1h. Default: 1s.
+	// Length of the interval, from 100ms to 1h. Default: 1s.
 	Interval *epicv1.Duration `json:"interval,omitempty"`
-	// How many there may be at once after a quiet time, from count to 1000000. Default:
-	// count.
+	// Maximum number of events at once after an idle period, from count to 1000000.
+	// Default: count.
 	Burst *int32 `json:"burst,omitempty"`
 }
 

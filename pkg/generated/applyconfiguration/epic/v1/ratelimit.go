@@ -7,17 +7,18 @@ package v1
 // RateLimitApplyConfiguration represents a declarative configuration of the RateLimit type for use
 // with apply.
 //
-// RateLimit bounds requests and new connections. Each Envoy counts by itself, so a proxy
-// with two replicas lets up to twice as many through.
+// RateLimit limits the rate of requests and new connections. Each Envoy counts on its own,
+// so a proxy with two replicas lets up to twice as many through.
 type RateLimitApplyConfiguration struct {
-	// How many requests one HTTP or HTTPS listener takes from all clients together. More
-	// are answered with 429.
+	// Rate of requests that one HTTP or HTTPS listener accepts from all clients together.
+	// Envoy answers requests above it with 429.
 	Requests *RateApplyConfiguration `json:"requests,omitempty"`
-	// How many requests one HTTP or HTTPS listener takes from one client address. More
-	// are answered with 429. The addresses that sent requests last are counted, up to
-	// 10000.
+	// Rate of requests that one HTTP or HTTPS listener accepts from one client address.
+	// Envoy answers requests above it with 429. It tracks the 10000 addresses that sent
+	// requests most recently.
 	RequestsPerClient *RateApplyConfiguration `json:"requestsPerClient,omitempty"`
-	// How many new TCP connections one listener takes. More are closed at once.
+	// Rate of new TCP connections that one listener accepts. Envoy closes connections above
+	// it at once.
 	Connections *RateApplyConfiguration `json:"connections,omitempty"`
 }
 

@@ -16,9 +16,9 @@ import (
 // RemoteEndpointApplyConfiguration represents a declarative configuration of the RemoteEndpoint type for use
 // with apply.
 //
-// RemoteEndpoint is one address and port in a tenant's cluster to which a load
-// balancer sends requests: usually a pod. Its label
-// epic.acnodal.io/owning-loadbalancer names the load balancer.
+// RemoteEndpoint is one address and port in a client cluster to which a load balancer sends
+// requests, usually a pod. Its label epic.acnodal.io/owning-loadbalancer names the load
+// balancer.
 type RemoteEndpointApplyConfiguration struct {
 	metav1.TypeMetaApplyConfiguration `json:""`
 	// Standard object metadata. The namespace is an account's.

@@ -7,18 +7,18 @@ package v1
 // RemoteEndpointSpecApplyConfiguration represents a declarative configuration of the RemoteEndpointSpec type for use
 // with apply.
 //
-// RemoteEndpointSpec says where an endpoint is.
+// RemoteEndpointSpec describes where an endpoint is.
 type RemoteEndpointSpecApplyConfiguration struct {
-	// The ID of the tenant's cluster in which the endpoint runs. The load
-	// balancer lists it in upstream-clusters.
+	// ID of the client cluster in which the endpoint runs. The load balancer must list it
+	// in upstream-clusters.
 	Cluster *string `json:"cluster,omitempty"`
-	// The IP address of the endpoint.
+	// IP address of the endpoint.
 	Address *string `json:"address,omitempty"`
-	// The IP address of the node on which the endpoint runs: the tenant's end of
-	// the tunnel. When absent, no tunnel is made and the gateway's nodes reach
-	// the address by themselves.
+	// IP address of the node on which the endpoint runs, which is the far end of the
+	// tunnel. If absent, no tunnel is created and gateway nodes reach the endpoint
+	// directly.
 	NodeAddress *string `json:"node-address,omitempty"`
-	// The port of the endpoint.
+	// Port of the endpoint.
 	Port *EndpointPortApplyConfiguration `json:"port,omitempty"`
 }
 

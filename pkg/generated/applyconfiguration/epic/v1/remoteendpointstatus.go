@@ -13,18 +13,17 @@ import (
 //
 // RemoteEndpointStatus is what the controller reports about an endpoint.
 type RemoteEndpointStatusApplyConfiguration struct {
-	// The index of a network interface of the load balancer's proxy. The load
-	// balancer's own status has the current one; this copy is accepted and kept,
-	// and nothing uses it.
+	// Index of a network interface of the load balancer's proxy. It is stored but not used:
+	// the load balancer's status has the current value.
 	ProxyIfIndex *int32 `json:"proxy-ifindex,omitempty"`
-	// The ID of a tunnel to the endpoint's node. The load balancer's own status
-	// has the current one; this copy is accepted and kept, and nothing uses it.
+	// ID of a tunnel to the endpoint's node. It is stored but not used: the load balancer's
+	// status has the current value.
 	TunnelID *int32 `json:"tunnel-id,omitempty"`
-	// The generation of the spec that this status describes. When it is lower
-	// than metadata.generation the controller has not seen the last change yet.
+	// The generation of the spec that this status describes. If it is lower than
+	// metadata.generation, the controller has not processed the latest change yet.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
-	// Conditions that the controller sets on the endpoint, one for each type. A write
-	// that leaves this out keeps what is there; an empty list removes it.
+	// Conditions that the controller sets on the endpoint, one per type. An update that
+	// omits this field keeps the existing conditions; an empty list removes them.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 }
 

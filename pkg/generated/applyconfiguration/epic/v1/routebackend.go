@@ -7,17 +7,17 @@ package v1
 // RouteBackendApplyConfiguration represents a declarative configuration of the RouteBackend type for use
 // with apply.
 //
-// RouteBackend sets how proxies connect to one backend of a route.
+// RouteBackend configures how proxies connect to one backend of a route.
 type RouteBackendApplyConfiguration struct {
-	// The uid of the Service, as in the name of the route's backend references.
+	// UID of the Service, as in the name of the route's backend references.
 	Name *string `json:"name,omitempty"`
-	// The port of the Service to which this applies. When absent, it applies to all
-	// of its ports.
+	// Port of the Service to which this entry applies. If absent, it applies to all ports
+	// of the Service.
 	Port *int32 `json:"port,omitempty"`
-	// If set, proxies connect by TLS and verify the certificate of the backend as the
-	// validation of a BackendTLSPolicy says. Each reference in caCertificateRefs names
-	// a Secret in the route's own namespace with the certificates in its key ca.crt.
-	// A reference without a kind is one to a Secret.
+	// If set, proxies connect with TLS and verify the backend's certificate as this
+	// BackendTLSPolicy validation specifies. Each reference in caCertificateRefs names a
+	// Secret in the route's namespace that holds the certificates in its key ca.crt. The
+	// kind of a reference defaults to Secret.
 	TLS *BackendTLSValidationApplyConfiguration `json:"tls,omitempty"`
 }
 

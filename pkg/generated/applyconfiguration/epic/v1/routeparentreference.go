@@ -7,14 +7,14 @@ package v1
 // RouteParentReferenceApplyConfiguration represents a declarative configuration of the RouteParentReference type for use
 // with apply.
 //
-// RouteParentReference names a gateway proxy, and a listener of it where the route
-// does so.
+// RouteParentReference names a gateway proxy, and one of its listeners if the route names
+// one.
 type RouteParentReferenceApplyConfiguration struct {
-	// The name of the gateway proxy.
+	// Name of the gateway proxy.
 	Name *string `json:"name,omitempty"`
-	// The name of the listener, if the route names one.
+	// Name of the listener, if the route names one.
 	SectionName *string `json:"sectionName,omitempty"`
-	// The port of the listeners, if the route names one.
+	// Port of the listeners, if the route names one.
 	Port *int32 `json:"port,omitempty"`
 }
 

@@ -15,10 +15,10 @@ import (
 type RouteParentStatusApplyConfiguration struct {
 	// The parent, as in the parentRefs of the route.
 	ParentRef *RouteParentReferenceApplyConfiguration `json:"parentRef,omitempty"`
-	// The conditions of the route at this parent, with the types and reasons of the
-	// Gateway API: Accepted, ResolvedRefs, and PartiallyInvalid if a part of the
-	// route is left out; and Programmed, which is True once Envoys have accepted
-	// the route. Their observedGeneration is that of the route.
+	// Conditions of the route at this parent, with the types and reasons of the Gateway
+	// API: Accepted, ResolvedRefs, PartiallyInvalid if a part of the route is left out, and
+	// Programmed, which is True once Envoys have accepted the route. Their
+	// observedGeneration is that of the route.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 }
 

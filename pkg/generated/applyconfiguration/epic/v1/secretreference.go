@@ -7,12 +7,12 @@ package v1
 // SecretReferenceApplyConfiguration represents a declarative configuration of the SecretReference type for use
 // with apply.
 //
-// SecretReference names a Secret of the gateway cluster. Setting any part of it
-// sets the whole.
+// SecretReference names a Secret of the gateway cluster. Setting any part of it replaces
+// the whole.
 type SecretReferenceApplyConfiguration struct {
-	// The name of the Secret.
+	// Name of the Secret.
 	Name *string `json:"name,omitempty"`
-	// The namespace of the Secret. When absent, the proxy's own.
+	// Namespace of the Secret. Default: the proxy's namespace.
 	Namespace *string `json:"namespace,omitempty"`
 }
 

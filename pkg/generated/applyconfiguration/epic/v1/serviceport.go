@@ -14,21 +14,20 @@ import (
 //
 // ServicePort is one port on which a service is published.
 type ServicePortApplyConfiguration struct {
-	// The port number, from 1 to 65535, on which the service is published.
+	// Port number on which the service is published, from 1 to 65535.
 	Port *int32 `json:"port,omitempty"`
-	// The protocol: TCP or UDP. Default: TCP.
+	// Protocol of the port: TCP or UDP. Default: TCP.
 	Protocol *corev1.Protocol `json:"protocol,omitempty"`
-	// A name for the port: lower case letters, digits, dashes and dots, at most
-	// 253 characters, as the name of a Gateway's listener.
+	// Name of the port: lowercase letters, digits, dashes and dots, at most 253 characters,
+	// like the name of a Gateway listener.
 	Name *string `json:"name,omitempty"`
-	// The application protocol that is spoken on the port, such as http.
+	// Application protocol of the port, such as http.
 	AppProtocol *string `json:"appProtocol,omitempty"`
-	// The port of the tenant's pods, as a number or a name, as the tenant's
-	// Service has it. It is kept for the tenant's sake: requests go to the ports
-	// that the endpoints give.
+	// Port of the tenant's pods, as a number or a name, from the tenant's Service. It is
+	// informational: requests go to the ports of the endpoints.
 	TargetPort *intstr.IntOrString `json:"targetPort,omitempty"`
-	// The port of the tenant's nodes, as the tenant's Service has it. It is kept
-	// for the tenant's sake: requests do not pass through it.
+	// Port of the tenant's nodes, from the tenant's Service. It is informational: requests
+	// do not pass through it.
 	NodePort *int32 `json:"nodePort,omitempty"`
 }
 

@@ -16,8 +16,8 @@ import (
 // ServicePrefixApplyConfiguration represents a declarative configuration of the ServicePrefix type for use
 // with apply.
 //
-// ServicePrefix is a pool of public addresses that service groups hand out to
-// their proxies. It lives in the namespace epic.
+// ServicePrefix is a pool of public addresses for the proxies of service groups. It must be
+// in the namespace epic.
 type ServicePrefixApplyConfiguration struct {
 	metav1.TypeMetaApplyConfiguration `json:""`
 	// Standard object metadata. The namespace is epic.

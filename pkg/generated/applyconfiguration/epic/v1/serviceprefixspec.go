@@ -7,12 +7,12 @@ package v1
 // ServicePrefixSpecApplyConfiguration represents a declarative configuration of the ServicePrefixSpec type for use
 // with apply.
 //
-// ServicePrefixSpec is the addresses in a pool.
+// ServicePrefixSpec describes the addresses in a pool.
 type ServicePrefixSpecApplyConfiguration struct {
 	// The addresses from which each proxy gets its public address.
 	PublicPool *AddressPoolApplyConfiguration `json:"public-pool,omitempty"`
-	// A second pool, of IPv4 addresses, for proxies whose public address is an
-	// IPv6 one: each gateway proxy gets an address from both.
+	// A second pool, of IPv4 addresses, for proxies whose public address is an IPv6
+	// address: each gateway proxy gets an address from both pools.
 	AltPool *AddressPoolApplyConfiguration `json:"alt-pool,omitempty"`
 }
 

@@ -7,12 +7,12 @@ package v1
 // TraceCollectorApplyConfiguration represents a declarative configuration of the TraceCollector type for use
 // with apply.
 //
-// TraceCollector is a server that takes traces by OTLP over gRPC without TLS, such as the
-// OpenTelemetry Collector. Envoys reach it from the gateway nodes.
+// TraceCollector is a server that receives traces by OTLP over gRPC without TLS, such as
+// the OpenTelemetry Collector. Envoys connect to it from the gateway nodes.
 type TraceCollectorApplyConfiguration struct {
-	// The DNS name or IP address of the server.
+	// DNS name or IP address of the server.
 	Host *string `json:"host,omitempty"`
-	// The port. Default: 4317.
+	// Port of the server. Default: 4317.
 	Port *int32 `json:"port,omitempty"`
 }
 

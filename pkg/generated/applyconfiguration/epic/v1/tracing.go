@@ -11,17 +11,17 @@ import (
 // TracingApplyConfiguration represents a declarative configuration of the Tracing type for use
 // with apply.
 //
-// Tracing has Envoys send traces of requests to a collector of OpenTelemetry: a span of the
-// request, with the account, the proxy, the route, the endpoint and its client node, and one
-// of each attempt. Endpoints get the trace in the headers traceparent and tracestate; what
-// clients send in them is removed.
+// Tracing makes Envoys send traces of requests to an OpenTelemetry collector: one span for
+// the request, with the account, the proxy, the route, the endpoint and its client node,
+// and one span for each attempt. Endpoints receive the trace context in the headers
+// traceparent and tracestate. Envoy removes these headers from client requests.
 type TracingApplyConfiguration struct {
-	// Whether requests are traced. Default: Enabled, if tracing is set at all.
+	// Whether requests are traced. Default: Enabled if tracing is set at all.
 	Mode *epicv1.EdgeMode `json:"mode,omitempty"`
-	// Where traces go. Only a group can set it, and has to.
+	// Where traces are sent. A group must set it; a load balancer or gateway proxy can't.
 	Collector *TraceCollectorApplyConfiguration `json:"collector,omitempty"`
-	// How many requests of a million are traced, from 0 to 1000000. Default: 10000, which
-	// is one in a hundred.
+	// Number of requests in a million that are traced, from 0 to 1000000. Default: 10000,
+	// which is one in a hundred.
 	RequestsPerMillion *int32 `json:"requestsPerMillion,omitempty"`
 }
 

@@ -7,19 +7,17 @@ package v1
 // TunnelEndpointApplyConfiguration represents a declarative configuration of the TunnelEndpoint type for use
 // with apply.
 //
-// TunnelEndpoint is the tunnels between one of the tenant's nodes and the
-// gateway's nodes: there is one to each gateway node that runs a proxy.
+// TunnelEndpoint is the tunnels between one client node and the gateway nodes, one tunnel
+// for each gateway node that runs a proxy.
 type TunnelEndpointApplyConfiguration struct {
-	// The address of a gateway node: the lowest of those in epic-endpoints.
+	// Address of a gateway node: the lowest of those in epic-endpoints.
 	EPICAddress *string `json:"epic-address,omitempty"`
-	// The port on which that gateway node receives tunnel traffic.
-	// Default: UDP port 6080.
+	// Port on which that gateway node receives tunnel traffic. Default: UDP port 6080.
 	EPICPort *EndpointPortApplyConfiguration `json:"epic-port,omitempty"`
-	// The ID of the tunnel to that gateway node, from 1 to 2147483647. No two
-	// tunnels of the installation have the same. Set by the server.
+	// ID of the tunnel to that gateway node, from 1 to 2147483647, unique in the
+	// installation. Set by the server.
 	TunnelID *int32 `json:"tunnel-id,omitempty"`
-	// Every tunnel of the tenant's node, by the address of the gateway node at
-	// its near end.
+	// All tunnels of the client node, by the address of the gateway node at their near end.
 	EPICEndpoints map[string]GUETunnelEndpointApplyConfiguration `json:"epic-endpoints,omitempty"`
 }
 

@@ -7,16 +7,16 @@ package v1
 // TunnelStatesApplyConfiguration represents a declarative configuration of the TunnelStates type for use
 // with apply.
 //
-// TunnelStates is the state of a node's tunnels as two sets of tunnel IDs. The state
-// of a tunnel that is in neither is unknown.
+// TunnelStates is the state of a node's tunnels as two sets of tunnel IDs. The state of a
+// tunnel in neither set is unknown.
 //
-// A set is a sequence of ranges in ascending order. Each range is two unsigned
-// varints, as in protobuf: the first ID of the range less the last one of the range
-// before (or less 0), and the number of IDs in the range less 1.
+// A set is a sequence of ranges in ascending order. Each range is two unsigned varints, as
+// in protobuf: the first ID of the range minus the last ID of the previous range (or minus
+// 0), and the number of IDs in the range minus 1.
 type TunnelStatesApplyConfiguration struct {
 	// The tunnels whose far end answers.
 	Up []byte `json:"up,omitempty"`
-	// The tunnels whose far end does not answer, or has never answered.
+	// The tunnels whose far end does not answer or has never answered.
 	Down []byte `json:"down,omitempty"`
 }
 
