@@ -107,9 +107,14 @@ func New(ctx context.Context, o Options) (*Runner, error) {
 	if err := os.MkdirAll(r.folders(), 0o700); err != nil {
 		return nil, err
 	}
-	all, err := records(r.folders())
+	all, begun, err := records(r.folders())
 	if err != nil {
 		return nil, err
+	}
+	for _, folder := range begun {
+		if err := r.undo(folder); err != nil {
+			return nil, err
+		}
 	}
 	for folder, rec := range all {
 		if rec.Process == (identity{}) {
@@ -167,6 +172,8 @@ func (r *Runner) Ensure(ctx context.Context, p *workload.Proxy) (runner.Progress
 		if err := os.MkdirAll(filepath.Join(r.folder(has.id), "run"), 0o700); err != nil {
 			return runner.Progress{}, err
 		}
+		// It is known before anything is made for it, so Remove undoes also what only begins.
+		r.proxies[key] = has
 	}
 	has.want = p
 	link, err := r.o.Network.Attach(has.id, has.Pod, p)
@@ -183,7 +190,6 @@ func (r *Runner) Ensure(ctx context.Context, p *workload.Proxy) (runner.Progress
 			return progress, err
 		}
 	}
-	r.proxies[key] = has
 	if err := r.describe(); err != nil {
 		return progress, err
 	}
@@ -312,26 +318,26 @@ func (r *Runner) watch(p *proxy, c *child) {
 	time.AfterFunc(wait, func() { r.o.Changed(p.key()) })
 }
 
-// end ends a proxy, which may take a while, and removes what was made for it. The
-// lock is held.
+// end ends a proxy, which may take a while, and removes what was made for it. After an error the
+// proxy either is as it was, or ends all the same and only the description is old: Remove writes
+// it again. The lock is held.
 func (r *Runner) end(ctx context.Context, p *proxy) error {
-	delete(r.proxies, p.key())
-	if err := r.describe(); err != nil {
-		return err
-	}
-	r.o.Identities.Revoke(p.proxyIdentity())
 	// Another object of the same name may come while it ends.
 	away := r.folder(p.id) + endingMark + fmt.Sprint(time.Now().UnixNano())
 	if err := os.Rename(r.folder(p.id), away); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	delete(r.proxies, p.key())
+	// A full disk must not keep the process.
+	described := r.describe()
+	r.o.Identities.Revoke(p.proxyIdentity())
 	logger := klog.FromContext(ctx)
 	// The address is another's soon, so it goes at once.
 	if err := r.o.Network.Detach(p.id, p.Link); err != nil {
 		logger.Error(err, "Cannot disconnect a proxy", "proxy", klog.KRef(p.Namespace, p.Pod))
 	}
 	r.finish(ctx, &p.record, p.child, away)
-	return nil
+	return described
 }
 
 // finish waits until a proxy's process has ended, and then removes its folder.
@@ -362,14 +368,28 @@ func (r *Runner) resume(ctx context.Context, id, folder string, of *record, repl
 	r.finish(ctx, of, adopt(of.Process), r.folder(folder))
 }
 
+// undo removes what was made for a proxy that was never started, and whose folder has no record.
+func (r *Runner) undo(folder string) error {
+	if id, _, ending := strings.Cut(folder, endingMark); !ending {
+		if err := r.o.Network.Detach(id, Link{}); err != nil {
+			return fmt.Errorf("disconnect the proxy of %s, which was never started: %w", r.folder(folder), err)
+		}
+	}
+	return os.RemoveAll(r.folder(folder))
+}
+
 // Remove implements runner.Runner.
 func (r *Runner) Remove(ctx context.Context, key proxyidentity.Proxy) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if p := r.proxies[key]; p != nil && !r.stopped {
+	if r.stopped {
+		return nil
+	}
+	if p := r.proxies[key]; p != nil {
 		return r.end(ctx, p)
 	}
-	return nil
+	// It may have ended without the description being written.
+	return r.describe()
 }
 
 // Keys implements runner.Runner.

@@ -67,30 +67,31 @@ func (r *record) save(dir string) error {
 // endingMark is in the names of folders of proxies that are being ended, after their IDs.
 const endingMark = ".ended-"
 
-// records reads those of all proxies, by the names of their folders. A folder without one is
-// what a start left that was interrupted before anything ran.
-func records(dir string) (map[string]*record, error) {
+// records reads those of all proxies, by the names of their folders, and returns the names of
+// folders without one, which a start left that was interrupted before anything ran.
+func records(dir string) (all map[string]*record, begun []string, err error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	all := map[string]*record{}
+	all = map[string]*record{}
 	for _, e := range entries {
 		data, err := os.ReadFile(filepath.Join(dir, e.Name(), recordFile))
 		if errors.Is(err, fs.ErrNotExist) {
+			begun = append(begun, e.Name())
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		r := &record{}
 		if err := json.Unmarshal(data, r); err != nil {
-			return nil, fmt.Errorf("%s: %w: end the proxy and remove the folder", filepath.Join(dir, e.Name(), recordFile), err)
+			return nil, nil, fmt.Errorf("%s: %w: end the proxy and remove the folder", filepath.Join(dir, e.Name(), recordFile), err)
 		}
 		all[e.Name()] = r
 	}
-	return all, nil
+	return all, begun, nil
 }
