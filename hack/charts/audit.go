@@ -11,19 +11,13 @@ import (
 const auditPolicyName = `epic-audit-policy-{{ include "epic.auditHash" . }}`
 
 // audited has the server record requests if a value says so, as components/audit does.
-func audited(m *marks, content map[string]any) error {
-	spec, err := mapAt(content, "spec.template.spec")
-	if err != nil {
-		return err
+func audited() feature {
+	return feature{
+		when:   ".Values.audit.enabled",
+		args:   []string{"- --audit-policy-file=/etc/epic/audit/policy.yaml", "- --audit-log-path=-"},
+		mount:  []string{"- mountPath: /etc/epic/audit", "  name: audit-policy", "  readOnly: true"},
+		volume: []string{"- configMap:", "    name: " + auditPolicyName, "  name: audit-policy"},
 	}
-	const when, end = "{{- if .Values.audit.enabled }}", "{{- end }}"
-	if err := appendTo(spec, "containers.0", "args", m.lines(when, "- --audit-policy-file=/etc/epic/audit/policy.yaml", "- --audit-log-path=-", end)); err != nil {
-		return err
-	}
-	if err := prependTo(spec, "containers.0", "volumeMounts", m.lines(when, "- mountPath: /etc/epic/audit", "  name: audit-policy", "  readOnly: true", end)); err != nil {
-		return err
-	}
-	return prependTo(spec, "", "volumes", m.lines(when, "- configMap:", "    name: "+auditPolicyName, "  name: audit-policy", end))
 }
 
 // auditPolicy lets a value replace the policy.

@@ -31,8 +31,8 @@ func gatewayCluster() chart {
 	}}
 	// Before the arguments that users add.
 	c.edits = append(c.edits,
-		edit{kinds: []string{"Deployment"}, names: []string{"epic-apiserver"}, change: audited},
-		edit{kinds: []string{"Deployment"}, names: []string{"epic-apiserver"}, roots: []string{oneMember}, change: embeddedBackup},
+		edit{kinds: []string{"Deployment"}, names: []string{"epic-apiserver"}, change: audited().add},
+		edit{kinds: []string{"Deployment"}, names: []string{"epic-apiserver"}, roots: []string{oneMember}, change: embeddedBackup().add},
 		edit{kinds: []string{"ConfigMap"}, names: []string{"epic-audit-policy"}, change: auditPolicy})
 	for _, p := range []program{
 		{kind: "Deployment", name: "epic-apiserver", values: "apiserver", containers: []string{"epic-apiserver"}, resources: "epic-apiserver", roots: []string{oneMember}},
@@ -149,19 +149,13 @@ func backupArguments(pod string) func(*marks, map[string]any) error {
 }
 
 // embeddedBackup has the server save its embedded etcd, as components/backup-embedded does.
-func embeddedBackup(m *marks, content map[string]any) error {
-	spec, err := mapAt(content, "spec.template.spec")
-	if err != nil {
-		return err
+func embeddedBackup() feature {
+	return feature{
+		when:   ".Values.backup.enabled",
+		args:   []string{"- --backup-dir=/var/lib/epic-backup/snapshots", "- --backup-keep={{ " + keepSnapshots + " }}"},
+		mount:  []string{"- mountPath: /var/lib/epic-backup", "  name: backup"},
+		volume: []string{"- name: backup", "  persistentVolumeClaim:", "    claimName: epic-backup"},
 	}
-	const when, end = "{{- if .Values.backup.enabled }}", "{{- end }}"
-	if err := appendTo(spec, "containers.0", "args", m.lines(when, "- --backup-dir=/var/lib/epic-backup/snapshots", "- --backup-keep={{ "+keepSnapshots+" }}", end)); err != nil {
-		return err
-	}
-	if err := prependTo(spec, "containers.0", "volumeMounts", m.lines(when, "- mountPath: /var/lib/epic-backup", "  name: backup", end)); err != nil {
-		return err
-	}
-	return prependTo(spec, "", "volumes", m.lines(when, "- name: backup", "  persistentVolumeClaim:", "    claimName: epic-backup", end))
 }
 
 func setupArguments(pod string) func(*marks, map[string]any) error {
@@ -177,12 +171,12 @@ func setupArguments(pod string) func(*marks, map[string]any) error {
 // authority is what verifies the API server's certificate: cert-manager or the setup puts
 // it in, unless the values have it.
 func authority(m *marks, content map[string]any) error {
-	if err := add(content, "metadata", m.lines(`{{- if eq .Values.certificates.source "cert-manager" }}`,
-		"annotations:", "  cert-manager.io/inject-ca-from: epic-system/epic-apiserver", "{{- end }}"), nil); err != nil {
+	if err := add(content, "metadata", m.linesIf(`eq .Values.certificates.source "cert-manager"`,
+		"annotations:", "  cert-manager.io/inject-ca-from: epic-system/epic-apiserver"), nil); err != nil {
 		return err
 	}
-	return add(content, "spec", m.lines(`{{- if eq .Values.certificates.source "provided" }}`,
-		`caBundle: {{ required "certificates.caBundle is missing: give the authority, in PEM, that signed the certificate in the Secret epic-apiserver-tls" .Values.certificates.caBundle | b64enc }}`, "{{- end }}"), nil)
+	return add(content, "spec", m.linesIf(`eq .Values.certificates.source "provided"`,
+		`caBundle: {{ required "certificates.caBundle is missing: give the authority, in PEM, that signed the certificate in the Secret epic-apiserver-tls" .Values.certificates.caBundle | b64enc }}`), nil)
 }
 
 func externalEtcd(m *marks, content map[string]any) error {

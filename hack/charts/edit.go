@@ -145,4 +145,9 @@ func (m *marks) lines(lines ...string) string {
 	})
 }
 
+// linesIf is lines, under a condition.
+func (m *marks) linesIf(condition string, lines ...string) string {
+	return m.lines(slices.Concat([]string{"{{- if " + condition + " }}"}, lines, []string{"{{- end }}"})...)
+}
+
 func replaceOnce(line, mark, by string) string { return strings.Replace(line, mark, by, 1) }
