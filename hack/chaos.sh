@@ -16,13 +16,7 @@ go build -trimpath -o bin/chaos ./test/chaos
 envoy=$(hack/envoy.sh)
 old=()
 if [[ -n $ref ]]; then
-	sources=$(mktemp -d)
-	trap 'rm -rf "$sources"' EXIT
-	git archive "$ref" | tar -x -C "$sources"
-	mkdir -p bin/old
-	for program in apiserver controller operator proxy node; do
-		go build -C "$sources" -trimpath -o "$PWD/bin/old/epic-$program" "./cmd/$program"
-	done
+	hack/old-programs.sh "$ref" bin/old
 	old=(-old=bin/old)
 fi
 bin/chaos -envoy="$envoy" "${old[@]}" "$@"

@@ -14,17 +14,12 @@ if ((EUID != 0)) || [[ $(uname -s) != Linux ]]; then
 	exit 1
 fi
 ref=${1:-$(git describe --tags --abbrev=0 2>/dev/null || echo HEAD~1)}
-old=$(git rev-parse --verify --quiet "$ref^{commit}") || {
-	echo "There is no git ref $ref: name a tag or a commit." >&2
-	exit 1
-}
 dir=$(mktemp -d)
-trap 'git worktree remove --force "$dir/tree" 2>/dev/null || true; rm -rf "$dir"' EXIT
+trap 'rm -rf "$dir"' EXIT
 
-git worktree add --quiet --detach "$dir/tree" "$old"
+hack/old-programs.sh "$ref" "$dir/old"
 for program in apiserver controller operator proxy node; do
-	(cd "$dir/tree" && CGO_ENABLED=0 GOFLAGS="${GOFLAGS:-} -trimpath" go build -o "$dir/old/epic-$program" "./cmd/$program")
-	CGO_ENABLED=0 GOFLAGS="${GOFLAGS:-} -trimpath" go build -o "$dir/new/epic-$program" "./cmd/$program"
+	CGO_ENABLED=0 go build -trimpath -o "$dir/new/epic-$program" "./cmd/$program"
 done
-echo "Old: $(git describe --tags --always "$old"). New: $(git describe --tags --always --dirty)."
+echo "Old: $(git describe --tags --always "$ref"). New: $(git describe --tags --always --dirty)."
 EPIC_SKEW_OLD=$dir/old EPIC_SKEW_NEW=$dir/new go test -tags=skew -count=1 -timeout=30m -v -run '^TestSkew$' ./test/skew
