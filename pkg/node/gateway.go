@@ -261,7 +261,7 @@ func (g *gateway) platformChanged(p platform) {
 func (g *gateway) proxiesChanged(ctx context.Context) {
 	byObject := map[intent.Key][]proxies.Interface{}
 	for _, i := range g.source.List() {
-		key := intent.Key{Kind: i.Kind, Namespace: i.Namespace, Name: i.Owner}
+		key := intent.KeyOf(i)
 		byObject[key] = append(byObject[key], i)
 	}
 	g.mu.Lock()
@@ -362,7 +362,7 @@ func (g *gateway) list() []status.Proxy {
 	out := []status.Proxy{}
 	for _, i := range g.source.List() {
 		out = append(out, status.Proxy{
-			Object: intent.Key{Kind: i.Kind, Namespace: i.Namespace, Name: i.Owner}.String(),
+			Object: intent.KeyOf(i).String(),
 			Pod:    i.Pod, Interface: i.Name, Index: i.Index, Addresses: i.Addresses,
 		})
 	}

@@ -135,7 +135,7 @@ func desiredHost(p platform, mtu int, running []proxies.Interface, find func(int
 	}
 	opened := map[intent.Key]bool{}
 	for _, r := range running {
-		i := find(intent.Key{Kind: r.Kind, Namespace: r.Namespace, Name: r.Owner})
+		i := find(intent.KeyOf(r))
 		if i == nil {
 			continue
 		}
@@ -273,7 +273,7 @@ func (k *hostKeeper) apply(ctx context.Context) {
 	}
 	running, intents := k.running(), map[intent.Key]*intent.Intent{}
 	for _, r := range running {
-		key := intent.Key{Kind: r.Kind, Namespace: r.Namespace, Name: r.Owner}
+		key := intent.KeyOf(r)
 		if _, found := intents[key]; !found {
 			s, _ := k.applier.Get(key)
 			intents[key] = s.Intent

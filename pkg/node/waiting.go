@@ -56,7 +56,7 @@ func (w *waiter) decide(ctx context.Context, now time.Time, running []proxies.In
 	ready := map[intent.Key]bool{}
 	var all []*intent.Intent
 	for _, r := range running {
-		key := intent.Key{Kind: r.Kind, Namespace: r.Namespace, Name: r.Owner}
+		key := intent.KeyOf(r)
 		i := find(key)
 		if i == nil {
 			continue

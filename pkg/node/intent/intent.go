@@ -27,6 +27,9 @@ type Key struct {
 	Name      string       `json:"name"`
 }
 
+// KeyOf returns the key of the object that a proxy runs for.
+func KeyOf(i proxies.Interface) Key { return Key{Kind: i.Kind, Namespace: i.Namespace, Name: i.Owner} }
+
 // String returns the key as people write it.
 func (k Key) String() string { return string(k.Kind) + " " + k.Namespace + "/" + k.Name }
 
