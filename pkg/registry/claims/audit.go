@@ -364,7 +364,7 @@ func (a *audit) report() *Report {
 	for i, p := range a.pools {
 		for _, q := range a.pools[:i] {
 			if p.Pool.Overlaps(q.Pool) {
-				a.problem(Overlapping, kindPool+"/"+addressKey(p.From())+"-"+addressKey(p.To()), p.Owner, "%s overlaps %s of %s", p.Pool, q.Pool, q.Owner.Ref)
+				a.problem(Overlapping, kindPool+"/"+poolKey(p.Pool), p.Owner, "%s overlaps %s of %s", p.Pool, q.Pool, q.Owner.Ref)
 			}
 		}
 	}

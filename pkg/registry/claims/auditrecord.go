@@ -72,11 +72,8 @@ func (r run) String() string {
 			return kind + " " + a.String()
 		}
 	case kind == kindPool:
-		from, to, _ := strings.Cut(first.name, "-")
-		f, err := parseAddressKey(from)
-		t, e := parseAddressKey(to)
-		if err == nil && e == nil {
-			return fmt.Sprintf("%s %v-%v", kind, f, t)
+		if pool, err := parsePoolKey(first.name); err == nil {
+			return fmt.Sprintf("%s %v-%v", kind, pool.From(), pool.To())
 		}
 	case first.name == "" && len(r) > 1:
 		return fmt.Sprintf("%s %d-%d", kind, first.number, last.number)

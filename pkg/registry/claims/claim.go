@@ -116,7 +116,7 @@ func (s *Set) AddUnique(scope string, values ...string) {
 // AddPool claims a range of addresses. Pools of different objects are kept from
 // overlapping by Plan.Pools.
 func (s *Set) AddPool(p addresspool.Pool) {
-	s.add(Claim{kind: kindPool, name: addressKey(p.From()) + "-" + addressKey(p.To())})
+	s.add(Claim{kind: kindPool, name: poolKey(p)})
 }
 
 // minus returns the claims of s that o does not have, sorted by

@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"path"
 	"strings"
+
+	"github.com/acnodal/epic/pkg/addresspool"
 )
 
 // SchemaVersion names the layout of the keys below. Servers compare it in every
@@ -83,6 +85,22 @@ func parseAddressKey(s string) (netip.Addr, error) {
 		return netip.Addr{}, fmt.Errorf("claim key %q is no address", s)
 	}
 	return netip.AddrFrom16([16]byte(b)).Unmap(), nil
+}
+
+// poolKey writes a pool as its claim's key has it.
+func poolKey(p addresspool.Pool) string { return addressKey(p.From()) + "-" + addressKey(p.To()) }
+
+func parsePoolKey(s string) (addresspool.Pool, error) {
+	first, last, _ := strings.Cut(s, "-")
+	from, err := parseAddressKey(first)
+	if err != nil {
+		return addresspool.Pool{}, err
+	}
+	to, err := parseAddressKey(last)
+	if err != nil {
+		return addresspool.Pool{}, err
+	}
+	return addresspool.Between(from, to), nil
 }
 
 // Owner is the value of a claim: the object that holds it.

@@ -7,7 +7,6 @@ import (
 	"math"
 	"math/bits"
 	"net/netip"
-	"strings"
 
 	"github.com/acnodal/epic/pkg/addresspool"
 	"github.com/acnodal/epic/pkg/registry/claims/internal/cursor"
@@ -119,12 +118,7 @@ func halves(a netip.Addr) (hi, lo uint64) {
 
 // parsePoolClaim reads a claim that AddPool made.
 func parsePoolClaim(name string, value []byte) (HeldPool, error) {
-	first, last, _ := strings.Cut(name, "-")
-	from, err := parseAddressKey(first)
-	if err != nil {
-		return HeldPool{}, err
-	}
-	to, err := parseAddressKey(last)
+	pool, err := parsePoolKey(name)
 	if err != nil {
 		return HeldPool{}, err
 	}
@@ -132,5 +126,5 @@ func parsePoolClaim(name string, value []byte) (HeldPool, error) {
 	if err != nil {
 		return HeldPool{}, err
 	}
-	return HeldPool{Pool: addresspool.Between(from, to), Owner: o}, nil
+	return HeldPool{Pool: pool, Owner: o}, nil
 }
