@@ -15,6 +15,7 @@ import (
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/events"
 	"github.com/acnodal/epic/pkg/nodereports"
 )
 
@@ -62,7 +63,7 @@ func healthChanged(old, node *epicv1.GatewayNode) bool {
 	if before == nil || now == nil {
 		return before != now || old.Status.HeartbeatTime.IsZero()
 	}
-	return before.Status != now.Status || before.Reason != now.Reason ||
+	return !events.Unchanged(before, now) ||
 		node.Status.HeartbeatTime.Sub(old.Status.HeartbeatTime.Time) > epic.NodeSilentAfter/2
 }
 

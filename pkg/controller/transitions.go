@@ -99,7 +99,7 @@ func transitions(plural string, before, now []metav1.Condition) (all []events.Ev
 // eventOf returns the event of a change of one condition, "" for none. An object that
 // has just been created lacks most of what it needs, which is not an event.
 func eventOf(was, is *metav1.Condition) (reason string, warning bool) {
-	if was != nil && was.Status == is.Status && was.Reason == is.Reason &&
+	if events.Unchanged(was, is) &&
 		// Which gateway nodes these are matters, and changes seldom.
 		(is.Type != ConditionNodesReady || was.Message == is.Message) {
 		return "", false

@@ -32,6 +32,12 @@ type Event struct {
 	Message string
 }
 
+// Unchanged reports whether a condition is as it was as far as an event would show: only its
+// message may differ. A condition that was not there has changed.
+func Unchanged(was, is *metav1.Condition) bool {
+	return was != nil && was.Status == is.Status && was.Reason == is.Reason
+}
+
 // Recorder records events. It never waits for the API server. A nil one records nothing.
 type Recorder struct {
 	limiter *limiter

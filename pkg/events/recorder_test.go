@@ -157,3 +157,24 @@ func TestNoRecorder(t *testing.T) {
 		t.Error("an event is counted that nobody records")
 	}
 }
+
+func TestUnchanged(t *testing.T) {
+	was := metav1.Condition{Type: "Ready", Status: metav1.ConditionFalse, Reason: "Waiting", Message: "one"}
+	for name, c := range map[string]struct {
+		change func(is *metav1.Condition)
+		want   bool
+	}{
+		"message": {func(is *metav1.Condition) { is.Message = "two" }, true},
+		"reason":  {func(is *metav1.Condition) { is.Reason = "Failed" }, false},
+		"status":  {func(is *metav1.Condition) { is.Status = metav1.ConditionUnknown }, false},
+	} {
+		is := was
+		c.change(&is)
+		if got := Unchanged(&was, &is); got != c.want {
+			t.Errorf("Another %s: unchanged is %t", name, got)
+		}
+	}
+	if Unchanged(nil, &was) {
+		t.Error("A new condition is unchanged")
+	}
+}

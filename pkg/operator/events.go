@@ -39,7 +39,7 @@ func proxyEvents(before *epicv1.ProxyStatus, now *own) (all []events.Event) {
 	programmed := programmedEvent(before.Conditions, now.Conditions)
 	was, is := meta.FindStatusCondition(before.Conditions, report.ConditionAccepted), meta.FindStatusCondition(now.Conditions, report.ConditionAccepted)
 	switch {
-	case is == nil || was != nil && was.Status == is.Status && was.Reason == is.Reason:
+	case is == nil || events.Unchanged(was, is):
 	case is.Status == metav1.ConditionFalse && (programmed == nil || programmed.Reason != is.Reason):
 		all = append(all, events.Event{Warning: true, Reason: is.Reason, Message: is.Message})
 	case is.Status == metav1.ConditionTrue && was != nil && was.Status == metav1.ConditionFalse:
@@ -59,7 +59,7 @@ func proxyEvents(before *epicv1.ProxyStatus, now *own) (all []events.Event) {
 func programmedEvent(before, after []metav1.Condition) *events.Event {
 	was, is := meta.FindStatusCondition(before, report.ConditionProgrammed), meta.FindStatusCondition(after, report.ConditionProgrammed)
 	switch {
-	case is == nil || was != nil && was.Status == is.Status && was.Reason == is.Reason:
+	case is == nil || events.Unchanged(was, is):
 	case is.Status == metav1.ConditionTrue && is.Reason == report.ReasonProgrammed:
 		return &events.Event{Reason: EventProgrammed, Message: is.Message}
 	case is.Reason == report.ReasonPending:
