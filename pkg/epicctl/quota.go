@@ -23,6 +23,9 @@ import (
 // quotaName is the name of the ResourceQuota that an account gets.
 const quotaName = "epic-account"
 
+// countPrefix begins the name of what a quota limits if that is a number of objects.
+const countPrefix = "count/"
+
 // defaultQuota is how many objects of each resource an account may have unless
 // the platform team says otherwise. Load balancers and gateway proxies are not
 // in it: the Account's proxyLimit counts these together.
@@ -99,7 +102,7 @@ func newQuota(namespace string, given map[string]int64) *corev1.ResourceQuota {
 func quotaList(counts map[string]int64) corev1.ResourceList {
 	hard := corev1.ResourceList{}
 	for name, n := range counts {
-		hard[corev1.ResourceName("count/"+name+"."+v1.GroupName)] = *resource.NewQuantity(n, resource.DecimalSI)
+		hard[corev1.ResourceName(countPrefix+name+"."+v1.GroupName)] = *resource.NewQuantity(n, resource.DecimalSI)
 	}
 	return hard
 }

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/utils/ptr"
 )
@@ -40,34 +41,31 @@ var defaultQuotaPatience = quotaPatience{poll: 200 * time.Millisecond, status: 3
 // up to 5 minutes later, so awaitCount makes that quota again.
 func (o *createAccount) awaitCount(ctx context.Context, want *corev1.ResourceQuota) error {
 	client, begin := o.kubeClient.CoreV1().ResourceQuotas(want.Namespace), time.Now()
-	for made := begin; ; {
+	made := begin
+	return wait.PollUntilContextCancel(ctx, o.quotaPatience.poll, true, func(ctx context.Context) (done bool, err error) {
 		is, err := client.Get(ctx, want.Name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
 			// Somebody else decided that there is none.
-			return nil
+			return true, nil
 		}
 		if err != nil {
-			return right{"get", "resourcequotas", want.Namespace}.explain(err)
+			return false, right{"get", "resourcequotas", want.Namespace}.explain(err)
 		}
 		missing, seen := uncounted(is), is.Status.Hard != nil
 		switch age := time.Since(made); {
 		case len(missing) == 0, !seen && age >= o.quotaPatience.status:
-			return nil
+			return true, nil
 		case time.Since(begin) >= o.quotaPatience.count:
 			o.note("Kubernetes has not counted the account's %s yet. It refuses new ones with %q until it has, which takes up to 5 minutes.", missing[0], "status unknown for quota")
-			return nil
+			return true, nil
 		case seen && age >= o.quotaPatience.renew:
 			if err := o.renewQuota(ctx, client, is, want); err != nil {
-				return err
+				return false, err
 			}
 			made = time.Now()
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(o.quotaPatience.poll):
-		}
-	}
+		return false, nil
+	})
 }
 
 // renewQuota makes the same quota again, unless it was changed since.
@@ -92,7 +90,7 @@ func (o *createAccount) renewQuota(ctx context.Context, client typedcorev1.Resou
 func uncounted(q *corev1.ResourceQuota) (missing []string) {
 	for name := range q.Spec.Hard {
 		if _, known := q.Status.Used[name]; !known {
-			missing = append(missing, strings.TrimPrefix(string(name), "count/"))
+			missing = append(missing, strings.TrimPrefix(string(name), countPrefix))
 		}
 	}
 	slices.Sort(missing)
