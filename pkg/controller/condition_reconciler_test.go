@@ -6,11 +6,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/cache"
@@ -152,4 +154,28 @@ func TestConditionsAreTriedAgain(t *testing.T) {
 	}
 	cancel()
 	<-done
+}
+
+// testOthersConditions leaves alone what others say.
+func testOthersConditions(w *world) {
+	stop := w.start()
+	lb := w.loadBalancer(w.account("others"), "web")
+	w.eventually(lb, "NoEndpoints=False NoEndpoints=False")
+	stop()
+	_, status := w.get(lb)
+	other := metav1.Condition{Type: "Announced", Status: metav1.ConditionTrue, Reason: "Running", LastTransitionTime: metav1.NewTime(time.Unix(1, 0))}
+	conditions, err := json.Marshal(append(status.Conditions, other))
+	must(w.t)(nil, err)
+	must(w.t)(nil, w.patchStatus(lb, fmt.Sprintf(`{"conditions": %s}`, conditions)))
+	w.start()
+	w.endpoint(lb, "a", "10.0.0.1", "192.168.1.1")
+	w.pod(lb, "p1", "172.16.0.1")
+	w.eventually(lb, ready, "192.168.1.1>172.16.0.1")
+	_, status = w.get(lb)
+	if c := meta.FindStatusCondition(status.Conditions, "Announced"); c == nil || !c.LastTransitionTime.Equal(&other.LastTransitionTime) {
+		w.t.Errorf("the other's condition is %+v", c)
+	}
+	if info := status.ProxyIfInfo["p1"]; info.Index != 7 || info.Name != "veth7" || status.ProxyIfIndex != 7 {
+		w.t.Errorf("the node's words are now %+v", status)
+	}
 }
