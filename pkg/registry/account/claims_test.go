@@ -6,35 +6,21 @@ import (
 	"strings"
 	"testing"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	rt "github.com/acnodal/epic/pkg/registry/registrytest"
 )
 
-func refused(t *testing.T, err error, words ...string) {
-	t.Helper()
-	if !apierrors.IsInvalid(err) {
-		t.Errorf("got %v, want a refusal", err)
-		return
-	}
-	for _, w := range words {
-		if !strings.Contains(err.Error(), w) {
-			t.Errorf("%q lacks %q", err, w)
-		}
-	}
-}
-
 func TestAccountsNeedTheSystem(t *testing.T) {
 	w := rt.New(t)
 	for _, dryRun := range [][]string{nil, {metav1.DryRunAll}} {
 		_, err := rt.Create(w, rt.Account("one"), dryRun...)
-		refused(t, err, "metadata.name", "create that first")
+		rt.Refused(t, err, "metadata.name", "create that first")
 	}
 	system := rt.MustCreate(w, &epic.EPIC{ObjectMeta: metav1.ObjectMeta{Namespace: "epic", Name: "epic"}})
 	account := rt.MustCreate(w, rt.Account("one"))
-	refused(t, rt.Delete(w, system), "others depend on it", "account epic-one/one")
+	rt.Refused(t, rt.Delete(w, system), "others depend on it", "account epic-one/one")
 	rt.MustDelete(w, account)
 	rt.MustDelete(w, system)
 }
@@ -70,7 +56,7 @@ func TestGroupIDs(t *testing.T) {
 	}
 	export.Spec.GroupID = 77
 	_, err := rt.Update(w, export)
-	refused(t, err, "spec.group-id")
+	rt.Refused(t, err, "spec.group-id")
 	system, err := rt.Get(w, &epic.EPIC{ObjectMeta: metav1.ObjectMeta{Namespace: "epic", Name: "epic"}})
 	if err != nil || system.Status.CurrentGroupID != four.Spec.GroupID {
 		t.Errorf("current-group-id %d, %v", system.Status.CurrentGroupID, err)
@@ -98,7 +84,7 @@ func TestRecreatedAccount(t *testing.T) {
 		}
 		former = ids
 		rt.MustDelete(w, rt.LoadBalancer("again", "a", "offered"))
-		refused(t, rt.Delete(w, account), "others depend on it", "loadbalancer epic-again/b")
+		rt.Refused(t, rt.Delete(w, account), "others depend on it", "loadbalancer epic-again/b")
 		rt.MustDelete(w, rt.LoadBalancer("again", "b", "offered"))
 		rt.MustDelete(w, account)
 	}

@@ -13,19 +13,6 @@ import (
 	rt "github.com/acnodal/epic/pkg/registry/registrytest"
 )
 
-func refused(t *testing.T, err error, words ...string) {
-	t.Helper()
-	if !apierrors.IsInvalid(err) {
-		t.Errorf("got %v, want a refusal", err)
-		return
-	}
-	for _, w := range words {
-		if !strings.Contains(err.Error(), w) {
-			t.Errorf("%q lacks %q", err, w)
-		}
-	}
-}
-
 // serving is a load balancer that a tenant's cluster uses.
 func serving(name string) *epic.LoadBalancer {
 	lb := rt.LoadBalancer("one", name, "offered")
@@ -41,7 +28,7 @@ func TestDeletionWithClusters(t *testing.T) {
 	lb := rt.MustCreate(w, serving("web"))
 	for _, dryRun := range [][]string{nil, {metav1.DryRunAll}} {
 		err := rt.Delete(w, lb, dryRun...)
-		refused(t, err, "spec.upstream-clusters",
+		rt.Refused(t, err, "spec.upstream-clusters",
 			`kubectl patch loadbalancers.epic.acnodal.io --namespace epic-one web --type merge --patch '{"spec":{"upstream-clusters":null}}'`)
 		if err != nil && !strings.HasSuffix(err.Error(), "has upstream clusters, can't delete") {
 			t.Errorf("published clients do not know %q", err)
@@ -63,7 +50,7 @@ func TestDeletionWithItsNamespace(t *testing.T) {
 	w.Terminating["epic-one"] = true
 	rt.MustDelete(w, serving("web"))
 	rt.MustDelete(w, rt.LoadBalancer("one", "idle", "offered"))
-	refused(t, rt.Delete(w, other), "has upstream clusters")
+	rt.Refused(t, rt.Delete(w, other), "has upstream clusters")
 }
 
 // A load balancer whose deletion has started gets no further clusters, and goes
@@ -82,7 +69,7 @@ func TestTerminating(t *testing.T) {
 	lb.Spec.UpstreamClusters = []string{"c"}
 	for _, dryRun := range [][]string{nil, {metav1.DryRunAll}} {
 		_, err = rt.Update(w, lb, dryRun...)
-		refused(t, err, "spec.upstream-clusters[0]", "is being deleted")
+		rt.Refused(t, err, "spec.upstream-clusters[0]", "is being deleted")
 	}
 	// Data of former releases may have clusters all the same.
 	w.Damage(lb, `"public-ports"`, `"upstream-clusters":["c"],"public-ports"`)

@@ -9,27 +9,12 @@ import (
 	"testing"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/registry/claims"
 	rt "github.com/acnodal/epic/pkg/registry/registrytest"
 )
-
-// refused fails the test unless err is a 422 that has all of the words.
-func refused(t *testing.T, err error, words ...string) {
-	t.Helper()
-	if !apierrors.IsInvalid(err) {
-		t.Errorf("got %v, want a refusal", err)
-		return
-	}
-	for _, w := range words {
-		if !strings.Contains(err.Error(), w) {
-			t.Errorf("%q lacks %q", err, w)
-		}
-	}
-}
 
 func targets(records []epic.DNSEndpoint) string {
 	var out []string
@@ -72,9 +57,9 @@ func TestAddressesOnCreation(t *testing.T) {
 			o := rt.GWProxy("two", "x", c.group)
 			o.Spec.PublicAddress, o.Spec.AltAddress = c.public, c.alt
 			_, err := rt.Create(w, o, metav1.DryRunAll)
-			refused(t, err, c.words...)
+			rt.Refused(t, err, c.words...)
 			_, err = rt.Create(w, o)
-			refused(t, err, c.words...)
+			rt.Refused(t, err, c.words...)
 		})
 	}
 }
@@ -98,9 +83,9 @@ func TestAltAddressByUpdate(t *testing.T) {
 	}
 	for _, alt := range []string{"198.51.100.7", "10.96.0.1", "192.0.2.1"} {
 		_, err := ask(alt)
-		refused(t, err, "spec.alt-address", "no alt-pool")
+		rt.Refused(t, err, "spec.alt-address", "no alt-pool")
 		_, err = ask(alt, metav1.DryRunAll)
-		refused(t, err, "spec.alt-address", "no alt-pool")
+		rt.Refused(t, err, "spec.alt-address", "no alt-pool")
 	}
 
 	prefix.Spec.AltPool = rt.Pool("198.51.100.128-198.51.100.131", "198.51.100.0/24")
@@ -116,9 +101,9 @@ func TestAltAddressByUpdate(t *testing.T) {
 		"10.96.0.1":      {"not in pool"},
 	} {
 		_, err := ask(alt)
-		refused(t, err, append(words, "spec.alt-address", alt)...)
+		rt.Refused(t, err, append(words, "spec.alt-address", alt)...)
 		_, err = ask(alt, metav1.DryRunAll)
-		refused(t, err, append(words, "spec.alt-address", alt)...)
+		rt.Refused(t, err, append(words, "spec.alt-address", alt)...)
 	}
 	// What is left out stays as it is.
 	if o, err := ask(""); err != nil || o.Spec.AltAddress != "" {
@@ -138,14 +123,14 @@ func TestAltAddressByUpdate(t *testing.T) {
 	other := rt.GWProxy("two", "c", "late")
 	other.Spec.AltAddress = "198.51.100.130"
 	_, err = rt.Create(w, other)
-	refused(t, err, "spec.alt-address", "in use")
+	rt.Refused(t, err, "spec.alt-address", "in use")
 	prefix.Spec.AltPool.Pool = "198.51.100.128-198.51.100.129"
 	_, err = rt.Update(w, prefix)
-	refused(t, err, "198.51.100.130", "in use")
+	rt.Refused(t, err, "198.51.100.130", "in use")
 	// And it is fixed.
 	for _, alt := range []string{"198.51.100.131", "198.51.100.128"} {
 		_, err = ask(alt)
-		refused(t, err, "spec.alt-address", "can't be changed from 198.51.100.130")
+		rt.Refused(t, err, "spec.alt-address", "can't be changed from 198.51.100.130")
 	}
 }
 
@@ -161,7 +146,7 @@ func TestAltAddressIsClaimed(t *testing.T) {
 			t.Fatal(err)
 		}
 		if account == "two" {
-			refused(t, err, "spec.alt-address", "198.51.100.3", "in use")
+			rt.Refused(t, err, "spec.alt-address", "198.51.100.3", "in use")
 		}
 	}
 }
@@ -198,7 +183,7 @@ func TestAddressesOfACIDR(t *testing.T) {
 			}
 			for _, dryRun := range [][]string{{metav1.DryRunAll}, nil} {
 				_, err := rt.Create(w, rt.LoadBalancer("one", "beyond", "cidr"), dryRun...)
-				refused(t, err, "spec.public-address", "every address of pool "+c.pool)
+				rt.Refused(t, err, "spec.public-address", "every address of pool "+c.pool)
 			}
 			for n, a := range c.spared {
 				asked := rt.LoadBalancer("one", fmt.Sprint("asked", n), "cidr")
@@ -258,10 +243,10 @@ func TestNoPool(t *testing.T) {
 	rt.MustCreate(w, rt.Group("epic", "none", "none"))
 	for _, dryRun := range [][]string{nil, {metav1.DryRunAll}} {
 		_, err := rt.Create(w, rt.LoadBalancer("one", "a", "none"), dryRun...)
-		refused(t, err, "spec.public-address", "ServicePrefix none has no public-pool")
+		rt.Refused(t, err, "spec.public-address", "ServicePrefix none has no public-pool")
 		asked := rt.GWProxy("one", "a", "none")
 		asked.Spec.PublicAddress = "203.0.113.1"
 		_, err = rt.Create(w, asked, dryRun...)
-		refused(t, err, "spec.public-address", "ServicePrefix none has no public-pool")
+		rt.Refused(t, err, "spec.public-address", "ServicePrefix none has no public-pool")
 	}
 }

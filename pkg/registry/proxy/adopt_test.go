@@ -49,5 +49,5 @@ func TestAdoptDNSNames(t *testing.T) {
 		}
 	}
 	_, err = rt.Create(w, shop("two", "d"))
-	refused(t, err, "another account has this DNS name")
+	rt.Refused(t, err, "another account has this DNS name")
 }

@@ -36,18 +36,18 @@ func TestDNSNamesBelongToAccounts(t *testing.T) {
 		"spec.endpoint-template.dnsName of LBServiceGroup epic/shared", "{{.Account}}"}
 	for _, dryRun := range [][]string{nil, {metav1.DryRunAll}} {
 		_, err := rt.Create(w, shop("two", "b"), dryRun...)
-		refused(t, err, words...)
+		rt.Refused(t, err, words...)
 		proxy := rt.GWProxy("two", "c", "shared")
 		proxy.Spec.DisplayName = "Shop" // case does not matter in DNS
 		_, err = rt.Create(w, proxy, dryRun...)
-		refused(t, err, "shop.example.net", "another account")
+		rt.Refused(t, err, "shop.example.net", "another account")
 	}
 	second := rt.GWProxy("one", "d", "shared")
 	second.Spec.DisplayName = "shop"
 	second = rt.MustCreate(w, second)
 	rt.MustDelete(w, first)
 	_, err := rt.Create(w, shop("two", "b"))
-	refused(t, err, words...)
+	rt.Refused(t, err, words...)
 
 	// By an update, too.
 	other := shop("two", "b")
@@ -56,7 +56,7 @@ func TestDNSNamesBelongToAccounts(t *testing.T) {
 	other.Spec.DisplayName = "shop"
 	for _, dryRun := range [][]string{nil, {metav1.DryRunAll}} {
 		_, err = rt.Update(w, other, dryRun...)
-		refused(t, err, words...)
+		rt.Refused(t, err, words...)
 	}
 	rt.MustDelete(w, second)
 	rt.MustUpdate(w, other)
@@ -65,7 +65,7 @@ func TestDNSNamesBelongToAccounts(t *testing.T) {
 	store.Spec.DisplayName = "store"
 	rt.MustCreate(w, store)
 	_, err = rt.Create(w, shop("one", "f"))
-	refused(t, err, words...)
+	rt.Refused(t, err, words...)
 }
 
 // Writers of two accounts that want one name at once: one account gets it.

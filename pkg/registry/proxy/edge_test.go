@@ -49,7 +49,7 @@ func TestEdge(t *testing.T) {
 				_, err2 := rt.Update(w, updated, dryRun...)
 				for _, err := range []error{err, err2} {
 					if len(c.words) > 0 {
-						refused(t, err, c.words...)
+						rt.Refused(t, err, c.words...)
 					} else if err != nil {
 						t.Error(err)
 					}
@@ -73,7 +73,7 @@ func TestEdge(t *testing.T) {
 	lb = rt.MustUpdate(w, lb)
 	lb.Spec.Edge.HealthCheck.Interval = "20s"
 	_, err := rt.Update(w, lb)
-	refused(t, err, "spec.edge.healthCheck", "lists no part")
+	rt.Refused(t, err, "spec.edge.healthCheck", "lists no part")
 	lb.Spec.Edge = nil
 	rt.MustUpdate(w, lb)
 }

@@ -99,16 +99,16 @@ func TestParentsChangeDuringCreation(t *testing.T) {
 		},
 		"the account": {
 			func(w *rt.World) { rt.MustDelete(w, rt.Account("one")) },
-			func(t *testing.T, err error) { refused(t, err, "metadata.namespace", "create Account one") },
+			func(t *testing.T, err error) { rt.Refused(t, err, "metadata.namespace", "create Account one") },
 		},
 		"the group": {
 			func(w *rt.World) { rt.MustDelete(w, rt.Group("epic", "offered", "default")) },
-			func(t *testing.T, err error) { refused(t, err, "create the LBServiceGroup first") },
+			func(t *testing.T, err error) { rt.Refused(t, err, "create the LBServiceGroup first") },
 		},
 		"the pool": {
 			func(w *rt.World) { rt.MustUpdate(w, rt.Prefix("default", "192.0.2.1-192.0.2.9", "192.0.2.0/24")) },
 			func(t *testing.T, err error) {
-				refused(t, err, "spec.public-address", "not in pool 192.0.2.1-192.0.2.9")
+				rt.Refused(t, err, "spec.public-address", "not in pool 192.0.2.1-192.0.2.9")
 			},
 		},
 	} {
@@ -171,9 +171,9 @@ func TestParents(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, dryRun := range [][]string{nil, {metav1.DryRunAll}} {
 				_, err := rt.Create(w, rt.LoadBalancer(c.account, "x", c.group), dryRun...)
-				refused(t, err, c.words...)
+				rt.Refused(t, err, c.words...)
 				_, err = rt.Create(w, rt.GWProxy(c.account, "x", c.group), dryRun...)
-				refused(t, err, c.words...)
+				rt.Refused(t, err, c.words...)
 			}
 		})
 	}
@@ -187,11 +187,11 @@ func TestParents(t *testing.T) {
 		}
 	}
 	// A parent stays while it has children, of whichever kind.
-	refused(t, rt.Delete(w, rt.Group("epic-one", "both", "default")), "others depend on it", "loadbalancer epic-one/a")
+	rt.Refused(t, rt.Delete(w, rt.Group("epic-one", "both", "default")), "others depend on it", "loadbalancer epic-one/a")
 	rt.MustCreate(w, rt.GWProxy("two", "b", "offered"))
 	rt.MustDelete(w, rt.Group("epic-two", "own", "default"))
-	refused(t, rt.Delete(w, rt.Group("epic", "offered", "default")), "others depend on it", "gwproxy epic-two/b")
-	refused(t, rt.Delete(w, rt.Account("two")), "others depend on it", "gwproxy epic-two/b")
+	rt.Refused(t, rt.Delete(w, rt.Group("epic", "offered", "default")), "others depend on it", "gwproxy epic-two/b")
+	rt.Refused(t, rt.Delete(w, rt.Account("two")), "others depend on it", "gwproxy epic-two/b")
 }
 
 func TestCopiesFromGroup(t *testing.T) {
@@ -281,7 +281,7 @@ func TestExhaustedPool(t *testing.T) {
 	}
 	for _, dryRun := range [][]string{nil, {metav1.DryRunAll}} {
 		_, err := rt.Create(w, rt.LoadBalancer("one", "more", "small"), dryRun...)
-		refused(t, err, "spec.public-address", "IP address allocation failed", "203.0.113.0/30", "is in use")
+		rt.Refused(t, err, "spec.public-address", "IP address allocation failed", "203.0.113.0/30", "is in use")
 	}
 	// The network and broadcast addresses are for those who ask for them.
 	for i, address := range []string{"203.0.113.0", "203.0.113.3"} {

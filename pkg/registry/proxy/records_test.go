@@ -55,11 +55,11 @@ func TestRecordsFollowUpdates(t *testing.T) {
 	want(p, "shop.test.example.com=A:192.0.2.1")
 	p.Spec.Endpoints = []epic.DNSEndpoint{{DNSName: "www.example.com"}}
 	_, err = rt.Update(w, p)
-	refused(t, err, "spec.endpoints[0].dnsName", "leave endpoints out")
+	rt.Refused(t, err, "spec.endpoints[0].dnsName", "leave endpoints out")
 	p.Spec.Endpoints = nil
 	p.Spec.DisplayName = "no label"
 	_, err = rt.Update(w, p)
-	refused(t, err, "spec.display-name", "choose a display-name")
+	rt.Refused(t, err, "spec.display-name", "choose a display-name")
 	p.Spec.DisplayName = "shop"
 
 	// The group as it is then decides.
@@ -80,5 +80,5 @@ func TestRecordsFollowUpdates(t *testing.T) {
 	want(p, "")
 	p.Spec.Endpoints = []epic.DNSEndpoint{{DNSName: "www.example.com"}}
 	_, err = rt.Update(w, p)
-	refused(t, err, "spec.endpoints", "makes no DNS name")
+	rt.Refused(t, err, "spec.endpoints", "makes no DNS name")
 }

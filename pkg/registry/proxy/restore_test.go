@@ -67,7 +67,7 @@ func TestRestoreReplacesWhatIsTaken(t *testing.T) {
 
 	export := rt.Exported(lb)
 	_, err := rt.Create(w, export)
-	refused(t, err, "spec.public-address", "not in pool") // the way out: leave it out
+	rt.Refused(t, err, "spec.public-address", "not in pool") // the way out: leave it out
 	export.Spec.PublicAddress = ""
 	export.Spec.Endpoints[0].DNSName = "shop.former.example.com"
 	dry, err := rt.Create(w, export, metav1.DryRunAll)
@@ -116,7 +116,7 @@ func TestRestoreInAnotherAccount(t *testing.T) {
 	o := rt.LoadBalancer("two", "x", "offered")
 	o.Labels = map[string]string{epic.OwningAccountLabel: "one"}
 	_, err := rt.Create(w, o)
-	refused(t, err, epic.OwningAccountLabel, "leave it out")
+	rt.Refused(t, err, epic.OwningAccountLabel, "leave it out")
 }
 
 // An ID that never was assigned is kept too, and numbering continues behind it; a

@@ -3,29 +3,14 @@
 package serviceprefix_test
 
 import (
-	"strings"
 	"testing"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	rt "github.com/acnodal/epic/pkg/registry/registrytest"
 )
-
-func refused(t *testing.T, err error, words ...string) {
-	t.Helper()
-	if !apierrors.IsInvalid(err) {
-		t.Errorf("got %v, want a refusal", err)
-		return
-	}
-	for _, w := range words {
-		if !strings.Contains(err.Error(), w) {
-			t.Errorf("%q lacks %q", err, w)
-		}
-	}
-}
 
 // No two prefixes share an address, whichever of their pools it is in.
 func TestPoolsDoNotOverlap(t *testing.T) {
@@ -53,15 +38,15 @@ func TestPoolsDoNotOverlap(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := rt.Create(w, c.prefix, metav1.DryRunAll)
-			refused(t, err, c.words...)
+			rt.Refused(t, err, c.words...)
 			_, err = rt.Create(w, c.prefix)
-			refused(t, err, c.words...)
+			rt.Refused(t, err, c.words...)
 		})
 	}
 	p := rt.MustCreate(w, both("192.0.2.15-192.0.2.20", ""))
 	p.Spec.PublicPool.Pool = "192.0.2.14-192.0.2.20"
 	_, err := rt.Update(w, p)
-	refused(t, err, "spec.public-pool.pool", "service prefix default")
+	rt.Refused(t, err, "spec.public-pool.pool", "service prefix default")
 	p.Spec.PublicPool.Pool = "192.0.2.16-192.0.2.30" // its own addresses are no obstacle
 	p = rt.MustUpdate(w, p)
 	p.Spec.PublicPool.MultusBridge = "br1"
@@ -103,14 +88,14 @@ func TestPoolsKeepAddressesInUse(t *testing.T) {
 				p.Spec.AltPool = rt.Pool(c.alt, "203.0.113.0/24")
 			}
 			_, err := rt.Update(w, p, metav1.DryRunAll)
-			refused(t, err, c.words...)
+			rt.Refused(t, err, c.words...)
 			_, err = rt.Update(w, p)
-			refused(t, err, c.words...)
+			rt.Refused(t, err, c.words...)
 		})
 	}
 	four.Spec.PublicPool.Pool, four.Spec.AltPool.Pool = "203.0.113.5-203.0.113.5", "203.0.113.20-203.0.113.21"
 	four = rt.MustUpdate(w, four)
-	refused(t, rt.Delete(w, four), "others depend on it", "lbservicegroup epic/four")
+	rt.Refused(t, rt.Delete(w, four), "others depend on it", "lbservicegroup epic/four")
 	rt.MustDelete(w, gwp)
 	four.Spec.PublicPool, four.Spec.AltPool = rt.Pool("203.0.113.20-203.0.113.21", "203.0.113.0/24"), rt.Pool("203.0.113.5-203.0.113.5", "203.0.113.0/24")
 	rt.MustUpdate(w, four)
