@@ -74,14 +74,15 @@ type entry struct {
 }
 
 func (c Config) entries() []entry {
+	proxies := proxy.Rules{Grants: proxy.Grants{Authorizer: c.Authorizer}}
 	return []entry{
 		{"EPIC", epic.ResourceEPICs, epicregistry.NewREST, epicregistry.Rules{}, false},
 		{"Account", epic.ResourceAccounts, account.NewREST, account.Rules{}, false},
 		{"ServicePrefix", epic.ResourceServicePrefixes, serviceprefix.NewREST, serviceprefix.Rules{}, false},
 		{"LBServiceGroup", epic.ResourceLBServiceGroups, lbservicegroup.NewREST, lbservicegroup.Rules{}, false},
-		{"LoadBalancer", epic.ResourceLoadBalancers, loadbalancer.NewREST, loadbalancer.Rules{NamespaceTerminating: c.NamespaceTerminating, Grants: proxy.Grants{Authorizer: c.Authorizer}}, true},
+		{"LoadBalancer", epic.ResourceLoadBalancers, loadbalancer.NewREST, loadbalancer.Rules{Rules: proxies, NamespaceTerminating: c.NamespaceTerminating}, true},
 		{"RemoteEndpoint", epic.ResourceRemoteEndpoints, remoteendpoint.NewREST, remoteendpoint.Rules{Reach: c.Reach}, false},
-		{"GWProxy", epic.ResourceGWProxies, gwproxy.NewREST, gwproxy.Rules{Grants: proxy.Grants{Authorizer: c.Authorizer}}, true},
+		{"GWProxy", epic.ResourceGWProxies, gwproxy.NewREST, gwproxy.Rules{Rules: proxies}, true},
 		{"GWRoute", epic.ResourceGWRoutes, gwroute.NewREST, gwroute.NewRules(), false},
 		{"GWEndpointSlice", epic.ResourceGWEndpointSlices, gwendpointslice.NewREST, gwendpointslice.NewRules(c.Reach), false},
 		{"GatewayNode", epic.ResourceGatewayNodes, gatewaynode.NewREST, gatewaynode.Rules{}, false},

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -22,38 +21,20 @@ import (
 type Rules struct {
 	// No object depends on a load balancer: its remote endpoints go with it, by owner
 	// reference.
-	claims.NoRules
+	proxy.Rules
 	// NamespaceTerminating reports whether a namespace is being deleted, and with
 	// it everything that it holds.
 	NamespaceTerminating func(ctx context.Context, name string) (bool, error)
-	// Grants decides who may configure a proxy beyond its group.
-	Grants proxy.Grants
-}
-
-var (
-	_ claims.Rules        = Rules{}
-	_ claims.Checker      = Rules{}
-	_ claims.CoolingRules = Rules{}
-)
-
-// Claims implements claims.Rules.
-func (Rules) Claims(obj runtime.Object) *claims.Set {
-	return proxy.Claims(proxy.LoadBalancer(obj.(*epic.LoadBalancer)))
 }
 
 // Plan implements claims.Rules.
 func (r Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object) error {
-	var before *proxy.View
-	if o, ok := old.(*epic.LoadBalancer); ok {
-		v := proxy.LoadBalancer(o)
-		before = &v
-	}
-	if before != nil {
+	if old != nil {
 		if err := noNewClusters(old.(*epic.LoadBalancer), obj.(*epic.LoadBalancer)); err != nil {
 			return err
 		}
 	}
-	return proxy.Plan(ctx, p, r.Grants, before, proxy.LoadBalancer(obj.(*epic.LoadBalancer)))
+	return r.Rules.Plan(ctx, p, old, obj)
 }
 
 // PlanDelete implements claims.Rules. A load balancer that tenants' clusters
@@ -85,19 +66,4 @@ func noNewClusters(old, lb *epic.LoadBalancer) error {
 		}
 	}
 	return nil
-}
-
-// Taken implements claims.Rules.
-func (Rules) Taken(obj runtime.Object, c claims.Claim, _ claims.Owner) error {
-	return proxy.Taken(proxy.LoadBalancer(obj.(*epic.LoadBalancer)), c)
-}
-
-// Cooling implements claims.CoolingRules.
-func (Rules) Cooling(obj runtime.Object, c claims.Claim, until time.Time) error {
-	return proxy.Cooling(proxy.LoadBalancer(obj.(*epic.LoadBalancer)), c, until)
-}
-
-// Check implements claims.Checker.
-func (Rules) Check(obj runtime.Object, find claims.Find) field.ErrorList {
-	return proxy.Check(proxy.LoadBalancer(obj.(*epic.LoadBalancer)), find)
 }

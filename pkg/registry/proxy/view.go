@@ -4,6 +4,7 @@ package proxy
 
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
@@ -52,6 +53,14 @@ func GWProxy(o *epic.GWProxy) View {
 		EnvoyTemplate: &o.Spec.EnvoyTemplate, ReplicaCount: &o.Spec.EnvoyReplicaCount, Edge: &o.Spec.Edge,
 		Endpoints: &o.Spec.Endpoints, ClientNamespace: o.Spec.ClientRef.Namespace,
 	}
+}
+
+// viewOf is the view of an object of either kind.
+func viewOf(obj runtime.Object) View {
+	if lb, ok := obj.(*epic.LoadBalancer); ok {
+		return LoadBalancer(lb)
+	}
+	return GWProxy(obj.(*epic.GWProxy))
 }
 
 // displayName is the name by which people know the service. An object that has
