@@ -4,8 +4,6 @@ package validation
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -62,14 +60,8 @@ func gatewayNodes(path *field.Path, all map[string]epic.EPICNodeStatus) field.Er
 	if errs := atMost(path, len(all), maxNodes); len(errs) > 0 {
 		return errs
 	}
-	var errs field.ErrorList
-	for _, key := range slices.Sorted(maps.Keys(all)) {
-		if full(errs) {
-			break
-		}
-		at, node := path.Key(quoted(key)), all[key]
-		_, more := address(at, key)
-		errs = append(errs, more...)
+	return entries(path, all, func(at *field.Path, key string, node epic.EPICNodeStatus) field.ErrorList {
+		_, errs := address(at, key)
 		errs = append(errs, word(at.Child("name"), node.Name, maxName)...)
 		errs = append(errs, word(at.Child("version"), node.Version, maxVersion)...)
 		errs = append(errs, notNegative(at.Child("tunnels"), node.Tunnels)...)
@@ -78,12 +70,10 @@ func gatewayNodes(path *field.Path, all map[string]epic.EPICNodeStatus) field.Er
 			errs = append(errs, field.Invalid(at.Child("tunnels-up"), node.TunnelsUp, fmt.Sprintf("is more than tunnels, which is %d: count those that are up among them", node.Tunnels)))
 		}
 		if more := atMost(at.Child("conditions"), len(node.Conditions), maxNodeConditions); len(more) > 0 {
-			errs = append(errs, more...)
-			continue
+			return append(errs, more...)
 		}
-		errs = append(errs, few(metav1validation.ValidateConditions(node.Conditions, at.Child("conditions")))...)
-	}
-	return errs
+		return append(errs, few(metav1validation.ValidateConditions(node.Conditions, at.Child("conditions")))...)
+	})
 }
 
 func epicSpec(spec *epic.EPICSpec) field.ErrorList {

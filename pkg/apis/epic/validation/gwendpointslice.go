@@ -4,9 +4,7 @@ package validation
 
 import (
 	"fmt"
-	"maps"
 	"net/netip"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -63,20 +61,14 @@ func gwEndpointSliceSpec(spec *epic.GWEndpointSliceSpec) field.ErrorList {
 
 // nodeAddresses checks the tenant's ends of the tunnels.
 func nodeAddresses(path *field.Path, nodes map[string]string) field.ErrorList {
-	errs := atMost(path, len(nodes), maxSliceNodes)
-	if len(errs) > 0 {
+	if errs := atMost(path, len(nodes), maxSliceNodes); len(errs) > 0 {
 		return errs
 	}
-	for _, node := range slices.Sorted(maps.Keys(nodes)) {
-		if full(errs) {
-			break
-		}
-		at := path.Key(quoted(node))
-		errs = append(errs, dnsName(at, node)...)
-		_, more := address(at, nodes[node])
-		errs = append(errs, more...)
-	}
-	return errs
+	return entries(path, nodes, func(at *field.Path, node, ip string) field.ErrorList {
+		errs := dnsName(at, node)
+		_, more := address(at, ip)
+		return append(errs, more...)
+	})
 }
 
 func sliceEndpoints(path *field.Path, endpoints []discoveryv1.Endpoint, t discoveryv1.AddressType) field.ErrorList {

@@ -3,9 +3,6 @@
 package validation
 
 import (
-	"maps"
-	"slices"
-
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -50,13 +47,9 @@ func ValidateLBServiceGroupStatusUpdate(obj, _ *epic.LBServiceGroup) field.Error
 	if more := atMost(path, len(obj.Status.ProxySnapshotVersions), maxSnapshots); len(more) > 0 {
 		return append(errs, more...)
 	}
-	for _, name := range slices.Sorted(maps.Keys(obj.Status.ProxySnapshotVersions)) {
-		if full(errs) {
-			break
-		}
-		errs = append(errs, word(path.Key(quoted(name)), name, maxName)...)
-	}
-	return errs
+	return append(errs, entries(path, obj.Status.ProxySnapshotVersions, func(at *field.Path, name string, _ int32) field.ErrorList {
+		return word(at, name, maxName)
+	})...)
 }
 
 func lbServiceGroupSpec(namespace string, spec *epic.LBServiceGroupSpec) field.ErrorList {

@@ -4,6 +4,7 @@ package validation
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -95,6 +96,19 @@ func atMost(path *field.Path, n, most int) field.ErrorList {
 		return nil
 	}
 	return field.ErrorList{field.Invalid(path, n, fmt.Sprintf("has more than %d entries: remove some", most))}
+}
+
+// entries checks the entries of a map in the order of their keys, until there are errors
+// enough.
+func entries[T any](path *field.Path, all map[string]T, check func(at *field.Path, key string, value T) field.ErrorList) field.ErrorList {
+	var errs field.ErrorList
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		if full(errs) {
+			break
+		}
+		errs = append(errs, check(path.Key(quoted(key)), key, all[key])...)
+	}
+	return errs
 }
 
 // between checks a number.

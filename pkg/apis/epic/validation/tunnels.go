@@ -4,8 +4,6 @@ package validation
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -43,16 +41,10 @@ func tunnels(path *field.Path, all, old map[string]epic.TunnelEndpoint) field.Er
 	if n > epic.MaxTunnelsPerObject {
 		return field.ErrorList{field.Invalid(path, n, fmt.Sprintf("one object may have at most %d tunnels: remove some, or use several objects", epic.MaxTunnelsPerObject))}
 	}
-	var errs field.ErrorList
-	for _, node := range slices.Sorted(maps.Keys(all)) {
-		if full(errs) {
-			break
-		}
-		_, more := address(path.Key(quoted(node)), node)
-		errs = append(errs, more...)
-		errs = append(errs, tunnel(path.Key(quoted(node)), all[node], old[node])...)
-	}
-	return errs
+	return entries(path, all, func(at *field.Path, node string, t epic.TunnelEndpoint) field.ErrorList {
+		_, errs := address(at, node)
+		return append(errs, tunnel(at, t, old[node])...)
+	})
 }
 
 // tunnel checks the tunnels of one of the client nodes.
@@ -66,38 +58,23 @@ func tunnel(path *field.Path, t, old epic.TunnelEndpoint) field.ErrorList {
 		errs = append(errs, field.Invalid(path.Child("tunnel-id"), t.TunnelID, "is assigned by the server: leave it out"))
 	}
 	errs = append(errs, tunnelPort(path.Child("epic-port"), t.EPICPort)...)
-	for _, node := range slices.Sorted(maps.Keys(t.EPICEndpoints)) {
-		if full(errs) {
-			break
-		}
-		at := path.Child("epic-endpoints").Key(quoted(node))
-		p := t.EPICEndpoints[node]
-		_, more := address(at, node)
-		errs = append(errs, more...)
+	return append(errs, entries(path.Child("epic-endpoints"), t.EPICEndpoints, func(at *field.Path, node string, p epic.GUETunnelEndpoint) field.ErrorList {
+		_, errs := address(at, node)
 		if p.EPICAddress != node {
 			errs = append(errs, field.Invalid(at.Child("epic-address"), quoted(p.EPICAddress), "must be the same as the key: write "+quoted(node)+", or leave it out"))
 		}
 		errs = append(errs, tunnelPort(at.Child("epic-port"), p.EPICPort)...)
-		errs = append(errs, serverOnly(at.Child("tunnel-id"), p.TunnelID, old.EPICEndpoints[node].TunnelID)...)
-	}
-	return errs
+		return append(errs, serverOnly(at.Child("tunnel-id"), p.TunnelID, old.EPICEndpoints[node].TunnelID)...)
+	})...)
 }
 
 func proxyInterfaces(path *field.Path, infos map[string]epic.ProxyInterfaceInfo) field.ErrorList {
-	errs := atMost(path, len(infos), maxProxyPods)
-	if len(errs) > 0 {
+	if errs := atMost(path, len(infos), maxProxyPods); len(errs) > 0 {
 		return errs
 	}
-	for _, pod := range slices.Sorted(maps.Keys(infos)) {
-		if full(errs) {
-			break
-		}
-		at := path.Key(quoted(pod))
-		info := infos[pod]
+	return entries(path, infos, func(at *field.Path, pod string, info epic.ProxyInterfaceInfo) field.ErrorList {
+		var errs field.ErrorList
 		for _, msg := range validation.IsDNS1123Subdomain(pod) {
-			if full(errs) {
-				break
-			}
 			errs = append(errs, field.Invalid(at, quoted(pod), "must be the name of a pod: "+msg))
 		}
 		_, more := addressOrNone(at.Child("epic-node-address"), info.EPICNodeAddress)
@@ -107,25 +84,20 @@ func proxyInterfaces(path *field.Path, infos map[string]epic.ProxyInterfaceInfo)
 		if info.Name != "" {
 			errs = append(errs, interfaceName(at.Child("name"), info.Name)...)
 		}
-	}
-	return errs
+		return errs
+	})
 }
 
 func proxyPlacements(path *field.Path, placements map[string]string) field.ErrorList {
-	errs := atMost(path, len(placements), maxProxyPods)
-	if len(errs) > 0 {
+	if errs := atMost(path, len(placements), maxProxyPods); len(errs) > 0 {
 		return errs
 	}
-	for _, name := range slices.Sorted(maps.Keys(placements)) {
-		if full(errs) {
-			break
-		}
-		at := path.Key(quoted(name))
+	return entries(path, placements, func(at *field.Path, name, node string) field.ErrorList {
+		var errs field.ErrorList
 		for _, msg := range validation.IsDNS1123Subdomain(name) {
 			errs = append(errs, field.Invalid(at, quoted(name), "must be the name of a proxy: "+msg))
 		}
-		_, more := address(at, placements[name])
-		errs = append(errs, more...)
-	}
-	return errs
+		_, more := address(at, node)
+		return append(errs, more...)
+	})
 }
