@@ -23,6 +23,13 @@ func SignalContext() (context.Context, context.CancelFunc) {
 	return ctx, stop
 }
 
+// Main runs a program's root command until a signal ends it, and returns the exit code.
+func Main(root *cobra.Command, args []string, stdout, stderr io.Writer) int {
+	ctx, stop := SignalContext()
+	defer stop()
+	return Run(ctx, root, args, stdout, stderr)
+}
+
 // Run runs a program's root command and returns the exit code. An error is one
 // message on stderr: no usage, no stack.
 func Run(ctx context.Context, root *cobra.Command, args []string, stdout, stderr io.Writer) int {

@@ -28,9 +28,7 @@ const example = `  # In a client cluster, with the kubeconfig of an account of E
 
 // Main runs the program and returns its exit code.
 func Main(args []string, stdout, stderr io.Writer) int {
-	ctx, stop := cli.SignalContext()
-	defer stop()
-	return cli.Run(ctx, newCommand(), args, stdout, stderr)
+	return cli.Main(newCommand(), args, stdout, stderr)
 }
 
 func newCommand() *cobra.Command {

@@ -32,9 +32,7 @@ const example = `  # In a cluster; every replica serves xDS, and one leads
 
 // Main runs the program and returns its exit code.
 func Main(args []string, stdout, stderr io.Writer) int {
-	ctx, stop := cli.SignalContext()
-	defer stop()
-	return cli.Run(ctx, newCommand(), args, stdout, stderr)
+	return cli.Main(newCommand(), args, stdout, stderr)
 }
 
 func newCommand() *cobra.Command {

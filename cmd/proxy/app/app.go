@@ -38,9 +38,7 @@ const example = `  # In a pod
 
 // Main runs the program and returns its exit code.
 func Main(args []string, stdout, stderr io.Writer) int {
-	ctx, stop := cli.SignalContext()
-	defer stop()
-	return cli.Run(ctx, newCommand(), args, stdout, stderr)
+	return cli.Main(newCommand(), args, stdout, stderr)
 }
 
 func newCommand() *cobra.Command {
