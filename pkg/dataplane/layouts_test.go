@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -19,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/acnodal/epic/bpf"
+	"github.com/acnodal/epic/pkg/ownthread"
 	"github.com/acnodal/epic/test/netlab"
 )
 
@@ -97,23 +97,18 @@ func TestMigration(t *testing.T) {
 // maps and types by their IDs. Manifests do not give it to client nodes.
 func withoutAdmin(t *testing.T, f func() error) {
 	t.Helper()
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // The thread ends with the goroutine.
+	must(t, ownthread.Run(func() error {
 		header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 		var had [2]unix.CapUserData
 		if err := unix.Capget(&header, &had[0]); err != nil {
-			done <- err
-			return
+			return err
 		}
 		had[0].Effective &^= 1 << unix.CAP_SYS_ADMIN
 		if err := unix.Capset(&header, &had[0]); err != nil {
-			done <- err
-			return
+			return err
 		}
-		done <- f()
-	}()
-	must(t, <-done)
+		return f()
+	}))
 }
 
 // The layout of what is pinned is known without the right to read it from the kernel.

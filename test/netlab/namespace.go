@@ -8,11 +8,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+
+	"github.com/acnodal/epic/pkg/ownthread"
 )
 
 // Namespace is one host of a lab.
@@ -28,7 +29,7 @@ type Namespace struct {
 
 func newNamespace(name string) (*Namespace, error) {
 	n := &Namespace{Name: name}
-	err := onThread(func() error {
+	err := ownthread.Run(func() error {
 		handle, err := netns.New()
 		if err != nil {
 			return err
@@ -62,23 +63,12 @@ func (n *Namespace) remove() error {
 // below /proc/sys/net) and starts is the namespace's. Goroutines that do starts
 // are not.
 func (n *Namespace) Do(do func() error) error {
-	return onThread(func() error {
+	return ownthread.Run(func() error {
 		if err := netns.Set(n.handle); err != nil {
 			return fmt.Errorf("enter namespace %s: %w", n.Name, err)
 		}
 		return do()
 	})
-}
-
-// onThread runs do on a thread of its own, which ends with it and so never comes
-// back to the process in another namespace.
-func onThread(do func() error) error {
-	result := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		result <- do()
-	}()
-	return <-result
 }
 
 // FD is the namespace's file descriptor, as netlink.LinkSetNsFd wants it.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"runtime"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -19,6 +18,7 @@ import (
 	"github.com/acnodal/epic/pkg/node/cni/wire"
 	"github.com/acnodal/epic/pkg/node/host"
 	"github.com/acnodal/epic/pkg/operator/workload"
+	"github.com/acnodal/epic/pkg/ownthread"
 )
 
 // Namespaces gives each proxy a network namespace with its public addresses, as the
@@ -108,7 +108,7 @@ func (n *Namespaces) Detach(id string, l Link) error {
 
 // Do implements Network.
 func (n *Namespaces) Do(l Link, do func() error) error {
-	return onThread(func() error {
+	return ownthread.Run(func() error {
 		ns, err := netns.GetFromPath(l.Netns)
 		if err != nil {
 			return fmt.Errorf("open the network namespace %s: %w", l.Netns, err)
@@ -121,22 +121,11 @@ func (n *Namespaces) Do(l Link, do func() error) error {
 	})
 }
 
-// onThread runs do on a thread of its own, which ends with it and so never comes back
-// to this process in another namespace.
-func onThread(do func() error) error {
-	result := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		result <- do()
-	}()
-	return <-result
-}
-
 // makeNamespace makes a network namespace that "ip netns" knows by its name, unless
 // it is there, and sets its loopback interface up.
 func makeNamespace(name string) (string, error) {
 	path := namespaceFolder + "/" + name
-	err := onThread(func() error {
+	err := ownthread.Run(func() error {
 		ns, err := netns.GetFromName(name)
 		if err != nil {
 			// A file without a namespace is what an interrupted start left.

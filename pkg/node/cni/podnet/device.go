@@ -13,6 +13,8 @@ import (
 
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"github.com/acnodal/epic/pkg/ownthread"
 )
 
 // ethtoolSetGRO is ETHTOOL_SGRO of linux/ethtool.h.
@@ -57,16 +59,10 @@ func inNamespace(ns netns.NsHandle, f func() error) error {
 	if !ns.IsOpen() {
 		return f()
 	}
-	result := make(chan error, 1)
-	go func() {
-		// Never unlocked: the thread ends with the goroutine, and its namespace
-		// meets nobody else.
-		runtime.LockOSThread()
+	return ownthread.Run(func() error {
 		if err := netns.Set(ns); err != nil {
-			result <- fmt.Errorf("enter the network namespace: %w", err)
-			return
+			return fmt.Errorf("enter the network namespace: %w", err)
 		}
-		result <- f()
-	}()
-	return <-result
+		return f()
+	})
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,6 +16,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 
+	"github.com/acnodal/epic/pkg/ownthread"
 	"github.com/acnodal/epic/test/tools/need"
 )
 
@@ -55,11 +55,10 @@ func New(t testing.TB) *NS {
 	Need(t)
 	n := &NS{Name: fmt.Sprintf("epictest-%d-%d", os.Getpid(), counter.Add(1)), t: t}
 	n.Path = filepath.Join("/run/netns", n.Name)
-	var err error
-	inThread(func() error {
+	err := ownthread.Run(func() (err error) {
 		n.Handle, err = netns.NewNamed(n.Name)
 		return err
-	}, &err)
+	})
 	if err != nil {
 		t.Fatalf("make a network namespace: %v", err)
 	}
@@ -90,26 +89,12 @@ func New(t testing.TB) *NS {
 // Do runs f on a thread that is in the namespace. f must not start goroutines that
 // count on it.
 func (n *NS) Do(f func() error) error {
-	var err error
-	inThread(func() error {
+	return ownthread.Run(func() error {
 		if err := netns.Set(n.Handle); err != nil {
 			return err
 		}
 		return f()
-	}, &err)
-	return err
-}
-
-// inThread runs f on a thread of its own, which ends with it.
-func inThread(f func() error, err *error) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		// It is never unlocked, so the thread with its namespace goes away.
-		runtime.LockOSThread()
-		*err = f()
-	}()
-	<-done
+	})
 }
 
 // Veth joins two namespaces by a pair of interfaces, which are up.
