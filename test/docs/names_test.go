@@ -6,8 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
+
+	"github.com/acnodal/epic/test/tools/testfunc"
 )
 
 var (
@@ -26,7 +27,7 @@ func TestNamesExist(t *testing.T) {
 		for _, code := range p.inline {
 			if match := testName.FindStringSubmatch(code.text); match != nil {
 				tests++
-				if !hasFunction(t, filepath.Join(root, match[1]), match[2]) {
+				if !testfunc.Exists(t, filepath.Join(root, match[1]), match[2]) {
 					t.Errorf("%s:%d: there is no test %s in %s", code.page, code.line, match[2], match[1])
 				}
 			} else if pathName.MatchString(code.text) && !inCapitals.MatchString(code.text) {
@@ -39,23 +40,4 @@ func TestNamesExist(t *testing.T) {
 	if tests < 50 {
 		t.Errorf("The pages name %d tests: this test no longer finds them", tests)
 	}
-}
-
-// hasFunction reports whether a test file of a folder has a function.
-func hasFunction(t *testing.T, folder, name string) bool {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(folder, "*_test.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if strings.Contains(string(data), "\nfunc "+name+"(") {
-			return true
-		}
-	}
-	return false
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
+	"github.com/acnodal/epic/test/tools/testfunc"
 )
 
 // statement is a row of the tables in docs/roles.md that describe what an attacker can and
@@ -50,7 +51,7 @@ func TestEveryStatementHasATest(t *testing.T) {
 		for name := range strings.SplitSeq(row[2], ", ") {
 			name = strings.Trim(name, "`")
 			dot := strings.LastIndex(name, ".")
-			if dot < 0 || !hasTest(t, name[:dot], name[dot+1:]) {
+			if dot < 0 || !testfunc.Exists(t, filepath.Join("../..", name[:dot]), name[dot+1:]) {
 				t.Errorf("%q names the test %s, which does not exist", row[1], name)
 			}
 		}
@@ -60,24 +61,6 @@ func TestEveryStatementHasATest(t *testing.T) {
 			t.Errorf("There are %d statements about %q", subjects[want], want)
 		}
 	}
-}
-
-func hasTest(t *testing.T, folder, name string) bool {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join("../..", folder, "*_test.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if strings.Contains(string(data), "\nfunc "+name+"(t *testing.T) {") {
-			return true
-		}
-	}
-	return false
 }
 
 // exactly compares the rights of a role with those that docs/roles.md states, each
