@@ -3,7 +3,6 @@
 package docs
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -88,26 +87,8 @@ type environment struct {
 	workspace, dir string
 	port           int
 	cmd            *exec.Cmd
-	output         *output
+	output         *process.Output
 	ended          chan struct{}
-}
-
-// output is what a program printed so far.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
 }
 
 // built returns the workspace, with kubectl in it.
@@ -150,7 +131,7 @@ func (e *environment) env() []string {
 // start does what "make run" does after it has built, and waits until all is there.
 func (e *environment) start(t *testing.T) {
 	t.Helper()
-	e.output, e.ended = &output{}, make(chan struct{})
+	e.output, e.ended = &process.Output{}, make(chan struct{})
 	e.cmd = exec.Command(filepath.Join(e.workspace, "hack", "run.sh"))
 	e.cmd.Env, e.cmd.Stdout, e.cmd.Stderr = e.env(), e.output, e.output
 	e.cmd.WaitDelay = time.Minute

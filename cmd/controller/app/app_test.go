@@ -3,7 +3,6 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +14,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -27,6 +25,7 @@ import (
 	testserver "github.com/acnodal/epic/pkg/apiserver/testing"
 	"github.com/acnodal/epic/pkg/cli/clitest"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
+	"github.com/acnodal/epic/test/tools/process"
 )
 
 // programEnv makes this test binary be the program, so tests see exit
@@ -42,26 +41,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// output is what a program printed so far.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
-
-func command(ctx context.Context, args ...string) (cmd *exec.Cmd, out *output) {
-	out = &output{}
+func command(ctx context.Context, args ...string) (cmd *exec.Cmd, out *process.Output) {
+	out = &process.Output{}
 	cmd = exec.CommandContext(ctx, os.Args[0], args...)
 	cmd.Env = append(os.Environ(), programEnv+"=1", "KUBECONFIG=", "HOME=/nonexistent")
 	cmd.Stdout, cmd.Stderr = out, out
@@ -140,7 +121,7 @@ func until(t *testing.T, what string, ok func() bool) {
 }
 
 // start starts the program and returns where it serves its metrics.
-func start(t *testing.T, args ...string) (cmd *exec.Cmd, out *output, address string) {
+func start(t *testing.T, args ...string) (cmd *exec.Cmd, out *process.Output, address string) {
 	t.Helper()
 	cmd, out = command(t.Context(), append(args, "--bind-address=127.0.0.1:0")...)
 	if err := cmd.Start(); err != nil {

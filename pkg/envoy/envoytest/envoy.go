@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/acnodal/epic/pkg/envoy/resource"
+	"github.com/acnodal/epic/test/tools/process"
 )
 
 var path = sync.OnceValues(func() (string, error) {
@@ -50,7 +51,7 @@ func Path(t testing.TB) string {
 type Envoy struct {
 	server *server
 	cmd    *exec.Cmd
-	log    *lockedBuffer
+	log    *process.Output
 	exited chan struct{}
 	// AdminSocket is the unix socket of Envoy's admin interface.
 	AdminSocket string
@@ -76,7 +77,7 @@ func StartWith(t testing.TB, boot Bootstrap) *Envoy {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	e := &Envoy{server: newServer(), log: &lockedBuffer{}, exited: make(chan struct{}), AdminSocket: filepath.Join(dir, "admin")}
+	e := &Envoy{server: newServer(), log: &process.Output{}, exited: make(chan struct{}), AdminSocket: filepath.Join(dir, "admin")}
 
 	ads := filepath.Join(dir, "ads")
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", ads)
@@ -118,7 +119,7 @@ func StartWith(t testing.TB, boot Bootstrap) *Envoy {
 		_ = e.cmd.Process.Kill()
 		<-e.exited
 		if t.Failed() {
-			t.Logf("Envoy's log:\n%s", e.log.last(8<<10))
+			t.Logf("Envoy's log:\n%s", e.log.Last(8<<10))
 		}
 	})
 	return e
@@ -147,9 +148,9 @@ func (e *Envoy) apply(set resource.Set) error {
 		case err := <-done:
 			return err
 		case <-e.exited:
-			return fmt.Errorf("the Envoy exited: %s", e.log.last(4<<10))
+			return fmt.Errorf("the Envoy exited: %s", e.log.Last(4<<10))
 		case <-timeout:
-			return fmt.Errorf("the Envoy does not answer: %s", e.log.last(4<<10))
+			return fmt.Errorf("the Envoy does not answer: %s", e.log.Last(4<<10))
 		}
 	}
 }
@@ -158,7 +159,7 @@ func (e *Envoy) apply(set resource.Set) error {
 func (e *Envoy) PID() int { return e.cmd.Process.Pid }
 
 // Log returns what Envoy wrote to its standard output and error.
-func (e *Envoy) Log() string { return e.log.last(1 << 20) }
+func (e *Envoy) Log() string { return e.log.Last(1 << 20) }
 
 const bootstrap = `{
   "node": {"id": "test", "cluster": "test"},
@@ -176,22 +177,3 @@ const bootstrap = `{
       "explicit_http_config": {"http2_protocol_options": {}}}},
     "load_assignment": {"cluster_name": "ads", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"pipe": {"path": %q}}}}]}]}}]}
 }`
-
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-// Write appends, for one writer at a time.
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) last(n int) string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	all := b.buf.Bytes()
-	return string(all[max(0, len(all)-n):])
-}
