@@ -54,6 +54,16 @@ static __always_inline void write_ip4(struct iphdr *ip, const struct tunnel *t, 
 	ip->daddr = remote;
 }
 
+static __always_inline void write_ip6(struct ipv6hdr *ip, const struct tunnel *t, __u8 tos, __u32 label, __be16 payload)
+{
+	ip->flow = bpf_htonl(0x60000000 | (__u32)tos << 20 | label);
+	ip->payload_len = payload;
+	ip->nexthdr = IPPROTO_UDP;
+	ip->hop_limit = 64;
+	__builtin_memcpy(ip->saddr, t->local.bytes, 16);
+	__builtin_memcpy(ip->daddr, t->remote.bytes, 16);
+}
+
 // write_gue returns a value other than zero if there is no room for the cookie.
 static __always_inline int write_gue(void *to, void *end, const struct tunnel *t, __u32 id, __u32 length, int v6, int cookie)
 {
@@ -236,12 +246,7 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 		if (unlikely((void *)(ip + 1) + UDP_GUE_LEN > end))
 			return dropped(ctx, p, id, DROP_INTERNAL, DIRECTION_OUT);
 		write_macs(data, way, bpf_htons(ETH_P_IPV6));
-		ip->flow = bpf_htonl(0x60000000 | (__u32)p->tos << 20 | (ctx->hash & 0xfffff));
-		ip->payload_len = bpf_htons(limit16(length + headers));
-		ip->nexthdr = IPPROTO_UDP;
-		ip->hop_limit = 64;
-		__builtin_memcpy(ip->saddr, t->local.bytes, 16);
-		__builtin_memcpy(ip->daddr, t->remote.bytes, 16);
+		write_ip6(ip, t, p->tos, ctx->hash & 0xfffff, bpf_htons(limit16(length + headers)));
 		if (write_gue(ip + 1, end, t, id, length, v6, cookie))
 			return dropped(ctx, p, id, DROP_INTERNAL, DIRECTION_OUT);
 	} else {

@@ -59,20 +59,29 @@ static __always_inline int set_back(struct __sk_buff *ctx, __u32 added)
 	return bpf_skb_store_bytes(ctx, sizeof(struct ethhdr) + added, front, sizeof(front), 0);
 }
 
+// quote shortens a packet to what an error quotes of it, and puts room for the error's headers
+// before that. It returns the frame, or zero if that fails.
+static __always_inline void *quote(struct __sk_buff *ctx, __u32 added)
+{
+	void *data, *end;
+
+	if (bpf_skb_change_tail(ctx, sizeof(struct ethhdr) + QUOTED, 0) || set_back(ctx, added))
+		return 0;
+	data = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
+	return data + sizeof(struct ethhdr) + added + QUOTED > end ? 0 : data;
+}
+
 __noinline int too_big4(struct __sk_buff *ctx, __u32 mtu)
 {
 	const __u32 added = sizeof(struct iphdr) + sizeof(struct icmphdr);
 	struct icmphdr *icmp;
 	struct iphdr *ip, *quoted;
-	void *data, *end;
+	void *data;
 	__s64 sum;
 
-	if (bpf_skb_change_tail(ctx, sizeof(struct ethhdr) + QUOTED, 0) ||
-	    set_back(ctx, added))
-		return -1;
-	data = (void *)(long)ctx->data;
-	end = (void *)(long)ctx->data_end;
-	if (data + sizeof(struct ethhdr) + added + QUOTED > end)
+	data = quote(ctx, added);
+	if (!data)
 		return -1;
 	ip = data + sizeof(struct ethhdr);
 	icmp = (void *)(ip + 1);
@@ -103,16 +112,12 @@ __noinline int too_big6(struct __sk_buff *ctx, __u32 mtu)
 	const __u32 added = sizeof(struct ipv6hdr) + sizeof(struct icmphdr);
 	struct icmphdr *icmp;
 	struct ipv6hdr *ip, *quoted;
-	void *data, *end;
+	void *data;
 	__be32 pseudo[2];
 	__s64 sum;
 
-	if (bpf_skb_change_tail(ctx, sizeof(struct ethhdr) + QUOTED, 0) ||
-	    set_back(ctx, added))
-		return -1;
-	data = (void *)(long)ctx->data;
-	end = (void *)(long)ctx->data_end;
-	if (data + sizeof(struct ethhdr) + added + QUOTED > end)
+	data = quote(ctx, added);
+	if (!data)
 		return -1;
 	ip = data + sizeof(struct ethhdr);
 	icmp = (void *)(ip + 1);
@@ -150,6 +155,21 @@ static __always_inline int too_big(struct __sk_buff *ctx, const struct packet *p
 	return v6 ? too_big6(ctx, mtu) : too_big4(ctx, mtu);
 }
 
+// refuse_segment turns the header of a segment that opens a TCP connection into that of the
+// segment that refuses it. Its length and its checksum are left to the caller.
+static __always_inline void refuse_segment(struct tcphdr *h)
+{
+	__be16 source = h->source;
+
+	h->source = h->dest;
+	h->dest = source;
+	h->ack_seq = bpf_htonl(bpf_ntohl(h->seq) + 1);
+	h->seq = 0;
+	h->flags = TCP_RST | TCP_ACK;
+	h->window = 0;
+	h->urg_ptr = 0;
+}
+
 // A refused segment is made so long first that set_back can take enough off.
 #define REFUSED_ROOM 128
 
@@ -163,22 +183,14 @@ __noinline int reset(struct __sk_buff *ctx, __u32 v6)
 	void *data, *end;
 	struct tcphdr h;
 	__be32 pseudo[2];
-	__be16 port;
 	__s64 sum;
 
 	if (bpf_skb_change_tail(ctx, sizeof(struct ethhdr) + REFUSED_ROOM, 0) || set_back(ctx, 0) ||
 	    bpf_skb_change_tail(ctx, l4 + length, 0) || bpf_skb_load_bytes(ctx, l4, &h, sizeof(h)))
 		return -1;
-	port = h.source;
-	h.source = h.dest;
-	h.dest = port;
-	h.ack_seq = bpf_htonl(bpf_ntohl(h.seq) + 1);
-	h.seq = 0;
+	refuse_segment(&h);
 	h.doff = length / 4 << 4;
-	h.flags = TCP_RST | TCP_ACK;
-	h.window = 0;
 	h.check = 0;
-	h.urg_ptr = 0;
 	pseudo[0] = bpf_htonl(length);
 	pseudo[1] = bpf_htonl(IPPROTO_TCP);
 	sum = bpf_csum_diff(0, 0, pseudo, sizeof(pseudo), 0);

@@ -23,13 +23,7 @@ static __always_inline int make_reset(struct __sk_buff *ctx, __u32 tcp)
 	if (bpf_skb_load_bytes(ctx, tcp, &had, sizeof(had)))
 		return -1;
 	h = had;
-	h.source = had.dest;
-	h.dest = had.source;
-	h.seq = 0;
-	h.ack_seq = bpf_htonl(bpf_ntohl(had.seq) + 1);
-	h.flags = TCP_RST | TCP_ACK;
-	h.window = 0;
-	h.urg_ptr = 0;
+	refuse_segment(&h);
 	difference = bpf_csum_diff((__be32 *)&had, sizeof(had), (__be32 *)&h, sizeof(h), 0);
 	if (bpf_skb_store_bytes(ctx, tcp, &h, sizeof(h), 0))
 		return -1;
@@ -53,14 +47,9 @@ static __always_inline int write_outer(struct __sk_buff *ctx, const struct packe
 	__u8 gue[UDP_GUE_LEN + COOKIE_LEN];
 
 	if (outer6) {
-		struct ipv6hdr ip = {};
+		struct ipv6hdr ip;
 
-		ip.flow = bpf_htonl(0x60000000 | (__u32)p->tos << 20);
-		ip.payload_len = bpf_htons(p->total + headers);
-		ip.nexthdr = IPPROTO_UDP;
-		ip.hop_limit = 64;
-		__builtin_memcpy(ip.saddr, t->local.bytes, 16);
-		__builtin_memcpy(ip.daddr, t->remote.bytes, 16);
+		write_ip6(&ip, t, p->tos, 0, bpf_htons(p->total + headers));
 		if (bpf_skb_store_bytes(ctx, l3, &ip, sizeof(ip), 0))
 			return -1;
 	} else {
