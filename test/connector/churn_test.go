@@ -4,15 +4,11 @@ package connector
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
 	"math/big"
-	mathrand "math/rand/v2"
+	"math/rand/v2"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -27,6 +23,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/acnodal/epic/pkg/connector/publish"
+	"github.com/acnodal/epic/pkg/pki/pkitest"
 )
 
 // How many objects of a kind each namespace has at most: few, so they depend on each
@@ -45,7 +42,7 @@ var churned = []string{"shop", "market"}
 // churner changes a client cluster at random, as a careless tenant does.
 type churner struct {
 	client client.Client
-	rng    *mathrand.Rand
+	rng    *rand.Rand
 	// certificates are some to choose from.
 	certificates []certificate
 	// done counts what the API server took.
@@ -58,25 +55,14 @@ func newCertificates(t *testing.T, count int) []certificate {
 	t.Helper()
 	var all []certificate
 	for i := range count {
-		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		template := &x509.Certificate{
+		cert, key, err := pkitest.SelfSigned(&x509.Certificate{
 			SerialNumber: big.NewInt(int64(i + 1)), Subject: pkix.Name{CommonName: fmt.Sprint(i)}, DNSNames: []string{"*.example.com"},
 			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), IsCA: true, BasicConstraintsValid: true,
-		}
-		der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+		}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		private, err := x509.MarshalPKCS8PrivateKey(key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, certificate{
-			pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}),
-		})
+		all = append(all, certificate{cert, key})
 	}
 	return all
 }

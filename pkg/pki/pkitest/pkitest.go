@@ -14,14 +14,16 @@ import (
 )
 
 // SelfSigned returns a certificate that signs itself, and its key, both in PEM. The key is a
-// new one if it is nil.
+// new one if it is nil, and the serial number is 1 if the template has none.
 func SelfSigned(template *x509.Certificate, key crypto.Signer) (certificate, private []byte, err error) {
 	if key == nil {
 		if key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
 			return nil, nil, err
 		}
 	}
-	template.SerialNumber = big.NewInt(1)
+	if template.SerialNumber == nil {
+		template.SerialNumber = big.NewInt(1)
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		return nil, nil, err
