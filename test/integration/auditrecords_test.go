@@ -24,7 +24,7 @@ import (
 // released, with the policy that ships.
 func TestAuditRecords(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "audit")
-	server := testserver.StartTestServer(t, "--audit-policy-file=../../artifacts/install/audit/policy.yaml",
+	server := testserver.StartTestServer(t, shippedPolicy,
 		"--audit-log-path="+log, "--audit-log-mode=blocking")
 	k := newKubectl(t, server.Kubeconfig)
 	lb := []string{"-n", "epic-root", "lb", "sample-acnodal"}
