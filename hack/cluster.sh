@@ -15,6 +15,10 @@
 #   hack/cluster.sh kubeconfig     print where that is
 #   hack/cluster.sh load TAR...    bring container images to every node
 #   hack/cluster.sh exec NODE CMD  run a command in a node's namespaces
+#   hack/cluster.sh join NODE      add a node, with the images that node1 has
+#   hack/cluster.sh leave NODE     remove a node that has joined, and whatever belongs to it
+#   hack/cluster.sh crash NODE     end a node as a power failure does: only its disk is left
+#   hack/cluster.sh boot NODE      start a node that has crashed
 #   hack/cluster.sh restart NAME   stop and start a part of the control plane, e.g. apiserver
 #   hack/cluster.sh down           end it and leave nothing behind but the binaries
 #
@@ -172,10 +176,6 @@ pki() {
 	certificate ca controllers /CN=system:kube-controller-manager clientAuth
 	certificate ca scheduler /CN=system:kube-scheduler clientAuth
 	certificate ca proxy /CN=system:kube-proxy clientAuth
-	local i
-	for ((i = 1; i <= nodes; i++)); do
-		certificate ca "node$i" "/O=system:nodes/CN=system:node:node$i" clientAuth
-	done
 }
 
 kubeconfig() {
@@ -196,8 +196,23 @@ node_ready() {
 	[[ $(kubectl get node "$1" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}{.spec.podCIDR}') == True?* ]]
 }
 
+# enlist gives a node its address and credentials. No node gets an address that
+# another one had before.
+enlist() {
+	local node=$1 last
+	last=$(cat "$run/nodes/.last" 2>/dev/null || echo 10)
+	mkdir -p "$run/nodes/$node"
+	echo "$((last + 1))" >"$run/nodes/.last"
+	echo "$EPIC_NET.$((last + 1))" >"$run/nodes/$node/address"
+	(cd "$run/pki" && certificate ca "$node" "/O=system:nodes/CN=system:node:$node" clientAuth) >>"$run/log/pki.log" 2>&1
+	kubeconfig "$node"
+}
+
+address() { cat "$run/nodes/$1/address"; }
+
 start_node() {
-	local node=$1 ip=$2 dir=$run/$1
+	local node=$1 ip dir=$run/$1
+	ip=$(address "$node")
 	mkdir -p "$dir"/{kubelet,containerd,cni,pods,containers,etc-cni,opt-cni,epic-node,volumes,log}
 	ip netns add "epic-$node"
 	ip link add "epic-$node" type veth peer name eth0 netns "epic-$node"
@@ -210,6 +225,109 @@ start_node() {
 	launch "$node" nsenter --net="/run/netns/epic-$node" \
 		unshare --mount --uts --ipc --pid --fork --kill-child --mount-proc \
 		env BIN="$bin" RUN="$run" NODE="$node" IP="$ip" hack/cluster-node.sh
+}
+
+# route_node waits until a node is ready, and routes its pods' addresses to it, and those of all
+# other nodes' pods from it.
+route_node() {
+	local node=$1 ip cidr f other
+	ip=$(address "$node")
+	await 120 "$node" node_ready "$node"
+	cidr=$(kubectl get node "$node" -o 'jsonpath={.spec.podCIDR}')
+	echo "$cidr" >"$run/nodes/$node/pods"
+	ip route replace "$cidr" via "$ip" dev "$bridge"
+	for f in "$run"/nodes/*/pods; do
+		other=$(basename "$(dirname "$f")")
+		[[ $other != "$node" ]] || continue
+		ip -n "epic-$node" route replace "$(<"$f")" via "$(address "$other")"
+		# One that has crashed has no network.
+		[[ ! -e /run/netns/epic-$other ]] || ip -n "epic-$other" route replace "$cidr" via "$ip"
+	done
+}
+
+# cut_node ends everything that runs on a node, its network first.
+cut_node() {
+	ip link del "epic-$1" 2>/dev/null || true
+	# unshare takes its child with it, and so the node's whole pid namespace.
+	halt "$1" KILL
+	[[ ! -e /run/netns/epic-$1 ]] || ip netns del "epic-$1"
+	cgroup_remove /sys/fs/cgroup "epic-$1"
+}
+
+# alone fails unless the cluster runs, and waits until nobody else changes its nodes.
+alone() {
+	if [[ $(owner) != "$run" ]]; then
+		echo "No cluster with files in $run is running." >&2
+		return 1
+	fi
+	exec 8>"$cache/lock"
+	flock 8
+}
+
+# existing NODE fails unless the cluster has that node.
+existing() {
+	[[ ! ${1:-} =~ ^node[a-z0-9]+$ || ! -d $run/nodes/$1 ]] || return 0
+	echo "The cluster has no node \"${1:-}\"." >&2
+	return 1
+}
+
+join() {
+	local node=${1:-} images
+	alone
+	# The name is a part of that of an interface.
+	if [[ ! $node =~ ^node[a-z0-9]{1,6}$ ]]; then
+		echo "A node's name is \"node\" and up to six letters and digits, not \"$node\"." >&2
+		return 1
+	fi
+	if [[ -d $run/nodes/$node ]]; then
+		echo "The cluster has a node $node already." >&2
+		return 1
+	fi
+	enlist "$node"
+	touch "$run/nodes/$node/joined"
+	start_node "$node"
+	route_node "$node"
+	# There is no registry.
+	mapfile -t images < <(in_node node1 ctr -n k8s.io images ls -q | grep -v '^sha256:')
+	in_node node1 ctr -n k8s.io images export --local /dev/stdout "${images[@]}" |
+		in_node "$node" ctr -n k8s.io images import --local /dev/stdin >/dev/null
+}
+
+leave() {
+	local node=${1:-} f other cidr
+	alone
+	existing "$node"
+	if [[ ! -e $run/nodes/$node/joined ]]; then
+		echo "$node was there from the start, and the kube-apiserver reaches Services through it." >&2
+		return 1
+	fi
+	cut_node "$node"
+	kubectl delete node "$node" --ignore-not-found >/dev/null
+	if cidr=$(cat "$run/nodes/$node/pods" 2>/dev/null); then
+		ip route del "$cidr" 2>/dev/null || true
+		for f in "$run"/nodes/*/address; do
+			other=$(basename "$(dirname "$f")")
+			ip -n "epic-$other" route del "$cidr" 2>/dev/null || true
+		done
+	fi
+	rm -rf "${run:?}/$node" "$run/nodes/$node" "$run/command/$node" "$run/pki/$node".* "$run/$node.kubeconfig" "$run/log/$node.log"
+}
+
+crash() {
+	alone
+	existing "${1:-}"
+	cut_node "$1"
+}
+
+boot() {
+	alone
+	existing "${1:-}"
+	if [[ -e $run/pid/$1 ]]; then
+		echo "The node $1 runs already." >&2
+		return 1
+	fi
+	start_node "$1"
+	route_node "$1"
 }
 
 # owner prints the folder of the cluster that is there, be it this one or that of
@@ -255,12 +373,12 @@ up() {
 	build
 	# What a cluster left behind that did not end here.
 	down
-	mkdir -p "$run"/{pki,log,pid,command,etcd}
+	mkdir -p "$run"/{pki,log,pid,command,nodes,etcd}
 	chmod 700 "$run"
 	(pki) >"$run/log/pki.log" 2>&1
 	local user
 	for user in admin controllers scheduler proxy; do kubeconfig "$user"; done
-	for ((i = 1; i <= nodes; i++)); do kubeconfig "node$i"; done
+	for ((i = 1; i <= nodes; i++)); do enlist "node$i"; done
 
 	ip link add "$bridge" type bridge
 	ip link set "$bridge" alias "$run"
@@ -297,7 +415,7 @@ up() {
 		--kubelet-client-certificate="$pki/kubelet-client.crt" --kubelet-client-key="$pki/kubelet-client.key" \
 		--kubelet-preferred-address-types=InternalIP \
 		--audit-policy-file="$run/audit.yaml" --audit-log-path="$run/log/audit.log"
-	for ((i = 1; i <= nodes; i++)); do start_node "node$i" "$EPIC_NET.1$i"; done
+	for ((i = 1; i <= nodes; i++)); do start_node "node$i"; done
 
 	await 120 "the kube-apiserver" kubectl get --raw /readyz
 	# Both end at once when the kube-apiserver's own roles are not there yet.
@@ -308,17 +426,13 @@ up() {
 	launch scheduler "$bin/kube-scheduler" --leader-elect=false --bind-address=127.0.0.1 --cert-dir="$run" \
 		--{,authentication-,authorization-}kubeconfig="$run/scheduler.kubeconfig"
 
-	local j cidr hops=()
+	local hops=()
 	for ((i = 1; i <= nodes; i++)); do
-		await 120 "node$i" node_ready "node$i"
-		cidr=$(kubectl get node "node$i" -o 'jsonpath={.spec.podCIDR}')
-		ip route replace "$cidr" via "$EPIC_NET.1$i" dev "$bridge"
-		for ((j = 1; j <= nodes; j++)); do
-			((i == j)) || ip -n "epic-node$j" route replace "$cidr" via "$EPIC_NET.1$i"
-		done
-		hops+=(nexthop via "$EPIC_NET.1$i" dev "$bridge")
+		route_node "node$i"
+		hops+=(nexthop via "$(address "node$i")" dev "$bridge")
 	done
-	# The kube-apiserver reaches Services, ours above all, through the nodes' proxies.
+	# The kube-apiserver reaches Services, ours above all, through the nodes' proxies. Nodes
+	# that join have no part in it: they may crash.
 	ip route replace "$EPIC_SERVICES" "${hops[@]}"
 	kubectl apply -f test/e2e/cluster >/dev/null
 	await 60 "the cluster's DNS" kubectl -n kube-system rollout status --timeout=1s deployment/dns
@@ -352,7 +466,8 @@ down() {
 	# unshare takes its child with it, and so the node's whole pid namespace.
 	for f in "$run"/pid/node*; do [[ ! -e $f ]] || halt "${f##*/}" KILL; done
 	for f in scheduler controllers apiserver etcd; do halt "$f" KILL; done
-	for f in /run/netns/epic-node*; do
+	# The tests have a router on the bridge, and a visitor behind it.
+	for f in /run/netns/epic-{node*,router,visitor}; do
 		[[ -e $f ]] || continue
 		ip link del "${f##*/}" 2>/dev/null || true
 		ip netns del "${f##*/}"
@@ -370,7 +485,7 @@ case $command in
 packages) echo "$packages" ;;
 kubeconfig) echo "$run/admin.kubeconfig" ;;
 bin) echo "$bin" ;;
-check | build | up | load | down) "$command" "$@" ;;
+check | build | up | load | down | join | leave | crash | boot) "$command" "$@" ;;
 exec) in_node "$@" ;;
 restart)
 	halt "$1"
