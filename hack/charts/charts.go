@@ -24,6 +24,7 @@ func gatewayCluster() chart {
 		{"setup", []root{{"setup", ""}}},
 		{"audit", []root{{"audit", ".Values.audit.enabled"}}},
 		{"backup", []root{{"backup", ".Values.backup.enabled"}}},
+		{"etcd-maintenance", []root{{"etcd-maintenance", ".Values.etcdMaintenance.enabled"}}},
 		{"certificates", []root{{"overlays/cert-manager/serving.yaml", certManager}, {"overlays/cert-manager/etcd.yaml", `and (` + certManager + `) (` + topology("three-members") + `)`}}},
 		{"node", []root{{"node", ".Values.node.enabled"}}},
 		{"operator", []root{{"operator", ".Values.operator.enabled"}}},
@@ -44,6 +45,7 @@ func gatewayCluster() chart {
 		{kind: "Job", name: "epic-setup", values: "setup", containers: []string{"epic-setup"}, resources: "epic-setup"},
 		{kind: "Job", name: "epic-backup", values: "backup", containers: []string{"epic-backup"}, resources: "epic-backup"},
 		{kind: "CronJob", name: "epic-backup", values: "backup", pod: "spec.jobTemplate.spec.template", containers: []string{"epic-backup"}, resources: "epic-backup"},
+		{kind: "CronJob", name: "epic-etcd-maintenance", values: "etcdMaintenance", pod: "spec.jobTemplate.spec.template", containers: []string{"epic-etcd-maintenance"}, resources: "epic-etcd-maintenance"},
 		{kind: "CronJob", name: "epic-setup", values: "setup", pod: "spec.jobTemplate.spec.template", containers: []string{"epic-setup"}, resources: "epic-setup"},
 	} {
 		c.edits = append(c.edits, p.edits()...)
@@ -54,7 +56,7 @@ func gatewayCluster() chart {
 	c.edits = append(c.edits, namespaces(),
 		edit{kinds: []string{"NetworkPolicy"}, when: ".Values.networkPolicies.enabled"},
 		jobName("epic-setup"), jobName("epic-backup"),
-		edit{kinds: []string{"Job", "CronJob"}, names: []string{"epic-backup"}, when: `ne .Values.etcd.topology "one-member"`},
+		edit{kinds: []string{"Job", "CronJob"}, names: []string{"epic-backup", "epic-etcd-maintenance"}, when: `ne .Values.etcd.topology "one-member"`},
 		edit{kinds: []string{"Job"}, names: []string{"epic-backup"}, change: backupArguments("spec.template.spec")},
 		edit{kinds: []string{"CronJob"}, names: []string{"epic-backup"}, change: func(m *marks, content map[string]any) error {
 			if err := set(content, "spec", "schedule", m.value(".Values.backup.schedule | quote")); err != nil {
@@ -62,6 +64,7 @@ func gatewayCluster() chart {
 			}
 			return backupArguments("spec.jobTemplate.spec.template.spec")(m, content)
 		}},
+		edit{kinds: []string{"CronJob"}, names: []string{"epic-etcd-maintenance"}, change: etcdMaintenance},
 		edit{kinds: []string{"Job"}, names: []string{"epic-setup"}, change: setupArguments("spec.template")},
 		edit{kinds: []string{"CronJob"}, names: []string{"epic-setup"}, change: func(m *marks, content map[string]any) error {
 			const pod = "spec.jobTemplate.spec.template"
@@ -132,20 +135,40 @@ func backupArguments(pod string) func(*marks, map[string]any) error {
 		if err := replace(spec, "containers.0.args", "--backup-keep=", m.value(keepSnapshots)); err != nil {
 			return err
 		}
-		args, err := at(spec, "containers.0.args")
-		if err != nil {
-			return err
-		}
-		list, _ := args.([]any)
-		for _, arg := range list {
-			if servers, ok := strings.CutPrefix(fmt.Sprint(arg), "--etcd-servers="); ok {
-				if err := replace(spec, "containers.0.args", "--etcd-servers=", m.value(fmt.Sprintf(`ternary (join "," .Values.etcd.external.endpoints) %q (%s)`, servers, topology("external")))); err != nil {
-					return err
-				}
+		return anyEtcd(m, spec)
+	}
+}
+
+// anyEtcd lets values decide which etcd a pod talks to.
+func anyEtcd(m *marks, spec map[string]any) error {
+	args, err := at(spec, "containers.0.args")
+	if err != nil {
+		return err
+	}
+	list, _ := args.([]any)
+	for _, arg := range list {
+		if servers, ok := strings.CutPrefix(fmt.Sprint(arg), "--etcd-servers="); ok {
+			if err := replace(spec, "containers.0.args", "--etcd-servers=", m.value(fmt.Sprintf(`ternary (join "," .Values.etcd.external.endpoints) %q (%s)`, servers, topology("external")))); err != nil {
+				return err
 			}
 		}
-		return etcdSecret(m, spec, `ternary .Values.etcd.external.secretName "epic-apiserver-etcd-tls" (`+topology("external")+`)`)
 	}
+	return etcdSecret(m, spec, `ternary .Values.etcd.external.secretName "epic-apiserver-etcd-tls" (`+topology("external")+`)`)
+}
+
+// etcdMaintenance lets values decide when etcd is defragmented, and which one.
+func etcdMaintenance(m *marks, content map[string]any) error {
+	if err := set(content, "spec", "schedule", m.value(".Values.etcdMaintenance.schedule | quote")); err != nil {
+		return err
+	}
+	spec, err := mapAt(content, "spec.jobTemplate.spec.template.spec")
+	if err != nil {
+		return err
+	}
+	if err := replace(spec, "containers.0.args", "--min-free=", m.value(".Values.etcdMaintenance.minFree")); err != nil {
+		return err
+	}
+	return anyEtcd(m, spec)
 }
 
 // embeddedBackup has the server save its embedded etcd, as components/backup-embedded does.

@@ -164,6 +164,7 @@ func TestGatewayCluster(t *testing.T) {
 		"only the server":   {[]string{"node.enabled=false", "operator.enabled=false"}, []string{three, "setup"}, 3, true, nil},
 		"no network policy": {[]string{"networkPolicies.enabled=false"}, []string{three, "setup", "node", "operator"}, 3, true, kind("NetworkPolicy")},
 		"backup":            {[]string{"backup.enabled=true"}, []string{three, "setup", "node", "operator", "backup"}, 3, true, nil},
+		"defragmentation":   {[]string{"etcdMaintenance.enabled=true"}, []string{three, "setup", "node", "operator", "etcd-maintenance"}, 3, true, nil},
 		"audit":             {[]string{"audit.enabled=true"}, []string{three, "components/audit", "setup", "node", "operator"}, 3, true, nil},
 		"embedded backup":   {[]string{"backup.enabled=true", "etcd.topology=one-member"}, []string{one, "components/backup-embedded", "setup", "node", "operator"}, 0, true, nil},
 		"in its namespace": {nil, []string{three, "setup", "node", "operator"}, 3, true, func(u *unstructured.Unstructured) bool {

@@ -64,6 +64,7 @@ var workloads = map[string][]workload{
 		{"Job epic-system/epic-setup", "setup", []string{"spec", "template"}, false},
 		{"Job epic-system/epic-backup", "backup", []string{"spec", "template"}, false},
 		{"CronJob epic-system/epic-backup", "backup", []string{"spec", "jobTemplate", "spec", "template"}, false},
+		{"CronJob epic-system/epic-etcd-maintenance", "etcdMaintenance", []string{"spec", "jobTemplate", "spec", "template"}, false},
 		{"CronJob epic-system/epic-setup", "setup", []string{"spec", "jobTemplate", "spec", "template"}, false},
 	},
 	"epic-connector": {
@@ -88,10 +89,10 @@ func TestEveryProgram(t *testing.T) {
 			if w.replicas {
 				program["replicas"] = 5
 			}
-			if !slices.Contains([]string{"setup", "backup", "connector"}, w.values) {
+			if !slices.Contains([]string{"setup", "backup", "etcdMaintenance", "connector"}, w.values) {
 				program["priorityClassName"] = "of-" + w.values
 			}
-			if w.values == "backup" {
+			if w.values == "backup" || w.values == "etcdMaintenance" {
 				program["enabled"] = true
 			} else if w.values != "etcd" {
 				program["serviceAccount"] = map[string]any{"annotations": map[string]any{"role": w.values}}
@@ -111,7 +112,7 @@ func TestEveryProgram(t *testing.T) {
 				`"cpu":"7m"`, `"memory":"77Mi"`, `"disk":"fast"`, fmt.Sprintf(`"tolerations":[{"key":"%s","operator":"Exists"}]`, w.values),
 				fmt.Sprintf(`"annotations":{"note":"%s"}`, w.values), `"--v=4"`, `"--quoted={\"a\": 1}"`,
 			}
-			if !slices.Contains([]string{"setup", "backup", "connector"}, w.values) {
+			if !slices.Contains([]string{"setup", "backup", "etcdMaintenance", "connector"}, w.values) {
 				wants = append(wants, fmt.Sprintf(`"priorityClassName":"of-%s"`, w.values))
 			}
 			for _, want := range wants {
@@ -149,6 +150,11 @@ func TestGatewayClusterValues(t *testing.T) {
 		"backup of an external etcd": {map[string]any{"backup": map[string]any{"enabled": true, "keep": 3, "schedule": "5 4 * * *"}, "etcd": map[string]any{"topology": "external", "external": map[string]any{"endpoints": []any{"https://a:2379", "https://b:2379"}, "secretName": "mine"}}},
 			func(o map[string]map[string]any) string { return at(o["CronJob epic-system/epic-backup"], "spec") },
 			[]string{`"--etcd-servers=https://a:2379,https://b:2379"`, `"secretName":"mine"`, `"--backup-keep=3"`, `"schedule":"5 4 * * *"`}},
+		"defragmentation of an external etcd": {map[string]any{"etcdMaintenance": map[string]any{"enabled": true, "minFree": 0.25, "schedule": "5 4 * * *"}, "etcd": map[string]any{"topology": "external", "external": map[string]any{"endpoints": []any{"https://a:2379", "https://b:2379"}, "secretName": "mine"}}},
+			func(o map[string]map[string]any) string {
+				return at(o["CronJob epic-system/epic-etcd-maintenance"], "spec")
+			},
+			[]string{`"--etcd-servers=https://a:2379,https://b:2379"`, `"secretName":"mine"`, `"--min-free=0.25"`, `"schedule":"5 4 * * *"`}},
 		"rotation": {map[string]any{"tunnelKeys": map[string]any{"rotation": "0s"}, "certificates": map[string]any{"source": "cert-manager"}}, func(o map[string]map[string]any) string {
 			return at(o["CronJob epic-system/epic-setup"], "spec")
 		}, []string{`"--tunnel-key-rotation=0s"`, `"--certificates=false"`}},

@@ -6,12 +6,31 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
+
+const (
+	// healthTimeout is how long a member may take to be healthy again after its turn.
+	healthTimeout = time.Minute
+	// answerTimeout is how long a member may take for one answer. A client would wait for one
+	// that is down for as long as it may.
+	answerTimeout = 5 * time.Second
+)
+
+// Options are what to do.
+type Options struct {
+	// MinFree is the least share of its database file that must be free for a member to be
+	// defragmented, from 0 to 1. If it is 0, each member is, after all history was forgotten.
+	// If it is not, history stays, unless etcd is full.
+	MinFree float64
+}
 
 // Member is what the maintenance did to one member.
 type Member struct {
@@ -20,11 +39,13 @@ type Member struct {
 	// Before and After are the size of its database in bytes, Quota what it may
 	// have, or 0 where the member does not report it.
 	Before, After, Quota int64
+	// Skipped indicates that too little of its database was free.
+	Skipped bool
 }
 
 // Report is the result of a maintenance.
 type Report struct {
-	// Revision is the one up to which history was forgotten.
+	// Revision is the one up to which history was forgotten, 0 if none was.
 	Revision int64
 	// Members are in the order in which they were defragmented.
 	Members []Member
@@ -32,47 +53,135 @@ type Report struct {
 	Disarmed bool
 }
 
-// member is one to defragment.
-type member struct {
-	endpoint string
-	status   *clientv3.StatusResponse
-}
-
 // Run makes each member forget all history and defragments it, the leader last, and
 // disarms the alarm of a full database if there is room again. A member answers
-// nothing while it is defragmented, which is why they take turns. progress is called
-// after each.
-func Run(ctx context.Context, client *clientv3.Client, progress func(Member)) (*Report, error) {
-	members, err := findMembers(ctx, client)
+// nothing while it is defragmented, which is why they take turns: a turn begins when
+// all members are healthy, and otherwise Run fails. progress is called after each.
+func Run(ctx context.Context, client *clientv3.Client, options Options, progress func(Member)) (*Report, error) {
+	left, err := findMembers(ctx, client)
 	if err != nil {
 		return nil, err
 	}
+	all := slices.Clone(left)
 	report := &Report{}
-	if report.Revision, err = currentRevision(ctx, client); err != nil {
-		return nil, err
+	alarms, err := client.AlarmList(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list the alarms: %w", err)
 	}
-	for _, m := range members {
-		if err := compact(ctx, client, m.endpoint, report.Revision); err != nil {
+	everything := options.MinFree <= 0 || slices.ContainsFunc(alarms.Alarms, isFull)
+	if everything {
+		if report.Revision, err = currentRevision(ctx, client); err != nil {
+			return nil, err
+		}
+	}
+	for len(left) > 0 {
+		if err := awaitHealth(ctx, client, all); err != nil {
+			if len(report.Members) == 0 {
+				return report, fmt.Errorf("%w; nothing was changed", err)
+			}
+			return report, fmt.Errorf("%w; %d of %d members were defragmented", err, len(report.Members), len(all))
+		}
+		endpoint, before, err := next(ctx, client, left)
+		if err != nil {
 			return report, err
 		}
-		if _, err := client.Defragment(ctx, m.endpoint); err != nil {
-			return report, fmt.Errorf("defragment %s: %w", m.endpoint, err)
+		left = slices.DeleteFunc(left, func(e string) bool { return e == endpoint })
+		done := Member{Endpoint: endpoint, Before: before.DbSize, After: before.DbSize, Quota: before.DbSizeQuota}
+		if done.Skipped = !everything && float64(before.DbSize-before.DbSizeInUse) < options.MinFree*float64(before.DbSize); !done.Skipped {
+			if done.After, err = reclaim(ctx, client, endpoint, report.Revision); err != nil {
+				return report, err
+			}
 		}
-		after, err := client.Status(ctx, m.endpoint)
-		if err != nil {
-			return report, fmt.Errorf("%s does not answer after its defragmentation: %w", m.endpoint, err)
-		}
-		done := Member{Endpoint: m.endpoint, Before: m.status.DbSize, After: after.DbSize, Quota: after.DbSizeQuota}
 		report.Members = append(report.Members, done)
 		progress(done)
+	}
+	if err := awaitHealth(ctx, client, all); err != nil {
+		return report, err
 	}
 	report.Disarmed, err = disarm(ctx, client, report.Members)
 	return report, err
 }
 
-// findMembers returns the members at the client's endpoints, and an error if the
-// cluster has others.
-func findMembers(ctx context.Context, client *clientv3.Client) ([]member, error) {
+// reclaim makes one member forget the history before a revision, if there is one, and
+// defragments it. It returns the size of its database after that.
+func reclaim(ctx context.Context, client *clientv3.Client, endpoint string, revision int64) (int64, error) {
+	if revision > 0 {
+		if err := compact(ctx, client, endpoint, revision); err != nil {
+			return 0, err
+		}
+	}
+	if _, err := client.Defragment(ctx, endpoint); err != nil {
+		return 0, fmt.Errorf("defragment %s: %w", endpoint, err)
+	}
+	after, err := client.Status(ctx, endpoint)
+	if err != nil {
+		return 0, fmt.Errorf("%s does not answer after its defragmentation: %w", endpoint, err)
+	}
+	return after.DbSize, nil
+}
+
+// next returns the member whose turn it is, with its status: one that is not the leader now,
+// as long as there is one.
+func next(ctx context.Context, client *clientv3.Client, left []string) (endpoint string, status *clientv3.StatusResponse, err error) {
+	for _, e := range left {
+		s, err := statusOf(ctx, client, e)
+		if err != nil {
+			return "", nil, fmt.Errorf("%s does not answer: %w", e, err)
+		}
+		if endpoint == "" || s.Leader != s.Header.MemberId {
+			endpoint, status = e, s
+		}
+		if s.Leader != s.Header.MemberId {
+			break
+		}
+	}
+	return endpoint, status, nil
+}
+
+// awaitHealth returns when each member answers with what was written last, and an error if
+// one does not do so soon.
+func awaitHealth(ctx context.Context, client *clientv3.Client, endpoints []string) error {
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	for _, endpoint := range endpoints {
+		for {
+			err := healthy(ctx, client, endpoint)
+			if err == nil {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("%s is not healthy: %w", endpoint, err)
+			case <-time.After(time.Second):
+			}
+		}
+	}
+	return nil
+}
+
+// healthy asks a member itself for a read that a quorum confirms, which it answers once it
+// has every write before it.
+func healthy(ctx context.Context, client *clientv3.Client, endpoint string) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	conn, err := client.Dial(endpoint)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	_, err = etcdserverpb.NewKVClient(conn).Range(ctx, &etcdserverpb.RangeRequest{Key: []byte("epic-maintenance"), CountOnly: true})
+	return clientv3.ContextError(ctx, err)
+}
+
+func statusOf(ctx context.Context, client *clientv3.Client, endpoint string) (*clientv3.StatusResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	return client.Status(ctx, endpoint)
+}
+
+// findMembers returns an endpoint of each member, and an error if the cluster has a member
+// at none of the client's endpoints.
+func findMembers(ctx context.Context, client *clientv3.Client) ([]string, error) {
 	list, err := client.MemberList(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list the members of the cluster: %w", err)
@@ -81,10 +190,9 @@ func findMembers(ctx context.Context, client *clientv3.Client) ([]member, error)
 	for _, m := range list.Members {
 		missing[m.ID] = m.Name + " (" + strings.Join(m.ClientURLs, ",") + ")"
 	}
-	var out []member
-	var leader *member
+	var out []string
 	for _, endpoint := range client.Endpoints() {
-		status, err := client.Status(ctx, endpoint)
+		status, err := statusOf(ctx, client, endpoint)
 		if err != nil {
 			return nil, fmt.Errorf("%s does not answer: %w; nothing was changed", endpoint, err)
 		}
@@ -94,22 +202,10 @@ func findMembers(ctx context.Context, client *clientv3.Client) ([]member, error)
 			continue
 		}
 		delete(missing, id)
-		m := member{endpoint: endpoint, status: status}
-		if status.Leader == id {
-			leader = &m
-			continue
-		}
-		out = append(out, m)
-	}
-	if leader != nil {
-		out = append(out, *leader)
+		out = append(out, endpoint)
 	}
 	if len(missing) > 0 {
-		var names []string
-		for _, name := range missing {
-			names = append(names, name)
-		}
-		return nil, fmt.Errorf("no endpoint leads to etcd member %s; name one for each member, nothing was changed", strings.Join(names, ", "))
+		return nil, fmt.Errorf("no endpoint leads to etcd member %s; name one for each member, nothing was changed", strings.Join(slices.Sorted(maps.Values(missing)), ", "))
 	}
 	return out, nil
 }
@@ -151,7 +247,7 @@ func disarm(ctx context.Context, client *clientv3.Client, members []Member) (boo
 	}
 	disarmed := false
 	for _, alarm := range alarms.Alarms {
-		if alarm.Alarm != etcdserverpb.AlarmType_NOSPACE {
+		if !isFull(alarm) {
 			continue
 		}
 		for _, m := range members {
@@ -165,4 +261,8 @@ func disarm(ctx context.Context, client *clientv3.Client, members []Member) (boo
 		disarmed = true
 	}
 	return disarmed, nil
+}
+
+func isFull(alarm *etcdserverpb.AlarmMember) bool {
+	return alarm.Alarm == etcdserverpb.AlarmType_NOSPACE
 }
