@@ -48,6 +48,9 @@ type ExtraConfig struct {
 	NamespaceTerminating func(ctx context.Context, name string) (bool, error)
 	// TunnelKeys is the file with the master keys of tunnels, or nil.
 	TunnelKeys *tunnelkey.File
+	// TunnelKeyRotation is the age at which the server replaces the master key in its file; 0
+	// for never.
+	TunnelKeyRotation time.Duration
 	// Nodes reports which node sent a request.
 	Nodes *nodeidentity.Identifier
 	// GatewayCluster knows the addresses of the gateway cluster's Nodes; nil

@@ -60,13 +60,17 @@ func (c CompletedConfig) auditClaims(server *genericapiserver.GenericAPIServer) 
 	})
 }
 
-// reloadTunnelKeys reads the master keys again when they change.
+// reloadTunnelKeys reads the master keys again when they change, and replaces those that are the
+// server's own.
 func (c CompletedConfig) reloadTunnelKeys(server *genericapiserver.GenericAPIServer) error {
 	if c.extra.TunnelKeys == nil {
 		return nil
 	}
 	return server.AddPostStartHook("reload-tunnel-keys", func(hook genericapiserver.PostStartHookContext) error {
 		go c.extra.TunnelKeys.Run(hook)
+		if c.extra.TunnelKeyRotation > 0 {
+			go c.extra.TunnelKeys.Rotate(hook, c.extra.TunnelKeyRotation)
+		}
 		return nil
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 	"k8s.io/apiserver/pkg/authentication/serviceaccount"
@@ -28,6 +29,9 @@ const tunnelKeyName = "tunnel-keys"
 type NodeOptions struct {
 	// TunnelKeyFile is the file with the master keys, or empty.
 	TunnelKeyFile string
+	// TunnelKeyRotation is the age at which a standalone server replaces the master key that it
+	// made; 0 for never.
+	TunnelKeyRotation time.Duration
 	// GatewayAccounts are the service accounts of the gateway's node program,
 	// each as NAMESPACE/NAME.
 	GatewayAccounts []string
@@ -35,18 +39,22 @@ type NodeOptions struct {
 
 // NewNodeOptions returns the defaults, which are the names in the manifests.
 func NewNodeOptions() *NodeOptions {
-	return &NodeOptions{GatewayAccounts: []string{"epic-node/epic-node"}}
+	return &NodeOptions{TunnelKeyRotation: 90 * 24 * time.Hour, GatewayAccounts: []string{"epic-node/epic-node"}}
 }
 
 // AddFlags adds the flags.
 func (o *NodeOptions) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.TunnelKeyFile, "tunnel-key-file", o.TunnelKeyFile, "Derive tunnel keys from the master keys in `FILE`, which is read again when it changes")
+	fs.DurationVar(&o.TunnelKeyRotation, "tunnel-key-rotation", o.TunnelKeyRotation, "Replace the master key that a standalone server made when it has this age; 0 for never")
 	fs.StringSliceVar(&o.GatewayAccounts, "gateway-node-accounts", o.GatewayAccounts, "Service `ACCOUNTS` of the gateway node program, as NAMESPACE/NAME")
 }
 
 // Validate checks the values.
 func (o *NodeOptions) Validate() []error {
 	var errs []error
+	if o.TunnelKeyRotation != 0 && o.TunnelKeyRotation < tunnelkey.MinRotation {
+		errs = append(errs, fmt.Errorf("--tunnel-key-rotation=%s: set at least %s, or 0 for never", o.TunnelKeyRotation, tunnelkey.MinRotation))
+	}
 	for _, account := range o.GatewayAccounts {
 		namespace, name, _ := strings.Cut(account, "/")
 		if _, _, err := serviceaccount.SplitUsername(serviceaccount.MakeUsername(namespace, name)); err != nil {
@@ -54,6 +62,15 @@ func (o *NodeOptions) Validate() []error {
 		}
 	}
 	return errs
+}
+
+// Rotation returns the age at which the server replaces its master key: one that it made itself,
+// and so 0 for any other.
+func (o *NodeOptions) Rotation(standalone bool) time.Duration {
+	if o.TunnelKeyFile != "" || !standalone {
+		return 0
+	}
+	return o.TunnelKeyRotation
 }
 
 // Identifier returns what distinguishes nodes from other users.

@@ -149,13 +149,14 @@ func (s *Server) config() (*apiserver.Config, error) {
 		return nil, err
 	}
 	config := &apiserver.Config{GenericConfig: c, ExtraConfig: apiserver.ExtraConfig{
-		Claims:        s.claims,
-		Standalone:    o.Standalone.Enabled,
-		AuditInterval: o.Etcd.AuditInterval,
-		TunnelKeys:    s.keys,
-		Nodes:         s.nodes,
-		AccountLimits: o.Limits.Account,
-		Placements:    s.placements,
+		Claims:            s.claims,
+		Standalone:        o.Standalone.Enabled,
+		AuditInterval:     o.Etcd.AuditInterval,
+		TunnelKeys:        s.keys,
+		TunnelKeyRotation: o.Nodes.Rotation(o.Standalone.Enabled),
+		Nodes:             s.nodes,
+		AccountLimits:     o.Limits.Account,
+		Placements:        s.placements,
 	}}
 	apply := s.applyCluster
 	if o.Standalone.Enabled {

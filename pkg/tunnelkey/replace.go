@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tunnelkey
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/acnodal/epic/pkg/privatefile"
+)
+
+const (
+	// rotationInterval is the time between two looks at the age of the keys. The first one is
+	// that long after the start, when nodes have asked for the keys that there are.
+	rotationInterval = time.Hour
+	// stepInterval is the least time between two steps of a rotation. Nodes ask for their keys
+	// every few minutes; the rest is for nodes that do not reach the API in that time.
+	stepInterval = 24 * time.Hour
+	// MinRotation is the least age at which a key is replaced: before that, the former
+	// replacement has not ended.
+	MinRotation = 3 * stepInterval
+)
+
+// Rotate replaces the master key in the file by a new one when it has a certain age, step by
+// step, until ctx ends. The file must be this program's own. Since when it has its keys is the
+// time of its last change.
+func (f *File) Rotate(ctx context.Context, age time.Duration) {
+	ticker := time.NewTicker(rotationInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			if err := f.step(ctx, age, now); err != nil {
+				klog.FromContext(ctx).Error(err, "The master keys of tunnels are not rotated")
+			}
+		}
+	}
+}
+
+// step takes the next step of a rotation if it is due.
+func (f *File) step(ctx context.Context, age time.Duration, now time.Time) error {
+	info, err := os.Stat(f.path)
+	if err != nil {
+		return err
+	}
+	text, err := f.read()
+	if err != nil {
+		return err
+	}
+	keys, err := Parse(text)
+	clear(text)
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.path, err)
+	}
+	state, err := keys.Rotation()
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.path, err)
+	}
+	wait := stepInterval
+	if state == Settled {
+		wait = age
+	}
+	if now.Sub(info.ModTime()) < wait {
+		return nil
+	}
+	if keys, err = keys.Rotate(); err != nil {
+		return fmt.Errorf("%s: %w", f.path, err)
+	}
+	if err := privatefile.Write(f.path, keys.Text()); err != nil {
+		return err
+	}
+	klog.FromContext(ctx).Info("Took a step in the rotation of the master keys of tunnels", "file", f.path, "ids", keys.IDs())
+	return nil
+}
