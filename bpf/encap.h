@@ -229,7 +229,7 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 		if (cut(ctx, v6, mtu, part))
 			return dropped(ctx, p, id, DROP_INTERNAL, DIRECTION_OUT);
 		length = ctx->len - sizeof(struct ethhdr);
-		// What was asked for was the way of the whole.
+		// The way that was found is that of the whole packet.
 		route = find_way(ctx, t, way, length + overhead, egress);
 		if (route != BPF_FIB_LKUP_RET_SUCCESS && route != BPF_FIB_LKUP_RET_NO_NEIGH && route != BPF_FIB_LKUP_RET_UNSUPP_LWT)
 			return dropped(ctx, p, id, DROP_NO_ROUTE, DIRECTION_OUT);
@@ -279,7 +279,7 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 	return bpf_redirect(target, 0);
 }
 
-// What is found out about a packet is a tunnel with the first bit, that it is for no
+// The result about a packet is a tunnel with the first bit, that it is for no
 // endpoint with the second, above why it is dropped all the same, that it opens a connection
 // to an endpoint that leaves, by a tunnel, with the third, that its flow is another pod's, by a
 // tunnel, with the fourth, or else a verdict.

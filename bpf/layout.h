@@ -17,9 +17,9 @@ struct address {
 } __attribute__((aligned(8)));
 
 enum tunnel_flags {
-	// What is sent into the tunnel has the cookie.
+	// Packets that are sent into the tunnel have the cookie.
 	TUNNEL_SENDS_COOKIE = 1,
-	// What comes without a cookie is dropped.
+	// Packets that come without a cookie are dropped.
 	TUNNEL_NEEDS_COOKIE = 2,
 	// The accepted cookies are there.
 	TUNNEL_KNOWS_COOKIES = 4,

@@ -54,7 +54,7 @@ static __always_inline void looking(__u32 *word)
 	*(volatile __u32 *)word = 0;
 }
 
-// after is zero. What is looked up with it in the key depends on the generation that was
+// after is zero. A lookup with it in the key depends on the generation that was
 // read, and so is read after it, on CPUs too that read memory in another order otherwise. A
 // barrier would keep the CPU from waiting for several lines of memory at a time.
 static __always_inline __u32 after(const struct moment *m)

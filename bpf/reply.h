@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 //
-// What is done to and about inner packets that would not fit into the tunnel, or have none:
-// the sender is told, and TCP is told beforehand of the size.
+// Answers about inner packets that would not fit into the tunnel, or have none: the sender
+// is told, and TCP is told beforehand of the size.
 #pragma once
 
 #include "count.h"

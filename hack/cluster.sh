@@ -331,8 +331,8 @@ boot() {
 }
 
 # owner prints the folder of the cluster that is there, be it this one or that of
-# another EPIC_E2E_CACHE. What is left of a cluster that ended with the machine, or
-# whose folder somebody removed, is no cluster.
+# another EPIC_E2E_CACHE. The remains of a cluster that ended with the machine, or
+# whose folder somebody removed, do not count as one.
 owner() {
 	local dir f
 	dir=$(cat "/sys/class/net/$bridge/ifalias" 2>/dev/null) || return 0

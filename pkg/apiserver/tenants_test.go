@@ -110,7 +110,7 @@ func TestGroupBoundsItsProxies(t *testing.T) {
 		create("a2", `"envoy-replica-count":3`, http.StatusForbidden, refusedCount)
 		create("a3", `"envoy-replica-count":100`, http.StatusForbidden, "use the group's or fewer")
 		create("a4", `"envoy-replica-count":1`, http.StatusCreated, `"envoy-replica-count":1`)
-		// What was exported has the group's template in it.
+		// The exported object has the group's template in it.
 		created := create("web", "", http.StatusCreated, `a: {{.Port}}`)
 		create("again", `"envoy-replica-count":2,"envoy-template":`+groupTemplate, http.StatusCreated, "")
 

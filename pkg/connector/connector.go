@@ -39,7 +39,7 @@ type Options struct {
 	// ClusterUID distinguishes client clusters that were given the same ID by mistake.
 	ClusterUID string
 	// FormerClusters are IDs that the client cluster had before, or those of clusters that it
-	// replaces. What was published under them is this cluster's.
+	// replaces. Objects that were published under them are this cluster's.
 	FormerClusters []string
 	// Namespace is the account's namespace in EPIC.
 	Namespace string
@@ -191,7 +191,7 @@ func (b *base) config(ctx context.Context) (*publish.Config, error) {
 var errStale = errors.New("the cache is older than the object")
 
 // confirm returns errStale unless a local object is still as the cache has it; nil if the
-// cache has none. What was published is removed only after that: a cache may lag behind,
+// cache has none. Published objects are removed only after that: a cache may lag behind,
 // and an address that was released may be another's next.
 func confirm[T any, P interface {
 	*T

@@ -311,7 +311,7 @@ func (r *gatewayReconciler) account(ctx context.Context, want *corev1.ServiceAcc
 // statuses writes the statuses of a Gateway and of its ListenerSets.
 func (r *gatewayReconciler) statuses(ctx context.Context, view *view, gateway *gatewayv1.Gateway, result *publish.GatewayResult) error {
 	now := metav1.Now().Rfc3339Copy()
-	// What was patched before has a later version than the cache.
+	// An object that was patched before has a later version than the cache.
 	current := view.Gateway(client.ObjectKeyFromObject(gateway))
 	if current == nil {
 		return nil

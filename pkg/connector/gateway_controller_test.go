@@ -57,7 +57,7 @@ func TestGatewayIsHeld(t *testing.T) {
 	}
 	before := gateway.Status.DeepCopy()
 
-	// What is published and said stays as it is while EPIC is away.
+	// Published objects and conditions stay as they are while EPIC is away.
 	gateway.Spec.Listeners[0].Port = 81
 	if err := b.local.Update(t.Context(), gateway); err != nil {
 		t.Fatal(err)

@@ -95,7 +95,7 @@ func nodesReady(nodes map[string]epicv1.EPICNodeStatus, now time.Time) (c metav1
 			silent = append(silent, address)
 			continue
 		}
-		// What is stored has no more than seconds.
+		// Stored times are rounded to seconds.
 		if left += time.Second; again == 0 || left < again {
 			again = left
 		}

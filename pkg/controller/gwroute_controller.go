@@ -67,7 +67,7 @@ func routesTo(indexer cache.Indexer, slice *epicv1.GWEndpointSlice) ([]*epicv1.G
 // gwRoute judges a route, some of whose gateway proxies may be missing.
 func gwRoute(route *epicv1.GWRoute, missing []string, reached []*epicv1.GWEndpointSlice, tunnels stateFunc, parents []*epicv1.ProxyStatus) []metav1.Condition {
 	found, problems := endpoints.OfGWRoute(route, reached)
-	// What is wrong with a slice's endpoints is told there.
+	// The slice's own conditions report problems of its endpoints.
 	problems = slices.DeleteFunc(problems, func(p endpoints.Problem) bool {
 		return p.Reason == endpoints.ReasonAddressUnusable || p.Reason == endpoints.ReasonEndpointWithoutNode || p.Reason == endpoints.ReasonAddressOnSeveralNodes
 	})

@@ -73,7 +73,7 @@ func testProxiesThatAreGone(w *world) {
 	}
 }
 
-// What is not known is not removed.
+// An unknown proxy is not removed.
 func TestGone(t *testing.T) {
 	object := placement.Object{Resource: "loadbalancers", Namespace: "ns", Name: "web"}
 	status := &epicv1.ProxyStatus{

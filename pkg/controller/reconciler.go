@@ -119,7 +119,7 @@ func (r *reconciler) addTo(mgr manager.Manager, workers int, known source.TypedF
 
 // Reconcile implements reconcile.TypedReconciler.
 func (r *reconciler) Reconcile(ctx context.Context, key cache.ObjectName) (reconcile.Result, error) {
-	// What is left when the program stops is the next leader's.
+	// The next leader does the work that is left when the program stops.
 	if ctx.Err() != nil {
 		return reconcile.Result{}, nil
 	}

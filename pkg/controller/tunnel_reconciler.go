@@ -82,8 +82,8 @@ func (k *tunnelReconciler) object(ctx context.Context, key cache.ObjectName) (ou
 	}
 	k.memory.update(key, func(r *remembered) {
 		r.endpoints = len(s.endpoints) + len(s.problems)
-		// What is decided now may rest on a version before the last write, so its
-		// event has to be looked at.
+		// The decision may rest on a version before the last write, so the write's event
+		// has to be looked at.
 		if r.version != s.meta.ResourceVersion {
 			r.version = ""
 		}

@@ -89,8 +89,8 @@ func TestEnter(t *testing.T) {
 	}
 }
 
-// What is served names no other machine, and has no script or style in the pages, which the
-// policy would refuse.
+// The pages name no other machine, and contain no script or style, which the policy would
+// refuse.
 func TestNothingFromElsewhere(t *testing.T) {
 	elsewhere := regexp.MustCompile(`(?i)(?:src|href|action|url\(|@import|fetch\(|EventSource\()\s*=?\s*["'(]?\s*(?:https?:)?//`)
 	inline := regexp.MustCompile(`(?i)<script(?:>| [^>]*>)[^<]|<style|\sstyle=|\son[a-z]+=|javascript:`)

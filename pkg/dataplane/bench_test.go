@@ -89,7 +89,7 @@ func streamBetween(near, far *netlab.Namespace, host string, length time.Duratio
 		}
 	}()
 	block := make([]byte, 256<<10)
-	// What is sent while the window opens does not count.
+	// Packets that are sent while the window opens do not count.
 	warm := time.Now().Add(length / 4)
 	_ = to.SetReadDeadline(warm.Add(length))
 	var bytes int64
@@ -130,8 +130,7 @@ func newBenchWorldOf(b *testing.B, way string, offloads bool, xdp XDP) *world {
 	w.open()
 	for _, n := range []*netlab.Namespace{w.gateway, w.node} {
 		must(b, n.SetOffload("eth0", offloads, netlab.TSO, netlab.GSO))
-		// What comes from a wire is merged by the card's driver. Off, whole segments
-		// come.
+		// The card's driver merges packets from a wire. Off, whole segments come.
 		must(b, n.SetOffload("eth0", !offloads, netlab.GRO))
 	}
 	for _, end := range []struct {

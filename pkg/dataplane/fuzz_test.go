@@ -127,7 +127,7 @@ func FuzzDecap(f *testing.F) {
 	})
 }
 
-// What goes into a tunnel at one end comes out at the other as it was.
+// A packet that goes into a tunnel at one end comes out at the other as it was.
 func TestThereAndBack(t *testing.T) {
 	for _, cookies := range []bool{false, true} {
 		thereAndBack(t, newBenchOf(t, cookies))

@@ -142,7 +142,7 @@ func TestMigrationWithoutAdmin(t *testing.T) {
 	}
 }
 
-// What is neither described nor readable is not taken for something else.
+// A map that is neither described nor readable is not taken for another one.
 func TestUnknownLayout(t *testing.T) {
 	options := Options{Role: RoleClient, PinPath: filepath.Join(netlab.BPFFS(t), "epic")}
 	pinFormer(t, options.PinPath)

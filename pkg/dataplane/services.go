@@ -27,8 +27,8 @@ type serviceID struct {
 
 // services implements Services. A service is an entry of the map of services (gateway) and
 // one of the map of policies; several services of one address share the two entries of that
-// address as such. What is kept are the services by their scopes, from which the entries are
-// computed whenever they are written or compared.
+// address as such. It keeps the services by their scopes, and computes the entries from them
+// whenever they are written or compared.
 type services struct {
 	mu       *sync.Mutex
 	role     Role

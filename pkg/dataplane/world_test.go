@@ -27,7 +27,7 @@ const (
 	worldPublic = 443
 )
 
-// world is one gateway with a proxy and one tenant's node with a pod:
+// world is one gateway with a proxy and one client node with a pod:
 //
 //	proxy net1 ── proxy0 (bridge br0) gateway eth0 ── eth0 node pod0 ── eth0 pod
 type world struct {

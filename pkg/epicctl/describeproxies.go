@@ -94,7 +94,7 @@ func (inv *inventory) listenerRows() (rows [][]string) {
 }
 
 // trouble is the condition of a listener, or of a route at its parent, that says what is wrong
-// with it; nil if nothing is. What comes first is mostly the cause of the others.
+// with it; nil if nothing is. The first is mostly the cause of the others.
 func trouble(all []metav1.Condition) *metav1.Condition {
 	for _, t := range []struct {
 		name string

@@ -33,7 +33,7 @@ func TestQuota(t *testing.T) {
 	}
 	i.run(t, "create", "account", "acme").want(t, ExitOK, "resourcequota/epic-account unchanged")
 	i.run(t, "create", "account", "acme", "--quota", "gwroutes=7", "--quota=loadbalancers=3").want(t, ExitOK, "resourcequota/epic-account configured")
-	// What was changed stays changed, whether by this command or by others.
+	// Changed counts stay, whether this command or somebody else changed them.
 	i.run(t, "create", "account", "acme").want(t, ExitOK, "resourcequota/epic-account unchanged")
 	if got := hard(t, kube, "acme"); len(got) != 5 || got["count/gwroutes.epic.acnodal.io"] != 7 || got["count/loadbalancers.epic.acnodal.io"] != 3 || got["count/remoteendpoints.epic.acnodal.io"] != 5000 {
 		t.Errorf("The quota is %v", got)

@@ -184,7 +184,7 @@ func TestResponderCookies(t *testing.T) {
 		m.from(source, forged, BadMAC)
 		m.from(source, stripped, BadMAC)
 	}
-	// What is authentic but comes from elsewhere may have been held back.
+	// An authentic message from elsewhere may have been held back.
 	if a := m.from(evil, m.says(41, 0), OK); a.Type != Challenge {
 		t.Errorf("from elsewhere: %+v", a)
 	}

@@ -192,7 +192,7 @@ func (g *gateway) awaitHost(ctx context.Context) bool {
 	select {
 	case <-g.platformKnown:
 	case <-time.After(time.Until(g.started.Add(withoutAPI))):
-		// The API does not answer. What is on disk has to do.
+		// The API does not answer. The state on disk has to do.
 	case <-ctx.Done():
 		return false
 	}

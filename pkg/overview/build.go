@@ -223,7 +223,7 @@ func (b *builder) gatewayNodes() {
 		}
 		if o := objects[address]; o != nil {
 			n.Routes, n.Layer2 = o.Status.AnnouncedRoutes, o.Status.Layer2Addresses
-			// What is neither up nor down has just been made.
+			// Tunnels that are neither up nor down have just been made.
 			n.Tunnels.Bad = int(o.Status.TunnelsDown)
 			n.Tunnels.Unknown = int(max(0, o.Status.Tunnels-o.Status.TunnelsUp-o.Status.TunnelsDown))
 			for _, p := range o.Status.BGPPeers {

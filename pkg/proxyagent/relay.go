@@ -235,7 +235,7 @@ func (c *conversation) hear(ctx context.Context, r *discoveryv3.DeltaDiscoveryRe
 	} else {
 		c.keep(ctx, typ, v, dropped, r)
 		if v != nil && source != localName {
-			// What is served from now on must have what came from the operator last.
+			// From now on the served configuration must have what came from the operator last.
 			c.local = nil
 		}
 	}

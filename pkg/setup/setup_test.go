@@ -140,7 +140,7 @@ func TestWithoutCertificates(t *testing.T) {
 	}
 }
 
-// What is not there yet is waited for, and a failure that stays is named.
+// Setup waits for what is missing, and names a failure that stays.
 func TestItTriesAgain(t *testing.T) {
 	s, _ := installation(t, 0)
 	kube := s.Kube.(*fake.Clientset)

@@ -88,7 +88,7 @@ func (s *scaled) loadChunk(ctx context.Context, side *side, first int, objects [
 		return create, tunnels, fmt.Errorf("create: %w", err)
 	}
 	for i, lb := range objects {
-		// The place in the quota is the server's to give, where there is one.
+		// The server assigns the quota slot, where there is one.
 		statuses[i].QuotaPlace = max(lb.Status.QuotaPlace, statuses[i].QuotaPlace)
 		lb.Status = statuses[i]
 	}

@@ -219,8 +219,8 @@ func (a *arrivals) after(started map[string]time.Time) ([]time.Duration, error) 
 	return took, nil
 }
 
-// follow notes what a watch sees, until it ends with the measurement. What was
-// lost is found by who waits for it.
+// follow notes what a watch sees, until it ends with the measurement. The side
+// that waits for an object notices that it was lost.
 func (a *arrivals) follow(w *stream) {
 	defer w.close()
 	for {

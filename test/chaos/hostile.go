@@ -71,7 +71,7 @@ func (h attacker) attack(ctx context.Context, i int) {
 			_ = api.GWProxies(h.namespace).Delete(ctx, gw.Name, metav1.DeleteOptions{})
 		}
 	case 4, 5:
-		// Endpoints at other tenants' nodes and pods, at the gateway itself and at its loopback.
+		// Endpoints at other tenants' client nodes and pods, at the gateway itself and at its loopback.
 		address := []string{world.PodAddress, world.GatewayAddress, "127.0.0.1", "192.168.77.2", "169.254.1.1", world.PodAddress6}[i%6]
 		_, _ = api.RemoteEndpoints(h.namespace).Create(ctx, &epicv1.RemoteEndpoint{
 			ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("bad%d", i), Labels: map[string]string{epic.OwningLoadBalancerLabel: fmt.Sprintf("bad%d", i%3)}},

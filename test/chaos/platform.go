@@ -13,7 +13,7 @@ import (
 	"github.com/acnodal/epic/test/world"
 )
 
-// clientAddress is that of each tenant's node.
+// clientAddress is that of each client node.
 const clientAddress = world.NodeAddress
 
 // platform creates what a platform team creates. The pools are small, so tenants get addresses that

@@ -66,7 +66,7 @@ func (a *actor) prepare(ctx context.Context) error {
 	return a.createGateway(ctx, "a")
 }
 
-// churn changes things until a context ends. What has begun then is finished.
+// churn changes things until a context ends. A change that has begun then is finished.
 func (a *actor) churn(ctx, until context.Context, pace time.Duration) error {
 	for until.Err() == nil {
 		pause(until, pace/2+time.Duration(a.rng.Int64N(int64(pace))))

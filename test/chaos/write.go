@@ -50,8 +50,8 @@ func judgeWrite(err error) verdict {
 	return refused
 }
 
-// write repeats a write until it has its effect. What is refused, or takes longer than it may, is
-// a violation.
+// write repeats a write until it has its effect. A write that is refused, or takes longer than it
+// may, is a violation.
 func (a *actor) write(ctx context.Context, what string, f func(context.Context) error) error {
 	begin := time.Now()
 	var told bool

@@ -186,7 +186,7 @@ func (s *site) testDisconnect(t *testing.T, node string, admin func(args ...stri
 	}
 	purged := time.Now()
 	eventually(t, time.Minute, func() string {
-		// What is left is that of the load balancer that was made by hand.
+		// The tunnel that is left is that of the load balancer that was made by hand.
 		if gateway := s.status(t, "epic-node", "epic-node"); len(gateway.Tunnels) != 1 {
 			return fmt.Sprintf("the gateway node has %d tunnels", len(gateway.Tunnels))
 		}

@@ -145,7 +145,7 @@ subjects: [{kind: User, name: ops}]
 	})
 	wants(t, "the tenant abroad", tenant.refused(t, "", "get", "-n", "epic", "epics.epic.acnodal.io"), "forbidden")
 
-	// What is in use does not go by accident.
+	// An account in use does not go by accident.
 	wants(t, "delete account in use", ops(1, "delete", "account", "shop"), "--cascade")
 	wants(t, "the load balancer", c.run(t, "get", "-n", "epic-shop", "loadbalancers.epic.acnodal.io", "-o", "name"), "till")
 	wants(t, "delete account --dry-run", ops(0, "delete", "account", "shop", "--cascade", "--dry-run"), "dry run")

@@ -103,7 +103,7 @@ func (c *cluster) adminCertificate(t *testing.T) (cert, key []byte) {
 
 func forged(t *testing.T, url string, certificates []tls.Certificate, user, group string) (int, string) {
 	t.Helper()
-	// What is tested is whom the server believes, not whom the client does.
+	// The test is about whom the server believes, not whom the client does.
 	client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, Certificates: certificates}}}
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {

@@ -159,7 +159,7 @@ func (s *site) withoutHelm(t *testing.T, env []string) {
 		t.Errorf("%v\n%s", err, out)
 	}
 	s.run(t, "delete", "lbservicegroups,accounts", "-n", s.namespace, "--all", "--timeout=1m")
-	for _, step := range []string{"Uninstall with Helm", "Remove a tenant's nodes", "Remove gateway nodes"} {
+	for _, step := range []string{"Uninstall with Helm", "Remove client nodes", "Remove gateway nodes"} {
 		if err := s.documented(step, env...); err != nil {
 			t.Errorf("%v", err)
 		}

@@ -148,7 +148,7 @@ func (c *cluster) asShipped(t *testing.T) {
 	c.settled(t)
 }
 
-// What is missing is named where an operator looks.
+// A missing binding is named where an operator looks.
 func TestMissingBindings(t *testing.T) {
 	c := epic(t)
 	restore := func() { c.asShipped(t) }

@@ -52,7 +52,7 @@ func TestBackupAndRestore(t *testing.T) {
 		logs, _ := c.try("", "logs", "-n", system, "-l", "app.kubernetes.io/name=epic-backup")
 		t.Fatalf("%v\n%s\n%s", err, out, logs)
 	}
-	// What is restored is the scheduled one.
+	// The scheduled snapshot is restored.
 	if err := os.Rename(filepath.Join(root, "scheduled.db"), filepath.Join(root, "epic.db")); err != nil {
 		t.Fatal(err)
 	}

@@ -334,7 +334,7 @@ func (s *site) testReplaced(t *testing.T) {
 			}
 		})
 	}
-	for _, heading := range []string{"Upgrade gateway nodes", "Upgrade a tenant's nodes"} {
+	for _, heading := range []string{"Upgrade gateway nodes", "Upgrade client nodes"} {
 		if err := s.documented(heading); err != nil {
 			t.Error(err)
 		}
@@ -389,7 +389,7 @@ func (s *site) remove(t *testing.T) {
 	t.Helper()
 	s.removed = true
 	s.run(t, "delete", "pod", "-n", s.namespace, "--all", "--grace-period=1")
-	for _, heading := range []string{"Remove a tenant's nodes", "Remove gateway nodes"} {
+	for _, heading := range []string{"Remove client nodes", "Remove gateway nodes"} {
 		if err := s.documented(heading); err != nil {
 			t.Error(err)
 		}

@@ -7,7 +7,7 @@ const (
 	// GatewayAddress and GatewayAddress6 are the gateway node's.
 	GatewayAddress  = "192.0.2.40"
 	GatewayAddress6 = "2001:db8:2::40"
-	// NodeAddress and NodeAddress6 are those of each tenant's node, behind NAT.
+	// NodeAddress and NodeAddress6 are those of each client node, behind NAT.
 	NodeAddress  = "192.168.1.16"
 	NodeAddress6 = "fd00:1::16"
 	// PodAddress and PodAddress6 are those of each tenant's pod.

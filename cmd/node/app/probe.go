@@ -13,7 +13,7 @@ import (
 )
 
 // probe describes what this machine lacks, in words that name it, before the kernel
-// refuses something with less. What is merely slower without it is logged. An
+// refuses something with less. A feature that only makes it faster is logged if it is missing. An
 // interface that is missing may still come.
 func probe(ctx context.Context, options dataplane.Options) error {
 	var fatal []string

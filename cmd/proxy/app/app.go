@@ -33,7 +33,7 @@ const example = `  # In a pod
     --namespace=epic-acnodal --kind=GWProxy --name=web --pod=web-7d9f-x2 \
     --dir=/run/epic --bind-address=:7447
 
-  # What was sent and what was accepted
+  # The configuration that was sent, and the one that was accepted
   curl --unix-socket /run/epic/agent.sock http://epic/config`
 
 // Main runs the program and returns its exit code.

@@ -48,7 +48,7 @@ func TestLabelValue(t *testing.T) {
 	}
 }
 
-// What comes out is a DNS label, and a label that comes in comes out.
+// The result is a DNS label, and that of a label is the label itself.
 func FuzzNameLabel(f *testing.F) {
 	for _, name := range []string{"", "a", ".", "A.b", "a_b", "-", strings.Repeat("é", 40)} {
 		f.Add(name)

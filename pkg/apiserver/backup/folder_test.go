@@ -70,7 +70,7 @@ func TestFolderKeepsTheNewest(t *testing.T) {
 		if err != nil || record == nil || *record != (Record{Time: saved.Time.Unix(), Revision: summary.Revision, Bytes: summary.Bytes}) {
 			t.Errorf("The record is %+v, %v", record, err)
 		}
-		// What is not a snapshot of the schedule stays, and what was left unfinished goes.
+		// Files that are not snapshots of the schedule stay, and unfinished ones go.
 		for _, name := range []string{"epic.db", "epic-20260506.db", "epic-20200101T000000Z.db.unverified.part"} {
 			if err := os.WriteFile(filepath.Join(f.Dir, name), nil, 0o600); err != nil {
 				t.Fatal(err)

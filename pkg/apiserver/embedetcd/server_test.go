@@ -229,7 +229,7 @@ func TestDamagedData(t *testing.T) {
 	}
 }
 
-// What was acknowledged is there after SIGKILL, and nothing of the dead process
+// Acknowledged writes are there after SIGKILL, and nothing of the dead process
 // is in the way.
 func TestKillSurvival(t *testing.T) {
 	dir := tempDir(t)

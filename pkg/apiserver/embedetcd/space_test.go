@@ -109,7 +109,7 @@ func TestFullOfData(t *testing.T) {
 		}
 	}
 	takesWrites(t, client)
-	// What is left is there.
+	// The keys that are left can be read.
 	got, err := client.Get(t.Context(), "/large", clientv3.WithPrefix(), clientv3.WithCountOnly())
 	if err != nil || int(got.Count) != kept {
 		t.Errorf("%v, %v, want %d", got, err, kept)

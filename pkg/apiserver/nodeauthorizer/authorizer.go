@@ -70,7 +70,7 @@ func New(nodes Identifier) authorizer.Authorizer {
 	return authorizer.AuthorizerFunc(func(ctx context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
 		node, err := nodes.Identify(ctx, a.GetUser())
 		if err != nil {
-			// What is wrong with the credentials is the reason that users see.
+			// Users see as the reason why the credentials are not valid.
 			return authorizer.DecisionNoOpinion, err.Error(), nil //nolint:nilerr // see above
 		}
 		if node != nil && allowed(node, a) {

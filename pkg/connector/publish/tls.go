@@ -30,8 +30,8 @@ func problemf(reason, format string, args ...any) *problem {
 	return &problem{reason, fmt.Sprintf(format, args...)}
 }
 
-// certificate resolves a reference to a certificate and its key. What is invalid about
-// it has the reason that the caller gives.
+// certificate resolves a reference to a certificate and its key. If it is
+// invalid, the problem has the reason that the caller gives.
 func (p *publisher) certificate(f from, ref *gatewayv1.SecretObjectReference, invalid string) (string, *problem) {
 	group, kind := string(ptr.Deref(ref.Group, "")), string(ptr.Deref(ref.Kind, "Secret"))
 	name := types.NamespacedName{Namespace: string(ptr.Deref(ref.Namespace, gatewayv1.Namespace(f.namespace))), Name: string(ref.Name)}

@@ -61,8 +61,8 @@ func watchKind[L runtime.Object](f *Feed, resource, namespace, selector string, 
 	return w
 }
 
-// run keeps the kind until ctx ends. What is forbidden is tried from time to time, and
-// what fails soon, or as soon as the API is back.
+// run keeps the kind until ctx ends. A forbidden request is repeated from time to time,
+// and a failed one soon, or as soon as the API is back.
 func (w *watched) run(ctx context.Context) {
 	delay := retryFrom
 	for ctx.Err() == nil {

@@ -141,7 +141,7 @@ func TestReader(t *testing.T) {
 	}
 }
 
-// What goes wrong is said, and nothing else changes.
+// A failure is reported, and nothing else changes.
 func TestReaderFails(t *testing.T) {
 	for name, test := range map[string]struct {
 		p    *prometheus

@@ -111,7 +111,7 @@ func TestRemote(t *testing.T) {
 	}
 }
 
-// What is missing is an error, not a bootstrap that does nothing.
+// A missing value is an error, not a bootstrap that does nothing.
 func TestErrors(t *testing.T) {
 	valid := bootstrap.Config{NodeID: "a", NodeCluster: "b", AdminSocket: "/admin", XDSSocket: "/xds", Metrics: netip.MustParseAddrPort("[2001:db8::1]:19001")}
 	if _, err := valid.JSON(); err != nil {

@@ -21,8 +21,8 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// invalidCluster is a cluster that does not exist. What is sent there is answered with
-// 500, or closed.
+// invalidCluster is a cluster that does not exist. Requests to it are answered with
+// 500, and connections closed.
 const invalidCluster = "invalid"
 
 // systemAuthorities is where Envoy's image has the certificates of public authorities.

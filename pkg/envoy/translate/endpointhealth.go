@@ -88,7 +88,7 @@ func healthCheck(h *edge.HealthCheck, s spoken) *corev3.HealthCheck {
 		if s.http2 {
 			request.CodecClientType = typev3.CodecClientType_HTTP2
 		} else if s.host != "" {
-			// What is negotiated must be what the check speaks.
+			// The negotiated protocol must be the one that the check speaks.
 			check.TlsOptions = &corev3.HealthCheck_TlsOptions{AlpnProtocols: []string{"http/1.1"}}
 		}
 		check.HealthChecker = &corev3.HealthCheck_HttpHealthCheck_{HttpHealthCheck: request}

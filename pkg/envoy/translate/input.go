@@ -41,7 +41,7 @@ type GatewayInput struct {
 	Now time.Time
 	// Options are of the place where the proxy runs.
 	Options Options
-	// Earlier is a result of the same proxy, or nil. What has not changed since then is
+	// Earlier is a result of the same proxy, or nil. Everything unchanged since then is
 	// taken from it: the result is the same as without, and takes less time. Objects that
 	// are the same pointer must be unchanged.
 	Earlier *Result

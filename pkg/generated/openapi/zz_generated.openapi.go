@@ -4908,7 +4908,7 @@ func schema_pkg_apis_epic_v1_ServicePort(ref common.ReferenceCallback) common.Op
 					},
 					"nodePort": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Port of the tenant's nodes, from the tenant's Service. It is informational: requests do not pass through it.",
+							Description: "Port of the client nodes, from the tenant's Service. It is informational: requests do not pass through it.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},

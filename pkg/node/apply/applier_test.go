@@ -131,7 +131,7 @@ func TestOrderOnClient(t *testing.T) {
 	}
 }
 
-// What comes again without a change takes no memory next to what is kept of the object.
+// An object that comes again without a change takes no memory next to what is kept of it.
 func TestSameAgain(t *testing.T) {
 	a, _ := start(t, fakeplane.New(), ForClient(anywhere, 6080))
 	var last *intent.Intent

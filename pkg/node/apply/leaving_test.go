@@ -72,7 +72,7 @@ func TestLeaving(t *testing.T) {
 				if got := show(plane); got != "-5:10.0.0.2:80 6:10.0.0.1:80" {
 					t.Errorf("after its time there is %q", got)
 				}
-				// What was there before a restart leaves too, for what is left of its time.
+				// Endpoints from before a restart leave too, for the rest of their time.
 				state, _ := a.Get(intended("one", 5).Key)
 				if n := len(state.Intent.Leaving); n != 1 {
 					t.Errorf("%d leaving endpoints would be kept on disk", n)

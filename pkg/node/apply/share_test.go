@@ -167,7 +167,7 @@ func TestSharesHold(t *testing.T) {
 	}
 }
 
-// What was there comes before what is new, and what only keeps connections goes first.
+// Existing services come before new ones, and those that only keep connections go first.
 func TestCut(t *testing.T) {
 	services := func(of string) (list []dataplane.Service) {
 		for _, c := range of {

@@ -9,8 +9,8 @@
 // A node that announced the address before that would take visitors away from the nodes that
 // serve them, and reset their connections. So a node waits until the tunnels carry packets.
 //
-// The rule only delays the first announcement. What was announced once is never withdrawn by
-// it, and waiting ends after a limited time whatever the tunnels do, because an answer that
+// The rule only delays the first announcement. A route that was announced once is never withdrawn
+// by it, and waiting ends after a limited time whatever the tunnels do, because an answer that
 // reports a failure is better than no route. The limit is short where no other gateway node
 // has a proxy of the object: then nobody serves the visitors in the meantime, and the wait
 // only pays as long as the tunnels are about to open.

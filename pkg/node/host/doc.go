@@ -9,7 +9,7 @@
 // directly and runs no command. It knows nothing of Kubernetes, makes no proxy's
 // interface, and touches no tunnel.
 //
-// # What is made
+// # Objects on the host
 //
 // Everything is marked, so a program that restarts finds what an earlier
 // one made, and nothing else is ever changed or removed:
@@ -35,6 +35,6 @@
 //     direct endpoints. Other tables are not changed: a drop policy of another firewall still drops, and has to be opened
 //     there.
 //
-// What has to be set for the whole machine (forwarding), and other firewalls that drop
-// what is forwarded, are looked at and reported, not changed.
+// Settings of the whole machine (forwarding), and other firewalls that drop forwarded
+// packets, are looked at and reported, not changed.
 package host

@@ -182,7 +182,7 @@ func (t *table) writeRules(c *nftables.Conn) {
 	add(t.from, "public addresses", ipv6(), load(8, 16, 1), t.in(setAddresses6), verdict(expr.VerdictGoto, chainAnswers))
 	add(t.from, "any other source is forged", counted(RefusedSource), verdict(expr.VerdictDrop, ""))
 
-	// The data plane lets nothing else out either. What goes into tunnels it takes before.
+	// The data plane lets nothing else out either. It takes packets for tunnels before.
 	add(t.answers, "to direct endpoints", ipv4(), load(12, 8, 8), protocolAndPort(10, destinationPort), t.in8(setDirects4), verdict(expr.VerdictGoto, chainDirect))
 	add(t.answers, "to direct endpoints", ipv6(), load(8, 16, 8), load(24, 16, 12), protocolAndPort(16, destinationPort), t.in8(setDirects6), verdict(expr.VerdictGoto, chainDirect))
 	add(t.answers, "no connections of a proxy's own", opensTCP(), counted(RefusedOpened), verdict(expr.VerdictDrop, ""))

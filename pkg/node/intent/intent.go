@@ -51,7 +51,7 @@ type Intent struct {
 	Prefix string `json:"prefix,omitempty"`
 	// Tunnels are those that end on this node, by ID.
 	Tunnels []Tunnel `json:"tunnels,omitempty"`
-	// Endpoints are those on the far nodes of the tunnels, or on this node.
+	// Endpoints are those on the client nodes of the tunnels, or on this node.
 	Endpoints []endpoints.Endpoint `json:"endpoints,omitempty"`
 	// Untunneled indicates that there are endpoints on nodes to which no tunnel leads from
 	// this node. The controller has yet to write it, or the object has too many.

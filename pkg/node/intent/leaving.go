@@ -54,8 +54,8 @@ func (i *Intent) leave(before *Intent, now time.Time) []Leaving {
 		_, direct := stays[Direct{Address: netip.AddrPortFrom(l.Address.Addr(), 0)}]
 		return live || direct || !nodes[l.Node] || !l.Until.After(now)
 	})
-	// They are in the order in which they left. What was compared is not kept with them:
-	// mostly that are all endpoints, and none has left.
+	// They are in the order in which they left. The compared endpoints are not kept with
+	// them: mostly that are all, and none has left.
 	if len(all) == 0 {
 		return nil
 	}

@@ -150,7 +150,7 @@ func TestExpire(t *testing.T) {
 }
 
 // Whoever adds and removes endpoints all the time has no more leaving than the bound, and
-// an endpoint is never twice in an intent. What is kept on disk is the same when it is read.
+// an endpoint is never twice in an intent. The intent on disk is the same when it is read.
 func TestLeavingIsBounded(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	i := world(t, "")

@@ -264,7 +264,7 @@ func TestRestart(t *testing.T) {
 				n.pass(3 * time.Minute)
 				n.is(up, "with packets alone")
 			}
-			// What was before the restart is that.
+			// This is the state before the restart.
 			n.tracker.Resume(idset.Of(9), idset.Of(7))
 			n.pass(every)
 			if r := n.tracker.Report(0); r.Tunnels != 1 {

@@ -9,8 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// derives reports whether an object has everything that is wanted. What is zero in the wanted
-// one is not set, and may be anything, such as a default or what somebody else added. The
+// derives reports whether an object has everything that is wanted. A field that is zero in the
+// wanted one is not set, and may be anything, such as a default or what somebody else added. The
 // function of that kind in apimachinery takes a zero number for one that is set.
 func derives(want, has any) bool { return derived(reflect.ValueOf(want), reflect.ValueOf(has), false) }
 

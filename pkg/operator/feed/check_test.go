@@ -151,8 +151,8 @@ func TestRefusedRoute(t *testing.T) {
 	}
 }
 
-// When one route changes, Envoy is asked about that route alone. What was withheld does not
-// count as accepted, and neither does what could not be checked.
+// When one route changes, Envoy is asked about that route alone. A withheld route does not
+// count as accepted, and neither does one that could not be checked.
 func TestChangedRouteAlone(t *testing.T) {
 	c := refuser("nothing has this")
 	r := newCheckedRig(t, c)

@@ -85,7 +85,7 @@ func (f *Feed) unchanged(s *source, p *proxy) func(b *translate.Backend, before 
 		if !same || before.backend == nil || !before.backend.Equal(b) || !maps.Equal(before.pods, p.pods) || !sameObjects(before.slices, f.slicesOf(s, b)) {
 			return false
 		}
-		// What is equal does not need memory of its own.
+		// Equal values do not need memory of their own.
 		before.backend, before.pods, before.status = b, p.pods, s.status
 		return true
 	}

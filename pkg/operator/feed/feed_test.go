@@ -292,7 +292,7 @@ func TestEndpointsAlone(t *testing.T) {
 	}
 	r.reach.Store(int32(1), translate.ReachUp)
 	r.must(r.client.EpicV1().LoadBalancers(ns).Update(t.Context(), lb, metav1.UpdateOptions{}))
-	// What has a tunnel that is up comes first. What has none is left out next to others.
+	// Endpoints with a tunnel that is up come first. Those with none are left out next to others.
 	r.eventually("p1", "10.0.0.1:8080 | 10.0.0.2:8080")
 	r.eventually("p2", "10.0.0.2:8080")
 	r.until("the pods are part of a whole configuration", func() bool { return r.server.count(shopID) == 2 })

@@ -113,8 +113,8 @@ func TestEndIsTriedAgain(t *testing.T) {
 	r.ending.Wait()
 }
 
-// What is made for a proxy is removed with its object, or by the next operator, even if the
-// record was never written.
+// Everything made for a proxy is removed with its object, or by the next operator, even if
+// the record was never written.
 func TestNothingStaysOfAStart(t *testing.T) {
 	for _, restart := range []bool{false, true} {
 		dir := t.TempDir()

@@ -25,8 +25,8 @@ type Link struct {
 
 // Network connects proxies.
 type Network interface {
-	// Attach connects a proxy. What is there already is left as it is. An error may go
-	// away by itself, as when the node program has not made a bridge yet.
+	// Attach connects a proxy. An existing link is left as it is. An error may go away
+	// by itself, as when the node program has not made a bridge yet.
 	Attach(id, pod string, p *workload.Proxy) (Link, error)
 	// Restore connects a proxy again as it was, without the API's objects. It fails with
 	// the same errors.

@@ -52,7 +52,7 @@ func (b *Backend) adoptDNSNames(ctx context.Context, kinds []*kind) (again bool,
 	}); err != nil {
 		return false, err
 	}
-	// What is left of held in the end is of no object.
+	// Claims that are left in held in the end are of no object.
 	added, removed := 0, 0
 	objects := map[string]int64{}
 	for _, k := range kinds {

@@ -50,7 +50,7 @@ func TestClaimKeys(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	// What is absent is no claim.
+	// An absent value is no claim.
 	var none Set
 	none.AddID(TunnelIDs, 0)
 	none.AddID(TunnelIDs, -1)

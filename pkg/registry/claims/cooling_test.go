@@ -110,7 +110,7 @@ func TestReleasedAddressesCool(t *testing.T) {
 				clean(t, s.b)
 				s.mustDelete(t, "a", "one")
 			}
-			// What is picked is another, and continues to be when the pool begins again.
+			// Another address is allocated, also when the pool begins again.
 			other.want(t, "b", "one", "any", at(1).String())
 			other.want(t, "b", "two", "any", at(2).String())
 			other.want(t, "b", "three", "any", at(3).String())
@@ -356,7 +356,7 @@ func TestRestoredIDs(t *testing.T) {
 	if got[0].claim.number != restoreAdvance+17 {
 		t.Errorf("after a restore the first ID is %d", got[0].claim.number)
 	}
-	// What had no cursor does not begin at 1 either.
+	// An ID range without a cursor does not begin at 1 either.
 	if got := take(t, next, service, 1); got[0].claim.number != restoreAdvance+1 {
 		t.Errorf("after a restore the first service ID is %d", got[0].claim.number)
 	}

@@ -159,7 +159,7 @@ func TestSlotsAreTakenOnce(t *testing.T) {
 	if slot, ok := takeSlot(t, m, account, 7, 3); !ok || slot != 2 {
 		t.Errorf("got %d, %v, want 2", slot, ok)
 	}
-	// What was taken for an earlier version of the account does not.
+	// A slot that was taken for an earlier version of the account does not.
 	m.giveBack(&pickedSlot{account: account, mod: 6, limit: 3, slot: 1})
 	if slot, ok := takeSlot(t, m, account, 7, 3); ok {
 		t.Errorf("slot %d of another version of the account", slot)

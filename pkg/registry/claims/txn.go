@@ -111,7 +111,7 @@ func (c *txnClient) commit(ctx context.Context, op clientv3.Op, key string, expe
 		return r, nil
 	}
 	if p.plan.relies() {
-		// What was remembered may be the reason. A plan without it is needed in
+		// A remembered value may be the reason. A plan without it is needed in
 		// any case, because no refusal may follow from it.
 		p.plan.slot = slot
 		p.plan.forget()

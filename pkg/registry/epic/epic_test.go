@@ -57,7 +57,7 @@ func TestHeartbeats(t *testing.T) {
 			t.Errorf("%s: %v", address, node.HeartbeatTime)
 		}
 	}
-	// What was so before stays as it was.
+	// Stored times stay as they were.
 	old := metav1.Unix(1000, 0)
 	stored := o.DeepCopy()
 	for address, node := range stored.Status.Nodes {

@@ -114,7 +114,7 @@ func TestReach(t *testing.T) {
 			}
 		})
 	}
-	// What was allowed once stays while nothing else is changed in the spec.
+	// An address that was allowed once stays while nothing else is changed in the spec.
 	slice := rt.MustCreate(w, rt.GWEndpointSlice("one", "early"))
 	slice.Spec.Endpoints[0].Addresses = []string{"203.0.113.7"}
 	slice = rt.MustUpdate(w, slice)

@@ -105,7 +105,7 @@ func TestAltAddressByUpdate(t *testing.T) {
 		_, err = ask(alt, metav1.DryRunAll)
 		rt.Refused(t, err, append(words, "spec.alt-address", alt)...)
 	}
-	// What is left out stays as it is.
+	// An address that is left out stays as it is.
 	if o, err := ask(""); err != nil || o.Spec.AltAddress != "" {
 		t.Errorf("got %q, %v", o.Spec.AltAddress, err)
 	}

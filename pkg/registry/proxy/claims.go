@@ -14,8 +14,8 @@ import (
 )
 
 // Claims returns what an object of either kind holds: its tunnels' IDs, its
-// addresses, its account's right to its DNS names, its service ID, its place in
-// the account's quota, and its parents.
+// addresses, its account's right to its DNS names, its service ID, its quota
+// slot, and its parents.
 func Claims(v View) *claims.Set {
 	s := &claims.Set{}
 	for _, entry := range v.Status.GUETunnelEndpoints {

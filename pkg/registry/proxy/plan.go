@@ -58,7 +58,7 @@ var rules = []rule{
 }
 
 // Plan completes a write of an object of either kind, or refuses it. A creation
-// gets labels, template and replica count, a place in the quota, addresses, the
+// gets labels, template and replica count, a quota slot, addresses, the
 // DNS records of those, and IDs from its account, its group and the group's
 // prefix. An update goes through the same rules for what it changes: a field
 // that was empty so far is no way around them.

@@ -60,7 +60,7 @@ func TestLimit(t *testing.T) {
 	}
 	exceeded()
 	rt.MustUpdate(w, lb)
-	// What was there stays when the limit is lowered, and counts.
+	// Existing proxies stay when the limit is lowered, and count.
 	*account.Spec.ProxyLimit = 1
 	account = rt.MustUpdate(w, account)
 	rt.MustDelete(w, gwp)

@@ -14,7 +14,7 @@ import (
 	rt "github.com/acnodal/epic/pkg/registry/registrytest"
 )
 
-// What is exported, deleted and created again is as it was: kubectl replace
+// An object that is exported, deleted and created again is as it was: kubectl replace
 // --force, a restored backup, a repository.
 func TestRestoreKeepsWhatIsFree(t *testing.T) {
 	w := rt.New(t)

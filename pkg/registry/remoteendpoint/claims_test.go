@@ -150,7 +150,7 @@ func TestUpdates(t *testing.T) {
 	rt.Refused(t, err, "a public address of this gateway")
 }
 
-// What is left of an earlier load balancer of that name gives way, and is not
+// Endpoints that an earlier load balancer of that name left behind give way, and are not
 // adopted.
 func TestLeftovers(t *testing.T) {
 	w, lb := shop(t)

@@ -236,7 +236,7 @@ func (unknown) Runs(context.Context, placement.Object, map[string]string, []stri
 	return false, apierrors.NewServiceUnavailable("try again")
 }
 
-// What is not known is no empty list: the node would do without keys.
+// An unknown placement does not give an empty list: the node would do without keys.
 func TestUnknownPlacement(t *testing.T) {
 	ctx := genericapirequest.WithNamespace(genericapirequest.NewContext(), "epic-acme")
 	r := NewREST("loadbalancers", objects{shop()}, fixed(masters), &nodeidentity.Identifier{}, unknown{})

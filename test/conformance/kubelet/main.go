@@ -115,7 +115,7 @@ func run(ctx context.Context, kubeconfig, bin, dir string) error {
 		case <-ctx.Done():
 			return nil
 		case pod := <-work:
-			// What comes late is of an older version than what is there.
+			// A late event is of an older version than the pod that is there.
 			if _, exists, err := pods.GetStore().Get(pod); err == nil && !exists {
 				k.stop(pod)
 				continue

@@ -39,7 +39,7 @@ func (d *demo) ends() []end {
 			address: world.GatewayAddress, host: d.world.Gateway, socket: d.in("gateway", "status.sock"),
 		},
 		{
-			title: "The tenant's node, behind NAT, says of its own:", name: "client", role: "client", account: account,
+			title: "The client node, behind NAT, says of its own:", name: "client", role: "client", account: account,
 			address: world.NodeAddress, host: d.world.Tenants[0].Node, socket: d.in("client", "status.sock"),
 		},
 	}

@@ -287,7 +287,7 @@ type ServicePort struct {
 	// +optional
 	TargetPort *intstr.IntOrString `json:"targetPort,omitempty" protobuf:"bytes,5,opt,name=targetPort"`
 
-	// Port of the tenant's nodes, from the tenant's Service. It is informational: requests
+	// Port of the client nodes, from the tenant's Service. It is informational: requests
 	// do not pass through it.
 	// +optional
 	NodePort int32 `json:"nodePort,omitempty" protobuf:"varint,6,opt,name=nodePort"`

@@ -316,7 +316,7 @@ func (unknown) Check(context.Context, placement.Object, map[string]string, strin
 	return apierrors.NewServiceUnavailable("try again")
 }
 
-// What is not known yet is no refusal that a node would take for final, and lets
+// An unknown placement is not a refusal that a node would take for final, and it lets
 // nothing pass either.
 func TestUnknownPlacement(t *testing.T) {
 	old := &epic.LoadBalancer{ObjectMeta: meta(), Status: proxied()}

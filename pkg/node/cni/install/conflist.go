@@ -173,7 +173,7 @@ func (l *list) own() []int {
 }
 
 // addPlugin returns a list with a plugin at its end. The rest of the text stays as it
-// is, byte by byte. What is there already is not changed.
+// is, byte by byte. An existing entry is not changed.
 func addPlugin(data, entry []byte) ([]byte, error) {
 	l, err := parseList(data)
 	if err != nil {

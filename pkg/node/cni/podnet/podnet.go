@@ -93,7 +93,7 @@ func NetnsID(path string) (string, error) {
 }
 
 // Attach makes everything that the plan says, and returns the index of the host's
-// end. What is there already, complete, is left alone; what is incomplete is made
+// end. A complete attachment is left alone; an incomplete one is made
 // again. If it fails, nothing is left.
 func (w *Worker) Attach(path, first string, p *wire.Plan) (index int, err error) {
 	e, err := w.open(path)

@@ -154,7 +154,7 @@ func (s *Storage) Selected(obj runtime.Object, selector string) bool {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	// What is selected by field is served from an index.
+	// A selection by field is served from an index.
 	if len(p.MatcherIndex(context.Background())) == 0 {
 		s.t.Errorf("no index for %s", selector)
 	}

@@ -26,7 +26,7 @@ type ServicePortApplyConfiguration struct {
 	// Port of the tenant's pods, as a number or a name, from the tenant's Service. It is
 	// informational: requests go to the ports of the endpoints.
 	TargetPort *intstr.IntOrString `json:"targetPort,omitempty"`
-	// Port of the tenant's nodes, from the tenant's Service. It is informational: requests
+	// Port of the client nodes, from the tenant's Service. It is informational: requests
 	// do not pass through it.
 	NodePort *int32 `json:"nodePort,omitempty"`
 }

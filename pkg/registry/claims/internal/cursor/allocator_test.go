@@ -162,7 +162,7 @@ func TestMoveFails(t *testing.T) {
 	}
 }
 
-// What is dropped comes again only after a turn, and a cursor that was made again is
+// A dropped number comes again only after a turn, and a cursor that was made again is
 // another.
 func TestDrop(t *testing.T) {
 	source, of := newMemory(), numbers{Name: "n", Size: 100, MinBlock: 4, MaxBlock: 4, Turns: true}
