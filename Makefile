@@ -85,6 +85,10 @@ e2e: build ## Test EPIC in a real cluster of its own (Linux, root)
 e2e-helm: build ## Test the Helm charts in a real cluster of its own (Linux, root)
 	EPIC_E2E_SKIP='^$$' test/e2e/run.sh -run '^TestHelm$$'
 
+.PHONY: e2e-gateways
+e2e-gateways: build ## Drain, lose and replace gateway nodes of a real cluster under traffic (Linux, root, bird2; 15 minutes)
+	EPIC_E2E_SKIP='^$$' test/e2e/run.sh -run '^TestGateways$$'
+
 .PHONY: conformance
 conformance: ## Run the Gateway API's conformance suite (Linux, root)
 	hack/conformance.sh

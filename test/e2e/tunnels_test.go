@@ -128,11 +128,17 @@ func (c *cluster) internalIP(t *testing.T, node string) string {
 // publish it.
 func (s *site) backend(t *testing.T) {
 	t.Helper()
-	s.with(t, pod("default", "e2e-backend", s.tenant, nil, "-listen=:8080"), "apply", "-f", "-")
+	s.publish(t, "e2e-backend")
+}
+
+// publish is backend with another name for the pod.
+func (s *site) publish(t *testing.T, server string) {
+	t.Helper()
+	s.with(t, pod("default", server, s.tenant, nil, "-listen=:8080"), "apply", "-f", "-")
 	t.Cleanup(func() {
-		s.run(t, "delete", "pod", "-n", "default", "e2e-backend", "--ignore-not-found", "--grace-period=1")
+		s.run(t, "delete", "pod", "-n", "default", server, "--ignore-not-found", "--grace-period=1")
 	})
-	s.run(t, "wait", "--for=condition=Ready", "--timeout=1m", "-n", "default", "pod/e2e-backend")
+	s.run(t, "wait", "--for=condition=Ready", "--timeout=1m", "-n", "default", "pod/"+server)
 	s.with(t, loadBalancer(s.namespace, "shop", "  upstream-clusters: [e2e]"), "apply", "-f", "-")
 	s.with(t, fmt.Sprintf(`
 apiVersion: epic.acnodal.io/v1
@@ -142,14 +148,14 @@ metadata:
   name: backend
   labels: {epic.acnodal.io/owning-loadbalancer: shop}
 spec: {cluster: e2e, address: %s, node-address: %s, port: {port: 8080, protocol: TCP}}
-`, s.namespace, s.podIP(t), s.internalIP(t, s.tenant)), "apply", "-f", "-")
+`, s.namespace, s.podIP(t, server), s.internalIP(t, s.tenant)), "apply", "-f", "-")
 	s.address = s.run(t, "get", "-n", s.namespace, "loadbalancers.epic.acnodal.io", "shop", "--output=jsonpath={.spec.public-address}")
 	s.url = "http://" + s.address + ":8888/"
 }
 
-func (s *site) podIP(t *testing.T) string {
+func (s *site) podIP(t *testing.T, server string) string {
 	t.Helper()
-	return s.run(t, "get", "pod", "-n", "default", "e2e-backend", "--output=jsonpath={.status.podIP}")
+	return s.run(t, "get", "pod", "-n", "default", server, "--output=jsonpath={.status.podIP}")
 }
 
 // proxy stands for Envoy. It serves at the public address, and ends if it does not
@@ -160,7 +166,7 @@ func (s *site) proxy(t *testing.T) {
 		"app.kubernetes.io/part-of": "epic", "app.kubernetes.io/component": "envoy-deployment",
 		"epic.acnodal.io/owning-loadbalancer": "shop",
 	}
-	s.with(t, pod(s.namespace, "proxy", s.gateway, labels, "-listen="+s.address+":8888", "-forward=http://"+s.podIP(t)+":8080"), "apply", "-f", "-")
+	s.with(t, pod(s.namespace, "proxy", s.gateway, labels, "-listen="+s.address+":8888", "-forward=http://"+s.podIP(t, "e2e-backend")+":8080"), "apply", "-f", "-")
 	s.run(t, "wait", "--for=condition=Ready", "--timeout=1m", "-n", s.namespace, "pod/proxy")
 	// In the place of a routing daemon and the network's routers.
 	via := s.internalIP(t, s.gateway)
