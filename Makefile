@@ -86,7 +86,7 @@ e2e-helm: build ## Test the Helm charts in a real cluster of its own (Linux, roo
 	EPIC_E2E_SKIP='^$$' test/e2e/run.sh -run '^TestHelm$$'
 
 .PHONY: e2e-gateways
-e2e-gateways: build ## Drain, lose and replace gateway nodes of a real cluster under traffic (Linux, root, bird2; 15 minutes)
+e2e-gateways: build ## Drain, lose and replace gateway nodes of a real cluster under traffic (Linux, root, bird2; 20 minutes)
 	EPIC_E2E_SKIP='^$$' test/e2e/run.sh -run '^TestGateways$$'
 
 .PHONY: conformance

@@ -13,6 +13,6 @@ build() { CGO_ENABLED=0 GOFLAGS="${GOFLAGS:-} -trimpath" go build "$@"; }
 build -o bin/ ./cmd/epicctl ./hack/testreport
 # hack/backup.sh has the server's snapshot.
 build -o bin/epic-apiserver ./cmd/apiserver
-# TestHelm installs EPIC in another way, and TestGateways takes a quarter of an hour. They have
+# TestHelm installs EPIC in another way, and TestGateways takes 20 minutes. They have
 # targets of their own: make e2e-helm and make e2e-gateways.
 bin/testreport -C test/e2e -- -skip "${EPIC_E2E_SKIP-^(TestHelm|TestGateways)\$}" -count=1 -timeout=60m "$@" .
