@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command epic-apiserver serves the EPIC API, next to a kube-apiserver or alone,
-// and saves and restores its data.
+// Command epic-apiserver serves the EPIC API, behind a kube-apiserver or standalone, and
+// saves and restores its data.
 package main
 
 import (

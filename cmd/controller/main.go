@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command epic-controller maintains the tunnels of load balancers and gateway
-// proxies equal to what their endpoints and proxies need, and sets the
-// conditions of all objects.
+// Command epic-controller maintains the tunnels that load balancers and gateway proxies
+// need, and sets the conditions of all objects.
 package main
 
 import (

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command epicctl makes, shows and checks what makes up an EPIC installation
-// and its accounts. Under the name kubectl-epic it is kubectl's plugin "epic".
+// Command epicctl creates, shows and checks the objects of an EPIC installation and its
+// accounts. Installed as kubectl-epic, it is the kubectl plugin "epic".
 package main
 
 import (

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command epic-node carries packets between EPIC's proxies and the tenants' pods: it
-// runs on each gateway node and on each of a tenant's nodes.
+// Command epic-node carries packets between EPIC's proxies and tenants' pods. It runs on
+// each gateway node and each client node.
 package main
 
 import (

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command epic-proxy is the first process of a proxy's pod: it starts Envoy, gets the
+// Command epic-proxy is the first process of a proxy's pod: it starts Envoy, requests the
 // pod's certificate, relays Envoy's configuration from the operator, and drains Envoy
-// before the pod ends.
+// before the pod terminates.
 package main
 
 import (

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package addresspool reads the pools of service prefixes and computes with them:
-// which addresses a pool has, which of them the server assigns, and how many are in
-// use. It is pure. Which object holds which address is recorded by
-// pkg/registry/claims.
+// Package addresspool parses the pools of service prefixes and computes with them: which
+// addresses a pool has, which of them the server assigns, and how many are in use. It is
+// pure. pkg/registry/claims records which object holds which address.
 package addresspool
 
 import (

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package apiserver puts the EPIC API server together from its parts: the
-// generic API server of Kubernetes, the registry with EPIC's kinds, and the
-// etcd under it.
+// Package apiserver builds the EPIC API server from the generic API server of Kubernetes,
+// the registry with EPIC's kinds, and etcd.
 //
-// Config, Complete and New are as in any aggregated API server. The command
-// line is read in package options, the embedded etcd runs in package embedetcd,
-// the certificates of a standalone server come from package pki, and package
-// backup writes and reads snapshots. What the kinds are and what they may hold
-// is not known here.
+// Config, Complete and New work as in any aggregated API server. Package options reads the
+// command line, package embedetcd runs the embedded etcd, package pki creates the
+// certificates of a standalone server, and package backup writes and reads snapshots. This
+// package does not know the individual kinds.
 package apiserver

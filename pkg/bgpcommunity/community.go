@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package bgpcommunity reads BGP communities as people write them. The API server
-// checks them with it, and gateway nodes announce what it returns.
+// Package bgpcommunity parses BGP communities. The API server validates them with it, and
+// gateway nodes announce the parsed values.
 package bgpcommunity
 
 import (

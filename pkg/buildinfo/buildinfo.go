@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package buildinfo reports which release a program is. It knows nothing of the
-// versions of libraries.
+// Package buildinfo returns the release of a program. It does not contain the versions of
+// libraries.
 package buildinfo
 
 import "runtime/debug"

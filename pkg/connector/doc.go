@@ -3,17 +3,18 @@
 // Package connector publishes a client cluster's Gateways, routes and Services in EPIC.
 //
 // It runs in the client cluster, with a kubeconfig for the account's namespace in EPIC.
-// There is one controller for each kind of the client cluster. A reconciler reads its
-// object and everything that belongs to it from caches, lets package publish decide, and
-// writes the difference: first to EPIC, then to the status of the local object. Watches on
-// both sides start it; nothing polls.
+// Each kind of the client cluster has a controller. A reconciler reads its object and
+// everything that belongs to it from caches, lets package publish compute the result, and
+// writes the differences: first to EPIC, then to the status of the local object. Watches
+// on both sides trigger it; nothing polls.
 //
-// What the connector writes in EPIC has the label owning-cluster and names in
-// spec.clientRef the local object that it stands for. An object there whose local object
-// is gone is deleted, also when that happened while the connector was away. Gateways and
-// Services have a finalizer besides, so an address is returned before the local
-// object goes. Objects of other clusters and other owners are never touched.
+// Objects that the connector writes in EPIC have the label owning-cluster, and
+// spec.clientRef names the local object that they represent. If the local object no longer
+// exists, the object in EPIC is deleted, even if the local object was deleted while the
+// connector was not running. Gateways and Services also have a finalizer, so an address is
+// released before the local object is removed. Objects of other clusters and other owners
+// are never changed.
 //
-// While EPIC is away, local objects and the traffic of its proxies stay as they are. When
-// it is back, the differences are written.
+// While EPIC is unavailable, local objects and the traffic of its proxies stay unchanged.
+// When it is available again, the differences are written.
 package connector

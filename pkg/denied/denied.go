@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package denied has addresses that an endpoint without a tunnel must not have. The API
-// server refuses such endpoints, and a gateway node opens no way to them. It is pure.
+// Package denied contains the addresses that an endpoint without a tunnel must not have.
+// The API server refuses such endpoints, and a gateway node never opens a path to them. It
+// is pure.
 package denied
 
 import (

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package dnsname makes the DNS names of proxies from the templates of their
-// service groups.
+// Package dnsname renders the DNS names of proxies from the templates of their service
+// groups.
 //
-// A template is text with plain fields, such as {{.LBName}}.example.com, and
-// nothing else that Go's templates know: no functions, no pipelines, no
-// conditions. A tenant writes the template and the server runs it, so it must
-// not be possible to make the server work hard by it.
+// A template is text with plain fields, such as {{.LBName}}.example.com, and supports
+// nothing else of Go's templates: no functions, pipelines or conditions. A tenant writes
+// the template and the server renders it, so it must not be able to make the server do
+// much work.
 package dnsname
 
 import (

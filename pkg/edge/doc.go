@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package edge decides which edge settings hold for a proxy: its own as far as its
-// service group allows them, the group's where it has none, and defaults for the rest. It
-// is pure. The API server refuses what the group does not allow, and the operator, which
-// sees groups change later, ignores it.
+// Package edge computes the effective edge settings of a proxy: its own as far as its
+// service group allows them, otherwise the group's, and otherwise the defaults. It is
+// pure. The API server refuses settings that the group does not allow, and the operator,
+// which may see later changes of the group, ignores them.
 package edge

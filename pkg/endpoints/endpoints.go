@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package endpoints finds the tenants' pods that a load balancer or a gateway
-// proxy sends requests to, and the nodes on which they run. It is pure: it reads
-// API objects and writes nothing. Both the controller, which wants tunnels to
-// these nodes, and the node programs, which let packets of these endpoints pass,
-// decide with it, so they agree.
+// Package endpoints determines the tenants' pods to which a load balancer or a gateway
+// proxy sends requests, and the nodes on which they run. It is pure: it reads API objects
+// and writes nothing. The controller, which creates tunnels to these nodes, and the node
+// programs, which allow packets of these endpoints, both use it, so they agree.
 //
-// It trusts nothing that it reads. What can't be used is left out and reported
-// as a Problem, never guessed.
+// It does not trust its input. Invalid endpoints are left out and reported as a Problem;
+// nothing is guessed.
 package endpoints
 
 import (

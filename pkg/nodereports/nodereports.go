@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package nodereports puts together what gateway nodes report: in GatewayNode objects,
-// and, where they are of an earlier release, in the status of the EPIC object.
+// Package nodereports combines the reports of gateway nodes: GatewayNode objects and, for
+// nodes of earlier releases, the status of the EPIC object.
 package nodereports
 
 import (

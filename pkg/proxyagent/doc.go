@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package proxyagent is the program of a proxy's pod. It gets the pod its certificate,
+// Package proxyagent is the program of a proxy's pod. It requests the pod's certificate,
 // starts Envoy and keeps it running, relays Envoy's configuration from the operator, and
-// drains Envoy before the pod ends.
+// drains Envoy before the pod terminates.
 //
-// What Envoy accepted is kept in a folder in memory. An Envoy or a container that starts
-// again gets it from there, so a proxy needs the operator for changes only.
+// It stores the configuration that Envoy accepted in a directory in memory. A restarted
+// Envoy or container gets it from there, so a proxy only needs the operator for changes.
 package proxyagent

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package proxyidentity has the identity of a proxy's pod: which load balancer or
-// gateway proxy it belongs to, and which of its pods it is. A pod proves its identity
-// with a certificate that has the identity as its only URI.
+// Package proxyidentity defines the identity of a proxy's pod: the load balancer or
+// gateway proxy to which it belongs, and which of its pods it is. A pod proves its
+// identity with a certificate whose only URI is the identity.
 package proxyidentity
 
 import (

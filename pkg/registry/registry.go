@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package registry puts the storage of all kinds together and gives it to the
-// API server as one API group. What a kind is like is in the package of that
-// kind.
+// Package registry combines the storage of all kinds and provides it to the API server as
+// one API group. Each kind is defined in its own package.
 package registry
 
 import (

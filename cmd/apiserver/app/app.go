@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package app is the command line of epic-apiserver: it reads flags, calls the
-// packages under pkg/apiserver, and prints what came of it.
+// Package app is the command line of epic-apiserver: it reads flags, calls the packages in
+// pkg/apiserver, and prints the results.
 package app
 
 import (

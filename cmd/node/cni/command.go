@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cni is the command "epic-node cni", which installs the CNI plugin on a node.
-// The plugin is a program of its own, epic-cni.
+// Package cni is the command "epic-node cni", which installs the CNI plugin on a node. The
+// plugin itself is the program epic-cni.
 package cni
 
 import (

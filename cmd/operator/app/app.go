@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package app is the command line of epic-operator: it reads flags, puts package
-// operator together with what runs Envoys here, and serves xDS, metrics and health
+// Package app is the command line of epic-operator: it reads flags, connects package
+// operator with the implementation that runs Envoys, and serves xDS, metrics and health
 // checks.
 package app
 

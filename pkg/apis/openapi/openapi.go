@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package openapi puts together the OpenAPI definitions of everything that the
-// server serves: the generated ones of EPIC's own types, those that the Gateway
-// API publishes of its types, and the few that nobody publishes.
+// Package openapi combines the OpenAPI definitions of everything that the server serves:
+// the generated definitions of EPIC's own types, those that the Gateway API publishes, and
+// a few that are not published.
 package openapi
 
 import (

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package embedetcd runs one etcd member inside the process of the API server,
-// for an installation of one server that wants no etcd cluster to look after.
+// Package embedetcd runs one etcd member in the process of the API server, for an
+// installation with one server and no separate etcd cluster.
 //
-// The member listens on a unix socket in its own data directory and nothing else, so
-// the permissions of that directory decide who can reach it. It keeps
-// etcd's defaults for durability: an acknowledged write is on disk.
+// The member only listens on a Unix socket in its data directory, so the permissions of
+// that directory determine who can reach it. It uses etcd's default durability: an
+// acknowledged write is on disk.
 //
-// The package knows nothing of Kubernetes. It does not compact the history
-// (the API server's compactor does) and does not form a cluster: for several
-// members run etcd by itself and name it with --etcd-servers.
+// The package does not depend on Kubernetes. It does not compact the history, which the
+// API server's compactor does, and does not form a cluster: for several members, run etcd
+// separately and set --etcd-servers.
 package embedetcd

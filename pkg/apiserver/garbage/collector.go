@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package garbage deletes objects whose owners are gone, and finishes foreground
-// and orphaning deletions, where no kube-controller-manager does: in a server
-// that runs alone. It knows this API group only, and owners in the same
-// namespace.
+// Package garbage deletes objects whose owners no longer exist, and completes foreground
+// and orphaning deletions, on a standalone server without a kube-controller-manager. It
+// only handles this API group, and owners in the same namespace.
 package garbage
 
 import (

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package nodeauthorizer lets nodes reach a server that has no kube-apiserver
-// next to it to ask who may do what. It allows them what the shipped roles
-// epic-node and epic-node-client allow, a client node in its namespace only.
-// It denies nothing: what it does not allow, another authorizer may.
+// Package nodeauthorizer authorizes nodes on a standalone server, which has no
+// kube-apiserver to query. It allows what the shipped roles epic-node and epic-node-client
+// allow, to a client node only in its namespace. It never denies a request: other
+// authorizers may allow what it does not.
 package nodeauthorizer
 
 import (

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package testing starts EPIC API servers inside the process of a test: real
-// ones, with an etcd and certificates of their own, on a free port.
+// Package testing starts real EPIC API servers in the process of a test, with their own
+// etcd and certificates, on a free port.
 //
-// It offers no fakes. A test that wants no server at all tests a smaller
-// package.
+// It contains no fakes. Tests that do not need a server should test a smaller package.
 package testing
 
 import (

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package watchrights ends watches whose user loses the right to watch. A watch is
-// authorized when it begins, and its client chooses how long it lasts: without this,
-// somebody whose rights were withdrawn could keep reading for hours.
+// Package watchrights ends watches whose user has lost the permission to watch. A watch is
+// authorized when it starts, and its client chooses its duration, so without this package
+// a user could keep reading for hours after the permission was revoked.
 package watchrights
 
 import (

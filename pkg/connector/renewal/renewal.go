@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package renewal renews the connector's own credential for EPIC. The connector asks EPIC
-// for a token of its own service account, stores it in a Secret of the client cluster, and
-// continues with it.
+// Package renewal renews the connector's own credential for EPIC. The connector requests a
+// token of its own service account from EPIC, stores it in a Secret of the client cluster,
+// and uses it from then on.
 package renewal
 
 import (

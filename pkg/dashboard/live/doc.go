@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package live keeps an overview of an installation up to date by watches.
+// Package live keeps an overview of an installation up to date with watches.
 //
-// It reads with the rights of its caller and leaves out what these do not allow. If the API
-// is away, it reports so and keeps the last state, and it continues when the API is back.
+// It reads with the permissions of its caller and leaves out everything else. If the API
+// is unavailable, it reports this, keeps the last state, and continues when the API is
+// available again.
 package live

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package bootstrap makes the configuration with which the Envoy of a proxy starts: where
-// it gets everything else, by ADS, and the limits that hold whatever that is. It does not
-// change while an Envoy runs.
+// Package bootstrap creates the configuration with which the Envoy of a proxy starts: the
+// ADS source of everything else, and the limits that always apply. It does not change
+// while an Envoy runs.
 package bootstrap
 
 import (

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package resource has the form in which Envoy's configuration travels inside EPIC:
-// the translation and the templates produce it, the xDS server delivers it. It knows
-// neither Kubernetes objects nor streams.
+// Package resource defines the form in which Envoy configuration is passed inside EPIC:
+// the translation and the templates produce it, and the xDS server delivers it. It does
+// not depend on Kubernetes objects or streams.
 package resource
 
 import (

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package template renders the Envoy configuration that an envoy-template describes into
-// the same resources as package translate makes.
+// Package template renders an envoy-template into the same resources that package
+// translate produces.
 //
-// A template is code that somebody else wrote. It runs within bounds of time, steps and
-// output, sees copies of what it may see, and what it yields is decoded strictly and then
-// confined: every message, those inside of extensions included, is checked against one
-// table of rules. Whatever is not known to be harmless is refused, with the field, the
-// rule and the way out.
+// A template is untrusted code. It runs with limits on time, steps and output, and only
+// sees copies of its permitted input. Its output is decoded strictly and then checked:
+// every message, including those inside extensions, is compared with one table of rules.
+// Whatever is not known to be harmless is refused, with the field, the rule and the fix.
 //
-// A value that a template prints stays one value: it is put into the decoded document, not
-// into its text, so neither quotes nor line breaks in a tenant's route change the document.
+// A value that a template prints stays a single value, because it is inserted into the
+// decoded document and not into its text. Quotes and line breaks in a tenant's route
+// therefore can't change the document.
 package template

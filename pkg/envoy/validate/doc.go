@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package validate asks a real Envoy whether it accepts resources before they reach the
-// Envoy of a tenant. A standing Envoy is asked over xDS; while it is away or has no
-// answer, each question runs an Envoy that reads a configuration and exits. Answers are
-// kept by the content of the resource, so each content is asked about once.
+// Package validate checks with a real Envoy whether it accepts resources before they reach
+// a tenant's Envoy. A permanently running Envoy is queried over xDS; while it is down or
+// does not respond, each check runs an Envoy that reads a configuration and exits. Results
+// are cached by the content of the resource, so each content is checked once.
 //
-// It is for clusters, listeners and routes. Endpoints have no content that Envoy could
-// refuse and the proxy's translation would make, and their path must not wait. What the
-// answer misses, such as an address that is in use, the proxy's own Envoy refuses later,
-// which package delta isolates.
+// It checks clusters, listeners and routes. Endpoints are not checked, because the proxy's
+// translation never produces endpoints that Envoy rejects, and their delivery must not
+// wait. Errors that the check can't detect, such as an address that is in use, are
+// detected by the proxy's own Envoy and isolated by package delta.
 package validate

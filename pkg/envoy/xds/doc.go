@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package xds serves the configuration of Envoys by the incremental aggregated
-// discovery service. Package delta decides what each client is sent.
+// Package xds serves the configuration of Envoys with the incremental aggregated discovery
+// service. Package delta decides what each client is sent.
 //
 // The caller sets the whole configuration of a proxy, or the endpoints of one cluster.
-// Neither call waits for a client. All pods of a proxy get the same configuration,
-// except for endpoints that are set for one pod. A client gets the configuration of the
-// proxy that its certificate names, whatever node it claims to be.
+// Neither call waits for a client. All pods of a proxy get the same configuration, except
+// for endpoints that are set for one pod. A client gets the configuration of the proxy in
+// its certificate, regardless of the node ID that it sends.
 //
-// Proxies share no lock but that of the list of proxies, which no call holds while it
-// works. A client that reads slowly holds up its own stream, by flow control.
+// Proxies share no lock except that of the list of proxies, which is only held briefly. A
+// slow client only delays its own stream, through flow control.
 package xds

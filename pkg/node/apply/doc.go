@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package apply makes the data plane and the ends of the control protocol equal to
-// what the intents ask for. Changes that come within a few milliseconds go to the
-// kernel together. What can't be applied is tried again and does not hold up the
-// rest. It does not watch the API, and it removes only what it put: leftovers of an
-// earlier program are for dataplane.Repairer.
+// Package apply makes the data plane and the ends of the control protocol match the
+// intents. Changes that arrive within a few milliseconds are applied together. Changes
+// that can't be applied are retried and do not delay others. The package does not watch
+// the API, and only removes what it added: dataplane.Repairer removes leftovers of an
+// earlier program.
 //
-// Services are there before their tunnel is open, and a tunnel is closed before
-// its services go, so no packet meets half of an object.
+// Services are added before their tunnel is opened, and a tunnel is closed before its
+// services are removed, so no packet encounters a partial object.
 package apply

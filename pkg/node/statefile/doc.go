@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package statefile keeps files that a node program needs when it starts again:
-// its last state, and a lock that keeps a second program away. A file is replaced
-// whole or not at all, and a damaged one is noticed. It knows nothing of what is in
-// them.
+// Package statefile manages the files that a node program needs when it restarts: its last
+// state, and a lock that excludes a second program. Files are replaced atomically, and
+// damaged files are detected. The package does not know their contents.
 package statefile

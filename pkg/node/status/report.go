@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package status serves the state of a running node program: a report as JSON and a
-// trace by a unix socket for root, tables that people read, metrics for Prometheus,
-// and probes. It gathers nothing by itself.
+// Package status serves the state of a running node program: a report as JSON and a trace
+// on a Unix socket for root, human-readable tables, metrics for Prometheus, and probes. It
+// does not collect any data itself.
 package status
 
 import (

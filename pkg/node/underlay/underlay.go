@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package underlay keeps the programs on the interfaces by which tunnels reach
-// their far ends, and says from which address and with which MTU they do. It
-// follows the kernel: an interface that appears later, or changes its address or
-// MTU, is noticed at once. It changes no interface.
+// Package underlay maintains the programs on the interfaces through which tunnels reach
+// their far ends, and determines the local address and the MTU of each tunnel. It watches
+// the kernel: an interface that appears later, or changes its address or MTU, is detected
+// immediately. It does not change any interface.
 package underlay
 
 import (

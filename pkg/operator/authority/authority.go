@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package authority keeps a certificate authority of EPIC's own: that of proxies, in one
-// Secret of the gateway cluster or in a file of a host without Kubernetes, and that of a
+// Package authority maintains EPIC's own certificate authorities: that of proxies, in one
+// Secret of the gateway cluster or in a file on a host without Kubernetes, and that of a
 // connector, in a Secret of its client cluster.
 package authority
 

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package feed keeps the configuration of every proxy equal to the API's objects. It
-// sits between the store of objects and the xDS server.
+// Package feed keeps the configuration of every proxy up to date with the API's objects.
+// It connects the store of objects to the xDS server.
 //
-// # Two ways
+// # Two paths
 //
-// A change that can make another configuration (a spec, a route, a group, a Secret)
-// has the whole proxy translated. A change of endpoints or tunnels renders only the
-// endpoints of the clusters that it concerns. The second way has workers of its own,
-// so it never waits for a translation, nor for the check of one.
+// A change that can result in a different configuration (a spec, a route, a group, a
+// Secret) causes a translation of the whole proxy. A change of endpoints or tunnels only
+// renders the endpoints of the affected clusters. The second path has separate workers, so
+// it never waits for a translation or its check.
 package feed
 
 import (

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package objects keeps EPIC's objects as the operator needs them, with indexes for
-// every way from one object to another. Reading never asks the API server.
+// Package objects stores EPIC's objects for the operator, with indexes for every relation
+// between objects. Reads never query the API server.
 //
-// What it returns is shared and must not be changed.
+// Returned objects are shared and must not be modified.
 package objects
 
 import (

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package peers adds to what one replica of the operator knows of proxies what only the
-// others would know: a proxy is connected to one replica, and the leader reports on all.
-// It asks the other proxies themselves, which answer the operator alone.
+// Package peers completes what one replica of the operator knows about proxies: a proxy is
+// connected to one replica, but the leader reports on all. It queries the other proxies
+// themselves, which only answer the operator.
 package peers
 
 import (

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package runner is what the operator needs of whatever runs Envoys: Deployments in a
-// cluster, processes on a host without one.
+// Package runner is the interface between the operator and the implementations that run
+// Envoys: Deployments in a cluster, processes on a host without one.
 package runner
 
 import (

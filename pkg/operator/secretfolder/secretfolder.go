@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package secretfolder reads TLS Secrets from a folder, for a gateway without
-// Kubernetes: NAMESPACE/NAME/KEY below the folder is what the key KEY of a Secret would
-// be. A symbolic link in it is followed, as tools that renew certificates make them.
+// Package secretfolder reads TLS Secrets from a directory, for a gateway without
+// Kubernetes: the file NAMESPACE/NAME/KEY corresponds to the key KEY of a Secret. It
+// follows symbolic links, which tools that renew certificates create.
 package secretfolder
 
 import (

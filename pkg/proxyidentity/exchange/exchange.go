@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package exchange is the wire form of the call by which a proxy's pod exchanges a token
-// for a certificate: one method of gRPC with JSON messages, so the pod's program
-// needs nothing of Kubernetes.
+// Package exchange is the wire format of the call with which a proxy's pod exchanges a
+// token for a certificate: one gRPC method with JSON messages, so the pod's program does
+// not depend on Kubernetes.
 package exchange
 
 import (

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package issuer gives proxies' pods their certificates: it checks what a pod shows,
-// decides which proxy it is, and signs. An Authenticator decides: Kubernetes by a
-// TokenReview and the pod, Secrets by a one-time secret for processes without
-// Kubernetes.
+// Package issuer issues certificates to proxies' pods: it checks a pod's proof, determines
+// which proxy it is, and signs its certificate. An Authenticator makes the decision:
+// Kubernetes with a TokenReview and the pod, Secrets with a one-time secret for processes
+// without Kubernetes.
 package issuer

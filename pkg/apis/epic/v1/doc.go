@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package v1 is version 1 of the epic.acnodal.io API: the shape in which
-// clients send and receive EPIC's objects and in which the server stores them.
+// Package v1 is version 1 of the epic.acnodal.io API, in which clients send and receive
+// EPIC's objects and in which the server stores them.
 //
-// The JSON names mix two styles because two generations of the API did:
-// kebab-case (public-address) in the older kinds, camelCase (clientRef) in the
-// newer ones. Published clients depend on both, so neither may be "fixed".
+// The JSON names mix two styles for historical reasons: kebab-case (public-address) in the
+// older kinds, and camelCase (clientRef) in the newer ones. Published clients depend on
+// both, so neither can be changed.
 //
-// The OpenAPI model names are the package's path turned round, because the apply
-// configurations look types up by that whatever the tag below says.
+// The OpenAPI model names are the reversed path of the package, because the apply
+// configurations look up types by that name regardless of the tag below.
 //
 // +k8s:deepcopy-gen=package
 // +k8s:conversion-gen=github.com/acnodal/epic/pkg/apis/epic

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package metadatabounds limits how many labels, annotations, finalizers and
-// owner references an object has. Kubernetes' own rules bound the annotations'
-// bytes only, and check every entry before they refuse an object, which costs
-// hundreds of times the bytes of a request that is wrong in every entry.
+// Package metadatabounds limits the number of labels, annotations, finalizers and owner
+// references of an object. Kubernetes' own rules only limit the bytes of annotations, and
+// they check every entry before they refuse an object, which takes hundreds of times the
+// bytes of a request in which every entry is invalid.
 //
-// The plugin runs where objects are mutated, and so before any validation.
+// The plugin runs as a mutating plugin, and therefore before any validation.
 package metadatabounds
 
 import (

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package systemfinalizers keeps EPIC's own finalizers for those who may set
-// them. A finalizer holds an object, and its namespace, until a program has
-// cleaned up: a tenant who could add one would block its own deletion, and one
-// who could remove it would leave behind what should have been cleaned up.
+// Package systemfinalizers restricts who may set EPIC's own finalizers. A finalizer keeps
+// an object, and its namespace, until a program has cleaned up. A tenant who could add one
+// would block its own deletion, and a tenant who could remove one would skip the cleanup.
 //
-// The permission to do so is that to update the subresource finalizers of the resource.
-// Finalizers of others are not looked at.
+// The required permission is update on the subresource finalizers of the resource. Other
+// finalizers are not restricted.
 //
-// An object that is created from an export may have such finalizers. They are dropped
-// with a warning, and the object remembers them, so a repository may continue to send them.
+// An object that is created from an export may contain such finalizers. They are dropped
+// with a warning and recorded in the object, so later writes from a repository may still
+// contain them.
 package systemfinalizers
 
 import (

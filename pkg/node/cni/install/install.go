@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package install puts EPIC's CNI plugin on a node, keeps it there, and removes it:
-// the program among the runtime's plugins, and an entry in the network configuration
-// that the runtime uses, whatever network that is.
+// Package install installs EPIC's CNI plugin on a node, restores it, and removes it: the
+// program in the runtime's plugin directory, and an entry in the network configuration
+// that the runtime uses, for any network plugin.
 //
-// A configuration that it does not understand it leaves alone. Of the others it changes
-// only the list of plugins; what else is in the file stays as it is, byte by byte.
+// It does not change a configuration that it can't parse. In other configurations, it only
+// changes the list of plugins; the rest of the file stays identical, byte for byte.
 package install
 
 import (

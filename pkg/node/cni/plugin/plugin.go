@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package plugin is the chained CNI plugin, which the container runtime starts for
-// every pod of a node. It lets the pods of other namespaces through at once; of the
-// others it asks the node program what to do, and does it.
+// Package plugin is the chained CNI plugin, which the container runtime starts for every
+// pod of a node. It returns immediately for pods in other namespaces; for all others, it
+// asks the node program what to do and does it.
 //
-// It keeps to versions 0.3.0 to 1.1.0 of the CNI specification: older ones have no
-// chains, and widespread networks still use 0.3.1.
+// It supports versions 0.3.0 to 1.1.0 of the CNI specification: older ones have no chains,
+// and common networks still use 0.3.1.
 package plugin
 
 import (

@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package podnet makes the second interface of a proxy's pod, with its addresses and
-// routes, and takes it down again. It decides nothing: all is in the plan.
+// Package podnet creates the second interface of a proxy's pod, with its addresses and
+// routes, and removes it. It makes no decisions: everything is in the plan.
 //
 // # The pod's routes
 //
-// What a proxy sends goes out by its public interface, whatever its destination,
-// because a tenant's pods may have any address, also one that a pod of the
-// gateway's own cluster has. Only what the plan keeps (the cluster's services and
-// the node) stays on the first interface. The other routes of the first interface
-// move to a table of their own, which is looked up for packets from that
-// interface's address: so probes, scrapes and whatever else reaches the pod's
-// cluster address gets its replies the way it came. A family in which the proxy has
-// no public address gets an unreachable default route, so nothing leaves by
-// another way.
+// A proxy sends all packets through its public interface, because a tenant's pods may have
+// any address, including one that a pod of the gateway cluster has. Only the networks in
+// the plan (the cluster's Services and the node) stay on the first interface. The other
+// routes of the first interface move to a separate table, which is used for packets from
+// that interface's address, so probes, scrapes and other connections to the pod's cluster
+// address get their replies through the same interface. An address family in which the
+// proxy has no public address gets an unreachable default route, so nothing leaves another
+// way.
 package podnet
 
 import (

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package wire is the protocol of the CNI plugin and the node program over a
-// unix socket: the messages, and the plugin's side of the exchange. It is small, and
-// imports little, because the plugin is started for every pod of a node.
+// Package wire is the protocol between the CNI plugin and the node program over a Unix
+// socket: the messages, and the plugin's side of the exchange. It is small and has few
+// imports, because the plugin is started for every pod of a node.
 package wire
 
 import (

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cursor hands out the numbers of ranges, one after the other, and begins again
-// at the start of a range when its end is reached.
+// Package cursor allocates the numbers of ranges in order, and wraps around at the end of
+// a range.
 //
-// Each range has a cursor, which several servers share: the position, counted on through
-// all turns, that nobody has reserved yet. A server reserves a block of positions by
-// moving the cursor over it, and hands them out in order from memory. Nothing is lost
-// with a server's memory but the numbers of its block, until their next turn.
+// Each range has a cursor, which several servers share: the first position that nobody has
+// reserved yet, counted through all wraps. A server reserves a block of positions by
+// advancing the cursor past it, and allocates them in order from memory. If a server loses
+// its memory, only the numbers of its block are skipped until the cursor wraps around.
 //
-// The package knows neither where cursors are stored nor what numbers are used for:
-// both are behind Source. Whether a number is really free is decided elsewhere, by the
-// write that takes it.
+// The package knows neither where cursors are stored nor what numbers are used for: Source
+// hides both. Whether a number is actually free is decided elsewhere, by the write that
+// takes it.
 package cursor
 
 import (
