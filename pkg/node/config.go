@@ -43,6 +43,8 @@ type Config struct {
 	Client versioned.Interface
 	// Access is the client's credential. May be nil.
 	Access *Access
+	// Reach has noted whether the API answers the client. May be nil.
+	Reach  *Reach
 	Plane  Plane
 	Kernel underlay.Kernel
 

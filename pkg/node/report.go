@@ -33,9 +33,15 @@ func (a *agent) Report() status.Report {
 	if source != "api" {
 		problem("the API has not told all yet (state from: %s)", source)
 	}
-	if err := a.follower.Err(); err != nil {
-		problem("the API can't be followed: %v", err)
+	followed := a.follower.Err()
+	if followed != nil {
+		problem("the API can't be followed: %v", followed)
 	}
+	reached := a.Reach.Err()
+	if reached != nil {
+		problem("the API does not answer: %v", reached)
+	}
+	r.Synced = source == "api" && followed == nil && reached == nil
 	if err := a.fetcher.Err(); err != nil {
 		problem("%v", err)
 	}

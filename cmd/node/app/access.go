@@ -98,7 +98,9 @@ func tuned(c *rest.Config) *rest.Config {
 func (o *options) exchanging(ctx context.Context, c *node.Config, from *connectorOptions) error {
 	client := &nodeexchange.Client{URL: from.url, TokenFile: from.tokenFile, CAFile: from.caFile, Transport: credential.NewTransport()}
 	var err error
-	if c.Client, err = versioned.NewForConfig(tuned(client.Transport.Config())); err != nil {
+	rc := tuned(client.Transport.Config())
+	rc.Wrap(c.Reach.Wrap)
+	if c.Client, err = versioned.NewForConfig(rc); err != nil {
 		return err
 	}
 	first, cancel := context.WithTimeout(ctx, firstExchange)

@@ -34,7 +34,7 @@ var (
 	mProxies    = newMetric(prometheus.GaugeValue, "proxies", "Proxies that run on this node.")
 	mInterfaces = newMetric(prometheus.GaugeValue, "underlay_interfaces", "Interfaces that carry tunnels, by how programs are attached to them.", "mode")
 	mProblems   = newMetric(prometheus.GaugeValue, "problems", "Problems that epic-node status lists.")
-	mSynced     = newMetric(prometheus.GaugeValue, "synced", "1 if the state is the API's, 0 if it is the last one on disk or none.")
+	mSynced     = newMetric(prometheus.GaugeValue, "synced", "1 if the state is the API's and changes come in, 0 if the API can't be followed or has not told all yet.")
 	mSaved      = newMetric(prometheus.GaugeValue, "state_saved_timestamp_seconds", "When the state was written to disk last.")
 	mCredential = newMetric(prometheus.GaugeValue, "credential_expiry_timestamp_seconds", "When the node's credential for the API expires.")
 	mDrops      = newMetric(prometheus.CounterValue, "dropped_packets_total", "Packets that were dropped, by reason.", "reason")
@@ -124,7 +124,7 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 		send(mInterfaces, float64(n), mode)
 	}
 	send(mProblems, float64(len(r.Problems)))
-	send(mSynced, number(r.Source == "api"))
+	send(mSynced, number(r.Synced))
 	if !r.Saved.IsZero() {
 		send(mSaved, float64(r.Saved.UnixMilli())/1000)
 	}

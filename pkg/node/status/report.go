@@ -27,6 +27,8 @@ type Report struct {
 	Now     time.Time    `json:"now"`
 	// Source is where the state is from: "api", "disk" or "none".
 	Source string `json:"source"`
+	// Synced is set if the state is the API's, and the API can be followed.
+	Synced bool `json:"synced"`
 	// Problems are what is wrong, in words.
 	Problems   []string             `json:"problems"`
 	Interfaces []underlay.Interface `json:"interfaces"`
