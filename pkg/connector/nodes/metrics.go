@@ -14,4 +14,10 @@ var issued = prometheus.NewCounterVec(prometheus.CounterOpts{
 	Help: "Requests of client nodes for a credential, by result: issued, refused or failed.",
 }, []string{"result"})
 
-func init() { metrics.Registry.MustRegister(issued) }
+func init() {
+	metrics.Registry.MustRegister(issued)
+	// Prometheus sees no increase in the first value of a series.
+	for _, result := range []string{"issued", "refused", "failed"} {
+		issued.WithLabelValues(result)
+	}
+}
