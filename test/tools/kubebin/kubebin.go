@@ -11,6 +11,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 )
 
 // Binaries are the programs of a control plane.
@@ -46,6 +48,15 @@ func Find(ctx context.Context, root, folder string, report func(format string, a
 	if err != nil {
 		return Binaries{}, err
 	}
+	// Tests of several packages may need it at the same time.
+	if err := os.MkdirAll(filepath.Dir(own), 0o750); err != nil {
+		return Binaries{}, err
+	}
+	lock, err := fileutil.LockFile(own+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return Binaries{}, err
+	}
+	defer func() { _ = lock.Close() }()
 	for _, candidate := range append(kept, filepath.Join(own, "complete")) {
 		b := in(filepath.Dir(candidate))
 		out, err := exec.CommandContext(ctx, b.KubeAPIServer, "--version").Output()
