@@ -106,6 +106,10 @@ e2e-kind: build ## Test EPIC in a cluster of kind with three nodes (Linux, Docke
 skew: ## Run two versions of each program together, under traffic (Linux, root; 10 minutes)
 	hack/skew.sh $(OLD)
 
+.PHONY: alerts
+alerts: build ## Have each alert fire by its fault, for a real Prometheus (Linux, root; 5 minutes)
+	go test -tags=alerts -count=1 -timeout=30m -v -run '^TestAlertsFire$$' ./test/monitoring
+
 .PHONY: cluster
 cluster: build images ## Start a Kubernetes cluster with EPIC in it (Linux, root)
 	@hack/cluster-epic.sh
