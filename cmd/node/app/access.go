@@ -99,6 +99,7 @@ func (o *options) exchanging(ctx context.Context, c *node.Config, from *connecto
 	client := &nodeexchange.Client{URL: from.url, TokenFile: from.tokenFile, CAFile: from.caFile, Transport: credential.NewTransport()}
 	var err error
 	rc := tuned(client.Transport.Config())
+	c.Reach = &node.Reach{}
 	rc.Wrap(c.Reach.Wrap)
 	if c.Client, err = versioned.NewForConfig(rc); err != nil {
 		return err

@@ -96,7 +96,7 @@ func (o *options) config() (node.Config, error) {
 	c := node.Config{
 		Kernel: underlay.Netlink{}, Interfaces: o.interfaces, Port: o.port, StateDir: o.stateDir,
 		Version: buildinfo.Release(), StatusSocket: o.statusSocket, MetricsAddress: o.metricsAddress, TunnelMetrics: o.tunnelMetrics,
-		Local: map[netip.Addr]netip.Addr{}, Name: o.nodeName, Cookies: cookiePolicies[o.cookies], Reach: &node.Reach{},
+		Local: map[netip.Addr]netip.Addr{}, Name: o.nodeName, Cookies: cookiePolicies[o.cookies],
 	}
 	var errs []error
 	if o.port == 0 {
@@ -162,6 +162,7 @@ func (o *options) reach(c *node.Config) (*rest.Config, error) {
 		return nil, err
 	}
 	c.Access = access
+	c.Reach = &node.Reach{}
 	rc.Wrap(c.Reach.Wrap)
 	c.Client, err = versioned.NewForConfig(rc)
 	return rc, err
