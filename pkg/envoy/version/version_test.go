@@ -56,7 +56,7 @@ func TestMade(t *testing.T) {
 	for file, pattern := range map[string]string{
 		"../../../hack/envoy.sh":    `(?m)^version=(\d+\.\d+)\.`,
 		"../../../docs/support.md":  `(?m)^\| Envoy \| (\d+\.\d+) \|`,
-		"../../../docs/operator.md": `made for Envoy (\d+\.\d+)`,
+		"../../../docs/operator.md": `built for Envoy (\d+\.\d+)`,
 	} {
 		text, err := os.ReadFile(file)
 		if err != nil {
