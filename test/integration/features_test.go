@@ -27,7 +27,7 @@ func TestKubectl(t *testing.T) {
 			"loadbalancer.spec.public-address":         "public-address",
 			"gwp.spec.gateway.listeners.hostname":      "hostname",
 			"gwr.spec.http.rules.matches":              "matches",
-			"epics.spec.eds-image":                     "nothing uses it",
+			"epics.spec.eds-image":                     "stored but not used",
 			"gwes.spec.endpoints.nodeName":             "nodeName",
 			"lbsg.spec.endpoint-template.dnsName":      "dnsName",
 			"sp.spec.public-pool.pool":                 "pool",

@@ -141,7 +141,7 @@ func TestGatewayNodesReport(t *testing.T) {
 	}
 
 	wants(t, "the table", n.kubectl.run(t, "get", "-n", "epic", "gwn"), "NODE", "TUNNELS", "DOWN", "HEARTBEAT", "203.0.113.2", "node1")
-	wants(t, "the explanation", n.kubectl.run(t, "explain", "gatewaynodes.status.tunnel-states"), "in a form for programs")
+	wants(t, "the explanation", n.kubectl.run(t, "explain", "gatewaynodes.status.tunnel-states"), "a compact form for programs")
 	wants(t, "all kinds", n.kubectl.run(t, "get", "-n", "epic", "epic-all"), "gatewaynode.epic.acnodal.io/203.0.113.2")
 	n.kubectl.run(t, "delete", "-n", "epic", "gwn", "--all")
 	// The server's own rule holds for whoever else creates one.
