@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -47,7 +48,7 @@ var everyKind = []struct{ resource, object string }{
 }
 
 // The policy that ships records each write of each kind, by people and by programs. It records
-// reads by people, and by whomever those of keys, and no other reads by programs.
+// reads by people and tenants' programs, reads of keys by anyone, and no other reads by programs.
 func TestAuditRecordsOfEveryKind(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "audit")
 	server := testserver.StartTestServer(t, shippedPolicy, "--audit-log-path="+log, "--audit-log-mode=blocking")
@@ -109,7 +110,7 @@ func TestAuditRecordsOfEveryKind(t *testing.T) {
 	// Programs: a node, and a service account.
 	const nodeUser, account = "epic:node:203.0.113.1", "system:serviceaccount:epic-system:epic-controller"
 	gateway := n.as(t, nodeUser, nodeidentity.Group)
-	controller := n.as(t, account, "system:serviceaccounts", "system:masters")
+	controller := n.as(t, account, "system:serviceaccounts", "system:serviceaccounts:epic-system", "system:masters")
 	for _, c := range []struct {
 		name string
 		list func() error
@@ -125,6 +126,12 @@ func TestAuditRecordsOfEveryKind(t *testing.T) {
 			t.Fatalf("%s: %v", c.name, err)
 		}
 	}
+	// A tenant's program that reads what it may not.
+	const robot = "system:serviceaccount:epic-two:robot"
+	if _, err := n.as(t, robot, "system:serviceaccounts", "system:serviceaccounts:epic-two").LoadBalancers("epic-one").Get(ctx, "first", metav1.GetOptions{}); !apierrors.IsForbidden(err) {
+		t.Fatalf("a tenant's program reads another's object: %v", err)
+	}
+	expect(robot, "get", "loadbalancers", loadBalancer)
 	keys, err := gateway.LoadBalancers("epic-one").GetTunnelKeys(ctx, "first", metav1.GetOptions{})
 	if err != nil || len(keys.Tunnels) == 0 {
 		t.Fatalf("%+v, %v", keys, err)
