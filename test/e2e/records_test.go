@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -134,19 +133,15 @@ func (c *cluster) testRecords(t *testing.T) {
 	}
 	// Past the kube-apiserver: EPIC's server asks who that is, and what it may.
 	url := "https://127.0.0.1:" + c.forward(t, "service/epic-apiserver", 443)
-	around := rest.CopyConfig(config)
-	around.Host = url
-	around.TLSClientConfig = rest.TLSClientConfig{Insecure: true}
-	direct, err := dynamic.NewForConfig(around)
+	past := rest.CopyConfig(config)
+	past.Host = url
+	past.TLSClientConfig = rest.TLSClientConfig{Insecure: true}
+	direct, err := dynamic.NewForConfig(past)
 	if err != nil {
 		t.Fatal(err)
 	}
-	past := direct.Resource(group.WithResource("loadbalancers")).Namespace(other)
-	if _, err := past.List(t.Context(), metav1.ListOptions{}); err == nil {
+	if _, err := direct.Resource(group.WithResource("loadbalancers")).Namespace(other).List(t.Context(), metav1.ListOptions{}); err == nil {
 		t.Error("A tenant that comes past the kube-apiserver reads another's objects")
-	}
-	if err := past.Delete(t.Context(), "guessed", metav1.DeleteOptions{}); !apierrors.IsForbidden(err) {
-		t.Errorf("A tenant that comes past the kube-apiserver deletes another's object: %v", err)
 	}
 
 	of := func(verb, namespace, subresource, name string, code int) record {
@@ -196,8 +191,7 @@ func (c *cluster) testRecords(t *testing.T) {
 	viaKube.User, viaKube.As = admin, "alice"
 	// EPIC's server is told whom the kube-apiserver let somebody be.
 	viaEPIC.User = "alice"
-	check("EPIC", c.ofEPIC(t), append(allowed, viaEPIC, of("delete", other, "", "guessed", http.StatusForbidden)),
-		append(refused, of("list", other, "", "", http.StatusForbidden)))
+	check("EPIC", c.ofEPIC(t), append(allowed, viaEPIC, of("list", other, "", "", http.StatusForbidden)), refused)
 	if c.local {
 		check("the kube-apiserver", c.ofKubeAPIServer(t), append(append(passed, viaKube), refused...), nil)
 	}
