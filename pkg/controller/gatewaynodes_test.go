@@ -192,7 +192,8 @@ func TestEvictionIsAnEvent(t *testing.T) {
 	look()
 	look()
 	const want = "!" + EventNodeEvicted
-	for end := time.Now().Add(time.Minute); log.of(about) != want && time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); log.of(about) != want && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
 	}
 	// What came later would be there soon, too.
 	time.Sleep(50 * time.Millisecond)
