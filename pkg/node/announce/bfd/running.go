@@ -72,11 +72,11 @@ func (r *running) step(ctx context.Context, o Options, do func(*Session)) {
 	case after == Up:
 		logger.Info("The BFD session is up")
 	case before == Up && adminDown:
-		logger.Info("The peer shut down the BFD session administratively")
+		logger.Info("The peer ended the BFD session by administration")
 	case before == Up:
-		reason := "the peer reports that it does not receive packets"
+		reason := "the peer reports that it does not receive"
 		if why == DetectionExpired {
-			reason = "no packets arrive from the peer"
+			reason = "nothing comes from the peer"
 		}
 		logger.Info("The BFD session is down", "reason", reason)
 		o.Lost(r.peer.Address, "BFD: "+reason)
