@@ -75,7 +75,8 @@ envoy() {
 		image epic-operator 65532:65532 epic-operator
 		return
 	fi
-	while read -r file; do flags+=(-file "$file"); done <<<"$libraries"
+	# A static Envoy has none.
+	while read -r file; do [[ -z $file ]] || flags+=(-file "$file"); done <<<"$libraries"
 	ln -sf "$path" "$bin/envoy"
 	image epic-operator 65532:65532 "${flags[@]}" epic-operator envoy
 	file=/etc/ssl/certs/ca-certificates.crt
