@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/pkg/connector/publish"
 	"github.com/acnodal/epic/pkg/secretrefs"
 )
 
@@ -138,9 +138,7 @@ func (k *secretKeeper) sweep(ctx context.Context) error {
 	}
 	clear(k.former)
 	for name := range used {
-		uid, own := strings.CutPrefix(name, k.cluster+".")
-		// The Secrets of the cluster "a.b" begin with "a.", too.
-		if own && !strings.Contains(uid, ".") && k.has[name] == nil {
+		if publish.IsSecretOf(name, k.cluster) && k.has[name] == nil {
 			k.former[name] = false
 		}
 	}

@@ -12,7 +12,6 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/apimachinery/pkg/util/uuid"
@@ -21,6 +20,7 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 	"github.com/acnodal/epic/pkg/connector/publish"
 	"github.com/acnodal/epic/pkg/privatefile"
+	"github.com/acnodal/epic/pkg/secretrefs"
 )
 
 // SecretWriter writes Secrets to the account's namespace in EPIC. It can't read them.
@@ -101,11 +101,7 @@ func (w *apiSecrets) Sweep(ctx context.Context, cluster string, keep []string) e
 		}
 		selector.Selector = selector.Selector.Add(*same)
 	}
-	kept := make([]fields.Selector, len(keep))
-	for i, name := range keep {
-		kept[i] = fields.OneTermNotEqualSelector("metadata.name", name)
-	}
-	others := client.MatchingFieldsSelector{Selector: fields.AndSelectors(kept...)}
+	others := client.MatchingFieldsSelector{Selector: secretrefs.Except(keep)}
 	if err := w.client.DeleteAllOf(ctx, &corev1.Secret{}, client.InNamespace(w.namespace), selector, others); err != nil {
 		return fmt.Errorf("delete Secrets of former runs: %w", err)
 	}

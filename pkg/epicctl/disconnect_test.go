@@ -299,6 +299,16 @@ func TestDisconnectPurgeLeavesCertificatesInUse(t *testing.T) {
 	}
 	publish("own")
 	publish("shared", "paris", "rome")
+	// The names of the Secrets of the cluster "paris.2" begin as those of "paris" do.
+	if _, err := proxies.Create(t.Context(), &v1.GWProxy{
+		ObjectMeta: metav1.ObjectMeta{Name: "other", Labels: map[string]string{epic.OwningClusterLabel: "paris.2", epic.OwningLBServiceGroupLabel: "web"}},
+		Spec:       v1.GWProxySpec{DisplayName: "other", PublicPorts: []v1.ServicePort{{Port: 443}}},
+	}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := proxies.Patch(t.Context(), "other", types.MergePatchType, with("paris.2.other"), metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
 	asked := func() string {
 		t.Helper()
 		for _, a := range slices.Backward(kube.Actions()) {

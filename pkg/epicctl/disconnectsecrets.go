@@ -11,7 +11,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
@@ -47,21 +47,19 @@ func (o *disconnect) deleteSecrets(ctx context.Context, kube kubernetes.Interfac
 		}
 	}
 	names := slices.Sorted(maps.Keys(used))
-	kept := make([]fields.Selector, len(names))
-	proxies := map[string]bool{}
-	for i, name := range names {
-		kept[i] = fields.OneTermNotEqualSelector("metadata.name", name)
-		proxies[epic.ResourceGWProxies+"/"+used[name]] = true
-	}
 	// Nobody may read them.
 	err := kube.CoreV1().Secrets(ns).DeleteCollection(ctx, metav1.DeleteOptions{DryRun: o.dryRun.options()}, metav1.ListOptions{
 		LabelSelector: o.own() + "," + publish.UseLabel + "=" + publish.UseProxy,
-		FieldSelector: fields.AndSelectors(kept...).String(),
+		FieldSelector: secretrefs.Except(names).String(),
 	})
 	if err != nil {
 		return right{"deletecollection", "secrets", ns}.explain(err)
 	}
 	if len(names) > 0 {
+		proxies := map[string]bool{}
+		for _, proxy := range used {
+			proxies[epic.ResourceGWProxies+"/"+proxy] = true
+		}
 		return fmt.Errorf("the certificates of cluster %s that %s has are left: the connector of a cluster that shares it replaces them, and has not done so within %s. Is it running?",
 			o.cluster, strings.Join(slices.Sorted(maps.Keys(proxies)), ", "), o.takeoverPatience.wait)
 	}
@@ -70,33 +68,33 @@ func (o *disconnect) deleteSecrets(ctx context.Context, kube kubernetes.Interfac
 
 // awaitTakeover waits until no gateway proxy refers to a Secret of the cluster. It returns
 // those that are still referred to when it has waited long enough, each with a proxy.
-func (o *disconnect) awaitTakeover(ctx context.Context, c epicclient.EpicV1Interface, ns string) (map[string]string, error) {
-	for begin := time.Now(); ; {
-		used := map[string]string{}
-		err := each(ctx, collection[*v1.GWProxy](epic.ResourceGWProxies, ns, c.GWProxies(ns).List), func(proxy *v1.GWProxy) error {
-			for _, name := range secretrefs.Of(proxy) {
-				if proxy.DeletionTimestamp == nil && strings.HasPrefix(name, o.cluster+".") {
-					used[name] = proxy.Name
-				}
-			}
-			return nil
-		})
-		pause := o.takeoverPatience.poll
-		switch {
-		case err != nil:
-			return nil, err
-		case time.Since(begin) >= o.takeoverPatience.wait:
-			return used, nil
-		case len(used) == 0:
-			pause = o.takeoverPatience.settle
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(pause):
-		}
-		if len(used) == 0 {
-			return used, nil
-		}
+func (o *disconnect) awaitTakeover(ctx context.Context, c epicclient.EpicV1Interface, ns string) (used map[string]string, err error) {
+	end := time.Now().Add(o.takeoverPatience.wait)
+	err = wait.PollUntilContextCancel(ctx, o.takeoverPatience.poll, true, func(ctx context.Context) (done bool, err error) {
+		used, err = o.secretsInUse(ctx, c, ns)
+		return len(used) == 0 || !time.Now().Before(end), err
+	})
+	if err != nil || len(used) > 0 {
+		return used, err
 	}
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(o.takeoverPatience.settle):
+		return nil, nil
+	}
+}
+
+// secretsInUse returns the cluster's Secrets that gateway proxies refer to, each with a proxy.
+func (o *disconnect) secretsInUse(ctx context.Context, c epicclient.EpicV1Interface, ns string) (map[string]string, error) {
+	used := map[string]string{}
+	err := each(ctx, collection[*v1.GWProxy](epic.ResourceGWProxies, ns, c.GWProxies(ns).List), func(proxy *v1.GWProxy) error {
+		for _, name := range secretrefs.Of(proxy) {
+			if proxy.DeletionTimestamp == nil && publish.IsSecretOf(name, o.cluster) {
+				used[name] = proxy.Name
+			}
+		}
+		return nil
+	})
+	return used, err
 }

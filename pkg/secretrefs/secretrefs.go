@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package secretrefs finds the Secrets that a gateway proxy refers to. The operator reads
-// them, and nobody deletes them before the proxy refers to others.
+// Package secretrefs finds the Secrets that a gateway proxy refers to, and selects the
+// others. The operator reads them, and nobody deletes them before the proxy refers to others.
 package secretrefs
 
 import (
 	"slices"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
@@ -40,6 +42,15 @@ func Of(proxy *epicv1.GWProxy) []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// Except selects the Secrets that have none of these names, for the deletion of many.
+func Except(names []string) fields.Selector {
+	others := make([]fields.Selector, len(names))
+	for i, name := range names {
+		others[i] = fields.OneTermNotEqualSelector(metav1.ObjectNameField, name)
+	}
+	return fields.AndSelectors(others...)
 }
 
 func authoritiesOf(v *gatewayv1.FrontendTLSValidation) []string {

@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -110,11 +111,21 @@ func checkAuthorities(data []byte) error {
 	return nil
 }
 
+// secretPrefix begins the names of a cluster's Secrets in EPIC. A UID, which has no dot, follows.
+func secretPrefix(cluster string) string { return cluster + "." }
+
+// IsSecretOf reports whether a name is that of a cluster's Secret in EPIC. The names of the
+// Secrets of the cluster "a.b" begin with "a.", too.
+func IsSecretOf(name, cluster string) bool {
+	uid, own := strings.CutPrefix(name, secretPrefix(cluster))
+	return own && !strings.Contains(uid, ".")
+}
+
 // copySecret takes a Secret for EPIC and returns its name there. A certificate and the
 // authorities next to it in one Secret are two. Each cluster may write only Secrets of its
 // own, so a cluster that is renamed needs other ones.
 func (p *publisher) copySecret(from metav1.Object, kind corev1.SecretType, data map[string][]byte) string {
-	name := p.config.Cluster + "." + string(from.GetUID())
+	name := secretPrefix(p.config.Cluster) + string(from.GetUID())
 	if _, ok := data[AuthorityKey]; ok {
 		name += "-ca"
 	}
