@@ -63,10 +63,7 @@ func (s *Setup) rotateTunnelKeys(ctx context.Context, now time.Time) error {
 		return nil
 	}
 	since, known := keptSince(secret.Annotations[keysSince], keys)
-	wait := stepInterval
-	if state == tunnelkey.Settled {
-		wait = s.TunnelKeyRotation
-	}
+	wait := state.Wait(stepInterval, s.TunnelKeyRotation)
 	switch {
 	case known && now.Sub(since) < wait && !since.After(now):
 		return nil

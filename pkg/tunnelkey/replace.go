@@ -62,11 +62,7 @@ func (f *File) step(ctx context.Context, age time.Duration, now time.Time) error
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.path, err)
 	}
-	wait := stepInterval
-	if state == Settled {
-		wait = age
-	}
-	if now.Sub(info.ModTime()) < wait {
+	if now.Sub(info.ModTime()) < state.Wait(stepInterval, age) {
 		return nil
 	}
 	if keys, err = keys.Rotate(); err != nil {

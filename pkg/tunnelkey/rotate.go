@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Rotation describes how far the replacement of a master key by a new one has come.
@@ -20,6 +21,15 @@ const (
 	// Used has a new key that ends send with, and the former one, which they accept.
 	Used
 )
+
+// Wait returns how long the keys stay before the next step: a step for ends to ask for them, or the
+// age of a key that is replaced.
+func (r Rotation) Wait(step, age time.Duration) time.Duration {
+	if r == Settled {
+		return age
+	}
+	return step
+}
 
 // Rotation returns how far it has come, and an error for keys that no rotation makes.
 func (m *Masters) Rotation() (Rotation, error) {
