@@ -20,7 +20,6 @@ import (
 	"github.com/acnodal/epic/pkg/buildinfo"
 	"github.com/acnodal/epic/pkg/credential"
 	"github.com/acnodal/epic/pkg/credential/nodeexchange"
-	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 	"github.com/acnodal/epic/pkg/node"
 )
 
@@ -97,11 +96,7 @@ func tuned(c *rest.Config) *rest.Config {
 // by which EPIC knows this node.
 func (o *options) exchanging(ctx context.Context, c *node.Config, from *connectorOptions) error {
 	client := &nodeexchange.Client{URL: from.url, TokenFile: from.tokenFile, CAFile: from.caFile, Transport: credential.NewTransport()}
-	var err error
-	rc := tuned(client.Transport.Config())
-	c.Reach = &node.Reach{}
-	rc.Wrap(c.Reach.Wrap)
-	if c.Client, err = versioned.NewForConfig(rc); err != nil {
+	if err := connect(c, tuned(client.Transport.Config())); err != nil {
 		return err
 	}
 	first, cancel := context.WithTimeout(ctx, firstExchange)

@@ -162,10 +162,15 @@ func (o *options) reach(c *node.Config) (*rest.Config, error) {
 		return nil, err
 	}
 	c.Access = access
+	return rc, connect(c, rc)
+}
+
+// connect makes the client of the API, and what notes whether the API answers it.
+func connect(c *node.Config, rc *rest.Config) (err error) {
 	c.Reach = &node.Reach{}
 	rc.Wrap(c.Reach.Wrap)
 	c.Client, err = versioned.NewForConfig(rc)
-	return rc, err
+	return err
 }
 
 func address(flag, text string) (netip.Addr, error) {
