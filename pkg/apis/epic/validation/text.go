@@ -108,7 +108,7 @@ func entries[T any](path *field.Path, all map[string]T, check func(at *field.Pat
 		}
 		errs = append(errs, check(path.Key(quoted(key)), key, all[key])...)
 	}
-	return errs
+	return few(errs)
 }
 
 // between checks a number.
