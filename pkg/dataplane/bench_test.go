@@ -365,10 +365,10 @@ func BenchmarkLookups(b *testing.B) {
 // lookupProgram only looks up the tunnel of a packet and reads the beginning of its entry.
 func lookupProgram(b *testing.B, tunnels *ebpf.Map) *ebpf.Program {
 	b.Helper()
-	const data, dataEnd, tunnelAt, key = 76, 80, 14 + 20 + 8 + 4, -4
-	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SchedCLS, License: "GPL", Instructions: asm.Instructions{
-		asm.LoadMem(asm.R2, asm.R1, data, asm.Word),
-		asm.LoadMem(asm.R3, asm.R1, dataEnd, asm.Word),
+	const tunnelAt, key = frameGUE + 4, -4
+	return newClassifier(b, asm.Instructions{
+		asm.LoadMem(asm.R2, asm.R1, skbData, asm.Word),
+		asm.LoadMem(asm.R3, asm.R1, skbDataEnd, asm.Word),
 		asm.Mov.Reg(asm.R4, asm.R2),
 		asm.Add.Imm(asm.R4, tunnelAt+4),
 		asm.JGT.Reg(asm.R4, asm.R3, "end"),
@@ -381,12 +381,7 @@ func lookupProgram(b *testing.B, tunnels *ebpf.Map) *ebpf.Program {
 		asm.FnMapLookupElem.Call(),
 		asm.JEq.Imm(asm.R0, 0, "end"),
 		asm.LoadMem(asm.R1, asm.R0, 0, asm.DWord),
-		asm.Mov.Imm(asm.R0, -1).WithSymbol("end"),
-		asm.Return(),
-	}})
-	must(b, err)
-	b.Cleanup(func() { program.Close() })
-	return program
+	})
 }
 
 // busyFrame is a packet of an endpoint that goes into its tunnel, or comes out of it.

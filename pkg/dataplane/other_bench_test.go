@@ -21,9 +21,7 @@ const wayEmpty = "empty programs"
 // emptyPrograms attaches such programs where the data plane has its own.
 func emptyPrograms(b *testing.B, w *world) {
 	b.Helper()
-	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SchedCLS, License: "GPL", Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, -1), asm.Return()}})
-	must(b, err)
-	b.Cleanup(func() { program.Close() })
+	program := newClassifier(b, nil)
 	attach := func(n *netlab.Namespace, hook ebpf.AttachType) {
 		must(b, n.Do(func() error {
 			attached, err := link.AttachTCX(link.TCXOptions{Program: program, Interface: index(b, n, "eth0"), Attach: hook})
