@@ -5,10 +5,13 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/acnodal/epic/test/tools/wire"
 )
 
 // balancer spreads connections over the API servers that are ready, as a load balancer before them
@@ -62,13 +65,15 @@ func (b *balancer) dial(ctx context.Context) (net.Conn, error) {
 			if mustBeReady && !b.ready[which].Load() {
 				continue
 			}
-			if conn, err := dialTo(b.addresses[which])(ctx); err == nil {
+			if conn, err := wire.To(b.addresses[which])(ctx); err == nil {
 				return conn, nil
 			}
 		}
 	}
 	return nil, errNobody
 }
+
+var errNobody = errors.New("no server answers")
 
 // pause waits, or until the context ends.
 func pause(ctx context.Context, d time.Duration) {

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/acnodal/epic/test/tools/wire"
 )
 
 // kind is a kind of fault.
@@ -74,21 +76,21 @@ func kinds(old bool) []kind {
 		{"etcd-full-disk", 5 * s, 20 * s, lateChanges, fullDisk("etcd")},
 		{"server-kill", s, 2 * s, lateChanges, killed("server1", "server2")},
 		{"server-stop", 2 * s, 20 * s, lateChanges, frozen("server1", "server2")},
-		{"server-without-etcd", 2 * s, 20 * s, lateChanges, wired(cut, 0, "etcd1", "etcd2")},
-		{"server-slow-etcd", 5 * s, 20 * s, lateChanges, wired(open, 300*time.Millisecond, "etcd1", "etcd2")},
+		{"server-without-etcd", 2 * s, 20 * s, lateChanges, wired(wire.Cut, 0, "etcd1", "etcd2")},
+		{"server-slow-etcd", 5 * s, 20 * s, lateChanges, wired(wire.Open, 300*time.Millisecond, "etcd1", "etcd2")},
 		{"controller-kill", s, 2 * s, lateChanges, killed("controller")},
 		{"controller-stop", 2 * s, 20 * s, lateChanges, frozen("controller")},
-		{"controller-without-api", 2 * s, 20 * s, lateChanges, wired(cut, 0, "controller")},
-		{"controller-stalled-api", 2 * s, 20 * s, lateChanges, wired(stalled, 0, "controller")},
+		{"controller-without-api", 2 * s, 20 * s, lateChanges, wired(wire.Cut, 0, "controller")},
+		{"controller-stalled-api", 2 * s, 20 * s, lateChanges, wired(wire.Stalled, 0, "controller")},
 		{"operator-kill", s, 2 * s, lateChanges, killed("operator")},
 		{"operator-stop", 2 * s, 20 * s, lateChanges, frozen("operator")},
-		{"operator-without-api", 2 * s, 20 * s, lateChanges, wired(cut, 0, "operator")},
+		{"operator-without-api", 2 * s, 20 * s, lateChanges, wired(wire.Cut, 0, "operator")},
 		{"gateway-kill", s, 2 * s, lateChanges, killed("gateway")},
 		{"gateway-stop", 2 * s, 20 * s, lateChanges, frozen("gateway")},
-		{"gateway-without-api", 2 * s, 20 * s, lateChanges, wired(stalled, 0, "gateway")},
+		{"gateway-without-api", 2 * s, 20 * s, lateChanges, wired(wire.Stalled, 0, "gateway")},
 		{"client-kill", s, 2 * s, lateChanges, func(ctx context.Context, f *fault) error { return killed(f.clients()...)(ctx, f) }},
 		{"client-stop", 2 * s, 20 * s, lateChanges, func(ctx context.Context, f *fault) error { return frozen(f.clients()...)(ctx, f) }},
-		{"client-without-api", 2 * s, 20 * s, lateChanges, func(ctx context.Context, f *fault) error { return wired(cut, 0, f.clients()...)(ctx, f) }},
+		{"client-without-api", 2 * s, 20 * s, lateChanges, func(ctx context.Context, f *fault) error { return wired(wire.Cut, 0, f.clients()...)(ctx, f) }},
 		{"all-slow-api", 5 * s, 20 * s, lateChanges, slowAPI},
 		{"state-slow-disk", 5 * s, 20 * s, lateChanges, slowDisk("state")},
 		{"state-full-disk", 5 * s, 20 * s, lateChanges, fullDisk("state")},
@@ -127,14 +129,14 @@ func frozen(names ...string) func(context.Context, *fault) error {
 	}
 }
 
-func wired(state state, delay time.Duration, names ...string) func(context.Context, *fault) error {
+func wired(state wire.State, delay time.Duration, names ...string) func(context.Context, *fault) error {
 	return func(ctx context.Context, f *fault) error {
 		name := f.one(names...)
 		w := f.window(name, window{control: true, tenant: -1})
 		defer f.shut(w)
-		f.wires[name].set(state, delay)
+		f.wires[name].Set(state, delay)
 		pause(ctx, f.For)
-		f.wires[name].set(open, 0)
+		f.wires[name].Set(wire.Open, 0)
 		return nil
 	}
 }
@@ -142,12 +144,12 @@ func wired(state state, delay time.Duration, names ...string) func(context.Conte
 func slowAPI(ctx context.Context, f *fault) error {
 	w := f.window("100 ms more for each message", window{control: true, tenant: -1})
 	defer f.shut(w)
-	for _, wire := range f.wires {
-		wire.set(open, 100*time.Millisecond)
+	for _, api := range f.wires {
+		api.Set(wire.Open, 100*time.Millisecond)
 	}
 	pause(ctx, f.For)
-	for _, wire := range f.wires {
-		wire.set(open, 0)
+	for _, api := range f.wires {
+		api.Set(wire.Open, 0)
 	}
 	return nil
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/acnodal/epic/pkg/operator/processes"
 	"github.com/acnodal/epic/test/netlab"
 	"github.com/acnodal/epic/test/tools/process"
+	"github.com/acnodal/epic/test/tools/wire"
 	"github.com/acnodal/epic/test/world"
 )
 
@@ -50,7 +51,7 @@ type site struct {
 	order []string
 	// wires are the ways to the API by the program that uses them, and "etcd1", "etcd2" those of
 	// the servers to etcd.
-	wires    map[string]*wire
+	wires    map[string]*wire.Wire
 	balancer *balancer
 	servers  []string
 	sockets  map[string]string
@@ -78,7 +79,7 @@ func (s *site) start(parent context.Context) error {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(parent))
 	s.cancel = cancel
 	s.wiring, s.unwire = context.WithCancel(context.WithoutCancel(parent))
-	s.programs, s.wires, s.sockets = map[string]*program{}, map[string]*wire{}, map[string]string{}
+	s.programs, s.wires, s.sockets = map[string]*program{}, map[string]*wire.Wire{}, map[string]string{}
 	for _, step := range []struct {
 		what string
 		do   func(context.Context) error
@@ -154,7 +155,7 @@ func (s *site) startEtcd(ctx context.Context) error {
 	}
 	url, peerURL := fmt.Sprintf("http://127.0.0.1:%d", client), fmt.Sprintf("http://127.0.0.1:%d", peer)
 	for i := range servers {
-		w, err := newWire(s.wiring, nil, "127.0.0.1:0", dialTo(strings.TrimPrefix(url, "http://"))) //nolint:contextcheck // wiring ends with the site
+		w, err := wire.New(s.wiring, nil, "127.0.0.1:0", wire.To(strings.TrimPrefix(url, "http://"))) //nolint:contextcheck // wiring ends with the site
 		if err != nil {
 			return err
 		}
@@ -186,7 +187,7 @@ func (s *site) startServers(ctx context.Context) error {
 		s.servers = append(s.servers, fmt.Sprintf("127.0.0.1:%d", port))
 		err = s.run(ctx, nil, name, "epic-apiserver",
 			"--standalone", "--data-dir", data, "--secure-port", fmt.Sprint(port), "--kubeconfig-out", s.in(name+".kubeconfig"),
-			"--etcd-servers", "http://"+s.wires[fmt.Sprintf("etcd%d", i+1)].listener.Addr().String(),
+			"--etcd-servers", "http://"+s.wires[fmt.Sprintf("etcd%d", i+1)].Address(),
 			// Addresses come to other tenants soon.
 			"--address-cooling-period", "20s")
 		if err != nil {
@@ -249,7 +250,7 @@ var serverLine = regexp.MustCompile(`server: .*`)
 
 // way makes a wire from a namespace to the API, and a kubeconfig that leads there.
 func (s *site) way(host *netlab.Namespace, name, from string) (kubeconfig string, err error) {
-	w, err := newWire(s.wiring, host, "127.0.0.1:0", s.balancer.dial)
+	w, err := wire.New(s.wiring, host, "127.0.0.1:0", s.balancer.dial)
 	if err != nil {
 		return "", err
 	}
@@ -262,7 +263,7 @@ func (s *site) way(host *netlab.Namespace, name, from string) (kubeconfig string
 		return "", err
 	}
 	kubeconfig = s.in(name + ".kubeconfig")
-	return kubeconfig, os.WriteFile(kubeconfig, serverLine.ReplaceAll(text, []byte("server: https://"+w.listener.Addr().String())), 0o600)
+	return kubeconfig, os.WriteFile(kubeconfig, serverLine.ReplaceAll(text, []byte("server: https://"+w.Address())), 0o600)
 }
 
 func (s *site) startController(ctx context.Context) error {
@@ -310,7 +311,7 @@ func (s *site) node(ctx context.Context, host *netlab.Namespace, name, address s
 		return err
 	}
 	kubeconfig := s.in(name + ".kubeconfig")
-	credentials = append([]string{"node-kubeconfig", address, "--data-dir=" + s.in("server1"), "--server=https://" + s.wires[name].listener.Addr().String(), "--file=" + kubeconfig}, credentials...)
+	credentials = append([]string{"node-kubeconfig", address, "--data-dir=" + s.in("server1"), "--server=https://" + s.wires[name].Address(), "--file=" + kubeconfig}, credentials...)
 	if out, err := exec.CommandContext(ctx, s.program("epic-apiserver"), credentials...).CombinedOutput(); err != nil {
 		return fmt.Errorf("the kubeconfig of %s: %w: %s", name, err, out)
 	}

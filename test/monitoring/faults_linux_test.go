@@ -25,6 +25,7 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/connector/publish"
+	"github.com/acnodal/epic/test/tools/wire"
 	"github.com/acnodal/epic/test/world"
 )
 
@@ -32,7 +33,7 @@ import (
 type doing = func(*site)
 
 // noSnapshot is so from the start. The command that the CronJob runs ends it.
-func noSnapshot(*site) (meanwhile, mend doing) {
+func noSnapshot(*site) (during, repair doing) {
 	return nil, func(s *site) {
 		s.Helper()
 		out, err := exec.CommandContext(s.Context(), s.own("epic-apiserver"), "backup", "--backup-dir="+s.in("snapshots"), "--etcd-servers="+s.etcdURL).CombinedOutput()
@@ -42,7 +43,7 @@ func noSnapshot(*site) (meanwhile, mend doing) {
 	}
 }
 
-func poolUsed(s *site) (meanwhile, mend doing) {
+func poolUsed(s *site) (during, repair doing) {
 	s.Helper()
 	for _, name := range []string{"last-1", "last-2"} {
 		s.balancer(name, "small")
@@ -51,7 +52,7 @@ func poolUsed(s *site) (meanwhile, mend doing) {
 }
 
 // etcdFull creates large objects until there is no room, and deletes them.
-func etcdFull(s *site) (meanwhile, mend doing) {
+func etcdFull(s *site) (during, repair doing) {
 	s.Helper()
 	api := s.alone.EpicV1().ServicePrefixes(epic.ConfigNamespace)
 	n := 0
@@ -88,7 +89,7 @@ func codeOf(err error) int32 {
 	return 0
 }
 
-func wrongKeys(s *site) (meanwhile, mend doing) {
+func wrongKeys(s *site) (during, repair doing) {
 	s.Helper()
 	good, err := os.ReadFile(s.in("tunnel-keys"))
 	s.must(err)
@@ -98,7 +99,7 @@ func wrongKeys(s *site) (meanwhile, mend doing) {
 
 // foreignClaim gives the address of one load balancer to another in etcd, past the API server, and
 // then deletes the former.
-func foreignClaim(s *site) (meanwhile, mend doing) {
+func foreignClaim(s *site) (during, repair doing) {
 	s.Helper()
 	s.balancer("robbed", group)
 	robber := s.balancer("robber", group)
@@ -131,19 +132,19 @@ func foreignClaim(s *site) (meanwhile, mend doing) {
 		}
 }
 
-func nodeCutOff(s *site) (meanwhile, mend doing) {
-	s.nodeAPI.set(true)
-	return nil, func(s *site) { s.nodeAPI.set(false) }
+func nodeCutOff(s *site) (during, repair doing) {
+	s.nodeAPI.Set(wire.Cut, 0)
+	return nil, func(s *site) { s.nodeAPI.Set(wire.Open, 0) }
 }
 
-func routerDown(s *site) (meanwhile, mend doing) {
+func routerDown(s *site) (during, repair doing) {
 	s.Helper()
 	s.stop("bird")
 	return nil, func(s *site) { s.Helper(); s.again("bird") }
 }
 
 // clientCutOff loses what goes to and from the tenant's network.
-func clientCutOff(s *site) (meanwhile, mend doing) {
+func clientCutOff(s *site) (during, repair doing) {
 	s.Helper()
 	restore, err := s.world.Internet.Lose(100, "nat1")
 	s.must(err)
@@ -156,7 +157,7 @@ func clientCutOff(s *site) (meanwhile, mend doing) {
 
 // disconnected deletes the service account that epicctl connect made, as epicctl disconnect does.
 // What the tenant changes then is not published.
-func disconnected(s *site) (meanwhile, mend doing) {
+func disconnected(s *site) (during, repair doing) {
 	s.Helper()
 	name := "connector." + cluster
 	s.must(s.core.CoreV1().ServiceAccounts(namespace).Delete(s.Context(), name, metav1.DeleteOptions{}))
@@ -181,7 +182,7 @@ func disconnected(s *site) (meanwhile, mend doing) {
 		}
 }
 
-func refusedService(s *site) (meanwhile, mend doing) {
+func refusedService(s *site) (during, repair doing) {
 	s.Helper()
 	service := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "refused", Annotations: map[string]string{publish.ServiceGroupAnnotation: "none"}},
@@ -195,7 +196,7 @@ func refusedService(s *site) (meanwhile, mend doing) {
 }
 
 // noKeys has a load balancer come when the node may not read its keys.
-func noKeys(s *site) (meanwhile, mend doing) {
+func noKeys(s *site) (during, repair doing) {
 	s.Helper()
 	restore := s.revoke("epic-node", "loadbalancers/tunnelkeys")
 	s.balancer("keyless", group)
@@ -208,7 +209,7 @@ func noKeys(s *site) (meanwhile, mend doing) {
 
 // mayNotWrite takes the right to write tunnels from the controller, and has load balancers come
 // and change.
-func mayNotWrite(s *site) (meanwhile, mend doing) {
+func mayNotWrite(s *site) (during, repair doing) {
 	s.Helper()
 	restore := s.revoke("epic-controller", "loadbalancers/status")
 	names := []string{"waits-1", "waits-2", "waits-3"}
@@ -230,7 +231,7 @@ func mayNotWrite(s *site) (meanwhile, mend doing) {
 }
 
 // etcdDown ends etcd. Nothing can be written, and nothing audited.
-func etcdDown(s *site) (meanwhile, mend doing) {
+func etcdDown(s *site) (during, repair doing) {
 	s.Helper()
 	s.kill("etcd")
 	var open atomic.Int32

@@ -37,6 +37,7 @@ import (
 	"github.com/acnodal/epic/pkg/proxyidentity/exchange"
 	"github.com/acnodal/epic/pkg/proxyidentity/issuer"
 	"github.com/acnodal/epic/test/tools/freeport"
+	"github.com/acnodal/epic/test/tools/wire"
 	"github.com/acnodal/epic/test/world"
 )
 
@@ -137,7 +138,7 @@ func (s *site) ports(name string, ports ...int32) {
 }
 
 // slowEnvoy stops an Envoy for a while whenever its endpoints change.
-func slowEnvoy(s *site) (meanwhile, mend doing) {
+func slowEnvoy(s *site) (during, repair doing) {
 	s.Helper()
 	s.balancer("slow", group)
 	s.programmed("slow")
@@ -164,7 +165,7 @@ func slowEnvoy(s *site) (meanwhile, mend doing) {
 }
 
 // portInUse has somebody else listen on a port of a proxy before Envoy does.
-func portInUse(s *site) (meanwhile, mend doing) {
+func portInUse(s *site) (during, repair doing) {
 	s.Helper()
 	lb := s.balancer("in-use", group)
 	s.programmed("in-use")
@@ -191,7 +192,7 @@ func portInUse(s *site) (meanwhile, mend doing) {
 }
 
 // noValidator has a load balancer get other ports while nobody checks configurations.
-func noValidator(s *site) (meanwhile, mend doing) {
+func noValidator(s *site) (during, repair doing) {
 	s.Helper()
 	s.balancer("unchecked", group)
 	s.programmed("unchecked")
@@ -210,7 +211,7 @@ func noValidator(s *site) (meanwhile, mend doing) {
 
 // proxiesCutOff takes the operator's socket away, and the connections with the programs that have
 // them. Those that are started in their place find nobody.
-func proxiesCutOff(s *site) (meanwhile, mend doing) {
+func proxiesCutOff(s *site) (during, repair doing) {
 	s.Helper()
 	socket := s.in("op", "xds.sock")
 	s.must(os.Rename(socket, socket+".away"))
@@ -224,7 +225,7 @@ func proxiesCutOff(s *site) (meanwhile, mend doing) {
 
 // noReviews runs a second operator, as it runs in a cluster, which does not lead, and takes its way
 // to the kube-apiserver away. A proxy asks it for a certificate.
-func noReviews(s *site) (meanwhile, mend doing) {
+func noReviews(s *site) (during, repair doing) {
 	s.Helper()
 	now := metav1.NowMicro()
 	_, err := s.core.CoordinationV1().Leases("epic-system").Create(s.Context(), &coordinationv1.Lease{
@@ -235,7 +236,7 @@ func noReviews(s *site) (meanwhile, mend doing) {
 	api, address, xds := s.gate(nil, to(nil, "tcp", s.api)), freeport.Address(s), freeport.Address(s)
 	token := s.token("epic-system", "epic-operator", "")
 	s.start("epic-operator-2", s.own("epic-operator"), nil, append([]string{
-		"--kubeconfig=" + s.kubeconfig("operator-2", api.address(), "epic-system", token), "--runner=deployments", "--validator=off", "--bind-address=", "--xds-address=" + xds,
+		"--kubeconfig=" + s.kubeconfig("operator-2", api.Address(), "epic-system", token), "--runner=deployments", "--validator=off", "--bind-address=", "--xds-address=" + xds,
 	}, metrics(address, s.kubeconfig("operator-2-metrics", s.api, "epic-system", token))...)...)
 	s.programPod("epic-system", "epic-operator", "epic-operator-2", "metrics", address)
 	conn, err := grpc.NewClient(xds, grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13})))
@@ -266,7 +267,7 @@ func noReviews(s *site) (meanwhile, mend doing) {
 		}
 		return err
 	})
-	api.set(true)
+	api.Set(wire.Cut, 0)
 	return func(s *site) { sign(s) }, func(s *site) {
 		s.Helper()
 		_ = conn.Close()

@@ -39,6 +39,7 @@ import (
 	"github.com/acnodal/epic/test/tools/freeport"
 	"github.com/acnodal/epic/test/tools/kubebin"
 	"github.com/acnodal/epic/test/tools/need"
+	"github.com/acnodal/epic/test/tools/wire"
 	"github.com/acnodal/epic/test/world"
 )
 
@@ -97,7 +98,7 @@ type site struct {
 	etcdURL string
 	alone   versioned.Interface
 	// nodeAPI and connectorAPI are their ways to EPIC's API.
-	nodeAPI, connectorAPI *gate
+	nodeAPI, connectorAPI *wire.Wire
 	envoy                 string
 	prometheus            string
 	// found is what Prometheus discovers.
@@ -335,13 +336,13 @@ func (s *site) startController() {
 func (s *site) startOperator() {
 	s.Helper()
 	s.start("validator", s.own("epic-operator"), nil, "validator", "--socket="+s.in("validator.sock"), "--envoy="+s.envoy)
-	api := s.gate(s.world.Gateway, to(nil, "tcp", s.api)).address()
+	api := s.gate(s.world.Gateway, to(nil, "tcp", s.api)).Address()
 	kubeconfig := s.kubeconfig("operator", api, "epic-system", s.token("epic-system", "epic-operator", ""))
 	s.start("epic-operator", s.own("epic-operator"), s.world.Gateway, slices.Concat([]string{
 		"--kubeconfig=" + kubeconfig, "--runner=processes", "--process-dir=" + s.in("op"), "--node-address=" + world.GatewayAddress,
 		"--envoy=" + s.envoy, "--proxy=" + s.own("epic-proxy"), "--bind-address=", "--validator=unix:" + s.in("validator.sock"),
 	}, metrics("127.0.0.1:8448", kubeconfig))...)
-	s.programPod("epic-system", "epic-operator", "epic-operator", "metrics", s.gate(nil, to(s.world.Gateway, "tcp", "127.0.0.1:8448")).address())
+	s.programPod("epic-system", "epic-operator", "epic-operator", "metrics", s.gate(nil, to(s.world.Gateway, "tcp", "127.0.0.1:8448")).Address())
 	s.until("the operator describes proxies", func() error {
 		_, err := os.Stat(s.in("op", processes.DescriptionFile))
 		return err
@@ -351,17 +352,17 @@ func (s *site) startOperator() {
 func (s *site) startNodes() {
 	s.Helper()
 	gateway, tenant := s.world.Gateway, s.world.Tenants[0].Node
-	s.programPod("epic-node", "epic-node", "epic-node", "metrics", s.gate(nil, to(gateway, "tcp", "127.0.0.1:9607")).address())
+	s.programPod("epic-node", "epic-node", "epic-node", "metrics", s.gate(nil, to(gateway, "tcp", "127.0.0.1:9607")).Address())
 	// By its token it is the node on which its pod runs.
 	s.nodeAPI = s.gate(gateway, to(nil, "tcp", s.api))
 	token := s.token("epic-node", "epic-node", "epic-node")
-	s.startNode("gateway", gateway, s.kubeconfig("gateway", s.nodeAPI.address(), "epic-node", token),
-		s.kubeconfig("gateway-metrics", s.gate(gateway, to(nil, "tcp", s.api)).address(), "epic-node", token),
+	s.startNode("gateway", gateway, s.kubeconfig("gateway", s.nodeAPI.Address(), "epic-node", token),
+		s.kubeconfig("gateway-metrics", s.gate(gateway, to(nil, "tcp", s.api)).Address(), "epic-node", token),
 		"--node-address="+world.GatewayAddress, "--proxies-file="+s.in("op", processes.DescriptionFile), "--bgp-password-dir="+s.in("passwords"))
 
 	name := "node." + world.NodeAddress
-	api := s.gate(tenant, to(nil, "tcp", s.api)).address()
-	s.pod("epic-client", "epic-node-client", "epic-node-client", "client", "metrics", s.gate(nil, to(tenant, "tcp", "127.0.0.1:9607")).address(),
+	api := s.gate(tenant, to(nil, "tcp", s.api)).Address()
+	s.pod("epic-client", "epic-node-client", "epic-node-client", "client", "metrics", s.gate(nil, to(tenant, "tcp", "127.0.0.1:9607")).Address(),
 		map[string]string{"app.kubernetes.io/name": "epic-node-client"})
 	token = s.token(namespace, name, "")
 	s.bind(namespace, "epic-node-client", namespace, name)
@@ -407,7 +408,7 @@ func (s *site) startConnector() {
 // connectorCredential gives the connector the one that epicctl connect makes.
 func (s *site) connectorCredential() {
 	s.Helper()
-	s.kubeconfig("connector-epic", s.connectorAPI.address(), namespace, s.token(namespace, "connector."+cluster, ""))
+	s.kubeconfig("connector-epic", s.connectorAPI.Address(), namespace, s.token(namespace, "connector."+cluster, ""))
 }
 
 // get returns what a server answers, or an error that has it.

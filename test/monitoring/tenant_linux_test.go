@@ -187,7 +187,7 @@ func (s *site) proxyPods() {
 		if strings.EqualFold(p.Kind, "GWProxy") {
 			label = epic.OwningProxyLabel
 		}
-		s.pod(namespace, p.Pod, "default", "gateway", "http", s.gate(nil, to(nil, "unix", filepath.Join(p.folder, "run", "health.sock"))).address(), map[string]string{
+		s.pod(namespace, p.Pod, "default", "gateway", "http", s.gate(nil, to(nil, "unix", filepath.Join(p.folder, "run", "health.sock"))).Address(), map[string]string{
 			"app.kubernetes.io/part-of": "epic", "app.kubernetes.io/component": "envoy-deployment", label: p.Name,
 		})
 	}

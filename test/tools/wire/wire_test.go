@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package wire
 
 import (
 	"context"
@@ -30,11 +30,11 @@ func TestWire(t *testing.T) {
 			}()
 		}
 	}()
-	w, err := newWire(ctx, nil, "127.0.0.1:0", dialTo(server.Addr().String()))
+	w, err := New(ctx, nil, "127.0.0.1:0", To(server.Addr().String()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	dial := dialTo(w.listener.Addr().String())
+	dial := To(w.Address())
 	conn, err := dial(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -58,16 +58,16 @@ func TestWire(t *testing.T) {
 	if got, err := echo(time.Minute); got != "one" {
 		t.Fatalf("%q, %v", got, err)
 	}
-	w.set(stalled, 0)
+	w.Set(Stalled, 0)
 	send("two")
 	if got, err := echo(200 * time.Millisecond); err == nil {
 		t.Fatalf("%q comes through a wire that stands still", got)
 	}
-	w.set(open, time.Millisecond)
+	w.Set(Open, time.Millisecond)
 	if got, err := echo(time.Minute); got != "two" {
 		t.Fatalf("%q, %v", got, err)
 	}
-	w.set(cut, 0)
+	w.Set(Cut, 0)
 	if got, err := echo(time.Minute); err == nil {
 		t.Fatalf("%q comes through a wire that is cut", got)
 	}
@@ -79,7 +79,7 @@ func TestWire(t *testing.T) {
 			_ = err
 		}
 	}
-	w.set(open, 0)
+	w.Set(Open, 0)
 	if conn, err = dial(context.WithoutCancel(ctx)); err != nil {
 		t.Fatal(err)
 	}

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+// Package wire connects programs of a test over TCP so that the test can break the connection. It
+// knows nothing of what they send.
+package wire
 
 import (
 	"context"
-	"errors"
 	"net"
 	"sync"
 	"time"
@@ -12,34 +13,33 @@ import (
 	"github.com/acnodal/epic/test/netlab"
 )
 
-// state is what a wire does with connections.
-type state int
+// State is what a wire does with connections.
+type State int
 
 const (
-	// open passes everything on, cut ends connections at once, stalled accepts them and passes
+	// Open passes everything on, Cut ends connections at once, Stalled accepts them and passes
 	// nothing on.
-	open state = iota
-	cut
-	stalled
+	Open State = iota
+	Cut
+	Stalled
 )
 
-// wire is a TCP connection between two programs that can be broken: programs in namespaces reach
-// servers of the machine by it.
-type wire struct {
+// Wire leads from an address of one network namespace to a server elsewhere.
+type Wire struct {
 	listener net.Listener
 	dial     func(context.Context) (net.Conn, error)
 
 	mu    sync.Mutex
-	state state
+	state State
 	delay time.Duration
 	// changed is closed when the state changes.
 	changed chan struct{}
 	conns   map[net.Conn]bool
 }
 
-// newWire listens in a namespace, or on the machine itself if that is nil, until the context ends.
-func newWire(ctx context.Context, n *netlab.Namespace, address string, dial func(context.Context) (net.Conn, error)) (*wire, error) {
-	w := &wire{dial: dial, changed: make(chan struct{}), conns: map[net.Conn]bool{}}
+// New listens in a namespace, or on the machine itself if that is nil, until the context ends.
+func New(ctx context.Context, n *netlab.Namespace, address string, dial func(context.Context) (net.Conn, error)) (*Wire, error) {
+	w := &Wire{dial: dial, changed: make(chan struct{}), conns: map[net.Conn]bool{}}
 	var err error
 	if n == nil {
 		w.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", address)
@@ -51,7 +51,7 @@ func newWire(ctx context.Context, n *netlab.Namespace, address string, dial func
 	}
 	context.AfterFunc(ctx, func() {
 		_ = w.listener.Close()
-		w.set(cut, 0)
+		w.Set(Cut, 0)
 	})
 	go func() {
 		for {
@@ -65,21 +65,24 @@ func newWire(ctx context.Context, n *netlab.Namespace, address string, dial func
 	return w, nil
 }
 
-// set changes what the wire does, also with the connections that there are.
-func (w *wire) set(s state, delay time.Duration) {
+// Address is where the wire begins.
+func (w *Wire) Address() string { return w.listener.Addr().String() }
+
+// Set changes what the wire does, also with the connections that there are.
+func (w *Wire) Set(s State, delay time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.state, w.delay = s, delay
 	close(w.changed)
 	w.changed = make(chan struct{})
-	if s == cut {
+	if s == Cut {
 		for conn := range w.conns {
 			_ = conn.Close()
 		}
 	}
 }
 
-func (w *wire) carry(ctx context.Context, near net.Conn) {
+func (w *Wire) carry(ctx context.Context, near net.Conn) {
 	defer func() { _ = near.Close() }()
 	if !w.keep(near) {
 		return
@@ -107,35 +110,35 @@ func (w *wire) carry(ctx context.Context, near net.Conn) {
 }
 
 // keep has a connection ended with the wire. It returns false if that is cut.
-func (w *wire) keep(conn net.Conn) bool {
+func (w *Wire) keep(conn net.Conn) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.state == cut {
+	if w.state == Cut {
 		return false
 	}
 	w.conns[conn] = true
 	return true
 }
 
-func (w *wire) forget(conn net.Conn) {
+func (w *Wire) forget(conn net.Conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.conns, conn)
 }
 
 // pass waits as the wire's state demands. It returns false if the wire is cut.
-func (w *wire) pass(ctx context.Context) bool {
+func (w *Wire) pass(ctx context.Context) bool {
 	for {
 		w.mu.Lock()
 		s, delay, changed := w.state, w.delay, w.changed
 		w.mu.Unlock()
 		switch s {
-		case open:
+		case Open:
 			if delay > 0 {
 				time.Sleep(delay)
 			}
 			return true
-		case cut:
+		case Cut:
 			return false
 		}
 		select {
@@ -146,7 +149,7 @@ func (w *wire) pass(ctx context.Context) bool {
 	}
 }
 
-func (w *wire) copy(ctx context.Context, to, from net.Conn) {
+func (w *Wire) copy(ctx context.Context, to, from net.Conn) {
 	b := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(b)
@@ -167,13 +170,11 @@ func (w *wire) copy(ctx context.Context, to, from net.Conn) {
 	}
 }
 
-// dialTo connects to an address of the machine.
-func dialTo(address string) func(context.Context) (net.Conn, error) {
+// To connects to an address of the machine.
+func To(address string) func(context.Context) (net.Conn, error) {
 	return func(ctx context.Context) (net.Conn, error) {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
 		return new(net.Dialer).DialContext(ctx, "tcp", address)
 	}
 }
-
-var errNobody = errors.New("no server answers")
