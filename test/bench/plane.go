@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/acnodal/epic/pkg/pki"
+	"github.com/acnodal/epic/test/tools/kubebin"
 )
 
 //go:embed manifests
@@ -72,17 +73,8 @@ func startPlane(ctx context.Context, b binaries, name string) (_ *plane, err err
 	if p.core, err = kubernetes.NewForConfig(p.config); err != nil {
 		return nil, err
 	}
-	cert, key := own.ServingFiles()
-	frontDir := filepath.Dir(front.CAFile())
 	p.kube, err = startProcess(ctx, dir, "kube-apiserver", b.KubeAPIServer,
-		"--etcd-servers", p.etcd.endpoint, "--bind-address=127.0.0.1", "--secure-port", fmt.Sprint(port), "--endpoint-reconciler-type=none",
-		"--tls-cert-file", cert, "--tls-private-key-file", key, "--cert-dir", dir, "--client-ca-file", own.CAFile(), "--authorization-mode=RBAC",
-		"--requestheader-client-ca-file", front.CAFile(), "--requestheader-allowed-names", pki.AdminUser,
-		"--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group",
-		"--requestheader-uid-headers=X-Remote-Uid", "--requestheader-extra-headers-prefix=X-Remote-Extra-",
-		"--proxy-client-cert-file", filepath.Join(frontDir, "admin.crt"), "--proxy-client-key-file", filepath.Join(frontDir, "admin.key"),
-		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file", key, "--service-account-signing-key-file", key,
-		"--service-cluster-ip-range=192.0.2.0/24")
+		append(kubebin.ServerArgs(own, front, dir, fmt.Sprint(port)), "--etcd-servers", p.etcd.endpoint)...)
 	if err != nil {
 		return nil, err
 	}

@@ -255,20 +255,11 @@ func (w *world) newCluster(name, binary string) (*cluster, error) {
 		return nil, err
 	}
 	c.cert, c.key = own.ServingFiles()
-	cert, key := c.cert, c.key
-	frontDir := filepath.Dir(front.CAFile())
-	c.server, err = w.run(name+"-apiserver", binary,
+	c.server, err = w.run(name+"-apiserver", binary, append(kubebin.ServerArgs(own, front, dir, fmt.Sprint(port)),
 		// The history is judged: it is kept, and in a form that reads easily.
 		"--etcd-servers", w.etcdURL, "--etcd-prefix=/"+name, "--etcd-compaction-interval=0", "--storage-media-type=application/json",
-		"--bind-address=127.0.0.1", "--secure-port", fmt.Sprint(port), "--endpoint-reconciler-type=none",
-		"--tls-cert-file", cert, "--tls-private-key-file", key, "--cert-dir", dir, "--client-ca-file", own.CAFile(), "--authorization-mode=RBAC",
-		"--requestheader-client-ca-file", front.CAFile(), "--requestheader-allowed-names", pki.AdminUser,
-		"--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group",
-		"--requestheader-uid-headers=X-Remote-Uid", "--requestheader-extra-headers-prefix=X-Remote-Extra-",
-		"--proxy-client-cert-file", filepath.Join(frontDir, "admin.crt"), "--proxy-client-key-file", filepath.Join(frontDir, "admin.key"),
-		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file", key, "--service-account-signing-key-file", key,
-		"--service-cluster-ip-range=192.0.2.0/24", "--shutdown-delay-duration=0",
-		"--audit-policy-file", policy, "--audit-log-path", c.audit)
+		"--shutdown-delay-duration=0",
+		"--audit-policy-file", policy, "--audit-log-path", c.audit)...)
 	return c, err
 }
 

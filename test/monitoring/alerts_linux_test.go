@@ -15,7 +15,7 @@ type fault struct {
 	alerts []string
 	// cause makes it go wrong, and returns what continues while it is wrong, if anything, and what
 	// repairs it.
-	cause func(s *site) (meanwhile func(*site), mend func(*site))
+	cause func(s *site) (during func(*site), repair func(*site))
 }
 
 // phases follow each other. The faults of one come at the same time: they concern different

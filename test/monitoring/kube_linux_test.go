@@ -33,6 +33,7 @@ import (
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 	"github.com/acnodal/epic/pkg/pki"
 	"github.com/acnodal/epic/test/tools/freeport"
+	"github.com/acnodal/epic/test/tools/kubebin"
 )
 
 // root is the project's.
@@ -61,20 +62,10 @@ func (s *site) startKube() {
 	_, port, err := net.SplitHostPort(s.api)
 	s.must(err)
 	s.must(own.WriteKubeconfig(s.in("admin.kubeconfig"), "https://"+s.api))
-	cert, key := own.ServingFiles()
-	frontDir := filepath.Dir(front.CAFile())
 	s.ca, err = os.ReadFile(own.CAFile())
 	s.must(err)
-	s.start("kube-apiserver", s.kube.KubeAPIServer, nil,
-		"--etcd-servers", s.etcd("kube-etcd"), "--bind-address=127.0.0.1", "--secure-port", port, "--endpoint-reconciler-type=none",
-		"--tls-cert-file", cert, "--tls-private-key-file", key, "--cert-dir", s.in("kube"), "--client-ca-file", own.CAFile(), "--authorization-mode=RBAC",
-		"--disable-admission-plugins=ServiceAccount",
-		"--requestheader-client-ca-file", front.CAFile(), "--requestheader-allowed-names", pki.AdminUser,
-		"--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group",
-		"--requestheader-uid-headers=X-Remote-Uid", "--requestheader-extra-headers-prefix=X-Remote-Extra-",
-		"--proxy-client-cert-file", filepath.Join(frontDir, "admin.crt"), "--proxy-client-key-file", filepath.Join(frontDir, "admin.key"),
-		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file", key, "--service-account-signing-key-file", key,
-		"--service-cluster-ip-range=192.0.2.0/24", "--shutdown-delay-duration=0")
+	s.start("kube-apiserver", s.kube.KubeAPIServer, nil, append(kubebin.ServerArgs(own, front, s.in("kube"), port),
+		"--etcd-servers", s.etcd("kube-etcd"), "--disable-admission-plugins=ServiceAccount", "--shutdown-delay-duration=0")...)
 	config, err := clientcmd.BuildConfigFromFlags("", s.in("admin.kubeconfig"))
 	s.must(err)
 	config.QPS = -1

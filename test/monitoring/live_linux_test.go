@@ -52,13 +52,13 @@ func TestAlertsFire(t *testing.T) {
 func (s *site) has(f *fault) {
 	s.Helper()
 	began := time.Now()
-	meanwhile, mend := f.cause(s)
+	during, repair := f.cause(s)
 	seen := map[string]bool{}
 	deadline := time.Now().Add(patience)
 	var problem error
 	for len(seen) < len(f.alerts) && time.Now().Before(deadline) {
-		if meanwhile != nil {
-			meanwhile(s)
+		if during != nil {
+			during(s)
 		}
 		var now map[string]int
 		now, problem = s.firing()
@@ -71,8 +71,8 @@ func (s *site) has(f *fault) {
 		time.Sleep(300 * time.Millisecond)
 	}
 	mended := time.Now()
-	if mend != nil {
-		mend(s)
+	if repair != nil {
+		repair(s)
 	}
 	var missing []string
 	for _, alert := range f.alerts {
