@@ -17,10 +17,11 @@ import (
 type State int
 
 const (
-	// Open passes everything on, Cut ends connections at once, Stalled accepts them and passes
-	// nothing on.
+	// Open passes everything on.
 	Open State = iota
+	// Cut ends connections immediately.
 	Cut
+	// Stalled accepts connections and passes nothing on.
 	Stalled
 )
 
