@@ -46,21 +46,21 @@ func parse(s string) (Pool, error) {
 	}
 	from, to, ok := strings.Cut(s, "-")
 	if !ok {
-		return Pool{}, fmt.Errorf("%q is neither a CIDR prefix (192.0.2.0/24) nor a range (192.0.2.1-192.0.2.9)", s)
+		return Pool{}, fmt.Errorf("%q is not a CIDR (192.0.2.0/24) or a range (192.0.2.1-192.0.2.9)", s)
 	}
 	f, err := netip.ParseAddr(from)
 	if err != nil {
-		return Pool{}, fmt.Errorf("%q: the start is no IP address", s)
+		return Pool{}, fmt.Errorf("%q: the start is not an IP address", s)
 	}
 	t, err := netip.ParseAddr(to)
 	if err != nil {
-		return Pool{}, fmt.Errorf("%q: the end is no IP address", s)
+		return Pool{}, fmt.Errorf("%q: the end is not an IP address", s)
 	}
 	switch {
 	case f.Zone() != "" || t.Zone() != "" || f.Is4In6() || t.Is4In6():
 		return Pool{}, fmt.Errorf("%q: write plain IPv4 or IPv6 addresses, without a zone and not IPv4 inside IPv6", s)
 	case f.Is4() != t.Is4():
-		return Pool{}, fmt.Errorf("%q: start and end are of different families", s)
+		return Pool{}, fmt.Errorf("%q: start and end are of different address families", s)
 	case t.Less(f):
 		return Pool{}, fmt.Errorf("%q: the end comes before the start", s)
 	}
@@ -85,7 +85,7 @@ func ParseAssignable(s, subnet string) (pool, part Pool, err error) {
 	}
 	link, err := netip.ParsePrefix(subnet)
 	if err != nil {
-		return Pool{}, Pool{}, fmt.Errorf("subnet %q is no CIDR prefix", subnet)
+		return Pool{}, Pool{}, fmt.Errorf("subnet %q is not a CIDR", subnet)
 	}
 	p, err := netip.ParsePrefix(s)
 	if err != nil || p.Addr().BitLen()-p.Bits() < hostBitsWithEnds {

@@ -65,7 +65,7 @@ func TestExpensiveBodies(t *testing.T) {
 		{"long list, apply", types.ApplyPatchType, strings.Replace(long, "{", `{"apiVersion":"epic.acnodal.io/v1","kind":"GWRoute",`, 1), "a list of 1001 entries"},
 		{"large", types.MergePatchType, wide, "longer than 524288 bytes"},
 		{"operations", types.JSONPatchType, ops, "501 operations"},
-		{"references", types.ApplyPatchType, "apiVersion: epic.acnodal.io/v1\nkind: GWRoute\nspec: &a {b: *a}\n", "refers to a part of itself"},
+		{"references", types.ApplyPatchType, "apiVersion: epic.acnodal.io/v1\nkind: GWRoute\nspec: &a {b: *a}\n", "contains a reference"},
 	} {
 		options := metav1.PatchOptions{}
 		if test.kind == types.ApplyPatchType {
@@ -157,7 +157,7 @@ func TestAccountLimits(t *testing.T) {
 			return err
 		}
 	}
-	refused("account object limit exceeded: account a may have 3 objects", create("epic-a", 1))
+	refused("account object limit exceeded: account a has 3 objects of this API, and its limit is 3", create("epic-a", 1))
 	refused("account storage limit exceeded: the objects of account b may take 100000 bytes", create("epic-b", 40000))
 	refused("account object limit exceeded", func(int) error {
 		_, err := routes.Create(t.Context(), gwRoute("dry"), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})

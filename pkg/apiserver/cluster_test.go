@@ -294,7 +294,7 @@ func TestReadyzNamesThePermission(t *testing.T) {
 	// Whose front proxy to trust is read after the start.
 	client := a.frontProxyAs(t, "alice")
 	status, body := get(t, client, a.url+"/readyz/"+name)
-	for deadline := time.Now().Add(30 * time.Second); (status == http.StatusForbidden || strings.Contains(body, "not been asked")) && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(30 * time.Second); (status == http.StatusForbidden || strings.Contains(body, "not been queried")) && time.Now().Before(deadline); {
 		time.Sleep(50 * time.Millisecond)
 		client.CloseIdleConnections()
 		status, body = get(t, client, a.url+"/readyz/"+name)
@@ -375,10 +375,10 @@ func TestGatewayPods(t *testing.T) {
 		"its own entry":        {[]string{"node1"}, `{"status":{"nodes":{"203.0.113.1":{"name":"node1"}}}}`, "/epic/status", `"node1"`},
 		"another's entry":      {[]string{"node1"}, `{"status":{"nodes":{"203.0.113.2":{"name":"node1"}}}}`, "/epic/status", "node node1 (203.0.113.1) may only write"},
 		"the spec":             {[]string{"node1"}, `{"spec":{"envoy-image":"mine"}}`, "/epic", "this is UPDATE of epics"},
-		"a token without node": {nil, `{"status":{"nodes":{"203.0.113.1":{"name":"node1"}}}}`, "/epic/status", "does not say on which node"},
-		"a token with two":     {[]string{"node1", "node2"}, `{"status":{"nodes":{"203.0.113.1":{"name":"node1"}}}}`, "/epic/status", "does not say on which node"},
+		"a token without node": {nil, `{"status":{"nodes":{"203.0.113.1":{"name":"node1"}}}}`, "/epic/status", "does not contain the node"},
+		"a token with two":     {[]string{"node1", "node2"}, `{"status":{"nodes":{"203.0.113.1":{"name":"node1"}}}}`, "/epic/status", "does not contain the node"},
 		"a Node that is not":   {[]string{"node9"}, `{"status":{"nodes":{"203.0.113.1":{"name":"node1"}}}}`, "/epic/status", "Node node9, which does not exist"},
-		"no program on a node": {nil, `{"spec":{"envoy-image":"mine"}}`, "/epic", "nothing may be written"},
+		"no program on a node": {nil, `{"spec":{"envoy-image":"mine"}}`, "/epic", "can't write anything"},
 	} {
 		r := as(account, http.MethodPatch, url+test.path, test.body)
 		r.Header.Set("Content-Type", "application/merge-patch+json")

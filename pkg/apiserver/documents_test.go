@@ -18,7 +18,7 @@ import (
 const (
 	// modelPrefix begins the names of our types in the documents.
 	modelPrefix = "com.github.acnodal.epic.pkg.apis.epic.v1."
-	// statusModel is the type of an answer that is no object.
+	// statusModel is the type of an answer that is not an object.
 	statusModel = "io.k8s.apimachinery.pkg.apis.meta.v1.Status"
 	// eventModel is the type of what a watch sends.
 	eventModel = "io.k8s.apimachinery.pkg.apis.meta.v1.WatchEvent"

@@ -35,7 +35,7 @@ func (c CompletedConfig) installAPI(server *genericapiserver.GenericAPIServer) e
 	if err := server.AddPostStartHook("claim-dns-names", func(hook genericapiserver.PostStartHookContext) error {
 		go func() {
 			if err := c.extra.Claims.AdoptDNSNames(hook, epic.ResourceLoadBalancers, epic.ResourceGWProxies); err != nil && hook.Err() == nil {
-				klog.FromContext(hook).Error(err, "Could not claim the DNS names of objects that a former release wrote; the audit reports them")
+				klog.FromContext(hook).Error(err, "Could not claim the DNS names of objects that an earlier release wrote; the audit reports them")
 			}
 		}()
 		return nil

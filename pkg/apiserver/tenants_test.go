@@ -95,7 +95,7 @@ func TestGroupBoundsItsProxies(t *testing.T) {
 		object := func(name, spec string) string {
 			return fmt.Sprintf(`{"kind":%q,"metadata":{"name":%q,"labels":{"epic.acnodal.io/owning-lbservicegroup":"group"}},"spec":{%s}}`, kind, name, spec)
 		}
-		refusedTemplate, refusedCount := "spec.envoy-template: Forbidden", "spec.envoy-replica-count: Forbidden: it is more than the 2 of group group"
+		refusedTemplate, refusedCount := "spec.envoy-template: Forbidden", "spec.envoy-replica-count: Forbidden: it is more than the limit of 2 in group group"
 		create := func(name, spec string, code int, text string) string {
 			t.Helper()
 			for _, query := range []string{"?dryRun=All", ""} {
@@ -108,7 +108,7 @@ func TestGroupBoundsItsProxies(t *testing.T) {
 		}
 		create("a1", `"envoy-template":`+ownTemplate, http.StatusForbidden, refusedTemplate)
 		create("a2", `"envoy-replica-count":3`, http.StatusForbidden, refusedCount)
-		create("a3", `"envoy-replica-count":100`, http.StatusForbidden, "use the group's or fewer")
+		create("a3", `"envoy-replica-count":100`, http.StatusForbidden, "use at most the group's number")
 		create("a4", `"envoy-replica-count":1`, http.StatusCreated, `"envoy-replica-count":1`)
 		// The exported object has the group's template in it.
 		created := create("web", "", http.StatusCreated, `a: {{.Port}}`)

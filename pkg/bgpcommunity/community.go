@@ -37,7 +37,7 @@ func Parse(s string) (Community, error) {
 	texts := strings.Split(s, ":")
 	bits := map[int]int{2: 16, 3: 32}[len(texts)]
 	if bits == 0 {
-		return Community{}, fmt.Errorf("must be two numbers such as 64512:100, three such as 64512:1:100, or no-export, no-advertise or graceful-shutdown: write one of these")
+		return Community{}, fmt.Errorf("must be two numbers such as 64512:100, three numbers such as 64512:1:100, or no-export, no-advertise or graceful-shutdown: use one of these")
 	}
 	var parts [3]uint32
 	for i, text := range texts {

@@ -43,7 +43,7 @@ func NoArguments(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%q is no command and no flag; %q lists both", args[0], c.CommandPath()+" --help")
+	return fmt.Errorf("%q is not a command or a flag; %q lists both", args[0], c.CommandPath()+" --help")
 }
 
 // NewVersionCommand returns a command that prints the program's release, a line

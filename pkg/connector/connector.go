@@ -188,7 +188,7 @@ func (b *base) config(ctx context.Context) (*publish.Config, error) {
 
 // errStale is returned instead of a removal that the caches may have been too old for. The
 // object is worked on again shortly.
-var errStale = errors.New("the cache is older than the object")
+var errStale = errors.New("the cache is outdated")
 
 // confirm returns errStale unless a local object is still as the cache has it; nil if the
 // cache has none. Published objects are removed only after that: a cache may lag behind,

@@ -20,11 +20,11 @@ var (
 	}, []string{"kind", "operation"})
 	refusals = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Namespace: epic.MetricsNamespace, Subsystem: "connector", Name: "refused_objects",
-		Help: "Local objects that EPIC refuses as they are, by kind.",
+		Help: "Local objects that EPIC currently refuses, by kind.",
 	}, []string{"kind"})
 	statusWrites = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: epic.MetricsNamespace, Subsystem: "connector", Name: "status_writes_total",
-		Help: "Writes of the status of local objects, by kind.",
+		Help: "Status writes to local objects, by kind.",
 	}, []string{"kind"})
 )
 

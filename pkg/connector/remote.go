@@ -158,10 +158,10 @@ type foreignError struct{ kind, name, cluster string }
 
 func (e *foreignError) Error() string {
 	if e.cluster == "" {
-		return fmt.Sprintf("%s %s in EPIC was made by somebody else: delete it there, or choose another name", e.kind, e.name)
+		return fmt.Sprintf("%s %s in EPIC was not created by a connector: delete it there, or choose another name", e.kind, e.name)
 	}
-	return fmt.Sprintf("%s %s in EPIC belongs to the cluster %q: if that is a former name of this cluster, give the connector --former-clusters=%s; "+
-		"if it is a copy of this one, publish from one of them only", e.kind, e.name, e.cluster, e.cluster)
+	return fmt.Sprintf("%s %s in EPIC belongs to the cluster %q: if that is a previous name of this cluster, start the connector with --former-clusters=%s; "+
+		"if that cluster is a copy of this one, publish from only one of them", e.kind, e.name, e.cluster, e.cluster)
 }
 
 // takeOver makes the connector the only owner of the fields that it applies, so
@@ -187,7 +187,7 @@ func (r *remote) takeOver(ctx context.Context, want *unstructured.Unstructured, 
 	if err := r.client.Patch(ctx, live, client.RawPatch(types.MergePatchType, patch)); err != nil {
 		return fmt.Errorf("take over %s %s: %w", want.GetKind(), want.GetName(), err)
 	}
-	klog.FromContext(ctx).Info("Took over fields in EPIC that others had set", "kind", want.GetKind(), "name", want.GetName())
+	klog.FromContext(ctx).Info("Took over fields in EPIC that others set", "kind", want.GetKind(), "name", want.GetName())
 	return nil
 }
 

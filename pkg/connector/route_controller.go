@@ -113,7 +113,7 @@ func (r *routeReconciler) Reconcile(ctx context.Context, request reconcile.Reque
 	r.note(r.refused, before, refusal)
 	changed, ok := before.DeepCopyObject().(client.Object)
 	if !ok {
-		return after, fmt.Errorf("%T is no object", before)
+		return after, fmt.Errorf("%T is not an object", before)
 	}
 	status := publish.RouteOf(changed).Status
 	if len(result.Parents) == 0 && len(status.Parents) == 0 {

@@ -47,7 +47,7 @@ func (s *secretRunner) Start(ctx context.Context) error {
 			return nil //nolint:nilerr // the end of ctx is no failure
 		case err != nil:
 			after = retry.Step()
-			klog.FromContext(ctx).Error(err, "Could not write all Secrets to EPIC; trying again", "after", after)
+			klog.FromContext(ctx).Error(err, "Could not write all Secrets to EPIC, trying again", "after", after)
 		default:
 			swept = true
 			retry.Duration, retry.Steps = time.Second, 6
@@ -127,8 +127,8 @@ func (s *secretRunner) warnOfNamesakes(ctx context.Context) {
 	}
 	for _, o := range others {
 		if s.remote.namesake(o) && !s.remote.mine(o) {
-			klog.FromContext(ctx).Error(nil, "Another client cluster has published under this cluster's name. Give one of them another name; "+
-				"or, if this one replaces it, start the connector with --former-clusters="+s.options.Cluster,
+			klog.FromContext(ctx).Error(nil, "Another client cluster has published under this cluster's name. Rename one of them, "+
+				"or, if this cluster replaces it, start the connector with --former-clusters="+s.options.Cluster,
 				"cluster", s.options.Cluster, "object", kindOf(o)+"/"+o.GetName(), "uid", o.GetAnnotations()[publish.ClusterUIDKey], "ownUID", s.options.ClusterUID)
 			return
 		}

@@ -103,7 +103,7 @@ func (w *apiSecrets) Sweep(ctx context.Context, cluster string, keep []string) e
 	}
 	others := client.MatchingFieldsSelector{Selector: secretrefs.Except(keep)}
 	if err := w.client.DeleteAllOf(ctx, &corev1.Secret{}, client.InNamespace(w.namespace), selector, others); err != nil {
-		return fmt.Errorf("delete Secrets of former runs: %w", err)
+		return fmt.Errorf("delete Secrets of previous runs: %w", err)
 	}
 	return nil
 }

@@ -59,7 +59,7 @@ func (w *watcher) controller(name string, r reconcile.Reconciler, watches ...wat
 		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry),
 	})
 	if err != nil {
-		return fmt.Errorf("make the controller %s: %w", name, err)
+		return fmt.Errorf("create the controller %s: %w", name, err)
 	}
 	for _, each := range watches {
 		from := w.mgr.GetCache()

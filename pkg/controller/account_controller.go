@@ -84,21 +84,21 @@ type accountHas struct {
 // proxy. An account whose quota is used up does everything that was asked of it.
 func accountConditions(account *epicv1.Account, has accountHas) []metav1.Condition {
 	limit := int(ptr.Deref(account.Spec.ProxyLimit, epic.DefaultProxyLimit))
-	quota := condition(ConditionQuotaAvailable, true, ReasonAvailable, "The account may have more load balancers and gateway proxies")
+	quota := condition(ConditionQuotaAvailable, true, ReasonAvailable, "The account can create more load balancers and gateway proxies")
 	was := meta.FindStatusCondition(account.Status.Conditions, ConditionQuotaAvailable)
 	scarce := was != nil && was.Reason != ReasonAvailable
 	switch percent := has.proxies * 100 / max(limit, 1); { //nolint:mnd // percent
 	case has.proxies >= limit:
 		quota = condition(ConditionQuotaAvailable, false, ReasonQuotaExhausted,
-			"The account may have %d load balancers and gateway proxies together, and has no fewer: delete one, or raise spec.proxyLimit", limit)
+			"The account has reached its limit of %d load balancers and gateway proxies: delete one, or raise spec.proxyLimit", limit)
 	case percent >= addresspool.NearlyFullFrom, scarce && percent >= plentyBelow:
 		quota = condition(ConditionQuotaAvailable, true, ReasonQuotaNearlyExhausted,
-			"Few of the %d load balancers and gateway proxies that the account may have are left: delete those that are not needed, or raise spec.proxyLimit", limit)
+			"The account has nearly reached its limit of %d load balancers and gateway proxies: delete those that are not needed, or raise spec.proxyLimit", limit)
 	}
-	groups := condition(ConditionGroupsAvailable, true, ReasonAvailable, "There is a service group that the account may use")
+	groups := condition(ConditionGroupsAvailable, true, ReasonAvailable, "The account may use at least one service group")
 	if has.groups == 0 {
 		groups = condition(ConditionGroupsAvailable, false, ReasonNoGroup,
-			"There is no LBServiceGroup in the account's namespace or in %s, so it can have no proxies: create one", epic.ConfigNamespace)
+			"There is no LBServiceGroup in the account's namespace or in %s, so the account can't create proxies: create one", epic.ConfigNamespace)
 	}
 	ready := withReady(groups)[1]
 	return []metav1.Condition{quota, groups, ready}

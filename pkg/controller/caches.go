@@ -43,7 +43,7 @@ func newCaches(o *Options) (*caches, error) {
 		{c.kinds.GatewayNodes().Informer(), nil},
 	} {
 		if err := kind.informer.AddIndexers(kind.indexers); err != nil {
-			return nil, fmt.Errorf("adding indexes to a cache: %w", err)
+			return nil, fmt.Errorf("add indexes to a cache: %w", err)
 		}
 		c.informers = append(c.informers, kind.informer)
 	}

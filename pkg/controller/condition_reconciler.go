@@ -130,7 +130,7 @@ func conditionsPatch(s *subject) (data []byte, conditions []metav1.Condition, er
 		"status":   status,
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("encoding the conditions: %w", err)
+		return nil, nil, fmt.Errorf("encode the conditions: %w", err)
 	}
 	return data, conditions, nil
 }

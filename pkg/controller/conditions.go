@@ -70,7 +70,7 @@ func (p *plan) tunnelsReady(s *state, tenantNodes, epicNodes int) metav1.Conditi
 	c := metav1.Condition{Type: ConditionTunnelsReady, Status: metav1.ConditionFalse}
 	switch {
 	case s.direct:
-		c.Status, c.Reason, c.Message = metav1.ConditionTrue, ReasonNotNeeded, "true-ingress is false: requests travel without tunnels"
+		c.Status, c.Reason, c.Message = metav1.ConditionTrue, ReasonNotNeeded, "true-ingress is false, so requests do not use tunnels"
 	case len(s.endpoints) == 0:
 		c.Reason, c.Message = ReasonNoEndpoints, "No endpoint is ready"
 	case tenantNodes == 0:
@@ -79,7 +79,7 @@ func (p *plan) tunnelsReady(s *state, tenantNodes, epicNodes int) metav1.Conditi
 		c.Reason, c.Message = ReasonNoProxies, noProxiesYet
 	case p.wanted > epic.MaxTunnelsPerObject:
 		c.Reason, c.Message = ReasonTooManyTunnels, fmt.Sprintf(
-			"%d tunnels are needed between %s and %s, and one object may have %d: run proxies on fewer gateway nodes, or divide the endpoints among several objects",
+			"%d tunnels are needed between %s and %s, but an object may have %d: run proxies on fewer gateway nodes, or divide the endpoints among several objects",
 			p.wanted, count(tenantNodes, "node"), count(epicNodes, "gateway node"), epic.MaxTunnelsPerObject)
 	default:
 		c.Status, c.Reason, c.Message = metav1.ConditionTrue, ReasonAssigned,

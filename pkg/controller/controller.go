@@ -81,7 +81,7 @@ type Controller struct {
 // New returns a controller that no manager runs yet.
 func New(o Options) (*Controller, error) {
 	if o.Workers < 1 {
-		return nil, fmt.Errorf("%d workers are too few: have at least 1", o.Workers)
+		return nil, fmt.Errorf("%d workers are too few: set at least 1", o.Workers)
 	}
 	c, err := newCaches(&o)
 	if err != nil {
@@ -131,7 +131,7 @@ func New(o Options) (*Controller, error) {
 // filled before the manager leads, so it can take over at once.
 func (c *Controller) AddTo(mgr manager.Manager) error {
 	if err := mgr.Add(c.caches); err != nil {
-		return fmt.Errorf("adding the caches: %w", err)
+		return fmt.Errorf("add the caches: %w", err)
 	}
 	for _, r := range c.reconcilers {
 		if err := r.addTo(mgr, c.workers, func(ctx context.Context, _ queue) error { return c.begin(ctx) }); err != nil {
@@ -147,7 +147,7 @@ func (c *Controller) AddTo(mgr manager.Manager) error {
 			return nil
 		}))
 		if err != nil {
-			return fmt.Errorf("adding what the controllers need: %w", err)
+			return fmt.Errorf("add the controllers' dependencies: %w", err)
 		}
 	}
 	return nil
@@ -171,7 +171,7 @@ func (c *Controller) begin(ctx context.Context) error {
 	return c.beginErr
 }
 
-var errCachesNotFilled = errors.New("the caches are not filled yet: see whether the API server answers, and whether this program may list and watch")
+var errCachesNotFilled = errors.New("the caches are not filled yet: check whether the API server responds, and whether this program may list and watch")
 
 // CheckCaches is a health check that passes once all caches are filled.
 func (c *Controller) CheckCaches() healthz.HealthChecker {

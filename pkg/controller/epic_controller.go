@@ -109,11 +109,11 @@ func nodesReady(nodes map[string]epicv1.EPICNodeStatus, now time.Time) (c metav1
 	reason := ReasonAllReady
 	if len(notReady) > 0 {
 		reason = ReasonNodesNotReady
-		told = append(told, fmt.Sprintf("Gateway nodes that are not ready: %s: run \"epic-node status\" there", tell(notReady)))
+		told = append(told, fmt.Sprintf("These gateway nodes are not ready: %s: run \"epic-node status\" there", tell(notReady)))
 	}
 	if len(silent) > 0 {
 		reason = ReasonNodesSilent
-		told = append(told, fmt.Sprintf("Gateway nodes that have sent no heartbeat for %s: %s: see whether they are up, and their program's log", epic.NodeSilentAfter, tell(silent)))
+		told = append(told, fmt.Sprintf("These gateway nodes have sent no heartbeat for %s: %s: check whether they are up, and check the node program's log", epic.NodeSilentAfter, tell(silent)))
 	}
 	switch {
 	case len(nodes) == 0:
@@ -128,7 +128,7 @@ func nodesReady(nodes map[string]epicv1.EPICNodeStatus, now time.Time) (c metav1
 func addressesAvailable(prefixes []*epicv1.ServicePrefix) metav1.Condition {
 	for _, prefix := range prefixes {
 		if availability(prefix).Status == metav1.ConditionTrue {
-			return condition(ConditionAddressesAvailable, true, ReasonAvailable, "A ServicePrefix has addresses left")
+			return condition(ConditionAddressesAvailable, true, ReasonAvailable, "At least one ServicePrefix has addresses left")
 		}
 	}
 	if len(prefixes) == 0 {

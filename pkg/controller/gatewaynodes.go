@@ -144,11 +144,11 @@ func (g *gatewayNodes) look(ctx context.Context) error {
 		installation, err = nil, nil
 	}
 	if err != nil {
-		return fmt.Errorf("reading the EPIC object: %w", err)
+		return fmt.Errorf("read the EPIC object: %w", err)
 	}
 	list, err := g.client.EpicV1().GatewayNodes(epic.ConfigNamespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return fmt.Errorf("listing the gateway nodes: %w", err)
+		return fmt.Errorf("list the gateway nodes: %w", err)
 	}
 	objects := make([]*epicv1.GatewayNode, 0, len(list.Items))
 	for i := range list.Items {
@@ -188,9 +188,9 @@ func (g *gatewayNodes) look(ctx context.Context) error {
 	for _, node := range removed {
 		nodesRemoved.Inc()
 		if installation != nil {
-			g.events.Record(kinds[epic.ResourceEPICs].kind, installation, events.Event{Warning: true, Reason: EventNodeEvicted, Message: fmt.Sprintf("Evicted the gateway node %s, which has sent no heartbeat for %s: its proxies' tunnels are removed", node, g.timeout)})
+			g.events.Record(kinds[epic.ResourceEPICs].kind, installation, events.Event{Warning: true, Reason: EventNodeEvicted, Message: fmt.Sprintf("Evicted the gateway node %s, which has sent no heartbeat for %s, and removed its proxies' tunnels", node, g.timeout)})
 		}
-		klog.FromContext(ctx).Info("Evicted a gateway node that is silent", "node", node)
+		klog.FromContext(ctx).Info("Evicted a stale gateway node", "node", node)
 		delete(g.seen, node)
 	}
 	return nil
@@ -219,7 +219,7 @@ func (g *gatewayNodes) update(ctx context.Context, nodes map[string]epicv1.EPICN
 		}
 		if !s.lost {
 			s.lost = true
-			klog.FromContext(ctx).Info("Evicting a gateway node that sends no heartbeat", "node", node, "name", said.Name, "heartbeat", said.HeartbeatTime)
+			klog.FromContext(ctx).Info("Evicting a stale gateway node", "node", node, "name", said.Name, "heartbeat", said.HeartbeatTime)
 		}
 		lost = append(lost, node)
 	}
@@ -260,7 +260,7 @@ func (g *gatewayNodes) remove(ctx context.Context, objects []*epicv1.GatewayNode
 		case apierrors.IsConflict(err):
 			return false, nil
 		case err != nil && !apierrors.IsNotFound(err):
-			return false, fmt.Errorf("deleting the object of gateway node %s: %w", node, err)
+			return false, fmt.Errorf("delete the object of gateway node %s: %w", node, err)
 		}
 	}
 	return true, nil
@@ -278,14 +278,14 @@ func (g *gatewayNodes) removeEntries(ctx context.Context, installation *epicv1.E
 		"status":   map[string]any{"nodes": entries},
 	})
 	if err != nil {
-		return false, fmt.Errorf("encoding a patch: %w", err)
+		return false, fmt.Errorf("encode a patch: %w", err)
 	}
 	_, err = g.client.EpicV1().EPICs(installation.Namespace).Patch(ctx, installation.Name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: fieldManager}, "status")
 	switch {
 	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
 		return false, nil
 	case err != nil:
-		return false, fmt.Errorf("removing the gateway nodes %v from the EPIC object: %w", addresses, err)
+		return false, fmt.Errorf("remove the gateway nodes %v from the EPIC object: %w", addresses, err)
 	}
 	return true, nil
 }

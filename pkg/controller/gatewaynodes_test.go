@@ -291,7 +291,7 @@ func TestWrote(t *testing.T) {
 		"an interface comes back": {&epicv1.ProxyStatus{}, info("192.0.2.1", 1), false},
 		"an interface changes":    {info("192.0.2.1", 1), info("192.0.2.1", 2), false},
 		"a pod comes over":        {info("192.0.2.2", 1), info("192.0.2.1", 1), false},
-		"it stays":                {info("192.0.2.1", 1), info("192.0.2.1", 1), true},
+		"it is not deleted":       {info("192.0.2.1", 1), info("192.0.2.1", 1), true},
 		"it goes":                 {info("192.0.2.1", 1), &epicv1.ProxyStatus{}, true},
 		"another's":               {&epicv1.ProxyStatus{}, info("192.0.2.2", 1), true},
 		"nobody's":                {&epicv1.ProxyStatus{}, info("", 1), true},

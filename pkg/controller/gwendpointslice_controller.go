@@ -69,14 +69,14 @@ func gwEndpointSlice(slice *epicv1.GWEndpointSlice, used bool, tunnels stateFunc
 	found, problems := endpoints.OfGWEndpointSlice(slice)
 	// The first of several nodes of one address is used.
 	problems = slices.DeleteFunc(problems, func(p endpoints.Problem) bool { return p.Reason == endpoints.ReasonAddressOnSeveralNodes })
-	inUse := condition(ConditionInUse, true, ReasonReferenced, "A GWRoute leads to its Service")
+	inUse := condition(ConditionInUse, true, ReasonReferenced, "A GWRoute refers to its Service")
 	switch {
 	case endpoints.ServiceOf(slice) == "":
-		inUse = condition(ConditionInUse, false, ReasonNoService, "spec.parentRef.uid is empty: set it to the uid of the slice's Service")
+		inUse = condition(ConditionInUse, false, ReasonNoService, "spec.parentRef.uid is empty: set it to the UID of the slice's Service")
 	case !used:
-		inUse = condition(ConditionInUse, false, ReasonNotReferenced, "No GWRoute leads to its Service %q: name this uid in a backendRef of one", endpoints.ServiceOf(slice))
+		inUse = condition(ConditionInUse, false, ReasonNotReferenced, "No GWRoute refers to its Service %q: set this UID as the name of a backendRef", endpoints.ServiceOf(slice))
 	}
-	known := condition(ConditionNodesKnown, true, ReasonKnown, "The address of each endpoint that is ready, and of its node, is known")
+	known := condition(ConditionNodesKnown, true, ReasonKnown, "The addresses of all ready endpoints and their nodes are known")
 	if len(problems) > 0 {
 		known = condition(ConditionNodesKnown, false, problems[0].Reason, "%s", tellProblems(problems))
 	}

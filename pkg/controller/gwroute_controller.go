@@ -85,13 +85,13 @@ func gwRoute(route *epicv1.GWRoute, missing []string, reached []*epicv1.GWEndpoi
 func routeAccepted(route *epicv1.GWRoute, missing []string) metav1.Condition {
 	switch {
 	case len(endpoints.ProxiesOf(route)) == 0:
-		return condition(ConditionAccepted, false, ReasonNoParents, "parentRefs names no GWProxy: name one")
+		return condition(ConditionAccepted, false, ReasonNoParents, "parentRefs is empty: add the name of a GWProxy")
 	case len(missing) > 0:
 		var told []string
 		for _, name := range missing {
 			told = append(told, shorten(fmt.Sprintf("%q", name), maxProblem))
 		}
-		return condition(ConditionAccepted, false, ReasonParentNotFound, "parentRefs names what is no GWProxy of this namespace: %s: create it, or take it out", tell(told))
+		return condition(ConditionAccepted, false, ReasonParentNotFound, "parentRefs names GWProxies that do not exist in this namespace: %s: create them, or remove the references", tell(told))
 	}
-	return condition(ConditionAccepted, true, ReasonAccepted, "Each GWProxy that parentRefs names is there")
+	return condition(ConditionAccepted, true, ReasonAccepted, "Each GWProxy in parentRefs exists")
 }

@@ -62,7 +62,7 @@ func availability(prefix *epicv1.ServicePrefix) metav1.Condition {
 func lbServiceGroup(group *epicv1.LBServiceGroup, prefix *epicv1.ServicePrefix) []metav1.Condition {
 	if prefix == nil {
 		return withReady(condition(ConditionAddressesAvailable, false, ReasonNoPrefix,
-			"There is no ServicePrefix %q, which the label %s names: create it, or name another", prefixOf(group), epic.OwningServicePrefixLabel))
+			"ServicePrefix %q in the label %s does not exist: create it, or change the label", prefixOf(group), epic.OwningServicePrefixLabel))
 	}
 	c := availability(prefix)
 	switch {

@@ -98,9 +98,9 @@ func (l *links) tunnelsUp(cutOff bool, has []metav1.Condition) (metav1.Condition
 	case known == 0 && !had:
 		return metav1.Condition{}, false
 	case known+l.unknown == 0:
-		return condition(ConditionTunnelsUp, true, ReasonNotNeeded, "No tunnel is needed"), true
+		return condition(ConditionTunnelsUp, true, ReasonNotNeeded, "No tunnel is required"), true
 	case known == 0:
-		c := condition(ConditionTunnelsUp, false, ReasonNotReported, "No gateway node reports on the tunnels: the condition NodesReady of the EPIC object names the stale nodes")
+		c := condition(ConditionTunnelsUp, false, ReasonNotReported, "No gateway node reports on the tunnels: see the condition NodesReady of the EPIC object")
 		c.Status = metav1.ConditionUnknown
 		return c, true
 	case len(l.down) == 0:
@@ -114,7 +114,7 @@ func (l *links) tunnelsUp(cutOff bool, has []metav1.Condition) (metav1.Condition
 }
 
 // downWayOut is what to do about a tunnel that is down.
-const downWayOut = "see whether the client node is up, whether its address is right, whether the node program runs there, and whether UDP from it reaches the gateway node"
+const downWayOut = "check whether the client node is up, whether its address is correct, whether the node program runs there, and whether its UDP packets reach the gateway node"
 
 // tellPairs is the first of some tunnels in one message.
 func tellPairs(pairs []pair) string {

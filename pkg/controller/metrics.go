@@ -25,27 +25,27 @@ const subsystem = "controller"
 var (
 	reconciles = metrics.NewCounterVec(&metrics.CounterOpts{
 		Namespace: epic.MetricsNamespace, Subsystem: subsystem, Name: "reconciles_total",
-		Help:           "Times that an object was looked at, by what came of it: unchanged, written, conflict (tried again on a newer version), error (tried again later).",
+		Help:           "Reconciliations, by result: unchanged, written, conflict (retried with a newer version), error (retried later).",
 		StabilityLevel: metrics.ALPHA,
 	}, []string{"kind", "result"})
 	nodesRemoved = metrics.NewCounter(&metrics.CounterOpts{
 		Namespace: epic.MetricsNamespace, Subsystem: subsystem, Name: "gateway_nodes_removed_total",
-		Help:           "Gateway nodes that sent no heartbeat for too long and were taken out of the EPIC object.",
+		Help:           "Gateway nodes that were evicted because they sent no heartbeat.",
 		StabilityLevel: metrics.ALPHA,
 	})
 	tunnelsWanted = metrics.NewGaugeVec(&metrics.GaugeOpts{
 		Namespace: epic.MetricsNamespace, Subsystem: subsystem, Name: "tunnels_wanted",
-		Help:           "Tunnels that are needed now.",
+		Help:           "Tunnels that are currently required.",
 		StabilityLevel: metrics.ALPHA,
 	}, []string{"kind"})
 	tunnelsAssigned = metrics.NewGaugeVec(&metrics.GaugeOpts{
 		Namespace: epic.MetricsNamespace, Subsystem: subsystem, Name: "tunnels_assigned",
-		Help:           "Tunnels that are needed now and have their ID.",
+		Help:           "Required tunnels that have an ID.",
 		StabilityLevel: metrics.ALPHA,
 	}, []string{"kind"})
 	tunnelsUnassigned = metrics.NewGaugeVec(&metrics.GaugeOpts{
 		Namespace: epic.MetricsNamespace, Subsystem: subsystem, Name: "tunnels_unassigned",
-		Help:           "Tunnels that are needed now and have no ID, because a write failed or the object would have too many.",
+		Help:           "Required tunnels without an ID, because a write failed or the object would have too many.",
 		StabilityLevel: metrics.ALPHA,
 	}, []string{"kind"})
 	objects = metrics.NewGaugeVec(&metrics.GaugeOpts{

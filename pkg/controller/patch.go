@@ -36,15 +36,15 @@ func statusPatch(meta *metav1.ObjectMeta, from, to *epicv1.ProxyStatus) ([]byte,
 	after.Metadata.UID, after.Metadata.ResourceVersion = meta.UID, meta.ResourceVersion
 	original, err := json.Marshal(before)
 	if err != nil {
-		return nil, fmt.Errorf("encoding the status that is: %w", err)
+		return nil, fmt.Errorf("encode the current status: %w", err)
 	}
 	modified, err := json.Marshal(after)
 	if err != nil {
-		return nil, fmt.Errorf("encoding the status that should be: %w", err)
+		return nil, fmt.Errorf("encode the desired status: %w", err)
 	}
 	data, err := jsonmergepatch.CreateThreeWayJSONMergePatch(original, modified, original)
 	if err != nil {
-		return nil, fmt.Errorf("comparing the status that is with the one that should be: %w", err)
+		return nil, fmt.Errorf("compare the current status with the desired one: %w", err)
 	}
 	return data, nil
 }

@@ -103,7 +103,7 @@ func (r *reconciler) options(workers int, logger logr.Logger) controller.TypedOp
 func (r *reconciler) addTo(mgr manager.Manager, workers int, known source.TypedFunc[cache.ObjectName]) error {
 	c, err := controller.NewTyped(r.name, mgr, r.options(workers, mgr.GetLogger()))
 	if err != nil {
-		return fmt.Errorf("making the controller of %s: %w", r.name, err)
+		return fmt.Errorf("create the controller of %s: %w", r.name, err)
 	}
 	sources := []source.TypedSource[cache.ObjectName]{known}
 	for _, s := range r.sources {
@@ -111,7 +111,7 @@ func (r *reconciler) addTo(mgr manager.Manager, workers int, known source.TypedF
 	}
 	for _, s := range sources {
 		if err := c.Watch(s); err != nil {
-			return fmt.Errorf("watching for the controller of %s: %w", r.name, err)
+			return fmt.Errorf("watch for the controller of %s: %w", r.name, err)
 		}
 	}
 	return nil

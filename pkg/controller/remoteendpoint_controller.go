@@ -96,17 +96,17 @@ func remoteEndpoint(rep *epicv1.RemoteEndpoint, lb *epicv1.LoadBalancer, tunnels
 func acceptance(rep *epicv1.RemoteEndpoint, lb *epicv1.LoadBalancer, tunnels stateFunc) (accepted, tunnel metav1.Condition) {
 	if lb == nil {
 		name := endpoints.LoadBalancerOf(rep)
-		return condition(ConditionAccepted, false, ReasonNoLoadBalancer, "There is no LoadBalancer %q: create it, or delete this endpoint", name),
-			condition(ConditionTunnelReady, false, ReasonNoLoadBalancer, "There is no LoadBalancer %q", name)
+		return condition(ConditionAccepted, false, ReasonNoLoadBalancer, "LoadBalancer %q does not exist: create it, or delete this endpoint", name),
+			condition(ConditionTunnelReady, false, ReasonNoLoadBalancer, "LoadBalancer %q does not exist", name)
 	}
 	if !epic.BelongsTo(rep, lb) {
 		return condition(ConditionAccepted, false, ReasonNoLoadBalancer,
-				"The LoadBalancer %q that the endpoint belongs to is gone, and another has its name: delete this endpoint, and create it again for the new one", lb.Name),
-			condition(ConditionTunnelReady, false, ReasonNoLoadBalancer, "The LoadBalancer %q that the endpoint belongs to is gone", lb.Name)
+				"The LoadBalancer %q of the endpoint was deleted, and another has its name: delete this endpoint, and create it again for the new one", lb.Name),
+			condition(ConditionTunnelReady, false, ReasonNoLoadBalancer, "The LoadBalancer %q of the endpoint was deleted", lb.Name)
 	}
 	found, problems := endpoints.OfLoadBalancer(lb, []*epicv1.RemoteEndpoint{rep})
 	if len(found) == 0 {
-		reason, message := ReasonNoEndpoints, "The endpoint is of no use"
+		reason, message := ReasonNoEndpoints, "The endpoint is not used"
 		if len(problems) > 0 {
 			reason, message = problems[0].Reason, problems[0].Message
 		}
@@ -116,7 +116,7 @@ func acceptance(rep *epicv1.RemoteEndpoint, lb *epicv1.LoadBalancer, tunnels sta
 	accepted = condition(ConditionAccepted, true, ReasonAccepted, "The load balancer uses the endpoint")
 	switch {
 	case lb.Spec.TrueIngress != nil && !*lb.Spec.TrueIngress:
-		tunnel = condition(ConditionTunnelReady, true, ReasonNotNeeded, "The load balancer's true-ingress is false: requests travel without tunnels")
+		tunnel = condition(ConditionTunnelReady, true, ReasonNotNeeded, "The load balancer's true-ingress is false, so requests do not use tunnels")
 	case len(problems) > 0:
 		tunnel = condition(ConditionTunnelReady, false, problems[0].Reason, "%s", problems[0].Message)
 	case hasTunnel(&lb.Status, found[0].Node):
@@ -125,7 +125,7 @@ func acceptance(rep *epicv1.RemoteEndpoint, lb *epicv1.LoadBalancer, tunnels sta
 		tunnel = condition(ConditionTunnelReady, false, ReasonNoProxies, noProxiesYet)
 	default:
 		tunnel = condition(ConditionTunnelReady, false, ReasonTunnelPending,
-			"No tunnel leads to the endpoint's node yet: if this stays, the load balancer's condition %s says why", ConditionTunnelsReady)
+			"No tunnel leads to the endpoint's node yet: if this persists, see the load balancer's condition %s", ConditionTunnelsReady)
 	}
 	return accepted, tunnel
 }

@@ -77,7 +77,7 @@ func newServicePrefixes(c *caches, p *pace) *conditionReconciler {
 // numbers that change with each address.
 func servicePrefix(prefix *epicv1.ServicePrefix, used []netip.Addr) []metav1.Condition {
 	if prefix.Spec.PublicPool == nil {
-		return withReady(condition(ConditionAddressesAvailable, false, ReasonNoPool, "spec.public-pool is missing, so no proxy can get an address: give one"))
+		return withReady(condition(ConditionAddressesAvailable, false, ReasonNoPool, "spec.public-pool is missing, so no proxy can get an address: set it"))
 	}
 	was := meta.FindStatusCondition(prefix.Status.Conditions, ConditionAddressesAvailable)
 	scarce := was != nil && (was.Reason == ReasonNearlyExhausted || was.Reason == ReasonExhausted)
@@ -111,7 +111,7 @@ func rank(reason string) int {
 }
 
 func poolCondition(path, text, subnet string, used []netip.Addr, scarce bool) metav1.Condition {
-	const wayOut = "make the pool larger, or make another ServicePrefix for new groups"
+	const wayOut = "make the pool larger, or create another ServicePrefix for new groups"
 	name := ConditionAddressesAvailable
 	_, pool, err := addresspool.ParseAssignable(text, subnet)
 	if err != nil {

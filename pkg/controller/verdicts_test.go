@@ -49,10 +49,10 @@ func TestAccountConditions(t *testing.T) {
 		few    = "QuotaAvailable=True/QuotaNearlyExhausted GroupsAvailable=True/Available Ready=True/Ready"
 	)
 	checkVerdicts(t, map[string]verdict{
-		"room":                     {accountConditions(account(ptr.To[int32](2)), accountHas{1, 1}), "QuotaAvailable=True/Available GroupsAvailable=True/Available Ready=True/Ready", "may have more"},
-		"full":                     {accountConditions(account(ptr.To[int32](2)), accountHas{2, 1}), "QuotaAvailable=False/QuotaExhausted GroupsAvailable=True/Available Ready=True/Ready", "may have 2 load balancers and gateway proxies together, and has no fewer: delete one, or raise spec.proxyLimit"},
-		"overfull":                 {accountConditions(account(ptr.To[int32](1)), accountHas{2, 1}), "QuotaAvailable=False/QuotaExhausted GroupsAvailable=True/Available Ready=True/Ready", "may have 1"},
-		"none at all":              {accountConditions(account(ptr.To[int32](0)), accountHas{0, 1}), "QuotaAvailable=False/QuotaExhausted GroupsAvailable=True/Available Ready=True/Ready", "may have 0"},
+		"room":                     {accountConditions(account(ptr.To[int32](2)), accountHas{1, 1}), "QuotaAvailable=True/Available GroupsAvailable=True/Available Ready=True/Ready", "can create more"},
+		"full":                     {accountConditions(account(ptr.To[int32](2)), accountHas{2, 1}), "QuotaAvailable=False/QuotaExhausted GroupsAvailable=True/Available Ready=True/Ready", "has reached its limit of 2 load balancers and gateway proxies: delete one, or raise spec.proxyLimit"},
+		"overfull":                 {accountConditions(account(ptr.To[int32](1)), accountHas{2, 1}), "QuotaAvailable=False/QuotaExhausted GroupsAvailable=True/Available Ready=True/Ready", "has reached its limit of 1"},
+		"none at all":              {accountConditions(account(ptr.To[int32](0)), accountHas{0, 1}), "QuotaAvailable=False/QuotaExhausted GroupsAvailable=True/Available Ready=True/Ready", "has reached its limit of 0"},
 		"the default":              {accountConditions(account(nil), accountHas{int(epic.DefaultProxyLimit), 1}), "QuotaAvailable=False/QuotaExhausted GroupsAvailable=True/Available Ready=True/Ready", "raise"},
 		"eight of ten":             {accountConditions(ten(ReasonAvailable), accountHas{8, 1}), plenty, ""},
 		"nine of ten":              {accountConditions(ten(ReasonAvailable), accountHas{9, 1}), few, "raise spec.proxyLimit"},
@@ -102,7 +102,7 @@ func TestServicePrefixConditions(t *testing.T) {
 	inside.Spec.PublicPool.Subnet = "192.0.2.0/24"
 	checkVerdicts(t, map[string]verdict{
 		"no pool":                   {servicePrefix(prefix("", "", ""), nil), none, "spec.public-pool is missing"},
-		"no pool but an alternate":  {servicePrefix(prefix("", ten, ""), nil), none, "give one"},
+		"no pool but an alternate":  {servicePrefix(prefix("", ten, ""), nil), none, "set it"},
 		"a pool that can't be read": {servicePrefix(prefix("all", "", ""), nil), none, "correct it"},
 		"empty":                     {servicePrefix(prefix(ten, "", ""), nil), plenty, "are left"},
 		"eight of ten":              {servicePrefix(prefix(ten, "", ""), used("192.0.2.1", 8)), plenty, ""},
@@ -130,7 +130,7 @@ func TestLBServiceGroupConditions(t *testing.T) {
 		}}
 	}
 	checkVerdicts(t, map[string]verdict{
-		"no prefix":             {lbServiceGroup(group, nil), "AddressesAvailable=False/NoPrefix Ready=False/NoPrefix", `no ServicePrefix "p"`},
+		"no prefix":             {lbServiceGroup(group, nil), "AddressesAvailable=False/NoPrefix Ready=False/NoPrefix", `ServicePrefix "p" in the label`},
 		"a new prefix":          {lbServiceGroup(group, &epicv1.ServicePrefix{}), "AddressesAvailable=True/Available Ready=True/Ready", ""},
 		"plenty":                {lbServiceGroup(group, prefix(true, ReasonAvailable)), "AddressesAvailable=True/Available Ready=True/Ready", ""},
 		"few, which is no news": {lbServiceGroup(group, prefix(true, ReasonNearlyExhausted)), "AddressesAvailable=True/Available Ready=True/Ready", ""},
@@ -179,9 +179,9 @@ func TestEPICConditions(t *testing.T) {
 		"nothing":            {nil, nil, "NodesReady=False/NoNodes AddressesAvailable=False/NoPrefix Ready=False/NoNodes", "install the node program", 0},
 		"no prefix":          {nodes{"192.0.2.1": node(0)}, nil, "NodesReady=True/AllReady AddressesAvailable=False/NoPrefix Ready=False/NoPrefix", "create one in namespace epic", 181 * time.Second},
 		"all well":           {nodes{"192.0.2.1": node(0), "192.0.2.2": node(time.Minute)}, []*epicv1.ServicePrefix{pool(true)}, "NodesReady=True/AllReady " + addresses + "Ready=True/Ready", "All gateway nodes", 121 * time.Second},
-		"one is silent":      {nodes{"192.0.2.1": node(0), "192.0.2.2": node(4 * time.Minute)}, []*epicv1.ServicePrefix{pool(true)}, "NodesReady=False/NodesSilent " + addresses + "Ready=True/Ready", "3m0s: 192.0.2.2: see", 181 * time.Second},
+		"one is silent":      {nodes{"192.0.2.1": node(0), "192.0.2.2": node(4 * time.Minute)}, []*epicv1.ServicePrefix{pool(true)}, "NodesReady=False/NodesSilent " + addresses + "Ready=True/Ready", "3m0s: 192.0.2.2: check", 181 * time.Second},
 		"at the limit":       {nodes{"192.0.2.1": node(epic.NodeSilentAfter)}, []*epicv1.ServicePrefix{pool(true)}, "NodesReady=True/AllReady " + addresses + "Ready=True/Ready", "", time.Second},
-		"all are silent":     {nodes{"192.0.2.2": node(4 * time.Minute)}, []*epicv1.ServicePrefix{pool(true)}, "NodesReady=False/NodesSilent " + addresses + "Ready=False/NodesSilent", "see whether they are up", 0},
+		"all are silent":     {nodes{"192.0.2.2": node(4 * time.Minute)}, []*epicv1.ServicePrefix{pool(true)}, "NodesReady=False/NodesSilent " + addresses + "Ready=False/NodesSilent", "check whether they are up", 0},
 		"never heard of":     {nodes{"192.0.2.2": {}}, []*epicv1.ServicePrefix{pool(true)}, "NodesReady=False/NodesSilent " + addresses + "Ready=False/NodesSilent", "", 0},
 		"a clock ahead":      {nodes{"192.0.2.1": node(-time.Minute)}, []*epicv1.ServicePrefix{pool(true)}, "NodesReady=True/AllReady " + addresses + "Ready=True/Ready", "", 241 * time.Second},
 		"one is not ready":   {nodes{"192.0.2.1": node(0, condition(ConditionReady, true, "R", "m")), "192.0.2.2": node(0, broken)}, []*epicv1.ServicePrefix{pool(true)}, "NodesReady=False/NodesNotReady " + addresses + "Ready=True/Ready", "192.0.2.2 (Problems): run", 181 * time.Second},
@@ -225,15 +225,15 @@ func TestRemoteEndpointConditions(t *testing.T) {
 		})
 	}
 	checkVerdicts(t, map[string]verdict{
-		"no load balancer": {remoteEndpoint(rep(nil), nil, nil), "Accepted=False/NoLoadBalancer TunnelReady=False/NoLoadBalancer Ready=False/NoLoadBalancer", `no LoadBalancer "lb": create it`},
+		"no load balancer": {remoteEndpoint(rep(nil), nil, nil), "Accepted=False/NoLoadBalancer TunnelReady=False/NoLoadBalancer Ready=False/NoLoadBalancer", `LoadBalancer "lb" does not exist: create it`},
 		"a tunnel":         {remoteEndpoint(rep(nil), proxied(7), nil), "Accepted=True/Accepted TunnelReady=True/Assigned Ready=True/Ready", ""},
-		"no ID yet":        {remoteEndpoint(rep(nil), proxied(0), nil), "Accepted=True/Accepted TunnelReady=False/TunnelPending Ready=False/TunnelPending", "TunnelsReady says why"},
+		"no ID yet":        {remoteEndpoint(rep(nil), proxied(0), nil), "Accepted=True/Accepted TunnelReady=False/TunnelPending Ready=False/TunnelPending", "condition TunnelsReady"},
 		"another node":     {remoteEndpoint(rep(func(r *epicv1.RemoteEndpoint) { r.Spec.NodeAddress = "192.168.1.2" }), proxied(7), nil), "Accepted=True/Accepted TunnelReady=False/TunnelPending Ready=False/TunnelPending", ""},
 		"no proxy":         {remoteEndpoint(rep(nil), lb(nil), nil), "Accepted=True/Accepted TunnelReady=False/NoProxies Ready=False/NoProxies", "No proxy runs"},
 		"no node":          {remoteEndpoint(rep(func(r *epicv1.RemoteEndpoint) { r.Spec.NodeAddress = "" }), proxied(7), nil), "Accepted=True/Accepted TunnelReady=False/EndpointWithoutNode Ready=False/EndpointWithoutNode", "set it to the address"},
 		"direct": {
 			remoteEndpoint(rep(func(r *epicv1.RemoteEndpoint) { r.Spec.NodeAddress = "" }), lb(func(l *epicv1.LoadBalancer) { l.Spec.TrueIngress = ptr.To(false) }), nil),
-			"Accepted=True/Accepted TunnelReady=True/NotNeeded Ready=True/Ready", "without tunnels",
+			"Accepted=True/Accepted TunnelReady=True/NotNeeded Ready=True/Ready", "do not use tunnels",
 		},
 		"another cluster":       {remoteEndpoint(rep(func(r *epicv1.RemoteEndpoint) { r.Spec.Cluster = "d" }), proxied(7), nil), "Accepted=False/ClusterNotListed TunnelReady=False/ClusterNotListed Ready=False/ClusterNotListed", "upstream-clusters: add it"},
 		"an address of nothing": {remoteEndpoint(rep(func(r *epicv1.RemoteEndpoint) { r.Spec.Address = "127.0.0.1" }), proxied(7), nil), "Accepted=False/AddressUnusable TunnelReady=False/AddressUnusable Ready=False/AddressUnusable", "set it to the IP address"},
@@ -280,8 +280,8 @@ func TestGWRouteConditions(t *testing.T) {
 	parents := []string{"p"}
 	checkVerdicts(t, map[string]verdict{
 		"well":            {gwRoute(routeTo(parents, "svc"), nil, slices(nil), nil, nil), "Accepted=True/Accepted ResolvedRefs=True/Resolved Ready=True/Ready", ""},
-		"no parents":      {gwRoute(routeTo(nil, "svc"), nil, slices(nil), nil, nil), "Accepted=False/NoParents ResolvedRefs=True/Resolved Ready=False/NoParents", "name one"},
-		"no such parent":  {gwRoute(routeTo(parents, "svc"), parents, slices(nil), nil, nil), "Accepted=False/ParentNotFound ResolvedRefs=True/Resolved Ready=False/ParentNotFound", `"p": create it`},
+		"no parents":      {gwRoute(routeTo(nil, "svc"), nil, slices(nil), nil, nil), "Accepted=False/NoParents ResolvedRefs=True/Resolved Ready=False/NoParents", "add the name"},
+		"no such parent":  {gwRoute(routeTo(parents, "svc"), parents, slices(nil), nil, nil), "Accepted=False/ParentNotFound ResolvedRefs=True/Resolved Ready=False/ParentNotFound", `"p": create them`},
 		"no slices":       {gwRoute(routeTo(parents, "svc"), nil, nil, nil, nil), "Accepted=True/Accepted ResolvedRefs=False/BackendWithoutSlices Ready=False/BackendWithoutSlices", `spec.parentRef.uid`},
 		"one without":     {gwRoute(routeTo(parents, "svc", "other"), nil, slices(nil), nil, nil), "Accepted=True/Accepted ResolvedRefs=False/BackendWithoutSlices Ready=False/BackendWithoutSlices", `"other"`},
 		"no port":         {gwRoute(routeTo(parents, "svc"), nil, slices(portless), nil, nil), "Accepted=True/Accepted ResolvedRefs=False/PortMissing Ready=False/PortMissing", "add one"},
@@ -298,8 +298,8 @@ func TestGWRouteConditions(t *testing.T) {
 func TestGWEndpointSliceConditions(t *testing.T) {
 	checkVerdicts(t, map[string]verdict{
 		"well":            {gwEndpointSlice(sliceOf("svc", nil), true, nil, nil), "InUse=True/Referenced NodesKnown=True/Known Ready=True/Ready", ""},
-		"unused":          {gwEndpointSlice(sliceOf("svc", nil), false, nil, nil), "InUse=False/NotReferenced NodesKnown=True/Known Ready=False/NotReferenced", `"svc": name this uid in a backendRef`},
-		"no Service":      {gwEndpointSlice(sliceOf("", nil), false, nil, nil), "InUse=False/NoService NodesKnown=True/Known Ready=False/NoService", "set it to the uid"},
+		"unused":          {gwEndpointSlice(sliceOf("svc", nil), false, nil, nil), "InUse=False/NotReferenced NodesKnown=True/Known Ready=False/NotReferenced", `"svc": set this UID as the name of a backendRef`},
+		"no Service":      {gwEndpointSlice(sliceOf("", nil), false, nil, nil), "InUse=False/NoService NodesKnown=True/Known Ready=False/NoService", "set it to the UID"},
 		"no node":         {gwEndpointSlice(sliceOf("svc", nodeless), true, nil, nil), "InUse=True/Referenced NodesKnown=False/EndpointWithoutNode Ready=False/EndpointWithoutNode", "nodeAddresses"},
 		"no ports":        {gwEndpointSlice(sliceOf("svc", portless), true, nil, nil), "InUse=True/Referenced NodesKnown=True/Known Ready=True/Ready", ""},
 		"none is ready":   {gwEndpointSlice(sliceOf("svc", notReady), true, nil, nil), "InUse=True/Referenced NodesKnown=True/Known Ready=False/NoEndpoints", "No endpoint"},

@@ -100,10 +100,10 @@ func (f *Files) Run(ctx context.Context) {
 		text := ""
 		if err := f.Load(); err != nil {
 			if text = err.Error(); text != reported {
-				klog.FromContext(ctx).Error(err, "Kept the known credential for EPIC")
+				klog.FromContext(ctx).Error(err, "Keeping the current credential for EPIC")
 			}
 		} else if now := f.Transport.Credential(); now != before {
-			klog.FromContext(ctx).Info("Took another credential for EPIC", "server", now.Config.Host, "expires", now.Expires)
+			klog.FromContext(ctx).Info("Switched to another credential for EPIC", "server", now.Config.Host, "expires", now.Expires)
 			if f.Observe != nil {
 				f.Observe(now)
 			}

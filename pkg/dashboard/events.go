@@ -24,7 +24,7 @@ func (p *pages) serveEvents(w http.ResponseWriter, r *http.Request) {
 	case p.streams <- struct{}{}:
 		defer func() { <-p.streams }()
 	default:
-		refuse(w, http.StatusServiceUnavailable, "Too many pages of this dashboard are open: close some.")
+		refuse(w, http.StatusServiceUnavailable, "Too many pages of this dashboard are open. Close some.")
 		return
 	}
 	control := http.NewResponseController(w)

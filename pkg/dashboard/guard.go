@@ -80,15 +80,15 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusMisdirectedRequest, "This server answers to "+g.hosts[0]+" only.")
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		h.Set("Allow", "GET, HEAD")
-		refuse(w, http.StatusMethodNotAllowed, "This server only shows pages.")
+		refuse(w, http.StatusMethodNotAllowed, "This server only accepts GET requests.")
 	case !strings.HasPrefix(r.URL.Path, g.base):
 		refuse(w, http.StatusNotFound, "Open the address that epicctl printed.")
 	case r.URL.Query().Has(tokenParam):
 		g.enter(w, r)
 	case crossSite(r):
-		refuse(w, http.StatusForbidden, "Another site asked for this page. Open the address that epicctl printed.")
+		refuse(w, http.StatusForbidden, "Another site requested this page. Open the address that epicctl printed.")
 	case !g.knows(r):
-		refuse(w, http.StatusUnauthorized, "Open the address that epicctl printed: it has the token that this page needs.")
+		refuse(w, http.StatusUnauthorized, "Open the address that epicctl printed. It contains the required token.")
 	default:
 		g.next.ServeHTTP(w, r)
 	}

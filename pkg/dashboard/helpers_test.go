@@ -153,7 +153,7 @@ func (fixedRates) Tunnels(ids []int32) map[int32]rates.Tunnel {
 }
 
 func (fixedRates) Note() string {
-	return "Rates are those of the last 5 minutes, from monitoring/prometheus:9090."
+	return "Rates over the last 5 minutes, from monitoring/prometheus:9090."
 }
 
 // manyProxies is the model of a number of load balancers with two tunnels and ten endpoints

@@ -49,7 +49,7 @@ func newAttacher(options Options, dir string, programs map[bpf.KernelHook]*ebpf.
 		leftover: map[bpf.KernelAttachmentKey]struct{}{},
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("making the directory of links: %w", err)
+		return nil, fmt.Errorf("create the directory of links: %w", err)
 	}
 	return a, nil
 }
@@ -64,7 +64,7 @@ func (a *attacher) adopt() error {
 		program := a.programs[key.Hook]
 		alive, err := a.adoptOne(key, value, program)
 		if err != nil {
-			return fmt.Errorf("taking over the program at %s of interface %d: %w", hookNames[key.Hook], key.Ifindex, err)
+			return fmt.Errorf("take over the program at %s of interface %d: %w", hookNames[key.Hook], key.Ifindex, err)
 		}
 		if !alive {
 			if err := a.forget(key); err != nil {
@@ -146,7 +146,7 @@ func (a *attacher) attach(ifindex int, hook bpf.KernelHook) error {
 	had, ok := a.table.want[key]
 	made, err := a.guard.attach(key)
 	if err != nil {
-		return fmt.Errorf("attaching the guard: %w", err)
+		return fmt.Errorf("attach the guard: %w", err)
 	}
 	if made && ok {
 		had.Flags |= bpf.KernelAttachmentFlagsATTACHMENT_QDISC_OURS
@@ -191,7 +191,7 @@ func (a *attacher) attach(ifindex int, hook bpf.KernelHook) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("attaching at %s: %w", hookNames[hook], err)
+		return fmt.Errorf("attach at %s: %w", hookNames[hook], err)
 	}
 	if ok && had.How != value.How {
 		// The new program is in place, so the old one is of no use.
@@ -233,7 +233,7 @@ func (a *attacher) keep(key bpf.KernelAttachmentKey, l link.Link) error {
 		return err
 	}
 	if err := l.Pin(path); err != nil {
-		return fmt.Errorf("pinning a link: %w", err)
+		return fmt.Errorf("pin a link: %w", err)
 	}
 	err := closeLink(a.links[key])
 	a.links[key] = l
@@ -284,7 +284,7 @@ func (a *attacher) detach(ifindex int, hook bpf.KernelHook) error {
 		err = errors.Join(err, deleteQdisc(key.Ifindex))
 	}
 	if err != nil {
-		return fmt.Errorf("detaching from %s of interface %d: %w", hookNames[hook], ifindex, err)
+		return fmt.Errorf("detach from %s of interface %d: %w", hookNames[hook], ifindex, err)
 	}
 	return a.forget(key)
 }

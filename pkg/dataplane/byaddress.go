@@ -41,7 +41,7 @@ func (b *byAddress) adopted() (*byAddress, error) {
 	}
 	var err error
 	if b.made, err = entryKeys[[16]byte, uint32](b.maps); err != nil {
-		return nil, fmt.Errorf("reading the maps of the %s of proxies: %w", b.what, err)
+		return nil, fmt.Errorf("read the maps of the %s of proxies: %w", b.what, err)
 	}
 	return b, b.follow()
 }
@@ -65,12 +65,12 @@ func (b *byAddress) follow() error {
 	// Each batch waits once for the programs that run, and opens so many files.
 	for addresses := range slices.Chunk(missing(wanted, b.made), innerBatch) {
 		if err := b.add(addresses); err != nil {
-			errs = append(errs, fmt.Errorf("making maps of the %s of %d addresses from %v on: %w", b.what, len(addresses), from16(addresses[0]), err))
+			errs = append(errs, fmt.Errorf("create maps of the %s of %d addresses, starting at %v: %w", b.what, len(addresses), from16(addresses[0]), err))
 		}
 	}
 	if gone := missing(b.made, wanted); len(gone) > 0 {
 		if err := errors.Join(deleteMap(b.maps, gone), deleteMap(b.counts, gone)); err != nil {
-			errs = append(errs, fmt.Errorf("removing maps of the %s of %d addresses: %w", b.what, len(gone), err))
+			errs = append(errs, fmt.Errorf("remove maps of the %s of %d addresses: %w", b.what, len(gone), err))
 		} else {
 			maps.DeleteFunc(b.made, func(address [16]byte, _ struct{}) bool { return slices.Contains(gone, address) })
 		}
@@ -119,11 +119,11 @@ func (b *byAddress) repair() (int, error) {
 	}
 	made, err := entryKeys[[16]byte, uint32](b.maps)
 	if err != nil {
-		return 0, fmt.Errorf("reading the maps of the %s of proxies: %w", b.what, err)
+		return 0, fmt.Errorf("read the maps of the %s of proxies: %w", b.what, err)
 	}
 	counted, err := entryKeys[[16]byte, bpf.KernelFlowCount](b.counts)
 	if err != nil {
-		return 0, fmt.Errorf("reading the counts of the %s of proxies: %w", b.what, err)
+		return 0, fmt.Errorf("read the counts of the %s of proxies: %w", b.what, err)
 	}
 	wanted := b.wanted()
 	mended := len(missing(made, wanted)) + len(missing(wanted, made))
@@ -131,7 +131,7 @@ func (b *byAddress) repair() (int, error) {
 		if _, ok := made[address]; ok {
 			mended++
 			if err := b.counts.Put(address, bpf.KernelFlowCount{}); err != nil {
-				return 0, fmt.Errorf("repairing the counts of the %s of proxies: %w", b.what, fullMap(err))
+				return 0, fmt.Errorf("repair the counts of the %s of proxies: %w", b.what, fullMap(err))
 			}
 		}
 	}
@@ -156,7 +156,7 @@ func (b *byAddress) adopt(pinned []*pinnedMap) error {
 		return nil
 	}
 	if err := b.take(old, spec, pinned[i].had); err != nil {
-		return fmt.Errorf("taking over the %s of proxies: %w", b.what, err)
+		return fmt.Errorf("take over the %s of proxies: %w", b.what, err)
 	}
 	return nil
 }
@@ -195,7 +195,7 @@ func (b *byAddress) list() ([]AddressCounts, error) {
 	}
 	counts, err := readMap[[16]byte, bpf.KernelFlowCount](b.counts)
 	if err != nil {
-		return nil, fmt.Errorf("reading the counts of %s: %w", b.what, err)
+		return nil, fmt.Errorf("read the counts of %s: %w", b.what, err)
 	}
 	list := make([]AddressCounts, 0, len(counts))
 	for address, n := range counts {

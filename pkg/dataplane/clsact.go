@@ -56,14 +56,14 @@ func clsact(ifindex uint32) *netlink.Clsact {
 func addFilter(key bpf.KernelAttachmentKey, program *ebpf.Program) (made bool, err error) {
 	err = netlink.QdiscAdd(clsact(key.Ifindex))
 	if err != nil && !errors.Is(err, unix.EEXIST) {
-		return false, fmt.Errorf("making the clsact qdisc: %w", err)
+		return false, fmt.Errorf("create the clsact qdisc: %w", err)
 	}
 	made = err == nil
 	filter := filterOf(key)
 	filter.Fd = program.FD()
 	filter.Name = "epic_" + hookNames[key.Hook]
 	if err := netlink.FilterReplace(filter); err != nil {
-		return made, fmt.Errorf("making the filter: %w", err)
+		return made, fmt.Errorf("create the filter: %w", err)
 	}
 	return made, nil
 }
@@ -114,7 +114,7 @@ func gone(err error) bool {
 
 func deleteFilter(key bpf.KernelAttachmentKey) error {
 	if err := netlink.FilterDel(filterOf(key)); err != nil && !gone(err) {
-		return fmt.Errorf("deleting the filter: %w", err)
+		return fmt.Errorf("delete the filter: %w", err)
 	}
 	return nil
 }
@@ -128,7 +128,7 @@ func deleteQdisc(ifindex uint32) error {
 		}
 	}
 	if err := netlink.QdiscDel(clsact(ifindex)); err != nil && !gone(err) {
-		return fmt.Errorf("deleting the clsact qdisc: %w", err)
+		return fmt.Errorf("delete the clsact qdisc: %w", err)
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ var ErrMapFull = errors.New("map is full")
 var ErrNoTunnel = errors.New("no such tunnel on this node")
 
 // ErrInUse indicates that another process has the data plane open.
-var ErrInUse = errors.New("another node program has this data plane open")
+var ErrInUse = errors.New("another node program uses this data plane")
 
 // fullMap recognizes the kernel's answer for a map without room.
 func fullMap(err error) error {

@@ -18,7 +18,7 @@ func driverOf(name string) (string, error) {
 		_       [160]byte
 	}{command: unix.ETHTOOL_GDRVINFO}
 	if err := ethtool(name, unsafe.Pointer(&info)); err != nil { //nolint:gosec // what the system call takes
-		return "", fmt.Errorf("asking interface %s for its driver: %w", name, err)
+		return "", fmt.Errorf("read the driver of interface %s: %w", name, err)
 	}
 	return unix.ByteSliceToString(info.driver[:]), nil
 }

@@ -20,7 +20,7 @@ type generation struct {
 func (g *generation) next() error {
 	g.now++
 	if err := g.variable.Set(g.now); err != nil {
-		return fmt.Errorf("telling programs of a change: %w", err)
+		return fmt.Errorf("increment the generation: %w", err)
 	}
 	return nil
 }

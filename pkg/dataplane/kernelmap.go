@@ -27,14 +27,14 @@ type kernelMap[K, V comparable] struct {
 func (k *kernelMap[K, V]) read() (map[K]V, error) {
 	have, err := readMap[K, V](k.m)
 	if err != nil {
-		return nil, fmt.Errorf("reading the map of %s: %w", k.what, err)
+		return nil, fmt.Errorf("read the map of %s: %w", k.what, err)
 	}
 	return have, nil
 }
 
 func (k *kernelMap[K, V]) write(keys []K, values []V) error {
 	if err := errors.Join(writeMap(k.m, keys, values), k.tell(len(keys))); err != nil {
-		return fmt.Errorf("writing the map of %s: %w", k.what, err)
+		return fmt.Errorf("write the map of %s: %w", k.what, err)
 	}
 	return nil
 }
@@ -42,7 +42,7 @@ func (k *kernelMap[K, V]) write(keys []K, values []V) error {
 // remove deletes entries; those that are absent are not an error.
 func (k *kernelMap[K, V]) remove(keys []K) error {
 	if err := errors.Join(deleteMap(k.m, keys), k.tell(len(keys))); err != nil {
-		return fmt.Errorf("deleting from the map of %s: %w", k.what, err)
+		return fmt.Errorf("delete from the map of %s: %w", k.what, err)
 	}
 	return nil
 }
@@ -66,7 +66,7 @@ func (k *kernelMap[K, V]) repair(want func(K) (V, bool), all iter.Seq[K], entrie
 		}
 	})
 	if err != nil {
-		return 0, fmt.Errorf("reading the map of %s: %w", k.what, err)
+		return 0, fmt.Errorf("read the map of %s: %w", k.what, err)
 	}
 	if there != entries {
 		have, err := k.read()
@@ -85,7 +85,7 @@ func (k *kernelMap[K, V]) repair(want func(K) (V, bool), all iter.Seq[K], entrie
 	}
 	err = errors.Join(deleteMap(k.m, foreign), writeMap(k.m, missing, values), k.tell(len(foreign)+len(missing)))
 	if err != nil {
-		return 0, fmt.Errorf("repairing the map of %s: %w", k.what, err)
+		return 0, fmt.Errorf("repair the map of %s: %w", k.what, err)
 	}
 	return len(foreign) + len(missing), nil
 }

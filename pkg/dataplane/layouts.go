@@ -98,7 +98,7 @@ func readLayouts(dir string) (layouts, error) {
 	}
 	var l layouts
 	if err := json.Unmarshal(bytes.TrimRight(text, "\x00"), &l); err != nil {
-		return nil, fmt.Errorf("it is damaged, remove it: %w", err)
+		return nil, fmt.Errorf("it is damaged: remove it: %w", err)
 	}
 	return l, nil
 }
@@ -123,7 +123,7 @@ func mapID(m *ebpf.Map) (ebpf.MapID, error) {
 	}
 	id, ok := info.ID()
 	if !ok {
-		return 0, errors.New("the kernel gives maps no IDs: use one that docs/support.md lists")
+		return 0, errors.New("the kernel does not support map IDs: use one that docs/support.md lists")
 	}
 	return id, nil
 }

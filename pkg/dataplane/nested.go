@@ -20,7 +20,7 @@ func eachInner(m *ebpf.Map, visit func(key []byte, inner *ebpf.Map) error) error
 		keys = append(keys, key)
 	}
 	if err := entries.Err(); err != nil {
-		return fmt.Errorf("listing the maps in it: %w", err)
+		return fmt.Errorf("list the maps in it: %w", err)
 	}
 	for _, key := range keys {
 		inner, err := innerOf(m, key)
@@ -47,7 +47,7 @@ func innerOf(m *ebpf.Map, key []byte) (*ebpf.Map, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("opening a map in it: %w", err)
+		return nil, fmt.Errorf("open a map in it: %w", err)
 	}
 	return inner, nil
 }

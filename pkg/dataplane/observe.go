@@ -24,7 +24,7 @@ func (d *DataPlane) Drops() (map[DropReason]uint64, error) {
 	for _, drop := range dropReasons {
 		var values []uint64
 		if err := d.objects.Drops.Lookup(uint32(drop.number), &values); err != nil {
-			return nil, fmt.Errorf("reading the drops: %w", err)
+			return nil, fmt.Errorf("read the drops: %w", err)
 		}
 		var total uint64
 		for _, value := range values {
@@ -48,10 +48,10 @@ const maxTraces = 8
 // Trace implements Observer.
 func (d *DataPlane) Trace(ctx context.Context, tunnel uint32, show func(TraceEvent)) error {
 	if tunnel == 0 {
-		return errors.New("tracing a tunnel: its ID must not be zero")
+		return errors.New("trace a tunnel: its ID must not be zero")
 	}
 	if err := d.startTrace(tunnel, &show); err != nil {
-		return fmt.Errorf("tracing tunnel %d: %w", tunnel, err)
+		return fmt.Errorf("trace tunnel %d: %w", tunnel, err)
 	}
 	<-ctx.Done()
 	return d.stopTrace(tunnel, &show)
@@ -65,7 +65,7 @@ func (d *DataPlane) startTrace(tunnel uint32, show *func(TraceEvent)) error {
 		t.shows = map[uint32][]*func(TraceEvent){}
 	}
 	if len(t.shows[tunnel]) == 0 && len(t.shows) == maxTraces {
-		return fmt.Errorf("%d tunnels are traced already, which is the limit", maxTraces)
+		return fmt.Errorf("%d tunnels are already being traced, which is the limit", maxTraces)
 	}
 	if t.reader == nil {
 		reader, err := ringbuf.NewReader(d.objects.Events)

@@ -51,15 +51,15 @@ var (
 func Open(options Options) (*DataPlane, error) {
 	options, err := options.complete()
 	if err != nil {
-		return nil, fmt.Errorf("opening the data plane: %w", err)
+		return nil, fmt.Errorf("open the data plane: %w", err)
 	}
 	// Before Linux 5.11 maps count as locked memory.
 	if err := rlimit.RemoveMemlock(); err != nil {
-		return nil, fmt.Errorf("raising the limit of locked memory: %w", err)
+		return nil, fmt.Errorf("raise the limit of locked memory: %w", err)
 	}
 	d := &DataPlane{options: options}
 	if err := d.open(); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening the data plane at %s: %w", options.PinPath, err), d.Close())
+		return nil, errors.Join(fmt.Errorf("open the data plane at %s: %w", options.PinPath, err), d.Close())
 	}
 	return d, nil
 }
@@ -165,7 +165,7 @@ func (d *DataPlane) takeLock() error {
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		_ = lock.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return fmt.Errorf("%w: stop it, or give this one another pin path", ErrInUse)
+			return fmt.Errorf("%w: stop it, or use another pin path", ErrInUse)
 		}
 		return fmt.Errorf("locking: %w", err)
 	}
@@ -231,7 +231,7 @@ var unusedMaps = map[Role][]string{
 // package, or a kernel that is too old.
 func explainLoad(err error) error {
 	if verifier, ok := errors.AsType[*ebpf.VerifierError](err); ok {
-		return fmt.Errorf("the kernel refuses a program: %w", verifier)
+		return fmt.Errorf("the kernel rejected a program: %w", verifier)
 	}
 	return err
 }
@@ -267,7 +267,7 @@ func (d *DataPlane) Repair() (int, error) {
 		n, err := repair()
 		mended += n
 		if err != nil {
-			return mended, fmt.Errorf("repairing the data plane: %w", err)
+			return mended, fmt.Errorf("repair the data plane: %w", err)
 		}
 	}
 	return mended, nil
@@ -285,7 +285,7 @@ func (d *DataPlane) repairPins() (int, error) {
 			return mended, err
 		}
 		if err := errors.Join(clone.Pin(m.path), clone.Close()); err != nil {
-			return mended, fmt.Errorf("pinning map %s: %w", m.name, err)
+			return mended, fmt.Errorf("pin map %s: %w", m.name, err)
 		}
 		mended++
 	}
@@ -331,7 +331,7 @@ func (d *DataPlane) Remove() error {
 	}
 	d.mu.Unlock()
 	if err := errors.Join(append(errs, d.Close())...); err != nil {
-		return fmt.Errorf("removing the data plane at %s: %w", d.options.PinPath, err)
+		return fmt.Errorf("remove the data plane at %s: %w", d.options.PinPath, err)
 	}
 	return nil
 }

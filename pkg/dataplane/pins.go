@@ -234,7 +234,7 @@ func layoutInKernel(m *ebpf.Map, info *ebpf.MapInfo, spec *ebpf.MapSpec) (*layou
 	defer func() { _ = handle.Close() }()
 	types, err := handle.Spec(nil)
 	if err != nil {
-		return nil, fmt.Errorf("reading the layout of the pinned map: %w", err)
+		return nil, fmt.Errorf("read the layout of the pinned map: %w", err)
 	}
 	l.Key.Fields, l.Value.Fields = fieldsIn(types, spec.Key), fieldsIn(types, spec.Value)
 	return l, nil
@@ -356,7 +356,7 @@ func copied(to *ebpf.Map, err error) error {
 	case errors.Is(err, unix.E2BIG):
 		return fmt.Errorf("%w: it has more entries than the new limit of %d", ErrMapFull, to.MaxEntries())
 	}
-	return fmt.Errorf("copying an entry: %w", err)
+	return fmt.Errorf("copy an entry: %w", err)
 }
 
 // iterated reports whether all entries were visited. Programs keep writing, so an iteration

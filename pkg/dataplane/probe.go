@@ -59,7 +59,7 @@ func Probe(options Options, interfaces ...string) []Problem {
 	if options.Role == RoleGateway {
 		for name, file := range map[string]string{"net.ipv4.ip_forward": "ipv4/ip_forward", "net.ipv6.conf.all.forwarding": "ipv6/conf/all/forwarding"} {
 			if value, err := os.ReadFile("/proc/sys/net/" + file); err == nil && strings.TrimSpace(string(value)) == "0" {
-				add(false, "this node forwards no packets of one family, so proxies' public addresses are not reached", "set "+name+"=1")
+				add(false, "this node does not forward packets of one address family, so proxies' public addresses are not reachable", "set "+name+"=1")
 			}
 		}
 	}
@@ -67,7 +67,7 @@ func Probe(options Options, interfaces ...string) []Problem {
 		l, err := netlink.LinkByName(name)
 		switch {
 		case err != nil:
-			add(false, fmt.Sprintf("there is no interface %q", name), "name one of the underlay; it is taken as soon as it appears")
+			add(false, fmt.Sprintf("there is no interface %q", name), "specify an interface of the underlay; it is used as soon as it appears")
 		case l.Attrs().EncapType != "ether":
 			add(true, fmt.Sprintf("interface %q has no Ethernet headers (%s)", name, l.Attrs().EncapType), "name another one")
 		}

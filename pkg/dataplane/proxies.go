@@ -86,7 +86,7 @@ func (p *proxies) encode(proxy Proxy) (bpf.KernelProxy, error) {
 	}
 	link, err := netlink.LinkByIndex(proxy.Interface)
 	if err != nil {
-		return value, fmt.Errorf("looking up the interface: %w", err)
+		return value, fmt.Errorf("look up the interface: %w", err)
 	}
 	addresses := pairOf(proxy.Addresses)
 	value.Address4, value.Address6.Bytes = addresses.four, addresses.six

@@ -49,7 +49,7 @@ func (r *receivers) set(answers iter.Seq[bpf.KernelFlow]) error {
 
 func (r *receivers) write() error {
 	if err := r.filter.Set(r.bits); err != nil {
-		return fmt.Errorf("writing the filter of receivers: %w", err)
+		return fmt.Errorf("write the filter of receivers: %w", err)
 	}
 	return nil
 }

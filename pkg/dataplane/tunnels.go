@@ -322,7 +322,7 @@ func (t *tunnels) EachCounters(see func(id uint32, c Counters)) error {
 	defer t.mu.Unlock()
 	slots, err := t.readSlots()
 	if err != nil {
-		return fmt.Errorf("reading the map of counters: %w", err)
+		return fmt.Errorf("read the map of counters: %w", err)
 	}
 	for id, kept := range t.tunnels.kept {
 		if int(kept.slot) < len(slots) {

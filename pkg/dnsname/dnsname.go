@@ -100,17 +100,17 @@ func RenderDNSName(template string, params DNSParams) (string, error) {
 			value = absent
 		}
 		if value == "" {
-			return "", fmt.Errorf("{{.%s}} has no value here: use another field, or give the object one", p.field)
+			return "", fmt.Errorf("{{.%s}} has no value for this object: use another field, or set the object's", p.field)
 		}
 		name.WriteString(value)
 	}
 	out := strings.ToLower(withoutAbsent(name.String()))
 	if msgs := validation.IsDNS1123Subdomain(out); len(msgs) > 0 {
-		return "", fmt.Errorf("makes %q, which is no DNS name: %s", shown(out), strings.Join(msgs, "; "))
+		return "", fmt.Errorf("renders %q, which is not a DNS name: %s", shown(out), strings.Join(msgs, "; "))
 	}
 	for label := range strings.SplitSeq(out, ".") {
 		if len(label) > validation.DNS1123LabelMaxLength {
-			return "", fmt.Errorf("makes %q, in which %q is longer than the %d characters that DNS allows between dots",
+			return "", fmt.Errorf("renders %q, in which %q is longer than the maximum of %d characters between dots",
 				shown(out), shown(label), validation.DNS1123LabelMaxLength)
 		}
 	}
@@ -151,7 +151,7 @@ func parseTemplate(template string) ([]part, error) {
 		return nil, fmt.Errorf("is longer than %d characters: shorten it", MaxTemplateLength)
 	}
 	if strings.Contains(template, absent) {
-		return nil, errors.New("has a zero byte in it, which is no DNS name: remove it")
+		return nil, errors.New("contains a zero byte: remove it")
 	}
 	const name = "dnsName"
 	trees := map[string]*parse.Tree{}

@@ -50,12 +50,12 @@ func TestRenderDNSNameRefuses(t *testing.T) {
 		{`{{(.LBName)}}`, "not allowed"},
 		{`{{.Nothing}}.example.com`, "not allowed"},
 		{`{{.LBName`, "does not parse"},
-		{`{{.LBName}} example`, "no DNS name"},
-		{`.example.com`, "no DNS name"},
-		{``, "no DNS name"},
-		{`*.example.com`, "no DNS name"},
-		{strings.Repeat("a", 64) + ".example.com", "DNS allows"},
-		{strings.Repeat("a.", 130) + "com", "no DNS name"},
+		{`{{.LBName}} example`, "not a DNS name"},
+		{`.example.com`, "not a DNS name"},
+		{``, "not a DNS name"},
+		{`*.example.com`, "not a DNS name"},
+		{strings.Repeat("a", 64) + ".example.com", "between dots"},
+		{strings.Repeat("a.", 130) + "com", "not a DNS name"},
 		{strings.Repeat("a", MaxTemplateLength+1), "longer than"},
 	} {
 		got, err := RenderDNSName(c.template, SampleParams)

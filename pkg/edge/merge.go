@@ -41,7 +41,7 @@ func Of(group *epicv1.LBServiceGroup, own *epicv1.EdgeSpec) (Settings, []Refusal
 	m.parts()
 	if http3, clients := m.out.HTTP3, m.out.ProxyProtocol; http3 != nil && http3.Mode != epicv1.EdgeDisabled && clients != nil && clients.Clients == epicv1.ProxyProtocolRequired {
 		if m.own.HTTP3 != nil || m.own.ProxyProtocol != nil {
-			m.refuse("http3.mode", string(http3.Mode), "can't be used together with proxyProtocol.clients %s, one of which group %s sets: set http3.mode to Disabled, or proxyProtocol.clients to None", clients.Clients, m.group)
+			m.refuse("http3.mode", string(http3.Mode), "can't be combined with proxyProtocol.clients %s, one of which is set by group %s: set http3.mode to Disabled, or proxyProtocol.clients to None", clients.Clients, m.group)
 		}
 		m.out.HTTP3 = nil
 	}
@@ -72,7 +72,7 @@ func (m *merge) limits() {
 
 func (m *merge) lower(field string, base, own *int32) *int32 {
 	if own != nil && base != nil && *own > *base {
-		m.refuse(field, fmt.Sprint(*own), "is more than the %d of group %s: use that or less, or ask the platform team to change the group", *base, m.group)
+		m.refuse(field, fmt.Sprint(*own), "is more than the limit of %d in group %s: use at most that, or ask the platform team to change the group", *base, m.group)
 		return base
 	}
 	return cmp.Or(own, base)
@@ -94,10 +94,10 @@ func (m *merge) slower(field string, base, own *epicv1.Rate) *epicv1.Rate {
 	case b == nil || o == nil:
 		return cmp.Or(own, base)
 	case int64(o.Count)*int64(b.Interval) > int64(b.Count)*int64(o.Interval):
-		m.refuse(field, o.String(), "is more than %s of group %s: use that rate or a lower one, or ask the platform team to change the group", b, m.group)
+		m.refuse(field, o.String(), "is more than the rate of %s in group %s: use that rate or a lower one, or ask the platform team to change the group", b, m.group)
 		return base
 	case o.Burst > b.Burst:
-		m.refuse(field+".burst", fmt.Sprint(o.Burst), "is more than the %d of group %s: use that or less, or ask the platform team to change the group", b.Burst, m.group)
+		m.refuse(field+".burst", fmt.Sprint(o.Burst), "is more than the limit of %d in group %s: use at most that, or ask the platform team to change the group", b.Burst, m.group)
 		return base
 	}
 	return own
@@ -142,9 +142,9 @@ func (m *merge) tracing() {
 	switch {
 	case own == nil || !slices.Contains(m.allowed, epicv1.EdgeTracing):
 	case own.Collector != nil && (base == nil || !equality.Semantic.DeepEqual(own.Collector, base.Collector)):
-		m.refuse("tracing.collector", own.Collector.Host, "is not the proxy's to set: where traces go is up to group %s: remove it", m.group)
+		m.refuse("tracing.collector", own.Collector.Host, "can't be set on a proxy, because group %s determines where traces are sent: remove it", m.group)
 	case own.Mode != epicv1.EdgeDisabled && m.out.Tracing.Collector == nil:
-		m.refuse("tracing", "", "needs a collector, and group %s names none: remove it, or ask the platform team to name one", m.group)
+		m.refuse("tracing", "", "requires a collector, and group %s does not set one: remove it, or ask the platform team to set one", m.group)
 	}
 }
 
@@ -174,7 +174,7 @@ func part[T any](m *merge, name epicv1.EdgePart, field string, base, own *T, fie
 		if len(m.allowed) > 0 {
 			allowed = joined(m.allowed)
 		}
-		m.refuse(field, "", "is not the proxy's to set: edge-overrides of group %s lists %s: remove it, or ask the platform team to add %s", m.group, allowed, name)
+		m.refuse(field, "", "can't be set on a proxy, because edge-overrides of group %s lists %s: remove it, or ask the platform team to add %s", m.group, allowed, name)
 		return base
 	}
 	merged := fields(deref(base), *own)

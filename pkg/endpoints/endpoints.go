@@ -122,7 +122,7 @@ func newCollector() *collector { return &collector{endpoints: set{}, problems: p
 func (c *collector) add(object string, e Endpoint) {
 	if !c.endpoints.add(e) {
 		c.problems.add(ReasonAddressOnSeveralNodes, object,
-			"%s is said to be on several nodes, of which only the lowest is used: give each endpoint an address of its own", e.Address)
+			"%s is reported on several nodes, and only the lowest node address is used: give each endpoint a unique address", e.Address)
 	}
 }
 

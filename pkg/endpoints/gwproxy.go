@@ -89,7 +89,7 @@ func byService(owner metav1.Object, all []*epicv1.GWEndpointSlice) map[string][]
 func (c *collector) addBackend(route string, b Backend, all []*epicv1.GWEndpointSlice) {
 	if len(all) == 0 {
 		c.problems.add(ReasonBackendWithoutSlices, route,
-			"no GWEndpointSlice belongs to its backend %q: create one whose spec.parentRef.uid is this", b.Service)
+			"no GWEndpointSlice belongs to its backend %q: create one with this spec.parentRef.uid", b.Service)
 		return
 	}
 	names := b.names(all)
@@ -115,17 +115,17 @@ func (c *collector) addSlice(object string, slice *epicv1.GWEndpointSlice, port 
 func (c *collector) port(route, object string, b Backend, numbers []int32) (uint16, bool) {
 	switch len(numbers) {
 	case 0:
-		c.problems.add(ReasonPortMissing, object, "it has no %s port for %s of its Service, to which %s leads: add one", b.protocolText(), b.portText(), route)
+		c.problems.add(ReasonPortMissing, object, "it has no %s port for %s of its Service, to which %s refers: add one", b.protocolText(), b.portText(), route)
 		return 0, false
 	case 1:
 		port, ok := portNumber(numbers[0])
 		if !ok {
-			c.problems.add(ReasonPortUnusable, object, "its port is %d: give it a number from 1 to %d", numbers[0], maxPort)
+			c.problems.add(ReasonPortUnusable, object, "its port is %d: set a number from 1 to %d", numbers[0], maxPort)
 		}
 		return port, ok
 	}
-	c.problems.add(ReasonPortAmbiguous, object, "%s of its Service, to which %s leads, may be any of the ports %v: "+
-		"say which in the annotation %s, as in \"80=http,9090=metrics\"", b.portText(), route, numbers, ServicePortsAnnotation)
+	c.problems.add(ReasonPortAmbiguous, object, "%s of its Service, to which %s refers, may be any of the ports %v: "+
+		"select one in the annotation %s, as in \"80=http,9090=metrics\"", b.portText(), route, numbers, ServicePortsAnnotation)
 	return 0, false
 }
 
@@ -160,7 +160,7 @@ func draining(e *discoveryv1.Endpoint) bool {
 // counts: Kubernetes gives others no meaning.
 func (c *collector) addSliceEndpoint(object string, slice *epicv1.GWEndpointSlice, e *discoveryv1.Endpoint, port uint16, protocol uint8) {
 	if len(e.Addresses) == 0 {
-		c.problems.add(ReasonAddressUnusable, object, "an endpoint has no address: give it one")
+		c.problems.add(ReasonAddressUnusable, object, "an endpoint has no address: set one")
 		return
 	}
 	address, ok := podAddress(e.Addresses[0])

@@ -46,7 +46,7 @@ func (c *collector) addRemote(lb *epicv1.LoadBalancer, rep *epicv1.RemoteEndpoin
 		if e.Node, ok = nodeAddress(rep.Spec.NodeAddress); !ok {
 			e.Unreadable = rep.Spec.NodeAddress != ""
 			c.problems.add(ReasonEndpointWithoutNode, object,
-				"its node-address is %q, so that it gets no tunnel: set it to the address of the endpoint's node", rep.Spec.NodeAddress)
+				"its node-address is %q, so it gets no tunnel: set it to the address of the endpoint's node", rep.Spec.NodeAddress)
 		}
 	}
 	c.add(object, e)

@@ -206,7 +206,7 @@ func TestNodes(t *testing.T) {
 
 func TestProblemText(t *testing.T) {
 	_, ps := OfLoadBalancer(balancer(), []*epicv1.RemoteEndpoint{remote("a", "10.0.0.1", 80, "")})
-	want := `RemoteEndpoint a: its node-address is "", so that it gets no tunnel: set it to the address of the endpoint's node`
+	want := `RemoteEndpoint a: its node-address is "", so it gets no tunnel: set it to the address of the endpoint's node`
 	if got := ps[0].String(); got != want {
 		t.Errorf("got %s", got)
 	}

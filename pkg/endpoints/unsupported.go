@@ -25,13 +25,13 @@ func PortsOfSlice(slice *epicv1.GWEndpointSlice) (usable int, skipped []Problem)
 		name := portName(p)
 		if _, ok := ProtocolNumber(protocol); !ok {
 			found.add(ReasonProtocolUnsupported, "GWEndpointSlice "+slice.Name,
-				"the port %q is skipped: its protocol is %s, and proxies carry TCP and UDP", name, protocol)
+				"the port %q is skipped: its protocol is %s, but proxies only support TCP and UDP", name, protocol)
 			continue
 		}
 		if p.Port != nil {
 			if _, ok := portNumber(*p.Port); !ok {
 				found.add(ReasonPortUnusable, "GWEndpointSlice "+slice.Name,
-					"the port %q is skipped: its number is %d, and a port is a number from 1 to %d", name, *p.Port, maxPort)
+					"the port %q is skipped: its number is %d, but it must be from 1 to %d", name, *p.Port, maxPort)
 				continue
 			}
 		}
@@ -54,7 +54,7 @@ func ListenersOf(proxy *epicv1.GWProxy) (usable int, skipped []Problem) {
 			usable++
 		default:
 			found.add(ReasonProtocolUnsupported, "GWProxy "+proxy.Name,
-				"the listener %q is skipped: its protocol is %q, and proxies serve HTTP, HTTPS, TLS, TCP and UDP", l.Name, l.Protocol)
+				"the listener %q is skipped: its protocol is %q, but proxies only support HTTP, HTTPS, TLS, TCP and UDP", l.Name, l.Protocol)
 		}
 	}
 	return usable, found.sorted()

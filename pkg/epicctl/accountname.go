@@ -20,14 +20,14 @@ const maxAccountName = validation.DNS1123LabelMaxLength - len(epic.AccountNamesp
 func checkAccountName(name string) error {
 	switch problems := validation.IsDNS1123Label(name); {
 	case name == "":
-		return usagef("the account needs a name")
+		return usagef("the account has no name: specify one")
 	case len(name) > maxAccountName:
 		return usagef("the account's name %q is %d characters long: shorten it to %d, so its namespace can be called %sNAME",
 			shortened(name), len(name), maxAccountName, epic.AccountNamespacePrefix)
 	case len(problems) > 0 && strings.HasPrefix(name, epic.AccountNamespacePrefix) || strings.Contains(name, "/"):
 		return usagef("%q is not the name of an account: leave out the namespace", shortened(name))
 	case len(problems) > 0:
-		return usagef("the account's name %q can't be one: use lower-case letters, digits and dashes, with a letter or a digit at both ends", shortened(name))
+		return usagef("the account's name %q is invalid: use lowercase letters, digits and dashes, with a letter or a digit at both ends", shortened(name))
 	}
 	return nil
 }
@@ -36,7 +36,7 @@ func checkAccountName(name string) error {
 // programs: a tenant would have rights over them there.
 func checkNewAccountName(name string) error {
 	if slices.Contains([]string{"system", epic.NodeNamespace[len(epic.AccountNamespacePrefix):]}, name) {
-		return usagef("no account can be called %q: the namespace %s is that of EPIC's own programs; choose another name", name, accountNamespace(name))
+		return usagef("an account can't be named %q, because the namespace %s belongs to EPIC's own programs: choose another name", name, accountNamespace(name))
 	}
 	return checkAccountName(name)
 }

@@ -27,7 +27,7 @@ func newAudit(t *tool) *cobra.Command {
 		Use:   "audit [flags]",
 		Short: "Compare all objects with the IDs, addresses and quota slots that they hold",
 		Long: "Compare all objects with the IDs, addresses and quota slots that they hold,\n" +
-			"both read at one instant. The exit code is 1 if they differ.",
+			"read at the same revision. The exit code is 1 if they differ.",
 		Example:           "  epicctl audit -o json",
 		Args:              exactly(),
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -69,7 +69,7 @@ func getAudit(ctx context.Context, client versioned.Interface) (*v1.ClaimAudit, 
 }
 
 func printAudit(w io.Writer, report *v1.ClaimAudit) error {
-	fmt.Fprintf(w, "%s and %s were compared, at revision %d.\n",
+	fmt.Fprintf(w, "Compared %s and %s at revision %d.\n",
 		count(int(report.Objects), "object", "objects"), count(int(report.Claims), "claim", "claims"), report.Revision)
 	if report.Clean {
 		fmt.Fprintln(w, "They agree.")
@@ -87,7 +87,7 @@ func printAudit(w io.Writer, report *v1.ClaimAudit) error {
 	if err := printTable(w, false, false, []column{{name: "Problem"}, {name: "Claim"}, {name: "Object"}, {name: "What it is"}}, rows); err != nil {
 		return err
 	}
-	fmt.Fprint(w, "\nNothing repairs this by itself. Stop writes, save a snapshot of etcd\n"+
+	fmt.Fprint(w, "\nThis is not repaired automatically. Stop writes, save a snapshot of etcd\n"+
 		"(\"epic-apiserver snapshot --help\"), and report it with this list.\n")
 	return nil
 }

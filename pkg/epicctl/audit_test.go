@@ -51,7 +51,7 @@ func TestAudit(t *testing.T) {
 	i := install(t)
 	i.run(t, "create", "account", "acme").want(t, ExitOK)
 	i.fill(t, "acme")
-	i.run(t, "audit").want(t, ExitOK, "8 objects and", "claims were compared, at revision", "They agree.")
+	i.run(t, "audit").want(t, ExitOK, "8 objects and", "claims at revision", "They agree.")
 	r := i.run(t, "audit", "-o", "json")
 	var report v1.ClaimAudit
 	if err := json.Unmarshal([]byte(r.stdout), &report); err != nil || !report.Clean || report.Kind != "ClaimAudit" {

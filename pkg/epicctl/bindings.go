@@ -36,11 +36,11 @@ type subjectFlags struct {
 
 func (f *subjectFlags) addFlags(c *cobra.Command) {
 	// Names of users may have commas in them, so each flag takes one name.
-	c.Flags().StringArrayVar(&f.adminUsers, "admin-user", nil, "A user who may do the tenant's work in the account. May be given several times.")
-	c.Flags().StringArrayVar(&f.adminGroups, "admin-group", nil, "A group whose members may do the tenant's work in the account. May be given several times.")
-	c.Flags().StringArrayVar(&f.viewUsers, "view-user", nil, "A user who may see what the account has. May be given several times.")
-	c.Flags().StringArrayVar(&f.viewGroups, "view-group", nil, "A group whose members may see what the account has. May be given several times.")
-	c.Flags().StringArrayVar(&f.serviceAccounts, "service-account", nil, "A service account, as NAMESPACE/NAME, that may do the tenant's work in the account. May be given several times.")
+	c.Flags().StringArrayVar(&f.adminUsers, "admin-user", nil, "A user who may administer the account's objects. May be given several times.")
+	c.Flags().StringArrayVar(&f.adminGroups, "admin-group", nil, "A group whose members may administer the account's objects. May be given several times.")
+	c.Flags().StringArrayVar(&f.viewUsers, "view-user", nil, "A user who may view the account's objects. May be given several times.")
+	c.Flags().StringArrayVar(&f.viewGroups, "view-group", nil, "A group whose members may view the account's objects. May be given several times.")
+	c.Flags().StringArrayVar(&f.serviceAccounts, "service-account", nil, "A service account, as NAMESPACE/NAME, that may administer the account's objects. May be given several times.")
 	for _, flag := range []string{"admin-user", "admin-group", "view-user", "view-group", "service-account"} {
 		must(c.RegisterFlagCompletionFunc(flag, cobra.NoFileCompletions))
 	}
@@ -85,7 +85,7 @@ func people(users, groups []string, flag string) ([]rbacv1.Subject, error) {
 	add := func(kind, flag string, names []string) error {
 		for _, name := range names {
 			if strings.TrimSpace(name) == "" {
-				return usagef("%s is empty: give a name", flag)
+				return usagef("%s is empty: set a name", flag)
 			}
 			out = append(out, rbacv1.Subject{Kind: kind, APIGroup: rbacv1.GroupName, Name: name})
 		}

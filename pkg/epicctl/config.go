@@ -36,10 +36,10 @@ func newConfig(t *tool) *cobra.Command {
 	o.exec = o.inPod
 	cmd := &cobra.Command{
 		Use:   "config KIND/NAME [flags]",
-		Short: "Print what the Envoys of a load balancer or gateway proxy were sent and accepted",
-		Long: "Print, in JSON, each resource that the Envoys of a load balancer or gateway proxy were\n" +
-			"sent, and the version that each accepted. It asks the pods by exec. Without\n" +
-			"Kubernetes, ask on the gateway host: epic-proxy config.",
+		Short: "Print the configuration that the Envoys of a load balancer or gateway proxy received and accepted",
+		Long: "Print, in JSON, each resource that the Envoys of a load balancer or gateway proxy\n" +
+			"received, and the version that each of them accepted. The command queries the pods with\n" +
+			"exec. Without Kubernetes, run \"epic-proxy config\" on the gateway host.",
 		Example:           "  epicctl config lb/shop -n epic-acme\n  epicctl config gwp/web -n epic-acme --bodies",
 		Args:              exactly("KIND/NAME"),
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -51,8 +51,8 @@ func newConfig(t *tool) *cobra.Command {
 			return o.run(c.Context())
 		},
 	}
-	cmd.Flags().StringVar(&o.pod, "pod", "", "Ask this pod only.")
-	cmd.Flags().BoolVar(&o.bodies, "bodies", false, "Print the resources too, but for secrets.")
+	cmd.Flags().StringVar(&o.pod, "pod", "", "Query only this pod.")
+	cmd.Flags().BoolVar(&o.bodies, "bodies", false, "Also print the resources, except secrets.")
 	return cmd
 }
 
@@ -68,13 +68,13 @@ func proxyArgument(arg string) (label, name string, err error) {
 	case "gwp", "gwps", "gwproxy", "gwproxies":
 		return epic.OwningProxyLabel, name, nil
 	}
-	return "", "", usagef("%q is no kind that has Envoys: give lb/NAME or gwp/NAME", kind)
+	return "", "", usagef("%q is not a kind with Envoys: specify lb/NAME or gwp/NAME", kind)
 }
 
 func (o *config) run(ctx context.Context) error {
 	namespace := o.namespace()
 	if namespace == "" {
-		return usagef("name the account's namespace with -n")
+		return usagef("the account's namespace is not set: set it with -n")
 	}
 	kube, err := o.kube()
 	if err != nil {
@@ -85,7 +85,7 @@ func (o *config) run(ctx context.Context) error {
 	})
 	pods, err := kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector.String()})
 	if notServed(err) {
-		return errors.New("this server runs alone, so its proxies are no pods: run \"epic-proxy config --dir=FOLDER/run\" on the gateway host, with the folder that the operator's log names")
+		return errors.New("this is a standalone server, whose proxies are not pods: run \"epic-proxy config --dir=FOLDER/run\" on the gateway host, with the directory in the operator's log")
 	}
 	if err != nil {
 		return right{"list", "pods", namespace}.explain(err)

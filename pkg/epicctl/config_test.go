@@ -43,7 +43,7 @@ func TestConfig(t *testing.T) {
 		"one can't answer": {arg: "lb/shop", namespace: "epic-a", pod: "a-fails", err: "no pod of shop runs"},
 		"none":             {arg: "lb/other", namespace: "epic-a", err: "no pod of other runs in namespace epic-a"},
 		"no kind":          {arg: "shop", namespace: "epic-a", err: "KIND/NAME"},
-		"a kind without":   {arg: "gwr/shop", namespace: "epic-a", err: "no kind that has Envoys"},
+		"a kind without":   {arg: "gwr/shop", namespace: "epic-a", err: "not a kind with Envoys"},
 		"no namespace":     {arg: "lb/shop", err: "with -n"},
 	} {
 		var out bytes.Buffer

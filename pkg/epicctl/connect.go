@@ -49,9 +49,9 @@ func nodesBinding(cluster string) string { return nodeClientRole + "." + cluster
 func checkCluster(cluster string) error {
 	switch {
 	case cluster == "":
-		return usagef("--cluster is missing: give the client cluster a name that no other cluster of the account has")
+		return usagef("--cluster is not set: set a name that is unique in the account")
 	case len(validation.IsDNS1123Label(cluster)) > 0:
-		return usagef("--cluster %q can't be the name of a client cluster: use at most %d lower-case letters, digits and dashes, with a letter or a digit at both ends",
+		return usagef("--cluster %q is not a valid name of a client cluster: use at most %d lowercase letters, digits and dashes, with a letter or a digit at both ends",
 			shortened(cluster), validation.DNS1123LabelMaxLength)
 	}
 	return nil
@@ -59,8 +59,8 @@ func checkCluster(cluster string) error {
 
 // addClusterFlags adds what names a client cluster of an account.
 func addClusterFlags(t *tool, c *cobra.Command, account, cluster *string) {
-	c.Flags().StringVar(account, "account", "", "The account that the client cluster belongs to.")
-	c.Flags().StringVar(cluster, "cluster", "", "The name of the client cluster, which no other cluster of the account has. It does not choose a cluster of your kubeconfig: --context does.")
+	c.Flags().StringVar(account, "account", "", "The account of the client cluster.")
+	c.Flags().StringVar(cluster, "cluster", "", "The name of the client cluster, unique in the account. It does not select a cluster of your kubeconfig: use --context for that.")
 	must(c.RegisterFlagCompletionFunc("account", completeAccounts(t, false)))
 	must(c.RegisterFlagCompletionFunc("cluster", completeConnected(t, account)))
 }
@@ -76,18 +76,18 @@ func newConnect(t *tool) *cobra.Command {
 	o := &connect{createKubeconfig: createKubeconfig{tool: t}}
 	c := &cobra.Command{
 		Use:   "connect --account NAME --cluster CLUSTER [flags]",
-		Short: "Print what a tenant applies to publish from a cluster",
+		Short: "Print the manifest that a tenant applies to publish from a cluster",
 		Long: "Print the manifest that a tenant applies in a client cluster: the connector with its\n" +
-			"rights there, its credential for the account, the node program, and the GatewayClass\n" +
-			"epic.\n\n" +
-			"On the platform's side it makes the service account connector.CLUSTER in the account's\n" +
-			"namespace, binds it to the roles epic-connector and epic-offered-viewer, and makes a\n" +
-			"role binding for the cluster's nodes. What is there already stays as it is. The token in\n" +
-			"the manifest expires: the tenant applies it before that. From then on the connector\n" +
-			"renews its credential by itself and gives the nodes theirs. \"epicctl disconnect\" ends\n" +
-			"all of them.\n\n" +
-			"With -o helm-values it prints values of the Helm chart epic-connector that install the\n" +
-			"same.",
+			"permissions there, its credential for the account, the node program, and the\n" +
+			"GatewayClass epic.\n\n" +
+			"In the gateway cluster, this command creates the service account connector.CLUSTER in\n" +
+			"the account's namespace, binds it to the roles epic-connector and epic-offered-viewer,\n" +
+			"and creates a role binding for the cluster's nodes. It does not change existing objects.\n" +
+			"The tenant must apply the manifest before the token in it expires. After that, the\n" +
+			"connector renews its credential and issues credentials to the nodes. \"epicctl\n" +
+			"disconnect\" revokes all of them.\n\n" +
+			"With -o helm-values, it prints values for the Helm chart epic-connector that install the\n" +
+			"same objects.",
 		Example: "  epicctl connect --account acme --cluster paris --group web -f paris.yaml\n" +
 			"  epicctl connect --account acme --cluster paris | kubectl --context paris apply -f -\n" +
 			"  epicctl connect --account acme --cluster paris -o helm-values | helm install epic-connector epic-connector --values -",
@@ -96,14 +96,14 @@ func newConnect(t *tool) *cobra.Command {
 		RunE:              func(c *cobra.Command, _ []string) error { return o.run(c.Context()) },
 	}
 	addClusterFlags(t, c, &o.account, &o.cluster)
-	c.Flags().StringVar(&o.group, "group", "", "The service group of the cluster's Gateways and Services that name none. If absent, the only one that the account may use.")
-	c.Flags().StringVar(&o.image, "image", "", "The connector's image. If absent, the one that artifacts/install/connector names.")
-	c.Flags().StringVar(&o.nodeImage, "node-image", "", "The image of the node program. If absent, the one that artifacts/install/node-client names.")
-	c.Flags().DurationVar(&o.duration, "duration", connectorDuration, "How long the token in the manifest is valid: how long the tenant may take to apply it.")
-	c.Flags().StringVarP(&o.file, "file", "f", "", "The file to write, readable by its owner alone. If absent, the manifest is printed.")
-	c.Flags().BoolVar(&o.overwrite, "overwrite", false, "Replace the file if it is there.")
+	c.Flags().StringVar(&o.group, "group", "", "The service group of the cluster's Gateways and Services that do not set one. Default: the only one that the account may use.")
+	c.Flags().StringVar(&o.image, "image", "", "The connector's image. Default: the image in artifacts/install/connector.")
+	c.Flags().StringVar(&o.nodeImage, "node-image", "", "The image of the node program. Default: the image in artifacts/install/node-client.")
+	c.Flags().DurationVar(&o.duration, "duration", connectorDuration, "How long the token in the manifest is valid. The tenant must apply the manifest within this time.")
+	c.Flags().StringVarP(&o.file, "file", "f", "", "The file to write, which only its owner can read. Default: print the manifest.")
+	c.Flags().BoolVar(&o.overwrite, "overwrite", false, "Replace the file if it exists.")
 	c.Flags().BoolVar(&o.monitoring, "monitoring", false, "Add PodMonitors and rules for the Prometheus Operator, whose kinds the client cluster must have.")
-	c.Flags().StringVarP(&o.output, "output", "o", outputManifest, "What to print: manifest, or helm-values for the chart epic-connector.")
+	c.Flags().StringVarP(&o.output, "output", "o", outputManifest, "Output format: manifest, or helm-values for the chart epic-connector.")
 	must(c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]cobra.Completion{outputManifest, outputHelmValues}, cobra.ShellCompDirectiveNoFileComp)))
 	must(c.RegisterFlagCompletionFunc("group", o.completeGroups))
 	must(c.RegisterFlagCompletionFunc("image", cobra.NoFileCompletions))
@@ -129,7 +129,7 @@ func (o *connect) completeGroups(c *cobra.Command, _ []string, _ string) ([]cobr
 
 func (o *connect) check() error {
 	if o.account == "" {
-		return usagef("--account is missing: name the account that the client cluster belongs to; \"epicctl get accounts\" lists them")
+		return usagef("--account is not set: set the account of the client cluster; \"epicctl get accounts\" lists the accounts")
 	}
 	if err := checkAccountName(o.account); err != nil {
 		return err
@@ -138,21 +138,21 @@ func (o *connect) check() error {
 		return err
 	}
 	if o.group != "" && len(validation.IsDNS1123Subdomain(o.group)) > 0 {
-		return usagef("--group %q can't be the name of a service group: use lower-case letters, digits and dashes, without the namespace", shortened(o.group))
+		return usagef("--group %q is not a valid name of a service group: use lowercase letters, digits and dashes, without the namespace", shortened(o.group))
 	}
 	if o.duration <= 0 {
 		return usagef("--duration %s is too short: use %s or more", o.duration, shortestToken)
 	}
 	for flag, image := range map[string]string{"--image": o.image, "--node-image": o.nodeImage} {
 		if strings.ContainsAny(image, " \t\r\n") {
-			return usagef("%s %q can't be the name of an image: write it as REGISTRY/NAME:TAG", flag, shortened(image))
+			return usagef("%s %q is not a valid name of an image: write it as REGISTRY/NAME:TAG", flag, shortened(image))
 		}
 	}
 	if o.output != outputManifest && o.output != outputHelmValues {
-		return usagef("--output %q is not known: use %s or %s", shortened(o.output), outputManifest, outputHelmValues)
+		return usagef("--output %q is not supported: use %s or %s", shortened(o.output), outputManifest, outputHelmValues)
 	}
 	if o.output == outputHelmValues && strings.Contains(o.image+o.nodeImage, "@") {
-		return usagef("--output %s takes images with a tag, not with a digest: write them as REGISTRY/NAME:TAG", outputHelmValues)
+		return usagef("--output %s only supports images with a tag, not with a digest: write them as REGISTRY/NAME:TAG", outputHelmValues)
 	}
 	o.serviceAccount = connectorAccount(o.cluster)
 	return o.checkOutput()
@@ -164,7 +164,7 @@ func (o *connect) run(ctx context.Context) error {
 	}
 	bindings := o.bindings()
 	if o.dryRun == dryRunClient {
-		o.note("serviceaccount/%s %s%s, if it is not there; no token is asked for, and no manifest printed", o.serviceAccount, created, o.dryRun.suffix())
+		o.note("serviceaccount/%s %s%s, if it does not exist; no token is requested, and no manifest is printed", o.serviceAccount, created, o.dryRun.suffix())
 		for _, b := range bindings {
 			o.note("rolebinding/%s in namespace %s with it%s", b.Name, b.Namespace, o.dryRun.suffix())
 		}
@@ -174,7 +174,7 @@ func (o *connect) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	around, err := lookInCluster(kube, "start the connector with the kubeconfig that the server wrote for its administrator, as docs/connector.md says")
+	around, err := lookInCluster(kube, "start the connector with the kubeconfig that the server wrote for its administrator, as described in docs/connector.md")
 	if err != nil {
 		return err
 	}
@@ -235,14 +235,14 @@ func (o *connect) makeAccount(ctx context.Context, kube kubernetes.Interface, ar
 	}
 	o.note("serviceaccount/%s %s%s", o.serviceAccount, result, o.dryRun.suffix())
 	if !around.rbac {
-		o.note("This server has no RBAC: nothing is bound.")
+		o.note("This server has no RBAC, so no roles are bound.")
 		return nil
 	}
 	ensure := &createAccount{tool: o.tool, kubeClient: kube, dryRun: o.dryRun}
 	for _, b := range bindings {
 		result, _, err := ensure.ensureBinding(ctx, b)
 		if apierrors.IsForbidden(err) {
-			return fmt.Errorf("rolebinding/%s could not be made in namespace %s: %w\nTo connect clusters takes the ClusterRole epic-connector-issuer in namespace %s, and epic-platform-admin or the same rights in namespace %s. Once you have them, the same command completes it.",
+			return fmt.Errorf("rolebinding/%s could not be created in namespace %s: %w\nConnecting clusters requires the ClusterRole epic-connector-issuer in namespace %s, and epic-platform-admin or the same permissions in namespace %s. Once you have them, repeat the command to complete it.",
 				b.Name, b.Namespace, err, accountNamespace(o.account), epic.ConfigNamespace)
 		}
 		if err != nil {
@@ -265,17 +265,17 @@ func (o *connect) checkServer() error {
 		return err
 	}
 	if cluster.InsecureSkipTLSVerify {
-		return errors.New("your kubeconfig does not verify the server's certificate (insecure-skip-tls-verify), and the connector always does: name its authority with certificate-authority-data there, or with --certificate-authority")
+		return errors.New("your kubeconfig does not verify the server's certificate (insecure-skip-tls-verify), but the connector always does: set certificate-authority-data there, or --certificate-authority")
 	}
 	address, err := url.Parse(cluster.Server)
 	if err != nil {
 		return err
 	}
 	if address.Scheme != "https" {
-		return fmt.Errorf("your kubeconfig reaches the server without TLS (%s), and the connector needs it: name an address that begins with https:// with --server", cluster.Server)
+		return fmt.Errorf("your kubeconfig connects to the server without TLS (%s), but the connector requires TLS: set --server to an address that begins with https://", cluster.Server)
 	}
 	if host := address.Hostname(); isLoopback(host) {
-		o.note("Warning: the manifest names the server %s, which only this machine can reach: give the address for client clusters with --server (and --tls-server-name, if the certificate has another name).", net.JoinHostPort(host, address.Port()))
+		o.note("Warning: the manifest contains the server address %s, which only this machine can reach: set the address for client clusters with --server (and --tls-server-name, if the certificate has another name).", net.JoinHostPort(host, address.Port()))
 	}
 	return nil
 }
@@ -293,13 +293,13 @@ func (o *connect) chooseGroup(ctx context.Context, client versioned.Interface) e
 	}
 	switch {
 	case len(groups) == 0:
-		return fmt.Errorf("the account %s may use no service group yet: create one first with \"epicctl create group web --account %s --prefix PREFIX\"", o.account, o.account)
+		return fmt.Errorf("the account %s can't use any service group yet: create one first with \"epicctl create group web --account %s --prefix PREFIX\"", o.account, o.account)
 	case o.group == "" && len(groups) > 1:
-		return usagef("--group is missing: the account %s may use %s; name the one for Gateways and Services that name none", o.account, listed(groups))
+		return usagef("--group is not set: the account %s may use %s; set the one for Gateways and Services that do not set one", o.account, listed(groups))
 	case o.group == "":
 		o.group = groups[0]
 	case !slices.Contains(groups, o.group):
-		return usagef("--group %q is no service group that the account %s may use: name one of %s", o.group, o.account, listed(groups))
+		return usagef("--group %q is not a service group that the account %s may use: use one of %s", o.group, o.account, listed(groups))
 	}
 	return nil
 }

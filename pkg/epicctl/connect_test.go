@@ -195,7 +195,7 @@ func TestConnect(t *testing.T) {
 		args := []string{"connect", "--account", "acme", "--cluster", "paris", "--image", "registry.example/connector:v1", "--node-image", "registry.example/node:v1", "--duration", "24h", "-f", file}
 		r := i.run(t, args...)
 		r.want(t, ExitOK, "serviceaccount/connector.paris unchanged", "rolebinding/epic-connector.paris unchanged", "rolebinding/epic-offered-viewer-acme unchanged",
-			"written to "+file, "kubectl apply -f "+file, "less than was asked for")
+			"written to "+file, "kubectl apply -f "+file, "less than requested")
 		if r.stdout != "" {
 			t.Errorf("It printed %q", r.stdout)
 		}
@@ -211,7 +211,7 @@ func TestConnect(t *testing.T) {
 		if image := convert[appsv1.DaemonSet](t, objects["DaemonSet"]).Spec.Template.Spec.Containers[0].Image; image != "registry.example/node:v1" {
 			t.Errorf("The image of the node program is %s", image)
 		}
-		i.run(t, args...).want(t, ExitUsage, "is there already", "--overwrite")
+		i.run(t, args...).want(t, ExitUsage, "already exists", "--overwrite")
 	})
 	t.Run("monitoring", func(t *testing.T) {
 		before := strings.Count(r.stdout, "kind: PodMonitor")
@@ -230,7 +230,7 @@ func TestConnect(t *testing.T) {
 	})
 	t.Run("several groups", func(t *testing.T) {
 		i.fillGroup(t, "acme", "another")
-		i.run(t, "connect", "--account", "acme", "--cluster", "rome").want(t, ExitUsage, "--group is missing", "another, web")
+		i.run(t, "connect", "--account", "acme", "--cluster", "rome").want(t, ExitUsage, "--group is not set", "another, web")
 		i.run(t, "connect", "--account", "acme", "--cluster", "rome", "--group", "none").want(t, ExitUsage, `--group "none"`, "another, web")
 		if _, err := kube.CoreV1().ServiceAccounts("epic-acme").Get(t.Context(), "connector.rome", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 			t.Errorf("It made a service account: %v", err)
@@ -262,18 +262,18 @@ func TestConnect(t *testing.T) {
 			code  int
 			wants []string
 		}{
-			{[]string{"--cluster", "paris"}, ExitUsage, []string{"--account is missing"}},
-			{[]string{"--account", "Acme", "--cluster", "paris"}, ExitUsage, []string{"lower-case"}},
-			{[]string{"--account", "acme"}, ExitUsage, []string{"--cluster is missing", "no other cluster of the account"}},
-			{[]string{"--account", "acme", "--cluster", "Paris"}, ExitUsage, []string{`--cluster "Paris"`, "lower-case letters"}},
-			{[]string{"--account", "acme", "--cluster", "paris.example"}, ExitUsage, []string{"--cluster", "lower-case letters"}},
+			{[]string{"--cluster", "paris"}, ExitUsage, []string{"--account is not set"}},
+			{[]string{"--account", "Acme", "--cluster", "paris"}, ExitUsage, []string{"lowercase"}},
+			{[]string{"--account", "acme"}, ExitUsage, []string{"--cluster is not set", "unique in the account"}},
+			{[]string{"--account", "acme", "--cluster", "Paris"}, ExitUsage, []string{`--cluster "Paris"`, "lowercase letters"}},
+			{[]string{"--account", "acme", "--cluster", "paris.example"}, ExitUsage, []string{"--cluster", "lowercase letters"}},
 			{[]string{"--account", "acme", "--cluster", strings.Repeat("a", 64)}, ExitUsage, []string{"at most 63"}},
 			{[]string{"--account", "acme", "--cluster", "paris", "--group", "epic/web"}, ExitUsage, []string{"--group", "without the namespace"}},
 			{[]string{"--account", "acme", "--cluster", "paris", "--image", "a b"}, ExitUsage, []string{"--image", "REGISTRY/NAME:TAG"}},
 			{[]string{"--account", "acme", "--cluster", "paris", "--node-image", "a b"}, ExitUsage, []string{"--node-image", "REGISTRY/NAME:TAG"}},
 			{[]string{"--account", "acme", "--cluster", "paris", "--duration", "1m"}, ExitUsage, []string{"use 10m0s or more"}},
 			{[]string{"--account", "acme", "--cluster", "paris", "--duration", "0"}, ExitUsage, []string{"use 10m0s or more"}},
-			{[]string{"--account", "nobody", "--cluster", "paris"}, ExitFailure, []string{"there is no account nobody", "epicctl create account nobody"}},
+			{[]string{"--account", "nobody", "--cluster", "paris"}, ExitFailure, []string{"account nobody does not exist", "epicctl create account nobody"}},
 			{[]string{"acme"}, ExitUsage, []string{"takes no argument"}},
 		} {
 			i.run(t, append([]string{"connect"}, test.args...)...).want(t, test.code, test.wants...)
@@ -281,17 +281,17 @@ func TestConnect(t *testing.T) {
 	})
 	t.Run("without a group", func(t *testing.T) {
 		i.run(t, "create", "account", "empty").want(t, ExitOK)
-		i.run(t, "connect", "--account", "empty", "--cluster", "paris").want(t, ExitFailure, "no service group yet", "epicctl create group web --account empty")
+		i.run(t, "connect", "--account", "empty", "--cluster", "paris").want(t, ExitFailure, "any service group yet", "epicctl create group web --account empty")
 	})
 	t.Run("without rights", func(t *testing.T) {
 		kube.PrependReactor("create", "rolebindings", func(clienttesting.Action) (bool, runtime.Object, error) {
 			return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "rolebindings"}, "x", errors.New(`user "jane" is attempting to grant RBAC permissions not currently held`))
 		})
-		i.run(t, "connect", "--account", "acme", "--cluster", "oslo", "--group", "web").want(t, ExitFailure, "rolebinding/epic-connector.oslo could not be made", "epic-connector-issuer in namespace epic-acme", "the same command completes it")
+		i.run(t, "connect", "--account", "acme", "--cluster", "oslo", "--group", "web").want(t, ExitFailure, "rolebinding/epic-connector.oslo could not be created", "epic-connector-issuer in namespace epic-acme", "repeat the command to complete it")
 	})
 	t.Run("standalone", func(t *testing.T) {
 		i.kube = nil
-		i.run(t, "connect", "--account", "acme", "--cluster", "paris", "--group", "web").want(t, ExitFailure, "runs alone", "docs/connector.md")
+		i.run(t, "connect", "--account", "acme", "--cluster", "paris", "--group", "web").want(t, ExitFailure, "standalone server", "docs/connector.md")
 	})
 }
 

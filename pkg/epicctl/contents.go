@@ -130,7 +130,7 @@ func (c content) waitEmpty(ctx context.Context) error {
 		return left == "", err
 	})
 	if wait.Interrupted(err) {
-		return fmt.Errorf("%s %s is still there: see why, or give it more time with --timeout", c.resource, left)
+		return fmt.Errorf("%s %s still exists: find out why, or allow more time with --timeout", c.resource, left)
 	}
 	return err
 }

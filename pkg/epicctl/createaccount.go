@@ -38,12 +38,11 @@ func newCreateAccount(t *tool) *cobra.Command {
 	o := &createAccount{tool: t, print: newPrintFlags()}
 	c := &cobra.Command{
 		Use:   "account NAME [flags]",
-		Short: "Make an account, its namespace, and the rights of its people",
-		Long: "Make an account: the namespace epic-NAME, the Account in it, a ResourceQuota, and role\n" +
-			"bindings for the users, groups and service accounts given.\n\n" +
-			"What is there already stays as it is, so the same command completes what was\n" +
-			"left half done, and changes nothing when all is done. People that are given are\n" +
-			"added to those who have rights; nobody loses any.",
+		Short: "Create an account, its namespace, and its users' role bindings",
+		Long: "Create an account: the namespace epic-NAME, the Account in it, a ResourceQuota, and role\n" +
+			"bindings for the given users, groups and service accounts.\n\n" +
+			"Existing objects are not changed, so you can repeat the command to complete an earlier\n" +
+			"run. Given users and groups are added to those who have access; nobody loses access.",
 		Example: "  # An account for 50 load balancers and proxies, with an administrator\n" +
 			"  epicctl create account acme --proxy-limit 50 --admin-user jane@acme.example\n\n" +
 			"  # Manifests for a repository, made without a server\n" +
@@ -56,7 +55,7 @@ func newCreateAccount(t *tool) *cobra.Command {
 			return o.run(c.Context())
 		},
 	}
-	c.Flags().Int32Var(&o.limit, "proxy-limit", 0, "How many load balancers and gateway proxies, counted together, the account may have. If absent, the server's default for a new account; an existing account is not changed.")
+	c.Flags().Int32Var(&o.limit, "proxy-limit", 0, "Maximum number of load balancers and gateway proxies together. Default: the server's default for a new account; an existing account is not changed.")
 	o.subjects.addFlags(c)
 	o.quota.addFlags(c)
 	o.dryRun.addFlag(c)
@@ -173,11 +172,11 @@ func (o *createAccount) within(around surroundings, steps []step, bindings int) 
 	}
 	switch {
 	case around.standalone() && bindings > 0:
-		o.note("This server runs alone, without namespaces and RBAC: only the Account is made, and nobody is given rights.")
+		o.note("This standalone server has no namespaces and no RBAC: only the Account is created, and nobody is granted access.")
 	case around.standalone():
-		o.note("This server runs alone, without namespaces and RBAC: only the Account is made.")
+		o.note("This standalone server has no namespaces and no RBAC: only the Account is created.")
 	case !around.rbac && bindings > 0:
-		o.note("This server has no RBAC: nobody is given rights.")
+		o.note("This server has no RBAC, so nobody is granted access.")
 	}
 	return out
 }
@@ -223,14 +222,14 @@ func (o *createAccount) halfway(left []step, done []string, err error) error {
 	for _, s := range left {
 		not = append(not, s.what)
 	}
-	before := "nothing was made before"
+	before := "nothing was created before"
 	if len(done) > 0 {
 		before = "before that: " + strings.Join(done, ", ")
 	}
 	if o.dryRun == dryRunServer {
 		return fmt.Errorf("%s would fail: %w", left[0].what, err)
 	}
-	return fmt.Errorf("%s could not be made: %w\n%s\nnot made: %s\nOnce the cause is gone, the same command completes it.",
+	return fmt.Errorf("%s could not be created: %w\n%s\nnot made: %s\nOnce the problem is fixed, repeat the command to complete it.",
 		left[0].what, err, before, strings.Join(not, ", "))
 }
 

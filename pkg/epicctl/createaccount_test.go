@@ -135,7 +135,7 @@ func TestCreateAccountCompletesWhatIsHalfDone(t *testing.T) {
 	i.run(t, args...).want(t, ExitFailure,
 		"you may not create rolebindings.rbac.authorization.k8s.io in namespace epic-acme",
 		"before that: namespace/epic-acme created, account.epic.acnodal.io/acme created",
-		"not made: rolebinding.rbac.authorization.k8s.io/epic-tenant-admin", "the same command completes it")
+		"not made: rolebinding.rbac.authorization.k8s.io/epic-tenant-admin", "repeat the command to complete it")
 	broken = false
 	i.run(t, args...).want(t, ExitOK, "namespace/epic-acme unchanged", "acme unchanged", "epic-tenant-admin created")
 }
@@ -188,7 +188,7 @@ func TestCreateAccountInNamespacesThatAreThere(t *testing.T) {
 	if err != nil || !hasLabels(ns.Labels, namespaceLabels) || ns.Labels["team"] != "a" {
 		t.Errorf("The namespace has the labels %v, %v", ns.Labels, err)
 	}
-	i.run(t, "create", "account", "other").want(t, ExitFailure, `its label app.kubernetes.io/part-of is "shop"`, "another name", "not made: namespace/epic-other, account.epic.acnodal.io/other")
+	i.run(t, "create", "account", "other").want(t, ExitFailure, `its label app.kubernetes.io/part-of is "shop"`, "another account name", "not made: namespace/epic-other, account.epic.acnodal.io/other")
 	i.run(t, "create", "account", "going").want(t, ExitFailure, "is being deleted: wait")
 	i.run(t, "get", "accounts").lacks(t, "other", "going")
 }
@@ -198,7 +198,7 @@ func TestCreateAccountWithForeignBinding(t *testing.T) {
 	b := newBinding("epic-acme", tenantAdminRole, nil)
 	b.RoleRef.Name = "cluster-admin"
 	i.beside(b)
-	i.run(t, "create", "account", "acme", "--admin-user", "jane").want(t, ExitFailure, "binds ClusterRole cluster-admin: delete it first")
+	i.run(t, "create", "account", "acme", "--admin-user", "jane").want(t, ExitFailure, "for ClusterRole cluster-admin: delete it first")
 }
 
 func TestCreateAccountNobodyGrantsMoreThanTheyHave(t *testing.T) {
@@ -208,14 +208,14 @@ func TestCreateAccountNobodyGrantsMoreThanTheyHave(t *testing.T) {
 		return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "rolebindings"}, "epic-tenant-admin",
 			errors.New(`user "jane" is attempting to grant RBAC permissions not currently held: {APIGroups:["epic.acnodal.io"]...}`))
 	})
-	i.run(t, "create", "account", "acme", "--admin-user", "jane").want(t, ExitFailure, "only rights that you have yourself", "epic-platform-admin")
+	i.run(t, "create", "account", "acme", "--admin-user", "jane").want(t, ExitFailure, "only grant permissions that you have yourself", "epic-platform-admin")
 }
 
 // A server that runs alone has no place for namespaces and bindings.
 func TestCreateAccountStandalone(t *testing.T) {
 	i := install(t)
 	r := i.run(t, "create", "account", "acme", "--admin-user", "jane")
-	r.want(t, ExitOK, "runs alone", "nobody is given rights", "account.epic.acnodal.io/acme created")
+	r.want(t, ExitOK, "standalone server", "nobody is granted access", "account.epic.acnodal.io/acme created")
 	r.lacks(t, "namespace/", "rolebinding")
 	i.run(t, "create", "account", "acme").want(t, ExitOK, "account.epic.acnodal.io/acme unchanged")
 }
@@ -257,7 +257,7 @@ func TestCreateAccountDryRun(t *testing.T) {
 		kube.PrependReactor("create", "rolebindings", func(clienttesting.Action) (bool, runtime.Object, error) {
 			return true, nil, apierrors.NewNotFound(corev1.Resource("namespaces"), "epic-acme2")
 		})
-		i.run(t, "create", "account", "acme2", "--admin-user", "jane", "--dry-run=server").want(t, ExitOK, "is not checked", "epic-tenant-admin created (server dry run)")
+		i.run(t, "create", "account", "acme2", "--admin-user", "jane", "--dry-run=server").want(t, ExitOK, "are not checked", "epic-tenant-admin created (server dry run)")
 		i.run(t, "create", "account", "acme2", "--admin-user", "jane").want(t, ExitFailure, `namespaces "epic-acme2" not found`)
 	})
 	t.Run("server, of what it refuses", func(t *testing.T) {
@@ -274,12 +274,12 @@ func TestCreateAccountBadInput(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"upper case", []string{"Acme"}, "lower-case letters"},
-		{"a dot", []string{"a.b"}, "lower-case letters"},
+		{"upper case", []string{"Acme"}, "lowercase letters"},
+		{"a dot", []string{"a.b"}, "lowercase letters"},
 		{"a dash at the end", []string{"a-"}, "at both ends"},
 		{"a namespace and a name", []string{"epic-acme/acme"}, "leave out the namespace"},
-		{"nothing", []string{""}, "needs a name"},
-		{"the namespace of the programs", []string{"node"}, "epic-node is that of EPIC's own programs"},
+		{"nothing", []string{""}, "has no name"},
+		{"the namespace of the programs", []string{"node"}, "epic-node belongs to EPIC's own programs"},
 		{"59 characters", []string{long}, "shorten it to 58"},
 		{"no name", nil, "takes NAME"},
 		{"two names", []string{"a", "b"}, "got 2 arguments"},

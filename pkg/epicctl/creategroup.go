@@ -29,10 +29,10 @@ func newCreateGroup(t *tool) *cobra.Command {
 	o := &createGroup{}
 	c := &cobra.Command{
 		Use:   "group NAME --prefix PREFIX [flags]",
-		Short: "Create a service group, which load balancers and proxies choose by name",
-		Long: "Create a service group. Load balancers and gateway proxies choose one by name, and get\n" +
-			"their public addresses from its ServicePrefix.\n\n" +
-			"With --account the group is that account's; without, every account may use it.",
+		Short: "Create a service group, which load balancers and proxies select by name",
+		Long: "Create a service group. Load balancers and gateway proxies select a group by name, and\n" +
+			"get their public addresses from its ServicePrefix.\n\n" +
+			"With --account, the group belongs to that account; otherwise every account may use it.",
 		Example: "  # A group for all accounts\n" +
 			"  epicctl create group web --prefix default\n\n" +
 			"  # A group of one account, whose proxies run twice\n" +
@@ -45,10 +45,10 @@ func newCreateGroup(t *tool) *cobra.Command {
 		},
 	}
 	o.creation = newCreation[*v1.LBServiceGroup](t, c)
-	c.Flags().StringVar(&o.prefix, "prefix", "", "The ServicePrefix whose addresses the group hands out.")
-	c.Flags().StringVar(&o.account, "account", "", "The account that the group belongs to. If absent, the group is offered to all accounts.")
-	c.Flags().Int32Var(&o.replicas, "replicas", 0, "How many Envoy pods each load balancer and proxy of the group runs. If absent, the server's default.")
-	c.Flags().BoolVar(&o.shared, "can-be-shared", false, "Let one load balancer serve several clusters of the tenant.")
+	c.Flags().StringVar(&o.prefix, "prefix", "", "The ServicePrefix from which the group assigns addresses.")
+	c.Flags().StringVar(&o.account, "account", "", "The account of the group. Default: the group is available to all accounts.")
+	c.Flags().Int32Var(&o.replicas, "replicas", 0, "Number of Envoy pods for each load balancer and proxy of the group. Default: the server's default.")
+	c.Flags().BoolVar(&o.shared, "can-be-shared", false, "Allow one load balancer to serve several clusters of the tenant.")
 	must(c.RegisterFlagCompletionFunc("prefix", completePrefixes(t)))
 	must(c.RegisterFlagCompletionFunc("account", completeAccounts(t, true)))
 	must(c.RegisterFlagCompletionFunc("replicas", cobra.NoFileCompletions))
@@ -61,7 +61,7 @@ func (o *createGroup) check() (namespace string, err error) {
 		return "", err
 	}
 	if o.prefix == "" {
-		return "", usagef("say where the group's addresses come from: --prefix NAME; \"kubectl get serviceprefixes -n %s\" lists them", epic.ConfigNamespace)
+		return "", usagef("--prefix is not set: set the ServicePrefix of the group's addresses; \"kubectl get serviceprefixes -n %s\" lists them", epic.ConfigNamespace)
 	}
 	if err := checkObjectName("--prefix", o.prefix); err != nil {
 		return "", err
@@ -124,7 +124,7 @@ func (o *createGroup) differs(is *v1.LBServiceGroup) (out []string) {
 // checkObjectName finds a name that the server would refuse.
 func checkObjectName(what, name string) error {
 	if problems := validation.IsDNS1123Label(name); len(problems) > 0 {
-		return usagef("%s: %q is no name: use up to %d lower-case letters, digits and dashes, with a letter or a digit at both ends", what, shortened(name), validation.DNS1123LabelMaxLength)
+		return usagef("%s: %q is not a name: use up to %d lowercase letters, digits and dashes, with a letter or a digit at both ends", what, shortened(name), validation.DNS1123LabelMaxLength)
 	}
 	return nil
 }

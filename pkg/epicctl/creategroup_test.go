@@ -41,7 +41,7 @@ func TestCreateGroup(t *testing.T) {
 	t.Run("again", func(t *testing.T) {
 		i.run(t, "create", "group", "web", "--prefix", "pool").want(t, ExitOK, "web unchanged")
 		i.run(t, "create", "group", "pair", "--prefix", "pool", "--account", "acme", "--replicas", "3").
-			want(t, ExitFailure, "there already, and differs: spec.envoy-replica-count is 2 and not 3", "kubectl edit -n epic-acme lbservicegroups.epic.acnodal.io pair")
+			want(t, ExitFailure, "already exists and differs: spec.envoy-replica-count is 2, not 3", "kubectl edit -n epic-acme lbservicegroups.epic.acnodal.io pair")
 	})
 	t.Run("dry runs", func(t *testing.T) {
 		r := i.run(t, "create", "group", "dry", "--prefix", "pool", "--dry-run=client", "-o", "yaml")
@@ -59,11 +59,11 @@ func TestCreateGroup(t *testing.T) {
 			code int
 			want string
 		}{
-			{[]string{"web2"}, ExitUsage, "--prefix NAME"},
-			{[]string{"Web", "--prefix", "pool"}, ExitUsage, `group: "Web" is no name`},
+			{[]string{"web2"}, ExitUsage, "--prefix is not set"},
+			{[]string{"Web", "--prefix", "pool"}, ExitUsage, `group: "Web" is not a name`},
 			{[]string{"web2", "--prefix", "a/b"}, ExitUsage, "--prefix:"},
 			{[]string{"web2", "--prefix", "pool", "--replicas=-1"}, ExitUsage, "--replicas is -1"},
-			{[]string{"web2", "--prefix", "pool", "--account="}, ExitUsage, "needs a name"},
+			{[]string{"web2", "--prefix", "pool", "--account="}, ExitUsage, "has no name"},
 			{[]string{"web2", "--prefix", "pool", "--account", "nobody"}, ExitFailure, "the server refuses LBServiceGroup"},
 			{[]string{"--prefix", "pool"}, ExitUsage, "takes NAME"},
 		} {

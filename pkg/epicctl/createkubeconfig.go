@@ -51,13 +51,13 @@ func newCreateKubeconfig(t *tool) *cobra.Command {
 	o := &createKubeconfig{tool: t}
 	c := &cobra.Command{
 		Use:   "kubeconfig ACCOUNT (--service-account NAME | --node ADDRESS) [flags]",
-		Short: "Make a kubeconfig for a service account, or a node, of an account",
-		Long: "Make a kubeconfig for a service account in an account's namespace, with a token\n" +
-			"that expires. The service account is made if it is not there; it has the rights\n" +
-			"that it is given with \"create account ACCOUNT --service-account\".\n\n" +
-			"With --node it is for the program on a tenant's node: the service account is called\n" +
-			"after the node's address and bound to the role epic-node-client. It reads what is in\n" +
-			"the account's namespace, and gets the keys of the tunnels that end at that address.",
+		Short: "Create a kubeconfig for a service account, or a node, of an account",
+		Long: "Create a kubeconfig for a service account in an account's namespace, with a token that\n" +
+			"expires. The service account is created if it does not exist. It has the permissions\n" +
+			"that \"create account ACCOUNT --service-account\" grants.\n\n" +
+			"With --node, the kubeconfig is for the node program on a client node: the service\n" +
+			"account is named after the node's address and bound to the role epic-node-client. It can\n" +
+			"read the account's namespace, and gets the keys of the tunnels that end at that address.",
 		Example: "  epicctl create account acme --service-account epic-acme/deployer\n" +
 			"  epicctl create kubeconfig acme --service-account deployer --duration 24h -f acme.kubeconfig\n" +
 			"  epicctl create kubeconfig acme --node 192.168.1.16 --duration 8760h -f node.kubeconfig",
@@ -69,10 +69,10 @@ func newCreateKubeconfig(t *tool) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&o.serviceAccount, "service-account", "", "The name of the service account in the account's namespace.")
-	c.Flags().DurationVar(&o.duration, "duration", 0, "How long the token is valid, such as 24h. If absent, the server decides.")
-	c.Flags().StringVarP(&o.file, "file", "f", "", "The file to write, readable by its owner alone. If absent, the kubeconfig is printed.")
-	c.Flags().BoolVar(&o.overwrite, "overwrite", false, "Replace the file if it is there.")
-	c.Flags().StringVar(&o.node, "node", "", "The address of a tenant's node, as its endpoints name it.")
+	c.Flags().DurationVar(&o.duration, "duration", 0, "How long the token is valid, such as 24h. Default: the server's default.")
+	c.Flags().StringVarP(&o.file, "file", "f", "", "The file to write, which only its owner can read. Default: print the kubeconfig.")
+	c.Flags().BoolVar(&o.overwrite, "overwrite", false, "Replace the file if it exists.")
+	c.Flags().StringVar(&o.node, "node", "", "The address of a client node, as in its endpoints.")
 	c.MarkFlagsMutuallyExclusive("service-account", "node")
 	must(c.RegisterFlagCompletionFunc("node", cobra.NoFileCompletions))
 	must(c.RegisterFlagCompletionFunc("service-account", o.completeServiceAccounts))
@@ -99,7 +99,7 @@ func (o *createKubeconfig) check() error {
 		return err
 	}
 	if o.node == "" && o.serviceAccount == "" {
-		return usagef("say whom the kubeconfig is for: --service-account NAME, or --node ADDRESS")
+		return usagef("specify for whom the kubeconfig is: --service-account NAME, or --node ADDRESS")
 	}
 	if o.node != "" {
 		address, err := nodeidentity.ParseAddress(o.node)
@@ -109,7 +109,7 @@ func (o *createKubeconfig) check() error {
 		o.serviceAccount = nodeidentity.AccountName(address)
 	}
 	if len(validation.IsDNS1123Subdomain(o.serviceAccount)) > 0 {
-		return usagef("--service-account %q can't be the name of a service account: use lower-case letters, digits and dashes, without the namespace", shortened(o.serviceAccount))
+		return usagef("--service-account %q is not a valid name of a service account: use lowercase letters, digits and dashes, without the namespace", shortened(o.serviceAccount))
 	}
 	return o.checkOutput()
 }
@@ -124,7 +124,7 @@ func (o *createKubeconfig) checkOutput() error {
 		return nil
 	}
 	if _, err := os.Lstat(o.file); err == nil {
-		return usagef("the file %s is there already: name another, or replace it with --overwrite", o.file)
+		return usagef("the file %s already exists: choose another name, or replace it with --overwrite", o.file)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -137,7 +137,7 @@ func (o *createKubeconfig) run(ctx context.Context) error {
 	}
 	what := "serviceaccount/" + o.serviceAccount
 	if o.dryRun == dryRunClient {
-		o.note("%s %s%s, if it is not there; no token is asked for", what, created, o.dryRun.suffix())
+		o.note("%s %s%s, if it does not exist; no token is requested", what, created, o.dryRun.suffix())
 		if o.node != "" {
 			o.note("rolebinding/%s with it%s", nodeClientRole, o.dryRun.suffix())
 		}
@@ -174,12 +174,12 @@ func (o *createKubeconfig) run(ctx context.Context) error {
 		return err
 	}
 	if o.node != "" {
-		o.next("Bring it to the client node by a safe way, and start the node program with it:\n"+
+		o.next("Copy it to the client node over a secure channel, and start the node program with it:\n"+
 			"  epic-node client --kubeconfig=%s --namespace=%s --node-address=%s\n"+
-			"docs/install.md says how a cluster does that for all of its nodes.", o.file, accountNamespace(o.account), o.node)
+			"docs/install.md describes how to do that for all nodes of a cluster.", o.file, accountNamespace(o.account), o.node)
 		return nil
 	}
-	o.next("Give it to the tenant by a safe way. They see what they may use with\n  kubectl --kubeconfig=%s get lbservicegroups -n %s", o.file, accountNamespace(o.account))
+	o.next("Send it to the tenant over a secure channel. To see which groups they may use, they run\n  kubectl --kubeconfig=%s get lbservicegroups -n %s", o.file, accountNamespace(o.account))
 	return nil
 }
 
@@ -187,7 +187,7 @@ func (o *createKubeconfig) run(ctx context.Context) error {
 func (o *createKubeconfig) checkAccount(ctx context.Context, epic versioned.Interface) error {
 	_, err := getAccount(ctx, epic, o.account)
 	if apierrors.IsNotFound(err) && !notServed(err) {
-		return fmt.Errorf("there is no account %s: make it first with \"epicctl create account %s\"", o.account, o.account)
+		return fmt.Errorf("account %s does not exist: create it first with \"epicctl create account %s\"", o.account, o.account)
 	}
 	return err
 }
@@ -249,7 +249,7 @@ func (o *createKubeconfig) warnWithoutRights(ctx context.Context, kube kubernete
 			}
 		}
 	}
-	o.note("Warning: no role is bound to it in namespace %s: \"epicctl create account %s --service-account %s/%s\" lets it do the tenant's work.", ns, o.account, ns, o.serviceAccount)
+	o.note("Warning: no role is bound to it in namespace %s: run \"epicctl create account %s --service-account %s/%s\" to grant it access.", ns, o.account, ns, o.serviceAccount)
 }
 
 // kubeconfig returns one with a new token, and when the token ends.
@@ -267,7 +267,7 @@ func (o *createKubeconfig) kubeconfig(ctx context.Context, kube kubernetes.Inter
 		o.note("the token is valid until %s", expires.UTC().Format(time.RFC3339))
 		// A minute for clocks that differ.
 		if o.duration != 0 && time.Until(expires) < o.duration-time.Minute {
-			o.note("Warning: that is less than was asked for; the server allows no more.")
+			o.note("Warning: this is less than requested, because the server limits the duration.")
 		}
 	}
 	config, err := o.config()

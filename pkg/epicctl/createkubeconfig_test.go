@@ -46,7 +46,7 @@ func TestCreateKubeconfig(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "kubeconfig")
 
 	r := i.run(t, "create", "kubeconfig", "acme", "--service-account", "deployer", "--duration", "24h", "-f", file)
-	r.want(t, ExitOK, "serviceaccount/deployer created", "written to "+file, "less than was asked for", "no role is bound", "epicctl create account acme --service-account epic-acme/deployer")
+	r.want(t, ExitOK, "serviceaccount/deployer created", "written to "+file, "less than requested", "no role is bound", "epicctl create account acme --service-account epic-acme/deployer")
 	if r.stdout != "" {
 		t.Errorf("It printed %q", r.stdout)
 	}
@@ -74,7 +74,7 @@ func TestCreateKubeconfig(t *testing.T) {
 
 	t.Run("twice", func(t *testing.T) {
 		before, _ := os.ReadFile(file)
-		i.run(t, "create", "kubeconfig", "acme", "--service-account", "deployer", "-f", file).want(t, ExitUsage, "is there already", "--overwrite")
+		i.run(t, "create", "kubeconfig", "acme", "--service-account", "deployer", "-f", file).want(t, ExitUsage, "already exists", "--overwrite")
 		if after, _ := os.ReadFile(file); string(after) != string(before) {
 			t.Error("The file was changed")
 		}
@@ -122,7 +122,7 @@ func TestCreateKubeconfig(t *testing.T) {
 			t.Errorf("The binding is %s", got)
 		}
 		i.run(t, "create", "kubeconfig", "acme", "--node", "192.168.1.17", "--dry-run=client").want(t, ExitOK, "serviceaccount/node.192.168.1.17 created", "rolebinding/epic-node-client with it")
-		i.run(t, "create", "kubeconfig", "acme", "--node", "host").want(t, ExitUsage, "--node", "no IP address")
+		i.run(t, "create", "kubeconfig", "acme", "--node", "host").want(t, ExitUsage, "--node", "not an IP address")
 		i.run(t, "create", "kubeconfig", "acme", "--node", "2001:DB8::1").want(t, ExitUsage, "write 2001:db8::1")
 		i.run(t, "create", "kubeconfig", "acme", "--node", "192.168.1.16", "--service-account", "x").want(t, ExitUsage, "none of the others")
 	})
@@ -130,8 +130,8 @@ func TestCreateKubeconfig(t *testing.T) {
 		i.run(t, "create", "kubeconfig", "acme").want(t, ExitUsage, "service-account")
 		i.run(t, "create", "kubeconfig", "acme", "--service-account", "epic-acme/x").want(t, ExitUsage, "without the namespace")
 		i.run(t, "create", "kubeconfig", "acme", "--service-account", "x", "--duration", "1m").want(t, ExitUsage, "use 10m0s or more")
-		i.run(t, "create", "kubeconfig", "Acme", "--service-account", "x").want(t, ExitUsage, "lower-case")
-		i.run(t, "create", "kubeconfig", "nobody", "--service-account", "x").want(t, ExitFailure, "there is no account nobody", "epicctl create account nobody")
+		i.run(t, "create", "kubeconfig", "Acme", "--service-account", "x").want(t, ExitUsage, "lowercase")
+		i.run(t, "create", "kubeconfig", "nobody", "--service-account", "x").want(t, ExitFailure, "account nobody does not exist", "epicctl create account nobody")
 		i.run(t, "create", "kubeconfig", "acme", "--service-account", "x", "-f", filepath.Join(t.TempDir(), "no", "such")).want(t, ExitFailure, "no such file")
 	})
 	t.Run("without rights", func(t *testing.T) {
@@ -142,6 +142,6 @@ func TestCreateKubeconfig(t *testing.T) {
 	})
 	t.Run("standalone", func(t *testing.T) {
 		i.kube = nil
-		i.run(t, "create", "kubeconfig", "acme", "--service-account", "x").want(t, ExitFailure, "runs alone", "--kubeconfig-out")
+		i.run(t, "create", "kubeconfig", "acme", "--service-account", "x").want(t, ExitFailure, "standalone server", "--kubeconfig-out")
 	})
 }

@@ -76,7 +76,7 @@ func (o *creation[T]) run(ctx context.Context, resource string, want T, client f
 	}
 	if result == unchanged {
 		if different := differs(is); len(different) > 0 {
-			return false, fmt.Errorf("%s is there already, and differs: %s\nChange it with \"kubectl edit -n %s %s %s\", or choose another name",
+			return false, fmt.Errorf("%s already exists and differs: %s\nChange it with \"kubectl edit -n %s %s %s\", or choose another name",
 				what, strings.Join(different, "; "), want.GetNamespace(), resource, want.GetName())
 		}
 	}
@@ -90,7 +90,7 @@ func (o *creation[T]) run(ctx context.Context, resource string, want T, client f
 // differ is a line for a field that is not as wanted, or nothing.
 func differ[V comparable](out []string, field string, is, want V) []string {
 	if is != want {
-		out = append(out, fmt.Sprintf("%s is %v and not %v", field, is, want))
+		out = append(out, fmt.Sprintf("%s is %v, not %v", field, is, want))
 	}
 	return out
 }

@@ -31,9 +31,9 @@ func newCreatePrefix(t *tool) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "prefix NAME --pool ADDRESSES [flags]",
 		Short: "Create a ServicePrefix, a pool of public addresses",
-		Long: "Create a ServicePrefix: public addresses that service groups hand out, and how gateway\n" +
-			"nodes announce them. Route its subnet to the gateway nodes, or let a routing daemon\n" +
-			"do so.",
+		Long: "Create a ServicePrefix: public addresses for service groups, and how gateway nodes\n" +
+			"announce them. Route its subnet to the gateway nodes, or let the nodes or a routing\n" +
+			"daemon announce it.",
 		Example: "  epicctl create prefix default --pool 192.0.2.0/28\n" +
 			"  epicctl create prefix few --pool 203.0.113.5-203.0.113.9 --subnet 203.0.113.0/24 --aggregation /32",
 		Args:              exactly("NAME"),
@@ -46,14 +46,14 @@ func newCreatePrefix(t *tool) *cobra.Command {
 	o.creation = newCreation[*v1.ServicePrefix](t, c)
 	add := func(p *poolFlags, before, what string) {
 		c.Flags().StringVar(&p.pool, before+"pool", "", what+", as a CIDR or as FIRST-LAST.")
-		c.Flags().StringVar(&p.subnet, before+"subnet", "", "The subnet in which they lie, as a CIDR. If absent, the pool itself where that is a CIDR.")
-		c.Flags().StringVar(&p.aggregation, before+"aggregation", "default", "What is announced for an address: a mask such as /32, or default for the subnet's.")
+		c.Flags().StringVar(&p.subnet, before+"subnet", "", "The subnet of the addresses, as a CIDR. Default: the pool itself if it is a CIDR.")
+		c.Flags().StringVar(&p.aggregation, before+"aggregation", "default", "The mask with which an address is announced, such as /32, or default for the subnet's.")
 		for _, name := range []string{"pool", "subnet", "aggregation"} {
 			must(c.RegisterFlagCompletionFunc(before+name, cobra.NoFileCompletions))
 		}
 	}
 	add(&o.public, "", "The public addresses")
-	add(&o.alternate, "alt-", "IPv4 addresses for proxies whose public address is an IPv6 one")
+	add(&o.alternate, "alt-", "IPv4 addresses for proxies whose public address is an IPv6 address")
 	return c
 }
 
@@ -65,12 +65,12 @@ func (p *poolFlags) spec(before string) (*v1.AddressPool, error) {
 	subnet := p.subnet
 	if subnet == "" {
 		if strings.Contains(p.pool, "-") {
-			return nil, usagef("--%ssubnet is missing: with FIRST-LAST as the pool, name the subnet in which they lie, such as 203.0.113.0/24", before)
+			return nil, usagef("--%ssubnet is not set: with FIRST-LAST as the pool, set the subnet of the addresses, such as 203.0.113.0/24", before)
 		}
 		subnet = p.pool
 	}
 	if _, err := netip.ParsePrefix(subnet); err != nil {
-		return nil, usagef("--%ssubnet: %q is no CIDR: write it as 203.0.113.0/24", before, shortened(subnet))
+		return nil, usagef("--%ssubnet: %q is not a CIDR: write it as 203.0.113.0/24", before, shortened(subnet))
 	}
 	return &v1.AddressPool{Pool: p.pool, Subnet: subnet, Aggregation: p.aggregation}, nil
 }
@@ -84,7 +84,7 @@ func (o *createPrefix) run(ctx context.Context) (err error) {
 		ObjectMeta: metav1.ObjectMeta{Namespace: epic.ConfigNamespace, Name: o.name},
 	}
 	if o.public.pool == "" {
-		return usagef("say which addresses: --pool 192.0.2.0/28, or --pool FIRST-LAST with --subnet")
+		return usagef("--pool is not set: set it to a CIDR such as 192.0.2.0/28, or to FIRST-LAST with --subnet")
 	}
 	if want.Spec.PublicPool, err = o.public.spec(""); err != nil {
 		return err
@@ -95,7 +95,7 @@ func (o *createPrefix) run(ctx context.Context) (err error) {
 			return err
 		}
 	case o.alternate.subnet != "":
-		return usagef("--alt-subnet without --alt-pool: name the addresses too")
+		return usagef("--alt-subnet requires --alt-pool: set the addresses too")
 	}
 	done, err := o.creation.run(ctx, prefixResource, want, func() (kindClient[*v1.ServicePrefix], error) {
 		client, err := o.epic()
@@ -110,7 +110,7 @@ func (o *createPrefix) run(ctx context.Context) (err error) {
 	if err != nil || !done {
 		return err
 	}
-	o.next("Create a service group that hands out its addresses:\n  epicctl create group NAME --prefix %s", o.name)
+	o.next("Create a service group that uses its addresses:\n  epicctl create group NAME --prefix %s", o.name)
 	return nil
 }
 

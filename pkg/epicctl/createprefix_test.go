@@ -30,7 +30,7 @@ func TestCreatePrefix(t *testing.T) {
 	}
 
 	i.run(t, "create", "prefix", "more", "--pool", "198.51.100.0/28").want(t, ExitOK, "more unchanged")
-	i.run(t, "create", "prefix", "more", "--pool", "198.51.100.0/27").want(t, ExitFailure, "public-pool.pool is 198.51.100.0/28 and not 198.51.100.0/27")
+	i.run(t, "create", "prefix", "more", "--pool", "198.51.100.0/27").want(t, ExitFailure, "public-pool.pool is 198.51.100.0/28, not 198.51.100.0/27")
 	i.run(t, "create", "prefix", "more", "--pool", "198.51.100.0/28", "--alt-pool", "10.0.0.0/24").want(t, ExitFailure, "it has no alt-pool")
 	i.run(t, "create", "prefix", "overlap", "--pool", "198.51.100.0/29").want(t, ExitFailure, `the server refuses ServicePrefix "overlap":`, "spec.public-pool")
 	r := i.run(t, "create", "prefix", "dry", "--pool", "10.1.0.0/24", "--dry-run", "-o", "yaml")
@@ -41,12 +41,12 @@ func TestCreatePrefix(t *testing.T) {
 		args []string
 		want string
 	}{
-		{nil, "--pool 192.0.2.0/28"},
+		{nil, "--pool is not set"},
 		{[]string{"--pool", "many"}, "--pool:"},
-		{[]string{"--pool", "192.0.2.5-192.0.2.9"}, "--subnet is missing"},
-		{[]string{"--pool", "192.0.2.5-192.0.2.9", "--subnet", "192.0.2"}, "is no CIDR"},
+		{[]string{"--pool", "192.0.2.5-192.0.2.9"}, "--subnet is not set"},
+		{[]string{"--pool", "192.0.2.5-192.0.2.9", "--subnet", "192.0.2"}, "is not a CIDR"},
 		{[]string{"--pool", "192.0.2.0/28", "--alt-pool", "x"}, "--alt-pool:"},
-		{[]string{"--pool", "192.0.2.0/28", "--alt-subnet", "10.0.0.0/8"}, "--alt-subnet without --alt-pool"},
+		{[]string{"--pool", "192.0.2.0/28", "--alt-subnet", "10.0.0.0/8"}, "--alt-subnet requires --alt-pool"},
 	} {
 		i.run(t, append([]string{"create", "prefix", "bad"}, test.args...)...).want(t, ExitUsage, test.want)
 	}
@@ -57,7 +57,7 @@ func TestCreatePrefix(t *testing.T) {
 func TestNextOfAccount(t *testing.T) {
 	i := install(t)
 	r := i.run(t, "create", "account", "acme")
-	r.want(t, ExitOK, "Next: Create a service group for it", "epicctl create group web --account acme --prefix pool", "docs/tenant.md")
+	r.want(t, ExitOK, "Next: Create a service group, because the account", "epicctl create group web --account acme --prefix pool", "docs/tenant.md")
 	r.lacks(t, "create prefix", "--admin-user")
 	i.run(t, "create", "account", "acme", "--proxy-limit=3", "-o", "name").lacks(t, "Next")
 	i.run(t, "create", "account", "acme", "--dry-run=server").lacks(t, "Next")

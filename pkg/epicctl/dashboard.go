@@ -42,17 +42,17 @@ func newDashboard(t *tool) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "dashboard [flags]",
 		Short: "Serve a dashboard to your browser",
-		Long: "Serve a dashboard on 127.0.0.1 until you press Ctrl-C: each account with its proxies,\n" +
-			"the path of requests from the public address through pods and tunnels to the\n" +
-			"endpoints, and for everything that is wrong the reason and what to do. Pages change\n" +
-			"as soon as the objects do.\n\n" +
-			"It reads with the rights of your kubeconfig, and shows what they allow: everything to\n" +
-			"a platform administrator, and to a tenant the account that --account, -n or the\n" +
-			"kubeconfig's context names. Whoever has the address that it prints sees what you may\n" +
-			"see, so keep it to yourself; it changes with each start.\n\n" +
-			"With --prometheus it shows rates and round trips: give NAMESPACE/SERVICE:PORT of a\n" +
-			"Prometheus in the cluster, which is asked through the kube-apiserver, or the URL of one\n" +
-			"on this machine.",
+		Long: "Serve a dashboard on 127.0.0.1 until you press Ctrl-C. It shows each account with its\n" +
+			"proxies, the path of requests from the public address through pods and tunnels to the\n" +
+			"endpoints, and for each problem the reason and what to do. Pages update as soon as\n" +
+			"objects change.\n\n" +
+			"The dashboard uses the permissions of your kubeconfig: a platform administrator sees\n" +
+			"everything, and a tenant sees the account that --account, -n or the kubeconfig's context\n" +
+			"specifies. Anyone who has the printed address can see what you can see, so do not share\n" +
+			"it. It changes with each start.\n\n" +
+			"With --prometheus, it shows rates and round trips. Specify NAMESPACE/SERVICE:PORT of a\n" +
+			"Prometheus in the cluster, which is queried through the kube-apiserver, or the URL of a\n" +
+			"Prometheus on this machine.",
 		Example: "  epicctl dashboard\n" +
 			"  epicctl dashboard --account acme\n" +
 			"  epicctl dashboard --prometheus monitoring/prometheus-operated:9090",
@@ -65,7 +65,7 @@ func newDashboard(t *tool) *cobra.Command {
 			return o.run(c.Context())
 		},
 	}
-	c.Flags().StringSliceVar(&o.accounts, "account", nil, "Show these accounts only. Without the right to list all accounts, the default is the account of the namespace.")
+	c.Flags().StringSliceVar(&o.accounts, "account", nil, "Show only these accounts. Default: all accounts, or the account of the namespace if you may not list all accounts.")
 	c.Flags().IntVar(&o.port, "port", 0, "The port to listen on; 0 chooses a free one.")
 	c.Flags().StringVar(&o.prometheus, "prometheus", "", "The Prometheus to read rates and round trips from: NAMESPACE/SERVICE:PORT in the cluster, or http://127.0.0.1:PORT.")
 	must(c.RegisterFlagCompletionFunc("account", completeAccounts(t, true)))
@@ -86,7 +86,7 @@ func (o *dashboardCommand) run(ctx context.Context) error {
 		}
 	}
 	if o.port < 0 || o.port > 65535 {
-		return usagef("--port %d is no port: give one from 1 to 65535, or leave it out", o.port)
+		return usagef("--port %d is not a port: set one from 1 to 65535, or leave it out", o.port)
 	}
 	source, err := rates.ParseSource(o.prometheus)
 	if err != nil {
@@ -214,9 +214,9 @@ func (o *dashboardCommand) scope(ctx context.Context, s *survey) ([]string, erro
 	case strings.HasPrefix(ns, epic.AccountNamespacePrefix):
 		return []string{ns}, nil
 	case o.namespace() != "":
-		return nil, usagef("the namespace %s is no account's: name an account with --account", ns)
+		return nil, usagef("the namespace %s does not belong to an account: set --account", ns)
 	}
-	return nil, fmt.Errorf("you may not list all accounts, and the namespace %s is no account's: name your account with --account", ns)
+	return nil, fmt.Errorf("you may not list all accounts, and the namespace %s does not belong to an account: set your account with --account", ns)
 }
 
 // accountsOf names the accounts of namespaces.

@@ -99,7 +99,7 @@ func TestDashboard(t *testing.T) {
 	i.run(t, "create", "account", "acme").want(t, ExitOK)
 	t.Run("administrator", func(t *testing.T) {
 		b := i.dashboard(t, &dashboardCommand{})
-		b.until(t, "", "Overview", "an EPIC server that runs alone", "etcd")
+		b.until(t, "", "Overview", "a standalone EPIC server", "etcd")
 		i.fill(t, "acme")
 		b.until(t, "accounts/epic-acme", "shop", "gate", "192.0.2.")
 		b.until(t, "accounts/epic-acme/loadbalancer/shop", "10.1.1.1:8080", "10.0.0.1", "192.168.1.40")
@@ -117,12 +117,12 @@ func TestDashboard(t *testing.T) {
 		code int
 		want string
 	}{
-		"no account is known":    {[]string{"--as", "jane"}, ExitFailure, "name your account with --account"},
-		"no account's namespace": {[]string{"-n", "default"}, ExitUsage, "name an account with --account"},
+		"no account is known":    {[]string{"--as", "jane"}, ExitFailure, "set your account with --account"},
+		"no account's namespace": {[]string{"-n", "default"}, ExitUsage, "set --account"},
 		"no name":                {[]string{"--account", "epic/acme"}, ExitUsage, "leave out the namespace"},
 		"no port":                {[]string{"--port", "70000"}, ExitUsage, "from 1 to 65535"},
 		"no Prometheus":          {[]string{"--prometheus", "http://prometheus.example"}, ExitUsage, "not on this machine"},
-		"no Services":            {[]string{"--prometheus", "monitoring/prometheus:9090"}, ExitFailure, "this server runs alone"},
+		"no Services":            {[]string{"--prometheus", "monitoring/prometheus:9090"}, ExitFailure, "standalone server"},
 		"an argument":            {[]string{"acme"}, ExitUsage, "takes no argument"},
 	} {
 		t.Run(name, func(t *testing.T) {

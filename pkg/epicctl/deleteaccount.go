@@ -49,13 +49,12 @@ func newDeleteAccount(t *tool) *cobra.Command {
 	o := &deleteAccount{tool: t}
 	c := &cobra.Command{
 		Use:   "account NAME [flags]",
-		Short: "Delete an account, its rights and its namespace",
-		Long: "Delete an account: the role bindings that this program made, the Account, and the\n" +
+		Short: "Delete an account, its role bindings and its namespace",
+		Long: "Delete an account: the role bindings that this program created, the Account, and the\n" +
 			"namespace with everything else in it.\n\n" +
-			"An account that still has load balancers, proxies, groups, routes or endpoints is\n" +
-			"left as it is, unless --cascade is given: then these are deleted first. What is\n" +
-			"gone already is skipped, so the same command completes what was left half\n" +
-			"done.",
+			"An account that still has load balancers, proxies, groups, routes or endpoints is not\n" +
+			"deleted, unless --cascade is set, which deletes these first. Objects that no longer\n" +
+			"exist are skipped, so you can repeat the command to complete an earlier run.",
 		Example: "  # List what would be deleted, then delete it\n" +
 			"  epicctl delete account acme --cascade --dry-run=server\n" +
 			"  epicctl delete account acme --cascade",
@@ -66,8 +65,8 @@ func newDeleteAccount(t *tool) *cobra.Command {
 			return o.run(c.Context())
 		},
 	}
-	c.Flags().BoolVar(&o.cascade, "cascade", false, "Delete what the account holds too.")
-	c.Flags().DurationVar(&o.timeout, "timeout", deleteTimeout, "How long to wait until all is gone.")
+	c.Flags().BoolVar(&o.cascade, "cascade", false, "Also delete everything in the account.")
+	c.Flags().DurationVar(&o.timeout, "timeout", deleteTimeout, "How long to wait for the deletion.")
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "Only print what would be deleted.")
 	must(c.RegisterFlagCompletionFunc("timeout", cobra.NoFileCompletions))
 	return c
@@ -105,7 +104,7 @@ func (o *deleteAccount) run(ctx context.Context) (err error) {
 			if len(o.done) > 0 {
 				before = "deleted before: " + listed(o.done)
 			}
-			return fmt.Errorf("%s could not be deleted: %w\n%s\nOnce the cause is gone, the same command completes it.", step.what, err, before)
+			return fmt.Errorf("%s could not be deleted: %w\n%s\nOnce the problem is fixed, repeat the command to complete it.", step.what, err, before)
 		}
 	}
 	return nil
@@ -134,7 +133,7 @@ func (o *deleteAccount) refuseOthers(ctx context.Context) error {
 		return right{verb: "get", resource: "namespaces"}.explain(err)
 	}
 	if !hasLabels(ns.Labels, namespaceLabels) {
-		o.note("Warning: namespace %s does not have the labels of an account's namespace (%s): it stays.", name, labelText(namespaceLabels))
+		o.note("Warning: namespace %s does not have the labels of an account's namespace (%s), so it is not deleted.", name, labelText(namespaceLabels))
 	}
 	return nil
 }
@@ -200,7 +199,7 @@ func (o *deleteAccount) deleteBindings(ctx context.Context) error {
 		case err != nil:
 			return rightTo("get").explain(err)
 		case !hasLabels(b.Labels, bindingLabels):
-			o.note("Warning: %s in namespace %s was not made by this program (it lacks the labels %s): it stays.", what, ns, labelText(bindingLabels))
+			o.note("Warning: %s in namespace %s was not created by this program (it lacks the labels %s), so it is not deleted.", what, ns, labelText(bindingLabels))
 			continue
 		}
 		err = client.Delete(ctx, name, sameObject(b))
@@ -246,7 +245,7 @@ func (o *deleteAccount) deleteAccount(ctx context.Context) error {
 
 func (o *deleteAccount) deleteNamespace(ctx context.Context) error {
 	if !o.around.namespaces {
-		o.note("This server runs alone, without namespaces: there is none to delete.")
+		o.note("This standalone server has no namespaces, so there is none to delete.")
 		return nil
 	}
 	name := accountNamespace(o.name)
@@ -302,7 +301,7 @@ func (o *deleteAccount) waitGone(ctx context.Context, what string, get func(cont
 		if errors.Is(context.Cause(ctx), context.Canceled) {
 			return errors.New("interrupted")
 		}
-		return fmt.Errorf("%s is still being deleted%s: see why, or give it more time with --timeout", what, held)
+		return fmt.Errorf("%s is still being deleted%s: find out why, or allow more time with --timeout", what, held)
 	}
 	return err
 }

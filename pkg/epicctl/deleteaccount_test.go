@@ -43,7 +43,7 @@ func TestDeleteAccount(t *testing.T) {
 				"rolebinding.rbac.authorization.k8s.io/epic-tenant-admin deleted rolebinding.rbac.authorization.k8s.io/epic-tenant-viewer deleted rolebinding.rbac.authorization.k8s.io/epic-offered-viewer-acme deleted "+
 				"account.epic.acnodal.io/acme deleted namespace/epic-acme deleted")
 		if _, err := kube.CoreV1().Namespaces().Get(t.Context(), "epic-acme", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-			t.Errorf("The namespace is still there: %v", err)
+			t.Errorf("The namespace still exists: %v", err)
 		}
 		r := i.run(t, "get", "accounts")
 		r.want(t, ExitOK, "other")
@@ -67,7 +67,7 @@ func TestDeleteAccountLeavesWhatIsNotOurs(t *testing.T) {
 	if err := kube.Tracker().Update(schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}, foreignNamespace("epic-acme", map[string]string{"a": "b"}), ""); err != nil {
 		t.Fatal(err)
 	}
-	i.run(t, "delete", "account", "acme").want(t, ExitOK, "namespace epic-acme does not have the labels", "it stays", "was not made by this program", "account.epic.acnodal.io/acme deleted")
+	i.run(t, "delete", "account", "acme").want(t, ExitOK, "namespace epic-acme does not have the labels", "it is not deleted", "was not created by this program", "account.epic.acnodal.io/acme deleted")
 	if _, err := kube.CoreV1().Namespaces().Get(t.Context(), "epic-acme", metav1.GetOptions{}); err != nil {
 		t.Errorf("The namespace: %v", err)
 	}
@@ -88,7 +88,7 @@ func TestDeleteAccountCompletesWhatIsHalfDone(t *testing.T) {
 		return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "namespaces"}, "epic-acme", errors.New(`User "jane" cannot delete resource "namespaces"`))
 	})
 	i.run(t, "delete", "account", "acme").want(t, ExitFailure, "the namespace could not be deleted", "you may not delete namespaces",
-		"deleted before: rolebinding.rbac.authorization.k8s.io/epic-tenant-admin, rolebinding.rbac.authorization.k8s.io/epic-offered-viewer-acme, account.epic.acnodal.io/acme", "the same command completes it")
+		"deleted before: rolebinding.rbac.authorization.k8s.io/epic-tenant-admin, rolebinding.rbac.authorization.k8s.io/epic-offered-viewer-acme, account.epic.acnodal.io/acme", "repeat the command to complete it")
 	broken = false
 	i.run(t, "delete", "account", "acme").want(t, ExitOK, "account.epic.acnodal.io/acme not there", "namespace/epic-acme deleted")
 }
@@ -109,7 +109,7 @@ func TestDeleteAccountWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	i.run(t, "delete", "account", "acme", "--cascade", "--timeout", "2s").want(t, ExitFailure,
-		"gwproxies gate (kept by the finalizer example.com/slow) is still there", "--timeout", "deleted before:", "loadbalancers.epic.acnodal.io/shop")
+		"gwproxies gate (kept by the finalizer example.com/slow) still exists", "--timeout", "deleted before:", "loadbalancers.epic.acnodal.io/shop")
 	gate, err = c.Get(t.Context(), "gate", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -147,7 +147,7 @@ func TestDeleteAccountStandalone(t *testing.T) {
 	i := install(t)
 	i.run(t, "create", "account", "acme").want(t, ExitOK)
 	i.fill(t, "acme")
-	i.run(t, "delete", "account", "acme", "--cascade").want(t, ExitOK, "acme deleted", "runs alone")
+	i.run(t, "delete", "account", "acme", "--cascade").want(t, ExitOK, "acme deleted", "standalone server")
 	i.run(t, "delete", "account", "acme").want(t, ExitOK, "acme not there")
 	i.run(t, "audit").want(t, ExitOK, "They agree")
 }

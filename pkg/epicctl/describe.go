@@ -34,10 +34,10 @@ func newDescribeAccount(t *tool) *cobra.Command {
 	o := &describeAccount{tool: t}
 	return &cobra.Command{
 		Use:   "account NAME [flags]",
-		Short: "Show all about an account",
-		Long: "Show all about an account: its limits and their use, its groups, addresses,\n" +
-			"listeners, edge settings and tunnels, what is not ready and why, who has rights\n" +
-			"in it, its conditions, and the latest events of what it has.",
+		Short: "Show the details of an account",
+		Long: "Show the details of an account: its limits and their usage, its groups, addresses,\n" +
+			"listeners, edge settings and tunnels, what is not ready and why, who has access, its\n" +
+			"conditions, and the latest events of its objects.",
 		Example:           "  epicctl describe account acme",
 		Args:              exactly("NAME"),
 		ValidArgsFunction: completeAccounts(t, false),
@@ -101,7 +101,7 @@ func (o *describeAccount) run(ctx context.Context) error {
 	account, err := getAccount(ctx, client, o.name)
 	if err != nil {
 		if isStatus(err, 404) && !notServed(err) {
-			return fmt.Errorf("there is no account %s: \"epicctl get accounts\" lists those there are", o.name)
+			return fmt.Errorf("account %s does not exist: \"epicctl get accounts\" lists the accounts", o.name)
 		}
 		return err
 	}
@@ -184,7 +184,7 @@ func (inv *inventory) readBindings(ctx context.Context, kube kubernetes.Interfac
 		return
 	}
 	if !around.rbac {
-		inv.bindingsUnknown = "this server runs alone, without RBAC"
+		inv.bindingsUnknown = "this standalone server has no RBAC"
 		return
 	}
 	ns := inv.account.Namespace
@@ -269,7 +269,7 @@ func (inv *inventory) print(out io.Writer) {
 func limitNote(used, limit int) string {
 	switch {
 	case used > limit:
-		return " (over the limit, which was lowered: no new ones)"
+		return " (over the limit, which was lowered: no more can be created)"
 	case used == limit:
 		return " (at the limit: \"epicctl create account NAME --proxy-limit\" raises it)"
 	}

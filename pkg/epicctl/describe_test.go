@@ -44,14 +44,14 @@ func TestDescribeAccount(t *testing.T) {
 	if strings.Contains(r.stdout, "\x1b") {
 		t.Error("What a tenant wrote reaches the terminal as it is")
 	}
-	i.run(t, "describe", "account", "nobody").want(t, ExitFailure, "there is no account nobody")
+	i.run(t, "describe", "account", "nobody").want(t, ExitFailure, "account nobody does not exist")
 
 	kube.PrependReactor("list", "rolebindings", func(clienttesting.Action) (bool, runtime.Object, error) {
 		return true, nil, apierrors.NewForbidden(schema.GroupResource{Group: rbacv1.GroupName, Resource: "rolebindings"}, "", errors.New(`User "jane" cannot list resource "rolebindings"`))
 	})
 	i.run(t, "describe", "account", "acme").want(t, ExitOK, "Rights: unknown: you may not list rolebindings.rbac.authorization.k8s.io in namespace epic-acme", "Conditions:")
 	i.kube = nil
-	i.run(t, "describe", "account", "acme").want(t, ExitOK, "Rights: this server runs alone")
+	i.run(t, "describe", "account", "acme").want(t, ExitOK, "Rights: this standalone server")
 }
 
 // The description reports which tunnels are up, to those who may read it, and what is not

@@ -29,16 +29,17 @@ func newDisconnect(t *tool) *cobra.Command {
 	o := &disconnect{tool: t}
 	c := &cobra.Command{
 		Use:   "disconnect --account NAME --cluster CLUSTER [flags]",
-		Short: "End the rights and the tunnels of a client cluster",
-		Long: "End the rights and the tunnels of a client cluster. The role bindings of its connector\n" +
-			"and of its nodes go first, which takes effect at once, then their service accounts\n" +
-			"and with them all tokens, then the cluster's endpoints, which ends its tunnels.\n\n" +
-			"What else the cluster published keeps its addresses, so the cluster can be\n" +
-			"connected again. --purge deletes it: use it for a cluster that does not come back.\n" +
-			"Gateways and load balancers that other clusters share stay theirs. The certificates of\n" +
-			"a shared Gateway are deleted once the connector of another cluster has replaced them.\n\n" +
-			"What is gone already is skipped, so the same command completes what was\n" +
-			"left half done.",
+		Short: "Revoke the access of a client cluster and close its tunnels",
+		Long: "Revoke the access of a client cluster and close its tunnels. The role bindings of its\n" +
+			"connector and of its nodes are deleted first, which takes effect immediately, then their\n" +
+			"service accounts and with them all tokens, and then the cluster's endpoints, which\n" +
+			"closes its tunnels.\n\n" +
+			"Other objects that the cluster published keep their addresses, so the cluster can be\n" +
+			"connected again. --purge deletes them: use it for a cluster that you remove permanently.\n" +
+			"Gateways and load balancers that other clusters share are not deleted. The certificates\n" +
+			"of a shared Gateway are deleted once the connector of another cluster has replaced them.\n\n" +
+			"Objects that no longer exist are skipped, so you can repeat the command to complete an\n" +
+			"earlier run.",
 		Example: "  epicctl disconnect --account acme --cluster paris\n" +
 			"  epicctl disconnect --account acme --cluster paris --purge",
 		Args:              exactly(),
@@ -77,7 +78,7 @@ func completeConnected(t *tool, account *string) cobra.CompletionFunc {
 
 func (o *disconnect) run(ctx context.Context) error {
 	if o.account == "" {
-		return usagef("--account is missing: name the account that the client cluster belongs to")
+		return usagef("--account is not set: set the account of the client cluster")
 	}
 	if err := checkAccountName(o.account); err != nil {
 		return err
@@ -114,12 +115,12 @@ func (o *disconnect) run(ctx context.Context) error {
 	for _, step := range steps {
 		did, err := step(ctx)
 		if err != nil {
-			return fmt.Errorf("%w\nOnce the cause is gone, the same command completes it.", err)
+			return fmt.Errorf("%w\nOnce the problem is fixed, repeat the command to complete it.", err)
 		}
 		found = found || did
 	}
 	if !found {
-		o.note("Nothing of a cluster %q is left in account %s. If the name is wrong, \"kubectl get serviceaccounts -n %s\" lists those that there are, as %s.",
+		o.note("Cluster %q has no objects in account %s. If the name is wrong, \"kubectl get serviceaccounts -n %s\" lists the clusters, as %s.",
 			o.cluster, o.account, accountNamespace(o.account), connectorAccount("CLUSTER"))
 		return nil
 	}
@@ -160,7 +161,7 @@ func (o *disconnect) remove(what string, ns string, get func() (metav1.Object, e
 	case err != nil:
 		return false, rightTo("get").explain(err)
 	case !hasLabels(is.GetLabels(), bindingLabels):
-		return false, fmt.Errorf("%s in namespace %s was not made by this program (it lacks the labels %s): if nobody else needs it, delete it with \"kubectl delete -n %s %s\"",
+		return false, fmt.Errorf("%s in namespace %s was not created by this program (it lacks the labels %s): if nobody else needs it, delete it with \"kubectl delete -n %s %s\"",
 			what, ns, labelText(bindingLabels), ns, what)
 	}
 	if o.dryRun != dryRunClient {

@@ -99,7 +99,7 @@ func TestDisconnect(t *testing.T) {
 	}
 	t.Run("twice", func(t *testing.T) {
 		r := i.run(t, args...)
-		r.want(t, ExitOK, "serviceaccount/connector.paris not there", "rolebinding/epic-connector.paris not there", "rolebinding/epic-offered-viewer-acme unchanged", `Nothing of a cluster "paris"`)
+		r.want(t, ExitOK, "serviceaccount/connector.paris not there", "rolebinding/epic-connector.paris not there", "rolebinding/epic-offered-viewer-acme unchanged", `Cluster "paris" has no objects`)
 		r.lacks(t, "--purge")
 	})
 	t.Run("somebody else's", func(t *testing.T) {
@@ -107,7 +107,7 @@ func TestDisconnect(t *testing.T) {
 		if _, err := kube.CoreV1().ServiceAccounts("epic-acme").Create(t.Context(), sa, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		i.run(t, "disconnect", "--account", "acme", "--cluster", "mine").want(t, ExitFailure, "was not made by this program", "kubectl delete -n epic-acme serviceaccount/connector.mine")
+		i.run(t, "disconnect", "--account", "acme", "--cluster", "mine").want(t, ExitFailure, "was not created by this program", "kubectl delete -n epic-acme serviceaccount/connector.mine")
 	})
 	t.Run("last of the account", func(t *testing.T) {
 		i.run(t, "create", "account", "beta").want(t, ExitOK)
@@ -116,8 +116,8 @@ func TestDisconnect(t *testing.T) {
 		i.run(t, "disconnect", "--account", "beta", "--cluster", "paris").want(t, ExitOK, "rolebinding/epic-offered-viewer-beta deleted")
 	})
 	t.Run("bad input", func(t *testing.T) {
-		i.run(t, "disconnect", "--cluster", "paris").want(t, ExitUsage, "--account is missing")
-		i.run(t, "disconnect", "--account", "acme").want(t, ExitUsage, "--cluster is missing")
+		i.run(t, "disconnect", "--cluster", "paris").want(t, ExitUsage, "--account is not set")
+		i.run(t, "disconnect", "--account", "acme").want(t, ExitUsage, "--cluster is not set")
 		i.run(t, "disconnect", "--account", "acme", "--cluster", "a/b").want(t, ExitUsage, "--cluster")
 	})
 	t.Run("without rights", func(t *testing.T) {
@@ -128,7 +128,7 @@ func TestDisconnect(t *testing.T) {
 	})
 	t.Run("standalone", func(t *testing.T) {
 		i.kube = nil
-		i.run(t, args...).want(t, ExitFailure, "runs alone")
+		i.run(t, args...).want(t, ExitFailure, "standalone server")
 	})
 }
 
@@ -265,7 +265,7 @@ gwproxies: by-hand of-rome shared`
 		if got, want := i.left(t, "acme"), "remoteendpoints: by-hand-paris\nloadbalancers: by-hand\ngwproxies: by-hand"; got != want {
 			t.Errorf("It left\n%s\nwant\n%s", got, want)
 		}
-		i.run(t, "disconnect", "--account", "acme", "--cluster", "rome", "--purge").want(t, ExitOK, `Nothing of a cluster "rome"`)
+		i.run(t, "disconnect", "--account", "acme", "--cluster", "rome", "--purge").want(t, ExitOK, `Cluster "rome" has no objects`)
 	})
 }
 
@@ -321,7 +321,7 @@ func TestDisconnectPurgeLeavesCertificatesInUse(t *testing.T) {
 	}
 	args := []string{"disconnect", "--account", "acme", "--cluster", "paris", "--purge"}
 	i.run(t, args...).want(t, ExitFailure, "gwproxies/own deleted", "gwproxies/shared configured",
-		"the certificates of cluster paris that gwproxies/shared has are left", "the same command completes it")
+		"the certificates of cluster paris that gwproxies/shared has are left", "repeat the command to complete it")
 	if got, want := asked(), "metadata.name!=paris.shared"; got != want {
 		t.Errorf("It deletes Secrets with %q, not %q", got, want)
 	}

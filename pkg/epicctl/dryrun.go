@@ -19,7 +19,7 @@ const (
 
 func (d *dryRun) addFlag(c *cobra.Command) {
 	*d = dryRunNone
-	c.Flags().Var(d, "dry-run", `Must be "none", "server", or "client". With "client", only print what would be made, without asking the server. With "server", let the server check it and keep nothing.`)
+	c.Flags().Var(d, "dry-run", `Must be "none", "server", or "client". With "client", only print the objects, without contacting the server. With "server", let the server check them without storing them.`)
 	// As kubectl has it: the flag alone, without a value, is the careful choice.
 	c.Flags().Lookup("dry-run").NoOptDefVal = string(dryRunClient)
 	must(c.RegisterFlagCompletionFunc("dry-run", cobra.FixedCompletions([]string{"none", "server", "client"}, cobra.ShellCompDirectiveNoFileComp)))

@@ -102,7 +102,7 @@ func (o *createAccount) ensureNamespace(ctx context.Context, want *corev1.Namesp
 		}
 		for key, value := range want.Labels {
 			if other, ok := is.Labels[key]; ok && other != value {
-				return nil, fmt.Errorf("namespace %s belongs to something else, its label %s is %q: remove the label if that is wrong, or give the account another name", want.Name, key, other)
+				return nil, fmt.Errorf("namespace %s belongs to something else (its label %s is %q): remove the label if it is wrong, or choose another account name", want.Name, key, other)
 			}
 		}
 		return map[string]any{"metadata": map[string]any{"labels": want.Labels}}, nil
@@ -131,7 +131,7 @@ func (o *createAccount) ensureBinding(ctx context.Context, want *rbacv1.RoleBind
 	}
 	return ensure(ctx, o, o.kubeClient.RbacV1().RoleBindings(want.Namespace), want, explain, func(is *rbacv1.RoleBinding) (map[string]any, error) {
 		if is.RoleRef != want.RoleRef {
-			return nil, fmt.Errorf("there is a RoleBinding of that name in namespace %s that binds %s %s: delete it first, or rename it", want.Namespace, is.RoleRef.Kind, is.RoleRef.Name)
+			return nil, fmt.Errorf("namespace %s already has a RoleBinding with this name, for %s %s: delete it first, or rename it", want.Namespace, is.RoleRef.Kind, is.RoleRef.Name)
 		}
 		all, grown := union(is.Subjects, want.Subjects)
 		if !grown {
@@ -147,7 +147,7 @@ func (o *createAccount) unseen(err error) bool {
 	if o.dryRun != dryRunServer || !apierrors.IsNotFound(err) || notServed(err) {
 		return false
 	}
-	o.note("The server can't check what is in a namespace that is not there yet: what follows is not checked.")
+	o.note("The server can't check objects in a namespace that does not exist yet, so the following objects are not checked.")
 	return true
 }
 
@@ -155,7 +155,7 @@ func (o *createAccount) unseen(err error) bool {
 // RBAC lets nobody grant what they do not have.
 func grantingMore(err error) error {
 	if err != nil && apierrors.IsForbidden(err) && !deniedByRBAC(err) {
-		return fmt.Errorf("you can grant only rights that you have yourself: ask an administrator of the cluster to bind the ClusterRole epic-platform-admin to you, or to bind this role (%w)", err)
+		return fmt.Errorf("you can only grant permissions that you have yourself: ask a cluster administrator to bind the ClusterRole epic-platform-admin to you, or to bind this role (%w)", err)
 	}
 	return err
 }

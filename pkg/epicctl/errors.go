@@ -41,7 +41,7 @@ func isUsage(err error) bool {
 // wrong. What it found has been printed.
 type notWellError struct{}
 
-func (*notWellError) Error() string { return "not all is well" }
+func (*notWellError) Error() string { return "problems were found" }
 
 // right is what a request needs, in the words of a role's rule.
 type right struct {
@@ -70,7 +70,7 @@ func (r right) explain(err error) error {
 
 // wayOut names the role that has the right.
 func (r right) wayOut() string {
-	const ask = "ask an administrator of the cluster "
+	const ask = "ask a cluster administrator "
 	switch {
 	case strings.HasPrefix(r.resource, "/"):
 		return ask + "to bind the cluster's own ClusterRole system:discovery to you"
@@ -115,15 +115,15 @@ func explain(err error) error {
 	case notServed(err):
 		return fmt.Errorf("the server does not serve %s: install EPIC there, or choose another cluster with --context or --kubeconfig (%w)", v1.SchemeGroupVersion, err)
 	case apierrors.IsServiceUnavailable(err):
-		return fmt.Errorf("the API is registered and does not answer: \"epicctl status\" says what is wrong (%w)", err)
+		return fmt.Errorf("the API is registered but does not respond: run \"epicctl status\" to find out why (%w)", err)
 	case errors.As(err, &unknown):
-		return fmt.Errorf("the server's certificate is of an authority that your kubeconfig does not know: get a new kubeconfig, or name the authority with --certificate-authority (%w)", err)
+		return fmt.Errorf("the server's certificate was signed by an authority that your kubeconfig does not contain: get a new kubeconfig, or set --certificate-authority (%w)", err)
 	case errors.As(err, &host):
-		return fmt.Errorf("the server's certificate is for another name: correct the address in your kubeconfig, or name the right one with --tls-server-name (%w)", err)
+		return fmt.Errorf("the server's certificate is for another name: correct the address in your kubeconfig, or set --tls-server-name (%w)", err)
 	case errors.As(err, &dns), errors.As(err, &op), errors.Is(err, context.DeadlineExceeded), os.IsTimeout(err), errors.As(err, &request):
-		return fmt.Errorf("can't reach the server: see that it runs, and that your kubeconfig has its address; --context chooses another (%w)", err)
+		return fmt.Errorf("can't reach the server: check that it is running and that your kubeconfig has its address; --context selects another cluster (%w)", err)
 	case isStatus(err, http.StatusBadGateway), isStatus(err, http.StatusGatewayTimeout):
-		return fmt.Errorf("something between here and the server does not pass requests on: try again (%w)", err)
+		return fmt.Errorf("a proxy in front of the server does not forward requests: try again (%w)", err)
 	}
 	return err
 }

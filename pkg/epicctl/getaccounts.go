@@ -40,11 +40,11 @@ func newGetAccounts(t *tool) *cobra.Command {
 		Use:     "accounts [NAME...] [flags]",
 		Example: "  epicctl get accounts -o wide",
 		Aliases: []string{"account"},
-		Short:   "List accounts with what they use of what they may",
-		Long: "List accounts with what they use of what they may: all accounts, those named, or\n" +
-			"with -n the one of that namespace.\n\n" +
-			"The table counts what the accounts have; -o json and -o yaml print the Account\n" +
-			"objects as they are.",
+		Short:   "List accounts with their usage and limits",
+		Long: "List accounts with their usage and limits: all accounts, the named ones, or with -n the\n" +
+			"account of that namespace.\n\n" +
+			"The table counts the objects of each account; -o json and -o yaml print the Account\n" +
+			"objects.",
 		ValidArgsFunction: completeAccounts(t, true),
 		RunE: func(c *cobra.Command, args []string) error {
 			o.names = args
@@ -53,7 +53,7 @@ func newGetAccounts(t *tool) *cobra.Command {
 	}
 	o.print.AddFlags(c)
 	c.Flags().Lookup("output").Usage += " Also: wide."
-	c.Flags().BoolVar(&o.noHeaders, "no-headers", false, "Print the table without its headers.")
+	c.Flags().BoolVar(&o.noHeaders, "no-headers", false, "Print the table without headers.")
 	completeOutput(c, o.print, wide)
 	return c
 }
@@ -80,7 +80,7 @@ func (o *getAccounts) run(ctx context.Context) error {
 		return err
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("there is no account %s: \"epicctl get accounts\" lists those there are", missing[0])
+		return fmt.Errorf("account %s does not exist: \"epicctl get accounts\" lists the accounts", missing[0])
 	}
 	return nil
 }
@@ -137,7 +137,7 @@ func (o *getAccounts) printObjects(printer objectWriter, accounts []*v1.Account)
 func (o *getAccounts) printTable(ctx context.Context, client versioned.Interface, accounts []*v1.Account) error {
 	if len(accounts) == 0 {
 		if len(o.names) == 0 {
-			o.note("No accounts found: \"epicctl create account NAME\" makes one.")
+			o.note("No accounts found. \"epicctl create account NAME\" creates one.")
 		}
 		return nil
 	}

@@ -44,7 +44,7 @@ func TestGetAccounts(t *testing.T) {
 	i.run(t, "get", "accounts", "acme", "-o", "jsonpath={.spec.group-id}").want(t, ExitOK, "2")
 	i.run(t, "get", "accounts", "-o", "yaml").want(t, ExitOK, "apiVersion: epic.acnodal.io/v1 kind: Account", "name: beta")
 	r = i.run(t, "get", "accounts", "acme", "nobody")
-	r.want(t, ExitFailure, acmeRow, "there is no account nobody", "epicctl get accounts")
+	r.want(t, ExitFailure, acmeRow, "account nobody does not exist", "epicctl get accounts")
 
 	var list struct {
 		Kind  string

@@ -78,17 +78,17 @@ func NewCommand(streams genericclioptions.IOStreams) *cobra.Command {
 func newRoot(t *tool) *cobra.Command {
 	root := &cobra.Command{
 		Use:   program,
-		Short: "Manage the accounts of EPIC, and see whether all is well",
-		Long: "Manage the accounts of EPIC, and see whether all is well.\n\n" +
-			"It does what kubectl could do with the same rights: it uses the same kubeconfig\n" +
-			"and the same flags, and it is kubectl's plugin \"epic\" too.",
-		Example: "  # Is everything there and well?\n" +
+		Short: "Manage EPIC's accounts, and report problems",
+		Long: "Manage EPIC's accounts, and report problems.\n\n" +
+			"It does what kubectl could do with the same permissions and uses the same kubeconfig and\n" +
+			"flags. It is also the kubectl plugin \"epic\".",
+		Example: "  # Check the installation\n" +
 			"  epicctl status\n\n" +
 			"  # The first tenant\n" +
 			"  epicctl create account acme --admin-user jane@acme.example",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("there is no command %q; %q lists those there are", args[0], c.CommandPath()+" --help")
+				return usagef("unknown command %q; %q lists the commands", args[0], c.CommandPath()+" --help")
 			}
 			return nil
 		},
@@ -99,8 +99,8 @@ func newRoot(t *tool) *cobra.Command {
 		group("create", "Create an account, a kubeconfig for one, a service group, or addresses",
 			newCreateAccount(t), newCreateGroup(t), newCreateKubeconfig(t), newCreatePrefix(t)),
 		group("delete", "Delete an account", newDeleteAccount(t)),
-		group("get", "List accounts with their use", newGetAccounts(t)),
-		group("describe", "Show all about an account", newDescribeAccount(t)),
+		group("get", "List accounts with their usage", newGetAccounts(t)),
+		group("describe", "Show the details of an account", newDescribeAccount(t)),
 		newAudit(t),
 		newConfig(t),
 		newConnect(t),
@@ -127,12 +127,12 @@ func group(name, short string, commands ...*cobra.Command) *cobra.Command {
 			last := len(names) - 1
 			way := "it takes " + names[last]
 			if last > 0 {
-				way = fmt.Sprintf("it takes %s or %s", strings.Join(names[:last], ", "), names[last])
+				way = fmt.Sprintf("it accepts %s or %s", strings.Join(names[:last], ", "), names[last])
 			}
 			if len(args) > 0 {
-				return usagef("%q knows no %q: %s", c.CommandPath(), args[0], way)
+				return usagef("%q does not support %q: %s", c.CommandPath(), args[0], way)
 			}
-			return usagef("%q needs to know what: %s", c.CommandPath(), way)
+			return usagef("%q requires a resource: %s", c.CommandPath(), way)
 		},
 		RunE: func(*cobra.Command, []string) error { return nil },
 	}
@@ -161,8 +161,8 @@ func exactly(names ...string) cobra.PositionalArgs {
 			return nil
 		}
 		if len(names) == 0 {
-			return usagef("%q takes no argument, and got %q", c.CommandPath(), args[0])
+			return usagef("%q takes no arguments, but got %q", c.CommandPath(), args[0])
 		}
-		return usagef("%q takes %s, and got %d arguments: write %s", c.CommandPath(), strings.Join(names, " and "), len(args), c.UseLine())
+		return usagef("%q takes %s, but got %d arguments: write %s", c.CommandPath(), strings.Join(names, " and "), len(args), c.UseLine())
 	}
 }

@@ -39,13 +39,13 @@ func TestUsage(t *testing.T) {
 		{[]string{"epicctl"}, ExitOK, "Available Commands"},
 		{[]string{"epicctl", "version"}, ExitOK, "API epic.acnodal.io/v1"},
 		{[]string{"epicctl", "version", "x"}, ExitUsage, "takes no argument"},
-		{[]string{"epicctl", "acount"}, ExitUsage, `there is no command "acount"; "epicctl --help"`},
-		{[]string{"epicctl", "create"}, ExitUsage, "it takes account, group, kubeconfig or prefix"},
-		{[]string{"epicctl", "get", "nothing"}, ExitUsage, `knows no "nothing": it takes accounts`},
+		{[]string{"epicctl", "acount"}, ExitUsage, `unknown command "acount"; "epicctl --help"`},
+		{[]string{"epicctl", "create"}, ExitUsage, "it accepts account, group, kubeconfig or prefix"},
+		{[]string{"epicctl", "get", "nothing"}, ExitUsage, `does not support "nothing": it takes accounts`},
 		{[]string{"epicctl", "audit", "--what"}, ExitUsage, `unknown flag: --what; "epicctl audit --help" lists the flags`},
-		{[]string{"/usr/bin/kubectl-epic", "get", "nothing"}, ExitUsage, `"kubectl epic get" knows no`},
+		{[]string{"/usr/bin/kubectl-epic", "get", "nothing"}, ExitUsage, `"kubectl epic get" does not support`},
 		{[]string{"kubectl-epic.exe", "--help"}, ExitOK, "kubectl epic [command]"},
-		{[]string{"kubectl_complete-epic", "create", ""}, ExitOK, "kubeconfig Make a kubeconfig"},
+		{[]string{"kubectl_complete-epic", "create", ""}, ExitOK, "kubeconfig Create a kubeconfig"},
 		{[]string{"epicctl", "completion", "bash"}, ExitOK, "__start_epicctl"},
 		{[]string{"epicctl", "get", "accounts", "--server=", "--context=nowhere"}, ExitFailure, "nowhere"},
 	} {
@@ -110,9 +110,9 @@ func TestWrongServer(t *testing.T) {
 	}
 	ask(answer(404, "404 page not found")).want(t, ExitFailure, "does not serve epic.acnodal.io/v1: install EPIC there")
 	ask(answer(401, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Unauthorized","code":401}`)).want(t, ExitFailure, "does not know who you are", "get new ones")
-	ask(answer(503, "service unavailable")).want(t, ExitFailure, "does not answer", "epicctl status")
-	ask(answer(502, "bad gateway")).want(t, ExitFailure, "does not pass requests on")
-	runMain(t, "epicctl", "--server", answer(200, "{}").URL, "get", "accounts").want(t, ExitFailure, "of an authority that your kubeconfig does not know")
+	ask(answer(503, "service unavailable")).want(t, ExitFailure, "does not respond", "epicctl status")
+	ask(answer(502, "bad gateway")).want(t, ExitFailure, "does not forward requests")
+	runMain(t, "epicctl", "--server", answer(200, "{}").URL, "get", "accounts").want(t, ExitFailure, "signed by an authority that your kubeconfig does not contain")
 }
 
 // A user of the server who has no rights at all is told the missing ones.

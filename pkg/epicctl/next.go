@@ -24,25 +24,25 @@ func (o *createAccount) nextOfAccount(ctx context.Context, around surroundings, 
 	switch groups, prefixes := usable(ctx, o.epicClient, o.name); {
 	case groups == none:
 		if prefixes == none {
-			step("  Name public addresses, of which there are none yet:\n    epicctl create prefix default --pool 192.0.2.0/28")
+			step("  Add public addresses, because there are none yet:\n    epicctl create prefix default --pool 192.0.2.0/28")
 			prefixes = "default"
 		}
-		step("  Create a service group for it, because it may use none yet:\n    epicctl create group web --account %s --prefix %s", o.name, prefixes)
+		step("  Create a service group, because the account can't use any yet:\n    epicctl create group web --account %s --prefix %s", o.name, prefixes)
 	case groups != "":
 		step("  Its load balancers may use the service group %s.", groups)
 	}
 	if around.rbac && bindings == 0 {
-		step("  Give somebody the right to use it:\n    epicctl create account %s --admin-user NAME", o.name)
+		step("  Grant somebody access:\n    epicctl create account %s --admin-user NAME", o.name)
 	}
 	if around.namespaces {
-		step("  Let a cluster of the tenant publish Gateways and Services:\n"+
+		step("  Connect a cluster of the tenant, to publish its Gateways and Services:\n"+
 			"    epicctl connect --account %[1]s --cluster CLUSTER -f CLUSTER.yaml\n"+
-			"  Let a program of the tenant in, and its hosts without Kubernetes:\n"+
+			"  Grant access to a program of the tenant, and to its hosts without Kubernetes:\n"+
 			"    epicctl create account %[1]s --service-account epic-%[1]s/deployer\n"+
 			"    epicctl create kubeconfig %[1]s --service-account deployer -f %[1]s.kubeconfig\n"+
 			"    epicctl create kubeconfig %[1]s --node ADDRESS -f node.kubeconfig", o.name)
 	}
-	step("  docs/tenant.md says how the tenant publishes a service; \"epicctl describe account %s\"\n  shows what it has.", o.name)
+	step("  docs/tenant.md describes how the tenant publishes a service; \"epicctl describe account %s\"\n  shows the account.", o.name)
 	o.note("\nNext:\n%s", steps[:len(steps)-1])
 }
 

@@ -46,8 +46,8 @@ type quotaFlags struct {
 }
 
 func (f *quotaFlags) addFlags(c *cobra.Command) {
-	c.Flags().StringArrayVar(&f.counts, "quota", nil, "How many objects of one kind the account may have, as RESOURCE=COUNT, such as gwroutes=200. May be given several times. "+
-		"Unless given: "+describeQuota(defaultQuota)+" for a new quota, and no change of one that is there.")
+	c.Flags().StringArrayVar(&f.counts, "quota", nil, "Maximum number of objects of a kind, as RESOURCE=COUNT, such as gwroutes=200. May be given several times. "+
+		"Default: "+describeQuota(defaultQuota)+" for a new quota, and no change of an existing one.")
 	c.Flags().BoolVar(&f.none, "no-quota", false, "Create no ResourceQuota. An existing one stays.")
 	must(c.RegisterFlagCompletionFunc("quota", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		var out []string
@@ -69,7 +69,7 @@ func describeQuota(counts map[string]int64) string {
 // parse returns the counts that were given.
 func (f *quotaFlags) parse() (map[string]int64, error) {
 	if f.none && len(f.counts) > 0 {
-		return nil, usagef("--quota and --no-quota exclude each other: leave one out")
+		return nil, usagef("--quota and --no-quota can't be combined: remove one of them")
 	}
 	given := map[string]int64{}
 	for _, s := range f.counts {

@@ -56,7 +56,7 @@ func (o *createAccount) awaitCount(ctx context.Context, want *corev1.ResourceQuo
 		case len(missing) == 0, !seen && age >= o.quotaPatience.status:
 			return true, nil
 		case time.Since(begin) >= o.quotaPatience.count:
-			o.note("Kubernetes has not counted the account's %s yet. It refuses new ones with %q until it has, which takes up to 5 minutes.", missing[0], "status unknown for quota")
+			o.note("Kubernetes does not track the account's %s yet. Until it does, which takes up to 5 minutes, it refuses new ones with %q.", missing[0], "status unknown for quota")
 			return true, nil
 		case seen && age >= o.quotaPatience.renew:
 			if err := o.renewQuota(ctx, client, is, want); err != nil {

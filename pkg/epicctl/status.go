@@ -14,11 +14,11 @@ import (
 func newStatus(t *tool) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status [flags]",
-		Short: "Report whether everything is there and well",
-		Long: "Report whether everything is there and well: the API and its servers, etcd, the\n" +
-			"configuration, the addresses, the controller, the Envoys, the nodes, and the claims.\n\n" +
-			"WARN is for what you should look at, and for what you may not see. The exit code is\n" +
-			"1 if a check fails.",
+		Short: "Report the state and the problems of the installation",
+		Long: "Report the state and the problems of the installation: the API and its servers, etcd,\n" +
+			"the configuration, the addresses, the controller, the Envoys, the nodes, and the claims.\n\n" +
+			"WARN marks what needs attention and what you have no permission to read. The exit code\n" +
+			"is 1 if a check fails.",
 		Example:           "  epicctl status",
 		Args:              exactly(),
 		ValidArgsFunction: cobra.NoFileCompletions,

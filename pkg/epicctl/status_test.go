@@ -29,9 +29,9 @@ func TestStatusStandalone(t *testing.T) {
 	i.run(t, "create", "account", "acme").want(t, ExitOK)
 	i.fill(t, "acme")
 	r := i.run(t, "status")
-	r.want(t, ExitOK, "CHECK RESULT DETAIL", "server OK reachable; an EPIC server that runs alone", "api service OK not installed",
-		"etcd OK", "readiness OK", "api OK epic.acnodal.io/v1 serves its 10 kinds", "configuration OK EPIC epic/epic is there; last tunnel ID 2, last group ID 1",
-		"addresses pool OK 2 of 4 in use, pool 192.0.2.0-192.0.2.3", "controller WARN no controller runs: nothing sets conditions, so READY stays",
+	r.want(t, ExitOK, "CHECK RESULT DETAIL", "server OK reachable; a standalone EPIC server", "api service OK not installed",
+		"etcd OK", "readiness OK", "api OK epic.acnodal.io/v1 serves its 10 kinds", "configuration OK EPIC epic/epic exists; last tunnel ID 2, last group ID 1",
+		"addresses pool OK 2 of 4 in use, pool 192.0.2.0-192.0.2.3", "controller WARN no controller is running: nothing sets conditions, so READY stays",
 		"controller: start one: epic-controller", "nodes OK no gateway node yet", "claims OK")
 	r.lacks(t, "FAIL")
 	i.run(t, "describe", "account", "acme").want(t, ExitOK, "Conditions: none: no controller has set any")
@@ -61,7 +61,7 @@ func TestStatusStandalone(t *testing.T) {
 		if _, err := epics.Patch(t.Context(), epic.ConfigName, types.MergePatchType, []byte(nodes), metav1.PatchOptions{}, "status"); err != nil {
 			t.Fatal(err)
 		}
-		i.run(t, "status").want(t, ExitOK, "node 203.0.113.9 WARN gw9: 1 of 3 tunnels up", "node 203.0.113.10 OK gw10, version v1: 3 of 3 tunnels up, heard of",
+		i.run(t, "status").want(t, ExitOK, "node 203.0.113.9 WARN gw9: 1 of 3 tunnels up", "node 203.0.113.10 OK gw10, version v1: 3 of 3 tunnels up, last heartbeat",
 			"nodes OK 2 gateway nodes report")
 		if _, err := epics.Patch(t.Context(), epic.ConfigName, types.MergePatchType, []byte(`{"status":{"nodes":{"203.0.113.10":null}}}`), metav1.PatchOptions{}, "status"); err != nil {
 			t.Fatal(err)
@@ -116,7 +116,7 @@ func TestStatusStandalone(t *testing.T) {
 		if err := c.EPICs(epic.ConfigNamespace).Delete(t.Context(), epic.ConfigName, metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		i.run(t, "status").want(t, ExitFailure, "configuration FAIL there is no EPIC object epic/epic", "10-epic.yaml")
+		i.run(t, "status").want(t, ExitFailure, "configuration FAIL EPIC object epic/epic does not exist", "10-epic.yaml")
 	})
 	t.Run("without rights", func(t *testing.T) {
 		// Health and discovery are for all who are known; the rest is not.
@@ -208,9 +208,9 @@ func TestStatusInACluster(t *testing.T) {
 		{"a dead service", map[string]string{apiServicePath: available("False", "MissingEndpoints", "no addresses")}, ExitFailure,
 			[]string{"is not Available: MissingEndpoints", "the pods of the Deployment epic-apiserver"}},
 		{"etcd away", map[string]string{readyz: "[+]ping ok\n[-]etcd failed: reason withheld\n[+]claim-schema ok\n"}, ExitFailure,
-			[]string{"etcd FAIL readyz check etcd fails", "etcd: see that a majority", "readiness OK"}},
+			[]string{"etcd FAIL readyz check etcd fails", "etcd: check that a majority", "readiness OK"}},
 		{"a permission missing", map[string]string{readyz: "[+]etcd ok\n[-]permission-list-namespaces failed: reason withheld\n"}, ExitFailure,
-			[]string{"etcd OK", "readiness FAIL readyz fails: permission-list-namespaces", "a rule that the server's own role lacks"}},
+			[]string{"etcd OK", "readiness FAIL readyz fails: permission-list-namespaces", "the server's role lacks that rule"}},
 		{"an answer that is none", map[string]string{readyz: "<html>"}, ExitFailure, []string{"readiness FAIL readyz did not answer with a list"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -230,7 +230,7 @@ func TestStatusInACluster(t *testing.T) {
 		before := i.raw
 		defer func() { i.raw = before }()
 		i.raw = map[string]string{"/none": ""}
-		i.run(t, "status").want(t, ExitFailure, "api service FAIL there is no APIService v1.epic.acnodal.io", "install EPIC", "controller WARN no controller runs")
+		i.run(t, "status").want(t, ExitFailure, "api service FAIL APIService v1.epic.acnodal.io does not exist", "install EPIC", "controller WARN no controller is running")
 	})
 	t.Run("programs", func(t *testing.T) {
 		ctx := t.Context()
@@ -258,7 +258,7 @@ func TestStatusInACluster(t *testing.T) {
 		if _, err := kube.DiscoveryV1().EndpointSlices("epic-system").Update(ctx, slice, metav1.UpdateOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		i.run(t, "status").want(t, ExitFailure, "replicas WARN 1 of 2 are ready", "controller FAIL pod-1 led, and has not been heard of for 5m", "nodes WARN the node program is ready on 1 of 3 nodes")
+		i.run(t, "status").want(t, ExitFailure, "replicas WARN 1 of 2 are ready", "controller FAIL pod-1 was the leader, and has not renewed the Lease for 5m", "nodes WARN the node program is ready on 1 of 3 nodes")
 	})
 	t.Run("without rights", func(t *testing.T) {
 		for resource, ns := range map[string]string{"leases": "epic-system", "daemonsets": "epic-node", "endpointslices": "epic-system"} {

@@ -105,7 +105,7 @@ func (s *survey) readiness(ctx context.Context, standalone bool, service *overvi
 	switch {
 	case standalone:
 	case service == nil:
-		return &overview.Readiness{Unknown: "no service is known that leads to a server"}
+		return &overview.Readiness{Unknown: "no Service that leads to a server is known"}
 	default:
 		path = fmt.Sprintf("/api/v1/namespaces/%s/services/https:%s:%d/proxy/readyz", service.Namespace, service.Name, ptr.Deref(service.Port, httpsPort))
 		r = right{"get", "services/proxy", service.Namespace}

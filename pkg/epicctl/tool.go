@@ -94,7 +94,7 @@ func newTool(streams genericclioptions.IOStreams) *tool {
 func (t *tool) config() (*rest.Config, error) {
 	config, err := t.flags.ToRESTConfig()
 	if clientcmd.IsEmptyConfig(err) || err == nil && t.isGuess(config) {
-		return nil, errors.New("no cluster is configured: name a kubeconfig with --kubeconfig or in the environment variable KUBECONFIG")
+		return nil, errors.New("no cluster is configured: set a kubeconfig with --kubeconfig or the environment variable KUBECONFIG")
 	}
 	return config, err
 }
@@ -142,7 +142,7 @@ func look(kube kubernetes.Interface) (s surroundings, err error) {
 func lookInCluster(kube kubernetes.Interface, instead string) (surroundings, error) {
 	s, err := look(kube)
 	if err == nil && !s.namespaces {
-		err = errors.New("this server runs alone and has no service accounts: " + instead)
+		err = errors.New("this standalone server has no service accounts: " + instead)
 	}
 	return s, err
 }

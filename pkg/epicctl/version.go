@@ -29,17 +29,17 @@ func newVersion(t *tool) *cobra.Command {
 	o := &showVersion{tool: t}
 	c := &cobra.Command{
 		Use:   "version",
-		Short: "Print the version, and those of the installation's parts",
-		Long: "Print the version of epicctl, and those of the parts of the installation that you may\n" +
+		Short: "Print the version of epicctl and of the installation's components",
+		Long: "Print the version of epicctl and of those components of the installation that you may\n" +
 			"read: the API server, the leading controller and operator, the gateway nodes, and the\n" +
-			"connectors of client clusters. A part whose version does not work with the API server's\n" +
-			"is marked, and the exit code is 1 then.",
+			"connectors of client clusters. Components whose version does not work with the API\n" +
+			"server's are marked, and the exit code is then 1.",
 		Example:           "  epicctl version\n  epicctl version --client",
 		Args:              exactly(),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(c *cobra.Command, _ []string) error { return o.run(c.Context()) },
 	}
-	c.Flags().BoolVar(&o.clientOnly, "client", false, "Print the version of epicctl only, and ask no server.")
+	c.Flags().BoolVar(&o.clientOnly, "client", false, "Print only the version of epicctl, without contacting the server.")
 	return c
 }
 

@@ -94,9 +94,9 @@ func serverVersion(ctx context.Context, client *http.Client, base *url.URL) (str
 	}
 	switch version := answer.Header.Get(skew.ServerHeader); {
 	case answer.StatusCode != http.StatusOK:
-		return "", fmt.Errorf("EPIC's API answers with %s", answer.Status)
+		return "", fmt.Errorf("EPIC's API responds with %s", answer.Status)
 	case version == "":
-		return "", errors.New("the API server does not report its version: it is of a release before that")
+		return "", errors.New("the API server does not report its version: its release is too old")
 	default:
 		return version, nil
 	}

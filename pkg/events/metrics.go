@@ -12,12 +12,12 @@ import (
 var (
 	recorded = metrics.NewCounter(&metrics.CounterOpts{
 		Namespace: epic.MetricsNamespace, Subsystem: "events", Name: "recorded_total",
-		Help:           "Events of objects that were recorded. Equal ones become one object with a count.",
+		Help:           "Events that were recorded. Equal events are combined into one object with a count.",
 		StabilityLevel: metrics.ALPHA,
 	})
 	suppressed = metrics.NewCounterVec(&metrics.CounterOpts{
 		Namespace: epic.MetricsNamespace, Subsystem: "events", Name: "suppressed_total",
-		Help:           "Events of objects that were not recorded, by the limit that was reached: object, namespace or program.",
+		Help:           "Events that were dropped, by the limit that was reached: object, namespace or program.",
 		StabilityLevel: metrics.ALPHA,
 	}, []string{"limit"})
 )

@@ -78,7 +78,7 @@ func (r *Recorder) Record(kind string, obj metav1.Object, e Event) {
 	}
 	message := shorten.To(maxMessage, e.Message)
 	if dropped > 0 {
-		message += fmt.Sprintf(" (events of this object since the last one that were not recorded: %d)", dropped)
+		message += fmt.Sprintf(" (events of this object dropped since the last one: %d)", dropped)
 	}
 	r.record.Event(&corev1.ObjectReference{
 		APIVersion: epicv1.SchemeGroupVersion.String(), Kind: kind, Namespace: obj.GetNamespace(), Name: obj.GetName(), UID: obj.GetUID(),

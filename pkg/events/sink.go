@@ -45,7 +45,7 @@ func (s *sink) Create(e *corev1.Event) (*corev1.Event, error) {
 		return s.log(e), nil
 	case apierrors.IsNotFound(err), apierrors.IsForbidden(err):
 		s.logUntil = s.now().Add(askAgain)
-		klog.FromContext(s.ctx).Info("The API server accepts no events: logging them instead", "askAgain", askAgain, "reason", err.Error())
+		klog.FromContext(s.ctx).Info("The API server does not accept events: logging them instead", "askAgain", askAgain, "reason", err.Error())
 		return s.log(e), nil
 	}
 	return created, err

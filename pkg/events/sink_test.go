@@ -91,7 +91,7 @@ func TestSink(t *testing.T) {
 			if test.requests == 3 {
 				return
 			}
-			if n := logged(t, logger, "accepts no events"); n != 1 {
+			if n := logged(t, logger, "does not accept events"); n != 1 {
 				t.Errorf("%d lines on the API server, want 1", n)
 			}
 			// The correlator counts equal events by patches, and creates one that is not found.
@@ -123,7 +123,7 @@ func TestStandalone(t *testing.T) {
 	if n := logged(t, logger, `"AllTunnelsDown"`); n != 2 {
 		t.Errorf("%d events in the log, want 2", n)
 	}
-	if n := logged(t, logger, "accepts no events"); n != 1 {
+	if n := logged(t, logger, "does not accept events"); n != 1 {
 		t.Errorf("%d lines on the API server, want 1", n)
 	}
 }

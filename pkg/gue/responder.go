@@ -18,7 +18,7 @@ import (
 const challengeLife = 5 * time.Second
 
 // ErrKeys indicates that a tunnel has no usable key.
-var ErrKeys = errors.New("a tunnel needs a key: each with an ID from 1 to 255, no two the same")
+var ErrKeys = errors.New("a tunnel needs at least one key, each with a unique ID from 1 to 255")
 
 // Responder is the gateway node's end of its tunnels. It answers PINGs, and moves the
 // remote of a tunnel when the client node has proven to be there. It has no

@@ -95,11 +95,11 @@ func (a *agent) load(ctx context.Context) error {
 	found, err := a.saver.file.Load(&s)
 	switch {
 	case errors.Is(err, statefile.ErrDamaged):
-		klog.FromContext(ctx).Error(err, "Starting without the last state; the API has it")
+		klog.FromContext(ctx).Error(err, "Starting without the last state; the API will provide it")
 	case err != nil:
 		return fmt.Errorf("read the last state: %w", err)
 	case found && (s.Role != a.role || !slices.Equal(s.Nodes, a.Nodes)):
-		klog.FromContext(ctx).Info("The last state is another node's, so it is not used", "role", s.Role, "addresses", s.Nodes)
+		klog.FromContext(ctx).Info("The last state belongs to another node and is not used", "role", s.Role, "addresses", s.Nodes)
 	case found:
 		a.loaded = &s
 	}
@@ -254,7 +254,7 @@ func (a *agent) settle(ctx context.Context) {
 	select {
 	case <-synced:
 	case <-late:
-		klog.FromContext(ctx).Info("The API does not answer; using the last state on disk")
+		klog.FromContext(ctx).Info("The API does not respond; using the last state on disk")
 	case <-ctx.Done():
 		return
 	}
@@ -319,9 +319,9 @@ func (a *agent) repair(ctx context.Context) {
 func (a *agent) Ready() error {
 	switch {
 	case a.repaired.Load() == 0 && a.source.Load() == "none":
-		return errors.New("the API has not told yet what there is to do, and there is no last state on disk")
+		return errors.New("the API has not provided the desired state yet, and there is no last state on disk")
 	case a.repaired.Load() == 0:
-		return errors.New("what there is to do is being programmed")
+		return errors.New("the desired state is being programmed")
 	}
 	return nil
 }
@@ -330,7 +330,7 @@ func (a *agent) Ready() error {
 func (a *agent) Healthy() error {
 	last := a.repaired.Load()
 	if last != 0 && time.Since(time.Unix(0, last)) > stuck {
-		return fmt.Errorf("the data plane was looked at %s ago", time.Since(time.Unix(0, last)).Round(time.Second))
+		return fmt.Errorf("the data plane was last checked %s ago", time.Since(time.Unix(0, last)).Round(time.Second))
 	}
 	return nil
 }

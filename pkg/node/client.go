@@ -53,11 +53,11 @@ func newClient(ctx context.Context, c ClientConfig) (*agent, error) {
 
 	store := sequenceFile{statefile.File{Path: filepath.Join(c.StateDir, "sequence"), Version: stateVersion}}
 	sequence, err := gue.NewSequence(store, time.Now, func(err error) {
-		klog.FromContext(ctx).Error(err, "After a restart tunnels may be slow to open")
+		klog.FromContext(ctx).Error(err, "Tunnels may open slowly after a restart")
 	})
 	if err != nil {
 		// The clock alone serves, unless it was set back in between.
-		klog.FromContext(ctx).Error(err, "Numbers of control messages begin at the present time")
+		klog.FromContext(ctx).Error(err, "Control message numbers start at the current time")
 		if sequence, err = gue.NewSequence(emptyStore{store}, time.Now, nil); err != nil {
 			return nil, err
 		}

@@ -93,7 +93,7 @@ func RunGateway(ctx context.Context, c GatewayConfig) error {
 
 func newGateway(ctx context.Context, c GatewayConfig) (*gateway, error) {
 	if len(c.Nodes) != 1 {
-		return nil, fmt.Errorf("a gateway node is known by one address, not by %d", len(c.Nodes))
+		return nil, fmt.Errorf("a gateway node has one address, not %d", len(c.Nodes))
 	}
 	a := &agent{Config: c.Config, role: roleGateway, started: time.Now(), known: make(chan struct{}), settled: make(chan struct{})}
 	g := &gateway{agent: a, source: c.Proxies, host: c.Host, announcer: c.Announcer, live: liveness.New(), silent: silence.New(), complete: make(chan struct{}), platformKnown: make(chan struct{}), running: map[intent.Key][]proxies.Interface{}, applied: map[int]dataplane.Proxy{}}
@@ -102,11 +102,11 @@ func newGateway(ctx context.Context, c GatewayConfig) (*gateway, error) {
 
 	left, err := c.Plane.Tunnels().List()
 	if err != nil {
-		return nil, fmt.Errorf("read the tunnels that are there: %w", err)
+		return nil, fmt.Errorf("list existing tunnels: %w", err)
 	}
 	had, err := c.Plane.Proxies().List()
 	if err != nil {
-		return nil, fmt.Errorf("read the proxies that are there: %w", err)
+		return nil, fmt.Errorf("list existing proxies: %w", err)
 	}
 	g.inherited = len(had) > 0
 	g.responder = &gatewayEnds{remotes: map[uint32]netip.AddrPort{}}
@@ -382,7 +382,7 @@ func (g *gateway) problems() []string {
 		}
 	}
 	if port := g.keeper.get().Port; port != 0 && port != int32(g.Port) {
-		out = append(out, fmt.Sprintf("EPIC's port of tunnels is %d, and this program was started with %d: restart it with that port", port, g.Port))
+		out = append(out, fmt.Sprintf("EPIC's tunnel port is %d, but this program was started with %d: restart it with that port", port, g.Port))
 	}
 	return out
 }

@@ -179,10 +179,10 @@ func hostAddress(ps pools, i *intent.Intent, a netip.Addr, r proxies.Interface) 
 	case i.Alternate:
 		from = ps.Alternate
 	default:
-		return host.Address{}, fmt.Errorf("the proxy %s has the address %s, which is not the object's: restart its pod", r.Pod, a)
+		return host.Address{}, fmt.Errorf("the proxy %s has the address %s, but the object has another: restart its pod", r.Pod, a)
 	}
 	if from == nil {
-		return host.Address{}, fmt.Errorf("there is no pool of the ServicePrefix %q for %s", i.Prefix, a)
+		return host.Address{}, fmt.Errorf("the ServicePrefix %q has no pool for %s", i.Prefix, a)
 	}
 	// A subnet that can't be read only matters to an aggregation that needs it.
 	subnet, _ := netip.ParsePrefix(from.Subnet)

@@ -88,7 +88,7 @@ func TestReportsThatTheAPIIsAway(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			told := strings.Contains(strings.Join(report.Problems, "\n"), "the API does not answer: no route to host")
+			told := strings.Contains(strings.Join(report.Problems, "\n"), "the API does not respond: no route to host")
 			if report.Synced != want || told == want {
 				return fmt.Errorf("synced %t, problems %q", report.Synced, report.Problems)
 			}

@@ -31,22 +31,22 @@ func (a *agent) Report() status.Report {
 	}
 	problem := func(format string, args ...any) { r.Problems = append(r.Problems, fmt.Sprintf(format, args...)) }
 	if source != "api" {
-		problem("the API has not told all yet (state from: %s)", source)
+		problem("not everything has been read from the API yet (state from: %s)", source)
 	}
 	followed := a.follower.Err()
 	if followed != nil {
-		problem("the API can't be followed: %v", followed)
+		problem("can't watch the API: %v", followed)
 	}
 	reached := a.Reach.Err()
 	if reached != nil {
-		problem("the API does not answer: %v", reached)
+		problem("the API does not respond: %v", reached)
 	}
 	r.Synced = source == "api" && followed == nil && reached == nil
 	if err := a.fetcher.Err(); err != nil {
 		problem("%v", err)
 	}
 	if saveErr != nil {
-		problem("the state can't be kept on disk: %v", saveErr)
+		problem("can't write the state to disk: %v", saveErr)
 	}
 	if text, _ := a.repairErr.Load().(string); text != "" {
 		problem("%s", text)
@@ -60,14 +60,14 @@ func (a *agent) Report() status.Report {
 	a.reportTunnels(&r)
 	drops, err := a.Plane.Drops()
 	if err != nil {
-		problem("drops can't be read: %v", err)
+		problem("can't read the drop counters: %v", err)
 	}
 	r.Drops = drops
 	if r.Flows, err = a.Plane.FlowCounts(); err != nil {
-		problem("the counts of flows can't be read: %v", err)
+		problem("can't read the flow counters: %v", err)
 	}
 	if r.Fragments, err = a.Plane.FragmentCounts(); err != nil {
-		problem("the counts of fragments can't be read: %v", err)
+		problem("can't read the fragment counters: %v", err)
 	}
 	r.Problems = append(append(r.Problems, a.extra()...), a.Access.problems()...)
 	r.CredentialExpires = a.Access.expires()
@@ -82,7 +82,7 @@ func (a *agent) reportTunnels(r *status.Report) {
 	a.control.Each(func(id uint32, s gue.PeerState) { peers[id] = s })
 	counters, err := a.Plane.Tunnels().Counters()
 	if err != nil {
-		r.Problems = append(r.Problems, fmt.Sprintf("counters can't be read: %v", err))
+		r.Problems = append(r.Problems, fmt.Sprintf("can't read counters: %v", err))
 	}
 	a.applier.Each(func(s apply.State) {
 		if s.Err != nil {

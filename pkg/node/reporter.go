@@ -41,7 +41,7 @@ func (r reporter) Resume(before epicv1.GatewayNodeStatus) {
 // Status implements publish.Reporter.
 func (r reporter) Status() epicv1.GatewayNodeStatus {
 	s := epicv1.GatewayNodeStatus{NodeName: r.Name, Version: r.Version}
-	c := metav1.Condition{Type: "Ready", Status: metav1.ConditionTrue, Reason: "Programmed", Message: "the node does its work", LastTransitionTime: metav1.NewTime(r.started)}
+	c := metav1.Condition{Type: "Ready", Status: metav1.ConditionTrue, Reason: "Programmed", Message: "the node works", LastTransitionTime: metav1.NewTime(r.started)}
 	report := r.Report()
 	if err := r.Ready(); err != nil {
 		c.Status, c.Reason, c.Message = metav1.ConditionFalse, "Starting", err.Error()

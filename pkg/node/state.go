@@ -151,7 +151,7 @@ func (s *saver) save(ctx context.Context) {
 	if err == nil {
 		s.saved = time.Now()
 	} else if s.err == nil {
-		klog.FromContext(ctx).Error(err, "Can't write the state to disk; a start while the API is unavailable would lack it")
+		klog.FromContext(ctx).Error(err, "Can't write the state to disk; it would be missing if the program starts while the API is unavailable")
 	}
 	s.err = err
 }

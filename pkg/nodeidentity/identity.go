@@ -79,9 +79,9 @@ func (i *Identifier) Identify(ctx context.Context, u user.Info) (*Node, error) {
 	case isNamed && inGroup:
 		return named(address)
 	case isNamed:
-		return nil, fmt.Errorf("the user %s has the name of a node and is not in the group %s: use credentials that have both", u.GetName(), Group)
+		return nil, fmt.Errorf("the user %s has the name of a node but is not in the group %s: use credentials with both", u.GetName(), Group)
 	case inGroup:
-		return nil, fmt.Errorf("the user %.128q is in the group %s and has no name of the form %sADDRESS: use credentials that have both", u.GetName(), Group, UserPrefix)
+		return nil, fmt.Errorf("the user %.128q is in the group %s but its name is not of the form %sADDRESS: use credentials with both", u.GetName(), Group, UserPrefix)
 	case slices.Contains(i.GatewayAccounts, u.GetName()):
 		return i.gatewayPod(ctx, u)
 	}
@@ -104,7 +104,7 @@ func isTenants(namespace string) bool {
 func named(address string) (*Node, error) {
 	a, err := ParseAddress(address)
 	if err != nil {
-		return nil, fmt.Errorf("the user's name begins with %s, and the rest names no node: %w", UserPrefix, err)
+		return nil, fmt.Errorf("the user's name begins with %s, but the rest is not a node: %w", UserPrefix, err)
 	}
 	return &Node{Host: true, name: a.String(), addresses: []netip.Addr{a}}, nil
 }
@@ -113,7 +113,7 @@ func named(address string) (*Node, error) {
 func (i *Identifier) gatewayPod(ctx context.Context, u user.Info) (*Node, error) {
 	on := u.GetExtra()[serviceaccount.NodeNameKey]
 	if len(on) != 1 || on[0] == "" {
-		return nil, fmt.Errorf("the token of %s does not say on which node its pod runs: use the token that a pod of that service account finds mounted", u.GetName())
+		return nil, fmt.Errorf("the token of %s does not contain the node of its pod: use the token that is mounted in a pod of that service account", u.GetName())
 	}
 	if i.Nodes == nil {
 		return nil, errors.New("this server has no cluster whose Nodes it could look up: use credentials of the user " + UserPrefix + "ADDRESS")

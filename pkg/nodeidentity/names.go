@@ -26,7 +26,7 @@ const (
 func ParseAddress(s string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(s)
 	if err != nil {
-		return netip.Addr{}, fmt.Errorf("%.64q is no IP address: write it as 192.0.2.16 or 2001:db8::16", s)
+		return netip.Addr{}, fmt.Errorf("%.64q is not an IP address: write it as 192.0.2.16 or 2001:db8::16", s)
 	}
 	switch canonical := a.WithZone("").Unmap(); {
 	case a.IsUnspecified() || a.IsMulticast():
@@ -82,7 +82,7 @@ func parseAccountName(name string) (cluster string, _ netip.Addr, _ error) {
 		want = ClusterAccountName(cluster, a)
 	}
 	if want != name {
-		return "", netip.Addr{}, fmt.Errorf("for %s it must be called %s", a, want)
+		return "", netip.Addr{}, fmt.Errorf("for %s it must be named %s", a, want)
 	}
 	return cluster, a, nil
 }

@@ -41,19 +41,19 @@ func TestIdentify(t *testing.T) {
 		"a node by address":       {user: user.DefaultInfo{Name: "epic:node:192.0.2.1", Groups: []string{"a", Group}}, has: "192.0.2.1"},
 		"a node by IPv6 address":  {user: user.DefaultInfo{Name: "epic:node:2001:db8::1", Groups: []string{Group}}, has: "2001:db8::1"},
 		"without the group":       {user: user.DefaultInfo{Name: "epic:node:192.0.2.1"}, err: "not in the group"},
-		"without the name":        {user: user.DefaultInfo{Name: "jane", Groups: []string{Group}}, err: "has no name of the form"},
-		"masters too":             {user: user.DefaultInfo{Name: "jane", Groups: []string{"system:masters", Group}}, err: "has no name of the form"},
-		"no address":              {user: user.DefaultInfo{Name: "epic:node:", Groups: []string{Group}}, err: "no IP address"},
-		"a name":                  {user: user.DefaultInfo{Name: "epic:node:host", Groups: []string{Group}}, err: "no IP address"},
+		"without the name":        {user: user.DefaultInfo{Name: "jane", Groups: []string{Group}}, err: "its name is not of the form"},
+		"masters too":             {user: user.DefaultInfo{Name: "jane", Groups: []string{"system:masters", Group}}, err: "its name is not of the form"},
+		"no address":              {user: user.DefaultInfo{Name: "epic:node:", Groups: []string{Group}}, err: "not an IP address"},
+		"a name":                  {user: user.DefaultInfo{Name: "epic:node:host", Groups: []string{Group}}, err: "not an IP address"},
 		"IPv4 in IPv6":            {user: user.DefaultInfo{Name: "epic:node:::ffff:192.0.2.1", Groups: []string{Group}}, err: "write 192.0.2.1"},
 		"not canonical":           {user: user.DefaultInfo{Name: "epic:node:2001:DB8::1", Groups: []string{Group}}, err: "write 2001:db8::1"},
-		"leading zeros":           {user: user.DefaultInfo{Name: "epic:node:192.0.2.01", Groups: []string{Group}}, err: "no IP address"},
+		"leading zeros":           {user: user.DefaultInfo{Name: "epic:node:192.0.2.01", Groups: []string{Group}}, err: "not an IP address"},
 		"a zone":                  {user: user.DefaultInfo{Name: "epic:node:fe80::1%eth0", Groups: []string{Group}}, err: "write fe80::1"},
 		"unspecified":             {user: user.DefaultInfo{Name: "epic:node:0.0.0.0", Groups: []string{Group}}, err: "not the address of one host"},
 		"a gateway's pod":         {user: user.DefaultInfo{Name: gateway, Extra: on("one")}, has: "2001:db8::40"},
-		"a token without a node":  {user: user.DefaultInfo{Name: gateway}, err: "on which node"},
-		"a token with two nodes":  {user: user.DefaultInfo{Name: gateway, Extra: on("one", "two")}, err: "on which node"},
-		"a token with no name":    {user: user.DefaultInfo{Name: gateway, Extra: on("")}, err: "on which node"},
+		"a token without a node":  {user: user.DefaultInfo{Name: gateway}, err: "does not contain the node"},
+		"a token with two nodes":  {user: user.DefaultInfo{Name: gateway, Extra: on("one", "two")}, err: "does not contain the node"},
+		"a token with no name":    {user: user.DefaultInfo{Name: gateway, Extra: on("")}, err: "does not contain the node"},
 		"an unknown node":         {user: user.DefaultInfo{Name: gateway, Extra: on("two")}, err: "no such Node"},
 		"the account of another":  {user: user.DefaultInfo{Name: "system:serviceaccount:epic-acme:epic-node", Extra: on("one")}},
 		"a tenant's node":         {user: user.DefaultInfo{Name: "system:serviceaccount:epic-acme:node.192.0.2.16"}, has: "192.0.2.16", tenant: "epic-acme"},
@@ -63,8 +63,8 @@ func TestIdentify(t *testing.T) {
 		"a cluster's node on v6":  {user: user.DefaultInfo{Name: "system:serviceaccount:epic-acme:node.paris.2001-db8--16"}, has: "2001:db8::16", tenant: "epic-acme", cluster: "paris"},
 		"a cluster with a number": {user: user.DefaultInfo{Name: "system:serviceaccount:epic-acme:node.192.0.2.16.1"}, has: "0.2.16.1", tenant: "epic-acme", cluster: "192"},
 		"two clusters":            {user: user.DefaultInfo{Name: "system:serviceaccount:epic-acme:node.paris.rome.192.0.2.16"}, err: "begin with node."},
-		"two names in a cluster":  {user: user.DefaultInfo{Name: "system:serviceaccount:epic-acme:node.paris.2001-db8-0--16"}, err: "must be called node.paris.2001-db8--16"},
-		"two names for one node":  {user: user.DefaultInfo{Name: "system:serviceaccount:epic-acme:node.2001-db8-0--16"}, err: "must be called node.2001-db8--16"},
+		"two names in a cluster":  {user: user.DefaultInfo{Name: "system:serviceaccount:epic-acme:node.paris.2001-db8-0--16"}, err: "must be named node.paris.2001-db8--16"},
+		"two names for one node":  {user: user.DefaultInfo{Name: "system:serviceaccount:epic-acme:node.2001-db8-0--16"}, err: "must be named node.2001-db8--16"},
 		"a tenant's other":        {user: user.DefaultInfo{Name: "system:serviceaccount:epic-acme:node.exporter"}, err: "begin with node."},
 		"v4 in v6 of a tenant":    {user: user.DefaultInfo{Name: "system:serviceaccount:epic-acme:node.0--ffff-192.0.2.1"}, err: "begin with node."},
 		"somebody else's account": {user: user.DefaultInfo{Name: "system:serviceaccount:default:node.192.0.2.16"}},
@@ -137,7 +137,7 @@ func FuzzAccountName(f *testing.F) {
 			}
 			written := write(of, a)
 			if problems := validation.IsDNS1123Subdomain(written); len(problems) > 0 {
-				t.Errorf("%s is no name: %v", written, problems)
+				t.Errorf("%s is not a name: %v", written, problems)
 			}
 			if backOf, back, err := parseAccountName(written); err != nil || back != a || backOf != of {
 				t.Errorf("%s, from %s of %q, is read as %s of %q, %v", written, a, of, back, backOf, err)

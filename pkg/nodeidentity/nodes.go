@@ -60,7 +60,7 @@ func slim(obj any) (any, error) {
 func indexKeys(obj any) ([]string, error) {
 	node, ok := obj.(*corev1.Node)
 	if !ok {
-		return nil, fmt.Errorf("%T is no Node", obj)
+		return nil, fmt.Errorf("%T is not a Node", obj)
 	}
 	var keys []string
 	for _, a := range addressesOf(node) {
@@ -102,7 +102,7 @@ func (c *clusterNodes) Addresses(ctx context.Context, name string) ([]netip.Addr
 			return nil, err
 		}
 		if i := slices.IndexFunc(others, func(other string) bool { return other != name }); i >= 0 {
-			shared = append(shared, fmt.Errorf("the Nodes %s and %s both list %s as theirs: correct status.addresses of the one it does not belong to", name, others[i], a))
+			shared = append(shared, fmt.Errorf("the Nodes %s and %s both have the address %s: correct status.addresses of the wrong one", name, others[i], a))
 			continue
 		}
 		own = append(own, a)
@@ -111,7 +111,7 @@ func (c *clusterNodes) Addresses(ctx context.Context, name string) ([]netip.Addr
 		if len(shared) > 0 {
 			return nil, errors.Join(shared...)
 		}
-		return nil, fmt.Errorf("the Node %s has no InternalIP or ExternalIP in status.addresses by which it could be told", name)
+		return nil, fmt.Errorf("the Node %s has no InternalIP or ExternalIP in status.addresses that identifies it", name)
 	}
 	return own, nil
 }
@@ -127,10 +127,10 @@ func (c *clusterNodes) node(ctx context.Context, name string) (*corev1.Node, err
 	// A Node may be newer than what the watch has told.
 	node, err := c.client.Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return nil, fmt.Errorf("the token is of a pod on Node %s, which does not exist", name)
+		return nil, fmt.Errorf("the token belongs to a pod on Node %s, which does not exist", name)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("can't read Node %s, whose addresses say what it may do: %w", name, err)
+		return nil, fmt.Errorf("can't read Node %s, whose addresses determine its permissions: %w", name, err)
 	}
 	return node, nil
 }

@@ -48,7 +48,7 @@ func TestClusterNodes(t *testing.T) {
 		"odd":   "[192.0.2.7]",
 		"late":  "[192.0.2.8]",
 		"thief": "[192.0.2.66]",
-		"two":   "both list 192.0.2.2 as theirs",
+		"two":   "both have the address 192.0.2.2",
 		"bare":  "has no InternalIP",
 		"none":  "does not exist",
 	} {

@@ -24,7 +24,7 @@ const (
 // The reasons of the events that the operator records, besides those of the conditions
 // Programmed and Accepted.
 const (
-	// EventProgrammed is that Envoys have the newest configuration, for the first time
+	// EventProgrammed is that Envoys run the newest configuration, for the first time
 	// or again.
 	EventProgrammed = report.ReasonProgrammed
 	// EventAccepted is that everything that an object asks for can be configured again.

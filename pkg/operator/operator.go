@@ -182,7 +182,7 @@ func (op *Operator) Serve(ctx context.Context) error {
 	return nil
 }
 
-var errNotFed = errors.New("not every object is known yet: see whether the API server answers, and whether this program may list and watch")
+var errNotFed = errors.New("the caches are not filled yet: check whether the API server responds, and whether this program may list and watch")
 
 // Check is a health check that passes once every object that exists is known.
 func (op *Operator) Check(*http.Request) error {
@@ -210,7 +210,7 @@ func (op *Operator) Control(mgr manager.Manager, run runner.Runner, extra ...sou
 		},
 	})
 	if err != nil {
-		return fmt.Errorf("make the controller of proxies: %w", err)
+		return fmt.Errorf("create the controller of proxies: %w", err)
 	}
 	routes, err := controller.NewTyped("routes", mgr, controller.TypedOptions[types.NamespacedName]{
 		MaxConcurrentReconciles: op.o.Workers, CacheSyncTimeout: untilSynced,
@@ -219,7 +219,7 @@ func (op *Operator) Control(mgr manager.Manager, run runner.Runner, extra ...sou
 		},
 	})
 	if err != nil {
-		return fmt.Errorf("make the controller of routes: %w", err)
+		return fmt.Errorf("create the controller of routes: %w", err)
 	}
 	for _, s := range slices.Concat([]source.TypedSource[proxyidentity.Proxy]{
 		source.TypedFunc[proxyidentity.Proxy](op.proxies.bind), known[proxyidentity.Proxy](op.store), left(run),

@@ -24,9 +24,9 @@ func (i *Installation) checkServer(c *checks) {
 	const name = "server"
 	switch s := &i.Server; {
 	case s.Unread != nil:
-		c.fail(name, "see that the server runs and that your kubeconfig is for it; --context chooses another", "%s", s.Unread.Message)
+		c.fail(name, "check that the server is running and that your kubeconfig is for it; --context selects another cluster", "%s", s.Unread.Message)
 	case s.Standalone:
-		c.ok(name, "reachable; an EPIC server that runs alone")
+		c.ok(name, "reachable; a standalone EPIC server")
 	default:
 		c.ok(name, "reachable; Kubernetes %s", s.Version)
 	}
@@ -36,7 +36,7 @@ func (i *Installation) checkServer(c *checks) {
 func (i *Installation) checkAPIService(c *checks) {
 	const name = "api service"
 	if i.Server.Unread == nil && i.Server.Standalone {
-		c.ok(name, "not installed: the server runs alone")
+		c.ok(name, "not installed: the server is standalone")
 		return
 	}
 	s := i.APIService
@@ -44,7 +44,7 @@ func (i *Installation) checkAPIService(c *checks) {
 	case s == nil:
 		return
 	case s.Absent:
-		c.fail(name, "install EPIC in this cluster, or choose another cluster with --context", "there is no APIService %s", APIServiceName)
+		c.fail(name, "install EPIC in this cluster, or choose another cluster with --context", "APIService %s does not exist", APIServiceName)
 		return
 	case s.Unread != nil:
 		c.unread(name, s.Unread)
@@ -61,18 +61,18 @@ func (i *Installation) checkAPIService(c *checks) {
 		c.fail(name, fixOfUnavailable(has.Reason), "%s is not Available: %s: %s", APIServiceName, has.Reason, has.Message)
 		return
 	}
-	c.warn(name, "wait a moment: the kube-apiserver has not looked yet", "%s has no condition Available", APIServiceName)
+	c.warn(name, "wait a moment: the kube-apiserver has not checked it yet", "%s has no condition Available", APIServiceName)
 }
 
 // fixOfUnavailable knows the reasons that the kube-apiserver gives.
 func fixOfUnavailable(reason string) string {
 	switch reason {
 	case "ServiceNotFound", "ServicePortError", "ServiceAccessError":
-		return "the service that the APIService names must be there, with that port: install the manifests again"
+		return "the Service in the APIService must exist, with that port: install the manifests again"
 	case "EndpointsNotFound", "MissingEndpoints":
-		return "no server is ready: see the pods of the Deployment epic-apiserver and their logs"
+		return "no server is ready: check the pods of the Deployment epic-apiserver and their logs"
 	case "FailedDiscoveryCheck":
-		return "the kube-apiserver can't talk to the servers: see that the caBundle of the APIService is of the authority that signed their certificate, and that no network policy is between them"
+		return "the kube-apiserver can't connect to the servers: check that the caBundle of the APIService contains the authority that signed their certificate, and that no network policy blocks the connection"
 	}
 	return "kubectl describe apiservice " + APIServiceName
 }
@@ -81,7 +81,7 @@ func fixOfUnavailable(reason string) string {
 func (i *Installation) checkReplicas(c *checks) {
 	const (
 		name = "replicas"
-		fix  = "see the pods of the Deployment epic-apiserver and their logs"
+		fix  = "check the pods of the Deployment epic-apiserver and their logs"
 	)
 	switch r := i.Replicas; {
 	case r == nil:
@@ -113,7 +113,7 @@ func (i *Installation) checkReadiness(c *checks) {
 	}
 	isEtcd := func(check string) bool { return strings.Contains(check, "etcd") }
 	if at := slices.IndexFunc(r.Failed, isEtcd); at >= 0 {
-		c.fail("etcd", "see that a majority of etcd's members run, and that the server's flags --etcd-* have their addresses and certificates", "readyz check %s fails", r.Failed[at])
+		c.fail("etcd", "check that a majority of etcd's members is running, and that the server's --etcd-* flags have their addresses and certificates", "readyz check %s fails", r.Failed[at])
 	} else if slices.ContainsFunc(r.Passed, isEtcd) {
 		c.ok("etcd", "reachable from the server")
 	} else {
@@ -121,7 +121,7 @@ func (i *Installation) checkReadiness(c *checks) {
 	}
 	failed := slices.DeleteFunc(slices.Clone(r.Failed), isEtcd)
 	if len(failed) > 0 {
-		c.fail(name, "the server's log gives the reason; a check named permission-... is a rule that the server's own role lacks", "readyz fails: %s", strings.Join(failed, ", "))
+		c.fail(name, "the server's log gives the reason; a failed check permission-... means that the server's role lacks that rule", "readyz fails: %s", strings.Join(failed, ", "))
 		return
 	}
 	c.ok(name, "%s", count(len(r.Passed), "readyz check passes", "readyz checks pass"))
@@ -149,7 +149,7 @@ func (i *Installation) checkAPI(c *checks) {
 	case a.Unread != nil:
 		c.fail(name, a.Unread.Fix, "%s", a.Unread.Message)
 	case len(a.Missing) > 0:
-		c.fail(name, "the server is older than this program, or something else serves the group", "%s lacks %s", v1.SchemeGroupVersion, strings.Join(a.Missing, ", "))
+		c.fail(name, "upgrade the server if it is older than this program; otherwise, something else serves the group", "%s lacks %s", v1.SchemeGroupVersion, strings.Join(a.Missing, ", "))
 	default:
 		c.ok(name, "%s serves its %d kinds", v1.SchemeGroupVersion, len(ExpectedResources))
 	}

@@ -124,7 +124,7 @@ func summaryOf(conditions []metav1.Condition, well string) (State, string) {
 	case first != nil:
 		return Warning, first.Reason
 	case len(conditions) == 0:
-		return Unknown, "no controller has judged it"
+		return Unknown, "the controller has not reported on it"
 	}
 	return Good, well
 }

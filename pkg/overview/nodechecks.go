@@ -55,7 +55,7 @@ func (i *Installation) checkGatewayNodes(c *checks) {
 		}
 	}
 	if len(reports) > mostNodes {
-		c.ok("gateway nodes", "%d of %d are well", well, len(reports))
+		c.ok("gateway nodes", "%d of %d are healthy", well, len(reports))
 	}
 }
 
@@ -63,7 +63,7 @@ func (i *Installation) checkGatewayNodes(c *checks) {
 func (i *Installation) checkNodeProgram(c *checks, reports map[string]v1.EPICNodeStatus) {
 	const (
 		name = "nodes"
-		fix  = "see the pods of the DaemonSet epic-node and their logs"
+		fix  = "check the pods of the DaemonSet epic-node and their logs"
 	)
 	switch d := i.NodeProgram; {
 	case d == nil || d.Absent:
@@ -71,7 +71,7 @@ func (i *Installation) checkNodeProgram(c *checks, reports map[string]v1.EPICNod
 	case d.Unread != nil:
 		c.unread(name, d.Unread)
 	case d.Desired == 0:
-		c.warn(name, "label nodes so that the DaemonSet epic-node chooses them", "no node runs the node program")
+		c.warn(name, "label nodes so that the DaemonSet epic-node selects them", "no node runs the node program")
 	case d.Ready == 0:
 		c.fail(name, fix, "the node program is ready on none of %d nodes", d.Desired)
 	case d.Ready < d.Desired:
@@ -89,7 +89,7 @@ func countNodes(c *checks, name string, reports map[string]v1.EPICNodeStatus) {
 	case n > 0:
 		c.ok(name, "%s, without the DaemonSet %s", count(n, "gateway node reports", "gateway nodes report"), NodeDaemonSet)
 	default:
-		c.ok(name, "no gateway node yet; docs/node.md says how to run one")
+		c.ok(name, "no gateway node yet; docs/node.md describes how to run one")
 	}
 }
 
@@ -105,7 +105,7 @@ func (i *Installation) checkHeartbeat(c *checks, address string, node v1.EPICNod
 	switch h.reason {
 	case "":
 		if show {
-			c.ok(check, "%s: %d of %d tunnels up, heard of %s ago", name, node.TunnelsUp, node.Tunnels, duration.HumanDuration(max(0, i.Now.Sub(node.HeartbeatTime.Time))))
+			c.ok(check, "%s: %d of %d tunnels up, last heartbeat %s ago", name, node.TunnelsUp, node.Tunnels, duration.HumanDuration(max(0, i.Now.Sub(node.HeartbeatTime.Time))))
 		}
 		return true
 	case reasonTunnelsDown:
@@ -131,15 +131,15 @@ func judgeNode(now time.Time, node *v1.EPICNodeStatus) health {
 	since := now.Sub(node.HeartbeatTime.Time)
 	switch c := meta.FindStatusCondition(node.Conditions, readyCondition); {
 	case node.HeartbeatTime.IsZero():
-		return health{reasonNeverReported, "it has never reported", "see the node program's log"}
+		return health{reasonNeverReported, "it has never sent a heartbeat", "check the node program's log"}
 	case since > epic.NodeSilentAfter:
-		return health{reasonSilent, "stale, it has not been heard of for " + duration.HumanDuration(since),
-			"see whether the node is up, and its program's log; the controller evicts one that is gone for good after an hour, unless its --node-timeout says otherwise"}
+		return health{reasonSilent, "stale, no heartbeat for " + duration.HumanDuration(since),
+			"check whether the node is up, and check its program's log; the controller evicts a lost node after --node-timeout, an hour by default"}
 	case c != nil && c.Status != metav1.ConditionTrue:
 		return health{c.Reason, fmt.Sprintf("it is not Ready: %s: %s", c.Reason, c.Message), "run \"epic-node status\" on the node"}
 	case node.TunnelsUp < node.Tunnels:
 		return health{reasonTunnelsDown, fmt.Sprintf("%d of %d tunnels up", node.TunnelsUp, node.Tunnels),
-			"see whether the client nodes at the far ends run, and \"epic-node status\" there and on this node"}
+			"check whether the client nodes at the far ends are up, and run \"epic-node status\" there and on this node"}
 	}
 	return health{}
 }

@@ -24,10 +24,10 @@ func TestHeartbeats(t *testing.T) {
 		node v1.EPICNodeStatus
 		want string
 	}{
-		"well":             {v1.EPICNodeStatus{Name: "a", HeartbeatTime: ago(time.Minute), Tunnels: 2, TunnelsUp: 2}, "OK a: 2 of 2 tunnels up, heard of 60s ago"},
-		"a clock ahead":    {v1.EPICNodeStatus{Name: "a", HeartbeatTime: ago(-time.Minute)}, "OK a: 0 of 0 tunnels up, heard of 0s ago"},
-		"stale":            {v1.EPICNodeStatus{Name: "a", HeartbeatTime: ago(5 * time.Minute)}, "WARN a: stale, it has not been heard of for 5m"},
-		"never":            {v1.EPICNodeStatus{}, "WARN without a name: it has never reported"},
+		"well":             {v1.EPICNodeStatus{Name: "a", HeartbeatTime: ago(time.Minute), Tunnels: 2, TunnelsUp: 2}, "OK a: 2 of 2 tunnels up, last heartbeat 60s ago"},
+		"a clock ahead":    {v1.EPICNodeStatus{Name: "a", HeartbeatTime: ago(-time.Minute)}, "OK a: 0 of 0 tunnels up, last heartbeat 0s ago"},
+		"stale":            {v1.EPICNodeStatus{Name: "a", HeartbeatTime: ago(5 * time.Minute)}, "WARN a: stale, no heartbeat for 5m"},
+		"never":            {v1.EPICNodeStatus{}, "WARN without a name: it has never sent a heartbeat"},
 		"not ready":        {v1.EPICNodeStatus{Name: "a", HeartbeatTime: ago(0), Conditions: []metav1.Condition{{Type: "Ready", Status: "False", Reason: "NoBPF", Message: "no bpffs"}}}, "WARN a: it is not Ready: NoBPF: no bpffs"},
 		"tunnels are down": {v1.EPICNodeStatus{Name: "a", HeartbeatTime: ago(0), Tunnels: 2}, "WARN a: 0 of 2 tunnels up"},
 	} {
@@ -42,7 +42,7 @@ func TestHeartbeats(t *testing.T) {
 	for n := range 30 {
 		nodes[fmt.Sprintf("203.0.113.%d", n+1)] = v1.EPICNodeStatus{HeartbeatTime: ago(time.Duration(n/29) * time.Hour)}
 	}
-	if c := of(nodes); len(c) != 2 || c[0].Name != "node 203.0.113.30" || c[1].Detail != "29 of 30 are well" {
+	if c := of(nodes); len(c) != 2 || c[0].Name != "node 203.0.113.30" || c[1].Detail != "29 of 30 are healthy" {
 		t.Errorf("%+v", c)
 	}
 }

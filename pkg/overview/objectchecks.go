@@ -29,7 +29,7 @@ func (i *Installation) checkConfiguration(c *checks) {
 	case s.Unread != nil:
 		c.unread(name, s.Unread)
 	case object == nil:
-		c.fail(name, "create it: kubectl apply -f artifacts/samples/10-epic.yaml", "there is no EPIC object %s/%s, without which no account can be made", epic.ConfigNamespace, epic.ConfigName)
+		c.fail(name, "create it: kubectl apply -f artifacts/samples/10-epic.yaml", "EPIC object %s/%s does not exist, so no account can be created", epic.ConfigNamespace, epic.ConfigName)
 	case object.DeletionTimestamp != nil:
 		held := ""
 		if len(object.Finalizers) > 0 {
@@ -43,7 +43,7 @@ func (i *Installation) checkConfiguration(c *checks) {
 			c.warn(name, "kubectl describe -n epic epics.epic.acnodal.io epic", "EPIC %s/%s is not Ready: %s: %s", epic.ConfigNamespace, epic.ConfigName, has.Reason, has.Message)
 			return
 		}
-		c.ok(name, "EPIC %s/%s is there; last tunnel ID %s, last group ID %s", epic.ConfigNamespace, epic.ConfigName,
+		c.ok(name, "EPIC %s/%s exists; last tunnel ID %s, last group ID %s", epic.ConfigNamespace, epic.ConfigName,
 			idOrNone(object.Status.CurrentTunnelID), idOrNone(object.Status.CurrentGroupID))
 	}
 }
@@ -59,7 +59,7 @@ func (i *Installation) checkAddresses(c *checks) {
 		c.unread(name, a.Unread)
 		return
 	case len(a.Prefixes) == 0:
-		c.warn(name, "create a ServicePrefix in namespace epic; artifacts/samples/20-serviceprefix.yaml is one", "there is no ServicePrefix, so no load balancer can get an address")
+		c.warn(name, "create a ServicePrefix in namespace epic, as in artifacts/samples/20-serviceprefix.yaml", "there is no ServicePrefix, so no load balancer can get an address")
 		return
 	}
 	for _, p := range a.Prefixes {
@@ -72,7 +72,7 @@ func (i *Installation) checkAddresses(c *checks) {
 
 func checkPool(c *checks, name string, p *v1.AddressPool, used []netip.Addr) {
 	if p == nil {
-		c.warn(name, "give the ServicePrefix a public-pool", "there is no pool of public addresses")
+		c.warn(name, "set public-pool of the ServicePrefix", "there is no pool of public addresses")
 		return
 	}
 	_, pool, err := addresspool.ParseAssignable(p.Pool, p.Subnet)
@@ -83,7 +83,7 @@ func checkPool(c *checks, name string, p *v1.AddressPool, used []netip.Addr) {
 	in := pool.InUse(used)
 	percent := pool.Percent(in)
 	detail := fmt.Sprintf("%d of %s in use, pool %s", in, pool.Size(), p.Pool)
-	const fix = "make the pool larger, or make another ServicePrefix for new groups"
+	const fix = "make the pool larger, or create another ServicePrefix for new groups"
 	switch {
 	case percent >= full:
 		c.warn(name, fix, "%s: it is full", detail)

@@ -14,14 +14,14 @@ import (
 )
 
 // withoutController describes what to expect where no controller runs.
-const withoutController = "nothing sets conditions, so READY stays \"-\", and no tunnel is made"
+const withoutController = "nothing sets conditions, so READY stays \"-\", and no tunnel is created"
 
 // checkController judges the lease that the leading controller renews, or, where there
 // are no leases, what a controller sets.
 func (i *Installation) checkController(c *checks) {
 	const (
 		name = "controller"
-		fix  = "see the controller's pods and their logs"
+		fix  = "check the controller's pods and their logs"
 	)
 	l := i.Lease
 	switch {
@@ -41,7 +41,7 @@ func (i *Installation) checkController(c *checks) {
 		return
 	}
 	if since := i.Now.Sub(l.Renewed.Time); since > l.Duration.Duration {
-		c.fail(name, fix, "%s led, and has not been heard of for %s", l.Holder, duration.HumanDuration(since))
+		c.fail(name, fix, "%s was the leader, and has not renewed the Lease for %s", l.Holder, duration.HumanDuration(since))
 		return
 	}
 	c.ok(name, "%s leads", l.Holder)
@@ -52,13 +52,13 @@ func (i *Installation) checkController(c *checks) {
 func (i *Installation) checkControllersWork(c *checks, name string) {
 	object := i.epic()
 	if object == nil {
-		c.ok(name, "unknown: it can't be told without the EPIC object")
+		c.ok(name, "unknown: it can't be determined without the EPIC object")
 		return
 	}
 	const fix = "start one: epic-controller --kubeconfig=FILE --leader-elect=false"
 	switch has := meta.FindStatusCondition(object.Status.Conditions, readyCondition); {
 	case has == nil:
-		c.warn(name, fix, "no controller runs: %s", withoutController)
+		c.warn(name, fix, "no controller is running: %s", withoutController)
 	case has.ObservedGeneration < object.Generation:
 		c.warn(name, fix, "the controller has not reacted to the last change of EPIC %s/%s", object.Namespace, object.Name)
 	default:
@@ -116,9 +116,9 @@ func (i *Installation) checkEnvoys(c *checks) {
 	case e.Objects == 0:
 		c.ok(name, "no load balancer or gateway proxy needs one")
 	case e.Reported == 0:
-		c.warn(name, "start the operator, see docs/operator.md", "no operator has reported any: nothing starts Envoy for %s", count(e.Objects, "object", "objects"))
+		c.warn(name, "start the operator, see docs/operator.md", "no operator has reported an Envoy: nothing starts Envoy for %s", count(e.Objects, "object", "objects"))
 	case len(e.Behind) > 0:
-		detail := fmt.Sprintf("%d of %d are ready; not served as asked: %s", e.Ready, e.Desired, strings.Join(e.Behind, "; "))
+		detail := fmt.Sprintf("%d of %d are ready; not fully served: %s", e.Ready, e.Desired, strings.Join(e.Behind, "; "))
 		if e.MoreBehind > 0 {
 			detail += fmt.Sprintf("; and %d more", e.MoreBehind)
 		}

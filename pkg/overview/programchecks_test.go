@@ -29,7 +29,7 @@ func TestEnvoys(t *testing.T) {
 		"no operator":     {[]*v1.ProxyStatus{{}}, Warn, "no operator"},
 		"all are ready":   {[]*v1.ProxyStatus{of(1, 1, yes), of(2, 2, yes)}, OK, "3 of 3 are ready, for 2 objects"},
 		"one is missing":  {[]*v1.ProxyStatus{of(3, 2, yes)}, Warn, "2 of 3 are ready, and each"},
-		"one is behind":   {[]*v1.ProxyStatus{of(1, 1, yes), of(1, 0, no)}, Warn, "1 of 2 are ready; not served as asked: LoadBalancer epic-a/o1: ImageUnavailable: no image"},
+		"one is behind":   {[]*v1.ProxyStatus{of(1, 1, yes), of(1, 0, no)}, Warn, "1 of 2 are ready; not fully served: LoadBalancer epic-a/o1: ImageUnavailable: no image"},
 		"many are behind": {[]*v1.ProxyStatus{of(1, 0, no), of(1, 0, no), of(1, 0, no), of(1, 0, no), of(1, 0, no)}, Warn, "and 2 more"},
 	} {
 		i := &Installation{Envoys: &Envoys{}}

@@ -113,7 +113,7 @@ func (b *builder) proxy(kind, resource string, o metav1.Object, s *v1.ProxyStatu
 		p.Operated, p.Envoys, p.EnvoysReady, p.Rejection = true, e.Replicas, e.ReadyReplicas, e.LastRejection
 		programmed := meta.FindStatusCondition(s.Conditions, programmedCondition)
 		if e.ReadyReplicas < e.Replicas && (programmed == nil || !faulty(programmed)) {
-			p.Faults = append(p.Faults, at.fault(Warning, reasonEnvoysNotReady, fmt.Sprintf("%d of %d Envoys are ready; the others take no requests.", e.ReadyReplicas, e.Replicas)))
+			p.Faults = append(p.Faults, at.fault(Warning, reasonEnvoysNotReady, fmt.Sprintf("%d of %d Envoys are ready; the others do not get requests.", e.ReadyReplicas, e.Replicas)))
 		}
 	}
 	if d := o.GetDeletionTimestamp(); d != nil && b.Now.Sub(d.Time) > deletionPatience {
@@ -173,7 +173,7 @@ func (b *builder) addPod(p *Proxy, pod Pod) {
 	if node := b.reported[pod.GatewayNode]; node != nil {
 		node.Proxies++
 		if node.State == Bad && pod.State == Good {
-			pod.State, pod.Status = Warning, "its gateway node is not well"
+			pod.State, pod.Status = Warning, "its gateway node has a problem"
 		}
 		pod.Node = cmp.Or(pod.Node, node.Name)
 	}
@@ -252,7 +252,7 @@ func (b *builder) tunnel(gateway string, pair *v1.GUETunnelEndpoint) Tunnel {
 	case b.tunnels.State(pair.TunnelID, node) == tunnelstate.Down:
 		t.State, t.Status = Bad, cmp.Or(b.silence[pair.TunnelID], "down")
 	case b.reported[gateway] != nil && b.reported[gateway].State == Bad:
-		t.Status = "unknown: its gateway node is not well"
+		t.Status = "unknown: its gateway node has a problem"
 	}
 	return t
 }

@@ -30,7 +30,7 @@ func OpenAuthority(dir string) (*Authority, error) {
 		return nil, fmt.Errorf("can't read the authority in %s: %w", dir, err)
 	}
 	if ca == nil {
-		return nil, fmt.Errorf("%s has no authority: name the --data-dir of a standalone server that has been started before", dir)
+		return nil, fmt.Errorf("%s has no certificate authority: set --data-dir to that of a standalone server that was started before", dir)
 	}
 	return &Authority{dir: dir, ca: ca}, nil
 }

@@ -85,7 +85,7 @@ func (i *issued) covers(names []string, addresses []net.IP) bool {
 func issue(template *x509.Certificate, signer *issued, now time.Time, life time.Duration) (*issued, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, fmt.Errorf("can't make a key: %w", err)
+		return nil, fmt.Errorf("can't generate a key: %w", err)
 	}
 	parent := signer
 	if parent == nil {
@@ -113,7 +113,7 @@ func sign(template *x509.Certificate, key crypto.PublicKey, signer *issued, now 
 	// 127 bits: positive, and at most 20 bytes as RFC 5280 asks.
 	template.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
-		return nil, fmt.Errorf("can't make a serial number: %w", err)
+		return nil, fmt.Errorf("can't generate a serial number: %w", err)
 	}
 	template.NotBefore = now.Add(-backdate)
 	template.NotAfter = now.Add(life)

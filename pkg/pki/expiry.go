@@ -23,7 +23,7 @@ func CheckFile(flag, file string, now time.Time) error {
 	}
 	certs, err := cert.ParseCertsPEM(content)
 	if err != nil {
-		return fmt.Errorf("--%s: %s holds no certificate in PEM format: %w", flag, file, err)
+		return fmt.Errorf("--%s: %s contains no certificate in PEM format: %w", flag, file, err)
 	}
 	leaf := certs[0]
 	if now.After(leaf.NotAfter) {

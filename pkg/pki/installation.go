@@ -48,7 +48,7 @@ func EnsureAuthority(data map[string][]byte, commonName string, now time.Time) (
 			return nil, false, err
 		}
 		if !authority.cert.NotAfter.After(now.Add(certificateLife)) {
-			return nil, false, fmt.Errorf("the authority ends at %s, before a certificate that it signs now: replace it as docs/install.md says under \"A new authority\"", authority.cert.NotAfter.Format(time.RFC3339))
+			return nil, false, fmt.Errorf("the authority expires at %s, before a certificate that it would sign now: replace it as described in docs/install.md under \"A new authority\"", authority.cert.NotAfter.Format(time.RFC3339))
 		}
 		return data, false, nil
 	}
@@ -87,10 +87,10 @@ func EnsureLeaf(data, authority map[string][]byte, leaf Leaf, now time.Time) (_ 
 func readAuthority(data map[string][]byte) (*issued, error) {
 	i, err := parsePair(data[corev1.TLSCertKey], data[corev1.TLSPrivateKeyKey])
 	if err != nil {
-		return nil, fmt.Errorf("can't read the authority: %w: restore the Secret, or replace the authority as docs/install.md says under \"A new authority\"", err)
+		return nil, fmt.Errorf("can't read the authority: %w: restore the Secret, or replace the authority as described in docs/install.md under \"A new authority\"", err)
 	}
 	if !i.cert.IsCA {
-		return nil, errors.New("the certificate is no authority: restore the Secret, or replace the authority as docs/install.md says under \"A new authority\"")
+		return nil, errors.New("the certificate is not a certificate authority: restore the Secret, or replace the authority as described in docs/install.md under \"A new authority\"")
 	}
 	return i, nil
 }

@@ -72,7 +72,7 @@ func TestInstallation(t *testing.T) {
 	}{
 		"near its end":     {authority, authorityLife - certificateLife/2, "A new authority"},
 		"a part is gone":   {map[string][]byte{corev1.TLSCertKey: authority[corev1.TLSCertKey]}, 0, "restore the Secret"},
-		"not an authority": {data, 0, "is no authority"},
+		"not an authority": {data, 0, "is not a certificate authority"},
 	} {
 		if _, created, err := EnsureAuthority(tc.data, "epic-ca", now.Add(tc.at)); err == nil || created || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %t, %v", name, created, err)

@@ -81,7 +81,7 @@ func ParseProxyAuthority(data map[string][]byte) (*ProxyAuthority, error) {
 		return nil, err
 	}
 	if a.current == nil {
-		return nil, fmt.Errorf("the Secret of the proxies' authority has no key %s.crt: restore it, or delete the Secret to make a new authority", currentKey)
+		return nil, fmt.Errorf("the Secret of the proxies' authority has no key %s.crt: restore it, or delete the Secret to create a new authority", currentKey)
 	}
 	if a.next, err = parseAuthority(data, nextKey); err != nil {
 		return nil, err
@@ -109,7 +109,7 @@ func parseAuthority(data map[string][]byte, name string) (*issued, error) {
 		return nil, fmt.Errorf("keys %[1]s.crt and %[1]s.key of the Secret of the proxies' authority: %w", name, err)
 	}
 	if !i.cert.IsCA {
-		return nil, fmt.Errorf("key %s.crt of the Secret of the proxies' authority is no authority", name)
+		return nil, fmt.Errorf("key %s.crt of the Secret of the proxies' authority is not a certificate authority", name)
 	}
 	return i, nil
 }
@@ -239,18 +239,18 @@ func checkKey(key any) error {
 	switch k := key.(type) {
 	case *ecdsa.PublicKey:
 		if bits := k.Curve.Params().BitSize; bits < 256 {
-			return fmt.Errorf("the key has %d bits; use at least P-256", bits)
+			return fmt.Errorf("the key has %d bits: use at least P-256", bits)
 		}
 		return nil
 	case ed25519.PublicKey:
 		return nil
 	case *rsa.PublicKey:
 		if bits := k.N.BitLen(); bits < 2048 || bits > 8192 {
-			return fmt.Errorf("the key has %d bits; use 2048 to 8192, or better ECDSA P-256", bits)
+			return fmt.Errorf("the key has %d bits: use 2048 to 8192, or preferably ECDSA P-256", bits)
 		}
 		return nil
 	}
-	return errors.New("the key is of an unknown kind; use ECDSA P-256")
+	return errors.New("the key has an unknown type: use ECDSA P-256")
 }
 
 // VerifyProxy returns the identity of a proxy in a certificate that one of the
@@ -260,11 +260,11 @@ func (a *ProxyAuthority) VerifyProxy(c *x509.Certificate, use x509.ExtKeyUsage, 
 		return proxyidentity.Identity{}, err
 	}
 	if len(c.URIs) != 1 {
-		return proxyidentity.Identity{}, fmt.Errorf("the certificate of %s has %d URIs, not the one that names a proxy", c.Subject, len(c.URIs))
+		return proxyidentity.Identity{}, fmt.Errorf("the certificate of %s has %d URIs instead of one that identifies a proxy", c.Subject, len(c.URIs))
 	}
 	id, err := proxyidentity.Parse(c.URIs[0])
 	if err != nil {
-		return proxyidentity.Identity{}, fmt.Errorf("the certificate's URI %.300q names no proxy: %w", c.URIs[0], err)
+		return proxyidentity.Identity{}, fmt.Errorf("the certificate's URI %.300q does not identify a proxy: %w", c.URIs[0], err)
 	}
 	return id, nil
 }

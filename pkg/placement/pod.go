@@ -36,10 +36,10 @@ func CheckPod(pod *corev1.Pod, object Object) error {
 		}
 	}
 	if isMirror(pod) {
-		return NotThere("pod %s is a static pod, which its node made by itself: run proxies by a Deployment", pod.Name)
+		return NotThere("pod %s is a static pod, which its node created: run proxies with a Deployment", pod.Name)
 	}
 	if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
-		return NotThere("pod %s has ended (%s)", pod.Name, pod.Status.Phase)
+		return NotThere("pod %s has terminated (%s)", pod.Name, pod.Status.Phase)
 	}
 	return nil
 }

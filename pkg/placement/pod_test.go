@@ -66,8 +66,8 @@ func TestCheckPod(t *testing.T) {
 		"of two objects":                        {lb, label(epic.OwningProxyLabel, "shop"), "is not a proxy of this object"},
 		"no part of the product":                {lb, label(epic.PartOfLabel, ""), "lacks the labels"},
 		"another component":                     {lb, label(epic.ComponentLabel, "eds-server"), "lacks the labels"},
-		"ended":                                 {lb, func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded }, "has ended"},
-		"failed":                                {lb, func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }, "has ended"},
+		"ended":                                 {lb, func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded }, "has terminated"},
+		"failed":                                {lb, func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }, "has terminated"},
 		"made by a node":                        {lb, func(p *corev1.Pod) { p.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: "x"} }, "static pod"},
 		"owned by a node": {lb, func(p *corev1.Pod) {
 			p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: "one", Controller: ptr.To(true)}}

@@ -51,7 +51,7 @@ func (a *admin) call(ctx context.Context, method, path string) (string, error) {
 		return "", err
 	}
 	if response.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("the Envoy answers %s with %s: %.200s", path, response.Status, body)
+		return "", fmt.Errorf("Envoy responded to %s with %s: %.200s", path, response.Status, body)
 	}
 	return string(body), nil
 }

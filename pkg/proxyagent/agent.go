@@ -120,7 +120,7 @@ func (a *agent) writeBootstrap() error {
 		MemoryLimit: memoryLimit(controlGroupFile),
 	})
 	if err != nil {
-		return fmt.Errorf("make Envoy's first configuration: %w", err)
+		return fmt.Errorf("create Envoy's bootstrap configuration: %w", err)
 	}
 	return writeFile(filepath.Join(a.options.Dir, bootstrapFile), content)
 }

@@ -19,7 +19,7 @@ func (a *agent) drain(ctx context.Context) {
 		return
 	}
 	if err := a.admin.drain(ctx); err != nil {
-		logger.Error(err, "Could not drain Envoy; ending it")
+		logger.Error(err, "Could not drain Envoy, stopping it")
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.options.DrainTimeout)
@@ -29,11 +29,11 @@ func (a *agent) drain(ctx context.Context) {
 		n, err := a.admin.connections(ctx)
 		switch {
 		case ctx.Err() != nil:
-			logger.Info("Connections are left after the time for draining; ending them", "timeout", a.options.DrainTimeout)
+			logger.Info("Connections remain after the drain timeout, closing them", "timeout", a.options.DrainTimeout)
 			return
 		case err != nil:
 			if failures++; failures > 10 {
-				logger.Error(err, "Envoy does not answer while it drains; ending it")
+				logger.Error(err, "Envoy does not respond while draining, stopping it")
 				return
 			}
 		case n == 0:

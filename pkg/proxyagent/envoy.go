@@ -84,7 +84,7 @@ func (s *supervisor) run(ctx context.Context) {
 		} else if failures++; failures > 1 {
 			wait = backoff(failures, minRestart, maxRestart)
 		}
-		logger.Error(err, "Envoy exited; starting it again", "after", time.Since(begun).Round(time.Millisecond), "wait", wait.Round(time.Millisecond))
+		logger.Error(err, "Envoy exited, restarting it", "after", time.Since(begun).Round(time.Millisecond), "wait", wait.Round(time.Millisecond))
 		if !sleep(ctx, wait) {
 			return
 		}
@@ -118,7 +118,7 @@ func (s *supervisor) once() error {
 	s.process = nil
 	s.mu.Unlock()
 	if err == nil {
-		err = errors.New("it ended by itself")
+		err = errors.New("it exited on its own")
 	}
 	return err
 }

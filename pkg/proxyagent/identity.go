@@ -83,7 +83,7 @@ func (i *identity) authorities() (*x509.CertPool, error) {
 	i.mu.Unlock()
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(given) {
-		return nil, fmt.Errorf("%s has no certificate in PEM: give it the operator's authority", i.caFile)
+		return nil, fmt.Errorf("%s has no certificate in PEM format: add the operator's certificate authority", i.caFile)
 	}
 	pool.AppendCertsFromPEM(learned)
 	return pool, nil
@@ -183,7 +183,7 @@ func (i *identity) take(r *exchange.Response, key *ecdsa.PrivateKey) error {
 		return fmt.Errorf("the operator's certificate is not for the pod's key: %w", err)
 	}
 	if uris := pair.Leaf.URIs; len(uris) != 1 || uris[0].String() != i.id.URI().String() {
-		return fmt.Errorf("the operator takes this pod for %v, and it was started as %s: check the flags --namespace, --kind, --name and --pod", uris, i.id)
+		return fmt.Errorf("the operator identifies this pod as %v, but it was started as %s: check the flags --namespace, --kind, --name and --pod", uris, i.id)
 	}
 	i.mu.Lock()
 	i.certificate, i.learned = &pair, r.CA
@@ -271,7 +271,7 @@ func (i *identity) maintain(ctx context.Context, d *dialer, got func()) {
 			continue
 		}
 		if failures++; failures == 1 || failures%10 == 0 {
-			logger.Info("Could not get a certificate from the operator; trying again", "operator", d.address, "err", err.Error())
+			logger.Info("Could not get a certificate from the operator, trying again", "operator", d.address, "err", err.Error())
 		}
 		if !sleep(ctx, backoff(failures-1, minRenewBackoff, maxRenewBackoff)) {
 			return

@@ -195,7 +195,7 @@ func TestRenewRefused(t *testing.T) {
 	write(ca, string(o.creds.Authority().Bundle()))
 	try("an unknown secret", "the secret is unknown")
 	write(token, o.secrets.Issue(other()))
-	try("another pod's secret", "that of another process")
+	try("another pod's secret", "belongs to another process")
 	lookalike := web
 	lookalike.Name = "lookalike"
 	write(token, o.secrets.Issue(lookalike))

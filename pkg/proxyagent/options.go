@@ -70,10 +70,10 @@ func (o *Options) Validate() error {
 		}
 	}
 	if longest := filepath.Join(o.Dir, agentSocket); len(longest) > maxSocket {
-		errs = append(errs, fmt.Errorf("--dir: the path of the socket %s is longer than %d bytes; use a shorter folder", longest, maxSocket))
+		errs = append(errs, fmt.Errorf("--dir: the path of the socket %s is longer than %d bytes: use a shorter directory", longest, maxSocket))
 	}
 	if o.Concurrency < 0 {
-		errs = append(errs, fmt.Errorf("--concurrency: %d is negative", o.Concurrency))
+		errs = append(errs, fmt.Errorf("--concurrency is %d: set 0 or more", o.Concurrency))
 	}
 	return errors.Join(errs...)
 }

@@ -25,7 +25,7 @@ func (a *agent) probes() http.Handler {
 func (a *agent) serveLive(w http.ResponseWriter, _ *http.Request) {
 	pid, started := a.supervisor.state()
 	if pid == 0 && !started.IsZero() && time.Since(started) > envoyGrace && a.counters.restarts.Load() > 0 {
-		http.Error(w, "Envoy does not stay up", http.StatusServiceUnavailable)
+		http.Error(w, "Envoy keeps exiting", http.StatusServiceUnavailable)
 		return
 	}
 	fmt.Fprintln(w, "ok")
@@ -59,13 +59,13 @@ func (a *agent) serveMetrics(w http.ResponseWriter, r *http.Request) {
 		name, kind, help string
 		value            int64
 	}{
-		{"operator_connected", "gauge", "Whether this pod has a stream to the operator.", int64(connected)},
-		{"operator_connections_total", "counter", "Streams that this pod had to the operator.", a.counters.connections.Load()},
+		{"operator_connected", "gauge", "1 if this pod has a stream to the operator, 0 otherwise.", int64(connected)},
+		{"operator_connections_total", "counter", "Streams that this pod opened to the operator.", a.counters.connections.Load()},
 		{"received_bytes_total", "counter", "Bytes of responses received from the operator.", a.counters.bytes.Load()},
 		{"received_resources_total", "counter", "Resources received from the operator.", a.counters.resources.Load()},
 		{"envoy_streams_total", "counter", "Streams that Envoy opened to this program.", a.counters.envoyStreams.Load()},
-		{"envoy_restarts_total", "counter", "Times that Envoy exited and was started again.", a.counters.restarts.Load()},
-		{"certificate_expires_seconds", "gauge", "When this pod's certificate expires, in seconds since 1970.", expires},
+		{"envoy_restarts_total", "counter", "Number of times that Envoy exited and was restarted.", a.counters.restarts.Load()},
+		{"certificate_expires_seconds", "gauge", "Time when this pod's certificate expires, in seconds since 1970.", expires},
 	} {
 		fmt.Fprintf(w, "# HELP epic_proxy_%[1]s %[2]s\n# TYPE epic_proxy_%[1]s %[3]s\nepic_proxy_%[1]s %[4]d\n", m.name, m.help, m.kind, m.value)
 	}

@@ -155,7 +155,7 @@ func (c *conversation) run(ctx context.Context) error {
 			c.failures = 0
 			err = c.toEnvoy(r, c.up.name)
 		case <-failed:
-			klog.FromContext(ctx).V(1).Info("Lost the operator; Envoy keeps what it has", "err", c.up.err)
+			klog.FromContext(ctx).V(1).Info("Lost the connection to the operator; Envoy keeps its configuration", "err", c.up.err)
 			c.dialer.identity.suspect(c.up.err)
 			if time.Since(c.up.ready) > steady {
 				c.failures = 0
@@ -294,7 +294,7 @@ func (c *conversation) keep(ctx context.Context, typ resource.Type, v *verdict, 
 		errs = append(errs, c.store.remove(resource.Key{Type: typ, Name: name}))
 	}
 	if err := errors.Join(errs...); err != nil {
-		klog.FromContext(ctx).Error(err, "Can't store what Envoy accepted; Envoy would lack it after a restart")
+		klog.FromContext(ctx).Error(err, "Can't store what Envoy accepted; it would be missing after a restart")
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -56,7 +56,7 @@ func openStore(dir, secrets string) (*store, error) {
 	folders := []string{dir, secrets}
 	for _, folder := range slices.Compact(folders) {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
-			return nil, fmt.Errorf("create the folder of accepted resources: %w", err)
+			return nil, fmt.Errorf("create the directory of accepted resources: %w", err)
 		}
 		if err := s.read(folder); err != nil {
 			return nil, err
@@ -64,7 +64,7 @@ func openStore(dir, secrets string) (*store, error) {
 	}
 	var fs unix.Statfs_t
 	if err := unix.Statfs(dir, &fs); err != nil {
-		return nil, fmt.Errorf("look at the folder of accepted resources: %w", err)
+		return nil, fmt.Errorf("read the directory of accepted resources: %w", err)
 	}
 	s.durable = fs.Type != unix.TMPFS_MAGIC && fs.Type != unix.RAMFS_MAGIC
 	return s, nil
@@ -113,7 +113,7 @@ func (s *store) run(ctx context.Context) {
 		case <-tick.C:
 		}
 		if err := s.sync(); err != nil {
-			klog.FromContext(ctx).Error(err, "Can't sync what Envoy accepted to disk; a reboot could lose it")
+			klog.FromContext(ctx).Error(err, "Can't sync what Envoy accepted to disk; it may be lost in a reboot")
 		}
 	}
 }
@@ -170,7 +170,7 @@ func (s *store) path(k resource.Key, version string) string {
 
 func readResource(path string) (*resource.Resource, error) {
 	if !strings.HasSuffix(path, suffix) {
-		return nil, fmt.Errorf("%s is no resource", path)
+		return nil, fmt.Errorf("%s is not a resource", path)
 	}
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -182,7 +182,7 @@ func readResource(path string) (*resource.Resource, error) {
 	}
 	t, ok := resource.TypeOf(m.GetResource().GetTypeUrl())
 	if !ok || m.Name == "" || m.Version == "" {
-		return nil, fmt.Errorf("%s is no resource", path)
+		return nil, fmt.Errorf("%s is not a resource", path)
 	}
 	return &resource.Resource{Type: t, Name: m.Name, Version: m.Version, Body: m.GetResource().GetValue()}, nil
 }

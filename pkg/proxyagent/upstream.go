@@ -165,7 +165,7 @@ func (d *dialer) connect(ctx context.Context, failures int) *upstream {
 		}
 		d.identity.suspect(err)
 		if failures%10 == 1 {
-			logger.Info("Can't reach the operator; Envoy keeps what it has", "operator", d.address, "err", err.Error())
+			logger.Info("Can't reach the operator; Envoy keeps its configuration", "operator", d.address, "err", err.Error())
 		}
 	}
 }

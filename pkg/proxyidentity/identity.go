@@ -53,7 +53,7 @@ func (i Identity) String() string { return i.Proxy.String() + " " + i.Pod }
 // Validate returns an error if the identity can't be in a certificate.
 func (i Identity) Validate() error {
 	if i.Kind != LoadBalancer && i.Kind != GWProxy {
-		return fmt.Errorf("the kind of a proxy is %s or %s, not %.64q", LoadBalancer, GWProxy, i.Kind)
+		return fmt.Errorf("the kind of a proxy must be %s or %s, not %.64q", LoadBalancer, GWProxy, i.Kind)
 	}
 	for _, part := range []struct{ what, value string }{{"namespace", i.Namespace}, {"name", i.Name}, {"pod", i.Pod}} {
 		if err := validatePart(part.value); err != nil {

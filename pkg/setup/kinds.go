@@ -26,5 +26,5 @@ func (s *Setup) kindsListed(context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list the kinds of %s: %w", v1.SchemeGroupVersion, err)
 	}
-	return fmt.Errorf("the kinds of %s are not listed by kube-apiserver yet", v1.SchemeGroupVersion)
+	return fmt.Errorf("kube-apiserver does not list the kinds of %s yet", v1.SchemeGroupVersion)
 }

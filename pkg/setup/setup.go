@@ -91,7 +91,7 @@ func persistently(ctx context.Context, name string, step func(context.Context) e
 			return true, nil
 		}
 		if last == nil || last.Error() != err.Error() {
-			logger.Info("A step failed and is tried again", "step", name, "err", err)
+			logger.Info("A step failed and will be retried", "step", name, "err", err)
 		}
 		last = err
 		return false, nil

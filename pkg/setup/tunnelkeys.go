@@ -72,7 +72,7 @@ func (s *Setup) rotateTunnelKeys(ctx context.Context, now time.Time) error {
 			return fmt.Errorf("secret %s/%s: %w", s.Namespace, tunnelKeys, err)
 		}
 		secret.Data[tunnelKeysKey] = keys.Text()
-		logger.Info("Took a step in the rotation of the master keys of tunnels", "ids", keys.IDs())
+		logger.Info("Completed a step in the rotation of the master keys of tunnels", "ids", keys.IDs())
 	default:
 		// Nobody knows how long the nodes have had these keys, so their time begins now.
 	}

@@ -38,10 +38,10 @@ type Key struct {
 // fixed length come first, so no two contexts are alike.
 func (m *Masters) Derive(uid types.UID, tunnelID int32) ([]Key, error) {
 	if uid == "" {
-		return nil, errors.New("the object has no UID, from which its tunnels' keys are made")
+		return nil, errors.New("the object has no UID, which its tunnels' keys are derived from")
 	}
 	if tunnelID <= 0 {
-		return nil, fmt.Errorf("%d is no tunnel ID", tunnelID)
+		return nil, fmt.Errorf("%d is not a tunnel ID", tunnelID)
 	}
 	keys := make([]Key, 0, len(m.keys))
 	for _, master := range m.keys {
@@ -52,7 +52,7 @@ func (m *Masters) Derive(uid types.UID, tunnelID int32) ([]Key, error) {
 		context = append(context, uid...)
 		secret, err := hkdf.Key(sha256.New, master.secret, nil, string(context), Size)
 		if err != nil {
-			return nil, fmt.Errorf("can't make a key from master key %d: %w", master.id, err)
+			return nil, fmt.Errorf("can't derive a key from master key %d: %w", master.id, err)
 		}
 		keys = append(keys, Key{ID: master.id, Secret: secret})
 	}

@@ -25,12 +25,12 @@ const reloadInterval = 5 * time.Second
 var (
 	reloadFailures = metrics.NewCounter(&metrics.CounterOpts{
 		Namespace: "epic", Subsystem: "tunnelkey", Name: "reload_failures_total",
-		Help:           "Times that the file with the master keys of tunnels could not be read or had a fault. Keys that were read before stay in use.",
+		Help:           "Number of times that the file with the master keys of tunnels could not be read or was invalid. Previous keys stay in use.",
 		StabilityLevel: metrics.ALPHA,
 	})
 	masterCount = metrics.NewGauge(&metrics.GaugeOpts{
 		Namespace: "epic", Subsystem: "tunnelkey", Name: "master_keys",
-		Help:           "Master keys from which the keys of tunnels are made now. With 0 no tunnel gets one.",
+		Help:           "Master keys in use. With 0, requests for tunnel keys fail.",
 		StabilityLevel: metrics.ALPHA,
 	})
 	sendID = metrics.NewGauge(&metrics.GaugeOpts{
@@ -45,7 +45,7 @@ func init() {
 }
 
 // ErrNone indicates that there are no master keys.
-var ErrNone = errors.New("this server has no master keys for tunnels: name a file with --tunnel-key-file (hack/tunnel-keys.sh makes the one of a cluster), and it is read within seconds")
+var ErrNone = errors.New("this server has no master keys for tunnels: set --tunnel-key-file, which is read within seconds (hack/tunnel-keys.sh creates the file of a cluster)")
 
 // File is a file with master keys that is read again whenever it changes. A nil
 // File has no keys.
@@ -158,7 +158,7 @@ func (f *File) read() (text []byte, err error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no file", f.path)
+		return nil, fmt.Errorf("%s is not a file", f.path)
 	}
 	if mode := info.Mode().Perm(); mode&0o007 != 0 {
 		return nil, fmt.Errorf("%s has mode %#o, with which every user of this machine can use it: chmod 0600 it, or mount its Secret with defaultMode 0440", f.path, mode)

@@ -54,10 +54,10 @@ type master struct {
 // may be.
 func Parse(text []byte) (*Masters, error) {
 	if len(text) > maxFileSize {
-		return nil, fmt.Errorf("it has %d bytes, and master keys have at most %d: is it another file?", len(text), maxFileSize)
+		return nil, fmt.Errorf("it has %d bytes, but master keys have at most %d: check that it is the right file", len(text), maxFileSize)
 	}
 	if !utf8.Valid(text) {
-		return nil, errors.New("it is no text: write a line \"ID BASE64\" for each key")
+		return nil, errors.New("it is not text: write a line \"ID BASE64\" for each key")
 	}
 	m := &Masters{}
 	lines := map[int32]int{}
@@ -73,11 +73,11 @@ func Parse(text []byte) (*Masters, error) {
 			return nil, fmt.Errorf("line %d: %w", number, err)
 		}
 		if before, taken := lines[key.id]; taken {
-			return nil, fmt.Errorf("line %d: the ID %d is that of line %d too: give each key an ID of its own, or the two ends of a tunnel can't tell them apart", number, key.id, before)
+			return nil, fmt.Errorf("line %d: the ID %d is also used in line %d: give each key a unique ID, so the two ends of a tunnel can distinguish them", number, key.id, before)
 		}
 		for _, other := range m.keys {
 			if subtle.ConstantTimeCompare(other.secret, key.secret) == 1 {
-				return nil, fmt.Errorf("line %d: the key is that of line %d too: a new ID needs a new key", number, lines[other.id])
+				return nil, fmt.Errorf("line %d: the key is also used in line %d: use a new key for a new ID", number, lines[other.id])
 			}
 		}
 		lines[key.id] = number
@@ -85,9 +85,9 @@ func Parse(text []byte) (*Masters, error) {
 	}
 	switch {
 	case len(m.keys) == 0:
-		return nil, errors.New("it has no key: write a line \"ID BASE64\" with at least 32 random bytes in base64, such as \"1 $(openssl rand -base64 32)\" makes")
+		return nil, errors.New("it has no key: write a line \"ID BASE64\" with at least 32 random bytes in base64, such as \"1 $(openssl rand -base64 32)\"")
 	case len(m.keys) > MaxMasters:
-		return nil, fmt.Errorf("it has %d keys, and at most %d may be valid at a time: remove those that no node uses any more", len(m.keys), MaxMasters)
+		return nil, fmt.Errorf("it has %d keys, but at most %d may be valid at the same time: remove those that no node uses anymore", len(m.keys), MaxMasters)
 	}
 	return m, nil
 }
@@ -104,15 +104,15 @@ func parseLine(line string) (master, error) {
 	}
 	secret, err := base64.StdEncoding.Strict().DecodeString(fields[1])
 	if err != nil {
-		return master{}, errors.New("the second word must be the key in standard base64, as \"openssl rand -base64 32\" writes it")
+		return master{}, errors.New("the second word must be the key in standard base64, like the output of \"openssl rand -base64 32\"")
 	}
 	switch {
 	case len(secret) < MinMasterSize:
-		return master{}, fmt.Errorf("the key has %d bytes: it needs at least %d random ones", len(secret), MinMasterSize)
+		return master{}, fmt.Errorf("the key has %d bytes: use at least %d random bytes", len(secret), MinMasterSize)
 	case len(secret) > maxMasterSize:
-		return master{}, fmt.Errorf("the key has %d bytes: at most %d are of use", len(secret), maxMasterSize)
+		return master{}, fmt.Errorf("the key has %d bytes: use at most %d", len(secret), maxMasterSize)
 	case bytes.Count(secret, secret[:1]) == len(secret):
-		return master{}, errors.New("the key is one byte over and over: it must be random")
+		return master{}, errors.New("the key repeats one byte: use random bytes")
 	}
 	return master{id: int32(id), secret: secret}, nil
 }

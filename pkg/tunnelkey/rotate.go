@@ -42,7 +42,7 @@ func (m *Masters) Rotation() (Rotation, error) {
 		}
 		return Used, nil
 	default:
-		return Settled, fmt.Errorf("there are %d master keys, and a rotation goes from one to the next: remove those that no node uses any more", len(m.keys))
+		return Settled, fmt.Errorf("there are %d master keys, but a rotation starts with one: remove those that no node uses anymore", len(m.keys))
 	}
 }
 

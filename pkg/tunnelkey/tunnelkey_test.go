@@ -111,8 +111,8 @@ func TestParse(t *testing.T) {
 		"ID with zeros":          {text: "01 " + keyA, err: "from 1 to 255"},
 		"ID with a sign":         {text: "+1 " + keyA, err: "from 1 to 255"},
 		"words exchanged":        {text: keyA + " 1", err: "from 1 to 255"},
-		"ID twice":               {text: "1 " + keyA + "\n\n1 " + keyB, err: "line 3: the ID 1 is that of line 1 too"},
-		"key twice":              {text: "1 " + keyA + "\n2 " + keyA, err: "line 2: the key is that of line 1 too"},
+		"ID twice":               {text: "1 " + keyA + "\n\n1 " + keyB, err: "line 3: the ID 1 is also used in line 1"},
+		"key twice":              {text: "1 " + keyA + "\n2 " + keyA, err: "line 2: the key is also used in line 1"},
 		"no base64":              {text: "1 " + strings.Replace(keyA, "A", "!", 1), err: "base64"},
 		"base64 of URLs":         {text: "1 " + strings.ReplaceAll(strings.ReplaceAll(keyB, "+", "-"), "/", "_"), err: "base64"},
 		"base64 with loose bits": {text: "1 " + strings.TrimSuffix(keyA, "8=") + "9=", err: "base64"},
@@ -121,11 +121,11 @@ func TestParse(t *testing.T) {
 		"32 bytes":               {text: "1 " + base64.StdEncoding.EncodeToString([]byte(strings.Repeat("ab", 16))), ids: []int32{1}},
 		"256 bytes":              {text: "1 " + base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("ab"), 128)), ids: []int32{1}},
 		"257 bytes":              {text: "1 " + base64.StdEncoding.EncodeToString(append(bytes.Repeat([]byte("ab"), 128), 'c')), err: "257 bytes"},
-		"no random bytes":        {text: "1 " + base64.StdEncoding.EncodeToString(make([]byte, 32)), err: "must be random"},
+		"no random bytes":        {text: "1 " + base64.StdEncoding.EncodeToString(make([]byte, 32)), err: "use random bytes"},
 		"too many":               {text: manyKeys(MaxMasters + 1), err: "at most 4"},
 		"as many as may be":      {text: manyKeys(MaxMasters), ids: []int32{1, 2, 3, 4}},
-		"not text":               {text: "1 \xff", err: "no text"},
-		"a large file":           {text: strings.Repeat("#\n", maxFileSize), err: "another file"},
+		"not text":               {text: "1 \xff", err: "not text"},
+		"a large file":           {text: strings.Repeat("#\n", maxFileSize), err: "the right file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, err := Parse([]byte(test.text))
@@ -263,7 +263,7 @@ func TestOpenRefuses(t *testing.T) {
 			t.Errorf("mode %#o lets everybody use it: %v", mode, err)
 		}
 	}
-	if _, err := Open(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "no file") {
+	if _, err := Open(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "not a file") {
 		t.Errorf("a directory: %v", err)
 	}
 	if _, err := (*File)(nil).Current(); err == nil {
@@ -366,7 +366,7 @@ func TestSpecialFiles(t *testing.T) {
 	}()
 	select {
 	case err := <-opened:
-		if err == nil || !strings.Contains(err.Error(), "no file") {
+		if err == nil || !strings.Contains(err.Error(), "not a file") {
 			t.Errorf("a pipe: %v", err)
 		}
 	case <-time.After(20 * time.Second):
@@ -374,7 +374,7 @@ func TestSpecialFiles(t *testing.T) {
 	}
 	large := filepath.Join(dir, "large")
 	write(t, large, "1 "+keyA+strings.Repeat("\n#", maxFileSize/2))
-	if _, err := Open(t.Context(), large); err == nil || !strings.Contains(err.Error(), "another file") {
+	if _, err := Open(t.Context(), large); err == nil || !strings.Contains(err.Error(), "the right file") {
 		t.Errorf("a large file: %v", err)
 	}
 	rest := maxFileSize - len("1 "+keyA+"\n#")

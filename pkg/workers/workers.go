@@ -41,7 +41,7 @@ func next[T comparable](ctx context.Context, queue workqueue.TypedRateLimitingIn
 	again := true
 	defer func() {
 		if r := recover(); r != nil {
-			klog.FromContext(ctx).Error(nil, "A defect of this program, which continues with other objects", "item", item, "panic", r)
+			klog.FromContext(ctx).Error(nil, "A bug in this program; it continues with other objects", "item", item, "panic", r)
 		}
 		if again {
 			queue.AddRateLimited(item)

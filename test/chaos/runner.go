@@ -108,7 +108,7 @@ func (r *runner) disturb(ctx context.Context) error {
 		work.Go(func() {
 			if err := byName[e.Fault].run(ctx, &fault{site: r.site, event: e}); err != nil && ctx.Err() == nil {
 				r.oracle.remark(e.Fault+" could not be made", time.Now(), err.Error())
-				r.say("%s could not be made: %v", e.Fault, err)
+				r.say("%s could not be created: %v", e.Fault, err)
 			}
 		})
 	}

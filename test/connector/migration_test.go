@@ -204,7 +204,7 @@ func TestMigrationFromPureLB(t *testing.T) {
 func (w *world) gone(ctx context.Context, o client.Object) error {
 	err := w.gateway.admin.Get(ctx, client.ObjectKeyFromObject(o), o)
 	if err == nil {
-		return fmt.Errorf("%s is still there", key(o))
+		return fmt.Errorf("%s still exists", key(o))
 	}
 	return client.IgnoreNotFound(err)
 }
@@ -260,7 +260,7 @@ func TestRename(t *testing.T) {
 	for name, o := range before {
 		now, ok := o.DeepCopyObject().(client.Object)
 		if !ok {
-			t.Fatalf("%T is no object", o)
+			t.Fatalf("%T is not an object", o)
 		}
 		must(t, w.gateway.admin.Get(ctx, client.ObjectKeyFromObject(o), now))
 		if now.GetLabels()[epic.OwningClusterLabel] != "old" {
@@ -289,7 +289,7 @@ func TestRename(t *testing.T) {
 		}
 		now, ok := o.DeepCopyObject().(client.Object)
 		if !ok {
-			t.Fatalf("%T is no object", o)
+			t.Fatalf("%T is not an object", o)
 		}
 		must(t, w.gateway.admin.Get(ctx, client.ObjectKeyFromObject(o), now))
 		if now.GetUID() != o.GetUID() {

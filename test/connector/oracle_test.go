@@ -72,7 +72,7 @@ func list(ctx context.Context, c client.Reader, lists []client.ObjectList, optio
 		err := meta.EachListItem(l, func(o runtime.Object) error {
 			object, ok := o.(client.Object)
 			if !ok {
-				return fmt.Errorf("%T is no object", o)
+				return fmt.Errorf("%T is not an object", o)
 			}
 			all = append(all, object)
 			return nil

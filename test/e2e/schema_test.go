@@ -100,7 +100,7 @@ func TestTroubleOtherSchema(t *testing.T) {
 	e := c.etcd(t)
 	ours := e.get(t, schemaKey)
 	theirs := ours + "-next"
-	message := fmt.Sprintf("etcd holds claim schema %q, this server writes schema %q only: run the release that wrote the data", theirs, ours)
+	message := fmt.Sprintf("etcd contains claim schema %q, but this server only writes schema %q: run the release that wrote the data", theirs, ours)
 	inEnglish := func(text string) string { return strings.ReplaceAll(text, `\"`, `"`) }
 
 	old := c.pods(t, "epic-apiserver")

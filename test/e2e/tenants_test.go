@@ -210,7 +210,7 @@ func TestTenant(t *testing.T) {
 				t.Errorf("A tenant creates an object with a finalizer of the system's:\n%s", out)
 			}
 			wants(t, "a finalizer of the system's", c.refused(t, "", "--as=alice", "patch", "-n", own, "loadbalancers.epic.acnodal.io", "plain", "--type=merge", "-p",
-				`{"metadata":{"finalizers":["`+finalizer+`"]}}`), "metadata.finalizers", "update on loadbalancers/finalizers", "leave them as they were")
+				`{"metadata":{"finalizers":["`+finalizer+`"]}}`), "metadata.finalizers", "update on loadbalancers/finalizers", "leave them unchanged")
 		}
 		// What the system holds a tenant does not let go.
 		c.run(t, "patch", "-n", own, "loadbalancers.epic.acnodal.io", "plain", "--type=merge", "-p", `{"metadata":{"finalizers":["epic.acnodal.io/controller","acme.example/mine"]}}`)

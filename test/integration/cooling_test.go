@@ -20,7 +20,7 @@ func TestReleasedAddress(t *testing.T) {
 		return object("LoadBalancer", namespace, "again", "spec: {service-group: offered, public-address: 192.0.2.9, public-ports: [{port: 80}]}")
 	}
 	for _, dry := range []string{"--dry-run=server", "--dry-run=none"} {
-		wants(t, "the refusal", k.refused(t, asks("epic-two"), "create", dry, "-f", "-"), "spec.public-address", "192.0.2.9", "short time ago", "is free from 20")
+		wants(t, "the refusal", k.refused(t, asks("epic-two"), "create", dry, "-f", "-"), "spec.public-address", "192.0.2.9", "until recently", "is free from 20")
 		k.apply(t, asks("epic-one"), "create", dry, "-f", "-")
 	}
 	cleanAudit(t, k)

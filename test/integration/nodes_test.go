@@ -149,9 +149,9 @@ func TestNodesWriteOnlyTheirOwn(t *testing.T) {
 	for body, text := range map[string]string{
 		`{"status":{"proxy-if-info":{"pod-b":{"epic-node-address":"203.0.113.2","index":99,"name":"veth99"}}}}`: "proxy-if-info[pod-b].epic-node-address",
 		`{"status":{"proxy-if-info":{"pod-b":{"epic-node-address":"203.0.113.1","index":17,"name":"veth17"}}}}`: "belongs to another node",
-		`{"status":{"proxy-if-info":{"pod-a":{"epic-node-address":"203.0.113.2","index":17,"name":"veth17"}}}}`: "can't write for another",
-		`{"status":{"proxy-if-info":{"pod-x":{"epic-node-address":"203.0.113.9","index":17,"name":"veth17"}}}}`: "can't write for another",
-		`{"status":{"proxy-if-info":{"pod-x":{"index":17,"name":"veth17"}}}}`:                                   "can't write for another",
+		`{"status":{"proxy-if-info":{"pod-a":{"epic-node-address":"203.0.113.2","index":17,"name":"veth17"}}}}`: "can't write another node's",
+		`{"status":{"proxy-if-info":{"pod-x":{"epic-node-address":"203.0.113.9","index":17,"name":"veth17"}}}}`: "can't write another node's",
+		`{"status":{"proxy-if-info":{"pod-x":{"index":17,"name":"veth17"}}}}`:                                   "can't write another node's",
 		// Proxies that nobody started here, and where they are.
 		`{"status":{"proxy-if-info":{"made-up":{"epic-node-address":"203.0.113.1","index":7,"name":"veth7"}}}}`:                              "does not run on this node",
 		`{"status":{"proxy-placements":{"made-up":"203.0.113.1"}}}`:                                                                          "status.proxy-placements",
@@ -377,7 +377,7 @@ func TestTunnelKeys(t *testing.T) {
 	_, err = n.as(t, "epic:node:203.0.113.1", "system:masters").LoadBalancers("epic-one").GetTunnelKeys(ctx, "first", metav1.GetOptions{})
 	forbidden(t, "the name without the group", err, "not in the group")
 	_, err = n.as(t, "jane", nodeidentity.Group, "system:masters").LoadBalancers("epic-one").GetTunnelKeys(ctx, "first", metav1.GetOptions{})
-	forbidden(t, "the group without the name", err, "has no name")
+	forbidden(t, "the group without the name", err, "is not of the form")
 	_, err = n.as(t, "jane").LoadBalancers("epic-one").GetTunnelKeys(ctx, "first", metav1.GetOptions{})
 	forbidden(t, "nobody in particular", err)
 	// A node can't state that it is another.

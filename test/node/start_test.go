@@ -84,12 +84,12 @@ func TestRefusesToStart(t *testing.T) {
 		{name: "no state", flags: []string{"--state-dir=" + b.path("broken")}, want: "--state-dir"},
 		{name: "no kubeconfig", flags: []string{"--kubeconfig=" + b.path("none")}, want: "--kubeconfig: open " + b.path("none")},
 		{name: "broken kubeconfig", flags: []string{"--kubeconfig=" + b.path("broken")}, want: "--kubeconfig"},
-		{name: "XDP that there is not", flags: []string{"--xdp=fast"}, want: `--xdp is "fast": give one of [auto native off]`},
-		{name: "no address of a host", flags: []string{"--node-address=0.0.0.0"}, want: `--node-address: "0.0.0.0" is no IP address of a host`},
-		{name: "address of the node unknown", flags: []string{"--node-address="}, want: "give --node-address"},
-		{name: "port 0", flags: []string{"--port=0"}, want: "--port is 0: give a port from 1 to 65535"},
+		{name: "XDP that there is not", flags: []string{"--xdp=fast"}, want: `--xdp is "fast": set one of [auto native off]`},
+		{name: "no address of a host", flags: []string{"--node-address=0.0.0.0"}, want: `--node-address: "0.0.0.0" is not the IP address of a host`},
+		{name: "address of the node unknown", flags: []string{"--node-address="}, want: "set --node-address"},
+		{name: "port 0", flags: []string{"--port=0"}, want: "--port is 0: set a port from 1 to 65535"},
 		{name: "no account", flags: []string{"--namespace=default"}, want: `--namespace is "default": give the account's namespace`},
-		{name: "PINGs too often", flags: []string{"--ping-interval=1ms"}, want: "--ping-interval is 1ms: give from 1s to 2m0s"},
+		{name: "PINGs too often", flags: []string{"--ping-interval=1ms"}, want: "--ping-interval is 1ms: set a duration from 1s to 2m0s"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out strings.Builder
@@ -153,17 +153,17 @@ func TestInterfaceAppears(t *testing.T) {
 		return l
 	}
 	p := b.start(b.host, "named", "epic-node", b.args("--interface=wan0")...)
-	uses("the interface wan0 is not there: programs are attached when it appears")
+	uses("the interface wan0 does not exist: programs are attached when it appears")
 	for range 2 {
 		l := appears("wan0")
 		uses("", "wan0")
 		b.must(b.host.LinkDel(l))
-		uses("the interface wan0 is not there: programs are attached when it appears")
+		uses("the interface wan0 does not exist: programs are attached when it appears")
 	}
 	b.must(p.Stop())
 
 	p = b.start(b.host, "addressed", "epic-node", b.args()...)
-	uses("no interface has the address 192.0.2.16: give it to one, or say which is used in its place")
+	uses("no interface has the address 192.0.2.16: assign it to one, or set the address that is used instead")
 	first, second := appears("one"), appears("two")
 	b.must(b.host.Addr("one", "192.0.2.16/24"))
 	uses("", "one")

@@ -292,7 +292,7 @@ func secondProgram(t *testing.T, s *site) {
 		cmd.Stdout, cmd.Stderr = &out, &out
 		s.must(e.host.Start(cmd))
 		err := cmd.Wait()
-		if err == nil || !strings.Contains(out.String(), "runs as the node program") || strings.Count(out.String(), "\n") != 1 {
+		if err == nil || !strings.Contains(out.String(), "another node program") || strings.Count(out.String(), "\n") != 1 {
 			t.Errorf("%s: %v: %s", e.name, err, out.String())
 		}
 	}

@@ -175,10 +175,10 @@ func TestStartErrors(t *testing.T) {
 		"snapshot of no etcd":    {[]string{"snapshot", filepath.Join(dir, "s"), "--etcd-servers=http://127.0.0.1:1", "--timeout=2s"}, []string{"http://127.0.0.1:1"}},
 		"backup of nothing":      {[]string{"backup", "--backup-dir=" + filepath.Join(dir, "b")}, []string{"--etcd-servers", "--data-dir"}},
 		"backup to nowhere":      {[]string{"backup", "--etcd-servers=http://127.0.0.1:1"}, []string{"--backup-dir"}},
-		"backup of no etcd":      {[]string{"backup", "--backup-dir=" + filepath.Join(dir, "b"), "--etcd-servers=http://127.0.0.1:1", "--timeout=2s"}, []string{"http://127.0.0.1:1", "former ones stay"}},
+		"backup of no etcd":      {[]string{"backup", "--backup-dir=" + filepath.Join(dir, "b"), "--etcd-servers=http://127.0.0.1:1", "--timeout=2s"}, []string{"http://127.0.0.1:1", "existing ones stay"}},
 		"backup of keep none":    {[]string{"backup", "--backup-dir=" + filepath.Join(dir, "b"), "--etcd-servers=http://127.0.0.1:1", "--backup-keep=0"}, []string{"--backup-keep"}},
 		"print of nothing":       {[]string{"backup", "print", "--backup-dir=" + filepath.Join(dir, "b")}, []string{filepath.Join(dir, "b"), "no snapshot"}},
-		"too often":              {alone("--backup-dir="+filepath.Join(dir, "b"), "--backup-interval=1s"), []string{"--backup-interval", "1m0s"}},
+		"too many requests":      {alone("--backup-dir="+filepath.Join(dir, "b"), "--backup-interval=1s"), []string{"--backup-interval", "1m0s"}},
 		"restore half a member":  {[]string{"restore", filepath.Join(dir, "s"), "--data-dir=" + data, "--name=a"}, []string{"--initial-cluster"}},
 		"restore of nothing":     {[]string{"restore", filepath.Join(dir, "s"), "--data-dir=" + filepath.Join(dir, "r")}, []string{filepath.Join(dir, "s")}},
 	} {

@@ -18,13 +18,14 @@ import (
 	"github.com/acnodal/epic/pkg/apiserver/options"
 )
 
-const backupLong = `Save all data to a new file in --backup-dir, and remove the oldest files there. It is for
-schedules, such as the CronJob of artifacts/install/backup. A server with --backup-dir does
-the same by itself.
+const backupLong = `Save all data to a new file in --backup-dir, and remove the oldest files there. Use this
+command in schedules, such as the CronJob of artifacts/install/backup. A server with
+--backup-dir saves snapshots itself.
 
-A file gets its name when its digest and its revision have been verified. Only then are
-older ones removed, so a failure never costs a snapshot. etcd records when the last one was
-taken, which the servers report as epic_backup_last_success_timestamp_seconds.`
+A file gets its final name after its digest and its revision have been verified. Only
+then are older files removed, so a failure never deletes a snapshot. The time of the
+last snapshot is stored in etcd, and the servers report it as
+epic_backup_last_success_timestamp_seconds.`
 
 func newBackupCommand() *cobra.Command {
 	var (
@@ -35,7 +36,7 @@ func newBackupCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:     "backup",
-		Short:   "Save all data to a folder that keeps the newest snapshots",
+		Short:   "Save all data to a directory that keeps the newest snapshots",
 		Long:    backupLong,
 		Example: "  epic-apiserver backup --backup-dir=/backup --etcd-servers=http://127.0.0.1:2379",
 		Args:    cobra.NoArgs,
@@ -56,9 +57,9 @@ func newBackupCommand() *cobra.Command {
 	}
 	fs := cmd.Flags()
 	// The subcommands read the folder.
-	cmd.PersistentFlags().StringVar(&folder.Dir, "backup-dir", "", "The snapshots are in the folder `DIR`, with nothing else")
-	fs.IntVar(&folder.Keep, "backup-keep", folder.Keep, "Keep so many of the newest `SNAPSHOTS`")
-	fs.StringVar(&folder.Prefix, "etcd-prefix", folder.Prefix, "EPIC's data lies under this `KEY`")
+	cmd.PersistentFlags().StringVar(&folder.Dir, "backup-dir", "", "Directory `DIR` of the snapshots, which must contain nothing else")
+	fs.IntVar(&folder.Keep, "backup-keep", folder.Keep, "Number of newest `SNAPSHOTS` to keep")
+	fs.StringVar(&folder.Prefix, "etcd-prefix", folder.Prefix, "`KEY` prefix of EPIC's data")
 	addSourceFlags(fs, &dataDir, &transport, &timeout)
 	cmd.AddCommand(newBackupListCommand(&folder), newBackupPrintCommand(&folder), newBackupVerifyCommand())
 	return cmd
@@ -125,14 +126,14 @@ func newBackupPrintCommand(folder *backup.Folder) *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&wait, "wait", false, "First wait for a line of standard input, by which a reader shows that it is there")
+	cmd.Flags().BoolVar(&wait, "wait", false, "First wait for a line on standard input, which the reader sends when it is ready")
 	return cmd
 }
 
 func newBackupVerifyCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "verify FILE",
-		Short:   "Verify a snapshot and describe what it holds",
+		Short:   "Verify a snapshot and describe its contents",
 		Example: "  epic-apiserver backup verify epic.db",
 		Args:    oneFile,
 		RunE: func(c *cobra.Command, args []string) error {

@@ -16,20 +16,20 @@ import (
 	"github.com/acnodal/epic/pkg/apiserver/options"
 )
 
-const etcdMaintenanceLong = `Return space to the etcd of --etcd-servers: forget old revisions, defragment one
-member after the other, the leader last, and let a full etcd take writes again.
+const etcdMaintenanceLong = `Reclaim space in the etcd of --etcd-servers: compact old revisions, defragment one
+member after the other, the leader last, and make a full etcd accept writes again.
 
-Run it when the API refuses writes since etcd's database has reached its quota, after
-objects were deleted or the quota was raised, and when the database files have grown
-far beyond what is in use. Name an endpoint of every member. A member answers nothing
-while it is defragmented, up to some seconds for each GiB. Watches that lag behind
-start again. A turn begins when all members are healthy.
+Run it if the API refuses writes because etcd's database has reached its quota, after
+you have deleted objects or raised the quota, and if the database files are far larger
+than the data in them. Specify an endpoint of every member. A member does not answer
+requests while it is defragmented, for up to some seconds per GiB. Watches that lag
+behind restart. Each turn starts when all members are healthy.
 
-With --min-free, only members are defragmented whose database file has at least this
-share of free space, and history stays, unless etcd is full. So it can run by a
-schedule, as in artifacts/install/etcd-maintenance.
+With --min-free, only members whose database file has at least this share of free space
+are defragmented, and the history is kept, unless etcd is full. Use it to run the command
+on a schedule, as in artifacts/install/etcd-maintenance.
 
-An embedded etcd needs none of this: its server does it when it is full.`
+An embedded etcd does not need this command: its server does it when etcd is full.`
 
 func newEtcdMaintenanceCommand() *cobra.Command {
 	var (
@@ -39,7 +39,7 @@ func newEtcdMaintenanceCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:     "etcd-maintenance",
-		Short:   "Compact and defragment etcd, and let a full one take writes again",
+		Short:   "Compact and defragment etcd, and make a full etcd accept writes again",
 		Long:    etcdMaintenanceLong,
 		Example: "  epic-apiserver etcd-maintenance --etcd-servers=http://127.0.0.1:2379",
 		Args:    cobra.NoArgs,
@@ -47,10 +47,10 @@ func newEtcdMaintenanceCommand() *cobra.Command {
 			ctx, cancel := context.WithTimeout(c.Context(), timeout)
 			defer cancel()
 			if len(transport.ServerList) == 0 {
-				return errors.New("no etcd to maintain: name an endpoint of every member with --etcd-servers")
+				return errors.New("no etcd to maintain: set --etcd-servers to an endpoint of every member")
 			}
 			if minFree < 0 || minFree >= 1 {
-				return fmt.Errorf("--min-free=%g: give a share from 0 to less than 1, such as 0.5", minFree)
+				return fmt.Errorf("--min-free=%g: specify a share from 0 to less than 1, such as 0.5", minFree)
 			}
 			if err := options.CheckEtcdFiles(transport); err != nil {
 				return err
@@ -76,17 +76,17 @@ func newEtcdMaintenanceCommand() *cobra.Command {
 				return err
 			}
 			if report.Disarmed {
-				_, err = fmt.Fprintln(out, "etcd was full and takes writes again")
+				_, err = fmt.Fprintln(out, "etcd was full and accepts writes again")
 			}
 			return err
 		},
 	}
 	fs := cmd.Flags()
 	fs.StringSliceVar(&transport.ServerList, "etcd-servers", nil, "Maintain the etcd with members at these `URLS`, separated by commas")
-	fs.StringVar(&transport.TrustedCAFile, "etcd-cafile", "", "Verify etcd's certificates with the authorities in `FILE`")
-	fs.StringVar(&transport.CertFile, "etcd-certfile", "", "Show etcd the client certificate in `FILE`")
-	fs.StringVar(&transport.KeyFile, "etcd-keyfile", "", "The key of --etcd-certfile is in `FILE`")
-	fs.Float64Var(&minFree, "min-free", 0, "Defragment only members whose database file has at least this `SHARE` of free space, and forget no history, unless etcd is full; 0 for all members and all history")
-	fs.DurationVar(&timeout, "timeout", 10*time.Minute, "Give up after this long")
+	fs.StringVar(&transport.TrustedCAFile, "etcd-cafile", "", "Verify etcd's certificates with the CA certificates in `FILE`")
+	fs.StringVar(&transport.CertFile, "etcd-certfile", "", "Client certificate for etcd, in `FILE`")
+	fs.StringVar(&transport.KeyFile, "etcd-keyfile", "", "Private key of --etcd-certfile, in `FILE`")
+	fs.Float64Var(&minFree, "min-free", 0, "Defragment only members whose database file has at least this `SHARE` of free space, and keep the history, unless etcd is full; 0 for all members, without the history")
+	fs.DurationVar(&timeout, "timeout", 10*time.Minute, "Time after which to fail")
 	return cmd
 }

@@ -48,13 +48,13 @@ func TestNodeKubeconfig(t *testing.T) {
 	}
 
 	for want, args := range map[string][]string{
-		"0 arguments":             {data},
-		"no IP address":           {"host", data},
-		"write 192.0.2.1":         {"::ffff:192.0.2.1", data},
-		"no name of an account":   {"192.0.2.1", data, "--account=A/b"},
-		"--server":                {"192.0.2.1", data, "--server=localhost"},
-		"has no authority":        {"192.0.2.1", "--data-dir=" + filepath.Join(dir, "none")},
-		"name the data directory": {"192.0.2.1"},
+		"0 arguments":                   {data},
+		"not an IP address":             {"host", data},
+		"write 192.0.2.1":               {"::ffff:192.0.2.1", data},
+		"is not the name of an account": {"192.0.2.1", data, "--account=A/b"},
+		"--server":                      {"192.0.2.1", data, "--server=localhost"},
+		"has no certificate authority":  {"192.0.2.1", "--data-dir=" + filepath.Join(dir, "none")},
+		"is not set":                    {"192.0.2.1"},
 	} {
 		if code, stdout, stderr := run(t, append([]string{"node-kubeconfig"}, args...)...); code != 1 || stdout != "" || !strings.Contains(stderr, want) || strings.Count(stderr, "\n") != 1 {
 			t.Errorf("%v: %d, %s, want %q", args, code, stderr, want)

@@ -14,15 +14,15 @@ import (
 	"github.com/acnodal/epic/pkg/apiserver/backup"
 )
 
-const restoreLong = `Make a new data directory from the snapshot FILE.
+const restoreLong = `Create a new data directory from the snapshot FILE.
 
-For a server with an embedded etcd, name a new --data-dir and start the server
-with it. For an etcd of several members, run this once for each member, with its
---name and the same --initial-cluster and --initial-cluster-token, and start
-each member on the directory made for it.
+For a server with an embedded etcd, specify a new --data-dir and start the server with
+it. For an etcd with several members, run this command once for each member, with the
+member's --name and the same --initial-cluster and --initial-cluster-token, and start
+each member with its new directory.
 
-The data's revision is raised and the history before it is gone, so
-clients that have seen later revisions list again instead of continuing.
+The revision of the data is increased and its history is removed, so clients that have
+seen later revisions list objects again.
 
 FILE may be - for standard input, to restore in a pod that has no other file.`
 
@@ -33,7 +33,7 @@ func newRestoreCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:     "restore FILE",
-		Short:   "Make a new data directory from a snapshot",
+		Short:   "Create a new data directory from a snapshot",
 		Long:    restoreLong,
 		Example: "  epic-apiserver restore epic.db --data-dir=.epic/restored",
 		Args:    oneFile,
@@ -57,10 +57,10 @@ func newRestoreCommand() *cobra.Command {
 		},
 	}
 	fs := cmd.Flags()
-	fs.StringVar(&dataDir, "data-dir", "", "Make the directory `DIR`, which must be empty or missing")
-	fs.StringVar(&member.Name, "name", "", "`NAME` of the etcd member to make the directory for; without it, the embedded etcd")
+	fs.StringVar(&dataDir, "data-dir", "", "Directory `DIR` to create, which must be empty or not exist")
+	fs.StringVar(&member.Name, "name", "", "`NAME` of the etcd member to create the directory for. Default: the embedded etcd")
 	fs.StringVar(&member.InitialCluster, "initial-cluster", "", "All `MEMBERS`, as NAME=URL,...")
-	fs.StringVar(&member.InitialClusterToken, "initial-cluster-token", "epic-restored", "A `TOKEN` that distinguishes this cluster from the former one")
+	fs.StringVar(&member.InitialClusterToken, "initial-cluster-token", "epic-restored", "`TOKEN` that distinguishes this cluster from the previous one")
 	fs.StringSliceVar(&member.PeerURLs, "initial-advertise-peer-urls", nil, "`URLS` of the member, as in --initial-cluster")
 	return cmd
 }
@@ -71,14 +71,14 @@ func newRestoreCommand() *cobra.Command {
 func spool(in io.Reader, dataDir string) (string, error) {
 	f, err := os.CreateTemp(filepath.Dir(dataDir), "snapshot-")
 	if err != nil {
-		return "", fmt.Errorf("keeping the snapshot of the standard input: %w", err)
+		return "", fmt.Errorf("store the snapshot from standard input: %w", err)
 	}
 	if _, err = io.Copy(f, in); err == nil {
 		err = f.Close()
 	}
 	if err != nil {
 		_ = os.Remove(f.Name())
-		return "", fmt.Errorf("keeping the snapshot of the standard input: %w", err)
+		return "", fmt.Errorf("store the snapshot from standard input: %w", err)
 	}
 	return f.Name(), nil
 }
@@ -86,12 +86,12 @@ func spool(in io.Reader, dataDir string) (string, error) {
 func checkMember(m backup.Member) error {
 	if m.Name == "" {
 		if m.InitialCluster != "" || len(m.PeerURLs) > 0 {
-			return errors.New("--initial-cluster and --initial-advertise-peer-urls belong to a member: give its --name too")
+			return errors.New("--initial-cluster and --initial-advertise-peer-urls require --name: set it to the member's name")
 		}
 		return nil
 	}
 	if m.InitialCluster == "" || len(m.PeerURLs) == 0 {
-		return errors.New("--name makes the directory of a cluster's member: give --initial-cluster and --initial-advertise-peer-urls too")
+		return errors.New("--name requires --initial-cluster and --initial-advertise-peer-urls: set both")
 	}
 	return nil
 }

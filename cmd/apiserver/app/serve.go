@@ -16,8 +16,8 @@ import (
 	"github.com/acnodal/epic/pkg/cli"
 )
 
-const serveLong = `The EPIC API server: serves epic.acnodal.io/v1 from etcd, next to a kube-apiserver
-that aggregates it, or alone.`
+const serveLong = `The EPIC API server. It serves epic.acnodal.io/v1 from etcd, as an aggregated API behind
+a kube-apiserver, or standalone.`
 
 // serveExample has %[1]s where the command stands.
 const serveExample = `  # Alone, on this machine, with nothing else installed

@@ -18,16 +18,17 @@ import (
 	"github.com/acnodal/epic/pkg/setup"
 )
 
-const setupLong = `Complete an installation in a cluster by what no manifest can contain: its certificates,
-the authority in the APIService, the first master key of its tunnels, and the EPIC object.
+const setupLong = `Complete an installation in a cluster with what manifests can't contain: its
+certificates, the CA certificate in the APIService, the first master key of its tunnels,
+and the EPIC object.
 
-What exists is kept; certificates with less than a third of their life left are renewed.
-With --tunnel-key-rotation, the master key of tunnels is replaced: one run adds a new key, a
-later one has tunnels send with it, a third one removes the former key. At least 12 hours lie
-between two steps, in which every node gets its keys, so no packet is lost.
-The authorities last ten years and are never replaced. What fails is tried again until
---timeout, because the API may still be starting. A Job and a CronJob of
-artifacts/install/setup run it.`
+Existing objects are kept, and certificates in the last third of their lifetime are
+renewed. With --tunnel-key-rotation, the master key of tunnels is replaced in three
+runs: the first adds a new key, the second makes tunnels send with it, and the third
+removes the previous key. There are at least 12 hours between two steps, in which every
+node gets its keys, so no packet is lost. The certificate authorities are valid for ten
+years and never replaced. Failed steps are retried until --timeout, because the API may
+still be starting. A Job and a CronJob in artifacts/install/setup run this command.`
 
 func newSetupCommand() *cobra.Command {
 	var (
@@ -43,13 +44,13 @@ func newSetupCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if s.EtcdMembers < 0 {
-				return fmt.Errorf("--etcd-members is %d: give 0 or more", s.EtcdMembers)
+				return fmt.Errorf("--etcd-members is %d: set 0 or more", s.EtcdMembers)
 			}
 			if s.TunnelKeyRotation < 0 || s.TunnelKeyRotation > 0 && s.TunnelKeyRotation < setup.MinTunnelKeyRotation {
-				return fmt.Errorf("--tunnel-key-rotation is %s: give at least %s, or 0 for never", s.TunnelKeyRotation, setup.MinTunnelKeyRotation)
+				return fmt.Errorf("--tunnel-key-rotation is %s: set at least %s, or 0 for never", s.TunnelKeyRotation, setup.MinTunnelKeyRotation)
 			}
 			if s.Namespace == "" {
-				return errors.New("--namespace is empty: name the namespace of the API server")
+				return errors.New("--namespace is empty: set the namespace of the API server")
 			}
 			if specFile != "" {
 				text, err := os.ReadFile(specFile)
@@ -65,7 +66,7 @@ func newSetupCommand() *cobra.Command {
 				config, err = clientcmd.BuildConfigFromFlags("", kubeconfig)
 			}
 			if err != nil {
-				return fmt.Errorf("how to reach the cluster: %w: give --kubeconfig", err)
+				return fmt.Errorf("configure access to the cluster: %w: set --kubeconfig", err)
 			}
 			if s.Kube, err = kubernetes.NewForConfig(config); err != nil {
 				return err
@@ -79,12 +80,12 @@ func newSetupCommand() *cobra.Command {
 		},
 	}
 	fs := cmd.Flags()
-	fs.StringVar(&kubeconfig, "kubeconfig", "", "Reach the cluster with the kubeconfig in `FILE`, and not with the pod's service account")
+	fs.StringVar(&kubeconfig, "kubeconfig", "", "Kubeconfig `FILE` of the cluster. Default: the pod's service account")
 	fs.StringVar(&s.Namespace, "namespace", "epic-system", "The API server's `NAMESPACE`")
-	fs.BoolVar(&s.Certificates, "certificates", true, "Make and renew the certificates. Without it, somebody else makes them, such as cert-manager")
-	fs.IntVar(&s.EtcdMembers, "etcd-members", 0, "Make the certificates of an etcd with so many `MEMBERS`")
-	fs.DurationVar(&s.TunnelKeyRotation, "tunnel-key-rotation", 0, "Replace the master key of tunnels when it is this old, in three steps of different runs; 0 never")
-	fs.StringVar(&specFile, "epic-spec-file", "", "Set the fields of the EPIC object's spec that `FILE` has")
-	fs.DurationVar(&timeout, "timeout", 10*time.Minute, "Give up after this long")
+	fs.BoolVar(&s.Certificates, "certificates", true, "Create and renew the certificates. Disable it if something else does, such as cert-manager")
+	fs.IntVar(&s.EtcdMembers, "etcd-members", 0, "Create the certificates of an etcd with this number of `MEMBERS`")
+	fs.DurationVar(&s.TunnelKeyRotation, "tunnel-key-rotation", 0, "Age at which the master key of tunnels is replaced, in three steps in separate runs; 0 for never")
+	fs.StringVar(&specFile, "epic-spec-file", "", "Set the fields in `FILE` in the EPIC object's spec")
+	fs.DurationVar(&timeout, "timeout", 10*time.Minute, "Time after which to fail")
 	return cmd
 }

@@ -18,11 +18,11 @@ import (
 	"github.com/acnodal/epic/pkg/apiserver/options"
 )
 
-const snapshotLong = `Save all data to FILE, in etcd's own snapshot format.
+const snapshotLong = `Save all data to FILE, in etcd's snapshot format.
 
-It asks the etcd of --etcd-servers, or the embedded one under --data-dir, whose
-server may run or not. FILE appears whole or not at all, readable by its owner
-alone: it holds secrets. An existing FILE is not replaced.`
+The data comes from the etcd of --etcd-servers, or from the embedded etcd in --data-dir,
+whether its server is running or not. FILE is written atomically, and only its owner can
+read it, because it contains secrets. An existing FILE is not replaced.`
 
 func newSnapshotCommand() *cobra.Command {
 	var (
@@ -60,10 +60,10 @@ func newSnapshotCommand() *cobra.Command {
 func addSourceFlags(fs *pflag.FlagSet, dataDir *string, transport *storagebackend.TransportConfig, timeout *time.Duration) {
 	fs.StringVar(dataDir, "data-dir", "", "Save the embedded etcd under `DIR`")
 	fs.StringSliceVar(&transport.ServerList, "etcd-servers", nil, "Save the etcd at one of these `URLS`, separated by commas")
-	fs.StringVar(&transport.TrustedCAFile, "etcd-cafile", "", "Verify etcd's certificates with the authorities in `FILE`")
-	fs.StringVar(&transport.CertFile, "etcd-certfile", "", "Show etcd the client certificate in `FILE`")
-	fs.StringVar(&transport.KeyFile, "etcd-keyfile", "", "The key of --etcd-certfile is in `FILE`")
-	fs.DurationVar(timeout, "timeout", 10*time.Minute, "Give up after this long")
+	fs.StringVar(&transport.TrustedCAFile, "etcd-cafile", "", "Verify etcd's certificates with the CA certificates in `FILE`")
+	fs.StringVar(&transport.CertFile, "etcd-certfile", "", "Client certificate for etcd, in `FILE`")
+	fs.StringVar(&transport.KeyFile, "etcd-keyfile", "", "Private key of --etcd-certfile, in `FILE`")
+	fs.DurationVar(timeout, "timeout", 10*time.Minute, "Time after which to fail")
 }
 
 // source returns how to reach the etcd to save, and what to call afterwards.
@@ -71,9 +71,9 @@ func source(ctx context.Context, dataDir string, transport storagebackend.Transp
 	stop = func() {}
 	switch {
 	case dataDir == "" && len(transport.ServerList) == 0:
-		return cfg, stop, errors.New("nothing to save: name --etcd-servers, or the --data-dir of an embedded etcd")
+		return cfg, stop, errors.New("no etcd to save: set --etcd-servers, or --data-dir of an embedded etcd")
 	case dataDir != "" && len(transport.ServerList) != 0:
-		return cfg, stop, errors.New("--etcd-servers and --data-dir name two sources; give one of them")
+		return cfg, stop, errors.New("--etcd-servers and --data-dir are both set: set one of them")
 	case dataDir != "":
 		return backup.HoldDataDir(ctx, dataDir)
 	}
@@ -93,5 +93,5 @@ func oneFile(c *cobra.Command, args []string) error {
 	if len(args) == 1 {
 		return nil
 	}
-	return fmt.Errorf("name one snapshot file; there are %d arguments; %q says more", len(args), c.CommandPath()+" --help")
+	return fmt.Errorf("specify one snapshot file, not %d arguments; see %q", len(args), c.CommandPath()+" --help")
 }

@@ -16,11 +16,11 @@ import (
 const program = "epic-connector"
 
 const long = `The EPIC connector. It runs in a client cluster and publishes the cluster's Gateways of
-the controller epic.acnodal.io/gateway, with their routes, and its Services of the class
-epic.acnodal.io/lb in EPIC. Their statuses show where they are published, and what is
+the controller epic.acnodal.io/gateway, their routes, and its Services of the class
+epic.acnodal.io/lb in EPIC. Their statuses show where they are published and what is
 wrong with them.`
 
-const example = `  # In a client cluster, with the kubeconfig of an account of EPIC's
+const example = `  # In a client cluster, with the kubeconfig of an EPIC account
   epic-connector --epic-kubeconfig=/etc/epic/kubeconfig --cluster=paris --service-group=gateways
 
   # On a laptop, for a cluster of its own

@@ -29,7 +29,7 @@ type nodeOptions struct {
 }
 
 func (o *nodeOptions) addFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&o.address, "node-bind-address", o.address, "Where to give the nodes of this cluster their credentials for EPIC, over TLS; empty for nowhere.")
+	fs.StringVar(&o.address, "node-bind-address", o.address, "Address on which to issue credentials for EPIC to the nodes of this cluster, over TLS; empty to disable.")
 	fs.StringVar(&o.namespace, "node-namespace", o.namespace, "The namespace of the node program.")
 	fs.StringVar(&o.account, "node-service-account", o.account, "The service account of the node program.")
 	fs.StringVar(&o.service, "node-service", o.service, "The Service, in the namespace of the lease, by which nodes reach the connector.")
@@ -40,10 +40,10 @@ func (o *nodeOptions) validate() error {
 		return nil
 	}
 	if _, _, err := net.SplitHostPort(o.address); err != nil {
-		return fmt.Errorf("--node-bind-address: %w: give an address and a port, such as :7450", err)
+		return fmt.Errorf("--node-bind-address: %w: set an address and a port, such as :7450", err)
 	}
 	if o.namespace == "" || o.account == "" || o.service == "" {
-		return fmt.Errorf("--node-bind-address needs --node-namespace, --node-service-account and --node-service")
+		return fmt.Errorf("--node-bind-address requires --node-namespace, --node-service-account and --node-service: set them")
 	}
 	return nil
 }
@@ -131,7 +131,7 @@ func findNode(ctx context.Context, reader client.Reader, name string) (nodes.Nod
 	}
 	address, ok := publish.NodeAddress(node)
 	if !ok {
-		return nodes.Node{}, nodes.Refuse(http.StatusConflict, "node %s has no address: its status has no internal one, and it lacks a correct annotation %s", name, publish.NodeAddressAnnotation)
+		return nodes.Node{}, nodes.Refuse(http.StatusConflict, "node %s has no address: its status has no internal address, and it has no valid annotation %s", name, publish.NodeAddressAnnotation)
 	}
 	return nodes.Node{Name: node.Name, UID: node.UID, Address: address}, nil
 }

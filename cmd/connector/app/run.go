@@ -178,7 +178,7 @@ func serve(ctx context.Context, options *observe.Options, synced func(context.Co
 		ctx, cancel := context.WithTimeout(r.Context(), 100*time.Millisecond)
 		defer cancel()
 		if !synced(ctx) {
-			return errors.New("not every object is known yet: see whether both clusters answer, and whether this program may list and watch there")
+			return errors.New("the caches are not filled yet: check whether both clusters respond, and whether this program may list and watch there")
 		}
 		return nil
 	}

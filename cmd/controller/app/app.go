@@ -15,10 +15,9 @@ import (
 
 const program = "epic-controller"
 
-const long = `The EPIC controller. For every load balancer and gateway proxy it maintains one tunnel
-for each pair of a client node with an endpoint and a gateway node with a proxy. It
-sets status conditions on every kind, and evicts gateway nodes that stop sending
-heartbeats.`
+const long = `The EPIC controller. For every load balancer and gateway proxy, it maintains one tunnel
+for each pair of a client node with an endpoint and a gateway node with a proxy. It sets
+status conditions on every kind, and evicts gateway nodes that stop sending heartbeats.`
 
 const example = `  # In a cluster; of several replicas one leads and the others stand by
   epic-controller --bind-address=:7445

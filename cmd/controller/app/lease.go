@@ -33,8 +33,8 @@ const leaseName = "epic-controller"
 const grace = 20 * time.Second
 
 var (
-	errNoLeases = errors.New("the API server serves no leases (coordination.k8s.io), as an EPIC API server that runs alone does not: run one controller, with --leader-elect=false")
-	errNoLeader = errors.New("no leader is known: see whether the API server answers, and whether this program may use the lease " + leaseName)
+	errNoLeases = errors.New("the API server does not serve Leases (coordination.k8s.io), like a standalone EPIC API server: run one controller, with --leader-elect=false")
+	errNoLeader = errors.New("no leader is known: check whether the API server responds, and whether this program may use the Lease " + leaseName)
 	errExpired  = errors.New("this program holds the lease " + leaseName + ", which has expired, and keeps running")
 )
 
@@ -61,11 +61,11 @@ func newLease(config *rest.Config, namespace string, election *kube.Election) (*
 	config.QPS = -1
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
-		return nil, fmt.Errorf("how to reach the API server: %w", err)
+		return nil, fmt.Errorf("configure access to the API server: %w", err)
 	}
 	host, err := os.Hostname()
 	if err != nil {
-		return nil, fmt.Errorf("finding a name for this controller: %w", err)
+		return nil, fmt.Errorf("determine a name for this controller: %w", err)
 	}
 	_, err = client.Discovery().ServerResourcesForGroupVersion(coordinationv1.SchemeGroupVersion.String())
 	if apierrors.IsNotFound(err) {

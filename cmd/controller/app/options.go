@@ -45,11 +45,11 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	o.client.AddFlags(groups.FlagSet("API server"), "the API server", "")
 
 	work := groups.FlagSet("work")
-	work.IntVar(&o.workers, "workers", o.workers, "How many objects of each kind are worked on at once.")
-	work.DurationVar(&o.resync, "resync", o.resync, "How often every object is reconciled even if nothing changed; 0 for never.")
-	work.DurationVar(&o.nodeTimeout, "node-timeout", o.nodeTimeout, "How long after its last heartbeat a gateway node is evicted: its proxies' interfaces, the tunnels to them and its entry in the EPIC object go; 0 for never.")
+	work.IntVar(&o.workers, "workers", o.workers, "Number of objects of each kind that are reconciled concurrently.")
+	work.DurationVar(&o.resync, "resync", o.resync, "How often every object is reconciled without a change; 0 for never.")
+	work.DurationVar(&o.nodeTimeout, "node-timeout", o.nodeTimeout, "Time after a gateway node's last heartbeat until it is evicted, which removes its proxies' interfaces, the tunnels to them and its entry in the EPIC object; 0 for never.")
 
-	o.election.AddFlags(groups.FlagSet("leader election"), "Work only while leading, by the lease "+leaseName+". Switch it off next to an API server that runs alone, which has no leases; then run one controller.",
+	o.election.AddFlags(groups.FlagSet("leader election"), "Work only while leading, by the lease "+leaseName+". Disable it with a standalone API server, which has no Leases; then run only one controller.",
 		"the lease")
 
 	o.observe.AddFlags(groups.FlagSet("observation"))
@@ -61,11 +61,11 @@ func (o *options) flags() cliflag.NamedFlagSets {
 func (o *options) validate() error {
 	switch {
 	case o.workers < 1:
-		return fmt.Errorf("--workers is %d: give at least 1", o.workers)
+		return fmt.Errorf("--workers is %d: set at least 1", o.workers)
 	case o.resync < 0:
-		return fmt.Errorf("--resync is %s: give a time, or 0 for never", o.resync)
+		return fmt.Errorf("--resync is %s: set a duration, or 0 for never", o.resync)
 	case o.nodeTimeout != 0 && o.nodeTimeout < controller.MinNodeTimeout:
-		return fmt.Errorf("--node-timeout is %s: give at least %s, or 0 for never", o.nodeTimeout, controller.MinNodeTimeout)
+		return fmt.Errorf("--node-timeout is %s: set at least %s, or 0 for never", o.nodeTimeout, controller.MinNodeTimeout)
 	}
 	if err := o.client.Validate(); err != nil {
 		return err
@@ -77,7 +77,7 @@ func (o *options) validate() error {
 		return err
 	}
 	if o.election.Enabled && o.election.LeaseDuration%time.Second != 0 {
-		return fmt.Errorf("--leader-elect-lease-duration is %s: give whole seconds", o.election.LeaseDuration)
+		return fmt.Errorf("--leader-elect-lease-duration is %s: set whole seconds", o.election.LeaseDuration)
 	}
 	return nil
 }
@@ -87,7 +87,7 @@ func (o *options) validate() error {
 func (o *options) clients() (*rest.Config, string, error) {
 	config, namespace, err := o.client.Load(program)
 	if err != nil {
-		return nil, "", fmt.Errorf("how to reach the API server: %w: give --kubeconfig", err)
+		return nil, "", fmt.Errorf("configure access to the API server: %w: set --kubeconfig", err)
 	}
 	config.ContentType = runtime.ContentTypeProtobuf
 	config.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON

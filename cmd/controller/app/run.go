@@ -41,11 +41,11 @@ func run(ctx context.Context, o *options) error {
 	}
 	client, err := versioned.NewForConfig(config)
 	if err != nil {
-		return fmt.Errorf("how to reach the API server: %w", err)
+		return fmt.Errorf("configure access to the API server: %w", err)
 	}
 	pods, err := kubernetes.NewForConfig(config)
 	if err != nil {
-		return fmt.Errorf("how to reach the API server: %w", err)
+		return fmt.Errorf("configure access to the API server: %w", err)
 	}
 	c, err := controller.New(controller.Options{
 		Client: client, Kube: pods, Events: events.New(ctx, pods.CoreV1(), program), Workers: o.workers, Resync: o.resync, NodeTimeout: o.nodeTimeout,
@@ -80,7 +80,7 @@ func run(ctx context.Context, o *options) error {
 
 	logger.Info("Starting", "program", program, "version", buildinfo.Release(), "server", config.Host)
 	if election == nil {
-		logger.Info("Leader election is off: no other controller should run")
+		logger.Info("Leader election is disabled: do not run another controller")
 	}
 	err = mgr.Start(ctx)
 	if err == nil {
@@ -105,7 +105,7 @@ func newManager(config *rest.Config, election *lease, times *kube.Election) (man
 	}
 	mgr, err := manager.New(config, options)
 	if err != nil {
-		return nil, fmt.Errorf("how to reach the API server: %w", err)
+		return nil, fmt.Errorf("configure access to the API server: %w", err)
 	}
 	return mgr, nil
 }

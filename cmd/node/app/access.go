@@ -33,9 +33,9 @@ type connectorOptions struct {
 }
 
 func (o *connectorOptions) add(fs *pflag.FlagSet) {
-	fs.StringVar(&o.url, "connector", "", "The URL of the cluster's connector, from which the program gets this node's credential and address in the place of --kubeconfig, such as https://epic-connector.epic-connector.svc:7450.")
+	fs.StringVar(&o.url, "connector", "", "URL of the cluster's connector, from which the program gets this node's credential and address instead of --kubeconfig, such as https://epic-connector.epic-connector.svc:7450.")
 	fs.StringVar(&o.tokenFile, "connector-token-file", "/etc/epic/token", "File with this pod's token for the connector.")
-	fs.StringVar(&o.caFile, "connector-ca-file", "/etc/epic/ca.crt", "File with the authorities of the connector's certificate.")
+	fs.StringVar(&o.caFile, "connector-ca-file", "/etc/epic/ca.crt", "File with the CA certificates of the connector.")
 }
 
 func (o *connectorOptions) validate(kubeconfig string) error {
@@ -43,10 +43,10 @@ func (o *connectorOptions) validate(kubeconfig string) error {
 		return nil
 	}
 	if kubeconfig != "" {
-		return errors.New("--connector and --kubeconfig are both given: the connector gives the program its kubeconfig")
+		return errors.New("--connector and --kubeconfig are both set: remove --kubeconfig, because the connector provides it")
 	}
 	if at, err := url.Parse(o.url); err != nil || at.Scheme != "https" || at.Host == "" {
-		return fmt.Errorf("--connector is %q: give a URL that begins with https://", o.url)
+		return fmt.Errorf("--connector is %q: set a URL that begins with https://", o.url)
 	}
 	return nil
 }
@@ -54,7 +54,7 @@ func (o *connectorOptions) validate(kubeconfig string) error {
 // restConfig returns how to reach the API, and the credential for that where it may change.
 func (o *options) restConfig() (*rest.Config, *node.Access, error) {
 	if o.kubeconfig == "" && os.Getenv("KUBERNETES_SERVICE_HOST") == "" {
-		return nil, nil, errors.New("give --kubeconfig, a file with the API's address and this node's credentials")
+		return nil, nil, errors.New("--kubeconfig is not set: set it to a file with the API's address and this node's credentials")
 	}
 	if o.kubeconfig == "" {
 		// The token of the pod is read again by itself.
@@ -113,10 +113,10 @@ func (o *options) exchanging(ctx context.Context, c *node.Config, from *connecto
 	case err == nil:
 		c.Nodes, c.Local = known(address, c.Nodes, c.Local)
 	case len(last) > 0:
-		klog.FromContext(ctx).Info("The connector does not answer; using the last address", "addresses", last, "err", err)
+		klog.FromContext(ctx).Info("The connector does not respond; using the last known address", "addresses", last, "err", err)
 		c.Nodes, c.Local = known(last[0], c.Nodes, c.Local)
 	default:
-		klog.FromContext(ctx).Info("The connector does not answer yet", "addresses", c.Nodes, "err", err)
+		klog.FromContext(ctx).Info("The connector does not respond yet", "addresses", c.Nodes, "err", err)
 	}
 	c.Access = &node.Access{
 		Expires: client.Transport.Expires,

@@ -24,15 +24,15 @@ type announceOptions struct {
 }
 
 func (o *announceOptions) add(fs *pflag.FlagSet) {
-	fs.StringVar(&o.passwords, "bgp-password-dir", "/etc/epic-node/bgp-passwords", "Folder with a file for each password of a BGP peer, named as the peer's password-name says. Files are read again when they change.")
-	fs.StringToStringVar(&o.labels, "node-label", nil, "KEY=VALUE: a label of this node, by which node-selectors choose BGP peers. With --cni, labels of the Node object are added.")
+	fs.StringVar(&o.passwords, "bgp-password-dir", "/etc/epic-node/bgp-passwords", "Directory with a file for each BGP peer's password, with the peer's password-name as its name. Files are read again when they change.")
+	fs.StringToStringVar(&o.labels, "node-label", nil, "KEY=VALUE label of this node, for the node-selectors of BGP peers. With --cni, labels of the Node object are added.")
 }
 
 // announcer returns what announces the addresses that a host delivers.
 func (o *announceOptions) announcer(config node.Config, network *host.Host, attached *attachments) (*announce.Announcer, error) {
 	restarting, err := network.Left()
 	if err != nil {
-		return nil, fmt.Errorf("read the routes that are there: %w", err)
+		return nil, fmt.Errorf("list existing routes: %w", err)
 	}
 	return announce.New(announce.Options{
 		Address: config.Nodes[0], Name: config.Name, Passwords: announce.Passwords(o.passwords).Get,

@@ -17,12 +17,11 @@ import (
 
 const program = "epic-node"
 
-const long = `EPIC's node program. It carries requests from EPIC's proxies through tunnels to the
-tenants' pods, and the answers back, with eBPF programs that it loads and whose maps it
-fills.
+const long = `EPIC's node program. It carries requests from EPIC's proxies through tunnels to tenants'
+pods, and the responses back, with eBPF programs.
 
-It needs root, or the capabilities NET_ADMIN, BPF and PERFMON, and a bpffs. Tunnels
-continue to work when it exits; "epic-node cleanup" removes them.`
+It requires root, or the capabilities NET_ADMIN, BPF and PERFMON, and a bpffs. Tunnels
+keep working after it exits; "epic-node cleanup" removes them.`
 
 const example = `  # On a gateway node
   epic-node gateway --kubeconfig=FILE --node-address=192.0.2.40
@@ -47,7 +46,7 @@ func newCommand() *cobra.Command {
 		Example: example,
 		Args:    cli.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return fmt.Errorf("say which role: gateway or client; %q lists all commands", c.CommandPath()+" --help")
+			return fmt.Errorf("specify a role: gateway or client; %q lists all commands", c.CommandPath()+" --help")
 		},
 	}
 	root.AddCommand(newGatewayCommand(), newClientCommand(), newCleanupCommand(), newStatusCommand(), newTraceCommand(), cli.NewVersionCommand(program), cnicommand.New())

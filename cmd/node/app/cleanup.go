@@ -23,12 +23,12 @@ func newCleanupCommand() *cobra.Command {
 	var role string
 	cmd := &cobra.Command{
 		Use:     "cleanup",
-		Short:   "Remove everything that the program made on this node: programs, maps, routes, state",
+		Short:   "Remove everything that the program created on this node: programs, maps, routes, state",
 		Example: "  epic-node cleanup --role=client",
 		Args:    cli.NoArguments,
 		RunE: func(*cobra.Command, []string) (err error) {
 			if role != gatewayRole && role != clientRole {
-				return fmt.Errorf("--role is %q: give gateway or client", role)
+				return fmt.Errorf("--role is %q: set gateway or client", role)
 			}
 			lock, err := statefile.Acquire(o.stateDir)
 			if err != nil {

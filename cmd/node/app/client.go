@@ -27,16 +27,16 @@ func newClientCommand() *cobra.Command {
 	var ping time.Duration
 	cmd := &cobra.Command{
 		Use:     clientRole,
-		Short:   "Run on a tenant's node: open tunnels and hand requests to pods",
+		Short:   "Run on a client node: open tunnels and forward requests to pods",
 		Example: "  epic-node client --kubeconfig=node.kubeconfig --namespace=epic-acme --node-address=192.168.1.16",
 		Args:    cli.NoArguments,
 	}
 	logFlags(cmd, func(ctx context.Context) error {
 		if !strings.HasPrefix(namespace, "epic-") {
-			return fmt.Errorf("--namespace is %q: give the account's namespace, epic- and its name", namespace)
+			return fmt.Errorf("--namespace is %q: set the account's namespace, epic-NAME", namespace)
 		}
 		if ping < minPing || ping > maxPing {
-			return fmt.Errorf("--ping-interval is %s: give from %s to %s", ping, minPing, maxPing)
+			return fmt.Errorf("--ping-interval is %s: set a duration from %s to %s", ping, minPing, maxPing)
 		}
 		if err := from.validate(o.kubeconfig); err != nil {
 			return err
@@ -60,7 +60,7 @@ func newClientCommand() *cobra.Command {
 	})
 	o.add(cmd.Flags(), clientRole)
 	cmd.Flags().StringVar(&namespace, "namespace", "", "The account's namespace, such as epic-NAME.")
-	cmd.Flags().StringVar(&cluster, "cluster", "", "The client cluster that this node belongs to, as its endpoints name it. Objects through which only other clusters publish do not concern the node then. Without it, all of the account's objects do.")
+	cmd.Flags().StringVar(&cluster, "cluster", "", "The client cluster of this node, as in its endpoints. The node then ignores objects through which only other clusters publish. Default: the node uses all of the account's objects.")
 	from.add(cmd.Flags())
 	cmd.Flags().DurationVar(&ping, "ping-interval", gue.DefaultInterval, "Time between the packets that keep a tunnel open.")
 	return cmd

@@ -50,8 +50,8 @@ func newCNIOptions() *cniOptions {
 
 func (o *cniOptions) add(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.enabled, "cni", o.enabled, "Install the CNI plugin on this node, and give the pods of proxies their public addresses.")
-	fs.StringVar(&o.stateDir, "cni-state-dir", o.stateDir, "Directory with what the plugin attached; for root only, and empty after a reboot.")
-	fs.StringSliceVar(&o.keep, "cni-keep", o.keep, "Networks that proxies reach by the cluster's own network, besides EPIC's service-cidr and the node's addresses.")
+	fs.StringVar(&o.stateDir, "cni-state-dir", o.stateDir, "Directory for the plugin's attachments, which only root can read. It must be empty after a reboot.")
+	fs.StringSliceVar(&o.keep, "cni-keep", o.keep, "Networks that proxies reach through the cluster's network, in addition to EPIC's service-cidr and the node's addresses.")
 	o.AddFlags(fs)
 }
 

@@ -28,7 +28,7 @@ func newGatewayCommand() *cobra.Command {
 	var share int
 	cmd := &cobra.Command{
 		Use:     gatewayRole,
-		Short:   "Run on a gateway node: carry what proxies send to tenants' pods",
+		Short:   "Run on a gateway node: forward proxies' packets to tenants' pods",
 		Example: "  epic-node gateway --kubeconfig=node.kubeconfig --node-address=192.0.2.40 --proxies-file=proxies.yaml",
 		Args:    cli.NoArguments,
 	}
@@ -38,14 +38,14 @@ func newGatewayCommand() *cobra.Command {
 			return err
 		}
 		if share < 1 || share > 100 {
-			return fmt.Errorf("--account-share is %d: give a percentage from 1 to 100", share)
+			return fmt.Errorf("--account-share is %d: set a percentage from 1 to 100", share)
 		}
 		rc, err := o.reach(&config)
 		if err != nil {
 			return err
 		}
 		if len(config.Nodes) > 1 {
-			return fmt.Errorf("--node-address is there %d times: a gateway node has one", len(config.Nodes))
+			return fmt.Errorf("--node-address is set %d times: a gateway node has one address", len(config.Nodes))
 		}
 		var sources merged
 		if described != "" {
@@ -88,7 +88,7 @@ func newGatewayCommand() *cobra.Command {
 	o.add(cmd.Flags(), gatewayRole)
 	plugin.add(cmd.Flags())
 	announcing.add(cmd.Flags())
-	cmd.Flags().IntVar(&share, "account-share", 25, "Percentage of the node's tunnels, endpoints and published ports that one account may have. More are reported and not carried.")
+	cmd.Flags().IntVar(&share, "account-share", 25, "Maximum percentage of the node's tunnels, endpoints and published ports for one account. Others are reported as problems and not programmed.")
 	cmd.Flags().StringVar(&described, "proxies-file", "", "File that describes the proxies of a host without Kubernetes. It is read again when it changes.")
 	return cmd
 }

@@ -46,22 +46,22 @@ type options struct {
 }
 
 func (o *options) add(fs *pflag.FlagSet, role string) {
-	fs.StringVar(&o.kubeconfig, "kubeconfig", "", "File with the API's address and this node's credentials. It is read again when it changes. Without it the program uses those of the pod that it runs in.")
-	fs.StringSliceVar(&o.nodeAddresses, "node-address", nil, "The address by which the API knows this node. Default: the address from which the default route leaves."+several(role))
-	fs.StringToStringVar(&o.localAddresses, "local-address", nil, "NODE=LOCAL: this node is known by the address NODE, which a NAT in front of the node translates to its own address LOCAL.")
-	fs.StringSliceVar(&o.interfaces, "interface", nil, "Interfaces that carry tunnels. A missing one is used when it appears. Default: those with the node's address or a default route"+nics(role)+".")
-	fs.StringVar(&o.nodeName, "node-name", "", "The name of this node. Default: the host's name.")
-	fs.Uint16Var(&o.port, "port", dataplane.DefaultPort, "UDP port of tunnels at this end"+ports(role)+".")
+	fs.StringVar(&o.kubeconfig, "kubeconfig", "", "File with the API's address and this node's credentials. It is read again when it changes. Default: the credentials of the pod in which the program runs.")
+	fs.StringSliceVar(&o.nodeAddresses, "node-address", nil, "The node's address in the API. Default: the source address of the default route."+several(role))
+	fs.StringToStringVar(&o.localAddresses, "local-address", nil, "NODE=LOCAL: the node's address in the API is NODE, which a NAT in front of the node translates to its own address LOCAL.")
+	fs.StringSliceVar(&o.interfaces, "interface", nil, "Interfaces that carry tunnels. A missing interface is used when it appears. Default: those with the node's address or a default route"+nics(role)+".")
+	fs.StringVar(&o.nodeName, "node-name", "", "The name of this node. Default: the hostname.")
+	fs.Uint16Var(&o.port, "port", dataplane.DefaultPort, "UDP port for tunnels on this node"+ports(role)+".")
 	fs.StringVar(&o.pinPath, "pin-path", dataplane.DefaultPinPath, "Directory in a bpffs where maps and programs are pinned.")
-	fs.StringVar(&o.stateDir, "state-dir", "/var/lib/epic-node", "Directory for the last state, with the tunnels' keys; for root only.")
-	fs.StringVar(&o.statusSocket, "status-socket", status.DefaultSocket, "Unix socket at which status and trace ask; for root only.")
-	fs.StringVar(&o.metricsAddress, "metrics-bind-address", "127.0.0.1:9606", "Address of /healthz and /readyz, and of /metrics unless --secure-metrics-address is given; empty for none.")
+	fs.StringVar(&o.stateDir, "state-dir", "/var/lib/epic-node", "Directory for the last state, with the tunnels' keys, which only root can read.")
+	fs.StringVar(&o.statusSocket, "status-socket", status.DefaultSocket, "Unix socket for the commands status and trace, which only root can use.")
+	fs.StringVar(&o.metricsAddress, "metrics-bind-address", "127.0.0.1:9606", "Address on which to serve /healthz and /readyz, and /metrics unless --secure-metrics-address is set; empty to disable.")
 	o.secureMetrics.AddFlags(fs)
-	fs.BoolVar(&o.tunnelMetrics, "tunnel-metrics", true, "Have metrics of each tunnel.")
-	fs.Uint32Var(&o.maxTunnels, "max-tunnels", dataplane.DefaultMaxTunnels, "How many tunnels fit. More are reported and not carried.")
-	fs.Uint32Var(&o.maxServices, "max-services", dataplane.DefaultMaxServices, "How many endpoints of tunnels fit.")
-	fs.StringVar(&o.xdp, "xdp", "auto", "Whether packets are taken out of tunnels by XDP: auto, native or off.")
-	fs.StringVar(&o.cookies, "cookies", "auto", "Whether data packets carry a cookie that only the ends of a tunnel know: auto, in each tunnel as soon as both ends can; required, and packets without are dropped from the beginning; or off, as before cookies were known.")
+	fs.BoolVar(&o.tunnelMetrics, "tunnel-metrics", true, "Export metrics of each tunnel.")
+	fs.Uint32Var(&o.maxTunnels, "max-tunnels", dataplane.DefaultMaxTunnels, "Maximum number of tunnels. Others are reported as problems and not programmed.")
+	fs.Uint32Var(&o.maxServices, "max-services", dataplane.DefaultMaxServices, "Maximum number of endpoints of tunnels.")
+	fs.StringVar(&o.xdp, "xdp", "auto", "Whether XDP decapsulates packets: auto, native or off.")
+	fs.StringVar(&o.cookies, "cookies", "auto", "Whether data packets carry a cookie that only the ends of a tunnel know: auto, in each tunnel as soon as both ends support it; required, which drops packets without one from the start; or off, like versions without cookies.")
 	fs.StringVar(&o.hook, "hook", "auto", "How programs are attached: auto, tcx or clsact.")
 }
 
@@ -100,7 +100,7 @@ func (o *options) config() (node.Config, error) {
 	}
 	var errs []error
 	if o.port == 0 {
-		errs = append(errs, errors.New("--port is 0: give a port from 1 to 65535"))
+		errs = append(errs, errors.New("--port is 0: set a port from 1 to 65535"))
 	}
 	for _, text := range o.nodeAddresses {
 		a, err := address("--node-address", text)
@@ -114,7 +114,7 @@ func (o *options) config() (node.Config, error) {
 		b, e := address("--local-address", inside)
 		errs = append(errs, err, e)
 		if err == nil && e == nil && a.Is4() != b.Is4() {
-			errs = append(errs, fmt.Errorf("--local-address: %s and %s are of two families", a, b))
+			errs = append(errs, fmt.Errorf("--local-address: %s and %s are of different address families", a, b))
 		}
 		c.Local[a] = b
 	}
@@ -124,7 +124,7 @@ func (o *options) config() (node.Config, error) {
 	}
 	if o.metricsAddress != "" {
 		if _, _, err := net.SplitHostPort(o.metricsAddress); err != nil {
-			errs = append(errs, fmt.Errorf("--metrics-bind-address: %w: give an address and a port, such as 127.0.0.1:9606", err))
+			errs = append(errs, fmt.Errorf("--metrics-bind-address: %w: set an address and a port, such as 127.0.0.1:9606", err))
 		}
 	}
 	for _, choice := range []struct {
@@ -132,13 +132,13 @@ func (o *options) config() (node.Config, error) {
 		allowed     []string
 	}{{"--xdp", o.xdp, []string{"auto", "native", "off"}}, {"--hook", o.hook, []string{"auto", "tcx", "clsact"}}, {"--cookies", o.cookies, []string{"auto", "required", "off"}}} {
 		if !slices.Contains(choice.allowed, choice.value) {
-			errs = append(errs, fmt.Errorf("%s is %q: give one of %v", choice.flag, choice.value, choice.allowed))
+			errs = append(errs, fmt.Errorf("%s is %q: set one of %v", choice.flag, choice.value, choice.allowed))
 		}
 	}
 	if c.Name == "" {
 		name, err := os.Hostname()
 		if err != nil {
-			errs = append(errs, fmt.Errorf("the host's name: %w: give --node-name", err))
+			errs = append(errs, fmt.Errorf("read the hostname: %w: set --node-name", err))
 		}
 		c.Name = name
 	}
@@ -176,7 +176,7 @@ func connect(c *node.Config, rc *rest.Config) (err error) {
 func address(flag, text string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(text)
 	if err != nil || a.Zone() != "" || a.IsUnspecified() || a.IsMulticast() {
-		return a, fmt.Errorf("%s: %q is no IP address of a host", flag, text)
+		return a, fmt.Errorf("%s: %q is not the IP address of a host", flag, text)
 	}
 	return a.Unmap(), nil
 }
@@ -189,7 +189,7 @@ func ownAddress(kernel underlay.Kernel) (netip.Addr, error) {
 			return source, nil
 		}
 	}
-	return netip.Addr{}, errors.New("this node has no default route to tell its address by: give --node-address")
+	return netip.Addr{}, errors.New("this node has no default route that determines its address: set --node-address")
 }
 
 // plane describes what the data plane is to be like.

@@ -22,7 +22,7 @@ func probe(ctx context.Context, options dataplane.Options) error {
 			fatal = append(fatal, p.String())
 			continue
 		}
-		klog.FromContext(ctx).Info("This machine lacks something", "what", p.What, "remedy", p.Remedy)
+		klog.FromContext(ctx).Info("This machine does not meet a requirement", "what", p.What, "remedy", p.Remedy)
 	}
 	if len(fatal) > 0 {
 		return errors.New(strings.Join(fatal, "; "))

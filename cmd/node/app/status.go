@@ -16,12 +16,12 @@ func newStatusCommand() *cobra.Command {
 	var socket, output string
 	cmd := &cobra.Command{
 		Use:     "status",
-		Short:   "Show interfaces, tunnels and what was dropped",
+		Short:   "Show interfaces, tunnels and dropped packets",
 		Example: "  epic-node status -o json",
 		Args:    cli.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if output != "table" && output != "json" {
-				return fmt.Errorf("--output is %q: give table or json", output)
+				return fmt.Errorf("--output is %q: set table or json", output)
 			}
 			client, err := ask(socket)
 			if err != nil {
@@ -48,11 +48,11 @@ func newTraceCommand() *cobra.Command {
 	var socket string
 	cmd := &cobra.Command{
 		Use:     "trace TUNNEL",
-		Short:   "Show the packets of one tunnel, and what became of them, until Ctrl-C",
+		Short:   "Show the packets of one tunnel and what happened to them, until Ctrl-C",
 		Example: "  epic-node trace 7",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return fmt.Errorf("give the ID of one tunnel; %q lists them", program+" status")
+				return fmt.Errorf("specify the ID of one tunnel; %q lists them", program+" status")
 			}
 			return nil
 		},
@@ -71,7 +71,7 @@ func newTraceCommand() *cobra.Command {
 // socketFlags adds the flag that names a program's socket, by the name that it has at
 // the program itself, and by its former name.
 func socketFlags(cmd *cobra.Command, socket *string) {
-	cmd.Flags().StringVar(socket, "status-socket", "", "Unix socket of the program. Default: "+status.DefaultSocket+", or that of the one program that runs with another.")
+	cmd.Flags().StringVar(socket, "status-socket", "", "Unix socket of the program. Default: "+status.DefaultSocket+", or that of the only running node program.")
 	cmd.Flags().StringVar(socket, "socket", "", "The same.")
 	_ = cmd.Flags().MarkHidden("socket") // it is there
 }

@@ -37,10 +37,10 @@ func NewOptions() *Options {
 
 // AddFlags adds the options to a command's flags.
 func (o *Options) AddFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.Program, "cni-program", o.Program, "Program of the plugin, which is copied to --cni-bin-dir. Default: "+plugin.Type+" in the folder of this program.")
+	f.StringVar(&o.Program, "cni-program", o.Program, "The plugin's program, which is copied to --cni-bin-dir. Default: "+plugin.Type+" in the folder of this program.")
 	f.StringVar(&o.BinDir, "cni-bin-dir", o.BinDir, "Where the container runtime looks for plugins.")
 	f.StringVar(&o.ConfDir, "cni-conf-dir", o.ConfDir, "Where the container runtime looks for network configurations.")
-	f.StringVar(&o.Socket, "cni-socket", o.Socket, "Unix socket at which the node program answers the plugin; for root only.")
+	f.StringVar(&o.Socket, "cni-socket", o.Socket, "Unix socket on which the node program answers the plugin, which only root can use.")
 	f.StringSliceVar(&o.Ignore, "cni-ignore-namespaces", o.Ignore, "Namespaces with the prefix "+plugin.DefaultPrefix+" that have no proxies, such as that of EPIC's own programs.")
 }
 
@@ -50,7 +50,7 @@ func (o *Options) Installer() (*install.Installer, error) {
 	if program == "" {
 		self, err := os.Executable()
 		if err != nil {
-			return nil, fmt.Errorf("find this program: %w", err)
+			return nil, fmt.Errorf("locate this program: %w", err)
 		}
 		program = filepath.Join(filepath.Dir(self), plugin.Type)
 	}
@@ -78,7 +78,7 @@ func newInstall() *cobra.Command {
 	once := false
 	cmd := &cobra.Command{
 		Use:     "install",
-		Short:   "Install the plugin, and restore it whenever somebody removes it",
+		Short:   "Install the plugin, and restore it when it is removed",
 		Example: "  epic-node cni install --once",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -105,7 +105,7 @@ func newUninstall() *cobra.Command {
 	stay := false
 	cmd := &cobra.Command{
 		Use:     "uninstall",
-		Short:   "Take the plugin out of the network configuration, and remove it",
+		Short:   "Remove the plugin and its entry in the network configuration",
 		Example: "  epic-node cni uninstall",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -126,6 +126,6 @@ func newUninstall() *cobra.Command {
 		},
 	}
 	o.AddFlags(cmd.Flags())
-	cmd.Flags().BoolVar(&stay, "stay", stay, "Wait for a signal when it is done, as a DaemonSet's pod has to.")
+	cmd.Flags().BoolVar(&stay, "stay", stay, "Wait for a signal afterwards, as a DaemonSet's pod must.")
 	return cmd
 }

@@ -51,7 +51,7 @@ func TestNoPlugin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := i.Install(); err == nil || !strings.Contains(err.Error(), "epic-cni next to the node program, or name it with --cni-program") {
+	if _, err := i.Install(); err == nil || !strings.Contains(err.Error(), "epic-cni next to the node program, or set --cni-program") {
 		t.Errorf("got %v", err)
 	}
 	if err := i.Uninstall(); err != nil {

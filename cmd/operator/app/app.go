@@ -16,12 +16,12 @@ import (
 
 const program = "epic-operator"
 
-const long = `The EPIC operator. For every load balancer and gateway proxy it runs Envoys, configures
-them over xDS, and reports how far they are.
+const long = `The EPIC operator. For every load balancer and gateway proxy, it runs Envoys, configures
+them over xDS, and reports their state.
 
-In a cluster it runs Envoys as Deployments. On a host without Kubernetes it runs them
-as processes, each in a network namespace with its public address; they continue when
-the operator ends, and "epic-operator cleanup" ends them.`
+In a cluster, it runs Envoys as Deployments. On a host without Kubernetes, it runs them
+as processes, each in a network namespace with its public address. They keep running
+when the operator exits, and "epic-operator cleanup" stops them.`
 
 const example = `  # In a cluster; every replica serves xDS, and one leads
   epic-operator --bind-address=:7448

@@ -19,8 +19,8 @@ func newCleanupCommand() *cobra.Command {
 	grace := 10 * time.Second
 	cmd := &cobra.Command{
 		Use:     "cleanup",
-		Short:   "End all proxies that an operator started as processes of this host",
-		Long:    "End all proxies that an operator started as processes of this host, and remove their\nnetwork namespaces. The operator itself must have ended.",
+		Short:   "Stop all proxies that an operator started as processes on this host",
+		Long:    "Stop all proxies that an operator started as processes on this host, and remove their\nnetwork namespaces. The operator must not be running.",
 		Example: "  epic-operator cleanup --process-dir=/var/lib/epic-operator",
 		Args:    cli.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -44,7 +44,7 @@ func newCleanupCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&o.dir, "process-dir", o.dir, "The operator's folder.")
-	cmd.Flags().DurationVar(&grace, "grace", grace, "How long proxies may take to let connections end.")
+	cmd.Flags().DurationVar(&grace, "grace", grace, "How long proxies wait for connections to finish.")
 	return cmd
 }
 

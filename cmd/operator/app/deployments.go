@@ -50,7 +50,7 @@ func cached() map[client.Object]cache.ByObject {
 func newDeployments(o *options, mgr manager.Manager, namespace string) (*platform, error) {
 	kube, err := kubernetes.NewForConfig(mgr.GetConfig())
 	if err != nil {
-		return nil, fmt.Errorf("how to reach the API server: %w", err)
+		return nil, fmt.Errorf("configure access to the API server: %w", err)
 	}
 	pods, err := o.platform(namespace)
 	if err != nil {

@@ -88,29 +88,29 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	o.client.AddFlags(groups.FlagSet("API server"), "the API server", "")
 
 	work := groups.FlagSet("work")
-	work.StringVar(&o.runner, "runner", o.runner, "What runs Envoys: "+runDeployments+", or "+runProcesses+" of this host where there is no Kubernetes.")
-	work.IntVar(&o.workers, "workers", o.workers, "How many objects are worked on at once.")
-	work.DurationVar(&o.resync, "resync", o.resync, "How often every object is reconciled even if nothing changed; 0 for never.")
+	work.StringVar(&o.runner, "runner", o.runner, "How Envoys run: "+runDeployments+", or "+runProcesses+" of this host where there is no Kubernetes.")
+	work.IntVar(&o.workers, "workers", o.workers, "Number of objects that are reconciled concurrently.")
+	work.DurationVar(&o.resync, "resync", o.resync, "How often every object is reconciled without a change; 0 for never.")
 
 	work.StringVar(&o.validator, "validator", o.validator, "What checks configurations before proxies get them: "+validatorAuto+" for an Envoy that this program starts, if there is one; unix:PATH for \"epic-operator validator\", which answers on that socket; or "+validatorOff+".")
-	work.StringVar(&o.envoy, "envoy", o.envoy, "The program Envoy, which checks configurations and runs as --runner="+runProcesses+". Without it: the environment's ENVOY, or envoy in PATH.")
+	work.StringVar(&o.envoy, "envoy", o.envoy, "The Envoy program, which checks configurations and runs with --runner="+runProcesses+". Default: the environment variable ENVOY, or envoy in PATH.")
 
 	cluster := groups.FlagSet(runDeployments)
-	cluster.StringVar(&o.xdsAddress, "xds-address", o.xdsAddress, "Where to serve proxies.")
-	cluster.StringVar(&o.service, "service", o.service, "The Service in the operator's namespace by which proxies reach it.")
-	cluster.StringVar(&o.envoyImage, "envoy-image", o.envoyImage, "The Envoy image of proxies for which neither the service group nor the EPIC object names one.")
-	cluster.StringVar(&o.proxyImage, "proxy-image", o.proxyImage, "The image that has epic-proxy, which is copied into each proxy's pod.")
+	cluster.StringVar(&o.xdsAddress, "xds-address", o.xdsAddress, "Address on which to serve proxies.")
+	cluster.StringVar(&o.service, "service", o.service, "The Service in the operator's namespace through which proxies reach it.")
+	cluster.StringVar(&o.envoyImage, "envoy-image", o.envoyImage, "The Envoy image of proxies if neither the service group nor the EPIC object sets one.")
+	cluster.StringVar(&o.proxyImage, "proxy-image", o.proxyImage, "The image with epic-proxy, which is copied into each proxy's pod.")
 	cluster.StringVar(&o.pullPolicy, "image-pull-policy", o.pullPolicy, "When these images are pulled: Always, IfNotPresent or Never.")
-	cluster.StringVar(&o.cpuRequest, "proxy-cpu-request", o.cpuRequest, "What a proxy's pod asks for.")
-	cluster.StringVar(&o.memoryRequest, "proxy-memory-request", o.memoryRequest, "What a proxy's pod asks for.")
-	cluster.StringVar(&o.memoryLimit, "proxy-memory-limit", o.memoryLimit, "What a proxy's pod may have; it sheds load before.")
+	cluster.StringVar(&o.cpuRequest, "proxy-cpu-request", o.cpuRequest, "Request of a proxy's pod.")
+	cluster.StringVar(&o.memoryRequest, "proxy-memory-request", o.memoryRequest, "Request of a proxy's pod.")
+	cluster.StringVar(&o.memoryLimit, "proxy-memory-limit", o.memoryLimit, "Limit of a proxy's pod. Envoy sheds load before it is reached.")
 
-	cluster.BoolVar(&o.keepKeys, "proxy-keep-keys", false, "Have proxies' pods keep the private keys of tenants' certificates on their nodes' disks, so listeners with TLS serve after a reboot of the node even if the operator is down.")
+	cluster.BoolVar(&o.keepKeys, "proxy-keep-keys", false, "Store the private keys of tenants' certificates on the disks of gateway nodes, so TLS listeners serve after a reboot of the node even if the operator is down.")
 
 	host := groups.FlagSet(runProcesses)
-	host.StringVar(&o.dir, "process-dir", o.dir, "The folder for what runs: sockets, logs, keys, and proxies.yaml for epic-node gateway --proxies-file. Its path must be short, at most 60 characters.")
+	host.StringVar(&o.dir, "process-dir", o.dir, "The directory for running proxies: sockets, logs, keys, and proxies.yaml for epic-node gateway --proxies-file. Its path may have at most 60 characters.")
 	host.StringVar(&o.network, "process-network", o.network, "Where proxies listen: in "+inNamespaces+" of their own with their public addresses, which takes root and epic-node gateway; on "+onLoopback+" addresses of this host; or with "+onHost+" on their public addresses, which this host must have.")
-	host.StringVar(&o.nodeAddress, "node-address", o.nodeAddress, "This gateway node's address, as epic-node gateway has it.")
+	host.StringVar(&o.nodeAddress, "node-address", o.nodeAddress, "This gateway node's address, the same as for epic-node gateway.")
 	host.StringVar(&o.proxy, "proxy", o.proxy, "The program epic-proxy.")
 
 	o.election.AddFlags(groups.FlagSet("leader election"), "Manage Deployments and conditions only while leading, by the lease "+leaseName+". With --runner="+runProcesses+" there is none.",
@@ -128,11 +128,11 @@ const maxDir = 60
 func (o *options) validate() error {
 	switch {
 	case o.runner != runDeployments && o.runner != runProcesses:
-		return fmt.Errorf("--runner is %q: give %s or %s", o.runner, runDeployments, runProcesses)
+		return fmt.Errorf("--runner is %q: set %s or %s", o.runner, runDeployments, runProcesses)
 	case o.workers < 1:
-		return fmt.Errorf("--workers is %d: give at least 1", o.workers)
+		return fmt.Errorf("--workers is %d: set at least 1", o.workers)
 	case o.resync < 0:
-		return fmt.Errorf("--resync is %s: give a time, or 0 for never", o.resync)
+		return fmt.Errorf("--resync is %s: set a duration, or 0 for never", o.resync)
 	}
 	if err := o.client.Validate(); err != nil {
 		return err
@@ -152,7 +152,7 @@ func (o *options) validate() error {
 	switch corev1.PullPolicy(o.pullPolicy) {
 	case corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever:
 	default:
-		return fmt.Errorf("--image-pull-policy is %q: give Always, IfNotPresent or Never", o.pullPolicy)
+		return fmt.Errorf("--image-pull-policy is %q: set Always, IfNotPresent or Never", o.pullPolicy)
 	}
 	return o.election.Validate()
 }
@@ -163,22 +163,22 @@ func (o *options) validateProcesses() error {
 		return fmt.Errorf("--process-dir: %w", err)
 	}
 	if len(o.dir) > maxDir {
-		return fmt.Errorf("--process-dir is %s, which has %d characters: give a folder with at most %d, since sockets are in it", o.dir, len(o.dir), maxDir)
+		return fmt.Errorf("--process-dir is %s, which has %d characters: set a directory with at most %d, because it contains sockets", o.dir, len(o.dir), maxDir)
 	}
 	switch o.network {
 	case inNamespaces:
 		if os.Geteuid() != 0 {
-			return fmt.Errorf("--process-network=%s takes root: run as root, or give --process-network=%s", inNamespaces, onLoopback)
+			return fmt.Errorf("--process-network=%s requires root: run as root, or set --process-network=%s", inNamespaces, onLoopback)
 		}
 		if _, err := netip.ParseAddr(o.nodeAddress); err != nil {
-			return fmt.Errorf("--node-address is %q: give this gateway node's address, as epic-node gateway has it", o.nodeAddress)
+			return fmt.Errorf("--node-address is %q: set this gateway node's address, the same as for epic-node gateway", o.nodeAddress)
 		}
 	case onLoopback, onHost:
 		if o.nodeAddress != "" {
-			return fmt.Errorf("--node-address has no meaning with --process-network=%s, where no tunnel leads: leave it out", o.network)
+			return fmt.Errorf("--node-address has no effect with --process-network=%s, because no tunnels lead there: remove it", o.network)
 		}
 	default:
-		return fmt.Errorf("--process-network is %q: give %s, %s or %s", o.network, inNamespaces, onLoopback, onHost)
+		return fmt.Errorf("--process-network is %q: set %s, %s or %s", o.network, inNamespaces, onLoopback, onHost)
 	}
 	return nil
 }
@@ -200,7 +200,7 @@ func (o *options) resources() (corev1.ResourceRequirements, error) {
 		}
 		q, err := resource.ParseQuantity(f.value)
 		if err != nil {
-			return r, fmt.Errorf("%s is %q: give a quantity, such as 100m or 256Mi", f.flag, f.value)
+			return r, fmt.Errorf("%s is %q: set a quantity, such as 100m or 256Mi", f.flag, f.value)
 		}
 		f.list[f.name] = q
 	}
@@ -223,7 +223,7 @@ func (o *options) platform(namespace string) (workload.Platform, error) {
 func (o *options) clients() (*rest.Config, string, error) {
 	config, namespace, err := o.client.Load(program)
 	if err != nil {
-		return nil, "", fmt.Errorf("how to reach the API server: %w: give --kubeconfig", err)
+		return nil, "", fmt.Errorf("configure access to the API server: %w: set --kubeconfig", err)
 	}
 	return config, o.election.In(namespace), nil
 }

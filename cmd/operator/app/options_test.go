@@ -16,9 +16,9 @@ func TestProcessNetwork(t *testing.T) {
 	}{
 		"the host's addresses":         {onHost, "", ""},
 		"loopback":                     {onLoopback, "", ""},
-		"the host's, with a node":      {onHost, "192.0.2.40", "--node-address has no meaning with --process-network=host"},
-		"loopback, with a node":        {onLoopback, "192.0.2.40", "--node-address has no meaning with --process-network=loopback"},
-		"nowhere":                      {"bridge", "", `--process-network is "bridge": give namespaces, loopback or host`},
+		"the host's, with a node":      {onHost, "192.0.2.40", "--node-address has no effect with --process-network=host"},
+		"loopback, with a node":        {onLoopback, "192.0.2.40", "--node-address has no effect with --process-network=loopback"},
+		"nowhere":                      {"bridge", "", `--process-network is "bridge": set namespaces, loopback or host`},
 		"namespaces, without a node":   {inNamespaces, "", "--node-address"},
 		"namespaces, a node by name":   {inNamespaces, "gateway-1", "--node-address"},
 		"namespaces, a node's address": {inNamespaces, "192.0.2.40", ""},

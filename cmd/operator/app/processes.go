@@ -47,7 +47,7 @@ func newProcesses(o *options) (*platform, error) {
 	}{{"--envoy", &envoy}, {"--proxy", &o.proxy}} {
 		path, err := find(*f.path)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w: give the program's path", f.flag, err))
+			errs = append(errs, fmt.Errorf("%s: %w: set the program's path", f.flag, err))
 			continue
 		}
 		*f.path = path
@@ -127,7 +127,7 @@ func lock(dir string) (unlock func(), err error) {
 	}
 	f, err := fileutil.TryLockFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if errors.Is(err, fileutil.ErrLocked) {
-		return nil, fmt.Errorf("--process-dir: another operator uses %s: end it, or give this one a folder of its own", dir)
+		return nil, fmt.Errorf("--process-dir: another operator uses %s: stop it, or set another directory", dir)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("--process-dir: %w", err)

@@ -75,7 +75,7 @@ func run(ctx context.Context, o *options) error {
 	epicConfig.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
 	client, err := versioned.NewForConfig(epicConfig)
 	if err != nil {
-		return fmt.Errorf("how to reach the API server: %w", err)
+		return fmt.Errorf("configure access to the API server: %w", err)
 	}
 	mgr, err := newManager(o, config, namespace)
 	if err != nil {
@@ -103,7 +103,7 @@ func start(ctx context.Context, o *options, mgr manager.Manager, client versione
 	}
 	credentials, err := issuer.NewCredentials(a, p.names, nil)
 	if err != nil {
-		return fmt.Errorf("make the operator's certificate: %w", err)
+		return fmt.Errorf("create the operator's certificate: %w", err)
 	}
 	observer := &operator.Observer{}
 	server := xds.NewServer(xds.Options{Identify: credentials.Identify, Observer: observer})
@@ -117,7 +117,7 @@ func start(ctx context.Context, o *options, mgr manager.Manager, client versione
 	}
 	kube, err := kubernetes.NewForConfig(mgr.GetConfig())
 	if err != nil {
-		return fmt.Errorf("how to reach the API server: %w", err)
+		return fmt.Errorf("configure access to the API server: %w", err)
 	}
 	checker, checking := o.checker(ctx)
 	op, err := operator.New(operator.Options{
@@ -215,7 +215,7 @@ func newManager(o *options, config *rest.Config, namespace string) (manager.Mana
 		Cache:                   kept,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("how to reach the API server: %w", err)
+		return nil, fmt.Errorf("configure access to the API server: %w", err)
 	}
 	return mgr, nil
 }

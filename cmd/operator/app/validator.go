@@ -37,7 +37,7 @@ func validValidator(value string) error {
 	if value == validatorAuto || value == validatorOff || strings.HasPrefix(value, unixScheme) && filepath.IsAbs(strings.TrimPrefix(value, unixScheme)) {
 		return nil
 	}
-	return fmt.Errorf("--validator is %q: give %s, %s, or %s and the absolute path of the socket of \"epic-operator validator\"", value, validatorAuto, validatorOff, unixScheme)
+	return fmt.Errorf("--validator is %q: set %s, %s, or %s and the absolute path of the socket of \"epic-operator validator\"", value, validatorAuto, validatorOff, unixScheme)
 }
 
 // checker returns what checks configurations before proxies get them, and what has to run
@@ -56,7 +56,7 @@ func (o *options) checker(ctx context.Context) (validate.Checker, everywhere) {
 	}
 	path, err := find(cmp.Or(o.envoy, defaultEnvoy))
 	if err != nil {
-		logger.Info("Configurations are not checked before proxies get them, because there is no Envoy here: give --envoy or --validator, or --validator=off if none is needed", "reason", err.Error())
+		logger.Info("Configurations are not checked before proxies get them, because Envoy was not found: set --envoy or --validator, or --validator=off if checks are not needed", "reason", err.Error())
 		return nil, idle
 	}
 	v := validate.New(validate.Options{Envoy: path, MaxMemory: validatorMemory})
@@ -90,7 +90,7 @@ func started(ctx context.Context, c validate.Checker) func() bool {
 func standing(v *validate.Validator) everywhere {
 	return func(ctx context.Context) error {
 		if err := v.Run(ctx); err != nil {
-			klog.FromContext(ctx).Error(err, "The Envoy that checks configurations does not run; one is started for each check")
+			klog.FromContext(ctx).Error(err, "The Envoy that checks configurations is not running; starting one for each check")
 			<-ctx.Done()
 		}
 		return nil
@@ -109,8 +109,8 @@ func find(program string) (string, error) {
 	return filepath.Abs(path)
 }
 
-const validatorLong = `Check configurations for an operator that runs next to this program, in a container of its
-own: it reads what tenants write, and needs neither credentials nor the network.
+const validatorLong = `Check configurations for an operator that runs in the same pod, in a separate container,
+because the input comes from tenants. It needs neither credentials nor the network.
 
 The operator connects to the socket if it is started with --validator=unix:SOCKET.`
 
@@ -120,7 +120,7 @@ func newValidatorCommand() *cobra.Command {
 	logs := cli.NewLogs()
 	cmd := &cobra.Command{
 		Use:     "validator",
-		Short:   "Check configurations by an Envoy for an operator",
+		Short:   "Check configurations for an operator with Envoy",
 		Long:    validatorLong,
 		Example: "  epic-operator validator --socket=/run/validator/validator.sock",
 		Args:    cli.NoArguments,
@@ -128,8 +128,8 @@ func newValidatorCommand() *cobra.Command {
 			return runValidator(ctx, socket, envoy)
 		}),
 	}
-	cmd.Flags().StringVar(&socket, "socket", socket, "The unix socket on which to answer.")
-	cmd.Flags().StringVar(&envoy, "envoy", envoy, "The program Envoy. Without it: the environment's ENVOY, or envoy in PATH.")
+	cmd.Flags().StringVar(&socket, "socket", socket, "The Unix socket on which to serve.")
+	cmd.Flags().StringVar(&envoy, "envoy", envoy, "The program Envoy. Default: the environment variable ENVOY, or envoy in PATH.")
 	return cmd
 }
 
@@ -145,8 +145,8 @@ func runValidator(ctx context.Context, socket, envoy string) error {
 	path, err := find(cmp.Or(envoy, defaultEnvoy))
 	if err != nil {
 		// The operator continues without checks, and its pod must stay ready.
-		logger.Info("There is no Envoy here: configurations are not checked", "reason", err.Error())
-		return validate.Serve(ctx, l, without{fmt.Errorf("there is no Envoy in the validator's image: %w", err)})
+		logger.Info("Envoy was not found: configurations are not checked", "reason", err.Error())
+		return validate.Serve(ctx, l, without{fmt.Errorf("the validator's image has no Envoy: %w", err)})
 	}
 	v := validate.New(validate.Options{Envoy: path, MaxMemory: validatorMemory, Dir: filepath.Dir(socket)})
 	stopped := make(chan struct{})

@@ -69,7 +69,7 @@ func TestRunValidator(t *testing.T) {
 	c := validate.NewClient(socket)
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		_, err := c.Check(t.Context(), &resource.Resource{Type: resource.Route, Name: "r"})
-		if err != nil && strings.Contains(err.Error(), "no Envoy in the validator's image") {
+		if err != nil && strings.Contains(err.Error(), "the validator's image has no Envoy") {
 			break
 		}
 		if time.Now().After(deadline) {

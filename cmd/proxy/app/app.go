@@ -22,10 +22,10 @@ import (
 const program = "epic-proxy"
 
 const long = `The first process of a proxy's pod. It exchanges the pod's token for a certificate,
-relays Envoy's configuration from the operator, and keeps Envoy running. What Envoy
-accepted is kept in --dir, so an Envoy that starts again has it at once, with or without
-the operator. On SIGTERM the pod is no longer ready, and Envoy serves the connections
-that it has until they end or --drain-timeout is over.`
+relays Envoy's configuration from the operator, and keeps Envoy running. It stores the
+configuration that Envoy accepted in --dir, so a restarted Envoy gets it immediately,
+with or without the operator. On SIGTERM, the pod becomes unready, and Envoy serves open
+connections until they end or --drain-timeout expires.`
 
 const example = `  # In a pod
   epic-proxy --operator=epic-operator.epic-system.svc:7446 --server-name=epic-operator.epic-system.svc \
@@ -76,25 +76,25 @@ func flags(o *proxyagent.Options) cliflag.NamedFlagSets {
 	id.StringVar(&o.Identity.Kind, "kind", "", "Kind of the object that this pod is a proxy of: LoadBalancer or GWProxy.")
 	id.StringVar(&o.Identity.Name, "name", "", "Name of that object.")
 	id.StringVar(&o.Identity.Pod, "pod", "", "Name of this pod.")
-	id.StringVar(&o.TokenFile, "token-file", "", "File with the token, for audience epic-xds, or the one-time secret that proves which pod this is. It is read for each certificate.")
+	id.StringVar(&o.TokenFile, "token-file", "", "File with the token for audience epic-xds, or with the one-time secret, that proves the pod's identity. It is read for each certificate.")
 
 	operator := groups.FlagSet("operator")
 	operator.StringVar(&o.Operator, "operator", "", "The operator's address: HOST:PORT or unix:///PATH. If the host has several addresses, any of them is used.")
 	operator.StringVar(&o.ServerName, "server-name", "", "Name in the operator's certificate.")
-	operator.StringVar(&o.CAFile, "ca-file", "", "File with the authorities to trust, in PEM.")
+	operator.StringVar(&o.CAFile, "ca-file", "", "File with the trusted CA certificates, in PEM.")
 
 	envoy := groups.FlagSet("Envoy")
 	envoy.StringVar(&o.Envoy, "envoy", o.Envoy, "Envoy's program.")
 	envoy.IntVar(&o.Concurrency, "concurrency", 0, "Envoy's worker threads; 0 for one per CPU.")
 	envoy.StringVar(&o.EnvoyLogLevel, "envoy-log-level", o.EnvoyLogLevel, "Envoy's log level: trace, debug, info, warning, error, critical or off.")
-	envoy.StringVar(&o.Dir, "dir", "", "Folder for sockets, keys and accepted resources. In memory, nothing of it is left after a reboot.")
-	envoy.StringVar(&o.KeepDir, "keep-dir", "", "Folder for accepted resources that survives reboots, so Envoy serves them even if the operator is down. Default: --dir.")
-	envoy.BoolVar(&o.KeepKeys, "keep-keys", false, "Keep the private keys of certificates in --keep-dir too. Without them, listeners with TLS wait for the operator after a reboot.")
+	envoy.StringVar(&o.Dir, "dir", "", "Directory for sockets, keys and accepted resources. If it is in memory, it does not survive a reboot.")
+	envoy.StringVar(&o.KeepDir, "keep-dir", "", "Directory for accepted resources that survives reboots, so Envoy serves them even if the operator is down. Default: --dir.")
+	envoy.BoolVar(&o.KeepKeys, "keep-keys", false, "Also store the private keys of certificates in --keep-dir. Otherwise, TLS listeners wait for the operator after a reboot.")
 	envoy.DurationVar(&o.DrainDelay, "drain-delay", o.DrainDelay, "How long Envoy serves as usual after SIGTERM, until routes to it are withdrawn.")
-	envoy.DurationVar(&o.DrainTimeout, "drain-timeout", o.DrainTimeout, "How long connections may last after that.")
+	envoy.DurationVar(&o.DrainTimeout, "drain-timeout", o.DrainTimeout, "How long connections may continue after that.")
 
 	servers := groups.FlagSet("servers")
-	servers.StringVar(&o.BindAddress, "bind-address", "", "Where /livez, /readyz and /metrics are served: ADDRESS:PORT or unix:PATH. Empty for nowhere.")
-	servers.StringVar(&o.ConfigAddress, "config-address", "", "Where the operator alone, by its certificate, reads the configuration. Empty for nowhere.")
+	servers.StringVar(&o.BindAddress, "bind-address", "", "Address on which to serve /livez, /readyz and /metrics: ADDRESS:PORT or unix:PATH. Empty to disable.")
+	servers.StringVar(&o.ConfigAddress, "config-address", "", "Address on which only the operator, authenticated by its certificate, can read the configuration. Empty to disable.")
 	return groups
 }

@@ -21,16 +21,16 @@ func newConfigCommand() *cobra.Command {
 	dir, bodies := "/run/epic", false
 	cmd := &cobra.Command{
 		Use:     "config",
-		Short:   "Print what this pod was sent, and what its Envoy accepted",
-		Long:    "Print, in JSON, what this pod was sent and what its Envoy accepted. It asks the\nepic-proxy that runs in the pod.",
+		Short:   "Print the configuration that this pod received and that its Envoy accepted",
+		Long:    "Print, in JSON, the configuration that this pod received and that its Envoy accepted,\nas reported by the running epic-proxy.",
 		Example: "  " + program + " config --dir=/run/epic",
 		Args:    cli.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return printConfig(c.Context(), c.OutOrStdout(), filepath.Join(dir, "agent.sock"), bodies)
 		},
 	}
-	cmd.Flags().StringVar(&dir, "dir", dir, "The running epic-proxy's folder.")
-	cmd.Flags().BoolVar(&bodies, "bodies", false, "Print the resources too, but for secrets.")
+	cmd.Flags().StringVar(&dir, "dir", dir, "The directory of the running epic-proxy.")
+	cmd.Flags().BoolVar(&bodies, "bodies", false, "Also print the resources, except secrets.")
 	return cmd
 }
 
@@ -51,7 +51,7 @@ func printConfig(ctx context.Context, out io.Writer, socket string, bodies bool)
 	}
 	answer, err := client.Do(request)
 	if err != nil {
-		return fmt.Errorf("is %s running with this --dir? %w", program, err)
+		return fmt.Errorf("check that %s is running with this --dir: %w", program, err)
 	}
 	defer func() { _ = answer.Body.Close() }()
 	if answer.StatusCode != http.StatusOK {

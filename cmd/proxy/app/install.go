@@ -17,14 +17,14 @@ import (
 func newInstallCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "install FOLDER",
-		Short:   "Copy this program into a folder",
-		Long:    "Copy this program into a folder that a container with Envoy shares, under its own\nname. An init container does it, so the image of Envoy need not have this program.",
+		Short:   "Copy this program into a directory",
+		Long:    "Copy this program, with its name, into a directory that it shares with the Envoy container.\nAn init container runs this command, so the Envoy image does not need to contain the program.",
 		Example: "  " + program + " install /epic/bin",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			self, err := os.Executable()
 			if err != nil {
-				return fmt.Errorf("find this program: %w", err)
+				return fmt.Errorf("locate this program: %w", err)
 			}
 			return install(self, args[0])
 		},

@@ -88,7 +88,7 @@ type EPICStatus struct {
 
 // EPICNodeStatus is the report of a gateway node of an earlier release.
 type EPICNodeStatus struct {
-	// The name of the node: that of its Node object, or of the host.
+	// The name of the node: that of its Node object, or the hostname.
 	Name string
 
 	// The version of the node's program.
@@ -98,7 +98,7 @@ type EPICNodeStatus struct {
 	// its own time here; the server puts its own in place of any that is new.
 	HeartbeatTime metav1.Time
 
-	// How many tunnels end on the node.
+	// Number of tunnels that end on the node.
 	Tunnels int32
 
 	// How many of those have a far end that answers.

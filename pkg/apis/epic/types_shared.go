@@ -63,7 +63,7 @@ type EnvoyStatus struct {
 	// The generation of the spec that the Envoys are being brought to.
 	ObservedGeneration int64
 
-	// How many Envoys should run.
+	// Desired number of Envoys.
 	Replicas int32
 
 	// How many of them were started from the newest image and pod template.

@@ -185,14 +185,14 @@ func TestRefusals(t *testing.T) {
 		run  func() error
 		want string
 	}{
-		"save over a file":  {func() error { _, err := saveDataDir(t.Context(), old, good); return err }, "is there already"},
+		"save over a file":  {func() error { _, err := saveDataDir(t.Context(), old, good); return err }, "already exists"},
 		"save of nothing":   {func() error { _, err := saveDataDir(t.Context(), dir, filepath.Join(dir, "x")); return err }, "no data of an embedded etcd"},
 		"save into nowhere": {func() error { _, err := saveDataDir(t.Context(), old, filepath.Join(dir, "no", "x")); return err }, "no such file"},
 		"restore over data": {func() error { _, err := Restore(good, old, Member{}); return err }, "not empty"},
 		"restore of a cut file": {func() error {
 			_, err := Restore(write("cut", content[:len(content)/2+7]), filepath.Join(dir, "n"), Member{})
 			return err
-		}, "cut off"},
+		}, "truncated"},
 		"restore of damage": {func() error {
 			_, err := Restore(write("flipped", flipped), filepath.Join(dir, "n"), Member{})
 			return err

@@ -63,14 +63,14 @@ func (f Folder) Save(ctx context.Context, cfg clientv3.Config, now time.Time) (*
 		return nil, nil, err
 	}
 	if err := os.MkdirAll(f.Dir, 0o700); err != nil {
-		return nil, nil, fmt.Errorf("can't make the folder of snapshots: %w", err)
+		return nil, nil, fmt.Errorf("can't create the snapshot directory: %w", err)
 	}
 	lock, err := fileutil.TryLockFile(filepath.Join(f.Dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if errors.Is(err, fileutil.ErrLocked) {
-		return nil, nil, fmt.Errorf("another process saves a snapshot to %s: wait until it has ended", f.Dir)
+		return nil, nil, fmt.Errorf("another process is saving a snapshot to %s: wait until it has finished", f.Dir)
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("can't lock the folder of snapshots: %w", err)
+		return nil, nil, fmt.Errorf("can't lock the snapshot directory: %w", err)
 	}
 	defer lock.Close() //nolint:errcheck // nothing was written to it
 	// What a process left that was killed. A smaller Keep makes room here too.
@@ -82,7 +82,7 @@ func (f Folder) Save(ctx context.Context, cfg clientv3.Config, now time.Time) (*
 	}
 	saved := &Saved{File: filepath.Join(f.Dir, filePrefix+now.UTC().Format(fileTime)+fileSuffix), Time: now.UTC().Truncate(time.Second)}
 	if _, err := os.Lstat(saved.File); err == nil {
-		return nil, nil, fmt.Errorf("%s is there already: wait a second", saved.File)
+		return nil, nil, fmt.Errorf("%s already exists: wait a second and try again", saved.File)
 	}
 	var failed []error
 	for _, endpoint := range cfg.Endpoints {
@@ -98,11 +98,11 @@ func (f Folder) Save(ctx context.Context, cfg clientv3.Config, now time.Time) (*
 			break
 		}
 	}
-	return nil, nil, fmt.Errorf("no snapshot was saved, and the former ones stay: %w", errors.Join(failed...))
+	return nil, nil, fmt.Errorf("no snapshot was saved, and existing ones stay: %w", errors.Join(failed...))
 }
 
 // ErrNoDir is the error of a Folder without Dir.
-var ErrNoDir = errors.New("--backup-dir is empty: name the folder of the snapshots")
+var ErrNoDir = errors.New("--backup-dir is empty: set it to the snapshot directory")
 
 var errNoData = errors.New("etcd has none of EPIC's data")
 
@@ -134,10 +134,10 @@ func (f Folder) saveFrom(ctx context.Context, cfg clientv3.Config, saved *Saved)
 		return nil, f.explain(err)
 	}
 	if summary.Revision < revision {
-		return nil, fmt.Errorf("its snapshot ends at revision %d, before revision %d that it had", summary.Revision, revision)
+		return nil, fmt.Errorf("its snapshot ends at revision %d, but etcd was at revision %d before", summary.Revision, revision)
 	}
 	if err := os.Rename(part, saved.File); err != nil {
-		return nil, fmt.Errorf("can't name the snapshot: %w", err)
+		return nil, fmt.Errorf("can't rename the snapshot: %w", err)
 	}
 	if err := syncDir(f.Dir); err != nil {
 		return nil, err
@@ -168,10 +168,10 @@ func (f Folder) ask(ctx context.Context, client *clientv3.Client) (revision int6
 	}
 	room, err := free(f.Dir)
 	if err != nil {
-		return 0, fmt.Errorf("how much room %s has: %w", f.Dir, err)
+		return 0, fmt.Errorf("determine the free space of %s: %w", f.Dir, err)
 	}
 	if status.DbSize > 0 && room < uint64(status.DbSize) {
-		return 0, f.explain(fmt.Errorf("the snapshot needs %d bytes, and %d are free: %w", status.DbSize, room, syscall.ENOSPC))
+		return 0, f.explain(fmt.Errorf("the snapshot needs %d bytes, but only %d are free: %w", status.DbSize, room, syscall.ENOSPC))
 	}
 	return schema.Header.Revision, nil
 }
@@ -191,7 +191,7 @@ func (f Folder) List() ([]Saved, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("can't read the folder of snapshots: %w", err)
+		return nil, fmt.Errorf("can't read the snapshot directory: %w", err)
 	}
 	var all []Saved
 	for _, entry := range entries {
@@ -217,7 +217,7 @@ func (f Folder) Find(name string) (*Saved, error) {
 	if name == "" {
 		return nil, fmt.Errorf("%s has no snapshot", f.Dir)
 	}
-	return nil, fmt.Errorf("%s has no snapshot %q: \"epic-apiserver backup list\" names those that it has", f.Dir, name)
+	return nil, fmt.Errorf("%s has no snapshot %q: run \"epic-apiserver backup list\" to list them", f.Dir, name)
 }
 
 // parseName returns the time in the name of a snapshot.

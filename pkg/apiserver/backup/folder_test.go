@@ -107,7 +107,7 @@ func TestFolderFailures(t *testing.T) {
 			f.free = func(string) (uint64, error) { return 100, nil }
 			return good
 		}, []string{"100 are free", "enlarge the volume", "--backup-keep"}},
-		"no etcd": {func(*testing.T, *Folder) clientv3.Config { return config("unix:///none/etcd.sock") }, []string{"/none/etcd.sock", "former ones stay"}},
+		"no etcd": {func(*testing.T, *Folder) clientv3.Config { return config("unix:///none/etcd.sock") }, []string{"/none/etcd.sock", "existing ones stay"}},
 		"lost data": {func(t *testing.T, _ *Folder) clientv3.Config {
 			empty, _ := start(t, filepath.Join(tempDir(t), "empty"))
 			return config(empty.Endpoint())

@@ -25,7 +25,7 @@ const reportInterval = time.Minute
 var (
 	lastTime = metrics.NewGauge(&metrics.GaugeOpts{
 		Namespace: epic.MetricsNamespace, Subsystem: "backup", Name: "last_success_timestamp_seconds",
-		Help:           "When the last scheduled snapshot was taken, in seconds since 1970; 0 if there was none.",
+		Help:           "Time of the last scheduled snapshot, in seconds since 1970; 0 if there was none.",
 		StabilityLevel: metrics.ALPHA,
 	})
 	lastBytes = metrics.NewGauge(&metrics.GaugeOpts{
@@ -69,7 +69,7 @@ func (f Folder) WriteRecord(ctx context.Context, kv clientv3.KV, saved *Saved, s
 		err = errNoData
 	}
 	if err != nil {
-		return fmt.Errorf("write to etcd that there is a snapshot: %w", clientv3.ContextError(ctx, err))
+		return fmt.Errorf("record the snapshot in etcd: %w", clientv3.ContextError(ctx, err))
 	}
 	return nil
 }

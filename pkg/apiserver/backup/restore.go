@@ -82,7 +82,7 @@ func Restore(file, dataDir string, member Member) (*Summary, error) {
 // empty refuses a directory that holds anything.
 func empty(dir string) error {
 	if dir == "" {
-		return errors.New("--data-dir must name the directory to make")
+		return errors.New("--data-dir must name the directory to create")
 	}
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -92,7 +92,7 @@ func empty(dir string) error {
 		return fmt.Errorf("--data-dir: %w", err)
 	}
 	if len(entries) > 0 {
-		return fmt.Errorf("--data-dir: %s is not empty; a restore never replaces data: name a new directory", dir)
+		return fmt.Errorf("--data-dir: %s is not empty, and a restore never replaces data: use a new directory", dir)
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ func Save(ctx context.Context, cfg clientv3.Config, file string) (*Summary, erro
 		if err != nil {
 			return nil, fmt.Errorf("can't write the snapshot: %w", err)
 		}
-		return nil, fmt.Errorf("%s is there already; give another name, or remove it first", file)
+		return nil, fmt.Errorf("%s already exists: choose another name, or remove it first", file)
 	}
 	var failed []error
 	for _, endpoint := range cfg.Endpoints {
@@ -57,7 +57,7 @@ func Save(ctx context.Context, cfg clientv3.Config, file string) (*Summary, erro
 		}
 		return Inspect(file)
 	}
-	return nil, fmt.Errorf("no etcd gave a snapshot: %w", errors.Join(failed...))
+	return nil, fmt.Errorf("no etcd member returned a snapshot: %w", errors.Join(failed...))
 }
 
 // HoldDataDir has an embedded etcd serve under dataDir until stop is called, whether a server
@@ -72,7 +72,7 @@ func HoldDataDir(ctx context.Context, dataDir string) (cfg clientv3.Config, stop
 		return cfg, stop, err
 	}
 	if !found {
-		return cfg, stop, fmt.Errorf("%s holds no data of an embedded etcd; name the --data-dir of the server", dataDir)
+		return cfg, stop, fmt.Errorf("%s has no data of an embedded etcd: set --data-dir to the server's", dataDir)
 	}
 	cfg = clientv3.Config{Endpoints: []string{embedetcd.Endpoint(dataDir)}, Logger: zap.NewNop()}
 	// A member of our own replays the log, which a copy of the files would
@@ -96,7 +96,7 @@ func Inspect(file string) (*Summary, error) {
 	}
 	status, err := snapshot.NewV3(zap.NewNop()).Status(file)
 	if err != nil {
-		return nil, fmt.Errorf("%s is no usable snapshot: %w", file, err)
+		return nil, fmt.Errorf("%s is not a usable snapshot: %w", file, err)
 	}
 	summary.Revision, summary.Keys = status.Revision, status.TotalKey
 	return summary, nil
@@ -115,7 +115,7 @@ func checkDigest(file string) (*Summary, error) {
 	}
 	content := info.Size() - sha256.Size
 	if content <= 0 || content%512 != 0 {
-		return nil, fmt.Errorf("%s is no snapshot, or was cut off: it has no digest at its end", file)
+		return nil, fmt.Errorf("%s is not a snapshot or is truncated: it has no digest at its end", file)
 	}
 	whole, body := sha256.New(), sha256.New()
 	if _, err := io.CopyN(io.MultiWriter(whole, body), f, content); err != nil {
@@ -135,11 +135,11 @@ func checkDigest(file string) (*Summary, error) {
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
-		return fmt.Errorf("can't make the snapshot durable: %w", err)
+		return fmt.Errorf("can't sync the snapshot to disk: %w", err)
 	}
 	defer d.Close() //nolint:errcheck // it was only read
 	if err := d.Sync(); err != nil {
-		return fmt.Errorf("can't make the snapshot durable: %w", err)
+		return fmt.Errorf("can't sync the snapshot to disk: %w", err)
 	}
 	return nil
 }

@@ -98,7 +98,7 @@ func (f Folder) SaveAndRecord(ctx context.Context, cfg clientv3.Config, now time
 		err = f.WriteRecord(ctx, client, saved, summary)
 	}
 	if err != nil {
-		klog.FromContext(ctx).Error(err, "A snapshot was saved, but its age is not reported", "file", saved.File)
+		klog.FromContext(ctx).Error(err, "Saved a snapshot, but its age can't be reported", "file", saved.File)
 	}
 	return saved, summary, nil
 }

@@ -51,14 +51,14 @@ func Initialized(dataDir string) (bool, error) {
 // short enough for a socket. It returns the absolute path.
 func Prepare(dataDir string) (string, error) {
 	if dataDir == "" {
-		return "", errors.New("the data directory has no name: set --data-dir")
+		return "", errors.New("the data directory is not set: set --data-dir")
 	}
 	abs, err := filepath.Abs(dataDir)
 	if err != nil {
 		return "", fmt.Errorf("data directory %s: %w", dataDir, err)
 	}
 	if n := len(SocketPath(abs)); n > maxSocketPath {
-		return "", fmt.Errorf("the path of the data directory is too long for a unix socket: %s has %d characters, at most %d fit; choose a shorter --data-dir", SocketPath(abs), n, maxSocketPath)
+		return "", fmt.Errorf("the path of the data directory is too long for a Unix socket: %s has %d characters, and the maximum is %d: choose a shorter --data-dir", SocketPath(abs), n, maxSocketPath)
 	}
 	for _, dir := range []string{abs, MemberDir(abs)} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -119,7 +119,7 @@ func (s *Server) start(ctx context.Context, cfg Config) (err error) {
 	case err := <-s.etcd.Err():
 		return err
 	case <-s.etcd.Server.StopNotify():
-		return errors.New("it stopped by itself")
+		return errors.New("it stopped unexpectedly")
 	case <-ctx.Done():
 		return fmt.Errorf("it was not ready after %s: %w", timeout, ctx.Err())
 	}
@@ -188,7 +188,7 @@ func (s *Server) Healthy() error {
 	}
 	for _, alarm := range s.etcd.Server.Alarms() {
 		if alarm.Alarm == etcdserverpb.AlarmType_CORRUPT {
-			return fmt.Errorf("embedded etcd in %s found its data damaged; restore a snapshot into a new directory (epic-apiserver restore)", s.dataDir)
+			return fmt.Errorf("embedded etcd in %s detected damaged data: restore a snapshot into a new directory (epic-apiserver restore)", s.dataDir)
 		}
 	}
 	return nil

@@ -176,7 +176,7 @@ func TestBadDirectories(t *testing.T) {
 		dir  string
 		want []string
 	}{
-		"no name":     {"", []string{"--data-dir"}},
+		"is not set":  {"", []string{"--data-dir"}},
 		"a file":      {file, []string{file, "--data-dir"}},
 		"unwritable":  {"/proc/self/epic", []string{"/proc/self/epic", "--data-dir", "writable"}},
 		"a long path": {long, []string{long, "too long", "--data-dir"}},

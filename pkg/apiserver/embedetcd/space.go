@@ -26,7 +26,7 @@ const (
 
 var full = metrics.NewGauge(&metrics.GaugeOpts{
 	Namespace: "epic", Subsystem: "embedded_etcd", Name: "full",
-	Help:           "1 while the embedded etcd takes no writes, because its database has reached its quota.",
+	Help:           "1 while the embedded etcd rejects writes because its database has reached its quota.",
 	StabilityLevel: metrics.ALPHA,
 })
 
@@ -63,14 +63,14 @@ func (s *Server) watchSpace(ctx context.Context) {
 			switch {
 			case ctx.Err() != nil:
 			case err != nil:
-				logger.Error(err, "The embedded etcd is full, and making room failed", "dataDir", s.dataDir)
+				logger.Error(err, "The embedded etcd is full, and reclaiming space failed", "dataDir", s.dataDir)
 			case room:
 				full.Set(0)
-				logger.Info("The embedded etcd was full and takes writes again", "dataDir", s.dataDir, "bytes", s.etcd.Server.Backend().Size())
+				logger.Info("The embedded etcd was full and accepts writes again", "dataDir", s.dataDir, "bytes", s.etcd.Server.Backend().Size())
 				told = false
 			case !told:
 				told = true
-				logger.Error(nil, "The embedded etcd is full and takes no writes; delete objects, or restart with a larger --embedded-etcd-quota-bytes", "dataDir", s.dataDir, "quotaBytes", s.etcd.Server.Cfg.QuotaBackendBytes, "bytesInUse", s.etcd.Server.Backend().SizeInUse())
+				logger.Error(nil, "The embedded etcd is full and rejects writes; delete objects, or restart with a larger --embedded-etcd-quota-bytes", "dataDir", s.dataDir, "quotaBytes", s.etcd.Server.Cfg.QuotaBackendBytes, "bytesInUse", s.etcd.Server.Backend().SizeInUse())
 			}
 		}
 		select {
@@ -106,7 +106,7 @@ func (s *Server) makeRoom(ctx context.Context) (bool, error) {
 	if server.Backend().Size() > enough {
 		_, err := server.Compact(ctx, &etcdserverpb.CompactionRequest{Revision: server.KV().Rev(), Physical: true})
 		if err != nil && !errors.Is(err, mvcc.ErrCompacted) {
-			return false, fmt.Errorf("forget old revisions: %w", err)
+			return false, fmt.Errorf("compact old revisions: %w", err)
 		}
 		commit(server.Backend())
 		if server.Backend().SizeInUse() > enough {

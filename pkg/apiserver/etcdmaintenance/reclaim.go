@@ -205,7 +205,7 @@ func findMembers(ctx context.Context, client *clientv3.Client) ([]string, error)
 		out = append(out, endpoint)
 	}
 	if len(missing) > 0 {
-		return nil, fmt.Errorf("no endpoint leads to etcd member %s; name one for each member, nothing was changed", strings.Join(slices.Sorted(maps.Values(missing)), ", "))
+		return nil, fmt.Errorf("no endpoint leads to etcd member %s; specify one for each member, nothing was changed", strings.Join(slices.Sorted(maps.Values(missing)), ", "))
 	}
 	return out, nil
 }
@@ -233,7 +233,7 @@ func compact(ctx context.Context, client *clientv3.Client, endpoint string, revi
 	// A member that has compacted before refuses, but waits for its database all the
 	// same.
 	if err = clientv3.ContextError(ctx, err); err != nil && !errors.Is(err, rpctypes.ErrCompacted) {
-		return fmt.Errorf("forget the revisions before %d at %s: %w", revision, endpoint, err)
+		return fmt.Errorf("compact revisions before %d at %s: %w", revision, endpoint, err)
 	}
 	return nil
 }

@@ -48,11 +48,11 @@ func New(config *rest.Config, kinds map[schema.GroupKind]schema.GroupVersionReso
 	config = metadata.ConfigFor(config)
 	connections, err := rest.HTTPClientFor(config)
 	if err != nil {
-		return nil, fmt.Errorf("can't make the garbage collector's connections: %w", err)
+		return nil, fmt.Errorf("can't create the garbage collector's connections: %w", err)
 	}
 	client, err := metadata.NewForConfigAndClient(config, connections)
 	if err != nil {
-		return nil, fmt.Errorf("can't make the garbage collector's client: %w", err)
+		return nil, fmt.Errorf("can't create the garbage collector's client: %w", err)
 	}
 	c := &Collector{
 		client: client, connections: connections, kinds: kinds, informers: map[schema.GroupVersionResource]cache.SharedIndexInformer{},
@@ -131,7 +131,7 @@ func (c *Collector) Run(ctx context.Context) {
 		if err == nil || ctx.Err() != nil {
 			return false
 		}
-		klog.FromContext(ctx).V(2).Info("Could not clean up after an object yet; trying again", "uid", uid, "err", err)
+		klog.FromContext(ctx).V(2).Info("Could not clean up after an object, trying again", "uid", uid, "err", err)
 		return true
 	})
 }

@@ -79,12 +79,12 @@ func (p *ProxyPods) Check(ctx context.Context, object placement.Object, name str
 		}
 	}
 	if !p.mayRead(node) {
-		return apierrors.NewTooManyRequests(fmt.Sprintf("node %s asked for too many pods that the server does not know: try again", node), retrySeconds)
+		return apierrors.NewTooManyRequests(fmt.Sprintf("node %s requested too many unknown pods: try again", node), retrySeconds)
 	}
 	pod, err := p.client.CoreV1().Pods(object.Namespace).Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		return placement.NotThere("there is no pod %s in namespace %s", name, object.Namespace)
+		return placement.NotThere("pod %s does not exist in namespace %s", name, object.Namespace)
 	case err != nil:
 		return unavailable(fmt.Errorf("can't read pod %s/%s: %w", object.Namespace, name, err))
 	}
@@ -96,7 +96,7 @@ func (p *ProxyPods) check(ctx context.Context, pod *corev1.Pod, object placement
 		return err
 	}
 	if pod.Spec.NodeName == "" {
-		return placement.NotThere("pod %s runs on no Node yet", pod.Name)
+		return placement.NotThere("pod %s is not scheduled to a Node yet", pod.Name)
 	}
 	addresses, err := p.nodes.Addresses(ctx, pod.Spec.NodeName)
 	var status apierrors.APIStatus

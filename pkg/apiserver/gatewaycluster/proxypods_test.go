@@ -90,10 +90,10 @@ func TestCheck(t *testing.T) {
 		"here":    {one, "", 0},
 		"late":    {one, "", -1},
 		"there":   {two, "", 0},
-		"waiting": {one, "runs on no Node yet", 1},
+		"waiting": {one, "is not scheduled to a Node yet", 1},
 		"others":  {one, "not a proxy of this object", 1},
 		"plain":   {one, "lacks the labels", 1},
-		"none":    {one, "there is no pod none in namespace epic-acme", 1},
+		"none":    {one, "pod none does not exist in namespace epic-acme", 1},
 		"unclear": {one, "two Nodes say", 1},
 	} {
 		client.ClearActions()

@@ -30,7 +30,7 @@ func NewBackupOptions() *BackupOptions {
 
 // AddFlags adds the flags.
 func (o *BackupOptions) AddFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&o.Dir, "backup-dir", o.Dir, "Save snapshots of etcd in the folder `DIR`, which must hold nothing else; empty for none")
+	fs.StringVar(&o.Dir, "backup-dir", o.Dir, "Save snapshots of etcd in the directory `DIR`, which must contain nothing else")
 	fs.DurationVar(&o.Interval, "backup-interval", o.Interval, "Time between two snapshots")
 	fs.IntVar(&o.Keep, "backup-keep", o.Keep, "Number of `SNAPSHOTS` to keep; older ones are deleted")
 }
@@ -39,10 +39,10 @@ func (o *BackupOptions) AddFlags(fs *pflag.FlagSet) {
 func (o *BackupOptions) Validate() []error {
 	var errs []error
 	if o.Interval < backup.MinInterval {
-		errs = append(errs, fmt.Errorf("--backup-interval must be at least %s; it is %s; without --backup-dir no snapshots are saved", backup.MinInterval, o.Interval))
+		errs = append(errs, fmt.Errorf("--backup-interval is %s: set at least %s, or no --backup-dir to save no snapshots", o.Interval, backup.MinInterval))
 	}
 	if o.Keep < 1 {
-		errs = append(errs, fmt.Errorf("--backup-keep must be at least 1; it is %d", o.Keep))
+		errs = append(errs, fmt.Errorf("--backup-keep is %d: set at least 1", o.Keep))
 	}
 	return errs
 }

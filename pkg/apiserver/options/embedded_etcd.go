@@ -41,10 +41,10 @@ func (o *EmbeddedEtcdOptions) AddFlags(fs *pflag.FlagSet) {
 func (o *EmbeddedEtcdOptions) Validate(enabled bool) []error {
 	var errs []error
 	if enabled && o.DataDir == "" {
-		errs = append(errs, fmt.Errorf("no storage: name the servers of an etcd with --etcd-servers, or a directory for the embedded one with --data-dir"))
+		errs = append(errs, fmt.Errorf("no storage is configured: set --etcd-servers, or --data-dir to use an embedded etcd"))
 	}
 	if o.QuotaBytes < minEmbeddedQuota {
-		errs = append(errs, fmt.Errorf("--embedded-etcd-quota-bytes must be at least %d; it is %d", minEmbeddedQuota, o.QuotaBytes))
+		errs = append(errs, fmt.Errorf("--embedded-etcd-quota-bytes is %d: set at least %d", o.QuotaBytes, minEmbeddedQuota))
 	}
 	return errs
 }

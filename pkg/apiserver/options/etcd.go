@@ -81,9 +81,9 @@ func (o *EtcdOptions) AddFlags(fs *pflag.FlagSet) {
 		// Nothing here expires.
 		"lease-reuse-duration-seconds",
 	)
-	fs.DurationVar(&o.StartTimeout, "etcd-start-timeout", o.StartTimeout, "Fail if no etcd answers within this time at startup")
+	fs.DurationVar(&o.StartTimeout, "etcd-start-timeout", o.StartTimeout, "Fail if no etcd responds within this time at startup")
 	fs.DurationVar(&o.AuditInterval, "claims-audit-interval", o.AuditInterval, "Time between two comparisons of objects and their claims; 0 disables them")
-	fs.DurationVar(&o.AddressCooling, "address-cooling-period", o.AddressCooling, "How long other accounts can't get a released address; 0 disables the wait")
+	fs.DurationVar(&o.AddressCooling, "address-cooling-period", o.AddressCooling, "How long a released address can't be assigned to another account; 0 disables the wait")
 }
 
 // Validate checks the values. embedded indicates that no etcd server needs to be named.
@@ -95,24 +95,24 @@ func (o *EtcdOptions) Validate(embedded bool) []error {
 	errs := check.Validate()
 	tp := o.StorageConfig.Transport
 	if (tp.CertFile == "") != (tp.KeyFile == "") {
-		errs = append(errs, errors.New("--etcd-certfile and --etcd-keyfile belong together: set both, or neither"))
+		errs = append(errs, errors.New("--etcd-certfile and --etcd-keyfile must be set together: set both, or none"))
 	}
 	for _, server := range tp.ServerList {
 		if !strings.Contains(server, "://") {
-			errs = append(errs, fmt.Errorf("--etcd-servers: %q has no scheme; write http://%s or https://%s", server, server, server))
+			errs = append(errs, fmt.Errorf("--etcd-servers: %q has no scheme: write http://%s or https://%s", server, server, server))
 		}
 	}
 	if !path.IsAbs(o.StorageConfig.Prefix) || path.Clean(o.StorageConfig.Prefix) == "/" {
-		errs = append(errs, fmt.Errorf("--etcd-prefix must start with a slash and name something, as %s does; it is %q", DefaultEtcdPrefix, o.StorageConfig.Prefix))
+		errs = append(errs, fmt.Errorf("--etcd-prefix must start with a slash and not be empty, as in %s; it is %q", DefaultEtcdPrefix, o.StorageConfig.Prefix))
 	}
 	if o.StartTimeout <= 0 {
-		errs = append(errs, fmt.Errorf("--etcd-start-timeout must be above 0; it is %s", o.StartTimeout))
+		errs = append(errs, fmt.Errorf("--etcd-start-timeout is %s: set a duration above 0", o.StartTimeout))
 	}
 	if o.AuditInterval < 0 {
-		errs = append(errs, fmt.Errorf("--claims-audit-interval must not be negative; it is %s; 0 switches it off", o.AuditInterval))
+		errs = append(errs, fmt.Errorf("--claims-audit-interval is %s: set 0 to disable the audit, or a positive duration", o.AuditInterval))
 	}
 	if o.AddressCooling < 0 {
-		errs = append(errs, fmt.Errorf("--address-cooling-period must not be negative; it is %s; 0 switches it off", o.AddressCooling))
+		errs = append(errs, fmt.Errorf("--address-cooling-period is %s: set 0 to disable it, or a positive duration", o.AddressCooling))
 	}
 	return errs
 }
@@ -140,7 +140,7 @@ func CheckEtcdFiles(tp storagebackend.TransportConfig) error {
 		return err
 	}
 	if _, err := tls.LoadX509KeyPair(tp.CertFile, tp.KeyFile); err != nil {
-		return fmt.Errorf("--etcd-certfile and --etcd-keyfile don't make a pair: %w", err)
+		return fmt.Errorf("the certificate in --etcd-certfile and the key in --etcd-keyfile do not match: %w", err)
 	}
 	return nil
 }
@@ -186,7 +186,7 @@ func WaitForEtcd(ctx context.Context, tp storagebackend.TransportConfig, timeout
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("--etcd-servers: no etcd answered within %s (--etcd-start-timeout): %w; start etcd, or correct the address or the certificates", timeout, errors.Join(last...))
+			return fmt.Errorf("--etcd-servers: no etcd responded within %s (--etcd-start-timeout): %w: start etcd, or correct the address or the certificates", timeout, errors.Join(last...))
 		case <-time.After(500 * time.Millisecond):
 		}
 	}

@@ -83,7 +83,7 @@ func (o *KubeOptions) ApplyCoreAPI(c *genericapiserver.RecommendedConfig) error 
 	err := o.CoreAPI.ApplyTo(c)
 	switch {
 	case errors.Is(err, rest.ErrNotInCluster):
-		return errors.New("--kubeconfig is not set and this is not a pod of a cluster, so there is no kube-apiserver to extend: name a kubeconfig, or use --standalone")
+		return errors.New("--kubeconfig is not set and the server does not run in a pod, so there is no kube-apiserver to extend: set --kubeconfig, or --standalone")
 	case err != nil:
 		return fmt.Errorf("--kubeconfig: %w", err)
 	}
@@ -106,7 +106,7 @@ func (o *KubeOptions) ApplyAuth(c *genericapiserver.RecommendedConfig) error {
 // the cause is all there is to go by.
 func explainAuthReader(err error) error {
 	if apierrors.IsForbidden(err) || forbiddenText(err) {
-		return fmt.Errorf("the kube-apiserver does not let this server read configmap kube-system/extension-apiserver-authentication, which says whose front proxy to trust: bind its service account to Role extension-apiserver-authentication-reader in kube-system, or set --requestheader-client-ca-file and --client-ca-file: %w", err)
+		return fmt.Errorf("the kube-apiserver does not allow this server to read ConfigMap kube-system/extension-apiserver-authentication, which identifies the trusted front proxy: bind its service account to Role extension-apiserver-authentication-reader in kube-system, or set --requestheader-client-ca-file and --client-ca-file: %w", err)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("--authentication-kubeconfig: %w", err)

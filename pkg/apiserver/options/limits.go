@@ -28,8 +28,8 @@ func NewLimitOptions() *LimitOptions {
 
 // AddFlags adds the flags.
 func (o *LimitOptions) AddFlags(fs *pflag.FlagSet) {
-	fs.Int64Var(&o.Account.Objects, "account-object-limit", o.Account.Objects, "Objects that an account without spec.objectLimit may have; 0 for no limit")
-	fs.Int64Var(&o.Account.Bytes, "account-storage-limit-bytes", o.Account.Bytes, "`BYTES` that an account without spec.storageLimitBytes may store; 0 for no limit")
+	fs.Int64Var(&o.Account.Objects, "account-object-limit", o.Account.Objects, "Maximum number of objects of an account without spec.objectLimit; 0 for no limit")
+	fs.Int64Var(&o.Account.Bytes, "account-storage-limit-bytes", o.Account.Bytes, "Maximum `BYTES` stored by an account without spec.storageLimitBytes; 0 for no limit")
 }
 
 // Validate checks the values.

@@ -58,7 +58,7 @@ func (o *NodeOptions) Validate() []error {
 	for _, account := range o.GatewayAccounts {
 		namespace, name, _ := strings.Cut(account, "/")
 		if _, _, err := serviceaccount.SplitUsername(serviceaccount.MakeUsername(namespace, name)); err != nil {
-			errs = append(errs, fmt.Errorf("--gateway-node-accounts: %q is no service account: write NAMESPACE/NAME, such as epic-node/epic-node", account))
+			errs = append(errs, fmt.Errorf("--gateway-node-accounts: %q is not a service account: write NAMESPACE/NAME, such as epic-node/epic-node", account))
 		}
 	}
 	return errs

@@ -53,7 +53,7 @@ func TestValidation(t *testing.T) {
 		"standalone with an etcd":         {base: alone, args: []string{"--etcd-servers=http://e:2379"}},
 		"cluster":                         {base: cluster},
 		"cluster with embedded etcd":      {args: []string{"--data-dir=/d", "--tls-cert-file=c", "--tls-private-key-file=k"}},
-		"standalone without a directory":  {args: []string{"--standalone"}, want: []string{"--standalone needs --data-dir"}},
+		"standalone without a directory":  {args: []string{"--standalone"}, want: []string{"--standalone requires --data-dir"}},
 		"standalone with a certificate":   {base: alone, args: []string{"--tls-cert-file=c", "--tls-private-key-file=k"}, want: []string{"--tls-cert-file", "--standalone"}},
 		"no storage":                      {args: []string{"--tls-cert-file=c", "--tls-private-key-file=k"}, want: []string{"--etcd-servers", "--data-dir"}},
 		"no certificate":                  {args: []string{"--etcd-servers=http://e:2379"}, want: []string{"--tls-cert-file", "--standalone"}},

@@ -38,7 +38,7 @@ func NewRunOptions(registry basecompatibility.ComponentGlobalsRegistry) (*RunOpt
 		featuregate.NewVersionedFeatureGate(version.MustParse(apiserver.BinaryVersion)))
 	kube := registry.EffectiveVersionFor(basecompatibility.DefaultKubeComponent).BinaryVersion()
 	if err := registry.SetVersionMapping(apiserver.ComponentName, basecompatibility.DefaultKubeComponent, apiserver.KubeVersion(kube)); err != nil {
-		return nil, fmt.Errorf("can't relate the versions of EPIC and Kubernetes: %w", err)
+		return nil, fmt.Errorf("can't register the versions of EPIC and Kubernetes: %w", err)
 	}
 	o := genericoptions.NewServerRunOptionsForComponent(apiserver.ComponentName, registry)
 	o.ShutdownWatchTerminationGracePeriod = watchGracePeriod

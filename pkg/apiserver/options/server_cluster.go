@@ -41,7 +41,7 @@ func namespaceTerminating(lister corelisters.NamespaceLister, client coreclient.
 			return true, nil
 		}
 		if err != nil {
-			return false, fmt.Errorf("can't see whether namespace %s is being deleted: %w", name, err)
+			return false, fmt.Errorf("can't check whether namespace %s is being deleted: %w", name, err)
 		}
 		return terminating(live), nil
 	}

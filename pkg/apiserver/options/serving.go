@@ -58,7 +58,7 @@ func (o *ServingOptions) Validate(standalone bool) []error {
 	pair := o.ServerCert.CertKey
 	switch {
 	case standalone && (pair.CertFile != "" || pair.KeyFile != ""):
-		errs = append(errs, errors.New("--tls-cert-file and --tls-private-key-file can't be combined with --standalone, which makes its own certificate; leave them out"))
+		errs = append(errs, errors.New("--tls-cert-file and --tls-private-key-file can't be combined with --standalone, which creates its own certificate: remove them"))
 	case !standalone && (pair.CertFile == "" || pair.KeyFile == ""):
 		errs = append(errs, errors.New("--tls-cert-file and --tls-private-key-file must be set: the kube-apiserver verifies the certificate of this server with the caBundle of its APIService; or use --standalone"))
 	}
@@ -94,11 +94,11 @@ func (o *ServingOptions) Listen(ctx context.Context) error {
 	listener, err := o.listenConfig().Listen(ctx, network, address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("--secure-port: another process listens on %s; stop it, or choose another port", address)
+		return fmt.Errorf("--secure-port: another process listens on %s: stop it, or choose another port", address)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("--bind-address: this machine has no address %s; choose one of its own", o.BindAddress)
+		return fmt.Errorf("--bind-address: this machine does not have the address %s: choose one that it has", o.BindAddress)
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("--secure-port: this user may not listen on %s; choose a port above 1023", address)
+		return fmt.Errorf("--secure-port: this user may not listen on %s: choose a port above 1023", address)
 	case err != nil:
 		return fmt.Errorf("--bind-address, --secure-port: can't listen on %s: %w", address, err)
 	}

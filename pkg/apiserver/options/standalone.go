@@ -41,7 +41,7 @@ func NewStandaloneOptions() *StandaloneOptions { return &StandaloneOptions{} }
 
 // AddFlags adds the flags.
 func (o *StandaloneOptions) AddFlags(fs *pflag.FlagSet) {
-	fs.BoolVar(&o.Enabled, "standalone", o.Enabled, "Serve without a kube-apiserver: own certificates, one administrator, 127.0.0.1 by default")
+	fs.BoolVar(&o.Enabled, "standalone", o.Enabled, "Serve without a kube-apiserver, with generated certificates, on 127.0.0.1 by default")
 	fs.StringVar(&o.KubeconfigOut, "kubeconfig-out", o.KubeconfigOut, "Write the administrator's kubeconfig to `FILE`")
 }
 
@@ -49,10 +49,10 @@ func (o *StandaloneOptions) AddFlags(fs *pflag.FlagSet) {
 func (o *StandaloneOptions) Validate(dataDir string) []error {
 	var errs []error
 	if o.Enabled && dataDir == "" {
-		errs = append(errs, errors.New("--standalone needs --data-dir, for its certificates and, without --etcd-servers, its data"))
+		errs = append(errs, errors.New("--standalone requires --data-dir for certificates and, without --etcd-servers, data: set it"))
 	}
 	if !o.Enabled && o.KubeconfigOut != "" {
-		errs = append(errs, errors.New("--kubeconfig-out has no meaning without --standalone: an aggregated server is reached through the kube-apiserver"))
+		errs = append(errs, errors.New("--kubeconfig-out requires --standalone: clients reach an aggregated server through the kube-apiserver"))
 	}
 	return errs
 }

@@ -25,7 +25,7 @@ const (
 	askTimeout = 10 * time.Second
 )
 
-var errNotAsked = errors.New("the kube-apiserver has not been asked yet")
+var errNotAsked = errors.New("the kube-apiserver has not been queried yet")
 
 // Checker knows which of a server's permissions it has.
 type Checker struct {
@@ -90,7 +90,7 @@ func (c *Checker) ask(ctx context.Context) bool {
 		case err != nil && (before == nil || before.Error() != err.Error()):
 			logger.Error(err, "A permission is missing", "permission", p.String())
 		case err == nil && before != nil && !errors.Is(before, errNotAsked):
-			logger.Info("A permission that was missing is there now", "permission", p.String())
+			logger.Info("A missing permission was granted", "permission", p.String())
 		}
 	}
 	return complete
@@ -101,7 +101,7 @@ func (c *Checker) askOne(ctx context.Context, p Permission) error {
 	defer cancel()
 	review, err := c.reviews.Create(ctx, p.review(), metav1.CreateOptions{})
 	if err != nil {
-		return fmt.Errorf("can't ask the kube-apiserver whether this server may %s: %w", p, err)
+		return fmt.Errorf("can't check with the kube-apiserver whether this server may %s: %w", p, err)
 	}
 	if !review.Status.Allowed {
 		return p.missing()

@@ -64,7 +64,7 @@ func (p Permission) review() *authorizationv1.SelfSubjectAccessReview {
 }
 
 func (p Permission) missing() error {
-	return fmt.Errorf("this server's service account may not %s, which it needs to %s; add the rule to its role (see the RBAC manifest of the release)", p, p.Reason)
+	return fmt.Errorf("this server's service account may not %s, which it needs to %s: add the rule to its role (see the RBAC manifest of the release)", p, p.Reason)
 }
 
 // Needs reports which optional parts of the server are on.
@@ -95,24 +95,24 @@ func Permissions(n Needs) []Permission {
 		}
 	}
 	if n.TokenReview {
-		add("ask who sent a request", "authentication.k8s.io", "tokenreviews", "create")
+		add("authenticate requests", "authentication.k8s.io", "tokenreviews", "create")
 	}
 	if n.AccessReview {
-		add("ask what the sender of a request may do", "authorization.k8s.io", "subjectaccessreviews", "create")
+		add("authorize requests", "authorization.k8s.io", "subjectaccessreviews", "create")
 	}
 	if n.AuthReader {
 		for _, verb := range []string{"get", "list", "watch"} {
 			out = append(out, Permission{
 				Verb: verb, Resource: "configmaps", Namespace: "kube-system", Name: "extension-apiserver-authentication",
-				Reason: "know whose front proxy to trust (Role extension-apiserver-authentication-reader)",
+				Reason: "identify the trusted front proxy (Role extension-apiserver-authentication-reader)",
 			})
 		}
 	}
 	// Also read outside admission: the deletion of a whole namespace may
 	// remove what a deletion of one object may not.
-	add("see which namespaces are there and which are being deleted", "", "namespaces", "get", "list", "watch")
-	add("know the addresses of the node that a request comes from", "", "nodes", "get", "list", "watch")
-	add("know on which node a proxy runs", "", "pods", "get", "list", "watch")
+	add("see existing and terminating namespaces", "", "namespaces", "get", "list", "watch")
+	add("identify the node that sent a request", "", "nodes", "get", "list", "watch")
+	add("determine on which node a proxy runs", "", "pods", "get", "list", "watch")
 	if n.MutatingWebhook {
 		add("call the cluster's webhooks", admissionGroup, "mutatingwebhookconfigurations", "list", "watch")
 	}
@@ -128,10 +128,10 @@ func Permissions(n Needs) []Permission {
 		add("apply the cluster's admission policies", admissionGroup, "validatingadmissionpolicybindings", "list", "watch")
 	}
 	if n.ResourceQuota {
-		add("keep the object quotas of namespaces", "", "resourcequotas", "get", "list", "watch")
+		add("enforce the object quotas of namespaces", "", "resourcequotas", "get", "list", "watch")
 		out = append(out, Permission{
 			Verb: "update", Resource: "resourcequotas", Subresource: "status",
-			Reason: "count what it admits against the quotas of namespaces",
+			Reason: "count admitted objects against the quotas of namespaces",
 		})
 	}
 	if n.PriorityAndFairness {
@@ -139,7 +139,7 @@ func Permissions(n Needs) []Permission {
 		add("queue requests fairly", flowcontrolGroup, "prioritylevelconfigurations", "list", "watch")
 		out = append(out, Permission{
 			Verb: "patch", Group: flowcontrolGroup, Resource: "flowschemas", Subresource: "status",
-			Reason: "report flow schemas that refer to nothing",
+			Reason: "report flow schemas with dangling references",
 		})
 	}
 	return out

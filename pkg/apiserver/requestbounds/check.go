@@ -66,11 +66,11 @@ func check(mediaType string, body []byte) (refusal string, weight int64) {
 	s := scan(body)
 	switch {
 	case mediaType == string(types.JSONPatchType) && s.top > maxOperations:
-		return fmt.Sprintf("the JSON patch has %d operations, more than %d: send several patches, or a merge patch", s.top, maxOperations), weight
+		return fmt.Sprintf("the JSON patch has %d operations, more than the maximum of %d: send several patches, or a merge patch", s.top, maxOperations), weight
 	case mediaType == string(types.JSONPatchType) && int64(s.top)*weight > maxPatchWork:
-		return fmt.Sprintf("the JSON patch has %d operations in %d bytes, which is too much work: the product of both may be at most %d; send several patches, or a merge patch", s.top, weight, maxPatchWork), weight
+		return fmt.Sprintf("the JSON patch has %d operations in %d bytes, and the product of both may be at most %d: send several patches, or a merge patch", s.top, weight, maxPatchWork), weight
 	case mediaType == string(types.StrategicMergePatchType) && weight > maxStrategic:
-		return fmt.Sprintf("the strategic merge patch has %d bytes, more than %d: send several patches, or a merge patch", weight, maxStrategic), weight
+		return fmt.Sprintf("the strategic merge patch has %d bytes, more than the maximum of %d: send several patches, or a merge patch", weight, maxStrategic), weight
 	case s.longest > maxList:
 		return tooLong(s.longest), weight
 	}
@@ -78,7 +78,7 @@ func check(mediaType string, body []byte) (refusal string, weight int64) {
 }
 
 func tooLong(n int) string {
-	return fmt.Sprintf("the body has a list of %d entries, and no list of this API has more than %d: remove some, or use several objects", n, maxList)
+	return fmt.Sprintf("the body has a list of %d entries, more than the maximum of %d: remove some, or use several objects", n, maxList)
 }
 
 // checkYAML refuses long lists, and references, by which a few bytes become
@@ -101,7 +101,7 @@ func checkYAML(body []byte) string {
 func checkNode(n *goyaml.Node) string {
 	switch {
 	case n.Kind == goyaml.AliasNode:
-		return "the YAML refers to a part of itself (*name): write the part where it is used"
+		return "the YAML contains a reference (*name): write the referenced part where it is used"
 	case n.Kind == goyaml.SequenceNode && len(n.Content) > maxList:
 		return tooLong(len(n.Content))
 	}

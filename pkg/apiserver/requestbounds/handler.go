@@ -70,7 +70,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if weight > light {
 		weight = min(weight, maxInFlight)
 		if err := h.large.Acquire(r.Context(), weight); err != nil {
-			refuse(apierrors.NewTimeoutError("the server is busy with other large requests: try again", 1))
+			refuse(apierrors.NewTimeoutError("the server is processing other large requests: try again", 1))
 			return
 		}
 		defer h.large.Release(weight)
@@ -83,7 +83,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // All of it is read before the request takes part of what all requests share, so
 // a client that sends slowly holds up nobody.
 func read(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
-	tooLarge := apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("the body is longer than %d bytes, the most for this resource: make the object smaller, or use several", most))
+	tooLarge := apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("the body is longer than %d bytes, the maximum for this resource: make the object smaller, or use several", most))
 	if r.ContentLength > most {
 		return nil, tooLarge
 	}

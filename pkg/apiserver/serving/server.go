@@ -200,7 +200,7 @@ func (l keepAliveListener) Accept() (net.Conn, error) {
 	}
 	if tc, ok := c.(*net.TCPConn); ok {
 		if err := tc.SetKeepAlivePeriod(keepAlive); err != nil {
-			klog.V(4).InfoS("Can't set the period of keepalives", "client", c.RemoteAddr(), "err", err)
+			klog.V(4).InfoS("Can't set the keepalive interval", "client", c.RemoteAddr(), "err", err)
 		}
 	}
 	return c, nil

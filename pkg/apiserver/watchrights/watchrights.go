@@ -82,7 +82,7 @@ func (w *watch) check() {
 		w.again()
 		return
 	}
-	klog.FromContext(w.ctx).Info("Ended a watch because its user may no longer watch", "user", w.attributes.GetUser().GetName(),
+	klog.FromContext(w.ctx).Info("Ended a watch because its user no longer has permission", "user", w.attributes.GetUser().GetName(),
 		"resource", w.attributes.GetResource(), "namespace", w.attributes.GetNamespace(), "reason", reason)
 	w.cancel()
 }

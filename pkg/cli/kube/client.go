@@ -20,15 +20,15 @@ type Client struct {
 // AddFlags adds the flags. In their help, server names the API server, and to, which may
 // be empty, names the destination of the requests that are limited.
 func (c *Client) AddFlags(fs *pflag.FlagSet, server, to string) {
-	fs.StringVar(&c.Kubeconfig, "kubeconfig", c.Kubeconfig, "How to reach "+server+". Without it: the environment's KUBECONFIG, the home directory's, or this pod's service account.")
-	fs.Float32Var(&c.QPS, "kube-api-qps", c.QPS, "Requests a second at most"+to+"; -1 for no limit.")
-	fs.IntVar(&c.Burst, "kube-api-burst", c.Burst, "Requests at once at most"+to+".")
+	fs.StringVar(&c.Kubeconfig, "kubeconfig", c.Kubeconfig, "Kubeconfig of "+server+". Default: the environment variable KUBECONFIG, the home directory's kubeconfig, or this pod's service account.")
+	fs.Float32Var(&c.QPS, "kube-api-qps", c.QPS, "Maximum number of requests a second"+to+"; -1 for no limit.")
+	fs.IntVar(&c.Burst, "kube-api-burst", c.Burst, "Maximum burst of requests"+to+".")
 }
 
 // Validate checks the flags together.
 func (c *Client) Validate() error {
 	if c.QPS == 0 || c.QPS > 0 && c.Burst < 1 {
-		return fmt.Errorf("--kube-api-qps=%v and --kube-api-burst=%d let no request pass: give more, or --kube-api-qps=-1 for no limit", c.QPS, c.Burst)
+		return fmt.Errorf("--kube-api-qps=%v and --kube-api-burst=%d allow no request: set higher values, or --kube-api-qps=-1 for no limit", c.QPS, c.Burst)
 	}
 	return nil
 }

@@ -30,17 +30,17 @@ func NewElection() Election {
 // namespace of --leader-elect-namespace contains.
 func (e *Election) AddFlags(fs *pflag.FlagSet, enabled, of string) {
 	fs.BoolVar(&e.Enabled, "leader-elect", e.Enabled, enabled)
-	fs.StringVar(&e.Namespace, "leader-elect-namespace", e.Namespace, "The namespace of "+of+". Without it: this pod's, or the kubeconfig's.")
-	fs.DurationVar(&e.LeaseDuration, "leader-elect-lease-duration", e.LeaseDuration, "How long other replicas wait after the leader's last renewal before one takes over.")
-	fs.DurationVar(&e.RenewDeadline, "leader-elect-renew-deadline", e.RenewDeadline, "After how long without success a leader steps down; shorter than the lease's duration.")
-	fs.DurationVar(&e.RetryPeriod, "leader-elect-retry-period", e.RetryPeriod, "How often to try to get or to renew the lease; shorter than the deadline.")
+	fs.StringVar(&e.Namespace, "leader-elect-namespace", e.Namespace, "The namespace of "+of+". Default: this pod's, or the kubeconfig's.")
+	fs.DurationVar(&e.LeaseDuration, "leader-elect-lease-duration", e.LeaseDuration, "Time after the leader's last renewal until another replica takes over.")
+	fs.DurationVar(&e.RenewDeadline, "leader-elect-renew-deadline", e.RenewDeadline, "Time without a successful renewal after which a leader steps down; must be shorter than the lease's duration.")
+	fs.DurationVar(&e.RetryPeriod, "leader-elect-retry-period", e.RetryPeriod, "Interval between attempts to acquire or renew the lease; must be shorter than the deadline.")
 }
 
 // Validate checks the flags together.
 func (e *Election) Validate() error {
 	if e.Enabled && (e.RetryPeriod <= 0 || e.RenewDeadline <= e.RetryPeriod*2 || e.LeaseDuration <= e.RenewDeadline) {
-		return fmt.Errorf("--leader-elect-retry-period=%s, --leader-elect-renew-deadline=%s and --leader-elect-lease-duration=%s do not fit: "+
-			"the deadline must be more than twice the period, and the duration more than the deadline", e.RetryPeriod, e.RenewDeadline, e.LeaseDuration)
+		return fmt.Errorf("--leader-elect-retry-period=%s, --leader-elect-renew-deadline=%s and --leader-elect-lease-duration=%s are inconsistent: "+
+			"the deadline must be more than twice the period, and the duration must be more than the deadline", e.RetryPeriod, e.RenewDeadline, e.LeaseDuration)
 	}
 	return nil
 }

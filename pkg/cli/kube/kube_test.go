@@ -16,11 +16,11 @@ func TestValidate(t *testing.T) {
 	for args, want := range map[string]string{
 		"":                                     "",
 		"--kube-api-qps=-1 --kube-api-burst=0": "",
-		"--kube-api-qps=0":                     "--kube-api-qps=0 and --kube-api-burst=2 let no request pass",
-		"--kube-api-burst=0":                   "--kube-api-burst=0 let no request pass",
+		"--kube-api-qps=0":                     "--kube-api-qps=0 and --kube-api-burst=2 allow no request",
+		"--kube-api-burst=0":                   "--kube-api-burst=0 allow no request",
 		"--leader-elect-retry-period=0s":       "--leader-elect-retry-period=0s",
 		"--leader-elect-retry-period=5s":       "--leader-elect-retry-period=5s, --leader-elect-renew-deadline=10s",
-		"--leader-elect-lease-duration=10s":    "--leader-elect-lease-duration=10s do not fit",
+		"--leader-elect-lease-duration=10s":    "--leader-elect-lease-duration=10s are inconsistent",
 		"--leader-elect=false --leader-elect-lease-duration=10s": "",
 	} {
 		c, e := Client{QPS: 1, Burst: 2}, NewElection()

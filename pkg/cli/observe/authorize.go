@@ -59,15 +59,15 @@ func authorized(config *rest.Config, next http.Handler) (http.Handler, error) {
 		if err != nil || !ok {
 			// A cluster that does not answer authenticates no client.
 			logger.V(2).Info("A client of the metrics is not authenticated", "err", err)
-			http.Error(w, "the cluster does not accept this token: present the token of a service account of the cluster in which this program runs", http.StatusUnauthorized)
+			http.Error(w, "the cluster does not accept this token: use the token of a service account of the cluster in which this program runs", http.StatusUnauthorized)
 			return
 		}
 		decision, reason, err := authorize.Authorize(r.Context(), authorizer.AttributesRecord{
 			User: client.User, Verb: strings.ToLower(r.Method), Path: r.URL.Path,
 		})
 		if err != nil {
-			logger.Error(err, "Whether a client may read metrics can't be decided", "client", client.User.GetName())
-			http.Error(w, "the cluster did not answer whether this user may read metrics: try again", http.StatusServiceUnavailable)
+			logger.Error(err, "Can't check whether a client may read metrics", "client", client.User.GetName())
+			http.Error(w, "the cluster did not respond to the authorization check: try again", http.StatusServiceUnavailable)
 			return
 		}
 		if decision != authorizer.DecisionAllow {

@@ -21,7 +21,7 @@ type Options struct {
 
 // AddFlags adds the flags.
 func (o *Options) AddFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&o.Address, "bind-address", o.Address, "Where to serve /healthz, /livez and /readyz over HTTP, and /metrics unless --secure-metrics-address is given; empty for nowhere.")
+	fs.StringVar(&o.Address, "bind-address", o.Address, "Address on which to serve /healthz, /livez and /readyz over HTTP, and /metrics unless --secure-metrics-address is set; empty to disable.")
 	o.Metrics.AddFlags(fs)
 }
 

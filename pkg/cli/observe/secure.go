@@ -37,10 +37,10 @@ type Secure struct {
 
 // AddFlags adds the flags.
 func (s *Secure) AddFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&s.Address, "secure-metrics-address", s.Address, "Where to serve /metrics over HTTPS to clients whose token the cluster accepts and who may get the path /metrics; empty for nowhere. It is then not served over HTTP.")
-	fs.StringVar(&s.CertFile, "secure-metrics-cert-file", s.CertFile, "The certificate of --secure-metrics-address, read again when it changes. If absent, the program makes one that it signs itself.")
+	fs.StringVar(&s.Address, "secure-metrics-address", s.Address, "Address on which to serve /metrics over HTTPS, instead of HTTP, to clients whose token the cluster accepts and that may get the path /metrics; empty to disable.")
+	fs.StringVar(&s.CertFile, "secure-metrics-cert-file", s.CertFile, "The certificate of --secure-metrics-address, read again when it changes. Default: a self-signed certificate.")
 	fs.StringVar(&s.KeyFile, "secure-metrics-key-file", s.KeyFile, "The private key of that certificate.")
-	fs.StringVar(&s.Kubeconfig, "secure-metrics-kubeconfig", s.Kubeconfig, "How to reach the cluster that checks the tokens. If absent, the cluster in which the program runs, by its service account.")
+	fs.StringVar(&s.Kubeconfig, "secure-metrics-kubeconfig", s.Kubeconfig, "Kubeconfig of the cluster that checks the tokens. Default: the cluster in which the program runs, with its service account.")
 }
 
 // listenAddress returns an address with its port as package net takes it. An IPv6 address
@@ -63,15 +63,15 @@ func (s *Secure) Enabled() bool { return s.Address != "" }
 func (s *Secure) Validate() error {
 	if !s.Enabled() {
 		if s.CertFile != "" || s.KeyFile != "" || s.Kubeconfig != "" {
-			return errors.New("--secure-metrics-address is missing: the other --secure-metrics flags have no effect without it")
+			return errors.New("--secure-metrics-address is not set: set it, or remove the other --secure-metrics flags")
 		}
 		return nil
 	}
 	if _, err := listenAddress(s.Address); err != nil {
-		return fmt.Errorf("--secure-metrics-address: %w: give an address and a port, such as :9607", err)
+		return fmt.Errorf("--secure-metrics-address: %w: set an address and a port, such as :9607", err)
 	}
 	if (s.CertFile == "") != (s.KeyFile == "") {
-		return errors.New("--secure-metrics-cert-file and --secure-metrics-key-file belong together: give both, or none")
+		return errors.New("--secure-metrics-cert-file and --secure-metrics-key-file must be set together: set both, or none")
 	}
 	return nil
 }
@@ -83,7 +83,7 @@ func (s *Secure) Serve(ctx context.Context, metrics http.Handler) (stop func(), 
 	}
 	config, err := s.cluster()
 	if err != nil {
-		return nil, fmt.Errorf("--secure-metrics-address needs a cluster that checks tokens: %w: give --secure-metrics-kubeconfig", err)
+		return nil, fmt.Errorf("--secure-metrics-address requires a cluster that checks tokens: %w: set --secure-metrics-kubeconfig", err)
 	}
 	handler, err := authorized(config, metrics)
 	if err != nil {
@@ -133,22 +133,22 @@ func (s *Secure) certificate(ctx context.Context) (certificateFunc, error) {
 		}
 		go func() {
 			if err := watcher.Start(ctx); err != nil {
-				klog.FromContext(ctx).Error(err, "Changes of the metrics' certificate are not noticed", "file", s.CertFile)
+				klog.FromContext(ctx).Error(err, "Can't watch the metrics certificate for changes", "file", s.CertFile)
 			}
 		}()
 		return watcher.GetCertificate, nil
 	}
 	host, err := os.Hostname()
 	if err != nil {
-		return nil, fmt.Errorf("naming the metrics' certificate: %w", err)
+		return nil, fmt.Errorf("determine the hostname for the metrics certificate: %w", err)
 	}
 	certPEM, keyPEM, err := cert.GenerateSelfSignedCertKey(host, nil, nil)
 	if err != nil {
-		return nil, fmt.Errorf("making the metrics' certificate: %w", err)
+		return nil, fmt.Errorf("create the metrics certificate: %w", err)
 	}
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {
-		return nil, fmt.Errorf("making the metrics' certificate: %w", err)
+		return nil, fmt.Errorf("create the metrics certificate: %w", err)
 	}
 	return func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &pair, nil }, nil
 }

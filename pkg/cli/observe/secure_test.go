@@ -158,11 +158,11 @@ func TestSecureOwnCertificate(t *testing.T) {
 
 func TestSecureRefusals(t *testing.T) {
 	for want, s := range map[string]*Secure{
-		"--secure-metrics-address is missing":            {CertFile: "tls.crt", KeyFile: "tls.key"},
-		"--secure-metrics-address is missing: the other": {Kubeconfig: "kubeconfig"},
-		"give an address and a port":                     {Address: "9607"},
-		"belong together: give both, or none":            {Address: ":9607", CertFile: "tls.crt"},
-		"--secure-metrics-cert-file and":                 {Address: ":9607", KeyFile: "tls.key"},
+		"--secure-metrics-address is not set":     {CertFile: "tls.crt", KeyFile: "tls.key"},
+		"remove the other --secure-metrics flags": {Kubeconfig: "kubeconfig"},
+		"set an address and a port":               {Address: "9607"},
+		"must be set together: set both, or none": {Address: ":9607", CertFile: "tls.crt"},
+		"--secure-metrics-cert-file and":          {Address: ":9607", KeyFile: "tls.key"},
 	} {
 		if err := s.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %q", s, err, want)
@@ -170,9 +170,9 @@ func TestSecureRefusals(t *testing.T) {
 	}
 	t.Setenv("KUBERNETES_SERVICE_HOST", "")
 	for want, s := range map[string]*Secure{
-		"give --secure-metrics-kubeconfig": {Address: "127.0.0.1:0"},
-		"no such file":                     {Address: "127.0.0.1:0", Kubeconfig: "/nonexistent/kubeconfig"},
-		"--secure-metrics-cert-file: ":     {Address: "127.0.0.1:0", Kubeconfig: cluster(t), CertFile: "/nonexistent", KeyFile: "/nonexistent"},
+		"set --secure-metrics-kubeconfig": {Address: "127.0.0.1:0"},
+		"no such file":                    {Address: "127.0.0.1:0", Kubeconfig: "/nonexistent/kubeconfig"},
+		"--secure-metrics-cert-file: ":    {Address: "127.0.0.1:0", Kubeconfig: cluster(t), CertFile: "/nonexistent", KeyFile: "/nonexistent"},
 	} {
 		if stop, err := s.Serve(t.Context(), http.NotFoundHandler()); err == nil || !strings.Contains(err.Error(), want) {
 			if err == nil {

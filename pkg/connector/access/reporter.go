@@ -31,7 +31,7 @@ const (
 
 var connected = prometheus.NewGauge(prometheus.GaugeOpts{
 	Namespace: epic.MetricsNamespace, Subsystem: "connector", Name: "connected",
-	Help: "Whether EPIC lets the connector in: 1 or 0.",
+	Help: "1 if EPIC accepts the connector's credential, 0 otherwise.",
 })
 
 func init() { metrics.Registry.MustRegister(connected) }
@@ -67,7 +67,7 @@ func (r *Reporter) Run(ctx context.Context) {
 				pause, refused = every, r.Transport.Unauthorized()
 			}
 			if err := r.report(ctx, condition); err != nil && ctx.Err() == nil {
-				klog.FromContext(ctx).Error(err, "Can't report whether EPIC lets the connector in, trying again")
+				klog.FromContext(ctx).Error(err, "Can't report whether EPIC accepts the connector's credential, trying again")
 				pause = soon
 			}
 		}

@@ -33,7 +33,7 @@ const (
 const notRenewed = 7 * 24 * time.Hour
 
 // replace is what to do about a credential that EPIC does not accept.
-const replace = "Requests are served as before, and changes wait. Ask the platform team for a new manifest (epicctl connect), and apply it"
+const replace = "Requests are still served, but changes are not published. Ask the platform team for a new manifest (epicctl connect), and apply it"
 
 // State is what is known about the connector's access to EPIC.
 type State struct {
@@ -66,15 +66,15 @@ func Judge(s *State) metav1.Condition {
 	case apierrors.IsUnauthorized(s.Err):
 		return condition(metav1.ConditionFalse, ReasonCredentialRefused, "EPIC refuses the connector's credential: the cluster was disconnected, or the credential was revoked. %s", replace)
 	case apierrors.IsForbidden(s.Err):
-		return condition(metav1.ConditionFalse, ReasonAccessDenied, "EPIC knows the connector's credential, which has too few rights: %v. Ask the platform team to run epicctl connect again", s.Err)
+		return condition(metav1.ConditionFalse, ReasonAccessDenied, "The connector's credential lacks permissions: %v. Ask the platform team to run epicctl connect again", s.Err)
 	case s.Err != nil:
-		return condition(metav1.ConditionFalse, ReasonUnreachable, "EPIC does not answer: %v. Requests are served as before, and changes are published when it is back", s.Err)
+		return condition(metav1.ConditionFalse, ReasonUnreachable, "EPIC does not respond: %v. Requests are still served, and changes are published when EPIC is available again", s.Err)
 	case expires.IsZero():
 		return condition(metav1.ConditionTrue, ReasonConnected, "EPIC accepts the connector's credential, which does not expire")
 	case s.Renewal != nil:
-		return condition(metav1.ConditionTrue, ReasonRenewalFailing, "EPIC accepts the connector's credential until %s, and it can't be renewed: %v", at, s.Renewal)
+		return condition(metav1.ConditionTrue, ReasonRenewalFailing, "EPIC accepts the connector's credential until %s, but it can't be renewed: %v", at, s.Renewal)
 	case !s.Renewable && expires.Sub(s.Now) < notRenewed:
-		return condition(metav1.ConditionTrue, ReasonNotRenewed, "EPIC accepts the connector's credential until %s, and nothing renews it: replace the kubeconfig before that", at)
+		return condition(metav1.ConditionTrue, ReasonNotRenewed, "EPIC accepts the connector's credential until %s, and the connector is not configured to renew it: replace the kubeconfig before that", at)
 	}
 	return condition(metav1.ConditionTrue, ReasonConnected, "EPIC accepts the connector's credential until %s", at)
 }

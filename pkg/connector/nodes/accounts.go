@@ -99,7 +99,7 @@ func (a *Accounts) ensure(ctx context.Context, name string, node Node) (*corev1.
 			return nil, err
 		}
 		if nodes[types.UID(is.Annotations[UIDAnnotation])] == node.Address {
-			return nil, Refuse(http.StatusConflict, "node %s has the address %s in its status or annotation, which is that of node %s: give each node an address of its own with the annotation %snode-address",
+			return nil, Refuse(http.StatusConflict, "node %s has the address %s in its status or annotation, which belongs to node %s: set a unique address with the annotation %snode-address",
 				node.Name, node.Address, is.Annotations[NameAnnotation], epic.LabelPrefix)
 		}
 		// With the former account, the tokens of the node that is gone end.

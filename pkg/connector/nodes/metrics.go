@@ -11,7 +11,7 @@ import (
 
 var issued = prometheus.NewCounterVec(prometheus.CounterOpts{
 	Namespace: epic.MetricsNamespace, Subsystem: "connector", Name: "node_credential_requests_total",
-	Help: "Requests of client nodes for a credential, by result: issued, refused or failed.",
+	Help: "Credential requests from client nodes, by result: issued, refused or failed.",
 }, []string{"result"})
 
 func init() {

@@ -54,7 +54,7 @@ func (p *Pods) Node(ctx context.Context, token string) (string, error) {
 		Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: []string{nodeexchange.Audience}},
 	}, metav1.CreateOptions{})
 	if err != nil {
-		return "", fmt.Errorf("have the token reviewed: %w", err)
+		return "", fmt.Errorf("review the token: %w", err)
 	}
 	status := &review.Status
 	switch {
@@ -64,7 +64,7 @@ func (p *Pods) Node(ctx context.Context, token string) (string, error) {
 		// An API server that does not know audiences returns none.
 		return "", Refuse(http.StatusUnauthorized, "the token is not for the audience %s", nodeexchange.Audience)
 	case status.User.Username != serviceaccount.MakeUsername(p.Namespace, p.ServiceAccount):
-		return "", Refuse(http.StatusForbidden, "the token is that of %.253s, and nodes have those of the service account %s in %s", status.User.Username, p.ServiceAccount, p.Namespace)
+		return "", Refuse(http.StatusForbidden, "the token belongs to %.253s, but nodes use the service account %s in %s", status.User.Username, p.ServiceAccount, p.Namespace)
 	}
 	name, uid := one(status.User.Extra[serviceaccount.PodNameKey]), one(status.User.Extra[serviceaccount.PodUIDKey])
 	if name == "" || uid == "" {
@@ -73,17 +73,17 @@ func (p *Pods) Node(ctx context.Context, token string) (string, error) {
 	pod, err := p.Client.CoreV1().Pods(p.Namespace).Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		return "", Refuse(http.StatusForbidden, "the pod %s of the token does not exist any more", name)
+		return "", Refuse(http.StatusForbidden, "the token's pod %s no longer exists", name)
 	case err != nil:
 		return "", fmt.Errorf("read the pod of the token: %w", err)
 	case string(pod.UID) != uid || pod.Spec.ServiceAccountName != p.ServiceAccount || pod.DeletionTimestamp != nil:
-		return "", Refuse(http.StatusForbidden, "the token is that of an earlier pod %s", name)
+		return "", Refuse(http.StatusForbidden, "the token belongs to an earlier pod %s", name)
 	case pod.Spec.NodeName == "":
-		return "", Refuse(http.StatusForbidden, "the pod %s runs on no node yet", name)
+		return "", Refuse(http.StatusForbidden, "the pod %s is not scheduled to a node yet", name)
 	}
 	// Newer clusters also name the node in the token.
 	if on := one(status.User.Extra[serviceaccount.NodeNameKey]); on != "" && on != pod.Spec.NodeName {
-		return "", Refuse(http.StatusForbidden, "the token is that of a pod on node %.253s, and pod %s runs on %s", on, name, pod.Spec.NodeName)
+		return "", Refuse(http.StatusForbidden, "the token belongs to a pod on node %.253s, but pod %s runs on %s", on, name, pod.Spec.NodeName)
 	}
 	return pod.Spec.NodeName, nil
 }
@@ -91,11 +91,11 @@ func (p *Pods) Node(ctx context.Context, token string) (string, error) {
 // precheck refuses what can't pass, so it costs no review. It verifies nothing.
 func precheck(token string) error {
 	if token == "" {
-		return Refuse(http.StatusUnauthorized, "the request has no token: send the pod's in the header Authorization")
+		return Refuse(http.StatusUnauthorized, "the request has no token: send the pod's token in the header Authorization")
 	}
 	parts := strings.Split(token, ".")
 	if len(token) > maxToken || len(parts) != 3 {
-		return Refuse(http.StatusUnauthorized, "the token is no JSON web token")
+		return Refuse(http.StatusUnauthorized, "the token is not a JSON web token")
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
 	var claims struct {

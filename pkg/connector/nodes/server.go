@@ -82,7 +82,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) answer(ctx context.Context, r *http.Request) (*nodeexchange.Answer, string, error) {
 	switch {
 	case r.URL.Path != nodeexchange.Path:
-		return nil, "", Refuse(http.StatusNotFound, "there is %s, and nothing else", nodeexchange.Path)
+		return nil, "", Refuse(http.StatusNotFound, "unknown path: use %s", nodeexchange.Path)
 	case r.Method != http.MethodPost:
 		return nil, "", Refuse(http.StatusMethodNotAllowed, "send a POST request")
 	case !s.all.Allow():
@@ -100,7 +100,7 @@ func (s *Server) answer(ctx context.Context, r *http.Request) (*nodeexchange.Ans
 		return nil, "", err
 	}
 	if !s.mayAsk(name) {
-		return nil, name, Refuse(http.StatusTooManyRequests, "node %s asks too often: try again in %s", name, nodeEvery)
+		return nil, name, Refuse(http.StatusTooManyRequests, "node %s sends too many requests: try again in %s", name, nodeEvery)
 	}
 	node, err := s.Node(ctx, name)
 	if err != nil {
@@ -113,7 +113,7 @@ func (s *Server) answer(ctx context.Context, r *http.Request) (*nodeexchange.Ans
 	account, text, err := s.Token(ctx, node)
 	if err != nil {
 		if apierrors.IsUnauthorized(err) || apierrors.IsForbidden(err) || apierrors.IsNotFound(err) {
-			err = fmt.Errorf(`%w: if this cluster was disconnected, or was connected by an earlier release, the platform team connects it again with "epicctl connect"`, err)
+			err = fmt.Errorf(`%w: if this cluster was disconnected, or was connected by an earlier release, ask the platform team to connect it again with "epicctl connect"`, err)
 		}
 		return nil, name, err
 	}

@@ -71,7 +71,7 @@ func (s *Service) Start(ctx context.Context) error {
 	}
 	show := func(a *pki.ProxyAuthority) {
 		// Nodes see an authority before it signs: it is in the bundle for long before.
-		s.until(ctx, "Can't show the connector's certificate authority to nodes, trying again", func() error { return s.show(ctx, a) })
+		s.until(ctx, "Can't publish the connector's certificate authority to nodes, trying again", func() error { return s.show(ctx, a) })
 		credentials.SetAuthority(a)
 	}
 	go func() {
@@ -80,7 +80,7 @@ func (s *Service) Start(ctx context.Context) error {
 	}()
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Address)
 	if err != nil {
-		return fmt.Errorf("serve nodes: %w: give --node-bind-address", err)
+		return fmt.Errorf("serve nodes: %w: set --node-bind-address", err)
 	}
 	klog.FromContext(ctx).Info("Serving nodes", "address", listener.Addr().String())
 	serving := &http.Server{
@@ -168,11 +168,11 @@ func (s *Sweeper) Start(ctx context.Context) error {
 	for {
 		n, err := s.Accounts.Sweep(ctx)
 		if err != nil && ctx.Err() == nil && !reported {
-			klog.FromContext(ctx).Error(err, "Can't end the credentials of nodes that are gone, trying again")
+			klog.FromContext(ctx).Error(err, "Can't revoke the credentials of deleted nodes, trying again")
 		}
 		reported = err != nil
 		if n > 0 {
-			klog.FromContext(ctx).Info("Ended the credentials of nodes that are gone", "nodes", n)
+			klog.FromContext(ctx).Info("Revoked the credentials of deleted nodes", "nodes", n)
 		}
 		select {
 		case <-ctx.Done():

@@ -33,13 +33,13 @@ func (p *publisher) attach(route *Route, ref gatewayv1.ParentReference) *attachm
 		return nil
 	}
 	a := &attachment{ref: ref, gateway: gateway}
-	a.narrow(&listeners, gatewayv1.RouteReasonNoMatchingParent, "the reference names no listener of the "+string(parent.Kind)+": change its sectionName or its port",
+	a.narrow(&listeners, gatewayv1.RouteReasonNoMatchingParent, "the reference matches no listener of the "+string(parent.Kind)+": change its sectionName or its port",
 		func(l *listener) bool { return names(&ref, l) })
 	a.narrow(&listeners, gatewayv1.RouteReasonNotAllowedByListeners,
-		fmt.Sprintf("no listener that the reference names takes a %s of the namespace %s: change the listener's protocol or its allowedRoutes, or name another", route.Kind, route.GetNamespace()),
+		fmt.Sprintf("no listener that the reference names accepts a %s of the namespace %s: change the listener's protocol or its allowedRoutes, or refer to another listener", route.Kind, route.GetNamespace()),
 		func(l *listener) bool { return l.allowsKind(route.Kind) && p.allows(l, route.GetNamespace()) })
 	a.narrow(&listeners, gatewayv1.RouteReasonNoMatchingListenerHostname,
-		"no listener that the reference names has a hostname of the route's: change the hostnames of the one or the other",
+		"no listener that the reference names has a hostname of the route: change the hostnames of one of the two",
 		func(l *listener) bool { _, ok := hostnamesAt(l.host, route.Hostnames); return ok })
 	a.listeners = listeners
 	return a

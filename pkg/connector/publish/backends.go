@@ -158,7 +158,7 @@ type backend struct {
 func (p *publisher) resolve(route *Route, ref *gatewayv1.BackendObjectReference) (*backend, *problem) {
 	name, ok := ServiceOf(ref, route.GetNamespace())
 	if !ok {
-		return nil, problemf(string(gatewayv1.RouteReasonInvalidKind), "it names the kind %s of the group %q: only Services are backends",
+		return nil, problemf(string(gatewayv1.RouteReasonInvalidKind), "it names the kind %s of the group %q: use a Service",
 			ptr.Deref(ref.Kind, "Service"), ptr.Deref(ref.Group, ""))
 	}
 	f := from{route.Kind, route.GetNamespace()}
@@ -169,11 +169,11 @@ func (p *publisher) resolve(route *Route, ref *gatewayv1.BackendObjectReference)
 	service := p.view.Service(name)
 	switch {
 	case service == nil:
-		return nil, problemf(notFound, "there is no Service %s: create it, or change the reference", name)
+		return nil, problemf(notFound, "Service %s does not exist: create it, or change the reference", name)
 	case service.Spec.Type == corev1.ServiceTypeExternalName:
-		return nil, problemf(string(gatewayv1.RouteReasonInvalidKind), "the Service %s is of type ExternalName, which has no endpoints of its own: use another type", name)
+		return nil, problemf(string(gatewayv1.RouteReasonInvalidKind), "the Service %s is of type ExternalName, which has no endpoints: use another type", name)
 	case ref.Port == nil:
-		return nil, problemf(notFound, "it gives no port of the Service %s: add one", name)
+		return nil, problemf(notFound, "it does not specify a port of the Service %s: add one", name)
 	}
 	var other bool
 	for i := range service.Spec.Ports {
@@ -187,10 +187,10 @@ func (p *publisher) resolve(route *Route, ref *gatewayv1.BackendObjectReference)
 		other = true
 	}
 	if other {
-		return nil, problemf(string(gatewayv1.RouteReasonUnsupportedProtocol), "port %d of the Service %s is not for %s, which a %s carries: name another port",
+		return nil, problemf(string(gatewayv1.RouteReasonUnsupportedProtocol), "port %d of the Service %s does not use %s, which a %s requires: use another port",
 			*ref.Port, name, transportOf(route.Kind), route.Kind)
 	}
-	return nil, problemf(notFound, "the Service %s has no port %d: name one of its ports", name, *ref.Port)
+	return nil, problemf(notFound, "the Service %s has no port %d: use one of its ports", name, *ref.Port)
 }
 
 func protocolOf(port *corev1.ServicePort) corev1.Protocol {

@@ -39,8 +39,8 @@ func versionVerdict(versions map[string]string) verdict {
 	var v verdict
 	for _, name := range slices.Sorted(maps.Keys(versions)) {
 		if !strings.HasPrefix(versions[name], supportedVersion) {
-			v.refuse(string(gatewayv1.GatewayClassReasonUnsupportedVersion), fmt.Sprintf("the CustomResourceDefinition %s has the version %q, and %sx is supported: "+
-				"install that one of the experimental channel; other versions are served as far as they agree", name, versions[name], supportedVersion))
+			v.refuse(string(gatewayv1.GatewayClassReasonUnsupportedVersion), fmt.Sprintf("the CustomResourceDefinition %s has the version %q, but %sx is supported: "+
+				"install that version, experimental channel; other versions are served as far as they are compatible", name, versions[name], supportedVersion))
 		}
 	}
 	return v
@@ -54,9 +54,9 @@ func groupOf(config *Config, class *gatewayv1.GatewayClass) (string, verdict) {
 	if ref := class.Spec.ParametersRef; ref != nil {
 		switch {
 		case ref.Group != epic.GroupName || ref.Kind != GroupKind:
-			v.refuse(invalid, fmt.Sprintf("parametersRef names the kind %s of the group %q: name a %s of the group %s", ref.Kind, ref.Group, GroupKind, epic.GroupName))
+			v.refuse(invalid, fmt.Sprintf("parametersRef names the kind %s of the group %q: use a %s of the group %s", ref.Kind, ref.Group, GroupKind, epic.GroupName))
 		case ref.Namespace != nil && *ref.Namespace != "":
-			v.refuse(invalid, "parametersRef names a service group of EPIC, which is in no namespace of this cluster: remove its namespace")
+			v.refuse(invalid, "parametersRef names a service group of EPIC, which has no namespace in this cluster: remove the namespace")
 		}
 		name = ref.Name
 	}
@@ -71,11 +71,11 @@ func (c *Config) knowsGroup(name string) verdict {
 	var v verdict
 	switch {
 	case c.Groups != nil && c.Groups.Len() == 0:
-		v.refuse(string(gatewayv1.GatewayReasonInvalidParameters), "the account has no service group that it may use: ask the platform team for one")
+		v.refuse(string(gatewayv1.GatewayReasonInvalidParameters), "the account may not use any service group: ask the platform team for one")
 	case name == "":
-		v.refuse(string(gatewayv1.GatewayReasonInvalidParameters), "no service group is named: name one in the parametersRef of the GatewayClass, or start the connector with --service-group")
+		v.refuse(string(gatewayv1.GatewayReasonInvalidParameters), "no service group is set: set one in parametersRef of the GatewayClass, or start the connector with --service-group")
 	case c.Groups != nil && !c.Groups.Has(name):
-		v.refuse(string(gatewayv1.GatewayReasonInvalidParameters), fmt.Sprintf("the account may not use the service group %q: name one of %s", name, list(slices.Sorted(maps.Keys(c.Groups)))))
+		v.refuse(string(gatewayv1.GatewayReasonInvalidParameters), fmt.Sprintf("the account may not use the service group %q: use one of %s", name, list(slices.Sorted(maps.Keys(c.Groups)))))
 	}
 	return v
 }

@@ -102,7 +102,7 @@ func (p *publisher) acceptGateway(s *gatewayState) {
 		switch {
 		case ref.Group != epic.GroupName || ref.Kind != GroupKind:
 			s.accepted.refuse(string(gatewayv1.GatewayReasonInvalidParameters),
-				fmt.Sprintf("infrastructure.parametersRef names the kind %s of the group %q: name a %s of the group %s", ref.Kind, ref.Group, GroupKind, epic.GroupName))
+				fmt.Sprintf("infrastructure.parametersRef names the kind %s of the group %q: use a %s of the group %s", ref.Kind, ref.Group, GroupKind, epic.GroupName))
 		default:
 			if v := p.config.knowsGroup(ref.Name); v.no {
 				s.accepted.refuse(string(gatewayv1.GatewayReasonInvalidParameters), "infrastructure.parametersRef: "+v.message)
@@ -150,10 +150,10 @@ func (s *gatewayState) unusableAddress() verdict {
 	var v verdict
 	v4, v6, bad := s.addresses()
 	if len(bad) > 0 {
-		v.refuse(string(gatewayv1.GatewayReasonAddressNotUsable), strings.Join(bad, ", ")+" is no IP address: change it in addresses, or leave its value out")
+		v.refuse(string(gatewayv1.GatewayReasonAddressNotUsable), strings.Join(bad, ", ")+" is not an IP address: correct it in addresses, or leave its value out")
 	}
 	if len(v4) > 1 || len(v6) > 1 {
-		v.refuse(string(gatewayv1.GatewayReasonAddressNotUsable), fmt.Sprintf("a Gateway has one IPv4 and one IPv6 address at most, and %s are asked for: remove some of addresses",
+		v.refuse(string(gatewayv1.GatewayReasonAddressNotUsable), fmt.Sprintf("a Gateway can have one IPv4 and one IPv6 address, but %s are requested: remove some addresses",
 			addressText(append(v4, v6...))))
 	}
 	return v
@@ -384,7 +384,7 @@ func publishedState(s *gatewayState, remote Remote) published {
 	proxy := remote.Proxy
 	switch {
 	case proxy == nil:
-		v.refuse(pending, "EPIC has no gateway proxy for it yet")
+		v.refuse(pending, "EPIC has not created a gateway proxy for it yet")
 	case proxy.Spec.PublicAddress == "":
 		v.refuse(string(gatewayv1.GatewayReasonAddressNotAssigned), "EPIC has not assigned an address yet")
 	default:
@@ -392,7 +392,7 @@ func publishedState(s *gatewayState, remote Remote) published {
 		for _, want := range append(v4, v6...) {
 			if text := want.String(); text != proxy.Spec.PublicAddress && text != proxy.Spec.AltAddress {
 				v.refuse(string(gatewayv1.GatewayReasonAddressNotUsable),
-					fmt.Sprintf("it has the address %s, which does not change: create another Gateway for %s", proxy.Spec.PublicAddress, text))
+					fmt.Sprintf("it has the address %s, which can't change: create another Gateway for %s", proxy.Spec.PublicAddress, text))
 			}
 		}
 		v.each = !v.no

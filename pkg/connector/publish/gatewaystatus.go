@@ -53,14 +53,14 @@ func (p *publisher) gatewayStatus(s *gatewayState, published published, proxy *e
 	if len(invalid) > 0 && !accepted.no {
 		accepted = verdict{
 			reason:  string(gatewayv1.GatewayReasonListenersNotValid),
-			message: "these listeners are not valid: " + list(invalid) + "; their own conditions say why",
+			message: "these listeners are not valid: " + list(invalid) + ": see their conditions",
 			no:      !anyUsable(s.listeners),
 		}
 	}
 	c := conditions{generation: s.gateway.Generation}
 	c.state(string(gatewayv1.GatewayConditionAccepted), accepted, string(gatewayv1.GatewayReasonAccepted), "the Gateway is published in EPIC")
 	if serving == 0 && (!published.no || published.reason == string(gatewayv1.GatewayReasonPending)) {
-		published.verdict = verdict{reason: string(gatewayv1.GatewayReasonInvalid), message: "no listener can be served; their own conditions say why", no: true}
+		published.verdict = verdict{reason: string(gatewayv1.GatewayReasonInvalid), message: "no listener can be served: see their conditions", no: true}
 	}
 	message := ""
 	if proxy != nil {
@@ -78,12 +78,12 @@ func (p *publisher) gatewayStatus(s *gatewayState, published published, proxy *e
 		resolved.refuse(problem.reason, problem.message)
 	}
 	if len(unresolved) > 0 {
-		resolved.refuse(string(gatewayv1.GatewayReasonListenersNotResolved), "references of these listeners do not resolve: "+list(unresolved))
+		resolved.refuse(string(gatewayv1.GatewayReasonListenersNotResolved), "references of these listeners can't be resolved: "+list(unresolved))
 	}
 	c.state(string(gatewayv1.GatewayConditionResolvedRefs), resolved, string(gatewayv1.GatewayReasonResolvedRefs), "all references resolve")
 	if insecure(s.gateway) {
 		c.set(string(gatewayv1.GatewayConditionInsecureFrontendValidationMode), metav1.ConditionTrue, string(gatewayv1.GatewayReasonConfigurationChanged),
-			"clients without a valid certificate are let in: set mode to AllowValidOnly to change that")
+			"clients without a valid certificate are accepted: set mode to AllowValidOnly to refuse them")
 	}
 	status.Conditions = c.list
 	return status
@@ -123,7 +123,7 @@ func (l *listener) conditions(generation int64, published published) []metav1.Co
 		accepted.refuse(conflicted.reason, conflicted.message)
 		c.set(string(gatewayv1.ListenerConditionConflicted), metav1.ConditionTrue, conflicted.reason, conflicted.message)
 	} else {
-		c.set(string(gatewayv1.ListenerConditionConflicted), metav1.ConditionFalse, string(gatewayv1.ListenerReasonNoConflicts), "it conflicts with no other listener")
+		c.set(string(gatewayv1.ListenerConditionConflicted), metav1.ConditionFalse, string(gatewayv1.ListenerReasonNoConflicts), "it does not conflict with another listener")
 	}
 	c.state(string(gatewayv1.ListenerConditionAccepted), accepted, string(gatewayv1.ListenerReasonAccepted), "the listener is valid")
 	c.state(string(gatewayv1.ListenerConditionResolvedRefs), resolved, string(gatewayv1.ListenerReasonResolvedRefs), "all references resolve")
@@ -181,7 +181,7 @@ func (s *setState) verdict() verdict {
 	}
 	return verdict{
 		reason:  string(gatewayv1.ListenerSetReasonListenersNotValid),
-		message: fmt.Sprintf("these listeners are not valid: %s; their own conditions say why", list(invalid)),
+		message: fmt.Sprintf("these listeners are not valid: %s: see their conditions", list(invalid)),
 		no:      len(invalid) == len(s.listeners),
 	}
 }
@@ -194,7 +194,7 @@ func setStatus(s *gatewayState, set *setState, published published) gatewayv1.Li
 	if s.accepted.no && !set.allowed.no {
 		accepted = verdict{reason: string(gatewayv1.ListenerSetReasonParentNotAccepted), message: "its Gateway is not accepted", no: true}
 	}
-	c.state(string(gatewayv1.ListenerSetConditionAccepted), accepted, string(gatewayv1.ListenerSetReasonAccepted), "the Gateway takes its listeners")
+	c.state(string(gatewayv1.ListenerSetConditionAccepted), accepted, string(gatewayv1.ListenerSetReasonAccepted), "the Gateway accepts its listeners")
 	programmed := accepted
 	switch {
 	case accepted.no:

@@ -151,7 +151,7 @@ func (l *listener) setKinds() {
 	for _, k := range l.AllowedRoutes.Kinds {
 		if group := ptr.Deref(k.Group, gatewayv1.GroupName); group != gatewayv1.GroupName || !slices.Contains(supported, k.Kind) {
 			l.resolved.refuse(string(gatewayv1.ListenerReasonInvalidRouteKinds),
-				fmt.Sprintf("allowedRoutes names the kind %s of the group %s, which a listener for %s does not carry: it carries %s of the group %s",
+				fmt.Sprintf("allowedRoutes names the kind %s of the group %s, which a listener with the protocol %s does not support: use %s of the group %s",
 					k.Kind, group, l.Protocol, list(supported), gatewayv1.GroupName))
 			continue
 		}
@@ -237,7 +237,7 @@ func settleConflicts(before, own []*listener) {
 // listener, which may be another team's.
 func (l *listener) conflict(reason string) {
 	if reason != "" && !l.accepted.no {
-		l.conflicted.refuse(reason, fmt.Sprintf("another listener of the Gateway has port %d for %s%s: change the port or the hostname",
+		l.conflicted.refuse(reason, fmt.Sprintf("another listener of the Gateway uses port %d for %s%s: change the port or the hostname",
 			l.Port, transport(l.Protocol), hostText(l.host)))
 	}
 }

@@ -71,7 +71,7 @@ func (p *publisher) policyState(policy *gatewayv1.BackendTLSPolicy) *policyState
 	validation := &policy.Spec.Validation
 	if known := ptr.Deref(validation.WellKnownCACertificates, ""); len(validation.CACertificateRefs) == 0 && known != gatewayv1.WellKnownCACertificatesSystem {
 		s.accepted.refuse(string(gatewayv1.PolicyReasonInvalid),
-			fmt.Sprintf("wellKnownCACertificates %q is not supported: use System, or name certificates in caCertificateRefs", known))
+			fmt.Sprintf("wellKnownCACertificates %q is not supported: use System, or set caCertificateRefs", known))
 		return s
 	}
 	for _, ref := range validation.CACertificateRefs {
@@ -84,7 +84,7 @@ func (p *publisher) policyState(policy *gatewayv1.BackendTLSPolicy) *policyState
 		s.authorities = append(s.authorities, name)
 	}
 	if len(validation.CACertificateRefs) > 0 && len(s.authorities) == 0 {
-		s.accepted.refuse(string(gatewayv1.BackendTLSPolicyReasonNoValidCACertificate), "none of its caCertificateRefs can be used: "+s.resolved.message)
+		s.accepted.refuse(string(gatewayv1.BackendTLSPolicyReasonNoValidCACertificate), "none of its caCertificateRefs is valid: "+s.resolved.message)
 	}
 	return s
 }
@@ -140,7 +140,7 @@ func (p *publisher) placed(policy *gatewayv1.BackendTLSPolicy) verdict {
 		name := types.NamespacedName{Namespace: policy.Namespace, Name: string(target.Name)}
 		service := p.view.Service(name)
 		if !targets(target, name.Name) || service == nil {
-			v.refuse(string(gatewayv1.PolicyReasonTargetNotFound), fmt.Sprintf("there is no %s %s: change targetRefs[%d]", target.Kind, name, i))
+			v.refuse(string(gatewayv1.PolicyReasonTargetNotFound), fmt.Sprintf("%s %s does not exist: change targetRefs[%d]", target.Kind, name, i))
 			continue
 		}
 		section := ptr.Deref(target.SectionName, "")

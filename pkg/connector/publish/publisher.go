@@ -43,7 +43,7 @@ type gatewayState struct {
 // setState is a ListenerSet.
 type setState struct {
 	set *gatewayv1.ListenerSet
-	// allowed is whether the Gateway takes its listeners.
+	// allowed is whether the Gateway accepts its listeners.
 	allowed   verdict
 	listeners []*listener
 }
@@ -138,7 +138,7 @@ func (p *publisher) allowsSet(gateway *gatewayv1.Gateway, set *gatewayv1.Listene
 	from := ptr.Deref(namespaces.From, gatewayv1.NamespacesFromNone)
 	if !p.selects(from, namespaces.Selector, gateway.Namespace, set.Namespace) {
 		v.refuse(string(gatewayv1.ListenerSetReasonNotAllowed),
-			"the Gateway takes no ListenerSets of the namespace "+set.Namespace+": change its allowedListeners, or move the ListenerSet")
+			"the Gateway does not accept ListenerSets of the namespace "+set.Namespace+": change its allowedListeners, or move the ListenerSet")
 	}
 	return v
 }

@@ -73,7 +73,7 @@ func (p *publisher) reportListeners(all []*listener, proxy *epicv1.GWProxy) {
 		case maker != "" && !has(proxy, l):
 			l.reported.programmed = &metav1.Condition{
 				Status: metav1.ConditionFalse, Reason: string(gatewayv1.ListenerReasonInvalid),
-				Message: fmt.Sprintf("the cluster %q decides the listeners of the shared proxy, and it has none with this name, port, protocol and hostname: "+
+				Message: fmt.Sprintf("the cluster %q determines the listeners of the shared proxy and has none with this name, port, protocol and hostname: "+
 					"add it to the Gateway there", maker),
 			}
 			l.reported.absent = true

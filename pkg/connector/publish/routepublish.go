@@ -76,7 +76,7 @@ func (p *publisher) attachments(route *Route) []*attachment {
 			a.listeners = slices.DeleteFunc(a.listeners, func(l *listener) bool { return p.rejects(a.gateway, l, route) })
 			if len(a.listeners) == 0 {
 				a.accepted.refuse(string(gatewayv1.ListenerReasonHostnameConflict),
-					"an older route of another kind gets the requests for the same hostnames: change the hostnames of the one or the other")
+					"an older route of another kind gets the requests for the same hostnames: change the hostnames of one of the two")
 			}
 		}
 		all = append(all, a)
@@ -136,7 +136,7 @@ func (p *publisher) resolveAll(r *Route) (metav1.Object, verdict, []epicv1.Route
 		}
 	}
 	for _, field := range extensions(r.Object) {
-		resolved.refuse(string(gatewayv1.RouteReasonInvalidKind), field+": there are no filters of this kind, and requests get the status 500: remove it")
+		resolved.refuse(string(gatewayv1.RouteReasonInvalidKind), field+": filters of this kind are not supported, so requests get the status 500: remove it")
 	}
 	tls := map[string]epicv1.RouteBackend{}
 	for _, ref := range references(copied) {

@@ -52,7 +52,7 @@ func httpFilters(filters []gatewayv1.HTTPRouteFilter) verdict {
 		case !slices.Contains(supported, kind):
 			v.refuse(string(gatewayv1.RouteReasonUnsupportedValue), fmt.Sprintf("the filter type %s is not supported: use one of %s", kind, list(supported)))
 		case seen[kind] && slices.Contains(once, kind):
-			v.refuse(string(gatewayv1.RouteReasonIncompatibleFilters), fmt.Sprintf("the filter %s is there twice: merge the two", kind))
+			v.refuse(string(gatewayv1.RouteReasonIncompatibleFilters), fmt.Sprintf("the filter %s appears twice: merge the two", kind))
 		}
 		seen[kind] = true
 	}

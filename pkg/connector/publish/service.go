@@ -61,7 +61,7 @@ func Service(config *Config, view View, service *corev1.Service, remote Remote) 
 	}
 	group := cmp.Or(service.Annotations[ServiceGroupAnnotation], config.Group)
 	if v := config.knowsGroup(group); v.no {
-		r.Problem = v.message + "; a Service names one in its annotation " + ServiceGroupAnnotation
+		r.Problem = v.message + "; set it in the Service's annotation " + ServiceGroupAnnotation
 		return r
 	}
 	if key := service.Annotations[SharingKeyAnnotation]; key != "" {
@@ -91,7 +91,7 @@ func Service(config *Config, view View, service *corev1.Service, remote Remote) 
 	if want := service.Spec.LoadBalancerIP; want != "" {
 		address, err := netip.ParseAddr(want)
 		if err != nil {
-			r.Problem = fmt.Sprintf("loadBalancerIP is %q, which is no IP address: change it, or leave it out", want)
+			r.Problem = fmt.Sprintf("loadBalancerIP is %q, which is not an IP address: correct it, or leave it out", want)
 			return r
 		}
 		lb.Spec.PublicAddress = address.Unmap().String()
@@ -99,7 +99,7 @@ func Service(config *Config, view View, service *corev1.Service, remote Remote) 
 	for i := range service.Spec.Ports {
 		port := &service.Spec.Ports[i]
 		if protocol := protocolOf(port); protocol != corev1.ProtocolTCP && protocol != corev1.ProtocolUDP {
-			r.Problem = fmt.Sprintf("port %d is for %s, and proxies carry TCP and UDP: remove it", port.Port, protocol)
+			r.Problem = fmt.Sprintf("port %d uses %s, but proxies only support TCP and UDP: remove it", port.Port, protocol)
 			continue
 		}
 		published := epicv1.ServicePort{

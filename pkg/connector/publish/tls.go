@@ -37,14 +37,14 @@ func (p *publisher) certificate(f from, ref *gatewayv1.SecretObjectReference, in
 	group, kind := string(ptr.Deref(ref.Group, "")), string(ptr.Deref(ref.Kind, "Secret"))
 	name := types.NamespacedName{Namespace: string(ptr.Deref(ref.Namespace, gatewayv1.Namespace(f.namespace))), Name: string(ref.Name)}
 	if group != "" || kind != "Secret" {
-		return "", problemf(invalid, "a certificate is in a Secret of the core group, and %q names the kind %s of the group %q: name a Secret", ref.Name, kind, group)
+		return "", problemf(invalid, "a certificate must be in a Secret of the core group, but %q names the kind %s of the group %q: use a Secret", ref.Name, kind, group)
 	}
 	if !permits(p.view, f, object{"", "Secret", name.Namespace, name.Name}) {
 		return "", notPermitted(f, "Secret", name)
 	}
 	secret := p.view.Secret(name)
 	if secret == nil {
-		return "", problemf(invalid, "there is no Secret %s of the type %s: create it", name, corev1.SecretTypeTLS)
+		return "", problemf(invalid, "Secret %s of the type %s does not exist: create it", name, corev1.SecretTypeTLS)
 	}
 	if _, err := tls.X509KeyPair(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey]); err != nil {
 		return "", problemf(invalid, "the Secret %s must have a certificate in %s and its key in %s: %v", name, corev1.TLSCertKey, corev1.TLSPrivateKeyKey, err)
@@ -75,13 +75,13 @@ func (p *publisher) authority(group, kind string, name types.NamespacedName, inv
 			holder, data = s, s.Data[AuthorityKey]
 		}
 	default:
-		return "", problemf(badKind, "certificates of authorities are in a ConfigMap or a Secret, and %q names the kind %s of the group %q: name a ConfigMap", name.Name, kind, group)
+		return "", problemf(badKind, "CA certificates must be in a ConfigMap or a Secret, but %q names the kind %s of the group %q: use a ConfigMap", name.Name, kind, group)
 	}
 	switch {
 	case holder == nil && kind == "Secret":
-		return "", problemf(invalid, "there is no Secret %s of the type %s: create it, or name a ConfigMap", name, corev1.SecretTypeTLS)
+		return "", problemf(invalid, "Secret %s of the type %s does not exist: create it, or use a ConfigMap", name, corev1.SecretTypeTLS)
 	case holder == nil:
-		return "", problemf(invalid, "there is no %s %s: create it", kind, name)
+		return "", problemf(invalid, "%s %s does not exist: create it", kind, name)
 	}
 	if err := checkAuthorities(data); err != nil {
 		return "", problemf(invalid, "the %s %s must have PEM certificates in %s: %v", kind, name, AuthorityKey, err)
@@ -155,7 +155,7 @@ func (p *publisher) resolveCertificates(l *listener) {
 	}
 	invalid := string(gatewayv1.ListenerReasonInvalidCertificateRef)
 	if l.TLS == nil || len(l.TLS.CertificateRefs) == 0 {
-		l.resolved.refuse(invalid, "a listener that ends TLS sessions needs a certificate: add one to tls.certificateRefs")
+		l.resolved.refuse(invalid, "a listener that terminates TLS requires a certificate: add one to tls.certificateRefs")
 	} else {
 		for i := range l.TLS.CertificateRefs {
 			name, problem := p.certificate(from{l.owner.Kind, l.owner.Namespace}, &l.TLS.CertificateRefs[i], invalid)

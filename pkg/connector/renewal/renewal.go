@@ -43,7 +43,7 @@ const (
 var (
 	expiry = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Namespace: epic.MetricsNamespace, Subsystem: "connector", Name: "credential_expiry_timestamp_seconds",
-		Help: "When the connector's credential for EPIC expires.",
+		Help: "Time when the connector's credential for EPIC expires, in seconds since 1970.",
 	}, nil)
 	renewals = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: epic.MetricsNamespace, Subsystem: "connector", Name: "credential_renewals_total",

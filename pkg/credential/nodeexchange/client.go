@@ -71,11 +71,11 @@ func (c *Client) exchange(ctx context.Context) (netip.Addr, error) {
 	}
 	address, err := netip.ParseAddr(answer.Address)
 	if err != nil {
-		return netip.Addr{}, fmt.Errorf("the connector's answer has no address: %w", err)
+		return netip.Addr{}, fmt.Errorf("the connector's response has no address: %w", err)
 	}
 	got, err := credential.Parse(answer.Kubeconfig, "/")
 	if err != nil {
-		return netip.Addr{}, fmt.Errorf("the connector's answer has no kubeconfig: %w", err)
+		return netip.Addr{}, fmt.Errorf("the connector's response has no kubeconfig: %w", err)
 	}
 	return address, c.Transport.Set(got)
 }
@@ -91,7 +91,7 @@ func (c *Client) post(ctx context.Context) (*Answer, error) {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(authorities) {
-		return nil, fmt.Errorf("%s has no certificate in it", c.CAFile)
+		return nil, fmt.Errorf("%s contains no certificate", c.CAFile)
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -121,7 +121,7 @@ func (c *Client) post(ctx context.Context) (*Answer, error) {
 	}
 	answer := &Answer{}
 	if err := json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(answer); err != nil {
-		return nil, fmt.Errorf("the connector's answer can't be decoded: %w", err)
+		return nil, fmt.Errorf("can't decode the connector's response: %w", err)
 	}
 	return answer, nil
 }
@@ -140,7 +140,7 @@ func (c *Client) Problem(now time.Time) string {
 	has := c.Transport.Credential()
 	switch {
 	case has == nil && err == nil:
-		return "the connector has not given this node a credential for EPIC's API yet"
+		return "the connector has not issued a credential for EPIC's API to this node yet"
 	case has == nil:
 		return fmt.Sprintf("this node has no credential for EPIC's API: %v", err)
 	case err == nil:
@@ -152,7 +152,7 @@ func (c *Client) Problem(now time.Time) string {
 }
 
 // ErrMoved is that EPIC knows the node by another address than before.
-var ErrMoved = errors.New("EPIC knows this node by another address now")
+var ErrMoved = errors.New("the node's address in EPIC has changed")
 
 // Run renews the credential until ctx ends, at half of its life and when EPIC no longer accepts it.
 // It fails with ErrMoved if the node's address is not one of those
@@ -188,7 +188,7 @@ func (c *Client) Run(ctx context.Context, addresses ...netip.Addr) error {
 			continue
 		}
 		if len(addresses) > 0 && !slices.Contains(addresses, address) {
-			return fmt.Errorf("%w: %s; the program has to start again", ErrMoved, address)
+			return fmt.Errorf("%w: %s; the program must restart", ErrMoved, address)
 		}
 		klog.FromContext(ctx).V(1).Info("Renewed the node's credential", "expires", c.Transport.Credential().Expires)
 		failures, pause = 0, c.untilRenewal()

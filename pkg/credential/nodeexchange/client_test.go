@@ -71,7 +71,7 @@ func newConnector(t *testing.T) (*connector, *Client) {
 
 func TestExchange(t *testing.T) {
 	c, client := newConnector(t)
-	if text := client.Problem(time.Now()); !strings.Contains(text, "not given this node a credential") {
+	if text := client.Problem(time.Now()); !strings.Contains(text, "not issued a credential") {
 		t.Errorf("Before the first exchange: %q", text)
 	}
 	address, err := client.Exchange(t.Context())

@@ -69,7 +69,7 @@ func (r *Reader) Note() string {
 	if r.err != nil {
 		return fmt.Sprintf("Rates can't be read from %s: %v.", r.source, r.err)
 	}
-	return "Rates are those of the last 5 minutes, from " + r.source.String() + "."
+	return "Rates over the last 5 minutes, from " + r.source.String() + "."
 }
 
 // Namespace returns the rates of the proxies' pods in a namespace, by pod.
@@ -192,7 +192,7 @@ func parse(body []byte, err error) ([]sample, error) {
 		} `json:"data"`
 	}
 	if err := json.Unmarshal(body, &response); err != nil || response.Status == "" {
-		return nil, errors.New("its answer is not that of a Prometheus")
+		return nil, errors.New("its response is not that of a Prometheus server")
 	}
 	if response.Status != "success" {
 		return nil, errors.New(response.Error)
@@ -201,7 +201,7 @@ func parse(body []byte, err error) ([]sample, error) {
 	for _, result := range response.Data.Result {
 		var text string
 		if err := json.Unmarshal(result.Value[1], &text); err != nil {
-			return nil, errors.New("its answer has a value that is no text")
+			return nil, errors.New("its response contains a value that is not text")
 		}
 		value, err := strconv.ParseFloat(text, 64)
 		if err != nil || math.IsNaN(value) || math.IsInf(value, 0) || value < 0 {

@@ -45,12 +45,12 @@ func ParseSource(text string) (*Source, error) {
 	if strings.Contains(text, "://") {
 		u, err := url.Parse(text)
 		if err != nil || u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-			return nil, fmt.Errorf("--prometheus %q is no URL like http://127.0.0.1:9090", text)
+			return nil, fmt.Errorf("--prometheus %q is not a URL such as http://127.0.0.1:9090", text)
 		}
 		// A name could lead elsewhere.
 		address, err := netip.ParseAddr(u.Hostname())
 		if err != nil || !address.IsLoopback() {
-			return nil, fmt.Errorf("--prometheus %q is not on this machine: give an address such as http://127.0.0.1:9090, or NAMESPACE/SERVICE:PORT to ask through the kube-apiserver", text)
+			return nil, fmt.Errorf("--prometheus %q is not on this machine: use an address such as http://127.0.0.1:9090, or NAMESPACE/SERVICE:PORT to query it through the kube-apiserver", text)
 		}
 		return &Source{URL: strings.TrimSuffix(text, "/")}, nil
 	}
@@ -80,7 +80,7 @@ func (s *Source) asker(kube kubernetes.Interface) (ask, error) {
 		return s.direct(), nil
 	}
 	if kube == nil {
-		return nil, errors.New("this server runs alone, without Services: give --prometheus the URL of a Prometheus on this machine")
+		return nil, errors.New("this standalone server has no Services: set --prometheus to the URL of a Prometheus on this machine")
 	}
 	path := fmt.Sprintf("/api/v1/namespaces/%s/services/http:%s:%d/proxy/api/v1/query", s.Namespace, s.Service, s.Port)
 	return func(ctx context.Context, query string) ([]byte, error) {

@@ -43,7 +43,7 @@ func Endpoints(ctx context.Context, in Assignment) (*resource.Resource, []transl
 	made, problems := bounded(ctx, &in.Limits, in.Source, in.render)
 	if made == nil {
 		for i := range problems {
-			problems[i].Message += "; the endpoints are served without it until then"
+			problems[i].Message += "; until then, the endpoints are served without it"
 		}
 		return in.Plain, problems
 	}
@@ -125,7 +125,7 @@ func (in *Assignment) group(p *program, group *endpointv3.LocalityLbEndpoints) (
 				at := e.GetEndpoint().GetAddress().GetSocketAddress()
 				return nil, &fieldError{
 					fmt.Sprintf("endpoints[%d].lb_endpoints[%d].endpoint.address", i, j),
-					fmt.Sprintf("%.200q port %d is no endpoint of the cluster: write {{.Spec.Address}} and {{.Spec.Port.Port}}", at.GetAddress(), at.GetPortValue()),
+					fmt.Sprintf("%.200q port %d is not an endpoint of the cluster: write {{.Spec.Address}} and {{.Spec.Port.Port}}", at.GetAddress(), at.GetPortValue()),
 				}
 			}
 			e.GetEndpoint().Address = has.GetEndpoint().GetAddress()

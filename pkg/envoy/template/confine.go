@@ -113,7 +113,7 @@ func (c *confinement) value(path string, fd protoreflect.FieldDescriptor, v prot
 func (c *confinement) text(path, s string) {
 	for _, command := range []string{"%ENVIRONMENT", "%FILE_CONTENT", "%SECRET"} {
 		if strings.Contains(strings.ToUpper(s), command) {
-			c.refuse(path, "the command %s%% reads what is the gateway's: leave it out", command)
+			c.refuse(path, "the command operator %s%% reads data of the gateway: remove it", command)
 		}
 	}
 }
@@ -125,22 +125,22 @@ func (c *confinement) name(path string, fd protoreflect.FieldDescriptor, s strin
 	case s == "":
 	case full == "envoy.extensions.access_loggers.file.v3.FileAccessLog.path":
 		if s != "/dev/stdout" && s != "/dev/stderr" {
-			c.refuse(path, "an access log goes to /dev/stdout or /dev/stderr, not to the file %.200q: use one of the two", s)
+			c.refuse(path, "an access log can't be written to the file %.200q: use /dev/stdout or /dev/stderr", s)
 		}
 	case full == "envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig.name":
 		if !c.secrets[s] {
-			c.refuse(path, "there is no secret %.200q in the template that could be used: add it to envoyResources.secrets, with the name of a Secret in the proxy's namespace", s)
+			c.refuse(path, "the template has no usable secret %.200q: add it to envoyResources.secrets, with the name of a Secret in the proxy's namespace", s)
 		}
 	case full == "envoy.extensions.filters.network.http_connection_manager.v3.Rds.route_config_name":
 		if !c.routes[s] {
-			c.refuse(path, "there is no route configuration %.200q in the template: add it to envoyResources.routes", s)
+			c.refuse(path, "the template has no route configuration %.200q: add it to envoyResources.routes", s)
 		}
 	case clusterNames[full] || name == "cluster" || name == "cluster_name" || strings.HasSuffix(name, "_cluster"):
 		if !c.clusters[s] {
 			c.refuse(path, "the proxy has no cluster %.200q: use the name of a backend of its routes", s)
 		}
 	case namesFile(name) && !harmless[full]:
-		c.refuse(path, "the field may name a file or a socket of the gateway: leave it out")
+		c.refuse(path, "the field may name a file or a socket of the gateway: remove it")
 	}
 }
 

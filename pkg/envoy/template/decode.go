@@ -56,7 +56,7 @@ func decode(text string, s epicv1.EnvoySerialization, v *values, into proto.Mess
 	}
 	fields, ok := tree.(map[string]any)
 	if !ok {
-		return errors.New("is no object: write fields and their values")
+		return errors.New("is not an object: write fields and their values")
 	}
 	if v != nil {
 		fields, _ = v.into(fields).(map[string]any)
@@ -75,7 +75,7 @@ func decode(text string, s epicv1.EnvoySerialization, v *values, into proto.Mess
 		if _, after, ok := strings.Cut(words, "): "); ok && strings.HasPrefix(words, "(line ") {
 			words = after
 		}
-		return fmt.Errorf("is no %s: %s: use the fields of Envoy's API, version 3", into.ProtoReflect().Descriptor().Name(), words)
+		return fmt.Errorf("is not a valid %s: %s: use the fields of Envoy's API, version 3", into.ProtoReflect().Descriptor().Name(), words)
 	}
 	return nil
 }
@@ -95,7 +95,7 @@ func oneDocument(text []byte) error {
 
 func withoutAliases(n *yaml.Node) error {
 	if n.Kind == yaml.AliasNode {
-		return fmt.Errorf("line %d refers to a part of the document: write the part where it is meant", n.Line)
+		return fmt.Errorf("line %d refers to another part of the document: write that part here", n.Line)
 	}
 	for _, child := range n.Content {
 		if err := withoutAliases(child); err != nil {

@@ -93,10 +93,10 @@ var explained = []struct{ word, why string }{
 	{"injected_credentials", "it reads credentials of the gateway"},
 	{"aws", "it reads credentials of the gateway"},
 	{"gcp", "it reads credentials of the gateway"},
-	{"dynamic_forward_proxy", "it connects to addresses that are no endpoints of the proxy"},
-	{"original_dst", "it connects to addresses that are no endpoints of the proxy"},
-	{"internal_upstream", "it connects to addresses that are no endpoints of the proxy"},
-	{"clusters", "it finds endpoints elsewhere: use type EDS"},
+	{"dynamic_forward_proxy", "it connects to addresses that are not endpoints of the proxy"},
+	{"original_dst", "it connects to addresses that are not endpoints of the proxy"},
+	{"internal_upstream", "it connects to addresses that are not endpoints of the proxy"},
+	{"clusters", "it discovers endpoints itself: use type EDS"},
 	{"file", "it reads or writes files of the gateway"},
 }
 
@@ -106,12 +106,12 @@ func refusedExtension(url string) string {
 	if allowed[name] && url == "type.googleapis.com/"+name {
 		return ""
 	}
-	why := "it is not among those that are known to reach nothing but the proxy's own traffic"
+	why := "it is not on the list of extensions that only affect the proxy's own traffic"
 	for _, e := range explained {
 		if strings.Contains(name, e.word) {
 			why = e.why
 			break
 		}
 	}
-	return fmt.Sprintf("the extension %.200q may not be used in a template, since %s: leave it out", url, why)
+	return fmt.Sprintf("the extension %.200q may not be used in a template, because %s: remove it", url, why)
 }

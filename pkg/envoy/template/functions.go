@@ -123,7 +123,7 @@ func derefStr(value any) (string, error) {
 	case !v.IsValid():
 		return "", nil
 	case v.Kind() != reflect.String:
-		return "", fmt.Errorf("has a function for texts that gets a %s: give it a text", v.Type())
+		return "", fmt.Errorf("passes a %s to a text function: pass a text", v.Type())
 	}
 	return v.String(), nil
 }
@@ -154,7 +154,7 @@ func scalars(args []any) (plain []any, longest int, err error) {
 		case k == reflect.Bool:
 			plain = append(plain, v.Bool())
 		default:
-			return nil, 0, errors.New("has a print function that gets what is no text, number or truth value: name one of its fields")
+			return nil, 0, errors.New("prints a value that is not a text, number or boolean: select one of its fields")
 		}
 	}
 	return plain, longest, nil

@@ -61,7 +61,7 @@ func (b *budget) late() error {
 
 func (b *budget) enter() (string, error) {
 	if b.used.Depth++; b.used.Depth > b.limits.Depth {
-		return "", fmt.Errorf("uses templates inside of each other more than %d deep: use a range", b.limits.Depth)
+		return "", fmt.Errorf("nests templates more than %d levels deep: use a range", b.limits.Depth)
 	}
 	return b.step()
 }
@@ -74,7 +74,7 @@ func (b *budget) leave() string {
 // output counts bytes of the document.
 func (b *budget) output(n int) error {
 	if b.used.Output += n; b.used.Output > b.limits.Output {
-		return fmt.Errorf("yields more than %d bytes: shorten it", b.limits.Output)
+		return fmt.Errorf("renders more than %d bytes: shorten it", b.limits.Output)
 	}
 	return nil
 }
@@ -82,10 +82,10 @@ func (b *budget) output(n int) error {
 // text counts bytes that a function makes.
 func (b *budget) text(n int) error {
 	if n > maxPrint {
-		return fmt.Errorf("a function makes a text of up to %d bytes, more than %d: shorten it", n, maxPrint)
+		return fmt.Errorf("a function creates a text of up to %d bytes, more than the maximum of %d: shorten it", n, maxPrint)
 	}
 	if b.used.Text += n; b.used.Text > b.limits.Text {
-		return fmt.Errorf("its functions make more than %d bytes of text: shorten its loops", b.limits.Text)
+		return fmt.Errorf("its functions create more than %d bytes of text: shorten its loops", b.limits.Text)
 	}
 	return nil
 }

@@ -21,10 +21,10 @@ import (
 // endpoints are replaced if they are all the cluster's own.
 func endpointsByEDS(c *clusterv3.Cluster, v *clusterView) error {
 	if name := v.parameters.ClusterName; c.Name != name {
-		return &fieldError{"name", fmt.Sprintf("is %.200q, and a cluster has the name of its backend: write {{.ClusterName}}", c.Name)}
+		return &fieldError{"name", fmt.Sprintf("is %.200q, but a cluster must have the name of its backend: write {{.ClusterName}}", c.Name)}
 	}
 	if service := c.EdsClusterConfig.GetServiceName(); service != "" && service != c.Name {
-		return &fieldError{"eds_cluster_config.service_name", fmt.Sprintf("is %.200q, and a cluster has the endpoints of its own name: leave it out", service)}
+		return &fieldError{"eds_cluster_config.service_name", fmt.Sprintf("is %.200q, but a cluster must use the endpoints with its own name: remove it", service)}
 	}
 	switch _, custom := c.ClusterDiscoveryType.(*clusterv3.Cluster_ClusterType); {
 	case custom:
@@ -41,13 +41,13 @@ func endpointsByEDS(c *clusterv3.Cluster, v *clusterView) error {
 				if !own[endpointKey(at.GetAddress(), at.GetPortValue())] {
 					return &fieldError{
 						fmt.Sprintf("load_assignment.endpoints[%d].lb_endpoints[%d].endpoint.address", i, j),
-						fmt.Sprintf("%.200q port %d is no endpoint of the proxy: use type EDS", at.GetAddress(), at.GetPortValue()),
+						fmt.Sprintf("%.200q port %d is not an endpoint of the proxy: use type EDS", at.GetAddress(), at.GetPortValue()),
 					}
 				}
 			}
 		}
 	default:
-		return &fieldError{"type", fmt.Sprintf("%s finds endpoints elsewhere: use type EDS", c.GetType())}
+		return &fieldError{"type", fmt.Sprintf("%s discovers endpoints itself: use type EDS", c.GetType())}
 	}
 	c.LoadAssignment = nil
 	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS}
@@ -87,16 +87,16 @@ func (r *rendering) place(field string, l *listenerv3.Listener, p *ListenerParam
 		address, err := netip.ParseAddr(s.GetAddress())
 		switch {
 		case err != nil:
-			r.refuse(field, &fieldError{at, fmt.Sprintf("%.200q is no IP address: use one of the proxy's, or 0.0.0.0 for all of them", s.GetAddress())})
+			r.refuse(field, &fieldError{at, fmt.Sprintf("%.200q is not an IP address: use one of the proxy's addresses, or 0.0.0.0 for all of them", s.GetAddress())})
 		case s.GetPortValue() != uint32(p.Port):
-			r.refuse(field, &fieldError{at, fmt.Sprintf("listens on port %d, and the port is %d: write {{.Port}}", s.GetPortValue(), p.Port)})
+			r.refuse(field, &fieldError{at, fmt.Sprintf("listens on port %d, but the published port is %d: write {{.Port}}", s.GetPortValue(), p.Port)})
 		case s.GetProtocol() != protocol:
-			r.refuse(field, &fieldError{at, fmt.Sprintf("listens for %s, and the port is for %s: write {{.Protocol}}", s.GetProtocol(), protocol)})
+			r.refuse(field, &fieldError{at, fmt.Sprintf("listens for %s, but the published port is for %s: write {{.Protocol}}", s.GetProtocol(), protocol)})
 		case address.Unmap().IsUnspecified():
 			use = append(use, own...)
 			return true
 		case !slices.Contains(own, address.Unmap()):
-			r.refuse(field, &fieldError{at, fmt.Sprintf("%s is no address of the proxy: use one of %v, or 0.0.0.0 for all of them", address, own)})
+			r.refuse(field, &fieldError{at, fmt.Sprintf("%s is not an address of the proxy: use one of %v, or 0.0.0.0 for all of them", address, own)})
 		default:
 			use = append(use, address.Unmap())
 			return true

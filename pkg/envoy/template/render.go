@@ -46,7 +46,7 @@ func (v *values) put(value any) (string, error) {
 	}
 	switch k := r.Kind(); {
 	case !r.IsValid():
-		return "", errors.New("prints a value that is absent: ask for it with if or with first")
+		return "", errors.New("prints an absent value: check it with if or with first")
 	case k == reflect.String:
 		if err := v.budget.output(r.Len()); err != nil {
 			return "", err
@@ -56,7 +56,7 @@ func (v *values) put(value any) (string, error) {
 	case k == reflect.Bool || k >= reflect.Int && k <= reflect.Float64:
 		return fmt.Sprint(r.Interface()), nil
 	}
-	return "", fmt.Errorf("prints a whole %s: name one of its fields", r.Type())
+	return "", fmt.Errorf("prints a whole %s: select one of its fields", r.Type())
 }
 
 // restore puts the values into a text of the decoded document.

@@ -40,7 +40,7 @@ func (g *gateway) routesOf(c *collapsed) []Route {
 		}
 		for kind, has := range unseen(r) {
 			if has && slices.ContainsFunc(c.listeners, func(l *gatewayv1.Listener) bool { return g.attached(r, kind, l) }) {
-				g.notServed(r, "spec."+kind, "is not served, since envoy-templates see HTTP and TCP routes only: use a group without a template")
+				g.notServed(r, "spec."+kind, "is not served, because envoy-templates only support HTTP and TCP routes: use a group without a template")
 			}
 		}
 	}
@@ -95,7 +95,7 @@ func (g *gateway) httpRules(r *epicv1.GWRoute) []gatewayv1.HTTPRouteRule {
 		if ruleRedirect(*rule) {
 			rule.BackendRefs = nil
 		} else if total == 0 {
-			g.notServed(r, fmt.Sprintf("spec.http.rules[%d].backendRefs", i), "has no backend with a weight, for which envoy-templates have no answer: add one")
+			g.notServed(r, fmt.Sprintf("spec.http.rules[%d].backendRefs", i), "has no backend with a weight, which envoy-templates do not support: add one")
 			continue
 		}
 		matches := rule.Matches

@@ -6,25 +6,25 @@ import "google.golang.org/protobuf/reflect/protoreflect"
 
 const (
 	noFile       = "a file of the gateway can't be read: write the value inline"
-	noSocket     = "it changes how packets of the gateway are sent: leave it out"
-	noDiscovery  = "it is not served: write the configuration where it is meant"
+	noSocket     = "it changes how the gateway sends packets: remove it"
+	noDiscovery  = "it is not served: write the configuration where it is used"
 	onlyEDS      = "endpoints come from the operator: use type EDS"
-	noChoice     = "a request can't name its cluster: use cluster or weighted_clusters"
-	noCode       = "it loads an extension that is not known to reach nothing but the proxy's own traffic: leave it out"
-	noOtherPlace = "a listener takes connections at the proxy's own addresses only: leave it out"
+	noChoice     = "a request can't select its cluster: use cluster or weighted_clusters"
+	noCode       = "it loads an extension that is not on the list of extensions that only affect the proxy's own traffic: remove it"
+	noOtherPlace = "a listener only accepts connections at the proxy's own addresses: remove it"
 )
 
 // refusedMessages are messages that are refused wherever they are.
 var refusedMessages = map[protoreflect.FullName]string{
 	"envoy.config.core.v3.Pipe":                                                                 "a pipe is a socket of the gateway: use an address",
-	"envoy.config.core.v3.EnvoyInternalAddress":                                                 "there are no internal listeners: use an address",
+	"envoy.config.core.v3.EnvoyInternalAddress":                                                 "internal listeners are not supported: use an address",
 	"envoy.config.core.v3.WatchedDirectory":                                                     noFile,
 	"envoy.config.core.v3.SocketOption":                                                         noSocket,
 	"envoy.config.core.v3.SocketOptionsOverride":                                                noSocket,
 	"envoy.config.core.v3.BindConfig":                                                           noSocket,
 	"envoy.config.core.v3.ExtensionConfigSource":                                                noDiscovery,
 	"envoy.config.core.v3.EventServiceConfig":                                                   noDiscovery,
-	"envoy.config.core.v3.GrpcService.GoogleGrpc":                                               "it has channels and credentials of its own: use envoy_grpc",
+	"envoy.config.core.v3.GrpcService.GoogleGrpc":                                               "it has its own channels and credentials: use envoy_grpc",
 	"envoy.config.core.v3.ApiConfigSource":                                                      noDiscovery,
 	"envoy.config.core.v3.SelfConfigSource":                                                     noDiscovery,
 	"envoy.config.route.v3.Vhds":                                                                noDiscovery,
@@ -53,7 +53,7 @@ var refusedFields = map[protoreflect.FullName]string{
 	"envoy.config.core.v3.HealthCheck.event_log_path":               "events would be written to a file: leave it out",
 	"envoy.config.core.v3.HealthCheck.event_logger":                 noCode,
 	"envoy.config.core.v3.HealthCheck.event_service":                noDiscovery,
-	"envoy.config.core.v3.GrpcService.google_grpc":                  "it has channels and credentials of its own: use envoy_grpc",
+	"envoy.config.core.v3.GrpcService.google_grpc":                  "it has its own channels and credentials: use envoy_grpc",
 
 	"envoy.config.cluster.v3.Cluster.cluster_type":                              onlyEDS,
 	"envoy.config.cluster.v3.Cluster.load_assignment":                           onlyEDS,
@@ -66,8 +66,8 @@ var refusedFields = map[protoreflect.FullName]string{
 	"envoy.config.cluster.v3.Cluster.filters":                                   noCode,
 	"envoy.config.cluster.v3.Cluster.transport_socket_matcher":                  noCode,
 	"envoy.config.endpoint.v3.ClusterLoadAssignment.named_endpoints":            onlyEDS,
-	"envoy.config.endpoint.v3.Endpoint.health_check_config":                     "the address of health checks is the endpoint's: leave it out",
-	"envoy.config.endpoint.v3.Endpoint.additional_addresses":                    "an endpoint has one address: leave it out",
+	"envoy.config.endpoint.v3.Endpoint.health_check_config":                     "health checks use the endpoint's address: remove it",
+	"envoy.config.endpoint.v3.Endpoint.additional_addresses":                    "an endpoint has one address: remove it",
 	"envoy.config.endpoint.v3.LocalityLbEndpoints.leds_cluster_locality_config": noDiscovery,
 	"envoy.config.endpoint.v3.LbEndpoint.endpoint_name":                         noDiscovery,
 

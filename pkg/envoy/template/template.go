@@ -213,7 +213,7 @@ func (r *rendering) render() {
 	}
 	if r.hasEdge() {
 		r.result.Problems = append(r.result.Problems, translate.Problem{
-			Object: r.proxy(), Field: "spec.edge", Reason: ReasonNotServed, Message: "has no effect, because the envoy-template sets everything: remove one of the two",
+			Object: r.proxy(), Field: "spec.edge", Reason: ReasonNotServed, Message: "has no effect, because the envoy-template replaces it: remove one of the two",
 		})
 	}
 	if len(t.Runtimes) > 0 {
@@ -251,7 +251,7 @@ func (r *rendering) put(field string, typ resource.Type, name string, m proto.Me
 		err = r.result.Resources.Add(made)
 	}
 	if err != nil {
-		r.refuse(field, fmt.Errorf("%w: give each a name of its own", err))
+		r.refuse(field, fmt.Errorf("%w: give each a unique name", err))
 		return false
 	}
 	return true
@@ -323,12 +323,12 @@ func (r *rendering) secrets() {
 		s := &r.in.Template.EnvoyResources.Secrets[i]
 		field := fmt.Sprintf("secrets[%d]", i)
 		if s.Ref != nil && s.Ref.Namespace != "" && s.Ref.Namespace != r.proxy().Namespace {
-			r.refuse(field+".ref.namespace", fmt.Errorf("names the namespace %q, and a proxy uses Secrets of its own namespace %q only: leave it out", s.Ref.Namespace, r.proxy().Namespace))
+			r.refuse(field+".ref.namespace", fmt.Errorf("names the namespace %q, but a proxy can only use Secrets of its own namespace %q: remove it", s.Ref.Namespace, r.proxy().Namespace))
 			continue
 		}
 		secret := r.in.Secrets[secretName(s)]
 		if secret == nil {
-			r.leftOut("envoyResources."+field, fmt.Sprintf("there is no Secret %q in the namespace %s: make it, with the label epic.acnodal.io/use=proxy", secretName(s), r.proxy().Namespace))
+			r.leftOut("envoyResources."+field, fmt.Sprintf("Secret %q does not exist in the namespace %s: create it with the label epic.acnodal.io/use=proxy", secretName(s), r.proxy().Namespace))
 			continue
 		}
 		made, err := translate.SecretResource(s.Name, secret, r.proxy())

@@ -381,7 +381,7 @@ func TestEndpoints(t *testing.T) {
 	elsewhere := spec()
 	elsewhere.EnvoyResources.Endpoints[0].Value = "{cluster_name: east, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 169.254.169.254, port_value: 80}}}}]}]}"
 	made, problems = Endpoints(t.Context(), Assignment{Template: elsewhere, Source: in.Source, Plain: plain, Limits: limits})
-	if made.Version != plain.Version || len(problems) != 1 || !strings.Contains(problems[0].Message, "no endpoint of the cluster") {
+	if made.Version != plain.Version || len(problems) != 1 || !strings.Contains(problems[0].Message, "not an endpoint of the cluster") {
 		t.Errorf("endpoints elsewhere: %v", problems)
 	}
 	b.Cluster = "west"

@@ -83,7 +83,7 @@ func (g *gateway) externalAuth(r *route, field string, a *gatewayv1.HTTPExternal
 	if u == useGRPC {
 		if a.GRPCAuthConfig != nil && len(a.GRPCAuthConfig.AllowedRequestHeaders) > 0 {
 			g.unsupported(r, field+".externalAuth.grpc.allowedHeaders", string(gatewayv1.RouteReasonUnsupportedValue),
-				"is not applied: a gRPC service gets all headers of a request: leave the list out")
+				"is not applied, because a gRPC service gets all headers of a request: remove the list")
 		}
 		settings.ServiceOverride = &extauthzv3.CheckSettings_GrpcService{GrpcService: &corev3.GrpcService{
 			TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: cluster}},

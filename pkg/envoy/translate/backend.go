@@ -122,11 +122,11 @@ func (g *gateway) memberOf(r *route, field string, ref *gatewayv1.BackendObjectR
 	}
 	switch {
 	case ref.Group != nil && *ref.Group != "" || ref.Kind != nil && *ref.Kind != "Service":
-		g.unresolved(r, field, string(gatewayv1.RouteReasonInvalidKind), "its backend is a %s, and must be a Service: refer to one", kindOf(ref))
+		g.unresolved(r, field, string(gatewayv1.RouteReasonInvalidKind), "its backend is a %s: use a Service", kindOf(ref))
 		return m, false
 	case g.in.Services[m.Service] == nil:
 		g.unresolved(r, field, string(gatewayv1.RouteReasonBackendNotFound),
-			"no GWEndpointSlice belongs to its backend %q: create one whose spec.parentRef.uid is this", ref.Name)
+			"no GWEndpointSlice belongs to its backend %q: create one with this spec.parentRef.uid", ref.Name)
 		return m, false
 	}
 	return m, true
@@ -220,7 +220,7 @@ func (g *gateway) clientTLS(v *gatewayv1.BackendTLSPolicyValidation, http2 bool)
 			texts, names = append(texts, b.text), append(names, secret.Name)
 		}
 		if len(texts) == 0 {
-			return nil, errors.New("no authority for its certificate is named: add caCertificateRefs")
+			return nil, errors.New("no authority for its certificate is set: add caCertificateRefs")
 		}
 		name := g.validationContext("authorities/", names, texts, func(*tlsv3.CertificateValidationContext) {})
 		common.ValidationContextType = &tlsv3.CommonTlsContext_CombinedValidationContext{CombinedValidationContext: &tlsv3.CommonTlsContext_CombinedCertificateValidationContext{

@@ -70,11 +70,11 @@ func SecretResource(name string, secret *corev1.Secret, sources ...resource.Sour
 func readCertificate(secret *corev1.Secret) (*tlsv3.TlsCertificate, certificateChain, error) {
 	chain, key := secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey]
 	if len(chain) == 0 || len(key) == 0 {
-		return nil, nil, fmt.Errorf("it has no %s and %s: put a certificate and its key there", corev1.TLSCertKey, corev1.TLSPrivateKeyKey)
+		return nil, nil, fmt.Errorf("it has no %s and %s: add a certificate and its key", corev1.TLSCertKey, corev1.TLSPrivateKeyKey)
 	}
 	pair, err := tls.X509KeyPair(chain, key)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s and %s can't be used: %w: put a certificate and its key there", corev1.TLSCertKey, corev1.TLSPrivateKeyKey, err)
+		return nil, nil, fmt.Errorf("%s and %s can't be used: %w: replace them with a certificate and its key", corev1.TLSCertKey, corev1.TLSPrivateKeyKey, err)
 	}
 	if err := usableKey(pair.Leaf); err != nil {
 		return nil, nil, err
@@ -117,9 +117,9 @@ func usableKey(leaf *x509.Certificate) error {
 		}
 		return fmt.Errorf("its ECDSA key is on the curve %s: use P-256", key.Curve.Params().Name)
 	case ed25519.PublicKey:
-		return errors.New("its key is an Ed25519 key, which Envoy does not take: use an ECDSA key on P-256, or an RSA key")
+		return errors.New("its key is an Ed25519 key, which Envoy does not support: use an ECDSA key on P-256, or an RSA key")
 	}
-	return errors.New("its key is of an unknown kind: use an ECDSA key on P-256, or an RSA key")
+	return errors.New("its key has an unknown type: use an ECDSA key on P-256, or an RSA key")
 }
 
 // hasAuthorities reports whether a Secret has certificates of authorities and no certificate
@@ -150,7 +150,7 @@ func (t *translation) trusted(secret *corev1.Secret) *bundle {
 func authorities(secret *corev1.Secret) ([]byte, certificateChain, error) {
 	text := secret.Data[authoritiesKey]
 	if len(text) == 0 {
-		return nil, nil, fmt.Errorf("it has no %s: put the certificates of the authorities there", authoritiesKey)
+		return nil, nil, fmt.Errorf("it has no %s: add the CA certificates", authoritiesKey)
 	}
 	var plain bytes.Buffer
 	var all certificateChain
@@ -160,7 +160,7 @@ func authorities(secret *corev1.Secret) ([]byte, certificateChain, error) {
 			break
 		}
 		if block.Type != "CERTIFICATE" {
-			return nil, nil, fmt.Errorf("%s has a %q among certificates: remove it", authoritiesKey, block.Type)
+			return nil, nil, fmt.Errorf("%s contains a %q in addition to certificates: remove it", authoritiesKey, block.Type)
 		}
 		one, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
@@ -172,7 +172,7 @@ func authorities(secret *corev1.Secret) ([]byte, certificateChain, error) {
 		}
 	}
 	if plain.Len() == 0 {
-		return nil, nil, fmt.Errorf("%s has no certificate in PEM form: put the certificates of the authorities there", authoritiesKey)
+		return nil, nil, fmt.Errorf("%s has no certificate in PEM format: add the CA certificates", authoritiesKey)
 	}
 	return plain.Bytes(), all, nil
 }

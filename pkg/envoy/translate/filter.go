@@ -75,7 +75,7 @@ func (g *gateway) readFilters(r *route, field string, specs []gatewayv1.HTTPRout
 				g.externalAuth(r, at, f.ExternalAuth, &out)
 			}
 		default:
-			broken(string(gatewayv1.RouteReasonUnsupportedValue), "requests are answered with 500: a filter of type %s is not known here: use one of the Gateway API's own filters", f.Type)
+			broken(string(gatewayv1.RouteReasonUnsupportedValue), "requests are answered with 500: a filter of type %s is not supported: use one of the Gateway API's filters", f.Type)
 		}
 	}
 	if out.redirect != nil && out.rewrite != nil {

@@ -37,7 +37,7 @@ func Gateway(in GatewayInput) *Result {
 	g.readListeners()
 	g.readRoutes()
 	if len(g.where.addresses) == 0 {
-		g.problems.add(g.proxy, "spec.public-address", ReasonAddressMissing, "is %q, on which no proxy can listen: leave it out, and the server assigns one", in.Proxy.Spec.PublicAddress)
+		g.problems.add(g.proxy, "spec.public-address", ReasonAddressMissing, "is %q, on which no proxy can listen: leave it out, so the server assigns one", in.Proxy.Spec.PublicAddress)
 	} else {
 		g.renderPorts()
 	}

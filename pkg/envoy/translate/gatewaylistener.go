@@ -139,7 +139,7 @@ func (l *listener) allow(spec *gatewayv1.Listener, kinds ...gatewayv1.Kind) {
 	}
 	for _, k := range spec.AllowedRoutes.Kinds {
 		if k.Group != nil && *k.Group != group || !slices.Contains(kinds, k.Kind) {
-			l.refs.first(string(gatewayv1.ListenerReasonInvalidRouteKinds), "it allows routes of the kind %q, which a listener of protocol %s does not take: use %s", k.Kind, spec.Protocol, joined(kinds))
+			l.refs.first(string(gatewayv1.ListenerReasonInvalidRouteKinds), "it allows routes of the kind %q, which a listener with protocol %s does not support: use %s", k.Kind, spec.Protocol, joined(kinds))
 			continue
 		}
 		l.kinds = append(l.kinds, gatewayv1.RouteGroupKind{Group: &group, Kind: k.Kind})
@@ -172,7 +172,7 @@ func (l *listener) compare(o *listener) {
 	case l.class != o.class:
 		set(gatewayv1.ListenerReasonProtocolConflict, "and another protocol: use another port for one of them")
 	case l.class == classTCP || l.class == classUDP:
-		set(gatewayv1.ListenerReasonHostnameConflict, "and nothing tells their connections apart: use another port for one of them, or remove it")
+		set(gatewayv1.ListenerReasonHostnameConflict, "and their connections can't be distinguished: use another port for one of them, or remove it")
 	case l.hostname == o.hostname:
 		set(gatewayv1.ListenerReasonHostnameConflict, "and the same hostname: give one of them another hostname or port, or remove it")
 	}

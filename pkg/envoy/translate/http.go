@@ -94,7 +94,7 @@ func (g *gateway) collect(l *listener, group []*listener, hosts map[string][]ent
 			if other := kinds[host]; other != nil && other.kind != r.kind {
 				conflicts++
 				g.problems.add(r.source, "spec."+r.kind+".hostnames", ReasonRouteConflict,
-					"%s is not used at the listener %q: the older GWRoute %s is of the kind %s and has it: use another hostname", host, l.spec.Name, other.source.Name, other.routeKind)
+					"%s is not used on the listener %q: the older GWRoute %s, of the kind %s, uses it: use another hostname", host, l.spec.Name, other.source.Name, other.routeKind)
 				continue
 			}
 			domains = append(domains, host)
@@ -102,14 +102,14 @@ func (g *gateway) collect(l *listener, group []*listener, hosts map[string][]ent
 		if conflicts > 0 && len(domains) == 0 {
 			for _, p := range r.parents {
 				if slices.Contains(p.listeners, l) {
-					p.refused.first(ReasonRouteConflict, "older routes of another kind have all of its hostnames at the listener %q: use other hostnames", l.spec.Name)
+					p.refused.first(ReasonRouteConflict, "older routes of another kind use all of its hostnames on the listener %q: use other hostnames", l.spec.Name)
 				}
 			}
 			continue
 		}
 		n := g.matchesOf(r) * len(domains)
 		if g.envoyRoutes+n > maxEnvoyRoutes {
-			const message = "the proxy has more than %d routes, counting one for each match, hostname and listener, and older ones come first: use fewer matches and hostnames, or several gateway proxies"
+			const message = "the proxy has more than %d routes, counting each match, hostname and listener, and older routes take precedence: use fewer matches and hostnames, or several gateway proxies"
 			r.refuse(ReasonTooManyRoutes, fmt.Sprintf(message, maxEnvoyRoutes))
 			g.problems.add(r.source, "spec."+r.kind, ReasonTooManyRoutes, message, maxEnvoyRoutes)
 			continue

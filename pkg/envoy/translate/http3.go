@@ -37,7 +37,7 @@ func (g *gateway) overQUIC(k portKey, group []*listener) []*listener {
 		case other != nil:
 			g.problems.add(g.proxy, l.field, ReasonHTTP3Unavailable, "does not serve HTTP/3: the listener %q uses the UDP port %d: use another port for one of them", other.spec.Name, k.port)
 		case l.tls.authorities != "":
-			g.problems.add(g.proxy, l.field, ReasonHTTP3Unavailable, "does not serve HTTP/3: its clients need certificates, which are verified over TCP only: disable http3 in spec.edge, or remove the validation in gateway.tls.frontend")
+			g.problems.add(g.proxy, l.field, ReasonHTTP3Unavailable, "does not serve HTTP/3: it requires client certificates, which are only verified over TCP: disable http3 in spec.edge, or remove the validation in gateway.tls.frontend")
 		default:
 			all = append(all, l)
 		}

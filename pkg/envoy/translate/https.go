@@ -88,7 +88,7 @@ func (g *gateway) tlsChains(l *listener, group []*listener) []*listenerv3.Filter
 			}
 			if other := taken[host]; other != nil {
 				g.problems.add(r.source, "spec."+r.kind, ReasonRouteConflict,
-					"is not used for %s: the older GWRoute %s has this name at the listener %q: remove one of the two", host, other.source.Name, l.spec.Name)
+					"is not used for %s: the older GWRoute %s uses this name on the listener %q: remove one of the two", host, other.source.Name, l.spec.Name)
 				r.partial.first(ReasonRouteConflict, "the older GWRoute %s has %s", other.source.Name, host)
 				continue
 			}
@@ -104,7 +104,7 @@ func (g *gateway) tlsChains(l *listener, group []*listener) []*listenerv3.Filter
 			r.partial = verdict{}
 			for _, p := range r.parents {
 				if slices.Contains(p.listeners, l) {
-					p.refused.first(ReasonRouteConflict, "older routes have all of its names at the listener %q: remove one of them", l.spec.Name)
+					p.refused.first(ReasonRouteConflict, "older routes use all of its names on the listener %q: remove one of them", l.spec.Name)
 				}
 			}
 			continue

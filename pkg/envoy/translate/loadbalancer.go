@@ -21,7 +21,7 @@ func LoadBalancer(in LoadBalancerInput) *Result {
 	t := newTranslation("LoadBalancer", lb, in.Group, lb.Spec.Edge)
 	where := bindingOf(in.Options, lb.Spec.PublicAddress)
 	if len(where.addresses) == 0 {
-		t.problems.add(t.proxy, "spec.public-address", ReasonAddressMissing, "is %q, on which no proxy can listen: leave it out, and the server assigns one", lb.Spec.PublicAddress)
+		t.problems.add(t.proxy, "spec.public-address", ReasonAddressMissing, "is %q, on which no proxy can listen: leave it out, so the server assigns one", lb.Spec.PublicAddress)
 		return t.result()
 	}
 	seen := map[PublishedPort]bool{}
@@ -33,7 +33,7 @@ func LoadBalancer(in LoadBalancerInput) *Result {
 		case !ok:
 			t.problems.add(t.proxy, field, "ProtocolUnsupported", "is not served: its port is %d and its protocol %q: use a port from 1 to 65535, and TCP or UDP", p.Port, p.Protocol)
 		case seen[published]:
-			t.problems.add(t.proxy, field, ReasonPortConflict, "is published already by an entry before it: remove one of the two")
+			t.problems.add(t.proxy, field, ReasonPortConflict, "is already published by an earlier entry: remove one of the two")
 		default:
 			seen[published] = true
 			t.publish(where, published)

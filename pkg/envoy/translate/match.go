@@ -228,5 +228,5 @@ func unmatchable(p *gatewayv1.HTTPPathMatch) string {
 	if p != nil && p.Value != nil {
 		value = *p.Value
 	}
-	return fmt.Sprintf("matches no request: the path %q has a ? or #, and a path ends before them: match the query by queryParams", value)
+	return fmt.Sprintf("matches no request: the path %q contains ? or #, which are not part of a path: match the query with queryParams", value)
 }

@@ -198,6 +198,6 @@ func TestRouteConfigurationForm(t *testing.T) {
 		}
 	}
 	if found == 0 {
-		t.Error("there is no route configuration")
+		t.Error("has no route configuration")
 	}
 }

@@ -42,7 +42,7 @@ func remoteOf(lb *epicv1.LoadBalancer, published PublishedPort, reps []*epicv1.R
 		serves := portsOf(&rep.Spec.Port, ports)
 		if len(serves) == 0 {
 			found.add(SourceOf("RemoteEndpoint", rep), "spec.port", ReasonNoEndpointForPort,
-				"no published port of the load balancer %s leads to %s port %d: give it the name of a published port, or set targetPort there",
+				"no published port of the load balancer %s belongs to %s port %d: give it the name of a published port, or set targetPort there",
 				lb.Name, cmp.Or(rep.Spec.Port.Protocol, corev1.ProtocolTCP), rep.Spec.Port.Port)
 		}
 		for _, p := range serves {

@@ -72,7 +72,7 @@ func (r *rule) rewritePath(action *routev3.RouteAction, p *gatewayv1.HTTPPathMod
 
 func (r *rule) noPrefix() {
 	r.g.unsupported(r.from, r.field+".filters", string(gatewayv1.RouteReasonUnsupportedValue),
-		"requests are answered with 500 where the path is not matched by a prefix: ReplacePrefixMatch needs a match of type PathPrefix: use one, or ReplaceFullPath")
+		"requests are answered with 500 if the path is not matched by a prefix: ReplacePrefixMatch requires a match of type PathPrefix: use one, or ReplaceFullPath")
 }
 
 var redirectCodes = map[int]routev3.RedirectAction_RedirectResponseCode{
@@ -136,7 +136,7 @@ func (r *rule) redirect(envoy *routev3.Route, at place) {
 	if spec.Path == nil && scheme == own && port == at.listener.spec.Port && (spec.Hostname == nil || string(*spec.Hostname) == at.host) {
 		// It may still be meant: a 303 makes a client repeat a POST as a GET.
 		r.g.problems.add(r.from.source, r.field+".filters", ReasonRedirectLoop,
-			"the redirect leads requests for %s to where they came from, so most clients give up after some rounds: change the scheme, hostname, port or path", at.host)
+			"the redirect leads requests for %s to the same URL, so clients stop after several redirects: change the scheme, hostname, port or path", at.host)
 	}
 	envoy.Action = &routev3.Route_Redirect{Redirect: action}
 }

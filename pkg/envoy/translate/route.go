@@ -133,9 +133,9 @@ func (g *gateway) choose(r *route, p *parent) {
 	case len(named) == 0:
 		p.refused.first(string(gatewayv1.RouteReasonNoMatchingParent), "the gateway proxy %q has no listener with this sectionName and port: correct them, or leave them out", g.proxy.Name)
 	case len(allowed) == 0:
-		p.refused.first(string(gatewayv1.RouteReasonNotAllowedByListeners), "no listener that it refers to takes a route of kind %s: refer to another one, or change the listener's protocol or allowedRoutes", r.routeKind)
+		p.refused.first(string(gatewayv1.RouteReasonNotAllowedByListeners), "no listener that it refers to accepts a route of kind %s: refer to another one, or change the listener's protocol or allowedRoutes", r.routeKind)
 	case len(p.listeners) == 0:
-		p.refused.first(string(gatewayv1.RouteReasonNoMatchingListenerHostname), "no hostname of the route is one of a listener that it refers to: add a hostname below the listener's, or change the listener's")
+		p.refused.first(string(gatewayv1.RouteReasonNoMatchingListenerHostname), "no hostname of the route matches a listener that it refers to: add a hostname below the listener's, or change the listener's")
 	}
 }
 

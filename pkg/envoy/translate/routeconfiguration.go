@@ -72,7 +72,7 @@ func appendHosts(body []byte, hosts []virtualHost) ([]byte, error) {
 	var host []byte
 	for _, h := range hosts {
 		if !utf8.ValidString(h.name) {
-			return nil, fmt.Errorf("the hostname %q is no text", h.name)
+			return nil, fmt.Errorf("the hostname %q is not valid text", h.name)
 		}
 		host = appendField(host[:0], fieldHostName, []byte(statisticName(h.name)))
 		host = appendField(host, fieldDomains, []byte(h.name))

@@ -133,7 +133,7 @@ func (r *rule) addBackend(field string, ref *gatewayv1.BackendRef, specs []gatew
 	f := &b.filters
 	if !f.broken && (f.redirect != nil || len(f.mirrors) > 0 || f.cors != nil || f.auth != nil || f.rewrite != nil && f.rewrite.Path != nil) {
 		r.g.unsupported(r.from, field+".filters", string(gatewayv1.RouteReasonUnsupportedValue),
-			"requests for this backend are answered with 500: a backend's filters can change headers and the hostname only: put the others into the rule's filters")
+			"requests for this backend are answered with 500: a backend's filters can only change headers and the hostname: move other filters to the rule")
 		f.broken = true
 	}
 	if f.broken {
@@ -194,7 +194,7 @@ func (r *rule) setClusters(action *routev3.RouteAction) bool {
 		if len(r.backends) == 0 {
 			r.g.problems.add(r.from.source, r.field, string(gatewayv1.RouteReasonBackendNotFound), "has no backend, so requests are answered with 500: add backendRefs, or a redirect")
 		} else {
-			r.g.problems.add(r.from.source, r.field+".backendRefs", ReasonNoWeight, "have a weight of 0 each, so requests are answered with 500: give one of them a weight")
+			r.g.problems.add(r.from.source, r.field+".backendRefs", ReasonNoWeight, "all have a weight of 0, so requests are answered with 500: set a weight above 0")
 		}
 		return false
 	}

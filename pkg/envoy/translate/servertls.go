@@ -62,10 +62,10 @@ func (g *gateway) readServerTLS(l *listener) {
 // certificateOf makes an SDS secret of the Secret that a reference names.
 func (g *gateway) certificateOf(ref *gatewayv1.SecretObjectReference) (string, error) {
 	if ref.Group != nil && *ref.Group != "" || ref.Kind != nil && *ref.Kind != "Secret" {
-		return "", errors.New("a certificate is in a Secret: refer to one")
+		return "", errors.New("a certificate must be in a Secret: refer to one")
 	}
 	if ref.Namespace != nil && *ref.Namespace != "" && string(*ref.Namespace) != g.proxy.Namespace {
-		return "", fmt.Errorf("it is in another namespace than the proxy: put it into %s, and leave the namespace out", g.proxy.Namespace)
+		return "", fmt.Errorf("it is in another namespace than the proxy: create it in %s, and remove the namespace from the reference", g.proxy.Namespace)
 	}
 	secret := g.in.Secrets[string(ref.Name)]
 	if secret == nil {
@@ -101,7 +101,7 @@ func (g *gateway) readClientValidation(l *listener, v *gatewayv1.FrontendTLSVali
 		case ref.Group != "" || ref.Kind != "Secret" && ref.Kind != "ConfigMap":
 			l.refs.first(string(gatewayv1.ListenerReasonInvalidCACertificateKind), "%s is of the kind %q: refer to a Secret", at, ref.Kind)
 		case ref.Namespace != nil && *ref.Namespace != "" && string(*ref.Namespace) != g.proxy.Namespace:
-			l.refs.first(string(gatewayv1.ListenerReasonRefNotPermitted), "%s is in another namespace: put it into %s", at, g.proxy.Namespace)
+			l.refs.first(string(gatewayv1.ListenerReasonRefNotPermitted), "%s is in another namespace: create it in %s", at, g.proxy.Namespace)
 		case secret == nil:
 			l.refs.first(string(gatewayv1.ListenerReasonInvalidCACertificateRef), "%s does not exist in the namespace %s: create the Secret", at, g.proxy.Namespace)
 		default:

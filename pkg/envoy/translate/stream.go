@@ -39,7 +39,7 @@ func (g *gateway) streamBackends(r *route) []gatewayv1.BackendRef {
 	rules := r.streamRules()
 	if len(rules) > 1 {
 		g.unsupported(r, fmt.Sprintf("spec.%s.rules[1]", r.kind), string(gatewayv1.RouteReasonUnsupportedValue),
-			"is not used: nothing tells its connections from those of the first rule: use one rule")
+			"is not used, because its connections can't be distinguished from those of the first rule: use one rule")
 	}
 	if len(rules) == 0 {
 		return nil
@@ -78,7 +78,7 @@ func (g *gateway) streamChain(name, stat, listener string, r *route) *listenerv3
 // are refused.
 func (g *gateway) oldest(l *listener) *route {
 	for _, later := range l.attached[1:] {
-		message := fmt.Sprintf("the listener %q has one already, the older GWRoute %s, and nothing tells their connections apart: remove one of the two, or use another port", l.spec.Name, l.attached[0].source.Name)
+		message := fmt.Sprintf("the listener %q already has one, the older GWRoute %s, and their connections can't be distinguished: remove one of the two, or use another port", l.spec.Name, l.attached[0].source.Name)
 		for _, p := range later.parents {
 			if slices.Contains(p.listeners, l) {
 				p.refused.first(ReasonRouteConflict, "%s", message)

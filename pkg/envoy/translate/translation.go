@@ -62,7 +62,7 @@ func newTranslation(kind string, object metav1.Object, group *epicv1.LBServiceGr
 	var refused []edge.Refusal
 	t.edge, refused = edge.Of(group, own)
 	for _, r := range refused {
-		t.problems.add(t.proxy, "spec.edge."+r.Field, ReasonOverrideNotAllowed, "has no effect, since it %s", r.Message)
+		t.problems.add(t.proxy, "spec.edge."+r.Field, ReasonOverrideNotAllowed, "has no effect, because it %s", r.Message)
 	}
 	t.parts = partsOf(&t.limits, &t.edge)
 	return t

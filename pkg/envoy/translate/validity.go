@@ -39,7 +39,7 @@ func (c certificateChain) checkValidity(now time.Time) (v verdict, until time.Ti
 		reason, end := validityOf(one, now)
 		switch reason {
 		case ReasonCertificateNotYetValid:
-			v.first(reason, "%s is valid from %s on, and clients refuse it until then: put a certificate there that is valid, or correct the clock", what, stamp(one.NotBefore))
+			v.first(reason, "%s is not valid before %s, and clients refuse it until then: use a valid certificate, or correct the clock", what, stamp(one.NotBefore))
 		case ReasonCertificateExpired:
 			v.first(reason, "%s expired at %s, and clients refuse it: renew it", what, stamp(one.NotAfter))
 		}
@@ -56,9 +56,9 @@ func (c certificateChain) checkAuthorities(now time.Time) (v verdict, until time
 		reason, end := validityOf(one, now)
 		switch reason {
 		case ReasonCertificateNotYetValid:
-			v.first(reason, "its authority %q is valid from %s on, and certificates that it signed are refused until then: put an authority there that is valid, or correct the clock", one.Subject.CommonName, stamp(one.NotBefore))
+			v.first(reason, "its authority %q is not valid before %s, and certificates that it signed are refused until then: use a valid authority, or correct the clock", one.Subject.CommonName, stamp(one.NotBefore))
 		case ReasonCertificateExpired:
-			v.first(reason, "its authority %q expired at %s, and certificates that it signed are refused: replace it, or remove it if others are there", one.Subject.CommonName, stamp(one.NotAfter))
+			v.first(reason, "its authority %q expired at %s, and certificates that it signed are refused: replace it, or remove it if there are others", one.Subject.CommonName, stamp(one.NotAfter))
 		}
 		until = Earliest(until, end)
 	}
@@ -158,5 +158,5 @@ func (g *gateway) checkHostname(l *listener, certificates []string) {
 		have = append(have, g.chains[name].names())
 	}
 	g.problems.add(g.proxy, l.field+".tls.certificateRefs", ReasonCertificateHostname,
-		"no certificate of the listener is for its hostname %s, and clients refuse them: they are for %s: name a Secret whose certificate has the hostname, or change the hostname", l.hostname, strings.Join(have, "; "))
+		"no certificate of the listener is for its hostname %s, so clients refuse them: they are for %s: use a Secret whose certificate has the hostname, or change the hostname", l.hostname, strings.Join(have, "; "))
 }

@@ -49,10 +49,10 @@ func TestCertificateValidity(t *testing.T) {
 		{"'*.example.com'", "valid", nil, now.Add(time.Hour + time.Second)},
 		{"a.example.com", "valid", nil, now.Add(time.Hour + time.Second)},
 		{"www.example.com", "expired", []string{`CertificateExpired spec.gateway.listeners[0].tls.certificateRefs[0] names the Secret "expired": the certificate expired at 2030-06-01T11:59:59Z, and clients refuse it: renew it`}, time.Time{}},
-		{"www.example.com", "early", []string{"CertificateNotYetValid spec.gateway.listeners[0].tls.certificateRefs[0] valid from 2030-06-01T12:01:00Z"}, now.Add(time.Minute)},
+		{"www.example.com", "early", []string{"CertificateNotYetValid spec.gateway.listeners[0].tls.certificateRefs[0] not valid before 2030-06-01T12:01:00Z"}, now.Add(time.Minute)},
 		{"www.example.com", "signed", []string{`CertificateExpired spec.gateway.listeners[0].tls.certificateRefs[0] of the authority "expired"`}, now.Add(time.Hour + time.Second)},
 		{"www.example.com", "valid}, {name: expired", []string{`CertificateExpired spec.gateway.listeners[0].tls.certificateRefs[1] "expired"`}, now.Add(time.Hour + time.Second)},
-		{"www.example.org", "valid", []string{"CertificateHostnameMismatch spec.gateway.listeners[0].tls.certificateRefs for its hostname www.example.org, and clients refuse them: they are for www.example.com, *.example.com"}, now.Add(time.Hour + time.Second)},
+		{"www.example.org", "valid", []string{"CertificateHostnameMismatch spec.gateway.listeners[0].tls.certificateRefs for its hostname www.example.org, so clients refuse them: they are for www.example.com, *.example.com"}, now.Add(time.Hour + time.Second)},
 		{"www.example.org", "valid}, {name: other", nil, now.Add(time.Hour + time.Second)},
 		{"a.b.example.com", "valid", []string{"CertificateHostnameMismatch spec.gateway.listeners[0].tls.certificateRefs a.b.example.com"}, now.Add(time.Hour + time.Second)},
 		{"'*.example.org'", "other", []string{"CertificateHostnameMismatch spec.gateway.listeners[0].tls.certificateRefs www.example.org, a, b, c, …:"}, now.Add(time.Hour + time.Second)},
@@ -120,7 +120,7 @@ func TestAuthorityValidity(t *testing.T) {
 	both := authority("both", -time.Hour, time.Hour)
 	both.Data["ca.crt"] = append(both.Data["ca.crt"], expired.Data["ca.crt"]...)
 	far := now.Add(240*time.Hour + time.Second)
-	const isExpired, isEarly = `"expired" expired at 2030-06-01T11:59:59Z, and certificates that it signed are refused`, `"early" is valid from 2030-06-01T12:01:00Z on`
+	const isExpired, isEarly = `"expired" expired at 2030-06-01T11:59:59Z, and certificates that it signed are refused`, `"early" is not valid before 2030-06-01T12:01:00Z`
 	for _, c := range []struct {
 		name, frontend, policy string
 		want                   []string // of each problem: kind, reason, field and a part of the message

@@ -56,7 +56,7 @@ func (v *Validator) runEnvoy(ctx context.Context, resources []*resource.Resource
 	case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return "", ctx.Err()
 	case ctx.Err() != nil:
-		return fmt.Sprintf("Envoy takes more than %s to read it", v.options.Timeout), nil
+		return fmt.Sprintf("Envoy took longer than %s to load it", v.options.Timeout), nil
 	case !errors.As(err, &exit):
 		return "", fmt.Errorf("run Envoy to check resources: %w", err)
 	}

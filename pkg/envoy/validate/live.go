@@ -236,7 +236,7 @@ func (l *live) Acknowledged(_ proxyidentity.Identity, a delta.Acknowledgment) {
 	l.judge.Do(func() {
 		for _, pod := range l.server.State(self.Proxy).Pods {
 			if pod.Version.Differs() != 0 {
-				klog.Background().Info("Configurations are checked by another version of Envoy than EPIC is made for; it may refuse what the proxies' Envoys accept, or the other way round",
+				klog.Background().Info("The validator's Envoy is not the version that EPIC is built for; it may reject configurations that the proxies' Envoys accept, and vice versa",
 					"version", pod.Version.String(), "madeFor", version.Made)
 			}
 		}
@@ -288,7 +288,7 @@ func (l *live) run(ctx context.Context) error {
 			wait = minRestart
 		}
 		wait = min(wait, maxRestart)
-		klog.FromContext(ctx).V(2).Info("The Envoy that checks resources exited; starting it again", "reason", err, "log", words, "wait", wait)
+		klog.FromContext(ctx).V(2).Info("The Envoy that checks resources exited; restarting it", "reason", err, "log", words, "wait", wait)
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait):

@@ -11,7 +11,7 @@ import (
 
 var seconds = metrics.NewHistogram(&metrics.HistogramOpts{
 	Namespace: epic.MetricsNamespace, Subsystem: "validate", Name: "envoy_seconds",
-	Help:           "Time that an Envoy took to check resources before they reach a proxy.",
+	Help:           "Run time of an Envoy that checked resources before they reach a proxy.",
 	Buckets:        []float64{.02, .05, .1, .2, .5, 1, 5, 20},
 	StabilityLevel: metrics.ALPHA,
 })

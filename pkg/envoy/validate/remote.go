@@ -119,19 +119,19 @@ func (c *Client) Check(ctx context.Context, resources ...*resource.Resource) (ma
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("ask the validator at %s: %w", c.socket, err)
+		return nil, fmt.Errorf("query the validator at %s: %w", c.socket, err)
 	}
 	defer response.Body.Close() //nolint:errcheck // it was only read
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return nil, fmt.Errorf("ask the validator at %s: %w", c.socket, err)
+		return nil, fmt.Errorf("query the validator at %s: %w", c.socket, err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the validator at %s answers %s: %.200s", c.socket, response.Status, answer)
+		return nil, fmt.Errorf("the validator at %s responded with %s: %.200s", c.socket, response.Status, answer)
 	}
 	var out reply
 	if err := json.Unmarshal(answer, &out); err != nil {
-		return nil, fmt.Errorf("cannot decode the answer of the validator at %s: %w", c.socket, err)
+		return nil, fmt.Errorf("cannot decode the response of the validator at %s: %w", c.socket, err)
 	}
 	refused := make(map[resource.Key]string, len(out.Refused))
 	for _, r := range out.Refused {

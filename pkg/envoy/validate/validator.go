@@ -198,7 +198,7 @@ func (v *Validator) sanity(ctx context.Context) error {
 		return err
 	}
 	if text != "" {
-		return fmt.Errorf("the Envoy that checks resources refuses even a configuration without any: %s", text)
+		return fmt.Errorf("the Envoy that checks resources rejects even an empty configuration: %s", text)
 	}
 	v.sane.Store(true)
 	return nil

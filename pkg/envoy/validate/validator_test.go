@@ -141,7 +141,7 @@ func TestCheckFails(t *testing.T) {
 		t.Errorf("without an Envoy: %v, %v", refused, err)
 	}
 	v.run = func(context.Context, []*resource.Resource) (string, error) { return "I refuse everything", nil }
-	if refused, err := v.Check(t.Context(), r); err == nil || !strings.Contains(err.Error(), "even a configuration without any: I refuse") || len(refused) > 0 {
+	if refused, err := v.Check(t.Context(), r); err == nil || !strings.Contains(err.Error(), "even an empty configuration: I refuse") || len(refused) > 0 {
 		t.Errorf("with an Envoy that is no use: %v, %v", refused, err)
 	}
 	v.run = func(_ context.Context, rs []*resource.Resource) (string, error) {

@@ -56,10 +56,10 @@ func newMeters() *meters {
 			Buckets:        []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 5, 30},
 			StabilityLevel: metrics.ALPHA,
 		}, []string{"type"}),
-		refusals:        counters("refusals_total", "Resources that a pod's Envoy refused."),
+		refusals:        counters("refusals_total", "Resources that a pod's Envoy rejected."),
 		bytesSent:       counters("sent_bytes_total", "Bytes of responses sent, before TLS."),
 		resourcesSent:   counters("sent_resources_total", "Resources sent."),
-		requestsDelayed: metrics.NewCounter(counterOpts("requests_delayed_total", "Requests of pods that had to wait because the pod sends too many.")),
+		requestsDelayed: metrics.NewCounter(counterOpts("requests_delayed_total", "Requests that were delayed because a pod sent too many.")),
 		unidentified:    metrics.NewCounter(counterOpts("unidentified_total", "Streams refused because the client did not prove which proxy it is.")),
 	}
 }

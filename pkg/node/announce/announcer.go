@@ -253,7 +253,7 @@ func (a *Announcer) Status(ctx context.Context) Status {
 		s.Problems = append(s.Problems, a.err.Error())
 	}
 	if a.labelsErr != nil && usesLabels(a.config) {
-		s.Problems = append(s.Problems, fmt.Sprintf("the labels of this node, by which BGP peers are chosen, can't be read: %v", a.labelsErr))
+		s.Problems = append(s.Problems, fmt.Sprintf("can't read the labels of this node, which select its BGP peers: %v", a.labelsErr))
 	}
 	return s
 }

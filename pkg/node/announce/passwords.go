@@ -20,7 +20,7 @@ type Passwords string
 
 // Get returns the password with a name.
 func (p Passwords) Get(name string) (string, error) {
-	way := fmt.Sprintf("add it to the Secret epic-bgp-passwords, or as a file to %s on this node", p)
+	way := fmt.Sprintf("add it to the Secret epic-bgp-passwords, or as a file in %s on this node", p)
 	if p == "" {
 		return "", fmt.Errorf("the password %q is not known: start the node program with --bgp-password-dir", name)
 	}

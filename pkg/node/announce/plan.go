@@ -68,7 +68,7 @@ func Make(c Config, n Node, has host.Announcements, password func(name string) (
 func (p *Plan) bgp(b *epicv1.BGP, n Node, has host.Announcements, password func(name string) (string, error)) {
 	asn, ok := number(b.ASN)
 	if !ok {
-		p.problem("spec.base.bgp.asn: %d is no autonomous system number", b.ASN)
+		p.problem("spec.base.bgp.asn: %d is not an autonomous system number", b.ASN)
 		return
 	}
 	p.Speaker.Local = speaker.Local{ASN: asn, RouterID: speaker.RouterID(n.Address), ListenPort: uint16(b.ListenPort)}
@@ -102,7 +102,7 @@ func (p *Plan) bgp(b *epicv1.BGP, n Node, has host.Announcements, password func(
 			continue
 		}
 		if other, twice := addresses[out.Address]; twice {
-			p.problem("BGP peer %s: its address %s is that of %s too: have a node-selector choose one of them for this node", peer.Name, out.Address, other)
+			p.problem("BGP peer %s: its address %s is also that of %s: use a node-selector that selects one of them for this node", peer.Name, out.Address, other)
 			continue
 		}
 		addresses[out.Address] = peer.Name
@@ -140,11 +140,11 @@ func number(n int64) (uint32, bool) {
 func sessionOf(p *epicv1.BGPPeer, restart time.Duration) (speaker.Peer, error) {
 	address, err := netip.ParseAddr(p.Address)
 	if err != nil || address.Zone() != "" {
-		return speaker.Peer{}, fmt.Errorf("address: %q is no IP address without a zone", p.Address)
+		return speaker.Peer{}, fmt.Errorf("address: %q is not an IP address without a zone", p.Address)
 	}
 	asn, ok := number(p.ASN)
 	if !ok {
-		return speaker.Peer{}, fmt.Errorf("asn: %d is no autonomous system number", p.ASN)
+		return speaker.Peer{}, fmt.Errorf("asn: %d is not an autonomous system number", p.ASN)
 	}
 	return speaker.Peer{
 		Name: p.Name, Address: address.Unmap(), ASN: asn, Port: uint16(p.Port),

@@ -64,12 +64,12 @@ func TestMake(t *testing.T) {
 		"one address in two racks": {
 			[]epicv1.BGPPeer{router("a", "192.0.2.1", on("rack", "a")), router("b", "192.0.2.1", on("rack", "b"))}, "a", "203.0.113.0/28", "", "",
 		},
-		"one address twice":     {[]epicv1.BGPPeer{router("a", "192.0.2.1"), router("b", "192.0.2.1")}, "a", "203.0.113.0/28", "", "its address 192.0.2.1 is that of a too"},
+		"one address twice":     {[]epicv1.BGPPeer{router("a", "192.0.2.1"), router("b", "192.0.2.1")}, "a", "203.0.113.0/28", "", "its address 192.0.2.1 is also that of a"},
 		"a password":            {[]epicv1.BGPPeer{router("a", "192.0.2.1", password("known"))}, "a", "203.0.113.0/28", "", ""},
 		"a missing password":    {[]epicv1.BGPPeer{router("a", "192.0.2.1", password("other"))}, "", "", "a", "BGP peer a: no such password"},
 		"another's password":    {[]epicv1.BGPPeer{router("a", "192.0.2.1", password("other"), on("rack", "b"))}, "", "", "", ""},
-		"an impossible address": {[]epicv1.BGPPeer{router("a", "fe80::1%eth0"), router("b", "x"), router("c", "192.0.2.3")}, "c", "203.0.113.0/28", "", "no IP address"},
-		"an impossible number":  {[]epicv1.BGPPeer{router("a", "192.0.2.1", func(p *epicv1.BGPPeer) { p.ASN = 1 << 32 })}, "", "", "", "no autonomous system number"},
+		"an impossible address": {[]epicv1.BGPPeer{router("a", "fe80::1%eth0"), router("b", "x"), router("c", "192.0.2.3")}, "c", "203.0.113.0/28", "", "not an IP address"},
+		"an impossible number":  {[]epicv1.BGPPeer{router("a", "192.0.2.1", func(p *epicv1.BGPPeer) { p.ASN = 1 << 32 })}, "", "", "", "not an autonomous system number"},
 		"an impossible selector": {[]epicv1.BGPPeer{router("a", "192.0.2.1", func(p *epicv1.BGPPeer) {
 			p.NodeSelector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: "Like"}}}
 		})}, "", "", "", "node-selector"},

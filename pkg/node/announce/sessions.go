@@ -32,7 +32,7 @@ func (a *Announcer) stopBFD(ctx context.Context) {
 		return
 	}
 	if err := a.options.Sessions.Save(saved); err != nil {
-		klog.FromContext(ctx).Error(err, "Cannot keep the BFD sessions; peers take the next program for another")
+		klog.FromContext(ctx).Error(err, "Cannot save the BFD sessions; peers will treat the next program as a new one")
 	}
 }
 
@@ -49,7 +49,7 @@ func (a *Announcer) resumeBFD(ctx context.Context) {
 	}
 	switch {
 	case err != nil:
-		klog.FromContext(ctx).Info("Cannot continue the BFD sessions of the program before", "err", err)
+		klog.FromContext(ctx).Info("Cannot continue the BFD sessions of the previous program", "err", err)
 	case found && a.options.Restarting:
 		a.bfd.Resume(saved)
 	}

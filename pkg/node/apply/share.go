@@ -52,7 +52,7 @@ func (c Counts) within(others Counts, was, plan *Plan) bool {
 	var short []string
 	leftOut := func(left, share int, what string) {
 		if left > 0 {
-			short = append(short, fmt.Sprintf("%d of its %s are left out: one account may have %d on this node", left, what, share))
+			short = append(short, fmt.Sprintf("%d of its %s are left out, because an account may have at most %d on this node", left, what, share))
 		}
 	}
 	var left int

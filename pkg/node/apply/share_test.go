@@ -91,7 +91,7 @@ func TestShares(t *testing.T) {
 		}
 	}
 	check("at the share", map[int]int{1: 40, 2: 10, 3: 50}, map[int]int{1: 8, 2: 2, 3: 10}, 3)
-	for _, text := range []string{"20 of its endpoints", "2 of its published ports", "may have 50"} {
+	for _, text := range []string{"20 of its endpoints", "2 of its published ports", "may have at most 50"} {
 		if !strings.Contains(problemsOf(a, more), text) {
 			t.Errorf("the problems of the object that exceeds the share are %q, want %q", problemsOf(a, more), text)
 		}

@@ -77,10 +77,10 @@ func OpenAttached(ctx context.Context, directory string, ns netns.NsHandle) (*At
 		_, err := file(path).Load(&r)
 		host := strings.TrimSuffix(filepath.Base(path), attachmentSuffix)
 		if err == nil && r.Plan.Host != host {
-			err = fmt.Errorf("%s: %w: it is about %s", path, statefile.ErrDamaged, r.Plan.Host)
+			err = fmt.Errorf("%s: %w: it belongs to %s", path, statefile.ErrDamaged, r.Plan.Host)
 		}
 		if errors.Is(err, statefile.ErrDamaged) {
-			klog.FromContext(ctx).Error(err, "Put an attachment's file aside; delete the proxy's pod if it has no connection")
+			klog.FromContext(ctx).Error(err, "Renamed an invalid attachment file; delete the proxy's pod if it has no connection")
 			if err := os.Rename(path, path+".damaged"); err != nil {
 				return nil, err
 			}
@@ -116,20 +116,20 @@ func (a *Attached) path(host string) string {
 func (a *Attached) Put(r Attachment) error {
 	host := r.Plan.Host
 	if host == "" || host != filepath.Base(host) {
-		return fmt.Errorf("%q cannot be an interface's name", host)
+		return fmt.Errorf("%q is not a valid interface name", host)
 	}
 	link, err := a.rt.LinkByName(host)
 	if err != nil {
 		return fmt.Errorf("the interface %s: %w", host, err)
 	}
 	if link.Attrs().Alias != r.Plan.Alias {
-		return fmt.Errorf("the interface %s is not that of %s", host, r.Plan.Pod)
+		return fmt.Errorf("the interface %s does not belong to %s", host, r.Plan.Pod)
 	}
 	r.Index = link.Attrs().Index
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err := file(a.path(host)).Save(r); err != nil {
-		return fmt.Errorf("keep the attachment %s: %w", host, err)
+		return fmt.Errorf("store the attachment %s: %w", host, err)
 	}
 	a.records[host], a.live[host] = r, r.Index
 	a.notify()
@@ -144,7 +144,7 @@ func (a *Attached) Delete(host string) error {
 		return nil
 	}
 	if err := os.Remove(a.path(host)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("forget the attachment %s: %w", host, err)
+		return fmt.Errorf("remove the attachment %s: %w", host, err)
 	}
 	delete(a.records, host)
 	delete(a.live, host)
@@ -269,7 +269,7 @@ func (a *Attached) watch(ctx context.Context, updates chan<- struct{}) {
 		links := make(chan netlink.LinkUpdate, 64)
 		err := netlink.LinkSubscribeWithOptions(links, done, netlink.LinkSubscribeOptions{Namespace: &a.ns})
 		if err != nil {
-			klog.FromContext(ctx).Error(err, "Cannot watch the kernel's interfaces, looking every few seconds")
+			klog.FromContext(ctx).Error(err, "Cannot watch the kernel's interfaces, polling every few seconds")
 		}
 		for open := err == nil; open; {
 			var u netlink.LinkUpdate

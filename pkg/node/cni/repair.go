@@ -93,7 +93,7 @@ func (s *Server) mendOne(ctx context.Context, r Attachment, now time.Time) error
 		if now.Sub(since) < goneGrace {
 			return nil
 		}
-		logger.Info("Removed the interface of a pod that is gone")
+		logger.Info("Removed the interface of a deleted pod")
 		return errors.Join(s.Worker.Detach("", r.Attachment), s.Attached.Delete(name))
 	}
 	delete(s.goneSince, name)
@@ -102,7 +102,7 @@ func (s *Server) mendOne(ctx context.Context, r Attachment, now time.Time) error
 	}
 	id, err := podnet.NetnsID(r.Netns)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && id != r.NetnsID {
-		logger.V(1).Info("Forgot an attachment whose network namespace is gone")
+		logger.V(1).Info("Removed an attachment whose network namespace no longer exists")
 		return s.Attached.Delete(name)
 	}
 	if err != nil {
@@ -110,9 +110,9 @@ func (s *Server) mendOne(ctx context.Context, r Attachment, now time.Time) error
 	}
 	index, err := s.Worker.Attach(r.Netns, r.Interface, &r.Plan)
 	if err != nil {
-		return fmt.Errorf("the interface was deleted, and making it again, which needs CAP_SYS_ADMIN and the mount of /run/netns, failed: %w", err)
+		return fmt.Errorf("the interface was deleted, and recreating it, which requires CAP_SYS_ADMIN and the mount of /run/netns, failed: %w", err)
 	}
 	r.Index = index
-	logger.Info("Recreated a proxy's interface that somebody had deleted")
+	logger.Info("Recreated a proxy's interface that was deleted")
 	return s.Attached.Put(r)
 }

@@ -84,13 +84,13 @@ func (l *Objects) Resolve(ctx context.Context, namespace, name string, uid types
 	lb, proxy := placement.OwnerName(pod, epic.OwningLoadBalancerLabel), placement.OwnerName(pod, epic.OwningProxyLabel)
 	switch {
 	case lb != "" && proxy != "":
-		return nil, &wire.RefusalError{Message: fmt.Sprintf("pod %s/%s has both labels %s and %s: a proxy runs for one object", namespace, name, epic.OwningLoadBalancerLabel, epic.OwningProxyLabel)}
+		return nil, &wire.RefusalError{Message: fmt.Sprintf("pod %s/%s has both labels %s and %s: remove one, because a proxy belongs to one object", namespace, name, epic.OwningLoadBalancerLabel, epic.OwningProxyLabel)}
 	case lb != "":
 		return l.loadBalancer(ctx, pod, lb)
 	case proxy != "":
 		return l.gwProxy(ctx, pod, proxy)
 	}
-	return nil, &wire.RefusalError{Message: fmt.Sprintf("pod %s/%s is labeled as a proxy, but neither %s nor %s says of what", namespace, name, epic.OwningLoadBalancerLabel, epic.OwningProxyLabel)}
+	return nil, &wire.RefusalError{Message: fmt.Sprintf("pod %s/%s is labeled as a proxy, but has neither the label %s nor %s", namespace, name, epic.OwningLoadBalancerLabel, epic.OwningProxyLabel)}
 }
 
 func (l *Objects) waitForPod(ctx context.Context, namespace, name string, uid types.UID) (*corev1.Pod, error) {
@@ -134,7 +134,7 @@ func (l *Objects) gwProxy(ctx context.Context, pod *corev1.Pod, name string) (*P
 }
 
 func unknown(kind proxies.Kind, pod *corev1.Pod, name string, err error) error {
-	return wire.Again("pod %s/%s is a proxy of the %s %s, which cannot be found: %v", pod.Namespace, pod.Name, kind, name, err)
+	return wire.Again("pod %s/%s is a proxy of the %s %s, which was not found: %v", pod.Namespace, pod.Name, kind, name, err)
 }
 
 func (l *Objects) proxy(ctx context.Context, pod *corev1.Pod, kind proxies.Kind, owner string, labels map[string]string, public, alternate string) (*Proxy, error) {
@@ -157,11 +157,11 @@ func (l *Objects) proxy(ctx context.Context, pod *corev1.Pod, kind proxies.Kind,
 	name := labels[epic.OwningServicePrefixLabel]
 	prefix, err := l.Prefix(ctx, name)
 	if err != nil {
-		return nil, wire.Again("%s has its address from the ServicePrefix %q, which cannot be found: %v", what, name, err)
+		return nil, wire.Again("%s has its address from the ServicePrefix %q, which was not found: %v", what, name, err)
 	}
 	p.Bridge = Bridge(prefix)
 	if p.Keep, err = l.Keep(ctx); err != nil {
-		return nil, wire.Again("what %s reaches by the cluster's own network cannot be found: %v", what, err)
+		return nil, wire.Again("can't determine what %s reaches through the cluster's network: %v", what, err)
 	}
 	return p, nil
 }
@@ -196,7 +196,7 @@ func Prefixes(field, text string) ([]netip.Prefix, error) {
 		}
 		p, err := netip.ParsePrefix(part)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %q is no network in CIDR form, such as 10.96.0.0/16", field, part)
+			return nil, fmt.Errorf("%s: %q is not a CIDR, such as 10.96.0.0/16", field, part)
 		}
 		out = append(out, p.Masked())
 	}

@@ -82,7 +82,7 @@ func TestResolve(t *testing.T) {
 		{name: "neither", pod: labelled("u", part, envoy), err: "neither"},
 		{name: "pod not known", err: "not known", again: true},
 		{name: "an older pod of that name", pod: gwpPod, uid: "other", err: "not known", again: true},
-		{name: "no object", pod: gwpPod, err: "cannot be found", again: true, spoil: func(o *Objects) {
+		{name: "no object", pod: gwpPod, err: "was not found", again: true, spoil: func(o *Objects) {
 			o.GWProxy = func(context.Context, string, string) (*epicv1.GWProxy, error) { return nil, missing }
 		}},
 		{name: "no address yet", pod: gwpPod, err: "no public address yet", again: true, spoil: func(o *Objects) {
@@ -91,7 +91,7 @@ func TestResolve(t *testing.T) {
 		{name: "no prefix", pod: gwpPod, err: "ServicePrefix", again: true, spoil: func(o *Objects) {
 			o.Prefix = func(context.Context, string) (*epicv1.ServicePrefix, error) { return nil, missing }
 		}},
-		{name: "nothing to keep", pod: gwpPod, err: "cluster's own network", again: true, spoil: func(o *Objects) {
+		{name: "nothing to keep", pod: gwpPod, err: "cluster's network", again: true, spoil: func(o *Objects) {
 			o.Keep = func(context.Context) ([]netip.Prefix, error) { return nil, missing }
 		}},
 	} {

@@ -151,7 +151,7 @@ func handle[In, Out any](mux *http.ServeMux, path string, f func(context.Context
 		code := http.StatusOK
 		err := d.Decode(&in)
 		if err != nil {
-			err = &wire.RefusalError{Message: "the plugin's request is not to be understood: " + err.Error()}
+			err = &wire.RefusalError{Message: "cannot decode the plugin's request: " + err.Error()}
 		} else {
 			out, err = f(r.Context(), in)
 		}
@@ -167,7 +167,7 @@ func handle[In, Out any](mux *http.ServeMux, path string, f func(context.Context
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(code)
 		if err := json.NewEncoder(w).Encode(out); err != nil {
-			klog.FromContext(r.Context()).V(2).Info("The CNI plugin hung up", "reason", err)
+			klog.FromContext(r.Context()).V(2).Info("The CNI plugin closed the connection", "reason", err)
 		}
 	})
 }
@@ -241,7 +241,7 @@ func (s *Server) check(ctx context.Context, r wire.Request) (wire.Answer, error)
 	if err != nil || answer.Plan == nil {
 		return answer, err
 	}
-	return wire.Answer{}, &wire.RefusalError{Message: fmt.Sprintf("pod %s/%s is a proxy, and has no public interface: delete the pod", r.PodNamespace, r.PodName)}
+	return wire.Answer{}, &wire.RefusalError{Message: fmt.Sprintf("pod %s/%s is a proxy but has no public interface: delete the pod", r.PodNamespace, r.PodName)}
 }
 
 // gc forgets the attachments of a network that are no longer valid.

@@ -120,7 +120,7 @@ func (t *Tracker) look(ctx context.Context) (left, decided bool) {
 		pods, err := t.pods(ctx, namespace)
 		cancel()
 		if err != nil && ctx.Err() == nil {
-			klog.FromContext(ctx).V(1).Info("Can't read which other proxies are ready", "namespace", namespace, "err", err)
+			klog.FromContext(ctx).V(1).Info("Can't check which other proxies are ready", "namespace", namespace, "err", err)
 		}
 		lists[namespace] = pods
 	}

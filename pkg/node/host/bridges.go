@@ -64,7 +64,7 @@ func (h *Host) reconcileBridge(b Bridge, link netlink.Link) (netlink.Link, int, 
 		}
 	}
 	if !ownBridge(link) {
-		return nil, changed, fmt.Errorf("an interface (%s) with this name is there and is not EPIC's: remove it, or name another in the pool's multus-bridge", link.Type())
+		return nil, changed, fmt.Errorf("an interface (%s) with this name exists and does not belong to EPIC: remove it, or change the pool's multus-bridge", link.Type())
 	}
 	a := link.Attrs()
 	for _, step := range []struct {

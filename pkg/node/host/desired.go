@@ -112,7 +112,7 @@ func (d Desired) normalize() (Desired, error) {
 		mtu, seen := bridges[b.Name]
 		switch {
 		case b.Name == "" || len(b.Name) > maxName || strings.ContainsAny(b.Name, "/ :%\t\n") || b.Name == "." || b.Name == "..":
-			errs = append(errs, fmt.Errorf("bridges[%d].name: %q cannot be an interface's name: use 1 to %d letters, digits and dashes", i, b.Name, maxName))
+			errs = append(errs, fmt.Errorf("bridges[%d].name: %q is not a valid interface name: use 1 to %d letters, digits and dashes", i, b.Name, maxName))
 		case b.MTU < 68 || b.MTU > 65535:
 			errs = append(errs, fmt.Errorf("bridges[%d].mtu: %d is not between 68 and 65535", i, b.MTU))
 		case seen && mtu != b.MTU:
@@ -128,7 +128,7 @@ func (d Desired) normalize() (Desired, error) {
 		a.Address = a.Address.Unmap()
 		switch {
 		case !a.Address.IsValid() || a.Address.IsUnspecified() || a.Address.IsMulticast() || a.Address.IsLoopback() || a.Address.Zone() != "":
-			errs = append(errs, fmt.Errorf("addresses[%d].address: %q is no unicast address", i, a.Address))
+			errs = append(errs, fmt.Errorf("addresses[%d].address: %q is not a unicast address", i, a.Address))
 			continue
 		case !a.Announce.IsValid() || !a.Announce.Contains(a.Address):
 			errs = append(errs, fmt.Errorf("addresses[%d].announce: %q does not contain %s", i, a.Announce, a.Address))
@@ -140,13 +140,13 @@ func (d Desired) normalize() (Desired, error) {
 		}
 		a.Announce = a.Announce.Masked()
 		if other, ok := announced[a.Announce]; ok && other != a.Bridge {
-			errs = append(errs, fmt.Errorf("addresses[%d].announce: %s leads to the bridge %s already, not to %s: give the two pools one bridge or a finer aggregation", i, a.Announce, other, a.Bridge))
+			errs = append(errs, fmt.Errorf("addresses[%d].announce: %s already leads to the bridge %s, not to %s: use one bridge for both pools, or a longer aggregation", i, a.Announce, other, a.Bridge))
 			continue
 		}
 		announced[a.Announce] = a.Bridge
 		if at, ok := byAddr[a.Address]; ok {
 			if out.Addresses[at].Bridge != a.Bridge || out.Addresses[at].Announce != a.Announce {
-				errs = append(errs, fmt.Errorf("addresses[%d].address: %s is there twice, with different routes", i, a.Address))
+				errs = append(errs, fmt.Errorf("addresses[%d].address: %s appears twice, with different routes", i, a.Address))
 				continue
 			}
 			out.Addresses[at].Ends = append(out.Addresses[at].Ends, a.Ends...)
@@ -196,7 +196,7 @@ func (d Desired) normalize() (Desired, error) {
 		case !o.Proxy.IsValid():
 			errs = append(errs, fmt.Errorf("directs[%d].proxy: is missing", i))
 		case o.Proxy.Is4() != o.Endpoint.Addr().Is4() || !o.Endpoint.Addr().IsValid() || o.Endpoint.Addr().Zone() != "":
-			errs = append(errs, fmt.Errorf("directs[%d].endpoint: %s is no address of the family of %s", i, o.Endpoint, o.Proxy))
+			errs = append(errs, fmt.Errorf("directs[%d].endpoint: %s is not of the same address family as %s", i, o.Endpoint, o.Proxy))
 		case o.Protocol == 0:
 			errs = append(errs, fmt.Errorf("directs[%d].protocol: is missing", i))
 		case o.Endpoint.Port() == 0:

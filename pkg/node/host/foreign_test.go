@@ -202,7 +202,7 @@ func TestForeignInterfaceWithTheBridgesName(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := w.host.Apply(w.desired)
-	if err == nil || !strings.Contains(err.Error(), "not EPIC's") || !strings.Contains(err.Error(), "multus-bridge") {
+	if err == nil || !strings.Contains(err.Error(), "does not belong to EPIC") || !strings.Contains(err.Error(), "multus-bridge") {
 		t.Errorf("got %v, want an error that names the way out", err)
 	}
 	link, err := w.node.Net.LinkByName(testBridge)
@@ -220,7 +220,7 @@ func TestForeignRouteOfAnAnnouncedPrefix(t *testing.T) {
 	}
 	w.node.Route(uplink, "203.0.113.0/24", "198.51.100.9")
 	_, err = w.host.Apply(w.desired)
-	if err == nil || !strings.Contains(err.Error(), "203.0.113.0/24") || !strings.Contains(err.Error(), "not EPIC's") {
+	if err == nil || !strings.Contains(err.Error(), "203.0.113.0/24") || !strings.Contains(err.Error(), "does not belong to EPIC") {
 		t.Errorf("got %v, want an error that names the route", err)
 	}
 	routes, err := w.node.Net.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{LinkIndex: uplink.Attrs().Index}, netlink.RT_FILTER_OIF)

@@ -76,7 +76,7 @@ func TestBrokenDesired(t *testing.T) {
 		{"bridge with a slash", Desired{Bridges: []Bridge{{Name: "../x", MTU: 1400}}}, "bridges[0].name"},
 		{"bridge without MTU", Desired{Bridges: []Bridge{{Name: "b"}}}, "bridges[0].mtu"},
 		{"bridge with two MTUs", Desired{Bridges: []Bridge{{Name: "b", MTU: 1400}, {Name: "b", MTU: 1500}}}, "bridges[1].mtu"},
-		{"no address", address(func(a *Address) { a.Address = netip.Addr{} }), "addresses[0].address"},
+		{"not of the same address family", address(func(a *Address) { a.Address = netip.Addr{} }), "addresses[0].address"},
 		{"multicast", address(func(a *Address) { a.Address = netip.MustParseAddr("224.0.0.1") }), "addresses[0].address"},
 		{"announce elsewhere", address(func(a *Address) { a.Announce = netip.MustParsePrefix("192.0.2.0/24") }), "addresses[0].announce"},
 		{"unknown bridge", address(func(a *Address) { a.Bridge = "x" }), "addresses[0].bridge"},

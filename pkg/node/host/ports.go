@@ -42,7 +42,7 @@ func (h *Host) reconcilePort(o *observed, port, bridge netlink.Link, isolated bo
 	changed := 0
 	if a.MasterIndex != bridge.Attrs().Index {
 		if other := o.links[a.MasterIndex]; a.MasterIndex != 0 && other != nil && !ownBridge(other) {
-			return 0, fmt.Errorf("it belongs to %s, which is not EPIC's: take it out of there", other.Attrs().Name)
+			return 0, fmt.Errorf("it is attached to %s, which does not belong to EPIC: detach it", other.Attrs().Name)
 		}
 		if err := h.rt.LinkSetMaster(port, bridge); err != nil {
 			return 0, h.stillPort(port, bridge, a.MasterIndex, fmt.Errorf("attach it: %w", err))

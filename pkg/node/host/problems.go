@@ -34,7 +34,7 @@ func (h *Host) Problems() []string {
 	out := sysctls("/proc/sys/net", four, six, "to its proxies")
 	chains, err := foreignChains(h.nft)
 	if err != nil {
-		return append(out, fmt.Sprintf("the firewall cannot be read (%v), so it is not known whether it lets visitors through", err))
+		return append(out, fmt.Sprintf("can't read the firewall (%v), so it is not known whether it allows visitors' packets", err))
 	}
 	h.fw.compare(h.nft)
 	for i, wanted := range []bool{four, six} {
@@ -54,14 +54,14 @@ func (h *Host) Problems() []string {
 func lostText(six bool, closed []foreignChain, bridges []string) string {
 	family := map[bool]string{false: "IPv4", true: "IPv6"}[six]
 	if len(closed) == 0 {
-		return fmt.Sprintf("another firewall drops %s packets of visitors to proxies: let what is forwarded to and from %s through", family, strings.Join(bridges, ", "))
+		return fmt.Sprintf("another firewall drops %s packets of visitors to proxies: allow packets forwarded to and from %s", family, strings.Join(bridges, ", "))
 	}
 	c := closed[0]
 	bridge := "BRIDGE"
 	if len(bridges) > 0 {
 		bridge = bridges[0]
 	}
-	return fmt.Sprintf("another firewall drops %s packets between visitors and proxies: the chain %s of the table %s %s has the policy drop; let them through with: nft insert rule %s %s %s oifname %s accept; nft insert rule %s %s %s iifname %s accept",
+	return fmt.Sprintf("another firewall drops %s packets between visitors and proxies: the chain %s of the table %s %s has the policy drop; allow them with: nft insert rule %s %s %s oifname %s accept; nft insert rule %s %s %s iifname %s accept",
 		family, c.name, c.family, c.table, c.family, c.table, c.name, bridge, c.family, c.table, c.name, bridge)
 }
 
@@ -75,16 +75,16 @@ func ForwardingProblems(four, six bool) []string {
 	out := sysctls("/proc/sys/net", four, six, "to its pods")
 	conn, err := openNFT(netns.None())
 	if err != nil {
-		return append(out, fmt.Sprintf("the firewall cannot be read (%v), so it is not known whether it lets packets to pods through", err))
+		return append(out, fmt.Sprintf("can't read the firewall (%v), so it is not known whether it allows packets to pods", err))
 	}
 	chains, err := foreignChains(conn)
 	if err != nil {
-		return append(out, fmt.Sprintf("the firewall cannot be read (%v), so it is not known whether it lets packets to pods through", err))
+		return append(out, fmt.Sprintf("can't read the firewall (%v), so it is not known whether it allows packets to pods", err))
 	}
 	for i, wanted := range []bool{four, six} {
 		for _, c := range chains {
 			if wanted && c.holds(i == 1) && !c.accepts {
-				out = append(out, fmt.Sprintf("the chain %s of the table %s %s drops everything that is forwarded, so nothing reaches the pods: accept there what is forwarded to and from them",
+				out = append(out, fmt.Sprintf("the chain %s of the table %s %s drops all forwarded packets, so none reach the pods: accept packets forwarded to and from pods there",
 					c.name, c.family, c.table))
 				break
 			}
@@ -209,11 +209,11 @@ func sysctls(root string, four, six bool, where string) []string {
 	check := func(path, setting, family string) {
 		data, err := os.ReadFile(filepath.Join(root, path))
 		if err != nil {
-			out = append(out, fmt.Sprintf("%s cannot be read (%v): it has to be 1, for the node to forward %s packets %s", setting, err, family, where))
+			out = append(out, fmt.Sprintf("can't read %s (%v): it must be 1 for the node to forward %s packets %s", setting, err, family, where))
 			return
 		}
 		if strings.TrimSpace(string(data)) == "0" {
-			out = append(out, fmt.Sprintf("%s is 0: the node forwards no %s packet %s; set it to 1 with: sysctl -w %s=1", setting, family, where, setting))
+			out = append(out, fmt.Sprintf("%s is 0, so the node does not forward %s packets %s: set it to 1 with: sysctl -w %s=1", setting, family, where, setting))
 		}
 	}
 	if four {

@@ -301,7 +301,7 @@ func (h *Host) addRoutes(fam int, want map[netip.Prefix]*netlink.Route, have map
 		default:
 			err := h.rt.RouteAdd(r)
 			if errors.Is(err, unix.EEXIST) {
-				err = errors.New("there is one that is not EPIC's: remove it, or change the pool's aggregation")
+				err = errors.New("there is one that does not belong to EPIC: remove it, or change the pool's aggregation")
 			}
 			if err != nil {
 				failed[dst] = true

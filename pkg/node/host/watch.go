@@ -49,7 +49,7 @@ func (h *Host) watch(ctx context.Context, events chan<- struct{}) {
 	}
 	for ctx.Err() == nil {
 		if err := h.watchOnce(ctx, notify); err != nil {
-			klog.FromContext(ctx).Error(err, "Cannot watch changes of the network, looking every few seconds", "interval", h.interval)
+			klog.FromContext(ctx).Error(err, "Cannot watch changes of the network, polling every few seconds", "interval", h.interval)
 		}
 		notify()
 		select {

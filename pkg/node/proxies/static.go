@@ -73,14 +73,14 @@ func ParseDescription(data []byte) ([]Interface, error) {
 		}
 		p.Pod = cmp.Or(p.Pod, p.Owner)
 		if k := (podKey{p.Namespace, p.Pod}); pods[k] {
-			wrong("pod", "%q is there twice in this namespace: give each proxy a name of its own", p.Pod)
+			wrong("pod", "%q appears twice in this namespace: give each proxy a unique name", p.Pod)
 		} else {
 			pods[k] = true
 		}
 		if p.Interface == "" || len(p.Interface) > 15 {
-			wrong("interface", "%q must be the name of the host's end, at most 15 characters", p.Interface)
+			wrong("interface", "%q must be the name of the interface's host end, at most 15 characters", p.Interface)
 		} else if names[p.Interface] {
-			wrong("interface", "%q is there twice: each proxy has an interface of its own", p.Interface)
+			wrong("interface", "%q appears twice: give each proxy its own interface", p.Interface)
 		}
 		names[p.Interface] = true
 		mac, err := net.ParseMAC(p.MAC)
@@ -112,7 +112,7 @@ func describedAddresses(texts []string, wrong func(field, format string, args ..
 		case a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() || a.IsLinkLocalUnicast():
 			wrong(field, "%s cannot be a public address", a)
 		case slices.ContainsFunc(out, func(b netip.Addr) bool { return a.Is4() == b.Is4() }):
-			wrong(field, "%s is the second of its family: a proxy has one of each at most", a)
+			wrong(field, "%s is the second address of its family: remove one, because a proxy has at most one of each", a)
 		default:
 			out = append(out, a)
 		}
@@ -217,7 +217,7 @@ func (s *Static) Run(ctx context.Context, changed func()) error {
 	defer close(done)
 	links := make(chan netlink.LinkUpdate, 64)
 	if err := netlink.LinkSubscribeWithOptions(links, done, netlink.LinkSubscribeOptions{Namespace: &s.ns}); err != nil {
-		return fmt.Errorf("follow the kernel's interfaces: %w", err)
+		return fmt.Errorf("watch the kernel's interfaces: %w", err)
 	}
 	changed()
 	tick := time.NewTicker(verifyInterval)
@@ -242,7 +242,7 @@ func (s *Static) Run(ctx context.Context, changed func()) error {
 			last = ""
 		case err.Error() != last:
 			last = err.Error()
-			klog.FromContext(ctx).Error(err, "Kept the proxies that were described before")
+			klog.FromContext(ctx).Error(err, "Keeping the previous description of proxies")
 		}
 		if different {
 			changed()

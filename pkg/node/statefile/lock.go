@@ -20,7 +20,7 @@ type Lock struct{ file *fileutil.LockedFile }
 // another process has it, the error states which.
 func Acquire(directory string) (*Lock, error) {
 	if err := os.MkdirAll(directory, 0o700); err != nil {
-		return nil, fmt.Errorf("make the state directory: %w", err)
+		return nil, fmt.Errorf("create the state directory: %w", err)
 	}
 	path := filepath.Join(directory, "lock")
 	file, err := fileutil.TryLockFile(path, os.O_CREATE|os.O_RDWR, 0o600)
@@ -29,7 +29,7 @@ func Acquire(directory string) (*Lock, error) {
 		if b, e := os.ReadFile(path); e == nil && len(b) > 0 {
 			holder = "process " + strings.TrimSpace(string(b))
 		}
-		return nil, fmt.Errorf("%s runs as the node program with the state directory %s: stop it, or give this one a directory of its own", holder, directory)
+		return nil, fmt.Errorf("another node program, %s, uses the state directory %s: stop it, or use another directory", holder, directory)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)

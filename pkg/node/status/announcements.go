@@ -30,7 +30,7 @@ func printAnnouncements(w io.Writer, r *Report) {
 		}
 	}
 	if len(a.Waiting) > 0 {
-		fmt.Fprint(w, "\nADDRESS THAT WAITS FOR TUNNELS\n")
+		fmt.Fprint(w, "\nADDRESS WAITING FOR TUNNELS\n")
 		for _, address := range a.Waiting {
 			fmt.Fprintf(w, "%s\n", address)
 		}

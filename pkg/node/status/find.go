@@ -28,11 +28,11 @@ func findSocket(usual, proc string) (string, error) {
 	others := runningSockets(proc)
 	switch len(others) {
 	case 0:
-		return "", fmt.Errorf("no node program runs on this machine: there is no socket %s, nor a process with %s", usual, socketFlag)
+		return "", fmt.Errorf("no node program is running on this machine: the socket %s does not exist, and no process has %s", usual, socketFlag)
 	case 1:
 		return others[0], nil
 	}
-	return "", fmt.Errorf("%d node programs run on this machine: choose one with %s\n  %s", len(others), socketFlag, strings.Join(others, "\n  "))
+	return "", fmt.Errorf("%d node programs are running on this machine: select one with %s\n  %s", len(others), socketFlag, strings.Join(others, "\n  "))
 }
 
 // runningSockets returns the sockets that the arguments of running programs name.

@@ -55,7 +55,7 @@ func ServeSocket(ctx context.Context, path string, source Source) error {
 func trace(w http.ResponseWriter, r *http.Request, source Source) {
 	id, err := strconv.ParseUint(r.PathValue("tunnel"), 10, 31)
 	if err != nil || id == 0 {
-		http.Error(w, fmt.Sprintf("%q is no tunnel's ID: give a number from 1 to 2147483647", r.PathValue("tunnel")), http.StatusBadRequest)
+		http.Error(w, fmt.Sprintf("%q is not a tunnel ID: specify a number from 1 to 2147483647", r.PathValue("tunnel")), http.StatusBadRequest)
 		return
 	}
 	if !ends(source, uint32(id)) {
@@ -172,10 +172,10 @@ func (c *Client) get(ctx context.Context, path string) (*http.Response, error) {
 	}
 	response, err := c.http.Do(request)
 	if errors.Is(err, fs.ErrPermission) {
-		return nil, fmt.Errorf("only root may ask the node program at %s", c.socket)
+		return nil, fmt.Errorf("only root may query the node program at %s", c.socket)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("no node program answers at %s: is it running? With another %s, give that here too: %w", c.socket, socketFlag, err)
+		return nil, fmt.Errorf("no node program responds at %s: check that it is running, and with which %s: %w", c.socket, socketFlag, err)
 	}
 	if response.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(response.Body, 4096))

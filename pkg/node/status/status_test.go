@@ -83,7 +83,7 @@ func TestPrint(t *testing.T) {
 		`web-1 +veth1 +7 +192.168.77.2`,
 		`5 +LoadBalancer epic-a/web +192.0.2.40:6080 +198.51.100.7:40001 +up +1.5s +20ms +2 +1464 +3 packets, 1.5 KiB +4 packets, 5 MiB`,
 		`6 +GWProxy epic-b/gw +192.0.2.40:6080 +- +no-key +- +-`, `wrong-remote +9`, `replay +1`,
-		`tor-1 +192.0.2.1 +Up +Up +10s +3`, `tor-2 +2001:db8::1 +Down +- +- +0 +no answer`, `203.0.113.0/28`, `203.0.113.6 +eth0 +Owner +02:00:00:00:00:01`, `WAITS FOR TUNNELS\n203.0.113.77`,
+		`tor-1 +192.0.2.1 +Up +Up +10s +3`, `tor-2 +2001:db8::1 +Down +- +- +0 +no answer`, `203.0.113.0/28`, `203.0.113.6 +eth0 +Owner +02:00:00:00:00:01`, `ADDRESS WAITING FOR TUNNELS\n203.0.113.77`,
 	} {
 		if !regexp.MustCompile(want).MatchString(b.String()) {
 			t.Errorf("%q is not in\n%s", want, b.String())
@@ -127,7 +127,7 @@ epic_node_tunnels{state="down"} 0
 epic_node_tunnels{state="no-key"} 1
 epic_node_tunnels{state="opening"} 0
 epic_node_tunnels{state="up"} 1
-# HELP epic_node_tunnel_received_bytes_total Bytes of inner packets that came out of a tunnel.
+# HELP epic_node_tunnel_received_bytes_total Bytes of inner packets received through a tunnel.
 # TYPE epic_node_tunnel_received_bytes_total counter
 epic_node_tunnel_received_bytes_total{kind="GWProxy",namespace="epic-b",object="gw",tunnel="6"} 0
 epic_node_tunnel_received_bytes_total{kind="LoadBalancer",namespace="epic-a",object="web",tunnel="5"} 1536
@@ -145,7 +145,7 @@ epic_node_tunnel_received_bytes_total{kind="LoadBalancer",namespace="epic-a",obj
 func TestSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s", "status.sock")
 	client := NewClient(path)
-	if _, err := client.Report(t.Context()); err == nil || !strings.Contains(err.Error(), "no node program answers at "+path) {
+	if _, err := client.Report(t.Context()); err == nil || !strings.Contains(err.Error(), "no node program responds at "+path) {
 		t.Errorf("nobody is there: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -169,7 +169,7 @@ func TestSocket(t *testing.T) {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
 	for _, id := range []string{"0", "x", "2147483648", "-1"} {
-		if err := client.Trace(t.Context(), id, io.Discard); err == nil || !strings.Contains(err.Error(), "give a number") {
+		if err := client.Trace(t.Context(), id, io.Discard); err == nil || !strings.Contains(err.Error(), "specify a number") {
 			t.Errorf("trace of %q: %v", id, err)
 		}
 	}

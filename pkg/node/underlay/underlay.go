@@ -125,7 +125,7 @@ func (u *Underlay) Run(ctx context.Context) {
 	go func() {
 		for ctx.Err() == nil {
 			if err := u.o.Kernel.Watch(ctx, u.notify); err != nil && ctx.Err() == nil {
-				klog.FromContext(ctx).Error(err, "Cannot watch changes of interfaces, looking every few seconds", "interval", again)
+				klog.FromContext(ctx).Error(err, "Cannot watch changes of interfaces, polling every few seconds", "interval", again)
 			}
 			select {
 			case <-ctx.Done():
@@ -216,7 +216,7 @@ func (u *Underlay) wanted() (map[int]bool, []string, error) {
 		if index, ok := byName[name]; ok {
 			want[index] = true
 		} else {
-			missing = append(missing, fmt.Sprintf("the interface %s is not there: programs are attached when it appears", name))
+			missing = append(missing, fmt.Sprintf("the interface %s does not exist: programs are attached when it appears", name))
 		}
 	}
 	if len(u.o.Names) > 0 {
@@ -234,7 +234,7 @@ func (u *Underlay) wanted() (map[int]bool, []string, error) {
 				want[index] = true
 			}
 		} else {
-			missing = append(missing, fmt.Sprintf("no interface has the address %s: give it to one, or say which is used in its place", local))
+			missing = append(missing, fmt.Sprintf("no interface has the address %s: assign it to one, or set the address that is used instead", local))
 		}
 	}
 	for _, r := range u.routes {
@@ -338,7 +338,7 @@ func (u *Underlay) Local(node, other netip.Addr) (netip.Addr, uint16, error) {
 		mtu = 65535
 	}
 	if mtu < minMTU {
-		return netip.Addr{}, 0, fmt.Errorf("the MTU %d of interface %s is too small: set it to %d at least", mtu, l.Name, minMTU)
+		return netip.Addr{}, 0, fmt.Errorf("the MTU %d of interface %s is too small: set at least %d", mtu, l.Name, minMTU)
 	}
 	return local, uint16(min(mtu, 65535) - overhead), nil
 }

@@ -57,7 +57,7 @@ func Open(ctx context.Context, place Place) (*pki.ProxyAuthority, error) {
 		}
 		made, err := pki.NewProxyAuthority(time.Now())
 		if err != nil {
-			return nil, fmt.Errorf("make the certificate authority: %w", err)
+			return nil, fmt.Errorf("create the certificate authority: %w", err)
 		}
 		err = place.Save(ctx, made.Data(), "")
 		if err == nil {
@@ -78,7 +78,7 @@ func Keep(ctx context.Context, place Place, leads func() bool, set func(*pki.Pro
 	last := ""
 	for {
 		if err := look(ctx, place, leads(), &last, set); err != nil && ctx.Err() == nil {
-			klog.FromContext(ctx).Error(err, "Kept the known certificate authority")
+			klog.FromContext(ctx).Error(err, "Keeping the current certificate authority")
 		}
 		select {
 		case <-ctx.Done():
@@ -106,7 +106,7 @@ func look(ctx context.Context, place Place, leads bool, last *string, set func(*
 			if err := place.Save(ctx, next.Data(), version); err != nil {
 				return err
 			}
-			klog.FromContext(ctx).Info("Took a step in the replacement of the certificate authority")
+			klog.FromContext(ctx).Info("Completed a step in the replacement of the certificate authority")
 			a, version = next, ""
 		}
 	}
@@ -173,7 +173,7 @@ func (f File) Load(context.Context) (map[string][]byte, string, error) {
 	}
 	var data map[string][]byte
 	if err := json.Unmarshal(text, &data); err != nil {
-		return nil, "", fmt.Errorf("%s: %w: restore the file, or remove it and end all proxies", f, err)
+		return nil, "", fmt.Errorf("%s: %w: restore the file, or remove it and stop all proxies", f, err)
 	}
 	return data, string(data["promoted"]) + fmt.Sprint(len(data)), nil
 }

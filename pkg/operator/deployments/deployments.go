@@ -108,10 +108,10 @@ func ensure[T client.Object](ctx context.Context, c client.Client, want, has T, 
 	switch {
 	case owner == nil:
 	case is == nil || is.Kind != owner.Kind || is.Name != owner.Name:
-		return fmt.Errorf("%T %s is there and is not the operator's: delete it", want, client.ObjectKeyFromObject(want))
+		return fmt.Errorf("%T %s exists and does not belong to the operator: delete it", want, client.ObjectKeyFromObject(want))
 	case is.UID != owner.UID:
 		// That of an earlier object of the name, which the garbage collector removes.
-		return fmt.Errorf("%T %s of an earlier %s is not gone yet", want, client.ObjectKeyFromObject(want), owner.Kind)
+		return fmt.Errorf("%T %s of an earlier %s still exists", want, client.ObjectKeyFromObject(want), owner.Kind)
 	}
 	has, ok := has.DeepCopyObject().(T) // it is the cache's
 	if !ok {

@@ -98,8 +98,8 @@ func TestEnsure(t *testing.T) {
 // Another's Deployment is not taken over, nor that of an earlier object of the name.
 func TestForeign(t *testing.T) {
 	for name, owner := range map[string]*metav1.OwnerReference{
-		"is not the operator's": nil,
-		"not gone yet":          {APIVersion: "epic.acnodal.io/v1", Kind: "LoadBalancer", Name: "shop", UID: "u0", Controller: new(true)},
+		"does not belong to the operator": nil,
+		"still exists":                    {APIVersion: "epic.acnodal.io/v1", Kind: "LoadBalancer", Name: "shop", UID: "u0", Controller: new(true)},
 	} {
 		ca := ""
 		d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "lb-shop"}}

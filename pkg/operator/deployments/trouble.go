@@ -40,7 +40,7 @@ func trouble(pods []corev1.Pod, d *appsv1.Deployment) (reason, message string) {
 			case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable":
 				return ReasonImageUnavailable, fmt.Sprintf("Pod %s can't get the image %q: %s: correct envoy-image of the service group or of the EPIC object", pod.Name, status.Image, waiting.Message)
 			case "CrashLoopBackOff":
-				return ReasonProxyExits, fmt.Sprintf("Pod %s ended %d times: see its log", pod.Name, status.RestartCount)
+				return ReasonProxyExits, fmt.Sprintf("Pod %s exited %d times: check its log", pod.Name, status.RestartCount)
 			case "CreateContainerConfigError", "CreateContainerError", "RunContainerError":
 				return ReasonNotStarted, fmt.Sprintf("Pod %s can't be started: %s: %s", pod.Name, waiting.Reason, waiting.Message)
 			}
@@ -49,7 +49,7 @@ func trouble(pods []corev1.Pod, d *appsv1.Deployment) (reason, message string) {
 	for i := range pods {
 		for _, c := range pods[i].Status.Conditions {
 			if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable {
-				return ReasonTooFewNodes, fmt.Sprintf("No gateway node is left for pod %s: %s: add a gateway node, or lower envoy-replica-count", pods[i].Name, c.Message)
+				return ReasonTooFewNodes, fmt.Sprintf("No gateway node is available for pod %s: %s: add a gateway node, or lower envoy-replica-count", pods[i].Name, c.Message)
 			}
 		}
 	}

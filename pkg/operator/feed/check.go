@@ -51,7 +51,7 @@ func (f *Feed) check(ctx context.Context, s *source, p *proxy, result *translate
 			withheld[key] = refused[key]
 			result.Problems = append(result.Problems, translate.Problem{
 				Object: blamed(r), Reason: validate.ReasonRefused,
-				Message: fmt.Sprintf("the %s %q is not sent to Envoys, which keep the version that they have, because Envoy refuses it: %s", r.Type, r.Name, refused[key]),
+				Message: fmt.Sprintf("the %s %q is not sent to Envoys, which keep their current version, because the validator rejected it: %s", r.Type, r.Name, refused[key]),
 			})
 			continue
 		}
@@ -60,7 +60,7 @@ func (f *Feed) check(ctx context.Context, s *source, p *proxy, result *translate
 			owner, field := validate.Owner(r, name)
 			what := "answers 500"
 			if isolated.Dropped[name] {
-				what = "is left out, or a match of it is,"
+				what = "is left out, or one of its matches is,"
 			}
 			result.Problems = append(result.Problems, translate.Problem{
 				Object: owner, Field: field, Reason: validate.ReasonRefused,
@@ -99,7 +99,7 @@ func (f *Feed) checkTemplate(ctx context.Context, used *owned, result *translate
 		}
 		problems = append(problems, translate.Problem{
 			Object: used.source, Field: "spec.envoy-template", Reason: template.ReasonRefused,
-			Message: fmt.Sprintf("yields the %s %q, which Envoy refuses: %s", key.Type, key.Name, refused[key]),
+			Message: fmt.Sprintf("renders the %s %q, which Envoy rejects: %s", key.Type, key.Name, refused[key]),
 		})
 	}
 	return problems
@@ -129,7 +129,7 @@ func (f *Feed) checks(ctx context.Context, err error) {
 	}
 	if was := f.unchecked.Swap(err != nil); was != (err != nil) {
 		if err != nil {
-			klog.FromContext(ctx).Error(err, "Configurations can't be checked before proxies get them, so an Envoy that refuses one keeps what it has")
+			klog.FromContext(ctx).Error(err, "Configurations can't be checked before proxies get them; an Envoy that rejects one keeps its current version")
 		} else {
 			klog.FromContext(ctx).Info("Configurations are checked again before proxies get them")
 		}

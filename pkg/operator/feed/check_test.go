@@ -235,7 +235,7 @@ func TestRefusedTemplate(t *testing.T) {
 		o := r.feed.Outcome(shopID)
 		return o.Generation == 3 && slices.ContainsFunc(o.Problems, func(p translate.Problem) bool {
 			return p.Reason == template.ReasonRefused && p.Field == "spec.envoy-template" &&
-				strings.Contains(p.Message, `yields the listener "dislike", which Envoy refuses: I do not like it`) && strings.Contains(p.Message, "from before")
+				strings.Contains(p.Message, `renders the listener "dislike", which Envoy rejects: I do not like it`) && strings.Contains(p.Message, "previous configuration")
 		})
 	})
 	if r.server.count(shopID) != sets {

@@ -15,18 +15,18 @@ const subsystem = "validate"
 var (
 	unchecked = metrics.NewCounter(&metrics.CounterOpts{
 		Namespace: epic.MetricsNamespace, Subsystem: subsystem, Name: "unchecked_total",
-		Help:           "Translations that proxies got unchecked, because no Envoy could be asked.",
+		Help:           "Translations that were sent to proxies unchecked because no validator was available.",
 		StabilityLevel: metrics.ALPHA,
 	})
 	checkSeconds = metrics.NewHistogram(&metrics.HistogramOpts{
 		Namespace: epic.MetricsNamespace, Subsystem: subsystem, Name: "check_seconds",
-		Help:           "Time that a translation waited until an Envoy had checked what it yields.",
+		Help:           "Time for which a translation waited for the validator.",
 		Buckets:        []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 5, 10},
 		StabilityLevel: metrics.ALPHA,
 	})
 	refusals = metrics.NewCounterVec(&metrics.CounterOpts{
 		Namespace: epic.MetricsNamespace, Subsystem: subsystem, Name: "refusals_total",
-		Help:           "Resources that an Envoy refused before proxies got them.",
+		Help:           "Resources that the validator rejected.",
 		StabilityLevel: metrics.ALPHA,
 	}, []string{"type"})
 )

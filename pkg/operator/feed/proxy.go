@@ -104,7 +104,7 @@ func (f *Feed) translate(ctx context.Context, id proxyidentity.Proxy) {
 				f.keep(s, p, result, problems)
 				return
 			}
-			rendered.Problems = append(explained(problems, "; until then new Envoys get the configuration of those that run"), result.Problems...)
+			rendered.Problems = append(explained(problems, "; until then, new Envoys get the configuration of running ones"), result.Problems...)
 		}
 		result = rendered
 		f.again(id, result)

@@ -121,10 +121,10 @@ func (f *Feed) keep(s *source, p *proxy, plain *translate.Result, problems []tra
 	}
 	served := *plain
 	served.Resources = resource.Set{}
-	what := "; until then nothing is published that was not before: Envoys that run keep the configuration that they have, and new ones get none while none of those can be asked for it"
+	what := "; until then, running Envoys keep their configuration, and new Envoys get none because no running one could be queried for it"
 	if p.result != nil {
 		served.Resources = p.result.Resources
-		what = "; until then Envoys are served the configuration from before"
+		what = "; until then, Envoys get the previous configuration"
 	}
 	served.Problems = append(explained(problems, what), plain.Problems...)
 	p.outcome = outcomeOf(s, &served, f.ports(s)).with(p.troubles)

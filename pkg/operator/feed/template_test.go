@@ -46,7 +46,7 @@ func TestTemplate(t *testing.T) {
 	update(3, "3", "{name: x, address: {pipe: {path: /run/x}}}")
 	refused := func(p translate.Problem) bool {
 		return p.Reason == template.ReasonRefused && p.Object.Name == "shop" && strings.Contains(p.Field, "address.pipe") &&
-			strings.Contains(p.Message, "served the configuration from before")
+			strings.Contains(p.Message, "get the previous configuration")
 	}
 	r.until("the refusal", func() bool {
 		o := r.feed.Outcome(shopID)
@@ -129,7 +129,7 @@ func TestRestored(t *testing.T) {
 		t.Errorf("the endpoints are %v", own)
 	}
 	if o := r.feed.Outcome(shopID); !slices.ContainsFunc(o.Problems, func(p translate.Problem) bool {
-		return p.Reason == template.ReasonRefused && strings.Contains(p.Message, "the configuration of those that run")
+		return p.Reason == template.ReasonRefused && strings.Contains(p.Message, "the configuration of running ones")
 	}) {
 		t.Errorf("problems %v", o.Problems)
 	}
@@ -137,7 +137,7 @@ func TestRestored(t *testing.T) {
 	r.feed.Translate(shopID)
 	r.until("it is kept", func() bool {
 		return slices.ContainsFunc(r.feed.Outcome(shopID).Problems, func(p translate.Problem) bool {
-			return strings.Contains(p.Message, "served the configuration from before")
+			return strings.Contains(p.Message, "get the previous configuration")
 		})
 	})
 	if n := r.server.count(shopID); n != 1 {

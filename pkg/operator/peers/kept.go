@@ -25,7 +25,7 @@ func (s *States) Kept(ctx context.Context, id proxyidentity.Proxy) []*resource.R
 		asking.Go(func() {
 			config, err := s.config(ctx, proxyidentity.Identity{Proxy: id, Pod: pod.Name}, pod.Address, "bodies")
 			if err != nil {
-				klog.FromContext(ctx).V(2).Info("A proxy does not report what it has", "proxy", id, "pod", pod.Name, "reason", err)
+				klog.FromContext(ctx).V(2).Info("A proxy does not report its configuration", "proxy", id, "pod", pod.Name, "reason", err)
 				return
 			}
 			mu.Lock()

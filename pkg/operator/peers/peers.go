@@ -161,7 +161,7 @@ func (s *States) ask(id proxyidentity.Proxy, local xds.State) map[string]proxyag
 			config, err := s.config(context.Background(), proxyidentity.Identity{Proxy: id, Pod: pod.Name}, pod.Address, "")
 			if err != nil {
 				// It starts, or ends, or can't be reached; its Deployment says so.
-				klog.Background().V(2).Info("A proxy does not say what it has", "proxy", id, "pod", pod.Name, "reason", err)
+				klog.Background().V(2).Info("A proxy does not report its configuration", "proxy", id, "pod", pod.Name, "reason", err)
 				return
 			}
 			mu.Lock()

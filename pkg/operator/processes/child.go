@@ -137,7 +137,7 @@ func (c *child) running() bool {
 func (c *child) stop(grace time.Duration) error {
 	if c.running() && c.alive() {
 		if err := syscall.Kill(c.PID, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
-			return fmt.Errorf("end process %d: %w", c.PID, err)
+			return fmt.Errorf("stop process %d: %w", c.PID, err)
 		}
 	}
 	select {

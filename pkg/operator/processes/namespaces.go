@@ -51,7 +51,7 @@ func (n *Namespaces) Attach(id, pod string, p *workload.Proxy) (Link, error) {
 	}
 	prefix := n.Prefix(p.Prefix)
 	if prefix == nil {
-		return Link{}, fmt.Errorf("the ServicePrefix %q is not there", p.Prefix)
+		return Link{}, fmt.Errorf("the ServicePrefix %q does not exist", p.Prefix)
 	}
 	return attachNamespace(id, &record{Kind: p.Kind, Namespace: p.Namespace, Name: p.Name, Pod: pod, Link: Link{Addresses: addresses, Bridge: cni.Bridge(prefix)}})
 }
@@ -66,7 +66,7 @@ func (n *Namespaces) Restore(id string, r *record) error {
 }
 
 // errNoBridge is of a record of an earlier version.
-var errNoBridge = errors.New("it is not known to which bridge the proxy was connected; it starts when the API server answers")
+var errNoBridge = errors.New("the proxy's bridge is not known; the proxy starts when the API server responds")
 
 // attachNamespace connects a proxy that has these addresses to this bridge.
 func attachNamespace(id string, r *record) (Link, error) {
@@ -149,7 +149,7 @@ func makeNamespace(name string) (string, error) {
 		return h.LinkSetUp(lo)
 	})
 	if err != nil {
-		return "", fmt.Errorf("make the network namespace %s: %w", name, err)
+		return "", fmt.Errorf("create the network namespace %s: %w", name, err)
 	}
 	return path, nil
 }

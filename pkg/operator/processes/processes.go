@@ -165,7 +165,7 @@ func (r *Runner) Ensure(ctx context.Context, p *workload.Proxy) (runner.Progress
 	progress := runner.Progress{Desired: p.Replicas, Placements: map[string]string{}}
 	if p.Replicas > 1 {
 		progress.Reason = "TooFewNodes"
-		progress.Message = fmt.Sprintf("%d Envoys should run, and this operator runs processes on one gateway node, so one does: run the operator in a cluster, or set envoy-replica-count to 1", p.Replicas)
+		progress.Message = fmt.Sprintf("envoy-replica-count is %d, but this operator runs processes on one gateway node, so one Envoy runs: run the operator in a cluster, or set envoy-replica-count to 1", p.Replicas)
 	}
 	if has == nil {
 		has = &proxy{id: id(r.o.Dir, key), record: record{Kind: p.Kind, Namespace: p.Namespace, Name: p.Name, UID: p.UID, Pod: PodName(p)}}
@@ -205,7 +205,7 @@ func (r *Runner) Ensure(ctx context.Context, p *workload.Proxy) (runner.Progress
 	}
 	if has.failures > 1 && progress.Ready == 0 {
 		progress.Reason = "ProxyExits"
-		progress.Message = fmt.Sprintf("The proxy %s ended %d times in a row; its log is %s", has.Pod, has.failures, filepath.Join(r.folder(has.id), "log"))
+		progress.Message = fmt.Sprintf("The proxy %s exited %d times in a row; its log is %s", has.Pod, has.failures, filepath.Join(r.folder(has.id), "log"))
 	}
 	return progress, nil
 }
@@ -280,7 +280,7 @@ func (r *Runner) tend(ctx context.Context, told map[proxyidentity.Proxy]string) 
 			delete(told, key)
 		} else if told[key] != err.Error() {
 			told[key] = err.Error()
-			klog.FromContext(ctx).Info("A proxy can't be started as it was; trying again", "proxy", klog.KRef(p.Namespace, p.Pod), "reason", err)
+			klog.FromContext(ctx).Info("A proxy can't be restarted with its last state; trying again", "proxy", klog.KRef(p.Namespace, p.Pod), "reason", err)
 		}
 	}
 	return unknown
@@ -296,7 +296,7 @@ func (r *Runner) Renew(id proxyidentity.Identity) {
 		return
 	}
 	if err := privatefile.Write(filepath.Join(r.folder(p.id), "token"), []byte(r.o.Identities.Issue(id))); err != nil {
-		klog.Background().Error(err, "A proxy can't start again by itself", "proxy", klog.KRef(p.Namespace, p.Pod))
+		klog.Background().Error(err, "A proxy can't be restarted automatically", "proxy", klog.KRef(p.Namespace, p.Pod))
 	}
 }
 
@@ -346,12 +346,12 @@ func (r *Runner) finish(ctx context.Context, of *record, c *child, folder string
 	r.ending.Go(func() {
 		if c != nil {
 			if err := c.stop(r.o.Grace); err != nil {
-				logger.Error(err, "Cannot end a proxy", "proxy", klog.KRef(of.Namespace, of.Pod))
+				logger.Error(err, "Cannot stop a proxy", "proxy", klog.KRef(of.Namespace, of.Pod))
 				return
 			}
 		}
 		if err := os.RemoveAll(folder); err != nil {
-			logger.Error(err, "Cannot remove a proxy's folder", "folder", folder)
+			logger.Error(err, "Cannot remove a proxy's directory", "folder", folder)
 		}
 	})
 }

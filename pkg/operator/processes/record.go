@@ -89,7 +89,7 @@ func records(dir string) (all map[string]*record, begun []string, err error) {
 		}
 		r := &record{}
 		if err := json.Unmarshal(data, r); err != nil {
-			return nil, nil, fmt.Errorf("%s: %w: end the proxy and remove the folder", filepath.Join(dir, e.Name(), recordFile), err)
+			return nil, nil, fmt.Errorf("%s: %w: stop the proxy and remove the directory", filepath.Join(dir, e.Name(), recordFile), err)
 		}
 		all[e.Name()] = r
 	}

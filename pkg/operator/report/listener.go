@@ -43,10 +43,10 @@ func programmedListener(in *Input, l *feed.GatewayListener, proxy *metav1.Condit
 	}
 	// An Envoy refused something, which may be of another listener.
 	if l.Envoy == nil {
-		return unprogrammed(ReasonPending, "There is no listener of Envoy for it")
+		return unprogrammed(ReasonPending, "Envoy has no listener for it")
 	}
 	if text := in.Outcome.Withheld[l.Envoy.Key]; text != "" {
-		return unprogrammed(ReasonRejectedByValidator, "Envoy refuses the listener: %s", text)
+		return unprogrammed(ReasonRejectedByValidator, "Envoy rejected the listener: %s", text)
 	}
 	for _, pod := range in.State.Pods {
 		for _, r := range pod.Refused {
@@ -62,9 +62,9 @@ func programmedListener(in *Input, l *feed.GatewayListener, proxy *metav1.Condit
 		}
 	}
 	if accepted == 0 || accepted < len(in.State.Pods) {
-		return unprogrammed(ReasonPending, "%d of %d Envoys have the newest version of the listener", accepted, len(in.State.Pods))
+		return unprogrammed(ReasonPending, "%d of %d Envoys run the newest version of the listener", accepted, len(in.State.Pods))
 	}
-	return condition(ConditionProgrammed, metav1.ConditionTrue, ReasonProgrammed, "Envoys have the newest version of the listener")
+	return condition(ConditionProgrammed, metav1.ConditionTrue, ReasonProgrammed, "Envoys run the newest version of the listener")
 }
 
 // isRefusal reports whether a reason is that an Envoy refused a part of a configuration. The
@@ -95,5 +95,5 @@ func translated(all []translate.Condition) []metav1.Condition {
 var holding = map[string]string{
 	string(gatewayv1.ListenerConditionAccepted):     "It is valid and configured",
 	string(gatewayv1.ListenerConditionResolvedRefs): "All references resolve",
-	string(gatewayv1.ListenerConditionConflicted):   "It conflicts with no other listener",
+	string(gatewayv1.ListenerConditionConflicted):   "It does not conflict with another listener",
 }

@@ -92,7 +92,7 @@ func shared(all []objects.Shared) metav1.Condition {
 		told = append(told, fmt.Sprintf("%s is also a hostname of GWProxy %s on %s", s.Hostname, s.Older.Name, s.Older.Spec.PublicAddress))
 	}
 	return condition(ConditionSharedHostname, metav1.ConditionTrue, ReasonHostnameInUse,
-		"%s: DNS can lead to one of the addresses only: use one gateway proxy for it, or another hostname", tell(told))
+		"%s: DNS can point to only one of the addresses: use one gateway proxy for it, or another hostname", tell(told))
 }
 
 // lastRejection is the newest refusal that still holds.
@@ -116,7 +116,7 @@ func lastRejection(state xds.State) *epicv1.EnvoyRejection {
 // accepted describes what of the object can't be configured.
 func accepted(o *feed.Outcome) metav1.Condition {
 	if o == nil {
-		return condition(ConditionAccepted, metav1.ConditionUnknown, ReasonPending, "The operator has not looked at the object yet")
+		return condition(ConditionAccepted, metav1.ConditionUnknown, ReasonPending, "The operator has not observed the object yet")
 	}
 	if len(o.Problems) > 0 {
 		told := make([]string, 0, len(o.Problems))
@@ -157,7 +157,7 @@ func programmed(in *Input, s *Status) metav1.Condition {
 	}
 	switch {
 	case in.Outcome == nil:
-		return unprogrammed(ReasonPending, "The operator has not looked at the object yet")
+		return unprogrammed(ReasonPending, "The operator has not observed the object yet")
 	case len(told) > 0:
 		return unprogrammed(ReasonRejectedByProxy, "%s", tell(told))
 	case len(in.Outcome.Withheld) > 0:
@@ -174,7 +174,7 @@ func programmed(in *Input, s *Status) metav1.Condition {
 		return unprogrammed(ReasonPending, "No Envoy is ready yet")
 	case current < connected:
 		s.Settling = true
-		return unprogrammed(ReasonPending, "%d of %d Envoys have the newest configuration", current, max(connected, int(in.Proxy.Replicas)))
+		return unprogrammed(ReasonPending, "%d of %d Envoys run the newest configuration", current, max(connected, int(in.Proxy.Replicas)))
 	case in.Progress.Reason != "":
 		return condition(ConditionProgrammed, metav1.ConditionTrue, in.Progress.Reason, "%s", in.Progress.Message)
 	}
@@ -199,5 +199,5 @@ func refusal(pod string, r delta.Refusal) string {
 		source := r.Resource.Sources[0]
 		of = fmt.Sprintf(" of %s %s", source.Kind, source.Name)
 	}
-	return fmt.Sprintf("the Envoy of %s refuses the %s %q%s: %s", pod, r.Resource.Type, r.Resource.Name, of, strings.TrimSpace(r.Text))
+	return fmt.Sprintf("the Envoy of %s rejected the %s %q%s: %s", pod, r.Resource.Type, r.Resource.Name, of, strings.TrimSpace(r.Text))
 }

@@ -57,7 +57,7 @@ func TestProxy(t *testing.T) {
 		message  string
 		settling bool
 	}{
-		"nothing is known": {nil, runner.Progress{}, nil, "Accepted=Unknown/Pending Programmed=False/Pending", "not looked", false},
+		"nothing is known": {nil, runner.Progress{}, nil, "Accepted=Unknown/Pending Programmed=False/Pending", "not observed", false},
 		"served":           {served(), one, []xds.PodState{pod("a", true)}, "Accepted=True/Accepted Programmed=True/Programmed", "newest", false},
 		"no Envoy yet":     {served(), runner.Progress{Desired: 1}, nil, "Accepted=True/Accepted Programmed=False/Pending", "No Envoy", false},
 		"the image is bad": {
@@ -73,7 +73,7 @@ func TestProxy(t *testing.T) {
 		},
 		"one refuses": {
 			served(), one, []xds.PodState{pod("a", true), pod("b", true, refused(routeSource, "no such\ncluster"))},
-			"Accepted=True/Accepted Programmed=False/RejectedByProxy", `the Envoy of b refuses the route "web" of GWRoute r: no such cluster`, false,
+			"Accepted=True/Accepted Programmed=False/RejectedByProxy", `the Envoy of b rejected the route "web" of GWRoute r: no such cluster`, false,
 		},
 		"a part can't be configured": {
 			&feed.Outcome{Listeners: served().Listeners, Problems: []translate.Problem{problem}}, one, []xds.PodState{pod("a", true)},
@@ -133,15 +133,15 @@ func TestVersionSkew(t *testing.T) {
 		"unknown": {"x", map[string]version.Version{"a": {}}, ""},
 		"an old one": {
 			"envoy:old", map[string]version.Version{"a": own, "b": old},
-			`OlderEnvoy: This release of EPIC is made for Envoy 1.40, and the Envoy of b is version 1.38.2. It serves what it accepts, and may refuse or misread the rest; the image is "envoy:old": have envoy-image of the service group, or of the EPIC object, name an Envoy 1.40`,
+			`OlderEnvoy: This release of EPIC is built for Envoy 1.40, but the Envoy of b is version 1.38.2. It serves what it accepts, and may reject or misinterpret the rest; the image is "envoy:old": set envoy-image of the service group, or of the EPIC object, to Envoy 1.40`,
 		},
 		"a new process": {
 			"", map[string]version.Version{"a": next},
-			`NewerEnvoy: This release of EPIC is made for Envoy 1.40, and the Envoy of a is version 1.41.0. It serves what it accepts, and may refuse or misread the rest; have --envoy of the operator name an Envoy 1.40`,
+			`NewerEnvoy: This release of EPIC is built for Envoy 1.40, but the Envoy of a is version 1.41.0. It serves what it accepts, and may reject or misinterpret the rest; set --envoy of the operator to Envoy 1.40`,
 		},
 		"several": {
 			"x", map[string]version.Version{"a": next, "b": old, "c": old, "d": older},
-			"OlderEnvoy: This release of EPIC is made for Envoy 1.40, and the Envoy of d is version 1.9.0; the Envoy of b and of 1 more is version 1.38.2; the Envoy of a is version 1.41.0. ",
+			"OlderEnvoy: This release of EPIC is built for Envoy 1.40, but the Envoy of d is version 1.9.0; the Envoy of b and of 1 more is version 1.38.2; the Envoy of a is version 1.41.0. ",
 		},
 	} {
 		in := &Input{

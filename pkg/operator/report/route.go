@@ -36,7 +36,7 @@ func Route(route *epicv1.GWRoute, parents []Parent) metav1.Condition {
 
 func programmedRoute(route *epicv1.GWRoute, parents []Parent) metav1.Condition {
 	if len(parents) == 0 {
-		return unprogrammed(ReasonNoParents, "The route belongs to no gateway proxy that is there: see the condition Accepted")
+		return unprogrammed(ReasonNoParents, "None of the route's gateway proxies exists: see the condition Accepted")
 	}
 	for i := range parents {
 		if c := refusedRoute(route, &parents[i]); c != nil {

@@ -43,11 +43,11 @@ func skew(in *Input) *metav1.Condition {
 		}
 		told = append(told, fmt.Sprintf("the Envoy of %s%s is version %s", names[0], more, v))
 	}
-	fix := "have --envoy of the operator name"
+	fix := "set --envoy of the operator to"
 	if image := in.Progress.Image; image != "" {
-		fix = fmt.Sprintf("the image is %q: have envoy-image of the service group, or of the EPIC object, name", image)
+		fix = fmt.Sprintf("the image is %q: set envoy-image of the service group, or of the EPIC object, to", image)
 	}
 	c := condition(ConditionEnvoyVersionSkew, metav1.ConditionTrue, reason,
-		"This release of EPIC is made for Envoy %s, and %s. It serves what it accepts, and may refuse or misread the rest; %s an Envoy %[1]s", version.Made, tell(told), fix)
+		"This release of EPIC is built for Envoy %s, but %s. It serves what it accepts, and may reject or misinterpret the rest; %s Envoy %[1]s", version.Made, tell(told), fix)
 	return &c
 }

@@ -51,7 +51,7 @@ func tell(things []string) string {
 
 // programmedNow is the condition Programmed of what Envoys serve.
 func programmedNow() metav1.Condition {
-	return condition(ConditionProgrammed, metav1.ConditionTrue, ReasonProgrammed, "Envoys have the newest configuration")
+	return condition(ConditionProgrammed, metav1.ConditionTrue, ReasonProgrammed, "Envoys run the newest configuration")
 }
 
 // unprogrammed is the condition Programmed of what they do not serve yet.

@@ -59,7 +59,7 @@ func Register(r grpc.ServiceRegistrar, s Signer) {
 func handle(server any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) { //nolint:revive // gRPC defines the order
 	signer, ok := server.(Signer)
 	if !ok {
-		return nil, fmt.Errorf("%T is no signer", server)
+		return nil, fmt.Errorf("%T is not a signer", server)
 	}
 	request := &Request{}
 	if err := decode(request); err != nil {

@@ -107,7 +107,7 @@ func (c *Credentials) ClientTLS(id proxyidentity.Identity) *tls.Config {
 		VerifyConnection: func(s tls.ConnectionState) error {
 			got, err := c.Authority().VerifyProxy(s.PeerCertificates[0], x509.ExtKeyUsageServerAuth, c.now())
 			if err == nil && got != id {
-				err = errors.New("the certificate is that of " + got.String() + ", not of " + id.String())
+				err = errors.New("the certificate belongs to " + got.String() + ", not of " + id.String())
 			}
 			return err
 		},
@@ -131,7 +131,7 @@ func (c *Credentials) identity(ctx context.Context) (proxyidentity.Identity, tim
 	}
 	info, ok := p.AuthInfo.(credentials.TLSInfo)
 	if !ok || len(info.State.PeerCertificates) == 0 {
-		return proxyidentity.Identity{}, time.Time{}, errors.New("the client shows no certificate: it gets one in exchange for its token first")
+		return proxyidentity.Identity{}, time.Time{}, errors.New("the client presents no certificate: it must first exchange its token for one")
 	}
 	leaf := info.State.PeerCertificates[0]
 	// The handshake verified it; the connection may have outlived that.

@@ -67,11 +67,11 @@ func (k *Kubernetes) Authenticate(ctx context.Context, e Evidence) (proxyidentit
 		return proxyidentity.Identity{}, err
 	}
 	if string(pod.UID) != uid {
-		return proxyidentity.Identity{}, refuse(OtherPod, "the token is that of an earlier pod %s/%s", e.Namespace, name)
+		return proxyidentity.Identity{}, refuse(OtherPod, "the token belongs to an earlier pod %s/%s", e.Namespace, name)
 	}
 	object, ok := placement.ObjectOf(pod)
 	if !ok {
-		return proxyidentity.Identity{}, refuse(NotAProxy, "pod %s/%s is no proxy: its labels name no object", e.Namespace, name)
+		return proxyidentity.Identity{}, refuse(NotAProxy, "pod %s/%s is not a proxy: its labels name no object", e.Namespace, name)
 	}
 	if err := placement.CheckPod(pod, object); err != nil {
 		return proxyidentity.Identity{}, refuse(NotAProxy, "%s", err)
@@ -93,7 +93,7 @@ func (k *Kubernetes) review(ctx context.Context, e Evidence) (name, uid string, 
 		Spec: authenticationv1.TokenReviewSpec{Token: e.Token, Audiences: []string{Audience}},
 	}, metav1.CreateOptions{})
 	if err != nil {
-		return "", "", fmt.Errorf("can't have the token reviewed: %w", err)
+		return "", "", fmt.Errorf("can't review the token: %w", err)
 	}
 	status := review.Status
 	if !status.Authenticated {
@@ -105,14 +105,14 @@ func (k *Kubernetes) review(ctx context.Context, e Evidence) (name, uid string, 
 	}
 	namespace, _, err := serviceaccount.SplitUsername(status.User.Username)
 	if err != nil {
-		return "", "", refuse(NotOfPod, "the token is that of user %.253s, not of a service account", status.User.Username)
+		return "", "", refuse(NotOfPod, "the token belongs to user %.253s, not to a service account", status.User.Username)
 	}
 	name, uid = one(status.User.Extra[serviceaccount.PodNameKey]), one(status.User.Extra[serviceaccount.PodUIDKey])
 	if name == "" || uid == "" {
 		return "", "", refuse(NotOfPod, "the token is not bound to a pod: use a projected volume")
 	}
 	if namespace != e.Namespace || name != e.Pod {
-		return "", "", refuse(OtherPod, "the token is that of pod %s/%s, not of %.253s/%.253s", namespace, name, e.Namespace, e.Pod)
+		return "", "", refuse(OtherPod, "the token belongs to pod %s/%s, not to %.253s/%.253s", namespace, name, e.Namespace, e.Pod)
 	}
 	return name, uid, nil
 }
@@ -128,7 +128,7 @@ func (k *Kubernetes) precheck(token string) error {
 	}
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		return refuse(InvalidToken, "the token is no JSON web token")
+		return refuse(InvalidToken, "the token is not a JSON web token")
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
 	var claims struct {
@@ -168,7 +168,7 @@ func (k *Kubernetes) checkAddress(pod *corev1.Pod, remote netip.Addr) error {
 	if len(has) == 0 {
 		return errors.New("the address of the pod is not known yet")
 	}
-	return refuse(OtherAddress, "the call comes from %s and not from pod %s/%s, which has %s", remote, pod.Namespace, pod.Name, strings.Join(slices.Compact(has), " and "))
+	return refuse(OtherAddress, "the call comes from %s, not from pod %s/%s, whose address is %s", remote, pod.Namespace, pod.Name, strings.Join(slices.Compact(has), " and "))
 }
 
 // audiences is a claim that is a string or a list.

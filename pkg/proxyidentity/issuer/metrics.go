@@ -19,12 +19,12 @@ var (
 	})
 	refusals = metrics.NewCounterVec(&metrics.CounterOpts{
 		Namespace: epic.MetricsNamespace, Subsystem: subsystem, Name: "refused_total",
-		Help:           "Requests for a certificate that were refused, by reason.",
+		Help:           "Certificate requests that were refused, by reason.",
 		StabilityLevel: metrics.ALPHA,
 	}, []string{"reason"})
 	failed = metrics.NewCounter(&metrics.CounterOpts{
 		Namespace: epic.MetricsNamespace, Subsystem: subsystem, Name: "failed_total",
-		Help:           "Requests for a certificate that could not be decided; the pod tries again.",
+		Help:           "Certificate requests that failed before a decision; the pod tries again.",
 		StabilityLevel: metrics.ALPHA,
 	})
 )

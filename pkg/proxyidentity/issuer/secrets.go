@@ -94,10 +94,10 @@ func (s *Secrets) authenticate(e Evidence) (proxyidentity.Identity, error) {
 	defer s.mu.Unlock()
 	if id := e.Certificate; id != nil {
 		if id.Namespace != e.Namespace || id.Pod != e.Pod {
-			return proxyidentity.Identity{}, refuse(OtherPod, "the certificate is that of %s, not of pod %.253s/%.253s", id, e.Namespace, e.Pod)
+			return proxyidentity.Identity{}, refuse(OtherPod, "the certificate belongs to %s, not of pod %.253s/%.253s", id, e.Namespace, e.Pod)
 		}
 		if !s.running[*id] {
-			return proxyidentity.Identity{}, refuse(NotRunning, "%s is not to run", id)
+			return proxyidentity.Identity{}, refuse(NotRunning, "%s should not be running", id)
 		}
 		return *id, nil
 	}
@@ -107,11 +107,11 @@ func (s *Secrets) authenticate(e Evidence) (proxyidentity.Identity, error) {
 	found := s.secrets[sha256.Sum256([]byte(e.Token))]
 	switch {
 	case found == nil:
-		return proxyidentity.Identity{}, refuse(InvalidToken, "the secret is unknown, or one was issued after it: the program that starts the proxy writes a secret for each start")
+		return proxyidentity.Identity{}, refuse(InvalidToken, "the secret is unknown or outdated: the program that starts the proxy writes a new secret for each start")
 	case found.used:
-		return proxyidentity.Identity{}, refuse(ReusedSecret, "the secret was used before: it is good for one start of %s", found.id)
+		return proxyidentity.Identity{}, refuse(ReusedSecret, "the secret was used before: it is valid for one start of %s", found.id)
 	case found.id.Namespace != e.Namespace || found.id.Pod != e.Pod:
-		return proxyidentity.Identity{}, refuse(OtherPod, "the secret is that of another process than %.253s/%.253s", e.Namespace, e.Pod)
+		return proxyidentity.Identity{}, refuse(OtherPod, "the secret belongs to another process than %.253s/%.253s", e.Namespace, e.Pod)
 	}
 	found.used = true
 	return found.id, nil

@@ -38,10 +38,10 @@ func TestSecrets(t *testing.T) {
 		t.Errorf("used: %v", used)
 	}
 	try("a renewal", Evidence{Certificate: &web, Namespace: "epic-a", Pod: "web-0"}, web, "", "")
-	try("a renewal for another", Evidence{Certificate: &web, Namespace: "epic-a", Pod: "other-0"}, none, OtherPod, "certificate is that of")
+	try("a renewal for another", Evidence{Certificate: &web, Namespace: "epic-a", Pod: "other-0"}, none, OtherPod, "certificate belongs to")
 
 	second, third := s.Issue(web), s.Issue(web)
-	try("an older secret", Evidence{Token: second, Namespace: "epic-a", Pod: "web-0"}, none, InvalidToken, "one was issued after it")
+	try("an older secret", Evidence{Token: second, Namespace: "epic-a", Pod: "web-0"}, none, InvalidToken, "unknown or outdated")
 	try("the newest", Evidence{Token: third, Namespace: "epic-a", Pod: "web-0"}, web, "", "")
 	s.Revoke(web)
 	for _, secret := range s.secrets {
@@ -49,7 +49,7 @@ func TestSecrets(t *testing.T) {
 			t.Error("a secret of a process that was revoked is kept")
 		}
 	}
-	try("a renewal after the end", Evidence{Certificate: &web, Namespace: "epic-a", Pod: "web-0"}, none, NotRunning, "not to run")
+	try("a renewal after the end", Evidence{Certificate: &web, Namespace: "epic-a", Pod: "web-0"}, none, NotRunning, "should not be running")
 	s.Allow(web)
 	try("a renewal after a restart of the operator", Evidence{Certificate: &web, Namespace: "epic-a", Pod: "web-0"}, web, "", "")
 	for range 100 {

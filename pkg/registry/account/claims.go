@@ -53,7 +53,7 @@ func (Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object) 
 	}
 	if system, _ := objs[0].(*epic.EPIC); system == nil || system.DeletionTimestamp != nil {
 		return tenancy.Invalid("Account", a.Name, field.Invalid(field.NewPath("metadata", "name"), a.Name,
-			"an account needs the EPIC object "+epic.ConfigNamespace+"/"+epic.ConfigName+": create that first"))
+			"an account requires the EPIC object "+epic.ConfigNamespace+"/"+epic.ConfigName+": create that first"))
 	}
 	p.DependOnExistence(tenancy.EPICRef())
 	id, err := p.KeepOrAssignID(ctx, claims.GroupIDs, a.Spec.GroupID)
@@ -61,7 +61,7 @@ func (Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object) 
 		return err
 	}
 	if brought := a.Spec.GroupID; brought != 0 && brought != id {
-		kind.Replace(ctx, a, groupID, fmt.Sprint(brought), "another account has it, or it is out of range; the server assigns one")
+		kind.Replace(ctx, a, groupID, fmt.Sprint(brought), "another account has it, or it is out of range, so the server assigns one")
 	}
 	a.Spec.GroupID = id
 	return nil
@@ -77,7 +77,7 @@ func (Rules) PlanDelete(_ context.Context, p *claims.Plan, obj runtime.Object) e
 // of its own, so none can be lost to another.
 func (Rules) Taken(obj runtime.Object, c claims.Claim, _ claims.Owner) error {
 	return tenancy.Invalid("Account", obj.(*epic.Account).Name,
-		field.Invalid(groupID, c.Number(), "another account has it: leave it out, the server assigns it"))
+		field.Invalid(groupID, c.Number(), "another account has it: leave it out, so the server assigns one"))
 }
 
 // HasChildren implements claims.Rules.
@@ -100,7 +100,7 @@ func (Rules) Check(obj runtime.Object, find claims.Find) field.ErrorList {
 		errs = append(errs, field.Invalid(field.NewPath("metadata", "namespace"), a.Namespace, "should be "+epic.AccountNamespace(a.Name)))
 	}
 	if a.Spec.GroupID == 0 {
-		errs = append(errs, field.Required(groupID, "every account has one"))
+		errs = append(errs, field.Required(groupID, "every account must have one"))
 	}
 	return errs
 }

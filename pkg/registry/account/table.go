@@ -15,8 +15,8 @@ type object = epic.Account
 
 func newTable() rest.TableConvertor {
 	return kind.NewTable[object](epic.ResourceAccounts,
-		kind.Number("Group ID", "The number that stands for the account.", func(o *object) int64 { return int64(o.Spec.GroupID) }),
-		kind.Number("Proxy Limit", "How many load balancers and gateway proxies the account may have.", func(o *object) int64 {
+		kind.Number("Group ID", "Numeric ID of the account.", func(o *object) int64 { return int64(o.Spec.GroupID) }),
+		kind.Number("Proxy Limit", "Maximum number of load balancers and gateway proxies of the account.", func(o *object) int64 {
 			return int64(ptr.Deref(o.Spec.ProxyLimit, epic.DefaultProxyLimit))
 		}),
 		kind.Ready(func(o *object) []metav1.Condition { return o.Status.Conditions }),

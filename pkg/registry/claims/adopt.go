@@ -116,7 +116,7 @@ func (b *Backend) adoptDNSNames(ctx context.Context, kinds []*kind) (again bool,
 		}
 	}
 	if added+removed > 0 {
-		klog.FromContext(ctx).Info("Claimed the DNS names of objects that a former release wrote", "added", added, "removed", removed)
+		klog.FromContext(ctx).Info("Claimed the DNS names of objects that an earlier release wrote", "added", added, "removed", removed)
 	}
 	return again, nil
 }

@@ -188,7 +188,7 @@ func (a *audit) skip(k *kind, kv *mvccpb.KeyValue, err error) {
 	ref := Ref{Resource: k.resource, Namespace: namespace, Name: name}
 	a.unreadable[ref] = true
 	a.parents[childKind(ref)] = true
-	a.problem(Unreadable, "", Owner{Ref: ref}, "%s can't be read, and what it claims is not checked: %v", ref, err)
+	a.problem(Unreadable, "", Owner{Ref: ref}, "%s can't be read, so its claims are not checked: %v", ref, err)
 }
 
 func (a *audit) expect(k *kind, obj runtime.Object) error {
@@ -235,7 +235,7 @@ func (a *audit) readClaims(ctx context.Context) error {
 		case !ok && a.unreadable[holder.Ref]:
 			return nil
 		case !ok:
-			a.problem(Orphaned, path, holder, "%s holds it and is not there or does not claim it", holder.Ref)
+			a.problem(Orphaned, path, holder, "%s holds it, but does not exist or does not require it", holder.Ref)
 			return nil
 		case !bytes.Equal(kv.Value, []byte(e.owner.String())):
 			a.problem(Foreign, path, holder, "%s should hold it", e.owner.Ref)
@@ -252,7 +252,7 @@ func (a *audit) inspect(path string, e expectation, kv *mvccpb.KeyValue) {
 	switch e.claim.Kind() {
 	case kindChild:
 		if !a.parents[e.claim.kind] {
-			a.problem(Dangling, path, e.owner, "%s depends on an object that is not there", e.owner.Ref)
+			a.problem(Dangling, path, e.owner, "%s depends on an object that does not exist", e.owner.Ref)
 		}
 	case kindPool:
 		if h, err := parsePoolClaim(e.claim.name, kv.Value); err == nil {
@@ -303,12 +303,12 @@ func (a *audit) compareRecords() {
 		if cursor != nil {
 			var err error
 			if position, err = parsePosition(cursor.Value); err != nil {
-				a.problem(Misplaced, "cursor/"+space, Owner{}, "%q is no position", cursor.Value)
+				a.problem(Misplaced, "cursor/"+space, Owner{}, "%q is not a position", cursor.Value)
 				continue
 			}
 		}
 		if position < h.highest {
-			a.problem(Misplaced, "cursor/"+space, Owner{}, "ID %d was assigned, and the next to assign is recorded as %d", h.highest, position+1)
+			a.problem(Misplaced, "cursor/"+space, Owner{}, "ID %d was assigned, but the next ID to assign is recorded as %d", h.highest, position+1)
 		}
 	}
 }
@@ -326,7 +326,7 @@ func (a *audit) compareCooling() {
 			continue
 		}
 		if e, ok := a.expected[AddressClaim(address).path()]; ok {
-			a.problem(Misplaced, key, e.owner, "address %s is in use by %s and is recorded as released", address, e.owner.Ref)
+			a.problem(Misplaced, key, e.owner, "address %s is in use by %s but recorded as released", address, e.owner.Ref)
 		}
 	}
 }
@@ -341,16 +341,16 @@ func (a *audit) compareLast(space string, h *heldIDs) uint64 {
 	}
 	kv := a.last[space]
 	if kv == nil {
-		return misplaced("no last ID is recorded, and IDs are assigned")
+		return misplaced("IDs are assigned, but no last ID is recorded")
 	}
 	id, err := strconv.ParseUint(string(kv.Value), 10, 31)
 	switch {
 	case err != nil || id == 0:
-		return misplaced("%q is no ID", kv.Value)
+		return misplaced("%q is not an ID", kv.Value)
 	case kv.ModRevision < h.rev:
-		return misplaced("the last ID was recorded at revision %d, and IDs were assigned at %d", kv.ModRevision, h.rev)
+		return misplaced("the last ID was recorded at revision %d, but IDs were assigned at revision %d", kv.ModRevision, h.rev)
 	case h.lastMade != 0 && h.lastMade < kv.ModRevision:
-		return misplaced("%d was recorded as the last ID at revision %d, and was assigned at %d", id, kv.ModRevision, h.lastMade)
+		return misplaced("%d was recorded as the last ID at revision %d, but was assigned at revision %d", id, kv.ModRevision, h.lastMade)
 	}
 	return id
 }

@@ -57,7 +57,7 @@ func parseCooled(v string) (cooled, error) {
 	namespace, text, ok := strings.Cut(v, " ")
 	seconds, err := strconv.ParseInt(text, 10, 64)
 	if !ok || err != nil {
-		return cooled{}, fmt.Errorf("%q is no namespace and time", v)
+		return cooled{}, fmt.Errorf("%q is not a namespace and a time", v)
 	}
 	return cooled{namespace: namespace, until: time.Unix(seconds, 0)}, nil
 }

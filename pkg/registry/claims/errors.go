@@ -41,10 +41,10 @@ func errSchema(found string) error {
 
 func schemaMessage(found string) string {
 	if found == "" {
-		return fmt.Sprintf("the claim schema key is missing in etcd, this server writes schema %q only: restore a backup, or start on an empty etcd prefix", SchemaVersion)
+		return fmt.Sprintf("the claim schema key is missing in etcd, and this server only writes schema %q: restore a backup, or start with an empty etcd prefix", SchemaVersion)
 	}
 	if found == MarkRestored(SchemaVersion) {
-		return "etcd was restored from a snapshot, and the servers are preparing it for use; try again in a moment"
+		return "etcd was restored from a snapshot, and the servers are preparing it for use: try again in a moment"
 	}
-	return fmt.Sprintf("etcd holds claim schema %q, this server writes schema %q only: run the release that wrote the data, or start on another etcd prefix", found, SchemaVersion)
+	return fmt.Sprintf("etcd contains claim schema %q, but this server only writes schema %q: run the release that wrote the data, or start with another etcd prefix", found, SchemaVersion)
 }

@@ -84,7 +84,7 @@ func newEtcdClient(ctx context.Context, t storagebackend.TransportConfig) (*kube
 	}
 	// Any answer will do. The key is read by nobody.
 	if _, err := client.Get(ctx, "health", kubernetes.GetOptions{}); err != nil {
-		return nil, errors.Join(fmt.Errorf("etcd at %s does not answer: %w", strings.Join(t.ServerList, ","), err), client.Close())
+		return nil, errors.Join(fmt.Errorf("etcd at %s does not respond: %w", strings.Join(t.ServerList, ","), err), client.Close())
 	}
 	client.KV = etcd3.NewETCDLatencyTracker(client.KV)
 	return client, nil

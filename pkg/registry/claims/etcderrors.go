@@ -39,14 +39,14 @@ func apiError(err error) error {
 			Message: "etcd takes no more writes, because its database has reached its quota; nothing was written: delete what is not needed, or raise the quota; an embedded etcd then takes writes again by itself, any other when its operator has run epic-apiserver etcd-maintenance to compact and defragment it and to disarm its alarm",
 		}}
 	case errors.Is(err, rpctypes.ErrTooManyRequests):
-		return apierrors.NewTooManyRequests("etcd has too many requests waiting; nothing was written: try again", 1)
+		return apierrors.NewTooManyRequests("etcd has too many pending requests; nothing was written: try again", 1)
 	case uncertain && (late || code == codes.Unavailable):
 		// No time after which to try again: a client would do so by itself.
-		return apierrors.NewTimeoutError(fmt.Sprintf("etcd has not confirmed the write (%v), which may have landed all the same: look at the object before you try again", err), 0)
+		return apierrors.NewTimeoutError(fmt.Sprintf("etcd has not confirmed the write (%v), which may have landed: read the object before you try again", err), 0)
 	case late:
-		return apierrors.NewTimeoutError("etcd gave no answer before the time of the request was over; nothing was written: try again", 0)
+		return apierrors.NewTimeoutError("etcd did not respond before the request's timeout; nothing was written: try again", 0)
 	case code == codes.Unavailable:
-		return apierrors.NewServiceUnavailable(fmt.Sprintf("etcd can't answer now (%v); nothing was written: try again", err))
+		return apierrors.NewServiceUnavailable(fmt.Sprintf("etcd is unavailable (%v); nothing was written: try again", err))
 	}
 	return err
 }

@@ -82,7 +82,7 @@ func addressKey(a netip.Addr) string {
 func parseAddressKey(s string) (netip.Addr, error) {
 	b, err := hex.DecodeString(s)
 	if err != nil || len(b) != 16 {
-		return netip.Addr{}, fmt.Errorf("claim key %q is no address", s)
+		return netip.Addr{}, fmt.Errorf("claim key %q is not an address", s)
 	}
 	return netip.AddrFrom16([16]byte(b)).Unmap(), nil
 }

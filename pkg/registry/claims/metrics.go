@@ -13,7 +13,7 @@ import (
 var (
 	retries = metrics.NewCounter(&metrics.CounterOpts{
 		Namespace: "epic", Subsystem: "claims", Name: "plan_retries_total",
-		Help:           "Writes that were planned again because another writer was faster. The request itself did not fail.",
+		Help:           "Writes that were planned again because of a concurrent write. The requests did not fail.",
 		StabilityLevel: metrics.ALPHA,
 	})
 	outdated = metrics.NewCounter(&metrics.CounterOpts{
@@ -23,17 +23,17 @@ var (
 	})
 	foreignReleases = metrics.NewCounter(&metrics.CounterOpts{
 		Namespace: "epic", Subsystem: "claims", Name: "foreign_releases_total",
-		Help:           "Claims that an object should have held at its change or deletion, and another did. More than 0 means damaged data: run an audit.",
+		Help:           "Claims that belonged to another object when an object that required them was changed or deleted. A value above 0 indicates damaged data: run an audit.",
 		StabilityLevel: metrics.ALPHA,
 	})
 	auditProblems = metrics.NewGaugeVec(&metrics.GaugeOpts{
 		Namespace: "epic", Subsystem: "claims", Name: "audit_problems",
-		Help:           "Differences between objects and claims that the last audit found, by type. All 0 is well.",
+		Help:           "Differences between objects and claims that the last audit found, by type. All values should be 0.",
 		StabilityLevel: metrics.ALPHA,
 	}, []string{"type"})
 	auditTime = metrics.NewGauge(&metrics.GaugeOpts{
 		Namespace: "epic", Subsystem: "claims", Name: "audit_timestamp_seconds",
-		Help:           "When the last audit ended, in seconds since 1970.",
+		Help:           "Time when the last audit completed, in seconds since 1970.",
 		StabilityLevel: metrics.ALPHA,
 	})
 )
@@ -44,5 +44,5 @@ func init() {
 
 func reportForeignReleases(ctx context.Context, o Owner, n int) {
 	foreignReleases.Add(float64(n))
-	klog.FromContext(ctx).Error(nil, "Claims of an object were not its own and stay; run an audit", "object", o.Ref.String(), "count", n)
+	klog.FromContext(ctx).Error(nil, "Claims of an object belong to another object and were not released; run an audit", "object", o.Ref.String(), "count", n)
 }

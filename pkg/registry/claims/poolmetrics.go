@@ -65,7 +65,7 @@ var (
 	poolSizeDesc = metrics.NewDesc("epic_address_pool_size",
 		"Addresses in a pool of a service prefix.", []string{"prefix", "pool"}, nil, metrics.ALPHA, "")
 	poolInUseDesc = metrics.NewDesc("epic_address_pool_addresses_in_use",
-		"Addresses of a pool that load balancers and gateway proxies hold.", []string{"prefix", "pool"}, nil, metrics.ALPHA, "")
+		"Addresses of a pool that are in use by load balancers and gateway proxies.", []string{"prefix", "pool"}, nil, metrics.ALPHA, "")
 
 	poolMetrics = &poolCollector{}
 )

@@ -191,7 +191,7 @@ func (b *Backend) finishRestore(ctx context.Context, marked string) error {
 		return fmt.Errorf("finish the restore: %w", err)
 	}
 	if resp.Succeeded {
-		klog.FromContext(ctx).Info("The data comes from a snapshot: IDs continue further on, and addresses that were free cool down", "skippedIDs", restoreAdvance, "coolingPeriod", b.cooling)
+		klog.FromContext(ctx).Info("The data was restored from a snapshot: IDs continue at higher numbers, and free addresses cool down", "skippedIDs", restoreAdvance, "coolingPeriod", b.cooling)
 	}
 	return b.loadRestored(ctx)
 }

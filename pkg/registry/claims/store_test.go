@@ -73,7 +73,7 @@ func TestSchema(t *testing.T) {
 	if err := errors.Join(b.Ready(t.Context()), open()); err != nil {
 		t.Fatal(err)
 	}
-	for found, want := range map[string]string{"2": `etcd holds claim schema "2"`, "": "the claim schema key is missing"} {
+	for found, want := range map[string]string{"2": `etcd contains claim schema "2"`, "": "the claim schema key is missing"} {
 		if _, err := raw.Delete(t.Context(), b.layout.schema()); err != nil {
 			t.Fatal(err)
 		}

@@ -90,7 +90,7 @@ func (fs Fields) Indexers() *cache.Indexers {
 		out[storage.FieldIndex(f.name)] = func(obj any) ([]string, error) {
 			o, ok := obj.(runtime.Object)
 			if !ok {
-				return nil, fmt.Errorf("%T is no object", obj)
+				return nil, fmt.Errorf("%T is not an object", obj)
 			}
 			return indexValues(f.values(o)), nil
 		}
@@ -134,8 +134,8 @@ func (fs Fields) Register(scheme *runtime.Scheme, gvk schema.GroupVersionKind) e
 		if label == fieldName || label == fieldNamespace || slices.ContainsFunc(fs, func(f Field) bool { return f.name == label }) {
 			return label, value, nil
 		}
-		return "", "", fmt.Errorf("%q is no field by which objects of kind %s can be selected: use one of %s",
-			label, gvk.Kind, strings.Join(fs.names(), ", "))
+		return "", "", fmt.Errorf("objects of kind %s can't be selected by the field %q: use one of %s",
+			gvk.Kind, label, strings.Join(fs.names(), ", "))
 	})
 }
 

@@ -15,12 +15,12 @@ type object = epic.GatewayNode
 
 func newTable() rest.TableConvertor {
 	return kind.NewTable[object](epic.ResourceGatewayNodes,
-		kind.Text("Node", "The name of the node: that of its Node object, or of the host.", func(o *object) string { return o.Status.NodeName }),
-		kind.Number("Tunnels", "How many tunnels end on the node.", func(o *object) int64 { return int64(o.Status.Tunnels) }),
-		kind.Number("Up", "How many of the tunnels are up.", func(o *object) int64 { return int64(o.Status.TunnelsUp) }),
-		kind.Number("Down", "How many of the tunnels are down.", func(o *object) int64 { return int64(o.Status.TunnelsDown) }),
+		kind.Text("Node", "The name of the node: that of its Node object, or the hostname.", func(o *object) string { return o.Status.NodeName }),
+		kind.Number("Tunnels", "Number of tunnels that end on the node.", func(o *object) int64 { return int64(o.Status.Tunnels) }),
+		kind.Number("Up", "Number of tunnels that are up.", func(o *object) int64 { return int64(o.Status.TunnelsUp) }),
+		kind.Number("Down", "Number of tunnels that are down.", func(o *object) int64 { return int64(o.Status.TunnelsDown) }),
 		kind.Ready(func(o *object) []metav1.Condition { return o.Status.Conditions }),
-		kind.Text("Heartbeat", "How long ago the node last wrote its status: a minute at most, if it is well.", func(o *object) string {
+		kind.Text("Heartbeat", "Time since the node last wrote its status, normally at most a minute.", func(o *object) string {
 			if o.Status.HeartbeatTime.IsZero() {
 				return ""
 			}

@@ -18,16 +18,16 @@ type object = epic.GWEndpointSlice
 
 func newTable() rest.TableConvertor {
 	return kind.NewTable[object](epic.ResourceGWEndpointSlices,
-		kind.Text("Client Cluster", "The tenant's cluster that the slice is in.", func(o *object) string { return o.Spec.ClientRef.ClusterID }),
+		kind.Text("Client Cluster", "The client cluster of the slice.", func(o *object) string { return o.Spec.ClientRef.ClusterID }),
 		kind.Text("Client NS", "The slice's namespace in that cluster.", func(o *object) string { return o.Spec.ClientRef.Namespace }),
 		kind.Text("Client Name", "The slice's name in that cluster.", func(o *object) string { return o.Spec.ClientRef.Name }),
-		kind.Number("Endpoints", "How many endpoints the slice has.", func(o *object) int64 { return int64(len(o.Spec.Endpoints)) }),
+		kind.Number("Endpoints", "Number of endpoints of the slice.", func(o *object) int64 { return int64(len(o.Spec.Endpoints)) }),
 		kind.Ready(func(o *object) []metav1.Condition { return o.Status.Conditions }),
 		kind.Text("Parent", "The Service to which the slice belongs.", func(o *object) string { return o.Spec.ParentRef.Name }).Wide(),
-		kind.Text("Parent UID", "The uid of that Service, by which routes name it.", func(o *object) string { return o.Spec.ParentRef.UID }).Wide(),
-		kind.Text("Address Type", "What the addresses of the endpoints are.", func(o *object) string { return string(o.Spec.AddressType) }).Wide(),
+		kind.Text("Parent UID", "The UID of that Service, by which routes refer to it.", func(o *object) string { return o.Spec.ParentRef.UID }).Wide(),
+		kind.Text("Address Type", "The type of the endpoints' addresses.", func(o *object) string { return string(o.Spec.AddressType) }).Wide(),
 		kind.Text("Ports", "The ports on which the endpoints listen.", ports).Wide(),
-		kind.Number("Nodes", "How many of the tenant's nodes have a known address.", func(o *object) int64 { return int64(len(o.Spec.NodeAddresses)) }).Wide(),
+		kind.Number("Nodes", "Number of client nodes with a known address.", func(o *object) int64 { return int64(len(o.Spec.NodeAddresses)) }).Wide(),
 	)
 }
 

@@ -17,15 +17,15 @@ type object = epic.GWRoute
 
 func newTable() rest.TableConvertor {
 	return kind.NewTable[object](epic.ResourceGWRoutes,
-		kind.Text("Client Cluster", "The tenant's cluster that the route is in.", func(o *object) string { return o.Spec.ClientRef.ClusterID }),
+		kind.Text("Client Cluster", "The client cluster of the route.", func(o *object) string { return o.Spec.ClientRef.ClusterID }),
 		kind.Text("Client NS", "The route's namespace in that cluster.", func(o *object) string { return o.Spec.ClientRef.Namespace }),
 		kind.Text("Client Name", "The route's name in that cluster.", func(o *object) string { return o.Spec.ClientRef.Name }),
 		kind.Text("Type", "What the route is for: HTTP, GRPC, TLS, TCP or UDP.", routeType),
 		kind.Condition("Programmed", "Programmed", "Whether the Envoys have accepted the newest configuration.", func(o *object) []metav1.Condition { return o.Status.Conditions }),
 		kind.Ready(func(o *object) []metav1.Condition { return o.Status.Conditions }),
 		kind.Text("Parents", "The gateway proxies to which the route belongs.", func(o *object) string { return strings.Join(parents(o), ",") }).Wide(),
-		kind.Text("Hostnames", "The hostnames for which the route is.", hostnames).Wide(),
-		kind.Number("Rules", "How many rules the route has.", rules).Wide(),
+		kind.Text("Hostnames", "The hostnames of the route.", hostnames).Wide(),
+		kind.Number("Rules", "Number of rules of the route.", rules).Wide(),
 	)
 }
 

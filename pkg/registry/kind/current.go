@@ -42,7 +42,7 @@ const (
 )
 
 // fullWarning is for reads whose objects can't be written.
-const fullWarning = "the IDs assigned last may be out of date, since etcd is full: they are those of the version of the object that is shown"
+const fullWarning = "the most recently assigned IDs may be outdated, because etcd is full: they are as of the last write of the object"
 
 // LastIDs knows which objects show IDs that are not the last ones assigned anymore.
 type LastIDs interface {
@@ -164,7 +164,7 @@ func (c *current) refresh(ctx context.Context, name string) (runtime.Object, err
 		return out, storeerr.InterpretUpdateError(err, c.store.DefaultQualifiedResource, name)
 	})
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		return nil, apierrors.NewTimeoutError("the IDs assigned last could not be read in the time of the request: try again", 0)
+		return nil, apierrors.NewTimeoutError("the most recently assigned IDs could not be read before the request's timeout: try again", 0)
 	}
 	return obj, err
 }
@@ -235,7 +235,7 @@ func (r *refresher) run(before, w *refreshing, write func(context.Context) (runt
 	w.begun = true
 	r.mu.Unlock()
 	if err != nil {
-		w.err = apierrors.NewTimeoutError("the IDs assigned last could not be read in time: try again", 0)
+		w.err = apierrors.NewTimeoutError("the most recently assigned IDs could not be read in time: try again", 0)
 		return
 	}
 	w.obj, w.err = write(ctx)

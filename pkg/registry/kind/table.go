@@ -47,7 +47,7 @@ func Number[T any](name, description string, cell func(obj *T) int64) Column[T] 
 
 // Ready is a column with the status of the condition Ready.
 func Ready[T any](conditions func(obj *T) []metav1.Condition) Column[T] {
-	return Text("Ready", "Whether what the object asks for is there: the status of the condition Ready.", func(obj *T) string {
+	return Text("Ready", "The status of the condition Ready.", func(obj *T) string {
 		return ReadyStatus(conditions(obj))
 	})
 }

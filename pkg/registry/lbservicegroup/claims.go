@@ -66,7 +66,7 @@ func (Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object) 
 	if g.Namespace == epic.ConfigNamespace {
 		if owner, ok := g.Labels[epic.OwningAccountLabel]; ok {
 			return refuse(field.Invalid(tenancy.Label(epic.OwningAccountLabel), owner,
-				"error getting owning Account: a group in namespace "+epic.ConfigNamespace+" is offered to every account and belongs to none; leave it out"))
+				"error getting owning Account: a group in namespace "+epic.ConfigNamespace+" is available to every account and belongs to no account: leave it out"))
 		}
 		return nil
 	}
@@ -107,7 +107,7 @@ func (Rules) Check(obj runtime.Object, find claims.Find) field.ErrorList {
 	owner, owned := g.Labels[epic.OwningAccountLabel]
 	if g.Namespace == epic.ConfigNamespace {
 		if owned {
-			errs = append(errs, field.Invalid(tenancy.Label(epic.OwningAccountLabel), owner, "a group that is offered to every account belongs to none"))
+			errs = append(errs, field.Invalid(tenancy.Label(epic.OwningAccountLabel), owner, "a group that is available to every account belongs to no account"))
 		}
 		return errs
 	}

@@ -39,7 +39,7 @@ func TestCreation(t *testing.T) {
 		"no account":                 {rt.Group("epic-three", "g", "default"), []string{"metadata.namespace", "error getting owning Account", "create Account three"}},
 		"an account that is deleted": {rt.Group("epic-leaving", "g", "default"), []string{"error getting owning Account", "is being deleted"}},
 		"another account":            {owned("epic-one", "two"), []string{"owning-account", "error getting owning Account"}},
-		"an account of all's group":  {owned("epic", "one"), []string{"owning-account", "belongs to none; leave it out"}},
+		"an account of all's group":  {owned("epic", "one"), []string{"owning-account", "belongs to no account: leave it out"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, dryRun := range [][]string{nil, {metav1.DryRunAll}} {
@@ -88,7 +88,7 @@ func TestAudit(t *testing.T) {
 		}, []string{"owning-account", "should be one"}},
 		"an owner for all": {func(w *rt.World) {
 			w.Damage(rt.Group("epic", "offered", ""), `"labels":{`, `"labels":{"epic.acnodal.io/owning-account":"one",`)
-		}, []string{"owning-account", "belongs to none"}},
+		}, []string{"owning-account", "belongs to no account"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := rt.New(t)

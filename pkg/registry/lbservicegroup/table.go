@@ -18,7 +18,7 @@ type object = epic.LBServiceGroup
 func newTable() rest.TableConvertor {
 	return kind.NewTable[object](epic.ResourceLBServiceGroups,
 		kind.Label[object]("Service Prefix", epic.OwningServicePrefixLabel, "The prefix from which the group's proxies get their addresses."),
-		kind.Number("Replicas", "How many Envoy pods a proxy of the group runs.", func(o *object) int64 {
+		kind.Number("Replicas", "Number of Envoy pods of a proxy of the group.", func(o *object) int64 {
 			return int64(ptr.Deref(o.Spec.EnvoyReplicaCount, 1))
 		}),
 		shared(),
@@ -33,7 +33,7 @@ func newTable() rest.TableConvertor {
 func shared() kind.Column[object] {
 	return kind.Column[object]{
 		TableColumnDefinition: metav1.TableColumnDefinition{
-			Name: "Shared", Type: "boolean", Description: "Whether one load balancer may serve several of the tenant's clusters.",
+			Name: "Shared", Type: "boolean", Description: "Whether one load balancer may serve several client clusters.",
 		},
 		Cell: func(o *object) any { return o.Spec.CanBeShared },
 	}

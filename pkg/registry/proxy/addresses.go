@@ -50,10 +50,10 @@ func setAddress(ctx context.Context, w *write, path *field.Path, address *string
 	if *address != "" {
 		asked, err := netip.ParseAddr(*address)
 		if err != nil {
-			return refuse("not an IP address: leave it out to have one assigned")
+			return refuse("not an IP address: leave it out, so the server assigns one")
 		}
 		if !from.Contains(asked) {
-			return refuse("it is not in pool " + pool.Pool + " of ServicePrefix " + prefix + ": leave it out to have one assigned, or ask for one of the pool")
+			return refuse("it is not in pool " + pool.Pool + " of ServicePrefix " + prefix + ": leave it out, so the server assigns one, or request one from the pool")
 		}
 		return nil
 	}
@@ -70,7 +70,7 @@ func setAddress(ctx context.Context, w *write, path *field.Path, address *string
 		picked, err = w.PickAddress(ctx, from, assignable)
 	}
 	if cooling, ok := errors.AsType[*claims.CoolingError](err); ok {
-		return refuse("IP address allocation failed: every address of pool " + pool.Pool + " of ServicePrefix " + prefix + " is in use or was until a short time ago; the next one is free at " + when(cooling.Until) + ": try again then, or ask the platform team for a larger pool")
+		return refuse("IP address allocation failed: every address of pool " + pool.Pool + " of ServicePrefix " + prefix + " is in use or was until recently; the next one is free at " + when(cooling.Until) + ": try again then, or ask the platform team for a larger pool")
 	}
 	if errors.Is(err, claims.ErrExhausted) {
 		return refuse("IP address allocation failed: every address of pool " + pool.Pool + " of ServicePrefix " + prefix + " is in use: delete a load balancer or proxy, or ask the platform team for a larger pool")

@@ -53,7 +53,7 @@ func addAddress(s *claims.Set, text string) {
 func Cooling(v View, c claims.Claim, until time.Time) error {
 	a, _ := c.Address()
 	return tenancy.Invalid(v.Kind, v.Meta.Name, field.Invalid(v.addressPath(a), a.String(),
-		"the address was in use a short time ago and is free from "+when(until)+" on: wait until then, ask for another, or leave it out to have one assigned"))
+		"the address was in use until recently and is free from "+when(until)+" on: wait until then, request another, or leave it out, so the server assigns one"))
 }
 
 // when is a time for a message.
@@ -74,11 +74,11 @@ func Taken(v View, c claims.Claim) error {
 		name := (*v.Endpoints)[0].DNSName
 		group := v.Meta.Labels[epic.OwningLBServiceGroupNamespaceLabel] + "/" + v.Meta.Labels[epic.OwningLBServiceGroupLabel]
 		return tenancy.Invalid(v.Kind, v.Meta.Name, field.Invalid(spec.Child("endpoints").Index(0).Child("dnsName"), name,
-			"another account has this DNS name: choose another display-name, or have {{.Account}} put into spec.endpoint-template.dnsName of LBServiceGroup "+group+", which makes the name"))
+			"another account has this DNS name: choose another display-name, or ask the platform team to add {{.Account}} to spec.endpoint-template.dnsName of LBServiceGroup "+group+", which makes the name"))
 	}
 	if a, ok := c.Address(); ok {
 		return tenancy.Invalid(v.Kind, v.Meta.Name, field.Invalid(v.addressPath(a), a.String(),
-			"the address is in use: leave it out to have one assigned, or ask for another"))
+			"the address is in use: leave it out, so the server assigns one, or request another"))
 	}
 	return tenancy.Invalid(v.Kind, v.Meta.Name, field.Invalid(field.NewPath("status", "gue-tunnel-endpoints"), c.Number(),
 		"tunnel ID in use: the server assigns tunnel IDs; leave tunnel-id out"))

@@ -31,10 +31,10 @@ func TestEdge(t *testing.T) {
 		"nothing":                   {},
 		"a part of it":              {edge: epic.EdgeSpec{HealthCheck: &epic.HealthCheck{Type: epic.HealthCheckTCP}}},
 		"lower numbers":             {edge: epic.EdgeSpec{ConnectionLimit: &epic.ConnectionLimit{PerListener: new(int32(10)), PerBackend: new(int32(10))}}},
-		"higher numbers":            {epic.EdgeSpec{ConnectionLimit: &epic.ConnectionLimit{PerListener: new(int32(1001))}}, []string{"spec.edge.connectionLimit.perListener", `"1001"`, "more than the 1000 of group edgy", "use that or less"}},
-		"lower rate":                {edge: epic.EdgeSpec{RateLimit: &epic.RateLimit{Requests: &epic.Rate{Count: 5000, Interval: "1m"}, Connections: &epic.Rate{Count: 1}}}, words: []string{"spec.edge.rateLimit.requests.burst", "more than the 200"}},
+		"higher numbers":            {epic.EdgeSpec{ConnectionLimit: &epic.ConnectionLimit{PerListener: new(int32(1001))}}, []string{"spec.edge.connectionLimit.perListener", `"1001"`, "more than the limit of 1000 in group edgy", "use at most that"}},
+		"lower rate":                {edge: epic.EdgeSpec{RateLimit: &epic.RateLimit{Requests: &epic.Rate{Count: 5000, Interval: "1m"}, Connections: &epic.Rate{Count: 1}}}, words: []string{"spec.edge.rateLimit.requests.burst", "more than the limit of 200"}},
 		"same rate in another time": {edge: epic.EdgeSpec{RateLimit: &epic.RateLimit{Requests: &epic.Rate{Count: 10, Interval: "100ms"}}}},
-		"higher rate":               {epic.EdgeSpec{RateLimit: &epic.RateLimit{Requests: &epic.Rate{Count: 11, Interval: "100ms"}}}, []string{"spec.edge.rateLimit.requests", "11 in 100ms", "more than 100 in 1s of group edgy"}},
+		"higher rate":               {epic.EdgeSpec{RateLimit: &epic.RateLimit{Requests: &epic.Rate{Count: 11, Interval: "100ms"}}}, []string{"spec.edge.rateLimit.requests", "11 in 100ms", "more than the rate of 100 in 1s in group edgy"}},
 		"another part":              {epic.EdgeSpec{AccessLog: &epic.AccessLog{Format: epic.AccessLogNone}}, []string{"spec.edge.accessLog", "lists HealthCheck, HTTP3", "remove it, or ask the platform team to add AccessLog"}},
 		"two other parts": {epic.EdgeSpec{OutlierDetection: &epic.OutlierDetection{}, ProxyProtocol: &epic.ProxyProtocol{}}, []string{
 			"spec.edge.outlierDetection", "add OutlierDetection", "spec.edge.proxyProtocol", "add ProxyProtocol"}},

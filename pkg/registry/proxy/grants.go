@@ -58,13 +58,13 @@ func checkGrants(ctx context.Context, w *write) error {
 func (g Grants) check(ctx context.Context, v View, group *epic.LBServiceGroup, template, replicas bool) error {
 	if template && !apiequality.Semantic.DeepEqual(*v.EnvoyTemplate, group.Spec.EnvoyTemplate) {
 		if err := g.require(ctx, v, spec.Child("envoy-template"), "it differs from the template of group "+group.Name,
-			"leave it out to have the group's, or ask the platform team to change the group"); err != nil {
+			"leave it out to use the group's, or ask the platform team to change the group"); err != nil {
 			return err
 		}
 	}
 	if most := count(group.Spec.EnvoyReplicaCount); replicas && count(*v.ReplicaCount) > most {
-		return g.require(ctx, v, spec.Child("envoy-replica-count"), fmt.Sprintf("it is more than the %d of group %s", most, group.Name),
-			"use the group's or fewer, or ask the platform team to change the group")
+		return g.require(ctx, v, spec.Child("envoy-replica-count"), fmt.Sprintf("it is more than the limit of %d in group %s", most, group.Name),
+			"use at most the group's number, or ask the platform team to change the group")
 	}
 	return nil
 }
@@ -85,7 +85,7 @@ func (g Grants) require(ctx context.Context, v View, path *field.Path, what, way
 	refuse := func(err error) error {
 		return apierrors.NewForbidden(schema.GroupResource{Group: epic.GroupName, Resource: v.Resource}, v.Meta.Name, err)
 	}
-	message := fmt.Sprintf("%s: Forbidden: %s, which needs the permission %s on %s/%s; %s", path, what, TemplateVerb, v.Resource, TemplateSubresource, way)
+	message := fmt.Sprintf("%s: Forbidden: %s, which requires the permission %s on %s/%s; %s", path, what, TemplateVerb, v.Resource, TemplateSubresource, way)
 	u, ok := genericapirequest.UserFrom(ctx)
 	if !ok {
 		return refuse(fmt.Errorf("%s (the request has no user)", message))

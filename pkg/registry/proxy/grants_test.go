@@ -29,7 +29,7 @@ func TestRequire(t *testing.T) {
 		want     string // part of the refusal, or empty if there is none
 	}{
 		"allowed":             {ctx: jane, decision: authorizer.DecisionAllow},
-		"no opinion":          {ctx: jane, decision: authorizer.DecisionNoOpinion, want: "which needs the permission update"},
+		"no opinion":          {ctx: jane, decision: authorizer.DecisionNoOpinion, want: "which requires the permission update"},
 		"denied for a reason": {ctx: jane, decision: authorizer.DecisionDeny, reason: "no role", want: "(no role)"},
 		"nobody can tell":     {ctx: jane, decision: authorizer.DecisionNoOpinion, err: errors.New("connection refused"), want: "could not be checked: connection refused"},
 		"nobody asks":         {ctx: t.Context(), decision: authorizer.DecisionAllow, want: "the request has no user"},

@@ -89,7 +89,7 @@ func (w *write) findParents(ctx context.Context) error {
 	ns := w.Meta.Namespace
 	name := w.groupName()
 	if name == "" {
-		return w.refuse(field.Required(w.groupPath(), "name the LBServiceGroup that the object belongs to"))
+		return w.refuse(field.Required(w.groupPath(), "set the LBServiceGroup of the object"))
 	}
 	account, candidates := tenancy.AccountRef(ns), w.groupRefs(name)
 	objs, err := w.Read(ctx, account)
@@ -110,14 +110,14 @@ func (w *write) findParents(ctx context.Context) error {
 	case up.group == nil:
 		return w.refuse(field.NotFound(w.groupPath(), name+" (looked for in namespaces "+ns+" and "+epic.ConfigNamespace+": create the LBServiceGroup first, or name another)"))
 	case up.group.DeletionTimestamp != nil:
-		return w.refuse(field.Invalid(w.groupPath(), name, "the LBServiceGroup is being deleted: name another"))
+		return w.refuse(field.Invalid(w.groupPath(), name, "the LBServiceGroup is being deleted: use another"))
 	}
 	prefix := tenancy.PrefixRef(up.group.Labels[epic.OwningServicePrefixLabel])
 	if objs, err = w.Read(ctx, prefix); err != nil {
 		return err
 	}
 	if up.prefix, _ = objs[0].(*epic.ServicePrefix); up.prefix == nil {
-		return w.refuse(field.Invalid(w.groupPath(), name, "the group's ServicePrefix "+prefix.Name+" is not there: ask the platform team"))
+		return w.refuse(field.Invalid(w.groupPath(), name, "the group's ServicePrefix "+prefix.Name+" does not exist: ask the platform team"))
 	}
 	// The account's limit and the prefix's pools must be those that were read;
 	// of the group it is enough that it is there.
@@ -218,7 +218,7 @@ func setServiceID(ctx context.Context, w *write) error {
 		return err
 	}
 	if brought := *w.ServiceID; brought != 0 && brought != id {
-		kind.Replace(ctx, w.Meta, spec.Child("service-id"), fmt.Sprint(brought), "another load balancer of the account has it, or it is out of range; the server assigns one")
+		kind.Replace(ctx, w.Meta, spec.Child("service-id"), fmt.Sprint(brought), "another load balancer of the account has it, or it is out of range, so the server assigns one")
 	}
 	*w.ServiceID = id
 	return nil

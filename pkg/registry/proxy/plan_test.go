@@ -232,7 +232,7 @@ func TestGrants(t *testing.T) {
 		gwp := rt.GWProxy("one", "gwp", "offered")
 		gwp.Spec.EnvoyReplicaCount = new(int32(2))
 		_, err = rt.Create(w, gwp, dryRun...)
-		forbidden(t, err, "spec.envoy-replica-count", "update on gwproxies/envoytemplate", "more than the 1 of group offered")
+		forbidden(t, err, "spec.envoy-replica-count", "update on gwproxies/envoytemplate", "more than the limit of 1 in group offered")
 	}
 	a := asked[len(asked)-1]
 	if a.GetUser().GetName() != rt.User || a.GetVerb() != "update" || a.GetNamespace() != "epic-one" || a.GetAPIGroup() != epic.GroupName ||

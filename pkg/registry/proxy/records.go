@@ -38,7 +38,7 @@ func setRecords(ctx context.Context, w *write) error {
 		}
 		// A dry run may not know the name.
 		if made := names(*w.Endpoints); made != brought && (made != "" || *w.PublicAddress != "") {
-			kind.Replace(ctx, w.Meta, spec.Child("endpoints"), brought, "the group's endpoint-template makes the names of DNS records")
+			kind.Replace(ctx, w.Meta, spec.Child("endpoints"), brought, "the group's endpoint-template determines the names of DNS records")
 		}
 		return nil
 	}
@@ -54,7 +54,7 @@ func makeRecords(w *write) error {
 	if template == nil || template.DNSName == "" {
 		if len(*w.Endpoints) > 0 {
 			return w.refuse(field.Forbidden(spec.Child("endpoints"),
-				"the group's endpoint-template makes no DNS name: leave endpoints out"))
+				"the group's endpoint-template has no DNS name: leave endpoints out"))
 		}
 		*w.Endpoints = nil
 		return nil
@@ -74,12 +74,12 @@ func makeRecords(w *write) error {
 			return nil
 		}
 		return w.refuse(field.Invalid(spec.Child("display-name"), w.displayName(),
-			"with the group's endpoint-template it makes no DNS name ("+err.Error()+"): choose a display-name that is a DNS label"))
+			"with the group's endpoint-template, it does not result in a DNS name ("+err.Error()+"): choose a display-name that is a DNS label"))
 	}
 	for i, e := range *w.Endpoints {
 		if !strings.EqualFold(e.DNSName, name) {
 			return w.refuse(field.Invalid(spec.Child("endpoints").Index(i).Child("dnsName"), e.DNSName,
-				"the group's endpoint-template makes the name, "+name+" for this object: leave endpoints out"))
+				"the group's endpoint-template determines the name, "+name+" for this object: leave endpoints out"))
 		}
 	}
 	*w.Endpoints = nil

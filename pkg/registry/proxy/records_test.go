@@ -80,5 +80,5 @@ func TestRecordsFollowUpdates(t *testing.T) {
 	want(p, "")
 	p.Spec.Endpoints = []epic.DNSEndpoint{{DNSName: "www.example.com"}}
 	_, err = rt.Update(w, p)
-	rt.Refused(t, err, "spec.endpoints", "makes no DNS name")
+	rt.Refused(t, err, "spec.endpoints", "has no DNS name")
 }

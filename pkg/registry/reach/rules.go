@@ -64,7 +64,7 @@ func refuse(d *Denied, endpoints []Endpoint) field.ErrorList {
 			continue
 		}
 		errs = append(errs, field.Forbidden(e.Path, e.Address+" is "+what+
-			", and an endpoint that no tunnel leads to must not have it: name the endpoint's node and the node's address, so a tunnel leads to it, or use an address of your own network"))
+			", which an endpoint without a tunnel must not have: set the endpoint's node and the node's address to create a tunnel, or use an address of your own network"))
 		if len(errs) == maxErrors {
 			break
 		}

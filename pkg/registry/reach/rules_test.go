@@ -83,7 +83,7 @@ func TestRefusals(t *testing.T) {
 		all = append(all, Endpoint{Path: path.Index(i), Address: "10.96.0.1"})
 	}
 	errs := refuse(d, all)
-	if len(errs) != maxErrors || errs[0].Field != "spec.endpoints[0]" || !strings.Contains(errs[0].Detail, "name the endpoint's node") {
+	if len(errs) != maxErrors || errs[0].Field != "spec.endpoints[0]" || !strings.Contains(errs[0].Detail, "set the endpoint's node") {
 		t.Errorf("%d errors: %v", len(errs), errs[:1])
 	}
 	if errs := refuse(d, []Endpoint{{path, "203.0.113.1"}, {path, "nonsense"}, {path, ""}}); len(errs) > 0 {

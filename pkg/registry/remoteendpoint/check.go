@@ -27,7 +27,7 @@ func (Rules) Check(obj runtime.Object, find claims.Find) field.ErrorList {
 	}
 	name := rep.Labels[epic.OwningLoadBalancerLabel]
 	if name == "" {
-		return append(errs, field.Required(tenancy.Label(epic.OwningLoadBalancerLabel), "every endpoint belongs to a load balancer"))
+		return append(errs, field.Required(tenancy.Label(epic.OwningLoadBalancerLabel), "every endpoint must belong to a load balancer"))
 	}
 	ref := epic.LoadBalancerReference(rep)
 	if ref != nil && ref.Name != name {

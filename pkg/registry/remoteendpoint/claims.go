@@ -60,7 +60,7 @@ func (r Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object
 	refuse := func(errs ...*field.Error) error { return tenancy.Invalid("RemoteEndpoint", rep.Name, errs...) }
 	name, label := rep.Labels[epic.OwningLoadBalancerLabel], tenancy.Label(epic.OwningLoadBalancerLabel)
 	if name == "" {
-		return refuse(field.Required(label, "the label names the LoadBalancer that the endpoint belongs to"))
+		return refuse(field.Required(label, "set the label to the name of the endpoint's LoadBalancer"))
 	}
 	ref := tenancy.LoadBalancerRef(rep.Namespace, name)
 	objs, err := p.Read(ctx, ref)
@@ -72,9 +72,9 @@ func (r Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object
 	case lb == nil:
 		return refuse(field.NotFound(label, name+" (create the LoadBalancer in namespace "+rep.Namespace+" first, or name another)"))
 	case before != nil && !epic.BelongsTo(rep, lb):
-		return refuse(field.Invalid(label, name, "the LoadBalancer that the endpoint belongs to is gone, and another has its name: delete the endpoint, and create it again"))
+		return refuse(field.Invalid(label, name, "the endpoint's LoadBalancer was deleted, and another has its name: delete the endpoint, and create it again"))
 	case lb.DeletionTimestamp != nil:
-		return refuse(field.Invalid(label, name, "the LoadBalancer is being deleted: name another"))
+		return refuse(field.Invalid(label, name, "the LoadBalancer is being deleted: use another"))
 	case !slices.Contains(lb.Spec.UpstreamClusters, rep.Spec.Cluster):
 		return refuse(field.Invalid(field.NewPath("spec", "cluster"), rep.Spec.Cluster,
 			"LoadBalancer "+name+" has no cluster "+rep.Spec.Cluster+": add it to its upstream-clusters first"))
@@ -142,7 +142,7 @@ func refer(ctx context.Context, p *claims.Plan, rep, before *epic.RemoteEndpoint
 func (Rules) Taken(obj runtime.Object, _ claims.Claim, holder claims.Owner) error {
 	rep := obj.(*epic.RemoteEndpoint)
 	return tenancy.Invalid("RemoteEndpoint", rep.Name, field.Invalid(field.NewPath("spec", "address"), rep.Spec.Address,
-		"its load balancer has an endpoint with this address, port and cluster already; use that one: duplicate endpoint: "+holder.Name))
+		"its load balancer already has an endpoint with this address, port and cluster: use that one: duplicate endpoint: "+holder.Name))
 }
 
 // Displaces implements claims.Displacer. The claim goes by the name of the load

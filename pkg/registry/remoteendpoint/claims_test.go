@@ -55,7 +55,7 @@ func TestCreation(t *testing.T) {
 			[]string{epic.OwningLoadBalancerLabel, "create the LoadBalancer in namespace epic-one first"}},
 		"another account's": {changed(func(r *epic.RemoteEndpoint) { r.Namespace = "epic-two" }), []string{"create the LoadBalancer in namespace epic-two first"}},
 		"one that is being deleted": {changed(func(r *epic.RemoteEndpoint) { r.Labels[epic.OwningLoadBalancerLabel] = "going" }),
-			[]string{"is being deleted: name another"}},
+			[]string{"is being deleted: use another"}},
 		"another cluster":  {changed(func(r *epic.RemoteEndpoint) { r.Spec.Cluster = "e" }), []string{"spec.cluster", "has no cluster e"}},
 		"another account":  {changed(func(r *epic.RemoteEndpoint) { r.Labels[epic.OwningAccountLabel] = "two" }), []string{epic.OwningAccountLabel, "leave it out"}},
 		"a public address": {changed(func(r *epic.RemoteEndpoint) { r.Spec.Address = "192.0.2.5" }), []string{"spec.address", "a public address of this gateway"}},
@@ -166,7 +166,7 @@ func TestLeftovers(t *testing.T) {
 	again = rt.MustCreate(w, again)
 	kept.Spec.Cluster = "d"
 	_, err := rt.Update(w, kept)
-	rt.Refused(t, err, "is gone, and another has its name", "create it again")
+	rt.Refused(t, err, "was deleted, and another has its name", "create it again")
 	fresh := rt.MustCreate(w, rt.RemoteEndpoint("one", "fresh", "shop", "203.0.113.1"))
 	if metav1.GetControllerOf(fresh).UID != again.UID {
 		t.Errorf("owners %+v", fresh.OwnerReferences)
@@ -287,7 +287,7 @@ func TestAudit(t *testing.T) {
 		want      []string
 	}{
 		"another account":       {`owning-account":"one"`, `owning-account":"two"`, []string{"owning-account", "should be one"}},
-		"no load balancer":      {`owning-loadbalancer":"shop"`, `other":"shop"`, []string{"owning-loadbalancer", "belongs to a load balancer"}},
+		"no load balancer":      {`owning-loadbalancer":"shop"`, `other":"shop"`, []string{"owning-loadbalancer", "belong to a load balancer"}},
 		"another's label":       {`owning-loadbalancer":"shop"`, `owning-loadbalancer":"other"`, []string{"metadata.ownerReferences", "should be other"}},
 		"no reference":          {`"ownerReferences"`, `"otherReferences"`, []string{"metadata.ownerReferences", "no reference to load balancer shop"}},
 		"no controller":         {`"controller":true`, `"controller":false`, []string{"metadata.ownerReferences", "no reference to load balancer shop"}},

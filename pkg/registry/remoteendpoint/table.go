@@ -20,6 +20,6 @@ func newTable() rest.TableConvertor {
 		kind.Text("Protocol", "The protocol of the endpoint.", func(o *object) string { return string(o.Spec.Port.Protocol) }),
 		kind.Label[object]("Load Balancer", epic.OwningLoadBalancerLabel, "The load balancer that sends requests to the endpoint."),
 		kind.Ready(func(o *object) []metav1.Condition { return o.Status.Conditions }),
-		kind.Text("Cluster", "The tenant's cluster in which the endpoint runs.", func(o *object) string { return o.Spec.Cluster }).Wide(),
+		kind.Text("Cluster", "The client cluster in which the endpoint runs.", func(o *object) string { return o.Spec.Cluster }).Wide(),
 	)
 }

@@ -21,7 +21,7 @@ func newTable() rest.TableConvertor {
 	}
 	return kind.NewTable[object](epic.ResourceServicePrefixes,
 		kind.Text("Public Pool", "The addresses from which proxies get their public address.", public(pool)),
-		kind.Text("Alt Pool", "The IPv4 addresses next to public ones that are IPv6.", alt(pool)),
+		kind.Text("Alt Pool", "The IPv4 addresses in addition to IPv6 public addresses.", alt(pool)),
 		kind.Ready(func(o *object) []metav1.Condition { return o.Status.Conditions }),
 		kind.Text("Subnet", "The subnet of the public pool.", public(subnet)).Wide(),
 		kind.Text("Aggregation", "The mask that is announced for an address of the public pool.", public(aggregation)).Wide(),

@@ -56,7 +56,7 @@ func Invalid(kind, name string, errs ...*field.Error) error {
 // InUse is the answer to the deletion of an object on which others depend.
 func InUse(kind, name string, child claims.Owner) error {
 	return Invalid(kind, name, field.Forbidden(field.NewPath("metadata", "name"),
-		"others depend on it, "+singular(child.Resource)+" "+child.Namespace+"/"+child.Name+" for one: delete those first"))
+		"others depend on it, for example "+singular(child.Resource)+" "+child.Namespace+"/"+child.Name+": delete them first"))
 }
 
 func singular(resource string) string {

@@ -19,7 +19,7 @@ func TestInUse(t *testing.T) {
 		epic.ResourceLoadBalancers: "loadbalancer", epic.ResourceGWProxies: "gwproxy",
 	} {
 		err := InUse("Account", "one", claims.Owner{Ref: claims.Ref{Resource: resource, Namespace: "epic-one", Name: "x"}})
-		if !strings.Contains(err.Error(), "others depend on it, "+want+" epic-one/x for one") {
+		if !strings.Contains(err.Error(), "others depend on it, for example "+want+" epic-one/x: delete them first") {
 			t.Errorf("%s: %v", resource, err)
 		}
 	}

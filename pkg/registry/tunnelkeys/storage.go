@@ -102,14 +102,14 @@ func (r *REST) Get(ctx context.Context, name string, _ *metav1.GetOptions) (runt
 func (r *REST) sender(ctx context.Context, name string) (*nodeidentity.Node, error) {
 	sender, ok := genericapirequest.UserFrom(ctx)
 	if !ok {
-		return nil, apierrors.NewForbidden(r.resource, name, fmt.Errorf("%s are for somebody who can be told, and this request has no user", Subresource))
+		return nil, apierrors.NewForbidden(r.resource, name, fmt.Errorf("%s require an authenticated user, and this request has none", Subresource))
 	}
 	node, err := r.nodes.Identify(ctx, sender)
 	switch {
 	case err != nil:
-		return nil, apierrors.NewForbidden(r.resource, name, fmt.Errorf("no %s for credentials that name no node: %w", Subresource, err))
+		return nil, apierrors.NewForbidden(r.resource, name, fmt.Errorf("credentials that do not identify a node get no %s: %w", Subresource, err))
 	case node != nil && node.Tenant != "" && node.Tenant != genericapirequest.NamespaceValue(ctx):
-		return nil, apierrors.NewForbidden(r.resource, name, fmt.Errorf("%s is a node of namespace %s and gets %s of that namespace only", node, node.Tenant, Subresource))
+		return nil, apierrors.NewForbidden(r.resource, name, fmt.Errorf("%s is a node of namespace %s and only gets %s of that namespace", node, node.Tenant, Subresource))
 	}
 	return node, nil
 }

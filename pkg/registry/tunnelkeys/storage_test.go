@@ -117,9 +117,9 @@ func TestWhoGetsWhat(t *testing.T) {
 		"a gateway node's address":     {tenant("epic-acme:node.192.0.2.1"), ""},
 		"a node of another tenant":     {tenant("epic-other:node.10.0.0.1"), "node of namespace epic-other"},
 		"a node's name alone":          {&user.DefaultInfo{Name: "epic:node:192.0.2.1"}, "not in the group"},
-		"a node's group alone":         {&user.DefaultInfo{Name: "jane", Groups: []string{nodeidentity.Group}}, "has no name"},
+		"a node's group alone":         {&user.DefaultInfo{Name: "jane", Groups: []string{nodeidentity.Group}}, "is not of the form epic:node:ADDRESS"},
 		"an account with a node's dot": {tenant("epic-acme:node.exporter"), "begin with node."},
-		"nobody":                       {nil, "has no user"},
+		"nobody":                       {nil, "require an authenticated user"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, err := get(shop(), fixed(masters), test.user, "epic-acme")
@@ -269,7 +269,7 @@ func (a *asked) Runs(_ context.Context, object placement.Object, placements map[
 	return true, nil
 }
 
-// The object is read from etcd and not from a cache, and the proxies that are looked up
+// The object is read from etcd, not from a cache, and the proxies that are looked up
 // are this object's, by all that distinguishes it from others.
 func TestWhatIsAsked(t *testing.T) {
 	for resource, obj := range map[string]runtime.Object{

@@ -18,9 +18,9 @@ type collector struct {
 
 var (
 	objectsDesc = metrics.NewDesc("epic_account_objects",
-		"Objects of this API that an account has, without the Account.", []string{"account"}, nil, metrics.ALPHA, "")
+		"Objects of this API in an account, without the Account.", []string{"account"}, nil, metrics.ALPHA, "")
 	bytesDesc = metrics.NewDesc("epic_account_storage_bytes",
-		"Bytes that the objects of an account take in the database.", []string{"account"}, nil, metrics.ALPHA, "")
+		"Bytes of an account's objects in the database.", []string{"account"}, nil, metrics.ALPHA, "")
 
 	metricsOf = &collector{}
 )

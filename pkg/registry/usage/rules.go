@@ -75,7 +75,7 @@ func (r Rules) check(old, obj runtime.Object) error {
 		added -= before
 	}
 	if added > 0 && size > maxObject {
-		return apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("%s %s would take %d bytes in the database, and an object may take %d: make it smaller, or use several objects", r.Resource, m.GetName(), size, maxObject))
+		return apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("%s %s would have %d bytes in the database, but an object may have at most %d: make it smaller, or use several objects", r.Resource, m.GetName(), size, maxObject))
 	}
 	if !isAccount(m.GetNamespace()) || r.Resource == epic.ResourceAccounts {
 		return nil
@@ -91,7 +91,7 @@ func (r Rules) checkAccount(m metav1.Object, isNew bool, added int64) error {
 		return apierrors.NewForbidden(schema.GroupResource{Group: epic.GroupName, Resource: r.Resource}, m.GetName(), fmt.Errorf(format, args...))
 	}
 	if isNew && u.objectLimit >= 0 && u.objects >= u.objectLimit {
-		return refuse("account object limit exceeded: account %s may have %d objects of this API and has %d: delete some, or ask the platform team for a higher spec.objectLimit of the Account", account, u.objectLimit, u.objects)
+		return refuse("account object limit exceeded: account %s has %d objects of this API, and its limit is %d: delete some, or ask the platform team for a higher spec.objectLimit of the Account", account, u.objects, u.objectLimit)
 	}
 	if added > 0 && u.byteLimit >= 0 && u.bytes+added > u.byteLimit {
 		return refuse("account storage limit exceeded: the objects of account %s may take %d bytes and take %d, and this write adds %d: delete some or make them smaller, or ask the platform team for a higher spec.storageLimitBytes of the Account", account, u.byteLimit, u.bytes, added)

@@ -124,13 +124,13 @@ func TestLimits(t *testing.T) {
 	check(route("epic-a", "x", 40), route("epic-a", "x", 50), "")
 	check(route("epic-a", "x", 40), route("epic-a", "x", 51), "spec.storageLimitBytes")
 	_ = f.Add(route("epic-a", "z", 20))
-	check(nil, route("epic-a", "w", 0), "may have 3 objects of this API and has 3: delete some, or ask the platform team for a higher spec.objectLimit")
+	check(nil, route("epic-a", "w", 0), "has 3 objects of this API, and its limit is 3: delete some, or ask the platform team for a higher spec.objectLimit")
 	// Beyond a limit, what does not grow may be written.
 	check(route("epic-a", "x", 40), route("epic-a", "x", 40), "")
 	check(route("epic-a", "x", 40), route("epic-a", "x", 39), "")
 	check(nil, route("epic-b", "x", 100), "")
 	check(nil, route("epic", "x", 1000), "")
-	if err := rules.check(nil, route("epic", "x", maxObject+1)); !apierrors.IsRequestEntityTooLargeError(err) || !strings.Contains(err.Error(), "gwroutes x would take 1048577 bytes") {
+	if err := rules.check(nil, route("epic", "x", maxObject+1)); !apierrors.IsRequestEntityTooLargeError(err) || !strings.Contains(err.Error(), "gwroutes x would have 1048577 bytes") {
 		t.Errorf("a large object: %v", err)
 	}
 	check(route("epic", "x", maxObject+2), route("epic", "x", maxObject+1), "")
@@ -145,9 +145,9 @@ func TestLimits(t *testing.T) {
 	check(nil, route("epic-a", "w", 2), "may take 111 bytes")
 	account.Spec = epic.AccountSpec{ObjectLimit: ptr.To[int32](0)}
 	_ = a.Update(account)
-	check(nil, route("epic-a", "w", 0), "may have 0 objects")
+	check(nil, route("epic-a", "w", 0), "its limit is 0")
 	_ = a.Delete(account)
-	check(nil, route("epic-a", "w", 0), "may have 3 objects")
+	check(nil, route("epic-a", "w", 0), "its limit is 3")
 	unlimited := Rules{Rules: tenancy.Member{}, Resource: "gwroutes", Tracker: NewTracker(Limits{}, sizeOf)}
 	_ = follower{unlimited.Tracker, "gwroutes"}.Add(route("epic-a", "x", maxObject))
 	if err := unlimited.check(nil, route("epic-a", "y", maxObject)); err != nil {

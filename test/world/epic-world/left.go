@@ -81,7 +81,7 @@ const goodbye = 10 * time.Second
 func terminate(pid int, dir string) error {
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		if err := syscall.Kill(pid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
-			return fmt.Errorf("end process %d of an earlier run: %w", pid, err)
+			return fmt.Errorf("stop process %d of an earlier run: %w", pid, err)
 		}
 		for deadline := time.Now().Add(goodbye); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 			if !isOf(pid, dir) {

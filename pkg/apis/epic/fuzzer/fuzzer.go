@@ -114,7 +114,7 @@ func filler[Internal, Versioned any](scheme *runtime.Scheme) func(*Internal, ran
 		c.FillNoCustom(object)
 		versioned, ok := any(new(Versioned)).(runtime.Object)
 		if !ok {
-			panic(fmt.Sprintf("%T is no object", new(Versioned)))
+			panic(fmt.Sprintf("%T is not an object", new(Versioned)))
 		}
 		utilruntime.Must(scheme.Convert(object, versioned, nil))
 		scheme.Default(versioned)

@@ -23,7 +23,7 @@ func TestAccount(t *testing.T) {
 		{"the server's namespace", func(o *epic.Account) { o.Name = "system"; o.Namespace = "epic-system" }, "metadata.name", "EPIC's own programs"},
 		{"the nodes' namespace", func(o *epic.Account) { o.Name = "node"; o.Namespace = "epic-node" }, "metadata.name", "EPIC's own programs"},
 		{"dots", func(o *epic.Account) { o.Name = "a.b"; o.Namespace = "epic-a.b" }, "metadata.name", "dots"},
-		{"upper case", func(o *epic.Account) { o.Name = "Root" }, "metadata.name", "lower case"},
+		{"upper case", func(o *epic.Account) { o.Name = "Root" }, "metadata.name", "lowercase"},
 		{"no name", func(o *epic.Account) { o.Name = "" }, "metadata.name", "Required"},
 		{"a group ID from a backup", func(o *epic.Account) { o.Spec.GroupID = 1 }, "", ""},
 		{"a negative group ID", func(o *epic.Account) { o.Spec.GroupID = -1 }, "spec.group-id", "leave it out"},

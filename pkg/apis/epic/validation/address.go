@@ -22,15 +22,15 @@ func address(path *field.Path, s string) (netip.Addr, field.ErrorList) {
 	}
 	switch canonical := a.WithZone("").Unmap().String(); {
 	case a.Zone() != "":
-		err = textError("must have no zone: write " + canonical)
+		err = textError("must not have a zone: write " + canonical)
 	case a.Is4In6():
 		err = textError("must not be an IPv4 address inside an IPv6 one: write " + canonical)
 	case s != canonical:
-		err = textError("must be in its shortest form, in lower case: write " + canonical)
+		err = textError("must be in its shortest form, in lowercase: write " + canonical)
 	case a.IsUnspecified():
-		err = textError("must be the address of one host: write which")
+		err = textError("must be the address of one host: specify it")
 	case a.IsMulticast():
-		err = textError("must be the address of one host, not of a multicast group: write which")
+		err = textError("must be the address of one host, not of a multicast group: specify it")
 	default:
 		return a, nil
 	}
@@ -66,11 +66,11 @@ func prefix(path *field.Path, s string) (netip.Prefix, field.ErrorList) {
 	p, err := netip.ParsePrefix(s)
 	switch {
 	case s == "":
-		return netip.Prefix{}, field.ErrorList{field.Required(path, "must be a prefix in CIDR form, such as 192.0.2.0/24")}
+		return netip.Prefix{}, field.ErrorList{field.Required(path, "must be a CIDR, such as 192.0.2.0/24")}
 	case err != nil:
-		return netip.Prefix{}, field.ErrorList{field.Invalid(path, quoted(s), "must be a prefix in CIDR form, such as 192.0.2.0/24 or 2001:db8::/64")}
+		return netip.Prefix{}, field.ErrorList{field.Invalid(path, quoted(s), "must be a CIDR, such as 192.0.2.0/24 or 2001:db8::/64")}
 	case p.Addr().Is4In6():
-		return netip.Prefix{}, field.ErrorList{field.Invalid(path, s, "must not be an IPv4 prefix inside IPv6: write it as IPv4, such as 192.0.2.0/24")}
+		return netip.Prefix{}, field.ErrorList{field.Invalid(path, s, "must not be an IPv4 CIDR inside IPv6: write it as IPv4, such as 192.0.2.0/24")}
 	case p.Masked().String() != s:
 		return netip.Prefix{}, field.ErrorList{field.Invalid(path, s, "must have no bits beyond its mask and be in its shortest form: write "+p.Masked().String())}
 	}

@@ -62,7 +62,7 @@ func bgp(path *field.Path, b *epic.BGP) field.ErrorList {
 
 func asn(path *field.Path, n int64) field.ErrorList {
 	if n == 0 {
-		return field.ErrorList{field.Required(path, fmt.Sprintf("must be an autonomous system number from 1 to %d: ask the network team, or take a private one such as 64512", int64(maxASN)))}
+		return field.ErrorList{field.Required(path, fmt.Sprintf("must be an autonomous system number from 1 to %d: ask the network team, or use a private one such as 64512", int64(maxASN)))}
 	}
 	return between(path, n, 1, int64(maxASN))
 }
@@ -100,14 +100,14 @@ func bgpPeer(path *field.Path, p *epic.BGPPeer) field.ErrorList {
 	errs = append(errs, port(path.Child("port"), p.Port)...)
 	errs = append(errs, labelSelector(path.Child("node-selector"), p.NodeSelector)...)
 	if p.PasswordName != "" && !passwordForm.MatchString(p.PasswordName) {
-		errs = append(errs, field.Invalid(path.Child("password-name"), quoted(p.PasswordName), "must be the key of a password in the Secret epic-bgp-passwords: letters, digits, dots, dashes and underscores, and no dot at the beginning. It is the name, not the password"))
+		errs = append(errs, field.Invalid(path.Child("password-name"), quoted(p.PasswordName), "must be the key of a password in the Secret epic-bgp-passwords: letters, digits, dots, dashes and underscores, not starting with a dot. Set the name of the password here, not the password"))
 	}
 	errs = append(errs, between(path.Child("hold-time-seconds"), p.HoldTimeSeconds, minHoldSeconds, maxHoldSeconds)...)
 	ttl := path.Child("multihop-ttl")
 	if p.MultihopTTL != 0 {
 		errs = append(errs, between(ttl, p.MultihopTTL, 2, maxMultihopTTL)...)
 		if p.TTLSecurity {
-			errs = append(errs, field.Invalid(ttl, p.MultihopTTL, "cannot be with ttl-security, which is for a peer that is one hop away: leave one of them out"))
+			errs = append(errs, field.Invalid(ttl, p.MultihopTTL, "can't be combined with ttl-security, which requires a peer that is one hop away: remove one of the two"))
 		}
 	}
 	errs = append(errs, bfd(path.Child("bfd"), p.BFD)...)

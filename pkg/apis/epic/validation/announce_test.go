@@ -54,7 +54,7 @@ func TestAnnounce(t *testing.T) {
 		peer("name", func(p *epic.BGPPeer) { p.Name = "" }, "name", "must have a name"),
 		peer("name with a dot", func(p *epic.BGPPeer) { p.Name = "a.b" }, "name", "must not contain dots"),
 		peer("no address", func(p *epic.BGPPeer) { p.Address = "" }, "address", "must be an IP address"),
-		peer("address with a zone", func(p *epic.BGPPeer) { p.Address = "fe80::1%eth0" }, "address", "no zone"),
+		peer("address with a zone", func(p *epic.BGPPeer) { p.Address = "fe80::1%eth0" }, "address", "not have a zone"),
 		peer("link-local address", func(p *epic.BGPPeer) { p.Address = "fe80::1" }, "address", "link-local"),
 		peer("loopback address", func(p *epic.BGPPeer) { p.Address = "127.0.0.1" }, "address", "loopback"),
 		peer("a name for an address", func(p *epic.BGPPeer) { p.Address = "tor-1" }, "address", "must be an IP address"),
@@ -69,11 +69,11 @@ func TestAnnounce(t *testing.T) {
 				p.NodeSelector.MatchLabels[fmt.Sprint("l", i)] = "v"
 			}
 		}, "node-selector.matchLabels", "more than 32"),
-		peer("password", func(p *epic.BGPPeer) { p.PasswordName = "../../etc/shadow" }, "password-name", "It is the name, not the password"),
-		peer("hidden password", func(p *epic.BGPPeer) { p.PasswordName = "..data" }, "password-name", "no dot at the beginning"),
+		peer("password", func(p *epic.BGPPeer) { p.PasswordName = "../../etc/shadow" }, "password-name", "Set the name of the password here, not the password"),
+		peer("hidden password", func(p *epic.BGPPeer) { p.PasswordName = "..data" }, "password-name", "not starting with a dot"),
 		peer("hold time", func(p *epic.BGPPeer) { p.HoldTimeSeconds = 2 }, "hold-time-seconds", "from 3 to 65535"),
 		peer("hop count", func(p *epic.BGPPeer) { p.TTLSecurity, p.MultihopTTL = false, 256 }, "multihop-ttl", "from 2 to 255"),
-		peer("hop count and security", func(p *epic.BGPPeer) { p.MultihopTTL = 5 }, "multihop-ttl", "leave one of them out"),
+		peer("hop count and security", func(p *epic.BGPPeer) { p.MultihopTTL = 5 }, "multihop-ttl", "remove one of the two"),
 		{"internal peer's hop count", func(o *epic.EPIC) {
 			p := &o.Spec.Base.BGP.Peers[0]
 			p.TTLSecurity, p.MultihopTTL, p.ASN = false, 5, 64512
@@ -100,7 +100,7 @@ func TestBGPPeersStatus(t *testing.T) {
 	updates(t, valid, ValidateGatewayNodeStatusUpdate, []changed{
 		{"many peers", func(o *epic.GatewayNode) { o.Status.BGPPeers = make([]epic.BGPPeerStatus, 65) }, "status.bgp-peers", "more than 64"},
 		{"a peer twice", func(o *epic.GatewayNode) { o.Status.BGPPeers[1].Name = "a" }, "status.bgp-peers[1].name", "Duplicate"},
-		{"a name", func(o *epic.GatewayNode) { o.Status.BGPPeers[1].Name = "A" }, "status.bgp-peers[1].name", "lower case"},
+		{"a name", func(o *epic.GatewayNode) { o.Status.BGPPeers[1].Name = "A" }, "status.bgp-peers[1].name", "lowercase"},
 		{"an address", func(o *epic.GatewayNode) { o.Status.BGPPeers[1].Address = "x" }, "status.bgp-peers[1].address", "must be an IP address"},
 		{"a state", func(o *epic.GatewayNode) { o.Status.BGPPeers[1].State = "" }, "status.bgp-peers[1].state", "Up, Down"},
 		{"a state of BFD", func(o *epic.GatewayNode) { o.Status.BGPPeers[1].BFD = "Init" }, "status.bgp-peers[1].bfd", "Up, Down"},

@@ -18,7 +18,7 @@ func duration(path *field.Path, d *gatewayv1.Duration) field.ErrorList {
 	if d == nil || durationForm.MatchString(string(*d)) {
 		return nil
 	}
-	return field.ErrorList{field.Invalid(path, quoted(string(*d)), "must be a time such as 10s, 1h30m or 500ms, of up to four numbers with five digits")}
+	return field.ErrorList{field.Invalid(path, quoted(string(*d)), "must be a duration such as 10s, 1h30m or 500ms, with at most four numbers of at most five digits")}
 }
 
 // timeouts checks the timeouts of a rule.
@@ -48,7 +48,7 @@ func persistence(path *field.Path, p *gatewayv1.SessionPersistence) field.ErrorL
 	if c := p.CookieConfig; c != nil && c.LifetimeType != nil {
 		errs = append(errs, oneOf(path.Child("cookieConfig", "lifetimeType"), *c.LifetimeType, gatewayv1.SessionCookieLifetimeType, gatewayv1.PermanentCookieLifetimeType)...)
 		if *c.LifetimeType == gatewayv1.PermanentCookieLifetimeType && p.AbsoluteTimeout == nil {
-			errs = append(errs, field.Required(path.Child("absoluteTimeout"), "a permanent cookie must have a time after which it ends: add it"))
+			errs = append(errs, field.Required(path.Child("absoluteTimeout"), "a permanent cookie must have a lifetime: set absoluteTimeout"))
 		}
 	}
 	return errs

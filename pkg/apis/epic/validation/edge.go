@@ -60,7 +60,7 @@ func edge(path *field.Path, e *epic.EdgeSpec) field.ErrorList {
 		errs = append(errs, mode(at.Child("mode"), h.Mode)...)
 		errs = append(errs, timeFrom(at.Child("maxAge"), h.MaxAge, time.Second, 8760*time.Hour)...)
 		if h.Mode != epic.EdgeDisabled && e.ProxyProtocol != nil && e.ProxyProtocol.Clients == epic.ProxyProtocolRequired {
-			errs = append(errs, field.Invalid(at.Child("mode"), string(h.Mode), "can't be used where proxyProtocol.clients is Required, since HTTP/3 has no such header: set mode to Disabled, or proxyProtocol.clients to None"))
+			errs = append(errs, field.Invalid(at.Child("mode"), string(h.Mode), "can't be combined with proxyProtocol.clients Required, because HTTP/3 has no such header: set mode to Disabled, or proxyProtocol.clients to None"))
 		}
 	}
 	errs = append(errs, healthCheck(path.Child("healthCheck"), e.HealthCheck)...)
@@ -73,7 +73,7 @@ func edge(path *field.Path, e *epic.EdgeSpec) field.ErrorList {
 func groupEdge(path *field.Path, e *epic.EdgeSpec) field.ErrorList {
 	errs := edge(path, e)
 	if e != nil && e.Tracing != nil && e.Tracing.Mode != epic.EdgeDisabled && e.Tracing.Collector == nil {
-		errs = append(errs, field.Required(path.Child("tracing", "collector"), "traces need a server to go to: name it, or set mode to Disabled"))
+		errs = append(errs, field.Required(path.Child("tracing", "collector"), "traces need a server: set it, or set mode to Disabled"))
 	}
 	return errs
 }
@@ -85,7 +85,7 @@ func streamEdge(path *field.Path, e *epic.EdgeSpec) field.ErrorList {
 	if e == nil {
 		return errs
 	}
-	const why = "is about HTTP, and a load balancer carries connections: remove it, or use a gateway proxy"
+	const why = "applies to HTTP, and a load balancer forwards connections: remove it, or use a gateway proxy"
 	if e.HTTP3 != nil {
 		errs = append(errs, field.Forbidden(path.Child("http3"), why))
 	}
@@ -101,7 +101,7 @@ func streamEdge(path *field.Path, e *epic.EdgeSpec) field.ErrorList {
 		}
 	}
 	if h := e.HealthCheck; h != nil && (h.Type == epic.HealthCheckHTTP || h.Type == epic.HealthCheckGRPC) {
-		errs = append(errs, field.Invalid(path.Child("healthCheck", "type"), string(h.Type), "is about HTTP, and a load balancer carries connections: use one of TCP, None"))
+		errs = append(errs, field.Invalid(path.Child("healthCheck", "type"), string(h.Type), "applies to HTTP, and a load balancer forwards connections: use TCP or None"))
 	}
 	return errs
 }
@@ -128,7 +128,7 @@ func timeFrom(path *field.Path, d epic.Duration, least, most time.Duration) fiel
 			return nil
 		}
 	}
-	return field.ErrorList{field.Invalid(path, quoted(string(d)), fmt.Sprintf("must be a time from %s to %s, such as 10s, 500ms or 1h30m: choose one in that range", short(least), short(most)))}
+	return field.ErrorList{field.Invalid(path, quoted(string(d)), fmt.Sprintf("must be a duration from %s to %s, such as 10s, 500ms or 1h30m: choose one in that range", short(least), short(most)))}
 }
 
 // short is a time without parts that are zero.
@@ -211,7 +211,7 @@ func httpCheck(path *field.Path, h *epic.HTTPHealthCheck) field.ErrorList {
 	errs = append(errs, numberFrom(path.Child("minStatus"), h.MinStatus, 100, 599)...)
 	errs = append(errs, numberFrom(path.Child("maxStatus"), h.MaxStatus, 100, 599)...)
 	if h.MinStatus != nil && h.MaxStatus != nil && *h.MinStatus > *h.MaxStatus {
-		errs = append(errs, field.Invalid(path.Child("maxStatus"), *h.MaxStatus, fmt.Sprintf("is below minStatus, which is %d: no answer would pass: raise it", *h.MinStatus)))
+		errs = append(errs, field.Invalid(path.Child("maxStatus"), *h.MaxStatus, fmt.Sprintf("is below minStatus, which is %d, so no response would pass: raise it", *h.MinStatus)))
 	}
 	return errs
 }
@@ -270,7 +270,7 @@ func accessLog(path *field.Path, l *epic.AccessLog) field.ErrorList {
 	case l.Text != "" && l.Format != epic.AccessLogText:
 		errs = append(errs, field.Forbidden(at, "is for format Text: remove it, or set format to Text"))
 	case l.Text == "" && l.Format == epic.AccessLogText:
-		errs = append(errs, field.Required(at, "format Text needs the line that is written: add it"))
+		errs = append(errs, field.Required(at, "format Text requires text: set the line to write"))
 	case l.Text != "":
 		errs = append(errs, logFormat(at, l.Text, maxText)...)
 	}
@@ -291,7 +291,7 @@ func accessLog(path *field.Path, l *epic.AccessLog) field.ErrorList {
 		case !logFieldForm.MatchString(f.Name):
 			errs = append(errs, field.Invalid(name, quoted(f.Name), "must be 1 to 63 letters, digits and _ . @ -, starting with a letter or _: correct it"))
 		case slices.Contains(reservedLogFields, f.Name):
-			errs = append(errs, field.Invalid(name, f.Name, "always says whose line it is: use another name"))
+			errs = append(errs, field.Invalid(name, f.Name, "is always set to the line's account and proxy: use another name"))
 		case seen[f.Name]:
 			errs = append(errs, field.Duplicate(name, f.Name))
 		}

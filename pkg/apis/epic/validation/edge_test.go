@@ -53,7 +53,7 @@ func TestEdge(t *testing.T) {
 		{"a short interval", rates(epic.Rate{Count: 1, Interval: "99ms"}), "edge.rateLimit.requests.interval", "from 100ms to 1h"},
 		{"a long interval", rates(epic.Rate{Count: 1, Interval: "3601s"}), "edge.rateLimit.requests.interval", "from 100ms to 1h"},
 		{"no interval", rates(epic.Rate{Count: 1, Interval: "soon"}), "edge.rateLimit.requests.interval", "such as 10s, 500ms or 1h30m"},
-		{"Go's own form", rates(epic.Rate{Count: 1, Interval: "1.5s"}), "edge.rateLimit.requests.interval", "must be a time"},
+		{"Go's own form", rates(epic.Rate{Count: 1, Interval: "1.5s"}), "edge.rateLimit.requests.interval", "must be a duration"},
 		{"a burst below the rate", rates(epic.Rate{Count: 2, Burst: num(1)}), "edge.rateLimit.requests.burst", "from 2 to"},
 		{"unknown PROXY protocol", func(e *epic.EdgeSpec) { e.ProxyProtocol.Backends = "V3" }, "edge.proxyProtocol.backends", "use one of None, V1, V2"},
 		{"unknown clients", func(e *epic.EdgeSpec) { e.ProxyProtocol.Clients = "Optional" }, "edge.proxyProtocol.clients", "use one of None, Required"},
@@ -85,11 +85,11 @@ func TestEdge(t *testing.T) {
 		{"times in no order", func(e *epic.EdgeSpec) { e.OutlierDetection.MaxEjectionTime = "1h" }, "edge.outlierDetection.maxEjectionTime", "below baseEjectionTime"},
 		{"more than all", func(e *epic.EdgeSpec) { e.OutlierDetection.MaxEjectionPercent = num(101) }, "edge.outlierDetection.maxEjectionPercent", "from 1 to 100"},
 		{"unknown format", log(epic.AccessLog{Format: "CSV"}), "edge.accessLog.format", "use one of JSON, Text, None"},
-		{"text without a line", log(epic.AccessLog{Format: epic.AccessLogText}), "edge.accessLog.text", "needs the line"},
+		{"text without a line", log(epic.AccessLog{Format: epic.AccessLogText}), "edge.accessLog.text", "requires text"},
 		{"a line without its format", log(epic.AccessLog{Text: "a"}), "edge.accessLog.text", "set format to Text"},
 		{"fields of text", log(epic.AccessLog{Format: epic.AccessLogText, Text: "a", Fields: []epic.AccessLogField{{Name: "a"}}}), "edge.accessLog.fields", "set format to JSON"},
 		{"a field without a name", log(epic.AccessLog{Fields: []epic.AccessLogField{{}}}), "edge.accessLog.fields[0].name", "1 to 63"},
-		{"another's name", log(epic.AccessLog{Fields: []epic.AccessLogField{{Name: "account", Value: "other"}}}), "edge.accessLog.fields[0].name", "whose line it is"},
+		{"another's name", log(epic.AccessLog{Fields: []epic.AccessLogField{{Name: "account", Value: "other"}}}), "edge.accessLog.fields[0].name", "is always set"},
 		{"a field twice", log(epic.AccessLog{Fields: []epic.AccessLogField{{Name: "a"}, {Name: "a"}}}), "edge.accessLog.fields[1].name", "Duplicate"},
 		{"many fields", log(epic.AccessLog{Fields: times(65, func(i int) epic.AccessLogField { return epic.AccessLogField{Name: fmt.Sprint("f", i)} })}), "edge.accessLog.fields", "more than 64"},
 		{"unknown mode of tracing", func(e *epic.EdgeSpec) { e.Tracing.Mode = "On" }, "edge.tracing.mode", "use one of Enabled, Disabled"},
@@ -103,7 +103,7 @@ func TestEdge(t *testing.T) {
 		{"a long value", log(epic.AccessLog{Fields: []epic.AccessLogField{{Name: "a", Value: long(1025)}}}), "edge.accessLog.fields[0].value", "shorten it to 1024"},
 	})
 	creations(t, validEdge, func(e *epic.EdgeSpec) field.ErrorList { return groupEdge(field.NewPath("edge"), e) }, []change[epic.EdgeSpec]{
-		{"a group without a collector", func(e *epic.EdgeSpec) { e.Tracing.Collector = nil }, "edge.tracing.collector", "name it, or set mode to Disabled"},
+		{"a group without a collector", func(e *epic.EdgeSpec) { e.Tracing.Collector = nil }, "edge.tracing.collector", "set it, or set mode to Disabled"},
 		{"nor needs one", func(e *epic.EdgeSpec) { e.Tracing = &epic.Tracing{Mode: epic.EdgeDisabled} }, "", ""},
 		{"no settings", func(e *epic.EdgeSpec) { *e = epic.EdgeSpec{} }, "", ""},
 	})
@@ -128,7 +128,7 @@ func TestStreamEdge(t *testing.T) {
 		{"requests", func(e *epic.EdgeSpec) { e.RateLimit.Requests = &epic.Rate{Count: 1} }, "edge.rateLimit.requests", "use a gateway proxy"},
 		{"requests of a client", func(e *epic.EdgeSpec) { e.RateLimit.RequestsPerClient = &epic.Rate{Count: 1} }, "edge.rateLimit.requestsPerClient", "use a gateway proxy"},
 		{"traces", func(e *epic.EdgeSpec) { e.Tracing = &epic.Tracing{} }, "edge.tracing", "use a gateway proxy"},
-		{"HTTP checks", func(e *epic.EdgeSpec) { e.HealthCheck.Type = epic.HealthCheckHTTP }, "edge.healthCheck.type", "use one of TCP, None"},
-		{"gRPC checks", func(e *epic.EdgeSpec) { e.HealthCheck.Type = epic.HealthCheckGRPC }, "edge.healthCheck.type", "use one of TCP, None"},
+		{"HTTP checks", func(e *epic.EdgeSpec) { e.HealthCheck.Type = epic.HealthCheckHTTP }, "edge.healthCheck.type", "use TCP or None"},
+		{"gRPC checks", func(e *epic.EdgeSpec) { e.HealthCheck.Type = epic.HealthCheckGRPC }, "edge.healthCheck.type", "use TCP or None"},
 	})
 }

@@ -77,7 +77,7 @@ func envoyTemplate(path *field.Path, t *epic.EnvoyConfigSpec) field.ErrorList {
 		}
 	}
 	if total > maxTemplate {
-		return append(errs, field.Invalid(path, total, fmt.Sprintf("its values have more than %d bytes together: shorten them", maxTemplate)))
+		return append(errs, field.Invalid(path, total, fmt.Sprintf("its values have more than %d bytes in total: shorten them", maxTemplate)))
 	}
 	errs = append(errs, resources(path.Child("clusters"), r.Clusters, parses)...)
 	errs = append(errs, resources(path.Child("endpoints"), r.Endpoints, parses)...)
@@ -149,7 +149,7 @@ func decodes(path *field.Path, value string, s epic.EnvoySerialization) field.Er
 		err = isYAML([]byte(value))
 	}
 	if err != nil {
-		return field.ErrorList{field.Invalid(path, quoted(value), fmt.Sprintf("is not %s, as serialization says: %s", orYAML(s), quoted(err.Error())))}
+		return field.ErrorList{field.Invalid(path, quoted(value), fmt.Sprintf("is not valid %s, which serialization requires: %s", orYAML(s), quoted(err.Error())))}
 	}
 	return nil
 }
@@ -176,7 +176,7 @@ func isYAML(text []byte) error {
 
 func withoutAliases(n *yaml.Node) error {
 	if n.Kind == yaml.AliasNode {
-		return textError("line " + strconv.Itoa(n.Line) + " refers to a part of the document (*" + quoted(n.Value) + "): write the part where it is meant")
+		return textError("line " + strconv.Itoa(n.Line) + " refers to another part of the document (*" + quoted(n.Value) + "): write the part where it is meant")
 	}
 	for _, child := range n.Content {
 		if err := withoutAliases(child); err != nil {

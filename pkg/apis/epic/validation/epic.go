@@ -30,7 +30,7 @@ const (
 func ValidateEPIC(obj *epic.EPIC) field.ErrorList {
 	var errs field.ErrorList
 	if obj.Name != epic.ConfigName {
-		errs = append(errs, field.Invalid(metaPath.Child("name"), quoted(obj.Name), "there is one EPIC object, and its name is "+epic.ConfigName+": use that name"))
+		errs = append(errs, field.Invalid(metaPath.Child("name"), quoted(obj.Name), "there is only one EPIC object, named "+epic.ConfigName+": use that name"))
 	}
 	errs = append(errs, inConfigNamespace(&obj.ObjectMeta, "the EPIC object")...)
 	return append(errs, epicSpec(&obj.Spec)...)
@@ -67,7 +67,7 @@ func gatewayNodes(path *field.Path, all map[string]epic.EPICNodeStatus) field.Er
 		errs = append(errs, notNegative(at.Child("tunnels"), node.Tunnels)...)
 		errs = append(errs, notNegative(at.Child("tunnels-up"), node.TunnelsUp)...)
 		if node.TunnelsUp > node.Tunnels && node.Tunnels >= 0 {
-			errs = append(errs, field.Invalid(at.Child("tunnels-up"), node.TunnelsUp, fmt.Sprintf("is more than tunnels, which is %d: count those that are up among them", node.Tunnels)))
+			errs = append(errs, field.Invalid(at.Child("tunnels-up"), node.TunnelsUp, fmt.Sprintf("is more than tunnels (%d), which must include the tunnels that are up: correct one of the two", node.Tunnels)))
 		}
 		if more := atMost(at.Child("conditions"), len(node.Conditions), maxNodeConditions); len(more) > 0 {
 			return append(errs, more...)
@@ -132,7 +132,7 @@ func serviceCIDR(path *field.Path, s string) field.ErrorList {
 			break
 		}
 		if c == "" || strings.TrimSpace(c) != c {
-			return field.ErrorList{field.Invalid(path, quoted(s), "must be prefixes in CIDR form with nothing but a comma between them: write it as 10.96.0.0/12,fd00::/108")}
+			return field.ErrorList{field.Invalid(path, quoted(s), "must be CIDRs separated by commas, without spaces: write it as 10.96.0.0/12,fd00::/108")}
 		}
 		_, more := prefix(path, c)
 		errs = append(errs, more...)

@@ -57,7 +57,7 @@ func filter(path *field.Path, f *gatewayv1.HTTPRouteFilter) field.ErrorList {
 		gatewayv1.HTTPRouteFilterExternalAuth:           {"externalAuth", f.ExternalAuth != nil},
 	}
 	if s := settings[f.Type]; !s.present {
-		errs = append(errs, field.Required(path.Child(s.name), fmt.Sprintf("a filter of type %s must have its settings here: add them", f.Type)))
+		errs = append(errs, field.Required(path.Child(s.name), fmt.Sprintf("a filter of type %s requires these settings: add them", f.Type)))
 	}
 	errs = append(errs, headerModifier(path.Child("requestHeaderModifier"), f.RequestHeaderModifier)...)
 	errs = append(errs, headerModifier(path.Child("responseHeaderModifier"), f.ResponseHeaderModifier)...)
@@ -222,7 +222,7 @@ func redirect(path *field.Path, r *gatewayv1.HTTPRequestRedirectFilter) field.Er
 			known = known || c == *r.StatusCode
 		}
 		if !known {
-			errs = append(errs, field.Invalid(path.Child("statusCode"), *r.StatusCode, "is no status of a redirect: use one of 301, 302, 303, 307, 308"))
+			errs = append(errs, field.Invalid(path.Child("statusCode"), *r.StatusCode, "is not a redirect status: use one of 301, 302, 303, 307, 308"))
 		}
 	}
 	return append(errs, pathModifier(path.Child("path"), r.Path)...)

@@ -97,7 +97,7 @@ func listenerProtocol(path *field.Path, s string) field.ErrorList {
 		return field.ErrorList{field.Required(path, known)}
 	case len(s) > maxProtocol || !protocolForm.MatchString(s):
 		return field.ErrorList{field.Invalid(path, quoted(s), fmt.Sprintf(
-			"must be letters, digits and dashes, perhaps after a domain and a slash, at most %d characters: %s", maxProtocol, known))}
+			"must be at most %d letters, digits and dashes, optionally after a domain and a slash: %s", maxProtocol, known))}
 	}
 	return nil
 }
@@ -106,7 +106,7 @@ func listenerProtocol(path *field.Path, s string) field.ErrorList {
 func hostname(path *field.Path, s string) field.ErrorList {
 	if len(s) > maxHostname || !hostnameForm.MatchString(s) {
 		return field.ErrorList{field.Invalid(path, quoted(s),
-			fmt.Sprintf("must be a DNS name of at most %d characters in lower case, such as www.example.com or *.example.com", maxHostname))}
+			fmt.Sprintf("must be a DNS name of at most %d lowercase characters, such as www.example.com or *.example.com", maxHostname))}
 	}
 	if ipv4Form.MatchString(s) {
 		return field.ErrorList{field.Invalid(path, s, "must be a DNS name, not an IP address: write a name, or leave it out")}

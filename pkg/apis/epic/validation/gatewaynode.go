@@ -30,7 +30,7 @@ func ValidateGatewayNode(obj *epic.GatewayNode) field.ErrorList {
 	a, more := address(path, obj.Spec.Address)
 	errs = append(errs, more...)
 	if len(more) == 0 && a != named {
-		errs = append(errs, field.Invalid(path, obj.Spec.Address, fmt.Sprintf("must be %s, which the object's name stands for: leave it out, or name the object %s", named, epic.GatewayNodeName(a))))
+		errs = append(errs, field.Invalid(path, obj.Spec.Address, fmt.Sprintf("must be %s, as in the object's name: leave it out, or name the object %s", named, epic.GatewayNodeName(a))))
 	}
 	return errs
 }
@@ -57,7 +57,7 @@ func ValidateGatewayNodeStatusUpdate(obj, _ *epic.GatewayNode) field.ErrorList {
 	}
 	if known := int64(s.TunnelsUp) + int64(s.TunnelsDown); !negative && known > int64(s.Tunnels) {
 		errs = append(errs, field.Invalid(statusPath.Child("tunnels"), s.Tunnels,
-			fmt.Sprintf("is less than tunnels-up and tunnels-down together, which are %d: count those that are up and those that are down among them", known)))
+			fmt.Sprintf("is less than tunnels-up and tunnels-down together (%d), which it must include: correct it", known)))
 	}
 	if s.TunnelStates != nil {
 		errs = append(errs, tunnelStates(statusPath.Child("tunnel-states"), s.TunnelStates)...)
@@ -70,7 +70,7 @@ func ValidateGatewayNodeStatusUpdate(obj, _ *epic.GatewayNode) field.ErrorList {
 
 func tunnelStates(path *field.Path, states *epic.TunnelStates) field.ErrorList {
 	if n := len(states.Up) + len(states.Down); n > maxTunnelStates {
-		return field.ErrorList{field.Invalid(path, fmt.Sprintf("%d bytes", n), fmt.Sprintf("up and down have more than %d bytes together: leave tunnels out, whose state is unknown then", maxTunnelStates))}
+		return field.ErrorList{field.Invalid(path, fmt.Sprintf("%d bytes", n), fmt.Sprintf("up and down have more than %d bytes in total: leave out some tunnels, whose state is then unknown", maxTunnelStates))}
 	}
 	var errs field.ErrorList
 	read := func(name string, b []byte) idset.Set {
@@ -81,7 +81,7 @@ func tunnelStates(path *field.Path, states *epic.TunnelStates) field.ErrorList {
 		return s
 	}
 	if up, down := read("up", states.Up), read("down", states.Down); up.Overlaps(down) {
-		errs = append(errs, field.Invalid(path.Child("down"), down.String(), "has a tunnel that up has too: leave it out of one of them"))
+		errs = append(errs, field.Invalid(path.Child("down"), down.String(), "contains a tunnel that is also in up: remove it from one of the two"))
 	}
 	return errs
 }

@@ -49,7 +49,7 @@ func TestGatewayNode(t *testing.T) {
 		{"fewer than no tunnels", func(o *epic.GatewayNode) { o.Status.Tunnels = -1 }, "status.tunnels", "negative"},
 		{"fewer than none up", func(o *epic.GatewayNode) { o.Status.TunnelsUp = -1 }, "status.tunnels-up", "negative"},
 		{"fewer than none down", func(o *epic.GatewayNode) { o.Status.TunnelsDown = -1 }, "status.tunnels-down", "negative"},
-		{"more known than there are", func(o *epic.GatewayNode) { o.Status.Tunnels, o.Status.TunnelsUp, o.Status.TunnelsDown = 3, 2, 2 }, "status.tunnels", "together, which are 4"},
+		{"more known than there are", func(o *epic.GatewayNode) { o.Status.Tunnels, o.Status.TunnelsUp, o.Status.TunnelsDown = 3, 2, 2 }, "status.tunnels", "together (4)"},
 		{"many conditions", func(o *epic.GatewayNode) {
 			for range 17 {
 				c := condition()
@@ -59,7 +59,7 @@ func TestGatewayNode(t *testing.T) {
 		}, "status.conditions", "more than 16"},
 		{"no set", states([]byte{0, 0}, nil), "status.tunnel-states.up", "not a set of tunnel IDs"},
 		{"half a set", states(nil, []byte{1}), "status.tunnel-states.down", "not a set of tunnel IDs"},
-		{"up and down", states(idset.Of(1, 2, 3).Encode(), idset.Of(3).Encode()), "status.tunnel-states.down", "leave it out of one"},
+		{"up and down", states(idset.Of(1, 2, 3).Encode(), idset.Of(3).Encode()), "status.tunnel-states.down", "remove it from one"},
 		{"every tunnel there is", states([]byte{1, 0xfe, 0xff, 0xff, 0xff, 0x07}, nil), "", ""},
 		{"large sets", states(make([]byte, 640<<10), []byte{1}), "status.tunnel-states", "more than 655360 bytes"},
 		{"a tunnel without an ID", down(epic.DownTunnel{}), "status.down-tunnels[0].tunnel-id", "from 1 to"},

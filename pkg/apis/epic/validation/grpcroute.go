@@ -71,11 +71,11 @@ func grpcMethod(path *field.Path, m *gatewayv1.GRPCMethodMatch, expressions *reg
 		at := path.Child(part.name)
 		errs = append(errs, pattern(at, *part.value, maxPath, kind == gatewayv1.GRPCMethodMatchRegularExpression, expressions)...)
 		if kind == gatewayv1.GRPCMethodMatchExact && !part.form.MatchString(*part.value) {
-			errs = append(errs, field.Invalid(at, quoted(*part.value), "must be a name of letters, digits and underscores that begins with no digit: correct it, or set type to RegularExpression"))
+			errs = append(errs, field.Invalid(at, quoted(*part.value), "must be a name of letters, digits and underscores that does not begin with a digit: correct it, or set type to RegularExpression"))
 		}
 	}
 	if !given {
-		errs = append(errs, field.Required(path, "must have a service, a method or both: add one, or leave out the whole"))
+		errs = append(errs, field.Required(path, "must have a service, a method or both: add one, or remove method"))
 	}
 	return errs
 }

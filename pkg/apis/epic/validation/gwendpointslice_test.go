@@ -40,7 +40,7 @@ func TestGWEndpointSlice(t *testing.T) {
 		{"no nodes", func(o *epic.GWEndpointSlice) { o.Spec.NodeAddresses = nil }, "", ""},
 		{"another project's kind", func(o *epic.GWEndpointSlice) { o.Spec.APIVersion, o.Spec.Kind = "discovery.k8s.io/v1", "EndpointSlice" }, "", ""},
 		{"a node's name for its address", func(o *epic.GWEndpointSlice) { o.Spec.NodeAddresses["node-1"] = "node-1" }, "spec.nodeAddresses[node-1]", "must be an IP address"},
-		{"a node of no name", func(o *epic.GWEndpointSlice) { o.Spec.NodeAddresses["a b"] = "192.168.1.16" }, "spec.nodeAddresses[a b]", "lower case"},
+		{"a node of no name", func(o *epic.GWEndpointSlice) { o.Spec.NodeAddresses["a b"] = "192.168.1.16" }, "spec.nodeAddresses[a b]", "lowercase"},
 		{"many nodes", func(o *epic.GWEndpointSlice) {
 			for i := range 5001 {
 				o.Spec.NodeAddresses[fmt.Sprint("n", i)] = "192.168.1.16"
@@ -56,19 +56,19 @@ func TestGWEndpointSlice(t *testing.T) {
 		{"bad names", func(o *epic.GWEndpointSlice) {
 			o.Spec.AddressType = discoveryv1.AddressTypeFQDN
 			o.Spec.Endpoints[0].Addresses = []string{"a b"}
-		}, "spec.endpoints[0].addresses[0]", "lower case"},
+		}, "spec.endpoints[0].addresses[0]", "lowercase"},
 		{"no address", endpoint(func(e *discoveryv1.Endpoint) { e.Addresses = nil }), "spec.endpoints[0].addresses", "Required"},
 		{"loopback", endpoint(func(e *discoveryv1.Endpoint) { e.Addresses[0] = "127.0.0.1" }), "spec.endpoints[0].addresses[0]", "loopback"},
 		{"101 addresses", endpoint(func(e *discoveryv1.Endpoint) {
 			e.Addresses = times(101, func(i int) string { return fmt.Sprint("10.0.0.", i+1) })
 		}), "spec.endpoints[0].addresses", "more than 100"},
-		{"node name", endpoint(func(e *discoveryv1.Endpoint) { e.NodeName = ptr.To("a b") }), "spec.endpoints[0].nodeName", "lower case"},
+		{"node name", endpoint(func(e *discoveryv1.Endpoint) { e.NodeName = ptr.To("a b") }), "spec.endpoints[0].nodeName", "lowercase"},
 		{"hostname", endpoint(func(e *discoveryv1.Endpoint) { e.Hostname = ptr.To("a.b") }), "spec.endpoints[0].hostname", "dots"},
 		{"zone", endpoint(func(e *discoveryv1.Endpoint) { e.Zone = ptr.To(long(5000)) }), "spec.endpoints[0].zone", "shorten"},
 		{"1001 endpoints", func(o *epic.GWEndpointSlice) { o.Spec.Endpoints = make([]discoveryv1.Endpoint, 1001) }, "spec.endpoints", "more than 1000"},
 		{"shell text", slicePort(func(p *discoveryv1.EndpointPort) { p.Protocol = ptr.To[corev1.Protocol]("TCP`reboot`") }), "spec.ports[0].protocol", "use one of TCP, UDP"},
 		{"port", slicePort(func(p *discoveryv1.EndpointPort) { p.Port = num(65536) }), "spec.ports[0].port", "from 1"},
-		{"port name", slicePort(func(p *discoveryv1.EndpointPort) { p.Name = ptr.To("A") }), "spec.ports[0].name", "lower case"},
+		{"port name", slicePort(func(p *discoveryv1.EndpointPort) { p.Name = ptr.To("A") }), "spec.ports[0].name", "lowercase"},
 		{"appProtocol", slicePort(func(p *discoveryv1.EndpointPort) { p.AppProtocol = ptr.To("a b") }), "spec.ports[0].appProtocol", "consist of"},
 		{"port name twice", func(o *epic.GWEndpointSlice) { o.Spec.Ports = append(o.Spec.Ports, o.Spec.Ports[0]) }, "spec.ports[1].name", "Duplicate"},
 		{"20001 ports", func(o *epic.GWEndpointSlice) { o.Spec.Ports = make([]discoveryv1.EndpointPort, 20001) }, "spec.ports", "more than 20000"},
@@ -98,7 +98,7 @@ func TestGWEndpointSlice(t *testing.T) {
 	}
 	creations(t, validGWEndpointSlice, ValidateGWEndpointSlice, append([]change[epic.GWEndpointSlice]{
 		{"no namespace of an account", func(o *epic.GWEndpointSlice) { o.Namespace = "epic" }, "metadata.namespace", "create it there"},
-		{"bad name", func(o *epic.GWEndpointSlice) { o.Name = "a/b" }, "metadata.name", "lower case"},
+		{"bad name", func(o *epic.GWEndpointSlice) { o.Name = "a/b" }, "metadata.name", "lowercase"},
 	}, spec...))
 	updates(t, validGWEndpointSlice, ValidateGWEndpointSliceUpdate, spec)
 	updates(t, validGWEndpointSlice, ValidateGWEndpointSliceStatusUpdate, []change[epic.GWEndpointSlice]{

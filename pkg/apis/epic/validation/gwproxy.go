@@ -44,7 +44,7 @@ func gwProxySpec(namespace string, spec *epic.GWProxySpec) field.ErrorList {
 	alt, more := addressOrNone(specPath.Child("alt-address"), spec.AltAddress)
 	errs = append(errs, more...)
 	if alt.Is6() {
-		errs = append(errs, field.Invalid(specPath.Child("alt-address"), spec.AltAddress, "must be an IPv4 address: an IPv6 one is a public-address"))
+		errs = append(errs, field.Invalid(specPath.Child("alt-address"), spec.AltAddress, "must be an IPv4 address: set an IPv6 address as public-address"))
 	}
 	errs = append(errs, listenerPorts(specPath.Child("public-ports"), spec.PublicPorts)...)
 	errs = append(errs, envoyTemplate(specPath.Child("envoy-template"), spec.EnvoyTemplate)...)

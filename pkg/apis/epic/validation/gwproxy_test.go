@@ -66,13 +66,13 @@ func TestGWProxy(t *testing.T) {
 			o.Spec.PublicPorts[0].Name = "www.example.com"
 			o.Spec.PublicPorts = append(o.Spec.PublicPorts, epic.ServicePort{Port: 80, Protocol: "TCP", Name: long(253)})
 		}, "", ""},
-		{"a port's name that no listener has", func(o *epic.GWProxy) { o.Spec.PublicPorts[0].Name = "a_b" }, "spec.public-ports[0].name", "lower case"},
+		{"a port's name that no listener has", func(o *epic.GWProxy) { o.Spec.PublicPorts[0].Name = "a_b" }, "spec.public-ports[0].name", "lowercase"},
 		{"one port for two listeners", func(o *epic.GWProxy) {
 			o.Spec.PublicPorts = []epic.ServicePort{{Port: 443, Protocol: "TCP", Name: "a"}, {Port: 443, Protocol: "TCP", Name: "b"}, {Port: 443, Protocol: "TCP"}}
 		}, "", ""},
 		{"one port twice for a listener", func(o *epic.GWProxy) {
 			o.Spec.PublicPorts = []epic.ServicePort{{Port: 443, Protocol: "TCP", Name: "a"}, {Port: 443, Protocol: "TCP", Name: "a"}}
-		}, "spec.public-ports[1]", "a name of its own"},
+		}, "spec.public-ports[1]", "its own name"},
 		{"one port twice without a name", func(o *epic.GWProxy) { o.Spec.PublicPorts = append(o.Spec.PublicPorts, o.Spec.PublicPorts[0]) }, "spec.public-ports[1]", "443/TCP"},
 		{"UDP listener", listener(func(l *gatewayv1.Listener) { l.Protocol = "UDP" }), "", ""},
 		{"listener's hostname", listener(func(l *gatewayv1.Listener) { l.Hostname = ptr.To[gatewayv1.Hostname]("a.*.com") }), at + "hostname", "DNS name"},
@@ -91,7 +91,7 @@ func TestGWProxy(t *testing.T) {
 		{"a sharing key", func(o *epic.GWProxy) { o.Name = "shop.example.com" }, "", ""},
 		{"a long sharing key", func(o *epic.GWProxy) { o.Name = long(253) }, "", ""},
 		{"too long a name", func(o *epic.GWProxy) { o.Name = long(254) }, "metadata.name", "253"},
-		{"a name in upper case", func(o *epic.GWProxy) { o.Name = "Shop" }, "metadata.name", "lower case"},
+		{"a name in upper case", func(o *epic.GWProxy) { o.Name = "Shop" }, "metadata.name", "lowercase"},
 		{"no namespace of an account", func(o *epic.GWProxy) { o.Namespace = "epic" }, "metadata.namespace", "create it there"},
 		{"alt address of IPv6", func(o *epic.GWProxy) { o.Spec.AltAddress = "2001:db8::3" }, "spec.alt-address", "must be an IPv4 address"},
 		{"bad address", func(o *epic.GWProxy) { o.Spec.PublicAddress = "any" }, "spec.public-address", "must be an IP address"},

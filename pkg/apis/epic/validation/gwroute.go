@@ -34,7 +34,7 @@ func ValidateGWRouteStatusUpdate(obj, _ *epic.GWRoute) field.ErrorList {
 func gwRouteSpec(spec *epic.GWRouteSpec) field.ErrorList {
 	errs := ref(specPath.Child("clientRef"), spec.ClientRef)
 	if spec.HTTP == nil && spec.GRPC == nil && spec.TLS == nil && spec.TCP == nil && spec.UDP == nil {
-		return append(errs, field.Required(specPath, "must have http, grpc, tls, tcp or udp, the spec of a route: add one"))
+		return append(errs, field.Required(specPath, "must have the spec of a route in http, grpc, tls, tcp or udp: add one"))
 	}
 	if spec.HTTP != nil {
 		errs = append(errs, httpRoute(specPath.Child("http"), &spec.HTTP.HTTPRouteSpec)...)

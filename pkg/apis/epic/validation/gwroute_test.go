@@ -110,7 +110,7 @@ func TestGWRouteKinds(t *testing.T) {
 		{"gRPC without parents", func(o *epic.GWRoute) { o.Spec.GRPC.ParentRefs = nil }, "spec.grpc.parentRefs", "must refer"},
 		{"TLS without parents", func(o *epic.GWRoute) { o.Spec.TLS.ParentRefs = nil }, "spec.tls.parentRefs", "must refer"},
 		{"UDP without parents", func(o *epic.GWRoute) { o.Spec.UDP.ParentRefs = nil }, "spec.udp.parentRefs", "must refer"},
-		{"gRPC's hostname", func(o *epic.GWRoute) { o.Spec.GRPC.Hostnames[0] = "A" }, "spec.grpc.hostnames[0]", "in lower case"},
+		{"gRPC's hostname", func(o *epic.GWRoute) { o.Spec.GRPC.Hostnames[0] = "A" }, "spec.grpc.hostnames[0]", "lowercase"},
 		{"TLS without hostnames", func(o *epic.GWRoute) { o.Spec.TLS.Hostnames = nil }, "spec.tls.hostnames", "add one"},
 		{"TLS's hostname", func(o *epic.GWRoute) { o.Spec.TLS.Hostnames[0] = "192.0.2.1" }, "spec.tls.hostnames[0]", "not an IP address"},
 		{"TLS without rules", func(o *epic.GWRoute) { o.Spec.TLS.Rules = nil }, "spec.tls.rules", "add one"},
@@ -160,7 +160,7 @@ func TestGWRouteKinds(t *testing.T) {
 			v.CACertificateRefs, v.WellKnownCACertificates = nil, ptr.To[gatewayv1.WellKnownCACertificatesType]("x")
 		}), tlsAt + "wellKnownCACertificates", "use one of System"},
 		{"subject's type", validationOf(func(v *gatewayv1.BackendTLSPolicyValidation) { v.SubjectAltNames[0].Type = "x" }), tlsAt + "subjectAltNames[0].type", "use one of"},
-		{"subject's hostname", validationOf(func(v *gatewayv1.BackendTLSPolicyValidation) { v.SubjectAltNames[0].Hostname = "A" }), tlsAt + "subjectAltNames[0].hostname", "in lower case"},
+		{"subject's hostname", validationOf(func(v *gatewayv1.BackendTLSPolicyValidation) { v.SubjectAltNames[0].Hostname = "A" }), tlsAt + "subjectAltNames[0].hostname", "lowercase"},
 		{"subject's URI", validationOf(func(v *gatewayv1.BackendTLSPolicyValidation) { v.SubjectAltNames[1].URI = "a" }), tlsAt + "subjectAltNames[1].uri", "absolute"},
 	}
 	creations(t, valid, ValidateGWRoute, changes)
@@ -206,7 +206,7 @@ func TestGWRouteExtensions(t *testing.T) {
 		{"sticky", persistence(gatewayv1.SessionPersistence{SessionName: ptr.To("a")}), "", ""},
 		{"sticky by an unknown thing", persistence(gatewayv1.SessionPersistence{Type: ptr.To[gatewayv1.SessionPersistenceType]("IP")}), ruleAt + "sessionPersistence.type", "use one of Cookie, Header"},
 		{"cookie's name", persistence(gatewayv1.SessionPersistence{SessionName: ptr.To("a;b")}), ruleAt + "sessionPersistence.sessionName", "letters"},
-		{"eternal cookie", persistence(gatewayv1.SessionPersistence{CookieConfig: &gatewayv1.CookieConfig{LifetimeType: ptr.To(gatewayv1.PermanentCookieLifetimeType)}}), ruleAt + "sessionPersistence.absoluteTimeout", "add it"},
+		{"eternal cookie", persistence(gatewayv1.SessionPersistence{CookieConfig: &gatewayv1.CookieConfig{LifetimeType: ptr.To(gatewayv1.PermanentCookieLifetimeType)}}), ruleAt + "sessionPersistence.absoluteTimeout", "set absoluteTimeout"},
 		{"CORS", cors(gatewayv1.HTTPCORSFilter{AllowOrigins: []gatewayv1.CORSOrigin{"*", "https://*.example.com:8443", "http://a"}, AllowMethods: []gatewayv1.HTTPMethodWithWildcard{"*", "GET"}}), "", ""},
 		{"CORS origin", cors(gatewayv1.HTTPCORSFilter{AllowOrigins: []gatewayv1.CORSOrigin{"https://a/b"}}), filterAt + "cors.allowOrigins[0]", "an origin"},
 		{"CORS method", cors(gatewayv1.HTTPCORSFilter{AllowMethods: []gatewayv1.HTTPMethodWithWildcard{"get"}}), filterAt + "cors.allowMethods[0]", "use one of"},
@@ -256,15 +256,15 @@ func TestGWRoute(t *testing.T) {
 	spec := []change[epic.GWRoute]{
 		{"only HTTP", func(o *epic.GWRoute) { o.Spec.TCP = nil }, "", ""},
 		{"only TCP", func(o *epic.GWRoute) { o.Spec.HTTP = nil }, "", ""},
-		{"neither", func(o *epic.GWRoute) { o.Spec = epic.GWRouteSpec{} }, "spec", "must have http, grpc, tls, tcp or udp"},
+		{"neither", func(o *epic.GWRoute) { o.Spec = epic.GWRouteSpec{} }, "spec", "in http, grpc, tls, tcp or udp"},
 		{"HTTP without parents", http(func(s *gatewayv1.HTTPRouteSpec) { s.ParentRefs = nil }), "spec.http.parentRefs", "must refer to a gateway proxy"},
 		{"TCP without parents", tcp(func(s *gatewayv1.TCPRouteSpec) { s.ParentRefs = nil }), "spec.tcp.parentRefs", "must refer to a gateway proxy"},
 		{"parent without name", http(func(s *gatewayv1.HTTPRouteSpec) { s.ParentRefs[0].Name = "" }), "spec.http.parentRefs[0].name", "Required"},
-		{"parent with a comma", http(func(s *gatewayv1.HTTPRouteSpec) { s.ParentRefs[0].Name = "a,b" }), "spec.http.parentRefs[0].name", "lower case"},
+		{"parent with a comma", http(func(s *gatewayv1.HTTPRouteSpec) { s.ParentRefs[0].Name = "a,b" }), "spec.http.parentRefs[0].name", "lowercase"},
 		{"parent's port", http(func(s *gatewayv1.HTTPRouteSpec) { s.ParentRefs[0].Port = num(0) }), "spec.http.parentRefs[0].port", "from 1"},
 		{"33 parents", http(func(s *gatewayv1.HTTPRouteSpec) { s.ParentRefs = make([]gatewayv1.ParentReference, 33) }), "spec.http.parentRefs", "more than 32"},
 		{"17 hostnames", http(func(s *gatewayv1.HTTPRouteSpec) { s.Hostnames = make([]gatewayv1.Hostname, 17) }), "spec.http.hostnames", "more than 16"},
-		{"bad hostname", http(func(s *gatewayv1.HTTPRouteSpec) { s.Hostnames[0] = "EXAMPLE.com" }), "spec.http.hostnames[0]", "in lower case"},
+		{"bad hostname", http(func(s *gatewayv1.HTTPRouteSpec) { s.Hostnames[0] = "EXAMPLE.com" }), "spec.http.hostnames[0]", "lowercase"},
 		{"address for a hostname", http(func(s *gatewayv1.HTTPRouteSpec) { s.Hostnames[0] = "192.0.2.1" }), "spec.http.hostnames[0]", "not an IP address"},
 		{"17 rules", http(func(s *gatewayv1.HTTPRouteSpec) { s.Rules = make([]gatewayv1.HTTPRouteRule, 17) }), "spec.http.rules", "more than 16"},
 		{"no rules", http(func(s *gatewayv1.HTTPRouteSpec) { s.Rules = nil }), "", ""},
@@ -337,7 +337,7 @@ func TestGWRoute(t *testing.T) {
 	}
 	creations(t, validGWRoute, ValidateGWRoute, append([]change[epic.GWRoute]{
 		{"no namespace of an account", func(o *epic.GWRoute) { o.Namespace = "epic" }, "metadata.namespace", "create it there"},
-		{"bad name", func(o *epic.GWRoute) { o.Name = "A" }, "metadata.name", "lower case"},
+		{"bad name", func(o *epic.GWRoute) { o.Name = "A" }, "metadata.name", "lowercase"},
 	}, spec...))
 	updates(t, validGWRoute, ValidateGWRouteUpdate, append([]change[epic.GWRoute]{
 		{"an account", func(o *epic.GWRoute) { o.Labels = map[string]string{epic.OwningAccountLabel: "b"} }, "metadata.labels[epic.acnodal.io/owning-account]", "set by the server"},

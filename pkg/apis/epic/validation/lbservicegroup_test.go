@@ -46,21 +46,21 @@ func TestLBServiceGroup(t *testing.T) {
 		{"cluster that does not parse", resources(func(r *epic.EnvoyResources) { r.Clusters[0].Value = "{{.A" }), at + "clusters[0].value", "does not parse as a Go template"},
 		{"listener with an unknown function", resources(func(r *epic.EnvoyResources) { r.Listeners[0].Value = "{{Exec .A}}" }), at + "listeners[0].value", `function "Exec" not defined`},
 		{"endpoints without an end", resources(func(r *epic.EnvoyResources) { r.Endpoints[0].Value = "{{range .A}}" }), at + "endpoints[0].value", "does not parse"},
-		{"route that is no YAML", resources(func(r *epic.EnvoyResources) { r.Routes[0].Value = "a: [" }), at + "routes[0].value", "is not yaml"},
+		{"route that is no YAML", resources(func(r *epic.EnvoyResources) { r.Routes[0].Value = "a: [" }), at + "routes[0].value", "is not valid yaml"},
 		{"runtime that is no JSON", func(o *epic.LBServiceGroup) {
 			o.Spec.EnvoyTemplate.Serialization = epic.SerializationJSON
 			o.Spec.EnvoyTemplate.EnvoyResources.Routes = nil
 			o.Spec.EnvoyTemplate.EnvoyResources.Runtimes[0].Value = "a: 1"
-		}, at + "runtimes[0].value", "is not json"},
+		}, at + "runtimes[0].value", "is not valid json"},
 		{"runtime that is no base64", func(o *epic.LBServiceGroup) {
 			o.Spec.EnvoyTemplate.Serialization = epic.SerializationB64JSON
 			o.Spec.EnvoyTemplate.EnvoyResources.Routes = []epic.EnvoyResource{{Name: "a", Value: "e30="}}
-		}, at + "runtimes[0].value", "is not b64json"},
+		}, at + "runtimes[0].value", "is not valid b64json"},
 		{"a template where none is run", resources(func(r *epic.EnvoyResources) { r.Routes[0].Value = "name: '{{.Not}}'" }), "", ""},
 		{"resource without a name", resources(func(r *epic.EnvoyResources) { r.Clusters[0].Name = "" }), at + "clusters[0].name", "Required"},
 		{"name twice", resources(func(r *epic.EnvoyResources) { r.Listeners = append(r.Listeners, r.Listeners[0]) }), at + "listeners[1].name", "Duplicate"},
 		{"secret's name twice", resources(func(r *epic.EnvoyResources) { r.Secrets = append(r.Secrets, r.Secrets[0]) }), at + "secrets[1].name", "Duplicate"},
-		{"secret of no name", resources(func(r *epic.EnvoyResources) { r.Secrets[0].Ref.Name = "a/b" }), at + "secrets[0].ref.name", "lower case"},
+		{"secret of no name", resources(func(r *epic.EnvoyResources) { r.Secrets[0].Ref.Name = "a/b" }), at + "secrets[0].ref.name", "lowercase"},
 		{"many resources", resources(func(r *epic.EnvoyResources) {
 			r.Clusters = times(65, func(i int) epic.EnvoyResource { return epic.EnvoyResource{Name: fmt.Sprint(i)} })
 		}), at + "clusters", "more than 64"},
@@ -76,7 +76,7 @@ func TestLBServiceGroup(t *testing.T) {
 		}, "", ""},
 		{"name with a function", func(o *epic.LBServiceGroup) { o.Spec.EndpointTemplate.DNSName = `{{printf "%9999999d" 1}}.example.com` }, "spec.endpoint-template.dnsName", "is not allowed: use text and these fields only"},
 		{"name that does not parse", func(o *epic.LBServiceGroup) { o.Spec.EndpointTemplate.DNSName = "{{.LBName" }, "spec.endpoint-template.dnsName", "does not parse"},
-		{"name that is none", func(o *epic.LBServiceGroup) { o.Spec.EndpointTemplate.DNSName = "{{.LBName}} a" }, "spec.endpoint-template.dnsName", "no DNS name"},
+		{"name that is none", func(o *epic.LBServiceGroup) { o.Spec.EndpointTemplate.DNSName = "{{.LBName}} a" }, "spec.endpoint-template.dnsName", "not a DNS name"},
 		{"record of an unknown type", func(o *epic.LBServiceGroup) { o.Spec.EndpointTemplate.RecordType = "A;" }, "spec.endpoint-template.recordType", "use one of"},
 		{"record with long labels", func(o *epic.LBServiceGroup) { o.Spec.EndpointTemplate.Labels = map[string]string{"a": long(2000)} }, "spec.endpoint-template.labels[a]", "shorten"},
 		{"record with control characters", func(o *epic.LBServiceGroup) {
@@ -88,7 +88,7 @@ func TestLBServiceGroup(t *testing.T) {
 		{"in another namespace", func(o *epic.LBServiceGroup) { o.Namespace = "default" }, "metadata.namespace", "or in epic"},
 		{"dots in the name", func(o *epic.LBServiceGroup) { o.Name = "a.b" }, "metadata.name", "dots"},
 		{"no prefix", func(o *epic.LBServiceGroup) { o.Labels = nil }, "metadata.labels[epic.acnodal.io/owning-serviceprefix]", "set the label"},
-		{"prefix of no name", func(o *epic.LBServiceGroup) { o.Labels[epic.OwningServicePrefixLabel] = "A_b" }, "metadata.labels[epic.acnodal.io/owning-serviceprefix]", "lower case"},
+		{"prefix of no name", func(o *epic.LBServiceGroup) { o.Labels[epic.OwningServicePrefixLabel] = "A_b" }, "metadata.labels[epic.acnodal.io/owning-serviceprefix]", "lowercase"},
 	}, spec...))
 	updates(t, validLBServiceGroup, ValidateLBServiceGroupUpdate, append([]change[epic.LBServiceGroup]{
 		{"another prefix", func(o *epic.LBServiceGroup) { o.Labels[epic.OwningServicePrefixLabel] = "b" }, "metadata.labels[epic.acnodal.io/owning-serviceprefix]", "can't be changed"},
@@ -120,5 +120,5 @@ func TestYAMLBomb(t *testing.T) {
 	}
 	o := validLBServiceGroup()
 	o.Spec.EnvoyTemplate.EnvoyResources.Routes[0].Value = bomb
-	expect(t, ValidateLBServiceGroup(o), "spec.envoy-template.envoyResources.routes[0].value", "refers to a part of the document (*a)")
+	expect(t, ValidateLBServiceGroup(o), "spec.envoy-template.envoyResources.routes[0].value", "refers to another part of the document (*a)")
 }

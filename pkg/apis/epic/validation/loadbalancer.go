@@ -63,7 +63,7 @@ func serviceGroup(obj *epic.LoadBalancer) field.ErrorList {
 			": set it, or the label "+epic.OwningLBServiceGroupLabel)}
 	case label != obj.Spec.ServiceGroup:
 		return field.ErrorList{field.Invalid(path, quoted(obj.Spec.ServiceGroup),
-			fmt.Sprintf("the label %s says %q: leave one of the two out", epic.OwningLBServiceGroupLabel, quoted(label)))}
+			fmt.Sprintf("must be equal to the label %s, which is %q: leave one of the two out", epic.OwningLBServiceGroupLabel, quoted(label)))}
 	}
 	return dnsLabel(path, obj.Spec.ServiceGroup)
 }
@@ -103,7 +103,7 @@ func upstreamClusters(path *field.Path, clusters []string) field.ErrorList {
 // cluster checks the ID of a tenant's cluster, which the tenant chooses.
 func cluster(path *field.Path, id string) field.ErrorList {
 	if id == "" {
-		return field.ErrorList{field.Required(path, "must be the ID of one of the tenant's clusters")}
+		return field.ErrorList{field.Required(path, "must be the ID of a client cluster")}
 	}
 	return word(path, id, maxName)
 }

@@ -46,7 +46,7 @@ func TestLoadBalancer(t *testing.T) {
 		{"SCTP", func(o *epic.LoadBalancer) { o.Spec.PublicPorts[0].Protocol = "SCTP" }, "spec.public-ports[0].protocol", "use one of TCP, UDP"},
 		{"shell text", func(o *epic.LoadBalancer) { o.Spec.PublicPorts[0].Protocol = "TCP; reboot #" }, "spec.public-ports[0].protocol", "use one of TCP, UDP"},
 		{"lower case protocol", func(o *epic.LoadBalancer) { o.Spec.PublicPorts[0].Protocol = "tcp" }, "spec.public-ports[0].protocol", "use one of TCP, UDP"},
-		{"port name", func(o *epic.LoadBalancer) { o.Spec.PublicPorts[0].Name = "a b" }, "spec.public-ports[0].name", "lower case"},
+		{"port name", func(o *epic.LoadBalancer) { o.Spec.PublicPorts[0].Name = "a b" }, "spec.public-ports[0].name", "lowercase"},
 		{"appProtocol", func(o *epic.LoadBalancer) { o.Spec.PublicPorts[0].AppProtocol = "a b" }, "spec.public-ports[0].appProtocol", "consist of"},
 		{"node port", func(o *epic.LoadBalancer) { o.Spec.PublicPorts[0].NodePort = -1 }, "spec.public-ports[0].nodePort", "from 0"},
 		{"target port 0, as Go clients leave it out", func(o *epic.LoadBalancer) { o.Spec.PublicPorts[0].TargetPort = &intstr.IntOrString{} }, "", ""},
@@ -79,7 +79,7 @@ func TestLoadBalancer(t *testing.T) {
 		{"no name of a group", func(o *epic.LoadBalancer) {
 			o.Spec.ServiceGroup = "a/b"
 			o.Labels[epic.OwningLBServiceGroupLabel] = "a/b"
-		}, "spec.service-group", "lower case"},
+		}, "spec.service-group", "lowercase"},
 		{"a service ID from a backup", func(o *epic.LoadBalancer) { o.Spec.ServiceID = 7 }, "", ""},
 		{"a negative service ID", func(o *epic.LoadBalancer) { o.Spec.ServiceID = -7 }, "spec.service-id", "leave it out"},
 		{"no address", func(o *epic.LoadBalancer) { o.Spec.PublicAddress = "" }, "", ""},
@@ -102,7 +102,7 @@ func TestLoadBalancer(t *testing.T) {
 		{"another label", func(o *epic.LoadBalancer) { o.Labels[epic.NudgeLabel] = "1234" }, "", ""},
 		{"another group", func(o *epic.LoadBalancer) { o.Spec.ServiceGroup = "other" }, "spec.service-group", "can't be changed from sample"},
 		{"another group's label", func(o *epic.LoadBalancer) { o.Labels[epic.OwningLBServiceGroupLabel] = "other" }, "metadata.labels[epic.acnodal.io/owning-lbservicegroup]", "can't be changed"},
-		{"another account", func(o *epic.LoadBalancer) { o.Labels[epic.OwningAccountLabel] = "other" }, "metadata.labels[epic.acnodal.io/owning-account]", `leave it at "root"`},
+		{"another account", func(o *epic.LoadBalancer) { o.Labels[epic.OwningAccountLabel] = "other" }, "metadata.labels[epic.acnodal.io/owning-account]", `keep "root"`},
 		{"a prefix", func(o *epic.LoadBalancer) { o.Labels[epic.OwningServicePrefixLabel] = "other" }, "metadata.labels[epic.acnodal.io/owning-serviceprefix]", "set by the server"},
 		{"an empty label", func(o *epic.LoadBalancer) { o.Labels[epic.OwningProxyLabel] = "" }, "metadata.labels[epic.acnodal.io/owning-proxy]", "set by the server"},
 		{"no account", func(o *epic.LoadBalancer) { delete(o.Labels, epic.OwningAccountLabel) }, "metadata.labels[epic.acnodal.io/owning-account]", "can't be changed"},

@@ -57,11 +57,11 @@ func logFormat(path *field.Path, s string, most int) field.ErrorList {
 		}
 		operator, next, closed := cutOperator(after)
 		if !closed {
-			return field.ErrorList{field.Invalid(path, quoted(s), "has a % that starts an operator which does not end: write %% for the character, or end the operator with %")}
+			return field.ErrorList{field.Invalid(path, quoted(s), "has an unterminated command operator: write %% for a percent sign, or end the operator with %")}
 		}
 		if !logOperators.Has(operator) && !logHeaderForm.MatchString(operator) && !logTimeForm.MatchString(operator) && !logMetadataForm.MatchString(operator) {
 			return field.ErrorList{field.Invalid(path, quoted(s), fmt.Sprintf(
-				"has the operator %%%s%%, which is not known here: use those that tell of the request, its answer and its connections, such as %%REQ(:METHOD)%%, %%RESP(CONTENT-TYPE)%%, %%RESPONSE_CODE%%, %%DURATION%% or %%START_TIME%%", quoted(operator)))}
+				"has the command operator %%%s%%, which is not supported: use those about the request, its response and its connections, such as %%REQ(:METHOD)%%, %%RESP(CONTENT-TYPE)%%, %%RESPONSE_CODE%%, %%DURATION%% or %%START_TIME%%", quoted(operator)))}
 		}
 		rest = next
 	}

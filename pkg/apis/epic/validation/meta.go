@@ -63,7 +63,7 @@ func immutableLabels(m, old *metav1.ObjectMeta) field.ErrorList {
 			errs = append(errs, field.Invalid(metaPath.Child("labels").Key(key), quoted(is), "is set by the server, or when the object is created: leave it out"))
 		default:
 			errs = append(errs, field.Invalid(metaPath.Child("labels").Key(key), quoted(is),
-				fmt.Sprintf("says to whom the object belongs and can't be changed: leave it at %q, or create another object", was)))
+				fmt.Sprintf("names the object's owner and can't be changed: keep %q, or create another object", was)))
 		}
 	}
 	return errs
@@ -97,7 +97,7 @@ func broughtID(path *field.Path, n int32) field.ErrorList {
 	if n >= 0 {
 		return nil
 	}
-	return field.ErrorList{field.Invalid(path, n, "is assigned by the server, from 1 on: leave it out")}
+	return field.ErrorList{field.Invalid(path, n, "is assigned by the server, starting at 1: leave it out")}
 }
 
 // statusBase checks what every status has.

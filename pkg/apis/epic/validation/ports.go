@@ -47,14 +47,14 @@ func portNames(path *field.Path, name, appProtocol string) field.ErrorList {
 // appears once.
 func servicePorts(path *field.Path, ports []epic.ServicePort) field.ErrorList {
 	return publicPorts(path, ports, func(epic.ServicePort) string { return "" },
-		"is published already: remove one of the two")
+		"is already published: remove one of the two")
 }
 
 // listenerPorts checks the ports of a Gateway's listeners, several of which may
 // share a port and protocol: requests tell them apart by their hostnames.
 func listenerPorts(path *field.Path, ports []epic.ServicePort) field.ErrorList {
 	return publicPorts(path, ports, func(p epic.ServicePort) string { return p.Name },
-		"is published already under the same name: give each entry of one port and protocol a name of its own, or remove one of the two")
+		"is already published under the same name: give each entry with the same port and protocol its own name, or remove one of the two")
 }
 
 // publicPorts checks the ports on which a service is published. No two of them
@@ -114,7 +114,7 @@ func tunnelPort(path *field.Path, p epic.EndpointPort) field.ErrorList {
 	}
 	errs := port(path.Child("port"), p.Port)
 	if p.Protocol != corev1.ProtocolUDP {
-		errs = append(errs, field.Invalid(path.Child("protocol"), quoted(string(p.Protocol)), "must be UDP, over which tunnels run: leave it out"))
+		errs = append(errs, field.Invalid(path.Child("protocol"), quoted(string(p.Protocol)), "must be UDP, because tunnels use UDP: leave it out"))
 	}
 	return append(errs, portNames(path, p.Name, p.AppProtocol)...)
 }

@@ -42,14 +42,14 @@ func (r *regexps) check(path *field.Path, s string) field.ErrorList {
 		return refuse("the object has more than %d bytes of regular expressions: use several objects", maxRegexpText)
 	}
 	if strings.Count(s, `\p`)+strings.Count(s, `\P`) > maxUnicodeClasses {
-		return refuse(`has more than %d Unicode classes (\p): write the characters that are meant`, maxUnicodeClasses)
+		return refuse(`has more than %d Unicode classes (\p): write the characters themselves`, maxUnicodeClasses)
 	}
 	parsed, err := syntax.Parse(s, syntax.Perl)
 	if err != nil {
 		return refuse("is not a regular expression in RE2 syntax: %s: correct it", quoted(err.Error()))
 	}
 	if problem := foreignEscape(s); problem != "" {
-		return refuse("is no expression that Envoy takes: %s", problem)
+		return refuse("is not an expression that Envoy accepts: %s", problem)
 	}
 	size := programSize(parsed)
 	if size > epic.MaxRegexpProgram {

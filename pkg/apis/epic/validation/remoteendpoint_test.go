@@ -32,12 +32,12 @@ func TestRemoteEndpoint(t *testing.T) {
 		{"a node's name", func(o *epic.RemoteEndpoint) { o.Spec.NodeAddress = "node-1" }, "spec.node-address", "must be an IP address"},
 		{"port 0", func(o *epic.RemoteEndpoint) { o.Spec.Port.Port = 0 }, "spec.port.port", "from 1 to 65535"},
 		{"shell text", func(o *epic.RemoteEndpoint) { o.Spec.Port.Protocol = "TCP$(reboot)" }, "spec.port.protocol", "use one of TCP, UDP"},
-		{"port name", func(o *epic.RemoteEndpoint) { o.Spec.Port.Name = "A" }, "spec.port.name", "lower case"},
+		{"port name", func(o *epic.RemoteEndpoint) { o.Spec.Port.Name = "A" }, "spec.port.name", "lowercase"},
 	}
 	creations(t, validRemoteEndpoint, ValidateRemoteEndpoint, append([]change[epic.RemoteEndpoint]{
 		{"no load balancer", func(o *epic.RemoteEndpoint) { o.Labels = nil }, "metadata.labels[epic.acnodal.io/owning-loadbalancer]", "set the label"},
 		{"no namespace of an account", func(o *epic.RemoteEndpoint) { o.Namespace = "epic" }, "metadata.namespace", "create it there"},
-		{"bad name", func(o *epic.RemoteEndpoint) { o.Name = "a:b" }, "metadata.name", "lower case"},
+		{"bad name", func(o *epic.RemoteEndpoint) { o.Name = "a:b" }, "metadata.name", "lowercase"},
 	}, spec...))
 	updates(t, validRemoteEndpoint, ValidateRemoteEndpointUpdate, append([]change[epic.RemoteEndpoint]{
 		{"another load balancer", func(o *epic.RemoteEndpoint) { o.Labels[epic.OwningLoadBalancerLabel] = "b" }, "metadata.labels[epic.acnodal.io/owning-loadbalancer]", "can't be changed"},

@@ -165,7 +165,7 @@ func retry(path *field.Path, r *gatewayv1.HTTPRouteRetry) field.ErrorList {
 			break
 		}
 		if code < 400 || code > 599 {
-			errs = append(errs, field.Invalid(path.Child("codes").Index(i), int(code), "use the number of an HTTP error, from 400 to 599"))
+			errs = append(errs, field.Invalid(path.Child("codes").Index(i), int(code), "must be an HTTP error status: use a number from 400 to 599"))
 		}
 	}
 	return errs
@@ -221,7 +221,7 @@ func pathMatch(path *field.Path, m *gatewayv1.HTTPPathMatch, expressions *regexp
 	at := path.Child("value")
 	errs = append(errs, pattern(at, value, maxPath, kind == gatewayv1.PathMatchRegularExpression, expressions)...)
 	if kind != gatewayv1.PathMatchRegularExpression && !strings.HasPrefix(value, "/") {
-		errs = append(errs, field.Invalid(at, quoted(value), "must be an absolute path: begin it with a slash"))
+		errs = append(errs, field.Invalid(at, quoted(value), "must be an absolute path: start it with a slash"))
 	}
 	return errs
 }
@@ -230,7 +230,7 @@ func pathMatch(path *field.Path, m *gatewayv1.HTTPPathMatch, expressions *regexp
 // that Envoy knows, which is Go's.
 func pattern(path *field.Path, s string, most int, isRegexp bool, expressions *regexps) field.ErrorList {
 	if s == "" {
-		return field.ErrorList{field.Required(path, "must be what the rule matches")}
+		return field.ErrorList{field.Required(path, "must not be empty: set the value to match")}
 	}
 	if errs := text(path, s, most); len(errs) > 0 {
 		return errs

@@ -55,7 +55,7 @@ func backendTLS(path *field.Path, v *gatewayv1.BackendTLSPolicyValidation) field
 			errs = append(errs, field.Forbidden(path.Child("wellKnownCACertificates"), "can't be set together with caCertificateRefs: remove one of the two"))
 		}
 	case len(v.CACertificateRefs) == 0:
-		errs = append(errs, field.Required(path.Child("caCertificateRefs"), "must name Secrets with the certificates of authorities: add one, or set wellKnownCACertificates to System"))
+		errs = append(errs, field.Required(path.Child("caCertificateRefs"), "must name Secrets with CA certificates: add one, or set wellKnownCACertificates to System"))
 	}
 	for i := range v.CACertificateRefs {
 		if full(errs) {
@@ -65,7 +65,7 @@ func backendTLS(path *field.Path, v *gatewayv1.BackendTLSPolicyValidation) field
 		ref := &v.CACertificateRefs[i]
 		errs = append(errs, dnsName(at.Child("name"), string(ref.Name))...)
 		if ref.Group != "" {
-			errs = append(errs, field.Invalid(at.Child("group"), quoted(string(ref.Group)), "must be empty, the group of Secrets: leave it out"))
+			errs = append(errs, field.Invalid(at.Child("group"), quoted(string(ref.Group)), "must be empty, which is the group of Secrets: leave it out"))
 		}
 		errs = append(errs, oneOf(at.Child("kind"), ref.Kind, "Secret")...)
 	}

@@ -42,9 +42,9 @@ func ownNamespace(path *field.Path, referred, own string) field.ErrorList {
 	case referred == "":
 		return nil
 	case own == epic.ConfigNamespace:
-		return field.ErrorList{field.Invalid(path, quoted(referred), "is for every account, whose proxies read Secrets in the account's own namespace: leave it out")}
+		return field.ErrorList{field.Invalid(path, quoted(referred), "can't be set in a group that is available to every account, because proxies read Secrets in their account's namespace: leave it out")}
 	case referred != own:
-		return field.ErrorList{field.Invalid(path, quoted(referred), fmt.Sprintf("must be the namespace of this object, %s, the only one whose Secrets its proxy may read: leave it out, and put the Secret there", own))}
+		return field.ErrorList{field.Invalid(path, quoted(referred), fmt.Sprintf("must be the namespace of this object (%s), because its proxy can't read Secrets of others: leave it out, and create the Secret there", own))}
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ func TestSecretsOfTemplates(t *testing.T) {
 	offered := validLBServiceGroup()
 	offered.Namespace = epic.ConfigNamespace
 	offered.Spec.EnvoyTemplate = withSecret(epic.ConfigNamespace)
-	expect(t, ValidateLBServiceGroup(offered), at, "is for every account")
+	expect(t, ValidateLBServiceGroup(offered), at, "is available to every account")
 }
 
 // Every reference in a Gateway's spec is found, wherever it is.
@@ -62,7 +62,7 @@ func TestReferencesOfGateways(t *testing.T) {
 		set(&proxy.Spec.Gateway.GatewaySpec, "epic-root")
 		expect(t, ValidateGWProxy(proxy), "", "")
 		set(&proxy.Spec.Gateway.GatewaySpec, "epic-system")
-		expect(t, ValidateGWProxy(proxy), "spec.gateway."+field, "must be the namespace of this object, epic-root")
+		expect(t, ValidateGWProxy(proxy), "spec.gateway."+field, "must be the namespace of this object (epic-root)")
 		expect(t, ValidateGWProxyUpdate(proxy, validGWProxy()), "spec.gateway."+field, "must be the namespace of this object")
 	}
 }

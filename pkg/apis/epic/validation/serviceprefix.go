@@ -50,7 +50,7 @@ func servicePrefixSpec(spec *epic.ServicePrefixSpec) field.ErrorList {
 	}
 	path := specPath.Child("alt-pool", "pool")
 	if !alt.From().Is4() {
-		errs = append(errs, field.Invalid(path, quoted(spec.AltPool.Pool), "must have IPv4 addresses, which proxies get in addition to their IPv6 ones: put IPv6 addresses into public-pool"))
+		errs = append(errs, field.Invalid(path, quoted(spec.AltPool.Pool), "must have IPv4 addresses, which proxies get in addition to their IPv6 addresses: move IPv6 addresses to public-pool"))
 	}
 	if public.IsValid() && public.Overlaps(alt) {
 		errs = append(errs, field.Invalid(path, quoted(spec.AltPool.Pool), "overlaps public-pool ("+public.String()+"): choose other addresses"))
@@ -68,7 +68,7 @@ func addressPool(path *field.Path, p *epic.AddressPool) (addresspool.Pool, field
 	subnet, more := prefix(path.Child("subnet"), p.Subnet)
 	errs = append(errs, more...)
 	if pool.IsValid() && subnet.IsValid() && (!subnet.Contains(pool.From()) || !subnet.Contains(pool.To())) {
-		errs = append(errs, field.Invalid(path.Child("pool"), quoted(p.Pool), "does not lie in the subnet "+subnet.String()+": choose addresses inside it, or correct the subnet"))
+		errs = append(errs, field.Invalid(path.Child("pool"), quoted(p.Pool), "is not in the subnet "+subnet.String()+": choose addresses inside it, or correct the subnet"))
 	}
 	errs = append(errs, aggregation(path.Child("aggregation"), p.Aggregation, subnet)...)
 	return pool, append(errs, interfaceName(path.Child("multus-bridge"), bridge(p))...)
@@ -95,7 +95,7 @@ func poolAddresses(path *field.Path, s string) (addresspool.Pool, field.ErrorLis
 	}
 	for _, a := range []netip.Addr{pool.From(), pool.To()} {
 		if a.IsMulticast() || a.IsLoopback() || a.IsUnspecified() {
-			return addresspool.Pool{}, field.ErrorList{field.Invalid(path, s, fmt.Sprintf("has %s in it, which no proxy can have: choose unicast addresses", a))}
+			return addresspool.Pool{}, field.ErrorList{field.Invalid(path, s, fmt.Sprintf("contains %s, which can't be assigned to a proxy: choose unicast addresses", a))}
 		}
 	}
 	return pool, nil
@@ -118,10 +118,10 @@ func aggregation(path *field.Path, s string, subnet netip.Prefix) field.ErrorLis
 		switch {
 		case err != nil || n < 0 || n > bits || s != "/"+strconv.Itoa(n):
 		case n < least:
-			return field.ErrorList{field.Invalid(path, s, fmt.Sprintf("is wider than the subnet %s, so the gateway would draw the traffic of others: write default, or a mask from /%d to /%d", subnet, least, bits))}
+			return field.ErrorList{field.Invalid(path, s, fmt.Sprintf("is wider than the subnet %s, so the gateway would attract traffic for other networks: use default, or a mask from /%d to /%d", subnet, least, bits))}
 		default:
 			return nil
 		}
 	}
-	return field.ErrorList{field.Invalid(path, quoted(s), fmt.Sprintf("must be default or a slash and a number of bits from /%d to /%d: write it so", least, bits))}
+	return field.ErrorList{field.Invalid(path, quoted(s), fmt.Sprintf("must be default or a mask from /%d to /%d: correct it", least, bits))}
 }

@@ -28,7 +28,7 @@ func tlsRoute(path *field.Path, spec *gatewayv1.TLSRouteSpec) field.ErrorList {
 		return errs
 	}
 	if len(spec.Hostnames) == 0 {
-		errs = append(errs, field.Required(path.Child("hostnames"), "a TLS route must have the names that clients ask for (SNI): add one"))
+		errs = append(errs, field.Required(path.Child("hostnames"), "a TLS route must have the hostnames that clients request (SNI): add one"))
 	}
 	errs = append(errs, hostnames(path.Child("hostnames"), spec.Hostnames)...)
 	return append(errs, streamRoute(path, spec, "TLS", spec.ParentRefs, len(spec.Rules),

@@ -58,7 +58,7 @@ func word(path *field.Path, s string, most int) field.ErrorList {
 		return errs
 	}
 	if strings.ContainsFunc(s, unicode.IsSpace) {
-		return field.ErrorList{field.Invalid(path, quoted(s), "must not have spaces in it: remove them")}
+		return field.ErrorList{field.Invalid(path, quoted(s), "must not contain spaces: remove them")}
 	}
 	return nil
 }
@@ -71,7 +71,7 @@ func oneOf[T ~string](path *field.Path, value T, allowed ...T) field.ErrorList {
 	if value == "" {
 		return field.ErrorList{field.Required(path, "use one of "+list(allowed))}
 	}
-	return field.ErrorList{field.Invalid(path, quoted(string(value)), "is not known here: use one of "+list(allowed))}
+	return field.ErrorList{field.Invalid(path, quoted(string(value)), "is not supported: use one of "+list(allowed))}
 }
 
 // oneOfOrNone is oneOf for a field that may be left out.

@@ -48,9 +48,9 @@ func TestEndpointAddress(t *testing.T) {
 func TestPrefix(t *testing.T) {
 	path := field.NewPath("a")
 	for s, message := range map[string]string{
-		"":                     "CIDR form",
-		"192.0.2.0":            "CIDR form",
-		"192.0.2.0/33":         "CIDR form",
+		"":                     "must be a CIDR",
+		"192.0.2.0":            "must be a CIDR",
+		"192.0.2.0/33":         "must be a CIDR",
 		"192.0.2.1/24":         "write 192.0.2.0/24",
 		"2001:DB8::/64":        "write 2001:db8::/64",
 		"::ffff:192.0.2.0/120": "as IPv4",

@@ -39,7 +39,7 @@ func tunnels(path *field.Path, all, old map[string]epic.TunnelEndpoint) field.Er
 		n += max(1, len(t.EPICEndpoints))
 	}
 	if n > epic.MaxTunnelsPerObject {
-		return field.ErrorList{field.Invalid(path, n, fmt.Sprintf("one object may have at most %d tunnels: remove some, or use several objects", epic.MaxTunnelsPerObject))}
+		return field.ErrorList{field.Invalid(path, n, fmt.Sprintf("an object may have at most %d tunnels: remove some, or use several objects", epic.MaxTunnelsPerObject))}
 	}
 	return entries(path, all, func(at *field.Path, node string, t epic.TunnelEndpoint) field.ErrorList {
 		_, errs := address(at, node)
@@ -61,7 +61,7 @@ func tunnel(path *field.Path, t, old epic.TunnelEndpoint) field.ErrorList {
 	return append(errs, entries(path.Child("epic-endpoints"), t.EPICEndpoints, func(at *field.Path, node string, p epic.GUETunnelEndpoint) field.ErrorList {
 		_, errs := address(at, node)
 		if p.EPICAddress != node {
-			errs = append(errs, field.Invalid(at.Child("epic-address"), quoted(p.EPICAddress), "must be the same as the key: write "+quoted(node)+", or leave it out"))
+			errs = append(errs, field.Invalid(at.Child("epic-address"), quoted(p.EPICAddress), "must be equal to the key: write "+quoted(node)+", or leave it out"))
 		}
 		errs = append(errs, tunnelPort(at.Child("epic-port"), p.EPICPort)...)
 		return append(errs, serverOnly(at.Child("tunnel-id"), p.TunnelID, old.EPICEndpoints[node].TunnelID)...)

@@ -50,11 +50,11 @@ func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, _ admissi
 	node, err := p.nodes.Identify(ctx, a.GetUserInfo())
 	switch {
 	case err != nil:
-		return admission.NewForbidden(a, fmt.Errorf("nothing may be written with credentials that are a node's and do not name it: %w", err))
+		return admission.NewForbidden(a, fmt.Errorf("credentials of a node that do not identify the node can't write anything: %w", err))
 	case node == nil:
 		return nil
 	case node.Tenant != "":
-		return admission.NewForbidden(a, fmt.Errorf("%s is a tenant's node, which reads and never writes: use the credentials of a person or a program of the tenant's", node))
+		return admission.NewForbidden(a, fmt.Errorf("%s is a client node, and client nodes can't write: use the credentials of a user or a program of the tenant", node))
 	}
 	writer := &writer{Node: node, placements: p.placements, object: placement.Object{
 		Resource: a.GetResource().Resource, Namespace: a.GetNamespace(), Name: a.GetName(),
@@ -111,25 +111,25 @@ func (w *writer) check(ctx context.Context, a admission.Attributes) error {
 	case *epic.LoadBalancer:
 		old, ok := a.GetOldObject().(*epic.LoadBalancer)
 		if !ok {
-			return errorf(node, "this has no object to compare with")
+			return errorf(node, "the request has no object to compare with")
 		}
 		problem = w.loadBalancer(ctx, obj, old)
 	case *epic.GWProxy:
 		old, ok := a.GetOldObject().(*epic.GWProxy)
 		if !ok {
-			return errorf(node, "this has no object to compare with")
+			return errorf(node, "the request has no object to compare with")
 		}
 		problem = w.gwProxy(ctx, obj, old)
 	case *epic.EPIC:
 		old, ok := a.GetOldObject().(*epic.EPIC)
 		if !ok {
-			return errorf(node, "this has no object to compare with")
+			return errorf(node, "the request has no object to compare with")
 		}
 		problem = installation(node, obj, old)
 	case *epic.GatewayNode:
 		old, ok := a.GetOldObject().(*epic.GatewayNode)
 		if !ok {
-			return errorf(node, "this has no object to compare with")
+			return errorf(node, "the request has no object to compare with")
 		}
 		problem = report(node, obj, old)
 	default:

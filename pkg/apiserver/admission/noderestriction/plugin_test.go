@@ -99,11 +99,11 @@ var changes = map[string]change{
 	"nobody's entry taken":         {change: on(func(s *epic.ProxyStatus) { s.ProxyIfInfo["nowhere"] = info("192.0.2.1") }), err: `is ""`},
 	"an entry of no proxy": {
 		change: on(func(s *epic.ProxyStatus) { s.ProxyIfInfo["made-up"] = info("192.0.2.1") }),
-		err:    "status.proxy-if-info[made-up]: Forbidden: is an entry of a proxy that does not run on this node: proxy-placements does not list the proxy",
+		err:    "status.proxy-if-info[made-up]: Forbidden: is the entry of a proxy that does not run on this node: proxy-placements does not list the proxy",
 	},
 	"an entry of another's proxy": {
 		change: on(func(s *epic.ProxyStatus) { s.ProxyIfInfo["elsewhere"] = info("192.0.2.1") }),
-		err:    "status.proxy-if-info[elsewhere]: Forbidden: is an entry of a proxy that does not run on this node: proxy-placements lists the proxy on node 192.0.2.2",
+		err:    "status.proxy-if-info[elsewhere]: Forbidden: is the entry of a proxy that does not run on this node: proxy-placements lists the proxy on node 192.0.2.2",
 	},
 	"its own entry of a proxy that is gone, changed": {
 		change: on(func(s *epic.ProxyStatus) { i := info("192.0.2.1"); i.Index = 8; s.ProxyIfInfo["left"] = i }), err: "does not run on this node",
@@ -121,10 +121,10 @@ var changes = map[string]change{
 	"a placement alone":        {change: on(func(s *epic.ProxyStatus) { s.ProxyPlacements["made-up"] = "192.0.2.1" }), err: "status.proxy-placements: Forbidden"},
 	"a placement moved":        {change: on(func(s *epic.ProxyStatus) { s.ProxyPlacements["other"] = "192.0.2.1" }), err: "status.proxy-placements: Forbidden"},
 	"no placements":            {change: on(func(s *epic.ProxyStatus) { s.ProxyPlacements = nil }), err: "status.proxy-placements: Forbidden"},
-	"its own entry given away": {change: on(func(s *epic.ProxyStatus) { s.ProxyIfInfo["mine"] = info("192.0.2.2") }), err: "must be an address of this node"},
-	"its own entry nobody's":   {change: on(func(s *epic.ProxyStatus) { s.ProxyIfInfo["mine"] = info("") }), err: "must be an address of this node"},
-	"an entry for another":     {change: on(func(s *epic.ProxyStatus) { s.ProxyIfInfo["new"] = info("192.0.2.2") }), err: "can't write for another"},
-	"its address inside IPv6":  {change: on(func(s *epic.ProxyStatus) { s.ProxyIfInfo["new"] = info("::ffff:192.0.2.1") }), err: "can't write for another"},
+	"its own entry given away": {change: on(func(s *epic.ProxyStatus) { s.ProxyIfInfo["mine"] = info("192.0.2.2") }), err: "is not an address of this node"},
+	"its own entry nobody's":   {change: on(func(s *epic.ProxyStatus) { s.ProxyIfInfo["mine"] = info("") }), err: "is not an address of this node"},
+	"an entry for another":     {change: on(func(s *epic.ProxyStatus) { s.ProxyIfInfo["new"] = info("192.0.2.2") }), err: "can't write another node's"},
+	"its address inside IPv6":  {change: on(func(s *epic.ProxyStatus) { s.ProxyIfInfo["new"] = info("::ffff:192.0.2.1") }), err: "can't write another node's"},
 	"a tunnel":                 {change: on(func(s *epic.ProxyStatus) { s.GUETunnelEndpoints["10.0.0.2"] = epic.TunnelEndpoint{} }), err: "status.gue-tunnel-endpoints: Forbidden"},
 	"no tunnel":                {change: on(func(s *epic.ProxyStatus) { s.GUETunnelEndpoints = nil }), err: "status.gue-tunnel-endpoints: Forbidden"},
 	"Envoys":                   {change: on(func(s *epic.ProxyStatus) { s.Envoy = &epic.EnvoyStatus{Replicas: 1} }), err: "status.envoy: Forbidden"},
@@ -149,7 +149,7 @@ func TestNodesWriteTheirOwn(t *testing.T) {
 				expect(t, validate(node, newProxy, proxy, "gwproxies", "status", admission.Update, dryRun), test.err)
 				// The same is nobody else's concern, and never a client node's.
 				expect(t, validate(person, newLB, lb, "loadbalancers", "status", admission.Update, dryRun), "")
-				expect(t, validate(tenants, newLB, lb, "loadbalancers", "status", admission.Update, dryRun), "reads and never writes")
+				expect(t, validate(tenants, newLB, lb, "loadbalancers", "status", admission.Update, dryRun), "client nodes can't write")
 				expect(t, validate(nameless, newLB, lb, "loadbalancers", "status", admission.Update, dryRun), "not in the group")
 				// And none may come by the object itself.
 				expect(t, validate(node, newLB, lb, "loadbalancers", "", admission.Update, dryRun), "this is UPDATE of loadbalancers")
@@ -178,7 +178,7 @@ func TestSpec(t *testing.T) {
 	old := &epic.LoadBalancer{ObjectMeta: meta(), Status: proxied()}
 	obj := old.DeepCopy()
 	obj.Spec.DisplayName = "mine"
-	expect(t, validate(node, obj, old, "loadbalancers", "status", admission.Update, false), "spec are not for a node")
+	expect(t, validate(node, obj, old, "loadbalancers", "status", admission.Update, false), "like all other fields, can't be written by a node")
 }
 
 func TestInstallation(t *testing.T) {
@@ -196,8 +196,8 @@ func TestInstallation(t *testing.T) {
 		"a third's entry":      {change: func(o *epic.EPIC) { o.Status.Nodes["192.0.2.3"] = epic.EPICNodeStatus{} }, err: "status.nodes[192.0.2.3]: Forbidden"},
 		"conditions":           {change: func(o *epic.EPIC) { o.Status.Conditions = []metav1.Condition{{}} }, err: "status.conditions: Forbidden"},
 		"observedGeneration":   {change: func(o *epic.EPIC) { o.Status.ObservedGeneration = 9 }, err: "status.observedGeneration: Forbidden"},
-		"counters":             {change: func(o *epic.EPIC) { o.Status.CurrentTunnelID = 9 }, err: "nor any other field"},
-		"the spec":             {change: func(o *epic.EPIC) { o.Spec.EnvoyImage = "mine" }, err: "nor any other field"},
+		"counters":             {change: func(o *epic.EPIC) { o.Status.CurrentTunnelID = 9 }, err: "like all other fields"},
+		"the spec":             {change: func(o *epic.EPIC) { o.Spec.EnvoyImage = "mine" }, err: "like all other fields"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			obj := old.DeepCopy()
@@ -236,8 +236,8 @@ func TestReport(t *testing.T) {
 		test.change(theirs)
 		for _, dryRun := range []bool{false, true} {
 			expect(t, validate(node, mine, own, resource, "status", admission.Update, dryRun), test.err)
-			expect(t, validate(node, theirs, other, resource, "status", admission.Update, dryRun), `spec.address: Forbidden: is "192.0.2.2", so the object is another node's`)
-			expect(t, validate(tenants, mine, own, resource, "status", admission.Update, dryRun), "reads and never writes")
+			expect(t, validate(node, theirs, other, resource, "status", admission.Update, dryRun), `spec.address: Forbidden: is "192.0.2.2", so the object belongs to another node`)
+			expect(t, validate(tenants, mine, own, resource, "status", admission.Update, dryRun), "client nodes can't write")
 			expect(t, validate(nameless, mine, own, resource, "status", admission.Update, dryRun), "not in the group")
 			expect(t, validate(person, theirs, other, resource, "status", admission.Update, dryRun), "")
 			expect(t, validate(node, mine, own, resource, "", admission.Update, dryRun), "this is UPDATE of gatewaynodes")
@@ -252,8 +252,8 @@ func TestReport(t *testing.T) {
 		err    string
 	}{
 		"its own":          {change: func(*epic.GatewayNode) {}},
-		"another's":        {change: func(o *epic.GatewayNode) { o.Name, o.Spec.Address = "192.0.2.2", "192.0.2.2" }, err: "another node's"},
-		"nobody's":         {change: func(o *epic.GatewayNode) { o.Spec.Address = "" }, err: "another node's"},
+		"another's":        {change: func(o *epic.GatewayNode) { o.Name, o.Spec.Address = "192.0.2.2", "192.0.2.2" }, err: "belongs to another node"},
+		"nobody's":         {change: func(o *epic.GatewayNode) { o.Spec.Address = "" }, err: "belongs to another node"},
 		"with labels":      {change: func(o *epic.GatewayNode) { o.Labels = map[string]string{"a": "b"} }, err: "labels, annotations"},
 		"with annotations": {change: func(o *epic.GatewayNode) { o.Annotations = map[string]string{"a": "b"} }, err: "labels, annotations"},
 		"with a finalizer": {change: func(o *epic.GatewayNode) { o.Finalizers = []string{"a.example/b"} }, err: "labels, annotations"},
@@ -263,7 +263,7 @@ func TestReport(t *testing.T) {
 		o.Finalizers = nil
 		test.change(o)
 		expect(t, validate(node, o, nil, resource, "", admission.Create, false), test.err)
-		expect(t, validate(tenants, o, nil, resource, "", admission.Create, false), "reads and never writes")
+		expect(t, validate(tenants, o, nil, resource, "", admission.Create, false), "client nodes can't write")
 		expect(t, validate(node, o, nil, resource, "status", admission.Create, false), "this is CREATE of gatewaynodes/status")
 		if t.Failed() {
 			t.Fatal(name)

@@ -48,7 +48,7 @@ func installation(node *nodeidentity.Node, obj, old *epic.EPIC) *field.Error {
 		if is == was && apiequality.Semantic.DeepEqual(now, before) || node.Has(address) {
 			continue
 		}
-		return field.Forbidden(path.Key(address), "is not an entry of this node: write the one whose key is its own address")
+		return field.Forbidden(path.Key(address), "is not this node's entry: write the entry whose key is the node's own address")
 	}
 	for _, part := range []struct {
 		name     string
@@ -75,7 +75,7 @@ func newReport(node *nodeidentity.Node, obj *epic.GatewayNode) *field.Error {
 	}
 	m := &obj.ObjectMeta
 	if len(m.Labels)+len(m.Annotations)+len(m.Finalizers)+len(m.OwnerReferences) > 0 {
-		return field.Forbidden(field.NewPath("metadata"), "has labels, annotations, finalizers or owner references, which are not for a node to write: leave them out")
+		return field.Forbidden(field.NewPath("metadata"), "has labels, annotations, finalizers or owner references, which a node can't write: leave them out")
 	}
 	return nil
 }
@@ -97,7 +97,7 @@ func ownReport(node *nodeidentity.Node, obj *epic.GatewayNode) *field.Error {
 	if node.Has(obj.Spec.Address) {
 		return nil
 	}
-	return field.Forbidden(field.NewPath("spec", "address"), fmt.Sprintf("is %q, so the object is another node's: write the one that is named by an address of this node", obj.Spec.Address))
+	return field.Forbidden(field.NewPath("spec", "address"), fmt.Sprintf("is %q, so the object belongs to another node: write the object that is named after an address of this node", obj.Spec.Address))
 }
 
 // proxyStatus checks what a node may change in the status of a load balancer or
@@ -122,7 +122,7 @@ func (w *writer) proxyStatus(ctx context.Context, status, old *epic.ProxyStatus)
 			if !own {
 				return foreign(at, before)
 			}
-			return field.Forbidden(at, fmt.Sprintf("must be an address of this node and is %q: a node can't write for another", now.EPICNodeAddress))
+			return field.Forbidden(at, fmt.Sprintf("is %q, which is not an address of this node: a node can't write another node's entries", now.EPICNodeAddress))
 		}
 		// Placements can't be changed by a node: below, all other fields must be
 		// what they were. A proxy that runs here may replace the entry that another
@@ -131,7 +131,7 @@ func (w *writer) proxyStatus(ctx context.Context, status, old *epic.ProxyStatus)
 		case err != nil && !own:
 			return foreign(at, before)
 		case err != nil:
-			return field.Forbidden(path.Key(pod), fmt.Sprintf("is an entry of a proxy that does not run on this node: %v", err))
+			return field.Forbidden(path.Key(pod), fmt.Sprintf("is the entry of a proxy that does not run on this node: %v", err))
 		}
 	}
 	// With entries these two are copies of the first. Without, they are what
@@ -140,7 +140,7 @@ func (w *writer) proxyStatus(ctx context.Context, status, old *epic.ProxyStatus)
 	kept := status.ProxyIfIndex == old.ProxyIfIndex && status.ProxyIfName == old.ProxyIfName
 	cleared := status.ProxyIfIndex == 0 && status.ProxyIfName == ""
 	if !copied && !kept && !cleared {
-		return field.Forbidden(statusPath.Child("proxy-ifindex"), "and proxy-ifname repeat an entry of proxy-if-info, and there is none: leave them out")
+		return field.Forbidden(statusPath.Child("proxy-ifindex"), "and proxy-ifname must repeat an entry of proxy-if-info, and there is none: leave them out")
 	}
 	for _, part := range []struct {
 		name     string
@@ -162,11 +162,11 @@ func (w *writer) proxyStatus(ctx context.Context, status, old *epic.ProxyStatus)
 }
 
 func foreign(at *field.Path, before epic.ProxyInterfaceInfo) *field.Error {
-	return field.Forbidden(at, fmt.Sprintf("is %q, so the entry belongs to another node, which alone may change or remove it while the proxy runs there", before.EPICNodeAddress))
+	return field.Forbidden(at, fmt.Sprintf("is %q, so the entry belongs to another node, and only that node can change or remove it while the proxy runs there", before.EPICNodeAddress))
 }
 
 func notTheNodes(name string) *field.Error {
-	return field.Forbidden(statusPath.Child(name), "is not for a node to write: leave it as it was")
+	return field.Forbidden(statusPath.Child(name), "can't be written by a node: leave it unchanged")
 }
 
 // withInterfaces is a status with the interfaces of another, which have been
@@ -189,7 +189,7 @@ func same(obj, old any) *field.Error {
 	if apiequality.Semantic.DeepEqual(obj, old) {
 		return nil
 	}
-	return field.Forbidden(field.NewPath("metadata"), "and spec are not for a node to write, nor any other field: leave them as they were")
+	return field.Forbidden(field.NewPath("metadata"), "and spec, like all other fields, can't be written by a node: leave them unchanged")
 }
 
 // keys are those of two maps, each once and in order.

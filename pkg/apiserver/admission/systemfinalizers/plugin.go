@@ -61,7 +61,7 @@ func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.
 	}
 	m, err := meta.Accessor(a.GetObject())
 	if err != nil {
-		return admission.NewForbidden(a, fmt.Errorf("can't tell the finalizers of a %T: %w", a.GetObject(), err))
+		return admission.NewForbidden(a, fmt.Errorf("can't read the finalizers of a %T: %w", a.GetObject(), err))
 	}
 	switch a.GetOperation() {
 	case admission.Create:
@@ -73,7 +73,7 @@ func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.
 		if decision, _, err := p.authorize(ctx, a); err == nil && decision != authorizer.DecisionAllow {
 			m.SetFinalizers(without(m.GetFinalizers(), brought))
 			for _, f := range brought {
-				kind.Replace(ctx, m, path.Key(f), f, "the programs of the system add it")
+				kind.Replace(ctx, m, path.Key(f), f, "EPIC's programs add it")
 			}
 		}
 	case admission.Update:
@@ -82,7 +82,7 @@ func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.
 		}
 		old, err := meta.Accessor(a.GetOldObject())
 		if err != nil {
-			return admission.NewForbidden(a, fmt.Errorf("can't tell the finalizers of a %T: %w", a.GetOldObject(), err))
+			return admission.NewForbidden(a, fmt.Errorf("can't read the finalizers of a %T: %w", a.GetOldObject(), err))
 		}
 		keepReplaced(m, old)
 		added := without(m.GetFinalizers(), old.GetFinalizers())
@@ -151,15 +151,15 @@ func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, _ admissi
 	if decision == authorizer.DecisionAllow {
 		return nil
 	}
-	way := "leave them as they were: the programs of the system add and remove them"
+	way := "leave them unchanged: EPIC's programs add and remove them"
 	if a.GetOperation() == admission.Create {
-		way = "leave them out: the programs of the system add them"
+		way = "leave them out: EPIC's programs add them"
 	}
-	message := fmt.Sprintf("metadata.finalizers: Forbidden: %s, which only somebody with the permission %s on %s/%s may do; %s",
+	message := fmt.Sprintf("metadata.finalizers: Forbidden: %s, which requires the permission %s on %s/%s; %s",
 		what(added, removed), verb, a.GetResource().Resource, subresource, way)
 	switch {
 	case err != nil:
-		return admission.NewForbidden(a, fmt.Errorf("%s; whether you have it could not be found out: %w", message, err))
+		return admission.NewForbidden(a, fmt.Errorf("%s; the permission could not be checked: %w", message, err))
 	case reason != "":
 		return admission.NewForbidden(a, fmt.Errorf("%s (%s)", message, reason))
 	}
@@ -173,7 +173,7 @@ func finalizers(obj runtime.Object) ([]string, error) {
 	}
 	m, err := meta.Accessor(obj)
 	if err != nil {
-		return nil, fmt.Errorf("can't tell the finalizers of a %T: %w", obj, err)
+		return nil, fmt.Errorf("can't read the finalizers of a %T: %w", obj, err)
 	}
 	var out []string
 	for _, f := range m.GetFinalizers() {

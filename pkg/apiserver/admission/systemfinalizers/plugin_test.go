@@ -91,7 +91,7 @@ func TestFinalizers(t *testing.T) {
 			if err := validate(&answers{decision: authorizer.DecisionAllow}, test.obj, test.old, op, epic.GroupName); err != nil {
 				t.Errorf("with the permission: %v", err)
 			}
-			way := "leave them as they were"
+			way := "leave them unchanged"
 			if op == admission.Create {
 				way = "leave them out"
 			}
@@ -186,7 +186,7 @@ func TestExportsAreAskedFor(t *testing.T) {
 	}
 }
 
-// TestOthersObjects: what is not EPIC's, or is no object, is left alone, and an object of
+// TestOthersObjects: what is not EPIC's, or is not an object, is left alone, and an object of
 // EPIC's without metadata is refused.
 func TestOthersObjects(t *testing.T) {
 	const own = "epic.acnodal.io/controller"

@@ -60,7 +60,7 @@ type Packet struct {
 // the state of a session.
 func Parse(b []byte) (Packet, error) {
 	if len(b) < packetSize {
-		return Packet{}, fmt.Errorf("%d bytes are too few", len(b))
+		return Packet{}, fmt.Errorf("the packet has only %d bytes", len(b))
 	}
 	p := Packet{
 		Diagnostic: Diagnostic(b[0] & 0x1f), State: State(b[1] >> 6), Poll: b[1]&bitPoll != 0, Final: b[1]&bitFinal != 0, Multiplier: b[2],
@@ -72,7 +72,7 @@ func Parse(b []byte) (Packet, error) {
 	case b[0]>>5 != version:
 		return Packet{}, fmt.Errorf("version %d", b[0]>>5)
 	case b[1]&bitAuthentication != 0:
-		return Packet{}, errors.New("it is authenticated, and this session is not")
+		return Packet{}, errors.New("it is authenticated, but this session is not")
 	case length < packetSize || length > len(b):
 		return Packet{}, fmt.Errorf("the length is %d of %d bytes", length, len(b))
 	case p.Multiplier == 0:
@@ -82,7 +82,7 @@ func Parse(b []byte) (Packet, error) {
 	case p.Mine == 0:
 		return Packet{}, errors.New("the sender's discriminator is 0")
 	case p.Yours == 0 && p.State != Down && p.State != AdminDown:
-		return Packet{}, fmt.Errorf("it names no session in state %s", p.State)
+		return Packet{}, fmt.Errorf("it identifies no session but has the state %s", p.State)
 	}
 	return p, nil
 }

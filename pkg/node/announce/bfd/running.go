@@ -72,11 +72,11 @@ func (r *running) step(ctx context.Context, o Options, do func(*Session)) {
 	case after == Up:
 		logger.Info("The BFD session is up")
 	case before == Up && adminDown:
-		logger.Info("The peer ended the BFD session by administration")
+		logger.Info("The peer shut down the BFD session administratively")
 	case before == Up:
-		reason := "the peer reports that it does not receive"
+		reason := "the peer reports that it does not receive packets"
 		if why == DetectionExpired {
-			reason = "nothing comes from the peer"
+			reason = "no packets arrive from the peer"
 		}
 		logger.Info("The BFD session is down", "reason", reason)
 		o.Lost(r.peer.Address, "BFD: "+reason)

@@ -92,7 +92,7 @@ func (s *Server) Apply(ctx context.Context, want []Peer) error {
 		}
 		socket, err := listen(ctx, key, s.receive)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("receive BFD: %w: end another program that has UDP port %d, or leave bfd out", err, key.port))
+			errs = append(errs, fmt.Errorf("receive BFD: %w: stop the program that uses UDP port %d, or remove bfd", err, key.port))
 			continue
 		}
 		s.sockets[key] = socket

@@ -36,7 +36,7 @@ func openLink(name string) (*link, error) {
 		return nil, err
 	}
 	if len(i.HardwareAddr) != len(MAC{}) {
-		return nil, errors.New("it is no Ethernet interface")
+		return nil, errors.New("it is not an Ethernet interface")
 	}
 	l := &link{name: name, index: i.Index, mac: MAC(i.HardwareAddr), elections: map[netip.Addr]*Election{}}
 	if l.arp, err = openSocket(i.Index, unix.ETH_P_ARP, nil); err != nil {

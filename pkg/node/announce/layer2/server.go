@@ -119,7 +119,7 @@ func (l *link) apply(addresses []netip.Addr, now time.Time) error {
 		ready[a] = true
 		if l.elections[a] == nil {
 			if err := l.join(a, true); err != nil {
-				errs = append(errs, fmt.Errorf("hear questions for %s on %s: %w", a, l.name, err))
+				errs = append(errs, fmt.Errorf("listen for requests for %s on %s: %w", a, l.name, err))
 				continue
 			}
 			l.elections[a] = NewElection(a, l.mac, now)
@@ -152,7 +152,7 @@ func defaultInterfaces() ([]string, error) {
 		}
 	}
 	if len(out) == 0 {
-		return nil, errors.New("this node has no default route to tell its interface by: name it in spec.base.layer2.interfaces")
+		return nil, errors.New("this node has no default route that determines the interface: set spec.base.layer2.interfaces")
 	}
 	return out, nil
 }

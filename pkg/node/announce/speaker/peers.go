@@ -156,7 +156,7 @@ func (s *Speaker) fill(ctx context.Context, state *PeerState, is *api.Peer) {
 	s.running.mu.Lock()
 	defer s.running.mu.Unlock()
 	if state.Message = s.running.reasons[state.Address]; state.Message == "" {
-		state.Message = "the peer does not answer: it may be down, not accept this node, or have another password"
+		state.Message = "the peer does not answer: it may be down, not accept this node, or use another password"
 	}
 }
 
@@ -174,5 +174,5 @@ func (s *Speaker) block(ctx context.Context, address netip.Addr) string {
 			return err.Error()
 		}
 	}
-	return fmt.Sprintf("the peer sends more than %d routes, and the node uses none: have it send none, or raise max-prefixes. The node tries again after %s", r.peers[address].MaxPrefixes, blockedFor)
+	return fmt.Sprintf("the peer sends more than %d routes, and the node uses none of them: configure the peer to send none, or raise max-prefixes. The node tries again after %s", r.peers[address].MaxPrefixes, blockedFor)
 }

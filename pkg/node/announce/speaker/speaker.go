@@ -168,7 +168,7 @@ func (s *Speaker) start(ctx context.Context, l Local) (*running, error) {
 			r.cancel()
 		}
 		if l.ListenPort != 0 {
-			return nil, fmt.Errorf("start BGP: %w: if another program has port %d, leave spec.base.bgp.listen-port out", err, l.ListenPort)
+			return nil, fmt.Errorf("start BGP: %w: if another program uses port %d, remove spec.base.bgp.listen-port", err, l.ListenPort)
 		}
 		return nil, fmt.Errorf("start BGP: %w", err)
 	}

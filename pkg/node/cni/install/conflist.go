@@ -15,7 +15,7 @@ import (
 )
 
 // errNotUnderstood is in the error of a configuration that is left alone.
-var errNotUnderstood = errors.New("this is no network configuration that a plugin can be added to")
+var errNotUnderstood = errors.New("this network configuration does not support adding a plugin")
 
 // member is a field of an object or an element of an array, with the place of its
 // value in the text.
@@ -75,7 +75,7 @@ func field(all []member, name string) (member, bool, error) {
 		}
 	}
 	if n > 1 {
-		return found, false, fmt.Errorf("%w: it has %q twice", errNotUnderstood, name)
+		return found, false, fmt.Errorf("%w: it contains %q twice", errNotUnderstood, name)
 	}
 	return found, n == 1, nil
 }
@@ -158,7 +158,7 @@ func checkVersion(fields []member) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: its cniVersion is %q, and lists of plugins came with 0.3.0", errNotUnderstood, text(v))
+	return fmt.Errorf("%w: its cniVersion is %q, but lists of plugins require 0.3.0", errNotUnderstood, text(v))
 }
 
 // own returns the places of EPIC's plugin among the plugins.
@@ -192,7 +192,7 @@ func addPlugin(data, entry []byte) ([]byte, error) {
 		}
 	}
 	if len(l.plugins) == 0 {
-		return nil, fmt.Errorf("%w: it has no plugin to come after", errNotUnderstood)
+		return nil, fmt.Errorf("%w: it has no other plugin", errNotUnderstood)
 	}
 	// Laid out as the one before.
 	last := l.plugins[len(l.plugins)-1]

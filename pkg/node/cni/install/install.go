@@ -56,7 +56,7 @@ type Installer struct {
 }
 
 // ErrNoNetwork indicates that there is no network configuration yet.
-var ErrNoNetwork = errors.New("there is no network configuration to add the plugin to: install the cluster's network")
+var ErrNoNetwork = errors.New("there is no network configuration to which to add the plugin: install the cluster's network plugin")
 
 // Install copies the program and adds the plugin to the configuration that the runtime
 // uses: the first that is valid. It reports whether it changed anything.
@@ -74,7 +74,7 @@ func (i *Installer) Install() (bool, error) {
 func (i *Installer) copyProgram() (bool, error) {
 	data, err := os.ReadFile(i.Program)
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, fmt.Errorf("%w: put %s next to the node program, or name it with --cni-program", err, plugin.Type)
+		return false, fmt.Errorf("%w: place %s next to the node program, or set --cni-program", err, plugin.Type)
 	}
 	if err != nil {
 		return false, err
@@ -186,7 +186,7 @@ func (i *Installer) Uninstall() error {
 	var errs []error
 	for _, name := range names {
 		if err := i.removeFrom(filepath.Join(i.ConfDir, name)); err != nil && !errors.Is(err, errNotUnderstood) {
-			errs = append(errs, fmt.Errorf("take the plugin out of %s: %w", name, err))
+			errs = append(errs, fmt.Errorf("remove the plugin from %s: %w", name, err))
 		}
 	}
 	if len(errs) > 0 {

@@ -42,7 +42,7 @@ func TestAddPlugin(t *testing.T) {
 			`{"name":"n","cniVersion":"1.0.0","plugins":[{"type":"a"},` + entry + `]}`,
 		},
 		{
-			"there twice", `{"name":"n","cniVersion":"1.0.0","plugins":[{"type":"epic-cni"},{"type":"a"},{"type":"epic-cni"}]}`,
+			"it contains", `{"name":"n","cniVersion":"1.0.0","plugins":[{"type":"epic-cni"},{"type":"a"},{"type":"epic-cni"}]}`,
 			`{"name":"n","cniVersion":"1.0.0","plugins":[{"type":"a"},` + entry + `]}`,
 		},
 		{

@@ -90,7 +90,7 @@ type call struct {
 func parse(args *skel.CmdArgs) (*call, bool, error) {
 	c := &call{args: args, worker: podnet.Worker{Host: netns.None()}}
 	if err := json.Unmarshal(args.StdinData, &c.Config); err != nil {
-		return nil, false, types.NewError(types.ErrDecodingFailure, "the network configuration is not to be understood", err.Error())
+		return nil, false, types.NewError(types.ErrDecodingFailure, "cannot decode the network configuration", err.Error())
 	}
 	if c.Socket == "" {
 		c.Socket = wire.DefaultSocket
@@ -143,7 +143,7 @@ func (p *plugin) add(args *skel.CmdArgs) error {
 		return err
 	}
 	if len(c.PrevResult) == 0 {
-		return types.NewError(types.ErrInvalidNetworkConfig, Type+" has to come after another plugin", "put it at the end of the list of plugins")
+		return types.NewError(types.ErrInvalidNetworkConfig, Type+" must come after another plugin", "move it to the end of the list of plugins")
 	}
 	if !candidate {
 		return p.passThrough(c)
@@ -189,11 +189,11 @@ func (c *call) result(plan *wire.Plan) (types.Result, error) {
 		return nil, err
 	}
 	if err := version.ParsePrevResult(conf); err != nil {
-		return nil, fmt.Errorf("read the result of the plugin before: %w", err)
+		return nil, fmt.Errorf("read the result of the previous plugin: %w", err)
 	}
 	result, err := types100.NewResultFromResult(conf.PrevResult)
 	if err != nil {
-		return nil, fmt.Errorf("read the result of the plugin before: %w", err)
+		return nil, fmt.Errorf("read the result of the previous plugin: %w", err)
 	}
 	if slices.ContainsFunc(result.Interfaces, func(i *types100.Interface) bool { return i.Name == plan.Name && i.Sandbox == c.args.Netns }) {
 		return result, nil

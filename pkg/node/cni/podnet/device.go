@@ -49,7 +49,7 @@ func setGRO(name string) error {
 func enableIPv6(name string) error {
 	err := os.WriteFile(filepath.Join("/proc/sys/net/ipv6/conf", name, "disable_ipv6"), []byte("0"), 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
-		return errors.New("the kernel has no IPv6, and the proxy has an IPv6 address: start the node with IPv6, or use a pool of IPv4 addresses")
+		return errors.New("the kernel does not support IPv6, but the proxy has an IPv6 address: enable IPv6 on the node, or use a pool of IPv4 addresses")
 	}
 	return err
 }

@@ -102,7 +102,7 @@ func (w *Worker) Attach(path, first string, p *wire.Plan) (index int, err error)
 	defer e.close()
 	if old, err := e.host.LinkByName(p.Host); err == nil {
 		if !ownEnd(old) {
-			return 0, fmt.Errorf("the interface %s is there and is not EPIC's: remove it", p.Host)
+			return 0, fmt.Errorf("the interface %s exists and does not belong to EPIC: remove it", p.Host)
 		}
 		if w.check(e, first, p) == nil {
 			return old.Attrs().Index, nil
@@ -110,7 +110,7 @@ func (w *Worker) Attach(path, first string, p *wire.Plan) (index int, err error)
 	}
 	// Also what an attempt left that was killed half way.
 	if err := w.undo(e, first, p.Host, p.Name); err != nil {
-		return 0, fmt.Errorf("remove what an earlier attempt left: %w", err)
+		return 0, fmt.Errorf("remove leftovers of an earlier attempt: %w", err)
 	}
 	bridge, err := bridge(e.host, p.Bridge)
 	if err != nil {
@@ -134,10 +134,10 @@ func (w *Worker) Attach(path, first string, p *wire.Plan) (index int, err error)
 func bridge(h *netlink.Handle, name string) (netlink.Link, error) {
 	link, err := h.LinkByName(name)
 	if err != nil {
-		return nil, wire.Again("the bridge %s is not there yet (%v): the node program makes it from the pool's multus-bridge", name, err)
+		return nil, wire.Again("the bridge %s does not exist yet (%v): the node program creates it from the pool's multus-bridge", name, err)
 	}
 	if link.Type() != "bridge" {
-		return nil, wire.Again("the interface %s is a %s, not a bridge: remove it, or name another in the pool's multus-bridge", name, link.Type())
+		return nil, wire.Again("the interface %s is a %s, not a bridge: remove it, or change the pool's multus-bridge", name, link.Type())
 	}
 	return link, nil
 }
@@ -159,9 +159,9 @@ func (w *Worker) MTU(name string) (int, error) {
 func (w *Worker) makeVeth(e *ends, bridge netlink.Link, p *wire.Plan) (netlink.Link, error) {
 	veth := netlink.NewVeth(netlink.LinkAttrs{Name: p.Host, MTU: p.MTU, HardwareAddr: p.HostMAC, TxQLen: -1})
 	veth.PeerName, veth.PeerNamespace, veth.PeerHardwareAddr, veth.PeerMTU = p.Name, netlink.NsFd(e.ns), p.MAC, uint32(p.MTU)
-	err := w.step("make the interface pair "+p.Host, func() error {
+	err := w.step("create the interface pair "+p.Host, func() error {
 		if _, err := e.pod.LinkByName(p.Name); err == nil {
-			return fmt.Errorf("the pod has an interface %s already: take it out of the pod's networks", p.Name)
+			return fmt.Errorf("the pod already has an interface %s: remove it from the pod's networks", p.Name)
 		}
 		return e.host.LinkAdd(veth)
 	})
@@ -198,8 +198,8 @@ func (w *Worker) configurePod(e *ends, first string, p *wire.Plan) error {
 		name string
 		do   func() error
 	}{
-		{"switch GRO on in the pod", func() error { return inNamespace(e.ns, func() error { return setGRO(p.Name) }) }},
-		{"switch IPv6 on in the pod", func() error {
+		{"enable GRO in the pod", func() error { return inNamespace(e.ns, func() error { return setGRO(p.Name) }) }},
+		{"enable IPv6 in the pod", func() error {
 			if !slices.ContainsFunc(p.Addresses, isIPv6) {
 				return nil
 			}
@@ -232,7 +232,7 @@ func (w *Worker) undo(e *ends, first, hostEnd, podEnd string) error {
 
 func waitGone(h *netlink.Handle, name string) error {
 	if _, err := h.LinkByName(name); err == nil {
-		return fmt.Errorf("the pod has an interface %s already that is not EPIC's: take it out of the pod's networks", name)
+		return fmt.Errorf("the pod already has an interface %s that does not belong to EPIC: remove it from the pod's networks", name)
 	}
 	return nil
 }

@@ -285,7 +285,7 @@ func restoreRoute(h *netlink.Handle, r netlink.Route) error {
 		err = h.RouteReplace(&back)
 	}
 	if err != nil {
-		return fmt.Errorf("give the route %s back: %w", r, err)
+		return fmt.Errorf("restore the route %s: %w", r, err)
 	}
 	if err := h.RouteDel(&r); err != nil && !errors.Is(err, unix.ESRCH) {
 		return fmt.Errorf("remove the copy of %s: %w", r, err)
@@ -335,7 +335,7 @@ func checkPod(h *netlink.Handle, link netlink.Link, first string, p *wire.Plan) 
 	}
 	for _, want := range p.Addresses {
 		if !slices.ContainsFunc(addrs, func(a netlink.Addr) bool { return a.IP.Equal(want.AsSlice()) }) {
-			return fmt.Errorf("%s in the pod has not the address %s", p.Name, want)
+			return fmt.Errorf("%s in the pod does not have the address %s", p.Name, want)
 		}
 		f := family(want)
 		routes, err := h.RouteListFiltered(f, &netlink.Route{LinkIndex: link.Attrs().Index}, netlink.RT_FILTER_OIF)
@@ -357,7 +357,7 @@ func checkPod(h *netlink.Handle, link netlink.Link, first string, p *wire.Plan) 
 			return err
 		}
 		if len(left) > 0 {
-			return fmt.Errorf("the pod has a route on %s that a tenant's addresses may meet: %s", first, left[0])
+			return fmt.Errorf("the pod has a route on %s that may overlap a tenant's addresses: %s", first, left[0])
 		}
 	}
 	return nil

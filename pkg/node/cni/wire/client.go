@@ -45,25 +45,25 @@ func (c Client) Call(ctx context.Context, path string, in, out any) error {
 	}
 	answer, err := (&http.Client{Transport: transport}).Do(req)
 	if err != nil {
-		return Again("the node program does not answer at %s (%v): EPIC's proxies start when it runs again", c.Socket, errors.Unwrap(err))
+		return Again("the node program does not respond at %s (%v): EPIC's proxies start when it is running again", c.Socket, errors.Unwrap(err))
 	}
 	defer func() { _ = answer.Body.Close() }()
 	data, err := io.ReadAll(io.LimitReader(answer.Body, MaxBody))
 	if err != nil {
-		return Again("the node program's answer ends early (%v)", err)
+		return Again("the node program's response is truncated (%v)", err)
 	}
 	switch answer.StatusCode {
 	case http.StatusOK:
 		if err := json.Unmarshal(data, out); err != nil {
-			return fmt.Errorf("the node program's answer is not to be understood: %w", err)
+			return fmt.Errorf("cannot decode the node program's response: %w", err)
 		}
 		return nil
 	case http.StatusNotFound:
-		return Again("the node program does not know %s: it is of another version than the plugin, and one of them is about to be replaced", path)
+		return Again("the node program does not support %s: it has another version than the plugin, and one of them is about to be replaced", path)
 	}
 	var f RefusalError
 	if err := json.Unmarshal(data, &f); err != nil || f.Message == "" {
-		return Again("the node program answers %s", answer.Status)
+		return Again("the node program responded with %s", answer.Status)
 	}
 	return &f
 }

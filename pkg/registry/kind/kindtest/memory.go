@@ -97,7 +97,7 @@ func (m *memory) GuaranteedUpdate(_ context.Context, key string, out runtime.Obj
 			return storage.NewKeyNotFoundError(key, 0)
 		}
 		if old, ok = reflect.New(reflect.TypeOf(out).Elem()).Interface().(runtime.Object); !ok {
-			return fmt.Errorf("%T is no object", out)
+			return fmt.Errorf("%T is not an object", out)
 		}
 	}
 	old = old.DeepCopyObject()
