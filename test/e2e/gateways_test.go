@@ -32,6 +32,7 @@ func TestGateways(t *testing.T) {
 		{"replaced", f.testNodeReplaced},
 		{"lost", f.testNodeLost},
 		{"evicted, and back", f.testNodeEvicted},
+		{"lost permanently", f.testNodeDeleted},
 		{"one Envoy again", f.testScaledDown},
 	} {
 		// Each needs what the one before has left.
@@ -271,6 +272,32 @@ func (f *fleet) nodesReady(t *testing.T) string {
 	t.Helper()
 	return f.run(t, "get", "epics.epic.acnodal.io", "epic", "-n", "epic",
 		`--output=jsonpath={.status.conditions[?(@.type=="NodesReady")].status}: {.status.conditions[?(@.type=="NodesReady")].message}`)
+}
+
+// A node that is lost permanently is deleted as docs/install.md describes it, and nothing names it
+// any longer.
+func (f *fleet) testNodeDeleted(t *testing.T) {
+	node := f.gateways[1]
+	address := f.joined[node]
+	begin := time.Now()
+	f.during(t, func(t *testing.T) {
+		time.Sleep(2 * time.Second)
+		begin = time.Now()
+		clusterScript(t, "crash", node)
+		f.gateways = slices.DeleteFunc(f.gateways, func(n string) bool { return n == node })
+		f.paths(t, 10*time.Second, f.gateways...)
+		deleted := time.Now()
+		f.run(t, "delete", "node", node)
+		f.run(t, "delete", "gatewaynode", "-n", "epic", address)
+		// Kubernetes waits between 40 and 60 seconds before it deletes the pods of a deleted node.
+		eventually(t, 2*time.Minute, func() string { return strings.Join(f.named(t, node, address), "\n") })
+		t.Logf("No object named the node %s after it was deleted", time.Since(deleted).Round(time.Second))
+		f.leave(t, node)
+		f.router.dropPeer(address)
+		for _, on := range f.gateways {
+			f.carries(t, on)
+		}
+	}, func(failed failure) bool { return f.lost(failed, begin) })
 }
 
 // Envoys that are removed hand their visitors over to the last one.
