@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/acnodal/epic/test/tools/helm"
+	"github.com/acnodal/epic/test/tools/manifest"
 )
 
 // The chart with the values that epicctl prints installs what the manifest that it prints
@@ -51,8 +52,8 @@ func TestConnectHelmValues(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			args := append([]string{"connect", "--account", "acme", "--cluster", "paris"}, args...)
-			manifest := i.run(t, args...)
-			manifest.want(t, ExitOK, "Give the manifest, with a credential")
+			printed := i.run(t, args...)
+			printed.want(t, ExitOK, "Give the manifest, with a credential")
 			values := i.run(t, append(args, "--output", "helm-values")...)
 			values.want(t, ExitOK, "helm install epic-connector epic-connector --values FILE")
 			file := filepath.Join(t.TempDir(), "values.yaml")
@@ -63,7 +64,11 @@ func TestConnectHelmValues(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, want := index(objects), index(helm.Parse(t, []byte(manifest.stdout)))
+			shipped, err := manifest.Parse([]byte(printed.stdout))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, want := index(objects), index(shipped)
 			for name := range want {
 				if got[name] != want[name] {
 					t.Errorf("%s: the chart has\n%s\nthe manifest\n%s", name, got[name], want[name])

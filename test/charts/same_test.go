@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/acnodal/epic/test/tools/helm"
+	"github.com/acnodal/epic/test/tools/manifest"
 )
 
 // kustomized builds kustomizations of artifacts/install.
@@ -53,7 +54,11 @@ func kustomized(t *testing.T, folders ...string) []*unstructured.Unstructured {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return helm.Parse(t, data)
+	objects, err := manifest.Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects
 }
 
 // hashes are those that kustomize and the charts append to names. They are of other content.

@@ -4,7 +4,6 @@ package connector
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,7 +20,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -29,6 +27,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/acnodal/epic/pkg/connector/publish"
+	"github.com/acnodal/epic/test/tools/manifest"
 )
 
 // right is a verb for a resource of a group, as "verb group/resource".
@@ -217,12 +216,7 @@ func rights(t *testing.T, files ...string) map[right]bool {
 	for _, name := range files {
 		data, err := os.ReadFile(filepath.Join(root, "artifacts", name))
 		must(t, err)
-		documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
-		for {
-			document, err := documents.Read()
-			if errors.Is(err, io.EOF) {
-				break
-			}
+		for document, err := range manifest.Documents(data) {
 			must(t, err)
 			var role rbacv1.ClusterRole
 			must(t, yaml.Unmarshal(document, &role))

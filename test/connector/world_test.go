@@ -3,8 +3,6 @@
 package connector
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -25,7 +23,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -34,11 +31,11 @@ import (
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	"github.com/acnodal/epic/pkg/connector"
 	"github.com/acnodal/epic/pkg/pki"
 	"github.com/acnodal/epic/test/tools/kubebin"
+	"github.com/acnodal/epic/test/tools/manifest"
 	"github.com/acnodal/epic/test/tools/process"
 )
 
@@ -279,26 +276,11 @@ func (c *cluster) connect() error {
 // apply creates the objects of files, and brings those that are there up to date.
 func (w *world) apply(ctx context.Context, c *cluster, files ...string) error {
 	for _, file := range files {
-		data, err := os.ReadFile(file)
+		objects, err := manifest.ReadFile(file)
 		if err != nil {
 			return err
 		}
-		documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
-		for {
-			document, err := documents.Read()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				return err
-			}
-			o := &unstructured.Unstructured{}
-			if err := yaml.Unmarshal(document, &o.Object); err != nil {
-				return fmt.Errorf("%s: %w", file, err)
-			}
-			if o.GetKind() == "" {
-				continue
-			}
+		for _, o := range objects {
 			// On a busy machine a request may take longer than the client waits.
 			if err := w.await(c.server, func() error {
 				return c.admin.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("test"), client.ForceOwnership)

@@ -5,19 +5,15 @@
 package install
 
 import (
-	"bufio"
-	"bytes"
-	"errors"
-	"io"
 	"os"
 	"slices"
 	"testing"
 
 	rbacv1 "k8s.io/api/rbac/v1"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
 	"github.com/acnodal/epic/pkg/apiserver/readiness"
+	"github.com/acnodal/epic/test/tools/manifest"
 )
 
 // TestServerMayDoWhatItNeeds compares the server's role with what it asks for at
@@ -31,12 +27,7 @@ func TestServerMayDoWhatItNeeds(t *testing.T) {
 		// ClusterRole system:auth-delegator.
 		"create tokenreviews.authentication.k8s.io", "create subjectaccessreviews.authorization.k8s.io",
 	}
-	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
-	for {
-		doc, err := reader.Read()
-		if errors.Is(err, io.EOF) {
-			break
-		}
+	for doc, err := range manifest.Documents(data) {
 		if err != nil {
 			t.Fatal(err)
 		}

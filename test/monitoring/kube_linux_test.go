@@ -3,12 +3,8 @@
 package monitoring
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/base64"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -20,20 +16,18 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	"github.com/acnodal/epic/pkg/connector"
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 	"github.com/acnodal/epic/pkg/pki"
 	"github.com/acnodal/epic/test/tools/freeport"
 	"github.com/acnodal/epic/test/tools/kubebin"
+	"github.com/acnodal/epic/test/tools/manifest"
 )
 
 // root is the project's.
@@ -100,20 +94,9 @@ func (s *site) apply(files ...string) {
 		if !filepath.IsAbs(file) {
 			file = filepath.Join(root, file)
 		}
-		data, err := os.ReadFile(file)
+		objects, err := manifest.ReadFile(file)
 		s.must(err)
-		documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
-		for {
-			document, err := documents.Read()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			s.must(err)
-			o := &unstructured.Unstructured{}
-			s.must(yaml.Unmarshal(document, &o.Object))
-			if o.GetKind() == "" {
-				continue
-			}
+		for _, o := range objects {
 			s.until(file, func() error {
 				return s.objects.Apply(s.Context(), client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("test"), client.ForceOwnership)
 			})

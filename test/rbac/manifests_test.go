@@ -3,10 +3,7 @@
 package rbac
 
 import (
-	"bufio"
-	"bytes"
-	"errors"
-	"io"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,8 +13,9 @@ import (
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
+
+	"github.com/acnodal/epic/test/tools/manifest"
 )
 
 // shipped is where everything that is installed comes from.
@@ -53,14 +51,9 @@ func read(t *testing.T, dir string) (roles []role, bindings []binding) {
 		if err != nil {
 			return err
 		}
-		documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
-		for {
-			document, err := documents.Read()
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
+		for document, err := range manifest.Documents(data) {
 			if err != nil {
-				return err
+				return fmt.Errorf("%s: %w", path, err)
 			}
 			var meta metav1.TypeMeta
 			if err := yaml.Unmarshal(document, &meta); err != nil {
@@ -96,6 +89,7 @@ func read(t *testing.T, dir string) (roles []role, bindings []binding) {
 				t.Errorf("%s: %s is no kind of RBAC that this test knows", path, meta.Kind)
 			}
 		}
+		return nil
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -3,11 +3,7 @@
 package rbac
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -20,7 +16,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/admission/initializer"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
@@ -33,6 +28,8 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/yaml"
+
+	"github.com/acnodal/epic/test/tools/manifest"
 )
 
 // enforced is Kubernetes' own admission plugin with shipped policies.
@@ -47,12 +44,7 @@ func shippedPolicies(t *testing.T, file string) []runtime.Object {
 	}
 	var all []runtime.Object
 	names, bound := map[string]bool{}, map[string]bool{}
-	documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
-	for {
-		document, err := documents.Read()
-		if errors.Is(err, io.EOF) {
-			break
-		}
+	for document, err := range manifest.Documents(data) {
 		var kind metav1.TypeMeta
 		if err == nil {
 			err = yaml.Unmarshal(document, &kind)
@@ -80,7 +72,6 @@ func shippedPolicies(t *testing.T, file string) []runtime.Object {
 			}
 			bound[binding.Spec.PolicyName] = true
 			all = append(all, binding)
-		case "":
 		default:
 			t.Fatalf("%s has a %s", file, kind.Kind)
 		}

@@ -4,9 +4,7 @@ package publish_test
 
 import (
 	"bytes"
-	"errors"
 	"flag"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -23,13 +21,13 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/yaml"
 
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/connector/publish"
 	"github.com/acnodal/epic/pkg/connector/publish/publishtest"
+	"github.com/acnodal/epic/test/tools/manifest"
 )
 
 var update = flag.Bool("update", false, "write the files that the results are compared with")
@@ -77,17 +75,9 @@ func read(t *testing.T, data []byte) *input {
 		proxies: map[string]*epicv1.GWProxy{}, lbs: map[string]*epicv1.LoadBalancer{}, routes: map[string][]*epicv1.GWRoute{},
 	}
 	d := decoder(t)
-	reader := utilyaml.NewYAMLReader(newReader(data))
-	for {
-		document, err := reader.Read()
-		if errors.Is(err, io.EOF) {
-			return in
-		}
+	for document, err := range manifest.Documents(data) {
 		if err != nil {
 			t.Fatal(err)
-		}
-		if len(bytes.TrimSpace(document)) == 0 {
-			continue
 		}
 		var s settings
 		if err := yaml.Unmarshal(document, &s); err == nil && s.Kind == "Settings" {
@@ -131,6 +121,7 @@ func read(t *testing.T, data []byte) *input {
 			in.cluster.Objects = append(in.cluster.Objects, m)
 		}
 	}
+	return in
 }
 
 // status is a status of the client cluster's, as the output shows it.

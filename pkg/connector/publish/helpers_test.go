@@ -3,8 +3,6 @@
 package publish_test
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
 	"crypto/x509"
 	"encoding/json"
@@ -20,8 +18,6 @@ import (
 
 	"github.com/acnodal/epic/pkg/pki/pkitest"
 )
-
-func newReader(data []byte) *bufio.Reader { return bufio.NewReader(bytes.NewReader(data)) }
 
 func keysOf[V any](m map[string]V) iter.Seq[string] { return maps.Keys(m) }
 

@@ -3,8 +3,6 @@
 package translate_test
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/json"
 	"flag"
 	"os"
@@ -152,17 +150,4 @@ func unbound(t testing.TB, set resource.Set) resource.Set {
 		out[k] = r
 	}
 	return out
-}
-
-func newBufio(text []byte) *bufio.Reader { return bufio.NewReader(bytes.NewReader(text)) }
-
-// stripComments is a document without lines that are comments.
-func stripComments(document []byte) []byte {
-	var out [][]byte
-	for line := range bytes.SplitSeq(document, []byte("\n")) {
-		if !bytes.HasPrefix(line, []byte("#")) {
-			out = append(out, line)
-		}
-	}
-	return bytes.Join(out, []byte("\n"))
 }

@@ -3,13 +3,10 @@
 package translate_test
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"errors"
 	"fmt"
-	"io"
 	"net/netip"
 	"os"
 	"testing"
@@ -22,7 +19,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
@@ -33,6 +29,7 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 	"github.com/acnodal/epic/pkg/envoy/translate"
 	"github.com/acnodal/epic/pkg/pki/pkitest"
+	"github.com/acnodal/epic/test/tools/manifest"
 )
 
 var codecs = func() serializer.CodecFactory {
@@ -71,19 +68,15 @@ func readWorld(t *testing.T, file string) *world {
 func parseWorld(tb testing.TB, text []byte) *world {
 	tb.Helper()
 	w := &world{secrets: map[string]*corev1.Secret{}, now: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)}
-	documents := utilyaml.NewYAMLReader(newBufio(text))
-	for {
-		document, err := documents.Read()
-		if errors.Is(err, io.EOF) {
-			return w
-		}
-		if err == nil && len(bytes.TrimSpace(stripComments(document))) > 0 {
+	for document, err := range manifest.Documents(text) {
+		if err == nil {
 			err = w.add(document)
 		}
 		if err != nil {
 			tb.Fatal(err)
 		}
 	}
+	return w
 }
 
 func (w *world) add(document []byte) error {

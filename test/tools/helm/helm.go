@@ -4,10 +4,8 @@
 package helm
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,8 +15,8 @@ import (
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
-	"sigs.k8s.io/yaml"
+
+	"github.com/acnodal/epic/test/tools/manifest"
 )
 
 // Root is the root of the repository.
@@ -63,28 +61,5 @@ func Template(t *testing.T, chart string, args ...string) ([]*unstructured.Unstr
 	if err != nil {
 		return nil, err
 	}
-	return Parse(t, []byte(out)), nil
-}
-
-// Parse reads a stream of objects.
-func Parse(t *testing.T, data []byte) []*unstructured.Unstructured {
-	t.Helper()
-	var all []*unstructured.Unstructured
-	documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
-	for {
-		document, err := documents.Read()
-		if errors.Is(err, io.EOF) {
-			return all
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		u := &unstructured.Unstructured{}
-		if err := yaml.UnmarshalStrict(document, &u.Object); err != nil {
-			t.Fatalf("%v:\n%s", err, document)
-		}
-		if len(u.Object) > 0 {
-			all = append(all, u)
-		}
-	}
+	return manifest.Parse([]byte(out))
 }
