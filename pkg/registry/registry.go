@@ -36,31 +36,31 @@ import (
 	"github.com/acnodal/epic/pkg/registry/usage"
 )
 
-// Config is what the storage needs of the server.
+// Config is what the storage requires from the server.
 type Config struct {
-	// RESTOptionsGetter gives each kind its place and encoding in etcd.
+	// RESTOptionsGetter returns the location and encoding of each kind in etcd.
 	RESTOptionsGetter generic.RESTOptionsGetter
 	// Claims is the part of the storage that all kinds share.
 	Claims *claims.Backend
-	// NamespaceTerminating reports whether a namespace is being deleted, and with
-	// it everything that it holds.
+	// NamespaceTerminating reports whether a namespace is being deleted, with everything
+	// in it.
 	NamespaceTerminating func(ctx context.Context, name string) (bool, error)
-	// TunnelKeys has the master keys of tunnels, and Nodes reports which node asks
-	// for a tunnel's key.
+	// TunnelKeys has the master keys of tunnels, and Nodes determines which node requests
+	// a tunnel's key.
 	TunnelKeys tunnelkeys.Masters
 	Nodes      tunnelkeys.Identifier
 	// Reach decides which addresses endpoints without a tunnel may have.
 	Reach reach.Rules
-	// Authorizer decides which users may give a proxy more than its group does. Without one,
-	// everybody may.
+	// Authorizer decides which users may give a proxy more than its group does. If it is
+	// nil, everybody may.
 	Authorizer authorizer.Authorizer
-	// Limits are what an account may store unless it has limits of its own.
+	// Limits are the storage limits of an account that sets none itself.
 	Limits usage.Limits
-	// Placements decides which node runs a proxy, and so gets its tunnels' keys.
+	// Placements decides which node runs a proxy, and therefore gets its tunnels' keys.
 	Placements tunnelkeys.Placements
 }
 
-// newREST is what every kind's package has.
+// newREST is the constructor that every kind's package has.
 type newREST func(*runtime.Scheme, generic.RESTOptionsGetter, kind.Previewer) (*kind.REST, *kind.StatusREST, error)
 
 // entry is one kind.
@@ -88,7 +88,7 @@ func (c Config) entries() []entry {
 	}
 }
 
-// Resources gives each kind that is stored its resource.
+// Resources maps each stored kind to its resource.
 func Resources() map[schema.GroupKind]schema.GroupVersionResource {
 	out := map[schema.GroupKind]schema.GroupVersionResource{}
 	for _, e := range (Config{}).entries() {
@@ -97,9 +97,8 @@ func Resources() map[schema.GroupKind]schema.GroupVersionResource {
 	return out
 }
 
-// NewAPIGroupInfo builds the storage of all kinds. The function that it returns
-// follows what accounts store until its context ends; their limits hold from
-// then on.
+// NewAPIGroupInfo builds the storage of all kinds. The function that it returns tracks
+// what accounts store until its context ends; their limits are enforced while it runs.
 func NewAPIGroupInfo(c Config) (*genericapiserver.APIGroupInfo, func(context.Context), error) {
 	tracker := usage.NewTracker(c.Limits, storedSize)
 	var sources []usage.Source
@@ -138,7 +137,7 @@ func NewAPIGroupInfo(c Config) (*genericapiserver.APIGroupInfo, func(context.Con
 	return &info, func(ctx context.Context) { tracker.Run(ctx, sources) }, nil
 }
 
-// storedSize is how many bytes an object takes in etcd, where it is stored as
+// storedSize returns the size of an object in etcd, in bytes, where it is stored as
 // protobuf by default.
 func storedSize(obj runtime.Object) (int64, error) {
 	out, err := slim(obj)
@@ -157,8 +156,8 @@ func storedSize(obj runtime.Object) (int64, error) {
 	return int64(sized.Size()), nil
 }
 
-// slim takes out of an object what v1 shows twice: the copies in the spec of
-// what the status has.
+// slim removes the parts of an object that v1 shows twice: the copies in the spec of
+// fields of the status.
 func slim(obj runtime.Object) (runtime.Object, error) {
 	switch obj.(type) {
 	case *epic.LoadBalancer, *epic.GWProxy:

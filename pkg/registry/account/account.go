@@ -18,8 +18,8 @@ var NewREST = kind.Kind[epic.Account, epic.AccountList]{
 	Resource: epic.ResourceAccounts,
 	Singular: "account",
 	Strategy: kind.Strategy[epic.Account]{
-		// A group ID that was left out, or that the account could not have, stays as
-		// it was.
+		// The group ID is kept if the update leaves it out or sets one that the account
+		// could not have.
 		PrepareUpdate: func(obj, old *epic.Account) {
 			kind.KeepReplaced(&obj.ObjectMeta, &old.ObjectMeta)
 			if obj.Spec.GroupID == 0 || kind.Replaced(old, groupID, fmt.Sprint(obj.Spec.GroupID)) {

@@ -17,7 +17,7 @@ import (
 
 var groupID = field.NewPath("spec", "group-id")
 
-// Rules are those of accounts: each has a group ID of its own, and depends on
+// Rules implements claims.Rules for accounts: each has a unique group ID and depends on
 // the EPIC object.
 type Rules struct{}
 
@@ -73,8 +73,8 @@ func (Rules) PlanDelete(_ context.Context, p *claims.Plan, obj runtime.Object) e
 	return nil
 }
 
-// Taken implements claims.Rules. A new account whose group ID another has gets one
-// of its own, so none can be lost to another.
+// Taken implements claims.Rules. If another account holds the group ID of a new account,
+// the new account gets a different ID, so no account loses its ID to another.
 func (Rules) Taken(obj runtime.Object, c claims.Claim, _ claims.Owner) error {
 	return tenancy.Invalid("Account", obj.(*epic.Account).Name,
 		field.Invalid(groupID, c.Number(), "another account has it: leave it out, so the server assigns one"))
@@ -85,8 +85,8 @@ func (Rules) HasChildren(obj runtime.Object, child claims.Owner) error {
 	return tenancy.InUse("Account", obj.(*epic.Account).Name, child)
 }
 
-// Check implements claims.Checker: the EPIC object has to be there, and the
-// account where its name says.
+// Check implements claims.Checker: the EPIC object must exist, and the account must be in
+// the namespace that its name requires.
 func (Rules) Check(obj runtime.Object, find claims.Find) field.ErrorList {
 	a := obj.(*epic.Account)
 	var errs field.ErrorList

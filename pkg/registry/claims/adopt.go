@@ -11,12 +11,12 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// AdoptDNSNames claims the DNS names of objects that a release wrote which did not
-// claim them, and releases those that such a release left behind. Resources are
-// those whose objects have DNS names, so a start reads no others. It is safe while
-// others write: each claim is added or removed on the condition that its object is as it
-// was read. Where two accounts have one name from before, both keep it, and the
-// audit reports it.
+// AdoptDNSNames claims the DNS names of objects that were written by a release without
+// such claims, and releases names that such a release left claimed. resources lists the
+// resources whose objects have DNS names, so a start reads no others. It is safe while
+// other servers write: each claim is added or removed on the condition that its object is
+// unchanged since it was read. If two accounts already share a name, both keep it, and
+// the audit reports it.
 func (b *Backend) AdoptDNSNames(ctx context.Context, resources ...string) error {
 	kinds := make([]*kind, len(resources))
 	for i, resource := range resources {
@@ -36,8 +36,8 @@ func (b *Backend) AdoptDNSNames(ctx context.Context, resources ...string) error 
 	}
 }
 
-// adoptDNSNames does one round, and reports whether another is needed because
-// objects changed during it.
+// adoptDNSNames does one round. It returns true if another round is needed because
+// objects changed in the meantime.
 func (b *Backend) adoptDNSNames(ctx context.Context, kinds []*kind) (again bool, err error) {
 	head, err := b.client.Get(ctx, b.layout.schema())
 	if err != nil {
@@ -52,7 +52,7 @@ func (b *Backend) adoptDNSNames(ctx context.Context, kinds []*kind) (again bool,
 	}); err != nil {
 		return false, err
 	}
-	// Claims that are left in held in the end are of no object.
+	// Claims that remain in held at the end belong to no object.
 	added, removed := 0, 0
 	objects := map[string]int64{}
 	for _, k := range kinds {

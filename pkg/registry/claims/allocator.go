@@ -17,9 +17,9 @@ import (
 	"github.com/acnodal/epic/pkg/registry/claims/internal/cursor"
 )
 
-// allocator hands out the numbers of spaces. It has their cursors in etcd. Whether a
-// number is really free the claim decides, in the transaction of the write that takes
-// it: the cursor only keeps writers apart.
+// allocator allocates the numbers of spaces from cursors in etcd. The cursor only keeps
+// writers apart: the claim, in the transaction of the write that takes a number, decides
+// whether it is really free.
 type allocator struct {
 	*cursor.Allocator[Space]
 
@@ -30,12 +30,13 @@ type allocator struct {
 
 var _ cursor.Source[Space] = &allocator{}
 
-// grant is one number handed out for one write.
+// grant is one number allocated for one write.
 type grant struct {
 	space    Space
 	position uint64
 	claim    Claim
-	// created is the cursor's, so the number does not go back to another.
+	// created is the create revision of the cursor, so the number is never returned to a
+	// later cursor of the same name.
 	created int64
 }
 
@@ -45,7 +46,8 @@ func newAllocator(b *Backend) *allocator {
 	return a
 }
 
-// take hands out n numbers and the conditions under which a write may use them.
+// take allocates n numbers. It returns them with the conditions under which a write may
+// use them.
 func (a *allocator) take(ctx context.Context, s Space, n int) ([]grant, []condition, error) {
 	got, created, err := a.Take(ctx, s, n)
 	var exhausted *cursor.ExhaustedError
@@ -116,7 +118,8 @@ func (a *allocator) Move(ctx context.Context, s Space, known cursor.Mark, to uin
 		}
 	}
 	for _, position := range []uint64{from, to - 1} {
-		// A pool spares only addresses at its ends, and a block ends with the turn.
+		// A pool only spares addresses at its ends, and a block never extends past the
+		// end of a turn.
 		if s.spares(position) {
 			used[a.layout.claim(s.claimAt(position))] = true
 		}
@@ -138,9 +141,9 @@ func (a *allocator) Return(ctx context.Context, name string, mod int64, to uint6
 	return nil
 }
 
-// passCooling adds the addresses that cool down to those in use, and removes the keys
-// of those that have cooled down. It returns when the first of them can be taken; zero if
-// none cools down.
+// passCooling adds the addresses that are cooling down to those in use, and removes the
+// keys of those that have cooled down. It returns the time at which the first of them
+// becomes available, or the zero time if none cools down.
 func (a *allocator) passCooling(ctx context.Context, s Space, from, to uint64, kvs []coolingKV, used map[string]bool) (first time.Time, err error) {
 	if a.b.cooling <= 0 {
 		return first, nil
@@ -191,9 +194,10 @@ func (a *allocator) claimRange(s Space, from, to uint64) (first, end string) {
 	return a.layout.claim(s.claimAt(from)), a.layout.claim(s.claimAt(to-1)) + "\x00"
 }
 
-// conditions keep a server that slept on its block for a whole turn from
-// handing out a number that had its next turn in the meantime, and one whose cursor
-// was deleted with its owner from handing out numbers of the next.
+// conditions returns comparisons that guard against two cases: a server that held its
+// block for a whole turn must not allocate a number that had its next turn in the
+// meantime, and a server whose cursor was deleted with its owner must not allocate
+// numbers of the owner's successor.
 func (a *allocator) conditions(s Space, created int64, grants []grant) []condition {
 	if !s.turns {
 		return nil
@@ -228,13 +232,13 @@ func (a *allocator) giveBack(grants []grant) {
 	}
 }
 
-// Positions are written with all digits of a uint64, so they compare as
+// formatPosition writes a position with all digits of a uint64, so positions compare as
 // strings.
 func formatPosition(p uint64) string { return fmt.Sprintf("%020d", p) }
 
 func parsePosition(v []byte) (uint64, error) { return strconv.ParseUint(string(v), 10, 64) }
 
-// numberOf is the number at the end of a claim's key.
+// numberOf returns the number at the end of a claim's key.
 func numberOf(key []byte) uint64 {
 	n, err := strconv.ParseUint(lastElement(string(key)), 10, 64)
 	if err != nil {

@@ -24,54 +24,54 @@ type ProblemType string
 const (
 	// Missing is an object without a claim that it should hold.
 	Missing ProblemType = "Missing"
-	// Orphaned is a claim whose object is not there or does not claim it.
+	// Orphaned is a claim whose object does not exist or does not claim it.
 	Orphaned ProblemType = "Orphaned"
 	// Foreign is a claim that one object should hold and another does.
 	Foreign ProblemType = "Foreign"
-	// Dangling is a claim on a parent that is not there.
+	// Dangling is a claim on a parent that does not exist.
 	Dangling ProblemType = "Dangling"
 	// Overlapping is a pool that shares addresses with another.
 	Overlapping ProblemType = "Overlapping"
 	// Unreadable is an object that can't be decrypted or decoded.
 	Unreadable ProblemType = "Unreadable"
-	// Misplaced is a record of the last ID, or of the IDs that had their turn,
-	// that does not fit the claims.
+	// Misplaced is a record of the last ID, or of the cursor, that does not match the
+	// claims.
 	Misplaced ProblemType = "Misplaced"
-	// Broken is an object that breaks a rule of its kind.
+	// Broken is an object that violates a rule of its kind.
 	Broken ProblemType = "Broken"
 )
 
-// Problem is one difference.
+// Problem is one difference between objects and claims.
 type Problem struct {
 	Type ProblemType
-	// Claim is the claim's key, below the folder of all claims, or the field that
-	// breaks a rule.
+	// Claim is the claim's key, relative to the prefix of all claims, or the field that
+	// violates a rule.
 	Claim string
 	// Owner is the object that holds or should hold the claim, where known.
 	Owner Owner
-	// Message is one sentence.
+	// Message describes the problem in one sentence.
 	Message string
 }
 
 // Report is the result of an audit.
 type Report struct {
-	// Revision of etcd at which everything was read.
+	// Revision is the etcd revision at which everything was read.
 	Revision int64
-	// Objects and Claims is how many there are.
+	// Objects and Claims are the numbers of objects and claims.
 	Objects, Claims int
-	// Problems is empty if all is well.
+	// Problems is empty if the audit found none.
 	Problems []Problem
 }
 
-// How many keys one read returns during an audit: an object with all its tunnels
-// has a few hundred KiB, a claim a few hundred bytes.
+// Maximum number of keys per read during an audit: an object with all its tunnels has a
+// few hundred KiB, a claim a few hundred bytes.
 const (
 	objectsPage = 100
 	claimsPage  = 1000
 )
 
-// Audit compares all objects with all claims at one revision of etcd. It reads
-// page by page and holds one entry a claim in memory.
+// Audit compares all objects with all claims at one revision of etcd. It reads page by
+// page and holds one entry per claim in memory.
 func (b *Backend) Audit(ctx context.Context) (*Report, error) {
 	head, err := b.client.Get(ctx, b.layout.schema())
 	if err != nil {
@@ -131,31 +131,31 @@ type audit struct {
 	objects  int
 	claims   int
 	expected map[string]expectation
-	// parents are the folders of claims on objects that exist.
+	// parents holds the key prefixes of claims on objects that exist.
 	parents map[string]bool
 	pools   []HeldPool
-	// last and cursors are the records of each space of IDs.
+	// last and cursors hold the records of each space of IDs.
 	last, cursors map[string]*mvccpb.KeyValue
-	// cooling are the addresses that cool down.
+	// cooling holds the addresses that are cooling down.
 	cooling map[string]*mvccpb.KeyValue
 	held    map[string]*heldIDs
-	// unreadable are the objects that can't be decrypted or decoded.
+	// unreadable holds the objects that can't be decrypted or decoded.
 	unreadable map[Ref]bool
-	// groups are the first claim on each thing that several objects may share.
+	// groups holds the first claim on each thing that several objects may share.
 	groups map[string]expectation
-	// find reads an object that another refers to.
+	// find reads an object that another object refers to.
 	find     Find
 	problems []Problem
 }
 
-// heldIDs sums up the claims that are held in one space.
+// heldIDs summarizes the claims held in one space.
 type heldIDs struct {
-	// rev is when the newest was made.
+	// rev is the create revision of the newest claim.
 	rev int64
-	// highest of all numbers.
+	// highest is the highest number that is claimed.
 	highest uint64
-	// lastMade is when the claim on the number that is recorded as the last was
-	// made, or 0 if nobody holds it.
+	// lastMade is the create revision of the claim on the number recorded as the last, or
+	// 0 if it is not claimed.
 	lastMade int64
 }
 
@@ -181,8 +181,8 @@ func (a *audit) readObjects(ctx context.Context, k *kind) error {
 	})
 }
 
-// skip reports an object that can't be read. What it claims is unknown, so the claims
-// that name it are taken for its own.
+// skip reports an object that can't be read. Its claims are unknown, so claims that name
+// it as their owner are assumed to be correct.
 func (a *audit) skip(k *kind, kv *mvccpb.KeyValue, err error) {
 	namespace, name, _ := strings.Cut(string(kv.Key[len(k.prefix):]), "/")
 	ref := Ref{Resource: k.resource, Namespace: namespace, Name: name}
@@ -247,7 +247,7 @@ func (a *audit) readClaims(ctx context.Context) error {
 	})
 }
 
-// inspect checks what a claim means in addition to being there.
+// inspect checks the meaning of a claim, after its existence.
 func (a *audit) inspect(path string, e expectation, kv *mvccpb.KeyValue) {
 	switch e.claim.Kind() {
 	case kindChild:
@@ -272,7 +272,7 @@ func (a *audit) inspect(path string, e expectation, kv *mvccpb.KeyValue) {
 	}
 }
 
-// readRecords reads what is kept of each space.
+// readRecords reads the records of each space.
 func (a *audit) readRecords(ctx context.Context) error {
 	a.last, a.cursors, a.cooling = map[string]*mvccpb.KeyValue{}, map[string]*mvccpb.KeyValue{}, map[string]*mvccpb.KeyValue{}
 	for folder, records := range map[string]map[string]*mvccpb.KeyValue{"last/": a.last, "cursor/": a.cursors, coolingFolder: a.cooling} {
@@ -288,9 +288,9 @@ func (a *audit) readRecords(ctx context.Context) error {
 	return nil
 }
 
-// compareRecords checks that the last ID recorded for each space is that of the
-// newest claim, with which it was written, as far as the claims still held can
-// tell, and that no ID was assigned that had no turn yet.
+// compareRecords checks, as far as the claims still held allow, that the last ID recorded
+// for each space is that of the newest claim, with which it was written, and that no ID
+// was assigned that the cursor has not reached.
 func (a *audit) compareRecords() {
 	for space := range a.last {
 		if a.held[space] == nil {
@@ -313,7 +313,7 @@ func (a *audit) compareRecords() {
 	}
 }
 
-// compareCooling checks that no address cools down while somebody holds it.
+// compareCooling checks that no address that is in use cools down.
 func (a *audit) compareCooling() {
 	for name, kv := range a.cooling {
 		key := coolingFolder + name
@@ -331,9 +331,9 @@ func (a *audit) compareCooling() {
 	}
 }
 
-// compareLast returns the ID recorded as the last of a space, if it fits. The ID
-// itself may have been released since, while others that one write assigned with
-// it are still held.
+// compareLast returns the ID recorded as the last of a space if it is consistent with the
+// claims. The ID itself may have been released since, while others that the same write
+// assigned are still held.
 func (a *audit) compareLast(space string, h *heldIDs) uint64 {
 	misplaced := func(format string, args ...any) uint64 {
 		a.problem(Misplaced, "last/"+space, Owner{}, format, args...)
@@ -374,7 +374,7 @@ func (a *audit) report() *Report {
 	return &Report{Revision: a.rev, Objects: a.objects, Claims: a.claims, Problems: a.problems}
 }
 
-// each calls f for every key of a folder as it was at the audit's revision.
+// each calls f for every key with a prefix, as of the audit's revision.
 func (a *audit) each(ctx context.Context, folder string, page int64, f func(*mvccpb.KeyValue) error) error {
 	key, end := folder, clientv3.GetPrefixRangeEnd(folder)
 	for {
@@ -394,8 +394,8 @@ func (a *audit) each(ctx context.Context, folder string, page int64, f func(*mvc
 	}
 }
 
-// RunAudits audits now and then every interval until ctx ends, and logs what it
-// finds. Audits that can't be done are logged and tried again.
+// RunAudits runs an audit now and then every interval until ctx ends, and logs the
+// problems. If an audit fails, it logs the error and continues with the next.
 func (b *Backend) RunAudits(ctx context.Context, interval time.Duration) {
 	wait.JitterUntilWithContext(ctx, func(ctx context.Context) {
 		r, err := b.Audit(ctx)

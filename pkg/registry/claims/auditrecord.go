@@ -12,8 +12,8 @@ import (
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 )
 
-// Audit annotations of a write: what its transaction claimed for the object, and what it
-// released, as in "address 192.0.2.4, quota slot 3, tunnel 17-42".
+// Audit annotations of a write: what its transaction claimed for the object and what it
+// released, such as "address 192.0.2.4, quota slot 3, tunnel 17-42".
 const (
 	ClaimedAnnotation  = "epic.acnodal.io/claimed"
 	ReleasedAnnotation = "epic.acnodal.io/released"

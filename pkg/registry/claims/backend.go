@@ -18,11 +18,11 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// closeTimeout bounds the return of reserved numbers at shutdown.
+// closeTimeout limits how long a shutdown waits for reserved numbers to be returned.
 const closeTimeout = 2 * time.Second
 
-// Backend is the part of a server that all kinds share: the connection to etcd,
-// the claims, and the numbers reserved for this server.
+// Backend is the part of the storage that all kinds share: the connection to etcd, the
+// claims, and the numbers reserved for this server.
 type Backend struct {
 	// client reads and writes etcd for the claims themselves; kube is the same
 	// connection as the etcd stores of the kinds use it.
@@ -30,12 +30,12 @@ type Backend struct {
 	kube      *kubernetes.Client
 	layout    layout
 	allocator *allocator
-	// parents and slots are what this server remembers of etcd's content. Nothing
-	// rests on them that the transaction of a write does not verify.
+	// parents and slots cache content of etcd. The transaction of each write verifies
+	// what it used from them.
 	parents *parentCache
 	slots   *slotMemory
-	// cooling is how long a released address is kept from other namespaces, and
-	// restored what the last restore of a snapshot left.
+	// cooling is how long a released address is withheld from other namespaces. restored
+	// is what the last restore of a snapshot left.
 	cooling   time.Duration
 	clock     clock.PassiveClock
 	restored  atomic.Pointer[restored]
@@ -46,12 +46,12 @@ type Backend struct {
 	kinds map[string]*kind
 }
 
-// kind is how the objects of one resource are found and read.
+// kind knows how to find and read the objects of one resource.
 type kind struct {
 	resource string
 	rules    Rules
 	newFunc  func() runtime.Object
-	// prefix is the etcd key under which the objects lie, with a slash.
+	// prefix is the etcd prefix of the objects, with a trailing slash.
 	prefix string
 	decode func(ctx context.Context, key string, data []byte, rev int64) (runtime.Object, error)
 }
@@ -61,11 +61,11 @@ func (k *kind) key(r Ref) string { return k.prefix + r.Namespace + "/" + r.Name 
 // Option changes a Backend.
 type Option func(*Backend)
 
-// WithCooling keeps a released address from other namespaces for a while.
+// WithCooling sets how long a released address is withheld from other namespaces.
 func WithCooling(period time.Duration) Option { return func(b *Backend) { b.cooling = period } }
 
-// NewBackend connects to etcd and makes sure that what lies under the prefix is
-// of this server's schema. It waits for etcd no longer than ctx allows.
+// NewBackend connects to etcd and verifies that the data under the prefix has this
+// server's schema. It waits for etcd until ctx ends.
 func NewBackend(ctx context.Context, cfg storagebackend.Config, opts ...Option) (*Backend, error) {
 	client, err := newEtcdClient(ctx, cfg.Transport)
 	if err != nil {
@@ -92,7 +92,7 @@ func NewBackend(ctx context.Context, cfg storagebackend.Config, opts ...Option) 
 	return b, nil
 }
 
-// newBackend puts the claims' transactions under an etcd client.
+// newBackend returns a Backend whose writes through client are transactions with claims.
 func newBackend(client *kubernetes.Client, prefix string) *Backend {
 	l := newLayout(prefix)
 	b := &Backend{
@@ -104,8 +104,8 @@ func newBackend(client *kubernetes.Client, prefix string) *Backend {
 	return b
 }
 
-// claimSchema writes the schema key on an empty prefix, and refuses data of any
-// other schema.
+// claimSchema writes the schema key if the prefix is empty, and returns an error if the
+// data has another schema.
 func (b *Backend) claimSchema(ctx context.Context, prefix string) error {
 	found, err := b.settleSchema(ctx)
 	if err != nil {
@@ -117,7 +117,7 @@ func (b *Backend) claimSchema(ctx context.Context, prefix string) error {
 	if found != "" {
 		return errors.New(schemaMessage(found))
 	}
-	// Only the servers' own keys are looked at: a shared etcd may hold others.
+	// Only the servers' own keys are considered: a shared etcd may hold others.
 	folder := newLayout(prefix).root
 	folder = folder[:len(folder)-len(".claims/")]
 	resp, err := b.client.Txn(ctx).
@@ -137,8 +137,8 @@ func (b *Backend) claimSchema(ctx context.Context, prefix string) error {
 	return errors.New(schemaMessage(found))
 }
 
-// settleSchema returns the schema that etcd holds, once data that was restored is
-// fit for use.
+// settleSchema returns the schema of the data in etcd. If the data was restored, it first
+// makes it usable.
 func (b *Backend) settleSchema(ctx context.Context) (string, error) {
 	found, err := b.schema(ctx)
 	if err != nil || found != MarkRestored(SchemaVersion) {
@@ -161,8 +161,8 @@ func (b *Backend) schema(ctx context.Context) (string, error) {
 	return string(resp.Kvs[0].Value), nil
 }
 
-// Ready describes what keeps the claims from working, or nil. If etcd was restored while
-// this server ran, it makes the data fit for use.
+// Ready returns an error if the claims can't work. If etcd was restored while this server
+// ran, Ready makes the data usable.
 func (b *Backend) Ready(ctx context.Context) error {
 	found, err := b.settleSchema(ctx)
 	if err == nil && found != SchemaVersion {
@@ -171,12 +171,12 @@ func (b *Backend) Ready(ctx context.Context) error {
 	return err
 }
 
-// KV reads and writes keys of etcd that are neither objects nor claims, by the same
-// connection.
+// KV returns a client for keys of etcd that are neither objects nor claims. It shares the
+// Backend's connection.
 func (b *Backend) KV() clientv3.KV { return b.client }
 
-// Close returns reserved numbers and closes the connection. Nothing may be written
-// through the backend anymore.
+// Close returns reserved numbers and closes the connection. Do not write through the
+// backend afterward.
 func (b *Backend) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
@@ -201,8 +201,7 @@ func (b *Backend) kind(resource string) (*kind, error) {
 	return k, nil
 }
 
-// read returns objects at one revision, nil for those that don't exist, and
-// remembers them.
+// read returns objects at one revision, nil for those that don't exist, and caches them.
 func (b *Backend) read(ctx context.Context, refs []Ref) ([]runtime.Object, []revisions, error) {
 	ops := make([]clientv3.Op, len(refs))
 	kinds := make([]*kind, len(refs))

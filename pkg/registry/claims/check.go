@@ -11,25 +11,24 @@ import (
 	"k8s.io/utils/lru"
 )
 
-// Checker is implemented by Rules of which an audit checks more than claims:
-// what clients rely on when they read an object, such as that its address lies in
-// a pool that it may use. Every write keeps these invariants; the audit shows that
-// no write was missed and that nobody changed etcd.
+// Checker is implemented by Rules for which an audit checks more than claims: the
+// properties that clients rely on when they read an object, such as that its address is
+// in a pool that it may use. Every write maintains these invariants. The audit verifies
+// that no write missed one and that nobody changed etcd.
 type Checker interface {
-	// Check returns what is wrong with obj. It has to hold for every object that
-	// passed Plan, whatever was written since.
+	// Check returns the violations found in obj. It must accept every object that passed
+	// Plan, regardless of later writes.
 	Check(obj runtime.Object, find Find) field.ErrorList
 }
 
-// Find returns another object as it was at the revision of the audit, or nil if
-// there was none.
+// Find returns another object as of the audit's revision, or nil if it did not exist.
 type Find func(Ref) (runtime.Object, error)
 
-// checkCache is how many objects an audit keeps that others refer to. Most
+// checkCache is the maximum number of referenced objects that an audit caches. Most
 // objects refer to a few of them.
 const checkCache = 1024
 
-// finder reads the objects that others refer to.
+// finder returns a Find that reads and caches referenced objects.
 func (a *audit) finder(ctx context.Context) Find {
 	cache := lru.New(checkCache)
 	return func(ref Ref) (runtime.Object, error) {
@@ -58,7 +57,7 @@ func (a *audit) finder(ctx context.Context) Find {
 	}
 }
 
-// check reports the invariants that an object breaks.
+// check reports the invariants that an object violates.
 func (a *audit) check(k *kind, obj runtime.Object) error {
 	rules, ok := rulesAs[Checker](k.rules)
 	if !ok {

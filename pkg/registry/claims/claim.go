@@ -12,11 +12,11 @@ import (
 	"github.com/acnodal/epic/pkg/addresspool"
 )
 
-// Claim is one thing that one object holds alone. Claims are comparable.
+// Claim is an exclusive claim of one object on one thing. Claims are comparable.
 type Claim struct {
-	// kind is the folder, such as "tunnel" or "child/DIGEST".
+	// kind is the first part of the key, such as "tunnel" or "child/DIGEST".
 	kind string
-	// number is set for claims of a Space; name for all others.
+	// number is set for claims of a Space, name for all others.
 	number uint64
 	name   string
 }
@@ -28,17 +28,17 @@ func (c Claim) path() string {
 	return fmt.Sprintf("%s/%020d", c.kind, c.number)
 }
 
-// Kind is the first part of the claim's key: tunnel, group, service, address,
-// place, child, pool, unique or dns.
+// Kind returns the first part of the claim's key: tunnel, group, service, address, place,
+// child, pool, unique or dns.
 func (c Claim) Kind() string {
 	kind, _, _ := strings.Cut(c.kind, "/")
 	return kind
 }
 
-// Number is the ID or quota slot that the claim is for, or 0.
+// Number returns the claimed ID or quota slot, or 0 if the claim is for neither.
 func (c Claim) Number() uint64 { return c.number }
 
-// Address is the address that the claim is for, if it is for one.
+// Address returns the claimed address, and false if the claim is not for an address.
 func (c Claim) Address() (netip.Addr, bool) {
 	if c.kind != kindAddress {
 		return netip.Addr{}, false
@@ -55,7 +55,7 @@ const (
 	kindUnique  = "unique"
 )
 
-// Set collects the claims of one object. The zero value is empty.
+// Set is a set of claims of one object. The zero value is empty.
 type Set struct {
 	claims map[Claim]struct{}
 	twice  []Claim
@@ -78,14 +78,14 @@ func (s *Set) AddID(space Space, id int32) {
 	}
 }
 
-// AddAddress claims an IP address, which is unique in the whole system.
+// AddAddress claims an IP address, which is unique in the installation.
 func (s *Set) AddAddress(a netip.Addr) {
 	if a.IsValid() {
 		s.add(AddressClaim(a))
 	}
 }
 
-// AddressClaim is the claim of an address.
+// AddressClaim returns the claim of an address.
 func AddressClaim(a netip.Addr) Claim {
 	return Claim{kind: kindAddress, name: addressKey(a)}
 }
@@ -99,28 +99,26 @@ func (s *Set) AddPlace(account Ref, place int32) {
 
 func placeKind(account Ref) string { return kindPlace + "/" + digest(account.String()) }
 
-// AddParent indicates that the object depends on parent, which can't be deleted
-// while it does. uid is the dependent object's.
+// AddParent records that the object depends on parent, which then can't be deleted. uid
+// is the UID of the dependent object.
 func (s *Set) AddParent(parent Ref, uid string) {
 	s.add(Claim{kind: childKind(parent), name: uid})
 }
 
 func childKind(parent Ref) string { return kindChild + "/" + digest(parent.String()) }
 
-// AddUnique claims a combination of values that no two objects of one scope may
-// have.
+// AddUnique claims a combination of values that is unique in a scope.
 func (s *Set) AddUnique(scope string, values ...string) {
 	s.add(Claim{kind: kindUnique + "/" + scope, name: digest(values...)})
 }
 
-// AddPool claims a range of addresses. Pools of different objects are kept from
-// overlapping by Plan.Pools.
+// AddPool claims a range of addresses. Plan.Pools prevents overlaps between the pools of
+// different objects.
 func (s *Set) AddPool(p addresspool.Pool) {
 	s.add(Claim{kind: kindPool, name: poolKey(p)})
 }
 
-// minus returns the claims of s that o does not have, sorted by
-// key.
+// minus returns the claims that are in s and not in o, sorted by key.
 func (s *Set) minus(o *Set) []Claim {
 	var out []Claim
 	for c := range s.claims {
@@ -141,11 +139,11 @@ func sortClaims(cs []Claim) {
 	})
 }
 
-// run is a range of claims whose keys follow each other with none between, so
-// one comparison and one deletion cover them.
+// run is a range of claims with adjacent keys, so one comparison and one deletion cover
+// them.
 type run []Claim
 
-// runs cuts sorted claims into ranges.
+// runs splits sorted claims into ranges.
 func runs(cs []Claim) []run {
 	var out []run
 	for i := 0; i < len(cs); {
@@ -159,7 +157,7 @@ func runs(cs []Claim) []run {
 	return out
 }
 
-// keyRange is the half-open range of etcd keys that the run covers.
+// keyRange returns the half-open range of etcd keys of the run.
 func (r run) keyRange(l layout) (first, end string) {
 	return l.claim(r[0]), l.claim(r[len(r)-1]) + "\x00"
 }

@@ -20,16 +20,15 @@ import (
 	"github.com/acnodal/epic/pkg/addresspool"
 )
 
-// A released address cools down: for a while it is given to nobody but the
-// namespace that had it, since clients may still send to it what is meant for its
-// former holder. The transaction that releases the claim writes a key for it, and
-// one that takes the address compares that key. So neither a crash nor another
-// server can miss it.
+// A released address cools down: for a while, it is only assigned to the namespace that
+// had it, because clients may still send it traffic meant for its previous holder. The
+// transaction that releases the claim writes a cooling key, and the transaction that
+// takes the address compares that key. So neither a crash nor another server can miss it.
 
-// CoolingError is returned by PickAddress if all free addresses of a pool cool
+// CoolingError is returned by PickAddress if every free address of a pool is cooling
 // down.
 type CoolingError struct {
-	// Until is when the first of them can be taken by anyone.
+	// Until is when the first address becomes available to everyone.
 	Until time.Time
 }
 
@@ -37,15 +36,15 @@ func (e *CoolingError) Error() string {
 	return "every free address cools down, the first until " + e.Until.UTC().Format(time.RFC3339)
 }
 
-// CoolingRules are Rules of a kind that claims addresses.
+// CoolingRules is implemented by Rules of kinds that claim addresses.
 type CoolingRules interface {
-	// Cooling words the refusal of an address that the caller asked for and that
-	// another account released a short time ago.
+	// Cooling returns the error for a requested address that another account released a
+	// short time ago.
 	Cooling(obj runtime.Object, c Claim, until time.Time) error
 }
 
 // cooled is the value of a cooling key: who had the address, and until when it is
-// kept for them.
+// reserved for them.
 type cooled struct {
 	namespace string
 	until     time.Time
@@ -62,13 +61,13 @@ func parseCooled(v string) (cooled, error) {
 	return cooled{namespace: namespace, until: time.Unix(seconds, 0)}, nil
 }
 
-// keeps reports whether the address is to be kept from a namespace. A value that can't
-// be read keeps it from nobody: the audit reports it, and the next holder removes it.
+// keeps reports whether the address is withheld from a namespace. An unreadable value
+// does not withhold it: the audit reports the value, and the next holder removes it.
 func (c cooled) keeps(namespace string, now time.Time) bool {
 	return c.namespace != namespace && now.Before(c.until)
 }
 
-// coolingKV is a cooling key as it was read.
+// coolingKV is a cooling key with its revision.
 type coolingKV struct {
 	cooled
 	address netip.Addr
@@ -89,18 +88,19 @@ func coolingKVs(kvs []*mvccpb.KeyValue) []coolingKV {
 	return out
 }
 
-// coolingValue is what a release writes, or nothing if addresses don't cool.
+// coolingValue returns the value that a release writes, and false if addresses don't cool
+// down.
 func (b *Backend) coolingValue(o Owner) (string, bool) {
 	if b.cooling <= 0 {
 		return "", false
 	}
-	// A second more than the period, because the value has whole seconds.
+	// Add a second to the period, because the value has whole seconds.
 	return cooled{namespace: o.Namespace, until: b.clock.Now().Add(b.cooling + time.Second)}.String(), true
 }
 
-// checkCooling looks at the addresses that a write adds. It reads the cooling keys
-// if the plan is a fresh one; all others assume that there is none, as is nearly
-// always so, and the transaction finds out.
+// checkCooling checks the addresses that a write adds. Only a fresh plan reads the
+// cooling keys. Other plans assume that there are none, which is almost always true, and
+// the transaction verifies it.
 func (s *store) checkCooling(ctx context.Context, p *Plan, obj runtime.Object, adds []Claim) error {
 	var addresses []Claim
 	for _, c := range adds {
@@ -142,7 +142,7 @@ func (s *store) checkCooling(ctx context.Context, p *Plan, obj runtime.Object, a
 	return nil
 }
 
-// coolingRefusal is the refusal of an address that cools down.
+// coolingRefusal returns the error for an address that is cooling down.
 func coolingRefusal(p *Plan, rules Rules, obj runtime.Object, c Claim, until time.Time) error {
 	if _, ok := p.picked[c]; ok {
 		return &staleError{what: "an address that the server picked cools down", spent: true}
@@ -153,8 +153,8 @@ func coolingRefusal(p *Plan, rules Rules, obj runtime.Object, c Claim, until tim
 	return &CoolingError{Until: until}
 }
 
-// coolingConditions make a write fail if an address that it adds cools down in a
-// way that its plan does not know of.
+// coolingConditions returns conditions that make a write fail if the cooling key of an
+// address that it adds differs from the one its plan assumed.
 func (c *txnClient) coolingConditions(p *pending) []condition {
 	if c.b.cooling <= 0 {
 		return nil
@@ -179,8 +179,8 @@ func (c *txnClient) coolingConditions(p *pending) []condition {
 	return out
 }
 
-// coolingRemovals are the cooling keys of the addresses that a write adds, as far as
-// there may be any: an address in use does not cool down.
+// coolingRemovals returns the cooling keys that a write has to delete for the addresses
+// that it adds: an address in use does not cool down.
 func (c *txnClient) coolingRemovals(p *pending) []string {
 	var out []string
 	for _, claim := range p.adds {
@@ -191,8 +191,8 @@ func (c *txnClient) coolingRemovals(p *pending) []string {
 	return out
 }
 
-// ownCooling finds a free address of the pool that the writer's own namespace
-// released, which need not cool down for it.
+// ownCooling returns a free address of the pool that the writer's own namespace released.
+// It does not have to cool down for that namespace.
 func (p *Plan) ownCooling(ctx context.Context, pool addresspool.Pool) (netip.Addr, bool, error) {
 	key, end := poolCoolingKeys(p.b.layout, pool)
 	for {
@@ -223,10 +223,11 @@ func (p *Plan) ownCooling(ctx context.Context, pool addresspool.Pool) (netip.Add
 }
 
 const (
-	// sweepInterval is the time between two looks for keys of addresses that have
-	// cooled down.
+	// sweepInterval is the time between two sweeps for keys of addresses that have cooled
+	// down.
 	sweepInterval = time.Minute
-	// sweepPages bounds one look, so a sweep of many keys is spread out.
+	// sweepPages limits the pages that one sweep reads, so a sweep of many keys is spread
+	// out.
 	sweepPages = 20
 )
 
@@ -241,8 +242,8 @@ func (b *Backend) runSweeps(ctx context.Context) {
 	}, sweepInterval, 1, true)
 }
 
-// sweepCooling looks at a bounded number of cooling keys, from one on, and removes
-// those whose time is over. It returns where to continue, or "" at the end.
+// sweepCooling reads a limited number of cooling keys, starting at from, and removes
+// those that have expired. It returns the key at which to continue, or "" at the end.
 func (b *Backend) sweepCooling(ctx context.Context, from string) (string, error) {
 	first := b.layout.root + coolingFolder
 	end := clientv3.GetPrefixRangeEnd(first)
@@ -265,8 +266,8 @@ func (b *Backend) sweepCooling(ctx context.Context, from string) (string, error)
 	return from, nil
 }
 
-// removeCooled removes those of the keys whose time is over and that nobody has
-// written since they were read.
+// removeCooled removes the keys that have expired and that nobody has written since they
+// were read.
 func (b *Backend) removeCooled(ctx context.Context, kvs []coolingKV) error {
 	now := b.clock.Now()
 	var ops []clientv3.Op

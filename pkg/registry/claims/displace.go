@@ -13,19 +13,19 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// takenError is the loss of a claim that the caller asked for, to an object that
-// may be garbage. It never leaves this package.
+// takenError reports that a requested claim belongs to another object, which may be
+// garbage. It never leaves this package.
 type takenError struct {
 	kind   *kind
 	obj    runtime.Object
 	holder Owner
-	// refusal is the error for the caller if the holder is no garbage.
+	// refusal is the error for the caller if the holder is not garbage.
 	refusal error
 }
 
 func (e *takenError) Error() string { return e.refusal.Error() }
 
-// refusal is the loss of a claim that the caller asked for.
+// refusal returns the error for a requested claim that belongs to another object.
 func refusal(k *kind, obj runtime.Object, claim Claim, holder Owner) error {
 	err := k.rules.Taken(obj, claim, holder)
 	if _, ok := rulesAs[Displacer](k.rules); !ok || err == nil || holder.Resource != k.resource {
@@ -34,7 +34,7 @@ func refusal(k *kind, obj runtime.Object, claim Claim, holder Owner) error {
 	return &takenError{kind: k, obj: obj, holder: holder, refusal: err}
 }
 
-// retry is the function of that name for writes that may displace garbage.
+// retry calls the function retry for writes that may displace garbage.
 func (b *Backend) retry(ctx context.Context, f func(fresh bool) error) error {
 	return retry(ctx, func(fresh bool) error {
 		err := f(fresh)
@@ -53,8 +53,8 @@ func (b *Backend) retry(ctx context.Context, f func(fresh bool) error) error {
 	})
 }
 
-// displace deletes the holder of a claim if it is garbage, with all of its claims.
-// It returns false if the holder has a right to the claim.
+// displace deletes the holder of a claim, with all of its claims, if it is garbage. It
+// returns false if the holder is entitled to the claim.
 func (b *Backend) displace(ctx context.Context, e *takenError) (bool, error) {
 	holder, rev, err := b.garbage(ctx, e)
 	if err != nil || holder == nil {
@@ -74,12 +74,12 @@ func (b *Backend) displace(ctx context.Context, e *takenError) (bool, error) {
 	if resp.Succeeded {
 		klog.FromContext(ctx).V(2).Info("Deleted an object whose owner is gone, because another needs what it holds", "object", e.holder.Ref.String(), "uid", e.holder.UID)
 	}
-	// If it has changed since, the next attempt finds out.
+	// If the holder has changed since, the next attempt notices it.
 	return true, nil
 }
 
-// garbage returns the holder of a claim and its revisions, and nil if it has a
-// right to the claim. A holder that is not there any more is an empty one.
+// garbage returns the holder of a claim and its revisions, or nil if the holder is
+// entitled to the claim. It returns an empty object if the holder no longer exists.
 func (b *Backend) garbage(ctx context.Context, e *takenError) (runtime.Object, revisions, error) {
 	objs, revs, err := b.read(ctx, []Ref{e.holder.Ref})
 	if err != nil {

@@ -9,32 +9,31 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// ErrExhausted is returned where a pool, a quota or a range of IDs has nothing
-// left to give.
+// ErrExhausted is returned if a pool, a quota or a range of IDs is exhausted.
 var ErrExhausted = errors.New("nothing is left")
 
-// staleError indicates that what a plan relied on has changed, or that something it
-// picked was taken in the meantime: planning again will help. It never leaves this
-// package.
+// staleError indicates that something the plan relied on has changed, or that something
+// it allocated was taken in the meantime, so the write must be planned again. It never
+// leaves this package.
 type staleError struct {
 	what string
-	// spent indicates that numbers which the plan took are not to be had: handing
-	// them out again would fail again.
+	// spent indicates that the numbers allocated for the plan must not be returned to the
+	// allocator: a write that gets them would fail as well.
 	spent bool
-	// relied indicates that the plan rested on remembered objects, which may be the
-	// reason: the next one must read.
+	// relied indicates that the plan used cached objects, which may be the reason: the
+	// next plan must read them.
 	relied bool
 }
 
 func (e *staleError) Error() string { return e.what }
 
-// errBusy is for the request that lost every race. Clients retry it, because it
-// is marked so; nothing has been written.
+// errBusy returns the error for a request that lost every race. Clients retry it, because
+// nothing was written and its status says so.
 func errBusy(last error) error {
 	return apierrors.NewTimeoutError(fmt.Sprintf("the objects on which this write depends kept changing (%v); try again", last), 1)
 }
 
-// errSchema is for a server that finds itself next to another version's data.
+// errSchema returns the error for a server that finds data of another version's schema.
 func errSchema(found string) error {
 	return apierrors.NewServiceUnavailable(schemaMessage(found))
 }

@@ -25,17 +25,17 @@ import (
 )
 
 const (
-	// A dead etcd member is noticed after at most their sum.
+	// A dead etcd member is detected after at most the sum of both.
 	keepAliveTime    = 30 * time.Second
 	keepAliveTimeout = 10 * time.Second
 
-	// etcd answers with at most so much; its own limit for requests is smaller.
+	// Maximum size of a response of etcd; etcd's own limit for requests is smaller.
 	maxReceive = 1 << 30
 )
 
-// clientMetrics finds the collector of the gRPC client's metrics: the storage
-// factory of k8s.io/apiserver registers one of its own, and a second one under
-// the same name is refused.
+// clientMetrics returns the collector of the gRPC client's metrics. The storage factory
+// of k8s.io/apiserver registers one, and the registry refuses a second one with the same
+// name.
 var clientMetrics = sync.OnceValues(func() (*grpcprom.ClientMetrics, error) {
 	m := grpcprom.NewClientMetrics()
 	err := legacyregistry.Registerer().Register(m)
@@ -48,7 +48,7 @@ var clientMetrics = sync.OnceValues(func() (*grpcprom.ClientMetrics, error) {
 	return m, err
 })
 
-// newEtcdClient connects to etcd, and waits until it answers or ctx ends.
+// newEtcdClient connects to etcd and waits until it responds or ctx ends.
 func newEtcdClient(ctx context.Context, t storagebackend.TransportConfig) (*kubernetes.Client, error) {
 	cfg := clientv3.Config{
 		Endpoints:            t.ServerList,
@@ -82,7 +82,7 @@ func newEtcdClient(ctx context.Context, t storagebackend.TransportConfig) (*kube
 	if err != nil {
 		return nil, fmt.Errorf("connect to etcd at %s: %w", strings.Join(t.ServerList, ","), err)
 	}
-	// Any answer will do. The key is read by nobody.
+	// Any response will do. No program uses the key.
 	if _, err := client.Get(ctx, "health", kubernetes.GetOptions{}); err != nil {
 		return nil, errors.Join(fmt.Errorf("etcd at %s does not respond: %w", strings.Join(t.ServerList, ","), err), client.Close())
 	}

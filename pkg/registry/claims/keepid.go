@@ -9,18 +9,17 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// maxJump is how far ahead of a cursor an ID may be that a new object brings
-// along. What a cursor skips has no turn, so a single wild number must not use a
-// turn up.
+// maxJump is the maximum distance between a cursor and an ID that a new object brings
+// along. The numbers that a cursor skips miss their turn, so a single outlier must not
+// use up a turn.
 const maxJump = 1 << 24
 
-// KeepOrAssignID gives a new object the ID that it brings along, if nobody has it,
-// and else one of its own. An object that comes out of a backup or a repository
-// keeps its ID so. A preview returns 0 for an ID that is yet to be assigned.
+// KeepOrAssignID keeps the ID that a new object brings along if it is free, and otherwise
+// assigns another. So an object restored from a backup or applied from a repository keeps
+// its ID. A preview returns 0 for an ID that has yet to be assigned.
 //
-// An ID that is kept counts as assigned: it becomes the last one of its space, and
-// the cursor passes it, so after its release it waits a whole turn, as others
-// do.
+// An ID that is kept counts as assigned: it becomes the last one of its space, and the
+// cursor passes it, so after its release it waits a whole turn like any other.
 func (p *Plan) KeepOrAssignID(ctx context.Context, space Space, id int32) (int32, error) {
 	if id > 0 {
 		kept, err := p.keepID(ctx, space, id)
@@ -51,14 +50,15 @@ func (p *Plan) keepID(ctx context.Context, space Space, id int32) (bool, error) 
 	if err != nil || !passed || p.preview {
 		return passed, err
 	}
-	// Whoever claims it first has it; this plan runs again then, and finds it held.
+	// The first write to claim it gets it. If this write loses, it is planned again and
+	// finds the ID held.
 	p.picked[claim] = struct{}{}
 	p.puts[p.b.layout.last(space)] = fmt.Sprint(id)
 	return true, nil
 }
 
-// pass moves the cursor of a space past a number, unless it is past it already. It
-// returns false where that is too far. A preview moves nothing.
+// pass moves the cursor of a space past a number, unless it already is past it. It
+// returns false if the distance exceeds maxJump. A preview moves nothing.
 func (a *allocator) pass(ctx context.Context, s Space, number uint64, preview bool) (bool, error) {
 	key := a.layout.cursor(s)
 	for {

@@ -13,13 +13,13 @@ import (
 	"github.com/acnodal/epic/pkg/addresspool"
 )
 
-// SchemaVersion names the layout of the keys below. Servers compare it in every
-// transaction, so two versions can never write side by side. Whoever
-// changes what an object claims or how a claim's key looks changes it too.
+// SchemaVersion is the version of the key layout below. Servers compare it in every
+// transaction, so two versions can never write at the same time. Change it whenever the
+// claims of an object or the format of a claim's key change.
 const SchemaVersion = "1"
 
-// layout gives the keys that the claims of one etcd prefix have. None of them
-// lies under a resource's prefix, because no resource's name starts with a dot.
+// layout returns the keys of claims under one etcd prefix. None of them is under a
+// resource's prefix, because no resource name starts with a dot.
 type layout struct {
 	root string // ends in a slash
 }
@@ -28,52 +28,52 @@ func newLayout(etcdPrefix string) layout {
 	return layout{root: path.Join("/", etcdPrefix, ".claims") + "/"}
 }
 
-// schema holds SchemaVersion.
+// schema returns the key that holds SchemaVersion.
 func (l layout) schema() string { return l.root + "schema" }
 
-// claims is the folder of all claims.
+// claims returns the prefix of all claims.
 func (l layout) claims() string { return l.root + "v" + SchemaVersion + "/" }
 
-// claim is the key of one claim.
+// claim returns the key of one claim.
 func (l layout) claim(c Claim) string { return l.claims() + c.path() }
 
-// cursor is where the next number of a space will be reserved from.
+// cursor returns the key that holds the next position of a space to be reserved.
 func (l layout) cursor(s Space) string { return l.root + "cursor/" + s.name }
 
-// coolingFolder holds a key for each address that cools down.
+// coolingFolder is the prefix of the keys of addresses that are cooling down.
 const coolingFolder = "cooling/"
 
-// cooling is the key of an address that cools down.
+// cooling returns the key of an address that is cooling down.
 func (l layout) cooling(address Claim) string { return l.root + coolingFolder + address.name }
 
-// restored describes what the last restore of a snapshot left.
+// restored returns the key that describes what the last restore of a snapshot left.
 func (l layout) restored() string { return l.root + "restored" }
 
-// last holds the number of a space that was assigned most recently.
+// last returns the key of the number of a space that was assigned most recently.
 func (l layout) last(s Space) string { return l.root + "last/" + s.name }
 
-// Ref names one object of this API group.
+// Ref identifies one object of this API group.
 type Ref struct {
-	// Resource is the plural, such as "accounts".
+	// Resource is the plural resource name, such as "accounts".
 	Resource string
-	// Namespace and Name are the object's.
+	// Namespace and Name identify the object.
 	Namespace, Name string
 }
 
 func (r Ref) String() string { return r.Resource + "/" + r.Namespace + "/" + r.Name }
 
-// digest stands for names in keys: keys appear in metrics, logs and backups'
-// listings, where a tenant's name does not belong.
+// digest hashes names for use in keys: keys appear in metrics, logs and listings of
+// backups, which must not contain a tenant's names.
 func digest(parts ...string) string {
 	h := sha256.New()
 	for _, p := range parts {
-		// The length keeps ("a", "bc") and ("ab", "c") apart.
+		// The length distinguishes ("a", "bc") from ("ab", "c").
 		_, _ = fmt.Fprintf(h, "%d:%s", len(p), p)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// addressKey writes an address so that keys sort as addresses do.
+// addressKey formats an address so that keys sort like addresses.
 func addressKey(a netip.Addr) string {
 	b := a.As16()
 	return hex.EncodeToString(b[:])
@@ -87,7 +87,7 @@ func parseAddressKey(s string) (netip.Addr, error) {
 	return netip.AddrFrom16([16]byte(b)).Unmap(), nil
 }
 
-// poolKey writes a pool as its claim's key has it.
+// poolKey formats a pool for the key of its claim.
 func poolKey(p addresspool.Pool) string { return addressKey(p.From()) + "-" + addressKey(p.To()) }
 
 func parsePoolKey(s string) (addresspool.Pool, error) {

@@ -11,8 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// LastID is a field of an object that shows the number of a space that was
-// assigned most recently.
+// LastID is a field of an object that shows the most recently assigned number of a space.
 type LastID struct {
 	Space Space
 	ID    *int32
@@ -20,25 +19,25 @@ type LastID struct {
 
 // LastIDShower is implemented by Rules of kinds whose objects show the last IDs.
 //
-// The field is stored with the object, so each version of the object has one
-// content for everybody who reads or watches it. Every write of the object stores
-// the IDs as they are then, and compares nothing with them: a comparison would let
-// an assignment refuse the write. An assignment does not write the object either,
-// so an object can be outdated (see Outdated) until somebody writes it again.
+// The field is stored with the object, so each version of the object has the same content
+// for all readers and watchers. Every write of the object stores the IDs as of that
+// write, without comparing them in the transaction: otherwise, a concurrent assignment
+// would make the write fail. An assignment does not write the object either, so an object
+// can be outdated (see Outdated) until it is written again.
 type LastIDShower interface {
-	// LastIDs returns the fields of obj.
+	// LastIDs returns the fields of obj that show last IDs.
 	LastIDs(obj runtime.Object) []LastID
 }
 
-// ShowsLastIDs reports whether objects of these rules show last IDs.
+// ShowsLastIDs reports whether objects with these rules show last IDs.
 func ShowsLastIDs(rules Rules) bool {
 	_, ok := rulesAs[LastIDShower](rules)
 	return ok
 }
 
-// showLast stores the last IDs in an object that is about to be written. They are
-// read after the version of the object that the write replaces, so no version
-// shows an older ID than a version before it.
+// showLast sets the last IDs in an object before it is written. They are read after the
+// version of the object that the write replaces, so IDs never decrease from one version
+// to the next.
 func (b *Backend) showLast(ctx context.Context, rules Rules, obj runtime.Object) error {
 	shower, ok := rulesAs[LastIDShower](rules)
 	if !ok {
@@ -55,7 +54,8 @@ func (b *Backend) showLast(ctx context.Context, rules Rules, obj runtime.Object)
 	return nil
 }
 
-// Outdated reports which objects of a kind show IDs that are no longer the last ones.
+// Outdated reports for each object of a kind whether it shows IDs that are no longer the
+// last ones.
 func (b *Backend) Outdated(ctx context.Context, resource string, objs ...runtime.Object) ([]bool, error) {
 	k, err := b.kind(resource)
 	if err != nil {
@@ -93,12 +93,12 @@ func spacesOf(fields []LastID) []Space {
 	return out
 }
 
-// lastBatch is how many IDs one request reads. etcd allows 128 operations in a
+// lastBatch is the number of IDs read by one request. etcd allows 128 operations in a
 // transaction by default.
 const lastBatch = 100
 
-// Last returns the numbers of the spaces that were assigned most recently, in
-// etcd's own order, and 0 where none was yet. Its error is one for clients.
+// Last returns the most recently assigned number of each space, in etcd's own order, and
+// 0 for a space without one. Its error is an API status.
 func (b *Backend) Last(ctx context.Context, spaces ...Space) ([]int32, error) {
 	out := make([]int32, len(spaces))
 	for from := 0; from < len(spaces); from += lastBatch {

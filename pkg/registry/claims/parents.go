@@ -12,39 +12,38 @@ import (
 )
 
 const (
-	// parentsBytes bounds the remembered objects by their size in etcd. Decoded
-	// objects take a few times as much.
+	// parentsBytes limits the total size of the cached objects, as encoded in etcd.
+	// Decoded objects take a few times as much.
 	parentsBytes = 16 << 20
-	// parentsShare is the part of it that a single object may take.
+	// parentsShare limits a single object to 1/parentsShare of parentsBytes.
 	parentsShare = 16
 )
 
-// parentCache remembers objects on which writes depend, so a write need not
-// read its parents from etcd first. It is filled by reads and does not need a watch: the
-// transaction of a write compares the revision of every object that its plan took
-// from here, so an entry that is out of date costs another plan and nothing else.
-// That an object does not exist is never remembered.
+// parentCache caches objects on which writes depend, so a write need not read its parents
+// from etcd first. Reads fill it, and it does not need a watch: the transaction of a
+// write compares the revision of every object that its plan took from the cache, so an
+// outdated entry only costs another plan. The cache has no negative entries.
 type parentCache struct {
 	mu    sync.Mutex
 	most  int
 	bytes int
-	// order lists the entries, the one used last first.
+	// order lists the entries, most recently used first.
 	order   *list.List
 	entries map[Ref]*list.Element
-	// reads are the reads under way for which others wait, by what they read. Each
-	// is closed at its end.
+	// reads holds the reads in progress that other plans wait for, by the objects they
+	// read. Each channel is closed when its read ends.
 	reads map[string]chan struct{}
 }
 
 type rememberedParent struct {
 	ref Ref
-	// obj is shared by all who ask for it and never changed.
+	// obj is shared by all readers and must not be changed.
 	obj  runtime.Object
 	revs revisions
 	size int
 }
 
-// remembered returns what an element of the list holds.
+// remembered returns the entry of a list element.
 func remembered(e *list.Element) *rememberedParent {
 	return e.Value.(*rememberedParent) //nolint:errcheck,forcetypeassert // the list holds nothing else
 }
@@ -53,10 +52,10 @@ func newParentCache(most int) *parentCache {
 	return &parentCache{most: most, order: list.New(), entries: map[Ref]*list.Element{}, reads: map[string]chan struct{}{}}
 }
 
-// lead makes the caller read objects while others that want the same wait, until it
-// calls done. If somebody else reads them just now, it waits for that instead, and
-// waited is true. A caller that waited has to check whether the objects are remembered
-// by now, and otherwise read them without waiting for anybody again.
+// lead elects the caller to read the objects: other callers that need the same ones wait
+// until it calls done. If another caller is reading them, lead waits for it and returns
+// waited = true. A caller that waited must check whether the objects are cached, and
+// otherwise read them without waiting again.
 func (c *parentCache) lead(ctx context.Context, refs []Ref) (done func(), waited bool, err error) {
 	names := make([]string, len(refs))
 	for i, ref := range refs {
@@ -85,7 +84,7 @@ func (c *parentCache) lead(ctx context.Context, refs []Ref) (done func(), waited
 	}
 }
 
-// get returns a copy of the remembered object.
+// get returns a copy of a cached object.
 func (c *parentCache) get(ref Ref) (runtime.Object, revisions, bool) {
 	c.mu.Lock()
 	e, ok := c.entries[ref]
@@ -99,8 +98,8 @@ func (c *parentCache) get(ref Ref) (runtime.Object, revisions, bool) {
 	return r.obj.DeepCopyObject(), r.revs, true
 }
 
-// add remembers an object of the given encoded size. The caller must not change
-// obj afterward.
+// add caches an object of the given encoded size. The caller must not change obj
+// afterward.
 func (c *parentCache) add(ref Ref, obj runtime.Object, revs revisions, size int) {
 	if size > c.most/parentsShare {
 		c.drop(ref)
@@ -110,7 +109,7 @@ func (c *parentCache) add(ref Ref, obj runtime.Object, revs revisions, size int)
 	defer c.mu.Unlock()
 	if e, ok := c.entries[ref]; ok {
 		if remembered(e).revs.mod >= revs.mod {
-			// A slower read must not replace the answer of a later one.
+			// A slower read must not replace the result of a later one.
 			return
 		}
 		c.remove(e)
@@ -122,7 +121,7 @@ func (c *parentCache) add(ref Ref, obj runtime.Object, revs revisions, size int)
 	}
 }
 
-// drop forgets objects.
+// drop removes objects from the cache.
 func (c *parentCache) drop(refs ...Ref) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -16,7 +16,7 @@ import (
 	"github.com/acnodal/epic/pkg/addresspool"
 )
 
-// Plan is one attempt at one write: what Rules read, rely on and assign.
+// Plan is one attempt at one write: what Rules read, rely on and allocate.
 type Plan struct {
 	b       *Backend
 	preview bool
@@ -24,18 +24,18 @@ type Plan struct {
 	fresh bool
 
 	seen map[Ref]revisions
-	// remembered are the objects that came from memory, content those whose
-	// revision the transaction compares.
+	// remembered lists the objects that came from the cache, content those whose revision
+	// the transaction compares.
 	remembered []Ref
 	content    map[Ref]bool
-	// assumed indicates that the plan relies on more that was not read: that an object
-	// does not exist, or that a quota slot is free.
+	// assumed indicates that the plan also relies on facts that were not read: that an
+	// object does not exist, or that a quota slot is free.
 	assumed bool
 	slot    *pickedSlot
-	// namespace is that of the object.
+	// namespace is the namespace of the object.
 	namespace string
-	// cooled are the revisions of the cooling keys that are known, restored what
-	// was known of the last restore.
+	// cooled holds the known revisions of cooling keys, restored the known state of the
+	// last restore.
 	cooled   map[Claim]int64
 	restored *restored
 
@@ -46,25 +46,24 @@ type Plan struct {
 	removals   []string
 }
 
-// condition is a comparison in the write's transaction, and what its failure
-// means.
+// condition is a comparison in the write's transaction, and the meaning of its failure.
 type condition struct {
 	cmp clientv3.Cmp
-	// key and end are read when the transaction fails, to find out whether it
-	// was this condition.
+	// key and end are the range that is read after the transaction failed, to find out
+	// whether this condition was the reason.
 	key, end string
-	// failed judges what was read.
+	// failed reports whether the keys read show that the condition failed.
 	failed func(kvs []keyValue) bool
 	err    func(kvs []keyValue) error
 }
 
-// revisions are those of an object's key in etcd.
+// revisions are the etcd revisions of an object's key.
 type revisions struct {
 	key         string
 	create, mod int64
 }
 
-// keyValue is what the diagnosis of a failed transaction knows of a key.
+// keyValue is a key as read to diagnose a failed transaction.
 type keyValue struct {
 	key, value  string
 	create, mod int64
@@ -78,8 +77,8 @@ type pickedSlot struct {
 	slot    uint64
 }
 
-// newPlan starts a plan. A preview has no transaction to verify what is remembered,
-// so it reads everything.
+// newPlan returns a plan. A preview has no transaction that verifies cached objects, so
+// it reads everything.
 func newPlan(b *Backend, preview, fresh bool) *Plan {
 	return &Plan{
 		b: b, preview: preview, fresh: fresh || preview,
@@ -88,17 +87,17 @@ func newPlan(b *Backend, preview, fresh bool) *Plan {
 	}
 }
 
-// relies reports whether the plan rests on anything that was not read from etcd for it.
+// relies reports whether the plan depends on anything that was not read from etcd for it.
 func (p *Plan) relies() bool { return len(p.remembered) > 0 || p.assumed }
 
-// forget drops from memory what the plan took from there.
+// forget drops the objects that the plan used from the cache.
 func (p *Plan) forget() {
 	p.b.parents.drop(p.remembered...)
 	p.b.slots.drop(p.slot)
 	p.slot = nil
 }
 
-// giveBack returns what the plan took and will certainly not use.
+// giveBack returns numbers and slots that the plan took and will certainly not use.
 func (p *Plan) giveBack() {
 	p.b.allocator.giveBack(p.grants)
 	p.grants = nil
@@ -106,15 +105,15 @@ func (p *Plan) giveBack() {
 	p.slot = nil
 }
 
-// Preview indicates that nothing will be written (a dry run): the plan looks up and
-// checks, and Assign and Pick calls are not to be made, because a preview must
-// not promise what it can't keep.
+// Preview indicates that nothing will be written (a dry run): the plan only looks up and
+// checks. Do not call Assign and Pick methods, because a preview can't reserve what they
+// return.
 func (p *Plan) Preview() bool { return p.preview }
 
-// Read returns the named objects; nil stands for one that does not exist. Objects
-// that this server has read before may come from memory. The write's transaction
-// then compares their revisions, and a refusal that follows from them does not
-// reach the caller: the write is planned again from what is in etcd.
+// Read returns the named objects, nil for each that does not exist. Objects may come from
+// this server's cache. The write's transaction then compares their revisions, and an
+// error that follows from them does not reach the caller: the write is planned again with
+// data from etcd.
 func (p *Plan) Read(ctx context.Context, refs ...Ref) ([]runtime.Object, error) {
 	objs := make([]runtime.Object, len(refs))
 	missing, at := p.recallAll(refs, objs)
@@ -144,8 +143,8 @@ func (p *Plan) Read(ctx context.Context, refs ...Ref) ([]runtime.Object, error) 
 	return objs, nil
 }
 
-// recallAll fills in the objects that are remembered and not there yet, and returns
-// which are missing.
+// recallAll fills in the missing objects that are cached, and returns the references and
+// indexes of those that are not.
 func (p *Plan) recallAll(refs []Ref, objs []runtime.Object) (missing []Ref, at []int) {
 	for i, ref := range refs {
 		if objs[i] != nil {
@@ -160,9 +159,9 @@ func (p *Plan) recallAll(refs []Ref, objs []runtime.Object) (missing []Ref, at [
 	return missing, at
 }
 
-// lead lets plans that miss the same objects at the same time share one read: it
-// waits for the read of another plan, and reports that it did, or makes others wait
-// until done is called. A fresh plan makes all of its reads itself.
+// lead lets plans that miss the same objects at the same time share one read: it either
+// waits for the read of another plan and returns true, or makes others wait until done is
+// called. A fresh plan always reads by itself.
 func (p *Plan) lead(ctx context.Context, refs []Ref) (done func(), waited bool, err error) {
 	if p.fresh {
 		return func() {}, false, nil
@@ -170,8 +169,8 @@ func (p *Plan) lead(ctx context.Context, refs []Ref) (done func(), waited bool, 
 	return p.b.parents.lead(ctx, refs)
 }
 
-// ReadNow is Read for what must be as it is in etcd now, although nothing may be
-// written: a write that changes nothing has no transaction.
+// ReadNow is Read without the cache, for a write that may not change anything: such a
+// write has no transaction to verify a cached object.
 func (p *Plan) ReadNow(ctx context.Context, refs ...Ref) ([]runtime.Object, error) {
 	objs, seen, err := p.b.read(ctx, refs)
 	if err != nil {
@@ -185,9 +184,9 @@ func (p *Plan) ReadNow(ctx context.Context, refs ...Ref) ([]runtime.Object, erro
 	return objs, nil
 }
 
-// ReadFirst returns the first of the named objects that exists, and its index, or
-// -1 if none does. The write fails, and is planned again, if one that comes before
-// it exists when the write lands.
+// ReadFirst returns the first of the named objects that exists, and its index, or -1 if
+// none does. The write fails, and is planned again, if an object before it in the list
+// exists when the write commits.
 func (p *Plan) ReadFirst(ctx context.Context, refs ...Ref) (runtime.Object, int, error) {
 	if obj, i := p.recallFirst(refs); obj != nil {
 		return obj, i, p.dependOnAbsence(refs[:i])
@@ -215,8 +214,8 @@ func (p *Plan) ReadFirst(ctx context.Context, refs ...Ref) (runtime.Object, int,
 	return nil, -1, nil
 }
 
-// recallFirst returns the first of the named objects that is remembered. Those
-// before it may exist without being remembered: the transaction finds out.
+// recallFirst returns the first of the named objects that is cached. Earlier ones may
+// exist without being cached; the transaction verifies that they don't.
 func (p *Plan) recallFirst(refs []Ref) (runtime.Object, int) {
 	for i, ref := range refs {
 		if obj, ok := p.recall(ref); ok {
@@ -227,7 +226,7 @@ func (p *Plan) recallFirst(refs []Ref) (runtime.Object, int) {
 	return nil, -1
 }
 
-// recall returns an object from memory and makes the write depend on its content.
+// recall returns an object from the cache and makes the write depend on its content.
 func (p *Plan) recall(ref Ref) (runtime.Object, bool) {
 	if p.fresh {
 		return nil, false
@@ -253,8 +252,8 @@ func (p *Plan) dependOnAbsence(refs []Ref) error {
 	return nil
 }
 
-// DependOnContent makes the write fail, and be planned again, if parent is
-// changed or deleted before it lands. Read has returned parent before.
+// DependOnContent makes the write fail, and be planned again, if parent changes or is
+// deleted before it commits. Read must have returned parent before.
 func (p *Plan) DependOnContent(parent Ref) {
 	if p.content[parent] {
 		return
@@ -264,8 +263,8 @@ func (p *Plan) DependOnContent(parent Ref) {
 	p.conditions = append(p.conditions, unchanged(seen.key, seen.mod, stale("a parent changed")))
 }
 
-// unchanged is the condition that a key still has the revision at which it was
-// read, which is 0 for one that did not exist.
+// unchanged returns the condition that a key still has the revision at which it was read,
+// 0 if it did not exist.
 func unchanged(key string, mod int64, err func([]keyValue) error) condition {
 	return condition{
 		cmp: clientv3.Compare(clientv3.ModRevision(key), "=", mod),
@@ -277,10 +276,10 @@ func unchanged(key string, mod int64, err func([]keyValue) error) condition {
 	}
 }
 
-// DependOnExistence makes the write fail, and be planned again, if parent no longer exists.
-// Changes of a parent that was read just now don't matter, so
-// writers of a busy parent and of its dependents stay out of each other's way;
-// the content of one from memory does. Read has returned parent before.
+// DependOnExistence makes the write fail, and be planned again, if parent no longer
+// exists when it commits. Changes to a parent that was read from etcd don't matter, so
+// writers of a busy parent and of its dependents don't conflict; the content of a cached
+// parent does matter. Read must have returned parent before.
 func (p *Plan) DependOnExistence(parent Ref) {
 	if p.content[parent] {
 		return
@@ -300,9 +299,8 @@ func stale(what string) func([]keyValue) error {
 	return func([]keyValue) error { return &staleError{what: what} }
 }
 
-// AssignIDs takes n numbers of a space, in the order in which they must be
-// assigned. They are this object's once the write has landed; until then, and
-// if it fails, they are nobody's.
+// AssignIDs allocates n numbers of a space, in the order in which they must be assigned.
+// They belong to this object once the write commits.
 func (p *Plan) AssignIDs(ctx context.Context, space Space, n int) ([]int32, error) {
 	if n == 0 {
 		return nil, nil
@@ -319,10 +317,10 @@ func (p *Plan) AssignIDs(ctx context.Context, space Space, n int) ([]int32, erro
 	return ids, nil
 }
 
-// PickAddress takes an address of a part of the pool that nobody has, the lowest
-// first in a pool that was never used. The part lacks at most the first and the last
-// address. PickAddress returns ErrExhausted if all are in use, and a CoolingError if
-// those that are free cool down.
+// PickAddress allocates an address from a part of the pool, starting with the lowest in a
+// pool that was never used. The part excludes at most the first and the last address.
+// PickAddress returns ErrExhausted if all addresses are in use, and a CoolingError if all
+// free ones are cooling down.
 func (p *Plan) PickAddress(ctx context.Context, pool, part addresspool.Pool) (netip.Addr, error) {
 	gs, err := p.assign(ctx, partSpace(pool, part), 1)
 	if _, ok := errors.AsType[*CoolingError](err); ok {
@@ -353,14 +351,13 @@ func (p *Plan) assign(ctx context.Context, space Space, n int) ([]grant, error) 
 	return gs, nil
 }
 
-// slotWindow is how many quota slots one look for a free one covers.
+// slotWindow is the number of quota slots that one search for a free one covers.
 const slotWindow = 256
 
-// PickPlace takes a slot from 1 to limit of account's quota, or returns
-// ErrExhausted. Slots are picked at random, so writers on several servers
-// seldom meet; writers on one server never take the same. Where the write depends
-// on the content of the account object, from which the limit comes, slots that were
-// free before are tried without a read.
+// PickPlace takes a slot from 1 to limit of account's quota, or returns ErrExhausted.
+// Slots are picked at random, so writers on several servers seldom conflict; writers on
+// one server never take the same one. If the write depends on the content of the account
+// object, which has the limit, slots that were free before are tried without a read.
 func (p *Plan) PickPlace(ctx context.Context, account Ref, limit int32) (int32, error) {
 	mod := p.seen[account].mod
 	remember := p.content[account]
@@ -402,7 +399,7 @@ func (p *Plan) PlaceLeft(ctx context.Context, account Ref, limit int32) (bool, e
 	return len(free) > 0, err
 }
 
-// freePlaces returns some of the free quota slots, or nil if there are none. With a
+// freePlaces returns some of the free quota slots, or nil if none is free. With a
 // slotRead, it continues while all the slots that it finds are busy.
 func (p *Plan) freePlaces(ctx context.Context, account Ref, limit int32, read *slotRead) ([]uint64, error) {
 	if limit <= 0 {
@@ -473,7 +470,7 @@ func (p *Plan) placeKey(kind string, place uint64) string {
 	return p.b.layout.claim(Claim{kind: kind, number: place})
 }
 
-// Holder returns the owner of the claim, and whether there is one.
+// Holder returns the owner of the claim, and false if the claim is free.
 func (p *Plan) Holder(ctx context.Context, c Claim) (Owner, bool, error) {
 	resp, err := p.b.client.Get(ctx, p.b.layout.claim(c))
 	if err != nil {
@@ -492,8 +489,8 @@ type HeldPool struct {
 	Owner Owner
 }
 
-// Pools returns all pools that objects have claimed, and makes the write fail,
-// and be planned again, if one is added before it lands.
+// Pools returns all claimed pools, and makes the write fail, and be planned again, if a
+// pool is added before it commits.
 func (p *Plan) Pools(ctx context.Context) ([]HeldPool, error) {
 	prefix := p.b.layout.claims() + kindPool + "/"
 	resp, err := p.b.client.Get(ctx, prefix, clientv3.WithPrefix())
@@ -525,8 +522,8 @@ func (p *Plan) Pools(ctx context.Context) ([]HeldPool, error) {
 	return out, nil
 }
 
-// RequireUnused makes the write fail with err if an address of the pool is in
-// use when it lands.
+// RequireUnused makes the write fail with err if an address of the pool is in use when it
+// commits.
 func (p *Plan) RequireUnused(pool addresspool.Pool, err func(inUse netip.Addr) error) {
 	first, end := poolKeys(p.b.layout, pool)
 	p.conditions = append(p.conditions, condition{
@@ -540,17 +537,17 @@ func (p *Plan) RequireUnused(pool addresspool.Pool, err func(inUse netip.Addr) e
 	})
 }
 
-// ForgetSpace removes what is kept of a space when its owner goes.
+// ForgetSpace deletes the records of a space whose owner is deleted.
 func (p *Plan) ForgetSpace(s Space) {
 	p.removals = append(p.removals, p.b.layout.cursor(s), p.b.layout.last(s))
 }
 
-// ForgetPool removes what is kept of a pool when it goes or changes.
+// ForgetPool deletes the records of a pool that is removed or changed.
 func (p *Plan) ForgetPool(pool addresspool.Pool) {
 	p.removals = append(p.removals, p.b.layout.cursor(poolSpace(pool)))
 }
 
-// requireNoChildren makes a deletion fail while anything depends on the object.
+// requireNoChildren makes a deletion fail if other objects depend on the object.
 func (p *Plan) requireNoChildren(obj runtime.Object, parent Ref, rules Rules) {
 	prefix := p.b.layout.claims() + childKind(parent) + "/"
 	p.conditions = append(p.conditions, condition{
@@ -567,8 +564,8 @@ func (p *Plan) requireNoChildren(obj runtime.Object, parent Ref, rules Rules) {
 	})
 }
 
-// check reads what the conditions compare and reports the first that fails. It
-// is for previews, which have no transaction.
+// check reads what the conditions compare and returns the error of the first that fails.
+// It is for previews, which have no transaction.
 func (p *Plan) check(ctx context.Context) error {
 	for _, c := range p.conditions {
 		kvs, err := p.b.keys(ctx, c.key, c.end)
@@ -585,7 +582,7 @@ func (p *Plan) check(ctx context.Context) error {
 	return nil
 }
 
-// ownerOf names obj as the holder of its claims.
+// ownerOf returns obj as the owner of its claims.
 func ownerOf(resource string, obj runtime.Object) (Owner, error) {
 	m, err := meta.Accessor(obj)
 	if err != nil {

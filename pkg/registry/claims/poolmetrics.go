@@ -16,17 +16,17 @@ import (
 	"github.com/acnodal/epic/pkg/addresspool"
 )
 
-// scrapeTimeout bounds how long a scrape waits for etcd.
+// scrapeTimeout limits how long a scrape waits for etcd.
 const scrapeTimeout = 2 * time.Second
 
-// PoolUse is how much of a pool is in use.
+// PoolUse is the use of one pool.
 type PoolUse struct {
 	HeldPool
 	// Size and InUse are numbers of addresses. Size is at most 1<<62.
 	Size, InUse uint64
 }
 
-// PoolUse counts the addresses in use of every pool.
+// PoolUse returns the number of addresses in use of every pool.
 func (b *Backend) PoolUse(ctx context.Context) ([]PoolUse, error) {
 	pools, err := newPlan(b, true, true).Pools(ctx)
 	if err != nil {
@@ -44,7 +44,7 @@ func (b *Backend) PoolUse(ctx context.Context) ([]PoolUse, error) {
 	return out, nil
 }
 
-// AddressLeft reports whether the pool has an address that nobody holds.
+// AddressLeft reports whether the pool has a free address.
 func (p *Plan) AddressLeft(ctx context.Context, pool addresspool.Pool) (bool, error) {
 	first, end := poolKeys(p.b.layout, pool)
 	resp, err := p.b.client.Get(ctx, first, clientv3.WithRange(end), clientv3.WithCountOnly())
@@ -54,8 +54,8 @@ func (p *Plan) AddressLeft(ctx context.Context, pool addresspool.Pool) (bool, er
 	return uint64(resp.Count) < poolSize(pool), nil
 }
 
-// poolCollector shows the use of pools at each scrape: of the backend that was
-// made last, because a process has one.
+// poolCollector exports the use of pools at each scrape, for the backend that was created
+// last: a process has one.
 type poolCollector struct {
 	metrics.BaseStableCollector
 	backend atomic.Pointer[Backend]

@@ -24,16 +24,15 @@ import (
 	"github.com/acnodal/epic/pkg/registry/narrowwatch"
 )
 
-// Kinds gives each resource its rules.
+// Kinds maps each resource to its rules.
 type Kinds map[string]Rules
 
-// Slim takes out of an object of the storage version what the API shows twice
-// and etcd need not keep.
+// Slim removes the parts of an object of the storage version that v1 shows twice, so etcd
+// need not store them.
 type Slim func(obj runtime.Object) (runtime.Object, error)
 
-// RESTOptionsGetter returns inner's options with the storage of this backend:
-// one connection to etcd for all kinds, claims in every write, and a watch
-// cache above.
+// RESTOptionsGetter returns inner's options with the storage of this backend: one
+// connection to etcd for all kinds, claims in every write, and a watch cache on top.
 func (b *Backend) RESTOptionsGetter(inner generic.RESTOptionsGetter, kinds Kinds, slim Slim) generic.RESTOptionsGetter {
 	return &restOptionsGetter{inner: inner, b: b, kinds: kinds, slim: slim}
 }
@@ -91,7 +90,7 @@ func (g *restOptionsGetter) GetRESTOptions(resource schema.GroupResource, exampl
 	return opts, nil
 }
 
-// rawStorage is the etcd store of one kind with its claims, without a cache.
+// rawStorage returns the etcd store of one kind with its claims, without a cache.
 func (b *Backend) rawStorage(cfg *storagebackend.ConfigForResource, resourcePrefix string,
 	newFunc, newListFunc func() runtime.Object, rules Rules, slim Slim,
 ) (storage.Interface, error) {
@@ -128,7 +127,7 @@ func (b *Backend) rawStorage(cfg *storagebackend.ConfigForResource, resourcePref
 	return &store{Interface: inner, b: b, kind: k}, nil
 }
 
-// slimCodec is a storage codec that leaves out what Slim removes.
+// slimCodec is a storage codec that applies Slim before it encodes.
 type slimCodec struct {
 	runtime.Codec
 	slim Slim

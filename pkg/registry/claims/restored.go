@@ -16,43 +16,43 @@ import (
 	"github.com/acnodal/epic/pkg/addresspool"
 )
 
-// A restored snapshot knows nothing of what was assigned after it was taken: IDs
-// and addresses that are free in it may have been in use a moment ago, and packets
-// and clients may still go by them. The restore therefore marks the schema key, and
-// no server writes until one has advanced every cursor and removed the mark.
+// A restored snapshot lacks everything that was assigned after it was taken: IDs and
+// addresses that are free in it may have been in use until the restore, and packets and
+// clients may still refer to them. The restore therefore marks the schema key, and no
+// server writes until one of them has advanced every cursor and removed the mark.
 
 const (
-	// restoredMark is what a restore appends to the schema's version.
+	// restoredMark is the suffix that a restore appends to the schema version.
 	restoredMark = " restored"
 
-	// SchemaKeySuffix ends the key of the schema under every etcd prefix.
+	// SchemaKeySuffix is the end of the schema key under every etcd prefix.
 	SchemaKeySuffix = "/.claims/schema"
 
-	// restoreAdvance is how many IDs a restore skips in each range. A hundred
-	// million is more than a day at a thousand IDs a second, and leaves room for 21
-	// restores in one turn through all IDs.
+	// restoreAdvance is how many IDs a restore skips in each range. A hundred million IDs
+	// last for more than a day at a thousand per second, and allow for 21 restores in one
+	// turn through all IDs.
 	restoreAdvance = 100_000_000
 )
 
-// MarkRestored returns the value of a schema key whose data comes from a snapshot.
+// MarkRestored returns the value of a schema key for data that comes from a snapshot.
 func MarkRestored(schema string) string {
 	return strings.TrimSuffix(schema, restoredMark) + restoredMark
 }
 
-// restored is what the last restore left: the content of one key, and its revision.
+// restored is the content of the key that the last restore left, and its revision.
 type restored struct {
 	mod int64
-	// At is when the restored data came into use, in seconds since 1970.
+	// At is when the restored data was put into use, in seconds since 1970.
 	At int64 `json:"at"`
-	// Base is the position at which cursors begin that do not exist.
+	// Base is the initial position of cursors that do not exist.
 	Base uint64 `json:"base"`
-	// Pools are those of the snapshot.
+	// Pools are the pools in the snapshot.
 	Pools []restoredPool `json:"pools"`
 }
 
-// restoredPool is a pool of addresses, of which all that are free cool down after a
-// restore, except those from Unused on: they were never handed out, neither when the
-// snapshot was taken nor, as far as one can tell, afterward.
+// restoredPool is a pool of addresses. All of its free addresses cool down after a
+// restore, except those from Unused on: they were never assigned, neither when the
+// snapshot was taken nor, as far as can be determined, afterward.
 type restoredPool struct {
 	From   netip.Addr `json:"from"`
 	To     netip.Addr `json:"to"`
@@ -90,8 +90,8 @@ func (r *restored) revision() int64 {
 	return r.mod
 }
 
-// restoredCondition makes a write fail that was planned before a restore came into
-// use.
+// restoredCondition returns a condition that makes a write fail if it was planned before
+// a restore was put into use.
 func (b *Backend) restoredCondition(r *restored) condition {
 	return unchanged(b.layout.restored(), r.revision(), func(kvs []keyValue) error {
 		if len(kvs) > 0 {
@@ -104,7 +104,7 @@ func (b *Backend) restoredCondition(r *restored) condition {
 	})
 }
 
-// loadRestored reads what the last restore left.
+// loadRestored reads the state that the last restore left.
 func (b *Backend) loadRestored(ctx context.Context) error {
 	resp, err := b.client.Get(ctx, b.layout.restored())
 	if err != nil {
@@ -125,9 +125,9 @@ func (b *Backend) learnRestored(value []byte, mod int64) error {
 	return nil
 }
 
-// finishRestore advances all cursors of restored data and lets servers write. The
-// mark goes last, so whoever is interrupted begins again. Two servers may do it
-// at once: the second only advances further.
+// finishRestore advances all cursors of restored data and allows writes. It removes the
+// mark last, so an interrupted call is repeated from the start. Two servers may call it
+// concurrently: the second only advances further.
 func (b *Backend) finishRestore(ctx context.Context, marked string) error {
 	schema := b.layout.schema()
 	cursors, err := b.client.Get(ctx, b.layout.root+"cursor/", clientv3.WithPrefix())
@@ -169,7 +169,8 @@ func (b *Backend) finishRestore(ctx context.Context, marked string) error {
 		key := b.layout.cursor(space)
 		unused := positions[key]
 		if unused < space.size {
-			// Half of the addresses that were never handed out may have been since.
+			// Half of the addresses that were never assigned in the snapshot may have
+			// been assigned since.
 			unused += min((space.size-unused+1)/2, restoreAdvance)
 			if err := advance(key, mods[key], unused); err != nil {
 				return fmt.Errorf("finish the restore: %w", err)

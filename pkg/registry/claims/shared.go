@@ -8,14 +8,14 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// kindDNS is the folder of claims on DNS names. Below it each name has a folder,
-// in which each group of objects that share the name has one. So a write needs
-// to know no more than that there is nothing before and behind its own group's
-// folder: it reads nothing, and writes of one group do not meet.
+// kindDNS is the first part of the keys of claims on DNS names. Each name has a prefix
+// below it, in which each group of objects that share the name has its own prefix. A
+// write therefore only needs the condition that there is no key before and after its own
+// group's prefix: it reads nothing, and writes of one group do not conflict.
 const kindDNS = "dns"
 
-// AddDNSName claims a DNS name for an account. The objects of one account may
-// share a name, and those of two may not. uid is the object's.
+// AddDNSName claims a DNS name for an account. Objects of one account may share a name;
+// objects of different accounts may not. uid is the UID of the object.
 func (s *Set) AddDNSName(name string, account Ref, uid string) {
 	name = strings.TrimSuffix(strings.ToLower(name), ".")
 	c := Claim{kind: kindDNS + "/" + digest(name) + "/" + digest(account.String()), name: uid}
@@ -25,8 +25,8 @@ func (s *Set) AddDNSName(name string, account Ref, uid string) {
 	}
 }
 
-// folders are the folder of what is shared, and that of those who share it; "" for
-// claims that are not shared.
+// folders returns the key prefix of the shared thing, and that of the group that shares
+// it. Both are "" for claims that are not shared.
 func (c Claim) folders() (shared, group string) {
 	if c.Kind() != kindDNS {
 		return "", ""
@@ -34,7 +34,8 @@ func (c Claim) folders() (shared, group string) {
 	return c.kind[:strings.LastIndexByte(c.kind, '/')], c.kind
 }
 
-// sharedConditions are that no other group has what a claim shares.
+// sharedConditions returns the conditions that no other group holds the thing that a
+// claim shares.
 func sharedConditions(l layout, c Claim, taken func(holder Owner) error) []condition {
 	shared, group := c.folders()
 	if shared == "" {

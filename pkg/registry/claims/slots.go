@@ -10,43 +10,42 @@ import (
 	"k8s.io/utils/lru"
 )
 
-// slotAccounts is the number of accounts whose quota slots are remembered. Each has
-// at most slotWindow free ones.
+// slotAccounts is the number of accounts whose quota slots are cached. Each has at most
+// slotWindow free ones.
 const slotAccounts = 4096
 
-// slotMemory remembers quota slots that were free when they were read, so a
-// write need not read them first. Whether a slot is still free the claim decides.
+// slotMemory caches quota slots that were free when they were read, so a write need not
+// read them first. The claim decides whether a slot is still free.
 //
-// Slots are remembered for one revision of the account object. That keeps the
-// limit exact: a write that takes a slot compares the account's revision, so all
-// writers between the read and the write went by the same limit. If top plus the
-// number of slots held above top is at most the limit, and each writer takes a
-// slot at or below a top for which that holds, then it keeps holding for every
-// such top; so a top that was right once is right until the account changes.
+// Slots are cached for one revision of the account object. That keeps the limit exact: a
+// write that takes a slot compares the account's revision, so all writers between the
+// read and the write used the same limit. If top plus the number of slots held above top
+// is at most the limit, and each writer takes a slot at or below a top for which that
+// holds, then it keeps holding for every such top; so a top that was right once is right
+// until the account changes.
 //
-// The memory also knows which slots the writes of this server are taking, so
-// no two of them take the same one, and lets writes that miss the same slots share
-// one read.
+// slotMemory also tracks the slots that writes of this server are taking, so no two of
+// them take the same one, and lets writes that miss the same slots share one read.
 type slotMemory struct {
 	mu       sync.Mutex
 	accounts *lru.Cache
 }
 
-// accountSlots is what is known of one account.
+// accountSlots is the cached state of one account.
 type accountSlots struct {
-	// mod is the account's revision, limit what its quota allows by it, and free
-	// the slots that were free then.
+	// mod is the account's revision, limit its quota at that revision, and free the slots
+	// that were free then.
 	mod   int64
 	limit int32
 	free  []uint64
-	// inFlight are the slots that writes of this server have taken and whose
-	// transactions have not ended.
+	// inFlight holds the slots taken by writes of this server whose transactions have not
+	// ended.
 	inFlight map[uint64]struct{}
-	// reads is the number of reads under way. settled are the slots whose writes
-	// ended since the first of them began: a read may show them as they were before.
+	// reads is the number of reads in progress. settled holds the slots whose writes
+	// ended since the first of them began: a read may return their previous state.
 	reads   int
 	settled map[uint64]struct{}
-	// shared is closed when the read ends for which other writes wait.
+	// shared is closed at the end of the read that other writes wait for.
 	shared chan struct{}
 }
 
@@ -64,8 +63,8 @@ func (m *slotMemory) account(ref Ref) *accountSlots {
 	return s
 }
 
-// take takes a random slot from those remembered. If another write reads the free
-// slots just now, take waits for it. If there is still none, the caller has to read.
+// take takes a random slot from the cache. If another write is reading the free slots,
+// take waits for it. If there is still none, the caller must read.
 func (m *slotMemory) take(ctx context.Context, account Ref, mod int64, limit int32) (uint64, bool, error) {
 	slot, wait := m.tryTake(account, mod, limit)
 	if wait == nil {
@@ -80,7 +79,8 @@ func (m *slotMemory) take(ctx context.Context, account Ref, mod int64, limit int
 	return slot, slot != 0, nil
 }
 
-// tryTake returns a slot, or 0 and what to wait for, if there is anything.
+// tryTake returns a slot, or 0 and, if another write is reading the free slots, the
+// channel to wait for.
 func (m *slotMemory) tryTake(account Ref, mod int64, limit int32) (slot uint64, wait <-chan struct{}) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -106,12 +106,12 @@ func (s *accountSlots) pick(from *[]uint64) uint64 {
 type slotRead struct {
 	m *slotMemory
 	s *accountSlots
-	// shared is closed at the end, if others wait for this read.
+	// shared is closed at the end if other writes wait for this read.
 	shared chan struct{}
 }
 
-// read begins a read of an account's free slots. If share is set, writes that call
-// take before the read ends wait for it. The caller calls end.
+// read begins a read of an account's free slots. If share is set, writes that call take
+// before the read ends wait for it. The caller must call end.
 func (m *slotMemory) read(account Ref, share bool) *slotRead {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -124,8 +124,8 @@ func (m *slotMemory) read(account Ref, share bool) *slotRead {
 	return r
 }
 
-// split divides slots that were read as free into those that a write may take, and
-// those that other writes of this server are taking or have taken since.
+// split divides slots that were read as free into those that a write may take, and those
+// that other writes of this server are taking or have taken since.
 func (r *slotRead) split(free []uint64) (usable, busy []uint64) {
 	r.m.mu.Lock()
 	defer r.m.mu.Unlock()
@@ -144,7 +144,7 @@ func (s *accountSlots) split(free []uint64) (usable, busy []uint64) {
 	return usable, busy
 }
 
-// remember replaces what is remembered of the account by what was read of it.
+// remember replaces the cached state of the account by the result of the read.
 func (r *slotRead) remember(mod int64, limit int32, free []uint64) {
 	r.m.mu.Lock()
 	defer r.m.mu.Unlock()
@@ -152,8 +152,8 @@ func (r *slotRead) remember(mod int64, limit int32, free []uint64) {
 	r.s.mod, r.s.limit, r.s.free = mod, limit, usable
 }
 
-// pick takes a random slot of those that were read as free. It prefers those that
-// no other write of this server takes: what a write took may be free again.
+// pick takes a random slot of those that were read as free. It prefers slots that no
+// other write of this server is taking; a slot that such a write took may be free again.
 func (r *slotRead) pick(free []uint64) (uint64, bool) {
 	r.m.mu.Lock()
 	defer r.m.mu.Unlock()
@@ -180,8 +180,8 @@ func (r *slotRead) end() {
 	}
 }
 
-// settle records that the write that took a slot, if it did, has ended. Whether it
-// has the slot only etcd knows.
+// settle records that the write that took the slot p, if any, has ended. Only etcd knows
+// whether it succeeded.
 func (m *slotMemory) settle(p *pickedSlot) {
 	if p == nil {
 		return
@@ -198,7 +198,7 @@ func (s *accountSlots) settle(slot uint64) {
 	}
 }
 
-// giveBack returns a slot, if any was taken, of a write that did not happen.
+// giveBack returns the slot p, if any, of a write that did not happen.
 func (m *slotMemory) giveBack(p *pickedSlot) {
 	if p == nil {
 		return
@@ -212,8 +212,8 @@ func (m *slotMemory) giveBack(p *pickedSlot) {
 	}
 }
 
-// drop settles a slot, if any was taken, of a write that failed, and forgets which
-// slots of the account were free: that may be the reason.
+// drop settles the slot p, if any, of a write that failed, and drops the cached slots of
+// the account: they may be the reason.
 func (m *slotMemory) drop(p *pickedSlot) {
 	if p == nil {
 		return

@@ -15,19 +15,20 @@ import (
 // MaxID is the largest ID of any kind; the smallest is 1.
 const MaxID = math.MaxInt32
 
-// Space is a range of numbers from which a cursor hands out one after the
-// other, beginning again at the start when the end is reached.
+// Space is a range of numbers that a cursor allocates in order, and again from the start
+// when it reaches the end.
 type Space struct {
 	name string
-	// size is how many numbers there are.
+	// size is the number of numbers in the space.
 	size uint64
-	// first block that a server reserves, and the largest, in numbers.
+	// minBlock and maxBlock are the sizes of the first and of the largest block that a
+	// server reserves, in numbers.
 	minBlock, maxBlock uint64
-	// turns indicates that a number may come again only when all others have had
-	// their turn, even if a server slept on its block for a whole round.
+	// turns indicates that a number may be allocated again only after all others have had
+	// their turn, even if a server held its block for a whole round.
 	turns bool
-	// pool is set where the numbers are offsets into a pool of addresses, and part
-	// is the range inside it of those that are handed out.
+	// pool is set if the numbers are offsets into a pool of addresses. part is the range
+	// of it that is allocated.
 	pool, part *addresspool.Pool
 }
 
@@ -36,19 +37,19 @@ func (s Space) Range() cursor.Range {
 	return cursor.Range{Name: s.name, Size: s.size, MinBlock: s.minBlock, MaxBlock: s.maxBlock, Turns: s.turns}
 }
 
-// TunnelIDs are unique in the whole system.
+// TunnelIDs is the space of tunnel IDs, which are unique in the installation.
 var TunnelIDs = Space{name: "tunnel", size: MaxID, minBlock: 16, maxBlock: 4096, turns: true}
 
-// GroupIDs number the accounts.
+// GroupIDs is the space of account group IDs.
 var GroupIDs = Space{name: "group", size: MaxID, minBlock: 1, maxBlock: 256, turns: true}
 
-// ServiceIDs number the load balancers of an account.
+// ServiceIDs returns the space of the service IDs of an account's load balancers.
 func ServiceIDs(account Ref) Space {
 	return Space{name: "service/" + digest(account.String()), size: MaxID, minBlock: 1, maxBlock: 256, turns: true}
 }
 
-// claimAt is the claim of the number at a position of the space's cursor, which
-// counts on through all turns.
+// claimAt returns the claim of the number at a position of the space's cursor, which
+// counts through all turns.
 func (s Space) claimAt(position uint64) Claim {
 	n := position % s.size
 	if s.pool != nil {
@@ -57,7 +58,7 @@ func (s Space) claimAt(position uint64) Claim {
 	return Claim{kind: s.name, number: n + 1}
 }
 
-// poolSize is the number of addresses of a pool, or 1<<62 if there are more.
+// poolSize returns the number of addresses of a pool, at most 1<<62.
 func poolSize(p addresspool.Pool) uint64 {
 	const most = 1 << 62
 	if n := p.Size(); n.IsUint64() {
@@ -66,7 +67,7 @@ func poolSize(p addresspool.Pool) uint64 {
 	return most
 }
 
-// addressAt is the address of a pool that is n after its first.
+// addressAt returns the address of a pool at offset n.
 func addressAt(p addresspool.Pool, n uint64) netip.Addr {
 	h, l := halves(p.From())
 	l, carry := bits.Add64(l, n, 0)
@@ -81,7 +82,7 @@ func addressAt(p addresspool.Pool, n uint64) netip.Addr {
 	return a
 }
 
-// poolSpace is the cursor's view of a pool.
+// poolSpace returns the space of a pool's addresses.
 func poolSpace(p addresspool.Pool) Space {
 	size := poolSize(p)
 	// Each server gets a part of a small pool, so servers do not pick the same address.
@@ -89,24 +90,24 @@ func poolSpace(p addresspool.Pool) Space {
 	return Space{name: "address/" + digest(p.String()), size: size, minBlock: 1, maxBlock: most, pool: &p}
 }
 
-// partSpace is the cursor's view of a pool of which only a part is handed out.
+// partSpace returns the space of a pool of which only a part is allocated.
 func partSpace(p, part addresspool.Pool) Space {
 	s := poolSpace(p)
 	s.part = &part
 	return s
 }
 
-// spares reports whether the number at a position is not handed out.
+// spares reports whether the number at a position is not allocated.
 func (s Space) spares(position uint64) bool {
 	return s.part != nil && !s.part.Contains(addressAt(*s.pool, position%s.size))
 }
 
-// poolKeys is the half-open range of the keys of all claims on a pool's addresses.
+// poolKeys returns the half-open range of the keys of all claims on a pool's addresses.
 func poolKeys(l layout, p addresspool.Pool) (first, end string) {
 	return l.claim(AddressClaim(p.From())), l.claim(AddressClaim(p.To())) + "\x00"
 }
 
-// poolCoolingKeys is the half-open range of the cooling keys of a pool's addresses.
+// poolCoolingKeys returns the half-open range of the cooling keys of a pool's addresses.
 func poolCoolingKeys(l layout, p addresspool.Pool) (first, end string) {
 	return l.cooling(AddressClaim(p.From())), l.cooling(AddressClaim(p.To())) + "\x00"
 }
@@ -116,7 +117,7 @@ func halves(a netip.Addr) (hi, lo uint64) {
 	return binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
 }
 
-// parsePoolClaim reads a claim that AddPool made.
+// parsePoolClaim parses a claim made by AddPool.
 func parsePoolClaim(name string, value []byte) (HeldPool, error) {
 	pool, err := parsePoolKey(name)
 	if err != nil {

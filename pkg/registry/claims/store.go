@@ -17,13 +17,13 @@ import (
 )
 
 const (
-	// attempts bounds how often one request is planned again because others were
-	// faster. Each loss is another writer's success, so a request that loses
-	// this often meets a storm.
+	// attempts limits how often one request is planned again because others were faster.
+	// Each loss is another writer's success, so a request only loses this often under
+	// extreme contention.
 	attempts = 64
 
-	// spread is the longest wait before another attempt, once the first few
-	// have failed.
+	// spread is the longest delay before another attempt, after the first few have
+	// failed.
 	spread = 10 * time.Millisecond
 )
 
@@ -107,8 +107,8 @@ func (s *store) GuaranteedUpdate(ctx context.Context, key string, destination ru
 	})
 }
 
-// existing returns a copy of an object and its claims, or nothing if it is the
-// empty object that stands for one that doesn't exist: only the UID tells.
+// existing returns a copy of an object and its claims, or nothing for the empty object
+// that represents a missing one, which only lacks a UID.
 func (s *store) existing(obj runtime.Object) (runtime.Object, *Set, error) {
 	m, err := meta.Accessor(obj)
 	if err != nil {
@@ -121,9 +121,9 @@ func (s *store) existing(obj runtime.Object) (runtime.Object, *Set, error) {
 	return old, s.kind.rules.Claims(old), nil
 }
 
-// prepare plans a write of obj and leaves its claims for the transaction. A fresh
-// plan reads everything from etcd. A refusal of any other that rests on remembered
-// objects is a staleError: it may be out of date, as they may be.
+// prepare plans a write of obj and leaves its claims for the transaction. A fresh plan
+// reads everything from etcd. If any other plan fails because of cached objects, the
+// error is a staleError, because they may be outdated.
 func (s *store) prepare(ctx context.Context, w *pending, old runtime.Object, held *Set, obj runtime.Object, fresh bool) error {
 	p := newPlan(s.b, false, fresh)
 	p.namespace = namespaceOf(obj)
@@ -143,8 +143,8 @@ func (s *store) plan(ctx context.Context, p *Plan, old runtime.Object, held *Set
 		return pending{}, err
 	}
 	if old != nil && deletionStarts(old, obj) {
-		// The object as it was before: the rules tell a deletion that starts
-		// from the end of one by its time.
+		// Pass the object as it was before: by its deletion time, the rules distinguish
+		// the start of a deletion from its end.
 		if err := s.planDelete(ctx, p, old); err != nil {
 			return pending{}, err
 		}
@@ -164,8 +164,8 @@ func (s *store) plan(ctx context.Context, p *Plan, old runtime.Object, held *Set
 	return pending{ready: true, kind: s.kind, obj: obj, owner: owner, plan: p, adds: adds, releases: held.minus(set)}, nil
 }
 
-// refuse ends a plan with an error. If the plan rests on remembered objects, they
-// are dropped, and the error is one that asks for a fresh plan.
+// refuse ends a plan with an error. If the plan used cached objects, refuse drops them
+// and returns an error that requests a fresh plan.
 func (p *Plan) refuse(err error) error {
 	if !p.relies() {
 		p.giveBack()
@@ -177,7 +177,7 @@ func (p *Plan) refuse(err error) error {
 	return &staleError{what: "a refusal rested on what this server remembered", relied: true}
 }
 
-// abandon returns what an attempt took that will not be written.
+// abandon returns what an attempt allocated and will not write.
 func (w *pending) abandon() {
 	if w.plan != nil {
 		w.plan.giveBack()
@@ -216,8 +216,8 @@ func (s *store) Delete(ctx context.Context, key string, out runtime.Object, prec
 	})
 }
 
-// planDelete refuses a deletion that the rules forbid or on whose object others
-// depend.
+// planDelete returns an error if the rules forbid the deletion or other objects depend on
+// the object.
 func (s *store) planDelete(ctx context.Context, p *Plan, obj runtime.Object) error {
 	if err := s.kind.rules.PlanDelete(ctx, p, obj); err != nil {
 		return err
@@ -239,9 +239,9 @@ func deletionStarts(old, obj runtime.Object) bool {
 	return err == nil && o.GetDeletionTimestamp() == nil && n.GetDeletionTimestamp() != nil
 }
 
-// retry runs f again as long as it fails because others were faster. From the second
-// attempt on, fresh says to rely on nothing that this server remembers. Its error is
-// one for clients.
+// retry calls f again while it fails because others were faster. From the second attempt
+// on, fresh requires it not to rely on this server's caches. The returned error is an API
+// status.
 func retry(ctx context.Context, f func(fresh bool) error) error {
 	var stale *staleError
 	fresh := false
@@ -266,9 +266,9 @@ func retry(ctx context.Context, f func(fresh bool) error) error {
 	return errBusy(stale)
 }
 
-// Preview checks a write as it would be planned, without writing or assigning anything:
-// for dry runs, which never reach the store. It completes obj by what does not need an
-// assignment.
+// Preview checks a write like the store would plan it, without writing or allocating
+// anything. It is for dry runs, which never reach the store. It completes obj with
+// everything that does not require an allocation.
 func (b *Backend) Preview(ctx context.Context, resource string, old, obj runtime.Object) error {
 	k, err := b.kind(resource)
 	if err != nil {
@@ -327,7 +327,7 @@ func (b *Backend) preview(ctx context.Context, k *kind, old, obj runtime.Object)
 	return p.check(ctx)
 }
 
-// PreviewDelete checks a deletion without doing it.
+// PreviewDelete checks a deletion without performing it.
 func (b *Backend) PreviewDelete(ctx context.Context, resource string, obj runtime.Object) error {
 	k, err := b.kind(resource)
 	if err != nil {

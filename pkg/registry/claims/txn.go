@@ -16,8 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// pending is what one attempt at one write adds to its transaction. Store fills
-// it just before the etcd store below it writes.
+// pending is what one attempt at one write adds to its transaction. Store sets it just
+// before the etcd store below it writes.
 type pending struct {
 	ready    bool
 	kind     *kind
@@ -34,7 +34,7 @@ func withPending(ctx context.Context, p *pending) context.Context {
 	return context.WithValue(ctx, pendingKey{}, p)
 }
 
-// errNoPlan is a defect of this program: a write that came past Store.
+// errNoPlan reports a bug in this program: a write that bypassed Store.
 var errNoPlan = errors.New("refused: a write without its claims")
 
 // txnClient turns the single-key writes of the etcd store into transactions
@@ -62,7 +62,7 @@ func (c *txnClient) OptimisticDelete(ctx context.Context, key string, expected i
 type result struct {
 	succeeded bool
 	revision  int64
-	// current is the object as it is if it was not as expected.
+	// current is the actual object if it was not as expected.
 	current *mvccpb.KeyValue
 }
 
@@ -81,19 +81,18 @@ func (c *txnClient) commit(ctx context.Context, op clientv3.Op, key string, expe
 	for _, d := range conds {
 		cmps = append(cmps, d.cmp)
 	}
-	// Whatever comes of the transaction, the plan no longer decides about them.
+	// From here on, the transaction decides about them, not the plan.
 	grants, slot := p.plan.grants, p.plan.slot
 	p.plan.grants, p.plan.slot = nil, nil
 	resp, err := c.b.client.Txn(ctx).If(cmps...).Then(then...).Else(clientv3.OpGet(key)).Commit()
 	if op.IsDelete() && errors.Is(err, rpctypes.ErrNoSpace) {
-		// A full etcd takes deletions only if they write nothing, and room has to be
-		// made somehow: the addresses don't cool down then.
+		// A full etcd only accepts deletions that write nothing, and deletions must
+		// remain possible to make room. In that case, the addresses don't cool down.
 		then, releasing = c.operations(p, op, false)
 		resp, err = c.b.client.Txn(ctx).If(cmps...).Then(then...).Else(clientv3.OpGet(key)).Commit()
 	}
 	if err != nil {
-		// The transaction may have been applied all the same: what it took is
-		// not returned.
+		// The transaction may have been applied nevertheless: do not return what it took.
 		c.b.slots.settle(slot)
 		return result{}, writeError(err)
 	}
@@ -111,8 +110,8 @@ func (c *txnClient) commit(ctx context.Context, op clientv3.Op, key string, expe
 		return r, nil
 	}
 	if p.plan.relies() {
-		// A remembered value may be the reason. A plan without it is needed in
-		// any case, because no refusal may follow from it.
+		// A cached value may be the reason. A plan without it is needed in any case,
+		// because an error must not follow from it.
 		p.plan.slot = slot
 		p.plan.forget()
 		c.b.allocator.giveBack(grants)
@@ -130,10 +129,10 @@ func (c *txnClient) commit(ctx context.Context, op clientv3.Op, key string, expe
 	return r, err
 }
 
-// diagnose finds out why etcd refused a write whose object was as expected. Only a
-// changed object is reported to the etcd store, which would otherwise try again
-// without end. It reads everything again, at one revision: reading the reason in
-// each transaction, for the few that are refused, would make all of them larger.
+// diagnose finds out why etcd rejected a write whose object was as expected. Only a
+// changed object is reported to the etcd store, which would otherwise retry forever. It
+// reads everything again, at one revision: reading the reason in each transaction, for
+// the few that are rejected, would make all of them larger.
 func (c *txnClient) diagnose(ctx context.Context, key string, expected int64, conds []condition) (result, error) {
 	reads := []clientv3.Op{clientv3.OpGet(key)}
 	for _, d := range conds {
@@ -151,16 +150,16 @@ func (c *txnClient) diagnose(ctx context.Context, key string, expected int64, co
 			if err := d.err(kvs); err != nil {
 				return result{}, err
 			}
-			// Without an error the etcd store would take the write for landed,
-			// or the object for changed.
+			// Without an error, the etcd store would assume that the write succeeded or
+			// that the object changed.
 			return result{}, fmt.Errorf("a write of %s breaks a rule that has no words for it", key)
 		}
 	}
 	return result{}, &staleError{what: "what etcd refused it for is gone"}
 }
 
-// changedObject looks at the object, which was read first, and reports whether it
-// is another than expected.
+// changedObject returns the object, which was read first, if its revision is not the
+// expected one.
 func changedObject(resp *clientv3.TxnResponse, expected int64) (result, bool) {
 	r, mod := result{revision: resp.Header.Revision}, int64(0)
 	if kvs := resp.Responses[0].GetResponseRange().Kvs; len(kvs) > 0 {
@@ -169,8 +168,8 @@ func changedObject(resp *clientv3.TxnResponse, expected int64) (result, bool) {
 	return r, mod != expected
 }
 
-// conditions are those of the schema, of the plan, and that added claims are
-// free.
+// conditions returns the conditions of the schema and of the plan, and that the added
+// claims are free.
 func (c *txnClient) conditions(p *pending) []condition {
 	l := c.b.layout
 	out := []condition{{
@@ -201,8 +200,8 @@ func (c *txnClient) conditions(p *pending) []condition {
 	return out
 }
 
-// taken describes what the loss of a claim means: another attempt if the server
-// picked it, the kind's own error if the caller did.
+// taken returns the error for the loss of a claim: one that requests another attempt if
+// the server allocated it, the kind's own error if the caller requested it.
 func taken(p *pending, r run, l layout, kv keyValue) error {
 	for _, claim := range r {
 		if l.claim(claim) != kv.key {
@@ -221,22 +220,21 @@ func taken(p *pending, r run, l layout, kv keyValue) error {
 }
 
 const (
-	// etcd allows 128 operations in a transaction by default, and of what one
-	// level uses, the levels inside it have so much less. maxOps is for the
-	// outer level, inner for each nested transaction, and two are left for the
-	// transaction inside that, which releases a claim and lets an address cool
-	// down: 71+55+2.
+	// etcd allows 128 operations in a transaction by default; operations of one level
+	// reduce the limit for the levels nested in it. maxOps is for the outer level, inner
+	// for each nested transaction, and two are left for the transaction inside that,
+	// which releases a claim and starts the cooling of an address: 71+55+2.
 	maxOps = 71
 	inner  = 55
 
-	// inline is how many claims do not need a nested transaction around them. Etcd
-	// does without it a little faster.
+	// inline is the number of claims that are written without a nested transaction, which
+	// is slightly faster.
 	inline = 32
 )
 
-// operations writes the object and its claims. Unless keep is set, released addresses
-// do not cool down. It also returns how many of the
-// operations may refuse to release a claim.
+// operations returns the operations that write the object and its claims. Unless keep is
+// set, released addresses do not cool down. It also returns how many of the operations
+// may fail to release a claim.
 func (c *txnClient) operations(p *pending, op clientv3.Op, keep bool) (out []clientv3.Op, releasing int) {
 	l := c.b.layout
 	var leaves []clientv3.Op
@@ -264,9 +262,10 @@ func (c *txnClient) operations(p *pending, op clientv3.Op, keep bool) (out []cli
 	return out, releasing
 }
 
-// releaseOp deletes claims if they are the owner's, and lets an address cool down. The
-// comparison lies inside, so damaged data can't keep an object from being changed or
-// deleted: a foreign claim stays, is reported, and found by the audit.
+// releaseOp returns an operation that deletes claims if they belong to the owner, and
+// starts the cooling of an address. The comparison is nested, so damaged data can't
+// prevent an object from being changed or deleted: a foreign claim stays, is logged, and
+// is reported by the audit.
 func (b *Backend) releaseOp(r run, owner Owner, cool bool) clientv3.Op {
 	first, end := r.keyRange(b.layout)
 	then := []clientv3.Op{clientv3.OpDelete(first, clientv3.WithRange(end))}
@@ -280,8 +279,8 @@ func (b *Backend) releaseOp(r run, owner Owner, cool bool) clientv3.Op {
 		then, nil)
 }
 
-// refusedReleases counts the releases that etcd refused: those are the first
-// claim operations behind that of the object.
+// refusedReleases counts the releases that etcd refused: releases are the first claim
+// operations after that of the object.
 func refusedReleases(resp *clientv3.TxnResponse, claims, releasing int) int {
 	leaves := resp.Responses[1:]
 	if claims > inline {
@@ -300,8 +299,8 @@ func refusedReleases(resp *clientv3.TxnResponse, claims, releasing int) int {
 	return refused
 }
 
-// diagnosticGet reads as little as reports whether a condition holds. The newest
-// key of a range comes first.
+// diagnosticGet reads the minimum that shows whether a condition holds. The newest key of
+// a range comes first.
 func diagnosticGet(key, end string) clientv3.Op {
 	opts := []clientv3.OpOption{clientv3.WithLimit(1)}
 	if end != "" {

@@ -22,9 +22,9 @@ type Auditor interface {
 	Audit(ctx context.Context) (*claims.Report, error)
 }
 
-// AuditREST serves the subresource "audit" of the EPIC object: each get is one
-// audit. It is a subresource so that it can be reached through a kube-apiserver
-// and permitted by itself.
+// AuditREST serves the subresource "audit" of the EPIC object: each get runs one audit.
+// It is a subresource so that it can be reached through a kube-apiserver and authorized
+// separately.
 type AuditREST struct {
 	auditor Auditor
 }

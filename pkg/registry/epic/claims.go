@@ -10,8 +10,8 @@ import (
 	"github.com/acnodal/epic/pkg/registry/tenancy"
 )
 
-// Rules are those of the EPIC object, which claims nothing and on which every
-// account depends.
+// Rules implements claims.Rules for the EPIC object, which claims nothing and on which
+// every account depends.
 type Rules struct{ claims.NoRules }
 
 var (

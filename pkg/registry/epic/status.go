@@ -12,8 +12,8 @@ import (
 	"github.com/acnodal/epic/pkg/registry/kind"
 )
 
-// prepareStatus restores what a write of the status leaves out, and what the store
-// or the server sets.
+// prepareStatus restores fields that a write of the status leaves out, and those that
+// only the store or the server sets.
 func prepareStatus(obj, old *epicapi.EPIC) {
 	// The store sets these.
 	obj.Status.CurrentTunnelID = old.Status.CurrentTunnelID
@@ -25,9 +25,9 @@ func prepareStatus(obj, old *epicapi.EPIC) {
 	stampHeartbeats(obj.Status.Nodes, old.Status.Nodes, metav1.Now())
 }
 
-// keepNodes carries over the nodes that a write of the status leaves out: programs
-// published before nodes reported here write only the rest of the status. An empty
-// map, as opposed to none, removes the nodes, and a patch can remove each.
+// keepNodes restores the nodes that a write of the status leaves out: programs published
+// before nodes reported here only write the rest of the status. An empty map, as opposed
+// to none, removes the nodes, and a patch can remove each.
 func keepNodes(status, old *epicapi.EPICStatus) {
 	if status.Nodes == nil {
 		status.Nodes = maps.Clone(old.Nodes)
@@ -39,8 +39,8 @@ func keepNodes(status, old *epicapi.EPICStatus) {
 	}
 }
 
-// stampHeartbeats sets the server's time in each entry that changes: a node's clock
-// may be wrong, and a dead node would look alive.
+// stampHeartbeats sets the server's time in each entry that changes: a node's clock may
+// be wrong, so a dead node could appear alive.
 func stampHeartbeats(nodes, old map[string]epicapi.EPICNodeStatus, now metav1.Time) {
 	for address, node := range nodes {
 		if before, known := old[address]; known && apiequality.Semantic.DeepEqual(node, before) {

@@ -22,14 +22,14 @@ const (
 	fieldNamespace = "metadata.namespace"
 )
 
-// Field is one field by which the objects of a kind can be selected.
+// Field is a field by which the objects of a kind can be selected.
 type Field struct {
 	name   string
 	many   bool
 	values func(obj runtime.Object) []string
 }
 
-// One is a field that has one value in an object, or is empty.
+// One returns a field with at most one value per object.
 func One[T any](name string, value func(obj *T) string) Field {
 	return Field{name: name, values: func(obj runtime.Object) []string {
 		if o, ok := any(obj).(*T); ok {
@@ -39,9 +39,9 @@ func One[T any](name string, value func(obj *T) string) Field {
 	}}
 }
 
-// Many is a field that may have many values in an object. An object matches
-// NAME=VALUE when VALUE is one of them, and NAME!=VALUE when it is none. An
-// object without values matches the empty one.
+// Many returns a field with any number of values per object. An object matches NAME=VALUE
+// if VALUE is one of its values, and NAME!=VALUE if it is not. An object without values
+// matches the empty value.
 func Many[T any](name string, values func(obj *T) []string) Field {
 	return Field{name: name, many: true, values: func(obj runtime.Object) []string {
 		if o, ok := any(obj).(*T); ok {
@@ -55,7 +55,7 @@ func Many[T any](name string, values func(obj *T) []string) Field {
 // metadata.namespace, which every kind has.
 type Fields []Field
 
-// GetAttrs is a storage.AttrFunc.
+// GetAttrs implements storage.AttrFunc.
 func (fs Fields) GetAttrs(obj runtime.Object) (labels.Set, fields.Set, error) {
 	m, err := meta.Accessor(obj)
 	if err != nil {
@@ -74,7 +74,7 @@ func (fs Fields) GetAttrs(obj runtime.Object) (labels.Set, fields.Set, error) {
 	return m.GetLabels(), set, nil
 }
 
-// Predicate is the PredicateFunc of a generic store.
+// Predicate implements the PredicateFunc of a generic store.
 func (fs Fields) Predicate(label labels.Selector, field fields.Selector) storage.SelectionPredicate {
 	p := storage.SelectionPredicate{Label: label, Field: fs.Selector(field), GetAttrs: fs.GetAttrs}
 	for _, f := range fs {
@@ -83,7 +83,7 @@ func (fs Fields) Predicate(label labels.Selector, field fields.Selector) storage
 	return p
 }
 
-// Indexers are the indexes of the watch cache: one for each field.
+// Indexers returns the indexes of the watch cache, one for each field.
 func (fs Fields) Indexers() *cache.Indexers {
 	out := cache.Indexers{}
 	for _, f := range fs {
@@ -98,9 +98,9 @@ func (fs Fields) Indexers() *cache.Indexers {
 	return &out
 }
 
-// Trigger is the field by which the watch cache finds the watchers of an event
-// without asking each of them. A kind can have one, and an object one value of
-// it. It is nil for an empty name.
+// Trigger returns the trigger for a field, by which the watch cache finds the watchers of
+// an event without evaluating all selectors. A kind can have one trigger, with one value
+// per object. Trigger returns nil for an empty name.
 func (fs Fields) Trigger(name string) storage.IndexerFuncs {
 	if name == "" {
 		return nil
@@ -118,12 +118,12 @@ func (fs Fields) Trigger(name string) storage.IndexerFuncs {
 	}}
 }
 
-// registering keeps servers that are built at the same time, as tests do, from
-// changing one scheme together.
+// registering serializes changes to a scheme by servers that are built at the same time,
+// as in tests.
 var registering sync.Mutex
 
-// Register makes the API accept selectors of the fields for a kind. It may be
-// called again for the same kind.
+// Register makes the API accept selectors of the fields for a kind. It may be called
+// repeatedly for the same kind.
 func (fs Fields) Register(scheme *runtime.Scheme, gvk schema.GroupVersionKind) error {
 	registering.Lock()
 	defer registering.Unlock()
@@ -139,8 +139,8 @@ func (fs Fields) Register(scheme *runtime.Scheme, gvk schema.GroupVersionKind) e
 	})
 }
 
-// registered reports whether the scheme does not need a change. Not to write it again
-// matters when a server that reads it is already running.
+// registered reports whether the scheme already accepts the fields. Avoiding a second
+// write matters if a server that reads the scheme is already running.
 func (fs Fields) registered(scheme *runtime.Scheme, gvk schema.GroupVersionKind) bool {
 	for _, f := range fs {
 		if _, _, err := scheme.ConvertFieldLabel(gvk, f.name, ""); err != nil {
@@ -158,8 +158,8 @@ func (fs Fields) names() []string {
 	return names
 }
 
-// indexValues are the values under which an object is found: the empty one
-// finds those that have none.
+// indexValues returns the values under which an object is indexed: the empty value for an
+// object that has none.
 func indexValues(values []string) []string {
 	if len(values) == 0 {
 		return []string{""}

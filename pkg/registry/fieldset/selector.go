@@ -11,8 +11,8 @@ import (
 
 const separator = ","
 
-// join writes a list of values as one: with a separator at either end, so
-// each value can be found with the separators around it.
+// join joins values with a separator that also encloses the result, so each value can be
+// found with the separators around it.
 func join(values []string) string {
 	if len(values) == 0 {
 		return ""
@@ -27,18 +27,18 @@ func contains(joined, value string) bool {
 	return !strings.Contains(value, separator) && strings.Contains(joined, separator+value+separator)
 }
 
-// selector compares the values of some fields one by one. Everything that a selector
-// has besides Matches it leaves to the one it wraps.
+// selector compares the values of some fields one by one. All methods but Matches
+// delegate to the selector that it wraps.
 type selector struct {
 	fields.Selector
 	fs Fields
-	// single is the part about fields of one value.
+	// single selects by fields with one value.
 	single fields.Selector
-	// many is the part about fields of many.
+	// many selects by fields with many values.
 	many fields.Requirements
 }
 
-// Selector makes s compare the values of fields of many values one by one.
+// Selector returns s with fields of many values compared value by value.
 func (fs Fields) Selector(s fields.Selector) fields.Selector {
 	if s == nil {
 		return nil

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package gatewaynode stores the reports of gateway nodes: an object for each, which its node
-// program creates and writes.
+// Package gatewaynode stores the reports of gateway nodes: one object per node, which its
+// node program creates and writes.
 package gatewaynode
 
 import (
@@ -22,7 +22,7 @@ var NewREST = kind.Kind[epic.GatewayNode, epic.GatewayNodeList]{
 	Strategy: kind.Strategy[epic.GatewayNode]{
 		PrepareCreate: func(obj *epic.GatewayNode) {
 			if obj.Spec.Address == "" {
-				// Validation refuses a name that is no address.
+				// Validation rejects a name that is not an address.
 				if address, err := epic.GatewayNodeAddress(obj.Name); err == nil {
 					obj.Spec.Address = address.String()
 				}
@@ -41,8 +41,8 @@ var NewREST = kind.Kind[epic.GatewayNode, epic.GatewayNodeList]{
 	Table: newTable(),
 }.NewREST
 
-// stampHeartbeat replaces the time of a heartbeat with the server's: a node's clock
-// may be wrong, and a dead node would look alive.
+// stampHeartbeat replaces the time of a heartbeat with the server's: a node's clock may
+// be wrong, so a dead node could appear alive.
 func stampHeartbeat(obj, old *epic.GatewayNode) {
 	if !apiequality.Semantic.DeepEqual(obj.Status, old.Status) {
 		// Stored times have a precision of one second.

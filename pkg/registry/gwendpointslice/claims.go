@@ -16,8 +16,9 @@ import (
 	"github.com/acnodal/epic/pkg/registry/tenancy"
 )
 
-// Rules are those of gateway endpoint slices: an object belongs to the account
-// of its namespace, claims nothing, and has no endpoint in the gateway cluster.
+// Rules implements claims.Rules for gateway endpoint slices: an object belongs to the
+// account of its namespace, claims nothing, and must not have endpoints in the gateway
+// cluster.
 type Rules struct {
 	tenancy.Member
 	// Reach decides which addresses endpoints without a tunnel may have.
@@ -50,8 +51,8 @@ func (r Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object
 	return nil
 }
 
-// withoutTunnel returns the addresses of the endpoints that no tunnel leads to,
-// because they name no node or one whose address the slice does not have.
+// withoutTunnel returns the addresses of the endpoints that are reached without a tunnel,
+// because they name no node or one whose address is not in the slice.
 func withoutTunnel(slice *epic.GWEndpointSlice) []reach.Endpoint {
 	if slice.Spec.AddressType == discoveryv1.AddressTypeFQDN {
 		// Nothing connects to these.

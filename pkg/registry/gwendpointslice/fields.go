@@ -16,17 +16,17 @@ const fieldParentUID = "spec.parentRef.uid"
 // have endpoints on it.
 const fieldNodeAddress = "spec.node-address"
 
-// selectable are the fields by which objects can be selected, in addition to their name
-// and namespace. A list is served from the index of the first that its selector
-// names, so those that leave the fewest objects come first.
+// selectable lists the fields by which objects can be selected, in addition to their name
+// and namespace. A list is served from the index of the first field in its selector, so
+// the most selective fields come first.
 var selectable = fieldset.Fields{
 	fieldset.One(fieldParentUID, func(obj *epic.GWEndpointSlice) string { return obj.Spec.ParentRef.UID }),
 	fieldset.Many(fieldNodeAddress, nodeAddresses),
 	fieldset.One("spec.clientRef.clusterID", func(obj *epic.GWEndpointSlice) string { return obj.Spec.ClientRef.ClusterID }),
 }
 
-// nodeAddresses are the addresses of the nodes that a slice names, each once and as
-// nodes write them.
+// nodeAddresses returns the distinct addresses of the nodes in a slice, in the form that
+// nodes use.
 func nodeAddresses(obj *epic.GWEndpointSlice) []string {
 	var out []string
 	for _, a := range obj.Spec.NodeAddresses {

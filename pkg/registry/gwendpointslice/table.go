@@ -31,7 +31,7 @@ func newTable() rest.TableConvertor {
 	)
 }
 
-// ports lists the ports. A slice may leave out any part of one.
+// ports returns the ports as text. Any part of a port may be missing.
 func ports(o *object) string {
 	var out []string
 	for _, p := range o.Spec.Ports {

@@ -4,5 +4,6 @@ package gwproxy
 
 import "github.com/acnodal/epic/pkg/registry/proxy"
 
-// Rules are those of gateway proxies, which are what all proxies have.
+// Rules implements claims.Rules for gateway proxies, with the rules shared by all
+// proxies.
 type Rules struct{ proxy.Rules }

@@ -8,9 +8,9 @@ import (
 	"github.com/acnodal/epic/pkg/registry/proxy"
 )
 
-// selectable are the fields by which objects can be selected, in addition to their name
-// and namespace. A list is served from the index of the first that its selector
-// names, so those that leave the fewest objects come first.
+// selectable lists the fields by which objects can be selected, in addition to their name
+// and namespace. A list is served from the index of the first field in its selector, so
+// the most selective fields come first.
 var selectable = fieldset.Fields{
 	fieldset.One("spec.clientRef.uid", func(obj *epic.GWProxy) string { return obj.Spec.ClientRef.UID }),
 	fieldset.One("spec.public-address", func(obj *epic.GWProxy) string { return obj.Spec.PublicAddress }),

@@ -9,13 +9,13 @@ import (
 	"github.com/acnodal/epic/pkg/registry/fieldset"
 )
 
-// selectable are the fields by which objects can be selected, in addition to their name
+// selectable lists the fields by which objects can be selected, in addition to their name
 // and namespace.
 var selectable = fieldset.Fields{
 	fieldset.Many("spec.parent", parents),
 }
 
-// parents are the names of the gateway proxies to which a route belongs.
+// parents returns the names of the gateway proxies to which a route belongs.
 func parents(obj *epic.GWRoute) []string {
 	var route epicv1.GWRoute
 	if err := epicv1.Convert_epic_GWRouteSpec_To_v1_GWRouteSpec(&obj.Spec, &route.Spec, nil); err != nil {

@@ -25,43 +25,43 @@ import (
 )
 
 const (
-	// refreshRate and refreshBurst bound how often reads write one object, so
-	// neither its watchers nor those who update it suffer from eager readers.
+	// refreshRate and refreshBurst limit how often reads write one object, so frequent
+	// reads don't slow down its watchers and writers.
 	refreshRate  = rate.Limit(5)
 	refreshBurst = 10
 
-	// refreshTimeout bounds one write. Readers wait no longer than their requests
-	// may take.
+	// refreshTimeout limits one write. Readers wait no longer than the deadline of their
+	// requests.
 	refreshTimeout = 30 * time.Second
 
-	// refreshObjects is how many objects' rates are remembered.
+	// refreshObjects is the number of objects whose rates are kept.
 	refreshObjects = 4096
 
-	// refreshParallel is how many objects of a list are written at a time.
+	// refreshParallel is the number of objects of a list that are written concurrently.
 	refreshParallel = 16
 )
 
-// fullWarning is for reads whose objects can't be written.
+// fullWarning is the warning for reads whose objects can't be written.
 const fullWarning = "the most recently assigned IDs may be outdated, because etcd is full: they are as of the last write of the object"
 
-// LastIDs knows which objects show IDs that are not the last ones assigned anymore.
+// LastIDs knows which objects show IDs that are no longer the last ones.
 type LastIDs interface {
 	Outdated(ctx context.Context, resource string, objs ...runtime.Object) ([]bool, error)
 }
 
-// ShowLastIDs makes reads of a kind's objects show the last IDs assigned as they are
-// when the objects are read. Every write of an object stores them; a read that
-// finds them outdated writes the object first. That changes no other field: it is
-// the server's own bookkeeping, for which a reader does not need permission. Reads that
-// accept an older state (those with a resourceVersion, and the further pages of a
-// list) show the objects as they are stored, as watches do.
+// ShowLastIDs makes reads of a kind's objects show the last IDs as of the read. Every
+// write of an object stores them; a read that finds them outdated writes the object
+// first. That write changes no other field and is internal to the server, so the reader
+// does not need permission to write. Reads that accept an older state (those with a
+// resourceVersion, and the second and later pages of a list) show the objects as they are
+// stored, as watches do.
 func ShowLastIDs(objects *REST, status *StatusREST, ids LastIDs) {
 	c := &current{store: objects.Store, resource: objects.DefaultQualifiedResource.Resource, ids: ids, limit: refreshRate, refreshers: lru.New(refreshObjects)}
 	objects.current, status.current = c, c
 }
 
-// current keeps the last IDs of one kind's objects current. A nil one is for kinds
-// that show none.
+// current keeps the last IDs of one kind's objects current. It is nil for kinds that show
+// none.
 type current struct {
 	store    *genericregistry.Store
 	resource string
@@ -72,8 +72,7 @@ type current struct {
 	refreshers *lru.Cache
 }
 
-// get reads an object through store, which is that of the objects or of their
-// status.
+// get reads an object through store, which serves the objects or their status.
 func (c *current) get(ctx context.Context, store *genericregistry.Store, name string, options *metav1.GetOptions) (runtime.Object, error) {
 	obj, err := store.Get(ctx, name, options)
 	if c == nil || err != nil || options != nil && options.ResourceVersion != "" {
@@ -94,8 +93,8 @@ func (c *current) get(ctx context.Context, store *genericregistry.Store, name st
 	return fresh, err
 }
 
-// list reads objects. Those that are outdated are written, and all are read again, so
-// the list is one of the state at its resourceVersion.
+// list reads objects. If some are outdated, it writes those and reads all of them again,
+// so the list shows the state at its resourceVersion.
 func (c *current) list(ctx context.Context, store *genericregistry.Store, options *metainternalversion.ListOptions) (runtime.Object, error) {
 	list, err := store.List(ctx, options)
 	if c == nil || err != nil || options != nil && (options.ResourceVersion != "" || options.Continue != "") {
@@ -141,15 +140,15 @@ func (c *current) list(ctx context.Context, store *genericregistry.Store, option
 	return store.List(ctx, options)
 }
 
-// isFull reports whether an error states that etcd takes no more writes. Reads continue
-// then: room is made by people and programs that have to see what is there.
+// isFull reports whether an error indicates that etcd does not accept writes because it
+// is full. Reads must still succeed, because users need to see what they can delete.
 func isFull(err error) bool {
 	var told apierrors.APIStatus
 	return errors.As(err, &told) && told.Status().Code == http.StatusInsufficientStorage
 }
 
-// refresh writes an object, so it shows the last IDs as they are at some time
-// during the call, and returns it.
+// refresh writes an object, so it shows the last IDs as of some time during the call, and
+// returns it.
 func (c *current) refresh(ctx context.Context, name string) (runtime.Object, error) {
 	key, err := c.store.KeyFunc(ctx, name)
 	if err != nil {
@@ -157,8 +156,8 @@ func (c *current) refresh(ctx context.Context, name string) (runtime.Object, err
 	}
 	obj, err := c.refresher(key).do(ctx, func(ctx context.Context) (runtime.Object, error) {
 		out := c.store.NewFunc()
-		// The store below sets the IDs in every write. Without another change this
-		// one is repeated until it meets no other write of the object.
+		// The store below sets the IDs in every write. This write has no other change and
+		// is repeated until no concurrent write of the object interferes.
 		err := c.store.Storage.GuaranteedUpdate(ctx, key, out, false, nil,
 			storage.SimpleUpdate(func(in runtime.Object) (runtime.Object, error) { return in, nil }), false, nil)
 		return out, storeerr.InterpretUpdateError(err, c.store.DefaultQualifiedResource, name)
@@ -182,9 +181,9 @@ func (c *current) refresher(key string) *refresher {
 	return r
 }
 
-// refresher writes one object for all who read it. One write runs at a time, and
-// all who come before it begins share its result. A write that began before a
-// reader came may have read older IDs than that reader has to see.
+// refresher writes one object on behalf of all its readers. One write runs at a time, and
+// all readers that arrive before it begins share its result. A write that began before a
+// reader arrived may have read older IDs than that reader must see.
 type refresher struct {
 	limiter *rate.Limiter
 
@@ -192,7 +191,7 @@ type refresher struct {
 	last *refreshing
 }
 
-// refreshing is one write, which waits, runs or is done.
+// refreshing is one write that waits, runs or is done.
 type refreshing struct {
 	begun bool // guarded by the refresher's mutex
 	done  chan struct{}
@@ -224,7 +223,7 @@ func (r *refresher) do(ctx context.Context, write func(context.Context) (runtime
 
 func (r *refresher) run(before, w *refreshing, write func(context.Context) (runtime.Object, error)) {
 	defer close(w.done)
-	// The readers share the write: the end of one reader's request must not end it.
+	// The readers share the write: it must continue if one reader's request ends.
 	ctx, cancel := context.WithTimeout(context.Background(), refreshTimeout)
 	defer cancel()
 	if before != nil {

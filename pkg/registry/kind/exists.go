@@ -11,7 +11,7 @@ import (
 	"k8s.io/apiserver/pkg/storage"
 )
 
-// nameOf is the name that the client gave, or "" if it has one generated.
+// nameOf returns the name that the client set, or "" if it requests a generated name.
 func nameOf(obj runtime.Object) string {
 	m, err := meta.Accessor(obj)
 	if err != nil {
@@ -20,13 +20,14 @@ func nameOf(obj runtime.Object) string {
 	return m.GetName()
 }
 
-// refusal reports whether an error states that the client may not create the
-// object as it is. Errors of a server that can't do its work say no such thing.
+// refusal reports whether an error means that the client may not create this object.
+// Errors of a server that can't do its work do not.
 func refusal(err error) bool {
 	return apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err)
 }
 
-// existing is the error that an object of this name exists, or nil if none does.
+// existing returns an AlreadyExists error if an object with this name exists, and nil
+// otherwise.
 func (r *REST) existing(ctx context.Context, name string) error {
 	key, err := r.KeyFunc(ctx, name)
 	if err != nil {

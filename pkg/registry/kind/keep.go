@@ -10,19 +10,19 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic/validation"
 )
 
-// bump counts a change of the spec in an object's generation. Specs that differ
-// only in an absent and an empty list count as equal.
+// bump increments an object's generation if the spec changed. Specs that differ only in
+// an absent and an empty list are equal.
 func bump(m *metav1.ObjectMeta, spec, old any) {
 	if !apiequality.Semantic.DeepEqual(spec, old) {
 		m.Generation++
 	}
 }
 
-// keepMeta puts the old metadata into a write of the status, which changes none of
-// it: a client that may write the status may not remove finalizers.
+// keepMeta restores the old metadata in a write of the status, which changes none of it:
+// a client that may write the status may not remove finalizers.
 func keepMeta(m, old *metav1.ObjectMeta) {
-	// Not to be confused with a change: which version the writer has seen, which
-	// object is meant, and who owns what.
+	// These identify the write and do not change metadata: the version that the writer
+	// has seen, the object that it means, and the field managers.
 	kept := *old.DeepCopy()
 	kept.ResourceVersion = m.ResourceVersion
 	kept.UID = m.UID
@@ -30,27 +30,26 @@ func keepMeta(m, old *metav1.ObjectMeta) {
 	*m = kept
 }
 
-// KeepConditions carries the conditions over that a write of the status left out.
-// Published programs send a status that has no conditions, because they do not know
-// them, and a PUT of it must not remove conditions that others report. An empty list, as
-// opposed to none, removes the conditions. Protobuf can't distinguish the two, so only
-// JSON can remove them all.
+// KeepConditions restores the conditions if a write of the status leaves them out.
+// Published programs send a status without conditions, because they do not know them, and
+// their PUT must not remove conditions set by others. An empty list, as opposed to none,
+// removes the conditions. Protobuf can't distinguish the two, so only JSON can remove all
+// of them.
 func KeepConditions(conditions *[]metav1.Condition, old []metav1.Condition) {
 	if *conditions == nil {
 		*conditions = old
 	}
 }
 
-// keepObserved carries the observed generation over that a write of the status
-// left out.
+// keepObserved restores the observed generation if a write of the status leaves it out.
 func keepObserved(observed *int64, old int64) {
 	if *observed == 0 {
 		*observed = old
 	}
 }
 
-// KeepOwners carries the labels over that name an object's owners, where an
-// update leaves them out or has what the object brought along and could not have.
+// KeepOwners restores the labels that name an object's owners if an update leaves them
+// out, or has values that the object brought along on creation and could not have.
 func KeepOwners(m, old *metav1.ObjectMeta) {
 	KeepReplaced(m, old)
 	for _, key := range validation.OwnerLabels {

@@ -16,38 +16,38 @@ import (
 	"github.com/acnodal/epic/pkg/registry/fieldset"
 )
 
-// The categories are names under which kubectl finds several kinds at once. None
-// of them equals a name of a kind: kubectl looks for a category first, so the
-// kind could no longer be reached by that name.
+// Categories are names under which kubectl finds several kinds. None of them equals a
+// name of a kind: kubectl looks up categories first, so the kind could no longer be
+// reached by that name.
 const (
-	// CategoryAll has every kind of the group.
+	// CategoryAll includes every kind of the group.
 	CategoryAll = "epic-all"
-	// CategoryTenant has the kinds that a tenant can read in its own namespace.
+	// CategoryTenant includes the kinds that a tenant can read in its own namespace.
 	// kubectl fails on a category as a whole if one of its kinds is forbidden.
 	CategoryTenant = "epic-tenant"
 )
 
-// Kind is what makes one kind different from the others. T is the internal type of
-// its objects, and L that of a list of them.
+// Kind defines the storage of one kind. T is the internal type of its objects, and L the
+// type of their list.
 type Kind[T, L any] struct {
-	// Resource is the plural name, Singular the singular one.
+	// Resource is the plural name, Singular the singular name.
 	Resource, Singular string
 	// ShortNames are further names for kubectl.
 	ShortNames []string
 	// PlatformOnly marks a kind that tenants can't read.
 	PlatformOnly bool
-	// Strategy is for writes.
+	// Strategy has the rules for writes.
 	Strategy Strategy[T]
-	// Table shows the objects in columns.
+	// Table converts the objects to table rows.
 	Table rest.TableConvertor
-	// Fields are those by which objects can be selected, besides their name and
+	// Fields are the fields by which objects can be selected, in addition to name and
 	// namespace. Trigger is the one that most watchers select by, or empty.
 	Fields  fieldset.Fields
 	Trigger string
 }
 
-// NewREST builds the storage of the kind and of its status. p checks dry runs; if it
-// is nil, nothing does.
+// NewREST builds the storage of the kind and of its status. p checks dry runs; it may be
+// nil.
 func (k Kind[T, L]) NewREST(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, p Previewer) (*REST, *StatusREST, error) {
 	kinds, _, err := scheme.ObjectKinds(empty[T]())
 	if err != nil {

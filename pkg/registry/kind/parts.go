@@ -10,8 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// parts are what the objects of all kinds have: fields of these names and types.
-// They refer to the object's own memory.
+// parts holds the fields that objects of all kinds have. They point into the object.
 type parts struct {
 	meta         *metav1.ObjectMeta
 	spec, status reflect.Value
@@ -67,13 +66,13 @@ func checkType(t reflect.Type) error {
 	return nil
 }
 
-// typed returns an object of the kind as its own type. Another one would be a defect
-// of the program: the store decodes objects of its kind only.
+// typed returns an object as its own type. Another type would be a bug in the program:
+// the store only decodes objects of its kind.
 func typed[T any](obj runtime.Object) *T {
 	return any(obj).(*T) //nolint:errcheck,forcetypeassert // a panic is right here
 }
 
-// empty returns an empty object of a type that is one.
+// empty returns an empty object of type T, which must be an object.
 func empty[T any]() runtime.Object {
 	obj, _ := any(new(T)).(runtime.Object)
 	return obj

@@ -12,18 +12,17 @@ import (
 	"k8s.io/apiserver/pkg/util/dryrun"
 )
 
-// Previewer checks what a write would claim and on what it would depend. Dry
-// runs never reach the storage, which checks it for all other writes.
+// Previewer checks what a write would claim and what it would depend on. Dry runs never
+// reach the storage, which checks this for all other writes.
 type Previewer interface {
-	// Preview checks a creation (old is nil) or an update, and completes obj by what does
-	// not need an assignment.
+	// Preview checks a creation (old is nil) or an update, and completes obj with
+	// everything that does not require an allocation.
 	Preview(ctx context.Context, resource string, old, obj runtime.Object) error
 	// PreviewDelete checks a deletion.
 	PreviewDelete(ctx context.Context, resource string, obj runtime.Object) error
 }
 
-// preview calls the Previewer for dry runs of one kind's writes, and for those
-// only.
+// preview calls the Previewer for dry runs of one kind's writes.
 type preview struct {
 	previewer Previewer
 	resource  string
@@ -31,9 +30,9 @@ type preview struct {
 
 func finishNothing(context.Context, bool) {}
 
-// create is the hook that runs first in a creation. The object is not ready for
-// a look by then, so in a dry run the strategy prepares it here; that the store
-// does it again afterwards changes nothing.
+// create returns the hook that runs first in a creation. At that time, the object is not
+// prepared yet, so in a dry run the strategy prepares it here; that the store prepares it
+// again changes nothing.
 func (p preview) create(strategy rest.RESTCreateStrategy) genericregistry.BeginCreateFunc {
 	return func(ctx context.Context, obj runtime.Object, options *metav1.CreateOptions) (genericregistry.FinishFunc, error) {
 		if p.previewer == nil || options == nil || !dryrun.IsDryRun(options.DryRun) {
@@ -46,7 +45,7 @@ func (p preview) create(strategy rest.RESTCreateStrategy) genericregistry.BeginC
 	}
 }
 
-// update is the hook that runs first in an update.
+// update returns the hook that runs first in an update.
 func (p preview) update(strategy rest.RESTUpdateStrategy) genericregistry.BeginUpdateFunc {
 	return func(ctx context.Context, obj, old runtime.Object, options *metav1.UpdateOptions) (genericregistry.FinishFunc, error) {
 		if p.previewer == nil || options == nil || !dryrun.IsDryRun(options.DryRun) {
@@ -59,7 +58,7 @@ func (p preview) update(strategy rest.RESTUpdateStrategy) genericregistry.BeginU
 	}
 }
 
-// delete adds the look to a deletion's validation.
+// delete adds the preview to a deletion's validation.
 func (p preview) delete(validate rest.ValidateObjectFunc, options *metav1.DeleteOptions) rest.ValidateObjectFunc {
 	if validate == nil {
 		validate = rest.ValidateAllObjectFunc

@@ -14,14 +14,14 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
-// An object that comes out of a backup or a repository brings along values that
-// the server once assigned. Where it can't have one of them again, such as an ID
-// that another object has by now, it gets another and the caller a warning. The
-// repository continues to send the former value with each update. So the object
-// remembers it, in an annotation, and an update with that very value leaves the
-// object's own. Every other value is a change, and refused.
+// An object from a backup or a repository brings along values that the server once
+// assigned. If it can't have one of them again, such as an ID that another object has by
+// now, it gets a different value and the caller a warning. The repository continues to
+// send the original value with each update. So the object records it in an annotation,
+// and an update with exactly that value leaves the assigned one in place. Every other
+// value is a change, and is refused.
 
-// Replace notes that a new object brought a value that it can't have.
+// Replace records that a new object brought along a value that it can't have.
 func Replace(ctx context.Context, m metav1.Object, path *field.Path, value, why string) {
 	replaced := replacedValues(m)
 	replaced[path.String()] = value
@@ -38,15 +38,14 @@ func Replace(ctx context.Context, m metav1.Object, path *field.Path, value, why 
 	warning.AddWarning(ctx, "", fmt.Sprintf("%s: %s is not kept: %s", path, value, why))
 }
 
-// Replaced reports whether value is one that the object brought along and could
-// not have.
+// Replaced reports whether value was brought along by the object and replaced.
 func Replaced(old metav1.Object, path *field.Path, value string) bool {
 	was, ok := replacedValues(old)[path.String()]
 	return ok && was == value
 }
 
-// replacedValues are what the annotation has. Clients can write it; all that they
-// gain is that a write of a value is ignored instead of refused.
+// replacedValues returns the values in the annotation. Clients can write it; the only
+// effect is that a write of such a value is ignored instead of refused.
 func replacedValues(m metav1.Object) map[string]string {
 	replaced := map[string]string{}
 	if err := json.Unmarshal([]byte(m.GetAnnotations()[epic.ReplacedAnnotation]), &replaced); err != nil || replaced == nil {
@@ -55,7 +54,7 @@ func replacedValues(m metav1.Object) map[string]string {
 	return replaced
 }
 
-// KeepReplaced carries the annotation over where an update leaves it out.
+// KeepReplaced restores the annotation if an update leaves it out.
 func KeepReplaced(m, old *metav1.ObjectMeta) {
 	value, ok := old.Annotations[epic.ReplacedAnnotation]
 	if _, has := m.Annotations[epic.ReplacedAnnotation]; !ok || has {

@@ -47,9 +47,9 @@ func (r *REST) List(ctx context.Context, options *metainternalversion.ListOption
 	return r.current.list(ctx, r.Store, options)
 }
 
-// Create creates an object. That the object exists already is said before
-// any rule that it breaks: a client that creates something again wants to hear
-// just that. Only a refused creation costs the look.
+// Create creates an object. If the object already exists, that error takes precedence
+// over validation errors: a client that creates something again needs to know just that.
+// Only a failed creation costs the additional read.
 func (r *REST) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, options *metav1.CreateOptions) (runtime.Object, error) {
 	name := nameOf(obj)
 	out, err := r.Store.Create(ctx, obj, validate, options)
@@ -71,7 +71,7 @@ func (r *REST) Delete(ctx context.Context, name string, validate rest.ValidateOb
 func (r *REST) DeleteCollection(ctx context.Context, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions,
 	listOptions *metainternalversion.ListOptions,
 ) (runtime.Object, error) {
-	// The store deletes the objects by its own Delete, not by the one above.
+	// The store deletes the objects with its own Delete method, not with the one above.
 	return r.Store.DeleteCollection(ctx, r.preview.delete(validate, options), options, listOptions)
 }
 
@@ -95,7 +95,7 @@ var (
 // New implements rest.Storage.
 func (r *StatusREST) New() runtime.Object { return r.Store.New() }
 
-// Destroy implements rest.Storage. The store is closed where it was opened.
+// Destroy implements rest.Storage. The objects' storage closes the store.
 func (r *StatusREST) Destroy() {}
 
 // Get implements rest.Getter.
@@ -107,7 +107,7 @@ func (r *StatusREST) Get(ctx context.Context, name string, options *metav1.GetOp
 func (r *StatusREST) Update(ctx context.Context, name string, objInfo rest.UpdatedObjectInfo, createValidation rest.ValidateObjectFunc,
 	updateValidation rest.ValidateObjectUpdateFunc, _ bool, options *metav1.UpdateOptions,
 ) (runtime.Object, bool, error) {
-	// Whatever the request says, no object comes to be by a write of its status.
+	// Regardless of the request, a write of the status never creates an object.
 	return r.Store.Update(ctx, name, objInfo, createValidation, updateValidation, false, options)
 }
 

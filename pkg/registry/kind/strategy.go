@@ -13,18 +13,18 @@ import (
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// Strategy has the rules for writes of one kind's objects that need only the object,
-// as it is written and as it was. T is the internal type. Rules that need other
-// objects are in the kind's claims.Rules.
+// Strategy has the rules for writes of one kind's objects that depend only on the old and
+// the new object. T is the internal type. Rules that need other objects are in the kind's
+// claims.Rules.
 //
-// The rules that all kinds have in common are not part of it: a write of the object
-// keeps the status and counts changes of the spec in the generation; a write of the
-// status keeps everything else, and the conditions and the observed generation if they
-// are left out.
+// The rules that all kinds share are not part of it: a write of the object keeps the
+// status and increments the generation if the spec changes; a write of the status keeps
+// everything else, and restores the conditions and the observed generation if they are
+// left out.
 type Strategy[T any] struct {
 	// PrepareCreate completes a new object. It may be nil.
 	PrepareCreate func(obj *T)
-	// PrepareUpdate restores what an update leaves out and can't remove. It may be
+	// PrepareUpdate restores fields that an update leaves out and can't remove. It may be
 	// nil.
 	PrepareUpdate func(obj, old *T)
 	// PrepareStatus does the same for an update of the status. It may be nil.
@@ -37,13 +37,14 @@ type Strategy[T any] struct {
 	// ValidateStatus checks an update of the status.
 	ValidateStatus func(obj, old *T) field.ErrorList
 
-	// Reset are the fields besides the status that a write of the object can't set.
+	// Reset lists the fields, in addition to the status, that a write of the object can't
+	// set.
 	Reset []fieldpath.Path
-	// ResetStatus are the fields of the status that no client can set.
+	// ResetStatus lists the fields of the status that no client can set.
 	ResetStatus []fieldpath.Path
 }
 
-// base is what the strategies of objects and of their status have in common.
+// base is the common part of the strategies of objects and of their status.
 type base struct {
 	runtime.ObjectTyper
 	names.NameGenerator
@@ -60,7 +61,8 @@ func (base) AllowCreateOnUpdate(context.Context) bool { return false }
 // resourceVersion overwrites any version.
 func (base) AllowUnconditionalUpdate(context.Context) bool { return true }
 
-// Canonicalize implements rest.RESTCreateStrategy. Preparing an object does the work.
+// Canonicalize implements rest.RESTCreateStrategy. PrepareForCreate and PrepareForUpdate
+// do the work.
 func (base) Canonicalize(runtime.Object) {}
 
 // WarningsOnCreate implements rest.RESTCreateStrategy.

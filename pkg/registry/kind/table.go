@@ -14,17 +14,17 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 )
 
-// None stands in a table where there is nothing to show.
+// None is the cell of a table that has no value to show.
 const None = "-"
 
 // Column is one column of a kind's table.
 type Column[T any] struct {
 	metav1.TableColumnDefinition
-	// Cell is what the column shows of an object: a string, a number or a bool.
+	// Cell returns the value of the column for an object: a string, a number or a bool.
 	Cell func(obj *T) any
 }
 
-// Text is a column of text, with None for the empty one.
+// Text returns a column of text that shows None for empty text.
 func Text[T any](name, description string, cell func(obj *T) string) Column[T] {
 	return Column[T]{
 		TableColumnDefinition: metav1.TableColumnDefinition{Name: name, Type: "string", Description: description},
@@ -37,7 +37,7 @@ func Text[T any](name, description string, cell func(obj *T) string) Column[T] {
 	}
 }
 
-// Number is a column of whole numbers.
+// Number returns a column of integers.
 func Number[T any](name, description string, cell func(obj *T) int64) Column[T] {
 	return Column[T]{
 		TableColumnDefinition: metav1.TableColumnDefinition{Name: name, Type: "integer", Description: description},
@@ -45,19 +45,19 @@ func Number[T any](name, description string, cell func(obj *T) int64) Column[T] 
 	}
 }
 
-// Ready is a column with the status of the condition Ready.
+// Ready returns a column with the status of the condition Ready.
 func Ready[T any](conditions func(obj *T) []metav1.Condition) Column[T] {
 	return Text("Ready", "The status of the condition Ready.", func(obj *T) string {
 		return ReadyStatus(conditions(obj))
 	})
 }
 
-// Condition is a column with the status of a condition.
+// Condition returns a column with the status of a condition.
 func Condition[T any](name, condition, description string, conditions func(obj *T) []metav1.Condition) Column[T] {
 	return Text(name, description, func(obj *T) string { return conditionStatus(conditions(obj), condition) })
 }
 
-// Label is a column with the value of a label.
+// Label returns a column with the value of a label.
 func Label[T any, P interface {
 	*T
 	metav1.Object
@@ -65,13 +65,13 @@ func Label[T any, P interface {
 	return Text(name, description, func(obj *T) string { return P(obj).GetLabels()[label] })
 }
 
-// Wide makes a column appear with -o wide only.
+// Wide returns the column, shown with -o wide only.
 func (c Column[T]) Wide() Column[T] {
 	c.Priority = 1
 	return c
 }
 
-// ReadyStatus is the status of the condition Ready, or nothing without it.
+// ReadyStatus returns the status of the condition Ready, or "" if it is not set.
 func ReadyStatus(conditions []metav1.Condition) string { return conditionStatus(conditions, "Ready") }
 
 func conditionStatus(conditions []metav1.Condition, name string) string {
@@ -87,8 +87,8 @@ type table[T any] struct {
 	cells       []func(*T) any
 }
 
-// NewTable shows the objects of one kind in columns: their name, the columns
-// given, and their age before those that only -o wide shows.
+// NewTable returns a converter to tables with these columns: the name, the given columns,
+// and the age before those that only -o wide shows.
 func NewTable[T any, P interface {
 	*T
 	metav1.Object
@@ -157,7 +157,7 @@ func (t *table[T]) ConvertToTable(_ context.Context, object, tableOptions runtim
 	return out, nil
 }
 
-// notAcceptableError is for objects that the table can't show.
+// notAcceptableError is the error for objects that the table can't show.
 type notAcceptableError struct {
 	resource string
 	object   runtime.Object
@@ -167,7 +167,7 @@ func (e *notAcceptableError) Error() string {
 	return fmt.Sprintf("the table of %s can't show a %T", e.resource, e.object)
 }
 
-// Status makes the error an answer of the API.
+// Status implements apierrors.APIStatus.
 func (e *notAcceptableError) Status() metav1.Status {
 	return metav1.Status{Status: metav1.StatusFailure, Code: http.StatusNotAcceptable, Reason: metav1.StatusReasonNotAcceptable, Message: e.Error()}
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/acnodal/epic/pkg/registry/tenancy"
 )
 
-// Rules are those of service groups: each depends on its prefix and, unless it
-// is offered to all, on the account of its namespace.
+// Rules implements claims.Rules for service groups: each depends on its prefix and,
+// unless it is offered to all accounts, on the account of its namespace.
 type Rules struct{ claims.NoRules }
 
 var (
@@ -35,8 +35,8 @@ func (Rules) Claims(obj runtime.Object) *claims.Set {
 	return s
 }
 
-// Plan implements claims.Rules. The words "error getting owning SP" and "error
-// getting owning Account" are ones that existing clients look for.
+// Plan implements claims.Rules. Existing clients look for the texts "error getting owning
+// SP" and "error getting owning Account".
 func (Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object) error {
 	if old != nil {
 		return nil
@@ -89,8 +89,8 @@ func (Rules) HasChildren(obj runtime.Object, child claims.Owner) error {
 	return tenancy.InUse("LBServiceGroup", obj.(*epic.LBServiceGroup).Name, child)
 }
 
-// Check implements claims.Checker: the prefix and the account that the labels
-// name have to be there.
+// Check implements claims.Checker: the prefix and the account that the labels name must
+// exist.
 func (Rules) Check(obj runtime.Object, find claims.Find) field.ErrorList {
 	g := obj.(*epic.LBServiceGroup)
 	var errs field.ErrorList

@@ -34,8 +34,8 @@ var NewREST = kind.Kind[epic.LBServiceGroup, epic.LBServiceGroupList]{
 	Table: newTable(),
 }.NewREST
 
-// defaultEndpoint returns the DNS records of a group that names none. They are not
-// defaults of the API version: those also fill in what an update leaves out, and a
+// defaultEndpoint returns the DNS records of a group that sets none. They are not
+// defaults of the API version: those would also fill in what an update leaves out, and a
 // group keeps the records that its proxies have.
 func defaultEndpoint() *epic.DNSEndpoint {
 	return &epic.DNSEndpoint{

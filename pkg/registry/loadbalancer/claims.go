@@ -16,14 +16,14 @@ import (
 	"github.com/acnodal/epic/pkg/registry/tenancy"
 )
 
-// Rules are those of load balancers: what all proxies have, and an ID that is
-// unique in the account.
+// Rules implements claims.Rules for load balancers: the rules shared by all proxies, and
+// an ID that is unique in the account.
 type Rules struct {
-	// No object depends on a load balancer: its remote endpoints go with it, by owner
-	// reference.
+	// No object depends on a load balancer: its remote endpoints are deleted with it, by
+	// owner reference.
 	proxy.Rules
-	// NamespaceTerminating reports whether a namespace is being deleted, and with
-	// it everything that it holds.
+	// NamespaceTerminating reports whether a namespace is being deleted, with everything
+	// in it.
 	NamespaceTerminating func(ctx context.Context, name string) (bool, error)
 }
 
@@ -37,12 +37,12 @@ func (r Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object
 	return r.Rules.Plan(ctx, p, old, obj)
 }
 
-// PlanDelete implements claims.Rules. A load balancer that tenants' clusters
-// still use stays, unless its whole namespace goes.
+// PlanDelete implements claims.Rules. A load balancer that client clusters still use
+// can't be deleted, unless its whole namespace is.
 func (r Rules) PlanDelete(ctx context.Context, _ *claims.Plan, obj runtime.Object) error {
 	lb := obj.(*epic.LoadBalancer)
 	if len(lb.Spec.UpstreamClusters) == 0 || lb.DeletionTimestamp != nil {
-		// Once the deletion has started, it ends.
+		// A deletion that has started may always end.
 		return nil
 	}
 	going, err := r.NamespaceTerminating(ctx, lb.Namespace)
@@ -54,7 +54,7 @@ func (r Rules) PlanDelete(ctx context.Context, _ *claims.Plan, obj runtime.Objec
 			lb.Namespace, lb.Name, lb.Name)))
 }
 
-// noNewClusters keeps clusters from joining a load balancer that is about to go.
+// noNewClusters prevents clusters from joining a load balancer that is being deleted.
 func noNewClusters(old, lb *epic.LoadBalancer) error {
 	if old.DeletionTimestamp == nil {
 		return nil

@@ -31,8 +31,8 @@ var NewREST = kind.Kind[epic.LoadBalancer, epic.LoadBalancerList]{
 	Fields: selectable,
 }.NewREST
 
-// equateGroup sets the group's name in the spec or in the label if only the other
-// has it. If they differ, validation refuses the object.
+// equateGroup copies the group's name from the label to the spec or back if only one of
+// them has it. If they differ, validation rejects the object.
 func equateGroup(obj *epic.LoadBalancer) {
 	label := obj.Labels[epic.OwningLBServiceGroupLabel]
 	switch {

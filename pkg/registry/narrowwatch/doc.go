@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package narrowwatch lets a watch of few objects among many begin at the cost of
-// those few. The watch cache of k8s.io/apiserver goes through all objects of a
-// kind to find those with which a watch begins, also for a watch of one namespace
-// or by an indexed field, for which it has a list at hand that goes through none
-// but these. Here such a watch is that list, and then the cache's own watch from
-// the version of the list on.
+// Package narrowwatch makes the start of a filtered watch cost only as much as the
+// objects it returns. To find the initial objects of a watch, the watch cache of
+// k8s.io/apiserver iterates over all objects of a kind, even for a watch of one namespace
+// or by an indexed field, for which its lists use an index. Here, such a watch starts
+// with a list, followed by the cache's own watch from the version of that list.
 //
-// It keeps no objects and no watches of its own.
+// The package keeps no objects and no watches of its own.
 package narrowwatch

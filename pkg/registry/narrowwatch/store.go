@@ -15,17 +15,17 @@ import (
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 )
 
-// store is a storage whose narrow watches begin with a list.
+// store is a storage whose filtered watches begin with a list.
 type store struct {
 	storage.Interface
-	// root is the key of all objects of the kind, with a slash at its end.
+	// root is the key prefix of all objects of the kind, with a trailing slash.
 	root             string
 	newFunc, newList func() runtime.Object
 }
 
-// New returns a storage that does as cached does, but lets narrow watches cost
-// what they return. cached is a watch cache of one kind of objects, whose keys
-// begin with resourcePrefix.
+// New returns a storage that behaves like cached, but whose filtered watches cost only
+// what they return. cached is the watch cache of one kind, whose keys begin with
+// resourcePrefix.
 func New(cached storage.Interface, resourcePrefix string, newFunc, newList func() runtime.Object) storage.Interface {
 	return &store{Interface: cached, root: directory(resourcePrefix), newFunc: newFunc, newList: newList}
 }
@@ -37,7 +37,7 @@ func (s *store) Watch(ctx context.Context, key string, opts storage.ListOptions)
 	}
 	list, version, err := s.list(ctx, key, opts)
 	if err != nil {
-		// The cache has its own words for what is wrong.
+		// The cache returns its own error for invalid options.
 		return s.Interface.Watch(ctx, key, opts)
 	}
 	since := opts
@@ -54,8 +54,8 @@ func (s *store) Watch(ctx context.Context, key string, opts storage.ListOptions)
 	select {
 	case event, ok := <-events.ResultChan():
 		if !ok || event.Type == watch.Error {
-			// So much has changed since the list that the cache does not remember
-			// where it was. It can start by itself.
+			// So much has changed since the list that the cache no longer has its
+			// version. Let the cache start the watch.
 			events.Stop()
 			return s.Interface.Watch(ctx, key, opts)
 		}
@@ -65,9 +65,9 @@ func (s *store) Watch(ctx context.Context, key string, opts storage.ListOptions)
 	return start(first, events), nil
 }
 
-// wantsState reports whether a watch is to begin with the objects that are there.
-// The cache has one more such case, an absent version, which no client of the API
-// can ask for: the handlers take a list's place then.
+// wantsState reports whether a watch must begin with the existing objects. The cache has
+// one more such case, an absent version, which no client of the API can request: the
+// handlers list instead.
 func wantsState(opts storage.ListOptions) bool {
 	if opts.SendInitialEvents != nil {
 		return *opts.SendInitialEvents && utilfeature.DefaultFeatureGate.Enabled(features.WatchList)
@@ -75,17 +75,17 @@ func wantsState(opts storage.ListOptions) bool {
 	return opts.ResourceVersion == "0"
 }
 
-// narrow reports whether a list finds what is watched without looking at all
-// objects: by a key below the root, or by an index.
+// narrow reports whether a list finds the watched objects without iterating over all of
+// them: by a key below the root, or by an index.
 func (s *store) narrow(ctx context.Context, key string, opts storage.ListOptions) bool {
 	if !opts.Recursive {
-		return false // one object, which the cache finds at once
+		return false // one object, which the cache finds directly
 	}
 	key = directory(key)
 	return strings.HasPrefix(key, s.root) && key != s.root || len(opts.Predicate.MatcherIndex(ctx)) > 0
 }
 
-// list reads what is there, no older than the watch asks for, and its version.
+// list returns the existing objects, no older than the watch requests, and their version.
 func (s *store) list(ctx context.Context, key string, opts storage.ListOptions) (runtime.Object, string, error) {
 	read := storage.ListOptions{ResourceVersion: opts.ResourceVersion, Predicate: opts.Predicate, Recursive: true}
 	if read.ResourceVersion != "" {
@@ -102,8 +102,8 @@ func (s *store) list(ctx context.Context, key string, opts storage.ListOptions) 
 	return list, m.GetResourceVersion(), nil
 }
 
-// initial turns a list into the events that a watch begins with, and the
-// bookmark behind them if there is to be one.
+// initial converts a list to the events that a watch begins with, followed by a bookmark
+// if one is requested.
 func (s *store) initial(list runtime.Object, version string, opts storage.ListOptions) ([]watch.Event, error) {
 	events := make([]watch.Event, 0, meta.LenList(list)+1)
 	if err := meta.EachListItem(list, func(obj runtime.Object) error {

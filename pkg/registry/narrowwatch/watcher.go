@@ -8,11 +8,11 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// buffer is how many events wait for whoever writes them to the client. As long
-// as some do, the connection is not flushed.
+// buffer is the number of events that wait to be written to the client. While events
+// wait, the connection is not flushed.
 const buffer = 100
 
-// watcher delivers the first events and then those of another watch.
+// watcher delivers initial events and then those of another watch.
 type watcher struct {
 	result  chan watch.Event
 	stopped chan struct{}
@@ -25,9 +25,8 @@ func start(first []watch.Event, events watch.Interface) *watcher {
 	return w
 }
 
-// run ends when the other watch does, or this one is stopped. While a client is
-// slow, events wait in the cache, which ends the watches of clients that are too
-// slow for it.
+// run ends when the other watch ends or this one is stopped. If a client is slow, events
+// wait in the cache, which ends the watches of clients that are too slow.
 func (w *watcher) run(first []watch.Event, events watch.Interface) {
 	defer close(w.result)
 	defer events.Stop()
@@ -35,7 +34,7 @@ func (w *watcher) run(first []watch.Event, events watch.Interface) {
 		if !w.deliver(first[i]) {
 			return
 		}
-		// Whoever got it may let it go.
+		// Release the event, so only the receiver refers to its object.
 		first[i] = watch.Event{}
 	}
 	for {

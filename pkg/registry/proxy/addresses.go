@@ -22,8 +22,8 @@ func setPublicAddress(ctx context.Context, w *write) error {
 	return setAddress(ctx, w, spec.Child("public-address"), w.PublicAddress, w.up.prefix.Spec.PublicPool)
 }
 
-// setAltAddress does nothing for kinds without an alternate address, and leaves
-// it empty where the prefix has no pool for it.
+// setAltAddress does nothing for kinds without an alternate address, and leaves it empty
+// if the prefix has no pool for it.
 func setAltAddress(ctx context.Context, w *write) error {
 	if w.AltAddress == nil {
 		return nil
@@ -38,8 +38,8 @@ func setAltAddress(ctx context.Context, w *write) error {
 	return setAddress(ctx, w, spec.Child("alt-address"), w.AltAddress, w.up.prefix.Spec.AltPool)
 }
 
-// setAddress checks an address that the caller asks for, and allocates one if
-// the caller leaves it out.
+// setAddress checks an address that the caller requests, and allocates one if the caller
+// leaves it out.
 func setAddress(ctx context.Context, w *write, path *field.Path, address *string, pool *epic.AddressPool) error {
 	prefix := w.up.prefix.Name
 	refuse := func(why string) error { return w.refuse(field.Invalid(path, *address, why)) }

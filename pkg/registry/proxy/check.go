@@ -13,9 +13,9 @@ import (
 	"github.com/acnodal/epic/pkg/registry/tenancy"
 )
 
-// Check returns what an audit finds wrong with an object of either kind: its
-// labels have to name its account, its group and the group's prefix, which have to
-// be there, and its addresses have to lie in the prefix's pools.
+// Check returns the violations that an audit finds in an object of either kind: its
+// labels must name its account, its group and the group's prefix, all of which must
+// exist, and its addresses must be in the prefix's pools.
 func Check(v View, find claims.Find) field.ErrorList {
 	c := &check{View: v, find: find}
 	c.parents()
@@ -28,7 +28,7 @@ type check struct {
 	errs field.ErrorList
 }
 
-// look finds an object to which a label of this one refers.
+// look returns an object to which a label of this one refers.
 func look[T any](c *check, path *field.Path, ref claims.Ref) (found T, ok bool) {
 	obj, err := c.find(ref)
 	if err != nil {

@@ -13,9 +13,8 @@ import (
 	"github.com/acnodal/epic/pkg/registry/tenancy"
 )
 
-// Claims returns what an object of either kind holds: its tunnels' IDs, its
-// addresses, its account's right to its DNS names, its service ID, its quota
-// slot, and its parents.
+// Claims returns the claims of an object of either kind: its tunnel IDs, its addresses,
+// its account's right to its DNS names, its service ID, its quota slot, and its parents.
 func Claims(v View) *claims.Set {
 	s := &claims.Set{}
 	for _, entry := range v.Status.GUETunnelEndpoints {
@@ -48,15 +47,15 @@ func addAddress(s *claims.Set, text string) {
 	}
 }
 
-// Cooling words the refusal of an address that another account released a short
-// time ago.
+// Cooling returns the error for an address that another account released a short time
+// ago.
 func Cooling(v View, c claims.Claim, until time.Time) error {
 	a, _ := c.Address()
 	return tenancy.Invalid(v.Kind, v.Meta.Name, field.Invalid(v.addressPath(a), a.String(),
 		"the address was in use until recently and is free from "+when(until)+" on: wait until then, request another, or leave it out, so the server assigns one"))
 }
 
-// when is a time for a message.
+// when formats a time for a message.
 func when(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 func (v View) addressPath(a netip.Addr) *field.Path {
@@ -68,7 +67,7 @@ func (v View) addressPath(a netip.Addr) *field.Path {
 	return spec.Child("public-address")
 }
 
-// Taken words the loss of a claim that the caller asked for.
+// Taken returns the error for a requested claim that another object holds.
 func Taken(v View, c claims.Claim) error {
 	if c.Kind() == "dns" {
 		name := (*v.Endpoints)[0].DNSName

@@ -12,14 +12,14 @@ import (
 	"github.com/acnodal/epic/pkg/edge"
 )
 
-// edgeTouched reports whether an update sets other edge settings. An object may keep
+// edgeTouched reports whether an update changes the edge settings. An object may keep
 // settings that its group no longer allows: they have no effect, and the operator reports
 // that.
 func edgeTouched(old, v View) bool {
 	return *v.Edge != nil && !apiequality.Semantic.DeepEqual(*v.Edge, *old.Edge)
 }
 
-// checkEdge refuses edge settings that the group does not allow.
+// checkEdge rejects edge settings that the group does not allow.
 func checkEdge(_ context.Context, w *write) error {
 	if *w.Edge == nil {
 		return nil

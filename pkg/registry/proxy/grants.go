@@ -16,25 +16,25 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
-// TemplateSubresource and TemplateVerb are the permission to give a proxy an
-// Envoy template or a replica count beyond its group's. No such subresource is
-// served.
+// TemplateSubresource and TemplateVerb define the permission to give a proxy an Envoy
+// template or a replica count beyond its group's. No such subresource is served.
 const (
 	TemplateSubresource = "envoytemplate"
 	TemplateVerb        = "update"
 )
 
-// Grants decides which users may configure a proxy beyond what its group allows. An
-// Envoy template is code that runs in the gateway cluster, and replicas cost its
-// resources, so both are the platform team's to choose: a tenant has its
-// group's template and at most its group's replicas.
+// Grants decides which users may configure a proxy beyond what its group allows. An Envoy
+// template is code that runs in the gateway cluster, and replicas use its resources, so
+// the platform team decides on both: a tenant gets its group's template and at most its
+// group's replicas.
 type Grants struct {
-	// Authorizer decides which users may go beyond the group. Without one, everybody may.
+	// Authorizer decides which users may go beyond the group. If it is nil, everybody
+	// may.
 	Authorizer authorizer.Authorizer
 }
 
-// exceeds reports whether an update asks for another template or for more
-// replicas. What it leaves as it was is always allowed.
+// exceeds reports whether an update sets another template or more replicas. An unchanged
+// value is always allowed.
 func exceeds(old, v View) bool { return otherTemplate(old, v) || moreReplicas(old, v) }
 
 func otherTemplate(old, v View) bool {
@@ -45,7 +45,7 @@ func moreReplicas(old, v View) bool {
 	return *v.ReplicaCount != nil && count(*v.ReplicaCount) > count(*old.ReplicaCount)
 }
 
-// checkGrants checks what a write sets beyond its group.
+// checkGrants checks the values that a write sets beyond its group.
 func checkGrants(ctx context.Context, w *write) error {
 	if w.old == nil {
 		return w.grants.check(ctx, w.View, w.up.group, *w.EnvoyTemplate != nil, *w.ReplicaCount != nil)
@@ -53,8 +53,8 @@ func checkGrants(ctx context.Context, w *write) error {
 	return w.grants.check(ctx, w.View, w.up.group, otherTemplate(*w.old, w.View), moreReplicas(*w.old, w.View))
 }
 
-// check compares what a caller set with what the group has, and asks for the
-// permission where it is more.
+// check compares the values that a caller set with those of the group, and requires the
+// permission if they exceed them.
 func (g Grants) check(ctx context.Context, v View, group *epic.LBServiceGroup, template, replicas bool) error {
 	if template && !apiequality.Semantic.DeepEqual(*v.EnvoyTemplate, group.Spec.EnvoyTemplate) {
 		if err := g.require(ctx, v, spec.Child("envoy-template"), "it differs from the template of group "+group.Name,
@@ -69,7 +69,7 @@ func (g Grants) check(ctx context.Context, v View, group *epic.LBServiceGroup, t
 	return nil
 }
 
-// count is a number of replicas, of which there is one unless it says otherwise.
+// count returns a number of replicas, which is one by default.
 func count(n *int32) int32 {
 	if n == nil {
 		return 1
@@ -77,7 +77,7 @@ func count(n *int32) int32 {
 	return *n
 }
 
-// require refuses a request whose user does not have the permission.
+// require returns an error if the user of the request does not have the permission.
 func (g Grants) require(ctx context.Context, v View, path *field.Path, what, way string) error {
 	if g.Authorizer == nil {
 		return nil

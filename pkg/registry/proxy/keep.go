@@ -11,8 +11,8 @@ import (
 	"github.com/acnodal/epic/pkg/registry/kind"
 )
 
-// Keep carries over what an update leaves out: nothing that the server assigned,
-// or copied from the group, is removed by leaving it out.
+// Keep restores fields that an update leaves out: omitting a value that the server
+// assigned or copied from the group does not remove it.
 func Keep(v, old View) {
 	kind.KeepOwners(v.Meta, old.Meta)
 	keep(v.PublicAddress, old.PublicAddress)
@@ -31,8 +31,8 @@ func Keep(v, old View) {
 	}
 }
 
-// keep sets a field that was left out to its old value. Kinds that don't have
-// the field pass nil.
+// keep sets a field that was left out to its old value. field and old are nil for kinds
+// that don't have the field.
 func keep[T comparable](field, old *T) {
 	var zero T
 	if field != nil && *field == zero {
@@ -40,7 +40,7 @@ func keep[T comparable](field, old *T) {
 	}
 }
 
-// names are those of records, each once.
+// names returns the distinct names of records.
 func names(records []epic.DNSEndpoint) string {
 	var out []string
 	for _, r := range records {
@@ -52,8 +52,8 @@ func names(records []epic.DNSEndpoint) string {
 	return strings.Join(out, ",")
 }
 
-// sameNames reports whether records have no names that the old ones don't have.
-// The rest of a record is the server's.
+// sameNames reports whether records only have names that are also in old. The server sets
+// the rest of a record.
 func sameNames(records, old []epic.DNSEndpoint) bool {
 	names := map[string]bool{}
 	for _, r := range old {

@@ -9,14 +9,14 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
-// TenantNodes are the addresses of the client nodes that have tunnels, each
-// once and in order.
+// TenantNodes returns the distinct addresses of the client nodes that have tunnels, in
+// order.
 func TenantNodes(status *epic.ProxyStatus) []string {
 	return slices.Sorted(maps.Keys(status.GUETunnelEndpoints))
 }
 
-// EPICNodes are the addresses of the gateway nodes that have tunnels or run a
-// proxy, each once and in order.
+// EPICNodes returns the distinct addresses of the gateway nodes that have tunnels or run
+// a proxy, in order.
 func EPICNodes(status *epic.ProxyStatus) []string {
 	nodes := map[string]struct{}{}
 	for _, tunnel := range status.GUETunnelEndpoints {
@@ -32,7 +32,7 @@ func EPICNodes(status *epic.ProxyStatus) []string {
 	return slices.Sorted(maps.Keys(nodes))
 }
 
-// Tunnels is how many tunnels there are.
+// Tunnels returns the number of tunnels.
 func Tunnels(status *epic.ProxyStatus) int64 {
 	var n int64
 	for _, tunnel := range status.GUETunnelEndpoints {
@@ -41,8 +41,8 @@ func Tunnels(status *epic.ProxyStatus) int64 {
 	return n
 }
 
-// Interfaces are the names of the proxies' interfaces, in the order of the
-// pods' names.
+// Interfaces returns the names of the proxies' interfaces, in the order of the pods'
+// names.
 func Interfaces(status *epic.ProxyStatus) []string {
 	var names []string
 	for _, pod := range slices.Sorted(maps.Keys(status.ProxyIfInfo)) {

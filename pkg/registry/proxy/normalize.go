@@ -11,21 +11,20 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
-// NormalizeStatus brings a status that is being written into the one shape in which
-// it is kept, whichever of the shapes that clients know it was written in:
+// NormalizeStatus converts a status that is being written from any of the forms that
+// clients use to the form in which it is stored:
 //
-//   - each tunnel is an entry of epic-endpoints, and the fields of the tenant
-//     node's entry repeat the one with the lowest EPIC address;
-//   - a tunnel that the object has already keeps its ID where the ID was left
-//     out, and a new one has none yet;
-//   - proxy-ifindex and proxy-ifname repeat the first of proxy-if-info;
-//   - a writer that does not know this status keeps the tunnels and interfaces.
+//   - Each tunnel is an entry of epic-endpoints, and the fields of the client
+//     node's entry repeat the one with the lowest EPIC address.
+//   - A tunnel that the object already has keeps its ID if the ID is left out,
+//     and a new one has none yet.
+//   - proxy-ifindex and proxy-ifname repeat the first of proxy-if-info.
+//   - A writer that does not know this status keeps the tunnels and interfaces.
 //
-// What can't be read, and IDs that the client made up, are left for validation
-// to refuse.
+// It leaves unreadable values, and IDs that the client made up, for validation to reject.
 func NormalizeStatus(status, old *epic.ProxyStatus) {
 	keepUnknown(status, old)
-	// Only the server gives places.
+	// Only the server assigns quota slots.
 	status.QuotaPlace = old.QuotaPlace
 	for node, tunnel := range status.GUETunnelEndpoints {
 		status.GUETunnelEndpoints[node] = normalizeTunnel(tunnel, old.GUETunnelEndpoints[node])
@@ -33,11 +32,11 @@ func NormalizeStatus(status, old *epic.ProxyStatus) {
 	normalizeInterface(status, old)
 }
 
-// keepUnknown carries over what a writer left out that does not know this status.
-// To programs that were published for tunnels in the spec, and to external-dns,
-// the status is an observedGeneration and no more, and a PUT of that must not
-// remove tunnels in use. Such a writer leaves quota-place out, which every object
-// has and which every writer that knows the status sends back.
+// keepUnknown restores the fields that a writer without knowledge of this status left
+// out. For programs that were published for tunnels in the spec, and for external-dns,
+// the status only has an observedGeneration, and their PUT must not remove tunnels in
+// use. Such a writer leaves quota-place out, which every object has and which every
+// writer that knows the status sends.
 func keepUnknown(status, old *epic.ProxyStatus) {
 	if status.QuotaPlace != 0 || old.QuotaPlace == 0 {
 		return
@@ -64,7 +63,7 @@ func keepUnknown(status, old *epic.ProxyStatus) {
 
 func normalizeTunnel(t, old epic.TunnelEndpoint) epic.TunnelEndpoint {
 	if len(t.EPICEndpoints) == 0 {
-		// An empty map, as opposed to none, removes what was there.
+		// An empty map, as opposed to none, removes the tunnels.
 		removed := t.EPICEndpoints != nil && len(old.EPICEndpoints) > 0
 		if t.EPICAddress == "" || removed {
 			if removed && t.TunnelID == old.TunnelID {
@@ -97,7 +96,7 @@ func normalizeTunnel(t, old epic.TunnelEndpoint) epic.TunnelEndpoint {
 }
 
 // plausible reports whether an entry's own ID can be a copy of one that the server
-// gave, perhaps of a tunnel that is no longer the lowest.
+// assigned, possibly to a tunnel that is no longer the lowest.
 func plausible(own int32, old epic.TunnelEndpoint, pairs map[string]epic.GUETunnelEndpoint) bool {
 	if own == 0 || own == old.TunnelID {
 		return true
@@ -110,8 +109,7 @@ func plausible(own int32, old epic.TunnelEndpoint, pairs map[string]epic.GUETunn
 	return false
 }
 
-// lowest is the first of the addresses in the order of numbers, IPv4 before
-// IPv6.
+// lowest returns the first of the addresses in numeric order, IPv4 before IPv6.
 func lowest(pairs map[string]epic.GUETunnelEndpoint) string {
 	return slices.SortedFunc(maps.Keys(pairs), compareAddresses)[0]
 }
@@ -132,13 +130,13 @@ func normalizeInterface(status, old *epic.ProxyStatus) {
 		return
 	}
 	if len(old.ProxyIfInfo) > 0 && status.ProxyIfIndex == old.ProxyIfIndex && status.ProxyIfName == old.ProxyIfName {
-		// The last interface went, and these were its copies.
+		// The last interface was removed, and these were its copies.
 		status.ProxyIfIndex, status.ProxyIfName = 0, ""
 	}
 }
 
-// Replicas is a number of Envoy pods, or otherwise if it was left out. Older
-// programs leave it out by a 0.
+// Replicas returns the number of Envoy pods n, or otherwise if it was left out. Older
+// programs leave it out by sending 0.
 func Replicas(n, otherwise *int32) *int32 {
 	if n == nil || *n == 0 {
 		return otherwise

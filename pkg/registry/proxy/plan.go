@@ -34,17 +34,16 @@ type write struct {
 	up     parents
 }
 
-// rule is about something that the server assigns where the caller leaves it
-// out, and checks where the caller gives it. Every rule applies to a creation.
+// rule handles something that the server assigns if the caller leaves it out, and checks
+// if the caller sets it. Every rule applies to a creation.
 type rule struct {
-	// touched reports whether an update changes what the rule is about. It is nil
-	// where validation refuses every change.
+	// touched reports whether an update changes what the rule handles. It is nil if
+	// validation rejects every change.
 	touched func(old, v View) bool
 	apply   func(ctx context.Context, w *write) error
 }
 
-// rules are those of both kinds, in the order in which they depend on one
-// another.
+// rules lists the rules of both kinds, in the order in which they depend on one another.
 var rules = []rule{
 	{nil, setLabels},
 	{exceeds, checkGrants},
@@ -57,11 +56,10 @@ var rules = []rule{
 	{nil, setServiceID},
 }
 
-// Plan completes a write of an object of either kind, or refuses it. A creation
-// gets labels, template and replica count, a quota slot, addresses, the
-// DNS records of those, and IDs from its account, its group and the group's
-// prefix. An update goes through the same rules for what it changes: a field
-// that was empty so far is no way around them.
+// Plan completes or rejects a write of an object of either kind. A creation gets labels,
+// template and replica count, a quota slot, addresses, their DNS records, and IDs from
+// its account, its group and the group's prefix. An update goes through the same rules
+// for the fields that it changes, so setting a field that was empty does not bypass them.
 func Plan(ctx context.Context, p *claims.Plan, g Grants, old *View, v View) error {
 	w := &write{Plan: p, View: v, old: old, grants: g}
 	for _, r := range rules {
@@ -119,8 +117,8 @@ func (w *write) findParents(ctx context.Context) error {
 	if up.prefix, _ = objs[0].(*epic.ServicePrefix); up.prefix == nil {
 		return w.refuse(field.Invalid(w.groupPath(), name, "the group's ServicePrefix "+prefix.Name+" does not exist: ask the platform team"))
 	}
-	// The account's limit and the prefix's pools must be those that were read;
-	// of the group it is enough that it is there.
+	// The account's limit and the prefix's pools must be those that were read; the group
+	// only has to exist.
 	w.DependOnContent(account)
 	w.DependOnExistence(candidates[which])
 	w.DependOnContent(prefix)
@@ -128,9 +126,9 @@ func (w *write) findParents(ctx context.Context) error {
 	return nil
 }
 
-// groupRefs are the groups that an object may mean: the one in its own namespace
-// goes before one that is offered to all. An object that exists has made its
-// choice.
+// groupRefs returns the groups that the name may refer to: one in the object's own
+// namespace takes precedence over one that is offered to all accounts. For an existing
+// object, it returns the group chosen before.
 func (w *write) groupRefs(name string) []claims.Ref {
 	if w.old != nil {
 		return []claims.Ref{tenancy.GroupRef(w.Meta.Labels[epic.OwningLBServiceGroupNamespaceLabel], name)}
@@ -138,9 +136,9 @@ func (w *write) groupRefs(name string) []claims.Ref {
 	return []claims.Ref{tenancy.GroupRef(w.Meta.Namespace, name), tenancy.GroupRef(epic.ConfigNamespace, name)}
 }
 
-// setLabels records to whom the object belongs. What follows from the group is
-// the server's to say: an object from a backup may have a group of the same name
-// that has been created again elsewhere, or with another prefix.
+// setLabels sets the labels that name the object's owners. The server determines the
+// labels that follow from the group: an object from a backup may refer to a group of the
+// same name that has been created again elsewhere, or with another prefix.
 func setLabels(ctx context.Context, w *write) error {
 	for _, l := range []struct{ name, value, why string }{
 		{epic.OwningLBServiceGroupNamespaceLabel, w.up.group.Namespace, "the group is in namespace " + w.up.group.Namespace},
@@ -172,7 +170,7 @@ func setLabels(ctx context.Context, w *write) error {
 	return nil
 }
 
-// copyFromGroup copies what the object leaves to its group.
+// copyFromGroup copies the settings that the object leaves to its group.
 func copyFromGroup(_ context.Context, w *write) error {
 	if *w.EnvoyTemplate == nil {
 		*w.EnvoyTemplate = w.up.group.Spec.EnvoyTemplate
@@ -183,7 +181,7 @@ func copyFromGroup(_ context.Context, w *write) error {
 	return nil
 }
 
-// takePlace finds the object a place among those that the account may have.
+// takePlace takes one of the account's quota slots for the object.
 func takePlace(ctx context.Context, w *write) error {
 	limit := epic.DefaultProxyLimit
 	if w.up.account.Spec.ProxyLimit != nil {
@@ -200,15 +198,15 @@ func takePlace(ctx context.Context, w *write) error {
 		w.Status.QuotaPlace, err = w.PickPlace(ctx, ref, limit)
 	}
 	if errors.Is(err, claims.ErrExhausted) {
-		// Existing clients know it by its first words.
+		// Existing clients recognize the error by the beginning of its text.
 		return apierrors.NewForbidden(schema.GroupResource{Group: epic.GroupName, Resource: w.Resource}, w.Meta.Name,
 			fmt.Errorf("Account proxy limit exceeded: account %s may have %d load balancers and gateway proxies together: delete one, or ask the platform team for a higher spec.proxyLimit", w.up.account.Name, limit))
 	}
 	return err
 }
 
-// setServiceID numbers a load balancer in its account. One that brings its former
-// number along keeps it if it can.
+// setServiceID assigns a load balancer an ID that is unique in its account. A load
+// balancer that brings one along keeps it if possible.
 func setServiceID(ctx context.Context, w *write) error {
 	if w.ServiceID == nil {
 		return nil

@@ -17,18 +17,18 @@ import (
 	"github.com/acnodal/epic/pkg/registry/kind"
 )
 
-// recordsTouched reports whether an update changes something of which DNS
-// records are made, or the records.
+// recordsTouched reports whether an update changes the DNS records or a field from which
+// they are made.
 func recordsTouched(old, v View) bool {
 	return v.displayName() != old.displayName() || v.ClientNamespace != old.ClientNamespace ||
 		*v.PublicAddress != *old.PublicAddress || v.altAddress() != old.altAddress() ||
 		!apiequality.Semantic.DeepEqual(*v.Endpoints, *old.Endpoints)
 }
 
-// setRecords gives the object the DNS records of its addresses under the name
-// that the group's template makes: DNS names are not for tenants to choose. Records
-// for other names are replaced on creation, because an object from a backup may have
-// those of a former template, and refused on an update.
+// setRecords sets the DNS records of the object's addresses, with the name that the
+// group's template yields: tenants can't choose DNS names. Records with other names are
+// replaced on creation, because an object from a backup may have records of an earlier
+// template, and rejected on an update.
 func setRecords(ctx context.Context, w *write) error {
 	if w.old == nil && len(*w.Endpoints) > 0 {
 		brought := names(*w.Endpoints)
@@ -48,7 +48,7 @@ func setRecords(ctx context.Context, w *write) error {
 func makeRecords(w *write) error {
 	template := w.up.group.Spec.EndpointTemplate
 	if w.old != nil && sameNames(*w.Endpoints, *w.old.Endpoints) {
-		// The caller writes back what was there, or nothing.
+		// The caller sends the previous records, or none.
 		*w.Endpoints = nil
 	}
 	if template == nil || template.DNSName == "" {
@@ -89,15 +89,14 @@ func makeRecords(w *write) error {
 		}
 	}
 	if len(*w.Endpoints) == 0 {
-		// A dry run assigns no address, but the name has to be one that the account
-		// may have.
+		// A dry run assigns no address, but the account must be allowed to use the name.
 		*w.Endpoints = append(*w.Endpoints, record(*template, name))
 	}
 	return nil
 }
 
-// record fills the template in for an address, if there is one. Its family decides
-// the type.
+// record returns the template, filled in for an address if there is one. The address
+// family determines the record type.
 func record(template epic.DNSEndpoint, name string, addresses ...string) epic.DNSEndpoint {
 	r := template
 	r.DNSName = name

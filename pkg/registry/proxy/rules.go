@@ -12,7 +12,7 @@ import (
 	"github.com/acnodal/epic/pkg/registry/claims"
 )
 
-// Rules are those that load balancers and gateway proxies have in common. The kinds embed
+// Rules are the rules that load balancers and gateway proxies share. The kinds embed
 // them.
 type Rules struct {
 	claims.NoRules

@@ -12,10 +12,10 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
-// few is how many values a table's cell shows.
+// few is the maximum number of values in a table cell.
 const few = 3
 
-// Few lists the first values, and adds how many more there are.
+// Few lists the first values, followed by the number of those omitted.
 func Few(values []string) string {
 	if len(values) <= few {
 		return strings.Join(values, ",")
@@ -23,8 +23,7 @@ func Few(values []string) string {
 	return fmt.Sprintf("%s + %d more...", strings.Join(values[:few], ","), len(values)-few)
 }
 
-// Ports lists ports with their protocols, each once: several listeners may share
-// one.
+// Ports returns the distinct ports with their protocols: several listeners may share one.
 func Ports(ports []epic.ServicePort) string {
 	out := make([]string, 0, len(ports))
 	for _, p := range ports {
@@ -35,8 +34,8 @@ func Ports(ports []epic.ServicePort) string {
 	return Few(out)
 }
 
-// Envoys returns how many Envoys are ready, of how many there should be; nothing before
-// the operator has seen the object.
+// Envoys returns the number of ready Envoys and the desired number, or "" if the operator
+// has not observed the object yet.
 func Envoys(status *epic.ProxyStatus) string {
 	if status.Envoy == nil {
 		return ""
@@ -44,8 +43,8 @@ func Envoys(status *epic.ProxyStatus) string {
 	return fmt.Sprintf("%d/%d", status.Envoy.ReadyReplicas, status.Envoy.Replicas)
 }
 
-// Listeners returns how many listeners of a gateway proxy the Envoys serve, of how many
-// there are; nothing before the operator has seen the object.
+// Listeners returns how many listeners of a gateway proxy the Envoys serve, and the total
+// number of listeners, or "" if the operator has not observed the object yet.
 func Listeners(status *epic.ProxyStatus) string {
 	if status.Envoy == nil {
 		return ""
@@ -59,7 +58,7 @@ func Listeners(status *epic.ProxyStatus) string {
 	return fmt.Sprintf("%d/%d", served, len(status.Listeners))
 }
 
-// AttachedRoutes returns how many times routes are attached to listeners of a gateway
+// AttachedRoutes returns the number of attachments of routes to listeners of a gateway
 // proxy: a route that is attached to two of them counts twice.
 func AttachedRoutes(status *epic.ProxyStatus) int64 {
 	var n int64

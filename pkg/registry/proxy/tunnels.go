@@ -10,11 +10,11 @@ import (
 	"github.com/acnodal/epic/pkg/registry/claims"
 )
 
-// pair names one tunnel of an object.
+// pair identifies one tunnel of an object.
 type pair struct{ tenantNode, epicNode string }
 
-// assignTunnels gives every tunnel that has no ID one of its own, in the order
-// of the nodes' addresses, so the numbers are easy to follow.
+// assignTunnels allocates an ID for every tunnel without one, in the order of the nodes'
+// addresses, so the numbers are easy to follow.
 func assignTunnels(ctx context.Context, p *claims.Plan, status *epic.ProxyStatus) error {
 	var missing []pair
 	for tenantNode, entry := range status.GUETunnelEndpoints {

@@ -11,7 +11,7 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
-// View is what the rules see of an object of either kind.
+// View is a uniform view of an object of either kind for the rules.
 type View struct {
 	Kind, Resource string
 	Meta           *metav1.ObjectMeta
@@ -33,7 +33,7 @@ type View struct {
 	ServiceID *int32
 }
 
-// LoadBalancer is the view of a load balancer.
+// LoadBalancer returns the view of a load balancer.
 func LoadBalancer(o *epic.LoadBalancer) View {
 	return View{
 		Kind: "LoadBalancer", Resource: epic.ResourceLoadBalancers,
@@ -44,7 +44,7 @@ func LoadBalancer(o *epic.LoadBalancer) View {
 	}
 }
 
-// GWProxy is the view of a gateway proxy.
+// GWProxy returns the view of a gateway proxy.
 func GWProxy(o *epic.GWProxy) View {
 	return View{
 		Kind: "GWProxy", Resource: epic.ResourceGWProxies,
@@ -55,7 +55,7 @@ func GWProxy(o *epic.GWProxy) View {
 	}
 }
 
-// viewOf is the view of an object of either kind.
+// viewOf returns the view of an object of either kind.
 func viewOf(obj runtime.Object) View {
 	if lb, ok := obj.(*epic.LoadBalancer); ok {
 		return LoadBalancer(lb)
@@ -63,8 +63,8 @@ func viewOf(obj runtime.Object) View {
 	return GWProxy(obj.(*epic.GWProxy))
 }
 
-// displayName is the name by which people know the service. An object that has
-// none goes by its own name, as a DNS label.
+// displayName returns the name by which people know the service, or the object's own name
+// as a DNS label if it has no display name.
 func (v View) displayName() string {
 	if v.DisplayName != "" {
 		return v.DisplayName
@@ -72,7 +72,7 @@ func (v View) displayName() string {
 	return epic.NameLabel(v.Meta.Name)
 }
 
-// altAddress is the alternate address, or "" for kinds that have none.
+// altAddress returns the alternate address, or "" for kinds that have none.
 func (v View) altAddress() string {
 	if v.AltAddress == nil {
 		return ""
@@ -80,7 +80,7 @@ func (v View) altAddress() string {
 	return *v.AltAddress
 }
 
-// groupName is the service group that the object names, by its label or field.
+// groupName returns the service group that the object names, by its label or field.
 func (v View) groupName() string {
 	if name := v.Meta.Labels[epic.OwningLBServiceGroupLabel]; name != "" || v.ServiceGroup == nil {
 		return name
@@ -88,7 +88,7 @@ func (v View) groupName() string {
 	return *v.ServiceGroup
 }
 
-// groupPath is where a caller names the group.
+// groupPath returns the field in which a caller names the group.
 func (v View) groupPath() *field.Path {
 	if v.ServiceGroup != nil {
 		return spec.Child("service-group")

@@ -11,16 +11,16 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 )
 
-// Nodes is the Cluster of a server behind a kube-apiserver.
+// Nodes implements Cluster for a server behind a kube-apiserver.
 type Nodes struct {
 	Lister corelisters.NodeLister
 }
 
 var _ Cluster = Nodes{}
 
-// Deny implements Cluster. It denies every address that a Node has, of whatever
-// type, and its pods' prefixes. A network plugin that gives pods other addresses
-// is for the platform team to list in denied-endpoint-cidrs.
+// Deny implements Cluster. It denies every address of a Node, of any type, and its pod
+// CIDRs. If a network plugin assigns other addresses to pods, the platform team must list
+// them in denied-endpoint-cidrs.
 func (n Nodes) Deny(d *Denied) error {
 	all, err := n.Lister.List(labels.Everything())
 	if err != nil {

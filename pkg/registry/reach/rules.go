@@ -18,29 +18,30 @@ import (
 // Denied is a set of addresses that endpoints without a tunnel must not have.
 type Denied = denied.List
 
-// Cluster adds the addresses of the gateway cluster's Nodes and their pods.
+// Cluster adds the addresses of the gateway cluster's Nodes and their pods to the denied
+// ones.
 type Cluster interface {
 	Deny(d *Denied) error
 }
 
-// Rules checks endpoints that no tunnel leads to. The zero value knows no
-// cluster, which is right for a server that runs without one.
+// Rules checks endpoints that are reached without a tunnel. The zero value knows no
+// cluster, which is correct for a server that runs without one.
 type Rules struct {
 	Cluster Cluster
 }
 
-// Endpoint is an address of an endpoint without a tunnel, and the field that has
+// Endpoint is the address of an endpoint without a tunnel, and the field that contains
 // it.
 type Endpoint struct {
 	Path    *field.Path
 	Address string
 }
 
-// maxErrors bounds the answer to a request that names many denied addresses.
+// maxErrors limits the response to a request that names many denied addresses.
 const maxErrors = 16
 
-// Check returns an error for each endpoint whose address is denied. Addresses
-// that do not parse are for validation to refuse.
+// Check returns an error for each endpoint whose address is denied. It ignores addresses
+// that do not parse, which validation rejects.
 func (r Rules) Check(ctx context.Context, p *claims.Plan, endpoints []Endpoint) (field.ErrorList, error) {
 	if len(endpoints) == 0 {
 		return nil, nil
@@ -72,7 +73,7 @@ func refuse(d *Denied, endpoints []Endpoint) field.ErrorList {
 	return errs
 }
 
-// denied reads what is denied in this installation.
+// denied returns the addresses denied in this installation.
 func (r Rules) denied(ctx context.Context, p *claims.Plan) (*Denied, error) {
 	d := &Denied{}
 	if r.Cluster != nil {
@@ -97,7 +98,7 @@ func (r Rules) denied(ctx context.Context, p *claims.Plan) (*Denied, error) {
 	return d, nil
 }
 
-// addSpec denies what the platform team configured.
+// addSpec denies the addresses that the platform team configured.
 func addSpec(d *Denied, spec *epic.EPICSpec) {
 	add := func(cidrs []string, what string) {
 		for _, c := range cidrs {

@@ -17,10 +17,10 @@ import (
 	"google.golang.org/grpc/grpclog"
 )
 
-// etcdReady is generous, for a machine that does much else.
+// etcdReady is generous, for a busy machine.
 const etcdReady = time.Minute
 
-// endpoint is the etcd that the tests of this process share.
+// endpoint is the address of the etcd that the tests of this process share.
 var endpoint string
 
 // Main starts etcd, runs the tests of a package and returns their exit code:
@@ -47,8 +47,8 @@ func fail(err error) int {
 	return 1
 }
 
-// start runs an etcd with default limits on a unix socket. It does not wait for
-// the disk, because nothing is kept.
+// start runs an etcd with default limits on a unix socket. It does not sync to disk,
+// because no data has to survive.
 func start(dir string) (*embed.Etcd, error) {
 	cfg := embed.NewConfig()
 	cfg.Dir = filepath.Join(dir, "data")

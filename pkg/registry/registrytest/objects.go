@@ -11,7 +11,7 @@ import (
 	"github.com/acnodal/epic/pkg/registry"
 )
 
-// The address pools that Standard declares.
+// Address pools that Standard declares.
 const (
 	// PublicPool has fourteen addresses.
 	PublicPool = "192.0.2.1-192.0.2.14"
@@ -21,9 +21,9 @@ const (
 	Pool6 = "2001:db8::1-2001:db8::ff"
 )
 
-// Standard is a system with two accounts, "one" and "two", and in the namespace
-// epic the group "offered" with addresses of PublicPool and the group "dual" with
-// addresses of Pool6 and AltPool.
+// Standard creates two accounts, "one" and "two", and in the namespace epic the group
+// "offered" with addresses of PublicPool and the group "dual" with addresses of Pool6 and
+// AltPool.
 func Standard(w *World) {
 	w.t.Helper()
 	MustCreate(w, &epic.EPIC{ObjectMeta: metav1.ObjectMeta{Namespace: epic.ConfigNamespace, Name: epic.ConfigName}})
@@ -37,12 +37,12 @@ func Standard(w *World) {
 	MustCreate(w, Group(epic.ConfigNamespace, "dual", "dual"))
 }
 
-// Pool is a pool of addresses.
+// Pool returns a pool of addresses.
 func Pool(pool, subnet string) *epic.AddressPool {
 	return &epic.AddressPool{Pool: pool, Subnet: subnet, Aggregation: "default"}
 }
 
-// Prefix is a service prefix with one pool.
+// Prefix returns a service prefix with one pool.
 func Prefix(name, pool, subnet string) *epic.ServicePrefix {
 	return &epic.ServicePrefix{
 		ObjectMeta: metav1.ObjectMeta{Namespace: epic.ConfigNamespace, Name: name},
@@ -50,7 +50,7 @@ func Prefix(name, pool, subnet string) *epic.ServicePrefix {
 	}
 }
 
-// Account is an account that may have ten proxies.
+// Account returns an account with a limit of ten proxies.
 func Account(name string) *epic.Account {
 	limit := int32(10)
 	return &epic.Account{
@@ -59,7 +59,7 @@ func Account(name string) *epic.Account {
 	}
 }
 
-// Group is a service group of a prefix.
+// Group returns a service group of a prefix.
 func Group(namespace, name, prefix string) *epic.LBServiceGroup {
 	return &epic.LBServiceGroup{ObjectMeta: metav1.ObjectMeta{
 		Namespace: namespace, Name: name, Labels: map[string]string{epic.OwningServicePrefixLabel: prefix},
@@ -68,7 +68,7 @@ func Group(namespace, name, prefix string) *epic.LBServiceGroup {
 	}}}
 }
 
-// LoadBalancer is a load balancer of an account.
+// LoadBalancer returns a load balancer of an account.
 func LoadBalancer(account, name, group string) *epic.LoadBalancer {
 	return &epic.LoadBalancer{
 		ObjectMeta: metav1.ObjectMeta{Namespace: epic.AccountNamespace(account), Name: name},
@@ -76,7 +76,7 @@ func LoadBalancer(account, name, group string) *epic.LoadBalancer {
 	}
 }
 
-// GWProxy is a gateway proxy of an account.
+// GWProxy returns a gateway proxy of an account.
 func GWProxy(account, name, group string) *epic.GWProxy {
 	return &epic.GWProxy{
 		ObjectMeta: metav1.ObjectMeta{
@@ -87,7 +87,7 @@ func GWProxy(account, name, group string) *epic.GWProxy {
 	}
 }
 
-// RemoteEndpoint is an endpoint of a load balancer, in the cluster "c".
+// RemoteEndpoint returns an endpoint of a load balancer, in the cluster "c".
 func RemoteEndpoint(account, name, loadBalancer, address string) *epic.RemoteEndpoint {
 	return &epic.RemoteEndpoint{
 		ObjectMeta: metav1.ObjectMeta{
@@ -98,7 +98,7 @@ func RemoteEndpoint(account, name, loadBalancer, address string) *epic.RemoteEnd
 	}
 }
 
-// GWRoute is a route of a gateway proxy.
+// GWRoute returns a route of a gateway proxy.
 func GWRoute(account, name, proxy string) *epic.GWRoute {
 	o := &epic.GWRoute{ObjectMeta: metav1.ObjectMeta{Namespace: epic.AccountNamespace(account), Name: name}}
 	o.Spec.HTTP = &epic.HTTPRouteSpec{}
@@ -106,7 +106,7 @@ func GWRoute(account, name, proxy string) *epic.GWRoute {
 	return o
 }
 
-// GWEndpointSlice is a slice of one endpoint.
+// GWEndpointSlice returns a slice with one endpoint.
 func GWEndpointSlice(account, name string) *epic.GWEndpointSlice {
 	return &epic.GWEndpointSlice{
 		ObjectMeta: metav1.ObjectMeta{Namespace: epic.AccountNamespace(account), Name: name},
@@ -118,14 +118,14 @@ func GWEndpointSlice(account, name string) *epic.GWEndpointSlice {
 	}
 }
 
-// GatewayNode is the object of the gateway node with an address.
+// GatewayNode returns the object of a gateway node, whose name is its address.
 func GatewayNode(name string) *epic.GatewayNode {
 	return &epic.GatewayNode{ObjectMeta: metav1.ObjectMeta{Namespace: epic.ConfigNamespace, Name: name}}
 }
 
-// EveryKind is a Standard system and one object of each kind besides, in the order
-// in which they can be created. Those of tenants belong to the account "full",
-// which has room for the two proxies and no more.
+// EveryKind creates the objects of Standard and an additional object of each kind, and
+// returns them in the order in which they can be created. Tenant objects belong to the
+// account "full", whose limit is the two proxies that it has.
 func EveryKind(w *World) []Object {
 	w.t.Helper()
 	Standard(w)
@@ -152,7 +152,7 @@ func EveryKind(w *World) []Object {
 	for i, o := range objects {
 		delete(missing, w.resource(o))
 		if i == 0 {
-			// Standard has made it.
+			// Standard has already created it.
 			out, err := Get(w, o)
 			if err != nil {
 				w.t.Fatal(err)

@@ -9,7 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// Refused fails the test unless err is a 422 with all of the words.
+// Refused fails the test unless err is a 422 that contains all of the words.
 func Refused(t testing.TB, err error, words ...string) {
 	t.Helper()
 	if !apierrors.IsInvalid(err) {

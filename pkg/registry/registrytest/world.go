@@ -33,40 +33,40 @@ import (
 	"github.com/acnodal/epic/pkg/registry/reach"
 )
 
-// Object is an object of a kind.
+// Object is an object of any kind.
 type Object interface {
 	runtime.Object
 	metav1.Object
 }
 
-// World is the storage of all kinds on a part of etcd that no other test uses.
+// World is the storage of all kinds on a prefix of etcd that no other test uses.
 type World struct {
 	t testing.TB
 	// Claims is the part of the storage that all kinds share.
 	Claims *claims.Backend
-	// Terminating has the names of the namespaces that are being deleted.
+	// Terminating holds the names of the namespaces that are being deleted.
 	Terminating map[string]bool
 	// Authorize decides what the requests' user may do beyond a group, and may
 	// change other objects first, as another request would. Nil allows everything.
 	Authorize func(authorizer.Attributes) authorizer.Decision
-	// DuringCheck, if it is set, runs while endpoints without a tunnel are checked,
-	// after the objects they belong to were read. It may change those, as another
-	// request would. It is unset before it runs.
+	// DuringCheck, if set, runs once while endpoints without a tunnel are checked, after
+	// the objects they belong to were read. It may change those objects, as another
+	// request would.
 	DuringCheck func()
-	// Etcd is a connection past everything under test, and Prefix where the
-	// objects and claims are.
+	// Etcd is a connection that bypasses everything under test, and Prefix is the prefix
+	// of objects and claims.
 	Etcd   *clientv3.Client
 	Prefix string
 
 	storage map[string]rest.Storage
 	damaged bool
-	// warned are the warnings of the request that was made last.
+	// warned holds the warnings of the last request.
 	warned []string
 }
 
 var worlds atomic.Int64
 
-// New makes an empty world. At the end of the test its audit has to be clean.
+// New returns an empty World. At the end of the test, its audit must find no problems.
 func New(t testing.TB) *World {
 	t.Helper()
 	if endpoint == "" {
@@ -126,7 +126,7 @@ func (d duringCheck) Deny(*reach.Denied) error {
 	return nil
 }
 
-// getter gives each kind its place in etcd.
+// getter returns the location of each kind in etcd.
 type getter struct {
 	prefix    string
 	transport storagebackend.TransportConfig
@@ -167,7 +167,7 @@ func (w *World) clean() {
 	}
 }
 
-// Problems are what an audit finds, without the problems' objects.
+// Problems returns the problems that an audit finds, without the problems' objects.
 func (w *World) Problems() []string {
 	w.t.Helper()
 	var out []string
@@ -177,8 +177,8 @@ func (w *World) Problems() []string {
 	return out
 }
 
-// Damage replaces a text in what etcd stores of an object. Caches above etcd
-// notice.
+// Damage replaces text in the stored form of an object in etcd. Caches above etcd notice
+// the change.
 func (w *World) Damage(obj Object, old, text string) {
 	w.t.Helper()
 	w.damaged = true
@@ -192,7 +192,7 @@ func (w *World) Damage(obj Object, old, text string) {
 	}
 }
 
-// Drop removes an object from etcd, and leaves its claims.
+// Drop removes an object from etcd and leaves its claims.
 func (w *World) Drop(obj Object) {
 	w.t.Helper()
 	w.damaged = true
@@ -206,7 +206,7 @@ func (w *World) key(obj Object) string {
 	return strings.Join([]string{w.Prefix, epic.GroupName, w.resource(obj), obj.GetNamespace(), obj.GetName()}, "/")
 }
 
-// Warned returns the warnings of the request that was made last.
+// Warned returns the warnings of the last request.
 func (w *World) Warned() string { return strings.Join(w.warned, "\n") }
 
 // AddWarning implements warning.Recorder.
@@ -219,30 +219,30 @@ func (w *World) AddWarning(_, text string) {
 // User is the name of the user who sends the requests.
 const User = "jane"
 
-// request is the context of a request to a namespace.
+// request returns the context of a request to a namespace.
 func (w *World) request(namespace string) context.Context {
 	w.warned = nil
 	return warning.WithWarningRecorder(Request(namespace), w)
 }
 
-// Request is the context of a request to a namespace, for tests that make several
-// at once.
+// Request returns the context of a request to a namespace, for tests that send several
+// concurrently.
 func Request(namespace string) context.Context {
 	ctx := genericapirequest.WithUser(genericapirequest.NewContext(), &user.DefaultInfo{Name: User})
 	return genericapirequest.WithNamespace(ctx, namespace)
 }
 
-// REST is the storage of obj's kind.
+// REST returns the storage of obj's kind.
 func (w *World) REST(obj runtime.Object) *kind.REST {
 	return w.storage[w.resource(obj)].(*kind.REST)
 }
 
-// Status is the storage of the status of obj's kind.
+// Status returns the storage of the status of obj's kind.
 func (w *World) Status(obj runtime.Object) *kind.StatusREST {
 	return w.storage[w.resource(obj)+"/status"].(*kind.StatusREST)
 }
 
-// Resource is the plural name of obj's kind.
+// Resource returns the plural resource name of obj's kind.
 func (w *World) Resource(obj runtime.Object) string { return w.resource(obj) }
 
 func (w *World) resource(obj runtime.Object) string {
@@ -261,7 +261,7 @@ func Create[T Object](w *World, obj T, dryRun ...string) (T, error) {
 	return result[T](out, err)
 }
 
-// MustCreate is Create for objects that are right.
+// MustCreate is like Create, and fails the test on an error.
 func MustCreate[T Object](w *World, obj T) T {
 	w.t.Helper()
 	out, err := Create(w, obj)
@@ -286,7 +286,7 @@ func Update[T Object](w *World, obj T, dryRun ...string) (T, error) {
 	return result[T](out, err)
 }
 
-// MustUpdate is Update for objects that are right.
+// MustUpdate is like Update, and fails the test on an error.
 func MustUpdate[T Object](w *World, obj T) T {
 	w.t.Helper()
 	out, err := Update(w, obj)
@@ -311,7 +311,7 @@ func Delete[T Object](w *World, obj T, dryRun ...string) error {
 	return err
 }
 
-// MustDelete is Delete where nothing is in the way.
+// MustDelete is like Delete, and fails the test on an error.
 func MustDelete[T Object](w *World, obj T) {
 	w.t.Helper()
 	if err := Delete(w, obj); err != nil {
@@ -319,8 +319,8 @@ func MustDelete[T Object](w *World, obj T) {
 	}
 }
 
-// Exported is obj as a backup or a repository has it: without the metadata that
-// only the server writes, and without status.
+// Exported returns obj as a backup or a repository has it: without the metadata that only
+// the server writes, and without status.
 func Exported[T Object](obj T) T {
 	out := obj.DeepCopyObject().(T) //nolint:errcheck,forcetypeassert // a copy has the type of its original
 	out.SetUID("")

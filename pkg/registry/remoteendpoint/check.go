@@ -43,8 +43,8 @@ func (Rules) Check(obj runtime.Object, find claims.Find) field.ErrorList {
 	case ref == nil && lb.DeletionTimestamp == nil && epic.BelongsTo(rep, lb):
 		errs = append(errs, field.Required(referencesPath, "the endpoint has no reference to load balancer "+name+", its controller: any write of the endpoint restores it"))
 	case ref != nil && ref.UID != lb.UID && lb.CreationTimestamp.Before(&rep.CreationTimestamp):
-		// The load balancer was there before the endpoint, which therefore is not
-		// left over from an earlier one of that name.
+		// The load balancer existed before the endpoint, which therefore is not left over
+		// from an earlier one of that name.
 		errs = append(errs, field.Invalid(referencesPath, string(ref.UID), "should be "+string(lb.UID)+", the UID of load balancer "+name))
 	}
 	return errs

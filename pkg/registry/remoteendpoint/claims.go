@@ -17,8 +17,8 @@ import (
 	"github.com/acnodal/epic/pkg/registry/tenancy"
 )
 
-// Rules are those of remote endpoints: no load balancer has the same one twice,
-// and none is in the gateway cluster.
+// Rules implements claims.Rules for remote endpoints: a load balancer has each endpoint
+// only once, and no endpoint is in the gateway cluster.
 type Rules struct {
 	claims.NoRules
 	// Reach decides which addresses endpoints without a tunnel may have.
@@ -91,9 +91,9 @@ func (r Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object
 	return nil
 }
 
-// checkReach refuses an address of the gateway cluster where no tunnel leads to
-// the endpoint: it names no node, or its load balancer has true-ingress switched
-// off, which is forever. lb is nil where it has not been read.
+// checkReach rejects an address of the gateway cluster if the endpoint is reached without
+// a tunnel: it names no node, or its load balancer has true-ingress disabled, which can't
+// be changed. lb is nil if it has not been read.
 func (r Rules) checkReach(ctx context.Context, p *claims.Plan, rep *epic.RemoteEndpoint, lb *epic.LoadBalancer) error {
 	if rep.Spec.NodeAddress != "" {
 		if lb == nil {
@@ -117,9 +117,8 @@ func (r Rules) checkReach(ctx context.Context, p *claims.Plan, rep *epic.RemoteE
 	return nil
 }
 
-// refer gives an endpoint that is written without a reference to its load balancer
-// the one that it had, or, if it never had one, one to the load balancer that it
-// belongs to.
+// refer restores the reference to the load balancer if an endpoint is written without it,
+// or sets it if the endpoint never had one.
 func refer(ctx context.Context, p *claims.Plan, rep, before *epic.RemoteEndpoint) error {
 	ref := tenancy.LoadBalancerRef(rep.Namespace, rep.Labels[epic.OwningLoadBalancerLabel])
 	objs, err := p.ReadNow(ctx, ref)
@@ -137,17 +136,17 @@ func refer(ctx context.Context, p *claims.Plan, rep, before *epic.RemoteEndpoint
 	return nil
 }
 
-// Taken implements claims.Rules. Existing clients look for "duplicate endpoint:
-// NAME" at the end.
+// Taken implements claims.Rules. Existing clients look for "duplicate endpoint: NAME" at
+// the end of the error.
 func (Rules) Taken(obj runtime.Object, _ claims.Claim, holder claims.Owner) error {
 	rep := obj.(*epic.RemoteEndpoint)
 	return tenancy.Invalid("RemoteEndpoint", rep.Name, field.Invalid(field.NewPath("spec", "address"), rep.Spec.Address,
 		"its load balancer already has an endpoint with this address, port and cluster: use that one: duplicate endpoint: "+holder.Name))
 }
 
-// Displaces implements claims.Displacer. The claim goes by the name of the load
-// balancer, and an endpoint of an earlier load balancer of that name may still be
-// there, until it is garbage collected. It must not keep the new one's out.
+// Displaces implements claims.Displacer. The claim contains the name of the load
+// balancer, so an endpoint of an earlier load balancer of that name may still hold it,
+// until it is garbage collected. It must not block an endpoint of the new one.
 func (Rules) Displaces(ctx context.Context, p *claims.Plan, obj, holder runtime.Object) (bool, error) {
 	rep, has := obj.(*epic.RemoteEndpoint), holder.(*epic.RemoteEndpoint)
 	ref := tenancy.LoadBalancerRef(rep.Namespace, rep.Labels[epic.OwningLoadBalancerLabel])

@@ -15,8 +15,8 @@ import (
 	"github.com/acnodal/epic/pkg/registry/tenancy"
 )
 
-// Rules are those of service prefixes: no two pools share an address, and none
-// releases an address in use.
+// Rules implements claims.Rules for service prefixes: no two pools share an address, and
+// no update or deletion removes an address in use.
 type Rules struct{}
 
 var _ claims.Rules = Rules{}
@@ -27,7 +27,7 @@ type namedPool struct {
 	path *field.Path
 }
 
-// pools returns those of a prefix that can be read; validation reports others.
+// pools returns the valid pools of a prefix; validation reports others.
 func pools(obj runtime.Object) []namedPool {
 	spec := field.NewPath("spec")
 	var out []namedPool
@@ -112,9 +112,9 @@ func contains(ps []namedPool, p addresspool.Pool) bool {
 	return false
 }
 
-// removed is the part of a pool that is no longer in the pool of the same field.
-// A public address that came into the pool of alternate ones, or the other way
-// round, would be outside the pool that its proxy may use.
+// removed returns the parts of a pool that are no longer in the pool of the same field. A
+// public address that moved to the pool of alternate addresses, or the other way round,
+// would be outside the pool that its proxy may use.
 func removed(p namedPool, now []namedPool) []addresspool.Pool {
 	for _, n := range now {
 		if n.path.String() == p.path.String() {
@@ -132,7 +132,8 @@ func (Rules) PlanDelete(_ context.Context, p *claims.Plan, obj runtime.Object) e
 	return nil
 }
 
-// Taken implements claims.Rules: two prefixes were given the same pool at once.
+// Taken implements claims.Rules. It is called if two prefixes are concurrently given the
+// same pool.
 func (Rules) Taken(obj runtime.Object, _ claims.Claim, holder claims.Owner) error {
 	return tenancy.Invalid("ServicePrefix", obj.(*epic.ServicePrefix).Name, field.Invalid(field.NewPath("spec"), holder.Name,
 		"a pool of this prefix is a pool of service prefix "+holder.Name+" too: choose addresses that no other prefix has"))

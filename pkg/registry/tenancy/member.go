@@ -13,8 +13,8 @@ import (
 	"github.com/acnodal/epic/pkg/registry/claims"
 )
 
-// Member has the rules of kinds whose objects only need to belong to
-// the account of their namespace.
+// Member has the rules of kinds whose objects only have to belong to the account of their
+// namespace.
 type Member struct {
 	claims.NoRules
 	// Kind names the kind in errors.
@@ -48,8 +48,8 @@ func (r Member) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Objec
 	return nil
 }
 
-// Check implements claims.Checker. That the account is still there is not part
-// of it: an account may go before the routes and slices of its namespace.
+// Check implements claims.Checker. It does not require the account to exist: an account
+// may be deleted before the routes and slices of its namespace.
 func (Member) Check(obj runtime.Object, _ claims.Find) field.ErrorList {
 	m, err := meta.Accessor(obj)
 	if err != nil {

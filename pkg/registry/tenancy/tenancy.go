@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package tenancy finds the objects to which a tenant's object belongs, and
-// words the errors for those that are missing. It decides nothing about the
-// object itself: that is for the Rules of each kind.
+// Package tenancy finds the objects to which a tenant's object belongs, and returns
+// errors for those that are missing. It does not check the object itself, which is up to
+// the Rules of each kind.
 package tenancy
 
 import (
@@ -18,42 +18,42 @@ import (
 	"github.com/acnodal/epic/pkg/registry/claims"
 )
 
-// EPICRef names the one EPIC object.
+// EPICRef returns a reference to the EPIC object.
 func EPICRef() claims.Ref {
 	return claims.Ref{Resource: epic.ResourceEPICs, Namespace: epic.ConfigNamespace, Name: epic.ConfigName}
 }
 
-// AccountRef names the account of a namespace, which there is one of at most.
+// AccountRef returns a reference to the account of a namespace, which has at most one.
 func AccountRef(namespace string) claims.Ref {
 	return claims.Ref{Resource: epic.ResourceAccounts, Namespace: namespace, Name: strings.TrimPrefix(namespace, epic.AccountNamespacePrefix)}
 }
 
-// PrefixRef names a service prefix.
+// PrefixRef returns a reference to a service prefix.
 func PrefixRef(name string) claims.Ref {
 	return claims.Ref{Resource: epic.ResourceServicePrefixes, Namespace: epic.ConfigNamespace, Name: name}
 }
 
-// GroupRef names a service group.
+// GroupRef returns a reference to a service group.
 func GroupRef(namespace, name string) claims.Ref {
 	return claims.Ref{Resource: epic.ResourceLBServiceGroups, Namespace: namespace, Name: name}
 }
 
-// LoadBalancerRef names a load balancer.
+// LoadBalancerRef returns a reference to a load balancer.
 func LoadBalancerRef(namespace, name string) claims.Ref {
 	return claims.Ref{Resource: epic.ResourceLoadBalancers, Namespace: namespace, Name: name}
 }
 
-// Label is the path of one of an object's labels.
+// Label returns the path of one of an object's labels.
 func Label(name string) *field.Path {
 	return field.NewPath("metadata", "labels").Key(name)
 }
 
-// Invalid is the answer to a write that breaks a rule.
+// Invalid returns the error for a write that violates a rule.
 func Invalid(kind, name string, errs ...*field.Error) error {
 	return apierrors.NewInvalid(schema.GroupKind{Group: epic.GroupName, Kind: kind}, name, errs)
 }
 
-// InUse is the answer to the deletion of an object on which others depend.
+// InUse returns the error for the deletion of an object on which others depend.
 func InUse(kind, name string, child claims.Owner) error {
 	return Invalid(kind, name, field.Forbidden(field.NewPath("metadata", "name"),
 		"others depend on it, for example "+singular(child.Resource)+" "+child.Namespace+"/"+child.Name+": delete them first"))
@@ -69,8 +69,8 @@ func singular(resource string) string {
 	return strings.TrimSuffix(resource, "s")
 }
 
-// RequireAccount reads the account of a namespace, and makes the write depend
-// on its being there. Where there is none, the error states how to make one.
+// RequireAccount reads the account of a namespace, and makes the write depend on its
+// existence. If there is none, the error explains how to create it.
 func RequireAccount(ctx context.Context, p *claims.Plan, namespace string) (*epic.Account, *field.Error, error) {
 	ref := AccountRef(namespace)
 	objs, err := p.Read(ctx, ref)
@@ -85,8 +85,7 @@ func RequireAccount(ctx context.Context, p *claims.Plan, namespace string) (*epi
 	return account, nil, nil
 }
 
-// CheckAccount describes what is wrong with the account that was found for a
-// namespace.
+// CheckAccount returns an error if the account found for a namespace is not valid for it.
 func CheckAccount(account *epic.Account, namespace string) *field.Error {
 	path := field.NewPath("metadata", "namespace")
 	ref := AccountRef(namespace)
@@ -99,8 +98,8 @@ func CheckAccount(account *epic.Account, namespace string) *field.Error {
 	return nil
 }
 
-// SetLabel sets a label that the system owns, and refuses another value than
-// the right one.
+// SetLabel sets a label that the system owns, and returns an error if the object has it
+// with a different value.
 func SetLabel(m metav1.Object, name, value, why string) *field.Error {
 	labels := m.GetLabels()
 	if have, ok := labels[name]; ok && have != value {

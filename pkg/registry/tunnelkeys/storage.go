@@ -72,7 +72,7 @@ func (r *REST) Get(ctx context.Context, name string, _ *metav1.GetOptions) (runt
 	if err != nil {
 		return nil, err
 	}
-	// Never from a cache: a tunnel that was made a moment ago has keys.
+	// Do not use a cache: a tunnel that was created a moment ago must have keys.
 	obj, err := r.objects.Get(ctx, name, &metav1.GetOptions{})
 	if err != nil {
 		return nil, err
@@ -98,7 +98,7 @@ func (r *REST) Get(ctx context.Context, name string, _ *metav1.GetOptions) (runt
 	return keysOf(m, status, masters, mayHave)
 }
 
-// sender returns the node that sent a request, nil for a sender that is no node.
+// sender returns the node that sent a request, or nil if the sender is not a node.
 func (r *REST) sender(ctx context.Context, name string) (*nodeidentity.Node, error) {
 	sender, ok := genericapirequest.UserFrom(ctx)
 	if !ok {
@@ -114,13 +114,13 @@ func (r *REST) sender(ctx context.Context, name string) (*nodeidentity.Node, err
 	return node, nil
 }
 
-// filter returns which tunnels' keys a node may have, by the addresses of their
-// ends. A gateway node gets those of tunnels that end on it, and only while a proxy
-// of the object runs on it: that it said so is not enough, because it may have been
-// broken into. A client node gets those of tunnels whose client end it is. A
-// tenant chooses the addresses of its own nodes, so it must not come by an address
-// to what is a gateway node's. A host with a certificate may be either, and its
-// address is the administrator's word.
+// filter returns a function that reports which tunnels' keys a node may have, by the
+// addresses of their ends. A gateway node gets those of tunnels that end on it, and only
+// while a proxy of the object runs on it: the node's own report is not sufficient,
+// because the node may be compromised. A client node gets those of tunnels whose client
+// end it is. A tenant chooses the addresses of its own nodes, so an address must not give
+// it access to keys of a gateway node. A host with a certificate may be either; the
+// administrator vouches for its address.
 func (r *REST) filter(ctx context.Context, node *nodeidentity.Node, obj runtime.Object, m *metav1.ObjectMeta, status *epic.ProxyStatus) (func(tenantNode, epicNode string) bool, error) {
 	switch {
 	case node == nil:
@@ -160,7 +160,7 @@ func usedBy(obj runtime.Object, cluster string) bool {
 func keysOf(m *metav1.ObjectMeta, status *epic.ProxyStatus, masters *tunnelkey.Masters, mayHave func(tenantNode, epicNode string) bool) (runtime.Object, error) {
 	out := &epic.TunnelKeys{
 		ObjectMeta: metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion},
-		// Not null where there are none.
+		// Encode an empty list, not null.
 		Tunnels: []epic.TunnelKeySet{},
 	}
 	for tenantNode, endpoint := range status.GUETunnelEndpoints {

@@ -17,7 +17,7 @@ import (
 // Source is the storage of one kind.
 type Source struct {
 	Resource string
-	// Storage has the objects, Key is the one under which all of them are.
+	// Storage has the objects, and Key is their common key prefix.
 	Storage              storage.Interface
 	Key                  string
 	NewFunc, NewListFunc func() runtime.Object
@@ -45,7 +45,7 @@ func (watcher) IsWatchListSemanticsUnSupported() bool { return true }
 // ListWithContext implements cache.ListerWithContext.
 func (w watcher) ListWithContext(ctx context.Context, _ metav1.ListOptions) (runtime.Object, error) {
 	list := w.s.NewListFunc()
-	// Version 0 is what the watch cache has.
+	// Version 0 returns the content of the watch cache.
 	err := w.s.Storage.GetList(ctx, w.s.Key, storage.ListOptions{ResourceVersion: "0", Predicate: storage.Everything, Recursive: true}, list)
 	return list, err
 }
@@ -61,8 +61,8 @@ func (w watcher) WatchWithContext(ctx context.Context, options metav1.ListOption
 	return watch.Filter(inner, unwrap), nil
 }
 
-// unwrap takes an object out of the wrapper in which the watch cache sends it to
-// several watchers.
+// unwrap removes the wrapper in which the watch cache sends an object to several
+// watchers.
 func unwrap(e watch.Event) (watch.Event, bool) {
 	if c, ok := e.Object.(runtime.CacheableObject); ok {
 		e.Object = c.GetObject()
@@ -80,7 +80,7 @@ func (w watcher) Watch(options metav1.ListOptions) (watch.Interface, error) {
 	return w.WatchWithContext(context.Background(), options)
 }
 
-// follower is the store that a reflector fills: it keeps sizes and no objects.
+// follower is the store that a reflector fills: it only keeps the sizes of objects.
 type follower struct {
 	t        *Tracker
 	resource string

@@ -9,8 +9,8 @@ import (
 	"k8s.io/component-base/metrics/legacyregistry"
 )
 
-// collector shows what accounts store, from the tracker that was started last, because
-// a process has one.
+// collector exports what accounts store, from the tracker that was started last: a
+// process has one.
 type collector struct {
 	metrics.BaseStableCollector
 	tracker atomic.Pointer[Tracker]

@@ -18,13 +18,13 @@ import (
 	"github.com/acnodal/epic/pkg/registry/claims"
 )
 
-// Rules are the rules of a kind, and the limits of the account to which its
-// objects belong.
+// Rules combines the rules of a kind and the limits of the account to which its objects
+// belong.
 type Rules struct {
 	claims.Rules
-	// Resource is that of the kind.
+	// Resource is the resource of the kind.
 	Resource string
-	// Tracker knows what accounts store. Without one there are no limits.
+	// Tracker knows what accounts store. If it is nil, there are no limits.
 	Tracker *Tracker
 }
 
@@ -42,18 +42,18 @@ func (r Rules) Plan(ctx context.Context, p *claims.Plan, old, obj runtime.Object
 		return nil
 	}
 	if info, ok := genericapirequest.RequestInfoFrom(ctx); ok && info.Subresource == "status" {
-		// The system's own programs write it, and must be able to.
+		// The system's own programs write it and must be able to.
 		return nil
 	}
 	return r.check(old, obj)
 }
 
-// maxObject is how many bytes one object may take. It leaves room for a status
-// and for claims in what etcd takes in one transaction, 1.5 MiB.
+// maxObject is the maximum size of an object in bytes. It leaves room for a status and
+// for claims in what etcd accepts in one transaction, 1.5 MiB.
 const maxObject = 1 << 20
 
-// check refuses a write that takes the object or its account beyond a limit. A
-// write that makes an object no larger is always allowed.
+// check returns an error if a write takes the object or its account beyond a limit. A
+// write that does not enlarge an object is always allowed.
 func (r Rules) check(old, obj runtime.Object) error {
 	m, err := meta.Accessor(obj)
 	if err != nil {
@@ -83,7 +83,7 @@ func (r Rules) check(old, obj runtime.Object) error {
 	return r.checkAccount(m, old == nil, added)
 }
 
-// checkAccount refuses a write that takes an account beyond a limit.
+// checkAccount returns an error if a write takes an account beyond a limit.
 func (r Rules) checkAccount(m metav1.Object, isNew bool, added int64) error {
 	u := r.Tracker.use(m.GetNamespace())
 	account := strings.TrimPrefix(m.GetNamespace(), epic.AccountNamespacePrefix)

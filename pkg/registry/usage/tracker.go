@@ -13,17 +13,17 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
-// Size returns how many bytes an object takes in the database.
+// Size returns the size of an object in the database, in bytes.
 type Size func(obj runtime.Object) (int64, error)
 
-// Limits are what one account may store. Zero means no limit where a server sets
-// them, and nothing where an Account does.
+// Limits are the storage limits of one account. Zero means no limit if a server sets it,
+// and an allowance of zero if an Account does.
 type Limits struct {
 	Objects int64
 	Bytes   int64
 }
 
-// Tracker knows what each account stores.
+// Tracker tracks what each account stores.
 type Tracker struct {
 	size     Size
 	defaults Limits
@@ -32,36 +32,35 @@ type Tracker struct {
 	accounts map[string]*account
 }
 
-// account is what the namespace of one account holds.
+// account is the usage of one account's namespace.
 type account struct {
-	// sizes are the objects' bytes, by resource and name.
+	// sizes holds the sizes of the objects in bytes, by resource and name.
 	sizes map[objectKey]int64
 	bytes int64
-	// own are the limits that the Account sets.
+	// objectLimit and byteLimit are the limits that the Account sets.
 	objectLimit, byteLimit *int64
 }
 
 type objectKey struct{ resource, name string }
 
-// NewTracker returns a tracker that knows nothing yet. The defaults are for
-// accounts that set no limits of their own.
+// NewTracker returns an empty tracker. The defaults apply to accounts that set no limits.
 func NewTracker(defaults Limits, size Size) *Tracker {
 	return &Tracker{size: size, defaults: defaults, accounts: map[string]*account{}}
 }
 
-// isAccount reports whether a namespace is an account's. The namespace of the
+// isAccount reports whether a namespace belongs to an account. The namespace of the
 // platform team has no limit.
 func isAccount(namespace string) bool {
 	return strings.HasPrefix(namespace, epic.AccountNamespacePrefix)
 }
 
-// use is what an account stores, and what it may.
+// use is the usage of an account and its limits.
 type use struct {
 	objects, bytes         int64
 	objectLimit, byteLimit int64
 }
 
-// use returns the use of a namespace. A limit that is negative does not hold.
+// use returns the usage of a namespace. A negative limit is no limit.
 func (t *Tracker) use(namespace string) use {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -87,7 +86,7 @@ func unlessZero(n int64) int64 {
 	return n
 }
 
-// each calls f with the use of every account.
+// each calls f with the usage of every account.
 func (t *Tracker) each(f func(account string, u use)) {
 	t.mu.Lock()
 	var namespaces []string
@@ -110,15 +109,14 @@ func (t *Tracker) account(namespace string) *account {
 	return a
 }
 
-// forget removes the record of a namespace that holds nothing. The caller holds
-// the lock.
+// forget removes the record of a namespace without objects. The caller holds the lock.
 func (t *Tracker) forget(namespace string) {
 	if a := t.accounts[namespace]; a != nil && len(a.sizes) == 0 && a.objectLimit == nil && a.byteLimit == nil {
 		delete(t.accounts, namespace)
 	}
 }
 
-// set records an object.
+// set records the size of an object.
 func (t *Tracker) set(resource string, obj runtime.Object) error {
 	m, err := meta.Accessor(obj)
 	if err != nil {
@@ -159,7 +157,7 @@ func (t *Tracker) setLimits(obj *epic.Account) {
 	t.forget(obj.Namespace)
 }
 
-// remove forgets an object.
+// remove removes the record of an object.
 func (t *Tracker) remove(resource, namespace, name string) {
 	if !isAccount(namespace) {
 		return
@@ -180,8 +178,7 @@ func (t *Tracker) remove(resource, namespace, name string) {
 	t.forget(namespace)
 }
 
-// replace forgets the objects of a resource that are not in a list, and records
-// those that are.
+// replace replaces the records of a resource by those of the objects in a list.
 func (t *Tracker) replace(resource string, objs []runtime.Object) error {
 	listed := map[string]map[string]bool{}
 	for _, obj := range objs {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package kindtest lets the storage of a kind be tested as the API server uses
-// it, on a map instead of etcd, and without claims.
+// Package kindtest tests the storage of a kind as the API server uses it, on a map
+// instead of etcd, and without claims.
 package kindtest
 
 import (
@@ -28,7 +28,7 @@ import (
 	"github.com/acnodal/epic/pkg/registry/kind"
 )
 
-// Object is an object of a kind.
+// Object is an object of any kind.
 type Object interface {
 	runtime.Object
 	metav1.Object
@@ -41,7 +41,7 @@ type NewRESTFunc func(*runtime.Scheme, generic.RESTOptionsGetter, kind.Previewer
 type Storage struct {
 	REST   *kind.REST
 	Status *kind.StatusREST
-	// Trigger has the name of the field by which watchers are found.
+	// Trigger is the name of the field by which watchers are found.
 	Trigger string
 
 	t      *testing.T
@@ -75,13 +75,13 @@ func New(t *testing.T, newREST NewRESTFunc, p kind.Previewer) *Storage {
 	return s
 }
 
-// Writes is how often something was written.
+// Writes returns the number of writes.
 func (s *Storage) Writes() int { return s.memory.writes }
 
-// Reads is how often one object was read.
+// Reads returns the number of reads of single objects.
 func (s *Storage) Reads() int { return s.memory.gets }
 
-// request is the context of a request to a namespace.
+// request returns the context of a request to a namespace.
 func request(namespace string) context.Context {
 	return genericapirequest.WithNamespace(genericapirequest.NewContext(), namespace)
 }
@@ -92,7 +92,7 @@ func Create[T Object](s *Storage, obj T, dryRun ...string) (T, error) {
 	return result[T](out, err)
 }
 
-// MustCreate is Create for objects that are right.
+// MustCreate is like Create, and fails the test on an error.
 func MustCreate[T Object](s *Storage, obj T) T {
 	s.t.Helper()
 	out, err := Create(s, obj)
@@ -102,7 +102,7 @@ func MustCreate[T Object](s *Storage, obj T) T {
 	return out
 }
 
-// Put puts an object there as if the layers below had completed it.
+// Put stores an object as the layers below would complete it.
 func (s *Storage) Put(obj Object) {
 	s.t.Helper()
 	key, err := s.REST.KeyFunc(request(obj.GetNamespace()), obj.GetName())
@@ -161,8 +161,8 @@ func (s *Storage) Selected(obj runtime.Object, selector string) bool {
 	return ok
 }
 
-// Row is what the table shows of an object: names and cells of the columns, and
-// those of -o wide after a bar.
+// Row returns the table row of an object: the names and cells of the columns, with those
+// of -o wide after a bar.
 func (s *Storage) Row(obj runtime.Object) (columns string, cells []any) {
 	s.t.Helper()
 	table, err := s.REST.ConvertToTable(context.Background(), obj, nil)
@@ -189,13 +189,13 @@ func (s *Storage) Row(obj runtime.Object) (columns string, cells []any) {
 	return strings.Join(narrow, ",") + "|" + strings.Join(wide, ","), table.Rows[0].Cells
 }
 
-// Resets are the paths of the fields that writes of the object, or of its
-// status, can't set.
+// Resets returns the paths of the fields that writes of the object, or of its status,
+// can't set.
 func Resets(s rest.ResetFieldsStrategy) string {
 	return s.GetResetFields()["epic.acnodal.io/v1"].String()
 }
 
-// Ready is a condition as a controller writes it.
+// Ready returns a condition as a controller writes it.
 func Ready() []metav1.Condition {
 	conditions := []metav1.Condition{}
 	meta.SetStatusCondition(&conditions, metav1.Condition{Type: "Ready", Status: metav1.ConditionTrue, Reason: "Done"})

@@ -15,15 +15,15 @@ import (
 	"k8s.io/apiserver/pkg/storage"
 )
 
-// memory is a storage.Interface that keeps the objects of one kind in a map. It
-// can't be watched. Methods that it does not have panic.
+// memory is a storage.Interface that keeps the objects of one kind in a map. It can't be
+// watched. Methods that it does not implement panic.
 type memory struct {
 	storage.Interface
 
 	mu       sync.Mutex
 	objects  map[string]runtime.Object
 	revision uint64
-	// writes counts what changed something.
+	// writes counts the writes that changed something.
 	writes int
 	// gets counts the reads of one object.
 	gets int

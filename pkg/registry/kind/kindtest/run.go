@@ -16,18 +16,18 @@ type Kind[T Object] struct {
 	NewREST NewRESTFunc
 	// Sample returns an object that the kind accepts.
 	Sample func() T
-	// Wrong are changes that make the sample an object that the kind refuses.
+	// Wrong holds changes that make the sample invalid.
 	Wrong map[string]func(T)
-	// Change is a change of the spec. It is nil for a kind whose spec never changes.
+	// Change changes the spec. It is nil for a kind whose spec is immutable.
 	Change func(T)
-	// WrongChange is a change that the kind refuses after the former one.
+	// WrongChange is a change that the kind rejects after Change.
 	WrongChange func(T)
 	// ShortNames and Trigger are the names for kubectl, separated by commas, and the
 	// field by which watchers are found.
 	ShortNames, Trigger string
 }
 
-// Run tests what holds for objects of every kind.
+// Run tests the behavior that the objects of every kind share.
 func Run[T Object](t *testing.T, k Kind[T]) {
 	t.Run("Create", k.create)
 	t.Run("CreateRefuses", k.createRefuses)
@@ -36,7 +36,7 @@ func Run[T Object](t *testing.T, k Kind[T]) {
 	t.Run("Names", k.names)
 }
 
-// report returns what the status of every kind has.
+// report returns the status fields that every kind has.
 func report(obj Object) (conditions *[]metav1.Condition, observed *int64) {
 	status := reflect.ValueOf(obj).Elem().FieldByName("Status")
 	conditions, _ = status.FieldByName("Conditions").Addr().Interface().(*[]metav1.Condition)

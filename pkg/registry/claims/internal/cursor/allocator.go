@@ -10,23 +10,23 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// Idle is how long a block has to lie unused to be dropped when there are many: a server
-// sees the ranges of many accounts come and go.
+// Idle is the time after which an unused block is dropped if there are many: a server
+// uses the ranges of many accounts for a short time each.
 const Idle = time.Hour
 
-// Allocator hands out numbers.
+// Allocator allocates numbers.
 type Allocator[R Ranged] struct {
 	source Source[R]
-	// Clock is what times are read from.
+	// Clock is the source of the current time.
 	Clock clock.PassiveClock
-	// Most is how many blocks are kept before those that lie idle are dropped.
+	// Most is the number of blocks above which idle blocks are dropped.
 	Most int
 
 	mu     sync.Mutex
 	blocks map[string]*block
 }
 
-// New returns an allocator that has reserved nothing.
+// New returns an allocator without reserved blocks.
 func New[R Ranged](source Source[R]) *Allocator[R] {
 	return &Allocator[R]{source: source, Clock: clock.RealClock{}, Most: 1 << 16, blocks: map[string]*block{}}
 }
@@ -45,9 +45,9 @@ func (a *Allocator[R]) block(name string) *block {
 	return b
 }
 
-// dropIdle forgets blocks that nobody has used for long. Their numbers wait for the next
-// turn. Callers that still have one in hand may use it: that no number comes twice is up
-// to the cursor.
+// dropIdle drops blocks that have been idle. Their numbers are skipped until the next
+// turn. Callers that still hold a number from one may use it: the cursor guarantees that
+// no number is allocated twice.
 func (a *Allocator[R]) dropIdle() {
 	for name, b := range a.blocks {
 		if !b.mu.TryLock() {
@@ -61,8 +61,9 @@ func (a *Allocator[R]) dropIdle() {
 	}
 }
 
-// Take hands out n positions. It also returns what tells their cursor from one that is
-// made after it was deleted. The error is an ExhaustedError if there are no n numbers.
+// Take allocates n positions. It also returns the create revision of their cursor, which
+// distinguishes it from a cursor created after its deletion. The error is an
+// ExhaustedError if fewer than n numbers are free.
 func (a *Allocator[R]) Take(ctx context.Context, of R, n int) (got []Span, created int64, err error) {
 	r := of.Range()
 	if uint64(n) > r.Size {
@@ -78,8 +79,8 @@ func (a *Allocator[R]) Take(ctx context.Context, of R, n int) (got []Span, creat
 	return got, b.mark.Created, err
 }
 
-// GiveBack returns a position that was certainly not used, if nobody was served after it:
-// small gaps in the numbering puzzle people.
+// GiveBack returns a position that was certainly not used, if no later one has been
+// allocated: gaps in the numbering confuse people.
 func (a *Allocator[R]) GiveBack(name string, position uint64, created int64) {
 	b := a.block(name)
 	b.mu.Lock()
@@ -93,7 +94,7 @@ func (a *Allocator[R]) GiveBack(name string, position uint64, created int64) {
 	}
 }
 
-// Drop drops what is reserved of a range, unless its cursor is another by now.
+// Drop drops the block of a range, unless its cursor has been replaced.
 func (a *Allocator[R]) Drop(name string, created int64) {
 	b := a.block(name)
 	b.mu.Lock()
@@ -103,15 +104,15 @@ func (a *Allocator[R]) Drop(name string, created int64) {
 	}
 }
 
-// Forget drops all blocks. Their numbers wait for the next turn.
+// Forget drops all blocks. Their numbers are skipped until the next turn.
 func (a *Allocator[R]) Forget() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.blocks = map[string]*block{}
 }
 
-// Close moves cursors back over what was reserved and not handed out, where nobody
-// reserved behind it.
+// Close moves each cursor back over the positions that were reserved and not allocated,
+// unless another server has reserved positions after them.
 func (a *Allocator[R]) Close(ctx context.Context) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -130,12 +131,12 @@ func (a *Allocator[R]) Close(ctx context.Context) error {
 	return nil
 }
 
-// Len returns how many blocks are kept.
+// Len returns the number of blocks.
 func (a *Allocator[R]) Len() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return len(a.blocks)
 }
 
-// Wanted returns how many numbers of a range are being waited for.
+// Wanted returns how many numbers of a range callers are waiting for.
 func (a *Allocator[R]) Wanted(name string) int64 { return a.block(name).wanted.Load() }

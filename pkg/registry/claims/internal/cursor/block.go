@@ -10,46 +10,47 @@ import (
 )
 
 const (
-	// Quick is how fast a block must be used up for the next to grow beyond Calm.
+	// Quick is the time in which a block must be used up for the next to grow beyond
+	// Calm.
 	Quick = time.Second
 
-	// Calm is how far blocks grow however slowly they are used up: a reservation
-	// is a round trip, which most writes should not have to make. The first ones of
-	// a server are smaller, so numbering starts without gaps where several servers
-	// take part.
+	// Calm is the size up to which blocks grow even if they are used up slowly: a
+	// reservation is a round trip, which most writes should avoid. The first blocks of a
+	// server are smaller, so numbering starts without gaps if several servers take part.
 	Calm = 16
 
-	// MaxRuns bounds into how many pieces the numbers of one write may fall, and so
-	// the comparisons in its transaction.
+	// MaxRuns limits the number of ranges into which the numbers of one write may be
+	// split, and so the comparisons in its transaction.
 	MaxRuns = 48
 
-	// scan is how many numbers one look for free ones covers at least, once
-	// blocks turn out to be taken.
+	// scan is the minimum number of positions that one search for free ones covers after
+	// blocks turned out to be in use.
 	scan = 4096
 )
 
-// block is what this server has reserved of one range.
+// block is the part of a range that this server has reserved.
 type block struct {
-	// wanted is how many numbers writes that hold or wait for the lock want.
+	// wanted is the total number of positions that callers holding or waiting for the
+	// lock need.
 	wanted atomic.Int64
 
 	mu sync.Mutex
-	// free are the positions left, in order.
+	// free holds the remaining positions, in order.
 	free []Span
-	// mark is where the cursor was left.
+	// mark is the last known position of the cursor.
 	mark Mark
-	// size of the last reservation, and when it was made.
+	// size is the size of the last reservation, and at is its time.
 	size uint64
 	at   time.Time
-	// used is when a number was taken last.
+	// used is when a number was last taken.
 	used time.Time
-	// later is when the first of the numbers that were passed over, because they
-	// can't be taken yet, can be taken.
+	// later is when the first of the skipped numbers, which are not available yet,
+	// becomes available.
 	later time.Time
 }
 
-// collect takes n positions off a block, reserving more as needed. Pieces that are too
-// short for a large request are passed over.
+// collect takes n positions from a block and reserves more as needed. It skips ranges
+// that are too short for a large request.
 func (a *Allocator[R]) collect(ctx context.Context, of R, b *block, n int) ([]Span, error) {
 	r := of.Range()
 	shortest := uint64((n + MaxRuns - 1) / MaxRuns)
@@ -83,8 +84,8 @@ func (a *Allocator[R]) collect(ctx context.Context, of R, b *block, n int) ([]Sp
 	return got, nil
 }
 
-// reserve moves the cursor over the next block and keeps what is free of it. It returns
-// how many positions it passed.
+// reserve moves the cursor past the next block and adds the free positions of the block.
+// It returns how many positions it passed.
 func (a *Allocator[R]) reserve(ctx context.Context, of R, b *block, want uint64, searching bool) (uint64, error) {
 	r, now := of.Range(), a.Clock.Now()
 	switch {
@@ -96,12 +97,13 @@ func (a *Allocator[R]) reserve(ctx context.Context, of R, b *block, want uint64,
 		b.size = min(b.size*2, r.MaxBlock)
 	}
 	b.at = now
-	// Writes that come at once share one reservation.
+	// Concurrent writes share one reservation.
 	size := max(b.size, want, min(uint64(max(b.wanted.Load(), 0)), r.MaxBlock))
 	if searching {
 		step := uint64(scan)
 		if r.Turns {
-			// More than a turn ahead, the numbers taken before it would lapse.
+			// If the cursor moved more than a turn ahead, the numbers taken before it
+			// would lapse.
 			step = min(step, r.Size/4)
 		}
 		size = max(size, step)
@@ -111,7 +113,7 @@ func (a *Allocator[R]) reserve(ctx context.Context, of R, b *block, want uint64,
 			b.mark.End = a.source.First(of)
 		}
 		from := b.mark.End
-		// The block ends with the turn, so its numbers are one range.
+		// The block does not extend past the end of a turn, so its numbers are one range.
 		moved, err := a.source.Move(ctx, of, b.mark, min(from+size, (from/r.Size+1)*r.Size))
 		if err != nil {
 			return 0, err

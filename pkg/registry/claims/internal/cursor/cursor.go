@@ -20,19 +20,19 @@ import (
 
 // Range describes a range of numbers.
 type Range struct {
-	// Name tells ranges apart.
+	// Name identifies the range.
 	Name string
-	// Size is how many numbers there are.
+	// Size is the number of positions in one turn.
 	Size uint64
-	// MinBlock and MaxBlock are the sizes of the first block that a server reserves and
-	// of the largest.
+	// MinBlock and MaxBlock are the sizes of the first and of the largest block that a
+	// server reserves.
 	MinBlock, MaxBlock uint64
-	// Turns indicates that a number may come again only when all others have had their
-	// turn, even if a server slept on its block for a whole round.
+	// Turns indicates that a number may be allocated again only after all others have had
+	// their turn, even if a server held its block for a whole round.
 	Turns bool
 }
 
-// Ranged is what numbers are taken from.
+// Ranged is implemented by types from which numbers are allocated.
 type Ranged interface {
 	Range() Range
 }
@@ -40,42 +40,41 @@ type Ranged interface {
 // Span is a half-open range of positions.
 type Span struct{ From, To uint64 }
 
-// Mark is what is known of a cursor.
+// Mark is the known state of a cursor.
 type Mark struct {
-	// End is the position that nobody has reserved yet.
+	// End is the first position that is not reserved yet.
 	End uint64
-	// Created tells the cursor from one that was deleted and made again. Mod is the
-	// revision of its last change. Both are 0 if there is no cursor.
+	// Created distinguishes the cursor from one that was deleted and created again. Mod
+	// is the revision of its last change. Both are 0 if there is no cursor.
 	Created, Mod int64
 }
 
-// Moved is what came of moving a cursor.
+// Moved is the result of moving a cursor.
 type Moved struct {
-	// Done is false if the cursor was not where it was thought to be.
+	// Done is false if the cursor was not at the expected position.
 	Done bool
-	// Mark is where the cursor is now.
+	// Mark is the current position of the cursor.
 	Mark
-	// Free are the reserved positions whose numbers can be taken, in order.
+	// Free holds the reserved positions whose numbers are available, in order.
 	Free []Span
-	// Later is when the first of the reserved numbers can be taken that can't be taken
-	// yet; zero if there is none.
+	// Later is when the first of the reserved but unavailable numbers becomes available,
+	// or the zero time if there is none.
 	Later time.Time
 }
 
-// Source has cursors, and knows which numbers are in use.
+// Source stores cursors and knows which numbers are in use.
 type Source[R Ranged] interface {
-	// First returns where a cursor begins that does not exist yet.
+	// First returns the initial position of a cursor that does not exist yet.
 	First(r R) uint64
-	// Move moves a cursor from where it is known to be to a position, or a bit further.
+	// Move moves a cursor from its known position to position to, or slightly further.
 	Move(ctx context.Context, r R, known Mark, to uint64) (Moved, error)
-	// Return moves the cursor of a name back to a position, if Mod is still its
-	// revision.
+	// Return moves the named cursor back to a position if mod is still its revision.
 	Return(ctx context.Context, name string, mod int64, to uint64) error
 }
 
 // ExhaustedError reports that no number is left.
 type ExhaustedError struct {
-	// Until is when one can be taken again; zero if nobody knows.
+	// Until is when one becomes available again, or the zero time if that is unknown.
 	Until time.Time
 }
 
