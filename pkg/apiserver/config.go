@@ -27,19 +27,20 @@ import (
 )
 
 const (
-	// ComponentName is how the server calls itself in logs, and the component
-	// of --feature-gates and --emulated-version that is its own.
+	// ComponentName is the name of the server in logs, and of its component in
+	// --feature-gates and --emulated-version.
 	ComponentName = "epic"
-	// BinaryVersion is the version of the API server's behavior that
-	// --emulated-version goes by. It is not the release's number.
+	// BinaryVersion is the version of the API server's behavior to which
+	// --emulated-version refers. It is not the release version.
 	BinaryVersion = "1.0"
 )
 
-// ExtraConfig is what an EPIC server has beyond a generic one.
+// ExtraConfig is the configuration of an EPIC server in addition to that of a generic
+// server.
 type ExtraConfig struct {
 	// Claims is the part of the storage that all kinds share.
 	Claims *claims.Backend
-	// Standalone is whether no kube-apiserver serves the rest of Kubernetes' API.
+	// Standalone indicates that no kube-apiserver serves the rest of the Kubernetes API.
 	Standalone bool
 	// AuditInterval is the time between two comparisons of objects and claims;
 	// 0 means never.
@@ -51,28 +52,27 @@ type ExtraConfig struct {
 	// TunnelKeyRotation is the age at which the server replaces the master key in its file; 0
 	// for never.
 	TunnelKeyRotation time.Duration
-	// Nodes reports which node sent a request.
+	// Nodes determines which node sent a request.
 	Nodes *nodeidentity.Identifier
-	// GatewayCluster knows the addresses of the gateway cluster's Nodes; nil
+	// GatewayCluster knows the addresses of the gateway cluster's Nodes; it is nil
 	// without a cluster.
 	GatewayCluster reach.Cluster
-	// AccountLimits are what an account may store unless it has limits of its
-	// own.
+	// AccountLimits are the storage limits of an account that sets none itself.
 	AccountLimits usage.Limits
-	// Placements decides on which node a proxy runs.
+	// Placements determines on which node a proxy runs.
 	Placements *placement.Checker
 }
 
 // Config is the configuration of a server before its defaults.
 type Config struct {
-	// GenericConfig is that of the generic API server.
+	// GenericConfig is the configuration of the generic API server.
 	GenericConfig *genericapiserver.RecommendedConfig
-	// ExtraConfig is EPIC's own.
+	// ExtraConfig is the configuration specific to EPIC.
 	ExtraConfig ExtraConfig
 }
 
-// NewGenericConfig returns a generic configuration that has what does not
-// depend on options: the codecs and the OpenAPI documents.
+// NewGenericConfig returns a generic configuration with everything that does not depend
+// on options: the codecs and the OpenAPI documents.
 func NewGenericConfig() *genericapiserver.RecommendedConfig {
 	c := genericapiserver.NewRecommendedConfig(scheme.Codecs)
 	namer := openapinamer.NewDefinitionNamer(scheme.Scheme)
@@ -89,7 +89,8 @@ func NewGenericConfig() *genericapiserver.RecommendedConfig {
 	return c
 }
 
-// withVersion tells clients the server's version. The kube-apiserver passes the header on.
+// withVersion adds the server's version to responses. The kube-apiserver forwards the
+// header.
 func withVersion(next http.Handler) http.Handler {
 	release := buildinfo.Release()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -98,15 +99,15 @@ func withVersion(next http.Handler) http.Handler {
 	})
 }
 
-// KubeVersion returns the version of the generic API server's behavior that
-// goes with a version of EPIC.
+// KubeVersion returns a function that maps a version of EPIC to the corresponding version
+// of the generic API server's behavior.
 func KubeVersion(binary *version.Version) func(*version.Version) *version.Version {
 	own := version.MustParse(BinaryVersion)
 	return func(from *version.Version) *version.Version {
 		if from.Major() != own.Major() {
 			return nil
 		}
-		// One minor version of Kubernetes for one of EPIC.
+		// A minor version of EPIC corresponds to a minor version of Kubernetes.
 		offset := int(from.Minor()) - int(own.Minor())
 		mapped := binary.OffsetMinor(offset)
 		if mapped.GreaterThan(binary) {
@@ -116,7 +117,7 @@ func KubeVersion(binary *version.Version) func(*version.Version) *version.Versio
 	}
 }
 
-// CompletedConfig is a configuration with its defaults, from Config.Complete only.
+// CompletedConfig is a configuration with defaults. Only Config.Complete creates it.
 type CompletedConfig struct {
 	generic genericapiserver.CompletedConfig
 	extra   ExtraConfig
@@ -133,7 +134,7 @@ type Server struct {
 	GenericAPIServer *genericapiserver.GenericAPIServer
 }
 
-// New puts a server together.
+// New creates a server.
 func (c CompletedConfig) New() (*Server, error) {
 	generic, err := c.generic.New("epic-apiserver", genericapiserver.NewEmptyDelegate())
 	if err != nil {

@@ -21,9 +21,8 @@ import (
 // coreVersion is the version of Kubernetes' core group.
 var coreVersion = schema.GroupVersion{Version: "v1"}
 
-// installCoreDiscovery serves /api and /api/v1, in which nothing is: a server that
-// runs alone has no pods and no namespaces. Several clients read them first and
-// fail if they are missing.
+// installCoreDiscovery serves an empty /api and /api/v1: a standalone server has no pods
+// and no namespaces. Several clients read these paths first and fail if they are missing.
 func (c CompletedConfig) installCoreDiscovery(server *genericapiserver.GenericAPIServer) {
 	server.AggregatedLegacyDiscoveryGroupManager.AddGroupVersion(coreVersion.Group, apidiscoveryv2.APIVersionDiscovery{
 		Freshness: apidiscoveryv2.DiscoveryFreshnessCurrent,
@@ -44,9 +43,8 @@ func (c CompletedConfig) installCoreDiscovery(server *genericapiserver.GenericAP
 	server.Handler.GoRestfulContainer.Add(version)
 }
 
-// notFound answers requests for paths that nothing serves with a Status, as
-// requests for objects that do not exist are answered. Clients read the reason
-// from it.
+// notFound responds to requests for unknown paths with a Status, like to requests for
+// objects that do not exist. Clients read the reason from it.
 func notFound(w http.ResponseWriter, r *http.Request) {
 	err := apierrors.NewGenericServerResponse(http.StatusNotFound, r.Method, schema.GroupResource{}, "", "", 0, false)
 	responsewriters.ErrorNegotiated(err, scheme.Codecs, coreVersion, w, r)

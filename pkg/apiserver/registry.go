@@ -13,7 +13,7 @@ import (
 	"github.com/acnodal/epic/pkg/registry/reach"
 )
 
-// installAPI adds EPIC's group to the server.
+// installAPI adds EPIC's API group to the server.
 func (c CompletedConfig) installAPI(server *genericapiserver.GenericAPIServer) error {
 	group, follow, err := registry.NewAPIGroupInfo(registry.Config{
 		RESTOptionsGetter:    c.generic.RESTOptionsGetter,
@@ -48,8 +48,8 @@ func (c CompletedConfig) installAPI(server *genericapiserver.GenericAPIServer) e
 	})
 }
 
-// auditClaims compares objects and claims while the server runs. Nothing should
-// ever be found; if it is, the log and a metric say so.
+// auditClaims audits objects and claims periodically while the server runs. Any problem
+// is a bug; it is logged and counted in a metric.
 func (c CompletedConfig) auditClaims(server *genericapiserver.GenericAPIServer) error {
 	if c.extra.AuditInterval <= 0 {
 		return nil
@@ -60,8 +60,8 @@ func (c CompletedConfig) auditClaims(server *genericapiserver.GenericAPIServer) 
 	})
 }
 
-// reloadTunnelKeys reads the master keys again when they change, and replaces those that are the
-// server's own.
+// reloadTunnelKeys reloads the master keys when they change, and rotates those that the
+// server created.
 func (c CompletedConfig) reloadTunnelKeys(server *genericapiserver.GenericAPIServer) error {
 	if c.extra.TunnelKeys == nil {
 		return nil

@@ -14,16 +14,15 @@ import (
 	"github.com/acnodal/epic/pkg/buildinfo"
 )
 
-// libraryModule is the library whose version is the version of Kubernetes'
-// API conventions the server follows: v0.37.2 of it belongs to Kubernetes 1.37.2.
+// libraryModule is the module whose version determines the version of the Kubernetes API
+// conventions that the server follows: its v0.37.2 belongs to Kubernetes 1.37.2.
 const libraryModule = "k8s.io/apiserver"
 
-// ReportedVersion is an effective version that /version describes in the terms of
-// clients. kubectl, Helm and client-go parse it as the semantic version of a
-// Kubernetes server and compare it with what they, or a chart, support, so it has
-// to be one: that of the Kubernetes release whose API server library EPIC is built
-// with, and EPIC's own release as build metadata, as distributions of Kubernetes
-// do.
+// ReportedVersion is an effective version that /version reports in the form that clients
+// expect. kubectl, Helm and client-go parse it as the semantic version of a Kubernetes
+// server and compare it with what they, or a chart, support. So it is the version of the
+// Kubernetes release whose API server library EPIC is built with, with EPIC's own release
+// as build metadata, as in distributions of Kubernetes.
 type ReportedVersion struct {
 	basecompatibility.EffectiveVersion
 	// Kubernetes is the effective version of the library.
@@ -41,7 +40,7 @@ func (v ReportedVersion) Info() *version.Info {
 	return &described
 }
 
-// describeBuild replaces what only Kubernetes' own build sets by what the Go
+// describeBuild replaces values that only Kubernetes' own build sets by those that the Go
 // toolchain recorded.
 func describeBuild(info version.Info, build *debug.BuildInfo, release string) version.Info {
 	kubernetes := cmp.Or(kubernetesVersion(build), "v"+baseversion.DefaultKubeBinaryVersion+".0")
@@ -66,8 +65,8 @@ func describeBuild(info version.Info, build *debug.BuildInfo, release string) ve
 	return info
 }
 
-// kubernetesVersion returns the release of Kubernetes that the library belongs to,
-// or nothing where the toolchain did not record a release of it.
+// kubernetesVersion returns the release of Kubernetes that the library belongs to, or ""
+// if the toolchain did not record a release of it.
 func kubernetesVersion(build *debug.BuildInfo) string {
 	if build == nil {
 		return ""
@@ -86,7 +85,7 @@ func kubernetesVersion(build *debug.BuildInfo) string {
 	return ""
 }
 
-// isRelease reports whether s is two numbers with a dot between, as in 37.2.
+// isRelease reports whether s consists of two numbers separated by a dot, such as 37.2.
 func isRelease(s string) bool {
 	minor, patch, ok := strings.Cut(s, ".")
 	return ok && isNumber(minor) && isNumber(patch)
@@ -96,8 +95,8 @@ func isNumber(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == "" && (s == "0" || s[0] != '0')
 }
 
-// metadata turns a release into build metadata of a semantic version: letters,
-// digits and dashes, with single dots between.
+// metadata converts a release to build metadata of a semantic version: letters, digits
+// and dashes, separated by single dots.
 func metadata(release string) string {
 	parts := strings.FieldsFunc(release, func(r rune) bool {
 		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && r != '-'

@@ -13,8 +13,8 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// newAccounts reports for each account whether it may have more proxies and whether
-// there is a service group for them.
+// newAccounts returns the reconciler of accounts. It reports whether an account may have
+// more proxies and whether it has a service group for them.
 func newAccounts(c *caches, p *pace) *conditionReconciler {
 	j := newConditionReconciler("accounts", p, statusWriter(c.client.EpicV1().Accounts))
 	accounts, groups := c.kinds.Accounts(), c.kinds.LBServiceGroups()
@@ -43,20 +43,21 @@ func newAccounts(c *caches, p *pace) *conditionReconciler {
 			found: accountConditions(account, has),
 		}, nil
 	}
-	// Of a namespace's objects only the number counts.
+	// Only the number of objects in a namespace matters.
 	ofNamespace := func(namespace string) []cache.ObjectName {
 		return keysOf(lookUp[*epicv1.Account](accounts.Informer().GetIndexer(), cache.NamespaceIndex, namespace))
 	}
 	watch(j.reconciler, accounts.Informer(), itself[*epicv1.Account])
 	watchThat(j.reconciler, c.kinds.LoadBalancers().Informer(), never, func(lb *epicv1.LoadBalancer) []cache.ObjectName { return ofNamespace(lb.Namespace) })
 	watchThat(j.reconciler, c.kinds.GWProxies().Informer(), never, func(proxy *epicv1.GWProxy) []cache.ObjectName { return ofNamespace(proxy.Namespace) })
-	// Events of one cache come one after the other.
+	// Events of one cache are handled sequentially.
 	offered := false
 	watchThat(j.reconciler, groups.Informer(), never, func(group *epicv1.LBServiceGroup) []cache.ObjectName {
 		if group.Namespace != epic.ConfigNamespace {
 			return ofNamespace(group.Namespace)
 		}
-		// It is offered to all, who notice only the first and the last.
+		// A group that is offered to all accounts only matters to them if it is the first
+		// or the last.
 		n, err := countIn(groups.Informer().GetIndexer(), epic.ConfigNamespace)
 		if err != nil || offered == (n > 0) {
 			return nil
@@ -73,15 +74,15 @@ func newAccounts(c *caches, p *pace) *conditionReconciler {
 	return j
 }
 
-// accountHas is how much there is in an account.
+// accountHas counts the objects of an account.
 type accountHas struct {
-	// proxies are load balancers and gateway proxies; groups are those that the
-	// account may use.
+	// proxies is the number of load balancers and gateway proxies, groups the number of
+	// groups that the account may use.
 	proxies, groups int
 }
 
-// accountConditions judges an account. It tells no numbers that change with each
-// proxy. An account whose quota is used up does everything that was asked of it.
+// accountConditions returns the conditions of an account. Messages contain no numbers
+// that change with each proxy. An account whose quota is exhausted is still Ready.
 func accountConditions(account *epicv1.Account, has accountHas) []metav1.Condition {
 	limit := int(ptr.Deref(account.Spec.ProxyLimit, epic.DefaultProxyLimit))
 	quota := condition(ConditionQuotaAvailable, true, ReasonAvailable, "The account can create more load balancers and gateway proxies")
@@ -104,7 +105,7 @@ func accountConditions(account *epicv1.Account, has accountHas) []metav1.Conditi
 	return []metav1.Condition{quota, groups, ready}
 }
 
-// countIn is how many objects of a namespace a cache has.
+// countIn returns the number of objects of a namespace in a cache.
 func countIn(indexer cache.Indexer, namespace string) (int, error) {
 	keys, err := indexer.IndexKeys(cache.NamespaceIndex, namespace)
 	return len(keys), err

@@ -13,7 +13,7 @@ import (
 	informers "github.com/acnodal/epic/pkg/generated/informers/externalversions/epic/v1"
 )
 
-// caches are what all reconcilers know, and how they write.
+// caches holds the informers and clients that all reconcilers share.
 type caches struct {
 	client    versioned.Interface
 	factory   externalversions.SharedInformerFactory
@@ -50,7 +50,7 @@ func newCaches(o *Options) (*caches, error) {
 	return c, nil
 }
 
-// Start implements manager.Runnable: it keeps the caches up to date until ctx ends.
+// Start implements manager.Runnable: it runs the caches until ctx ends.
 func (c *caches) Start(ctx context.Context) error {
 	c.factory.StartWithContext(ctx)
 	<-ctx.Done()
@@ -61,7 +61,7 @@ func (c *caches) Start(ctx context.Context) error {
 // NeedLeaderElection implements manager.LeaderElectionRunnable: every replica has caches.
 func (c *caches) NeedLeaderElection() bool { return false }
 
-// wait waits until the caches are filled. It reports whether they are.
+// wait waits until the caches are filled. It returns false if ctx ends first.
 func (c *caches) wait(ctx context.Context) bool {
 	filled := make([]cache.DoneChecker, 0, len(c.informers))
 	for _, informer := range c.informers {

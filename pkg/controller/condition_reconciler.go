@@ -23,32 +23,30 @@ import (
 )
 
 const (
-	// DefaultSettle is how long conditions wait after a change for others that
-	// belong to it: an object and what refers to it come seldom at once.
+	// DefaultSettle is how long conditions wait after a change for related changes: an
+	// object and those that refer to it seldom arrive at the same time.
 	DefaultSettle = time.Second
-	// DefaultPoolSettle is how long the conditions of service groups wait after
-	// a pool was exhausted or has addresses again. Thousands of groups may share
-	// a pool, and the last address may come and go.
+	// DefaultPoolSettle is how long the conditions of service groups wait after a pool
+	// was exhausted or has addresses again. Thousands of groups may share a pool, and its
+	// last address may be released and taken repeatedly.
 	DefaultPoolSettle = 30 * time.Second
-	// conditionWrites is how many statuses a second are written to tell
-	// conditions, and conditionBurst how many at once. They are for people, and
-	// must not keep tunnels waiting.
+	// conditionWrites is the number of status writes per second for conditions, and
+	// conditionBurst the burst. Conditions are for people, and must not delay tunnels.
 	conditionWrites = 100
 	conditionBurst  = 200
 )
 
-// subject is what is known of an object whose conditions are told. What it
-// points to is the cache's and must not be changed.
+// subject is the observed state of an object whose conditions are set. It points into the
+// cache and must not be changed.
 type subject struct {
 	meta       *metav1.ObjectMeta
 	observed   int64
 	conditions []metav1.Condition
-	// found are the conditions that should be there, without times and
-	// generations.
+	// found holds the desired conditions, without times and generations.
 	found []metav1.Condition
-	// extra are other fields of the status that should be there, and are not.
+	// extra holds other desired fields of the status that are not set yet.
 	extra map[string]any
-	// again is after how long other conditions may be due though nothing changed; 0 is
+	// again is the time after which the conditions may change without an event; 0 means
 	// never.
 	again time.Duration
 }
@@ -59,27 +57,27 @@ type conditionReconciler struct {
 	*reconciler
 	limiter flowcontrol.RateLimiter
 	events  *events.Recorder
-	// find gathers from the caches what is known of an object.
+	// find collects the state of an object from the caches.
 	find func(key cache.ObjectName) (*subject, error)
 	// patch sends a merge patch of an object's status.
 	patch func(ctx context.Context, key cache.ObjectName, data []byte) error
 }
 
-// newConditionReconciler returns one without its find.
+// newConditionReconciler returns a conditionReconciler without find.
 func newConditionReconciler(kind string, p *pace, patch func(context.Context, cache.ObjectName, []byte) error) *conditionReconciler {
 	j := &conditionReconciler{reconciler: newReconciler(kind), limiter: p.limiter, events: p.events, patch: patch}
 	j.settle, j.reconcile = p.settle, j.object
 	return j
 }
 
-// pace is how fast conditions are set, and where their changes are recorded.
+// pace controls how fast conditions are set, and where their changes are recorded.
 type pace struct {
 	settle, poolSettle time.Duration
 	limiter            flowcontrol.RateLimiter
 	events             *events.Recorder
 }
 
-// object makes one object's conditions what they should be.
+// object sets the conditions of one object.
 func (j *conditionReconciler) object(ctx context.Context, key cache.ObjectName) (outcome, error) {
 	s, err := j.find(key)
 	if apierrors.IsNotFound(err) {
@@ -107,10 +105,10 @@ func (j *conditionReconciler) object(ctx context.Context, key cache.ObjectName) 
 	return out, nil
 }
 
-// conditionsPatch is a merge patch of a status that makes its conditions those
-// that were found, and leaves others alone; nil when they are there. A merge
-// patch has the whole list, so it holds only for the version that was seen. It also
-// returns the conditions as they are then.
+// conditionsPatch returns a merge patch of a status that sets the found conditions and
+// keeps others, or nil if they are already set. A merge patch contains the whole list, so
+// it only applies to the version that was observed. conditionsPatch also returns the
+// resulting conditions.
 func conditionsPatch(s *subject) (data []byte, conditions []metav1.Condition, err error) {
 	if s.meta.DeletionTimestamp != nil {
 		return nil, nil, nil
@@ -135,7 +133,7 @@ func conditionsPatch(s *subject) (data []byte, conditions []metav1.Condition, er
 	return data, conditions, nil
 }
 
-// summary is conditions in a few words, for the log.
+// summary formats conditions for the log.
 func summary(conditions []metav1.Condition) []string {
 	words := make([]string, 0, len(conditions))
 	for _, c := range conditions {
@@ -149,7 +147,7 @@ type patcher[T any] interface {
 	Patch(ctx context.Context, name string, pt types.PatchType, data []byte, opts metav1.PatchOptions, subresources ...string) (T, error)
 }
 
-// statusWriter writes the status of objects of one kind.
+// statusWriter returns a function that writes the status of objects of one kind.
 func statusWriter[T any, P patcher[T]](in func(namespace string) P) func(context.Context, cache.ObjectName, []byte) error {
 	return func(ctx context.Context, key cache.ObjectName, data []byte) error {
 		_, err := in(key.Namespace).Patch(ctx, key.Name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: fieldManager}, "status")
@@ -157,7 +155,7 @@ func statusWriter[T any, P patcher[T]](in func(namespace string) P) func(context
 	}
 }
 
-// condition makes one that is false with a reason, or true.
+// condition returns a condition that is true, or false with a reason and a message.
 func condition(name string, is bool, reason, format string, args ...any) metav1.Condition {
 	c := metav1.Condition{Type: name, Status: metav1.ConditionFalse, Reason: reason, Message: format}
 	if is {
@@ -170,8 +168,8 @@ func condition(name string, is bool, reason, format string, args ...any) metav1.
 	return c
 }
 
-// withReady adds the condition Ready, which repeats the first of the others that
-// is not true.
+// withReady adds the condition Ready, which repeats the first of the others that is not
+// true.
 func withReady(conditions ...metav1.Condition) []metav1.Condition {
 	ready := condition(ConditionReady, true, ReasonReady, "Nothing is missing")
 	for _, c := range conditions {

@@ -16,16 +16,16 @@ import (
 )
 
 const (
-	// shownProblems is how many problems a message tells.
+	// shownProblems is the maximum number of problems in a message.
 	shownProblems = 5
-	// maxProblem is how long one of them may be, in characters: tenants' text is
-	// in it.
+	// maxProblem is the maximum length of a problem, in characters: it contains text from
+	// tenants.
 	maxProblem = 500
-	// maxMessage is how long a message may be: the API takes 32768 bytes.
+	// maxMessage is the maximum length of a message: the API accepts 32768 bytes.
 	maxMessage = 4000
 )
 
-// setConditions describes what is there and what is missing.
+// setConditions sets the conditions that report what exists and what is missing.
 func (p *plan) setConditions(s *state, tenantNodes []netip.Addr, epicNodes int) {
 	tunnels := p.tunnelsReady(s, len(tenantNodes), epicNodes)
 	p.reason = tunnels.Reason
@@ -44,8 +44,8 @@ func (p *plan) setConditions(s *state, tenantNodes []netip.Addr, epicNodes int) 
 	}
 }
 
-// proxyReady adds the condition Ready. Without a public port nothing is served,
-// and a load balancer that wants no tunnels needs a proxy all the same.
+// proxyReady adds the condition Ready. Without a public port nothing is served, and even
+// a load balancer without tunnels needs a proxy.
 func proxyReady(s *state, epicNodes int, tunnels, resolved metav1.Condition) []metav1.Condition {
 	all := withReady(tunnels, resolved)
 	switch {
@@ -57,8 +57,8 @@ func proxyReady(s *state, epicNodes int, tunnels, resolved metav1.Condition) []m
 	return all
 }
 
-// withEnvoy has Ready, the last of the conditions, repeat the operator's condition
-// Programmed where that is false. Where no operator runs there is none.
+// withEnvoy makes Ready, the last condition, repeat the operator's condition Programmed
+// if that is false. Without an operator, the condition does not exist.
 func withEnvoy(all, has []metav1.Condition) []metav1.Condition {
 	if c := meta.FindStatusCondition(has, ConditionProgrammed); c != nil && c.Status == metav1.ConditionFalse && isReady(all) {
 		all[len(all)-1] = condition(ConditionReady, false, c.Reason, "%s", c.Message)
@@ -106,18 +106,17 @@ func endpointsResolved(s *state, tenantNodes int) metav1.Condition {
 	return c
 }
 
-// parts is which of an object's parts, such as a Gateway's listeners, can be used.
+// parts describes which parts of an object, such as a Gateway's listeners, can be used.
 type parts struct {
-	// condition is the type of the condition that reports it.
+	// condition is the type of the condition that reports them.
 	condition string
 	usable    int
 	skipped   []endpoints.Problem
 }
 
-// withParts adds the condition on an object's parts before the last of its
-// conditions, Ready. The object works without the parts that are skipped, so Ready
-// is false only if none is left. An object of which nothing was ever skipped has no
-// such condition.
+// withParts inserts the condition for an object's parts before Ready, the last of its
+// conditions. The object works without the parts that are skipped, so Ready is false only
+// if none is left. An object whose parts were never skipped has no such condition.
 func withParts(all []metav1.Condition, p parts, has []metav1.Condition) []metav1.Condition {
 	if p.condition == "" || len(p.skipped) == 0 && meta.FindStatusCondition(has, p.condition) == nil {
 		return all
@@ -132,7 +131,7 @@ func withParts(all []metav1.Condition, p parts, has []metav1.Condition) []metav1
 	return slices.Insert(all, len(all)-1, c)
 }
 
-// tellProblems is the first problems in one message.
+// tellProblems returns the first problems as one message.
 func tellProblems(problems []endpoints.Problem) string {
 	told := make([]string, 0, len(problems))
 	for _, problem := range problems {
@@ -141,7 +140,7 @@ func tellProblems(problems []endpoints.Problem) string {
 	return tell(told)
 }
 
-// tell is the first of several things in one message.
+// tell returns the first of several texts as one message.
 func tell(things []string) string {
 	if len(things) > shownProblems {
 		things = append(slices.Clone(things[:shownProblems]), fmt.Sprintf("and %d more", len(things)-shownProblems))
@@ -149,7 +148,7 @@ func tell(things []string) string {
 	return strings.Join(things, "; ")
 }
 
-// count is a number of things in words.
+// count returns a number with its noun.
 func count(n int, thing string) string {
 	if n == 1 {
 		return "1 " + thing
@@ -157,7 +156,7 @@ func count(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-// shorten cuts what is too long to be read.
+// shorten truncates a text that is too long.
 func shorten(s string, most int) string {
 	if runes := []rune(s); len(runes) > most {
 		return string(runes[:most]) + "…"

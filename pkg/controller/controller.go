@@ -25,47 +25,48 @@ import (
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 )
 
-// DefaultResync is how often every object is looked at though nothing changed.
-// Events do the work; this is for what nobody thought of.
+// DefaultResync is the interval at which every object is reconciled even without events.
+// It covers missed events.
 const DefaultResync = 30 * time.Minute
 
-// DefaultLinger is how long a tunnel stays that no endpoint needs anymore. Nodes end the
-// last connections to the endpoint before.
+// DefaultLinger is how long a tunnel stays after the last endpoint that needs it is gone.
+// Nodes end the last connections to the endpoint before that.
 const DefaultLinger = endpoints.LeaveAfter + 5*time.Second
 
-// Options are what a Controller needs.
+// Options configures a Controller.
 type Options struct {
-	// Client talks to the EPIC API server.
+	// Client is a client of the EPIC API server.
 	Client versioned.Interface
-	// Kube reads the pods of proxies from the kube-apiserver. Where it is nil, and
-	// where the API server has no pods, as in standalone mode, only what
-	// proxy-placements lists counts.
+	// Kube reads the pods of proxies from the kube-apiserver. If it is nil, or the API
+	// server has no pods, as in standalone mode, only proxy-placements determines which
+	// proxies exist.
 	Kube kubernetes.Interface
-	// Events records changes of state; nil records none.
+	// Events records changes of state; if it is nil, none are recorded.
 	Events *events.Recorder
-	// Workers is how many objects of each kind are worked on at once, at least 1.
+	// Workers is the number of objects of each kind that are reconciled concurrently, at
+	// least 1.
 	Workers int
-	// Resync is how often every object is looked at though nothing changed; 0 is
-	// never.
+	// Resync is the interval at which every object is reconciled even without events; 0
+	// means never.
 	Resync time.Duration
-	// NodeTimeout is how long a gateway node may stay without a heartbeat before it is evicted;
-	// 0 is forever.
+	// NodeTimeout is how long a gateway node may be without a heartbeat before it is
+	// evicted; 0 means forever.
 	NodeTimeout time.Duration
 	// Linger is how long a tunnel stays after the last endpoint on its client node is
-	// gone, so requests under way can end; 0 is not at all.
+	// gone, so requests in progress can complete; 0 removes it immediately.
 	Linger time.Duration
-	// Settle is how long conditions, but those of load balancers and gateway
-	// proxies, wait for further changes, and PoolSettle how long those of service
-	// groups wait after a pool was exhausted or has addresses again.
+	// Settle is how long conditions, except those of load balancers and gateway proxies,
+	// wait for further changes. PoolSettle is how long those of service groups wait after
+	// a pool was exhausted or has addresses again.
 	Settle, PoolSettle time.Duration
 
-	// lookInterval is how often the heartbeats of gateway nodes are looked at,
-	// and now the clock that they are compared with, if not the usual ones.
+	// lookInterval is the interval at which heartbeats of gateway nodes are checked, and
+	// now the clock that they are compared with. Both have defaults.
 	lookInterval time.Duration
 	now          func() time.Time
 }
 
-// Controller has the reconcilers and the caches that they share.
+// Controller holds the reconcilers and the caches that they share.
 type Controller struct {
 	workers     int
 	caches      *caches
@@ -78,7 +79,7 @@ type Controller struct {
 	beginErr error
 }
 
-// New returns a controller that no manager runs yet.
+// New returns a controller that has not been added to a manager yet.
 func New(o Options) (*Controller, error) {
 	if o.Workers < 1 {
 		return nil, fmt.Errorf("%d workers are too few: set at least 1", o.Workers)
@@ -127,8 +128,8 @@ func New(o Options) (*Controller, error) {
 	return all, nil
 }
 
-// AddTo adds the controllers of all kinds to a manager, and what they need. Caches are
-// filled before the manager leads, so it can take over at once.
+// AddTo adds the controllers of all kinds, and what they need, to a manager. Caches are
+// filled before the manager becomes leader, so it can take over immediately.
 func (c *Controller) AddTo(mgr manager.Manager) error {
 	if err := mgr.Add(c.caches); err != nil {
 		return fmt.Errorf("add the caches: %w", err)
@@ -153,8 +154,8 @@ func (c *Controller) AddTo(mgr manager.Manager) error {
 	return nil
 }
 
-// begin returns when everything that exists is known. With a part of it, endpoints
-// would seem to have gone. If ctx ends earlier, so does the work.
+// begin returns when the caches are filled. With incomplete caches, endpoints would
+// appear to be gone. It also returns if ctx ends.
 func (c *Controller) begin(ctx context.Context) error {
 	if !c.caches.wait(ctx) {
 		return nil
@@ -163,7 +164,7 @@ func (c *Controller) begin(ctx context.Context) error {
 		var registration cache.ResourceEventHandlerRegistration
 		registration, c.beginErr = c.caches.kinds.GatewayNodes().Informer().AddEventHandler(c.news.tracker.Handler())
 		if c.beginErr == nil && cache.WaitFor(ctx, "" /* no logging */, registration.HasSyncedChecker()) {
-			// Every object is reconciled now, so this is no news.
+			// Every object is reconciled at this point, so earlier changes don't matter.
 			c.news.take()
 			klog.FromContext(ctx).Info("Reconciling", "workers", c.workers)
 		}
@@ -173,7 +174,7 @@ func (c *Controller) begin(ctx context.Context) error {
 
 var errCachesNotFilled = errors.New("the caches are not filled yet: check whether the API server responds, and whether this program may list and watch")
 
-// CheckCaches is a health check that passes once all caches are filled.
+// CheckCaches returns a health check that passes once all caches are filled.
 func (c *Controller) CheckCaches() healthz.HealthChecker {
 	return healthz.NamedCheck("caches", func(*http.Request) error {
 		if !c.caches.synced() {

@@ -19,8 +19,8 @@ import (
 	"github.com/acnodal/epic/pkg/nodereports"
 )
 
-// newEPICs reports for the EPIC object whether its gateway nodes and its pools are
-// well.
+// newEPICs returns the reconciler of the EPIC object. It reports whether gateway nodes
+// are ready and pools have addresses.
 func newEPICs(c *caches, p *pace) *conditionReconciler {
 	j := newConditionReconciler("epics", p, statusWriter(c.client.EpicV1().EPICs))
 	prefixes, nodes := c.kinds.ServicePrefixes(), c.kinds.GatewayNodes()
@@ -46,7 +46,7 @@ func newEPICs(c *caches, p *pace) *conditionReconciler {
 		return s, nil
 	}
 	watch(j.reconciler, c.kinds.EPICs().Informer(), itself[*epicv1.EPIC])
-	// A heartbeat alone changes nothing here as long as it comes in time.
+	// A timely heartbeat alone changes nothing here.
 	watchThat(j.reconciler, nodes.Informer(), healthChanged, func(*epicv1.GatewayNode) []cache.ObjectName {
 		return []cache.ObjectName{cache.NewObjectName(epic.ConfigNamespace, epic.ConfigName)}
 	})
@@ -56,8 +56,8 @@ func newEPICs(c *caches, p *pace) *conditionReconciler {
 	return j
 }
 
-// healthChanged reports whether a gateway node has become ready, or stopped being so,
-// or was silent before.
+// healthChanged reports whether a gateway node has become ready or unready, or had been
+// stale.
 func healthChanged(old, node *epicv1.GatewayNode) bool {
 	before, now := meta.FindStatusCondition(old.Status.Conditions, ConditionReady), meta.FindStatusCondition(node.Status.Conditions, ConditionReady)
 	if before == nil || now == nil {
@@ -67,9 +67,9 @@ func healthChanged(old, node *epicv1.GatewayNode) bool {
 		node.Status.HeartbeatTime.Sub(old.Status.HeartbeatTime.Time) > epic.NodeSilentAfter/2
 }
 
-// installationConditions judges the EPIC object, and reports when time alone may
-// change that. It is ready while one gateway node is well and there is a prefix:
-// what is wrong with others, their own conditions say.
+// installationConditions returns the conditions of the EPIC object, and the time after
+// which they may change without an event. The object is Ready if at least one gateway
+// node is ready and a prefix exists: the conditions of other nodes report their problems.
 func installationConditions(reports map[string]epicv1.EPICNodeStatus, prefixes []*epicv1.ServicePrefix, now time.Time) (found []metav1.Condition, again time.Duration) {
 	nodes, well, again := nodesReady(reports, now)
 	addresses := addressesAvailable(prefixes)
@@ -84,8 +84,8 @@ func installationConditions(reports map[string]epicv1.EPICNodeStatus, prefixes [
 	return []metav1.Condition{nodes, addresses, ready}, again
 }
 
-// nodesReady judges the gateway nodes by what they said of themselves last. Well
-// is how many of them do their work.
+// nodesReady returns the condition for the gateway nodes, by their last reports. well is
+// the number of ready nodes.
 func nodesReady(nodes map[string]epicv1.EPICNodeStatus, now time.Time) (c metav1.Condition, well int, again time.Duration) {
 	var silent, notReady []string
 	for _, address := range slices.Sorted(maps.Keys(nodes)) {
@@ -124,7 +124,7 @@ func nodesReady(nodes map[string]epicv1.EPICNodeStatus, now time.Time) (c metav1
 	return condition(ConditionNodesReady, true, reason, "All gateway nodes send heartbeats and are ready"), well, again
 }
 
-// addressesAvailable judges all prefixes together.
+// addressesAvailable returns the condition for all prefixes together.
 func addressesAvailable(prefixes []*epicv1.ServicePrefix) metav1.Condition {
 	for _, prefix := range prefixes {
 		if availability(prefix).Status == metav1.ConditionTrue {

@@ -10,7 +10,7 @@ import (
 )
 
 // informed is a source of a controller: a cache whose events concern objects of the
-// controller's kind. Its handler adds them to the queue.
+// controller's kind. Its handler adds those objects to the queue.
 type informed struct {
 	informer cache.SharedIndexInformer
 	handler  cache.ResourceEventHandler
@@ -24,19 +24,19 @@ func (s informed) Start(context.Context, queue) error {
 	return err
 }
 
-// watch has the objects reconciled that concerned names whenever an object of the
-// cache changes. It also asks about the object as it was before an update, which may
-// have concerned others.
+// watch reconciles the objects that concerned returns for each object of the cache that
+// changes. On an update, it calls concerned for the old object, too, which may have
+// concerned others.
 func watch[T any](r *reconciler, informer cache.SharedIndexInformer, concerned func(T) []cache.ObjectName) {
 	watchThat(r, informer, func(T, T) bool { return true }, concerned)
 }
 
-// watchThat is watch for those changes only that matter.
+// watchThat is like watch, but only for relevant changes.
 func watchThat[T any](r *reconciler, informer cache.SharedIndexInformer, matters func(old, obj T) bool, concerned func(T) []cache.ObjectName) {
 	watchInto(r, r.add, informer, matters, concerned)
 }
 
-// watchInto is watchThat for a reconciler whose objects put adds to its queue.
+// watchInto is like watchThat, for a reconciler to whose queue put adds objects.
 func watchInto[T any](r *reconciler, put func(cache.ObjectName), informer cache.SharedIndexInformer, matters func(old, obj T) bool, concerned func(T) []cache.ObjectName) {
 	add := func(obj any) {
 		if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
@@ -63,10 +63,10 @@ func watchInto[T any](r *reconciler, put func(cache.ObjectName), informer cache.
 	}})
 }
 
-// never is for watchThat where only what comes and goes matters.
+// never is for watchThat if only additions and deletions matter.
 func never[T any](T, T) bool { return false }
 
-// itself is for the cache of the reconciler's own kind.
+// itself returns the name of o. It is for the cache of the reconciler's own kind.
 func itself[T interface {
 	GetNamespace() string
 	GetName() string

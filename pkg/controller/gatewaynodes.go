@@ -24,36 +24,36 @@ import (
 )
 
 const (
-	// DefaultNodeTimeout is how long a gateway node may stay without a heartbeat before
-	// it is evicted. A node that is restarted, repaired or cut off from the API for a
-	// while comes back to the tunnels that it had.
+	// DefaultNodeTimeout is how long a gateway node may be without a heartbeat before it
+	// is evicted. A node that is restarted, repaired or temporarily disconnected from the
+	// API keeps its tunnels.
 	DefaultNodeTimeout = time.Hour
-	// MinNodeTimeout is the shortest that makes sense: a node sends a heartbeat about
-	// once a minute, and it takes confirmations looks to evict it.
+	// MinNodeTimeout is the minimum timeout: a node sends a heartbeat about once a
+	// minute, and an eviction takes as many checks as confirmations.
 	MinNodeTimeout = 5 * time.Minute
 
-	// lookInterval is how often the gateway nodes are looked at.
+	// lookInterval is the interval at which gateway nodes are checked.
 	lookInterval = time.Minute
-	// confirmations is at how many looks in a row a node must be silent, with an
-	// API server that answered each time. When the server was away, no node
-	// could send a heartbeat, and none must be evicted for it; and a clock
-	// that is wrong must not take a node away that lives.
+	// confirmations is the number of consecutive checks that must find a node stale, with
+	// the API server responding each time. While the server was unavailable, no node
+	// could send a heartbeat, and none must be evicted for it; and a wrong clock must not
+	// evict a running node.
 	confirmations = 5
 )
 
-// gatewayNodes evicts gateway nodes that are silent for too long: the tunnel reconcilers remove
-// the interfaces of the proxies that ran there, and the tunnels with them, and then
-// the node's GatewayNode object is deleted, and its entry in the status of the EPIC
-// object if it is of an earlier release. It asks the server itself, not a cache, which
-// does not know how old it is.
+// gatewayNodes evicts gateway nodes that are stale for too long: the tunnel reconcilers
+// remove the interfaces of the proxies that ran there, with their tunnels, and then
+// gatewayNodes deletes the node's GatewayNode object, or its entry in the status of the
+// EPIC object if the node is of an earlier release. It reads from the server, because a
+// cache does not know its own age.
 type gatewayNodes struct {
 	client   versioned.Interface
 	timeout  time.Duration
 	interval time.Duration
 	now      func() time.Time
 	events   *events.Recorder
-	// proxies are the caches of load balancers and gateway proxies, and queues
-	// where objects of each are put to be looked at.
+	// proxies holds the caches of load balancers and gateway proxies, and queues their
+	// reconcilers, to which objects are added.
 	proxies []cache.Indexer
 	queues  []*reconciler
 
@@ -61,13 +61,13 @@ type gatewayNodes struct {
 	seen map[netip.Addr]*sighting
 }
 
-// sighting is what is known of a gateway node that was heard of.
+// sighting is what is known of a gateway node that has reported.
 type sighting struct {
 	heartbeat metav1.Time
-	// looks is at how many looks in a row the heartbeat was the same.
+	// looks is the number of consecutive checks that found the same heartbeat.
 	looks int
 	lost  bool
-	// alive is whether the node was evicted and then wrote something else: only its
+	// alive indicates that the node was evicted and then wrote something else: only its
 	// heartbeats do not arrive.
 	alive bool
 }
@@ -76,7 +76,7 @@ func newGatewayNodes(client versioned.Interface, timeout, interval time.Duration
 	return &gatewayNodes{client: client, timeout: timeout, interval: interval, now: time.Now, seen: map[netip.Addr]*sighting{}}
 }
 
-// serve has the reconciler of a kind know which nodes are evicted.
+// serve makes the reconciler of a kind use the evicted nodes.
 func serve[T any](g *gatewayNodes, k *tunnelReconciler, informer cache.SharedIndexInformer, status func(T) *epicv1.ProxyStatus) {
 	g.proxies, g.queues = append(g.proxies, informer.GetIndexer()), append(g.queues, k.reconciler)
 	k.sources = append(k.sources, informed{informer, cache.ResourceEventHandlerFuncs{UpdateFunc: func(old, obj any) {
@@ -96,7 +96,7 @@ func (g *gatewayNodes) lost(node netip.Addr) bool {
 	return s != nil && s.lost
 }
 
-// run looks at the nodes until ctx ends.
+// run checks the nodes until ctx ends.
 func (g *gatewayNodes) run(ctx context.Context) {
 	if g.timeout <= 0 {
 		return
@@ -111,7 +111,7 @@ func (g *gatewayNodes) run(ctx context.Context) {
 			return
 		}
 		if err != nil {
-			// What was counted until now means nothing anymore.
+			// The counts so far are no longer valid.
 			g.forget()
 			if !failing {
 				logger.Error(err, "Can't read the gateway nodes, trying again")
@@ -126,18 +126,19 @@ func (g *gatewayNodes) run(ctx context.Context) {
 	}
 }
 
-// forget starts counting from zero.
+// forget resets the counts.
 func (g *gatewayNodes) forget() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	clear(g.seen)
 }
 
-// look evicts the nodes that send no heartbeat for too long, and accepts those again that send one.
+// look evicts nodes that have sent no heartbeat for too long, and readmits those that
+// send one again.
 func (g *gatewayNodes) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	// The objects are read after this, so they are never older.
+	// The objects are read after this time, so they are never older.
 	now := g.now()
 	installation, err := g.client.EpicV1().EPICs(epic.ConfigNamespace).Get(ctx, epic.ConfigName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -161,8 +162,8 @@ func (g *gatewayNodes) look(ctx context.Context) error {
 	var removed []netip.Addr
 	for _, node := range g.update(ctx, nodereports.Merge(installation, objects), now) {
 		if g.hasProxies(node) {
-			// The reconcilers remove these first. If it is interrupted here, it begins
-			// again.
+			// The reconcilers remove these first. If this program is interrupted here, it
+			// starts over.
 			continue
 		}
 		gone, err := g.remove(ctx, objects, node)
@@ -196,7 +197,7 @@ func (g *gatewayNodes) look(ctx context.Context) error {
 	return nil
 }
 
-// update notes what the nodes reported last, and returns those that are evicted.
+// update records the latest reports of the nodes, and returns those that are evicted.
 func (g *gatewayNodes) update(ctx context.Context, nodes map[string]epicv1.EPICNodeStatus, now time.Time) []netip.Addr {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -231,8 +232,8 @@ func (g *gatewayNodes) update(ctx context.Context, nodes map[string]epicv1.EPICN
 	return lost
 }
 
-// hasProxies reports whether proxies are said to run on a node, and has the objects of these
-// reconciled.
+// hasProxies reports whether any object lists proxies on a node, and enqueues these
+// objects.
 func (g *gatewayNodes) hasProxies(node netip.Addr) bool {
 	has := false
 	for i, proxies := range g.proxies {
@@ -247,8 +248,8 @@ func (g *gatewayNodes) hasProxies(node netip.Addr) bool {
 	return has
 }
 
-// remove deletes the object of a node, unless anybody wrote it since it was read: the
-// node itself, it may be. It reports whether the node has none now.
+// remove deletes the object of a node, unless somebody, possibly the node itself, wrote
+// it since it was read. It returns true if the node no longer has an object.
 func (g *gatewayNodes) remove(ctx context.Context, objects []*epicv1.GatewayNode, node netip.Addr) (bool, error) {
 	name := epic.GatewayNodeName(node)
 	for _, o := range objects {
@@ -266,7 +267,7 @@ func (g *gatewayNodes) remove(ctx context.Context, objects []*epicv1.GatewayNode
 	return true, nil
 }
 
-// removeEntries removes entries of the EPIC object, unless anybody wrote the object
+// removeEntries removes entries of the EPIC object, unless somebody wrote the object
 // since it was read. It reports whether it did.
 func (g *gatewayNodes) removeEntries(ctx context.Context, installation *epicv1.EPIC, addresses []string) (bool, error) {
 	entries := map[string]any{}
@@ -290,8 +291,7 @@ func (g *gatewayNodes) removeEntries(ctx context.Context, installation *epicv1.E
 	return true, nil
 }
 
-// heard takes back a node that was evicted as soon as the cache shows that it sent a
-// heartbeat.
+// heard readmits an evicted node as soon as the cache shows a heartbeat.
 func (g *gatewayNodes) heard(reports map[string]epicv1.EPICNodeStatus) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -304,8 +304,9 @@ func (g *gatewayNodes) heard(reports map[string]epicv1.EPICNodeStatus) {
 	}
 }
 
-// wrote accepts a node again that was evicted and writes an interface again: it
-// lives, though it can't say so. Otherwise the two would take turns forever.
+// wrote readmits an evicted node that writes an interface again: it runs, although its
+// heartbeats do not arrive. Otherwise, the controller and the node would undo each
+// other's changes forever.
 func (g *gatewayNodes) wrote(old, status *epicv1.ProxyStatus) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -321,8 +322,8 @@ func (g *gatewayNodes) wrote(old, status *epicv1.ProxyStatus) {
 	}
 }
 
-// sources are the caches of the EPIC object and of gateway nodes, which show who sent
-// heartbeats.
+// sources returns the sources for the caches of the EPIC object and of gateway nodes,
+// which show heartbeats.
 func (g *gatewayNodes) sources(epics, nodes cache.SharedIndexInformer) (all []informed) {
 	heard := func(obj any) {
 		switch o := obj.(type) {

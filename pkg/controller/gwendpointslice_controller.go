@@ -13,8 +13,8 @@ import (
 	"github.com/acnodal/epic/pkg/endpoints"
 )
 
-// newGWEndpointSlices reports for each slice whether a route leads to it and whether
-// its endpoints can be reached.
+// newGWEndpointSlices returns the reconciler of endpoint slices. It reports whether a
+// route leads to a slice and whether its endpoints can be reached.
 func newGWEndpointSlices(c *caches, p *pace, tunnels stateFunc) *conditionReconciler {
 	j := newConditionReconciler("gwendpointslices", p, statusWriter(c.client.EpicV1().GWEndpointSlices))
 	all := c.kinds.GWEndpointSlices()
@@ -43,7 +43,7 @@ func newGWEndpointSlices(c *caches, p *pace, tunnels stateFunc) *conditionReconc
 	return j
 }
 
-// parentsOf are the statuses of the gateway proxies of some routes, each once.
+// parentsOf returns the statuses of the distinct gateway proxies of some routes.
 func parentsOf(c *caches, routes []*epicv1.GWRoute) ([]*epicv1.ProxyStatus, error) {
 	var parents []*epicv1.ProxyStatus
 	seen := map[string]bool{}
@@ -64,10 +64,10 @@ func parentsOf(c *caches, routes []*epicv1.GWRoute) ([]*epicv1.ProxyStatus, erro
 	return parents, nil
 }
 
-// gwEndpointSlice judges a slice.
+// gwEndpointSlice returns the conditions of a slice.
 func gwEndpointSlice(slice *epicv1.GWEndpointSlice, used bool, tunnels stateFunc, parents []*epicv1.ProxyStatus) []metav1.Condition {
 	found, problems := endpoints.OfGWEndpointSlice(slice)
-	// The first of several nodes of one address is used.
+	// The first of several nodes with the same address is used.
 	problems = slices.DeleteFunc(problems, func(p endpoints.Problem) bool { return p.Reason == endpoints.ReasonAddressOnSeveralNodes })
 	inUse := condition(ConditionInUse, true, ReasonReferenced, "A GWRoute refers to its Service")
 	switch {

@@ -15,8 +15,8 @@ import (
 	"github.com/acnodal/epic/pkg/endpoints"
 )
 
-// newGWProxies keeps gateway proxies, whose endpoints are in the slices of the
-// Services to which their routes lead.
+// newGWProxies returns the reconciler of gateway proxies, whose endpoints are in the
+// slices of the Services to which their routes lead.
 func newGWProxies(c *caches, lost func(netip.Addr) bool, tunnels stateFunc) *tunnelReconciler {
 	proxies, routes, slices := c.kinds.GWProxies(), c.kinds.GWRoutes().Informer(), c.kinds.GWEndpointSlices().Informer()
 	k := newTunnelReconciler("gwproxies", func(ctx context.Context, key cache.ObjectName, data []byte) (*epicv1.ProxyStatus, string, error) {
@@ -63,7 +63,7 @@ func newGWProxies(c *caches, lost func(netip.Addr) bool, tunnels stateFunc) *tun
 	return k
 }
 
-// proxiesOf are the proxies of a route.
+// proxiesOf returns the gateway proxies of a route.
 func proxiesOf(route *epicv1.GWRoute) []cache.ObjectName {
 	var keys []cache.ObjectName
 	for _, name := range endpoints.ProxiesOf(route) {
@@ -72,7 +72,7 @@ func proxiesOf(route *epicv1.GWRoute) []cache.ObjectName {
 	return keys
 }
 
-// slicesOf are the slices of all Services to which routes lead, each once.
+// slicesOf returns the distinct slices of all Services to which routes lead.
 func slicesOf(indexer cache.Indexer, routes []*epicv1.GWRoute) ([]*epicv1.GWEndpointSlice, error) {
 	var all []*epicv1.GWEndpointSlice
 	seen := map[string]bool{}

@@ -14,8 +14,8 @@ import (
 	"github.com/acnodal/epic/pkg/endpoints"
 )
 
-// newGWRoutes reports for each route whether its gateway proxies are there and
-// whether its backends lead to endpoints.
+// newGWRoutes returns the reconciler of routes. It reports whether the gateway proxies of
+// a route exist and whether its backends lead to endpoints.
 func newGWRoutes(c *caches, p *pace, tunnels stateFunc) *conditionReconciler {
 	j := newConditionReconciler("gwroutes", p, statusWriter(c.client.EpicV1().GWRoutes))
 	routes, proxies := c.kinds.GWRoutes(), c.kinds.GWProxies()
@@ -56,7 +56,7 @@ func newGWRoutes(c *caches, p *pace, tunnels stateFunc) *conditionReconciler {
 	return j
 }
 
-// routesTo are the routes that lead to the Service of a slice.
+// routesTo returns the routes that lead to the Service of a slice.
 func routesTo(indexer cache.Indexer, slice *epicv1.GWEndpointSlice) ([]*epicv1.GWRoute, error) {
 	for _, service := range in(slice.Namespace, endpoints.ServiceOf(slice)) {
 		return lookUp[*epicv1.GWRoute](indexer, byService, service)
@@ -64,10 +64,11 @@ func routesTo(indexer cache.Indexer, slice *epicv1.GWEndpointSlice) ([]*epicv1.G
 	return nil, nil
 }
 
-// gwRoute judges a route, some of whose gateway proxies may be missing.
+// gwRoute returns the conditions of a route, some of whose gateway proxies may be
+// missing.
 func gwRoute(route *epicv1.GWRoute, missing []string, reached []*epicv1.GWEndpointSlice, tunnels stateFunc, parents []*epicv1.ProxyStatus) []metav1.Condition {
 	found, problems := endpoints.OfGWRoute(route, reached)
-	// The slice's own conditions report problems of its endpoints.
+	// The conditions of the slice report problems of its endpoints.
 	problems = slices.DeleteFunc(problems, func(p endpoints.Problem) bool {
 		return p.Reason == endpoints.ReasonAddressUnusable || p.Reason == endpoints.ReasonEndpointWithoutNode || p.Reason == endpoints.ReasonAddressOnSeveralNodes
 	})

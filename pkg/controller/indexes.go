@@ -14,18 +14,18 @@ import (
 	"github.com/acnodal/epic/pkg/endpoints"
 )
 
-// The indexes of the caches. A value is a namespace and a name, or a uid, so
-// what one account writes leads to that account's objects only.
+// Indexes of the caches. A value is a namespace and a name, or a UID, so objects of one
+// account only lead to objects of the same account.
 const (
 	byLoadBalancer = "load-balancer"
 	byProxy        = "proxy"
 	byService      = "service"
-	// byPrefix is the name of a prefix, which has no namespace next to it.
+	// byPrefix indexes by the name of a prefix, without a namespace.
 	byPrefix = "prefix"
-	// byEndpointNode is a load balancer, and the address of the client node of an
-	// endpoint of it.
+	// byEndpointNode indexes endpoints by load balancer and the address of their client
+	// node.
 	byEndpointNode = "endpoint-node"
-	// byGatewayNode is the address of a gateway node on which a proxy runs.
+	// byGatewayNode indexes by the addresses of the gateway nodes on which proxies run.
 	byGatewayNode = "gateway-node"
 )
 
@@ -60,10 +60,10 @@ var (
 	})}
 )
 
-// endpointNode is a value of the index byEndpointNode.
+// endpointNode returns a value of the index byEndpointNode.
 func endpointNode(loadBalancer, node string) string { return loadBalancer + " " + node }
 
-// index is the function of an index of one type of objects.
+// index returns the index function for one type of object.
 func index[T any](values func(T) []string) cache.IndexFunc {
 	return func(obj any) ([]string, error) {
 		if o, ok := obj.(T); ok {
@@ -80,8 +80,7 @@ func prefixIndex(o metav1.Object) []string {
 	return nil
 }
 
-// gatewayNodesOf are the gateway nodes on which proxies are said to run, each
-// once.
+// gatewayNodesOf returns the distinct gateway nodes on which a status lists proxies.
 func gatewayNodesOf(status *epicv1.ProxyStatus) []string {
 	var nodes []string
 	for _, info := range status.ProxyIfInfo {
@@ -93,7 +92,7 @@ func gatewayNodesOf(status *epicv1.ProxyStatus) []string {
 	return slices.Compact(nodes)
 }
 
-// reporting are the objects of a cache of which gateway nodes report proxies.
+// reporting returns the objects of a cache for which gateway nodes report proxies.
 func reporting[T metav1.Object](indexer cache.Indexer) []cache.ObjectName {
 	var keys []cache.ObjectName
 	for _, node := range indexer.ListIndexFuncValues(byGatewayNode) {
@@ -102,7 +101,7 @@ func reporting[T metav1.Object](indexer cache.Indexer) []cache.ObjectName {
 	return keys
 }
 
-// in is what names are called across namespaces. An empty name is none.
+// in returns names qualified with the namespace. It omits empty names.
 func in(namespace string, names ...string) []string {
 	var all []string
 	for _, name := range names {
@@ -113,7 +112,7 @@ func in(namespace string, names ...string) []string {
 	return all
 }
 
-// lookUp finds the objects that an index has for a value.
+// lookUp returns the objects that an index has for a value.
 func lookUp[T any](indexer cache.Indexer, name, value string) ([]T, error) {
 	found, err := indexer.ByIndex(name, value)
 	if err != nil {
@@ -128,10 +127,10 @@ func lookUp[T any](indexer cache.Indexer, name, value string) ([]T, error) {
 	return all, nil
 }
 
-// key is what an object is called across namespaces.
+// key returns the qualified name of an object.
 func key(o metav1.Object) string { return cache.NewObjectName(o.GetNamespace(), o.GetName()).String() }
 
-// keysOf are the names of objects that were looked up for an event.
+// keysOf returns the names of objects that were looked up for an event.
 func keysOf[T metav1.Object](all []T, err error) []cache.ObjectName {
 	if err != nil {
 		utilruntime.HandleError(err)
@@ -143,7 +142,7 @@ func keysOf[T metav1.Object](all []T, err error) []cache.ObjectName {
 	return keys
 }
 
-// specChanged reports whether more of an object changed than its status.
+// specChanged reports whether an update changed more than the status.
 func specChanged[T metav1.Object](old, obj T) bool {
 	return old.GetGeneration() != obj.GetGeneration() || !maps.Equal(old.GetAnnotations(), obj.GetAnnotations()) ||
 		!maps.Equal(old.GetLabels(), obj.GetLabels()) || (old.GetDeletionTimestamp() == nil) != (obj.GetDeletionTimestamp() == nil)

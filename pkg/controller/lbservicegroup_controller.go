@@ -12,9 +12,9 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// newLBServiceGroups reports for each service group whether its prefix has
-// addresses, for tenants, who do not see the prefix. It goes by the prefix's own
-// conditions.
+// newLBServiceGroups returns the reconciler of service groups. It reports whether a
+// group's prefix has addresses, for tenants, who can't read the prefix. It copies the
+// prefix's own conditions.
 func newLBServiceGroups(c *caches, p *pace) *conditionReconciler {
 	j := newConditionReconciler("lbservicegroups", p, statusWriter(c.client.EpicV1().LBServiceGroups))
 	groups, prefixes := c.kinds.LBServiceGroups(), c.kinds.ServicePrefixes()
@@ -33,7 +33,7 @@ func newLBServiceGroups(c *caches, p *pace) *conditionReconciler {
 		}, nil
 	}
 	watch(j.reconciler, groups.Informer(), itself[*epicv1.LBServiceGroup])
-	// Many groups may be of one prefix, so they wait for it to settle.
+	// Many groups may use one prefix, so they wait for it to settle.
 	later := &reconciler{name: j.name, queue: j.queue, settle: p.poolSettle}
 	watchThat(later, prefixes.Informer(), availabilityChanged, func(prefix *epicv1.ServicePrefix) []cache.ObjectName {
 		return keysOf(lookUp[*epicv1.LBServiceGroup](groups.Informer().GetIndexer(), byPrefix, prefix.Name))
@@ -42,15 +42,15 @@ func newLBServiceGroups(c *caches, p *pace) *conditionReconciler {
 	return j
 }
 
-// availabilityChanged reports whether a prefix has something else to say about its
-// addresses that concerns others.
+// availabilityChanged reports whether the condition of a prefix on its addresses changed
+// in a way that concerns others.
 func availabilityChanged(old, prefix *epicv1.ServicePrefix) bool {
 	a, b := availability(old), availability(prefix)
 	return a.Status != b.Status || a.Status == metav1.ConditionFalse && a.Reason != b.Reason
 }
 
-// availability is what a prefix says about its addresses. As long as it says
-// nothing it is taken to have some.
+// availability returns the condition of a prefix on its addresses. Without the condition,
+// addresses are assumed to be available.
 func availability(prefix *epicv1.ServicePrefix) metav1.Condition {
 	if c := meta.FindStatusCondition(prefix.Status.Conditions, ConditionAddressesAvailable); c != nil {
 		return *c
@@ -58,7 +58,8 @@ func availability(prefix *epicv1.ServicePrefix) metav1.Condition {
 	return metav1.Condition{Status: metav1.ConditionTrue}
 }
 
-// lbServiceGroup judges a group, whose prefix is nil when it is not there.
+// lbServiceGroup returns the conditions of a group, whose prefix is nil if it does not
+// exist.
 func lbServiceGroup(group *epicv1.LBServiceGroup, prefix *epicv1.ServicePrefix) []metav1.Condition {
 	if prefix == nil {
 		return withReady(condition(ConditionAddressesAvailable, false, ReasonNoPrefix,
@@ -77,6 +78,6 @@ func lbServiceGroup(group *epicv1.LBServiceGroup, prefix *epicv1.ServicePrefix) 
 	return withReady(c)
 }
 
-// prefixOf is the name of the prefix that a load balancer, a gateway proxy or a
+// prefixOf returns the name of the prefix that a load balancer, a gateway proxy or a
 // service group belongs to.
 func prefixOf(o metav1.Object) string { return o.GetLabels()[epic.OwningServicePrefixLabel] }

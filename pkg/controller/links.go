@@ -16,8 +16,8 @@ import (
 	"github.com/acnodal/epic/pkg/tunnelstate"
 )
 
-// stateFunc returns whether the tunnel with an ID works, by what the gateway node on
-// which it ends reports. A nil one knows nothing.
+// stateFunc returns the state of the tunnel with an ID, as reported by the gateway node
+// on which it ends. A nil stateFunc knows nothing.
 type stateFunc func(tunnel int32, gatewayNode netip.Addr) tunnelstate.State
 
 func (f stateFunc) of(tunnel int32, gatewayNode netip.Addr) tunnelstate.State {
@@ -27,19 +27,18 @@ func (f stateFunc) of(tunnel int32, gatewayNode netip.Addr) tunnelstate.State {
 	return f(tunnel, gatewayNode)
 }
 
-// links is what is known of the tunnels that an object uses.
+// links is the state of the tunnels that an object uses.
 type links struct {
 	up, unknown int
 	down        []pair
-	// of has the tunnels of each client node: how many there are and how many of
-	// them are down.
+	// of holds the number of tunnels of each client node, and how many of them are down.
 	of map[netip.Addr]linkCount
 }
 
 type linkCount struct{ all, down int }
 
-// linksTo are the tunnels of some proxies that lead to some client nodes, which are in
-// order.
+// linksTo returns the tunnels of some proxies that lead to the given client nodes, which
+// are sorted.
 func linksTo(nodes []netip.Addr, state stateFunc, proxies ...*epicv1.ProxyStatus) *links {
 	meant := func(node netip.Addr) bool {
 		_, found := slices.BinarySearchFunc(nodes, node, netip.Addr.Compare)
@@ -81,7 +80,7 @@ func (l *links) cutOff(all []endpoints.Endpoint) bool {
 		}
 		n := l.of[all[i].Node]
 		if n.all == 0 || n.down < n.all {
-			// Also an endpoint that does not need a tunnel, or has none yet.
+			// This includes an endpoint that does not need a tunnel, or has none yet.
 			return false
 		}
 		down = true
@@ -89,8 +88,8 @@ func (l *links) cutOff(all []endpoints.Endpoint) bool {
 	return down
 }
 
-// tunnelsUp is the condition on the tunnels. An object of which no tunnel was ever
-// reported on has none.
+// tunnelsUp returns the condition for the tunnels. It returns false if no gateway node
+// ever reported on a tunnel of the object.
 func (l *links) tunnelsUp(cutOff bool, has []metav1.Condition) (metav1.Condition, bool) {
 	known := l.up + len(l.down)
 	had := meta.FindStatusCondition(has, ConditionTunnelsUp) != nil
@@ -113,10 +112,10 @@ func (l *links) tunnelsUp(cutOff bool, has []metav1.Condition) (metav1.Condition
 	return condition(ConditionTunnelsUp, false, reason, "%s down: %s: %s", which, tellPairs(l.down), downWayOut), true
 }
 
-// downWayOut is what to do about a tunnel that is down.
+// downWayOut is the suggested fix for a tunnel that is down.
 const downWayOut = "check whether the client node is up, whether its address is correct, whether the node program runs there, and whether its UDP packets reach the gateway node"
 
-// tellPairs is the first of some tunnels in one message.
+// tellPairs returns the first tunnels as one message.
 func tellPairs(pairs []pair) string {
 	told := make([]string, 0, min(len(pairs), shownProblems+1))
 	for _, q := range pairs[:min(len(pairs), shownProblems)] {
@@ -128,8 +127,8 @@ func tellPairs(pairs []pair) string {
 	return strings.Join(told, "; ")
 }
 
-// withLinks adds the condition on the tunnels before the last of an object's
-// conditions, Ready, which is false if no endpoint can be reached.
+// withLinks inserts the condition for the tunnels before Ready, the last of an object's
+// conditions, which is false if no endpoint can be reached.
 func withLinks(all []metav1.Condition, l *links, found []endpoints.Endpoint, has []metav1.Condition) []metav1.Condition {
 	cutOff := l.cutOff(found)
 	c, is := l.tunnelsUp(cutOff, has)
@@ -143,8 +142,8 @@ func withLinks(all []metav1.Condition, l *links, found []endpoints.Endpoint, has
 	return slices.Insert(all, len(all)-1, c)
 }
 
-// tunnelUp is the condition on the tunnels to the node of one endpoint, of which there
-// is at least one.
+// tunnelUp returns the condition for the tunnels to the node of one endpoint, of which
+// there is at least one.
 func (l *links) tunnelUp() metav1.Condition {
 	known := l.up + len(l.down)
 	switch {

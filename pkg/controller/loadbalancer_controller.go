@@ -14,7 +14,8 @@ import (
 	"github.com/acnodal/epic/pkg/endpoints"
 )
 
-// newLoadBalancers keeps load balancers, whose endpoints are remote endpoints.
+// newLoadBalancers returns the reconciler of load balancers, whose endpoints are remote
+// endpoints.
 func newLoadBalancers(c *caches, lost func(netip.Addr) bool, tunnels stateFunc) *tunnelReconciler {
 	lbs, reps := c.kinds.LoadBalancers(), c.kinds.RemoteEndpoints().Informer()
 	k := newTunnelReconciler("loadbalancers", func(ctx context.Context, key cache.ObjectName, data []byte) (*epicv1.ProxyStatus, string, error) {
@@ -45,7 +46,7 @@ func newLoadBalancers(c *caches, lost func(netip.Addr) bool, tunnels stateFunc) 
 	return k
 }
 
-// stateOfLoadBalancer is what is known of a load balancer with its endpoints.
+// stateOfLoadBalancer returns the state of a load balancer with its endpoints.
 func stateOfLoadBalancer(lb *epicv1.LoadBalancer, own []*epicv1.RemoteEndpoint, lost func(netip.Addr) bool, tunnels stateFunc) *state {
 	s := &state{
 		meta: &lb.ObjectMeta, status: &lb.Status, lost: lost, tunnels: tunnels,

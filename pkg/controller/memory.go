@@ -11,28 +11,29 @@ import (
 )
 
 const (
-	// freeEndpoints is how many endpoints an object may have before changes of
-	// them wait, and waitPerEndpoint how long they wait for each that it has. One
-	// reconciliation costs about a microsecond an endpoint, so an object in
-	// which one endpoint after the other changes never takes more than a few
-	// percent of a CPU, and the work grows with the number of changes and not with
-	// its square. An object of 1,500 endpoints waits 30 ms.
+	// freeEndpoints is the number of endpoints up to which changes of an object's
+	// endpoints are not delayed, and waitPerEndpoint the delay for each endpoint of a
+	// larger object. One reconciliation costs about a microsecond per endpoint, so an
+	// object whose endpoints change one after the other never takes more than a few
+	// percent of a CPU, and the work grows linearly with the number of changes, not
+	// quadratically. An object of 1,500 endpoints waits 30 ms.
 	freeEndpoints   = 100
 	waitPerEndpoint = 20 * time.Microsecond
 )
 
-// memory is what a tunnelReconciler remembers of its objects between two reconciliations.
+// memory holds what a tunnelReconciler remembers about its objects between two
+// reconciliations.
 type memory struct {
 	mu   sync.Mutex
 	objs map[cache.ObjectName]remembered
 }
 
 type remembered struct {
-	// endpoints is how many the object had.
+	// endpoints is the number of endpoints of the object.
 	endpoints int
-	// version is that of the reconciler's own last write.
+	// version is the version of the reconciler's own last write.
 	version string
-	// lingering are the tunnels that are no longer needed, and until when they stay.
+	// lingering holds the tunnels that are no longer needed, and until when they stay.
 	lingering map[pair]time.Time
 }
 
@@ -47,8 +48,8 @@ func (m *memory) update(key cache.ObjectName, change func(*remembered)) {
 	m.objs[key] = r
 }
 
-// lingers reports whether a tunnel that is no longer needed stays. It does so for a while
-// after it was asked for the first time.
+// lingers reports whether a tunnel that is no longer needed stays. It returns true for a
+// period that starts with the first call for the tunnel.
 func (m *memory) lingers(key cache.ObjectName, q pair, now time.Time, linger time.Duration) (stays bool) {
 	m.update(key, func(r *remembered) {
 		until, known := r.lingering[q]
@@ -64,14 +65,14 @@ func (m *memory) lingers(key cache.ObjectName, q pair, now time.Time, linger tim
 	return stays
 }
 
-// keepLingering forgets the tunnels of an object but those that linger.
+// keepLingering forgets all tunnels of an object except those that linger.
 func (m *memory) keepLingering(key cache.ObjectName, all map[pair]bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	maps.DeleteFunc(m.objs[key].lingering, func(q pair, _ time.Time) bool { return !all[q] })
 }
 
-// nextEnd is how long it is until a tunnel of an object has lingered.
+// nextEnd returns the time until a tunnel of an object stops lingering.
 func (m *memory) nextEnd(key cache.ObjectName, now time.Time) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -97,7 +98,7 @@ func (m *memory) wrote(key cache.ObjectName, version string) bool {
 	return version != "" && m.objs[key].version == version
 }
 
-// wait is how long a change of one endpoint of an object waits for others.
+// wait returns how long a change of one endpoint of an object is delayed.
 func (m *memory) wait(key cache.ObjectName) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
-// What a reconciliation came to.
+// Results of a reconciliation.
 const (
 	resultUnchanged = "unchanged"
 	resultWritten   = "written"
@@ -59,13 +59,13 @@ func init() {
 	legacyregistry.MustRegister(nodesRemoved, reconciles, tunnelsWanted, tunnelsAssigned, tunnelsUnassigned, objects)
 }
 
-// counts is one object's part of the gauges.
+// counts is the contribution of one object to the gauges.
 type counts struct {
 	wanted, assigned int
 	reason           string
 }
 
-// tally adds up the gauges of one kind.
+// tally sums the gauges of one kind.
 type tally struct {
 	kind string
 	mu   sync.Mutex
@@ -74,7 +74,7 @@ type tally struct {
 
 func newTally(kind string) *tally { return &tally{kind: kind, of: map[cache.ObjectName]counts{}} }
 
-// set replaces an object's part.
+// set replaces the contribution of an object.
 func (t *tally) set(key cache.ObjectName, c counts) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -83,7 +83,7 @@ func (t *tally) set(key cache.ObjectName, c counts) {
 	t.add(c, 1)
 }
 
-// forget takes out the part of an object that is gone.
+// forget removes the contribution of an object that was deleted.
 func (t *tally) forget(key cache.ObjectName) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -13,21 +13,22 @@ import (
 )
 
 const (
-	// signalRate is how many objects a second are reconciled because of the state of
-	// their tunnels, and signalBurst how many at once. Each may be written once.
+	// signalRate is the number of objects per second that are reconciled because of the
+	// state of their tunnels, and signalBurst the burst. Each may be written once.
 	signalRate  = rate.Limit(100)
 	signalBurst = 500
-	// objectBurst is how often in a row one object is reconciled at once: when some
-	// tunnels go down, and when they come back. Of further changes, those of an
-	// objectEvery are dealt with together.
+	// objectBurst is how often in a row one object is reconciled immediately, for example
+	// when some tunnels go down and when they come back. After that, changes within
+	// objectEvery are handled together.
 	objectBurst = 6
 	objectEvery = 5 * time.Second
-	// smallBudgets is how many objects' budgets are kept without looking for those that
-	// are no longer needed.
+	// smallBudgets is the number of objects' budgets that are kept without removing those
+	// that are no longer needed.
 	smallBudgets = 4096
 )
 
-// pacer adds objects to the queues of their reconcilers, not too many and each not too often.
+// pacer adds objects to the queues of their reconcilers, with a limit on the total rate
+// and on the rate of each object.
 type pacer struct {
 	limiter *rate.Limiter
 	queue   workqueue.TypedDelayingInterface[signal]
@@ -38,7 +39,7 @@ type pacer struct {
 	cleanAt int
 }
 
-// signal is an object that must be reconciled.
+// signal is an object to reconcile.
 type signal struct {
 	of  *reconciler
 	key cache.ObjectName
@@ -51,7 +52,7 @@ func newPacer() *pacer {
 	}
 }
 
-// add has an object reconciled: at once, or when it may be.
+// add reconciles an object immediately, or as soon as the limits allow.
 func (p *pacer) add(l *reconciler, key cache.ObjectName) {
 	s, now := signal{l, key}, time.Now()
 	p.mu.Lock()
@@ -69,7 +70,7 @@ func (p *pacer) add(l *reconciler, key cache.ObjectName) {
 	p.clean(now)
 }
 
-// clean forgets the budgets of objects that have been left alone for a while.
+// clean removes the budgets of objects that have been idle for a while.
 func (p *pacer) clean(now time.Time) {
 	if len(p.budgets) < p.cleanAt {
 		return
@@ -82,10 +83,10 @@ func (p *pacer) clean(now time.Time) {
 	p.cleanAt = max(smallBudgets, 2*len(p.budgets))
 }
 
-// run hands objects on until ctx ends.
+// run forwards objects until ctx ends.
 func (p *pacer) run(ctx context.Context) {
-	// The first wakes Get. It may be stopped before it runs, because Wait sees the end
-	// of ctx too.
+	// AfterFunc unblocks Get. It may be stopped before it runs, because Wait returns at
+	// the end of ctx, too.
 	defer context.AfterFunc(ctx, p.queue.ShutDown)()
 	defer p.queue.ShutDown()
 	for {

@@ -14,7 +14,7 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// document is what a patch of a status is made from.
+// document is the input of a status patch.
 type document struct {
 	Metadata struct {
 		UID             types.UID `json:"uid,omitempty"`
@@ -23,11 +23,10 @@ type document struct {
 	Status *epicv1.ProxyStatus `json:"status"`
 }
 
-// statusPatch is a merge patch that makes one status of another; nil when they
-// are equal. It has only what differs, so it touches nobody else's fields,
-// known here or not. It holds for the one object and version that was seen: had
-// another changed the tunnels in the meantime, a pair could lose the ID that it just
-// got.
+// statusPatch returns a merge patch from one status to another, or nil if they are equal.
+// It only contains differences, so it changes no other fields, known or unknown. It
+// applies only to the observed object and version: if another writer changed the tunnels
+// in the meantime, a pair could lose the ID that it just got.
 func statusPatch(meta *metav1.ObjectMeta, from, to *epicv1.ProxyStatus) ([]byte, error) {
 	if apiequality.Semantic.DeepEqual(from, to) {
 		return nil, nil

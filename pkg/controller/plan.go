@@ -13,7 +13,7 @@ import (
 	"github.com/acnodal/epic/pkg/tunnelstate"
 )
 
-// pair names one tunnel of an object.
+// pair identifies one tunnel of an object.
 type pair struct{ tenantNode, epicNode netip.Addr }
 
 // compare orders pairs by the client node, then by the gateway node.
@@ -24,25 +24,25 @@ func (p pair) compare(q pair) int {
 	return p.epicNode.Compare(q.epicNode)
 }
 
-// plan is what an object's status should be.
+// plan is the desired status of an object.
 type plan struct {
-	// wanted is how many tunnels are needed now.
+	// wanted is the number of tunnels that are currently needed.
 	wanted int
-	// pairs are the tunnels that the object gets: those that are needed, as far
-	// as one object may have them, and those that linger.
+	// pairs are the tunnels that the object gets: those that are needed, up to the limit
+	// for one object, and those that linger.
 	pairs []pair
-	// lingering are the pairs that are no longer needed.
+	// lingering holds the pairs that are no longer needed.
 	lingering      map[pair]bool
 	added, removed int
-	// reason is that of the condition TunnelsReady.
+	// reason is the reason of the condition TunnelsReady.
 	reason string
 	status epicv1.ProxyStatus
 }
 
-// planFor decides which tunnels an object gets. It keeps those it has and needs,
-// with their IDs, gives new ones none, and drops the rest when they have lingered. Proxies
-// on evicted gateway nodes are gone, and their interfaces with them. An object that is
-// being deleted gets nothing new, and its conditions stay.
+// planFor decides which tunnels an object gets. It keeps existing tunnels that are
+// needed, with their IDs, adds new ones without an ID, and removes the rest after they
+// have lingered. Proxies on evicted gateway nodes are gone, with their interfaces. An
+// object that is being deleted gets nothing new, and its conditions stay.
 func planFor(s *state) *plan {
 	p := &plan{}
 	infos := runningProxies(s)
@@ -53,7 +53,7 @@ func planFor(s *state) *plan {
 	p.choose(tenantNodes, slices.SortedFunc(maps.Keys(ports), netip.Addr.Compare), has, s.meta.DeletionTimestamp == nil)
 	if s.lingers != nil && s.meta.DeletionTimestamp == nil {
 		p.linger(ports, has, func(q pair) bool {
-			// A tunnel that is down carries nothing.
+			// A tunnel that is down carries no traffic.
 			return s.tunnels.of(has[q], q.epicNode) != tunnelstate.Down && s.lingers(q)
 		})
 	}
@@ -69,8 +69,8 @@ func planFor(s *state) *plan {
 	return p
 }
 
-// choose fills in the pairs, those that exist first. Which of too many it takes
-// depends on nothing but the object, so every controller takes the same.
+// choose fills in the pairs, existing ones first. If there are too many, its choice
+// depends only on the object, so every controller makes the same.
 func (p *plan) choose(tenantNodes, epicNodes []netip.Addr, has map[pair]int32, mayAdd bool) {
 	var missing []pair
 	for _, tenantNode := range tenantNodes {
@@ -92,9 +92,9 @@ func (p *plan) choose(tenantNodes, epicNodes []netip.Addr, has map[pair]int32, m
 	}
 }
 
-// linger adds pairs that the object has and no longer needs because no endpoint is left on
-// the client node: requests may still be under way. Nothing lingers to a gateway node
-// without a proxy, and nothing takes the place of what is needed.
+// linger adds existing pairs that are no longer needed because no endpoint is left on the
+// client node: requests may still be in progress. No pair lingers to a gateway node
+// without a proxy, and lingering pairs never displace needed ones.
 func (p *plan) linger(ports map[netip.Addr]epicv1.EndpointPort, has map[pair]int32, lingers func(pair) bool) {
 	needed := make(map[pair]bool, len(p.pairs))
 	for _, q := range p.pairs {
@@ -110,8 +110,8 @@ func (p *plan) linger(ports map[netip.Addr]epicv1.EndpointPort, has map[pair]int
 	slices.SortFunc(p.pairs, pair.compare)
 }
 
-// runningProxies are the interfaces of an object's proxies, without those on
-// evicted gateway nodes, and those of proxies that are gone.
+// runningProxies returns the interfaces of an object's proxies, except those on evicted
+// gateway nodes and those of proxies that are gone.
 func runningProxies(s *state) map[string]epicv1.ProxyInterfaceInfo {
 	infos := maps.Clone(s.status.ProxyIfInfo)
 	maps.DeleteFunc(infos, func(proxy string, _ epicv1.ProxyInterfaceInfo) bool { return s.gone[proxy] })
@@ -124,8 +124,8 @@ func runningProxies(s *state) map[string]epicv1.ProxyInterfaceInfo {
 	return infos
 }
 
-// epicNodes are the gateway nodes on which proxies run, with the port on which
-// each takes in tunnels. The pods of one node say the same; if they do not, the
+// epicNodes returns the gateway nodes on which proxies run, with the port on which each
+// receives tunnels. The pods of one node should report the same port; if they do not, the
 // first by name decides. A pod that names no node has no interface yet.
 func epicNodes(infos map[string]epicv1.ProxyInterfaceInfo) map[netip.Addr]epicv1.EndpointPort {
 	nodes := map[netip.Addr]epicv1.EndpointPort{}
@@ -142,7 +142,7 @@ func epicNodes(infos map[string]epicv1.ProxyInterfaceInfo) map[netip.Addr]epicv1
 	return nodes
 }
 
-// existing are the tunnels that a status has, with their IDs.
+// existing returns the tunnels in a status, with their IDs.
 func existing(status *epicv1.ProxyStatus) map[pair]int32 {
 	has := map[pair]int32{}
 	for tenantNode, entry := range status.GUETunnelEndpoints {
@@ -157,9 +157,8 @@ func existing(status *epicv1.ProxyStatus) map[pair]int32 {
 	return has
 }
 
-// tunnelMap is the pairs in the shape in which the server keeps them: the fields
-// of an entry repeat the pair with the lowest gateway node. The pairs are in
-// order.
+// tunnelMap returns the pairs in the form in which the server stores them: the fields of
+// an entry repeat the pair with the lowest gateway node. The pairs must be sorted.
 func tunnelMap(pairs []pair, ports map[netip.Addr]epicv1.EndpointPort, has map[pair]int32) map[string]epicv1.TunnelEndpoint {
 	if len(pairs) == 0 {
 		return nil
@@ -181,13 +180,13 @@ func tunnelMap(pairs []pair, ports map[netip.Addr]epicv1.EndpointPort, has map[p
 	return tunnels
 }
 
-// address reads an address that the server has checked.
+// address parses an address that the server has validated.
 func address(s string) (netip.Addr, bool) {
 	a, err := netip.ParseAddr(s)
 	return a, err == nil && a.Zone() == "" && !a.Is4In6()
 }
 
-// counts describes how much of a plan a status carries out.
+// counts returns how much of a plan a status has implemented.
 func (p *plan) counts(status *epicv1.ProxyStatus) counts {
 	c := counts{wanted: p.wanted, reason: p.reason}
 	has := existing(status)

@@ -19,20 +19,20 @@ import (
 	"github.com/acnodal/epic/pkg/placement"
 )
 
-// discoveryRetry is how often the API server is asked whether it has pods, until
-// it answers.
+// discoveryRetry is the interval at which the API server is asked whether it serves pods,
+// until it responds.
 const discoveryRetry = 30 * time.Second
 
-// proxyPods knows which entries of proxy-if-info are of proxies that are gone. A
-// node removes its own entries; these are left behind by a node that is away, or
-// whose program was removed.
+// proxyPods finds the entries of proxy-if-info whose proxies are gone. A node removes its
+// own entries; these are left behind by a node that is down, or whose program was
+// removed.
 type proxyPods struct {
-	// client reads pods; nil where nobody asks for it.
+	// client reads pods; it is nil if no kube-apiserver is configured.
 	client   kubernetes.Interface
 	informer cache.SharedIndexInformer
-	// queues has where objects of a resource are added.
+	// queues holds the reconciler for each resource.
 	queues map[string]*reconciler
-	// all returns the objects of all resources that have entries.
+	// all returns the objects of each resource that have entries.
 	all func() map[string][]cache.ObjectName
 }
 
@@ -46,8 +46,7 @@ func newProxyPods(client kubernetes.Interface, all func() map[string][]cache.Obj
 	return p
 }
 
-// serve makes the reconciler of a resource remove the entries of proxies that are
-// gone.
+// serve makes the reconciler of a resource remove the entries of proxies that are gone.
 func (p *proxyPods) serve(resource string, k *tunnelReconciler) {
 	p.queues[resource] = k.reconciler
 	k.gone = func(ctx context.Context, key cache.ObjectName, status *epicv1.ProxyStatus) map[string]bool {
@@ -55,7 +54,7 @@ func (p *proxyPods) serve(resource string, k *tunnelReconciler) {
 	}
 }
 
-// run watches the pods of proxies until ctx ends. It returns at once where the API
+// run watches the pods of proxies until ctx ends. It returns immediately if the API
 // server has no pods, as in standalone mode.
 func (p *proxyPods) run(ctx context.Context) {
 	if p.client == nil || !p.served(ctx) {
@@ -73,7 +72,7 @@ func (p *proxyPods) run(ctx context.Context) {
 		if !cache.WaitForCacheSync(ctx.Done(), p.informer.HasSynced) {
 			return
 		}
-		// Pods may have gone before the watch began.
+		// Pods may have been deleted before the watch began.
 		for resource, keys := range p.all() {
 			for _, key := range keys {
 				p.queues[resource].add(key)
@@ -83,7 +82,8 @@ func (p *proxyPods) run(ctx context.Context) {
 	p.informer.RunWithContext(ctx)
 }
 
-// served reports whether the API server has pods. It asks until it gets an answer.
+// served reports whether the API server serves pods. It retries until the server
+// responds.
 func (p *proxyPods) served(ctx context.Context) bool {
 	for {
 		list, err := p.client.Discovery().ServerResourcesForGroupVersion("v1")
@@ -101,7 +101,7 @@ func (p *proxyPods) served(ctx context.Context) bool {
 	}
 }
 
-// changed adds the object of a pod that changed or went to its queue.
+// changed enqueues the object of a pod that was changed or deleted.
 func (p *proxyPods) changed(obj any) {
 	if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 		obj = gone.Obj
@@ -115,8 +115,8 @@ func (p *proxyPods) changed(obj any) {
 	}
 }
 
-// gone returns the proxies of an object that have an entry and are gone. What is
-// not known counts as there.
+// gone returns the proxies of an object that have an entry and no longer run. Unknown
+// proxies count as running.
 func (p *proxyPods) gone(ctx context.Context, object placement.Object, status *epicv1.ProxyStatus) map[string]bool {
 	gone := map[string]bool{}
 	for proxy, info := range status.ProxyIfInfo {
@@ -136,7 +136,7 @@ func (p *proxyPods) podGone(ctx context.Context, object placement.Object, name s
 	if pod, ok := cached.(*corev1.Pod); err == nil && found && ok && placement.CheckPod(pod, object) == nil {
 		return false
 	}
-	// The watch may be behind, and an entry must not be removed for that.
+	// The watch may lag behind, and an entry must not be removed for that reason.
 	reading, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	pod, err := p.client.CoreV1().Pods(object.Namespace).Get(reading, name, metav1.GetOptions{})

@@ -2,148 +2,146 @@
 
 package controller
 
-// The conditions that the controller sets. It leaves others alone.
+// Conditions that the controller sets. It keeps others.
 const (
-	// ConditionReady is of all kinds: whether what the object is for is there.
+	// ConditionReady, on all kinds, reports whether the object fulfills its purpose.
 	ConditionReady = "Ready"
 
-	// ConditionTunnelsReady is of load balancers and gateway proxies: whether
-	// every tunnel that is needed has its ID.
+	// ConditionTunnelsReady, on load balancers and gateway proxies, reports whether every
+	// needed tunnel has its ID.
 	ConditionTunnelsReady = "TunnelsReady"
-	// ConditionProgrammed is of load balancers and gateway proxies: whether Envoys have
-	// the newest configuration. The operator sets it; Ready depends on it.
+	// ConditionProgrammed, on load balancers and gateway proxies, reports whether Envoys
+	// have the newest configuration. The operator sets it; Ready depends on it.
 	ConditionProgrammed = "Programmed"
-	// ConditionTunnelsUp is of load balancers, gateway proxies, routes and slices on
-	// whose tunnels gateway nodes report, or did: whether the far ends answer. The
-	// condition Ready is false only if no endpoint can be reached.
+	// ConditionTunnelsUp, on load balancers, gateway proxies, routes and slices, reports
+	// whether the far ends of the tunnels respond. It is only set if a gateway node has
+	// reported on a tunnel. The condition Ready is false only if no endpoint can be
+	// reached.
 	ConditionTunnelsUp = "TunnelsUp"
-	// ConditionEndpointsResolved is of load balancers and gateway proxies:
-	// whether everything that should lead to an endpoint does. Its reasons are
-	// those of package endpoints, and those below.
+	// ConditionEndpointsResolved, on load balancers and gateway proxies, reports whether
+	// every reference to an endpoint can be resolved. Its reasons are those of package
+	// endpoints, and those below.
 	ConditionEndpointsResolved = "EndpointsResolved"
 
-	// ConditionListenersUsable is of gateway proxies that have, or had, a listener
-	// that is not served: whether all are. The others are skipped; the condition
-	// Ready is false only if none is left.
+	// ConditionListenersUsable, on gateway proxies that have, or had, a listener that is
+	// not served, reports whether all are served. Other listeners are skipped; the
+	// condition Ready is false only if none is left.
 	ConditionListenersUsable = "ListenersUsable"
-	// ConditionPortsUsable is of slices that have, or had, a port that proxies can't
-	// carry: whether they can carry all. The others are skipped; the condition Ready
-	// is false only if none is left.
+	// ConditionPortsUsable, on slices that have, or had, a port that proxies can't serve,
+	// reports whether they can serve all. Other ports are skipped; the condition Ready is
+	// false only if none is left.
 	ConditionPortsUsable = "PortsUsable"
 
-	// ConditionNodesReady is of the EPIC object: whether all gateway nodes send heartbeats and do
-	// their work.
+	// ConditionNodesReady, on the EPIC object, reports whether all gateway nodes send
+	// heartbeats and are ready.
 	ConditionNodesReady = "NodesReady"
-	// ConditionAddressesAvailable is of the EPIC object, service prefixes and
-	// service groups: whether proxies can get public addresses.
+	// ConditionAddressesAvailable, on the EPIC object, service prefixes and service
+	// groups, reports whether proxies can get public addresses.
 	ConditionAddressesAvailable = "AddressesAvailable"
 
-	// ConditionQuotaAvailable is of accounts: whether they may have more proxies.
+	// ConditionQuotaAvailable, on accounts, reports whether they may have more proxies.
 	ConditionQuotaAvailable = "QuotaAvailable"
-	// ConditionGroupsAvailable is of accounts: whether there is a service group
-	// that they may use.
+	// ConditionGroupsAvailable, on accounts, reports whether a service group exists that
+	// they may use.
 	ConditionGroupsAvailable = "GroupsAvailable"
 
-	// ConditionAccepted is of remote endpoints and routes: whether a load
-	// balancer or gateway proxies take it in.
+	// ConditionAccepted, on remote endpoints and routes, reports whether their load
+	// balancer or gateway proxies accept them.
 	ConditionAccepted = "Accepted"
-	// ConditionTunnelReady is of remote endpoints: whether a tunnel leads to its
-	// node, and is not down.
+	// ConditionTunnelReady, on remote endpoints, reports whether a tunnel leads to the
+	// endpoint's node and is not down.
 	ConditionTunnelReady = "TunnelReady"
-	// ConditionResolvedRefs is of routes: whether each backend leads to slices.
+	// ConditionResolvedRefs, on routes, reports whether each backend leads to slices.
 	ConditionResolvedRefs = "ResolvedRefs"
-	// ConditionInUse is of slices: whether a route leads to their Service.
+	// ConditionInUse, on slices, reports whether a route leads to their Service.
 	ConditionInUse = "InUse"
-	// ConditionNodesKnown is of slices: whether the addresses of endpoints and
-	// of their nodes are known.
+	// ConditionNodesKnown, on slices, reports whether the addresses of endpoints and of
+	// their nodes are known.
 	ConditionNodesKnown = "NodesKnown"
 )
 
-// The reasons of the conditions, besides those of package endpoints.
+// Reasons of the conditions, in addition to those of package endpoints.
 const (
-	// ReasonReady goes with Ready when it is true.
+	// ReasonReady is used with Ready when it is true.
 	ReasonReady = "Ready"
 
-	// ReasonAssigned goes with TunnelsReady and TunnelReady when they are true.
+	// ReasonAssigned is used with TunnelsReady and TunnelReady when they are true.
 	ReasonAssigned = "Assigned"
-	// ReasonNotNeeded goes with TunnelsReady and TunnelReady, true, where the load
-	// balancer wants no tunnels.
+	// ReasonNotNeeded is used with TunnelsReady and TunnelReady when they are true
+	// because the load balancer does not use tunnels.
 	ReasonNotNeeded = "NotNeeded"
-	// ReasonUp goes with TunnelsUp and TunnelReady when they are true.
+	// ReasonUp is used with TunnelsUp and TunnelReady when they are true.
 	ReasonUp = "Up"
-	// ReasonSomeTunnelsDown is that the far ends of some tunnels do not answer.
+	// ReasonSomeTunnelsDown means that the far ends of some tunnels do not respond.
 	ReasonSomeTunnelsDown = "SomeTunnelsDown"
-	// ReasonAllTunnelsDown is that no tunnel that leads to an endpoint has a far end
-	// that answers.
+	// ReasonAllTunnelsDown means that the far end of no tunnel that leads to an endpoint
+	// responds.
 	ReasonAllTunnelsDown = "AllTunnelsDown"
-	// ReasonNotReported goes with TunnelsUp when it is unknown: the gateway nodes that
-	// reported are silent.
+	// ReasonNotReported is used with TunnelsUp when it is unknown because the gateway
+	// nodes that reported are stale.
 	ReasonNotReported = "NotReported"
-	// ReasonNoEndpoints is that no endpoint is ready.
+	// ReasonNoEndpoints means that no endpoint is ready.
 	ReasonNoEndpoints = "NoEndpoints"
-	// ReasonNoNodes is that no endpoint is on a node whose address is known, and
-	// of the EPIC object that no gateway node was ever heard of.
+	// ReasonNoNodes means that no endpoint is on a node whose address is known; on the
+	// EPIC object, that no gateway node has ever reported.
 	ReasonNoNodes = "NoNodes"
-	// ReasonNoProxies is that no proxy runs on a gateway node yet.
+	// ReasonNoProxies means that no proxy runs on a gateway node yet.
 	ReasonNoProxies = "NoProxies"
-	// ReasonNoPorts goes with Ready of load balancers and gateway proxies that
-	// publish no port.
+	// ReasonNoPorts is used with Ready on load balancers and gateway proxies that publish
+	// no port.
 	ReasonNoPorts = "NoPorts"
-	// ReasonTooManyTunnels is that more tunnels are needed than one object may
-	// have.
+	// ReasonTooManyTunnels means that more tunnels are needed than one object may have.
 	ReasonTooManyTunnels = "TooManyTunnels"
-	// ReasonResolved goes with EndpointsResolved and ResolvedRefs when they are
-	// true.
+	// ReasonResolved is used with EndpointsResolved and ResolvedRefs when they are true.
 	ReasonResolved = "Resolved"
 
-	// ReasonUsable goes with ListenersUsable and PortsUsable when they are true.
+	// ReasonUsable is used with ListenersUsable and PortsUsable when they are true.
 	ReasonUsable = "Usable"
 
-	// ReasonAllReady goes with NodesReady when it is true.
+	// ReasonAllReady is used with NodesReady when it is true.
 	ReasonAllReady = "AllReady"
-	// ReasonNodesSilent is that gateway nodes send no heartbeats.
+	// ReasonNodesSilent means that gateway nodes send no heartbeats.
 	ReasonNodesSilent = "NodesSilent"
-	// ReasonNodesNotReady is that gateway nodes state that they are not ready.
+	// ReasonNodesNotReady means that gateway nodes report that they are not ready.
 	ReasonNodesNotReady = "NodesNotReady"
 
-	// ReasonAvailable goes with AddressesAvailable, QuotaAvailable and
-	// GroupsAvailable when they are true.
+	// ReasonAvailable is used with AddressesAvailable, QuotaAvailable and GroupsAvailable
+	// when they are true.
 	ReasonAvailable = "Available"
-	// ReasonNearlyExhausted goes with AddressesAvailable of a prefix, true, when
-	// few addresses of a pool are left.
+	// ReasonNearlyExhausted is used with AddressesAvailable of a prefix when it is true
+	// but few addresses of a pool are left.
 	ReasonNearlyExhausted = "NearlyExhausted"
-	// ReasonExhausted is that no address of a pool is left.
+	// ReasonExhausted means that no address of a pool is left.
 	ReasonExhausted = "Exhausted"
-	// ReasonNoPool is that a prefix has no pool of public addresses.
+	// ReasonNoPool means that a prefix has no pool of public addresses.
 	ReasonNoPool = "NoPool"
-	// ReasonNoPrefix is that there is no prefix, or not the one that is named.
+	// ReasonNoPrefix means that no prefix exists, or not the one that is named.
 	ReasonNoPrefix = "NoPrefix"
-	// ReasonQuotaExhausted is that an account has as many proxies as it may.
+	// ReasonQuotaExhausted means that an account has reached its limit of proxies.
 	ReasonQuotaExhausted = "QuotaExhausted"
-	// ReasonQuotaNearlyExhausted goes with QuotaAvailable, true, when an account may
-	// have few more proxies.
+	// ReasonQuotaNearlyExhausted is used with QuotaAvailable when it is true but the
+	// account may have few more proxies.
 	ReasonQuotaNearlyExhausted = "QuotaNearlyExhausted"
-	// ReasonNoGroup is that there is no service group for an account.
+	// ReasonNoGroup means that no service group exists that an account may use.
 	ReasonNoGroup = "NoGroup"
 
-	// ReasonAccepted goes with Accepted when it is true.
+	// ReasonAccepted is used with Accepted when it is true.
 	ReasonAccepted = "Accepted"
-	// ReasonNoLoadBalancer is that the load balancer of an endpoint is not there.
+	// ReasonNoLoadBalancer means that the load balancer of an endpoint does not exist.
 	ReasonNoLoadBalancer = "NoLoadBalancer"
-	// ReasonTunnelPending is that the load balancer has no tunnel to the
-	// endpoint's node yet.
+	// ReasonTunnelPending means that the load balancer has no tunnel to the endpoint's
+	// node yet.
 	ReasonTunnelPending = "TunnelPending"
-	// ReasonNoParents is that a route names no gateway proxy.
+	// ReasonNoParents means that a route names no gateway proxy.
 	ReasonNoParents = "NoParents"
-	// ReasonParentNotFound is that a gateway proxy that a route names is not
-	// there.
+	// ReasonParentNotFound means that a gateway proxy that a route names does not exist.
 	ReasonParentNotFound = "ParentNotFound"
-	// ReasonReferenced goes with InUse when it is true.
+	// ReasonReferenced is used with InUse when it is true.
 	ReasonReferenced = "Referenced"
-	// ReasonNotReferenced is that no route leads to the Service of a slice.
+	// ReasonNotReferenced means that no route leads to the Service of a slice.
 	ReasonNotReferenced = "NotReferenced"
-	// ReasonNoService is that a slice says not to which Service it belongs.
+	// ReasonNoService means that a slice does not name its Service.
 	ReasonNoService = "NoService"
-	// ReasonKnown goes with NodesKnown when it is true.
+	// ReasonKnown is used with NodesKnown when it is true.
 	ReasonKnown = "Known"
 )

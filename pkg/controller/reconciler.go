@@ -20,47 +20,46 @@ import (
 )
 
 const (
-	// fieldManager is who writes, in the objects' managed fields.
+	// fieldManager is the manager in the objects' managed fields.
 	fieldManager = "epic-controller"
-	// An object that fails is tried again after minRetry, then after twice as
-	// long each time, and no less often than every maxRetry.
+	// An object that fails is retried after minRetry, then after twice as long each time,
+	// up to maxRetry.
 	minRetry = 10 * time.Millisecond
 	maxRetry = time.Minute
-	// conflictDelay is after how long an object is reconciled again that another
-	// changed in the meantime, if the event of that change has not done it before.
+	// conflictDelay is the delay before an object that was changed concurrently is
+	// reconciled again, unless the event of that change triggers it earlier.
 	conflictDelay = 100 * time.Millisecond
-	// requestTimeout bounds one request, so no worker waits forever.
+	// requestTimeout limits one request, so no worker waits forever.
 	requestTimeout = 30 * time.Second
-	// untilSynced is how long a controller waits for the API server: as long as it
-	// takes.
+	// untilSynced is how long a controller waits for its caches to sync: indefinitely.
 	untilSynced = math.MaxInt64
 )
 
 type queue = workqueue.TypedRateLimitingInterface[cache.ObjectName]
 
-// reconciler is the part of a kind's reconciler that all kinds have in common: the
-// queue of its controller, what fills the queue, and what happens to results.
+// reconciler is the part of a reconciler that all kinds share: the queue of its
+// controller, its sources, and the handling of results.
 type reconciler struct {
 	// name is the plural of the kind, and the name of its controller and queue in
 	// metrics.
 	name    string
 	sources []informed
-	// queue is the controller's. It exists before the controller starts, because
-	// objects are reconciled for other reasons than events of caches too.
+	// queue is the controller's queue. It exists before the controller starts, because
+	// objects are also reconciled for other reasons than cache events.
 	queue queue
-	// settle is how long an object waits after a change, so more changes are
-	// dealt with at once.
+	// settle is how long an object waits after a change, so several changes are handled
+	// together.
 	settle time.Duration
-	// reconcile deals with one object.
+	// reconcile reconciles one object.
 	reconcile func(ctx context.Context, key cache.ObjectName) (outcome, error)
 }
 
-// outcome is what came of a reconciliation.
+// outcome is the outcome of a reconciliation.
 type outcome struct {
-	// result is one of those that are counted.
+	// result is one of the results that are counted.
 	result string
-	// again is after how long the object is reconciled again though nothing changed;
-	// 0 is never.
+	// again is the time after which the object is reconciled again without an event; 0
+	// means never.
 	again time.Duration
 }
 
@@ -75,7 +74,7 @@ func newReconciler(name string) *reconciler {
 	}
 }
 
-// add has an object reconciled.
+// add enqueues an object.
 func (r *reconciler) add(key cache.ObjectName) {
 	if r.settle <= 0 {
 		r.queue.Add(key)
@@ -84,14 +83,14 @@ func (r *reconciler) add(key cache.ObjectName) {
 	r.queue.AddAfter(key, r.settle)
 }
 
-// options are those of the kind's controller.
+// options returns the options of the kind's controller.
 func (r *reconciler) options(workers int, logger logr.Logger) controller.TypedOptions[cache.ObjectName] {
 	return controller.TypedOptions[cache.ObjectName]{
 		Reconciler: r, MaxConcurrentReconciles: workers, CacheSyncTimeout: untilSynced,
 		NewQueue: func(string, workqueue.TypedRateLimiter[cache.ObjectName]) queue { return r.queue },
 		LogConstructor: func(key *cache.ObjectName) logr.Logger {
 			if key == nil {
-				// Its sources and workers start.
+				// Messages about the start of its sources and workers.
 				return logger.V(1)
 			}
 			return logger.WithValues("kind", r.name, "object", *key)
@@ -119,11 +118,11 @@ func (r *reconciler) addTo(mgr manager.Manager, workers int, known source.TypedF
 
 // Reconcile implements reconcile.TypedReconciler.
 func (r *reconciler) Reconcile(ctx context.Context, key cache.ObjectName) (reconcile.Result, error) {
-	// The next leader does the work that is left when the program stops.
+	// The next leader does the remaining work when the program stops.
 	if ctx.Err() != nil {
 		return reconcile.Result{}, nil
 	}
-	counted := resultError // A panic is one.
+	counted := resultError // includes panics
 	defer func() { reconciles.WithLabelValues(r.name, counted).Inc() }()
 	out, err := r.reconcile(ctx, key)
 	switch {
@@ -131,11 +130,11 @@ func (r *reconciler) Reconcile(ctx context.Context, key cache.ObjectName) (recon
 		counted = out.result
 		return reconcile.Result{RequeueAfter: out.again}, nil
 	case apierrors.IsNotFound(err):
-		// It was deleted in the meantime, and the event is under way.
+		// The object was deleted in the meantime, and its event will arrive.
 		counted = resultUnchanged
 		return reconcile.Result{}, nil
 	case apierrors.IsConflict(err):
-		// The cache is behind: the event that comes, or the retry, does it.
+		// The cache is outdated: the next event or the retry handles it.
 		counted = resultConflict
 		klog.FromContext(ctx).V(4).Info("The object changed in the meantime")
 		return reconcile.Result{RequeueAfter: conflictDelay}, nil

@@ -15,8 +15,8 @@ import (
 	"github.com/acnodal/epic/pkg/endpoints"
 )
 
-// newRemoteEndpoints reports for each remote endpoint whether its load balancer
-// uses it, and by a tunnel.
+// newRemoteEndpoints returns the reconciler of remote endpoints. It reports whether the
+// load balancer of an endpoint uses it, and whether a tunnel leads to it.
 func newRemoteEndpoints(c *caches, p *pace, tunnels stateFunc) *conditionReconciler {
 	j := newConditionReconciler("remoteendpoints", p, statusWriter(c.client.EpicV1().RemoteEndpoints))
 	j.find = func(key cache.ObjectName) (*subject, error) {
@@ -40,10 +40,10 @@ func newRemoteEndpoints(c *caches, p *pace, tunnels stateFunc) *conditionReconci
 	return j
 }
 
-// loadBalancerHandler adds the endpoints that a change of a load balancer concerns.
-// It gets each as a value of an index. A load balancer may have thousands, and its
-// status changes with each of them, so only those are added whose conditions
-// the change may change.
+// loadBalancerHandler returns a handler that adds the endpoints affected by a change of a
+// load balancer. add receives each as a value of an index. A load balancer may have
+// thousands of endpoints, and its status changes with each of them, so only those whose
+// conditions may change are added.
 func loadBalancerHandler(add func(index, value string)) cache.ResourceEventHandler {
 	all := func(obj any) {
 		if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
@@ -69,7 +69,7 @@ func loadBalancerHandler(add func(index, value string)) cache.ResourceEventHandl
 	}}
 }
 
-// changedNodes are the client nodes that have a tunnel in one of two statuses only.
+// changedNodes returns the client nodes that have a tunnel in only one of two statuses.
 func changedNodes(before, now *epicv1.ProxyStatus) []string {
 	var nodes []string
 	for _, status := range []*epicv1.ProxyStatus{before, now} {
@@ -86,8 +86,8 @@ func changedNodes(before, now *epicv1.ProxyStatus) []string {
 
 func hasProxies(status *epicv1.ProxyStatus) bool { return len(epicNodes(status.ProxyIfInfo)) > 0 }
 
-// remoteEndpoint judges an endpoint of a load balancer, which is nil when it is
-// not there.
+// remoteEndpoint returns the conditions of an endpoint. lb is nil if its load balancer
+// does not exist.
 func remoteEndpoint(rep *epicv1.RemoteEndpoint, lb *epicv1.LoadBalancer, tunnels stateFunc) []metav1.Condition {
 	accepted, tunnel := acceptance(rep, lb, tunnels)
 	return withReady(accepted, tunnel)
@@ -130,8 +130,8 @@ func acceptance(rep *epicv1.RemoteEndpoint, lb *epicv1.LoadBalancer, tunnels sta
 	return accepted, tunnel
 }
 
-// hasTunnel reports whether a tunnel with an ID leads to a client node, from
-// whichever gateway node: the load balancer's own condition is about all of them.
+// hasTunnel reports whether a tunnel with an ID leads to a client node from any gateway
+// node: the load balancer's own condition covers all of them.
 func hasTunnel(status *epicv1.ProxyStatus, node netip.Addr) bool {
 	for _, tunnel := range status.GUETunnelEndpoints[node.String()].EPICEndpoints {
 		if tunnel.TunnelID != 0 {

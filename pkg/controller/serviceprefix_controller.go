@@ -15,13 +15,13 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// plentyBelow is the share of a pool or of a quota, in percent, below which one that was
-// nearly exhausted is so no more. It is less than addresspool.NearlyFullFrom, so a few
-// addresses or proxies that come and go change nothing.
+// plentyBelow is the percentage of a pool or quota in use below which it is no longer
+// nearly exhausted. It is less than addresspool.NearlyFullFrom, so a few addresses or
+// proxies that are added and removed do not change the condition.
 const plentyBelow = 80
 
-// newServicePrefixes reports for each prefix whether addresses of its pools are
-// left.
+// newServicePrefixes returns the reconciler of service prefixes. It reports whether
+// addresses of the pools are left.
 func newServicePrefixes(c *caches, p *pace) *conditionReconciler {
 	j := newConditionReconciler("serviceprefixes", p, statusWriter(c.client.EpicV1().ServicePrefixes))
 	prefixes, lbs, proxies := c.kinds.ServicePrefixes(), c.kinds.LoadBalancers(), c.kinds.GWProxies()
@@ -73,8 +73,8 @@ func newServicePrefixes(c *caches, p *pace) *conditionReconciler {
 	return j
 }
 
-// servicePrefix judges a prefix, of which addresses are in use. It tells no
-// numbers that change with each address.
+// servicePrefix returns the conditions of a prefix. used lists the addresses in use.
+// Messages contain no numbers that change with each address.
 func servicePrefix(prefix *epicv1.ServicePrefix, used []netip.Addr) []metav1.Condition {
 	if prefix.Spec.PublicPool == nil {
 		return withReady(condition(ConditionAddressesAvailable, false, ReasonNoPool, "spec.public-pool is missing, so no proxy can get an address: set it"))
@@ -97,7 +97,7 @@ func servicePrefix(prefix *epicv1.ServicePrefix, used []netip.Addr) []metav1.Con
 	return withReady(worst)
 }
 
-// rank orders the reasons of a pool's condition, the worst last.
+// rank orders the reasons of a pool's condition by severity.
 func rank(reason string) int {
 	switch reason {
 	case ReasonAvailable:
@@ -107,7 +107,7 @@ func rank(reason string) int {
 	case ReasonExhausted:
 		return 2
 	}
-	return 3 // a pool that can't be read
+	return 3 // an invalid pool
 }
 
 func poolCondition(path, text, subnet string, used []netip.Addr, scarce bool) metav1.Condition {

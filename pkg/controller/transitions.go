@@ -12,47 +12,47 @@ import (
 	"github.com/acnodal/epic/pkg/events"
 )
 
-// The reasons of the events that the controller records. An event is a change of a
-// condition that was written, so each change makes one event, however many controllers
-// run.
+// Reasons of the events that the controller records. An event corresponds to a change of
+// a condition that was written, so each change produces one event, regardless of the
+// number of controllers.
 const (
-	// EventReady is that an object works, for the first time or again.
+	// EventReady means that an object works, for the first time or again.
 	EventReady = "Ready"
-	// EventNotReady is that an object no longer works.
+	// EventNotReady means that an object no longer works.
 	EventNotReady = "NotReady"
-	// EventTunnelsUp is that no tunnel of an object is down anymore.
+	// EventTunnelsUp means that no tunnel of an object is down anymore.
 	EventTunnelsUp = "TunnelsUp"
-	// EventSomeTunnelsDown is that the far ends of some tunnels no longer answer.
+	// EventSomeTunnelsDown means that the far ends of some tunnels no longer respond.
 	EventSomeTunnelsDown = "SomeTunnelsDown"
-	// EventAllTunnelsDown is that no endpoint can be reached anymore.
+	// EventAllTunnelsDown means that no endpoint can be reached anymore.
 	EventAllTunnelsDown = "AllTunnelsDown"
-	// EventTunnelsNotReported is that no gateway node reports on the tunnels anymore.
+	// EventTunnelsNotReported means that no gateway node reports on the tunnels anymore.
 	EventTunnelsNotReported = "TunnelsNotReported"
-	// EventAddressesAvailable is that a prefix has enough addresses again.
+	// EventAddressesAvailable means that a prefix has enough addresses again.
 	EventAddressesAvailable = "AddressesAvailable"
-	// EventAddressesNearlyExhausted is that few addresses of a prefix are left.
+	// EventAddressesNearlyExhausted means that few addresses of a prefix are left.
 	EventAddressesNearlyExhausted = "AddressesNearlyExhausted"
-	// EventAddressesExhausted is that no address of a pool is left.
+	// EventAddressesExhausted means that no address of a pool is left.
 	EventAddressesExhausted = "AddressesExhausted"
-	// EventQuotaAvailable is that an account may have more proxies again.
+	// EventQuotaAvailable means that an account may have more proxies again.
 	EventQuotaAvailable = "QuotaAvailable"
-	// EventQuotaNearlyExhausted is that an account may have few more proxies.
+	// EventQuotaNearlyExhausted means that an account may have few more proxies.
 	EventQuotaNearlyExhausted = "QuotaNearlyExhausted"
-	// EventQuotaExhausted is that an account has as many proxies as it may.
+	// EventQuotaExhausted means that an account has reached its limit of proxies.
 	EventQuotaExhausted = "QuotaExhausted"
-	// EventNodesReady is that all gateway nodes send heartbeats and are ready again.
+	// EventNodesReady means that all gateway nodes send heartbeats and are ready again.
 	EventNodesReady = "NodesReady"
-	// EventNodesSilent is that gateway nodes no longer send heartbeats.
+	// EventNodesSilent means that gateway nodes no longer send heartbeats.
 	EventNodesSilent = "NodesSilent"
-	// EventNodesNotReady is that gateway nodes report that they are not ready.
+	// EventNodesNotReady means that gateway nodes report that they are not ready.
 	EventNodesNotReady = "NodesNotReady"
-	// EventNodeEvicted is that a gateway node was evicted.
+	// EventNodeEvicted means that a gateway node was evicted.
 	EventNodeEvicted = "NodeEvicted"
 )
 
-// kinds are the kinds on whose objects the controller records events, by their plurals,
-// with the conditions whose changes are events. Groups of one prefix are not among them:
-// there may be thousands, and the event of the prefix is enough.
+// kinds maps the plural names of the kinds for which the controller records events to the
+// conditions whose changes are events. Service groups are not included: one prefix may
+// have thousands, and the event of the prefix is enough.
 var kinds = map[string]struct {
 	kind       string
 	conditions []string
@@ -65,7 +65,7 @@ var kinds = map[string]struct {
 	epic.ResourceRemoteEndpoints: {"RemoteEndpoint", []string{ConditionTunnelReady}},
 }
 
-// recordTransitions records the events of a change of an object's conditions that was
+// recordTransitions records the events for a change of an object's conditions that was
 // written.
 func recordTransitions(recorder *events.Recorder, plural string, obj metav1.Object, before, now []metav1.Condition) {
 	for _, e := range transitions(plural, before, now) {
@@ -73,7 +73,7 @@ func recordTransitions(recorder *events.Recorder, plural string, obj metav1.Obje
 	}
 }
 
-// transitions returns the events of a change of conditions.
+// transitions returns the events for a change of conditions.
 func transitions(plural string, before, now []metav1.Condition) (all []events.Event) {
 	told := map[string]bool{}
 	for _, name := range kinds[plural].conditions {
@@ -87,7 +87,7 @@ func transitions(plural string, before, now []metav1.Condition) (all []events.Ev
 			continue
 		}
 		if reason == EventReady {
-			// It includes that the tunnels are up.
+			// EventReady implies that the tunnels are up.
 			all = slices.DeleteFunc(all, func(e events.Event) bool { return e.Reason == EventTunnelsUp })
 		}
 		told[is.Reason] = true
@@ -96,15 +96,15 @@ func transitions(plural string, before, now []metav1.Condition) (all []events.Ev
 	return all
 }
 
-// eventOf returns the event of a change of one condition, "" for none. An object that
-// has just been created lacks most of what it needs, which is not an event.
+// eventOf returns the event for a change of one condition, or "" if there is none. An
+// object that has just been created lacks most of what it needs, which is not an event.
 func eventOf(was, is *metav1.Condition) (reason string, warning bool) {
 	if events.Unchanged(was, is) &&
-		// Which gateway nodes these are matters, and changes seldom.
+		// The message lists the nodes, which matter and seldom change.
 		(is.Type != ConditionNodesReady || was.Message == is.Message) {
 		return "", false
 	}
-	// Whether it was not as it should be.
+	// bad is true if the previous state was a problem.
 	bad := was != nil && (was.Status != metav1.ConditionTrue || slices.Contains([]string{ReasonSomeTunnelsDown, ReasonNearlyExhausted, ReasonQuotaNearlyExhausted}, was.Reason))
 	good := is.Status == metav1.ConditionTrue
 	switch is.Type {
@@ -148,8 +148,8 @@ func eventOf(was, is *metav1.Condition) (reason string, warning bool) {
 	return "", false
 }
 
-// tunnelEvent is eventOf for the conditions on tunnels. The tunnels of a proxy come up
-// for the first time with an event, those of each endpoint without.
+// tunnelEvent is like eventOf, for the conditions on tunnels. When tunnels come up for
+// the first time, a proxy gets an event, an endpoint does not.
 func tunnelEvent(was, is *metav1.Condition, bad bool) (reason string, warning bool) {
 	switch is.Reason {
 	case ReasonSomeTunnelsDown:

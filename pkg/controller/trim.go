@@ -8,9 +8,8 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// trim takes out of an object what the controller does not read before it goes
-// into a cache: who manages which field, the copies of the status that specs
-// show, and the Envoy templates.
+// trim removes the parts of an object that the controller does not read before it is
+// cached: the managed fields, the copies of the status in specs, and the Envoy templates.
 func trim(obj any) (any, error) {
 	if m, err := meta.Accessor(obj); err == nil {
 		m.SetManagedFields(nil)

@@ -17,43 +17,43 @@ import (
 	"github.com/acnodal/epic/pkg/events"
 )
 
-// state is what is known of one load balancer or gateway proxy. What it points
-// to is the cache's and must not be changed.
+// state is the observed state of one load balancer or gateway proxy. It points into the
+// cache and must not be changed.
 type state struct {
 	meta      *metav1.ObjectMeta
 	status    *epicv1.ProxyStatus
 	endpoints []endpoints.Endpoint
 	problems  []endpoints.Problem
-	// listeners is which listeners of a Gateway can be used.
+	// listeners describes which listeners of a Gateway can be used.
 	listeners parts
-	// direct is whether its endpoints are reached without tunnels.
+	// direct indicates that its endpoints are reached without tunnels.
 	direct bool
-	// portless is whether it publishes no port, and so serves nothing.
+	// portless indicates that it publishes no port and therefore serves nothing.
 	portless bool
-	// lost reports whether a gateway node is evicted; nil when none is.
+	// lost reports whether a gateway node is evicted; nil if none is.
 	lost func(netip.Addr) bool
-	// tunnels reports which tunnels are up; nil when nothing is known of any.
+	// tunnels returns the state of tunnels; nil if nothing is known.
 	tunnels stateFunc
-	// gone has the proxies that are gone though they have an entry.
+	// gone holds the proxies that have an entry and no longer run.
 	gone map[string]bool
-	// lingers reports whether a tunnel stays though it is no longer needed; nil when none
+	// lingers reports whether a tunnel stays although it is no longer needed; nil if none
 	// does.
 	lingers func(pair) bool
 }
 
-// tunnelReconciler makes the tunnels of each object of one kind what its endpoints and
-// its proxies need, and sets its conditions.
+// tunnelReconciler sets the tunnels of each object of one kind to those that its
+// endpoints and proxies need, and sets its conditions.
 type tunnelReconciler struct {
 	*reconciler
 	tally  *tally
 	memory memory
-	// find gathers from the caches what is known of an object.
+	// find collects the state of an object from the caches.
 	find func(key cache.ObjectName) (*state, error)
-	// patch sends a merge patch of an object's status and returns the new one, and
-	// the version of the object.
+	// patch sends a merge patch of an object's status and returns the new status and the
+	// version of the object.
 	patch patchFunc
-	// gone returns the proxies of an object that are gone though they have an
-	// entry; nil when that is not known.
+	// gone returns the proxies of an object that have an entry and no longer run. It is
+	// nil if that can't be determined.
 	gone func(ctx context.Context, key cache.ObjectName, status *epicv1.ProxyStatus) map[string]bool
 	// linger is how long a tunnel stays after it was last needed, and now the clock.
 	linger time.Duration
@@ -69,7 +69,7 @@ func newTunnelReconciler(kind string, patch patchFunc) *tunnelReconciler {
 	return k
 }
 
-// object makes one object's status what it should be.
+// object updates the status of one object.
 func (k *tunnelReconciler) object(ctx context.Context, key cache.ObjectName) (outcome, error) {
 	s, err := k.find(key)
 	if apierrors.IsNotFound(err) {
@@ -82,8 +82,8 @@ func (k *tunnelReconciler) object(ctx context.Context, key cache.ObjectName) (ou
 	}
 	k.memory.update(key, func(r *remembered) {
 		r.endpoints = len(s.endpoints) + len(s.problems)
-		// The decision may rest on a version before the last write, so the write's event
-		// has to be looked at.
+		// The decision may be based on a version before the last write, so the event of
+		// that write must not be skipped.
 		if r.version != s.meta.ResourceVersion {
 			r.version = ""
 		}
@@ -98,7 +98,7 @@ func (k *tunnelReconciler) object(ctx context.Context, key cache.ObjectName) (ou
 	k.memory.keepLingering(key, p.lingering)
 	out := outcome{result: resultUnchanged}
 	if len(p.lingering) > 0 {
-		// Its time may have come since the plan was made.
+		// The time may have passed since the plan was made.
 		out.again = max(k.memory.nextEnd(key, k.now()), time.Millisecond)
 	}
 	k.tally.set(key, p.counts(s.status))
@@ -120,9 +120,9 @@ func (k *tunnelReconciler) object(ctx context.Context, key cache.ObjectName) (ou
 	return out, nil
 }
 
-// notOwnWrite is for watchThat: it leaves out the event of the reconciler's own last
-// write, after which the object is what it should be. It lets a resync through, which
-// has the same version twice.
+// notOwnWrite is for watchThat: it skips the event of the reconciler's own last write,
+// after which the object has its desired state. It does not skip a resync, which has the
+// same version twice.
 func notOwnWrite[T metav1.Object](k *tunnelReconciler) func(old, obj T) bool {
 	return func(old, obj T) bool {
 		return old.GetResourceVersion() == obj.GetResourceVersion() ||
@@ -130,8 +130,8 @@ func notOwnWrite[T metav1.Object](k *tunnelReconciler) func(old, obj T) bool {
 	}
 }
 
-// addLater has an object of many endpoints reconciled after a while, because one of
-// them changed, so more changes are dealt with at once.
+// addLater enqueues an object with many endpoints after a delay when one of them changes,
+// so several changes are handled together.
 func (k *tunnelReconciler) addLater(key cache.ObjectName) {
 	if wait := k.memory.wait(key); wait > 0 {
 		k.queue.AddAfter(key, wait)

@@ -18,14 +18,14 @@ import (
 	"github.com/acnodal/epic/pkg/tunnelstate/idset"
 )
 
-// tunnelNews has objects reconciled when the state of their tunnels changes. It goes
-// through the objects that have proxies on the gateway node that reports, and never
-// through what the node reports, which may be anything.
+// tunnelNews enqueues objects when the state of their tunnels changes. It iterates over
+// the objects that have proxies on the reporting node, and never over the content of the
+// report, which is not trusted.
 type tunnelNews struct {
 	tracker *tunnelstate.Tracker
 	pacer   *pacer
 	caches  *caches
-	// The reconcilers of the kinds whose conditions report whether tunnels are up.
+	// Reconcilers of the kinds whose conditions report whether tunnels are up.
 	balancers, endpoints, proxies, routes, slices *reconciler
 	// Their sources.
 	ofLoadBalancers, ofGWProxies informed
@@ -43,7 +43,7 @@ func newTunnelNews(c *caches) *tunnelNews {
 	return n
 }
 
-// note keeps what changed until run gets to it.
+// note records a change until run handles it.
 func (n *tunnelNews) note(c tunnelstate.Change) {
 	n.mu.Lock()
 	n.changed[c.Node] = n.changed[c.Node].Union(c.Tunnels)
@@ -54,7 +54,7 @@ func (n *tunnelNews) note(c tunnelstate.Change) {
 	}
 }
 
-// take returns what changed since it was called last.
+// take returns the changes since the last call.
 func (n *tunnelNews) take() map[netip.Addr]idset.Set {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -63,8 +63,8 @@ func (n *tunnelNews) take() map[netip.Addr]idset.Set {
 	return changed
 }
 
-// run tells news until ctx ends. Earlier reports are no news, because every object is
-// reconciled at the start.
+// run handles changes until ctx ends. Earlier changes are dropped, because every object
+// is reconciled at the start.
 func (n *tunnelNews) run(ctx context.Context) {
 	var running sync.WaitGroup
 	running.Go(func() { n.tracker.Run(ctx) })
@@ -82,7 +82,7 @@ func (n *tunnelNews) run(ctx context.Context) {
 	running.Wait()
 }
 
-// tell has the objects reconciled that have one of some tunnels of a gateway node.
+// tell enqueues the objects that have one of the given tunnels of a gateway node.
 func (n *tunnelNews) tell(node netip.Addr, tunnels idset.Set) {
 	lbs, err := lookUp[*epicv1.LoadBalancer](n.caches.kinds.LoadBalancers().Informer().GetIndexer(), byGatewayNode, node.String())
 	if err != nil {
@@ -100,8 +100,8 @@ func (n *tunnelNews) tell(node netip.Addr, tunnels idset.Set) {
 	}
 }
 
-// clientNodesOf are the client nodes at the far ends of those tunnels of a status that
-// are meant, each once and in order.
+// clientNodesOf returns the distinct client nodes at the far ends of those tunnels of a
+// status for which meant returns true, in order.
 func clientNodesOf(status *epicv1.ProxyStatus, meant func(tunnel int32, gatewayNode netip.Addr) bool) []netip.Addr {
 	nodes := map[netip.Addr]bool{}
 	for q, tunnel := range existing(status) {
@@ -112,7 +112,7 @@ func clientNodesOf(status *epicv1.ProxyStatus, meant func(tunnel int32, gatewayN
 	return slices.SortedFunc(maps.Keys(nodes), netip.Addr.Compare)
 }
 
-// loadBalancer has a load balancer reconciled, and its endpoints on some client nodes.
+// loadBalancer enqueues a load balancer, and its endpoints on the given client nodes.
 func (n *tunnelNews) loadBalancer(lb *epicv1.LoadBalancer, nodes []netip.Addr) {
 	if len(nodes) == 0 {
 		return
@@ -125,8 +125,8 @@ func (n *tunnelNews) loadBalancer(lb *epicv1.LoadBalancer, nodes []netip.Addr) {
 	}
 }
 
-// gwProxy has a gateway proxy reconciled, and the routes and slices that lead from it to
-// some client nodes.
+// gwProxy enqueues a gateway proxy, and the routes and slices that lead from it to the
+// given client nodes.
 func (n *tunnelNews) gwProxy(proxy *epicv1.GWProxy, nodes []netip.Addr) {
 	if len(nodes) == 0 {
 		return
@@ -155,8 +155,8 @@ func (n *tunnelNews) gwProxy(proxy *epicv1.GWProxy, nodes []netip.Addr) {
 	}
 }
 
-// assigned handles objects that get tunnels on which their gateway nodes have reported
-// already: a node may know of a tunnel earlier than this program does.
+// assigned handles objects that get tunnels on which their gateway nodes have already
+// reported: a node may learn of a tunnel before this program does.
 func assigned[T any](n *tunnelNews, status func(T) *epicv1.ProxyStatus, tell func(T, []netip.Addr)) cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{UpdateFunc: func(old, obj any) {
 		before, ok := old.(T)

@@ -19,45 +19,47 @@ import (
 )
 
 const (
-	// DefaultKeep is how many snapshots a folder keeps: a week of one every six hours.
+	// DefaultKeep is the number of snapshots that a Folder keeps: one week at one every
+	// six hours.
 	DefaultKeep = 28
 
 	filePrefix = "epic-"
 	fileSuffix = ".db"
-	// fileTime is the time of a snapshot in its name. Names sort by it.
+	// fileTime is the layout of a snapshot's time in its name. Names sort by it.
 	fileTime = "20060102T150405Z"
-	// unverified is the suffix of a file that nobody has checked yet.
+	// unverified is the suffix of a file that has not been verified yet.
 	unverified = ".unverified"
 	lockFile   = "lock"
-	// askTimeout bounds a question to one member, which may be gone.
+	// askTimeout limits one request to a member, which may be down.
 	askTimeout = 10 * time.Second
 )
 
-// Folder is where snapshots are saved again and again. Only its newest ones stay.
+// Folder is a directory of scheduled snapshots. It keeps the newest ones.
 type Folder struct {
-	// Dir has nothing but snapshots.
+	// Dir is the directory. It must contain nothing but snapshots.
 	Dir string
-	// Keep is how many stay.
+	// Keep is the number of snapshots to keep.
 	Keep int
-	// Prefix is the key of etcd under which EPIC's data lies.
+	// Prefix is the etcd prefix of EPIC's data.
 	Prefix string
 
-	// free returns how many bytes can be written to a folder; tests replace it.
+	// free returns how many bytes can be written to a directory; tests replace it.
 	free func(dir string) (uint64, error)
 }
 
-// Saved is a snapshot in a folder.
+// Saved is a snapshot in a Folder.
 type Saved struct {
-	// File is its path.
+	// File is the path of the snapshot.
 	File string
-	// Time is when it was taken.
+	// Time is when the snapshot was taken.
 	Time time.Time
 }
 
-// Save adds a snapshot of etcd. It asks the members at the endpoints in turn, and takes
-// the snapshot of the first that is up to date. The file gets its name when its digest and
-// its revision have been verified; older snapshots are removed only then. Save refuses an
-// etcd without EPIC's data, because snapshots of it would displace those that have some.
+// Save adds a snapshot of etcd. It tries the members at the endpoints in turn, and takes
+// the snapshot of the first that is up to date. It renames the file to its final name
+// after it has verified its digest and its revision, and only then removes older
+// snapshots. Save returns an error if etcd has no data of EPIC, because snapshots of it
+// would replace those that have.
 func (f Folder) Save(ctx context.Context, cfg clientv3.Config, now time.Time) (*Saved, *Summary, error) {
 	if err := f.check(); err != nil {
 		return nil, nil, err
@@ -73,7 +75,8 @@ func (f Folder) Save(ctx context.Context, cfg clientv3.Config, now time.Time) (*
 		return nil, nil, fmt.Errorf("can't lock the snapshot directory: %w", err)
 	}
 	defer lock.Close() //nolint:errcheck // nothing was written to it
-	// What a process left that was killed. A smaller Keep makes room here too.
+	// Remove files that a killed process left behind. A smaller Keep makes room here,
+	// too.
 	if err := f.removeUnverified(); err != nil {
 		return nil, nil, err
 	}
@@ -94,14 +97,14 @@ func (f Folder) Save(ctx context.Context, cfg clientv3.Config, now time.Time) (*
 		}
 		failed = append(failed, fmt.Errorf("%s: %w", endpoint, err))
 		if ctx.Err() != nil || errors.Is(err, syscall.ENOSPC) || errors.Is(err, errNoData) {
-			// The other members would do no better.
+			// The other members would fail as well.
 			break
 		}
 	}
 	return nil, nil, fmt.Errorf("no snapshot was saved, and existing ones stay: %w", errors.Join(failed...))
 }
 
-// ErrNoDir is the error of a Folder without Dir.
+// ErrNoDir is returned by a Folder without Dir.
 var ErrNoDir = errors.New("--backup-dir is empty: set it to the snapshot directory")
 
 var errNoData = errors.New("etcd has none of EPIC's data")
@@ -150,7 +153,7 @@ func (f Folder) saveFrom(ctx context.Context, cfg clientv3.Config, saved *Saved)
 func (f Folder) ask(ctx context.Context, client *clientv3.Client) (revision int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	// Linearizable: a member answers when it has everything that was written before.
+	// The read is linearizable: a member responds once it has every earlier write.
 	schema, err := client.Get(ctx, schemaKey(f.Prefix), clientv3.WithCountOnly())
 	if err != nil {
 		return 0, clientv3.ContextError(ctx, err)
@@ -176,7 +179,7 @@ func (f Folder) ask(ctx context.Context, client *clientv3.Client) (revision int6
 	return schema.Header.Revision, nil
 }
 
-// explain adds to the error of a full disk what to do.
+// explain adds a suggested fix to the error of a full disk.
 func (f Folder) explain(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return fmt.Errorf("%s has no room for another snapshot: enlarge the volume, or keep fewer than %d (--backup-keep): %w", f.Dir, f.Keep, err)
@@ -184,7 +187,7 @@ func (f Folder) explain(err error) error {
 	return err
 }
 
-// List returns the snapshots, the newest first.
+// List returns the snapshots, newest first.
 func (f Folder) List() ([]Saved, error) {
 	entries, err := os.ReadDir(f.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -233,7 +236,7 @@ func parseName(name string) (time.Time, bool) {
 	return at, err == nil
 }
 
-// removeOld removes the snapshots that are not to be kept.
+// removeOld removes all snapshots but the newest Keep.
 func (f Folder) removeOld() error {
 	all, err := f.List()
 	if err != nil {
@@ -247,7 +250,7 @@ func (f Folder) removeOld() error {
 	return nil
 }
 
-// removeUnverified removes files that were never finished.
+// removeUnverified removes unfinished files.
 func (f Folder) removeUnverified() error {
 	left, err := filepath.Glob(filepath.Join(f.Dir, filePrefix+"*"+fileSuffix+unverified+"*"))
 	if err != nil {

@@ -4,7 +4,7 @@ package backup
 
 import "syscall"
 
-// freeBytes returns how much this user can still write to a folder.
+// freeBytes returns how many bytes this user can still write to a directory.
 func freeBytes(dir string) (uint64, error) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(dir, &s); err != nil {

@@ -17,11 +17,11 @@ import (
 	"github.com/acnodal/epic/pkg/registry/claims"
 )
 
-// markRestored writes into the database of a restored member that its data comes from
-// a snapshot, as the next revision of each schema key. Servers refuse to write until
-// one of them has seen to it that nothing is handed out again that may have been
-// assigned after the snapshot. All members of a cluster get the same revision, because
-// they are made from the same snapshot.
+// markRestored records in the database of a restored member that its data comes from a
+// snapshot, as the next revision of each schema key. Servers do not write until one of
+// them has ensured that nothing is assigned again that may have been assigned after the
+// snapshot. All members of a cluster get the same revision, because they are created from
+// the same snapshot.
 func markRestored(memberDir string) error {
 	path := filepath.Join(memberDir, "member", "snap", "db")
 	if _, err := os.Stat(path); err != nil {
@@ -66,8 +66,8 @@ func markRestored(memberDir string) error {
 	return err
 }
 
-// schemaKeys returns the last revision, and the newest version of each schema key
-// that exists, in the order of the keys.
+// schemaKeys returns the last revision, and the newest version of each existing schema
+// key, sorted by key.
 func schemaKeys(bucket *bbolt.Bucket) (last mvcc.Revision, newest []*mvccpb.KeyValue, err error) {
 	suffix := []byte(claims.SchemaKeySuffix)
 	err = bucket.ForEach(func(k, v []byte) error {

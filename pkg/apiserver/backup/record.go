@@ -38,19 +38,20 @@ var (
 func init() { legacyregistry.MustRegister(lastTime, lastBytes) }
 
 // Record describes the last scheduled snapshot. It is a key in etcd, so every server can
-// report it, whichever program took the snapshot.
+// report it, regardless of which program took the snapshot.
 type Record struct {
-	// Time is when it was taken, in seconds since 1970.
+	// Time is when the snapshot was taken, in seconds since 1970.
 	Time int64 `json:"time"`
-	// Revision is the last revision of etcd that is in it.
+	// Revision is the last etcd revision in the snapshot.
 	Revision int64 `json:"revision"`
-	// Bytes is its size.
+	// Bytes is the size of the snapshot.
 	Bytes int64 `json:"bytes"`
 }
 
 func schemaKey(prefix string) string { return path.Join("/", prefix) + claims.SchemaKeySuffix }
 
-// recordKey lies under no resource's prefix, because no resource's name starts with a dot.
+// recordKey returns the key of the record. It is not under any resource's prefix, because
+// no resource name starts with a dot.
 func recordKey(prefix string) string { return path.Join("/", prefix) + "/.backup/last" }
 
 // WriteRecord writes the record of a snapshot.
@@ -61,7 +62,7 @@ func (f Folder) WriteRecord(ctx context.Context, kv clientv3.KV, saved *Saved, s
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	// An etcd that has lost its data must stay empty, or no server would start on it.
+	// An etcd that has lost its data must stay empty, or no server would start with it.
 	done, err := kv.Txn(ctx).
 		If(clientv3.Compare(clientv3.CreateRevision(schemaKey(f.Prefix)), ">", 0)).
 		Then(clientv3.OpPut(recordKey(f.Prefix), string(text))).Commit()
@@ -90,8 +91,8 @@ func ReadRecord(ctx context.Context, kv clientv3.KV, prefix string) (*Record, er
 	return r, nil
 }
 
-// Report has the metrics show the record until ctx ends. While etcd does not answer, they
-// stay as they are.
+// Report sets the metrics from the record until ctx ends. They keep their values while
+// etcd does not respond.
 func Report(ctx context.Context, kv clientv3.KV, prefix string) {
 	ticker := time.NewTicker(reportInterval)
 	defer ticker.Stop()

@@ -15,27 +15,25 @@ import (
 	"github.com/acnodal/epic/pkg/apiserver/embedetcd"
 )
 
-// RevisionBump is added to the revision of a restored database. Clients that
-// saw revisions after the snapshot must never meet them again with another
-// meaning: watches would continue as if nothing had happened. A billion is 11 days
-// at a thousand writes a second.
+// RevisionBump is added to the revision of a restored database. Revisions after the
+// snapshot must not be reused: clients that saw them would continue their watches without
+// noticing the restore. A billion lasts for 11 days at a thousand writes a second.
 const RevisionBump = 1_000_000_000
 
-// Member is a member of an etcd cluster to restore. The zero value is the
-// embedded etcd's.
+// Member is a member of an etcd cluster to restore. The zero value is the embedded etcd.
 type Member struct {
-	// Name is the member's.
+	// Name is the name of the member.
 	Name string
 	// InitialCluster lists all members, as NAME=URL,...
 	InitialCluster string
 	// InitialClusterToken distinguishes this cluster from its predecessor.
 	InitialClusterToken string
-	// PeerURLs are the member's, as in InitialCluster.
+	// PeerURLs are the peer URLs of the member, as in InitialCluster.
 	PeerURLs []string
 }
 
-// Restore makes a data directory from a snapshot: the whole directory of the
-// server with an embedded etcd, or with member, that of one etcd server.
+// Restore creates a data directory from a snapshot: the directory of a server with an
+// embedded etcd or, if member is set, that of an etcd server.
 func Restore(file, dataDir string, member Member) (*Summary, error) {
 	summary, err := Inspect(file)
 	if err != nil {
@@ -72,14 +70,14 @@ func Restore(file, dataDir string, member Member) (*Summary, error) {
 		err = markRestored(target)
 	}
 	if err != nil {
-		// Half a directory would look like data to the next start.
+		// A partial directory would look like valid data at the next start.
 		return nil, errors.Join(fmt.Errorf("can't restore into %s: %w", dataDir, err), os.RemoveAll(filepath.Join(target, "member")))
 	}
 	summary.Revision += RevisionBump
 	return summary, nil
 }
 
-// empty refuses a directory that holds anything.
+// empty returns an error if a directory is not empty.
 func empty(dir string) error {
 	if dir == "" {
 		return errors.New("--data-dir must name the directory to create")

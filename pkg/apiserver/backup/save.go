@@ -21,11 +21,11 @@ import (
 	"github.com/acnodal/epic/pkg/apiserver/embedetcd"
 )
 
-// Summary describes what a snapshot holds.
+// Summary describes the content of a snapshot.
 type Summary struct {
 	// Bytes is the size of the file.
 	Bytes int64
-	// Revision is the last revision of etcd that is in it.
+	// Revision is the last etcd revision in the snapshot.
 	Revision int64
 	// Keys is the number of keys at that revision.
 	Keys int
@@ -33,9 +33,8 @@ type Summary struct {
 	SHA256 string
 }
 
-// Save writes a snapshot of a running etcd to file. It asks the endpoints in
-// turn until one answers. The file appears whole or not at all, and one that
-// was there before is not replaced.
+// Save writes a snapshot of a running etcd to file. It tries the endpoints in turn until
+// one responds. The file is created atomically, and an existing file is not replaced.
 func Save(ctx context.Context, cfg clientv3.Config, file string) (*Summary, error) {
 	if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
 		if err != nil {
@@ -60,8 +59,9 @@ func Save(ctx context.Context, cfg clientv3.Config, file string) (*Summary, erro
 	return nil, fmt.Errorf("no etcd member returned a snapshot: %w", errors.Join(failed...))
 }
 
-// HoldDataDir has an embedded etcd serve under dataDir until stop is called, whether a server
-// runs on it or not, and returns how to reach it.
+// HoldDataDir makes the data in dataDir available until stop is called, and returns the
+// client configuration to reach it. If a server runs on the directory, it uses that
+// server's etcd; otherwise it starts one.
 func HoldDataDir(ctx context.Context, dataDir string) (cfg clientv3.Config, stop func(), err error) {
 	stop = func() {}
 	if dataDir, err = filepath.Abs(dataDir); err != nil {
@@ -75,8 +75,8 @@ func HoldDataDir(ctx context.Context, dataDir string) (cfg clientv3.Config, stop
 		return cfg, stop, fmt.Errorf("%s has no data of an embedded etcd: set --data-dir to the server's", dataDir)
 	}
 	cfg = clientv3.Config{Endpoints: []string{embedetcd.Endpoint(dataDir)}, Logger: zap.NewNop()}
-	// A member of our own replays the log, which a copy of the files would
-	// not. If a server holds the directory, it has a member running.
+	// Start a member to replay the log, which a copy of the files would not. If a server
+	// holds the directory, its member is running.
 	member, err := embedetcd.Start(ctx, embedetcd.Config{DataDir: dataDir})
 	var held *embedetcd.HeldError
 	if errors.As(err, &held) {
@@ -88,7 +88,7 @@ func HoldDataDir(ctx context.Context, dataDir string) (cfg clientv3.Config, stop
 	return cfg, member.Stop, nil
 }
 
-// Inspect checks the integrity of a snapshot and describes what it holds.
+// Inspect verifies the integrity of a snapshot and describes its content.
 func Inspect(file string) (*Summary, error) {
 	summary, err := checkDigest(file)
 	if err != nil {
@@ -102,7 +102,7 @@ func Inspect(file string) (*Summary, error) {
 	return summary, nil
 }
 
-// checkDigest compares the content with the digest that etcd appends to it.
+// checkDigest verifies the digest that etcd appends to the content.
 func checkDigest(file string) (*Summary, error) {
 	f, err := os.Open(file)
 	if err != nil {

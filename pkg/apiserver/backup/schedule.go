@@ -14,11 +14,12 @@ import (
 const (
 	// DefaultInterval is the time between two snapshots of a schedule.
 	DefaultInterval = 6 * time.Hour
-	// MinInterval keeps a schedule from doing nothing else.
+	// MinInterval is the minimum interval of a schedule.
 	MinInterval = time.Minute
-	// retryInterval is the time after a failure, if it is less than the schedule's.
+	// retryInterval is the delay after a failure, if it is shorter than the schedule's
+	// interval.
 	retryInterval = 10 * time.Minute
-	// saveTimeout bounds one snapshot.
+	// saveTimeout limits the time for one snapshot.
 	saveTimeout = 10 * time.Minute
 )
 
@@ -26,14 +27,14 @@ const (
 type Schedule struct {
 	Folder
 	Interval time.Duration
-	// Etcd is how to reach it.
+	// Etcd is the client configuration to reach etcd.
 	Etcd clientv3.Config
 
 	clock clock.Clock
 }
 
-// Run saves snapshots until ctx ends. A restart does not change when the next one is due:
-// that follows from the newest file.
+// Run saves snapshots until ctx ends. The time of the next snapshot follows from the
+// newest file, so a restart does not change it.
 func (s Schedule) Run(ctx context.Context) {
 	if s.clock == nil {
 		s.clock = clock.RealClock{}
@@ -60,7 +61,7 @@ func (s Schedule) Run(ctx context.Context) {
 	}
 }
 
-// due returns how long to wait for the first snapshot.
+// due returns the delay before the first snapshot.
 func (s Schedule) due() time.Duration {
 	all, err := s.List()
 	if err != nil || len(all) == 0 {
@@ -85,8 +86,9 @@ func (s Schedule) save(ctx context.Context) error {
 	return nil
 }
 
-// SaveAndRecord saves a snapshot and writes the record of it. A snapshot that could not be
-// recorded, such as that of a full etcd, is a good one; the log has the reason.
+// SaveAndRecord saves a snapshot and writes its record. If the record can't be written,
+// for example because etcd is full, the snapshot is still valid; SaveAndRecord logs the
+// error.
 func (f Folder) SaveAndRecord(ctx context.Context, cfg clientv3.Config, now time.Time) (*Saved, *Summary, error) {
 	saved, summary, err := f.Save(ctx, cfg, now)
 	if err != nil {

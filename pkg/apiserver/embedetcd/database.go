@@ -13,8 +13,8 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// checkDatabase opens the database and closes it again. etcd opens it in a
-// goroutine of its own and panics there where it can't, which nobody can catch.
+// checkDatabase opens and closes the database. If etcd can't open it, etcd panics in a
+// separate goroutine, which can't be recovered.
 func checkDatabase(dataDir string) error {
 	path := filepath.Join(MemberDir(dataDir), "member", "snap", "db")
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {

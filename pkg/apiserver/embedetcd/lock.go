@@ -13,14 +13,14 @@ import (
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 )
 
-// lockName is the file whose lock shows which process holds a data directory.
+// lockName is the name of the lock file that shows which process uses a data directory.
 const lockName = "lock"
 
-// HeldError indicates that another process holds a data directory.
+// HeldError indicates that another process uses a data directory.
 type HeldError struct {
-	// DataDir is the directory in question.
+	// DataDir is the directory.
 	DataDir string
-	// PID is the process that wrote its number into the lock file, or 0.
+	// PID is the process ID in the lock file, or 0.
 	PID int
 }
 
@@ -33,10 +33,9 @@ func (e *HeldError) Error() string {
 	return fmt.Sprintf("data directory %s is in use by %s; stop that process, or choose another --data-dir", e.DataDir, holder)
 }
 
-// lockDir takes the lock of dataDir for the life of this process. etcd has a
-// lock of its own, but it waits for it in silence, and before that it removes
-// the socket of the member that is running. The kernel drops the lock when the
-// process ends, however it ends.
+// lockDir locks dataDir for the lifetime of this process. etcd has its own lock, but
+// waits for it silently, and first removes the socket of the running member. The kernel
+// releases the lock when the process ends for any reason.
 func lockDir(dataDir string) (*fileutil.LockedFile, error) {
 	path := filepath.Join(dataDir, lockName)
 	f, err := fileutil.TryLockFile(path, os.O_RDWR|os.O_CREATE, 0o600)

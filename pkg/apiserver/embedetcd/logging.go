@@ -8,20 +8,20 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// verbosityInfo is where etcd's own running commentary goes: about forty lines
-// at each start, which nobody wants to read while all is well.
+// verbosityInfo is the verbosity of etcd's informational messages: about forty lines at
+// each start, which are rarely of interest.
 const verbosityInfo = 4
 
-// transient are complaints of the first seconds of a new member, which has not
-// written its first batch yet. It tries again by itself, and succeeds.
+// transient holds warnings from the first seconds of a new member, which has not written
+// its first batch yet. etcd retries and succeeds.
 var transient = map[string]bool{
 	"Failed to detect schema version":  true,
 	"failed to update storage version": true,
 }
 
-// newLogger returns a zap logger that writes through klog, so etcd's lines
-// have the format (text or JSON) and the destination of the server's own.
-// level is the lowest level that reaches the log without -v=4.
+// newLogger returns a zap logger that writes through klog, so etcd's lines have the same
+// format (text or JSON) and destination as the server's. level is the lowest level that
+// is logged without -v=4.
 func newLogger(logger klog.Logger, level zapcore.LevelEnabler) *zap.Logger {
 	return zap.New(&klogCore{logger: logger, level: level})
 }

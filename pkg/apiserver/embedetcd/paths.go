@@ -11,16 +11,16 @@ import (
 )
 
 const (
-	// memberDirectory holds the files of etcd itself: the log and the database.
+	// memberDirectory holds etcd's own files: the log and the database.
 	memberDirectory = "etcd"
 	// socketName is short because the whole path has to fit into a socket address.
 	socketName = "etcd.sock"
-	// maxSocketPath is the room for a path in a unix socket's address on Linux
-	// (108 bytes with the closing zero); other systems have a little less.
+	// maxSocketPath is the maximum length of a path in a unix socket's address on Linux
+	// (108 bytes with the terminating zero); other systems allow slightly less.
 	maxSocketPath = 103
 )
 
-// MemberDir returns the directory under dataDir that etcd writes to.
+// MemberDir returns the directory under dataDir in which etcd stores its data.
 func MemberDir(dataDir string) string {
 	return filepath.Join(dataDir, memberDirectory)
 }
@@ -35,7 +35,7 @@ func Endpoint(dataDir string) string {
 	return "unix://" + SocketPath(dataDir)
 }
 
-// Initialized reports whether dataDir holds a member's data.
+// Initialized reports whether dataDir contains a member's data.
 func Initialized(dataDir string) (bool, error) {
 	entries, err := os.ReadDir(filepath.Join(MemberDir(dataDir), "member"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -47,8 +47,8 @@ func Initialized(dataDir string) (bool, error) {
 	return len(entries) > 0, nil
 }
 
-// Prepare makes dataDir usable: absolute, present, private to this user, and
-// short enough for a socket. It returns the absolute path.
+// Prepare makes dataDir usable: existing, private to this user, and short enough for a
+// socket. It returns the absolute path.
 func Prepare(dataDir string) (string, error) {
 	if dataDir == "" {
 		return "", errors.New("the data directory is not set: set --data-dir")
@@ -64,9 +64,9 @@ func Prepare(dataDir string) (string, error) {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return "", fmt.Errorf("can't create the data directory: %w; choose another --data-dir, or make this one writable for the user that runs the server", err)
 		}
-		// Whoever can enter the directory can use the socket, so a directory
-		// that was there before, with looser permissions, is narrowed.
-		if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // 0700 is what a directory needs
+		// Users who can enter the directory can use the socket, so restrict the
+		// permissions of an existing directory.
+		if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a directory requires 0700
 			return "", fmt.Errorf("can't make the data directory private: %w", err)
 		}
 	}

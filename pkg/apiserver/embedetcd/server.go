@@ -21,27 +21,27 @@ import (
 const (
 	// MemberName is the name of the only member.
 	MemberName = "epic"
-	// PeerURL is what the member says of itself to other members. There are
-	// none and nothing listens there, but etcd wants an address, and one that
-	// does not depend on the data directory lets that directory be moved.
+	// PeerURL is the address that the member advertises to other members. There are none,
+	// and nothing listens on it, but etcd requires an address. It does not depend on the
+	// data directory, so the directory can be moved.
 	PeerURL = "http://127.0.0.1:2380"
-	// DefaultQuotaBytes is the size at which etcd stops taking writes. etcd's
-	// documentation suggests 8 GiB as the most for normal environments.
+	// DefaultQuotaBytes is the database size at which etcd stops accepting writes. etcd's
+	// documentation suggests 8 GiB as the maximum for normal environments.
 	DefaultQuotaBytes = int64(8) << 30
-	// DefaultStartTimeout bounds the wait for a member that does not get ready.
+	// DefaultStartTimeout limits the wait for a member to become ready.
 	DefaultStartTimeout = time.Minute
 )
 
 // Config describes how to run the member.
 type Config struct {
-	// DataDir is the directory that holds everything that the member writes.
+	// DataDir is the directory for everything that the member writes.
 	DataDir string
-	// QuotaBytes is the size at which etcd stops taking writes; 0 is DefaultQuotaBytes.
+	// QuotaBytes is the database size at which etcd stops accepting writes; 0 means
+	// DefaultQuotaBytes.
 	QuotaBytes int64
-	// StartTimeout bounds the wait until the member serves; 0 is DefaultStartTimeout.
+	// StartTimeout limits the wait until the member serves; 0 means DefaultStartTimeout.
 	StartTimeout time.Duration
-	// UnsafeNoFsync trades durability for speed. It is for tests only, and
-	// there is no flag for it.
+	// UnsafeNoFsync trades durability for speed. It is for tests only, and has no flag.
 	UnsafeNoFsync bool
 }
 
@@ -52,14 +52,15 @@ type Server struct {
 	lock    *fileutil.LockedFile
 	level   zap.AtomicLevel
 	stop    sync.Once
-	// space is what watches whether the database is full, endSpace ends it.
+	// space waits for the goroutine that watches for a full database, which endSpace
+	// stops.
 	space    sync.WaitGroup
 	endSpace context.CancelFunc
 	failed   chan error
 }
 
-// Start runs a member and returns once it serves. ctx bounds the start and
-// carries the logger; it does not end the member, Stop does.
+// Start runs a member and returns once it serves. ctx limits the start and carries the
+// logger. It does not stop the member; use Stop.
 func Start(ctx context.Context, cfg Config) (*Server, error) {
 	dataDir, err := Prepare(cfg.DataDir)
 	if err != nil {
@@ -73,8 +74,8 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		dataDir: dataDir,
 		lock:    lock,
 		failed:  make(chan error, 1),
-		// A start and a stop say much at the level of warnings that is no cause
-		// for concern; what matters comes back as an error.
+		// A start and a stop log many warnings that are harmless; relevant failures are
+		// returned as errors.
 		level: zap.NewAtomicLevelAt(zapcore.ErrorLevel),
 	}
 	if err := s.start(ctx, cfg); err != nil {
@@ -83,7 +84,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	s.level.SetLevel(zapcore.WarnLevel)
 	go s.watchErrors()
-	// It outlives the start, and ends with the member.
+	// It outlives the start and ends with the member.
 	space, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.endSpace = cancel
 	s.space.Go(func() { s.watchSpace(space) })
@@ -91,8 +92,8 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 }
 
 func (s *Server) start(ctx context.Context, cfg Config) (err error) {
-	// Parts of etcd's recovery panic on damaged files. The reader of the
-	// message wants to know which directory, not which goroutine.
+	// Parts of etcd's recovery panic on damaged files. Report the directory instead of a
+	// stack trace.
 	defer func() {
 		if r := recover(); r != nil {
 			err = unreadable(fmt.Errorf("%v", r))
@@ -134,14 +135,14 @@ func (s *Server) etcdConfig(logger klog.Logger, cfg Config) *embed.Config {
 	c.AdvertisePeerUrls = []url.URL{mustParse(PeerURL)}
 	c.ListenClientUrls = []url.URL{{Scheme: "unix", Path: SocketPath(s.dataDir)}}
 	c.AdvertiseClientUrls = c.ListenClientUrls
-	// The gateway is a second, JSON, front to the same data: nobody here uses it.
+	// The gateway is an additional JSON interface to the same data, which is not used.
 	c.EnableGRPCGateway = false
 	c.QuotaBackendBytes = cfg.QuotaBytes
 	if c.QuotaBackendBytes == 0 {
 		c.QuotaBackendBytes = DefaultQuotaBytes
 	}
-	// With nobody to lose touch with, a member may call its election early: a
-	// start takes a third of a second instead of one.
+	// A single member can call its election early: a start takes a third of a second
+	// instead of one.
 	c.TickMs, c.ElectionMs = 50, 250
 	c.UnsafeNoFsync = cfg.UnsafeNoFsync
 	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(newLogger(logger, s.level))
@@ -156,7 +157,7 @@ func mustParse(raw string) url.URL {
 	return *u
 }
 
-// watchErrors passes on the first error of a member that serves.
+// watchErrors forwards the first error of a serving member.
 func (s *Server) watchErrors() {
 	select {
 	case err, ok := <-s.etcd.Err():
@@ -171,12 +172,12 @@ func (s *Server) watchErrors() {
 // Endpoint returns the address of this member for an etcd client.
 func (s *Server) Endpoint() string { return Endpoint(s.dataDir) }
 
-// Failed receives the error of a member that dies while it should serve, and
-// is closed when the member has ended for whatever reason.
+// Failed returns a channel that receives the error of a member that fails while serving,
+// and that is closed when the member has ended for any reason.
 func (s *Server) Failed() <-chan error { return s.failed }
 
-// Healthy returns nil while the member can serve. One that is full can: it answers
-// reads and takes deletions, without which it would stay full.
+// Healthy returns nil if the member can serve. That includes a full member: it serves
+// reads and accepts deletions, without which it would stay full.
 func (s *Server) Healthy() error {
 	select {
 	case <-s.etcd.Server.StopNotify():
@@ -194,11 +195,11 @@ func (s *Server) Healthy() error {
 	return nil
 }
 
-// Stop ends the member: requests in flight are answered, the files are closed,
-// and the data directory is free for another process. It may be called twice.
+// Stop stops the member: it completes requests in flight, closes the files, and releases
+// the data directory for another process. It may be called twice.
 func (s *Server) Stop() {
 	s.stop.Do(func() {
-		// Each listener that is closed is reported as a failure of its server.
+		// etcd logs each listener that is closed as a failure of its server.
 		s.level.SetLevel(zapcore.FatalLevel)
 		if s.endSpace != nil {
 			s.endSpace()

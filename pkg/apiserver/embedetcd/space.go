@@ -20,7 +20,7 @@ import (
 const (
 	// spaceInterval is the time between two checks of whether the database is full.
 	spaceInterval = 2 * time.Second
-	// spaceTimeout bounds one attempt to make room.
+	// spaceTimeout limits one attempt to make room.
 	spaceTimeout = 10 * time.Minute
 )
 
@@ -32,7 +32,7 @@ var full = metrics.NewGauge(&metrics.GaugeOpts{
 
 func init() { legacyregistry.MustRegister(full) }
 
-// isFull reports whether the member refuses writes for want of space.
+// isFull reports whether the member rejects writes because its database is full.
 func (s *Server) isFull() bool {
 	for _, alarm := range s.etcd.Server.Alarms() {
 		if alarm.Alarm == etcdserverpb.AlarmType_NOSPACE {
@@ -42,10 +42,10 @@ func (s *Server) isFull() bool {
 	return false
 }
 
-// watchSpace makes a full member take writes again once there is room: old revisions
-// count for its quota, and so do pages that are free inside the database file. It
-// defragments only then: a member answers no requests while it does, and a full
-// one takes no writes anyway.
+// watchSpace makes a full member accept writes again once there is room: old revisions
+// count toward its quota, and so do free pages in the database file. It only defragments
+// a full member: a member does not serve requests during that time, and a full one
+// accepts no writes anyway.
 func (s *Server) watchSpace(ctx context.Context) {
 	logger := klog.FromContext(ctx)
 	tick := time.NewTicker(spaceInterval)
@@ -57,8 +57,8 @@ func (s *Server) watchSpace(ctx context.Context) {
 			told = false
 		} else {
 			full.Set(1)
-			// An attempt that finds no room may find some the next time, without a
-			// deletion in between: pages that a reader still holds are not free yet.
+			// An attempt that finds no room may succeed the next time, without a deletion
+			// in between: pages that a reader still uses are not free yet.
 			room, err := s.makeRoom(ctx)
 			switch {
 			case ctx.Err() != nil:
@@ -81,27 +81,28 @@ func (s *Server) watchSpace(ctx context.Context) {
 	}
 }
 
-// commit makes the size in use that of the database. Pages that a transaction frees
-// count as in use until a later one commits, and a backend without writes, such as one
-// that is full, commits nothing.
+// commit updates the size in use of the database. Pages that a transaction frees count as
+// in use until a later one commits, and a backend without writes, such as a full one,
+// commits nothing.
 func commit(b backend.Backend) {
 	for range 2 {
 		tx := b.BatchTx()
 		tx.LockOutsideApply()
-		// The bucket is there: this only counts as a write.
+		// The bucket exists: this call only counts as a write.
 		tx.UnsafeCreateBucket(schema.Meta)
 		tx.Unlock()
 		b.ForceCommit()
 	}
 }
 
-// makeRoom forgets old revisions, defragments if it must, and ends the refusal of
-// writes if enough room came of it.
+// makeRoom compacts old revisions, defragments if necessary, and re-enables writes if
+// that freed enough space.
 func (s *Server) makeRoom(ctx context.Context) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, spaceTimeout)
 	defer cancel()
 	server := s.etcd.Server
-	// A little less than the quota: the next few writes would fill it again.
+	// Require a little less than the quota: otherwise, the next few writes would fill it
+	// again.
 	enough := server.Cfg.QuotaBackendBytes / 20 * 19
 	if server.Backend().Size() > enough {
 		_, err := server.Compact(ctx, &etcdserverpb.CompactionRequest{Revision: server.KV().Rev(), Physical: true})

@@ -17,46 +17,47 @@ import (
 )
 
 const (
-	// healthTimeout is how long a member may take to be healthy again after its turn.
+	// healthTimeout is how long a member may take to become healthy after its turn.
 	healthTimeout = time.Minute
-	// answerTimeout is how long a member may take for one answer. A client would wait for one
-	// that is down for as long as it may.
+	// answerTimeout is how long a member may take for one response. By default, a client
+	// waits indefinitely for a member that is down.
 	answerTimeout = 5 * time.Second
 )
 
-// Options are what to do.
+// Options configures the maintenance.
 type Options struct {
-	// MinFree is the least share of its database file that must be free for a member to be
-	// defragmented, from 0 to 1. If it is 0, each member is, after all history was forgotten.
-	// If it is not, history stays, unless etcd is full.
+	// MinFree is the minimum fraction of its database file that must be free for a member
+	// to be defragmented, from 0 to 1. If it is 0, all history is compacted and each
+	// member is defragmented. Otherwise, history is kept, unless etcd is full.
 	MinFree float64
 }
 
-// Member is what the maintenance did to one member.
+// Member is the result of the maintenance of one member.
 type Member struct {
-	// Endpoint is where the member was reached.
+	// Endpoint is the endpoint at which the member was reached.
 	Endpoint string
-	// Before and After are the size of its database in bytes, Quota what it may
-	// have, or 0 where the member does not report it.
+	// Before and After are the sizes of its database in bytes. Quota is its quota, or 0
+	// if the member does not report it.
 	Before, After, Quota int64
-	// Skipped indicates that too little of its database was free.
+	// Skipped indicates that too little of its database was free to defragment it.
 	Skipped bool
 }
 
 // Report is the result of a maintenance.
 type Report struct {
-	// Revision is the one up to which history was forgotten, 0 if none was.
+	// Revision is the revision up to which history was compacted, 0 if none was.
 	Revision int64
-	// Members are in the order in which they were defragmented.
+	// Members are listed in the order in which they were defragmented.
 	Members []Member
-	// Disarmed indicates that etcd refused writes before and takes them again.
+	// Disarmed indicates that etcd rejected writes before the maintenance and accepts
+	// them again.
 	Disarmed bool
 }
 
-// Run makes each member forget all history and defragments it, the leader last, and
-// disarms the alarm of a full database if there is room again. A member answers
-// nothing while it is defragmented, which is why they take turns: a turn begins when
-// all members are healthy, and otherwise Run fails. progress is called after each.
+// Run makes each member compact all history and defragments it, the leader last, and
+// disarms the alarm of a full database if there is room again. A member does not respond
+// while it is defragmented, so Run handles one at a time: a turn begins when all members
+// are healthy, and otherwise Run fails. progress is called after each.
 func Run(ctx context.Context, client *clientv3.Client, options Options, progress func(Member)) (*Report, error) {
 	left, err := findMembers(ctx, client)
 	if err != nil {
@@ -102,8 +103,8 @@ func Run(ctx context.Context, client *clientv3.Client, options Options, progress
 	return report, err
 }
 
-// reclaim makes one member forget the history before a revision, if there is one, and
-// defragments it. It returns the size of its database after that.
+// reclaim makes one member compact the history before a revision, if one is given, and
+// defragments it. It returns the resulting size of its database.
 func reclaim(ctx context.Context, client *clientv3.Client, endpoint string, revision int64) (int64, error) {
 	if revision > 0 {
 		if err := compact(ctx, client, endpoint, revision); err != nil {
@@ -120,8 +121,8 @@ func reclaim(ctx context.Context, client *clientv3.Client, endpoint string, revi
 	return after.DbSize, nil
 }
 
-// next returns the member whose turn it is, with its status: one that is not the leader now,
-// as long as there is one.
+// next returns the member whose turn it is, with its status: one that is not the current
+// leader, as long as there is one.
 func next(ctx context.Context, client *clientv3.Client, left []string) (endpoint string, status *clientv3.StatusResponse, err error) {
 	for _, e := range left {
 		s, err := statusOf(ctx, client, e)
@@ -138,8 +139,8 @@ func next(ctx context.Context, client *clientv3.Client, left []string) (endpoint
 	return endpoint, status, nil
 }
 
-// awaitHealth returns when each member answers with what was written last, and an error if
-// one does not do so soon.
+// awaitHealth returns once every member responds with the most recent writes, or an error
+// if one does not do so in time.
 func awaitHealth(ctx context.Context, client *clientv3.Client, endpoints []string) error {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
@@ -159,8 +160,8 @@ func awaitHealth(ctx context.Context, client *clientv3.Client, endpoints []strin
 	return nil
 }
 
-// healthy asks a member itself for a read that a quorum confirms, which it answers once it
-// has every write before it.
+// healthy sends a member a linearizable read, to which it responds once it has every
+// earlier write.
 func healthy(ctx context.Context, client *clientv3.Client, endpoint string) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
@@ -179,8 +180,8 @@ func statusOf(ctx context.Context, client *clientv3.Client, endpoint string) (*c
 	return client.Status(ctx, endpoint)
 }
 
-// findMembers returns an endpoint of each member, and an error if the cluster has a member
-// at none of the client's endpoints.
+// findMembers returns an endpoint of each member, and an error if the client has no
+// endpoint for a member of the cluster.
 func findMembers(ctx context.Context, client *clientv3.Client) ([]string, error) {
 	list, err := client.MemberList(ctx)
 	if err != nil {
@@ -210,7 +211,7 @@ func findMembers(ctx context.Context, client *clientv3.Client) ([]string, error)
 	return out, nil
 }
 
-// currentRevision returns the revision up to which history can be forgotten.
+// currentRevision returns the revision up to which history can be compacted.
 func currentRevision(ctx context.Context, client *clientv3.Client) (int64, error) {
 	now, err := client.Get(ctx, "epic-maintenance", clientv3.WithCountOnly())
 	if err != nil {
@@ -219,10 +220,10 @@ func currentRevision(ctx context.Context, client *clientv3.Client) (int64, error
 	return now.Header.Revision, nil
 }
 
-// compact makes the member at endpoint forget all revisions before revision, and
-// returns when its database has done so. Each member is asked itself: the others
-// learn of a compaction, but only the one that serves the request waits for its own
-// database, and what is not yet removed survives a defragmentation.
+// compact makes the member at endpoint compact all revisions before revision, and returns
+// when its database has done so. It must be called for each member: the others learn of a
+// compaction, but only the one that serves the request waits for its own database, and
+// revisions not removed by then survive a defragmentation.
 func compact(ctx context.Context, client *clientv3.Client, endpoint string, revision int64) error {
 	conn, err := client.Dial(endpoint)
 	if err != nil {
@@ -230,16 +231,16 @@ func compact(ctx context.Context, client *clientv3.Client, endpoint string, revi
 	}
 	defer func() { _ = conn.Close() }()
 	_, err = etcdserverpb.NewKVClient(conn).Compact(ctx, &etcdserverpb.CompactionRequest{Revision: revision, Physical: true})
-	// A member that has compacted before refuses, but waits for its database all the
-	// same.
+	// A member that has already compacted returns an error, but still waits for its
+	// database.
 	if err = clientv3.ContextError(ctx, err); err != nil && !errors.Is(err, rpctypes.ErrCompacted) {
 		return fmt.Errorf("compact revisions before %d at %s: %w", revision, endpoint, err)
 	}
 	return nil
 }
 
-// disarm ends the refusal of writes if each member has room, and reports whether there
-// was one.
+// disarm disarms the alarm if each member has room, and reports whether there was an
+// alarm.
 func disarm(ctx context.Context, client *clientv3.Client, members []Member) (bool, error) {
 	alarms, err := client.AlarmList(ctx)
 	if err != nil {

@@ -36,10 +36,10 @@ const byOwner, byUID = "owner", "uid"
 type Collector struct {
 	client      metadata.Interface
 	connections *http.Client
-	// kinds gives each kind its resource.
+	// kinds maps each kind to its resource.
 	kinds     map[schema.GroupKind]schema.GroupVersionResource
 	informers map[schema.GroupVersionResource]cache.SharedIndexInformer
-	// queue holds the UIDs of owners to look at.
+	// queue holds the UIDs of owners to process.
 	queue workqueue.TypedRateLimitingInterface[types.UID]
 }
 
@@ -96,7 +96,7 @@ func ownerUIDs(obj any) ([]string, error) {
 	return out, nil
 }
 
-// enqueue has the object looked at as an owner, and its own owners too.
+// enqueue adds the object, as an owner, and its owners to the queue.
 func (c *Collector) enqueue(obj any) {
 	if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 		obj = gone.Obj
@@ -111,8 +111,8 @@ func (c *Collector) enqueue(obj any) {
 	}
 }
 
-// Run collects until ctx ends. When it returns, nothing of it runs any more and
-// its connections are closed.
+// Run collects until ctx ends. When it returns, all of its goroutines have ended and its
+// connections are closed.
 func (c *Collector) Run(ctx context.Context) {
 	defer utilnet.CloseIdleConnectionsFor(c.connections.Transport)
 	var informers sync.WaitGroup
@@ -136,7 +136,7 @@ func (c *Collector) Run(ctx context.Context) {
 	})
 }
 
-// item is an object and where it is served.
+// item is an object and the resource that serves it.
 type item struct {
 	*metav1.PartialObjectMetadata
 	resource schema.GroupVersionResource
@@ -147,7 +147,7 @@ func (c *Collector) find(index string, uid types.UID) []item {
 	for resource, informer := range c.informers {
 		objs, err := informer.GetIndexer().ByIndex(index, string(uid))
 		if err != nil {
-			continue // the index is there: New made it
+			continue // the index exists: New created it
 		}
 		for _, o := range objs {
 			if m, ok := o.(*metav1.PartialObjectMetadata); ok {
@@ -180,13 +180,13 @@ func (c *Collector) process(ctx context.Context, uid types.UID) error {
 	return nil
 }
 
-// collect deletes an object if none of its owners exists anymore. It asks the
-// server, because the watches of owners and dependents don't run in step.
+// collect deletes an object if none of its owners exists anymore. It reads from the
+// server, because the watches of owners and dependents are not synchronized.
 func (c *Collector) collect(ctx context.Context, d item) error {
 	for _, r := range d.OwnerReferences {
 		gv, err := schema.ParseGroupVersion(r.APIVersion)
 		if err != nil {
-			return nil //nolint:nilerr // an owner of a kind that is not known may exist
+			return nil //nolint:nilerr // an owner of an unknown kind may exist
 		}
 		resource, ok := c.kinds[schema.GroupKind{Group: gv.Group, Kind: r.Kind}]
 		if !ok {
@@ -213,7 +213,7 @@ func (c *Collector) remove(ctx context.Context, d item, how metav1.DeletionPropa
 	return err
 }
 
-// orphan takes the owner out of its dependents, and then lets it go.
+// orphan removes the owner from its dependents' references, and then its finalizer.
 func (c *Collector) orphan(ctx context.Context, owner item, dependents []item) error {
 	for _, d := range dependents {
 		patch := fmt.Sprintf(`{"metadata":{"uid":%q,"ownerReferences":[{"$patch":"delete","uid":%q}]}}`, d.UID, owner.UID)
@@ -225,8 +225,8 @@ func (c *Collector) orphan(ctx context.Context, owner item, dependents []item) e
 	return c.letGo(ctx, owner, metav1.FinalizerOrphanDependents)
 }
 
-// deleteFirst deletes the dependents, and lets the owner go when the last is
-// gone.
+// deleteFirst deletes the dependents, and removes the owner's finalizer when the last one
+// is gone.
 func (c *Collector) deleteFirst(ctx context.Context, owner item, dependents []item) error {
 	for _, d := range dependents {
 		if d.DeletionTimestamp != nil {
@@ -237,7 +237,7 @@ func (c *Collector) deleteFirst(ctx context.Context, owner item, dependents []it
 		}
 	}
 	if len(dependents) > 0 {
-		return nil // their deletion brings the owner here again
+		return nil // their deletion enqueues the owner again
 	}
 	return c.letGo(ctx, owner, metav1.FinalizerDeleteDependents)
 }

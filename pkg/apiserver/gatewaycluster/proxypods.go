@@ -24,21 +24,21 @@ import (
 )
 
 const (
-	// readsPerSecond and readBurst bound the pods that are read from the
-	// kube-apiserver for one node: enough for a node that starts many proxies
-	// before the watch shows them, and no load if the node was broken into.
+	// readsPerSecond and readBurst limit the pods read from the kube-apiserver for one
+	// node: enough for a node that starts many proxies before the watch shows them, and a
+	// negligible load from a compromised node.
 	readsPerSecond = 5
 	readBurst      = 50
-	// maxReaders is for how many nodes the rate is remembered.
+	// maxReaders is the maximum number of nodes whose rate is tracked.
 	maxReaders = 4096
-	// retrySeconds is when a caller should try again.
+	// retrySeconds is the delay after which a caller should retry.
 	retrySeconds = 1
 )
 
-// ProxyPods finds the pods of proxies by an informer that watches these pods
-// only. The informer may be behind, so a pod that it does not have, or has on
-// another Node, is read from the kube-apiserver, as often as the rate for the node
-// that asks allows.
+// ProxyPods finds the pods of proxies with an informer that watches only these pods. The
+// informer may lag behind, so ProxyPods reads a pod that it does not have, or has on
+// another Node, from the kube-apiserver, within the rate limit of the node that sent the
+// request.
 type ProxyPods struct {
 	informer cache.SharedIndexInformer
 	client   kubernetes.Interface
@@ -50,7 +50,7 @@ type ProxyPods struct {
 
 var _ placement.Pods = &ProxyPods{}
 
-// NewProxyPods returns ProxyPods whose informer has not started. Nodes finds the
+// NewProxyPods returns ProxyPods whose informer has not started. nodes finds the
 // addresses of Nodes.
 func NewProxyPods(client kubernetes.Interface, nodes nodeidentity.Addresses) *ProxyPods {
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(placement.SlimPod),
@@ -111,7 +111,8 @@ func (p *ProxyPods) check(ctx context.Context, pod *corev1.Pod, object placement
 	return nil
 }
 
-// mayRead counts a read from the kube-apiserver for a node.
+// mayRead counts a read from the kube-apiserver for a node, and reports whether it is
+// within the rate limit.
 func (p *ProxyPods) mayRead(node netip.Addr) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -124,7 +125,7 @@ func (p *ProxyPods) mayRead(node netip.Addr) bool {
 	return ok && l.TryAccept()
 }
 
-// unavailable is the answer to a request that may succeed later.
+// unavailable returns the error for a request that may succeed later.
 func unavailable(err error) error {
 	out := apierrors.NewServiceUnavailable(err.Error() + ": try again")
 	out.ErrStatus.Details = &metav1.StatusDetails{RetryAfterSeconds: retrySeconds}

@@ -18,7 +18,7 @@ import (
 	"github.com/acnodal/epic/pkg/nodeidentity"
 )
 
-// Rules are verbs by resource, with its subresource if it has one.
+// Rules maps each resource, including its subresource if any, to the allowed verbs.
 type Rules map[string][]string
 
 var (
@@ -26,7 +26,7 @@ var (
 	writes = []string{"get", "update", "patch"}
 )
 
-// Gateway is what a gateway node may do, Tenant what a tenant's may.
+// Gateway and Tenant are what gateway nodes and client nodes may do.
 var (
 	Gateway = Rules{
 		epic.ResourceEPICs:            reads,
@@ -57,7 +57,7 @@ var (
 	}
 )
 
-// discovery are the paths by which a client finds out what is served.
+// discovery holds the paths that clients read to discover what is served.
 var discovery = []string{"/api", "/apis", "/openapi", "/version"}
 
 // Identifier distinguishes nodes from other users.
@@ -70,7 +70,7 @@ func New(nodes Identifier) authorizer.Authorizer {
 	return authorizer.AuthorizerFunc(func(ctx context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
 		node, err := nodes.Identify(ctx, a.GetUser())
 		if err != nil {
-			// Users see as the reason why the credentials are not valid.
+			// Users see this as the reason why the credentials are not valid.
 			return authorizer.DecisionNoOpinion, err.Error(), nil //nolint:nilerr // see above
 		}
 		if node != nil && allowed(node, a) {

@@ -22,8 +22,8 @@ import (
 	"github.com/acnodal/epic/pkg/placement"
 )
 
-// AdmissionOptions specifies which admission plugins see a write: those of the
-// generic server (namespace lifecycle, webhooks, policies) and object quotas.
+// AdmissionOptions configures the admission plugins: those of the generic server
+// (namespace lifecycle, webhooks, policies) and object quotas.
 type AdmissionOptions struct {
 	*genericoptions.AdmissionOptions
 }
@@ -32,7 +32,7 @@ type AdmissionOptions struct {
 func NewAdmissionOptions() *AdmissionOptions {
 	o := genericoptions.NewAdmissionOptions()
 	resourcequota.Register(o.Plugins)
-	// Last, so no later plugin refuses what has been counted already.
+	// Add it last, so no later plugin rejects what has already been counted.
 	o.RecommendedPluginOrder = append(o.RecommendedPluginOrder, resourcequota.PluginName)
 	return &AdmissionOptions{o}
 }
@@ -40,7 +40,7 @@ func NewAdmissionOptions() *AdmissionOptions {
 // AddFlags adds the flags.
 func (o *AdmissionOptions) AddFlags(fs *pflag.FlagSet) { o.AdmissionOptions.AddFlags(fs) }
 
-// ApplyTo gives the server its admission chain.
+// ApplyTo sets the server's admission chain.
 func (o *AdmissionOptions) ApplyTo(c *genericapiserver.RecommendedConfig, kube kubernetes.Interface, dyn dynamic.Interface) error {
 	err := o.AdmissionOptions.ApplyTo(&c.Config, c.SharedInformerFactory, kube, dyn, c.FeatureGate, c.EffectiveVersion, quotaInitializer{})
 	if err != nil {
@@ -49,8 +49,8 @@ func (o *AdmissionOptions) ApplyTo(c *genericapiserver.RecommendedConfig, kube k
 	return nil
 }
 
-// addOwnAdmission puts EPIC's own rules before the plugins that the command line
-// chooses. They are part of the API, and nobody can leave them out.
+// addOwnAdmission adds EPIC's own rules before the plugins that the command line selects.
+// They are part of the API, and can't be disabled.
 func addOwnAdmission(c *genericapiserver.Config, nodes *nodeidentity.Identifier, placements *placement.Checker) {
 	c.AdmissionControl = admission.NewChainHandler(
 		metadatabounds.New(),
@@ -60,7 +60,7 @@ func addOwnAdmission(c *genericapiserver.Config, nodes *nodeidentity.Identifier,
 	)
 }
 
-// Enabled reports whether a plugin takes part.
+// Enabled reports whether a plugin is enabled.
 func (o *AdmissionOptions) Enabled(plugin string) bool {
 	for _, name := range o.EnablePlugins {
 		if name == plugin {
@@ -75,8 +75,8 @@ func (o *AdmissionOptions) Enabled(plugin string) bool {
 	return !o.DefaultOffPlugins.Has(plugin)
 }
 
-// quotaInitializer tells the quota plugin that there is nothing to count but
-// objects (count/loadbalancers.epic.acnodal.io), for which it does not need help.
+// quotaInitializer configures the quota plugin to count only objects
+// (count/loadbalancers.epic.acnodal.io), which require no evaluators.
 type quotaInitializer struct{}
 
 // Initialize implements admission.PluginInitializer.

@@ -13,13 +13,13 @@ import (
 	"github.com/acnodal/epic/pkg/apiserver/backup"
 )
 
-// BackupOptions specifies the snapshots that the server saves by a schedule.
+// BackupOptions configures the snapshots that the server saves on a schedule.
 type BackupOptions struct {
-	// Dir is their folder; without one there are none.
+	// Dir is the directory for snapshots. If it is empty, none are saved.
 	Dir string
-	// Interval is the time between two.
+	// Interval is the time between two snapshots.
 	Interval time.Duration
-	// Keep is how many stay.
+	// Keep is the number of snapshots to keep.
 	Keep int
 }
 
@@ -47,7 +47,7 @@ func (o *BackupOptions) Validate() []error {
 	return errs
 }
 
-// schedule returns what saves the snapshots of an etcd, or nil if nothing is to.
+// schedule returns the schedule for snapshots of an etcd, or nil if --backup-dir is empty.
 func (o *BackupOptions) schedule(transport storagebackend.TransportConfig, prefix string) (*backup.Schedule, error) {
 	if o.Dir == "" {
 		return nil, nil

@@ -11,16 +11,16 @@ import (
 	"github.com/acnodal/epic/pkg/apiserver/embedetcd"
 )
 
-// minEmbeddedQuota is far above what an empty etcd needs, so a number
-// given in the wrong unit is noticed.
+// minEmbeddedQuota is far above what an empty etcd needs, so it catches a number in the
+// wrong unit.
 const minEmbeddedQuota = 16 << 20
 
-// EmbeddedEtcdOptions specifies how to run the etcd inside this process.
+// EmbeddedEtcdOptions configures the etcd in this process.
 type EmbeddedEtcdOptions struct {
 	// DataDir holds the data of the embedded etcd and, in standalone mode, the
 	// certificates.
 	DataDir string
-	// QuotaBytes is the size at which it stops taking writes.
+	// QuotaBytes is the database size at which it stops accepting writes.
 	QuotaBytes int64
 	// UnsafeNoFsync is for tests and has no flag.
 	UnsafeNoFsync bool
@@ -37,7 +37,7 @@ func (o *EmbeddedEtcdOptions) AddFlags(fs *pflag.FlagSet) {
 	fs.Int64Var(&o.QuotaBytes, "embedded-etcd-quota-bytes", o.QuotaBytes, "Refuse writes when the embedded etcd's database has this many `BYTES`")
 }
 
-// Validate checks the values. enabled reports whether the embedded etcd is to run.
+// Validate checks the values. enabled indicates that the embedded etcd will run.
 func (o *EmbeddedEtcdOptions) Validate(enabled bool) []error {
 	var errs []error
 	if enabled && o.DataDir == "" {

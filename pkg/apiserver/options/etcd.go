@@ -29,35 +29,35 @@ import (
 )
 
 const (
-	// DefaultEtcdPrefix is the key under which everything of EPIC lies.
+	// DefaultEtcdPrefix is the prefix of all of EPIC's keys.
 	DefaultEtcdPrefix = "/epic"
 
 	defaultEtcdStartTimeout = 30 * time.Second
-	// askEtcdTimeout bounds one attempt to reach one server.
+	// askEtcdTimeout limits one attempt to reach one server.
 	askEtcdTimeout = 3 * time.Second
-	// An audit reads everything, so it is rare.
+	// An audit reads all data, so it should be infrequent.
 	defaultAuditInterval = time.Hour
-	// defaultAddressCooling is longer than most DNS records and idle connections
-	// of clients live.
+	// defaultAddressCooling exceeds the lifetime of most DNS records and of most idle
+	// connections of clients.
 	defaultAddressCooling = 5 * time.Minute
 )
 
-// EtcdOptions specifies which etcd to use and how. With no servers named, the
-// embedded one of EmbeddedEtcdOptions is used.
+// EtcdOptions configures which etcd to use and how. If no servers are named, the embedded
+// one of EmbeddedEtcdOptions is used.
 type EtcdOptions struct {
 	*genericoptions.EtcdOptions
-	// StartTimeout bounds the wait for etcd at the start of the server.
+	// StartTimeout limits the wait for etcd when the server starts.
 	StartTimeout time.Duration
-	// AuditInterval is the time between two comparisons of objects and claims.
+	// AuditInterval is the time between two audits of objects and claims.
 	AuditInterval time.Duration
-	// AddressCooling is how long a released address is kept from other accounts.
+	// AddressCooling is how long a released address is withheld from other accounts.
 	AddressCooling time.Duration
 }
 
 // NewEtcdOptions returns the defaults.
 func NewEtcdOptions() *EtcdOptions {
 	o := &EtcdOptions{
-		// The codec comes from the storage factory, for each resource.
+		// The storage factory sets the codec for each resource.
 		EtcdOptions:   genericoptions.NewEtcdOptions(storagebackend.NewDefaultConfig(DefaultEtcdPrefix, nil)),
 		StartTimeout:  defaultEtcdStartTimeout,
 		AuditInterval: defaultAuditInterval,
@@ -71,14 +71,14 @@ func NewEtcdOptions() *EtcdOptions {
 // AddFlags adds the flags.
 func (o *EtcdOptions) AddFlags(fs *pflag.FlagSet) {
 	addFlagsWithout(fs, o.EtcdOptions.AddFlags,
-		// One connection serves all kinds, because a transaction writes an object
-		// with its claims: no kind can live in another etcd.
+		// One connection serves all kinds, because a transaction writes an object with
+		// its claims: no kind can be in another etcd.
 		"etcd-servers-overrides",
-		// There is one backend, and the watch caches size themselves.
+		// There is only one backend, and the watch caches determine their own sizes.
 		"storage-backend", "default-watch-cache-size", "watch-cache-sizes",
-		// Objects with an owner would stay forever without it.
+		// Without it, objects with an owner would never be deleted.
 		"enable-garbage-collector",
-		// Nothing here expires.
+		// Nothing expires.
 		"lease-reuse-duration-seconds",
 	)
 	fs.DurationVar(&o.StartTimeout, "etcd-start-timeout", o.StartTimeout, "Fail if no etcd responds within this time at startup")
@@ -86,7 +86,7 @@ func (o *EtcdOptions) AddFlags(fs *pflag.FlagSet) {
 	fs.DurationVar(&o.AddressCooling, "address-cooling-period", o.AddressCooling, "How long a released address can't be assigned to another account; 0 disables the wait")
 }
 
-// Validate checks the values. embedded indicates that no etcd server needs to be named.
+// Validate checks the values. embedded indicates that no etcd server has to be named.
 func (o *EtcdOptions) Validate(embedded bool) []error {
 	check := *o.EtcdOptions
 	if embedded {
@@ -117,8 +117,8 @@ func (o *EtcdOptions) Validate(embedded bool) []error {
 	return errs
 }
 
-// Check makes sure that the certificates are good and that etcd answers, before
-// anything is built on it.
+// Check verifies, before anything else uses them, that the certificates are valid and
+// that etcd responds.
 func (o *EtcdOptions) Check(ctx context.Context) error {
 	if err := CheckEtcdFiles(o.StorageConfig.Transport); err != nil {
 		return err
@@ -126,7 +126,7 @@ func (o *EtcdOptions) Check(ctx context.Context) error {
 	return WaitForEtcd(ctx, o.StorageConfig.Transport, o.StartTimeout)
 }
 
-// CheckEtcdFiles makes sure that the certificates for etcd can be used.
+// CheckEtcdFiles verifies that the certificates for etcd can be used.
 func CheckEtcdFiles(tp storagebackend.TransportConfig) error {
 	if tp.TrustedCAFile != "" {
 		if err := pki.CheckFile("etcd-cafile", tp.TrustedCAFile, time.Now()); err != nil {
@@ -145,12 +145,13 @@ func CheckEtcdFiles(tp storagebackend.TransportConfig) error {
 	return nil
 }
 
-// EtcdClientConfig returns what a plain etcd client needs to reach the servers.
+// EtcdClientConfig returns the configuration for a plain etcd client to reach the
+// servers.
 func EtcdClientConfig(tp storagebackend.TransportConfig) (clientv3.Config, error) {
 	cfg := clientv3.Config{
 		Endpoints:   tp.ServerList,
 		DialTimeout: 5 * time.Second,
-		// What etcd's client has to say comes back as an error.
+		// Messages of etcd's client are returned as errors.
 		Logger: zap.NewNop(),
 	}
 	if tp.CertFile == "" && tp.TrustedCAFile == "" {
@@ -165,8 +166,8 @@ func EtcdClientConfig(tp storagebackend.TransportConfig) (clientv3.Config, error
 	return cfg, nil
 }
 
-// WaitForEtcd returns once one of the servers answers a read, and otherwise,
-// after the timeout, an error that describes what each of them answered.
+// WaitForEtcd returns once one of the servers responds to a read. After the timeout, it
+// returns an error with the response of each server.
 func WaitForEtcd(ctx context.Context, tp storagebackend.TransportConfig, timeout time.Duration) error {
 	end := time.Now().Add(timeout)
 	ctx, cancel := context.WithDeadline(ctx, end)
@@ -178,8 +179,8 @@ func WaitForEtcd(ctx context.Context, tp storagebackend.TransportConfig, timeout
 			if err == nil {
 				return nil
 			}
-			// What only the end of the time has caused says less than what a
-			// server answered before.
+			// An error caused only by the timeout is less informative than an earlier
+			// error.
 			if last[i] == nil || time.Now().Before(end) {
 				last[i] = fmt.Errorf("%s: %w", server, err)
 			}
@@ -207,14 +208,14 @@ func askEtcd(ctx context.Context, tp storagebackend.TransportConfig, server stri
 	if err != nil {
 		return err
 	}
-	defer client.Close() //nolint:errcheck // it was only asked
-	// A linearizable read: a member that has lost its quorum is no etcd.
+	defer client.Close() //nolint:errcheck // it was only queried
+	// Use a linearizable read: a member without quorum can't serve.
 	_, err = client.Get(ctx, "epic-start", clientv3.WithCountOnly())
 	return err
 }
 
-// dialEtcd connects and shakes hands. Where that fails, etcd's client would try
-// again until its time is up, and then say only that it is.
+// dialEtcd connects and completes the TLS handshake. If that fails, etcd's client would
+// retry until its timeout, and then report only the timeout.
 func dialEtcd(ctx context.Context, server string, tlsConfig *tls.Config) error {
 	u, err := url.Parse(server)
 	if err != nil {
@@ -235,7 +236,7 @@ func dialEtcd(ctx context.Context, server string, tlsConfig *tls.Config) error {
 	return conn.Close()
 }
 
-// ApplyTo gives the server its storage, health checks and encryption at rest.
+// ApplyTo sets the server's storage, health checks and encryption at rest.
 func (o *EtcdOptions) ApplyTo(c *genericapiserver.Config) error {
 	storageConfig := o.StorageConfig
 	storageConfig.StorageObjectCountTracker = c.StorageObjectCountTracker
@@ -253,8 +254,8 @@ func (o *EtcdOptions) ApplyTo(c *genericapiserver.Config) error {
 	return nil
 }
 
-// groupStorageFactory puts the API group into the keys, so an etcd that
-// several API servers share can't confuse their resources.
+// groupStorageFactory adds the API group to the keys, so several API servers that share
+// an etcd can't confuse their resources.
 type groupStorageFactory struct {
 	*serverstorage.DefaultStorageFactory
 }

@@ -12,17 +12,16 @@ import (
 	"github.com/acnodal/epic/pkg/registry"
 )
 
-// garbageCollection is the collector of a server that runs alone: it does what a
-// cluster's garbage collector would, and is a client of the server that it is a
-// part of. So it must end before the server drains: a watch of its own that the
-// server ends would be opened again, and a connection of its own would keep the
-// server waiting.
+// garbageCollection runs the collector of a standalone server, in place of a cluster's
+// garbage collector. It is a client of the server that it is part of, so it must end
+// before the server drains: it would reopen watches that the server ends, and its
+// connections would delay the shutdown.
 type garbageCollection struct {
-	ctx    context.Context //nolint:containedctx // two hooks share it, and no call
+	ctx    context.Context //nolint:containedctx // shared by two hooks
 	cancel context.CancelFunc
-	// running is the collector, from start to its end.
+	// running waits for the collector to end.
 	running sync.WaitGroup
-	// mu lets no collector start once stop has begun.
+	// mu prevents the collector from starting after stop has been called.
 	mu sync.Mutex
 }
 

@@ -18,14 +18,14 @@ import (
 	"github.com/acnodal/epic/pkg/pki"
 )
 
-// KubeOptions specifies how to reach the kube-apiserver that this server extends,
-// and how to ask it who may do what.
+// KubeOptions configures the connection to the kube-apiserver that this server extends,
+// and delegated authentication and authorization.
 type KubeOptions struct {
 	// CoreAPI is the connection to the kube-apiserver.
 	CoreAPI *genericoptions.CoreAPIOptions
-	// Authentication asks it who somebody is, and trusts its front proxy.
+	// Authentication delegates authentication to it and trusts its front proxy.
 	Authentication *genericoptions.DelegatingAuthenticationOptions
-	// Authorization asks it what somebody may do.
+	// Authorization delegates authorization to it.
 	Authorization *genericoptions.DelegatingAuthorizationOptions
 }
 
@@ -38,14 +38,15 @@ func NewKubeOptions() *KubeOptions {
 	}
 }
 
-// AddFlags adds the flags of authentication and authorization to their groups.
+// AddFlags adds the flags of the connection, authentication and authorization to their
+// groups.
 func (o *KubeOptions) AddFlags(core, authentication, authorization *pflag.FlagSet) {
 	o.CoreAPI.AddFlags(core)
 	o.Authentication.AddFlags(authentication)
 	o.Authorization.AddFlags(authorization)
 }
 
-// Complete lets one kubeconfig serve all three purposes.
+// Complete uses one kubeconfig for all three purposes.
 func (o *KubeOptions) Complete() {
 	if o.Authentication.RemoteKubeConfigFile == "" {
 		o.Authentication.RemoteKubeConfigFile = o.CoreAPI.CoreAPIKubeconfigPath
@@ -62,7 +63,7 @@ func (o *KubeOptions) Validate() []error {
 	return append(errs, o.Authorization.Validate()...)
 }
 
-// Check looks at the files.
+// Check checks that the files can be read.
 func (o *KubeOptions) Check() error {
 	for flag, file := range map[string]string{
 		"client-ca-file":               o.Authentication.ClientCert.ClientCA,
@@ -90,7 +91,7 @@ func (o *KubeOptions) ApplyCoreAPI(c *genericapiserver.RecommendedConfig) error 
 	return nil
 }
 
-// ApplyAuth sets authentication and authorization.
+// ApplyAuth sets the server's authentication and authorization.
 func (o *KubeOptions) ApplyAuth(c *genericapiserver.RecommendedConfig) error {
 	if err := o.Authentication.ApplyTo(&c.Authentication, c.SecureServing, c.OpenAPIConfig); err != nil {
 		return explainAuthReader(err)
@@ -101,9 +102,8 @@ func (o *KubeOptions) ApplyAuth(c *genericapiserver.RecommendedConfig) error {
 	return nil
 }
 
-// explainAuthReader describes what to do about the commonest fault of a new
-// installation. The generic options wrap without keeping types, so the text of
-// the cause is all there is to go by.
+// explainAuthReader adds a fix to the most common failure of a new installation. The
+// generic options wrap errors without preserving their types, so it compares their text.
 func explainAuthReader(err error) error {
 	if apierrors.IsForbidden(err) || forbiddenText(err) {
 		return fmt.Errorf("the kube-apiserver does not allow this server to read ConfigMap kube-system/extension-apiserver-authentication, which identifies the trusted front proxy: bind its service account to Role extension-apiserver-authentication-reader in kube-system, or set --requestheader-client-ca-file and --client-ca-file: %w", err)

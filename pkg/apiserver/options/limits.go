@@ -15,8 +15,7 @@ const (
 	defaultAccountBytes   = 128 << 20
 )
 
-// LimitOptions are what one account may store unless its Account says
-// otherwise.
+// LimitOptions configures the storage limits of accounts that set none themselves.
 type LimitOptions struct {
 	Account usage.Limits
 }

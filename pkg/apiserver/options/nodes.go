@@ -20,20 +20,20 @@ import (
 	"github.com/acnodal/epic/pkg/tunnelkey"
 )
 
-// tunnelKeyName is the name of the file with the master keys that a standalone
-// server makes in its data directory.
+// tunnelKeyName is the name of the file with the master keys that a standalone server
+// creates in its data directory.
 const tunnelKeyName = "tunnel-keys"
 
-// NodeOptions specifies how nodes are distinguished from other users, and where the master
-// keys of their tunnels are.
+// NodeOptions configures how nodes are identified, and where the master keys of their
+// tunnels are.
 type NodeOptions struct {
 	// TunnelKeyFile is the file with the master keys, or empty.
 	TunnelKeyFile string
-	// TunnelKeyRotation is the age at which a standalone server replaces the master key that it
-	// made; 0 for never.
+	// TunnelKeyRotation is the age at which a standalone server replaces the master key
+	// that it created; 0 for never.
 	TunnelKeyRotation time.Duration
-	// GatewayAccounts are the service accounts of the gateway's node program,
-	// each as NAMESPACE/NAME.
+	// GatewayAccounts lists the service accounts of the gateway's node program, each as
+	// NAMESPACE/NAME.
 	GatewayAccounts []string
 }
 
@@ -64,8 +64,8 @@ func (o *NodeOptions) Validate() []error {
 	return errs
 }
 
-// Rotation returns the age at which the server replaces its master key: one that it made itself,
-// and so 0 for any other.
+// Rotation returns the age at which the server replaces its master key, or 0 for a key
+// that the server did not create.
 func (o *NodeOptions) Rotation(standalone bool) time.Duration {
 	if o.TunnelKeyFile != "" || !standalone {
 		return 0
@@ -73,7 +73,7 @@ func (o *NodeOptions) Rotation(standalone bool) time.Duration {
 	return o.TunnelKeyRotation
 }
 
-// Identifier returns what distinguishes nodes from other users.
+// Identifier returns an Identifier that distinguishes nodes from other users.
 func (o *NodeOptions) Identifier() *nodeidentity.Identifier {
 	i := &nodeidentity.Identifier{}
 	for _, account := range o.GatewayAccounts {
@@ -83,8 +83,8 @@ func (o *NodeOptions) Identifier() *nodeidentity.Identifier {
 	return i
 }
 
-// OpenKeys reads the master keys. A standalone server makes them when nobody
-// named a file. It returns nil where there is no file to be read.
+// OpenKeys reads the master keys. A standalone server creates them if no file is named.
+// OpenKeys returns nil if there is no file to read.
 func (o *NodeOptions) OpenKeys(ctx context.Context, standalone bool, dataDir string) (*tunnelkey.File, error) {
 	if o.TunnelKeyFile == "" && !standalone {
 		return nil, nil

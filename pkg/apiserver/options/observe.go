@@ -16,10 +16,9 @@ import (
 	"github.com/acnodal/epic/pkg/registry/tunnelkeys"
 )
 
-// ObserveOptions describes what can be seen of a running server: its audit log, its
-// traces and its profiles.
+// ObserveOptions configures the audit log, the traces and the profiles of the server.
 type ObserveOptions struct {
-	// Audit writes down who asked for what.
+	// Audit logs requests and their users.
 	Audit *genericoptions.AuditOptions
 	// Traces sends spans to an OpenTelemetry collector.
 	Traces *genericoptions.TracingOptions
@@ -55,8 +54,8 @@ func (o *ObserveOptions) ApplyTo(c *genericapiserver.Config) error {
 	return nil
 }
 
-// withoutKeys keeps the keys of tunnels out of the audit log, whatever the policy
-// says: of who reads them it records that they did, and never what they got.
+// withoutKeys keeps the keys of tunnels out of the audit log, regardless of the policy:
+// the log may record who reads keys, but never the keys.
 type withoutKeys struct{ policy audit.PolicyRuleEvaluator }
 
 // EvaluatePolicyRule implements audit.PolicyRuleEvaluator.

@@ -13,7 +13,7 @@ import (
 	_ "k8s.io/component-base/logs/json/register" // --logging-format=json
 )
 
-// Options is the whole command line of the server.
+// Options holds all options of the command line.
 type Options struct {
 	Standalone *StandaloneOptions
 	Etcd       *EtcdOptions
@@ -32,8 +32,8 @@ type Options struct {
 	registry basecompatibility.ComponentGlobalsRegistry
 }
 
-// NewOptions returns the defaults. The registry holds the versions and feature
-// gates that the flags change.
+// NewOptions returns the defaults. The flags change the versions and feature gates in the
+// registry.
 func NewOptions(registry basecompatibility.ComponentGlobalsRegistry) (*Options, error) {
 	run, err := NewRunOptions(registry)
 	if err != nil {
@@ -57,8 +57,8 @@ func NewOptions(registry basecompatibility.ComponentGlobalsRegistry) (*Options, 
 	}, nil
 }
 
-// Flags returns the flags in groups, in the order in which they are needed to set
-// a server up. Flags of the generic API server keep its help.
+// Flags returns the flags in groups, in the order in which they are needed to set up a
+// server. Flags of the generic API server keep their help texts.
 func (o *Options) Flags() cliflag.NamedFlagSets {
 	var fss cliflag.NamedFlagSets
 	o.Standalone.AddFlags(fss.FlagSet("standalone mode"))
@@ -77,26 +77,26 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	return fss
 }
 
-// EmbedsEtcd reports whether the server is to run an etcd of its own.
+// EmbedsEtcd reports whether the server runs an embedded etcd.
 func (o *Options) EmbedsEtcd() bool { return len(o.Etcd.StorageConfig.Transport.ServerList) == 0 }
 
-// Complete fills in what follows from other options. fs is the set that was parsed.
+// Complete sets values that follow from other options. fs is the parsed flag set.
 func (o *Options) Complete(fs *pflag.FlagSet) error {
 	o.Kube.Complete()
 	o.Standalone.DefaultBindAddress(fs, o.Serving)
 	if o.Standalone.Enabled {
-		// Flow schemas live in a kube-apiserver. The plain limits on requests
-		// in flight hold instead.
+		// Flow schemas are stored in a kube-apiserver. Use the plain limits on requests
+		// in flight instead.
 		o.Features.EnablePriorityAndFairness = false
 	}
 	return o.Run.Complete()
 }
 
-// Validate checks the values and returns everything that is wrong with them.
+// Validate checks the values and returns all errors.
 func (o *Options) Validate() error {
 	var errs []error
 	errs = append(errs, o.Standalone.Validate(o.Embedded.DataDir)...)
-	// A standalone server without its directory has been told so already.
+	// For a standalone server, the missing directory is already reported.
 	errs = append(errs, o.Embedded.Validate(o.EmbedsEtcd() && !o.Standalone.Enabled)...)
 	errs = append(errs, o.Etcd.Validate(o.EmbedsEtcd())...)
 	errs = append(errs, o.Backup.Validate()...)

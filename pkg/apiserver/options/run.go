@@ -19,18 +19,18 @@ import (
 	"github.com/acnodal/epic/pkg/apiserver/requestbounds"
 )
 
-// watchGracePeriod is how long a shutdown waits for watches to end. Without it
-// the server does not end them at all, and waits for the clients instead.
+// watchGracePeriod is how long a shutdown waits for watches to end. Without it, the
+// server does not end them but waits for the clients.
 const watchGracePeriod = 10 * time.Second
 
-// RunOptions limits requests and describes how the server ends.
+// RunOptions configures request limits and the shutdown.
 type RunOptions struct {
 	*genericoptions.ServerRunOptions
 	registry basecompatibility.ComponentGlobalsRegistry
 }
 
-// NewRunOptions returns the defaults. The registry gets EPIC's component and
-// has or gets that of the generic API server.
+// NewRunOptions returns the defaults. It registers EPIC's component and, if missing, that
+// of the generic API server.
 func NewRunOptions(registry basecompatibility.ComponentGlobalsRegistry) (*RunOptions, error) {
 	registry.ComponentGlobalsOrRegister(basecompatibility.DefaultKubeComponent, compatibility.DefaultBuildEffectiveVersion(), utilfeature.DefaultMutableFeatureGate)
 	registry.ComponentGlobalsOrRegister(apiserver.ComponentName,
@@ -44,18 +44,18 @@ func NewRunOptions(registry basecompatibility.ComponentGlobalsRegistry) (*RunOpt
 	o.ShutdownWatchTerminationGracePeriod = watchGracePeriod
 	o.MaxRequestBodyBytes = requestbounds.MaxBody
 	o.JSONPatchMaxCopyBytes = requestbounds.MaxBody
-	// The port stays open until all requests are answered; new ones are told to
-	// come again. Closing it then waits 2 s for peers that don't hang up, and
-	// not for a minute.
+	// The port stays open until all requests are completed; new ones are rejected with
+	// Retry-After. Closing it then waits 2 s, instead of a minute, for peers that don't
+	// close their connections.
 	o.ShutdownSendRetryAfter = true
 	return &RunOptions{ServerRunOptions: o, registry: registry}, nil
 }
 
-// AddFlags adds the flags on requests and those on versions to their groups.
+// AddFlags adds the flags for requests and those for versions to their groups.
 func (o *RunOptions) AddFlags(requests, versions *pflag.FlagSet) {
 	all := pflag.NewFlagSet("", pflag.ContinueOnError)
-	// Both names of the registry's flags and EPIC's single API version leave
-	// nothing for these two to do.
+	// These two have no use, because the registry defines the component names and EPIC
+	// has a single API version.
 	addFlagsWithout(all, o.AddUniversalFlags, "emulation-forward-compatible", "runtime-config-emulation-forward-compatible")
 	all.VisitAll(func(f *pflag.Flag) {
 		switch f.Name {
@@ -67,7 +67,7 @@ func (o *RunOptions) AddFlags(requests, versions *pflag.FlagSet) {
 	})
 }
 
-// Complete makes the feature gates and versions of the command line stand.
+// Complete applies the feature gates and versions of the command line.
 func (o *RunOptions) Complete() error {
 	if err := o.registry.Set(); err != nil {
 		return fmt.Errorf("--feature-gates, --emulated-version, --min-compatibility-version: %w", err)
@@ -85,7 +85,7 @@ func (o *RunOptions) ApplyTo(c *genericapiserver.Config) error {
 	if err := o.ServerRunOptions.ApplyTo(c); err != nil {
 		return err
 	}
-	// The gates that the generic API server asks for are Kubernetes' own.
+	// The feature gates that the generic API server uses are those of Kubernetes.
 	c.FeatureGate = o.registry.FeatureGateFor(basecompatibility.DefaultKubeComponent)
 	c.EffectiveVersion = apiserver.ReportedVersion{
 		EffectiveVersion: c.EffectiveVersion,

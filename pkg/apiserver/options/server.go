@@ -30,33 +30,34 @@ import (
 	"github.com/acnodal/epic/pkg/tunnelkey"
 )
 
-// readyTimeout bounds one look at the claims for readyz.
+// readyTimeout limits one check of the claims for readyz.
 const readyTimeout = 5 * time.Second
 
-// Server is a server with what belongs to it and outlives it: the connection
-// of the claims, and the embedded etcd.
+// Server is an API server together with resources that outlive it: the connection of the
+// claims, and the embedded etcd.
 type Server struct {
 	// Generic serves the API.
 	Generic *genericapiserver.GenericAPIServer
-	// URL is where a client on this machine reaches it.
+	// URL is the address for clients on this machine.
 	URL string
 
 	options *Options
 	pki     *pki.Store
 	claims  *claims.Backend
 	etcd    *embedetcd.Server
-	// nodes reports which node sent a request, keys are those of its tunnels.
+	// nodes determines which node sent a request, and keys has the master keys of their
+	// tunnels.
 	nodes *nodeidentity.Identifier
 	keys  *tunnelkey.File
-	// placements decides on which node a proxy runs.
+	// placements determines on which node a proxy runs.
 	placements *placement.Checker
-	// garbage is set where no cluster collects it.
+	// garbage is set if the server is standalone.
 	garbage *garbageCollection
 }
 
-// NewServer checks the machine, starts the embedded etcd where there is to be
-// one, and builds a server that Run starts. The options must be complete and
-// valid, and are used up: a second server needs new ones.
+// NewServer checks the machine, starts the embedded etcd if it is used, and builds a
+// server that Run starts. The options must be complete and valid, and can't be reused: a
+// second server needs new ones.
 func (o *Options) NewServer(ctx context.Context) (server *Server, err error) {
 	s := &Server{options: o, nodes: o.Nodes.Identifier(), placements: &placement.Checker{}}
 	defer func() { //nolint:contextcheck // it must close although ctx has ended
@@ -64,9 +65,8 @@ func (o *Options) NewServer(ctx context.Context) (server *Server, err error) {
 			err = errors.Join(err, s.close())
 		}
 	}()
-	// What takes no time comes first, and the port before the storage, so
-	// a second start of the same command says "port in use" or "directory in
-	// use" within a moment.
+	// Fast checks come first, and the port comes before the storage, so a second start of
+	// the same command quickly fails with "port in use" or "directory in use".
 	if err := s.checkFiles(ctx); err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ func (o *Options) NewServer(ctx context.Context) (server *Server, err error) {
 	if err := s.startStorage(ctx); err != nil {
 		return nil, err
 	}
-	config, err := s.config() //nolint:contextcheck // its hooks and handlers get contexts of their own
+	config, err := s.config() //nolint:contextcheck // its hooks and handlers get their own contexts
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func (s *Server) checkFiles(ctx context.Context) (err error) {
 	return o.Serving.Check()
 }
 
-// startStorage brings etcd and the claims up.
+// startStorage starts etcd and the claims.
 func (s *Server) startStorage(ctx context.Context) (err error) {
 	o := s.options
 	transport := &o.Etcd.StorageConfig.Transport
@@ -135,7 +135,7 @@ func (s *Server) startStorage(ctx context.Context) (err error) {
 	return nil
 }
 
-// config applies the options.
+// config builds the configuration from the options.
 func (s *Server) config() (*apiserver.Config, error) {
 	o := s.options
 	c := apiserver.NewGenericConfig()
@@ -169,8 +169,7 @@ func (s *Server) config() (*apiserver.Config, error) {
 		return nil, err
 	}
 	addOwnAdmission(&c.Config, s.nodes, s.placements)
-	// Last, since from here on clients of etcd run that only a server that has
-	// run can end.
+	// Apply this last: it starts clients of etcd that only a server that has run can end.
 	if err := o.Etcd.ApplyTo(&c.Config); err != nil {
 		return nil, err
 	}
@@ -187,8 +186,8 @@ func (s *Server) addHealthChecks(c *genericapiserver.RecommendedConfig) {
 		defer cancel()
 		return s.claims.Ready(ctx)
 	}))
-	// Clients such as "kubectl get --raw" show the first 2 KiB of an answer that is an
-	// error, so the many permissions come behind what fails more often.
+	// Clients such as "kubectl get --raw" show the first 2 KiB of an error response, so
+	// the many permission checks come after checks that fail more often.
 	slices.SortStableFunc(c.ReadyzChecks, func(a, b healthz.HealthChecker) int {
 		return cmp.Compare(permissionCheck(a), permissionCheck(b))
 	})
@@ -202,13 +201,13 @@ func permissionCheck(c healthz.HealthChecker) int {
 	return 0
 }
 
-// applyStandalone sets what a server has of its own when there is no cluster.
+// applyStandalone configures a server without a cluster.
 func (s *Server) applyStandalone(config *apiserver.Config) error {
 	c := config.GenericConfig
 	if err := s.options.Standalone.ApplyTo(&c.Config, s.pki, s.nodes); err != nil {
 		return err
 	}
-	// There are no namespace objects, so none is ever being deleted.
+	// There are no namespace objects, so none is being deleted.
 	config.ExtraConfig.NamespaceTerminating = func(context.Context, string) (bool, error) { return false, nil }
 	if err := s.options.Features.ApplyTo(&c.Config, nil, nil); err != nil {
 		return fmt.Errorf("features: %w", err)
@@ -237,7 +236,7 @@ func (s *Server) writeKubeconfig() error {
 	return nil
 }
 
-// applyCluster sets what a server leaves to the cluster that it extends.
+// applyCluster configures a server that extends a cluster.
 func (s *Server) applyCluster(config *apiserver.Config) error {
 	o, c := s.options, config.GenericConfig
 	if err := o.Kube.ApplyCoreAPI(c); err != nil {
@@ -246,9 +245,9 @@ func (s *Server) applyCluster(config *apiserver.Config) error {
 	if err := o.Kube.ApplyAuth(c); err != nil {
 		return err
 	}
-	// The kube-apiserver's priority and fairness limits this server. A limit on
-	// this side would only make writers wait for one another, where admission
-	// asks about each.
+	// The kube-apiserver's priority and fairness limits this server. A client-side limit
+	// would only make writers wait for one another, because admission sends a request for
+	// each.
 	c.ClientConfig.QPS = -1
 	kube, err := kubernetes.NewForConfig(c.ClientConfig)
 	if err != nil {
@@ -276,8 +275,8 @@ func (s *Server) applyCluster(config *apiserver.Config) error {
 	return s.addPermissionChecks(c, kube)
 }
 
-// Run serves until ctx ends or the embedded etcd dies, drains, and then closes
-// the storage. It must be called, and once.
+// Run serves until ctx ends or the embedded etcd fails, drains, and then closes the
+// storage. It must be called exactly once.
 func (s *Server) Run(ctx context.Context) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -291,7 +290,7 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	}
 	klog.FromContext(ctx).Info("Serving", "url", s.URL, "standalone", s.options.Standalone.Enabled, "etcd", s.options.Etcd.StorageConfig.Transport.ServerList)
 	prepared := s.Generic.PrepareRun()
-	// It serves on for a while when ctx has ended.
+	// It continues to serve for a while after ctx has ended.
 	serve, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	if err := serving.Replace(serve, s.Generic); err != nil {
@@ -306,8 +305,8 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	return nil
 }
 
-// close releases what a server holds next to its port. By then the API server
-// has answered its last request: first the users of etcd go, then etcd.
+// close releases the server's resources other than its port. At this point, the API
+// server has completed its last request: close the users of etcd first, then etcd.
 func (s *Server) close() error {
 	var err error
 	if s.claims != nil {

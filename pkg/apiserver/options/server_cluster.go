@@ -26,11 +26,10 @@ import (
 	"github.com/acnodal/epic/pkg/apiserver/readiness"
 )
 
-// namespaceTerminating returns a function that reports whether a namespace is
-// being deleted. A yes from the cache is good forever. A no may be a moment
-// old, and a wrong one would refuse a deletion that the namespace waits for, so
-// the kube-apiserver is asked then; a deletion that is about to be refused is
-// rare.
+// namespaceTerminating returns a function that reports whether a namespace is being
+// deleted. A positive result from the cache is final. A negative result may be outdated,
+// and a wrong one would block a deletion that the namespace waits for, so it is verified
+// with the kube-apiserver; deletions that would be rejected are rare.
 func namespaceTerminating(lister corelisters.NamespaceLister, client coreclient.NamespaceInterface) func(context.Context, string) (bool, error) {
 	return func(ctx context.Context, name string) (bool, error) {
 		if cached, err := lister.Get(name); err == nil && terminating(cached) {
@@ -52,7 +51,7 @@ func terminating(ns *corev1.Namespace) bool {
 }
 
 // addProxyPods watches the pods of proxies. Without them, gateway nodes can neither
-// report proxies nor get keys, so the server is not ready before it knows them.
+// report proxies nor get keys, so the server is not ready before the informer has synced.
 func (s *Server) addProxyPods(c *genericapiserver.RecommendedConfig, kube kubernetes.Interface) error {
 	pods := gatewaycluster.NewProxyPods(kube, s.nodes.Nodes)
 	s.placements.Pods = pods
@@ -68,7 +67,7 @@ func (s *Server) addProxyPods(c *genericapiserver.RecommendedConfig, kube kubern
 	})
 }
 
-// needs reports which permissions the options ask for.
+// needs returns the optional features whose permissions the options require.
 func (o *Options) needs() readiness.Needs {
 	auth := o.Kube.Authentication
 	return readiness.Needs{
@@ -84,13 +83,13 @@ func (o *Options) needs() readiness.Needs {
 	}
 }
 
-// addPermissionChecks makes readyz name each permission that is missing.
+// addPermissionChecks adds a readyz check for each permission.
 func (s *Server) addPermissionChecks(c *genericapiserver.RecommendedConfig, kube kubernetes.Interface) error {
 	checker := readiness.NewChecker(kube.AuthorizationV1().SelfSubjectAccessReviews(), readiness.Permissions(s.options.needs()))
 	c.AddReadyzChecks(checker.HealthChecks()...)
 	if proxy := c.Authentication.RequestHeaderConfig; proxy != nil {
-		// The authority is read from the cluster after the start, and until it
-		// is there every request through the kube-apiserver is anonymous.
+		// The server reads the authority from the cluster after the start. Until then,
+		// every request through the kube-apiserver is anonymous.
 		c.AddReadyzChecks(healthz.NamedCheck("front-proxy", func(*http.Request) error {
 			if _, known := proxy.CAContentProvider.VerifyOptions(); !known {
 				return errors.New("the front proxy's authority has not been read yet from configmap kube-system/extension-apiserver-authentication")

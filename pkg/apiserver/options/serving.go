@@ -22,12 +22,12 @@ import (
 const (
 	// DefaultPort is the port of an aggregated server.
 	DefaultPort = 7443
-	// maxStreams is for the kube-apiserver, which carries the requests of all
-	// clients, long watches among them, over one connection.
+	// maxStreams is sized for the kube-apiserver, which sends the requests of all
+	// clients, including long watches, over one connection.
 	maxStreams = 1000
 )
 
-// ServingOptions specifies where to listen and with which certificate.
+// ServingOptions configures the listener and its certificate.
 type ServingOptions struct {
 	*genericoptions.SecureServingOptionsWithLoopback
 }
@@ -37,8 +37,8 @@ func NewServingOptions() *ServingOptions {
 	o := genericoptions.NewSecureServingOptions()
 	o.BindPort = DefaultPort
 	o.HTTP2MaxStreamsPerConnection = maxStreams
-	// An empty directory keeps the generic server from making a certificate
-	// that no client could verify.
+	// An empty directory keeps the generic server from creating a certificate that no
+	// client could verify.
 	o.ServerCert.CertDirectory = ""
 	return &ServingOptions{o.WithLoopback()}
 }
@@ -46,8 +46,8 @@ func NewServingOptions() *ServingOptions {
 // AddFlags adds the flags.
 func (o *ServingOptions) AddFlags(fs *pflag.FlagSet) {
 	addFlagsWithout(fs, o.SecureServingOptionsWithLoopback.AddFlags, "cert-dir")
-	// The library's help describes what this server does not do: run without a port, and
-	// sign its own certificate.
+	// The library's help describes features that this server does not have: running
+	// without a port, and signing its own certificate.
 	fs.Lookup("secure-port").Usage = "Listen on this `PORT`; 0 for any free one"
 	fs.Lookup("tls-cert-file").Usage = "Serve with the certificate (and its chain) in `FILE`, which is read again when it changes"
 }
@@ -65,7 +65,7 @@ func (o *ServingOptions) Validate(standalone bool) []error {
 	return errs
 }
 
-// Check looks at the certificates on disk.
+// Check checks the certificates on disk.
 func (o *ServingOptions) Check() error {
 	if file := o.ServerCert.CertKey.CertFile; file != "" {
 		if err := pki.CheckFile("tls-cert-file", file, time.Now()); err != nil {
@@ -80,8 +80,8 @@ func (o *ServingOptions) Check() error {
 	return nil
 }
 
-// Listen takes the port. It is done here and not by the generic options, because
-// there port 0 means not to serve at all, here any free one.
+// Listen opens the port. The generic options can't do this, because they treat port 0 as
+// no port; here it means any free one.
 func (o *ServingOptions) Listen(ctx context.Context) error {
 	if o.Listener != nil {
 		return nil
@@ -119,7 +119,7 @@ func (o *ServingOptions) listenConfig() *net.ListenConfig {
 	return config
 }
 
-// URL returns an address at which a client on this machine reaches the server.
+// URL returns the address for clients on this machine.
 func (o *ServingOptions) URL() string {
 	host := o.BindAddress.String()
 	if o.BindAddress.IsUnspecified() {
@@ -131,8 +131,8 @@ func (o *ServingOptions) URL() string {
 	return "https://" + net.JoinHostPort(host, strconv.Itoa(o.BindPort))
 }
 
-// ApplyTo gives the server its listener and its certificates, which it reads
-// again whenever the files change.
+// ApplyTo sets the server's listener and its certificates, which are reloaded when the
+// files change.
 func (o *ServingOptions) ApplyTo(c *genericapiserver.Config) error {
 	if err := o.ApplyToConfig(c); err != nil {
 		flags := []string{"--tls-cert-file", "--tls-private-key-file"}

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// permitSharing sets the socket options that let other sockets have the same
-// port or the same address.
+// permitSharing sets the socket options that allow other sockets to use the same port or
+// the same address.
 func permitSharing(conn syscall.RawConn, port, address bool) error {
 	var optErr error
 	err := conn.Control(func(fd uintptr) {

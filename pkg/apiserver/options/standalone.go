@@ -24,13 +24,13 @@ import (
 	"github.com/acnodal/epic/pkg/pki"
 )
 
-// healthPaths are what anybody may read of a standalone server.
+// healthPaths lists the paths of a standalone server that do not require authentication.
 var healthPaths = []string{"/healthz", "/livez", "/readyz"}
 
-// StandaloneOptions is for a server with no kube-apiserver next to it: its own
-// certificates, and one administrator who may do everything.
+// StandaloneOptions configures a server without a kube-apiserver: its own certificates,
+// and one administrator with all permissions.
 type StandaloneOptions struct {
-	// Enabled chooses this mode.
+	// Enabled selects this mode.
 	Enabled bool
 	// KubeconfigOut is where the administrator's kubeconfig is written.
 	KubeconfigOut string
@@ -57,16 +57,16 @@ func (o *StandaloneOptions) Validate(dataDir string) []error {
 	return errs
 }
 
-// DefaultBindAddress keeps a standalone server on this machine unless the
-// operator says otherwise.
+// DefaultBindAddress binds a standalone server to this machine only, unless the operator
+// sets another address.
 func (o *StandaloneOptions) DefaultBindAddress(fs *pflag.FlagSet, serving *ServingOptions) {
 	if o.Enabled && !fs.Changed("bind-address") {
 		serving.BindAddress = net.IPv4(127, 0, 0, 1)
 	}
 }
 
-// OpenPKI makes sure that the certificates are there and points the serving
-// options at them.
+// OpenPKI creates the certificates if they are missing and sets them in the serving
+// options.
 func (o *StandaloneOptions) OpenPKI(ctx context.Context, dataDir string, serving *ServingOptions) (*pki.Store, error) {
 	addresses := []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
 	switch {
@@ -87,7 +87,7 @@ func (o *StandaloneOptions) OpenPKI(ctx context.Context, dataDir string, serving
 	return store, nil
 }
 
-// localAddresses returns the addresses by which others can reach this machine.
+// localAddresses returns the addresses of this machine that others can reach.
 func localAddresses() ([]net.IP, error) {
 	all, err := net.InterfaceAddrs()
 	if err != nil {
@@ -102,7 +102,7 @@ func localAddresses() ([]net.IP, error) {
 	return out, nil
 }
 
-// ApplyTo sets authentication, authorization and admission of a standalone server.
+// ApplyTo configures authentication, authorization and admission of a standalone server.
 func (o *StandaloneOptions) ApplyTo(c *genericapiserver.Config, store *pki.Store, nodes *nodeidentity.Identifier) error {
 	ca, err := dynamiccertificates.NewDynamicCAContentFromFile("standalone-ca", store.CAFile())
 	if err != nil {

@@ -17,17 +17,17 @@ import (
 )
 
 const (
-	// whileMissing is short, since somebody is probably repairing the role.
+	// whileMissing is short, because somebody is probably repairing the role.
 	whileMissing = 5 * time.Second
-	// whileComplete notices a role that is changed under a running server.
+	// whileComplete detects a role that is changed while the server runs.
 	whileComplete = 2 * time.Minute
-	// askTimeout bounds one question.
+	// askTimeout limits one request.
 	askTimeout = 10 * time.Second
 )
 
 var errNotAsked = errors.New("the kube-apiserver has not been queried yet")
 
-// Checker knows which of a server's permissions it has.
+// Checker checks which of its permissions a server has.
 type Checker struct {
 	reviews     authorizationclient.SelfSubjectAccessReviewInterface
 	permissions []Permission
@@ -36,7 +36,7 @@ type Checker struct {
 	results []error
 }
 
-// NewChecker returns a checker that has not asked yet.
+// NewChecker returns a checker that has not checked anything yet.
 func NewChecker(reviews authorizationclient.SelfSubjectAccessReviewInterface, permissions []Permission) *Checker {
 	c := &Checker{reviews: reviews, permissions: permissions, results: make([]error, len(permissions))}
 	for i := range c.results {
@@ -45,8 +45,8 @@ func NewChecker(reviews authorizationclient.SelfSubjectAccessReviewInterface, pe
 	return c
 }
 
-// HealthChecks returns a check for each permission. They answer from what Run
-// has found, so frequent probes cost the kube-apiserver nothing.
+// HealthChecks returns a check for each permission. Checks return the latest result of
+// Run, so frequent probes put no load on the kube-apiserver.
 func (c *Checker) HealthChecks() []healthz.HealthChecker {
 	checks := make([]healthz.HealthChecker, len(c.permissions))
 	for i, p := range c.permissions {
@@ -59,7 +59,7 @@ func (c *Checker) HealthChecks() []healthz.HealthChecker {
 	return checks
 }
 
-// Run asks about all permissions again and again until ctx ends.
+// Run checks all permissions periodically until ctx ends.
 func (c *Checker) Run(ctx context.Context) {
 	for {
 		pause := whileComplete
@@ -74,8 +74,7 @@ func (c *Checker) Run(ctx context.Context) {
 	}
 }
 
-// ask asks about each permission and reports whether all are there. What changed
-// since the last time is logged.
+// ask checks each permission and reports whether all are granted. It logs changes.
 func (c *Checker) ask(ctx context.Context) bool {
 	logger := klog.FromContext(ctx)
 	complete := true

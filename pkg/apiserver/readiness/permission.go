@@ -10,18 +10,19 @@ import (
 
 // Permission is one verb on one resource.
 type Permission struct {
-	// Verb, Group, Resource and Subresource are as in a role's rule.
+	// Verb, Group, Resource and Subresource correspond to those of a role's rule.
 	Verb, Group, Resource, Subresource string
 	// Namespace is empty for a permission in all namespaces, or for a resource
 	// that has none.
 	Namespace string
 	// Name limits the permission to one object.
 	Name string
-	// Reason describes what the server does with it.
+	// Reason describes what the server uses the permission for.
 	Reason string
 }
 
-// String reads like a rule: list namespaces, update resourcequotas/status.
+// String formats the permission like a rule: list namespaces, update
+// resourcequotas/status.
 func (p Permission) String() string {
 	s := p.Verb + " " + p.Resource
 	if p.Group != "" {
@@ -39,10 +40,10 @@ func (p Permission) String() string {
 	return s
 }
 
-// CheckPrefix begins the name of every permission's check.
+// CheckPrefix is the prefix of the name of every permission's check.
 const CheckPrefix = "permission-"
 
-// CheckName is the name of the permission's check under /readyz.
+// CheckName returns the name of the permission's check under /readyz.
 func (p Permission) CheckName() string {
 	s := CheckPrefix + p.Verb + "-" + p.Resource
 	if p.Subresource != "" {
@@ -67,15 +68,16 @@ func (p Permission) missing() error {
 	return fmt.Errorf("this server's service account may not %s, which it needs to %s: add the rule to its role (see the RBAC manifest of the release)", p, p.Reason)
 }
 
-// Needs reports which optional parts of the server are on.
+// Needs describes which optional features of the server are enabled.
 type Needs struct {
-	// AuthReader: it reads the front proxy's authority from the cluster.
+	// AuthReader: the server reads the front proxy's authority from the cluster.
 	AuthReader bool
-	// TokenReview and AccessReview: it asks who somebody is and what they may do.
+	// TokenReview and AccessReview: the server delegates authentication and
+	// authorization.
 	TokenReview, AccessReview bool
-	// PriorityAndFairness: it queues requests by the cluster's flow schemas.
+	// PriorityAndFairness: the server queues requests by the cluster's flow schemas.
 	PriorityAndFairness bool
-	// The webhooks, the policies and ResourceQuota are admission plugins.
+	// MutatingWebhook and the following fields are admission plugins.
 	MutatingWebhook, ValidatingWebhook              bool
 	MutatingPolicy, ValidatingPolicy, ResourceQuota bool
 }
@@ -85,8 +87,8 @@ const (
 	flowcontrolGroup = "flowcontrol.apiserver.k8s.io"
 )
 
-// Permissions returns the exact list for those needs. The RBAC manifest grants
-// this and no more.
+// Permissions returns the exact list for those needs. The RBAC manifest grants exactly
+// these.
 func Permissions(n Needs) []Permission {
 	var out []Permission
 	add := func(reason, group, resource string, verbs ...string) {
@@ -108,8 +110,8 @@ func Permissions(n Needs) []Permission {
 			})
 		}
 	}
-	// Also read outside admission: the deletion of a whole namespace may
-	// remove what a deletion of one object may not.
+	// This is also read outside admission: the deletion of a whole namespace may remove
+	// objects that can't be deleted separately.
 	add("see existing and terminating namespaces", "", "namespaces", "get", "list", "watch")
 	add("identify the node that sent a request", "", "nodes", "get", "list", "watch")
 	add("determine on which node a proxy runs", "", "pods", "get", "list", "watch")

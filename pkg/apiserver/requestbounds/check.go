@@ -14,26 +14,26 @@ import (
 )
 
 const (
-	// maxList is the number of entries that the longest list of a valid object
-	// has: the endpoints of a slice.
+	// maxList is the maximum length of a list in a valid object: the endpoints of a
+	// slice.
 	maxList = 1000
-	// maxOperations bounds a JSON patch, and maxPatchWork the product of its
-	// operations and its bytes, because each operation may copy a list that the
-	// patch itself has made.
+	// maxOperations limits the operations of a JSON patch, and maxPatchWork the product
+	// of its operations and its bytes, because each operation may copy a list that the
+	// patch itself has created.
 	maxOperations = 500
 	maxPatchWork  = 32 << 20
-	// maxStrategic bounds a strategic merge patch, which compares each entry of a
-	// list with all others.
+	// maxStrategic limits the bytes of a strategic merge patch, which compares each entry
+	// of a list with all others.
 	maxStrategic = 256 << 10
-	// yamlWeight is how much more memory a body in YAML costs than one in JSON.
+	// yamlWeight is the memory cost of a YAML body relative to a JSON body.
 	yamlWeight = 4
 )
 
-// MaxBody is the most bytes that the body of a request for any resource may
-// have. It is what etcd takes.
+// MaxBody is the maximum size in bytes of the body of a request for any resource. It is
+// the maximum that etcd accepts.
 const MaxBody = 1536 << 10
 
-// bodies are the limits of resources with small objects.
+// bodies holds the limits of resources with small objects.
 var bodies = map[string]int64{
 	epic.ResourceAccounts:         64 << 10,
 	epic.ResourceServicePrefixes:  64 << 10,
@@ -44,8 +44,7 @@ var bodies = map[string]int64{
 	epic.ResourceLBServiceGroups:  1 << 20,
 }
 
-// bodyLimit is the most bytes that the body of a request for a resource may
-// have.
+// bodyLimit returns the maximum size in bytes of the body of a request for a resource.
 func bodyLimit(resource string) int64 {
 	if n, ok := bodies[resource]; ok {
 		return n
@@ -53,8 +52,8 @@ func bodyLimit(resource string) int64 {
 	return MaxBody
 }
 
-// check looks at a body of a media type. It returns why the body is refused, or
-// nothing, and what the body weighs.
+// check checks a body of a media type. It returns the reason if the body is rejected,
+// otherwise "", and the weight of the body.
 func check(mediaType string, body []byte) (refusal string, weight int64) {
 	weight = int64(len(body))
 	switch {
@@ -81,11 +80,11 @@ func tooLong(n int) string {
 	return fmt.Sprintf("the body has a list of %d entries, more than the maximum of %d: remove some, or use several objects", n, maxList)
 }
 
-// checkYAML refuses long lists, and references, by which a few bytes become
-// many values. A document that does not parse is for the decoder to refuse.
+// checkYAML rejects long lists, and aliases, by which a few bytes can expand to many
+// values. It accepts a document that does not parse, which the decoder rejects.
 func checkYAML(body []byte) string {
 	if trimmed := bytes.TrimLeft(body, " \t\r\n"); len(trimmed) > 0 && trimmed[0] == '{' && !bytes.ContainsAny(body, "&*") {
-		// JSON is YAML, and most apply patches are JSON.
+		// JSON is a subset of YAML, and most apply patches are JSON.
 		if s := scan(body); s.longest > maxList {
 			return tooLong(s.longest)
 		}

@@ -21,11 +21,11 @@ import (
 )
 
 const (
-	// maxInFlight is the weight of large bodies that are processed at the same
+	// maxInFlight is the total weight of large bodies that are processed at the same
 	// time.
 	maxInFlight = 16 << 20
-	// light is the size up to which a body does not wait: the limits on requests
-	// in flight bound these.
+	// light is the size up to which a body does not wait: the limits on requests in
+	// flight are sufficient for these.
 	light = 16 << 10
 )
 
@@ -36,8 +36,8 @@ type handler struct {
 	large  *semaphore.Weighted
 }
 
-// New puts the limits before next, which must have the request's info in its
-// context. codecs encode refusals.
+// New applies the limits before next. The request info must be in the context. codecs
+// encodes error responses.
 func New(next http.Handler, codecs runtime.NegotiatedSerializer) http.Handler {
 	return &handler{next: next, codecs: codecs, large: semaphore.NewWeighted(maxInFlight)}
 }
@@ -59,7 +59,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil {
-		// The decoder takes an absent or odd type for JSON, or refuses it.
+		// The decoder treats an absent or unknown type as JSON, or rejects it.
 		mediaType = runtime.ContentTypeJSON
 	}
 	refusal, weight := check(mediaType, body)
@@ -79,9 +79,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.next.ServeHTTP(w, r)
 }
 
-// read returns the body of a request, or an error if it is longer than most.
-// All of it is read before the request takes part of what all requests share, so
-// a client that sends slowly holds up nobody.
+// read returns the body of a request, or an error if it is longer than most. It reads the
+// whole body before the request takes its share of the total weight, so a slow client
+// does not delay others.
 func read(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
 	tooLarge := apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("the body is longer than %d bytes, the maximum for this resource: make the object smaller, or use several", most))
 	if r.ContentLength > most {

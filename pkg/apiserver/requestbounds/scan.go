@@ -2,22 +2,22 @@
 
 package requestbounds
 
-// shape is what matters of a JSON document before it is decoded.
+// shape is the structure of a JSON document that determines its decoding cost.
 type shape struct {
 	// top is the number of entries of the document if it is a list.
 	top int
-	// longest is the number of entries of the longest list in it.
+	// longest is the number of entries of the longest list in the document.
 	longest int
 }
 
-// scan finds the shape of a JSON document in one pass. It allocates memory for
-// the depth of the document only and accepts anything: a document that is not
-// JSON is for the decoder to refuse.
+// scan determines the shape of a JSON document in one pass. It only allocates memory
+// proportional to the depth of the document and accepts anything: the decoder rejects a
+// document that is not JSON.
 func scan(text []byte) shape {
 	var s shape
-	// lists has the number of commas of each open list, and -1 for an object.
+	// lists holds the number of commas of each open list, and -1 for an object.
 	var lists []int
-	// filled says for each open list whether it has an entry.
+	// filled holds for each open list whether it has an entry.
 	var filled []bool
 	for i := 0; i < len(text); i++ {
 		c := text[i]
@@ -48,14 +48,14 @@ func scan(text []byte) shape {
 			lists, filled = append(lists, -1), append(filled, false)
 		}
 	}
-	// What was left open counts, too.
+	// Unclosed lists count, too.
 	for n := len(lists); n > 0; n-- {
 		s.closed(lists[n-1], filled[n-1], n == 1)
 	}
 	return s
 }
 
-// closed counts a list that ends.
+// closed counts a list that ended.
 func (s *shape) closed(commas int, filled, top bool) {
 	if commas < 0 || !filled && commas == 0 {
 		return

@@ -14,11 +14,11 @@ import (
 
 const (
 	frameHeaderSize = 9
-	// maxStreamID is the highest that there can be.
+	// maxStreamID is the highest possible stream ID.
 	maxStreamID = 1<<31 - 1
 )
 
-// announcement is a GOAWAY frame that refuses no request.
+// announcement is a GOAWAY frame that rejects no request.
 var announcement = func() []byte {
 	frame := make([]byte, frameHeaderSize, frameHeaderSize+8)
 	frame[2] = 8 // length
@@ -27,27 +27,27 @@ var announcement = func() []byte {
 	return binary.BigEndian.AppendUint32(frame, uint32(http2.ErrCodeNo))
 }()
 
-// frames follows the frames in a stream of bytes, to find where another one may be
-// put in.
+// frames parses the frames in a stream of bytes, to find positions at which another frame
+// can be inserted.
 type frames struct {
 	header [frameHeaderSize]byte
-	// have counts the bytes of the header that are known, left those of the
-	// payload that are still to come.
+	// have is the number of header bytes received, left the number of payload bytes still
+	// to come.
 	have int
 	left uint32
-	// begun is set when the first frame, the server's settings, is complete.
+	// begun is set once the first frame, the server's settings, is complete.
 	begun bool
-	// block is set within a block of header fields, which nothing may interrupt.
+	// block is set within a header block, which must not be interrupted.
 	block bool
 }
 
-// free reports whether a frame may follow here.
+// free reports whether a frame may be inserted at the current position.
 func (f *frames) free() bool {
 	return f.begun && f.have == 0 && !f.block
 }
 
-// scan continues by p, and returns after how many bytes of p the last place is at
-// which a frame may be put in; -1 if there is none.
+// scan parses p, and returns the offset in p of the last position at which a frame may be
+// inserted, or -1 if there is none.
 func (f *frames) scan(p []byte) int {
 	last := -1
 	for i := 0; i < len(p); {
@@ -74,7 +74,7 @@ func (f *frames) scan(p []byte) int {
 	return last
 }
 
-// end is called when a frame is complete.
+// end handles a complete frame.
 func (f *frames) end() {
 	f.have = 0
 	f.begun = true
@@ -85,25 +85,25 @@ func (f *frames) end() {
 }
 
 const (
-	// silence is how long a client has to send nothing before the announcement.
+	// silence is how long a client must be silent before the announcement.
 	silence = 100 * time.Millisecond
-	// patience is how long a server waits for that.
+	// patience is the maximum time that a server waits for silence.
 	patience = time.Second
 )
 
-// conn is a connection on which a server of HTTP/2 writes frames.
+// conn is a connection on which an HTTP/2 server writes frames.
 type conn struct {
 	net.Conn
 
-	// heard is when the client was heard last, in nanoseconds.
+	// heard is when the client last sent data, in nanoseconds.
 	heard atomic.Int64
 
 	mu sync.Mutex
 	frames
-	// released tells writes that wait that held is no longer set.
+	// released wakes writers that wait until held is cleared.
 	released sync.Cond
 	held     bool
-	// wanted is set when the announcement is to be sent, sent when it has been.
+	// wanted is set if the announcement has to be sent, sent once it has been.
 	wanted, sent bool
 }
 
@@ -113,15 +113,15 @@ func newConn(c net.Conn) *conn {
 	return wrapped
 }
 
-// Read notes when the client was heard.
+// Read records when the client sent data.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.heard.Store(time.Now().UnixNano())
 	return n, err
 }
 
-// Write sends what the server writes, and the announcement as soon as it is
-// wanted and a frame may stand there.
+// Write writes the server's data, and the announcement as soon as it is wanted and a
+// frame can be inserted.
 func (c *conn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -147,13 +147,13 @@ func (c *conn) Write(p []byte) (int, error) {
 	return n + rest, err
 }
 
-// announce tells the client to send no further requests over this connection.
+// announce asks the client to send no further requests over this connection.
 //
-// Go's client loses a request that it is about to send when the announcement
-// arrives: it has closed the body when it finds that the connection can't take the
-// request. So the announcement waits for a moment at which the client sends
-// nothing. For that, the server's answers are held: clients that send a request
-// when they have the answer to the last one fall silent.
+// Go's client loses a request that it is about to send when the announcement arrives: it
+// has already closed the body when it notices that the connection can't take the request.
+// So announce waits until the client is silent. To achieve that, it holds the server's
+// responses back: clients that wait for a response before they send the next request fall
+// silent.
 func (c *conn) announce() {
 	c.mu.Lock()
 	if c.wanted {
@@ -179,6 +179,6 @@ func (c *conn) announce() {
 		return
 	}
 	c.sent = true
-	// Whoever reads or writes next learns of an error.
+	// The next read or write returns the error.
 	_, _ = c.Conn.Write(announcement)
 }

@@ -25,13 +25,14 @@ const (
 	keepAlive         = 3 * time.Minute
 	// frameSize holds nearly every object in one frame.
 	frameSize = 256 << 10
-	// shutdownTimeout is for peers that don't hang up.
+	// shutdownTimeout is for peers that don't close their connections.
 	shutdownTimeout = 2 * time.Second
-	// sweeps is in how many steps of the shutdown delay connections are let go.
+	// sweeps is the number of steps of the shutdown delay in which connections are
+	// announced to end.
 	sweeps = 15
 )
 
-// server serves in place of the generic API server's own loop.
+// server replaces the serving loop of the generic API server.
 type server struct {
 	http    *http.Server
 	delay   time.Duration
@@ -41,8 +42,8 @@ type server struct {
 	conns map[*conn]struct{}
 }
 
-// Replace makes a prepared generic server serve as this package does. The
-// certificates are read again when they change, until ctx ends.
+// Replace makes a prepared generic server serve with this package. It reloads the
+// certificates when they change, until ctx ends.
 func Replace(ctx context.Context, generic *genericapiserver.GenericAPIServer) error {
 	info := generic.SecureServingInfo
 	s, err := newServer(ctx, info, generic.Handler, generic.ShutdownDelayDuration)
@@ -55,8 +56,8 @@ func Replace(ctx context.Context, generic *genericapiserver.GenericAPIServer) er
 	}); err != nil {
 		return err
 	}
-	// The generic server starts and ends this listener as it does any, and
-	// accepts nothing from it.
+	// The generic server starts and closes this listener like any other, and accepts
+	// nothing from it.
 	generic.SecureServingInfo = &genericapiserver.SecureServingInfo{Listener: &listener{Listener: info.Listener, server: s.http}}
 	return nil
 }
@@ -81,8 +82,8 @@ func newServer(ctx context.Context, info *genericapiserver.SecureServingInfo, ha
 	return s, s.configureHTTP2(info.HTTP2MaxStreamsPerConnection)
 }
 
-// configureHTTP2 puts a conn under each connection of HTTP/2. The server of net/http,
-// which is to replace this one, takes no wrapped TLS connection.
+// configureHTTP2 wraps each HTTP/2 connection in a conn. The server of net/http, which
+// will replace this one, does not accept wrapped TLS connections.
 //
 //nolint:staticcheck // see above
 func (s *server) configureHTTP2(maxStreams int) error {
@@ -101,7 +102,7 @@ func (s *server) configureHTTP2(maxStreams int) error {
 	}
 	s.http.TLSNextProto[http2.NextProtoTLS] = func(hs *http.Server, tc *tls.Conn, h http.Handler) {
 		opts := &http2.ServeConnOpts{Handler: h, BaseConfig: hs}
-		// The handler of a connection knows its context.
+		// The connection's handler has its context.
 		if b, ok := h.(interface{ BaseContext() context.Context }); ok {
 			opts.Context = b.BaseContext()
 		}
@@ -113,13 +114,13 @@ func (s *server) configureHTTP2(maxStreams int) error {
 	return nil
 }
 
-// tlsConn lets the server of HTTP/2 see what was negotiated.
+// tlsConn exposes the TLS connection state to the HTTP/2 server.
 type tlsConn struct {
 	*conn
 	tls *tls.Conn
 }
 
-// ConnectionState returns what was negotiated.
+// ConnectionState returns the TLS connection state.
 func (c tlsConn) ConnectionState() tls.ConnectionState { return c.tls.ConnectionState() }
 
 func (s *server) keep(c *conn) {
@@ -134,7 +135,7 @@ func (s *server) forget(c *conn) {
 	delete(s.conns, c)
 }
 
-// closing ends connections of HTTP/1 with the answer, once the server is leaving.
+// closing ends HTTP/1 connections after the response once the server is shutting down.
 func (s *server) closing(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor == 1 && s.leaving.Load() {
@@ -144,9 +145,9 @@ func (s *server) closing(h http.Handler) http.Handler {
 	})
 }
 
-// letGo takes the shutdown delay. In its first third the Service's clients learn
-// that this replica leaves; from then on, each connection is announced to end.
-// Whoever comes back to this replica nevertheless is sent away again.
+// letGo takes the shutdown delay. In its first third, the Service's clients learn that
+// this replica is leaving; after that, it announces the end of each connection. A client
+// that reconnects to this replica gets another announcement.
 func (s *server) letGo() {
 	if s.delay <= 0 {
 		return
@@ -166,24 +167,24 @@ func (s *server) announce() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {
-		// A client that does not read must not hold up the others.
+		// A client that does not read must not delay the others.
 		go c.announce()
 	}
 }
 
-// listener is what the generic server gets: it accepts nothing, and serves while
-// it is open.
+// listener is the listener for the generic server: it accepts nothing, and server serves
+// while it is open.
 type listener struct {
 	net.Listener
 	server *http.Server
 }
 
-// Accept serves, and returns when that has ended.
+// Accept serves, and returns when serving has ended.
 func (l *listener) Accept() (net.Conn, error) {
 	return nil, l.server.Serve(tls.NewListener(keepAliveListener{l.Listener}, l.server.TLSConfig))
 }
 
-// Close stops to listen, and waits for the requests that are under way.
+// Close stops listening and waits for the requests in progress.
 func (l *listener) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()

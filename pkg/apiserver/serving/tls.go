@@ -13,7 +13,8 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// tlsConfig follows the certificates of info while ctx lasts.
+// tlsConfig returns a TLS configuration that follows the certificates of info until ctx
+// ends.
 func tlsConfig(ctx context.Context, info *genericapiserver.SecureServingInfo) (*tls.Config, error) {
 	config := &tls.Config{
 		MinVersion:       max(tls.VersionTLS12, info.MinTLSVersion),
@@ -25,7 +26,7 @@ func tlsConfig(ctx context.Context, info *genericapiserver.SecureServingInfo) (*
 		config.NextProtos = []string{"http/1.1"}
 	}
 	if info.ClientCA != nil {
-		// The authenticators verify: there are other ways than a certificate.
+		// The authenticators verify it: a certificate is optional.
 		config.ClientAuth = tls.RequestClientCert
 	}
 	controller := dynamiccertificates.NewDynamicServingCertificateController(config, info.ClientCA, info.Cert, info.SNICerts, nil)
@@ -66,8 +67,8 @@ func tlsConfig(ctx context.Context, info *genericapiserver.SecureServingInfo) (*
 	return config, nil
 }
 
-// errorLog takes the lines of http.Server. Handshakes fail whenever a prober or a
-// scanner comes by.
+// errorLog logs the messages of http.Server. Handshakes fail whenever a prober or a
+// scanner connects.
 type errorLog struct{ klog.Logger }
 
 func (l errorLog) Write(p []byte) (int, error) {

@@ -29,19 +29,19 @@ import (
 )
 
 const (
-	// readyTimeout is generous, for a machine that does much else.
+	// readyTimeout is generous, for a busy machine.
 	readyTimeout = time.Minute
 	stopTimeout  = time.Minute
-	// watchGracePeriod is short, because a test has nothing to wait for.
+	// watchGracePeriod is short, because a test does not have to wait for watches.
 	watchGracePeriod = 2 * time.Second
 )
 
-// TestServer is a server that runs in this process.
+// TestServer is a server in this process.
 type TestServer struct {
-	// Config is the administrator's: who uses it may do everything. It has no
-	// rate limit.
+	// Config is the administrator's client configuration, with all permissions and
+	// without a rate limit.
 	Config *rest.Config
-	// Kubeconfig is a file with the same, for kubectl.
+	// Kubeconfig is the path of a kubeconfig file with the same content, for kubectl.
 	Kubeconfig string
 	// DataDir holds the server's data and certificates.
 	DataDir string
@@ -51,9 +51,9 @@ type TestServer struct {
 	err    error
 }
 
-// StartTestServer starts a standalone server and stops it at the end of the
-// test. Flags come on top of those that make it standalone and may replace
-// them; with --data-dir, the server finds what another one left there.
+// StartTestServer starts a standalone server and stops it at the end of the test. flags
+// add to those that make it standalone and may override them; with --data-dir, the server
+// uses the data of an earlier one.
 func StartTestServer(t testing.TB, flags ...string) *TestServer {
 	t.Helper()
 	s, err := Start(t, flags...)
@@ -63,7 +63,7 @@ func StartTestServer(t testing.TB, flags ...string) *TestServer {
 	return s
 }
 
-// Start is StartTestServer for tests in which the start may fail.
+// Start is like StartTestServer, but returns an error if the start fails.
 func Start(t testing.TB, flags ...string) (*TestServer, error) {
 	t.Helper()
 	flags = append([]string{"--standalone", "--secure-port=0"}, flags...)
@@ -97,9 +97,9 @@ func Start(t testing.TB, flags ...string) (*TestServer, error) {
 	return s, s.waitReady(server.URL)
 }
 
-// NewOptions turns flags into options, complete and valid, that share no feature
-// gate and no version with another server of this process. It is for tests that
-// need another server than StartTestServer's.
+// NewOptions returns complete and valid options for the flags. They share no feature gate
+// and no version with another server of this process. Use it for tests that need a
+// different server than StartTestServer's.
 func NewOptions(flags ...string) (*options.Options, error) {
 	registry := basecompatibility.NewComponentGlobalsRegistry()
 	if err := registry.Register(basecompatibility.DefaultKubeComponent, compatibility.DefaultBuildEffectiveVersion(), utilfeature.DefaultMutableFeatureGate.DeepCopy()); err != nil {
@@ -129,15 +129,15 @@ func NewOptions(flags ...string) (*options.Options, error) {
 	return o, o.Validate()
 }
 
-// shortTempDir is a directory for one test. The name that testing gives may be
-// too long for a socket in it.
+// shortTempDir returns a directory for one test. The name that testing assigns may be too
+// long for a socket in it.
 func shortTempDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "epic-test-") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}
-	// It goes after the server, which is cleaned up later and so runs earlier.
+	// It is removed after the server has stopped, because cleanups run in reverse order.
 	t.Cleanup(func() {
 		if err := os.RemoveAll(dir); err != nil {
 			t.Errorf("The data directory can't be removed: %v", err)
@@ -176,10 +176,10 @@ func (s *TestServer) waitReady(url string) error {
 	}
 }
 
-// Stop ends the server, as SIGTERM does, and waits until its data directory is
-// free. It may be called again.
+// Stop stops the server, as SIGTERM does, and waits until its data directory is released.
+// It may be called repeatedly.
 func (s *TestServer) Stop() error {
-	// A server gives each idle connection a second to go.
+	// A server waits a second for each idle connection to close.
 	if transport, err := rest.TransportFor(s.Config); err == nil {
 		utilnet.CloseIdleConnectionsFor(transport)
 	}

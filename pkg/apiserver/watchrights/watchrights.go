@@ -18,11 +18,11 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// Every is how often the right to a watch is checked again.
+// Every is the interval at which the permission for a watch is checked again.
 const Every = time.Minute
 
-// New ends the watches that next serves when their users lose the right to them. The
-// requests must have been authorized.
+// New returns a handler that ends the watches that next serves when their users lose the
+// permission. The requests must have been authorized.
 func New(next http.Handler, rights authorizer.Authorizer, every time.Duration) http.Handler {
 	if rights == nil {
 		return next
@@ -47,7 +47,7 @@ func New(next http.Handler, rights authorizer.Authorizer, every time.Duration) h
 	})
 }
 
-// watch is one watch. It has no goroutine while nothing is checked.
+// watch is one watch. It has no goroutine between checks.
 type watch struct {
 	ctx        context.Context //nolint:containedctx // of the request
 	cancel     context.CancelFunc
@@ -59,8 +59,8 @@ type watch struct {
 	timer *time.Timer
 }
 
-// again has the right checked after a while, which is not the same for all watches that
-// began at once.
+// again schedules the next check, after a random delay so watches that began at the same
+// time are checked at different times.
 func (w *watch) again() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -77,7 +77,7 @@ func (w *watch) stop() {
 
 func (w *watch) check() {
 	decision, reason, err := w.rights.Authorize(w.ctx, w.attributes)
-	// An authorizer that does not answer takes no right away.
+	// Keep the watch if the authorizer fails.
 	if err != nil || decision == authorizer.DecisionAllow {
 		w.again()
 		return

@@ -27,7 +27,7 @@ const (
 	maxOwnerReferences = 64
 )
 
-// Plugin refuses objects with too much metadata.
+// Plugin rejects objects with too much metadata.
 type Plugin struct{ *admission.Handler }
 
 var _ admission.MutationInterface = Plugin{}
@@ -42,7 +42,7 @@ func (Plugin) Admit(_ context.Context, a admission.Attributes, _ admission.Objec
 	}
 	m, err := meta.Accessor(a.GetObject())
 	if err != nil {
-		// Subresources have objects without metadata.
+		// Objects of some subresources have no metadata.
 		return nil //nolint:nilerr // see above
 	}
 	var errs field.ErrorList

@@ -25,7 +25,7 @@ type Placements interface {
 	Check(ctx context.Context, object placement.Object, placements map[string]string, proxy, node string) error
 }
 
-// Plugin refuses what a node may not write.
+// Plugin rejects writes that a node may not make.
 type Plugin struct {
 	*admission.Handler
 	nodes      Identifier
@@ -62,7 +62,7 @@ func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, _ admissi
 	if problem := writer.check(ctx, a); problem != nil {
 		return admission.NewForbidden(a, problem)
 	}
-	// What could not be found out is no refusal: the node tries again.
+	// An unknown placement is not a denial: the node retries.
 	return writer.unknown
 }
 
@@ -71,12 +71,12 @@ type writer struct {
 	*nodeidentity.Node
 	placements Placements
 	object     placement.Object
-	// unknown is why it could not be found out whether a proxy runs on the node.
+	// unknown is the error that prevented checking whether a proxy runs on the node.
 	unknown error
 }
 
-// runs returns nil when a proxy of the object runs on the node, by the address
-// that the node reports.
+// runs returns nil if a proxy of the object runs on the node, by the address that the
+// node reports.
 func (w *writer) runs(ctx context.Context, listed map[string]string, proxy, address string) error {
 	err := w.placements.Check(ctx, w.object, listed, proxy, address)
 	if err != nil && !placement.IsNotThere(err) {
@@ -86,7 +86,7 @@ func (w *writer) runs(ctx context.Context, listed map[string]string, proxy, addr
 	return err
 }
 
-// errorf begins every refusal with the node and what it may do.
+// errorf returns an error that begins with the node and what it may do.
 func errorf(node *nodeidentity.Node, format string, args ...any) error {
 	return fmt.Errorf("node %s may only write its own GatewayNode object, and in the status of other objects its own entries: of proxy-if-info in load balancers and gateway proxies, and of nodes in the EPIC object; %s", node, fmt.Sprintf(format, args...))
 }

@@ -22,8 +22,7 @@ func (w *writer) loadBalancer(ctx context.Context, obj, old *epic.LoadBalancer) 
 	if problem := w.proxyStatus(ctx, &obj.Status, &old.Status); problem != nil {
 		return problem
 	}
-	// Whatever is in the object next to its status, and whatever fields the
-	// status may have one day.
+	// Compare everything but the status, and every status field added in the future.
 	rest := *obj
 	rest.Status = withInterfaces(&obj.Status, &old.Status)
 	rest.ObjectMeta = written(&obj.ObjectMeta, &old.ObjectMeta)
@@ -67,8 +66,8 @@ func installation(node *nodeidentity.Node, obj, old *epic.EPIC) *field.Error {
 	return same(&rest, old)
 }
 
-// newReport checks the object in which a node is about to report: nothing but the
-// node's own name and address may be in it.
+// newReport checks a GatewayNode object that a node creates to report in: it may only
+// contain the node's own name and address.
 func newReport(node *nodeidentity.Node, obj *epic.GatewayNode) *field.Error {
 	if problem := ownReport(node, obj); problem != nil {
 		return problem
@@ -80,7 +79,7 @@ func newReport(node *nodeidentity.Node, obj *epic.GatewayNode) *field.Error {
 	return nil
 }
 
-// report checks a change of a node's own report: all of the status is the node's.
+// report checks a change of a node's own report: the node may write the whole status.
 func report(node *nodeidentity.Node, obj, old *epic.GatewayNode) *field.Error {
 	if problem := ownReport(node, old); problem != nil {
 		return problem
@@ -91,8 +90,8 @@ func report(node *nodeidentity.Node, obj, old *epic.GatewayNode) *field.Error {
 	return same(&rest, old)
 }
 
-// ownReport checks whose report an object is. The address and the name belong
-// together, which validation sees to.
+// ownReport checks that an object is the node's own report. Validation ensures that the
+// address and the name match.
 func ownReport(node *nodeidentity.Node, obj *epic.GatewayNode) *field.Error {
 	if node.Has(obj.Spec.Address) {
 		return nil
@@ -100,8 +99,8 @@ func ownReport(node *nodeidentity.Node, obj *epic.GatewayNode) *field.Error {
 	return field.Forbidden(field.NewPath("spec", "address"), fmt.Sprintf("is %q, so the object belongs to another node: write the object that is named after an address of this node", obj.Spec.Address))
 }
 
-// proxyStatus checks what a node may change in the status of a load balancer or
-// a gateway proxy, and that it changes nothing else there.
+// proxyStatus checks what a node changes in the status of a load balancer or a gateway
+// proxy: only its own entries of proxy-if-info.
 func (w *writer) proxyStatus(ctx context.Context, status, old *epic.ProxyStatus) *field.Error {
 	path := statusPath.Child("proxy-if-info")
 	for _, pod := range keys(status.ProxyIfInfo, old.ProxyIfInfo) {
@@ -118,15 +117,14 @@ func (w *writer) proxyStatus(ctx context.Context, status, old *epic.ProxyStatus)
 		case !is:
 			continue
 		case !w.Has(now.EPICNodeAddress):
-			// An entry that names no node belongs to none.
+			// An entry without a node belongs to no node.
 			if !own {
 				return foreign(at, before)
 			}
 			return field.Forbidden(at, fmt.Sprintf("is %q, which is not an address of this node: a node can't write another node's entries", now.EPICNodeAddress))
 		}
-		// Placements can't be changed by a node: below, all other fields must be
-		// what they were. A proxy that runs here may replace the entry that another
-		// node left behind.
+		// A node can't change placements: all other fields are compared below. A proxy
+		// that runs on this node may replace the entry that another node left behind.
 		switch err := w.runs(ctx, old.ProxyPlacements, pod, now.EPICNodeAddress); {
 		case err != nil && !own:
 			return foreign(at, before)
@@ -134,8 +132,8 @@ func (w *writer) proxyStatus(ctx context.Context, status, old *epic.ProxyStatus)
 			return field.Forbidden(path.Key(pod), fmt.Sprintf("is the entry of a proxy that does not run on this node: %v", err))
 		}
 	}
-	// With entries these two are copies of the first. Without, they are what
-	// they were, or nothing.
+	// With entries, these two fields are copies of the first. Without, they are unchanged
+	// or empty.
 	copied := len(status.ProxyIfInfo) > 0
 	kept := status.ProxyIfIndex == old.ProxyIfIndex && status.ProxyIfName == old.ProxyIfName
 	cleared := status.ProxyIfIndex == 0 && status.ProxyIfName == ""
@@ -169,16 +167,15 @@ func notTheNodes(name string) *field.Error {
 	return field.Forbidden(statusPath.Child(name), "can't be written by a node: leave it unchanged")
 }
 
-// withInterfaces is a status with the interfaces of another, which have been
-// looked at by themselves.
+// withInterfaces returns status with the interfaces of old, which are checked separately.
 func withInterfaces(status, old *epic.ProxyStatus) epic.ProxyStatus {
 	out := *status
 	out.ProxyIfInfo, out.ProxyIfIndex, out.ProxyIfName = old.ProxyIfInfo, old.ProxyIfIndex, old.ProxyIfName
 	return out
 }
 
-// written is metadata without what every write changes: which version it began
-// from, and who owns what.
+// written returns metadata without the fields that every write changes: the version it is
+// based on, and the field managers.
 func written(m, old *metav1.ObjectMeta) metav1.ObjectMeta {
 	out := *m
 	out.ResourceVersion, out.ManagedFields = old.ResourceVersion, old.ManagedFields
@@ -192,7 +189,7 @@ func same(obj, old any) *field.Error {
 	return field.Forbidden(field.NewPath("metadata"), "and spec, like all other fields, can't be written by a node: leave them unchanged")
 }
 
-// keys are those of two maps, each once and in order.
+// keys returns the distinct keys of two maps, in order.
 func keys[V any](a, b map[string]V) []string {
 	all := map[string]bool{}
 	for k := range a {

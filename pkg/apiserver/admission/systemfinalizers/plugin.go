@@ -30,7 +30,7 @@ import (
 	"github.com/acnodal/epic/pkg/shorten"
 )
 
-// subresource and verb are the permission. No such subresource is served.
+// subresource and verb define the permission. No such subresource is served.
 const (
 	subresource = "finalizers"
 	verb        = "update"
@@ -38,7 +38,7 @@ const (
 
 var path = field.NewPath("metadata", "finalizers")
 
-// Plugin refuses finalizers of the system from those who may not set them.
+// Plugin rejects changes to the system's finalizers by users without the permission.
 type Plugin struct {
 	*admission.Handler
 	authorizer authorizer.Authorizer
@@ -49,12 +49,13 @@ var (
 	_ admission.ValidationInterface = &Plugin{}
 )
 
-// New returns the plugin. The authorizer says who may.
+// New returns the plugin. The authorizer decides who has the permission.
 func New(a authorizer.Authorizer) *Plugin {
 	return &Plugin{Handler: admission.NewHandler(admission.Create, admission.Update), authorizer: a}
 }
 
-// Admit implements admission.MutationInterface. It drops what an export brings along.
+// Admit implements admission.MutationInterface. It drops finalizers that a new object
+// from an export contains.
 func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	if a.GetResource().Group != epic.GroupName || a.GetObject() == nil {
 		return nil
@@ -69,7 +70,8 @@ func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.
 		if len(brought) == 0 {
 			return nil
 		}
-		// If nobody can tell, the validation asks again and refuses.
+		// If authorization fails with an error, Validate repeats it and rejects the
+		// write.
 		if decision, _, err := p.authorize(ctx, a); err == nil && decision != authorizer.DecisionAllow {
 			m.SetFinalizers(without(m.GetFinalizers(), brought))
 			for _, f := range brought {
@@ -97,8 +99,8 @@ func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.
 	return nil
 }
 
-// keepReplaced carries over what the object remembers, for kinds that remember nothing
-// else.
+// keepReplaced restores the annotation of replaced values, for kinds that do not do so
+// themselves.
 func keepReplaced(m, old metav1.Object) {
 	now, ok := m.(metav1.ObjectMetaAccessor)
 	if !ok {
@@ -166,7 +168,7 @@ func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, _ admissi
 	return admission.NewForbidden(a, fmt.Errorf("%s", message))
 }
 
-// finalizers are those of the system that an object has.
+// finalizers returns the system's finalizers of an object.
 func finalizers(obj runtime.Object) ([]string, error) {
 	if obj == nil {
 		return nil, nil
@@ -184,8 +186,8 @@ func finalizers(obj runtime.Object) ([]string, error) {
 	return out, nil
 }
 
-// isSystems reports whether a finalizer is in the system's domain or one below it.
-// Older programs wrote some without a slash.
+// isSystems reports whether a finalizer is in the system's domain or a subdomain. Older
+// programs wrote some without a slash.
 func isSystems(finalizer string) bool {
 	domain, _, _ := strings.Cut(finalizer, "/")
 	domain = strings.ToLower(domain)
