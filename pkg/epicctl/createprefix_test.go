@@ -50,7 +50,7 @@ func TestCreatePrefix(t *testing.T) {
 	} {
 		i.run(t, append([]string{"create", "prefix", "bad"}, test.args...)...).want(t, ExitUsage, test.want)
 	}
-	i.run(t, "create", "prefix", "B/d", "--pool", "192.0.2.0/28").want(t, ExitUsage, "is no name")
+	i.run(t, "create", "prefix", "B/d", "--pool", "192.0.2.0/28").want(t, ExitUsage, "is not a name")
 }
 
 // Whoever creates an account hears what it still lacks.
