@@ -96,6 +96,16 @@ func (s *site) testServed(t *testing.T) {
 		}
 		return ""
 	})
+	// Both programs may record events, and do.
+	eventually(t, 30*time.Second, func() string {
+		events := s.run(t, "get", "events", "-n", s.namespace, "--field-selector=involvedObject.name=shop,involvedObject.kind=LoadBalancer", "--output=go-template={{range .items}}{{.source.component}}:{{.reason}} {{end}}")
+		for _, want := range []string{"epic-operator:Programmed", "epic-controller:Ready"} {
+			if !strings.Contains(events, want) {
+				return fmt.Sprintf("the events are %s, without %s", events, want)
+			}
+		}
+		return ""
+	})
 }
 
 // clients is how many requests are under way at a time.
