@@ -98,7 +98,7 @@ func TestTwoClusters(t *testing.T) {
 		}
 		for _, l := range gateway.Status.Listeners {
 			c := meta.FindStatusCondition(l.Conditions, string(gatewayv1.ListenerConditionProgrammed))
-			if c == nil || strings.Contains(c.Message, `the cluster "paris" decides`) != (l.Name == "more") {
+			if c == nil || strings.Contains(c.Message, `the cluster "paris" determines`) != (l.Name == "more") {
 				return fmt.Errorf("its listener %s has the condition %+v", l.Name, c)
 			}
 		}

@@ -93,7 +93,7 @@ func TestBadInput(t *testing.T) {
 		{"a load balancer in another tenant's group", lb("x", "service-group: own-two, public-ports: [{port: 80}]"), []string{"spec.service-group", "create the LBServiceGroup first"}},
 		{"a load balancer without an account", object("LoadBalancer", "epic-nobody", "x", "spec: {service-group: offered}"), []string{"metadata.namespace", "create Account nobody"}},
 		{"a load balancer outside the accounts' namespaces", object("LoadBalancer", "default", "x", "spec: {service-group: offered}"), []string{"metadata.namespace"}},
-		{"a pool that is no pool", prefix("p", "pool: many, subnet: 198.51.100.0/24"), []string{"spec.public-pool.pool", "neither"}},
+		{"a pool that is no pool", prefix("p", "pool: many, subnet: 198.51.100.0/24"), []string{"spec.public-pool.pool", "not a CIDR (192.0.2.0/24) or a range"}},
 		{"a pool outside its subnet", prefix("p", "pool: 203.0.113.0/28, subnet: 198.51.100.0/24"), []string{"spec.public-pool.pool", "subnet"}},
 		{"a pool that overlaps another", prefix("p", "pool: 192.0.2.15-192.0.2.20, subnet: 192.0.2.0/24"), []string{"spec.public-pool.pool", "overlaps", "pool"}},
 		{"a prefix in a tenant's namespace", object("ServicePrefix", "epic-one", "p", "spec: {}"), []string{"metadata.namespace"}},
