@@ -88,7 +88,7 @@ func TestRefusesToStart(t *testing.T) {
 		{name: "no address of a host", flags: []string{"--node-address=0.0.0.0"}, want: `--node-address: "0.0.0.0" is not the IP address of a host`},
 		{name: "address of the node unknown", flags: []string{"--node-address="}, want: "set --node-address"},
 		{name: "port 0", flags: []string{"--port=0"}, want: "--port is 0: set a port from 1 to 65535"},
-		{name: "no account", flags: []string{"--namespace=default"}, want: `--namespace is "default": give the account's namespace`},
+		{name: "no account", flags: []string{"--namespace=default"}, want: `--namespace is "default": set the account's namespace`},
 		{name: "PINGs too often", flags: []string{"--ping-interval=1ms"}, want: "--ping-interval is 1ms: set a duration from 1s to 2m0s"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -260,7 +260,7 @@ func (s *site) redirectLoop() {
 func (s *site) noWeight() {
 	gw := s.gateway("weight", httpListener())
 	s.must(nil, s.create(httpRoute("weight", "weight", to("/", "svc", 0))))
-	s.says("gwroute", "weight", "Programmed=False NoWeight … spec.http.rules[0].backendRefs: have a weight of 0 each")
+	s.says("gwroute", "weight", "Programmed=False NoWeight … spec.http.rules[0].backendRefs: all have a weight of 0")
 	s.answers(url(gw.Spec.PublicAddress, 80)+"/", 500)
 }
 
@@ -326,7 +326,7 @@ func (s *site) badTemplates() {
 		"large":   {`name: {{printf "%5000000d" 1}}`, "TemplateRefused … spec.envoy-template"},
 		"unknown": {"name: x\nno_such_field: 1", "TemplateRefused … no_such_field"},
 		// The API and the template accept it, and Envoy does not.
-		"refused": {"name: x\naddress: {socket_address: {address: '::', port_value: {{.Port}}}}\nfilter_chains: [{}, {}]", "TemplateRefused … which Envoy refuses"},
+		"refused": {"name: x\naddress: {socket_address: {address: '::', port_value: {{.Port}}}}\nfilter_chains: [{}, {}]", "TemplateRefused … which Envoy rejects"},
 	} {
 		lb := &epicv1.LoadBalancer{ObjectMeta: meta("template-" + name), Spec: epicv1.LoadBalancerSpec{
 			UpstreamClusters: []string{"c"}, PublicPorts: []epicv1.ServicePort{{Port: 80, Protocol: "TCP"}},
