@@ -7,7 +7,7 @@
 //	   │          │          │
 //	   └──────────┴──────────┴──▶ controllers ──▶ runner, status   the leader
 //
-// Package objects keeps the API's objects, feed translates them, xds serves the result.
-// The controllers here only decide what should run, and report; no request of a visitor
-// and no change of a configuration waits for them.
+// Package objects caches the API's objects, feed translates them, and xds serves the
+// result. The controllers in this package only decide what should run, and report the
+// status; neither requests of visitors nor configuration changes wait for them.
 package operator

@@ -14,27 +14,27 @@ import (
 )
 
 const (
-	// ReasonRunnerFailed is that what should run can't be made now. The message has the
-	// error.
+	// ReasonRunnerFailed means that what should run can't be created now. The message
+	// contains the error.
 	ReasonRunnerFailed = "RunnerFailed"
 
 	maxFailure = 1000
 )
 
-// The reasons of the events that the operator records, besides those of the conditions
+// Reasons of the events that the operator records, in addition to those of the conditions
 // Programmed and Accepted.
 const (
-	// EventProgrammed is that Envoys run the newest configuration, for the first time
+	// EventProgrammed means that Envoys run the newest configuration, for the first time
 	// or again.
 	EventProgrammed = report.ReasonProgrammed
-	// EventAccepted is that everything that an object asks for can be configured again.
+	// EventAccepted means that everything an object requests can be configured again.
 	EventAccepted = report.ReasonAccepted
-	// EventScaled is that the number of an object's Envoys changes.
+	// EventScaled means that the number of an object's Envoys changed.
 	EventScaled = "Scaled"
 )
 
-// proxyEvents returns the events of a change of what the operator writes of a load
-// balancer or gateway proxy.
+// proxyEvents returns the events for a change of the operator's part of the status of a
+// load balancer or gateway proxy.
 func proxyEvents(before *epicv1.ProxyStatus, now *own) (all []events.Event) {
 	programmed := programmedEvent(before.Conditions, now.Conditions)
 	was, is := meta.FindStatusCondition(before.Conditions, report.ConditionAccepted), meta.FindStatusCondition(now.Conditions, report.ConditionAccepted)
@@ -54,8 +54,8 @@ func proxyEvents(before *epicv1.ProxyStatus, now *own) (all []events.Event) {
 	return all
 }
 
-// programmedEvent returns the event of a change of the condition Programmed, nil if there
-// is none.
+// programmedEvent returns the event for a change of the condition Programmed, or nil if
+// there is none.
 func programmedEvent(before, after []metav1.Condition) *events.Event {
 	was, is := meta.FindStatusCondition(before, report.ConditionProgrammed), meta.FindStatusCondition(after, report.ConditionProgrammed)
 	switch {
@@ -63,9 +63,10 @@ func programmedEvent(before, after []metav1.Condition) *events.Event {
 	case is.Status == metav1.ConditionTrue && is.Reason == report.ReasonProgrammed:
 		return &events.Event{Reason: EventProgrammed, Message: is.Message}
 	case is.Reason == report.ReasonPending:
-		// The controller records it if the object worked before.
+		// The controller records this event if the object worked before.
 	default:
-		// Also if it is true for another reason: some Envoys run, and others can't.
+		// This includes a condition that is true for another reason: some Envoys run, and
+		// others can't.
 		return &events.Event{Warning: true, Reason: is.Reason, Message: is.Message}
 	}
 	return nil

@@ -59,7 +59,7 @@ func (r *RouteReconciler) Reconcile(ctx context.Context, name types.NamespacedNa
 	}
 	err := apply(ctx, r.Client.EpicV1().GWRoutes(route.Namespace), "GWRoute", route, want)
 	if apierrors.IsNotFound(err) {
-		return reconcile.Result{}, nil // its event is under way
+		return reconcile.Result{}, nil // its event will arrive
 	}
 	if err == nil {
 		if e := programmedEvent(route.Status.Conditions, want.Conditions); e != nil {

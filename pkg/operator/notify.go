@@ -17,14 +17,14 @@ import (
 	"github.com/acnodal/epic/pkg/proxyidentity"
 )
 
-// settle is how long a status waits after something happened to an Envoy, so more
-// of it is dealt with at once.
+// settle is the delay of a status update after an event of an Envoy, so several events
+// are handled together.
 const settle = 200 * time.Millisecond
 
 type queueOf[R comparable] = workqueue.TypedRateLimitingInterface[R]
 
-// notify hands events to the queue of a controller, once that has started. Until then
-// it does nothing, because a controller begins with all objects.
+// notify adds objects to the queue of a controller once that has started. Before that, it
+// does nothing, because a controller begins with all objects.
 type notify[R comparable] struct {
 	mu    sync.RWMutex
 	queue queueOf[R]
@@ -35,7 +35,7 @@ type (
 	routeNotifier = notify[types.NamespacedName]
 )
 
-// bind is a source of a controller.
+// bind implements a source of a controller.
 func (n *notify[R]) bind(_ context.Context, queue queueOf[R]) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -43,7 +43,7 @@ func (n *notify[R]) bind(_ context.Context, queue queueOf[R]) error {
 	return nil
 }
 
-// add has an object reconciled after a while.
+// add enqueues an object after a delay.
 func (n *notify[R]) add(request R, after time.Duration) {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
@@ -52,8 +52,8 @@ func (n *notify[R]) add(request R, after time.Duration) {
 	}
 }
 
-// Observer has the status of an object written when its Envoys connect or answer. It
-// is made before the operator, because the xDS server needs it.
+// Observer updates the status of an object when its Envoys connect or respond. It is
+// created before the operator, because the xDS server needs it.
 type Observer struct {
 	changed atomic.Pointer[notifier]
 }
@@ -72,8 +72,8 @@ func (o *Observer) Connected(id proxyidentity.Identity, _ time.Time) { o.add(id)
 // Disconnected implements xds.Observer.
 func (o *Observer) Disconnected(id proxyidentity.Identity, _ time.Time, _ error) { o.add(id) }
 
-// Acknowledged implements xds.Observer. Endpoints change all the time, and no status
-// shows them.
+// Acknowledged implements xds.Observer. It ignores endpoints, which change frequently and
+// are not part of any status.
 func (o *Observer) Acknowledged(id proxyidentity.Identity, a delta.Acknowledgment) {
 	if a.Type != resource.Endpoint {
 		o.add(id)

@@ -36,39 +36,41 @@ import (
 	"github.com/acnodal/epic/pkg/tunnelstate"
 )
 
-// Options are what an Operator needs.
+// Options configures an Operator.
 type Options struct {
-	// Client talks to the EPIC API server.
+	// Client is a client of the EPIC API server.
 	Client versioned.Interface
-	// Resync is how often everything is looked at though nothing changed; 0 is never.
+	// Resync is the interval at which all objects are reconciled even without events; 0
+	// means never.
 	Resync time.Duration
-	// Workers is how many objects are worked on at once.
+	// Workers is the number of objects that are processed concurrently.
 	Workers int
 	// Server serves the configurations.
 	Server *xds.Server
-	// Secret returns a Secret of an account's namespace; nil if it is not there.
+	// Secret returns a Secret of an account's namespace, or nil if it does not exist.
 	Secret func(namespace, name string) *corev1.Secret
-	// Place returns where proxies listen that have a public address, if not there.
+	// Place returns where proxies with a public address listen, if not on that address.
 	Place func(publicAddress string) translate.Options
-	// Checker asks Envoy about configurations before proxies get them; nil if there is
-	// no Envoy to ask.
+	// Checker validates configurations with an Envoy before proxies get them; it is nil
+	// if no Envoy is available.
 	Checker validate.Checker
-	// Kept returns what an Envoy of a proxy has accepted, as its pod reports it; may be nil.
+	// Kept returns the resources that an Envoy of a proxy has accepted, as reported by
+	// its pod; may be nil.
 	Kept func(ctx context.Context, proxy proxyidentity.Proxy) []*resource.Resource
-	// States is what is known of all pods, not only of those that are connected to
-	// Server; nil if there are no others.
+	// States returns the state of all pods, not only of those connected to Server; nil if
+	// there are no others.
 	States func(op *Operator) States
-	// Events records changes of state; nil records none.
+	// Events records changes of state; if it is nil, none are recorded.
 	Events *events.Recorder
 }
 
-// Operator has the parts of one replica.
+// Operator holds the parts of one replica.
 type Operator struct {
 	o       Options
 	store   *objects.Store
 	feed    *feed.Feed
 	tunnels *tunnelstate.Tracker
-	// synced are the checks that everything that exists was seen.
+	// synced holds the checks that all existing objects have been seen.
 	synced  []cache.InformerSynced
 	feeding atomic.Bool
 	proxies notifier
@@ -113,19 +115,19 @@ func reach(s tunnelstate.State) translate.Reach {
 	return translate.ReachUnknown
 }
 
-// WaitFor has Serve wait for something else that proxies' configurations are made of.
+// WaitFor makes Serve wait for another input of proxies' configurations.
 func (op *Operator) WaitFor(synced cache.InformerSynced) { op.synced = append(op.synced, synced) }
 
-// Store has the API's objects.
+// Store returns the store of the API's objects.
 func (op *Operator) Store() *objects.Store { return op.store }
 
-// Changed has an object looked at after a while: what runs for it may have changed.
+// Changed reconciles an object after a delay: what runs for it may have changed.
 func (op *Operator) Changed(id proxyidentity.Proxy, after time.Duration) {
 	op.proxies.add(id, after)
 	op.toRoutes(id, after)
 }
 
-// Resource returns a resource of an object as it should be; nil if there is none.
+// Resource returns the desired resource of an object, or nil if there is none.
 func (op *Operator) Resource(id proxyidentity.Proxy, key resource.Key) *resource.Resource {
 	return op.feed.Resource(id, key)
 }
@@ -144,7 +146,8 @@ func (op *Operator) Serves(id proxyidentity.Proxy, pod string) bool {
 	return false
 }
 
-// SecretChanged has the proxies of a namespace translated that may use a Secret.
+// SecretChanged schedules the translation of the proxies of a namespace that may use a
+// Secret.
 func (op *Operator) SecretChanged(namespace, name string) {
 	for _, obj := range op.store.GWProxies.GetIndexer().List() {
 		if o, ok := obj.(metav1.Object); ok && o.GetNamespace() == namespace {
@@ -153,7 +156,7 @@ func (op *Operator) SecretChanged(namespace, name string) {
 	}
 }
 
-// toRoutes has the routes of a gateway proxy looked at.
+// toRoutes reconciles the routes of a gateway proxy after a delay.
 func (op *Operator) toRoutes(id proxyidentity.Proxy, after time.Duration) {
 	if id.Kind != string(workload.GWProxy) {
 		return
@@ -163,13 +166,13 @@ func (op *Operator) toRoutes(id proxyidentity.Proxy, after time.Duration) {
 	}
 }
 
-// Serve feeds the xDS server until ctx ends. Every replica does it.
+// Serve feeds the xDS server until ctx ends. Every replica runs it.
 func (op *Operator) Serve(ctx context.Context) error {
 	op.store.Start(ctx.Done())
 	if !cache.WaitForCacheSync(ctx.Done(), op.synced...) {
 		return nil
 	}
-	// From now on proxies are sent what exists, and no less.
+	// From here on, proxies get complete configurations.
 	op.feeding.Store(true)
 	klog.FromContext(ctx).Info("Feeding proxies", "workers", op.o.Workers)
 	done := make(chan struct{})
@@ -184,7 +187,7 @@ func (op *Operator) Serve(ctx context.Context) error {
 
 var errNotFed = errors.New("the caches are not filled yet: check whether the API server responds, and whether this program may list and watch")
 
-// Check is a health check that passes once every object that exists is known.
+// Check is a health check that passes once all existing objects are known.
 func (op *Operator) Check(*http.Request) error {
 	if !op.feeding.Load() {
 		return errNotFed
@@ -192,11 +195,11 @@ func (op *Operator) Check(*http.Request) error {
 	return nil
 }
 
-// untilSynced is how long the controllers wait for the API server: as long as it takes. Proxies
-// are served in the meantime.
+// untilSynced is how long the controllers wait for their caches to sync: indefinitely.
+// Proxies are served in the meantime.
 const untilSynced = math.MaxInt64
 
-// Control adds the controllers, which run while this replica leads.
+// Control adds the controllers, which run while this replica is the leader.
 func (op *Operator) Control(mgr manager.Manager, run runner.Runner, extra ...source.TypedSource[proxyidentity.Proxy]) error {
 	var states States = op.o.Server
 	if op.o.States != nil {
@@ -243,14 +246,15 @@ func (op *Operator) Control(mgr manager.Manager, run runner.Runner, extra ...sou
 	return nil
 }
 
-// objects has each object of a kind reconciled when it changes.
+// objects returns a source that reconciles each object of a kind when it changes.
 func (op *Operator) objects(informer cache.SharedIndexInformer, kind workload.Kind) source.TypedSource[proxyidentity.Proxy] {
 	return informed(informer, func(obj metav1.Object) []proxyidentity.Proxy {
 		return []proxyidentity.Proxy{{Namespace: obj.GetNamespace(), Kind: string(kind), Name: obj.GetName()}}
 	})
 }
 
-// all has every object reconciled when one changes on which they depend.
+// all returns a source that reconciles every object when an object that they all depend
+// on changes.
 func (op *Operator) all(informer cache.SharedIndexInformer) source.TypedSource[proxyidentity.Proxy] {
 	return informed(informer, func(metav1.Object) []proxyidentity.Proxy {
 		var ids []proxyidentity.Proxy
@@ -265,9 +269,9 @@ func (op *Operator) all(informer cache.SharedIndexInformer) source.TypedSource[p
 	})
 }
 
-// known holds the work of a controller back until everything that exists is known. With
-// a part of it, a proxy would be run without what its group says, and a route without
-// its gateway proxy.
+// known returns a source that delays the work of a controller until all existing objects
+// are known. With an incomplete store, a proxy would run without the settings of its
+// group, and a route would have no gateway proxy.
 func known[R comparable](store *objects.Store) source.TypedSource[R] {
 	return source.TypedFunc[R](func(ctx context.Context, _ queueOf[R]) error {
 		cache.WaitForCacheSync(ctx.Done(), store.Synced)
@@ -275,7 +279,8 @@ func known[R comparable](store *objects.Store) source.TypedSource[R] {
 	})
 }
 
-// left has the objects reconciled for which something runs though they may be gone.
+// left returns a source that reconciles objects for which something runs although they
+// may be deleted.
 func left(run runner.Runner) source.TypedSource[proxyidentity.Proxy] {
 	return source.TypedFunc[proxyidentity.Proxy](func(ctx context.Context, queue queueOf[proxyidentity.Proxy]) error {
 		keys, err := run.Keys(ctx)
@@ -286,7 +291,7 @@ func left(run runner.Runner) source.TypedSource[proxyidentity.Proxy] {
 	})
 }
 
-// informed is a source that an informer feeds.
+// informed returns a source fed by an informer.
 func informed[R comparable](informer cache.SharedIndexInformer, requests func(metav1.Object) []R) source.TypedSource[R] {
 	return source.TypedFunc[R](func(_ context.Context, queue queueOf[R]) error {
 		add := func(obj any) {

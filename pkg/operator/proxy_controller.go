@@ -28,27 +28,28 @@ import (
 )
 
 const (
-	// settling is how long Envoys may take to answer a change before the condition
-	// Programmed says so: most changes take milliseconds.
+	// settling is how long Envoys may take to respond to a change before the condition
+	// Programmed shows it: most changes take milliseconds.
 	settling = 3 * time.Second
-	// again is how often what runs is looked at though no event came.
+	// again is the interval at which what runs is checked even without events.
 	again = time.Minute
-	// conflictDelay is how long the cache gets to see what another controller wrote.
+	// conflictDelay is how long the cache may take to show what another controller wrote.
 	conflictDelay = 100 * time.Millisecond
 )
 
-// States is what the reconcilers read of the xDS server.
+// States is the part of the xDS server's state that the reconcilers read.
 type States interface {
 	State(proxy proxyidentity.Proxy) xds.State
 	Accepted(proxy proxyidentity.Proxy, key resource.Key) map[string]string
 }
 
-// Outcomes is what they read of the feed.
+// Outcomes is the part of the feed that the reconcilers read.
 type Outcomes interface {
 	Outcome(proxy proxyidentity.Proxy) *feed.Outcome
 }
 
-// ProxyReconciler runs Envoys for load balancers and gateway proxies, and reports.
+// ProxyReconciler runs Envoys for load balancers and gateway proxies, and reports their
+// status.
 type ProxyReconciler struct {
 	Client   versioned.Interface
 	Store    *objects.Store
@@ -61,7 +62,7 @@ type ProxyReconciler struct {
 	Events *events.Recorder
 
 	mu sync.Mutex
-	// since is when Envoys began to have the newest change still to answer.
+	// since is the time since which Envoys have not responded to the newest change.
 	since map[proxyidentity.Proxy]time.Time
 }
 
@@ -103,13 +104,13 @@ func (r *ProxyReconciler) Reconcile(ctx context.Context, id proxyidentity.Proxy)
 		return reconcile.Result{}, r.Runner.Remove(ctx, id)
 	}
 	if s.object.GetDeletionTimestamp() != nil {
-		// It serves until it is gone.
+		// It serves until it is deleted.
 		return reconcile.Result{}, nil
 	}
 	progress, failed := r.Runner.Ensure(ctx, &s.proxy)
 	if apierrors.IsConflict(failed) {
-		// Another controller has just written what runs the proxy, and the cache will
-		// have it in a moment.
+		// Another controller has just written the objects that run the proxy, and the
+		// cache will have them in a moment.
 		return reconcile.Result{RequeueAfter: conflictDelay}, nil
 	}
 	if failed != nil && progress.Reason == "" {
@@ -136,7 +137,7 @@ func (r *ProxyReconciler) Reconcile(ctx context.Context, id proxyidentity.Proxy)
 	}
 	if err := s.write(ctx, want); err != nil {
 		if apierrors.IsNotFound(err) {
-			return reconcile.Result{}, nil // its event is under way
+			return reconcile.Result{}, nil // its event will arrive
 		}
 		return reconcile.Result{}, err
 	}
@@ -147,14 +148,14 @@ func (r *ProxyReconciler) Reconcile(ctx context.Context, id proxyidentity.Proxy)
 	return later(wait, failed)
 }
 
-// behind reports whether an Envoy that is ready has not accepted a listener yet. One that
-// is connected to another replica is asked again, because it reports there.
+// behind reports whether a ready Envoy has not accepted a listener yet. An Envoy that is
+// connected to another replica has to be queried again, because it reports there.
 func behind(s *epicv1.EnvoyStatus) bool {
 	return slices.ContainsFunc(s.Listeners, func(l epicv1.EnvoyListenerStatus) bool { return l.ProgrammedReplicas < s.ReadyReplicas })
 }
 
-// later has the object looked at again: after a while, or, if something failed, as the
-// queue has it.
+// later reconciles the object again: after a delay or, if something failed, with the
+// queue's backoff.
 func later(after time.Duration, failed error) (reconcile.Result, error) {
 	if failed != nil {
 		return reconcile.Result{}, failed
@@ -168,8 +169,8 @@ func isProgrammed(status *epicv1.ProxyStatus, generation int64) bool {
 	return c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == generation
 }
 
-// settled notes that Envoys have a change to answer, or no more, and reports whether
-// they had it for too long.
+// settled records whether Envoys have yet to respond to a change. It returns true if they
+// have responded, or have taken too long.
 func (r *ProxyReconciler) settled(id proxyidentity.Proxy, settlingNow bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

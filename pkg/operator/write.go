@@ -19,8 +19,8 @@ import (
 	"github.com/acnodal/epic/pkg/operator/report"
 )
 
-// fieldManager owns what the operator writes, so the API server removes what the
-// operator leaves out and keeps what others wrote.
+// fieldManager owns the fields that the operator writes, so the API server removes those
+// that the operator no longer sets and keeps those of others.
 const fieldManager = "epic-operator"
 
 // patcher is the part of a kind's client that writes.
@@ -33,12 +33,13 @@ type own struct {
 	Conditions []metav1.Condition  `json:"conditions"`
 	Envoy      *epicv1.EnvoyStatus `json:"envoy,omitempty"`
 	Placements map[string]string   `json:"proxy-placements,omitempty"`
-	// Listeners are of gateway proxies, and Parents of routes.
+	// Listeners are set for gateway proxies, and Parents for routes.
 	Listeners []epicv1.GatewayListenerStatus `json:"listeners,omitempty"`
 	Parents   []epicv1.RouteParentStatus     `json:"parents,omitempty"`
 }
 
-// conditions returns the operator's conditions with the times of those that are there.
+// conditions returns the operator's conditions with the transition times of existing
+// ones.
 func conditions(has, want []metav1.Condition) []metav1.Condition {
 	all := slices.Clone(has)
 	out := make([]metav1.Condition, 0, len(want))
@@ -49,7 +50,7 @@ func conditions(has, want []metav1.Condition) []metav1.Condition {
 	return out
 }
 
-// same reports whether the conditions are there already.
+// same reports whether the conditions are already set.
 func same(has, want []metav1.Condition) bool {
 	for _, c := range want {
 		if old := meta.FindStatusCondition(has, c.Type); old == nil || !apiequality.Semantic.DeepEqual(*old, c) {
@@ -59,21 +60,22 @@ func same(has, want []metav1.Condition) bool {
 	return true
 }
 
-// extra reports whether a condition of the operator's is there that should not be.
+// extra reports whether a condition of the operator is set that should not be.
 func extra(has, want []metav1.Condition) bool {
 	return slices.ContainsFunc(report.Optional, func(name string) bool {
 		return meta.FindStatusCondition(has, name) != nil && meta.FindStatusCondition(want, name) == nil
 	})
 }
 
-// proxyDiffers reports whether a status lacks something of the operator's.
+// proxyDiffers reports whether a status differs from the wanted part of the operator.
 func proxyDiffers(status *epicv1.ProxyStatus, want *own) bool {
 	return !same(status.Conditions, want.Conditions) || extra(status.Conditions, want.Conditions) || !apiequality.Semantic.DeepEqual(status.Envoy, want.Envoy) ||
 		want.Placements != nil && !maps.Equal(status.ProxyPlacements, want.Placements) ||
 		!apiequality.Semantic.DeepEqual(status.Listeners, want.Listeners)
 }
 
-// listeners returns the status of listeners with the times of the conditions that are there.
+// listeners returns the status of listeners with the transition times of existing
+// conditions.
 func listeners(has, want []epicv1.GatewayListenerStatus) []epicv1.GatewayListenerStatus {
 	return timed(has, want, func(l *epicv1.GatewayListenerStatus) (string, *[]metav1.Condition) { return l.Name, &l.Conditions })
 }
@@ -85,8 +87,8 @@ func parents(has, want []epicv1.RouteParentStatus) []epicv1.RouteParentStatus {
 	})
 }
 
-// timed returns want with the times of the conditions that are there, entry by entry. Parts
-// returns what identifies an entry, and its conditions.
+// timed returns want with the transition times of existing conditions, entry by entry.
+// parts returns what identifies an entry, and its conditions.
 func timed[T any, K comparable](has, want []T, parts func(*T) (K, *[]metav1.Condition)) []T {
 	for i := range want {
 		key, wanted := parts(&want[i])
@@ -106,7 +108,7 @@ func timed[T any, K comparable](has, want []T, parts func(*T) (K, *[]metav1.Cond
 func apply[T any](ctx context.Context, client patcher[T], kind string, obj metav1.Object, want *own) error {
 	data, err := json.Marshal(map[string]any{
 		"apiVersion": epicv1.SchemeGroupVersion.String(), "kind": kind,
-		// The UID keeps it from a later object of the same name.
+		// The UID prevents a write to a later object of the same name.
 		"metadata": map[string]any{"name": obj.GetName(), "namespace": obj.GetNamespace(), "uid": obj.GetUID()},
 		"status":   want,
 	})

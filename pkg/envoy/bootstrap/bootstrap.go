@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package bootstrap creates the configuration with which the Envoy of a proxy starts: the
-// ADS source of everything else, and the limits that always apply. It does not change
-// while an Envoy runs.
+// ADS source of all other configuration, and the limits that always apply. It does not
+// change while an Envoy runs.
 package bootstrap
 
 import (
@@ -23,51 +23,52 @@ import (
 )
 
 // maxRegexpProgram is the size of the largest regular expression that Envoy accepts. The
-// API accepts epic.MaxRegexpProgram; the translation puts some of them into larger ones.
+// API accepts epic.MaxRegexpProgram; the translation embeds some expressions in larger
+// ones.
 const maxRegexpProgram = 2 * epic.MaxRegexpProgram
 
-// defaultMaxConnections is how many connections of clients one Envoy holds.
+// defaultMaxConnections is the maximum number of client connections of one Envoy.
 const defaultMaxConnections = epic.MaxListenerConnections
 
-// Config is what the bootstraps of proxies differ in.
+// Config holds the settings in which the bootstraps of proxies differ.
 type Config struct {
-	// NodeID names the pod to the server, and NodeCluster the proxy: they are in logs and
-	// metrics, and prove nothing.
+	// NodeID identifies the pod to the server, and NodeCluster the proxy: they appear in
+	// logs and metrics, and prove nothing.
 	NodeID, NodeCluster string
-	// Metadata goes with them.
+	// Metadata is sent with them.
 	Metadata map[string]string
-	// XDSSocket is the unix socket of the program that relays the server's stream.
-	// Exactly one of it and Remote is given.
+	// XDSSocket is the unix socket of the program that relays the server's stream. Set
+	// exactly one of XDSSocket and Remote.
 	XDSSocket string
-	// Remote is the server, for an Envoy that connects to it by itself.
+	// Remote is the server, for an Envoy that connects to it directly.
 	Remote *Remote
 	// AdminSocket is the unix socket on which Envoy serves its admin interface.
 	AdminSocket string
-	// Metrics is the address on which Envoy serves its metrics, and nothing else; none
-	// if it is the zero value. It must not be a public one.
+	// Metrics is the address on which Envoy serves its metrics, and nothing else. It
+	// serves none if the address is the zero value. It must not be a public address.
 	Metrics netip.AddrPort
-	// MemoryLimitBytes is how much memory the Envoy may use. When it comes near, requests
-	// and connections are refused. 0 is no limit.
+	// MemoryLimitBytes is the memory limit of the Envoy. Near the limit, it refuses
+	// requests and connections. 0 means no limit.
 	MemoryLimitBytes uint64
-	// MaxConnections is how many connections of clients the Envoy holds; 0 is 50,000.
+	// MaxConnections is the maximum number of client connections of the Envoy; 0 means
+	// 50,000.
 	MaxConnections uint64
 }
 
-// Remote is a server that Envoy connects to by mutual TLS.
+// Remote is a server to which Envoy connects with mutual TLS.
 type Remote struct {
 	// Host is a DNS name or an IP address.
 	Host string
 	Port uint16
 	// ServerName is the name in the server's certificate.
 	ServerName string
-	// CertificateFile and AuthoritiesFile are files that each have a discovery response
-	// with a TLS secret, the Envoy's certificate and the server's authorities. Envoy reads
-	// them again when they are replaced.
+	// CertificateFile and AuthoritiesFile each contain a discovery response with a TLS
+	// secret: the Envoy's certificate and the server's authorities. Envoy reloads them
+	// when they are replaced.
 	CertificateFile, AuthoritiesFile string
 }
 
-// JSON returns the configuration in the form that Envoy reads from a file whose name
-// ends with .json.
+// JSON returns the configuration in the format of a file whose name ends with .json.
 func (c *Config) JSON() ([]byte, error) {
 	message, err := c.message()
 	if err != nil {
@@ -118,8 +119,8 @@ func (c *Config) message() (*bootstrapv3.Bootstrap, error) {
 			},
 		},
 		StaticResources: static,
-		// Most clusters of a proxy with many get few requests: each worker makes those
-		// that it uses.
+		// Most clusters of a proxy with many get few requests: each worker only creates
+		// those that it uses.
 		ClusterManager: &bootstrapv3.ClusterManager{EnableDeferredClusterCreation: true},
 		StatsConfig:    statistics(),
 		DeferredStatOptions: &bootstrapv3.Bootstrap_DeferredStatOptions{
@@ -146,5 +147,5 @@ func socketAddress(host string, port uint16) *corev3.Address {
 	}}}
 }
 
-// String distinguishes bootstraps in logs.
+// String returns a description for logs.
 func (c *Config) String() string { return fmt.Sprintf("%s of %s", c.NodeID, c.NodeCluster) }

@@ -13,8 +13,8 @@ import (
 
 const heapMonitor = "envoy.resource_monitors.fixed_heap"
 
-// heapActions are what Envoy does as its memory comes near the limit, and from which part
-// of it on.
+// heapActions lists Envoy's actions near the memory limit, with the fraction of the limit
+// at which they begin.
 var heapActions = []struct {
 	name string
 	from float64
@@ -25,7 +25,7 @@ var heapActions = []struct {
 	{"envoy.overload_actions.stop_accepting_connections", 0.95},
 }
 
-// overload protects an Envoy against more than it can carry.
+// overload protects an Envoy against overload.
 func overload(memory, connections uint64) *overloadv3.OverloadManager {
 	m := &overloadv3.OverloadManager{
 		RefreshInterval: durationpb.New(250 * time.Millisecond),

@@ -22,12 +22,12 @@ import (
 // serverCluster is the cluster of the xDS server.
 const serverCluster = "epic-xds"
 
-// server is the cluster of the xDS server.
+// server returns the cluster of the xDS server.
 func (c *Config) server() (*clusterv3.Cluster, error) {
 	options, err := anypb.New(&httpv3.HttpProtocolOptions{
 		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
 			ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
-				// A server that is gone without a word is noticed.
+				// Detect a server that disappears without closing the connection.
 				ConnectionKeepalive: &corev3.KeepaliveSettings{Interval: durationpb.New(30 * time.Second), Timeout: durationpb.New(10 * time.Second)},
 			}},
 		}},
@@ -53,7 +53,7 @@ func (c *Config) server() (*clusterv3.Cluster, error) {
 	return cluster, err
 }
 
-// pipeTo is a unix socket that somebody else made.
+// pipeTo returns the address of a unix socket that another program creates.
 func pipeTo(path string) *corev3.Address {
 	return &corev3.Address{Address: &corev3.Address_Pipe{Pipe: &corev3.Pipe{Path: path}}}
 }
@@ -95,7 +95,7 @@ func (r *Remote) transportSocket() (*corev3.TransportSocket, error) {
 func fileSecret(name, file string) *tlsv3.SdsSecretConfig {
 	return &tlsv3.SdsSecretConfig{Name: name, SdsConfig: &corev3.ConfigSource{
 		ResourceApiVersion: corev3.ApiVersion_V3,
-		// A file is there or it is not.
+		// A file exists or it does not.
 		InitialFetchTimeout: durationpb.New(time.Second),
 		ConfigSourceSpecifier: &corev3.ConfigSource_PathConfigSource{PathConfigSource: &corev3.PathConfigSource{
 			Path: file,
@@ -103,7 +103,8 @@ func fileSecret(name, file string) *tlsv3.SdsSecretConfig {
 	}}
 }
 
-// pack wraps the configuration of an extension. All of them are constants and numbers.
+// pack wraps the configuration of an extension. All of them consist of constants and
+// numbers.
 func pack(m proto.Message) *anypb.Any {
 	packed, err := anypb.New(m)
 	if err != nil {

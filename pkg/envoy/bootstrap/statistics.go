@@ -16,20 +16,20 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// kept are the statistics that exist. Each cluster and listener has hundreds; these are
-// the ones that dashboards, alerts and the drain of a proxy read.
+// kept lists the statistics that Envoy creates. Each cluster and listener has hundreds;
+// these are the ones that dashboards, alerts and the drain of a proxy read.
 var kept = []string{
 	`^cluster\..*\.(membership_healthy|membership_total|upstream_cx_active|upstream_cx_total|upstream_cx_connect_fail|upstream_cx_connect_timeout|upstream_cx_overflow|upstream_cx_rx_bytes_total|upstream_cx_tx_bytes_total|upstream_rq_active|upstream_rq_total|upstream_rq_[1-5]xx|upstream_rq_time|upstream_rq_timeout|upstream_rq_pending_overflow|upstream_rq_retry|upstream_rq_retry_success)$`,
 	`^listener\..*\.(downstream_cx_active|downstream_cx_total|downstream_cx_overflow|downstream_cx_overload_reject|downstream_global_cx_overflow|downstream_pre_cx_timeout|no_filter_chain_match|ssl\.connection_error|ssl\.handshake|ssl\.fail_verify_.*)$`,
 	`^http\..*\.(downstream_cx_active|downstream_rq_active|downstream_rq_total|downstream_rq_[1-5]xx|downstream_rq_time|downstream_cx_rx_bytes_total|downstream_cx_tx_bytes_total|no_route|no_cluster|rq_direct_response)$`,
 	`^tcp\..*\.(downstream_cx_total|downstream_cx_no_route|downstream_cx_rx_bytes_total|downstream_cx_tx_bytes_total)$`,
 	`^udp\..*\.(downstream_sess_active|downstream_sess_total|downstream_sess_no_route|downstream_sess_(rx|tx)_(bytes|datagrams|errors))$`,
-	// These exist from a route's first request on.
+	// These are created by the first request of a route.
 	`^vhost\..*\.route\..*\.(upstream_rq_[1-5]xx|upstream_rq_time)$`,
 	`^connection_limit\..*\.limited_connections$`,
 }
 
-// keptPrefixes are groups of statistics of which there is one each.
+// keptPrefixes are prefixes of groups of statistics that exist once per Envoy.
 var keptPrefixes = []string{"server.", "cluster_manager.", "listener_manager.", "control_plane.", "overload.", "main_thread.", "workers.", "runtime."}
 
 func statistics() *metricsv3.StatsConfig {
@@ -55,7 +55,8 @@ func adminCluster(socket string) *clusterv3.Cluster {
 	}
 }
 
-// metricsListener serves the metrics of the admin interface and nothing else of it.
+// metricsListener returns a listener that serves the metrics of the admin interface and
+// nothing else of it.
 func metricsListener(address netip.AddrPort) *listenerv3.Listener {
 	const name = "epic-metrics"
 	method := &routev3.HeaderMatcher{Name: ":method", HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{

@@ -9,10 +9,10 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// maxText bounds how much of a client's error text is read and kept.
+// maxText limits how much of a client's error text is read and kept.
 const maxText = 8 << 10
 
-// acknowledge notes that the client holds what a response has.
+// acknowledge records that the client has the resources of a response.
 func (s *Session) acknowledge(sub *subscription, out *Response, now time.Time) {
 	for _, e := range out.Entries {
 		if !sub.interested(e.Name) {
@@ -43,8 +43,8 @@ func (s *Session) acknowledge(sub *subscription, out *Response, now time.Time) {
 }
 
 // sendEndpointsAgain makes the endpoints of a cluster that is being sent follow it. Envoy
-// does not ask for endpoints that it has for another cluster, or for an earlier version
-// of the cluster, and the cluster does not become ready without them.
+// does not request endpoints that it already has for another cluster, or for an earlier
+// version of the cluster, and the cluster does not become ready without them.
 func (s *Session) sendEndpointsAgain(e *Entry, sequence uint64) {
 	if e.assignment == "" {
 		return
@@ -61,10 +61,10 @@ func (s *Session) sendEndpointsAgain(e *Entry, sequence uint64) {
 	endpoints.dirty[assignment.Name] = struct{}{}
 }
 
-// refuse notes that the client refused a response. A resource that was refused alone
-// is at fault. Otherwise the client may or may not have taken the others, so all are
-// sent again: those that the client's text names one by one, the rest together. If the
-// text names none, each half is sent by itself.
+// refuse records that the client refused a response. A resource that was refused alone is
+// at fault. Otherwise, the client may or may not have accepted the others, so all are
+// sent again: those that the error names one by one, the rest together. If the error
+// names none, each half is sent separately.
 func (s *Session) refuse(sub *subscription, out *Response, text string, now time.Time) {
 	text = strings.ToValidUTF8(text[:min(len(text), maxText)], "\uFFFD")
 	if len(out.Entries) == 0 {
@@ -125,11 +125,11 @@ func (s *Session) refuseOne(sub *subscription, e *Entry, text string, now time.T
 	}
 }
 
-// maxNamed is how many resources that a text names are sent one by one. More than
-// these are found by halves.
+// maxNamed is the maximum number of named resources that are sent one by one. If an error
+// names more, they are bisected.
 const maxNamed = 32
 
-// mentions reports whether a text has a name that is not a part of a longer one.
+// mentions reports whether a text contains a name that is not part of a longer one.
 func mentions(text, name string) bool {
 	for from := 0; ; {
 		at := strings.Index(text[from:], name)
@@ -145,7 +145,7 @@ func mentions(text, name string) bool {
 	}
 }
 
-// inName reports whether a character next to a name makes it part of a longer one.
+// inName reports whether a character adjacent to a name makes it part of a longer one.
 func inName(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '/'
 }

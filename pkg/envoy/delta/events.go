@@ -8,13 +8,13 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// Events are what happened on a session.
+// Events lists what happened in a session.
 type Events struct {
 	Acknowledged []Acknowledgment
 	Refused      []Refusal
 }
 
-// Acknowledgment is one response that the client accepted.
+// Acknowledgment is a response that the client accepted.
 type Acknowledgment struct {
 	Type resource.Type
 	// Entries are the resources in the versions that were sent, Removed the names of
@@ -25,17 +25,16 @@ type Acknowledgment struct {
 	Sent, At time.Time
 }
 
-// Refusal is one resource that the client refused.
+// Refusal is a resource that the client refused.
 type Refusal struct {
-	// Resource is in the version that was refused. Its Body is nil if a removal was
-	// refused.
+	// Resource is the refused version. Its Body is nil if a removal was refused.
 	Resource *resource.Resource
-	// Text is what the client said.
+	// Text is the client's error.
 	Text string
 	At   time.Time
 }
 
-// TakeEvents returns what happened since the last call.
+// TakeEvents returns the events since the last call.
 func (s *Session) TakeEvents() Events {
 	e := s.events
 	s.events = Events{}

@@ -12,7 +12,7 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// TooManyNamesError reports that a client subscribes to more names than it may.
+// TooManyNamesError reports that a client subscribes to more names than allowed.
 type TooManyNamesError struct {
 	Type resource.Type
 	Max  int
@@ -23,13 +23,13 @@ func (e *TooManyNamesError) Error() string {
 	return fmt.Sprintf("the client names more than %d resources of type %s", e.Max, e.Type)
 }
 
-// Request takes a request of the client. Answers reports whether it answers the
-// outstanding response of its type, and so was asked for. After an error the stream
-// must be closed.
+// Request handles a request of the client. answers reports whether it responds to the
+// outstanding response of its type, and so was expected. After an error, the stream must
+// be closed.
 func (s *Session) Request(r *discoveryv3.DeltaDiscoveryRequest, now time.Time) (answers bool, err error) {
 	t, ok := resource.TypeOf(r.GetTypeUrl())
 	if !ok {
-		// A client may ask for types that are not delivered; it gets none.
+		// A client may request types that are not delivered; it gets none.
 		return false, nil
 	}
 	sub := &s.types[t]
@@ -64,8 +64,8 @@ func (s *Session) Request(r *discoveryv3.DeltaDiscoveryRequest, now time.Time) (
 	return answers, nil
 }
 
-// first takes the first request of a type on a stream. It alone may list what the
-// client holds.
+// first handles the first request of a type on a stream. Only that request may list what
+// the client holds.
 func (s *Session) first(t resource.Type, r *discoveryv3.DeltaDiscoveryRequest) {
 	sub := &s.types[t]
 	sub.requested = true
@@ -90,7 +90,7 @@ func (s *Session) first(t resource.Type, r *discoveryv3.DeltaDiscoveryRequest) {
 			version = e.Version
 		}
 		if _, ok := s.again[name]; ok && t == resource.Endpoint {
-			// A cluster that needs them was sent before this request came.
+			// A cluster that needs them was sent before this request arrived.
 			version = unknownVersion
 		}
 		sub.held[name] = holding{version: version}
@@ -99,8 +99,8 @@ func (s *Session) first(t resource.Type, r *discoveryv3.DeltaDiscoveryRequest) {
 	s.refresh(t)
 }
 
-// subscribe takes a name that the client subscribes to. The client may have dropped
-// what it had, so it gets the resource even if it acknowledged it before.
+// subscribe handles a name that the client subscribes to. The client may have dropped the
+// resource, so it is sent even if the client acknowledged it before.
 func (s *Session) subscribe(t resource.Type, name string) {
 	sub := &s.types[t]
 	if name == "*" {
@@ -131,13 +131,13 @@ func (s *subscription) unsubscribe(name string) {
 	retain(s.refused, s.interested)
 }
 
-// retain deletes the names that are not to be kept.
+// retain deletes the names for which keep returns false.
 func retain[V any](m map[string]V, keep func(string) bool) {
 	maps.DeleteFunc(m, func(name string, _ V) bool { return !keep(name) })
 }
 
-// intern returns the configuration's own copy of a name, so thousands of streams
-// do not each keep one.
+// intern returns the configuration's own copy of a name, so thousands of streams share
+// it.
 func (s *Session) intern(t resource.Type, name string) (string, *Entry) {
 	if e := s.view.Get(t, name); e != nil {
 		return e.Name, e

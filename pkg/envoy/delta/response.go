@@ -14,7 +14,7 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// Response is what a client is sent.
+// Response is a response to a client.
 type Response struct {
 	Type    resource.Type
 	Nonce   string
@@ -25,7 +25,7 @@ type Response struct {
 	sent     time.Time
 }
 
-// Message returns the response as the protocol has it.
+// Message returns the response as a protocol message.
 func (r *Response) Message() *discoveryv3.DeltaDiscoveryResponse {
 	m := &discoveryv3.DeltaDiscoveryResponse{
 		TypeUrl: r.Type.URL(), Nonce: r.Nonce, RemovedResources: r.Removed,
@@ -40,8 +40,8 @@ func (r *Response) Message() *discoveryv3.DeltaDiscoveryResponse {
 	return m
 }
 
-// Next returns the next response, which the caller must send, or nil. In that case the
-// caller calls again after a request or change, and at the time wake unless it is zero.
+// Next returns the next response, which the caller must send, or nil. If it returns nil,
+// call it again after a request or change, and at the time wake unless it is zero.
 func (s *Session) Next(now time.Time) (next *Response, wake time.Time) {
 	if !s.view.Ready() {
 		return nil, time.Time{}
@@ -76,8 +76,8 @@ func (s *Session) Next(now time.Time) (next *Response, wake time.Time) {
 	return nil, s.retry
 }
 
-// take makes a response of resources of one type that the client does not have, or
-// returns nil.
+// take returns a response with resources of one type that the client does not have, or
+// nil.
 func (s *Session) take(t resource.Type, now time.Time) *Response {
 	sub := &s.types[t]
 	if sub.out != nil {
@@ -116,7 +116,7 @@ func (s *Session) takeDirty(sub *subscription, next *Response) {
 	}
 }
 
-// takeGone makes a response of removals, or returns nil.
+// takeGone returns a response with removals, or nil.
 func (s *Session) takeGone(t resource.Type, now time.Time) *Response {
 	sub := &s.types[t]
 	if sub.out != nil || len(sub.gone) == 0 {
@@ -125,7 +125,7 @@ func (s *Session) takeGone(t resource.Type, now time.Time) *Response {
 	return s.send(sub, &Response{Type: t, Removed: s.removals(sub, t)}, now)
 }
 
-// removals takes the names of resources that the client has and that are gone.
+// removals takes the names of resources that the client has and that no longer exist.
 func (s *Session) removals(sub *subscription, t resource.Type) []string {
 	var removed []string
 	for _, name := range slices.Sorted(maps.Keys(sub.gone)) {
@@ -156,7 +156,7 @@ func (s *Session) send(sub *subscription, next *Response, now time.Time) *Respon
 	return next
 }
 
-// retryRefused lets refused versions be sent again that are due.
+// retryRefused marks refused versions that are due to be sent again.
 func (s *Session) retryRefused(now time.Time) {
 	if s.retry.IsZero() || now.Before(s.retry) {
 		return
@@ -178,7 +178,7 @@ func (s *Session) retryRefused(now time.Time) {
 	}
 }
 
-// earlier returns the earlier of two times, of which zero is never.
+// earlier returns the earlier of two times. The zero time means never.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b

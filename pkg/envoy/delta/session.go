@@ -8,18 +8,19 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// Options bound a session.
+// Options limits a session.
 type Options struct {
-	// MaxBatch is how many bytes of resources a response has unless a single resource
-	// is larger. An urgent change waits for at most this much.
+	// MaxBatch is the maximum size of the resources in a response, in bytes, unless a
+	// single resource is larger. It limits how long an urgent change waits.
 	MaxBatch int
-	// MaxNames is how many names a client may subscribe to or hold.
+	// MaxNames is the maximum number of names that a client may subscribe to or hold.
 	MaxNames int
-	// WarmTimeout is how long listeners and routes wait for the answer about clusters.
-	// Envoy answers when new clusters have their endpoints and secrets.
+	// WarmTimeout is how long listeners and routes wait for the acknowledgment of
+	// clusters. Envoy acknowledges new clusters when they have their endpoints and
+	// secrets.
 	WarmTimeout time.Duration
-	// RetryRefused is how long a refused version waits before it is sent again after a
-	// change of the rest. It doubles with each refusal, up to MaxRetryRefused.
+	// RetryRefused is the delay before a refused version is sent again after a change of
+	// the rest. It doubles with each refusal, up to MaxRetryRefused.
 	RetryRefused, MaxRetryRefused time.Duration
 }
 
@@ -36,9 +37,9 @@ type Session struct {
 	view    View
 	options Options
 	types   [resource.TypeCount]subscription
-	// sequence counts responses; it is their nonce.
+	// sequence counts responses and is their nonce.
 	sequence uint64
-	// again has, for endpoints that must follow a cluster, the sequence number of the
+	// again holds, for endpoints that must follow a cluster, the sequence number of the
 	// response with the cluster.
 	again map[string]uint64
 	// retry is when the first refused version is due, or zero.
@@ -55,7 +56,7 @@ func NewSession(view View, options Options) *Session {
 	return s
 }
 
-// Changed tells the session that a resource was set, replaced or removed.
+// Changed informs the session that a resource was set, replaced or removed.
 func (s *Session) Changed(k resource.Key) {
 	sub := &s.types[k.Type]
 	if !sub.requested || !sub.interested(k.Name) {
@@ -71,8 +72,8 @@ func (s *Session) Changed(k resource.Key) {
 	sub.gone[k.Name] = struct{}{}
 }
 
-// Restructured tells the session that something other than endpoints changed, so
-// a version that was refused may be accepted now.
+// Restructured informs the session that something other than endpoints changed, so a
+// version that was refused may now be accepted.
 func (s *Session) Restructured() {
 	for t := range s.types {
 		for _, r := range s.types[t].refused {
@@ -88,8 +89,8 @@ func (s *Session) Restructured() {
 	}
 }
 
-// Refresh compares everything that the client subscribes to or holds. It is called
-// once the configuration becomes known.
+// Refresh compares everything that the client subscribes to or holds. Call it once the
+// configuration becomes known.
 func (s *Session) Refresh() {
 	for t := range s.types {
 		s.refresh(resource.Type(t))
@@ -112,8 +113,8 @@ func (s *Session) refresh(t resource.Type) {
 	}
 }
 
-// Quiet reports whether the client has asked for clusters and listeners and nothing is
-// to be sent or answered.
+// Quiet reports whether the client has requested clusters and listeners and nothing
+// remains to be sent or acknowledged.
 func (s *Session) Quiet() bool {
 	if !s.view.Ready() || !s.types[resource.Cluster].requested || !s.types[resource.Listener].requested {
 		return false
@@ -126,14 +127,14 @@ func (s *Session) Quiet() bool {
 	return true
 }
 
-// Held returns the version of a resource that the client acknowledged last and when it
-// did, or an empty version. The time is zero if the client had it when it connected.
+// Held returns the version of a resource that the client last acknowledged and when, or
+// an empty version. The time is zero if the client already had it when it connected.
 func (s *Session) Held(k resource.Key) (version string, since time.Time) {
 	h := s.types[k.Type].held[k.Name]
 	return h.version, h.since
 }
 
-// Refused returns the refusals of versions that are still wanted.
+// Refused returns the refusals of versions that are still current.
 func (s *Session) Refused() []Refusal {
 	var all []Refusal
 	for t := range s.types {

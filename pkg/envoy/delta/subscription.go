@@ -4,8 +4,8 @@ package delta
 
 import "time"
 
-// unknownVersion is the version of a resource that a client asked for and that does
-// not exist: the client is told that it is removed.
+// unknownVersion is the version of a resource that a client requested and that does not
+// exist: the client is informed that it is removed.
 const unknownVersion = ""
 
 // subscription is the state of one type of resources on a stream.
@@ -17,36 +17,36 @@ type subscription struct {
 	// greet is set while a client that has nothing waits for a first response, which may
 	// be empty.
 	greet bool
-	// names are the resources that the client subscribes to by name.
+	// names holds the resources that the client subscribes to by name.
 	names map[string]struct{}
-	// held has the versions that the client acknowledged.
+	// held holds the versions that the client acknowledged.
 	held map[string]holding
-	// dirty are names of resources that may have to be sent, gone of those that may
-	// have to be removed. No name is in both.
+	// dirty holds names of resources that may have to be sent, gone those of resources
+	// that may have to be removed. No name is in both.
 	dirty, gone map[string]struct{}
-	// groups are names of resources that were refused together. Each group is sent by
-	// itself.
+	// groups holds names of resources that were refused together. Each group is sent
+	// separately.
 	groups [][]string
-	// refused has the versions that the client refused.
+	// refused holds the versions that the client refused.
 	refused map[string]*refusal
-	// out is the response that awaits the client's answer, or nil.
+	// out is the response that awaits the client's acknowledgment, or nil.
 	out *Response
 }
 
-// holding is what a client acknowledged.
+// holding is a version that a client acknowledged.
 type holding struct {
 	version string
 	since   time.Time
 }
 
-// refusal is what a client refused.
+// refusal is a version that a client refused.
 type refusal struct {
 	version, text string
 	at            time.Time
 	// tries counts the refusals of this version.
 	tries int
-	// due is when the version is sent again, or zero. again is set from then on until
-	// it is sent.
+	// due is when the version is sent again, or zero. again is set from then on until it
+	// is sent.
 	due   time.Time
 	again bool
 }
@@ -78,12 +78,12 @@ func (s *subscription) wants(e *Entry, alone bool) bool {
 	return r == nil || r.version != e.Version || alone && r.again
 }
 
-// settled reports whether every addition was sent and answered.
+// settled reports whether every addition was sent and acknowledged.
 func (s *subscription) settled() bool {
 	return s.out == nil && !s.greet && len(s.dirty) == 0 && len(s.groups) == 0
 }
 
-// forget drops what is known of a resource that the client no longer subscribes to.
+// forget removes the state of a resource that the client no longer subscribes to.
 func (s *subscription) forget(name string) {
 	delete(s.held, name)
 	delete(s.dirty, name)

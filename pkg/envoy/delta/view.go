@@ -11,26 +11,26 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// Entry is a resource in a configuration. It is not changed after NewEntry.
+// Entry is a resource in a configuration. It is immutable.
 type Entry struct {
 	*resource.Resource
-	// Set is when the resource was set in this version.
+	// Set is the time at which this version was set.
 	Set time.Time
 	// Withheld keeps this version from every client. A client keeps the version that it
 	// has, as if it had refused this one.
 	Withheld bool
-	// assignment is the name of the ClusterLoadAssignment that a cluster subscribes
-	// to, or empty.
+	// assignment is the name of the ClusterLoadAssignment that a cluster subscribes to,
+	// or empty.
 	assignment string
 }
 
-// NewEntry makes an entry of a resource that is set now.
+// NewEntry returns an entry for a resource that is set at the given time.
 func NewEntry(r *resource.Resource, now time.Time) *Entry {
 	return &Entry{Resource: r, Set: now, assignment: assignmentOf(r)}
 }
 
-// assignmentOf returns the name of the assignment that a cluster subscribes to. A
-// cluster that can't be decoded has none; Envoy refuses it.
+// assignmentOf returns the name of the assignment that a cluster subscribes to, or "" for
+// a cluster that can't be decoded, which Envoy refuses.
 func assignmentOf(r *resource.Resource) string {
 	if r.Type != resource.Cluster {
 		return ""
@@ -45,11 +45,10 @@ func assignmentOf(r *resource.Resource) string {
 	return c.Name
 }
 
-// View is the configuration of one client. A Session calls it from its own methods
-// only.
+// View is the configuration of one client. A Session only calls it from its own methods.
 type View interface {
-	// Ready reports whether the configuration is known. Until then the client is sent
-	// nothing, so it keeps what it has.
+	// Ready reports whether the configuration is known. Until then, nothing is sent to
+	// the client, so it keeps what it has.
 	Ready() bool
 	// Get returns a resource, or nil.
 	Get(t resource.Type, name string) *Entry

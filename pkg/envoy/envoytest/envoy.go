@@ -57,11 +57,11 @@ type Envoy struct {
 	AdminSocket string
 }
 
-// Bootstrap makes the content of Envoy's first configuration, given the unix sockets of
-// the ADS server and of the admin interface.
+// Bootstrap returns the content of Envoy's bootstrap configuration, given the unix
+// sockets of the ADS server and of the admin interface.
 type Bootstrap func(ads, admin string) ([]byte, error)
 
-// Start starts an Envoy without listeners, which ends with the test.
+// Start starts an Envoy without listeners and stops it at the end of the test.
 func Start(t testing.TB) *Envoy {
 	t.Helper()
 	return StartWith(t, func(ads, admin string) ([]byte, error) {
@@ -69,10 +69,10 @@ func Start(t testing.TB) *Envoy {
 	})
 }
 
-// StartWith is Start with another bootstrap.
+// StartWith is like Start with another bootstrap.
 func StartWith(t testing.TB, boot Bootstrap) *Envoy {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "envoy") //nolint:usetesting // Paths of unix sockets must be short.
+	dir, err := os.MkdirTemp("", "envoy") //nolint:usetesting // paths of unix sockets must be short
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func StartWith(t testing.TB, boot Bootstrap) *Envoy {
 		"--disable-hot-restart")
 	e.cmd.Stdout, e.cmd.Stderr = e.log, e.log
 	e.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	// Pdeathsig is about the thread that starts the process, which must not end.
+	// Pdeathsig refers to the thread that starts the process, which must not end.
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread()
@@ -125,8 +125,8 @@ func StartWith(t testing.TB, boot Bootstrap) *Envoy {
 	return e
 }
 
-// Apply makes Envoy's configuration that set, from an empty one, and returns what Envoy
-// refuses, what it never asks for, and whether it exited.
+// Apply sets Envoy's configuration, starting from an empty one. It returns an error if
+// Envoy refuses resources, never requests some, or exits.
 func (e *Envoy) Apply(set resource.Set) error {
 	if err := e.apply(nil); err != nil {
 		return fmt.Errorf("while removing the former resources: %w", err)
@@ -134,7 +134,7 @@ func (e *Envoy) Apply(set resource.Set) error {
 	return e.apply(set)
 }
 
-// Update changes Envoy's configuration to that set.
+// Update changes Envoy's configuration to the given set.
 func (e *Envoy) Update(set resource.Set) error { return e.apply(set) }
 
 func (e *Envoy) apply(set resource.Set) error {
@@ -158,7 +158,7 @@ func (e *Envoy) apply(set resource.Set) error {
 // PID returns the Envoy's process ID.
 func (e *Envoy) PID() int { return e.cmd.Process.Pid }
 
-// Log returns what Envoy wrote to its standard output and error.
+// Log returns Envoy's standard output and error.
 func (e *Envoy) Log() string { return e.log.Last(1 << 20) }
 
 const bootstrap = `{

@@ -14,11 +14,11 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// settle is how long Envoy may take to ask for what its configuration refers to, after
-// it has accepted everything else.
+// settle is how long Envoy may take to request resources to which its configuration
+// refers, after it has accepted everything else.
 const settle = 5 * time.Second
 
-// command makes the configuration a set, and reports the outcome.
+// command sets the configuration and reports the outcome.
 type command struct {
 	set  resource.Set
 	done chan error
@@ -73,18 +73,18 @@ func (s *server) DeltaAggregatedResources(stream discoveryv3.AggregatedDiscovery
 type conversation struct {
 	stream     discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer
 	subscribed map[resource.Key]bool
-	// sent has the version of each resource that Envoy was sent and did not remove.
+	// sent holds the version of each resource that was sent to Envoy and not removed.
 	sent  map[resource.Key]string
 	nonce int
-	// waiting has the nonce of each type whose answer is awaited. Envoy answers about a
-	// cluster only when it has the cluster's endpoints.
+	// waiting holds the nonce of each type whose acknowledgment is awaited. Envoy only
+	// acknowledges a cluster when it has the cluster's endpoints.
 	waiting map[resource.Type]string
-	// asked has the types that Envoy has asked for. It does not answer about others.
+	// asked holds the types that Envoy has requested. It does not acknowledge others.
 	asked map[resource.Type]bool
-	// answered has the types about which something was sent.
+	// answered holds the types for which something was sent.
 	answered map[resource.Type]bool
 
-	// set is what Envoy gets, from the first command on.
+	// set is the configuration to send, from the first command on.
 	set      resource.Set
 	command  *command
 	deadline time.Time
@@ -126,7 +126,7 @@ func (c *conversation) hear(r *discoveryv3.DeltaDiscoveryRequest) {
 // wildcard reports whether Envoy gets all resources of a type.
 func wildcard(t resource.Type) bool { return t == resource.Listener || t == resource.Cluster }
 
-// push sends what Envoy lacks, and finishes a command when Envoy has everything.
+// push sends missing resources, and completes a command when Envoy has everything.
 func (c *conversation) push() error {
 	if c.set == nil {
 		return nil
@@ -182,7 +182,8 @@ func (c *conversation) send(typ resource.Type) error {
 			delete(c.sent, k)
 		}
 	}
-	// Envoy waits for a first answer about clusters and listeners, even if there are none.
+	// Envoy waits for a first response with clusters and listeners, even if there are
+	// none.
 	if len(response.Resources)+len(response.RemovedResources) == 0 && (!wildcard(typ) || c.answered[typ]) {
 		return nil
 	}

@@ -17,9 +17,9 @@ import (
 // Type is one of the kinds of xDS resource that EPIC delivers.
 type Type uint8
 
-// The types, in the order in which a change must reach Envoy so that nothing refers to
-// what is not there yet: a listener or route may name a cluster, a cluster its
-// endpoints, and all of them a secret. Removals go in the reverse order.
+// The types, in the order in which a change must reach Envoy so that no resource refers
+// to a missing one: a listener or route may name a cluster, a cluster its endpoints, and
+// all of them a secret. Removals go in the reverse order.
 const (
 	Secret Type = iota
 	Cluster
@@ -37,11 +37,11 @@ var urls = [typeCount]string{
 	Route:    "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
 }
 
-// TypeCount is how many types there are.
+// TypeCount is the number of types.
 const TypeCount = len(urls)
 
-// ADS returns the configuration source of everything that EPIC delivers: the stream on
-// which the reference to it comes.
+// ADS returns the configuration source of everything that EPIC delivers: the stream that
+// delivers the reference to it.
 func ADS() *corev3.ConfigSource {
 	return &corev3.ConfigSource{
 		ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}},
@@ -91,30 +91,30 @@ func (t Type) String() string {
 	return fmt.Sprintf("type %d", uint8(t))
 }
 
-// Source names the API object that a resource, or a part of it, was made from, so
-// a refusal by Envoy is reported on that object.
+// Source identifies the API object from which a resource, or a part of it, was made, so a
+// refusal by Envoy is reported on that object.
 type Source struct {
 	Kind, Namespace, Name string
 	// UID distinguishes the object from a later one of the same name.
 	UID string
 }
 
-// Resource is one resource of a proxy. It is not changed after New.
+// Resource is one resource of a proxy. It is immutable.
 type Resource struct {
 	Type Type
 	// Name is unique among the proxy's resources of the type.
 	Name string
-	// Body is the message's deterministic wire form.
+	// Body is the message in deterministic wire format.
 	Body []byte
 	// Version is a hash of Body, so equal content has an equal version on every
 	// server.
 	Version string
-	// Sources are the objects that the resource was made from, the one that is most
-	// likely at fault for a refusal first.
+	// Sources are the objects from which the resource was made, the one most likely at
+	// fault for a refusal first.
 	Sources []Source
 }
 
-// New makes a resource of a message.
+// New returns a resource for a message.
 func New(t Type, name string, message proto.Message, sources ...Source) (*Resource, error) {
 	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(message)
 	if err != nil {
@@ -123,13 +123,13 @@ func New(t Type, name string, message proto.Message, sources ...Source) (*Resour
 	return Raw(t, name, body, sources...), nil
 }
 
-// Raw makes a resource of a message that is encoded already.
+// Raw returns a resource for an encoded message.
 func Raw(t Type, name string, body []byte, sources ...Source) *Resource {
 	sum := sha256.Sum256(body)
 	return &Resource{Type: t, Name: name, Body: body, Version: hex.EncodeToString(sum[:12]), Sources: sources}
 }
 
-// Key distinguishes the resources of one proxy.
+// Key identifies a resource of a proxy.
 type Key struct {
 	Type Type
 	Name string
@@ -141,8 +141,8 @@ func (r *Resource) Key() Key { return Key{r.Type, r.Name} }
 // Set is the configuration of one proxy.
 type Set map[Key]*Resource
 
-// Add puts a resource in. It returns an error if the set has a different one under the
-// same key.
+// Add adds a resource. It returns an error if the set has a different one under the same
+// key.
 func (s Set) Add(r *Resource) error {
 	if has, ok := s[r.Key()]; ok && has.Version != r.Version {
 		return fmt.Errorf("two different resources are both the %s %q", r.Type, r.Name)

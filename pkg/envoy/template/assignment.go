@@ -18,24 +18,24 @@ import (
 
 const protocolTCP = 6
 
-// Assignment is what the template of the endpoints of a backend is rendered from.
+// Assignment is the input for the template of a backend's endpoints.
 type Assignment struct {
-	// Template is the proxy's template, and Source the object that has it.
+	// Template is the proxy's template, and Source the object that contains it.
 	Template *epicv1.EnvoyConfigSpec
 	Source   resource.Source
 	// Service is the name of the proxy.
 	Service string
-	// Plain are the endpoints as the backend's Assignment makes them.
+	// Plain holds the endpoints as rendered by the backend's Assignment.
 	Plain *resource.Resource
-	// Limits bound the rendering; DefaultLimits if they are zero.
+	// Limits limits the rendering; the zero value means DefaultLimits.
 	Limits Limits
 }
 
 // Endpoints renders the endpoints of a backend. The template is rendered once for each
-// priority of the plain assignment, which knows which endpoints are ready and whose tunnel
-// is up, and what it yields keeps that priority. It may say everything of an endpoint but
-// where it is. The plain assignment is returned if there is no template for endpoints, and
-// with a problem if it is refused.
+// priority of the plain assignment, which knows which endpoints are ready and whose
+// tunnel is up, and its output keeps that priority. It may set everything of an endpoint
+// except its address. Endpoints returns the plain assignment if the template has none for
+// endpoints, and also, with a problem, if the template is refused.
 func Endpoints(ctx context.Context, in Assignment) (*resource.Resource, []translate.Problem) {
 	if in.Template == nil || len(in.Template.EnvoyResources.Endpoints) == 0 {
 		return in.Plain, nil
@@ -84,7 +84,8 @@ func (in *Assignment) render(b *budget) (*resource.Resource, []translate.Problem
 		out.Endpoints = append(out.Endpoints, one.Endpoints...)
 	}
 	if out.Policy == nil {
-		// Health checks of the template send no request to a worse priority either.
+		// Health checks of the template must not send requests to a worse priority
+		// either.
 		out.Policy = plain.Policy
 	}
 	made, err := resource.New(resource.Endpoint, in.Plain.Name, out, in.Plain.Sources...)
@@ -142,7 +143,7 @@ func (in *Assignment) group(p *program, group *endpointv3.LocalityLbEndpoints) (
 	return one, nil
 }
 
-// viewOf is an endpoint as templates see it.
+// viewOf returns an endpoint as templates see it.
 func viewOf(e *endpointv3.LbEndpoint) Endpoint {
 	at := e.GetEndpoint().GetAddress().GetSocketAddress()
 	said := e.GetMetadata().GetFilterMetadata()[translate.MetadataKey].GetFields()

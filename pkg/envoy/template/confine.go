@@ -14,9 +14,9 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// confinement checks messages, and makes all their configuration come from ADS.
+// confinement checks messages, and changes all their configuration sources to ADS.
 type confinement struct {
-	// clusters, routes and secrets are what may be referred to by name.
+	// clusters, routes and secrets hold the names that may be referred to.
 	clusters, routes, secrets map[string]bool
 	refused                   []fieldError
 }
@@ -27,7 +27,7 @@ func (c *confinement) refuse(path, format string, args ...any) {
 	}
 }
 
-// check checks a message with everything in it.
+// check checks a message and everything in it.
 func (c *confinement) check(m proto.Message) []fieldError {
 	c.refused = nil
 	c.message("", m.ProtoReflect())
@@ -37,7 +37,7 @@ func (c *confinement) check(m proto.Message) []fieldError {
 	return c.refused
 }
 
-// valid applies the constraints that Envoy's API declares.
+// valid applies the constraints declared in Envoy's API.
 func (c *confinement) valid(path string, m proto.Message) {
 	if v, ok := m.(interface{ Validate() error }); ok {
 		if err := v.Validate(); err != nil {
@@ -109,7 +109,7 @@ func (c *confinement) value(path string, fd protoreflect.FieldDescriptor, v prot
 	}
 }
 
-// text checks a text for commands that Envoy would replace by what is not the proxy's.
+// text rejects commands that Envoy would replace by data of other proxies.
 func (c *confinement) text(path, s string) {
 	for _, command := range []string{"%ENVIRONMENT", "%FILE_CONTENT", "%SECRET"} {
 		if strings.Contains(strings.ToUpper(s), command) {
@@ -118,7 +118,7 @@ func (c *confinement) text(path, s string) {
 	}
 }
 
-// name checks a text that names something.
+// name checks a text that is a name.
 func (c *confinement) name(path string, fd protoreflect.FieldDescriptor, s string) {
 	full, name := fd.FullName(), string(fd.Name())
 	switch {
@@ -144,8 +144,8 @@ func (c *confinement) name(path string, fd protoreflect.FieldDescriptor, s strin
 	}
 }
 
-// namesFile reports whether the name of a field sounds like that of a file. Fields that are
-// not known to be harmless are refused, so new ones are.
+// namesFile reports whether a field name suggests that it contains a file name. Fields
+// that are not known to be harmless are refused, including new ones.
 func namesFile(name string) bool {
 	for _, word := range []string{"path", "file", "directory", "socket", "pipe", "command", "program", "environment", "netns", "descriptor_bin"} {
 		if strings.Contains(name, word) {
@@ -155,7 +155,7 @@ func namesFile(name string) bool {
 	return false
 }
 
-// extension checks what is inside of an extension.
+// extension checks the content of an extension.
 func (c *confinement) extension(path string, packed *anypb.Any) {
 	if why := refusedExtension(packed.GetTypeUrl()); why != "" {
 		c.refuse(path, "%s", why)
@@ -178,11 +178,11 @@ func (c *confinement) extension(path string, packed *anypb.Any) {
 	}
 }
 
-// originalServers are the clusters by which templates of former versions name the servers
-// of configuration.
+// originalServers holds the clusters by which templates of earlier versions name the
+// configuration servers.
 var originalServers = map[string]bool{"eds-server": true, "xds_cluster": true, "ads_cluster": true}
 
-// configSource makes a source of configuration ADS if it is that of a former version.
+// configSource changes a configuration source of an earlier version to ADS.
 func (c *confinement) configSource(path string, s *corev3.ConfigSource) {
 	const wayOut = "configuration comes from the operator only: write ads: {}"
 	switch from := s.GetConfigSourceSpecifier().(type) {

@@ -21,7 +21,7 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// source returns the text of a template: what base64 holds is a template, too.
+// source returns the text of a template, decoded if it is base64.
 func source(value string, s epicv1.EnvoySerialization) (string, error) {
 	if s != epicv1.SerializationB64JSON {
 		return value, nil
@@ -33,7 +33,7 @@ func source(value string, s epicv1.EnvoySerialization) (string, error) {
 	return string(plain), nil
 }
 
-// decode reads a document into a message. Values may be nil.
+// decode decodes a document into a message. Values may be nil.
 func decode(text string, s epicv1.EnvoySerialization, v *values, into proto.Message) error {
 	document := []byte(text)
 	if s != epicv1.SerializationJSON && s != epicv1.SerializationB64JSON {
@@ -69,7 +69,7 @@ func decode(text string, s epicv1.EnvoySerialization, v *values, into proto.Mess
 		return err
 	}
 	if err := (protojson.UnmarshalOptions{}).Unmarshal(document, into); err != nil {
-		// The library puts spaces of two kinds into its errors, and a position in what
+		// The library uses two kinds of spaces in its errors, and adds a position in what
 		// is one line here.
 		words := strings.TrimPrefix(strings.ReplaceAll(err.Error(), "\u00a0", " "), "proto: ")
 		if _, after, ok := strings.Cut(words, "): "); ok && strings.HasPrefix(words, "(line ") {
@@ -80,7 +80,8 @@ func decode(text string, s epicv1.EnvoySerialization, v *values, into proto.Mess
 	return nil
 }
 
-// oneDocument reads YAML without building it, because a few bytes can refer to many values.
+// oneDocument reads YAML without building it, because a few bytes can expand to many
+// values.
 func oneDocument(text []byte) error {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var first, second yaml.Node
@@ -105,7 +106,7 @@ func withoutAliases(n *yaml.Node) error {
 	return nil
 }
 
-// into puts the values into a decoded document.
+// into inserts the values into a decoded document.
 func (v *values) into(node any) any {
 	switch node := node.(type) {
 	case string:
@@ -125,8 +126,8 @@ func (v *values) into(node any) any {
 	return node
 }
 
-// extensions checks the types of all extensions before they are decoded: many are not
-// even known to this program.
+// extensions checks the types of all extensions before they are decoded: this program
+// does not know many of them.
 func extensions(path string, node any) error {
 	switch node := node.(type) {
 	case []any:
@@ -161,5 +162,5 @@ func join(path, field string) string {
 // fieldError is an error of one field of the document.
 type fieldError struct{ path, message string }
 
-// Error returns the field and what is wrong with it.
+// Error implements error. It returns the field and the problem.
 func (e *fieldError) Error() string { return e.path + ": " + e.message }

@@ -51,9 +51,9 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// allowed are the extensions that templates may use: those that work on the requests and
-// connections of the proxy, and reach nothing else. None runs code, and none opens
-// connections but to the proxy's own clusters.
+// allowed lists the extensions that templates may use: those that process the requests
+// and connections of the proxy, and access nothing else. None runs code, and none opens
+// connections except to the proxy's own clusters.
 var allowed = allow(
 	&hcmv3.HttpConnectionManager{}, &tcpproxyv3.TcpProxy{}, &udpproxyv3.UdpProxyConfig{}, &udpproxyv3.Route{},
 	&connectionlimitv3.ConnectionLimit{}, &directv3.Config{}, &netratev3.LocalRateLimit{}, &netrbacv3.RBAC{},
@@ -82,7 +82,7 @@ func allow(messages ...proto.Message) map[string]bool {
 	return out
 }
 
-// explained are words that names of refused extensions have, with what is wrong with them.
+// explained lists parts of the names of refused extensions, with the reasons.
 var explained = []struct{ word, why string }{
 	{"wasm", "it runs code in the gateway"},
 	{"lua", "it runs code in the gateway"},
@@ -100,7 +100,7 @@ var explained = []struct{ word, why string }{
 	{"file", "it reads or writes files of the gateway"},
 }
 
-// refusedExtension returns why an extension may not be used; nothing if it may.
+// refusedExtension returns why an extension may not be used, or "" if it may.
 func refusedExtension(url string) string {
 	name := url[strings.LastIndexByte(url, '/')+1:]
 	if allowed[name] && url == "type.googleapis.com/"+name {

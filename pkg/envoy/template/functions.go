@@ -13,8 +13,8 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// functions are those that templates may use. The ones of text/template that make text are
-// replaced by bounded ones.
+// functions returns the functions that templates may use. Those of text/template that
+// produce text are replaced by limited ones.
 func (b *budget) functions() template.FuncMap {
 	return template.FuncMap{
 		"RefWeightsTotal":    refWeightsTotal,
@@ -78,7 +78,7 @@ func ruleRedirect(rule gatewayv1.HTTPRouteRule) bool {
 	return false
 }
 
-// statusToResponse names a redirect as Envoy does.
+// statusToResponse returns Envoy's name for a redirect status.
 func statusToResponse(status int) string {
 	switch status {
 	case 301:
@@ -113,7 +113,7 @@ func tcpRoutes(routes []Route) []*gatewayv1.TCPRouteSpec {
 	return out
 }
 
-// derefStr returns a text, or the one that a pointer leads to; nothing for nil.
+// derefStr returns a text, dereferenced if it is a pointer, or "" for nil.
 func derefStr(value any) (string, error) {
 	v := reflect.ValueOf(value)
 	for v.Kind() == reflect.Pointer {
@@ -133,9 +133,9 @@ func stripTrailingSlash(value any) (string, error) {
 	return strings.TrimSuffix(s, "/"), err
 }
 
-// scalars replaces pointers by what they lead to. Anything that is no text, number or
-// truth value is an error: an address of memory is nobody's business, and a whole object
-// has any size.
+// scalars dereferences pointers. It returns an error for values other than texts, numbers
+// and booleans: memory addresses must not be exposed, and whole objects have unlimited
+// size.
 func scalars(args []any) (plain []any, longest int, err error) {
 	for _, a := range args {
 		v := reflect.ValueOf(a)
@@ -160,7 +160,7 @@ func scalars(args []any) (plain []any, longest int, err error) {
 	return plain, longest, nil
 }
 
-// escaped is how many bytes at most a function makes of one.
+// escaped is the maximum number of bytes to which a function expands one byte.
 const escaped = 12
 
 func (b *budget) print(format func(...any) string, args []any) (string, error) {

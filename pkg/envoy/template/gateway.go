@@ -14,15 +14,15 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/translate"
 )
 
-// gateway is a gateway proxy on its way to templates.
+// gateway converts a gateway proxy for templates.
 type gateway struct {
 	in   *Input
 	view *view
-	// routes are those of the proxy, the oldest first, and parents what the translation
-	// made of their references to it.
+	// routes are the routes of the proxy, oldest first, and parents the results of the
+	// translation of their references to it.
 	routes  []*epicv1.GWRoute
 	parents map[attachment][]translate.ParentStatus
-	// names are the clusters of Services' ports.
+	// names holds the clusters of Services' ports.
 	names map[servicePort]string
 }
 
@@ -34,9 +34,9 @@ type servicePort struct {
 	port    int32
 }
 
-// gatewayView is what the templates of a gateway proxy see: a listener for each port, and
-// a cluster for each backend, which has the name of the Service, followed by the port if
-// routes lead to several of its ports.
+// gatewayView returns the parameters of a gateway proxy's templates: a listener for each
+// port, and a cluster for each backend. A cluster has the name of the Service, followed
+// by the port if routes lead to several of its ports.
 func gatewayView(in *Input) *view {
 	g := &gateway{
 		in: in, view: &view{}, routes: translate.OwnRoutes(in.Proxy, in.Routes),
@@ -61,7 +61,7 @@ func refOf(b *gatewayv1.BackendObjectReference) servicePort {
 	return p
 }
 
-// nameClusters names the cluster of each backend.
+// nameClusters assigns a cluster name to each backend.
 func (g *gateway) nameClusters() {
 	ports := map[string][]int32{}
 	add := func(ref *gatewayv1.BackendObjectReference) {
@@ -112,7 +112,7 @@ func (g *gateway) nameClusters() {
 	}
 }
 
-// collapsed are listeners that share a port.
+// collapsed is a set of listeners that share a port.
 type collapsed struct {
 	port      int32
 	protocol  gatewayv1.ProtocolType
@@ -120,7 +120,7 @@ type collapsed struct {
 	listeners []*gatewayv1.Listener
 }
 
-// transportOf returns the transport protocol of a listener; none if it has none.
+// transportOf returns the transport protocol of a listener, or "" if it has none.
 func transportOf(p gatewayv1.ProtocolType) corev1.Protocol {
 	switch p {
 	case gatewayv1.HTTPProtocolType, gatewayv1.HTTPSProtocolType, gatewayv1.TLSProtocolType, gatewayv1.TCPProtocolType:
@@ -137,7 +137,7 @@ func (g *gateway) readListeners(all []gatewayv1.Listener) {
 		l := &all[i]
 		transport := transportOf(l.Protocol)
 		if transport == "" || !g.accepted(l.Name) {
-			continue // the translation has said why
+			continue // the translation has reported the reason
 		}
 		at := slices.IndexFunc(groups, func(c *collapsed) bool { return c.port == l.Port && c.transport == transport })
 		if at < 0 {
@@ -157,7 +157,7 @@ func (g *gateway) readListeners(all []gatewayv1.Listener) {
 	}
 }
 
-// accepted reports whether the translation takes a listener.
+// accepted reports whether the translation accepts a listener.
 func (g *gateway) accepted(name gatewayv1.SectionName) bool {
 	for i := range g.in.Plain.Listeners {
 		if s := &g.in.Plain.Listeners[i]; s.Name == string(name) {
@@ -183,7 +183,7 @@ func (g *gateway) attached(r *epicv1.GWRoute, kind string, l *gatewayv1.Listener
 	})
 }
 
-// notServed reports what a template can't serve.
+// notServed reports parts of a route that a template can't serve.
 func (g *gateway) notServed(r *epicv1.GWRoute, field, message string) {
 	p := translate.Problem{Object: translate.SourceOf("GWRoute", r), Field: field, Reason: ReasonNotServed, Message: message}
 	if !slices.Contains(g.view.problems, p) {

@@ -17,13 +17,15 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/translate"
 )
 
-// Restore makes the configuration of a proxy whose template is refused of what one of its
-// Envoys has. That comes from a tenant's pod, so it is trusted no more than a template: a
-// resource that is not exactly as the translation makes it must be one that a template may
-// yield. Other resources are left out, and so are listeners where nothing is published anymore.
-// The result is nil if no listener is left.
+// Restore creates the configuration of a proxy whose template is refused from the
+// resources that one of its Envoys has. These come from a tenant's pod, so they are
+// trusted no more than a template: a resource that differs from what the translation
+// produces must be one that a template may produce. Restore omits other resources, and
+// listeners on ports that are no longer published. The result is nil if no listener is
+// left.
 //
-// Endpoints are not restored: the result has the backends that they are rendered from.
+// Endpoints are not restored: the result contains the backends from which they are
+// rendered.
 func Restore(ctx context.Context, in Input, has []*resource.Resource) *translate.Result {
 	result, _ := bounded(ctx, &in.Limits, in.Source, func(b *budget) (*translate.Result, []translate.Problem) {
 		r := &rendering{in: &in, budget: b, result: &translate.Result{Resources: resource.Set{}, Listeners: in.Plain.Listeners, Routes: in.Plain.Routes}}
@@ -41,7 +43,7 @@ func Restore(ctx context.Context, in Input, has []*resource.Resource) *translate
 	return nil
 }
 
-// restore takes over what may be served.
+// restore adds the resources that may be served.
 func (r *rendering) restore(has []*resource.Resource) {
 	if r.in.LoadBalancer != nil {
 		r.view = loadBalancerView(r.in)
@@ -85,7 +87,7 @@ func (r *rendering) restore(has []*resource.Resource) {
 	r.refused = nil
 }
 
-// take takes a resource over if the translation makes the same, or if a template may yield
+// take adds a resource if the translation produces the same, or if a template may produce
 // it and it passes another check.
 func (r *rendering) take(one *resource.Resource, m proto.Message, passes func(proto.Message) bool) {
 	if plain := r.in.Plain.Resources[one.Key()]; plain != nil && slices.Equal(plain.Body, one.Body) {
@@ -113,8 +115,8 @@ func (r *rendering) restoredCluster(m proto.Message) bool {
 	return ok && endpointsByEDS(c, &clusterView{parameters: ClusterParameters{ClusterName: c.Name}}) == nil
 }
 
-// backend adds what the endpoints of a cluster are rendered from. One whose backend is gone
-// has none, which Envoy has to be told.
+// backend adds the backend from which the endpoints of a cluster are rendered. A backend
+// that no longer exists has no endpoints, and Envoy must be sent an empty assignment.
 func (r *rendering) backend(name string, backends []translate.Backend) {
 	for i := range backends {
 		if backends[i].Name == name {
@@ -125,7 +127,7 @@ func (r *rendering) backend(name string, backends []translate.Backend) {
 	r.put(name, resource.Endpoint, name, &endpointv3.ClusterLoadAssignment{ClusterName: name})
 }
 
-// published reports whether a listener listens at a published port of the proxy.
+// published reports whether a listener listens on a published port of the proxy.
 func (r *rendering) published(l *listenerv3.Listener) bool {
 	for i := range r.view.listeners {
 		r.refused = nil

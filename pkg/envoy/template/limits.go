@@ -8,39 +8,39 @@ import (
 	"time"
 )
 
-// Limits bound the rendering of one proxy's template.
+// Limits limits the rendering of one proxy's template.
 type Limits struct {
-	// Time is how long all of it may take.
+	// Time is the time limit.
 	Time time.Duration
-	// Output is how many bytes all values may yield together.
+	// Output is the total number of bytes that all values may produce.
 	Output int
-	// Steps is how many rounds of loops and uses of templates there may be.
+	// Steps is the number of loop iterations and template calls.
 	Steps int
-	// Text is how many bytes the functions that make text may make.
+	// Text is the number of bytes that text functions may produce.
 	Text int
-	// Depth is how deep templates may use each other.
+	// Depth is the maximum nesting depth of template calls.
 	Depth int
 }
 
-// DefaultLimits are what proxies get.
+// DefaultLimits are the limits for proxies.
 var DefaultLimits = Limits{Time: 5 * time.Second, Output: 4 << 20, Steps: 2_000_000, Text: 16 << 20, Depth: 100}
 
 const (
-	// maxActions is how many actions and parentheses one value may have.
+	// maxActions is the maximum number of actions and parentheses in one value.
 	maxActions = 2000
-	// maxRefusals is how many refusals are reported.
+	// maxRefusals is the maximum number of refusals that are reported.
 	maxRefusals = 32
-	// maxPrint is how many bytes one call of a function may make.
+	// maxPrint is the maximum number of bytes that one function call may produce.
 	maxPrint = 1 << 20
 	// maxWidth is the largest number in a format.
 	maxWidth = 1000
 )
 
-// budget is what is left of the limits.
+// budget is the remainder of the limits.
 type budget struct {
 	ctx    context.Context
 	limits Limits
-	// used is what was used so far; Time is not counted here.
+	// used is the usage so far, without Time.
 	used Limits
 }
 
@@ -71,7 +71,7 @@ func (b *budget) leave() string {
 	return ""
 }
 
-// output counts bytes of the document.
+// output counts output bytes.
 func (b *budget) output(n int) error {
 	if b.used.Output += n; b.used.Output > b.limits.Output {
 		return fmt.Errorf("renders more than %d bytes: shorten it", b.limits.Output)
@@ -79,7 +79,7 @@ func (b *budget) output(n int) error {
 	return nil
 }
 
-// text counts bytes that a function makes.
+// text counts bytes that a function produces.
 func (b *budget) text(n int) error {
 	if n > maxPrint {
 		return fmt.Errorf("a function creates a text of up to %d bytes, more than the maximum of %d: shorten it", n, maxPrint)

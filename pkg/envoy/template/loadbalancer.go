@@ -17,9 +17,9 @@ import (
 // wholeWeight is the weight of each cluster of a load balancer.
 const wholeWeight = 100
 
-// loadBalancerView is what the templates of a load balancer see: a listener for each
-// published port, with a cluster for each client cluster. A cluster has the name of the
-// client cluster, followed by the port if there are several.
+// loadBalancerView returns the parameters of a load balancer's templates: a listener for
+// each published port, with a cluster for each client cluster. A cluster has the name of
+// the client cluster, followed by the port if there are several.
 func loadBalancerView(in *Input) *view {
 	lb, v := in.LoadBalancer, &view{}
 	clients := slices.Sorted(slices.Values(lb.Spec.UpstreamClusters))
@@ -60,9 +60,9 @@ func loadBalancerView(in *Input) *view {
 	return v
 }
 
-// clusterName is the name of the cluster for what a tenant named. It is none of those that
-// the bootstrap has for the xDS server and the admin interface: what a route leads to
-// would be decided by who comes first.
+// clusterName returns the cluster name for a name that a tenant chose. It never returns a
+// name that the bootstrap uses for the xDS server and the admin interface: routes to such
+// a name would be ambiguous.
 func clusterName(given string) string {
 	if strings.HasPrefix(given, bootstrapPrefix) {
 		return "backend/" + given
@@ -70,10 +70,10 @@ func clusterName(given string) string {
 	return given
 }
 
-// bootstrapPrefix is that of the names of the clusters in the bootstrap.
+// bootstrapPrefix is the prefix of the names of the clusters in the bootstrap.
 const bootstrapPrefix = "epic-"
 
-// remoteEndpoints are the endpoints of a cluster, as templates see them.
+// remoteEndpoints returns the endpoints of a cluster, as templates see them.
 func remoteEndpoints(in *Input, b *translate.Backend) []Endpoint {
 	served := map[string]bool{}
 	for _, a := range b.Addresses(translate.EndpointsInput{LoadBalancer: in.LoadBalancer, RemoteEndpoints: in.RemoteEndpoints}) {

@@ -9,18 +9,18 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// ClusterParameters are what the template of a cluster sees.
+// ClusterParameters are the parameters of a cluster's template.
 type ClusterParameters struct {
 	// ClusterName is the name that the cluster must have.
 	ClusterName string
-	// Endpoints are those of the cluster, for a load balancer only.
+	// Endpoints are the endpoints of the cluster, for a load balancer only.
 	Endpoints []Endpoint
-	// ServiceNamespace and ServiceName are of the proxy, PureLBServiceName is its
+	// ServiceNamespace and ServiceName identify the proxy, PureLBServiceName is its
 	// display name.
 	ServiceNamespace, ServiceName, PureLBServiceName string
 }
 
-// ListenerParameters are what the template of a listener sees.
+// ListenerParameters are the parameters of a listener's template.
 type ListenerParameters struct {
 	// Clusters are the clusters of a load balancer's port. Each gets ClusterWeight of
 	// TotalWeight.
@@ -31,15 +31,15 @@ type ListenerParameters struct {
 	Port     int32
 	// Protocol is TCP or UDP.
 	Protocol corev1.Protocol
-	// ServiceNamespace and ServiceName are of the proxy, PureLBServiceName is its
+	// ServiceNamespace and ServiceName identify the proxy, PureLBServiceName is its
 	// display name.
 	ServiceNamespace, ServiceName, PureLBServiceName string
-	// Routes are a gateway's, one for each hostname, with one match in each rule, in the
-	// order in which they have to be tried.
+	// Routes are the routes of a gateway, one for each hostname, with one match in each
+	// rule, in the order in which they have to be tried.
 	Routes []Route
 }
 
-// EndpointParameters are what the template of a cluster load assignment sees.
+// EndpointParameters are the parameters of the template of a cluster load assignment.
 type EndpointParameters struct {
 	ClusterName, ServiceName string
 	Endpoints                []Endpoint
@@ -48,7 +48,7 @@ type EndpointParameters struct {
 // Route is a route as templates see it.
 type Route struct{ Spec RouteSpec }
 
-// RouteSpec has one of its fields.
+// RouteSpec has either field set.
 type RouteSpec struct {
 	HTTP *gatewayv1.HTTPRouteSpec
 	TCP  *gatewayv1.TCPRouteSpec
@@ -57,7 +57,7 @@ type RouteSpec struct {
 // Endpoint is an endpoint as templates see it.
 type Endpoint struct{ Spec EndpointSpec }
 
-// EndpointSpec is what is known of an endpoint.
+// EndpointSpec describes an endpoint.
 type EndpointSpec struct {
 	Cluster, Address, NodeAddress string
 	Port                          epicv1.EndpointPort

@@ -17,8 +17,8 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// endpointsByEDS has a cluster get its endpoints by EDS, under its own name. Static
-// endpoints are replaced if they are all the cluster's own.
+// endpointsByEDS makes a cluster get its endpoints by EDS, under its own name. Static
+// endpoints are replaced if all of them belong to the cluster.
 func endpointsByEDS(c *clusterv3.Cluster, v *clusterView) error {
 	if name := v.parameters.ClusterName; c.Name != name {
 		return &fieldError{"name", fmt.Sprintf("is %.200q, but a cluster must have the name of its backend: write {{.ClusterName}}", c.Name)}
@@ -28,7 +28,7 @@ func endpointsByEDS(c *clusterv3.Cluster, v *clusterView) error {
 	}
 	switch _, custom := c.ClusterDiscoveryType.(*clusterv3.Cluster_ClusterType); {
 	case custom:
-		return nil // which is refused with the other fields
+		return nil // refused with the other fields
 	case c.GetType() == clusterv3.Cluster_EDS:
 	case c.GetType() == clusterv3.Cluster_STATIC:
 		own := map[string]bool{}
@@ -67,8 +67,8 @@ func endpointKey(address string, port uint32) string {
 	return fmt.Sprintf("%s %d", address, port)
 }
 
-// place has a listener listen where the proxy does. The unspecified addresses stand for
-// all addresses of the proxy.
+// place sets the address of a listener to that of the proxy. Unspecified addresses
+// represent all addresses of the proxy.
 func (r *rendering) place(field string, l *listenerv3.Listener, p *ListenerParameters) bool {
 	var own []netip.Addr
 	var port func(uint16) uint16
@@ -127,7 +127,7 @@ func (r *rendering) place(field string, l *listenerv3.Listener, p *ListenerParam
 			l.AdditionalAddresses = append(l.AdditionalAddresses, &listenerv3.AdditionalAddress{Address: address})
 		}
 	}
-	// The address may come, or become usable, after Envoy has started.
+	// The address may be added, or become usable, after Envoy has started.
 	l.Freebind = wrapperspb.Bool(true)
 	return true
 }

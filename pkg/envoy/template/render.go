@@ -14,7 +14,7 @@ import (
 	"text/template/parse"
 )
 
-// The names of functions that rendering puts into templates.
+// Names of functions that rendering inserts into templates.
 const (
 	stepFunction  = "epicStep"
 	enterFunction = "epicEnter"
@@ -29,7 +29,8 @@ type program struct {
 	values   *values
 }
 
-// values are the texts that a template printed. Its output has a word in place of each.
+// values holds the texts that a template printed. Its output contains a placeholder for
+// each.
 type values struct {
 	word   string
 	texts  []string
@@ -38,7 +39,7 @@ type values struct {
 
 func newValues(b *budget) *values { return &values{word: "epicValue" + rand.Text() + "x", budget: b} }
 
-// put returns what is written for a value. Numbers and truth values are written as such.
+// put returns the placeholder for a value. Numbers and booleans are written directly.
 func (v *values) put(value any) (string, error) {
 	r := reflect.ValueOf(value)
 	for r.Kind() == reflect.Pointer {
@@ -59,7 +60,7 @@ func (v *values) put(value any) (string, error) {
 	return "", fmt.Errorf("prints a whole %s: select one of its fields", r.Type())
 }
 
-// restore puts the values into a text of the decoded document.
+// restore replaces the placeholders in a text of the decoded document.
 func (v *values) restore(s string) string {
 	first, rest, found := strings.Cut(s, v.word)
 	if !found {
@@ -77,7 +78,7 @@ func (v *values) restore(s string) string {
 	return out.String()
 }
 
-// compile parses a template and puts the checks into it.
+// compile parses a template and inserts the checks.
 func compile(b *budget, text string) (*program, error) {
 	if n := strings.Count(text, "{{") + strings.Count(text, "("); n > maxActions {
 		return nil, fmt.Errorf("has %d template actions and parentheses: shorten it to %d", n, maxActions)
@@ -94,7 +95,7 @@ func compile(b *budget, text string) (*program, error) {
 		return nil, err
 	}
 	nodes := checks.Root.Nodes
-	in := &inserter{step: nodes[0], value: nodes[3].(*parse.ActionNode).Pipe.Cmds[1]} //nolint:forcetypeassert,errcheck // It is the text above.
+	in := &inserter{step: nodes[0], value: nodes[3].(*parse.ActionNode).Pipe.Cmds[1]} //nolint:forcetypeassert,errcheck // it is the text above
 	for _, each := range t.Templates() {
 		if each.Tree == nil || each.Root == nil {
 			continue
@@ -106,7 +107,7 @@ func compile(b *budget, text string) (*program, error) {
 	return &program{budget: b, template: t, values: v}, nil
 }
 
-// inserter puts a step into each loop, and has each printed value go through a function.
+// inserter inserts a step into each loop, and passes each printed value to a function.
 type inserter struct {
 	step  parse.Node
 	value *parse.CommandNode
@@ -120,7 +121,7 @@ func (in *inserter) list(l *parse.ListNode) {
 		switch n := n.(type) {
 		case *parse.ActionNode:
 			if len(n.Pipe.Decl) == 0 && !literal(n.Pipe) {
-				n.Pipe.Cmds = append(n.Pipe.Cmds, in.value.Copy().(*parse.CommandNode)) //nolint:forcetypeassert,errcheck // Copy keeps the type.
+				n.Pipe.Cmds = append(n.Pipe.Cmds, in.value.Copy().(*parse.CommandNode)) //nolint:forcetypeassert,errcheck // Copy preserves the type
 			}
 		case *parse.IfNode:
 			in.list(n.List)
@@ -136,7 +137,7 @@ func (in *inserter) list(l *parse.ListNode) {
 	}
 }
 
-// literal reports whether a pipeline is a constant: a part of the template's own text.
+// literal reports whether a pipeline is a constant in the template's own text.
 func literal(p *parse.PipeNode) bool {
 	if len(p.Cmds) != 1 || len(p.Cmds[0].Args) != 1 {
 		return false
@@ -145,7 +146,7 @@ func literal(p *parse.PipeNode) bool {
 	return ok
 }
 
-// run renders the template. What it returns has words in place of values.
+// run renders the template. Its result contains placeholders for values.
 func (p *program) run(parameters any) (string, error) {
 	p.values.texts = nil
 	p.budget.used.Depth = 0
@@ -156,13 +157,13 @@ func (p *program) run(parameters any) (string, error) {
 	return out.buffer.String(), nil
 }
 
-// boundedBuffer refuses what is beyond the limit, and whatever comes too late.
+// boundedBuffer rejects output beyond the limit and after the deadline.
 type boundedBuffer struct {
 	buffer bytes.Buffer
 	budget *budget
 }
 
-// Write appends.
+// Write implements io.Writer.
 func (b *boundedBuffer) Write(p []byte) (int, error) {
 	if b.budget.ctx.Err() != nil {
 		return 0, b.budget.late()

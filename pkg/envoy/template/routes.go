@@ -16,13 +16,13 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/translate"
 )
 
-// routesOf prepares the routes of a port for templates, so these can stay simple:
+// routesOf prepares the routes of a port for templates, which therefore can stay simple:
 //
-//   - there is one HTTP route for each hostname, since Envoy has one virtual host for each;
-//   - every rule has one match, because the most special match has to be tried first;
-//   - rules with the same match and filters are one, with all of their backends;
-//   - the rules are in the order in which they have to be tried;
-//   - what the API leaves to defaults is there.
+//   - One HTTP route per hostname, because Envoy has one virtual host for each.
+//   - One match per rule, because the most specific match has to be tried first.
+//   - Rules with the same match and filters are merged, with all of their backends.
+//   - Rules are in the order in which they have to be tried.
+//   - Defaults of the API are filled in.
 func (g *gateway) routesOf(c *collapsed) []Route {
 	hosts := map[string][]gatewayv1.HTTPRouteRule{}
 	var out []Route
@@ -52,14 +52,15 @@ func (g *gateway) routesOf(c *collapsed) []Route {
 	return out
 }
 
-// unseen says of the kinds of routes that templates do not see which of them a route has.
+// unseen yields the kinds of routes that templates do not see, and whether a route has
+// them.
 func unseen(r *epicv1.GWRoute) iter.Seq2[string, bool] {
 	return func(yield func(string, bool) bool) {
 		_ = yield("grpc", r.Spec.GRPC != nil) && yield("tls", r.Spec.TLS != nil) && yield("udp", r.Spec.UDP != nil)
 	}
 }
 
-// hostsOf are the hostnames that a route has at a listener.
+// hostsOf returns the hostnames of a route at a listener.
 func hostsOf(l *gatewayv1.Listener, names []gatewayv1.Hostname) []string {
 	own := ""
 	if l.Hostname != nil {
@@ -77,7 +78,7 @@ func hostsOf(l *gatewayv1.Listener, names []gatewayv1.Hostname) []string {
 	return out
 }
 
-// httpRules are copies of a route's rules with one match each.
+// httpRules returns copies of a route's rules with one match each.
 func (g *gateway) httpRules(r *epicv1.GWRoute) []gatewayv1.HTTPRouteRule {
 	var out []gatewayv1.HTTPRouteRule
 	for i := range r.Spec.HTTP.Rules {
@@ -112,7 +113,7 @@ func (g *gateway) httpRules(r *epicv1.GWRoute) []gatewayv1.HTTPRouteRule {
 	return out
 }
 
-// prepare names the cluster of a backend, and returns its weight.
+// prepare sets the cluster name of a backend, and returns its weight.
 func (g *gateway) prepare(b *gatewayv1.BackendRef) int32 {
 	b.Name = gatewayv1.ObjectName(g.names[refOf(&b.BackendObjectReference)])
 	if b.Weight == nil {
@@ -121,7 +122,7 @@ func (g *gateway) prepare(b *gatewayv1.BackendRef) int32 {
 	return *b.Weight
 }
 
-// complete writes what the API leaves to defaults.
+// complete sets defaults of the API.
 func complete(m *gatewayv1.HTTPRouteMatch) {
 	if m.Path == nil {
 		m.Path = &gatewayv1.HTTPPathMatch{}
@@ -155,7 +156,7 @@ func (g *gateway) tcpRoute(r *epicv1.GWRoute) *gatewayv1.TCPRouteSpec {
 	return spec
 }
 
-// merged makes one rule of those with the same match and filters.
+// merged merges rules with the same match and filters.
 func merged(rules []gatewayv1.HTTPRouteRule) []gatewayv1.HTTPRouteRule {
 	var out []gatewayv1.HTTPRouteRule
 	byPath := map[string][]int{}
@@ -176,7 +177,8 @@ func merged(rules []gatewayv1.HTTPRouteRule) []gatewayv1.HTTPRouteRule {
 	return out
 }
 
-// ordered sorts rules so that the most special match comes first, as the Gateway API says.
+// ordered sorts rules so that the most specific match comes first, as the Gateway API
+// requires.
 func ordered(rules []gatewayv1.HTTPRouteRule) []gatewayv1.HTTPRouteRule {
 	slices.SortStableFunc(rules, func(x, y gatewayv1.HTTPRouteRule) int {
 		a, b := &x.Matches[0], &y.Matches[0]

@@ -14,7 +14,7 @@ const (
 	noOtherPlace = "a listener only accepts connections at the proxy's own addresses: remove it"
 )
 
-// refusedMessages are messages that are refused wherever they are.
+// refusedMessages lists messages that are refused anywhere.
 var refusedMessages = map[protoreflect.FullName]string{
 	"envoy.config.core.v3.Pipe":                                                                 "a pipe is a socket of the gateway: use an address",
 	"envoy.config.core.v3.EnvoyInternalAddress":                                                 "internal listeners are not supported: use an address",
@@ -43,7 +43,7 @@ var refusedMessages = map[protoreflect.FullName]string{
 	"envoy.config.cluster.v3.Cluster.CustomClusterType":                                         onlyEDS,
 }
 
-// refusedFields are fields that are refused.
+// refusedFields lists fields that are refused.
 var refusedFields = map[protoreflect.FullName]string{
 	"envoy.config.core.v3.DataSource.filename":                      noFile,
 	"envoy.config.core.v3.DataSource.environment_variable":          "a variable of the gateway can't be read: write the value inline",
@@ -92,23 +92,23 @@ var refusedFields = map[protoreflect.FullName]string{
 	"envoy.config.listener.v3.ListenerFilter.config_discovery":                                noDiscovery,
 }
 
-// addresses are the fields of addresses that are checked for what they are.
+// addresses lists address fields that have a specific check.
 var addresses = map[protoreflect.FullName]bool{
 	"envoy.config.listener.v3.Listener.address":          true,
 	"envoy.config.listener.v3.AdditionalAddress.address": true,
 	"envoy.config.endpoint.v3.Endpoint.address":          true,
 }
 
-// clusterNames are fields that name a cluster, in addition to those whose own name says so.
+// clusterNames lists fields that name a cluster although their own name does not show it.
 var clusterNames = map[protoreflect.FullName]bool{
 	"envoy.config.route.v3.WeightedCluster.ClusterWeight.name":                                  true,
 	"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight.name": true,
 }
 
-// harmless are fields whose names sound like those of files, and which name none: most are
+// harmless lists fields whose names suggest a file, but which contain none: most are
 // paths of requests.
 var harmless = map[protoreflect.FullName]bool{
-	"envoy.extensions.access_loggers.file.v3.FileAccessLog.path": true, // which has a rule of its own
+	"envoy.extensions.access_loggers.file.v3.FileAccessLog.path": true, // which has its own rule
 	"envoy.config.route.v3.RouteAction.path_rewrite":             true,
 	"envoy.config.route.v3.RedirectAction.path_rewrite":          true,
 	"envoy.config.route.v3.RouteMatch.path":                      true,

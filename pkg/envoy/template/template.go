@@ -22,17 +22,17 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/translate"
 )
 
-// The reasons of problems with templates.
+// Reasons of problems with templates.
 const (
-	// ReasonRefused is a template that fails, or yields what may not be.
+	// ReasonRefused is a template that fails, or produces something that is not allowed.
 	ReasonRefused = "TemplateRefused"
-	// ReasonNotServed is a part of a template, or a route, that is left out.
+	// ReasonNotServed is a part of a template, or a route, that is omitted.
 	ReasonNotServed = "NotServedByTemplate"
 )
 
-// Input is what one proxy is rendered from.
+// Input is the input for rendering one proxy.
 type Input struct {
-	// Template is the template, and Source the object that has it.
+	// Template is the template, and Source the object that contains it.
 	Template *epicv1.EnvoyConfigSpec
 	Source   resource.Source
 	// LoadBalancer with its RemoteEndpoints is set for a load balancer.
@@ -41,28 +41,28 @@ type Input struct {
 	// Proxy with its Routes is set for a gateway proxy.
 	Proxy  *epicv1.GWProxy
 	Routes []*epicv1.GWRoute
-	// Plain is the proxy as package translate makes it. It decides which listeners and
-	// routes are accepted.
+	// Plain is the proxy as translated by package translate. It decides which listeners
+	// and routes are accepted.
 	Plain *translate.Result
-	// Secrets are the Secrets in the proxy's namespace, by name: at least those that
-	// SecretsOf names, where they exist.
+	// Secrets holds the Secrets in the proxy's namespace, by name: at least those that
+	// SecretsOf names, if they exist.
 	Secrets map[string]*corev1.Secret
-	// Now is the time at which it is judged whether certificates are valid. When zero, they
-	// are not judged.
+	// Now is the time at which the validity of certificates is checked. If it is zero,
+	// validity is not checked.
 	Now time.Time
-	// Options are of the place where the proxy runs.
+	// Options are the options for the place where the proxy runs.
 	Options translate.Options
-	// Limits bound the rendering; DefaultLimits if they are zero.
+	// Limits limits the rendering; the zero value means DefaultLimits.
 	Limits Limits
 }
 
-// Used reports whether a template describes anything. One without listeners and clusters
-// leaves it to the translation.
+// Used reports whether a template describes anything. If it has no listeners and
+// clusters, the plain translation is used.
 func Used(t *epicv1.EnvoyConfigSpec) bool {
 	return t != nil && len(t.EnvoyResources.Listeners)+len(t.EnvoyResources.Clusters) > 0
 }
 
-// SecretsOf returns the names of the Secrets that a template names, in order.
+// SecretsOf returns the names of the Secrets to which a template refers, sorted.
 func SecretsOf(t *epicv1.EnvoyConfigSpec) []string {
 	var names []string
 	if t != nil {
@@ -95,8 +95,8 @@ func Render(ctx context.Context, in Input) (*translate.Result, []translate.Probl
 	})
 }
 
-// bounded runs what renders, and leaves it alone when it takes too long: every loop in it
-// ends when the time is over.
+// bounded calls the function and stops waiting for it when it takes too long: every loop
+// in it ends when the time is over.
 func bounded[T any](ctx context.Context, limits *Limits, source resource.Source, do func(*budget) (T, []translate.Problem)) (T, []translate.Problem) {
 	if *limits == (Limits{}) {
 		*limits = DefaultLimits
@@ -141,7 +141,7 @@ func refusal(source resource.Source, field, message string) translate.Problem {
 	return translate.Problem{Object: source, Field: at, Reason: ReasonRefused, Message: message}
 }
 
-// rendering is one proxy in the making.
+// rendering is the state while one proxy is rendered.
 type rendering struct {
 	in      *Input
 	budget  *budget
@@ -151,11 +151,11 @@ type rendering struct {
 	view    *view
 }
 
-// view is what the templates of a proxy see, and what its clusters stand for.
+// view holds the parameters of a proxy's templates, and the backends of its clusters.
 type view struct {
 	clusters  []clusterView
 	listeners []ListenerParameters
-	// problems are of routes and listeners that no template can serve.
+	// problems are problems of routes and listeners that no template can serve.
 	problems []translate.Problem
 }
 
@@ -222,7 +222,7 @@ func (r *rendering) render() {
 	slices.SortFunc(r.result.Backends, func(a, b translate.Backend) int { return cmp.Compare(a.Name, b.Name) })
 }
 
-// hasEdge reports whether the proxy has edge settings of its own.
+// hasEdge reports whether the proxy has its own edge settings.
 func (r *rendering) hasEdge() bool {
 	if r.in.LoadBalancer != nil {
 		return r.in.LoadBalancer.Spec.Edge != nil
@@ -234,7 +234,7 @@ func (r *rendering) leftOut(field, message string) {
 	r.result.Problems = append(r.result.Problems, translate.Problem{Object: r.in.Source, Field: "spec.envoy-template." + field, Reason: ReasonNotServed, Message: message})
 }
 
-// proxy names the proxy's object.
+// proxy returns a reference to the proxy's object.
 func (r *rendering) proxy() resource.Source { return r.in.proxy() }
 
 func (in *Input) proxy() resource.Source {
@@ -257,7 +257,7 @@ func (r *rendering) put(field string, typ resource.Type, name string, m proto.Me
 	return true
 }
 
-// checked checks a message and reports what is wrong with it.
+// checked checks a message and reports its problems.
 func (r *rendering) checked(field string, m proto.Message) bool {
 	found := r.confine.check(m)
 	for i := range found {
@@ -266,8 +266,8 @@ func (r *rendering) checked(field string, m proto.Message) bool {
 	return len(found) == 0
 }
 
-// document runs a template and decodes what it yields. It returns false if there is
-// nothing: an empty document is left out.
+// document runs a template and decodes its output. It returns false for an empty
+// document, which is omitted.
 func (r *rendering) document(field string, p *program, parameters any, into proto.Message) bool {
 	text, err := p.run(parameters)
 	if err == nil {
@@ -283,7 +283,7 @@ func (r *rendering) document(field string, p *program, parameters any, into prot
 	return true
 }
 
-// program compiles a template; nil if it is refused.
+// program compiles a template, or returns nil if it is refused.
 func (r *rendering) program(field, value string) *program {
 	text, err := source(value, r.in.Template.Serialization)
 	if err != nil {
@@ -298,7 +298,7 @@ func (r *rendering) program(field, value string) *program {
 	return p
 }
 
-// route decodes a route configuration, which is no template.
+// route decodes a route configuration, which is not a template.
 func (r *rendering) route(field string, of *epicv1.EnvoyResource) *routev3.RouteConfiguration {
 	config := &routev3.RouteConfiguration{}
 	text, err := source(of.Value, r.in.Template.Serialization)

@@ -18,7 +18,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// corsPolicy lets pages of other origins read answers.
+// corsPolicy allows pages of other origins to read responses.
 func corsPolicy(c *gatewayv1.HTTPCORSFilter) *anypb.Any {
 	policy := &corsv3.CorsPolicy{
 		AllowMethods:  listed(c.AllowMethods),
@@ -39,7 +39,7 @@ func corsPolicy(c *gatewayv1.HTTPCORSFilter) *anypb.Any {
 	return pack(policy)
 }
 
-// originMatcher matches an origin, in which a star stands for any beginning of the host.
+// originMatcher matches an origin. A star matches any beginning of the host.
 func originMatcher(origin string) *matcherv3.StringMatcher {
 	switch {
 	case origin == "*":
@@ -59,11 +59,11 @@ func listed[T ~string](all []T) string {
 	return strings.Join(out, ",")
 }
 
-// authTimeout is how long the decision about a request may take.
+// authTimeout limits the authorization of a request.
 const authTimeout = 5 * time.Second
 
-// externalAuth asks a service about each request. Where the service leads nowhere,
-// requests are refused.
+// externalAuth queries a service to authorize each request. If the service does not
+// exist, requests are rejected.
 func (g *gateway) externalAuth(r *route, field string, a *gatewayv1.HTTPExternalAuthFilter, out *filters) {
 	u := useHTTP
 	if a.ExternalAuthProtocol == gatewayv1.HTTPRouteExternalAuthGRPCProtocol {
@@ -106,7 +106,7 @@ func (g *gateway) externalAuth(r *route, field string, a *gatewayv1.HTTPExternal
 	out.auth = pack(&extauthzv3.ExtAuthzPerRoute{Override: &extauthzv3.ExtAuthzPerRoute_CheckSettings{CheckSettings: settings}})
 }
 
-// names matches the names of headers; nil if there is none.
+// names returns a matcher for header names, or nil if there are none.
 func names(all []string) *matcherv3.ListStringMatcher {
 	if len(all) == 0 {
 		return nil

@@ -13,7 +13,7 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// The fields of every line of an access log, and those that only requests have.
+// Fields of every line of an access log, and those that only requests have.
 var (
 	connectionFields = map[string]string{
 		"time":           "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
@@ -47,9 +47,9 @@ var (
 	}
 )
 
-// accessLog writes a line to standard output for each request or connection, of JSON
-// unless the edge settings say otherwise. A route is its name for connections; for
-// requests, Envoy knows it.
+// accessLog writes a line to standard output for each request or connection, in JSON
+// unless the edge settings specify another format. route is the name of the route for
+// connections; for requests, Envoy knows it.
 func (t *translation) accessLog(route string, requests bool) []*accesslogv3.AccessLog {
 	var format *corev3.SubstitutionFormatString
 	switch log := &t.edge.AccessLog; log.Format {
@@ -70,7 +70,7 @@ func (t *translation) accessLog(route string, requests bool) []*accesslogv3.Acce
 	}}
 }
 
-// jsonLine is a line of JSON with the usual fields and further ones.
+// jsonLine returns the format of a JSON line with the default fields and further ones.
 func (t *translation) jsonLine(route string, requests bool, further []epicv1.AccessLogField) *corev3.SubstitutionFormatString {
 	fields := maps.Clone(connectionFields)
 	if requests {

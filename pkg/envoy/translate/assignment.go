@@ -16,27 +16,28 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// MetadataKey is where the metadata of an endpoint has what access logs show.
+// MetadataKey is the key of the endpoint metadata that access logs show.
 const MetadataKey = "epic"
 
-// totalWeight is what the weights of all endpoints of a backend with several members add
-// up to at most. Envoy takes up to 4294967295.
+// totalWeight is the maximum sum of the weights of all endpoints of a backend with
+// several members. Envoy accepts up to 4294967295.
 const totalWeight = 1 << 30
 
-// oneIsEnough keeps all requests at the first priority of which at least one endpoint in
-// 10,000 works. By default, Envoy sends a part of them to the next one when less than
-// 72 % of a priority work.
+// oneIsEnough keeps all requests at the first priority while at least one endpoint in
+// 10,000 is healthy. By default, Envoy sends a part of them to the next one when less
+// than 72 % of a priority are healthy.
 const oneIsEnough = 1_000_000
 
-// Assignment renders the endpoints of a backend. The result is empty when there is none,
-// and a request then fails at once.
+// Assignment renders the endpoints of a backend. The result is empty if there are none;
+// requests then fail immediately.
 //
-// Envoy sends requests to the first priority that has an endpoint which works as far as
-// Envoy knows: to endpoints that are ready and have a tunnel that is up, else to those of
-// whose tunnel nothing is known, else to those that terminate and still serve. Those whose
-// tunnel is down are there only if there is nothing else, because that may have changed.
-// Next to others, they would get the requests of clients that were sent to them before, and
-// those that are left when the others fail their health checks, and would hold them up.
+// Envoy sends requests to the first priority that has an endpoint which is healthy as far
+// as Envoy knows: endpoints that are ready and have a tunnel that is up, then those whose
+// tunnel state is unknown, then those that are terminating and still serve. Endpoints
+// whose tunnel is down are only included if there are no others, because that may have
+// changed. Next to others, they would receive the requests of clients that were sent to
+// them before, and the remaining requests when the others fail their health checks, and
+// would delay them.
 func (b *Backend) Assignment(in EndpointsInput) (*resource.Resource, []Problem) {
 	var found problems
 	var all []weighted
@@ -67,7 +68,7 @@ func (b *Backend) Assignment(in EndpointsInput) (*resource.Resource, []Problem) 
 	}
 	r, err := resource.New(resource.Endpoint, b.Name, message, b.Sources...)
 	if err != nil {
-		// The only text is that of nodes and clusters, which the API bounds. Envoy gets
+		// The only text is that of nodes and clusters, which the API limits. Envoy gets
 		// an assignment in any case.
 		for _, s := range b.Sources {
 			found.add(s, "", ReasonNotEncodable, "its endpoints can't be configured: %v: use plain text in all fields", err)
@@ -80,7 +81,7 @@ func (b *Backend) Assignment(in EndpointsInput) (*resource.Resource, []Problem) 
 // tier is the order in which endpoints are used.
 type tier uint32
 
-// The tiers from firstDown on are of endpoints whose tunnel is down.
+// The tiers from firstDown on are those of endpoints whose tunnel is down.
 const (
 	firstDown tier = 4
 	tierCount tier = 6
@@ -105,7 +106,7 @@ func tierOf(e *weighted, reach func(netip.Addr) Reach) tier {
 	return tier(way)
 }
 
-// weighted is an endpoint with its weight, which is 0 where all have the same.
+// weighted is an endpoint with its weight, which is 0 if all have the same.
 type weighted struct {
 	endpoints.Endpoint
 	weight  uint32
@@ -187,7 +188,7 @@ func (b *Backend) ofServices(in EndpointsInput, found *problems) []weighted {
 			out = append(out, weighted{Endpoint: e, weight: weight})
 		}
 	}
-	// Envoy takes an address once. Two members that have the same share it.
+	// Envoy accepts an address once. Two members with the same address share it.
 	slices.SortStableFunc(out, func(x, y weighted) int { return x.Address.Compare(y.Address) })
 	merged := out[:0]
 	for _, e := range out {

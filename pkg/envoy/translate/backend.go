@@ -21,21 +21,23 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// invalidCluster is a cluster that does not exist. Requests to it are answered with
-// 500, and connections closed.
+// invalidCluster is a cluster that does not exist. Envoy responds to requests for it with
+// 500, and closes connections.
 const invalidCluster = "invalid"
 
-// systemAuthorities is where Envoy's image has the certificates of public authorities.
+// systemAuthorities is the file with the certificates of public authorities in Envoy's
+// image.
 const systemAuthorities = "/etc/ssl/certs/ca-certificates.crt"
 
-// maxBackendSources is how many objects are named when Envoy refuses endpoints.
+// maxBackendSources is the maximum number of objects that are named when Envoy refuses
+// endpoints.
 const maxBackendSources = 16
 
-// use is what a cluster is spoken to.
+// use is the protocol for which a cluster is used.
 type use uint8
 
 const (
-	// useHTTP is HTTP/1.1, or HTTP/2 if the port of the Service says so.
+	// useHTTP is HTTP/1.1, or HTTP/2 if the port of the Service requests it.
 	useHTTP use = iota
 	// useGRPC is HTTP/2.
 	useGRPC
@@ -43,8 +45,8 @@ const (
 	useUDP
 )
 
-// clusterOf returns the cluster of a backend of a route. It reports a reference that
-// leads nowhere, and returns invalidCluster for it.
+// clusterOf returns the cluster of a backend of a route. If the reference can't be
+// resolved, it reports that and returns invalidCluster.
 func (g *gateway) clusterOf(r *route, field string, ref *gatewayv1.BackendObjectReference, u use) string {
 	m, ok := g.memberOf(r, field, ref, u)
 	if !ok {
@@ -71,7 +73,7 @@ func (g *gateway) clusterOf(r *route, field string, ref *gatewayv1.BackendObject
 	}
 	used := usedCluster{name, m}
 	if policy != nil {
-		// Secrets belong to it.
+		// It uses Secrets.
 		g.unforeseeable = true
 	} else {
 		g.using = append(g.using, used)
@@ -143,7 +145,8 @@ func kindOf(ref *gatewayv1.BackendObjectReference) string {
 	return kind + group
 }
 
-// tlsOf returns how certificates of a backend are verified; nil if it speaks no TLS.
+// tlsOf returns how certificates of a backend are verified, or nil if it does not use
+// TLS.
 func tlsOf(object *epicv1.GWRoute, m Member) *gatewayv1.BackendTLSPolicyValidation {
 	var all *epicv1.BackendTLSValidation
 	for i := range object.Spec.Backends {
@@ -166,7 +169,7 @@ func validationOf(v *epicv1.BackendTLSValidation) *gatewayv1.BackendTLSPolicyVal
 	return &v.BackendTLSPolicyValidation
 }
 
-// digest distinguishes settings in a name.
+// digest returns a hash of settings for use in a name.
 func digest(v any) string {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -176,7 +179,7 @@ func digest(v any) string {
 	return hex.EncodeToString(sum[:6])
 }
 
-// httpOptions set the protocol of a cluster. Over TLS, the endpoint chooses.
+// httpOptions returns the protocol options of a cluster. Over TLS, the endpoint chooses.
 func httpOptions(http2, negotiated bool) map[string]*anypb.Any {
 	options := &httpv3.HttpProtocolOptions{}
 	two := &corev3.Http2ProtocolOptions{}
@@ -195,7 +198,8 @@ func httpOptions(http2, negotiated bool) map[string]*anypb.Any {
 	return map[string]*anypb.Any{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": pack(options)}
 }
 
-// clientTLS is how a proxy connects to a backend by TLS.
+// clientTLS returns the transport socket with which a proxy connects to a backend over
+// TLS.
 func (g *gateway) clientTLS(v *gatewayv1.BackendTLSPolicyValidation, http2 bool) (*corev3.TransportSocket, error) {
 	common := &tlsv3.CommonTlsContext{}
 	if http2 {
@@ -242,8 +246,8 @@ func (g *gateway) clientTLS(v *gatewayv1.BackendTLSPolicyValidation, http2 bool)
 	}, nil
 }
 
-// checkPolicy reports authorities of a backend whose certificates are refused. It is for every
-// route that uses the backend.
+// checkPolicy reports authorities of a backend whose certificates are refused. Call it
+// for every route that uses the backend.
 func (g *gateway) checkPolicy(r *route, field, backend string, v *gatewayv1.BackendTLSPolicyValidation) {
 	if v.WellKnownCACertificates != nil && *v.WellKnownCACertificates != "" {
 		return
@@ -259,7 +263,7 @@ func (g *gateway) checkPolicy(r *route, field, backend string, v *gatewayv1.Back
 	}
 }
 
-// subjects are the names one of which a backend's certificate must have.
+// subjects returns matchers for the names one of which a backend's certificate must have.
 func subjects(v *gatewayv1.BackendTLSPolicyValidation) []*tlsv3.SubjectAltNameMatcher {
 	exact := func(t tlsv3.SubjectAltNameMatcher_SanType, s string) *tlsv3.SubjectAltNameMatcher {
 		return &tlsv3.SubjectAltNameMatcher{SanType: t, Matcher: exactly(s)}

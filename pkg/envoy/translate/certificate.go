@@ -20,14 +20,14 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// authoritiesKey is where a Secret has the certificates of authorities.
+// authoritiesKey is the key of the certificates of authorities in a Secret.
 const authoritiesKey = "ca.crt"
 
-// minRSABits is the size of the smallest RSA key that Envoy takes.
+// minRSABits is the minimum size of an RSA key that Envoy accepts.
 const minRSABits = 2048
 
-// certificate makes an SDS secret of a certificate and its key. It returns the name
-// of the resource, or what is wrong with the Secret.
+// certificate adds an SDS secret for a certificate and its key. It returns the name of
+// the resource, or an error that describes the problem of the Secret.
 func (t *translation) certificate(secret *corev1.Secret) (string, error) {
 	name := "certificate/" + secret.Name
 	if _, made := t.resources[resource.Key{Type: resource.Secret, Name: name}]; made {
@@ -44,9 +44,9 @@ func (t *translation) certificate(secret *corev1.Secret) (string, error) {
 	return name, nil
 }
 
-// SecretResource makes an SDS secret with the given name: of the certificate and its key
-// in a Secret, or, where it has neither, of the certificates of authorities in it. The
-// error describes what is wrong with the Secret.
+// SecretResource returns an SDS secret with the given name: with the certificate and its
+// key in a Secret or, if it has neither, with the certificates of authorities in it. The
+// error describes the problem of the Secret.
 func SecretResource(name string, secret *corev1.Secret, sources ...resource.Source) (*resource.Resource, error) {
 	message := &tlsv3.Secret{Name: name}
 	if hasAuthorities(secret) {
@@ -65,8 +65,8 @@ func SecretResource(name string, secret *corev1.Secret, sources ...resource.Sour
 	return resource.New(resource.Secret, name, message, sources...)
 }
 
-// readCertificate returns the certificate in a Secret with its key, and with those that
-// signed it, or what is wrong with the Secret.
+// readCertificate returns the certificate in a Secret with its key and chain. The error
+// describes the problem of the Secret.
 func readCertificate(secret *corev1.Secret) (*tlsv3.TlsCertificate, certificateChain, error) {
 	chain, key := secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey]
 	if len(chain) == 0 || len(key) == 0 {
@@ -79,7 +79,7 @@ func readCertificate(secret *corev1.Secret) (*tlsv3.TlsCertificate, certificateC
 	if err := usableKey(pair.Leaf); err != nil {
 		return nil, nil, err
 	}
-	// Only what was understood goes to Envoy.
+	// Only pass parsed certificates to Envoy.
 	var plain bytes.Buffer
 	var parsed certificateChain
 	for _, der := range pair.Certificate {
@@ -102,7 +102,7 @@ func readCertificate(secret *corev1.Secret) (*tlsv3.TlsCertificate, certificateC
 	}, parsed, nil
 }
 
-// usableKey reports whether Envoy takes a certificate's key.
+// usableKey returns an error if Envoy does not accept the key of a certificate.
 func usableKey(leaf *x509.Certificate) error {
 	switch key := leaf.PublicKey.(type) {
 	case *rsa.PublicKey:
@@ -128,14 +128,14 @@ func hasAuthorities(secret *corev1.Secret) bool {
 	return len(secret.Data[corev1.TLSCertKey])+len(secret.Data[corev1.TLSPrivateKeyKey]) == 0 && len(secret.Data[authoritiesKey]) > 0
 }
 
-// bundle are the certificates of authorities in a Secret, or what is wrong with it.
+// bundle holds the certificates of authorities in a Secret, or the problem of the Secret.
 type bundle struct {
 	text  string
 	chain certificateChain
 	err   error
 }
 
-// trusted returns the certificates of authorities in a Secret, which it reads once.
+// trusted returns the certificates of authorities in a Secret, and reads them only once.
 func (t *translation) trusted(secret *corev1.Secret) *bundle {
 	b := t.bundles[secret.Name]
 	if b == nil {
@@ -181,7 +181,7 @@ func inline(b []byte) *corev3.DataSource {
 	return &corev3.DataSource{Specifier: &corev3.DataSource_InlineBytes{InlineBytes: b}}
 }
 
-// sds refers to an SDS secret.
+// sds returns a reference to an SDS secret.
 func (t *translation) sds(name string) *tlsv3.SdsSecretConfig {
 	t.secrets[name] = true
 	return &tlsv3.SdsSecretConfig{Name: name, SdsConfig: resource.ADS()}

@@ -13,37 +13,37 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// What all clusters have in common is made once. Nobody changes it: a proxy may have
-// thousands of clusters, and each of these messages has many parts.
+// Messages that all clusters share. They must not be modified: a proxy may have thousands
+// of clusters, and each of these messages has many parts.
 var (
 	edsConfig = &clusterv3.Cluster_EdsClusterConfig{EdsConfig: resource.ADS()}
 	byEDS     = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS}
-	// A tunnel whose client node is gone answers nothing; this finds out.
+	// Detect a tunnel whose client node is down, which does not respond.
 	keepalive = &clusterv3.UpstreamConnectionOptions{TcpKeepalive: &corev3.TcpKeepalive{
 		KeepaliveTime:     wrapperspb.UInt32(60),
 		KeepaliveInterval: wrapperspb.UInt32(10),
 		KeepaliveProbes:   wrapperspb.UInt32(3),
 	}}
 	choice = choiceOf(nil)
-	// A client that was sent to an endpoint before stays with it as long as it serves.
+	// A client stays with its endpoint as long as that serves.
 	stickyChoice = choiceOf(&corev3.HealthStatusSet{Statuses: []corev3.HealthStatus{
 		corev3.HealthStatus_UNKNOWN, corev3.HealthStatus_HEALTHY, corev3.HealthStatus_DRAINING, corev3.HealthStatus_DEGRADED,
 	}})
 )
 
-// choiceOf sets how endpoints are chosen.
+// choiceOf returns how endpoints are chosen.
 func choiceOf(sticky *corev3.HealthStatusSet) *clusterv3.Cluster_CommonLbConfig {
 	return &clusterv3.Cluster_CommonLbConfig{
-		// Which endpoints get requests is decided where their states are known. Envoy
-		// does not go back to those that can't serve because they are in the majority.
+		// The tunnels and endpoint states determine which endpoints get requests. Envoy
+		// must not fall back to those that can't serve because they are in the majority.
 		HealthyPanicThreshold: &typev3.Percent{Value: 0},
-		// A change of weights or priorities is applied at once.
+		// Apply changes of weights or priorities immediately.
 		UpdateMergeWindow:  durationpb.New(0),
 		OverrideHostStatus: sticky,
 	}
 }
 
-// clusterParts are what the clusters of one proxy have in common.
+// clusterParts holds settings that the clusters of one proxy share.
 type clusterParts struct {
 	connectTimeout *durationpb.Duration
 	buffer         *wrapperspb.UInt32Value
@@ -51,7 +51,7 @@ type clusterParts struct {
 }
 
 func partsOf(l *limits, e *edge.Settings) clusterParts {
-	// It holds for connections, requests and waiting requests alike.
+	// It applies to connections, requests and waiting requests.
 	upstream := wrapperspb.UInt32(uint32(e.PerBackend))
 	return clusterParts{
 		connectTimeout: durationpb.New(l.connectTimeout),
@@ -62,7 +62,7 @@ func partsOf(l *limits, e *edge.Settings) clusterParts {
 	}
 }
 
-// cluster returns a cluster whose endpoints come by EDS under its own name.
+// cluster returns a cluster whose endpoints are delivered by EDS under its own name.
 func (t *translation) cluster(name string) *clusterv3.Cluster {
 	return &clusterv3.Cluster{
 		Name:                          name,

@@ -16,24 +16,23 @@ import (
 	"github.com/acnodal/epic/pkg/edge"
 )
 
-// defaultCheckHost is the hostname in the request of a health check, if nothing names one.
-// A server that knows its names usually knows this one.
+// defaultCheckHost is the hostname in the request of a health check, if none is
+// configured. Servers with named hosts usually accept it.
 const defaultCheckHost = "localhost"
 
-// spoken is what a cluster's endpoints speak.
+// spoken is the protocol of a cluster's endpoints.
 type spoken struct {
-	// http indicates that they speak HTTP, and http2 that it is HTTP/2.
+	// http indicates HTTP, and http2 indicates HTTP/2.
 	http, http2 bool
-	// host is the name by which their certificate is verified; empty without TLS.
+	// host is the name that their certificate must have; empty without TLS.
 	host string
 }
 
-// watchHealth has Envoy find out which endpoints of a cluster work, as far as that is
-// wanted.
+// watchHealth configures health checks of a cluster's endpoints, if enabled.
 func (t *translation) watchHealth(cluster *clusterv3.Cluster, s spoken) {
 	if h := t.edge.HealthCheck; h != nil {
 		cluster.HealthChecks = []*corev3.HealthCheck{healthCheck(h, s)}
-		// Where an endpoint was removed, its health decides nothing anymore.
+		// The health of a removed endpoint must not delay its removal.
 		cluster.IgnoreHealthOnHostRemoval = true
 	}
 	switch o := t.edge.Outlier; {
@@ -44,11 +43,11 @@ func (t *translation) watchHealth(cluster *clusterv3.Cluster, s spoken) {
 	}
 }
 
-// refusals has an endpoint that does not take connections set aside for a moment, unless it
-// is the only one left. Without that, all attempts of a connection could go to it: unlike a
-// request of HTTP, a TCP connection that is tried again has no list of the endpoints to
-// avoid. Fewer failures than defaultLimits.connectAttempts have to be enough. Nobody
-// changes it.
+// refusals ejects an endpoint that refuses connections for a moment, unless it is the
+// only one left. Without that, all attempts of a connection could go to it: unlike for
+// HTTP requests, Envoy does not exclude endpoints from the retries of a TCP connection.
+// Fewer failures than defaultLimits.connectAttempts must be sufficient. It must not be
+// modified.
 var refusals = &clusterv3.OutlierDetection{
 	SplitExternalLocalOriginErrors:         true,
 	ConsecutiveLocalOriginFailure:          wrapperspb.UInt32(3),
@@ -58,12 +57,12 @@ var refusals = &clusterv3.OutlierDetection{
 	EnforcingConsecutive_5Xx:               wrapperspb.UInt32(0),
 	EnforcingFailurePercentage:             wrapperspb.UInt32(0),
 	EnforcingConsecutiveGatewayFailure:     wrapperspb.UInt32(0),
-	// A new endpoint refuses connections only until the nodes know of it.
+	// A new endpoint only refuses connections until the nodes know it.
 	Interval:           durationpb.New(time.Second),
 	BaseEjectionTime:   durationpb.New(time.Second),
 	MaxEjectionTime:    durationpb.New(30 * time.Second),
 	MaxEjectionPercent: wrapperspb.UInt32(99),
-	// Passing a check does not mean that connections are taken.
+	// Passing a check does not mean that connections are accepted.
 	SuccessfulActiveHealthCheckUnejectHost: wrapperspb.Bool(false),
 }
 
@@ -73,10 +72,10 @@ func healthCheck(h *edge.HealthCheck, s spoken) *corev3.HealthCheck {
 		Interval:           durationpb.New(h.Interval),
 		UnhealthyThreshold: wrapperspb.UInt32(h.Unhealthy),
 		HealthyThreshold:   wrapperspb.UInt32(h.Healthy),
-		// A cluster without requests is checked as often: the first one must find an
-		// endpoint that works.
+		// A cluster without requests is checked as often: its first request must find a
+		// healthy endpoint.
 		NoTrafficInterval: durationpb.New(h.Interval),
-		// Envoys that start together do not check together for long.
+		// Spread the checks of Envoys that start together.
 		IntervalJitterPercent: 10,
 	}
 	switch {
@@ -88,7 +87,7 @@ func healthCheck(h *edge.HealthCheck, s spoken) *corev3.HealthCheck {
 		if s.http2 {
 			request.CodecClientType = typev3.CodecClientType_HTTP2
 		} else if s.host != "" {
-			// The negotiated protocol must be the one that the check speaks.
+			// The negotiated protocol must be the one of the check.
 			check.TlsOptions = &corev3.HealthCheck_TlsOptions{AlpnProtocols: []string{"http/1.1"}}
 		}
 		check.HealthChecker = &corev3.HealthCheck_HttpHealthCheck_{HttpHealthCheck: request}

@@ -14,9 +14,9 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// filters are the filters of a rule or of a backend.
+// filters holds the filters of a rule or of a backend.
 type filters struct {
-	// broken indicates that one can't be applied: requests are answered with 500.
+	// broken indicates that a filter can't be applied: requests get a 500 response.
 	broken   bool
 	redirect *gatewayv1.HTTPRequestRedirectFilter
 	rewrite  *gatewayv1.HTTPURLRewriteFilter
@@ -86,7 +86,7 @@ func (g *gateway) readFilters(r *route, field string, specs []gatewayv1.HTTPRout
 	return out
 }
 
-// modifyRequest changes headers of requests. The Host header is one of Envoy's own.
+// modifyRequest modifies request headers. The Host header is handled separately by Envoy.
 func (f *filters) modifyRequest(m *gatewayv1.HTTPHeaderFilter) {
 	for _, h := range m.Set {
 		if strings.EqualFold(string(h.Name), "host") {
@@ -97,8 +97,8 @@ func (f *filters) modifyRequest(m *gatewayv1.HTTPHeaderFilter) {
 	f.requestAdd, f.requestRemove = append(f.requestAdd, add...), append(f.requestRemove, remove...)
 }
 
-// modification returns the headers that are set, added and removed. No request is without
-// a Host header, and none has two.
+// modification returns the headers that are set, added and removed. It preserves exactly
+// one Host header.
 func modification(m *gatewayv1.HTTPHeaderFilter) (add []*corev3.HeaderValueOption, remove []string) {
 	option := func(h gatewayv1.HTTPHeader, action corev3.HeaderValueOption_HeaderAppendAction) {
 		if !strings.EqualFold(string(h.Name), "host") {
@@ -140,7 +140,7 @@ func (f *filters) applyCluster(c *routev3.WeightedCluster_ClusterWeight) {
 	}
 }
 
-// perFilter configures the filters of requests that are off without it.
+// perFilter configures HTTP filters that are disabled by default.
 func (f *filters) perFilter(sessions *anypb.Any) map[string]*anypb.Any {
 	all := map[string]*anypb.Any{filterCORS: f.cors, filterAuth: f.auth, filterStateful: sessions}
 	for name, config := range all {
@@ -151,7 +151,8 @@ func (f *filters) perFilter(sessions *anypb.Any) map[string]*anypb.Any {
 	return all
 }
 
-// mirror sends copies of requests to another backend. One that leads nowhere gets none.
+// mirror sends copies of requests to another backend. A reference that can't be resolved
+// gets none.
 func (g *gateway) mirror(r *route, field string, m *gatewayv1.HTTPRequestMirrorFilter, out *filters) {
 	u := useHTTP
 	if r.kind == "grpc" {

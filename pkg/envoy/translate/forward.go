@@ -13,20 +13,21 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// share is a cluster and its part of the connections.
+// share is a cluster and its share of the connections.
 type share struct {
 	cluster string
 	weight  uint32
 }
 
-// tcpProxy forwards connections to clusters. With no cluster, or weights of 0 only, it
-// returns nil: the chain then has no filter that takes connections.
+// tcpProxy returns a filter that forwards connections to clusters. With no cluster, or
+// only weights of 0, it returns nil: the chain then has no filter that accepts
+// connections.
 func (t *translation) tcpProxy(statPrefix, route string, shares []share) *listenerv3.Filter {
 	config := &tcpproxyv3.TcpProxy{
 		StatPrefix:  statPrefix,
 		IdleTimeout: durationpb.New(t.limits.idle),
 		AccessLog:   t.accessLog(route, false),
-		// A pod may go at any time, and another one can take the connection.
+		// A pod may stop at any time, and another one can accept the connection.
 		MaxConnectAttempts: wrapperspb.UInt32(t.limits.connectAttempts),
 		BackoffOptions: &corev3.BackoffStrategy{
 			BaseInterval: durationpb.New(t.limits.connectPause), MaxInterval: durationpb.New(t.limits.connectPauseMost),

@@ -10,20 +10,21 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// gateway is one gateway proxy in translation.
+// gateway is the state while one gateway proxy is translated.
 type gateway struct {
 	*translation
 	in        GatewayInput
 	where     binding
 	listeners []*listener
 	routes    []*route
-	// envoyRoutes is how many routes Envoy gets so far.
+	// envoyRoutes is the number of Envoy's routes so far.
 	envoyRoutes int
 	rules       map[*route][]*rule
-	// memory is for later translations, earlier that of an earlier one if it holds.
+	// memory is for later translations, earlier the memory of an earlier one if it is
+	// still valid.
 	memory, earlier *memory
-	// using are the clusters of the route whose rules are being translated, and
-	// unforeseeable is true if they depend on more than a memory knows.
+	// using lists the clusters of the route whose rules are being translated.
+	// unforeseeable is set if they depend on something that is not in a memory.
 	using         []usedCluster
 	unforeseeable bool
 }
@@ -58,7 +59,7 @@ type portKey struct {
 	protocol uint8
 }
 
-// renderPorts makes one Envoy listener for each port that has anything to serve.
+// renderPorts creates an Envoy listener for each port that has anything to serve.
 func (g *gateway) renderPorts() {
 	ports := map[portKey][]*listener{}
 	for _, l := range g.listeners {
@@ -88,8 +89,8 @@ func (g *gateway) renderPorts() {
 	}
 }
 
-// OwnRoutes are the routes in the proxy's namespace that are not being deleted, the
-// oldest first, which decides where they conflict.
+// OwnRoutes returns the routes in the proxy's namespace that are not being deleted,
+// oldest first. On conflicts, the oldest wins.
 func OwnRoutes(proxy *epicv1.GWProxy, all []*epicv1.GWRoute) []*epicv1.GWRoute {
 	var own []*epicv1.GWRoute
 	for _, r := range all {
@@ -103,7 +104,7 @@ func OwnRoutes(proxy *epicv1.GWProxy, all []*epicv1.GWRoute) []*epicv1.GWRoute {
 	return own
 }
 
-// sourcesOf are the objects of routes, each once, and the proxy.
+// sourcesOf returns the distinct objects of routes, and the proxy.
 func (g *gateway) sourcesOf(routes []*route) []resource.Source {
 	var sources []resource.Source
 	seen := make(map[resource.Source]bool, len(routes))

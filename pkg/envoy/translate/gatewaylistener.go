@@ -10,7 +10,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// class is what a listener does with connections. Listeners of a port must have one.
+// class is how a listener handles connections. Listeners of a port must have the same.
 type class uint8
 
 const (
@@ -27,11 +27,11 @@ type listener struct {
 	field    string
 	class    class
 	hostname string
-	// terminates indicates that TLS ends at the proxy.
+	// terminates indicates that the proxy terminates TLS.
 	terminates bool
-	// tls is how it does; nil if the certificates can't be used.
+	// tls is the TLS configuration, or nil if the certificates can't be used.
 	tls *serverTLS
-	// kinds are the routes that may attach.
+	// kinds lists the kinds of routes that may attach.
 	kinds    []gatewayv1.RouteGroupKind
 	attached []*route
 	refused  verdict
@@ -41,7 +41,7 @@ type listener struct {
 	idle verdict
 }
 
-// verdict is the reason why something does not hold; the zero value says it does.
+// verdict is the reason why a condition is false; the zero value means that it is true.
 type verdict struct{ reason, message string }
 
 func (v verdict) given() bool { return v.reason != "" }
@@ -62,8 +62,7 @@ func (l *listener) key() portKey {
 	return portKey{uint16(l.spec.Port), protocolTCP}
 }
 
-// readListeners judges the listeners of the gateway, each by itself and next to the
-// others.
+// readListeners checks the listeners of the gateway, individually and for conflicts.
 func (g *gateway) readListeners() {
 	if g.in.Proxy.Spec.Gateway == nil {
 		return
@@ -127,7 +126,7 @@ func (g *gateway) readListener(spec *gatewayv1.Listener, field string) *listener
 	return l
 }
 
-// allow sets which kinds of routes may attach: those that the protocol takes and the
+// allow sets which kinds of routes may attach: those that the protocol supports and the
 // listener lists.
 func (l *listener) allow(spec *gatewayv1.Listener, kinds ...gatewayv1.Kind) {
 	group := gatewayv1.Group(gatewayv1.GroupName)
@@ -158,7 +157,7 @@ func (l *listener) allows(kind gatewayv1.Kind) bool {
 	return slices.ContainsFunc(l.kinds, func(k gatewayv1.RouteGroupKind) bool { return k.Kind == kind })
 }
 
-// compare sets the conflicts between two listeners. Neither of two that can't be distinguished
+// compare records conflicts between two listeners. If two can't be distinguished, neither
 // is served.
 func (l *listener) compare(o *listener) {
 	if l.class == classNone || o.class == classNone || l.key() != o.key() {
@@ -178,8 +177,8 @@ func (l *listener) compare(o *listener) {
 	}
 }
 
-// owner returns the listener of a port that decides about a hostname: the one with the
-// most specific hostname that covers it. It returns nil if none does.
+// owner returns the listener of a port that is responsible for a hostname: the one with
+// the most specific hostname that covers it, or nil if none does.
 func owner(group []*listener, host string) *listener {
 	var best *listener
 	for _, l := range group {
@@ -190,7 +189,7 @@ func owner(group []*listener, host string) *listener {
 	return best
 }
 
-// status returns what happened to the listener.
+// status returns the status of the listener.
 func (l *listener) status() ListenerStatus {
 	s := ListenerStatus{Name: string(l.spec.Name), SupportedKinds: l.kinds, AttachedRoutes: int32(len(l.attached))}
 	accepted := l.refused
@@ -216,7 +215,7 @@ func (l *listener) status() ListenerStatus {
 	return s
 }
 
-// holds is a condition that is true unless something speaks against it.
+// holds returns a condition that is true unless against has a reason.
 func holds(conditionType string, against verdict, reason string) Condition {
 	if against.given() {
 		return Condition{Type: conditionType, Reason: against.reason, Message: against.message}

@@ -19,8 +19,8 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// The filters of requests, in their order. Routes turn them on and configure them, so a
-// change of a route never changes a listener, which would drain connections.
+// HTTP filters, in order. Routes enable and configure them, so a change of a route never
+// changes a listener, which would drain connections.
 const (
 	filterCORS     = "envoy.filters.http.cors"
 	filterAuth     = "envoy.filters.http.ext_authz"
@@ -28,14 +28,15 @@ const (
 	filterRouter   = "envoy.filters.http.router"
 )
 
-// nobodyInternal has headers such as X-Envoy-Upstream-Rq-Timeout-Ms removed, whoever sends
-// them. An empty list would mean all private addresses. No client has this one.
+// nobodyInternal makes Envoy remove headers such as X-Envoy-Upstream-Rq-Timeout-Ms from
+// all requests. An empty list would exempt all private addresses. No client has this
+// address.
 var nobodyInternal = &hcmv3.HttpConnectionManager_InternalAddressConfig{
 	CidrRanges: []*corev3.CidrRange{{AddressPrefix: "0.0.0.0", PrefixLen: wrapperspb.UInt32(32)}},
 }
 
-// connectionManager serves HTTP with the routes of a route configuration. Its settings
-// are those that Envoy's documentation advises for a proxy on the edge.
+// connectionManager serves HTTP with the routes of a route configuration. It follows
+// Envoy's recommendations for edge proxies.
 func (t *translation) connectionManager(stat, routes string) *hcmv3.HttpConnectionManager {
 	manager := &hcmv3.HttpConnectionManager{
 		StatPrefix: stat,
@@ -68,7 +69,7 @@ func (t *translation) connectionManager(stat, routes string) *hcmv3.HttpConnecti
 		MaxRequestHeadersKb:   wrapperspb.UInt32(t.limits.headersKiB),
 		RequestHeadersTimeout: durationpb.New(t.limits.headersTimeout),
 		StreamIdleTimeout:     durationpb.New(t.limits.streamIdle),
-		// Clients connect directly: what they send in X-Forwarded-For is not believed.
+		// Clients connect directly: X-Forwarded-For of clients is not trusted.
 		UseRemoteAddress:           wrapperspb.Bool(true),
 		InternalAddressConfig:      nobodyInternal,
 		NormalizePath:              wrapperspb.Bool(true),
@@ -85,7 +86,7 @@ func (t *translation) connectionManager(stat, routes string) *hcmv3.HttpConnecti
 	return manager
 }
 
-// serve is the filter of connections that serves HTTP.
+// serve returns the network filter that serves HTTP.
 func serve(manager *hcmv3.HttpConnectionManager) *listenerv3.Filter {
 	return networkFilter("envoy.filters.network.http_connection_manager", manager)
 }

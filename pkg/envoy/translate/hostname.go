@@ -10,7 +10,7 @@ import "strings"
 // anyHost covers every name.
 const anyHost = "*"
 
-// covers reports whether every name that b covers is covered by a.
+// covers reports whether a covers every name that b covers.
 func covers(a, b string) bool {
 	if a == anyHost || a == b {
 		return true
@@ -19,8 +19,8 @@ func covers(a, b string) bool {
 	return wildcard && b != anyHost && strings.HasSuffix(b, suffix)
 }
 
-// intersect returns the hostname that covers what both cover. It returns false if there
-// is no such name.
+// intersect returns the hostname that covers the names that both cover. It returns false
+// if there is no such name.
 func intersect(a, b string) (string, bool) {
 	switch {
 	case covers(a, b):
@@ -31,8 +31,8 @@ func intersect(a, b string) (string, bool) {
 	return "", false
 }
 
-// moreSpecific reports whether a hostname decides before another one that covers the same
-// name: one name before wildcards, and longer wildcards before shorter ones.
+// moreSpecific reports whether a hostname takes precedence over another one that covers
+// the same name: exact names before wildcards, and longer wildcards before shorter ones.
 func moreSpecific(a, b string) bool {
 	aWild, bWild := strings.HasPrefix(a, "*"), strings.HasPrefix(b, "*")
 	if aWild != bWild {
@@ -41,7 +41,7 @@ func moreSpecific(a, b string) bool {
 	return len(a) > len(b)
 }
 
-// orAny is a hostname that may be left out.
+// orAny returns an optional hostname, or anyHost if it is empty.
 func orAny(s string) string {
 	if s == "" {
 		return anyHost
@@ -49,6 +49,6 @@ func orAny(s string) string {
 	return strings.ToLower(s)
 }
 
-// IntersectHostnames returns the hostname that two have in common, each of which may begin
-// with a wildcard or be empty for any, and false if there is none. Any is "*".
+// IntersectHostnames returns the intersection of two hostnames, each of which may begin
+// with a wildcard or be empty for any, and false if it is empty. Any is "*".
 func IntersectHostnames(a, b string) (string, bool) { return intersect(orAny(a), orAny(b)) }

@@ -15,12 +15,12 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// statusMisdirected answers a request on a connection whose SNI belongs to another
-// listener.
+// statusMisdirected is the response to a request on a connection whose SNI belongs to
+// another listener.
 const statusMisdirected = 421
 
-// renderHTTP makes the listener of a port for HTTP without TLS, which all of the port's
-// listeners share. Their hostnames tell requests apart.
+// renderHTTP creates the listener of a port for HTTP without TLS, which all of the port's
+// listeners share. Their hostnames distinguish requests.
 func (g *gateway) renderHTTP(k portKey, group []*listener) {
 	envoy := g.listener(g.where, k.protocol, k.port)
 	name := fmt.Sprintf("http/%d", k.port)
@@ -33,31 +33,32 @@ func (g *gateway) renderHTTP(k portKey, group []*listener) {
 	g.put(resource.Listener, envoy.Name, envoy, g.proxy)
 }
 
-// encodedRoute is one route of Envoy's with what decides its place.
+// encodedRoute is one of Envoy's routes with its sort keys.
 type encodedRoute struct {
 	// body is the encoded message.
 	body []byte
-	// field is that of its match in the GWRoute.
+	// field is the field of its match in the GWRoute.
 	field string
 	// order and key are those of its match.
 	order matchOrder
 	key   string
 }
 
-// entry is a route of Envoy's and whose it is.
+// entry is one of Envoy's routes and the route to which it belongs.
 type entry struct {
 	*encodedRoute
 	from *route
 }
 
-// renderRoutes makes the route configuration of listeners that share connections. Other
-// listeners of the port, which have connections of their own, answer 421 here. Answers get
-// the headers.
+// renderRoutes creates the route configuration of listeners that share connections. For
+// other listeners of the port, which have separate connections, it responds with 421.
+// headers are added to responses.
 func (g *gateway) renderRoutes(name string, own, group []*listener, headers []*corev3.HeaderValueOption) {
 	hosts := map[string][]entry{}
 	var from []*route
 	for _, l := range own {
-		// A hostname without routes answers 404, and does not fall to a shorter one.
+		// A hostname without routes gets a 404 response, and does not fall back to a
+		// shorter one.
 		hosts[l.hostname] = nil
 	}
 	for _, l := range own {
@@ -77,8 +78,8 @@ func (g *gateway) renderRoutes(name string, own, group []*listener, headers []*c
 	g.putRoutes(name, all, headers, g.sourcesOf(from))
 }
 
-// collect adds the routes of a listener to its hostnames. Names that a more specific
-// listener of the port has are that one's.
+// collect adds the routes of a listener to its hostnames. It skips names that belong to a
+// more specific listener of the port.
 func (g *gateway) collect(l *listener, group []*listener, hosts map[string][]entry) {
 	kinds := map[string]*route{}
 	attached := l.attached
@@ -90,7 +91,7 @@ func (g *gateway) collect(l *listener, group []*listener, hosts map[string][]ent
 			if owner(group, host) != l {
 				continue
 			}
-			// HTTPRoutes and GRPCRoutes do not share a hostname; the older has it.
+			// HTTPRoutes and GRPCRoutes can't share a hostname; the older one gets it.
 			if other := kinds[host]; other != nil && other.kind != r.kind {
 				conflicts++
 				g.problems.add(r.source, "spec."+r.kind+".hostnames", ReasonRouteConflict,
@@ -128,7 +129,7 @@ func (g *gateway) collect(l *listener, group []*listener, hosts map[string][]ent
 	}
 }
 
-// matchesOf returns how many matches the rules of a route have.
+// matchesOf returns the number of matches in the rules of a route.
 func (g *gateway) matchesOf(r *route) int {
 	if known := g.recall(r); known != nil {
 		return known.matches
@@ -140,8 +141,8 @@ func (g *gateway) matchesOf(r *route) int {
 	return n
 }
 
-// encoded returns the routes of Envoy's that a route has for a hostname of a listener, by
-// rule and match.
+// encoded returns Envoy's routes of a route for a hostname of a listener, by rule and
+// match.
 func (g *gateway) encoded(l *listener, r *route, host string) []encodedRoute {
 	if routes, ok := g.recall(r).at(l, host); ok {
 		return routes
@@ -169,8 +170,8 @@ func (g *gateway) encoded(l *listener, r *route, host string) []encodedRoute {
 	return out
 }
 
-// sorted orders the routes of a hostname as the Gateway API says, and reports those that
-// an older one hides. The entries are in the order of their age and position.
+// sorted orders the routes of a hostname as the Gateway API requires, and reports those
+// that an older one hides. The entries are ordered by age and position.
 func (g *gateway) sorted(host string, entries []entry) [][]byte {
 	slices.SortStableFunc(entries, func(a, b entry) int { return a.order.compare(b.order) })
 	seen := make(map[string]*route, len(entries))
@@ -180,7 +181,7 @@ func (g *gateway) sorted(host string, entries []entry) [][]byte {
 			if other != e.from {
 				g.unsupported(e.from, e.field, ReasonRouteConflict, "gets no request for %s: the older GWRoute %s has the same match: change or remove one of the two", host, other.source.Name)
 			}
-			// Envoy would never come to it.
+			// Envoy would never reach it.
 			continue
 		}
 		seen[e.key] = e.from
@@ -194,7 +195,7 @@ func anyRequest() *routev3.RouteMatch {
 	return &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}}
 }
 
-// respond answers without a backend.
+// respond responds without a backend.
 func respond(status uint32) *routev3.Route_DirectResponse {
 	return &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{Status: status}}
 }

@@ -18,8 +18,8 @@ import (
 // ReasonHTTP3Unavailable is a listener that can't serve HTTP/3.
 const ReasonHTTP3Unavailable = "HTTP3Unavailable"
 
-// overQUIC returns the listeners of a port that serve HTTP/3 as well, and reports those
-// that can't.
+// overQUIC returns the listeners of a port that also serve HTTP/3, and reports those that
+// can't.
 func (g *gateway) overQUIC(k portKey, group []*listener) []*listener {
 	if g.edge.HTTP3 == nil {
 		return nil
@@ -45,9 +45,9 @@ func (g *gateway) overQUIC(k portKey, group []*listener) []*listener {
 	return all
 }
 
-// renderQUIC makes the UDP listener of a port for HTTP/3. Its connections have the routes
-// that the same listeners have over TCP. A request for a hostname of another listener gets
-// 421 by them.
+// renderQUIC creates the UDP listener of a port for HTTP/3. Its connections have the same
+// routes as those of the listeners over TCP, including the 421 response for a hostname of
+// another listener.
 func (g *gateway) renderQUIC(k portKey, group []*listener) {
 	if len(group) == 0 {
 		return
@@ -68,7 +68,8 @@ func (g *gateway) renderQUIC(k portKey, group []*listener) {
 				Name: "envoy.transport_sockets.quic",
 				ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: pack(&quicv3.QuicDownstreamTransport{
 					DownstreamTlsContext: g.downstreamTLS(l.tls, "h3"),
-					// A request in the first packet could be sent again by whoever saw it.
+					// A request in the first packet could be replayed by anyone who saw
+					// it.
 					EnableEarlyData: wrapperspb.Bool(false),
 				})},
 			},
@@ -77,7 +78,7 @@ func (g *gateway) renderQUIC(k portKey, group []*listener) {
 	g.put(resource.Listener, envoy.Name, envoy, g.proxy)
 }
 
-// advertise tells clients of a listener that it serves HTTP/3.
+// advertise returns the headers that inform clients of a listener that it serves HTTP/3.
 func (g *gateway) advertise(k portKey) []*corev3.HeaderValueOption {
 	return []*corev3.HeaderValueOption{{
 		Header: &corev3.HeaderValue{
@@ -87,7 +88,7 @@ func (g *gateway) advertise(k portKey) []*corev3.HeaderValueOption {
 	}}
 }
 
-// httpsRoutes names the route configuration of an HTTPS listener.
+// httpsRoutes returns the name of the route configuration of an HTTPS listener.
 func httpsRoutes(k portKey, l *listener) string {
 	return fmt.Sprintf("https/%d/%s", k.port, l.spec.Name)
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// renderTLS makes the listener of a port whose connections are distinguished by the name
-// that a client asks for (SNI): HTTPS, and TLS that ends here or passes through.
+// renderTLS creates the listener of a port whose connections are distinguished by SNI:
+// HTTPS, and TLS that is terminated or passed through.
 func (g *gateway) renderTLS(k portKey, group []*listener) {
 	envoy := g.listener(g.where, k.protocol, k.port)
 	envoy.ListenerFilters = append(envoy.ListenerFilters, &listenerv3.ListenerFilter{
@@ -42,7 +42,7 @@ func (g *gateway) renderTLS(k portKey, group []*listener) {
 	g.renderQUIC(k, quic)
 }
 
-// matchSNI matches the connections of clients that ask for a hostname.
+// matchSNI matches the connections of clients that send a hostname as SNI.
 func matchSNI(host string) *listenerv3.FilterChainMatch {
 	if host == anyHost {
 		return nil
@@ -50,13 +50,13 @@ func matchSNI(host string) *listenerv3.FilterChainMatch {
 	return &listenerv3.FilterChainMatch{ServerNames: []string{host}}
 }
 
-// refusingChain closes the connections of a listener.
+// refusingChain returns a filter chain that closes the connections of a listener.
 func refusingChain(l *listener) *listenerv3.FilterChain {
 	return &listenerv3.FilterChain{Name: "closed/" + string(l.spec.Name), FilterChainMatch: matchSNI(l.hostname)}
 }
 
-// httpsChain serves HTTP on the connections of a listener, and tells clients whether it
-// serves HTTP/3 as well.
+// httpsChain returns a filter chain that serves HTTP on the connections of a listener,
+// and advertises HTTP/3 if the listener serves it.
 func (g *gateway) httpsChain(k portKey, l *listener, group []*listener, http3 bool) *listenerv3.FilterChain {
 	name := httpsRoutes(k, l)
 	var headers []*corev3.HeaderValueOption
@@ -73,8 +73,8 @@ func (g *gateway) httpsChain(k portKey, l *listener, group []*listener, http3 bo
 	}
 }
 
-// tlsChains forward the connections of a listener by the names in its routes. Names of
-// the listener that no route has are closed.
+// tlsChains returns filter chains that forward the connections of a listener by the names
+// in its routes. Connections for names without a route are closed.
 func (g *gateway) tlsChains(l *listener, group []*listener) []*listenerv3.FilterChain {
 	var chains []*listenerv3.FilterChain
 	taken := map[string]*route{}

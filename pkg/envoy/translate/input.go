@@ -11,67 +11,67 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// LoadBalancerInput is what one load balancer is translated from.
+// LoadBalancerInput is the input for the translation of one load balancer.
 type LoadBalancerInput struct {
 	// LoadBalancer is the object itself.
 	LoadBalancer *epicv1.LoadBalancer
-	// Group is its service group; nil if there is none.
+	// Group is its service group, or nil if there is none.
 	Group *epicv1.LBServiceGroup
-	// Options are of the place where the proxy runs.
+	// Options are the options for the place where the proxy runs.
 	Options Options
 }
 
-// GatewayInput is what one gateway proxy is translated from.
+// GatewayInput is the input for the translation of one gateway proxy.
 type GatewayInput struct {
 	// Proxy is the object itself.
 	Proxy *epicv1.GWProxy
-	// Group is its service group; nil if there is none.
+	// Group is its service group, or nil if there is none.
 	Group *epicv1.LBServiceGroup
-	// Routes are those that may belong to the proxy. Routes of other proxies and
+	// Routes are routes that may belong to the proxy. Routes of other proxies and
 	// namespaces, and routes that are being deleted, are ignored.
 	Routes []*epicv1.GWRoute
-	// Services are what the endpoint slices tell of the Services to which the routes
-	// lead, by UID. One that is missing has no slices.
+	// Services are the Services to which the routes lead, as derived from the endpoint
+	// slices, by UID. A missing one has no slices.
 	Services map[string]*Service
-	// Secrets are the Secrets in the proxy's namespace, by name: at least those that
-	// SecretsOf names, where they exist.
+	// Secrets holds the Secrets in the proxy's namespace, by name: at least those that
+	// SecretsOf names, if they exist.
 	Secrets map[string]*corev1.Secret
-	// Now is the time at which it is judged whether certificates are valid. When zero, they
-	// are not judged.
+	// Now is the time at which the validity of certificates is checked. If it is zero,
+	// validity is not checked.
 	Now time.Time
-	// Options are of the place where the proxy runs.
+	// Options are the options for the place where the proxy runs.
 	Options Options
-	// Earlier is a result of the same proxy, or nil. Everything unchanged since then is
-	// taken from it: the result is the same as without, and takes less time. Objects that
-	// are the same pointer must be unchanged.
+	// Earlier is a result of the same proxy, or nil. Unchanged parts are reused: the
+	// result is the same as without it, but takes less time. Objects with the same
+	// pointer must be unchanged.
 	Earlier *Result
 }
 
-// Options are of the place where a proxy runs. The zero value is right for a pod with a
+// Options describes the place where a proxy runs. The zero value is for a pod with a
 // public interface.
 type Options struct {
-	// Addresses are those on which the proxy listens. When empty, the object's public
-	// and alternate address.
+	// Addresses are the addresses on which the proxy listens. If empty, they are the
+	// object's public and alternate address.
 	Addresses []netip.Addr
-	// ListenPort maps a published port to the one that the proxy listens on, for
-	// proxies that have no address of their own. When nil, both are the same.
+	// ListenPort maps a published port to the one on which the proxy listens, for proxies
+	// without an address of their own. If nil, both are the same.
 	ListenPort func(published uint16) uint16
 }
 
-// Reach is what is known of the way from a proxy to a client node.
+// Reach is the state of the tunnel from a proxy to a client node.
 type Reach uint8
 
-// The values of Reach, the best first.
+// Values of Reach, best first.
 const (
 	// ReachUp is a tunnel that carries packets.
 	ReachUp Reach = iota
-	// ReachUnknown is a tunnel of which nothing was reported.
+	// ReachUnknown is a tunnel without a report.
 	ReachUnknown
-	// ReachDown is a tunnel that carries nothing, or one that has no ID yet.
+	// ReachDown is a tunnel that carries no packets, or one without an ID.
 	ReachDown
 )
 
-// EndpointsInput is what the endpoints of a backend are rendered from.
+// EndpointsInput is the input for rendering the endpoints of a backend.
 type EndpointsInput struct {
 	// LoadBalancer and RemoteEndpoints are set for the backends of a load balancer.
 	// Endpoints of others are ignored.
@@ -82,8 +82,8 @@ type EndpointsInput struct {
 	// ignored.
 	Namespace string
 	Slices    []*epicv1.GWEndpointSlice
-	// Reach returns what is known of the tunnel to a client node. Requests go to the
-	// endpoints with the best way. When nil, all tunnels count as up. It is not asked
-	// about endpoints that do not need a tunnel.
+	// Reach returns the state of the tunnel to a client node. Requests go to the
+	// endpoints with the best state. If nil, all tunnels are assumed to be up. It is not
+	// called for endpoints that do not need a tunnel.
 	Reach func(clientNode netip.Addr) Reach
 }

@@ -4,40 +4,42 @@ package translate
 
 import "time"
 
-// limits are the bounds of what one proxy does for its clients and asks of its
-// endpoints, in addition to those of its edge settings.
+// limits are the limits of one proxy for its clients and endpoints, in addition to those
+// of its edge settings.
 type limits struct {
-	// retries is how many retries of one cluster run at once.
+	// retries is the maximum number of concurrent retries of one cluster.
 	retries uint32
-	// connectTimeout is how long a connection to an endpoint may take. It passes a
-	// tunnel, and packets may get lost: Linux repeats the first one after 1 s.
+	// connectTimeout limits the time to connect to an endpoint. The connection passes a
+	// tunnel, and packets may be lost: Linux retransmits the first one after 1 s.
 	connectTimeout time.Duration
-	// connectAttempts is how often a connection to an endpoint is tried, for a request or a
-	// visitor's TCP connection. The pauses between them grow from up to connectPause to up
-	// to connectPauseMost, about 0.4 s together. Envoy may learn of a new endpoint before
-	// the nodes on the way do, and of a removed one after them. They refuse connections to
-	// it, so it has the fewest and is chosen again and again.
+	// connectAttempts is the number of attempts to connect to an endpoint, for a request
+	// or a visitor's TCP connection. The delays between them grow from up to connectPause
+	// to up to connectPauseMost, about 0.4 s together. Envoy may learn of a new endpoint
+	// before the nodes on the path do, and of a removed one after them. In that time they
+	// refuse connections to it, so it has the fewest connections and is chosen
+	// repeatedly.
 	connectAttempts                uint32
 	connectPause, connectPauseMost time.Duration
-	// buffer is how many bytes of a connection Envoy buffers before it stops reading.
+	// buffer is the number of bytes of a connection that Envoy buffers before it stops
+	// reading.
 	buffer uint32
-	// idle is how long a TCP connection may be silent.
+	// idle is the idle timeout of a TCP connection.
 	idle time.Duration
-	// udpIdle is how long a UDP session is kept without a packet.
+	// udpIdle is the idle timeout of a UDP session.
 	udpIdle time.Duration
-	// headers is how many header fields a request may have, headersKiB how large they
-	// may be together.
+	// headers is the maximum number of header fields of a request, headersKiB their
+	// maximum total size.
 	headers, headersKiB uint32
-	// streams is how many requests one HTTP/2 connection may have at once, streamWindow
-	// and connectionWindow how many bytes of them are in flight.
+	// streams is the maximum number of concurrent requests of an HTTP/2 connection,
+	// streamWindow and connectionWindow the maximum number of their bytes in flight.
 	streams, streamWindow, connectionWindow uint32
-	// headersTimeout is how long the headers of a request may take to arrive, httpIdle
-	// how long a connection without a request is kept, and streamIdle how long a request
-	// may be silent.
+	// headersTimeout limits the time until the headers of a request have arrived,
+	// httpIdle is the idle timeout of a connection without a request, and streamIdle that
+	// of a request.
 	headersTimeout, httpIdle, streamIdle time.Duration
 }
 
-// The defaults follow Envoy's advice for a proxy on the edge.
+// The defaults follow Envoy's recommendations for edge proxies.
 var defaultLimits = limits{
 	retries:          1_024,
 	connectTimeout:   2 * time.Second,

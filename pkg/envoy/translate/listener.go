@@ -24,7 +24,7 @@ type binding struct {
 }
 
 // bindingOf returns where a proxy with these addresses in its spec listens. It has no
-// address if there is none that can be listened on.
+// address if none can be used.
 func bindingOf(options Options, own ...string) binding {
 	b := binding{addresses: options.Addresses, port: options.ListenPort}
 	if b.port == nil {
@@ -42,14 +42,14 @@ func bindingOf(options Options, own ...string) binding {
 }
 
 // Listen returns the addresses on which a proxy with these addresses in its spec listens,
-// and what maps a published port to the one that it listens on. There is no address if
-// none can be listened on.
+// and a function that maps a published port to the one on which it listens. It returns no
+// address if none can be used.
 func (o Options) Listen(own ...string) ([]netip.Addr, func(published uint16) uint16) {
 	b := bindingOf(o, own...)
 	return b.addresses, b.port
 }
 
-// listenerName names the listener of a published port, such as "tcp/80".
+// listenerName returns the name of the listener of a published port, such as "tcp/80".
 func listenerName(protocol uint8, port uint16) string {
 	return fmt.Sprintf("%s/%d", endpoints.ProtocolName(protocol), port)
 }
@@ -59,7 +59,7 @@ func (t *translation) listener(b binding, protocol uint8, port uint16) *listener
 	l := &listenerv3.Listener{
 		Name:                          listenerName(protocol, port),
 		PerConnectionBufferLimitBytes: wrapperspb.UInt32(t.limits.buffer),
-		// The address may come, or become usable, after Envoy has started.
+		// The address may be added, or become usable, after Envoy has started.
 		Freebind: wrapperspb.Bool(true),
 	}
 	for i, a := range b.addresses {
@@ -93,12 +93,13 @@ func socketAddress(a netip.AddrPort, protocol uint8) *corev3.Address {
 	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: s}}
 }
 
-// networkFilter wraps the configuration of a filter of connections.
+// networkFilter wraps the configuration of a network filter.
 func networkFilter(name string, config proto.Message) *listenerv3.Filter {
 	return &listenerv3.Filter{Name: name, ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: pack(config)}}
 }
 
-// connectionLimit closes connections beyond the limit of a filter chain.
+// connectionLimit returns a filter that closes connections beyond the limit of a filter
+// chain.
 func (t *translation) connectionLimit(statPrefix string) *listenerv3.Filter {
 	return networkFilter("envoy.filters.network.connection_limit", &connectionlimitv3.ConnectionLimit{
 		StatPrefix:     statPrefix,

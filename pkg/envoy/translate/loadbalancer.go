@@ -47,7 +47,7 @@ func publishedPort(port int32, protocol corev1.Protocol) (PublishedPort, bool) {
 	return PublishedPort{uint16(port), number}, ok && port >= 1 && port <= 65535
 }
 
-// publish makes the listener and the cluster of one port of a load balancer.
+// publish creates the listener and the cluster of one port of a load balancer.
 func (t *translation) publish(where binding, p PublishedPort) {
 	// Both have the same name. Access logs show it as the route.
 	name := listenerName(p.Protocol, p.Port)

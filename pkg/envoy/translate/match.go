@@ -14,9 +14,9 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// matchOrder is what decides which of several matches of a request counts.
+// matchOrder determines which of several matches of a request takes precedence.
 type matchOrder struct {
-	// path is the kind of match of a path, the strictest highest.
+	// path is the kind of path match; stricter kinds have higher values.
 	path    int
 	length  int
 	method  bool
@@ -30,7 +30,7 @@ const (
 	pathExact
 )
 
-// compare returns a negative number if a comes first.
+// compare returns a negative number if a takes precedence.
 func (a matchOrder) compare(b matchOrder) int {
 	flag := func(v bool) int {
 		if v {
@@ -47,10 +47,9 @@ type match struct {
 	index int
 	match *routev3.RouteMatch
 	order matchOrder
-	// key is equal for matches of the same requests.
+	// key is equal for matches that select the same requests.
 	key string
-	// prefix is the prefix of a path, without a slash at its end; it describes what is
-	// replaced.
+	// prefix is the path prefix, without a trailing slash, to which replacements refer.
 	prefix string
 }
 
@@ -94,7 +93,7 @@ func keyOf(m *routev3.RouteMatch) string {
 	return string(key)
 }
 
-// addHeader adds what a header must be. The first of several with the same name counts.
+// addHeader adds a required header value. The first of several with the same name counts.
 func (m *match) addHeader(seen map[string]bool, given, value string, regular bool) {
 	name := headerName(given)
 	if seen[name] {
@@ -149,15 +148,14 @@ func grpcMatch(index int, m *gatewayv1.GRPCRouteMatch) match {
 		}
 		regular = m.Method.Type != nil && *m.Method.Type == gatewayv1.GRPCMethodMatchRegularExpression
 	}
-	// The longer service counts before the longer method.
+	// A longer service takes precedence over a longer method.
 	out.order.length = len(service)*4096 + len(method)
 	switch {
 	case service == "" && method == "":
 		out.match.PathSpecifier = &routev3.RouteMatch_Prefix{Prefix: "/"}
 	case regular:
 		out.order.path = pathRegexp
-		// Each in an expression of its own, so neither is larger than what the API
-		// checked.
+		// Use separate expressions, so neither is larger than what the API checked.
 		out.match.PathSpecifier = &routev3.RouteMatch_SafeRegex{SafeRegex: expression("/" + orSegment(service) + "/[^/]+")}
 		if service == "" {
 			out.match.PathSpecifier = &routev3.RouteMatch_SafeRegex{SafeRegex: expression("/[^/]+/" + orSegment(method))}
@@ -183,7 +181,8 @@ func grpcMatch(index int, m *gatewayv1.GRPCRouteMatch) match {
 	return out
 }
 
-// orSegment is an expression for one segment of a path.
+// orSegment returns s as a group, or an expression for any segment of a path if s is
+// empty.
 func orSegment(s string) string {
 	if s == "" {
 		return "[^/]+"
@@ -191,7 +190,7 @@ func orSegment(s string) string {
 	return "(?:" + s + ")"
 }
 
-// headerName is the name that Envoy knows a header of a request by.
+// headerName returns Envoy's name for a request header.
 func headerName(s string) string {
 	if s = strings.ToLower(s); s == "host" {
 		return ":authority"
@@ -222,7 +221,7 @@ func expression(s string) *matcherv3.RegexMatcher {
 	return &matcherv3.RegexMatcher{Regex: s}
 }
 
-// unmatchable returns why a match is left out.
+// unmatchable returns why a match is omitted.
 func unmatchable(p *gatewayv1.HTTPPathMatch) string {
 	value := "/"
 	if p != nil && p.Value != nil {

@@ -12,34 +12,34 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// memory is what a translation keeps for a later one of the same gateway proxy, so a change
-// of one route costs about what one route costs. It is not changed once the
-// translation is finished.
+// memory is what a translation keeps for a later one of the same gateway proxy, so the
+// cost of a change of one route is about that of translating one route. It is immutable
+// once the translation is finished.
 //
-// A route is in it only if its translation depends on nothing but the route, the proxy's
-// spec, the edge settings and the shape of its Services, and found no problem.
+// It only contains a route if its translation depends on nothing but the route, the
+// proxy's spec, the edge settings and the shape of its Services, and found no problem.
 type memory struct {
 	proxy    *epicv1.GWProxy
 	edge     edge.Settings
 	services map[string]*Service
 	routes   map[routeKey]*rememberedRoute
-	// clusters are those without TLS, whose content depends on the edge settings and their
-	// name alone.
+	// clusters holds the clusters without TLS, whose content only depends on the edge
+	// settings and their name.
 	clusters map[string]*resource.Resource
 }
 
-// routeKey is one route of a GWRoute in exactly this version. The objects of the store are
-// never changed.
+// routeKey identifies one route of a GWRoute in exactly this version. The objects of the
+// store are never modified.
 type routeKey struct {
 	object *epicv1.GWRoute
 	kind   string
 }
 
-// rememberedRoute is what a route was translated to.
+// rememberedRoute is the translation of a route.
 type rememberedRoute struct {
-	// matches is how many matches its rules have.
+	// matches is the number of matches in its rules.
 	matches int
-	// clusters are the backends that it uses.
+	// clusters lists the backends that it uses.
 	clusters []usedCluster
 	places   []rememberedPlace
 }
@@ -50,7 +50,7 @@ type usedCluster struct {
 	member Member
 }
 
-// rememberedPlace is what a route has for one hostname of a listener.
+// rememberedPlace identifies a hostname of a listener.
 type rememberedPlace struct {
 	// listener is the listener's field in the gateway proxy.
 	listener string
@@ -58,8 +58,8 @@ type rememberedPlace struct {
 	routes   []encodedRoute
 }
 
-// at returns what the route has for a hostname of a listener; false if that is not
-// remembered.
+// at returns the translation of the route for a hostname of a listener, or false if it is
+// not in the memory.
 func (r *rememberedRoute) at(l *listener, host string) ([]encodedRoute, bool) {
 	if r == nil {
 		return nil, false
@@ -72,8 +72,8 @@ func (r *rememberedRoute) at(l *listener, host string) ([]encodedRoute, bool) {
 	return nil, false
 }
 
-// newMemory returns an empty memory for a translation, and the earlier one if that holds
-// for it, or else nil.
+// newMemory returns an empty memory for a translation, and the earlier one if it is valid
+// for this translation, or nil.
 func (g *gateway) newMemory() (now, earlier *memory) {
 	now = &memory{
 		proxy: g.in.Proxy, edge: g.edge, services: g.in.Services,
@@ -94,7 +94,8 @@ func (g *gateway) newMemory() (now, earlier *memory) {
 	return now, earlier
 }
 
-// recall takes what is remembered of a route into the translation; nil if there is nothing.
+// recall adds the remembered parts of a route to the translation, or returns nil if there
+// are none.
 func (g *gateway) recall(r *route) *rememberedRoute {
 	key := routeKey{r.object, r.kind}
 	if known, ok := g.memory.routes[key]; ok {
@@ -125,7 +126,7 @@ func (g *gateway) recall(r *route) *rememberedRoute {
 	return known
 }
 
-// remember keeps the translation of a route's rules if nothing speaks against it.
+// remember stores the translation of a route's rules if possible.
 func (g *gateway) remember(r *route, rules []*rule, problems int) {
 	key := routeKey{r.object, r.kind}
 	if g.unforeseeable || len(g.problems) != problems || g.memory.routes[key] != nil {
@@ -138,7 +139,7 @@ func (g *gateway) remember(r *route, rules []*rule, problems int) {
 	g.memory.routes[key] = known
 }
 
-// rememberPlace keeps what a route has for a hostname of a listener.
+// rememberPlace stores the translation of a route for a hostname of a listener.
 func (g *gateway) rememberPlace(l *listener, r *route, host string, routes []encodedRoute) {
 	key := routeKey{r.object, r.kind}
 	known := g.memory.routes[key]
@@ -146,15 +147,15 @@ func (g *gateway) rememberPlace(l *listener, r *route, host string, routes []enc
 		return
 	}
 	if g.earlier != nil && g.earlier.routes[key] == known {
-		// The earlier translation has it, too.
+		// The earlier translation shares it.
 		known = &rememberedRoute{matches: known.matches, clusters: known.clusters, places: slices.Clone(known.places)}
 		g.memory.routes[key] = known
 	}
 	known.places = append(known.places, rememberedPlace{listener: l.field, host: host, routes: routes})
 }
 
-// shareCluster notes that a route uses a cluster that is there already. It returns false if
-// it is not.
+// shareCluster records that a route uses an existing cluster. It returns false if it does
+// not exist.
 func (g *gateway) shareCluster(r *route, name string) bool {
 	b, ok := g.backends[name]
 	if ok && !slices.Contains(b.Sources, r.source) && len(b.Sources) < maxBackendSources {
@@ -165,7 +166,7 @@ func (g *gateway) shareCluster(r *route, name string) bool {
 	return ok
 }
 
-// reuseCluster takes the cluster of an earlier translation for a route. It returns false if
+// reuseCluster adds a cluster of an earlier translation for a route. It returns false if
 // there is none.
 func (g *gateway) reuseCluster(r *route, c usedCluster) bool {
 	if g.earlier == nil {

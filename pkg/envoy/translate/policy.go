@@ -20,17 +20,17 @@ import (
 )
 
 // defaultSessionName is the cookie or header that binds a client to an endpoint, unless
-// the route names one.
+// the route sets one.
 const defaultSessionName = "epic-session"
 
-// maxBackoff is the pause before a retry up to which later ones grow tenfold.
+// maxBackoff is the delay before a retry up to which later ones grow tenfold.
 const maxBackoff = time.Hour
 
-// previousHosts has a retry choose an endpoint that was not tried before.
+// previousHosts makes a retry choose an endpoint that was not tried before.
 var previousHosts = pack(&previoushostsv3.PreviousHostsPredicate{})
 
-// parsed returns a time of a route. The API accepts none that does not parse; one that
-// does nevertheless counts as absent.
+// parsed returns a duration of a route. The API only accepts valid ones; an invalid one
+// is treated as absent.
 func parsed(d *gatewayv1.Duration) (time.Duration, bool) {
 	if d == nil {
 		return 0, false
@@ -39,8 +39,8 @@ func parsed(d *gatewayv1.Duration) (time.Duration, bool) {
 	return v, err == nil && v >= 0
 }
 
-// setTimeouts bounds requests. Without a timeout of the route, a request may take as long
-// as something is sent.
+// setTimeouts sets the timeouts of requests. Without a timeout in the route, only idle
+// requests time out.
 func (r *rule) setTimeouts(action *routev3.RouteAction) {
 	action.Timeout = durationpb.New(0)
 	if r.timeouts == nil {
@@ -48,7 +48,7 @@ func (r *rule) setTimeouts(action *routev3.RouteAction) {
 	}
 	if d, ok := parsed(r.timeouts.Request); ok {
 		action.Timeout = durationpb.New(d)
-		// A longer time, or none at all, holds for silent requests as well.
+		// A longer timeout, or none at all, also applies to idle requests.
 		switch {
 		case d == 0:
 			action.IdleTimeout = durationpb.New(0)
@@ -58,8 +58,9 @@ func (r *rule) setTimeouts(action *routev3.RouteAction) {
 	}
 }
 
-// setRetry repeats requests. Without a retry of the route, one that did not reach an
-// endpoint is sent to another one, or again after a moment, since pods come and go.
+// setRetry sets the retries of requests. Without a retry in the route, a request that did
+// not reach an endpoint is sent to another one, or again after a delay, because pods
+// start and stop.
 func (r *rule) setRetry(action *routev3.RouteAction) {
 	if r.retry == nil && (r.timeouts == nil || r.timeouts.BackendRequest == nil) {
 		action.RetryPolicy = usualRetry
@@ -94,10 +95,11 @@ func (r *rule) setRetry(action *routev3.RouteAction) {
 	action.RetryPolicy = policy
 }
 
-// usualRetry is that of most routes, which share it. Nobody changes it.
+// usualRetry is the retry policy that most routes share. It must not be modified.
 var usualRetry = connectRetry()
 
-// connectRetry has a request tried again, after a pause, until an endpoint takes it.
+// connectRetry returns a policy that retries a request, with delays, until an endpoint
+// accepts it.
 func connectRetry() *routev3.RetryPolicy {
 	policy := newRetry()
 	policy.NumRetries = wrapperspb.UInt32(defaultLimits.connectAttempts - 1)
@@ -119,8 +121,8 @@ func newRetry() *routev3.RetryPolicy {
 	}
 }
 
-// sessions binds a client to the endpoint that answered its first request; nil if its
-// rule does not ask for it.
+// sessions binds a client to the endpoint that responded to its first request. It returns
+// nil if the rule does not request it.
 func sessions(spec *gatewayv1.SessionPersistence) *anypb.Any {
 	if spec == nil {
 		return nil
@@ -137,7 +139,7 @@ func sessions(spec *gatewayv1.SessionPersistence) *anypb.Any {
 		}
 	} else {
 		cookie := &httptypev3.Cookie{Name: name, Path: "/", Attributes: []*httptypev3.CookieAttribute{{Name: "HttpOnly"}, {Name: "SameSite", Value: "Lax"}}}
-		// A cookie that lasts has an end, which browsers and the proxy heed.
+		// A permanent cookie has an expiration, which browsers and the proxy respect.
 		permanent := spec.CookieConfig != nil && spec.CookieConfig.LifetimeType != nil && *spec.CookieConfig.LifetimeType == gatewayv1.PermanentCookieLifetimeType
 		if d, ok := parsed(spec.AbsoluteTimeout); ok && d > 0 && permanent {
 			cookie.Ttl = durationpb.New(max(d, time.Second).Truncate(time.Second))

@@ -12,7 +12,7 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// The reasons of problems, in addition to those of package endpoints and of the Gateway API.
+// Reasons of problems, in addition to those of package endpoints and of the Gateway API.
 const (
 	// ReasonNoEndpointForPort is a published port of a load balancer, or an endpoint of
 	// one, that nothing matches.
@@ -23,7 +23,7 @@ const (
 	ReasonPortConflict = "PortConflict"
 	// ReasonOverrideNotAllowed is an edge setting of a proxy that its group does not allow.
 	ReasonOverrideNotAllowed = "OverrideNotAllowed"
-	// ReasonNotEncodable is an object that has text which Envoy's protocol can't carry.
+	// ReasonNotEncodable is an object with text that Envoy's protocol can't encode.
 	ReasonNotEncodable = "NotEncodable"
 )
 
@@ -34,7 +34,7 @@ func (ps *problems) add(object resource.Source, field, reason, format string, ar
 	*ps = append(*ps, Problem{Object: object, Field: field, Reason: reason, Message: fmt.Sprintf(format, args...)})
 }
 
-// sorted returns the problems in order, each once.
+// sorted returns the distinct problems, in order.
 func (ps problems) sorted() []Problem {
 	slices.SortStableFunc(ps, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.Object.Kind, b.Object.Kind), cmp.Compare(a.Object.Namespace, b.Object.Namespace),

@@ -12,8 +12,8 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// takeAddress reads the header of the PROXY protocol from connections of clients. One
-// without is closed.
+// takeAddress returns a listener filter that reads the PROXY protocol header from client
+// connections. A connection without one is closed.
 func takeAddress() *listenerv3.ListenerFilter {
 	return &listenerv3.ListenerFilter{
 		Name:       "envoy.filters.listener.proxy_protocol",
@@ -22,8 +22,7 @@ func takeAddress() *listenerv3.ListenerFilter {
 }
 
 // giveAddress wraps the transport socket of a cluster, which may be nil, so each
-// connection to an endpoint starts with the header of the PROXY protocol, if endpoints
-// expect it.
+// connection to an endpoint starts with a PROXY protocol header, if endpoints expect it.
 func (t *translation) giveAddress(inner *corev3.TransportSocket) *corev3.TransportSocket {
 	version, expected := map[epicv1.ProxyProtocolVersion]corev3.ProxyProtocolConfig_Version{
 		epicv1.ProxyProtocolV1: corev3.ProxyProtocolConfig_V1,

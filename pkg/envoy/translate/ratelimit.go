@@ -21,24 +21,24 @@ import (
 
 const (
 	filterRateLimit = "envoy.filters.http.local_ratelimit"
-	// clientKey is the descriptor that has the address of a client.
+	// clientKey is the descriptor that contains the address of a client.
 	clientKey = "masked_remote_address"
-	// maxClients is how many clients a listener counts the requests of.
+	// maxClients is the maximum number of clients whose requests a listener counts.
 	maxClients = 10_000
-	// ipv6Client is how much of an IPv6 address stands for a client, which usually has all
-	// addresses that start so.
+	// ipv6Client is the prefix length of an IPv6 address that identifies a client, which
+	// usually has all addresses with that prefix.
 	ipv6Client = 64
 	ipv4Client = 32
 )
 
-// anyRate is more than any listener takes.
+// anyRate exceeds the rate of any listener.
 var anyRate = &typev3.TokenBucket{MaxTokens: 1 << 31, TokensPerFill: wrapperspb.UInt32(1 << 31), FillInterval: durationpb.New(time.Second)}
 
 func bucket(r *edge.Rate) *typev3.TokenBucket {
 	return &typev3.TokenBucket{MaxTokens: r.Burst, TokensPerFill: wrapperspb.UInt32(r.Count), FillInterval: durationpb.New(r.Interval)}
 }
 
-// admission are the filters that close connections of clients: beyond a rate, and beyond a
+// admission returns the filters that close client connections beyond a rate and beyond a
 // number. Chains of the same listener share the rate.
 func (t *translation) admission(stat, listener string) []*listenerv3.Filter {
 	var filters []*listenerv3.Filter
@@ -50,7 +50,8 @@ func (t *translation) admission(stat, listener string) []*listenerv3.Filter {
 	return append(filters, t.connectionLimit(stat))
 }
 
-// requestLimit answers requests beyond a rate with 429. It is nil if there is none.
+// requestLimit returns a filter that responds with 429 to requests beyond a rate, or nil
+// if there is no limit.
 func (t *translation) requestLimit(stat string) *hcmv3.HttpFilter {
 	all, client := t.edge.Requests, t.edge.RequestsPerClient
 	if all == nil && client == nil {
@@ -63,7 +64,7 @@ func (t *translation) requestLimit(stat string) *hcmv3.HttpFilter {
 	}
 	if client != nil {
 		config.Descriptors = []*ratelimitv3.LocalRateLimitDescriptor{{
-			// Without a value, each address has a bucket of its own.
+			// Without a value, each address has its own bucket.
 			Entries: []*ratelimitv3.RateLimitDescriptor_Entry{{Key: clientKey}}, TokenBucket: bucket(client),
 		}}
 		config.MaxDynamicDescriptors = wrapperspb.UInt32(maxClients)

@@ -13,14 +13,14 @@ import (
 	"github.com/acnodal/epic/pkg/endpoints"
 )
 
-// Which published port an endpoint of a load balancer serves is decided for each endpoint
-// by itself, so others that come and go change nothing. Among the ports of the
-// endpoint's protocol it is
+// Each endpoint of a load balancer is assigned to a published port independently of other
+// endpoints, so changes of others have no effect. Of the ports with the endpoint's
+// protocol, it is
 //
-//  1. that of the endpoint's port name: clients name both after the port of the Service;
-//  2. else the one whose targetPort is the endpoint's port, by number or by name;
-//  3. else the only one there is;
-//  4. else the one that has the endpoint's number itself.
+//  1. the one with the endpoint's port name: clients name both after the port of the Service;
+//  2. otherwise the one whose targetPort is the endpoint's port, by number or by name;
+//  3. otherwise the only one there is;
+//  4. otherwise the one with the endpoint's own number.
 //
 // An endpoint that matches none gets no requests.
 

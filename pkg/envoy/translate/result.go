@@ -10,42 +10,42 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// Result is a translated proxy.
+// Result is the result of the translation of a proxy.
 type Result struct {
-	// Resources are the proxy's listeners, routes, clusters and secrets. There are no
-	// endpoints among them.
+	// Resources are the proxy's listeners, routes, clusters and secrets, without
+	// endpoints.
 	Resources resource.Set
-	// Backends are what needs endpoints, by name. Each is a cluster in Resources, whose
-	// ClusterLoadAssignment Backend.Assignment renders. A proxy waits for all of them, so
-	// one without endpoints gets an empty assignment.
+	// Backends are the clusters in Resources that need endpoints, by name.
+	// Backend.Assignment renders their ClusterLoadAssignments. A proxy waits for all of
+	// them, so one without endpoints gets an empty assignment.
 	Backends []Backend
-	// Problems are what is wrong with the objects, ordered and each once.
+	// Problems are the distinct problems of the objects, in order.
 	Problems []Problem
-	// Until is when Problems change though no object does, because a certificate expires or
-	// becomes valid; never if it is zero.
+	// Until is when Problems change without a change of an object, because a certificate
+	// expires or becomes valid; zero means never.
 	Until time.Time
-	// Listeners describe what happened to each listener of a gateway, in its order.
+	// Listeners is the status of each listener of a gateway, in its order.
 	Listeners []ListenerStatus
-	// Routes describe what happened to each route that names the gateway proxy as a parent.
+	// Routes is the status of each route that names the gateway proxy as a parent.
 	Routes []RouteStatus
 	// memory is for later translations of the same gateway proxy.
 	memory *memory
 }
 
-// Backend is a group of endpoints that requests are sent to: a cluster of Envoy's. It is
-// comparable by Equal.
+// Backend is a group of endpoints to which requests are sent: one of Envoy's clusters.
+// Use Equal to compare.
 type Backend struct {
 	// Name is the name of the cluster and of its ClusterLoadAssignment.
 	Name string
-	// Members are where the endpoints come from. There are several only for UDP, whose
-	// weights become weights of endpoints, and none for a load balancer.
+	// Members are the sources of the endpoints. There are several only for UDP, where
+	// their weights become weights of endpoints, and none for a load balancer.
 	Members []Member
 	// Port is the published port of a load balancer to which the endpoints belong.
 	Port PublishedPort
-	// Cluster is the client cluster of a load balancer to which the endpoints belong;
-	// those of all if it is empty.
+	// Cluster is the client cluster of a load balancer to which the endpoints belong; if
+	// it is empty, they belong to all.
 	Cluster string
-	// Sources are the objects that a refusal of the assignment is reported on.
+	// Sources are the objects on which a refusal of the assignment is reported.
 	Sources []resource.Source
 }
 
@@ -53,12 +53,12 @@ type Backend struct {
 type Member struct {
 	// Service is the Service's UID.
 	Service string
-	// Port is the number of the Service's port, 0 if the route gives none.
+	// Port is the number of the Service's port, 0 if the route sets none.
 	Port int32
 	// Protocol is the number of the transport protocol: 6 for TCP, 17 for UDP.
 	Protocol uint8
-	// Weight is the share of requests next to the other members. It has no meaning for
-	// the only member.
+	// Weight is the weight relative to the other members. It has no meaning for a single
+	// member.
 	Weight int32
 }
 
@@ -69,32 +69,32 @@ type PublishedPort struct {
 	Protocol uint8
 }
 
-// Condition is one thing that can be said of a listener or of a route at a listener, in
-// the words of the Gateway API.
+// Condition is a condition of a listener or of a route at a listener, as defined by the
+// Gateway API.
 type Condition struct {
 	// Type is a type of condition, such as Accepted.
 	Type string
-	// Status is whether it holds.
+	// Status is true if the condition is true.
 	Status bool
-	// Reason is one word, of the Gateway API where it has one for the case.
+	// Reason is a reason of the Gateway API, if it defines one for the case.
 	Reason string
-	// Message is a sentence for people, with the way out.
+	// Message is a sentence for people, with the fix.
 	Message string
 }
 
-// ListenerStatus is what happened to a listener.
+// ListenerStatus is the status of a listener.
 type ListenerStatus struct {
 	Name string
 	// SupportedKinds are the kinds of routes that may attach, such as HTTPRoute.
 	SupportedKinds []gatewayv1.RouteGroupKind
-	// AttachedRoutes is how many routes are attached.
+	// AttachedRoutes is the number of attached routes.
 	AttachedRoutes int32
-	// Conditions are Accepted, ResolvedRefs, Conflicted and Programmed (which here
-	// means: is in the configuration), and OverlappingTLSConfig if it holds.
+	// Conditions are Accepted, ResolvedRefs, Conflicted and Programmed (here: part of the
+	// configuration), and OverlappingTLSConfig if it is true.
 	Conditions []Condition
 }
 
-// RouteStatus is what happened to a route.
+// RouteStatus is the status of a route.
 type RouteStatus struct {
 	Route resource.Source
 	// Kind is the field of the route's spec: http, grpc, tls, tcp or udp. A GWRoute may
@@ -104,24 +104,24 @@ type RouteStatus struct {
 	Parents []ParentStatus
 }
 
-// ParentStatus is what happened to a route at one of its references to a gateway proxy.
+// ParentStatus is the status of a route for one of its references to a gateway proxy.
 type ParentStatus struct {
-	// Ref is the reference as the route has it.
+	// Ref is the reference in the route.
 	Ref gatewayv1.ParentReference
-	// Conditions are Accepted and ResolvedRefs, and PartiallyInvalid if it holds.
+	// Conditions are Accepted and ResolvedRefs, and PartiallyInvalid if it is true.
 	Conditions []Condition
 }
 
-// Problem is one thing that is wrong with an object.
+// Problem is a problem of an object.
 type Problem struct {
 	// Object is the object that has to be changed.
 	Object resource.Source
-	// Field is where in the object, such as "spec.http.rules[0].backendRefs[1]"; empty
-	// if it is about the whole.
+	// Field is the path in the object, such as "spec.http.rules[0].backendRefs[1]"; empty
+	// if it concerns the whole object.
 	Field string
-	// Reason is one word for programs.
+	// Reason is a machine-readable word.
 	Reason string
-	// Message describes what is wrong, what it leads to, and the way out.
+	// Message describes the problem, its effect, and the fix.
 	Message string
 }
 

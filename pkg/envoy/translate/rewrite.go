@@ -11,17 +11,17 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// ReasonRedirectLoop is a redirect to where the request came from.
+// ReasonRedirectLoop is a redirect to the URL of the request itself.
 const ReasonRedirectLoop = "RedirectLoop"
 
-// replacement is how a path is changed: prefix replaces what the match has matched,
-// expression what it matches.
+// replacement describes a change of a path: prefix replaces the matched prefix,
+// expression whatever it matches.
 type replacement struct {
 	prefix     string
 	expression *matcherv3.RegexMatchAndSubstitute
 }
 
-// replacementOf translates a change of a path. It returns false where a prefix must be
+// replacementOf translates a change of a path. It returns false if a prefix has to be
 // replaced and the match has none.
 func replacementOf(p *gatewayv1.HTTPPathModifier, m match) (replacement, bool) {
 	if p.Type == gatewayv1.FullPathHTTPPathModifier {
@@ -42,7 +42,7 @@ func replacementOf(p *gatewayv1.HTTPPathModifier, m match) (replacement, bool) {
 	case m.prefix == "":
 		return replacement{prefix: absolute(prefix + "/")}, true
 	case prefix == "":
-		// Nothing is left of the prefix but the slash after it, which there may not be.
+		// Only the slash after the prefix remains, and the path may not have one.
 		return replacement{expression: substitute("^"+regexp.QuoteMeta(m.prefix)+"/*", "/")}, true
 	}
 	return replacement{prefix: absolute(prefix)}, true
@@ -59,7 +59,7 @@ func substitute(pattern, text string) *matcherv3.RegexMatchAndSubstitute {
 	return &matcherv3.RegexMatchAndSubstitute{Pattern: expression(pattern), Substitution: strings.ReplaceAll(text, `\`, `\\`)}
 }
 
-// rewritePath changes the path of requests. It returns false if that can't be done.
+// rewritePath changes the path of requests. It returns false if that is not possible.
 func (r *rule) rewritePath(action *routev3.RouteAction, p *gatewayv1.HTTPPathModifier, m match) bool {
 	change, ok := replacementOf(p, m)
 	if !ok {
@@ -83,7 +83,7 @@ var redirectCodes = map[int]routev3.RedirectAction_RedirectResponseCode{
 	308: routev3.RedirectAction_PERMANENT_REDIRECT,
 }
 
-// redirect answers requests with another address.
+// redirect responds to requests with another URL.
 func (r *rule) redirect(envoy *routev3.Route, at place) {
 	spec := r.filters.redirect
 	action := &routev3.RedirectAction{ResponseCode: routev3.RedirectAction_FOUND}
@@ -101,7 +101,7 @@ func (r *rule) redirect(envoy *routev3.Route, at place) {
 		scheme = *spec.Scheme
 		action.SchemeRewriteSpecifier = &routev3.RedirectAction_SchemeRedirect{SchemeRedirect: scheme}
 	}
-	// Without a port, it is the scheme's, or the listener's where there is no scheme.
+	// Without a port, it is the scheme's, or the listener's if there is no scheme.
 	port := at.listener.spec.Port
 	switch {
 	case spec.Port != nil:
@@ -109,7 +109,7 @@ func (r *rule) redirect(envoy *routev3.Route, at place) {
 	case spec.Scheme != nil:
 		port = map[string]gatewayv1.PortNumber{"http": 80, "https": 443}[scheme]
 	}
-	// Clients know the ports of the schemes by themselves.
+	// Clients know the default ports of the schemes.
 	if usual := scheme == "http" && port == 80 || scheme == "https" && port == 443; !usual {
 		action.PortRedirect = uint32(port)
 	}
@@ -117,7 +117,7 @@ func (r *rule) redirect(envoy *routev3.Route, at place) {
 	case spec.Hostname != nil:
 		action.HostRedirect = string(*spec.Hostname)
 	case action.PortRedirect == 0 && !strings.HasPrefix(at.host, anyHost):
-		// The request's own port, if it names one, is not that of the redirect.
+		// The redirect must not use the port in the request.
 		action.HostRedirect = at.host
 	}
 	if spec.Path != nil {
@@ -134,7 +134,7 @@ func (r *rule) redirect(envoy *routev3.Route, at place) {
 		}
 	}
 	if spec.Path == nil && scheme == own && port == at.listener.spec.Port && (spec.Hostname == nil || string(*spec.Hostname) == at.host) {
-		// It may still be meant: a 303 makes a client repeat a POST as a GET.
+		// It may be intended: a 303 makes a client repeat a POST as a GET.
 		r.g.problems.add(r.from.source, r.field+".filters", ReasonRedirectLoop,
 			"the redirect leads requests for %s to the same URL, so clients stop after several redirects: change the scheme, hostname, port or path", at.host)
 	}

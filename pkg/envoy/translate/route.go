@@ -11,17 +11,17 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// The reasons of routes, in addition to those of the Gateway API.
+// Reasons of routes, in addition to those of the Gateway API.
 const (
 	// ReasonRouteConflict is a route, or a rule of one, that an older one replaces.
 	ReasonRouteConflict = "RouteConflict"
-	// ReasonNoWeight is a rule of which no backend has a weight.
+	// ReasonNoWeight is a rule whose backends all have no weight.
 	ReasonNoWeight = "NoWeight"
-	// ReasonTooManyRoutes is a route that is more than a proxy takes.
+	// ReasonTooManyRoutes is a route beyond the limit of a proxy.
 	ReasonTooManyRoutes = "TooManyRoutes"
 )
 
-// maxEnvoyRoutes is how many routes of Envoy's one proxy has at most. A route takes one
+// maxEnvoyRoutes is the maximum number of Envoy's routes of one proxy. A route needs one
 // for each match, hostname and listener.
 const maxEnvoyRoutes = 50_000
 
@@ -29,14 +29,14 @@ const maxEnvoyRoutes = 50_000
 type route struct {
 	object *epicv1.GWRoute
 	source resource.Source
-	// kind is the field of the spec, and of which kind the route is in the tenant's
+	// kind is the field of the spec, and routeKind the kind of the route in the tenant's
 	// cluster.
 	kind      string
 	routeKind gatewayv1.Kind
 	hostnames []string
 	parents   []*parent
 	refs      verdict
-	// partial names the part of the route that does not count.
+	// partial names the part of the route that is ignored.
 	partial verdict
 }
 
@@ -48,7 +48,7 @@ type parent struct {
 	refused   verdict
 }
 
-// readRoutes finds the routes of the proxy and the listeners that they attach to.
+// readRoutes determines the routes of the proxy and the listeners to which they attach.
 func (g *gateway) readRoutes() {
 	for _, object := range OwnRoutes(g.in.Proxy, g.in.Routes) {
 		spec := &object.Spec
@@ -70,7 +70,7 @@ func (g *gateway) readRoutes() {
 	}
 }
 
-// lower returns hostnames as they are compared; any for none.
+// lower returns hostnames in the form in which they are compared, or any for none.
 func lower(names []gatewayv1.Hostname) []string {
 	var out []string
 	seen := map[string]bool{}
@@ -106,12 +106,12 @@ func (g *gateway) attach(r *route, refs []gatewayv1.ParentReference) {
 	}
 }
 
-// RefersTo reports whether a reference to a gateway means a listener of it.
+// RefersTo reports whether a reference to a gateway refers to one of its listeners.
 func RefersTo(ref *gatewayv1.ParentReference, l *gatewayv1.Listener) bool {
 	return (ref.SectionName == nil || *ref.SectionName == "" || *ref.SectionName == l.Name) && (ref.Port == nil || *ref.Port == l.Port)
 }
 
-// choose finds the listeners to which a route attaches by one of its references.
+// choose determines the listeners to which a route attaches by one of its references.
 func (g *gateway) choose(r *route, p *parent) {
 	var named, allowed []*listener
 	for _, l := range g.listeners {
@@ -139,7 +139,7 @@ func (g *gateway) choose(r *route, p *parent) {
 	}
 }
 
-// domains returns the hostnames that a route has at a listener.
+// domains returns the hostnames of a route at a listener.
 func (r *route) domains(l *listener) []string {
 	names := r.hostnames
 	switch len(names) {
@@ -162,7 +162,7 @@ func (r *route) domains(l *listener) []string {
 	return out
 }
 
-// status returns what happened to the route.
+// status returns the status of the route.
 func (r *route) status() RouteStatus {
 	s := RouteStatus{Route: r.source, Kind: r.kind}
 	for _, p := range r.parents {
@@ -180,21 +180,21 @@ func (r *route) status() RouteStatus {
 	return s
 }
 
-// refuse says at all references that the route does not count.
+// refuse marks the route as refused at all references.
 func (r *route) refuse(reason, message string) {
 	for _, p := range r.parents {
 		p.refused.first(reason, "%s", message)
 	}
 }
 
-// unresolved reports a reference of the route that leads nowhere.
+// unresolved reports a reference of the route that can't be resolved.
 func (g *gateway) unresolved(r *route, field, reason, format string, args ...any) {
 	r.refs.first(reason, format, args...)
 	g.problems.add(r.source, field, reason, format, args...)
 }
 
-// unsupported reports a part of the route that does not count, or is answered with an
-// error.
+// unsupported reports a part of the route that is ignored or results in an error
+// response.
 func (g *gateway) unsupported(r *route, field, reason, format string, args ...any) {
 	r.partial.first(reason, format, args...)
 	g.problems.add(r.source, field, reason, format, args...)

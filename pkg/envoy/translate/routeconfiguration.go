@@ -16,8 +16,8 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// The fields of a RouteConfiguration and of a VirtualHost, which are put together in the
-// order of their numbers from parts that were encoded before.
+// Fields of a RouteConfiguration and of a VirtualHost, which are assembled in the order
+// of their numbers from encoded parts.
 const (
 	fieldVirtualHosts = protowire.Number(2)
 
@@ -32,7 +32,7 @@ type virtualHost struct {
 	routes [][]byte
 }
 
-// misdirected is the route for hostnames of listeners that have connections of their own.
+// misdirected is the route for hostnames of listeners with separate connections.
 var misdirected = func() []byte {
 	body, err := encode(&routev3.Route{Name: "misdirected", Match: anyRequest(), Action: respond(statusMisdirected)})
 	if err != nil {
@@ -41,8 +41,8 @@ var misdirected = func() []byte {
 	return body
 }()
 
-// putRoutes adds a route configuration. Its body is what encoding the whole message yields,
-// but most routes of it were encoded by an earlier translation.
+// putRoutes adds a route configuration. Its body is the encoding of the whole message,
+// but most of its routes were encoded by an earlier translation.
 func (g *gateway) putRoutes(name string, hosts []virtualHost, headers []*corev3.HeaderValueOption, sources []resource.Source) {
 	head, err := encode(&routev3.RouteConfiguration{Name: name})
 	if err == nil {

@@ -22,13 +22,13 @@ type rule struct {
 	// timeouts and retry are those of the rule.
 	timeouts *gatewayv1.HTTPRouteTimeouts
 	retry    *gatewayv1.HTTPRouteRetry
-	// perFilter configures the filters of requests for the rule.
+	// perFilter configures HTTP filters for the rule.
 	perFilter map[string]*anypb.Any
 	g         *gateway
 	from      *route
 }
 
-// place is where a rule is applied: the answer to a redirect depends on it.
+// place is where a rule is applied: redirects depend on it.
 type place struct {
 	listener *listener
 	host     string
@@ -41,7 +41,7 @@ type weightedBackend struct {
 	filters filters
 }
 
-// rulesOf translates the rules of a route, once.
+// rulesOf translates the rules of a route, and caches the result.
 func (g *gateway) rulesOf(r *route) []*rule {
 	if rules, ok := g.rules[r]; ok {
 		return rules
@@ -107,7 +107,7 @@ func (g *gateway) grpcRule(r *route, i int, spec *gatewayv1.GRPCRouteRule) *rule
 	return out
 }
 
-// httpFilters are filters of a GRPCRoute in the form of an HTTPRoute's.
+// httpFilters converts filters of a GRPCRoute to those of an HTTPRoute.
 func httpFilters(all []gatewayv1.GRPCRouteFilter) []gatewayv1.HTTPRouteFilter {
 	var out []gatewayv1.HTTPRouteFilter
 	for i := range all {
@@ -122,7 +122,7 @@ func httpFilters(all []gatewayv1.GRPCRouteFilter) []gatewayv1.HTTPRouteFilter {
 }
 
 // addBackend adds a backend. One whose filters can't be applied gets no requests; its
-// share of them is answered with an error.
+// share of them gets an error response.
 func (r *rule) addBackend(field string, ref *gatewayv1.BackendRef, specs []gatewayv1.HTTPRouteFilter, u use) {
 	b := weightedBackend{share: share{weight: 1}}
 	if ref.Weight != nil {
@@ -142,7 +142,7 @@ func (r *rule) addBackend(field string, ref *gatewayv1.BackendRef, specs []gatew
 	r.backends = append(r.backends, b)
 }
 
-// apply sets what a route of Envoy's does with requests.
+// apply sets what one of Envoy's routes does with requests.
 func (r *rule) apply(envoy *routev3.Route, at place) {
 	f := &r.filters
 	f.applyHeaders(envoy)
@@ -182,7 +182,7 @@ func (r *rule) forward(envoy *routev3.Route, at place) {
 	envoy.Action = &routev3.Route_Route{Route: action}
 }
 
-// setClusters returns false if no backend has a weight.
+// setClusters sets the clusters. It returns false if no backend has a weight.
 func (r *rule) setClusters(action *routev3.RouteAction) bool {
 	var used []weightedBackend
 	for _, b := range r.backends {

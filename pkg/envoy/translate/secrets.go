@@ -9,8 +9,8 @@ import (
 	"github.com/acnodal/epic/pkg/secretrefs"
 )
 
-// SecretsOf returns the names of the Secrets, all in the proxy's namespace, that the
-// translation of a gateway proxy and its routes reads, each once and in order.
+// SecretsOf returns the distinct names of the Secrets, all in the proxy's namespace, that
+// the translation of a gateway proxy and its routes reads, sorted.
 func SecretsOf(proxy *epicv1.GWProxy, routes []*epicv1.GWRoute) []string {
 	names := secretrefs.Of(proxy)
 	for _, r := range routes {

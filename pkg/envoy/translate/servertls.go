@@ -16,19 +16,19 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// serverTLS is how a listener terminates TLS.
+// serverTLS describes how a listener terminates TLS.
 type serverTLS struct {
 	// certificates are the names of SDS secrets.
 	certificates []string
-	// authorities is the SDS secret with which certificates of clients are verified;
-	// empty if clients need none.
+	// authorities is the SDS secret with which client certificates are verified; empty if
+	// they are not required.
 	authorities string
-	// insecure lets clients in whose certificate can't be verified, or who have none.
+	// insecure admits clients without a valid certificate.
 	insecure bool
 }
 
-// readServerTLS reads the certificates of a listener. A listener that has none that can
-// be used is not served.
+// readServerTLS reads the certificates of a listener. A listener without a usable one is
+// not served.
 func (g *gateway) readServerTLS(l *listener) {
 	const reason = string(gatewayv1.ListenerReasonInvalidCertificateRef)
 	out := &serverTLS{}
@@ -59,7 +59,7 @@ func (g *gateway) readServerTLS(l *listener) {
 	l.tls = out
 }
 
-// certificateOf makes an SDS secret of the Secret that a reference names.
+// certificateOf adds an SDS secret for the Secret that a reference names.
 func (g *gateway) certificateOf(ref *gatewayv1.SecretObjectReference) (string, error) {
 	if ref.Group != nil && *ref.Group != "" || ref.Kind != nil && *ref.Kind != "Secret" {
 		return "", errors.New("a certificate must be in a Secret: refer to one")
@@ -74,8 +74,8 @@ func (g *gateway) certificateOf(ref *gatewayv1.SecretObjectReference) (string, e
 	return g.certificate(secret)
 }
 
-// frontendValidation returns how certificates of clients are verified on a port, and the
-// field that has it.
+// frontendValidation returns how client certificates are verified on a port, and the
+// field that defines it.
 func (g *gateway) frontendValidation(port gatewayv1.PortNumber) (v *gatewayv1.FrontendTLSValidation, field string) {
 	const frontend = "spec.gateway.tls.frontend"
 	all := g.in.Proxy.Spec.Gateway.TLS
@@ -90,8 +90,8 @@ func (g *gateway) frontendValidation(port gatewayv1.PortNumber) (v *gatewayv1.Fr
 	return all.Frontend.Default.Validation, frontend + ".default.validation"
 }
 
-// readClientValidation reads the authorities of clients. Without any that can be used,
-// the listener is not served: it would let everybody in.
+// readClientValidation reads the authorities of clients. Without a usable one, the
+// listener is not served, because it would admit everybody.
 func (g *gateway) readClientValidation(l *listener, v *gatewayv1.FrontendTLSValidation, field string, out *serverTLS) bool {
 	var texts, names []string
 	for i := range v.CACertificateRefs {
@@ -111,7 +111,7 @@ func (g *gateway) readClientValidation(l *listener, v *gatewayv1.FrontendTLSVali
 				continue
 			}
 			texts, names = append(texts, b.text), append(names, secret.Name)
-			// Without a verified certificate, nobody is refused.
+			// Clients without a valid certificate are admitted.
 			if v.Mode == gatewayv1.AllowInsecureFallback {
 				continue
 			}
@@ -133,8 +133,8 @@ func (g *gateway) readClientValidation(l *listener, v *gatewayv1.FrontendTLSVali
 	return true
 }
 
-// validationContext makes an SDS secret with the certificates of authorities. Its name
-// begins with a prefix that stands for everything else in it.
+// validationContext adds an SDS secret with the certificates of authorities. Its name
+// begins with a prefix that identifies everything else in it.
 func (t *translation) validationContext(prefix string, names, texts []string, set func(*tlsv3.CertificateValidationContext)) string {
 	c := &tlsv3.CertificateValidationContext{TrustedCa: inline([]byte(strings.Join(texts, "")))}
 	set(c)
@@ -146,7 +146,8 @@ func (t *translation) validationContext(prefix string, names, texts []string, se
 	return name
 }
 
-// transportSocket terminates TLS with the application protocols that may be negotiated.
+// transportSocket returns a transport socket that terminates TLS with the given
+// application protocols.
 func (t *translation) transportSocket(s *serverTLS, alpn ...string) *corev3.TransportSocket {
 	return &corev3.TransportSocket{
 		Name:       "envoy.transport_sockets.tls",
@@ -154,7 +155,7 @@ func (t *translation) transportSocket(s *serverTLS, alpn ...string) *corev3.Tran
 	}
 }
 
-// downstreamTLS is how a listener terminates TLS.
+// downstreamTLS returns the TLS context of a listener.
 func (t *translation) downstreamTLS(s *serverTLS, alpn ...string) *tlsv3.DownstreamTlsContext {
 	common := &tlsv3.CommonTlsContext{
 		TlsParams:     &tlsv3.TlsParameters{TlsMinimumProtocolVersion: tlsv3.TlsParameters_TLSv1_2, TlsMaximumProtocolVersion: tlsv3.TlsParameters_TLSv1_3},

@@ -13,14 +13,14 @@ import (
 	"github.com/acnodal/epic/pkg/endpoints"
 )
 
-// Service is what the endpoint slices of one Service tell of the Service itself: that it
-// exists, and its ports. Endpoints are not part of it, so it rarely changes.
+// Service is what the endpoint slices of one Service show of the Service: that it exists,
+// and its ports. It does not include endpoints, so it rarely changes.
 type Service struct {
 	slices []*epicv1.GWEndpointSlice
 }
 
-// ServiceOf returns what slices, all of one Service, tell of it. It returns nil if there
-// is no slice. Slices that are being deleted do not count.
+// ServiceOf returns the Service of slices, which all belong to it. It returns nil if
+// there is no slice. Slices that are being deleted do not count.
 func ServiceOf(all []*epicv1.GWEndpointSlice) *Service {
 	s := &Service{}
 	for _, slice := range all {
@@ -46,7 +46,7 @@ func sameShape(a, b *epicv1.GWEndpointSlice) bool {
 	return maps.Equal(a.Annotations, b.Annotations) && apiequality.Semantic.DeepEqual(a.Spec.Ports, b.Spec.Ports)
 }
 
-// Equal reports whether two Services are the same to the translation. Either may be nil.
+// Equal reports whether two Services are equal for the translation. Either may be nil.
 func (s *Service) Equal(o *Service) bool {
 	if s == nil || o == nil {
 		return s == o
@@ -56,7 +56,7 @@ func (s *Service) Equal(o *Service) bool {
 	})
 }
 
-// appProtocol returns the application protocol of a port; empty if none is given.
+// appProtocol returns the application protocol of a port, or "" if none is set.
 func (s *Service) appProtocol(m Member) string {
 	if s == nil {
 		return ""

@@ -13,7 +13,7 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// streamRules returns the lists of backends of a route's rules.
+// streamRules returns the lists of backends in a route's rules.
 func (r *route) streamRules() [][]gatewayv1.BackendRef {
 	var all [][]gatewayv1.BackendRef
 	switch spec := &r.object.Spec; r.kind {
@@ -33,8 +33,8 @@ func (r *route) streamRules() [][]gatewayv1.BackendRef {
 	return all
 }
 
-// streamBackends returns the backends of the first rule of a route. Nothing tells the
-// connections of several rules apart, so the others are reported.
+// streamBackends returns the backends of the first rule of a route. Connections of
+// several rules can't be distinguished, so the others are reported.
 func (g *gateway) streamBackends(r *route) []gatewayv1.BackendRef {
 	rules := r.streamRules()
 	if len(rules) > 1 {
@@ -47,8 +47,8 @@ func (g *gateway) streamBackends(r *route) []gatewayv1.BackendRef {
 	return rules[0]
 }
 
-// shares returns the clusters of a route's connections with their weights. Those of
-// backends that lead nowhere are closed.
+// shares returns the clusters of a route's connections with their weights. Connections
+// for backends that can't be resolved are closed.
 func (g *gateway) shares(r *route) []share {
 	var all []share
 	refs := g.streamBackends(r)
@@ -74,8 +74,8 @@ func (g *gateway) streamChain(name, stat, listener string, r *route) *listenerv3
 	return chain
 }
 
-// oldest returns the route of a listener that decides where only one can. The others
-// are refused.
+// oldest returns the route of a listener that takes precedence if only one can be served.
+// The others are refused.
 func (g *gateway) oldest(l *listener) *route {
 	for _, later := range l.attached[1:] {
 		message := fmt.Sprintf("the listener %q already has one, the older GWRoute %s, and their connections can't be distinguished: remove one of the two, or use another port", l.spec.Name, l.attached[0].source.Name)
@@ -90,8 +90,8 @@ func (g *gateway) oldest(l *listener) *route {
 	return l.attached[0]
 }
 
-// renderTCP makes the listener of a port for TCP. Without a route, connections are
-// refused by the kernel.
+// renderTCP creates the listener of a port for TCP. Without a route, the kernel refuses
+// connections.
 func (g *gateway) renderTCP(k portKey, l *listener) {
 	if len(l.attached) == 0 {
 		return
@@ -102,7 +102,7 @@ func (g *gateway) renderTCP(k portKey, l *listener) {
 	g.put(resource.Listener, envoy.Name, envoy, g.sourcesOf(l.attached)...)
 }
 
-// renderUDP makes the listener of a port for UDP. The backends of a route are one
+// renderUDP creates the listener of a port for UDP. The backends of a route are one
 // cluster, whose endpoints have the weights.
 func (g *gateway) renderUDP(k portKey, l *listener) {
 	if len(l.attached) == 0 {
@@ -124,7 +124,8 @@ func (g *gateway) renderUDP(k portKey, l *listener) {
 	cluster := g.cluster(b.Name)
 	cluster.LbPolicy = clusterv3.Cluster_LEAST_REQUEST
 	if len(b.Members) > 1 {
-		// The only policy whose choices follow the weights exactly, whatever the load.
+		// This is the only policy whose choices follow the weights exactly, regardless of
+		// the load.
 		cluster.LbPolicy = clusterv3.Cluster_ROUND_ROBIN
 	}
 	envoy := g.listener(g.where, k.protocol, k.port)

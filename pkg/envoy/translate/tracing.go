@@ -20,11 +20,11 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// traceCluster is the cluster of the collector of traces. No backend has such a name.
+// traceCluster is the cluster of the trace collector. No backend has such a name.
 const traceCluster = "epic-traces"
 
-// forgetTraces removes what a client says about traces. Anybody could have all requests
-// traced with it.
+// forgetTraces removes trace headers of clients. Otherwise, any client could force the
+// tracing of all requests.
 var forgetTraces = []*corev3.TypedExtensionConfig{{
 	Name: "envoy.http.early_header_mutation.header_mutation",
 	TypedConfig: pack(&earlyv3.HeaderMutation{Mutations: []*mutationv3.HeaderMutation{
@@ -33,7 +33,7 @@ var forgetTraces = []*corev3.TypedExtensionConfig{{
 	}}),
 }}
 
-// trace has a part of the requests traced, if that is wanted.
+// trace enables tracing of a part of the requests, if it is configured.
 func (t *translation) trace(manager *hcmv3.HttpConnectionManager) {
 	to := t.edge.Tracing
 	if to == nil {
@@ -41,7 +41,7 @@ func (t *translation) trace(manager *hcmv3.HttpConnectionManager) {
 	}
 	manager.EarlyHeaderMutationExtensions = forgetTraces
 	manager.Tracing = &hcmv3.HttpConnectionManager_Tracing{
-		// A client's X-Client-Trace-Id asks for a trace of its request.
+		// X-Client-Trace-Id of a client must not force a trace.
 		ClientSampling: &typev3.Percent{Value: 0},
 		RandomSampling: &typev3.Percent{Value: to.Share},
 		CustomTags: []*tagsv3.CustomTag{
@@ -52,7 +52,7 @@ func (t *translation) trace(manager *hcmv3.HttpConnectionManager) {
 			tag("epic.client_node", connectionFields["client_node"]),
 			tag("epic.client_cluster", connectionFields["client_cluster"]),
 		},
-		// An attempt that failed shows by itself.
+		// Show failed attempts separately.
 		SpawnUpstreamSpan: wrapperspb.Bool(true),
 		Provider: &tracev3.Tracing_Http{
 			Name: "envoy.tracers.opentelemetry",
@@ -69,8 +69,8 @@ func (t *translation) trace(manager *hcmv3.HttpConnectionManager) {
 	}
 }
 
-// collector is the cluster of the server that takes the traces. It is on the gateway's side,
-// and no tunnel leads there.
+// collector returns the cluster of the trace collector. It is on the gateway's side and is
+// reached without a tunnel.
 func (t *translation) collector(to *edge.Tracing) *clusterv3.Cluster {
 	discovery := clusterv3.Cluster_STRICT_DNS
 	if _, err := netip.ParseAddr(to.Host); err == nil {

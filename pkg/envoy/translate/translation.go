@@ -17,37 +17,37 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// The numbers that IANA gave to the transport protocols.
+// Numbers that IANA assigned to the transport protocols.
 const (
 	protocolTCP uint8 = 6
 	protocolUDP uint8 = 17
 )
 
-// translation is one proxy's configuration in the making.
+// translation is the state while one proxy is translated.
 type translation struct {
 	resources resource.Set
 	backends  map[string]Backend
 	problems  problems
-	// secrets are those that something refers to.
+	// secrets holds the names of the secrets that are referenced.
 	secrets map[string]bool
-	// proxy is the object that is translated.
+	// proxy is the object that is being translated.
 	proxy resource.Source
 	// account is the name of the proxy's account.
 	account string
 	limits  limits
 	parts   clusterParts
 	edge    edge.Settings
-	// chains are the certificates in secrets, by the name of the resource.
+	// chains holds the certificates in secrets, by the name of the resource.
 	chains map[string]certificateChain
-	// bundles are the authorities in Secrets, by the name of the Secret.
+	// bundles holds the authorities in Secrets, by the name of the Secret.
 	bundles map[string]*bundle
-	// now is the time at which validity is judged, not at all if it is zero, and until when
-	// the judgment holds.
+	// now is the time at which validity is checked, unless it is zero, and until is the
+	// end of the period for which the results hold.
 	now, until time.Time
 }
 
 // newTranslation begins the translation of an object of a group, which may be nil, with
-// edge settings of its own, which may be nil as well.
+// its own edge settings, which may also be nil.
 func newTranslation(kind string, object metav1.Object, group *epicv1.LBServiceGroup, own *epicv1.EdgeSpec) *translation {
 	t := &translation{
 		resources: resource.Set{},
@@ -68,7 +68,7 @@ func newTranslation(kind string, object metav1.Object, group *epicv1.LBServiceGr
 	return t
 }
 
-// SourceOf names an object.
+// SourceOf returns a reference to an object.
 func SourceOf(kind string, object metav1.Object) resource.Source {
 	return resource.Source{Kind: kind, Namespace: object.GetNamespace(), Name: object.GetName(), UID: string(object.GetUID())}
 }
@@ -85,7 +85,7 @@ func accountOf(object metav1.Object) string {
 }
 
 // put adds a resource. It returns false if the message can't be encoded, which is
-// reported on the object that it was made from first.
+// reported on its first source.
 func (t *translation) put(typ resource.Type, name string, message proto.Message, sources ...resource.Source) bool {
 	r, err := resource.New(typ, name, message, sources...)
 	if err == nil {
@@ -120,9 +120,9 @@ func (t *translation) result() *Result {
 	return r
 }
 
-// pack wraps a message for the fields that take any. Text that can't be encoded makes an
-// Any without a value; the resource around it is refused by put, because its own text has
-// the same fault, or by Envoy.
+// pack wraps a message for fields of type Any. Text that can't be encoded results in an
+// Any without a value; then put rejects the resource around it, because its own text has
+// the same problem, or Envoy does.
 func pack(message proto.Message) *anypb.Any {
 	packed := &anypb.Any{}
 	if err := anypb.MarshalFrom(packed, message, proto.MarshalOptions{Deterministic: true}); err != nil {

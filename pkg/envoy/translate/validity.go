@@ -12,24 +12,25 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// The reasons of certificates that are served though clients refuse them.
+// Reasons of certificates that are served although clients refuse them.
 const (
-	// ReasonCertificateExpired is a certificate, or one that signed it, that has expired.
+	// ReasonCertificateExpired is a certificate, or one in its chain, that has expired.
 	ReasonCertificateExpired = "CertificateExpired"
 	// ReasonCertificateNotYetValid is one that is not valid yet.
 	ReasonCertificateNotYetValid = "CertificateNotYetValid"
-	// ReasonCertificateHostname is a listener whose hostname none of its certificates has.
+	// ReasonCertificateHostname is a listener whose hostname is in none of its
+	// certificates.
 	ReasonCertificateHostname = "CertificateHostnameMismatch"
 )
 
-// maxNames is how many names of a certificate a message has.
+// maxNames is the maximum number of names of a certificate in a message.
 const maxNames = 4
 
-// certificateChain is a certificate, followed by those that signed it.
+// certificateChain is a certificate, followed by its issuers.
 type certificateChain []*x509.Certificate
 
-// checkValidity returns the reason why clients refuse a certificate at a time, if there is
-// one, and until when this holds; for good if that is zero.
+// checkValidity returns the reason why clients refuse a certificate at a time, if any,
+// and until when this holds; zero means forever.
 func (c certificateChain) checkValidity(now time.Time) (v verdict, until time.Time) {
 	for i, one := range c {
 		what := "the certificate"
@@ -48,9 +49,8 @@ func (c certificateChain) checkValidity(now time.Time) (v verdict, until time.Ti
 	return v, until
 }
 
-// checkAuthorities returns the reason why certificates that one of these authorities signed
-// are refused at a time, if there is one, and until when this holds; for good if that is
-// zero.
+// checkAuthorities returns the reason why certificates signed by one of these authorities
+// are refused at a time, if any, and until when this holds; zero means forever.
 func (c certificateChain) checkAuthorities(now time.Time) (v verdict, until time.Time) {
 	for _, one := range c {
 		reason, end := validityOf(one, now)
@@ -65,8 +65,8 @@ func (c certificateChain) checkAuthorities(now time.Time) (v verdict, until time
 	return v, until
 }
 
-// validityOf returns the reason why a certificate is not valid at a time, if there is one,
-// and until when this holds; for good if that is zero.
+// validityOf returns the reason why a certificate is not valid at a time, if any, and
+// until when this holds; zero means forever.
 func validityOf(c *x509.Certificate, now time.Time) (reason string, until time.Time) {
 	switch {
 	case now.Before(c.NotBefore):
@@ -74,13 +74,14 @@ func validityOf(c *x509.Certificate, now time.Time) (reason string, until time.T
 	case now.After(c.NotAfter):
 		return ReasonCertificateExpired, time.Time{}
 	}
-	// It is valid in this very second.
+	// It is still valid in that second.
 	return "", c.NotAfter.Add(time.Second)
 }
 
-// CheckSecret returns the reason why the certificate in a Secret is refused at a time, or one
-// that an authority in it signed, with a message, if there is one, and until when this holds;
-// for good if that is zero. A Secret without a certificate that can be read has no reason.
+// CheckSecret returns the reason why the certificate in a Secret, or one signed by an
+// authority in it, is refused at a time, with a message, if any, and until when this
+// holds; zero means forever. It returns no reason for a Secret without a readable
+// certificate.
 func CheckSecret(secret *corev1.Secret, now time.Time) (reason, message string, until time.Time) {
 	var v verdict
 	if hasAuthorities(secret) {
@@ -93,7 +94,7 @@ func CheckSecret(secret *corev1.Secret, now time.Time) (reason, message string, 
 	return v.reason, v.message, until
 }
 
-// names returns the names that a certificate is for.
+// names returns the names in a certificate, as text.
 func (c certificateChain) names() string {
 	all := slices.Clone(c[0].DNSNames)
 	for _, ip := range c[0].IPAddresses {
@@ -108,7 +109,8 @@ func (c certificateChain) names() string {
 	return strings.Join(all, ", ")
 }
 
-// covers reports whether a certificate has a hostname. For a wildcard it must have the same.
+// covers reports whether a certificate covers a hostname. A wildcard hostname must be in
+// the certificate itself.
 func (c certificateChain) covers(host string) bool {
 	if strings.HasPrefix(host, "*") {
 		return slices.ContainsFunc(c[0].DNSNames, func(name string) bool { return strings.EqualFold(name, host) })
@@ -118,7 +120,7 @@ func (c certificateChain) covers(host string) bool {
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// Earliest is the earlier of two times, of which zero is none.
+// Earliest returns the earlier of two times. Zero means none.
 func Earliest(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
@@ -126,7 +128,7 @@ func Earliest(a, b time.Time) time.Time {
 	return a
 }
 
-// checkCertificate reports a certificate that clients refuse, or soon do.
+// checkCertificate reports a certificate that clients refuse, or will refuse soon.
 func (t *translation) checkCertificate(field, secret, name string) {
 	if t.now.IsZero() {
 		return
@@ -138,7 +140,7 @@ func (t *translation) checkCertificate(field, secret, name string) {
 	t.until = Earliest(t.until, until)
 }
 
-// checkAuthorities returns what is wrong with the validity of the authorities in a Secret.
+// checkAuthorities returns the problem with the validity of the authorities in a Secret.
 func (t *translation) checkAuthorities(secret *corev1.Secret) (v verdict) {
 	if t.now.IsZero() {
 		return v
@@ -148,7 +150,7 @@ func (t *translation) checkAuthorities(secret *corev1.Secret) (v verdict) {
 	return v
 }
 
-// checkHostname reports a listener whose hostname none of its certificates has.
+// checkHostname reports a listener whose hostname is in none of its certificates.
 func (g *gateway) checkHostname(l *listener, certificates []string) {
 	if l.hostname == anyHost || slices.ContainsFunc(certificates, func(name string) bool { return g.chains[name].covers(l.hostname) }) {
 		return

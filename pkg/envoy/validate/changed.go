@@ -10,17 +10,17 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// The fields of a RouteConfiguration and of a VirtualHost that lead to routes.
+// Fields of a RouteConfiguration and of a VirtualHost that lead to routes.
 const (
 	fieldHosts  = protowire.Number(2)
 	fieldRoutes = protowire.Number(3)
 )
 
-// Changed returns what of a route configuration has to be checked if Envoy accepts an earlier
-// version of it: the routes that are not in that version. A change of one route among a
-// thousand then costs what one route costs. The result is nil if all routes are in it, and
-// the whole if more than routes changed. Both are in the deterministic form of package
-// resource.
+// Changed returns the part of a route configuration that has to be checked if Envoy
+// accepts an earlier version of it: the routes that are not in that version. So the cost
+// of a change of one route among a thousand is that of one route. The result is nil if
+// all routes are in that version, and the whole configuration if more than routes
+// changed. Both must be in the deterministic form of package resource.
 func Changed(accepted, r *resource.Resource) *resource.Resource {
 	if r.Type != resource.Route || accepted == nil || accepted.Type != r.Type {
 		return r
@@ -61,8 +61,8 @@ func appendField(b []byte, n protowire.Number, value []byte) []byte {
 	return protowire.AppendBytes(protowire.AppendTag(b, n, protowire.BytesType), value)
 }
 
-// split returns the values of a repeated message field of an encoded message, and the rest
-// of the message. It returns false if the message can't be decoded.
+// split returns the values of a repeated message field of an encoded message, and the
+// rest of the message. It returns false if the message can't be decoded.
 func split(message []byte, field protowire.Number) (rest []byte, values [][]byte, ok bool) {
 	for len(message) > 0 {
 		n, kind, size := protowire.ConsumeTag(message)

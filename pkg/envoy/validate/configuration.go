@@ -21,10 +21,11 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// configuration makes a configuration of resources, next to what the bootstrap of every
-// proxy has. The refusal is set instead if one can't be decoded.
+// configuration returns a configuration with resources, in addition to those in the
+// bootstrap of every proxy. If a resource can't be decoded, it returns the refusal
+// instead.
 func configuration(resources []*resource.Resource) (config []byte, refusal string, err error) {
-	// Nothing listens on these sockets or connects to them.
+	// No program listens on these sockets or connects to them.
 	start := bootstrap.Config{NodeID: "epic-validate", NodeCluster: "epic-validate", XDSSocket: "xds.sock", AdminSocket: "admin.sock"}
 	text, err := start.JSON()
 	if err != nil {
@@ -50,7 +51,7 @@ func configuration(resources []*resource.Resource) (config []byte, refusal strin
 			continue
 		}
 		if err := proto.Unmarshal(r.Body, m); err != nil {
-			return nil, "can't be decoded: " + err.Error(), nil //nolint:nilerr // it is the answer
+			return nil, "can't be decoded: " + err.Error(), nil //nolint:nilerr // the error is the result
 		}
 		switch m := m.(type) {
 		case *routev3.RouteConfiguration:
@@ -67,8 +68,8 @@ func configuration(resources []*resource.Resource) (config []byte, refusal strin
 	return config, "", err
 }
 
-// routeListener makes a listener with routes. Like routes that come by themselves, they
-// may name clusters that are not there.
+// routeListener returns a listener with routes. Like routes delivered by RDS, they may
+// name clusters that do not exist.
 func routeListener(c *routev3.RouteConfiguration, i int) (*listenerv3.Listener, error) {
 	c.ValidateClusters = wrapperspb.Bool(false)
 	router, err := anypb.New(&routerv3.Router{})

@@ -19,10 +19,11 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// maxText bounds an answer.
+// maxText limits the text of a result.
 const maxText = 4 << 10
 
-// runEnvoy asks one Envoy. It returns Envoy's words if that refuses the configuration.
+// runEnvoy validates resources with a new Envoy. It returns Envoy's error if that refuses
+// the configuration.
 func (v *Validator) runEnvoy(ctx context.Context, resources []*resource.Resource) (string, error) {
 	v.started.Add(1)
 	began := time.Now()
@@ -70,8 +71,8 @@ func (v *Validator) runEnvoy(ctx context.Context, resources []*resource.Resource
 	return text, nil
 }
 
-// start starts an Envoy in a folder, with a bound on its memory. It returns where its log
-// goes.
+// start starts an Envoy in a directory, with a memory limit. It returns the end of its
+// log.
 func (o *Options) start(cmd *exec.Cmd, dir string) (*tail, error) {
 	log := &tail{}
 	cmd.Stdout, cmd.Stderr, cmd.Dir, cmd.WaitDelay = log, log, dir, time.Second
@@ -79,7 +80,7 @@ func (o *Options) start(cmd *exec.Cmd, dir string) (*tail, error) {
 		return nil, err
 	}
 	for kind, limit := range map[int]uint64{unix.RLIMIT_DATA: o.MaxMemory, unix.RLIMIT_CORE: 0} {
-		// If this fails, Envoy has ended already.
+		// If this fails, Envoy has already ended.
 		_ = unix.Prlimit(cmd.Process.Pid, kind, &unix.Rlimit{Cur: limit, Max: limit}, nil)
 	}
 	return log, nil
@@ -87,7 +88,7 @@ func (o *Options) start(cmd *exec.Cmd, dir string) (*tail, error) {
 
 var preamble = regexp.MustCompile(`(?m)^(error|critical): (error initializing configuration '[^']*': )?`)
 
-// words returns what Envoy's log says against a configuration.
+// words returns the error in Envoy's log for a configuration.
 func words(log, file string) string {
 	var lines []string
 	for line := range strings.Lines(log) {
@@ -100,7 +101,7 @@ func words(log, file string) string {
 	return strings.ToValidUTF8(text[:min(len(text), maxText)], "\uFFFD")
 }
 
-// tail keeps the end of what is written.
+// tail keeps the last bytes written.
 type tail struct{ bytes.Buffer }
 
 // Write implements io.Writer.

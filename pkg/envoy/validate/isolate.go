@@ -14,35 +14,37 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// Checker is what checks resources. Check is as of Validator.
+// Checker validates resources. Check is defined as in Validator.
 type Checker interface {
 	Check(ctx context.Context, resources ...*resource.Resource) (map[resource.Key]string, error)
 }
 
-// ReasonRefused is the reason of what Envoy refuses before a proxy gets it.
+// ReasonRefused is the reason for resources that Envoy refuses before a proxy gets them.
 const ReasonRefused = "RejectedByValidator"
 
-// Isolated is a route configuration without what Envoy refuses of it.
+// Isolated is a route configuration without the parts that Envoy refuses.
 type Isolated struct {
-	// Resource is what Envoy accepts: the routes at fault answer 500, or, if their matches
-	// are at fault, are left out.
+	// Resource is accepted by Envoy: the routes at fault respond with 500 or, if their
+	// matches are at fault, are omitted.
 	Resource *resource.Resource
-	// Faults has Envoy's words against routes, by their names.
+	// Faults holds Envoy's errors for routes, by name.
 	Faults map[string]string
-	// Dropped has the names of those of which some are left out.
+	// Dropped holds the names of routes of which some are omitted.
 	Dropped map[string]bool
 }
 
-// statusBroken is the status of requests whose route can't be served.
+// statusBroken is the response for requests whose route can't be served.
 const statusBroken = 500
 
-// Isolate finds the routes for which Envoy refuses a route configuration. The result is nil if no route by itself is at fault.
+// Isolate finds the routes for which Envoy refuses a route configuration. The result is
+// nil if no single route is at fault.
 func Isolate(ctx context.Context, c Checker, refused *resource.Resource) (*Isolated, error) {
 	whole := &routev3.RouteConfiguration{}
 	if refused.Type != resource.Route || proto.Unmarshal(refused.Body, whole) != nil {
-		return nil, nil //nolint:nilerr // what can't be decoded has no routes
+		return nil, nil //nolint:nilerr // an undecodable configuration has no routes
 	}
-	// Routes of one name stand and fall together, as those of one rule do.
+	// Routes with the same name, like those of one rule, are accepted or refused
+	// together.
 	together := map[string][]*routev3.Route{}
 	for _, host := range whole.VirtualHosts {
 		for _, r := range host.Routes {
@@ -54,7 +56,7 @@ func Isolate(ctx context.Context, c Checker, refused *resource.Resource) (*Isola
 	if out.Faults, err = ask(ctx, c, refused, whole, together, nil); err != nil || len(out.Faults) == 0 {
 		return nil, err
 	}
-	// With another action, only their matches can be at fault, each by itself.
+	// With another action, only their matches can be at fault, so check each separately.
 	each := map[string][]*routev3.Route{}
 	for name := range out.Faults {
 		for i, r := range together[name] {
@@ -84,13 +86,14 @@ func Isolate(ctx context.Context, c Checker, refused *resource.Resource) (*Isola
 	}
 	against, err := c.Check(ctx, out.Resource)
 	if err != nil || len(against) > 0 {
-		// The rest is at fault, too, such as its hostnames.
+		// The rest, such as its hostnames, is also at fault.
 		return nil, err
 	}
 	return out, nil
 }
 
-// ask returns Envoy's words against groups of routes by themselves, after a change.
+// ask returns Envoy's errors for groups of routes, each checked separately after a
+// change.
 func ask(ctx context.Context, c Checker, of *resource.Resource, whole *routev3.RouteConfiguration, groups map[string][]*routev3.Route, change func(*routev3.Route) *routev3.Route) (map[string]string, error) {
 	var questions []*resource.Resource
 	for name, routes := range groups {
@@ -117,7 +120,8 @@ func ask(ctx context.Context, c Checker, of *resource.Resource, whole *routev3.R
 	return faults, err
 }
 
-// edit returns a route configuration with other routes, and without hosts that have none.
+// edit returns a route configuration with changed routes, and without hosts that have
+// none.
 func edit(c *routev3.RouteConfiguration, change func(*routev3.Route) *routev3.Route) *routev3.RouteConfiguration {
 	out := &routev3.RouteConfiguration{Name: c.Name}
 	hosts := c.VirtualHosts
@@ -141,7 +145,7 @@ func edit(c *routev3.RouteConfiguration, change func(*routev3.Route) *routev3.Ro
 	return out
 }
 
-// answer500 has the requests of a route answered with an error.
+// answer500 changes a route to respond with an error.
 func answer500(r *routev3.Route) *routev3.Route {
 	return &routev3.Route{
 		Name: r.Name, Match: r.Match,
@@ -149,9 +153,9 @@ func answer500(r *routev3.Route) *routev3.Route {
 	}
 }
 
-// Owner returns the object that a route of a route configuration belongs to, by the route's
-// name, which begins with that of a GWRoute, and the field of the rule, such as
-// "spec.http.rules[2]". Without such an object it is the one that is most likely at fault.
+// Owner returns the object to which a route of a route configuration belongs, by the
+// route's name, which begins with that of a GWRoute, and the field of the rule, such as
+// "spec.http.rules[2]". Without such an object, it returns the one most likely at fault.
 func Owner(of *resource.Resource, name string) (owner resource.Source, field string) {
 	parts := strings.Split(name, "/")
 	if len(parts) == 3 {

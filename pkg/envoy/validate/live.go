@@ -29,17 +29,17 @@ import (
 )
 
 const (
-	// minRestart and maxRestart bound how long the standing Envoy stays away after it
-	// exited. An Envoy that ran for stable is started again at once.
+	// minRestart and maxRestart limit the delay before the long-running Envoy is
+	// restarted after it exited. An Envoy that ran for stable is restarted immediately.
 	minRestart, maxRestart = 100 * time.Millisecond, 30 * time.Second
 	stable                 = 10 * time.Second
-	// maxReloads is the number of resources after which the standing Envoy is replaced:
-	// Envoy does not return all memory.
+	// maxReloads is the number of resources after which the long-running Envoy is
+	// replaced: Envoy does not release all memory.
 	maxReloads = 200_000
 )
 
-// live is an Envoy that keeps running. It gets resources over xDS under names of their own
-// and with nothing to bind or to connect to, and answers within milliseconds.
+// live is an Envoy that keeps running. It gets resources over xDS under unique names,
+// without anything to bind or to connect to, and responds within milliseconds.
 type live struct {
 	options Options
 	server  *xds.Server
@@ -47,23 +47,22 @@ type live struct {
 	mu sync.Mutex
 	// connected is set while the Envoy has a stream.
 	connected bool
-	// open are the questions without an answer, by the key of the resource in set.
+	// open holds the pending questions, by the key of the resource in set.
 	open map[resource.Key]*question
 	// set is the Envoy's configuration.
 	set resource.Set
-	// asked counts the questions to the present Envoy, and process is that Envoy.
+	// asked counts the questions to the current Envoy, and process is that Envoy.
 	asked   int
 	process *os.Process
-	// judge reports once what version of Envoy judges.
+	// judge logs once if the version of Envoy is not the one that EPIC is made for.
 	judge sync.Once
 }
 
-// question is one resource that the Envoy is asked about. Callers that ask about the same
-// content share it.
+// question is one resource to be validated. Callers with the same content share it.
 type question struct {
 	callers int
 	done    chan struct{}
-	// text is what Envoy says against it. err is set if there is no answer.
+	// text is Envoy's error. err is set if there is no result.
 	text string
 	err  error
 }
@@ -73,26 +72,26 @@ var (
 	errTimeout = errors.New("the Envoy that checks resources does not answer")
 )
 
-// self is the identity of the standing Envoy on its stream.
+// self is the identity of the long-running Envoy on its stream.
 var self = proxyidentity.Identity{Proxy: proxyidentity.Proxy{Namespace: "epic", Kind: proxyidentity.GWProxy, Name: "validate"}, Pod: "validate"}
 
 func newLive(o Options) *live {
 	l := &live{options: o, open: map[resource.Key]*question{}, set: resource.Set{}}
 	session := delta.DefaultOptions()
-	// Nothing waits for an answer about clusters, which have no endpoints here.
+	// Nothing waits for an acknowledgment of clusters, which have no endpoints here.
 	session.WarmTimeout = time.Millisecond
 	l.server = xds.NewServer(xds.Options{
 		Identify: func(context.Context) (proxyidentity.Identity, time.Time, error) { return self, time.Time{}, nil },
 		Observer: l, Session: session, Unmetered: true,
-		// It asks for each secret and each route configuration that listeners name.
+		// It requests each secret and each route configuration that listeners name.
 		RequestRate: 1e6, RequestBurst: 1e6,
 	})
 	l.server.Set(self.Proxy, xds.Config{Resources: resource.Set{}}, 0)
 	return l
 }
 
-// ask asks about resources and adds the answers. It returns the resources without an
-// answer.
+// ask validates resources and adds the results to answers. It returns the resources
+// without a result.
 func (l *live) ask(ctx context.Context, resources []*resource.Resource, answer func(*resource.Resource, string)) []*resource.Resource {
 	wrapped := make(map[*resource.Resource]*resource.Resource, len(resources))
 	var rest []*resource.Resource
@@ -120,7 +119,7 @@ func (l *live) ask(ctx context.Context, resources []*resource.Resource, answer f
 		case <-ctx.Done():
 			q = &question{err: ctx.Err()}
 		case <-timer.C:
-			// One content may hold up the Envoy for everybody.
+			// A single resource may block the Envoy for everybody.
 			l.kill()
 			timer.Reset(0)
 			q = &question{err: errTimeout}
@@ -140,7 +139,8 @@ func (l *live) isConnected() bool {
 	return l.connected
 }
 
-// pose adds resources to the Envoy's configuration. It returns false if there is no Envoy.
+// pose adds resources to the Envoy's configuration. It returns false if there is no
+// Envoy.
 func (l *live) pose(wrapped map[*resource.Resource]*resource.Resource) (map[*resource.Resource]*question, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -162,7 +162,7 @@ func (l *live) pose(wrapped map[*resource.Resource]*resource.Resource) (map[*res
 	return questions, true
 }
 
-// drop removes resources from the Envoy's configuration about which nobody asks anymore.
+// drop removes resources that nobody waits for from the Envoy's configuration.
 func (l *live) drop(wrapped map[*resource.Resource]*resource.Resource) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -181,7 +181,8 @@ func (l *live) drop(wrapped map[*resource.Resource]*resource.Resource) {
 	}
 }
 
-// push gives the Envoy its configuration. The caller holds the lock, so the newest comes last.
+// push sets the Envoy's configuration. The caller holds the lock, so the newest is set
+// last.
 func (l *live) push() { l.server.Set(self.Proxy, xds.Config{Resources: maps.Clone(l.set)}, 0) }
 
 func (l *live) kill() {
@@ -192,7 +193,7 @@ func (l *live) kill() {
 	}
 }
 
-// answer notes what the Envoy says of a resource.
+// answer records the Envoy's result for a resource.
 func (l *live) answer(k resource.Key, text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -201,7 +202,7 @@ func (l *live) answer(k resource.Key, text string) {
 	}
 }
 
-// resolve notes an answer, unless there is one. The caller holds the lock.
+// resolve records a result, unless there already is one. The caller holds the lock.
 func (q *question) resolve(text string, err error) {
 	select {
 	case <-q.done:

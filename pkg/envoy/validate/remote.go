@@ -20,12 +20,12 @@ import (
 
 const (
 	checkPath = "/check"
-	// maxQuestion bounds a question, and maxAnswer the answer to it.
+	// maxQuestion limits a request, and maxAnswer the response.
 	maxQuestion, maxAnswer = 128 << 20, 16 << 20
 	headerTimeout          = 10 * time.Second
 )
 
-// inquiry and reply are what a Client and Serve exchange.
+// inquiry and reply are the messages between a Client and Serve.
 type inquiry struct {
 	Resources []*resource.Resource `json:"resources"`
 }
@@ -40,7 +40,7 @@ type refusedResource struct {
 	Text string       `json:"text"`
 }
 
-// Serve answers clients on a listener until ctx ends.
+// Serve serves clients on a listener until ctx ends.
 func Serve(ctx context.Context, l net.Listener, c Checker) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+checkPath, func(w http.ResponseWriter, r *http.Request) {
@@ -58,7 +58,7 @@ func Serve(ctx context.Context, l net.Listener, c Checker) error {
 			out.Error = err.Error()
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(&out) // the client sees that it is cut off
+		_ = json.NewEncoder(w).Encode(&out) // the client detects a truncated response
 	})
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout, BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) }}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
@@ -69,14 +69,14 @@ func Serve(ctx context.Context, l net.Listener, c Checker) error {
 	return nil
 }
 
-// Client is a Checker that asks Serve on a unix socket. The process there may have less
-// memory and no credentials: it reads what tenants write.
+// Client is a Checker that uses Serve on a unix socket. The process there can run with
+// less memory and without credentials: it reads tenants' data.
 type Client struct {
 	socket string
 	http   *http.Client
 }
 
-// NewClient returns a client of the socket.
+// NewClient returns a client for the socket.
 func NewClient(socket string) *Client {
 	return &Client{socket: socket, http: &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -86,13 +86,14 @@ func NewClient(socket string) *Client {
 	}}}
 }
 
-// Connected waits until somebody answers on the socket. It returns false if ctx ends before.
+// Connected waits until a server responds on the socket. It returns false if ctx ends
+// first.
 func (c *Client) Connected(ctx context.Context) bool {
 	const interval = 50 * time.Millisecond
 	return wait.PollUntilContextCancel(ctx, interval, true, func(ctx context.Context) (bool, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, "unix", c.socket)
 		if err != nil {
-			return false, nil //nolint:nilerr // it is not there yet
+			return false, nil //nolint:nilerr // it does not exist yet
 		}
 		return true, conn.Close()
 	}) == nil

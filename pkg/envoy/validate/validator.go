@@ -19,37 +19,37 @@ import (
 type Options struct {
 	// Envoy is the path of Envoy.
 	Envoy string
-	// Dir is where configurations are written, or empty for the system's folder for
-	// temporary files.
+	// Dir is the directory for configurations, or empty for the system's temporary
+	// directory.
 	Dir string
-	// Concurrency is how many Envoys run at once. It is 1 by default.
+	// Concurrency is the maximum number of Envoys that run concurrently, 1 by default.
 	Concurrency int
-	// Timeout is how long one Envoy may take, and MaxMemory how many bytes of private
-	// memory it may have.
+	// Timeout is the time limit for one Envoy, and MaxMemory the limit for its private
+	// memory, in bytes.
 	Timeout   time.Duration
 	MaxMemory uint64
-	// LiveTimeout is how long the standing Envoy may take to answer.
+	// LiveTimeout is the time limit for a response of the long-running Envoy.
 	LiveTimeout time.Duration
-	// CacheSize is how many answers are kept.
+	// CacheSize is the number of cached results.
 	CacheSize int
 }
 
-// Validator checks resources. Its methods may be called at once.
+// Validator validates resources. Its methods may be called concurrently.
 type Validator struct {
 	options Options
 	slots   chan struct{}
-	// answers are what Envoy said of each content; empty if it accepts it.
+	// answers caches Envoy's error for each content; empty if it accepts the content.
 	answers *lru.Cache
-	// sane is set once an Envoy accepted a configuration without resources.
+	// sane is set once an Envoy has accepted a configuration without resources.
 	sane    atomic.Bool
 	started atomic.Int64
-	// live is the standing Envoy; nil until Run.
+	// live is the long-running Envoy; nil until Run.
 	live atomic.Pointer[live]
-	// run asks one Envoy about resources, together.
+	// run validates resources together with one Envoy.
 	run func(context.Context, []*resource.Resource) (refusal string, err error)
 }
 
-// New makes a validator.
+// New returns a Validator.
 func New(o Options) *Validator {
 	if o.Concurrency == 0 {
 		o.Concurrency = 1
@@ -71,8 +71,8 @@ func New(o Options) *Validator {
 	return v
 }
 
-// Run keeps an Envoy running until ctx ends, which answers much faster than one that is
-// started for each question. While it is away, or has no answer, Check starts others.
+// Run keeps an Envoy running until ctx ends. It responds much faster than an Envoy that
+// is started for each check. While it is down, or does not respond, Check starts others.
 func (v *Validator) Run(ctx context.Context) error {
 	l := newLive(v.options)
 	v.live.Store(l)
@@ -80,7 +80,8 @@ func (v *Validator) Run(ctx context.Context) error {
 	return l.run(ctx)
 }
 
-// Connected waits until the standing Envoy is connected. It returns false if ctx ends before.
+// Connected waits until the long-running Envoy is connected. It returns false if ctx ends
+// first.
 func (v *Validator) Connected(ctx context.Context) bool {
 	const interval = 10 * time.Millisecond
 	return wait.PollUntilContextCancel(ctx, interval, true, func(context.Context) (bool, error) {
@@ -89,15 +90,15 @@ func (v *Validator) Connected(ctx context.Context) bool {
 	}) == nil
 }
 
-// Started returns the number of Envoys that were started for single questions.
+// Started returns the number of Envoys started for single checks.
 func (v *Validator) Started() int64 { return v.started.Load() }
 
-// checked are the types that can be checked.
+// checked reports whether resources of a type can be checked.
 func checked(t resource.Type) bool {
 	return t == resource.Cluster || t == resource.Listener || t == resource.Route
 }
 
-// content is what an answer is about.
+// content identifies the content of a resource.
 type content struct {
 	typ     resource.Type
 	version string
@@ -105,16 +106,16 @@ type content struct {
 
 func contentOf(r *resource.Resource) content { return content{r.Type, r.Version} }
 
-// answer returns what Envoy said of a content, and false if it was not asked.
+// answer returns the cached result for a content, and false if there is none.
 func (v *Validator) answer(c content) (string, bool) {
 	cached, _ := v.answers.Get(c)
 	text, ok := cached.(string)
 	return text, ok
 }
 
-// Check returns what Envoy says against those of the resources that it refuses. An error
-// means that not all could be checked, because no Envoy ran or ctx ended; what is
-// returned next to it still holds. Resources of other types pass.
+// Check returns Envoy's errors for the resources that it refuses. It returns an error if
+// not all could be checked, because no Envoy ran or ctx ended; the results returned with
+// it are still valid. Resources of other types pass.
 func (v *Validator) Check(ctx context.Context, resources ...*resource.Resource) (map[resource.Key]string, error) {
 	refused := map[resource.Key]string{}
 	answers := map[content]string{}
@@ -150,7 +151,8 @@ func (v *Validator) Check(ctx context.Context, resources ...*resource.Resource) 
 	return refused, err
 }
 
-// start asks Envoys that are started for the question. It adds to the answers by answer.
+// start checks resources with Envoys that are started for that purpose. It adds the
+// results by answer.
 func (v *Validator) start(ctx context.Context, open []*resource.Resource, answers map[content]string, answer func(*resource.Resource, string)) error {
 	select {
 	case v.slots <- struct{}{}:
@@ -161,7 +163,7 @@ func (v *Validator) start(ctx context.Context, open []*resource.Resource, answer
 	if err := v.sanity(ctx); err != nil {
 		return err
 	}
-	// Others may have asked the same while this call waited.
+	// Others may have checked the same content while this call waited.
 	groups := [][]*resource.Resource{v.unanswered(open, answers)}
 	var errs []error
 	for len(groups) > 0 {
@@ -188,7 +190,7 @@ func (v *Validator) start(ctx context.Context, open []*resource.Resource, answer
 	return errors.Join(errs...)
 }
 
-// sanity makes sure that a refusal is about resources. The caller has a slot.
+// sanity verifies that a refusal is caused by resources. The caller has a slot.
 func (v *Validator) sanity(ctx context.Context) error {
 	if v.sane.Load() {
 		return nil
@@ -204,8 +206,8 @@ func (v *Validator) sanity(ctx context.Context) error {
 	return nil
 }
 
-// unanswered returns one resource of each content that has no answer, and notes the
-// answers that there are.
+// unanswered returns one resource of each content without a result, and adds the
+// available results to answers.
 func (v *Validator) unanswered(all []*resource.Resource, answers map[content]string) []*resource.Resource {
 	var open []*resource.Resource
 	seen := map[content]bool{}

@@ -21,13 +21,14 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// wrap makes the resource by which the standing Envoy is asked about another one. Its name
-// identifies its content. The refusal is set instead if it can't be decoded.
+// wrap returns the resource by which the long-running Envoy validates another one. Its
+// name identifies its content. If the resource can't be decoded, wrap returns the refusal
+// instead.
 //
-// The Envoy reads all of the resource but its addresses. A listener binds to nothing, so
-// it takes no port here; one for UDP binds to an address that is this machine's own.
-// Nothing waits for endpoints, secrets and routes, of which this Envoy gets none: so it
-// never connects anywhere, and learns no key.
+// The Envoy reads everything in the resource except its addresses. A listener does not
+// bind, so it uses no port here; one for UDP binds to a local address. Nothing waits for
+// endpoints, secrets and routes, of which this Envoy gets none: so it never connects
+// anywhere, and gets no key.
 func wrap(r *resource.Resource) (wrapped *resource.Resource, refusal string, err error) {
 	name := r.Type.String() + "-" + r.Version
 	t := r.Type
@@ -68,7 +69,7 @@ func wrap(r *resource.Resource) (wrapped *resource.Resource, refusal string, err
 
 func undecodable(err error) string { return "can't be decoded: " + err.Error() }
 
-// unbind gives a listener an address of this machine, and keeps it from listening there.
+// unbind gives a listener a local address, and prevents it from listening there.
 func unbind(l *listenerv3.Listener, version string) {
 	udp := l.GetAddress().GetSocketAddress().GetProtocol() == corev3.SocketAddress_UDP
 	l.Address = loopback(version, udp)
@@ -80,7 +81,7 @@ func unbind(l *listenerv3.Listener, version string) {
 	}
 }
 
-// loopback returns an address that hardly any other listener has.
+// loopback returns an address that is unlikely to be used by another listener.
 func loopback(of string, udp bool) *corev3.Address {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(of))
@@ -95,12 +96,13 @@ func loopback(of string, udp bool) *corev3.Address {
 	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: s}}
 }
 
-// patience is how long Envoy waits for what a source of configuration does not deliver.
+// patience is how long Envoy waits for resources that a configuration source does not
+// deliver.
 const patience = time.Millisecond
 
-// impatient releases everything that a message refers to at once, and lets the routes of a
-// listener name clusters that this Envoy does not have. Types that this program does not know
-// stay as they are.
+// impatient sets the timeouts of all references in a message to patience, and allows the
+// routes of a listener to name clusters that this Envoy does not have. Types that this
+// program does not know stay unchanged.
 func impatient(m protoreflect.Message) {
 	switch m := m.Interface().(type) {
 	case *corev3.ConfigSource:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package version compares the versions that Envoys report with the one that this release of
-// EPIC is made for. It is pure.
+// Package version compares the versions that Envoys report with the one that this release
+// of EPIC is made for. It is pure.
 package version
 
 import (
@@ -11,8 +11,8 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 )
 
-// The version of Envoy that this release of EPIC is made for and tested with. Any of its patch
-// releases will do.
+// The version of Envoy that this release of EPIC is made for and tested with. All of its
+// patch releases are supported.
 const (
 	Major = 1
 	Minor = 40
@@ -21,8 +21,8 @@ const (
 // Made is that version as text.
 var Made = fmt.Sprintf("%d.%d", Major, Minor)
 
-// limit bounds each number of a version. The image of an Envoy may be a tenant's choice, and so
-// is what it reports; no release comes near this.
+// limit limits each number of a version. A tenant may choose the Envoy image, and thus
+// what it reports; no release comes near this.
 const limit = 10000
 
 // Version is the version of an Envoy. The zero value is an unknown one.
@@ -40,7 +40,7 @@ func Of(node *corev3.Node) Version {
 	return Version{v.GetMajorNumber(), v.GetMinorNumber(), v.GetPatch()}
 }
 
-// Parse reads what String returns. Anything else is an unknown version.
+// Parse parses the format of String. It returns an unknown version for anything else.
 func Parse(s string) Version {
 	var v Version
 	n, err := fmt.Sscanf(s, "%d.%d.%d", &v.Major, &v.Minor, &v.Patch)
@@ -53,7 +53,7 @@ func Parse(s string) Version {
 // Known reports whether an Envoy reported the version.
 func (v Version) Known() bool { return v != Version{} }
 
-// String returns the version as Envoy writes it, such as 1.40.0.
+// String returns the version in Envoy's format, such as 1.40.0.
 func (v Version) String() string {
 	if !v.Known() {
 		return "unknown"

@@ -11,12 +11,12 @@ import (
 
 // Config is the configuration of one proxy.
 type Config struct {
-	// Resources are what every pod of the proxy gets.
+	// Resources are the resources for every pod of the proxy.
 	Resources resource.Set
 	// Endpoints are ClusterLoadAssignments for single pods, by the pod's name. Each
-	// takes the place of the one in Resources that has its name.
+	// replaces the one in Resources with the same name.
 	Endpoints map[string][]*resource.Resource
-	// Withheld are resources, other than endpoints, that no pod is sent in this version:
+	// Withheld lists resources, other than endpoints, that no pod gets in this version:
 	// each pod keeps the version that it has.
 	Withheld map[resource.Key]bool
 }
@@ -24,9 +24,9 @@ type Config struct {
 // Mark is a point in the sequence of calls that set endpoints of one proxy.
 type Mark uint64
 
-// Mark returns the current point. Take it before you read what a configuration is made
-// of, and hand it to Set: endpoints that were set after it are newer than the
-// configuration and stay.
+// Mark returns the current point. Call it before reading the input of a configuration,
+// and pass it to Set: endpoints that were set after it are newer than the configuration
+// and are kept.
 func (s *Server) Mark(id proxyidentity.Proxy) Mark {
 	p := s.proxy(id)
 	if p == nil {
@@ -37,7 +37,7 @@ func (s *Server) Mark(id proxyidentity.Proxy) Mark {
 	return p.sequence
 }
 
-// Set replaces the configuration of a proxy and sends each pod what differs. It never
+// Set replaces the configuration of a proxy and sends each pod the differences. It never
 // waits for a pod.
 func (s *Server) Set(id proxyidentity.Proxy, config Config, since Mark) {
 	for {
@@ -49,8 +49,8 @@ func (s *Server) Set(id proxyidentity.Proxy, config Config, since Mark) {
 }
 
 // SetEndpoints replaces one ClusterLoadAssignment of a proxy, for one pod or, if pod is
-// empty, for every pod that has none of its own. It touches nothing else and waits for
-// nothing. Before the first Set of the proxy it has no effect until then.
+// empty, for every pod that has none of its own. It changes nothing else and never waits.
+// If it is called before the first Set of the proxy, it takes effect with that.
 func (s *Server) SetEndpoints(id proxyidentity.Proxy, pod string, assignment *resource.Resource) {
 	if assignment.Type != resource.Endpoint {
 		return
@@ -63,8 +63,8 @@ func (s *Server) SetEndpoints(id proxyidentity.Proxy, pod string, assignment *re
 	}
 }
 
-// Remove forgets a proxy and closes the streams of its pods. The pods keep what they
-// have.
+// Remove removes a proxy and closes the streams of its pods. The pods keep their
+// configuration.
 func (s *Server) Remove(id proxyidentity.Proxy) {
 	s.mu.Lock()
 	p := s.proxies[id]

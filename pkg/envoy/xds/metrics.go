@@ -15,7 +15,7 @@ import (
 
 const subsystem = "xds"
 
-// meters are the metrics of a server.
+// meters holds the metrics of a server.
 type meters struct {
 	connectedPods                 *metrics.Gauge
 	envoys                        *versions
@@ -25,19 +25,19 @@ type meters struct {
 	requestsDelayed, unidentified *metrics.Counter
 }
 
-// metered are the metrics of servers of proxies.
+// metered holds the metrics of the servers for proxies.
 var metered = newMeters()
 
 func init() {
 	legacyregistry.MustRegister(metered.connectedPods, metered.envoys.gauge, metered.setToAcknowledged, metered.refusals, metered.bytesSent,
 		metered.resourcesSent, metered.requestsDelayed, metered.unidentified)
-	// Prometheus sees no increase in the first value of a series.
+	// Prometheus does not see an increase in the first value of a series.
 	for _, t := range resource.Types() {
 		metered.refusals.WithLabelValues(t.String())
 	}
 }
 
-// newMeters makes metrics. Until they are registered, they count nothing.
+// newMeters returns metrics. They count nothing until they are registered.
 func newMeters() *meters {
 	return &meters{
 		connectedPods: metrics.NewGauge(&metrics.GaugeOpts{
@@ -64,8 +64,8 @@ func newMeters() *meters {
 	}
 }
 
-// versions counts Envoys by version. A version that no Envoy has is not there, so what tenants'
-// images report does not pile up.
+// versions counts Envoys by version. It has no series for a version without an Envoy, so
+// versions reported by tenants' images do not accumulate.
 type versions struct {
 	gauge *metrics.GaugeVec
 
@@ -88,7 +88,7 @@ func (v *versions) add(is version.Version, n int) {
 	v.gauge.WithLabelValues(is.String()).Set(float64(v.count[is]))
 }
 
-// counters counts by the type of resources.
+// counters returns a counter by resource type.
 func counters(name, help string) *metrics.CounterVec {
 	return metrics.NewCounterVec(counterOpts(name, help), []string{"type"})
 }

@@ -9,10 +9,10 @@ import (
 	"github.com/acnodal/epic/pkg/proxyidentity"
 )
 
-// Observer learns what happens on the streams of pods. Calls for one stream come in
-// order, from the stream's own goroutine and without a lock. A call that blocks holds
-// up that stream alone. Use the calls as hints to look at Server.State: they may come
-// late or, when a pod connects to another server, not at all.
+// Observer is notified of events on the streams of pods. Calls for one stream are made in
+// order, from the stream's own goroutine and without a lock. A call that blocks only
+// delays that stream. Treat calls as hints to read Server.State: they may be late or, if
+// a pod connects to another server, be missing.
 type Observer interface {
 	// Connected reports that a pod opened a stream.
 	Connected(id proxyidentity.Identity, at time.Time)
@@ -20,8 +20,8 @@ type Observer interface {
 	Disconnected(id proxyidentity.Identity, at time.Time, err error)
 	// Acknowledged reports that a pod accepted a response.
 	Acknowledged(id proxyidentity.Identity, a delta.Acknowledgment)
-	// Refused reports that a pod refused one resource. Its Sources are the objects that
-	// it was made from.
+	// Refused reports that a pod refused one resource. Its Sources are the objects from
+	// which it was made.
 	Refused(id proxyidentity.Identity, r delta.Refusal)
 }
 

@@ -17,10 +17,10 @@ import (
 	"github.com/acnodal/epic/pkg/proxyidentity"
 )
 
-// entries are the resources of one type by name.
+// entries holds the resources of one type by name.
 type entries map[string]*delta.Entry
 
-// assignment is a ClusterLoadAssignment and when in the sequence it was set.
+// assignment is a ClusterLoadAssignment and its position in the sequence of calls.
 type assignment struct {
 	*delta.Entry
 	sequence Mark
@@ -34,25 +34,25 @@ type proxy struct {
 	// setting serializes calls of set, which compare configurations without mu.
 	setting sync.Mutex
 
-	// mu guards what follows, and the sessions of all streams. Nothing waits or
-	// computes for long while it is held.
+	// mu guards the following fields, and the sessions of all streams. It is only held
+	// briefly.
 	mu      sync.Mutex
 	removed bool
 	ready   bool
-	// types are all resources but endpoints. The maps are replaced, never changed.
+	// types holds all resources except endpoints. The maps are replaced, never modified.
 	types [resource.TypeCount]entries
-	// shared are the endpoints for every pod, own those for single pods.
+	// shared holds the endpoints for every pod, own those for single pods.
 	shared   assignments
 	own      map[string]assignments
 	sequence Mark
-	// streams are the current streams by pod. open counts those that have not ended,
-	// earlier ones included.
+	// streams holds the current streams by pod. open counts those that have not ended,
+	// including earlier ones.
 	streams map[string]*stream
 	open    map[string]int
 }
 
-// maxOpen is how many streams of a pod may be open: the current one, and earlier ones
-// that have not ended because the pod does not read.
+// maxOpen is the maximum number of open streams of a pod: the current one, and earlier
+// ones that have not ended because the pod does not read.
 const maxOpen = 4
 
 func newProxy(id proxyidentity.Proxy) *proxy {
@@ -96,8 +96,8 @@ func (p *proxy) set(config Config, since Mark, now time.Time) bool {
 	return true
 }
 
-// compare returns the resources other than endpoints, with the entries that did not
-// change, and the keys of those that did.
+// compare returns the new resources other than endpoints, with the unchanged entries
+// reused, and the keys of those that changed.
 func (p *proxy) compare(config *Config, now time.Time) (next [resource.TypeCount]entries, changed []resource.Key) {
 	for t := range next {
 		next[t] = make(entries, len(p.types[t]))
@@ -131,8 +131,8 @@ func (p *proxy) compare(config *Config, now time.Time) (next [resource.TypeCount
 	return next, changed
 }
 
-// replaceEndpoints replaces the endpoints, except those that were set after the mark,
-// and returns the names of those that changed. The caller holds mu.
+// replaceEndpoints replaces the endpoints, except those that were set after the mark, and
+// returns the names of those that changed. The caller holds mu.
 func (p *proxy) replaceEndpoints(config Config, since Mark, now time.Time) map[string]struct{} {
 	changed := map[string]struct{}{}
 	shared := p.shared.replace(maps.Values(config.Resources), since, now, changed)
@@ -153,7 +153,7 @@ func (p *proxy) replaceEndpoints(config Config, since Mark, now time.Time) map[s
 }
 
 // replace returns the assignments among the resources and those that were set after the
-// mark. It notes the names of those that changed.
+// mark. It records the names of those that changed.
 func (a assignments) replace(with iter.Seq[*resource.Resource], since Mark, now time.Time, changed map[string]struct{}) assignments {
 	next := assignments{}
 	for r := range with {
@@ -174,8 +174,8 @@ func (a assignments) replace(with iter.Seq[*resource.Resource], since Mark, now 
 	return next
 }
 
-// put adds an assignment of a new configuration, or keeps the old one if that is equal
-// or was set after the mark.
+// put adds an assignment of a new configuration, or keeps the old one if that is equal or
+// was set after the mark.
 func (a assignments) put(old assignments, r *resource.Resource, since Mark, now time.Time, changed map[string]struct{}) {
 	before, ok := old[r.Name]
 	switch {
@@ -232,7 +232,7 @@ var (
 	errTooMany = status.Error(codes.ResourceExhausted, "the pod has too many streams that it does not read")
 )
 
-// attach adds the stream of a pod in place of an earlier one.
+// attach adds the stream of a pod and replaces an earlier one.
 func (p *proxy) attach(s *stream) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -250,8 +250,8 @@ func (p *proxy) attach(s *stream) error {
 	return nil
 }
 
-// detach removes a stream, unless another one took its place. It reports whether
-// nothing is left to know of the proxy.
+// detach removes a stream, unless another one has replaced it. It reports whether the
+// proxy has no state left.
 func (p *proxy) detach(s *stream) (empty bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -278,8 +278,7 @@ func (p *proxy) remove() {
 	}
 }
 
-// view is what one pod sees of the proxy's configuration. Its methods are called with
-// mu held.
+// view is the proxy's configuration for one pod. The caller of its methods holds mu.
 type view struct {
 	*proxy
 	pod string

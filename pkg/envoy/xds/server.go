@@ -16,20 +16,20 @@ import (
 	"github.com/acnodal/epic/pkg/proxyidentity"
 )
 
-// Options are the options of a server.
+// Options configures a server.
 type Options struct {
-	// Identify returns who the client of a stream is and until when it has proven that.
+	// Identify returns the identity of the client of a stream and when its proof expires.
 	// The stream is closed then.
 	Identify func(context.Context) (proxyidentity.Identity, time.Time, error)
-	// Observer learns what happens, or is nil.
+	// Observer is notified of events. May be nil.
 	Observer Observer
-	// Session bounds each stream.
+	// Session limits each stream.
 	Session delta.Options
-	// RequestRate and RequestBurst bound the requests of a client that are not
-	// answers, in requests a second. Requests beyond wait.
+	// RequestRate and RequestBurst limit the requests of a client that are not
+	// acknowledgments, in requests per second. Requests beyond the limit wait.
 	RequestRate  float64
 	RequestBurst int
-	// Unmetered keeps the server out of the metrics, which are about proxies.
+	// Unmetered excludes the server from the metrics, which cover proxies.
 	Unmetered bool
 
 	now func() time.Time
@@ -41,13 +41,13 @@ type Server struct {
 	options Options
 	meters  *meters
 
-	// mu guards the map alone.
+	// mu only guards the map.
 	mu      sync.RWMutex
 	proxies map[proxyidentity.Proxy]*proxy
 }
 
-// NewServer makes a server. Options that are zero have defaults; without Identify every
-// client is refused.
+// NewServer returns a server. Zero options have defaults; without Identify, every client
+// is refused.
 func NewServer(o Options) *Server {
 	if o.Identify == nil {
 		o.Identify = func(context.Context) (proxyidentity.Identity, time.Time, error) {
@@ -78,14 +78,14 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	discoveryv3.RegisterAggregatedDiscoveryServiceServer(r, s)
 }
 
-// proxy returns what is known of a proxy, or nil.
+// proxy returns the state of a proxy, or nil.
 func (s *Server) proxy(id proxyidentity.Proxy) *proxy {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.proxies[id]
 }
 
-// ensure returns what is known of a proxy and makes it if there is nothing.
+// ensure returns the state of a proxy, and creates it if necessary.
 func (s *Server) ensure(id proxyidentity.Proxy) *proxy {
 	if p := s.proxy(id); p != nil {
 		return p
@@ -100,7 +100,7 @@ func (s *Server) ensure(id proxyidentity.Proxy) *proxy {
 	return p
 }
 
-// drop removes a proxy of which nothing is known.
+// drop removes a proxy without state.
 func (s *Server) drop(p *proxy) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

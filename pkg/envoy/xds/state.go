@@ -13,7 +13,7 @@ import (
 	"github.com/acnodal/epic/pkg/proxyidentity"
 )
 
-// State is what the server knows of a proxy's pods that are connected to it.
+// State is the server's state of a proxy and of its connected pods.
 type State struct {
 	// Set is false until the proxy has a configuration.
 	Set  bool
@@ -24,12 +24,12 @@ type State struct {
 type PodState struct {
 	Pod       string
 	Connected time.Time
-	// Version is what the pod's Envoy reports, once it has asked for something.
+	// Version is the version that the pod's Envoy reports in its first request.
 	Version version.Version
-	// Current is true if the pod has answered everything that it was to be sent: it has
-	// the configuration except for what it refused.
+	// Current is true if the pod has acknowledged everything that has to be sent: it has
+	// the configuration except what it refused.
 	Current bool
-	// Refused are the refusals that still hold.
+	// Refused lists the refusals that still apply.
 	Refused []delta.Refusal
 }
 
@@ -53,17 +53,17 @@ func (s *Server) State(id proxyidentity.Proxy) State {
 
 // ResourceState is one resource of a pod.
 type ResourceState struct {
-	// Resource is what was set last, or nil if the pod still has what was removed.
+	// Resource is the latest resource, or nil if it was removed and the pod still has it.
 	*resource.Resource
 	Key resource.Key
-	// Accepted is the version that the pod acknowledged last, or empty, and At when it
-	// did; At is zero if the pod had it when it connected.
+	// Accepted is the version that the pod last acknowledged, or empty, and At is when;
+	// At is zero if the pod already had it when it connected.
 	Accepted string
 	At       time.Time
 }
 
-// Resources returns all resources of a connected pod in order of their keys, and false
-// if the pod is not connected.
+// Resources returns all resources of a connected pod, sorted by key, and false if the pod
+// is not connected.
 func (s *Server) Resources(id proxyidentity.Identity) ([]ResourceState, bool) {
 	p := s.proxy(id.Proxy)
 	if p == nil {
@@ -104,8 +104,8 @@ func (s *Server) Resources(id proxyidentity.Identity) ([]ResourceState, bool) {
 	return all, true
 }
 
-// Accepted returns the version of one resource that each connected pod acknowledged
-// last, by the pod's name. A pod without the resource has an empty version.
+// Accepted returns the version of one resource that each connected pod last acknowledged,
+// by the pod's name. It is empty for a pod without the resource.
 func (s *Server) Accepted(id proxyidentity.Proxy, k resource.Key) map[string]string {
 	p := s.proxy(id)
 	if p == nil {

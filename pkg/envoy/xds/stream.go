@@ -27,18 +27,19 @@ type stream struct {
 	connected time.Time
 	// session is guarded by the proxy's mu.
 	session *delta.Session
-	// version is that of the pod's Envoy, and ended whether the stream no longer counts. They
-	// are guarded by the proxy's mu, too. introduced indicates that the version counts.
+	// version is the version of the pod's Envoy, and ended indicates that the stream no
+	// longer counts. Both are also guarded by the proxy's mu. introduced indicates that
+	// the version counts.
 	version           version.Version
 	introduced, ended bool
 	limiter           *rate.Limiter
-	// wake has an element when there may be something to send.
+	// wake has an element if there may be something to send.
 	wake chan struct{}
 	// end ends the stream with a cause.
 	end context.CancelCauseFunc
 }
 
-// signal makes the stream look for something to send.
+// signal makes the stream check for something to send.
 func (s *stream) signal() {
 	select {
 	case s.wake <- struct{}{}:
@@ -94,7 +95,7 @@ func (s *Server) DeltaAggregatedResources(peer discoveryv3.AggregatedDiscoverySe
 	return err
 }
 
-// receive takes the pod's requests until the stream ends.
+// receive handles the pod's requests until the stream ends.
 func (s *stream) receive(ctx context.Context, p *proxy, peer discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer) {
 	for {
 		request, err := peer.Recv()
@@ -117,7 +118,7 @@ func (s *stream) receive(ctx context.Context, p *proxy, peer discoveryv3.Aggrega
 			continue
 		}
 		if n := s.cost(request); !s.limiter.AllowN(time.Now(), n) {
-			// The pod's further requests wait in its own connection.
+			// Further requests of the pod wait in its connection.
 			s.server.meters.requestsDelayed.Inc()
 			if s.limiter.WaitN(ctx, n) != nil {
 				return
@@ -126,8 +127,8 @@ func (s *stream) receive(ctx context.Context, p *proxy, peer discoveryv3.Aggrega
 	}
 }
 
-// introduce notes what Envoy the pod has: the first request with a node reports it. The caller
-// holds the proxy's mu.
+// introduce records the pod's Envoy version: the first request with a node reports it.
+// The caller holds the proxy's mu.
 func (s *stream) introduce(r *discoveryv3.DeltaDiscoveryRequest) {
 	if r.GetNode() == nil || s.introduced || s.ended {
 		return
@@ -136,7 +137,7 @@ func (s *stream) introduce(r *discoveryv3.DeltaDiscoveryRequest) {
 	s.server.meters.envoys.add(s.version, 1)
 }
 
-// leave takes the pod's Envoy out of the count. The caller holds the proxy's mu.
+// leave removes the pod's Envoy from the count. The caller holds the proxy's mu.
 func (s *stream) leave() {
 	if s.introduced {
 		s.server.meters.envoys.add(s.version, -1)
@@ -144,8 +145,8 @@ func (s *stream) leave() {
 	s.introduced, s.ended = false, true
 }
 
-// cost returns what a request that answers nothing costs of the pod's rate: one, and one
-// more for each hundred names.
+// cost returns the cost of a request that is not an acknowledgment, relative to the pod's
+// rate: one, plus one for each hundred names.
 func (s *stream) cost(r *discoveryv3.DeltaDiscoveryRequest) int {
 	names := len(r.GetResourceNamesSubscribe()) + len(r.GetResourceNamesUnsubscribe()) + len(r.GetInitialResourceVersions())
 	return min(1+names/100, s.limiter.Burst())
@@ -190,8 +191,8 @@ func (s *stream) send(ctx context.Context, p *proxy, peer discoveryv3.Aggregated
 func (s *stream) report(events delta.Events) {
 	for _, a := range events.Acknowledged {
 		for _, e := range a.Entries {
-			// What was set before the pod connected says nothing of how long a change
-			// takes.
+			// For resources set before the pod connected, the time does not show how long
+			// a change takes.
 			if e.Set.After(s.connected) {
 				s.server.meters.setToAcknowledged.WithLabelValues(a.Type.String()).Observe(a.At.Sub(e.Set).Seconds())
 			}

@@ -28,23 +28,23 @@ import (
 // SecretName is the name of the Secret in the operator's namespace.
 const SecretName = "epic-proxy-authority" //nolint:gosec // a name
 
-// interval is how often the place is looked at: for what the leader made, and for what
-// is to be made.
+// interval is the time between two checks of the Place: for an authority that the leader
+// created, and for one that has to be renewed.
 const interval = time.Minute
 
-// ErrExists is that another replica wrote first.
+// ErrExists means that another replica wrote first.
 var ErrExists = errors.New("another replica wrote the authority")
 
-// Place has the authority's data.
+// Place stores the authority's data.
 type Place interface {
 	// Load returns the data, nil if there is none, and a version for Save.
 	Load(ctx context.Context) (data map[string][]byte, version string, err error)
-	// Save writes the data in place of a version, or creates it if that is empty.
-	// It returns ErrExists if the version is another one by now.
+	// Save replaces the given version of the data, or creates it if version is empty. It
+	// returns ErrExists if the stored version has changed.
 	Save(ctx context.Context, data map[string][]byte, version string) error
 }
 
-// Open returns the authority, which it makes if there is none.
+// Open returns the authority, and creates it if there is none.
 func Open(ctx context.Context, place Place) (*pki.ProxyAuthority, error) {
 	const tries = 5
 	for range tries {
@@ -70,8 +70,8 @@ func Open(ctx context.Context, place Place) (*pki.ProxyAuthority, error) {
 	return nil, fmt.Errorf("store the certificate authority: %w", ErrExists)
 }
 
-// Keep follows the place until ctx ends, and has set called with each new authority.
-// While leads returns true it replaces an authority in time.
+// Keep follows the place until ctx ends, and calls set with each new authority. While
+// leads returns true, it renews the authority before it expires.
 func Keep(ctx context.Context, place Place, leads func() bool, set func(*pki.ProxyAuthority)) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
@@ -117,13 +117,13 @@ func look(ctx context.Context, place Place, leads bool, last *string, set func(*
 	return nil
 }
 
-// Secret is a place in a cluster.
+// Secret is a Place in a cluster.
 type Secret struct {
 	Client    kubernetes.Interface
 	Namespace string
-	// Name is SecretName if it is empty.
+	// Name is the name of the Secret; SecretName if empty.
 	Name string
-	// Manager is the field manager, epic-operator if it is empty.
+	// Manager is the field manager; epic-operator if empty.
 	Manager string
 }
 
@@ -159,7 +159,7 @@ func (s *Secret) Save(ctx context.Context, data map[string][]byte, version strin
 	return err
 }
 
-// File is a place on a host without Kubernetes, which one operator has.
+// File is a Place on a host without Kubernetes, which has one operator.
 type File string
 
 // Load implements Place.

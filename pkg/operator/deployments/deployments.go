@@ -24,9 +24,9 @@ import (
 
 // Runner runs proxies as Deployments.
 type Runner struct {
-	// Client reads from a cache, and writes.
+	// Client reads from a cache and writes to the API server.
 	Client client.Client
-	// Platform is what all proxies have in common.
+	// Platform is the configuration that all proxies share.
 	Platform workload.Platform
 	// CA returns the certificates that proxies trust, in PEM.
 	CA func() []byte
@@ -75,7 +75,7 @@ func (r *Runner) Ensure(ctx context.Context, p *workload.Proxy) (runner.Progress
 		progress.Updated = has.Status.UpdatedReplicas
 	}
 	progress.Ready = has.Status.ReadyReplicas
-	// A rollout is over when no pod is left but new ones, and all are ready.
+	// A rollout is complete when only new pods are left, and all are ready.
 	if progress.Ready == p.Replicas && progress.Updated == p.Replicas && has.Status.Replicas == p.Replicas {
 		return progress, nil
 	}
@@ -87,15 +87,15 @@ func (r *Runner) Ensure(ctx context.Context, p *workload.Proxy) (runner.Progress
 	return progress, nil
 }
 
-// Remove implements runner.Runner. The cluster's garbage collector removes what has an
-// owner that is gone.
+// Remove implements runner.Runner. The cluster's garbage collector deletes objects whose
+// owner no longer exists.
 func (r *Runner) Remove(context.Context, proxyidentity.Proxy) error { return nil }
 
 // Keys implements runner.Runner.
 func (r *Runner) Keys(context.Context) ([]proxyidentity.Proxy, error) { return nil, nil }
 
-// ensure creates an object or makes one that is there like it. It replaces no object
-// of somebody else's.
+// ensure creates an object, or updates an existing one. It never updates an object with
+// another owner.
 func ensure[T client.Object](ctx context.Context, c client.Client, want, has T, change func(has, want T) bool) error {
 	err := c.Get(ctx, client.ObjectKeyFromObject(want), has)
 	if apierrors.IsNotFound(err) {
@@ -110,10 +110,11 @@ func ensure[T client.Object](ctx context.Context, c client.Client, want, has T, 
 	case is == nil || is.Kind != owner.Kind || is.Name != owner.Name:
 		return fmt.Errorf("%T %s exists and does not belong to the operator: delete it", want, client.ObjectKeyFromObject(want))
 	case is.UID != owner.UID:
-		// That of an earlier object of the name, which the garbage collector removes.
+		// It belongs to an earlier object of the name, and the garbage collector will
+		// delete it.
 		return fmt.Errorf("%T %s of an earlier %s still exists", want, client.ObjectKeyFromObject(want), owner.Kind)
 	}
-	has, ok := has.DeepCopyObject().(T) // it is the cache's
+	has, ok := has.DeepCopyObject().(T) // it is shared with the cache
 	if !ok {
 		return fmt.Errorf("%T can't be copied", want)
 	}
@@ -127,8 +128,8 @@ func ensure[T client.Object](ctx context.Context, c client.Client, want, has T, 
 
 const fieldOwner = "epic-operator"
 
-// differs makes a part of an object what is wanted, unless it is that already but for
-// defaults, and reports whether it was not.
+// differs sets a part of an object to the wanted value, unless it already has it apart
+// from defaults, and reports whether it changed it.
 func differs[T any](has *T, want T) bool {
 	if derives(want, *has) {
 		return false
@@ -157,7 +158,7 @@ func labelled(has, want client.Object) bool {
 	return changed
 }
 
-// authority keeps the ConfigMap with the CA, which proxies mount.
+// authority creates or updates the ConfigMap with the CA, which proxies mount.
 func (r *Runner) authority(ctx context.Context, namespace string) error {
 	want := &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{
@@ -175,12 +176,13 @@ func (r *Runner) authority(ctx context.Context, namespace string) error {
 	})
 }
 
-// Selector selects what the runner makes, and the pods.
+// Selector selects the objects that the runner creates, and the pods.
 func Selector() labels.Selector {
 	return labels.SelectorFromSet(labels.Set{epic.PartOfLabel: epic.ProductName, epic.ComponentLabel: epic.EnvoyComponent})
 }
 
-// OwnerOf finds the object that something of the runner's, or a pod of it, belongs to.
+// OwnerOf returns the object to which an object of the runner, or one of its pods,
+// belongs.
 func OwnerOf(o metav1.Object) (proxyidentity.Proxy, bool) {
 	for label, kind := range map[string]workload.Kind{epic.OwningLoadBalancerLabel: workload.LoadBalancer, epic.OwningProxyLabel: workload.GWProxy} {
 		name := o.GetAnnotations()[label]

@@ -9,12 +9,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// derives reports whether an object has everything that is wanted. A field that is zero in the
-// wanted one is not set, and may be anything, such as a default or what somebody else added. The
-// function of that kind in apimachinery takes a zero number for one that is set.
+// derives reports whether an object has all wanted values. A field that is zero in want
+// is not set, and may have any value, such as a default or one that somebody else set.
+// The equivalent function in apimachinery treats a zero number as set.
 func derives(want, has any) bool { return derived(reflect.ValueOf(want), reflect.ValueOf(has), false) }
 
-// derived is derives for one value. A value that is set counts though it is zero.
+// derived is derives for one value. If set is true, the value counts even if it is zero.
 func derived(want, has reflect.Value, set bool) bool {
 	if !set && want.IsZero() {
 		return true

@@ -11,22 +11,22 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// The reasons why proxies do not get ready.
+// Reasons why proxies are not ready.
 const (
-	// ReasonNoImage is that no Envoy image is known.
+	// ReasonNoImage means that no Envoy image is known.
 	ReasonNoImage = "NoImage"
-	// ReasonImageUnavailable is that an image can't be pulled.
+	// ReasonImageUnavailable means that an image can't be pulled.
 	ReasonImageUnavailable = "ImageUnavailable"
-	// ReasonTooFewNodes is that no gateway node is left for a pod.
+	// ReasonTooFewNodes means that no gateway node is left for a pod.
 	ReasonTooFewNodes = "TooFewNodes"
-	// ReasonProxyExits is that a proxy ends again and again.
+	// ReasonProxyExits means that a proxy exits repeatedly.
 	ReasonProxyExits = "ProxyExits"
-	// ReasonNotStarted is that a pod can't be made or started for another reason.
+	// ReasonNotStarted means that a pod can't be created or started for another reason.
 	ReasonNotStarted = "NotStarted"
 )
 
-// trouble returns why proxies do not get ready; empty while nothing stands in the way.
-// What a person can fix comes first.
+// trouble returns why proxies are not ready, or empty strings if there is no obstacle.
+// Reasons that a person can fix come first.
 func trouble(pods []corev1.Pod, d *appsv1.Deployment) (reason, message string) {
 	slices.SortFunc(pods, func(a, b corev1.Pod) int { return strings.Compare(a.Name, b.Name) })
 	for i := range pods {

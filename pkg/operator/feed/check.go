@@ -20,16 +20,16 @@ import (
 )
 
 const (
-	// checkTimeout bounds how long a translation waits for the check of what it yields.
+	// checkTimeout limits how long a translation waits for the check of its result.
 	checkTimeout = 10 * time.Second
-	// maxTold is the number of refused resources of a template that are reported.
+	// maxTold is the maximum number of refused resources of a template that are reported.
 	maxTold = 5
 )
 
-// check asks Envoy about a translation before a proxy gets it, and changes the translation
-// so that Envoy accepts it. It returns Envoy's words against resources that no proxy may
-// get, and whether it accepts the rest. If Envoy can't be asked, everything passes: the
-// proxy's own Envoy isolates what it refuses.
+// check validates a translation with Envoy before a proxy gets it, and changes the
+// translation so that Envoy accepts it. It returns Envoy's error for each resource that
+// no proxy may get, and whether Envoy accepts the rest. If Envoy can't be queried,
+// everything passes: the proxy's own Envoy isolates refused resources.
 func (f *Feed) check(ctx context.Context, s *source, p *proxy, result *translate.Result) (withheld map[resource.Key]string, checked bool) {
 	if f.o.Checker == nil {
 		return nil, false
@@ -71,8 +71,8 @@ func (f *Feed) check(ctx context.Context, s *source, p *proxy, result *translate
 	return withheld, err == nil
 }
 
-// accepted returns the resources of the last translation if Envoy accepts all of them but
-// for those that are withheld.
+// accepted returns the resources of the last translation if Envoy accepts all of them
+// except the withheld ones.
 func (p *proxy) accepted() resource.Set {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -86,8 +86,8 @@ func (p *proxy) accepted() resource.Set {
 	return set
 }
 
-// checkTemplate asks Envoy about what a template yields, which is served as a whole or not
-// at all. It returns why not.
+// checkTemplate validates the result of a template with Envoy. It is served completely or
+// not at all. checkTemplate returns the reason why not.
 func (f *Feed) checkTemplate(ctx context.Context, used *owned, result *translate.Result) []translate.Problem {
 	all := slices.Collect(maps.Values(result.Resources))
 	refused, _ := f.refused(ctx, all)
@@ -105,7 +105,7 @@ func (f *Feed) checkTemplate(ctx context.Context, used *owned, result *translate
 	return problems
 }
 
-// refused returns what Envoy says against resources.
+// refused returns Envoy's errors for resources.
 func (f *Feed) refused(ctx context.Context, resources []*resource.Resource) (map[resource.Key]string, error) {
 	if f.o.Checker == nil || len(resources) == 0 {
 		return nil, nil
@@ -122,7 +122,7 @@ func (f *Feed) refused(ctx context.Context, resources []*resource.Resource) (map
 	return refused, err
 }
 
-// checks notes whether Envoy could be asked, and says so when that changes.
+// checks records whether Envoy could be queried, and logs changes.
 func (f *Feed) checks(ctx context.Context, err error) {
 	if err != nil {
 		unchecked.Inc()
@@ -136,8 +136,8 @@ func (f *Feed) checks(ctx context.Context, err error) {
 	}
 }
 
-// unknown returns what Envoy has not accepted yet of resources: neither when the proxy was
-// translated last, nor as an Envoy of the proxy, whose answer is as good.
+// unknown returns the resources that Envoy has not accepted yet, neither when the proxy
+// was last translated nor in an Envoy of the proxy, whose response is equally valid.
 func (f *Feed) unknown(s *source, before, set resource.Set) []*resource.Resource {
 	var all []*resource.Resource
 	for key, r := range set {
@@ -162,8 +162,9 @@ func (f *Feed) accepts(id proxyidentity.Proxy, key resource.Key, version string)
 	return false
 }
 
-// blamed returns the object on which a refusal is reported. A route configuration is made
-// of many routes, of which none by itself is at fault, so it is the proxy's.
+// blamed returns the object on which a refusal is reported. A route configuration
+// consists of many routes, so if no single route is at fault, the refusal is reported on
+// the proxy.
 func blamed(r *resource.Resource) resource.Source {
 	switch {
 	case len(r.Sources) == 0:

@@ -14,17 +14,17 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/translate"
 )
 
-// services are the Services of a proxy's routes, by UID.
+// services maps the UIDs of the Services of a proxy's routes to their state.
 type services map[string]service
 
-// service is what is known of a Service, and the endpoint slices that it is known from.
+// service is the state of a Service, and the endpoint slices that it was read from.
 type service struct {
 	*translate.Service
 	slices []*epicv1.GWEndpointSlice
 }
 
-// service returns a Service. If it is as it was known before, that is returned again, which
-// the translation tells at once.
+// service returns the state of a Service. If it is unchanged, it returns the known value,
+// which the translation recognizes quickly.
 func (f *Feed) service(s *source, uid string, known services) service {
 	all := f.o.Store.SlicesOf(s.id.Namespace, uid)
 	before, ok := known[uid]
@@ -38,27 +38,29 @@ func (f *Feed) service(s *source, uid string, known services) service {
 	return now
 }
 
-// sameObjects reports whether two lists have the same versions of objects, in any order.
+// sameObjects reports whether two lists contain the same versions of objects, in any
+// order.
 func sameObjects[T comparable](a, b []T) bool {
 	return len(a) == len(b) && !slices.ContainsFunc(a, func(o T) bool { return !slices.Contains(b, o) })
 }
 
-// rendered are the endpoints of one backend: what each pod gets that has none of its
-// own, and those of pods of which it is known where they run.
+// rendered is the rendered endpoints of one backend: those for pods without endpoints of
+// their own, and those for each pod whose node is known.
 type rendered struct {
 	shared *resource.Resource
 	own    map[string]*resource.Resource
-	// troubles are the problems that were found.
+	// troubles are the problems found while rendering.
 	troubles []translate.Problem
-	// What they were rendered from, besides the states of tunnels: each change of these
-	// has them rendered again.
+	// Input of the rendering, in addition to the states of tunnels. Each change of it
+	// triggers another rendering.
 	backend *translate.Backend
 	slices  []*epicv1.GWEndpointSlice
 	pods    map[string]netip.Addr
 	status  *epicv1.ProxyStatus
 }
 
-// keepRendered keeps the endpoints of a backend and their problems. The lock is held.
+// keepRendered stores the endpoints of a backend and their problems. The caller holds the
+// lock.
 func (p *proxy) keepRendered(backend string, r rendered) {
 	p.rendered[backend] = r
 	if len(r.troubles) > 0 {
@@ -69,8 +71,8 @@ func (p *proxy) keepRendered(backend string, r rendered) {
 }
 
 // unchanged returns a function that reports whether rendering the endpoints of a backend
-// again would yield the same. So a translation renders those of the backends that changed.
-// The lock is held.
+// again would yield the same result. So a translation only renders the backends that
+// changed. The caller holds the lock.
 func (f *Feed) unchanged(s *source, p *proxy) func(b *translate.Backend, before *rendered) bool {
 	if s.lb != nil || p.template != nil {
 		return func(*translate.Backend, *rendered) bool { return false }
@@ -85,7 +87,7 @@ func (f *Feed) unchanged(s *source, p *proxy) func(b *translate.Backend, before 
 		if !same || before.backend == nil || !before.backend.Equal(b) || !maps.Equal(before.pods, p.pods) || !sameObjects(before.slices, f.slicesOf(s, b)) {
 			return false
 		}
-		// Equal values do not need memory of their own.
+		// Share the memory of equal values.
 		before.backend, before.pods, before.status = b, p.pods, s.status
 		return true
 	}
@@ -100,7 +102,7 @@ func (f *Feed) slicesOf(s *source, b *translate.Backend) []*epicv1.GWEndpointSli
 	return all
 }
 
-// assign renders the endpoints of a backend. The lock is held.
+// assign renders the endpoints of a backend. The caller holds the lock.
 func (f *Feed) assign(s *source, b *translate.Backend, p *proxy) rendered {
 	in := translate.EndpointsInput{Namespace: s.id.Namespace}
 	out := rendered{own: map[string]*resource.Resource{}, pods: p.pods, status: s.status}
@@ -125,7 +127,7 @@ func (f *Feed) assign(s *source, b *translate.Backend, p *proxy) rendered {
 		}
 		out.own[pod] = r
 	}
-	// A pod of which it is not known yet where it runs has no tunnels yet either.
+	// A pod whose node is not known yet has no tunnels either.
 	in.Reach = func(netip.Addr) translate.Reach { return translate.ReachUnknown }
 	out.shared, out.troubles = b.Assignment(in)
 	var refused []translate.Problem

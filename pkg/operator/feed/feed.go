@@ -30,7 +30,7 @@ import (
 	"github.com/acnodal/epic/pkg/workers"
 )
 
-// Server is the xDS server, as far as the feed uses it.
+// Server is the part of the xDS server that the feed uses.
 type Server interface {
 	Mark(proxy proxyidentity.Proxy) xds.Mark
 	Set(proxy proxyidentity.Proxy, config xds.Config, since xds.Mark)
@@ -39,50 +39,51 @@ type Server interface {
 	Accepted(proxy proxyidentity.Proxy, key resource.Key) map[string]string
 }
 
-// Options are what a Feed needs.
+// Options configures a Feed.
 type Options struct {
 	Store  *objects.Store
 	Server Server
-	// Secret returns a TLS Secret; nil if it is not there.
+	// Secret returns a TLS Secret, or nil if it does not exist.
 	Secret func(namespace, name string) *corev1.Secret
-	// Place returns where proxies listen that have a public address, if not there.
+	// Place returns where proxies with a public address listen, if not on that address.
 	Place func(publicAddress string) translate.Options
-	// Checker asks Envoy about translations before proxies get them; nil if there is no
-	// Envoy to ask.
+	// Checker validates translations with an Envoy before proxies get them; it is nil if
+	// no Envoy is available.
 	Checker validate.Checker
-	// Kept returns what an Envoy of a proxy has accepted, as its pod reports it; nil if no
-	// pod does. It is asked if a proxy's template is refused and nothing is known of what was
-	// served before. May be nil.
+	// Kept returns the resources that an Envoy of a proxy has accepted, as reported by
+	// its pod, or nil if no pod reports any. It is called if a proxy's template is
+	// refused and the configuration served before is unknown. May be nil.
 	Kept func(ctx context.Context, proxy proxyidentity.Proxy) []*resource.Resource
-	// Tunnel returns the state of a tunnel, as the gateway node on which it ends
-	// reports it.
+	// Tunnel returns the state of a tunnel, as reported by the gateway node on which it
+	// ends.
 	Tunnel func(id int32, gatewayNode netip.Addr) translate.Reach
-	// Changed is called when an object was translated or its problems changed.
+	// Changed is called after an object was translated or its problems changed.
 	Changed func(proxy proxyidentity.Proxy)
-	// Workers is how many proxies are translated at once; as many work on endpoints.
+	// Workers is the number of proxies that are translated concurrently, and the number
+	// of additional workers for endpoints.
 	Workers int
 }
 
-// Feed feeds the server.
+// Feed translates objects and sets the results in the xDS server.
 type Feed struct {
 	o         Options
 	whole     workqueue.TypedRateLimitingInterface[proxyidentity.Proxy]
 	endpoints workqueue.TypedRateLimitingInterface[change]
 
-	// unchecked is set while Envoy can't be asked.
+	// unchecked is set while Envoy can't be queried.
 	unchecked atomic.Bool
 
 	mu      sync.Mutex
 	proxies map[proxyidentity.Proxy]*proxy
 }
 
-// change is one of endpoints: of one Service, or, where that is empty, of all.
+// change is a change of the endpoints of one Service, or of all if service is empty.
 type change struct {
 	proxyidentity.Proxy
 	service string
 }
 
-// New returns a feed that is not fed yet.
+// New returns a feed that has no work yet.
 func New(o Options) *Feed {
 	const minRetry, maxRetry = 10 * time.Millisecond, time.Minute
 	return &Feed{
@@ -96,17 +97,17 @@ func New(o Options) *Feed {
 	}
 }
 
-// Translate has a proxy translated.
+// Translate schedules the translation of a proxy.
 func (f *Feed) Translate(id proxyidentity.Proxy) { f.whole.Add(id) }
 
-// Endpoints has the endpoints of a proxy rendered: those of a Service, or all if
-// service is empty.
+// Endpoints schedules the rendering of endpoints of a proxy: those of a Service, or all
+// if service is empty.
 func (f *Feed) Endpoints(id proxyidentity.Proxy, service string) {
 	f.endpoints.Add(change{id, service})
 }
 
-// Run works until ctx ends. Everything that exists must be known to the store, because a
-// proxy is sent no less than what it has only when that is known.
+// Run runs the feed until ctx ends. The store must be complete, so no proxy gets a
+// configuration that lacks existing objects.
 func (f *Feed) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	n := max(1, f.o.Workers)
@@ -115,7 +116,7 @@ func (f *Feed) Run(ctx context.Context) {
 	running.Wait()
 }
 
-// once is work that is not tried again.
+// once wraps work that is not retried.
 func once[T comparable](do func(context.Context, T)) func(context.Context, T) bool {
 	return func(ctx context.Context, item T) bool {
 		do(ctx, item)
@@ -123,7 +124,8 @@ func once[T comparable](do func(context.Context, T)) func(context.Context, T) bo
 	}
 }
 
-// state returns what is known of a proxy; nil if there is nothing and create is false.
+// state returns the state of a proxy. If there is none, it creates it if create is set,
+// and otherwise returns nil.
 func (f *Feed) state(id proxyidentity.Proxy, create bool) *proxy {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -135,7 +137,8 @@ func (f *Feed) state(id proxyidentity.Proxy, create bool) *proxy {
 	return p
 }
 
-// Resource returns a resource of a proxy as it was translated last; nil if there is none.
+// Resource returns a resource of a proxy from the last translation, or nil if there is
+// none.
 func (f *Feed) Resource(id proxyidentity.Proxy, key resource.Key) *resource.Resource {
 	p := f.state(id, false)
 	if p == nil {
@@ -149,7 +152,8 @@ func (f *Feed) Resource(id proxyidentity.Proxy, key resource.Key) *resource.Reso
 	return p.result.Resources[key]
 }
 
-// Outcome is what came of the last translation of an object, nil if there was none.
+// Outcome returns the outcome of the last translation of an object, or nil if there was
+// none.
 func (f *Feed) Outcome(id proxyidentity.Proxy) *Outcome {
 	p := f.state(id, false)
 	if p == nil {

@@ -33,7 +33,7 @@ var (
 
 func init() {
 	legacyregistry.MustRegister(unchecked, checkSeconds, refusals)
-	// Prometheus sees no increase in the first value of a series.
+	// Prometheus does not see an increase in the first value of a series.
 	for _, t := range resource.Types() {
 		refusals.WithLabelValues(t.String())
 	}

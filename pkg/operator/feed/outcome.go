@@ -19,41 +19,40 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/translate"
 )
 
-// Outcome is what came of a translation. It is not changed once it was returned.
+// Outcome is the outcome of a translation. It is immutable once returned.
 type Outcome struct {
-	// UID and Generation are of the object that was translated.
+	// UID and Generation identify the object that was translated.
 	UID        types.UID
 	Generation int64
-	// Listeners are those of Envoy, sorted by name.
+	// Listeners are Envoy's listeners, sorted by name.
 	Listeners []Listener
-	// Gateway are the listeners of the object's Gateway, and Routes the routes that name
-	// it as a parent.
+	// Gateway lists the listeners of the object's Gateway, and Routes the routes that
+	// name it as a parent.
 	Gateway []GatewayListener
 	Routes  []translate.RouteStatus
-	// Problems are what is wrong with the objects, and EndpointProblems what is wrong
-	// with endpoints.
+	// Problems are the problems of the objects, and EndpointProblems those of endpoints.
 	Problems, EndpointProblems []translate.Problem
-	// Withheld has Envoy's words against resources that no proxy gets.
+	// Withheld holds Envoy's errors for resources that no proxy gets.
 	Withheld map[resource.Key]string
 }
 
 // GatewayListener is a listener of a Gateway.
 type GatewayListener struct {
 	translate.ListenerStatus
-	// Envoy is Envoy's listener for it; nil if there is none.
+	// Envoy is Envoy's listener for it, or nil if there is none.
 	Envoy *Listener
 }
 
-// Listener is a listener of Envoy's.
+// Listener is a listener of Envoy.
 type Listener struct {
 	epicv1.EnvoyListenerStatus
-	// Key and Version report which resource it is.
+	// Key and Version identify the resource.
 	Key     resource.Key
 	Version string
 }
 
-// outcomeOf returns what came of a translation. Published ports are mapped by port to those
-// that Envoys listen on.
+// outcomeOf returns the outcome of a translation. port maps published ports to those on
+// which Envoys listen.
 func outcomeOf(s *source, r *translate.Result, port func(published uint16) uint16) *Outcome {
 	o := &Outcome{UID: s.uid, Routes: r.Routes, Problems: r.Problems}
 	if s.lb != nil {
@@ -73,7 +72,7 @@ func outcomeOf(s *source, r *translate.Result, port func(published uint16) uint1
 	return o
 }
 
-// envoy returns Envoy's listener for listener i of the Gateway; nil if there is none.
+// envoy returns Envoy's listener for listener i of the Gateway, or nil if there is none.
 func (o *Outcome) envoy(s *source, i int, port func(uint16) uint16) *Listener {
 	if s.gw == nil || s.gw.Spec.Gateway == nil || i >= len(s.gw.Spec.Gateway.Listeners) {
 		return nil
@@ -92,12 +91,12 @@ func (o *Outcome) envoy(s *source, i int, port func(uint16) uint16) *Listener {
 	return &o.Listeners[at]
 }
 
-// listenerOf reads where a listener listens.
+// listenerOf returns the address on which a listener listens.
 func listenerOf(r *resource.Resource) Listener {
 	l := Listener{EnvoyListenerStatus: epicv1.EnvoyListenerStatus{Name: r.Name, Protocol: corev1.ProtocolTCP}, Key: r.Key(), Version: r.Version}
 	var message listenerv3.Listener
 	if proto.Unmarshal(r.Body, &message) != nil {
-		return l // it is told by its name alone
+		return l // only its name is known
 	}
 	at := message.GetAddress().GetSocketAddress()
 	l.Address, l.Port = at.GetAddress(), int32(at.GetPortValue())
@@ -107,7 +106,7 @@ func listenerOf(r *resource.Resource) Listener {
 	return l
 }
 
-// with is the outcome with other problems of endpoints.
+// with returns the outcome with other problems of endpoints.
 func (o *Outcome) with(troubles map[string][]translate.Problem) *Outcome {
 	next := *o
 	next.EndpointProblems = nil

@@ -21,33 +21,34 @@ import (
 	"github.com/acnodal/epic/pkg/proxyidentity"
 )
 
-// proxy is what is known of one proxy between changes.
+// proxy is the state of one proxy between changes.
 type proxy struct {
-	// mu is held while endpoints are rendered and handed over, so the newest
-	// always come last.
+	// mu is held while endpoints are rendered and set, so the newest are always set last.
 	mu     sync.Mutex
 	result *translate.Result
-	// translated is what result was made of: the same, unless there is a template.
+	// translated is the translation from which result was made. They are equal unless the
+	// proxy has a template.
 	translated *translate.Result
-	// lb is the load balancer that was translated: endpoints belong to its ports, and
-	// not to those of a newer version that is still to be translated.
+	// lb is the load balancer that was translated: endpoints belong to its ports, and not
+	// to those of a newer version that has yet to be translated.
 	lb       *epicv1.LoadBalancer
 	services services
-	// rendered are the endpoints of backends, by their names.
+	// rendered holds the endpoints of backends, by name.
 	rendered map[string]rendered
-	// pods are those that have endpoints of their own, as they were set last.
+	// pods are the pods with their own endpoints, as last set.
 	pods    map[string]netip.Addr
 	outcome *Outcome
-	// template is the envoy-template that the result was rendered from; nil if there is none.
+	// template is the envoy-template from which the result was rendered, or nil if there
+	// is none.
 	template *owned
-	// checked indicates that Envoy accepts the result, but for what is withheld.
+	// checked indicates that Envoy accepts the result, except the withheld resources.
 	checked  bool
 	withheld map[resource.Key]string
-	// troubles are the problems of endpoints, by the backend's name.
+	// troubles holds the problems of endpoints, by the backend's name.
 	troubles map[string][]translate.Problem
 }
 
-// source is an object that is translated.
+// source is an object to translate.
 type source struct {
 	id     proxyidentity.Proxy
 	uid    types.UID
@@ -77,7 +78,7 @@ func (f *Feed) source(id proxyidentity.Proxy) *source {
 	return nil
 }
 
-// translate makes the whole configuration of a proxy.
+// translate creates the whole configuration of a proxy.
 func (f *Feed) translate(ctx context.Context, id proxyidentity.Proxy) {
 	s := f.source(id)
 	if s == nil {
@@ -133,7 +134,7 @@ func (f *Feed) translate(ctx context.Context, id proxyidentity.Proxy) {
 		b := &result.Backends[i]
 		rendered, ok := before[b.Name]
 		if !ok || !unchanged(b, &rendered) {
-			rendered = f.assign(s, b, p) //nolint:contextcheck // a template bounds its own time
+			rendered = f.assign(s, b, p) //nolint:contextcheck // a template limits its own time
 		}
 		p.keepRendered(b.Name, rendered)
 		config.Resources[rendered.shared.Key()] = rendered.shared
@@ -147,14 +148,15 @@ func (f *Feed) translate(ctx context.Context, id proxyidentity.Proxy) {
 	f.o.Changed(id)
 }
 
-// ports returns what maps a published port of a proxy to the one that Envoys listen on.
+// ports returns a function that maps a published port of a proxy to the one on which
+// Envoys listen.
 func (f *Feed) ports(s *source) func(published uint16) uint16 {
 	_, port := f.o.Place(s.address()).Listen()
 	return port
 }
 
-// again has a proxy translated again when its problems change though no object does: a
-// certificate expires, or becomes valid.
+// again schedules another translation of a proxy for the time at which its problems
+// change without a change of an object: a certificate expires or becomes valid.
 func (f *Feed) again(id proxyidentity.Proxy, result *translate.Result) {
 	if !result.Until.IsZero() {
 		f.whole.AddAfter(id, time.Until(result.Until))
@@ -172,11 +174,11 @@ func (f *Feed) result(s *source, p *proxy) (*translate.Result, services) {
 	return f.gateway(s, f.o.Place(s.gw.Spec.PublicAddress), earlier, known)
 }
 
-// render renders endpoints of a proxy and nothing else.
+// render renders endpoints of a proxy only.
 func (f *Feed) render(_ context.Context, c change) {
 	s, p := f.source(c.Proxy), f.state(c.Proxy, false)
 	if s == nil || p == nil {
-		return // the translation is still to come, or all is gone
+		return // the translation is still to come, or the object was deleted
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -184,7 +186,7 @@ func (f *Feed) render(_ context.Context, c change) {
 		return
 	}
 	if pods := podsOf(s.status); !maps.Equal(pods, p.pods) {
-		// Endpoints of pods that are gone can only go with a whole configuration.
+		// Only a whole configuration can remove endpoints of pods that are gone.
 		f.Translate(c.Proxy)
 		p.pods = pods
 	}
@@ -196,7 +198,7 @@ func (f *Feed) render(_ context.Context, c change) {
 		if c.service != "" && !b.Leads(c.service) {
 			continue
 		}
-		rendered := f.assign(s, b, p) //nolint:contextcheck // a template bounds its own time
+		rendered := f.assign(s, b, p) //nolint:contextcheck // a template limits its own time
 		p.keepRendered(b.Name, rendered)
 		f.o.Server.SetEndpoints(c.Proxy, "", rendered.shared)
 		for pod, r := range rendered.own {
@@ -209,7 +211,7 @@ func (f *Feed) render(_ context.Context, c change) {
 	}
 }
 
-// reach describes how a pod on a gateway node reaches client nodes.
+// reach returns how a pod on a gateway node reaches client nodes.
 func (f *Feed) reach(status *epicv1.ProxyStatus, gatewayNode netip.Addr) func(netip.Addr) translate.Reach {
 	return func(clientNode netip.Addr) translate.Reach {
 		tunnel, ok := status.GUETunnelEndpoints[clientNode.String()].EPICEndpoints[gatewayNode.String()]
@@ -220,7 +222,7 @@ func (f *Feed) reach(status *epicv1.ProxyStatus, gatewayNode netip.Addr) func(ne
 	}
 }
 
-// podsOf are the pods of which it is known on which gateway node they run.
+// podsOf returns the pods whose gateway node is known.
 func podsOf(status *epicv1.ProxyStatus) map[string]netip.Addr {
 	pods := map[string]netip.Addr{}
 	for pod, info := range status.ProxyIfInfo {

@@ -16,14 +16,14 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/translate"
 )
 
-// owned is an envoy-template with the object that has it.
+// owned is an envoy-template with the object that contains it.
 type owned struct {
 	spec   *epicv1.EnvoyConfigSpec
 	source resource.Source
 }
 
-// templateOf returns the template of a proxy: its own, or that of its group; nil if there
-// is none that describes anything.
+// templateOf returns the template of a proxy: its own, or that of its group, or nil if
+// neither describes anything.
 func (f *Feed) templateOf(s *source) *owned {
 	var own *epicv1.EnvoyConfigSpec
 	var group *epicv1.LBServiceGroup
@@ -41,12 +41,13 @@ func (f *Feed) templateOf(s *source) *owned {
 	return nil
 }
 
-// fromTemplate renders a proxy by its template. The result is nil if it is refused.
+// fromTemplate renders a proxy by its template. The result is nil if the template is
+// refused.
 func (f *Feed) fromTemplate(ctx context.Context, s *source, used *owned, plain *translate.Result) (*translate.Result, []translate.Problem) {
 	return template.Render(ctx, f.templateInput(s, used, plain))
 }
 
-// templateInput is what a proxy is rendered from.
+// templateInput returns the input for rendering a proxy.
 func (f *Feed) templateInput(s *source, used *owned, plain *translate.Result) template.Input {
 	in := template.Input{Template: used.spec, Source: used.source, Plain: plain, Secrets: map[string]*corev1.Secret{}, Now: time.Now()}
 	if s.lb != nil {
@@ -64,7 +65,7 @@ func (f *Feed) templateInput(s *source, used *owned, plain *translate.Result) te
 	return in
 }
 
-// endpoints renders endpoints by the template. Without one they stay as they are.
+// endpoints renders endpoints by the template. Without one, it returns them unchanged.
 func (o *owned) endpoints(s *source, plain *resource.Resource) (*resource.Resource, []translate.Problem) {
 	if o == nil {
 		return plain, nil
@@ -72,13 +73,13 @@ func (o *owned) endpoints(s *source, plain *resource.Resource) (*resource.Resour
 	return template.Endpoints(context.Background(), template.Assignment{Template: o.spec, Source: o.source, Service: s.id.Name, Plain: plain})
 }
 
-// retryKept is how long to wait before pods are asked again for what they have.
+// retryKept is the delay before pods are asked for their resources again.
 const retryKept = 10 * time.Second
 
-// restored returns what the Envoys of a proxy have whose template is refused, if this operator
-// has not served it yet: an operator before this one did. Without it, pods that start would
-// get nothing. It is nil if there is nothing to restore; if no pod answers, it is asked for again
-// after a while.
+// restored returns the configuration that the Envoys of a proxy have, if its template is
+// refused and this operator has not served it yet, because an earlier operator did.
+// Without it, pods that start would get nothing. It returns nil if there is nothing to
+// restore; if no pod responds, it schedules a retry.
 func (f *Feed) restored(ctx context.Context, s *source, p *proxy, used *owned, plain *translate.Result) *translate.Result {
 	p.mu.Lock()
 	served := p.result != nil || p.outcome != nil && p.outcome.UID != s.uid
@@ -99,7 +100,8 @@ func (f *Feed) restored(ctx context.Context, s *source, p *proxy, used *owned, p
 	return result
 }
 
-// explained are problems, with what is served until they are solved.
+// explained returns the problems with an explanation of what is served until they are
+// solved.
 func explained(problems []translate.Problem, what string) []translate.Problem {
 	out := slices.Clone(problems)
 	for i := range out {
@@ -108,14 +110,15 @@ func explained(problems []translate.Problem, what string) []translate.Problem {
 	return out
 }
 
-// keep leaves a proxy as it is, because its template is refused: what a template restricts,
-// the translation would open. The problems say so. The Envoys keep what they have, also
-// what they were sent by an operator before this one, so nothing is set.
+// keep leaves the configuration of a proxy unchanged because its template is refused: the
+// plain translation would allow what the template restricts. The problems explain this.
+// The Envoys keep their configuration, including one from an earlier operator, so nothing
+// is set.
 func (f *Feed) keep(s *source, p *proxy, plain *translate.Result, problems []translate.Problem) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.outcome != nil && p.outcome.UID != s.uid {
-		// What there is belongs to an earlier object of the same name.
+		// The existing state belongs to an earlier object of the same name.
 		p.result, p.template, p.checked = nil, nil, false
 		f.o.Server.Remove(s.id)
 	}

@@ -20,8 +20,8 @@ import (
 	"github.com/acnodal/epic/pkg/proxyidentity"
 )
 
-// Watch has changes of the store's objects lead to work. It returns the checks that
-// pass once every object that exists was seen.
+// Watch registers handlers for changes of the store's objects. It returns checks that
+// pass once every existing object has been seen.
 func (f *Feed) Watch() ([]cache.InformerSynced, error) {
 	s := f.o.Store
 	var synced []cache.InformerSynced
@@ -74,8 +74,8 @@ func (f *Feed) Watch() ([]cache.InformerSynced, error) {
 	return synced, nil
 }
 
-// object deals with a change of a load balancer or gateway proxy: its tunnels concern
-// its endpoints only, and its conditions nothing.
+// object handles a change of a load balancer or gateway proxy: a change of tunnels only
+// affects its endpoints, and a change of conditions nothing.
 func (f *Feed) object(id proxyidentity.Proxy, was bool, old, now metav1.Object, status func() (before, now *epicv1.ProxyStatus)) {
 	if !was || changed(old, now) {
 		f.Translate(id)
@@ -87,15 +87,15 @@ func (f *Feed) object(id proxyidentity.Proxy, was bool, old, now metav1.Object, 
 	}
 }
 
-// changed reports whether more of an object changed than its status. A resync, which
-// has the same version twice, counts.
+// changed reports whether more than the status of an object changed. It returns true for
+// a resync, which has the same version twice.
 func changed(old, now metav1.Object) bool {
 	return old.GetResourceVersion() == now.GetResourceVersion() || old.GetGeneration() != now.GetGeneration() || old.GetUID() != now.GetUID() ||
 		!maps.Equal(old.GetAnnotations(), now.GetAnnotations()) || !maps.Equal(old.GetLabels(), now.GetLabels()) ||
 		(old.GetDeletionTimestamp() == nil) != (now.GetDeletionTimestamp() == nil)
 }
 
-// Secret translates a proxy again if it uses a Secret of its namespace.
+// Secret schedules the translation of a proxy if it uses a Secret of its namespace.
 func (f *Feed) Secret(id proxyidentity.Proxy, name string) {
 	if s := f.source(id); s != nil {
 		if used := f.templateOf(s); used != nil && slices.Contains(template.SecretsOf(used.spec), name) {
@@ -109,8 +109,8 @@ func (f *Feed) Secret(id proxyidentity.Proxy, name string) {
 	}
 }
 
-// TunnelsChanged renders the endpoints of every proxy that has a tunnel to a gateway
-// node for which has returns true.
+// TunnelsChanged schedules the rendering of the endpoints of every proxy that has a
+// tunnel to a gateway node for which has returns true.
 func (f *Feed) TunnelsChanged(gatewayNode netip.Addr, has func(id int32) bool) {
 	f.mu.Lock()
 	ids := make([]proxyidentity.Proxy, 0, len(f.proxies))
@@ -141,7 +141,8 @@ func gatewayID(namespace, name string) proxyidentity.Proxy {
 	return proxyidentity.Proxy{Namespace: namespace, Kind: string(workload.GWProxy), Name: name}
 }
 
-// changes handles events with the object before, nil of one that is new.
+// changes returns an event handler. changed gets the object before the event, or nil if
+// it is new.
 func changes[T any](changed func(old, now *T), deleted func(*T)) cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc: func(obj any) {
@@ -166,8 +167,8 @@ func changes[T any](changed func(old, now *T), deleted func(*T)) cache.ResourceE
 	}
 }
 
-// each handles both versions of an object that an event has, because it may lead
-// elsewhere now, except where only its status changed.
+// each calls the function for both versions of an object in an event, because it may
+// refer to other objects now, except if only its status changed.
 func each[T any, P interface {
 	*T
 	metav1.Object

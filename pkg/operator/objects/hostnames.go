@@ -13,10 +13,11 @@ import (
 	"github.com/acnodal/epic/pkg/endpoints"
 )
 
-// maxHostnames is how many hostnames of one gateway proxy are compared with others.
+// maxHostnames is the maximum number of hostnames of one gateway proxy that are compared
+// with others.
 const maxHostnames = 256
 
-// routeHostnames are the hostnames of a route, without wildcards.
+// routeHostnames returns the hostnames of a route, without wildcards.
 func routeHostnames(route *epicv1.GWRoute) []string {
 	var all []gatewayv1.Hostname
 	if route.Spec.HTTP != nil {
@@ -31,7 +32,8 @@ func routeHostnames(route *epicv1.GWRoute) []string {
 	return exact(all)
 }
 
-// listenerHostnames are the hostnames of a gateway proxy's listeners, without wildcards.
+// listenerHostnames returns the hostnames of a gateway proxy's listeners, without
+// wildcards.
 func listenerHostnames(gw *epicv1.GWProxy) []string {
 	if gw.Spec.Gateway == nil {
 		return nil
@@ -56,7 +58,7 @@ func exact(all []gatewayv1.Hostname) []string {
 	return slices.Compact(names)
 }
 
-// Shared is a hostname that an older gateway proxy of the account has, too, on another
+// Shared is a hostname that an older gateway proxy of the account also has, on another
 // address.
 type Shared struct {
 	Hostname string
@@ -64,7 +66,8 @@ type Shared struct {
 }
 
 // SharedHostnames returns the hostnames of a gateway proxy's listeners and routes that
-// older ones of its namespace have on other addresses. DNS can lead to one of them only.
+// older ones of its namespace have on other addresses. DNS can only resolve to one of
+// them.
 func (s *Store) SharedHostnames(gw *epicv1.GWProxy) []Shared {
 	names := listenerHostnames(gw)
 	for _, route := range s.RoutesOf(gw.Namespace, gw.Name) {
@@ -89,8 +92,8 @@ func (s *Store) SharedHostnames(gw *epicv1.GWProxy) []Shared {
 	return shared
 }
 
-// proxiesOfHostname returns the gateway proxies of which a listener or a route has a
-// hostname. One may be in it twice.
+// proxiesOfHostname returns the gateway proxies with a listener or a route for a
+// hostname. It may return one twice.
 func (s *Store) proxiesOfHostname(namespace, hostname string) []*epicv1.GWProxy {
 	all := find[*epicv1.GWProxy](s.GWProxies, byHostname, namespace, hostname)
 	for _, route := range find[*epicv1.GWRoute](s.GWRoutes, byHostname, namespace, hostname) {

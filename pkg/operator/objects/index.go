@@ -9,7 +9,7 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
-// index is the function of an index of one type of objects.
+// index returns the index function for one type of object.
 func index[T any](values func(T) []string) cache.IndexFunc {
 	return func(obj any) ([]string, error) {
 		if o, ok := obj.(T); ok {
@@ -19,7 +19,7 @@ func index[T any](values func(T) []string) cache.IndexFunc {
 	}
 }
 
-// in is what names are called across namespaces. An empty name is none.
+// in returns names qualified with the namespace. It omits empty names.
 func in(namespace string, names ...string) []string {
 	var all []string
 	for _, name := range names {
@@ -30,7 +30,7 @@ func in(namespace string, names ...string) []string {
 	return all
 }
 
-// groupOf is the namespace and name of an object's service group.
+// groupOf returns the namespace and name of an object's service group.
 func groupOf(obj metav1.Object) (namespace, name string) {
 	labels := obj.GetLabels()
 	namespace = labels[epic.OwningLBServiceGroupNamespaceLabel]
@@ -62,7 +62,7 @@ func get[T any](informer cache.SharedIndexInformer, namespace, name string) T {
 }
 
 func find[T any](informer cache.SharedIndexInformer, index, namespace, name string) []T {
-	// The index is there: New adds it.
+	// The index exists: New adds it.
 	found, _ := informer.GetIndexer().ByIndex(index, namespace+"/"+name)
 	all := make([]T, 0, len(found))
 	for _, obj := range found {

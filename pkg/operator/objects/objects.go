@@ -21,8 +21,8 @@ import (
 	"github.com/acnodal/epic/pkg/generated/informers/externalversions"
 )
 
-// The indexes. A value is NAMESPACE/NAME or NAMESPACE/UID, so what one account writes
-// leads to that account's objects only; that of groups has the group's namespace.
+// Indexes. A value is NAMESPACE/NAME or NAMESPACE/UID, so objects of one account only
+// lead to objects of the same account; the value for groups has the group's namespace.
 const (
 	byLoadBalancer = "load-balancer"
 	byProxy        = "proxy"
@@ -31,15 +31,15 @@ const (
 	byHostname     = "hostname"
 )
 
-// Store has all objects.
+// Store caches all objects.
 type Store struct {
 	factory externalversions.SharedInformerFactory
 
-	// The informers, for handlers.
+	// The informers, for adding handlers.
 	EPICs, Prefixes, Groups, LoadBalancers, RemoteEndpoints, GWProxies, GWRoutes, GWEndpointSlices, GatewayNodes cache.SharedIndexInformer
 }
 
-// New returns a store that is not filled yet.
+// New returns a store that has not been started.
 func New(client versioned.Interface, resync time.Duration) (*Store, error) {
 	factory := externalversions.NewSharedInformerFactoryWithOptions(client, resync, externalversions.WithTransform(trim))
 	kinds := factory.Epic().V1()
@@ -81,20 +81,21 @@ func New(client versioned.Interface, resync time.Duration) (*Store, error) {
 // Start fills the store and keeps it up to date until done is closed.
 func (s *Store) Start(done <-chan struct{}) { s.factory.Start(done) }
 
-// Shutdown waits until the store, whose channel was closed, is at rest.
+// Shutdown waits until the goroutines of the store have ended after its channel was
+// closed.
 func (s *Store) Shutdown() { s.factory.Shutdown() }
 
-// Informers are all of the store's.
+// Informers returns all informers of the store.
 func (s *Store) Informers() []cache.SharedIndexInformer {
 	return []cache.SharedIndexInformer{s.EPICs, s.Prefixes, s.Groups, s.LoadBalancers, s.RemoteEndpoints, s.GWProxies, s.GWRoutes, s.GWEndpointSlices, s.GatewayNodes}
 }
 
-// Synced reports whether everything that exists is known.
+// Synced reports whether all existing objects are in the store.
 func (s *Store) Synced() bool {
 	return !slices.ContainsFunc(s.Informers(), func(i cache.SharedIndexInformer) bool { return !i.HasSynced() })
 }
 
-// trim removes what nobody here reads.
+// trim removes fields that the operator does not read.
 func trim(obj any) (any, error) {
 	if m, ok := obj.(metav1.Object); ok {
 		m.SetManagedFields(nil)
@@ -108,64 +109,64 @@ func trim(obj any) (any, error) {
 	return obj, nil
 }
 
-// Config returns the EPIC object, nil if there is none.
+// Config returns the EPIC object, or nil if there is none.
 func (s *Store) Config() *epicv1.EPIC {
 	return get[*epicv1.EPIC](s.EPICs, epic.ConfigNamespace, epic.ConfigName)
 }
 
-// Prefix returns a service prefix, nil if there is none of that name.
+// Prefix returns a service prefix, or nil if it does not exist.
 func (s *Store) Prefix(name string) *epicv1.ServicePrefix {
 	return get[*epicv1.ServicePrefix](s.Prefixes, epic.ConfigNamespace, name)
 }
 
-// LoadBalancer returns a load balancer, nil if there is none.
+// LoadBalancer returns a load balancer, or nil if it does not exist.
 func (s *Store) LoadBalancer(namespace, name string) *epicv1.LoadBalancer {
 	return get[*epicv1.LoadBalancer](s.LoadBalancers, namespace, name)
 }
 
-// GWProxy returns a gateway proxy, nil if there is none.
+// GWProxy returns a gateway proxy, or nil if it does not exist.
 func (s *Store) GWProxy(namespace, name string) *epicv1.GWProxy {
 	return get[*epicv1.GWProxy](s.GWProxies, namespace, name)
 }
 
-// GWRoute returns a route, nil if there is none.
+// GWRoute returns a route, or nil if it does not exist.
 func (s *Store) GWRoute(namespace, name string) *epicv1.GWRoute {
 	return get[*epicv1.GWRoute](s.GWRoutes, namespace, name)
 }
 
-// GroupOf returns the service group of a load balancer or gateway proxy, nil if it is
-// not there.
+// GroupOf returns the service group of a load balancer or gateway proxy, or nil if it
+// does not exist.
 func (s *Store) GroupOf(obj metav1.Object) *epicv1.LBServiceGroup {
 	namespace, name := groupOf(obj)
 	return get[*epicv1.LBServiceGroup](s.Groups, namespace, name)
 }
 
-// LoadBalancersIn and GWProxiesIn are those of a service group.
+// LoadBalancersIn returns the load balancers of a service group.
 func (s *Store) LoadBalancersIn(group metav1.Object) []*epicv1.LoadBalancer {
 	return find[*epicv1.LoadBalancer](s.LoadBalancers, byGroup, group.GetNamespace(), group.GetName())
 }
 
-// GWProxiesIn are the gateway proxies of a service group.
+// GWProxiesIn returns the gateway proxies of a service group.
 func (s *Store) GWProxiesIn(group metav1.Object) []*epicv1.GWProxy {
 	return find[*epicv1.GWProxy](s.GWProxies, byGroup, group.GetNamespace(), group.GetName())
 }
 
-// RemoteEndpointsOf are those whose label names the load balancer.
+// RemoteEndpointsOf returns the remote endpoints whose label names the load balancer.
 func (s *Store) RemoteEndpointsOf(namespace, name string) []*epicv1.RemoteEndpoint {
 	return find[*epicv1.RemoteEndpoint](s.RemoteEndpoints, byLoadBalancer, namespace, name)
 }
 
-// RoutesOf are the routes that name the gateway proxy as a parent.
+// RoutesOf returns the routes that name the gateway proxy as a parent.
 func (s *Store) RoutesOf(namespace, name string) []*epicv1.GWRoute {
 	return find[*epicv1.GWRoute](s.GWRoutes, byProxy, namespace, name)
 }
 
-// RoutesTo are the routes that lead to a Service.
+// RoutesTo returns the routes that lead to a Service.
 func (s *Store) RoutesTo(namespace, service string) []*epicv1.GWRoute {
 	return find[*epicv1.GWRoute](s.GWRoutes, byService, namespace, service)
 }
 
-// SlicesOf are the endpoint slices of a Service.
+// SlicesOf returns the endpoint slices of a Service.
 func (s *Store) SlicesOf(namespace, service string) []*epicv1.GWEndpointSlice {
 	return find[*epicv1.GWEndpointSlice](s.GWEndpointSlices, byService, namespace, service)
 }

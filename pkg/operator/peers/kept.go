@@ -14,9 +14,10 @@ import (
 	"github.com/acnodal/epic/pkg/proxyidentity"
 )
 
-// Kept returns the resources that an Envoy of an object has accepted, without secrets; nil if
-// no pod with a listener answers. Of several pods it asks, the first by name counts, so
-// replicas agree. The pods are the tenant's: their answers have to be checked.
+// Kept returns the resources that an Envoy of an object has accepted, without secrets, or
+// nil if no pod with a listener responds. Of the pods that respond, it uses the first by
+// name, so all replicas agree. The pods belong to the tenant: callers must validate their
+// responses.
 func (s *States) Kept(ctx context.Context, id proxyidentity.Proxy) []*resource.Resource {
 	var mu sync.Mutex
 	var asking sync.WaitGroup
@@ -43,7 +44,7 @@ func (s *States) Kept(ctx context.Context, id proxyidentity.Proxy) []*resource.R
 	return all[first]
 }
 
-// accepted are the resources that a pod reported with their bodies.
+// accepted returns the resources that a pod reported with their bodies.
 func accepted(all []proxyagent.ConfigResource) []*resource.Resource {
 	var out []*resource.Resource
 	for i := range all {

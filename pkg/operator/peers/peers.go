@@ -31,50 +31,52 @@ import (
 )
 
 const (
-	// timeout bounds one question, which goes to a pod of the same cluster.
+	// timeout limits one request to a pod of the same cluster.
 	timeout = 2 * time.Second
-	// fresh is how long an answer counts: one look at an object asks several times.
+	// fresh is how long a response is reused: one reconciliation needs it several times.
 	fresh = time.Second
-	// maxAnswer bounds an answer.
+	// maxAnswer limits the size of a response.
 	maxAnswer = 16 << 20
 )
 
-// Local is what this replica's own server knows.
+// Local is the state of this replica's own server.
 type Local interface {
 	State(proxy proxyidentity.Proxy) xds.State
 	Accepted(proxy proxyidentity.Proxy, key resource.Key) map[string]string
 }
 
-// Pod is a pod of a proxy that runs.
+// Pod is a running pod of a proxy.
 type Pod struct {
 	Name    string
 	Address netip.Addr
 }
 
-// States knows of all pods of a proxy.
+// States provides the state of all pods of a proxy.
 type States struct {
 	// Local is this replica's server.
 	Local Local
-	// Pods are the pods of an object that run.
+	// Pods returns the running pods of an object.
 	Pods func(proxy proxyidentity.Proxy) []Pod
-	// TLS is how to reach a pod, and nobody else in its place.
+	// TLS returns the configuration to connect to a pod and verify its identity.
 	TLS func(id proxyidentity.Identity) *tls.Config
-	// Resource returns a resource of an object as it should be; nil if there is none.
+	// Resource returns the desired resource of an object, or nil if there is none.
 	Resource func(proxy proxyidentity.Proxy, key resource.Key) *resource.Resource
-	// Port, in tests, is where pods answer.
+	// Port overrides the port of pods in tests.
 	Port uint16
 
 	mu      sync.Mutex
 	answers map[proxyidentity.Proxy]answer
 }
 
-// answer is what the pods of an object said that are not connected here.
+// answer holds the responses of the pods of an object that are not connected to this
+// replica.
 type answer struct {
 	at   time.Time
 	pods map[string]proxyagent.Config
 }
 
-// State adds the pods that are not connected here.
+// State returns the state of all pods, including those that are not connected to this
+// replica.
 func (s *States) State(id proxyidentity.Proxy) xds.State {
 	state := s.Local.State(id)
 	for name, config := range s.others(id, state) {
@@ -111,7 +113,8 @@ func (s *States) refusal(id proxyidentity.Proxy, r proxyagent.ConfigResource) de
 	return out
 }
 
-// Accepted adds the pods that are not connected here.
+// Accepted returns the accepted versions of all pods, including those that are not
+// connected to this replica.
 func (s *States) Accepted(id proxyidentity.Proxy, key resource.Key) map[string]string {
 	versions := s.Local.Accepted(id, key)
 	if versions == nil {
@@ -127,7 +130,7 @@ func (s *States) Accepted(id proxyidentity.Proxy, key resource.Key) map[string]s
 	return versions
 }
 
-// others asks the pods that are not connected here.
+// others queries the pods that are not connected to this replica.
 func (s *States) others(id proxyidentity.Proxy, local xds.State) map[string]proxyagent.Config {
 	s.mu.Lock()
 	has, ok := s.answers[id]
@@ -160,7 +163,7 @@ func (s *States) ask(id proxyidentity.Proxy, local xds.State) map[string]proxyag
 		asking.Go(func() {
 			config, err := s.config(context.Background(), proxyidentity.Identity{Proxy: id, Pod: pod.Name}, pod.Address, "")
 			if err != nil {
-				// It starts, or ends, or can't be reached; its Deployment says so.
+				// It starts, or ends, or can't be reached; its Deployment reports that.
 				klog.Background().V(2).Info("A proxy does not report its configuration", "proxy", id, "pod", pod.Name, "reason", err)
 				return
 			}
@@ -173,7 +176,8 @@ func (s *States) ask(id proxyidentity.Proxy, local xds.State) map[string]proxyag
 	return all
 }
 
-// config asks a pod what it has. With the query "bodies" the answer has the resources themselves.
+// config queries a pod for its configuration. With the query "bodies", the response
+// includes the resources themselves.
 func (s *States) config(ctx context.Context, id proxyidentity.Identity, address netip.Addr, query string) (config proxyagent.Config, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

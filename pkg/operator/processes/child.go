@@ -16,21 +16,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// identity distinguishes a process from a later one with the same ID: by the time of its
-// start, in clock ticks since the machine's.
+// identity distinguishes a process from a later one with the same ID by its start time,
+// in clock ticks since the boot of the machine.
 type identity struct {
 	PID   int    `json:"pid"`
 	Start string `json:"start"`
 }
 
-// started returns the identity of a process that runs.
+// started returns the identity of a running process.
 func started(pid int) (identity, error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return identity{}, err
 	}
-	// The second field is the program's name in parentheses, which may have any
-	// characters; the start is the 22nd field, and the state the third.
+	// The second field is the program's name in parentheses, which may contain any
+	// characters; the start time is the 22nd field, and the state the third.
 	end := bytes.LastIndexByte(data, ')')
 	fields := strings.Fields(string(data[end+1:]))
 	const state, start = 0, 19
@@ -49,14 +49,14 @@ func (i identity) alive() bool {
 	return i.PID > 1 && err == nil && now == i
 }
 
-// child is a process that runs: one of this program's, or one that an earlier
-// operator left.
+// child is a running process: one that this program started, or one that an earlier
+// operator left running.
 type child struct {
 	identity
 	done chan struct{}
 }
 
-// start starts a program, which survives this one, in a session of its own, with a mark by
+// start starts a program in its own session, so it survives this one, with a mark by
 // which it can be found.
 func start(argv []string, mark, dir, log string, in func(func() error) error) (*child, error) {
 	file, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -72,13 +72,13 @@ func start(argv []string, mark, dir, log string, in func(func() error) error) (*
 		return nil, fmt.Errorf("start %s: %w", argv[0], err)
 	}
 	c := &child{identity: identity{PID: cmd.Process.Pid}, done: make(chan struct{})}
-	// Before it is waited for, its ID can't be another's.
+	// Before it is waited for, its ID can't be reused.
 	if c.identity, err = started(cmd.Process.Pid); errors.Is(err, os.ErrProcessDone) {
 		err = nil
 		c.PID = cmd.Process.Pid
 	}
 	if err != nil {
-		// Nobody would know of it.
+		// Otherwise it would run unmanaged.
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		return nil, err
@@ -90,7 +90,8 @@ func start(argv []string, mark, dir, log string, in func(func() error) error) (*
 	return c, nil
 }
 
-// adopt takes over a process that an earlier operator started; nil if it has ended.
+// adopt takes over a process that an earlier operator started, or returns nil if it has
+// ended.
 func adopt(i identity) *child {
 	if !i.alive() {
 		return nil
@@ -103,18 +104,18 @@ func adopt(i identity) *child {
 	return c
 }
 
-// watch waits until the process, which is not this program's child, has ended.
+// watch waits until the process, which is not a child of this program, has ended.
 func (c *child) watch() {
 	const interval = time.Second
 	fd, err := unix.PidfdOpen(c.PID, 0)
 	if err != nil {
-		for c.alive() { // a kernel that has no such descriptors
+		for c.alive() { // the kernel does not support such descriptors
 			time.Sleep(interval)
 		}
 		return
 	}
 	defer func() { _ = unix.Close(fd) }()
-	// It may have ended, and its ID been given away, before the descriptor was made.
+	// It may have ended, and its ID been reused, before the descriptor was created.
 	for c.alive() {
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
 		if err == nil && n > 0 || err != nil && !errors.Is(err, unix.EINTR) {
@@ -132,8 +133,8 @@ func (c *child) running() bool {
 	}
 }
 
-// stop asks the process to end, and kills what is left of its session's group after
-// the grace period.
+// stop asks the process to end, and kills what is left of its process group after the
+// grace period.
 func (c *child) stop(grace time.Duration) error {
 	if c.running() && c.alive() {
 		if err := syscall.Kill(c.PID, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
@@ -145,8 +146,8 @@ func (c *child) stop(grace time.Duration) error {
 		return nil
 	case <-time.After(grace):
 	}
-	// The process group has the same ID as its first process, so it is not another's
-	// while that runs.
+	// The process group has the same ID as its first process, so the ID can't be reused
+	// while that process runs.
 	if c.alive() {
 		if err := syscall.Kill(-c.PID, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 			return fmt.Errorf("kill process %s: %w", strconv.Itoa(c.PID), err)

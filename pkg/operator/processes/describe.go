@@ -19,8 +19,8 @@ import (
 // DescriptionFile is the name of the file for the node program's --proxies-file.
 const DescriptionFile = "proxies.yaml"
 
-// describe writes the description of the proxies that have an interface of their own.
-// The lock is held, or nobody else is there yet.
+// describe writes the description of the proxies that have their own interface. The
+// caller holds the lock, or is the only user.
 func (r *Runner) describe() error {
 	d := proxies.Description{Proxies: []proxies.DescribedProxy{}}
 	for _, p := range r.proxies {

@@ -2,17 +2,17 @@
 
 // Package processes runs proxies as processes of this host, for gateways without
 // Kubernetes. Each load balancer and gateway proxy gets one epic-proxy, which starts
-// Envoy, in a network namespace of its own with the public address, so it listens
-// exactly where a pod would.
+// Envoy, in its own network namespace with the public address, so it listens exactly
+// where a pod would.
 //
-// What it started outlives it: a new operator finds the processes by their records,
-// and continues with them. End removes everything.
+// The processes outlive the operator: a new operator finds them by their records and
+// takes them over. End removes everything.
 //
-// The folder has
+// The directory contains
 //
 //	proxies.yaml       the proxies, for epic-node gateway --proxies-file
 //	p/ID/record.json   what was started for one proxy
-//	p/ID/token         the secret by which the operator knows the proxy, once
-//	p/ID/log           what epic-proxy and Envoy print
-//	p/ID/run           epic-proxy's own folder
+//	p/ID/token         the one-time secret by which the operator identifies the proxy
+//	p/ID/log           the output of epic-proxy and Envoy
+//	p/ID/run           epic-proxy's own directory
 package processes

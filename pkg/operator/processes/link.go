@@ -9,35 +9,35 @@ import (
 	"github.com/acnodal/epic/pkg/operator/workload"
 )
 
-// Link is how a proxy is connected.
+// Link describes how a proxy is connected.
 type Link struct {
-	// Netns is the path of its network namespace; empty for that of this host.
+	// Netns is the path of its network namespace, or empty for that of this host.
 	Netns string `json:"netns,omitempty"`
-	// Interface is the host's end of its interface, and MAC the hardware address of
-	// the proxy's end; both are empty where it has none of its own.
+	// Interface is the host's end of its interface, and MAC the hardware address of the
+	// proxy's end. Both are empty if it has no interface of its own.
 	Interface string `json:"interface,omitempty"`
 	MAC       string `json:"mac,omitempty"`
-	// Bridge is that of the host's end.
+	// Bridge is the bridge of the host's end.
 	Bridge string `json:"bridge,omitempty"`
-	// Addresses are what it listens on.
+	// Addresses are the addresses on which it listens.
 	Addresses []netip.Addr `json:"addresses"`
 }
 
 // Network connects proxies.
 type Network interface {
-	// Attach connects a proxy. An existing link is left as it is. An error may go away
-	// by itself, as when the node program has not made a bridge yet.
+	// Attach connects a proxy. An existing link is left unchanged. An error may be
+	// temporary, for example if the node program has not created a bridge yet.
 	Attach(id, pod string, p *workload.Proxy) (Link, error)
-	// Restore connects a proxy again as it was, without the API's objects. It fails with
-	// the same errors.
+	// Restore restores the connection of a proxy from its record, without the API's
+	// objects. It fails with the same errors.
 	Restore(id string, r *record) error
-	// Detach removes what Attach made.
+	// Detach removes the connection that Attach created.
 	Detach(id string, l Link) error
-	// Do runs a function where the proxy's sockets belong.
+	// Do calls a function in the network namespace of the proxy's sockets.
 	Do(l Link, do func() error) error
 }
 
-// publicAddresses are those of a proxy, at most one of each family.
+// publicAddresses returns the addresses of a proxy, at most one of each family.
 func publicAddresses(p *workload.Proxy) ([]netip.Addr, error) {
 	var out []netip.Addr
 	for _, text := range []string{p.Address, p.AltAddress} {
@@ -58,12 +58,12 @@ func publicAddresses(p *workload.Proxy) ([]netip.Addr, error) {
 	return out, nil
 }
 
-// Loopback listens on loopback addresses of this host, for a laptop without root. No
-// tunnel leads there, so endpoints have to be reachable from this host.
+// Loopback listens on loopback addresses of this host, for a laptop without root. It has
+// no tunnels, so endpoints must be reachable from this host.
 type Loopback struct{}
 
-// Attach implements Network. Each public address has a loopback address that ends in
-// the same three bytes, so proxies do not meet.
+// Attach implements Network. Each public address maps to a loopback address that ends in
+// the same three bytes, so proxies do not conflict.
 func (Loopback) Attach(_, _ string, p *workload.Proxy) (Link, error) {
 	public, err := publicAddresses(p)
 	if err != nil {
@@ -72,18 +72,18 @@ func (Loopback) Attach(_, _ string, p *workload.Proxy) (Link, error) {
 	return Link{Addresses: []netip.Addr{LoopbackAddress(public[0])}}, nil
 }
 
-// Restore implements Network. Nothing has to be made.
+// Restore implements Network. It has nothing to do.
 func (Loopback) Restore(string, *record) error { return nil }
 
-// LoopbackAddress is the loopback address that stands for a public address.
+// LoopbackAddress returns the loopback address that represents a public address.
 func LoopbackAddress(public netip.Addr) netip.Addr {
 	b := public.AsSlice()
 	n := len(b)
 	return netip.AddrFrom4([4]byte{127, b[n-3], b[n-2], b[n-1]})
 }
 
-// LoopbackPort is the port that stands for a published one: the same, where everybody
-// may listen there.
+// LoopbackPort returns the port that represents a published one: the same, if
+// unprivileged processes may listen on it.
 func LoopbackPort(published uint16) uint16 {
 	const reserved, shift = 1024, 10000
 	if published < reserved {
@@ -99,7 +99,7 @@ func (Loopback) Detach(string, Link) error { return nil }
 func (Loopback) Do(_ Link, do func() error) error { return do() }
 
 // Host listens on the public addresses themselves, which this host has or routes to
-// itself. No tunnel leads there either.
+// itself. It has no tunnels either.
 type Host struct{ Loopback }
 
 // Attach implements Network.

@@ -11,13 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// markVariable is the environment variable in which a proxy's process has the mark of its
-// start. The record has the mark before the process starts, and the process's ID only
-// afterwards. If the operator is killed in between, the next one finds the process by the mark.
+// markVariable is the environment variable that contains the start mark of a proxy's
+// process. The record contains the mark before the process starts, and the process ID
+// only afterward. If the operator is killed in between, the next one finds the process by
+// the mark.
 const markVariable = "EPIC_PROXY_START"
 
-// lost finds the process that was started with a mark, if there is one. It is the
-// first process of its session: those that it starts itself inherit the mark.
+// lost returns the process that was started with a mark, if there is one. It is the first
+// process of its session: processes that it starts inherit the mark.
 func lost(mark string) identity {
 	if mark == "" {
 		return identity{}
@@ -28,7 +29,8 @@ func lost(mark string) identity {
 	}
 	entry := []byte(markVariable + "=" + mark)
 	for _, file := range files {
-		// The environment of a process that has ended, or of another user's, can't be read.
+		// The environment of a process that has ended, or of another user's process,
+		// can't be read.
 		env, err := os.ReadFile(file)
 		if err != nil || !hasEntry(env, entry) {
 			continue
@@ -47,7 +49,7 @@ func lost(mark string) identity {
 	return identity{}
 }
 
-// hasEntry reports whether an environment, as the kernel shows it, has an entry.
+// hasEntry reports whether an environment, in the kernel's format, has an entry.
 func hasEntry(env, entry []byte) bool {
 	for e := range bytes.SplitSeq(env, []byte{0}) {
 		if bytes.Equal(e, entry) {

@@ -21,19 +21,20 @@ import (
 	"github.com/acnodal/epic/pkg/ownthread"
 )
 
-// Namespaces gives each proxy a network namespace with its public addresses, as the
-// CNI plugin gives them to pods. It needs root.
+// Namespaces gives each proxy a network namespace with its public addresses, as the CNI
+// plugin does for pods. It requires root.
 type Namespaces struct {
-	// Prefix returns a service prefix, which names the bridge; nil if it is not there.
+	// Prefix returns a service prefix, which names the bridge, or nil if it does not
+	// exist.
 	Prefix func(name string) *epicv1.ServicePrefix
 }
 
 const (
 	namespaceFolder = "/run/netns"
-	// network is the name in the aliases of interfaces, where a pod has that of its
-	// CNI configuration.
+	// network is the network name in the aliases of interfaces, in place of the name of a
+	// pod's CNI configuration.
 	network = "epic-operator"
-	// noInterface is the name of a first interface that proxies here do not have.
+	// noInterface is the name of the first interface, which these proxies do not have.
 	noInterface = "none"
 )
 
@@ -65,10 +66,11 @@ func (n *Namespaces) Restore(id string, r *record) error {
 	return err
 }
 
-// errNoBridge is of a record of an earlier version.
+// errNoBridge is returned for a record of an earlier version.
 var errNoBridge = errors.New("the proxy's bridge is not known; the proxy starts when the API server responds")
 
-// attachNamespace connects a proxy that has these addresses to this bridge.
+// attachNamespace connects a proxy with the addresses in the record to the bridge in the
+// record.
 func attachNamespace(id string, r *record) (Link, error) {
 	worker := podnet.Worker{Host: netns.None()}
 	mtu, err := worker.MTU(r.Link.Bridge)
@@ -93,10 +95,10 @@ func attachNamespace(id string, r *record) (Link, error) {
 	return Link{Netns: path, Interface: name, MAC: plan.MAC.String(), Bridge: plan.Bridge, Addresses: r.Link.Addresses}, nil
 }
 
-// Detach implements Network. The interfaces go with the namespace.
+// Detach implements Network. The interfaces are removed with the namespace.
 func (n *Namespaces) Detach(id string, l Link) error {
 	if l.Netns == "" && os.Geteuid() != 0 {
-		return nil // it was never there
+		return nil // it never existed
 	}
 	worker := podnet.Worker{Host: netns.None()}
 	err := worker.Detach("", attachmentOf(id))
@@ -121,14 +123,14 @@ func (n *Namespaces) Do(l Link, do func() error) error {
 	})
 }
 
-// makeNamespace makes a network namespace that "ip netns" knows by its name, unless
-// it is there, and sets its loopback interface up.
+// makeNamespace creates a network namespace that "ip netns" knows by its name, unless it
+// exists, and sets its loopback interface up.
 func makeNamespace(name string) (string, error) {
 	path := namespaceFolder + "/" + name
 	err := ownthread.Run(func() error {
 		ns, err := netns.GetFromName(name)
 		if err != nil {
-			// A file without a namespace is what an interrupted start left.
+			// A file without a namespace remains after an interrupted start.
 			if err := removeNamespace(name); err != nil {
 				return err
 			}

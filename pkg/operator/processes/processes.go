@@ -25,52 +25,54 @@ import (
 )
 
 const (
-	// grace is how long a proxy may take to end: connections are given time.
+	// grace is how long a proxy may take to end, so connections can complete.
 	grace = 200 * time.Second
-	// A proxy that ends is started again after minBackoff, then after twice as long
-	// each time, at most maxBackoff. One that ran for calm begins again with the first.
+	// A proxy that exits is restarted after minBackoff, then after twice as long each
+	// time, up to maxBackoff. After it has run for calm, the delay is reset.
 	minBackoff = 500 * time.Millisecond
 	maxBackoff = 30 * time.Second
 	calm       = time.Minute
-	// notYet is how long to wait for what the node program makes.
+	// notYet is the delay while waiting for the node program.
 	notYet = 200 * time.Millisecond
-	// found is how long a proxy that an earlier operator left counts as ready though it
-	// has not connected to this one yet.
+	// found is how long a proxy that an earlier operator left running counts as ready
+	// although it has not connected to this one yet.
 	found = 20 * time.Second
 	// withoutAPI is how long proxies that do not run wait for the API's objects before
-	// they are started as they were, and tending how often they are looked at then.
+	// they are started from their records, and tending the interval of checks from then
+	// on.
 	withoutAPI = 5 * time.Second
 	tending    = 500 * time.Millisecond
 )
 
-// Options are what a Runner needs.
+// Options configures a Runner.
 type Options struct {
-	// Dir is the runner's folder.
+	// Dir is the runner's directory.
 	Dir string
 	// Network connects proxies.
 	Network Network
-	// NodeAddress is this gateway node's, as tunnels have it; empty if there are none.
+	// NodeAddress is the address of this gateway node for tunnels; empty if there are
+	// none.
 	NodeAddress string
-	// Command returns how epic-proxy is started for a proxy in a folder of its own,
-	// with the token in a file.
+	// Command returns the command line of epic-proxy for a proxy, with its own directory
+	// and the file with its token.
 	Command func(p *workload.Proxy, pod, folder, tokenFile string) []string
-	// Identities know the proxies.
+	// Identities issues and revokes identities of proxies.
 	Identities Identities
 	// Ready reports whether a proxy serves.
 	Ready func(key proxyidentity.Proxy, pod string) bool
-	// Changed is called when a proxy has ended or was started again.
+	// Changed is called when a proxy has ended or was restarted.
 	Changed func(key proxyidentity.Proxy)
-	// Grace, in tests, is how long a proxy may take to end.
+	// Grace overrides, in tests, how long a proxy may take to end.
 	Grace time.Duration
 }
 
-// Identities let proxies prove who they are.
+// Identities lets proxies prove their identity.
 type Identities interface {
-	// Issue returns a secret that proves a proxy's identity once.
+	// Issue returns a one-time secret that proves a proxy's identity.
 	Issue(identity proxyidentity.Identity) string
-	// Allow lets a proxy renew its identity that an earlier operator issued.
+	// Allow lets a proxy renew an identity that an earlier operator issued.
 	Allow(identity proxyidentity.Identity)
-	// Revoke ends an identity.
+	// Revoke revokes an identity.
 	Revoke(identity proxyidentity.Identity)
 }
 
@@ -84,13 +86,14 @@ type Runner struct {
 	ending  sync.WaitGroup
 }
 
-// proxy is one that runs, or should.
+// proxy is a proxy that runs or should run.
 type proxy struct {
 	record
 	id    string
 	child *child
 	want  *workload.Proxy
-	// failures in a row, and when the next start may be.
+	// failures is the number of consecutive failures, and next the time of the next
+	// start.
 	failures int
 	next     time.Time
 	begun    time.Time
@@ -98,7 +101,7 @@ type proxy struct {
 	adopted bool
 }
 
-// New finds what an earlier operator started, and continues with it.
+// New returns a runner that takes over the processes of an earlier operator.
 func New(ctx context.Context, o Options) (*Runner, error) {
 	if o.Grace == 0 {
 		o.Grace = grace
@@ -143,7 +146,7 @@ func (r *Runner) folders() string { return filepath.Join(r.o.Dir, "p") }
 
 func (r *Runner) folder(id string) string { return filepath.Join(r.folders(), id) }
 
-// PodName is the name of an object's proxy on this host.
+// PodName returns the name of an object's proxy on this host.
 func PodName(p *workload.Proxy) string { return p.ResourceName() + "-0" }
 
 // Ensure implements runner.Runner.
@@ -156,7 +159,7 @@ func (r *Runner) Ensure(ctx context.Context, p *workload.Proxy) (runner.Progress
 	key := runner.KeyOf(p)
 	has := r.proxies[key]
 	if has != nil && has.UID != p.UID {
-		// Another object of that name.
+		// The proxy belongs to another object of that name.
 		if err := r.end(ctx, has); err != nil {
 			return runner.Progress{}, err
 		}
@@ -172,7 +175,8 @@ func (r *Runner) Ensure(ctx context.Context, p *workload.Proxy) (runner.Progress
 		if err := os.MkdirAll(filepath.Join(r.folder(has.id), "run"), 0o700); err != nil {
 			return runner.Progress{}, err
 		}
-		// It is known before anything is made for it, so Remove undoes also what only begins.
+		// Record it before anything is created for it, so Remove also undoes an
+		// incomplete start.
 		r.proxies[key] = has
 	}
 	has.want = p
@@ -210,13 +214,13 @@ func (r *Runner) Ensure(ctx context.Context, p *workload.Proxy) (runner.Progress
 	return progress, nil
 }
 
-// run starts a proxy's process unless it runs. The lock is held.
+// run starts a proxy's process unless it runs. The caller holds the lock.
 func (r *Runner) run(ctx context.Context, p *proxy) error {
 	if p.child != nil && p.child.running() || time.Now().Before(p.next) {
 		return nil
 	}
 	folder := r.folder(p.id)
-	// A new secret for each start: it serves once.
+	// Each start gets a new secret, which can be used once.
 	if err := privatefile.Write(filepath.Join(folder, "token"), []byte(r.o.Identities.Issue(p.proxyIdentity()))); err != nil {
 		return err
 	}
@@ -224,7 +228,7 @@ func (r *Runner) run(ctx context.Context, p *proxy) error {
 	if p.want != nil {
 		argv = r.o.Command(p.want, p.Pod, filepath.Join(folder, "run"), filepath.Join(folder, "token"))
 	}
-	// If the operator is killed before it saves the process's ID, the next one finds the
+	// If the operator is killed before it saves the process ID, the next one finds the
 	// process by the mark.
 	p.Argv, p.Mark, p.Process = argv, rand.Text(), identity{}
 	if err := p.save(folder); err != nil {
@@ -241,9 +245,9 @@ func (r *Runner) run(ctx context.Context, p *proxy) error {
 	return p.save(folder)
 }
 
-// Tend starts proxies that an earlier operator left and that do not run, as after a reboot,
-// while it is not known from the API what should run. They serve what they served before. It
-// returns when ctx ends or every proxy is known from the API.
+// Tend starts proxies that an earlier operator left and that do not run, as after a
+// reboot, until the API determines what should run. They serve their previous
+// configuration. It returns when ctx ends or every proxy is known from the API.
 func (r *Runner) Tend(ctx context.Context) {
 	told := map[proxyidentity.Proxy]string{}
 	for wait := withoutAPI; ; wait = tending {
@@ -258,8 +262,8 @@ func (r *Runner) Tend(ctx context.Context) {
 	}
 }
 
-// tend returns how many proxies are not known from the API. It logs what keeps one from
-// being started when that changes.
+// tend returns the number of proxies that are not known from the API. It logs what
+// prevents a proxy from being started when that changes.
 func (r *Runner) tend(ctx context.Context, told map[proxyidentity.Proxy]string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -286,8 +290,8 @@ func (r *Runner) tend(ctx context.Context, told map[proxyidentity.Proxy]string) 
 	return unknown
 }
 
-// Renew writes a new secret for a proxy that has used the former one, so it may
-// start again by itself.
+// Renew writes a new secret for a proxy that has used its previous one, so it can restart
+// without the operator.
 func (r *Runner) Renew(id proxyidentity.Identity) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -300,7 +304,7 @@ func (r *Runner) Renew(id proxyidentity.Identity) {
 	}
 }
 
-// watch has a proxy that ended started again.
+// watch restarts a proxy when it has ended.
 func (r *Runner) watch(p *proxy, c *child) {
 	<-c.done
 	r.mu.Lock()
@@ -318,21 +322,21 @@ func (r *Runner) watch(p *proxy, c *child) {
 	time.AfterFunc(wait, func() { r.o.Changed(p.key()) })
 }
 
-// end ends a proxy, which may take a while, and removes what was made for it. After an error the
-// proxy either is as it was, or ends all the same and only the description is old: Remove writes
-// it again. The lock is held.
+// end ends a proxy, which may take a while, and removes what was created for it. After an
+// error, the proxy is either unchanged, or ends nevertheless and only the description is
+// outdated: Remove writes it again. The caller holds the lock.
 func (r *Runner) end(ctx context.Context, p *proxy) error {
-	// Another object of the same name may come while it ends.
+	// Another object of the same name may be created while it ends.
 	away := r.folder(p.id) + endingMark + fmt.Sprint(time.Now().UnixNano())
 	if err := os.Rename(r.folder(p.id), away); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	delete(r.proxies, p.key())
-	// A full disk must not keep the process.
+	// A full disk must not keep the process running.
 	described := r.describe()
 	r.o.Identities.Revoke(p.proxyIdentity())
 	logger := klog.FromContext(ctx)
-	// The address is another's soon, so it goes at once.
+	// The address may be assigned to another object soon, so remove it immediately.
 	if err := r.o.Network.Detach(p.id, p.Link); err != nil {
 		logger.Error(err, "Cannot disconnect a proxy", "proxy", klog.KRef(p.Namespace, p.Pod))
 	}
@@ -340,7 +344,7 @@ func (r *Runner) end(ctx context.Context, p *proxy) error {
 	return described
 }
 
-// finish waits until a proxy's process has ended, and then removes its folder.
+// finish waits until a proxy's process has ended, and then removes its directory.
 func (r *Runner) finish(ctx context.Context, of *record, c *child, folder string) {
 	logger := klog.FromContext(ctx)
 	r.ending.Go(func() {
@@ -356,9 +360,9 @@ func (r *Runner) finish(ctx context.Context, of *record, c *child, folder string
 	})
 }
 
-// resume finishes what an earlier operator began, which itself ended before the proxy had
-// ended. The proxy's object may have been replaced by one of the same name, whose proxy is
-// another one.
+// resume completes the end of a proxy if an earlier operator itself ended before the
+// proxy did. The proxy's object may have been replaced by one of the same name, which has
+// another proxy.
 func (r *Runner) resume(ctx context.Context, id, folder string, of *record, replaced bool) {
 	if !replaced {
 		if err := r.o.Network.Detach(id, of.Link); err != nil {
@@ -368,7 +372,8 @@ func (r *Runner) resume(ctx context.Context, id, folder string, of *record, repl
 	r.finish(ctx, of, adopt(of.Process), r.folder(folder))
 }
 
-// undo removes what was made for a proxy that was never started, and whose folder has no record.
+// undo removes what was created for a proxy that was never started, and whose directory
+// has no record.
 func (r *Runner) undo(folder string) error {
 	if id, _, ending := strings.Cut(folder, endingMark); !ending {
 		if err := r.o.Network.Detach(id, Link{}); err != nil {
@@ -388,7 +393,7 @@ func (r *Runner) Remove(ctx context.Context, key proxyidentity.Proxy) error {
 	if p := r.proxies[key]; p != nil {
 		return r.end(ctx, p)
 	}
-	// It may have ended without the description being written.
+	// It may have ended without an update of the description.
 	return r.describe()
 }
 
@@ -403,14 +408,14 @@ func (r *Runner) Keys(context.Context) ([]proxyidentity.Proxy, error) {
 	return keys, nil
 }
 
-// Stop starts no more proxies. Those that run continue.
+// Stop stops starting proxies. Running ones continue.
 func (r *Runner) Stop() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.stopped = true
 }
 
-// EndAll ends every proxy, and waits until all are gone.
+// EndAll ends every proxy and waits until all have ended.
 func (r *Runner) EndAll(ctx context.Context) error {
 	r.mu.Lock()
 	var errs []error

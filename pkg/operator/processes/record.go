@@ -19,15 +19,15 @@ import (
 	"github.com/acnodal/epic/pkg/proxyidentity"
 )
 
-// id is the short name of a proxy's folder, its network namespace and interface: paths
-// of unix sockets and names of interfaces are short. Two operators with folders of
-// their own do not meet.
+// id returns the short name of a proxy's directory, network namespace and interface:
+// paths of unix sockets and names of interfaces must be short. It includes the runner's
+// directory, so two operators with separate directories do not conflict.
 func id(dir string, k proxyidentity.Proxy) string {
 	sum := sha256.Sum256([]byte(dir + "\x00" + k.Kind + "\x00" + k.Namespace + "\x00" + k.Name))
 	return hex.EncodeToString(sum[:4])
 }
 
-// record is what was started for a proxy.
+// record describes what was started for a proxy.
 type record struct {
 	Kind      workload.Kind `json:"kind"`
 	Namespace string        `json:"namespace"`
@@ -35,13 +35,13 @@ type record struct {
 	UID       types.UID     `json:"uid"`
 	// Pod is the proxy's name.
 	Pod string `json:"pod"`
-	// Process runs epic-proxy, and Argv is how it was started.
+	// Process runs epic-proxy, and Argv is its command line.
 	Process identity `json:"process"`
 	Argv    []string `json:"argv,omitempty"`
-	// Mark is the mark of the last start, in the process's environment. It is saved before the
-	// process starts.
+	// Mark is the mark of the last start, in the process's environment. It is saved
+	// before the process starts.
 	Mark string `json:"mark,omitempty"`
-	// Link is its way to the network.
+	// Link is its connection to the network.
 	Link Link `json:"link"`
 }
 
@@ -49,7 +49,7 @@ func (r *record) key() proxyidentity.Proxy {
 	return proxyidentity.Proxy{Namespace: r.Namespace, Kind: string(r.Kind), Name: r.Name}
 }
 
-// proxyIdentity is what the proxy proves.
+// proxyIdentity returns the identity that the proxy proves.
 func (r *record) proxyIdentity() proxyidentity.Identity {
 	return proxyidentity.Identity{Proxy: r.key(), Pod: r.Pod}
 }
@@ -64,11 +64,12 @@ func (r *record) save(dir string) error {
 	return privatefile.Write(filepath.Join(dir, recordFile), data)
 }
 
-// endingMark is in the names of folders of proxies that are being ended, after their IDs.
+// endingMark follows the ID in the names of directories of proxies that are ending.
 const endingMark = ".ended-"
 
-// records reads those of all proxies, by the names of their folders, and returns the names of
-// folders without one, which a start left that was interrupted before anything ran.
+// records reads the records of all proxies, by the names of their directories, and
+// returns the names of directories without one, which a start leaves if it is interrupted
+// before anything runs.
 func records(dir string) (all map[string]*record, begun []string, err error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -6,47 +6,49 @@ package report
 
 import "github.com/acnodal/epic/pkg/envoy/validate"
 
-// The conditions that the operator sets. It leaves others alone.
+// Conditions that the operator sets. It keeps others.
 const (
-	// ConditionProgrammed is of load balancers, gateway proxies and routes: whether
+	// ConditionProgrammed, on load balancers, gateway proxies and routes, reports whether
 	// Envoys have accepted the newest configuration.
 	ConditionProgrammed = "Programmed"
-	// ConditionAccepted is of load balancers and gateway proxies: whether everything
-	// that the object asks for can be configured.
+	// ConditionAccepted, on load balancers and gateway proxies, reports whether
+	// everything the object requests can be configured.
 	ConditionAccepted = "Accepted"
-	// ConditionSharedHostname is of gateway proxies and is there only if it is true: an
-	// older one of the account has one of its hostnames on another address.
+	// ConditionSharedHostname, on gateway proxies, is set only while it is true: an older
+	// one of the account has one of its hostnames on another address.
 	ConditionSharedHostname = "SharedHostname"
-	// ConditionEnvoyVersionSkew is of load balancers and gateway proxies and is there only if
-	// it is true: an Envoy is not of the version that this release of EPIC is made for.
+	// ConditionEnvoyVersionSkew, on load balancers and gateway proxies, is set only while
+	// it is true: an Envoy does not have the version that this release of EPIC is made
+	// for.
 	ConditionEnvoyVersionSkew = "EnvoyVersionSkew"
 )
 
-// Optional are the conditions that are there only while they are true.
+// Optional lists the conditions that are set only while they are true.
 var Optional = []string{ConditionSharedHostname, ConditionEnvoyVersionSkew}
 
-// The reasons of these conditions, besides those of package translate.
+// Reasons of these conditions, in addition to those of package translate.
 const (
-	// ReasonProgrammed goes with Programmed when it is true.
+	// ReasonProgrammed is used with Programmed when it is true.
 	ReasonProgrammed = "Programmed"
-	// ReasonAccepted goes with Accepted when it is true.
+	// ReasonAccepted is used with Accepted when it is true.
 	ReasonAccepted = "Accepted"
-	// ReasonRejectedByProxy is that an Envoy refused a part of the configuration. The
-	// message has its words. It continues with the version that it accepted before.
+	// ReasonRejectedByProxy means that an Envoy refused a part of the configuration. The
+	// message contains its error. The Envoy continues with the version that it accepted
+	// before.
 	ReasonRejectedByProxy = "RejectedByProxy"
-	// ReasonRejectedByValidator is that an Envoy refused a part of the configuration before
-	// a proxy got it. The message has its words.
+	// ReasonRejectedByValidator means that an Envoy refused a part of the configuration
+	// before a proxy got it. The message contains its error.
 	ReasonRejectedByValidator = validate.ReasonRefused
-	// ReasonPending is that Envoys have not started, or have not answered yet.
+	// ReasonPending means that Envoys have not started or have not responded yet.
 	ReasonPending = "Pending"
-	// ReasonNoListeners is that nothing is published.
+	// ReasonNoListeners means that nothing is published.
 	ReasonNoListeners = "NoListeners"
-	// ReasonHostnameInUse goes with SharedHostname.
+	// ReasonHostnameInUse is used with SharedHostname.
 	ReasonHostnameInUse = "HostnameInUse"
-	// ReasonOlderEnvoy goes with EnvoyVersionSkew if one of the Envoys is older.
+	// ReasonOlderEnvoy is used with EnvoyVersionSkew if one of the Envoys is older.
 	ReasonOlderEnvoy = "OlderEnvoy"
-	// ReasonNewerEnvoy goes with EnvoyVersionSkew if the Envoys that differ are all newer.
+	// ReasonNewerEnvoy is used with EnvoyVersionSkew if all Envoys that differ are newer.
 	ReasonNewerEnvoy = "NewerEnvoy"
-	// ReasonNoParents is that a route belongs to no gateway proxy.
+	// ReasonNoParents means that a route belongs to no gateway proxy.
 	ReasonNoParents = "NoParents"
 )

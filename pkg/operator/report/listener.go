@@ -11,7 +11,7 @@ import (
 	"github.com/acnodal/epic/pkg/operator/feed"
 )
 
-// gatewayListeners computes the status of each listener of a gateway proxy whose own
+// gatewayListeners returns the status of each listener of a gateway proxy whose own
 // condition Programmed is proxy.
 func gatewayListeners(in *Input, proxy *metav1.Condition) []epicv1.GatewayListenerStatus {
 	if in.Outcome == nil {
@@ -32,8 +32,8 @@ func gatewayListeners(in *Input, proxy *metav1.Condition) []epicv1.GatewayListen
 	return all
 }
 
-// programmedListener computes the condition Programmed of a listener that the translation
-// has in the configuration.
+// programmedListener returns the condition Programmed of a listener that the translation
+// includes in the configuration.
 func programmedListener(in *Input, l *feed.GatewayListener, proxy *metav1.Condition) metav1.Condition {
 	if proxy.Status == metav1.ConditionTrue {
 		return programmedNow()
@@ -41,7 +41,7 @@ func programmedListener(in *Input, l *feed.GatewayListener, proxy *metav1.Condit
 	if !isRefusal(proxy.Reason) {
 		return unprogrammed(proxy.Reason, "%s", proxy.Message)
 	}
-	// An Envoy refused something, which may be of another listener.
+	// An Envoy refused something that may belong to another listener.
 	if l.Envoy == nil {
 		return unprogrammed(ReasonPending, "Envoy has no listener for it")
 	}
@@ -67,8 +67,8 @@ func programmedListener(in *Input, l *feed.GatewayListener, proxy *metav1.Condit
 	return condition(ConditionProgrammed, metav1.ConditionTrue, ReasonProgrammed, "Envoys run the newest version of the listener")
 }
 
-// isRefusal reports whether a reason is that an Envoy refused a part of a configuration. The
-// other parts may be served.
+// isRefusal reports whether a reason means that an Envoy refused a part of a
+// configuration. The other parts may be served.
 func isRefusal(reason string) bool {
 	return reason == ReasonRejectedByProxy || reason == ReasonRejectedByValidator
 }
@@ -91,7 +91,7 @@ func translated(all []translate.Condition) []metav1.Condition {
 	return out
 }
 
-// holding are the messages of conditions that have nothing else to say.
+// holding holds the messages of conditions without a message of their own.
 var holding = map[string]string{
 	string(gatewayv1.ListenerConditionAccepted):     "It is valid and configured",
 	string(gatewayv1.ListenerConditionResolvedRefs): "All references resolve",

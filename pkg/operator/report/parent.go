@@ -14,8 +14,8 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// RouteParents computes the status of a route at each of its parents that were translated,
-// in the order of the parents and of the route's references.
+// RouteParents returns the status of a route for each of its parents that were
+// translated, in the order of the parents and of the route's references.
 func RouteParents(route *epicv1.GWRoute, parents []Parent) []epicv1.RouteParentStatus {
 	var all []epicv1.RouteParentStatus
 	for i := range parents {
@@ -46,9 +46,9 @@ func RouteParents(route *epicv1.GWRoute, parents []Parent) []epicv1.RouteParentS
 	return all
 }
 
-// merge adds the conditions of a route at a parent. A GWRoute with several kinds of routes
-// has several at the same parent: a condition that does not hold for one of them does not
-// hold.
+// merge adds the conditions of a route for a parent. A GWRoute with several kinds of
+// routes has several for the same parent: a condition that is false for one of them is
+// false.
 func merge(all []epicv1.RouteParentStatus, ref epicv1.RouteParentReference, conditions []metav1.Condition, generation int64) []epicv1.RouteParentStatus {
 	for i := range conditions {
 		conditions[i].ObservedGeneration = generation
@@ -73,8 +73,8 @@ func parentReference(proxy string, ref *gatewayv1.ParentReference) epicv1.RouteP
 	return epicv1.RouteParentReference{Name: proxy, SectionName: string(ptr.Deref(ref.SectionName, "")), Port: ptr.Deref(ref.Port, 0)}
 }
 
-// refusedRoute returns the condition Programmed of a route that an Envoy refused, one of a
-// parent's or the one that checks configurations; nil if none did.
+// refusedRoute returns the condition Programmed of a route that an Envoy refused, either
+// one of a parent's or the one that validates configurations, or nil if none did.
 func refusedRoute(route *epicv1.GWRoute, p *Parent) *metav1.Condition {
 	var told []string
 	for _, pod := range p.State.Pods {
@@ -99,9 +99,9 @@ func refusedRoute(route *epicv1.GWRoute, p *Parent) *metav1.Condition {
 	return ptr.To(unprogrammed(reason, "%s", tell(told)))
 }
 
-// notProgrammed returns the condition Programmed of routes whose parent serves nothing, or
-// something older; nil if it serves them. What an Envoy refused of another object is not
-// the route's business.
+// notProgrammed returns the condition Programmed of routes whose parent serves nothing,
+// or an older configuration, or nil if it serves them. It ignores refusals of other
+// objects.
 func notProgrammed(p *Parent) *metav1.Condition {
 	switch {
 	case p.Programmed == nil:

@@ -21,33 +21,34 @@ import (
 	"github.com/acnodal/epic/pkg/operator/workload"
 )
 
-// Input is what the status of a load balancer or gateway proxy is computed from.
+// Input is the input for the status of a load balancer or gateway proxy.
 type Input struct {
 	Proxy *workload.Proxy
-	// Outcome is of the last translation; nil if there was none.
+	// Outcome is the outcome of the last translation, or nil if there was none.
 	Outcome *feed.Outcome
-	// Progress is how far what runs is.
+	// Progress is the progress of what runs.
 	Progress runner.Progress
-	// State is what the xDS server knows of the pods, and Accepted the versions of a
+	// State is the xDS server's state of the pods, and Accepted the versions of a
 	// resource that they have.
 	State    xds.State
 	Accepted func(resource.Key) map[string]string
-	// Shared are hostnames that older gateway proxies of the account have, too.
+	// Shared lists hostnames that older gateway proxies of the account also have.
 	Shared []objects.Shared
 }
 
-// Status is what the operator writes of a load balancer or gateway proxy.
+// Status is the part of the status of a load balancer or gateway proxy that the operator
+// writes.
 type Status struct {
 	Envoy      epicv1.EnvoyStatus
 	Conditions []metav1.Condition
-	// Listeners are those of a gateway proxy.
+	// Listeners is the status of the listeners of a gateway proxy.
 	Listeners []epicv1.GatewayListenerStatus
-	// Settling indicates that Envoys have what they need but for the newest change, which
-	// they have not answered yet.
+	// Settling indicates that Envoys have everything except the newest change, to which
+	// they have not responded yet.
 	Settling bool
 }
 
-// Proxy computes the status of a load balancer or gateway proxy.
+// Proxy returns the status of a load balancer or gateway proxy.
 func Proxy(in *Input) Status {
 	s := Status{Envoy: epicv1.EnvoyStatus{
 		ObservedGeneration: in.Proxy.Generation, Replicas: in.Proxy.Replicas,
@@ -85,7 +86,8 @@ func listeners(in *Input) []epicv1.EnvoyListenerStatus {
 	return all
 }
 
-// shared reports hostnames that can lead to only one of several gateway proxies.
+// shared returns the condition for hostnames that can only resolve to one of several
+// gateway proxies.
 func shared(all []objects.Shared) metav1.Condition {
 	told := make([]string, 0, len(all))
 	for _, s := range all {
@@ -95,7 +97,7 @@ func shared(all []objects.Shared) metav1.Condition {
 		"%s: DNS can point to only one of the addresses: use one gateway proxy for it, or another hostname", tell(told))
 }
 
-// lastRejection is the newest refusal that still holds.
+// lastRejection returns the newest refusal that still applies.
 func lastRejection(state xds.State) *epicv1.EnvoyRejection {
 	var newest *epicv1.EnvoyRejection
 	var at time.Time
@@ -113,7 +115,7 @@ func lastRejection(state xds.State) *epicv1.EnvoyRejection {
 	return newest
 }
 
-// accepted describes what of the object can't be configured.
+// accepted returns the condition for parts of the object that can't be configured.
 func accepted(o *feed.Outcome) metav1.Condition {
 	if o == nil {
 		return condition(ConditionAccepted, metav1.ConditionUnknown, ReasonPending, "The operator has not observed the object yet")
@@ -133,7 +135,7 @@ func accepted(o *feed.Outcome) metav1.Condition {
 	return condition(ConditionAccepted, metav1.ConditionTrue, ReasonAccepted, "Everything is configured")
 }
 
-// refusedTemplate returns why the envoy-template is refused; nil if it is not.
+// refusedTemplate returns why the envoy-template is refused, or nil if it is not.
 func refusedTemplate(o *feed.Outcome) *translate.Problem {
 	for i := range o.Problems {
 		if o.Problems[i].Reason == template.ReasonRefused {
@@ -143,7 +145,7 @@ func refusedTemplate(o *feed.Outcome) *translate.Problem {
 	return nil
 }
 
-// programmed describes what the Envoys have of it.
+// programmed returns the condition for the configuration that the Envoys have.
 func programmed(in *Input, s *Status) metav1.Condition {
 	var told []string
 	current, connected := 0, len(in.State.Pods)
@@ -192,7 +194,7 @@ func withheld(o *feed.Outcome) string {
 	return tell(told)
 }
 
-// refusal is one in words.
+// refusal formats a refusal.
 func refusal(pod string, r delta.Refusal) string {
 	var of string
 	if len(r.Resource.Sources) > 0 {

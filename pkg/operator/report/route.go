@@ -15,19 +15,19 @@ import (
 	"github.com/acnodal/epic/pkg/proxyidentity"
 )
 
-// Parent is a gateway proxy that a route names, as the operator sees it.
+// Parent is the operator's state of a gateway proxy that a route names.
 type Parent struct {
 	proxyidentity.Proxy
-	// Outcome is of the last translation of the proxy; nil if there is none.
+	// Outcome is the outcome of the last translation of the proxy, or nil if there was
+	// none.
 	Outcome *feed.Outcome
-	// State is what the xDS server knows of the proxy's pods.
+	// State is the xDS server's state of the proxy's pods.
 	State xds.State
-	// Programmed is the proxy's own condition; nil if it has none yet.
+	// Programmed is the proxy's own condition, or nil if it has none yet.
 	Programmed *metav1.Condition
 }
 
-// Route computes the condition Programmed of a route. What stands in the way first
-// decides.
+// Route returns the condition Programmed of a route. The first obstacle determines it.
 func Route(route *epicv1.GWRoute, parents []Parent) metav1.Condition {
 	c := programmedRoute(route, parents)
 	c.ObservedGeneration = route.Generation
@@ -60,7 +60,7 @@ func programmedRoute(route *epicv1.GWRoute, parents []Parent) metav1.Condition {
 }
 
 func concerns(r *resource.Resource, route *epicv1.GWRoute) bool {
-	// The first source is the one that is most likely at fault.
+	// The first source is the one most likely at fault.
 	return len(r.Sources) > 0 && isRoute(r.Sources[0], route)
 }
 
@@ -68,7 +68,7 @@ func isRoute(s resource.Source, route *epicv1.GWRoute) bool {
 	return s.Kind == "GWRoute" && s.Namespace == route.Namespace && s.Name == route.Name
 }
 
-// routeProblems is what the translation of a proxy says of a route.
+// routeProblems returns the problems of a route in the translation of a proxy.
 func routeProblems(o *feed.Outcome, route *epicv1.GWRoute) (reason string, told []string) {
 	add := func(why, text string) {
 		if reason == "" {

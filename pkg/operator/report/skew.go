@@ -11,8 +11,8 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/version"
 )
 
-// skew reports Envoys that are not of the version that this release of EPIC is made for; nil if
-// there are none. They serve what they accept.
+// skew returns the condition for Envoys that do not have the version that this release of
+// EPIC is made for, or nil if there are none. They serve what they accept.
 func skew(in *Input) *metav1.Condition {
 	pods := map[version.Version][]string{}
 	var versions []version.Version

@@ -12,18 +12,17 @@ import (
 )
 
 const (
-	// shown is how many things one message names.
+	// shown is the maximum number of items in a message.
 	shown = 5
-	// maxOne bounds one of them, maxText a text of Envoy's and maxMessage a condition's
-	// message, in bytes: tenants' text is in them.
+	// maxOne limits one item, maxText a text from Envoy and maxMessage a condition's
+	// message, in bytes: they contain text from tenants.
 	maxOne     = 700
 	maxText    = 2000
 	maxImage   = 1000
 	maxMessage = 4000
 )
 
-// Line makes one line of a text that somebody else wrote, without characters that
-// change a terminal.
+// Line converts a foreign text to one line, without characters that affect a terminal.
 func Line(s string, most int) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == unicode.ReplacementChar {
@@ -37,7 +36,7 @@ func Line(s string, most int) string {
 	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
-// tell is the first of several things in one message.
+// tell returns the first of several texts as one message.
 func tell(things []string) string {
 	things = slices.Clone(things)
 	for i := range things {
@@ -49,12 +48,12 @@ func tell(things []string) string {
 	return strings.Join(things, "; ")
 }
 
-// programmedNow is the condition Programmed of what Envoys serve.
+// programmedNow returns the condition Programmed for what Envoys serve.
 func programmedNow() metav1.Condition {
 	return condition(ConditionProgrammed, metav1.ConditionTrue, ReasonProgrammed, "Envoys run the newest configuration")
 }
 
-// unprogrammed is the condition Programmed of what they do not serve yet.
+// unprogrammed returns the condition Programmed for what they do not serve yet.
 func unprogrammed(reason, format string, args ...any) metav1.Condition {
 	return condition(ConditionProgrammed, metav1.ConditionFalse, reason, format, args...)
 }

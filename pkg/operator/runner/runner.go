@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package runner is the interface between the operator and the implementations that run
-// Envoys: Deployments in a cluster, processes on a host without one.
+// Package runner defines the interface between the operator and the implementations that
+// run Envoys: Deployments in a cluster, processes on a host without one.
 package runner
 
 import (
@@ -17,32 +17,32 @@ func KeyOf(p *workload.Proxy) proxyidentity.Proxy {
 	return proxyidentity.Proxy{Namespace: p.Namespace, Kind: string(p.Kind), Name: p.Name}
 }
 
-// Progress is how far what runs for an object is from what should.
+// Progress compares what runs for an object with what should run.
 type Progress struct {
-	// Desired is how many Envoys can and should run; Updated how many were started as
-	// they would be now, and Ready how many serve.
+	// Desired is the number of Envoys that can and should run, Updated the number started
+	// with the current settings, and Ready the number that serve.
 	Desired, Updated, Ready int32
-	// Image is that of the newest Envoys; empty where they are no containers.
+	// Image is the image of the newest Envoys; empty if they do not run in containers.
 	Image string
-	// Placements are the gateway nodes of proxies that are no pods, by the proxies'
-	// names; nil where pods tell by themselves.
+	// Placements maps the names of proxies that are not pods to their gateway nodes; nil
+	// if pods report them.
 	Placements map[string]string
-	// Reason and Message explain why it does not get further; empty while it does.
+	// Reason and Message explain why there is no progress; they are empty otherwise.
 	Reason, Message string
-	// Retry is after how long something that is not there yet may be; 0 if nothing is
+	// Retry is the delay after which something that is missing may exist; 0 if nothing is
 	// waited for.
 	Retry time.Duration
 }
 
 // Runner runs Envoys.
 type Runner interface {
-	// Ensure makes what runs for an object equal to p, as far as that is possible now,
-	// and returns how far it is. It never waits for a proxy to start or to end. An
-	// error is one that trying again may fix.
+	// Ensure adapts what runs for an object to p, as far as possible now, and returns the
+	// progress. It never waits for a proxy to start or to end. It returns an error if a
+	// retry may succeed.
 	Ensure(ctx context.Context, p *workload.Proxy) (Progress, error)
-	// Remove ends what runs for an object that is gone.
+	// Remove ends what runs for an object that no longer exists.
 	Remove(ctx context.Context, key proxyidentity.Proxy) error
-	// Keys are the objects for which something runs, so those can be found that
-	// went while no operator was there.
+	// Keys returns the objects for which something runs, to find those that were deleted
+	// while no operator was running.
 	Keys(ctx context.Context) ([]proxyidentity.Proxy, error)
 }

@@ -19,28 +19,28 @@ import (
 )
 
 const (
-	// interval is how often the folder is looked at for changes.
+	// interval is the interval at which the directory is checked for changes.
 	interval = 2 * time.Second
-	// maxFile bounds a file: a Secret has at most 1 MiB.
+	// maxFile limits a file: a Secret has at most 1 MiB.
 	maxFile = 1 << 20
 )
 
-// Folder has Secrets.
+// Folder is a directory of Secrets.
 type Folder struct {
 	dir string
 
 	mu sync.Mutex
-	// stamps are those of the Secrets that were asked for, by NAMESPACE/NAME.
+	// stamps holds the stamps of the Secrets that were requested, by NAMESPACE/NAME.
 	stamps map[string]string
 }
 
-// New returns a folder, which need not be there.
+// New returns a Folder for a directory, which need not exist.
 func New(dir string) *Folder { return &Folder{dir: dir, stamps: map[string]string{}} }
 
-// Get returns a Secret; nil if it is not there.
+// Get returns a Secret, or nil if it does not exist.
 func (f *Folder) Get(namespace, name string) *corev1.Secret {
 	if len(validation.IsDNS1123Label(namespace)) > 0 || len(validation.IsDNS1123Subdomain(name)) > 0 {
-		return nil // no path of another folder
+		return nil // reject paths outside the directory
 	}
 	dir := filepath.Join(f.dir, namespace, name)
 	f.mu.Lock()
@@ -71,7 +71,7 @@ func (f *Folder) Get(namespace, name string) *corev1.Secret {
 	return secret
 }
 
-// Watch calls changed when a Secret that was asked for has changed, until ctx ends.
+// Watch calls changed when a Secret that was requested has changed, until ctx ends.
 func (f *Folder) Watch(ctx context.Context, changed func(namespace, name string)) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
@@ -102,7 +102,7 @@ func (f *Folder) look() []string {
 	return keys
 }
 
-// stamp distinguishes the content of a folder from a later one.
+// stamp returns a value that changes with the content of a directory.
 func stamp(dir string) string {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

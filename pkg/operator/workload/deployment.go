@@ -18,59 +18,60 @@ import (
 )
 
 const (
-	// GatewayNodeLabel marks the nodes that proxies run on.
+	// GatewayNodeLabel marks the nodes on which proxies run.
 	GatewayNodeLabel = epic.LabelPrefix + "gateway"
 	// CAConfigMap is the ConfigMap in each account's namespace with the CA that
 	// signs the operator's certificate.
 	CAConfigMap = "epic-proxy-ca"
-	// CAKey is the key in it.
+	// CAKey is the key of the CA in the ConfigMap.
 	CAKey = "ca.crt"
-	// TokenAudience is the audience of the tokens by which proxies are known.
+	// TokenAudience is the audience of the tokens by which proxies are identified.
 	TokenAudience = "epic-xds"
 	// ContainerName is the name of the container that runs Envoy.
 	ContainerName = "envoy"
 	// HealthPort serves probes and metrics on the pod's cluster address.
 	HealthPort = 7447
-	// ConfigPort is where a pod tells the operator alone what its Envoy has.
+	// ConfigPort is the port on which a pod reports its Envoy's configuration, to the
+	// operator only.
 	ConfigPort = 7449
 
 	tokenLifetime = 3600
-	// drainDelay is how long a pod that ends serves as usual, in seconds. Its node withdraws
-	// the route in that time: at once, or when another pod is ready (package handover of the
-	// node program waits for 12 s at most).
+	// drainDelay is how long a terminating pod continues to serve, in seconds. Its node
+	// withdraws the route in that time: immediately, or when another pod is ready
+	// (package handover of the node program waits for 12 s at most).
 	drainDelay = 15
-	// terminationGrace is more than drainDelay and the 180 s that connections may take to
+	// terminationGrace exceeds drainDelay plus the 180 s that connections may take to
 	// end.
 	terminationGrace = 200
 
 	binaries  = "/epic/bin"
 	runFolder = "/run/epic"
-	// keepFolder outlives a reboot of the node.
+	// keepFolder is a directory that survives a reboot of the node.
 	keepFolder = "/var/lib/epic-proxy"
 	caFolder   = "/etc/epic/ca"
-	tokenFile  = "/var/run/secrets/epic/token" //nolint:gosec // the name of a file
+	tokenFile  = "/var/run/secrets/epic/token" //nolint:gosec // a file name
 )
 
-// Platform is what the proxies of all accounts have in common.
+// Platform is the configuration that the proxies of all accounts share.
 type Platform struct {
-	// EnvoyImage runs Envoy where neither a group nor the EPIC object names another.
+	// EnvoyImage is the Envoy image if neither a group nor the EPIC object sets one.
 	EnvoyImage string
-	// ProxyImage has epic-proxy, which is copied into each pod, so any image that has
-	// Envoy will do.
+	// ProxyImage contains epic-proxy, which is copied into each pod, so any image with
+	// Envoy can be used.
 	ProxyImage string
-	// PullPolicy is that of both images.
+	// PullPolicy is the pull policy of both images.
 	PullPolicy corev1.PullPolicy
-	// Operator is where proxies reach the operator, as HOST:PORT, and ServerName the
-	// name in its certificate.
+	// Operator is the address of the operator for proxies, as HOST:PORT, and ServerName
+	// the name in its certificate.
 	Operator, ServerName string
 	// OperatorNamespace and OperatorLabels select the operator's pods, and
 	// OperatorPort is the port on which they serve.
 	OperatorNamespace string
 	OperatorLabels    map[string]string
 	OperatorPort      int32
-	// Resources are those of the container with Envoy.
+	// Resources are the resources of the Envoy container.
 	Resources corev1.ResourceRequirements
-	// KeepKeys has pods keep the private keys of certificates on their nodes' disks.
+	// KeepKeys makes pods store the private keys of certificates on their nodes' disks.
 	KeepKeys bool
 }
 
@@ -82,7 +83,7 @@ func (f *Platform) ImageOf(p *Proxy) string {
 	return f.EnvoyImage
 }
 
-// Deployment runs a proxy.
+// Deployment returns the Deployment of a proxy.
 func (f *Platform) Deployment(p *Proxy) *appsv1.Deployment {
 	meta := p.meta()
 	return &appsv1.Deployment{
@@ -103,7 +104,8 @@ func (f *Platform) Deployment(p *Proxy) *appsv1.Deployment {
 	}
 }
 
-// DisruptionBudget lets one pod of a proxy be evicted at a time.
+// DisruptionBudget returns a budget that allows the eviction of one pod of a proxy at a
+// time.
 func (f *Platform) DisruptionBudget(p *Proxy) *policyv1.PodDisruptionBudget {
 	return &policyv1.PodDisruptionBudget{
 		ObjectMeta: p.meta(),
@@ -124,7 +126,7 @@ func (f *Platform) pod(p *Proxy) corev1.PodSpec {
 		Affinity: &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{
 			RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{
 				TopologyKey: corev1.LabelHostname, LabelSelector: &metav1.LabelSelector{MatchLabels: p.Labels()},
-				// A rollout's new pod may run next to the old one.
+				// A rollout's new pod may run on the same node as the old one.
 				MatchLabelKeys: []string{"pod-template-hash"},
 			}},
 		}},
@@ -135,7 +137,7 @@ func (f *Platform) pod(p *Proxy) corev1.PodSpec {
 		SecurityContext: &corev1.PodSecurityContext{
 			RunAsNonRoot: ptr.To(true), RunAsUser: ptr.To[int64](65532), RunAsGroup: ptr.To[int64](65532), FSGroup: ptr.To[int64](65532),
 			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
-			// Public ports below 1024, without a capability.
+			// Allow public ports below 1024 without a capability.
 			Sysctls: []corev1.Sysctl{{Name: "net.ipv4.ip_unprivileged_port_start", Value: "0"}},
 		},
 		InitContainers: []corev1.Container{{
@@ -148,9 +150,10 @@ func (f *Platform) pod(p *Proxy) corev1.PodSpec {
 		Containers: []corev1.Container{f.container(p)},
 		Volumes: []corev1.Volume{
 			{Name: "bin", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
-			// On the node's disk, with the configuration that Envoy accepted last.
+			// On the node's disk, with the configuration that Envoy last accepted.
 			{Name: "kept", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
-			// In memory, and kept when a container restarts: it has private keys.
+			// In memory, because it contains private keys; it survives a container
+			// restart.
 			{Name: "run", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory}}},
 			{Name: "ca", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
 				LocalObjectReference: corev1.LocalObjectReference{Name: CAConfigMap},
@@ -190,11 +193,11 @@ func (f *Platform) container(p *Proxy) corev1.Container {
 			{Name: "http", ContainerPort: HealthPort, Protocol: corev1.ProtocolTCP},
 			{Name: "config", ContainerPort: ConfigPort, Protocol: corev1.ProtocolTCP},
 		},
-		// Envoy starts at once, and is ready when it has a configuration.
+		// Envoy starts immediately, and is ready when it has a configuration.
 		StartupProbe:  probe("/livez", 1, 60),
 		LivenessProbe: probe("/livez", 10, 6),
-		// Gateway nodes see that a pod ends by its deletion. A node that is short of CPU
-		// answers late, and must not lose its proxies for that.
+		// Gateway nodes detect the end of a pod by its deletion. A node that is short of
+		// CPU responds late, and must not lose its proxies for that.
 		ReadinessProbe: probe("/readyz", 1, 5),
 		Resources:      f.Resources,
 		VolumeMounts: []corev1.VolumeMount{

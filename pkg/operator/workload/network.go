@@ -14,9 +14,9 @@ import (
 
 const dnsPort = 53
 
-// NetworkPolicy limits what a proxy's pods do on the cluster's network, where they
-// reach the operator and DNS, and are reached for their metrics by the operator's namespace
-// and by those that the platform team marks, where they reach a collector of traces. The
+// NetworkPolicy returns a policy for a proxy's pods on the cluster's network. They may
+// reach the operator, DNS, and a collector of traces in the namespaces that the platform
+// team marks; the operator's namespace and the marked ones may read their metrics. The
 // public interface is not part of that network.
 func (f *Platform) NetworkPolicy(p *Proxy) *networkingv1.NetworkPolicy {
 	marked := networkingv1.NetworkPolicyPeer{NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{epic.MonitoringLabel: "true"}}}

@@ -13,43 +13,44 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// Kind is the kind of the object that Envoys run for.
+// Kind is the kind of an object that Envoys run for.
 type Kind string
 
-// The two kinds of objects that Envoys run for.
+// Kinds of objects that Envoys run for.
 const (
 	LoadBalancer Kind = "LoadBalancer"
 	GWProxy      Kind = "GWProxy"
 )
 
-// Proxy is what is to run for one load balancer or gateway proxy, however it is run.
+// Proxy describes what has to run for one load balancer or gateway proxy, regardless of
+// how it runs.
 type Proxy struct {
 	Kind            Kind
 	Namespace, Name string
 	UID             types.UID
 	Generation      int64
-	// Account owns the namespace.
+	// Account is the account that owns the namespace.
 	Account string
-	// Replicas is how many Envoys to run.
+	// Replicas is the number of Envoys to run.
 	Replicas int32
 	// Image is the Envoy image; empty for the operator's own.
 	Image string
-	// Address and AltAddress are the public addresses, as the object has them.
+	// Address and AltAddress are the public addresses of the object.
 	Address, AltAddress string
 	// Prefix is the name of the service prefix from which the addresses come.
 	Prefix string
 }
 
-// OfLoadBalancer returns what is to run for a load balancer. Group and config may be
-// nil where they are not known.
+// OfLoadBalancer returns what has to run for a load balancer. Group and config may be nil
+// if they are not known.
 func OfLoadBalancer(lb *epicv1.LoadBalancer, group *epicv1.LBServiceGroup, config *epicv1.EPIC) Proxy {
 	p := of(LoadBalancer, &lb.ObjectMeta, lb.Spec.EnvoyReplicaCount, group, config)
 	p.Address = lb.Spec.PublicAddress
 	return p
 }
 
-// OfGWProxy returns what is to run for a gateway proxy. Group and config may be nil
-// where they are not known.
+// OfGWProxy returns what has to run for a gateway proxy. Group and config may be nil if
+// they are not known.
 func OfGWProxy(proxy *epicv1.GWProxy, group *epicv1.LBServiceGroup, config *epicv1.EPIC) Proxy {
 	p := of(GWProxy, &proxy.ObjectMeta, proxy.Spec.EnvoyReplicaCount, group, config)
 	p.Address, p.AltAddress = proxy.Spec.PublicAddress, proxy.Spec.AltAddress
@@ -72,8 +73,8 @@ func of(kind Kind, meta *metav1.ObjectMeta, replicas *int32, group *epicv1.LBSer
 	return p
 }
 
-// ResourceName is the name of the Kubernetes objects that run the proxy. Load
-// balancers and gateway proxies of one name do not meet.
+// ResourceName returns the name of the Kubernetes objects that run the proxy. It differs
+// for a load balancer and a gateway proxy of the same name.
 func (p *Proxy) ResourceName() string {
 	prefix := "gwp-"
 	if p.Kind == LoadBalancer {
@@ -83,7 +84,7 @@ func (p *Proxy) ResourceName() string {
 	return epic.LabelValue(prefix + p.Name)
 }
 
-// ownerLabel is the label by which a pod names its object.
+// ownerLabel returns the label in which a pod names its object.
 func (p *Proxy) ownerLabel() string {
 	if p.Kind == LoadBalancer {
 		return epic.OwningLoadBalancerLabel
@@ -91,7 +92,7 @@ func (p *Proxy) ownerLabel() string {
 	return epic.OwningProxyLabel
 }
 
-// Labels are those that select the proxy's pods.
+// Labels returns the labels that select the proxy's pods.
 func (p *Proxy) Labels() map[string]string {
 	return map[string]string{
 		epic.PartOfLabel:    epic.ProductName,
@@ -100,7 +101,8 @@ func (p *Proxy) Labels() map[string]string {
 	}
 }
 
-// annotations have the object's name where its label can't.
+// annotations returns annotations with the object's name, for names that a label can't
+// hold.
 func (p *Proxy) annotations() map[string]string {
 	if epic.LabelValue(p.Name) == p.Name {
 		return nil
@@ -108,7 +110,8 @@ func (p *Proxy) annotations() map[string]string {
 	return map[string]string{p.ownerLabel(): p.Name}
 }
 
-// meta is that of each object that runs the proxy. They go with their owner.
+// meta returns the metadata of each object that runs the proxy. The objects are deleted
+// with their owner.
 func (p *Proxy) meta() metav1.ObjectMeta {
 	labels := p.Labels()
 	if p.Account != "" {
