@@ -35,7 +35,7 @@ endif
 	GOFLAGS="$${GOFLAGS:-} -trimpath" hack/kubectl.sh bin/kubectl
 
 .PHONY: run
-run: ## Serve the API, and for root show a tunnel, until Ctrl-C; data stays in .epic/
+run: ## Run a standalone server, and as root a demonstration of a tunnel, until Ctrl-C; data is kept in .epic/
 	@hack/run.sh check
 	@$(MAKE) --no-print-directory build
 	@hack/run.sh
@@ -49,7 +49,7 @@ test: build ## Run all tests
 BENCH ?=
 
 .PHONY: bench
-bench: build ## Run the benchmarks; with 100,000 objects that takes up to an hour
+bench: build ## Run the benchmarks; with 100,000 objects this takes up to an hour
 	go run ./test/bench $(BENCH)
 	go test -run='^$$' -bench=. -timeout=60m ./pkg/... ./test/node ./test/announce ./test/operator
 
@@ -59,7 +59,7 @@ CHAOS ?=
 OLD ?=
 
 .PHONY: chaos
-chaos: build ## Break parts of a running EPIC for an hour, and judge all answers (Linux, root)
+chaos: build ## Inject faults into a running EPIC for an hour, and check every response (Linux, root)
 	hack/chaos.sh '$(OLD)' $(CHAOS)
 
 .PHONY: images
@@ -74,7 +74,7 @@ release: ## Build a release: make release VERSION=v1.2.3
 	hack/release.sh '$(VERSION)'
 
 .PHONY: release-check
-release-check: ## Build a release twice, from two folders, and compare
+release-check: ## Build a release twice, in two directories, and compare the files
 	hack/release.sh '$(VERSION)' --check
 
 .PHONY: e2e
@@ -86,7 +86,7 @@ e2e-helm: build ## Test the Helm charts in a real cluster of its own (Linux, roo
 	EPIC_E2E_SKIP='^$$' test/e2e/run.sh -run '^TestHelm$$'
 
 .PHONY: e2e-gateways
-e2e-gateways: build ## Drain, lose and replace gateway nodes of a real cluster under traffic (Linux, root, bird2; 20 minutes)
+e2e-gateways: build ## Drain, crash and replace gateway nodes of a real cluster under traffic (Linux, root, bird2; 20 minutes)
 	EPIC_E2E_SKIP='^$$' test/e2e/run.sh -run '^TestGateways$$'
 
 .PHONY: conformance
@@ -94,11 +94,11 @@ conformance: ## Run the Gateway API's conformance suite (Linux, root)
 	hack/conformance.sh
 
 .PHONY: conformance-cluster
-conformance-cluster: ## Run it in a real cluster, through tunnels (Linux, root; 20 minutes)
+conformance-cluster: ## Run that suite in a real cluster, through tunnels (Linux, root; 20 minutes)
 	hack/conformance-cluster.sh
 
 .PHONY: e2e-kind
-e2e-kind: build ## Test EPIC in a cluster of kind with three nodes (Linux, Docker)
+e2e-kind: build ## Test EPIC in a kind cluster with three nodes (Linux, Docker)
 	hack/kind.sh
 
 # Another version than the last tag: make skew OLD=v1.2.3
@@ -107,7 +107,7 @@ skew: ## Run two versions of each program together, under traffic (Linux, root; 
 	hack/skew.sh $(OLD)
 
 .PHONY: alerts
-alerts: build ## Have each alert fire by its fault, for a real Prometheus (Linux, root; 5 minutes)
+alerts: build ## Cause the fault of each alert, with a real Prometheus (Linux, root; 5 minutes)
 	go test -tags=alerts -count=1 -timeout=30m -v -run '^TestAlertsFire$$' ./test/monitoring
 
 .PHONY: cluster
@@ -115,7 +115,7 @@ cluster: build images ## Start a Kubernetes cluster with EPIC in it (Linux, root
 	@hack/cluster-epic.sh
 
 .PHONY: cluster-down
-cluster-down: ## End that cluster
+cluster-down: ## Stop that cluster
 	@hack/cluster.sh down
 
 .PHONY: generate
@@ -125,7 +125,7 @@ generate: ## Generate code from the types in pkg/apis, BPF programs and charts
 	go run ./hack/charts
 
 .PHONY: verify
-verify: ## Check what a reviewer should not have to: generated code, format, lint
+verify: ## Check generated code, format and lint
 	@hack/verify.sh
 
 .PHONY: lint
@@ -137,5 +137,5 @@ fmt: ## Format the Go sources
 	@gofmt -w $(GO_SOURCES)
 
 .PHONY: clean
-clean: ## Remove what was built; data in .epic/ stays
+clean: ## Remove build output, but not the data in .epic/
 	rm -rf bin

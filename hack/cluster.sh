@@ -6,25 +6,25 @@
 # it needs root on Linux, but no Docker or registry.
 #
 #   hack/cluster.sh check          describe what this machine lacks, if anything
-#   hack/cluster.sh packages       list what it needs of Debian
+#   hack/cluster.sh packages       list the Debian packages that it needs
 #   hack/cluster.sh build          build everything (the first time minutes, then seconds)
-#   hack/cluster.sh bin            print the folder where that is
+#   hack/cluster.sh bin            print the directory of the binaries
 #   hack/cluster.sh up [NODES]     build, start the cluster (two nodes), print its KUBECONFIG;
-#                                  where one is there already, nothing happens, and the
+#                                  if one is already running, nothing happens, and the
 #                                  exit status is 3
-#   hack/cluster.sh kubeconfig     print where that is
-#   hack/cluster.sh load TAR...    bring container images to every node
+#   hack/cluster.sh kubeconfig     print the path of its kubeconfig
+#   hack/cluster.sh load TAR...    load container images onto every node
 #   hack/cluster.sh exec NODE CMD  run a command in a node's namespaces
 #   hack/cluster.sh join NODE      add a node, with the images that node1 has
 #   hack/cluster.sh leave NODE     remove a node that has joined, and whatever belongs to it
-#   hack/cluster.sh crash NODE     end a node as a power failure does: only its disk is left
+#   hack/cluster.sh crash NODE     stop a node as a power failure does: only its disk remains
 #   hack/cluster.sh boot NODE      start a node that has crashed
 #   hack/cluster.sh restart NAME   stop and start a part of the control plane, e.g. apiserver
-#   hack/cluster.sh down           end it and leave nothing behind but the binaries
+#   hack/cluster.sh down           stop it and remove everything but the binaries
 #
 # The control plane runs in the machine's own network; each node is one process
 # tree in network, mount, pid, uts and ipc namespaces of its own, on a bridge.
-# EPIC_E2E_CACHE names the folder for binaries and the running cluster's files.
+# EPIC_E2E_CACHE names the directory for binaries and the running cluster's files.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -60,9 +60,9 @@ check() {
 	fi
 	((${#missing[@]})) || return 0
 	{
-		echo "This machine can't run the cluster. What is missing:"
+		echo "This machine can't run the cluster. It lacks:"
 		printf '  %s\n' "${missing[@]}"
-		echo "Debian's packages: $packages"
+		echo "Debian packages: $packages"
 	} >&2
 	return 1
 }
@@ -81,7 +81,7 @@ bin=$cache/$(key)
 
 build() {
 	[[ ! -e $bin/complete ]] || return 0
-	echo "Building Kubernetes and its nodes' programs into $bin; the first time this takes 10 to 20 minutes." >&2
+	echo "Building Kubernetes and the programs of its nodes into $bin, which takes 10 to 20 minutes the first time." >&2
 	mkdir -p "$bin"
 	local v=k8s.io/component-base/version
 	local flags=(-buildvcs=false -trimpath)
@@ -280,7 +280,7 @@ join() {
 		return 1
 	fi
 	if [[ -d $run/nodes/$node ]]; then
-		echo "The cluster has a node $node already." >&2
+		echo "The cluster already has a node $node." >&2
 		return 1
 	fi
 	enlist "$node"
@@ -298,7 +298,7 @@ leave() {
 	alone
 	existing "$node"
 	if [[ ! -e $run/nodes/$node/joined ]]; then
-		echo "$node was there from the start, and the kube-apiserver reaches Services through it." >&2
+		echo "$node can't leave: it is one of the first nodes, through which the kube-apiserver reaches Services." >&2
 		return 1
 	fi
 	cut_node "$node"
@@ -323,7 +323,7 @@ boot() {
 	alone
 	existing "${1:-}"
 	if [[ -e $run/pid/$1 ]]; then
-		echo "The node $1 runs already." >&2
+		echo "Node $1 is already running." >&2
 		return 1
 	fi
 	start_node "$1"
@@ -352,13 +352,13 @@ free() {
 	mkdir -p "$cache"
 	exec 8>"$cache/lock"
 	if ! flock --nonblock 8; then
-		echo "Another hack/cluster.sh starts a cluster right now." >&2
+		echo "Another hack/cluster.sh is starting a cluster." >&2
 		exit 3
 	fi
 	there=$(owner)
 	[[ -n $there ]] || return 0
 	cat >&2 <<-TEXT
-		A cluster is there already, and stays as it is. To use it:
+		A cluster is already running, and was not changed. To use it:
 		  export KUBECONFIG=$there/admin.kubeconfig
 		To end it, with all that is in it:
 		  ${EPIC_E2E_CACHE:+EPIC_E2E_CACHE=${there%/run} }hack/cluster.sh down
@@ -460,7 +460,7 @@ down() {
 	local f there
 	there=$(owner)
 	if [[ -n $there && $there != "$run" ]]; then
-		echo "The cluster that is there has its files in $there: EPIC_E2E_CACHE=${there%/run} hack/cluster.sh down ends it." >&2
+		echo "The running cluster has its files in $there. To stop it: EPIC_E2E_CACHE=${there%/run} hack/cluster.sh down" >&2
 		return 1
 	fi
 	# unshare takes its child with it, and so the node's whole pid namespace.

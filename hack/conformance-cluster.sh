@@ -53,7 +53,7 @@ build() {
 		case $image in
 		*/echo-basic:*) program=echo-basic ;;
 		*/coredns:*) program=coredns ;;
-		*) echo "No program stands for the suite's image $image." >&2 && return 1 ;;
+		*) echo "No program replaces the suite's image $image." >&2 && return 1 ;;
 		esac
 		# Root needs the capability that the manifest adds, for port 53.
 		image -out "$dir/images/${image//[\/:]/-}.tar" -tag "$image" -user 0:0 "$dir/bin/$program"

@@ -18,7 +18,7 @@ kubectl="${KUBECTL:-kubectl} --namespace epic-system"
 program=$(dirname "${BASH_SOURCE[0]}")/../bin/epic-apiserver
 pod=epic-backup-fetch
 
-[[ ! -e $file ]] || { echo "$file is there already: give another name, or remove it first." >&2; exit 1; }
+[[ ! -e $file ]] || { echo "$file already exists: choose another name, or remove it first." >&2; exit 1; }
 umask 077
 image=${IMAGE:-$($kubectl get deployment epic-apiserver --output='jsonpath={.spec.template.spec.containers[0].image}')}
 trap 'rm -f "$file.part"; $kubectl delete pod "$pod" --ignore-not-found --wait=false >/dev/null' EXIT

@@ -99,4 +99,4 @@ build "$copy/images" >/dev/null
 for image in epic-apiserver epic-controller epic-node epic-etcd epic-operator epic-proxy; do
 	cmp "$folder/$image.tar" "$copy/images/$image.tar"
 done
-echo "All images are the same when built again elsewhere."
+echo "All images are identical to those of a second build in another directory."

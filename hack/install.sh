@@ -13,7 +13,7 @@ commands=$(awk -v heading="$heading" '
 	/^```/ { block = block ? 0 : $0 == "```" ? 1 : 2; next }
 	!block && /^#+ / { sub(/^#+ /, ""); inside = $0 == heading }
 	inside && block == 1' docs/install.md)
-[[ -n $commands ]] || { echo "docs/install.md has no commands under \"$heading\"." >&2; exit 1; }
+[[ -n $commands ]] || { echo "docs/install.md contains no commands under \"$heading\"." >&2; exit 1; }
 
 # The kubectl of "make build", unless $KUBECTL names another.
 if [[ -n ${KUBECTL:-} ]]; then

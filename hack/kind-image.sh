@@ -25,7 +25,7 @@ flags=(-buildvcs=false -trimpath -ldflags "-s -w -X k8s.io/component-base/versio
 CGO_ENABLED=0 go build -C "$module" "${flags[@]}" -o "$cache/bin/" k8s.io/kubernetes/cmd/kubeadm
 
 if [[ ! -e $cache/base.tar ]]; then
-	echo "Installing Debian's packages into $cache/base" >&2
+	echo "Installing Debian packages into $cache/base" >&2
 	rm -rf "$cache/base"
 	debootstrap --variant=minbase --include="$packages" bookworm "$cache/base" "$mirror" >"$cache/debootstrap.log"
 	rm -rf "$cache"/base/var/cache/apt/archives/*.deb "$cache"/base/var/lib/apt/lists/*

@@ -22,7 +22,7 @@ command -v docker >/dev/null || { echo "The command docker is missing." >&2; exi
 # does not drop what the machine forwards; the nodes need none.
 start_docker() {
 	if ((EUID != 0)) || ! command -v dockerd >/dev/null; then
-		echo "No Docker runs. Start it, or run this as root where dockerd is installed." >&2
+		echo "Docker is not running. Start it, or run this as root on a machine with dockerd." >&2
 		exit 1
 	fi
 	local dir=$cache/docker
@@ -89,7 +89,7 @@ create() {
 		kind create cluster --name "$name" --image "$image" --kubeconfig .epic/kind.kubeconfig --config=- <<<"$config"
 		return
 	fi
-	echo "$image can't be pulled: building one." >&2
+	echo "$image can't be pulled: building an image." >&2
 	image=epic-kind-node:dev
 	hack/kind-image.sh "$image"
 	kind create cluster --name "$name" --image "$image" --kubeconfig .epic/kind.kubeconfig --config=- <<-YAML

@@ -22,7 +22,7 @@ dir=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/epic/libc-$arch
 if [[ ! -d $dir ]]; then
 	for program in apt-get dpkg-deb; do
 		command -v "$program" >/dev/null || {
-			echo "hack/libc.sh: the libraries for $arch come from Debian, and $program is not here." >&2
+			echo "hack/libc.sh: the libraries for $arch come from Debian packages, and $program is missing." >&2
 			exit 1
 		}
 	done

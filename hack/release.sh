@@ -16,7 +16,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 version=${1:-}
 [[ $version =~ ^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$ ]] || {
-	echo "Name the version, such as v1.2.3 or v1.2.3-rc.1: hack/release.sh VERSION [--check]" >&2
+	echo "usage: hack/release.sh VERSION [--check], with a version such as v1.2.3 or v1.2.3-rc.1" >&2
 	exit 2
 }
 read -r -a archs <<<"${ARCHS:-amd64 arm64}"
@@ -106,7 +106,7 @@ tar -c --exclude=./bin --exclude=./.epic --exclude=./.git . | tar -x -C "$copy"
 cd "$copy"
 build "$copy/release" >/dev/null
 if ! diff -u "$folder/SHA256SUMS" "$copy/release/SHA256SUMS"; then
-	echo "Built again elsewhere, these files are different." >&2
+	echo "These files differ in a second build in another directory." >&2
 	exit 1
 fi
-echo "All files of $folder are the same when built again elsewhere."
+echo "All files in $folder are identical to those of a second build in another directory."

@@ -11,7 +11,7 @@ set -euo pipefail
 file=${1:?Usage: hack/restore.sh FILE}
 kubectl="${KUBECTL:-kubectl} --namespace epic-system"
 
-[[ -r $file ]] || { echo "There is no file $file." >&2; exit 1; }
+[[ -r $file ]] || { echo "$file does not exist or is not readable." >&2; exit 1; }
 if [[ ${EPIC_YES:-} != 1 ]]; then
 	read -r -p "All of EPIC's data in $($kubectl config current-context) is replaced by $file. Type yes: " answer
 	[[ $answer == yes ]] || exit 1

@@ -30,13 +30,13 @@ taken() { (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; }
 # Refuse before anything of a run that is there is touched. "check" does this alone, so
 # "make run" builds nothing either.
 if ! [[ $port =~ ^[1-9][0-9]{0,4}$ ]] || ((port > 65535)); then
-	refuse "EPIC_PORT is \"$port\": give a port from 1 to 65535."
+	refuse "EPIC_PORT is \"$port\": set a port from 1 to 65535."
 fi
 if [[ -r $running ]] && read -r pid other <"$running"; then
 	if ps -o args= -p "$pid" 2>/dev/null | grep -q 'hack/run\.sh'; then
-		refuse "EPIC is running from $dir already: process $pid serves it on port $other." \
-			"Use that one, end it with Ctrl-C, or start a second one with a directory and a" \
-			"port of its own:" \
+		refuse "EPIC is already running from $dir: process $pid serves it on port $other." \
+			"Use it, stop it with Ctrl-C, or start a second one with another directory and" \
+			"port:" \
 			"" \
 			"  EPIC_RUN_DIR=$dir-2 EPIC_PORT=$((port == other ? port + 1 : port)) make run"
 	fi
@@ -47,7 +47,7 @@ if [[ -r $running ]] && read -r pid other <"$running"; then
 	done
 fi
 if taken; then
-	refuse "Port $port of this machine is in use, by EPIC or by another program. Name a free one:" \
+	refuse "Port $port of this machine is in use by EPIC or another program. Choose a free port:" \
 		"" \
 		"  EPIC_PORT=$((port + 1)) make run"
 fi
@@ -88,7 +88,7 @@ stop() {
 	children=''
 	rm -f "$running"
 }
-trap 'stop; echo; echo "Stopped. Your data is in '"$dir"'; \"make run\" finds it."; exit 0' INT TERM
+trap 'stop; echo; echo "Stopped. Your data stays in '"$dir"'; the next \"make run\" uses it."; exit 0' INT TERM
 trap stop EXIT
 
 kubectl() { bin/kubectl --kubeconfig "$kubeconfig" "$@" 9>&-; }
@@ -116,7 +116,7 @@ for ((i = 0; ; i++)); do
 		break
 	fi
 	if ((i == 300)); then
-		echo "The server is not ready after a minute; its log is $log. What it waits for:" >&2
+		echo "The server is not ready after a minute; its log is $log. Its readiness checks:" >&2
 		kubectl get --raw '/readyz?verbose' >&2 || true
 		exit 1
 	fi
@@ -128,9 +128,9 @@ marker=$dir/samples-loaded
 if [[ ! -e $marker ]]; then
 	kubectl apply --filename artifacts/samples >/dev/null
 	touch "$marker"
-	echo "The samples of artifacts/samples are loaded:"
+	echo "Loaded the samples from artifacts/samples:"
 else
-	echo "Your data is back:"
+	echo "Loaded your data:"
 fi
 kubectl get epic-all --all-namespaces 2>&1 | sed 's/^/  /'
 cat <<TEXT
@@ -144,7 +144,7 @@ $log. In another shell, type:
   epicctl status
 TEXT
 
-# Linux alone has what the demonstration is made of.
+# The demonstration needs Linux.
 if [[ $(uname -s) != Linux ]]; then
 	:
 elif envoy=$(hack/envoy.sh); then
@@ -152,9 +152,9 @@ elif envoy=$(hack/envoy.sh); then
 	start demonstrate
 	((EUID == 0)) || echo "
 Run it as root, \"sudo make run\", to see a request go through Envoy and a tunnel, in
-network namespaces of this machine."
+network namespaces."
 else
 	echo "
-Without Envoy no request can be shown; see above for how to get it."
+The demonstration needs Envoy; the message above describes how to get it."
 fi
 wait "$server" || { tail -n 3 "$log" >&2; exit 1; }

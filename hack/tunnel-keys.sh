@@ -57,20 +57,20 @@ case ${#lines[@]} in
 1)
 	next=$(($(id "${lines[0]}") % 255 + 1))
 	{ echo "${lines[0]}"; new_key "$next"; } | store
-	echo "secret/$secret: step 1 of 3: key $next is accepted. Go on after ten minutes."
+	echo "secret/$secret: step 1 of 3: all nodes accept key $next. Run this script again after ten minutes."
 	;;
 2)
 	first=$(id "${lines[0]}") second=$(id "${lines[1]}")
 	if ((second == first % 255 + 1)); then
 		printf '%s\n' "${lines[1]}" "${lines[0]}" | store
-		echo "secret/$secret: step 2 of 3: key $second is used. Go on after ten minutes."
+		echo "secret/$secret: step 2 of 3: key $second is in use. Run this script again after ten minutes."
 	else
 		echo "${lines[0]}" | store
-		echo "secret/$secret: step 3 of 3: key $second is forgotten."
+		echo "secret/$secret: step 3 of 3: key $second is removed."
 	fi
 	;;
 *)
-	echo "The Secret $secret has ${#lines[@]} keys, and this script goes from one to the next. Edit the Secret." >&2
+	echo "The Secret $secret has ${#lines[@]} keys, but this script replaces one key with another. Remove the keys that are not in use from the Secret." >&2
 	exit 1
 	;;
 esac

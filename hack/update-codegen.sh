@@ -93,7 +93,7 @@ grep "${apis}\|acnodal" "${work}/violations.report" >"${work}/ours.report" || tr
 if [[ "${UPDATE_OPENAPI_REPORT:-}" == true ]]; then
 	cp "${work}/ours.report" "${violations}"
 elif ! diff -u "${violations}" "${work}/ours.report"; then
-	echo "The types break an API rule that they did not break before. Mend them," >&2
+	echo "The types break an API rule that they did not break before. Fix them," >&2
 	echo "or accept it: UPDATE_OPENAPI_REPORT=true $0" >&2
 	exit 1
 fi

@@ -22,7 +22,7 @@ for file in bpf/zz_generated_*; do
 	cmp "$file" "$copy/${file##*/}" || stale=1
 done
 if ((stale)); then
-	echo "BPF objects are out of date: run hack/update-bpf.sh and commit what it changes." >&2
+	echo "BPF objects are out of date: run hack/update-bpf.sh and commit the changes." >&2
 	exit 1
 fi
 echo "BPF objects are up to date."

@@ -25,7 +25,7 @@ for part in pkg/apis pkg/generated docs/reference-api.md; do
 	diff -Nru "${part}" "${copy}/${part}" || stale=1
 done
 if [[ "${stale}" != 0 ]]; then
-	echo "Generated files are out of date: run hack/update-codegen.sh and commit what it changes." >&2
+	echo "Generated files are out of date: run hack/update-codegen.sh and commit the changes." >&2
 	exit 1
 fi
 echo "Generated files are up to date."

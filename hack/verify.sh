@@ -40,7 +40,7 @@ tidy() {
 
 # Comments, pages, and the texts of programs. Each finding has the better wording.
 wording() {
-	go run ./hack/phrases || { echo "hack/phrases/phrases.yaml has the list of phrases and of exceptions"; return 1; }
+	go run ./hack/phrases || { echo "hack/phrases/phrases.yaml lists the phrases and the exceptions"; return 1; }
 }
 
 # Packages of the other modules are not part of ./...

@@ -40,7 +40,7 @@ func TestAClusterThatIsThereStays(t *testing.T) {
 		if err == nil {
 			t.Fatalf("%s: it worked", name)
 		}
-		wants(t, name, err.Error(), "A cluster is there already", "export KUBECONFIG="+c.kubeconfig, "hack/cluster.sh down")
+		wants(t, name, err.Error(), "A cluster is already running", "export KUBECONFIG="+c.kubeconfig, "hack/cluster.sh down")
 		if other.own {
 			t.Errorf("%s: the tests would end it", name)
 		}
