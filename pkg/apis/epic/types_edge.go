@@ -93,7 +93,7 @@ type RateLimit struct {
 	RequestsPerClient *Rate
 
 	// Rate of new TCP connections that one listener accepts. Envoy closes connections above
-	// it at once.
+	// it immediately.
 	Connections *Rate
 }
 
@@ -105,7 +105,7 @@ type Rate struct {
 	// Length of the interval, from 100ms to 1h. Default: 1s.
 	Interval Duration
 
-	// Maximum number of events at once after an idle period, from count to 1000000.
+	// Maximum number of simultaneous events after an idle period, from count to 1000000.
 	// Default: count.
 	Burst *int32
 }
@@ -113,10 +113,10 @@ type Rate struct {
 // ProxyProtocol configures where the PROXY protocol carries client addresses. The protocol
 // is a header at the start of a TCP connection.
 type ProxyProtocol struct {
-	// Whether client connections start with the header. Required is for proxies behind a
-	// load balancer that sends it: Envoy trusts the address in the header and closes
-	// connections without one. Anyone who can reach such a proxy directly can claim any
-	// address. Can't be combined with HTTP/3, which has no such header. Default: None.
+	// Whether client connections start with the header. Set it to Required if the proxy is
+	// behind a load balancer that sends the header: Envoy then trusts the address in it and
+	// closes connections without a header. Anyone who can reach such a proxy directly can
+	// claim any address. Can't be combined with HTTP/3, which has no such header. Default: None.
 	Clients ProxyProtocolClients
 
 	// Whether connections to endpoints start with the header, and which version to send.
@@ -128,10 +128,9 @@ type ProxyProtocol struct {
 type ProxyProtocolClients string
 
 const (
-	// ProxyProtocolNotExpected is for clients that connect directly.
+	// ProxyProtocolNotExpected accepts connections without the header.
 	ProxyProtocolNotExpected ProxyProtocolClients = "None"
-	// ProxyProtocolRequired is for clients behind a load balancer that sends version 1 or
-	// 2.
+	// ProxyProtocolRequired requires the header, of version 1 or 2.
 	ProxyProtocolRequired ProxyProtocolClients = "Required"
 )
 
@@ -198,7 +197,7 @@ type HealthCheck struct {
 
 	// Number of consecutive failed checks after which an endpoint gets no more requests,
 	// from 1 to 10. Default: 3. A failure of the first check of a new endpoint, and a
-	// response with an unexpected status, take effect at once.
+	// response with an unexpected status, take effect immediately.
 	UnhealthyThreshold *int32
 
 	// Number of consecutive successful checks after which a failed endpoint gets requests

@@ -3574,7 +3574,7 @@ func schema_pkg_apis_epic_v1_HealthCheck(ref common.ReferenceCallback) common.Op
 					},
 					"unhealthyThreshold": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Number of consecutive failed checks after which an endpoint gets no more requests, from 1 to 10. Default: 3. A failure of the first check of a new endpoint, and a response with an unexpected status, take effect at once.",
+							Description: "Number of consecutive failed checks after which an endpoint gets no more requests, from 1 to 10. Default: 3. A failure of the first check of a new endpoint, and a response with an unexpected status, take effect immediately.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -4275,7 +4275,7 @@ func schema_pkg_apis_epic_v1_ProxyProtocol(ref common.ReferenceCallback) common.
 				Properties: map[string]spec.Schema{
 					"clients": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Whether client connections start with the header. Required is for proxies behind a load balancer that sends it: Envoy trusts the address in the header and closes connections without one. Anyone who can reach such a proxy directly can claim any address. Can't be combined with HTTP/3, which has no such header. Default: None.\n\nPossible enum values:\n - `\"None\"` is for clients that connect directly.\n - `\"Required\"` is for clients behind a load balancer that sends version 1 or 2.",
+							Description: "Whether client connections start with the header. Set it to Required if the proxy is behind a load balancer that sends the header: Envoy then trusts the address in it and closes connections without a header. Anyone who can reach such a proxy directly can claim any address. Can't be combined with HTTP/3, which has no such header. Default: None.\n\nPossible enum values:\n - `\"None\"` accepts connections without the header.\n - `\"Required\"` requires the header, of version 1 or 2.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"None", "Required"},
@@ -4457,7 +4457,7 @@ func schema_pkg_apis_epic_v1_Rate(ref common.ReferenceCallback) common.OpenAPIDe
 					},
 					"burst": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Maximum number of events at once after an idle period, from count to 1000000. Default: count.",
+							Description: "Maximum number of simultaneous events after an idle period, from count to 1000000. Default: count.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -4495,7 +4495,7 @@ func schema_pkg_apis_epic_v1_RateLimit(ref common.ReferenceCallback) common.Open
 					},
 					"connections": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Rate of new TCP connections that one listener accepts. Envoy closes connections above it at once.",
+							Description: "Rate of new TCP connections that one listener accepts. Envoy closes connections above it immediately.",
 							Ref:         ref(v1.Rate{}.OpenAPIModelName()),
 						},
 					},

@@ -107,7 +107,7 @@ type RateLimit struct {
 	RequestsPerClient *Rate `json:"requestsPerClient,omitempty" protobuf:"bytes,2,opt,name=requestsPerClient"`
 
 	// Rate of new TCP connections that one listener accepts. Envoy closes connections above
-	// it at once.
+	// it immediately.
 	// +optional
 	Connections *Rate `json:"connections,omitempty" protobuf:"bytes,3,opt,name=connections"`
 }
@@ -122,7 +122,7 @@ type Rate struct {
 	// +optional
 	Interval Duration `json:"interval,omitempty" protobuf:"bytes,2,opt,name=interval,casttype=Duration"`
 
-	// Maximum number of events at once after an idle period, from count to 1000000.
+	// Maximum number of simultaneous events after an idle period, from count to 1000000.
 	// Default: count.
 	// +optional
 	Burst *int32 `json:"burst,omitempty" protobuf:"varint,3,opt,name=burst"`
@@ -131,10 +131,10 @@ type Rate struct {
 // ProxyProtocol configures where the PROXY protocol carries client addresses. The protocol
 // is a header at the start of a TCP connection.
 type ProxyProtocol struct {
-	// Whether client connections start with the header. Required is for proxies behind a
-	// load balancer that sends it: Envoy trusts the address in the header and closes
-	// connections without one. Anyone who can reach such a proxy directly can claim any
-	// address. Can't be combined with HTTP/3, which has no such header. Default: None.
+	// Whether client connections start with the header. Set it to Required if the proxy is
+	// behind a load balancer that sends the header: Envoy then trusts the address in it and
+	// closes connections without a header. Anyone who can reach such a proxy directly can
+	// claim any address. Can't be combined with HTTP/3, which has no such header. Default: None.
 	// +optional
 	Clients ProxyProtocolClients `json:"clients,omitempty" protobuf:"bytes,1,opt,name=clients,casttype=ProxyProtocolClients"`
 
@@ -149,10 +149,9 @@ type ProxyProtocol struct {
 type ProxyProtocolClients string
 
 const (
-	// ProxyProtocolNotExpected is for clients that connect directly.
+	// ProxyProtocolNotExpected accepts connections without the header.
 	ProxyProtocolNotExpected ProxyProtocolClients = "None"
-	// ProxyProtocolRequired is for clients behind a load balancer that sends version 1 or
-	// 2.
+	// ProxyProtocolRequired requires the header, of version 1 or 2.
 	ProxyProtocolRequired ProxyProtocolClients = "Required"
 )
 
@@ -228,7 +227,7 @@ type HealthCheck struct {
 
 	// Number of consecutive failed checks after which an endpoint gets no more requests,
 	// from 1 to 10. Default: 3. A failure of the first check of a new endpoint, and a
-	// response with an unexpected status, take effect at once.
+	// response with an unexpected status, take effect immediately.
 	// +optional
 	UnhealthyThreshold *int32 `json:"unhealthyThreshold,omitempty" protobuf:"varint,6,opt,name=unhealthyThreshold"`
 

@@ -30,7 +30,7 @@ type HealthCheckApplyConfiguration struct {
 	Timeout *epicv1.Duration `json:"timeout,omitempty"`
 	// Number of consecutive failed checks after which an endpoint gets no more requests,
 	// from 1 to 10. Default: 3. A failure of the first check of a new endpoint, and a
-	// response with an unexpected status, take effect at once.
+	// response with an unexpected status, take effect immediately.
 	UnhealthyThreshold *int32 `json:"unhealthyThreshold,omitempty"`
 	// Number of consecutive successful checks after which a failed endpoint gets requests
 	// again, from 1 to 10. Default: 2. A new endpoint needs one.

@@ -17,7 +17,7 @@ type RateApplyConfiguration struct {
 	Count *int32 `json:"count,omitempty"`
 	// Length of the interval, from 100ms to 1h. Default: 1s.
 	Interval *epicv1.Duration `json:"interval,omitempty"`
-	// Maximum number of events at once after an idle period, from count to 1000000.
+	// Maximum number of simultaneous events after an idle period, from count to 1000000.
 	// Default: count.
 	Burst *int32 `json:"burst,omitempty"`
 }

@@ -18,7 +18,7 @@ type RateLimitApplyConfiguration struct {
 	// requests most recently.
 	RequestsPerClient *RateApplyConfiguration `json:"requestsPerClient,omitempty"`
 	// Rate of new TCP connections that one listener accepts. Envoy closes connections above
-	// it at once.
+	// it immediately.
 	Connections *RateApplyConfiguration `json:"connections,omitempty"`
 }
 
